@@ -1,0 +1,38 @@
+/**
+ * Heartbeats over HTTP: user and device are the session, the newest beat wins, and a beat brings its own lease. There is
+ * no connection, so nothing breaks: it lives until its lease runs out or says `offline`. The API calls it with a body
+ * of the right form.
+ */
+import type { HeartbeatBody } from '../../../shared/http-bodies.ts';
+import type { SessionStatus } from '../../../shared/status.ts';
+import type { Intake } from '../../intake.ts';
+import type { SessionOwner } from '../../presence/session.ts';
+
+export interface HttpHeartbeatOptions {
+  readonly intake: Intake;
+  readonly codeOf: (status: SessionStatus) => number;
+  /** The lease of a beat that names none. */
+  readonly timeoutMs: number;
+}
+
+/** Nobody waits to hear that an HTTP session lapsed. */
+const nobody: SessionOwner = { lapsed: () => undefined };
+
+export function takeHttpHeartbeat(hub: HttpHeartbeatOptions, body: HeartbeatBody, address: string): void {
+  const { intake } = hub;
+  const { user, device = 'http', status, text, ttlMs: leaseMs = hub.timeoutMs } = body;
+  const session = intake.find(user, device, 'http');
+  if (status === 'offline') {
+    if (session === undefined) intake.leaveDevice(user, device);
+    else intake.leave(session);
+    return;
+  }
+  if (session !== undefined) {
+    const code = status === undefined ? undefined : hub.codeOf(status);
+    intake.beat(session, { status, code, text, leaseMs });
+    return;
+  }
+  const first = status ?? 'online';
+  const code = hub.codeOf(first);
+  intake.begin({ user, device, adapter: 'http', status: first, code, text, leaseMs, address, owner: nobody });
+}

@@ -1,0 +1,211 @@
+/**
+ * Polling (PROTOCOL.md section 6): asks each target of the file HUB_POLL in its rhythm, cuts off what takes too long, and
+ * follows the file as it changes. Answers for the schedule alone: probe.ts does the asking, polled.ts knows what comes of
+ * it. It ends no session when it stops, since the hub's end is not the users'. The hub starts and stops it.
+ */
+import type { Intake } from '../../intake.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { StartError } from '../../lib/start-error.ts';
+import { DONE, TimingWheel } from '../../lib/timing-wheel.ts';
+import { readAnswer, type AnswerReaders } from './answer.ts';
+import { Polled } from './polled.ts';
+import { Prober, type Outcome } from './probe.ts';
+import { TargetFile } from './target-file.ts';
+import { isSameTarget, targetKey, type ParsedTargets, type Target } from './targets.ts';
+
+export interface PollerOptions extends AnswerReaders {
+  /** The path in HUB_POLL. */
+  readonly file: string;
+  readonly intake: Intake;
+  readonly clock: Clock;
+  readonly log: Pick<Logger, 'error' | 'warn' | 'info'>;
+  readonly prober?: Prober;
+  readonly checkFileEveryMs?: number;
+  /** From 0 up to 1, as Math.random. */
+  readonly random?: () => number;
+}
+
+/** Polls on their way at once, at most; the others wait in line. */
+export const MAX_POLLS_AT_ONCE = 64;
+
+const LOOK_EVERY_MS = 25;
+const WHEEL_SLOTS = 4096;
+/** New polls in one look: about 2 ms. What else ends makes room for one each. */
+const STARTS_PER_LOOK = 16;
+/** A loop that did not run for so long has heard no answer: no target's fault. */
+const STALL_MS = 250;
+/** New targets are asked within so long, spread over it. */
+const FIRST_POLL_WITHIN_MS = 1000;
+const JITTER = 0.1;
+const CHECK_FILE_EVERY_MS = 1000;
+
+export class Poller {
+  readonly #options: PollerOptions;
+  readonly #file: TargetFile;
+  readonly #prober: Prober;
+  readonly #random: () => number;
+  readonly #polled = new Map<string, Polled>();
+  readonly #inLine = new Set<Polled>();
+  readonly #onTheirWay = new Set<Polled>();
+  readonly #wheel: TimingWheel<Polled>;
+  #longestWaitMs = 0;
+  #lookedAt = 0;
+  #wasUnable = false;
+  #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
+
+  constructor(options: PollerOptions) {
+    this.#options = options;
+    this.#file = new TargetFile(options.file);
+    this.#prober = options.prober ?? new Prober();
+    this.#random = options.random ?? Math.random;
+    this.#wheel = new TimingWheel(LOOK_EVERY_MS, WHEEL_SLOTS, this.#now());
+  }
+
+  /** Throws a StartError where the file can't be read or has a fault. */
+  async start(): Promise<void> {
+    const read = await this.#file.read();
+    if (!read.ok) throw new StartError(read.problem);
+    if (this.#isStopped) return;
+    this.#follow(read.targets);
+    this.#lookedAt = this.#now();
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#file.watch(this.#options.checkFileEveryMs ?? CHECK_FILE_EVERY_MS, (again) => this.#reload(again));
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearInterval(this.#timer);
+    for (const polled of this.#polled.values()) this.#takeOff(polled);
+    await this.#file.stop();
+  }
+
+  #now(): number {
+    return this.#options.clock.now().monoMs;
+  }
+
+  #reload(read: ParsedTargets): void {
+    const { log } = this.#options;
+    if (read.ok) log.info(this.#follow(read.targets), 'HUB_POLL was read again');
+    else log.error(`${read.problem}; until then the targets of before are polled`);
+  }
+
+  /** Makes the given targets those that are polled; the same ones go on untouched. */
+  #follow(targets: readonly Target[]): Readonly<Record<string, number>> {
+    const counts = { targets: targets.length, added: 0, changed: 0, removed: 0 };
+    // All that may stand before a target in the line, each taking all its time.
+    this.#longestWaitMs = targets.reduce((sum, { timeoutMs }) => sum + timeoutMs, 0) / MAX_POLLS_AT_ONCE;
+    const keys = new Set(targets.map(targetKey));
+    for (const [key, polled] of this.#polled) {
+      if (keys.has(key)) continue;
+      counts.removed++;
+      this.#takeOff(polled);
+      this.#polled.delete(key);
+      polled.leave();
+    }
+    for (const target of targets) {
+      const polled = this.#polled.get(targetKey(target));
+      if (polled === undefined) {
+        counts.added++;
+        this.#add(new Polled(target, this.#options.intake));
+      } else if (!isSameTarget(polled.target, target)) {
+        counts.changed++;
+        this.#takeOff(polled);
+        polled.retarget(target);
+        this.#add(polled);
+      }
+    }
+    return counts;
+  }
+
+  #add(polled: Polled): void {
+    this.#polled.set(targetKey(polled.target), polled);
+    const withinMs = Math.min(polled.target.everyMs, FIRST_POLL_WITHIN_MS);
+    this.#wheel.schedule(polled, this.#now() + this.#random() * withinMs);
+  }
+
+  /** Out of the schedule, wherever in it the target is. */
+  #takeOff(polled: Polled): void {
+    this.#wheel.cancel(polled);
+    this.#inLine.delete(polled);
+    this.#onTheirWay.delete(polled);
+    polled.cutOff?.();
+    polled.cutOff = undefined;
+  }
+
+  #look(): void {
+    const now = this.#now();
+    const gapMs = now - this.#lookedAt;
+    this.#lookedAt = now;
+    for (const polled of this.#onTheirWay) {
+      if (gapMs >= STALL_MS) polled.deadlineAt += gapMs;
+      if (now >= polled.deadlineAt) {
+        polled.cutOff?.();
+        this.#ended(polled, { kind: 'miss', reason: `no answer in ${polled.target.timeoutMs} ms` });
+      }
+    }
+    this.#wheel.advance(now, this.#polled.size, (polled) => {
+      this.#inLine.add(polled);
+      return DONE;
+    });
+    this.#startPolls(STARTS_PER_LOOK);
+  }
+
+  #startPolls(atMost: number): void {
+    for (const polled of this.#inLine) {
+      if (atMost-- <= 0 || this.#onTheirWay.size >= MAX_POLLS_AT_ONCE) return;
+      this.#inLine.delete(polled);
+      this.#onTheirWay.add(polled);
+      polled.startedAt = this.#now();
+      polled.deadlineAt = polled.startedAt + polled.target.timeoutMs;
+      polled.cutOff = this.#prober.probe(polled.target.endpoint, (outcome) => {
+        this.#ended(polled, outcome);
+        this.#startPolls(1);
+      });
+    }
+  }
+
+  #ended(polled: Polled, outcome: Outcome): void {
+    const { target } = polled;
+    this.#onTheirWay.delete(polled);
+    polled.cutOff = undefined;
+    const periodMs = target.everyMs * (1 - JITTER + 2 * JITTER * this.#random());
+    this.#wheel.schedule(polled, polled.startedAt + periodMs);
+    this.#noteUnable(outcome);
+    switch (outcome.kind) {
+      case 'alive':
+        polled.heard(readAnswer(outcome.body, this.#options), this.#leaseMsOf(target));
+        return;
+      case 'miss':
+        if (polled.missed()) this.#noteDown(target, outcome.reason);
+        return;
+      case 'unable':
+        return;
+      default:
+        outcome satisfies never;
+    }
+  }
+
+  /** Longer than all misses that it takes can last: the poller decides, and the lease is there if it does not. */
+  #leaseMsOf({ everyMs, timeoutMs, failures }: Target): number {
+    const roundMs = everyMs * (1 + JITTER) + timeoutMs + this.#longestWaitMs;
+    return Math.ceil(roundMs * (failures + 1) + 1000);
+  }
+
+  #noteDown({ user, device, address, failures }: Target, reason: string): void {
+    this.#options.log.info({ user, device, address, failures, reason }, 'a polled target is down');
+  }
+
+  /** One line when it begins, not one for each poll. */
+  #noteUnable(outcome: Outcome): void {
+    const isUnable = outcome.kind === 'unable';
+    if (isUnable && !this.#wasUnable) {
+      this.#options.log.warn(
+        { reason: outcome.reason },
+        'the hub lacks what a poll needs; such polls count for nothing',
+      );
+    }
+    this.#wasUnable = isUnable;
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * What the file HUB_POLL says: which users the hub asks for, where, and how often. Pure: text in, targets out, or one
+ * sentence that names the target, the field and what would do. It never repeats a url, which may hold a password.
+ * The poller's file reader calls it.
+ */
+import { urlToHttpOptions } from 'node:url';
+import { isDevice, isUserId, USER_ID_FORM } from '../../../shared/ids.ts';
+import { MAX_DEVICE_CHARS } from '../../../shared/limits.ts';
+
+export type Endpoint =
+  { readonly kind: 'tcp'; readonly host: string; readonly port: number } | { readonly kind: 'http'; readonly url: URL };
+
+export interface Target {
+  readonly user: string;
+  readonly device: string;
+  /** As the file has it: not for the log. */
+  readonly url: string;
+  readonly endpoint: Endpoint;
+  /** Host and port, without what may be secret. */
+  readonly address: string;
+  readonly everyMs: number;
+  readonly timeoutMs: number;
+  readonly failures: number;
+}
+
+export type ParsedTargets =
+  { readonly ok: true; readonly targets: readonly Target[] } | { readonly ok: false; readonly problem: string };
+type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
+
+const DEFAULT_DEVICE = 'poll';
+const DEFAULT_EVERY_MS = 10_000;
+const DEFAULT_TIMEOUT_MS = 2_000;
+const DEFAULT_FAILURES = 3;
+const EVERY_MS = { min: 100, max: 86_400_000 };
+const TIMEOUT_MS = { min: 50, max: 60_000 };
+const FAILURES = { min: 1, max: 100 };
+
+const FIELDS = ['user', 'url', 'device', 'everyMs', 'timeoutMs', 'failures'];
+const URL_FORM =
+  'must be tcp://host:port, http://host/path or https://host/path, with a port from 1 to 65535, and a path for http only';
+const DEVICE_FORM = `must be 1 to ${MAX_DEVICE_CHARS} characters without control characters`;
+const LIST_FORM = 'the file must hold a JSON list of targets, or {"targets": [...]}';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Reads the whole file; the first fault is the answer, and completes a sentence that begins with the file. */
+export function parseTargets(json: string): ParsedTargets {
+  const list = parseList(json);
+  if (!list.ok) return list;
+  const targets = new Map<string, Target>();
+  for (const [index, value] of list.value.entries()) {
+    const read = readTarget(value, `targets[${index}]`);
+    if (!read.ok) return read;
+    const key = targetKey(read.value);
+    if (targets.has(key)) {
+      const first = [...targets.keys()].indexOf(key);
+      const { user, device } = read.value;
+      return refuse(
+        `targets[${index}] has the user ${user} and the device ${JSON.stringify(device)} of targets[${first}]: give one of them another device, or remove it`,
+      );
+    }
+    targets.set(key, read.value);
+  }
+  return { ok: true, targets: [...targets.values()] };
+}
+
+/** User and device are the session, so they are the target, too. */
+export function targetKey({ user, device }: Pick<Target, 'user' | 'device'>): string {
+  return `${user}\n${device}`; // neither of the two can hold a line end
+}
+
+/** Whether a target may go on untouched. */
+export function isSameTarget(a: Target, b: Target): boolean {
+  return (
+    targetKey(a) === targetKey(b) &&
+    a.url === b.url &&
+    a.everyMs === b.everyMs &&
+    a.timeoutMs === b.timeoutMs &&
+    a.failures === b.failures
+  );
+}
+
+function parseList(json: string): Read<readonly unknown[]> {
+  let value: unknown;
+  try {
+    value = JSON.parse(json.replace(/^\uFEFF/, ''));
+  } catch {
+    return refuse(`it is not JSON; ${LIST_FORM}`);
+  }
+  if (Array.isArray(value)) return { ok: true, value };
+  if (!isFields(value) || !Array.isArray(value['targets'])) return refuse(LIST_FORM);
+  const other = Object.keys(value).find((name) => name !== 'targets');
+  if (other !== undefined) return refuse(`it has ${quote(other)} beside "targets": remove it`);
+  return { ok: true, value: value['targets'] };
+}
+
+function readTarget(value: unknown, where: string): Read<Target> {
+  if (!isFields(value)) return refuse(`${where} is ${describe(value)}: it must be an object with user and url`);
+  const unknown = Object.keys(value).find((name) => !FIELDS.includes(name));
+  if (unknown !== undefined) {
+    return refuse(`${where} has a field ${quote(unknown)}: remove it; the fields are ${FIELDS.join(', ')}`);
+  }
+  const { user, url, device = DEFAULT_DEVICE } = value as { user?: unknown; url?: unknown; device?: unknown };
+  if (typeof user !== 'string' || !isUserId(user)) {
+    return refuse(`${where}.user is ${describe(user)}: it ${USER_ID_FORM}, in quotes`);
+  }
+  if (typeof device !== 'string' || !isDevice(device)) {
+    return refuse(`${where}.device is ${describe(device)}: it ${DEVICE_FORM}`);
+  }
+  const place = typeof url === 'string' ? readUrl(url.trim()) : undefined;
+  if (place === undefined) {
+    const is = typeof url === 'string' ? 'is of another form' : `is ${describe(url)}`;
+    return refuse(`${where}.url (of the user ${user}) ${is}: it ${URL_FORM}`);
+  }
+  const rhythm = readRhythm(value, where);
+  if (!rhythm.ok) return rhythm;
+  return { ok: true, value: { user, device, url: String(url), ...place, ...rhythm.value } };
+}
+
+function readRhythm(fields: Fields, where: string): Read<Pick<Target, 'everyMs' | 'timeoutMs' | 'failures'>> {
+  const everyMs = readWhole(fields['everyMs'] ?? DEFAULT_EVERY_MS, EVERY_MS, `${where}.everyMs`);
+  if (!everyMs.ok) return everyMs;
+  const fallbackMs = Math.min(DEFAULT_TIMEOUT_MS, everyMs.value);
+  const timeoutMs = readWhole(fields['timeoutMs'] ?? fallbackMs, TIMEOUT_MS, `${where}.timeoutMs`);
+  if (!timeoutMs.ok) return timeoutMs;
+  // A poll ends before the next one of its target is due, so that everyMs is what it says.
+  if (timeoutMs.value > everyMs.value) {
+    return refuse(
+      `${where}.timeoutMs is ${timeoutMs.value}, longer than its everyMs of ${everyMs.value}: give at most ${everyMs.value}, or a longer everyMs`,
+    );
+  }
+  const failures = readWhole(fields['failures'] ?? DEFAULT_FAILURES, FAILURES, `${where}.failures`);
+  if (!failures.ok) return failures;
+  return { ok: true, value: { everyMs: everyMs.value, timeoutMs: timeoutMs.value, failures: failures.value } };
+}
+
+function readWhole(value: unknown, { min, max }: { min: number; max: number }, where: string): Read<number> {
+  return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
+    ? { ok: true, value }
+    : refuse(`${where} is ${describe(value)}: it must be a whole number from ${min} to ${max}`);
+}
+
+function readUrl(text: string): Pick<Target, 'endpoint' | 'address'> | undefined {
+  return /^https?:\/\//i.test(text) ? readHttpUrl(text) : readTcpUrl(text);
+}
+
+function readHttpUrl(text: string): Pick<Target, 'endpoint' | 'address'> | undefined {
+  try {
+    const url = new URL(text);
+    // It throws where a user or password in the url can't be decoded, which would else end the first poll.
+    urlToHttpOptions(url);
+    if (url.port === '0') return undefined;
+    const port = url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
+    return { endpoint: { kind: 'http', url }, address: `${url.hostname}:${port}` };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The host is read as that of an http url: a url of an unknown scheme would keep it undecoded. */
+function readTcpUrl(text: string): Pick<Target, 'endpoint' | 'address'> | undefined {
+  const [, authority = '', digits = ''] = /^tcp:\/\/([^/?#@\\\s]+):(\d{1,5})\/?$/i.exec(text) ?? [];
+  const port = Number(digits);
+  if (authority === '' || port < 1 || port > 65_535) return undefined;
+  try {
+    const { hostname, port: second } = new URL(`http://${authority}`);
+    if (second !== '' || hostname === '') return undefined;
+    return {
+      endpoint: { kind: 'tcp', host: hostname.replace(/^\[(.*)\]$/, '$1'), port },
+      address: `${hostname}:${port}`,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A value in words short enough for one line. */
+function describe(value: unknown): string {
+  if (value === undefined) return 'missing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'string') return quote(value);
+  return typeof value === 'object' && value !== null ? 'an object' : `the ${typeofWord(value)} ${String(value)}`;
+}
+
+function typeofWord(value: unknown): string {
+  return typeof value === 'number' ? 'number' : 'value';
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
+}
+
+function refuse(problem: string): { readonly ok: false; readonly problem: string } {
+  return { ok: false, problem };
+}

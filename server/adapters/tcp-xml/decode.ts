@@ -1,0 +1,147 @@
+/**
+ * From a frame's text to what it says: user, state, device, address, token; or the reason why it is a bad frame.
+ * Pure: it neither knows the connection nor applies anything, and never throws, whatever the text. A bad frame yields
+ * no value at all. The listener calls it for each frame that differs from the last, a poll for an XML answer.
+ */
+import { isIP } from 'node:net';
+import { XMLParser } from 'fast-xml-parser';
+import type { BadFrameReason } from '../../../shared/codes.ts';
+import { isDevice, isUserId } from '../../../shared/ids.ts';
+import { fields, reservedNames } from './names.ts';
+import type { Field, FieldNames } from './names.ts';
+import { hasDtd, protocolElement, resolveReferences } from './well-formed.ts';
+
+export type Decoded =
+  | {
+      readonly ok: true;
+      readonly user: string;
+      /** 1 or above, or 0 or -1 for leaving. */
+      readonly state: number;
+      readonly device: string | undefined;
+      readonly ip: string | undefined;
+      readonly port: number | undefined;
+      readonly token: string | undefined;
+    }
+  | { readonly ok: false; readonly reason: BadFrameReason };
+
+/** What the parser makes of an element, a text or a CDATA section: one key for its kind, attributes beside it. */
+interface ParsedNode {
+  readonly ':@'?: Readonly<Record<string, string>>;
+  readonly [kind: string]: readonly ParsedNode[] | string | Readonly<Record<string, string>> | undefined;
+}
+
+const ATTRIBUTE_PREFIX = '@';
+const TEXT = '#text';
+const CDATA = '#cdata';
+
+const parser = new XMLParser({
+  preserveOrder: true,
+  ignoreAttributes: false,
+  attributeNamePrefix: ATTRIBUTE_PREFIX,
+  cdataPropName: CDATA,
+  trimValues: false,
+  parseTagValue: false,
+  // References are resolved in the few values that are read, and not at all in CDATA.
+  processEntities: false,
+  // A frame's size is the limit; neither the parser nor the walk over its tree recurses.
+  maxNestedTags: Infinity,
+  jPath: false,
+  // The parser throws at these names, which are none of a field's.
+  transformTagName: (name) => (reservedNames.has(name) ? `${name}.` : name),
+});
+
+function bad(reason: BadFrameReason): Decoded {
+  return { ok: false, reason };
+}
+
+export function decodeFrame(text: string, names: FieldNames): Decoded {
+  const element = protocolElement(text);
+  if (element === undefined) return bad(hasDtd(text) ? 'doctype' : 'malformed');
+  const values = readFields(parser.parse(element) as readonly ParsedNode[], names);
+
+  const user = values.get('user_id');
+  if (user === undefined || !isUserId(user)) return bad('user_id');
+  const state = stateOf(values.get('user_state') ?? '1');
+  if (state === undefined) return bad('user_state');
+  const device = unlessEmpty(values.get('device'));
+  // A replaced byte: nobody knows which device was meant.
+  if (device !== undefined && (!isDevice(device) || device.includes('\ufffd'))) return bad('device');
+  const ip = values.get('user_ip');
+  return {
+    ok: true,
+    user,
+    state,
+    device,
+    ip: ip !== undefined && isIP(ip) !== 0 ? ip : undefined,
+    port: portOf(values.get('user_port')),
+    token: unlessEmpty(values.get('token')),
+  };
+}
+
+function unlessEmpty(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}
+
+/** Any integer a legacy client may send; `undefined` for what is none, or a negative one other than -1. */
+function stateOf(text: string): number | undefined {
+  if (!/^[+-]?[0-9]+$/.test(text)) return undefined;
+  const state = Number(text);
+  if (!Number.isSafeInteger(state) || state < -1) return undefined;
+  // No -0: it is no other state than 0.
+  return state === 0 ? 0 : state;
+}
+
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined || !/^[0-9]{1,5}$/.test(text)) return undefined;
+  const port = Number(text);
+  return port >= 1 && port <= 65_535 ? port : undefined;
+}
+
+/** The fields' values, trimmed. Level by level, each in document order: so the first one met is the shallowest. */
+function readFields(tree: readonly ParsedNode[], names: FieldNames): ReadonlyMap<Field, string> {
+  const values = new Map<Field, string>();
+  const note = (name: string, valueOf: () => string): void => {
+    const field = fields.find((candidate) => names[candidate] === name);
+    if (field !== undefined && !values.has(field)) values.set(field, valueOf().trim());
+  };
+  let level = tree;
+  while (level.length > 0 && values.size < fields.length) {
+    const below: ParsedNode[] = [];
+    for (const element of level) {
+      for (const [key, value] of Object.entries(element[':@'] ?? {})) {
+        // White space in an attribute is a space, unless it is written as a reference.
+        note(key.slice(ATTRIBUTE_PREFIX.length), () => resolveReferences(value.replace(/[\t\n]/g, ' ')));
+      }
+      for (const child of contentOf(element)) {
+        const name = kindOf(child);
+        if (name === TEXT || name === CDATA) continue;
+        note(name, () => textOf(child));
+        below.push(child);
+      }
+    }
+    level = below;
+  }
+  return values;
+}
+
+function kindOf(node: ParsedNode): string {
+  for (const kind in node) if (kind !== ':@') return kind;
+  return '';
+}
+
+function contentOf(node: ParsedNode): readonly ParsedNode[] {
+  const content = node[kindOf(node)];
+  return Array.isArray(content) ? (content as readonly ParsedNode[]) : [];
+}
+
+/** An element's own text and CDATA, not that of elements in it: a container of that name has no value. */
+function textOf(element: ParsedNode): string {
+  let text = '';
+  for (const part of contentOf(element)) {
+    const own = part[TEXT];
+    if (typeof own === 'string') text += resolveReferences(own);
+    if (CDATA in part)
+      for (const section of contentOf(part)) if (typeof section[TEXT] === 'string') text += section[TEXT];
+  }
+  return text;
+}

@@ -1,0 +1,45 @@
+/**
+ * The hub's words to a legacy client: acknowledgement, error, probe; and their bytes in the width that the connection
+ * writes. ASCII only, whatever the connection's encoding: all else goes as a numeric reference. Decides nothing about
+ * when to answer. The listener calls it.
+ */
+import { isWide } from './charset.ts';
+import type { FrameEncoding } from './charset.ts';
+
+const named: ReadonlyMap<string, string> = new Map([
+  ['&', '&amp;'],
+  ['<', '&lt;'],
+  ['>', '&gt;'],
+  ['"', '&quot;'],
+  ["'", '&apos;'],
+]);
+
+function escape(text: string): string {
+  return text.replace(/[^ -~]|[&<>"']/gu, (character) => named.get(character) ?? reference(character));
+}
+
+function reference(character: string): string {
+  const point = character.codePointAt(0) ?? 0xfffd;
+  // XML has no form for control characters, lone surrogates and the two non-characters.
+  const none = point < 0x20 || (point >= 0xd800 && point <= 0xdfff) || point === 0xfffe || point === 0xffff;
+  return `&#x${(none ? 0xfffd : point).toString(16).toUpperCase()};`;
+}
+
+export function encodeAck(user: string, state: number): string {
+  return `<protocol><ack user_id="${escape(user)}" state="${state}"/></protocol>`;
+}
+
+export function encodeError(code: string, message: string): string {
+  return `<protocol><error code="${escape(code)}">${escape(message)}</error></protocol>`;
+}
+
+export function encodeProbe(): string {
+  return '<protocol><probe/></protocol>';
+}
+
+/** The bytes of an answer on a connection whose frames are seen to be so. */
+export function answerBytes(xml: string, seen: FrameEncoding): Buffer {
+  if (!isWide(seen)) return Buffer.from(xml, 'latin1');
+  const bytes = Buffer.from(xml, 'utf16le');
+  return seen === 'utf-16be' ? bytes.swap16() : bytes;
+}

@@ -1,0 +1,212 @@
+/**
+ * Cuts a connection's bytes into frames: everything up to and including `</protocol>`, over any packet borders.
+ * Knows of bytes only: neither what a frame says nor what a socket is. Keeps nothing but a frame that is not complete,
+ * so an end of stream needs no word to it. The listener owns one for each connection.
+ */
+import { MAX_TCP_FRAME_BYTES } from '../../../shared/limits.ts';
+import { isWide } from './charset.ts';
+import type { Encoding, FrameEncoding } from './charset.ts';
+
+/** `frame` holds for the length of the call only: copy what is to be kept. */
+export type OnFrame = (frame: Buffer, seen: FrameEncoding) => void;
+
+const TERMINATOR = '</protocol>';
+const terminators = {
+  narrow: Buffer.from(TERMINATOR, 'latin1'),
+  'utf-16le': Buffer.from(TERMINATOR, 'utf16le'),
+  'utf-16be': Buffer.from(TERMINATOR, 'utf16le').swap16(),
+} as const;
+
+const LESS_THAN = 0x3c;
+const NOTHING = Buffer.alloc(0);
+const FIRST_HELD_BYTES = 256;
+
+function isSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+}
+
+export class Framer {
+  readonly #defaultEncoding: Encoding;
+  /** What the bytes say; `undefined` until a byte order mark or the first frame told. It then holds for the connection. */
+  #seen: FrameEncoding | undefined;
+  /** An incomplete frame, or up to two bytes of what may be a mark or white space; more room than `#heldBytes` at times. */
+  #held = NOTHING;
+  #heldBytes = 0;
+  /** Whether what is held is a frame's beginning. */
+  #inFrame = false;
+
+  constructor(defaultEncoding: Encoding) {
+    this.#defaultEncoding = defaultEncoding;
+  }
+
+  /** How the connection's bytes are seen to be: what an answer that no frame called for is written in. */
+  get seen(): FrameEncoding {
+    return this.#seen ?? 'bytes';
+  }
+
+  /** Bytes that wait for their frame's end. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /**
+   * Hands out every frame that ends in this chunk. After `too_large` (more than 8 KiB without a terminator) there is no
+   * telling where the next frame begins: the connection is to be closed, and nothing more pushed.
+   */
+  push(chunk: Buffer, onFrame: OnFrame): 'ok' | 'too_large' {
+    let bytes = chunk;
+    let at = 0;
+    if (this.#inFrame) {
+      const used = this.#continueHeld(chunk, onFrame);
+      if (used === 'too_large') return used;
+      at = used;
+    } else if (this.#heldBytes > 0) {
+      bytes = Buffer.concat([this.#held.subarray(0, this.#heldBytes), chunk]);
+      this.#release();
+    }
+    for (;;) {
+      at = this.#skipToFrame(bytes, at);
+      if (at === bytes.length) return 'ok';
+      if (!this.#inFrame) {
+        this.#hold(bytes.subarray(at));
+        return 'ok';
+      }
+      const end = this.#endOf(bytes, at, at);
+      if ((end ?? bytes.length) - at > MAX_TCP_FRAME_BYTES) return this.#tooLarge();
+      if (end === undefined) {
+        this.#hold(bytes.subarray(at));
+        return 'ok';
+      }
+      this.#inFrame = false;
+      onFrame(bytes.subarray(at, end), this.seen);
+      at = end;
+    }
+  }
+
+  /** Adds to the frame that is held; answers how many of the chunk's bytes belong to it. */
+  #continueHeld(chunk: Buffer, onFrame: OnFrame): number | 'too_large' {
+    const before = this.#heldBytes;
+    // One byte over the limit is enough to know.
+    this.#hold(chunk.subarray(0, MAX_TCP_FRAME_BYTES + 1 - before));
+    const frame = this.#held.subarray(0, this.#heldBytes);
+    // What was searched stays searched, but for a terminator that the packet's border cut.
+    const end = this.#endOf(frame, 0, Math.max(0, before - this.#terminator().length + 1));
+    if ((end ?? frame.length) > MAX_TCP_FRAME_BYTES) return this.#tooLarge();
+    if (end === undefined) return chunk.length;
+    this.#release();
+    onFrame(frame.subarray(0, end), this.seen);
+    return end - before;
+  }
+
+  /** Just behind the terminator of the frame that begins at `start`; `undefined` when it is not there yet. */
+  #endOf(bytes: Buffer, start: number, searchFrom: number): number | undefined {
+    const terminator = this.#terminator();
+    let at = bytes.indexOf(terminator, searchFrom);
+    if (terminator !== terminators.narrow) {
+      // The same bytes half a unit off are other characters.
+      while (at !== -1 && (at - start) % 2 !== 0) at = bytes.indexOf(terminator, at + 1);
+    }
+    return at === -1 ? undefined : at + terminator.length;
+  }
+
+  #terminator(): Buffer {
+    const seen = this.seen;
+    return isWide(seen) ? terminators[seen] : terminators.narrow;
+  }
+
+  /**
+   * Passes over byte order marks and white space. Where a frame begins, `#inFrame` is set; where the bytes do not
+   * suffice to tell, it is not, and what is left (two bytes at most) waits for more.
+   */
+  #skipToFrame(bytes: Buffer, from: number): number {
+    let at = from;
+    while (at < bytes.length) {
+      const first = bytes[at];
+      const second = bytes[at + 1];
+      const mark = markAt(first, second, bytes[at + 2]);
+      if (mark === 'unclear') return at;
+      if (mark !== undefined) {
+        this.#seen = mark.seen;
+        at += mark.bytes;
+        continue;
+      }
+      if (this.#seen === undefined) {
+        if (second === undefined && (isSpace(first) || first === LESS_THAN || first === 0)) return at;
+        this.#seen = this.#widthOf(first, second);
+      }
+      const space = spaceAt(this.seen, first, second);
+      if (space === 'unclear') return at;
+      if (space === 0) {
+        this.#inFrame = true;
+        return at;
+      }
+      at += space;
+    }
+    return at;
+  }
+
+  /** What a frame's first two bytes, or white space before it, say of the width; white space of one byte says nothing. */
+  #widthOf(first: number | undefined, second: number | undefined): FrameEncoding | undefined {
+    if (second === 0 && (first === LESS_THAN || isSpace(first))) return 'utf-16le';
+    if (first === 0 && (second === LESS_THAN || isSpace(second))) return 'utf-16be';
+    if (isSpace(first)) return undefined;
+    return first !== LESS_THAN && isWide(this.#defaultEncoding) ? this.#defaultEncoding : 'bytes';
+  }
+
+  /** Copies, so that a few bytes never keep a whole packet's memory. */
+  #hold(bytes: Buffer): void {
+    const needed = this.#heldBytes + bytes.length;
+    if (needed > this.#held.length) {
+      // Doubled, so that a frame that comes byte by byte is not copied at each; not from the pool, which is shared.
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#held.length * 2, FIRST_HELD_BYTES));
+      this.#held.copy(grown, 0, 0, this.#heldBytes);
+      this.#held = grown;
+    }
+    bytes.copy(this.#held, this.#heldBytes);
+    this.#heldBytes = needed;
+  }
+
+  #release(): void {
+    this.#held = NOTHING;
+    this.#heldBytes = 0;
+    this.#inFrame = false;
+  }
+
+  #tooLarge(): 'too_large' {
+    this.#release();
+    return 'too_large';
+  }
+}
+
+function markAt(
+  first: number | undefined,
+  second: number | undefined,
+  third: number | undefined,
+): { readonly seen: FrameEncoding; readonly bytes: number } | 'unclear' | undefined {
+  if (first === 0xff || first === 0xfe) {
+    if (second === undefined) return 'unclear';
+    if (first === 0xff && second === 0xfe) return { seen: 'utf-16le', bytes: 2 };
+    if (first === 0xfe && second === 0xff) return { seen: 'utf-16be', bytes: 2 };
+  }
+  if (first === 0xef && (second === undefined || second === 0xbb)) {
+    if (second === undefined || third === undefined) return 'unclear';
+    if (third === 0xbf) return { seen: 'utf-8', bytes: 3 };
+  }
+  return undefined;
+}
+
+/** Bytes of the white space that stands there: 0 for none. A single-byte line end between UTF-16 frames passes as one. */
+function spaceAt(seen: FrameEncoding, first: number | undefined, second: number | undefined): number | 'unclear' {
+  if (seen === 'utf-16le') {
+    if (!isSpace(first)) return 0;
+    if (second === undefined) return 'unclear';
+    return second === 0 ? 2 : 1;
+  }
+  if (seen === 'utf-16be') {
+    if (isSpace(first)) return 1;
+    if (first !== 0) return 0;
+    if (second === undefined) return 'unclear';
+    return isSpace(second) ? 2 : 0;
+  }
+  return isSpace(first) ? 1 : 0;
+}

@@ -1,0 +1,79 @@
+/**
+ * The names under which a legacy client writes the fields, and the reading of HUB_TCP_NAMES:
+ * `user_id=uid,user_state=state`, or the same as a JSON object. Reads no frame.
+ * The config calls it once at the start; decode takes the names.
+ */
+import { isXmlName } from './well-formed.ts';
+
+export const fields = ['user_id', 'user_state', 'user_ip', 'user_port', 'device', 'token'] as const;
+export type Field = (typeof fields)[number];
+
+/** Each field's name in the XML. */
+export type FieldNames = Readonly<Record<Field, string>>;
+
+export const defaultFieldNames: FieldNames = {
+  user_id: 'user_id',
+  user_state: 'user_state',
+  user_ip: 'user_ip',
+  user_port: 'user_port',
+  device: 'device',
+  token: 'token',
+};
+
+export type ParsedFieldNames =
+  { readonly ok: true; readonly names: FieldNames } | { readonly ok: false; readonly error: string };
+
+const EXAMPLE = 'write it like user_id=uid,user_state=state';
+
+/** Names that the XML parser keeps from its objects; no field may bear one. */
+export const reservedNames: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+
+function isField(text: string): text is Field {
+  return (fields as readonly string[]).includes(text);
+}
+
+/** The setting as pairs of field and name, or the sentence that says why it is none. */
+function pairsOf(setting: string): (readonly [string, unknown])[] | string {
+  const text = setting.trim();
+  if (text === '') return [];
+  if (!text.startsWith('{')) {
+    return text.split(',').map((pair) => {
+      const [field = '', ...name] = pair.split('=');
+      return [field.trim(), name.join('=').trim()];
+    });
+  }
+  try {
+    return Object.entries(JSON.parse(text) as Record<string, unknown>);
+  } catch {
+    return `is no JSON object: ${EXAMPLE}, or {"user_id":"uid"}`;
+  }
+}
+
+/** The names that the setting gives, the usual ones for the rest; or what is wrong with it and what would do. */
+export function parseFieldNames(setting: string): ParsedFieldNames {
+  const pairs = pairsOf(setting);
+  if (typeof pairs === 'string') return { ok: false, error: pairs };
+  const names: Record<Field, string> = { ...defaultFieldNames };
+  const given = new Set<Field>();
+  for (const [field, name] of pairs) {
+    if (!isField(field)) {
+      return { ok: false, error: `"${field}" is no field: use ${fields.join(', ')}; ${EXAMPLE}` };
+    }
+    if (given.has(field)) return { ok: false, error: `${field} is named twice: keep one of them` };
+    if (typeof name !== 'string' || !isXmlName(name) || reservedNames.has(name)) {
+      return { ok: false, error: `${field} needs an XML name, and ${JSON.stringify(name)} is none: ${EXAMPLE}` };
+    }
+    given.add(field);
+    names[field] = name;
+  }
+  for (const [index, field] of fields.entries()) {
+    const other = fields.slice(0, index).find((earlier) => names[earlier] === names[field]);
+    if (other !== undefined) {
+      return {
+        ok: false,
+        error: `${other} and ${field} would both be "${names[field]}": give one of them another name`,
+      };
+    }
+  }
+  return { ok: true, names };
+}

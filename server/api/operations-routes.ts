@@ -1,0 +1,32 @@
+/** What an operator's machines ask: is it alive, is it ready, what does it count. Asks for nothing, tells no secrets. */
+import { json, problem } from './reply.ts';
+import type { Route } from './router.ts';
+
+export interface OperationsOptions {
+  /** What fails right now, in words; empty when all is well. */
+  readonly failures: () => readonly string[];
+  /** Prometheus text and its content type. */
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
+export function operationsRoutes({ failures, metrics }: OperationsOptions): Route[] {
+  return [
+    { method: 'GET', path: '/healthz', answer: () => json('{"status":"ok"}') },
+    {
+      method: 'GET',
+      path: '/readyz',
+      answer: () => {
+        const failing = failures();
+        return failing.length === 0 ? json('{"status":"ready"}') : problem(503, failing.join('; '));
+      },
+    },
+    {
+      method: 'GET',
+      path: '/metrics',
+      answer: async () => {
+        const { contentType, text } = await metrics();
+        return { status: 200, headers: { 'content-type': contentType, 'cache-control': 'no-store' }, body: text };
+      },
+    },
+  ];
+}

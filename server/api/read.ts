@@ -1,0 +1,45 @@
+/** Reading what a call brings: ids in the path, lists in the query, JSON in the body. Bad input is a returned problem. */
+import type { z } from 'zod';
+import { describeProblem } from '../../shared/client-messages.ts';
+import { isUserId, USER_ID_FORM } from '../../shared/ids.ts';
+import type { HttpReply } from '../sockets/port.ts';
+import { problem } from './reply.ts';
+import type { Call } from './router.ts';
+
+export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reply: HttpReply };
+
+export function bad<T>(detail: string): Read<T> {
+  return { ok: false, reply: problem(400, detail) };
+}
+
+/** A user id in the path. */
+export function readUser(call: Call, name: string): Read<string> {
+  const id = call.params[name] ?? '';
+  return isUserId(id) ? { ok: true, value: id } : bad(`${name}: ${USER_ID_FORM}`);
+}
+
+/** `?oneway=true`. */
+export function readOneway({ query }: Call): Read<boolean> {
+  const value = query.get('oneway') ?? 'false';
+  return value === 'true' || value === 'false'
+    ? { ok: true, value: value === 'true' }
+    : bad('oneway: must be true or false');
+}
+
+/** The JSON body in its form. */
+export function readBody<T>({ request }: Call, form: z.ZodType<T>): Read<T> {
+  let value: unknown;
+  try {
+    value = JSON.parse(request.body);
+  } catch {
+    return bad('body: must be JSON');
+  }
+  return readForm(value, form, 'body: must be one JSON object');
+}
+
+/** A value in its form; `whole` is said where the fault lies in no field of it. */
+export function readForm<T>(value: unknown, form: z.ZodType<T>, whole: string): Read<T> {
+  const read = form.safeParse(value);
+  if (read.success) return { ok: true, value: read.data };
+  return bad((read.error.issues[0]?.path.length ?? 0) === 0 ? whole : describeProblem(read.error));
+}

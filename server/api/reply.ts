@@ -1,0 +1,37 @@
+/** Answers over HTTP: JSON, nothing, or a problem (RFC 9457) whose `detail` names the field and says what to do. */
+import type { Problem } from '../../shared/http-bodies.ts';
+import type { HttpReply } from '../sockets/port.ts';
+
+const titles = {
+  400: 'Bad request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not found',
+  405: 'Method not allowed',
+  409: 'Conflict',
+  413: 'Content too large',
+  429: 'Too many requests',
+  431: 'Request header fields too large',
+  500: 'Internal error',
+  503: 'Service unavailable',
+} as const;
+export type ProblemStatus = keyof typeof titles;
+
+const NO_STORE = { 'cache-control': 'no-store' } as const;
+
+export function json(body: string, status = 200): HttpReply {
+  return { status, headers: { 'content-type': 'application/json', ...NO_STORE }, body };
+}
+
+export function noContent(): HttpReply {
+  return { status: 204, headers: NO_STORE, body: '' };
+}
+
+export function problem(status: ProblemStatus, detail: string, headers: Record<string, string> = {}): HttpReply {
+  const body: Problem = { type: 'about:blank', title: titles[status], status, detail };
+  return {
+    status,
+    headers: { 'content-type': 'application/problem+json', ...NO_STORE, ...headers },
+    body: JSON.stringify(body),
+  };
+}

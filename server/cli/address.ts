@@ -1,0 +1,94 @@
+/**
+ * Where the hub is: `--url` and `--tcp-port`, else what the environment says of a hub started here, else the defaults.
+ * Opens nothing. Called by every command.
+ */
+import { isIPv6 } from 'node:net';
+import type { Environment } from '../config.ts';
+import { readWhole, right, wrong, type Read } from './command-line.ts';
+
+export interface HubAddress {
+  /** `http://127.0.0.1:8080`, without a slash at its end. */
+  readonly http: string;
+  readonly ws: string;
+  readonly tcpHost: string;
+  readonly tcpPort: number;
+  /** Somebody gave `--url`: no other hub will do. */
+  readonly isNamed: boolean;
+}
+
+export interface AddressFlags {
+  readonly url?: string;
+  readonly 'tcp-port'?: string;
+}
+
+export function readAddress(flags: AddressFlags, env: Environment): Read<HubAddress> {
+  const base = flags.url === undefined ? baseFrom(env) : readUrl(flags.url);
+  if (!base.ok) return base;
+  const port = readTcpPort(flags['tcp-port'], env['HUB_TCP_PORT']);
+  if (!port.ok) return port;
+  const http = base.value.href.replace(/\/+$/, '');
+  const tcpHost = flags.url === undefined ? (env['HUB_TCP_HOST'] ?? '') : '';
+  return right({
+    http,
+    ws: `${http.replace(/^http/, 'ws')}/ws`,
+    tcpHost: tcpHost === '' ? base.value.hostname.replace(/^\[|\]$/g, '') : reachable(tcpHost),
+    tcpPort: port.value,
+    isNamed: flags.url !== undefined,
+  });
+}
+
+/** What to do where nobody answers; why nobody does is told where it is more than that nobody listens. */
+export function describeNoHub(where: string, error?: unknown): string {
+  const reason = error === undefined ? '' : describeError(error);
+  const because = reason === '' || reason.includes('ECONNREFUSED') ? '' : ` (${reason})`;
+  return `no hub answers at ${where}${because}: start one with \`npm start\`, or name it with --url`;
+}
+
+/** `fetch` puts its reason into a cause; a name with two addresses gives an error without a message. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.cause instanceof Error) return describeError(error.cause);
+  if (error.message !== '') return error.message;
+  return 'code' in error ? String(error.code) : error.name;
+}
+
+export function describeNoTcp({ tcpHost, tcpPort }: HubAddress): string {
+  const host = isIPv6(tcpHost) ? `[${tcpHost}]` : tcpHost;
+  return `no hub answers at tcp://${host}:${tcpPort}: start one with \`npm start\`, or name it with --url and --tcp-port`;
+}
+
+function readUrl(text: string): Read<URL> {
+  const form = `--url is ${JSON.stringify(text)}: it must be like http://127.0.0.1:8080`;
+  const url = parseUrl(text);
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') return wrong(form);
+  return url.username === '' && url.password === '' ? right(url) : wrong(`${form}, without a user or password`);
+}
+
+function baseFrom(env: Environment): Read<URL> {
+  // Kubernetes sets HUB_PORT=tcp://… for a Service called hub: the hub ignores it, and so does this.
+  const given = env['HUB_PORT'];
+  const text = given === undefined || given === '' || given.startsWith('tcp://') ? '8080' : given;
+  const port = readWhole('HUB_PORT', text, 0, 65_535);
+  if (!port.ok) return port;
+  if (port.value === 0) return wrong('HUB_PORT is 0, which is any free port: name the one that it is with --url');
+  const host = reachable(env['HUB_HOST'] ?? '');
+  const url = parseUrl(`http://${isIPv6(host) ? `[${host}]` : host}:${port.value}`);
+  return url === undefined ? wrong(`HUB_HOST is ${JSON.stringify(host)}: it must be a host name or an address`) : right(url);
+}
+
+function readTcpPort(flag: string | undefined, fromEnv: string | undefined): Read<number> {
+  if (flag !== undefined) return readWhole('--tcp-port', flag, 1, 65_535);
+  if (fromEnv === undefined || fromEnv === '' || fromEnv === '0') return right(60_001);
+  return readWhole('HUB_TCP_PORT', fromEnv, 1, 65_535);
+}
+
+// `URL.parse` is not in Node 20.
+function parseUrl(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined;
+}
+
+/** Where a hub that listens on every address of this machine is reached. */
+function reachable(host: string): string {
+  if (host === '' || host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}

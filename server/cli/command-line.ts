@@ -1,0 +1,93 @@
+/**
+ * Arguments of a command: its flags and the words between them, or one line that names what is wrong.
+ * Knows no command; each command brings its flags and judges its words with the checks below.
+ */
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { isDevice, isUserId, USER_ID_FORM } from '../../shared/ids.ts';
+import { MAX_DEVICE_CHARS, MAX_TEXT_UNITS } from '../../shared/limits.ts';
+
+export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
+
+/** A flag with a value (`text`) or without (`switch`). */
+export type Flags = Readonly<Record<string, 'text' | 'switch'>>;
+
+export interface CommandLine<F extends Flags> {
+  readonly words: readonly string[];
+  readonly flags: { readonly [Name in keyof F]?: F[Name] extends 'text' ? string : boolean };
+  readonly wantsHelp: boolean;
+}
+
+/** What every command takes. */
+export const commonFlags = { url: 'text', 'tcp-port': 'text' } as const satisfies Flags;
+
+export const commonHelp = [
+  '  --url URL         where the hub is (HUB_HOST and HUB_PORT, else http://127.0.0.1:8080)',
+  '  --help            this text',
+];
+export const tcpPortHelp = '  --tcp-port PORT   its TCP port (HUB_TCP_PORT, else 60001)';
+
+export function readCommandLine<F extends Flags>(args: readonly string[], known: F): Read<CommandLine<F>> {
+  const options: NonNullable<ParseArgsConfig['options']> = { help: { type: 'boolean', short: 'h' } };
+  for (const [name, kind] of Object.entries(known)) options[name] = { type: kind === 'text' ? 'string' : 'boolean' };
+  // Not `strict`: its own errors span several sentences, so the tokens are judged here.
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
+  const flags: Record<string, string | boolean> = {};
+  const words: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'positional') words.push(token.value);
+    if (token.kind !== 'option') continue;
+    const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
+    const names = Object.keys(options).map((name) => `--${name}`);
+    if (option === undefined) return wrong(`${token.rawName} is no flag here: there are ${names.join(', ')}`);
+    if (option.type === 'boolean' && token.value !== undefined) return wrong(`${token.rawName} takes no value`);
+    if (option.type === 'string' && (token.value === undefined || isMissing(token.value, token.inlineValue))) {
+      return wrong(`${token.rawName} needs a value: ${token.rawName}=VALUE`);
+    }
+    flags[token.name] = token.value ?? true;
+  }
+  const { help, ...given } = flags;
+  return right({ words, flags: given as CommandLine<F>['flags'], wantsHelp: help === true });
+}
+
+/** `--text --once` has forgotten its value; whoever means it writes `--text=--once`. */
+function isMissing(value: string, isInline: boolean | undefined): boolean {
+  return isInline !== true && value.startsWith('--');
+}
+
+export function readUserId(name: string, value: string | undefined): Read<string> {
+  if (value === undefined) return wrong(`${name} is missing: a user id ${USER_ID_FORM}`);
+  return isUserId(value) ? right(value) : wrong(`${name} is ${JSON.stringify(value)}: it ${USER_ID_FORM}`);
+}
+
+export function readDevice(value: string): Read<string> {
+  return isDevice(value)
+    ? right(value)
+    : wrong(`--device is ${JSON.stringify(value)}: it must be 1 to ${MAX_DEVICE_CHARS} characters, none of them control`);
+}
+
+export function readText(value: string): Read<string> {
+  return value.length <= MAX_TEXT_UNITS
+    ? right(value)
+    : wrong(`--text is ${value.length} characters long: at most ${MAX_TEXT_UNITS} will do`);
+}
+
+export function readWhole(name: string, value: string, min: number, max: number): Read<number> {
+  const number = /^(0|[1-9]\d{0,14})$/.test(value) ? Number(value) : Number.NaN;
+  return number >= min && number <= max
+    ? right(number)
+    : wrong(`${name} is ${JSON.stringify(value)}: it must be a whole number from ${min} to ${max}`);
+}
+
+/** No words beyond those that the command knows. */
+export function readNoMore(words: readonly string[], known: number): Read<undefined> {
+  const extra = words[known];
+  return extra === undefined ? right(undefined) : wrong(`${JSON.stringify(extra)} is one word too many`);
+}
+
+export function right<T>(value: T): Read<T> {
+  return { ok: true, value };
+}
+
+export function wrong<T>(problem: string): Read<T> {
+  return { ok: false, problem };
+}

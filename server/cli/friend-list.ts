@@ -1,0 +1,85 @@
+/**
+ * What a watcher knows of one user's friends, out of the messages that told it; pure, like a client's own store.
+ * Says which entries a message changed, so that a list can be printed line by line. Called by watch and friend-table.
+ */
+import type { Entry } from '../../shared/entry.ts';
+import type { HubMessage, Snapshot } from '../../shared/hub-messages.ts';
+
+/** A friend as it now stands, or one who is none any more. */
+export type FriendChange =
+  { readonly kind: 'entry'; readonly entry: Entry } | { readonly kind: 'removed'; readonly user: string };
+
+export class FriendList {
+  readonly #entries = new Map<string, Entry>();
+  #at: number | undefined;
+
+  /** What to resume from; undefined before the first snapshot. */
+  get at(): number | undefined {
+    return this.#at;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get countHere(): number {
+    let here = 0;
+    for (const { status } of this.#entries.values()) if (status !== 'offline') here += 1;
+    return here;
+  }
+
+  /** Online first, then busy, away and offline; within each by id, as people sort `ada.7` and `ada.12`. */
+  sorted(): readonly Entry[] {
+    return [...this.#entries.values()].sort((a, b) => rank[a.status] - rank[b.status] || byId(a.user, b.user));
+  }
+
+  apply(message: HubMessage): readonly FriendChange[] {
+    switch (message.type) {
+      case 'snapshot':
+        return this.#applySnapshot(message);
+      case 'presence':
+        if (message.at !== undefined) this.#at = message.at;
+        return message.entries.flatMap((entry) => this.#put(entry));
+      case 'friend':
+        return message.op === 'add' ? this.#put(message.entry) : this.#drop(message.user);
+      default:
+        return [];
+    }
+  }
+
+  #applySnapshot(snapshot: Snapshot): readonly FriendChange[] {
+    this.#at = snapshot.at;
+    if (snapshot.since !== undefined) {
+      const removed = (snapshot.removed ?? []).flatMap((user) => this.#drop(user));
+      return [...removed, ...snapshot.entries.flatMap((entry) => this.#put(entry))];
+    }
+    const named = new Set(snapshot.entries.map(({ user }) => user));
+    const removed = [...this.#entries.keys()].filter((user) => !named.has(user)).flatMap((user) => this.#drop(user));
+    // A full one replaces whatever stood here, newer versions too.
+    return [...removed, ...snapshot.entries.flatMap((entry) => this.#replace(entry))];
+  }
+
+  #put(entry: Entry): readonly FriendChange[] {
+    const known = this.#entries.get(entry.user);
+    return known !== undefined && known.v >= entry.v ? [] : this.#replace(entry);
+  }
+
+  #replace(entry: Entry): readonly FriendChange[] {
+    const known = this.#entries.get(entry.user);
+    this.#entries.set(entry.user, entry);
+    return known !== undefined && looksLike(known, entry) ? [] : [{ kind: 'entry', entry }];
+  }
+
+  #drop(user: string): readonly FriendChange[] {
+    return this.#entries.delete(user) ? [{ kind: 'removed', user }] : [];
+  }
+}
+
+const rank = { online: 0, busy: 1, away: 2, offline: 3 } as const satisfies Record<Entry['status'], number>;
+const { compare: byId } = new Intl.Collator('en', { numeric: true });
+
+function looksLike(a: Entry, b: Entry): boolean {
+  return (
+    a.status === b.status && a.code === b.code && a.text === b.text && a.devices.join('\n') === b.devices.join('\n')
+  );
+}

@@ -1,0 +1,131 @@
+/**
+ * The friends as a table of lines that fit a terminal, and as single lines for a pipe. Pure: no stream, no clock.
+ * Every word that came from a hub passes `harmless` here. Called by watch.
+ */
+import type { Entry } from '../../shared/entry.ts';
+import type { FriendChange, FriendList } from './friend-list.ts';
+import { clockTime, describeAge, fit, harmless, widthOf } from './terminal-text.ts';
+
+/** How the connection stands. */
+export type LinkState =
+  | { readonly kind: 'connecting' }
+  | { readonly kind: 'live' }
+  /** Connected, but the hub itself is not sure since then. */
+  | { readonly kind: 'stale'; readonly sinceMs: number }
+  | { readonly kind: 'lost'; readonly asOfMs: number };
+
+export interface TableOptions {
+  readonly title: string;
+  readonly friends: FriendList;
+  readonly link: LinkState;
+  readonly nowMs: number;
+  readonly columns: number;
+  readonly rows: number;
+  readonly hasColour: boolean;
+}
+
+const look = {
+  online: { symbol: '●', colour: 32 },
+  busy: { symbol: '⊖', colour: 31 },
+  away: { symbol: '◐', colour: 33 },
+  offline: { symbol: '○', colour: 90 },
+} as const satisfies Record<Entry['status'], { symbol: string; colour: number }>;
+
+const STATUS_WIDTH = 8;
+const WHEN_WIDTH = 18;
+const MAX_USER_WIDTH = 28;
+const MAX_DEVICES_WIDTH = 22;
+const GREY = 90;
+
+/** At most `rows` lines, none wider than `columns`. */
+export function renderTable(options: TableOptions): readonly string[] {
+  const { title, friends, link, nowMs, columns, hasColour } = options;
+  const paint: Paint = (colour, text) => (hasColour ? `\u001b[${colour}m${text}\u001b[0m` : text);
+  const count = `${friends.countHere} of ${friends.size} here`;
+  const head = [fit(`${title}   ${count}`, columns), paint(linkColour(link), fit(describeLink(link), columns))];
+  const room = Math.max(1, options.rows - head.length - 2);
+  const entries = friends.sorted();
+  const shown = entries.length <= room ? entries : entries.slice(0, Math.max(0, room - 1));
+  const rest = entries.length - shown.length;
+  const widths = columnWidths(shown, columns);
+  const body = shown.map((entry) => paintRow(entry, options, widths, paint));
+  const names = ['USER', 'STATUS', '', 'DEVICES', 'TEXT'];
+  const titles = names.map((name, i) => fit(name, widths[i] ?? 0)).join(' ');
+  return [
+    ...head,
+    '',
+    entries.length === 0
+      ? fit(link.kind === 'connecting' ? '' : 'no friends yet', columns)
+      : paint(GREY, fit(`  ${titles}`, columns)),
+    ...body,
+    ...(rest > 0 ? [paint(GREY, fit(`… and ${rest} more`, columns))] : []),
+  ].slice(0, options.rows);
+}
+
+/** `time, user, status, text`, with tabs between: a line for `cut` and `awk`. */
+export function renderChange(change: FriendChange, nowMs: number): string {
+  const time = new Date(nowMs).toISOString();
+  if (change.kind === 'removed') return [time, harmless(change.user), 'removed', ''].join('\t');
+  const { user, status, text } = change.entry;
+  return [time, harmless(user), status, harmless(text ?? '')].join('\t');
+}
+
+export function describeLink(link: LinkState): string {
+  switch (link.kind) {
+    case 'connecting':
+      return 'connecting';
+    case 'live':
+      return 'live';
+    case 'stale':
+      return `as of ${clockTime(link.sinceMs)}: the hub is not sure yet`;
+    case 'lost':
+      return `as of ${clockTime(link.asOfMs)}, reconnecting`;
+    default:
+      return link satisfies never;
+  }
+}
+
+/** `for 3 m`, or `last seen 3 m ago`: it ages with the clock of whoever looks. */
+export function describeWhen({ status, since, lastSeen, v }: Entry, nowMs: number): string {
+  if (status !== 'offline') return since === null ? '' : `for ${describeAge(nowMs - since)}`;
+  if (v === 0) return 'never seen';
+  // A hub may keep it to itself.
+  return lastSeen === null ? '' : `last seen ${describeAge(nowMs - lastSeen)} ago`;
+}
+
+type Paint = (colour: number, text: string) => string;
+type Widths = readonly [user: number, status: number, when: number, devices: number, text: number];
+
+function columnWidths(entries: readonly Entry[], columns: number): Widths {
+  const widest = (words: readonly string[], most: number) => Math.min(most, Math.max(7, ...words.map(widthOf)));
+  const user = widest(
+    entries.map((entry) => entry.user),
+    MAX_USER_WIDTH,
+  );
+  const devices = widest(entries.map(describeDevices), MAX_DEVICES_WIDTH);
+  const text = columns - 2 - user - STATUS_WIDTH - WHEN_WIDTH - devices - 4;
+  return [user, STATUS_WIDTH, WHEN_WIDTH, devices, Math.max(0, text)];
+}
+
+function paintRow(entry: Entry, { nowMs, columns }: TableOptions, widths: Widths, paint: Paint): string {
+  const { symbol, colour } = look[entry.status];
+  const cells = [
+    harmless(entry.user),
+    entry.status,
+    describeWhen(entry, nowMs),
+    describeDevices(entry),
+    harmless(entry.text ?? ''),
+  ];
+  const row = cells.map((cell, i) => fit(cell, widths[i] ?? 0)).join(' ');
+  // Painted after it has its width: the codes have none.
+  const line = fit(`${symbol} ${row}`, columns);
+  return entry.status === 'offline' ? paint(colour, line) : paint(colour, line.slice(0, 1)) + line.slice(1);
+}
+
+function describeDevices({ devices }: Entry): string {
+  return harmless(devices.join(','));
+}
+
+function linkColour({ kind }: LinkState): number {
+  return kind === 'live' ? look.online.colour : look.away.colour;
+}

@@ -1,0 +1,209 @@
+/**
+ * One WebSocket connection to a hub that comes back by itself: hello, heartbeats at the hub's interval, a look at whether
+ * the hub is still there, reconnecting with full jitter, and at the hub's own word where it says `reconnect`.
+ * Knows nothing of what is watched or shown. Called by watch, beat and demo.
+ */
+import { WebSocket, type RawData } from 'ws';
+import type { ClientMessage, Hello } from '../../shared/client-messages.ts';
+import { hubMessage, type HubMessage, type Welcome } from '../../shared/hub-messages.ts';
+import { describeError, describeNoHub } from './address.ts';
+import { fullJitterMs } from './backoff.ts';
+
+/** A connection that lived this long was a good one: the next try starts with a short wait again. */
+const GOOD_AFTER_MS = 5_000;
+const WELCOME_WITHIN_MS = 10_000;
+const BYE_WITHIN_MS = 1_000;
+/** Coming back after these would only be sent away again. */
+const FINAL_CLOSE_CODES: ReadonlySet<number> = new Set([1008, 4400, 4401, 4403]);
+const FINAL_ERROR_CODES: ReadonlySet<string> = new Set(['bad_message', 'unauthenticated', 'forbidden']);
+
+export interface HubClientOptions {
+  /** `ws://127.0.0.1:8080/ws`, and the address that a person is told. */
+  readonly ws: string;
+  readonly http: string;
+  /** Asked at every connect: the hello says what holds then. */
+  readonly hello: () => Hello;
+  /** Default: the hub's interval. */
+  readonly everyMs?: number;
+  /** Keeps trying where the very first connection finds no hub. */
+  readonly isPatient?: boolean;
+  readonly onWelcome?: (welcome: Welcome) => void;
+  readonly onMessage?: (message: HubMessage) => void;
+  readonly onSent?: (json: string) => void;
+  /** The connection is gone; it comes back by itself. */
+  readonly onLost?: (reason: string) => void;
+  /** The connection is gone for good. */
+  readonly onFailed: (problem: string) => void;
+}
+
+export class HubClient {
+  readonly #options: HubClientOptions;
+  #socket: WebSocket | undefined;
+  #isWelcome = false;
+  /** A hub has spoken at this address: from then on a lost connection is one to come back from. */
+  #hasMetHub = false;
+  #isEnding = false;
+  #heartbeats: NodeJS.Timeout | undefined;
+  #nextTry: NodeJS.Timeout | undefined;
+  #attempt = 0;
+  #sentIds = 0;
+  #welcomeAtMs = 0;
+  #heardAtMs = 0;
+  /** Why the socket in hand ends, where somebody has said so before it closed. */
+  #reason: string | undefined;
+  #error: Error | undefined;
+  /** The monotonic time before which the hub, or `cut`, does not want this client back. */
+  #notBeforeMs: number | undefined;
+
+  constructor(options: HubClientOptions) {
+    this.#options = options;
+  }
+
+  connect(): void {
+    clearTimeout(this.#nextTry);
+    this.#notBeforeMs = undefined;
+    this.#reason = undefined;
+    this.#error = undefined;
+    const socket = new WebSocket(this.#options.ws, { handshakeTimeout: WELCOME_WITHIN_MS, perMessageDeflate: false });
+    this.#socket = socket;
+    const heard = () => (this.#heardAtMs = performance.now());
+    socket.on('open', () => {
+      heard();
+      this.#write(this.#options.hello());
+      this.#heartbeats = setTimeout(() => this.#drop('the hub did not answer the hello'), WELCOME_WITHIN_MS);
+    });
+    socket.on('ping', heard);
+    socket.on('message', (data: RawData, isBinary) => {
+      heard();
+      if (!isBinary && this.#socket === socket) this.#receive((data as Buffer).toString('utf8'));
+    });
+    socket.on('error', (error) => (this.#error = error));
+    socket.on('close', (code) => {
+      if (this.#socket === socket) this.#closed(code);
+    });
+  }
+
+  /** Sent now or never: what must outlast a connection belongs in the hello. */
+  send(message: ClientMessage): void {
+    if (this.#isWelcome) this.#write(message);
+  }
+
+  /** An unclean end, as a reload or a lost network is one; comes back after that long. */
+  cut(backAfterMs: number): void {
+    if (this.#isEnding || !this.#isWelcome) return;
+    this.#notBeforeMs = performance.now() + backAfterMs;
+    this.#socket?.terminate();
+  }
+
+  /** A clean goodbye; resolves when the connection has ended. */
+  async leave(): Promise<void> {
+    const { isWelcome, socket } = this.#retire();
+    if (socket === undefined || socket.readyState === WebSocket.CLOSED) return;
+    if (!isWelcome) return socket.terminate();
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    this.#write({ type: 'bye' });
+    const cutOff = setTimeout(() => socket.terminate(), BYE_WITHIN_MS);
+    await closed;
+    clearTimeout(cutOff);
+  }
+
+  /** Ends without a goodbye, for good. */
+  end(): void {
+    this.#retire().socket?.close();
+  }
+
+  #retire(): { readonly isWelcome: boolean; readonly socket: WebSocket | undefined } {
+    this.#isEnding = true;
+    clearTimeout(this.#nextTry);
+    clearTimeout(this.#heartbeats);
+    return { isWelcome: this.#isWelcome, socket: this.#socket };
+  }
+
+  #receive(json: string): void {
+    const read = hubMessage.safeParse(parseJson(json));
+    // The contract may grow: what this client does not know is not for it.
+    if (!read.success || this.#isEnding) return;
+    this.#hasMetHub = true;
+    const message = read.data;
+    if (message.type === 'welcome') this.#welcomed(message);
+    else if (message.type === 'reconnect') this.#comeBackAfter(message.afterMs);
+    else if (message.type === 'error') this.#complained(message);
+    this.#options.onMessage?.(message);
+  }
+
+  #welcomed(welcome: Welcome): void {
+    this.#isWelcome = true;
+    this.#welcomeAtMs = performance.now();
+    clearTimeout(this.#heartbeats);
+    const beat = () => {
+      if (performance.now() - this.#heardAtMs > welcome.timeoutMs) return this.#drop('the hub went silent');
+      this.#sentIds += 1;
+      // With an id it is answered, so that a hub that is gone without a word is noticed.
+      this.send({ type: 'heartbeat', id: this.#sentIds });
+    };
+    this.#heartbeats = setInterval(beat, this.#options.everyMs ?? welcome.heartbeatMs);
+    this.#options.onWelcome?.(welcome);
+  }
+
+  #complained({ code, message }: Extract<HubMessage, { type: 'error' }>): void {
+    this.#reason = message;
+    if (this.#isWelcome) return;
+    if (FINAL_ERROR_CODES.has(code)) this.#fail(`the hub refused: ${message}`);
+    else this.#socket?.terminate();
+  }
+
+  /** Until then the connection in hand is as good as any: it is kept, unless the hub closes it. */
+  #comeBackAfter(afterMs: number): void {
+    this.#reason = 'the hub asked to come back later';
+    this.#notBeforeMs = performance.now() + afterMs;
+    this.#nextTry = setTimeout(() => this.#socket?.terminate(), afterMs);
+  }
+
+  #closed(code: number): void {
+    clearTimeout(this.#heartbeats);
+    clearTimeout(this.#nextTry);
+    const wasWelcome = this.#isWelcome;
+    this.#isWelcome = false;
+    if (this.#isEnding) return;
+    const error = this.#error;
+    const reason = this.#reason ?? (error === undefined ? `the connection closed (${code})` : describeError(error));
+    if (FINAL_CLOSE_CODES.has(code)) return this.#fail(`the hub ended the connection (${code}): ${reason}`);
+    if (!this.#hasMetHub && this.#options.isPatient !== true) return this.#fail(describeNobody(error, this.#options.http));
+    if (wasWelcome && performance.now() - this.#welcomeAtMs > GOOD_AFTER_MS) this.#attempt = 0;
+    const waitMs =
+      this.#notBeforeMs === undefined ? fullJitterMs(this.#attempt) : Math.max(0, this.#notBeforeMs - performance.now());
+    this.#attempt += 1;
+    this.#options.onLost?.(reason);
+    this.#nextTry = setTimeout(() => this.connect(), waitMs);
+  }
+
+  #drop(reason: string): void {
+    this.#reason = reason;
+    this.#socket?.terminate();
+  }
+
+  #fail(problem: string): void {
+    this.#retire().socket?.terminate();
+    this.#options.onFailed(problem);
+  }
+
+  #write(message: ClientMessage): void {
+    const json = JSON.stringify(message);
+    this.#options.onSent?.(json);
+    this.#socket?.send(json);
+  }
+}
+
+function describeNobody(error: Error | undefined, http: string): string {
+  const answered = /^Unexpected server response: (\d+)$/.exec(error?.message ?? '');
+  if (answered !== null) return `what answers at ${http} is no hub (${answered[1] ?? ''} for /ws)`;
+  return describeNoHub(http, error);
+}
+
+function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}

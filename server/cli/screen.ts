@@ -1,0 +1,42 @@
+/**
+ * A terminal that a command draws on: its own screen, so that what stood there comes back, and never more than ten
+ * pictures a second. Draws what it is handed and asks for it again when the window changes. Called by watch.
+ */
+import type { Output } from './io.ts';
+
+const FRAME_MS = 100;
+const AGEING_MS = 1_000;
+const DEFAULT_COLUMNS = 80;
+const DEFAULT_ROWS = 24;
+
+export interface Screen {
+  /** Something changed: draw soon. */
+  touch(): void;
+  /** Gives the terminal back as it was. */
+  close(): void;
+}
+
+export function openScreen(output: Output, render: (columns: number, rows: number) => readonly string[]): Screen {
+  let pending: NodeJS.Timeout | undefined;
+  const draw = () => {
+    pending = undefined;
+    const lines = render(output.columns ?? DEFAULT_COLUMNS, output.rows ?? DEFAULT_ROWS);
+    // Cleared before it is written: cleared after, a line as wide as the window would lose its last column.
+    output.write(`\u001b[H${lines.map((line) => `\u001b[2K${line}`).join('\r\n')}\u001b[J`);
+  };
+  const touch = () => (pending ??= setTimeout(draw, FRAME_MS));
+  const ageing = setInterval(touch, AGEING_MS);
+  output.on('resize', touch);
+  // The other screen, without a cursor.
+  output.write('\u001b[?1049h\u001b[?25l\u001b[2J');
+  draw();
+  return {
+    touch,
+    close: () => {
+      clearTimeout(pending);
+      clearInterval(ageing);
+      output.off('resize', touch);
+      output.write('\u001b[?25h\u001b[?1049l');
+    },
+  };
+}

@@ -1,0 +1,61 @@
+/**
+ * Text for a terminal: other people's words without control characters, widths in columns, ages in words. All pure.
+ * Whatever a hub or its users say passes `harmless` before it is written anywhere. Called by whatever prints.
+ */
+
+/** Control, formatting (text direction, too), line separators, lone surrogates; but for the joiner that emoji are made with. */
+const UNSAFE = /(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+/** What terminals give two columns: the East Asian blocks, and emoji that are shown as such. */
+const WIDE =
+  /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f)/u;
+const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+
+/** Nothing in the answer can move a cursor, colour a line or turn its direction. */
+export function harmless(text: string): string {
+  return text.replace(UNSAFE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+export function widthOf(text: string): number {
+  let width = 0;
+  for (const { segment } of graphemes.segment(text)) width += widthOfGrapheme(segment);
+  return width;
+}
+
+/** Exactly `width` columns: filled with spaces, or cut with an ellipsis. */
+export function fit(text: string, width: number): string {
+  if (width <= 0) return '';
+  const whole = widthOf(text);
+  if (whole <= width) return text + ' '.repeat(width - whole);
+  let taken = '';
+  let used = 0;
+  for (const { segment } of graphemes.segment(text)) {
+    const next = used + widthOfGrapheme(segment);
+    if (next > width - 1) break;
+    taken += segment;
+    used = next;
+  }
+  return `${taken}…${' '.repeat(width - 1 - used)}`;
+}
+
+function widthOfGrapheme(grapheme: string): number {
+  if (WIDE.test(grapheme)) return 2;
+  return /^\p{M}/u.test(grapheme) ? 0 : 1;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** `12 s`, `3 m`, `2 h`, `5 d`. A hub whose clock is ahead of this machine's makes no age negative. */
+export function describeAge(ageMs: number): string {
+  const age = Math.max(0, ageMs);
+  if (age < MINUTE_MS) return `${Math.floor(age / 1000)} s`;
+  if (age < HOUR_MS) return `${Math.floor(age / MINUTE_MS)} m`;
+  return age < DAY_MS ? `${Math.floor(age / HOUR_MS)} h` : `${Math.floor(age / DAY_MS)} d`;
+}
+
+/** `12:03:05`, by this machine's own time zone. */
+export function clockTime(atMs: number): string {
+  const at = new Date(atMs);
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');
+}

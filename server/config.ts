@@ -1,0 +1,216 @@
+/**
+ * The settings: flags, then environment, then file, then defaults, to one frozen object; rules across settings fail in a
+ * sentence. Reads nothing by itself (arguments, environment and files are handed in by main.ts) and starts nothing.
+ * `tcpEncoding`, `tcpNames` and `codes` stay text here: hub.ts has each read by the room that knows its form.
+ */
+import { BlockList, isIP, isIPv6 } from 'node:net';
+import { flagOf, settingNames, settings, type Form, type SettingName } from './config/settings.ts';
+import {
+  give,
+  readEnvironment,
+  readSettingsFile,
+  type Environment,
+  type Given,
+  type GivenSettings,
+  type Read,
+} from './config/sources.ts';
+
+export { describeSettings } from './config/settings.ts';
+export { readFlags, type CommandLine, type Environment } from './config/sources.ts';
+
+export interface Config {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly tcpHost: string;
+  /** null: no TCP. */
+  readonly tcpPort: number | null;
+  /** A directory, or `:memory:`. */
+  readonly data: string;
+  readonly transport: 'auto' | 'uws' | 'ws';
+  readonly heartbeatMs: number;
+  readonly timeoutMs: number;
+  readonly tcpTimeoutMs: number;
+  readonly graceMs: number;
+  readonly tcpAck: boolean;
+  readonly tcpProbe: boolean;
+  /** HUB_TCP_ENCODING as it was given. */
+  readonly tcpEncoding: string;
+  /** HUB_TCP_NAMES as it was given; null: the contract's names. */
+  readonly tcpNames: string | null;
+  /** HUB_CODES as it was given; null: the contract's table. */
+  readonly codes: string | null;
+  readonly logLevel: LogLevel;
+  /** A file of poll targets. */
+  readonly pollFile: string | null;
+  readonly sqliteSync: 'normal' | 'full';
+  readonly auth: 'open';
+}
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+
+export interface ConfigSources {
+  readonly flags: ReadonlyMap<SettingName, string>;
+  readonly env: Environment;
+  /** Reads a text file; throws where it can't. */
+  readonly readFile: (path: string) => string;
+}
+
+/** Reads the settings. The first problem is the answer: one line that names the setting and says what would do. */
+export function readConfig(sources: ConfigSources): Read<{ config: Config; warnings: readonly string[] }> {
+  const gathered = gather(sources);
+  if (!gathered.ok) return gathered;
+  const { given, injected } = gathered;
+  for (const name of settingNames) {
+    const one = given.get(name);
+    const fault = one === undefined ? undefined : faultIn(settings[name].form, one.value);
+    if (one !== undefined && fault !== undefined) return { ok: false, problem: describeFault(name, one, fault) };
+  }
+  const config = toConfig((name) => given.get(name)?.value ?? settings[name].fallback);
+  const mayListenOpen = isYes(given.get('HUB_ALLOW_OPEN')?.value ?? '0');
+  const problem = faultAcross(config, mayListenOpen);
+  if (problem !== undefined) return { ok: false, problem };
+  return { ok: true, config, warnings: warningsFor(config, given, injected) };
+}
+
+/** One map out of all sources: the stronger one last. */
+function gather(sources: ConfigSources): Read<{ given: GivenSettings; injected: readonly string[] }> {
+  const fromEnv = readEnvironment(sources.env);
+  if (!fromEnv.ok) return fromEnv;
+  const fromFlags = new Map<SettingName, Given>();
+  for (const [name, value] of sources.flags) give(fromFlags, name, value, `--${flagOf(name)}`);
+  const path = (fromFlags.get('HUB_CONFIG') ?? fromEnv.given.get('HUB_CONFIG'))?.value;
+  const fromFile = path === undefined ? undefined : readFileOfSettings(path, sources.readFile);
+  if (fromFile?.ok === false) return fromFile;
+  const given = new Map([...(fromFile?.given ?? []), ...fromEnv.given, ...fromFlags]);
+  return { ok: true, given, injected: fromEnv.injected };
+}
+
+function readFileOfSettings(path: string, readFile: ConfigSources['readFile']): Read<{ given: GivenSettings }> {
+  let json: string;
+  try {
+    json = readFile(path);
+  } catch {
+    return { ok: false, problem: `HUB_CONFIG is "${path}": no such file can be read; give a JSON file` };
+  }
+  return readSettingsFile(json, path);
+}
+
+/** What is wrong with a value: what it must be, or that its part is not built. */
+type Fault = { readonly mustBe: string } | { readonly notYet: true; readonly instead: string };
+
+function faultIn(form: Form, value: string): Fault | undefined {
+  switch (form.kind) {
+    case 'text':
+      return undefined;
+    case 'host':
+      return isHost(value) ? undefined : { mustBe: 'a host name or an IP address, such as 127.0.0.1' };
+    case 'yes-no':
+      return /^(1|0|true|false)$/.test(value) ? undefined : { mustBe: '1 or 0' };
+    case 'choice':
+      return form.of.includes(value) ? undefined : { mustBe: listed(form.of) };
+    case 'whole':
+      return isWholeWithin(value, form.min, form.max)
+        ? undefined
+        : { mustBe: `a whole number from ${form.min} to ${form.max}` };
+    case 'later': {
+      if (form.passes.includes(value)) return undefined;
+      if (form.knows !== undefined && !form.knows.includes(value)) return { mustBe: form.passes.join(' or ') };
+      return { notYet: true, instead: ['leave it unset', ...form.passes].join(', or set it to ') };
+    }
+    default:
+      return form satisfies never;
+  }
+}
+
+/** A value of a part that is not built may be a secret, so that line does not repeat it. */
+function describeFault(name: SettingName, { value, saidAs }: Given, fault: Fault): string {
+  const said = saidAs === name ? '' : ` (said as ${saidAs})`;
+  return 'notYet' in fault
+    ? `${name}${said} asks for what this version does not have yet: ${fault.instead}`
+    : `${name} is ${JSON.stringify(value)}${said}: it must be ${fault.mustBe}`;
+}
+
+/** Every value has passed its form, so the casts below say what the forms have checked. */
+function toConfig(valueOf: (name: SettingName) => string): Config {
+  const whole = (name: SettingName) => Number(valueOf(name));
+  const textOrNull = (name: SettingName) => (valueOf(name) === '' ? null : valueOf(name));
+  const host = valueOf('HUB_HOST');
+  return Object.freeze({
+    host,
+    port: whole('HUB_PORT'),
+    tcpHost: textOrNull('HUB_TCP_HOST') ?? host,
+    tcpPort: whole('HUB_TCP_PORT') === 0 ? null : whole('HUB_TCP_PORT'),
+    data: valueOf('HUB_DATA'),
+    transport: valueOf('HUB_TRANSPORT') as Config['transport'],
+    heartbeatMs: whole('HUB_HEARTBEAT_MS'),
+    timeoutMs: whole('HUB_TIMEOUT_MS'),
+    tcpTimeoutMs: whole('HUB_TCP_TIMEOUT_MS'),
+    graceMs: whole('HUB_GRACE_MS'),
+    tcpAck: isYes(valueOf('HUB_TCP_ACK')),
+    tcpProbe: isYes(valueOf('HUB_TCP_PROBE')),
+    tcpEncoding: valueOf('HUB_TCP_ENCODING'),
+    tcpNames: textOrNull('HUB_TCP_NAMES'),
+    codes: textOrNull('HUB_CODES'),
+    logLevel: valueOf('HUB_LOG_LEVEL') as LogLevel,
+    pollFile: textOrNull('HUB_POLL'),
+    sqliteSync: valueOf('HUB_SQLITE_SYNC') as Config['sqliteSync'],
+    auth: 'open',
+  });
+}
+
+function faultAcross(config: Config, mayListenOpen: boolean): string | undefined {
+  const { heartbeatMs, timeoutMs, host, port, tcpHost, tcpPort } = config;
+  if (timeoutMs < 2 * heartbeatMs) {
+    return `HUB_TIMEOUT_MS is ${timeoutMs}, less than two heartbeats of ${heartbeatMs} ms: give at least ${2 * heartbeatMs}, or a smaller HUB_HEARTBEAT_MS`;
+  }
+  if (tcpPort !== null && tcpPort === port && tcpHost === host) {
+    return `HUB_TCP_PORT is ${tcpPort}, the port of HUB_PORT: give each a port of its own`;
+  }
+  if (mayListenOpen) return undefined;
+  const beyond = !isLoopback(host) ? 'HUB_HOST' : tcpPort !== null && !isLoopback(tcpHost) ? 'HUB_TCP_HOST' : undefined;
+  if (beyond === undefined) return undefined;
+  const address = beyond === 'HUB_HOST' ? host : tcpHost;
+  return `${beyond} is "${address}", which is beyond this machine, and HUB_AUTH is open, where everyone is admin: set ${beyond} to 127.0.0.1, or HUB_ALLOW_OPEN=1 if all who reach the port may be trusted`;
+}
+
+function warningsFor(config: Config, given: GivenSettings, injected: readonly string[]): readonly string[] {
+  const warnings: string[] = [];
+  if (injected.length > 0) {
+    warnings.push(`ignored, since Kubernetes injects them for a Service called hub: ${injected.join(', ')}`);
+  }
+  const idle = settingNames.filter((name) => settings[name].withoutEffect === true && given.has(name));
+  if (idle.length > 0) warnings.push(`without effect in this version: ${idle.join(', ')}`);
+  if (given.get('HUB_LAST_SEEN')?.value === 'hide') {
+    warnings.push('HUB_LAST_SEEN=hide changes nothing while HUB_AUTH is open: everyone is admin and sees lastSeen');
+  }
+  if (!isLoopback(config.host) || (config.tcpPort !== null && !isLoopback(config.tcpHost))) {
+    warnings.push('HUB_ALLOW_OPEN=1: whoever reaches the ports may claim any user and read and change everything');
+  }
+  return warnings;
+}
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+function isLoopback(host: string): boolean {
+  return isIP(host) === 0 ? host.toLowerCase() === 'localhost' : loopback.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
+}
+
+function isHost(value: string): boolean {
+  // What consists of digits and dots only is meant as an address, and a resolver would read 127.1 as one.
+  if (/^[\d.]+$/.test(value) || value.includes(':')) return isIP(value) !== 0;
+  return /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(value);
+}
+
+function isWholeWithin(value: string, min: number, max: number): boolean {
+  return /^(0|[1-9]\d{0,14})$/.test(value) && Number(value) >= min && Number(value) <= max;
+}
+
+function isYes(value: string): boolean {
+  return value === '1' || value === 'true';
+}
+
+function listed(choices: readonly string[]): string {
+  return `${choices.slice(0, -1).join(', ')} or ${choices.at(-1) ?? ''}`;
+}

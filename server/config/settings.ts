@@ -1,0 +1,155 @@
+/**
+ * The list of settings: name, form, default and one line of help each. Flags, the help text, the check for unknown names
+ * and the reading of values all come from this one list. It reads nothing and knows no rule across settings.
+ */
+
+/** What a value must look like. `later`: a part that this version lacks; only the values that ask for nothing pass. */
+export type Form =
+  | { readonly kind: 'text' }
+  | { readonly kind: 'host' }
+  | { readonly kind: 'yes-no' }
+  | { readonly kind: 'choice'; readonly of: readonly string[] }
+  | { readonly kind: 'whole'; readonly min: number; readonly max: number }
+  | { readonly kind: 'later'; readonly passes: readonly string[]; readonly knows?: readonly string[] };
+
+export interface Setting {
+  readonly form: Form;
+  /** What holds where nobody says anything; '' for nothing. */
+  readonly fallback: string;
+  readonly help: string;
+  /** Checked and taken, but nothing listens to it yet: the start warns. */
+  readonly withoutEffect?: true;
+}
+
+const LONGEST_MS = 86_400_000;
+const port: Form = { kind: 'whole', min: 0, max: 65_535 };
+const duration: Form = { kind: 'whole', min: 1, max: LONGEST_MS };
+const durationOrNone: Form = { kind: 'whole', min: 0, max: LONGEST_MS };
+const count: Form = { kind: 'whole', min: 1, max: 1_000_000_000 };
+const later: Form = { kind: 'later', passes: [] };
+
+const table = {
+  HUB_CONFIG: { form: { kind: 'text' }, fallback: '', help: 'a JSON file that holds settings' },
+  HUB_HOST: { form: { kind: 'host' }, fallback: '127.0.0.1', help: 'address of HTTP and WebSocket' },
+  HUB_PORT: { form: port, fallback: '8080', help: 'port of HTTP and WebSocket; 0 = any free one' },
+  HUB_TCP_HOST: { form: { kind: 'host' }, fallback: '', help: 'address of TCP + XML; default: HUB_HOST' },
+  HUB_TCP_PORT: { form: port, fallback: '60001', help: 'port of TCP + XML; 0 = off' },
+  HUB_DATA: { form: { kind: 'text' }, fallback: './data', help: 'directory of the stored data, or :memory:' },
+  HUB_TRANSPORT: {
+    form: { kind: 'choice', of: ['auto', 'uws', 'ws'] },
+    fallback: 'auto',
+    help: 'engine: auto, uws or ws',
+  },
+  HUB_HEARTBEAT_MS: { form: duration, fallback: '10000', help: 'how often a WebSocket client sends a heartbeat' },
+  HUB_TIMEOUT_MS: { form: duration, fallback: '25000', help: 'lease over WebSocket; at least two heartbeats' },
+  HUB_TCP_TIMEOUT_MS: { form: duration, fallback: '5400', help: 'lease over TCP' },
+  HUB_GRACE_MS: { form: durationOrNone, fallback: '2000', help: 'how long an unclean end stays visible' },
+  HUB_TCP_ACK: { form: { kind: 'yes-no' }, fallback: '0', help: '1: answer each TCP frame' },
+  HUB_TCP_PROBE: { form: { kind: 'yes-no' }, fallback: '0', help: '1: ask a silent TCP peer once more' },
+  HUB_TCP_ENCODING: { form: { kind: 'text' }, fallback: 'utf-8', help: 'encoding of frames that declare none' },
+  HUB_TCP_NAMES: { form: { kind: 'text' }, fallback: '', help: 'names of the fields in a frame' },
+  HUB_CODES: { form: { kind: 'text' }, fallback: '', help: 'legacy integers, as in online=1,away=2|12,busy=3' },
+  HUB_LOG_LEVEL: {
+    form: { kind: 'choice', of: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] },
+    fallback: 'info',
+    help: 'fatal, error, warn, info, debug, trace or silent',
+  },
+  HUB_POLL: { form: { kind: 'text' }, fallback: '', help: 'a JSON file of targets that the hub polls' },
+  HUB_SQLITE_SYNC: {
+    form: { kind: 'choice', of: ['normal', 'full'] },
+    fallback: 'normal',
+    help: 'full: commits outlive a power cut too, and cost more',
+  },
+  HUB_AUTH: {
+    form: { kind: 'later', passes: ['open'], knows: ['jwt'] },
+    fallback: 'open',
+    help: 'open: everyone is admin; for one’s own machine',
+  },
+  HUB_ALLOW_OPEN: { form: { kind: 'yes-no' }, fallback: '0', help: '1: open mode may listen beyond loopback' },
+  HUB_LAST_SEEN: {
+    form: { kind: 'choice', of: ['show', 'hide'] },
+    fallback: 'show',
+    help: 'hide: lastSeen is for admins alone',
+  },
+  HUB_MAX_CONNECTIONS: { form: count, fallback: '', help: 'connections at most', withoutEffect: true },
+  HUB_MAX_PER_ADDRESS: { form: count, fallback: '', help: 'connections of one address', withoutEffect: true },
+  HUB_MAX_SESSIONS: { form: count, fallback: '', help: 'sessions of one connection', withoutEffect: true },
+  HUB_MAX_WATCHES: { form: count, fallback: '', help: 'users watched by one connection', withoutEffect: true },
+  HUB_MAX_FRIENDS: { form: count, fallback: '', help: 'friends of one user', withoutEffect: true },
+  HUB_MESSAGES_PER_S: { form: count, fallback: '', help: 'messages of one connection', withoutEffect: true },
+  HUB_WARM_MS: { form: durationOrNone, fallback: '', help: 'how long a restart keeps sessions', withoutEffect: true },
+  HUB_DRAIN_MS: { form: durationOrNone, fallback: '', help: 'how long a stop takes leave', withoutEffect: true },
+  HUB_WORKERS: { form: { kind: 'later', passes: ['1'] }, fallback: '1', help: 'processes that share the port' },
+  HUB_ROSTER: { form: { kind: 'later', passes: ['sqlite'] }, fallback: 'sqlite', help: 'where friend lists live' },
+  HUB_TCP_AUTH: {
+    form: { kind: 'later', passes: ['none'], knows: ['token'] },
+    fallback: 'none',
+    help: 'whether a frame needs a token',
+  },
+  HUB_HISTORY_DAYS: { form: { kind: 'later', passes: ['0'] }, fallback: '0', help: 'days of history' },
+  HUB_JWT_SECRET: { form: later, fallback: '', help: 'secret of the tokens' },
+  HUB_JWKS_URL: { form: later, fallback: '', help: 'keys of the tokens' },
+  HUB_JWT_ISSUER: { form: later, fallback: '', help: 'issuer of the tokens' },
+  HUB_JWT_AUDIENCE: { form: later, fallback: '', help: 'audience of the tokens' },
+  HUB_ADMIN_TOKEN: { form: later, fallback: '', help: 'a static bearer with the scope admin' },
+  HUB_TCP_ALLOW: { form: later, fallback: '', help: 'addresses that may use TCP' },
+  HUB_ORIGINS: { form: later, fallback: '', help: 'other origins that may connect' },
+  HUB_TRUST_PROXY: { form: later, fallback: '', help: 'proxies whose word counts' },
+  HUB_TLS_CERT: { form: later, fallback: '', help: 'file of the certificate' },
+  HUB_TLS_KEY: { form: later, fallback: '', help: 'file of its key' },
+  HUB_REDIS_URL: { form: later, fallback: '', help: 'the bus of a cluster' },
+  HUB_WEBHOOK_URL: { form: later, fallback: '', help: 'where changes are posted' },
+  HUB_WEBHOOK_SECRET: { form: later, fallback: '', help: 'what signs them' },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+export type SettingName = keyof typeof table;
+
+export const settings: Readonly<Record<SettingName, Setting>> = table;
+export const settingNames = Object.keys(table) as readonly SettingName[];
+
+export function isSettingName(name: string): name is SettingName {
+  return Object.hasOwn(table, name);
+}
+
+/** `HUB_TCP_PORT` as a flag without its dashes: `tcp-port`. */
+export function flagOf(name: SettingName): string {
+  return name.slice('HUB_'.length).toLowerCase().replaceAll('_', '-');
+}
+
+/** The settings and their flags for `--help`, those of this version first. */
+export function describeSettings(): string {
+  const rows = settingNames.map((name) => ({ name, ...settings[name] }));
+  const line = ({ name, fallback, help }: (typeof rows)[number]) =>
+    `  ${name.padEnd(20)} --${flagOf(name).padEnd(16)} ${help}${fallback === '' ? '' : ` (${fallback})`}`;
+  const isLater = ({ form, withoutEffect }: (typeof rows)[number]) => form.kind === 'later' || withoutEffect === true;
+  return [
+    'Settings: a flag, else the environment, else the file HUB_CONFIG, else the default',
+    ...rows.filter((row) => !isLater(row)).map(line),
+    '',
+    'Not in this version yet (a value that asks for it stops the start, or is named in a warning)',
+    ...rows.filter(isLater).map(line),
+  ].join('\n');
+}
+
+/** The candidate that takes the fewest edits, where that is few enough to be what was meant. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, edits: editsBetween(word.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.edits - b.edits);
+  const best = ranked[0];
+  return best !== undefined && best.edits <= Math.max(3, Math.floor(word.length / 3)) ? best.candidate : undefined;
+}
+
+/** Levenshtein's distance, row by row. */
+function editsBetween(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 0; i < a.length; i += 1) {
+    const next = [i + 1];
+    for (let j = 0; j < b.length; j += 1) {
+      const swap = (row[j] ?? 0) + (a[i] === b[j] ? 0 : 1);
+      next.push(Math.min(swap, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,128 @@
+/**
+ * Where settings come from: flags, environment, file. Turns each source into one map of given values, finds unknown names,
+ * and knows what Kubernetes injects. It judges names only; the values are judged by `config.ts`, its one caller.
+ */
+import { parseArgs } from 'node:util';
+import { flagOf, isSettingName, nearest, settingNames, type SettingName } from './settings.ts';
+
+/** A value and how it was said, for the line that refuses it. */
+export interface Given {
+  readonly value: string;
+  readonly saidAs: string;
+}
+export type GivenSettings = ReadonlyMap<SettingName, Given>;
+export type Read<T> = ({ readonly ok: true } & T) | { readonly ok: false; readonly problem: string };
+
+export interface CommandLine {
+  readonly flags: ReadonlyMap<SettingName, string>;
+  readonly wants: 'start' | 'help' | 'version';
+}
+
+/** Reads the arguments of `serve`. The first fault is the answer. */
+export function readFlags(args: readonly string[]): Read<CommandLine> {
+  const names = new Map(settingNames.map((name) => [flagOf(name), name]));
+  const options = Object.fromEntries([...names.keys()].map((flag) => [flag, { type: 'string' as const }]));
+  // Not `strict`: its own errors span several lines and suggest nothing, so the tokens are judged here.
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
+  const flags = new Map<SettingName, string>();
+  let wants: CommandLine['wants'] = 'start';
+  for (const token of tokens) {
+    if (token.kind === 'option-terminator') continue;
+    if (token.kind === 'positional') return refuse(`"${token.value}" is no command and no flag: see --help`);
+    const name = names.get(token.name);
+    if (name !== undefined && token.rawName.startsWith('--')) {
+      if (token.value === undefined) return refuse(`--${token.name} lacks a value: write --${token.name} VALUE`);
+      flags.set(name, token.value);
+    } else if (token.rawName === '--help' || token.rawName === '-h') wants = 'help';
+    else if (token.rawName === '--version' || token.rawName === '-v') wants = wants === 'help' ? 'help' : 'version';
+    else return refuse(`${token.rawName} is no flag: ${suggest(token.name, [...names.keys()], '--')}`);
+  }
+  return { ok: true, flags, wants };
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The `HUB_` names of the environment; what Kubernetes injects for a Service called hub is set apart. */
+export function readEnvironment(env: Environment): Read<{ given: GivenSettings; injected: readonly string[] }> {
+  const given = new Map<SettingName, Given>();
+  const injected: string[] = [];
+  for (const name of Object.keys(env).sort()) {
+    const value = env[name];
+    if (!name.startsWith('HUB_') || value === undefined) continue;
+    if (isInjected(name, value)) injected.push(name);
+    else if (isSettingName(name)) give(given, name, value, name);
+    else return refuse(`${name} is no setting: ${suggest(name, settingNames)}`);
+  }
+  return { ok: true, given, injected };
+}
+
+/** A file of settings: one JSON object; a name may be written HUB_TCP_PORT, tcp-port, tcpPort or tcp_port. */
+export function readSettingsFile(json: string, path: string): Read<{ given: GivenSettings }> {
+  const fields = parseObject(json);
+  if (fields === undefined) return refuse(`HUB_CONFIG is "${path}": the file must hold one JSON object`);
+  const given = new Map<SettingName, Given>();
+  const seen = new Map<SettingName, string>();
+  for (const [key, value] of Object.entries(fields)) {
+    const name = settingNameOf(key);
+    const where = `"${key}" in ${path}`;
+    if (!isSettingName(name)) return refuse(`${where} is no setting: ${suggest(name, settingNames)}`);
+    if (name === 'HUB_CONFIG') return refuse(`HUB_CONFIG can't stand in the file that it names (${path}): remove it`);
+    const other = seen.get(name);
+    if (other !== undefined) return refuse(`${name} stands twice in ${path}, as "${other}" and "${key}": keep one`);
+    seen.set(name, key);
+    const text = textOf(name, value);
+    if (text === undefined) return refuse(`${name} (${where}) must be text, a number, true or false`);
+    give(given, name, text, where);
+  }
+  return { ok: true, given };
+}
+
+/** Empty text counts as unset, as in `HUB_PORT= npm start`. */
+export function give(given: Map<SettingName, Given>, name: SettingName, value: string, saidAs: string): void {
+  if (value.trim() !== '') given.set(name, { value: value.trim(), saidAs });
+}
+
+function isInjected(name: string, value: string): boolean {
+  return (
+    /^HUB_SERVICE_(HOST|PORT(_\w+)?)$/.test(name) ||
+    /^HUB_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$/.test(name) ||
+    (name === 'HUB_PORT' && /^(tcp|udp|sctp):\/\//.test(value))
+  );
+}
+
+function settingNameOf(key: string): string {
+  if (key.startsWith('HUB_')) return key;
+  return `HUB_${key
+    .replaceAll(/([a-z0-9])([A-Z])/g, '$1_$2')
+    .replaceAll('-', '_')
+    .toUpperCase()}`;
+}
+
+/** A value of the file as the environment would say it; a table may be written as JSON in place. */
+function textOf(name: SettingName, value: unknown): string | undefined {
+  if (value === null) return '';
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'boolean') return value ? '1' : '0';
+  return name === 'HUB_CODES' || name === 'HUB_TCP_NAMES' ? JSON.stringify(value) : undefined;
+}
+
+function parseObject(json: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(json.replace(/^\uFEFF/, ''));
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Readonly<Record<string, unknown>>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function suggest(word: string, candidates: readonly string[], prefix = ''): string {
+  const candidate = nearest(word, candidates);
+  return candidate === undefined ? 'see --help for the list' : `did you mean ${prefix}${candidate}?`;
+}
+
+function refuse(problem: string): { readonly ok: false; readonly problem: string } {
+  return { ok: false, problem };
+}

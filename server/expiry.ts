@@ -1,0 +1,38 @@
+/**
+ * The one lease timer: looks at the core's wheel twenty times a second, and hands on what ran out. A mass lapse is
+ * taken in bounded bites, with the loop's other work between them. Ends nothing itself: the core decides.
+ */
+import type { Clock } from './lib/clock.ts';
+import type { Change, Presence } from './presence/presence.ts';
+
+const LOOK_EVERY_MS = 25;
+/** Sessions looked at in one turn of the loop: about 2 ms. */
+const BUDGET = 2000;
+
+export interface ExpiryOptions {
+  readonly presence: Presence;
+  readonly clock: Clock;
+  readonly onChange: (change: Change) => void;
+  /** Called with each look, for what else waits for a time to come (connections). */
+  readonly onLook: (monoMs: number) => void;
+}
+
+/** Starts looking; what it returns stops it. */
+export function startExpiry({ presence, clock, onChange, onLook }: ExpiryOptions): () => void {
+  let bite: NodeJS.Immediate | undefined;
+  const expire = (): void => {
+    bite = undefined;
+    const { changes, lapsed, isMoreDue } = presence.expire(clock.now(), BUDGET);
+    for (const change of changes) onChange(change);
+    for (const session of lapsed) session.owner.lapsed(session);
+    if (isMoreDue) bite = setImmediate(expire);
+  };
+  const timer = setInterval(() => {
+    if (bite === undefined) expire();
+    onLook(clock.now().monoMs);
+  }, LOOK_EVERY_MS);
+  return () => {
+    clearInterval(timer);
+    clearImmediate(bite);
+  };
+}

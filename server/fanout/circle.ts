@@ -1,0 +1,38 @@
+/**
+ * What fan-out keeps about who is told of whom. A circle is one watched friend list, shared by all who watch it; an
+ * audience is everybody to be told of one user. A change goes from the user's audience to its circles and their
+ * watchers: no connection holds a subscription for each friend, and only the graph of who is watched here is in memory.
+ */
+import { SmallSet } from '../lib/small-set.ts';
+import type { Audience, User } from '../presence/user.ts';
+import type { Outbox } from './outbox.ts';
+
+/** The friends of `owner`, and who watches them here. */
+export class Circle {
+  readonly owner: string;
+  readonly friends = new Set<User>();
+  readonly watchers = new SmallSet<Outbox>();
+
+  constructor(owner: string) {
+    this.owner = owner;
+  }
+}
+
+/** Everybody who is to be told of one user. */
+export class UserAudience implements Audience {
+  /** Those who watch the user by id. */
+  readonly watchers = new SmallSet<Outbox>();
+  /** The watched lists that hold the user. */
+  readonly circles = new SmallSet<Circle>();
+  /** The user's own connections that asked for `self`. */
+  readonly selves = new SmallSet<Outbox>();
+
+  get isEmpty(): boolean {
+    return this.watchers.size === 0 && this.circles.size === 0 && this.selves.size === 0;
+  }
+}
+
+/** The audience of a user, made when there is none. Only fan-out gives users audiences, so what is there is ours. */
+export function audienceOf(user: User): UserAudience {
+  return (user.audience ??= new UserAudience()) as UserAudience;
+}

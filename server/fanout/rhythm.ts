@@ -1,0 +1,35 @@
+/**
+ * When to flush: at once while telling is a small part of the work (a tick would only add delay), in ticks of up to
+ * 20 ms once it is most of it (a tick then halves the number of sends). The last flush says which: the next one waits
+ * twice as long as it took. Owns one timer; knows nothing of what is flushed.
+ */
+
+const WAIT_PER_FLUSH = 2;
+const MAX_WAIT_MS = 20;
+
+export class FlushRhythm {
+  readonly #flush: () => void;
+  #isDue = false;
+  #notBeforeMs = 0;
+
+  constructor(flush: () => void) {
+    this.#flush = flush;
+  }
+
+  /** There is something to tell: a flush will come, in this turn of the loop or at most 20 ms later. */
+  request(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    const waitMs = this.#notBeforeMs - performance.now();
+    if (waitMs <= 0) setImmediate(this.#run);
+    else setTimeout(this.#run, waitMs);
+  }
+
+  readonly #run = (): void => {
+    this.#isDue = false;
+    const startMs = performance.now();
+    this.#flush();
+    const endMs = performance.now();
+    this.#notBeforeMs = endMs + Math.min((endMs - startMs) * WAIT_PER_FLUSH, MAX_WAIT_MS);
+  };
+}

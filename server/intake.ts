@@ -1,0 +1,75 @@
+/**
+ * The one door: every adapter reports here, in the words of the core, and here `now` is read. Counts heartbeats, applies
+ * them, and hands each change on. Formats, sockets and watchers are not its business; later it asks who may.
+ */
+import type { Clock } from './lib/clock.ts';
+import type { Change, Presence } from './presence/presence.ts';
+import type { AdapterName, Claim, Saying, Session } from './presence/session.ts';
+
+export interface IntakeOptions {
+  readonly presence: Presence;
+  readonly clock: Clock;
+  readonly onChange: (change: Change) => void;
+}
+
+export class Intake {
+  readonly #presence: Presence;
+  readonly #clock: Clock;
+  readonly #onChange: (change: Change) => void;
+  /** Valid heartbeats by adapter, for the metrics. */
+  readonly heartbeats: Record<AdapterName, number> = { 'tcp-xml': 0, 'ws-json': 0, http: 0, poll: 0 };
+
+  constructor({ presence, clock, onChange }: IntakeOptions) {
+    this.#presence = presence;
+    this.#clock = clock;
+    this.#onChange = onChange;
+  }
+
+  /** A heartbeat of a user that this source holds no session of: one begins. */
+  begin(claim: Claim): Session {
+    this.heartbeats[claim.adapter]++;
+    const { session, change } = this.#presence.begin(claim, this.#clock.now());
+    this.#handOn(change);
+    return session;
+  }
+
+  /** A heartbeat in a session: renews the lease and applies what it gives another value. */
+  beat(session: Session, said: Saying): void {
+    this.heartbeats[session.adapter]++;
+    this.#handOn(this.#presence.say(session, said, this.#clock.now()));
+  }
+
+  /** A sign of life that is no heartbeat: a pong, or another valid message. */
+  alive(session: Session): void {
+    this.#presence.renew(session, this.#clock.now());
+  }
+
+  /** The live session of a source without a connection. */
+  find(user: string, device: string, adapter: AdapterName): Session | undefined {
+    return this.#presence.find(user, device, adapter);
+  }
+
+  /** The user said goodbye. */
+  leave(session: Session): void {
+    this.#handOn(this.#presence.leave(session, this.#clock.now()));
+  }
+
+  /** The user said goodbye through a source that holds no session of it: what is in its grace ends. */
+  leaveDevice(user: string, device: string): void {
+    this.#handOn(this.#presence.leaveDevice(user, device, this.#clock.now()));
+  }
+
+  /** The connection broke or closed without a goodbye: the grace begins. */
+  lose(session: Session): void {
+    this.#handOn(this.#presence.lose(session, this.#clock.now()));
+  }
+
+  /** The source itself found that the user is gone: no grace. */
+  giveUp(session: Session): void {
+    this.#handOn(this.#presence.giveUp(session, this.#clock.now()));
+  }
+
+  #handOn(change: Change | undefined): void {
+    if (change !== undefined) this.#onChange(change);
+  }
+}

@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+/**
+ * The way in: `npm start` and the command `presence-hub`. In a clone it first builds what is stale; in an installed
+ * package, which holds no sources, it just runs. It reads no settings and knows no commands: that is main.ts.
+ * Plain JavaScript, since it runs before anything is built.
+ */
+import { existsSync } from 'node:fs';
+
+if (existsSync(new URL('main.ts', import.meta.url))) {
+  const { buildIfStale } = await import('./build.mjs');
+  if (!(await buildIfStale())) process.exit(1);
+}
+await import('../dist/server/main.js');

@@ -1,0 +1,87 @@
+/**
+ * SQLite, whichever driver this Node has: its own `node:sqlite` (22.13 and later), else the package that has the same API.
+ * Answers for choosing the driver, for all-or-nothing transactions and for naming what kind of trouble an error is.
+ * Knows no table and no path of ours. Called by the rooms that keep something in SQLite; nobody else loads a driver.
+ */
+import { createRequire } from 'node:module';
+
+export type SqlValue = string | number | null;
+
+/** A prepared statement. `Row` is what its SELECT yields: a claim of the caller about its own SQL. */
+export interface SqlStatement<Row> {
+  run(...values: SqlValue[]): { readonly changes: number | bigint };
+  get(...values: SqlValue[]): Row | undefined;
+  all(...values: SqlValue[]): Row[];
+}
+
+export interface SqlDatabase {
+  exec(sql: string): void;
+  prepare<Row>(sql: string): SqlStatement<Row>;
+  close(): void;
+}
+
+interface Driver {
+  readonly DatabaseSync: new (file: string) => SqlDatabase;
+}
+
+const driver = builtInDriver() ?? (createRequire(import.meta.url)('@photostructure/sqlite') as Driver);
+
+/** Opens a database file, which is made when missing, or `:memory:`. */
+export function openSqlite(file: string): SqlDatabase {
+  return new driver.DatabaseSync(file);
+}
+
+/** Runs `work` in one transaction: all of it is committed, or none of it and the error is thrown on. */
+export function inTransaction<T>(db: SqlDatabase, work: () => T): T {
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    db.exec('COMMIT');
+    return result;
+  } catch (error) {
+    rollBack(db);
+    throw error;
+  }
+}
+
+/** What an error of SQLite is about: `denied` means that the file can't be opened, read or written. */
+export type SqlTrouble = 'busy' | 'full' | 'denied' | 'broken' | 'other';
+
+const troubles: ReadonlyMap<number, SqlTrouble> = new Map([
+  [3, 'denied'], // SQLITE_PERM
+  [5, 'busy'], // SQLITE_BUSY
+  [8, 'denied'], // SQLITE_READONLY
+  [10, 'denied'], // SQLITE_IOERR
+  [11, 'broken'], // SQLITE_CORRUPT
+  [13, 'full'], // SQLITE_FULL
+  [14, 'denied'], // SQLITE_CANTOPEN
+  [26, 'broken'], // SQLITE_NOTADB
+]);
+
+export function troubleOf(error: unknown): SqlTrouble {
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return 'other';
+  // The low byte is the primary code, the rest details it.
+  return troubles.get(error.errcode & 0xff) ?? 'other';
+}
+
+function rollBack(db: SqlDatabase): void {
+  try {
+    db.exec('ROLLBACK');
+  } catch {
+    // SQLite has already rolled back by itself, as it does when the disk is full; the first error is the one to tell.
+  }
+}
+
+/** Loads `node:sqlite` without its ExperimentalWarning, which would greet the operator at each start; others pass. */
+function builtInDriver(): Driver | undefined {
+  const emitWarning = process.emitWarning.bind(process);
+  process.emitWarning = (warning: string | Error, ...rest: unknown[]): void => {
+    if (rest[0] === 'ExperimentalWarning' && String(warning).startsWith('SQLite ')) return;
+    Reflect.apply(emitWarning, process, [warning, ...rest]);
+  };
+  try {
+    return process.getBuiltinModule('node:sqlite') as Driver | undefined;
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * The process: arguments, signals, exit code. The only reader of `process.*`: what others need of it is handed to them.
+ * Knows no room of the hub; it reads the settings, has hub.ts start, says where the hub is, and stops it on a signal.
+ * The other commands are loaded only when they are asked for, so that `serve` does not pay for them.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { EXIT_INTERRUPTED } from './cli/io.ts';
+import { describeSettings, readConfig, readFlags, type Config } from './config.ts';
+import { startHub, type Hub } from './hub.ts';
+import { createLog, type Logger } from './lib/log.ts';
+import { StartError } from './lib/start-error.ts';
+
+const STOP_WITHIN_MS = 2000;
+const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+const otherCommands = {
+  watch: { help: 'shows changes of users as they come', load: () => import('./cli/watch.ts') },
+  beat: { help: 'sends heartbeats for a user', load: () => import('./cli/beat.ts') },
+  friends: { help: 'shows and changes friend lists', load: () => import('./cli/friends.ts') },
+  demo: { help: 'a hub with friends that come and go', load: () => import('./cli/demo.ts') },
+} as const;
+
+// A reader of the output that has gone away (`presence-hub | head`) is no reason to stop.
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+await run(process.argv.slice(2));
+
+async function run(args: readonly string[]): Promise<void> {
+  const [first, ...rest] = args;
+  if (first === undefined || first.startsWith('-')) return serve(args);
+  if (first === 'serve') return serve(rest);
+  if (!isOtherCommand(first)) {
+    return fail(`"${first}" is no command: give serve, ${Object.keys(otherCommands).join(', ')}, or --help`);
+  }
+  const command = await otherCommands[first].load();
+  const { stdin, stdout, stderr, env } = process;
+  process.exit(await command.run(rest, { stdin, stdout, stderr, env, interrupted: interruption() }));
+}
+
+/** Aborted by the first signal; a command that does not end by itself then is cut off. npm passes a second signal on. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  const interrupt = () => {
+    if (controller.signal.aborted) return;
+    setTimeout(() => process.exit(EXIT_INTERRUPTED), STOP_WITHIN_MS).unref();
+    controller.abort();
+  };
+  for (const signal of endSignals) process.on(signal, interrupt);
+  return controller.signal;
+}
+
+async function serve(args: readonly string[]): Promise<void> {
+  const line = readFlags(args);
+  if (!line.ok) return fail(line.problem);
+  if (line.wants === 'help') return say(help());
+  if (line.wants === 'version') return say(version());
+  const settings = readConfig({ flags: line.flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+  if (!settings.ok) return fail(settings.problem);
+  const { config, warnings } = settings;
+  const log = createLog(config.logLevel);
+  endOnBugs(log);
+  const starting = startHub(config, { log });
+  stopOnSignals(starting);
+  try {
+    say(describeStart(await starting, config, warnings));
+  } catch (error) {
+    fail(error instanceof StartError ? error.message : describeBug(error));
+  }
+}
+
+function describeStart(hub: Hub, config: Config, warnings: readonly string[]): string {
+  const rows = [
+    ['page', `${hub.addresses.http}/`],
+    ['websocket', hub.addresses.ws],
+    ['tcp + xml', hub.addresses.tcp ?? 'off'],
+    ['engine', hub.engine],
+    ['storage', hub.storage],
+    ['auth', `${config.auth}: everyone is admin, so keep it to your own machine`],
+    ...warnings.map((warning) => ['warning', warning]),
+  ];
+  const lines = rows.map(([name = '', value = '']) => `  ${name.padEnd(10)} ${value}`);
+  return [`presence-hub ${version()}`, ...lines, 'Ctrl-C stops'].join('\n');
+}
+
+/** The first signal stops; npm passes a second one on, and an impatient operator sends more: they change nothing. */
+function stopOnSignals(starting: Promise<Hub>): void {
+  let isStopping = false;
+  const stop = () => {
+    if (isStopping) return;
+    isStopping = true;
+    setTimeout(() => fail(`the hub did not stop within ${STOP_WITHIN_MS} ms and was cut off`), STOP_WITHIN_MS).unref();
+    starting.then(
+      (hub) =>
+        hub.stop().then(
+          () => process.exit(0),
+          (error: unknown) => fail(describeBug(error)),
+        ),
+      // A start that failed is told by `serve`.
+      () => undefined,
+    );
+  };
+  for (const signal of endSignals) process.on(signal, stop);
+}
+
+/** After an error that nobody expected the state is unknown: better a clean restart than a hub that says what is untrue. */
+function endOnBugs(log: Logger): void {
+  const end = (error: unknown) => {
+    log.fatal({ err: error }, 'the hub ends: an error that nothing handled');
+    process.exit(1);
+  };
+  process.on('uncaughtException', end);
+  process.on('unhandledRejection', end);
+}
+
+function help(): string {
+  const commands = Object.entries(otherCommands).map(([name, { help: does }]) => `  ${name.padEnd(20)} ${does}`);
+  return [
+    'presence-hub [serve] [--FLAG VALUE …]     starts a hub',
+    'presence-hub COMMAND [--help]',
+    '',
+    'Commands',
+    `  ${'serve'.padEnd(20)} starts a hub (the default)`,
+    ...commands,
+    '',
+    describeSettings(),
+  ].join('\n');
+}
+
+function version(): string {
+  const { version: text } = createRequire(import.meta.url)('presence-hub/package.json') as { version: string };
+  return text;
+}
+
+function describeBug(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function isOtherCommand(name: string): name is keyof typeof otherCommands {
+  return Object.hasOwn(otherCommands, name);
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function fail(problem: string): never {
+  process.stderr.write(`presence-hub: ${problem}\n`);
+  process.exit(1);
+}

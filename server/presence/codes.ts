@@ -1,0 +1,128 @@
+/**
+ * The table of legacy integers: which one a status is shown as, and which status an integer that a legacy client sends
+ * stands for. Read once at the start from HUB_CODES; knows no sessions. The core and the TCP decoder ask it.
+ *
+ * Format: `online=1,away=2|12,busy=3,offline=-1,invisible=40`, or the same as JSON (`{"away":[2,12],"offline":-1}`).
+ * A status that is left out keeps what the contract says.
+ */
+import { defaultCodes, sessionStatuses, type SessionStatus, type UserStatus } from '../../shared/status.ts';
+
+type Status = UserStatus | SessionStatus;
+type Listed = Map<Status, readonly number[]>;
+export type ParsedCodeTable =
+  { readonly ok: true; readonly table: CodeTable } | { readonly ok: false; readonly problem: string };
+
+const statuses: readonly Status[] = [...sessionStatuses, 'offline'];
+/** A legacy client's integer is a Java int. */
+const MAX_CODE = 2_147_483_647;
+
+export class CodeTable {
+  readonly #shown: ReadonlyMap<Status, number>;
+  readonly #meant: ReadonlyMap<number, SessionStatus>;
+
+  private constructor(listed: Listed) {
+    const offline = listed.get('offline')?.[0] ?? defaultCodes.offline;
+    // Nobody may tell invisible from offline, so it is shown as that, whatever a legacy client sends for it.
+    this.#shown = new Map([
+      ...[...listed].map(([status, codes]) => [status, codes[0] ?? offline] as const),
+      ['invisible', offline],
+      ['offline', offline],
+    ]);
+    this.#meant = new Map(
+      sessionStatuses.flatMap((status) => (listed.get(status) ?? []).map((code) => [code, status] as const)),
+    );
+  }
+
+  /** Reads HUB_CODES; null is the contract's table. `problem` completes a sentence that begins with the setting. */
+  static parse(setting: string | null): ParsedCodeTable {
+    const listed: Listed = new Map(Object.entries(defaultCodes).map(([status, code]) => [status as Status, [code]]));
+    const given = setting === null ? [] : setting.trim().startsWith('{') ? fromJson(setting) : fromText(setting);
+    if (given === undefined) return refuse('must be one JSON object, or a list such as online=1,away=2|12');
+    const named = new Set<string>();
+    for (const { status, codes } of given) {
+      if (!isStatus(status)) return refuse(`names "${status}": the statuses are ${statuses.join(', ')}`);
+      if (named.has(status)) return refuse(`names ${status} twice: list its integers as in ${status}=2|12`);
+      named.add(status);
+      const fault = status === 'offline' ? faultOfOffline(codes) : faultOf(status, codes);
+      if (fault !== undefined) return refuse(fault);
+      listed.set(status, codes.map(Number));
+    }
+    const twice = findTwice(listed);
+    return twice === undefined ? { ok: true, table: new CodeTable(listed) } : refuse(twice);
+  }
+
+  /** What a session of this status shows where it brought no integer of its own; a hidden one shows offline's. */
+  codeOf(status: Status): number {
+    return this.#shown.get(status) ?? defaultCodes.offline;
+  }
+
+  /** What a positive integer of a legacy client means: online, unless it is listed. */
+  statusOf(code: number): SessionStatus {
+    return this.#meant.get(code) ?? 'online';
+  }
+}
+
+interface GivenCodes {
+  readonly status: string;
+  /** As text, so that both formats are judged alike: 2.0 and 1e1 are no integers here. */
+  readonly codes: readonly string[];
+}
+
+function fromText(setting: string): readonly GivenCodes[] | undefined {
+  const pairs = setting.split(',').map((pair) => pair.split('='));
+  if (pairs.some((pair) => pair.length !== 2)) return undefined;
+  return pairs.map(([status = '', codes = '']) => ({
+    status: status.trim(),
+    codes: codes.split('|').map((code) => code.trim()),
+  }));
+}
+
+function fromJson(setting: string): readonly GivenCodes[] | undefined {
+  try {
+    const fields = JSON.parse(setting) as Record<string, unknown>;
+    return Object.entries(fields).map(([status, codes]) => ({
+      status,
+      codes: (Array.isArray(codes) ? codes : [codes]).map((code: unknown) => JSON.stringify(code)),
+    }));
+  } catch {
+    return undefined;
+  }
+}
+
+function faultOf(status: Status, codes: readonly string[]): string | undefined {
+  if (codes.length === 0) return `gives ${status} no integer: give at least one`;
+  const bad = codes.find((code) => !/^[1-9]\d{0,9}$/.test(code) || Number(code) > MAX_CODE);
+  return bad === undefined
+    ? undefined
+    : `gives ${status} the code ${bad === '' ? '""' : bad}: it must be a whole number from 1 to ${MAX_CODE}`;
+}
+
+/** A positive integer from a legacy client always means that its user is there, so offline can't be shown as one. */
+function faultOfOffline(codes: readonly string[]): string | undefined {
+  const [code = '', ...more] = codes;
+  if (more.length > 0) return 'gives offline several integers: give exactly one';
+  return /^(0|-[1-9]\d{0,8})$/.test(code)
+    ? undefined
+    : `gives offline the code ${code === '' ? '""' : code}: it must be 0 or a negative whole number`;
+}
+
+function findTwice(listed: Listed): string | undefined {
+  const seen = new Map<number, Status>();
+  for (const [status, codes] of listed) {
+    for (const code of codes) {
+      const other = seen.get(code);
+      if (other === status) return `lists ${code} twice for ${status}: list it once`;
+      if (other !== undefined) return `lists ${code} for both ${other} and ${status}: give it to one`;
+      seen.set(code, status);
+    }
+  }
+  return undefined;
+}
+
+function isStatus(name: string): name is Status {
+  return (statuses as readonly string[]).includes(name);
+}
+
+function refuse(problem: string): ParsedCodeTable {
+  return { ok: false, problem };
+}

@@ -1,0 +1,80 @@
+/**
+ * The fold: many live sessions of one user into one status, code, list of devices and text (PROTOCOL.md section 1).
+ * `invisible` wins and is shown as offline; then busy, then online, then away; among equals the one set last decides
+ * the code; the text set last counts, whoever said it. Pure.
+ */
+import type { SessionStatus, UserStatus } from '../../shared/status.ts';
+import type { Session } from './session.ts';
+
+/** The true fold, as only the user itself and an admin may see it. */
+export interface Fold {
+  readonly status: SessionStatus | 'offline';
+  readonly code: number;
+  /** Labels of the live sessions, unique, sorted by code unit. */
+  readonly devices: readonly string[];
+  /** '' where there is none. */
+  readonly text: string;
+}
+
+/** The part of a fold that the outside sees. */
+export interface Shown {
+  readonly status: UserStatus;
+  readonly code: number;
+  readonly devices: readonly string[];
+  readonly text: string;
+}
+
+const RANK = { away: 1, online: 2, busy: 3, invisible: 4 } as const satisfies Record<SessionStatus, number>;
+
+/** Folds the sessions that hang on `first`; `offline` is the answer without one. */
+export function foldSessions(first: Session | null, offline: Shown): Fold {
+  if (first === null) return offline;
+  let decider = first;
+  let speaker = first;
+  for (let session = first.next; session !== null; session = session.next) {
+    const rank = RANK[session.status] - RANK[decider.status];
+    if (rank > 0 || (rank === 0 && session.statusSetNo > decider.statusSetNo)) decider = session;
+    if (session.textSetNo > speaker.textSetNo) speaker = session;
+  }
+  return { status: decider.status, code: decider.code, devices: devicesOf(first), text: speaker.text };
+}
+
+/** What the outside sees of a fold: an invisible user is as one who left. */
+export function shownOf(fold: Fold, offline: Shown): Shown {
+  return isVisible(fold) ? (fold as Shown) : offline;
+}
+
+export function isVisible(fold: Fold): boolean {
+  return fold.status !== 'offline' && fold.status !== 'invisible';
+}
+
+/** Whether two folds, or what is shown of them, are the same to the eye. */
+export function sameFold(a: Fold, b: Fold): boolean {
+  return a.status === b.status && a.code === b.code && a.text === b.text && sameDevices(a.devices, b.devices);
+}
+
+/** One list for all users with that one device: most users have one, and there are few labels. */
+const singles = new Map<string, readonly string[]>();
+const MAX_SINGLES = 256;
+
+function devicesOf(first: Session): readonly string[] {
+  if (first.next === null) return singleDevice(first.device);
+  const devices: string[] = [];
+  for (let session: Session | null = first; session !== null; session = session.next) {
+    if (!devices.includes(session.device)) devices.push(session.device);
+  }
+  return devices.length === 1 ? singleDevice(first.device) : devices.sort();
+}
+
+function singleDevice(device: string): readonly string[] {
+  let list = singles.get(device);
+  if (list === undefined) {
+    list = Object.freeze([device]);
+    if (singles.size < MAX_SINGLES) singles.set(device, list);
+  }
+  return list;
+}
+
+function sameDevices(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((device, i) => device === b[i]));
+}

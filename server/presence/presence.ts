@@ -1,0 +1,264 @@
+/**
+ * THE CORE: who is there. Applies what adapters report to sessions, folds them to one entry a user, gives versions,
+ * ends leases. Synchronous and pure: no I/O, no timer, no clock; `now` is an argument and what was stored is recalled
+ * through a function. Every cause of a change ends in `#refold`, the one place that raises a version.
+ * Called by intake and expiry; must not know of sockets, formats or watchers.
+ */
+import type { Entry } from '../../shared/entry.ts';
+import type { Moment } from '../lib/clock.ts';
+import { ShardedMap } from '../lib/sharded-map.ts';
+import { DONE, TimingWheel } from '../lib/timing-wheel.ts';
+import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
+import type { HubClock } from './hub-clock.ts';
+import { adapters, Session, type AdapterName, type Claim, type Saying } from './session.ts';
+import { entryOf, User, type Remembered } from './user.ts';
+
+/** A user's true fold changed; `isShown`: its entry did, too, and has a new version. */
+export interface Change {
+  readonly user: User;
+  readonly isShown: boolean;
+}
+
+export interface PresenceOptions {
+  /** How long an unclean end keeps a session visible. */
+  readonly graceMs: number;
+  /** The `code` of an entry that is offline. */
+  readonly offlineCode: number;
+  readonly clock: HubClock;
+  /** What the store knows of a user that is not held. */
+  readonly recall: (user: string) => Remembered | undefined;
+}
+
+/** What ran out in one look at the wheel. */
+export interface Expired {
+  readonly changes: readonly Change[];
+  /** Sessions whose lease ran out; those whose grace did are not in it. */
+  readonly lapsed: readonly Session[];
+  /** More is due already: look again at once. */
+  readonly isMoreDue: boolean;
+}
+
+/** Late by 25 ms on average; 2048 slots are 102 s, so that a usual lease is looked at once. */
+const WHEEL_TICK_MS = 50;
+const WHEEL_SLOTS = 2048;
+
+export class Presence {
+  readonly #options: PresenceOptions;
+  readonly #offline: Shown;
+  readonly #users = new ShardedMap<User>();
+  readonly #wheel: TimingWheel<Session>;
+  readonly #sessionCounts: Record<AdapterName, number>;
+  #setNo = 0;
+
+  constructor(options: PresenceOptions, now: Moment) {
+    this.#options = options;
+    this.#offline = Object.freeze({ status: 'offline', code: options.offlineCode, devices: [], text: '' });
+    this.#wheel = new TimingWheel<Session>(WHEEL_TICK_MS, WHEEL_SLOTS, now.monoMs);
+    this.#sessionCounts = Object.fromEntries(adapters.map((name) => [name, 0])) as Record<AdapterName, number>;
+  }
+
+  /** Sessions by adapter, those in their grace included. */
+  get sessionCounts(): Readonly<Record<AdapterName, number>> {
+    return this.#sessionCounts;
+  }
+
+  /** The user as held, or as recalled for this look alone. */
+  look(id: string): User {
+    return this.#users.get(id) ?? this.#recall(id);
+  }
+
+  /** The user, held from now on: give it an audience or `release` it. */
+  hold(id: string): User {
+    let user = this.#users.get(id);
+    if (user === undefined) {
+      user = this.#recall(id);
+      this.#users.set(id, user);
+    }
+    return user;
+  }
+
+  /** Lets go of a user whom nothing needs in memory any more. */
+  release(user: User): void {
+    if (user.firstSession !== null || user.isUnsaved) return;
+    if (user.audience === null || user.audience.isEmpty) this.#users.delete(user.id);
+  }
+
+  /** Every user held, in no order. */
+  heldUsers(): Iterable<User> {
+    return this.#users.values();
+  }
+
+  entryOf(user: User): Entry {
+    return entryOf(user, this.#offline);
+  }
+
+  /** The entry as JSON, made once for each version. */
+  entryJsonOf(user: User): string {
+    return (user.entryJson ??= JSON.stringify(entryOf(user, this.#offline)));
+  }
+
+  /** The live session of a source that has no connection of its own: user and device are the session. */
+  find(id: string, device: string, adapter: AdapterName): Session | undefined {
+    for (let s = this.#users.get(id)?.firstSession ?? null; s !== null; s = s.next) {
+      if (s.adapter === adapter && s.device === device && s.phase === 'live') return s;
+    }
+    return undefined;
+  }
+
+  /** A session begins. It silently takes the place of one of its user and device that is in its grace. */
+  begin(claim: Claim, now: Moment): { readonly session: Session; readonly change: Change | undefined } {
+    const user = this.hold(claim.user);
+    const replaced = lastInGrace(user, claim.device);
+    if (replaced !== undefined) this.#unlink(replaced);
+    const session = new Session(user, claim, ++this.#setNo, now.monoMs, now.wallMs);
+    session.next = user.firstSession;
+    user.firstSession = session;
+    this.#sessionCounts[claim.adapter]++;
+    this.#wheel.schedule(session, session.endsAt);
+    return { session, change: this.#refold(user, now) };
+  }
+
+  /** A sign of life that says nothing: a field write, and nothing else. */
+  renew(session: Session, now: Moment): void {
+    session.lastSignAt = now.monoMs;
+  }
+
+  /** A heartbeat: renews the lease, and applies what it gives another value. A repetition sets nothing. */
+  say(session: Session, said: Saying, now: Moment): Change | undefined {
+    session.lastSignAt = now.monoMs;
+    if (said.leaseMs !== undefined && said.leaseMs !== session.leaseMs) {
+      session.leaseMs = said.leaseMs;
+      this.#wheel.schedule(session, session.endsAt);
+    }
+    const { status = session.status, code = session.code, text = session.text, device = session.device } = said;
+    const setsStatus = status !== session.status || code !== session.code;
+    const setsText = text !== session.text;
+    if (!setsStatus && !setsText && device === session.device) return undefined;
+    const setNo = ++this.#setNo;
+    if (setsStatus) session.statusSetNo = setNo;
+    if (setsText) session.textSetNo = setNo;
+    session.status = status;
+    session.code = code;
+    session.text = text;
+    session.device = device;
+    return this.#refold(session.user, now);
+  }
+
+  /** A clean end: counts at once, and takes what is in its grace of the same user and device with it. */
+  leave(session: Session, now: Moment): Change | undefined {
+    session.lastSignAt = now.monoMs;
+    this.#unlink(session);
+    this.#endGraces(session.user, session.device, now);
+    return this.#refold(session.user, now);
+  }
+
+  /** A clean end said by a source that holds no session: ends what is in its grace of that user and device. */
+  leaveDevice(id: string, device: string, now: Moment): Change | undefined {
+    const user = this.#users.get(id);
+    if (user === undefined) return undefined;
+    this.#endGraces(user, device, now);
+    return this.#refold(user, now);
+  }
+
+  /** An unclean end: the session stays visible for its grace, however much lease was left. */
+  lose(session: Session, now: Moment): Change | undefined {
+    if (this.#options.graceMs === 0) return this.giveUp(session, now);
+    session.phase = 'grace';
+    session.graceEndsAt = now.monoMs + this.#options.graceMs;
+    this.#wheel.schedule(session, session.endsAt);
+    return undefined;
+  }
+
+  /** Ends a session without a goodbye and without a grace: a lease that ran out, a target that failed too often. */
+  giveUp(session: Session, now: Moment): Change | undefined {
+    this.#unlink(session);
+    return this.#refold(session.user, now);
+  }
+
+  /** Ends what ran out, `budget` sessions at most, so that no look takes long. */
+  expire(now: Moment, budget: number): Expired {
+    const changes: Change[] = [];
+    const lapsed: Session[] = [];
+    const isMoreDue = this.#wheel.advance(now.monoMs, budget, (session) => {
+      if (session.endsAt > now.monoMs) return session.endsAt;
+      if (session.phase === 'live') lapsed.push(session);
+      const change = this.giveUp(session, now);
+      if (change !== undefined) changes.push(change);
+      return DONE;
+    });
+    return { changes, lapsed, isMoreDue };
+  }
+
+  /** Brings `lastSeen` of a visible user up to its last sign, for a clean end of the hub. @returns whether it is visible. */
+  settleLastSeen(user: User, now: Moment): boolean {
+    if (!isVisible(user.fold)) return false;
+    user.lastSeen = this.#lastSeen(user, now);
+    return true;
+  }
+
+  #recall(id: string): User {
+    return new User(id, this.#offline, this.#options.recall(id));
+  }
+
+  #unlink(session: Session): void {
+    const { user } = session;
+    session.phase = 'ended';
+    this.#wheel.cancel(session);
+    this.#sessionCounts[session.adapter]--;
+    user.endedSignAt = Math.max(user.endedSignAt, session.lastSignAt);
+    if (user.firstSession === session) {
+      user.firstSession = session.next;
+    } else {
+      let before = user.firstSession;
+      while (before !== null && before.next !== session) before = before.next;
+      if (before !== null) before.next = session.next;
+    }
+    session.next = null;
+  }
+
+  #endGraces(user: User, device: string, now: Moment): void {
+    for (let s = lastInGrace(user, device); s !== undefined; s = lastInGrace(user, device)) {
+      s.lastSignAt = now.monoMs;
+      this.#unlink(s);
+    }
+  }
+
+  #refold(user: User, now: Moment): Change | undefined {
+    const before = user.fold;
+    const after = foldSessions(user.firstSession, this.#offline);
+    if (sameFold(before, after)) return undefined;
+    const shownBefore = shownOf(before, this.#offline);
+    const shownAfter = shownOf(after, this.#offline);
+    user.fold = after;
+    const isShown = !sameFold(shownBefore, shownAfter);
+    if (isShown) {
+      if (!isVisible(before)) user.visibleFromAt = now.monoMs;
+      user.lastSeen = this.#lastSeen(user, now);
+      if (shownBefore.status !== shownAfter.status) user.since = now.wallMs;
+      user.v = this.#options.clock.versionAfter(user.v, now.wallMs);
+      user.entryJson = null;
+      user.isUnsaved = true;
+    } else {
+      this.release(user);
+    }
+    return { user, isShown };
+  }
+
+  /** The last sign that came while the user was visible, on the wall clock. */
+  #lastSeen(user: User, now: Moment): number | null {
+    let signAt = user.endedSignAt;
+    for (let s = user.firstSession; s !== null; s = s.next) signAt = Math.max(signAt, s.lastSignAt);
+    if (signAt < user.visibleFromAt) return user.lastSeen;
+    return Math.max(user.lastSeen ?? 0, now.wallMs - (now.monoMs - signAt));
+  }
+}
+
+/** Of several in their grace, the one lost last: most likely the one that is coming back. */
+function lastInGrace(user: User, device: string): Session | undefined {
+  let found: Session | undefined;
+  for (let s = user.firstSession; s !== null; s = s.next) {
+    if (s.phase !== 'grace' || s.device !== device) continue;
+    if (found === undefined || s.graceEndsAt > found.graceEndsAt) found = s;
+  }
+  return found;
+}

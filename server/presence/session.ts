@@ -1,0 +1,90 @@
+/**
+ * A session: one claim that a user is there, with the lease that it lives by. A record of one shape, written by
+ * `Presence` alone; adapters hold on to it and read `phase`. Its last sign of life is the one field a heartbeat writes.
+ */
+import type { SessionStatus } from '../../shared/status.ts';
+import { NOT_SCHEDULED, type Timed } from '../lib/timing-wheel.ts';
+import type { User } from './user.ts';
+
+/** The adapters, by the names that metrics and `explain` use. */
+export const adapters = ['tcp-xml', 'ws-json', 'http', 'poll'] as const;
+export type AdapterName = (typeof adapters)[number];
+
+/** Who feeds a session, and wants to know when its lease ran out. */
+export interface SessionOwner {
+  /** The lease ran out: the session is over. Not called for an end that the owner itself brought about. */
+  lapsed(session: Session): void;
+}
+
+/** What an adapter claims when a user appears. */
+export interface Claim {
+  readonly user: string;
+  readonly device: string;
+  readonly adapter: AdapterName;
+  readonly status: SessionStatus;
+  /** The legacy integer that stands for this status. */
+  readonly code: number;
+  /** Undefined: this session says no text ('' says that there is none). */
+  readonly text: string | undefined;
+  readonly leaseMs: number;
+  /** Where the user says to be (`user_ip:user_port`), or the peer's; for an admin's eyes. */
+  readonly address: string;
+  readonly owner: SessionOwner;
+}
+
+/** What a later message may give another value; what is undefined stands. */
+export interface Saying {
+  readonly status?: SessionStatus | undefined;
+  readonly code?: number | undefined;
+  readonly text?: string | undefined;
+  readonly device?: string | undefined;
+  readonly leaseMs?: number | undefined;
+}
+
+/** `grace`: ended uncleanly, still counted until `graceEndsAt`. `ended`: out of the fold, never comes back. */
+export type SessionPhase = 'live' | 'grace' | 'ended';
+
+export class Session implements Timed {
+  wheelTick = NOT_SCHEDULED;
+  phase: SessionPhase = 'live';
+  /** The next session of the same user. */
+  next: Session | null = null;
+  readonly user: User;
+  readonly adapter: AdapterName;
+  readonly owner: SessionOwner;
+  readonly address: string;
+  device: string;
+  status: SessionStatus;
+  code: number;
+  text: string;
+  /** Counts up over all sessions: which status, and which text, was set last. 0: never set. */
+  statusSetNo: number;
+  textSetNo: number;
+  /** Monotonic milliseconds. */
+  lastSignAt: number;
+  leaseMs: number;
+  graceEndsAt = 0;
+  /** Wall milliseconds. */
+  readonly connectedAt: number;
+
+  constructor(user: User, claim: Claim, setNo: number, monoMs: number, wallMs: number) {
+    this.user = user;
+    this.adapter = claim.adapter;
+    this.owner = claim.owner;
+    this.address = claim.address;
+    this.device = claim.device;
+    this.status = claim.status;
+    this.code = claim.code;
+    this.text = claim.text ?? '';
+    this.statusSetNo = setNo;
+    this.textSetNo = claim.text === undefined ? 0 : setNo;
+    this.lastSignAt = monoMs;
+    this.leaseMs = claim.leaseMs;
+    this.connectedAt = wallMs;
+  }
+
+  /** When this session ends if nothing more is heard, monotonic milliseconds. */
+  get endsAt(): number {
+    return this.phase === 'grace' ? this.graceEndsAt : this.lastSignAt + this.leaseMs;
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * A user as the hub holds it: its live sessions, what they fold to, and the entry that the outside sees.
+ * Written by `Presence` alone. It is held while it has a session, an audience, or something not yet stored.
+ */
+import type { Entry } from '../../shared/entry.ts';
+import { shownOf, type Fold, type Shown } from './fold.ts';
+import type { Session } from './session.ts';
+
+/** Who is to be told of a user: fanout's, kept here so that a change finds it without a look-up. */
+export interface Audience {
+  readonly isEmpty: boolean;
+}
+
+/** What an earlier time left of a user. */
+export interface Remembered {
+  readonly since: number;
+  readonly lastSeen: number | null;
+  readonly v: number;
+}
+
+export class User {
+  readonly id: string;
+  firstSession: Session | null = null;
+  fold: Fold;
+  since: number | null;
+  lastSeen: number | null;
+  v: number;
+  /** Since when this user is visible, monotonic; signs of life from before do not count. */
+  visibleFromAt = 0;
+  /** The last sign of a session that is no more, monotonic; -1 for none. */
+  endedSignAt = -1;
+  /** The entry as JSON; null until somebody asks, and again after a change. */
+  entryJson: string | null = null;
+  audience: Audience | null = null;
+  /** It changed and the store has not heard of it. */
+  isUnsaved = false;
+  /** The store holds an entry of this user, perhaps an older one. */
+  isStored: boolean;
+
+  constructor(id: string, offline: Shown, remembered: Remembered | undefined) {
+    this.id = id;
+    this.fold = offline;
+    this.since = remembered?.since ?? null;
+    this.lastSeen = remembered?.lastSeen ?? null;
+    this.v = remembered?.v ?? 0;
+    this.isStored = remembered !== undefined;
+  }
+}
+
+/** The entry: what the outside sees. */
+export function entryOf(user: User, offline: Shown): Entry {
+  const { status, code, devices, text } = shownOf(user.fold, offline);
+  return {
+    user: user.id,
+    status,
+    code,
+    since: user.since,
+    lastSeen: user.lastSeen,
+    devices: [...devices],
+    ...(text === '' ? {} : { text }),
+    v: user.v,
+  };
+}

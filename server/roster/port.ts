@@ -1,0 +1,46 @@
+/**
+ * The roster: who follows whom, as data. An edge `user -> friend` means that `user` sees `friend` in its list.
+ * Edges are durable before `edit` resolves, keep the time they were made, and leave a tombstone for a day when they end.
+ */
+
+/** One change of the graph. Times are hub-clock milliseconds. */
+export type RosterEdit =
+  /** Adds edges that are not there. */
+  | { readonly kind: 'add'; readonly edges: readonly Edge[] }
+  /** Ends edges that are there. */
+  | { readonly kind: 'remove'; readonly edges: readonly Edge[] }
+  /** Makes `friends` the whole list of `user`; with `mutual`, those kept or added follow back, and those dropped stop. */
+  | { readonly kind: 'replace'; readonly user: string; readonly friends: readonly string[]; readonly mutual: boolean };
+
+export interface Edge {
+  readonly user: string;
+  readonly friend: string;
+}
+
+/** What an edit really changed: edges that were there already, or were not, are not in it. */
+export interface RosterChange {
+  readonly added: readonly Edge[];
+  readonly removed: readonly Edge[];
+}
+
+/** What happened to one list after an instant. */
+export interface ListChanges {
+  /** Friends now, whose edge was made after that instant. */
+  readonly added: readonly string[];
+  /** Friends no longer, whose edge ended after that instant. */
+  readonly removed: readonly string[];
+}
+
+export interface Roster {
+  /** The friends of a user, sorted by code unit; empty for one never heard of. */
+  friendsOf(user: string): readonly string[];
+  /** Changes of the list since an instant; undefined where that is longer ago than tombstones are kept. */
+  changesSince(user: string, sinceMs: number): ListChanges | undefined;
+  /** Commits one edit made at `atMs` in one transaction and says what it changed. Throws where storage can't take it. */
+  edit(edit: RosterEdit, atMs: number): RosterChange;
+  /** Forgets a bounded number of tombstones older than a day before `nowMs`, the oldest first. True where some are left. */
+  forgetTombstones(nowMs: number): boolean;
+}
+
+/** How long a removed edge is remembered. */
+export const TOMBSTONE_MS = 24 * 60 * 60 * 1000;

@@ -1,0 +1,78 @@
+/**
+ * What both engines ask of a request before anybody else sees it, so that they turn the same ones down: its size, its form,
+ * whether it asks for a WebSocket. Also the two small texts they must agree on: addresses and close reasons.
+ * Knows no engine. Called by uws-engine and ws-engine.
+ */
+import { SocketAddress } from 'node:net';
+import { MAX_HTTP_HEADER_BYTES } from '../../shared/limits.ts';
+import type { HttpRequest } from './port.ts';
+
+/**
+ * What the engines' own parsers take. Above the contract's 16 KiB, so that we count and answer 431 with the hub's words;
+ * beyond it the engine gives up on the request: ws still in the hub's words, uWebSockets.js in its own.
+ */
+export const PARSER_HEADER_BYTES = 4 * MAX_HTTP_HEADER_BYTES;
+/** Bytes waiting for one peer, from which on its messages are dropped: well above the largest snapshot. */
+export const MAX_BACKPRESSURE_BYTES = 16 * 1024 * 1024;
+
+export type RequestHead = Omit<HttpRequest, 'body'>;
+
+/** Headers one by one, in the order they came. Joined where repeated: a doubled token or origin then fits nothing. */
+export class HeaderCollector {
+  readonly headers = new Map<string, string>();
+  bytes = 0;
+
+  add(lowerCaseName: string, value: string): void {
+    this.bytes += lowerCaseName.length + value.length + ': \r\n'.length;
+    const before = this.headers.get(lowerCaseName);
+    this.headers.set(lowerCaseName, before === undefined ? value : `${before}, ${value}`);
+  }
+}
+
+/** What a request asks for, or the status that turns it down. */
+export function askedFor(head: RequestHead, headerBytes: number): 'http' | 'websocket' | 400 | 431 {
+  const { method, path, query, headers } = head;
+  const lineBytes = `${method} ${path}${query === '' ? '' : '?'}${query} HTTP/1.1\r\n`.length;
+  if (lineBytes + headerBytes + '\r\n'.length > MAX_HTTP_HEADER_BYTES) return 431;
+  const contentLength = headers.get('content-length');
+  // Two lengths (joined: "3, 4") are how requests are smuggled past a proxy; uWebSockets.js takes the first of them.
+  if (contentLength !== undefined && !/^\d+$/.test(contentLength)) return 400;
+  if (!/^[A-Z-]+$/.test(method) || !path.startsWith('/')) return 400;
+  if (!hasToken(headers.get('connection'), 'upgrade') || headers.get('upgrade')?.toLowerCase() !== 'websocket') {
+    return 'http';
+  }
+  return isSoundHandshake(head) ? 'websocket' : 400;
+}
+
+function isSoundHandshake({ method, headers }: RequestHead): boolean {
+  return (
+    method === 'GET' &&
+    headers.get('sec-websocket-version') === '13' &&
+    /^[+/0-9A-Za-z]{22}==$/.test(headers.get('sec-websocket-key') ?? '')
+  );
+}
+
+function hasToken(header: string | undefined, token: string): boolean {
+  return header?.split(',').some((part) => part.trim().toLowerCase() === token) === true;
+}
+
+/** One text for one address: uWebSockets.js writes IPv6 out in full, and both show IPv4 on a dual-stack port as IPv6. */
+export function addressText(address: string): string {
+  if (!address.includes(':')) return address;
+  const short = address.includes('%') ? address : new SocketAddress({ address, family: 'ipv6' }).address;
+  return short.startsWith('::ffff:') && short.includes('.') ? short.slice('::ffff:'.length) : short;
+}
+
+const MAX_REASON_BYTES = 123;
+
+/** A close frame has room for 123 bytes of reason; a longer one is cut between characters. */
+export function fittingReason(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= MAX_REASON_BYTES) return reason;
+  return new TextDecoder().decode(bytes.subarray(0, MAX_REASON_BYTES), { stream: true });
+}
+
+/** Whether a reply of this status may have a body, and so a content-length. */
+export function mayHaveBody(status: number): boolean {
+  return status !== 204 && status !== 304;
+}

@@ -1,0 +1,96 @@
+/**
+ * The engine port: what the hub asks of a WebSocket and HTTP server, in the hub's words.
+ * Two engines stand behind it (uws-engine, ws-engine) and pass one contract suite; nobody else knows which one runs.
+ */
+import { StartError } from '../lib/start-error.ts';
+
+/** `queued`: taken, but the peer reads slower than we write: send nothing of one's own accord until `drained`. */
+export type SendResult = 'sent' | 'queued' | 'dropped';
+
+/** One open WebSocket. Every call on a socket that has closed does nothing (`send` answers `dropped`). */
+export interface Socket {
+  /** The peer's address as text, an IPv4 one never as `::ffff:`. */
+  readonly remoteAddress: string;
+  /** Sends one text message. */
+  send(text: string): SendResult;
+  ping(): void;
+  /**
+   * Says goodbye with a close frame; nothing but `closed` follows. It comes at once or when the peer has answered,
+   * within some 5 seconds, or when `terminate` is called. A reason over 123 bytes is cut.
+   */
+  close(code: number, reason: string): void;
+  /** Cuts the connection without a word. `closed` follows. */
+  terminate(): void;
+}
+
+/**
+ * What the engine tells about one socket, in order; nothing comes after `closed`.
+ * Nothing is told from within a call on the socket itself, so a caller's own loop is never re-entered.
+ * What a handler throws is a bug, and surfaces as an uncaught exception.
+ */
+export interface SocketEvents {
+  message(text: string): void;
+  /** A binary message of up to 16 KiB came; its bytes are of no use here. */
+  binary(): void;
+  /** A message, text or binary, over the contract's 16 KiB (up to 2 MiB) came and was thrown away. */
+  oversize(): void;
+  pong(): void;
+  /** After a `queued`: all that waited has been written, sending may go on. */
+  drained(): void;
+  closed(): void;
+}
+
+export interface HttpRequest {
+  /** Upper case. */
+  readonly method: string;
+  /** As it came, still percent-encoded, without the query. */
+  readonly path: string;
+  /** What stands after the `?`, or ''. */
+  readonly query: string;
+  /** By lower-case name; undefined when absent; one that came more than once is joined with `, `. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly remoteAddress: string;
+  /** UTF-8 text; '' when there is none. */
+  readonly body: string;
+}
+
+export interface HttpReply {
+  readonly status: number;
+  /** Without `content-length`, which is the engine's. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array;
+}
+
+/** What the hub gives an engine to serve. */
+export interface Service {
+  /**
+   * Answers one request; never rejects. A body over 256 KiB does not get here: the engine asks `refuse`.
+   * For HEAD the reply is as for GET; the engine leaves its body out.
+   */
+  http(request: HttpRequest): HttpReply | Promise<HttpReply>;
+  /** The answer to a request that the engine itself turns down (413, 431, 400). */
+  refuse(status: 400 | 413 | 431): HttpReply;
+  /** Whether a WebSocket upgrade is let in: undefined, or the answer that refuses it. Any path may ask. */
+  admit(request: HttpRequest): HttpReply | undefined;
+  /** A socket has opened; what is returned hears of it from now on. */
+  opened(socket: Socket): SocketEvents;
+}
+
+export interface Listening {
+  /** The port that was really taken. */
+  readonly port: number;
+  /** Stops accepting, cuts what is still open, and resolves when the port is free. */
+  close(): Promise<void>;
+}
+
+export interface Engine {
+  readonly name: 'uws' | 'ws';
+  /**
+   * Takes the port exclusively; 0 is any free one.
+   * @throws {PortTakenError} where another process holds it, StartError where the address can't be used.
+   */
+  listen(host: string, port: number, service: Service): Promise<Listening>;
+}
+
+/** The port is held by another process. */
+export class PortTakenError extends StartError {}

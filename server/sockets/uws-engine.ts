@@ -1,0 +1,154 @@
+/**
+ * The engine port over uWebSockets.js. Must not let a dead native object be touched: requests die with their handler,
+ * responses with their abort, sockets with their close, and a call after that throws.
+ * Chosen by load-engine; held to the port by the contract suite.
+ *
+ * Its own timeouts stand: 10 s for a request's head or an idle keep-alive connection, at least 16 kB/s for a body.
+ * What it answers in its own words, we can't change: a malformed request (400, or 505 where it can't read the
+ * version, HTTP/1.0 included), and a head over PARSER_HEADER_BYTES or of more than 100 headers (431).
+ */
+import { createServer } from 'node:net';
+import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';
+import { fittingReason, MAX_BACKPRESSURE_BYTES } from './http-rules.ts';
+import type { Engine, Listening, SendResult, Service, Socket, SocketEvents } from './port.ts';
+import { portTaken, takePort } from './take-port.ts';
+import { answerRequest, answerUpgrade } from './uws-http.ts';
+import type { Uws, UwsApp, UwsListenSocket, UwsWebSocket } from './uws-types.ts';
+
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** What rides on each native socket. */
+interface Attached {
+  readonly socket: UwsSocket;
+}
+
+class UwsSocket implements Socket {
+  readonly remoteAddress: string;
+  #ws: UwsWebSocket<Attached> | undefined;
+  #events!: SocketEvents;
+  #isQueued = false;
+  #isLeaving = false;
+
+  constructor(remoteAddress: string) {
+    this.remoteAddress = remoteAddress;
+  }
+
+  send(text: string): SendResult {
+    if (this.#ws === undefined) return 'dropped';
+    const result = this.#ws.send(text, false, false);
+    if (result === 1) return 'sent';
+    if (result === 2) return 'dropped';
+    this.#isQueued = true;
+    return 'queued';
+  }
+
+  ping(): void {
+    this.#ws?.ping();
+  }
+
+  /** uWebSockets.js forgets the socket here and cuts it itself, some 4 s later if the peer doesn't: see its WebSocket.h. */
+  close(code: number, reason: string): void {
+    this.#isLeaving = true;
+    this.#ws?.end(code, fittingReason(reason));
+  }
+
+  terminate(): void {
+    this.#isLeaving = true;
+    this.#ws?.close();
+  }
+
+  onOpen(ws: UwsWebSocket<Attached>, service: Service): void {
+    this.#ws = ws;
+    this.#events = service.opened(this);
+  }
+
+  onMessage(bytes: ArrayBuffer, isBinary: boolean): void {
+    if (bytes.byteLength > MAX_WS_MESSAGE_BYTES) this.#events.oversize();
+    else if (isBinary) this.#events.binary();
+    else this.#events.message(utf8.decode(bytes));
+  }
+
+  onPong(): void {
+    this.#events.pong();
+  }
+
+  /** Comes for a part, too, and for what we never told to be queued, such as pongs. */
+  onDrain(ws: UwsWebSocket<Attached>): void {
+    if (!this.#isQueued || ws.getBufferedAmount() > 0) return;
+    this.#isQueued = false;
+    this.#events.drained();
+  }
+
+  onClose(): void {
+    this.#ws = undefined;
+    if (!this.#isLeaving) {
+      this.#events.closed();
+      return;
+    }
+    // We are inside our own `close` or `terminate`, perhaps inside `opened`: the caller ends first.
+    queueMicrotask(() => {
+      this.#events.closed();
+    });
+  }
+}
+
+function appFor(uws: Uws, service: Service): UwsApp<Attached> {
+  const app = uws.App<Attached>();
+  app.ws('/*', {
+    maxPayloadLength: MAX_WS_PAYLOAD_BYTES,
+    maxBackpressure: MAX_BACKPRESSURE_BYTES,
+    // Pings and leases are the hub's: its idle timeout knows whole seconds from 8 on only.
+    idleTimeout: 0,
+    sendPingsAutomatically: false,
+    compression: uws.DISABLED,
+    upgrade: (response, request, context) => {
+      answerUpgrade(service, response, request, context, (address) => ({ socket: new UwsSocket(address) }));
+    },
+    open: (ws) => {
+      ws.socket.onOpen(ws, service);
+    },
+    message: (ws, bytes, isBinary) => {
+      ws.socket.onMessage(bytes, isBinary);
+    },
+    pong: (ws) => {
+      ws.socket.onPong();
+    },
+    drain: (ws) => {
+      ws.socket.onDrain(ws);
+    },
+    close: (ws) => {
+      ws.socket.onClose();
+    },
+  });
+  app.any('/*', (response, request) => {
+    answerRequest(service, response, request);
+  });
+  return app;
+}
+
+/**
+ * Node's `net` takes the port first and gives it back: it says why a port can't be had, resolves names, and turns 0 into
+ * a number. uWebSockets.js then takes that number: for 0 it leaves SO_REUSEADDR out, and the port stays blocked after us.
+ */
+async function listen(uws: Uws, host: string, port: number, service: Service): Promise<Listening> {
+  const probe = createServer();
+  const taken = await takePort(probe, host, port);
+  await new Promise((resolve) => probe.close(resolve));
+  const app = appFor(uws, service);
+  const listening = await new Promise<UwsListenSocket | false>((resolve) => {
+    // Without the exclusive option two hubs would share the port, each with half of the clients.
+    app.listen(taken.address, taken.port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);
+  });
+  if (listening === false) throw portTaken(host, taken.port);
+  return {
+    port: taken.port,
+    close: () => {
+      app.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+export function createUwsEngine(uws: Uws): Engine {
+  return { name: 'uws', listen: (host, port, service) => listen(uws, host, port, service) };
+}

@@ -1,0 +1,85 @@
+/**
+ * What we use of uWebSockets.js 20.5x, which ships no types: written from its documentation and held by the contract suite.
+ * Nobody but uws-engine and load-engine may import it. Every object here dies as its comment says; a call after that throws.
+ */
+
+declare const listenSocket: unique symbol;
+declare const upgradeContext: unique symbol;
+export interface UwsListenSocket {
+  readonly [listenSocket]: true;
+}
+export interface UwsUpgradeContext {
+  readonly [upgradeContext]: true;
+}
+
+/** Lives until its `close` handler has been called. `Attached` is what `upgrade` was given. */
+export type UwsWebSocket<Attached> = Attached & {
+  /** 1: written; 0: taken, but waits for the peer; 2: dropped, since over `maxBackpressure`. */
+  send(text: string, isBinary: boolean, compress: boolean): 0 | 1 | 2;
+  ping(): number;
+  /** Sends a close frame and FIN, calls the `close` handler at once, and cuts the connection some 4 s later. */
+  end(code: number, reason: string): void;
+  /** Cuts the connection and calls the `close` handler at once. */
+  close(): void;
+  getBufferedAmount(): number;
+};
+
+/** Lives until its handler returns, however long its response goes on. */
+export interface UwsRequest {
+  getCaseSensitiveMethod(): string;
+  getUrl(): string;
+  getQuery(): string | undefined;
+  forEach(each: (lowerCaseName: string, value: string) => void): void;
+}
+
+/** Lives until `end`, `endWithoutBody`, `upgrade` or its abort. */
+export interface UwsResponse<Attached> {
+  onAborted(aborted: () => void): void;
+  /** The chunk dies when the handler returns. Called at least once; the last time with `isLast`. */
+  onData(received: (chunk: ArrayBuffer, isLast: boolean) => void): void;
+  getRemoteAddressAsText(): ArrayBuffer;
+  pause(): void;
+  resume(): void;
+  cork(write: () => void): void;
+  writeStatus(status: string): void;
+  writeHeader(name: string, value: string): void;
+  end(body: string | Uint8Array, closeConnection: boolean): void;
+  endWithoutBody(reportedBytes: number | undefined, closeConnection: boolean): void;
+  upgrade(
+    attached: Attached,
+    secWebSocketKey: string,
+    secWebSocketProtocol: string,
+    secWebSocketExtensions: string,
+    context: UwsUpgradeContext,
+  ): void;
+}
+
+export interface UwsBehavior<Attached> {
+  readonly maxPayloadLength: number;
+  readonly maxBackpressure: number;
+  readonly idleTimeout: number;
+  readonly sendPingsAutomatically: boolean;
+  readonly compression: number;
+  upgrade(response: UwsResponse<Attached>, request: UwsRequest, context: UwsUpgradeContext): void;
+  open(ws: UwsWebSocket<Attached>): void;
+  /** The bytes die when the handler returns. */
+  message(ws: UwsWebSocket<Attached>, bytes: ArrayBuffer, isBinary: boolean): void;
+  pong(ws: UwsWebSocket<Attached>): void;
+  drain(ws: UwsWebSocket<Attached>): void;
+  close(ws: UwsWebSocket<Attached>): void;
+}
+
+export interface UwsApp<Attached> {
+  ws(pattern: string, behavior: UwsBehavior<Attached>): void;
+  any(pattern: string, handler: (response: UwsResponse<Attached>, request: UwsRequest) => void): void;
+  /** Answers false, and no reason, where it can't. */
+  listen(host: string, port: number, options: number, done: (socket: UwsListenSocket | false) => void): void;
+  /** Closes the listening socket and every connection, calling their handlers, before it returns. */
+  close(): void;
+}
+
+export interface Uws {
+  App<Attached>(): UwsApp<Attached>;
+  readonly DISABLED: number;
+  readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
+}

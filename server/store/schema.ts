@@ -1,0 +1,76 @@
+/**
+ * The tables of hub.sqlite as a list of steps: step n takes a database of version n - 1 to version n.
+ * Answers for running the missing ones, each in one transaction, and for refusing what a newer hub has written.
+ * A step that was released is never changed. Called by database.ts when it opens; may not know who reads the tables.
+ */
+import { inTransaction, type SqlDatabase } from '../lib/sqlite.ts';
+
+export const steps: readonly string[] = [
+  `
+  -- One row: the run that is under way, or the last one. ended_at is the hub clock of a clean end, NULL before it.
+  CREATE TABLE run (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    born_at INTEGER NOT NULL,
+    ceiling INTEGER NOT NULL,
+    certain_from INTEGER NOT NULL,
+    ended_at INTEGER
+  ) STRICT;
+
+  -- devices: a JSON list of labels.
+  CREATE TABLE entry (
+    user TEXT PRIMARY KEY,
+    status TEXT NOT NULL CHECK (status IN ('online', 'away', 'busy', 'offline')),
+    code INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    last_seen INTEGER,
+    devices TEXT NOT NULL,
+    text TEXT,
+    v INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX visible_entry ON entry (user) WHERE status <> 'offline';
+
+  CREATE TABLE edge (
+    user TEXT NOT NULL,
+    friend TEXT NOT NULL CHECK (friend <> user),
+    at INTEGER NOT NULL,
+    PRIMARY KEY (user, friend)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE tombstone (
+    user TEXT NOT NULL,
+    friend TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (user, friend)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX tombstone_at ON tombstone (at);
+
+  -- One row: every tombstone from this instant on is still there.
+  CREATE TABLE tombstones_kept (one INTEGER PRIMARY KEY CHECK (one = 1), from_at INTEGER NOT NULL) STRICT;
+  INSERT INTO tombstones_kept VALUES (1, 0);
+  `,
+];
+
+/** The database was written by a hub that knows more steps. */
+export class NewerSchemaError extends Error {
+  readonly found: number;
+  readonly known: number;
+
+  constructor(found: number, known: number) {
+    super(`schema ${found} is newer than ${known}`);
+    this.found = found;
+    this.known = known;
+  }
+}
+
+/** Takes a database to the newest version. A step that fails leaves the version before it. */
+export function migrate(db: SqlDatabase, list: readonly string[]): void {
+  const version = db.prepare<{ user_version: number }>('PRAGMA user_version').get()?.user_version ?? 0;
+  if (version > list.length) throw new NewerSchemaError(version, list.length);
+  for (const [index, step] of list.entries()) {
+    if (index < version) continue;
+    inTransaction(db, () => {
+      db.exec(step);
+      db.exec(`PRAGMA user_version = ${index + 1}`);
+    });
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Writing behind: entries that changed reach the store within 250 ms, in transactions of bounded size, off the path of
+ * a heartbeat. One exception is written ahead: a user never stored before, since after an unclean end the hub could not
+ * tell it from one never seen, and would take back what it told. Decides nothing about presence.
+ */
+import type { Store, StoredEntry } from './port.ts';
+
+/** What it needs to know of a user; the flags are its own to lower. */
+export interface Savable {
+  isUnsaved: boolean;
+  isStored: boolean;
+}
+
+export interface WriteBehindOptions<U extends Savable> {
+  readonly store: Store;
+  readonly storedOf: (user: U) => StoredEntry;
+  /** The user is stored: nothing here needs it in memory any more. */
+  readonly onSaved: (user: U) => void;
+  /** The store could not take a batch, or can again (undefined). Nothing is lost: it is tried again. */
+  readonly onHealth: (error: Error | undefined) => void;
+}
+
+/** Two waits and a slow disk stay below the promised 250 ms. */
+const WRITE_AFTER_MS = 100;
+/** About 2 ms of work: no turn of the loop waits longer for storage. */
+const BATCH = 400;
+const RETRY_AFTER_MS = 1000;
+
+export class WriteBehind<U extends Savable> {
+  readonly #options: WriteBehindOptions<U>;
+  readonly #unsaved = new Set<U>();
+  /** Those of `#unsaved` that have never been stored. */
+  #firsts: U[] = [];
+  #timer: NodeJS.Timeout | NodeJS.Immediate | undefined;
+  #isFailing = false;
+
+  constructor(options: WriteBehindOptions<U>) {
+    this.#options = options;
+  }
+
+  /** The user's entry changed. */
+  add(user: U): void {
+    if (!user.isStored && !this.#unsaved.has(user)) this.#firsts.push(user);
+    this.#unsaved.add(user);
+    this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
+  }
+
+  /** To be called before anything is told: stores those whom the store has never heard of. */
+  writeFirsts(): void {
+    if (this.#firsts.length === 0 || this.#isFailing) return;
+    const firsts = this.#firsts;
+    this.#firsts = [];
+    this.#write(firsts.filter((user) => !user.isStored));
+  }
+
+  /** Stores everything now. @throws what the store throws. */
+  flush(): void {
+    clearTimeout(this.#timer as NodeJS.Timeout | undefined);
+    this.#timer = undefined;
+    while (this.#unsaved.size > 0) {
+      const error = this.#write(this.#nextBatch());
+      if (error !== undefined) throw error;
+    }
+  }
+
+  readonly #run = (): void => {
+    this.#timer = undefined;
+    const error = this.#write(this.#nextBatch());
+    if (this.#unsaved.size === 0) return;
+    this.#timer = error === undefined ? setImmediate(this.#run) : setTimeout(this.#run, RETRY_AFTER_MS);
+  };
+
+  #nextBatch(): U[] {
+    const batch: U[] = [];
+    for (const user of this.#unsaved) {
+      batch.push(user);
+      if (batch.length === BATCH) break;
+    }
+    return batch;
+  }
+
+  #write(users: readonly U[]): Error | undefined {
+    if (users.length === 0) return undefined;
+    try {
+      this.#options.store.keep(users.map(this.#options.storedOf));
+    } catch (error) {
+      this.#isFailing = true;
+      const reason = error instanceof Error ? error : new Error(String(error));
+      this.#options.onHealth(reason);
+      return reason;
+    }
+    if (this.#isFailing) this.#options.onHealth(undefined);
+    this.#isFailing = false;
+    for (const user of users) {
+      user.isUnsaved = false;
+      user.isStored = true;
+      this.#unsaved.delete(user);
+      this.#options.onSaved(user);
+    }
+    return undefined;
+  }
+}

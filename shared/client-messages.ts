@@ -1,0 +1,154 @@
+/**
+ * Every message that a client may send over WebSocket. Unknown fields are ignored; the form of the known ones is binding.
+ * Types come from the schemas by inference; `parseClientMessage` is the only way in. Knows nothing of the order of messages.
+ */
+import { z } from 'zod';
+import type { ErrorCode } from './codes.ts';
+import { device, instant, text, userId, userIds } from './ids.ts';
+import { sessionStatus } from './status.ts';
+
+const id = z.union([z.string(), z.number()], 'must be a string or a number').optional();
+const flag = z.boolean('must be true or false').optional();
+const token = z.string('must be a string');
+const ONE_OF = 'must stand alone: give either friendsOf or users';
+
+const presenceHello = z.object({
+  type: z.literal('hello'),
+  id,
+  observe: z.literal(false, 'must be true or false').optional(),
+  user: userId,
+  token: token.optional(),
+  device: device.optional(),
+  status: sessionStatus.optional(),
+  text: text.optional(),
+  self: flag,
+});
+const observerHello = z.object({
+  type: z.literal('hello'),
+  id,
+  observe: z.literal(true),
+  user: userId.optional(),
+  token: token.optional(),
+  status: z.undefined('must be left out: an observer has no presence').optional(),
+  self: flag,
+});
+const heartbeat = z.object({
+  type: z.literal('heartbeat'),
+  id,
+  status: sessionStatus.optional(),
+  text: text.optional(),
+});
+const watchFriends = z.object({
+  type: z.literal('watch'),
+  id,
+  friendsOf: userId,
+  users: z.undefined(ONE_OF).optional(),
+  since: instant.optional(),
+});
+const watchUsers = z.object({ type: z.literal('watch'), id, users: userIds, since: instant.optional() });
+const unwatchFriends = z.object({
+  type: z.literal('unwatch'),
+  id,
+  friendsOf: userId,
+  users: z.undefined(ONE_OF).optional(),
+});
+const unwatchUsers = z.object({ type: z.literal('unwatch'), id, users: userIds });
+const freshToken = z.object({ type: z.literal('token'), id, token });
+const bye = z.object({ type: z.literal('bye'), id });
+
+export type Hello = z.infer<typeof presenceHello> | z.infer<typeof observerHello>;
+export type Watch = z.infer<typeof watchFriends> | z.infer<typeof watchUsers>;
+export type Unwatch = z.infer<typeof unwatchFriends> | z.infer<typeof unwatchUsers>;
+export type ClientMessage =
+  | Hello
+  | z.infer<typeof heartbeat>
+  | Watch
+  | Unwatch
+  | z.infer<typeof freshToken>
+  | z.infer<typeof bye>;
+export type ClientMessageType = ClientMessage['type'];
+
+type Fields = Readonly<Record<string, unknown>>;
+type Form = z.ZodType<ClientMessage>;
+
+/** The form of each type; where a type has two, a field of the message says which is meant. */
+const formOf: Record<ClientMessageType, (fields: Fields) => Form> = {
+  hello: ({ observe }) => (observe === true ? observerHello : presenceHello),
+  heartbeat: () => heartbeat,
+  watch: ({ friendsOf }) => (friendsOf === undefined ? watchUsers : watchFriends),
+  unwatch: ({ friendsOf }) => (friendsOf === undefined ? unwatchUsers : unwatchFriends),
+  token: () => freshToken,
+  bye: () => bye,
+};
+
+/** The schemas by name, for the reference and the tests. */
+export const clientMessages = {
+  hello: presenceHello,
+  'hello (observer)': observerHello,
+  heartbeat,
+  'watch (friends)': watchFriends,
+  'watch (ids)': watchUsers,
+  'unwatch (friends)': unwatchFriends,
+  'unwatch (ids)': unwatchUsers,
+  token: freshToken,
+  bye,
+} as const;
+
+/** A client's `id`, carried back as `re`. */
+export type MessageId = string | number;
+
+/** A message, or why it is none. `type` is set where the fault lies only in the fields of a known type. */
+export type ParsedMessage =
+  | { readonly ok: true; readonly message: ClientMessage }
+  | {
+      readonly ok: false;
+      readonly code: ErrorCode & ('bad_message' | 'unknown_type');
+      readonly problem: string;
+      readonly re: MessageId | undefined;
+      readonly type: ClientMessageType | undefined;
+    };
+
+/** Reads one text message. Never throws: bad input is a returned value whose `problem` names the field. */
+export function parseClientMessage(json: string): ParsedMessage {
+  const fields = parseObject(json);
+  if (fields === undefined) return refuse('bad_message', 'the message must be one JSON object', undefined, undefined);
+  const re = typeof fields['id'] === 'string' || typeof fields['id'] === 'number' ? fields['id'] : undefined;
+  const type = fields['type'];
+  if (typeof type !== 'string') return refuse('bad_message', 'type: must be a string', re, undefined);
+  if (!isClientMessageType(type)) {
+    return refuse('unknown_type', `type: must be one of ${Object.keys(formOf).join(', ')}`, re, undefined);
+  }
+  const read = formOf[type](fields).safeParse(fields);
+  return read.success
+    ? { ok: true, message: read.data }
+    : refuse('bad_message', describeProblem(read.error), re, type);
+}
+
+/** The first fault in words: the field's path, then what it must be. */
+export function describeProblem(error: z.ZodError): string {
+  const issue = error.issues[0];
+  if (issue === undefined) return 'the message is not of its form';
+  return issue.path.length === 0 ? issue.message : `${issue.path.join('.')}: ${issue.message}`;
+}
+
+function parseObject(json: string): Fields | undefined {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isClientMessageType(type: string): type is ClientMessageType {
+  return Object.hasOwn(formOf, type);
+}
+
+function refuse(
+  code: 'bad_message' | 'unknown_type',
+  problem: string,
+  re: MessageId | undefined,
+  type: ClientMessageType | undefined,
+): ParsedMessage {
+  return { ok: false, code, problem, re, type };
+}

@@ -1,0 +1,41 @@
+/**
+ * Error codes, close codes and the reasons of bad frames, each with what it means: one table each,
+ * from which the protocol reference is printed. An error leaves the connection alive; a close ends it.
+ */
+
+export const errorCodes = {
+  bad_message: 'Not JSON, or not of its type’s form; `message` names the field.',
+  hello_first: 'A message came before `hello`; say `hello` and send it again.',
+  unauthenticated: 'The token is missing, wrong or has run out.',
+  forbidden: 'The client may not do that.',
+  too_many: 'More watches, sessions or friends than the hub allows.',
+  rate_limited: 'Too many messages; slow down.',
+  unknown_type: 'The hub knows no message of that `type`.',
+  internal: 'The hub failed; it is not the client’s fault. Try again.',
+} as const;
+export type ErrorCode = keyof typeof errorCodes;
+
+export const closeCodes = {
+  normal: { code: 1000, meaning: 'The client said `bye`.' },
+  policy: { code: 1008, meaning: 'Policy: the client broke a rule that has no code of its own.' },
+  tooLarge: { code: 1009, meaning: 'A message over 16 KiB; beyond 2 MiB the connection may just be cut.' },
+  restarting: { code: 1012, meaning: 'The hub goes down or restarts: come back.' },
+  overloaded: { code: 1013, meaning: 'The client read too slowly, or the hub has no room: come back later.' },
+  badMessages: { code: 4400, meaning: 'Ten `bad_message` in a row: mend the client before it comes back.' },
+  unauthenticated: { code: 4401, meaning: 'Unauthenticated: come back with a fresh token.' },
+  forbidden: { code: 4403, meaning: 'Forbidden, or ended by an admin: do not come back by yourself.' },
+  timedOut: { code: 4408, meaning: 'No `hello` in time, or the lease ran out: come back.' },
+  rateLimited: { code: 4429, meaning: 'Over the rate limit: come back later, and slower.' },
+} as const;
+export type CloseReason = keyof typeof closeCodes;
+
+/** Why a TCP frame was counted as bad: the `reason` label of `presence_hub_bad_frames_total`, and the code in an `<error>`. */
+export const badFrameReasons = {
+  malformed: 'Not one well-formed `<protocol>` element with at most a declaration before it.',
+  doctype: 'It has a DOCTYPE or an entity definition.',
+  user_id: '`user_id` is missing or not of its form.',
+  user_state: '`user_state` is no integer, or a negative one other than -1.',
+  device: '`device` is not of its form.',
+  too_large: 'More than 8 KiB without `</protocol>`: the connection is closed.',
+} as const;
+export type BadFrameReason = keyof typeof badFrameReasons;

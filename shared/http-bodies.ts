@@ -1,0 +1,48 @@
+/** The bodies of HTTP requests and answers. The same forms hold for the legacy ids and texts as on every other door. */
+import { z } from 'zod';
+import { entry } from './entry.ts';
+import { device, text, userId, userIds } from './ids.ts';
+import { MAX_TTL_MS } from './limits.ts';
+import { sessionStatuses } from './status.ts';
+
+const heartbeatStatuses = [...sessionStatuses, 'offline'] as const;
+const TTL_FORM = `must be a whole number from 1 to ${MAX_TTL_MS}`;
+
+/** `POST /v1/heartbeat`. */
+export const heartbeatBody = z.object({
+  user: userId,
+  device: device.optional(),
+  status: z.enum(heartbeatStatuses, `must be one of ${heartbeatStatuses.join(', ')}`).optional(),
+  text: text.optional(),
+  /** The lease of this heartbeat, milliseconds; default: the WebSocket timeout. */
+  ttlMs: z.int(TTL_FORM).min(1, TTL_FORM).max(MAX_TTL_MS, TTL_FORM).optional(),
+});
+export type HeartbeatBody = z.infer<typeof heartbeatBody>;
+
+/** `POST /v1/presence`. */
+export const presenceBody = z.object({ users: userIds });
+
+const FRIENDS_FORM = 'must be a list of user ids';
+/** `PUT /v1/users/{user}/friends`: an empty list ends every friendship. Bounded by the size of a body alone. */
+export const friendsBody = z.object({
+  friends: z.array(userId, FRIENDS_FORM).transform((ids) => [...new Set(ids)]),
+});
+
+const EDGES_FORM = 'must be a list of [user, friend] pairs';
+/** `POST /v1/friends/import`: pairs that are added to what is there, in one transaction. */
+export const importBody = z.object({
+  edges: z.array(z.tuple([userId, userId], 'must be a pair [user, friend] of user ids'), EDGES_FORM).min(1, EDGES_FORM),
+});
+
+export const entryAnswer = z.object({ entry });
+export const entriesAnswer = z.object({ entries: z.array(entry) });
+export const friendsAnswer = z.object({ user: userId, friends: z.array(userId) });
+
+/** An error: `application/problem+json` (RFC 9457). `detail` names the field and what to do. */
+export const problem = z.object({
+  type: z.literal('about:blank'),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+});
+export type Problem = z.infer<typeof problem>;

@@ -1,0 +1,103 @@
+/**
+ * Every message that the hub sends over WebSocket, as schemas: for clients, for the reference and for the tests.
+ * The hub itself joins most of them from cached fragments; a test holds what it sends to these forms.
+ */
+import { z } from 'zod';
+import { errorCodes, type ErrorCode } from './codes.ts';
+import { entry } from './entry.ts';
+import { instant, text, userId } from './ids.ts';
+import { sessionStatuses } from './status.ts';
+
+const re = z.union([z.string(), z.number()]).optional();
+
+/** Answers `hello`. */
+const welcome = z.object({
+  type: z.literal('welcome'),
+  re,
+  session: z.string(),
+  /** Left out for an observer that named no user. */
+  user: userId.optional(),
+  /** How often to send a heartbeat, milliseconds. */
+  heartbeatMs: z.int().positive(),
+  /** How long the hub waits for a sign of life, milliseconds. */
+  timeoutMs: z.int().positive(),
+  node: z.string(),
+  protocol: z.literal(1),
+});
+
+const snapshotBase = {
+  type: z.literal('snapshot'),
+  re,
+  /** Every change not yet sent for this watch has a larger `v`. */
+  at: instant,
+  entries: z.array(entry),
+  /** Echoes the request's: then `entries` holds only what is newer. */
+  since: instant.optional(),
+  /** Only with `since`: those no longer friends. */
+  removed: z.array(userId).optional(),
+};
+const snapshotOfFriends = z.object({ ...snapshotBase, friendsOf: userId });
+const snapshotOfUsers = z.object({ ...snapshotBase, users: z.array(userId) });
+
+const presence = z.object({ type: z.literal('presence'), entries: z.array(entry), at: instant.optional() });
+const friendAdded = z.object({ type: z.literal('friend'), friendsOf: userId, op: z.literal('add'), entry });
+const friendRemoved = z.object({ type: z.literal('friend'), friendsOf: userId, op: z.literal('remove'), user: userId });
+const unwatchedFriends = z.object({ type: z.literal('unwatched'), re, friendsOf: userId });
+const unwatchedUsers = z.object({ type: z.literal('unwatched'), re, users: z.array(userId) });
+const ok = z.object({ type: z.literal('ok'), re: z.union([z.string(), z.number()]) });
+
+/** One's own true fold: the only place that says `invisible`. */
+const self = z.object({
+  type: z.literal('self'),
+  status: z.enum([...sessionStatuses, 'offline']),
+  text: text.optional(),
+  devices: z.array(z.string()),
+});
+const stale = z.object({ type: z.literal('stale'), since: instant });
+const fresh = z.object({ type: z.literal('fresh'), at: instant });
+const reconnect = z.object({ type: z.literal('reconnect'), afterMs: z.int().min(0) });
+const error = z.object({
+  type: z.literal('error'),
+  re,
+  code: z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]),
+  message: z.string(),
+});
+
+/** The schemas by name, for the reference and the tests. */
+export const hubMessages = {
+  welcome,
+  'snapshot (friends)': snapshotOfFriends,
+  'snapshot (ids)': snapshotOfUsers,
+  presence,
+  'friend (add)': friendAdded,
+  'friend (remove)': friendRemoved,
+  'unwatched (friends)': unwatchedFriends,
+  'unwatched (ids)': unwatchedUsers,
+  ok,
+  self,
+  stale,
+  fresh,
+  reconnect,
+  error,
+} as const;
+
+export const hubMessage = z.union([
+  welcome,
+  snapshotOfFriends,
+  snapshotOfUsers,
+  presence,
+  friendAdded,
+  friendRemoved,
+  unwatchedFriends,
+  unwatchedUsers,
+  ok,
+  self,
+  stale,
+  fresh,
+  reconnect,
+  error,
+]);
+export type HubMessage = z.infer<typeof hubMessage>;
+export type Welcome = z.infer<typeof welcome>;
+export type Self = z.infer<typeof self>;
+export type Snapshot = z.infer<typeof snapshotOfFriends> | z.infer<typeof snapshotOfUsers>;

@@ -1,0 +1,43 @@
+/**
+ * Ids and labels: the form of a user id, a device and a text, the same on every door of the hub.
+ * Decides nothing about who may use them.
+ */
+import { z } from 'zod';
+import { MAX_DEVICE_CHARS, MAX_IDS_PER_MESSAGE, MAX_TEXT_UNITS, MAX_USER_ID_CHARS } from './limits.ts';
+
+const USER_ID = /^[A-Za-z0-9._@:-]{1,128}$/;
+// eslint-disable-next-line no-control-regex -- control characters are what a device must not hold
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+
+/** What an error says of a bad user id. */
+export const USER_ID_FORM = `must be 1 to ${MAX_USER_ID_CHARS} characters out of A-Z a-z 0-9 . _ @ : - (but not "." or "..")`;
+
+/** Whether the text is a user id as it stands; `042` and `42` are two ids. */
+export function isUserId(text: string): boolean {
+  return USER_ID.test(text) && text !== '.' && text !== '..';
+}
+
+/** Whether the text is a device label: 1 to 64 characters without control characters. */
+export function isDevice(text: string): boolean {
+  return text.length >= 1 && text.length <= MAX_DEVICE_CHARS && !CONTROL.test(text);
+}
+
+export const userId = z.string(USER_ID_FORM).refine(isUserId, USER_ID_FORM);
+
+const DEVICE_FORM = `must be 1 to ${MAX_DEVICE_CHARS} characters without control characters`;
+export const device = z.string(DEVICE_FORM).refine(isDevice, DEVICE_FORM);
+
+const TEXT_FORM = `must be a string of at most ${MAX_TEXT_UNITS} UTF-16 units`;
+export const text = z.string(TEXT_FORM).max(MAX_TEXT_UNITS, TEXT_FORM);
+
+const LIST_FORM = `must be a list of 1 to ${MAX_IDS_PER_MESSAGE} user ids`;
+/** A list of ids in one message: a set, duplicates count once, in the order first named. */
+export const userIds = z
+  .array(userId, LIST_FORM)
+  .min(1, LIST_FORM)
+  .max(MAX_IDS_PER_MESSAGE, LIST_FORM)
+  .transform((ids) => [...new Set(ids)]);
+
+/** An instant or version as a client gives it back: a whole number from 0 below 2^53. */
+const INSTANT_FORM = 'must be a whole number from 0 below 2^53';
+export const instant = z.int(INSTANT_FORM).min(0, INSTANT_FORM);

@@ -1,0 +1,247 @@
+/**
+ * One engine listening on a free port with a service that records what it is told, and clients that can misbehave.
+ * Used by the suites of the engine contract; everything opened here is closed by `stop`.
+ */
+import { connect, type Socket as NetSocket } from 'node:net';
+import { WebSocket } from 'ws';
+import type {
+  Engine,
+  HttpReply,
+  HttpRequest,
+  Listening,
+  Service,
+  Socket,
+  SocketEvents,
+} from '../../server/sockets/port.ts';
+
+/** Things told one after another, awaited one by one. */
+export class Told<T> {
+  readonly #waiting: ((value: T) => void)[] = [];
+  readonly #unread: T[] = [];
+
+  tell(value: T): void {
+    const reader = this.#waiting.shift();
+    if (reader === undefined) this.#unread.push(value);
+    else reader(value);
+  }
+
+  next(): Promise<T> {
+    return new Promise((resolve) => {
+      if (this.#unread.length > 0) resolve(this.#unread.shift() as T);
+      else this.#waiting.push(resolve);
+    });
+  }
+
+  /** What was told and nobody read. */
+  rest(): T[] {
+    return this.#unread.splice(0);
+  }
+}
+
+export interface Opened {
+  readonly socket: Socket;
+  /** `message abc`, `binary`, `oversize`, `pong`, `drained`, `closed`. */
+  readonly events: Told<string>;
+}
+
+export function problem(status: number): HttpReply {
+  return {
+    status,
+    headers: { 'content-type': 'application/problem+json' },
+    body: JSON.stringify({ status, title: 'turned down' }),
+  };
+}
+
+export class Rig {
+  readonly opened = new Told<Opened>();
+  readonly admitted = new Told<HttpRequest>();
+  readonly requests = new Told<HttpRequest>();
+  listening!: Listening;
+  /** What a test may replace. */
+  http: Service['http'] = (request) => ({
+    status: 200,
+    headers: { 'content-type': 'text/plain' },
+    body: `${request.method} ${request.path}`,
+  });
+  admit: Service['admit'] = () => undefined;
+  onOpened: (socket: Socket) => void = () => undefined;
+  onMessage: (socket: Socket, text: string) => void = () => undefined;
+  readonly #clients: { terminate(): void }[] = [];
+  readonly #service: Service = {
+    http: (request) => {
+      this.requests.tell(request);
+      return this.http(request);
+    },
+    refuse: problem,
+    admit: (request) => {
+      this.admitted.tell(request);
+      return this.admit(request);
+    },
+    opened: (socket) => this.#open(socket),
+  };
+
+  static async start(engine: Engine, host = '127.0.0.1', port = 0): Promise<Rig> {
+    const rig = new Rig();
+    rig.listening = await engine.listen(host, port, rig.#service);
+    return rig;
+  }
+
+  get port(): number {
+    return this.listening.port;
+  }
+
+  #open(socket: Socket): SocketEvents {
+    const events = new Told<string>();
+    this.opened.tell({ socket, events });
+    this.onOpened(socket);
+    return {
+      message: (text) => {
+        events.tell(`message ${text}`);
+        this.onMessage(socket, text);
+      },
+      binary: () => {
+        events.tell('binary');
+      },
+      oversize: () => {
+        events.tell('oversize');
+      },
+      pong: () => {
+        events.tell('pong');
+      },
+      drained: () => {
+        events.tell('drained');
+      },
+      closed: () => {
+        events.tell('closed');
+      },
+    };
+  }
+
+  /** A well-behaved client, and the hub's end of it. */
+  async connect(path = '/ws', host = '127.0.0.1'): Promise<{ client: Client; hub: Opened }> {
+    const client = new Client(new WebSocket(`ws://${host}:${String(this.port)}${path}`));
+    this.#clients.push(client);
+    await client.open;
+    return { client, hub: await this.opened.next() };
+  }
+
+  raw(options: { allowHalfOpen?: boolean } = {}): Raw {
+    const raw = new Raw(connect({ port: this.port, host: '127.0.0.1', ...options }));
+    this.#clients.push(raw);
+    return raw;
+  }
+
+  /** A WebSocket whose frames the test writes byte by byte. */
+  async rawWebSocket(options: { allowHalfOpen?: boolean } = {}): Promise<{ raw: Raw; hub: Opened }> {
+    const raw = this.raw(options);
+    raw.write(handshake());
+    await raw.until((text) => text.includes('\r\n\r\n'));
+    return { raw, hub: await this.opened.next() };
+  }
+
+  async stop(): Promise<void> {
+    for (const client of this.#clients) client.terminate();
+    await this.listening.close();
+  }
+}
+
+export class Client {
+  readonly ws: WebSocket;
+  readonly messages = new Told<string>();
+  readonly open: Promise<void>;
+  readonly closed: Promise<{ code: number; reason: string }>;
+
+  constructor(ws: WebSocket) {
+    this.ws = ws;
+    ws.on('message', (bytes: Buffer) => {
+      this.messages.tell(bytes.toString());
+    });
+    ws.on('pong', (bytes) => {
+      this.messages.tell(`pong ${bytes.toString()}`);
+    });
+    this.open = new Promise((resolve, reject) => {
+      ws.once('open', resolve);
+      ws.on('error', reject);
+    });
+    this.open.catch(() => undefined);
+    this.closed = new Promise((resolve) => {
+      ws.once('close', (code, reason) => {
+        resolve({ code, reason: reason.toString() });
+      });
+    });
+  }
+
+  terminate(): void {
+    this.ws.terminate();
+  }
+}
+
+export class Raw {
+  readonly wire: NetSocket;
+  readonly closed: Promise<string>;
+  #text = '';
+  #check: () => void = () => undefined;
+
+  constructor(wire: NetSocket) {
+    this.wire = wire;
+    wire.setEncoding('latin1');
+    wire.on('data', (chunk: string) => {
+      this.#text += chunk;
+      this.#check();
+    });
+    wire.on('error', () => undefined);
+    this.closed = new Promise((resolve) => {
+      wire.once('close', () => {
+        resolve(this.#text);
+        this.#check();
+      });
+    });
+  }
+
+  write(bytes: string | Uint8Array): void {
+    this.wire.write(bytes);
+  }
+
+  /** All that came, as soon as it is enough; rejects where the connection ends before. */
+  until(isEnough: (text: string) => boolean): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#check = () => {
+        if (isEnough(this.#text)) resolve(this.#text);
+        else if (this.wire.closed) reject(new Error(`ended after ${JSON.stringify(this.#text)}`));
+      };
+      this.#check();
+    });
+  }
+
+  terminate(): void {
+    this.wire.destroy();
+  }
+}
+
+export const TEXT = 1;
+export const BINARY = 2;
+export const CLOSE = 8;
+export const CONTINUATION = 0;
+
+/** A client's frame, masked with zeros, so that its bytes are as written. */
+export function frame(opcode: number, body: string | Uint8Array, isLast = true): Uint8Array {
+  const bytes = Buffer.from(body);
+  const head = [(isLast ? 0x80 : 0) | opcode];
+  if (bytes.length < 126) head.push(0x80 | bytes.length);
+  else if (bytes.length < 65_536) head.push(0x80 | 126, bytes.length >> 8, bytes.length & 255);
+  else head.push(0x80 | 127, 0, 0, 0, 0, ...[24, 16, 8, 0].map((shift) => (bytes.length >> shift) & 255));
+  return Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), bytes]);
+}
+
+export function handshake(change: Record<string, string | undefined> = {}, method = 'GET'): string {
+  const headers: Record<string, string | undefined> = {
+    host: 'hub',
+    connection: 'keep-alive, Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    ...change,
+  };
+  const lines = Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));
+  return [`${method} /ws HTTP/1.1`, ...lines, '', ''].join('\r\n');
+}

@@ -1,0 +1,119 @@
+/**
+ * A stage for tests of the core: a `Presence` with a clock that the test moves and a store that is a `Map`.
+ * Remembers every change that the core reported. Knows nothing of watchers.
+ */
+import type { Entry } from '../../shared/entry.ts';
+import { HubClock } from '../../server/presence/hub-clock.ts';
+import { Presence, type Change, type Expired } from '../../server/presence/presence.ts';
+import type { Claim, Saying, Session } from '../../server/presence/session.ts';
+import type { Remembered } from '../../server/presence/user.ts';
+import { TestClock } from './clock.ts';
+
+export const GRACE_MS = 800;
+export const LEASE_MS = 5_000;
+/** How late a lease may be found to have run out: one tick of the core's wheel. */
+export const TICK_MS = 50;
+
+export const codeOf = { online: 1, away: 2, busy: 3, invisible: -1 } as const;
+
+export interface StageOptions {
+  readonly graceMs?: number;
+  readonly onChange?: (change: Change) => void;
+}
+
+export class PresenceStage {
+  readonly clock = new TestClock();
+  readonly stored = new Map<string, Remembered>();
+  readonly ceilings: number[] = [];
+  readonly hubClock = new HubClock(0, (ceiling) => this.ceilings.push(ceiling));
+  readonly changes: Change[] = [];
+  readonly presence: Presence;
+  readonly #onChange: (change: Change) => void;
+
+  constructor({ graceMs = GRACE_MS, onChange = () => {} }: StageOptions = {}) {
+    this.#onChange = onChange;
+    this.presence = new Presence(
+      { graceMs, offlineCode: -1, clock: this.hubClock, recall: (user) => this.stored.get(user) },
+      this.clock.now(),
+    );
+  }
+
+  begin(user: string, claim: Partial<Claim> = {}): Session {
+    const status = claim.status ?? 'online';
+    const { session, change } = this.presence.begin(
+      {
+        user,
+        device: 'web',
+        adapter: 'ws-json',
+        status,
+        code: codeOf[status],
+        text: undefined,
+        leaseMs: LEASE_MS,
+        address: '10.0.0.7:5222',
+        owner: { lapsed: () => {} },
+        ...claim,
+      },
+      this.clock.now(),
+    );
+    this.#note(change);
+    return session;
+  }
+
+  /** Says a status with its usual code, or whatever else is given. */
+  say(session: Session, said: Saying): Change | undefined {
+    const code = said.code ?? (said.status === undefined ? undefined : codeOf[said.status]);
+    return this.#note(this.presence.say(session, { ...said, code }, this.clock.now()));
+  }
+
+  renew(session: Session): void {
+    this.presence.renew(session, this.clock.now());
+  }
+
+  lose(session: Session): Change | undefined {
+    return this.#note(this.presence.lose(session, this.clock.now()));
+  }
+
+  leave(session: Session): Change | undefined {
+    return this.#note(this.presence.leave(session, this.clock.now()));
+  }
+
+  leaveDevice(user: string, device: string): Change | undefined {
+    return this.#note(this.presence.leaveDevice(user, device, this.clock.now()));
+  }
+
+  giveUp(session: Session): Change | undefined {
+    return this.#note(this.presence.giveUp(session, this.clock.now()));
+  }
+
+  /** Time passes, and the expiry looks once at its end. */
+  pass(ms: number): Expired {
+    this.clock.pass(ms);
+    const expired = this.presence.expire(this.clock.now(), 100_000);
+    for (const change of expired.changes) this.#note(change);
+    return expired;
+  }
+
+  /** Writes every user down and lets go of those whom nothing needs in memory. */
+  evict(): void {
+    for (const user of [...this.presence.heldUsers()]) {
+      if (user.isUnsaved) {
+        this.stored.set(user.id, { since: user.since!, lastSeen: user.lastSeen, v: user.v });
+        user.isUnsaved = false;
+        user.isStored = true;
+      }
+      this.presence.release(user);
+    }
+  }
+
+  entry(user: string): Entry {
+    return this.presence.entryOf(this.presence.look(user));
+  }
+
+  #note(change: Change | undefined): Change | undefined {
+    if (change !== undefined) {
+      this.changes.push(change);
+      this.#onChange(change);
+    }
+    return change;
+  }
+}

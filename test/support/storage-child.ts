@@ -1,0 +1,30 @@
+/**
+ * A process that holds HUB_DATA and writes until it is killed. Started by the storage tests with a folder as its one
+ * argument: says each thing on a line of its own, and only after it was done.
+ */
+import { writeSync } from 'node:fs';
+import { SqliteRoster } from '../../server/roster/sqlite-roster.ts';
+import { openDatabase } from '../../server/store/database.ts';
+import { SqliteStore } from '../../server/store/sqlite-store.ts';
+
+const say = (line: string): void => void writeSync(1, `${line}\n`);
+
+try {
+  const database = openDatabase(process.argv[2] ?? '', { sync: 'normal', wallMs: 1000 });
+  const store = new SqliteStore(database);
+  const roster = new SqliteRoster(database);
+  say(`clockFloor ${store.state.clockFloor}`);
+  for (let n = 1; ; n++) {
+    const at = store.state.clockFloor + n;
+    store.raiseCeiling(at + 500);
+    say(`ceiling ${at + 500}`);
+    store.keep([
+      { user: `u${n}`, status: 'online', code: 1, since: at, lastSeen: at, devices: ['web'], text: null, v: at },
+    ]);
+    say(`entry u${n}`);
+    roster.edit({ kind: 'add', edges: [{ user: 'u', friend: `f${n}` }] }, at);
+    say(`edge f${n}`);
+  }
+} catch (error) {
+  say(`refused ${String(error)}`);
+}

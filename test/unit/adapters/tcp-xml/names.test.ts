@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest';
+import { defaultFieldNames, parseFieldNames } from '../../../../server/adapters/tcp-xml/names.ts';
+
+describe('HUB_TCP_NAMES', () => {
+  it('keeps the usual names where it says nothing', () => {
+    expect(parseFieldNames('')).toEqual({ ok: true, names: defaultFieldNames });
+    expect(parseFieldNames('user_id=user_id')).toEqual({ ok: true, names: defaultFieldNames });
+  });
+
+  it('takes pairs, and the JSON object of the same', () => {
+    const names = { ...defaultFieldNames, user_id: 'uid', user_state: '状态' };
+    expect(parseFieldNames(' user_id = uid , user_state=状态 ')).toEqual({ ok: true, names });
+    expect(parseFieldNames('{"user_id":"uid","user_state":"状态"}')).toEqual({ ok: true, names });
+  });
+
+  it('lets two fields swap their names', () => {
+    expect(parseFieldNames('user_id=device,device=user_id')).toMatchObject({ ok: true });
+  });
+
+  it.each([
+    ['uid=user_id', '"uid" is no field: use user_id, user_state'],
+    ['__proto__=x', '"__proto__" is no field'],
+    ['{"__proto__":"x"}', '"__proto__" is no field'],
+    ['user_id=1x', 'user_id needs an XML name, and "1x" is none: write it like'],
+    ['user_id=', 'user_id needs an XML name, and "" is none'],
+    ['user_id', 'user_id needs an XML name, and "" is none'],
+    ['user_id=a b', 'user_id needs an XML name'],
+    ['user_id=a=b', 'user_id needs an XML name, and "a=b" is none'],
+    ['user_id=constructor', 'user_id needs an XML name'],
+    ['{"user_id":7}', 'user_id needs an XML name, and 7 is none'],
+    ['user_id=uid,user_id=id', 'user_id is named twice: keep one of them'],
+    ['user_id=uid,device=uid', 'user_id and device would both be "uid": give one of them another name'],
+    ['user_id=device', 'user_id and device would both be "device"'],
+    ['{"user_id":', 'is no JSON object: write it like user_id=uid'],
+    ['user_id=uid,', '"" is no field'],
+  ])('%s is refused with a sentence that names the field', (setting, sentence) => {
+    const parsed = parseFieldNames(setting);
+    expect(parsed.ok ? 'taken' : parsed.error).toContain(sentence);
+  });
+});

@@ -1,0 +1,321 @@
+import { describe, expect, test } from 'vitest';
+import { describeSettings, readConfig, readFlags, type Environment } from '../../server/config.ts';
+
+interface Said {
+  readonly args?: readonly string[];
+  readonly env?: Environment;
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+function read({ args = [], env = {}, files = {} }: Said) {
+  const line = readFlags(args);
+  if (!line.ok) return line;
+  const readFile = (path: string) => {
+    const text = files[path];
+    if (text === undefined) throw new Error('ENOENT');
+    return text;
+  };
+  return readConfig({ flags: line.flags, env, readFile });
+}
+
+function configOf(said: Said) {
+  const result = read(said);
+  if (!result.ok) throw new Error(result.problem);
+  return result.config;
+}
+
+function warningsOf(env: Environment) {
+  const result = read({ env });
+  if (!result.ok) throw new Error(result.problem);
+  return result.warnings;
+}
+
+function problemOf(said: Said): string {
+  const result = read(said);
+  if (result.ok) throw new Error(`passed: ${JSON.stringify(said)}`);
+  expect(result.problem).not.toContain('\n');
+  return result.problem;
+}
+
+describe('defaults and sources', () => {
+  test('without a word the defaults of the contract hold, frozen and without a warning', () => {
+    const result = read({});
+    expect(result).toEqual({
+      ok: true,
+      warnings: [],
+      config: {
+        host: '127.0.0.1',
+        port: 8080,
+        tcpHost: '127.0.0.1',
+        tcpPort: 60001,
+        data: './data',
+        transport: 'auto',
+        heartbeatMs: 10_000,
+        timeoutMs: 25_000,
+        tcpTimeoutMs: 5400,
+        graceMs: 2000,
+        tcpAck: false,
+        tcpProbe: false,
+        tcpEncoding: 'utf-8',
+        tcpNames: null,
+        codes: null,
+        logLevel: 'info',
+        pollFile: null,
+        sqliteSync: 'normal',
+        auth: 'open',
+      },
+    });
+    expect(Object.isFrozen(configOf({}))).toBe(true);
+  });
+
+  test('a flag is stronger than the environment, that than the file, and that than the default', () => {
+    const files = { 'hub.json': '{"port":1,"tcpPort":1,"graceMs":1}' };
+    const env = { HUB_CONFIG: 'hub.json', HUB_PORT: '2', HUB_TCP_PORT: '2' };
+    expect(configOf({ args: ['--port', '3'], env, files })).toMatchObject({ port: 3, tcpPort: 2, graceMs: 1 });
+  });
+
+  test('a flag may be written with a space or an equals sign', () => {
+    expect(configOf({ args: ['--port=81', '--tcp-port', '82'] })).toMatchObject({ port: 81, tcpPort: 82 });
+  });
+
+  test.each(['HUB_TCP_TIMEOUT_MS', 'tcp-timeout-ms', 'tcpTimeoutMs', 'tcp_timeout_ms'])(
+    'the file may say %s',
+    (key) => {
+      const files = { f: JSON.stringify({ [key]: 4000 }) };
+      expect(configOf({ env: { HUB_CONFIG: 'f' }, files }).tcpTimeoutMs).toBe(4000);
+    },
+  );
+
+  test('the file takes true and false, tables as JSON, and null as unset', () => {
+    const files = { f: '{"tcpAck":true,"tcpProbe":false,"codes":{"away":[2,12]},"host":null}' };
+    expect(configOf({ args: ['--config', 'f'], files })).toMatchObject({
+      tcpAck: true,
+      tcpProbe: false,
+      codes: '{"away":[2,12]}',
+      host: '127.0.0.1',
+    });
+  });
+
+  test('empty text counts as unset on every way in', () => {
+    const files = { f: '{"port":""}' };
+    const env = { HUB_CONFIG: 'f', HUB_TCP_PORT: '', HUB_ADMIN_TOKEN: ' ' };
+    expect(configOf({ args: ['--grace-ms', ''], env, files })).toEqual(configOf({}));
+  });
+
+  test('names without HUB_ are none of our business', () => {
+    expect(configOf({ env: { PATH: '/bin', HUBERT: 'x', HUB: 'x' } })).toEqual(configOf({}));
+  });
+});
+
+describe('values', () => {
+  test('TCP follows HUB_HOST where it has no address of its own, and port 0 switches it off', () => {
+    expect(configOf({ env: { HUB_HOST: '::1' } }).tcpHost).toBe('::1');
+    expect(configOf({ env: { HUB_HOST: '::1', HUB_TCP_HOST: '127.0.0.2' } }).tcpHost).toBe('127.0.0.2');
+    expect(configOf({ env: { HUB_TCP_PORT: '0' } }).tcpPort).toBeNull();
+    expect(configOf({ env: { HUB_PORT: '0' } }).port).toBe(0);
+  });
+
+  test.each([
+    ['HUB_PORT', 'eighty'],
+    ['HUB_PORT', '65536'],
+    ['HUB_PORT', '-1'],
+    ['HUB_PORT', '80.0'],
+    ['HUB_PORT', '0x50'],
+    ['HUB_PORT', '1e3'],
+    ['HUB_PORT', '080'],
+    ['HUB_TCP_PORT', 'off'],
+    ['HUB_HEARTBEAT_MS', '0'],
+    ['HUB_TIMEOUT_MS', '86400001'],
+    ['HUB_TCP_TIMEOUT_MS', '5.4s'],
+    ['HUB_GRACE_MS', '-5'],
+    ['HUB_TRANSPORT', 'UWS'],
+    ['HUB_TCP_ACK', 'yes'],
+    ['HUB_TCP_PROBE', '2'],
+    ['HUB_LOG_LEVEL', 'verbose'],
+    ['HUB_SQLITE_SYNC', 'off'],
+    ['HUB_LAST_SEEN', 'maybe'],
+    ['HUB_HOST', 'http://localhost'],
+    ['HUB_HOST', 'localhost:8080'],
+    ['HUB_HOST', '127.1'],
+    ['HUB_TCP_HOST', '[::1]'],
+    ['HUB_AUTH', 'none'],
+    ['HUB_TCP_AUTH', 'password'],
+    ['HUB_MAX_FRIENDS', 'many'],
+    ['HUB_WARM_MS', '-1'],
+    ['HUB_MESSAGES_PER_S', '0'],
+  ])('%s=%s stops the start: the line names the setting, the value and what would do', (name, value) => {
+    expect(problemOf({ env: { [name]: value } })).toMatch(
+      new RegExp(`^${name} is "${value.replace(/[[\].]/g, '\\$&')}": it must be `),
+    );
+  });
+
+  test('the line says how the value was said where that was not the environment', () => {
+    expect(problemOf({ args: ['--port', 'x'] })).toBe(
+      'HUB_PORT is "x" (said as --port): it must be a whole number from 0 to 65535',
+    );
+    const files = { 'hub.json': '{"tcpPort":true,"port":1.5}' };
+    expect(problemOf({ args: ['--config=hub.json'], files })).toBe(
+      'HUB_PORT is "1.5" (said as "port" in hub.json): it must be a whole number from 0 to 65535',
+    );
+  });
+});
+
+describe('rules across settings', () => {
+  test('a timeout holds at least two heartbeats', () => {
+    expect(configOf({ env: { HUB_HEARTBEAT_MS: '100', HUB_TIMEOUT_MS: '200' } }).timeoutMs).toBe(200);
+    const short = problemOf({ env: { HUB_HEARTBEAT_MS: '100', HUB_TIMEOUT_MS: '199' } });
+    expect(short).toMatch(/^HUB_TIMEOUT_MS is 199, .*at least 200, or a smaller HUB_HEARTBEAT_MS$/);
+    expect(problemOf({ env: { HUB_HEARTBEAT_MS: '20000' } })).toMatch(/^HUB_TIMEOUT_MS is 25000, .*40000/);
+  });
+
+  test('one port can’t be both', () => {
+    expect(problemOf({ env: { HUB_TCP_PORT: '8080' } })).toMatch(/^HUB_TCP_PORT is 8080, the port of HUB_PORT/);
+    const apart = { HUB_TCP_PORT: '8080', HUB_TCP_HOST: '127.0.0.2' };
+    expect(configOf({ env: apart }).tcpPort).toBe(8080);
+    expect(configOf({ env: { HUB_PORT: '0', HUB_TCP_PORT: '0' } })).toMatchObject({ port: 0, tcpPort: null });
+  });
+
+  test.each(['127.0.0.1', '127.200.0.9', '::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1', 'localhost', 'LocalHost'])(
+    'open mode listens on %s',
+    (host) => {
+      expect(configOf({ env: { HUB_HOST: host } }).host).toBe(host);
+    },
+  );
+
+  test.each(['0.0.0.0', '::', '10.0.0.7', '128.0.0.1', 'hub.example', '::ffff:10.0.0.7', 'localhost.example'])(
+    'open mode refuses %s on either port, and the sentence says both ways out',
+    (host) => {
+      for (const name of ['HUB_HOST', 'HUB_TCP_HOST']) {
+        const problem = problemOf({ env: { [name]: host } });
+        expect(problem).toContain(`${name} is "${host}"`);
+        expect(problem).toContain(`set ${name} to 127.0.0.1, or HUB_ALLOW_OPEN=1`);
+      }
+      expect(warningsOf({ HUB_HOST: host, HUB_ALLOW_OPEN: '1' })).toEqual([
+        expect.stringContaining('HUB_ALLOW_OPEN=1'),
+      ]);
+    },
+  );
+
+  test('an address of TCP does not matter while TCP is off', () => {
+    expect(configOf({ env: { HUB_TCP_HOST: '0.0.0.0', HUB_TCP_PORT: '0' } }).tcpPort).toBeNull();
+  });
+});
+
+describe('what this version does not have yet', () => {
+  test.each([
+    ['HUB_AUTH', 'jwt'],
+    ['HUB_JWT_SECRET', 'hush-hush'],
+    ['HUB_JWKS_URL', 'https://id.example/keys'],
+    ['HUB_JWT_ISSUER', 'me'],
+    ['HUB_JWT_AUDIENCE', 'you'],
+    ['HUB_ADMIN_TOKEN', 'hush-hush'],
+    ['HUB_TLS_CERT', 'cert.pem'],
+    ['HUB_TLS_KEY', 'key.pem'],
+    ['HUB_TCP_AUTH', 'token'],
+    ['HUB_TCP_ALLOW', '10.0.0.0/8'],
+    ['HUB_ORIGINS', 'https://chat.example'],
+    ['HUB_TRUST_PROXY', '10.0.0.0/8'],
+    ['HUB_REDIS_URL', 'redis://:hush-hush@redis'],
+    ['HUB_ROSTER', 'postgres://me:hush-hush@db/roster'],
+    ['HUB_WORKERS', '2'],
+    ['HUB_WORKERS', 'four'],
+    ['HUB_WEBHOOK_URL', 'https://hook.example'],
+    ['HUB_WEBHOOK_SECRET', 'hush-hush'],
+    ['HUB_HISTORY_DAYS', '30'],
+  ])('%s=%s stops the start, says so, and repeats no secret', (name, value) => {
+    const problem = problemOf({ env: { [name]: value } });
+    expect(problem).toMatch(new RegExp(`^${name} asks for what this version does not have yet: leave it unset`));
+    expect(problem).not.toContain('hush-hush');
+  });
+
+  test('values that ask for nothing pass without a word', () => {
+    const env = {
+      HUB_AUTH: 'open',
+      HUB_TCP_AUTH: 'none',
+      HUB_WORKERS: '1',
+      HUB_HISTORY_DAYS: '0',
+      HUB_ROSTER: 'sqlite',
+      HUB_JWT_SECRET: '',
+      HUB_LAST_SEEN: 'show',
+    };
+    expect(read({ env })).toEqual(read({}));
+  });
+
+  test('limits are taken with a warning that names them', () => {
+    expect(warningsOf({ HUB_MAX_FRIENDS: '10000', HUB_DRAIN_MS: '0' })).toEqual([
+      'without effect in this version: HUB_MAX_FRIENDS, HUB_DRAIN_MS',
+    ]);
+  });
+
+  test('HUB_LAST_SEEN=hide is taken with a warning: in open mode everyone is admin', () => {
+    expect(warningsOf({ HUB_LAST_SEEN: 'hide' })).toEqual([expect.stringContaining('HUB_LAST_SEEN=hide')]);
+  });
+});
+
+describe('unknown names', () => {
+  test.each([
+    ['HUB_PROT', 'HUB_PORT'],
+    ['HUB_TCPPORT', 'HUB_TCP_PORT'],
+    ['HUB_LOGLEVEL', 'HUB_LOG_LEVEL'],
+    ['HUB_port', 'HUB_PORT'],
+  ])('%s stops the start and suggests %s', (name, meant) => {
+    expect(problemOf({ env: { [name]: '1' } })).toBe(`${name} is no setting: did you mean ${meant}?`);
+  });
+
+  test('an empty unknown name is a mistake too, and one that resembles nothing points to the list', () => {
+    expect(problemOf({ env: { HUB_ZZZZZZZZZ: '' } })).toBe('HUB_ZZZZZZZZZ is no setting: see --help for the list');
+  });
+
+  test('an unknown flag, one without a value and a stray word stop the start', () => {
+    expect(problemOf({ args: ['--prot', '1'] })).toBe('--prot is no flag: did you mean --port?');
+    expect(problemOf({ args: ['--port'] })).toBe('--port lacks a value: write --port VALUE');
+    expect(problemOf({ args: ['-p', '1'] })).toMatch(/^-p is no flag: /);
+    expect(problemOf({ args: ['8080'] })).toMatch(/^"8080" is no command and no flag/);
+    expect(problemOf({ args: ['--port', '-1'] })).toMatch(/^HUB_PORT is "-1"|^--port lacks a value/);
+  });
+
+  test('the file’s mistakes are named with the file', () => {
+    const file = (text: string) => problemOf({ env: { HUB_CONFIG: 'f.json' }, files: { 'f.json': text } });
+    expect(problemOf({ env: { HUB_CONFIG: 'no.json' } })).toMatch(/^HUB_CONFIG is "no.json": /);
+    expect(file('port: 1')).toMatch(/^HUB_CONFIG is "f.json": the file must hold one JSON object$/);
+    expect(file('[]')).toMatch(/one JSON object$/);
+    expect(file('{"tcpPrt":1}')).toBe('"tcpPrt" in f.json is no setting: did you mean HUB_TCP_PORT?');
+    expect(file('{"tcp-port":1,"tcpPort":1}')).toMatch(/^HUB_TCP_PORT stands twice in f.json/);
+    expect(file('{"config":"g.json"}')).toMatch(/^HUB_CONFIG can't stand in the file/);
+    expect(file('{"host":["127.0.0.1"]}')).toMatch(/^HUB_HOST \("host" in f.json\) must be text/);
+  });
+
+  test('what Kubernetes injects for a Service called hub is named in one warning and ignored', () => {
+    const env = {
+      HUB_SERVICE_HOST: '10.0.0.1',
+      HUB_SERVICE_PORT: '8080',
+      HUB_SERVICE_PORT_TCP_XML: '60001',
+      HUB_PORT: 'tcp://10.0.0.1:8080',
+      HUB_PORT_8080_TCP: 'tcp://10.0.0.1:8080',
+      HUB_PORT_8080_TCP_PROTO: 'tcp',
+      HUB_PORT_8080_TCP_PORT: '8080',
+      HUB_PORT_8080_TCP_ADDR: '10.0.0.1',
+    };
+    expect(configOf({ env }).port).toBe(8080);
+    expect(configOf({ env, args: ['--port', '81'] }).port).toBe(81);
+    const warnings = warningsOf(env);
+    expect(warnings).toHaveLength(1);
+    for (const name of Object.keys(env)) expect(warnings[0]).toContain(name);
+  });
+});
+
+test('--help and --version are seen among other flags', () => {
+  expect(readFlags(['--port', '1', '--help'])).toMatchObject({ wants: 'help' });
+  expect(readFlags(['--version'])).toMatchObject({ wants: 'version' });
+  expect(readFlags([])).toMatchObject({ wants: 'start' });
+});
+
+test('the help lists every setting that the contract names, with its flag', () => {
+  const help = describeSettings();
+  const names =
+    'HUB_HOST HUB_PORT HUB_TCP_HOST HUB_TCP_PORT HUB_DATA HUB_TRANSPORT HUB_HEARTBEAT_MS HUB_TIMEOUT_MS HUB_TCP_TIMEOUT_MS HUB_GRACE_MS HUB_WARM_MS HUB_DRAIN_MS HUB_REDIS_URL HUB_ROSTER HUB_WORKERS HUB_AUTH HUB_ALLOW_OPEN HUB_JWT_SECRET HUB_JWKS_URL HUB_JWT_ISSUER HUB_JWT_AUDIENCE HUB_ADMIN_TOKEN HUB_TCP_AUTH HUB_TCP_ALLOW HUB_TCP_ACK HUB_TCP_PROBE HUB_TCP_ENCODING HUB_TCP_NAMES HUB_CODES HUB_ORIGINS HUB_TRUST_PROXY HUB_TLS_CERT HUB_TLS_KEY HUB_LAST_SEEN HUB_MAX_CONNECTIONS HUB_MAX_PER_ADDRESS HUB_MAX_SESSIONS HUB_MAX_WATCHES HUB_MAX_FRIENDS HUB_MESSAGES_PER_S HUB_LOG_LEVEL HUB_POLL HUB_WEBHOOK_URL HUB_WEBHOOK_SECRET HUB_HISTORY_DAYS HUB_CONFIG';
+  for (const name of names.split(' ')) {
+    expect(help).toContain(`  ${name} `);
+    expect(help).toContain(`--${name.slice(4).toLowerCase().replaceAll('_', '-')} `);
+  }
+});

@@ -1,0 +1,274 @@
+/** When an entry changes, and what its times and its version say (PROTOCOL.md section 1). */
+import { describe, expect, it } from 'vitest';
+import { entry as entrySchema } from '../../../shared/entry.ts';
+import { GRACE_MS, LEASE_MS, PresenceStage, TICK_MS } from '../../support/presence-stage.ts';
+
+describe('a change', () => {
+  it('is reported for status, code, devices and text, each', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42');
+    expect(stage.changes).toHaveLength(1);
+    for (const said of [{ status: 'away' }, { code: 5 }, { device: 'phone' }, { text: 'hi' }, { text: '' }] as const) {
+      expect(stage.say(session, said)).toMatchObject({ isShown: true });
+    }
+  });
+
+  it('is not reported for a repetition, a second session that adds nothing, or a sign of life', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42', { text: 'hi' });
+    const before = stage.entry('42');
+    stage.clock.pass(100);
+    stage.begin('42', { text: 'hi' });
+    stage.say(session, { status: 'online', code: 1, text: 'hi', device: 'web' });
+    stage.say(session, {});
+    stage.renew(session);
+    expect(stage.changes).toHaveLength(1);
+    expect(stage.entry('42')).toEqual(before);
+  });
+
+  it('of an invisible user is reported as not shown', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42', { status: 'invisible' });
+    expect(stage.changes.at(-1)).toMatchObject({ isShown: false });
+    expect(stage.say(session, { text: 'secret' })).toMatchObject({ isShown: false });
+    expect(stage.leave(session)).toMatchObject({ isShown: false });
+  });
+
+  it('makes an entry of the contract, and JSON of it that is made anew', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42', { text: 'say "hi"\n' });
+    for (const said of [{}, { status: 'away' }, { status: 'invisible' }, { status: 'busy', text: '' }] as const) {
+      stage.say(session, said);
+      const read = entrySchema.strict().parse(JSON.parse(stage.presence.entryJsonOf(stage.presence.look('42'))));
+      expect(read).toEqual(stage.entry('42'));
+    }
+  });
+});
+
+describe('since', () => {
+  it('is null for a user never seen', () => {
+    expect(new PresenceStage().entry('42')).toMatchObject({ since: null, lastSeen: null, v: 0 });
+  });
+
+  it('is when the visible status began, and stands when only code, devices or text change', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42');
+    const from = stage.clock.wallMs;
+    stage.clock.pass(10);
+    stage.say(session, { code: 5 });
+    stage.say(session, { text: 'hi' });
+    stage.begin('42', { device: 'phone' });
+    expect(stage.entry('42').since).toBe(from);
+    stage.say(session, { status: 'busy' });
+    expect(stage.entry('42').since).toBe(stage.clock.wallMs);
+  });
+
+  it('moves when the user goes invisible, and stands through what it does there', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42');
+    stage.clock.pass(10);
+    stage.say(session, { status: 'invisible' });
+    const gone = stage.entry('42');
+    expect(gone.since).toBe(stage.clock.wallMs);
+    stage.clock.pass(10);
+    stage.say(session, { text: 'secret' });
+    stage.begin('42', { status: 'busy', device: 'phone' });
+    stage.clock.pass(10);
+    stage.leave(session);
+    expect(stage.entry('42').since).toBe(stage.clock.wallMs); // the phone is busy, and now seen
+    expect(gone.status).toBe('offline');
+  });
+});
+
+describe('lastSeen', () => {
+  it('is the last sign of life, not the moment its absence was found out, after a lapse', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42');
+    stage.clock.pass(1234);
+    stage.renew(session);
+    const signAt = stage.clock.wallMs;
+    stage.pass(LEASE_MS + TICK_MS);
+    expect(stage.entry('42')).toMatchObject({ status: 'offline', lastSeen: signAt, since: signAt + LEASE_MS + TICK_MS });
+  });
+
+  it('is the last sign of life, not the break nor the end of the grace, after an unclean end', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42');
+    stage.clock.pass(100);
+    stage.renew(session);
+    const signAt = stage.clock.wallMs;
+    stage.clock.pass(900);
+    stage.lose(session);
+    stage.pass(GRACE_MS + TICK_MS);
+    expect(stage.entry('42')).toMatchObject({ status: 'offline', lastSeen: signAt });
+  });
+
+  it('is the goodbye after a clean end', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42');
+    stage.clock.pass(900);
+    stage.leave(session);
+    expect(stage.entry('42').lastSeen).toBe(stage.clock.wallMs);
+  });
+
+  it('is that of whichever session gave it, also of one that ended before without a change', () => {
+    const stage = new PresenceStage();
+    const silent = stage.begin('42', { leaseMs: 20_000 });
+    const lively = stage.begin('42');
+    stage.clock.pass(700);
+    stage.renew(lively);
+    const signAt = stage.clock.wallMs;
+    stage.lose(lively);
+    expect(stage.pass(GRACE_MS + TICK_MS).changes).toEqual([]);
+    stage.pass(20_000);
+    expect(silent.phase).toBe('ended');
+    expect(stage.entry('42').lastSeen).toBe(signAt);
+  });
+
+  it('is the moment of going invisible, whatever signs came after it', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42');
+    stage.clock.pass(500);
+    stage.say(session, { status: 'invisible' });
+    const goneAt = stage.clock.wallMs;
+    stage.clock.pass(500);
+    stage.renew(session);
+    stage.say(session, { text: 'secret' });
+    stage.clock.pass(500);
+    stage.leave(session);
+    stage.evict();
+    expect(stage.entry('42')).toMatchObject({ status: 'offline', since: goneAt, lastSeen: goneAt });
+  });
+
+  it('does not move when an invisible session ends and leaves a silent visible one', () => {
+    const stage = new PresenceStage();
+    const phone = stage.begin('42', { device: 'phone', leaseMs: 60_000 });
+    stage.clock.pass(500);
+    const hidden = stage.begin('42', { status: 'invisible' });
+    const goneAt = stage.clock.wallMs;
+    stage.clock.pass(500);
+    stage.renew(phone); // while invisible: must not be told
+    stage.lose(hidden);
+    stage.pass(GRACE_MS + TICK_MS);
+    expect(stage.entry('42')).toMatchObject({ status: 'online', lastSeen: goneAt });
+    stage.clock.pass(50);
+    stage.giveUp(phone);
+    expect(stage.entry('42')).toMatchObject({ status: 'offline', lastSeen: goneAt });
+  });
+
+  it('does not go back when the wall clock does', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42');
+    const before = stage.entry('42').lastSeen!;
+    stage.clock.stepWall(-3_600_000);
+    stage.clock.pass(10);
+    stage.leave(session);
+    expect(stage.entry('42').lastSeen).toBeGreaterThanOrEqual(before);
+  });
+
+  it('of a visible user is brought up to its last sign for a clean end of the hub; of an invisible one it is not', () => {
+    const stage = new PresenceStage();
+    const seen = stage.begin('42');
+    const hidden = stage.begin('7', { status: 'invisible' });
+    stage.clock.pass(700);
+    stage.renew(seen);
+    stage.renew(hidden);
+    for (const session of [seen, hidden]) stage.presence.settleLastSeen(session.user, stage.clock.now());
+    expect(stage.entry('42').lastSeen).toBe(stage.clock.wallMs);
+    expect(stage.entry('7').lastSeen).toBeNull();
+  });
+});
+
+describe('the version', () => {
+  it('grows with every change, also of many within one millisecond', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42');
+    const versions = [stage.entry('42').v];
+    for (const status of ['away', 'busy', 'online', 'invisible', 'away'] as const) {
+      stage.say(session, { status });
+      versions.push(stage.entry('42').v);
+    }
+    expect(versions).toEqual(versions.map((_, i) => stage.clock.wallMs + i));
+  });
+
+  it('is 0 for a user whose first session ever is invisible, then and after its end', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42', { status: 'invisible', text: 'secret' });
+    const never = { user: '42', status: 'offline', code: -1, since: null, lastSeen: null, devices: [], v: 0 };
+    expect(stage.entry('42')).toEqual(never);
+    stage.clock.pass(10);
+    stage.leave(session);
+    expect(stage.entry('42')).toEqual(never);
+    expect([...stage.presence.heldUsers()]).toEqual([]);
+  });
+
+  it('stands while nothing shown changes', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42', { status: 'invisible' });
+    stage.begin('42', { status: 'busy', device: 'phone' });
+    stage.clock.pass(10);
+    stage.say(session, { text: 'secret' });
+    stage.renew(session);
+    expect(stage.entry('42').v).toBe(0);
+  });
+
+  it('grows from what the store recalls, also where that is ahead of the clock', () => {
+    const stage = new PresenceStage();
+    const ahead = stage.clock.wallMs + 5000;
+    stage.stored.set('42', { since: 1, lastSeen: 2, v: ahead });
+    expect(stage.entry('42')).toMatchObject({ status: 'offline', since: 1, lastSeen: 2, v: ahead });
+    stage.begin('42');
+    expect(stage.entry('42')).toMatchObject({ since: stage.clock.wallMs, lastSeen: stage.clock.wallMs, v: ahead + 1 });
+  });
+
+  it('grows through letting go and recalling', () => {
+    const stage = new PresenceStage();
+    let last = 0;
+    for (let i = 0; i < 3; i++) {
+      stage.leave(stage.begin('42'));
+      const entry = stage.entry('42');
+      expect(entry.v).toBeGreaterThan(last);
+      last = entry.v;
+      stage.evict();
+      expect([...stage.presence.heldUsers()]).toEqual([]);
+      expect(stage.entry('42')).toEqual(entry);
+    }
+  });
+
+  it('does not go back when the wall clock does', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42');
+    const { v } = stage.entry('42');
+    stage.clock.stepWall(-3_600_000);
+    stage.say(session, { status: 'away' });
+    expect(stage.entry('42').v).toBe(v + 1);
+    stage.begin('7');
+    expect(stage.entry('7').v).toBeGreaterThanOrEqual(v);
+  });
+});
+
+describe('a user in memory', () => {
+  it('is let go only without a session, without an audience, and once stored', () => {
+    const stage = new PresenceStage();
+    const session = stage.begin('42');
+    const { user } = session;
+    stage.evict();
+    expect(stage.presence.look('42')).toBe(user);
+    stage.leave(session);
+    stage.presence.release(user);
+    expect(stage.presence.look('42')).toBe(user);
+    user.audience = { isEmpty: false };
+    stage.evict();
+    expect(stage.presence.look('42')).toBe(user);
+    user.audience = { isEmpty: true };
+    stage.evict();
+    expect(stage.presence.look('42')).not.toBe(user);
+  });
+
+  it('is not held by a look', () => {
+    const stage = new PresenceStage();
+    stage.presence.look('42');
+    expect([...stage.presence.heldUsers()]).toEqual([]);
+    expect(stage.presence.hold('42')).toBe(stage.presence.look('42'));
+  });
+});
