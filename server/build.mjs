@@ -135,7 +135,7 @@ async function takeLock(lock) {
     else await sleep(LOCK_POLL_MS);
   }
   fs.writeFileSync(owner, String(process.pid));
-  const touch = setInterval(() => fs.writeFileSync(owner, String(process.pid)), 1000);
+  const touch = setInterval(() => fs.utimes(owner, new Date(), new Date(), () => undefined), 1000);
   const unlock = () => fs.rmSync(lock, { recursive: true, force: true });
   process.once('exit', unlock);
   return () => {

@@ -1,13 +1,13 @@
 /**
  * The process: arguments, signals, exit code. The only reader of `process.*`: what others need of it is handed to them.
  * Knows no room of the hub; it reads the settings, has hub.ts start, says where the hub is, and stops it on a signal.
- * The other commands are loaded only when they are asked for, so that `serve` does not pay for them.
+ * The hub and the other commands are loaded only when they are asked for, so that none pays for another.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { EXIT_INTERRUPTED } from './cli/io.ts';
 import { describeSettings, readConfig, readFlags, type Config } from './config.ts';
-import { startHub, type Hub } from './hub.ts';
+import type { Hub } from './hub.ts';
 import { createLog, type Logger } from './lib/log.ts';
 import { StartError } from './lib/start-error.ts';
 
@@ -60,12 +60,13 @@ async function serve(args: readonly string[]): Promise<void> {
   const { config, warnings } = settings;
   const log = createLog(config.logLevel);
   endOnBugs(log);
-  const starting = startHub(config, { log });
+  const starting = import('./hub.ts').then(({ startHub }) => startHub(config, { log }));
   stopOnSignals(starting);
   try {
     say(describeStart(await starting, config, warnings));
   } catch (error) {
-    fail(error instanceof StartError ? error.message : describeBug(error));
+    if (error instanceof StartError) fail(error.message);
+    failOnBug(error);
   }
 }
 
@@ -91,11 +92,7 @@ function stopOnSignals(starting: Promise<Hub>): void {
     isStopping = true;
     setTimeout(() => fail(`the hub did not stop within ${STOP_WITHIN_MS} ms and was cut off`), STOP_WITHIN_MS).unref();
     starting.then(
-      (hub) =>
-        hub.stop().then(
-          () => process.exit(0),
-          (error: unknown) => fail(describeBug(error)),
-        ),
+      (hub) => hub.stop().then(() => process.exit(0), failOnBug),
       // A start that failed is told by `serve`.
       () => undefined,
     );
@@ -132,10 +129,6 @@ function version(): string {
   return text;
 }
 
-function describeBug(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
 function isOtherCommand(name: string): name is keyof typeof otherCommands {
   return Object.hasOwn(otherCommands, name);
 }
@@ -144,7 +137,13 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** An operator's mistake is one line, whatever a value or a system's message holds. */
 function fail(problem: string): never {
-  process.stderr.write(`presence-hub: ${problem}\n`);
+  process.stderr.write(`presence-hub: ${problem.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  process.exit(1);
+}
+
+function failOnBug(error: unknown): never {
+  process.stderr.write(`presence-hub: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   process.exit(1);
 }

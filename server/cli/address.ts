@@ -73,7 +73,9 @@ function baseFrom(env: Environment): Read<URL> {
   if (port.value === 0) return wrong('HUB_PORT is 0, which is any free port: name the one that it is with --url');
   const host = reachable(env['HUB_HOST'] ?? '');
   const url = parseUrl(`http://${isIPv6(host) ? `[${host}]` : host}:${port.value}`);
-  return url === undefined ? wrong(`HUB_HOST is ${JSON.stringify(host)}: it must be a host name or an address`) : right(url);
+  return url === undefined
+    ? wrong(`HUB_HOST is ${JSON.stringify(host)}: it must be a host name or an address`)
+    : right(url);
 }
 
 function readTcpPort(flag: string | undefined, fromEnv: string | undefined): Read<number> {

@@ -62,7 +62,9 @@ export function readUserId(name: string, value: string | undefined): Read<string
 export function readDevice(value: string): Read<string> {
   return isDevice(value)
     ? right(value)
-    : wrong(`--device is ${JSON.stringify(value)}: it must be 1 to ${MAX_DEVICE_CHARS} characters, none of them control`);
+    : wrong(
+        `--device is ${JSON.stringify(value)}: it must be 1 to ${MAX_DEVICE_CHARS} characters, none of them control`,
+      );
 }
 
 export function readText(value: string): Read<string> {

@@ -96,20 +96,24 @@ export class HubClient {
   }
 
   /** A clean goodbye; resolves when the connection has ended. */
-  async leave(): Promise<void> {
+  leave(): Promise<void> {
+    return this.#end((socket) => socket.send(JSON.stringify({ type: 'bye' })));
+  }
+
+  /** Ends without a goodbye, for good; what has been sent still arrives. */
+  end(): Promise<void> {
+    return this.#end((socket) => socket.close());
+  }
+
+  async #end(sayLast: (socket: WebSocket) => void): Promise<void> {
     const { isWelcome, socket } = this.#retire();
     if (socket === undefined || socket.readyState === WebSocket.CLOSED) return;
-    if (!isWelcome) return socket.terminate();
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    this.#write({ type: 'bye' });
+    if (isWelcome && socket.readyState === WebSocket.OPEN) sayLast(socket);
+    else socket.terminate();
     const cutOff = setTimeout(() => socket.terminate(), BYE_WITHIN_MS);
     await closed;
     clearTimeout(cutOff);
-  }
-
-  /** Ends without a goodbye, for good. */
-  end(): void {
-    this.#retire().socket?.close();
   }
 
   #retire(): { readonly isWelcome: boolean; readonly socket: WebSocket | undefined } {
@@ -168,10 +172,13 @@ export class HubClient {
     const error = this.#error;
     const reason = this.#reason ?? (error === undefined ? `the connection closed (${code})` : describeError(error));
     if (FINAL_CLOSE_CODES.has(code)) return this.#fail(`the hub ended the connection (${code}): ${reason}`);
-    if (!this.#hasMetHub && this.#options.isPatient !== true) return this.#fail(describeNobody(error, this.#options.http));
+    if (!this.#hasMetHub && this.#options.isPatient !== true)
+      return this.#fail(describeNobody(error, this.#options.http));
     if (wasWelcome && performance.now() - this.#welcomeAtMs > GOOD_AFTER_MS) this.#attempt = 0;
     const waitMs =
-      this.#notBeforeMs === undefined ? fullJitterMs(this.#attempt) : Math.max(0, this.#notBeforeMs - performance.now());
+      this.#notBeforeMs === undefined
+        ? fullJitterMs(this.#attempt)
+        : Math.max(0, this.#notBeforeMs - performance.now());
     this.#attempt += 1;
     this.#options.onLost?.(reason);
     this.#nextTry = setTimeout(() => this.connect(), waitMs);

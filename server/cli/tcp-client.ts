@@ -81,28 +81,28 @@ export class TcpClient {
   }
 
   /** A clean goodbye; resolves when the connection has ended. */
-  async leave(): Promise<void> {
-    const socket = this.#retire();
-    if (socket === undefined || socket.destroyed) return;
+  leave(): Promise<void> {
+    return this.#end(() => this.#write(LEAVING));
+  }
+
+  /** Ends without a goodbye, for good; what has been sent still arrives. */
+  end(): Promise<void> {
+    return this.#end(() => undefined);
+  }
+
+  async #end(sayLast: () => void): Promise<void> {
+    this.#isEnding = true;
+    clearTimeout(this.#nextTry);
+    clearInterval(this.#heartbeats);
+    const socket = this.#socket;
+    if (socket === undefined || socket.closed) return;
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    if (socket.readyState === 'open') this.#write(LEAVING);
+    if (socket.readyState === 'open') sayLast();
     else socket.destroy();
     socket.end();
     const cutOff = setTimeout(() => socket.destroy(), BYE_WITHIN_MS);
     await closed;
     clearTimeout(cutOff);
-  }
-
-  /** Ends without a goodbye, for good; what has been sent still arrives. */
-  end(): void {
-    this.#retire()?.end();
-  }
-
-  #retire(): Socket | undefined {
-    this.#isEnding = true;
-    clearTimeout(this.#nextTry);
-    clearInterval(this.#heartbeats);
-    return this.#socket;
   }
 
   #closed(reason: string): void {

@@ -41,7 +41,7 @@ async function watchFriends(user: string, address: HubAddress, io: Io): Promise<
   const friends = new FriendList();
   const view = io.stdout.isTTY === true ? openTable(user, address, friends, io) : openLines(io);
   let lastHeardAtMs = Date.now();
-  const failed = new Promise<string>((resolve) => {
+  const { problem, client } = await new Promise<{ problem?: string; client: HubClient }>((resolve) => {
     const client = new HubClient({
       ws: address.ws,
       http: address.http,
@@ -54,20 +54,19 @@ async function watchFriends(user: string, address: HubAddress, io: Io): Promise<
         lastHeardAtMs = Date.now();
         // The watch itself was refused: there is nothing to wait for.
         if (message.type === 'error' && message.re === 'friends') {
-          client.end();
-          return resolve(`USER is ${user}: the hub refused to show those friends: ${harmless(message.message)}`);
+          return resolve({ client, problem: `the hub refuses to show the friends of ${user}: ${message.message}` });
         }
         view.told(message, friends);
       },
       onLost: (reason) => view.lost(lastHeardAtMs, harmless(reason)),
-      onFailed: (problem) => resolve(harmless(problem)),
+      onFailed: (problem) => resolve({ client, problem }),
     });
-    void untilStopped(io).then(() => client.end());
+    void untilStopped(io).then(() => resolve({ client }));
     client.connect();
   });
-  const problem = await Promise.race([failed, untilStopped(io)]);
   view.close();
-  return problem === undefined ? EXIT_OK : fail(io, problem);
+  await client.leave();
+  return problem === undefined ? EXIT_OK : fail(io, harmless(problem));
 }
 
 interface View {
@@ -90,8 +89,9 @@ function openTable(user: string, address: HubAddress, friends: FriendList, io: I
       screen.touch();
     },
     lost: (asOfMs) => {
-      // Tries that fail in a row leave the time of the last word as it is.
-      if (link.kind !== 'lost') link = { kind: 'lost', asOfMs };
+      // Tries that fail in a row leave the time of the last sure word as it is; before the first there is none.
+      if (link.kind === 'live') link = { kind: 'lost', asOfMs };
+      else if (link.kind === 'stale') link = { kind: 'lost', asOfMs: link.sinceMs };
       screen.touch();
     },
     close: () => screen.close(),

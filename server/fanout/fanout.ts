@@ -163,6 +163,7 @@ export class Fanout {
       presence.release(outbox.self);
       outbox.self = null;
     }
+    outbox.caughtUp(); // what it was behind with is not told to a socket that drains while it closes
   }
 
   #sentUpTo(): number {
@@ -259,8 +260,9 @@ export class Fanout {
   /** @returns whether the list is watched here and held the friend. */
   #dropFriend({ user: owner, friend }: Edge): boolean {
     const circle = this.#circles.get(owner);
+    if (circle === undefined) return false;
     const user = this.#options.presence.look(friend);
-    if (!circle?.friends.delete(user)) return false;
+    if (!circle.friends.delete(user)) return false;
     for (const outbox of circle.watchers) if (!outbox.covers(user)) outbox.forget(user);
     this.#partFromCircle(circle, user);
     return true;

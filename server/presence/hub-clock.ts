@@ -45,7 +45,8 @@ export class HubClock {
 
   #promise(value: number): void {
     if (value <= this.#ceiling) return;
-    this.#ceiling = value + CEILING_AHEAD_MS;
-    this.#raiseCeiling(this.#ceiling);
+    const ceiling = value + CEILING_AHEAD_MS;
+    this.#raiseCeiling(ceiling); // may throw: then nothing has been promised, and nothing is given out
+    this.#ceiling = ceiling;
   }
 }

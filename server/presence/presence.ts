@@ -146,8 +146,10 @@ export class Presence {
 
   /** A clean end: counts at once, and takes what is in its grace of the same user and device with it. */
   leave(session: Session, now: Moment): Change | undefined {
-    session.lastSignAt = now.monoMs;
-    this.#unlink(session);
+    if (session.phase !== 'ended') {
+      session.lastSignAt = now.monoMs;
+      this.#unlink(session);
+    }
     this.#endGraces(session.user, session.device, now);
     return this.#refold(session.user, now);
   }
@@ -160,8 +162,9 @@ export class Presence {
     return this.#refold(user, now);
   }
 
-  /** An unclean end: the session stays visible for its grace, however much lease was left. */
+  /** An unclean end: the session stays visible for its grace, however much lease was left. A late one says nothing. */
   lose(session: Session, now: Moment): Change | undefined {
+    if (session.phase !== 'live') return undefined;
     if (this.#options.graceMs === 0) return this.giveUp(session, now);
     session.phase = 'grace';
     session.graceEndsAt = now.monoMs + this.#options.graceMs;
@@ -171,21 +174,30 @@ export class Presence {
 
   /** Ends a session without a goodbye and without a grace: a lease that ran out, a target that failed too often. */
   giveUp(session: Session, now: Moment): Change | undefined {
+    if (session.phase === 'ended') return undefined;
     this.#unlink(session);
     return this.#refold(session.user, now);
   }
 
-  /** Ends what ran out, `budget` sessions at most, so that no look takes long. */
+  /**
+   * Ends what ran out, `budget` sessions at most, so that no look takes long. What ran out in one look ends in one
+   * moment: else a visible session would flash up where an invisible one of the same user happened to be looked at first.
+   */
   expire(now: Moment, budget: number): Expired {
-    const changes: Change[] = [];
+    const users = new Set<User>();
     const lapsed: Session[] = [];
     const isMoreDue = this.#wheel.advance(now.monoMs, budget, (session) => {
       if (session.endsAt > now.monoMs) return session.endsAt;
       if (session.phase === 'live') lapsed.push(session);
-      const change = this.giveUp(session, now);
-      if (change !== undefined) changes.push(change);
+      this.#unlink(session);
+      users.add(session.user);
       return DONE;
     });
+    const changes: Change[] = [];
+    for (const user of users) {
+      const change = this.#refold(user, now);
+      if (change !== undefined) changes.push(change);
+    }
     return { changes, lapsed, isMoreDue };
   }
 

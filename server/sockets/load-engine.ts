@@ -68,7 +68,7 @@ function loadUws(machine: Machine): Loaded {
 
 function versionOf(name: string, machine: Machine): string {
   try {
-    return String((machine.require(`${name}/package.json`) as { version?: unknown }).version ?? '');
+    return (machine.require(`${name}/package.json`) as { version?: string }).version ?? '';
   } catch {
     return '';
   }

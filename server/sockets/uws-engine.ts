@@ -25,7 +25,8 @@ interface Attached {
 class UwsSocket implements Socket {
   readonly remoteAddress: string;
   #ws: UwsWebSocket<Attached> | undefined;
-  #events!: SocketEvents;
+  /** None until `opened` has answered, or where it threw. */
+  #events: SocketEvents | undefined;
   #isQueued = false;
   #isLeaving = false;
 
@@ -63,31 +64,31 @@ class UwsSocket implements Socket {
   }
 
   onMessage(bytes: ArrayBuffer, isBinary: boolean): void {
-    if (bytes.byteLength > MAX_WS_MESSAGE_BYTES) this.#events.oversize();
-    else if (isBinary) this.#events.binary();
-    else this.#events.message(utf8.decode(bytes));
+    if (bytes.byteLength > MAX_WS_MESSAGE_BYTES) this.#events?.oversize();
+    else if (isBinary) this.#events?.binary();
+    else this.#events?.message(utf8.decode(bytes));
   }
 
   onPong(): void {
-    this.#events.pong();
+    this.#events?.pong();
   }
 
   /** Comes for a part, too, and for what we never told to be queued, such as pongs. */
   onDrain(ws: UwsWebSocket<Attached>): void {
     if (!this.#isQueued || ws.getBufferedAmount() > 0) return;
     this.#isQueued = false;
-    this.#events.drained();
+    this.#events?.drained();
   }
 
   onClose(): void {
     this.#ws = undefined;
     if (!this.#isLeaving) {
-      this.#events.closed();
+      this.#events?.closed();
       return;
     }
     // We are inside our own `close` or `terminate`, perhaps inside `opened`: the caller ends first.
     queueMicrotask(() => {
-      this.#events.closed();
+      this.#events?.closed();
     });
   }
 }

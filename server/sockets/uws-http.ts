@@ -131,10 +131,15 @@ class Exchange<Attached> {
     response.cork(() => {
       response.writeStatus(`${String(reply.status)} ${STATUS_CODES[reply.status] ?? ''}`);
       for (const [name, value] of Object.entries(reply.headers)) response.writeHeader(name, value);
-      if (closeConnection) response.writeHeader('connection', 'close');
-      if (!mayHaveBody(reply.status)) response.endWithoutBody(undefined, closeConnection);
-      else if (method === 'HEAD') response.endWithoutBody(Buffer.byteLength(reply.body), closeConnection);
-      else response.end(reply.body, closeConnection);
+      if (method !== 'HEAD' && mayHaveBody(reply.status)) {
+        response.end(reply.body, closeConnection);
+      } else if (closeConnection) {
+        response.end('', true);
+      } else {
+        // Given a length, `endWithoutBody` waits for the body all the same, and cuts the connection at its next request.
+        if (method === 'HEAD') response.writeHeader('content-length', String(Buffer.byteLength(reply.body)));
+        response.endWithoutBody();
+      }
     });
   }
 }

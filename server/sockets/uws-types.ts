@@ -43,8 +43,9 @@ export interface UwsResponse<Attached> {
   cork(write: () => void): void;
   writeStatus(status: string): void;
   writeHeader(name: string, value: string): void;
+  /** Writes the content-length, and `connection: close` where it is to close. */
   end(body: string | Uint8Array, closeConnection: boolean): void;
-  endWithoutBody(reportedBytes: number | undefined, closeConnection: boolean): void;
+  endWithoutBody(): void;
   upgrade(
     attached: Attached,
     secWebSocketKey: string,

@@ -27,7 +27,8 @@ class WsSocket implements Socket {
   readonly remoteAddress: string;
   readonly #ws: WebSocket;
   readonly #wire: Duplex;
-  #events!: SocketEvents;
+  /** None until `opened` has answered, or where it threw. */
+  #events: SocketEvents | undefined;
   #isQueued = false;
   #isLeaving = false;
 
@@ -65,13 +66,15 @@ class WsSocket implements Socket {
       this.#onMessage(bytes, isBinary);
     });
     this.#ws.on('pong', () => {
-      if (!this.#isLeaving) this.#events.pong();
+      if (!this.#isLeaving) this.#events?.pong();
     });
     this.#wire.on('drain', () => {
       this.#onDrain();
     });
-    this.#ws.on('close', () => {
-      this.#events.closed();
+    // Not ws's own `close`: it never comes once a message handler has thrown. By now ws has read what was left.
+    this.#wire.once('close', () => {
+      this.#isLeaving = true;
+      this.#events?.closed();
     });
     // ws ends the socket itself, with the code that fits.
     this.#ws.on('error', () => undefined);
@@ -82,15 +85,15 @@ class WsSocket implements Socket {
   #onMessage(bytes: RawData, isBinary: boolean): void {
     if (this.#isLeaving) return;
     const message = bytes as Buffer;
-    if (message.length > MAX_WS_MESSAGE_BYTES) this.#events.oversize();
-    else if (isBinary) this.#events.binary();
-    else this.#events.message(message.toString());
+    if (message.length > MAX_WS_MESSAGE_BYTES) this.#events?.oversize();
+    else if (isBinary) this.#events?.binary();
+    else this.#events?.message(message.toString());
   }
 
   #onDrain(): void {
     if (!this.#isQueued) return;
     this.#isQueued = false;
-    if (!this.#isLeaving) this.#events.drained();
+    if (!this.#isLeaving) this.#events?.drained();
   }
 }
 
@@ -100,12 +103,14 @@ async function listen(host: string, port: number, service: Service): Promise<Lis
   server.maxHeadersCount = 0;
   const webSockets = new WebSocketServer(webSocketOptions);
   const wires = new Set<Wire>();
-  let openSockets = 0;
-  let onAllClosed: (() => void) | undefined;
+  let onAllGone: (() => void) | undefined;
 
   server.on('connection', (wire) => {
     wires.add(wire);
-    wire.once('close', () => wires.delete(wire));
+    wire.once('close', () => {
+      wires.delete(wire);
+      if (wires.size === 0) onAllGone?.();
+    });
   });
   server.on('request', (request, response) => {
     answerRequest(service, request, response);
@@ -115,12 +120,7 @@ async function listen(host: string, port: number, service: Service): Promise<Lis
     const remoteAddress = readUpgrade(service, request, wire);
     if (remoteAddress === undefined) return;
     webSockets.handleUpgrade(request, wire, firstBytes, (ws) => {
-      openSockets++;
       new WsSocket(ws, wire, remoteAddress).onOpen(service);
-      ws.once('close', () => {
-        openSockets--;
-        if (openSockets === 0) onAllClosed?.();
-      });
     });
   });
 
@@ -129,10 +129,11 @@ async function listen(host: string, port: number, service: Service): Promise<Lis
     port: taken.port,
     close: async () => {
       const portFree = new Promise((resolve) => server.close(resolve));
+      const allGone = new Promise<void>((resolve) => (onAllGone = resolve));
+      if (wires.size === 0) onAllGone?.();
       for (const wire of wires) wire.destroy();
-      await portFree;
-      // A socket tells of its end a little after its wire is gone.
-      if (openSockets > 0) await new Promise<void>((resolve) => (onAllClosed = resolve));
+      // Node tells that the server is closed before its connections tell of their end.
+      await Promise.all([portFree, allGone]);
     },
   };
 }

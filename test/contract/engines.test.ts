@@ -9,7 +9,7 @@ import { portContract } from './engine-port-contract.ts';
 const uws = loadEngine('auto');
 const engines: Engine[] = [loadEngine('ws').engine];
 if (uws.engine.name === 'uws') engines.push(uws.engine);
-else console.warn(`!!! THE ENGINE CONTRACT DOES NOT RUN FOR uWebSockets.js HERE !!! ${uws.why}`);
+else process.stderr.write(`\n!!! THE ENGINE CONTRACT DOES NOT RUN FOR uWebSockets.js HERE !!! ${uws.why}\n\n`);
 
 it.runIf(process.env['CI'] === 'true' && process.version.startsWith('v20.'))('both engines load', () => {
   expect(engines.map((engine) => engine.name)).toEqual(['ws', 'uws']);

@@ -55,14 +55,14 @@ export class PresenceStage {
       },
       this.clock.now(),
     );
-    this.#note(change);
+    this.note(change);
     return session;
   }
 
   /** Says a status with its usual code, or whatever else is given. */
   say(session: Session, said: Saying): Change | undefined {
     const code = said.code ?? (said.status === undefined ? undefined : codeOf[said.status]);
-    return this.#note(this.presence.say(session, { ...said, code }, this.clock.now()));
+    return this.note(this.presence.say(session, { ...said, code }, this.clock.now()));
   }
 
   renew(session: Session): void {
@@ -70,26 +70,26 @@ export class PresenceStage {
   }
 
   lose(session: Session): Change | undefined {
-    return this.#note(this.presence.lose(session, this.clock.now()));
+    return this.note(this.presence.lose(session, this.clock.now()));
   }
 
   leave(session: Session): Change | undefined {
-    return this.#note(this.presence.leave(session, this.clock.now()));
+    return this.note(this.presence.leave(session, this.clock.now()));
   }
 
   leaveDevice(user: string, device: string): Change | undefined {
-    return this.#note(this.presence.leaveDevice(user, device, this.clock.now()));
+    return this.note(this.presence.leaveDevice(user, device, this.clock.now()));
   }
 
   giveUp(session: Session): Change | undefined {
-    return this.#note(this.presence.giveUp(session, this.clock.now()));
+    return this.note(this.presence.giveUp(session, this.clock.now()));
   }
 
   /** Time passes, and the expiry looks once at its end. */
   pass(ms: number): Expired {
     this.clock.pass(ms);
     const expired = this.presence.expire(this.clock.now(), 100_000);
-    for (const change of expired.changes) this.#note(change);
+    for (const change of expired.changes) this.note(change);
     return expired;
   }
 
@@ -109,7 +109,8 @@ export class PresenceStage {
     return this.presence.entryOf(this.presence.look(user));
   }
 
-  #note(change: Change | undefined): Change | undefined {
+  /** Remembers a change and hands it on. */
+  note(change: Change | undefined): Change | undefined {
     if (change !== undefined) {
       this.changes.push(change);
       this.#onChange(change);

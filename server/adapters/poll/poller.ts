@@ -20,7 +20,7 @@ export interface PollerOptions extends AnswerReaders {
   readonly intake: Intake;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'error' | 'warn' | 'info'>;
-  readonly prober?: Prober;
+  readonly prober?: Pick<Prober, 'probe'>;
   readonly checkFileEveryMs?: number;
   /** From 0 up to 1, as Math.random. */
   readonly random?: () => number;
@@ -43,7 +43,7 @@ const CHECK_FILE_EVERY_MS = 1000;
 export class Poller {
   readonly #options: PollerOptions;
   readonly #file: TargetFile;
-  readonly #prober: Prober;
+  readonly #prober: Pick<Prober, 'probe'>;
   readonly #random: () => number;
   readonly #polled = new Map<string, Polled>();
   readonly #inLine = new Set<Polled>();
@@ -145,7 +145,7 @@ export class Poller {
         this.#ended(polled, { kind: 'miss', reason: `no answer in ${polled.target.timeoutMs} ms` });
       }
     }
-    this.#wheel.advance(now, this.#polled.size, (polled) => {
+    this.#wheel.advance(now, Infinity, (polled) => {
       this.#inLine.add(polled);
       return DONE;
     });

@@ -84,14 +84,20 @@ function parseList(json: string): Read<readonly unknown[]> {
   let value: unknown;
   try {
     value = JSON.parse(json.replace(/^\uFEFF/, ''));
-  } catch {
-    return refuse(`it is not JSON; ${LIST_FORM}`);
+  } catch (error) {
+    return refuse(`it is not JSON${lineOf(error, json)}; ${LIST_FORM}`);
   }
   if (Array.isArray(value)) return { ok: true, value };
   if (!isFields(value) || !Array.isArray(value['targets'])) return refuse(LIST_FORM);
   const other = Object.keys(value).find((name) => name !== 'targets');
   if (other !== undefined) return refuse(`it has ${quote(other)} beside "targets": remove it`);
   return { ok: true, value: value['targets'] };
+}
+
+/** The line of a fault, where the engine tells its place; its own words would repeat a piece of the file. */
+function lineOf(error: unknown, json: string): string {
+  const [, place] = / at position (\d+)/.exec(String(error)) ?? [];
+  return place === undefined ? '' : ` (line ${json.slice(0, Number(place)).split('\n').length})`;
 }
 
 function readTarget(value: unknown, where: string): Read<Target> {
@@ -183,11 +189,8 @@ function describe(value: unknown): string {
   if (value === undefined) return 'missing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'string') return quote(value);
-  return typeof value === 'object' && value !== null ? 'an object' : `the ${typeofWord(value)} ${String(value)}`;
-}
-
-function typeofWord(value: unknown): string {
-  return typeof value === 'number' ? 'number' : 'value';
+  if (typeof value === 'number') return `the number ${value}`;
+  return isFields(value) ? 'an object' : JSON.stringify(value);
 }
 
 function quote(text: string): string {

@@ -1,0 +1,86 @@
+/**
+ * The three doors that heartbeats of one user can go through, behind one small port: WebSocket, TCP + XML, HTTP.
+ * Each starts at once, comes back after a loss, and says goodbye in its own way. Called by beat.
+ */
+import type { SessionStatus } from '../../shared/status.ts';
+import { describeNoTcp, type HubAddress } from './address.ts';
+import { HttpBeats } from './http-beats.ts';
+import { HubClient } from './hub-client.ts';
+import { TcpClient } from './tcp-client.ts';
+
+export interface DoorEvents {
+  readonly onSent: (text: string) => void;
+  readonly onGot: (text: string) => void;
+  /** A heartbeat went out, and was answered where the door answers. */
+  readonly onBeat: () => void;
+  readonly onLost: (reason: string) => void;
+  readonly onFailed: (problem: string) => void;
+}
+
+export interface Door {
+  /** A clean goodbye. */
+  leave(): Promise<void>;
+  /** Ends without one. */
+  end(): Promise<void>;
+}
+
+export interface BeatOptions {
+  readonly address: HubAddress;
+  readonly user: string;
+  readonly device?: string;
+  readonly status?: SessionStatus;
+  readonly text?: string;
+}
+
+export function openWsDoor(
+  { address, everyMs, ...says }: BeatOptions & { everyMs?: number },
+  events: DoorEvents,
+): Door {
+  const client = new HubClient({
+    ws: address.ws,
+    http: address.http,
+    hello: () => ({ type: 'hello', ...says }),
+    ...(everyMs === undefined ? {} : { everyMs }),
+    onSent: events.onSent,
+    onMessage: (message) => {
+      events.onGot(JSON.stringify(message));
+      if (message.type === 'welcome') events.onBeat();
+    },
+    onLost: events.onLost,
+    onFailed: events.onFailed,
+  });
+  client.connect();
+  return client;
+}
+
+export interface TcpBeatOptions {
+  readonly address: HubAddress;
+  readonly user: string;
+  readonly device?: string;
+  readonly code: number;
+  readonly everyMs: number;
+}
+
+export function openTcpDoor({ address, code, ...rest }: TcpBeatOptions, events: DoorEvents): Door {
+  const client = new TcpClient({
+    ...rest,
+    host: address.tcpHost,
+    port: address.tcpPort,
+    state: () => code,
+    onSent: (frame) => {
+      events.onSent(frame);
+      events.onBeat();
+    },
+    onGot: events.onGot,
+    onLost: events.onLost,
+    onFailed: () => events.onFailed(describeNoTcp(address)),
+  });
+  client.connect();
+  return client;
+}
+
+export function openHttpDoor(options: BeatOptions & { everyMs: number; ttlMs?: number }, events: DoorEvents): Door {
+  const beats = new HttpBeats({ ...options, http: options.address.http, ...events });
+  beats.start();
+  return beats;
+}

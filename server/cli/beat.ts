@@ -1,0 +1,164 @@
+/**
+ * `presence-hub beat USER`: sends heartbeats for one user over WebSocket, TCP or HTTP until Ctrl-C, then says goodbye.
+ * Prints what it sends and what is answered. What stands on the command line is judged here; beat-doors.ts sends.
+ */
+import { sessionStatus, defaultCodes, type SessionStatus } from '../../shared/status.ts';
+import { MAX_TTL_MS } from '../../shared/limits.ts';
+import { readAddress } from './address.ts';
+import { openHttpDoor, openTcpDoor, openWsDoor, type BeatOptions, type Door, type DoorEvents } from './beat-doors.ts';
+import {
+  commonFlags,
+  commonHelp,
+  readCommandLine,
+  readDevice,
+  readNoMore,
+  readText,
+  readUserId,
+  readWhole,
+  right,
+  tcpPortHelp,
+  wrong,
+  type CommandLine,
+  type Flags,
+  type Read,
+} from './command-line.ts';
+import { EXIT_OK, EXIT_USAGE, fail, say, untilStopped, type Io } from './io.ts';
+import { clockTime, harmless } from './terminal-text.ts';
+
+const TCP_EVERY_MS = 1_000;
+const HTTP_EVERY_MS = 10_000;
+/** Two heartbeats may be lost before the third is missed. */
+const HTTP_BEATS_PER_TTL = 3;
+const MAX_EVERY_MS = MAX_TTL_MS / HTTP_BEATS_PER_TTL;
+const MAX_CODE = 2_147_483_647;
+
+const help = [
+  'presence-hub beat USER [--ws | --tcp | --http]     sends heartbeats for USER until Ctrl-C, then says goodbye',
+  '',
+  '  --ws              over WebSocket (the default), at the interval that the hub says',
+  '  --tcp             as XML over TCP, each second',
+  '  --http            over HTTP, each 10 s, each heartbeat good for three of them',
+  '  --status STATUS   online, away, busy or invisible (TCP knows no invisible)',
+  '  --code N          the legacy integer instead of a status (TCP alone)',
+  '  --text TEXT       a text to go with it (not over TCP)',
+  '  --device DEVICE   the label of the session',
+  '  --every MS        another interval',
+  '  --ttl MS          how long a heartbeat is good for (HTTP alone)',
+  '  --once            one heartbeat and no goodbye: the session lasts as long as the hub lets it',
+  ...commonHelp,
+  tcpPortHelp,
+].join('\n');
+
+const flags = {
+  ...commonFlags,
+  ws: 'switch',
+  tcp: 'switch',
+  http: 'switch',
+  once: 'switch',
+  status: 'text',
+  code: 'text',
+  text: 'text',
+  device: 'text',
+  every: 'text',
+  ttl: 'text',
+} as const satisfies Flags;
+type Given = CommandLine<typeof flags>['flags'];
+
+export async function run(args: readonly string[], io: Io): Promise<number> {
+  const line = readCommandLine(args, flags);
+  if (!line.ok) return fail(io, line.problem, EXIT_USAGE);
+  if (line.value.wantsHelp) {
+    say(io, help);
+    return EXIT_OK;
+  }
+  const open = readOrder(line.value, io);
+  return open.ok ? beat(open.value, line.value.flags.once === true, io) : fail(io, open.problem, EXIT_USAGE);
+}
+
+type OpenDoor = (events: DoorEvents) => Door;
+type End = { readonly kind: 'stopped' | 'once' } | { readonly kind: 'failed'; readonly problem: string };
+
+async function beat(open: OpenDoor, isOnce: boolean, io: Io): Promise<number> {
+  const print = (word: string, text: string) => say(io, `${clockTime(Date.now())} ${word} ${harmless(text.trimEnd())}`);
+  let resolveEnd: (end: End) => void = () => undefined;
+  const ended = new Promise<End>((resolve) => (resolveEnd = resolve));
+  const door = open({
+    onSent: (text) => print('sent', text),
+    onGot: (text) => print('got ', text),
+    onBeat: () => isOnce && resolveEnd({ kind: 'once' }),
+    onLost: (reason) => print('lost', `${reason}; reconnecting`),
+    onFailed: (problem) => resolveEnd({ kind: 'failed', problem }),
+  });
+  void untilStopped(io).then(() => resolveEnd({ kind: 'stopped' }));
+  const end = await ended;
+  await (end.kind === 'stopped' ? door.leave() : door.end());
+  return end.kind === 'failed' ? fail(io, harmless(end.problem)) : EXIT_OK;
+}
+
+/** What the whole command line asks for, or its first fault. */
+function readOrder({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Read<OpenDoor> {
+  const user = readUserId('USER', words[0]);
+  if (!user.ok) return user;
+  const noMore = readNoMore(words, 1);
+  if (!noMore.ok) return noMore;
+  const address = readAddress(given, env);
+  if (!address.ok) return address;
+  const says = readSays(given);
+  if (!says.ok) return says;
+  const everyMs = readOptional(given.every, (value) => readWhole('--every', value, 1, MAX_EVERY_MS));
+  if (!everyMs.ok) return everyMs;
+  const options = { address: address.value, user: user.value, ...says.value };
+  const doors = (['ws', 'tcp', 'http'] as const).filter((door) => given[door] === true);
+  if (doors.length > 1) return wrong(`--${doors.join(' and --')} exclude each other: give one`);
+  if (doors[0] === 'tcp') return readTcpOrder(given, options, everyMs.value);
+  if (given.code !== undefined) return wrong('--code goes with --tcp alone: give --status');
+  if (doors[0] === 'http') return readHttpOrder(given, options, everyMs.value);
+  if (given.ttl !== undefined) return wrong('--ttl goes with --http alone');
+  const every = everyMs.value === undefined ? {} : { everyMs: everyMs.value };
+  return right((events) => openWsDoor({ ...options, ...every }, events));
+}
+
+function readTcpOrder(given: Given, options: BeatOptions, everyMs = TCP_EVERY_MS): Read<OpenDoor> {
+  const { text, status = 'online', ...rest } = options;
+  if (text !== undefined) return wrong('--text can’t be said over TCP: give --ws or --http');
+  if (given.ttl !== undefined) return wrong('--ttl goes with --http alone');
+  if (status === 'invisible') return wrong('--status is invisible, which can’t be said over TCP: give --ws or --http');
+  if (given.code === undefined) {
+    return right((events) => openTcpDoor({ ...rest, code: defaultCodes[status], everyMs }, events));
+  }
+  if (given.status !== undefined) return wrong('--code and --status exclude each other: give one');
+  const code = readWhole('--code', given.code, 1, MAX_CODE);
+  return code.ok ? right((events) => openTcpDoor({ ...rest, code: code.value, everyMs }, events)) : code;
+}
+
+function readHttpOrder(given: Given, options: BeatOptions, everyMs = HTTP_EVERY_MS): Read<OpenDoor> {
+  const ttlMs = readOptional(given.ttl, (value) => readWhole('--ttl', value, 1, MAX_TTL_MS));
+  if (!ttlMs.ok) return ttlMs;
+  const ttl = ttlMs.value ?? everyMs * HTTP_BEATS_PER_TTL;
+  return right((events) => openHttpDoor({ ...options, everyMs, ttlMs: ttl }, events));
+}
+
+function readSays(given: Given): Read<Pick<BeatOptions, 'status' | 'text' | 'device'>> {
+  const status = readOptional(given.status, readStatus);
+  if (!status.ok) return status;
+  const text = readOptional(given.text, readText);
+  if (!text.ok) return text;
+  const device = readOptional(given.device, readDevice);
+  if (!device.ok) return device;
+  return right({
+    ...(status.value === undefined ? {} : { status: status.value }),
+    ...(text.value === undefined ? {} : { text: text.value }),
+    ...(device.value === undefined ? {} : { device: device.value }),
+  });
+}
+
+function readStatus(value: string): Read<SessionStatus> {
+  const read = sessionStatus.safeParse(value);
+  return read.success
+    ? right(read.data)
+    : wrong(`--status is ${JSON.stringify(value)}: it must be one of ${sessionStatus.options.join(', ')}`);
+}
+
+function readOptional<T>(value: string | undefined, read: (value: string) => Read<T>): Read<T | undefined> {
+  return value === undefined ? right(undefined) : read(value);
+}

@@ -1,0 +1,134 @@
+/**
+ * `presence-hub demo`: simulated users who come, go, change, reload and lose connections, so that there is life to look at.
+ * Makes their friend graph, lets them live, and has them say goodbye at Ctrl-C. The script is demo-script.ts.
+ */
+import { readAddress, type HubAddress } from './address.ts';
+import {
+  commonFlags,
+  commonHelp,
+  readCommandLine,
+  readNoMore,
+  readUserId,
+  readWhole,
+  right,
+  tcpPortHelp,
+  type CommandLine,
+  type Flags,
+  type Read,
+} from './command-line.ts';
+import { DemoPerson } from './demo-person.ts';
+import { describeAct, writePlay, type Play } from './demo-script.ts';
+import { findStage, takesTcp } from './demo-stage.ts';
+import { DemoTicker } from './demo-ticker.ts';
+import { ImportPoster } from './import-poster.ts';
+import { EXIT_OK, EXIT_USAGE, fail, say, untilStopped, type Io } from './io.ts';
+import { harmless } from './terminal-text.ts';
+
+const MAX_USERS = 2_000;
+const MAX_SEED = 2 ** 31 - 1;
+
+const help = [
+  'presence-hub demo [USER] [--users N] [--seed N]     simulated users, half over TCP + XML, half over WebSocket',
+  '',
+  'USER (default: demo) follows them all: watch it in the page or with presence-hub watch. The hub that runs is used, and',
+  'keeps the friend lists made here; where none runs and --url is not given, one is started that keeps nothing.',
+  '',
+  '  --users N         how many (100)',
+  '  --seed N          the same people and the same lives again (1)',
+  ...commonHelp,
+  tcpPortHelp,
+].join('\n');
+
+const flags = { ...commonFlags, users: 'text', seed: 'text' } as const satisfies Flags;
+
+interface Order {
+  readonly follower: string;
+  readonly play: Play;
+  readonly address: HubAddress;
+}
+
+export async function run(args: readonly string[], io: Io): Promise<number> {
+  const line = readCommandLine(args, flags);
+  if (!line.ok) return fail(io, line.problem, EXIT_USAGE);
+  if (line.value.wantsHelp) {
+    say(io, help);
+    return EXIT_OK;
+  }
+  const order = readOrder(line.value, io);
+  if (!order.ok) return fail(io, order.problem, EXIT_USAGE);
+  const stage = await findStage(order.value.address, io);
+  if (!stage.ok) return fail(io, harmless(stage.problem));
+  try {
+    return await putOn({ ...order.value, address: stage.value.address }, io);
+  } finally {
+    await stage.value.close();
+  }
+}
+
+function readOrder({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Read<Order> {
+  const follower = readUserId('USER', words[0] ?? 'demo');
+  if (!follower.ok) return follower;
+  const noMore = readNoMore(words, 1);
+  if (!noMore.ok) return noMore;
+  const count = readWhole('--users', given.users ?? '100', 1, MAX_USERS);
+  if (!count.ok) return count;
+  const seed = readWhole('--seed', given.seed ?? '1', 0, MAX_SEED);
+  if (!seed.ok) return seed;
+  const address = readAddress(given, env);
+  if (!address.ok) return address;
+  return right({ follower: follower.value, play: writePlay(seed.value, count.value), address: address.value });
+}
+
+async function putOn({ follower, play, address }: Order, io: Io): Promise<number> {
+  const problem = await makeFriends(follower, play, address, io);
+  if (problem !== undefined) return fail(io, harmless(problem));
+  const hasTcp = await takesTcp(address);
+  if (!hasTcp) say(io, `Nobody takes TCP at port ${address.tcpPort} (--tcp-port names it): all come over WebSocket.`);
+  say(io, describePlay(follower, play, address));
+  const ticker = new DemoTicker(io.stdout);
+  const people: readonly DemoPerson[] = play.people.map(
+    (person) =>
+      new DemoPerson({
+        person: hasTcp ? person : { ...person, door: 'websocket' },
+        address,
+        onAct: (user, act) => {
+          const here = people.filter(({ isHere }) => isHere).length;
+          ticker.tell(Date.now(), here, people.length, describeAct(user, act));
+        },
+      }),
+  );
+  for (const person of people) person.start();
+  await untilStopped(io);
+  await Promise.all(people.map((person) => person.leave()));
+  ticker.close();
+  say(io, 'Everybody has said goodbye.');
+  return EXIT_OK;
+}
+
+/** @returns why it could not be done, where it could not. */
+async function makeFriends(follower: string, play: Play, { http }: HubAddress, io: Io): Promise<string | undefined> {
+  const follows = play.people.filter(({ user }) => user !== follower).map(({ user }) => [follower, user] as const);
+  for (const { pairs, isOneway } of [
+    { pairs: follows, isOneway: true },
+    { pairs: play.friendships, isOneway: false },
+  ]) {
+    const refusals: string[] = [];
+    const onBad = ({ problem }: { readonly problem: string }) => refusals.push(problem);
+    const poster = new ImportPoster({ http, isOneway, interrupted: io.interrupted, onBad });
+    await poster.add(pairs.map((edge, i) => ({ line: i + 1, edge })));
+    await poster.finish();
+    const problem = poster.problem ?? refusals[0];
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function describePlay(follower: string, play: Play, { http }: HubAddress): string {
+  const url = http === 'http://127.0.0.1:8080' ? '' : ` --url ${http}`;
+  return [
+    `${play.people.length} people, and ${follower} follows them all:`,
+    `  ${http}/?user=${encodeURIComponent(follower)}`,
+    `  npx presence-hub watch ${follower}${url}`,
+    'Ctrl-C sends everybody home.',
+  ].join('\n');
+}

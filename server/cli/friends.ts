@@ -1,0 +1,135 @@
+/**
+ * `presence-hub friends`: adds and removes friends, lists them, and imports an existing graph.
+ * What stands on the command line is judged here; the rest is one request each, and import-file.ts.
+ */
+import { friendsAnswer } from '../../shared/http-bodies.ts';
+import { readAddress, type HubAddress } from './address.ts';
+import {
+  commonFlags,
+  commonHelp,
+  readCommandLine,
+  readNoMore,
+  readUserId,
+  right,
+  wrong,
+  type CommandLine,
+  type Flags,
+  type Read,
+} from './command-line.ts';
+import { askHub, friendPath, type HubAnswer } from './hub-http.ts';
+import { importFile } from './import-file.ts';
+import { EXIT_OK, EXIT_USAGE, fail, say, type Io } from './io.ts';
+import { harmless } from './terminal-text.ts';
+
+const help = [
+  'presence-hub friends add USER FRIEND [--oneway]       makes them friends of each other',
+  'presence-hub friends remove USER FRIEND [--oneway]    ends that',
+  'presence-hub friends list USER [--json]               whom USER follows, one a line',
+  'presence-hub friends import FILE.csv [--oneway]       lines of user,friend; - is standard input',
+  '',
+  '  --oneway          only USER follows FRIEND',
+  '  --json            as the hub answers it',
+  ...commonHelp,
+].join('\n');
+
+const flags = { url: commonFlags.url, oneway: 'switch', json: 'switch' } as const satisfies Flags;
+type Line = CommandLine<typeof flags>;
+
+/** What there is to do, once the whole command line has been found sound. */
+type Deed = () => Promise<number>;
+
+export async function run(args: readonly string[], io: Io): Promise<number> {
+  const line = readCommandLine(args, flags);
+  if (!line.ok) return fail(io, line.problem, EXIT_USAGE);
+  if (line.value.wantsHelp) {
+    say(io, help);
+    return EXIT_OK;
+  }
+  const address = readAddress(line.value.flags, io.env);
+  if (!address.ok) return fail(io, address.problem, EXIT_USAGE);
+  const deed = readDeed(line.value, address.value, io);
+  return deed.ok ? deed.value() : fail(io, deed.problem, EXIT_USAGE);
+}
+
+function readDeed({ words, flags: given }: Line, address: HubAddress, io: Io): Read<Deed> {
+  const [verb, ...rest] = words;
+  const isOneway = given.oneway === true;
+  if (given.json === true && verb !== 'list') return wrong('--json goes with list alone');
+  if (isOneway && verb === 'list') return wrong('--oneway does not go with list: a list is always whom USER follows');
+  switch (verb) {
+    case 'add':
+    case 'remove':
+      return readEdit(verb, rest, isOneway, address, io);
+    case 'list': {
+      const user = readUserId('USER', rest[0]);
+      if (!user.ok) return user;
+      return only(rest, 1, () => list(user.value, given.json === true, address, io));
+    }
+    case 'import': {
+      const [file] = rest;
+      if (file === undefined) return wrong('FILE is missing: a path, or - for standard input');
+      return only(rest, 1, () => importFile({ file, isOneway, address }, io));
+    }
+    case undefined:
+      return wrong('add, remove, list or import is missing: see presence-hub friends --help');
+    default:
+      return wrong(`${JSON.stringify(verb)} is none of add, remove, list and import`);
+  }
+}
+
+function readEdit(
+  verb: 'add' | 'remove',
+  words: readonly string[],
+  isOneway: boolean,
+  address: HubAddress,
+  io: Io,
+): Read<Deed> {
+  const user = readUserId('USER', words[0]);
+  if (!user.ok) return user;
+  const friend = readUserId('FRIEND', words[1]);
+  if (!friend.ok) return friend;
+  if (user.value === friend.value)
+    return wrong(`FRIEND is ${friend.value}, which is USER: nobody is a friend of oneself`);
+  return only(words, 2, () => edit({ verb, user: user.value, friend: friend.value, isOneway }, address, io));
+}
+
+interface Edit {
+  readonly verb: 'add' | 'remove';
+  readonly user: string;
+  readonly friend: string;
+  readonly isOneway: boolean;
+}
+
+async function edit({ verb, user, friend, isOneway }: Edit, address: HubAddress, io: Io): Promise<number> {
+  const path = friendPath(user, friend, isOneway);
+  const answer = await askHub(address.http, {
+    method: verb === 'add' ? 'PUT' : 'DELETE',
+    path,
+    signal: io.interrupted,
+  });
+  if (answer.kind !== 'ok') return failWith(answer, io);
+  const not = verb === 'add' ? '' : 'no longer ';
+  const follows = verb === 'add' ? 'follows' : 'no longer follows';
+  say(io, isOneway ? `${user} ${follows} ${friend}` : `${user} and ${friend} are ${not}friends`);
+  return EXIT_OK;
+}
+
+async function list(user: string, isJson: boolean, address: HubAddress, io: Io): Promise<number> {
+  const path = `/v1/users/${encodeURIComponent(user)}/friends`;
+  const answer = await askHub(address.http, { method: 'GET', path, signal: io.interrupted });
+  if (answer.kind !== 'ok') return failWith(answer, io);
+  const read = friendsAnswer.safeParse(answer.body);
+  if (!read.success) return fail(io, `what answers at ${address.http} is no hub`);
+  if (isJson) say(io, JSON.stringify(read.data));
+  else for (const friend of read.data.friends) say(io, friend);
+  return EXIT_OK;
+}
+
+function failWith(answer: Exclude<HubAnswer, { kind: 'ok' }>, io: Io): number {
+  return fail(io, harmless(answer.kind === 'unreachable' ? answer.problem : `the hub refused: ${answer.problem}`));
+}
+
+function only(words: readonly string[], known: number, deed: Deed): Read<Deed> {
+  const noMore = readNoMore(words, known);
+  return noMore.ok ? right(deed) : noMore;
+}

@@ -1,0 +1,77 @@
+/**
+ * One user's heartbeats over HTTP: a request each, the next one only after the answer to the last. The goodbye is a
+ * heartbeat with the status offline. Called by beat.
+ */
+import type { SessionStatus } from '../../shared/status.ts';
+import { fullJitterMs } from './backoff.ts';
+import { askHub, type HubAnswer } from './hub-http.ts';
+
+const BYE_WITHIN_MS = 1_000;
+
+export interface HttpBeatsOptions {
+  readonly http: string;
+  readonly user: string;
+  readonly device?: string;
+  readonly status?: SessionStatus;
+  readonly text?: string;
+  readonly everyMs: number;
+  readonly ttlMs?: number;
+  readonly onSent: (json: string) => void;
+  readonly onGot: (json: string) => void;
+  readonly onBeat: () => void;
+  readonly onLost: (reason: string) => void;
+  readonly onFailed: (problem: string) => void;
+}
+
+export class HttpBeats {
+  readonly #options: HttpBeatsOptions;
+  readonly #ended = new AbortController();
+  #nextBeat: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #failures = 0;
+  #wasEverAnswered = false;
+
+  constructor(options: HttpBeatsOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running = this.#beat();
+  }
+
+  async leave(): Promise<void> {
+    // A beat that is still on its way would begin the session anew after the goodbye.
+    await this.end();
+    if (this.#wasEverAnswered) await this.#ask({ status: 'offline' }, AbortSignal.timeout(BYE_WITHIN_MS));
+  }
+
+  async end(): Promise<void> {
+    clearTimeout(this.#nextBeat);
+    this.#ended.abort();
+    await this.#running;
+  }
+
+  async #beat(): Promise<void> {
+    const { status, text, ttlMs, everyMs } = this.#options;
+    const answer = await this.#ask({ status, text, ttlMs }, this.#ended.signal);
+    if (this.#ended.signal.aborted) return;
+    if (answer.kind === 'refused') return this.#options.onFailed(`the hub refused: ${answer.problem}`);
+    if (answer.kind === 'unreachable' && !this.#wasEverAnswered) return this.#options.onFailed(answer.problem);
+    this.#wasEverAnswered = true;
+    if (answer.kind === 'ok') this.#options.onBeat();
+    else this.#options.onLost(answer.problem);
+    this.#failures = answer.kind === 'ok' ? 0 : this.#failures + 1;
+    const retryMs = answer.kind === 'later' ? answer.afterMs : undefined;
+    const waitMs = this.#failures === 0 ? everyMs : (retryMs ?? Math.min(everyMs, fullJitterMs(this.#failures)));
+    if (!this.#ended.signal.aborted) this.#nextBeat = setTimeout(() => this.start(), waitMs);
+  }
+
+  async #ask(says: Readonly<Record<string, string | number | undefined>>, signal: AbortSignal): Promise<HubAnswer> {
+    const { http, user, device, onSent, onGot } = this.#options;
+    const body = { user, device, ...says };
+    onSent(JSON.stringify(body));
+    const answer = await askHub(http, { method: 'POST', path: '/v1/heartbeat', body, signal });
+    if (answer.kind === 'ok') onGot(JSON.stringify(answer.body));
+    return answer;
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * `presence-hub friends import FILE.csv`: an existing graph into the hub, streamed, with its progress to be seen.
+ * A line that can't be taken is named, counted and skipped. What was taken stays taken, and taking it twice changes
+ * nothing, so an import that broke off is simply run again. Called by friends.
+ */
+import { open } from 'node:fs/promises';
+import { describeError, type HubAddress } from './address.ts';
+import { right, wrong, type Read } from './command-line.ts';
+import { EdgeLines, type BadLine } from './edge-lines.ts';
+import { ImportPoster } from './import-poster.ts';
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, fail, say, type Io } from './io.ts';
+import { groupDigits, writeProgress, type ProgressWriter } from './progress.ts';
+import { harmless } from './terminal-text.ts';
+
+const MAX_BAD_LINES_SHOWN = 20;
+
+export interface ImportOrder {
+  /** A path, or `-` for standard input. */
+  readonly file: string;
+  readonly isOneway: boolean;
+  readonly address: HubAddress;
+}
+
+export async function importFile({ file, isOneway, address }: ImportOrder, io: Io): Promise<number> {
+  const source = await openSource(file, io);
+  if (!source.ok) return fail(io, source.problem, EXIT_USAGE);
+  const { bytes, totalBytes } = source.value;
+  const startedAtMs = performance.now();
+  const elapsedMs = () => performance.now() - startedAtMs;
+  const reader = { lines: new EdgeLines(), doneBytes: 0 };
+  const { http } = address;
+  const { interrupted } = io;
+  const progress = writeProgress(io.stderr, () => ({
+    doneBytes: reader.doneBytes,
+    totalBytes,
+    pairs: poster.taken,
+    elapsedMs: elapsedMs(),
+  }));
+  const bad = new BadLines(progress);
+  const poster = new ImportPoster({ http, isOneway, interrupted, onBad: (line) => bad.add(line) });
+  let problem: string | undefined;
+  try {
+    await postAll(stopAt(bytes, interrupted), reader, poster, bad);
+  } catch (error) {
+    problem = `FILE is ${file}: ${describeError(error)} after line ${reader.lines.count}`;
+  }
+  await poster.finish();
+  progress.close();
+  bad.close(io);
+  const counts = [
+    `${groupDigits(reader.lines.count)} lines`,
+    `${groupDigits(poster.taken)} pairs`,
+    `${groupDigits(poster.added)} new edges${isOneway ? '' : ' (friends of each other are two)'}`,
+    `${groupDigits(bad.count)} bad lines`,
+    `${(elapsedMs() / 1000).toFixed(1)} s`,
+  ];
+  say(io, counts.join(', '));
+  problem ??= poster.problem;
+  if (problem !== undefined) return fail(io, harmless(problem));
+  if (interrupted.aborted) return fail(io, 'interrupted: run it again to go on', EXIT_INTERRUPTED);
+  return bad.count === 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+interface Reader {
+  readonly lines: EdgeLines;
+  doneBytes: number;
+}
+
+async function postAll(
+  bytes: AsyncIterable<Uint8Array | string>,
+  reader: Reader,
+  poster: ImportPoster,
+  bad: BadLines,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  const take = async ({ edges, bad: found }: ReturnType<EdgeLines['read']>) => {
+    for (const line of found) bad.add(line);
+    await poster.add(edges);
+  };
+  for await (const piece of bytes) {
+    reader.doneBytes += piece.length;
+    await take(reader.lines.read(typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true })));
+    if (poster.problem !== undefined) return;
+  }
+  await take(reader.lines.end());
+}
+
+interface Source {
+  readonly bytes: AsyncIterable<Uint8Array | string>;
+  readonly totalBytes: number | undefined;
+}
+
+async function openSource(file: string, io: Io): Promise<Read<Source>> {
+  if (file === '-') return right({ bytes: io.stdin, totalBytes: undefined });
+  try {
+    const handle = await open(file);
+    const { size } = await handle.stat();
+    return right({ bytes: handle.createReadStream({ highWaterMark: 256 * 1024 }), totalBytes: size });
+  } catch (error) {
+    return wrong(`FILE is ${JSON.stringify(file)}: ${describeError(error)}`);
+  }
+}
+
+/** Ctrl-C ends the reading even where standard input has nothing to say. */
+async function* stopAt<T>(source: AsyncIterable<T>, interrupted: AbortSignal): AsyncGenerator<T> {
+  const stopped = new Promise<{ done: true }>((resolve) =>
+    interrupted.addEventListener('abort', () => resolve({ done: true })),
+  );
+  const iterator = source[Symbol.asyncIterator]();
+  while (!interrupted.aborted) {
+    const next = await Promise.race([iterator.next(), stopped]);
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
+
+class BadLines {
+  readonly #progress: ProgressWriter;
+  #count = 0;
+
+  constructor(progress: ProgressWriter) {
+    this.#progress = progress;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  add({ line, problem }: BadLine): void {
+    this.#count += 1;
+    if (this.#count <= MAX_BAD_LINES_SHOWN) this.#progress.line(`line ${line}: ${harmless(problem)}`);
+  }
+
+  close(io: Io): void {
+    const hidden = this.#count - MAX_BAD_LINES_SHOWN;
+    if (hidden > 0) io.stderr.write(`… and ${groupDigits(hidden)} more bad lines\n`);
+  }
+}

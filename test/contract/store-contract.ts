@@ -1,0 +1,213 @@
+/**
+ * What every store must do, as suites: `storeContract` for one run, `lastingStoreContract` across runs. The callers say
+ * how a store is opened; a run that ends without `closeCleanly` stands for one that was killed.
+ */
+import { describe, expect, test } from 'vitest';
+import type { Store, StoredEntry } from '../../server/store/port.ts';
+
+export interface StoreRun {
+  readonly store: Store;
+  /** Lets go of the storage without a word to the store. */
+  end(): void;
+}
+
+/** Opens a run of one and the same storage. */
+export type OpenRun = (wallMs: number) => StoreRun;
+
+export function entry(user: string, v: number, more: Partial<StoredEntry> = {}): StoredEntry {
+  return { user, status: 'online', code: 1, since: v, lastSeen: v, devices: ['web'], text: null, v, ...more };
+}
+
+export function storeContract(newPlace: () => OpenRun): void {
+  const openFirst = (wallMs: number): Store => newPlace()(wallMs).store;
+
+  describe('a store in its first run', () => {
+    test('was born, starts its clock and is certain from the moment it was opened', () => {
+      expect(openFirst(5000).state).toEqual({ bornAt: 5000, clockFloor: 5000, certainFrom: 5000 });
+    });
+
+    test('recalls nothing of a user it has never been given', () => {
+      expect(openFirst(5000).recall('42')).toBeUndefined();
+    });
+
+    test('recalls an entry as it was kept, with its text and labels of any form', () => {
+      const store = openFirst(5000);
+      const kept = entry('42', 5001, {
+        status: 'busy',
+        code: 77,
+        since: 4000,
+        lastSeen: null,
+        devices: ['a,b', '["c"]', 'Büro 電話 "x"'],
+        text: "it's a 'text', with \u{1f600} and \\ and\na line",
+      });
+      store.keep([kept]);
+      expect(store.recall('42')).toEqual(kept);
+    });
+
+    test('keeps all entries of a call, the last of each user', () => {
+      const store = openFirst(5000);
+      store.keep([entry('a', 5001), entry('b', 5002), entry('a', 5003, { text: 'later' })]);
+      expect([store.recall('a'), store.recall('b')]).toEqual([entry('a', 5003, { text: 'later' }), entry('b', 5002)]);
+    });
+
+    test('takes a newer last seen at an unchanged version', () => {
+      const store = openFirst(5000);
+      store.keep([entry('a', 5001)]);
+      store.keep([entry('a', 5001, { lastSeen: 5900 })]);
+      expect(store.recall('a')?.lastSeen).toBe(5900);
+    });
+
+    test('never lets an older version take the place of a newer one', () => {
+      const store = openFirst(5000);
+      store.keep([entry('a', 5009, { text: 'new' })]);
+      store.keep([entry('a', 5008, { text: 'old' })]);
+      expect(store.recall('a')).toEqual(entry('a', 5009, { text: 'new' }));
+    });
+
+    test('keeps none of the entries when it cannot take one of them, and works on', () => {
+      const store = openFirst(5000);
+      const impossible = entry('b', 5001, { status: 'invisible' as 'online' });
+      expect(() => store.keep([entry('a', 5001), impossible])).toThrow();
+      expect(store.recall('a')).toBeUndefined();
+      store.keep([entry('a', 5002)]);
+      expect(store.recall('a')).toEqual(entry('a', 5002));
+    });
+  });
+}
+
+export function lastingStoreContract(newPlace: () => OpenRun): void {
+  describe('a store after a clean end', () => {
+    test('starts its clock above the last value given out, though the wall clock was set back', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.closeCleanly(7000);
+      first.end();
+      expect(open(100).store.state).toEqual({ bornAt: 5000, clockFloor: 7001, certainFrom: 5000 });
+    });
+
+    test('starts its clock at the wall clock where that has run on', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.raiseCeiling(20_000);
+      first.store.closeCleanly(7000);
+      first.end();
+      expect(open(9000).store.state).toEqual({ bornAt: 5000, clockFloor: 9000, certainFrom: 5000 });
+    });
+
+    test('recalls who was offline as it was, version and all', () => {
+      const open = newPlace();
+      const first = open(5000);
+      const offline = entry('a', 5005, { status: 'offline', code: -1, devices: [] });
+      first.store.keep([offline]);
+      first.store.closeCleanly(5010);
+      first.end();
+      expect(open(9000).store.recall('a')).toEqual(offline);
+    });
+
+    test('shows who was visible as offline from the start of this run, last seen as it was stored', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.keep([entry('a', 5005, { status: 'away', code: 9, lastSeen: 5004, text: 'lunch' })]);
+      first.store.closeCleanly(5010);
+      first.end();
+      expect(open(9000).store.recall('a')).toEqual(
+        entry('a', 9000, { status: 'offline', code: -1, lastSeen: 5004, devices: [], text: null }),
+      );
+    });
+
+    test('is not vouched for by the end of the run before: a kill in the next run counts', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.closeCleanly(6000);
+      first.end();
+      open(7000).end();
+      expect(open(8000).store.state).toEqual({ bornAt: 5000, clockFloor: 8000, certainFrom: 8000 });
+    });
+
+    test('never starts below where it started before, whatever clock it was closed with', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.closeCleanly(10);
+      first.end();
+      expect(open(20).store.state.clockFloor).toBe(5001);
+    });
+  });
+
+  describe('a store after an unclean end', () => {
+    test('starts its clock above the ceiling, and is certain only from there', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.raiseCeiling(8000);
+      first.end();
+      expect(open(6000).store.state).toEqual({ bornAt: 5000, clockFloor: 8001, certainFrom: 8001 });
+    });
+
+    test('starts its clock at the wall clock where that is above the ceiling', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.raiseCeiling(8000);
+      first.end();
+      expect(open(9000).store.state).toEqual({ bornAt: 5000, clockFloor: 9000, certainFrom: 9000 });
+    });
+
+    test('has not lowered its ceiling for a lower one', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.raiseCeiling(8000);
+      first.store.raiseCeiling(7000);
+      first.end();
+      expect(open(6000).store.state.clockFloor).toBe(8001);
+    });
+
+    test('shows every stored entry above what may have been told of it, each time it is asked', () => {
+      const open = newPlace();
+      const first = open(5000);
+      const offline = entry('a', 5005, { status: 'offline', code: -1, devices: [] });
+      first.store.keep([offline, entry('b', 5006)]);
+      first.store.raiseCeiling(8000);
+      first.end();
+      const { store } = open(6000);
+      expect(store.recall('a')).toEqual({ ...offline, v: 8001 });
+      expect(store.recall('a')).toEqual(store.recall('a'));
+      expect(store.recall('b')?.v).toBe(8001);
+    });
+
+    test('shows what was kept since then as it was kept', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.keep([entry('a', 5005), entry('b', 5006)]);
+      first.store.raiseCeiling(8000);
+      first.end();
+      const { store } = open(6000);
+      store.keep([entry('a', 8002)]);
+      expect(store.recall('a')).toEqual(entry('a', 8002));
+    });
+
+    test('remembers through a clean run from when it is certain', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.keep([entry('a', 5005, { status: 'offline', code: -1, devices: [] })]);
+      first.store.raiseCeiling(8000);
+      first.end();
+      const second = open(6000);
+      second.store.closeCleanly(8500);
+      second.end();
+      const { store } = open(9000);
+      expect(store.state.certainFrom).toBe(8001);
+      expect(store.recall('a')?.v).toBe(8001);
+    });
+
+    test('shows nothing at a version of the run before, though two runs in a row were killed at once', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.keep([entry('a', 5005)]);
+      first.store.raiseCeiling(8000);
+      first.end();
+      const second = open(100);
+      const shown = second.store.recall('a')?.v;
+      second.end();
+      const third = open(100);
+      expect(third.store.recall('a')?.v).toBeGreaterThan(shown!);
+    });
+  });
+}

@@ -1,0 +1,210 @@
+/**
+ * A slow, obviously right model of the core: a list of sessions in the order they began, and a fold that reads the
+ * contract's sentences one by one. Recomputes everything after each event. Is told which sessions ran out (when is the
+ * wheel's business, and checked by the tests), decides everything else itself. Shares no code with the server.
+ */
+
+export interface ModelEntry {
+  status: string;
+  code: number;
+  devices: string[];
+  text: string;
+  since: number | null;
+  lastSeen: number | null;
+}
+
+export interface ModelSession {
+  user: string;
+  device: string;
+  status: 'online' | 'away' | 'busy' | 'invisible';
+  code: number;
+  text: string;
+  phase: 'live' | 'grace' | 'ended';
+  /** Numbers of the deeds that set them; 0 for a text never set. */
+  statusSetBy: number;
+  textSetBy: number;
+  lastSignAt: number;
+  leaseMs: number;
+  lostAt: number;
+}
+
+export interface ModelClaim {
+  user: string;
+  device: string;
+  status: ModelSession['status'];
+  code: number;
+  text: string | undefined;
+  leaseMs: number;
+}
+
+interface Deed {
+  /** The user whose shown status, code, devices or text changed with it. */
+  shown: boolean;
+  /** The user's true fold changed. */
+  true: boolean;
+}
+
+const NOTHING: Deed = { shown: false, true: false };
+
+export class PresenceModel {
+  now = 0;
+  readonly #graceMs: number;
+  #deedNo = 0;
+  sessions: ModelSession[] = [];
+  readonly #entries = new Map<string, ModelEntry>();
+  readonly #folds = new Map<string, string>();
+  /** Every sign of life of a user, and every span in which it was visible: [from, to]. */
+  readonly #signs = new Map<string, number[]>();
+  readonly #visible = new Map<string, [number, number][]>();
+
+  constructor(graceMs: number) {
+    this.#graceMs = graceMs;
+  }
+
+  entryOf(user: string): ModelEntry {
+    return (
+      this.#entries.get(user) ?? { status: 'offline', code: -1, devices: [], text: '', since: null, lastSeen: null }
+    );
+  }
+
+  /** The true fold, as the user itself may see it. */
+  foldOf(user: string): { status: string; code: number; devices: string[]; text: string } {
+    const mine = this.sessions.filter((s) => s.user === user);
+    if (mine.length === 0) return { status: 'offline', code: -1, devices: [], text: '' };
+    const winner = (['invisible', 'busy', 'online', 'away'] as const).find((status) => mine.some((s) => s.status === status))!;
+    const byStatus = mine.filter((s) => s.status === winner).sort((a, b) => a.statusSetBy - b.statusSetBy);
+    const byText = mine.filter((s) => s.textSetBy > 0).sort((a, b) => a.textSetBy - b.textSetBy);
+    return {
+      status: winner,
+      code: byStatus.at(-1)!.code,
+      devices: [...new Set(mine.map((s) => s.device))].sort(),
+      text: byText.at(-1)?.text ?? '',
+    };
+  }
+
+  begin(claim: ModelClaim): { session: ModelSession; deed: Deed } {
+    const place = this.#graces(claim.user, claim.device)
+      .sort((a, b) => a.lostAt - b.lostAt)
+      .at(-1);
+    // Of several lost in one millisecond, the one begun last: the contract leaves it open.
+    if (place !== undefined) this.#end([place]);
+    this.#deedNo++;
+    const session: ModelSession = {
+      ...claim,
+      text: claim.text ?? '',
+      phase: 'live',
+      statusSetBy: this.#deedNo,
+      textSetBy: claim.text === undefined ? 0 : this.#deedNo,
+      lastSignAt: this.now,
+      lostAt: 0,
+    };
+    this.sessions.push(session);
+    this.#sign(claim.user);
+    return { session, deed: this.#settle(claim.user) };
+  }
+
+  renew(session: ModelSession): void {
+    session.lastSignAt = this.now;
+    this.#sign(session.user);
+  }
+
+  say(session: ModelSession, said: Partial<ModelClaim>): Deed {
+    this.renew(session);
+    this.#deedNo++;
+    if (said.leaseMs !== undefined) session.leaseMs = said.leaseMs;
+    if (said.device !== undefined) session.device = said.device;
+    const { status = session.status, code = session.code, text = session.text } = said;
+    if (status !== session.status || code !== session.code) session.statusSetBy = this.#deedNo;
+    if (text !== session.text) session.textSetBy = this.#deedNo;
+    Object.assign(session, { status, code, text });
+    return this.#settle(session.user);
+  }
+
+  lose(session: ModelSession): Deed {
+    if (this.#graceMs === 0) return this.giveUp(session);
+    if (session.phase === 'live') Object.assign(session, { phase: 'grace', lostAt: this.now });
+    return NOTHING;
+  }
+
+  leave(session: ModelSession): Deed {
+    if (session.phase !== 'ended') this.#sign(session.user);
+    this.#end([session]);
+    return this.leaveDevice(session.user, session.device);
+  }
+
+  leaveDevice(user: string, device: string): Deed {
+    const graces = this.#graces(user, device);
+    if (graces.length > 0) this.#sign(user);
+    this.#end(graces);
+    return this.#settle(user);
+  }
+
+  giveUp(session: ModelSession): Deed {
+    this.#end([session]);
+    return this.#settle(session.user);
+  }
+
+  /** When the session ends if nothing more is heard of it. */
+  endsAt(session: ModelSession): number {
+    return session.phase === 'grace' ? session.lostAt + this.#graceMs : session.lastSignAt + session.leaseMs;
+  }
+
+  /** These ran out: they end in one moment. @returns the users shown otherwise than before. */
+  runOut(sessions: ModelSession[]): Set<string> {
+    this.#end(sessions);
+    const users = new Set(sessions.map(({ user }) => user));
+    return new Set([...users].filter((user) => this.#settle(user).shown));
+  }
+
+  #graces(user: string, device: string): ModelSession[] {
+    return this.sessions.filter((s) => s.user === user && s.device === device && s.phase === 'grace');
+  }
+
+  #end(ended: ModelSession[]): void {
+    for (const session of ended) session.phase = 'ended';
+    this.sessions = this.sessions.filter((s) => s.phase !== 'ended');
+  }
+
+  #sign(user: string): void {
+    this.#signs.set(user, [...(this.#signs.get(user) ?? []), this.now]);
+  }
+
+  /** Folds anew, and makes the entry where what is shown changed. */
+  #settle(user: string): Deed {
+    const fold = this.foldOf(user);
+    const foldText = JSON.stringify(fold);
+    const isTrueChange = foldText !== (this.#folds.get(user) ?? JSON.stringify({ status: 'offline', code: -1, devices: [], text: '' }));
+    this.#folds.set(user, foldText);
+    const isHidden = fold.status === 'invisible' || fold.status === 'offline';
+    const shown = isHidden ? { status: 'offline', code: -1, devices: [], text: '' } : fold;
+    const before = this.entryOf(user);
+    this.#markVisible(user, before.status !== 'offline', !isHidden);
+    const isShown = JSON.stringify(shown) !== JSON.stringify(pick(before));
+    if (isShown) {
+      this.#entries.set(user, {
+        ...shown,
+        since: shown.status === before.status ? before.since : this.now,
+        lastSeen: this.#lastSign(user),
+      });
+    }
+    return { shown: isShown, true: isTrueChange };
+  }
+
+  #markVisible(user: string, was: boolean, is: boolean): void {
+    const spans = this.#visible.get(user) ?? [];
+    this.#visible.set(user, spans);
+    if (was) spans.at(-1)![1] = this.now;
+    if (is && !was) spans.push([this.now, this.now]);
+  }
+
+  /** The last sign of life that came while the user was visible. */
+  #lastSign(user: string): number | null {
+    const spans = this.#visible.get(user) ?? [];
+    const seen = (this.#signs.get(user) ?? []).filter((at) => spans.some(([from, to]) => from <= at && at <= to));
+    return seen.at(-1) ?? null;
+  }
+}
+
+function pick({ status, code, devices, text }: ModelEntry): object {
+  return { status, code, devices, text };
+}

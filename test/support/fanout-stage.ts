@@ -1,0 +1,153 @@
+/**
+ * A stage for tests of fan-out: the core's stage, friend lists in memory, and sockets that only note what they are sent.
+ * A socket may be made slow: it then answers `queued` and hands nothing over until the test drains it.
+ */
+import { Fanout } from '../../server/fanout/fanout.ts';
+import { Outbox } from '../../server/fanout/outbox.ts';
+import type { Edge, ListChanges } from '../../server/roster/port.ts';
+import type { SendResult, Socket } from '../../server/sockets/port.ts';
+import { hubMessage, type HubMessage } from '../../shared/hub-messages.ts';
+import { PresenceStage, type StageOptions } from './presence-stage.ts';
+
+export class FakeSocket implements Socket {
+  readonly remoteAddress = '127.0.0.1';
+  /** The peer does not read: everything is queued. */
+  isSlow = false;
+  /** The engine's bound is reached: everything is dropped. */
+  isFull = false;
+  isTerminated = false;
+  /** What the peer has received and no test has taken yet. */
+  #received: string[] = [];
+  #queue: string[] = [];
+
+  send(text: string): SendResult {
+    if (this.isFull || this.isTerminated) return 'dropped';
+    if (this.isSlow || this.#queue.length > 0) {
+      this.#queue.push(text);
+      return 'queued';
+    }
+    this.#received.push(text);
+    return 'sent';
+  }
+
+  ping(): void {}
+
+  close(): void {}
+
+  terminate(): void {
+    this.isTerminated = true;
+  }
+
+  /** The peer reads all that was queued. `drained` is the test's to tell. */
+  readAll(): void {
+    this.#received.push(...this.#queue);
+    this.#queue = [];
+  }
+
+  get queuedCount(): number {
+    return this.#queue.length;
+  }
+
+  /** Takes the messages received since the last time, held to the contract's form. */
+  take(): HubMessage[] {
+    return this.takeRaw().map((json) => hubMessage.parse(JSON.parse(json)));
+  }
+
+  takeRaw(): string[] {
+    const received = this.#received;
+    this.#received = [];
+    return received;
+  }
+}
+
+/** Friend lists that remember when each edge was made and ended. */
+export class ListsInMemory {
+  readonly #addedAt = new Map<string, Map<string, number>>();
+  readonly #removedAt = new Map<string, Map<string, number>>();
+  /** What a roster answers where the tombstones do not reach back. */
+  forgotBefore = 0;
+
+  friendsOf(user: string): readonly string[] {
+    return [...(this.#addedAt.get(user)?.keys() ?? [])].sort();
+  }
+
+  changesSince(user: string, sinceMs: number): ListChanges | undefined {
+    if (sinceMs < this.forgotBefore) return undefined;
+    const after = (edges: Map<string, number> | undefined): string[] =>
+      [...(edges ?? [])].filter(([, at]) => at > sinceMs).map(([friend]) => friend);
+    return { added: after(this.#addedAt.get(user)), removed: after(this.#removedAt.get(user)) };
+  }
+
+  add({ user, friend }: Edge, atMs: number): boolean {
+    return this.#move(this.#removedAt, this.#addedAt, user, friend, atMs);
+  }
+
+  remove({ user, friend }: Edge, atMs: number): boolean {
+    if (!this.#addedAt.get(user)?.has(friend)) return false;
+    return this.#move(this.#addedAt, this.#removedAt, user, friend, atMs);
+  }
+
+  #move(from: Map<string, Map<string, number>>, to: Map<string, Map<string, number>>, user: string, friend: string, atMs: number): boolean {
+    from.get(user)?.delete(friend);
+    const edges = to.get(user) ?? new Map<string, number>();
+    to.set(user, edges);
+    if (edges.has(friend)) return false;
+    edges.set(friend, atMs);
+    return true;
+  }
+}
+
+export interface Peer {
+  readonly socket: FakeSocket;
+  readonly outbox: Outbox;
+}
+
+export class FanoutStage {
+  readonly core: PresenceStage;
+  readonly lists = new ListsInMemory();
+  readonly fanout: Fanout;
+  /** Told in order: how often something was made durable ahead of telling, and entries delivered. */
+  readonly deliveries: number[] = [];
+  tellings = 0;
+
+  constructor(options: Omit<StageOptions, 'onChange'> & { readonly certainFrom?: number } = {}) {
+    this.core = new PresenceStage({ ...options, onChange: (change) => this.fanout.changed(change) });
+    this.fanout = new Fanout({
+      presence: this.core.presence,
+      clock: this.core.clock,
+      hubClock: this.core.hubClock,
+      friends: this.lists,
+      certainFrom: options.certainFrom ?? 0,
+      beforeTelling: () => this.tellings++,
+      onDelivered: (entries) => this.deliveries.push(entries),
+    });
+  }
+
+  open(): Peer {
+    const socket = new FakeSocket();
+    return { socket, outbox: new Outbox(socket) };
+  }
+
+  /** Commits edges and tells fan-out what really changed. */
+  edit(added: readonly Edge[], removed: readonly Edge[] = []): void {
+    const atMs = this.core.hubClock.now(this.core.clock.wallMs);
+    this.fanout.rosterChanged({
+      removed: removed.filter((edge) => this.lists.remove(edge, atMs)),
+      added: added.filter((edge) => this.lists.add(edge, atMs)),
+    });
+  }
+
+  befriend(user: string, ...friends: string[]): void {
+    this.edit(friends.map((friend) => ({ user, friend })));
+  }
+
+  unfriend(user: string, ...friends: string[]): void {
+    this.edit([], friends.map((friend) => ({ user, friend })));
+  }
+
+  /** The peer reads everything, and the engine says so. */
+  drain({ socket, outbox }: Peer): void {
+    socket.readAll();
+    this.fanout.drained(outbox);
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * A whole hub in the test's own process, on free ports, in memory, with a clock that the test moves: real sockets, real
+ * storage, no waiting for leases. Timers run on real time and read the test's clock, so that after `clock.pass` the hub
+ * notices within one look (25 ms).
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe } from 'vitest';
+import type { Config } from '../../server/config.ts';
+import { startHub, type Hub } from '../../server/hub.ts';
+import { createLog } from '../../server/lib/log.ts';
+import { loadEngine } from '../../server/sockets/load-engine.ts';
+import { TestClock } from './clock.ts';
+
+/** The hub looks at its clock this often. */
+const LOOK_MS = 25;
+
+export interface TestHub extends Hub {
+  readonly clock: TestClock;
+  readonly tcpPort: number;
+  /** One HTTP request: its status, and its body as JSON where it is some. */
+  request(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
+  /** The value of one series in /metrics. */
+  metric(series: string): Promise<number>;
+  /** Resolves when the condition holds; asks again with each look of the hub. */
+  until(condition: () => boolean | Promise<boolean>): Promise<void>;
+  /** Resolves when the hub has certainly looked at the clock once more. */
+  looked(): Promise<void>;
+}
+
+export const defaultConfig: Config = {
+  host: '127.0.0.1',
+  port: 0,
+  tcpHost: '127.0.0.1',
+  tcpPort: 0,
+  data: ':memory:',
+  transport: 'auto',
+  heartbeatMs: 10_000,
+  timeoutMs: 25_000,
+  tcpTimeoutMs: 5_400,
+  graceMs: 2_000,
+  tcpAck: false,
+  tcpProbe: false,
+  tcpEncoding: 'utf-8',
+  tcpNames: null,
+  codes: null,
+  logLevel: 'silent',
+  pollFile: null,
+  sqliteSync: 'normal',
+  auth: 'open',
+};
+
+/** Starts a hub; the test stops it. */
+export async function startTestHub(settings: Partial<Config> = {}): Promise<TestHub> {
+  const clock = new TestClock();
+  const hub = await startHub({ ...defaultConfig, ...settings }, { log: createLog('silent'), clock });
+  const request: TestHub['request'] = async (method, path, body) => {
+    const init = body === undefined ? { method } : { method, body: JSON.stringify(body) };
+    const answer = await fetch(hub.addresses.http + path, init);
+    const text = await answer.text();
+    const isJson = answer.headers.get('content-type')?.includes('json') === true;
+    return { status: answer.status, body: isJson ? (JSON.parse(text) as unknown) : text };
+  };
+  return {
+    ...hub,
+    clock,
+    tcpPort: Number(hub.addresses.tcp?.split(':').at(-1) ?? 0),
+    request,
+    metric: async (series) => {
+      const lines = String((await request('GET', '/metrics')).body).split('\n');
+      return Number(
+        lines
+          .find((line) => line.startsWith(`${series} `))
+          ?.split(' ')
+          .at(-1) ?? NaN,
+      );
+    },
+    until: async (condition) => {
+      while (!(await condition())) await delay(LOOK_MS);
+    },
+    looked: () => delay(2 * LOOK_MS),
+  };
+}
+
+/** Runs a suite on each engine that this machine must have; says loudly where one is left out. */
+export function onBothEngines(title: string, suite: (transport: 'uws' | 'ws') => void): void {
+  const hasUws = loadEngine('auto').engine.name === 'uws';
+  if (!hasUws) process.stderr.write(`\nSKIPPED on uws: "${title}": uWebSockets.js does not load on this machine\n\n`);
+  describe.skipIf(!hasUws)(`${title} (uws)`, () => {
+    suite('uws');
+  });
+  describe(`${title} (ws)`, () => {
+    suite('ws');
+  });
+}
