@@ -58,12 +58,13 @@ export class HttpBeats {
     if (answer.kind === 'refused') return this.#options.onFailed(`the hub refused: ${answer.problem}`);
     if (answer.kind === 'unreachable' && !this.#wasEverAnswered) return this.#options.onFailed(answer.problem);
     this.#wasEverAnswered = true;
-    if (answer.kind === 'ok') this.#options.onBeat();
-    else this.#options.onLost(answer.problem);
     this.#failures = answer.kind === 'ok' ? 0 : this.#failures + 1;
     const retryMs = answer.kind === 'later' ? answer.afterMs : undefined;
     const waitMs = this.#failures === 0 ? everyMs : (retryMs ?? Math.min(everyMs, fullJitterMs(this.#failures)));
-    if (!this.#ended.signal.aborted) this.#nextBeat = setTimeout(() => this.start(), waitMs);
+    this.#nextBeat = setTimeout(() => this.start(), waitMs);
+    // Told last: whoever is told may end it here and now.
+    if (answer.kind === 'ok') this.#options.onBeat();
+    else this.#options.onLost(answer.problem);
   }
 
   async #ask(says: Readonly<Record<string, string | number | undefined>>, signal: AbortSignal): Promise<HubAnswer> {

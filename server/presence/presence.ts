@@ -146,10 +146,9 @@ export class Presence {
 
   /** A clean end: counts at once, and takes what is in its grace of the same user and device with it. */
   leave(session: Session, now: Moment): Change | undefined {
-    if (session.phase !== 'ended') {
-      session.lastSignAt = now.monoMs;
-      this.#unlink(session);
-    }
+    if (session.phase === 'ended') return this.leaveDevice(session.user.id, session.device, now);
+    session.lastSignAt = now.monoMs;
+    this.#unlink(session);
     this.#endGraces(session.user, session.device, now);
     return this.#refold(session.user, now);
   }

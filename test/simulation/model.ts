@@ -53,9 +53,11 @@ export class PresenceModel {
   sessions: ModelSession[] = [];
   readonly #entries = new Map<string, ModelEntry>();
   readonly #folds = new Map<string, string>();
-  /** Every sign of life of a user, and every span in which it was visible: [from, to]. */
-  readonly #signs = new Map<string, number[]>();
-  readonly #visible = new Map<string, [number, number][]>();
+  /** Every sign of life of a user, and every span in which it was visible. */
+  readonly #signs = new Map<string, { at: number; event: number }[]>();
+  readonly #spans = new Map<string, { from: number; untilEvent: number }[]>();
+  /** Tells apart what happens in one millisecond: a sign in the event that ends a span counts, a later one does not. */
+  #event = 0;
 
   constructor(graceMs: number) {
     this.#graceMs = graceMs;
@@ -166,7 +168,7 @@ export class PresenceModel {
   }
 
   #sign(user: string): void {
-    this.#signs.set(user, [...(this.#signs.get(user) ?? []), this.now]);
+    this.#signs.set(user, [...(this.#signs.get(user) ?? []), { at: this.now, event: this.#event }]);
   }
 
   /** Folds anew, and makes the entry where what is shown changed. */
@@ -178,7 +180,7 @@ export class PresenceModel {
     const isHidden = fold.status === 'invisible' || fold.status === 'offline';
     const shown = isHidden ? { status: 'offline', code: -1, devices: [], text: '' } : fold;
     const before = this.entryOf(user);
-    this.#markVisible(user, before.status !== 'offline', !isHidden);
+    this.#markSpans(user, before.status !== 'offline', !isHidden);
     const isShown = JSON.stringify(shown) !== JSON.stringify(pick(before));
     if (isShown) {
       this.#entries.set(user, {
@@ -190,18 +192,20 @@ export class PresenceModel {
     return { shown: isShown, true: isTrueChange };
   }
 
-  #markVisible(user: string, was: boolean, is: boolean): void {
-    const spans = this.#visible.get(user) ?? [];
-    this.#visible.set(user, spans);
-    if (was) spans.at(-1)![1] = this.now;
-    if (is && !was) spans.push([this.now, this.now]);
+  #markSpans(user: string, was: boolean, is: boolean): void {
+    const spans = this.#spans.get(user) ?? [];
+    this.#spans.set(user, spans);
+    if (is && !was) spans.push({ from: this.now, untilEvent: Infinity });
+    if (was && !is) spans.at(-1)!.untilEvent = this.#event;
+    this.#event++;
   }
 
   /** The last sign of life that came while the user was visible. */
   #lastSign(user: string): number | null {
-    const spans = this.#visible.get(user) ?? [];
-    const seen = (this.#signs.get(user) ?? []).filter((at) => spans.some(([from, to]) => from <= at && at <= to));
-    return seen.at(-1) ?? null;
+    const spans = this.#spans.get(user) ?? [];
+    const isSeen = (sign: { at: number; event: number }): boolean =>
+      spans.some(({ from, untilEvent }) => from <= sign.at && sign.event <= untilEvent);
+    return (this.#signs.get(user) ?? []).filter(isSeen).at(-1)?.at ?? null;
   }
 }
 
