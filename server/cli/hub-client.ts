@@ -97,7 +97,7 @@ export class HubClient {
 
   /** A clean goodbye; resolves when the connection has ended. */
   leave(): Promise<void> {
-    return this.#end((socket) => socket.send(JSON.stringify({ type: 'bye' })));
+    return this.#end(() => this.#write({ type: 'bye' }));
   }
 
   /** Ends without a goodbye, for good; what has been sent still arrives. */

@@ -33,7 +33,7 @@ export async function importFile({ file, isOneway, address }: ImportOrder, io: I
   const progress = writeProgress(io.stderr, () => ({
     doneBytes: reader.doneBytes,
     totalBytes,
-    pairs: poster.taken,
+    pairs: poster.takenPairs,
     elapsedMs: elapsedMs(),
   }));
   const bad = new BadLines(progress);
@@ -49,7 +49,7 @@ export async function importFile({ file, isOneway, address }: ImportOrder, io: I
   bad.close(io);
   const counts = [
     `${groupDigits(reader.lines.count)} lines`,
-    `${groupDigits(poster.taken)} pairs`,
+    `${groupDigits(poster.takenPairs)} pairs`,
     `${groupDigits(poster.added)} new edges${isOneway ? '' : ' (friends of each other are two)'}`,
     `${groupDigits(bad.count)} bad lines`,
     `${(elapsedMs() / 1000).toFixed(1)} s`,
@@ -94,8 +94,15 @@ async function openSource(file: string, io: Io): Promise<Read<Source>> {
   if (file === '-') return right({ bytes: io.stdin, totalBytes: undefined });
   try {
     const handle = await open(file);
-    const { size } = await handle.stat();
-    return right({ bytes: handle.createReadStream({ highWaterMark: 256 * 1024 }), totalBytes: size });
+    const stats = await handle.stat();
+    if (stats.isDirectory()) {
+      await handle.close();
+      return wrong(`FILE is ${JSON.stringify(file)}: that is a directory`);
+    }
+    return right({
+      bytes: handle.createReadStream({ highWaterMark: 256 * 1024 }),
+      totalBytes: stats.isFile() ? stats.size : undefined,
+    });
   } catch (error) {
     return wrong(`FILE is ${JSON.stringify(file)}: ${describeError(error)}`);
   }

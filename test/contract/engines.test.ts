@@ -2,9 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { loadEngine } from '../../server/sockets/load-engine.ts';
 import type { Engine } from '../../server/sockets/port.ts';
-import { webSocketContract } from './engine-contract.ts';
-import { httpContract } from './engine-http-contract.ts';
-import { portContract } from './engine-port-contract.ts';
+import { engineContract } from './engine-contract.ts';
 
 const uws = loadEngine('auto');
 const engines: Engine[] = [loadEngine('ws').engine];
@@ -16,7 +14,5 @@ it.runIf(process.env['CI'] === 'true' && process.version.startsWith('v20.'))('bo
 });
 
 describe.each(engines)('$name', (engine) => {
-  webSocketContract(engine);
-  httpContract(engine);
-  portContract(engine, engines);
+  engineContract(engine, engines);
 });

@@ -4,7 +4,7 @@ import { createServer as createHttpServer, type RequestListener } from 'node:htt
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { MAX_POLLS_AT_ONCE, Poller, type PollerOptions } from '../../server/adapters/poll/poller.ts';
 import type { Outcome, Prober } from '../../server/adapters/poll/probe.ts';
 import type { Endpoint } from '../../server/adapters/poll/targets.ts';
@@ -209,6 +209,7 @@ describe('an HTTP target', () => {
     const before = target.requests.all.length;
     await hub.shows({ status: 'offline' });
     expect(target.requests.all.length - before).toBe(3);
+    await target.requests.nextOf(3);
     expect(hub.log.all.filter((line) => line.includes('is down'))).toEqual([
       expect.stringContaining('"reason":"it answered 503"'),
     ]);
@@ -481,6 +482,18 @@ describe('the schedule', () => {
     expect(hub.entries.all).toEqual([]);
   });
 
+  test('cuts off the poll of a target that gets another url, and asks there', async () => {
+    const prober = new Held();
+    const hub = await startHub([{ ...patient, url: 'tcp://127.0.0.1:1' }], { ...prompt, prober });
+    const old = await prober.polls.next();
+    hub.write([{ ...patient, url: 'tcp://127.0.0.1:2' }]);
+    const { endpoint } = await prober.polls.next();
+    expect(endpoint).toMatchObject({ port: 2 });
+    expect([...prober.open]).toEqual([endpoint]);
+    old.answer(alive);
+    expect(hub.entries.all).toEqual([]);
+  });
+
   test('counts no poll as a miss that the hub itself slept through', async () => {
     const prober = new Held();
     const hub = await startHub([{ ...patient, failures: 1, url: 'tcp://127.0.0.1:1' }], { ...prompt, prober });
@@ -517,22 +530,29 @@ describe('the schedule', () => {
   });
 });
 
-/** What keeps this process alive: timers, sockets, reads of files. */
-function resourceCounts(): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
-  return counts;
+/** How many timers have been started and not been ended since. */
+function countTimers(): () => number {
+  const [set, clear] = [vi.spyOn(globalThis, 'setInterval'), vi.spyOn(globalThis, 'clearInterval')];
+  endings.push(() => {
+    set.mockRestore();
+    clear.mockRestore();
+  });
+  return () => {
+    const ended = new Set<unknown>(clear.mock.calls.map(([timer]) => timer));
+    return set.mock.results.filter(({ value }) => !ended.has(value)).length;
+  };
 }
 
 describe('a poller that stops', () => {
   test('leaves sessions as they are, and neither timer nor socket behind', async () => {
     const target = await Answering.start();
-    const before = resourceCounts();
+    const timers = countTimers();
     const hub = await startHub([
       { ...quick, url: target.url },
       { ...patient, user: '7', url: `${target.url}/held` },
     ]);
     await hub.shows({ status: 'online' });
+    expect(timers()).toBe(2);
     const cut = new Feed<boolean>();
     const closing = cut.next();
     target.answer = ({ socket, url }, response) => {
@@ -542,18 +562,17 @@ describe('a poller that stops', () => {
     if (!target.requests.all.includes('/held')) await target.requests.next((url) => url === '/held');
     await hub.poller.stop();
     await closing;
-    const asked = target.requests.all.length;
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(target.requests.all).toHaveLength(asked);
     expect(hub.entry().status).toBe('online');
-    for (const [kind, count] of resourceCounts()) expect(count, kind).toBeLessThanOrEqual(before.get(kind) ?? 0);
+    expect(timers()).toBe(0);
+    expect(process.getActiveResourcesInfo()).not.toContain('FSReqPromise');
   });
 
   test('may be stopped before it has started', async () => {
+    const timers = countTimers();
     const hub = new Hub([{ ...quick, url: 'tcp://127.0.0.1:1' }], { prober: new Held() });
     const started = hub.poller.start();
     await hub.poller.stop();
     await started;
-    expect(hub.log.all).toEqual([]);
+    expect(timers()).toBe(0);
   });
 });

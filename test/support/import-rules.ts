@@ -26,7 +26,7 @@ const table: Readonly<Record<string, Room>> = {
   index: { rooms: ['config', 'hub'], node: false },
   hub: { rooms: ['every room'], node: true },
   config: { rooms: ['shared'], node: true },
-  cli: { rooms: ['config', 'hub', 'shared'], packages: ['ws'], node: true },
+  cli: { rooms: ['config', 'hub', 'shared'], packages: ['ws', 'zod'], node: true },
   intake: { rooms: ['presence', 'auth (types)', 'shared'], node: false },
   expiry: { rooms: ['presence'], node: false },
   'adapters/tcp-xml': adapter(['fast-xml-parser']),

@@ -52,6 +52,15 @@ export class LegacyClient {
     }
   }
 
+  /** From now on it is as the legacy client was: it never reads. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
+  readAgain(): void {
+    this.#socket.resume();
+  }
+
   /** A clean end of stream, without a goodbye. */
   end(): void {
     this.#socket.end();

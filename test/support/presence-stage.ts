@@ -28,9 +28,11 @@ export class PresenceStage {
   readonly hubClock = new HubClock(0, (ceiling) => this.ceilings.push(ceiling));
   readonly changes: Change[] = [];
   readonly presence: Presence;
+  readonly graceMs: number;
   readonly #onChange: (change: Change) => void;
 
   constructor({ graceMs = GRACE_MS, onChange = () => {} }: StageOptions = {}) {
+    this.graceMs = graceMs;
     this.#onChange = onChange;
     this.presence = new Presence(
       { graceMs, offlineCode: -1, clock: this.hubClock, recall: (user) => this.stored.get(user) },

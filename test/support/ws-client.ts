@@ -11,13 +11,16 @@ export class WsClient {
   readonly all: HubMessage[] = [];
   #read = 0;
   #wake: (() => void) | undefined;
+  #listener: ((message: HubMessage) => void) | undefined;
   /** The close code, once it is closed. */
   readonly closed: Promise<number>;
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.on('message', (data: Buffer) => {
-      this.all.push(hubMessage.parse(JSON.parse(data.toString('utf8'))));
+      const message = hubMessage.parse(JSON.parse(data.toString('utf8')));
+      this.all.push(message);
+      this.#listener?.(message);
       this.#wake?.();
     });
     this.closed = new Promise((resolve) => {
@@ -56,6 +59,11 @@ export class WsClient {
     this.#socket.send(bytes);
   }
 
+  /** Hears every message from now on, in the moment it comes. */
+  onMessage(listener: (message: HubMessage) => void): void {
+    this.#listener = listener;
+  }
+
   onPing(listener: () => void): void {
     this.#socket.on('ping', listener);
   }
@@ -86,6 +94,30 @@ export class WsClient {
   async entryOf(user: string): Promise<Of<'presence'>['entries'][number]> {
     const message = await this.next('presence', ({ entries }) => entries.some((entry) => entry.user === user));
     return message.entries.find((entry) => entry.user === user) as Of<'presence'>['entries'][number];
+  }
+
+  /** Resolves with the n-th message from now on, in the moment it comes. */
+  heard(count: number): Promise<void> {
+    const last = this.all.length + count;
+    return new Promise((resolve) => {
+      const before = this.#listener;
+      this.#listener = (message) => {
+        before?.(message);
+        if (this.all.length >= last) resolve();
+      };
+    });
+  }
+
+  /** Resolves with the n-th message from now on, in the moment it comes. */
+  heard(count: number): Promise<void> {
+    const last = this.all.length + count;
+    return new Promise((resolve) => {
+      const before = this.#listener;
+      this.#listener = (message) => {
+        before?.(message);
+        if (this.all.length >= last) resolve();
+      };
+    });
   }
 
   /** A message that is answered: everything the hub sent before the answer has arrived. */

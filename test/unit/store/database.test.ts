@@ -1,5 +1,16 @@
-import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { writeFileSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -82,6 +93,16 @@ describe('HUB_DATA', () => {
     const reader = openSqlite(join(folder, 'hub.sqlite'));
     expect(reader.prepare('SELECT born_at FROM run').get()).toEqual({ born_at: 1000 });
     reader.close();
+  });
+
+  test('has everything in hub.sqlite itself once it is closed', () => {
+    const database = open();
+    new SqliteStore(database).raiseCeiling(77_000);
+    closeAll();
+    copyFileSync(join(folder, 'hub.sqlite'), join(folder, 'copy.sqlite'));
+    const copy = openSqlite(join(folder, 'copy.sqlite'));
+    expect(copy.prepare('SELECT ceiling FROM run').get()).toEqual({ ceiling: 77_000 });
+    copy.close();
   });
 
   test('can be opened again as soon as it is closed, or has failed to open', () => {

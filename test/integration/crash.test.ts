@@ -1,0 +1,131 @@
+/**
+ * A hub that is killed in the middle of its work, again and again (issue: "Kill -9 and start again"): what was answered
+ * is there, what was told is not taken back, versions grow. `CRASH_ROUNDS` says how often; CI does fifty.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, expect, it } from 'vitest';
+import type { Entry } from '../../shared/entry.ts';
+import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
+import { WsClient } from '../support/ws-client.ts';
+
+const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? (process.env['CI'] === 'true' ? 50 : 6));
+const CHANGES = 200;
+const USERS = 40;
+const STORED_AFTER_MS = 250;
+
+const data = mkdtempSync(join(tmpdir(), 'hub-crash-'));
+afterAll(async () => {
+  await endHubProcesses();
+  rmSync(data, { recursive: true, force: true });
+});
+
+/** What the outside was told, over all rounds. */
+interface Told {
+  /** The largest version of each user. */
+  readonly versions: Map<string, number>;
+  /** The lastSeen of each user, and when it was told. */
+  readonly seen: Map<string, { lastSeen: number; toldAt: number }>;
+  /** The state of each edge `a>b` whose last edit was answered; absent while one is under way. */
+  readonly edges: Map<string, boolean>;
+  lastAt: number;
+}
+
+it(
+  `keeps every answered edge, every told entry and growing versions over ${ROUNDS} kills`,
+  { timeout: 300_000 },
+  async () => {
+    const told: Told = { versions: new Map(), seen: new Map(), edges: new Map(), lastAt: 0 };
+    for (let round = 0; round < ROUNDS; round++) {
+      const hub = startHubProcess({ HUB_DATA: data });
+      const url = startLine(await hub.started, 'page').replace(/\/$/, '');
+      await checkWhatWasTold(url, told);
+      const watcher = await watchAll(url, told);
+      const changes = change(url, told, round);
+      if (round % 2 === 0) {
+        await changes;
+        await delay(Math.random() * 400);
+      } else {
+        // In the middle of it, and in the very moment of a change that has just been told.
+        await Promise.race([changes, watcher.heard(Math.ceil(Math.random() * 60))]);
+      }
+      const killedAt = Date.now();
+      hub.child.kill('SIGKILL');
+      await Promise.allSettled([changes, hub.exited, watcher.closed]);
+      for (const [user, { toldAt }] of told.seen) if (toldAt > killedAt - STORED_AFTER_MS) told.seen.delete(user);
+    }
+  },
+);
+
+async function checkWhatWasTold(url: string, told: Told): Promise<void> {
+  const users = Array.from({ length: USERS }, (_, i) => `u${i}`);
+  const answer = await fetch(`${url}/v1/presence?users=${users.join(',')}`);
+  const { entries } = (await answer.json()) as { entries: Entry[] };
+  for (const entry of entries) {
+    const version = told.versions.get(entry.user);
+    if (version !== undefined) expect(entry.v, `version of ${entry.user}`).toBeGreaterThan(version);
+    const seen = told.seen.get(entry.user);
+    if (seen !== undefined) expect(entry.lastSeen, `lastSeen of ${entry.user}`).toBeGreaterThanOrEqual(seen.lastSeen);
+    remember(told, entry);
+  }
+  const lists = new Map<string, string[]>();
+  for (const [edge, isThere] of told.edges) {
+    const [user = '', friend = ''] = edge.split('>');
+    if (!lists.has(user)) {
+      const list = (await (await fetch(`${url}/v1/users/${user}/friends`)).json()) as { friends: string[] };
+      lists.set(user, list.friends);
+    }
+    expect(lists.get(user)?.includes(friend), `edge ${edge}`).toBe(isThere);
+  }
+}
+
+async function watchAll(url: string, told: Told): Promise<WsClient> {
+  const watcher = await WsClient.hello(`${url.replace('http', 'ws')}/ws`, { observe: true });
+  watcher.onMessage((message) => {
+    if (message.type === 'presence') for (const entry of message.entries) remember(told, entry);
+    if ('at' in message && message.at !== undefined) told.lastAt = message.at;
+  });
+  if (told.lastAt > 0) {
+    watcher.send({ type: 'watch', users: ['u0'], since: told.lastAt });
+    expect(await watcher.next('snapshot'), 'a since from before an unclean end').not.toHaveProperty('since');
+  }
+  watcher.send({ type: 'watch', users: Array.from({ length: USERS }, (_, i) => `u${i}`) });
+  await watcher.next('snapshot');
+  return watcher;
+}
+
+/** 200 changes, ten under way at once: heartbeats with another text, friends made and ended. */
+async function change(url: string, told: Told, round: number): Promise<void> {
+  const user = () => `u${Math.floor(Math.random() * USERS)}`;
+  for (let i = 0; i < CHANGES; i += 10) {
+    await Promise.all(
+      Array.from({ length: 10 }, async (_, k) => {
+        if (k % 2 === 0) {
+          const body = JSON.stringify({ user: user(), text: `${round}.${i}.${k}` });
+          const answer = await fetch(`${url}/v1/heartbeat`, { method: 'POST', body });
+          remember(told, ((await answer.json()) as { entry: Entry }).entry);
+        } else {
+          await editEdge(url, told, `u${(i + k) % USERS}`, `f${k}`);
+        }
+      }),
+    );
+  }
+}
+
+async function editEdge(url: string, told: Told, user: string, friend: string): Promise<void> {
+  const makes = Math.random() < 0.6;
+  told.edges.delete(`${user}>${friend}`);
+  told.edges.delete(`${friend}>${user}`);
+  const { status } = await fetch(`${url}/v1/users/${user}/friends/${friend}`, { method: makes ? 'PUT' : 'DELETE' });
+  expect(status).toBe(204);
+  told.edges.set(`${user}>${friend}`, makes);
+  told.edges.set(`${friend}>${user}`, makes);
+}
+
+function remember(told: Told, entry: Entry): void {
+  if (entry.v === 0) return;
+  told.versions.set(entry.user, Math.max(told.versions.get(entry.user) ?? 0, entry.v));
+  if (entry.lastSeen !== null) told.seen.set(entry.user, { lastSeen: entry.lastSeen, toldAt: Date.now() });
+}
