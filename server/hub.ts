@@ -83,7 +83,14 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     for (let end = ends.pop(); end !== undefined; end = ends.pop()) await end();
   };
   try {
-    const site = { config, clock, log, ...readTables(config), failing: new Map<string, string>(), onStop: ends.push.bind(ends) };
+    const site = {
+      config,
+      clock,
+      log,
+      ...readTables(config),
+      failing: new Map<string, string>(),
+      onStop: ends.push.bind(ends),
+    };
     const lasting = openLasting(site);
     const core = buildCore(site, lasting);
     const doors = buildDoors(site, core, lasting.roster, pages);
@@ -128,7 +135,12 @@ interface Core {
 function buildCore(site: Site, { store, roster, hubClock }: Lasting): Core {
   const { config, clock, codes } = site;
   const presence = new Presence(
-    { graceMs: config.graceMs, offlineCode: codes.codeOf('offline'), clock: hubClock, recall: (id) => store.recall(id) },
+    {
+      graceMs: config.graceMs,
+      offlineCode: codes.codeOf('offline'),
+      clock: hubClock,
+      recall: (id) => store.recall(id),
+    },
     clock.now(),
   );
   const writeBehind = new WriteBehind<User>({
@@ -267,7 +279,10 @@ function buildTcpXml(site: Site, intake: Intake, badFrames: Record<BadFrameReaso
 }
 
 function countedBadFrames(): Record<BadFrameReason, number> {
-  return Object.fromEntries(Object.keys(badFrameReasons).map((reason) => [reason, 0])) as Record<BadFrameReason, number>;
+  return Object.fromEntries(Object.keys(badFrameReasons).map((reason) => [reason, 0])) as Record<
+    BadFrameReason,
+    number
+  >;
 }
 
 /** Starts the timers and opens the ports: from here on the hub serves. */
@@ -318,7 +333,10 @@ async function listenTcp({ config, onStop }: Site, tcpXml: TcpXml): Promise<stri
   return `${hostInUrl(host)}:${taken}`;
 }
 
-async function startPolling({ config, clock, log, codes, names, encoding, onStop }: Site, intake: Intake): Promise<void> {
+async function startPolling(
+  { config, clock, log, codes, names, encoding, onStop }: Site,
+  intake: Intake,
+): Promise<void> {
   if (config.pollFile === null) return;
   const readXmlState = (body: Buffer): number | undefined => {
     const decoded = decodeFrame(decodeText(body, 'bytes', encoding), names);

@@ -60,12 +60,7 @@ export type Hello = z.infer<typeof presenceHello> | z.infer<typeof observerHello
 export type Watch = z.infer<typeof watchFriends> | z.infer<typeof watchUsers>;
 export type Unwatch = z.infer<typeof unwatchFriends> | z.infer<typeof unwatchUsers>;
 export type ClientMessage =
-  | Hello
-  | z.infer<typeof heartbeat>
-  | Watch
-  | Unwatch
-  | z.infer<typeof freshToken>
-  | z.infer<typeof bye>;
+  Hello | z.infer<typeof heartbeat> | Watch | Unwatch | z.infer<typeof freshToken> | z.infer<typeof bye>;
 export type ClientMessageType = ClientMessage['type'];
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -119,9 +114,7 @@ export function parseClientMessage(json: string): ParsedMessage {
     return refuse('unknown_type', `type: must be one of ${Object.keys(formOf).join(', ')}`, re, undefined);
   }
   const read = formOf[type](fields).safeParse(fields);
-  return read.success
-    ? { ok: true, message: read.data }
-    : refuse('bad_message', describeProblem(read.error), re, type);
+  return read.success ? { ok: true, message: read.data } : refuse('bad_message', describeProblem(read.error), re, type);
 }
 
 /** The first fault in words: the field's path, then what it must be. */

@@ -2,8 +2,7 @@
  * The plain friend page: pick a user, see its friends live, befriend. Speaks the contract directly; the SDK and the full
  * page come later. While the connection is lost it says since when, and keeps showing what it last knew.
  */
-import type { Entry } from '../../shared/entry.ts';
-import type { HubMessage } from '../../shared/hub-messages.ts';
+import type { Entry, HubMessage } from '../sdk/index.ts';
 
 const MARKS = { online: '●', away: '◐', busy: '⊖', offline: '○' } as const;
 const ORDER = { online: 0, busy: 1, away: 2, offline: 3 } as const;
@@ -165,7 +164,11 @@ function ago(at: number): string {
   return minutes < 1440 ? `${Math.floor(minutes / 60)} h ago` : `${Math.floor(minutes / 1440)} d ago`;
 }
 
-function element<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, className = '', text = ''): HTMLElementTagNameMap[Tag] {
+function element<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  className = '',
+  text = '',
+): HTMLElementTagNameMap[Tag] {
   const made = document.createElement(tag);
   made.className = className;
   made.textContent = text;

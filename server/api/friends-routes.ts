@@ -90,5 +90,10 @@ function readEdges(call: Call): Read<readonly Edge[]> {
 }
 
 function edgesBetween(user: string, friend: string, oneway: boolean): Edge[] {
-  return oneway ? [{ user, friend }] : [{ user, friend }, { user: friend, friend: user }];
+  return oneway
+    ? [{ user, friend }]
+    : [
+        { user, friend },
+        { user: friend, friend: user },
+      ];
 }

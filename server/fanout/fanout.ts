@@ -11,7 +11,7 @@ import type { Change, Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Edge, ListChanges, RosterChange } from '../roster/port.ts';
 import { audienceOf, Circle } from './circle.ts';
-import { Outbox } from './outbox.ts';
+import type { Outbox } from './outbox.ts';
 import { FlushRhythm } from './rhythm.ts';
 
 export interface FanoutOptions {
@@ -72,7 +72,8 @@ export class Fanout {
     circle.watchers.add(outbox);
     outbox.circles.add(circle);
     const head = `"friendsOf":${JSON.stringify(owner)}`;
-    const news = since === undefined || !this.#isCertain(since) ? undefined : this.#options.friends.changesSince(owner, since);
+    const news =
+      since === undefined || !this.#isCertain(since) ? undefined : this.#options.friends.changesSince(owner, since);
     if (since === undefined || news === undefined) {
       this.#sendSnapshot(outbox, head, re, [...circle.friends], '');
       return;
@@ -92,7 +93,14 @@ export class Fanout {
     }
     const head = `"users":${JSON.stringify(ids)}`;
     if (since === undefined || !this.#isCertain(since)) this.#sendSnapshot(outbox, head, re, users, '');
-    else this.#sendSnapshot(outbox, head, re, users.filter((user) => user.v > since), `,"since":${since},"removed":[]`);
+    else
+      this.#sendSnapshot(
+        outbox,
+        head,
+        re,
+        users.filter((user) => user.v > since),
+        `,"since":${since},"removed":[]`,
+      );
   }
 
   /** Ends the watch of a friend list; what waits of those it alone covered is dropped. */

@@ -37,10 +37,10 @@ class UwsSocket implements Socket {
   send(text: string): SendResult {
     if (this.#ws === undefined) return 'dropped';
     const result = this.#ws.send(text, false, false);
-    if (result === 1) return 'sent';
     if (result === 2) return 'dropped';
-    this.#isQueued = true;
-    return 'queued';
+    // It may answer 1 again before its drain, where the kernel has just found room for all that waited.
+    if (result === 0) this.#isQueued = true;
+    return this.#isQueued ? 'queued' : 'sent';
   }
 
   ping(): void {

@@ -28,8 +28,10 @@ export function rosterContract(newRoster: () => Roster): void {
       const roster = newRoster();
       const sorted = ['-', '.x', '10', '9', ':', '@home', 'B', '_', 'a', 'a.b', 'a@b', 'b'.repeat(128)];
       const shuffled = [...sorted].sort((a, b) => a.length - b.length || (a < b ? 1 : -1));
-      roster.edit({ kind: 'add', edges: shuffled.map((friend) => ({ user: 'u', friend })) }, 1);
+      // One edit each, so that no order of times or of one edit can pass for the right one.
+      for (const [n, friend] of shuffled.entries()) roster.edit({ kind: 'add', edges: [{ user: 'u', friend }] }, n + 1);
       expect(roster.friendsOf('u')).toEqual(sorted);
+      expect(roster.changesSince('u', 0)?.added).toEqual(sorted);
     });
 
     test('holds a user’s own edges alone, also where one id begins with another', () => {

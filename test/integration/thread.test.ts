@@ -25,7 +25,12 @@ onBothEngines('a friend over TCP, watched over WebSocket', (transport) => {
 
     const lastSignAt = hub.clock.now().wallMs;
     hub.clock.pass(5_500);
-    expect(await watcher.entryOf('7')).toMatchObject({ status: 'offline', code: -1, devices: [], lastSeen: lastSignAt });
+    expect(await watcher.entryOf('7')).toMatchObject({
+      status: 'offline',
+      code: -1,
+      devices: [],
+      lastSeen: lastSignAt,
+    });
     legacy.beat('7');
     expect(await watcher.entryOf('7')).toMatchObject({ status: 'online' });
     expect(watcher.all.filter(({ type }) => type === 'presence')).toHaveLength(4);

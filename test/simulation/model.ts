@@ -73,7 +73,9 @@ export class PresenceModel {
   foldOf(user: string): { status: string; code: number; devices: string[]; text: string } {
     const mine = this.sessions.filter((s) => s.user === user);
     if (mine.length === 0) return { status: 'offline', code: -1, devices: [], text: '' };
-    const winner = (['invisible', 'busy', 'online', 'away'] as const).find((status) => mine.some((s) => s.status === status))!;
+    const winner = (['invisible', 'busy', 'online', 'away'] as const).find((status) =>
+      mine.some((s) => s.status === status),
+    )!;
     const byStatus = mine.filter((s) => s.status === winner).sort((a, b) => a.statusSetBy - b.statusSetBy);
     const byText = mine.filter((s) => s.textSetBy > 0).sort((a, b) => a.textSetBy - b.textSetBy);
     return {
@@ -175,7 +177,8 @@ export class PresenceModel {
   #settle(user: string): Deed {
     const fold = this.foldOf(user);
     const foldText = JSON.stringify(fold);
-    const isTrueChange = foldText !== (this.#folds.get(user) ?? JSON.stringify({ status: 'offline', code: -1, devices: [], text: '' }));
+    const isTrueChange =
+      foldText !== (this.#folds.get(user) ?? JSON.stringify({ status: 'offline', code: -1, devices: [], text: '' }));
     this.#folds.set(user, foldText);
     const isHidden = fold.status === 'invisible' || fold.status === 'offline';
     const shown = isHidden ? { status: 'offline', code: -1, devices: [], text: '' } : fold;

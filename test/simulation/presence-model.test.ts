@@ -14,7 +14,7 @@ describe('the core', () => {
   it('agrees with the model after every deed', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(fc.array(coreDeed, { maxLength: 50, size: 'max' }), (deeds) => run(deeds)),
-      { numRuns: 3000 },
+      { numRuns: 2000 },
     );
   });
 

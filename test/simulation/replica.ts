@@ -133,7 +133,8 @@ export class Replica {
   }
 
   #once(entries: readonly Entry[]): void {
-    if (new Set(entries.map(({ user }) => user)).size !== entries.length) throw new Error('a user twice in one message');
+    if (new Set(entries.map(({ user }) => user)).size !== entries.length)
+      throw new Error('a user twice in one message');
   }
 
   #advance(at: number): void {

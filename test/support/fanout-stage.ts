@@ -87,7 +87,13 @@ export class ListsInMemory {
     return this.#move(this.#addedAt, this.#removedAt, user, friend, atMs);
   }
 
-  #move(from: Map<string, Map<string, number>>, to: Map<string, Map<string, number>>, user: string, friend: string, atMs: number): boolean {
+  #move(
+    from: Map<string, Map<string, number>>,
+    to: Map<string, Map<string, number>>,
+    user: string,
+    friend: string,
+    atMs: number,
+  ): boolean {
     from.get(user)?.delete(friend);
     const edges = to.get(user) ?? new Map<string, number>();
     to.set(user, edges);
@@ -142,7 +148,10 @@ export class FanoutStage {
   }
 
   unfriend(user: string, ...friends: string[]): void {
-    this.edit([], friends.map((friend) => ({ user, friend })));
+    this.edit(
+      [],
+      friends.map((friend) => ({ user, friend })),
+    );
   }
 
   /** The peer reads everything, and the engine says so. */

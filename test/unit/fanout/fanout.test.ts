@@ -130,7 +130,12 @@ describe('a watch', () => {
     const peer = stage.open();
     for (const since of [undefined, undefined]) stage.fanout.watchFriends(peer.outbox, '42', since, undefined);
     for (const since of [undefined, undefined]) stage.fanout.watchUsers(peer.outbox, ['9'], since, undefined);
-    expect(told(peer)).toEqual(['snapshot 7:offline', 'snapshot 7:offline', 'snapshot 9:offline', 'snapshot 9:offline']);
+    expect(told(peer)).toEqual([
+      'snapshot 7:offline',
+      'snapshot 7:offline',
+      'snapshot 9:offline',
+      'snapshot 9:offline',
+    ]);
     stage.core.begin('7');
     stage.core.begin('9');
     stage.fanout.flush();
@@ -339,7 +344,13 @@ describe('a watched friend list', () => {
     const stage = new FanoutStage();
     stage.befriend('42', '7', '8');
     const peer = watchingFriendsOf(stage, '42');
-    stage.edit([{ user: '42', friend: '9' }, { user: '42', friend: '8' }], [{ user: '42', friend: '7' }]);
+    stage.edit(
+      [
+        { user: '42', friend: '9' },
+        { user: '42', friend: '8' },
+      ],
+      [{ user: '42', friend: '7' }],
+    );
     expect(told(peer)).toEqual(['remove 7', 'add 9:offline']);
   });
 
@@ -428,6 +439,21 @@ describe('a slow peer', () => {
     peer.socket.isSlow = false;
     stage.drain(peer);
     expect(told(peer)).toEqual(['presence 7:online', 'presence 8:online', 'presence 7:busy']);
+  });
+
+  it('is told what waits for a flush, too, when it drained: its `at` is above none that is untold', () => {
+    const stage = new FanoutStage();
+    const peer = watching(stage, '7', '8');
+    peer.socket.isSlow = true;
+    stage.core.begin('7');
+    stage.fanout.flush();
+    stage.core.begin('7', { status: 'busy' });
+    stage.fanout.flush();
+    stage.core.begin('8');
+    stage.core.clock.pass(1000);
+    peer.socket.isSlow = false;
+    stage.drain(peer);
+    expect(told(peer)).toEqual(['presence 7:online', 'presence 7:busy 8:online']);
   });
 
   it('has what is pending of an unwatched or removed user dropped', () => {
@@ -541,7 +567,7 @@ describe('the rhythm', () => {
     let isFirst = true;
     const send = peer.socket.send.bind(peer.socket);
     vi.spyOn(peer.socket, 'send').mockImplementation((text) => {
-      for (const until = performance.now() + 30; isFirst && performance.now() < until; );
+      for (const until = performance.now() + 30; isFirst && performance.now() < until;);
       isFirst = false;
       return send(text);
     });

@@ -5,7 +5,10 @@ import { ShardedMap } from '../../../server/lib/sharded-map.ts';
 
 describe('a sharded map', () => {
   it('answers as a Map does', () => {
-    const key = fc.oneof(fc.string({ maxLength: 3 }), fc.constantFrom('__proto__', 'constructor', '', 'user-123456789'));
+    const key = fc.oneof(
+      fc.string({ maxLength: 3 }),
+      fc.constantFrom('__proto__', 'constructor', '', 'user-123456789'),
+    );
     const op = fc.record({ kind: fc.constantFrom('set', 'delete', 'get'), key, value: fc.nat() });
     fc.assert(
       fc.property(fc.array(op, { maxLength: 80 }), (ops) => {

@@ -123,9 +123,23 @@ describe('a timing wheel', () => {
 
   it('agrees with a list of dates, whatever is scheduled, moved and cancelled while time passes', () => {
     const op = fc.oneof(
-      { weight: 4, arbitrary: fc.record({ kind: fc.constant('schedule'), item: fc.nat(5), inMs: fc.integer({ min: -20, max: 300 }) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          kind: fc.constant('schedule'),
+          item: fc.nat(5),
+          inMs: fc.integer({ min: -20, max: 300 }),
+        }),
+      },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('cancel'), item: fc.nat(5), inMs: fc.constant(0) }) },
-      { weight: 4, arbitrary: fc.record({ kind: fc.constant('advance'), item: fc.nat(4), inMs: fc.oneof(fc.nat(30), fc.nat(2000)) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          kind: fc.constant('advance'),
+          item: fc.nat(4),
+          inMs: fc.oneof(fc.nat(30), fc.nat(2000)),
+        }),
+      },
     );
     fc.assert(
       fc.property(fc.array(op, { maxLength: 60 }), (ops) => {

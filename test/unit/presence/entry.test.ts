@@ -88,7 +88,11 @@ describe('lastSeen', () => {
     stage.renew(session);
     const signAt = stage.clock.wallMs;
     stage.pass(LEASE_MS + TICK_MS);
-    expect(stage.entry('42')).toMatchObject({ status: 'offline', lastSeen: signAt, since: signAt + LEASE_MS + TICK_MS });
+    expect(stage.entry('42')).toMatchObject({
+      status: 'offline',
+      lastSeen: signAt,
+      since: signAt + LEASE_MS + TICK_MS,
+    });
   });
 
   it('is the last sign of life, not the break nor the end of the grace, after an unclean end', () => {

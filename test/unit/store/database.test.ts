@@ -70,6 +70,12 @@ describe('HUB_DATA', () => {
     expect(pragma(full, 'synchronous')).toBe(2);
   });
 
+  test('waits for another program’s write, but not as long as what counts as a stall', () => {
+    const { timeout } = open().db.prepare<{ timeout: number }>('PRAGMA busy_timeout').get()!;
+    expect(timeout).toBeGreaterThan(0);
+    expect(timeout).toBeLessThan(250);
+  });
+
   test('is synced as asked again after a durable write, though that failed', () => {
     const database = open();
     const seen: unknown[] = [];

@@ -1,0 +1,87 @@
+/** The friend page in a real Chromium, against a real hub with a real legacy client. */
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { hasChromium, launchChromium } from '../support/chromium.ts';
+import { endHubProcesses, freePort, startHubProcess, startLine } from '../support/hub-process.ts';
+import { LegacyClient } from '../support/legacy-client.ts';
+
+describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
+  let browser: Browser;
+  let page: Page;
+  let tcpPort: number;
+  let port: number;
+  const faults: string[] = [];
+
+  beforeAll(async () => {
+    browser = await launchChromium();
+  });
+  afterAll(() => browser.close());
+  beforeEach(async () => {
+    [tcpPort, port] = [await freePort(), await freePort()];
+    await startHub();
+    faults.length = 0;
+    page = await browser.newPage();
+    page.on('pageerror', (error) => faults.push(error.message));
+    page.on('console', (message) => {
+      // The browser itself says so of refused requests and lost sockets; these tests cause both.
+      if (message.type() === 'error' && !/WebSocket|Failed to load/.test(message.text())) faults.push(message.text());
+    });
+  });
+  afterEach(async () => {
+    await page.close();
+    await endHubProcesses();
+    expect(faults).toEqual([]);
+  });
+
+  const startHub = async () => {
+    const hub = startHubProcess({ HUB_PORT: String(port), HUB_TCP_PORT: String(tcpPort), HUB_TCP_TIMEOUT_MS: '1500' });
+    return startLine(await hub.started, 'page');
+  };
+  const friend = (user: string, status: string) => page.locator(`li.${status}[data-user="${user}"]`);
+
+  it('shows a legacy friend come, fall silent and come back, and befriends and unfriends', async () => {
+    await page.goto(`http://127.0.0.1:${port}/?user=42`);
+    await page.getByText('Live: 0 friends of 42').waitFor();
+    await page.getByLabel('Befriend').fill('7');
+    await page.getByRole('button', { name: 'Add' }).click();
+    await friend('7', 'offline').waitFor();
+
+    const legacy = await LegacyClient.open(tcpPort);
+    legacy.beat('7');
+    await friend('7', 'online').waitFor();
+    legacy.beat('7', 3);
+    await friend('7', 'busy').waitFor();
+    await friend('7', 'offline').waitFor();
+    legacy.beat('7');
+    await friend('7', 'online').waitFor();
+
+    await page.getByRole('button', { name: 'Unfriend 7' }).click();
+    await page.getByText('Live: 0 friends of 42').waitFor();
+    expect(await page.locator('#friends li').count()).toBe(0);
+  });
+
+  it('says what a bad friend lacks, and lets a user be online from the page', async () => {
+    await page.goto(`http://127.0.0.1:${port}/?user=42`);
+    await page.getByLabel('Befriend').fill('a b');
+    await page.getByRole('button', { name: 'Add' }).click();
+    await page.getByText('must be 1 to 128 characters').waitFor();
+    await page.getByLabel('and I am').selectOption('busy');
+    await page.getByRole('button', { name: 'Show friends' }).click();
+    await page.getByText('Live: 0 friends of 42').waitFor();
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/presence/42`);
+    expect(await answer.json()).toMatchObject({ status: 'busy', devices: ['page'] });
+  });
+
+  it('keeps what it knew and says since when, while the hub is away, and is right again after', async () => {
+    await page.goto(`http://127.0.0.1:${port}/?user=42`);
+    await fetch(`http://127.0.0.1:${port}/v1/users/42/friends/7`, { method: 'PUT' });
+    await friend('7', 'offline').waitFor();
+    await fetch(`http://127.0.0.1:${port}/v1/heartbeat`, { method: 'POST', body: '{"user":"7"}' });
+    await friend('7', 'online').waitFor();
+    await endHubProcesses();
+    await page.getByText('reconnecting').waitFor();
+    expect(await friend('7', 'online').count()).toBe(1);
+    await startHub();
+    await page.getByText('Live: 0 friends of 42').waitFor(); // its data was in memory
+  });
+});

@@ -1,0 +1,164 @@
+/**
+ * Side by side, in real time: a real Java client with Socket and PrintWriter beats for user 7, and a WebSocket client
+ * that is not ours (Debian's python3-websockets; else Node's ws) watches. Needs a JDK; CI must have one.
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Config } from '../../server/config.ts';
+import { startHub, type Hub } from '../../server/hub.ts';
+import { createLog } from '../../server/lib/log.ts';
+import type { Entry } from '../../shared/entry.ts';
+import { defaultConfig } from '../support/hub.ts';
+
+const source = fileURLToPath(new URL('../support/LegacyClient.java', import.meta.url));
+const hasJdk = spawnSync('javac', ['-version']).status === 0;
+const isCi = process.env['CI'] === 'true';
+if (!hasJdk && !isCi)
+  process.stderr.write('\nSKIPPED: the real Java client, since there is no javac on this machine\n\n');
+
+const pythons = ['/usr/bin/python3', 'python3'];
+const python = pythons.find((path) => spawnSync(path, ['-c', 'import websockets']).status === 0);
+
+/** Says hello, watches user 7, prints each message on a line. */
+const pythonWatcher = `
+import asyncio, json, sys, websockets
+async def watch():
+    async with websockets.connect(sys.argv[1]) as socket:
+        await socket.send(json.dumps({"type": "hello", "observe": True}))
+        await socket.send(json.dumps({"type": "watch", "users": ["7"]}))
+        async for message in socket:
+            print(message, flush=True)
+asyncio.run(watch())
+`;
+const nodeWatcher = `
+import { WebSocket } from 'ws';
+const socket = new WebSocket(process.argv[1]);
+socket.on('open', () => {
+  socket.send('{"type":"hello","observe":true}');
+  socket.send('{"type":"watch","users":["7"]}');
+});
+socket.on('message', (data) => console.log(data.toString()));
+`;
+
+const BEAT_EVERY_MS = 100;
+const GRACE_MS = 300;
+
+describe.skipIf(!hasJdk && !isCi)('a real Java client', () => {
+  let classes: string;
+  beforeAll(() => {
+    classes = mkdtempSync(join(tmpdir(), 'hub-java-'));
+    const { status, stderr } = spawnSync('javac', ['-encoding', 'UTF-8', '-d', classes, source]);
+    expect({ status, stderr: String(stderr) }).toEqual({ status: 0, stderr: '' });
+  });
+  afterAll(() => {
+    rmSync(classes, { recursive: true, force: true });
+  });
+
+  let hub: Hub;
+  const running: ChildProcess[] = [];
+  afterEach(async () => {
+    for (const child of running.splice(0)) child.kill('SIGKILL');
+    await hub.stop();
+  });
+
+  async function start(settings: Partial<Config>): Promise<{ port: string; watcher: Watcher }> {
+    hub = await startHub({ ...defaultConfig, graceMs: GRACE_MS, ...settings }, { log: createLog('silent') });
+    const watcher = await Watcher.start(hub.addresses.ws, running);
+    return { port: hub.addresses.tcp?.split(':').at(-1) ?? '', watcher };
+  }
+
+  function java(port: string, { state = 1, charset = 'UTF-8' } = {}): ChildProcess {
+    const client = [port, '7', String(BEAT_EVERY_MS), String(state), charset];
+    const child = spawn('java', ['-Xshare:auto', '-cp', classes, 'LegacyClient', ...client], { stdio: 'inherit' });
+    running.push(child);
+    return child;
+  }
+
+  it.each([
+    ['an end of stream, as it never was answered', false],
+    ['a reset, as it left answers unread', true],
+  ])('is offline a grace after its process was killed (%s), and online when it is started again', async (_, tcpAck) => {
+    const { port, watcher } = await start({ tcpAck });
+    const first = java(port);
+    expect(await watcher.nextEntry()).toMatchObject({ status: 'online', code: 1, devices: ['手机'] });
+    await delay(3 * BEAT_EVERY_MS);
+    first.kill('SIGKILL');
+    const gone = await watcher.nextEntry();
+    expect(gone).toMatchObject({ status: 'offline', code: -1, devices: [] });
+    expect(gone.since! - gone.lastSeen!).toBeGreaterThanOrEqual(GRACE_MS);
+    expect(gone.since! - gone.lastSeen!).toBeLessThan(defaultConfig.tcpTimeoutMs);
+    java(port, { state: 3 });
+    expect(await watcher.nextEntry()).toMatchObject({ status: 'busy', code: 3 });
+    await delay(3 * BEAT_EVERY_MS);
+    expect(watcher.told).toEqual(['online', 'offline', 'busy']);
+  });
+
+  it('is offline when its process stands still for a lease, and online on the same connection when it goes on', async () => {
+    const tcpTimeoutMs = 1_500;
+    const { port, watcher } = await start({ tcpTimeoutMs });
+    const client = java(port);
+    expect(await watcher.nextEntry()).toMatchObject({ status: 'online' });
+    client.kill('SIGSTOP');
+    const gone = await watcher.nextEntry();
+    expect(gone).toMatchObject({ status: 'offline' });
+    expect(gone.since! - gone.lastSeen!).toBeGreaterThanOrEqual(tcpTimeoutMs);
+    client.kill('SIGCONT');
+    expect(await watcher.nextEntry()).toMatchObject({ status: 'online' });
+    const metrics = await (await fetch(`${hub.addresses.http}/metrics`)).text();
+    expect(metrics).toContain('\npresence_hub_connections{adapter="tcp-xml"} 1\n');
+  });
+
+  it.each(['GBK', 'UTF-16'])('is read in the charset %s that it declares', async (charset) => {
+    const { port, watcher } = await start({});
+    java(port, { charset });
+    expect(await watcher.nextEntry()).toMatchObject({ status: 'online', devices: ['手机'] });
+    await delay(5 * BEAT_EVERY_MS);
+    const metrics = await (await fetch(`${hub.addresses.http}/metrics`)).text();
+    expect(metrics).not.toMatch(/presence_hub_bad_frames_total\{reason="\w+"\} [1-9]/);
+  });
+});
+
+/** The watching process: what it prints, entry by entry. */
+class Watcher {
+  readonly #lines: AsyncIterator<string>;
+  /** The statuses of user 7 that were told as changes. */
+  readonly told: string[] = [];
+
+  private constructor(child: ChildProcess) {
+    this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  static async start(url: string, running: ChildProcess[]): Promise<Watcher> {
+    const [command, args]: [string, string[]] =
+      python === undefined
+        ? [process.execPath, ['--input-type=module', '-e', nodeWatcher, url]]
+        : [python, ['-c', pythonWatcher, url]];
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    running.push(child);
+    const watcher = new Watcher(child);
+    while ((await watcher.#next()).type !== 'snapshot');
+    return watcher;
+  }
+
+  /** The next entry that is told as a change. */
+  async nextEntry(): Promise<Entry> {
+    for (;;) {
+      const [entry] = (await this.#next()).entries ?? [];
+      if (entry === undefined) continue;
+      this.told.push(entry.status);
+      return entry;
+    }
+  }
+
+  async #next(): Promise<{ type: string; entries?: Entry[] }> {
+    const line = await this.#lines.next();
+    if (line.done === true) throw new Error('the watcher ended');
+    return JSON.parse(line.value) as { type: string; entries?: Entry[] };
+  }
+}

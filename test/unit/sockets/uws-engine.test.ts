@@ -1,0 +1,159 @@
+/** What the contract suite can't bring about on real sockets at will: moments and answers of the native side. */
+import { describe, expect, it } from 'vitest';
+import type { HttpReply, Service, Socket } from '../../../server/sockets/port.ts';
+import { PortTakenError } from '../../../server/sockets/port.ts';
+import { createUwsEngine } from '../../../server/sockets/uws-engine.ts';
+import type {
+  Uws,
+  UwsApp,
+  UwsBehavior,
+  UwsListenSocket,
+  UwsRequest,
+  UwsResponse,
+} from '../../../server/sockets/uws-types.ts';
+
+const EXCLUSIVE = 7;
+
+/** The native side: `behavior` and `onRequest` are what the engine gave it. */
+class FakeUws implements Uws {
+  readonly DISABLED = 0;
+  readonly LIBUS_LISTEN_EXCLUSIVE_PORT = EXCLUSIVE;
+  listenOptions: number | undefined;
+  listens = true;
+  behavior!: UwsBehavior<unknown>;
+  onRequest!: (response: UwsResponse<unknown>, request: UwsRequest) => void;
+
+  App<Attached>(): UwsApp<Attached> {
+    return {
+      ws: (_, behavior) => (this.behavior = behavior as UwsBehavior<unknown>),
+      any: (_, handler) => (this.onRequest = handler as typeof this.onRequest),
+      listen: (_host, _port, options, done) => {
+        this.listenOptions = options;
+        done(this.listens && ({} as UwsListenSocket));
+      },
+      close: () => undefined,
+    };
+  }
+}
+
+const request: UwsRequest = {
+  getCaseSensitiveMethod: () => 'GET',
+  getUrl: () => '/',
+  getQuery: () => undefined,
+  forEach: (each) => {
+    const headers = {
+      connection: 'upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    };
+    for (const [name, value] of Object.entries(headers)) each(name, value);
+  },
+};
+
+async function start(change: Partial<Service> = {}) {
+  const native = new FakeUws();
+  const events: string[] = [];
+  const sockets: Socket[] = [];
+  const service: Service = {
+    http: () => ({ status: 200, headers: {}, body: 'ok' }),
+    refuse: (status) => ({ status, headers: {}, body: '' }),
+    admit: () => undefined,
+    opened: (socket) => {
+      sockets.push(socket);
+      return {
+        message: (text) => events.push(text),
+        binary: () => events.push('binary'),
+        oversize: () => events.push('oversize'),
+        pong: () => events.push('pong'),
+        drained: () => events.push('drained'),
+        closed: () => events.push('closed'),
+      };
+    },
+    ...change,
+  };
+  await createUwsEngine(native).listen('127.0.0.1', 0, service);
+  return { native, events, sockets };
+}
+
+/** Opens a native socket whose sends are answered as told. */
+function open(native: FakeUws, answers: (0 | 1 | 2)[]) {
+  let attached: object = {};
+  const response = {
+    onAborted: () => undefined,
+    getRemoteAddressAsText: () => new TextEncoder().encode('127.0.0.1').buffer,
+    upgrade: (given: object) => (attached = given),
+  };
+  native.behavior.upgrade(response as never, request, {} as never);
+  const ws = {
+    ...attached,
+    buffered: 0,
+    send: () => answers.shift() ?? 1,
+    ping: () => 1,
+    end: () => undefined,
+    close: () => undefined,
+    getBufferedAmount: () => ws.buffered,
+  };
+  native.behavior.open(ws as never);
+  return ws;
+}
+
+describe('the uWebSockets.js engine', () => {
+  it('asks for the port alone, and takes a refusal without a reason for a port that is held', async () => {
+    const native = new FakeUws();
+    const engine = createUwsEngine(native);
+    const service = {} as Service;
+    await engine.listen('127.0.0.1', 0, service);
+    expect(native.listenOptions).toBe(EXCLUSIVE);
+    native.listens = false;
+    await expect(engine.listen('127.0.0.1', 0, service)).rejects.toThrow(PortTakenError);
+  });
+
+  it('tells drained once all has been written, not for a part, and answers queued until then', async () => {
+    const { native, events, sockets } = await start();
+    const ws = open(native, [1, 0, 0, 1]);
+    const socket = sockets[0] as Socket;
+    expect(socket.send('a')).toBe('sent');
+    native.behavior.drain(ws as never);
+    expect(socket.send('b')).toBe('queued');
+    ws.buffered = 10;
+    native.behavior.drain(ws as never);
+    expect(socket.send('c')).toBe('queued');
+    expect(socket.send('d')).toBe('queued');
+    expect(events).toEqual([]);
+    ws.buffered = 0;
+    native.behavior.drain(ws as never);
+    native.behavior.drain(ws as never);
+    expect(events).toEqual(['drained']);
+    expect(socket.send('e')).toBe('sent');
+  });
+
+  it('tells a message that the native side dropped', async () => {
+    const { native, sockets } = await start();
+    open(native, [2, 1]);
+    expect(sockets[0]?.send('a')).toBe('dropped');
+    expect(sockets[0]?.send('b')).toBe('sent');
+  });
+
+  it('does not touch a response after its abort, however late the answer comes', async () => {
+    let answer: (reply: HttpReply) => void = () => undefined;
+    const { native } = await start({ http: () => new Promise((resolve) => (answer = resolve)) });
+    const touched: string[] = [];
+    let abort: () => void = () => undefined;
+    const response = {
+      onAborted: (aborted: () => void) => (abort = aborted),
+      onData: (received: (chunk: ArrayBuffer, isLast: boolean) => void) => {
+        received(new ArrayBuffer(0), true);
+      },
+      getRemoteAddressAsText: () => new TextEncoder().encode('127.0.0.1').buffer,
+      pause: () => touched.push('pause'),
+      resume: () => touched.push('resume'),
+      cork: () => touched.push('cork'),
+    };
+    native.onRequest(response as never, { ...request, forEach: () => undefined });
+    abort();
+    answer({ status: 200, headers: {}, body: 'late' });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(touched).toEqual(['pause']);
+  });
+});
