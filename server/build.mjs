@@ -41,6 +41,10 @@ async function build() {
   fs.writeFileSync(record, 'unfinished\n');
   process.stdout.write('building… ');
   const { code, output } = await compile();
+  // The compiler goes by times: a source that was saved while it ran may be older than its notes, and it would never read it.
+  if (describeSources() !== sources) {
+    for (const room of ROOMS) fs.rmSync(join(root, 'dist', room, '.tsbuildinfo'), { force: true });
+  }
   if (code !== 0) {
     process.stdout.write('failed\n');
     process.stderr.write(output.endsWith('\n') ? output : `${output}\n`);

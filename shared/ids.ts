@@ -28,7 +28,8 @@ const DEVICE_FORM = `must be 1 to ${MAX_DEVICE_CHARS} characters without control
 export const device = z.string(DEVICE_FORM).refine(isDevice, DEVICE_FORM);
 
 const TEXT_FORM = `must be a string of at most ${MAX_TEXT_UNITS} UTF-16 units`;
-export const text = z.string(TEXT_FORM).max(MAX_TEXT_UNITS, TEXT_FORM);
+// Not zod's `max`, which counts an emoji once where it has two units.
+export const text = z.string(TEXT_FORM).refine((value) => value.length <= MAX_TEXT_UNITS, TEXT_FORM);
 
 const LIST_FORM = `must be a list of 1 to ${MAX_IDS_PER_MESSAGE} user ids`;
 /** A list of ids in one message: a set, duplicates count once, in the order first named. */

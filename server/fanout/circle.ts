@@ -32,7 +32,10 @@ export class UserAudience implements Audience {
   }
 }
 
-/** The audience of a user, made when there is none. Only fan-out gives users audiences, so what is there is ours. */
+/** The audience of a user, made when there is none. */
 export function audienceOf(user: User): UserAudience {
-  return (user.audience ??= new UserAudience()) as UserAudience;
+  if (user.audience instanceof UserAudience) return user.audience;
+  const audience = new UserAudience();
+  user.audience = audience;
+  return audience;
 }

@@ -16,12 +16,11 @@ export interface MetricsSources {
   readonly badFrames: () => Readonly<Record<BadFrameReason, number>>;
 }
 
-/** One counter or gauge: its help, its label, and where its numbers are. */
-type Reading = () => Readonly<Partial<Record<string, number>>> | number;
+type Labelled = () => Readonly<Partial<Record<string, number>>>;
 
 export function createMetrics(sources: MetricsSources): Registry {
   const registry = new Registry();
-  const gauge = (name: string, help: string, label: string, read: Reading): void => {
+  const gauge = (name: string, help: string, label: string, read: Labelled): void => {
     const instrument: Gauge = new Gauge({
       name,
       help,
@@ -32,26 +31,35 @@ export function createMetrics(sources: MetricsSources): Registry {
       },
     });
   };
-  const counter = (name: string, help: string, label: string | undefined, read: Reading): void => {
+  // The rooms hold the totals; prom-client only adds, so its counters start anew at each reading.
+  const counter = (name: string, help: string, label: string, read: Labelled): void => {
     const instrument: Counter = new Counter({
       name,
       help,
-      labelNames: label === undefined ? [] : [label],
+      labelNames: [label],
       registers: [registry],
       collect: () => {
-        // The rooms hold the totals; prom-client only adds, so it starts anew at each reading.
         instrument.reset();
-        const now = read();
-        if (label === undefined || typeof now === 'number') instrument.inc(Number(now));
-        else for (const [value, count] of Object.entries(now)) instrument.inc({ [label]: value }, count ?? 0);
+        for (const [value, count] of Object.entries(read())) instrument.inc({ [label]: value }, count ?? 0);
+      },
+    });
+  };
+  const total = (name: string, help: string, read: () => number): void => {
+    const instrument: Counter = new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect: () => {
+        instrument.reset();
+        instrument.inc(read());
       },
     });
   };
   gauge('presence_hub_sessions', 'Sessions, those in their grace included', 'adapter', sources.sessions);
   gauge('presence_hub_connections', 'Open connections', 'adapter', sources.connections);
   counter('presence_hub_heartbeats_total', 'Valid heartbeats', 'adapter', sources.heartbeats);
-  counter('presence_hub_changes_total', 'Changes of entries', undefined, sources.changes);
-  counter('presence_hub_deliveries_total', 'Entries told to watchers as changes', undefined, sources.deliveries);
+  total('presence_hub_changes_total', 'Changes of entries', sources.changes);
+  total('presence_hub_deliveries_total', 'Entries told to watchers as changes', sources.deliveries);
   counter('presence_hub_bad_frames_total', 'TCP frames that were skipped', 'reason', sources.badFrames);
   return registry;
 }

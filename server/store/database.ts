@@ -3,8 +3,8 @@
  * Every way in which that can fail is a StorageError whose one sentence tells an operator the cause and what to do.
  * Must not know what the tables mean. Called by hub.ts at the start; the store and the roster work on what it opens.
  */
-import { mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { inTransaction, openSqlite, troubleOf, type SqlDatabase } from '../lib/sqlite.ts';
 import { StartError } from '../lib/start-error.ts';
 import { migrate, NewerSchemaError, steps } from './schema.ts';
@@ -86,14 +86,19 @@ export function explainStorage(path: string, error: unknown): StorageError {
 
 function makeFolder(path: string): void {
   try {
-    // Who is whose friend is nobody else's business on a shared machine.
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolders(resolve(path));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') {
-      throw new StorageError(`HUB_DATA=${path} is a file: name a folder.`, { cause: error });
-    }
     throw explainStorage(path, error);
   }
+  if (!statSync(path).isDirectory()) throw new StorageError(`HUB_DATA=${path} is a file: name a folder.`);
+}
+
+/** Not `recursive`: where a folder can't be made in one that is there (/proc), Node 20 tries it for ever. */
+function makeFolders(path: string): void {
+  if (existsSync(path)) return;
+  makeFolders(dirname(path));
+  // Who is whose friend is nobody else's business on a shared machine.
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /**

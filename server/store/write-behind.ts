@@ -22,8 +22,8 @@ export interface WriteBehindOptions<U extends Savable> {
 
 /** Two waits and a slow disk stay below the promised 250 ms. */
 const WRITE_AFTER_MS = 100;
-/** About 2 ms of work: no turn of the loop waits longer for storage. */
-const BATCH = 400;
+/** About 2 ms of work where users come in no order: no turn of the loop waits longer for storage. */
+const BATCH = 100;
 const RETRY_AFTER_MS = 1000;
 
 export class WriteBehind<U extends Savable> {

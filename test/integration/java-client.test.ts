@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -96,7 +97,7 @@ describe.skipIf(!hasJdk && !isCi)('a real Java client', () => {
     java(port, { state: 3 });
     expect(await watcher.nextEntry()).toMatchObject({ status: 'busy', code: 3 });
     await delay(3 * BEAT_EVERY_MS);
-    expect(watcher.told).toEqual(['online', 'offline', 'busy']);
+    expect(watcher.entries.map(({ status }) => status)).toEqual(['online', 'offline', 'busy']);
   });
 
   it('is offline when its process stands still for a lease, and online on the same connection when it goes on', async () => {
@@ -124,14 +125,21 @@ describe.skipIf(!hasJdk && !isCi)('a real Java client', () => {
   });
 });
 
-/** The watching process: what it prints, entry by entry. */
+/** The watching process, and what it prints. */
 class Watcher {
-  readonly #lines: AsyncIterator<string>;
-  /** The statuses of user 7 that were told as changes. */
-  readonly told: string[] = [];
+  /** The entries of user 7 that were told as changes, all of them. */
+  readonly entries: Entry[] = [];
+  #read = 0;
+  #isReady = false;
+  #wake: (() => void) | undefined;
 
-  private constructor(child: ChildProcess) {
-    this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  private constructor(output: Readable) {
+    createInterface({ input: output }).on('line', (line) => {
+      const { type, entries = [] } = JSON.parse(line) as { type: string; entries?: Entry[] };
+      if (type === 'snapshot') this.#isReady = true;
+      if (type === 'presence') this.entries.push(...entries);
+      this.#wake?.();
+    });
   }
 
   static async start(url: string, running: ChildProcess[]): Promise<Watcher> {
@@ -141,24 +149,26 @@ class Watcher {
         : [python, ['-c', pythonWatcher, url]];
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     running.push(child);
-    const watcher = new Watcher(child);
-    while ((await watcher.#next()).type !== 'snapshot');
+    const watcher = new Watcher(child.stdout);
+    while (!watcher.#isReady) await watcher.#more();
     return watcher;
   }
 
   /** The next entry that is told as a change. */
   async nextEntry(): Promise<Entry> {
     for (;;) {
-      const [entry] = (await this.#next()).entries ?? [];
-      if (entry === undefined) continue;
-      this.told.push(entry.status);
-      return entry;
+      const entry = this.entries[this.#read];
+      if (entry !== undefined) {
+        this.#read++;
+        return entry;
+      }
+      await this.#more();
     }
   }
 
-  async #next(): Promise<{ type: string; entries?: Entry[] }> {
-    const line = await this.#lines.next();
-    if (line.done === true) throw new Error('the watcher ended');
-    return JSON.parse(line.value) as { type: string; entries?: Entry[] };
+  #more(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 }

@@ -288,7 +288,7 @@ describe('threads', () => {
     const wrong = await hub.open();
     halfway.write('<protocol><user_id>7');
     wrong.write('</protocol>');
-    await expect.poll(hub.badFrames).toEqual({ malformed: 1 });
+    await expect.poll(() => hub.badFrames()).toEqual({ malformed: 1 });
     for (const broken of [silent, halfway, wrong]) broken.reset();
     await hub.hasConnections(1);
     hub.clock.pass(2_100);
@@ -345,7 +345,7 @@ describe('threads', () => {
     for (const [i, client] of clients.entries()) client.write(frame(`a${i}`) + frame(`b${i}`) + frame('no user'));
     await hub.hasHeard(120);
     await hasSessions(120);
-    await expect.poll(hub.badFrames).toEqual({ user_id: 60 });
+    await expect.poll(() => hub.badFrames()).toEqual({ user_id: 60 });
     for (const [i, client] of clients.entries()) client.beat(`a${i}`, -1);
     await hasSessions(60);
     for (const client of clients.slice(0, 30)) client.reset();
@@ -412,9 +412,9 @@ describe('threads', () => {
       const seen = async (): Promise<unknown> => {
         const newcomer = await LegacyClient.open(port);
         newcomer.beat('7');
-        const answer = await fetch(`${page}v1/presence/7`).then((response) => response.json(), () => 'no answer'); // prettier-ignore
+        const answer = await fetch(`${page}v1/presence/7`).catch(() => undefined);
         newcomer.end();
-        return answer;
+        return answer?.json();
       };
       await expect.poll(seen, { timeout: 10_000 }).toMatchObject({ status: 'online' });
     } finally {
@@ -426,7 +426,7 @@ describe('threads', () => {
     const held = await holdPort();
     const tcpPort = await freePort();
     const problem = async (settings: Parameters<typeof startTcpHub>[0]): Promise<string> => {
-      const failure = await startTcpHub(settings).then(
+      const failure: unknown = await startTcpHub(settings).then(
         async (unwanted) => unwanted.stop(),
         (error: unknown) => error,
       );

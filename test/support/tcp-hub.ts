@@ -57,9 +57,10 @@ export async function startTcpHub(settings: Partial<Config> = {}): Promise<TcpHu
     badFrames: async () => {
       const text = String((await hub.request('GET', '/metrics')).body);
       const counts = [...text.matchAll(/^presence_hub_bad_frames_total\{reason="(\w+)"\} (\d+)$/gm)];
-      return Object.fromEntries(
-        counts.map(([, reason, count]) => [reason, Number(count)]).filter(([, count]) => count),
-      );
+      const occurred = counts
+        .map(([, reason, count]) => [reason, Number(count)] as const)
+        .filter(([, count]) => count > 0);
+      return Object.fromEntries(occurred) as Partial<Record<BadFrameReason, number>>;
     },
     watch: async (...users) => {
       const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });

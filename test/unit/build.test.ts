@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 vi.setConfig({ testTimeout: 90_000 });
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
+const compiler = join(repository, 'node_modules/typescript/bin/tsc');
 let clone: string;
 
 function write(path: string, text: string): void {
@@ -79,6 +80,25 @@ describe('the build', () => {
     expect(inDist('client/page/page.d.ts')).toBe(false);
     expect(inDist('client/page/index.html')).toBe(false);
     expect(inDist('client/page/other.js')).toBe(true);
+  });
+
+  test('a source that is saved while the compiler runs is read by the next build', async () => {
+    const typescript = join(clone, 'node_modules/typescript');
+    fs.rmSync(typescript);
+    // The compiler's notes are the last that it writes: to them, the source that they are too late for is an old one.
+    const saving = `
+      const { spawnSync } = require('node:child_process');
+      const { status } = spawnSync(process.execPath, [${JSON.stringify(compiler)}, ...process.argv.slice(2)]);
+      const source = process.argv.at(-1) + '/shared/word.ts';
+      require('node:fs').writeFileSync(source, "export const word = 'saved meanwhile';\\n");
+      require('node:fs').utimesSync(source, new Date(1e12), new Date(1e12));
+      process.exit(status);`;
+    write('node_modules/typescript/package.json', '{}');
+    write('node_modules/typescript/bin/tsc', saving);
+    expect((await launch()).code).toBe(0);
+    fs.rmSync(typescript, { recursive: true });
+    fs.symlinkSync(join(repository, 'node_modules/typescript'), typescript);
+    expect((await launch()).stdout).toContain('main says saved meanwhile');
   });
 
   test('a failed build says what the compiler says and does not count as built', async () => {

@@ -71,10 +71,13 @@ export class TcpConnection implements SessionOwner, Timed {
     const result = this.#framer.push(chunk, (frame, seen) => {
       if (!this.#isOver) this.#takeFrame(frame, seen);
     });
-    if (result === 'too_large' && !this.#isOver) {
-      this.#bad('too_large', this.#framer.seen);
-      this.#end();
-    }
+    if (result === 'too_large') this.#endTooLarge();
+  }
+
+  #endTooLarge(): void {
+    if (this.#isOver) return;
+    this.#bad('too_large', this.#framer.seen);
+    this.#end();
   }
 
   #takeFrame(frame: Buffer, seen: FrameEncoding): void {

@@ -1,8 +1,7 @@
 /** The play of the demo: repeatable by its seed, and with everything in it that a newcomer should see. */
 import { describe, expect, it } from 'vitest';
 import { describeAct, nextAct, writePlay, type Act, type Person } from '../../../server/cli/demo-script.ts';
-import { isUserId } from '../../../shared/ids.ts';
-import { text } from '../../../shared/ids.ts';
+import { isUserId, text } from '../../../shared/ids.ts';
 
 function liveOf(person: Person, acts: number): Act[] {
   let isHere = false;

@@ -10,7 +10,7 @@ const NOW = 1_767_225_600_000;
 function entry(user: string, values: Partial<Entry> = {}): Entry {
   return { user, status: 'online', code: 1, since: NOW, lastSeen: NOW, devices: ['web'], v: 5, ...values };
 }
-const offline = { status: 'offline', code: -1, devices: [] } as const;
+const offline = { status: 'offline', code: -1, devices: [] } satisfies Partial<Entry>;
 
 function listOf(...entries: Entry[]): FriendList {
   const list = new FriendList();

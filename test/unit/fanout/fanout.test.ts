@@ -476,6 +476,23 @@ describe('a slow peer', () => {
     expect(told(peer)).toEqual(['presence d:online', 'presence b:busy c:busy d:busy', 'remove a', 'unwatched']);
   });
 
+  it('has what is pending of an unwatched list dropped, but for those whom another watch covers', () => {
+    const stage = new FanoutStage();
+    stage.befriend('42', 'a', 'b');
+    const peer = watching(stage, 'b', 'c');
+    stage.fanout.watchFriends(peer.outbox, '42', undefined, undefined);
+    peer.socket.take();
+    peer.socket.isSlow = true;
+    stage.core.begin('c');
+    stage.fanout.flush();
+    for (const user of ['a', 'b', 'c']) stage.core.begin(user, { status: 'busy' });
+    stage.fanout.flush();
+    stage.fanout.unwatchFriends(peer.outbox, '42', undefined);
+    peer.socket.isSlow = false;
+    stage.drain(peer);
+    expect(told(peer)).toEqual(['presence c:online', 'presence b:busy c:busy', 'unwatched']);
+  });
+
   it('is answered, with what waits for it before the answer', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, '7');

@@ -26,7 +26,7 @@ class FakeUws implements Uws {
   App<Attached>(): UwsApp<Attached> {
     return {
       ws: (_, behavior) => (this.behavior = behavior as UwsBehavior<unknown>),
-      any: (_, handler) => (this.onRequest = handler as typeof this.onRequest),
+      any: (_, handler) => (this.onRequest = handler),
       listen: (_host, _port, options, done) => {
         this.listenOptions = options;
         done(this.listens && ({} as UwsListenSocket));
@@ -94,7 +94,7 @@ function open(native: FakeUws, answers: (0 | 1 | 2)[]) {
     close: () => undefined,
     getBufferedAmount: () => ws.buffered,
   };
-  native.behavior.open(ws as never);
+  native.behavior.open(ws);
   return ws;
 }
 
@@ -114,16 +114,16 @@ describe('the uWebSockets.js engine', () => {
     const ws = open(native, [1, 0, 0, 1]);
     const socket = sockets[0] as Socket;
     expect(socket.send('a')).toBe('sent');
-    native.behavior.drain(ws as never);
+    native.behavior.drain(ws);
     expect(socket.send('b')).toBe('queued');
     ws.buffered = 10;
-    native.behavior.drain(ws as never);
+    native.behavior.drain(ws);
     expect(socket.send('c')).toBe('queued');
     expect(socket.send('d')).toBe('queued');
     expect(events).toEqual([]);
     ws.buffered = 0;
-    native.behavior.drain(ws as never);
-    native.behavior.drain(ws as never);
+    native.behavior.drain(ws);
+    native.behavior.drain(ws);
     expect(events).toEqual(['drained']);
     expect(socket.send('e')).toBe('sent');
   });

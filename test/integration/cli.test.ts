@@ -1,0 +1,258 @@
+/** The commands beside `serve`, each against a real hub over its own doors. */
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { run as beat } from '../../server/cli/beat.ts';
+import { run as demo } from '../../server/cli/demo.ts';
+import { run as friends } from '../../server/cli/friends.ts';
+import { run as watch } from '../../server/cli/watch.ts';
+import type { Entry } from '../../shared/entry.ts';
+import { testIo } from '../support/cli-io.ts';
+import { startTestHub, type TestHub } from '../support/hub.ts';
+
+const POLL = { interval: 20, timeout: 10_000 };
+let hub: TestHub;
+let at: readonly string[];
+
+beforeEach(async () => {
+  hub = await startTestHub();
+  at = ['--url', hub.addresses.http];
+});
+afterEach(() => hub.stop());
+
+const friendsOf = async (user: string) =>
+  ((await hub.request('GET', `/v1/users/${user}/friends`)).body as { friends: string[] }).friends;
+const entryOf = async (user: string) => (await hub.request('GET', `/v1/presence/${user}`)).body as Entry;
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+describe('friends', () => {
+  const run = async (...args: string[]) => {
+    const io = testIo();
+    const code = await friends([...args, ...at], io);
+    return { code, out: io.stdout.text, err: io.stderr.text };
+  };
+
+  it('adds, lists and removes, in both directions', async () => {
+    expect(await run('add', '42', 'ada@x:y')).toEqual({ code: 0, out: '42 and ada@x:y are friends\n', err: '' });
+    expect(await run('add', '42', '7')).toMatchObject({ code: 0 });
+    expect(await run('list', '42')).toEqual({ code: 0, out: '7\nada@x:y\n', err: '' });
+    expect(await friendsOf('7')).toEqual(['42']);
+    expect(await run('list', '42', '--json')).toMatchObject({ out: '{"user":"42","friends":["7","ada@x:y"]}\n' });
+    expect(await run('remove', '42', '7')).toEqual({ code: 0, out: '42 and 7 are no longer friends\n', err: '' });
+    expect(await friendsOf('7')).toEqual([]);
+  });
+
+  it('adds and removes one direction', async () => {
+    expect(await run('add', '42', '7', '--oneway')).toMatchObject({ out: '42 follows 7\n' });
+    expect([await friendsOf('42'), await friendsOf('7')]).toEqual([['7'], []]);
+    expect(await run('remove', '42', '7', '--oneway')).toMatchObject({ out: '42 no longer follows 7\n' });
+    expect(await friendsOf('42')).toEqual([]);
+  });
+});
+
+describe('friends import', () => {
+  let folder: string;
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'presence-hub-'))));
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const run = async (text: string, ...args: string[]) => {
+    const file = join(folder, 'friends.csv');
+    writeFileSync(file, text);
+    const io = testIo();
+    const code = await friends(['import', file, ...args, ...at], io);
+    return { code, out: io.stdout.text, err: io.stderr.text };
+  };
+
+  it('takes a graph of more than one piece, and again without effect', async () => {
+    const text = ['user,friend', ...Array.from({ length: 2_000 }, (_, i) => `hub,u${i}`)].join('\r\n');
+    const first = await run(text);
+    expect(first).toMatchObject({ code: 0, err: '' });
+    expect(first.out).toContain('2,001 lines, 2,000 pairs, 4,000 new edges');
+    expect(await friendsOf('hub')).toHaveLength(2_000);
+    expect(await friendsOf('u1999')).toEqual(['hub']);
+    expect((await run(text)).out).toContain('2,000 pairs, 0 new edges');
+  });
+
+  it('names bad lines, takes the others, and ends with 1', async () => {
+    const { code, out, err } = await run('1,2\n1;3\n4,4\n# fine\n1,5\n');
+    expect([code, await friendsOf('1')]).toEqual([1, ['2', '5']]);
+    expect(err).toBe('line 2: it has 1 field instead of user,friend\nline 3: 4 can’t be a friend of itself\n');
+    expect(out).toContain('5 lines, 2 pairs, 4 new edges (friends of each other are two), 2 bad lines');
+  });
+
+  it('shows 20 bad lines at most, and says how many more', async () => {
+    const { err, out } = await run('bad\n'.repeat(25));
+    expect(err.match(/^line /gm)).toHaveLength(20);
+    expect(err).toContain('… and 5 more bad lines\n');
+    expect(out).toContain('25 bad lines');
+  });
+
+  it('reads standard input, one direction', async () => {
+    const io = testIo({ stdin: ['user,fri', 'end\n1,2\n3', ',4\n5,6'] });
+    expect(await friends(['import', '-', '--oneway', ...at], io)).toBe(0);
+    expect(io.stdout.text).toContain('4 lines, 3 pairs, 3 new edges, 0 bad lines');
+    expect([await friendsOf('5'), await friendsOf('6')]).toEqual([['6'], []]);
+  });
+
+  it('ends when interrupted, even where standard input has nothing to say', async () => {
+    const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
+    const io = { ...testIo(), stdin: silent };
+    const running = friends(['import', '-', ...at], io);
+    io.interrupt();
+    expect(await running).toBe(130);
+    expect(io.stderr.text).toContain('interrupted');
+  });
+});
+
+describe('watch', () => {
+  it('prints a line for each change, harmless whatever others say', async () => {
+    await hub.request('PUT', '/v1/users/42/friends/7');
+    const io = testIo();
+    const running = watch(['42', ...at], io);
+    await io.stdout.until(/\t7\toffline\t\n/);
+    await hub.request('POST', '/v1/heartbeat', { user: '7', status: 'busy', text: 'a\u001b[2Jb\tc\n' });
+    await io.stdout.until(/\t7\tbusy\ta\\u\{1b\}\[2Jb\\u\{9\}c\\u\{a\}\n/);
+    await hub.request('PUT', '/v1/users/42/friends/9');
+    await io.stdout.until(/\t9\toffline\t\n/);
+    await hub.request('DELETE', '/v1/users/42/friends/7');
+    await io.stdout.until(/\t7\tremoved\t\n/);
+    io.interrupt();
+    expect(await running).toBe(0);
+    expect(io.stdout.lines).toHaveLength(4);
+    expect(io.stderr.text).toBe('');
+  });
+
+  it('draws a table on a terminal, and gives the terminal back', async () => {
+    await hub.request('PUT', '/v1/users/42/friends/7');
+    const io = testIo({ isTTY: true, env: { NO_COLOR: '1' } });
+    const running = watch(['42', ...at], io);
+    await io.stdout.until(/0 of 1 here.*live.*○ 7 +offline +never seen/s);
+    await hub.request('POST', '/v1/heartbeat', { user: '7', text: 'hello' });
+    await io.stdout.until(/1 of 1 here.*● 7 +online +for \d+ [smhd] +http +hello/s);
+    io.interrupt();
+    expect(await running).toBe(0);
+    expect(io.stdout.text.startsWith('\u001b[?1049h\u001b[?25l')).toBe(true);
+    expect(io.stdout.text.endsWith('\u001b[?25h\u001b[?1049l')).toBe(true);
+    // eslint-disable-next-line no-control-regex -- colours are control sequences
+    expect(io.stdout.text).not.toMatch(/\u001b\[\d*m/);
+  });
+
+  it('has no presence of its own', async () => {
+    const io = testIo();
+    const running = watch(['42', ...at], io);
+    await hub.until(async () => (await hub.metric('presence_hub_connections{adapter="ws-json"}')) === 1);
+    expect(await entryOf('42')).toMatchObject({ status: 'offline', v: 0 });
+    io.interrupt();
+    await running;
+  });
+});
+
+describe('beat', () => {
+  it.each([
+    ['--ws', ['--status', 'away', '--text', 'hi'], { status: 'away', code: 2, text: 'hi', devices: ['web'] }],
+    ['--tcp', ['--code', '12', '--device', 'a<b'], { status: 'online', code: 12, devices: ['a<b'] }],
+    ['--tcp', ['--status', 'busy'], { status: 'busy', code: 3, devices: ['legacy'] }],
+    ['--http', ['--status', 'busy', '--text', 'hi'], { status: 'busy', code: 3, text: 'hi', devices: ['http'] }],
+  ])('%s %j is seen, and goes with a clean goodbye', async (door, says, seen) => {
+    const io = testIo();
+    const running = beat(['42', door, ...says, '--every', '50', '--tcp-port', String(hub.tcpPort), ...at], io);
+    await expect.poll(() => entryOf('42'), POLL).toMatchObject(seen);
+    await io.stdout.until(/sent .*\n(.*\n)*.*sent .*\n/);
+    io.interrupt();
+    expect(await running).toBe(0);
+    // The hub's clock stands still in this test: nothing but a goodbye ends a session.
+    await expect.poll(() => entryOf('42'), POLL).toMatchObject({ status: 'offline' });
+    expect(io.stderr.text).toBe('');
+  });
+
+  it.each(['--ws', '--tcp', '--http'])('%s --once beats once and leaves without a goodbye', async (door) => {
+    const io = testIo();
+    expect(await beat(['42', door, '--once', '--tcp-port', String(hub.tcpPort), ...at], io)).toBe(0);
+    await expect.poll(() => entryOf('42'), POLL).toMatchObject({ status: 'online' });
+    expect(io.stdout.text.match(/sent/g)).toHaveLength(1);
+  });
+});
+
+describe('demo', () => {
+  const follower = 'grace';
+  const shown = async () =>
+    ((await hub.request('GET', `/v1/users/${follower}/friends/presence`)).body as { entries: Entry[] }).entries;
+
+  it('brings life over both doors to a hub that runs, and takes it home again', async () => {
+    const io = testIo();
+    const port = ['--tcp-port', String(hub.tcpPort)];
+    const running = demo([follower, '--users', '20', ...port, ...at], io);
+    const isHere = (device: RegExp) => async () =>
+      (await shown()).some(({ devices }) => devices.some((label) => device.test(label)));
+    await expect.poll(isHere(/legacy/), POLL).toBe(true);
+    await expect.poll(isHere(/web|phone|tablet/), POLL).toBe(true);
+    expect(await shown()).toHaveLength(20);
+    expect((await friendsOf('ada.1')).length).toBeGreaterThan(0);
+    expect(io.stdout.text).toContain(`${hub.addresses.http}/?user=grace`);
+    expect(io.stdout.text).toContain(`npx presence-hub watch grace --url ${hub.addresses.http}`);
+    expect(io.stdout.text).toMatch(/\d of 20 connected {2}\w+\.\d+ comes/);
+    io.interrupt();
+    expect(await running).toBe(0);
+    await expect.poll(async () => (await shown()).filter(({ status }) => status !== 'offline'), POLL).toEqual([]);
+  });
+
+  it('goes on over WebSocket alone where nobody takes TCP', async () => {
+    const io = testIo();
+    const port = await freePort();
+    const running = demo([follower, '--users', '6', '--tcp-port', String(port), ...at], io);
+    await io.stdout.until(/6 connected|[1-6] of 6 connected/);
+    expect(io.stdout.text).toContain(`Nobody takes TCP at port ${port}`);
+    io.interrupt();
+    expect(await running).toBe(0);
+  });
+
+  it('starts a hub of its own where none runs and none is named, and stops it', async () => {
+    const env = { HUB_PORT: String(await freePort()), HUB_TCP_PORT: String(await freePort()) };
+    const url = `http://127.0.0.1:${env.HUB_PORT}`;
+    const io = testIo({ env });
+    const running = demo(['--users', '4'], io);
+    await io.stdout.until(/connected/);
+    expect(io.stdout.text).toContain(`No hub answers at ${url}`);
+    const { friends: followed } = (await (await fetch(`${url}/v1/users/demo/friends`)).json()) as { friends: string[] };
+    expect(followed).toHaveLength(4);
+    io.interrupt();
+    expect(await running).toBe(0);
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow();
+  });
+});
+
+describe('where no hub is', () => {
+  it.each([
+    ['watch', (args: readonly string[]) => [watch, ['42', ...args]] as const],
+    ['beat', (args: readonly string[]) => [beat, ['42', ...args]] as const],
+    ['beat --http', (args: readonly string[]) => [beat, ['42', '--http', ...args]] as const],
+    ['friends', (args: readonly string[]) => [friends, ['list', '42', ...args]] as const],
+    ['demo', (args: readonly string[]) => [demo, args] as const],
+  ])('%s says so in one line, and ends with 1', async (_name, order) => {
+    const url = `http://127.0.0.1:${await freePort()}`;
+    const io = testIo();
+    const [run, args] = order(['--url', url]);
+    expect(await run(args, io)).toBe(1);
+    expect(io.stderr.text).toBe(
+      `presence-hub: no hub answers at ${url}: start one with \`npm start\`, or name it with --url\n`,
+    );
+  });
+
+  it('beat --tcp names the TCP port', async () => {
+    const port = await freePort();
+    const io = testIo();
+    expect(await beat(['42', '--tcp', '--tcp-port', String(port)], io)).toBe(1);
+    expect(io.stderr.text).toContain(`no hub answers at tcp://127.0.0.1:${port}:`);
+  });
+});
