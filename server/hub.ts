@@ -8,8 +8,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { Poller } from './adapters/poll/poller.ts';
-import { decodeText } from './adapters/tcp-xml/charset.ts';
-import { decodeFrame } from './adapters/tcp-xml/decode.ts';
+import { readXmlState } from './adapters/tcp-xml/read-state.ts';
 import type { TcpXml } from './adapters/tcp-xml/tcp-xml.ts';
 import type { Config } from './config.ts';
 import { startExpiry } from './expiry.ts';
@@ -130,11 +129,14 @@ async function startPolling(
   intake: Intake,
 ): Promise<void> {
   if (config.pollFile === null) return;
-  const readXmlState = (body: Buffer): number | undefined => {
-    const decoded = decodeFrame(decodeText(body, 'bytes', encoding), names);
-    return decoded.ok ? decoded.state : undefined;
-  };
-  const poller = new Poller({ file: config.pollFile, intake, clock, log, codes, readXmlState });
+  const poller = new Poller({
+    file: config.pollFile,
+    intake,
+    clock,
+    log,
+    codes,
+    readXmlState: (body) => readXmlState(body, encoding, names),
+  });
   onStop(() => poller.stop());
   await poller.start();
 }

@@ -78,6 +78,13 @@ export function decodeFrame(text: string, names: FieldNames): Decoded {
   };
 }
 
+/** The state alone, for an answer that needs no user: a polled target's. `undefined` where it says none of its form. */
+export function decodeState(text: string, names: FieldNames): number | undefined {
+  const element = protocolElement(text);
+  if (element === undefined) return undefined;
+  return stateOf(readFields(parser.parse(element) as readonly ParsedNode[], names).get('user_state') ?? '');
+}
+
 function unlessEmpty(text: string | undefined): string | undefined {
   return text === '' ? undefined : text;
 }
