@@ -108,18 +108,6 @@ export class WsClient {
     });
   }
 
-  /** Resolves with the n-th message from now on, in the moment it comes. */
-  heard(count: number): Promise<void> {
-    const last = this.all.length + count;
-    return new Promise((resolve) => {
-      const before = this.#listener;
-      this.#listener = (message) => {
-        before?.(message);
-        if (this.all.length >= last) resolve();
-      };
-    });
-  }
-
   /** A message that is answered: everything the hub sent before the answer has arrived. */
   async roundTrip(): Promise<void> {
     const id = `trip-${this.all.length}-${this.#read}`;
