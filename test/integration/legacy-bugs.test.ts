@@ -9,12 +9,15 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { StartError } from '../../server/lib/start-error.ts';
 import { endHubProcesses, freePort, holdPort, startHubProcess, startLine } from '../support/hub-process.ts';
 import { frame, LegacyClient } from '../support/legacy-client.ts';
 import { startTcpHub, toldTo, type TcpHub } from '../support/tcp-hub.ts';
 import { WsClient } from '../support/ws-client.ts';
+
+// A hub in a process of its own takes its time to start on busy cores, and may have to be built first.
+vi.setConfig({ testTimeout: 60_000 });
 
 let hub: TcpHub;
 beforeEach(async () => {

@@ -89,6 +89,24 @@ describe('with HUB_TCP_ACK', () => {
     await expect.poll(isAnswered, { timeout: 10_000 }).toBe(true);
     expect(client.received.split('<ack').length).toBeLessThan(rounds * framesARound);
   });
+
+  it('starts the grace at the end of stream, though answers still wait for a client that does not read', async () => {
+    hub = await startTcpHub({ tcpAck: true });
+    const client = await hub.open();
+    client.stopReading();
+    const user = 'x'.repeat(128);
+    client.write(frame(user).repeat(30_000));
+    await hub.hasHeard(30_000);
+    client.end();
+    const status = async (): Promise<string> => {
+      hub.clock.pass(100);
+      return (await hub.entry(user)).status;
+    };
+    await expect.poll(status, { interval: 20, timeout: 10_000 }).toBe('offline');
+    const { since, lastSeen } = await hub.entry(user);
+    expect((since ?? 0) - (lastSeen ?? 0)).toBeLessThan(5_400);
+    expect(await hub.metric('presence_hub_connections{adapter="tcp-xml"}')).toBe(1);
+  });
 });
 
 describe('with HUB_TCP_PROBE', () => {
