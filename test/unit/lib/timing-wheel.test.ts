@@ -36,9 +36,8 @@ describe('a timing wheel', () => {
       const wheel = wheelAt(1003);
       wheel.schedule(new Item('a'), due);
       let visitedAt = 0;
-      for (let now = 1003; visitedAt === 0; now++) if (visited(wheel, now).length > 0) visitedAt = now;
+      for (let now = 1003; now <= due + TICK_MS; now++) if (visited(wheel, now).length > 0) visitedAt = now;
       expect(visitedAt).toBeGreaterThanOrEqual(due);
-      expect(visitedAt).toBeLessThanOrEqual(due + TICK_MS);
     }
   });
 
