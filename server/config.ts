@@ -1,7 +1,7 @@
 /**
  * The settings: flags, then environment, then file, then defaults, to one frozen object; rules across settings fail in a
  * sentence. Reads nothing by itself (arguments, environment and files are handed in by main.ts) and starts nothing.
- * `tcpEncoding`, `tcpNames` and `codes` stay text here: hub.ts has each read by the room that knows its form.
+ * `tcpEncoding`, `tcpNames` and `codes` stay text here: hub/site.ts has each read by the room that knows its form.
  */
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { flagOf, settingNames, settings, type Form, type SettingName } from './config/settings.ts';

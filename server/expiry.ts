@@ -1,5 +1,5 @@
 /**
- * The one lease timer: looks at the core's wheel twenty times a second, and hands on what ran out. A mass lapse is
+ * The one lease timer: looks at the core's wheel forty times a second, and hands on what ran out. A mass lapse is
  * taken in bounded bites, with the loop's other work between them. Ends nothing itself: the core decides.
  */
 import type { Clock } from './lib/clock.ts';

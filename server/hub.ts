@@ -28,7 +28,7 @@ export interface Hub {
   readonly engine: string;
   /** Where data is kept. */
   readonly storage: string;
-  /** Ends everything; what lasts is stored. A second call changes nothing. */
+  /** Ends everything; what lasts is stored. A second call waits for the first. */
   stop(): Promise<void>;
 }
 
@@ -46,9 +46,11 @@ const builtPages = fileURLToPath(new URL('../client/page', import.meta.url));
 export async function startHub(config: Config, options: HubOptions): Promise<Hub> {
   const { log, clock = systemClock, pages = builtPages } = options;
   const ends: (() => void | Promise<void>)[] = [];
-  const stop = async (): Promise<void> => {
+  const endAll = async (): Promise<void> => {
     for (let end = ends.pop(); end !== undefined; end = ends.pop()) await end();
   };
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopped ??= endAll());
   try {
     const site = {
       config,

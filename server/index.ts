@@ -1,5 +1,6 @@
 /** The package's entry for those who start a hub in their own process. */
-export { readConfig, type Config } from './config.ts';
+export { readConfig, type Config, type ConfigSources } from './config.ts';
 export { startHub, type Hub, type HubOptions } from './hub.ts';
-export { createLog } from './lib/log.ts';
+export type { Clock, Moment } from './lib/clock.ts';
+export { createLog, type Logger } from './lib/log.ts';
 export { StartError } from './lib/start-error.ts';

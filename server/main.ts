@@ -1,11 +1,12 @@
 /**
- * The process: arguments, signals, exit code. The only reader of `process.*`: what others need of it is handed to them.
+ * The process: arguments, signals, exit code. What others need of `process` is handed to them; beside this file only
+ * sockets/load-engine.ts (which binary fits this Node) and lib/sqlite.ts (what of SQLite it has) use it themselves.
  * Knows no room of the hub; it reads the settings, has hub.ts start, says where the hub is, and stops it on a signal.
  * The hub and the other commands are loaded only when they are asked for, so that none pays for another.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { EXIT_INTERRUPTED } from './cli/io.ts';
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from './cli/io.ts';
 import { describeSettings, readConfig, readFlags, type Config } from './config.ts';
 import type { Hub } from './hub.ts';
 import { createLog, type Logger } from './lib/log.ts';
@@ -15,10 +16,10 @@ const STOP_WITHIN_MS = 2000;
 const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 const otherCommands = {
-  watch: { help: 'shows changes of users as they come', load: () => import('./cli/watch.ts') },
-  beat: { help: 'sends heartbeats for a user', load: () => import('./cli/beat.ts') },
-  friends: { help: 'shows and changes friend lists', load: () => import('./cli/friends.ts') },
-  demo: { help: 'a hub with friends that come and go', load: () => import('./cli/demo.ts') },
+  watch: { help: 'shows the friends of USER, live', load: () => import('./cli/watch.ts') },
+  beat: { help: 'sends heartbeats for USER until Ctrl-C, then says goodbye', load: () => import('./cli/beat.ts') },
+  friends: { help: 'adds, removes and lists friends, and imports a graph of them', load: () => import('./cli/friends.ts') },
+  demo: { help: 'simulated users that come and go, in the hub that runs or one that it starts', load: () => import('./cli/demo.ts') },
 } as const;
 
 // A reader of the output that has gone away (`presence-hub | head`) is no reason to stop.
@@ -31,7 +32,8 @@ async function run(args: readonly string[]): Promise<void> {
   if (first === undefined || first.startsWith('-')) return serve(args);
   if (first === 'serve') return serve(rest);
   if (!isOtherCommand(first)) {
-    return fail(`"${first}" is no command: give serve, ${Object.keys(otherCommands).join(', ')}, or --help`);
+    const known = Object.keys(otherCommands).join(', ');
+    return fail(`"${first}" is no command: give serve, ${known}, or --help`, EXIT_USAGE);
   }
   const command = await otherCommands[first].load();
   const { stdin, stdout, stderr, env } = process;
@@ -52,7 +54,7 @@ function interruption(): AbortSignal {
 
 async function serve(args: readonly string[]): Promise<void> {
   const line = readFlags(args);
-  if (!line.ok) return fail(line.problem);
+  if (!line.ok) return fail(line.problem, EXIT_USAGE);
   if (line.wants === 'help') return say(help());
   if (line.wants === 'version') return say(version());
   const settings = readConfig({ flags: line.flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
@@ -138,9 +140,9 @@ function say(text: string): void {
 }
 
 /** An operator's mistake is one line, whatever a value or a system's message holds. */
-function fail(problem: string): never {
+function fail(problem: string, exitCode: number = EXIT_FAILED): never {
   process.stderr.write(`presence-hub: ${problem.replaceAll(/\s*\n\s*/g, ' ')}\n`);
-  process.exit(1);
+  process.exit(exitCode);
 }
 
 function failOnBug(error: unknown): never {

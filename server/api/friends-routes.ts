@@ -3,6 +3,7 @@
  * where storage can't take it, nothing is changed and the answer is 503.
  */
 import { friendsBody, importBody } from '../../shared/http-bodies.ts';
+import { describeTrouble } from '../lib/sqlite.ts';
 import type { Edge, Roster, RosterEdit } from '../roster/port.ts';
 import type { HttpReply } from '../sockets/port.ts';
 import { bad, readBody, readOneway, readUser, type Read } from './read.ts';
@@ -25,8 +26,8 @@ export function friendsRoutes({ roster, edit }: FriendsRoutesOptions): Route[] {
     try {
       added = edit(change);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return problem(503, `storage: the change was not taken (${reason}); try again`, { 'retry-after': '1' });
+      const reason = describeTrouble(error);
+      return problem(503, `storage: it ${reason}, so the change was not made; try again`, { 'retry-after': '1' });
     }
     return answer(added);
   };

@@ -3,6 +3,7 @@ import { heartbeatBody, presenceBody } from '../../shared/http-bodies.ts';
 import { takeHttpHeartbeat, type HttpHeartbeatOptions } from '../adapters/http/heartbeat.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Roster } from '../roster/port.ts';
+import type { HttpReply } from '../sockets/port.ts';
 import { readBody, readForm, readUser } from './read.ts';
 import { json } from './reply.ts';
 import type { Route } from './router.ts';
@@ -16,18 +17,22 @@ export interface PresenceRoutesOptions {
 }
 
 export function presenceRoutes({ presence, roster, heartbeat, beforeTelling }: PresenceRoutesOptions): Route[] {
-  const entryJson = (user: string): string => {
+  const entryJson = (user: string): string => presence.entryJsonOf(presence.look(user));
+  const one = (user: string): HttpReply => {
     beforeTelling();
-    return presence.entryJsonOf(presence.look(user));
+    return json(entryJson(user));
   };
-  const entries = (users: readonly string[]) => json(`{"entries":[${users.map(entryJson).join(',')}]}`);
+  const entries = (users: readonly string[]): HttpReply => {
+    beforeTelling();
+    return json(`{"entries":[${users.map(entryJson).join(',')}]}`);
+  };
   return [
     {
       method: 'GET',
       path: '/v1/presence/{user}',
       answer: (call) => {
         const user = readUser(call, 'user');
-        return user.ok ? json(entryJson(user.value)) : user.reply;
+        return user.ok ? one(user.value) : user.reply;
       },
     },
     {
@@ -54,6 +59,7 @@ export function presenceRoutes({ presence, roster, heartbeat, beforeTelling }: P
         const body = readBody(call, heartbeatBody);
         if (!body.ok) return body.reply;
         takeHttpHeartbeat(heartbeat, body.value, call.request.remoteAddress);
+        beforeTelling();
         return json(`{"entry":${entryJson(body.value.user)}}`);
       },
     },

@@ -72,15 +72,15 @@ export class Fanout {
     circle.watchers.add(outbox);
     outbox.circles.add(circle);
     const head = `"friendsOf":${JSON.stringify(owner)}`;
-    const news =
-      since === undefined || !this.#isCertain(since) ? undefined : this.#options.friends.changesSince(owner, since);
-    if (since === undefined || news === undefined) {
-      this.#sendSnapshot(outbox, head, re, [...circle.friends], '');
+    const from = this.#answerable(since);
+    const news = from === undefined ? undefined : this.#options.friends.changesSince(owner, from);
+    if (from === undefined || news === undefined) {
+      this.#sendSnapshot(outbox, head, re, [...circle.friends], undefined);
       return;
     }
     const added = new Set(news.added);
-    const newer = [...circle.friends].filter((user) => user.v > since || added.has(user.id));
-    this.#sendSnapshot(outbox, head, re, newer, `,"since":${since},"removed":${JSON.stringify(news.removed)}`);
+    const newer = [...circle.friends].filter((user) => user.v > from || added.has(user.id));
+    this.#sendSnapshot(outbox, head, re, newer, { since: from, removed: news.removed });
   }
 
   /** Adds users to those watched by id, and answers with a snapshot of them. */
@@ -92,14 +92,15 @@ export class Fanout {
       outbox.users.add(user);
     }
     const head = `"users":${JSON.stringify(ids)}`;
-    if (since === undefined || !this.#isCertain(since)) this.#sendSnapshot(outbox, head, re, users, '');
+    const from = this.#answerable(since);
+    if (from === undefined) this.#sendSnapshot(outbox, head, re, users, undefined);
     else
       this.#sendSnapshot(
         outbox,
         head,
         re,
-        users.filter((user) => user.v > since),
-        `,"since":${since},"removed":[]`,
+        users.filter((user) => user.v > from),
+        { since: from, removed: [] },
       );
   }
 
@@ -116,8 +117,8 @@ export class Fanout {
 
   unwatchUsers(outbox: Outbox, ids: readonly string[], re: MessageId | undefined): void {
     for (const id of ids) {
-      const user = this.#options.presence.look(id);
-      if (!outbox.users.delete(user)) continue;
+      const user = this.#options.presence.held(id);
+      if (user === undefined || !outbox.users.delete(user)) continue;
       if (!outbox.covers(user)) outbox.forget(user);
       audienceOf(user).watchers.delete(outbox);
       this.#options.presence.release(user);
@@ -178,8 +179,11 @@ export class Fanout {
     return this.#options.hubClock.sentUpTo(this.#options.clock.now().wallMs);
   }
 
-  #isCertain(since: number): boolean {
-    return since >= this.#options.certainFrom && since <= this.#options.hubClock.now(this.#options.clock.now().wallMs);
+  /** A `since` that this hub can be sure to answer; undefined calls for a full snapshot. */
+  #answerable(since: number | undefined): number | undefined {
+    const { certainFrom, hubClock, clock } = this.#options;
+    if (since === undefined || since < certainFrom || since > hubClock.now(clock.now().wallMs)) return undefined;
+    return since;
   }
 
   /** What waits for this connection goes out before the answer that follows, so that versions only grow. */
@@ -215,9 +219,11 @@ export class Fanout {
     head: string,
     re: MessageId | undefined,
     users: readonly User[],
-    sinceFields: string,
+    partial: { readonly since: number; readonly removed: readonly string[] } | undefined,
   ): void {
     const { presence } = this.#options;
+    const sinceFields =
+      partial === undefined ? '' : `,"since":${partial.since},"removed":${JSON.stringify(partial.removed)}`;
     const entries = users.map((user) => presence.entryJsonOf(user)).join(',');
     outbox.send(
       `{"type":"snapshot"${reField(re)},${head},"at":${this.#sentUpTo()}${sinceFields},"entries":[${entries}]}`,
@@ -268,9 +274,8 @@ export class Fanout {
   /** @returns whether the list is watched here and held the friend. */
   #dropFriend({ user: owner, friend }: Edge): boolean {
     const circle = this.#circles.get(owner);
-    if (circle === undefined) return false;
-    const user = this.#options.presence.look(friend);
-    if (!circle.friends.delete(user)) return false;
+    const user = this.#options.presence.held(friend);
+    if (user === undefined || !circle?.friends.delete(user)) return false;
     for (const outbox of circle.watchers) if (!outbox.covers(user)) outbox.forget(user);
     this.#partFromCircle(circle, user);
     return true;

@@ -4,9 +4,10 @@
  */
 import { Fanout } from '../fanout/fanout.ts';
 import { Intake } from '../intake.ts';
+import { describeTrouble } from '../lib/sqlite.ts';
 import { HubClock } from '../presence/hub-clock.ts';
 import { Presence, type Change } from '../presence/presence.ts';
-import type { User } from '../presence/user.ts';
+import type { Remembered, User } from '../presence/user.ts';
 import type { Roster, RosterEdit } from '../roster/port.ts';
 import { SqliteRoster } from '../roster/sqlite-roster.ts';
 import { openDatabase } from '../store/database.ts';
@@ -22,16 +23,19 @@ export interface Lasting {
   readonly hubClock: HubClock;
 }
 
-export function openLasting({ config, clock, codes, onStop }: Site): Lasting {
+export function openLasting(site: Site): Lasting {
+  const { config, clock, codes, onStop } = site;
   const database = openDatabase(config.data, { sync: config.sqliteSync, wallMs: clock.now().wallMs });
   onStop(() => {
     database.close();
   });
   const store = new SqliteStore(database, { offlineCode: codes.codeOf('offline') });
   const roster = new SqliteRoster(database);
-  const hubClock = new HubClock(store.state.clockFloor, (ceiling) => {
-    store.raiseCeiling(ceiling);
-  });
+  const hubClock = new HubClock(store.state.clockFloor, (ceiling) =>
+    tryStorage(site, 'versions', () => {
+      store.raiseCeiling(ceiling);
+    }),
+  );
   return { store, roster, hubClock };
 }
 
@@ -47,14 +51,15 @@ export interface Core {
 }
 
 /** Who is there, who is told, and what is kept of it. */
-export function buildCore(site: Site, { store, roster, hubClock }: Lasting): Core {
+export function buildCore(site: Site, lasting: Lasting): Core {
+  const { store, roster, hubClock } = lasting;
   const { config, clock, codes } = site;
   const presence = new Presence(
     {
       graceMs: config.graceMs,
       offlineCode: codes.codeOf('offline'),
       clock: hubClock,
-      recall: (id) => store.recall(id),
+      recall: (id) => recall(site, lasting, id),
     },
     clock.now(),
   );
@@ -65,7 +70,7 @@ export function buildCore(site: Site, { store, roster, hubClock }: Lasting): Cor
       presence.release(user);
     },
     onHealth: (error) => {
-      reportStorage(site, error);
+      reportStorage(site, 'entries', error);
     },
   });
   const beforeTelling = (): void => {
@@ -104,6 +109,14 @@ export function buildCore(site: Site, { store, roster, hubClock }: Lasting): Cor
   return { presence, fanout, intake, onChange, beforeTelling, editRoster, counts };
 }
 
+/** What the store knows of a user. Where it can't be read, nobody can say more than that the user is not here. */
+function recall(site: Site, { store, hubClock }: Lasting, id: string): Remembered | undefined {
+  let remembered: Remembered | undefined;
+  if (tryStorage(site, 'recall', () => (remembered = store.recall(id)))) return remembered;
+  const { wallMs } = site.clock.now();
+  return { since: wallMs, lastSeen: null, v: hubClock.now(wallMs) };
+}
+
 /** Stores what is not yet stored, the exact last sign of everybody visible with it, and marks the end as clean. */
 function endRun({ clock, log }: Site, presence: Presence, writeBehind: WriteBehind<User>, markClean: () => void): void {
   try {
@@ -116,12 +129,26 @@ function endRun({ clock, log }: Site, presence: Presence, writeBehind: WriteBehi
   }
 }
 
-function reportStorage({ failing, log }: Site, error: Error | undefined): void {
+/** Runs a piece of storage work that presence can go on without. @returns whether it was done. */
+function tryStorage(site: Site, what: string, work: () => void): boolean {
+  try {
+    work();
+  } catch (error) {
+    reportStorage(site, what, error);
+    return false;
+  }
+  reportStorage(site, what, undefined);
+  return true;
+}
+
+/** Says once that storage fails, and once that it is well again; `/readyz` says it as long as it lasts. */
+function reportStorage({ failing, log }: Site, what: string, error: unknown): void {
+  if ((error !== undefined) === failing.has(what)) return;
   if (error === undefined) {
-    failing.delete('storage');
-    log.info('storage takes entries again');
+    failing.delete(what);
+    log.info({ what }, 'storage is well again');
   } else {
-    failing.set('storage', `storage: entries can't be written (${error.message})`);
-    log.error({ err: error }, 'storage can’t take entries; they are kept and tried again');
+    failing.set(what, `storage: ${what} can’t be kept, since it ${describeTrouble(error)}`);
+    log.error({ what, err: error }, 'storage fails; presence goes on, and it is tried again');
   }
 }

@@ -38,6 +38,9 @@ export function buildDoors(site: Site, core: Core, roster: Roster, pages: string
     heartbeatMs,
     timeoutMs,
     node: `hub-${randomBytes(4).toString('hex')}`,
+    onFault: (error) => {
+      log.error({ err: error }, 'a message failed');
+    },
   });
   const metrics = createMetrics({
     sessions: () => presence.sessionCounts,

@@ -10,7 +10,6 @@ import type { Logger } from '../lib/log.ts';
 import { StartError } from '../lib/start-error.ts';
 import { CodeTable } from '../presence/codes.ts';
 
-/** What every part of the building needs. */
 export interface Site {
   readonly config: Config;
   readonly clock: Clock;
@@ -24,7 +23,7 @@ export interface Site {
   readonly onStop: (end: () => void | Promise<void>) => void;
 }
 
-/** The settings whose form their own rooms know. */
+/** @throws {StartError} with one sentence that names the setting. */
 export function readTables({
   codes: codesGiven,
   tcpNames,

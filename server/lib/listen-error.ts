@@ -1,4 +1,7 @@
-/** The sentence for an address or port that can't be listened on. Names the settings it is told; knows no server. */
+/**
+ * The sentence for an address or port that can't be listened on, the only place that words it: it names the setting, its
+ * value, and what to do. Names the settings it is told; knows no server. hub.ts calls it for HTTP and for TCP.
+ */
 import { StartError } from './start-error.ts';
 
 /** The settings that say where to listen, and what they say. */
@@ -14,16 +17,24 @@ export async function listenOrExplain<T>(where: ListenSettings, listen: () => Pr
   try {
     return await listen();
   } catch (error) {
-    throw error instanceof StartError ? error : new StartError(explain(where, error), { cause: error });
+    throw new StartError(explain(where, error), { cause: error });
   }
 }
 
 function explain({ hostName, host, portName, port }: ListenSettings, error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'EADDRINUSE') {
-    return `${portName} is ${port}: another process holds that port; stop it or give another port`;
+  switch (error instanceof Error && 'code' in error ? error.code : undefined) {
+    case 'EADDRINUSE':
+      return `${portName} is ${port}: another process holds that port of ${host}; stop it, or set ${portName} to another port`;
+    case 'EACCES':
+      return `${portName} is ${port}: this user may not take that port; set ${portName} to one above 1023`;
+    case 'EADDRNOTAVAIL':
+      return `${hostName} is "${host}": it is no address of this machine; set ${hostName} to one that is`;
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `${hostName} is "${host}": there is no address of that name; set ${hostName} to an address of this machine`;
+    default: {
+      const reason = error instanceof Error ? error.message : String(error);
+      return `${hostName} is "${host}": it can't be listened on (${reason}); set ${hostName} to an address of this machine`;
+    }
   }
-  if (code === 'EACCES') return `${portName} is ${port}: this user may not take that port; give one above 1023`;
-  const reason = error instanceof Error ? error.message : String(error);
-  return `${hostName} is "${host}": it can't be listened on (${reason}); give an address of this machine`;
 }

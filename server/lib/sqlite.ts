@@ -64,6 +64,19 @@ export function troubleOf(error: unknown): SqlTrouble {
   return troubles.get(error.errcode & 0xff) ?? 'other';
 }
 
+const descriptions: Readonly<Record<SqlTrouble, string>> = {
+  busy: 'is locked by another program',
+  full: 'has no room left',
+  denied: 'may not be read or written',
+  broken: 'is broken',
+  other: 'failed',
+};
+
+/** The trouble in a few words that tell nothing of paths and tables; for whoever asks from outside. */
+export function describeTrouble(error: unknown): string {
+  return descriptions[troubleOf(error)];
+}
+
 function rollBack(db: SqlDatabase): void {
   try {
     db.exec('ROLLBACK');

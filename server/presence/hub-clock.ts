@@ -6,14 +6,22 @@
 
 /** How far ahead a ceiling is promised: one durable write for as long, while anything is given out at all. */
 const CEILING_AHEAD_MS = 500;
+/** How long to go on without a promise where storage could not take it: an attempt may hold the loop for 200 ms. */
+const RETRY_AFTER_MS = 2000;
 
 export class HubClock {
   #last: number;
   #ceiling: number;
-  readonly #raiseCeiling: (ceiling: number) => void;
+  /** Not before this value is the next attempt made, after one that failed. */
+  #retryFrom = 0;
+  readonly #raiseCeiling: (ceiling: number) => boolean;
 
-  /** `floor`: above everything an earlier run gave out. `raiseCeiling` must be durable before it returns. */
-  constructor(floor: number, raiseCeiling: (ceiling: number) => void) {
+  /**
+   * `floor`: above everything an earlier run gave out. `raiseCeiling` makes the promise durable before it returns true.
+   * Where it answers false the clock goes on all the same: presence must not end with the disk. Only an unclean end
+   * before storage heals, together with a wall clock that was set back, could then give a version twice.
+   */
+  constructor(floor: number, raiseCeiling: (ceiling: number) => boolean) {
     this.#last = floor;
     this.#ceiling = floor;
     this.#raiseCeiling = raiseCeiling;
@@ -44,9 +52,9 @@ export class HubClock {
   }
 
   #promise(value: number): void {
-    if (value <= this.#ceiling) return;
+    if (value <= this.#ceiling || value < this.#retryFrom) return;
     const ceiling = value + CEILING_AHEAD_MS;
-    this.#raiseCeiling(ceiling); // may throw: then nothing has been promised, and nothing is given out
-    this.#ceiling = ceiling;
+    if (this.#raiseCeiling(ceiling)) this.#ceiling = ceiling;
+    else this.#retryFrom = value + RETRY_AFTER_MS;
   }
 }

@@ -62,6 +62,11 @@ export class Presence {
     return this.#sessionCounts;
   }
 
+  /** The user if it is held. */
+  held(id: string): User | undefined {
+    return this.#users.get(id);
+  }
+
   /** The user as held, or as recalled for this look alone. */
   look(id: string): User {
     return this.#users.get(id) ?? this.#recall(id);

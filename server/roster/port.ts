@@ -1,6 +1,8 @@
 /**
  * The roster: who follows whom, as data. An edge `user -> friend` means that `user` sees `friend` in its list.
- * Edges are durable before `edit` resolves, keep the time they were made, and leave a tombstone for a day when they end.
+ * Edges are durable before `edit` returns: they survive the end of the process, and with HUB_SQLITE_SYNC=full a power cut
+ * too, which with normal may take the last ones. They keep the time they were made, and leave a tombstone for a day when
+ * they end.
  */
 
 /** One change of the graph. Times are hub-clock milliseconds. */

@@ -2,7 +2,6 @@
  * The engine port: what the hub asks of a WebSocket and HTTP server, in the hub's words.
  * Two engines stand behind it (uws-engine, ws-engine) and pass one contract suite; nobody else knows which one runs.
  */
-import { StartError } from '../lib/start-error.ts';
 
 /** `queued`: taken, but the peer reads slower than we write: send nothing of one's own accord until `drained`. */
 export type SendResult = 'sent' | 'queued' | 'dropped';
@@ -87,10 +86,7 @@ export interface Engine {
   readonly name: 'uws' | 'ws';
   /**
    * Takes the port exclusively; 0 is any free one.
-   * @throws {PortTakenError} where another process holds it, StartError where the address can't be used.
+   * @throws the system's error where it can't be had: `code` is `EADDRINUSE` where another process holds it.
    */
   listen(host: string, port: number, service: Service): Promise<Listening>;
 }
-
-/** The port is held by another process. */
-export class PortTakenError extends StartError {}

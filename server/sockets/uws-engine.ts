@@ -9,9 +9,9 @@
  */
 import { createServer } from 'node:net';
 import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';
+import { takePort } from '../lib/take-port.ts';
 import { fittingReason, MAX_BACKPRESSURE_BYTES } from './http-rules.ts';
 import type { Engine, Listening, SendResult, Service, Socket, SocketEvents } from './port.ts';
-import { portTaken, takePort } from './take-port.ts';
 import { answerRequest, answerUpgrade } from './uws-http.ts';
 import type { Uws, UwsApp, UwsListenSocket, UwsWebSocket } from './uws-types.ts';
 
@@ -133,14 +133,14 @@ function appFor(uws: Uws, service: Service): UwsApp<Attached> {
  */
 async function listen(uws: Uws, host: string, port: number, service: Service): Promise<Listening> {
   const probe = createServer();
-  const taken = await takePort(probe, host, port);
+  const taken = await takePort(probe, { host, port });
   await new Promise((resolve) => probe.close(resolve));
   const app = appFor(uws, service);
   const listening = await new Promise<UwsListenSocket | false>((resolve) => {
     // Without the exclusive option two hubs would share the port, each with half of the clients.
     app.listen(taken.address, taken.port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);
   });
-  if (listening === false) throw portTaken(host, taken.port);
+  if (listening === false) throw portHeld(host, taken.port);
   return {
     port: taken.port,
     close: () => {
@@ -148,6 +148,11 @@ async function listen(uws: Uws, host: string, port: number, service: Service): P
       return Promise.resolve();
     },
   };
+}
+
+/** Somebody took it since the probe gave it back: uWebSockets.js says no reason, and there is hardly another. */
+function portHeld(host: string, port: number): Error {
+  return Object.assign(new Error(`${host}:${port} is held by another process`), { code: 'EADDRINUSE' });
 }
 
 export function createUwsEngine(uws: Uws): Engine {

@@ -9,9 +9,9 @@ import type { Socket as Wire } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type RawData, type ServerOptions, WebSocket, WebSocketServer } from 'ws';
 import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';
+import { takePort } from '../lib/take-port.ts';
 import { fittingReason, MAX_BACKPRESSURE_BYTES, PARSER_HEADER_BYTES } from './http-rules.ts';
 import type { Engine, Listening, SendResult, Service, Socket, SocketEvents } from './port.ts';
-import { takePort } from './take-port.ts';
 import { answerMalformed, answerRequest, readUpgrade } from './ws-http.ts';
 
 const webSocketOptions: ServerOptions & { closeTimeout: number } = {
@@ -124,7 +124,7 @@ async function listen(host: string, port: number, service: Service): Promise<Lis
     });
   });
 
-  const taken = await takePort(server, host, port);
+  const taken = await takePort(server, { host, port });
   return {
     port: taken.port,
     close: async () => {

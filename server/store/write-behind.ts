@@ -5,7 +5,7 @@
  */
 import type { Store, StoredEntry } from './port.ts';
 
-/** What it needs to know of a user; the flags are its own to lower. */
+/** What it needs to know of a user. It sets both flags once the user is stored. */
 export interface Savable {
   isUnsaved: boolean;
   isStored: boolean;
@@ -16,7 +16,7 @@ export interface WriteBehindOptions<U extends Savable> {
   readonly storedOf: (user: U) => StoredEntry;
   /** The user is stored: nothing here needs it in memory any more. */
   readonly onSaved: (user: U) => void;
-  /** The store could not take a batch, or can again (undefined). Nothing is lost: it is tried again. */
+  /** The store could not take a batch, or took one after that (undefined). Nothing is lost: it is tried again. */
   readonly onHealth: (error: Error | undefined) => void;
 }
 
@@ -31,7 +31,8 @@ export class WriteBehind<U extends Savable> {
   readonly #unsaved = new Set<U>();
   /** Those of `#unsaved` that have never been stored. */
   #firsts: U[] = [];
-  #timer: NodeJS.Timeout | NodeJS.Immediate | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #nextBite: NodeJS.Immediate | undefined;
   #isFailing = false;
 
   constructor(options: WriteBehindOptions<U>) {
@@ -42,7 +43,7 @@ export class WriteBehind<U extends Savable> {
   add(user: U): void {
     if (!user.isStored && !this.#unsaved.has(user)) this.#firsts.push(user);
     this.#unsaved.add(user);
-    this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
+    if (this.#nextBite === undefined) this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
   }
 
   /** To be called before anything is told: stores those whom the store has never heard of. */
@@ -55,8 +56,10 @@ export class WriteBehind<U extends Savable> {
 
   /** Stores everything now. @throws what the store throws. */
   flush(): void {
-    clearTimeout(this.#timer as NodeJS.Timeout | undefined);
+    clearTimeout(this.#timer);
+    clearImmediate(this.#nextBite);
     this.#timer = undefined;
+    this.#nextBite = undefined;
     while (this.#unsaved.size > 0) {
       const error = this.#write(this.#nextBatch());
       if (error !== undefined) throw error;
@@ -65,9 +68,11 @@ export class WriteBehind<U extends Savable> {
 
   readonly #run = (): void => {
     this.#timer = undefined;
+    this.#nextBite = undefined;
     const error = this.#write(this.#nextBatch());
     if (this.#unsaved.size === 0) return;
-    this.#timer = error === undefined ? setImmediate(this.#run) : setTimeout(this.#run, RETRY_AFTER_MS);
+    if (error === undefined) this.#nextBite = setImmediate(this.#run);
+    else this.#timer = setTimeout(this.#run, RETRY_AFTER_MS);
   };
 
   #nextBatch(): U[] {

@@ -5,7 +5,7 @@
 import { createServer, type Server } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Engine, PortTakenError } from '../../server/sockets/port.ts';
+import type { Engine } from '../../server/sockets/port.ts';
 import { frame, Rig, TEXT } from './engine-rig.ts';
 
 const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
@@ -36,9 +36,7 @@ export function portContract(engine: Engine, others: readonly Engine[]): void {
         const held = await start(holder);
         const { client, hub } = await held.connect();
         for (const host of ['127.0.0.1', '0.0.0.0']) {
-          const failure = await engine.listen(host, held.port, neverAsked).catch((error: unknown) => error);
-          expect(failure).toBeInstanceOf(PortTakenError);
-          expect((failure as Error).message).toContain(String(held.port));
+          await expect(engine.listen(host, held.port, neverAsked)).rejects.toMatchObject({ code: 'EADDRINUSE' });
         }
         client.ws.send('there?');
         expect(await hub.events.next()).toBe('message there?');
@@ -49,22 +47,18 @@ export function portContract(engine: Engine, others: readonly Engine[]): void {
     it('takes none that another program holds', async () => {
       const server = createServer();
       const port = await listening(server);
-      await expect(engine.listen('127.0.0.1', port, neverAsked)).rejects.toThrow(PortTakenError);
+      await expect(engine.listen('127.0.0.1', port, neverAsked)).rejects.toMatchObject({ code: 'EADDRINUSE' });
       await new Promise((resolve) => server.close(resolve));
     });
 
-    it('names an address that is not of this machine', async () => {
-      const failure = await engine.listen('203.0.113.7', 0, neverAsked).catch((error: unknown) => error);
-      expect(failure).not.toBeInstanceOf(PortTakenError);
-      expect((failure as Error).message).toBe(
-        "Can't listen on 203.0.113.7: it is not an address of this machine; set HUB_HOST to one that is.",
-      );
+    it('throws what the system says of an address that is not of this machine', async () => {
+      await expect(engine.listen('203.0.113.7', 0, neverAsked)).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
     });
 
-    it('names a host that has no address', async () => {
-      await expect(engine.listen('no-such-host.invalid', 0, neverAsked)).rejects.toThrow(
-        /^Can't listen on no-such-host\.invalid: /,
-      );
+    it('throws what the system says of a host that has no address', async () => {
+      await expect(engine.listen('no-such-host.invalid', 0, neverAsked)).rejects.toMatchObject({
+        code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/) as string,
+      });
     });
 
     it('listens on a name', async () => {

@@ -81,7 +81,7 @@ describe('a start', () => {
   });
 });
 
-describe('a start that can’t succeed is one line and exit code 1', () => {
+describe('a start that can’t succeed is one line, and exit code 1 for a setting', () => {
   test.each([
     ['a port as text', { HUB_PORT: 'eighty' }, 'HUB_PORT'],
     ['a TCP port as text', { HUB_TCP_PORT: 'sixty' }, 'HUB_TCP_PORT'],
@@ -110,14 +110,14 @@ describe('a start that can’t succeed is one line and exit code 1', () => {
     expectOneLine(await startHubProcess({ HUB_DATA: file }).exited, 'HUB_DATA');
   });
 
-  test('a stray word and an unknown flag', async () => {
+  test('a stray word and an unknown flag: exit code 2, as no setting is at fault', async () => {
     const word = await startHubProcess({}, ['sevre']).exited;
     expect(word).toMatchObject({
-      code: 1,
+      code: 2,
       stderr: expect.stringMatching(/^presence-hub: "sevre" is no command[^\n]*\n$/) as string,
     });
     const flag = await startHubProcess({}, ['--prot', '1']).exited;
-    expect(flag).toMatchObject({ code: 1, stderr: 'presence-hub: --prot is no flag: did you mean --port?\n' });
+    expect(flag).toMatchObject({ code: 2, stderr: 'presence-hub: --prot is no flag: did you mean --port?\n' });
   });
 });
 

@@ -1,7 +1,7 @@
 /**
  * From a frame's text to what it says: user, state, device, address, token; or the reason why it is a bad frame.
  * Pure: it neither knows the connection nor applies anything, and never throws, whatever the text. A bad frame yields
- * no value at all. The listener calls it for each frame that differs from the last.
+ * no value at all. Each connection calls it for every frame.
  */
 import { isIP } from 'node:net';
 import { XMLParser } from 'fast-xml-parser';

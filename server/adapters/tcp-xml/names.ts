@@ -1,7 +1,7 @@
 /**
  * The names under which a legacy client writes the fields, and the reading of HUB_TCP_NAMES:
  * `user_id=uid,user_state=state`, or the same as a JSON object. Reads no frame.
- * The config calls it once at the start; decode takes the names.
+ * hub/site.ts calls it once at the start; decode takes the names.
  */
 import { isXmlName } from './well-formed.ts';
 

@@ -7,6 +7,7 @@ import type { BadFrameReason } from '../../../shared/codes.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
 import type { Intake } from '../../intake.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { takePort } from '../../lib/take-port.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
 import type { Encoding } from './charset.ts';
 import { TcpConnection } from './connection.ts';
@@ -59,17 +60,11 @@ export class TcpXml {
   }
 
   /** Takes the port. @returns the port taken. @throws the system's error where it can't be had. */
-  listen(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port, backlog: BACKLOG, exclusive: true }, () => {
-        this.#server.off('error', reject);
-        // An error of accept (descriptors used up, a peer gone already) concerns that connection alone.
-        this.#server.on('error', () => undefined);
-        const address = this.#server.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : port);
-      });
-    });
+  async listen(host: string, port: number): Promise<number> {
+    const taken = await takePort(this.#server, { host, port, backlog: BACKLOG });
+    // An error of accept (descriptors used up, a peer gone already) concerns that connection alone.
+    this.#server.on('error', () => undefined);
+    return taken.port;
   }
 
   look(monoMs: number): void {

@@ -12,6 +12,7 @@ import {
   type Watch,
 } from '../../../shared/client-messages.ts';
 import { closeCodes, type CloseReason, type ErrorCode } from '../../../shared/codes.ts';
+import type { HubMessage } from '../../../shared/hub-messages.ts';
 import {
   BYE_CLOSE_WITHIN_MS,
   HELLO_WITHIN_MS,
@@ -83,6 +84,7 @@ export class Connection implements SocketEvents, SessionOwner, Timed {
 
   closed(): void {
     this.#depart();
+    this.#hub.fanout.close(this.#outbox);
     this.#phase = { name: 'closing', since: 0 };
     this.#hub.gone(this);
   }
@@ -151,7 +153,12 @@ export class Connection implements SocketEvents, SessionOwner, Timed {
       return;
     }
     this.#badInARow = 0;
-    this.#answer(message);
+    try {
+      this.#answer(message);
+    } catch (error) {
+      this.#hub.onFault(error);
+      this.#error('internal', 'the hub failed; it is not the message’s fault, try again', message.id);
+    }
   }
 
   #answer(message: Exclude<ClientMessage, Hello>): void {
@@ -244,7 +251,7 @@ export class Connection implements SocketEvents, SessionOwner, Timed {
 
   // What is answered.
 
-  #send(message: object): void {
+  #send(message: HubMessage): void {
     this.#outbox.send(JSON.stringify(message));
   }
 
@@ -278,7 +285,6 @@ export class Connection implements SocketEvents, SessionOwner, Timed {
     if (this.#phase.name === 'present' && this.#phase.session.phase === 'live') {
       this.#hub.intake.lose(this.#phase.session);
     }
-    this.#hub.fanout.close(this.#outbox);
   }
 
   #close(reason: CloseReason): void {

@@ -22,6 +22,8 @@ export interface WsJsonOptions {
   readonly timeoutMs: number;
   /** The name of this hub, told in `welcome`. */
   readonly node: string;
+  /** A message could not be answered through no fault of its own. */
+  readonly onFault: (error: unknown) => void;
 }
 
 /** The same, and what a connection asks of the adapter itself. */

@@ -1,0 +1,79 @@
+/**
+ * The port through which every door asks who a token makes its bearer, and the two open modes behind it (jwt mode is in
+ * jwt-authenticator.ts). Knows no wire and no route: callers answer a refusal with the one sentence for it and keep `why`
+ * for the log.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { everyone, everyoneButAdmin, type Identity } from './identity.ts';
+
+export type Verdict =
+  | { readonly ok: true; readonly identity: Identity }
+  /** `unavailable`: nobody can tell at the moment (503, 1013); `refused`: the token is no good (401, 4401). */
+  | { readonly ok: false; readonly kind: 'refused' | 'unavailable'; readonly why: string };
+
+export interface Authenticator {
+  /** Who comes without a token; null where a token is asked for. */
+  readonly withoutToken: Identity | null;
+  /** Never rejects. `why` is for the hub's log alone, and holds nothing of the token. */
+  verify(token: string): Promise<Verdict>;
+}
+
+/** Made, or the sentence that stops the start: it names the setting. */
+export type Made = { readonly ok: true; readonly authenticator: Authenticator } | Problem;
+export interface Problem {
+  readonly ok: false;
+  readonly problem: string;
+}
+
+/** What a client is told, whatever was wrong: which check failed would help nobody but a forger. */
+export const REFUSAL = 'the token is missing, wrong or has run out';
+export const UNAVAILABLE = 'the token can’t be checked at the moment: try again';
+
+/** Longer ones are refused unread: jose would decode and parse them first. Real tokens are 0.2 to 2 KiB. */
+export const MAX_TOKEN_CHARS = 8192;
+
+/** `HUB_AUTH=open` without an admin token: everyone is admin, whatever token they bring. */
+export const openAuthenticator: Authenticator = {
+  withoutToken: everyone,
+  verify: async () => ({ ok: true, identity: everyone }),
+};
+
+/** `HUB_AUTH=open` with `HUB_ADMIN_TOKEN`: open but for what is an admin's; a token that is not that one is refused. */
+export function createOpenWithAdmin(adminToken: string): Made {
+  const problem = faultOfAdminToken(adminToken);
+  if (problem !== undefined) return { ok: false, problem };
+  const isAdminToken = createTokenMatcher(adminToken);
+  const authenticator: Authenticator = {
+    withoutToken: everyoneButAdmin,
+    verify: async (token) =>
+      isAdminToken(token) ? { ok: true, identity: everyone } : refused('it is not the admin token'),
+  };
+  return { ok: true, authenticator };
+}
+
+export function refused(why: string): Verdict {
+  return { ok: false, kind: 'refused', why };
+}
+
+/** What is wrong with an admin token as a setting, if anything. */
+export function faultOfAdminToken(adminToken: string): string | undefined {
+  // What else there is can't be sent in a header, or would be trimmed off its ends.
+  if (/^[\x21-\x7e]{16,1024}$/.test(adminToken)) return undefined;
+  return 'HUB_ADMIN_TOKEN must be 16 to 1024 visible ASCII characters without spaces: give a random one, as from `openssl rand -hex 32`';
+}
+
+/** Compares by digest: equal lengths for timingSafeEqual, and the time tells nothing of the token's own. */
+export function createTokenMatcher(expected: string): (token: string) => boolean {
+  const digest = digestOf(expected);
+  return (token) => token.length <= MAX_TOKEN_CHARS && timingSafeEqual(digestOf(token), digest);
+}
+
+function digestOf(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}
+
+/** The token of an `Authorization` header; undefined where there is none, or it is of another scheme. */
+export function readBearer(header: string | undefined): string | undefined {
+  const match = /^bearer +(\S.*)$/is.exec(header?.trim() ?? '');
+  return match?.[1];
+}

@@ -1,0 +1,71 @@
+/**
+ * Addresses and sets of them, as settings name them ("10.0.0.0/8, ::1"). An IPv4 address in IPv6 clothes (::ffff:10.0.0.1,
+ * what a dual-stack socket shows) is the IPv4 address, everywhere. Pure; used for HUB_TCP_ALLOW and HUB_TRUST_PROXY and by
+ * whatever counts by address.
+ */
+import { BlockList, isIP, isIPv4, SocketAddress } from 'node:net';
+import type { Problem } from './authenticator.ts';
+
+export interface Cidrs {
+  readonly isEmpty: boolean;
+  /** False also for what is no address. */
+  contains(address: string): boolean;
+}
+
+/** Reads the value of `setting`; a fault names the entry. Nothing but white space is the empty set. */
+export function parseCidrs(setting: string, text: string): { readonly ok: true; readonly cidrs: Cidrs } | Problem {
+  // One list a family: in a common one Node's ::/0 holds every IPv4 address too.
+  const v4 = new BlockList();
+  const v6 = new BlockList();
+  const entries = text.trim() === '' ? [] : text.split(',').map((entry) => entry.trim());
+  for (const entry of entries) {
+    const range = parseRange(entry);
+    if (range === undefined) {
+      const problem = `${setting} holds "${entry}", which is no address and no range of them: write 10.0.0.7, 10.0.0.0/8, ::1 or fd00::/8, with commas between`;
+      return { ok: false, problem };
+    }
+    if (range.family === 'ipv4') v4.addSubnet(range.address, range.prefix, 'ipv4');
+    else v6.addSubnet(range.address, range.prefix, 'ipv6');
+  }
+  const contains = (address: string): boolean => {
+    const canonical = canonicalAddress(address);
+    if (canonical === undefined) return false;
+    return isIPv4(canonical) ? v4.check(canonical, 'ipv4') : v6.check(canonical, 'ipv6');
+  };
+  return { ok: true, cidrs: { isEmpty: entries.length === 0, contains } };
+}
+
+/**
+ * The one text of an address, so that equal addresses are equal strings: lower case, shortest form, IPv4 where it is one,
+ * no zone (`%eth0`). Undefined for what is no address.
+ */
+export function canonicalAddress(address: string): string | undefined {
+  const family = isIP(address);
+  if (family !== 6) return family === 4 ? address : undefined;
+  const bare = address.split('%', 1)[0] ?? '';
+  const canonical = new SocketAddress({ address: bare, family: 'ipv6' }).address;
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(canonical)?.[1] ?? canonical;
+}
+
+interface Range {
+  readonly family: 'ipv4' | 'ipv6';
+  readonly address: string;
+  readonly prefix: number;
+}
+
+/** How many leading bits an IPv4 address in IPv6 clothes has before its own. */
+const CLOTHES_BITS = 96;
+
+function parseRange(entry: string): Range | undefined {
+  const [, written = '', bits] = /^([^/%]+)(?:\/(0|[1-9]\d{0,2}))?$/.exec(entry) ?? [];
+  const address = canonicalAddress(written);
+  if (address === undefined) return undefined;
+  const written6 = written.includes(':');
+  const isV4 = isIPv4(address);
+  const width = written6 ? 128 : 32;
+  const prefix = bits === undefined ? width : Number(bits);
+  if (prefix > width) return undefined;
+  if (!isV4) return { family: 'ipv6', address, prefix };
+  const prefix4 = written6 ? prefix - CLOTHES_BITS : prefix;
+  return prefix4 < 0 ? undefined : { family: 'ipv4', address, prefix: prefix4 };
+}

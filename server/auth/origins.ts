@@ -1,0 +1,57 @@
+/**
+ * Which web pages may talk to the hub: by the `Origin` that a browser adds and no page can forge. A page counts as the
+ * hub's own only under a host that nobody else can point here: a foreign name that resolves to the hub's address makes Origin
+ * and Host alike too (DNS rebinding). Pure; called at the WebSocket upgrade, at changing requests and for CORS.
+ */
+import { isIP } from 'node:net';
+import type { Problem } from './authenticator.ts';
+
+export interface OriginRules {
+  /** Of HUB_ORIGINS, as `parseOrigins` made them. */
+  readonly listed: ReadonlySet<string>;
+  /** Names of the hub itself, lower case: HUB_HOST where it is a name. */
+  readonly hubHosts: ReadonlySet<string>;
+}
+
+/** Reads HUB_ORIGINS. Nothing but white space is no origin. */
+export function parseOrigins(text: string): { readonly ok: true; readonly origins: ReadonlySet<string> } | Problem {
+  const entries = text.trim() === '' ? [] : text.split(',').map((entry) => entry.trim());
+  const origins = new Set<string>();
+  for (const entry of entries) {
+    const origin = entry.includes('*') ? undefined : canonicalOrigin(entry);
+    if (origin === undefined) {
+      const advice = entry.includes('*')
+        ? 'name each origin: any page at all is never meant'
+        : 'write https://app.example.com, with commas between';
+      return { ok: false, problem: `HUB_ORIGINS holds "${entry}", which is no origin: ${advice}` };
+    }
+    origins.add(origin);
+  }
+  return { ok: true, origins };
+}
+
+/** Whether a request with these headers comes from no page, from the hub's own, or from a listed one. */
+export function isAllowedOrigin(origin: string | undefined, host: string | undefined, rules: OriginRules): boolean {
+  if (origin === undefined) return true;
+  const canonical = canonicalOrigin(origin);
+  if (canonical === undefined) return false;
+  return rules.listed.has(canonical) || isOwn(canonical, host, rules.hubHosts);
+}
+
+function isOwn(origin: string, host: string | undefined, hubHosts: ReadonlySet<string>): boolean {
+  const scheme = /^https?:/.exec(origin)?.[0];
+  if (scheme === undefined || host === undefined) return false;
+  // Read with the page's scheme, so that the port it need not write is the same one. A proxy may speak TLS for the hub.
+  if (canonicalOrigin(`${scheme}//${host}`) !== origin) return false;
+  const name = new URL(origin).hostname;
+  return isIP(name.replace(/^\[|\]$/g, '')) !== 0 || name === 'localhost' || hubHosts.has(name);
+}
+
+/** Scheme, host and a port that is not the scheme's own, lower case. Undefined for `null` and what has more parts. */
+function canonicalOrigin(text: string): string | undefined {
+  const match = /^([a-z][a-z0-9+.-]*):\/\/[^\s/?#@\\,]+$/i.exec(text);
+  if (match === null || !URL.canParse(text)) return undefined;
+  // An app's own scheme (capacitor://localhost) has an origin for its browser, but none for URL.
+  const { origin } = new URL(text);
+  return origin === 'null' ? text.toLowerCase() : origin;
+}

@@ -1,0 +1,54 @@
+/** Storage that another program has locked: presence goes on, edges are refused with a reason, and it heals by itself. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { openSqlite, type SqlDatabase } from '../../server/lib/sqlite.ts';
+import { startTestHub, type TestHub } from '../support/hub.ts';
+import { LegacyClient } from '../support/legacy-client.ts';
+import { WsClient } from '../support/ws-client.ts';
+
+let data: string;
+let hub: TestHub;
+let other: SqlDatabase;
+beforeEach(async () => {
+  data = mkdtempSync(join(tmpdir(), 'hub-trouble-'));
+  hub = await startTestHub({ data });
+  other = openSqlite(join(data, 'hub.sqlite'));
+});
+afterEach(async () => {
+  await hub.stop();
+  other.close();
+  rmSync(data, { recursive: true, force: true });
+});
+
+it('a locked database ends nothing: users come and go, edges get 503, /readyz says why, and all is stored in the end', async () => {
+  await hub.request('PUT', '/v1/users/42/friends/7');
+  const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
+  watcher.send({ type: 'watch', friendsOf: '42' });
+  await watcher.next('snapshot');
+  const legacy = await LegacyClient.open(hub.tcpPort);
+
+  other.exec('BEGIN IMMEDIATE');
+  hub.clock.pass(5_000); // beyond every version promised so far
+  legacy.beat('7');
+  expect(await watcher.entryOf('7')).toMatchObject({ status: 'online' });
+  legacy.beat('7', 2);
+  expect(await watcher.entryOf('7')).toMatchObject({ status: 'away' });
+  const refused = await hub.request('PUT', '/v1/users/42/friends/8');
+  expect(refused).toMatchObject({ status: 503, body: { detail: expect.stringContaining('locked') as string } });
+  expect(await hub.request('GET', '/readyz')).toMatchObject({
+    status: 503,
+    body: { detail: expect.stringContaining('storage') as string },
+  });
+  expect((await hub.request('GET', '/v1/users/42/friends')).body).toMatchObject({ friends: ['7'] });
+
+  other.exec('ROLLBACK');
+  hub.clock.pass(3_000);
+  legacy.beat('7', 3);
+  expect(await watcher.entryOf('7')).toMatchObject({ status: 'busy' });
+  await hub.until(async () => (await hub.request('GET', '/readyz')).status === 200);
+  expect((await hub.request('PUT', '/v1/users/42/friends/8')).status).toBe(204);
+  const stored = () => other.prepare<{ status: string }>("SELECT status FROM entry WHERE user = '7'").get()?.status;
+  await hub.until(() => stored() === 'busy');
+});
