@@ -9,7 +9,7 @@ const LOOK_EVERY_MS = 25;
 /** Sessions looked at in one turn of the loop: about 2 ms. */
 const BUDGET = 2000;
 
-export interface ExpiryOptions {
+interface ExpiryOptions {
   readonly presence: Presence;
   readonly clock: Clock;
   readonly onChange: (change: Change) => void;

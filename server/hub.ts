@@ -20,6 +20,7 @@ import { systemClock, type Clock } from './lib/clock.ts';
 import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
 import type { Roster } from './roster/port.ts';
+import { noStalls, StallClock } from './lib/stall-clock.ts';
 import { loadEngine } from './sockets/load-engine.ts';
 
 export interface Hub {
@@ -34,6 +35,7 @@ export interface Hub {
 
 export interface HubOptions {
   readonly log: Logger;
+  /** What time it is; the system's, with stalls left out, unless a test says otherwise. */
   readonly clock?: Clock;
   /** The folder of the built pages. */
   readonly pages?: string;
@@ -44,7 +46,10 @@ const builtPages = fileURLToPath(new URL('../client/page', import.meta.url));
 
 /** @throws {StartError} with one sentence for the operator where it can't start. */
 export async function startHub(config: Config, options: HubOptions): Promise<Hub> {
-  const { log, clock = systemClock, pages = builtPages } = options;
+  const { log, pages = builtPages } = options;
+  const clock =
+    options.clock ?? new StallClock(systemClock, (lastedMs) => log.warn({ lastedMs }, 'the hub stood still'));
+  const stalls = clock instanceof StallClock ? clock : noStalls;
   const ends: (() => void | Promise<void>)[] = [];
   const endAll = async (): Promise<void> => {
     for (let end = ends.pop(); end !== undefined; end = ends.pop()) await end();
@@ -55,6 +60,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const site = {
       config,
       clock,
+      stalls,
       log,
       ...readTables(config),
       failing: new Map<string, string>(),

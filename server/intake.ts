@@ -6,7 +6,7 @@ import type { Clock } from './lib/clock.ts';
 import type { Change, Presence } from './presence/presence.ts';
 import type { AdapterName, Claim, Saying, Session } from './presence/session.ts';
 
-export interface IntakeOptions {
+interface IntakeOptions {
   readonly presence: Presence;
   readonly clock: Clock;
   readonly onChange: (change: Change) => void;

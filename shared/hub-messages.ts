@@ -99,5 +99,4 @@ export const hubMessage = z.union([
 ]);
 export type HubMessage = z.infer<typeof hubMessage>;
 export type Welcome = z.infer<typeof welcome>;
-export type Self = z.infer<typeof self>;
 export type Snapshot = z.infer<typeof snapshotOfFriends> | z.infer<typeof snapshotOfUsers>;

@@ -11,8 +11,7 @@ import { presenceRoutes, type PresenceRoutesOptions } from './presence-routes.ts
 import { problem } from './reply.ts';
 import { createRouter, isOwnOrigin } from './router.ts';
 
-export interface ApiOptions extends PresenceRoutesOptions, FriendsRoutesOptions, OperationsOptions {
-  readonly roster: FriendsRoutesOptions['roster'];
+interface ApiOptions extends PresenceRoutesOptions, FriendsRoutesOptions, OperationsOptions {
   /** The folder of the built pages. */
   readonly pages: string;
   readonly log: Logger;

@@ -15,12 +15,12 @@ const titles = {
   500: 'Internal error',
   503: 'Service unavailable',
 } as const;
-export type ProblemStatus = keyof typeof titles;
+type ProblemStatus = keyof typeof titles;
 
 const NO_STORE = { 'cache-control': 'no-store' } as const;
 
-export function json(body: string, status = 200): HttpReply {
-  return { status, headers: { 'content-type': 'application/json', ...NO_STORE }, body };
+export function json(body: string): HttpReply {
+  return { status: 200, headers: { 'content-type': 'application/json', ...NO_STORE }, body };
 }
 
 export function noContent(): HttpReply {

@@ -24,7 +24,7 @@ interface CompiledRoute extends Route {
   readonly segments: readonly string[];
 }
 
-export type Router = (request: HttpRequest) => HttpReply | Promise<HttpReply>;
+type Router = (request: HttpRequest) => HttpReply | Promise<HttpReply>;
 
 export function createRouter(routes: readonly Route[]): Router {
   const compiled = routes.map((route) => ({ ...route, segments: route.path.split('/') }));

@@ -19,11 +19,8 @@ export interface Authenticator {
 }
 
 /** Made, or the sentence that stops the start: it names the setting. */
-export type Made = { readonly ok: true; readonly authenticator: Authenticator } | Problem;
-export interface Problem {
-  readonly ok: false;
-  readonly problem: string;
-}
+export type Made =
+  { readonly ok: true; readonly authenticator: Authenticator } | { readonly ok: false; readonly problem: string };
 
 /** What a client is told, whatever was wrong: which check failed would help nobody but a forger. */
 export const REFUSAL = 'the token is missing, wrong or has run out';

@@ -4,7 +4,6 @@
  * whatever counts by address.
  */
 import { BlockList, isIP, isIPv4, SocketAddress } from 'node:net';
-import type { Problem } from './authenticator.ts';
 
 export interface Cidrs {
   readonly isEmpty: boolean;
@@ -12,8 +11,10 @@ export interface Cidrs {
   contains(address: string): boolean;
 }
 
+export type ReadCidrs = { readonly ok: true; readonly cidrs: Cidrs } | { readonly ok: false; readonly problem: string };
+
 /** Reads the value of `setting`; a fault names the entry. Nothing but white space is the empty set. */
-export function parseCidrs(setting: string, text: string): { readonly ok: true; readonly cidrs: Cidrs } | Problem {
+export function parseCidrs(setting: string, text: string): ReadCidrs {
   // One list a family: in a common one Node's ::/0 holds every IPv4 address too.
   const v4 = new BlockList();
   const v6 = new BlockList();

@@ -38,6 +38,8 @@ export function createJwksKeys({ url, clock, onFailure }: JwksOptions): JWTVerif
   let fetchedAtMs = -Infinity;
   let hasFailed = false;
 
+  /** Infinite until there are keys. */
+  const ageMs = (): number => clock.now().monoMs - fetchedAtMs;
   const fetchKeys = async (): Promise<void> => {
     triedAtMs = clock.now().monoMs;
     try {
@@ -61,10 +63,10 @@ export function createJwksKeys({ url, clock, onFailure }: JwksOptions): JWTVerif
   };
 
   return async (header, token) => {
-    if (remote.jwks() === undefined) {
+    if (ageMs() === Infinity) {
       await refresh();
-      if (remote.jwks() === undefined) throw new KeysUnavailable();
-    } else if (clock.now().monoMs - fetchedAtMs >= KEYS_MAX_AGE_MS) {
+      if (ageMs() === Infinity) throw new KeysUnavailable();
+    } else if (ageMs() >= KEYS_MAX_AGE_MS) {
       const refreshed = refresh();
       // In an outage the keys in hand answer at once: not everyone waits for each next attempt.
       if (!hasFailed) await refreshed;

@@ -3,7 +3,7 @@
  * algorithms are pinned by what the operator set, never by what the token says. Throws nothing at its callers: a bad setting
  * is a problem to stop the start with, a bad token a refusal.
  */
-import { createSecretKey } from 'node:crypto';
+import { createHash, createSecretKey } from 'node:crypto';
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyOptions } from 'jose';
 import type { Clock } from '../lib/clock.ts';
 import {
@@ -17,6 +17,7 @@ import {
 } from './authenticator.ts';
 import { identityOf, staticAdmin } from './identity.ts';
 import { createJwksKeys, KeysUnavailable } from './jwks.ts';
+import { createTokenMemory } from './token-memory.ts';
 
 /** The settings as they were given, undefined where they were not. */
 export interface JwtOptions {
@@ -40,6 +41,10 @@ const KEY_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
  * that is when sessions end, and one let in after it would end at once.
  */
 const NOT_BEFORE_TOLERANCE_S = 5;
+/** 3 MB when full. */
+const MAX_REMEMBERED = 10_000;
+/** Keys may be withdrawn meanwhile; a secret holds for as long as the process. */
+const REMEMBER_WITH_KEYS_MS = 60_000;
 
 export function createJwtAuthenticator(options: JwtOptions): Made {
   const problem = faultOf(options);
@@ -51,13 +56,22 @@ export function createJwtAuthenticator(options: JwtOptions): Made {
     ...(issuer !== undefined && { issuer }),
     ...(audience !== undefined && { audience }),
   });
+  const memory = createTokenMemory({
+    capacity: MAX_REMEMBERED,
+    forMs: options.secret === undefined ? REMEMBER_WITH_KEYS_MS : Infinity,
+  });
   const authenticator: Authenticator = {
     withoutToken: null,
     verify: async (token) => {
       if (token.length > MAX_TOKEN_CHARS) return refused(`it has ${token.length} characters`);
       if (isAdminToken(token)) return { ok: true, identity: staticAdmin };
+      const digest = createHash('sha256').update(token).digest('base64');
+      const known = memory.recall(digest, clock.now());
+      if (known !== undefined) return { ok: true, identity: known };
       try {
-        return judge(await checkSignature(token, new Date(clock.now().wallMs)), clock);
+        const verdict = judge(await checkSignature(token, new Date(clock.now().wallMs)), clock);
+        if (verdict.ok) memory.remember(digest, verdict.identity, clock.now());
+        return verdict;
       } catch (error) {
         return verdictOf(error);
       }
@@ -108,7 +122,9 @@ async function checkWithKeys(token: string, keys: JWTVerifyGetKey, checks: JWTVe
 function verdictOf(error: unknown): Verdict {
   if (error instanceof KeysUnavailable) return { ok: false, kind: 'unavailable', why: 'keys unavailable' };
   if (error instanceof errors.JWTExpired) return refused('it has expired');
-  if (error instanceof errors.JWTClaimValidationFailed) return refused(`its ${error.claim} is ${error.reason}`);
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    return refused(`its ${error.claim} ${error.reason === 'missing' ? 'is missing' : 'does not fit'}`);
+  }
   if (error instanceof errors.JOSEAlgNotAllowed) return refused('its algorithm is not allowed');
   if (error instanceof errors.JWKSNoMatchingKey) return refused('no key fits it');
   if (error instanceof errors.JWSSignatureVerificationFailed) return refused('its signature is wrong');

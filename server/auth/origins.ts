@@ -4,7 +4,6 @@
  * and Host alike too (DNS rebinding). Pure; called at the WebSocket upgrade, at changing requests and for CORS.
  */
 import { isIP } from 'node:net';
-import type { Problem } from './authenticator.ts';
 
 export interface OriginRules {
   /** Of HUB_ORIGINS, as `parseOrigins` made them. */
@@ -13,8 +12,11 @@ export interface OriginRules {
   readonly hubHosts: ReadonlySet<string>;
 }
 
+export type ReadOrigins =
+  { readonly ok: true; readonly origins: ReadonlySet<string> } | { readonly ok: false; readonly problem: string };
+
 /** Reads HUB_ORIGINS. Nothing but white space is no origin. */
-export function parseOrigins(text: string): { readonly ok: true; readonly origins: ReadonlySet<string> } | Problem {
+export function parseOrigins(text: string): ReadOrigins {
   const entries = text.trim() === '' ? [] : text.split(',').map((entry) => entry.trim());
   const origins = new Set<string>();
   for (const entry of entries) {

@@ -16,7 +16,7 @@ export interface HubAddress {
   readonly isNamed: boolean;
 }
 
-export interface AddressFlags {
+interface AddressFlags {
   readonly url?: string;
   readonly 'tcp-port'?: string;
 }

@@ -53,7 +53,7 @@ export function openWsDoor(
   return client;
 }
 
-export interface TcpBeatOptions {
+interface TcpBeatOptions {
   readonly address: HubAddress;
   readonly user: string;
   readonly device?: string;

@@ -10,7 +10,7 @@ import { TcpClient } from './tcp-client.ts';
 
 const TCP_EVERY_MS = 1_000;
 
-export interface DemoPersonOptions {
+interface DemoPersonOptions {
   readonly person: Person;
   readonly address: HubAddress;
   readonly onAct: (user: string, act: Act) => void;

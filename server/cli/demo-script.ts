@@ -29,7 +29,7 @@ export type Act =
   /** An unclean end and a return long after the grace. */
   | { readonly kind: 'lose'; readonly backAfterMs: number };
 
-export interface NextAct {
+interface NextAct {
   readonly afterMs: number;
   readonly act: Act;
 }

@@ -15,7 +15,7 @@ import { say, type Io } from './io.ts';
 
 const CONNECT_WITHIN_MS = 3_000;
 
-export interface Stage {
+interface Stage {
   readonly address: HubAddress;
   /** Ends what was started here; another's hub goes on. */
   readonly close: () => Promise<void>;

@@ -14,7 +14,7 @@ export type LinkState =
   | { readonly kind: 'stale'; readonly sinceMs: number }
   | { readonly kind: 'lost'; readonly asOfMs: number };
 
-export interface TableOptions {
+interface TableOptions {
   readonly title: string;
   readonly friends: FriendList;
   readonly link: LinkState;
@@ -70,7 +70,7 @@ export function renderChange(change: FriendChange, nowMs: number): string {
   return [time, harmless(user), status, harmless(text ?? '')].join('\t');
 }
 
-export function describeLink(link: LinkState): string {
+function describeLink(link: LinkState): string {
   switch (link.kind) {
     case 'connecting':
       return 'connecting';
@@ -86,7 +86,7 @@ export function describeLink(link: LinkState): string {
 }
 
 /** `for 3 m`, or `last seen 3 m ago`: it ages with the clock of whoever looks. */
-export function describeWhen({ status, since, lastSeen, v }: Entry, nowMs: number): string {
+function describeWhen({ status, since, lastSeen, v }: Entry, nowMs: number): string {
   if (status !== 'offline') return since === null ? '' : `for ${describeAge(nowMs - since)}`;
   if (v === 0) return 'never seen';
   // A hub may keep it to itself.

@@ -8,7 +8,7 @@ import { askHub, type HubAnswer } from './hub-http.ts';
 
 const BYE_WITHIN_MS = 1_000;
 
-export interface HttpBeatsOptions {
+interface HttpBeatsOptions {
   readonly http: string;
   readonly user: string;
   readonly device?: string;

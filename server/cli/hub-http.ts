@@ -14,7 +14,7 @@ export type HubAnswer =
   | { readonly kind: 'later'; readonly problem: string; readonly afterMs: number | undefined }
   | { readonly kind: 'unreachable'; readonly problem: string };
 
-export interface HubRequest {
+interface HubRequest {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** From the hub's address on: `/v1/…`. */
   readonly path: string;

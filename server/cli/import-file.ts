@@ -14,7 +14,7 @@ import { harmless } from './terminal-text.ts';
 
 const MAX_BAD_LINES_SHOWN = 20;
 
-export interface ImportOrder {
+interface ImportOrder {
   /** A path, or `-` for standard input. */
   readonly file: string;
   readonly isOneway: boolean;

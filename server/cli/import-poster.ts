@@ -20,7 +20,7 @@ const GIVE_UP_AFTER_MS = 60_000;
 const FAULTS_OF_EDGES: ReadonlySet<number> = new Set([400, 409]);
 const importAnswer = z.object({ added: z.int() });
 
-export interface ImportPosterOptions {
+interface ImportPosterOptions {
   readonly http: string;
   readonly isOneway: boolean;
   readonly interrupted: AbortSignal;

@@ -9,7 +9,7 @@ const BAR_EVERY_MS = 100;
 const LINE_EVERY_MS = 5_000;
 const BAR_WIDTH = 24;
 
-export interface Progress {
+interface Progress {
   readonly doneBytes: number;
   /** Unknown for standard input. */
   readonly totalBytes: number | undefined;

@@ -9,7 +9,7 @@ const AGEING_MS = 1_000;
 const DEFAULT_COLUMNS = 80;
 const DEFAULT_ROWS = 24;
 
-export interface Screen {
+interface Screen {
   /** Something changed: draw soon. */
   touch(): void;
   /** Gives the terminal back as it was. */

@@ -11,7 +11,7 @@ const CONNECT_WITHIN_MS = 10_000;
 const BYE_WITHIN_MS = 1_000;
 const LEAVING = -1;
 
-export interface TcpClientOptions {
+interface TcpClientOptions {
   readonly host: string;
   readonly port: number;
   readonly user: string;
@@ -126,7 +126,7 @@ export class TcpClient {
   }
 }
 
-export function encodeFrame(user: string, state: number, device?: string): string {
+function encodeFrame(user: string, state: number, device?: string): string {
   const label = device === undefined ? '' : `<device>${escapeXml(device)}</device>`;
   return `<protocol><user_id>${user}</user_id><user_state>${state}</user_state>${label}</protocol>`;
 }

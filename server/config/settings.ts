@@ -12,7 +12,7 @@ export type Form =
   | { readonly kind: 'whole'; readonly min: number; readonly max: number }
   | { readonly kind: 'later'; readonly passes: readonly string[]; readonly knows?: readonly string[] };
 
-export interface Setting {
+interface Setting {
   readonly form: Form;
   /** What holds where nobody says anything; '' for nothing. */
   readonly fallback: string;

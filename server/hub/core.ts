@@ -59,6 +59,8 @@ export function buildCore(site: Site, lasting: Lasting): Core {
       graceMs: config.graceMs,
       offlineCode: codes.codeOf('offline'),
       clock: hubClock,
+      stalls: site.stalls,
+      stallGraceMs: config.timeoutMs,
       recall: (id) => recall(site, lasting, id),
     },
     clock.now(),

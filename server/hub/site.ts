@@ -6,6 +6,7 @@ import { encodingOf, type Encoding } from '../adapters/tcp-xml/charset.ts';
 import { defaultFieldNames, parseFieldNames, type FieldNames } from '../adapters/tcp-xml/names.ts';
 import type { Config } from '../config.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Stalls } from '../lib/stall-clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { StartError } from '../lib/start-error.ts';
 import { CodeTable } from '../presence/codes.ts';
@@ -13,6 +14,8 @@ import { CodeTable } from '../presence/codes.ts';
 export interface Site {
   readonly config: Config;
   readonly clock: Clock;
+  /** What the clock leaves out. */
+  readonly stalls: Stalls;
   readonly log: Logger;
   readonly codes: CodeTable;
   readonly names: FieldNames;

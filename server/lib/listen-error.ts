@@ -5,7 +5,7 @@
 import { StartError } from './start-error.ts';
 
 /** The settings that say where to listen, and what they say. */
-export interface ListenSettings {
+interface ListenSettings {
   readonly hostName: string;
   readonly host: string;
   readonly portName: string;

@@ -5,7 +5,7 @@
  */
 import type { AddressInfo, Server } from 'node:net';
 
-export interface PortOrder {
+interface PortOrder {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;

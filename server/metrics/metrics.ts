@@ -6,7 +6,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import type { BadFrameReason } from '../../shared/codes.ts';
 import type { AdapterName } from '../presence/session.ts';
 
-export interface MetricsSources {
+interface MetricsSources {
   readonly sessions: () => Readonly<Record<AdapterName, number>>;
   /** Open connections, of the adapters that have any. */
   readonly connections: () => Readonly<Partial<Record<AdapterName, number>>>;

@@ -7,6 +7,7 @@
 import type { Entry } from '../../shared/entry.ts';
 import type { Moment } from '../lib/clock.ts';
 import { ShardedMap } from '../lib/sharded-map.ts';
+import type { Stalls } from '../lib/stall-clock.ts';
 import { DONE, TimingWheel } from '../lib/timing-wheel.ts';
 import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
 import type { HubClock } from './hub-clock.ts';
@@ -25,6 +26,10 @@ export interface PresenceOptions {
   /** The `code` of an entry that is offline. */
   readonly offlineCode: number;
   readonly clock: HubClock;
+  /** What forward time left out: the hub's own troubles, which are no client's fault. */
+  readonly stalls: Stalls;
+  /** The grace of an unclean end that is found in the wake of a stall: one WebSocket timeout. */
+  readonly stallGraceMs: number;
   /** What the store knows of a user that is not held. */
   readonly recall: (user: string) => Remembered | undefined;
 }
@@ -169,9 +174,11 @@ export class Presence {
   /** An unclean end: the session stays visible for its grace, however much lease was left. A late one says nothing. */
   lose(session: Session, now: Moment): Change | undefined {
     if (session.phase !== 'live') return undefined;
-    if (this.#options.graceMs === 0) return this.giveUp(session, now);
+    const { graceMs, stalls, stallGraceMs } = this.#options;
+    const lastsMs = stalls.isAftermath(now.monoMs) ? Math.max(graceMs, stallGraceMs) : graceMs;
+    if (lastsMs === 0) return this.giveUp(session, now);
     session.phase = 'grace';
-    session.graceEndsAt = now.monoMs + this.#options.graceMs;
+    session.graceEndsAt = now.monoMs + lastsMs;
     this.#wheel.schedule(session, session.endsAt);
     return undefined;
   }
@@ -265,7 +272,8 @@ export class Presence {
     let signAt = user.endedSignAt;
     for (let s = user.firstSession; s !== null; s = s.next) signAt = Math.max(signAt, s.lastSignAt);
     if (signAt < user.visibleFromAt) return user.lastSeen;
-    return Math.max(user.lastSeen ?? 0, now.wallMs - (now.monoMs - signAt));
+    const agoMs = now.monoMs - signAt + this.#options.stalls.stalledSince(signAt);
+    return Math.max(user.lastSeen ?? 0, now.wallMs - agoMs);
   }
 }
 

@@ -10,9 +10,9 @@ import { createUwsEngine } from './uws-engine.ts';
 import type { Uws } from './uws-types.ts';
 import { wsEngine } from './ws-engine.ts';
 
-export type Transport = 'auto' | 'uws' | 'ws';
+type Transport = 'auto' | 'uws' | 'ws';
 
-export interface ChosenEngine {
+interface ChosenEngine {
   readonly engine: Engine;
   /** Few words for the start line. */
   readonly why: string;

@@ -5,6 +5,7 @@ import { createServer as createTcpServer, type AddressInfo, type Server, type So
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
+import { noStalls } from '../../server/lib/stall-clock.ts';
 import { MAX_POLLS_AT_ONCE, Poller, type PollerOptions } from '../../server/adapters/poll/poller.ts';
 import type { Outcome, Prober } from '../../server/adapters/poll/probe.ts';
 import type { Endpoint } from '../../server/adapters/poll/targets.ts';
@@ -69,9 +70,12 @@ class Hub {
   constructor(targets: unknown, given: Given = {}) {
     this.write(targets);
     const clock = { now: () => this.now() };
-    const hubClock = new HubClock(0, () => {});
+    const hubClock = new HubClock(0, () => true);
     const recall = () => undefined;
-    this.presence = new Presence({ graceMs: 2000, offlineCode: -1, clock: hubClock, recall }, this.now());
+    this.presence = new Presence(
+      { graceMs: 2000, offlineCode: -1, clock: hubClock, stalls: noStalls, stallGraceMs: 25_000, recall },
+      this.now(),
+    );
     this.intake = new Intake({
       presence: this.presence,
       clock,

@@ -5,6 +5,7 @@
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { describe, expect, it } from 'vitest';
+import { noStalls } from '../../server/lib/stall-clock.ts';
 import { HubClock } from '../../server/presence/hub-clock.ts';
 import { Presence } from '../../server/presence/presence.ts';
 import type { Session, SessionOwner } from '../../server/presence/session.ts';
@@ -28,9 +29,16 @@ describe('a million sessions', () => {
     { timeout: 300_000 },
     () => {
       const clock = new TestClock();
-      const hubClock = new HubClock(0, () => {});
+      const hubClock = new HubClock(0, () => true);
       const presence = new Presence(
-        { graceMs: 2000, offlineCode: -1, clock: hubClock, recall: () => undefined },
+        {
+          graceMs: 2000,
+          offlineCode: -1,
+          clock: hubClock,
+          stalls: noStalls,
+          stallGraceMs: 25_000,
+          recall: () => undefined,
+        },
         clock.now(),
       );
       const owner: SessionOwner = { lapsed: () => {} };

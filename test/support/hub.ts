@@ -7,12 +7,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe } from 'vitest';
 import type { Config } from '../../server/config.ts';
 import { startHub, type Hub } from '../../server/hub.ts';
+import type { Clock } from '../../server/lib/clock.ts';
 import { createLog } from '../../server/lib/log.ts';
 import { loadEngine } from '../../server/sockets/load-engine.ts';
 import { TestClock } from './clock.ts';
 
 /** The hub looks at its clock this often. */
 const LOOK_MS = 25;
+/** Time that passes between two readings of a clock, well below what it takes for a stall. */
+const STEP_MS = 100;
 
 export interface TestHub extends Hub {
   readonly clock: TestClock;
@@ -23,6 +26,8 @@ export interface TestHub extends Hub {
   metric(series: string): Promise<number>;
   /** Resolves when the condition holds; asks again with each look of the hub. */
   until(condition: () => boolean | Promise<boolean>): Promise<void>;
+  /** Lets time pass in steps that the hub looks at: for a hub whose clock knows of stalls. */
+  run(ms: number): Promise<void>;
   /** Resolves when the hub has certainly looked at the clock once more. */
   looked(): Promise<void>;
 }
@@ -50,9 +55,13 @@ export const defaultConfig: Config = {
 };
 
 /** Starts a hub; the test stops it. */
-export async function startTestHub(settings: Partial<Config> = {}): Promise<TestHub> {
+export async function startTestHub(
+  settings: Partial<Config> = {},
+  clockOf: (clock: TestClock) => Clock = (clock) => clock,
+): Promise<TestHub> {
   const clock = new TestClock();
-  const hub = await startHub({ ...defaultConfig, ...settings }, { log: createLog('silent'), clock });
+  const hubClock = clockOf(clock);
+  const hub = await startHub({ ...defaultConfig, ...settings }, { log: createLog('silent'), clock: hubClock });
   const request: TestHub['request'] = async (method, path, body) => {
     const init = body === undefined ? { method } : { method, body: JSON.stringify(body) };
     const answer = await fetch(hub.addresses.http + path, init);
@@ -76,6 +85,13 @@ export async function startTestHub(settings: Partial<Config> = {}): Promise<Test
     },
     until: async (condition) => {
       while (!(await condition())) await delay(LOOK_MS);
+    },
+    run: async (ms) => {
+      for (let left = ms; left > 0; left -= STEP_MS) {
+        clock.pass(Math.min(STEP_MS, left));
+        hubClock.now();
+      }
+      await delay(2 * LOOK_MS);
     },
     looked: () => delay(2 * LOOK_MS),
   };

@@ -3,6 +3,7 @@
  * Remembers every change that the core reported. Knows nothing of watchers.
  */
 import type { Entry } from '../../shared/entry.ts';
+import { noStalls } from '../../server/lib/stall-clock.ts';
 import { HubClock } from '../../server/presence/hub-clock.ts';
 import { Presence, type Change, type Expired } from '../../server/presence/presence.ts';
 import type { Claim, Saying, Session } from '../../server/presence/session.ts';
@@ -25,7 +26,7 @@ export class PresenceStage {
   readonly clock = new TestClock();
   readonly stored = new Map<string, Remembered>();
   readonly ceilings: number[] = [];
-  readonly hubClock = new HubClock(0, (ceiling) => this.ceilings.push(ceiling));
+  readonly hubClock = new HubClock(0, (ceiling) => this.ceilings.push(ceiling) > 0);
   readonly changes: Change[] = [];
   readonly presence: Presence;
   readonly graceMs: number;
@@ -35,7 +36,14 @@ export class PresenceStage {
     this.graceMs = graceMs;
     this.#onChange = onChange;
     this.presence = new Presence(
-      { graceMs, offlineCode: -1, clock: this.hubClock, recall: (user) => this.stored.get(user) },
+      {
+        graceMs,
+        offlineCode: -1,
+        clock: this.hubClock,
+        stalls: noStalls,
+        stallGraceMs: 25_000,
+        recall: (user) => this.stored.get(user),
+      },
       this.clock.now(),
     );
   }

@@ -18,7 +18,7 @@ export type Outcome =
   | { readonly kind: 'miss'; readonly reason: string }
   | { readonly kind: 'unable'; readonly reason: string };
 
-export interface ProberOptions {
+interface ProberOptions {
   /** Certificates to trust instead of the system's. */
   readonly ca?: string;
 }

@@ -38,10 +38,6 @@ export function encodingOf(label: string): Encoding | undefined {
   return encodings.get(label.trim().toLowerCase().replaceAll('_', '-'));
 }
 
-export function isKnownEncoding(label: string): boolean {
-  return encodingOf(label) !== undefined;
-}
-
 export function isWide(encoding: Encoding | FrameEncoding): encoding is 'utf-16le' | 'utf-16be' {
   return encoding === 'utf-16le' || encoding === 'utf-16be';
 }

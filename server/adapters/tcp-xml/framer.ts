@@ -8,7 +8,7 @@ import { isWide } from './charset.ts';
 import type { Encoding, FrameEncoding } from './charset.ts';
 
 /** `frame` holds for the length of the call only: copy what is to be kept. */
-export type OnFrame = (frame: Buffer, seen: FrameEncoding) => void;
+type OnFrame = (frame: Buffer, seen: FrameEncoding) => void;
 
 const TERMINATOR = '</protocol>';
 const terminators = {
@@ -42,11 +42,6 @@ export class Framer {
   /** How the connection's bytes are seen to be: what an answer that no frame called for is written in. */
   get seen(): FrameEncoding {
     return this.#seen ?? 'bytes';
-  }
-
-  /** Bytes that wait for their frame's end. */
-  get heldBytes(): number {
-    return this.#heldBytes;
   }
 
   /**
