@@ -3,7 +3,8 @@
  * sentence. Reads nothing by itself (arguments, environment and files are handed in by main.ts) and starts nothing.
  * `tcpEncoding`, `tcpNames` and `codes` stay text here: hub/site.ts has each read by the room that knows its form.
  */
-import { BlockList, isIP, isIPv6 } from 'node:net';
+import { isIP } from 'node:net';
+import { isLoopback } from './lib/loopback.ts';
 import { flagOf, settingNames, settings, type Form, type SettingName } from './config/settings.ts';
 import {
   give,
@@ -14,6 +15,7 @@ import {
   type GivenSettings,
   type Read,
 } from './config/sources.ts';
+import { isWholeWithin } from './lib/read.ts';
 
 export { describeSettings } from './config/settings.ts';
 export { readFlags, type CommandLine, type Environment } from './config/sources.ts';
@@ -32,6 +34,8 @@ export interface Config {
   readonly timeoutMs: number;
   readonly tcpTimeoutMs: number;
   readonly graceMs: number;
+  readonly warmMs: number;
+  readonly drainMs: number;
   readonly tcpAck: boolean;
   readonly tcpProbe: boolean;
   /** HUB_TCP_ENCODING as it was given. */
@@ -146,6 +150,8 @@ function toConfig(valueOf: (name: SettingName) => string): Config {
     timeoutMs: whole('HUB_TIMEOUT_MS'),
     tcpTimeoutMs: whole('HUB_TCP_TIMEOUT_MS'),
     graceMs: whole('HUB_GRACE_MS'),
+    warmMs: valueOf('HUB_WARM_MS') === '' ? whole('HUB_TIMEOUT_MS') : whole('HUB_WARM_MS'),
+    drainMs: whole('HUB_DRAIN_MS'),
     tcpAck: isYes(valueOf('HUB_TCP_ACK')),
     tcpProbe: isYes(valueOf('HUB_TCP_PROBE')),
     tcpEncoding: valueOf('HUB_TCP_ENCODING'),
@@ -189,22 +195,10 @@ function warningsFor(config: Config, given: GivenSettings, injected: readonly st
   return warnings;
 }
 
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
-
-function isLoopback(host: string): boolean {
-  return isIP(host) === 0 ? host.toLowerCase() === 'localhost' : loopback.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
-}
-
 function isHost(value: string): boolean {
   // What consists of digits and dots only is meant as an address, and a resolver would read 127.1 as one.
   if (/^[\d.]+$/.test(value) || value.includes(':')) return isIP(value) !== 0;
   return /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(value);
-}
-
-function isWholeWithin(value: string, min: number, max: number): boolean {
-  return /^(0|[1-9]\d{0,14})$/.test(value) && Number(value) >= min && Number(value) <= max;
 }
 
 function isYes(value: string): boolean {

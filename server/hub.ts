@@ -6,6 +6,7 @@
  *
  * Starts what must run, undoes a start that fails, stops in the reverse order. Decides nothing that a room can decide.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Poller } from './adapters/poll/poller.ts';
 import { readXmlState } from './adapters/tcp-xml/read-state.ts';
@@ -21,6 +22,7 @@ import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
 import type { Roster } from './roster/port.ts';
 import { noStalls, StallClock } from './lib/stall-clock.ts';
+import type { Listening } from './sockets/port.ts';
 import { loadEngine } from './sockets/load-engine.ts';
 
 export interface Hub {
@@ -31,6 +33,8 @@ export interface Hub {
   readonly storage: string;
   /** Ends everything; what lasts is stored. A second call waits for the first. */
   stop(): Promise<void>;
+  /** The same, after everybody was asked to come back elsewhere or later: takes up to HUB_DRAIN_MS. */
+  drain(): Promise<void>;
 }
 
 export interface HubOptions {
@@ -68,22 +72,48 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     };
     const lasting = openLasting(site);
     const core = buildCore(site, lasting);
-    const doors = buildDoors(site, core, lasting.roster, pages);
-    return { ...(await open(site, core, doors, lasting)), stop };
+    const doors = buildDoors(site, core, lasting, pages);
+    const opened = await open(site, core, doors, lasting);
+    const drain = async (): Promise<void> => {
+      if (stopped !== undefined) return stopped;
+      await takeLeave(opened, doors, core, config.drainMs);
+      return stop();
+    };
+    return { ...opened.facts, stop, drain };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
+interface Opened {
+  readonly facts: Pick<Hub, 'addresses' | 'engine' | 'storage'>;
+  readonly listening: Listening;
+}
+
+/** What is left of the drain's time for the stop itself. */
+const STOP_MS = 500;
+const LOOK_EVERY_MS = 50;
+
+/** Lets nobody new in, stores what there is, and asks everybody to come back; waits until they have gone, or time is up. */
+async function takeLeave({ listening }: Opened, { wsJson, tcpXml }: Doors, core: Core, drainMs: number): Promise<void> {
+  const endsAt = performance.now() + drainMs - STOP_MS;
+  listening.stopAccepting();
+  tcpXml.stopAccepting();
+  core.storeNow();
+  wsJson.drain(Math.max(0, drainMs - STOP_MS));
+  while (wsJson.connectionCount > 0 && performance.now() < endsAt) await delay(LOOK_EVERY_MS);
+}
+
 /** Starts the timers and opens the ports: from here on the hub serves. */
-async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: Lasting): Promise<Omit<Hub, 'stop'>> {
+async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: Lasting): Promise<Opened> {
   const { config, clock, onStop } = site;
-  const { tcpXml, wsJson, api } = doors;
+  const { tcpXml, wsJson, api, warmStart } = doors;
   const { engine, why } = loadEngine(config.transport);
   const onLook = (monoMs: number): void => {
     wsJson.look(monoMs);
     tcpXml.look(monoMs);
+    warmStart.look(monoMs);
   };
   onStop(startExpiry({ presence: core.presence, clock, onChange: core.onChange, onLook }));
   onStop(startForgetting(roster, () => hubClock.now(clock.now().wallMs)));
@@ -103,11 +133,12 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
     await listening.close();
   });
   const at = `${hostInUrl(host)}:${listening.port}`;
-  return {
+  const facts = {
     addresses: { http: `http://${at}`, ws: `ws://${at}/ws`, tcp },
     engine: why,
     storage: config.data === ':memory:' ? 'in memory: gone when the hub stops' : `SQLite in ${config.data}`,
   };
+  return { facts, listening };
 }
 
 /** Old tombstones go once a minute, in bites, with the loop's other work between them. */

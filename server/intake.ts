@@ -3,8 +3,9 @@
  * them, and hands each change on. Formats, sockets and watchers are not its business; later it asks who may.
  */
 import type { Clock } from './lib/clock.ts';
+import { zeroCounts } from './lib/zero-counts.ts';
 import type { Change, Presence } from './presence/presence.ts';
-import type { AdapterName, Claim, Saying, Session } from './presence/session.ts';
+import { adapters, type AdapterName, type Claim, type Saying, type Session } from './presence/session.ts';
 
 interface IntakeOptions {
   readonly presence: Presence;
@@ -17,7 +18,7 @@ export class Intake {
   readonly #clock: Clock;
   readonly #onChange: (change: Change) => void;
   /** Valid heartbeats by adapter, for the metrics. */
-  readonly heartbeats: Record<AdapterName, number> = { 'tcp-xml': 0, 'ws-json': 0, http: 0, poll: 0 };
+  readonly heartbeats: Record<AdapterName, number> = zeroCounts(adapters);
 
   constructor({ presence, clock, onChange }: IntakeOptions) {
     this.#presence = presence;

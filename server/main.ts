@@ -18,8 +18,14 @@ const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const otherCommands = {
   watch: { help: 'shows the friends of USER, live', load: () => import('./cli/watch.ts') },
   beat: { help: 'sends heartbeats for USER until Ctrl-C, then says goodbye', load: () => import('./cli/beat.ts') },
-  friends: { help: 'adds, removes and lists friends, and imports a graph of them', load: () => import('./cli/friends.ts') },
-  demo: { help: 'simulated users that come and go, in the hub that runs or one that it starts', load: () => import('./cli/demo.ts') },
+  friends: {
+    help: 'adds, removes and lists friends, and imports a graph of them',
+    load: () => import('./cli/friends.ts'),
+  },
+  demo: {
+    help: 'simulated users that come and go, in the hub that runs or one that it starts',
+    load: () => import('./cli/demo.ts'),
+  },
 } as const;
 
 // A reader of the output that has gone away (`presence-hub | head`) is no reason to stop.
@@ -63,7 +69,7 @@ async function serve(args: readonly string[]): Promise<void> {
   const log = createLog(config.logLevel);
   endOnBugs(log);
   const starting = import('./hub.ts').then(({ startHub }) => startHub(config, { log }));
-  stopOnSignals(starting);
+  stopOnSignals(starting, config.drainMs);
   try {
     say(describeStart(await starting, config, warnings));
   } catch (error) {
@@ -86,20 +92,33 @@ function describeStart(hub: Hub, config: Config, warnings: readonly string[]): s
   return [`presence-hub ${version()}`, ...lines, 'Ctrl-C stops'].join('\n');
 }
 
-/** The first signal stops; npm passes a second one on, and an impatient operator sends more: they change nothing. */
-function stopOnSignals(starting: Promise<Hub>): void {
+/**
+ * SIGTERM takes leave of everybody first, SIGINT and SIGHUP do not, and cut a leave-taking short. A signal that comes
+ * again changes nothing: npm passes a second one on, and an impatient operator sends more.
+ */
+function stopOnSignals(starting: Promise<Hub>, drainMs: number): void {
+  let isDraining = false;
   let isStopping = false;
-  const stop = () => {
-    if (isStopping) return;
-    isStopping = true;
-    setTimeout(() => fail(`the hub did not stop within ${STOP_WITHIN_MS} ms and was cut off`), STOP_WITHIN_MS).unref();
+  const endWithin = (ms: number, end: (hub: Hub) => Promise<void>) => {
+    setTimeout(() => fail(`the hub did not stop within ${ms} ms and was cut off`), ms).unref();
+    // A start that failed is told by `serve`.
     starting.then(
-      (hub) => hub.stop().then(() => process.exit(0), failOnBug),
-      // A start that failed is told by `serve`.
+      (hub) => end(hub).then(() => process.exit(0), failOnBug),
       () => undefined,
     );
   };
-  for (const signal of endSignals) process.on(signal, stop);
+  const stop = () => {
+    if (isStopping) return;
+    isStopping = true;
+    endWithin(STOP_WITHIN_MS, (hub) => hub.stop());
+  };
+  process.on('SIGTERM', () => {
+    if (isDraining || isStopping) return;
+    isDraining = true;
+    endWithin(drainMs + STOP_WITHIN_MS, (hub) => hub.drain());
+  });
+  process.on('SIGINT', stop);
+  process.on('SIGHUP', stop);
 }
 
 /** After an error that nobody expected the state is unknown: better a clean restart than a hub that says what is untrue. */

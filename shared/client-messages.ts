@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { ErrorCode } from './codes.ts';
 import { device, instant, text, userId, userIds } from './ids.ts';
+import { parseFields, type Fields } from './json.ts';
 import { sessionStatus } from './status.ts';
 
 const id = z.union([z.string(), z.number()], 'must be a string or a number').optional();
@@ -63,7 +64,6 @@ export type ClientMessage =
   Hello | z.infer<typeof heartbeat> | Watch | Unwatch | z.infer<typeof freshToken> | z.infer<typeof bye>;
 export type ClientMessageType = ClientMessage['type'];
 
-type Fields = Readonly<Record<string, unknown>>;
 type Form = z.ZodType<ClientMessage>;
 
 /** The form of each type; where a type has two, a field of the message says which is meant. */
@@ -105,9 +105,9 @@ export type ParsedMessage =
 
 /** Reads one text message. Never throws: bad input is a returned value whose `problem` names the field. */
 export function parseClientMessage(json: string): ParsedMessage {
-  const fields = parseObject(json);
+  const fields = parseFields(json);
   if (fields === undefined) return refuse('bad_message', 'the message must be one JSON object', undefined, undefined);
-  const re = typeof fields['id'] === 'string' || typeof fields['id'] === 'number' ? fields['id'] : undefined;
+  const re = isMessageId(fields['id']) ? fields['id'] : undefined;
   const type = fields['type'];
   if (typeof type !== 'string') return refuse('bad_message', 'type: must be a string', re, undefined);
   if (!isClientMessageType(type)) {
@@ -124,17 +124,13 @@ export function describeProblem(error: z.ZodError): string {
   return issue.path.length === 0 ? issue.message : `${issue.path.join('.')}: ${issue.message}`;
 }
 
-function parseObject(json: string): Fields | undefined {
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 function isClientMessageType(type: string): type is ClientMessageType {
   return Object.hasOwn(formOf, type);
+}
+
+/** Not every number: what is too large for one comes out of the parser as infinite, and has no form in an answer. */
+function isMessageId(id: unknown): id is MessageId {
+  return typeof id === 'string' || Number.isFinite(id);
 }
 
 function refuse(

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { entry } from './entry.ts';
 import { device, text, userId, userIds } from './ids.ts';
-import { MAX_TTL_MS } from './limits.ts';
+import { MAX_EDGES_PER_IMPORT, MAX_TTL_MS } from './limits.ts';
 import { sessionStatuses } from './status.ts';
 
 const heartbeatStatuses = [...sessionStatuses, 'offline'] as const;
@@ -28,10 +28,13 @@ export const friendsBody = z.object({
   friends: z.array(userId, FRIENDS_FORM).transform((ids) => [...new Set(ids)]),
 });
 
-const EDGES_FORM = 'must be a list of [user, friend] pairs';
+const EDGES_FORM = `must be a list of 1 to ${MAX_EDGES_PER_IMPORT} [user, friend] pairs`;
 /** `POST /v1/friends/import`: pairs that are added to what is there, in one transaction. */
 export const importBody = z.object({
-  edges: z.array(z.tuple([userId, userId], 'must be a pair [user, friend] of user ids'), EDGES_FORM).min(1, EDGES_FORM),
+  edges: z
+    .array(z.tuple([userId, userId], 'must be a pair [user, friend] of user ids'), EDGES_FORM)
+    .min(1, EDGES_FORM)
+    .max(MAX_EDGES_PER_IMPORT, EDGES_FORM),
 });
 
 export const entryAnswer = z.object({ entry });

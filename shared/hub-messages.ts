@@ -81,22 +81,7 @@ export const hubMessages = {
   error,
 } as const;
 
-export const hubMessage = z.union([
-  welcome,
-  snapshotOfFriends,
-  snapshotOfUsers,
-  presence,
-  friendAdded,
-  friendRemoved,
-  unwatchedFriends,
-  unwatchedUsers,
-  ok,
-  self,
-  stale,
-  fresh,
-  reconnect,
-  error,
-]);
+export const hubMessage = z.union(Object.values(hubMessages));
 export type HubMessage = z.infer<typeof hubMessage>;
 export type Welcome = z.infer<typeof welcome>;
 export type Snapshot = z.infer<typeof snapshotOfFriends> | z.infer<typeof snapshotOfUsers>;

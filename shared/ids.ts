@@ -24,7 +24,8 @@ export function isDevice(text: string): boolean {
 
 export const userId = z.string(USER_ID_FORM).refine(isUserId, USER_ID_FORM);
 
-const DEVICE_FORM = `must be 1 to ${MAX_DEVICE_CHARS} characters without control characters`;
+/** What an error says of a bad device label. */
+export const DEVICE_FORM = `must be 1 to ${MAX_DEVICE_CHARS} characters without control characters`;
 export const device = z.string(DEVICE_FORM).refine(isDevice, DEVICE_FORM);
 
 const TEXT_FORM = `must be a string of at most ${MAX_TEXT_UNITS} UTF-16 units`;

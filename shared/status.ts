@@ -16,3 +16,6 @@ export type UserStatus = z.infer<typeof userStatus>;
 
 /** The legacy integer of each user status where no session brings its own; `HUB_CODES` may say otherwise. */
 export const defaultCodes = { offline: -1, online: 1, away: 2, busy: 3 } as const satisfies Record<UserStatus, number>;
+
+/** The largest legacy integer: clients have them as Java's int. */
+export const MAX_CODE = 2_147_483_647;

@@ -25,6 +25,8 @@ let socket: WebSocket | undefined;
 let heartbeats: number | undefined;
 let retryMs = 500;
 let sureAt = new Date();
+/** What to resume from after a lost connection; undefined before the first snapshot of a user. */
+let since: number | undefined;
 const friends = new Map<string, Entry>();
 
 page.who.addEventListener('submit', (event) => {
@@ -45,7 +47,10 @@ if (asked !== null) {
 }
 
 function show(id: string): void {
-  if (id !== user) friends.clear();
+  if (id !== user) {
+    friends.clear();
+    since = undefined;
+  }
   user = id;
   history.replaceState(null, '', `?user=${encodeURIComponent(id)}`);
   page.befriend.hidden = false;
@@ -65,13 +70,14 @@ function connect(): void {
     send(status === '' ? { type: 'hello', observe: true, user } : { type: 'hello', user, status, device: 'page' });
   });
   opened.addEventListener('message', (event) => {
+    if (socket !== opened) return;
     const message = JSON.parse(String(event.data)) as HubMessage;
     if (message.type === 'welcome') {
       retryMs = 500;
       heartbeats = setInterval(() => {
         send({ type: 'heartbeat' });
       }, message.heartbeatMs);
-      send({ type: 'watch', friendsOf: user });
+      send({ type: 'watch', friendsOf: user, since });
     }
     hear(message);
   });
@@ -101,10 +107,13 @@ function hear(message: HubMessage): void {
   sureAt = new Date();
   switch (message.type) {
     case 'snapshot':
+      since = message.at;
       if (message.since === undefined) friends.clear();
+      for (const id of message.removed ?? []) friends.delete(id);
       for (const entry of message.entries) friends.set(entry.user, entry);
       break;
     case 'presence':
+      since = message.at ?? since;
       for (const entry of message.entries) friends.set(entry.user, entry);
       break;
     case 'friend':

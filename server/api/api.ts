@@ -9,9 +9,11 @@ import { operationsRoutes, type OperationsOptions } from './operations-routes.ts
 import { pageRoutes } from './pages.ts';
 import { presenceRoutes, type PresenceRoutesOptions } from './presence-routes.ts';
 import { problem } from './reply.ts';
-import { createRouter, isOwnOrigin } from './router.ts';
+import { createRouter } from './router.ts';
 
 interface ApiOptions extends PresenceRoutesOptions, FriendsRoutesOptions, OperationsOptions {
+  /** Whether a request comes from one of the hub's own pages, or from none. */
+  readonly isOwnPage: (request: HttpRequest) => boolean;
   /** The folder of the built pages. */
   readonly pages: string;
   readonly log: Logger;
@@ -33,12 +35,13 @@ const refusals = {
 } as const;
 
 export function createApi(options: ApiOptions): Api {
-  const route = createRouter([
+  const routes = [
     ...presenceRoutes(options),
     ...friendsRoutes(options),
     ...operationsRoutes(options),
     ...pageRoutes(options.pages),
-  ]);
+  ];
+  const route = createRouter(routes, options.isOwnPage);
   return {
     answer: async (request) => {
       try {
@@ -51,7 +54,7 @@ export function createApi(options: ApiOptions): Api {
     refuse: (status) => problem(status, refusals[status]),
     admit: (request) => {
       if (request.path !== WEBSOCKET_PATH) return problem(404, `path: WebSockets are at ${WEBSOCKET_PATH}`);
-      if (!isOwnOrigin(request)) return problem(403, 'origin: a page of another origin may not connect');
+      if (!options.isOwnPage(request)) return problem(403, 'origin: a page of another origin may not connect');
       return undefined;
     },
   };

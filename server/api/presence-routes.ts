@@ -12,19 +12,28 @@ export interface PresenceRoutesOptions {
   readonly presence: Presence;
   readonly roster: Pick<Roster, 'friendsOf'>;
   readonly heartbeat: HttpHeartbeatOptions;
+  /** What is shown may be behind. */
+  readonly isStale: () => boolean;
   /** Makes durable what must not be forgotten once it was told. */
   readonly beforeTelling: () => void;
 }
 
-export function presenceRoutes({ presence, roster, heartbeat, beforeTelling }: PresenceRoutesOptions): Route[] {
+export function presenceRoutes({
+  presence,
+  roster,
+  heartbeat,
+  isStale,
+  beforeTelling,
+}: PresenceRoutesOptions): Route[] {
+  const answer = (body: string): HttpReply => json(isStale() ? `${body.slice(0, -1)},"stale":true}` : body);
   const entryJson = (user: string): string => presence.entryJsonOf(presence.look(user));
   const one = (user: string): HttpReply => {
     beforeTelling();
-    return json(entryJson(user));
+    return answer(entryJson(user));
   };
   const entries = (users: readonly string[]): HttpReply => {
     beforeTelling();
-    return json(`{"entries":[${users.map(entryJson).join(',')}]}`);
+    return answer(`{"entries":[${users.map(entryJson).join(',')}]}`);
   };
   return [
     {
@@ -60,7 +69,7 @@ export function presenceRoutes({ presence, roster, heartbeat, beforeTelling }: P
         if (!body.ok) return body.reply;
         takeHttpHeartbeat(heartbeat, body.value, call.request.remoteAddress);
         beforeTelling();
-        return json(`{"entry":${entryJson(body.value.user)}}`);
+        return answer(`{"entry":${entryJson(body.value.user)}}`);
       },
     },
     {

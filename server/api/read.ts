@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import { describeProblem } from '../../shared/client-messages.ts';
 import { isUserId, USER_ID_FORM } from '../../shared/ids.ts';
+import { parseJson } from '../../shared/json.ts';
 import type { HttpReply } from '../sockets/port.ts';
 import { problem } from './reply.ts';
 import type { Call } from './router.ts';
@@ -28,12 +29,8 @@ export function readOneway({ query }: Call): Read<boolean> {
 
 /** The JSON body in its form. */
 export function readBody<T>({ request }: Call, form: z.ZodType<T>): Read<T> {
-  let value: unknown;
-  try {
-    value = JSON.parse(request.body);
-  } catch {
-    return bad('body: must be JSON');
-  }
+  const value = parseJson(request.body);
+  if (value === undefined) return bad('body: must be JSON');
   return readForm(value, form, 'body: must be one JSON object');
 }
 

@@ -26,7 +26,8 @@ interface CompiledRoute extends Route {
 
 type Router = (request: HttpRequest) => HttpReply | Promise<HttpReply>;
 
-export function createRouter(routes: readonly Route[]): Router {
+/** `isOwnPage` judges the origin of a request that would change something. */
+export function createRouter(routes: readonly Route[], isOwnPage: (request: HttpRequest) => boolean): Router {
   const compiled = routes.map((route) => ({ ...route, segments: route.path.split('/') }));
   return (request) => {
     const segments = decodePath(request.path);
@@ -36,7 +37,7 @@ export function createRouter(routes: readonly Route[]): Router {
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     const route = here.find((one) => one.method === method);
     if (route === undefined) return methodNotAllowed(request, here);
-    if (method !== 'GET' && !isOwnOrigin(request)) {
+    if (method !== 'GET' && !isOwnPage(request)) {
       return problem(403, 'origin: a page of another origin may not change anything here');
     }
     const params = Object.fromEntries(
@@ -44,13 +45,6 @@ export function createRouter(routes: readonly Route[]): Router {
     );
     return route.answer({ request, params, query: new URLSearchParams(request.query) });
   };
-}
-
-/** Whether the request comes from no page, or from one that this hub served. */
-export function isOwnOrigin({ headers }: HttpRequest): boolean {
-  const origin = headers.get('origin');
-  if (origin === undefined) return true;
-  return URL.canParse(origin) && new URL(origin).host === headers.get('host')?.toLowerCase();
 }
 
 function methodNotAllowed(request: HttpRequest, here: readonly CompiledRoute[]): HttpReply {

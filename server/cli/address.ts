@@ -4,7 +4,8 @@
  */
 import { isIPv6 } from 'node:net';
 import type { Environment } from '../config.ts';
-import { readWhole, right, wrong, type Read } from './command-line.ts';
+import { right, wrong, type Read } from '../lib/read.ts';
+import { readWhole } from './command-line.ts';
 
 export interface HubAddress {
   /** `http://127.0.0.1:8080`, without a slash at its end. */

@@ -2,27 +2,25 @@
  * `presence-hub beat USER`: sends heartbeats for one user over WebSocket, TCP or HTTP until Ctrl-C, then says goodbye.
  * Prints what it sends and what is answered. What stands on the command line is judged here; beat-doors.ts sends.
  */
-import { sessionStatus, defaultCodes, type SessionStatus } from '../../shared/status.ts';
+import { defaultCodes, MAX_CODE, sessionStatus, type SessionStatus } from '../../shared/status.ts';
 import { MAX_TTL_MS } from '../../shared/limits.ts';
+import { right, wrong, type Read } from '../lib/read.ts';
 import { readAddress } from './address.ts';
 import { openHttpDoor, openTcpDoor, openWsDoor, type BeatOptions, type Door, type DoorEvents } from './beat-doors.ts';
 import {
   commonFlags,
   commonHelp,
-  readCommandLine,
   readDevice,
   readNoMore,
   readText,
   readUserId,
   readWhole,
-  right,
+  runCommand,
   tcpPortHelp,
-  wrong,
   type CommandLine,
   type Flags,
-  type Read,
 } from './command-line.ts';
-import { EXIT_OK, EXIT_USAGE, fail, say, untilStopped, type Io } from './io.ts';
+import { EXIT_OK, fail, say, untilStopped, type Io } from './io.ts';
 import { clockTime, harmless } from './terminal-text.ts';
 
 const TCP_EVERY_MS = 1_000;
@@ -30,7 +28,6 @@ const HTTP_EVERY_MS = 10_000;
 /** Two heartbeats may be lost before the third is missed. */
 const HTTP_BEATS_PER_TTL = 3;
 const MAX_EVERY_MS = MAX_TTL_MS / HTTP_BEATS_PER_TTL;
-const MAX_CODE = 2_147_483_647;
 
 const help = [
   'presence-hub beat USER [--ws | --tcp | --http]     sends heartbeats for USER until Ctrl-C, then says goodbye',
@@ -64,21 +61,18 @@ const flags = {
 } as const satisfies Flags;
 type Given = CommandLine<typeof flags>['flags'];
 
-export async function run(args: readonly string[], io: Io): Promise<number> {
-  const line = readCommandLine(args, flags);
-  if (!line.ok) return fail(io, line.problem, EXIT_USAGE);
-  if (line.value.wantsHelp) {
-    say(io, help);
-    return EXIT_OK;
-  }
-  const open = readOrder(line.value, io);
-  return open.ok ? beat(open.value, line.value.flags.once === true, io) : fail(io, open.problem, EXIT_USAGE);
+export function run(args: readonly string[], io: Io): Promise<number> {
+  return runCommand({ help, flags, read: readOrder, run: beat }, args, io);
 }
 
 type OpenDoor = (events: DoorEvents) => Door;
+interface Order {
+  readonly open: OpenDoor;
+  readonly isOnce: boolean;
+}
 type End = { readonly kind: 'stopped' | 'once' } | { readonly kind: 'failed'; readonly problem: string };
 
-async function beat(open: OpenDoor, isOnce: boolean, io: Io): Promise<number> {
+async function beat({ open, isOnce }: Order, io: Io): Promise<number> {
   const print = (word: string, text: string) => say(io, `${clockTime(Date.now())} ${word} ${harmless(text.trimEnd())}`);
   let resolveEnd: (end: End) => void = () => undefined;
   const ended = new Promise<End>((resolve) => (resolveEnd = resolve));
@@ -95,8 +89,12 @@ async function beat(open: OpenDoor, isOnce: boolean, io: Io): Promise<number> {
   return end.kind === 'failed' ? fail(io, harmless(end.problem)) : EXIT_OK;
 }
 
-/** What the whole command line asks for, or its first fault. */
-function readOrder({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Read<OpenDoor> {
+function readOrder(line: CommandLine<typeof flags>, io: Io): Read<Order> {
+  const open = readDoor(line, io);
+  return open.ok ? right({ open: open.value, isOnce: line.flags.once === true }) : open;
+}
+
+function readDoor({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Read<OpenDoor> {
   const user = readUserId('USER', words[0]);
   if (!user.ok) return user;
   const noMore = readNoMore(words, 1);
@@ -110,15 +108,15 @@ function readOrder({ words, flags: given }: CommandLine<typeof flags>, { env }: 
   const options = { address: address.value, user: user.value, ...says.value };
   const doors = (['ws', 'tcp', 'http'] as const).filter((door) => given[door] === true);
   if (doors.length > 1) return wrong(`--${doors.join(' and --')} exclude each other: give one`);
-  if (doors[0] === 'tcp') return readTcpOrder(given, options, everyMs.value);
+  if (doors[0] === 'tcp') return readTcpDoor(given, options, everyMs.value);
   if (given.code !== undefined) return wrong('--code goes with --tcp alone: give --status');
-  if (doors[0] === 'http') return readHttpOrder(given, options, everyMs.value);
+  if (doors[0] === 'http') return readHttpDoor(given, options, everyMs.value);
   if (given.ttl !== undefined) return wrong('--ttl goes with --http alone');
   const every = everyMs.value === undefined ? {} : { everyMs: everyMs.value };
   return right((events) => openWsDoor({ ...options, ...every }, events));
 }
 
-function readTcpOrder(given: Given, options: BeatOptions, everyMs = TCP_EVERY_MS): Read<OpenDoor> {
+function readTcpDoor(given: Given, options: BeatOptions, everyMs = TCP_EVERY_MS): Read<OpenDoor> {
   const { text, status = 'online', ...rest } = options;
   if (text !== undefined) return wrong('--text can’t be said over TCP: give --ws or --http');
   if (given.ttl !== undefined) return wrong('--ttl goes with --http alone');
@@ -131,7 +129,7 @@ function readTcpOrder(given: Given, options: BeatOptions, everyMs = TCP_EVERY_MS
   return code.ok ? right((events) => openTcpDoor({ ...rest, code: code.value, everyMs }, events)) : code;
 }
 
-function readHttpOrder(given: Given, options: BeatOptions, everyMs = HTTP_EVERY_MS): Read<OpenDoor> {
+function readHttpDoor(given: Given, options: BeatOptions, everyMs = HTTP_EVERY_MS): Read<OpenDoor> {
   const ttlMs = readOptional(given.ttl, (value) => readWhole('--ttl', value, 1, MAX_TTL_MS));
   if (!ttlMs.ok) return ttlMs;
   const ttl = ttlMs.value ?? everyMs * HTTP_BEATS_PER_TTL;

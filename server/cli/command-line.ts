@@ -1,12 +1,13 @@
 /**
- * Arguments of a command: its flags and the words between them, or one line that names what is wrong.
- * Knows no command; each command brings its flags and judges its words with the checks below.
+ * Arguments of a command: its flags and the words between them, or one line that names what is wrong; and the way that
+ * every command goes: read, judge, then run, or help, or exit code 2. Knows no command; each brings its flags and judges
+ * its words with the checks below.
  */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
-import { isDevice, isUserId, USER_ID_FORM } from '../../shared/ids.ts';
-import { MAX_DEVICE_CHARS, MAX_TEXT_UNITS } from '../../shared/limits.ts';
-
-export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
+import { DEVICE_FORM, isDevice, isUserId, USER_ID_FORM } from '../../shared/ids.ts';
+import { MAX_TEXT_UNITS } from '../../shared/limits.ts';
+import { isWholeWithin, right, wrong, type Read } from '../lib/read.ts';
+import { EXIT_OK, EXIT_USAGE, fail, say, type Io } from './io.ts';
 
 /** A flag with a value (`text`) or without (`switch`). */
 export type Flags = Readonly<Record<string, 'text' | 'switch'>>;
@@ -26,7 +27,32 @@ export const commonHelp = [
 ];
 export const tcpPortHelp = '  --tcp-port PORT   its TCP port (HUB_TCP_PORT, else 60001)';
 
-export function readCommandLine<F extends Flags>(args: readonly string[], known: F): Read<CommandLine<F>> {
+/** A command: what it takes, what it makes of that, and what it then does. */
+interface Command<F extends Flags, Order> {
+  readonly help: string;
+  readonly flags: F;
+  /** What the whole command line asks for, or its first fault. */
+  readonly read: (line: CommandLine<F>, io: Io) => Read<Order>;
+  /** Does it; answers the exit code. */
+  readonly run: (order: Order, io: Io) => Promise<number>;
+}
+
+export async function runCommand<F extends Flags, Order>(
+  { help, flags, read, run }: Command<F, Order>,
+  args: readonly string[],
+  io: Io,
+): Promise<number> {
+  const line = readCommandLine(args, flags);
+  if (!line.ok) return fail(io, line.problem, EXIT_USAGE);
+  if (line.value.wantsHelp) {
+    say(io, help);
+    return EXIT_OK;
+  }
+  const order = read(line.value, io);
+  return order.ok ? run(order.value, io) : fail(io, order.problem, EXIT_USAGE);
+}
+
+function readCommandLine<F extends Flags>(args: readonly string[], known: F): Read<CommandLine<F>> {
   const options: NonNullable<ParseArgsConfig['options']> = { help: { type: 'boolean', short: 'h' } };
   for (const [name, kind] of Object.entries(known)) options[name] = { type: kind === 'text' ? 'string' : 'boolean' };
   // Not `strict`: its own errors span several sentences, so the tokens are judged here.
@@ -60,11 +86,7 @@ export function readUserId(name: string, value: string | undefined): Read<string
 }
 
 export function readDevice(value: string): Read<string> {
-  return isDevice(value)
-    ? right(value)
-    : wrong(
-        `--device is ${JSON.stringify(value)}: it must be 1 to ${MAX_DEVICE_CHARS} characters, none of them control`,
-      );
+  return isDevice(value) ? right(value) : wrong(`--device is ${JSON.stringify(value)}: it ${DEVICE_FORM}`);
 }
 
 export function readText(value: string): Read<string> {
@@ -74,9 +96,8 @@ export function readText(value: string): Read<string> {
 }
 
 export function readWhole(name: string, value: string, min: number, max: number): Read<number> {
-  const number = /^(0|[1-9]\d{0,14})$/.test(value) ? Number(value) : Number.NaN;
-  return number >= min && number <= max
-    ? right(number)
+  return isWholeWithin(value, min, max)
+    ? right(Number(value))
     : wrong(`${name} is ${JSON.stringify(value)}: it must be a whole number from ${min} to ${max}`);
 }
 
@@ -84,12 +105,4 @@ export function readWhole(name: string, value: string, min: number, max: number)
 export function readNoMore(words: readonly string[], known: number): Read<undefined> {
   const extra = words[known];
   return extra === undefined ? right(undefined) : wrong(`${JSON.stringify(extra)} is one word too many`);
-}
-
-export function right<T>(value: T): Read<T> {
-  return { ok: true, value };
-}
-
-export function wrong<T>(problem: string): Read<T> {
-  return { ok: false, problem };
 }

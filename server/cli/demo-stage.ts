@@ -7,9 +7,9 @@ import { createConnection } from 'node:net';
 import { readConfig } from '../config.ts';
 import { startHub } from '../hub.ts';
 import { createLog } from '../lib/log.ts';
+import { right, wrong, type Read } from '../lib/read.ts';
 import { StartError } from '../lib/start-error.ts';
 import type { HubAddress } from './address.ts';
-import { right, wrong, type Read } from './command-line.ts';
 import { askHub } from './hub-http.ts';
 import { say, type Io } from './io.ts';
 

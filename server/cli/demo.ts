@@ -2,26 +2,25 @@
  * `presence-hub demo`: simulated users who come, go, change, reload and lose connections, so that there is life to look at.
  * Makes their friend graph, lets them live, and has them say goodbye at Ctrl-C. The script is demo-script.ts.
  */
+import { right, type Read } from '../lib/read.ts';
 import { readAddress, type HubAddress } from './address.ts';
 import {
   commonFlags,
   commonHelp,
-  readCommandLine,
   readNoMore,
   readUserId,
   readWhole,
-  right,
+  runCommand,
   tcpPortHelp,
   type CommandLine,
   type Flags,
-  type Read,
 } from './command-line.ts';
 import { DemoPerson } from './demo-person.ts';
 import { describeAct, writePlay, type Play } from './demo-script.ts';
 import { findStage, takesTcp } from './demo-stage.ts';
 import { DemoTicker } from './demo-ticker.ts';
 import { ImportPoster } from './import-poster.ts';
-import { EXIT_OK, EXIT_USAGE, fail, say, untilStopped, type Io } from './io.ts';
+import { EXIT_OK, fail, say, untilStopped, type Io } from './io.ts';
 import { harmless } from './terminal-text.ts';
 
 const MAX_USERS = 2_000;
@@ -47,19 +46,15 @@ interface Order {
   readonly address: HubAddress;
 }
 
-export async function run(args: readonly string[], io: Io): Promise<number> {
-  const line = readCommandLine(args, flags);
-  if (!line.ok) return fail(io, line.problem, EXIT_USAGE);
-  if (line.value.wantsHelp) {
-    say(io, help);
-    return EXIT_OK;
-  }
-  const order = readOrder(line.value, io);
-  if (!order.ok) return fail(io, order.problem, EXIT_USAGE);
-  const stage = await findStage(order.value.address, io);
+export function run(args: readonly string[], io: Io): Promise<number> {
+  return runCommand({ help, flags, read: readOrder, run: playOnStage }, args, io);
+}
+
+async function playOnStage(order: Order, io: Io): Promise<number> {
+  const stage = await findStage(order.address, io);
   if (!stage.ok) return fail(io, harmless(stage.problem));
   try {
-    return await putOn({ ...order.value, address: stage.value.address }, io);
+    return await putOn({ ...order, address: stage.value.address }, io);
   } finally {
     await stage.value.close();
   }

@@ -3,22 +3,20 @@
  * What stands on the command line is judged here; the rest is one request each, and import-file.ts.
  */
 import { friendsAnswer } from '../../shared/http-bodies.ts';
+import { right, wrong, type Read } from '../lib/read.ts';
 import { readAddress, type HubAddress } from './address.ts';
 import {
   commonFlags,
   commonHelp,
-  readCommandLine,
   readNoMore,
   readUserId,
-  right,
-  wrong,
+  runCommand,
   type CommandLine,
   type Flags,
-  type Read,
 } from './command-line.ts';
 import { askHub, friendPath, type HubAnswer } from './hub-http.ts';
 import { importFile } from './import-file.ts';
-import { EXIT_OK, EXIT_USAGE, fail, say, type Io } from './io.ts';
+import { EXIT_OK, fail, say, type Io } from './io.ts';
 import { harmless } from './terminal-text.ts';
 
 const help = [
@@ -38,20 +36,14 @@ type Line = CommandLine<typeof flags>;
 /** What there is to do, once the whole command line has been found sound. */
 type Deed = () => Promise<number>;
 
-export async function run(args: readonly string[], io: Io): Promise<number> {
-  const line = readCommandLine(args, flags);
-  if (!line.ok) return fail(io, line.problem, EXIT_USAGE);
-  if (line.value.wantsHelp) {
-    say(io, help);
-    return EXIT_OK;
-  }
-  const address = readAddress(line.value.flags, io.env);
-  if (!address.ok) return fail(io, address.problem, EXIT_USAGE);
-  const deed = readDeed(line.value, address.value, io);
-  return deed.ok ? deed.value() : fail(io, deed.problem, EXIT_USAGE);
+export function run(args: readonly string[], io: Io): Promise<number> {
+  return runCommand({ help, flags, read: readDeed, run: (deed) => deed() }, args, io);
 }
 
-function readDeed({ words, flags: given }: Line, address: HubAddress, io: Io): Read<Deed> {
+function readDeed({ words, flags: given }: Line, io: Io): Read<Deed> {
+  const found = readAddress(given, io.env);
+  if (!found.ok) return found;
+  const address = found.value;
   const [verb, ...rest] = words;
   const isOneway = given.oneway === true;
   if (given.json === true && verb !== 'list') return wrong('--json goes with list alone');

@@ -6,6 +6,7 @@
 import { WebSocket, type RawData } from 'ws';
 import type { ClientMessage, Hello } from '../../shared/client-messages.ts';
 import { hubMessage, type HubMessage, type Welcome } from '../../shared/hub-messages.ts';
+import { parseJson } from '../../shared/json.ts';
 import { describeError, describeNoHub } from './address.ts';
 import { fullJitterMs } from './backoff.ts';
 
@@ -205,12 +206,4 @@ function describeNobody(error: Error | undefined, http: string): string {
   const answered = /^Unexpected server response: (\d+)$/.exec(error?.message ?? '');
   if (answered !== null) return `what answers at ${http} is no hub (${answered[1] ?? ''} for /ws)`;
   return describeNoHub(http, error);
-}
-
-function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
 }

@@ -2,6 +2,7 @@
  * Requests to a hub over HTTP: a body in JSON, an answer in JSON or the hub's own words on why there is none.
  * Tries once; who wants to try again decides that by the kind of the answer. Called by beat, friends, import and demo.
  */
+import { parseJson } from '../../shared/json.ts';
 import { describeNoHub } from './address.ts';
 
 const ANSWER_WITHIN_MS = 30_000;
@@ -58,12 +59,4 @@ function describeRefusal(status: number, body: unknown): string {
 
 function readRetryAfter(value: string | null): number | undefined {
   return value !== null && /^\d{1,6}$/.test(value) ? Number(value) * 1000 : undefined;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -4,8 +4,8 @@
  * nothing, so an import that broke off is simply run again. Called by friends.
  */
 import { open } from 'node:fs/promises';
+import { right, wrong, type Read } from '../lib/read.ts';
 import { describeError, type HubAddress } from './address.ts';
-import { right, wrong, type Read } from './command-line.ts';
 import { EdgeLines, type BadLine } from './edge-lines.ts';
 import { ImportPoster } from './import-poster.ts';
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, fail, say, type Io } from './io.ts';

@@ -3,12 +3,13 @@
  * Speaks the wire contract alone: it observes, and has no presence of its own.
  */
 import type { HubMessage } from '../../shared/hub-messages.ts';
+import { right, type Read } from '../lib/read.ts';
 import { readAddress, type HubAddress } from './address.ts';
-import { commonFlags, commonHelp, readCommandLine, readNoMore, readUserId } from './command-line.ts';
+import { commonFlags, commonHelp, readNoMore, readUserId, runCommand, type CommandLine } from './command-line.ts';
 import { FriendList } from './friend-list.ts';
 import { renderChange, renderTable, type LinkState } from './friend-table.ts';
 import { HubClient } from './hub-client.ts';
-import { EXIT_OK, EXIT_USAGE, fail, say, untilStopped, wantsColour, type Io } from './io.ts';
+import { EXIT_OK, fail, say, untilStopped, wantsColour, type Io } from './io.ts';
 import { openScreen } from './screen.ts';
 import { harmless } from './terminal-text.ts';
 
@@ -20,24 +21,27 @@ const help = [
   ...commonHelp,
 ].join('\n');
 
-export async function run(args: readonly string[], io: Io): Promise<number> {
-  const line = readCommandLine(args, { url: commonFlags.url });
-  if (!line.ok) return fail(io, line.problem, EXIT_USAGE);
-  const { words, flags, wantsHelp } = line.value;
-  if (wantsHelp) {
-    say(io, help);
-    return EXIT_OK;
-  }
-  const user = readUserId('USER', words[0]);
-  if (!user.ok) return fail(io, user.problem, EXIT_USAGE);
-  const noMore = readNoMore(words, 1);
-  if (!noMore.ok) return fail(io, noMore.problem, EXIT_USAGE);
-  const address = readAddress(flags, io.env);
-  if (!address.ok) return fail(io, address.problem, EXIT_USAGE);
-  return watchFriends(user.value, address.value, io);
+const flags = { url: commonFlags.url };
+
+interface Order {
+  readonly user: string;
+  readonly address: HubAddress;
 }
 
-async function watchFriends(user: string, address: HubAddress, io: Io): Promise<number> {
+export function run(args: readonly string[], io: Io): Promise<number> {
+  return runCommand({ help, flags, read: readOrder, run: watchFriends }, args, io);
+}
+
+function readOrder({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Read<Order> {
+  const user = readUserId('USER', words[0]);
+  if (!user.ok) return user;
+  const noMore = readNoMore(words, 1);
+  if (!noMore.ok) return noMore;
+  const address = readAddress(given, env);
+  return address.ok ? right({ user: user.value, address: address.value }) : address;
+}
+
+async function watchFriends({ user, address }: Order, io: Io): Promise<number> {
   const friends = new FriendList();
   const view = io.stdout.isTTY === true ? openTable(user, address, friends, io) : openLines(io);
   let lastHeardAtMs = Date.now();

@@ -77,8 +77,12 @@ const table = {
   HUB_MAX_WATCHES: { form: count, fallback: '', help: 'users watched by one connection', withoutEffect: true },
   HUB_MAX_FRIENDS: { form: count, fallback: '', help: 'friends of one user', withoutEffect: true },
   HUB_MESSAGES_PER_S: { form: count, fallback: '', help: 'messages of one connection', withoutEffect: true },
-  HUB_WARM_MS: { form: durationOrNone, fallback: '', help: 'how long a restart keeps sessions', withoutEffect: true },
-  HUB_DRAIN_MS: { form: durationOrNone, fallback: '', help: 'how long a stop takes leave', withoutEffect: true },
+  HUB_WARM_MS: {
+    form: durationOrNone,
+    fallback: '',
+    help: 'how long sessions from before a restart wait for their users; default: HUB_TIMEOUT_MS',
+  },
+  HUB_DRAIN_MS: { form: durationOrNone, fallback: '5000', help: 'how long SIGTERM takes leave of those connected' },
   HUB_WORKERS: { form: { kind: 'later', passes: ['1'] }, fallback: '1', help: 'processes that share the port' },
   HUB_ROSTER: { form: { kind: 'later', passes: ['sqlite'] }, fallback: 'sqlite', help: 'where friend lists live' },
   HUB_TCP_AUTH: {

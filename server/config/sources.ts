@@ -3,6 +3,7 @@
  * and knows what Kubernetes injects. It judges names only; the values are judged by `config.ts`, its one caller.
  */
 import { parseArgs } from 'node:util';
+import { parseFields } from '../../shared/json.ts';
 import { flagOf, isSettingName, nearest, settingNames, type SettingName } from './settings.ts';
 
 /** A value and how it was said, for the line that refuses it. */
@@ -58,7 +59,7 @@ export function readEnvironment(env: Environment): Read<{ given: GivenSettings; 
 
 /** A file of settings: one JSON object; a name may be written HUB_TCP_PORT, tcp-port, tcpPort or tcp_port. */
 export function readSettingsFile(json: string, path: string): Read<{ given: GivenSettings }> {
-  const fields = parseObject(json);
+  const fields = parseFields(json.replace(/^\uFEFF/, ''));
   if (fields === undefined) return refuse(`HUB_CONFIG is "${path}": the file must hold one JSON object`);
   const given = new Map<SettingName, Given>();
   const seen = new Map<SettingName, string>();
@@ -105,17 +106,6 @@ function textOf(name: SettingName, value: unknown): string | undefined {
   if (typeof value === 'number') return String(value);
   if (typeof value === 'boolean') return value ? '1' : '0';
   return name === 'HUB_CODES' || name === 'HUB_TCP_NAMES' ? JSON.stringify(value) : undefined;
-}
-
-function parseObject(json: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(json.replace(/^\uFEFF/, ''));
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Readonly<Record<string, unknown>>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function suggest(word: string, candidates: readonly string[], prefix = ''): string {

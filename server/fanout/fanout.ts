@@ -23,8 +23,8 @@ export interface FanoutOptions {
     friendsOf(user: string): readonly string[];
     changesSince(user: string, sinceMs: number): ListChanges | undefined;
   };
-  /** A `since` below this can't be answered. */
-  readonly certainFrom: number;
+  /** Whether a `since` can have been given out by this store, and answered from it. */
+  readonly isCertain: (since: number) => boolean;
   /** Called before anything is told: makes durable what must not be forgotten once it was told. */
   readonly beforeTelling: () => void;
   readonly onDelivered: (entries: number) => void;
@@ -181,8 +181,8 @@ export class Fanout {
 
   /** A `since` that this hub can be sure to answer; undefined calls for a full snapshot. */
   #answerable(since: number | undefined): number | undefined {
-    const { certainFrom, hubClock, clock } = this.#options;
-    if (since === undefined || since < certainFrom || since > hubClock.now(clock.now().wallMs)) return undefined;
+    const { isCertain, hubClock, clock } = this.#options;
+    if (since === undefined || !isCertain(since) || since > hubClock.now(clock.now().wallMs)) return undefined;
     return since;
   }
 

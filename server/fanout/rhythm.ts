@@ -5,7 +5,7 @@
  */
 
 const WAIT_PER_FLUSH = 2;
-const MAX_WAIT_MS = 20;
+export const MAX_WAIT_MS = 20;
 
 export class FlushRhythm {
   readonly #flush: () => void;

@@ -4,6 +4,7 @@
  */
 import { Fanout } from '../fanout/fanout.ts';
 import { Intake } from '../intake.ts';
+import type { Logger } from '../lib/log.ts';
 import { describeTrouble } from '../lib/sqlite.ts';
 import { HubClock } from '../presence/hub-clock.ts';
 import { Presence, type Change } from '../presence/presence.ts';
@@ -11,7 +12,7 @@ import type { Remembered, User } from '../presence/user.ts';
 import type { Roster, RosterEdit } from '../roster/port.ts';
 import { SqliteRoster } from '../roster/sqlite-roster.ts';
 import { openDatabase } from '../store/database.ts';
-import type { Store } from '../store/port.ts';
+import type { Store, StoreState } from '../store/port.ts';
 import { SqliteStore } from '../store/sqlite-store.ts';
 import { storedEntryOf } from '../store/stored-entry.ts';
 import { WriteBehind } from '../store/write-behind.ts';
@@ -24,12 +25,12 @@ export interface Lasting {
 }
 
 export function openLasting(site: Site): Lasting {
-  const { config, clock, codes, onStop } = site;
+  const { config, clock, onStop } = site;
   const database = openDatabase(config.data, { sync: config.sqliteSync, wallMs: clock.now().wallMs });
   onStop(() => {
     database.close();
   });
-  const store = new SqliteStore(database, { offlineCode: codes.codeOf('offline') });
+  const store = new SqliteStore(database);
   const roster = new SqliteRoster(database);
   const hubClock = new HubClock(store.state.clockFloor, (ceiling) =>
     tryStorage(site, 'versions', () => {
@@ -47,6 +48,10 @@ export interface Core {
   readonly beforeTelling: () => void;
   /** Commits an edit and tells it. @returns edges added. */
   readonly editRoster: (edit: RosterEdit) => number;
+  /** Stores everything now, should the end that is near not be a clean one. */
+  readonly storeNow: () => void;
+  /** A lease that outlasts a restart was renewed: the next run must know. */
+  readonly keepLease: (user: User) => void;
   readonly counts: { changes: number; deliveries: number };
 }
 
@@ -67,7 +72,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   );
   const writeBehind = new WriteBehind<User>({
     store,
-    storedOf: (user) => storedEntryOf(presence.entryOf(user)),
+    storedOf: (user) => storedEntryOf(presence.entryOf(user), presence.sessionsOf(user, clock.now())),
     onSaved: (user) => {
       presence.release(user);
     },
@@ -89,26 +94,40 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     clock,
     hubClock,
     friends: roster,
-    certainFrom: store.state.certainFrom,
+    isCertain: (since) => isCertain(store.state, since),
     beforeTelling,
     onDelivered: (entries) => {
       counts.deliveries += entries;
     },
   });
   const onChange = (change: Change): void => {
-    if (change.isShown) {
-      counts.changes++;
-      writeBehind.add(change.user);
-    }
+    if (change.isShown) counts.changes++;
+    writeBehind.add(change.user);
     fanout.changed(change);
   };
+  for (const { user, sessions } of store.withSessions()) presence.restore(user, sessions, config.warmMs, clock.now());
   const intake = new Intake({ presence, clock, onChange });
   const editRoster = (edit: RosterEdit): number => {
     const change = roster.edit(edit, hubClock.now(clock.now().wallMs));
     fanout.rosterChanged(change);
     return change.added.length;
   };
-  return { presence, fanout, intake, onChange, beforeTelling, editRoster, counts };
+  const storeNow = (): void => {
+    writeAll(presence, writeBehind, site.log);
+  };
+  const keepLease = (user: User): void => {
+    writeBehind.add(user);
+  };
+  return { presence, fanout, intake, onChange, beforeTelling, editRoster, keepLease, storeNow, counts };
+}
+
+/**
+ * What was given out before the store is certain can't be answered from it. Nor what was given out between its last end
+ * and this start: by nobody, unless a backup of it was put in the place of a store that had run on.
+ */
+function isCertain({ certainFrom, lastRunEndedBy, clockFloor }: StoreState, since: number): boolean {
+  const isForeign = lastRunEndedBy !== null && since > lastRunEndedBy && since < clockFloor;
+  return since >= certainFrom && !isForeign;
 }
 
 /** What the store knows of a user. Where it can't be read, nobody can say more than that the user is not here. */
@@ -119,15 +138,25 @@ function recall(site: Site, { store, hubClock }: Lasting, id: string): Remembere
   return { since: wallMs, lastSeen: null, v: hubClock.now(wallMs) };
 }
 
-/** Stores what is not yet stored, the exact last sign of everybody visible with it, and marks the end as clean. */
-function endRun({ clock, log }: Site, presence: Presence, writeBehind: WriteBehind<User>, markClean: () => void): void {
+/** Stores everything, and then marks the end as a clean one. */
+function endRun({ log }: Site, presence: Presence, writeBehind: WriteBehind<User>, markClean: () => void): void {
+  if (!writeAll(presence, writeBehind, log)) return;
   try {
-    const now = clock.now();
-    for (const user of presence.heldUsers()) if (presence.settleLastSeen(user, now)) writeBehind.add(user);
-    writeBehind.flush();
     markClean();
   } catch (error) {
-    log.error({ err: error }, 'storage could not be written at the end: the next start treats this as an unclean end');
+    log.error({ err: error }, 'the end could not be marked as a clean one');
+  }
+}
+
+/** Stores what is not yet stored, and the last sign of every live session. @returns whether storage took it. */
+function writeAll(presence: Presence, writeBehind: WriteBehind<User>, log: Logger): boolean {
+  try {
+    for (const user of presence.heldUsers()) if (user.firstSession !== null) writeBehind.add(user);
+    writeBehind.flush();
+    return true;
+  } catch (error) {
+    log.error({ err: error }, 'storage could not be written: the next start may treat this as an unclean end');
+    return false;
   }
 }
 

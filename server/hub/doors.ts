@@ -8,26 +8,31 @@ import type { SessionStatus } from '../../shared/status.ts';
 import { TcpXml } from '../adapters/tcp-xml/tcp-xml.ts';
 import { WsJson } from '../adapters/ws-json/ws-json.ts';
 import { createApi, type Api } from '../api/api.ts';
+import { ownPagesOf } from '../api/own-pages.ts';
 import { Outbox } from '../fanout/outbox.ts';
 import type { Intake } from '../intake.ts';
+import { isLoopback } from '../lib/loopback.ts';
 import { QuietLog } from '../lib/quiet-log.ts';
+import { zeroCounts } from '../lib/zero-counts.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import type { Roster } from '../roster/port.ts';
-import type { Core } from './core.ts';
+import { CEILING_AHEAD_MS } from '../presence/hub-clock.ts';
+import type { Core, Lasting } from './core.ts';
 import type { Site } from './site.ts';
+import { WarmStart } from './warm-start.ts';
 
 export interface Doors {
   readonly tcpXml: TcpXml;
   readonly wsJson: WsJson;
   readonly api: Api;
+  readonly warmStart: WarmStart;
 }
 
-export function buildDoors(site: Site, core: Core, roster: Roster, pages: string): Doors {
+export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: Lasting, pages: string): Doors {
   const { config, clock, log, codes, failing } = site;
   const { intake, fanout, presence, beforeTelling, counts } = core;
   const { heartbeatMs, timeoutMs } = config;
   const codeOf = (status: SessionStatus): number => codes.codeOf(status);
-  const badFrames = countedBadFrames();
+  const badFrames = zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]);
   const tcpXml = buildTcpXml(site, intake, badFrames);
   const wsJson = new WsJson({
     intake,
@@ -37,9 +42,20 @@ export function buildDoors(site: Site, core: Core, roster: Roster, pages: string
     codeOf,
     heartbeatMs,
     timeoutMs,
+    staleSince: () => warmStart.staleSince,
     node: `hub-${randomBytes(4).toString('hex')}`,
     onFault: (error) => {
       log.error({ err: error }, 'a message failed');
+    },
+  });
+  const { wallMs, monoMs } = clock.now();
+  const warmStart = new WarmStart({
+    presence,
+    endsAt: monoMs + config.warmMs,
+    sureUntil: Math.min((store.state.lastRunEndedBy ?? wallMs) - CEILING_AHEAD_MS, wallMs),
+    onFresh: () => {
+      fanout.flush();
+      wsJson.broadcast({ type: 'fresh', at: hubClock.sentUpTo(clock.now().wallMs) });
     },
   });
   const metrics = createMetrics({
@@ -53,15 +69,17 @@ export function buildDoors(site: Site, core: Core, roster: Roster, pages: string
   const api = createApi({
     presence,
     roster,
-    heartbeat: { intake, codeOf, timeoutMs },
+    heartbeat: { intake, codeOf, timeoutMs, warmMs: config.warmMs, keepLease: core.keepLease },
+    isStale: () => warmStart.staleSince !== null,
     beforeTelling,
     edit: core.editRoster,
     failures: () => [...failing.values()],
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
+    isOwnPage: ownPagesOf(config.host, isLoopback(config.host)),
     pages,
     log,
   });
-  return { tcpXml, wsJson, api };
+  return { tcpXml, wsJson, api, warmStart };
 }
 
 function buildTcpXml(site: Site, intake: Intake, badFrames: Record<BadFrameReason, number>): TcpXml {
@@ -83,11 +101,4 @@ function buildTcpXml(site: Site, intake: Intake, badFrames: Record<BadFrameReaso
       });
     },
   });
-}
-
-function countedBadFrames(): Record<BadFrameReason, number> {
-  return Object.fromEntries(Object.keys(badFrameReasons).map((reason) => [reason, 0])) as Record<
-    BadFrameReason,
-    number
-  >;
 }

@@ -3,7 +3,7 @@
  * by the rooms that know their form. Part of hub.ts; builds nothing.
  */
 import { encodingOf, type Encoding } from '../adapters/tcp-xml/charset.ts';
-import { defaultFieldNames, parseFieldNames, type FieldNames } from '../adapters/tcp-xml/names.ts';
+import { parseFieldNames, type FieldNames } from '../adapters/tcp-xml/names.ts';
 import type { Config } from '../config.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Stalls } from '../lib/stall-clock.ts';
@@ -34,12 +34,12 @@ export function readTables({
 }: Config): Pick<Site, 'codes' | 'names' | 'encoding'> {
   const codes = CodeTable.parse(codesGiven);
   if (!codes.ok) throw new StartError(`HUB_CODES is "${codesGiven ?? ''}": it ${codes.problem}`);
-  const names = tcpNames === null ? { ok: true as const, names: defaultFieldNames } : parseFieldNames(tcpNames);
-  if (!names.ok) throw new StartError(`HUB_TCP_NAMES is "${tcpNames ?? ''}": ${names.error}`);
+  const names = parseFieldNames(tcpNames ?? '');
+  if (!names.ok) throw new StartError(`HUB_TCP_NAMES is "${tcpNames ?? ''}": ${names.problem}`);
   const encoding = encodingOf(tcpEncoding);
   if (encoding === undefined) {
     const known = 'utf-8, gbk, gb18030, gb2312, big5, iso-8859-1, utf-16le or utf-16be';
     throw new StartError(`HUB_TCP_ENCODING is "${tcpEncoding}": it must be one of ${known}`);
   }
-  return { codes: codes.table, names: names.names, encoding };
+  return { codes: codes.table, names: names.value, encoding };
 }

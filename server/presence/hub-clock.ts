@@ -5,14 +5,15 @@
  */
 
 /** How far ahead a ceiling is promised: one durable write for as long, while anything is given out at all. */
-const CEILING_AHEAD_MS = 500;
+export const CEILING_AHEAD_MS = 500;
 /** How long to go on without a promise where storage could not take it: an attempt may hold the loop for 200 ms. */
 const RETRY_AFTER_MS = 2000;
 
 export class HubClock {
   #last: number;
+  #largest: number;
   #ceiling: number;
-  /** Not before this value is the next attempt made, after one that failed. */
+  /** After an attempt that failed, the next one is made when the clock gets here. */
   #retryFrom = 0;
   readonly #raiseCeiling: (ceiling: number) => boolean;
 
@@ -23,13 +24,14 @@ export class HubClock {
    */
   constructor(floor: number, raiseCeiling: (ceiling: number) => boolean) {
     this.#last = floor;
+    this.#largest = floor;
     this.#ceiling = floor;
     this.#raiseCeiling = raiseCeiling;
   }
 
-  /** The last value, for a clean end. */
+  /** The largest value given out, for a clean end: a burst of changes takes versions ahead of the clock. */
   get last(): number {
-    return this.#last;
+    return this.#largest;
   }
 
   /** Now, in hub-clock milliseconds: never less than before. */
@@ -52,9 +54,10 @@ export class HubClock {
   }
 
   #promise(value: number): void {
-    if (value <= this.#ceiling || value < this.#retryFrom) return;
+    if (value > this.#largest) this.#largest = value;
+    if (value <= this.#ceiling || this.#last < this.#retryFrom) return;
     const ceiling = value + CEILING_AHEAD_MS;
     if (this.#raiseCeiling(ceiling)) this.#ceiling = ceiling;
-    else this.#retryFrom = value + RETRY_AFTER_MS;
+    else this.#retryFrom = this.#last + RETRY_AFTER_MS;
   }
 }

@@ -11,7 +11,7 @@ import type { Stalls } from '../lib/stall-clock.ts';
 import { DONE, TimingWheel } from '../lib/timing-wheel.ts';
 import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
 import type { HubClock } from './hub-clock.ts';
-import { adapters, Session, type AdapterName, type Claim, type Saying } from './session.ts';
+import { adapters, Session, type AdapterName, type Claim, type Saying, type SessionOwner } from './session.ts';
 import { entryOf, User, type Remembered } from './user.ts';
 
 /** A user's true fold changed; `isShown`: its entry did, too, and has a new version. */
@@ -34,6 +34,16 @@ export interface PresenceOptions {
   readonly recall: (user: string) => Remembered | undefined;
 }
 
+/** A session that was live when the last run of the hub ended. Instants are on the wall clock. */
+export interface RestoredSession extends Pick<
+  Session,
+  'device' | 'status' | 'code' | 'text' | 'statusSetNo' | 'textSetNo'
+> {
+  readonly adapter: string;
+  readonly lastSignAt: number;
+  readonly leaseEndsAt: number;
+}
+
 /** What ran out in one look at the wheel. */
 export interface Expired {
   readonly changes: readonly Change[];
@@ -54,6 +64,8 @@ export class Presence {
   readonly #wheel: TimingWheel<Session>;
   readonly #sessionCounts: Record<AdapterName, number>;
   #setNo = 0;
+  #restoredCount = 0;
+  #warmEndsAt = 0;
 
   constructor(options: PresenceOptions, now: Moment) {
     this.#options = options;
@@ -107,24 +119,54 @@ export class Presence {
     return (user.entryJson ??= JSON.stringify(entryOf(user, this.#offline)));
   }
 
+  /** How many sessions are still restored, but for those whose lease over HTTP outlasts the warm time anyway. */
+  get restoredCount(): number {
+    return this.#restoredCount;
+  }
+
+  /**
+   * Takes up a user as the last run left it: its sessions count until their user and device are back, or until the
+   * later of `warmMs` and the rest of a lease over HTTP. Nothing of the entry changes, so nobody is told.
+   */
+  restore(id: string, sessions: readonly RestoredSession[], warmMs: number, now: Moment): void {
+    const user = this.hold(id);
+    for (const restored of sessions) {
+      const { adapter, device, status, code, text } = restored;
+      if (!isAdapterName(adapter)) continue;
+      const claim = { user: id, device, adapter, status, code, text, leaseMs: warmMs, address: '', owner: nobody };
+      const session = new Session(user, claim, 0, now.monoMs - (now.wallMs - restored.lastSignAt), restored.lastSignAt);
+      session.statusSetNo = restored.statusSetNo;
+      session.textSetNo = restored.textSetNo;
+      this.#setNo = Math.max(this.#setNo, session.statusSetNo, session.textSetNo);
+      session.phase = 'restored';
+      const restMs = adapter === 'http' ? restored.leaseEndsAt - now.wallMs : 0;
+      session.waitEndsAt = now.monoMs + Math.max(warmMs, restMs);
+      this.#warmEndsAt = now.monoMs + warmMs;
+      this.#link(session);
+      if (this.#isWarm(session)) this.#restoredCount++;
+    }
+    user.fold = foldSessions(user.firstSession, this.#offline);
+    // What came before the visible status began is in `lastSeen` already.
+    user.visibleFromAt = now.monoMs - (now.wallMs - (user.since ?? now.wallMs));
+    user.endedSignAt = -Infinity;
+    user.entryJson = null;
+  }
+
   /** The live session of a source that has no connection of its own: user and device are the session. */
   find(id: string, device: string, adapter: AdapterName): Session | undefined {
     for (let s = this.#users.get(id)?.firstSession ?? null; s !== null; s = s.next) {
-      if (s.adapter === adapter && s.device === device && s.phase === 'live') return s;
+      if (s.adapter === adapter && s.device === device && s.phase !== 'grace') return s;
     }
     return undefined;
   }
 
-  /** A session begins. It silently takes the place of one of its user and device that is in its grace. */
+  /** A session begins. It silently takes the place of one of its user and device that is in its grace or restored. */
   begin(claim: Claim, now: Moment): { readonly session: Session; readonly change: Change | undefined } {
     const user = this.hold(claim.user);
-    const replaced = lastInGrace(user, claim.device);
+    const replaced = lastWaiting(user, claim.device);
     if (replaced !== undefined) this.#unlink(replaced);
     const session = new Session(user, claim, ++this.#setNo, now.monoMs, now.wallMs);
-    session.next = user.firstSession;
-    user.firstSession = session;
-    this.#sessionCounts[claim.adapter]++;
-    this.#wheel.schedule(session, session.endsAt);
+    this.#link(session);
     return { session, change: this.#refold(user, now) };
   }
 
@@ -136,8 +178,11 @@ export class Presence {
   /** A heartbeat: renews the lease, and applies what it gives another value. A repetition sets nothing. */
   say(session: Session, said: Saying, now: Moment): Change | undefined {
     session.lastSignAt = now.monoMs;
-    if (said.leaseMs !== undefined && said.leaseMs !== session.leaseMs) {
-      session.leaseMs = said.leaseMs;
+    const isBack = session.phase === 'restored';
+    if (this.#isWarm(session)) this.#restoredCount--;
+    session.phase = 'live';
+    if (isBack || (said.leaseMs !== undefined && said.leaseMs !== session.leaseMs)) {
+      session.leaseMs = said.leaseMs ?? session.leaseMs;
       this.#wheel.schedule(session, session.endsAt);
     }
     const { status = session.status, code = session.code, text = session.text, device = session.device } = said;
@@ -159,7 +204,7 @@ export class Presence {
     if (session.phase === 'ended') return this.leaveDevice(session.user.id, session.device, now);
     session.lastSignAt = now.monoMs;
     this.#unlink(session);
-    this.#endGraces(session.user, session.device, now);
+    this.#endWaiting(session.user, session.device, now);
     return this.#refold(session.user, now);
   }
 
@@ -167,7 +212,7 @@ export class Presence {
   leaveDevice(id: string, device: string, now: Moment): Change | undefined {
     const user = this.#users.get(id);
     if (user === undefined) return undefined;
-    this.#endGraces(user, device, now);
+    this.#endWaiting(user, device, now);
     return this.#refold(user, now);
   }
 
@@ -178,7 +223,7 @@ export class Presence {
     const lastsMs = stalls.isAftermath(now.monoMs) ? Math.max(graceMs, stallGraceMs) : graceMs;
     if (lastsMs === 0) return this.giveUp(session, now);
     session.phase = 'grace';
-    session.graceEndsAt = now.monoMs + lastsMs;
+    session.waitEndsAt = now.monoMs + lastsMs;
     this.#wheel.schedule(session, session.endsAt);
     return undefined;
   }
@@ -198,9 +243,9 @@ export class Presence {
     const users = new Set<User>();
     const lapsed: Session[] = [];
     const isMoreDue = this.#wheel.advance(now.monoMs, budget, (session) => {
-      if (session.endsAt > now.monoMs) return session.endsAt;
-      if (session.phase === 'live') lapsed.push(session);
-      this.#unlink(session);
+      const endsAt = endOf(session);
+      if (endsAt > now.monoMs) return endsAt;
+      this.#endAllDue(session.user, now, lapsed);
       users.add(session.user);
       return DONE;
     });
@@ -212,11 +257,39 @@ export class Presence {
     return { changes, lapsed, isMoreDue };
   }
 
-  /** Brings `lastSeen` of a visible user up to its last sign, for a clean end of the hub. @returns whether it is visible. */
-  settleLastSeen(user: User, now: Moment): boolean {
-    if (!isVisible(user.fold)) return false;
-    user.lastSeen = this.#lastSeen(user, now);
-    return true;
+  /** The sessions of a user as the next run may have to restore them. */
+  sessionsOf(user: User, now: Moment): RestoredSession[] {
+    const sessions: RestoredSession[] = [];
+    for (let s = user.firstSession; s !== null; s = s.next) {
+      const { adapter, device, status, code, text, statusSetNo, textSetNo } = s;
+      // A sign of a session that has ended since counts for the user all the same: it goes with the first one.
+      const signAt = s === user.firstSession ? Math.max(s.lastSignAt, user.endedSignAt) : s.lastSignAt;
+      const lastSignAt = this.#wallOf(signAt, now);
+      const leaseEndsAt = now.wallMs + (s.endsAt - now.monoMs);
+      sessions.push({ adapter, device, status, code, text, statusSetNo, textSetNo, lastSignAt, leaseEndsAt });
+    }
+    return sessions;
+  }
+
+  #isWarm(session: Session): boolean {
+    return session.phase === 'restored' && session.waitEndsAt <= this.#warmEndsAt;
+  }
+
+  #endAllDue(user: User, now: Moment, lapsed: Session[]): void {
+    let next: Session | null;
+    for (let s = user.firstSession; s !== null; s = next) {
+      next = s.next;
+      if (endOf(s) > now.monoMs) continue;
+      if (s.phase === 'live') lapsed.push(s);
+      this.#unlink(s);
+    }
+  }
+
+  #link(session: Session): void {
+    session.next = session.user.firstSession;
+    session.user.firstSession = session;
+    this.#sessionCounts[session.adapter]++;
+    this.#wheel.schedule(session, session.endsAt);
   }
 
   #recall(id: string): User {
@@ -225,6 +298,7 @@ export class Presence {
 
   #unlink(session: Session): void {
     const { user } = session;
+    if (this.#isWarm(session)) this.#restoredCount--;
     session.phase = 'ended';
     this.#wheel.cancel(session);
     this.#sessionCounts[session.adapter]--;
@@ -239,8 +313,8 @@ export class Presence {
     session.next = null;
   }
 
-  #endGraces(user: User, device: string, now: Moment): void {
-    for (let s = lastInGrace(user, device); s !== undefined; s = lastInGrace(user, device)) {
+  #endWaiting(user: User, device: string, now: Moment): void {
+    for (let s = lastWaiting(user, device); s !== undefined; s = lastWaiting(user, device)) {
       s.lastSignAt = now.monoMs;
       this.#unlink(s);
     }
@@ -260,10 +334,8 @@ export class Presence {
       if (shownBefore.status !== shownAfter.status) user.since = now.wallMs;
       user.v = this.#options.clock.versionAfter(user.v, now.wallMs);
       user.entryJson = null;
-      user.isUnsaved = true;
-    } else {
-      this.release(user);
     }
+    user.isUnsaved = true;
     return { user, isShown };
   }
 
@@ -272,17 +344,41 @@ export class Presence {
     let signAt = user.endedSignAt;
     for (let s = user.firstSession; s !== null; s = s.next) signAt = Math.max(signAt, s.lastSignAt);
     if (signAt < user.visibleFromAt) return user.lastSeen;
-    const agoMs = now.monoMs - signAt + this.#options.stalls.stalledSince(signAt);
-    return Math.max(user.lastSeen ?? 0, now.wallMs - agoMs);
+    return Math.max(user.lastSeen ?? 0, this.#wallOf(signAt, now));
+  }
+
+  /** A forward instant on the wall clock. */
+  #wallOf(monoMs: number, now: Moment): number {
+    return now.wallMs - (now.monoMs - monoMs) - this.#options.stalls.stalledSince(monoMs);
   }
 }
 
-/** Of several in their grace, the one lost last: most likely the one that is coming back. */
-function lastInGrace(user: User, device: string): Session | undefined {
+/** Of several that wait to come back, the one that waits longest: most likely the one that is coming. */
+function lastWaiting(user: User, device: string): Session | undefined {
   let found: Session | undefined;
   for (let s = user.firstSession; s !== null; s = s.next) {
-    if (s.phase !== 'grace' || s.device !== device) continue;
-    if (found === undefined || s.graceEndsAt > found.graceEndsAt) found = s;
+    if (s.phase === 'live' || s.device !== device) continue;
+    if (found === undefined || s.waitEndsAt > found.waitEndsAt) found = s;
   }
   return found;
+}
+
+/**
+ * A restored session that hides its user goes on hiding it as long as others are only restored, too: a user who was
+ * shown offline is not shown otherwise until a message of its own says so.
+ */
+function endOf(session: Session): number {
+  if (session.phase !== 'restored' || session.status !== 'invisible') return session.endsAt;
+  let endsAt = session.endsAt;
+  for (let s = session.user.firstSession; s !== null; s = s.next) {
+    if (s.phase === 'restored') endsAt = Math.max(endsAt, s.endsAt);
+  }
+  return endsAt;
+}
+
+/** A restored session has no source yet that would want to hear of its end. */
+const nobody: SessionOwner = { lapsed: () => undefined };
+
+function isAdapterName(name: string): name is AdapterName {
+  return (adapters as readonly string[]).includes(name);
 }

@@ -41,8 +41,11 @@ export interface Saying {
   readonly leaseMs?: number | undefined;
 }
 
-/** `grace`: ended uncleanly, still counted until `graceEndsAt`. `ended`: out of the fold, never comes back. */
-export type SessionPhase = 'live' | 'grace' | 'ended';
+/**
+ * `grace`: ended uncleanly, still counted until `waitEndsAt`. `restored`: live when the last run of the hub ended, and
+ * counted until its user and device are back, or until `waitEndsAt`. `ended`: out of the fold, never comes back.
+ */
+export type SessionPhase = 'live' | 'grace' | 'restored' | 'ended';
 
 export class Session implements Timed {
   wheelTick = NOT_SCHEDULED;
@@ -63,7 +66,8 @@ export class Session implements Timed {
   /** Monotonic milliseconds. */
   lastSignAt: number;
   leaseMs: number;
-  graceEndsAt = 0;
+  /** How long a session that is not live waits for its user and device to come back. */
+  waitEndsAt = 0;
   /** Wall milliseconds. */
   readonly connectedAt: number;
 
@@ -85,6 +89,6 @@ export class Session implements Timed {
 
   /** When this session ends if nothing more is heard, monotonic milliseconds. */
   get endsAt(): number {
-    return this.phase === 'grace' ? this.graceEndsAt : this.lastSignAt + this.leaseMs;
+    return this.phase === 'live' ? this.lastSignAt + this.leaseMs : this.waitEndsAt;
   }
 }

@@ -13,6 +13,7 @@ export interface Audience {
 
 /** What an earlier time left of a user. */
 export interface Remembered {
+  /** Counts only where `v` is above 0. */
   readonly since: number;
   readonly lastSeen: number | null;
   readonly v: number;
@@ -40,7 +41,9 @@ export class User {
   constructor(id: string, offline: Shown, remembered: Remembered | undefined) {
     this.id = id;
     this.fold = offline;
-    this.since = remembered?.since ?? null;
+    // Kept for its sessions alone: nobody has seen this user yet.
+    const isSeen = remembered !== undefined && remembered.v > 0;
+    this.since = isSeen ? remembered.since : null;
     this.lastSeen = remembered?.lastSeen ?? null;
     this.v = remembered?.v ?? 0;
     this.isStored = remembered !== undefined;

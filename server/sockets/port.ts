@@ -78,6 +78,8 @@ export interface Service {
 export interface Listening {
   /** The port that was really taken. */
   readonly port: number;
+  /** Takes no new connections any more; those that are open stay. The port is free for another process. */
+  stopAccepting(): void;
   /** Stops accepting, cuts what is still open, and resolves when the port is free. */
   close(): Promise<void>;
 }

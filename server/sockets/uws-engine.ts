@@ -143,6 +143,9 @@ async function listen(uws: Uws, host: string, port: number, service: Service): P
   if (listening === false) throw portHeld(host, taken.port);
   return {
     port: taken.port,
+    stopAccepting: () => {
+      uws.us_listen_socket_close(listening);
+    },
     close: () => {
       app.close();
       return Promise.resolve();

@@ -83,4 +83,6 @@ export interface Uws {
   App<Attached>(): UwsApp<Attached>;
   readonly DISABLED: number;
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
+  /** Stops listening; what is open stays. */
+  us_listen_socket_close(listening: UwsListenSocket): void;
 }

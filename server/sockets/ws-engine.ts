@@ -127,6 +127,9 @@ async function listen(host: string, port: number, service: Service): Promise<Lis
   const taken = await takePort(server, { host, port });
   return {
     port: taken.port,
+    stopAccepting: () => {
+      server.close();
+    },
     close: async () => {
       const portFree = new Promise((resolve) => server.close(resolve));
       const allGone = new Promise<void>((resolve) => (onAllGone = resolve));

@@ -12,7 +12,25 @@ export interface StoredEntry {
   readonly lastSeen: number | null;
   readonly devices: readonly string[];
   readonly text: string | null;
+  /** 0: never seen by anybody, kept for its sessions alone. */
   readonly v: number;
+  /** The live sessions, for the next run to restore. */
+  readonly sessions: readonly StoredSession[];
+}
+
+/** A live session as it is stored. Instants are on the wall clock. */
+export interface StoredSession {
+  readonly adapter: string;
+  readonly device: string;
+  readonly status: 'online' | 'away' | 'busy' | 'invisible';
+  readonly code: number;
+  readonly text: string;
+  /** The order in which status and text were set, among the sessions of the user. */
+  readonly statusSetNo: number;
+  readonly textSetNo: number;
+  readonly lastSignAt: number;
+  /** When its lease ends if nothing more is heard. */
+  readonly leaseEndsAt: number;
 }
 
 /** What the store knew when it was opened. */
@@ -21,14 +39,18 @@ export interface StoreState {
   readonly bornAt: number;
   /** The hub clock of this run starts here: above everything that an earlier run can have given out. */
   readonly clockFloor: number;
+  /** The last run gave out nothing later than this; null for the first run. */
+  readonly lastRunEndedBy: number | null;
   /** A `since` below this can't be trusted: the last unclean end. Equals `bornAt` where there was none. */
   readonly certainFrom: number;
 }
 
 export interface Store {
   readonly state: StoreState;
-  /** The entry of a user as the last run left it (offline by now), or undefined for a user never seen. */
+  /** The entry of a user as it was last kept, or undefined for a user never kept. */
   recall(user: string): StoredEntry | undefined;
+  /** The entries that the last run left with live sessions. */
+  withSessions(): Iterable<StoredEntry>;
   /** Writes entries in one transaction. Throws where storage can't take it. */
   keep(entries: readonly StoredEntry[]): void;
   /** Promises that no version above `ceiling` has been given out; durable before it returns. */

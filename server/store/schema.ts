@@ -16,7 +16,7 @@ export const steps: readonly string[] = [
     ended_at INTEGER
   ) STRICT;
 
-  -- devices: a JSON list of labels.
+  -- devices: a JSON list of labels. sessions: a JSON list of what must be restored, NULL where there is none.
   CREATE TABLE entry (
     user TEXT PRIMARY KEY,
     status TEXT NOT NULL CHECK (status IN ('online', 'away', 'busy', 'offline')),
@@ -25,9 +25,10 @@ export const steps: readonly string[] = [
     last_seen INTEGER,
     devices TEXT NOT NULL,
     text TEXT,
-    v INTEGER NOT NULL
+    v INTEGER NOT NULL,
+    sessions TEXT
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX visible_entry ON entry (user) WHERE status <> 'offline';
+  CREATE INDEX entry_with_sessions ON entry (user) WHERE sessions IS NOT NULL;
 
   CREATE TABLE edge (
     user TEXT NOT NULL,

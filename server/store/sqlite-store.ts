@@ -5,12 +5,7 @@
  */
 import { inTransaction, type SqlDatabase, type SqlStatement } from '../lib/sqlite.ts';
 import { explainStorage, type OpenedDatabase } from './database.ts';
-import type { Store, StoredEntry, StoreState } from './port.ts';
-
-export interface StoreOptions {
-  /** The `code` of a user who is offline. */
-  readonly offlineCode?: number;
-}
+import type { Store, StoredEntry, StoredSession, StoreState } from './port.ts';
 
 interface RunRow {
   readonly bornAt: number;
@@ -19,36 +14,43 @@ interface RunRow {
   readonly endedAt: number | null;
 }
 
-type EntryRow = Omit<StoredEntry, 'devices'> & { readonly devices: string };
+type EntryRow = Omit<StoredEntry, 'devices' | 'sessions'> & {
+  readonly devices: string;
+  readonly sessions: string | null;
+};
+
+const ENTRY = 'user, status, code, since, last_seen AS lastSeen, devices, text, v, sessions';
 
 export class SqliteStore implements Store {
   readonly state: StoreState;
   readonly #db: SqlDatabase;
   readonly #read: SqlStatement<EntryRow>;
+  readonly #readWithSessions: SqlStatement<EntryRow>;
   readonly #write: SqlStatement<never>;
   readonly #raise: SqlStatement<never>;
   readonly #end: SqlStatement<never>;
 
   /**
-   * Begins a run: durably not cleanly ended, and nobody visible.
+   * Begins a run: durably not cleanly ended.
    * @throws {StorageError}
    */
-  constructor(database: OpenedDatabase, { offlineCode = -1 }: StoreOptions = {}) {
+  constructor(database: OpenedDatabase) {
     try {
-      this.state = beginRun(database, offlineCode);
+      this.state = beginRun(database);
     } catch (error) {
       throw explainStorage(database.path, error);
     }
     const { db } = database;
     this.#db = db;
-    this.#read = db.prepare(
-      'SELECT user, status, code, since, last_seen AS lastSeen, devices, text, v FROM entry WHERE user = ?',
-    );
+    this.#read = db.prepare(`SELECT ${ENTRY} FROM entry WHERE user = ?`);
+    this.#readWithSessions = db.prepare(`SELECT ${ENTRY} FROM entry WHERE sessions IS NOT NULL`);
     this.#write = db.prepare(`
-      INSERT INTO entry (user, status, code, since, last_seen, devices, text, v) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO entry (user, status, code, since, last_seen, devices, text, v, sessions)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (user) DO UPDATE SET
         status = excluded.status, code = excluded.code, since = excluded.since, last_seen = excluded.last_seen,
-        devices = excluded.devices, text = excluded.text, v = excluded.v
+        devices = excluded.devices, text = excluded.text, v = excluded.v,
+        sessions = excluded.sessions
       WHERE excluded.v >= entry.v`);
     this.#raise = db.prepare('UPDATE run SET ceiling = max(ceiling, ?)');
     this.#end = db.prepare('UPDATE run SET ended_at = ?');
@@ -56,16 +58,18 @@ export class SqliteStore implements Store {
 
   recall(user: string): StoredEntry | undefined {
     const row = this.#read.get(user);
-    if (row === undefined) return undefined;
-    // Below certainFrom the row may be older than what an unclean run has told: it must not lose against that.
-    const v = Math.max(row.v, this.state.certainFrom);
-    return { ...row, devices: JSON.parse(row.devices) as string[], v };
+    return row === undefined ? undefined : this.#toEntry(row);
+  }
+
+  withSessions(): StoredEntry[] {
+    return this.#readWithSessions.all().map((row) => this.#toEntry(row));
   }
 
   keep(entries: readonly StoredEntry[]): void {
     inTransaction(this.#db, () => {
-      for (const { user, status, code, since, lastSeen, devices, text, v } of entries) {
-        this.#write.run(user, status, code, since, lastSeen, JSON.stringify(devices), text, v);
+      for (const { user, status, code, since, lastSeen, devices, text, v, sessions } of entries) {
+        const kept = sessions.length === 0 ? null : JSON.stringify(sessions);
+        this.#write.run(user, status, code, since, lastSeen, JSON.stringify(devices), text, v, kept);
       }
     });
   }
@@ -77,10 +81,17 @@ export class SqliteStore implements Store {
   closeCleanly(clock: number): void {
     this.#end.run(Math.max(clock, this.state.clockFloor));
   }
+
+  /** Below certainFrom a row may be older than what an unclean run has told: it must not lose against that. */
+  #toEntry(row: EntryRow): StoredEntry {
+    const v = row.v === 0 ? 0 : Math.max(row.v, this.state.certainFrom);
+    const sessions = row.sessions === null ? [] : (JSON.parse(row.sessions) as StoredSession[]);
+    return { ...row, devices: JSON.parse(row.devices) as string[], v, sessions };
+  }
 }
 
-/** Reads how the last run ended, writes that this one has not, and turns whoever was left visible offline. */
-function beginRun({ db, openedAt, durably }: OpenedDatabase, offlineCode: number): StoreState {
+/** Reads how the last run ended, and writes that this one has not. */
+function beginRun({ db, openedAt, durably }: OpenedDatabase): StoreState {
   const last = db
     .prepare<RunRow>('SELECT born_at AS bornAt, ceiling, certain_from AS certainFrom, ended_at AS endedAt FROM run')
     .get();
@@ -91,18 +102,14 @@ function beginRun({ db, openedAt, durably }: OpenedDatabase, offlineCode: number
       `INSERT INTO run (one, born_at, ceiling, certain_from, ended_at) VALUES (1, ?, ?, ?, NULL)
        ON CONFLICT (one) DO UPDATE SET ceiling = excluded.ceiling, certain_from = excluded.certain_from, ended_at = NULL`,
     ).run(state.bornAt, Math.max(last?.ceiling ?? 0, state.clockFloor), state.certainFrom);
-    db.prepare(
-      `UPDATE entry SET status = 'offline', code = ?, since = ?, devices = '[]', text = NULL, v = ?
-       WHERE status <> 'offline'`,
-    ).run(offlineCode, state.clockFloor, state.clockFloor);
   });
   return state;
 }
 
 function stateAfter(last: RunRow | undefined, wallMs: number): StoreState {
-  if (last === undefined) return { bornAt: wallMs, clockFloor: wallMs, certainFrom: wallMs };
+  if (last === undefined) return { bornAt: wallMs, clockFloor: wallMs, certainFrom: wallMs, lastRunEndedBy: null };
   const { bornAt, certainFrom, ceiling, endedAt } = last;
-  if (endedAt !== null) return { bornAt, clockFloor: Math.max(wallMs, endedAt + 1), certainFrom };
-  const clockFloor = Math.max(wallMs, ceiling + 1);
-  return { bornAt, clockFloor, certainFrom: clockFloor };
+  const lastRunEndedBy = endedAt ?? ceiling;
+  const clockFloor = Math.max(wallMs, lastRunEndedBy + 1);
+  return { bornAt, clockFloor, certainFrom: endedAt === null ? clockFloor : certainFrom, lastRunEndedBy };
 }

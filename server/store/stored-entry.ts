@@ -1,9 +1,9 @@
-/** From an entry as the outside sees it to an entry as it is stored. */
+/** From an entry as the outside sees it, and the sessions behind it, to an entry as it is stored. */
 import type { Entry } from '../../shared/entry.ts';
-import type { StoredEntry } from './port.ts';
+import type { StoredEntry, StoredSession } from './port.ts';
 
-/** Only a user who was seen is stored, and such a one has a `since`. */
-export function storedEntryOf(entry: Entry): StoredEntry {
+/** A user who was never seen has no `since`; with its version of 0 the stored one counts for nothing. */
+export function storedEntryOf(entry: Entry, sessions: readonly StoredSession[]): StoredEntry {
   const { user, status, code, since, lastSeen, devices, text, v } = entry;
-  return { user, status, code, since: since ?? 0, lastSeen, devices, text: text ?? null, v };
+  return { user, status, code, since: since ?? 0, lastSeen, devices, text: text ?? null, v, sessions };
 }

@@ -39,7 +39,7 @@ export class WriteBehind<U extends Savable> {
     this.#options = options;
   }
 
-  /** The user's entry changed. */
+  /** The user's entry changed, or its sessions did. */
   add(user: U): void {
     if (!user.isStored && !this.#unsaved.has(user)) this.#firsts.push(user);
     this.#unsaved.add(user);

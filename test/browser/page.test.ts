@@ -1,5 +1,5 @@
 /** The friend page in a real Chromium, against a real hub with a real legacy client. */
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, WebSocketRoute } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { hasChromium, launchChromium } from '../support/chromium.ts';
 import { endHubProcesses, freePort, startHubProcess, startLine } from '../support/hub-process.ts';
@@ -83,5 +83,33 @@ describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
     expect(await friend('7', 'online').count()).toBe(1);
     await startHub();
     await page.getByText('Live: 0 friends of 42').waitFor(); // its data was in memory
+  });
+
+  it('resumes after a lost connection: it is told what is newer, and who is no friend any more', async () => {
+    const hub = `http://127.0.0.1:${port}`;
+    for (const id of ['7', '8']) await fetch(`${hub}/v1/users/42/friends/${id}`, { method: 'PUT' });
+    const snapshots: unknown[] = [];
+    let isAway = false;
+    let current: WebSocketRoute | undefined;
+    await page.routeWebSocket(/\/ws$/, (socket) => {
+      if (isAway) return void socket.close();
+      current = socket;
+      socket.connectToServer().onMessage((json) => {
+        if (String(json).includes('"snapshot"')) snapshots.push(JSON.parse(String(json)));
+        socket.send(json);
+      });
+    });
+    await page.goto(`${hub}/?user=42`);
+    await page.getByText('Live: 2 friends of 42').waitFor();
+    isAway = true;
+    await current?.close();
+    await page.getByText('reconnecting').waitFor();
+    await fetch(`${hub}/v1/users/42/friends/8`, { method: 'DELETE' });
+    await fetch(`${hub}/v1/heartbeat`, { method: 'POST', body: '{"user":"7","status":"busy"}' });
+    isAway = false;
+    await friend('7', 'busy').waitFor();
+    await page.getByText('Live: 1 friend of 42').waitFor();
+    expect(snapshots.at(-1)).toMatchObject({ since: expect.any(Number) as number, removed: ['8'] });
+    expect(await page.locator('#friends li').count()).toBe(1);
   });
 });

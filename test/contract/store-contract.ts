@@ -3,7 +3,7 @@
  * how a store is opened; a run that ends without `closeCleanly` stands for one that was killed.
  */
 import { describe, expect, test } from 'vitest';
-import type { Store, StoredEntry } from '../../server/store/port.ts';
+import type { Store, StoredEntry, StoredSession } from '../../server/store/port.ts';
 
 export interface StoreRun {
   readonly store: Store;
@@ -15,7 +15,23 @@ export interface StoreRun {
 export type OpenRun = (wallMs: number) => StoreRun;
 
 export function entry(user: string, v: number, more: Partial<StoredEntry> = {}): StoredEntry {
-  return { user, status: 'online', code: 1, since: v, lastSeen: v, devices: ['web'], text: null, v, ...more };
+  return {
+    user,
+    status: 'online',
+    code: 1,
+    since: v,
+    lastSeen: v,
+    devices: ['web'],
+    text: null,
+    v,
+    sessions: [],
+    ...more,
+  };
+}
+
+export function session(more: Partial<StoredSession> = {}): StoredSession {
+  const said = { adapter: 'ws-json', device: 'web', status: 'online', code: 1, text: '' } as const;
+  return { ...said, statusSetNo: 1, textSetNo: 0, lastSignAt: 5000, leaseEndsAt: 30_000, ...more };
 }
 
 export function storeContract(newPlace: () => OpenRun): void {
@@ -23,7 +39,12 @@ export function storeContract(newPlace: () => OpenRun): void {
 
   describe('a store in its first run', () => {
     test('was born, starts its clock and is certain from the moment it was opened', () => {
-      expect(openFirst(5000).state).toEqual({ bornAt: 5000, clockFloor: 5000, certainFrom: 5000 });
+      expect(openFirst(5000).state).toEqual({
+        bornAt: 5000,
+        clockFloor: 5000,
+        certainFrom: 5000,
+        lastRunEndedBy: null,
+      });
     });
 
     test('recalls nothing of a user it has never been given', () => {
@@ -82,7 +103,12 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       const first = open(5000);
       first.store.closeCleanly(7000);
       first.end();
-      expect(open(100).store.state).toEqual({ bornAt: 5000, clockFloor: 7001, certainFrom: 5000 });
+      expect(open(100).store.state).toEqual({
+        bornAt: 5000,
+        clockFloor: 7001,
+        certainFrom: 5000,
+        lastRunEndedBy: 7000,
+      });
     });
 
     test('starts its clock at the wall clock where that has run on', () => {
@@ -91,7 +117,12 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       first.store.raiseCeiling(20_000);
       first.store.closeCleanly(7000);
       first.end();
-      expect(open(9000).store.state).toEqual({ bornAt: 5000, clockFloor: 9000, certainFrom: 5000 });
+      expect(open(9000).store.state).toEqual({
+        bornAt: 5000,
+        clockFloor: 9000,
+        certainFrom: 5000,
+        lastRunEndedBy: 7000,
+      });
     });
 
     test('recalls who was offline as it was, version and all', () => {
@@ -104,15 +135,18 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       expect(open(9000).store.recall('a')).toEqual(offline);
     });
 
-    test('shows who was visible as offline from the start of this run, last seen as it was stored', () => {
+    test('hands over whoever had live sessions, entry and all, and nobody else', () => {
       const open = newPlace();
       const first = open(5000);
-      first.store.keep([entry('a', 5005, { status: 'away', code: 9, lastSeen: 5004, text: 'lunch' })]);
+      const there = entry('a', 5005, { status: 'away', code: 9, lastSeen: 5004, text: 'lunch', sessions: [session()] });
+      const hidden = entry('b', 0, { status: 'offline', since: 0, lastSeen: null, devices: [], sessions: [session()] });
+      first.store.keep([there, hidden, entry('gone', 5006, { status: 'offline', devices: [] })]);
       first.store.closeCleanly(5010);
       first.end();
-      expect(open(9000).store.recall('a')).toEqual(
-        entry('a', 9000, { status: 'offline', code: -1, lastSeen: 5004, devices: [], text: null }),
-      );
+      const { store } = open(9000);
+      expect([...store.withSessions()]).toEqual([there, hidden]);
+      store.keep([{ ...there, sessions: [] }]);
+      expect([...store.withSessions()]).toEqual([hidden]);
     });
 
     test('is not vouched for by the end of the run before: a kill in the next run counts', () => {
@@ -121,7 +155,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       first.store.closeCleanly(6000);
       first.end();
       open(7000).end();
-      expect(open(8000).store.state).toEqual({ bornAt: 5000, clockFloor: 8000, certainFrom: 8000 });
+      expect(open(8000).store.state).toMatchObject({ bornAt: 5000, clockFloor: 8000, certainFrom: 8000 });
     });
 
     test('never starts below where it started before, whatever clock it was closed with', () => {
@@ -139,7 +173,12 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       const first = open(5000);
       first.store.raiseCeiling(8000);
       first.end();
-      expect(open(6000).store.state).toEqual({ bornAt: 5000, clockFloor: 8001, certainFrom: 8001 });
+      expect(open(6000).store.state).toEqual({
+        bornAt: 5000,
+        clockFloor: 8001,
+        certainFrom: 8001,
+        lastRunEndedBy: 8000,
+      });
     });
 
     test('starts its clock at the wall clock where that is above the ceiling', () => {
@@ -147,7 +186,12 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       const first = open(5000);
       first.store.raiseCeiling(8000);
       first.end();
-      expect(open(9000).store.state).toEqual({ bornAt: 5000, clockFloor: 9000, certainFrom: 9000 });
+      expect(open(9000).store.state).toEqual({
+        bornAt: 5000,
+        clockFloor: 9000,
+        certainFrom: 9000,
+        lastRunEndedBy: 8000,
+      });
     });
 
     test('has not lowered its ceiling for a lower one', () => {

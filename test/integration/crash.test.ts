@@ -1,6 +1,7 @@
 /**
  * A hub that is killed in the middle of its work, again and again (issue: "Kill -9 and start again"): what was answered
  * is there, what was told is not taken back, versions grow. `CRASH_ROUNDS` says how often; CI does fifty.
+ * The title tells the seed; `CRASH_SEED` repeats its changes and waits, though not the moment that a kill finds them in.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,10 +9,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, expect, it } from 'vitest';
 import type { Entry } from '../../shared/entry.ts';
+import { seededRandom, type Random } from '../../server/cli/random.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
 import { WsClient } from '../support/ws-client.ts';
 
 const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? (process.env['CI'] === 'true' ? 50 : 6));
+const SEED = Number(process.env['CRASH_SEED'] ?? Date.now() % 2 ** 31);
 const CHANGES = 200;
 const USERS = 40;
 const STORED_AFTER_MS = 250;
@@ -34,22 +37,23 @@ interface Told {
 }
 
 it(
-  `keeps every answered edge, every told entry and growing versions over ${ROUNDS} kills`,
+  `keeps every answered edge, every told entry and growing versions over ${ROUNDS} kills (CRASH_SEED=${SEED})`,
   { timeout: 300_000 },
   async () => {
     const told: Told = { versions: new Map(), seen: new Map(), edges: new Map(), lastAt: 0 };
     for (let round = 0; round < ROUNDS; round++) {
+      const random = seededRandom(SEED + round);
       const hub = startHubProcess({ HUB_DATA: data });
       const url = startLine(await hub.started, 'page').replace(/\/$/, '');
       await checkWhatWasTold(url, told);
       const watcher = await watchAll(url, told);
-      const changes = change(url, told, round);
+      const changes = change(url, told, round, random);
       if (round % 2 === 0) {
         await changes;
-        await delay(Math.random() * 400);
+        await delay(random() * 400);
       } else {
         // In the middle of it, and in the very moment of a change that has just been told.
-        await Promise.race([changes, watcher.heard(Math.ceil(Math.random() * 60))]);
+        await Promise.race([changes, watcher.heard(Math.ceil(random() * 60))]);
       }
       const killedAt = Date.now();
       hub.child.kill('SIGKILL');
@@ -97,8 +101,8 @@ async function watchAll(url: string, told: Told): Promise<WsClient> {
 }
 
 /** 200 changes, ten under way at once: heartbeats with another text, friends made and ended. */
-async function change(url: string, told: Told, round: number): Promise<void> {
-  const user = () => `u${Math.floor(Math.random() * USERS)}`;
+async function change(url: string, told: Told, round: number, random: Random): Promise<void> {
+  const user = () => `u${Math.floor(random() * USERS)}`;
   for (let i = 0; i < CHANGES; i += 10) {
     await Promise.all(
       Array.from({ length: 10 }, async (_, k) => {
@@ -107,15 +111,14 @@ async function change(url: string, told: Told, round: number): Promise<void> {
           const answer = await fetch(`${url}/v1/heartbeat`, { method: 'POST', body });
           remember(told, ((await answer.json()) as { entry: Entry }).entry);
         } else {
-          await editEdge(url, told, `u${(i + k) % USERS}`, `f${k}`);
+          await editEdge(url, told, `u${(i + k) % USERS}`, `f${k}`, random() < 0.6);
         }
       }),
     );
   }
 }
 
-async function editEdge(url: string, told: Told, user: string, friend: string): Promise<void> {
-  const makes = Math.random() < 0.6;
+async function editEdge(url: string, told: Told, user: string, friend: string, makes: boolean): Promise<void> {
   told.edges.delete(`${user}>${friend}`);
   told.edges.delete(`${friend}>${user}`);
   const { status } = await fetch(`${url}/v1/users/${user}/friends/${friend}`, { method: makes ? 'PUT' : 'DELETE' });

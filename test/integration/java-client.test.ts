@@ -8,7 +8,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Config } from '../../server/config.ts';
@@ -85,6 +84,17 @@ describe.skipIf(!hasJdk && !isCi)('a real Java client', () => {
     return child;
   }
 
+  async function heartbeats(): Promise<number> {
+    const metrics = await (await fetch(`${hub.addresses.http}/metrics`)).text();
+    return Number(/^presence_hub_heartbeats_total\{adapter="tcp-xml"\} (\d+)$/m.exec(metrics)?.[1]);
+  }
+
+  /** Resolves when so many more heartbeats have come in. */
+  async function beaten(times: number): Promise<void> {
+    const before = await heartbeats();
+    await expect.poll(heartbeats, { timeout: 30_000 }).toBeGreaterThanOrEqual(before + times);
+  }
+
   it.each([
     ['an end of stream, as it never was answered', false],
     ['a reset, as it left answers unread', true],
@@ -92,7 +102,7 @@ describe.skipIf(!hasJdk && !isCi)('a real Java client', () => {
     const { port, watcher } = await start({ tcpAck });
     const first = java(port);
     expect(await watcher.nextEntry()).toMatchObject({ status: 'online', code: 1, devices: ['手机'] });
-    await delay(3 * BEAT_EVERY_MS);
+    await beaten(3);
     first.kill('SIGKILL');
     const gone = await watcher.nextEntry();
     expect(gone).toMatchObject({ status: 'offline', code: -1, devices: [] });
@@ -100,7 +110,7 @@ describe.skipIf(!hasJdk && !isCi)('a real Java client', () => {
     expect(gone.since! - gone.lastSeen!).toBeLessThan(defaultConfig.tcpTimeoutMs);
     java(port, { state: 3 });
     expect(await watcher.nextEntry()).toMatchObject({ status: 'busy', code: 3 });
-    await delay(3 * BEAT_EVERY_MS);
+    await beaten(3);
     expect(watcher.entries.map(({ status }) => status)).toEqual(['online', 'offline', 'busy']);
   });
 
@@ -123,7 +133,7 @@ describe.skipIf(!hasJdk && !isCi)('a real Java client', () => {
     const { port, watcher } = await start({});
     java(port, { charset });
     expect(await watcher.nextEntry()).toMatchObject({ status: 'online', devices: ['手机'] });
-    await delay(5 * BEAT_EVERY_MS);
+    await beaten(5);
     const metrics = await (await fetch(`${hub.addresses.http}/metrics`)).text();
     expect(metrics).not.toMatch(/presence_hub_bad_frames_total\{reason="\w+"\} [1-9]/);
   });

@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { startHub } from '../../server/hub.ts';
+import { createLog } from '../../server/lib/log.ts';
 import { loadEngine } from '../../server/sockets/load-engine.ts';
+import { defaultConfig } from '../support/hub.ts';
 import { endHubProcesses, freePort, holdPort, startHubProcess, startLine, type Exit } from '../support/hub-process.ts';
 
 // A start takes a quarter of a second alone, and several on busy cores.
@@ -119,6 +122,17 @@ describe('a start that can’t succeed is one line, and exit code 1 for a settin
     const flag = await startHubProcess({}, ['--prot', '1']).exited;
     expect(flag).toMatchObject({ code: 2, stderr: 'presence-hub: --prot is no flag: did you mean --port?\n' });
   });
+});
+
+test('a second stop waits for the first', async () => {
+  const hub = await startHub({ ...defaultConfig, transport: 'ws' }, { log: createLog('silent') });
+  // A connection to cut, so that the first stop has to wait for its end.
+  await fetch(`${hub.addresses.http}/healthz`);
+  const ended: string[] = [];
+  const first = hub.stop().then(() => ended.push('first'));
+  await hub.stop().then(() => ended.push('second'));
+  await first;
+  expect(ended).toEqual(['first', 'second']);
 });
 
 // The contract of the engines makes sure that CI has both.

@@ -123,7 +123,7 @@ export class FanoutStage {
       clock: this.core.clock,
       hubClock: this.core.hubClock,
       friends: this.lists,
-      certainFrom: options.certainFrom ?? 0,
+      isCertain: (since) => since >= (options.certainFrom ?? 0),
       beforeTelling: () => this.tellings++,
       onDelivered: (entries) => this.deliveries.push(entries),
     });

@@ -43,6 +43,8 @@ export const defaultConfig: Config = {
   timeoutMs: 25_000,
   tcpTimeoutMs: 5_400,
   graceMs: 2_000,
+  warmMs: 25_000,
+  drainMs: 5_000,
   tcpAck: false,
   tcpProbe: false,
   tcpEncoding: 'utf-8',

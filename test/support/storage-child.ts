@@ -19,7 +19,17 @@ try {
     store.raiseCeiling(at + 500);
     say(`ceiling ${at + 500}`);
     store.keep([
-      { user: `u${n}`, status: 'online', code: 1, since: at, lastSeen: at, devices: ['web'], text: null, v: at },
+      {
+        user: `u${n}`,
+        status: 'online',
+        code: 1,
+        since: at,
+        lastSeen: at,
+        devices: ['web'],
+        text: null,
+        v: at,
+        sessions: [],
+      },
     ]);
     say(`entry u${n}`);
     roster.edit({ kind: 'add', edges: [{ user: 'u', friend: `f${n}` }] }, at);

@@ -54,6 +54,8 @@ describe('defaults and sources', () => {
         timeoutMs: 25_000,
         tcpTimeoutMs: 5400,
         graceMs: 2000,
+        warmMs: 25_000,
+        drainMs: 5000,
         tcpAck: false,
         tcpProbe: false,
         tcpEncoding: 'utf-8',
@@ -242,8 +244,8 @@ describe('what this version does not have yet', () => {
   });
 
   test('limits are taken with a warning that names them', () => {
-    expect(warningsOf({ HUB_MAX_FRIENDS: '10000', HUB_DRAIN_MS: '0' })).toEqual([
-      'without effect in this version: HUB_MAX_FRIENDS, HUB_DRAIN_MS',
+    expect(warningsOf({ HUB_MAX_FRIENDS: '10000', HUB_MAX_WATCHES: '9' })).toEqual([
+      'without effect in this version: HUB_MAX_WATCHES, HUB_MAX_FRIENDS',
     ]);
   });
 

@@ -6,13 +6,16 @@
 import type { HeartbeatBody } from '../../../shared/http-bodies.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
 import type { Intake } from '../../intake.ts';
-import type { SessionOwner } from '../../presence/session.ts';
+import type { Session, SessionOwner } from '../../presence/session.ts';
 
 export interface HttpHeartbeatOptions {
   readonly intake: Intake;
   readonly codeOf: (status: SessionStatus) => number;
   /** The lease of a beat that names none. */
   readonly timeoutMs: number;
+  /** A lease beyond this must be stored, or a restart would cut it short. */
+  readonly warmMs: number;
+  readonly keepLease: (user: Session['user']) => void;
 }
 
 /** Nobody waits to hear that an HTTP session lapsed. */
@@ -30,6 +33,7 @@ export function takeHttpHeartbeat(hub: HttpHeartbeatOptions, body: HeartbeatBody
   if (session !== undefined) {
     const code = status === undefined ? undefined : hub.codeOf(status);
     intake.beat(session, { status, code, text, leaseMs });
+    if (leaseMs > hub.warmMs) hub.keepLease(session.user);
     return;
   }
   const first = status ?? 'online';

@@ -11,8 +11,8 @@ import { DONE, TimingWheel } from '../../lib/timing-wheel.ts';
 import { readAnswer, type AnswerReaders } from './answer.ts';
 import { Polled } from './polled.ts';
 import { Prober, type Outcome } from './probe.ts';
-import { TargetFile } from './target-file.ts';
-import { isSameTarget, targetKey, type ParsedTargets, type Target } from './targets.ts';
+import { TargetFile, type ReadTargets } from './target-file.ts';
+import { isSameTarget, targetKey, type Target } from './targets.ts';
 
 export interface PollerOptions extends AnswerReaders {
   /** The path in HUB_POLL. */
@@ -68,7 +68,7 @@ export class Poller {
     const read = await this.#file.read();
     if (!read.ok) throw new StartError(read.problem);
     if (this.#isStopped) return;
-    this.#follow(read.targets);
+    this.#follow(read.value);
     this.#lookedAt = this.#now();
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
     this.#file.watch(this.#options.checkFileEveryMs ?? CHECK_FILE_EVERY_MS, (again) => this.#reload(again));
@@ -85,9 +85,9 @@ export class Poller {
     return this.#options.clock.now().monoMs;
   }
 
-  #reload(read: ParsedTargets): void {
+  #reload(read: ReadTargets): void {
     const { log } = this.#options;
-    if (read.ok) log.info(this.#follow(read.targets), 'HUB_POLL was read again');
+    if (read.ok) log.info(this.#follow(read.value), 'HUB_POLL was read again');
     else log.error(`${read.problem}; until then the targets of before are polled`);
   }
 

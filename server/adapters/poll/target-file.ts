@@ -4,7 +4,11 @@
  * directory all show in a `stat`, and none of them surely in `fs.watch`. Knows no schedule; the poller calls it.
  */
 import { readFile, stat } from 'node:fs/promises';
-import { parseTargets, type ParsedTargets } from './targets.ts';
+import { wrong, type Read } from '../../lib/read.ts';
+import { parseTargets, type Target } from './targets.ts';
+
+/** All targets of the file, or a sentence. */
+export type ReadTargets = Read<readonly Target[]>;
 
 export class TargetFile {
   readonly #path: string;
@@ -18,15 +22,15 @@ export class TargetFile {
   }
 
   /** The file as it is now; a problem is a sentence that names HUB_POLL. */
-  async read(): Promise<ParsedTargets> {
+  async read(): Promise<ReadTargets> {
     // Before the text: what changes in between is seen as another print, and read again.
     this.#print = await this.#takePrint();
     const read = await this.#readText();
-    return read.ok ? read : { ok: false, problem: `HUB_POLL is ${JSON.stringify(this.#path)}: ${read.problem}` };
+    return read.ok ? read : wrong(`HUB_POLL is ${JSON.stringify(this.#path)}: ${read.problem}`);
   }
 
   /** Calls `onRead` whenever the file has become another one, or has vanished or come back. */
-  watch(everyMs: number, onRead: (read: ParsedTargets) => void): void {
+  watch(everyMs: number, onRead: (read: ReadTargets) => void): void {
     this.#timer = setInterval(() => {
       this.#look ??= this.#lookAgain(onRead).finally(() => {
         this.#look = undefined;
@@ -40,7 +44,7 @@ export class TargetFile {
     await this.#look;
   }
 
-  async #lookAgain(onRead: (read: ParsedTargets) => void): Promise<void> {
+  async #lookAgain(onRead: (read: ReadTargets) => void): Promise<void> {
     if ((await this.#takePrint()) === this.#print) return;
     const read = await this.read();
     if (!this.#isStopped) onRead(read);
@@ -55,11 +59,11 @@ export class TargetFile {
     }
   }
 
-  async #readText(): Promise<ParsedTargets> {
+  async #readText(): Promise<ReadTargets> {
     try {
       return parseTargets(await readFile(this.#path, 'utf8'));
     } catch (error) {
-      return { ok: false, problem: `no such file can be read (${codeOf(error)}); give a JSON file of targets` };
+      return wrong(`no such file can be read (${codeOf(error)}); give a JSON file of targets`);
     }
   }
 }

@@ -4,8 +4,9 @@
  * The poller's file reader calls it.
  */
 import { urlToHttpOptions } from 'node:url';
-import { isDevice, isUserId, USER_ID_FORM } from '../../../shared/ids.ts';
-import { MAX_DEVICE_CHARS } from '../../../shared/limits.ts';
+import { DEVICE_FORM, isDevice, isUserId, USER_ID_FORM } from '../../../shared/ids.ts';
+import { isFields, type Fields } from '../../../shared/json.ts';
+import { right, wrong, type Read } from '../../lib/read.ts';
 
 export type Endpoint =
   { readonly kind: 'tcp'; readonly host: string; readonly port: number } | { readonly kind: 'http'; readonly url: URL };
@@ -23,10 +24,6 @@ export interface Target {
   readonly failures: number;
 }
 
-export type ParsedTargets =
-  { readonly ok: true; readonly targets: readonly Target[] } | { readonly ok: false; readonly problem: string };
-type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
-
 const DEFAULT_DEVICE = 'poll';
 const DEFAULT_EVERY_MS = 10_000;
 const DEFAULT_TIMEOUT_MS = 2_000;
@@ -38,13 +35,10 @@ const FAILURES = { min: 1, max: 100 };
 const FIELDS = ['user', 'url', 'device', 'everyMs', 'timeoutMs', 'failures'];
 const URL_FORM =
   'must be tcp://host:port, http://host/path or https://host/path, with a port from 1 to 65535, and a path for http only';
-const DEVICE_FORM = `must be 1 to ${MAX_DEVICE_CHARS} characters without control characters`;
 const LIST_FORM = 'the file must hold a JSON list of targets, or {"targets": [...]}';
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** Reads the whole file; the first fault is the answer, and completes a sentence that begins with the file. */
-export function parseTargets(json: string): ParsedTargets {
+export function parseTargets(json: string): Read<readonly Target[]> {
   const list = parseList(json);
   if (!list.ok) return list;
   const targets = new Map<string, Target>();
@@ -55,13 +49,13 @@ export function parseTargets(json: string): ParsedTargets {
     if (targets.has(key)) {
       const first = [...targets.keys()].indexOf(key);
       const { user, device } = read.value;
-      return refuse(
+      return wrong(
         `targets[${index}] has the user ${user} and the device ${JSON.stringify(device)} of targets[${first}]: give one of them another device, or remove it`,
       );
     }
     targets.set(key, read.value);
   }
-  return { ok: true, targets: [...targets.values()] };
+  return right([...targets.values()]);
 }
 
 /** User and device are the session, so they are the target, too. */
@@ -85,13 +79,13 @@ function parseList(json: string): Read<readonly unknown[]> {
   try {
     value = JSON.parse(json.replace(/^\uFEFF/, ''));
   } catch (error) {
-    return refuse(`it is not JSON${lineOf(error, json)}; ${LIST_FORM}`);
+    return wrong(`it is not JSON${lineOf(error, json)}; ${LIST_FORM}`);
   }
-  if (Array.isArray(value)) return { ok: true, value };
-  if (!isFields(value) || !Array.isArray(value['targets'])) return refuse(LIST_FORM);
+  if (Array.isArray(value)) return right(value);
+  if (!isFields(value) || !Array.isArray(value['targets'])) return wrong(LIST_FORM);
   const other = Object.keys(value).find((name) => name !== 'targets');
-  if (other !== undefined) return refuse(`it has ${quote(other)} beside "targets": remove it`);
-  return { ok: true, value: value['targets'] };
+  if (other !== undefined) return wrong(`it has ${quote(other)} beside "targets": remove it`);
+  return right(value['targets']);
 }
 
 /** The line of a fault, where the engine tells its place; its own words would repeat a piece of the file. */
@@ -101,26 +95,26 @@ function lineOf(error: unknown, json: string): string {
 }
 
 function readTarget(value: unknown, where: string): Read<Target> {
-  if (!isFields(value)) return refuse(`${where} is ${describe(value)}: it must be an object with user and url`);
+  if (!isFields(value)) return wrong(`${where} is ${describe(value)}: it must be an object with user and url`);
   const unknown = Object.keys(value).find((name) => !FIELDS.includes(name));
   if (unknown !== undefined) {
-    return refuse(`${where} has a field ${quote(unknown)}: remove it; the fields are ${FIELDS.join(', ')}`);
+    return wrong(`${where} has a field ${quote(unknown)}: remove it; the fields are ${FIELDS.join(', ')}`);
   }
   const { user, url, device = DEFAULT_DEVICE } = value as { user?: unknown; url?: unknown; device?: unknown };
   if (typeof user !== 'string' || !isUserId(user)) {
-    return refuse(`${where}.user is ${describe(user)}: it ${USER_ID_FORM}, in quotes`);
+    return wrong(`${where}.user is ${describe(user)}: it ${USER_ID_FORM}, in quotes`);
   }
   if (typeof device !== 'string' || !isDevice(device)) {
-    return refuse(`${where}.device is ${describe(device)}: it ${DEVICE_FORM}`);
+    return wrong(`${where}.device is ${describe(device)}: it ${DEVICE_FORM}`);
   }
   const place = typeof url === 'string' ? readUrl(url.trim()) : undefined;
   if (place === undefined) {
     const is = typeof url === 'string' ? 'is of another form' : `is ${describe(url)}`;
-    return refuse(`${where}.url (of the user ${user}) ${is}: it ${URL_FORM}`);
+    return wrong(`${where}.url (of the user ${user}) ${is}: it ${URL_FORM}`);
   }
   const rhythm = readRhythm(value, where);
   if (!rhythm.ok) return rhythm;
-  return { ok: true, value: { user, device, url: String(url), ...place, ...rhythm.value } };
+  return right({ user, device, url: String(url), ...place, ...rhythm.value });
 }
 
 function readRhythm(fields: Fields, where: string): Read<Pick<Target, 'everyMs' | 'timeoutMs' | 'failures'>> {
@@ -131,19 +125,19 @@ function readRhythm(fields: Fields, where: string): Read<Pick<Target, 'everyMs' 
   if (!timeoutMs.ok) return timeoutMs;
   // A poll ends before the next one of its target is due, so that everyMs is what it says.
   if (timeoutMs.value > everyMs.value) {
-    return refuse(
+    return wrong(
       `${where}.timeoutMs is ${timeoutMs.value}, longer than its everyMs of ${everyMs.value}: give at most ${everyMs.value}, or a longer everyMs`,
     );
   }
   const failures = readWhole(fields['failures'] ?? DEFAULT_FAILURES, FAILURES, `${where}.failures`);
   if (!failures.ok) return failures;
-  return { ok: true, value: { everyMs: everyMs.value, timeoutMs: timeoutMs.value, failures: failures.value } };
+  return right({ everyMs: everyMs.value, timeoutMs: timeoutMs.value, failures: failures.value });
 }
 
 function readWhole(value: unknown, { min, max }: { min: number; max: number }, where: string): Read<number> {
   return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
-    ? { ok: true, value }
-    : refuse(`${where} is ${describe(value)}: it must be a whole number from ${min} to ${max}`);
+    ? right(value)
+    : wrong(`${where} is ${describe(value)}: it must be a whole number from ${min} to ${max}`);
 }
 
 function readUrl(text: string): Pick<Target, 'endpoint' | 'address'> | undefined {
@@ -180,10 +174,6 @@ function readTcpUrl(text: string): Pick<Target, 'endpoint' | 'address'> | undefi
   }
 }
 
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** A value in words short enough for one line. */
 function describe(value: unknown): string {
   if (value === undefined) return 'missing';
@@ -195,8 +185,4 @@ function describe(value: unknown): string {
 
 function quote(text: string): string {
   return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
-}
-
-function refuse(problem: string): { readonly ok: false; readonly problem: string } {
-  return { ok: false, problem };
 }

@@ -26,6 +26,7 @@ export class TcpConnection implements SessionOwner, Timed {
   #badInARow = 0;
   #lastFrameAt: number;
   #isOver = false;
+  #isDraining = false;
 
   constructor(hub: TcpXmlOptions, socket: Socket) {
     this.#hub = hub;
@@ -60,9 +61,14 @@ export class TcpConnection implements SessionOwner, Timed {
     return monoMs + askAfterMs;
   }
 
-  /** Cuts the connection; its sessions get the grace of an unclean end. */
+  /** The hub is about to go down: how the connection ends from now on says nothing of its users. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** The hub goes down: the connection is cut, and its sessions stay as they are, for the next run to restore. */
   cut(): void {
-    this.#over();
+    this.#isOver = true;
     this.#socket.destroy();
   }
 
@@ -149,7 +155,7 @@ export class TcpConnection implements SessionOwner, Timed {
   #over(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    for (const session of this.#sessions.values()) this.#hub.intake.lose(session);
+    if (!this.#isDraining) for (const session of this.#sessions.values()) this.#hub.intake.lose(session);
     this.#sessions.clear();
   }
 }

@@ -5,14 +5,11 @@
  */
 import { isWide } from './charset.ts';
 import type { FrameEncoding } from './charset.ts';
+import { predefined } from './well-formed.ts';
 
-const named: ReadonlyMap<string, string> = new Map([
-  ['&', '&amp;'],
-  ['<', '&lt;'],
-  ['>', '&gt;'],
-  ['"', '&quot;'],
-  ["'", '&apos;'],
-]);
+const named: ReadonlyMap<string, string> = new Map(
+  [...predefined].map(([name, character]) => [character, `&${name};`]),
+);
 
 function escape(text: string): string {
   return text.replace(/[^ -~]|[&<>"']/gu, (character) => named.get(character) ?? reference(character));

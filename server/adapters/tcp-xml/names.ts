@@ -3,6 +3,8 @@
  * `user_id=uid,user_state=state`, or the same as a JSON object. Reads no frame.
  * hub/site.ts calls it once at the start; decode takes the names.
  */
+import { parseFields } from '../../../shared/json.ts';
+import { right, wrong, type Read } from '../../lib/read.ts';
 import { isXmlName } from './well-formed.ts';
 
 export const fields = ['user_id', 'user_state', 'user_ip', 'user_port', 'device', 'token'] as const;
@@ -19,9 +21,6 @@ export const defaultFieldNames: FieldNames = {
   device: 'device',
   token: 'token',
 };
-
-export type ParsedFieldNames =
-  { readonly ok: true; readonly names: FieldNames } | { readonly ok: false; readonly error: string };
 
 const EXAMPLE = 'write it like user_id=uid,user_state=state';
 
@@ -42,26 +41,23 @@ function pairsOf(setting: string): (readonly [string, unknown])[] | string {
       return [field.trim(), name.join('=').trim()];
     });
   }
-  try {
-    return Object.entries(JSON.parse(text) as Record<string, unknown>);
-  } catch {
-    return `is no JSON object: ${EXAMPLE}, or {"user_id":"uid"}`;
-  }
+  const given = parseFields(text);
+  return given === undefined ? `is no JSON object: ${EXAMPLE}, or {"user_id":"uid"}` : Object.entries(given);
 }
 
 /** The names that the setting gives, the usual ones for the rest; or what is wrong with it and what would do. */
-export function parseFieldNames(setting: string): ParsedFieldNames {
+export function parseFieldNames(setting: string): Read<FieldNames> {
   const pairs = pairsOf(setting);
-  if (typeof pairs === 'string') return { ok: false, error: pairs };
+  if (typeof pairs === 'string') return wrong(pairs);
   const names: Record<Field, string> = { ...defaultFieldNames };
   const given = new Set<Field>();
   for (const [field, name] of pairs) {
     if (!isField(field)) {
-      return { ok: false, error: `"${field}" is no field: use ${fields.join(', ')}; ${EXAMPLE}` };
+      return wrong(`"${field}" is no field: use ${fields.join(', ')}; ${EXAMPLE}`);
     }
-    if (given.has(field)) return { ok: false, error: `${field} is named twice: keep one of them` };
+    if (given.has(field)) return wrong(`${field} is named twice: keep one of them`);
     if (typeof name !== 'string' || !isXmlName(name) || reservedNames.has(name)) {
-      return { ok: false, error: `${field} needs an XML name, and ${JSON.stringify(name)} is none: ${EXAMPLE}` };
+      return wrong(`${field} needs an XML name, and ${JSON.stringify(name)} is none: ${EXAMPLE}`);
     }
     given.add(field);
     names[field] = name;
@@ -69,11 +65,8 @@ export function parseFieldNames(setting: string): ParsedFieldNames {
   for (const [index, field] of fields.entries()) {
     const other = fields.slice(0, index).find((earlier) => names[earlier] === names[field]);
     if (other !== undefined) {
-      return {
-        ok: false,
-        error: `${other} and ${field} would both be "${names[field]}": give one of them another name`,
-      };
+      return wrong(`${other} and ${field} would both be "${names[field]}": give one of them another name`);
     }
   }
-  return { ok: true, names };
+  return right(names);
 }

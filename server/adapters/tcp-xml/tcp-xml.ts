@@ -71,6 +71,12 @@ export class TcpXml {
     if (this.#options.probe) this.#wheel.advance(monoMs, BUDGET, (connection) => connection.look(monoMs));
   }
 
+  /** Takes no new connections any more; those that are open stay, and however they end, their sessions stay. */
+  stopAccepting(): void {
+    this.#server.close();
+    for (const connection of this.#connections) connection.drain();
+  }
+
   /** Stops accepting and cuts every connection. */
   close(): Promise<void> {
     return new Promise((resolve) => {

@@ -20,8 +20,8 @@ const wholeName = new RegExp(`^${NAME}$`);
 // What stands in no XML 1.0 document. Lone surrogates do not come out of a TextDecoder.
 // eslint-disable-next-line no-control-regex -- control characters are what is looked for
 const ILLEGAL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
-const COMMENTS_AND_CDATA = /<!--[^]*?-->|<!\[CDATA\[[^]*?\]\]>/g;
-const DTD = /<!(?:DOCTYPE|ENTITY)/i;
+const DTD = /^<!(?:DOCTYPE|ENTITY)/i;
+const LONGEST_DTD_CHARS = '<!DOCTYPE'.length;
 const BLANK = /^[ \t\r\n]*$/;
 
 export function isXmlName(text: string): boolean {
@@ -30,10 +30,24 @@ export function isXmlName(text: string): boolean {
 
 /** Whether the text has a DOCTYPE or an entity definition as markup, however broken the rest is. */
 export function hasDtd(text: string): boolean {
-  return DTD.test(text) && DTD.test(text.replace(COMMENTS_AND_CDATA, ''));
+  for (let at = text.indexOf('<!'); at >= 0; at = text.indexOf('<!', at)) {
+    if (text.startsWith('<!--', at)) at = endOf(text, '-->', at + 4);
+    else if (text.startsWith('<![CDATA[', at)) at = endOf(text, ']]>', at + 9);
+    else if (DTD.test(text.slice(at, at + LONGEST_DTD_CHARS))) return true;
+    else at += 2;
+    if (at < 0) return false;
+  }
+  return false;
 }
 
-const predefined: ReadonlyMap<string, string> = new Map([
+/** Just behind `end`, -1 where it never comes: what is left is then no markup. */
+function endOf(text: string, end: string, from: number): number {
+  const at = text.indexOf(end, from);
+  return at < 0 ? -1 : at + end.length;
+}
+
+/** The entities that every XML document has, by name. */
+export const predefined: ReadonlyMap<string, string> = new Map([
   ['amp', '&'],
   ['lt', '<'],
   ['gt', '>'],

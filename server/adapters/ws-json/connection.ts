@@ -40,6 +40,7 @@ export class Connection implements SocketEvents, SessionOwner, Timed {
   readonly #id: string;
   #phase: Phase;
   #badInARow = 0;
+  #isDraining = false;
 
   constructor(hub: ConnectionContext, socket: Socket, outbox: Outbox, id: string, monoMs: number) {
     this.#hub = hub;
@@ -122,9 +123,21 @@ export class Connection implements SocketEvents, SessionOwner, Timed {
     }
   }
 
-  /** The hub goes down: the connection ends, its session with the grace of any unclean end. */
+  /** A word to all who were welcomed. */
+  tell(message: HubMessage): void {
+    if (this.#phase.name === 'present' || this.#phase.name === 'observing') this.#send(message);
+  }
+
+  /** The hub is about to go down: come back after that long. However the connection ends now, its session stays. */
+  drain(afterMs: number): void {
+    if (this.#phase.name === 'closing') return;
+    this.#isDraining = true;
+    this.#send({ type: 'reconnect', afterMs });
+  }
+
+  /** The hub goes down: the connection ends, and its session stays as it is, for the next run to restore. */
   shutDown(): void {
-    if (this.#phase.name !== 'closing') this.#end('restarting');
+    if (this.#phase.name !== 'closing') this.#close('restarting');
   }
 
   #pingIfSilent(lastSignAt: number, monoMs: number): number {
@@ -220,6 +233,8 @@ export class Connection implements SocketEvents, SessionOwner, Timed {
       node,
       protocol: PROTOCOL_VERSION,
     });
+    const staleSince = this.#hub.staleSince();
+    if (staleSince !== null) this.#send({ type: 'stale', since: staleSince });
     if (hello.self === true && hello.user !== undefined) this.#hub.fanout.watchSelf(this.#outbox, hello.user);
   }
 
@@ -282,7 +297,7 @@ export class Connection implements SocketEvents, SessionOwner, Timed {
   }
 
   #depart(): void {
-    if (this.#phase.name === 'present' && this.#phase.session.phase === 'live') {
+    if (this.#phase.name === 'present' && this.#phase.session.phase === 'live' && !this.#isDraining) {
       this.#hub.intake.lose(this.#phase.session);
     }
   }

@@ -2,6 +2,7 @@
  * The WebSocket-JSON adapter: makes a connection of every socket, keeps the wheel that greets, pings and ends them.
  * The engine brings sockets; the hub calls `look` with the time and `shutDown` at its end.
  */
+import type { HubMessage } from '../../../shared/hub-messages.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
@@ -20,6 +21,8 @@ export interface WsJsonOptions {
   readonly codeOf: (status: SessionStatus) => number;
   readonly heartbeatMs: number;
   readonly timeoutMs: number;
+  /** Since when what is shown may be behind; null where it is not. */
+  readonly staleSince: () => number | null;
   /** The name of this hub, told in `welcome`. */
   readonly node: string;
   /** A message could not be answered through no fault of its own. */
@@ -78,6 +81,16 @@ export class WsJson {
   /** Greets, pings and ends what is due. What a budget leaves over comes with the next look. */
   look(monoMs: number): void {
     this.#wheel.advance(monoMs, BUDGET, (connection) => connection.look(monoMs));
+  }
+
+  /** Tells everybody who was welcomed: `stale` and `fresh`. */
+  broadcast(message: HubMessage): void {
+    for (const connection of this.#connections) connection.tell(message);
+  }
+
+  /** Asks everybody to come back after a while, spread over `spreadMs`. How they leave then ends no session. */
+  drain(spreadMs: number): void {
+    for (const connection of this.#connections) connection.drain(Math.floor(Math.random() * spreadMs));
   }
 
   /** Says 1012 to everybody. */

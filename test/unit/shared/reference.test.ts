@@ -52,7 +52,7 @@ describe('the examples in the reference', () => {
   });
 
   it('are targets that are polled', () => {
-    expect(parseTargets(jsonLinesUnder('## 6.').join('\n'))).toMatchObject({ ok: true, targets: [{}, {}] });
+    expect(parseTargets(jsonLinesUnder('## 6.').join('\n'))).toMatchObject({ ok: true, value: [{}, {}] });
   });
 });
 

@@ -202,6 +202,7 @@ describe('an open that fails says why and what to do', () => {
         since: 1,
         lastSeen: 1,
         devices: [],
+        sessions: [],
         text: null,
         v: n,
       })),

@@ -6,7 +6,7 @@ const good = { user: '42', url: 'tcp://127.0.0.1:7' };
 function targetsIn(value: unknown): readonly Target[] {
   const parsed = parseTargets(JSON.stringify(value));
   if (!parsed.ok) throw new Error(parsed.problem);
-  return parsed.targets;
+  return parsed.value;
 }
 
 function problemIn(value: unknown): string {

@@ -3,14 +3,14 @@ import { defaultFieldNames, parseFieldNames } from '../../../../server/adapters/
 
 describe('HUB_TCP_NAMES', () => {
   it('keeps the usual names where it says nothing', () => {
-    expect(parseFieldNames('')).toEqual({ ok: true, names: defaultFieldNames });
-    expect(parseFieldNames('user_id=user_id')).toEqual({ ok: true, names: defaultFieldNames });
+    expect(parseFieldNames('')).toEqual({ ok: true, value: defaultFieldNames });
+    expect(parseFieldNames('user_id=user_id')).toEqual({ ok: true, value: defaultFieldNames });
   });
 
   it('takes pairs, and the JSON object of the same', () => {
     const names = { ...defaultFieldNames, user_id: 'uid', user_state: '状态' };
-    expect(parseFieldNames(' user_id = uid , user_state=状态 ')).toEqual({ ok: true, names });
-    expect(parseFieldNames('{"user_id":"uid","user_state":"状态"}')).toEqual({ ok: true, names });
+    expect(parseFieldNames(' user_id = uid , user_state=状态 ')).toEqual({ ok: true, value: names });
+    expect(parseFieldNames('{"user_id":"uid","user_state":"状态"}')).toEqual({ ok: true, value: names });
   });
 
   it('lets two fields swap their names', () => {
@@ -35,6 +35,6 @@ describe('HUB_TCP_NAMES', () => {
     ['user_id=uid,', '"" is no field'],
   ])('%s is refused with a sentence that names the field', (setting, sentence) => {
     const parsed = parseFieldNames(setting);
-    expect(parsed.ok ? 'taken' : parsed.error).toContain(sentence);
+    expect(parsed.ok ? 'taken' : parsed.problem).toContain(sentence);
   });
 });

@@ -1,0 +1,208 @@
+/** Tokens checked with an issuer's keys, which a real server hands out, rotates, withdraws and stops handing out. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Authenticator, Verdict } from '../../../server/auth/authenticator.ts';
+import { KEYS_COOLDOWN_MS, KEYS_MAX_AGE_MS, KEYS_RETRY_MS } from '../../../server/auth/jwks.ts';
+import { createJwtAuthenticator } from '../../../server/auth/jwt-authenticator.ts';
+import { TestClock } from '../../support/clock.ts';
+
+interface Key {
+  readonly jwk: JWK;
+  readonly privateKey: CryptoKey;
+  readonly alg: string;
+}
+
+const REFUSED = { ok: false, kind: 'refused', why: 'no key fits it' };
+const UNAVAILABLE = { ok: false, kind: 'unavailable', why: 'keys unavailable' };
+
+let old: Key;
+let fresh: Key;
+beforeAll(async () => {
+  [old, fresh] = await Promise.all([createKey('RS256', 'old'), createKey('RS256', 'fresh')]);
+});
+
+async function createKey(alg: string, kid?: string): Promise<Key> {
+  const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
+  const jwk = await exportJWK(publicKey);
+  return { jwk: kid === undefined ? jwk : { ...jwk, kid }, privateKey, alg };
+}
+
+let server: Server;
+let handsOut: readonly Key[];
+let answersWith: 'keys' | 'an error' | 'no JSON' | 'a redirect' | 'the end of the connection';
+let fetches: number;
+let failures: string[];
+let clock: TestClock;
+let authenticator: Authenticator;
+
+beforeEach(async () => {
+  handsOut = [old];
+  answersWith = 'keys';
+  fetches = 0;
+  failures = [];
+  clock = new TestClock();
+  server = createServer((request, response) => {
+    fetches += 1;
+    if (answersWith === 'the end of the connection') request.socket.destroy();
+    else if (answersWith === 'an error') response.writeHead(500).end(keySet());
+    else if (answersWith === 'a redirect') response.writeHead(302, { location: '/elsewhere' }).end();
+    else if (answersWith === 'no JSON') response.end('<html>');
+    else response.end(keySet());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  authenticator = createAuthenticator();
+});
+
+afterEach(async () => {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+const keySet = () => JSON.stringify({ keys: handsOut.map(({ jwk }) => jwk) });
+
+function createAuthenticator(): Authenticator {
+  const made = createJwtAuthenticator({
+    jwksUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`,
+    clock,
+    onKeysFailure: (why) => failures.push(why),
+  });
+  if (!made.ok) throw new Error(made.problem);
+  return made.authenticator;
+}
+
+let serial = 0;
+/** A token never seen before, so that no memory of tokens answers in place of the keys. */
+function sign(key: Key, header: { readonly kid?: string } = {}): Promise<string> {
+  const kid = header.kid ?? key.jwk.kid;
+  const claims = { sub: '42', jti: String((serial += 1)) };
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: key.alg, ...(kid !== undefined && { kid }) })
+    .sign(key.privateKey);
+}
+const attempt = async (key: Key, header?: { readonly kid?: string }): Promise<Verdict> =>
+  authenticator.verify(await sign(key, header));
+
+describe('a key set', () => {
+  it.each(['RS256', 'PS256', 'ES256', 'EdDSA'])('lets in a token signed with %s', async (alg) => {
+    const key = await createKey(alg, 'it');
+    handsOut = [old, key];
+    expect(await attempt(key)).toMatchObject({ ok: true, identity: { user: '42' } });
+  });
+
+  it.each(['RS512', 'ES384'])('refuses a token signed with %s, though the key is there', async (alg) => {
+    const key = await createKey(alg, 'it');
+    handsOut = [key];
+    expect(await attempt(key)).toMatchObject({ ok: false, why: 'its algorithm is not allowed' });
+  });
+
+  it('is fetched once for many tokens, those that come at once too', async () => {
+    const verdicts = await Promise.all(Array.from({ length: 20 }, () => attempt(old)));
+    verdicts.push(await attempt(old));
+    expect(verdicts.every(({ ok }) => ok)).toBe(true);
+    expect(fetches).toBe(1);
+  });
+
+  it('refuses a token that another key signed in the name of one of its own', async () => {
+    expect(await attempt(fresh, { kid: 'old' })).toMatchObject({ ok: false, why: 'its signature is wrong' });
+  });
+
+  it('refuses a token where its key for it can’t be used', async () => {
+    handsOut = [{ ...old, jwk: { kty: 'RSA', kid: 'old', n: 'AQAB', e: 'AQAB' } }];
+    expect(await attempt(old)).toMatchObject({ ok: false, kind: 'refused' });
+  });
+
+  it('finds the key of a token that names none', async () => {
+    const [one, other, third] = await Promise.all([createKey('ES256'), createKey('ES256'), createKey('ES256')]);
+    handsOut = [one, other];
+    expect(await attempt(other)).toMatchObject({ ok: true });
+    expect(await attempt(third)).toMatchObject({ ok: false, why: 'its signature is wrong' });
+  });
+});
+
+describe('a rotation', () => {
+  it('is noticed by the first token of the new key', async () => {
+    await attempt(old);
+    handsOut = [old, fresh];
+    clock.pass(KEYS_COOLDOWN_MS);
+    expect(await attempt(fresh)).toMatchObject({ ok: true });
+    expect(await attempt(old)).toMatchObject({ ok: true });
+    expect(fetches).toBe(2);
+  });
+
+  it('ends tokens of the old key once the keys are fetched anew, at most 10 minutes later', async () => {
+    await attempt(old);
+    handsOut = [fresh];
+    clock.pass(KEYS_MAX_AGE_MS - 1);
+    expect(await attempt(old)).toMatchObject({ ok: true });
+    clock.pass(1);
+    expect(await attempt(old)).toEqual(REFUSED);
+    expect(await attempt(fresh)).toMatchObject({ ok: true });
+  });
+
+  it('ends a token of the old key that was let in before, a minute after that at most', async () => {
+    const token = await sign(old);
+    clock.pass(1);
+    await authenticator.verify(await sign(old));
+    clock.pass(KEYS_MAX_AGE_MS - 1);
+    expect(await authenticator.verify(token)).toMatchObject({ ok: true });
+    handsOut = [fresh];
+    clock.pass(59_999);
+    expect(await attempt(fresh)).toMatchObject({ ok: true });
+    expect(await authenticator.verify(token)).toMatchObject({ ok: true });
+    clock.pass(1);
+    expect(await authenticator.verify(token)).toEqual(REFUSED);
+  });
+
+  it('is not asked for again and again by made-up key ids', async () => {
+    for (let i = 0; i < 30; i += 1) expect(await attempt(fresh, { kid: `made-up-${i}` })).toEqual(REFUSED);
+    expect(fetches).toBe(1);
+    clock.pass(KEYS_COOLDOWN_MS);
+    for (let i = 0; i < 30; i += 1) await attempt(fresh, { kid: `made-up-${i}` });
+    expect(fetches).toBe(2);
+  });
+});
+
+describe('an issuer that is not there', () => {
+  it.each(['an error', 'no JSON', 'a redirect', 'the end of the connection'] as const)(
+    'with %s for an answer, makes a token neither good nor bad',
+    async (answer) => {
+      answersWith = answer;
+      expect(await attempt(old)).toEqual(UNAVAILABLE);
+      expect(failures).toEqual([expect.stringContaining('HUB_JWKS_URL')]);
+    },
+  );
+
+  it('is asked once a second, and heard as soon as it is back', async () => {
+    answersWith = 'an error';
+    for (let i = 0; i < 10; i += 1) expect(await attempt(old)).toEqual(UNAVAILABLE);
+    expect(fetches).toBe(1);
+    answersWith = 'keys';
+    clock.pass(KEYS_RETRY_MS);
+    expect(await attempt(old)).toMatchObject({ ok: true });
+  });
+
+  it('leaves its keys in use, however long it is away', async () => {
+    await attempt(old);
+    answersWith = 'the end of the connection';
+    for (let hour = 0; hour < 5; hour += 1) {
+      clock.pass(3_600_000);
+      expect(await attempt(old)).toMatchObject({ ok: true });
+    }
+    expect(failures.length).toBeGreaterThan(0);
+  });
+
+  it('leaves a token of a key never seen undecided until it is back', async () => {
+    await attempt(old);
+    answersWith = 'an error';
+    clock.pass(KEYS_COOLDOWN_MS);
+    expect(await attempt(fresh)).toEqual(UNAVAILABLE);
+    expect(await attempt(fresh)).toEqual(UNAVAILABLE);
+    expect(await attempt(old)).toMatchObject({ ok: true });
+    answersWith = 'keys';
+    handsOut = [old, fresh];
+    clock.pass(KEYS_RETRY_MS);
+    expect(await attempt(fresh)).toMatchObject({ ok: true });
+  });
+});

@@ -1,0 +1,32 @@
+/** The rhythm of flushes keeps the contract's limit, however long a flush takes. */
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { FlushRhythm, MAX_WAIT_MS } from '../../../server/fanout/rhythm.ts';
+import { MAX_FLUSH_WAIT_MS } from '../../../shared/limits.ts';
+
+let nowMs = 0;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate'] });
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+it('waits no longer than the contract lets two changes of a user be told as one', () => {
+  expect(MAX_WAIT_MS).toBeLessThanOrEqual(MAX_FLUSH_WAIT_MS);
+});
+
+it('flushes at once after rest, and within its longest wait after a flush that took a second', () => {
+  const flush = vi.fn(() => void (nowMs += 1_000));
+  const rhythm = new FlushRhythm(flush);
+  rhythm.request();
+  vi.advanceTimersByTime(0);
+  expect(flush).toHaveBeenCalledTimes(1);
+  rhythm.request();
+  vi.advanceTimersByTime(MAX_WAIT_MS - 1);
+  expect(flush).toHaveBeenCalledTimes(1);
+  vi.advanceTimersByTime(1);
+  expect(flush).toHaveBeenCalledTimes(2);
+});
