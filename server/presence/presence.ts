@@ -236,7 +236,7 @@ export class Presence {
   }
 
   /**
-   * Ends what ran out, `budget` sessions at most, so that no look takes long. What ran out in one look ends in one
+   * Ends what ran out, of `budget` users at most, so that no look takes long. What ran out in one look ends in one
    * moment: else a visible session would flash up where an invisible one of the same user happened to be looked at first.
    */
   expire(now: Moment, budget: number): Expired {

@@ -464,9 +464,10 @@ describe('threads', () => {
       await closed;
       await expect(LegacyClient.open(settings.tcpPort)).rejects.toThrow('ECONNREFUSED');
       const second = await startTcpHub(settings);
-      expect(await second.entry('u19')).toMatchObject({ lastSeen });
       (await second.open()).beat('u19', 2);
       await second.shows('u19', { status: 'away' });
+      second.clock.pass(25_100);
+      await second.shows('u18', { status: 'offline', lastSeen });
       await second.stop();
     } finally {
       rmSync(data, { recursive: true, force: true });

@@ -203,7 +203,8 @@ export class CoreRun {
       isMoreDue = more;
       const ended = this.#pairs.filter(({ real, model: s }) => real.phase === 'ended' && s.phase !== 'ended');
       for (const { model: s } of ended) if (model.endsAt(s) > now) throw new Error('ran out early');
-      if (ended.length > budget) throw new Error('more than the budget');
+      // What ran out of one user ends together, so that none of it flashes up between two bites.
+      if (new Set(ended.map(({ model: s }) => s.user)).size > budget) throw new Error('more than the budget');
       const owed = ended.filter(({ model: s }) => s.phase === 'live').map(({ real }) => real);
       if (new Set(lapsed).size !== lapsed.length || !same2(lapsed, owed)) throw new Error('not the lapsed ones');
       const shown = model.runOut(ended.map(({ model: s }) => s));

@@ -107,7 +107,7 @@ export class PresenceStage {
   evict(): void {
     for (const user of [...this.presence.heldUsers()]) {
       if (user.isUnsaved) {
-        this.stored.set(user.id, { since: user.since!, lastSeen: user.lastSeen, v: user.v });
+        this.stored.set(user.id, { since: user.since ?? 0, lastSeen: user.lastSeen, v: user.v });
         user.isUnsaved = false;
         user.isStored = true;
       }

@@ -1,0 +1,181 @@
+/** PROTOCOL.md section 2: a restart of the hub puts nobody offline, and says `stale` until it is sure again. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { endHubProcesses, freePort, startHubProcess } from '../support/hub-process.ts';
+import { startTestHub, type TestHub } from '../support/hub.ts';
+import { LegacyClient } from '../support/legacy-client.ts';
+import { WsClient } from '../support/ws-client.ts';
+
+let data: string;
+beforeEach(() => {
+  data = mkdtempSync(join(tmpdir(), 'hub-restart-'));
+});
+afterEach(() => {
+  rmSync(data, { recursive: true, force: true });
+});
+
+describe('a restart', () => {
+  let hub: TestHub;
+  let wallMs: number;
+  beforeEach(async () => {
+    hub = await startTestHub({ data });
+    wallMs = hub.clock.wallMs;
+  });
+  afterEach(() => hub.stop());
+
+  /** Ends the hub and starts the next run a second later. */
+  const restart = async () => {
+    wallMs = hub.clock.wallMs + 1000;
+    await hub.stop();
+    hub = await startTestHub({ data }, (clock) => {
+      clock.stepWall(wallMs - clock.wallMs);
+      return clock;
+    });
+  };
+  const entryOf = async (user: string) => (await hub.request('GET', `/v1/presence/${user}`)).body as object;
+  const observe = () => WsClient.hello(hub.addresses.ws, { observe: true });
+
+  it('shows everybody as before, tells stale and then fresh, and tells those who do not come back once', async () => {
+    const legacy = await LegacyClient.open(hub.tcpPort);
+    legacy.beat('tcp', 3);
+    await WsClient.hello(hub.addresses.ws, { user: 'ws', device: 'phone', text: 'here' });
+    await WsClient.hello(hub.addresses.ws, { user: 'gone' });
+    await hub.request('POST', '/v1/heartbeat', { user: 'cron', status: 'away', ttlMs: 600_000 });
+    await hub.until(async () => (await hub.metric('presence_hub_sessions{adapter="tcp-xml"}')) === 1);
+    const users = ['tcp', 'ws', 'gone', 'cron'];
+    const before = await Promise.all(users.map(entryOf));
+    const earlier = await observe();
+    hub.clock.pass(10);
+    earlier.send({ type: 'watch', users });
+    const { at } = await earlier.next('snapshot');
+
+    await restart();
+    expect(await Promise.all(users.map(entryOf))).toEqual(before.map((entry) => ({ ...entry, stale: true })));
+    const watcher = await observe();
+    watcher.send({ type: 'watch', users, since: at });
+    expect((await watcher.next('snapshot')).entries).toEqual([]);
+    expect(watcher.all.map(({ type }) => type)).toEqual(['welcome', 'stale', 'snapshot']);
+    expect(watcher.all[1]).toMatchObject({ since: expect.closeTo(wallMs - 1000, -4) as number });
+
+    (await LegacyClient.open(hub.tcpPort)).beat('tcp', 3);
+    await WsClient.hello(hub.addresses.ws, { user: 'ws', device: 'phone', text: 'here' });
+    await hub.request('POST', '/v1/heartbeat', { user: 'cron', ttlMs: 600_000 });
+    await hub.until(async () => (await hub.metric('presence_hub_heartbeats_total{adapter="tcp-xml"}')) === 1);
+    for (let passed = 0; passed < 24_000; passed += 4_000) {
+      hub.clock.pass(4_000);
+      await hub.looked();
+      await watcher.roundTrip();
+    }
+    expect(watcher.all.filter(({ type }) => type === 'fresh')).toEqual([]);
+    hub.clock.pass(1_200);
+    expect(await watcher.entryOf('gone')).toMatchObject({ status: 'offline', lastSeen: wallMs - 1000 - 10 });
+    await watcher.next('fresh');
+    expect(await entryOf('cron')).toMatchObject({ status: 'away' });
+    expect(await entryOf('cron')).not.toHaveProperty('stale');
+  });
+
+  it('is fresh at once when everybody is back', async () => {
+    await WsClient.hello(hub.addresses.ws, { user: 'ws' });
+    await restart();
+    const watcher = await observe();
+    await watcher.next('stale');
+    await WsClient.hello(hub.addresses.ws, { user: 'ws' });
+    await watcher.next('fresh');
+    watcher.send({ type: 'watch', users: ['ws'] });
+    expect((await watcher.next('snapshot')).entries).toMatchObject([{ status: 'online' }]);
+  });
+
+  it('says nothing of stale where nobody was there', async () => {
+    await restart();
+    const watcher = await observe();
+    await watcher.roundTrip();
+    expect(watcher.all.map(({ type }) => type)).toEqual(['welcome', 'ok']);
+  });
+
+  it('keeps an invisible user hidden, one never seen included, until a message of its own', async () => {
+    await WsClient.hello(hub.addresses.ws, { user: 'secret', status: 'invisible' });
+    await hub.until(async () => (await hub.metric('presence_hub_sessions{adapter="ws-json"}')) === 1);
+    const before = await entryOf('secret');
+    await restart();
+    expect(await entryOf('secret')).toEqual({ ...before, stale: true });
+    expect(before).toMatchObject({ v: 0, since: null });
+    await WsClient.hello(hub.addresses.ws, { user: 'secret' });
+    expect(await entryOf('secret')).toMatchObject({ status: 'online' });
+  });
+
+  it('gives a version above all that a burst of changes had run ahead of the clock', async () => {
+    const busy = await WsClient.hello(hub.addresses.ws, { user: 'busy' });
+    for (let i = 0; i < 3000; i++) busy.send({ type: 'heartbeat', text: `${i}` });
+    await busy.roundTrip();
+    const { v } = (await entryOf('busy')) as { v: number };
+    expect(v).toBeGreaterThan(hub.clock.wallMs + 2000);
+    await restart();
+    await hub.request('POST', '/v1/heartbeat', { user: 'busy', device: 'web', status: 'offline' });
+    expect(((await entryOf('busy')) as { v: number }).v).toBeGreaterThan(v);
+  });
+});
+
+describe('a hub process', { timeout: 60_000 }, () => {
+  afterEach(endHubProcesses);
+
+  it('killed and started again within the warm window tells nobody offline who comes back', async () => {
+    const [port, tcpPort] = [await freePort(), await freePort()];
+    const settings = { HUB_DATA: data, HUB_PORT: `${port}`, HUB_TCP_PORT: `${tcpPort}`, HUB_WARM_MS: '3000' };
+    const first = startHubProcess(settings);
+    await first.started;
+    const users = Array.from({ length: 50 }, (_, i) => `u${i}`);
+    const beatAll = async () => {
+      const gateway = await LegacyClient.open(tcpPort);
+      for (const user of users) gateway.beat(user);
+    };
+    const url = `ws://127.0.0.1:${port}/ws`;
+    const early = await WsClient.hello(url, { observe: true });
+    early.send({ type: 'watch', users: [...users, 'lost'] });
+    await beatAll();
+    await fetch(`http://127.0.0.1:${port}/v1/heartbeat`, { method: 'POST', body: '{"user":"lost","ttlMs":2000}' });
+    const online = new Set<string>();
+    while (online.size < 51) {
+      for (const entry of (await early.next('presence')).entries) online.add(entry.user);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 300)); // what was told longer than 250 ms ago is stored
+    first.child.kill('SIGKILL');
+    await first.exited;
+
+    await startHubProcess(settings).started;
+    const late = await WsClient.hello(url, { observe: true });
+    await late.next('stale');
+    late.send({ type: 'watch', users: [...users, 'lost'] });
+    expect((await late.next('snapshot')).entries.filter(({ status }) => status !== 'online')).toEqual([]);
+    await beatAll();
+    await late.next('fresh');
+    const told = late.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
+    expect(told.map(({ user, status }) => [user, status])).toEqual([['lost', 'offline']]);
+  });
+
+  it('asks everybody to come back on SIGTERM, lets nobody new in, and ends within its time', async () => {
+    const port = await freePort();
+    const hub = startHubProcess({ HUB_DATA: data, HUB_PORT: `${port}`, HUB_DRAIN_MS: '1500' });
+    await hub.started;
+    const url = `ws://127.0.0.1:${port}/ws`;
+    const polite = await WsClient.hello(url, { user: '1' });
+    const stubborn = await WsClient.hello(url, { user: '2' });
+    const askedAt = performance.now();
+    hub.child.kill('SIGTERM');
+    expect((await polite.next('reconnect')).afterMs).toBeLessThanOrEqual(1500);
+    await stubborn.next('reconnect');
+    await expect(WsClient.open(url)).rejects.toThrow();
+    polite.close();
+    expect(await stubborn.closed).toBe(1012);
+    expect((await hub.exited).code).toBe(0);
+    expect(performance.now() - askedAt).toBeLessThan(2000);
+  });
+
+  it('ends at once on SIGTERM where nobody is connected', async () => {
+    const hub = startHubProcess({ HUB_DATA: data, HUB_DRAIN_MS: '60000' });
+    await hub.started;
+    hub.child.kill('SIGTERM');
+    expect((await hub.exited).code).toBe(0);
+  });
+});
