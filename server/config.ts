@@ -36,6 +36,10 @@ export interface Config {
   readonly graceMs: number;
   readonly warmMs: number;
   readonly drainMs: number;
+  readonly doubtSessions: number;
+  readonly doubtPercent: number;
+  /** 0: a mass lapse is told like any other. */
+  readonly doubtMs: number;
   readonly tcpAck: boolean;
   readonly tcpProbe: boolean;
   /** HUB_TCP_ENCODING as it was given. */
@@ -152,6 +156,9 @@ function toConfig(valueOf: (name: SettingName) => string): Config {
     graceMs: whole('HUB_GRACE_MS'),
     warmMs: valueOf('HUB_WARM_MS') === '' ? whole('HUB_TIMEOUT_MS') : whole('HUB_WARM_MS'),
     drainMs: whole('HUB_DRAIN_MS'),
+    doubtSessions: whole('HUB_DOUBT_SESSIONS'),
+    doubtPercent: whole('HUB_DOUBT_PERCENT'),
+    doubtMs: whole('HUB_DOUBT_MS'),
     tcpAck: isYes(valueOf('HUB_TCP_ACK')),
     tcpProbe: isYes(valueOf('HUB_TCP_PROBE')),
     tcpEncoding: valueOf('HUB_TCP_ENCODING'),

@@ -3,7 +3,7 @@
  * taken in bounded bites, with the loop's other work between them. Ends nothing itself: the core decides.
  */
 import type { Clock } from './lib/clock.ts';
-import type { Change, Presence } from './presence/presence.ts';
+import type { Change, Doubt, Presence } from './presence/presence.ts';
 
 const LOOK_EVERY_MS = 25;
 /** Sessions looked at in one turn of the loop: about 2 ms. */
@@ -13,16 +13,19 @@ interface ExpiryOptions {
   readonly presence: Presence;
   readonly clock: Clock;
   readonly onChange: (change: Change) => void;
+  /** Very many sessions ran out at once: their end is held. */
+  readonly onDoubt: (doubt: Doubt) => void;
   /** Called with each look, for what else waits for a time to come (connections). */
   readonly onLook: (monoMs: number) => void;
 }
 
 /** Starts looking; what it returns stops it. */
-export function startExpiry({ presence, clock, onChange, onLook }: ExpiryOptions): () => void {
+export function startExpiry({ presence, clock, onChange, onDoubt, onLook }: ExpiryOptions): () => void {
   let bite: NodeJS.Immediate | undefined;
   const expire = (): void => {
     bite = undefined;
-    const { changes, lapsed, isMoreDue } = presence.expire(clock.now(), BUDGET);
+    const { changes, lapsed, doubted, isMoreDue } = presence.expire(clock.now(), BUDGET);
+    for (const doubt of doubted) onDoubt(doubt);
     for (const change of changes) onChange(change);
     for (const session of lapsed) session.owner.lapsed(session);
     if (isMoreDue) bite = setImmediate(expire);

@@ -14,7 +14,7 @@ import type { TcpXml } from './adapters/tcp-xml/tcp-xml.ts';
 import type { Config } from './config.ts';
 import { startExpiry } from './expiry.ts';
 import { buildCore, openLasting, type Core, type Lasting } from './hub/core.ts';
-import { buildDoors, type Doors } from './hub/doors.ts';
+import { buildDoors, onDoubt, type Doors } from './hub/doors.ts';
 import { readTables, type Site } from './hub/site.ts';
 import type { Intake } from './intake.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
@@ -108,14 +108,24 @@ async function takeLeave({ listening }: Opened, { wsJson, tcpXml }: Doors, core:
 /** Starts the timers and opens the ports: from here on the hub serves. */
 async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: Lasting): Promise<Opened> {
   const { config, clock, onStop } = site;
-  const { tcpXml, wsJson, api, warmStart } = doors;
+  const { tcpXml, wsJson, api, staleness } = doors;
   const { engine, why } = loadEngine(config.transport);
   const onLook = (monoMs: number): void => {
     wsJson.look(monoMs);
     tcpXml.look(monoMs);
-    warmStart.look(monoMs);
+    staleness.look(monoMs);
   };
-  onStop(startExpiry({ presence: core.presence, clock, onChange: core.onChange, onLook }));
+  onStop(
+    startExpiry({
+      presence: core.presence,
+      clock,
+      onChange: core.onChange,
+      onDoubt: (doubt) => {
+        onDoubt(site, doors, doubt);
+      },
+      onLook,
+    }),
+  );
   onStop(startForgetting(roster, () => hubClock.now(clock.now().wallMs)));
   await startPolling(site, core.intake);
   const tcp = await listenTcp(site, tcpXml);

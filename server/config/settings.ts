@@ -83,6 +83,17 @@ const table = {
     help: 'how long sessions from before a restart wait for their users; default: HUB_TIMEOUT_MS',
   },
   HUB_DRAIN_MS: { form: durationOrNone, fallback: '5000', help: 'how long SIGTERM takes leave of those connected' },
+  HUB_DOUBT_SESSIONS: { form: count, fallback: '100', help: 'so many sessions that lapse within a second, and …' },
+  HUB_DOUBT_PERCENT: {
+    form: { kind: 'whole', min: 1, max: 100 },
+    fallback: '20',
+    help: '… so much of an adapter’s make a mass lapse, which is doubted',
+  },
+  HUB_DOUBT_MS: {
+    form: { kind: 'whole', min: 0, max: 5000 },
+    fallback: '5000',
+    help: 'how long a mass lapse is held before it is told; 0 = not at all',
+  },
   HUB_WORKERS: { form: { kind: 'later', passes: ['1'] }, fallback: '1', help: 'processes that share the port' },
   HUB_ROSTER: { form: { kind: 'later', passes: ['sqlite'] }, fallback: 'sqlite', help: 'where friend lists live' },
   HUB_TCP_AUTH: {

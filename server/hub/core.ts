@@ -66,6 +66,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
       clock: hubClock,
       stalls: site.stalls,
       stallGraceMs: config.timeoutMs,
+      massLapse: { sessions: config.doubtSessions, percent: config.doubtPercent, holdMs: config.doubtMs },
       recall: (id) => recall(site, lasting, id),
     },
     clock.now(),

@@ -15,16 +15,19 @@ import { isLoopback } from '../lib/loopback.ts';
 import { QuietLog } from '../lib/quiet-log.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
 import { createMetrics } from '../metrics/metrics.ts';
+import type { Moment } from '../lib/clock.ts';
 import { CEILING_AHEAD_MS } from '../presence/hub-clock.ts';
+import type { Doubt, Presence } from '../presence/presence.ts';
+import type { Store } from '../store/port.ts';
 import type { Core, Lasting } from './core.ts';
 import type { Site } from './site.ts';
-import { WarmStart } from './warm-start.ts';
+import { Staleness, type Reason } from './staleness.ts';
 
 export interface Doors {
   readonly tcpXml: TcpXml;
   readonly wsJson: WsJson;
   readonly api: Api;
-  readonly warmStart: WarmStart;
+  readonly staleness: Staleness;
 }
 
 export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: Lasting, pages: string): Doors {
@@ -42,22 +45,22 @@ export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: 
     codeOf,
     heartbeatMs,
     timeoutMs,
-    staleSince: () => warmStart.staleSince,
+    staleSince: () => staleness.since,
     node: `hub-${randomBytes(4).toString('hex')}`,
     onFault: (error) => {
       log.error({ err: error }, 'a message failed');
     },
   });
-  const { wallMs, monoMs } = clock.now();
-  const warmStart = new WarmStart({
-    presence,
-    endsAt: monoMs + config.warmMs,
-    sureUntil: Math.min((store.state.lastRunEndedBy ?? wallMs) - CEILING_AHEAD_MS, wallMs),
+  const staleness = new Staleness({
+    onStale: (since) => {
+      wsJson.broadcast({ type: 'stale', since });
+    },
     onFresh: () => {
       fanout.flush();
       wsJson.broadcast({ type: 'fresh', at: hubClock.sentUpTo(clock.now().wallMs) });
     },
   });
+  if (presence.restoredCount > 0) staleness.begin(untilBack(presence, store, config.warmMs, clock.now()));
   const metrics = createMetrics({
     sessions: () => presence.sessionCounts,
     connections: () => ({ 'tcp-xml': tcpXml.connectionCount, 'ws-json': wsJson.connectionCount }),
@@ -70,7 +73,7 @@ export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: 
     presence,
     roster,
     heartbeat: { intake, codeOf, timeoutMs, warmMs: config.warmMs, keepLease: core.keepLease },
-    isStale: () => warmStart.staleSince !== null,
+    isStale: () => staleness.since !== null,
     beforeTelling,
     edit: core.editRoster,
     failures: () => [...failing.values()],
@@ -79,7 +82,29 @@ export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: 
     pages,
     log,
   });
-  return { tcpXml, wsJson, api, warmStart };
+  return { tcpXml, wsJson, api, staleness };
+}
+
+/** The sessions that ran out are looked at up to two looks late; what became of them goes out before `fresh`. */
+const SETTLED_AFTER_MS = 100;
+
+/** After a restart: until everybody is back, or the warm time is over. */
+function untilBack(presence: Presence, { state }: Store, warmMs: number, now: Moment): Reason {
+  const endsAt = now.monoMs + warmMs + SETTLED_AFTER_MS;
+  const since = Math.min((state.lastRunEndedBy ?? now.wallMs) - CEILING_AHEAD_MS, now.wallMs);
+  return { since, isOver: (monoMs) => presence.restoredCount === 0 || monoMs >= endsAt };
+}
+
+/** While a mass lapse is doubted: asks whoever can be asked, and tells that what is shown may be behind. */
+export function onDoubt(
+  { clock, log }: Site,
+  { staleness, wsJson }: Doors,
+  { adapter, heldUntil, leaseMs }: Doubt,
+): void {
+  log.warn({ adapter }, 'very many sessions fell silent at once: their end is held, and doubted');
+  const endsAt = heldUntil + SETTLED_AFTER_MS;
+  staleness.begin({ since: clock.now().wallMs - leaseMs, isOver: (monoMs) => monoMs >= endsAt });
+  if (adapter === 'ws-json') wsJson.pingAll();
 }
 
 function buildTcpXml(site: Site, intake: Intake, badFrames: Record<BadFrameReason, number>): TcpXml {

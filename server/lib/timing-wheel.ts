@@ -60,6 +60,20 @@ export class TimingWheel<T extends Timed> {
     }
   }
 
+  /** How many items wait for a date up to `untilMs`, as far as `counts` says so; stops at `enough`. */
+  countUntil(untilMs: number, enough: number, counts: (item: T) => boolean): number {
+    let count = 0;
+    for (let i = this.#nextInHand; i < this.#inHand.length && count < enough; i++) {
+      const item = this.#inHand[i] as T;
+      if (item.wheelTick !== NOT_SCHEDULED && item.wheelTick <= this.#tick && counts(item)) count++;
+    }
+    const last = Math.min(Math.ceil(untilMs / this.#tickMs), this.#tick + this.#slots.length - 1);
+    for (let tick = this.#tick + 1; tick <= last && count < enough; tick++) {
+      for (const item of this.#slotOf(tick)) if (item.wheelTick === tick && counts(item)) count++;
+    }
+    return count;
+  }
+
   #look(item: T, nowTick: number, visit: (item: T) => number): void {
     if (item.wheelTick === NOT_SCHEDULED) return;
     if (item.wheelTick > nowTick) {

@@ -11,6 +11,7 @@ import type { Stalls } from '../lib/stall-clock.ts';
 import { DONE, TimingWheel } from '../lib/timing-wheel.ts';
 import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
 import type { HubClock } from './hub-clock.ts';
+import { MassLapseDoubt, WITHIN_MS, type MassLapseRule } from './mass-lapse.ts';
 import { adapters, Session, type AdapterName, type Claim, type Saying, type SessionOwner } from './session.ts';
 import { entryOf, User, type Remembered } from './user.ts';
 
@@ -30,6 +31,8 @@ export interface PresenceOptions {
   readonly stalls: Stalls;
   /** The grace of an unclean end that is found in the wake of a stall: one WebSocket timeout. */
   readonly stallGraceMs: number;
+  /** When the end of very many sessions at once is doubted. */
+  readonly massLapse: MassLapseRule;
   /** What the store knows of a user that is not held. */
   readonly recall: (user: string) => Remembered | undefined;
 }
@@ -44,11 +47,22 @@ export interface RestoredSession extends Pick<
   readonly leaseEndsAt: number;
 }
 
+/** The end of very many sessions of one adapter is held. */
+export interface Doubt {
+  readonly adapter: AdapterName;
+  /** On the forward clock. */
+  readonly heldUntil: number;
+  /** The lease that ran out: before it began, the hub was sure. */
+  readonly leaseMs: number;
+}
+
 /** What ran out in one look at the wheel. */
 export interface Expired {
   readonly changes: readonly Change[];
   /** Sessions whose lease ran out; those whose grace did are not in it. */
   readonly lapsed: readonly Session[];
+  /** Adapters of which so many sessions ran out that their end is held. */
+  readonly doubted: readonly Doubt[];
   /** More is due already: look again at once. */
   readonly isMoreDue: boolean;
 }
@@ -63,12 +77,14 @@ export class Presence {
   readonly #users = new ShardedMap<User>();
   readonly #wheel: TimingWheel<Session>;
   readonly #sessionCounts: Record<AdapterName, number>;
+  readonly #doubt: MassLapseDoubt;
   #setNo = 0;
   #restoredCount = 0;
   #warmEndsAt = 0;
 
   constructor(options: PresenceOptions, now: Moment) {
     this.#options = options;
+    this.#doubt = new MassLapseDoubt(options.massLapse);
     this.#offline = Object.freeze({ status: 'offline', code: options.offlineCode, devices: [], text: '' });
     this.#wheel = new TimingWheel<Session>(WHEEL_TICK_MS, WHEEL_SLOTS, now.monoMs);
     this.#sessionCounts = Object.fromEntries(adapters.map((name) => [name, 0])) as Record<AdapterName, number>;
@@ -242,9 +258,12 @@ export class Presence {
   expire(now: Moment, budget: number): Expired {
     const users = new Set<User>();
     const lapsed: Session[] = [];
+    const doubted: Doubt[] = [];
     const isMoreDue = this.#wheel.advance(now.monoMs, budget, (session) => {
       const endsAt = endOf(session);
       if (endsAt > now.monoMs) return endsAt;
+      const heldUntil = this.#heldUntil(session, now, doubted);
+      if (heldUntil > now.monoMs) return heldUntil;
       this.#endAllDue(session.user, now, lapsed);
       users.add(session.user);
       return DONE;
@@ -254,7 +273,7 @@ export class Presence {
       const change = this.#refold(user, now);
       if (change !== undefined) changes.push(change);
     }
-    return { changes, lapsed, isMoreDue };
+    return { changes, lapsed, doubted, isMoreDue };
   }
 
   /** The sessions of a user as the next run may have to restore them. */
@@ -275,14 +294,35 @@ export class Presence {
     return session.phase === 'restored' && session.waitEndsAt <= this.#warmEndsAt;
   }
 
+  /** Until when a lease that ran out is held, for it ran out with very many others. */
+  #heldUntil(session: Session, now: Moment, doubted: Doubt[]): number {
+    if (session.phase !== 'live') return 0;
+    const { adapter, leaseMs } = session;
+    const untilMs = now.monoMs + WITHIN_MS;
+    const countUpTo = (enough: number): number =>
+      1 +
+      this.#wheel.countUntil(
+        untilMs,
+        enough - 1,
+        (s) => s.adapter === adapter && s.phase === 'live' && s.endsAt <= untilMs,
+      );
+    const { heldUntil, isNew } = this.#doubt.judge(adapter, now.monoMs, this.#sessionCounts[adapter], countUpTo);
+    if (isNew) doubted.push({ adapter, heldUntil, leaseMs });
+    return heldUntil;
+  }
+
   #endAllDue(user: User, now: Moment, lapsed: Session[]): void {
     let next: Session | null;
     for (let s = user.firstSession; s !== null; s = next) {
       next = s.next;
-      if (endOf(s) > now.monoMs) continue;
+      if (endOf(s) > now.monoMs || this.#isHeld(s, now)) continue;
       if (s.phase === 'live') lapsed.push(s);
       this.#unlink(s);
     }
+  }
+
+  #isHeld(session: Session, now: Moment): boolean {
+    return session.phase === 'live' && this.#doubt.isHeld(session.adapter, now.monoMs);
   }
 
   #link(session: Session): void {

@@ -73,7 +73,15 @@ class Hub {
     const hubClock = new HubClock(0, () => true);
     const recall = () => undefined;
     this.presence = new Presence(
-      { graceMs: 2000, offlineCode: -1, clock: hubClock, stalls: noStalls, stallGraceMs: 25_000, recall },
+      {
+        graceMs: 2000,
+        offlineCode: -1,
+        clock: hubClock,
+        stalls: noStalls,
+        stallGraceMs: 25_000,
+        massLapse: { sessions: 100, percent: 20, holdMs: 0 },
+        recall,
+      },
       this.now(),
     );
     this.intake = new Intake({

@@ -37,6 +37,7 @@ describe('a million sessions', () => {
           clock: hubClock,
           stalls: noStalls,
           stallGraceMs: 25_000,
+          massLapse: { sessions: 100, percent: 20, holdMs: 0 },
           recall: () => undefined,
         },
         clock.now(),

@@ -42,6 +42,7 @@ export class PresenceStage {
         clock: this.hubClock,
         stalls: noStalls,
         stallGraceMs: 25_000,
+        massLapse: { sessions: 100, percent: 20, holdMs: 0 },
         recall: (user) => this.stored.get(user),
       },
       this.clock.now(),

@@ -128,6 +128,11 @@ export class Connection implements SocketEvents, SessionOwner, Timed {
     if (this.#phase.name === 'present' || this.#phase.name === 'observing') this.#send(message);
   }
 
+  /** Are you there? */
+  ping(): void {
+    if (this.#phase.name !== 'closing') this.#socket.ping();
+  }
+
   /** The hub is about to go down: come back after that long. However the connection ends now, its session stays. */
   drain(afterMs: number): void {
     if (this.#phase.name === 'closing') return;

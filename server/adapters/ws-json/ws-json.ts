@@ -88,6 +88,11 @@ export class WsJson {
     for (const connection of this.#connections) connection.tell(message);
   }
 
+  /** Asks every connection for a sign of life. */
+  pingAll(): void {
+    for (const connection of this.#connections) connection.ping();
+  }
+
   /** Asks everybody to come back after a while, spread over `spreadMs`. How they leave then ends no session. */
   drain(spreadMs: number): void {
     for (const connection of this.#connections) connection.drain(Math.floor(Math.random() * spreadMs));
