@@ -67,12 +67,10 @@ export interface ConfigSources {
 export function readConfig(sources: ConfigSources): Read<{ config: Config; warnings: readonly string[] }> {
   const gathered = gather(sources);
   if (!gathered.ok) return gathered;
-  const { given, injected } = gathered;
-  for (const name of settingNames) {
-    const one = given.get(name);
-    const fault = one === undefined ? undefined : faultIn(settings[name].form, one.value);
-    if (one !== undefined && fault !== undefined) return { ok: false, problem: describeFault(name, one, fault) };
-  }
+  const { layers, injected } = gathered;
+  const given = new Map(layers.flatMap((layer) => [...layer]));
+  const fault = firstFault(layers, given);
+  if (fault !== undefined) return { ok: false, problem: fault };
   const config = toConfig((name) => given.get(name)?.value ?? settings[name].fallback);
   const mayListenOpen = isYes(given.get('HUB_ALLOW_OPEN')?.value ?? '0');
   const problem = faultAcross(config, mayListenOpen);
@@ -80,8 +78,22 @@ export function readConfig(sources: ConfigSources): Read<{ config: Config; warni
   return { ok: true, config, warnings: warningsFor(config, given, injected) };
 }
 
-/** One map out of all sources: the stronger one last. */
-function gather(sources: ConfigSources): Read<{ given: GivenSettings; injected: readonly string[] }> {
+/** A wrong value stops the start even where a stronger source overrides it: it would be in force as soon as that is gone. */
+function firstFault(layers: readonly GivenSettings[], inForce: GivenSettings): string | undefined {
+  for (const name of settingNames) {
+    for (const layer of layers) {
+      const one = layer.get(name);
+      if (one === undefined) continue;
+      const fault = faultIn(settings[name].form, one.value);
+      const isWrong = fault !== undefined && (one === inForce.get(name) || 'mustBe' in fault);
+      if (isWrong) return describeFault(name, one, fault);
+    }
+  }
+  return undefined;
+}
+
+/** What each source says, the stronger one last. */
+function gather(sources: ConfigSources): Read<{ layers: readonly GivenSettings[]; injected: readonly string[] }> {
   const fromEnv = readEnvironment(sources.env);
   if (!fromEnv.ok) return fromEnv;
   const fromFlags = new Map<SettingName, Given>();
@@ -89,8 +101,8 @@ function gather(sources: ConfigSources): Read<{ given: GivenSettings; injected: 
   const path = (fromFlags.get('HUB_CONFIG') ?? fromEnv.given.get('HUB_CONFIG'))?.value;
   const fromFile = path === undefined ? undefined : readFileOfSettings(path, sources.readFile);
   if (fromFile?.ok === false) return fromFile;
-  const given = new Map([...(fromFile?.given ?? []), ...fromEnv.given, ...fromFlags]);
-  return { ok: true, given, injected: fromEnv.injected };
+  const layers = [fromFile?.given ?? new Map<SettingName, Given>(), fromEnv.given, fromFlags];
+  return { ok: true, layers, injected: fromEnv.injected };
 }
 
 function readFileOfSettings(path: string, readFile: ConfigSources['readFile']): Read<{ given: GivenSettings }> {

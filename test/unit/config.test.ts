@@ -79,6 +79,12 @@ describe('defaults and sources', () => {
     expect(configOf({ args: ['--port', '3'], env, files })).toMatchObject({ port: 3, tcpPort: 2, graceMs: 1 });
   });
 
+  test('a wrong value stops the start though a stronger source overrides it; what is not built yet does not', () => {
+    const env = { HUB_CONFIG: 'hub.json', HUB_PORT: '1', HUB_AUTH: 'open' };
+    expect(problemOf({ env, files: { 'hub.json': '{"port":"abc"}' } })).toContain('HUB_PORT');
+    expect(configOf({ env, files: { 'hub.json': '{"auth":"jwt"}' } })).toMatchObject({ port: 1 });
+  });
+
   test('a flag may be written with a space or an equals sign', () => {
     expect(configOf({ args: ['--port=81', '--tcp-port', '82'] })).toMatchObject({ port: 81, tcpPort: 82 });
   });
