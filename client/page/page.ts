@@ -22,6 +22,8 @@ const page = {
 
 let user = '';
 let socket: WebSocket | undefined;
+/** The hub says that what it shows may be behind. */
+let isStale = false;
 let heartbeats: number | undefined;
 let retryMs = 500;
 let sureAt = new Date();
@@ -84,6 +86,7 @@ function connect(): void {
   opened.addEventListener('close', () => {
     if (socket !== opened) return;
     clearInterval(heartbeats);
+    isStale = false;
     page.connection.dataset['state'] = 'behind';
     page.connection.textContent = `As of ${sureAt.toLocaleTimeString()}, reconnecting…`;
     setTimeout(() => {
@@ -120,14 +123,21 @@ function hear(message: HubMessage): void {
       if (message.op === 'add') friends.set(message.entry.user, message.entry);
       else friends.delete(message.user);
       break;
+    case 'stale':
+      isStale = true;
+      break;
+    case 'fresh':
+      isStale = false;
+      break;
     case 'error':
       page.problem.textContent = message.message;
       break;
     default: // nothing to show
       return;
   }
-  page.connection.dataset['state'] = 'live';
-  page.connection.textContent = `Live: ${friends.size} friend${friends.size === 1 ? '' : 's'} of ${user}`;
+  page.connection.dataset['state'] = isStale ? 'behind' : 'live';
+  const behind = isStale ? ' (the hub is not sure yet: offline may mean unknown)' : '';
+  page.connection.textContent = `Live: ${friends.size} friend${friends.size === 1 ? '' : 's'} of ${user}${behind}`;
   render();
 }
 

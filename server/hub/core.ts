@@ -40,6 +40,9 @@ export function openLasting(site: Site): Lasting {
   return { store, roster, hubClock };
 }
 
+/** Any id will do to see whether the store can be read. */
+const RETRIED_USER = '42';
+
 export interface Core {
   readonly presence: Presence;
   readonly fanout: Fanout;
@@ -48,6 +51,8 @@ export interface Core {
   readonly beforeTelling: () => void;
   /** Commits an edit and tells it. @returns edges added. */
   readonly editRoster: (edit: RosterEdit) => number;
+  /** Tries what failed, so that it is known when it is well again. */
+  readonly retryStorage: () => void;
   /** Stores everything now, should the end that is near not be a clean one. */
   readonly storeNow: () => void;
   /** A lease that outlasts a restart was renewed: the next run must know. */
@@ -116,10 +121,14 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   const storeNow = (): void => {
     writeAll(presence, writeBehind, site.log);
   };
+  const retryStorage = (): void => {
+    if (site.failing.has('recall')) recall(site, lasting, RETRIED_USER);
+    if (site.failing.has('versions')) hubClock.now(clock.now().wallMs);
+  };
   const keepLease = (user: User): void => {
     writeBehind.add(user);
   };
-  return { presence, fanout, intake, onChange, beforeTelling, editRoster, keepLease, storeNow, counts };
+  return { presence, fanout, intake, onChange, beforeTelling, editRoster, keepLease, storeNow, retryStorage, counts };
 }
 
 /**

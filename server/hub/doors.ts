@@ -76,7 +76,10 @@ export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: 
     isStale: () => staleness.since !== null,
     beforeTelling,
     edit: core.editRoster,
-    failures: () => [...failing.values()],
+    failures: () => {
+      core.retryStorage();
+      return [...failing.values()];
+    },
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
     isOwnPage: ownPagesOf(config.host, isLoopback(config.host)),
     pages,
