@@ -3,7 +3,8 @@
  * taken in bounded bites, with the loop's other work between them. Ends nothing itself: the core decides.
  */
 import type { Clock } from './lib/clock.ts';
-import type { Change, Doubt, Presence } from './presence/presence.ts';
+import type { Change, Doubt } from './presence/outcomes.ts';
+import type { Presence } from './presence/presence.ts';
 
 const LOOK_EVERY_MS = 25;
 /** Sessions looked at in one turn of the loop: about 2 ms. */

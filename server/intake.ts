@@ -4,7 +4,8 @@
  */
 import type { Clock } from './lib/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
-import type { Change, Presence } from './presence/presence.ts';
+import type { Change } from './presence/outcomes.ts';
+import type { Presence } from './presence/presence.ts';
 import { adapters, type AdapterName, type Claim, type Saying, type Session } from './presence/session.ts';
 
 interface IntakeOptions {

@@ -7,7 +7,8 @@
 import type { MessageId } from '../../shared/client-messages.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { HubClock } from '../presence/hub-clock.ts';
-import type { Change, Presence } from '../presence/presence.ts';
+import type { Change } from '../presence/outcomes.ts';
+import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Edge, ListChanges, RosterChange } from '../roster/port.ts';
 import { audienceOf, Circle } from './circle.ts';

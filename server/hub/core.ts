@@ -1,47 +1,14 @@
 /**
- * The middle of the map: what lasts, who is there, who is told, and what is kept of it. Every change passes `onChange`.
- * Part of hub.ts; opens no port.
+ * The middle of the map: who is there, and who is told. Every change passes `onChange`. Part of hub.ts; opens no port.
  */
 import { Fanout } from '../fanout/fanout.ts';
 import { Intake } from '../intake.ts';
-import type { Logger } from '../lib/log.ts';
-import { describeTrouble } from '../lib/sqlite.ts';
-import { HubClock } from '../presence/hub-clock.ts';
-import { Presence, type Change } from '../presence/presence.ts';
-import type { Remembered, User } from '../presence/user.ts';
-import type { Roster, RosterEdit } from '../roster/port.ts';
-import { SqliteRoster } from '../roster/sqlite-roster.ts';
-import { openDatabase } from '../store/database.ts';
-import type { Store, StoreState } from '../store/port.ts';
-import { SqliteStore } from '../store/sqlite-store.ts';
-import { storedEntryOf } from '../store/stored-entry.ts';
-import { WriteBehind } from '../store/write-behind.ts';
+import type { Change } from '../presence/outcomes.ts';
+import { Presence } from '../presence/presence.ts';
+import type { User } from '../presence/user.ts';
+import type { RosterEdit } from '../roster/port.ts';
+import { buildWriteBehind, endRun, isCertain, recall, retryStorage, writeAll, type Lasting } from './lasting.ts';
 import type { Site } from './site.ts';
-
-export interface Lasting {
-  readonly store: Store;
-  readonly roster: Roster;
-  readonly hubClock: HubClock;
-}
-
-export function openLasting(site: Site): Lasting {
-  const { config, clock, onStop } = site;
-  const database = openDatabase(config.data, { sync: config.sqliteSync, wallMs: clock.now().wallMs });
-  onStop(() => {
-    database.close();
-  });
-  const store = new SqliteStore(database);
-  const roster = new SqliteRoster(database);
-  const hubClock = new HubClock(store.state.clockFloor, (ceiling) =>
-    tryStorage(site, 'versions', () => {
-      store.raiseCeiling(ceiling);
-    }),
-  );
-  return { store, roster, hubClock };
-}
-
-/** Any id will do to see whether the store can be read. */
-const RETRIED_USER = '42';
 
 export interface Core {
   readonly presence: Presence;
@@ -76,16 +43,8 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     },
     clock.now(),
   );
-  const writeBehind = new WriteBehind<User>({
-    store,
-    storedOf: (user) => storedEntryOf(presence.entryOf(user), presence.sessionsOf(user, clock.now())),
-    onSaved: (user) => {
-      presence.release(user);
-    },
-    onHealth: (error) => {
-      reportStorage(site, 'entries', error);
-    },
-  });
+  for (const { user, sessions } of store.withSessions()) presence.restore(user, sessions, config.warmMs, clock.now());
+  const writeBehind = buildWriteBehind(site, lasting.store, presence);
   const beforeTelling = (): void => {
     writeBehind.writeFirsts();
   };
@@ -111,7 +70,6 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     writeBehind.add(change.user);
     fanout.changed(change);
   };
-  for (const { user, sessions } of store.withSessions()) presence.restore(user, sessions, config.warmMs, clock.now());
   const intake = new Intake({ presence, clock, onChange });
   const editRoster = (edit: RosterEdit): number => {
     const change = roster.edit(edit, hubClock.now(clock.now().wallMs));
@@ -121,75 +79,22 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   const storeNow = (): void => {
     writeAll(presence, writeBehind, site.log);
   };
-  const retryStorage = (): void => {
-    if (site.failing.has('recall')) recall(site, lasting, RETRIED_USER);
-    if (site.failing.has('versions')) hubClock.now(clock.now().wallMs);
+  const retry = (): void => {
+    retryStorage(site, lasting);
   };
   const keepLease = (user: User): void => {
     writeBehind.add(user);
   };
-  return { presence, fanout, intake, onChange, beforeTelling, editRoster, keepLease, storeNow, retryStorage, counts };
-}
-
-/**
- * What was given out before the store is certain can't be answered from it. Nor what was given out between its last end
- * and this start: by nobody, unless a backup of it was put in the place of a store that had run on.
- */
-function isCertain({ certainFrom, lastRunEndedBy, clockFloor }: StoreState, since: number): boolean {
-  const isForeign = lastRunEndedBy !== null && since > lastRunEndedBy && since < clockFloor;
-  return since >= certainFrom && !isForeign;
-}
-
-/** What the store knows of a user. Where it can't be read, nobody can say more than that the user is not here. */
-function recall(site: Site, { store, hubClock }: Lasting, id: string): Remembered | undefined {
-  let remembered: Remembered | undefined;
-  if (tryStorage(site, 'recall', () => (remembered = store.recall(id)))) return remembered;
-  const { wallMs } = site.clock.now();
-  return { since: wallMs, lastSeen: null, v: hubClock.now(wallMs) };
-}
-
-/** Stores everything, and then marks the end as a clean one. */
-function endRun({ log }: Site, presence: Presence, writeBehind: WriteBehind<User>, markClean: () => void): void {
-  if (!writeAll(presence, writeBehind, log)) return;
-  try {
-    markClean();
-  } catch (error) {
-    log.error({ err: error }, 'the end could not be marked as a clean one');
-  }
-}
-
-/** Stores what is not yet stored, and the last sign of every live session. @returns whether storage took it. */
-function writeAll(presence: Presence, writeBehind: WriteBehind<User>, log: Logger): boolean {
-  try {
-    for (const user of presence.heldUsers()) if (user.firstSession !== null) writeBehind.add(user);
-    writeBehind.flush();
-    return true;
-  } catch (error) {
-    log.error({ err: error }, 'storage could not be written: the next start may treat this as an unclean end');
-    return false;
-  }
-}
-
-/** Runs a piece of storage work that presence can go on without. @returns whether it was done. */
-function tryStorage(site: Site, what: string, work: () => void): boolean {
-  try {
-    work();
-  } catch (error) {
-    reportStorage(site, what, error);
-    return false;
-  }
-  reportStorage(site, what, undefined);
-  return true;
-}
-
-/** Says once that storage fails, and once that it is well again; `/readyz` says it as long as it lasts. */
-function reportStorage({ failing, log }: Site, what: string, error: unknown): void {
-  if ((error !== undefined) === failing.has(what)) return;
-  if (error === undefined) {
-    failing.delete(what);
-    log.info({ what }, 'storage is well again');
-  } else {
-    failing.set(what, `storage: ${what} can’t be kept, since it ${describeTrouble(error)}`);
-    log.error({ what, err: error }, 'storage fails; presence goes on, and it is tried again');
-  }
+  return {
+    presence,
+    fanout,
+    intake,
+    onChange,
+    beforeTelling,
+    editRoster,
+    keepLease,
+    storeNow,
+    retryStorage: retry,
+    counts,
+  };
 }

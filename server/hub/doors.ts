@@ -17,9 +17,11 @@ import { zeroCounts } from '../lib/zero-counts.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import type { Moment } from '../lib/clock.ts';
 import { CEILING_AHEAD_MS } from '../presence/hub-clock.ts';
-import type { Doubt, Presence } from '../presence/presence.ts';
+import type { Doubt } from '../presence/outcomes.ts';
+import type { Presence } from '../presence/presence.ts';
 import type { Store } from '../store/port.ts';
-import type { Core, Lasting } from './core.ts';
+import type { Core } from './core.ts';
+import type { Lasting } from './lasting.ts';
 import type { Site } from './site.ts';
 import { Staleness, type Reason } from './staleness.ts';
 

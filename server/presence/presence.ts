@@ -9,17 +9,15 @@ import type { Moment } from '../lib/clock.ts';
 import { ShardedMap } from '../lib/sharded-map.ts';
 import type { Stalls } from '../lib/stall-clock.ts';
 import { DONE, TimingWheel } from '../lib/timing-wheel.ts';
+import { zeroCounts } from '../lib/zero-counts.ts';
 import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
 import type { HubClock } from './hub-clock.ts';
 import { MassLapseDoubt, WITHIN_MS, type MassLapseRule } from './mass-lapse.ts';
-import { adapters, Session, type AdapterName, type Claim, type Saying, type SessionOwner } from './session.ts';
+import type { Change, Doubt, Expired } from './outcomes.ts';
+import { restoreSession, storableSession, type RestoredSession } from './restored-session.ts';
+import { addToUser, endOf, findSession, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
+import { adapters, Session, type AdapterName, type Claim, type Saying } from './session.ts';
 import { entryOf, User, type Remembered } from './user.ts';
-
-/** A user's true fold changed; `isShown`: its entry did, too, and has a new version. */
-export interface Change {
-  readonly user: User;
-  readonly isShown: boolean;
-}
 
 export interface PresenceOptions {
   /** How long an unclean end keeps a session visible. */
@@ -35,36 +33,6 @@ export interface PresenceOptions {
   readonly massLapse: MassLapseRule;
   /** What the store knows of a user that is not held. */
   readonly recall: (user: string) => Remembered | undefined;
-}
-
-/** A session that was live when the last run of the hub ended. Instants are on the wall clock. */
-export interface RestoredSession extends Pick<
-  Session,
-  'device' | 'status' | 'code' | 'text' | 'statusSetNo' | 'textSetNo'
-> {
-  readonly adapter: string;
-  readonly lastSignAt: number;
-  readonly leaseEndsAt: number;
-}
-
-/** The end of very many sessions of one adapter is held. */
-export interface Doubt {
-  readonly adapter: AdapterName;
-  /** On the forward clock. */
-  readonly heldUntil: number;
-  /** The lease that ran out: before it began, the hub was sure. */
-  readonly leaseMs: number;
-}
-
-/** What ran out in one look at the wheel. */
-export interface Expired {
-  readonly changes: readonly Change[];
-  /** Sessions whose lease ran out; those whose grace did are not in it. */
-  readonly lapsed: readonly Session[];
-  /** Adapters of which so many sessions ran out that their end is held. */
-  readonly doubted: readonly Doubt[];
-  /** More is due already: look again at once. */
-  readonly isMoreDue: boolean;
 }
 
 /** Late by 25 ms on average; 2048 slots are 102 s, so that a usual lease is looked at once. */
@@ -87,7 +55,7 @@ export class Presence {
     this.#doubt = new MassLapseDoubt(options.massLapse);
     this.#offline = Object.freeze({ status: 'offline', code: options.offlineCode, devices: [], text: '' });
     this.#wheel = new TimingWheel<Session>(WHEEL_TICK_MS, WHEEL_SLOTS, now.monoMs);
-    this.#sessionCounts = Object.fromEntries(adapters.map((name) => [name, 0])) as Record<AdapterName, number>;
+    this.#sessionCounts = zeroCounts(adapters);
   }
 
   /** Sessions by adapter, those in their grace included. */
@@ -146,17 +114,10 @@ export class Presence {
    */
   restore(id: string, sessions: readonly RestoredSession[], warmMs: number, now: Moment): void {
     const user = this.hold(id);
-    for (const restored of sessions) {
-      const { adapter, device, status, code, text } = restored;
-      if (!isAdapterName(adapter)) continue;
-      const claim = { user: id, device, adapter, status, code, text, leaseMs: warmMs, address: '', owner: nobody };
-      const session = new Session(user, claim, 0, now.monoMs - (now.wallMs - restored.lastSignAt), restored.lastSignAt);
-      session.statusSetNo = restored.statusSetNo;
-      session.textSetNo = restored.textSetNo;
+    for (const stored of sessions) {
+      const session = restoreSession(user, stored, warmMs, now);
+      if (session === undefined) continue;
       this.#setNo = Math.max(this.#setNo, session.statusSetNo, session.textSetNo);
-      session.phase = 'restored';
-      const restMs = adapter === 'http' ? restored.leaseEndsAt - now.wallMs : 0;
-      session.waitEndsAt = now.monoMs + Math.max(warmMs, restMs);
       this.#warmEndsAt = now.monoMs + warmMs;
       this.#link(session);
       if (this.#isWarm(session)) this.#restoredCount++;
@@ -170,10 +131,8 @@ export class Presence {
 
   /** The live session of a source that has no connection of its own: user and device are the session. */
   find(id: string, device: string, adapter: AdapterName): Session | undefined {
-    for (let s = this.#users.get(id)?.firstSession ?? null; s !== null; s = s.next) {
-      if (s.adapter === adapter && s.device === device && s.phase !== 'grace') return s;
-    }
-    return undefined;
+    const user = this.#users.get(id);
+    return user === undefined ? undefined : findSession(user, device, adapter);
   }
 
   /** A session begins. It silently takes the place of one of its user and device that is in its grace or restored. */
@@ -280,12 +239,9 @@ export class Presence {
   sessionsOf(user: User, now: Moment): RestoredSession[] {
     const sessions: RestoredSession[] = [];
     for (let s = user.firstSession; s !== null; s = s.next) {
-      const { adapter, device, status, code, text, statusSetNo, textSetNo } = s;
       // A sign of a session that has ended since counts for the user all the same: it goes with the first one.
       const signAt = s === user.firstSession ? Math.max(s.lastSignAt, user.endedSignAt) : s.lastSignAt;
-      const lastSignAt = this.#wallOf(signAt, now);
-      const leaseEndsAt = now.wallMs + (s.endsAt - now.monoMs);
-      sessions.push({ adapter, device, status, code, text, statusSetNo, textSetNo, lastSignAt, leaseEndsAt });
+      sessions.push(storableSession(s, this.#wallOf(signAt, now), now));
     }
     return sessions;
   }
@@ -326,8 +282,7 @@ export class Presence {
   }
 
   #link(session: Session): void {
-    session.next = session.user.firstSession;
-    session.user.firstSession = session;
+    addToUser(session);
     this.#sessionCounts[session.adapter]++;
     this.#wheel.schedule(session, session.endsAt);
   }
@@ -343,14 +298,7 @@ export class Presence {
     this.#wheel.cancel(session);
     this.#sessionCounts[session.adapter]--;
     user.endedSignAt = Math.max(user.endedSignAt, session.lastSignAt);
-    if (user.firstSession === session) {
-      user.firstSession = session.next;
-    } else {
-      let before = user.firstSession;
-      while (before !== null && before.next !== session) before = before.next;
-      if (before !== null) before.next = session.next;
-    }
-    session.next = null;
+    removeFromUser(session);
   }
 
   #endWaiting(user: User, device: string, now: Moment): void {
@@ -381,8 +329,7 @@ export class Presence {
 
   /** The last sign that came while the user was visible, on the wall clock. */
   #lastSeen(user: User, now: Moment): number | null {
-    let signAt = user.endedSignAt;
-    for (let s = user.firstSession; s !== null; s = s.next) signAt = Math.max(signAt, s.lastSignAt);
+    const signAt = lastSignOf(user);
     if (signAt < user.visibleFromAt) return user.lastSeen;
     return Math.max(user.lastSeen ?? 0, this.#wallOf(signAt, now));
   }
@@ -391,34 +338,4 @@ export class Presence {
   #wallOf(monoMs: number, now: Moment): number {
     return now.wallMs - (now.monoMs - monoMs) - this.#options.stalls.stalledSince(monoMs);
   }
-}
-
-/** Of several that wait to come back, the one that waits longest: most likely the one that is coming. */
-function lastWaiting(user: User, device: string): Session | undefined {
-  let found: Session | undefined;
-  for (let s = user.firstSession; s !== null; s = s.next) {
-    if (s.phase === 'live' || s.device !== device) continue;
-    if (found === undefined || s.waitEndsAt > found.waitEndsAt) found = s;
-  }
-  return found;
-}
-
-/**
- * A restored session that hides its user goes on hiding it as long as others are only restored, too: a user who was
- * shown offline is not shown otherwise until a message of its own says so.
- */
-function endOf(session: Session): number {
-  if (session.phase !== 'restored' || session.status !== 'invisible') return session.endsAt;
-  let endsAt = session.endsAt;
-  for (let s = session.user.firstSession; s !== null; s = s.next) {
-    if (s.phase === 'restored') endsAt = Math.max(endsAt, s.endsAt);
-  }
-  return endsAt;
-}
-
-/** A restored session has no source yet that would want to hear of its end. */
-const nobody: SessionOwner = { lapsed: () => undefined };
-
-function isAdapterName(name: string): name is AdapterName {
-  return (adapters as readonly string[]).includes(name);
 }

@@ -63,7 +63,7 @@ describe('a million sessions', () => {
       expect(presence.sessionCounts['tcp-xml']).toBe(COUNT);
 
       clock.pass(LEASE_MS - 100);
-      expect(presence.expire(clock.now(), BUDGET)).toEqual({ changes: [], lapsed: [], isMoreDue: false });
+      expect(presence.expire(clock.now(), BUDGET)).toEqual({ changes: [], lapsed: [], doubted: [], isMoreDue: false });
       const ticks = sessions.map(({ wheelTick }) => wheelTick);
       for (const session of sessions) presence.renew(session, clock.now());
       expect(sessions.every(({ wheelTick }, i) => wheelTick === ticks[i])).toBe(true);

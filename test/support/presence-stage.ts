@@ -5,7 +5,8 @@
 import type { Entry } from '../../shared/entry.ts';
 import { noStalls } from '../../server/lib/stall-clock.ts';
 import { HubClock } from '../../server/presence/hub-clock.ts';
-import { Presence, type Change, type Expired } from '../../server/presence/presence.ts';
+import type { Change, Expired } from '../../server/presence/outcomes.ts';
+import { Presence } from '../../server/presence/presence.ts';
 import type { Claim, Saying, Session } from '../../server/presence/session.ts';
 import type { Remembered } from '../../server/presence/user.ts';
 import { TestClock } from './clock.ts';
