@@ -43,7 +43,9 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     },
     clock.now(),
   );
-  for (const { user, sessions } of store.withSessions()) presence.restore(user, sessions, config.warmMs, clock.now());
+  for (const entry of store.withSessions()) {
+    presence.restore(entry.user, entry, entry.sessions, config.warmMs, clock.now());
+  }
   const writeBehind = buildWriteBehind(site, lasting.store, presence);
   const beforeTelling = (): void => {
     writeBehind.writeFirsts();

@@ -51,6 +51,10 @@ export function buildWriteBehind(site: Site, store: Store, presence: Presence): 
   });
 }
 
+/** A stop has two seconds in all. */
+const LAST_SIGNS_WITHIN_MS = 1000;
+const LAST_SIGNS_A_FLUSH = 1000;
+
 /** Any id will do to see whether the store can be read. */
 const RETRIED_USER = '42';
 
@@ -87,10 +91,22 @@ export function endRun({ log }: Site, presence: Presence, writeBehind: WriteBehi
   }
 }
 
-/** Stores what is not yet stored, and the last sign of every live session. @returns whether storage took it. */
+/**
+ * Stores what is not yet stored, and then the last sign of every live session, as far as a stop has time for it: of a
+ * million sessions most keep the one that came with their last change. @returns whether storage took it.
+ */
 export function writeAll(presence: Presence, writeBehind: WriteBehind<User>, log: Logger): boolean {
   try {
-    for (const user of presence.heldUsers()) if (user.firstSession !== null) writeBehind.add(user);
+    writeBehind.flush();
+    const enoughAt = performance.now() + LAST_SIGNS_WITHIN_MS;
+    let added = 0;
+    for (const user of presence.heldUsers()) {
+      if (user.firstSession === null) continue;
+      writeBehind.add(user);
+      if (++added % LAST_SIGNS_A_FLUSH !== 0) continue;
+      writeBehind.flush();
+      if (performance.now() > enoughAt) break;
+    }
     writeBehind.flush();
     return true;
   } catch (error) {

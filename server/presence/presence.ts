@@ -110,10 +110,11 @@ export class Presence {
 
   /**
    * Takes up a user as the last run left it: its sessions count until their user and device are back, or until the
-   * later of `warmMs` and the rest of a lease over HTTP. Nothing of the entry changes, so nobody is told.
+   * later of `warmMs` and the rest of a lease over HTTP. Nothing of the entry changes, so nobody is told. For the start.
    */
-  restore(id: string, sessions: readonly RestoredSession[], warmMs: number, now: Moment): void {
-    const user = this.hold(id);
+  restore(id: string, entry: Remembered, sessions: readonly RestoredSession[], warmMs: number, now: Moment): void {
+    const user = new User(id, this.#offline, entry);
+    this.#users.set(id, user);
     for (const stored of sessions) {
       const session = restoreSession(user, stored, warmMs, now);
       if (session === undefined) continue;

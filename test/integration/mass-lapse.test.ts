@@ -32,7 +32,7 @@ async function gatewayOf(count: number) {
 }
 
 it('holds the end of 150 of 150 for five seconds, tells stale, and then those who are still silent, once', async () => {
-  hub = await startTestHub();
+  hub = await startTestHub({ doubtMs: 5_000 });
   const { users, watcher, beat, offline } = await gatewayOf(150);
   const lastSignAt = hub.clock.wallMs;
   hub.clock.pass(LEASE_MS + 50);
@@ -52,7 +52,7 @@ it('holds the end of 150 of 150 for five seconds, tells stale, and then those wh
 });
 
 it('tells 90 at once, though they are all there are', async () => {
-  hub = await startTestHub();
+  hub = await startTestHub({ doubtMs: 5_000 });
   const { watcher, offline } = await gatewayOf(90);
   hub.clock.pass(LEASE_MS + 50);
   await hub.until(() => offline().length === 90);
@@ -60,7 +60,7 @@ it('tells 90 at once, though they are all there are', async () => {
 });
 
 it('tells 120 of 1000 at once: that is less than a fifth', async () => {
-  hub = await startTestHub();
+  hub = await startTestHub({ doubtMs: 5_000 });
   const { users, watcher, beat, offline } = await gatewayOf(1000);
   hub.clock.pass(LEASE_MS - 400);
   await beat(users.slice(120));
@@ -70,14 +70,14 @@ it('tells 120 of 1000 at once: that is less than a fifth', async () => {
 });
 
 it('holds nothing where it is told not to', async () => {
-  hub = await startTestHub({ doubtMs: 0 });
+  hub = await startTestHub();
   const { offline } = await gatewayOf(150);
   hub.clock.pass(LEASE_MS + 50);
   await hub.until(() => offline().length === 150);
 });
 
 it('asks silent WebSocket clients, and keeps those who answer', async () => {
-  hub = await startTestHub();
+  hub = await startTestHub({ doubtMs: 5_000 });
   const clients = await Promise.all(
     Array.from({ length: 120 }, (_, i) => WsClient.hello(hub.addresses.ws, { user: `w${i}` })),
   );

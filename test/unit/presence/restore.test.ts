@@ -8,7 +8,7 @@ const WARM_MS = 25_000;
 function stageWith(...sessions: Partial<RestoredSession>[]): PresenceStage {
   const stage = new PresenceStage();
   const { wallMs } = stage.clock;
-  stage.stored.set('42', { since: wallMs - 9000, lastSeen: wallMs - 9000, v: 17 });
+  const entry = { since: wallMs - 9000, lastSeen: wallMs - 9000, v: 17 };
   const whole = sessions.map((session, i) => ({
     adapter: 'ws-json',
     device: 'web',
@@ -21,7 +21,7 @@ function stageWith(...sessions: Partial<RestoredSession>[]): PresenceStage {
     leaseEndsAt: wallMs + 21_000,
     ...session,
   }));
-  stage.presence.restore('42', whole, WARM_MS, stage.clock.now());
+  stage.presence.restore('42', entry, whole, WARM_MS, stage.clock.now());
   return stage;
 }
 
