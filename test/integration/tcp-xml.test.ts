@@ -429,6 +429,19 @@ describe('leases and ends', () => {
     await hub.shows('43', { status: 'offline' });
   });
 
+  it('lets a goodbye that names another device than its session end both: that session, and the other in its grace', async () => {
+    const phone = await hub.open();
+    phone.write(userFrame('42', '<device>phone</device>'));
+    await hub.shows('42', { devices: ['phone'] });
+    phone.reset();
+    await hub.hasConnections(0);
+    const other = await hub.open();
+    other.beat('42');
+    await hub.shows('42', { devices: ['legacy', 'phone'] });
+    other.write(userFrame('42', '<user_state>-1</user_state><device>phone</device>'));
+    await hub.shows('42', { status: 'offline', devices: [] });
+  });
+
   it('holds two connections of one user as two sessions: neither the end nor the goodbye of one touches the other', async () => {
     const watcher = await hub.watch('42');
     const [one, two, three] = [await hub.open(), await hub.open(), await hub.open()];

@@ -103,12 +103,13 @@ export class TcpConnection implements SessionOwner, Timed {
     const { intake } = this.#hub;
     const session = this.#sessions.get(heartbeat.user);
     if (heartbeat.state <= 0) {
-      if (session === undefined) {
-        intake.leaveDevice(heartbeat.user, heartbeat.device ?? 'legacy');
-      } else {
+      // A goodbye is of its user and device, whichever device the session here has.
+      const device = heartbeat.device ?? session?.device ?? 'legacy';
+      if (session !== undefined) {
         this.#forget(session);
         intake.leave(session);
       }
+      if (device !== session?.device) intake.leaveDevice(heartbeat.user, device);
       return;
     }
     const status = this.#hub.statusOf(heartbeat.state);
