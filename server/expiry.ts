@@ -16,12 +16,14 @@ interface ExpiryOptions {
   readonly onChange: (change: Change) => void;
   /** Very many sessions ran out at once: their end is held. */
   readonly onDoubt: (doubt: Doubt) => void;
-  /** Called with each look, for what else waits for a time to come (connections). */
+  /** Nothing runs out meanwhile: the hub itself keeps the signs of life away. */
+  readonly isSuspended: () => boolean;
+  /** Called with each look, for what else waits for a time to come (connections), once nothing more is due. */
   readonly onLook: (monoMs: number) => void;
 }
 
 /** Starts looking; what it returns stops it. */
-export function startExpiry({ presence, clock, onChange, onDoubt, onLook }: ExpiryOptions): () => void {
+export function startExpiry({ presence, clock, onChange, onDoubt, isSuspended, onLook }: ExpiryOptions): () => void {
   let bite: NodeJS.Immediate | undefined;
   const expire = (): void => {
     bite = undefined;
@@ -32,8 +34,8 @@ export function startExpiry({ presence, clock, onChange, onDoubt, onLook }: Expi
     if (isMoreDue) bite = setImmediate(expire);
   };
   const timer = setInterval(() => {
-    if (bite === undefined) expire();
-    onLook(clock.now().monoMs);
+    if (bite === undefined && !isSuspended()) expire();
+    if (bite === undefined) onLook(clock.now().monoMs);
   }, LOOK_EVERY_MS);
   return () => {
     clearInterval(timer);

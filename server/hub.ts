@@ -69,6 +69,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
       log,
       ...readTables(config),
       failing: new Map<string, string>(),
+      isDraining: false,
       onStop: (end: () => void | Promise<void>) => void ends.push(end),
     };
     const lasting = openLasting(site);
@@ -77,6 +78,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const opened = await open(site, core, doors, lasting);
     const drain = async (): Promise<void> => {
       if (stopped !== undefined) return stopped;
+      site.isDraining = true;
       await takeLeave(opened, doors, core, config.drainMs);
       return stop();
     };
@@ -124,6 +126,7 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
       onDoubt: (doubt) => {
         onDoubt(site, doors, doubt);
       },
+      isSuspended: () => site.isDraining,
       onLook,
     }),
   );

@@ -40,13 +40,16 @@ export function buildCore(site: Site, lasting: Lasting): Core {
       stallGraceMs: config.timeoutMs,
       massLapse: { sessions: config.doubtSessions, percent: config.doubtPercent, holdMs: config.doubtMs },
       recall: (id) => recall(site, lasting, id),
+      onSessions: (user) => {
+        writeBehind.add(user);
+      },
     },
     clock.now(),
   );
+  const writeBehind = buildWriteBehind(site, lasting.store, presence);
   for (const entry of store.withSessions()) {
     presence.restore(entry.user, entry, entry.sessions, config.warmMs, clock.now());
   }
-  const writeBehind = buildWriteBehind(site, lasting.store, presence);
   const beforeTelling = (): void => {
     writeBehind.writeFirsts();
   };

@@ -19,7 +19,8 @@ import type { Moment } from '../lib/clock.ts';
 import { CEILING_AHEAD_MS } from '../presence/hub-clock.ts';
 import type { Doubt } from '../presence/outcomes.ts';
 import type { Presence } from '../presence/presence.ts';
-import type { Store } from '../store/port.ts';
+import { WRITTEN_WITHIN_MS } from '../store/write-behind.ts';
+import type { Store, StoreState } from '../store/port.ts';
 import type { Core } from './core.ts';
 import type { Lasting } from './lasting.ts';
 import type { Site } from './site.ts';
@@ -62,7 +63,8 @@ export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: 
       wsJson.broadcast({ type: 'fresh', at: hubClock.sentUpTo(clock.now().wallMs) });
     },
   });
-  if (presence.restoredCount > 0) staleness.begin(untilBack(presence, store, config.warmMs, clock.now()));
+  if (presence.restoredCount > 0 || isAfterUncleanEnd(store.state))
+    staleness.begin(untilBack(presence, store, config.warmMs, clock.now()));
   const metrics = createMetrics({
     sessions: () => presence.sessionCounts,
     connections: () => ({ 'tcp-xml': tcpXml.connectionCount, 'ws-json': wsJson.connectionCount }),
@@ -93,11 +95,19 @@ export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: 
 /** The sessions that ran out are looked at up to two looks late; what became of them goes out before `fresh`. */
 const SETTLED_AFTER_MS = 100;
 
+/** The last run was killed, and what it did in its last moment may not be stored. */
+function isAfterUncleanEnd({ lastRunEndedBy, certainFrom, clockFloor }: StoreState): boolean {
+  return lastRunEndedBy !== null && certainFrom === clockFloor;
+}
+
 /** After a restart: until everybody is back, or the warm time is over. */
 function untilBack(presence: Presence, { state }: Store, warmMs: number, now: Moment): Reason {
   const endsAt = now.monoMs + warmMs + SETTLED_AFTER_MS;
-  const since = Math.min((state.lastRunEndedBy ?? now.wallMs) - CEILING_AHEAD_MS, now.wallMs);
-  return { since, isOver: (monoMs) => presence.restoredCount === 0 || monoMs >= endsAt };
+  const isUnclean = isAfterUncleanEnd(state);
+  const endedBy = state.lastRunEndedBy ?? now.wallMs;
+  const since = Math.min(isUnclean ? endedBy - CEILING_AHEAD_MS - WRITTEN_WITHIN_MS : endedBy, now.wallMs);
+  // After an unclean end nobody can know whether all are back: somebody may have come in its last moment.
+  return { since, isOver: (monoMs) => (!isUnclean && presence.restoredCount === 0) || monoMs >= endsAt };
 }
 
 /** While a mass lapse is doubted: asks whoever can be asked, and tells that what is shown may be behind. */

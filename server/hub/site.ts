@@ -22,6 +22,8 @@ export interface Site {
   readonly encoding: Encoding;
   /** What fails right now, by part. */
   readonly failing: Map<string, string>;
+  /** The hub takes leave: leases stand still, since beats may not get in any more. */
+  isDraining: boolean;
   /** Has `end` called at the stop; the last one first. */
   readonly onStop: (end: () => void | Promise<void>) => void;
 }

@@ -33,6 +33,8 @@ export interface PresenceOptions {
   readonly massLapse: MassLapseRule;
   /** What the store knows of a user that is not held. */
   readonly recall: (user: string) => Remembered | undefined;
+  /** A user's sessions are others than before, or say something else: the next run may have to restore them. */
+  readonly onSessions: (user: User) => void;
 }
 
 /** Late by 25 ms on average; 2048 slots are 102 s, so that a usual lease is looked at once. */
@@ -139,10 +141,11 @@ export class Presence {
   /** A session begins. It silently takes the place of one of its user and device that is in its grace or restored. */
   begin(claim: Claim, now: Moment): { readonly session: Session; readonly change: Change | undefined } {
     const user = this.hold(claim.user);
-    const replaced = lastWaiting(user, claim.device);
+    const replaced = lastWaiting(user, claim.device, claim.status);
     if (replaced !== undefined) this.#unlink(replaced);
     const session = new Session(user, claim, ++this.#setNo, now.monoMs, now.wallMs);
     this.#link(session);
+    this.#options.onSessions(user);
     return { session, change: this.#refold(user, now) };
   }
 
@@ -172,6 +175,7 @@ export class Presence {
     session.code = code;
     session.text = text;
     session.device = device;
+    this.#options.onSessions(session.user);
     return this.#refold(session.user, now);
   }
 
@@ -300,6 +304,7 @@ export class Presence {
     this.#sessionCounts[session.adapter]--;
     user.endedSignAt = Math.max(user.endedSignAt, session.lastSignAt);
     removeFromUser(session);
+    this.#options.onSessions(user);
   }
 
   #endWaiting(user: User, device: string, now: Moment): void {

@@ -37,14 +37,25 @@ export function lastSignOf(user: User): number {
   return signAt;
 }
 
-/** Of several that wait to come back, the one that waits longest: most likely the one that is coming. */
-export function lastWaiting(user: User, device: string): Session | undefined {
+/**
+ * Of several that wait to come back, the one that waits longest: most likely the one that is coming. Restored ones wait
+ * alike: there the one with the status that is said now, so that no other, hiding its user, gives its place away.
+ */
+export function lastWaiting(user: User, device: string, status?: Session['status']): Session | undefined {
   let found: Session | undefined;
   for (let s = user.firstSession; s !== null; s = s.next) {
     if (s.phase === 'live' || s.device !== device) continue;
-    if (found === undefined || s.waitEndsAt > found.waitEndsAt) found = s;
+    if (found === undefined || isLikelier(s, found, status)) found = s;
   }
   return found;
+}
+
+function isLikelier(candidate: Session, found: Session, status: Session['status'] | undefined): boolean {
+  if (candidate.phase === 'restored' && found.phase === 'restored' && candidate.status !== found.status) {
+    if (candidate.status === status) return true;
+    if (found.status === status) return false;
+  }
+  return candidate.waitEndsAt > found.waitEndsAt;
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import type { Store, StoredEntry } from './port.ts';
 
-/** What it needs to know of a user. It sets both flags once the user is stored. */
+/** What it needs to know of a user. The flags are its own to set. */
 export interface Savable {
   isUnsaved: boolean;
   isStored: boolean;
@@ -20,7 +20,9 @@ export interface WriteBehindOptions<U extends Savable> {
   readonly onHealth: (error: Error | undefined) => void;
 }
 
-/** Two waits and a slow disk stay below the promised 250 ms. */
+/** What was told longer ago than this is stored. */
+export const WRITTEN_WITHIN_MS = 250;
+/** Two waits and a slow disk stay below that. */
 const WRITE_AFTER_MS = 100;
 /** About 2 ms of work where users come in no order: no turn of the loop waits longer for storage. */
 const BATCH = 100;
@@ -42,6 +44,7 @@ export class WriteBehind<U extends Savable> {
   /** The user's entry changed, or its sessions did. */
   add(user: U): void {
     if (!user.isStored && !this.#unsaved.has(user)) this.#firsts.push(user);
+    user.isUnsaved = true;
     this.#unsaved.add(user);
     if (this.#nextBite === undefined) this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
   }

@@ -80,6 +80,7 @@ class Hub {
         stalls: noStalls,
         stallGraceMs: 25_000,
         massLapse: { sessions: 100, percent: 20, holdMs: 0 },
+        onSessions: () => undefined,
         recall,
       },
       this.now(),

@@ -154,6 +154,51 @@ describe('a hub process', { timeout: 60_000 }, () => {
     expect(told.map(({ user, status }) => [user, status])).toEqual([['lost', 'offline']]);
   });
 
+  it('killed, it restores a session that another one hid, too: a beat that says nothing new reveals nobody', async () => {
+    const port = await freePort();
+    const settings = { HUB_DATA: data, HUB_PORT: `${port}` };
+    const url = `ws://127.0.0.1:${port}/ws`;
+    const beat = () =>
+      fetch(`http://127.0.0.1:${port}/v1/heartbeat`, {
+        method: 'POST',
+        body: '{"user":"a","device":"phone","ttlMs":20000}',
+      });
+    const first = startHubProcess(settings);
+    await first.started;
+    await WsClient.hello(url, { user: 'a', device: 'phone', status: 'invisible' });
+    await beat();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    first.child.kill('SIGKILL');
+    await first.exited;
+    await startHubProcess(settings).started;
+    const watcher = await WsClient.hello(url, { observe: true });
+    watcher.send({ type: 'watch', users: ['a', 'marker'] });
+    await beat();
+    await fetch(`http://127.0.0.1:${port}/v1/heartbeat`, { method: 'POST', body: '{"user":"marker"}' });
+    await watcher.entryOf('marker');
+    const told = watcher.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
+    expect(told.map(({ user }) => user)).toEqual(['marker']);
+  });
+
+  it('lets no lease run out while it takes leave: its users can’t get their beats in', async () => {
+    const [port, tcpPort] = [await freePort(), await freePort()];
+    const settings = { HUB_DATA: data, HUB_PORT: `${port}`, HUB_TCP_PORT: `${tcpPort}`, HUB_DRAIN_MS: '2500' };
+    const first = startHubProcess(settings);
+    await first.started;
+    const url = `ws://127.0.0.1:${port}/ws`;
+    const stubborn = await WsClient.hello(url, { observe: true });
+    stubborn.send({ type: 'watch', users: ['http'] });
+    await fetch(`http://127.0.0.1:${port}/v1/heartbeat`, { method: 'POST', body: '{"user":"http","ttlMs":1200}' });
+    await stubborn.entryOf('http');
+    first.child.kill('SIGTERM');
+    await first.exited;
+    const told = stubborn.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
+    expect(told.map(({ status }) => status)).toEqual(['online']);
+    await startHubProcess(settings).started;
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/presence/http`);
+    expect(await answer.json()).toMatchObject({ status: 'online', stale: true });
+  });
+
   it('asks everybody to come back on SIGTERM, lets nobody new in, and ends within its time', async () => {
     const port = await freePort();
     const hub = startHubProcess({ HUB_DATA: data, HUB_PORT: `${port}`, HUB_DRAIN_MS: '1500' });

@@ -38,6 +38,7 @@ describe('a million sessions', () => {
           stalls: noStalls,
           stallGraceMs: 25_000,
           massLapse: { sessions: 100, percent: 20, holdMs: 0 },
+          onSessions: () => undefined,
           recall: () => undefined,
         },
         clock.now(),

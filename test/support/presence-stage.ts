@@ -44,6 +44,7 @@ export class PresenceStage {
         stalls: noStalls,
         stallGraceMs: 25_000,
         massLapse: { sessions: 100, percent: 20, holdMs: 0 },
+        onSessions: () => undefined,
         recall: (user) => this.stored.get(user),
       },
       this.clock.now(),
