@@ -1,7 +1,8 @@
 /**
  * The settings: flags, then environment, then file, then defaults, to one frozen object; rules across settings fail in a
  * sentence. Reads nothing by itself (arguments, environment and files are handed in by main.ts) and starts nothing.
- * `tcpEncoding`, `tcpNames` and `codes` stay text here: hub/site.ts has each read by the room that knows its form.
+ * Encodings, names, codes, addresses, origins and tokens stay text here: hub/site.ts has each read by the room that knows
+ * its form.
  */
 import { isIP } from 'node:net';
 import { isLoopback } from './lib/loopback.ts';
@@ -52,7 +53,36 @@ export interface Config {
   /** A file of poll targets. */
   readonly pollFile: string | null;
   readonly sqliteSync: 'normal' | 'full';
-  readonly auth: 'open';
+  readonly auth: 'open' | 'jwt';
+  readonly jwtSecret: string | null;
+  readonly jwksUrl: string | null;
+  readonly jwtIssuer: string | null;
+  readonly jwtAudience: string | null;
+  readonly adminToken: string | null;
+  readonly tcpAuth: 'none' | 'token';
+  /** HUB_TCP_ALLOW as it was given; empty: every address. */
+  readonly tcpAllow: string;
+  /** HUB_ORIGINS as it was given. */
+  readonly origins: string;
+  /** HUB_TRUST_PROXY as it was given. */
+  readonly trustProxy: string;
+  /** Files of certificate and key; both or none. */
+  readonly tlsCert: string | null;
+  readonly tlsKey: string | null;
+  readonly tcpTls: 'allow' | 'require';
+  readonly lastSeen: 'show' | 'hide';
+  readonly maxConnections: number;
+  readonly maxPerAddress: number;
+  /** Of one user. */
+  readonly maxSessions: number;
+  /** Of one connection. */
+  readonly maxWatches: number;
+  /** Of one user. */
+  readonly maxFriends: number;
+  readonly messagesPerS: number;
+  readonly frameMs: number;
+  readonly maxQueuedBytes: number;
+  readonly slowMs: number;
 }
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 
@@ -155,6 +185,7 @@ function toConfig(valueOf: (name: SettingName) => string): Config {
   const whole = (name: SettingName) => Number(valueOf(name));
   const textOrNull = (name: SettingName) => (valueOf(name) === '' ? null : valueOf(name));
   const host = valueOf('HUB_HOST');
+  const auth = valueOf('HUB_AUTH') as Config['auth'];
   return Object.freeze({
     host,
     port: whole('HUB_PORT'),
@@ -179,7 +210,29 @@ function toConfig(valueOf: (name: SettingName) => string): Config {
     logLevel: valueOf('HUB_LOG_LEVEL') as LogLevel,
     pollFile: textOrNull('HUB_POLL'),
     sqliteSync: valueOf('HUB_SQLITE_SYNC') as Config['sqliteSync'],
-    auth: 'open',
+    auth,
+    jwtSecret: textOrNull('HUB_JWT_SECRET'),
+    jwksUrl: textOrNull('HUB_JWKS_URL'),
+    jwtIssuer: textOrNull('HUB_JWT_ISSUER'),
+    jwtAudience: textOrNull('HUB_JWT_AUDIENCE'),
+    adminToken: textOrNull('HUB_ADMIN_TOKEN'),
+    tcpAuth: (textOrNull('HUB_TCP_AUTH') ?? (auth === 'jwt' ? 'token' : 'none')) as Config['tcpAuth'],
+    tcpAllow: valueOf('HUB_TCP_ALLOW'),
+    origins: valueOf('HUB_ORIGINS'),
+    trustProxy: valueOf('HUB_TRUST_PROXY'),
+    tlsCert: textOrNull('HUB_TLS_CERT'),
+    tlsKey: textOrNull('HUB_TLS_KEY'),
+    tcpTls: valueOf('HUB_TCP_TLS') as Config['tcpTls'],
+    lastSeen: valueOf('HUB_LAST_SEEN') as Config['lastSeen'],
+    maxConnections: whole('HUB_MAX_CONNECTIONS'),
+    maxPerAddress: whole('HUB_MAX_PER_ADDRESS'),
+    maxSessions: whole('HUB_MAX_SESSIONS'),
+    maxWatches: whole('HUB_MAX_WATCHES'),
+    maxFriends: whole('HUB_MAX_FRIENDS'),
+    messagesPerS: whole('HUB_MESSAGES_PER_S'),
+    frameMs: whole('HUB_FRAME_MS'),
+    maxQueuedBytes: whole('HUB_MAX_QUEUED_BYTES'),
+    slowMs: whole('HUB_SLOW_MS'),
   });
 }
 
@@ -191,6 +244,14 @@ function faultAcross(config: Config, mayListenOpen: boolean): string | undefined
   if (tcpPort !== null && tcpPort === port && tcpHost === host) {
     return `HUB_TCP_PORT is ${tcpPort}, the port of HUB_PORT: give each a port of its own`;
   }
+  if ((config.tlsCert === null) !== (config.tlsKey === null)) {
+    const [has, lacks] = config.tlsKey === null ? ['HUB_TLS_CERT', 'HUB_TLS_KEY'] : ['HUB_TLS_KEY', 'HUB_TLS_CERT'];
+    return `${has} is set and ${lacks} is not: TLS needs both files`;
+  }
+  if (config.auth === 'jwt') return undefined;
+  if (config.tcpAuth === 'token') {
+    return 'HUB_TCP_AUTH is token, and HUB_AUTH is open, where no token is known: set HUB_AUTH=jwt, or HUB_TCP_AUTH=none';
+  }
   if (mayListenOpen) return undefined;
   const beyond = !isLoopback(host) ? 'HUB_HOST' : tcpPort !== null && !isLoopback(tcpHost) ? 'HUB_TCP_HOST' : undefined;
   if (beyond === undefined) return undefined;
@@ -198,17 +259,26 @@ function faultAcross(config: Config, mayListenOpen: boolean): string | undefined
   return `${beyond} is "${address}", which is beyond this machine, and HUB_AUTH is open, where everyone is admin: set ${beyond} to 127.0.0.1, or HUB_ALLOW_OPEN=1 if all who reach the port may be trusted`;
 }
 
+const jwtSettings = ['HUB_JWT_SECRET', 'HUB_JWKS_URL', 'HUB_JWT_ISSUER', 'HUB_JWT_AUDIENCE'] as const;
+
 function warningsFor(config: Config, given: GivenSettings, injected: readonly string[]): readonly string[] {
   const warnings: string[] = [];
   if (injected.length > 0) {
     warnings.push(`ignored, since Kubernetes injects them for a Service called hub: ${injected.join(', ')}`);
   }
-  const idle = settingNames.filter((name) => settings[name].withoutEffect === true && given.has(name));
-  if (idle.length > 0) warnings.push(`without effect in this version: ${idle.join(', ')}`);
-  if (given.get('HUB_LAST_SEEN')?.value === 'hide') {
+  const isTcpOut = config.tcpPort !== null && !isLoopback(config.tcpHost);
+  if (config.auth === 'jwt') {
+    if (isTcpOut && config.tcpAuth === 'none' && config.tcpAllow === '') {
+      warnings.push('HUB_TCP_AUTH=none without HUB_TCP_ALLOW: whoever reaches the TCP port may claim any user');
+    }
+    return warnings;
+  }
+  const idle = jwtSettings.filter((name) => given.has(name));
+  if (idle.length > 0) warnings.push(`without effect while HUB_AUTH is open: ${idle.join(', ')}`);
+  if (config.lastSeen === 'hide' && config.adminToken === null) {
     warnings.push('HUB_LAST_SEEN=hide changes nothing while HUB_AUTH is open: everyone is admin and sees lastSeen');
   }
-  if (!isLoopback(config.host) || (config.tcpPort !== null && !isLoopback(config.tcpHost))) {
+  if (!isLoopback(config.host) || isTcpOut) {
     warnings.push('HUB_ALLOW_OPEN=1: whoever reaches the ports may claim any user and read and change everything');
   }
   return warnings;

@@ -8,6 +8,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { refusalReasons, type RefusalReason } from '../shared/codes.ts';
 import { Poller } from './adapters/poll/poller.ts';
 import { readXmlState } from './adapters/tcp-xml/read-state.ts';
 import type { TcpXml } from './adapters/tcp-xml/tcp-xml.ts';
@@ -16,9 +17,10 @@ import { startExpiry } from './expiry.ts';
 import { buildCore, type Core } from './hub/core.ts';
 import { buildDoors, onDoubt, type Doors } from './hub/doors.ts';
 import { openLasting, type Lasting } from './hub/lasting.ts';
-import { readTables, type Site } from './hub/site.ts';
+import { buildAuthenticator, readTables, type Site } from './hub/site.ts';
 import type { Intake } from './intake.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
+import { zeroCounts } from './lib/zero-counts.ts';
 import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
 import type { Roster } from './roster/port.ts';
@@ -68,6 +70,8 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
       stalls,
       log,
       ...readTables(config),
+      authenticator: buildAuthenticator(config, clock, log),
+      refusals: zeroCounts(Object.keys(refusalReasons) as RefusalReason[]),
       failing: new Map<string, string>(),
       isDraining: false,
       onStop: (end: () => void | Promise<void>) => void ends.push(end),

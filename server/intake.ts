@@ -1,6 +1,7 @@
 /**
  * The one door: every adapter reports here, in the words of the core, and here `now` is read. Counts heartbeats, applies
- * them, and hands each change on. Formats, sockets and watchers are not its business; later it asks who may.
+ * them, and hands each change on. Refuses a user more sessions than it may have. Formats, sockets and watchers are not its
+ * business, and who somebody is was asked before.
  */
 import type { Clock } from './lib/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
@@ -12,23 +13,34 @@ interface IntakeOptions {
   readonly presence: Presence;
   readonly clock: Clock;
   readonly onChange: (change: Change) => void;
+  /** Sessions of one user: each is folded with the others at every change. */
+  readonly maxSessions: number;
+  readonly onRefused: (reason: 'sessions') => void;
 }
 
 export class Intake {
+  readonly #options: IntakeOptions;
   readonly #presence: Presence;
   readonly #clock: Clock;
   readonly #onChange: (change: Change) => void;
   /** Valid heartbeats by adapter, for the metrics. */
   readonly heartbeats: Record<AdapterName, number> = zeroCounts(adapters);
 
-  constructor({ presence, clock, onChange }: IntakeOptions) {
+  constructor(options: IntakeOptions) {
+    const { presence, clock, onChange } = options;
+    this.#options = options;
     this.#presence = presence;
     this.#clock = clock;
     this.#onChange = onChange;
   }
 
-  /** A heartbeat of a user that this source holds no session of: one begins. */
-  begin(claim: Claim): Session {
+  /** A heartbeat of a user that this source holds no session of: one begins. Undefined where the user has too many. */
+  begin(claim: Claim): Session | undefined {
+    const { maxSessions, onRefused } = this.#options;
+    if (this.#presence.sessionCountWith(claim) > maxSessions) {
+      onRefused('sessions');
+      return undefined;
+    }
     this.heartbeats[claim.adapter]++;
     const { session, change } = this.#presence.begin(claim, this.#clock.now());
     this.#handOn(change);

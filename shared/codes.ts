@@ -37,5 +37,27 @@ export const badFrameReasons = {
   user_state: '`user_state` is no integer, or a negative one other than -1.',
   device: '`device` is not of its form.',
   too_large: 'More than 8 KiB without `</protocol>`: the connection is closed.',
+  unauthenticated: 'The `token` is missing, wrong or has run out.',
+  forbidden: 'The `token` is another user’s.',
+  too_many: 'The user has as many sessions as the hub allows.',
 } as const;
 export type BadFrameReason = keyof typeof badFrameReasons;
+
+/** Why the hub turned somebody down or away: the `reason` label of `presence_hub_refused_total`. */
+export const refusalReasons = {
+  unauthenticated: 'The token is missing, wrong or has run out (401, 4401, a bad frame).',
+  forbidden: 'The token does not allow it (403, 4403, a bad frame).',
+  unavailable: 'Nobody can tell whether a token is good: the issuer’s keys can’t be had (503, 1013).',
+  origin: 'The page’s origin is neither the hub’s own nor in `HUB_ORIGINS` (403).',
+  address: 'The address is not in `HUB_TCP_ALLOW`: the connection is closed.',
+  proxy: 'A trusted proxy sent no sound PROXY header: the connection is closed.',
+  connections: '`HUB_MAX_CONNECTIONS` are open (`reconnect` and 1013; TCP: closed).',
+  per_address: '`HUB_MAX_PER_ADDRESS` of that address are open (`reconnect` and 1013; TCP: closed).',
+  sessions: 'The user has `HUB_MAX_SESSIONS` (`too_many`, 429, a bad frame).',
+  watches: 'The connection would watch more than `HUB_MAX_WATCHES` (`too_many`).',
+  friends: 'A user would have more than `HUB_MAX_FRIENDS` (409).',
+  messages: 'More than `HUB_MESSAGES_PER_S` (`rate_limited`, 4429, 429; TCP: read later).',
+  slow_sender: 'A frame or a `hello` did not come in time: the connection is closed.',
+  slow_reader: 'The client did not read what it was sent (1013).',
+} as const;
+export type RefusalReason = keyof typeof refusalReasons;

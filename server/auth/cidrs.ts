@@ -48,6 +48,20 @@ export function canonicalAddress(address: string): string | undefined {
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(canonical)?.[1] ?? canonical;
 }
 
+/**
+ * Who counts as one where connections of an address are counted: an IPv4 address, but the /64 of an IPv6 one, since a
+ * single host has all of that. What is no address counts as it stands.
+ */
+export function neighbourhoodOf(address: string): string {
+  const canonical = canonicalAddress(address);
+  if (canonical?.includes(':') !== true) return canonical ?? address;
+  const [head = '', tail] = canonical.split('::');
+  const groups = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? 0 : 8 - groups.length - after.length;
+  return [...groups, ...Array<string>(zeros).fill('0'), ...after].slice(0, 4).join(':');
+}
+
 interface Range {
   readonly family: 'ipv4' | 'ipv6';
   readonly address: string;

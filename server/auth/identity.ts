@@ -3,6 +3,7 @@
  * signature somebody else has checked; decides nothing about what an identity may do (policy.ts does).
  */
 import { isUserId } from '../../shared/ids.ts';
+import type { Viewer } from '../presence/viewer.ts';
 
 export type Scope = 'observe' | 'admin';
 
@@ -34,6 +35,16 @@ export const staticAdmin: Identity = {
   expiresAtMs: null,
   isOpen: false,
 };
+
+/**
+ * Who looks, when this identity does. In open mode `claimed` (the user that a hello names) is whom blocks hold against;
+ * they hold against no admin.
+ */
+export function viewerOf({ user, scopes, isOpen }: Identity, claimed?: string): Viewer {
+  const isAdmin = scopes.has('admin');
+  const known = isAdmin ? null : user;
+  return { user: isOpen ? (claimed ?? null) : known, isAdmin, mayObserve: scopes.has('observe') };
+}
 
 export type Claims = Readonly<Record<string, unknown>>;
 

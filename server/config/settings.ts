@@ -17,8 +17,6 @@ interface Setting {
   /** What holds where nobody says anything; '' for nothing. */
   readonly fallback: string;
   readonly help: string;
-  /** Checked and taken, but nothing listens to it yet: the start warns. */
-  readonly withoutEffect?: true;
 }
 
 const LONGEST_MS = 86_400_000;
@@ -61,9 +59,37 @@ const table = {
     help: 'full: commits outlive a power cut too, and cost more',
   },
   HUB_AUTH: {
-    form: { kind: 'later', passes: ['open'], knows: ['jwt'] },
+    form: { kind: 'choice', of: ['open', 'jwt'] },
     fallback: 'open',
-    help: 'open: everyone is admin; for one’s own machine',
+    help: 'open: everyone is admin, for one’s own machine; jwt: tokens say who it is',
+  },
+  HUB_JWT_SECRET: { form: { kind: 'text' }, fallback: '', help: 'secret of HS256 tokens, at least 32 bytes' },
+  HUB_JWKS_URL: { form: { kind: 'text' }, fallback: '', help: 'where the issuer’s keys are, instead of a secret' },
+  HUB_JWT_ISSUER: { form: { kind: 'text' }, fallback: '', help: 'the iss that tokens must have' },
+  HUB_JWT_AUDIENCE: { form: { kind: 'text' }, fallback: '', help: 'the aud that tokens must have' },
+  HUB_ADMIN_TOKEN: { form: { kind: 'text' }, fallback: '', help: 'a static bearer with the scope admin' },
+  HUB_TCP_AUTH: {
+    form: { kind: 'choice', of: ['none', 'token'] },
+    fallback: '',
+    help: 'whether a user’s first frame needs a token; default: with jwt it does',
+  },
+  HUB_TCP_ALLOW: {
+    form: { kind: 'text' },
+    fallback: '',
+    help: 'addresses that may use TCP, as 10.0.0.0/8,::1; default: all',
+  },
+  HUB_ORIGINS: { form: { kind: 'text' }, fallback: '', help: 'other origins whose pages may connect, with commas' },
+  HUB_TRUST_PROXY: {
+    form: { kind: 'text' },
+    fallback: '',
+    help: 'addresses of proxies whose X-Forwarded-For and PROXY header count',
+  },
+  HUB_TLS_CERT: { form: { kind: 'text' }, fallback: '', help: 'file of the certificate and its chain, PEM' },
+  HUB_TLS_KEY: { form: { kind: 'text' }, fallback: '', help: 'file of its private key, PEM' },
+  HUB_TCP_TLS: {
+    form: { kind: 'choice', of: ['allow', 'require'] },
+    fallback: 'allow',
+    help: 'with a certificate: allow plain clients on the TCP port beside TLS, or require TLS',
   },
   HUB_ALLOW_OPEN: { form: { kind: 'yes-no' }, fallback: '0', help: '1: open mode may listen beyond loopback' },
   HUB_LAST_SEEN: {
@@ -71,12 +97,27 @@ const table = {
     fallback: 'show',
     help: 'hide: lastSeen is for admins alone',
   },
-  HUB_MAX_CONNECTIONS: { form: count, fallback: '', help: 'connections at most', withoutEffect: true },
-  HUB_MAX_PER_ADDRESS: { form: count, fallback: '', help: 'connections of one address', withoutEffect: true },
-  HUB_MAX_SESSIONS: { form: count, fallback: '', help: 'sessions of one connection', withoutEffect: true },
-  HUB_MAX_WATCHES: { form: count, fallback: '', help: 'users watched by one connection', withoutEffect: true },
-  HUB_MAX_FRIENDS: { form: count, fallback: '', help: 'friends of one user', withoutEffect: true },
-  HUB_MESSAGES_PER_S: { form: count, fallback: '', help: 'messages of one connection', withoutEffect: true },
+  HUB_MAX_CONNECTIONS: { form: count, fallback: '100000', help: 'connections in all, TCP and WebSocket' },
+  HUB_MAX_PER_ADDRESS: { form: count, fallback: '20000', help: 'connections of one address' },
+  HUB_MAX_SESSIONS: { form: count, fallback: '100', help: 'sessions of one user' },
+  HUB_MAX_WATCHES: { form: count, fallback: '10000', help: 'users and friend lists watched by one connection' },
+  HUB_MAX_FRIENDS: { form: count, fallback: '10000', help: 'friends of one user' },
+  HUB_MESSAGES_PER_S: {
+    form: count,
+    fallback: '200',
+    help: 'messages a second of a connection (TCP: of each user on it); ten times as many at once',
+  },
+  HUB_FRAME_MS: {
+    form: duration,
+    fallback: '30000',
+    help: 'how long a TCP connection may take for its first frame, and for any that it has begun',
+  },
+  HUB_MAX_QUEUED_BYTES: {
+    form: { kind: 'whole', min: 65_536, max: 16_777_216 },
+    fallback: '4194304',
+    help: 'answers that may wait for a WebSocket client that does not read them',
+  },
+  HUB_SLOW_MS: { form: duration, fallback: '60000', help: 'how long a WebSocket client may read too slowly' },
   HUB_WARM_MS: {
     form: durationOrNone,
     fallback: '',
@@ -96,22 +137,7 @@ const table = {
   },
   HUB_WORKERS: { form: { kind: 'later', passes: ['1'] }, fallback: '1', help: 'processes that share the port' },
   HUB_ROSTER: { form: { kind: 'later', passes: ['sqlite'] }, fallback: 'sqlite', help: 'where friend lists live' },
-  HUB_TCP_AUTH: {
-    form: { kind: 'later', passes: ['none'], knows: ['token'] },
-    fallback: 'none',
-    help: 'whether a frame needs a token',
-  },
   HUB_HISTORY_DAYS: { form: { kind: 'later', passes: ['0'] }, fallback: '0', help: 'days of history' },
-  HUB_JWT_SECRET: { form: later, fallback: '', help: 'secret of the tokens' },
-  HUB_JWKS_URL: { form: later, fallback: '', help: 'keys of the tokens' },
-  HUB_JWT_ISSUER: { form: later, fallback: '', help: 'issuer of the tokens' },
-  HUB_JWT_AUDIENCE: { form: later, fallback: '', help: 'audience of the tokens' },
-  HUB_ADMIN_TOKEN: { form: later, fallback: '', help: 'a static bearer with the scope admin' },
-  HUB_TCP_ALLOW: { form: later, fallback: '', help: 'addresses that may use TCP' },
-  HUB_ORIGINS: { form: later, fallback: '', help: 'other origins that may connect' },
-  HUB_TRUST_PROXY: { form: later, fallback: '', help: 'proxies whose word counts' },
-  HUB_TLS_CERT: { form: later, fallback: '', help: 'file of the certificate' },
-  HUB_TLS_KEY: { form: later, fallback: '', help: 'file of its key' },
   HUB_REDIS_URL: { form: later, fallback: '', help: 'the bus of a cluster' },
   HUB_WEBHOOK_URL: { form: later, fallback: '', help: 'where changes are posted' },
   HUB_WEBHOOK_SECRET: { form: later, fallback: '', help: 'what signs them' },
@@ -136,12 +162,12 @@ export function describeSettings(): string {
   const rows = settingNames.map((name) => ({ name, ...settings[name] }));
   const line = ({ name, fallback, help }: (typeof rows)[number]) =>
     `  ${name.padEnd(20)} --${flagOf(name).padEnd(16)} ${help}${fallback === '' ? '' : ` (${fallback})`}`;
-  const isLater = ({ form, withoutEffect }: (typeof rows)[number]) => form.kind === 'later' || withoutEffect === true;
+  const isLater = ({ form }: (typeof rows)[number]) => form.kind === 'later';
   return [
     'Settings: a flag, else the environment, else the file HUB_CONFIG, else the default',
     ...rows.filter((row) => !isLater(row)).map(line),
     '',
-    'Not in this version yet (a value that asks for it stops the start, or is named in a warning)',
+    'Not in this version yet (a value that asks for it stops the start)',
     ...rows.filter(isLater).map(line),
   ].join('\n');
 }

@@ -75,7 +75,15 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     writeBehind.add(change.user);
     fanout.changed(change);
   };
-  const intake = new Intake({ presence, clock, onChange });
+  const intake = new Intake({
+    presence,
+    clock,
+    onChange,
+    maxSessions: config.maxSessions,
+    onRefused: (reason) => {
+      site.refusals[reason]++;
+    },
+  });
   const editRoster = (edit: RosterEdit): number => {
     const change = roster.edit(edit, hubClock.now(clock.now().wallMs));
     fanout.rosterChanged(change);

@@ -3,8 +3,11 @@
  * port.
  */
 import { randomBytes } from 'node:crypto';
-import { badFrameReasons, type BadFrameReason } from '../../shared/codes.ts';
+import { badFrameReasons, type BadFrameReason, type RefusalReason } from '../../shared/codes.ts';
 import type { SessionStatus } from '../../shared/status.ts';
+import { Admission } from '../admission.ts';
+import type { Authenticator } from '../auth/authenticator.ts';
+import type { Rate } from '../lib/token-bucket.ts';
 import { TcpXml } from '../adapters/tcp-xml/tcp-xml.ts';
 import { WsJson } from '../adapters/ws-json/ws-json.ts';
 import { createApi, type Api } from '../api/api.ts';
@@ -26,6 +29,17 @@ import type { Lasting } from './lasting.ts';
 import type { Site } from './site.ts';
 import { Staleness, type Reason } from './staleness.ts';
 
+/** What every door with connections asks at its threshold. */
+interface Gate {
+  readonly authenticator: Authenticator;
+  readonly admission: Admission;
+  readonly onRefused: (reason: RefusalReason) => void;
+  readonly messages: Rate;
+}
+
+/** A reload of a page with many watches, or a gateway that was cut off, sends much at once. */
+const BURST_SECONDS = 10;
+
 export interface Doors {
   readonly tcpXml: TcpXml;
   readonly wsJson: WsJson;
@@ -39,8 +53,17 @@ export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: 
   const { heartbeatMs, timeoutMs } = config;
   const codeOf = (status: SessionStatus): number => codes.codeOf(status);
   const badFrames = zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]);
-  const tcpXml = buildTcpXml(site, intake, badFrames);
+  const gate = {
+    authenticator: site.authenticator,
+    admission: new Admission(config),
+    onRefused: (reason: RefusalReason): void => {
+      site.refusals[reason]++;
+    },
+    messages: { perS: config.messagesPerS, burst: BURST_SECONDS * config.messagesPerS },
+  };
+  const tcpXml = buildTcpXml(site, intake, gate, badFrames);
   const wsJson = new WsJson({
+    ...gate,
     intake,
     fanout,
     clock,
@@ -48,6 +71,9 @@ export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: 
     codeOf,
     heartbeatMs,
     timeoutMs,
+    maxWatches: config.maxWatches,
+    slowMs: config.slowMs,
+    isFriend: (user, other) => roster.friendsOf(user).includes(other),
     staleSince: () => staleness.since,
     node: `hub-${randomBytes(4).toString('hex')}`,
     onFault: (error) => {
@@ -72,6 +98,7 @@ export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: 
     changes: () => counts.changes,
     deliveries: () => counts.deliveries,
     badFrames: () => badFrames,
+    refusals: () => site.refusals,
   });
   const api = createApi({
     presence,
@@ -122,10 +149,15 @@ export function onDoubt(
   if (adapter === 'ws-json') wsJson.pingAll();
 }
 
-function buildTcpXml(site: Site, intake: Intake, badFrames: Record<BadFrameReason, number>): TcpXml {
+function buildTcpXml(site: Site, intake: Intake, gate: Gate, badFrames: Record<BadFrameReason, number>): TcpXml {
   const { config, clock, log, codes, names, encoding } = site;
   const badFrameLog = new QuietLog(clock);
   return new TcpXml({
+    ...gate,
+    asksForToken: config.tcpAuth === 'token',
+    allowed: site.tcpAllowed,
+    trustedProxies: site.trustedProxies,
+    frameMs: config.frameMs,
     intake,
     clock,
     encoding,

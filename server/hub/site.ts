@@ -1,7 +1,12 @@
 /**
  * What every part of the building needs: the settings, the clock, the log, and the tables that settings are read into
- * by the rooms that know their form. Part of hub.ts; builds nothing.
+ * by the rooms that know their form. Part of hub.ts.
  */
+import { parseCidrs, type Cidrs } from '../auth/cidrs.ts';
+import { createOpenWithAdmin, openAuthenticator, type Authenticator } from '../auth/authenticator.ts';
+import { createJwtAuthenticator } from '../auth/jwt-authenticator.ts';
+import { parseOrigins } from '../auth/origins.ts';
+import type { RefusalReason } from '../../shared/codes.ts';
 import { encodingOf, type Encoding } from '../adapters/tcp-xml/charset.ts';
 import { parseFieldNames, type FieldNames } from '../adapters/tcp-xml/names.ts';
 import type { Config } from '../config.ts';
@@ -20,6 +25,13 @@ export interface Site {
   readonly codes: CodeTable;
   readonly names: FieldNames;
   readonly encoding: Encoding;
+  readonly authenticator: Authenticator;
+  /** Who may use TCP; null for everybody. */
+  readonly tcpAllowed: Cidrs | null;
+  readonly trustedProxies: Cidrs;
+  readonly origins: ReadonlySet<string>;
+  /** Who was turned down or away, by reason. */
+  readonly refusals: Record<RefusalReason, number>;
   /** What fails right now, by part. */
   readonly failing: Map<string, string>;
   /** The hub takes leave: leases stand still, since beats may not get in any more. */
@@ -28,12 +40,11 @@ export interface Site {
   readonly onStop: (end: () => void | Promise<void>) => void;
 }
 
+type Tables = Pick<Site, 'codes' | 'names' | 'encoding' | 'tcpAllowed' | 'trustedProxies' | 'origins'>;
+
 /** @throws {StartError} with one sentence that names the setting. */
-export function readTables({
-  codes: codesGiven,
-  tcpNames,
-  tcpEncoding,
-}: Config): Pick<Site, 'codes' | 'names' | 'encoding'> {
+export function readTables(config: Config): Tables {
+  const { codes: codesGiven, tcpNames, tcpEncoding } = config;
   const codes = CodeTable.parse(codesGiven);
   if (!codes.ok) throw new StartError(`HUB_CODES is "${codesGiven ?? ''}": it ${codes.problem}`);
   const names = parseFieldNames(tcpNames ?? '');
@@ -43,5 +54,43 @@ export function readTables({
     const known = 'utf-8, gbk, gb18030, gb2312, big5, iso-8859-1, utf-16le or utf-16be';
     throw new StartError(`HUB_TCP_ENCODING is "${tcpEncoding}": it must be one of ${known}`);
   }
-  return { codes: codes.table, names: names.value, encoding };
+  const allowed = readCidrs('HUB_TCP_ALLOW', config.tcpAllow);
+  const origins = parseOrigins(config.origins);
+  if (!origins.ok) throw new StartError(origins.problem);
+  return {
+    codes: codes.table,
+    names: names.value,
+    encoding,
+    tcpAllowed: allowed.isEmpty ? null : allowed,
+    trustedProxies: readCidrs('HUB_TRUST_PROXY', config.trustProxy),
+    origins: origins.origins,
+  };
+}
+
+function readCidrs(setting: string, text: string): Cidrs {
+  const read = parseCidrs(setting, text);
+  if (!read.ok) throw new StartError(read.problem);
+  return read.cidrs;
+}
+
+/** Who says who somebody is. @throws {StartError} with one sentence that names the setting. */
+export function buildAuthenticator(config: Config, clock: Clock, log: Logger): Authenticator {
+  const { auth, adminToken } = config;
+  if (auth === 'open' && adminToken === null) return openAuthenticator;
+  const made =
+    auth === 'jwt'
+      ? createJwtAuthenticator({
+          secret: config.jwtSecret ?? undefined,
+          jwksUrl: config.jwksUrl ?? undefined,
+          issuer: config.jwtIssuer ?? undefined,
+          audience: config.jwtAudience ?? undefined,
+          adminToken: adminToken ?? undefined,
+          clock,
+          onKeysFailure: (why) => {
+            log.warn({ why }, 'tokens of new keys can’t be checked');
+          },
+        })
+      : createOpenWithAdmin(adminToken ?? '');
+  if (!made.ok) throw new StartError(made.problem);
+  return made.authenticator;
 }

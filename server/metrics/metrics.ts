@@ -3,7 +3,7 @@
  * count there is a plain number. The names are part of the contract (PROTOCOL.md section 5).
  */
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { BadFrameReason } from '../../shared/codes.ts';
+import type { BadFrameReason, RefusalReason } from '../../shared/codes.ts';
 import type { AdapterName } from '../presence/session.ts';
 
 interface MetricsSources {
@@ -14,6 +14,7 @@ interface MetricsSources {
   readonly changes: () => number;
   readonly deliveries: () => number;
   readonly badFrames: () => Readonly<Record<BadFrameReason, number>>;
+  readonly refusals: () => Readonly<Record<RefusalReason, number>>;
 }
 
 type Labelled = () => Readonly<Partial<Record<string, number>>>;
@@ -61,5 +62,6 @@ export function createMetrics(sources: MetricsSources): Registry {
   total('presence_hub_changes_total', 'Changes of entries', sources.changes);
   total('presence_hub_deliveries_total', 'Entries told to watchers as changes', sources.deliveries);
   counter('presence_hub_bad_frames_total', 'TCP frames that were skipped', 'reason', sources.badFrames);
+  counter('presence_hub_refused_total', 'What was turned down or away', 'reason', sources.refusals);
   return registry;
 }

@@ -91,6 +91,8 @@ class Hub {
       onChange: ({ user, isShown }) => {
         if (isShown) this.entries.push(this.presence.entryOf(user));
       },
+      maxSessions: 100,
+      onRefused: () => undefined,
     });
     const parsed = CodeTable.parse('away=2|12');
     if (!parsed.ok) throw new Error(parsed.problem);

@@ -15,7 +15,16 @@ interface Room {
 
 const adapter = (packages: readonly string[]): Room => ({
   // Beyond intake, an adapter holds what intake and fanout hand it: sessions, outboxes. It calls nothing of them.
-  rooms: ['intake (types)', 'shared', 'sockets (types)', 'presence (types)', 'fanout (types)'],
+  // Who may what is auth's to say, of whatever came in; how many may come is admission's.
+  rooms: [
+    'intake (types)',
+    'auth',
+    'admission (types)',
+    'shared',
+    'sockets (types)',
+    'presence (types)',
+    'fanout (types)',
+  ],
   packages,
   node: true,
 });
@@ -28,6 +37,7 @@ const table: Readonly<Record<string, Room>> = {
   config: { rooms: ['shared'], node: true },
   cli: { rooms: ['config', 'hub', 'shared'], packages: ['ws', 'zod'], node: true },
   intake: { rooms: ['presence', 'auth (types)', 'shared'], node: false },
+  admission: { rooms: ['auth', 'shared'], node: false },
   expiry: { rooms: ['presence'], node: false },
   'adapters/tcp-xml': adapter(['fast-xml-parser']),
   'adapters/ws-json': adapter([]),
@@ -39,7 +49,7 @@ const table: Readonly<Record<string, Room>> = {
   roster: { rooms: ['shared'], packages: ['pg'], node: true },
   store: { rooms: ['shared'], node: true },
   cluster: { rooms: ['presence (types)', 'shared'], packages: ['@redis/client'], node: true },
-  auth: { rooms: ['shared', 'roster (types)'], packages: ['jose'], node: true },
+  auth: { rooms: ['shared', 'presence (types)'], packages: ['jose'], node: true },
   api: {
     rooms: [
       'adapters/http',

@@ -6,13 +6,21 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { clientMessages } from '../../shared/client-messages.ts';
-import { badFrameReasons, closeCodes, errorCodes } from '../../shared/codes.ts';
+import {
+  badFrameReasons,
+  closeCodes,
+  errorCodes,
+  refusalReasons,
+  type BadFrameReason,
+  type RefusalReason,
+} from '../../shared/codes.ts';
 import { entry } from '../../shared/entry.ts';
 import { friendsBody, heartbeatBody, importBody, presenceBody, problem } from '../../shared/http-bodies.ts';
 import { hubMessages } from '../../shared/hub-messages.ts';
 import * as limits from '../../shared/limits.ts';
 import { defaultCodes } from '../../shared/status.ts';
 import { flagOf, settingNames, settings, type Form, type SettingName } from '../../server/config/settings.ts';
+import { zeroCounts } from '../../server/lib/zero-counts.ts';
 import { createMetrics } from '../../server/metrics/metrics.ts';
 import { describeFields } from './describe-schema.ts';
 import { describeRoutes } from './describe-routes.ts';
@@ -36,6 +44,7 @@ export const sections: Readonly<Record<string, () => string>> = {
       Object.values(closeCodes).map(({ code, meaning }) => [code, meaning]),
     ),
   'bad frame reasons': () => table(['reason', 'meaning'], rowsOf(badFrameReasons)),
+  'refusal reasons': () => table(['reason', 'meaning'], rowsOf(refusalReasons)),
   routes: () => table(['request', 'answer'], describeRoutes()),
   'http bodies': () => table(['body of', 'fields'], Object.entries(bodies).map(bodyRow)),
   metrics: printMetrics,
@@ -112,7 +121,8 @@ function printMetrics(): string {
     heartbeats: () => ({ 'tcp-xml': 0, 'ws-json': 0, http: 0, poll: 0 }),
     changes: () => 0,
     deliveries: () => 0,
-    badFrames: () => ({ malformed: 0, doctype: 0, user_id: 0, user_state: 0, device: 0, too_large: 0 }),
+    badFrames: () => zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]),
+    refusals: () => zeroCounts(Object.keys(refusalReasons) as RefusalReason[]),
   });
   // What prom-client's types leave out of an instrument.
   const instruments = registry.getMetricsAsArray() as unknown as readonly Instrument[];
@@ -132,8 +142,7 @@ function printSettings(isWanted: (name: SettingName) => boolean): string {
 }
 
 function isLater(name: SettingName): boolean {
-  const { form, withoutEffect } = settings[name];
-  return form.kind === 'later' || withoutEffect === true;
+  return settings[name].form.kind === 'later';
 }
 
 function describeForm(form: Form): string {

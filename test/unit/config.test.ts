@@ -68,6 +68,28 @@ describe('defaults and sources', () => {
         pollFile: null,
         sqliteSync: 'normal',
         auth: 'open',
+        jwtSecret: null,
+        jwksUrl: null,
+        jwtIssuer: null,
+        jwtAudience: null,
+        adminToken: null,
+        tcpAuth: 'none',
+        tcpAllow: '',
+        origins: '',
+        trustProxy: '',
+        tlsCert: null,
+        tlsKey: null,
+        tcpTls: 'allow',
+        lastSeen: 'show',
+        maxConnections: 100_000,
+        maxPerAddress: 20_000,
+        maxSessions: 100,
+        maxWatches: 10_000,
+        maxFriends: 10_000,
+        messagesPerS: 200,
+        frameMs: 30_000,
+        maxQueuedBytes: 4_194_304,
+        slowMs: 60_000,
       },
     });
     expect(Object.isFrozen(configOf({}))).toBe(true);
@@ -80,9 +102,9 @@ describe('defaults and sources', () => {
   });
 
   test('a wrong value stops the start though a stronger source overrides it; what is not built yet does not', () => {
-    const env = { HUB_CONFIG: 'hub.json', HUB_PORT: '1', HUB_AUTH: 'open' };
+    const env = { HUB_CONFIG: 'hub.json', HUB_PORT: '1', HUB_WORKERS: '1' };
     expect(problemOf({ env, files: { 'hub.json': '{"port":"abc"}' } })).toContain('HUB_PORT');
-    expect(configOf({ env, files: { 'hub.json': '{"auth":"jwt"}' } })).toMatchObject({ port: 1 });
+    expect(configOf({ env, files: { 'hub.json': '{"workers":2}' } })).toMatchObject({ port: 1 });
   });
 
   test('a flag may be written with a space or an equals sign', () => {
@@ -214,18 +236,6 @@ describe('rules across settings', () => {
 
 describe('what this version does not have yet', () => {
   test.each([
-    ['HUB_AUTH', 'jwt'],
-    ['HUB_JWT_SECRET', 'hush-hush'],
-    ['HUB_JWKS_URL', 'https://id.example/keys'],
-    ['HUB_JWT_ISSUER', 'me'],
-    ['HUB_JWT_AUDIENCE', 'you'],
-    ['HUB_ADMIN_TOKEN', 'hush-hush'],
-    ['HUB_TLS_CERT', 'cert.pem'],
-    ['HUB_TLS_KEY', 'key.pem'],
-    ['HUB_TCP_AUTH', 'token'],
-    ['HUB_TCP_ALLOW', '10.0.0.0/8'],
-    ['HUB_ORIGINS', 'https://chat.example'],
-    ['HUB_TRUST_PROXY', '10.0.0.0/8'],
     ['HUB_REDIS_URL', 'redis://:hush-hush@redis'],
     ['HUB_ROSTER', 'postgres://me:hush-hush@db/roster'],
     ['HUB_WORKERS', '2'],
@@ -251,15 +261,43 @@ describe('what this version does not have yet', () => {
     };
     expect(read({ env })).toEqual(read({}));
   });
+});
 
-  test('limits are taken with a warning that names them', () => {
-    expect(warningsOf({ HUB_MAX_FRIENDS: '10000', HUB_MAX_WATCHES: '9' })).toEqual([
-      'without effect in this version: HUB_MAX_WATCHES, HUB_MAX_FRIENDS',
+describe('who may', () => {
+  const secret = { HUB_AUTH: 'jwt', HUB_JWT_SECRET: 'hush-hush-hush-hush-hush-hush-hush-hush' };
+
+  test('jwt mode listens beyond loopback, and its TCP asks for tokens unless told otherwise', () => {
+    expect(configOf({ env: { ...secret, HUB_HOST: '0.0.0.0' } })).toMatchObject({ auth: 'jwt', tcpAuth: 'token' });
+    expect(configOf({ env: { ...secret, HUB_TCP_AUTH: 'none' } }).tcpAuth).toBe('none');
+    expect(warningsOf({ ...secret, HUB_HOST: '0.0.0.0' })).toEqual([]);
+  });
+
+  test('TCP without tokens and without a list of addresses is warned of where others reach it', () => {
+    const env = { ...secret, HUB_TCP_AUTH: 'none', HUB_TCP_HOST: '0.0.0.0' };
+    expect(warningsOf(env)).toEqual([expect.stringContaining('HUB_TCP_ALLOW')]);
+    expect(warningsOf({ ...env, HUB_TCP_ALLOW: '10.0.0.0/8' })).toEqual([]);
+    expect(warningsOf({ ...env, HUB_TCP_PORT: '0' })).toEqual([]);
+  });
+
+  test('open mode knows no token that TCP could ask for', () => {
+    expect(problemOf({ env: { HUB_TCP_AUTH: 'token' } })).toMatch(/^HUB_TCP_AUTH is token, .*HUB_AUTH=jwt/);
+  });
+
+  test('settings of tokens are named in a warning while nothing asks for tokens', () => {
+    expect(warningsOf({ HUB_JWT_SECRET: 'hush-hush', HUB_JWT_ISSUER: 'me' })).toEqual([
+      'without effect while HUB_AUTH is open: HUB_JWT_SECRET, HUB_JWT_ISSUER',
     ]);
   });
 
-  test('HUB_LAST_SEEN=hide is taken with a warning: in open mode everyone is admin', () => {
+  test('a certificate without its key stops the start, and so does a key alone', () => {
+    expect(problemOf({ env: { HUB_TLS_CERT: 'cert.pem' } })).toMatch(/^HUB_TLS_CERT is set and HUB_TLS_KEY is not/);
+    expect(problemOf({ env: { HUB_TLS_KEY: 'key.pem' } })).toMatch(/^HUB_TLS_KEY is set and HUB_TLS_CERT is not/);
+  });
+
+  test('HUB_LAST_SEEN=hide is warned of where everyone is admin, and only there', () => {
     expect(warningsOf({ HUB_LAST_SEEN: 'hide' })).toEqual([expect.stringContaining('HUB_LAST_SEEN=hide')]);
+    expect(warningsOf({ HUB_LAST_SEEN: 'hide', HUB_ADMIN_TOKEN: 'a-long-admin-token' })).toEqual([]);
+    expect(warningsOf({ HUB_LAST_SEEN: 'hide', ...secret })).toEqual([]);
   });
 });
 

@@ -21,22 +21,24 @@ export interface HttpHeartbeatOptions {
 /** Nobody waits to hear that an HTTP session lapsed. */
 const nobody: SessionOwner = { lapsed: () => undefined };
 
-export function takeHttpHeartbeat(hub: HttpHeartbeatOptions, body: HeartbeatBody, address: string): void {
+/** @returns false where the user has as many sessions as it may. */
+export function takeHttpHeartbeat(hub: HttpHeartbeatOptions, body: HeartbeatBody, address: string): boolean {
   const { intake } = hub;
   const { user, device = 'http', status, text, ttlMs: leaseMs = hub.timeoutMs } = body;
   const session = intake.find(user, device, 'http');
   if (status === 'offline') {
     if (session === undefined) intake.leaveDevice(user, device);
     else intake.leave(session);
-    return;
+    return true;
   }
   if (session !== undefined) {
     const code = status === undefined ? undefined : hub.codeOf(status);
     intake.beat(session, { status, code, text, leaseMs });
     if (leaseMs > hub.warmMs) hub.keepLease(session.user);
-    return;
+    return true;
   }
   const first = status ?? 'online';
   const code = hub.codeOf(first);
-  intake.begin({ user, device, adapter: 'http', status: first, code, text, leaseMs, address, owner: nobody });
+  const claim = { user, device, adapter: 'http', status: first, code, text, leaseMs, address, owner: nobody } as const;
+  return intake.begin(claim) !== undefined;
 }

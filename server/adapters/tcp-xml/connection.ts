@@ -130,7 +130,7 @@ export class TcpConnection implements SessionOwner, Timed {
       address,
       owner: this,
     });
-    this.#sessions.set(user, session);
+    if (session !== undefined) this.#sessions.set(user, session);
   }
 
   #forget(session: Session): void {

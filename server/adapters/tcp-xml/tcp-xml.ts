@@ -3,8 +3,12 @@
  * can fail ends in that connection; nothing a peer does stops the accepting. The hub builds it, and calls `look`.
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import type { BadFrameReason } from '../../../shared/codes.ts';
+import type { BadFrameReason, RefusalReason } from '../../../shared/codes.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
+import type { Admission } from '../../admission.ts';
+import type { Authenticator } from '../../auth/authenticator.ts';
+import type { Cidrs } from '../../auth/cidrs.ts';
+import type { Rate } from '../../lib/token-bucket.ts';
 import type { Intake } from '../../intake.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { takePort } from '../../lib/take-port.ts';
@@ -14,6 +18,19 @@ import { TcpConnection } from './connection.ts';
 import type { FieldNames } from './names.ts';
 
 export interface TcpXmlOptions {
+  readonly authenticator: Authenticator;
+  /** A user's first frame needs a token. */
+  readonly asksForToken: boolean;
+  readonly admission: Admission;
+  /** Addresses that may connect; null for all. */
+  readonly allowed: Cidrs | null;
+  /** Peers whose PROXY header counts. */
+  readonly trustedProxies: Cidrs;
+  readonly onRefused: (reason: RefusalReason) => void;
+  /** Frames of each user on a connection. */
+  readonly messages: Rate;
+  /** How long a connection may take for its first frame, and for any that it has begun. */
+  readonly frameMs: number;
   readonly intake: Intake;
   readonly clock: Clock;
   /** What a frame is in that says nothing itself. */

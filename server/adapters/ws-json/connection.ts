@@ -225,6 +225,10 @@ export class Connection implements SocketEvents, SessionOwner, Timed {
         address: this.#socket.remoteAddress,
         owner: this,
       });
+      if (session === undefined) {
+        this.#error('too_many', 'user: has as many sessions as the hub allows; end one of them', hello.id);
+        return;
+      }
       this.#phase = { name: 'present', session };
     }
     this.#hub.lookAt(this, monoMs + heartbeatMs);

@@ -2,8 +2,12 @@
  * The WebSocket-JSON adapter: makes a connection of every socket, keeps the wheel that greets, pings and ends them.
  * The engine brings sockets; the hub calls `look` with the time and `shutDown` at its end.
  */
+import type { RefusalReason } from '../../../shared/codes.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
+import type { Admission } from '../../admission.ts';
+import type { Authenticator } from '../../auth/authenticator.ts';
+import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
 import type { Fanout } from '../../fanout/fanout.ts';
@@ -14,6 +18,17 @@ import { Connection } from './connection.ts';
 
 /** What the connections need of the hub. */
 export interface WsJsonOptions {
+  readonly authenticator: Authenticator;
+  readonly admission: Admission;
+  readonly onRefused: (reason: RefusalReason) => void;
+  /** Messages of one connection. */
+  readonly messages: Rate;
+  /** Users watched by id and friend lists, of one connection. */
+  readonly maxWatches: number;
+  /** How long a client may read too slowly. */
+  readonly slowMs: number;
+  /** Whether `other` is in the friend list of `user`. */
+  readonly isFriend: (user: string, other: string) => boolean;
   readonly intake: Intake;
   readonly fanout: Fanout;
   readonly clock: Clock;

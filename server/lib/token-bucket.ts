@@ -1,0 +1,37 @@
+/**
+ * A rate with a burst: the level falls by one with each use and rises again with time, up to the burst. It goes on
+ * falling below zero, down to a debt as large as the burst, so that a caller can bend first (above zero all is well, below
+ * it the use is too much) and break at last. Two numbers, since there is one a connection.
+ */
+
+export interface Rate {
+  readonly perS: number;
+  /** What may be used at once after a rest. */
+  readonly burst: number;
+}
+
+export type Level = 'within' | 'over' | 'exhausted';
+
+export class TokenBucket {
+  #level: number;
+  #filledAt: number;
+
+  constructor({ burst }: Rate, monoMs: number) {
+    this.#level = burst;
+    this.#filledAt = monoMs;
+  }
+
+  /** Uses one. The rate is an argument, since it may grow with what the connection carries. */
+  take({ perS, burst }: Rate, monoMs: number): Level {
+    this.#level = Math.min(burst, this.#level + ((monoMs - this.#filledAt) * perS) / 1000);
+    this.#filledAt = monoMs;
+    if (this.#level > -burst) this.#level--;
+    if (this.#level >= 0) return 'within';
+    return this.#level > -burst ? 'over' : 'exhausted';
+  }
+
+  /** How long until one more is within the rate, milliseconds; 0 for now. */
+  waitMs({ perS }: Rate): number {
+    return this.#level >= 1 ? 0 : Math.ceil(((1 - this.#level) * 1000) / perS);
+  }
+}

@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest';
+import { TokenBucket, type Level, type Rate } from '../../../server/lib/token-bucket.ts';
+
+const rate: Rate = { perS: 10, burst: 5 };
+
+function takeMany(bucket: TokenBucket, count: number, monoMs: number): Level[] {
+  return Array.from({ length: count }, () => bucket.take(rate, monoMs));
+}
+
+describe('a token bucket', () => {
+  test('takes its burst at once, then is over, and at last exhausted', () => {
+    const levels = takeMany(new TokenBucket(rate, 0), 12, 0);
+    expect(levels).toEqual([
+      ...Array<Level>(5).fill('within'),
+      ...Array<Level>(4).fill('over'),
+      ...Array<Level>(3).fill('exhausted'),
+    ]);
+  });
+
+  test('fills with time, and no further than its burst', () => {
+    const bucket = new TokenBucket(rate, 0);
+    takeMany(bucket, 5, 0);
+    expect(takeMany(bucket, 2, 100)).toEqual(['within', 'over']);
+    expect(takeMany(bucket, 6, 60_000)).toEqual([...Array<Level>(5).fill('within'), 'over']);
+  });
+
+  test('a steady use at the rate is within it for ever', () => {
+    const bucket = new TokenBucket(rate, 0);
+    for (let at = 0; at < 100_000; at += 100) expect(bucket.take(rate, at)).toBe('within');
+  });
+
+  test('one that was exhausted says so until its debt is paid in part, and owes no more than a burst', () => {
+    const bucket = new TokenBucket(rate, 0);
+    takeMany(bucket, 1000, 0);
+    expect(bucket.take(rate, 0)).toBe('exhausted');
+    expect(bucket.take(rate, 200)).toBe('over');
+    expect(takeMany(bucket, 1, 1000)).toEqual(['within']);
+  });
+
+  test('says how long to wait for one more', () => {
+    const bucket = new TokenBucket(rate, 0);
+    expect(bucket.waitMs(rate)).toBe(0);
+    takeMany(bucket, 5, 0);
+    expect(bucket.waitMs(rate)).toBe(100);
+    takeMany(bucket, 1, 0);
+    expect(bucket.waitMs(rate)).toBe(200);
+  });
+
+  test('a rate that grows with what the connection carries counts from now on', () => {
+    const bucket = new TokenBucket(rate, 0);
+    takeMany(bucket, 5, 0);
+    const wider: Rate = { perS: 100, burst: 50 };
+    expect(bucket.take(wider, 100)).toBe('within');
+    expect(bucket.waitMs(wider)).toBe(0);
+  });
+});
