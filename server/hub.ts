@@ -12,12 +12,13 @@ import { refusalReasons, type RefusalReason } from '../shared/codes.ts';
 import { Poller } from './adapters/poll/poller.ts';
 import { readXmlState } from './adapters/tcp-xml/read-state.ts';
 import type { TcpXml } from './adapters/tcp-xml/tcp-xml.ts';
+import { clientAddress } from './auth/client-address.ts';
 import type { Config } from './config.ts';
 import { startExpiry } from './expiry.ts';
 import { buildCore, type Core } from './hub/core.ts';
 import { buildDoors, onDoubt, type Doors } from './hub/doors.ts';
 import { openLasting, type Lasting } from './hub/lasting.ts';
-import { buildAuthenticator, readTables, type Site } from './hub/site.ts';
+import { buildAuthenticator, openTls, readTables, type Site } from './hub/site.ts';
 import type { Intake } from './intake.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
@@ -25,7 +26,7 @@ import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
 import type { Roster } from './roster/port.ts';
 import { noStalls, StallClock } from './lib/stall-clock.ts';
-import type { Listening } from './sockets/port.ts';
+import type { Listening, Service } from './sockets/port.ts';
 import { loadEngine } from './sockets/load-engine.ts';
 
 export interface Hub {
@@ -64,8 +65,11 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= endAll());
   try {
+    const tls = await openTls(config, log);
+    ends.push(() => tls?.stop());
     const site = {
       config,
+      tls,
       clock,
       stalls,
       log,
@@ -138,21 +142,24 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
   await startPolling(site, core.intake);
   const tcp = await listenTcp(site, tcpXml);
   const { host, port } = config;
+  const service: Service = {
+    clientAddress: (peer, forwardedFor) => clientAddress(peer, forwardedFor, site.trustedProxies),
+    http: (request) => api.answer(request),
+    refuse: (status) => api.refuse(status),
+    admit: (request) => api.admit(request),
+    opened: (socket) => wsJson.opened(socket),
+  };
   const listening = await listenOrExplain({ hostName: 'HUB_HOST', host, portName: 'HUB_PORT', port }, () =>
-    engine.listen(host, port, {
-      http: (request) => api.answer(request),
-      refuse: (status) => api.refuse(status),
-      admit: (request) => api.admit(request),
-      opened: (socket) => wsJson.opened(socket),
-    }),
+    engine.listen(host, port, service, site.tls === null ? {} : { tls: site.tls }),
   );
   onStop(async () => {
     wsJson.shutDown();
     await listening.close();
   });
   const at = `${hostInUrl(host)}:${listening.port}`;
+  const s = site.tls === null ? '' : 's';
   const facts = {
-    addresses: { http: `http://${at}`, ws: `ws://${at}/ws`, tcp },
+    addresses: { http: `http${s}://${at}`, ws: `ws${s}://${at}/ws`, tcp },
     engine: why,
     storage: config.data === ':memory:' ? 'in memory: gone when the hub stops' : `SQLite in ${config.data}`,
   };

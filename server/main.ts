@@ -85,11 +85,19 @@ function describeStart(hub: Hub, config: Config, warnings: readonly string[]): s
     ['tcp + xml', hub.addresses.tcp ?? 'off'],
     ['engine', hub.engine],
     ['storage', hub.storage],
-    ['auth', `${config.auth}: everyone is admin, so keep it to your own machine`],
+    ['auth', describeAuth(config)],
     ...warnings.map((warning) => ['warning', warning]),
   ];
   const lines = rows.map(([name = '', value = '']) => `  ${name.padEnd(10)} ${value}`);
   return [`presence-hub ${version()}`, ...lines, 'Ctrl-C stops'].join('\n');
+}
+
+function describeAuth({ auth, adminToken, tcpAuth }: Config): string {
+  if (auth === 'open') {
+    const who = adminToken === null ? 'everyone is admin' : 'everyone may be anyone, and HUB_ADMIN_TOKEN is admin';
+    return `open: ${who}, so keep it to your own machine`;
+  }
+  return `jwt: a token says who it is${tcpAuth === 'none' ? ', but not over TCP (HUB_TCP_AUTH=none)' : ''}`;
 }
 
 /**

@@ -1,18 +1,25 @@
 /**
  * The plain friend page: pick a user, see its friends live, befriend. Speaks the contract directly; the SDK and the full
- * page come later. While the connection is lost it says since when, and keeps showing what it last knew.
+ * page come later. While the connection is lost it says since when, and keeps showing what it last knew; where the hub asks
+ * for a token it asks whoever looks.
  */
 import type { Entry, HubMessage } from '../sdk/index.ts';
+import { comeBackAfter } from './come-back.ts';
+import { currentToken, setToken, takeFromFragment } from './token.ts';
 
 const MARKS = { online: '●', away: '◐', busy: '⊖', offline: '○' } as const;
 const ORDER = { online: 0, busy: 1, away: 2, offline: 3 } as const;
-const MAX_RETRY_MS = 10_000;
 const AGE_EVERY_MS = 15_000;
+/** The id of the watch, by which its refusal is known. */
+const WATCH = 'friends';
+const ASK = 'This hub asks for a token: give it here, or open the page with #token=… at the end of its address.';
 
 const page = {
   who: find('who', HTMLFormElement),
   user: find('user', HTMLInputElement),
   mine: find('mine', HTMLSelectElement),
+  access: find('access', HTMLFormElement),
+  token: find('token', HTMLInputElement),
   connection: find('connection', HTMLParagraphElement),
   friends: find('friends', HTMLUListElement),
   befriend: find('befriend', HTMLFormElement),
@@ -25,7 +32,11 @@ let socket: WebSocket | undefined;
 /** The hub says that what it shows may be behind. */
 let isStale = false;
 let heartbeats: number | undefined;
-let retryMs = 500;
+/** Tries since the last welcome. */
+let attempt = 0;
+let nextTry: number | undefined;
+/** When the hub wants this page back, on the page's own clock, where it has said so. */
+let notBefore: number | undefined;
 let sureAt = new Date();
 /** What to resume from after a lost connection; undefined before the first snapshot of a user. */
 let since: number | undefined;
@@ -40,6 +51,15 @@ page.befriend.addEventListener('submit', (event) => {
   const friend = page.friend.value.trim();
   page.friend.value = '';
   void change('PUT', friend);
+});
+page.access.addEventListener('submit', (event) => {
+  event.preventDefault();
+  setToken(page.token.value.trim());
+  useToken();
+});
+// The address of a page that is open already: nothing is loaded anew.
+addEventListener('hashchange', () => {
+  if (takeFromFragment()) useToken();
 });
 setInterval(render, AGE_EVERY_MS);
 const asked = new URLSearchParams(location.search).get('user');
@@ -60,8 +80,24 @@ function show(id: string): void {
   connect();
 }
 
+function useToken(): void {
+  page.token.value = '';
+  page.access.hidden = true;
+  page.problem.textContent = '';
+  attempt = 0;
+  if (user !== '') connect();
+}
+
+/** Whoever looks has to do something: nothing is tried again by itself. */
+function ask(text: string, needsToken: boolean): void {
+  page.connection.dataset['state'] = 'refused';
+  page.connection.textContent = text;
+  page.access.hidden = !needsToken;
+}
+
 function connect(): void {
   disconnect();
+  notBefore = undefined;
   const opened = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`);
   socket = opened;
   const send = (message: object) => {
@@ -69,31 +105,45 @@ function connect(): void {
   };
   opened.addEventListener('open', () => {
     const status = page.mine.value;
-    send(status === '' ? { type: 'hello', observe: true, user } : { type: 'hello', user, status, device: 'page' });
+    const token = currentToken();
+    // Whoever only watches need not be that user: the token says who it is.
+    const observer = token === undefined ? { observe: true, user } : { observe: true, token };
+    send({ type: 'hello', ...(status === '' ? observer : { user, token, status, device: 'page' }) });
   });
   opened.addEventListener('message', (event) => {
     if (socket !== opened) return;
     const message = JSON.parse(String(event.data)) as HubMessage;
     if (message.type === 'welcome') {
-      retryMs = 500;
+      attempt = 0;
       heartbeats = setInterval(() => {
         send({ type: 'heartbeat' });
       }, message.heartbeatMs);
-      send({ type: 'watch', friendsOf: user, since });
+      send({ type: 'watch', id: WATCH, friendsOf: user, since });
     }
     hear(message);
   });
-  opened.addEventListener('close', () => {
-    if (socket !== opened) return;
-    clearInterval(heartbeats);
-    isStale = false;
-    page.connection.dataset['state'] = 'behind';
-    page.connection.textContent = `As of ${sureAt.toLocaleTimeString()}, reconnecting…`;
-    setTimeout(() => {
-      if (socket === opened) connect();
-    }, Math.random() * retryMs);
-    retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
+  opened.addEventListener('close', ({ code }) => {
+    if (socket === opened) closed(code);
   });
+}
+
+function closed(code: number): void {
+  clearInterval(heartbeats);
+  clearTimeout(nextTry);
+  isStale = false;
+  const next = comeBackAfter(code, attempt, Math.random());
+  attempt += 1;
+  if (next.kind === 'with a token') {
+    const had = currentToken() !== undefined;
+    setToken(undefined);
+    return ask(had ? 'The hub does not take this token, or it has run out: give a fresh one.' : ASK, true);
+  }
+  // Another token may be allowed what this one is not.
+  if (next.kind === 'never') return ask(`${next.why}.`, code === 4403 && currentToken() !== undefined);
+  page.connection.dataset['state'] = 'behind';
+  page.connection.textContent = `As of ${sureAt.toLocaleTimeString()}, reconnecting…`;
+  const waitMs = notBefore === undefined ? next.ms : notBefore - performance.now();
+  nextTry = setTimeout(connect, Math.max(0, waitMs));
 }
 
 /** Says goodbye, so that being somebody else next is not seen as a reload. */
@@ -101,6 +151,7 @@ function disconnect(): void {
   const old = socket;
   socket = undefined;
   clearInterval(heartbeats);
+  clearTimeout(nextTry);
   if (old === undefined) return;
   if (old.readyState === WebSocket.OPEN) old.send('{"type":"bye"}');
   else old.close();
@@ -111,6 +162,7 @@ function hear(message: HubMessage): void {
   switch (message.type) {
     case 'snapshot':
       since = message.at;
+      page.access.hidden = true;
       if (message.since === undefined) friends.clear();
       for (const id of message.removed ?? []) friends.delete(id);
       for (const entry of message.entries) friends.set(entry.user, entry);
@@ -129,9 +181,12 @@ function hear(message: HubMessage): void {
     case 'fresh':
       isStale = false;
       break;
+    case 'reconnect':
+      comeBackIn(message.afterMs);
+      return;
     case 'error':
-      page.problem.textContent = message.message;
-      break;
+      complain(message);
+      return;
     default: // nothing to show
       return;
   }
@@ -141,11 +196,29 @@ function hear(message: HubMessage): void {
   render();
 }
 
+/** Until then the connection in hand is as good as any, unless the hub closes it. */
+function comeBackIn(afterMs: number): void {
+  notBefore = performance.now() + afterMs;
+  nextTry = setTimeout(() => socket?.close(), afterMs);
+}
+
+function complain({ re, code, message }: Extract<HubMessage, { type: 'error' }>): void {
+  // The close that follows leads to the form.
+  if (code === 'unauthenticated') return;
+  if (re !== WATCH) page.problem.textContent = message;
+  else ask(`The hub does not show the friends of ${user}: ${message}.`, code === 'forbidden');
+}
+
 async function change(method: 'PUT' | 'DELETE', friend: string): Promise<void> {
   const path = `/v1/users/${encodeURIComponent(user)}/friends/${encodeURIComponent(friend)}`;
   try {
-    const answer = await fetch(path, { method });
+    const token = currentToken();
+    const answer = await fetch(path, {
+      method,
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    });
     page.problem.textContent = answer.ok ? '' : ((await answer.json()) as { detail: string }).detail;
+    if (answer.status === 401 || answer.status === 403) page.access.hidden = false;
   } catch {
     page.problem.textContent = 'The hub did not answer; try again.';
   }

@@ -1,32 +1,44 @@
 /**
- * HTTP as a whole: the routes of every group in one table, and the promise that no request brings the hub down or shows
- * its insides. The engines call `answer`; what they turn down by themselves they word with `refuse`.
+ * HTTP as a whole: the routes of every group in one table, which pages may ask, and the promise that no request brings the
+ * hub down or shows its insides. The engines call `answer`; what they turn down by themselves they word with `refuse`.
  */
+import type { RefusalReason } from '../../shared/codes.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Roster } from '../roster/port.ts';
 import type { HttpReply, HttpRequest } from '../sockets/port.ts';
+import { blocksRoutes, type BlocksRoutesOptions } from './blocks-routes.ts';
+import { createCallers, type CallersOptions } from './callers.ts';
 import { friendsRoutes, type FriendsRoutesOptions } from './friends-routes.ts';
 import { operationsRoutes, type OperationsOptions } from './operations-routes.ts';
+import type { PageRules } from './own-pages.ts';
 import { pageRoutes } from './pages.ts';
 import { presenceRoutes, type PresenceRoutesOptions } from './presence-routes.ts';
 import { problem } from './reply.ts';
+import type { Reply } from './route.ts';
 import { createRouter } from './router.ts';
 
-interface ApiOptions extends PresenceRoutesOptions, FriendsRoutesOptions, OperationsOptions {
-  /** Whether a request comes from one of the hub's own pages, or from none. */
-  readonly isOwnPage: (request: HttpRequest) => boolean;
+interface ApiOptions
+  extends CallersOptions, PresenceRoutesOptions, FriendsRoutesOptions, BlocksRoutesOptions, OperationsOptions {
+  readonly roster: Pick<Roster, 'friendsOf' | 'follows' | 'overfull'>;
+  /** Which pages may talk to the hub. */
+  readonly pageRules: PageRules;
   /** The folder of the built pages. */
   readonly pages: string;
   readonly log: Logger;
+  readonly onRefused: (reason: RefusalReason) => void;
 }
 
 export interface Api {
-  answer(request: HttpRequest): Promise<HttpReply>;
+  /** Never rejects. */
+  answer(request: HttpRequest): Reply;
   refuse(status: 400 | 413 | 431): HttpReply;
   /** Why a WebSocket upgrade is not let in; undefined where it is. */
   admit(request: HttpRequest): HttpReply | undefined;
 }
 
 const WEBSOCKET_PATH = '/ws';
+/** What probes ask, by whatever name they know; a foreign page would learn nothing from it. */
+const forAnyHost: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
 const refusals = {
   400: 'request: must be HTTP/1.1 of the right form',
@@ -35,27 +47,55 @@ const refusals = {
 } as const;
 
 export function createApi(options: ApiOptions): Api {
+  const { pageRules, onRefused, log } = options;
   const routes = [
     ...presenceRoutes(options),
     ...friendsRoutes(options),
+    ...blocksRoutes(options),
     ...operationsRoutes(options),
     ...pageRoutes(options.pages),
   ];
-  const route = createRouter(routes, options.isOwnPage);
+  const route = createRouter(routes, { pageRules, callers: createCallers(options), onRefused });
+  const refuseOrigin = (detail: string): HttpReply => {
+    onRefused('origin');
+    return problem(403, detail);
+  };
+  const refuseHost = (request: HttpRequest): HttpReply | undefined =>
+    pageRules.isKnownHost(request)
+      ? undefined
+      : refuseOrigin(
+          'host: an open hub answers to no foreign name: an origin of that name in HUB_ORIGINS would allow it',
+        );
+  const failed = ({ method, path }: HttpRequest, error: unknown): HttpReply => {
+    log.error({ err: error, method, path }, 'a request failed');
+    return problem(500, 'the hub failed; it is not the request’s fault, try again');
+  };
+  const attempt = (request: HttpRequest): Reply => {
+    try {
+      const reply = route(request);
+      return reply instanceof Promise ? reply.catch((error: unknown) => failed(request, error)) : reply;
+    } catch (error) {
+      return failed(request, error);
+    }
+  };
   return {
-    answer: async (request) => {
-      try {
-        return await route(request);
-      } catch (error) {
-        options.log.error({ err: error, method: request.method, path: request.path }, 'a request failed');
-        return problem(500, 'the hub failed; it is not the request’s fault, try again');
-      }
+    answer: (request) => {
+      const refusal = forAnyHost.has(request.path) ? undefined : refuseHost(request);
+      const reply = refusal ?? attempt(request);
+      const cors = pageRules.corsHeaders(request);
+      return reply instanceof Promise ? reply.then((late) => dressed(late, cors)) : dressed(reply, cors);
     },
     refuse: (status) => problem(status, refusals[status]),
     admit: (request) => {
+      const refusal = refuseHost(request);
+      if (refusal !== undefined) return refusal;
       if (request.path !== WEBSOCKET_PATH) return problem(404, `path: WebSockets are at ${WEBSOCKET_PATH}`);
-      if (!options.isOwnPage(request)) return problem(403, 'origin: a page of another origin may not connect');
-      return undefined;
+      if (pageRules.isAllowed(request)) return undefined;
+      return refuseOrigin('origin: a page of another origin may not connect: HUB_ORIGINS would allow it');
     },
   };
+}
+
+function dressed(reply: HttpReply, headers: Readonly<Record<string, string>> | undefined): HttpReply {
+  return headers === undefined ? reply : { ...reply, headers: { ...reply.headers, ...headers } };
 }

@@ -1,6 +1,7 @@
-/** What an operator's machines ask: is it alive, is it ready, what does it count. Asks for nothing, tells no secrets. */
+/** What an operator's machines ask: is it alive, is it ready, what does it count. Tells no secrets. */
+import { mayReadMetrics } from '../auth/policy.ts';
 import { json, problem } from './reply.ts';
-import type { Route } from './router.ts';
+import { aboutNobody, route, type Route } from './route.ts';
 
 export interface OperationsOptions {
   /** What fails right now, in words; empty when all is well. */
@@ -11,8 +12,9 @@ export interface OperationsOptions {
 
 export function operationsRoutes({ failures, metrics }: OperationsOptions): Route[] {
   return [
-    { method: 'GET', path: '/healthz', answer: () => json('{"status":"ok"}') },
+    { access: 'anyone', method: 'GET', path: '/healthz', answer: () => json('{"status":"ok"}') },
     {
+      access: 'anyone',
       method: 'GET',
       path: '/readyz',
       answer: () => {
@@ -20,13 +22,16 @@ export function operationsRoutes({ failures, metrics }: OperationsOptions): Rout
         return failing.length === 0 ? json('{"status":"ready"}') : problem(503, failing.join('; '));
       },
     },
-    {
+    route({
       method: 'GET',
       path: '/metrics',
+      isBulk: true,
+      about: aboutNobody,
+      may: mayReadMetrics,
       answer: async () => {
         const { contentType, text } = await metrics();
         return { status: 200, headers: { 'content-type': contentType, 'cache-control': 'no-store' }, body: text };
       },
-    },
+    }),
   ];
 }

@@ -1,18 +1,60 @@
 /**
- * Which requests come from the hub's own pages, or from no page at all. A hub that listens on loopback alone is called by
- * no other name: a page under a foreign name that resolves to this machine is not its own, though Origin and Host are
- * alike (DNS rebinding). A hub that listens elsewhere can't know the names that lead to it.
+ * Which requests come from pages that may talk to the hub (its own, those that HUB_ORIGINS lists) or from no page at all,
+ * and what lets a listed page read its answers. An open hub that listens on loopback alone is called by no foreign name: a
+ * page under one that resolves to this machine is not its own, though Origin and Host are alike (DNS rebinding), and its
+ * GET has no Origin, so there the Host is judged. A hub that listens elsewhere can't know the names that lead to it.
  */
-import { isAllowedOrigin } from '../auth/origins.ts';
+import { isAllowedOrigin, isKnownHost, listedOrigin } from '../auth/origins.ts';
 import type { HttpRequest } from '../sockets/port.ts';
 
-export function ownPagesOf(host: string, isLoopback: boolean): (request: HttpRequest) => boolean {
-  return ({ headers }) => {
-    const origin = headers.get('origin');
-    const asked = headers.get('host');
-    const names = new Set([host.toLowerCase()]);
-    if (!isLoopback && asked !== undefined && URL.canParse(`http://${asked}`))
-      names.add(new URL(`http://${asked}`).hostname);
-    return isAllowedOrigin(origin, asked, { listed: new Set(), hubHosts: names });
+export interface PageRulesOptions {
+  /** HUB_HOST */
+  readonly host: string;
+  readonly isLoopback: boolean;
+  /** HUB_AUTH=open: a request needs no token that a foreign page could not have. */
+  readonly isOpen: boolean;
+  /** HUB_ORIGINS */
+  readonly listed: ReadonlySet<string>;
+}
+
+export interface PageRules {
+  /** Whether the request comes from no page, from the hub's own, or from a listed one. */
+  isAllowed(request: HttpRequest): boolean;
+  /** Whether the name that the hub was called by can be one of its own. */
+  isKnownHost(request: HttpRequest): boolean;
+  /** A listed page's browser asks what it may send. */
+  isPreflight(request: HttpRequest): boolean;
+  /** What lets a listed page, and no other, read the answer to this request; undefined where no page is listed. */
+  corsHeaders(request: HttpRequest): Readonly<Record<string, string>> | undefined;
+}
+
+export function createPageRules({ host, isLoopback, isOpen, listed }: PageRulesOptions): PageRules {
+  const own = host.toLowerCase();
+  const pageOf = ({ headers }: HttpRequest): string | undefined => listedOrigin(headers.get('origin'), listed);
+  return {
+    isAllowed: ({ headers }) => {
+      const asked = headers.get('host');
+      const hubHosts = new Set([own]);
+      if (!isLoopback && asked !== undefined && URL.canParse(`http://${asked}`)) {
+        hubHosts.add(new URL(`http://${asked}`).hostname);
+      }
+      return isAllowedOrigin(headers.get('origin'), asked, { listed, hubHosts });
+    },
+    isKnownHost: ({ headers }) =>
+      !isOpen || !isLoopback || isKnownHost(headers.get('host'), { listed, hubHosts: new Set([own]) }),
+    isPreflight: (request) =>
+      request.method === 'OPTIONS' &&
+      request.headers.has('access-control-request-method') &&
+      pageOf(request) !== undefined,
+    corsHeaders: (request) => {
+      if (listed.size === 0) return undefined;
+      const origin = pageOf(request);
+      if (origin === undefined) return { vary: 'Origin' };
+      return {
+        vary: 'Origin',
+        'access-control-allow-origin': origin,
+        'access-control-expose-headers': 'retry-after',
+      };
+    },
   };
 }

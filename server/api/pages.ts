@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
-import type { Route } from './router.ts';
+import type { Route } from './route.ts';
 
 const contentTypes: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -30,6 +30,7 @@ export function pageRoutes(folder: string): Route[] {
     if (contentType === undefined) return [];
     const body = readFileSync(join(folder, name));
     const reply = { status: 200, headers: { ...headers, 'content-type': contentType }, body };
-    return [{ method: 'GET' as const, path: name === 'index.html' ? '/' : `/${name}`, answer: () => reply }];
+    const path = name === 'index.html' ? '/' : `/${name}`;
+    return [{ access: 'anyone' as const, method: 'GET' as const, path, answer: () => reply }];
   });
 }

@@ -1,84 +1,96 @@
 /** Presence over HTTP: entries of one user, of a list, of friends; and the heartbeat. Reads the core, reports to intake. */
-import { heartbeatBody, presenceBody } from '../../shared/http-bodies.ts';
+import { heartbeatBody, presenceBody, type HeartbeatBody } from '../../shared/http-bodies.ts';
 import { takeHttpHeartbeat, type HttpHeartbeatOptions } from '../adapters/http/heartbeat.ts';
+import { viewerOf } from '../auth/identity.ts';
+import { mayHeartbeat, mayReadFriends, mayReadPresence } from '../auth/policy.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { Presence } from '../presence/presence.ts';
+import type { Viewer } from '../presence/viewer.ts';
 import type { Roster } from '../roster/port.ts';
 import type { HttpReply } from '../sockets/port.ts';
 import { readBody, readForm, readUser } from './read.ts';
-import { json } from './reply.ts';
-import type { Route } from './router.ts';
+import { json, tooMany } from './reply.ts';
+import { route, type Call, type Read, type Route } from './route.ts';
 
 export interface PresenceRoutesOptions {
-  readonly presence: Presence;
-  readonly roster: Pick<Roster, 'friendsOf'>;
+  readonly presence: Pick<Presence, 'look' | 'entryJsonFor'>;
+  readonly roster: Pick<Roster, 'friendsOf' | 'follows'>;
   readonly heartbeat: HttpHeartbeatOptions;
+  readonly clock: Clock;
   /** What is shown may be behind. */
   readonly isStale: () => boolean;
   /** Makes durable what must not be forgotten once it was told. */
   readonly beforeTelling: () => void;
 }
 
-export function presenceRoutes({
-  presence,
-  roster,
-  heartbeat,
-  isStale,
-  beforeTelling,
-}: PresenceRoutesOptions): Route[] {
-  const answer = (body: string): HttpReply => json(isStale() ? `${body.slice(0, -1)},"stale":true}` : body);
-  const entryJson = (user: string): string => presence.entryJsonOf(presence.look(user));
-  const one = (user: string): HttpReply => {
-    beforeTelling();
-    return answer(entryJson(user));
-  };
-  const entries = (users: readonly string[]): HttpReply => {
-    beforeTelling();
-    return answer(`{"entries":[${users.map(entryJson).join(',')}]}`);
-  };
+export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
+  // Asked of the roster at each call, so that an edit holds from its 204 on.
+  const isFriend = (user: string, other: string): boolean => options.roster.follows(user, other);
+  const list = (method: 'GET' | 'POST', about: (call: Call) => Read<{ users: string[] }>): Route =>
+    route({
+      method,
+      path: '/v1/presence',
+      about,
+      may: (identity, { users }) => mayReadPresence(identity, users, isFriend),
+      answer: ({ viewer }, { users }) => entries(options, users, viewer),
+    });
   return [
-    {
+    route({
       method: 'GET',
       path: '/v1/presence/{user}',
-      answer: (call) => {
-        const user = readUser(call, 'user');
-        return user.ok ? one(user.value) : user.reply;
+      about: (call) => readUser(call, 'user'),
+      may: (identity, user) => mayReadPresence(identity, [user], isFriend),
+      answer: ({ viewer }, user) => {
+        options.beforeTelling();
+        return withStale(options, entryJson(options, user, viewer));
       },
-    },
-    {
-      method: 'GET',
-      path: '/v1/presence',
-      answer: ({ query }) => {
-        const users = query.get('users')?.split(',') ?? [];
-        const list = readForm({ users }, presenceBody, 'users: must be a list of user ids');
-        return list.ok ? entries(list.value.users) : list.reply;
-      },
-    },
-    {
-      method: 'POST',
-      path: '/v1/presence',
-      answer: (call) => {
-        const list = readBody(call, presenceBody);
-        return list.ok ? entries(list.value.users) : list.reply;
-      },
-    },
-    {
+    }),
+    list('GET', ({ query }) => {
+      const users = query.get('users')?.split(',') ?? [];
+      return readForm({ users }, presenceBody, 'users: must be a list of user ids');
+    }),
+    list('POST', (call) => readBody(call, presenceBody)),
+    route({
       method: 'POST',
       path: '/v1/heartbeat',
-      answer: (call) => {
-        const body = readBody(call, heartbeatBody);
-        if (!body.ok) return body.reply;
-        takeHttpHeartbeat(heartbeat, body.value, call.request.remoteAddress);
-        beforeTelling();
-        return answer(`{"entry":${entryJson(body.value.user)}}`);
-      },
-    },
-    {
+      about: (call) => readBody(call, heartbeatBody),
+      may: (identity, { user }) => mayHeartbeat(identity, user),
+      answer: (call, body) => takeHeartbeat(options, call, body),
+    }),
+    route({
       method: 'GET',
       path: '/v1/users/{user}/friends/presence',
-      answer: (call) => {
-        const user = readUser(call, 'user');
-        return user.ok ? entries(roster.friendsOf(user.value)) : user.reply;
-      },
-    },
+      about: (call) => readUser(call, 'user'),
+      may: mayReadFriends,
+      answer: ({ viewer }, user) => entries(options, options.roster.friendsOf(user), viewer),
+    }),
   ];
+}
+
+function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): HttpReply {
+  const { heartbeat, clock, beforeTelling } = options;
+  const { expiresAtMs } = identity;
+  // What a token opened ends with it, however long a lease was asked for.
+  const restMs = expiresAtMs === null ? Infinity : Math.max(1, expiresAtMs - clock.now().wallMs);
+  if (!takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs)) {
+    return tooMany(
+      'user: it has as many sessions as the hub allows: end one, or wait until one has',
+      heartbeat.timeoutMs,
+    );
+  }
+  beforeTelling();
+  return withStale(options, `{"entry":${entryJson(options, body.user, viewerOf(identity, body.user))}}`);
+}
+
+function entries(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): HttpReply {
+  options.beforeTelling();
+  return withStale(options, `{"entries":[${users.map((user) => entryJson(options, user, viewer)).join(',')}]}`);
+}
+
+function entryJson({ presence }: PresenceRoutesOptions, user: string, viewer: Viewer): string {
+  return presence.entryJsonFor(presence.look(user), viewer);
+}
+
+function withStale({ isStale }: PresenceRoutesOptions, body: string): HttpReply {
+  return json(isStale() ? `${body.slice(0, -1)},"stale":true}` : body);
 }

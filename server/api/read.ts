@@ -3,11 +3,8 @@ import type { z } from 'zod';
 import { describeProblem } from '../../shared/client-messages.ts';
 import { isUserId, USER_ID_FORM } from '../../shared/ids.ts';
 import { parseJson } from '../../shared/json.ts';
-import type { HttpReply } from '../sockets/port.ts';
 import { problem } from './reply.ts';
-import type { Call } from './router.ts';
-
-export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reply: HttpReply };
+import type { Call, Read } from './route.ts';
 
 export function bad<T>(detail: string): Read<T> {
   return { ok: false, reply: problem(400, detail) };
@@ -17,6 +14,16 @@ export function bad<T>(detail: string): Read<T> {
 export function readUser(call: Call, name: string): Read<string> {
   const id = call.params[name] ?? '';
   return isUserId(id) ? { ok: true, value: id } : bad(`${name}: ${USER_ID_FORM}`);
+}
+
+/** Two user ids in the path, `{user}` and another; `sameIsBad` is said where they are one. */
+export function readPair(call: Call, name: string, sameIsBad: string): Read<{ user: string; other: string }> {
+  const user = readUser(call, 'user');
+  if (!user.ok) return user;
+  const other = readUser(call, name);
+  if (!other.ok) return other;
+  if (user.value === other.value) return bad(`${name}: ${sameIsBad}`);
+  return { ok: true, value: { user: user.value, other: other.value } };
 }
 
 /** `?oneway=true`. */

@@ -35,3 +35,8 @@ export function problem(status: ProblemStatus, detail: string, headers: Record<s
     body: JSON.stringify(body),
   };
 }
+
+/** 429: whole seconds, since `retry-after` knows no others, and never 0, which would mean at once. */
+export function tooMany(detail: string, waitMs: number): HttpReply {
+  return problem(429, detail, { 'retry-after': String(Math.max(1, Math.ceil(waitMs / 1000))) });
+}

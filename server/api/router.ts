@@ -1,56 +1,88 @@
 /**
  * From a request to its route: one table of method and path, 404 for a path that is not in it, 405 for a method that a
- * path does not take, 403 for a foreign page that would change something. HEAD is GET. Knows no route by name.
+ * path does not take, 403 for a foreign page that would change something; then who calls, and whether it may. HEAD is GET.
+ * Knows no route by name.
  */
+import type { RefusalReason } from '../../shared/codes.ts';
+import { viewerOf, type Identity } from '../auth/identity.ts';
 import type { HttpReply, HttpRequest } from '../sockets/port.ts';
-import { problem } from './reply.ts';
+import type { Callers } from './callers.ts';
+import type { PageRules } from './own-pages.ts';
+import { noContent, problem } from './reply.ts';
+import type { JudgedRoute, Reply, Route } from './route.ts';
 
-/** A request that found its route. */
-export interface Call {
-  readonly request: HttpRequest;
-  /** The path's `{names}`, percent-decoded. */
-  readonly params: Readonly<Record<string, string>>;
-  readonly query: URLSearchParams;
+type CompiledRoute = Route & { readonly segments: readonly string[] };
+
+interface RouterOptions {
+  readonly pageRules: PageRules;
+  readonly callers: Callers;
+  readonly onRefused: (reason: RefusalReason) => void;
 }
 
-export interface Route {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** Segments, of which `{name}` stands for any one. Earlier routes win. */
-  readonly path: string;
-  readonly answer: (call: Call) => HttpReply | Promise<HttpReply>;
-}
+type Router = (request: HttpRequest) => Reply;
 
-interface CompiledRoute extends Route {
-  readonly segments: readonly string[];
-}
-
-type Router = (request: HttpRequest) => HttpReply | Promise<HttpReply>;
-
-/** `isOwnPage` judges the origin of a request that would change something. */
-export function createRouter(routes: readonly Route[], isOwnPage: (request: HttpRequest) => boolean): Router {
+export function createRouter(routes: readonly Route[], { pageRules, callers, onRefused }: RouterOptions): Router {
   const compiled = routes.map((route) => ({ ...route, segments: route.path.split('/') }));
+  const call = (route: JudgedRoute, params: Readonly<Record<string, string>>, request: HttpRequest): Reply => {
+    const go = (identity: Identity): Reply => {
+      const query = new URLSearchParams(request.query);
+      const judgement = route.judge({ request, params, query, identity, viewer: viewerOf(identity) });
+      switch (judgement.kind) {
+        case 'bad':
+          return judgement.reply;
+        case 'forbidden':
+          return callers.refuse(identity);
+        case 'granted':
+          return judgement.answer();
+        default:
+          return judgement satisfies never;
+      }
+    };
+    const caller = callers.identify(request, route.isBulk);
+    if (caller instanceof Promise) return caller.then((late) => (late.ok ? go(late.identity) : late.reply));
+    return caller.ok ? go(caller.identity) : caller.reply;
+  };
   return (request) => {
     const segments = decodePath(request.path);
     if (segments === undefined) return problem(400, 'path: must be percent-encoded UTF-8');
     const here = compiled.filter((route) => matches(route, segments));
     if (here.length === 0) return problem(404, `path: there is nothing at ${request.path}`);
+    if (pageRules.isPreflight(request)) return preflight(here);
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     const route = here.find((one) => one.method === method);
     if (route === undefined) return methodNotAllowed(request, here);
-    if (method !== 'GET' && !isOwnPage(request)) {
-      return problem(403, 'origin: a page of another origin may not change anything here');
+    if (method !== 'GET' && !pageRules.isAllowed(request)) {
+      onRefused('origin');
+      return problem(403, 'origin: a page of another origin may not change anything here: HUB_ORIGINS would allow it');
     }
-    const params = Object.fromEntries(
-      route.segments.flatMap((name, i) => (isParam(name) ? [[name.slice(1, -1), segments[i] ?? '']] : [])),
-    );
-    return route.answer({ request, params, query: new URLSearchParams(request.query) });
+    return route.access === 'anyone' ? route.answer() : call(route, paramsOf(route, segments), request);
   };
 }
 
+/** A browser asks before it lets a page of a listed origin send a token or change anything. */
+function preflight(here: readonly CompiledRoute[]): HttpReply {
+  const { status, headers, body } = noContent();
+  const allowed = {
+    'access-control-allow-methods': methodsOf(here).join(', '),
+    'access-control-allow-headers': 'authorization, content-type',
+    'access-control-max-age': '600',
+  };
+  return { status, headers: { ...headers, ...allowed }, body };
+}
+
 function methodNotAllowed(request: HttpRequest, here: readonly CompiledRoute[]): HttpReply {
-  const methods = here.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
-  const allow = [...new Set(methods)].join(', ');
+  const allow = methodsOf(here).join(', ');
   return problem(405, `method: ${request.path} takes ${allow}, not ${request.method}`, { allow });
+}
+
+function methodsOf(here: readonly CompiledRoute[]): string[] {
+  return [...new Set(here.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method])))];
+}
+
+function paramsOf({ segments: names }: CompiledRoute, segments: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name, i) => (isParam(name) ? [[name.slice(1, -1), segments[i] ?? '']] : [])),
+  );
 }
 
 function matches({ segments: wanted }: CompiledRoute, segments: readonly string[]): boolean {

@@ -1,7 +1,7 @@
 /**
  * Which web pages may talk to the hub: by the `Origin` that a browser adds and no page can forge. A page counts as the
  * hub's own only under a host that nobody else can point here: a foreign name that resolves to the hub's address makes Origin
- * and Host alike too (DNS rebinding). Pure; called at the WebSocket upgrade, at changing requests and for CORS.
+ * and Host alike too (DNS rebinding). Pure; called at the WebSocket upgrade, at HTTP requests and for CORS.
  */
 import { isIP } from 'node:net';
 
@@ -40,13 +40,37 @@ export function isAllowedOrigin(origin: string | undefined, host: string | undef
   return rules.listed.has(canonical) || isOwn(canonical, host, rules.hubHosts);
 }
 
+/** The origin as HUB_ORIGINS lists it; undefined for any other, and for none. */
+export function listedOrigin(origin: string | undefined, listed: ReadonlySet<string>): string | undefined {
+  const canonical = origin === undefined ? undefined : canonicalOrigin(origin);
+  return canonical !== undefined && listed.has(canonical) ? canonical : undefined;
+}
+
+/**
+ * Whether a hub that only this machine reaches may be called so. A page under a foreign name that resolves here (DNS
+ * rebinding) sends that name as Host, and no Origin with a GET. Browsers always send a Host: without one it is none.
+ */
+export function isKnownHost(host: string | undefined, { listed, hubHosts }: OriginRules): boolean {
+  if (host === undefined) return true;
+  const origin = canonicalOrigin(`http://${host}`);
+  if (origin === undefined) return false;
+  const name = new URL(origin).hostname;
+  if (leadsNowhereElse(name) || hubHosts.has(name)) return true;
+  return [...listed].some((one) => new URL(one).hostname === name);
+}
+
 function isOwn(origin: string, host: string | undefined, hubHosts: ReadonlySet<string>): boolean {
   const scheme = /^https?:/.exec(origin)?.[0];
   if (scheme === undefined || host === undefined) return false;
   // Read with the page's scheme, so that the port it need not write is the same one. A proxy may speak TLS for the hub.
   if (canonicalOrigin(`${scheme}//${host}`) !== origin) return false;
   const name = new URL(origin).hostname;
-  return isIP(name.replace(/^\[|\]$/g, '')) !== 0 || name === 'localhost' || hubHosts.has(name);
+  return leadsNowhereElse(name) || hubHosts.has(name);
+}
+
+/** No DNS of a stranger's can point these at the hub: an address, and the names that browsers keep for this machine. */
+function leadsNowhereElse(name: string): boolean {
+  return isIP(name.replace(/^\[|\]$/g, '')) !== 0 || name === 'localhost' || name.endsWith('.localhost');
 }
 
 /** Scheme, host and a port that is not the scheme's own, lower case. Undefined for `null` and what has more parts. */

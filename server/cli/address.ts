@@ -1,6 +1,6 @@
 /**
- * Where the hub is: `--url` and `--tcp-port`, else what the environment says of a hub started here, else the defaults.
- * Opens nothing. Called by every command.
+ * Where the hub is: `--url`, `--tcp-port` and `--tls`, else what the environment says of a hub started here, else the
+ * defaults; and the line for where none answers. Opens nothing. Called by every command.
  */
 import { isIPv6 } from 'node:net';
 import type { Environment } from '../config.ts';
@@ -13,13 +13,16 @@ export interface HubAddress {
   readonly ws: string;
   readonly tcpHost: string;
   readonly tcpPort: number;
+  /** TLS on the TCP port: asked for, or to be had, since a hub with a certificate takes it on both ports. */
+  readonly isTcpTls: boolean;
   /** Somebody gave `--url`: no other hub will do. */
   readonly isNamed: boolean;
 }
 
-interface AddressFlags {
+export interface AddressFlags {
   readonly url?: string;
   readonly 'tcp-port'?: string;
+  readonly tls?: boolean;
 }
 
 export function readAddress(flags: AddressFlags, env: Environment): Read<HubAddress> {
@@ -34,15 +37,18 @@ export function readAddress(flags: AddressFlags, env: Environment): Read<HubAddr
     ws: `${http.replace(/^http/, 'ws')}/ws`,
     tcpHost: tcpHost === '' ? base.value.hostname.replace(/^\[|\]$/g, '') : reachable(tcpHost),
     tcpPort: port.value,
+    isTcpTls: flags.tls === true || base.value.protocol === 'https:',
     isNamed: flags.url !== undefined,
   });
 }
 
 /** What to do where nobody answers; why nobody does is told where it is more than that nobody listens. */
-export function describeNoHub(where: string, error?: unknown): string {
+export function describeNoHub(where: string, error?: unknown, flags = '--url'): string {
+  const fault = certificateFaults.get(codeOf(error) ?? '');
   const reason = error === undefined ? '' : describeError(error);
+  if (fault !== undefined) return `${where} shows a certificate that ${fault} (${reason})`;
   const because = reason === '' || reason.includes('ECONNREFUSED') ? '' : ` (${reason})`;
-  return `no hub answers at ${where}${because}: start one with \`npm start\`, or name it with --url`;
+  return `no hub answers at ${where}${because}: start one with \`npm start\`, or name it with ${flags}`;
 }
 
 /** `fetch` puts its reason into a cause; a name with two addresses gives an error without a message. */
@@ -53,14 +59,34 @@ export function describeError(error: unknown): string {
   return 'code' in error ? String(error.code) : error.name;
 }
 
-export function describeNoTcp({ tcpHost, tcpPort }: HubAddress): string {
+export function describeNoTcp({ tcpHost, tcpPort, isTcpTls }: TcpAddress, error?: unknown): string {
   const host = isIPv6(tcpHost) ? `[${tcpHost}]` : tcpHost;
-  return `no hub answers at tcp://${host}:${tcpPort}: start one with \`npm start\`, or name it with --url and --tcp-port`;
+  return describeNoHub(`${isTcpTls ? 'tcps' : 'tcp'}://${host}:${tcpPort}`, error, '--url and --tcp-port');
+}
+
+export type TcpAddress = Pick<HubAddress, 'tcpHost' | 'tcpPort' | 'isTcpTls'>;
+
+const UNTRUSTED = 'nobody trusted here has signed: name the file of its own or its issuer’s one in NODE_EXTRA_CA_CERTS';
+const certificateFaults: ReadonlyMap<string, string> = new Map([
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', UNTRUSTED],
+  ['SELF_SIGNED_CERT_IN_CHAIN', UNTRUSTED],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', UNTRUSTED],
+  ['UNABLE_TO_GET_ISSUER_CERT', UNTRUSTED],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', UNTRUSTED],
+  ['CERT_HAS_EXPIRED', 'has run out: the hub needs a renewed one'],
+  ['CERT_NOT_YET_VALID', 'does not hold yet: look at the clocks'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'is for another name: call the hub by one that stands in it'],
+]);
+
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  return codeOf(error.cause) ?? ('code' in error ? String(error.code) : undefined);
 }
 
 function readUrl(text: string): Read<URL> {
-  const form = `--url is ${JSON.stringify(text)}: it must be like http://127.0.0.1:8080`;
-  const url = parseUrl(text);
+  const form = `--url is ${JSON.stringify(text)}: it must be like http://127.0.0.1:8080 or https://hub.example`;
+  // The hub's WebSocket address names it as well.
+  const url = parseUrl(text.replace(/^ws(s?):/i, 'http$1:'));
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') return wrong(form);
   return url.username === '' && url.password === '' ? right(url) : wrong(`${form}, without a user or password`);
 }
@@ -73,7 +99,8 @@ function baseFrom(env: Environment): Read<URL> {
   if (!port.ok) return port;
   if (port.value === 0) return wrong('HUB_PORT is 0, which is any free port: name the one that it is with --url');
   const host = reachable(env['HUB_HOST'] ?? '');
-  const url = parseUrl(`http://${isIPv6(host) ? `[${host}]` : host}:${port.value}`);
+  const scheme = (env['HUB_TLS_CERT'] ?? '') === '' ? 'http' : 'https';
+  const url = parseUrl(`${scheme}://${isIPv6(host) ? `[${host}]` : host}:${port.value}`);
   return url === undefined
     ? wrong(`HUB_HOST is ${JSON.stringify(host)}: it must be a host name or an address`)
     : right(url);

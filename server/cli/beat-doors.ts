@@ -3,7 +3,7 @@
  * Each starts at once, comes back after a loss, and says goodbye in its own way. Called by beat.
  */
 import type { SessionStatus } from '../../shared/status.ts';
-import { describeNoTcp, type HubAddress } from './address.ts';
+import type { HubAccess } from './access.ts';
 import { HttpBeats } from './http-beats.ts';
 import { HubClient } from './hub-client.ts';
 import { TcpClient } from './tcp-client.ts';
@@ -25,20 +25,16 @@ export interface Door {
 }
 
 export interface BeatOptions {
-  readonly address: HubAddress;
+  readonly access: HubAccess;
   readonly user: string;
   readonly device?: string;
   readonly status?: SessionStatus;
   readonly text?: string;
 }
 
-export function openWsDoor(
-  { address, everyMs, ...says }: BeatOptions & { everyMs?: number },
-  events: DoorEvents,
-): Door {
+export function openWsDoor({ access, everyMs, ...says }: BeatOptions & { everyMs?: number }, events: DoorEvents): Door {
   const client = new HubClient({
-    ws: address.ws,
-    http: address.http,
+    access,
     hello: () => ({ type: 'hello', ...says }),
     ...(everyMs === undefined ? {} : { everyMs }),
     onSent: events.onSent,
@@ -54,18 +50,16 @@ export function openWsDoor(
 }
 
 interface TcpBeatOptions {
-  readonly address: HubAddress;
+  readonly access: HubAccess;
   readonly user: string;
   readonly device?: string;
   readonly code: number;
   readonly everyMs: number;
 }
 
-export function openTcpDoor({ address, code, ...rest }: TcpBeatOptions, events: DoorEvents): Door {
+export function openTcpDoor({ code, ...rest }: TcpBeatOptions, events: DoorEvents): Door {
   const client = new TcpClient({
     ...rest,
-    host: address.tcpHost,
-    port: address.tcpPort,
     state: () => code,
     onSent: (frame) => {
       events.onSent(frame);
@@ -73,14 +67,14 @@ export function openTcpDoor({ address, code, ...rest }: TcpBeatOptions, events: 
     },
     onGot: events.onGot,
     onLost: events.onLost,
-    onFailed: () => events.onFailed(describeNoTcp(address)),
+    onFailed: events.onFailed,
   });
   client.connect();
   return client;
 }
 
 export function openHttpDoor(options: BeatOptions & { everyMs: number; ttlMs?: number }, events: DoorEvents): Door {
-  const beats = new HttpBeats({ ...options, http: options.address.http, ...events });
+  const beats = new HttpBeats({ ...options, ...events });
   beats.start();
   return beats;
 }

@@ -5,7 +5,7 @@
 import { defaultCodes, MAX_CODE, sessionStatus, type SessionStatus } from '../../shared/status.ts';
 import { MAX_TTL_MS } from '../../shared/limits.ts';
 import { right, wrong, type Read } from '../lib/read.ts';
-import { readAddress } from './address.ts';
+import { readAccess } from './access.ts';
 import { openHttpDoor, openTcpDoor, openWsDoor, type BeatOptions, type Door, type DoorEvents } from './beat-doors.ts';
 import {
   commonFlags,
@@ -16,7 +16,8 @@ import {
   readUserId,
   readWhole,
   runCommand,
-  tcpPortHelp,
+  tcpFlags,
+  tcpHelp,
   type CommandLine,
   type Flags,
 } from './command-line.ts';
@@ -42,12 +43,15 @@ const help = [
   '  --every MS        another interval',
   '  --ttl MS          how long a heartbeat is good for (HTTP alone)',
   '  --once            one heartbeat and no goodbye: the session lasts as long as the hub lets it',
+  ...tcpHelp,
   ...commonHelp,
-  tcpPortHelp,
+  '',
+  'Over TCP a hub says nothing of a token that it does not take, but for one with HUB_TCP_ACK=1.',
 ].join('\n');
 
 const flags = {
   ...commonFlags,
+  ...tcpFlags,
   ws: 'switch',
   tcp: 'switch',
   http: 'switch',
@@ -99,13 +103,13 @@ function readDoor({ words, flags: given }: CommandLine<typeof flags>, { env }: I
   if (!user.ok) return user;
   const noMore = readNoMore(words, 1);
   if (!noMore.ok) return noMore;
-  const address = readAddress(given, env);
-  if (!address.ok) return address;
+  const access = readAccess(given, env);
+  if (!access.ok) return access;
   const says = readSays(given);
   if (!says.ok) return says;
   const everyMs = readOptional(given.every, (value) => readWhole('--every', value, 1, MAX_EVERY_MS));
   if (!everyMs.ok) return everyMs;
-  const options = { address: address.value, user: user.value, ...says.value };
+  const options = { access: access.value, user: user.value, ...says.value };
   const doors = (['ws', 'tcp', 'http'] as const).filter((door) => given[door] === true);
   if (doors.length > 1) return wrong(`--${doors.join(' and --')} exclude each other: give one`);
   if (doors[0] === 'tcp') return readTcpDoor(given, options, everyMs.value);

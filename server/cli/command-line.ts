@@ -19,13 +19,21 @@ export interface CommandLine<F extends Flags> {
 }
 
 /** What every command takes. */
-export const commonFlags = { url: 'text', 'tcp-port': 'text' } as const satisfies Flags;
+export const commonFlags = { url: 'text', token: 'text', 'token-file': 'text' } as const satisfies Flags;
+/** What those take that also speak TCP. */
+export const tcpFlags = { 'tcp-port': 'text', tls: 'switch' } as const satisfies Flags;
 
+export const tcpHelp = [
+  '  --tcp-port PORT   its TCP port (HUB_TCP_PORT, else 60001)',
+  '  --tls             TLS on the TCP port too (goes without saying where the URL is https)',
+];
 export const commonHelp = [
-  '  --url URL         where the hub is (HUB_HOST and HUB_PORT, else http://127.0.0.1:8080)',
+  '  --url URL         where the hub is, http or https (HUB_HOST and HUB_PORT, else http://127.0.0.1:8080);',
+  '                    NODE_EXTRA_CA_CERTS=FILE trusts a certificate that nobody known has signed',
+  '  --token-file FILE the token for a hub that asks for one; read anew whenever it is needed',
+  '  --token TOKEN     the token itself (others on this machine can see it); else PRESENCE_HUB_TOKEN',
   '  --help            this text',
 ];
-export const tcpPortHelp = '  --tcp-port PORT   its TCP port (HUB_TCP_PORT, else 60001)';
 
 /** A command: what it takes, what it makes of that, and what it then does. */
 interface Command<F extends Flags, Order> {

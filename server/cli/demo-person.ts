@@ -3,7 +3,7 @@
  * Decides nothing of what to do, only how it is done over its door. Called by demo.
  */
 import { defaultCodes } from '../../shared/status.ts';
-import type { HubAddress } from './address.ts';
+import type { HubAccess } from './access.ts';
 import { nextAct, type Act, type Person, type Says } from './demo-script.ts';
 import { HubClient } from './hub-client.ts';
 import { TcpClient } from './tcp-client.ts';
@@ -12,7 +12,7 @@ const TCP_EVERY_MS = 1_000;
 
 interface DemoPersonOptions {
   readonly person: Person;
-  readonly address: HubAddress;
+  readonly access: HubAccess;
   readonly onAct: (user: string, act: Act) => void;
 }
 
@@ -83,17 +83,15 @@ export class DemoPerson {
   }
 
   #open(): HubClient | TcpClient {
-    const { person, address } = this.#options;
+    const { person, access } = this.#options;
     const { user, device } = person;
     const common = { isPatient: true, onFailed: () => undefined };
     if (person.door === 'websocket') {
-      const { ws, http } = address;
-      return new HubClient({ ...common, ws, http, hello: () => ({ type: 'hello', user, device, ...this.#says }) });
+      return new HubClient({ ...common, access, hello: () => ({ type: 'hello', user, device, ...this.#says }) });
     }
-    const { tcpHost: host, tcpPort: port } = address;
     return new TcpClient({
       ...common,
-      ...{ host, port, user, device },
+      ...{ access, user, device },
       everyMs: TCP_EVERY_MS,
       state: () => defaultCodes[this.#says.status],
     });

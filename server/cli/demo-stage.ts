@@ -3,46 +3,57 @@
  * keeps nothing. Also finds out whether that hub takes TCP. Called by demo.
  */
 import { readFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { readConfig } from '../config.ts';
 import { startHub } from '../hub.ts';
 import { createLog } from '../lib/log.ts';
 import { right, wrong, type Read } from '../lib/read.ts';
 import { StartError } from '../lib/start-error.ts';
-import type { HubAddress } from './address.ts';
+import type { HubAccess } from './access.ts';
+import type { TcpAddress } from './address.ts';
 import { askHub } from './hub-http.ts';
 import { say, type Io } from './io.ts';
+import { openTcp } from './tcp-client.ts';
+import { noToken } from './token.ts';
 
 const CONNECT_WITHIN_MS = 3_000;
 
 interface Stage {
-  readonly address: HubAddress;
+  readonly access: HubAccess;
   /** Ends what was started here; another's hub goes on. */
   readonly close: () => Promise<void>;
 }
 
-export async function findStage(address: HubAddress, io: Io): Promise<Read<Stage>> {
-  const answer = await askHub(address.http, { method: 'GET', path: '/healthz', signal: io.interrupted });
-  if (answer.kind === 'refused') return wrong(`what answers at ${address.http} is no hub: name one with --url`);
-  if (answer.kind !== 'unreachable') return right({ address, close: () => Promise.resolve() });
-  return address.isNamed ? wrong(answer.problem) : startOwnHub(address, io);
+export async function findStage(access: HubAccess, follower: string, io: Io): Promise<Read<Stage>> {
+  const path = `/v1/presence/${encodeURIComponent(follower)}`;
+  // Without the token: the people of the play have none either.
+  const asked = { http: access.http, token: noToken };
+  const answer = await askHub(asked, { method: 'GET', path, signal: io.interrupted });
+  if (answer.kind === 'refused' && (answer.status === 401 || answer.status === 403)) {
+    return wrong(describeNoPlay(`the hub at ${access.http}`));
+  }
+  if (answer.kind === 'refused') return wrong(`what answers at ${access.http} is no hub: name one with --url`);
+  if (answer.kind !== 'unreachable') return right({ access, close: () => Promise.resolve() });
+  return access.isNamed ? wrong(answer.problem) : startOwnHub(access, io);
 }
 
-/** Whether somebody listens where TCP should be. */
-export function takesTcp({ tcpHost, tcpPort }: HubAddress): Promise<boolean> {
+/** Whether somebody listens where TCP should be, and as it should be. */
+export function takesTcp(address: TcpAddress): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = createConnection({ host: tcpHost, port: tcpPort, timeout: CONNECT_WITHIN_MS });
     const answer = (takes: boolean) => {
       socket.destroy();
       resolve(takes);
     };
-    socket.on('connect', () => answer(true));
+    const socket = openTcp(address, CONNECT_WITHIN_MS, () => answer(true));
     socket.on('timeout', () => answer(false));
     socket.on('error', () => answer(false));
   });
 }
 
-async function startOwnHub(address: HubAddress, io: Io): Promise<Read<Stage>> {
+function describeNoPlay(where: string): string {
+  return `${where} asks every user for a token of its own, and the people of the demo have none: play it on one with HUB_AUTH=open`;
+}
+
+async function startOwnHub(access: HubAccess, io: Io): Promise<Read<Stage>> {
   const settings = readConfig({
     flags: new Map([
       ['HUB_DATA', ':memory:'],
@@ -52,10 +63,11 @@ async function startOwnHub(address: HubAddress, io: Io): Promise<Read<Stage>> {
     readFile: (path) => readFileSync(path, 'utf8'),
   });
   if (!settings.ok) return settings;
+  if (settings.config.auth === 'jwt') return wrong(describeNoPlay('a hub started here'));
   try {
     const hub = await startHub(settings.config, { log: createLog(settings.config.logLevel) });
-    say(io, `No hub answers at ${address.http}: this is one of the demo’s own, which keeps nothing.`);
-    return right({ address, close: () => hub.stop() });
+    say(io, `No hub answers at ${access.http}: this is one of the demo’s own, which keeps nothing.`);
+    return right({ access, close: () => hub.stop() });
   } catch (error) {
     if (error instanceof StartError) return wrong(error.message);
     throw error;

@@ -3,7 +3,7 @@
  * Makes their friend graph, lets them live, and has them say goodbye at Ctrl-C. The script is demo-script.ts.
  */
 import { right, type Read } from '../lib/read.ts';
-import { readAddress, type HubAddress } from './address.ts';
+import { readAccess, type HubAccess } from './access.ts';
 import {
   commonFlags,
   commonHelp,
@@ -11,7 +11,8 @@ import {
   readUserId,
   readWhole,
   runCommand,
-  tcpPortHelp,
+  tcpFlags,
+  tcpHelp,
   type CommandLine,
   type Flags,
 } from './command-line.ts';
@@ -22,6 +23,7 @@ import { DemoTicker } from './demo-ticker.ts';
 import { ImportPoster } from './import-poster.ts';
 import { EXIT_OK, fail, say, untilStopped, type Io } from './io.ts';
 import { harmless } from './terminal-text.ts';
+import { noToken } from './token.ts';
 
 const MAX_USERS = 2_000;
 const MAX_SEED = 2 ** 31 - 1;
@@ -34,16 +36,19 @@ const help = [
   '',
   '  --users N         how many (100)',
   '  --seed N          the same people and the same lives again (1)',
+  ...tcpHelp,
   ...commonHelp,
-  tcpPortHelp,
+  '',
+  'The token is for the friend lists, where a hub has HUB_ADMIN_TOKEN. One with HUB_AUTH=jwt asks every user for a token of',
+  'its own, and the people here have none.',
 ].join('\n');
 
-const flags = { ...commonFlags, users: 'text', seed: 'text' } as const satisfies Flags;
+const flags = { ...commonFlags, ...tcpFlags, users: 'text', seed: 'text' } as const satisfies Flags;
 
 interface Order {
   readonly follower: string;
   readonly play: Play;
-  readonly address: HubAddress;
+  readonly access: HubAccess;
 }
 
 export function run(args: readonly string[], io: Io): Promise<number> {
@@ -51,10 +56,10 @@ export function run(args: readonly string[], io: Io): Promise<number> {
 }
 
 async function playOnStage(order: Order, io: Io): Promise<number> {
-  const stage = await findStage(order.address, io);
+  const stage = await findStage(order.access, order.follower, io);
   if (!stage.ok) return fail(io, harmless(stage.problem));
   try {
-    return await putOn({ ...order, address: stage.value.address }, io);
+    return await putOn({ ...order, access: stage.value.access }, io);
   } finally {
     await stage.value.close();
   }
@@ -69,23 +74,24 @@ function readOrder({ words, flags: given }: CommandLine<typeof flags>, { env }: 
   if (!count.ok) return count;
   const seed = readWhole('--seed', given.seed ?? '1', 0, MAX_SEED);
   if (!seed.ok) return seed;
-  const address = readAddress(given, env);
-  if (!address.ok) return address;
-  return right({ follower: follower.value, play: writePlay(seed.value, count.value), address: address.value });
+  const access = readAccess(given, env);
+  if (!access.ok) return access;
+  return right({ follower: follower.value, play: writePlay(seed.value, count.value), access: access.value });
 }
 
-async function putOn({ follower, play, address }: Order, io: Io): Promise<number> {
-  const problem = await makeFriends(follower, play, address, io);
+async function putOn({ follower, play, access }: Order, io: Io): Promise<number> {
+  const problem = await makeFriends(follower, play, access, io);
   if (problem !== undefined) return fail(io, harmless(problem));
-  const hasTcp = await takesTcp(address);
-  if (!hasTcp) say(io, `Nobody takes TCP at port ${address.tcpPort} (--tcp-port names it): all come over WebSocket.`);
-  say(io, describePlay(follower, play, address));
+  const hasTcp = await takesTcp(access);
+  if (!hasTcp) say(io, `Nobody takes TCP at port ${access.tcpPort} (--tcp-port names it): all come over WebSocket.`);
+  say(io, describePlay(follower, play, access));
   const ticker = new DemoTicker(io.stdout);
   const people: readonly DemoPerson[] = play.people.map(
     (person) =>
       new DemoPerson({
         person: hasTcp ? person : { ...person, door: 'websocket' },
-        address,
+        // A token is one user's: the people come without.
+        access: { ...access, token: noToken },
         onAct: (user, act) => {
           const here = people.filter(({ isHere }) => isHere).length;
           ticker.tell(Date.now(), here, people.length, describeAct(user, act));
@@ -101,7 +107,7 @@ async function putOn({ follower, play, address }: Order, io: Io): Promise<number
 }
 
 /** @returns why it could not be done, where it could not. */
-async function makeFriends(follower: string, play: Play, { http }: HubAddress, io: Io): Promise<string | undefined> {
+async function makeFriends(follower: string, play: Play, access: HubAccess, io: Io): Promise<string | undefined> {
   const follows = play.people.filter(({ user }) => user !== follower).map(({ user }) => [follower, user] as const);
   for (const { pairs, isOneway } of [
     { pairs: follows, isOneway: true },
@@ -109,7 +115,7 @@ async function makeFriends(follower: string, play: Play, { http }: HubAddress, i
   ]) {
     const refusals: string[] = [];
     const onBad = ({ problem }: { readonly problem: string }) => refusals.push(problem);
-    const poster = new ImportPoster({ http, isOneway, interrupted: io.interrupted, onBad });
+    const poster = new ImportPoster({ access, isOneway, interrupted: io.interrupted, onBad });
     await poster.add(pairs.map((edge, i) => ({ line: i + 1, edge })));
     await poster.finish();
     const problem = poster.problem ?? refusals[0];
@@ -118,7 +124,7 @@ async function makeFriends(follower: string, play: Play, { http }: HubAddress, i
   return undefined;
 }
 
-function describePlay(follower: string, play: Play, { http }: HubAddress): string {
+function describePlay(follower: string, play: Play, { http }: HubAccess): string {
   const url = http === 'http://127.0.0.1:8080' ? '' : ` --url ${http}`;
   return [
     `${play.people.length} people, and ${follower} follows them all:`,

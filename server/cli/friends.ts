@@ -4,7 +4,7 @@
  */
 import { friendsAnswer } from '../../shared/http-bodies.ts';
 import { right, wrong, type Read } from '../lib/read.ts';
-import { readAddress, type HubAddress } from './address.ts';
+import { readAccess, type HubAccess } from './access.ts';
 import {
   commonFlags,
   commonHelp,
@@ -30,7 +30,7 @@ const help = [
   ...commonHelp,
 ].join('\n');
 
-const flags = { url: commonFlags.url, oneway: 'switch', json: 'switch' } as const satisfies Flags;
+const flags = { ...commonFlags, oneway: 'switch', json: 'switch' } as const satisfies Flags;
 type Line = CommandLine<typeof flags>;
 
 /** What there is to do, once the whole command line has been found sound. */
@@ -41,9 +41,9 @@ export function run(args: readonly string[], io: Io): Promise<number> {
 }
 
 function readDeed({ words, flags: given }: Line, io: Io): Read<Deed> {
-  const found = readAddress(given, io.env);
+  const found = readAccess(given, io.env);
   if (!found.ok) return found;
-  const address = found.value;
+  const access = found.value;
   const [verb, ...rest] = words;
   const isOneway = given.oneway === true;
   if (given.json === true && verb !== 'list') return wrong('--json goes with list alone');
@@ -51,16 +51,16 @@ function readDeed({ words, flags: given }: Line, io: Io): Read<Deed> {
   switch (verb) {
     case 'add':
     case 'remove':
-      return readEdit(verb, rest, isOneway, address, io);
+      return readEdit(verb, rest, isOneway, access, io);
     case 'list': {
       const user = readUserId('USER', rest[0]);
       if (!user.ok) return user;
-      return only(rest, 1, () => list(user.value, given.json === true, address, io));
+      return only(rest, 1, () => list(user.value, given.json === true, access, io));
     }
     case 'import': {
       const [file] = rest;
       if (file === undefined) return wrong('FILE is missing: a path, or - for standard input');
-      return only(rest, 1, () => importFile({ file, isOneway, address }, io));
+      return only(rest, 1, () => importFile({ file, isOneway, access }, io));
     }
     case undefined:
       return wrong('add, remove, list or import is missing: see presence-hub friends --help');
@@ -73,7 +73,7 @@ function readEdit(
   verb: 'add' | 'remove',
   words: readonly string[],
   isOneway: boolean,
-  address: HubAddress,
+  access: HubAccess,
   io: Io,
 ): Read<Deed> {
   const user = readUserId('USER', words[0]);
@@ -82,7 +82,7 @@ function readEdit(
   if (!friend.ok) return friend;
   if (user.value === friend.value)
     return wrong(`FRIEND is ${friend.value}, which is USER: nobody is a friend of oneself`);
-  return only(words, 2, () => edit({ verb, user: user.value, friend: friend.value, isOneway }, address, io));
+  return only(words, 2, () => edit({ verb, user: user.value, friend: friend.value, isOneway }, access, io));
 }
 
 interface Edit {
@@ -92,13 +92,16 @@ interface Edit {
   readonly isOneway: boolean;
 }
 
-async function edit({ verb, user, friend, isOneway }: Edit, address: HubAddress, io: Io): Promise<number> {
+async function edit({ verb, user, friend, isOneway }: Edit, access: HubAccess, io: Io): Promise<number> {
   const path = friendPath(user, friend, isOneway);
-  const answer = await askHub(address.http, {
+  const answer = await askHub(access, {
     method: verb === 'add' ? 'PUT' : 'DELETE',
     path,
     signal: io.interrupted,
   });
+  if (answer.kind === 'refused' && answer.status === 409) {
+    return fail(io, harmless(`${user} and ${friend} can’t become friends: ${answer.says}`));
+  }
   if (answer.kind !== 'ok') return failWith(answer, io);
   const not = verb === 'add' ? '' : 'no longer ';
   const follows = verb === 'add' ? 'follows' : 'no longer follows';
@@ -106,19 +109,25 @@ async function edit({ verb, user, friend, isOneway }: Edit, address: HubAddress,
   return EXIT_OK;
 }
 
-async function list(user: string, isJson: boolean, address: HubAddress, io: Io): Promise<number> {
+async function list(user: string, isJson: boolean, access: HubAccess, io: Io): Promise<number> {
   const path = `/v1/users/${encodeURIComponent(user)}/friends`;
-  const answer = await askHub(address.http, { method: 'GET', path, signal: io.interrupted });
+  const answer = await askHub(access, { method: 'GET', path, signal: io.interrupted });
   if (answer.kind !== 'ok') return failWith(answer, io);
   const read = friendsAnswer.safeParse(answer.body);
-  if (!read.success) return fail(io, `what answers at ${address.http} is no hub`);
+  if (!read.success) return fail(io, `what answers at ${access.http} is no hub`);
   if (isJson) say(io, JSON.stringify(read.data));
   else for (const friend of read.data.friends) say(io, friend);
   return EXIT_OK;
 }
 
 function failWith(answer: Exclude<HubAnswer, { kind: 'ok' }>, io: Io): number {
-  return fail(io, harmless(answer.kind === 'unreachable' ? answer.problem : `the hub refused: ${answer.problem}`));
+  return fail(io, harmless(describeFailure(answer)));
+}
+
+function describeFailure(answer: Exclude<HubAnswer, { kind: 'ok' }>): string {
+  if (answer.kind !== 'later') return answer.problem;
+  const when = answer.afterMs === undefined ? 'later' : `in ${Math.ceil(answer.afterMs / 1000)} s`;
+  return `the hub says not now: ${answer.problem}; try again ${when}`;
 }
 
 function only(words: readonly string[], known: number, deed: Deed): Read<Deed> {

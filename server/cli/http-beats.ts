@@ -4,12 +4,13 @@
  */
 import type { SessionStatus } from '../../shared/status.ts';
 import { fullJitterMs } from './backoff.ts';
-import { askHub, type HubAnswer } from './hub-http.ts';
+import { askHub, type HttpAccess, type HubAnswer } from './hub-http.ts';
+import { FreshTokenWait } from './token-renewal.ts';
 
 const BYE_WITHIN_MS = 1_000;
 
 interface HttpBeatsOptions {
-  readonly http: string;
+  readonly access: HttpAccess;
   readonly user: string;
   readonly device?: string;
   readonly status?: SessionStatus;
@@ -25,6 +26,7 @@ interface HttpBeatsOptions {
 
 export class HttpBeats {
   readonly #options: HttpBeatsOptions;
+  readonly #freshTokenWait: FreshTokenWait;
   readonly #ended = new AbortController();
   #nextBeat: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
@@ -33,6 +35,7 @@ export class HttpBeats {
 
   constructor(options: HttpBeatsOptions) {
     this.#options = options;
+    this.#freshTokenWait = new FreshTokenWait(options.access.token);
   }
 
   start(): void {
@@ -55,9 +58,11 @@ export class HttpBeats {
     const { status, text, ttlMs, everyMs } = this.#options;
     const answer = await this.#ask({ status, text, ttlMs }, this.#ended.signal);
     if (this.#ended.signal.aborted) return;
-    if (answer.kind === 'refused') return this.#options.onFailed(`the hub refused: ${answer.problem}`);
+    const mayGoOn = answer.kind !== 'refused' || (answer.status === 401 && this.#freshTokenWait.refused());
+    if (!mayGoOn) return this.#options.onFailed(answer.problem);
     if (answer.kind === 'unreachable' && !this.#wasEverAnswered) return this.#options.onFailed(answer.problem);
     this.#wasEverAnswered = true;
+    if (answer.kind === 'ok') this.#freshTokenWait.taken();
     this.#failures = answer.kind === 'ok' ? 0 : this.#failures + 1;
     const retryMs = answer.kind === 'later' ? answer.afterMs : undefined;
     const waitMs = this.#failures === 0 ? everyMs : (retryMs ?? Math.min(everyMs, fullJitterMs(this.#failures)));
@@ -68,10 +73,10 @@ export class HttpBeats {
   }
 
   async #ask(says: Readonly<Record<string, string | number | undefined>>, signal: AbortSignal): Promise<HubAnswer> {
-    const { http, user, device, onSent, onGot } = this.#options;
+    const { access, user, device, onSent, onGot } = this.#options;
     const body = { user, device, ...says };
     onSent(JSON.stringify(body));
-    const answer = await askHub(http, { method: 'POST', path: '/v1/heartbeat', body, signal });
+    const answer = await askHub(access, { method: 'POST', path: '/v1/heartbeat', body, signal });
     if (answer.kind === 'ok') onGot(JSON.stringify(answer.body));
     return answer;
   }

@@ -1,28 +1,36 @@
 /**
- * One WebSocket connection to a hub that comes back by itself: hello, heartbeats at the hub's interval, a look at whether
- * the hub is still there, reconnecting with full jitter, and at the hub's own word where it says `reconnect`.
- * Knows nothing of what is watched or shown. Called by watch, beat and demo.
+ * One WebSocket connection to a hub that comes back by itself: hello with the token, heartbeats at the hub's interval, a
+ * look at whether the hub is still there, reconnecting as the close code means it, and at the hub's own word where it says
+ * `reconnect`. Knows nothing of what is watched or shown. Called by watch, beat and demo.
  */
 import { WebSocket, type RawData } from 'ws';
 import type { ClientMessage, Hello } from '../../shared/client-messages.ts';
+import { closeCodes, type ErrorCode } from '../../shared/codes.ts';
 import { hubMessage, type HubMessage, type Welcome } from '../../shared/hub-messages.ts';
 import { parseJson } from '../../shared/json.ts';
+import type { HubAccess } from './access.ts';
 import { describeError, describeNoHub } from './address.ts';
-import { fullJitterMs } from './backoff.ts';
+import { comeBackAfter, fullJitterMs, slowJitterMs, type ComeBack } from './backoff.ts';
+import { FreshTokenWait, TokenRenewal } from './token-renewal.ts';
+import { describeRefusal } from './token.ts';
 
 /** A connection that lived this long was a good one: the next try starts with a short wait again. */
 const GOOD_AFTER_MS = 5_000;
 const WELCOME_WITHIN_MS = 10_000;
 const BYE_WITHIN_MS = 1_000;
-/** Coming back after these would only be sent away again. */
-const FINAL_CLOSE_CODES: ReadonlySet<number> = new Set([1008, 4400, 4401, 4403]);
-const FINAL_ERROR_CODES: ReadonlySet<string> = new Set(['bad_message', 'unauthenticated', 'forbidden']);
+/** Less than the grace: a token that is there already costs nobody a visible end. */
+const FRESH_TOKEN_LOOK_MS = 500;
+/** What a hub that answers a hello with an error wants of whoever comes back. */
+const comeBackAfterError: ReadonlyMap<ErrorCode, ComeBack> = new Map([
+  ['unauthenticated', 'renewed'],
+  ['too_many', 'slowly'],
+  ['rate_limited', 'slowly'],
+  ['internal', 'slowly'],
+]);
 
 export interface HubClientOptions {
-  /** `ws://127.0.0.1:8080/ws`, and the address that a person is told. */
-  readonly ws: string;
-  readonly http: string;
-  /** Asked at every connect: the hello says what holds then. */
+  readonly access: Pick<HubAccess, 'ws' | 'http' | 'token'>;
+  /** Asked at every connect: the hello says what holds then. The token is added to it. */
   readonly hello: () => Hello;
   /** Default: the hub's interval. */
   readonly everyMs?: number;
@@ -30,6 +38,7 @@ export interface HubClientOptions {
   readonly isPatient?: boolean;
   readonly onWelcome?: (welcome: Welcome) => void;
   readonly onMessage?: (message: HubMessage) => void;
+  /** For a person to read: without the token. */
   readonly onSent?: (json: string) => void;
   /** The connection is gone; it comes back by itself. */
   readonly onLost?: (reason: string) => void;
@@ -39,6 +48,8 @@ export interface HubClientOptions {
 
 export class HubClient {
   readonly #options: HubClientOptions;
+  readonly #renewal: TokenRenewal;
+  readonly #freshTokenWait: FreshTokenWait;
   #socket: WebSocket | undefined;
   #isWelcome = false;
   /** A hub has spoken at this address: from then on a lost connection is one to come back from. */
@@ -55,9 +66,15 @@ export class HubClient {
   #error: Error | undefined;
   /** The monotonic time before which the hub, or `cut`, does not want this client back. */
   #notBeforeMs: number | undefined;
+  #comeBack: ComeBack | undefined;
+  /** What the connection in hand was opened or renewed with. */
+  #token: string | undefined;
+  #refusedToken: string | undefined;
 
   constructor(options: HubClientOptions) {
     this.#options = options;
+    this.#renewal = new TokenRenewal(options.access.token);
+    this.#freshTokenWait = new FreshTokenWait(options.access.token);
   }
 
   connect(): void {
@@ -65,12 +82,18 @@ export class HubClient {
     this.#notBeforeMs = undefined;
     this.#reason = undefined;
     this.#error = undefined;
-    const socket = new WebSocket(this.#options.ws, { handshakeTimeout: WELCOME_WITHIN_MS, perMessageDeflate: false });
+    this.#comeBack = undefined;
+    const { access } = this.#options;
+    const token = access.token.read();
+    if (!token.ok) return this.#lost(token.problem);
+    if (token.value !== undefined && token.value === this.#refusedToken) return this.#refused();
+    this.#token = token.value;
+    const socket = new WebSocket(access.ws, { handshakeTimeout: WELCOME_WITHIN_MS, perMessageDeflate: false });
     this.#socket = socket;
     const heard = () => (this.#heardAtMs = performance.now());
     socket.on('open', () => {
       heard();
-      this.#write(this.#options.hello());
+      this.#write({ ...this.#options.hello(), ...(token.value === undefined ? {} : { token: token.value }) });
       this.#heartbeats = setTimeout(() => this.#drop('the hub did not answer the hello'), WELCOME_WITHIN_MS);
     });
     socket.on('ping', heard);
@@ -121,6 +144,7 @@ export class HubClient {
     this.#isEnding = true;
     clearTimeout(this.#nextTry);
     clearTimeout(this.#heartbeats);
+    this.#renewal.stop();
     return { isWelcome: this.#isWelcome, socket: this.#socket };
   }
 
@@ -139,6 +163,12 @@ export class HubClient {
   #welcomed(welcome: Welcome): void {
     this.#isWelcome = true;
     this.#welcomeAtMs = performance.now();
+    this.#refusedToken = undefined;
+    this.#freshTokenWait.taken();
+    this.#renewal.start(this.#token, (token) => {
+      this.#token = token;
+      this.send({ type: 'token', token });
+    });
     clearTimeout(this.#heartbeats);
     const beat = () => {
       if (performance.now() - this.#heardAtMs > welcome.timeoutMs) return this.#drop('the hub went silent');
@@ -153,8 +183,10 @@ export class HubClient {
   #complained({ code, message }: Extract<HubMessage, { type: 'error' }>): void {
     this.#reason = message;
     if (this.#isWelcome) return;
-    if (FINAL_ERROR_CODES.has(code)) this.#fail(`the hub refused: ${message}`);
-    else this.#socket?.terminate();
+    if (code === 'forbidden') return this.#fail(describeRefusal(code, this.#options.access.token, message));
+    if (code === 'bad_message') return this.#fail(`the hub refused: ${message}`);
+    this.#comeBack = comeBackAfterError.get(code);
+    this.#socket?.terminate();
   }
 
   /** Until then the connection in hand is as good as any: it is kept, unless the hub closes it. */
@@ -167,22 +199,44 @@ export class HubClient {
   #closed(code: number): void {
     clearTimeout(this.#heartbeats);
     clearTimeout(this.#nextTry);
+    this.#renewal.stop();
     const wasWelcome = this.#isWelcome;
     this.#isWelcome = false;
     if (this.#isEnding) return;
+    const { access, isPatient } = this.#options;
     const error = this.#error;
     const reason = this.#reason ?? (error === undefined ? `the connection closed (${code})` : describeError(error));
-    if (FINAL_CLOSE_CODES.has(code)) return this.#fail(`the hub ended the connection (${code}): ${reason}`);
-    if (!this.#hasMetHub && this.#options.isPatient !== true)
-      return this.#fail(describeNobody(error, this.#options.http));
+    this.#comeBack ??= comeBackAfter(code);
+    if (this.#comeBack === 'renewed') {
+      this.#refusedToken = this.#token;
+      return this.#refused(reason, this.#options.onLost);
+    }
+    if (this.#comeBack === 'never') {
+      const isRefused = code === closeCodes.forbidden.code && !wasWelcome;
+      const ended = `the hub ended the connection (${code}): ${reason}`;
+      return this.#fail(isRefused ? describeRefusal('forbidden', access.token, reason) : ended);
+    }
+    if (!this.#hasMetHub && isPatient !== true) return this.#fail(describeNobody(error, access.http));
     if (wasWelcome && performance.now() - this.#welcomeAtMs > GOOD_AFTER_MS) this.#attempt = 0;
+    this.#lost(reason);
+  }
+
+  #lost(reason: string): void {
+    if (!this.#hasMetHub && this.#options.isPatient !== true) return this.#fail(reason);
+    const jitterMs = this.#comeBack === 'slowly' ? slowJitterMs : fullJitterMs;
     const waitMs =
-      this.#notBeforeMs === undefined
-        ? fullJitterMs(this.#attempt)
-        : Math.max(0, this.#notBeforeMs - performance.now());
+      this.#notBeforeMs === undefined ? jitterMs(this.#attempt) : Math.max(0, this.#notBeforeMs - performance.now());
     this.#attempt += 1;
     this.#options.onLost?.(reason);
     this.#nextTry = setTimeout(() => this.connect(), waitMs);
+  }
+
+  /** The hub does not take the token: another one may be in the file, or come into it. */
+  #refused(reason = 'it has run out', onLost?: (reason: string) => void): void {
+    const { token } = this.#options.access;
+    if (!this.#freshTokenWait.refused()) return this.#fail(describeRefusal('unauthenticated', token, reason));
+    onLost?.(reason);
+    this.#nextTry = setTimeout(() => this.connect(), FRESH_TOKEN_LOOK_MS);
   }
 
   #drop(reason: string): void {
@@ -196,9 +250,9 @@ export class HubClient {
   }
 
   #write(message: ClientMessage): void {
-    const json = JSON.stringify(message);
-    this.#options.onSent?.(json);
-    this.#socket?.send(json);
+    const shown = 'token' in message ? { ...message, token: '…' } : message;
+    this.#options.onSent?.(JSON.stringify(shown));
+    this.#socket?.send(JSON.stringify(message));
   }
 }
 

@@ -3,16 +3,18 @@
  * Tries once; who wants to try again decides that by the kind of the answer. Called by beat, friends, import and demo.
  */
 import { parseJson } from '../../shared/json.ts';
+import type { HubAccess } from './access.ts';
 import { describeNoHub } from './address.ts';
+import { describeRefusal, type TokenSource } from './token.ts';
 
 const ANSWER_WITHIN_MS = 30_000;
 
 export type HubAnswer =
   | { readonly kind: 'ok'; readonly body: unknown }
-  /** The hub says no, and would say so again. */
-  | { readonly kind: 'refused'; readonly status: number; readonly problem: string }
+  /** The hub says no, and would say so again: in its own words, and as a line that says what to do. */
+  | { readonly kind: 'refused'; readonly status: number; readonly says: string; readonly problem: string }
   /** The hub says not now. */
-  | { readonly kind: 'later'; readonly problem: string; readonly afterMs: number | undefined }
+  | { readonly kind: 'later'; readonly status: number; readonly problem: string; readonly afterMs: number | undefined }
   | { readonly kind: 'unreachable'; readonly problem: string };
 
 interface HubRequest {
@@ -23,22 +25,38 @@ interface HubRequest {
   readonly signal?: AbortSignal;
 }
 
-export async function askHub(http: string, { method, path, body, signal }: HubRequest): Promise<HubAnswer> {
+export type HttpAccess = Pick<HubAccess, 'http' | 'token'>;
+
+export async function askHub(access: HttpAccess, request: HubRequest): Promise<HubAnswer> {
+  const token = access.token.read();
+  if (!token.ok) return { kind: 'unreachable', problem: token.problem };
   const timeout = AbortSignal.timeout(ANSWER_WITHIN_MS);
+  const { method, path, body, signal } = request;
   try {
-    const response = await fetch(`${http}${path}`, {
+    const response = await fetch(`${access.http}${path}`, {
       method,
       signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
-      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(token.value === undefined ? {} : { authorization: `Bearer ${token.value}` }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    const text = await response.text();
-    if (response.ok) return { kind: 'ok', body: parseJson(text) };
-    const problem = describeRefusal(response.status, parseJson(text));
-    if (!isForNow(response.status)) return { kind: 'refused', status: response.status, problem };
-    return { kind: 'later', problem, afterMs: readRetryAfter(response.headers.get('retry-after')) };
+    return await readAnswer(response, access.token);
   } catch (error) {
-    return { kind: 'unreachable', problem: describeNoHub(http, error) };
+    return { kind: 'unreachable', problem: describeNoHub(access.http, error) };
   }
+}
+
+async function readAnswer(response: Response, token: TokenSource): Promise<HubAnswer> {
+  const body = parseJson(await response.text());
+  const { ok, status, headers } = response;
+  if (ok) return { kind: 'ok', body };
+  const says = readDetail(status, body);
+  if (isForNow(status)) {
+    return { kind: 'later', status, problem: says, afterMs: readRetryAfter(headers.get('retry-after')) };
+  }
+  return { kind: 'refused', status, says, problem: describeStatus(status, says, token) };
 }
 
 export function friendPath(user: string, friend: string, isOneway: boolean): string {
@@ -46,13 +64,20 @@ export function friendPath(user: string, friend: string, isOneway: boolean): str
   return isOneway ? `${path}?oneway=true` : path;
 }
 
-/** 500 is the hub's own fault, and what stands before a hub says 502 and 504 while the hub restarts. */
+/** 429 paces; 500 is the hub's own fault, and what stands before a hub says 502 and 504 while the hub restarts. */
 function isForNow(status: number): boolean {
   return status === 429 || status >= 500;
 }
 
+/** Who may not is told what to do; all else the hub says itself. */
+function describeStatus(status: number, says: string, token: TokenSource): string {
+  if (status === 401) return describeRefusal('unauthenticated', token, says);
+  if (status === 403) return describeRefusal('forbidden', token, says);
+  return `the hub refused: ${says}`;
+}
+
 /** The `detail` of a problem says what to do; what is no hub has none. */
-function describeRefusal(status: number, body: unknown): string {
+function readDetail(status: number, body: unknown): string {
   const detail = typeof body === 'object' && body !== null && 'detail' in body ? body.detail : undefined;
   return typeof detail === 'string' ? detail : `it answered ${status}`;
 }

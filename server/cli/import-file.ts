@@ -5,7 +5,8 @@
  */
 import { open } from 'node:fs/promises';
 import { right, wrong, type Read } from '../lib/read.ts';
-import { describeError, type HubAddress } from './address.ts';
+import type { HubAccess } from './access.ts';
+import { describeError } from './address.ts';
 import { EdgeLines, type BadLine } from './edge-lines.ts';
 import { ImportPoster } from './import-poster.ts';
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, fail, say, type Io } from './io.ts';
@@ -18,17 +19,16 @@ interface ImportOrder {
   /** A path, or `-` for standard input. */
   readonly file: string;
   readonly isOneway: boolean;
-  readonly address: HubAddress;
+  readonly access: HubAccess;
 }
 
-export async function importFile({ file, isOneway, address }: ImportOrder, io: Io): Promise<number> {
+export async function importFile({ file, isOneway, access }: ImportOrder, io: Io): Promise<number> {
   const source = await openSource(file, io);
   if (!source.ok) return fail(io, source.problem, EXIT_USAGE);
   const { bytes, totalBytes } = source.value;
   const startedAtMs = performance.now();
   const elapsedMs = () => performance.now() - startedAtMs;
   const reader = { lines: new EdgeLines(), doneBytes: 0 };
-  const { http } = address;
   const { interrupted } = io;
   const progress = writeProgress(io.stderr, () => ({
     doneBytes: reader.doneBytes,
@@ -37,7 +37,7 @@ export async function importFile({ file, isOneway, address }: ImportOrder, io: I
     elapsedMs: elapsedMs(),
   }));
   const bad = new BadLines(progress);
-  const poster = new ImportPoster({ http, isOneway, interrupted, onBad: (line) => bad.add(line) });
+  const poster = new ImportPoster({ access, isOneway, interrupted, onBad: (line) => bad.add(line) });
   let problem: string | undefined;
   try {
     await postAll(stopAt(bytes, interrupted), reader, poster, bad);

@@ -9,7 +9,8 @@
 import { z } from 'zod';
 import { fullJitterMs } from './backoff.ts';
 import type { BadLine, NumberedEdge } from './edge-lines.ts';
-import { askHub, type HubAnswer } from './hub-http.ts';
+import { askHub, type HttpAccess, type HubAnswer } from './hub-http.ts';
+import { FreshTokenWait } from './token-renewal.ts';
 
 const EDGES_PER_SORT = 100_000;
 /** 500 edges of the longest ids are half of what a body may hold, and hold a hub up for a few milliseconds. */
@@ -21,7 +22,7 @@ const FAULTS_OF_EDGES: ReadonlySet<number> = new Set([400, 409]);
 const importAnswer = z.object({ added: z.int() });
 
 interface ImportPosterOptions {
-  readonly http: string;
+  readonly access: HttpAccess;
   readonly isOneway: boolean;
   readonly interrupted: AbortSignal;
   readonly onBad: (line: BadLine) => void;
@@ -29,6 +30,7 @@ interface ImportPosterOptions {
 
 export class ImportPoster {
   readonly #options: ImportPosterOptions;
+  readonly #freshTokenWait: FreshTokenWait;
   readonly #inFlight = new Set<Promise<void>>();
   #gathered: NumberedEdge[] = [];
   #lastProgressAtMs: number | undefined;
@@ -38,6 +40,7 @@ export class ImportPoster {
 
   constructor(options: ImportPosterOptions) {
     this.#options = options;
+    this.#freshTokenWait = new FreshTokenWait(options.access.token);
   }
 
   /** Pairs that the hub has by now; one of two directions is half a pair. */
@@ -89,10 +92,10 @@ export class ImportPoster {
       this.#taken += piece.length;
       this.#added += importAnswer.safeParse(answer.body).data?.added ?? 0;
     } else if (!FAULTS_OF_EDGES.has(answer.status)) {
-      this.#problem ??= `the hub refused: ${answer.problem}`;
+      this.#problem ??= answer.problem;
     } else if (piece[1] === undefined) {
       for (const { line, edge } of piece) {
-        this.#options.onBad({ line, problem: `that ${edge[0]} follows ${edge[1]} was refused: ${answer.problem}` });
+        this.#options.onBad({ line, problem: `that ${edge[0]} follows ${edge[1]} was refused: ${answer.says}` });
       }
     } else {
       const half = Math.ceil(piece.length / 2);
@@ -105,22 +108,30 @@ export class ImportPoster {
   async #askUntilAnswered(
     piece: readonly NumberedEdge[],
   ): Promise<Extract<HubAnswer, { kind: 'ok' | 'refused' }> | undefined> {
-    const { http, interrupted } = this.#options;
+    const { access, interrupted } = this.#options;
     const path = '/v1/friends/import?oneway=true';
     const body = { edges: piece.map(({ edge }) => edge) };
     for (let attempt = 0; !this.#isOver(); attempt += 1) {
-      const answer = await askHub(http, { method: 'POST', path, body, signal: interrupted });
-      if (answer.kind === 'ok' || answer.kind === 'refused') {
+      const answer = await askHub(access, { method: 'POST', path, body, signal: interrupted });
+      if (answer.kind === 'ok') this.#freshTokenWait.taken();
+      if (answer.kind === 'ok' || (answer.kind === 'refused' && !this.#mayBeTakenLater(answer))) {
         this.#lastProgressAtMs = performance.now();
         return answer;
       }
       if (interrupted.aborted) return undefined;
+      // A hub that sets the pace is there, and so is this import.
+      if (answer.kind === 'later' && answer.status === 429)
+        this.#lastProgressAtMs = performance.now() + (answer.afterMs ?? 0);
       const isNobody = answer.kind === 'unreachable' && this.#lastProgressAtMs === undefined;
       const silentMs = performance.now() - (this.#lastProgressAtMs ??= performance.now());
       if (isNobody || silentMs > GIVE_UP_AFTER_MS) this.#problem ??= answer.problem;
       else await pause((answer.kind === 'later' ? answer.afterMs : undefined) ?? fullJitterMs(attempt), interrupted);
     }
     return undefined;
+  }
+
+  #mayBeTakenLater({ status }: Extract<HubAnswer, { kind: 'refused' }>): boolean {
+    return status === 401 && this.#freshTokenWait.refused();
   }
 
   #isOver(): boolean {

@@ -1,35 +1,55 @@
 /**
- * One user's heartbeats as XML over TCP, as the legacy client sends them, on a connection that comes back by itself.
- * A state of -1 is the clean goodbye. Called by beat and demo.
+ * One user's heartbeats as XML over TCP or TLS, as the legacy client sends them, on a connection that comes back by itself.
+ * The first frame of a connection carries the token, and one with a fresh token whenever there is one. A hub that answers
+ * (HUB_TCP_ACK) is heard; most say nothing. A state of -1 is the clean goodbye. Called by beat and demo.
  */
-import { createConnection, type Socket } from 'node:net';
-import { describeError } from './address.ts';
+import { createConnection, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { HubAccess } from './access.ts';
+import { describeError, describeNoTcp, type TcpAddress } from './address.ts';
 import { fullJitterMs } from './backoff.ts';
+import { FreshTokenWait, TokenRenewal } from './token-renewal.ts';
+import { describeRefusal, expiryOf, type Refusal } from './token.ts';
 
 const GOOD_AFTER_MS = 5_000;
 const CONNECT_WITHIN_MS = 10_000;
 const BYE_WITHIN_MS = 1_000;
 const LEAVING = -1;
+/** Many answers of a hub are shorter: what is kept of a stream to find them in. */
+const MAX_HEARD_CHARS = 4_096;
+const ANSWER = /<(ack|error)\b(?:[^>]* code="(\w+)")?[^>]*>([^<]*)(?=<)/g;
 
 interface TcpClientOptions {
-  readonly host: string;
-  readonly port: number;
+  readonly access: TcpAddress & Pick<HubAccess, 'token'>;
   readonly user: string;
   readonly device?: string;
   readonly everyMs: number;
   /** The legacy integer; asked at every heartbeat. */
   readonly state: () => number;
   readonly isPatient?: boolean;
+  /** For a person to read: without the token. */
   readonly onSent?: (frame: string) => void;
   /** What the hub answers, where HUB_TCP_ACK has it answer. */
   readonly onGot?: (text: string) => void;
   readonly onLost?: (reason: string) => void;
-  /** The very first connection found no hub. */
-  readonly onFailed: () => void;
+  /** The very first connection found no hub, or the hub does not take the token. */
+  readonly onFailed: (problem: string) => void;
+}
+
+/** `ready` is called once a frame may be sent; where it never is, `close` follows. */
+export function openTcp({ tcpHost, tcpPort, isTcpTls }: TcpAddress, withinMs: number, ready: () => void): Socket {
+  const common = { host: tcpHost, port: tcpPort, timeout: withinMs };
+  // An address is no name to ask for.
+  const socket = isTcpTls
+    ? connectTls({ ...common, ...(isIP(tcpHost) === 0 ? { servername: tcpHost } : {}) }, ready)
+    : createConnection(common, ready);
+  return socket.setNoDelay(true);
 }
 
 export class TcpClient {
   readonly #options: TcpClientOptions;
+  readonly #renewal: TokenRenewal;
+  readonly #freshTokenWait: FreshTokenWait;
   #socket: Socket | undefined;
   #wasEverConnected = false;
   #isEnding = false;
@@ -39,45 +59,50 @@ export class TcpClient {
   /** Of the connection in hand; undefined while it is none yet. */
   #connectedAtMs: number | undefined;
   #backAfterMs: number | undefined;
+  #token: string | undefined;
+  /** The next frame carries the token. */
+  #isTokenDue = false;
+  #heard = '';
 
   constructor(options: TcpClientOptions) {
     this.#options = options;
+    this.#renewal = new TokenRenewal(options.access.token);
+    this.#freshTokenWait = new FreshTokenWait(options.access.token);
   }
 
   connect(): void {
     clearTimeout(this.#nextTry);
     this.#backAfterMs = undefined;
     this.#connectedAtMs = undefined;
-    const { host, port, everyMs } = this.#options;
-    const socket = createConnection({ host, port, noDelay: true, timeout: CONNECT_WITHIN_MS });
+    this.#heard = '';
+    const { access } = this.#options;
+    const token = access.token.read();
+    if (!token.ok) return this.#closed(new Error(token.problem));
+    const socket = openTcp(access, CONNECT_WITHIN_MS, () => this.#opened(socket, token.value));
     this.#socket = socket;
-    let reason = 'the connection closed';
-    socket.on('connect', () => {
-      socket.setTimeout(0);
-      this.#wasEverConnected = true;
-      this.#connectedAtMs = performance.now();
-      this.beat();
-      this.#heartbeats = setInterval(() => this.beat(), everyMs);
-    });
-    socket.on('timeout', () => socket.destroy());
+    let fault: Error | undefined;
+    socket.on('timeout', () => socket.destroy(new Error(`no answer within ${CONNECT_WITHIN_MS} ms`)));
     // Read even where nobody listens: an unread answer would hold up the end of the stream.
-    socket.setEncoding('utf8').on('data', (text: string) => this.#options.onGot?.(text));
-    socket.on('error', (error) => (reason = describeError(error)));
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      this.#options.onGot?.(text);
+      this.#hear(text);
+    });
+    socket.on('error', (error) => (fault = error));
     socket.on('close', () => {
-      if (this.#socket === socket) this.#closed(reason);
+      if (this.#socket === socket) this.#closed(fault);
     });
   }
 
   /** A heartbeat now, besides those of the interval. */
   beat(): void {
-    if (this.#socket?.readyState === 'open') this.#write(this.#options.state());
+    if (this.#isOpen) this.#write(this.#options.state());
   }
 
   /** An unclean end; comes back after that long. */
   cut(backAfterMs: number): void {
-    if (this.#isEnding || this.#socket?.readyState !== 'open') return;
+    if (this.#isEnding || !this.#isOpen) return;
     this.#backAfterMs = backAfterMs;
-    this.#socket.destroy();
+    this.#socket?.destroy();
   }
 
   /** A clean goodbye; resolves when the connection has ended. */
@@ -94,10 +119,11 @@ export class TcpClient {
     this.#isEnding = true;
     clearTimeout(this.#nextTry);
     clearInterval(this.#heartbeats);
+    this.#renewal.stop();
     const socket = this.#socket;
     if (socket === undefined || socket.closed) return;
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    if (socket.readyState === 'open') sayLast();
+    if (this.#isOpen) sayLast();
     else socket.destroy();
     socket.end();
     const cutOff = setTimeout(() => socket.destroy(), BYE_WITHIN_MS);
@@ -105,30 +131,92 @@ export class TcpClient {
     clearTimeout(cutOff);
   }
 
-  #closed(reason: string): void {
+  /** Also of a TLS connection: one that is not yet secured is not open. */
+  get #isOpen(): boolean {
+    return this.#connectedAtMs !== undefined && this.#socket?.readyState === 'open';
+  }
+
+  #opened(socket: Socket, token: string | undefined): void {
+    socket.setTimeout(0);
+    this.#wasEverConnected = true;
+    this.#connectedAtMs = performance.now();
+    this.#useToken(token);
+    this.beat();
+    this.#heartbeats = setInterval(() => this.beat(), this.#options.everyMs);
+  }
+
+  #useToken(token: string | undefined): void {
+    this.#token = token;
+    this.#isTokenDue = token !== undefined;
+    this.#renewal.start(token, (fresh) => this.#useToken(fresh));
+  }
+
+  #closed(fault: Error | undefined): void {
     clearInterval(this.#heartbeats);
+    this.#renewal.stop();
     if (this.#isEnding) return;
-    if (!this.#wasEverConnected && this.#options.isPatient !== true) return this.#options.onFailed();
+    const { access, isPatient, onFailed, onLost } = this.#options;
+    if (!this.#wasEverConnected && isPatient !== true) return onFailed(describeNoTcp(access, fault));
+    // A hub that answers nothing says nothing of a token either.
+    if (access.token.kind === 'given' && hasRunOut(this.#token))
+      return this.#refused('unauthenticated', 'it has run out');
     const livedMs = this.#connectedAtMs === undefined ? 0 : performance.now() - this.#connectedAtMs;
     if (livedMs > GOOD_AFTER_MS) this.#attempt = 0;
     const waitMs = this.#backAfterMs ?? fullJitterMs(this.#attempt);
     this.#attempt += 1;
-    this.#options.onLost?.(reason);
+    onLost?.(fault === undefined ? 'the connection closed' : describeError(fault));
     this.#nextTry = setTimeout(() => this.connect(), waitMs);
   }
 
+  /** Finds the answers that are about the token, in however many pieces they come. */
+  #hear(text: string): void {
+    this.#heard = (this.#heard + text).slice(-MAX_HEARD_CHARS);
+    let end = 0;
+    for (const { index, 0: answer, 1: kind, 2: code = '', 3: says = '' } of this.#heard.matchAll(ANSWER)) {
+      end = index + answer.length;
+      if (kind === 'ack') this.#freshTokenWait.taken();
+      else if (code === 'unauthenticated' || code === 'forbidden') this.#refused(code, says);
+    }
+    this.#heard = this.#heard.slice(end);
+  }
+
+  #refused(refusal: Refusal, says: string): void {
+    if (this.#isEnding) return;
+    const { access, onFailed } = this.#options;
+    const read = access.token.read();
+    const hasFresh = read.ok && read.value !== this.#token;
+    if (hasFresh) this.#useToken(read.value);
+    if (refusal === 'unauthenticated' && this.#freshTokenWait.refused()) return;
+    void this.end();
+    onFailed(describeRefusal(refusal, access.token, says));
+  }
+
   #write(state: number): void {
-    const { user, device } = this.#options;
-    const frame = encodeFrame(user, state, device);
-    this.#options.onSent?.(frame);
+    const token = this.#isTokenDue ? this.#token : undefined;
+    this.#isTokenDue = false;
+    const { user, device, onSent } = this.#options;
+    onSent?.(encodeFrame({ user, state, device, token: token === undefined ? undefined : '…' }));
     // A line end besides the terminator: the legacy server reads lines.
-    this.#socket?.write(`${frame}\n`);
+    this.#socket?.write(`${encodeFrame({ user, state, device, token })}\n`);
   }
 }
 
-function encodeFrame(user: string, state: number, device?: string): string {
-  const label = device === undefined ? '' : `<device>${escapeXml(device)}</device>`;
-  return `<protocol><user_id>${user}</user_id><user_state>${state}</user_state>${label}</protocol>`;
+interface Frame {
+  readonly user: string;
+  readonly state: number;
+  readonly device: string | undefined;
+  readonly token: string | undefined;
+}
+
+function encodeFrame({ user, state, device, token }: Frame): string {
+  const element = (name: string, text: string | undefined) =>
+    text === undefined ? '' : `<${name}>${escapeXml(text)}</${name}>`;
+  return `<protocol><user_id>${user}</user_id><user_state>${state}</user_state>${element('device', device)}${element('token', token)}</protocol>`;
+}
+
+function hasRunOut(token: string | undefined): boolean {
+  const expiresAt = token === undefined ? undefined : expiryOf(token);
+  return expiresAt !== undefined && expiresAt <= Date.now();
 }
 
 function escapeXml(text: string): string {

@@ -4,7 +4,7 @@
  */
 import type { HubMessage } from '../../shared/hub-messages.ts';
 import { right, type Read } from '../lib/read.ts';
-import { readAddress, type HubAddress } from './address.ts';
+import { readAccess, type HubAccess } from './access.ts';
 import { commonFlags, commonHelp, readNoMore, readUserId, runCommand, type CommandLine } from './command-line.ts';
 import { FriendList } from './friend-list.ts';
 import { renderChange, renderTable, type LinkState } from './friend-table.ts';
@@ -12,6 +12,7 @@ import { HubClient } from './hub-client.ts';
 import { EXIT_OK, fail, say, untilStopped, wantsColour, type Io } from './io.ts';
 import { openScreen } from './screen.ts';
 import { harmless } from './terminal-text.ts';
+import { describeRefusal, howToBeAllowed, type TokenSource } from './token.ts';
 
 const help = [
   'presence-hub watch USER     shows the friends of USER as they come and go, until Ctrl-C',
@@ -21,34 +22,31 @@ const help = [
   ...commonHelp,
 ].join('\n');
 
-const flags = { url: commonFlags.url };
-
 interface Order {
   readonly user: string;
-  readonly address: HubAddress;
+  readonly access: HubAccess;
 }
 
 export function run(args: readonly string[], io: Io): Promise<number> {
-  return runCommand({ help, flags, read: readOrder, run: watchFriends }, args, io);
+  return runCommand({ help, flags: commonFlags, read: readOrder, run: watchFriends }, args, io);
 }
 
-function readOrder({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Read<Order> {
+function readOrder({ words, flags: given }: CommandLine<typeof commonFlags>, { env }: Io): Read<Order> {
   const user = readUserId('USER', words[0]);
   if (!user.ok) return user;
   const noMore = readNoMore(words, 1);
   if (!noMore.ok) return noMore;
-  const address = readAddress(given, env);
-  return address.ok ? right({ user: user.value, address: address.value }) : address;
+  const access = readAccess(given, env);
+  return access.ok ? right({ user: user.value, access: access.value }) : access;
 }
 
-async function watchFriends({ user, address }: Order, io: Io): Promise<number> {
+async function watchFriends({ user, access }: Order, io: Io): Promise<number> {
   const friends = new FriendList();
-  const view = io.stdout.isTTY === true ? openTable(user, address, friends, io) : openLines(io);
+  const view = io.stdout.isTTY === true ? openTable(user, access, friends, io) : openLines(io);
   let lastHeardAtMs = Date.now();
   const { problem, client } = await new Promise<{ problem?: string; client: HubClient }>((resolve) => {
     const client = new HubClient({
-      ws: address.ws,
-      http: address.http,
+      access,
       hello: () => ({ type: 'hello', observe: true }),
       onWelcome: () => {
         const { at } = friends;
@@ -56,10 +54,8 @@ async function watchFriends({ user, address }: Order, io: Io): Promise<number> {
       },
       onMessage: (message) => {
         lastHeardAtMs = Date.now();
-        // The watch itself was refused: there is nothing to wait for.
-        if (message.type === 'error' && message.re === 'friends') {
-          return resolve({ client, problem: `the hub refuses to show the friends of ${user}: ${message.message}` });
-        }
+        const problem = problemOf(message, user, access.token);
+        if (problem !== undefined) return resolve({ client, problem });
         view.told(message, friends);
       },
       onLost: (reason) => view.lost(lastHeardAtMs, harmless(reason)),
@@ -73,16 +69,26 @@ async function watchFriends({ user, address }: Order, io: Io): Promise<number> {
   return problem === undefined ? EXIT_OK : fail(io, harmless(problem));
 }
 
+/** Why there is nothing to wait for: the watch itself was refused, or a fresh token does not allow it any more. */
+function problemOf(message: HubMessage, user: string, token: TokenSource): string | undefined {
+  if (message.type === 'unwatched' && message.re === undefined) {
+    return describeRefusal('forbidden', token, `the friends of ${user} are no longer shown`);
+  }
+  if (message.type !== 'error' || message.re !== 'friends') return undefined;
+  const says = `the hub refuses to show the friends of ${user} (${message.message})`;
+  return message.code === 'forbidden' ? `${says}: ${howToBeAllowed(token)}` : says;
+}
+
 interface View {
   told(message: HubMessage, friends: FriendList): void;
   lost(lastHeardAtMs: number, reason: string): void;
   close(): void;
 }
 
-function openTable(user: string, address: HubAddress, friends: FriendList, io: Io): View {
+function openTable(user: string, { http }: HubAccess, friends: FriendList, io: Io): View {
   let link: LinkState = { kind: 'connecting' };
   const hasColour = wantsColour(io);
-  const title = `Friends of ${user} at ${address.http}`;
+  const title = `Friends of ${user} at ${http}`;
   const screen = openScreen(io.stdout, (columns, rows) =>
     renderTable({ title, friends, link, nowMs: Date.now(), columns, rows, hasColour }),
   );

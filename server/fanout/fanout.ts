@@ -1,24 +1,20 @@
 /**
- * Who watches whom, and what they are told. A change is encoded once and told once to each connection, however many of
- * its watches cover the user; a snapshot is taken in the same synchronous step as its subscription, so nothing is lost
- * or told twice between them. Called by the hub (changes, friend lists) and by ws-json (watches). Reads the core, never
- * changes it.
+ * Who watches whom, and when they are told. A change is encoded once for all who may see the same of it, and told once
+ * to each connection, however many of its watches cover the user; a snapshot is taken in the same synchronous step as its
+ * subscription, so nothing is lost or told twice between them. Called by the hub (changes, blocks, friend lists) and by
+ * ws-json (watches). Reads the core, never changes it; what is said in which words is `Telling`'s.
  */
 import type { MessageId } from '../../shared/client-messages.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { HubClock } from '../presence/hub-clock.ts';
+import { MAX_IDS_PER_MESSAGE } from '../../shared/limits.ts';
 import type { Change } from '../presence/outcomes.ts';
-import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Edge, ListChanges, RosterChange } from '../roster/port.ts';
 import { audienceOf, Circle } from './circle.ts';
 import type { Outbox } from './outbox.ts';
 import { FlushRhythm } from './rhythm.ts';
+import { headOfFriends, headOfUsers, Telling, type TellingOptions } from './telling.ts';
 
-export interface FanoutOptions {
-  readonly presence: Presence;
-  readonly clock: Clock;
-  readonly hubClock: HubClock;
+export interface FanoutOptions extends TellingOptions {
   /** The friend lists, for lists not watched yet and for what changed in them. */
   readonly friends: {
     friendsOf(user: string): readonly string[];
@@ -28,11 +24,17 @@ export interface FanoutOptions {
   readonly isCertain: (since: number) => boolean;
   /** Called before anything is told: makes durable what must not be forgotten once it was told. */
   readonly beforeTelling: () => void;
-  readonly onDelivered: (entries: number) => void;
+}
+
+/** What somebody may watch. */
+export interface MayWatch {
+  friendsOf(owner: string): boolean;
+  user(id: string): boolean;
 }
 
 export class Fanout {
   readonly #options: FanoutOptions;
+  readonly #telling: Telling;
   readonly #circles = new Map<string, Circle>();
   readonly #rhythm = new FlushRhythm(() => this.flush());
   #changed = new Set<User>();
@@ -41,6 +43,7 @@ export class Fanout {
 
   constructor(options: FanoutOptions) {
     this.#options = options;
+    this.#telling = new Telling(options);
   }
 
   /** A user changed: those who watch it will hear of it with the next flush. */
@@ -51,6 +54,14 @@ export class Fanout {
     this.#rhythm.request();
   }
 
+  /** What one viewer sees of a user is another than before, for a block was set or lifted: that viewer alone is told. */
+  changedFor(viewer: string, user: User): void {
+    this.flush();
+    const touched: Outbox[] = [];
+    this.#collect(user, touched, viewer);
+    this.#send(touched);
+  }
+
   /** Tells every change that waits. Each user's latest entry, and one message a connection. */
   flush(): void {
     this.#options.beforeTelling();
@@ -59,11 +70,8 @@ export class Fanout {
     const users = this.#changed;
     this.#changed = new Set();
     const touched: Outbox[] = [];
-    for (const user of users) this.#collect(user, touched);
-    const at = this.#sentUpTo();
-    let delivered = 0;
-    for (const outbox of touched) delivered += outbox.flush(at);
-    this.#options.onDelivered(delivered);
+    for (const user of users) this.#collect(user, touched, undefined);
+    this.#send(touched);
   }
 
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */
@@ -72,16 +80,16 @@ export class Fanout {
     const circle = this.#circles.get(owner) ?? this.#openCircle(owner);
     circle.watchers.add(outbox);
     outbox.circles.add(circle);
-    const head = `"friendsOf":${JSON.stringify(owner)}`;
+    const head = headOfFriends(owner);
     const from = this.#answerable(since);
     const news = from === undefined ? undefined : this.#options.friends.changesSince(owner, from);
     if (from === undefined || news === undefined) {
-      this.#sendSnapshot(outbox, head, re, [...circle.friends], undefined);
+      this.#telling.snapshot(outbox, head, re, circle.friends, undefined);
       return;
     }
     const added = new Set(news.added);
-    const newer = [...circle.friends].filter((user) => user.v > from || added.has(user.id));
-    this.#sendSnapshot(outbox, head, re, newer, { since: from, removed: news.removed });
+    const newer = [...circle.friends].filter((user) => this.#isNewer(user, from, outbox) || added.has(user.id));
+    this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: news.removed });
   }
 
   /** Adds users to those watched by id, and answers with a snapshot of them. */
@@ -92,40 +100,50 @@ export class Fanout {
       audienceOf(user).watchers.add(outbox);
       outbox.users.add(user);
     }
-    const head = `"users":${JSON.stringify(ids)}`;
+    const head = headOfUsers(ids);
     const from = this.#answerable(since);
-    if (from === undefined) this.#sendSnapshot(outbox, head, re, users, undefined);
-    else
-      this.#sendSnapshot(
-        outbox,
-        head,
-        re,
-        users.filter((user) => user.v > from),
-        { since: from, removed: [] },
-      );
+    if (from === undefined) {
+      this.#telling.snapshot(outbox, head, re, users, undefined);
+      return;
+    }
+    const newer = users.filter((user) => this.#isNewer(user, from, outbox));
+    this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: [] });
+  }
+
+  /** How many watches the connection would have, were it to watch these too. */
+  watchCountWith(outbox: Outbox, ids: readonly string[]): number {
+    const { presence } = this.#options;
+    let count = outbox.watchCount;
+    for (const id of ids) {
+      const user = presence.held(id);
+      if (user === undefined || !outbox.users.has(user)) count++;
+    }
+    return count;
   }
 
   /** Ends the watch of a friend list; what waits of those it alone covered is dropped. */
   unwatchFriends(outbox: Outbox, owner: string, re: MessageId | undefined): void {
-    const circle = this.#circles.get(owner);
-    if (circle !== undefined && outbox.circles.delete(circle)) {
-      for (const user of circle.friends) if (!outbox.covers(user)) outbox.forget(user);
-      this.#leaveCircle(circle, outbox);
-    }
+    this.#dropList(outbox, this.#circles.get(owner));
     this.#tellRest(outbox);
-    outbox.send(`{"type":"unwatched"${reField(re)},"friendsOf":${JSON.stringify(owner)}}`);
+    this.#telling.unwatchedFriends(outbox, owner, re);
   }
 
   unwatchUsers(outbox: Outbox, ids: readonly string[], re: MessageId | undefined): void {
-    for (const id of ids) {
-      const user = this.#options.presence.held(id);
-      if (user === undefined || !outbox.users.delete(user)) continue;
-      if (!outbox.covers(user)) outbox.forget(user);
-      audienceOf(user).watchers.delete(outbox);
-      this.#options.presence.release(user);
-    }
+    for (const id of ids) this.#dropUser(outbox, this.#options.presence.held(id));
     this.#tellRest(outbox);
-    outbox.send(`{"type":"unwatched"${reField(re)},"users":${JSON.stringify(ids)}}`);
+    this.#telling.unwatchedUsers(outbox, ids, re);
+  }
+
+  /** Ends the watches that are no longer allowed, and says so. */
+  narrow(outbox: Outbox, mayWatch: MayWatch): void {
+    const owners = Array.from(outbox.circles, ({ owner }) => owner).filter((owner) => !mayWatch.friendsOf(owner));
+    const ids = Array.from(outbox.users, ({ id }) => id).filter((id) => !mayWatch.user(id));
+    // All first, so that none of it is told while the rest goes out.
+    for (const owner of owners) this.#dropList(outbox, this.#circles.get(owner));
+    for (const id of ids) this.#dropUser(outbox, this.#options.presence.held(id));
+    if (owners.length + ids.length > 0) this.#tellRest(outbox);
+    for (const owner of owners) this.#telling.unwatchedFriends(outbox, owner, undefined);
+    for (const some of inMessages(ids)) this.#telling.unwatchedUsers(outbox, some, undefined);
   }
 
   /** From now on the connection is told its user's own true fold, now and whenever it changes. */
@@ -133,17 +151,26 @@ export class Fanout {
     const user = this.#options.presence.hold(id);
     outbox.self = user;
     audienceOf(user).selves.add(outbox);
-    this.#sendSelf(outbox, user);
+    this.#telling.self(outbox, user);
   }
 
-  /** The friend lists changed and are stored: whoever watches one is told. */
+  /**
+   * The friend lists changed and are stored: whoever watches one is told. Who watched a user by id because it was a
+   * friend watches it no longer.
+   */
   rosterChanged({ added, removed }: RosterChange): void {
     const ended = removed.filter((edge) => this.#dropFriend(edge));
-    if (ended.length === 0 && !added.some(({ user }) => this.#circles.has(user))) return;
+    const unwatched = this.#dropUnfriended(removed);
+    if (ended.length === 0 && unwatched.size === 0 && !added.some(({ user }) => this.#circles.has(user))) return;
     this.flush();
     for (const { user: owner, friend } of ended) {
       const owned = JSON.stringify(owner);
-      this.#tellCircle(owner, `{"type":"friend","friendsOf":${owned},"op":"remove","user":${JSON.stringify(friend)}}`);
+      const json = `{"type":"friend","friendsOf":${owned},"op":"remove","user":${JSON.stringify(friend)}}`;
+      this.#tellCircle(owner, () => json);
+    }
+    for (const [outbox, ids] of unwatched) {
+      this.#telling.rest(outbox);
+      for (const some of inMessages(ids)) this.#telling.unwatchedUsers(outbox, some, undefined);
     }
     for (const edge of added) this.#addFriend(edge);
   }
@@ -152,10 +179,7 @@ export class Fanout {
   drained(outbox: Outbox): void {
     if (!outbox.isBehind) return;
     this.flush();
-    const behind = outbox.takeBehind();
-    outbox.caughtUp();
-    this.#tellLatest(outbox, behind);
-    if (outbox.self !== null) this.#sendSelf(outbox, outbox.self);
+    this.#telling.caughtUp(outbox);
   }
 
   /** The connection is gone: all its watches end. */
@@ -174,10 +198,7 @@ export class Fanout {
       outbox.self = null;
     }
     outbox.caughtUp(); // what it was behind with is not told to a socket that drains while it closes
-  }
-
-  #sentUpTo(): number {
-    return this.#options.hubClock.sentUpTo(this.#options.clock.now().wallMs);
+    outbox.owed = null;
   }
 
   /** A `since` that this hub can be sure to answer; undefined calls for a full snapshot. */
@@ -187,62 +208,47 @@ export class Fanout {
     return since;
   }
 
+  #isNewer(user: User, since: number, { viewer }: Outbox): boolean {
+    return this.#options.presence.versionFor(user, viewer) > since;
+  }
+
   /** What waits for this connection goes out before the answer that follows, so that versions only grow. */
   #tellRest(outbox: Outbox): void {
     this.flush();
-    if (outbox.isBehind) this.#tellLatest(outbox, outbox.takeBehind());
+    this.#telling.rest(outbox);
   }
 
-  #tellLatest(outbox: Outbox, users: Iterable<User>): void {
-    const { presence, onDelivered } = this.#options;
-    const fragments = Array.from(users, (user) => presence.entryJsonOf(user));
-    if (fragments.length === 0) return;
-    outbox.send(`{"type":"presence","entries":[${fragments.join(',')}],"at":${this.#sentUpTo()}}`);
-    onDelivered(fragments.length);
-  }
-
-  #collect(user: User, touched: Outbox[]): void {
+  /** Gives a change to everybody who may see it; with `only`, to the connections of that viewer alone. */
+  #collect(user: User, touched: Outbox[], only: string | undefined): void {
     const audience = audienceOf(user);
     if (audience.isEmpty) return;
-    const json = this.#options.presence.entryJsonOf(user);
+    const { presence } = this.#options;
+    const { hiddenFrom } = user;
     const changeNo = ++this.#changeNo;
     const tell = (outbox: Outbox): void => {
       if (outbox.toldNo === changeNo) return;
       outbox.toldNo = changeNo;
-      if (outbox.add(user, json)) touched.push(outbox);
+      const { viewer } = outbox;
+      if (only !== undefined) {
+        if (viewer.user !== only) return;
+      } else if (hiddenFrom !== null && viewer.user !== null && hiddenFrom.has(viewer.user)) return;
+      if (outbox.add(user, presence.entryJsonFor(user, viewer))) touched.push(outbox);
     };
     for (const outbox of audience.watchers) tell(outbox);
     for (const circle of audience.circles) for (const outbox of circle.watchers) tell(outbox);
   }
 
-  #sendSnapshot(
-    outbox: Outbox,
-    head: string,
-    re: MessageId | undefined,
-    users: readonly User[],
-    partial: { readonly since: number; readonly removed: readonly string[] } | undefined,
-  ): void {
-    const { presence } = this.#options;
-    const sinceFields =
-      partial === undefined ? '' : `,"since":${partial.since},"removed":${JSON.stringify(partial.removed)}`;
-    const entries = users.map((user) => presence.entryJsonOf(user)).join(',');
-    outbox.send(
-      `{"type":"snapshot"${reField(re)},${head},"at":${this.#sentUpTo()}${sinceFields},"entries":[${entries}]}`,
-    );
+  #send(touched: readonly Outbox[]): void {
+    const at = this.#telling.sentUpTo();
+    let delivered = 0;
+    for (const outbox of touched) delivered += outbox.flush(at);
+    this.#options.onDelivered(delivered);
   }
 
   #flushSelves(): void {
     const users = this.#selfChanged;
     this.#selfChanged = new Set();
-    for (const user of users) for (const outbox of audienceOf(user).selves) this.#sendSelf(outbox, user);
-  }
-
-  #sendSelf(outbox: Outbox, user: User): void {
-    const { status, text, devices } = user.fold;
-    const json = JSON.stringify({ type: 'self', status, ...(text === '' ? {} : { text }), devices });
-    if (outbox.isBehind || json === outbox.lastSelfJson) return;
-    outbox.lastSelfJson = json;
-    outbox.send(json);
+    for (const user of users) for (const outbox of audienceOf(user).selves) this.#telling.self(outbox, user);
   }
 
   #openCircle(owner: string): Circle {
@@ -282,22 +288,61 @@ export class Fanout {
     return true;
   }
 
+  /** Ends the watches by id that only a friendship had allowed. @returns them by connection. */
+  #dropUnfriended(removed: readonly Edge[]): ReadonlyMap<Outbox, string[]> {
+    const dropped = new Map<Outbox, string[]>();
+    for (const { user: former, friend } of removed) {
+      const user = this.#options.presence.held(friend);
+      if (user === undefined || user.audience === null) continue;
+      const watchers = Array.from(audienceOf(user).watchers, (outbox) => outbox).filter(
+        ({ viewer }) => viewer.user === former && !viewer.mayObserve,
+      );
+      for (const outbox of watchers) {
+        this.#dropUser(outbox, user);
+        const ids = dropped.get(outbox);
+        if (ids === undefined) dropped.set(outbox, [friend]);
+        else ids.push(friend);
+      }
+    }
+    return dropped;
+  }
+
+  #dropList(outbox: Outbox, circle: Circle | undefined): void {
+    if (circle === undefined || !outbox.circles.delete(circle)) return;
+    for (const user of circle.friends) if (!outbox.covers(user)) outbox.forget(user);
+    outbox.owed?.delete(circle);
+    this.#leaveCircle(circle, outbox);
+  }
+
+  #dropUser(outbox: Outbox, user: User | undefined): void {
+    if (user === undefined || !outbox.users.delete(user)) return;
+    if (!outbox.covers(user)) outbox.forget(user);
+    outbox.owed?.delete(user);
+    audienceOf(user).watchers.delete(outbox);
+    this.#options.presence.release(user);
+  }
+
   #addFriend({ user: owner, friend }: Edge): void {
     const circle = this.#circles.get(owner);
     if (circle === undefined) return;
+    const { presence } = this.#options;
     const user = this.#joinCircle(circle, friend);
-    const entry = this.#options.presence.entryJsonOf(user);
-    this.#tellCircle(owner, `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"add","entry":${entry}}`);
+    const head = `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"add","entry":`;
+    this.#tellCircle(owner, (outbox) => `${head}${presence.entryJsonFor(user, outbox.viewer)}}`);
   }
 
-  #tellCircle(owner: string, json: string): void {
+  #tellCircle(owner: string, jsonFor: (outbox: Outbox) => string): void {
     for (const outbox of this.#circles.get(owner)?.watchers ?? []) {
-      if (outbox.isBehind) this.#tellLatest(outbox, outbox.takeBehind());
-      outbox.send(json);
+      this.#telling.rest(outbox);
+      outbox.send(jsonFor(outbox));
     }
   }
 }
 
-function reField(re: MessageId | undefined): string {
-  return re === undefined ? '' : `,"re":${JSON.stringify(re)}`;
+function inMessages(ids: readonly string[]): (readonly string[])[] {
+  const messages: (readonly string[])[] = [];
+  for (let from = 0; from < ids.length; from += MAX_IDS_PER_MESSAGE) {
+    messages.push(ids.slice(from, from + MAX_IDS_PER_MESSAGE));
+  }
+  return messages;
 }

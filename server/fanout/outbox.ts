@@ -1,14 +1,44 @@
 /**
- * One connection's way out: what waits to be told to it, and how much it can take. While the peer reads, changes go out
- * with the next flush; while it does not, only WHO changed is kept, so a slow reader costs a reference for each user it
- * watches, never a queue of old news. Joins fragments; knows nothing of why somebody is told.
+ * One connection's way out: who looks, what waits to be told, and how much the peer can take. While it reads, changes go
+ * out with the next flush; while it does not, only WHO changed is kept, so a slow reader costs a reference for each user
+ * it watches, never a queue of old news. Its own requests may still fill memory, so their answers are counted.
+ * Joins fragments; knows nothing of why somebody is told.
  */
+import type { Clock } from '../lib/clock.ts';
 import type { Socket } from '../sockets/port.ts';
 import type { User } from '../presence/user.ts';
+import type { Viewer } from '../presence/viewer.ts';
 import type { Circle } from './circle.ts';
 
+export interface OutboxOptions {
+  /** Bytes of answers that may wait for a peer that does not read. */
+  readonly maxQueuedBytes: number;
+  readonly clock: Clock;
+}
+
+/** What is kept while the peer reads slower than we write. */
+interface Behind {
+  /** Monotonic milliseconds. */
+  readonly sinceAt: number;
+  /** Who changed since the last of it was told. */
+  changed: Set<User>;
+  /** Somebody changed twice: the peer will never hear of the first change. */
+  isOverwritten: boolean;
+  /** Answers that wait behind what made the peer slow. */
+  queuedBytes: number;
+}
+
+const nobody: Viewer = { user: null, isAdmin: false, mayObserve: false };
+
 export class Outbox {
+  /** Who looks through this connection: set by whoever learns it. */
+  viewer: Viewer = nobody;
+  /** More than the allowed bytes of answers wait: from now on nothing is sent. Called once, in a turn of its own. */
+  onOverflow: () => void = () => {
+    this.#socket.terminate();
+  };
   readonly #socket: Socket;
+  readonly #options: OutboxOptions;
   /** Whom it watches by id. */
   readonly users = new Set<User>();
   /** Whose friends it watches. */
@@ -18,18 +48,31 @@ export class Outbox {
   lastSelfJson = '';
   /** The number of the last change given to it: overlapping watches are told once. */
   toldNo = 0;
+  /** Watches that are owed a new snapshot, in order; null for none, as always while the peer keeps up. */
+  owed: Set<Circle | User> | null = null;
   #fragments = '';
   #fragmentCount = 0;
-  /** Set while the peer reads slower than we write: who changed since. */
-  #behind: Set<User> | null = null;
+  #behind: Behind | null = null;
+  #isOver = false;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, options: OutboxOptions) {
     this.#socket = socket;
+    this.#options = options;
   }
 
   /** The peer does not keep up: nothing is sent of our own accord. */
   get isBehind(): boolean {
     return this.#behind !== null;
+  }
+
+  /** Since when the peer has not kept up, without a break; monotonic milliseconds. */
+  get behindSinceAt(): number | null {
+    return this.#behind === null ? null : this.#behind.sinceAt;
+  }
+
+  /** Users by id, and lists. */
+  get watchCount(): number {
+    return this.users.size + this.circles.size;
   }
 
   /** Whether any watch of this connection covers the user. */
@@ -42,7 +85,9 @@ export class Outbox {
   /** Takes one change. @returns whether this is the first since the last `flush`. */
   add(user: User, entryJson: string): boolean {
     if (this.#behind !== null) {
-      this.#behind.add(user);
+      const { changed } = this.#behind;
+      const before = changed.size;
+      if (changed.add(user).size === before) this.#behind.isOverwritten = true;
       return false;
     }
     this.#fragmentCount++;
@@ -60,37 +105,69 @@ export class Outbox {
     const fragments = this.#fragments;
     this.#fragments = '';
     this.#fragmentCount = 0;
-    if (delivered > 0) this.#send(`{"type":"presence","entries":[${fragments}],"at":${at}}`);
+    if (delivered > 0) this.tell(presenceJson(fragments, at));
     return delivered;
   }
 
   /** Forgets what is pending of a user that no watch covers any more. */
   forget(user: User): void {
-    this.#behind?.delete(user);
+    this.#behind?.changed.delete(user);
   }
 
-  /** Hands over who changed while the peer did not read. */
-  takeBehind(): Iterable<User> {
-    const behind = this.#behind ?? [];
-    if (this.#behind !== null) this.#behind = new Set();
-    return behind;
+  /** Hands over who changed while the peer did not read; it is still behind. */
+  takeChanged(): ReadonlySet<User> {
+    if (this.#behind === null) return new Set();
+    const { changed } = this.#behind;
+    this.#behind.changed = new Set();
+    return changed;
   }
 
-  /** The peer reads again. */
-  caughtUp(): void {
+  /** The peer reads again. @returns whether some change will never be told. */
+  caughtUp(): boolean {
+    const isOverwritten = this.#behind?.isOverwritten === true;
     this.#behind = null;
+    return isOverwritten;
   }
 
   /** Sends an answer, or what must keep its place among them, even to a peer that is behind: clients cause these. */
   send(json: string): void {
-    this.#send(json);
+    if (this.#behind !== null) {
+      this.#behind.queuedBytes += Buffer.byteLength(json);
+      if (this.#behind.queuedBytes > this.#options.maxQueuedBytes) this.#overflow();
+    }
+    this.tell(json);
   }
 
-  #send(json: string): void {
+  /** Sends what the peer did not ask for. */
+  tell(json: string): void {
+    if (this.#isOver) return;
     const result = this.#socket.send(json);
-    if (result === 'queued') this.#behind ??= new Set();
+    if (result === 'queued') this.#fallBehind();
     // The engine's own bound is far above any snapshot: this peer asks on and on and reads nothing. Cut it once this
     // round of telling is over: its end takes it out of the very lists that are being walked.
     else if (result === 'dropped') queueMicrotask(() => this.#socket.terminate());
   }
+
+  #fallBehind(): void {
+    this.#behind ??= {
+      sinceAt: this.#options.clock.now().monoMs,
+      changed: new Set(),
+      isOverwritten: false,
+      queuedBytes: 0,
+    };
+  }
+
+  #overflow(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    // Not now: the end of this connection takes it out of the very lists that may be being walked.
+    queueMicrotask(() => {
+      this.onOverflow();
+    });
+  }
+}
+
+/** `at` is left out while some watch is owed a snapshot: it would not hold for that one. */
+export function presenceJson(fragments: string, at: number | undefined): string {
+  return `{"type":"presence","entries":[${fragments}]${at === undefined ? '' : `,"at":${at}`}}`;
 }

@@ -7,6 +7,7 @@ import type { Change } from '../presence/outcomes.ts';
 import { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { RosterEdit } from '../roster/port.ts';
+import { buildBlocks } from './blocks.ts';
 import { buildWriteBehind, endRun, isCertain, recall, retryStorage, writeAll, type Lasting } from './lasting.ts';
 import type { Site } from './site.ts';
 
@@ -18,6 +19,10 @@ export interface Core {
   readonly beforeTelling: () => void;
   /** Commits an edit and tells it. @returns edges added. */
   readonly editRoster: (edit: RosterEdit) => number;
+  /** From now on `other` sees `user` as if it had left now. Durable, and told, before it returns. @throws where storage can't take it. */
+  readonly block: (user: string, other: string) => void;
+  /** `other` sees `user` as it is again. */
+  readonly unblock: (user: string, other: string) => void;
   /** Tries what failed, so that it is known when it is well again. */
   readonly retryStorage: () => void;
   /** Stores everything now, should the end that is near not be a clean one. */
@@ -35,6 +40,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     {
       graceMs: config.graceMs,
       offlineCode: codes.codeOf('offline'),
+      hidesLastSeen: config.lastSeen === 'hide',
       clock: hubClock,
       stalls: site.stalls,
       stallGraceMs: config.timeoutMs,
@@ -47,6 +53,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     clock.now(),
   );
   const writeBehind = buildWriteBehind(site, lasting.store, presence);
+  for (const { user, viewer, ...frozen } of store.blocks()) presence.hide(user, viewer, frozen);
   for (const entry of store.withSessions()) {
     presence.restore(entry.user, entry, entry.sessions, config.warmMs, clock.now());
   }
@@ -72,7 +79,6 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   });
   const onChange = (change: Change): void => {
     if (change.isShown) counts.changes++;
-    writeBehind.add(change.user);
     fanout.changed(change);
   };
   const intake = new Intake({
@@ -89,6 +95,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     fanout.rosterChanged(change);
     return change.added.length;
   };
+  const { block, unblock } = buildBlocks(site, store, presence, fanout, beforeTelling);
   const storeNow = (): void => {
     writeAll(presence, writeBehind, site.log);
   };
@@ -105,6 +112,8 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     onChange,
     beforeTelling,
     editRoster,
+    block,
+    unblock,
     keepLease,
     storeNow,
     retryStorage: retry,

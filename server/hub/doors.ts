@@ -11,7 +11,7 @@ import type { Rate } from '../lib/token-bucket.ts';
 import { TcpXml } from '../adapters/tcp-xml/tcp-xml.ts';
 import { WsJson } from '../adapters/ws-json/ws-json.ts';
 import { createApi, type Api } from '../api/api.ts';
-import { ownPagesOf } from '../api/own-pages.ts';
+import { createPageRules } from '../api/own-pages.ts';
 import { Outbox } from '../fanout/outbox.ts';
 import type { Intake } from '../intake.ts';
 import { isLoopback } from '../lib/loopback.ts';
@@ -67,13 +67,13 @@ export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: 
     intake,
     fanout,
     clock,
-    openOutbox: (socket) => new Outbox(socket),
+    openOutbox: (socket) => new Outbox(socket, { maxQueuedBytes: config.maxQueuedBytes, clock }),
     codeOf,
     heartbeatMs,
     timeoutMs,
     maxWatches: config.maxWatches,
     slowMs: config.slowMs,
-    isFriend: (user, other) => roster.friendsOf(user).includes(other),
+    isFriend: (user, other) => roster.follows(user, other),
     staleSince: () => staleness.since,
     node: `hub-${randomBytes(4).toString('hex')}`,
     onFault: (error) => {
@@ -112,8 +112,20 @@ export function buildDoors(site: Site, core: Core, { roster, store, hubClock }: 
       return [...failing.values()];
     },
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
-    isOwnPage: ownPagesOf(config.host, isLoopback(config.host)),
+    maxFriends: config.maxFriends,
+    block: core.block,
+    unblock: core.unblock,
+    authenticator: gate.authenticator,
+    messages: gate.messages,
+    onRefused: gate.onRefused,
+    pageRules: createPageRules({
+      host: config.host,
+      isLoopback: isLoopback(config.host),
+      isOpen: config.auth === 'open',
+      listed: site.origins,
+    }),
     pages,
+    clock,
     log,
   });
   return { tcpXml, wsJson, api, staleness };
@@ -157,6 +169,8 @@ function buildTcpXml(site: Site, intake: Intake, gate: Gate, badFrames: Record<B
     asksForToken: config.tcpAuth === 'token',
     allowed: site.tcpAllowed,
     trustedProxies: site.trustedProxies,
+    tls: site.tls,
+    tlsMode: config.tcpTls,
     frameMs: config.frameMs,
     intake,
     clock,

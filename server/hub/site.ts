@@ -13,6 +13,7 @@ import type { Config } from '../config.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Stalls } from '../lib/stall-clock.ts';
 import type { Logger } from '../lib/log.ts';
+import { openTlsFiles, type TlsFiles } from '../lib/tls-files.ts';
 import { StartError } from '../lib/start-error.ts';
 import { CodeTable } from '../presence/codes.ts';
 
@@ -30,6 +31,8 @@ export interface Site {
   readonly tcpAllowed: Cidrs | null;
   readonly trustedProxies: Cidrs;
   readonly origins: ReadonlySet<string>;
+  /** The certificate of both ports; null where they speak in the clear. */
+  readonly tls: TlsFiles | null;
   /** Who was turned down or away, by reason. */
   readonly refusals: Record<RefusalReason, number>;
   /** What fails right now, by part. */
@@ -93,4 +96,20 @@ export function buildAuthenticator(config: Config, clock: Clock, log: Logger): A
       : createOpenWithAdmin(adminToken ?? '');
   if (!made.ok) throw new StartError(made.problem);
   return made.authenticator;
+}
+
+/** The certificate, looked after for as long as the hub runs. @throws {StartError} with one sentence. */
+export async function openTls({ tlsCert, tlsKey }: Config, log: Logger): Promise<TlsFiles | null> {
+  if (tlsCert === null || tlsKey === null) return null;
+  const read = await openTlsFiles({
+    certName: 'HUB_TLS_CERT',
+    certPath: tlsCert,
+    keyName: 'HUB_TLS_KEY',
+    keyPath: tlsKey,
+  });
+  if (!read.ok) throw new StartError(read.problem);
+  read.value.watch((problem) => {
+    log.error(problem);
+  });
+  return read.value;
 }

@@ -10,6 +10,7 @@ import { ShardedMap } from '../lib/sharded-map.ts';
 import type { Stalls } from '../lib/stall-clock.ts';
 import { DONE, TimingWheel } from '../lib/timing-wheel.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
+import { Blocks, type Frozen } from './blocks.ts';
 import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
 import type { HubClock } from './hub-clock.ts';
 import { MassLapseDoubt, WITHIN_MS, type MassLapseRule } from './mass-lapse.ts';
@@ -18,12 +19,16 @@ import { restoreSession, storableSession, type RestoredSession } from './restore
 import { addToUser, endOf, findSession, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
 import { adapters, Session, type AdapterName, type Claim, type Saying } from './session.ts';
 import { entryOf, User, type Remembered } from './user.ts';
+import type { Viewer } from './viewer.ts';
+import { versionFor, Views } from './views.ts';
 
 export interface PresenceOptions {
   /** How long an unclean end keeps a session visible. */
   readonly graceMs: number;
   /** The `code` of an entry that is offline. */
   readonly offlineCode: number;
+  /** `lastSeen` is for admins alone. */
+  readonly hidesLastSeen: boolean;
   readonly clock: HubClock;
   /** What forward time left out: the hub's own troubles, which are no client's fault. */
   readonly stalls: Stalls;
@@ -33,7 +38,7 @@ export interface PresenceOptions {
   readonly massLapse: MassLapseRule;
   /** What the store knows of a user that is not held. */
   readonly recall: (user: string) => Remembered | undefined;
-  /** A user's sessions are others than before, or say something else: the next run may have to restore them. */
+  /** A user's sessions are others than before or say something else, or its version was raised: it is to be stored. */
   readonly onSessions: (user: User) => void;
 }
 
@@ -45,6 +50,8 @@ export class Presence {
   readonly #options: PresenceOptions;
   readonly #offline: Shown;
   readonly #users = new ShardedMap<User>();
+  readonly #blocks = new Blocks();
+  readonly #views: Views;
   readonly #wheel: TimingWheel<Session>;
   readonly #sessionCounts: Record<AdapterName, number>;
   readonly #doubt: MassLapseDoubt;
@@ -56,6 +63,7 @@ export class Presence {
     this.#options = options;
     this.#doubt = new MassLapseDoubt(options.massLapse);
     this.#offline = Object.freeze({ status: 'offline', code: options.offlineCode, devices: [], text: '' });
+    this.#views = new Views(this.#offline, options.hidesLastSeen);
     this.#wheel = new TimingWheel<Session>(WHEEL_TICK_MS, WHEEL_SLOTS, now.monoMs);
     this.#sessionCounts = zeroCounts(adapters);
   }
@@ -100,9 +108,45 @@ export class Presence {
     return entryOf(user, this.#offline);
   }
 
-  /** The entry as JSON, made once for each version. */
-  entryJsonOf(user: User): string {
-    return (user.entryJson ??= JSON.stringify(entryOf(user, this.#offline)));
+  /** The entry as this viewer may see it, as JSON; each form is made once for each version. */
+  entryJsonFor(user: User, viewer: Viewer): string {
+    return this.#views.jsonFor(user, viewer);
+  }
+
+  /** The version of that entry. */
+  versionFor(user: User, viewer: Viewer): number {
+    return versionFor(user, viewer);
+  }
+
+  /** What `viewer` is to see of a user who blocks it now: as if the user left. Undefined where it is blocked already. */
+  freeze(id: string, viewer: string, now: Moment): Frozen | undefined {
+    const user = this.look(id);
+    if (user.hiddenFrom?.has(viewer) === true) return undefined;
+    // One who is shown offline already looks no different: not even a version may tell of the block.
+    if (!isVisible(user.fold)) return { since: user.since, lastSeen: user.lastSeen, v: user.v };
+    const v = this.#options.clock.versionAfter(user.v, now.wallMs);
+    return { since: now.wallMs, lastSeen: this.#lastSeen(user, now), v };
+  }
+
+  /** From now on the viewer sees the user so. */
+  hide(id: string, viewer: string, frozen: Frozen): void {
+    this.#blocks.set(id, viewer, frozen);
+    const user = this.#users.get(id);
+    if (user !== undefined) user.hiddenFrom = this.#blocks.of(id);
+  }
+
+  /** Lifts a block: the viewer sees the user as it is, in a version above any that it has seen. */
+  reveal(user: User, viewer: string, now: Moment): void {
+    const frozen = user.hiddenFrom?.get(viewer);
+    if (frozen === undefined) return;
+    this.#blocks.lift(user.id, viewer);
+    user.hiddenFrom = this.#blocks.of(user.id);
+    const v = Math.max(user.v, frozen.v);
+    if (v === 0) return; // nobody has ever seen this user
+    user.v = this.#options.clock.versionAfter(v, now.wallMs);
+    user.entryJson = null;
+    user.adminEntryJson = null;
+    this.#options.onSessions(user);
   }
 
   /** How many sessions are still restored, but for those whose lease over HTTP outlasts the warm time anyway. */
@@ -115,7 +159,7 @@ export class Presence {
    * later of `warmMs` and the rest of a lease over HTTP. Nothing of the entry changes, so nobody is told. For the start.
    */
   restore(id: string, entry: Remembered, sessions: readonly RestoredSession[], warmMs: number, now: Moment): void {
-    const user = new User(id, this.#offline, entry);
+    const user = new User(id, this.#offline, entry, this.#blocks.of(id));
     this.#users.set(id, user);
     for (const stored of sessions) {
       const session = restoreSession(user, stored, warmMs, now);
@@ -129,13 +173,21 @@ export class Presence {
     // What came before the visible status began is in `lastSeen` already.
     user.visibleFromAt = now.monoMs - (now.wallMs - (user.since ?? now.wallMs));
     user.endedSignAt = -Infinity;
-    user.entryJson = null;
   }
 
   /** The live session of a source that has no connection of its own: user and device are the session. */
   find(id: string, device: string, adapter: AdapterName): Session | undefined {
     const user = this.#users.get(id);
     return user === undefined ? undefined : findSession(user, device, adapter);
+  }
+
+  /** How many sessions the user would have with this one. */
+  sessionCountWith({ user: id, device, status }: Claim): number {
+    const user = this.#users.get(id);
+    if (user === undefined || user.firstSession === null) return 1;
+    let count = lastWaiting(user, device, status) === undefined ? 1 : 0;
+    for (let s: Session | null = user.firstSession; s !== null; s = s.next) count++;
+    return count;
   }
 
   /** A session begins. It silently takes the place of one of its user and device that is in its grace or restored. */
@@ -293,7 +345,7 @@ export class Presence {
   }
 
   #recall(id: string): User {
-    return new User(id, this.#offline, this.#options.recall(id));
+    return new User(id, this.#offline, this.#options.recall(id), this.#blocks.of(id));
   }
 
   #unlink(session: Session): void {
@@ -328,8 +380,8 @@ export class Presence {
       if (shownBefore.status !== shownAfter.status) user.since = now.wallMs;
       user.v = this.#options.clock.versionAfter(user.v, now.wallMs);
       user.entryJson = null;
+      user.adminEntryJson = null;
     }
-    user.isUnsaved = true;
     return { user, isShown };
   }
 

@@ -3,6 +3,7 @@
  * Written by `Presence` alone. It is held while it has a session, an audience, or something not yet stored.
  */
 import type { Entry } from '../../shared/entry.ts';
+import type { Hidden } from './blocks.ts';
 import { shownOf, type Fold, type Shown } from './fold.ts';
 import type { Session } from './session.ts';
 
@@ -32,14 +33,24 @@ export class User {
   endedSignAt = -1;
   /** The entry as JSON; null until somebody asks, and again after a change. */
   entryJson: string | null = null;
+  /** The same for an admin, where others are not shown all of it. */
+  adminEntryJson: string | null = null;
+  /** Who sees the user as it was when it blocked them; null for nobody, which is nearly everybody's. */
+  hiddenFrom: ReadonlyMap<string, Hidden> | null;
   audience: Audience | null = null;
   /** It changed and the store has not heard of it. */
   isUnsaved = false;
   /** The store holds an entry of this user, perhaps an older one. */
   isStored: boolean;
 
-  constructor(id: string, offline: Shown, remembered: Remembered | undefined) {
+  constructor(
+    id: string,
+    offline: Shown,
+    remembered: Remembered | undefined,
+    hiddenFrom: ReadonlyMap<string, Hidden> | null,
+  ) {
     this.id = id;
+    this.hiddenFrom = hiddenFrom;
     this.fold = offline;
     // Kept for its sessions alone: nobody has seen this user yet.
     const isSeen = remembered !== undefined && remembered.v > 0;

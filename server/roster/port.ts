@@ -36,6 +36,10 @@ export interface ListChanges {
 export interface Roster {
   /** The friends of a user, sorted by code unit; empty for one never heard of. */
   friendsOf(user: string): readonly string[];
+  /** Whether `friend` is in the list of `user`. */
+  follows(user: string, friend: string): boolean;
+  /** A user whose list the edit would make longer than `maxFriends`; one that is too long already may shrink or stay. */
+  overfull(edit: RosterEdit, maxFriends: number): string | undefined;
   /** Changes of the list since an instant; undefined where that is longer ago than tombstones are kept. */
   changesSince(user: string, sinceMs: number): ListChanges | undefined;
   /** Commits one edit made at `atMs` in one transaction and says what it changed. Throws where storage can't take it. */

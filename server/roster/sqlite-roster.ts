@@ -17,6 +17,8 @@ interface PackedList {
 export class SqliteRoster implements Roster {
   readonly #db: SqlDatabase;
   readonly #friends: SqlStatement<PackedList>;
+  readonly #follows: SqlStatement<{ readonly one: number }>;
+  readonly #count: SqlStatement<{ readonly friends: number }>;
   readonly #addedSince: SqlStatement<PackedList>;
   readonly #removedSince: SqlStatement<PackedList>;
   readonly #make: SqlStatement<never>;
@@ -35,6 +37,8 @@ export class SqliteRoster implements Roster {
     const packed = (rows: string): SqlStatement<PackedList> =>
       db.prepare(`SELECT group_concat(friend, ',') AS ids FROM (SELECT friend FROM ${rows} ORDER BY friend)`);
     this.#friends = packed('edge WHERE user = ?');
+    this.#follows = db.prepare('SELECT 1 AS one FROM edge WHERE user = ? AND friend = ?');
+    this.#count = db.prepare('SELECT count(*) AS friends FROM edge WHERE user = ?');
     this.#addedSince = packed('edge WHERE user = ? AND at > ?');
     this.#removedSince = packed('tombstone WHERE user = ? AND at > ?');
     this.#make = db.prepare('INSERT INTO edge (user, friend, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING');
@@ -54,6 +58,25 @@ export class SqliteRoster implements Roster {
 
   friendsOf(user: string): readonly string[] {
     return unpack(this.#friends.get(user));
+  }
+
+  follows(user: string, friend: string): boolean {
+    return this.#follows.get(user, friend) !== undefined;
+  }
+
+  overfull(edit: RosterEdit, maxFriends: number): string | undefined {
+    if (edit.kind === 'remove') return undefined;
+    const { ends, makes } = this.#stepsOf(edit);
+    const ending = friendsByUser(ends);
+    for (const [user, friends] of friendsByUser(makes)) {
+      const count = this.#count.get(user)?.friends ?? 0;
+      if (count + friends.size <= maxFriends) continue;
+      // Only now is it worth asking which of them are new, and how many go.
+      const added = [...friends].filter((friend) => !this.follows(user, friend)).length;
+      const removed = ending.get(user)?.size ?? 0;
+      if (added > removed && count + added - removed > maxFriends) return user;
+    }
+    return undefined;
   }
 
   changesSince(user: string, sinceMs: number): ListChanges | undefined {
@@ -107,6 +130,16 @@ export class SqliteRoster implements Roster {
 function edgesOf(user: string, friends: readonly string[], mutual: boolean): Edge[] {
   const own = friends.map((friend) => ({ user, friend }));
   return mutual ? own.flatMap((edge) => [edge, { user: edge.friend, friend: user }]) : own;
+}
+
+function friendsByUser(edges: readonly Edge[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const byUser = new Map<string, Set<string>>();
+  for (const { user, friend } of edges) {
+    const friends = byUser.get(user);
+    if (friends === undefined) byUser.set(user, new Set([friend]));
+    else friends.add(friend);
+  }
+  return byUser;
 }
 
 function unpack(list: PackedList | undefined): readonly string[] {

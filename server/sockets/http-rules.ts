@@ -5,17 +5,27 @@
  */
 import { SocketAddress } from 'node:net';
 import { MAX_HTTP_HEADER_BYTES } from '../../shared/limits.ts';
-import type { HttpRequest } from './port.ts';
+import type { HttpRequest, Service } from './port.ts';
 
 /**
  * What the engines' own parsers take. Above the contract's 16 KiB, so that we count and answer 431 with the hub's words;
  * beyond it the engine gives up on the request: ws still in the hub's words, uWebSockets.js in its own.
  */
 export const PARSER_HEADER_BYTES = 4 * MAX_HTTP_HEADER_BYTES;
+/**
+ * How long a client may take for its TLS handshake, for a request, idle between two, and without reading any of its answer.
+ * uWebSockets.js has this number built in, and counts in steps of 4 s; ws is told it, so that both cut at about one time.
+ */
+export const SLOW_CLIENT_MS = 10_000;
 /** Bytes waiting for one peer, from which on its messages are dropped: well above the largest snapshot. */
 export const MAX_BACKPRESSURE_BYTES = 16 * 1024 * 1024;
 
 export type RequestHead = Omit<HttpRequest, 'body'>;
+
+/** Whose request it is, by the service's word. */
+export function clientOf(service: Service, peer: string, headers: HttpRequest['headers']): string {
+  return service.clientAddress(addressText(peer), headers.get('x-forwarded-for'));
+}
 
 /** Headers one by one, in the order they came. Joined where repeated: a doubled token or origin then fits nothing. */
 export class HeaderCollector {
@@ -37,6 +47,8 @@ export function askedFor(head: RequestHead, headerBytes: number): 'http' | 'webs
   const contentLength = headers.get('content-length');
   // Two lengths (joined: "3, 4") are how requests are smuggled past a proxy; uWebSockets.js takes the first of them.
   if (contentLength !== undefined && !/^\d+$/.test(contentLength)) return 400;
+  // Two hosts (joined: "a, b") are how two readers are told two different things.
+  if (headers.get('host')?.includes(', ') === true) return 400;
   if (!/^[A-Z-]+$/.test(method) || !path.startsWith('/')) return 400;
   if (!hasToken(headers.get('connection'), 'upgrade') || headers.get('upgrade')?.toLowerCase() !== 'websocket') {
     return 'http';

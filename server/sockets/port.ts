@@ -2,13 +2,14 @@
  * The engine port: what the hub asks of a WebSocket and HTTP server, in the hub's words.
  * Two engines stand behind it (uws-engine, ws-engine) and pass one contract suite; nobody else knows which one runs.
  */
+import type { TlsFiles } from '../lib/tls-files.ts';
 
 /** `queued`: taken, but the peer reads slower than we write: send nothing of one's own accord until `drained`. */
 export type SendResult = 'sent' | 'queued' | 'dropped';
 
 /** One open WebSocket. Every call on a socket that has closed does nothing (`send` answers `dropped`). */
 export interface Socket {
-  /** The peer's address as text, an IPv4 one never as `::ffff:`. */
+  /** The client's address: what `clientAddress` said of the upgrade. */
   readonly remoteAddress: string;
   /** Sends one text message. */
   send(text: string): SendResult;
@@ -48,6 +49,7 @@ export interface HttpRequest {
   readonly query: string;
   /** By lower-case name; undefined when absent; one that came more than once is joined with `, `. */
   readonly headers: ReadonlyMap<string, string>;
+  /** The client's address: what `clientAddress` said. */
   readonly remoteAddress: string;
   /** UTF-8 text; '' when there is none. */
   readonly body: string;
@@ -62,6 +64,11 @@ export interface HttpReply {
 
 /** What the hub gives an engine to serve. */
 export interface Service {
+  /**
+   * Whose address it is: the peer's, or the one that a trusted proxy tells. Asked for every request, upgrades included.
+   * The peer's comes as text, in short form, an IPv4 one never as `::ffff:`.
+   */
+  clientAddress(peer: string, forwardedFor: string | undefined): string;
   /**
    * Answers one request; never rejects. A body over 256 KiB does not get here: the engine asks `refuse`.
    * For HEAD the reply is as for GET; the engine leaves its body out.
@@ -84,11 +91,19 @@ export interface Listening {
   close(): Promise<void>;
 }
 
+export interface ListenOptions {
+  /**
+   * Speak TLS, 1.2 at least. A pair that changes is taken over: new connections get the new certificate, open ones stay.
+   * What comes without TLS is cut.
+   */
+  readonly tls?: TlsFiles;
+}
+
 export interface Engine {
   readonly name: 'uws' | 'ws';
   /**
    * Takes the port exclusively; 0 is any free one.
    * @throws the system's error where it can't be had: `code` is `EADDRINUSE` where another process holds it.
    */
-  listen(host: string, port: number, service: Service): Promise<Listening>;
+  listen(host: string, port: number, service: Service, options?: ListenOptions): Promise<Listening>;
 }

@@ -3,13 +3,18 @@
  * responses with their abort, sockets with their close, and a call after that throws.
  * Chosen by load-engine; held to the port by the contract suite.
  *
- * Its own timeouts stand: 10 s for a request's head or an idle keep-alive connection, at least 16 kB/s for a body.
+ * Its own timeouts stand, 10 s each, seen as 8 to 12: for the TLS handshake, for a request's head, for a body unless 160 kB
+ * of it come meanwhile, for an idle keep-alive connection, for an answer of which nothing is read. A byte a second does
+ * not lengthen them. An answer of the hub's own is waited for.
+ * Over TLS, what it reads in one go with the client's end of the connection is lost: a client that says something and ends
+ * the connection at once, without the WebSocket's own close, may not be heard.
  * What it answers in its own words, we can't change: a malformed request (400, or 505 where it can't read the
  * version, HTTP/1.0 included), and a head over PARSER_HEADER_BYTES or of more than 100 headers (431).
  */
 import { createServer } from 'node:net';
 import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';
 import { takePort } from '../lib/take-port.ts';
+import type { TlsFiles, TlsPair } from '../lib/tls-files.ts';
 import { fittingReason, MAX_BACKPRESSURE_BYTES } from './http-rules.ts';
 import type { Engine, Listening, SendResult, Service, Socket, SocketEvents } from './port.ts';
 import { answerRequest, answerUpgrade } from './uws-http.ts';
@@ -93,8 +98,8 @@ class UwsSocket implements Socket {
   }
 }
 
-function appFor(uws: Uws, service: Service): UwsApp<Attached> {
-  const app = uws.App<Attached>();
+function appFor(uws: Uws, service: Service, pair: TlsPair | undefined): UwsApp<Attached> {
+  const app = pair === undefined ? uws.App<Attached>() : tlsAppFor(uws, pair);
   app.ws('/*', {
     maxPayloadLength: MAX_WS_PAYLOAD_BYTES,
     maxBackpressure: MAX_BACKPRESSURE_BYTES,
@@ -127,28 +132,70 @@ function appFor(uws: Uws, service: Service): UwsApp<Attached> {
   return app;
 }
 
+function tlsAppFor(uws: Uws, { certPath, keyPath }: TlsPair): UwsApp<Attached> {
+  try {
+    return uws.SSLApp({ cert_file_name: certPath, key_file_name: keyPath });
+  } catch {
+    throw new Error(`uWebSockets.js can't use the certificate ${certPath} with the key ${keyPath}`);
+  }
+}
+
+/**
+ * An app keeps the certificate it began with. The first one goes on listening, so that no connection is refused meanwhile,
+ * and passes what it accepts to the newest; the others keep the connections they have.
+ */
+class AppsByPair {
+  readonly #makeNext: (pair: TlsPair) => UwsApp<Attached>;
+  readonly #all: [UwsApp<Attached>, ...UwsApp<Attached>[]];
+
+  constructor(first: UwsApp<Attached>, makeNext: (pair: TlsPair) => UwsApp<Attached>) {
+    this.#all = [first];
+    this.#makeNext = makeNext;
+  }
+
+  takeOver(pair: TlsPair): void {
+    const next = this.#makeNext(pair);
+    const [first, ...later] = this.#all;
+    first.addChildAppDescriptor(next.getDescriptor());
+    const before = later.at(-1);
+    if (before !== undefined) first.removeChildAppDescriptor(before.getDescriptor());
+    this.#all.push(next);
+  }
+
+  async close(): Promise<void> {
+    for (const app of this.#all) app.close();
+    if (this.#all.length === 1) return;
+    // What the first one accepted last reaches the newest in the loop's next turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const app of this.#all.slice(1)) app.close();
+  }
+}
+
 /**
  * Node's `net` takes the port first and gives it back: it says why a port can't be had, resolves names, and turns 0 into
  * a number. uWebSockets.js then takes that number: for 0 it leaves SO_REUSEADDR out, and the port stays blocked after us.
  */
-async function listen(uws: Uws, host: string, port: number, service: Service): Promise<Listening> {
+async function listen(uws: Uws, host: string, port: number, service: Service, tls?: TlsFiles): Promise<Listening> {
   const probe = createServer();
   const taken = await takePort(probe, { host, port });
   await new Promise((resolve) => probe.close(resolve));
-  const app = appFor(uws, service);
+  const app = appFor(uws, service, tls?.pair);
   const listening = await new Promise<UwsListenSocket | false>((resolve) => {
     // Without the exclusive option two hubs would share the port, each with half of the clients.
     app.listen(taken.address, taken.port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);
   });
   if (listening === false) throw portHeld(host, taken.port);
+  const apps = new AppsByPair(app, (pair) => appFor(uws, service, pair));
+  const stopTakingOver = tls?.onChange((pair) => apps.takeOver(pair));
   return {
     port: taken.port,
     stopAccepting: () => {
       uws.us_listen_socket_close(listening);
     },
     close: () => {
-      app.close();
-      return Promise.resolve();
+      stopTakingOver?.();
+      return apps.close();
     },
   };
 }
@@ -159,5 +206,5 @@ function portHeld(host: string, port: number): Error {
 }
 
 export function createUwsEngine(uws: Uws): Engine {
-  return { name: 'uws', listen: (host, port, service) => listen(uws, host, port, service) };
+  return { name: 'uws', listen: (host, port, service, options) => listen(uws, host, port, service, options?.tls) };
 }

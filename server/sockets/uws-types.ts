@@ -5,11 +5,15 @@
 
 declare const listenSocket: unique symbol;
 declare const upgradeContext: unique symbol;
+declare const descriptor: unique symbol;
 export interface UwsListenSocket {
   readonly [listenSocket]: true;
 }
 export interface UwsUpgradeContext {
   readonly [upgradeContext]: true;
+}
+export interface UwsDescriptor {
+  readonly [descriptor]: true;
 }
 
 /** Lives until its `close` handler has been called. `Attached` is what `upgrade` was given. */
@@ -43,9 +47,15 @@ export interface UwsResponse<Attached> {
   cork(write: () => void): void;
   writeStatus(status: string): void;
   writeHeader(name: string, value: string): void;
-  /** Writes the content-length, and `connection: close` where it is to close. */
+  /** Writes the content-length, and `connection: close` where it is to close. What the kernel does not take is kept. */
   end(body: string | Uint8Array, closeConnection: boolean): void;
   endWithoutBody(): void;
+  /**
+   * Writes what the kernel takes, and the content-length. Until all has been written (the second claim), the response goes
+   * on, and another request on its connection cuts it. The first claim is for the answer of `onWritable`'s handler.
+   */
+  tryEnd(rest: string | Uint8Array, totalBytes: number): [boolean, boolean];
+  onWritable(writable: (writtenBytes: number) => boolean): void;
   upgrade(
     attached: Attached,
     secWebSocketKey: string,
@@ -77,10 +87,22 @@ export interface UwsApp<Attached> {
   listen(host: string, port: number, options: number, done: (socket: UwsListenSocket | false) => void): void;
   /** Closes the listening socket and every connection, calling their handlers, before it returns. */
   close(): void;
+  getDescriptor(): UwsDescriptor;
+  /** From now on what this app accepts is the other's: it speaks TLS with the other's certificate. */
+  addChildAppDescriptor(other: UwsDescriptor): void;
+  removeChildAppDescriptor(other: UwsDescriptor): void;
 }
 
+export interface UwsTlsOptions {
+  readonly key_file_name: string;
+  readonly cert_file_name: string;
+}
+
+/** Apps are never freed: each costs its memory until the process ends. */
 export interface Uws {
   App<Attached>(): UwsApp<Attached>;
+  /** Reads both files, PEM, within the call. @throws without a reason where it can't use them. */
+  SSLApp<Attached>(options: UwsTlsOptions): UwsApp<Attached>;
   readonly DISABLED: number;
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
   /** Stops listening; what is open stays. */

@@ -1,17 +1,20 @@
 /**
- * The engine port over ws and node:http. Must not let an error of one connection escape: a peer's fault ends its own
+ * The engine port over ws, node:http and node:https. Must not let an error of one connection escape: a peer's fault ends its own
  * socket and nothing else. Chosen by load-engine; held to the port by the contract suite.
  *
- * Node's own timeouts stand: 60 s for a request's head, 300 s for all of it, 5 s for an idle keep-alive connection.
+ * A client has SLOW_CLIENT_MS for its TLS handshake, again for a whole request, body included, again between two requests,
+ * and as long without reading any of an answer; Node looks once a second. An answer of the hub's own is waited for.
  */
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { Socket as Wire } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type RawData, type ServerOptions, WebSocket, WebSocketServer } from 'ws';
 import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';
 import { takePort } from '../lib/take-port.ts';
-import { fittingReason, MAX_BACKPRESSURE_BYTES, PARSER_HEADER_BYTES } from './http-rules.ts';
-import type { Engine, Listening, SendResult, Service, Socket, SocketEvents } from './port.ts';
+import type { TlsFiles } from '../lib/tls-files.ts';
+import { fittingReason, MAX_BACKPRESSURE_BYTES, PARSER_HEADER_BYTES, SLOW_CLIENT_MS } from './http-rules.ts';
+import type { Engine, Listening, ListenOptions, SendResult, Service, Socket, SocketEvents } from './port.ts';
 import { answerMalformed, answerRequest, readUpgrade } from './ws-http.ts';
 
 const webSocketOptions: ServerOptions & { closeTimeout: number } = {
@@ -21,6 +24,16 @@ const webSocketOptions: ServerOptions & { closeTimeout: number } = {
   maxPayload: MAX_WS_PAYLOAD_BYTES,
   // From our close frame to the cut, where the peer does not answer; 30 s by default.
   closeTimeout: 5_000,
+};
+
+const httpOptions = {
+  maxHeaderSize: PARSER_HEADER_BYTES,
+  // A request without a Host gets our 400 instead of Node's.
+  requireHostHeader: false,
+  headersTimeout: SLOW_CLIENT_MS,
+  requestTimeout: SLOW_CLIENT_MS,
+  keepAliveTimeout: SLOW_CLIENT_MS,
+  connectionsCheckingInterval: 1_000,
 };
 
 class WsSocket implements Socket {
@@ -97,21 +110,31 @@ class WsSocket implements Socket {
   }
 }
 
-async function listen(host: string, port: number, service: Service): Promise<Listening> {
-  // A request without a Host gets our 400 instead of Node's; no header may be dropped unseen, so their number is free.
-  const server = createServer({ maxHeaderSize: PARSER_HEADER_BYTES, requireHostHeader: false });
+/** `stop` ends the taking over of new certificates. */
+function createEitherServer(tls: TlsFiles | undefined): { server: Server; stop: () => void } {
+  if (tls === undefined) return { server: createServer(httpOptions), stop: () => undefined };
+  const secure = ({ cert, key }: TlsFiles['pair']) => ({ cert, key, minVersion: 'TLSv1.2' as const });
+  const server = createTlsServer({ ...httpOptions, ...secure(tls.pair), handshakeTimeout: SLOW_CLIENT_MS });
+  return { server, stop: tls.onChange((pair) => server.setSecureContext(secure(pair))) };
+}
+
+async function listen(host: string, port: number, service: Service, options: ListenOptions = {}): Promise<Listening> {
+  const { server, stop } = createEitherServer(options.tls);
+  // No header may be dropped unseen.
   server.maxHeadersCount = 0;
   const webSockets = new WebSocketServer(webSocketOptions);
   const wires = new Set<Wire>();
   let onAllGone: (() => void) | undefined;
 
-  server.on('connection', (wire) => {
+  const keep = (wire: Wire): void => {
     wires.add(wire);
     wire.once('close', () => {
       wires.delete(wire);
       if (wires.size === 0) onAllGone?.();
     });
-  });
+  };
+  server.on('connection', keep);
+  server.on('secureConnection', keep);
   server.on('request', (request, response) => {
     answerRequest(service, request, response);
   });
@@ -131,6 +154,7 @@ async function listen(host: string, port: number, service: Service): Promise<Lis
       server.close();
     },
     close: async () => {
+      stop();
       const portFree = new Promise((resolve) => server.close(resolve));
       const allGone = new Promise<void>((resolve) => (onAllGone = resolve));
       if (wires.size === 0) onAllGone?.();

@@ -3,16 +3,29 @@
  * Must not know what a path means. Called by ws-engine alone.
  */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import { Socket as Wire } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { MAX_HTTP_BODY_BYTES } from '../../shared/limits.ts';
-import { addressText, askedFor, HeaderCollector, mayHaveBody, type RequestHead } from './http-rules.ts';
+import { askedFor, clientOf, HeaderCollector, mayHaveBody, type RequestHead, SLOW_CLIENT_MS } from './http-rules.ts';
 import type { HttpReply, Service } from './port.ts';
 
 /** Connections on which a response may be under way, so that nothing else may be written on them. */
 const answered = new WeakSet<Duplex>();
+/** How many answers of a connection have not been written yet. */
+const waiting = new WeakMap<Duplex, number>();
+/** One who asks and asks, and reads no answer, would have them all kept: Node reads up to 64 KiB of requests at a time. */
+const MAX_WAITING_ANSWERS = 100;
+/** Connections that have their last answer, and are about to end. */
+const leaving = new WeakSet<Duplex>();
+/** For the client to read its last answer and go: cut while it still sends, it might never see it. */
+const LINGER_MS = 1_000;
 
 export function answerRequest(service: Service, request: IncomingMessage, response: ServerResponse): void {
-  const { head, asked } = readHead(request);
+  if (!mayAsk(request.socket, response)) {
+    request.socket.destroy();
+    return;
+  }
+  const { head, asked } = readHead(service, request);
   if (asked === 400 || asked === 431) {
     reply(response, service.refuse(asked), true);
     return;
@@ -36,6 +49,14 @@ export function answerRequest(service: Service, request: IncomingMessage, respon
       reply(response, late, false);
     });
   });
+}
+
+function mayAsk(wire: Duplex, response: ServerResponse): boolean {
+  const before = waiting.get(wire) ?? 0;
+  if (wire.destroyed || before >= MAX_WAITING_ANSWERS) return false;
+  waiting.set(wire, before + 1);
+  response.once('close', () => waiting.set(wire, (waiting.get(wire) ?? 1) - 1));
+  return true;
 }
 
 /** Tells undefined once where the body is over the limit; what follows is read and thrown away. */
@@ -62,6 +83,10 @@ function readBody(request: IncomingMessage, done: (body: string | undefined) => 
 function reply(response: ServerResponse, { status, headers, body }: HttpReply, closeConnection: boolean): void {
   if (response.destroyed) return;
   response.on('error', () => undefined);
+  // One that reads nothing of it would keep it in memory for ever. Node looks twice before it takes a write for stuck.
+  response.setTimeout(SLOW_CLIENT_MS / 2);
+  // Before Node's own listener, which sets the time for what comes next.
+  response.prependOnceListener('finish', () => response.socket?.setTimeout(0));
   response.writeHead(status, {
     ...headers,
     ...(mayHaveBody(status) && { 'content-length': Buffer.byteLength(body) }),
@@ -72,7 +97,7 @@ function reply(response: ServerResponse, { status, headers, body }: HttpReply, c
 
 /** The peer's address where the upgrade is let in; otherwise it has been answered here, or will be. */
 export function readUpgrade(service: Service, request: IncomingMessage, wire: Duplex): string | undefined {
-  const { head, asked } = readHead(request);
+  const { head, asked } = readHead(service, request);
   if (asked === 'websocket') {
     const refusal = service.admit({ ...head, body: '' });
     if (refusal === undefined) return head.remoteAddress;
@@ -93,9 +118,10 @@ function hasBody({ headers }: RequestHead): boolean {
   return headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0';
 }
 
-/** For what Node's parser could not read. A connection that was silent too long, or is gone, is cut without a word. */
+/** For what Node's parser could not read. What is no TLS, was silent too long, or is gone, is cut without a word. */
 export function answerMalformed(service: Service) {
   return (error: NodeJS.ErrnoException, wire: Duplex): void => {
+    if (leaving.has(wire)) return;
     if (error.code?.startsWith('HPE_') !== true || answered.has(wire) || !wire.writable) {
       wire.destroy();
       return;
@@ -111,12 +137,18 @@ function endWith(wire: Duplex, method: string, { status, headers, body }: HttpRe
   if (mayHaveBody(status)) lines.push(`content-length: ${String(Buffer.byteLength(body))}`);
   lines.push('connection: close', '', '');
   wire.on('error', () => undefined);
-  wire.once('finish', () => wire.destroy());
+  leaving.add(wire);
+  wire.once('finish', () => {
+    wire.resume();
+    const cut = setTimeout(() => wire.destroy(), LINGER_MS);
+    wire.once('close', () => clearTimeout(cut));
+  });
+  if (wire instanceof Wire) wire.setTimeout(SLOW_CLIENT_MS, () => wire.destroy());
   wire.write(lines.join('\r\n'), 'latin1');
   wire.end(method === 'HEAD' || !mayHaveBody(status) ? '' : body);
 }
 
-function readHead(request: IncomingMessage) {
+function readHead(service: Service, request: IncomingMessage) {
   const collector = new HeaderCollector();
   const raw = request.rawHeaders;
   for (let i = 0; i + 1 < raw.length; i += 2) collector.add((raw[i] ?? '').toLowerCase(), raw[i + 1] ?? '');
@@ -127,7 +159,7 @@ function readHead(request: IncomingMessage) {
     path: queryAt === -1 ? url : url.slice(0, queryAt),
     query: queryAt === -1 ? '' : url.slice(queryAt + 1),
     headers: collector.headers,
-    remoteAddress: addressText(request.socket.remoteAddress ?? ''),
+    remoteAddress: clientOf(service, request.socket.remoteAddress ?? '', collector.headers),
   };
   const lacksHost = request.httpVersion === '1.1' && !collector.headers.has('host');
   return { head, asked: lacksHost ? (400 as const) : askedFor(head, collector.bytes) };

@@ -1,6 +1,6 @@
 /**
- * The store: what must outlive the process beside the roster. Entries with their last seen and version, and the hub
- * clock's ceiling. The core asks `recall` for users it does not hold; everything else is written behind.
+ * The store: what must outlive the process beside the roster. Entries with their last seen and version, blocks, and the
+ * hub clock's ceiling. The core asks `recall` for users it does not hold; entries are written behind, blocks at once.
  */
 
 /** An entry as it is stored. `text` is null where there is none. */
@@ -33,6 +33,15 @@ export interface StoredSession {
   readonly leaseEndsAt: number;
 }
 
+/** What `viewer` sees of `user`, who blocked it: offline. `since` and `lastSeen` are null for a user never seen. */
+export interface StoredBlock {
+  readonly user: string;
+  readonly viewer: string;
+  readonly since: number | null;
+  readonly lastSeen: number | null;
+  readonly v: number;
+}
+
 /** What the store knew when it was opened. */
 export interface StoreState {
   /** Hub-clock instant the store was made; a `since` from before it can't be answered from it. */
@@ -51,6 +60,12 @@ export interface Store {
   recall(user: string): StoredEntry | undefined;
   /** The entries that the last run left with live sessions. */
   withSessions(): Iterable<StoredEntry>;
+  /** Every block that stands. */
+  blocks(): Iterable<StoredBlock>;
+  /** Sets a block, which is durable before this returns; one that stands stays as it is. Throws where storage can't take it. */
+  block(block: StoredBlock): void;
+  /** Lifts a block, durably; one that does not stand is lifted. Throws where storage can't take it. */
+  unblock(user: string, viewer: string): void;
   /** Writes entries in one transaction. Throws where storage can't take it. */
   keep(entries: readonly StoredEntry[]): void;
   /** Promises that no version above `ceiling` has been given out; durable before it returns. */

@@ -49,6 +49,17 @@ export const steps: readonly string[] = [
   CREATE TABLE tombstones_kept (one INTEGER PRIMARY KEY CHECK (one = 1), from_at INTEGER NOT NULL) STRICT;
   INSERT INTO tombstones_kept VALUES (1, 0);
   `,
+  `
+  -- What viewer sees of user, who blocked it: offline since then. since and last_seen are NULL for a user never seen.
+  CREATE TABLE block (
+    user TEXT NOT NULL,
+    viewer TEXT NOT NULL CHECK (viewer <> user),
+    since INTEGER,
+    last_seen INTEGER,
+    v INTEGER NOT NULL,
+    PRIMARY KEY (user, viewer)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The database was written by a hub that knows more steps. */

@@ -5,7 +5,7 @@
  */
 import { inTransaction, type SqlDatabase, type SqlStatement } from '../lib/sqlite.ts';
 import { explainStorage, type OpenedDatabase } from './database.ts';
-import type { Store, StoredEntry, StoredSession, StoreState } from './port.ts';
+import type { Store, StoredBlock, StoredEntry, StoredSession, StoreState } from './port.ts';
 
 interface RunRow {
   readonly bornAt: number;
@@ -27,6 +27,9 @@ export class SqliteStore implements Store {
   readonly #read: SqlStatement<EntryRow>;
   readonly #readWithSessions: SqlStatement<EntryRow>;
   readonly #write: SqlStatement<never>;
+  readonly #readBlocks: SqlStatement<StoredBlock>;
+  readonly #block: SqlStatement<never>;
+  readonly #unblock: SqlStatement<never>;
   readonly #raise: SqlStatement<never>;
   readonly #end: SqlStatement<never>;
 
@@ -52,6 +55,11 @@ export class SqliteStore implements Store {
         devices = excluded.devices, text = excluded.text, v = excluded.v,
         sessions = excluded.sessions
       WHERE excluded.v >= entry.v`);
+    this.#readBlocks = db.prepare('SELECT user, viewer, since, last_seen AS lastSeen, v FROM block');
+    this.#block = db.prepare(
+      'INSERT INTO block (user, viewer, since, last_seen, v) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    );
+    this.#unblock = db.prepare('DELETE FROM block WHERE user = ? AND viewer = ?');
     this.#raise = db.prepare('UPDATE run SET ceiling = max(ceiling, ?)');
     this.#end = db.prepare('UPDATE run SET ended_at = ?');
   }
@@ -74,6 +82,18 @@ export class SqliteStore implements Store {
     });
   }
 
+  blocks(): StoredBlock[] {
+    return this.#readBlocks.all().map((row) => ({ ...row, v: this.#certainV(row.v) }));
+  }
+
+  block({ user, viewer, since, lastSeen, v }: StoredBlock): void {
+    this.#block.run(user, viewer, since, lastSeen, v);
+  }
+
+  unblock(user: string, viewer: string): void {
+    this.#unblock.run(user, viewer);
+  }
+
   raiseCeiling(ceiling: number): void {
     this.#raise.run(ceiling);
   }
@@ -82,11 +102,14 @@ export class SqliteStore implements Store {
     this.#end.run(Math.max(clock, this.state.clockFloor));
   }
 
-  /** Below certainFrom a row may be older than what an unclean run has told: it must not lose against that. */
   #toEntry(row: EntryRow): StoredEntry {
-    const v = row.v === 0 ? 0 : Math.max(row.v, this.state.certainFrom);
     const sessions = row.sessions === null ? [] : (JSON.parse(row.sessions) as StoredSession[]);
-    return { ...row, devices: JSON.parse(row.devices) as string[], v, sessions };
+    return { ...row, devices: JSON.parse(row.devices) as string[], v: this.#certainV(row.v), sessions };
+  }
+
+  /** Below certainFrom a row may be older than what an unclean run has told: it must not lose against that. */
+  #certainV(v: number): number {
+    return v === 0 ? 0 : Math.max(v, this.state.certainFrom);
   }
 }
 

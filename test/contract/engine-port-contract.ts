@@ -114,6 +114,7 @@ export function portContract(engine: Engine, others: readonly Engine[]): void {
 }
 
 const neverAsked = {
+  clientAddress: unexpected,
   http: unexpected,
   refuse: unexpected,
   admit: unexpected,

@@ -2,8 +2,12 @@
  * One engine listening on a free port with a service that records what it is told, and clients that can misbehave.
  * Used by the suites of the engine contract; everything opened here is closed by `stop`.
  */
+import { fileURLToPath } from 'node:url';
 import { connect, type Socket as NetSocket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
+import { loadEngine } from '../../server/sockets/load-engine.ts';
+import { openTlsFiles, type TlsFiles } from '../../server/lib/tls-files.ts';
 import type {
   Engine,
   HttpReply,
@@ -38,6 +42,29 @@ export class Told<T> {
   }
 }
 
+/** An engine as a suite is run over it: with `tls` it listens with TLS, and the rig's clients speak it. */
+export interface Tested extends Engine {
+  readonly tls?: TlsFiles;
+}
+
+/** The engines that load here, and why no more of them. */
+export function enginesHere(): { engines: Engine[]; why: string } {
+  const { engine, why } = loadEngine('auto');
+  const ws = loadEngine('ws').engine;
+  return { engines: engine.name === 'uws' ? [ws, engine] : [ws], why };
+}
+
+/** The path of one of the tests' own files: `first.crt`, `first.key`, `second.crt`, `second.key`. */
+export function certificateFile(name: string): string {
+  return fileURLToPath(new URL(`../support/certificates/${name}.pem`, import.meta.url));
+}
+
+export async function openFiles(certPath: string, keyPath: string): Promise<TlsFiles> {
+  const opened = await openTlsFiles({ certName: 'CERT', certPath, keyName: 'KEY', keyPath });
+  if (!opened.ok) throw new Error(opened.problem);
+  return opened.value;
+}
+
 export interface Opened {
   readonly socket: Socket;
   /** `message abc`, `binary`, `oversize`, `pong`, `drained`, `closed`. */
@@ -58,6 +85,7 @@ export class Rig {
   readonly requests = new Told<HttpRequest>();
   listening!: Listening;
   /** What a test may replace. */
+  clientAddress: Service['clientAddress'] = (peer) => peer;
   http: Service['http'] = (request) => ({
     status: 200,
     headers: { 'content-type': 'text/plain' },
@@ -67,7 +95,9 @@ export class Rig {
   onOpened: (socket: Socket) => void = () => undefined;
   onMessage: (socket: Socket, text: string) => void = () => undefined;
   readonly #clients: { terminate(): void }[] = [];
+  readonly #tls: TlsFiles | undefined;
   readonly #service: Service = {
+    clientAddress: (peer, forwardedFor) => this.clientAddress(peer, forwardedFor),
     http: (request) => {
       this.requests.tell(request);
       return this.http(request);
@@ -80,14 +110,27 @@ export class Rig {
     opened: (socket) => this.#open(socket),
   };
 
-  static async start(engine: Engine, host = '127.0.0.1', port = 0): Promise<Rig> {
-    const rig = new Rig();
-    rig.listening = await engine.listen(host, port, rig.#service);
+  private constructor(tls: TlsFiles | undefined) {
+    this.#tls = tls;
+  }
+
+  static async start(engine: Tested, host = '127.0.0.1', port = 0): Promise<Rig> {
+    const { tls } = engine;
+    const rig = new Rig(tls);
+    rig.listening = await engine.listen(host, port, rig.#service, tls === undefined ? undefined : { tls });
     return rig;
+  }
+
+  get isTls(): boolean {
+    return this.#tls !== undefined;
   }
 
   get port(): number {
     return this.listening.port;
+  }
+
+  url(path: string, host = '127.0.0.1'): string {
+    return `${this.isTls ? 'wss' : 'ws'}://${host}:${String(this.port)}${path}`;
   }
 
   #open(socket: Socket): SocketEvents {
@@ -118,15 +161,17 @@ export class Rig {
   }
 
   /** A well-behaved client, and the hub's end of it. */
-  async connect(path = '/ws', host = '127.0.0.1'): Promise<{ client: Client; hub: Opened }> {
-    const client = new Client(new WebSocket(`ws://${host}:${String(this.port)}${path}`));
+  async connect(path = '/ws', host = '127.0.0.1', headers = {}): Promise<{ client: Client; hub: Opened }> {
+    const client = new Client(new WebSocket(this.url(path, host), { headers, rejectUnauthorized: false }));
     this.#clients.push(client);
     await client.open;
     return { client, hub: await this.opened.next() };
   }
 
   raw(options: { allowHalfOpen?: boolean } = {}): Raw {
-    const raw = new Raw(connect({ port: this.port, host: '127.0.0.1', ...options }));
+    const tcp = connect({ port: this.port, host: '127.0.0.1', ...options });
+    const tls = this.isTls ? connectTls({ socket: tcp, rejectUnauthorized: false, ...options }) : undefined;
+    const raw = new Raw(tcp, tls);
     this.#clients.push(raw);
     return raw;
   }
@@ -178,12 +223,16 @@ export class Client {
 
 export class Raw {
   readonly wire: NetSocket;
+  readonly #tcp: NetSocket;
   readonly closed: Promise<string>;
   #text = '';
   #check: () => void = () => undefined;
 
-  constructor(wire: NetSocket) {
+  constructor(tcp: NetSocket, tls?: TLSSocket) {
+    const wire = tls ?? tcp;
+    this.#tcp = tcp;
     this.wire = wire;
+    tcp.on('error', () => undefined);
     wire.setEncoding('latin1');
     wire.on('data', (chunk: string) => {
       this.#text += chunk;
@@ -215,6 +264,12 @@ export class Raw {
 
   terminate(): void {
     this.wire.destroy();
+    this.#tcp.destroy();
+  }
+
+  /** Ends it as a program that is killed does. */
+  reset(): void {
+    this.#tcp.resetAndDestroy();
   }
 }
 

@@ -3,10 +3,9 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import type { Engine } from '../../server/sockets/port.ts';
-import { BINARY, CONTINUATION, frame, handshake, problem, Rig, TEXT } from './engine-rig.ts';
+import { BINARY, CONTINUATION, frame, handshake, problem, Rig, TEXT, type Tested } from './engine-rig.ts';
 
-export function webSocketContract(engine: Engine): void {
+export function webSocketContract(engine: Tested): void {
   let rig: Rig;
   beforeEach(async () => {
     rig = await Rig.start(engine);
@@ -64,7 +63,7 @@ export function webSocketContract(engine: Engine): void {
     });
 
     it('takes the first subprotocol offered', async () => {
-      const ws = new WebSocket(`ws://127.0.0.1:${String(rig.port)}/`, ['one', 'two']);
+      const ws = new WebSocket(rig.url('/'), ['one', 'two'], { rejectUnauthorized: false });
       await new Promise((resolve) => ws.once('open', resolve));
       expect(ws.protocol).toBe('one');
       ws.terminate();

@@ -171,6 +171,75 @@ export function rosterContract(newRoster: () => Roster): void {
     });
   });
 
+  test('who follows whom is asked by the edge, in one direction', () => {
+    const roster = newRoster();
+    roster.edit({ kind: 'add', edges: edges('a>b', 'a>c') }, 1);
+    roster.edit({ kind: 'remove', edges: edges('a>c') }, 2);
+    const asked = edges('a>b', 'b>a', 'a>c', 'x>y').map(({ user, friend }) => roster.follows(user, friend));
+    expect(asked).toEqual([true, false, false, false]);
+  });
+
+  describe('a list that an edit would make too long', () => {
+    const withFriends = (user: string, count: number): Edge[] =>
+      Array.from({ length: count }, (_, n) => ({ user, friend: `f${n}` }));
+
+    test('is that of whoever gets one more than allowed, in either direction', () => {
+      const roster = newRoster();
+      roster.edit({ kind: 'add', edges: [...withFriends('full', 3), ...withFriends('almost', 2)] }, 1);
+      const added = (...arrows: string[]): string | undefined =>
+        roster.overfull({ kind: 'add', edges: edges(...arrows) }, 3);
+      expect(added('almost>x')).toBeUndefined();
+      expect(added('almost>x', 'almost>y')).toBe('almost');
+      expect(added('full>x', 'x>full')).toBe('full');
+      expect(added('x>full', 'full>x')).toBe('full');
+      expect(added('x>full')).toBeUndefined();
+    });
+
+    test('is none where nothing new comes: neither an edge that is there nor one said twice counts', () => {
+      const roster = newRoster();
+      roster.edit({ kind: 'add', edges: [...withFriends('full', 3), ...withFriends('almost', 2)] }, 1);
+      expect(roster.overfull({ kind: 'add', edges: edges('full>f0', 'full>f2') }, 3)).toBeUndefined();
+      expect(roster.overfull({ kind: 'add', edges: edges('almost>x', 'almost>x', 'almost>f1') }, 3)).toBeUndefined();
+      expect(roster.overfull({ kind: 'remove', edges: edges('full>f0') }, 1)).toBeUndefined();
+    });
+
+    test('is the one replaced where the new one is, and that of a friend who has to follow back', () => {
+      const roster = newRoster();
+      roster.edit({ kind: 'add', edges: [...withFriends('full', 3), ...withFriends('a', 3), ...edges('b>a')] }, 1);
+      const replaced = (friends: string[], mutual: boolean, max = 3): string | undefined =>
+        roster.overfull({ kind: 'replace', user: 'a', friends, mutual }, max);
+      expect(replaced(['x', 'y', 'z'], true)).toBeUndefined();
+      expect(replaced(['x', 'y', 'z', 'f1'], true)).toBe('a');
+      expect(replaced(['full', 'b'], false)).toBeUndefined();
+      expect(replaced(['b', 'full'], true)).toBe('full');
+      roster.edit({ kind: 'add', edges: edges('full>a') }, 2);
+      expect(replaced(['b', 'full'], true)).toBeUndefined();
+    });
+
+    test('is none where one that is too long already shrinks, or changes without growing', () => {
+      const roster = newRoster();
+      roster.edit({ kind: 'add', edges: withFriends('a', 5) }, 1);
+      const replaced = (...friends: string[]): string | undefined =>
+        roster.overfull({ kind: 'replace', user: 'a', friends, mutual: false }, 3);
+      expect(replaced('f0', 'f1', 'f2', 'f3')).toBeUndefined();
+      expect(replaced('f0', 'x', 'y', 'z', 'w')).toBeUndefined();
+      expect(replaced('f0', 'f1', 'f2', 'f3', 'f4', 'x')).toBe('a');
+    });
+
+    test('is found among two thousand pairs in no time, and agrees with the edit', () => {
+      const roster = newRoster();
+      const pairs = Array.from({ length: 2000 }, (_, n) => edges(`hub>f${n}`, `f${n}>hub`)).flat();
+      const startedAt = performance.now();
+      expect(roster.overfull({ kind: 'add', edges: pairs }, 2000)).toBeUndefined();
+      expect(roster.overfull({ kind: 'add', edges: pairs }, 1999)).toBe('hub');
+      roster.edit({ kind: 'add', edges: pairs }, 1);
+      expect(roster.overfull({ kind: 'add', edges: pairs }, 1)).toBeUndefined();
+      // All of it takes some 50 ms; a look through the pairs for each of them would take seconds.
+      expect(performance.now() - startedAt).toBeLessThan(1500);
+      expect(roster.friendsOf('hub')).toHaveLength(2000);
+    });
+  });
+
   test('forgetting many tombstones takes several calls, and ends', () => {
     const roster = newRoster();
     const many = Array.from({ length: 2500 }, (_, n) => ({ user: 'a', friend: `f${n}` }));

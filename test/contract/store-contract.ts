@@ -94,6 +94,47 @@ export function storeContract(newPlace: () => OpenRun): void {
       expect(store.recall('a')).toEqual(entry('a', 5002));
     });
   });
+
+  describe('blocks', () => {
+    const frozen = { user: 'anna', viewer: 'eve', since: 5100, lastSeen: 5090, v: 5101 };
+
+    test('are none in a new store', () => {
+      expect([...openFirst(5000).blocks()]).toEqual([]);
+    });
+
+    test('are kept as they were set, those of a user never seen too, by user and viewer', () => {
+      const store = openFirst(5000);
+      const blocks = [
+        frozen,
+        { ...frozen, viewer: 'mallory', v: 5102 },
+        { ...frozen, user: 'eve', viewer: 'anna', lastSeen: null },
+        { user: 'never', viewer: 'eve', since: null, lastSeen: null, v: 0 },
+      ];
+      for (const block of blocks) store.block(block);
+      expect(new Set(store.blocks())).toEqual(new Set(blocks));
+    });
+
+    test('keep their moment when they are set again', () => {
+      const store = openFirst(5000);
+      store.block(frozen);
+      store.block({ ...frozen, since: 9000, v: 9001 });
+      expect([...store.blocks()]).toEqual([frozen]);
+    });
+
+    test('are gone when lifted; lifting one that does not stand does nothing', () => {
+      const store = openFirst(5000);
+      store.block(frozen);
+      store.block({ ...frozen, viewer: 'mallory' });
+      store.unblock('anna', 'eve');
+      store.unblock('anna', 'nobody');
+      expect(Array.from(store.blocks(), ({ viewer }) => viewer)).toEqual(['mallory']);
+      store.block({ ...frozen, v: 6000 });
+      expect(Array.from(store.blocks(), ({ viewer, v }) => `${viewer} ${v}`).sort()).toEqual([
+        'eve 6000',
+        'mallory 5101',
+      ]);
+    });
+  });
 }
 
 export function lastingStoreContract(newPlace: () => OpenRun): void {
@@ -252,6 +293,45 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       second.end();
       const third = open(100);
       expect(third.store.recall('a')?.v).toBeGreaterThan(shown!);
+    });
+  });
+
+  describe('blocks after a restart', () => {
+    const frozen = { user: 'anna', viewer: 'eve', since: 5100, lastSeen: 5090, v: 5101 };
+    const never = { user: 'never', viewer: 'eve', since: null, lastSeen: null, v: 0 };
+
+    test('are as they were after a clean end', () => {
+      const open = newPlace();
+      const first = open(5000);
+      for (const block of [frozen, never]) first.store.block(block);
+      first.store.closeCleanly(5200);
+      first.end();
+      expect(new Set(open(9000).store.blocks())).toEqual(new Set([frozen, never]));
+    });
+
+    test('are there after an unclean end, and lifted ones are not, with nothing but their versions raised as those of entries are', () => {
+      const open = newPlace();
+      const first = open(5000);
+      for (const block of [frozen, never, { ...frozen, viewer: 'lifted' }]) first.store.block(block);
+      first.store.unblock('anna', 'lifted');
+      first.store.keep([entry('anna', 5090)]);
+      first.store.raiseCeiling(8000);
+      first.end();
+      const { store } = open(6000);
+      expect(new Set(store.blocks())).toEqual(new Set([{ ...frozen, v: 8001 }, never]));
+      expect(store.recall('anna')?.v).toBe(8001);
+    });
+
+    test('keep the raised version through a clean run', () => {
+      const open = newPlace();
+      const first = open(5000);
+      first.store.block(frozen);
+      first.store.raiseCeiling(8000);
+      first.end();
+      const second = open(6000);
+      second.store.closeCleanly(8500);
+      second.end();
+      expect([...open(9000).store.blocks()]).toEqual([{ ...frozen, v: 8001 }]);
     });
   });
 }

@@ -4,14 +4,19 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { run as beat } from '../../server/cli/beat.ts';
 import { run as demo } from '../../server/cli/demo.ts';
 import { run as friends } from '../../server/cli/friends.ts';
 import { run as watch } from '../../server/cli/watch.ts';
 import type { Entry } from '../../shared/entry.ts';
+import type { Clock } from '../../server/lib/clock.ts';
 import { testIo } from '../support/cli-io.ts';
+import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
+import { TEST_SECRET, tokenFor, type TokenOptions } from '../support/tokens.ts';
 
 const POLL = { interval: 20, timeout: 10_000 };
 let hub: TestHub;
@@ -229,6 +234,239 @@ describe('demo', () => {
     io.interrupt();
     expect(await running).toBe(0);
     await expect(fetch(`${url}/healthz`)).rejects.toThrow();
+  });
+});
+
+/** A hub process and the arguments that lead to it; what it holds is asked with the admin token. */
+async function startJwtHub(settings: Readonly<Record<string, string>> = {}) {
+  const tcpPort = await freePort();
+  const started = startHubProcess({
+    HUB_AUTH: 'jwt',
+    HUB_JWT_SECRET: TEST_SECRET,
+    HUB_ADMIN_TOKEN: ADMIN_TOKEN,
+    HUB_TCP_PORT: String(tcpPort),
+    HUB_TCP_ACK: '1',
+    ...settings,
+  });
+  const url = startLine(await started.started, 'page').replace(/\/$/, '');
+  const ask = async (method: string, path: string) => {
+    const answer = await fetch(url + path, { method, headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });
+    return answer.status === 204 ? undefined : ((await answer.json()) as unknown);
+  };
+  const connections = async () => {
+    const metrics = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });
+    return /^presence_hub_connections\{adapter="ws-json"\} (\d+)$/m.exec(await metrics.text())?.[1];
+  };
+  return { url, args: ['--url', url], tcpArgs: ['--tcp-port', String(tcpPort)], ask, connections };
+}
+
+const ADMIN_TOKEN = 'the-admin-token-of-these-tests';
+const systemClock: Clock = { now: () => ({ wallMs: Date.now(), monoMs: performance.now() }) };
+const tokenOf = (user: string, options: TokenOptions = {}) => tokenFor(user, { clock: systemClock, ...options });
+
+describe('a hub that asks for tokens', () => {
+  const commands = [
+    ['watch', watch, ['42']],
+    ['beat --ws', beat, ['42', '--ws']],
+    ['beat --http', beat, ['42', '--http']],
+    ['beat --tcp', beat, ['42', '--tcp']],
+    ['friends', friends, ['list', '42']],
+  ] as const;
+  const doors = ['--ws', '--tcp', '--http'];
+  let jwtHub: Awaited<ReturnType<typeof startJwtHub>>;
+  let folder: string;
+  let file: string;
+
+  beforeAll(async () => {
+    jwtHub = await startJwtHub();
+    folder = mkdtempSync(join(tmpdir(), 'presence-hub-'));
+    file = join(folder, 'token');
+  });
+  afterAll(async () => {
+    await endHubProcesses();
+    rmSync(folder, { recursive: true });
+  });
+
+  const argsFor = (door: readonly string[]) =>
+    door.includes('--tcp') ? [...jwtHub.args, ...jwtHub.tcpArgs] : jwtHub.args;
+
+  it.each(commands)('%s without one says how to give it, and ends with 1', async (_name, run, args) => {
+    const io = testIo();
+    expect(await run([...args, ...argsFor(args)], io)).toBe(1);
+    expect(io.stderr.text).toMatch(
+      /^presence-hub: the hub asks for a token \([^\n]+\): give one with --token-file[^\n]+\n$/,
+    );
+  });
+
+  it.each(commands)('%s with one that has run out says so, and ends with 1', async (_name, run, args) => {
+    const io = testIo();
+    const token = await tokenOf('42', { expiresInS: -1 });
+    expect(await run([...args, ...argsFor(args), '--token', token], io)).toBe(1);
+    expect(io.stderr.text).toMatch(
+      /^presence-hub: the hub does not take the token of --token [^\n]+: give a fresh one\n$/,
+    );
+    expect(io.stdout.text + io.stderr.text).not.toContain(token);
+  });
+
+  it.each(commands)('%s with another user’s says what is needed, and ends with 1', async (_name, run, args) => {
+    const io = testIo({ env: { PRESENCE_HUB_TOKEN: await tokenOf('43') } });
+    expect(await run([...args, ...argsFor(args)], io)).toBe(1);
+    expect(io.stderr.lines).toHaveLength(1);
+    expect(io.stderr.text).toContain('the token of PRESENCE_HUB_TOKEN must be the user’s own');
+  });
+
+  it('takes an admin’s for friend lists, and a user’s own to watch and to beat, over every door', async () => {
+    const added = testIo();
+    expect(await friends(['add', '42', '7', ...jwtHub.args, '--token', ADMIN_TOKEN], added)).toBe(0);
+    const watching = testIo();
+    const watched = watch(['42', ...jwtHub.args, '--token', await tokenOf('42')], watching);
+    await watching.stdout.until(/\t7\toffline\t/);
+    writeFileSync(file, await tokenOf('7'));
+    for (const door of doors) {
+      const io = testIo();
+      const from = watching.stdout.text.length;
+      const beating = beat(['7', door, ...argsFor([door]), '--token-file', file, '--every', '50'], io);
+      await watching.stdout.until(/\t7\tonline\t/, from);
+      io.interrupt();
+      expect(await beating).toBe(0);
+      await watching.stdout.until(/\t7\toffline\t/, from);
+      expect(io.stdout.text).not.toContain('eyJ');
+      expect(io.stderr.text).toBe('');
+    }
+    watching.interrupt();
+    expect(await watched).toBe(0);
+    expect(watching.stderr.text).toBe('');
+  });
+
+  it.each(['--ws', '--tcp'])('a beat %s outlives its token where the file gets a fresh one', async (door) => {
+    writeFileSync(file, await tokenOf('7', { expiresInS: 3 }));
+    const io = testIo();
+    const running = beat(['7', door, ...argsFor([door]), '--token-file', file, '--every', '50'], io);
+    await expect.poll(() => jwtHub.ask('GET', '/v1/presence/7'), POLL).toMatchObject({ status: 'online' });
+    const { v } = (await jwtHub.ask('GET', '/v1/presence/7')) as Entry;
+    writeFileSync(file, await tokenOf('7', { expiresInS: 60 }));
+    await io.stdout.until(/sent .*…(.*\n)+.*sent .*…/);
+    // Past the end of the first one: nothing has changed for anybody.
+    await delay(3_500);
+    expect(await jwtHub.ask('GET', '/v1/presence/7')).toMatchObject({ status: 'online', v });
+    expect(io.stdout.text).not.toContain('lost');
+    io.interrupt();
+    expect(await running).toBe(0);
+  });
+
+  it('a watch ends with a line where its token runs out, and with a file goes on once a fresh one is there', async () => {
+    const token = await tokenOf('42', { expiresInS: 2 });
+    const given = testIo();
+    const ended = watch(['42', ...jwtHub.args, '--token', token], given);
+    const late = testIo();
+    writeFileSync(file, token);
+    const running = watch(['42', ...jwtHub.args, '--token-file', file], late);
+    expect(await ended).toBe(1);
+    expect(given.stderr.text).toMatch(/the hub does not take the token of --token \([^\n]+\): give a fresh one\n$/);
+    await late.stderr.until(/reconnecting/);
+    writeFileSync(file, await tokenOf('42'));
+    await jwtHub.ask('PUT', '/v1/users/42/friends/7');
+    await late.stdout.until(/\t7\toffline\t/);
+    late.interrupt();
+    expect(await running).toBe(0);
+  });
+
+  it('a beat --http goes on once the file has a fresh one', async () => {
+    writeFileSync(file, await tokenOf('8', { expiresInS: 1 }));
+    const io = testIo();
+    const running = beat(['8', '--http', ...jwtHub.args, '--token-file', file, '--every', '50'], io);
+    await io.stdout.until(
+      /got .*\n(.*\n)*.*lost the hub does not take the token of [^\n]+: put a fresh one there; reconnecting/,
+    );
+    writeFileSync(file, await tokenOf('8'));
+    await io.stdout.until(/got /, io.stdout.text.length);
+    io.interrupt();
+    expect(await running).toBe(0);
+    expect(await jwtHub.ask('GET', '/v1/presence/8')).toMatchObject({ status: 'offline' });
+  });
+
+  it('is no stage for the demo', async () => {
+    const io = testIo();
+    expect(await demo([...jwtHub.args, '--token', ADMIN_TOKEN], io)).toBe(1);
+    expect(io.stderr.text).toContain('asks every user for a token of its own');
+  });
+});
+
+describe('a hub with limits', () => {
+  afterEach(endHubProcesses);
+
+  it('has an admin token: the demo needs it for the friend lists alone', async () => {
+    const open = await startJwtHub({ HUB_AUTH: 'open', HUB_JWT_SECRET: '' });
+    const refused = testIo();
+    expect(await demo([...open.args, '--users', '4'], refused)).toBe(1);
+    expect(refused.stderr.text).toMatch(/^presence-hub: the hub [^\n]+ --token-file FILE[^\n]+\n$/);
+    const io = testIo();
+    const running = demo([...open.args, ...open.tcpArgs, '--users', '4', '--token', ADMIN_TOKEN], io);
+    await io.stdout.until(/[1-4] of 4 connected/);
+    io.interrupt();
+    expect(await running).toBe(0);
+  });
+
+  it('names the users where one has too many friends', async () => {
+    const small = await startTestHub({ maxFriends: 1 });
+    const to = ['--url', small.addresses.http];
+    await friends(['add', '42', '7', ...to], testIo());
+    const io = testIo();
+    expect(await friends(['add', '42', '8', ...to], io)).toBe(1);
+    expect(io.stderr.text).toMatch(/^presence-hub: 42 and 8 can’t become friends: [^\n]+\n$/);
+    await small.stop();
+  });
+
+  it('paces heartbeats over HTTP, which then go on', async () => {
+    const slow = await startJwtHub({ HUB_AUTH: 'open', HUB_JWT_SECRET: '', HUB_MESSAGES_PER_S: '1' });
+    const io = testIo();
+    const running = beat(['42', '--http', '--every', '1', ...slow.args], io);
+    await io.stdout.until(/lost [^\n]+; reconnecting\n(.*\n)*.*got /);
+    io.interrupt();
+    expect(await running).toBe(0);
+  });
+
+  it('sends a client away for a while, and has it back', async () => {
+    const full = await startJwtHub({ HUB_AUTH: 'open', HUB_JWT_SECRET: '', HUB_MAX_CONNECTIONS: '1' });
+    const first = testIo();
+    const holding = watch(['42', ...full.args], first);
+    await expect.poll(() => full.connections(), POLL).toBe('1');
+    const second = testIo();
+    const running = watch(['42', ...full.args], second);
+    await second.stderr.until(/the hub asked to come back later; reconnecting/);
+    first.interrupt();
+    await holding;
+    second.interrupt();
+    expect(await running).toBe(0);
+  });
+});
+
+describe('a hub with a certificate', () => {
+  const certificates = new URL('../support/certificates/', import.meta.url);
+  const pathOf = (name: string) => fileURLToPath(new URL(name, certificates));
+  const TLS = { HUB_TLS_CERT: pathOf('first.crt.pem'), HUB_TLS_KEY: pathOf('first.key.pem') };
+  afterEach(endHubProcesses);
+
+  /** A command as its users run it: which certificates are trusted is read when the process starts. */
+  const runTrusting = (ca: string | undefined, args: readonly string[]) =>
+    startHubProcess(ca === undefined ? {} : { NODE_EXTRA_CA_CERTS: ca }, args).exited;
+
+  it('is reached over every door by whoever trusts it, and all else is told what to do', async () => {
+    const tcpPort = await freePort();
+    const secured = startHubProcess({ ...TLS, HUB_TCP_PORT: String(tcpPort), HUB_TCP_TLS: 'require' });
+    const url = startLine(await secured.started, 'page').replace(/\/$/, '');
+    expect(url).toMatch(/^https:/);
+    const beats = ['--ws', '--tcp', '--http'].map((door) => ['beat', '42', door, '--once']);
+    for (const args of [['friends', 'add', '42', '7'], ...beats]) {
+      const at = ['--url', url, ...(args.includes('--tcp') ? ['--tcp-port', String(tcpPort)] : [])];
+      const trusting = await runTrusting(TLS.HUB_TLS_CERT, [...args, ...at]);
+      expect(trusting).toMatchObject({ code: 0, stderr: '' });
+      const doubting = await runTrusting(undefined, [...args, ...at]);
+      expect(doubting.code).toBe(1);
+      expect(doubting.stderr).toMatch(
+        /^presence-hub: \w+:\/\/127[^\n]+ certificate [^\n]+ NODE_EXTRA_CA_CERTS [^\n]+\n$/,
+      );
+    }
   });
 });
 

@@ -195,18 +195,10 @@ onBothEngines('HTTP', (transport) => {
   });
 
   it('answers a path of dots with 400, and what is not there with 404', async () => {
-    expect(await raw(hub, 'GET /v1/presence/.. HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).toMatch(
+    expect(await raw(hub, 'GET /v1/presence/.. HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')).toMatch(
       /^HTTP\/1.1 400 /,
     );
-    for (const path of [
-      '/nowhere',
-      '/v1',
-      '/v1/presence/',
-      '/v1/users/42',
-      '/v1/users/42/explain',
-      '/openapi.json',
-      '/v1/users/42/blocks/7',
-    ]) {
+    for (const path of ['/nowhere', '/v1', '/v1/presence/', '/v1/users/42', '/v1/users/42/explain', '/openapi.json']) {
       expect((await get(path)).status).toBe(404);
     }
   });
@@ -293,7 +285,7 @@ onBothEngines('HTTP', (transport) => {
     for (let i = 0; i < 20; i++) {
       const socket = connect(Number(new URL(hub.addresses.http).port), '127.0.0.1');
       socket.on('error', () => undefined);
-      socket.write('POST /v1/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"user":');
+      socket.write('POST /v1/heartbeat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"user":');
       await new Promise((resolve) => setImmediate(resolve));
       socket.destroy();
     }

@@ -21,7 +21,7 @@ vi.setConfig({ testTimeout: 60_000 });
 
 let hub: TcpHub;
 beforeEach(async () => {
-  hub = await startTcpHub();
+  hub = await startTcpHub({ messagesPerS: 1000 });
 });
 afterEach(() => hub.stop());
 

@@ -76,6 +76,7 @@ class Hub {
       {
         graceMs: 2000,
         offlineCode: -1,
+        hidesLastSeen: false,
         clock: hubClock,
         stalls: noStalls,
         stallGraceMs: 25_000,

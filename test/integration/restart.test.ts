@@ -106,9 +106,12 @@ describe('a restart', () => {
   });
 
   it('gives a version above all that a burst of changes had run ahead of the clock', async () => {
-    const busy = await WsClient.hello(hub.addresses.ws, { user: 'busy' });
-    for (let i = 0; i < 3000; i++) busy.send({ type: 'heartbeat', text: `${i}` });
-    await busy.roundTrip();
+    // Two connections: each has a burst of 2000 messages.
+    for (const device of ['phone', 'web']) {
+      const busy = await WsClient.hello(hub.addresses.ws, { user: 'busy', device });
+      for (let i = 0; i < 1500; i++) busy.send({ type: 'heartbeat', text: `${device} ${i}` });
+      await busy.roundTrip();
+    }
     const { v } = (await entryOf('busy')) as { v: number };
     expect(v).toBeGreaterThan(hub.clock.wallMs + 2000);
     await restart();

@@ -40,7 +40,7 @@ async function stop(hub: ReturnType<typeof startHubProcess>, ...signals: NodeJS.
 describe('a start', () => {
   test('says where the hub is, on what it runs, and what open mode means', async () => {
     const tcpPort = await freePort();
-    const hub = startHubProcess({ HUB_TCP_PORT: String(tcpPort), HUB_MAX_FRIENDS: '5', HUB_TRANSPORT: 'ws' });
+    const hub = startHubProcess({ HUB_TCP_PORT: String(tcpPort), HUB_JWT_ISSUER: 'me', HUB_TRANSPORT: 'ws' });
     const stdout = await hub.started;
     const page = startLine(stdout, 'page');
     expect(page).toMatch(/^http:\/\/127\.0\.0\.1:[1-9]\d*\/$/);
@@ -49,7 +49,7 @@ describe('a start', () => {
     expect(startLine(stdout, 'engine')).toMatch(/^ws\b/);
     expect(startLine(stdout, 'storage')).toContain('memory');
     expect(startLine(stdout, 'auth')).toMatch(/^open: everyone is admin/);
-    expect(startLine(stdout, 'warning')).toContain('HUB_MAX_FRIENDS');
+    expect(startLine(stdout, 'warning')).toContain('HUB_JWT_ISSUER');
     expect(stdout.endsWith('Ctrl-C stops\n')).toBe(true);
     expect((await fetch(`${page}healthz`)).status).toBe(200);
   });

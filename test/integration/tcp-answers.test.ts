@@ -70,7 +70,7 @@ describe('with HUB_TCP_ACK', () => {
   });
 
   it('serves a client that never reads: its answers are dropped, its heartbeats are not', async () => {
-    hub = await startTcpHub({ tcpAck: true });
+    hub = await startTcpHub({ tcpAck: true, messagesPerS: 10_000 });
     const client = await hub.open();
     client.stopReading();
     const user = 'x'.repeat(128);
@@ -91,7 +91,7 @@ describe('with HUB_TCP_ACK', () => {
   });
 
   it('starts the grace at the end of stream, though answers still wait for a client that does not read', async () => {
-    hub = await startTcpHub({ tcpAck: true });
+    hub = await startTcpHub({ tcpAck: true, messagesPerS: 10_000 });
     const client = await hub.open();
     client.stopReading();
     const user = 'x'.repeat(128);

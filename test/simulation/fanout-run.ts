@@ -1,14 +1,43 @@
 /**
  * One run of the core and fan-out with three clients, in deeds that fast-check chooses: what each client was sent,
- * played back by the contract's rules, must be the truth whenever everything has been told.
+ * played back by the contract's rules, must be the truth whenever everything has been told: the truth as its viewer may
+ * know it. One of them may watch its friends only, one sees more than others.
  */
 import fc from 'fast-check';
 import type { HubMessage } from '../../shared/hub-messages.ts';
-import { FanoutStage, type Peer } from '../support/fanout-stage.ts';
+import type { Entry } from '../../shared/entry.ts';
+import type { Edge } from '../../server/roster/port.ts';
+import type { Viewer } from '../../server/presence/viewer.ts';
+import { FanoutStage, type FanoutStageOptions, type Peer } from '../support/fanout-stage.ts';
+import { admin, observer, plain } from '../support/presence-stage.ts';
 import { coreDeed, CoreRun, same, users, type CoreDeed } from './core-run.ts';
+import type { ModelEntry } from './model.ts';
 import { Replica } from './replica.ts';
 
-const CLIENTS = 3;
+/** Somebody to watch, and everybody watching: where most runs would get to late, or never. */
+export const warmUp: readonly FanoutDeed[] = [
+  {
+    kind: 'edit',
+    added: [
+      ['a', 'b'],
+      ['a', 'c'],
+      ['b', 'a'],
+      ['b', 'd'],
+    ],
+    removed: [],
+  },
+  { kind: 'watchUsers', client: 0, ids: ['b', 'c'] },
+  { kind: 'watchFriends', client: 0, owner: 'a' },
+  { kind: 'watchFriends', client: 1, owner: 'b' },
+  { kind: 'watchUsers', client: 1, ids: ['a', 'c'] },
+  { kind: 'watchFriends', client: 2, owner: 'a' },
+  { kind: 'watchFriends', client: 2, owner: 'b' },
+  { kind: 'stir', user: 'a', times: 1 },
+];
+
+/** Who looks through each client. */
+const viewers: readonly Viewer[] = [plain('a'), observer('b'), admin];
+const CLIENTS = viewers.length;
 
 export type FanoutDeed =
   | CoreDeed
@@ -19,12 +48,15 @@ export type FanoutDeed =
   | { kind: 'slow' | 'cut'; client: number }
   | { kind: 'resume'; client: number }
   | { kind: 'read'; client: number; isSlowAgain: boolean }
+  | { kind: 'block' | 'unblock'; user: string; viewer: string }
+  | { kind: 'stir'; user: string; times: number }
   | { kind: 'flush' }
   | { kind: 'stepWall'; ms: number };
 
 const user = fc.constantFrom(...users);
 const client = fc.nat(CLIENTS - 1);
-const edges = fc.array(fc.tuple(fc.constantFrom('a', 'b'), user), { maxLength: 3 });
+const friendship = fc.tuple(fc.constantFrom('a', 'b'), user).filter(([one, other]) => one !== other);
+const edges = fc.array(friendship, { maxLength: 3 });
 
 export const fanoutDeed: fc.Arbitrary<FanoutDeed> = fc.oneof(
   { weight: 12, arbitrary: coreDeed },
@@ -46,9 +78,21 @@ export const fanoutDeed: fc.Arbitrary<FanoutDeed> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('watchSelf' as const), client, user }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('slow', 'slow', 'cut'), client }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('slow', 'slow', 'slow', 'slow', 'cut'), client }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('resume' as const), client }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('read' as const), client, isSlowAgain: fc.boolean() }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('read' as const), client, isSlowAgain: fc.boolean() }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('block', 'block', 'unblock'),
+      user: fc.constantFrom('a', 'a', 'a', ...users),
+      viewer: fc.constantFrom('a', 'b', 'b', 'b'),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('stir' as const), user, times: fc.integer({ min: 1, max: 3 }) }),
+  },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('flush' as const) }) },
   {
     weight: 1,
@@ -58,27 +102,55 @@ export const fanoutDeed: fc.Arbitrary<FanoutDeed> = fc.oneof(
 
 /** What a client wants, and what it has made of what it was sent. */
 class Client {
+  readonly viewer: Viewer;
   peer: Peer | null;
   readonly replica = new Replica();
   readonly lists = new Set<string>();
   readonly ids = new Set<string>();
   self: string | null = null;
 
-  constructor(peer: Peer) {
+  constructor(viewer: Viewer, peer: Peer) {
+    this.viewer = viewer;
     this.peer = peer;
+  }
+
+  get mayObserve(): boolean {
+    return this.viewer.mayObserve;
   }
 }
 
 export class FanoutRun {
-  readonly #stage = new FanoutStage();
-  readonly #core = new CoreRun(this.#stage.core);
-  readonly #clients = Array.from({ length: CLIENTS }, () => new Client(this.#stage.open()));
+  readonly #stage: FanoutStage;
+  readonly #core: CoreRun;
+  readonly #clients: readonly Client[];
+  readonly #hidesLastSeen: boolean;
+  /** What each viewer saw of each user in each version, as JSON, by `user>viewer@v`. */
+  readonly #seen = new Map<string, string>();
+  readonly #lastV = new Map<string, number>();
+  /** Frozen entries of lifted blocks that differ from the truth in nothing that is told, by `user>viewer`. */
+  readonly #leftOver = new Map<string, ModelEntry[]>();
+  /** Users whose version may have been raised without a change. */
+  readonly #lifted = new Set<string>();
   #requestNo = 0;
+
+  constructor(options: FanoutStageOptions = {}) {
+    this.#hidesLastSeen = options.hidesLastSeen === true;
+    this.#stage = new FanoutStage(options);
+    this.#core = new CoreRun(this.#stage.core);
+    this.#clients = viewers.map((viewer) => new Client(viewer, this.#stage.open(viewer)));
+  }
 
   apply(deed: FanoutDeed): void {
     switch (deed.kind) {
       case 'edit':
-        this.#stage.edit(deed.added.map(edge), deed.removed.map(edge));
+        this.#edit(deed.added.map(edge), deed.removed.map(edge));
+        break;
+      case 'block':
+      case 'unblock':
+        if (deed.user !== deed.viewer) this.#setBlock(deed.kind, deed.user, deed.viewer);
+        break;
+      case 'stir':
+        this.#stir(deed.user, deed.times);
         break;
       case 'flush':
         this.#stage.fanout.flush();
@@ -100,6 +172,7 @@ export class FanoutRun {
       default:
         this.#core.apply(deed);
     }
+    this.#checkViews();
     for (const client of this.#clients) this.#receive(client);
     if (deed.kind === 'flush') for (const client of this.#clients) this.#checkTruth(client);
   }
@@ -119,6 +192,67 @@ export class FanoutRun {
     same([...this.#stage.core.presence.heldUsers()].length, 0, 'users held at the end');
   }
 
+  #edit(added: Edge[], removed: Edge[]): void {
+    // Whether it is connected or not: who is no friend any more is not to be watched, be it one again at once.
+    const ended = removed.filter(({ user, friend }) => this.#stage.lists.friendsOf(user).includes(friend));
+    for (const { user, friend } of ended) {
+      for (const { viewer, ids } of this.#clients) if (viewer.user === user && !viewer.mayObserve) ids.delete(friend);
+    }
+    this.#stage.edit(added, removed);
+  }
+
+  /** So many changes, each told on its own: more than one a slow client will never hear of. */
+  #stir(user: string, times: number): void {
+    for (let n = 0; n < times; n++) {
+      const text = `${user} ${++this.#requestNo}`;
+      const claim = { user, device: 'stirrer', status: 'online', code: 1, text, leaseMs: 3000 } as const;
+      this.#core.apply({ kind: 'begin', claim, adapter: 'http' });
+      this.#stage.fanout.flush();
+    }
+  }
+
+  #mayWatch({ viewer }: Client, id: string): boolean {
+    const { user, mayObserve } = viewer;
+    return mayObserve || user === null || user === id || this.#stage.lists.friendsOf(user).includes(id);
+  }
+
+  #setBlock(kind: 'block' | 'unblock', user: string, viewer: string): void {
+    const { model } = this.#core;
+    const before = model.entryFor(user, viewer);
+    this.#stage.blocks[kind](user, viewer);
+    model[kind](user, viewer);
+    this.#core.check();
+    if (kind === 'block') return;
+    this.#lifted.add(user);
+    if (model.entryOf(user).status !== 'offline') return;
+    const key = `${user}>${viewer}`;
+    this.#leftOver.set(key, [...(this.#leftOver.get(key) ?? []), before]);
+  }
+
+  /** Whatever anybody sees is what the model says, and one version means one entry. */
+  #checkViews(): void {
+    for (const user of users) {
+      for (const viewer of viewers) {
+        const entry = this.#stage.core.entryFor(user, viewer);
+        const wanted = this.#shownTo(viewer, this.#core.model.entryFor(user, viewer.user));
+        same(this.#core.inOrder(plainEntry(entry)), this.#core.inOrder(wanted), `${user} as ${viewer.user} sees it`);
+        const key = `${user}>${viewer.user}`;
+        if (entry.status !== 'offline') this.#leftOver.delete(key);
+        const { presence } = this.#stage.core;
+        same(presence.versionFor(presence.look(user), viewer), entry.v, 'version');
+        if (entry.v < (this.#lastV.get(key) ?? 0)) throw new Error(`version of ${key} went back`);
+        this.#lastV.set(key, entry.v);
+        const seen = this.#seen.get(`${key}@${entry.v}`);
+        if (seen !== undefined) same(entry, JSON.parse(seen), `${key}: one version, two entries`);
+        else this.#seen.set(`${key}@${entry.v}`, JSON.stringify(entry));
+      }
+    }
+  }
+
+  #shownTo(viewer: Viewer, entry: ModelEntry): ModelEntry {
+    return this.#hidesLastSeen && !viewer.isAdmin ? { ...entry, lastSeen: null } : entry;
+  }
+
   #withClient(client: Client, deed: Extract<FanoutDeed, { client: number }>): void {
     if (deed.kind === 'resume') {
       if (client.peer === null) this.#resume(client);
@@ -129,10 +263,12 @@ export class FanoutRun {
     const { outbox, socket } = client.peer;
     switch (deed.kind) {
       case 'watchFriends':
+        if (!client.mayObserve && client.viewer.user !== deed.owner) break;
         client.lists.add(deed.owner);
         fanout.watchFriends(outbox, deed.owner, undefined, this.#ask(client, undefined));
         break;
       case 'watchUsers':
+        if (!deed.ids.every((id) => this.#mayWatch(client, id))) break;
         for (const id of deed.ids) client.ids.add(id);
         fanout.watchUsers(outbox, deed.ids, undefined, this.#ask(client, undefined));
         break;
@@ -167,7 +303,7 @@ export class FanoutRun {
 
   /** The client comes back on a new connection, and asks for what is newer than what it has. */
   #resume(client: Client): void {
-    const peer = this.#stage.open();
+    const peer = this.#stage.open(client.viewer);
     const { fanout } = this.#stage;
     const { replica } = client;
     client.peer = peer;
@@ -204,15 +340,27 @@ export class FanoutRun {
     same([...replica.lists.keys()].sort(), [...client.lists].sort(), 'lists watched');
     same([...replica.ids].sort(), [...client.ids].sort(), 'ids watched');
     for (const [owner, list] of replica.lists) same([...list].sort(), lists.friendsOf(owner), `friends of ${owner}`);
-    for (const id of users) {
-      if (replica.covers(id)) same(replica.entries.get(id), core.entry(id), `what is known of ${id}`);
-    }
+    for (const id of users) if (replica.covers(id)) this.#checkEntry(client, id);
     if (client.self === null) return;
     const { status, text, devices } = core.presence.look(client.self).fold;
     same(replica.self, JSON.stringify({ status, ...(text === '' ? {} : { text }), devices }), 'self');
   }
+
+  #checkEntry({ viewer, replica }: Client, id: string): void {
+    const truth = this.#stage.core.entryFor(id, viewer);
+    const known = replica.entries.get(id)!;
+    if (known.v > truth.v || (known.v < truth.v && !this.#lifted.has(id))) throw new Error(`wrong version of ${id}`);
+    const leftOvers = this.#leftOver.get(`${id}>${viewer.user}`) ?? [];
+    const inOrder = (entry: ModelEntry): string => JSON.stringify(this.#core.inOrder(entry));
+    const isLeftOver = leftOvers.some((entry) => inOrder(this.#shownTo(viewer, entry)) === inOrder(plainEntry(known)));
+    if (!isLeftOver) same({ ...known, v: 0 }, { ...truth, v: 0 }, `what is known of ${id}`);
+  }
 }
 
-function edge([user, friend]: [string, string]): { user: string; friend: string } {
+function plainEntry({ status, code, devices, text = '', since, lastSeen }: Entry): ModelEntry {
+  return { status, code, devices, text, since, lastSeen };
+}
+
+function edge([user, friend]: [string, string]): Edge {
   return { user, friend };
 }

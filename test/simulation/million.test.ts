@@ -34,6 +34,7 @@ describe('a million sessions', () => {
         {
           graceMs: 2000,
           offlineCode: -1,
+          hidesLastSeen: false,
           clock: hubClock,
           stalls: noStalls,
           stallGraceMs: 25_000,

@@ -52,6 +52,8 @@ export class PresenceModel {
   #deedNo = 0;
   sessions: ModelSession[] = [];
   readonly #entries = new Map<string, ModelEntry>();
+  /** By `user>viewer`. */
+  readonly #frozen = new Map<string, ModelEntry>();
   readonly #folds = new Map<string, string>();
   /** Every sign of life of a user, and every span in which it was visible. */
   readonly #signs = new Map<string, { at: number; event: number }[]>();
@@ -61,6 +63,30 @@ export class PresenceModel {
 
   constructor(graceMs: number) {
     this.#graceMs = graceMs;
+  }
+
+  /** What `viewer` is to see of a user from now on who blocks it: as if the user had left. */
+  block(user: string, viewer: string): void {
+    if (this.#frozen.has(`${user}>${viewer}`)) return;
+    const entry = this.entryOf(user);
+    const left = {
+      status: 'offline',
+      code: -1,
+      devices: [],
+      text: '',
+      since: this.now,
+      lastSeen: this.#lastSign(user),
+    };
+    this.#frozen.set(`${user}>${viewer}`, entry.status === 'offline' ? entry : left);
+  }
+
+  unblock(user: string, viewer: string): void {
+    this.#frozen.delete(`${user}>${viewer}`);
+  }
+
+  /** What somebody sees who is this user; `null`: no user at all. */
+  entryFor(user: string, viewer: string | null): ModelEntry {
+    return this.#frozen.get(`${user}>${viewer}`) ?? this.entryOf(user);
   }
 
   entryOf(user: string): ModelEntry {

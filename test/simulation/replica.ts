@@ -74,7 +74,8 @@ export class Replica {
   }
 
   #snapshot(message: Extract<HubMessage, { type: 'snapshot' }>): void {
-    const since = this.asked.get(message.re as number);
+    const since = message.re === undefined ? undefined : this.asked.get(message.re as number);
+    if (message.re === undefined && !this.#isWatched(message)) throw new Error('a snapshot nobody asked for');
     if (message.since !== since) throw new Error(`asked since ${String(since)}, answered ${String(message.since)}`);
     this.#advance(message.at);
     const isFull = since === undefined;
@@ -95,6 +96,11 @@ export class Replica {
     }
     this.#once(message.entries);
     for (const entry of message.entries) this.#take(entry, 'again');
+  }
+
+  /** Sent anew, since changes were dropped: of a list, or of ids, that the client watches. */
+  #isWatched(message: Extract<HubMessage, { type: 'snapshot' }>): boolean {
+    return 'friendsOf' in message ? this.lists.has(message.friendsOf) : message.users.every((id) => this.ids.has(id));
   }
 
   #presence(entries: readonly Entry[], at: number | undefined): void {

@@ -2,6 +2,7 @@
  * The routes that the API serves, each with what it answers. Asks the API's own groups for their tables, so a route that
  * comes or goes shows here; the words stand beside it and must name the same routes. Called by print-reference.
  */
+import { blocksRoutes } from '../../server/api/blocks-routes.ts';
 import { friendsRoutes } from '../../server/api/friends-routes.ts';
 import { operationsRoutes } from '../../server/api/operations-routes.ts';
 import { presenceRoutes } from '../../server/api/presence-routes.ts';
@@ -20,6 +21,8 @@ const meanings: Readonly<Record<string, string>> = {
   'DELETE /v1/users/{user}/friends/{friend}': '204, also where they are not; ends both directions, `?oneway=true`: one',
   'POST /v1/friends/import':
     '`{"added":4}`, the edges that were not there; both directions, `?oneway=true`: one (an extension)',
+  'PUT /v1/users/{user}/blocks/{other}': '204; `other` sees `user` as if it had left at that moment',
+  'DELETE /v1/users/{user}/blocks/{other}': '204; `other` sees `user` as it is again, with a larger `v`',
   'GET /healthz': '200 while the process serves',
   'GET /readyz': '200, or 503 whose `detail` names the failing part',
   'GET /metrics': 'Prometheus text, see below',
@@ -29,7 +32,7 @@ const meanings: Readonly<Record<string, string>> = {
 export function describeRoutes(): readonly (readonly [route: string, meaning: string])[] {
   // Only the tables are looked at and no route is called, so there need be nothing behind them.
   const nothing = {} as never;
-  const groups = [presenceRoutes(nothing), friendsRoutes(nothing), operationsRoutes(nothing)];
+  const groups = [presenceRoutes(nothing), friendsRoutes(nothing), blocksRoutes(nothing), operationsRoutes(nothing)];
   const routes = groups.flat().map(({ method, path }) => `${method} ${path}`);
   const gone = Object.keys(meanings).find((route) => !routes.includes(route));
   if (gone !== undefined) throw new Error(`the API has no route ${gone} any more: take its words out of the reference`);

@@ -4,10 +4,13 @@
  */
 import { Fanout } from '../../server/fanout/fanout.ts';
 import { Outbox } from '../../server/fanout/outbox.ts';
+import { buildBlocks, type BlockEdits } from '../../server/hub/blocks.ts';
+import type { Viewer } from '../../server/presence/viewer.ts';
 import type { Edge, ListChanges } from '../../server/roster/port.ts';
+import type { Store } from '../../server/store/port.ts';
 import type { SendResult, Socket } from '../../server/sockets/port.ts';
 import { hubMessage, type HubMessage } from '../../shared/hub-messages.ts';
-import { PresenceStage, type StageOptions } from './presence-stage.ts';
+import { observer, PresenceStage, type StageOptions } from './presence-stage.ts';
 
 export class FakeSocket implements Socket {
   readonly remoteAddress = '127.0.0.1';
@@ -108,15 +111,25 @@ export interface Peer {
   readonly outbox: Outbox;
 }
 
+export interface FanoutStageOptions extends Omit<StageOptions, 'onChange'> {
+  readonly certainFrom?: number;
+  readonly maxQueuedBytes?: number;
+}
+
 export class FanoutStage {
   readonly core: PresenceStage;
   readonly lists = new ListsInMemory();
   readonly fanout: Fanout;
+  readonly blocks: BlockEdits;
+  /** Storage takes no block. */
+  storageFails = false;
   /** Told in order: how often something was made durable ahead of telling, and entries delivered. */
   readonly deliveries: number[] = [];
   tellings = 0;
+  readonly #maxQueuedBytes: number;
 
-  constructor(options: Omit<StageOptions, 'onChange'> & { readonly certainFrom?: number } = {}) {
+  constructor(options: FanoutStageOptions = {}) {
+    this.#maxQueuedBytes = options.maxQueuedBytes ?? Infinity;
     this.core = new PresenceStage({ ...options, onChange: (change) => this.fanout.changed(change) });
     this.fanout = new Fanout({
       presence: this.core.presence,
@@ -127,11 +140,24 @@ export class FanoutStage {
       beforeTelling: () => this.tellings++,
       onDelivered: (entries) => this.deliveries.push(entries),
     });
+    const take = (): void => {
+      if (this.storageFails) throw new Error('storage fails');
+    };
+    const store: Pick<Store, 'block' | 'unblock'> = { block: take, unblock: take };
+    this.blocks = buildBlocks(
+      { clock: this.core.clock },
+      store,
+      this.core.presence,
+      this.fanout,
+      () => this.tellings++,
+    );
   }
 
-  open(): Peer {
+  open(viewer: Viewer = observer('watcher')): Peer {
     const socket = new FakeSocket();
-    return { socket, outbox: new Outbox(socket) };
+    const outbox = new Outbox(socket, { maxQueuedBytes: this.#maxQueuedBytes, clock: this.core.clock });
+    outbox.viewer = viewer;
+    return { socket, outbox };
   }
 
   /** Commits edges and tells fan-out what really changed. */

@@ -44,7 +44,7 @@ const table: Readonly<Record<string, Room>> = {
   'adapters/http': adapter([]),
   'adapters/poll': adapter(['fast-xml-parser']),
   presence: { rooms: ['shared'], node: false },
-  fanout: { rooms: ['presence (types)', 'sockets (types)', 'roster (types)', 'shared (types)'], node: false },
+  fanout: { rooms: ['presence (types)', 'sockets (types)', 'roster (types)', 'shared'], node: false },
   sockets: { rooms: ['shared'], packages: ['ws', 'uWebSockets.js'], node: true },
   roster: { rooms: ['shared'], packages: ['pg'], node: true },
   store: { rooms: ['shared'], node: true },

@@ -9,6 +9,7 @@ import type { Change, Expired } from '../../server/presence/outcomes.ts';
 import { Presence } from '../../server/presence/presence.ts';
 import type { Claim, Saying, Session } from '../../server/presence/session.ts';
 import type { Remembered } from '../../server/presence/user.ts';
+import type { Viewer } from '../../server/presence/viewer.ts';
 import { TestClock } from './clock.ts';
 
 export const GRACE_MS = 800;
@@ -18,8 +19,22 @@ export const TICK_MS = 50;
 
 export const codeOf = { online: 1, away: 2, busy: 3, invisible: -1 } as const;
 
+/** Sees everything, whoever is blocked. */
+export const admin: Viewer = { user: null, isAdmin: true, mayObserve: true };
+
+/** A user who may watch anyone. */
+export function observer(user: string): Viewer {
+  return { user, isAdmin: false, mayObserve: true };
+}
+
+/** A user who may watch its friends. */
+export function plain(user: string): Viewer {
+  return { user, isAdmin: false, mayObserve: false };
+}
+
 export interface StageOptions {
   readonly graceMs?: number;
+  readonly hidesLastSeen?: boolean;
   readonly onChange?: (change: Change) => void;
 }
 
@@ -33,18 +48,19 @@ export class PresenceStage {
   readonly graceMs: number;
   readonly #onChange: (change: Change) => void;
 
-  constructor({ graceMs = GRACE_MS, onChange = () => {} }: StageOptions = {}) {
+  constructor({ graceMs = GRACE_MS, hidesLastSeen = false, onChange = () => {} }: StageOptions = {}) {
     this.graceMs = graceMs;
     this.#onChange = onChange;
     this.presence = new Presence(
       {
         graceMs,
         offlineCode: -1,
+        hidesLastSeen,
         clock: this.hubClock,
         stalls: noStalls,
         stallGraceMs: 25_000,
         massLapse: { sessions: 100, percent: 20, holdMs: 0 },
-        onSessions: () => undefined,
+        onSessions: (user) => (user.isUnsaved = true),
         recall: (user) => this.stored.get(user),
       },
       this.clock.now(),
@@ -120,6 +136,11 @@ export class PresenceStage {
 
   entry(user: string): Entry {
     return this.presence.entryOf(this.presence.look(user));
+  }
+
+  /** The entry as somebody sees it. */
+  entryFor(user: string, viewer: Viewer): Entry {
+    return JSON.parse(this.presence.entryJsonFor(this.presence.look(user), viewer)) as Entry;
   }
 
   /** Remembers a change and hands it on. */

@@ -1,20 +1,21 @@
 /**
- * A test hub seen from its TCP side: opens legacy clients and ends them with it, asks for entries and counters.
- * WebSocket leases are an hour long, so that a watcher outlives any time that a test lets pass.
+ * A test hub seen from its TCP side: opens legacy clients and ends them with it, asks for entries and counters (as an admin,
+ * where the hub has one). WebSocket leases are an hour long, so that a watcher outlives any time that a test lets pass.
  */
 import { expect } from 'vitest';
 import type { Config } from '../../server/config.ts';
-import type { BadFrameReason } from '../../shared/codes.ts';
+import type { BadFrameReason, RefusalReason } from '../../shared/codes.ts';
 import type { Entry } from '../../shared/entry.ts';
 import { startTestHub, type TestHub } from './hub.ts';
-import { LegacyClient } from './legacy-client.ts';
+import { frame, LegacyClient } from './legacy-client.ts';
+import { tokenFor } from './tokens.ts';
 import { WsClient } from './ws-client.ts';
 
 const HOUR_MS = 3_600_000;
 const POLL = { interval: 20, timeout: 10_000 };
 
 export interface TcpHub extends TestHub {
-  open(): Promise<LegacyClient>;
+  open(options?: Parameters<typeof LegacyClient.open>[1]): Promise<LegacyClient>;
   entry(user: string): Promise<Entry>;
   /** Resolves when the user's entry holds these values. */
   shows(user: string, values: Partial<Entry>): Promise<void>;
@@ -26,6 +27,8 @@ export interface TcpHub extends TestHub {
   hasRead(client: LegacyClient): Promise<void>;
   /** The bad frames so far, of the reasons that occurred. */
   badFrames(): Promise<Partial<Record<BadFrameReason, number>>>;
+  /** Who was turned down or away so far, by the reasons that occurred. */
+  refusals(): Promise<Partial<Record<RefusalReason, number>>>;
   /** A watcher of these users, its snapshot read. */
   watch(...users: string[]): Promise<WsClient>;
 }
@@ -34,36 +37,50 @@ export async function startTcpHub(settings: Partial<Config> = {}): Promise<TcpHu
   const hub = await startTestHub({ heartbeatMs: HOUR_MS, timeoutMs: 2 * HOUR_MS, ...settings });
   const clients: LegacyClient[] = [];
   let markers = 0;
-  const entry: TcpHub['entry'] = async (user) => (await hub.request('GET', `/v1/presence/${user}`)).body as Entry;
+  const { adminToken = null, jwtSecret = null } = settings;
+  const headers = adminToken === null ? {} : { authorization: `Bearer ${adminToken}` };
+  const readMetrics = async (): Promise<string> => (await fetch(`${hub.addresses.http}/metrics`, { headers })).text();
+  const countsOf = async (name: string): Promise<Record<string, number>> => {
+    const counts = [...(await readMetrics()).matchAll(new RegExp(`^${name}\\{reason="(\\w+)"\\} (\\d+)$`, 'gm'))];
+    return Object.fromEntries(
+      counts.map(([, reason, count]) => [reason ?? '', Number(count)] as const).filter(([, count]) => count > 0),
+    );
+  };
+  const metric: TcpHub['metric'] = async (series) => {
+    const line = (await readMetrics()).split('\n').find((candidate) => candidate.startsWith(`${series} `));
+    return Number(line?.split(' ').at(-1) ?? NaN);
+  };
+  const entry: TcpHub['entry'] = async (user) =>
+    (await (await fetch(`${hub.addresses.http}/v1/presence/${user}`, { headers })).json()) as Entry;
   const shows: TcpHub['shows'] = (user, values) => expect.poll(() => entry(user), POLL).toMatchObject(values);
   return {
     ...hub,
+    metric,
     entry,
     shows,
-    open: async () => {
-      const client = await LegacyClient.open(hub.tcpPort);
+    open: async (options) => {
+      const client = await LegacyClient.open(hub.tcpPort, options);
       clients.push(client);
       return client;
     },
     hasConnections: (count) =>
-      expect.poll(() => hub.metric('presence_hub_connections{adapter="tcp-xml"}'), POLL).toBe(count),
+      expect.poll(() => metric('presence_hub_connections{adapter="tcp-xml"}'), POLL).toBe(count),
     hasHeard: (frames) =>
-      expect.poll(() => hub.metric('presence_hub_heartbeats_total{adapter="tcp-xml"}'), POLL).toBe(frames),
+      expect.poll(() => metric('presence_hub_heartbeats_total{adapter="tcp-xml"}'), POLL).toBe(frames),
     hasRead: async (client) => {
       const marker = `marker-${++markers}`;
-      client.beat(marker);
+      const token = jwtSecret === null ? undefined : await tokenFor(marker, { secret: jwtSecret, clock: hub.clock });
+      client.write(frame(marker, undefined, token));
       await shows(marker, { status: 'online' });
     },
-    badFrames: async () => {
-      const text = String((await hub.request('GET', '/metrics')).body);
-      const counts = [...text.matchAll(/^presence_hub_bad_frames_total\{reason="(\w+)"\} (\d+)$/gm)];
-      const occurred = counts
-        .map(([, reason, count]) => [reason, Number(count)] as const)
-        .filter(([, count]) => count > 0);
-      return Object.fromEntries(occurred) as Partial<Record<BadFrameReason, number>>;
-    },
+    badFrames: () => countsOf('presence_hub_bad_frames_total'),
+    refusals: () => countsOf('presence_hub_refused_total'),
     watch: async (...users) => {
-      const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
+      const token =
+        jwtSecret === null
+          ? {}
+          : { token: await tokenFor('watcher', { secret: jwtSecret, scopes: ['observe'], expiresInS: null }) };
+      const watcher = await WsClient.hello(hub.addresses.ws, { observe: true, ...token });
       watcher.send({ type: 'watch', users });
       await watcher.next('snapshot');
       return watcher;

@@ -21,10 +21,16 @@ export interface HttpHeartbeatOptions {
 /** Nobody waits to hear that an HTTP session lapsed. */
 const nobody: SessionOwner = { lapsed: () => undefined };
 
-/** @returns false where the user has as many sessions as it may. */
-export function takeHttpHeartbeat(hub: HttpHeartbeatOptions, body: HeartbeatBody, address: string): boolean {
+/** The lease is `maxLeaseMs` at most. @returns false where the user has as many sessions as it may. */
+export function takeHttpHeartbeat(
+  hub: HttpHeartbeatOptions,
+  body: HeartbeatBody,
+  address: string,
+  maxLeaseMs: number,
+): boolean {
   const { intake } = hub;
-  const { user, device = 'http', status, text, ttlMs: leaseMs = hub.timeoutMs } = body;
+  const { user, device = 'http', status, text, ttlMs = hub.timeoutMs } = body;
+  const leaseMs = Math.min(ttlMs, maxLeaseMs);
   const session = intake.find(user, device, 'http');
   if (status === 'offline') {
     if (session === undefined) intake.leaveDevice(user, device);

@@ -1,143 +1,252 @@
 /**
- * One legacy connection: any number of users, each a session of its own, that all end with it. Takes bytes, reports to
- * intake, answers only where the hub was told to. A bad frame harms no user of the connection: it is counted and skipped.
- * The listener owns it; leases are the core's.
+ * One legacy connection: takes frames, has them applied to the sessions that it carries, answers only where the hub was
+ * told to, and ends. A bad frame harms no user of the connection: it is counted and skipped. The listener owns it and has
+ * it looked at; pace is its reading's, tokens are its grants', sessions are what is carried.
  */
 import type { Socket } from 'node:net';
 import { badFrameReasons, type BadFrameReason } from '../../../shared/codes.ts';
 import { MAX_BAD_FRAMES_IN_A_ROW } from '../../../shared/limits.ts';
-import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/timing-wheel.ts';
-import type { Session, SessionOwner } from '../../presence/session.ts';
+import { DONE } from '../../lib/timing-wheel.ts';
+import { Carried } from './carried.ts';
 import { decodeText, type FrameEncoding } from './charset.ts';
-import { decodeFrame, type Decoded } from './decode.ts';
+import { decodeFrame, type Heartbeat } from './decode.ts';
 import { answerBytes, encodeAck, encodeError, encodeProbe } from './encode.ts';
-import { Framer } from './framer.ts';
+import { Grants, type TokenRefusal } from './grants.ts';
+import type { Served } from './line.ts';
+import type { Opened } from './opening.ts';
+import { Reading } from './reading.ts';
 import type { TcpXmlOptions } from './tcp-xml.ts';
 
-type Heartbeat = Extract<Decoded, { ok: true }>;
+/** How long after its end a connection may wait for a peer that does not read. */
+const GONE_WITHIN_MS = 5_000;
+/** A step of the wall clock is noticed so late, at most. */
+const LOOK_FOR_EXPIRY_MS = 1_000;
+/** Whatever frames wait for, no pause is longer than this part of a lease. */
+const PAUSES_A_LEASE = 4;
 
-export class TcpConnection implements SessionOwner, Timed {
-  wheelTick = NOT_SCHEDULED;
+/** What the listener does for a connection. */
+interface Host {
+  /** Has it looked at, at that time (monotonic). */
+  readonly lookOn: (atMs: number) => void;
+  readonly onDone: () => void;
+}
+
+export class TcpConnection implements Served {
   readonly #hub: TcpXmlOptions;
+  readonly #host: Host;
   readonly #socket: Socket;
-  readonly #framer: Framer;
-  readonly #sessions = new Map<string, Session>();
+  readonly #carried: Carried;
+  readonly #reading: Reading;
+  /** Null where no token is asked for. */
+  readonly #grants: Grants | null;
   readonly #peer: string;
+  readonly #openedAt: number;
+  readonly #maxPauseMs: number;
+  /** When the wheel comes by. */
+  #lookAt = Infinity;
+  /** The last good frame, or the last time that it was asked for one. */
+  #quietSince: number;
   #badInARow = 0;
-  #lastFrameAt: number;
-  #isOver = false;
-  #isDraining = false;
+  /** Without the frames that were well formed, and refused. */
+  #malformedInARow = 0;
+  /** A frame has counted: from then on the connection may be silent for as long as it likes. */
+  #isProven = false;
+  /** Since when as many tokens as may be are being verified. */
+  #fullSince = Infinity;
+  #goneBy = Infinity;
+  /** The peer has ended it, and frames from before that still wait for a verdict. */
+  #isEnding = false;
 
-  constructor(hub: TcpXmlOptions, socket: Socket) {
+  constructor(hub: TcpXmlOptions, { socket, source, openedAt }: Opened, host: Host) {
     this.#hub = hub;
+    this.#host = host;
     this.#socket = socket;
-    this.#framer = new Framer(hub.encoding);
-    this.#peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`;
-    this.#lastFrameAt = hub.clock.now().monoMs;
-    socket.on('data', (chunk) => {
-      this.#take(chunk);
-    });
+    this.#peer = `${source.address}:${source.port}`;
+    this.#openedAt = openedAt;
+    this.#maxPauseMs = hub.timeoutMs / PAUSES_A_LEASE;
+    this.#quietSince = hub.clock.now().monoMs;
+    this.#carried = new Carried(hub, this.#peer, (sessions) => this.#reading.allowFor(sessions));
+    this.#reading = this.#openReading();
+    const asksForToken = hub.asksForToken && hub.authenticator.withoutToken === null;
+    this.#grants = asksForToken ? this.#openGrants() : null;
+    socket.on('data', (chunk) => this.take(chunk));
     // A reset or a time-out is an unclean end like any other, and 'close' follows it.
     socket.on('error', () => undefined);
-    socket.on('end', () => {
-      this.#over();
+    socket.on('end', () => this.#ended());
+    socket.on('close', (hadError: boolean) => {
+      if (hadError) this.#over();
+      else this.#ended();
     });
-    socket.on('close', () => {
-      this.#over();
-    });
+    this.#plan(this.#nextLookAt());
   }
 
-  /** The core ended a session: its lease ran out. The connection stays, and the next frame is a new session. */
-  lapsed(session: Session): void {
-    this.#forget(session);
+  take(chunk: Buffer): void {
+    this.#reading.take(chunk);
+    this.#plan(this.#reading.dueAt);
   }
 
-  /** The wheel came by: asks a connection that has been silent for two thirds of the lease. */
+  /** The wheel came by. */
   look(monoMs: number): number {
-    if (this.#isOver) return DONE;
-    const askAfterMs = (this.#hub.timeoutMs * 2) / 3;
-    if (monoMs < this.#lastFrameAt + askAfterMs) return this.#lastFrameAt + askAfterMs;
-    this.#answer(encodeProbe(), this.#framer.seen);
-    return monoMs + askAfterMs;
+    this.#lookAt = Infinity;
+    if (!this.isDone) this.#lookAfter(monoMs);
+    if (monoMs >= this.#goneBy) this.#socket.destroy();
+    if (this.#socket.destroyed) return DONE;
+    this.#lookAt = this.#nextLookAt();
+    return this.#lookAt === Infinity ? DONE : this.#lookAt;
   }
 
   /** The hub is about to go down: how the connection ends from now on says nothing of its users. */
   drain(): void {
-    this.#isDraining = true;
+    this.#carried.drain();
   }
 
   /** The hub goes down: the connection is cut, and its sessions stay as they are, for the next run to restore. */
   cut(): void {
-    this.#isOver = true;
+    this.#carried.drain();
     this.#socket.destroy();
+    this.#over();
   }
 
-  #take(chunk: Buffer): void {
-    if (this.#isOver) return;
-    const result = this.#framer.push(chunk, (frame, seen) => {
-      if (!this.#isOver) this.#takeFrame(frame, seen);
+  get isDone(): boolean {
+    return this.#goneBy !== Infinity;
+  }
+
+  #openReading(): Reading {
+    const { clock, encoding, messages, frameMs, onRefused } = this.#hub;
+    return new Reading({
+      socket: this.#socket,
+      clock,
+      encoding,
+      rate: messages,
+      frameMs,
+      maxPauseMs: this.#maxPauseMs,
+      onFrame: (frame, seen, monoMs) => this.#takeFrame(frame, seen, monoMs),
+      onTooLarge: () => {
+        this.#bad('too_large', this.#reading.seen);
+        this.#end();
+      },
+      onPause: (monoMs) => this.#carried.keepLeases(monoMs),
+      onOver: () => onRefused('messages'),
     });
-    if (result === 'too_large') this.#endTooLarge();
   }
 
-  #endTooLarge(): void {
-    if (this.#isOver) return;
-    this.#bad('too_large', this.#framer.seen);
-    this.#end();
+  #openGrants(): Grants {
+    const { authenticator, clock, onRefused } = this.#hub;
+    return new Grants({
+      authenticator,
+      clock,
+      onGranted: (heartbeat, seen) => {
+        this.#accept(heartbeat, seen);
+        this.#plan(this.#nextExpiryAt());
+      },
+      onRefused: (reason, seen) => this.#refuse(reason, seen),
+      onBadRenewal: onRefused,
+      onRunOut: (user) => this.#carried.runOut(user),
+      onSettled: () => {
+        if (this.#isEnding) this.#ended();
+        else if (this.#grants?.hasRoom === true) this.#goOn();
+      },
+    });
   }
 
-  #takeFrame(frame: Buffer, seen: FrameEncoding): void {
+  #takeFrame(frame: Buffer, seen: FrameEncoding, monoMs: number): void {
     const decoded = decodeFrame(decodeText(frame, seen, this.#hub.encoding), this.#hub.names);
     if (!decoded.ok) {
       this.#bad(decoded.reason, seen);
-      if (++this.#badInARow >= MAX_BAD_FRAMES_IN_A_ROW) this.#end();
+      this.#malformedInARow++;
+      this.#endIfHopeless();
+      return;
+    }
+    this.#malformedInARow = 0;
+    this.#quietSince = monoMs;
+    if (this.#grants === null) {
+      this.#accept(decoded, seen);
+      return;
+    }
+    this.#grants.take(decoded, seen);
+    if (this.#grants.isFull) this.#waitForRoom(monoMs);
+  }
+
+  /** Tokens come faster than they are verified. Where it is the keys that take long, good users can't wait for them. */
+  #waitForRoom(monoMs: number): void {
+    this.#fullSince = Math.min(this.#fullSince, monoMs);
+    if (monoMs < this.#fullSince + this.#maxPauseMs) this.#reading.hold(monoMs);
+  }
+
+  #goOn(): void {
+    this.#fullSince = Infinity;
+    this.#reading.release();
+  }
+
+  #accept(heartbeat: Heartbeat, seen: FrameEncoding): void {
+    if (!this.#carried.apply(heartbeat)) {
+      this.#bad('too_many', seen);
+      this.#endIfHopeless();
       return;
     }
     this.#badInARow = 0;
-    this.#lastFrameAt = this.#hub.clock.now().monoMs;
-    this.#apply(decoded);
-    if (this.#hub.ack) this.#answer(encodeAck(decoded.user, decoded.state), seen);
+    this.#isProven = true;
+    if (this.#hub.ack) this.#answer(encodeAck(heartbeat.user, heartbeat.state), seen);
   }
 
-  #apply(heartbeat: Heartbeat): void {
-    const { intake } = this.#hub;
-    const session = this.#sessions.get(heartbeat.user);
-    if (heartbeat.state <= 0) {
-      // A goodbye is of its user and device, whichever device the session here has.
-      const device = heartbeat.device ?? session?.device ?? 'legacy';
-      if (session !== undefined) {
-        this.#forget(session);
-        intake.leave(session);
-      }
-      if (device !== session?.device) intake.leaveDevice(heartbeat.user, device);
+  /** Says no to a frame for its token's sake. */
+  #refuse(reason: TokenRefusal, seen: FrameEncoding): void {
+    this.#hub.onRefused(reason);
+    this.#bad(reason === 'forbidden' ? reason : 'unauthenticated', seen);
+    this.#endIfHopeless();
+  }
+
+  /** A gateway must not lose its good users for those that are refused; noise ends any connection. */
+  #endIfHopeless(): void {
+    const hasOthers = this.#carried.count > 0 || this.#grants?.isChecking === true;
+    const inARow = hasOthers ? this.#malformedInARow : this.#badInARow;
+    if (inARow >= MAX_BAD_FRAMES_IN_A_ROW) this.#end();
+  }
+
+  #lookAfter(monoMs: number): void {
+    const { probe, frameMs, clock, onRefused } = this.#hub;
+    const isFrameSlow = this.#reading.look(monoMs);
+    if (isFrameSlow || (!this.#isProven && monoMs >= this.#openedAt + frameMs)) {
+      onRefused('slow_sender');
+      this.#end();
       return;
     }
-    const status = this.#hub.statusOf(heartbeat.state);
-    if (session === undefined) this.#begin(heartbeat);
-    else intake.beat(session, { status, code: heartbeat.state, device: heartbeat.device });
+    this.#grants?.expire(clock.now().wallMs);
+    if (probe && monoMs >= this.#nextProbeAt()) {
+      this.#answer(encodeProbe(), this.#reading.seen);
+      this.#quietSince = monoMs;
+    }
   }
 
-  #begin({ user, state, device, ip, port }: Heartbeat): void {
-    const address = ip === undefined ? this.#peer : `${ip}:${port ?? ''}`;
-    const session = this.#hub.intake.begin({
-      user,
-      device: device ?? 'legacy',
-      adapter: 'tcp-xml',
-      status: this.#hub.statusOf(state),
-      code: state,
-      text: undefined,
-      leaseMs: this.#hub.timeoutMs,
-      address,
-      owner: this,
-    });
-    if (session !== undefined) this.#sessions.set(user, session);
+  #nextLookAt(): number {
+    if (this.isDone) return this.#goneBy;
+    const firstFrameBy = this.#isProven ? Infinity : this.#openedAt + this.#hub.frameMs;
+    const probeAt = this.#hub.probe ? this.#nextProbeAt() : Infinity;
+    return Math.min(this.#reading.dueAt, firstFrameBy, probeAt, this.#nextExpiryAt());
   }
 
-  #forget(session: Session): void {
-    this.#sessions.delete(session.user.id);
+  /** A connection that has been silent for two thirds of the lease is asked. */
+  #nextProbeAt(): number {
+    return this.#quietSince + (this.#hub.timeoutMs * 2) / 3;
+  }
+
+  /** Tokens run out by the wall clock, and the wheel turns by the other one. */
+  #nextExpiryAt(): number {
+    const expiresAt = this.#grants?.nextExpiryAt ?? Infinity;
+    if (expiresAt === Infinity) return Infinity;
+    const { monoMs, wallMs } = this.#hub.clock.now();
+    return monoMs + Math.min(Math.max(expiresAt - wallMs, 0), LOOK_FOR_EXPIRY_MS);
+  }
+
+  /** Has the wheel come by at that time, where it would not before. */
+  #plan(atMs: number): void {
+    if (atMs >= this.#lookAt) return;
+    this.#lookAt = atMs;
+    this.#host.lookOn(atMs);
   }
 
   #bad(reason: BadFrameReason, seen: FrameEncoding): void {
+    this.#badInARow++;
     this.#hub.onBadFrame(reason, this.#peer);
     if (this.#hub.ack) this.#answer(encodeError(reason, badFrameReasons[reason]), seen);
   }
@@ -153,10 +262,20 @@ export class TcpConnection implements SessionOwner, Timed {
     this.#socket.destroySoon();
   }
 
+  /** The peer ended it. What it said before that counts, though a verdict may take longer than the connection. */
+  #ended(): void {
+    this.#isEnding = true;
+    if (this.#grants?.isChecking !== true) this.#over();
+  }
+
   #over(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    if (!this.#isDraining) for (const session of this.#sessions.values()) this.#hub.intake.lose(session);
-    this.#sessions.clear();
+    if (this.isDone) return;
+    this.#goneBy = this.#hub.clock.now().monoMs + GONE_WITHIN_MS;
+    this.#reading.stop();
+    this.#grants?.close();
+    this.#carried.loseAll();
+    // What was answered may wait for a peer that never reads it.
+    if (!this.#socket.destroyed) this.#plan(this.#goneBy);
+    this.#host.onDone();
   }
 }

@@ -24,6 +24,8 @@ export type Decoded =
     }
   | { readonly ok: false; readonly reason: BadFrameReason };
 
+export type Heartbeat = Extract<Decoded, { ok: true }>;
+
 /** What the parser makes of an element, a text or a CDATA section: one key for its kind, attributes beside it. */
 interface ParsedNode {
   readonly ':@'?: Readonly<Record<string, string>>;

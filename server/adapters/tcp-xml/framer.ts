@@ -34,6 +34,7 @@ export class Framer {
   #heldBytes = 0;
   /** Whether what is held is a frame's beginning. */
   #inFrame = false;
+  #isStopped = false;
 
   constructor(defaultEncoding: Encoding) {
     this.#defaultEncoding = defaultEncoding;
@@ -44,11 +45,22 @@ export class Framer {
     return this.#seen ?? 'bytes';
   }
 
+  /** A frame has begun and is not complete. */
+  get isInFrame(): boolean {
+    return this.#inFrame;
+  }
+
+  /** From within `onFrame`: no further frame of this chunk is handed out. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   /**
-   * Hands out every frame that ends in this chunk. After `too_large` (more than 8 KiB without a terminator) there is no
-   * telling where the next frame begins: the connection is to be closed, and nothing more pushed.
+   * Hands out every frame that ends in this chunk; where it was told to stop, it answers the bytes that it left. After
+   * `too_large` (more than 8 KiB without a terminator) there is no telling where the next frame begins: the connection is
+   * to be closed, and nothing more pushed.
    */
-  push(chunk: Buffer, onFrame: OnFrame): 'ok' | 'too_large' {
+  push(chunk: Buffer, onFrame: OnFrame): 'ok' | 'too_large' | Buffer {
     let bytes = chunk;
     let at = 0;
     if (this.#inFrame) {
@@ -60,6 +72,10 @@ export class Framer {
       this.#release();
     }
     for (;;) {
+      if (this.#isStopped) {
+        this.#isStopped = false;
+        return bytes.subarray(at);
+      }
       at = this.#skipToFrame(bytes, at);
       if (at === bytes.length) return 'ok';
       if (!this.#inFrame) {

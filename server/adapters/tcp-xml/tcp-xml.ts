@@ -1,21 +1,26 @@
 /**
  * The TCP-XML adapter: the listener of legacy clients, and what all their connections share. Every way that a connection
- * can fail ends in that connection; nothing a peer does stops the accepting. The hub builds it, and calls `look`.
+ * can fail ends in that connection; nothing a peer does stops the accepting. The hub builds it, and calls `look`, which
+ * everything here that waits for a time depends on.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { BadFrameReason, RefusalReason } from '../../../shared/codes.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
 import type { Admission } from '../../admission.ts';
 import type { Authenticator } from '../../auth/authenticator.ts';
-import type { Cidrs } from '../../auth/cidrs.ts';
+import { canonicalAddress, type Cidrs } from '../../auth/cidrs.ts';
 import type { Rate } from '../../lib/token-bucket.ts';
 import type { Intake } from '../../intake.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { takePort } from '../../lib/take-port.ts';
+import type { TlsFiles } from '../../lib/tls-files.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
 import type { Encoding } from './charset.ts';
 import { TcpConnection } from './connection.ts';
+import { Line } from './line.ts';
 import type { FieldNames } from './names.ts';
+import { Opening } from './opening.ts';
+import { TlsDoor } from './tls-door.ts';
 
 export interface TcpXmlOptions {
   readonly authenticator: Authenticator;
@@ -26,6 +31,10 @@ export interface TcpXmlOptions {
   readonly allowed: Cidrs | null;
   /** Peers whose PROXY header counts. */
   readonly trustedProxies: Cidrs;
+  /** With a certificate the port takes TLS too; null for none. */
+  readonly tls: TlsFiles | null;
+  /** Whether it takes plain connections beside it. */
+  readonly tlsMode: 'allow' | 'require';
   readonly onRefused: (reason: RefusalReason) => void;
   /** Frames of each user on a connection. */
   readonly messages: Rate;
@@ -48,8 +57,8 @@ export interface TcpXmlOptions {
 
 const WHEEL_TICK_MS = 50;
 const WHEEL_SLOTS = 1024;
-/** Connections asked in one turn of the loop: a small write each. */
-const BUDGET = 500;
+/** Connections looked at in one turn of the loop: a small write each, at most. */
+const BUDGET = 2000;
 /** The kernel's own notice of a peer that is gone without a word, beside the leases. */
 const KEEP_ALIVE_AFTER_MS = 60_000;
 /** More than Node's 511: after a restart thousands of legacy clients come back in the same second. */
@@ -57,13 +66,17 @@ const BACKLOG = 4096;
 
 export class TcpXml {
   readonly #options: TcpXmlOptions;
-  readonly #connections = new Set<TcpConnection>();
-  readonly #wheel: TimingWheel<TcpConnection>;
+  /** One for each open socket. */
+  readonly #lines = new Set<Line>();
+  readonly #wheel: TimingWheel<Line>;
   readonly #server: Server;
+  readonly #tls: TlsDoor | null;
+  #isDraining = false;
 
   constructor(options: TcpXmlOptions) {
     this.#options = options;
     this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, options.clock.now().monoMs);
+    this.#tls = options.tls === null ? null : new TlsDoor(options.tls, options.frameMs);
     this.#server = createServer(
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS },
       (socket) => {
@@ -73,7 +86,7 @@ export class TcpXml {
   }
 
   get connectionCount(): number {
-    return this.#connections.size;
+    return this.#lines.size;
   }
 
   /** Takes the port. @returns the port taken. @throws the system's error where it can't be had. */
@@ -85,13 +98,14 @@ export class TcpXml {
   }
 
   look(monoMs: number): void {
-    if (this.#options.probe) this.#wheel.advance(monoMs, BUDGET, (connection) => connection.look(monoMs));
+    this.#wheel.advance(monoMs, BUDGET, (line) => line.look(monoMs));
   }
 
   /** Takes no new connections any more; those that are open stay, and however they end, their sessions stay. */
   stopAccepting(): void {
+    this.#isDraining = true;
     this.#server.close();
-    for (const connection of this.#connections) connection.drain();
+    for (const line of this.#lines) line.served?.drain?.();
   }
 
   /** Stops accepting and cuts every connection. */
@@ -100,20 +114,56 @@ export class TcpXml {
       this.#server.close(() => {
         resolve();
       });
-      for (const connection of this.#connections) connection.cut();
+      for (const line of this.#lines) line.served?.cut();
     });
   }
 
-  #accept(socket: Socket): void {
-    const connection = new TcpConnection(this.#options, socket);
-    this.#connections.add(connection);
-    if (this.#options.probe) {
-      const { monoMs } = this.#options.clock.now();
-      this.#wheel.schedule(connection, connection.look(monoMs));
+  #accept(raw: Socket): void {
+    // A reset is an end like any other, and 'close' follows it.
+    raw.on('error', () => undefined);
+    const address = canonicalAddress(raw.remoteAddress ?? '');
+    if (address === undefined) {
+      raw.destroy(); // gone already
+      return;
     }
-    socket.on('close', () => {
-      this.#wheel.cancel(connection);
-      this.#connections.delete(connection);
+    const line = new Line();
+    this.#lines.add(line);
+    let entered: string | undefined;
+    const onDone = (): void => {
+      if (!raw.closed || line.served?.isDone === false) return;
+      line.served = null;
+      this.#lines.delete(line);
+    };
+    raw.on('close', () => {
+      this.#wheel.cancel(line);
+      if (entered !== undefined) this.#options.admission.leave(entered);
+      onDone();
     });
+    const lookOn = (atMs: number): void => this.#wheel.schedule(line, atMs);
+    const opening = new Opening(this.#options, raw, {
+      peer: { address, port: raw.remotePort ?? 0 },
+      tls: this.#tls,
+      enter: (source) => {
+        const isIn = this.#enter(source);
+        if (isIn) entered = source;
+        return isIn;
+      },
+      onOpened: (opened, first) => {
+        const connection = new TcpConnection(this.#options, opened, { lookOn, onDone });
+        line.served = connection;
+        if (this.#isDraining) connection.drain();
+        if (first !== undefined) connection.take(first);
+      },
+    });
+    line.served = opening;
+    opening.start();
+    if (line.served === opening) lookOn(opening.dueAt);
+  }
+
+  #enter(source: string): boolean {
+    const { admission, onRefused } = this.#options;
+    const refusal = admission.enter(source);
+    if (refusal !== undefined) onRefused(refusal);
+    return refusal === undefined;
   }
 }

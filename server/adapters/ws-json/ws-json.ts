@@ -2,7 +2,7 @@
  * The WebSocket-JSON adapter: makes a connection of every socket, keeps the wheel that greets, pings and ends them.
  * The engine brings sockets; the hub calls `look` with the time and `shutDown` at its end.
  */
-import type { RefusalReason } from '../../../shared/codes.ts';
+import type { CloseReason, RefusalReason } from '../../../shared/codes.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
 import type { Admission } from '../../admission.ts';
@@ -15,6 +15,7 @@ import type { Outbox } from '../../fanout/outbox.ts';
 import type { Intake } from '../../intake.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
 import { Connection } from './connection.ts';
+import { TurnedAway } from './turned-away.ts';
 
 /** What the connections need of the hub. */
 export interface WsJsonOptions {
@@ -46,6 +47,8 @@ export interface WsJsonOptions {
 
 /** The same, and what a connection asks of the adapter itself. */
 export interface ConnectionContext extends WsJsonOptions {
+  /** The last look, monotonic milliseconds: for what may be 25 ms old, and would cost a reading of the clock a message. */
+  readonly lookedAt: number;
   /** Have it looked at then (monotonic milliseconds), and not before. */
   lookAt(connection: Connection, monoMs: number): void;
   /** It is closed. */
@@ -56,23 +59,35 @@ const WHEEL_TICK_MS = 50;
 const WHEEL_SLOTS = 1024;
 /** Connections looked at in one turn of the loop: a ping costs about 5 µs. */
 const BUDGET = 1000;
+/** Sockets without room that are let say goodbye at a time; what comes beyond them is cut without a word. */
+const MAX_LEAVING = 1000;
+/** When those may come back: spread, so that they don't all come at once. */
+const COME_BACK_AFTER_MS = { least: 1000, most: 10_000 } as const;
 
 export class WsJson {
-  readonly #context: ConnectionContext;
+  readonly #context: ConnectionContext & { lookedAt: number };
   readonly #connections = new Set<Connection>();
-  readonly #wheel: TimingWheel<Connection>;
+  readonly #leaving = new Set<TurnedAway>();
+  readonly #wheel: TimingWheel<Connection | TurnedAway>;
   #connectionNo = 0;
+  /** Set once the hub takes leave: over how long those who come back are spread. */
+  #drainMs: number | null = null;
+  /** How far the wall clock is ahead of the forward one. */
+  #wallAheadMs: number;
 
   constructor(options: WsJsonOptions) {
-    this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, options.clock.now().monoMs);
+    const { wallMs, monoMs } = options.clock.now();
+    this.#wallAheadMs = wallMs - monoMs;
+    this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, monoMs);
     this.#context = {
       ...options,
-      lookAt: (connection, monoMs) => {
-        this.#wheel.schedule(connection, monoMs);
+      lookedAt: monoMs,
+      lookAt: (connection, dueMs) => {
+        this.#wheel.schedule(connection, dueMs);
       },
       gone: (connection) => {
         this.#wheel.cancel(connection);
-        this.#connections.delete(connection);
+        if (this.#connections.delete(connection)) options.admission.leave(connection.address);
       },
     };
   }
@@ -84,8 +99,14 @@ export class WsJson {
 
   /** The engine has a new socket. */
   opened(socket: Socket): SocketEvents {
-    const { clock, node, openOutbox } = this.#context;
+    const { admission, clock, node, onRefused, openOutbox } = this.#context;
     const { monoMs } = clock.now();
+    if (this.#drainMs !== null) return this.#turnAway(socket, monoMs, spread(0, this.#drainMs), 'restarting');
+    const full = admission.enter(socket.remoteAddress);
+    if (full !== undefined) {
+      onRefused(full);
+      return this.#turnAway(socket, monoMs, spread(COME_BACK_AFTER_MS.least, COME_BACK_AFTER_MS.most), 'overloaded');
+    }
     const id = `${node}.${(++this.#connectionNo).toString(36)}`;
     const connection = new Connection(this.#context, socket, openOutbox(socket), id, monoMs);
     this.#connections.add(connection);
@@ -95,7 +116,9 @@ export class WsJson {
 
   /** Greets, pings and ends what is due. What a budget leaves over comes with the next look. */
   look(monoMs: number): void {
-    this.#wheel.advance(monoMs, BUDGET, (connection) => connection.look(monoMs));
+    this.#context.lookedAt = monoMs;
+    this.#findStep();
+    this.#wheel.advance(monoMs, BUDGET, (item) => item.look(monoMs));
   }
 
   /** Tells everybody who was welcomed: `stale` and `fresh`. */
@@ -108,13 +131,45 @@ export class WsJson {
     for (const connection of this.#connections) connection.ping();
   }
 
-  /** Asks everybody to come back after a while, spread over `spreadMs`. How they leave then ends no session. */
+  /**
+   * Asks everybody to come back after a while, spread over `spreadMs`. How they leave then ends no session; nobody is
+   * welcomed any more.
+   */
   drain(spreadMs: number): void {
-    for (const connection of this.#connections) connection.drain(Math.floor(Math.random() * spreadMs));
+    this.#drainMs = spreadMs;
+    for (const connection of this.#connections) connection.drain(spread(0, spreadMs));
   }
 
   /** Says 1012 to everybody. */
   shutDown(): void {
     for (const connection of this.#connections) connection.shutDown();
   }
+
+  #turnAway(socket: Socket, monoMs: number, afterMs: number, reason: CloseReason): SocketEvents {
+    const turned = new TurnedAway(socket, monoMs, (gone) => {
+      this.#wheel.cancel(gone);
+      this.#leaving.delete(gone);
+    });
+    if (this.#leaving.size >= MAX_LEAVING) {
+      socket.terminate();
+      return turned;
+    }
+    this.#leaving.add(turned);
+    this.#wheel.schedule(turned, turned.look(monoMs));
+    turned.sayGoodbye(afterMs, reason);
+    return turned;
+  }
+
+  /** The wall clock was stepped, or a stall was left out of the forward one: tokens run out by the wall clock. */
+  #findStep(): void {
+    const { wallMs, monoMs } = this.#context.clock.now();
+    const aheadMs = wallMs - monoMs;
+    if (Math.abs(aheadMs - this.#wallAheadMs) < WHEEL_TICK_MS) return;
+    this.#wallAheadMs = aheadMs;
+    for (const connection of this.#connections) connection.clockStepped(monoMs);
+  }
+}
+
+function spread(least: number, most: number): number {
+  return least + Math.floor(Math.random() * (most - least));
 }

@@ -47,6 +47,7 @@ describe('a request', () => {
     ['of its own page by IPv4', 'http://127.0.0.1:8080', '127.0.0.1:8080'],
     ['of its own page by IPv6', 'http://[::1]:8080', '[::1]:8080'],
     ['of its own page by localhost', 'http://localhost:8080', 'LOCALHOST:8080'],
+    ['of its own page by a name below localhost', 'http://hub.localhost:8080', 'hub.localhost:8080'],
     ['of its own page by its name', 'http://hub.lan:8080', 'hub.lan:8080'],
     ['of its own page behind a proxy with TLS', 'https://hub.lan', 'hub.lan'],
     ['of its own page with the port written out', 'https://hub.lan', 'hub.lan:443'],

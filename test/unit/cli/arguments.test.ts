@@ -20,6 +20,13 @@ describe('a wrong command line is one line that names the argument, and exit cod
     ['watch', ['42', '--url', 'ftp://x'], '--url is "ftp://x"'],
     ['watch', ['42', '--url', 'http://u:p@x'], '--url is'],
     ['watch', ['42', '--url'], '--url needs a value'],
+    ['watch', ['42', '--token', 'a', '--token-file', 'b'], '--token and --token-file exclude each other'],
+    ['watch', ['42', '--token-file', '/nowhere/token'], '--token-file is "/nowhere/token"'],
+    ['watch', ['42', '--token', ''], '--token: a token is one word'],
+    ['watch', ['42', '--tls'], '--tls is no flag here'],
+    ['beat', ['42', '--token', '--tcp'], '--token needs a value'],
+    ['friends', ['list', '42', '--token', 'a b'], '--token: a token is one word'],
+    ['demo', ['--token', 'a\nb'], '--token: a token is one word'],
     ['watch', ['42', '--help=1'], '--help takes no value'],
     ['beat', ['42', '--tcp', '--ws'], '--ws and --tcp exclude each other'],
     ['beat', ['42', '--text', '--once'], '--text needs a value'],
@@ -77,6 +84,7 @@ describe('where the hub is', () => {
       ws: 'ws://127.0.0.1:8080/ws',
       tcpHost: '127.0.0.1',
       tcpPort: 60_001,
+      isTcpTls: false,
       isNamed: false,
     });
   });
@@ -94,8 +102,19 @@ describe('where the hub is', () => {
       ws: 'wss://hub.example/base/ws',
       tcpHost: 'hub.example',
       tcpPort: 7,
+      isTcpTls: true,
       isNamed: true,
     });
+  });
+
+  it('takes the address of the WebSocket too', () => {
+    expect(at({ url: 'wss://hub.example' })).toMatchObject({ http: 'https://hub.example', isTcpTls: true });
+    expect(at({ url: 'ws://hub.example:81' })).toMatchObject({ ws: 'ws://hub.example:81/ws', isTcpTls: false });
+  });
+
+  it('is secured over TCP where --tls says so, and where the environment has a certificate', () => {
+    expect(at({ url: 'http://hub.example', tls: true })).toMatchObject({ http: 'http://hub.example', isTcpTls: true });
+    expect(at({}, { HUB_TLS_CERT: 'cert.pem' })).toMatchObject({ http: 'https://127.0.0.1:8080', isTcpTls: true });
   });
 
   it('ignores what Kubernetes injects for a Service called hub', () => {

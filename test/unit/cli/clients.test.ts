@@ -1,10 +1,15 @@
 /** The two connections that come back by themselves, against a hub that a test plays. */
 import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { HubClient, type HubClientOptions } from '../../../server/cli/hub-client.ts';
 import { TcpClient } from '../../../server/cli/tcp-client.ts';
+import { noToken, readToken, type TokenSource } from '../../../server/cli/token.ts';
 import { run as watch } from '../../../server/cli/watch.ts';
 import { testIo } from '../../support/cli-io.ts';
 
@@ -18,7 +23,7 @@ const welcome = { type: 'welcome', session: 's', heartbeatMs: 10_000, timeoutMs:
 /** A hub of which the test says what it answers; each connection is handed over with its first message. */
 interface PlayedHub {
   readonly url: string;
-  readonly options: Pick<HubClientOptions, 'ws' | 'http'>;
+  readonly options: Pick<HubClientOptions, 'access'>;
   next(): Promise<PlayedConnection>;
 }
 interface PlayedConnection {
@@ -44,7 +49,7 @@ async function playHub(): Promise<PlayedHub> {
   });
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
-  return { url, options: { ws: `ws://127.0.0.1:${port}/ws`, http: url }, next: () => queue.take() };
+  return { url, options: { access: accessTo(url) }, next: () => queue.take() };
 }
 
 /** Values that come, and whoever waits for them. */
@@ -145,7 +150,7 @@ describe('a WebSocket connection to a hub', () => {
     await hub.next();
   });
 
-  it.each([1008, 4400, 4401, 4403])('does not come back after %d', async (code) => {
+  it.each([1008, 4400, 4403])('does not come back after %d', async (code) => {
     const hub = await playHub();
     const { failed } = connect(hub);
     const connection = await hub.next();
@@ -192,8 +197,104 @@ describe('a WebSocket connection to a hub', () => {
     const server = createServer((socket) => socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n'));
     const port = await listen(server);
     const http = `http://127.0.0.1:${port}`;
-    const { failed } = connect({ url: http, options: { ws: `ws://127.0.0.1:${port}/ws`, http }, next: never });
+    const { failed } = connect({ url: http, options: { access: accessTo(http) }, next: never });
     expect(await failed.take()).toBe(`what answers at ${http} is no hub (404 for /ws)`);
+  });
+});
+
+describe('a WebSocket connection with a token', () => {
+  const REFUSED = 'the token is missing, wrong or has run out';
+
+  function connect(hub: PlayedHub, token: TokenSource) {
+    const failed = new Waiting<string>();
+    const lost = new Waiting<string>();
+    const sent: string[] = [];
+    const client = new HubClient({
+      access: accessTo(hub.url, token),
+      hello: () => ({ type: 'hello', user: '42' }),
+      onFailed: (problem) => failed.put(problem),
+      onLost: (reason) => lost.put(reason),
+      onSent: (json) => sent.push(json),
+    });
+    ends.push(() => client.end());
+    client.connect();
+    return { failed, lost, sent };
+  }
+  const refuse = (connection: PlayedConnection) => {
+    connection.send({ type: 'error', code: 'unauthenticated', message: REFUSED });
+    connection.socket.close(4401);
+  };
+
+  it('says it in the hello, and to nobody else', async () => {
+    const hub = await playHub();
+    const { sent } = connect(hub, tokenOf('secret-word'));
+    expect((await hub.next()).hello).toEqual({ type: 'hello', user: '42', token: 'secret-word' });
+    expect(sent).toEqual(['{"type":"hello","user":"42","token":"…"}']);
+  });
+
+  it('ends with a line where the first is refused, with the error or the close alone', async () => {
+    for (const refusal of [refuse, ({ socket }: PlayedConnection) => socket.close(4401)]) {
+      const hub = await playHub();
+      const { failed } = connect(hub, tokenFile('secret-word').source);
+      refusal(await hub.next());
+      expect(await failed.take()).toMatch(/^the hub does not take the token of \/[^ ]+ \(.+\): put a fresh one there$/);
+    }
+  });
+
+  it('ends with a line where it runs out and is no file’s', async () => {
+    const hub = await playHub();
+    const { failed } = connect(hub, tokenOf('secret-word'));
+    const connection = await hub.next();
+    connection.send(welcome);
+    refuse(connection);
+    expect(await failed.take()).toBe(`the hub does not take the token of --token (${REFUSED}): give a fresh one`);
+  });
+
+  it('says what a hello is forbidden for, by the error or the close alone', async () => {
+    const refusals = [
+      (connection: PlayedConnection) => connection.send({ type: 'error', code: 'forbidden', message: 'not yours' }),
+      ({ socket }: PlayedConnection) => socket.close(4403),
+    ];
+    for (const refusal of refusals) {
+      const hub = await playHub();
+      const { failed } = connect(hub, tokenOf('secret-word'));
+      refusal(await hub.next());
+      expect(await failed.take()).toMatch(/^the hub does not allow that \(.+\): the token of --token must be/);
+    }
+  });
+
+  it('reads the file again when it has run out, waits for a fresh one, and comes back with it', async () => {
+    const hub = await playHub();
+    const { source, put } = tokenFile('first');
+    const { lost } = connect(hub, source);
+    const first = await hub.next();
+    first.send(welcome);
+    refuse(first);
+    expect(await lost.take()).toBe(REFUSED);
+    put('second');
+    expect((await hub.next()).hello).toMatchObject({ token: 'second' });
+  });
+
+  it('sends a fresh one of the file before the old one runs out', async () => {
+    const hub = await playHub();
+    const { source, put } = tokenFile(`e30.${btoa(JSON.stringify({ exp: Date.now() / 1000 + 3 }))}.x`);
+    const { sent } = connect(hub, source);
+    const connection = await hub.next();
+    put('second');
+    connection.send(welcome);
+    expect(await connection.read()).toEqual({ type: 'token', token: 'second' });
+    expect(sent.at(-1)).toBe('{"type":"token","token":"…"}');
+  });
+
+  it('comes back slowly where the hub has no room', async () => {
+    const hub = await playHub();
+    const { lost } = connect(hub, noToken);
+    const first = await hub.next();
+    first.send({ type: 'error', code: 'too_many', message: 'as many sessions as there may be' });
+    expect(await lost.take()).toBe('as many sessions as there may be');
+    const lostAtMs = performance.now();
+    await hub.next();
+    expect(performance.now() - lostAtMs).toBeGreaterThan(2_400);
   });
 });
 
@@ -253,7 +354,22 @@ describe('watch', () => {
     connection.send(welcome);
     connection.send({ type: 'error', re: 'friends', code: 'forbidden', message: 'not\u001byours' });
     expect(await running).toBe(1);
-    expect(io.stderr.text).toBe('presence-hub: the hub refuses to show the friends of 42: not\\u{1b}yours\n');
+    expect(io.stderr.text).toMatch(
+      /^presence-hub: the hub refuses to show the friends of 42 \(not\\u\{1b\}yours\): where it needs a token, [^\n]+\n$/,
+    );
+  });
+
+  it('ends where a fresh token ends the watch', async () => {
+    const hub = await playHub();
+    const io = testIo({ env: { PRESENCE_HUB_TOKEN: 'secret-word' } });
+    const running = watch(['42', '--url', hub.url], io);
+    const connection = await hub.next();
+    expect(connection.hello).toEqual({ type: 'hello', observe: true, token: 'secret-word' });
+    connection.send(welcome);
+    connection.send({ type: 'unwatched', friendsOf: '42' });
+    expect(await running).toBe(1);
+    expect(io.stderr.text).toContain('the friends of 42 are no longer shown');
+    expect(io.stderr.text).not.toContain('secret-word');
   });
 
   it('ends when nobody reads it any more', async () => {
@@ -267,13 +383,20 @@ describe('watch', () => {
 });
 
 describe('a TCP connection to a hub', () => {
-  const options = { host: '127.0.0.1', user: '42', device: 'a<b&c', everyMs: 20, onFailed: () => undefined };
+  const options = { user: '42', device: 'a<b&c', everyMs: 20, onFailed: () => undefined };
+  type TcpAccess = ConstructorParameters<typeof TcpClient>[0]['access'];
+  const tcpTo = (tcpPort: number, token = noToken): TcpAccess => ({
+    tcpHost: '127.0.0.1',
+    tcpPort,
+    isTcpTls: false,
+    token,
+  });
 
   it('sends frames, comes back after a loss, and ends with -1', async () => {
     const sockets = new Waiting<Socket>();
     const server = createServer((socket) => sockets.put(socket.setEncoding('utf8')));
     const port = await listen(server);
-    const client = new TcpClient({ ...options, port, state: () => 7 });
+    const client = new TcpClient({ ...options, access: tcpTo(port), state: () => 7 });
     ends.push(() => client.end());
     client.connect();
     const frame = (state: number) =>
@@ -288,15 +411,116 @@ describe('a TCP connection to a hub', () => {
     await last;
   });
 
+  /** A hub that answers; each line that it got is handed over with the socket. */
+  async function playTcpHub() {
+    const frames = new Waiting<{ readonly frame: string; readonly answer: (xml: string) => void }>();
+    const port = await listen(
+      createServer((socket) => {
+        let rest = '';
+        socket.setEncoding('utf8').on('error', () => undefined);
+        socket.on('data', (text: string) => {
+          const lines = (rest + text).split('\n');
+          rest = lines.pop() ?? '';
+          for (const frame of lines) frames.put({ frame, answer: (xml) => socket.write(xml) });
+        });
+      }),
+    );
+    return { port, next: () => frames.take() };
+  }
+  const beatAt = (access: TcpAccess) => {
+    const failed = new Waiting<string>();
+    const sent: string[] = [];
+    const client = new TcpClient({
+      ...options,
+      access,
+      state: () => 1,
+      onFailed: (problem) => failed.put(problem),
+      onSent: (frame) => sent.push(frame),
+    });
+    ends.push(() => client.end());
+    client.connect();
+    return { failed, sent };
+  };
+  const ERROR = '<protocol><error code="unauthenticated">no good</error></protocol>';
+
+  it('says the token in its first frame alone, and to nobody else', async () => {
+    const hub = await playTcpHub();
+    const { sent } = beatAt(tcpTo(hub.port, tokenOf('secret<word')));
+    expect((await hub.next()).frame).toContain('<token>secret&lt;word</token></protocol>');
+    expect((await hub.next()).frame).not.toContain('token');
+    expect(sent[0]).toContain('<token>…</token>');
+  });
+
+  it('ends with a line where a hub that answers does not take the token, in whatever pieces it says so', async () => {
+    const hub = await playTcpHub();
+    const { failed } = beatAt(tcpTo(hub.port, tokenOf('secret-word')));
+    const { answer } = await hub.next();
+    answer(ERROR.slice(0, 30));
+    await hub.next();
+    answer(ERROR.slice(30));
+    expect(await failed.take()).toBe('the hub does not take the token of --token (no good): give a fresh one');
+  });
+
+  it('says the fresh token of the file where the old one has run out', async () => {
+    const hub = await playTcpHub();
+    const { source, put } = tokenFile('first');
+    beatAt(tcpTo(hub.port, source));
+    const { frame, answer } = await hub.next();
+    expect(frame).toContain('<token>first</token>');
+    answer('<protocol><ack user_id="42" state="1"/></protocol>');
+    put('second');
+    answer(ERROR);
+    let next = await hub.next();
+    while (!next.frame.includes('<token>')) next = await hub.next();
+    expect(next.frame).toContain('<token>second</token>');
+  });
+
+  it('speaks TLS where that is asked, and says what to do where nobody trusts the certificate', async () => {
+    const server = createTlsServer({ cert: certificate('first.crt.pem'), key: certificate('first.key.pem') });
+    server.on('tlsClientError', () => undefined);
+    const port = await listen(server);
+    const { failed } = beatAt({ ...tcpTo(port), isTcpTls: true });
+    expect(await failed.take()).toMatch(
+      new RegExp(`^tcps://127.0.0.1:${port} shows a certificate that nobody trusted .* NODE_EXTRA_CA_CERTS \\(self`),
+    );
+  });
+
   it('fails where the first try finds nobody', async () => {
     const server = createServer();
     const port = await listen(server);
     await new Promise((resolve) => server.close(resolve));
-    const failed = new Waiting<true>();
-    new TcpClient({ ...options, port, state: () => 1, onFailed: () => failed.put(true) }).connect();
-    await failed.take();
+    const failed = new Waiting<string>();
+    const onFailed = (problem: string) => failed.put(problem);
+    new TcpClient({ ...options, access: tcpTo(port), state: () => 1, onFailed }).connect();
+    expect(await failed.take()).toContain(`no hub answers at tcp://127.0.0.1:${port}: `);
   });
 });
+
+function tokenOf(token: string): TokenSource {
+  const read = readToken({ token }, {});
+  if (!read.ok) throw new Error(read.problem);
+  return read.value;
+}
+
+/** A token file that ends with the test. */
+function tokenFile(token: string): { readonly source: TokenSource; readonly put: (token: string) => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'presence-hub-'));
+  ends.push(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'token');
+  const put = (text: string) => writeFileSync(path, `${text}\n`);
+  put(token);
+  const read = readToken({ 'token-file': path }, {});
+  if (!read.ok) throw new Error(read.problem);
+  return { source: read.value, put };
+}
+
+function certificate(name: string): Buffer {
+  return readFileSync(new URL(`../../support/certificates/${name}`, import.meta.url));
+}
+
+function accessTo(http: string, token = noToken): HubClientOptions['access'] {
+  return { http, ws: `${http.replace('http', 'ws')}/ws`, token };
+}
 
 function never(): Promise<never> {
   return new Promise(() => undefined);

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { BadLine, NumberedEdge } from '../../../server/cli/edge-lines.ts';
+import { noToken, readToken } from '../../../server/cli/token.ts';
 import { ImportPoster } from '../../../server/cli/import-poster.ts';
 
 type Edges = readonly (readonly [string, string])[];
@@ -19,14 +20,16 @@ afterEach(() => {
 });
 
 /** A poster, and the pieces that were taken. */
-async function rig(answer: (edges: Edges, call: number) => Answer, isOneway = false) {
+async function rig(answer: (edges: Edges, call: number) => Answer, isOneway = false, token = noToken) {
   const taken: Edges[] = [];
   const paths = new Set<string>();
+  const authorizations = new Set<string | undefined>();
   let calls = 0;
   const server = createServer((request, response) => {
     void text(request).then((body) => {
       const { edges } = JSON.parse(body) as { edges: Edges };
       paths.add(request.url ?? '');
+      authorizations.add(request.headers.authorization);
       const { status, body: says, retryAfter } = answer(edges, (calls += 1));
       if (status === 200) taken.push(edges);
       if (retryAfter !== undefined) response.setHeader('retry-after', retryAfter);
@@ -42,8 +45,13 @@ async function rig(answer: (edges: Edges, call: number) => Answer, isOneway = fa
   const bad: BadLine[] = [];
   const controller = new AbortController();
   const http = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const poster = new ImportPoster({ http, isOneway, interrupted: controller.signal, onBad: (line) => bad.push(line) });
-  return { poster, taken, bad, paths, interrupt: () => controller.abort(), calls: () => calls };
+  const poster = new ImportPoster({
+    access: { http, token },
+    isOneway,
+    interrupted: controller.signal,
+    onBad: (line) => bad.push(line),
+  });
+  return { poster, taken, bad, paths, authorizations, interrupt: () => controller.abort(), calls: () => calls };
 }
 
 const pairs = (count: number): NumberedEdge[] =>
@@ -97,8 +105,29 @@ describe('an import', () => {
     const { poster, bad, calls } = await rig(() => ({ status: 403, body: { detail: 'not yours' } }));
     await poster.add(pairs(4));
     await poster.finish();
-    expect(poster.problem).toBe('the hub refused: not yours');
+    expect(poster.problem).toMatch(
+      /^the hub does not allow that \(not yours\): where it needs a token, give one with /,
+    );
     expect([bad.length, calls()]).toEqual([0, 1]);
+  });
+
+  it('goes on at the pace that the hub sets', async () => {
+    const { poster, taken } = await rig((_edges, call) => ({ status: call === 2 ? 429 : 200, retryAfter: '1' }), true);
+    const startedAtMs = performance.now();
+    await poster.add(pairs(600));
+    await poster.finish();
+    expect(taken.flat()).toHaveLength(600);
+    expect(performance.now() - startedAtMs).toBeGreaterThan(990);
+    expect(poster.problem).toBeUndefined();
+  });
+
+  it('says its token, and tells neither it nor more than one line where it is refused', async () => {
+    const read = readToken({ token: 'secret-word' }, {});
+    const { poster, authorizations } = await rig(() => ({ status: 401 }), false, read.ok ? read.value : noToken);
+    await poster.add(pairs(1));
+    await poster.finish();
+    expect(authorizations).toEqual(new Set(['Bearer secret-word']));
+    expect(poster.problem).toBe('the hub does not take the token of --token (it answered 401): give a fresh one');
   });
 
   it('ends at once where there is no hub', async () => {
@@ -108,7 +137,12 @@ describe('an import', () => {
     await once(server, 'listening');
     const http = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     await new Promise((resolve) => server.close(resolve));
-    const poster = new ImportPoster({ http, isOneway: false, interrupted, onBad: () => undefined });
+    const poster = new ImportPoster({
+      access: { http, token: noToken },
+      isOneway: false,
+      interrupted,
+      onBad: () => undefined,
+    });
     await poster.add(pairs(1));
     await poster.finish();
     expect(poster.problem).toBe(`no hub answers at ${http}: start one with \`npm start\`, or name it with --url`);

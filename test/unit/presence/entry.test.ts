@@ -1,7 +1,7 @@
 /** When an entry changes, and what its times and its version say (PROTOCOL.md section 1). */
 import { describe, expect, it } from 'vitest';
 import { entry as entrySchema } from '../../../shared/entry.ts';
-import { GRACE_MS, LEASE_MS, PresenceStage, TICK_MS } from '../../support/presence-stage.ts';
+import { admin, GRACE_MS, LEASE_MS, PresenceStage, TICK_MS } from '../../support/presence-stage.ts';
 
 describe('a change', () => {
   it('is reported for status, code, devices and text, each', () => {
@@ -39,7 +39,9 @@ describe('a change', () => {
     const session = stage.begin('42', { text: 'say "hi"\n' });
     for (const said of [{}, { status: 'away' }, { status: 'invisible' }, { status: 'busy', text: '' }] as const) {
       stage.say(session, said);
-      const read = entrySchema.strict().parse(JSON.parse(stage.presence.entryJsonOf(stage.presence.look('42'))));
+      const read = entrySchema
+        .strict()
+        .parse(JSON.parse(stage.presence.entryJsonFor(stage.presence.look('42'), admin)));
       expect(read).toEqual(stage.entry('42'));
     }
   });

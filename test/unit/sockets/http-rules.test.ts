@@ -51,6 +51,13 @@ describe('askedFor', () => {
         ['content-length', '3'],
       ]),
     ).toBe(400);
+    expect(ask([['host', 'hub:8080']])).toBe('http');
+    expect(
+      ask([
+        ['host', 'hub'],
+        ['host', ''],
+      ]),
+    ).toBe(400);
     expect(ask([], { method: 'get' })).toBe(400);
     expect(ask([], { path: '*' })).toBe(400);
     expect(ask([], { path: 'http://elsewhere/' })).toBe(400);

@@ -1,4 +1,7 @@
 /** What the contract suite can't bring about on real sockets at will: moments and answers of the native side. */
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { HttpReply, Service, Socket } from '../../../server/sockets/port.ts';
 import { createUwsEngine } from '../../../server/sockets/uws-engine.ts';
@@ -6,10 +9,12 @@ import type {
   Uws,
   UwsApp,
   UwsBehavior,
+  UwsDescriptor,
   UwsListenSocket,
   UwsRequest,
   UwsResponse,
 } from '../../../server/sockets/uws-types.ts';
+import { certificateFile, openFiles } from '../../contract/engine-rig.ts';
 
 const EXCLUSIVE = 7;
 
@@ -22,6 +27,8 @@ class FakeUws implements Uws {
   }
   listenOptions: number | undefined;
   listens = true;
+  /** To whom the app that listens may pass what it accepts. */
+  childApps = 0;
   behavior!: UwsBehavior<unknown>;
   onRequest!: (response: UwsResponse<unknown>, request: UwsRequest) => void;
 
@@ -34,7 +41,18 @@ class FakeUws implements Uws {
         done(this.listens && ({} as UwsListenSocket));
       },
       close: () => undefined,
+      getDescriptor: () => ({}) as UwsDescriptor,
+      addChildAppDescriptor: () => this.childApps++,
+      removeChildAppDescriptor: () => this.childApps--,
     };
+  }
+
+  /** How many certificates it still takes. */
+  usable = 0;
+  SSLApp<Attached>(): UwsApp<Attached> {
+    if (this.usable === 0) throw new Error('App construction failed');
+    this.usable--;
+    return this.App();
   }
 }
 
@@ -58,6 +76,7 @@ async function start(change: Partial<Service> = {}) {
   const events: string[] = [];
   const sockets: Socket[] = [];
   const service: Service = {
+    clientAddress: (peer) => peer,
     http: () => ({ status: 200, headers: {}, body: 'ok' }),
     refuse: (status) => ({ status, headers: {}, body: '' }),
     admit: () => undefined,
@@ -109,6 +128,39 @@ describe('the uWebSockets.js engine', () => {
     expect(native.listenOptions).toBe(EXCLUSIVE);
     native.listens = false;
     await expect(engine.listen('127.0.0.1', 0, service)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  });
+
+  it('says which files it can not use, and goes on with the certificate that it has', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'uws-engine-'));
+    const [certPath, keyPath] = [join(folder, 'crt'), join(folder, 'key')];
+    const put = async (name: string) => {
+      await copyFile(certificateFile(`${name}.crt`), certPath);
+      await copyFile(certificateFile(`${name}.key`), keyPath);
+    };
+    await put('first');
+    const tls = await openFiles(certPath, keyPath);
+    const native = new FakeUws();
+    const listen = () => createUwsEngine(native).listen('127.0.0.1', 0, {} as Service, { tls });
+    const words = `uWebSockets.js can't use the certificate ${certPath} with the key ${keyPath}`;
+    await expect(listen()).rejects.toThrow(words);
+    native.usable = 1;
+    const listening = await listen();
+    const problems: string[] = [];
+    tls.watch((problem) => problems.push(problem));
+    await put('second');
+    await tls.check();
+    expect(problems).toEqual([expect.stringContaining(words)]);
+    expect(native.childApps).toBe(0);
+    // It passes on to one, however often the certificate changes.
+    native.usable = 2;
+    await tls.check();
+    expect(native.childApps).toBe(1);
+    await put('first');
+    await tls.check();
+    expect([native.usable, native.childApps]).toEqual([0, 1]);
+    await listening.close();
+    tls.stop();
+    await rm(folder, { recursive: true });
   });
 
   it('tells drained once all has been written, not for a part, and answers queued until then', async () => {

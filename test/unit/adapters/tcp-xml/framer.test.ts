@@ -114,6 +114,43 @@ describe('framing', () => {
   });
 });
 
+describe('a stop', () => {
+  const le16 = Buffer.concat([LE_BOM, le(FRAME), le('\n'), le(FRAME), le(FRAME)]);
+
+  it.each([
+    ['narrow frames', Buffer.from(`${FRAME}\r\n${FRAME}${FRAME} `)],
+    ['wide frames', le16],
+  ])('after every frame of %s, wherever packets end, loses nothing and repeats nothing', (_, bytes) => {
+    const frames = frame([bytes]).frames.map(String);
+    expect(frames).toHaveLength(3);
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      const framer = new Framer('utf-8');
+      const handed: string[] = [];
+      const packets: Buffer[] = [bytes.subarray(0, cut), bytes.subarray(cut)];
+      for (let packet = packets.shift(); packet !== undefined; packet = packets.shift()) {
+        const before = handed.length;
+        const rest = framer.push(packet, (one) => {
+          handed.push(String(one));
+          framer.stop();
+        });
+        expect(handed.length - before).toBeLessThanOrEqual(1);
+        if (rest instanceof Buffer) packets.unshift(rest);
+      }
+      expect(handed).toEqual(frames);
+    }
+  });
+
+  it('tells whether a frame has begun', () => {
+    const framer = new Framer('utf-8');
+    framer.push(Buffer.from(`${FRAME}\n`), () => {});
+    expect(framer.isInFrame).toBe(false);
+    framer.push(Buffer.from('<'), () => {});
+    expect(framer.isInFrame).toBe(true);
+    framer.push(Buffer.from(FRAME.slice(1)), () => {});
+    expect(framer.isInFrame).toBe(false);
+  });
+});
+
 describe('the frame limit', () => {
   it('lets a frame of exactly 8192 bytes pass, in one packet and byte by byte', () => {
     const largest = Buffer.from(frameOf(MAX_TCP_FRAME_BYTES));

@@ -1,0 +1,106 @@
+/**
+ * The sessions that one connection carries: what its frames do to them, and how they end with it. Knows no bytes, no
+ * token and no answer; owned by a connection, and told by the core when a lease ran out.
+ */
+import type { Session, SessionOwner } from '../../presence/session.ts';
+import type { Heartbeat } from './decode.ts';
+import type { TcpXmlOptions } from './tcp-xml.ts';
+
+/** Leases are renewed so often while frames wait for our sake: long before one could run out. */
+const RENEWALS_A_LEASE = 4;
+
+export class Carried implements SessionOwner {
+  readonly #hub: TcpXmlOptions;
+  readonly #peer: string;
+  readonly #onCount: (sessions: number) => void;
+  readonly #sessions = new Map<string, Session>();
+  #renewedAt = -Infinity;
+  #isDraining = false;
+
+  constructor(hub: TcpXmlOptions, peer: string, onCount: (sessions: number) => void) {
+    this.#hub = hub;
+    this.#peer = peer;
+    this.#onCount = onCount;
+  }
+
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  /** The core ended a session: its lease ran out. The connection stays, and the next frame is a new session. */
+  lapsed(session: Session): void {
+    this.#forget(session);
+  }
+
+  /** @returns false where the user has too many sessions. */
+  apply(heartbeat: Heartbeat): boolean {
+    const session = this.#sessions.get(heartbeat.user);
+    if (heartbeat.state <= 0) {
+      this.#leave(heartbeat, session);
+      return true;
+    }
+    if (session === undefined) return this.#begin(heartbeat);
+    const status = this.#hub.statusOf(heartbeat.state);
+    this.#hub.intake.beat(session, { status, code: heartbeat.state, device: heartbeat.device });
+    return true;
+  }
+
+  /** What let the user in holds no more: an unclean end, as every cut is. */
+  runOut(user: string): void {
+    const session = this.#sessions.get(user);
+    if (session === undefined) return;
+    this.#forget(session);
+    if (!this.#isDraining) this.#hub.intake.lose(session);
+  }
+
+  /** Frames may wait in a socket that the hub does not read: nobody is taken for silent meanwhile. */
+  keepLeases(monoMs: number): void {
+    if (monoMs < this.#renewedAt + this.#hub.timeoutMs / RENEWALS_A_LEASE) return;
+    this.#renewedAt = monoMs;
+    for (const session of this.#sessions.values()) this.#hub.intake.alive(session);
+  }
+
+  /** The hub is about to go down: how the connection ends from now on says nothing of its users. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** The connection is over. */
+  loseAll(): void {
+    if (!this.#isDraining) for (const session of this.#sessions.values()) this.#hub.intake.lose(session);
+    this.#sessions.clear();
+  }
+
+  #leave({ user, device: named }: Heartbeat, session: Session | undefined): void {
+    // A goodbye is of its user and device, whichever device the session here has.
+    const device = named ?? session?.device ?? 'legacy';
+    if (session !== undefined) {
+      this.#forget(session);
+      this.#hub.intake.leave(session);
+    }
+    if (device !== session?.device) this.#hub.intake.leaveDevice(user, device);
+  }
+
+  #begin({ user, state, device, ip, port }: Heartbeat): boolean {
+    const session = this.#hub.intake.begin({
+      user,
+      device: device ?? 'legacy',
+      adapter: 'tcp-xml',
+      status: this.#hub.statusOf(state),
+      code: state,
+      text: undefined,
+      leaseMs: this.#hub.timeoutMs,
+      address: ip === undefined ? this.#peer : `${ip}:${port ?? ''}`,
+      owner: this,
+    });
+    if (session === undefined) return false;
+    this.#sessions.set(user, session);
+    this.#onCount(this.#sessions.size);
+    return true;
+  }
+
+  #forget(session: Session): void {
+    this.#sessions.delete(session.user.id);
+    this.#onCount(this.#sessions.size);
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * Whom a connection's tokens let in. A token is verified aside, while the connection goes on: the frames of that user wait
+ * for the verdict, in order, and no other's do. A grant holds until its token runs out, whatever becomes of the session.
+ * Keeps digests, never tokens; knows neither sockets nor sessions. Owned by a connection of a hub that asks for tokens.
+ */
+import { createHash } from 'node:crypto';
+import type { RefusalReason } from '../../../shared/codes.ts';
+import type { Authenticator, Verdict } from '../../auth/authenticator.ts';
+import { mayClaim } from '../../auth/policy.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { FrameEncoding } from './charset.ts';
+import type { Heartbeat } from './decode.ts';
+
+export type TokenRefusal = Extract<RefusalReason, 'unauthenticated' | 'forbidden' | 'unavailable'>;
+
+interface GrantsOptions {
+  readonly authenticator: Authenticator;
+  readonly clock: Clock;
+  /** The frame counts. */
+  readonly onGranted: (heartbeat: Heartbeat, seen: FrameEncoding) => void;
+  readonly onRefused: (reason: TokenRefusal, seen: FrameEncoding) => void;
+  /** A fresh token was no good, where the one before still holds. */
+  readonly onBadRenewal: (reason: TokenRefusal) => void;
+  /** The user's token ran out. */
+  readonly onRunOut: (user: string) => void;
+  /** A verdict was applied, and all that waited for it. */
+  readonly onSettled: () => void;
+}
+
+interface Grant {
+  /** By the wall clock; Infinity for never. */
+  readonly expiresAt: number;
+  /** The last token that was judged, good or bad: the same one is not verified anew with each frame. */
+  readonly judged: string;
+}
+
+interface Waiting {
+  readonly heartbeat: Heartbeat;
+  readonly seen: FrameEncoding;
+  readonly digest: string | undefined;
+}
+
+interface Check {
+  readonly digest: string;
+  readonly waiting: Waiting[];
+}
+
+/**
+ * Users whose token is being verified. A gateway that comes back brings thousands within a moment, and what is taken from
+ * its socket faster than it is verified (160 µs each) only waits in memory, and before everybody else's.
+ */
+const MAX_CHECKS = 128;
+/** Frames of one user that wait for a verdict: it takes a millisecond, or an issuer's answer. */
+const MAX_WAITING = 4;
+
+export class Grants {
+  readonly #options: GrantsOptions;
+  readonly #granted = new Map<string, Grant>();
+  readonly #checks = new Map<string, Check>();
+  #nextExpiryAt = Infinity;
+  #isClosed = false;
+
+  constructor(options: GrantsOptions) {
+    this.#options = options;
+  }
+
+  /** As many tokens are being verified as may be: frames had better wait. */
+  get isFull(): boolean {
+    return this.#checks.size >= MAX_CHECKS;
+  }
+
+  /** Few enough are, to go on after it was full. */
+  get hasRoom(): boolean {
+    return this.#checks.size <= MAX_CHECKS / 2;
+  }
+
+  /** Verdicts are still to come. */
+  get isChecking(): boolean {
+    return this.#checks.size > 0;
+  }
+
+  /** When the next token may run out, by the wall clock; Infinity for never. */
+  get nextExpiryAt(): number {
+    return this.#nextExpiryAt;
+  }
+
+  /** Judges a frame, now or when the verdict is there. */
+  take(heartbeat: Heartbeat, seen: FrameEncoding): void {
+    const { user, token } = heartbeat;
+    const digest = token === undefined ? undefined : digestOf(token);
+    const check = this.#checks.get(user);
+    const grant = this.#grantOf(user);
+    if (grant !== undefined) {
+      const isFresh = token !== undefined && digest !== undefined && digest !== grant.judged;
+      if (isFresh && check === undefined) this.#verify(user, token, { digest, waiting: [] });
+      this.#options.onGranted(heartbeat, seen);
+    } else if (check !== undefined) {
+      addWaiting(check.waiting, { heartbeat, seen, digest });
+    } else if (token === undefined || digest === undefined) {
+      this.#options.onRefused('unauthenticated', seen);
+    } else if (!this.#verify(user, token, { digest, waiting: [{ heartbeat, seen, digest }] })) {
+      this.#options.onRefused('unavailable', seen);
+    }
+  }
+
+  /** Ends the grants whose token has run out. */
+  expire(wallMs: number): void {
+    if (wallMs < this.#nextExpiryAt) return;
+    let next = Infinity;
+    for (const [user, { expiresAt }] of this.#granted) {
+      if (wallMs < expiresAt) next = Math.min(next, expiresAt);
+      else this.#runOut(user);
+    }
+    this.#nextExpiryAt = next;
+  }
+
+  /** The connection is over: whatever verdict is still to come changes nothing. */
+  close(): void {
+    this.#isClosed = true;
+    this.#checks.clear();
+    this.#granted.clear();
+  }
+
+  /** False where too many are being verified. */
+  #verify(user: string, token: string, check: Check): boolean {
+    if (this.#checks.size >= MAX_CHECKS) return false;
+    this.#checks.set(user, check);
+    void this.#options.authenticator.verify(token).then((verdict) => {
+      if (!this.#isClosed) this.#settle(user, check, verdict);
+    });
+    return true;
+  }
+
+  #settle(user: string, { digest, waiting }: Check, verdict: Verdict): void {
+    this.#checks.delete(user);
+    const held = this.#grantOf(user);
+    const refusal = refusalOf(verdict, user);
+    if (verdict.ok && refusal === undefined) {
+      this.#grant(user, digest, Math.max(verdict.identity.expiresAtMs ?? Infinity, held?.expiresAt ?? 0));
+    } else if (refusal !== undefined && held !== undefined) {
+      if (refusal !== 'unavailable') this.#granted.set(user, { ...held, judged: digest });
+      this.#options.onBadRenewal(refusal);
+    }
+    for (const frame of waiting) {
+      if (this.#isClosed) return; // one of them may have ended the connection
+      // What comes behind another token is that one's.
+      const isOfVerdict = frame.digest === digest || (frame.digest === undefined && !this.#checks.has(user));
+      if (refusal !== undefined && isOfVerdict) this.#options.onRefused(refusal, frame.seen);
+      else this.take(frame.heartbeat, frame.seen);
+    }
+    this.#options.onSettled();
+  }
+
+  #grant(user: string, judged: string, expiresAt: number): void {
+    this.#granted.set(user, { expiresAt, judged });
+    this.#nextExpiryAt = Math.min(this.#nextExpiryAt, expiresAt);
+  }
+
+  #grantOf(user: string): Grant | undefined {
+    const grant = this.#granted.get(user);
+    if (grant === undefined || this.#options.clock.now().wallMs < grant.expiresAt) return grant;
+    this.#runOut(user);
+    return undefined;
+  }
+
+  #runOut(user: string): void {
+    this.#granted.delete(user);
+    this.#options.onRunOut(user);
+  }
+}
+
+function refusalOf(verdict: Verdict, user: string): TokenRefusal | undefined {
+  if (!verdict.ok) return verdict.kind === 'unavailable' ? 'unavailable' : 'unauthenticated';
+  return mayClaim(verdict.identity, user) ? undefined : 'forbidden';
+}
+
+/** The last word counts, and no goodbye is lost for a heartbeat's sake. */
+function addWaiting(waiting: Waiting[], frame: Waiting): void {
+  if (waiting.length >= MAX_WAITING) {
+    const beat = waiting.findIndex(({ heartbeat }) => heartbeat.state > 0);
+    waiting.splice(Math.max(beat, 0), 1);
+  }
+  waiting.push(frame);
+}
+
+function digestOf(token: string): string {
+  return createHash('sha256').update(token).digest('base64');
+}

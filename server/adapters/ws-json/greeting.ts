@@ -1,0 +1,154 @@
+/**
+ * A connection from its opening to its welcome: waits for a hello, asks who it is, begins the session or lets an observer
+ * in. Where that takes a while (a token), what comes meanwhile waits in its order. In open mode a hello is answered at once.
+ * Called by connection.ts; what comes after the welcome is welcomed.ts's.
+ */
+import type { ClientMessage, Hello } from '../../../shared/client-messages.ts';
+import { HELLO_WITHIN_MS, PROTOCOL_VERSION } from '../../../shared/limits.ts';
+import type { Verdict } from '../../auth/authenticator.ts';
+import { viewerOf, type Identity } from '../../auth/identity.ts';
+import { mayAdmin, mayClaim } from '../../auth/policy.ts';
+import { DONE } from '../../lib/timing-wheel.ts';
+import type { Level } from '../../lib/token-bucket.ts';
+import type { Session } from '../../presence/session.ts';
+import type { Line } from './line.ts';
+import { Welcomed } from './welcomed.ts';
+import type { ConnectionContext } from './ws-json.ts';
+
+/** What comes while a token is checked: a client that sends its watches right after the hello fits in many times over. */
+const MAX_WAITING = 100;
+const MAX_WAITING_CHARS = 64 * 1024;
+
+interface Waiting {
+  readonly json: string | null;
+  readonly level: Level;
+}
+
+export class Greeting {
+  readonly name = 'greeting';
+  readonly #hub: ConnectionContext;
+  readonly #line: Line;
+  readonly #endsAt: number;
+  /** Set while a token is checked: what came since. */
+  #waiting: Waiting[] | null = null;
+  #waitingChars = 0;
+
+  constructor(hub: ConnectionContext, line: Line, monoMs: number) {
+    this.#hub = hub;
+    this.#line = line;
+    this.#endsAt = monoMs + HELLO_WITHIN_MS;
+  }
+
+  /** Whether a token is being checked: what comes now is to be kept, not heard. */
+  get isVerifying(): boolean {
+    return this.#waiting !== null;
+  }
+
+  /** Has a message wait for the verdict. @returns whether there was room. */
+  keep(json: string | null, level: Level): boolean {
+    if (this.#waiting === null || this.#waiting.length >= MAX_WAITING) return false;
+    this.#waitingChars += json?.length ?? 0;
+    if (this.#waitingChars > MAX_WAITING_CHARS) return false;
+    this.#waiting.push({ json, level });
+    return true;
+  }
+
+  look(monoMs: number): number {
+    if (monoMs < this.#endsAt) return this.#endsAt;
+    this.#line.refuse(this.isVerifying ? 'unavailable' : 'slow_sender', undefined);
+    return DONE; // the end has its own date
+  }
+
+  hear(message: ClientMessage): void {
+    if (message.type === 'hello') {
+      this.#line.good();
+      this.#hello(message);
+    } else {
+      this.sayHelloFirst(message.id);
+    }
+  }
+
+  sayHelloFirst(re: ClientMessage['id']): void {
+    this.#line.error('hello_first', 'type: must be hello before anything else', re);
+  }
+
+  #hello(hello: Hello): void {
+    const { authenticator } = this.#hub;
+    const { withoutToken } = authenticator;
+    // A token can give an admin nothing more.
+    const needsNone = withoutToken !== null && (hello.token === undefined || mayAdmin(withoutToken));
+    if (needsNone) {
+      this.#greet(hello, withoutToken);
+    } else if (hello.token === undefined) {
+      this.#line.refuse('unauthenticated', hello.id);
+    } else {
+      this.#waiting = [];
+      void authenticator.verify(hello.token).then((verdict) => {
+        this.#verified(hello, verdict);
+      });
+    }
+  }
+
+  #verified(hello: Hello, verdict: Verdict): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = null;
+    this.#waitingChars = 0;
+    if (!this.#line.isOpen) return;
+    if (verdict.ok) this.#greet(hello, verdict.identity);
+    else this.#line.refuse(verdict.kind === 'refused' ? 'unauthenticated' : 'unavailable', hello.id);
+    // A line that has closed hears nothing; one that is to verify again keeps them.
+    for (const { json, level } of waiting) this.#line.hear(json, level);
+  }
+
+  #greet(hello: Hello, identity: Identity): void {
+    const line = this.#line;
+    if (hello.user !== undefined && !mayClaim(identity, hello.user)) {
+      line.refuse('forbidden', hello.id);
+      return;
+    }
+    const session = hello.observe === true ? null : this.#begin(hello);
+    if (session === undefined) {
+      line.error('too_many', 'user: has as many sessions as the hub allows; end one of them', hello.id);
+      return;
+    }
+    line.outbox.viewer = viewerOf(identity, hello.user);
+    line.welcomed(
+      new Welcomed(this.#hub, line, { identity, claimed: hello.user, session }, this.#hub.clock.now().monoMs),
+    );
+    this.#welcome(hello);
+  }
+
+  #welcome({ id, user, self }: Hello): void {
+    const { fanout, heartbeatMs, timeoutMs, node } = this.#hub;
+    const line = this.#line;
+    line.send({
+      type: 'welcome',
+      re: id,
+      session: line.id,
+      user,
+      heartbeatMs,
+      timeoutMs,
+      node,
+      protocol: PROTOCOL_VERSION,
+    });
+    const staleSince = this.#hub.staleSince();
+    if (staleSince !== null) line.send({ type: 'stale', since: staleSince });
+    if (self === true && user !== undefined) fanout.watchSelf(line.outbox, user);
+  }
+
+  /** Undefined where the user has too many. */
+  #begin(hello: Extract<Hello, { user: string; observe?: false | undefined }>): Session | undefined {
+    const status = hello.status ?? 'online';
+    return this.#hub.intake.begin({
+      user: hello.user,
+      device: hello.device ?? 'web',
+      adapter: 'ws-json',
+      status,
+      code: this.#hub.codeOf(status),
+      text: hello.text,
+      leaseMs: this.#hub.timeoutMs,
+      address: this.#line.address,
+      owner: this.#line,
+    });
+  }
+}

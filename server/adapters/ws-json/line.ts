@@ -1,0 +1,55 @@
+/**
+ * What the phases of a connection (greeting.ts, welcomed.ts) may do with it: answer, complain, end it; and the table of the
+ * refusals that end it. Holds no state: connection.ts is the line.
+ */
+import type { MessageId } from '../../../shared/client-messages.ts';
+import type { CloseReason, ErrorCode, RefusalReason } from '../../../shared/codes.ts';
+import type { HubMessage } from '../../../shared/hub-messages.ts';
+import { HELLO_WITHIN_MS } from '../../../shared/limits.ts';
+import { REFUSAL, UNAVAILABLE } from '../../auth/authenticator.ts';
+import type { Outbox } from '../../fanout/outbox.ts';
+import type { Level } from '../../lib/token-bucket.ts';
+import type { SessionOwner } from '../../presence/session.ts';
+import type { Welcomed } from './welcomed.ts';
+
+export interface Line extends SessionOwner {
+  /** The name of the connection, told in `welcome`. */
+  readonly id: string;
+  readonly outbox: Outbox;
+  /** The client's. */
+  readonly address: string;
+  /** False once the hub has said its last word. */
+  readonly isOpen: boolean;
+  /** One message as it came, null for a binary one, and whether it was within the rate. */
+  hear(json: string | null, level: Level): void;
+  /** The greeting is over. */
+  welcomed(client: Welcomed): void;
+  send(message: HubMessage): void;
+  ok(id: MessageId | undefined): void;
+  error(code: ErrorCode, message: string, re: MessageId | undefined): void;
+  /** A `bad_message`; the tenth in a row ends the connection. */
+  bad(problem: string, re: MessageId | undefined): void;
+  /** A good message: the count of bad ones starts anew. */
+  good(): void;
+  /** Counts it, says why, and ends the connection. */
+  refuse(reason: Refusal, re: MessageId | undefined): void;
+  /** A session that is still there gets the grace of an unclean end. */
+  end(reason: CloseReason): void;
+  /** Says goodbye, whatever becomes of the session. */
+  close(reason: CloseReason): void;
+  ping(): void;
+  /** Has the phase looked at then, monotonic milliseconds, in place of any other date. */
+  lookAt(monoMs: number): void;
+}
+
+/** The refusals that end a connection: what is said, and the close that follows. */
+export const refusals = {
+  unauthenticated: { code: 'unauthenticated', message: REFUSAL, close: 'unauthenticated' },
+  forbidden: { code: 'forbidden', message: 'user: the token is not this user’s', close: 'forbidden' },
+  unavailable: { code: 'internal', message: UNAVAILABLE, close: 'overloaded' },
+  messages: { code: 'rate_limited', message: 'too many messages: come back later, and slower', close: 'rateLimited' },
+  slow_sender: { code: 'hello_first', message: `hello: must come within ${HELLO_WITHIN_MS} ms`, close: 'timedOut' },
+} as const satisfies Partial<
+  Record<RefusalReason, { readonly code: ErrorCode; readonly message: string; readonly close: CloseReason }>
+>;
+export type Refusal = keyof typeof refusals;

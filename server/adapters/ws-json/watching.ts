@@ -1,0 +1,53 @@
+/**
+ * Whom a connection may watch, and how many: asks the policy and the limit, then has fan-out do it, or answers with why
+ * not. A watch is refused whole, and nothing of the refusal depends on whether a user exists. Called by welcomed.ts.
+ */
+import type { Unwatch, Watch } from '../../../shared/client-messages.ts';
+import type { Identity } from '../../auth/identity.ts';
+import { mayWatchFriendsOf, mayWatchUsers } from '../../auth/policy.ts';
+import type { Outbox } from '../../fanout/outbox.ts';
+import type { Line } from './line.ts';
+import type { ConnectionContext } from './ws-json.ts';
+
+export function watch(hub: ConnectionContext, line: Line, identity: Identity, message: Watch): void {
+  const { fanout, isFriend, maxWatches, onRefused } = hub;
+  const isAllowed =
+    'friendsOf' in message
+      ? mayWatchFriendsOf(identity, message.friendsOf)
+      : mayWatchUsers(identity, message.users, isFriend);
+  if (!isAllowed) {
+    onRefused('forbidden');
+    const what = 'friendsOf' in message ? 'friendsOf: must be your own user' : 'users: must be you and your friends';
+    line.error('forbidden', `${what}, where the token does not allow more`, message.id);
+    return;
+  }
+  const { outbox } = line;
+  if (!hasRoom(hub, outbox, message)) {
+    onRefused('watches');
+    line.error('too_many', `more than ${maxWatches} watches on one connection: end some first`, message.id);
+    return;
+  }
+  if ('friendsOf' in message) fanout.watchFriends(outbox, message.friendsOf, message.since, message.id);
+  else fanout.watchUsers(outbox, message.users, message.since, message.id);
+}
+
+/** A watch that is there already takes no room. */
+function hasRoom({ fanout, maxWatches }: ConnectionContext, outbox: Outbox, message: Watch): boolean {
+  if (!('friendsOf' in message)) return fanout.watchCountWith(outbox, message.users) <= maxWatches;
+  if (outbox.watchCount < maxWatches) return true;
+  for (const { owner } of outbox.circles) if (owner === message.friendsOf) return true;
+  return false;
+}
+
+export function unwatch({ fanout }: ConnectionContext, { outbox }: Line, message: Unwatch): void {
+  if ('friendsOf' in message) fanout.unwatchFriends(outbox, message.friendsOf, message.id);
+  else fanout.unwatchUsers(outbox, message.users, message.id);
+}
+
+/** Ends the watches that a fresh token no longer allows. */
+export function narrow({ fanout, isFriend }: ConnectionContext, { outbox }: Line, identity: Identity): void {
+  fanout.narrow(outbox, {
+    friendsOf: (owner) => mayWatchFriendsOf(identity, owner),
+    user: (id) => mayWatchUsers(identity, [id], isFriend),
+  });
+}

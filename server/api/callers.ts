@@ -1,0 +1,95 @@
+/**
+ * Who calls: from a request's bearer token to an identity, within the rate that caller has, or to the answer that turns it
+ * down. Tells the log why a token was refused, and the client never. What an identity may do is the routes' question.
+ */
+import type { RefusalReason } from '../../shared/codes.ts';
+import { readBearer, REFUSAL, UNAVAILABLE, type Authenticator, type Verdict } from '../auth/authenticator.ts';
+import { neighbourhoodOf } from '../auth/cidrs.ts';
+import type { Identity } from '../auth/identity.ts';
+import { mayAdmin } from '../auth/policy.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import { QuietLog } from '../lib/quiet-log.ts';
+import type { Rate } from '../lib/token-bucket.ts';
+import type { HttpReply, HttpRequest } from '../sockets/port.ts';
+import { CallerRates } from './caller-rates.ts';
+import { problem, tooMany } from './reply.ts';
+
+export interface CallersOptions {
+  readonly authenticator: Authenticator;
+  /** HUB_MESSAGES_PER_S and its burst. */
+  readonly messages: Rate;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onRefused: (reason: RefusalReason) => void;
+}
+
+export type Caller =
+  { readonly ok: true; readonly identity: Identity } | { readonly ok: false; readonly reply: HttpReply };
+
+export interface Callers {
+  /** At once where no token must be verified: uWebSockets.js then serves pipelined requests. */
+  identify(request: HttpRequest, isBulk: boolean): Caller | Promise<Caller>;
+  /** The answer to one who may not: without a token, that one is asked for. */
+  refuse(identity: Identity): HttpReply;
+}
+
+export function createCallers({ authenticator, messages, clock, log, onRefused }: CallersOptions): Callers {
+  const { withoutToken } = authenticator;
+  const rates = new CallerRates(messages, clock);
+  const refusals = new QuietLog(clock);
+
+  const unauthenticated = (): HttpReply => {
+    onRefused('unauthenticated');
+    return problem(401, `authorization: ${REFUSAL}`, { 'www-authenticate': 'Bearer' });
+  };
+  /** The answer to one over its rate. */
+  const overRate = (caller: string): HttpReply | undefined => {
+    const waitMs = rates.take(caller);
+    if (waitMs === 0) return undefined;
+    onRefused('messages');
+    return tooMany('requests: more than the hub allows in this time, and this one did nothing: slow down', waitMs);
+  };
+  const admit = (identity: Identity, request: HttpRequest, isBulk: boolean): Caller => {
+    const isFree = identity.isOpen ? isBulk : mayAdmin(identity);
+    const reply = isFree ? undefined : overRate(nameOf(identity, request));
+    return reply === undefined ? { ok: true, identity } : { ok: false, reply };
+  };
+  const judge = (verdict: Verdict, request: HttpRequest, isBulk: boolean): Caller => {
+    if (verdict.ok) return admit(verdict.identity, request, isBulk);
+    const { kind, why } = verdict;
+    refusals.maybe((leftOut) => {
+      log.debug({ kind, why, leftOut }, 'a token was not taken');
+    });
+    const limited = overRate(byAddress(request));
+    if (limited !== undefined) return { ok: false, reply: limited };
+    if (kind === 'refused') return { ok: false, reply: unauthenticated() };
+    onRefused('unavailable');
+    return { ok: false, reply: problem(503, `authorization: ${UNAVAILABLE}`, { 'retry-after': '1' }) };
+  };
+
+  return {
+    identify: (request, isBulk) => {
+      // Where everyone is admin a token can add nothing, so none is looked at.
+      if (withoutToken !== null && mayAdmin(withoutToken)) return admit(withoutToken, request, isBulk);
+      const token = readBearer(request.headers.get('authorization'));
+      if (token !== undefined) return authenticator.verify(token).then((verdict) => judge(verdict, request, isBulk));
+      if (withoutToken !== null) return admit(withoutToken, request, isBulk);
+      return { ok: false, reply: overRate(byAddress(request)) ?? unauthenticated() };
+    },
+    refuse: (identity) => {
+      if (identity === withoutToken) return unauthenticated();
+      onRefused('forbidden');
+      return problem(403, 'authorization: the token does not allow this');
+    },
+  };
+}
+
+/** Whom requests are counted for. No user id and no address holds a space, so the two can't be taken for one another. */
+function nameOf({ user }: Identity, request: HttpRequest): string {
+  return user === null ? byAddress(request) : `user ${user}`;
+}
+
+function byAddress({ remoteAddress }: HttpRequest): string {
+  return `address ${neighbourhoodOf(remoteAddress)}`;
+}

@@ -1,0 +1,18 @@
+/**
+ * How a command gets at its hub: the address, and the token where there is one. Called by every command.
+ */
+import type { Environment } from '../config.ts';
+import { right, type Read } from '../lib/read.ts';
+import { readAddress, type AddressFlags, type HubAddress } from './address.ts';
+import { readToken, type TokenFlags, type TokenSource } from './token.ts';
+
+export interface HubAccess extends HubAddress {
+  readonly token: TokenSource;
+}
+
+export function readAccess(flags: AddressFlags & TokenFlags, env: Environment): Read<HubAccess> {
+  const address = readAddress(flags, env);
+  if (!address.ok) return address;
+  const token = readToken(flags, env);
+  return token.ok ? right({ ...address.value, token: token.value }) : token;
+}

@@ -1,0 +1,99 @@
+/**
+ * The token that opens a hub to a command: from the command line, a file or the environment; and the lines that say what to
+ * do where a hub does not take it. Checks no signature, and never says a token: no problem, line or error holds one.
+ * Called by every command.
+ */
+import { readFileSync } from 'node:fs';
+import { parseFields } from '../../shared/json.ts';
+import type { Environment } from '../config.ts';
+import { right, wrong, type Read } from '../lib/read.ts';
+
+/** Not HUB_…: an unknown name of those would stop a hub that is started in the same shell. */
+const TOKEN_VARIABLE = 'PRESENCE_HUB_TOKEN';
+const MAX_TOKEN_CHARS = 8_192;
+const HOW_TO_GIVE = `give one with --token-file FILE, --token TOKEN or ${TOKEN_VARIABLE}`;
+
+export interface TokenSource {
+  readonly kind: 'none' | 'given' | 'file';
+  /** The flag, file or variable that it is from, for a person. */
+  readonly name: string;
+  /** As it stands now (a file is read anew), nothing where nobody gave one, or why it can't be had. */
+  read(): Read<string | undefined>;
+}
+
+export interface TokenFlags {
+  readonly token?: string;
+  readonly 'token-file'?: string;
+}
+
+export const noToken: TokenSource = { kind: 'none', name: '', read: () => right(undefined) };
+
+/** Flags before the environment; a file that can't be read is a fault of the command line. */
+export function readToken(flags: TokenFlags, env: Environment): Read<TokenSource> {
+  const { token, 'token-file': path } = flags;
+  if (token !== undefined && path !== undefined) return wrong('--token and --token-file exclude each other: give one');
+  if (path !== undefined) {
+    const source = fileSource(path);
+    const first = source.read();
+    return first.ok ? right(source) : first;
+  }
+  if (token !== undefined) return givenSource('--token', token);
+  const fromEnv = env[TOKEN_VARIABLE] ?? '';
+  return fromEnv === '' ? right(noToken) : givenSource(TOKEN_VARIABLE, fromEnv);
+}
+
+/** When it runs out, by this machine's clock; undefined where it does not say so to whoever can't check it. */
+export function expiryOf(token: string): number | undefined {
+  const payload = token.split('.')[1];
+  if (payload === undefined) return undefined;
+  const exp = parseFields(Buffer.from(payload, 'base64url').toString('utf8'))?.['exp'];
+  return typeof exp === 'number' ? exp * 1000 : undefined;
+}
+
+export type Refusal = 'unauthenticated' | 'forbidden';
+
+/** One line on what to do where a hub refuses; `says` are the hub's own words. */
+export function describeRefusal(
+  refusal: Refusal,
+  { kind, name }: Pick<TokenSource, 'kind' | 'name'>,
+  says: string,
+): string {
+  if (refusal === 'forbidden') return `the hub does not allow that (${says}): ${howToBeAllowed({ kind, name })}`;
+  if (kind === 'none') return `the hub asks for a token (${says}): ${HOW_TO_GIVE}`;
+  return `the hub does not take the token of ${name} (${says}): ${kind === 'file' ? 'put a fresh one there' : 'give a fresh one'}`;
+}
+
+/** What to do where the hub knows who asks, and says no. */
+export function howToBeAllowed({ kind, name }: Pick<TokenSource, 'kind' | 'name'>): string {
+  if (kind === 'none') return `where it needs a token, ${HOW_TO_GIVE}`;
+  return `the token of ${name} must be the user’s own, or have the scope for it: observe to watch, admin to change`;
+}
+
+function fileSource(path: string): TokenSource {
+  const where = `--token-file is ${JSON.stringify(path)}`;
+  return {
+    kind: 'file',
+    name: path,
+    read: () => {
+      try {
+        const token = readFileSync(path, 'utf8').trim();
+        return token === '' ? wrong(`${where}: it is empty`) : checkForm(where, token);
+      } catch (error) {
+        return wrong(`${where}: ${error instanceof Error ? error.message : 'it can’t be read'}`);
+      }
+    },
+  };
+}
+
+function givenSource(name: string, text: string): Read<TokenSource> {
+  const token = checkForm(name, text.trim());
+  return token.ok ? right({ kind: 'given', name, read: () => token }) : token;
+}
+
+/** Anything else could not be sent in a header, where its error would quote it. */
+function checkForm(where: string, token: string): Read<string> {
+  if (token.length > MAX_TOKEN_CHARS) return wrong(`${where}: a token has at most ${MAX_TOKEN_CHARS} characters`);
+  return /^[\x21-\x7e]+$/.test(token)
+    ? right(token)
+    : wrong(`${where}: a token is one word of visible ASCII characters`);
+}

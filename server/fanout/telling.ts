@@ -1,0 +1,148 @@
+/**
+ * What is said to one connection, in the words of PROTOCOL.md section 4: snapshots, latest entries, one's own fold. Each
+ * entry as the connection's viewer may see it. Decides nothing about who is told when; `Fanout` does, and calls this.
+ */
+import type { MessageId } from '../../shared/client-messages.ts';
+import { MAX_IDS_PER_MESSAGE } from '../../shared/limits.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { HubClock } from '../presence/hub-clock.ts';
+import type { Presence } from '../presence/presence.ts';
+import type { User } from '../presence/user.ts';
+import { Circle } from './circle.ts';
+import { presenceJson, type Outbox } from './outbox.ts';
+
+export interface TellingOptions {
+  readonly presence: Presence;
+  readonly clock: Clock;
+  readonly hubClock: HubClock;
+  readonly onDelivered: (entries: number) => void;
+}
+
+/** What a snapshot leaves out: it answers a `since`. */
+export interface SinceAnswer {
+  readonly since: number;
+  readonly removed: readonly string[];
+}
+
+export class Telling {
+  readonly #options: TellingOptions;
+
+  constructor(options: TellingOptions) {
+    this.#options = options;
+  }
+
+  /** The `at` of what is told now. */
+  sentUpTo(): number {
+    return this.#options.hubClock.sentUpTo(this.#options.clock.now().wallMs);
+  }
+
+  /** What a peer that is behind has not heard goes out before the answer that follows, so that versions only grow. */
+  rest(outbox: Outbox): void {
+    if (!outbox.isBehind) return;
+    const json = this.#latest(outbox, outbox.takeChanged());
+    if (json !== undefined) outbox.send(json);
+  }
+
+  /** The peer reads again: the latest of who changed, or where changes were lost on it, all it watches anew. */
+  caughtUp(outbox: Outbox): void {
+    const changed = outbox.takeChanged();
+    if (outbox.caughtUp()) {
+      outbox.owed = new Set([...(outbox.owed ?? []), ...outbox.circles, ...outbox.users]);
+    } else {
+      const json = this.#latest(outbox, changed);
+      if (json !== undefined) outbox.tell(json);
+    }
+    this.#payOwed(outbox);
+    if (outbox.self !== null) this.self(outbox, outbox.self);
+  }
+
+  snapshot(
+    outbox: Outbox,
+    head: string,
+    re: MessageId | undefined,
+    users: Iterable<User>,
+    partial: SinceAnswer | undefined,
+  ): void {
+    outbox.send(this.#snapshotJson(outbox, head, re, users, partial));
+  }
+
+  self(outbox: Outbox, user: User): void {
+    const { status, text, devices } = user.fold;
+    const json = JSON.stringify({ type: 'self', status, ...(text === '' ? {} : { text }), devices });
+    if (outbox.isBehind || json === outbox.lastSelfJson) return;
+    outbox.lastSelfJson = json;
+    outbox.send(json);
+  }
+
+  unwatchedFriends(outbox: Outbox, owner: string, re: MessageId | undefined): void {
+    outbox.send(`{"type":"unwatched"${reField(re)},"friendsOf":${JSON.stringify(owner)}}`);
+  }
+
+  unwatchedUsers(outbox: Outbox, ids: readonly string[], re: MessageId | undefined): void {
+    outbox.send(`{"type":"unwatched"${reField(re)},"users":${JSON.stringify(ids)}}`);
+  }
+
+  #latest(outbox: Outbox, users: ReadonlySet<User>): string | undefined {
+    if (users.size === 0) return undefined;
+    this.#options.onDelivered(users.size);
+    return presenceJson(this.#entries(outbox, users), outbox.owed === null ? this.sentUpTo() : undefined);
+  }
+
+  /** At least one a time, however slow the peer is; and no more than one beyond what it takes. */
+  #payOwed(outbox: Outbox): void {
+    let isBehind = false;
+    while (outbox.owed !== null && !isBehind) {
+      this.#nextOwed(outbox, outbox.owed);
+      isBehind = outbox.isBehind;
+    }
+  }
+
+  #nextOwed(outbox: Outbox, owed: Set<Circle | User>): void {
+    const users: User[] = [];
+    for (const watch of owed) {
+      if (watch instanceof Circle) {
+        if (users.length > 0) break;
+        owed.delete(watch);
+        outbox.tell(this.#snapshotJson(outbox, headOfFriends(watch.owner), undefined, watch.friends, undefined));
+        break;
+      }
+      owed.delete(watch);
+      if (users.push(watch) === MAX_IDS_PER_MESSAGE) break;
+    }
+    if (users.length > 0) {
+      const ids = users.map(({ id }) => id);
+      outbox.tell(this.#snapshotJson(outbox, headOfUsers(ids), undefined, users, undefined));
+    }
+    if (owed.size === 0) outbox.owed = null;
+  }
+
+  #snapshotJson(
+    outbox: Outbox,
+    head: string,
+    re: MessageId | undefined,
+    users: Iterable<User>,
+    partial: SinceAnswer | undefined,
+  ): string {
+    const sinceFields =
+      partial === undefined ? '' : `,"since":${partial.since},"removed":${JSON.stringify(partial.removed)}`;
+    const entries = this.#entries(outbox, users);
+    return `{"type":"snapshot"${reField(re)},${head},"at":${this.sentUpTo()}${sinceFields},"entries":[${entries}]}`;
+  }
+
+  #entries(outbox: Outbox, users: Iterable<User>): string {
+    const { presence } = this.#options;
+    return Array.from(users, (user) => presence.entryJsonFor(user, outbox.viewer)).join(',');
+  }
+}
+
+export function headOfFriends(owner: string): string {
+  return `"friendsOf":${JSON.stringify(owner)}`;
+}
+
+export function headOfUsers(ids: readonly string[]): string {
+  return `"users":${JSON.stringify(ids)}`;
+}
+
+function reField(re: MessageId | undefined): string {
+  return re === undefined ? '' : `,"re":${JSON.stringify(re)}`;
+}

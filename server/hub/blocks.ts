@@ -1,0 +1,49 @@
+/**
+ * Setting and lifting a block, in the order that keeps it secret and lasting: stored, then true, then told. Part of
+ * hub.ts; the core knows what a blocked viewer sees, fan-out whom to tell.
+ */
+import type { Fanout } from '../fanout/fanout.ts';
+import { isVisible } from '../presence/fold.ts';
+import type { Presence } from '../presence/presence.ts';
+import type { Store } from '../store/port.ts';
+import type { Site } from './site.ts';
+
+export interface BlockEdits {
+  readonly block: (user: string, other: string) => void;
+  readonly unblock: (user: string, other: string) => void;
+}
+
+/** Both throw where storage can't take it; nothing has changed then. What is so already is done. */
+export function buildBlocks(
+  { clock }: Pick<Site, 'clock'>,
+  store: Pick<Store, 'block' | 'unblock'>,
+  presence: Presence,
+  fanout: Fanout,
+  beforeTelling: () => void,
+): BlockEdits {
+  return {
+    block(user, other) {
+      // A block of a user whom the next run has never heard of would outlive what it hides.
+      beforeTelling();
+      const { fold } = presence.look(user);
+      const wasVisible = isVisible(fold);
+      // That the user went offline is no news of the block: it is told. What else waits is dropped for the blocked one.
+      if (!wasVisible) fanout.flush();
+      const frozen = presence.freeze(user, other, clock.now());
+      if (frozen === undefined) return;
+      store.block({ user, viewer: other, ...frozen });
+      presence.hide(user, other, frozen);
+      const held = presence.held(user);
+      if (wasVisible && held !== undefined) fanout.changedFor(other, held);
+    },
+    unblock(user, other) {
+      if (presence.look(user).hiddenFrom?.has(other) !== true) return;
+      fanout.flush(); // what waits is not for the blocked one, who is told all of it below
+      store.unblock(user, other);
+      const held = presence.hold(user);
+      presence.reveal(held, other, clock.now());
+      if (isVisible(held.fold)) fanout.changedFor(other, held);
+      presence.release(held);
+    },
+  };
+}

@@ -1,0 +1,204 @@
+/**
+ * A certificate and its private key in two PEM files: read, checked against each other, and watched for a change, so that
+ * a renewed pair is taken over without a restart. An unsound pair is a sentence and never replaces a sound one; nothing
+ * of a key gets into a sentence. Names the settings it is told; knows no server. The hub opens it once, and whoever
+ * listens with TLS takes `pair` and asks to be told of the next one.
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import { wrong, type Read } from './read.ts';
+
+/** Where the two files are, and the settings that say so. */
+interface TlsSettings {
+  readonly certName: string;
+  readonly certPath: string;
+  readonly keyName: string;
+  readonly keyPath: string;
+}
+
+export interface TlsPair {
+  /** PEM: the certificate, and after it those of its issuers. */
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly certPath: string;
+  readonly keyPath: string;
+}
+
+/** Takes a new pair over. What it throws becomes a problem, and it is asked again at the next look. */
+type TakePair = (pair: TlsPair) => void;
+
+const LOOK_EVERY_MS = 5_000;
+
+/** A problem is one sentence that names the setting, its file and what to do. */
+export async function openTlsFiles(settings: TlsSettings): Promise<Read<TlsFiles>> {
+  // Before the bytes: what changes in between is seen as another print, and read again.
+  const print = await takePrint(settings);
+  const read = await readPair(settings);
+  return read.ok ? { ok: true, value: new TlsFiles(settings, read.value, print) } : read;
+}
+
+export class TlsFiles {
+  readonly #settings: TlsSettings;
+  readonly #listeners = new Set<TakePair>();
+  #pair: TlsPair;
+  /** Of the files as `pair` has them; '' where they must be read again. */
+  #print: string;
+  #problem = '';
+  #onProblem: (problem: string) => void = () => undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #look: Promise<void> | undefined;
+  #isStopped = false;
+
+  /** Called by openTlsFiles, with a sound pair. */
+  constructor(settings: TlsSettings, pair: TlsPair, print: string) {
+    this.#settings = settings;
+    this.#pair = pair;
+    this.#print = print;
+  }
+
+  /** The newest pair that was sound. */
+  get pair(): TlsPair {
+    return this.#pair;
+  }
+
+  /** Answers what ends it. */
+  onChange(take: TakePair): () => void {
+    this.#listeners.add(take);
+    return () => void this.#listeners.delete(take);
+  }
+
+  /**
+   * Looks every so often by itself; keeps no process alive. `onProblem` hears of an unsound pair once, not at every look;
+   * the old one stays in use.
+   */
+  watch(onProblem: (problem: string) => void, everyMs = LOOK_EVERY_MS): void {
+    this.#onProblem = onProblem;
+    this.#timer = setInterval(() => {
+      if (this.#look === undefined) void this.check();
+    }, everyMs).unref();
+  }
+
+  /** Looks now; done when a new pair has been taken over, or told to be unsound. */
+  async check(): Promise<void> {
+    // A look that is under way may have seen the files as they were before.
+    while (this.#look !== undefined) await this.#look;
+    this.#look = this.#lookAgain();
+    try {
+      await this.#look;
+    } finally {
+      this.#look = undefined;
+    }
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearInterval(this.#timer);
+    this.#listeners.clear();
+  }
+
+  async #lookAgain(): Promise<void> {
+    const print = await takePrint(this.#settings);
+    if (print === this.#print) return;
+    const read = await readPair(this.#settings);
+    if (this.#isStopped) return;
+    const problem = read.ok ? this.#takeOver(read.value) : read.problem;
+    // A file that can't be read now (no descriptor left) may be readable at the next look, with the same print.
+    this.#print = problem === '' ? print : '';
+    if (problem !== '' && problem !== this.#problem) {
+      this.#onProblem(`${problem}; until then the certificate of before stays in use`);
+    }
+    this.#problem = problem;
+  }
+
+  /** The problem, or ''. */
+  #takeOver(pair: TlsPair): string {
+    if (pair.cert.equals(this.#pair.cert) && pair.key.equals(this.#pair.key)) return '';
+    try {
+      for (const take of this.#listeners) take(pair);
+    } catch (error) {
+      return aboutCert(this.#settings, `it can't be taken over (${reasonOf(error)}); give another one`);
+    }
+    this.#pair = pair;
+    return '';
+  }
+}
+
+/** What is another text when a file has become another one: written anew, renamed over, or a link that was moved. */
+async function takePrint({ certPath, keyPath }: TlsSettings): Promise<string> {
+  const prints = [certPath, keyPath].map(async (path) => {
+    try {
+      const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+      return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+    } catch (error) {
+      return reasonOf(error);
+    }
+  });
+  return (await Promise.all(prints)).join('\n');
+}
+
+async function readPair(settings: TlsSettings): Promise<Read<TlsPair>> {
+  const { certPath, keyPath } = settings;
+  const cert = await readBytes(certPath);
+  if (typeof cert === 'string') {
+    return wrong(aboutCert(settings, `it can't be read (${cert}); name a PEM file with the certificate`));
+  }
+  const key = await readBytes(keyPath);
+  if (typeof key === 'string') {
+    return wrong(aboutKey(settings, `it can't be read (${key}); name a PEM file with the private key`));
+  }
+  const problem = findProblem(settings, cert, key);
+  return problem === undefined ? { ok: true, value: { cert, key, certPath, keyPath } } : wrong(problem);
+}
+
+/** The bytes, or the system's code. */
+async function readBytes(path: string): Promise<Buffer | string> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    return reasonOf(error);
+  }
+}
+
+function findProblem(settings: TlsSettings, cert: Buffer, key: Buffer): string | undefined {
+  const certificate = parse(() => new X509Certificate(cert));
+  // The class would take DER too, and not every TLS server does.
+  if (certificate.value === undefined || !cert.includes('-----BEGIN ')) {
+    return aboutCert(settings, 'it holds no certificate in PEM form; give one, with those of its issuers after it');
+  }
+  const privateKey = parse(() => createPrivateKey(key));
+  if (privateKey.value === undefined) {
+    return key.includes('ENCRYPTED')
+      ? aboutKey(settings, 'the key in it is encrypted; give it without a passphrase')
+      : aboutKey(settings, 'it holds no private key in PEM form; give the one of the certificate');
+  }
+  if (!certificate.value.checkPrivateKey(privateKey.value)) {
+    return aboutKey(settings, `its key is not that of the certificate in ${settings.certName}; give two of one pair`);
+  }
+  // Too short a key, a broken certificate further down.
+  const context = parse(() => createSecureContext({ cert, key }));
+  return context.value === undefined
+    ? aboutCert(settings, `TLS can't use it (${context.code}); give another pair`)
+    : undefined;
+}
+
+/** What a parser says is left out, all but its code: it might quote what it could not read. */
+function parse<T>(read: () => T): { value: T } | { value?: undefined; code: string } {
+  try {
+    return { value: read() };
+  } catch (error) {
+    return { code: reasonOf(error) };
+  }
+}
+
+function aboutCert({ certName, certPath }: TlsSettings, problem: string): string {
+  return `${certName} is ${JSON.stringify(certPath)}: ${problem}`;
+}
+
+function aboutKey({ keyName, keyPath }: TlsSettings, problem: string): string {
+  return `${keyName} is ${JSON.stringify(keyPath)}: ${problem}`;
+}
+
+function reasonOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? (error instanceof Error ? error.message : String(error));
+}

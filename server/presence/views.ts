@@ -1,0 +1,40 @@
+/**
+ * What a viewer sees of a user, as JSON: the truth, the truth without `lastSeen`, or the frozen entry of a block. Each form
+ * is made once for each version, however many see it. Pure but for that memory; `Presence` offers it to whoever shows entries.
+ */
+import type { Entry } from '../../shared/entry.ts';
+import { frozenEntry, type Hidden } from './blocks.ts';
+import type { Shown } from './fold.ts';
+import { entryOf, type User } from './user.ts';
+import type { Viewer } from './viewer.ts';
+
+export class Views {
+  readonly #offline: Shown;
+  readonly #hidesLastSeen: boolean;
+
+  constructor(offline: Shown, hidesLastSeen: boolean) {
+    this.#offline = offline;
+    this.#hidesLastSeen = hidesLastSeen;
+  }
+
+  jsonFor(user: User, viewer: Viewer): string {
+    const hidden = user.hiddenFrom === null ? undefined : hiddenOf(user, viewer);
+    if (hidden !== undefined) return (hidden.json ??= this.#forMost(frozenEntry(user.id, hidden, this.#offline)));
+    if (!this.#hidesLastSeen || !viewer.isAdmin)
+      return (user.entryJson ??= this.#forMost(entryOf(user, this.#offline)));
+    return (user.adminEntryJson ??= JSON.stringify(entryOf(user, this.#offline)));
+  }
+
+  #forMost(entry: Entry): string {
+    return JSON.stringify(this.#hidesLastSeen ? { ...entry, lastSeen: null } : entry);
+  }
+}
+
+/** The version of the entry that this viewer sees. */
+export function versionFor(user: User, viewer: Viewer): number {
+  return (user.hiddenFrom === null ? undefined : hiddenOf(user, viewer))?.v ?? user.v;
+}
+
+function hiddenOf(user: User, viewer: Viewer): Hidden | undefined {
+  return viewer.user === null ? undefined : user.hiddenFrom?.get(viewer.user);
+}

@@ -1,0 +1,6 @@
+/** Where things are. As deep below the repository in dist/bench/lib as in test/bench/lib, so one path fits both. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = fileURLToPath(new URL('../../..', import.meta.url));
+export const hubMain = join(root, 'dist/server/main.js');

@@ -1,0 +1,37 @@
+/**
+ * What a workload asks of a server under test, whichever it is: where it listens, what it costs, and its end. The hub is
+ * one (hub-server.ts); reference servers may stand beside it.
+ */
+export interface Server {
+  readonly name: string;
+  readonly pid: number;
+  readonly port: number;
+  readonly tcpPort: number;
+  /** Lines of the log at level error or fatal, the oldest first. */
+  readonly errors: readonly string[];
+  /** Null while it runs; else how it ended. */
+  readonly ended: () => string | null;
+  cpuMs(): number;
+  rssBytes(): number;
+  stop(): Promise<void>;
+}
+
+/** CPU and memory over a stretch of time. */
+export interface Cost {
+  readonly cpuMs: number;
+  readonly cpuPercent: number;
+  readonly rssMb: number;
+  readonly ms: number;
+}
+
+/** Starts measuring; what it answers says what was used since. */
+export function measure(server: Server): () => Cost {
+  const fromMs = performance.now();
+  const fromCpuMs = server.cpuMs();
+  return () => {
+    const ms = performance.now() - fromMs;
+    const cpuMs = server.cpuMs() - fromCpuMs;
+    const rssMb = Number((server.rssBytes() / 1_048_576).toFixed(1));
+    return { ms, cpuMs, cpuPercent: Number(((100 * cpuMs) / ms).toFixed(1)), rssMb };
+  };
+}

@@ -1,0 +1,110 @@
+/**
+ * One WebSocket client on a raw socket: upgrades, answers pings, hands on text messages, and ends in every way that a
+ * connection can end. Sends only frames that were made ahead. Keeps no presence of its own: that is its owner's.
+ */
+import { connect, type Socket } from 'node:net';
+import { clientFrame, closeFrame, FrameReader, opcodes, upgradeRequest } from './ws-frames.ts';
+
+export interface WsClientOptions {
+  readonly port: number;
+  readonly localAddress?: string | undefined;
+  /** Sent once the upgrade has been answered. */
+  readonly firstFrames: readonly Buffer[];
+  readonly onText: (text: string) => void;
+  /** The connection is over; `code` is the close code that the hub gave, or 0. */
+  readonly onEnd?: (code: number) => void;
+}
+
+export type End = 'reset' | 'fin' | 'close-frame';
+
+export class WsClient {
+  readonly #socket: Socket;
+  readonly #options: WsClientOptions;
+  readonly #reader: FrameReader;
+  #head: Buffer | undefined = Buffer.alloc(0);
+  /** What was to be sent before the upgrade was answered. */
+  readonly #early: Buffer[] = [];
+  #closeCode = 0;
+  /** Whoever ends it needs not be told. */
+  #isLetGo = false;
+
+  constructor(options: WsClientOptions) {
+    this.#options = options;
+    this.#reader = new FrameReader((opcode, payload) => this.#read(opcode, payload));
+    const { port, localAddress } = options;
+    this.#socket = connect({
+      host: '127.0.0.1',
+      port,
+      noDelay: true,
+      ...(localAddress === undefined ? {} : { localAddress }),
+    });
+    this.#socket.write(upgradeRequest(port));
+    this.#socket.on('data', (chunk: Buffer) => this.#data(chunk));
+    this.#socket.on('error', () => undefined);
+    this.#socket.on('close', () => {
+      if (!this.#isLetGo) options.onEnd?.(this.#closeCode);
+    });
+  }
+
+  send(frame: Buffer): void {
+    if (this.#head !== undefined) this.#early.push(frame);
+    else if (this.#socket.writable) this.#socket.write(frame);
+  }
+
+  /** Stops reading, as a client does whose tab is frozen; it still can write. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(how: End): void {
+    this.#isLetGo = true;
+    switch (how) {
+      case 'reset':
+        this.#socket.resetAndDestroy();
+        return;
+      case 'close-frame':
+        this.#socket.end(closeFrame(1001));
+        break;
+      case 'fin':
+        this.#socket.end();
+        break;
+      default:
+        how satisfies never;
+    }
+    // What the hub still says is read and dropped; an answer that never comes must not hold the socket.
+    setTimeout(() => this.#socket.destroy(), 1000).unref();
+  }
+
+  #data(chunk: Buffer): void {
+    if (this.#head === undefined) {
+      this.#reader.push(chunk);
+      return;
+    }
+    this.#head = Buffer.concat([this.#head, chunk]);
+    const end = this.#head.indexOf('\r\n\r\n');
+    if (end < 0) return;
+    const rest = this.#head.subarray(end + 4);
+    const isUpgraded = this.#head.toString('latin1', 0, 12) === 'HTTP/1.1 101';
+    this.#head = undefined;
+    if (!isUpgraded) {
+      this.#socket.destroy();
+      return;
+    }
+    for (const frame of [...this.#options.firstFrames, ...this.#early.splice(0)]) this.send(frame);
+    if (rest.length > 0) this.#reader.push(rest);
+  }
+
+  #read(opcode: number, payload: Buffer): void {
+    if (this.#isLetGo) return;
+    if (opcode === opcodes.text) this.#options.onText(payload.toString());
+    else if (opcode === opcodes.ping) this.send(clientFrame(0x80 | opcodes.pong, payload));
+    else if (opcode === opcodes.close) {
+      this.#closeCode = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
+      this.#socket.end(closeFrame(1000));
+    }
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * The observer: watches users by id and as somebody's friends, and keeps a ledger of every change that it is told. In a
+ * process of its own; judges nothing. Started by the workloads and the fuzzer.
+ */
+import { monotonicMs } from '../lib/pacing.ts';
+import { serveRole } from '../lib/roles.ts';
+import { readTold, type Entry } from '../lib/told.ts';
+import { textFrame } from '../lib/ws-frames.ts';
+import { WsClient } from '../lib/ws-client.ts';
+
+export interface ObserverTask {
+  readonly port: number;
+  readonly users: readonly string[];
+  /** A user who follows all of them, and is watched with `friendsOf`; by id where there is none. */
+  readonly follower?: string;
+}
+
+export interface Telling {
+  readonly user: string;
+  readonly atMs: number;
+}
+
+export interface Ledger {
+  /** Every time that a user was told offline. */
+  readonly offline: readonly Telling[];
+  readonly others: number;
+  readonly stales: number;
+  /** Observers that lost their connection: what they were told is not complete. */
+  readonly lost: number;
+  readonly errors: readonly string[];
+}
+
+const USERS_A_WATCH = 1000;
+const HEARTBEAT_MS = 5000;
+const clients: WsClient[] = [];
+const last = new Map<string, string>();
+let offline: Telling[] = [];
+let others = 0;
+let stales = 0;
+let lost = 0;
+let errors: string[] = [];
+
+const commands = {
+  /** Watches, and answers how many entries the snapshots held. */
+  watch: (task: ObserverTask): Promise<number> =>
+    new Promise((resolve) => {
+      const watches = watchesOf(task);
+      let snapshots = 0;
+      let entries = 0;
+      const client = new WsClient({
+        port: task.port,
+        firstFrames: [textFrame({ type: 'hello', observe: true }), ...watches.map(textFrame)],
+        onText: (text) => {
+          const told = readTold(text);
+          if (told.type === 'snapshot') {
+            snapshots += 1;
+            entries += told.entries?.length ?? 0;
+            noteSnapshot(told.entries ?? [], snapshots <= watches.length);
+            if (snapshots === watches.length) resolve(entries);
+          } else if (told.type === 'presence') note(told.entries ?? []);
+          else if (told.type === 'stale') stales += 1;
+          else if (told.type === 'error') errors.push(`${told.code ?? ''}: ${told.message ?? ''}`);
+        },
+        onEnd: (code) => {
+          lost += 1;
+          errors.push(`the observer’s connection ended with ${code}`);
+        },
+      });
+      clients.push(client);
+    }),
+  /** The ledger so far; it begins anew. */
+  ledger: (): Ledger => {
+    const ledger = { offline, others, stales, lost, errors };
+    offline = [];
+    others = 0;
+    stales = 0;
+    errors = [];
+    return ledger;
+  },
+  leave: (): void => {
+    for (const client of clients.splice(0)) client.end('fin');
+  },
+};
+
+export type ObserverCommands = typeof commands;
+
+function watchesOf({ users, follower }: ObserverTask): readonly unknown[] {
+  if (follower !== undefined) return [{ type: 'watch', friendsOf: follower }];
+  return Array.from({ length: Math.ceil(users.length / USERS_A_WATCH) }, (_, part) => ({
+    type: 'watch',
+    users: users.slice(part * USERS_A_WATCH, (part + 1) * USERS_A_WATCH),
+  }));
+}
+
+function note(entries: readonly Entry[]): void {
+  for (const { user, status } of entries) {
+    if (status === 'offline') offline.push({ user, atMs: monotonicMs() });
+    else others += 1;
+    last.set(user, status);
+  }
+}
+
+/** One that comes after the first is for changes that were dropped: what differs in it was told by it. */
+function noteSnapshot(entries: readonly Entry[], isFirst: boolean): void {
+  if (!isFirst) note(entries.filter(({ user, status }) => last.get(user) !== status));
+  else for (const { user, status } of entries) last.set(user, status);
+}
+
+const beat = textFrame({ type: 'heartbeat' });
+setInterval(() => {
+  for (const client of clients) client.send(beat);
+}, HEARTBEAT_MS);
+
+serveRole(commands);

@@ -1,0 +1,99 @@
+/**
+ * The good users, whom nothing may touch: they beat as they should over TCP, WebSocket and HTTP, and tell how late they
+ * themselves were at the worst. In a process of its own. Started by the workload `hostile` and the fuzzer.
+ */
+import { ask } from '../lib/hub-http.ts';
+import { inParallel, paceEvenly, type Pace } from '../lib/pacing.ts';
+import { serveRole } from '../lib/roles.ts';
+import { TcpClient, xmlFrame } from '../lib/tcp-client.ts';
+import { textFrame } from '../lib/ws-frames.ts';
+import { WsClient } from '../lib/ws-client.ts';
+
+export interface SteadfastTask {
+  readonly port: number;
+  readonly tcpPort: number;
+  readonly tcp: readonly string[];
+  readonly ws: readonly string[];
+  readonly http: readonly string[];
+}
+
+export interface SteadfastFigures {
+  /** Connections that ended, and HTTP heartbeats that were not answered with 200. */
+  readonly lost: number;
+  readonly unanswered: number;
+  readonly worstLateMs: number;
+}
+
+const OPEN_AT_ONCE = 64;
+const TCP_BEAT_MS = 1800;
+const WS_BEAT_MS = 10_000;
+const HTTP_BEAT_MS = 5000;
+const wsBeat = textFrame({ type: 'heartbeat' });
+const paces: Pace[] = [];
+let lost = 0;
+let unanswered = 0;
+
+const commands = {
+  open: async (task: SteadfastTask): Promise<void> => {
+    openTcp(task);
+    await openWs(task);
+    openHttp(task);
+  },
+  figures: (): SteadfastFigures => ({
+    lost,
+    unanswered,
+    worstLateMs: Math.max(0, ...paces.map((pace) => pace.worstLateMs)),
+  }),
+};
+
+export type SteadfastCommands = typeof commands;
+
+function openTcp({ tcpPort, tcp }: SteadfastTask): void {
+  const clients = tcp.map((user) => {
+    const frame = xmlFrame(user);
+    return { frame, client: new TcpClient({ port: tcpPort, firstFrame: frame, onEnd: () => (lost += 1) }) };
+  });
+  const beat = (index: number): void => {
+    const one = clients[index];
+    one?.client.send(one.frame);
+  };
+  paces.push(paceEvenly(() => clients.length, TCP_BEAT_MS, beat));
+}
+
+async function openWs({ port, ws }: SteadfastTask): Promise<void> {
+  const clients: WsClient[] = [];
+  paces.push(
+    paceEvenly(
+      () => clients.length,
+      WS_BEAT_MS,
+      (index) => clients[index]?.send(wsBeat),
+    ),
+  );
+  await inParallel(ws, OPEN_AT_ONCE, (user) => {
+    return new Promise<void>((resolve) => {
+      const firstFrames = [textFrame({ type: 'hello', user })];
+      clients.push(new WsClient({ port, firstFrames, onText: () => resolve(), onEnd: () => (lost += 1) }));
+    });
+  });
+}
+
+function openHttp({ port, http }: SteadfastTask): void {
+  const beat = (user: string): void => {
+    ask(port, 'POST', '/v1/heartbeat', { user }).then(
+      ({ status }) => {
+        if (status !== 200) unanswered += 1;
+      },
+      () => (unanswered += 1),
+    );
+  };
+  for (const user of http) beat(user);
+  paces.push(
+    paceEvenly(
+      () => http.length,
+      HTTP_BEAT_MS,
+      (index) => beat(http[index] ?? ''),
+    ),
+  );
+}
+
+serveRole(commands);

@@ -1,0 +1,68 @@
+/** The fuzzer's command for a moment: it must pass, must repeat itself from its seed, and must find what is wrong. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test, vi } from 'vitest';
+import { Random } from '../bench/lib/random.ts';
+import { readCorpus } from '../fuzz/lib/corpus.ts';
+import { keep, readKept } from '../fuzz/lib/input.ts';
+import { http } from '../fuzz/targets/http.ts';
+import { tcp } from '../fuzz/targets/tcp.ts';
+import { ws } from '../fuzz/targets/ws.ts';
+
+vi.setConfig({ testTimeout: 90_000 });
+
+// The build is fresh: the tests' global setup has made it.
+const hub = fileURLToPath(new URL('../../dist/server/main.js', import.meta.url));
+const command = fileURLToPath(new URL('../fuzz/fuzz.mjs', import.meta.url));
+
+// Beside other tests a core may be busy for seconds: here the hub has more time to answer than in a run of its own.
+async function fuzz(...args: readonly string[]): Promise<{ code: number | null; stdout: string }> {
+  const child = spawn(
+    process.execPath,
+    [command, ...args, '--hub', hub, '--no-pin', '--lanes', '2', '--health-ms', '15000'],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  let stdout = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { code, stdout };
+}
+
+describe.concurrent('npm run fuzz', () => {
+  test.for(['tcp', 'ws', 'http'])('%s passes for a moment', async (target) => {
+    const { code, stdout } = await fuzz(target, '--minutes', '0.02', '--seed', '7', '--transport', 'ws');
+    expect(stdout).toContain(`fuzz ${target}: seed 7,`);
+    expect(stdout).toContain('"hasPassed":true,"failures":[]');
+    expect(code).toBe(0);
+  });
+
+  test('a kept failure is sent again, and what it does is found', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hub-fuzz-'));
+    const file = join(folder, 'kept.json');
+    // In open mode anyone may say goodbye for a good user: just what the guard must see.
+    const body = '{"user":"steadfast-http-3","status":"offline"}';
+    const head = `POST /v1/heartbeat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n`;
+    const request = Buffer.from(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
+    const inputs = [{ no: 1, parts: 1, asksFirst: false, chunks: [request.subarray(0, 30), request.subarray(30)] }];
+    keep(file, { target: 'http', seed: 1, failures: ['a test'], inputs });
+    expect(readKept(file).inputs).toEqual(inputs);
+    const { code, stdout } = await fuzz('--replay', file);
+    rmSync(folder, { recursive: true });
+    expect(stdout).toContain('FAILED: steadfast-http-3 was told offline while it was beating');
+    expect(code).toBe(1);
+  });
+});
+
+describe('inputs', () => {
+  test.for([tcp, ws, http])('$name: the same seed makes the same inputs, another makes others', (target) => {
+    const corpus = readCorpus();
+    const made = (seed: number) => Array.from({ length: 50 }, (_, no) => target.make(new Random(seed + no), corpus));
+    expect(made(1)).toEqual(made(1));
+    expect(made(1)).not.toEqual(made(1000));
+  });
+});

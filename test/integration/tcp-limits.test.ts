@@ -1,0 +1,275 @@
+/** What a TCP connection may do, and how it bends before it breaks: rates, slow senders, peers that do not read. */
+import { afterEach, describe, expect, it } from 'vitest';
+import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
+import { frame, type LegacyClient } from '../support/legacy-client.ts';
+import { LEASE_MS } from '../support/presence-stage.ts';
+import { cidrs, TcpStage } from '../support/tcp-stage.ts';
+
+const POLL = { interval: 5, timeout: 10_000 };
+const MANY = { perS: 1_000_000, burst: 1_000_000 };
+let stage: TcpStage;
+afterEach(() => stage.close());
+const start = async (options: Partial<TcpXmlOptions> = {}): Promise<void> => {
+  stage = await TcpStage.open({ timeoutMs: LEASE_MS, ...options });
+};
+const hasHeard = (frames: number): Promise<void> => expect.poll(() => stage.frames, POLL).toBe(frames);
+const hasConnections = (count: number): Promise<void> => expect.poll(() => stage.tcp.connectionCount, POLL).toBe(count);
+const isOpen = async (client: LegacyClient): Promise<boolean> =>
+  Promise.race([client.closed.then(() => false), new Promise<boolean>((resolve) => setTimeout(resolve, 30, true))]);
+const states = ({ received }: LegacyClient): number[] =>
+  [...received.matchAll(/<ack user_id="[^"]*" state="(\d+)"/g)].map(([, state]) => Number(state));
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
+
+describe('HUB_MESSAGES_PER_S', () => {
+  const messages = { perS: 100, burst: 200 };
+
+  it('over it the connection is read later: nothing is lost, all comes in its order', async () => {
+    await start({ messages });
+    const client = await stage.connect();
+    client.write(
+      upTo(1_000)
+        .map((state) => frame('42', state))
+        .join('\n'),
+    );
+    await hasHeard(201);
+    for (let second = 1; second <= 9; second++) {
+      const before = stage.frames;
+      for (let step = 0; step < 20 && stage.frames < 1_000; step++) {
+        stage.pass(50);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      expect(stage.frames - before).toBeLessThanOrEqual(120);
+    }
+    await hasHeard(1_000);
+    expect(states(client)).toEqual(upTo(1_000));
+    expect(new Set(stage.refused)).toEqual(new Set(['messages']));
+    expect(await isOpen(client)).toBe(true);
+  });
+
+  it('is counted once a pause, and others do not feel it', async () => {
+    await start({ messages });
+    const [flood, calm] = [await stage.connect(), await stage.connect()];
+    flood.write(frame('42').repeat(5_000));
+    await hasHeard(201);
+    calm.beat('7', 2);
+    await calm.heard('<ack user_id="7" state="2"/>');
+    expect(stage.refused).toEqual(['messages']);
+    expect(stage.frames).toBe(202);
+  });
+
+  it('is of each user on the connection', async () => {
+    await start({ messages });
+    const gateway = await stage.connect();
+    const users = upTo(10).map((user) => frame(`${user}`));
+    // The first ten raise what a moment may hold; a rest fills it.
+    gateway.write(users.join(''));
+    await hasHeard(10);
+    stage.pass(2_000);
+    gateway.write(users.join('').repeat(200));
+    await hasHeard(2_010);
+    expect(stage.refused).toEqual([]);
+    gateway.write(frame('1').repeat(10));
+    await hasHeard(2_011);
+    expect(stage.refused).toEqual(['messages']);
+  });
+
+  it('leaves those alone who send as much as it allows', async () => {
+    await start({ messages });
+    const client = await stage.connect();
+    for (let sent = 0; sent < 1_000; sent += 5) {
+      client.write(frame('42').repeat(5));
+      await hasHeard(sent + 5);
+      stage.pass(50);
+    }
+    expect(stage.refused).toEqual([]);
+  });
+
+  it('puts nobody offline whose frames wait behind a flood, and all of them once the flood is over', async () => {
+    await start({ messages });
+    const gateway = await stage.connect();
+    gateway.write(frame('good'));
+    await hasHeard(1);
+    const good = stage.session('good');
+    // Twice as long as a lease: with two users, 200 a second.
+    gateway.write(frame('flood').repeat(2_400) + frame('good', 2));
+    await hasHeard(201);
+    for (let passed = 0; passed < 4 * LEASE_MS && stage.frames < 2_402; passed += 50) {
+      stage.pass(50);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      expect(good?.phase).toBe('live');
+    }
+    await hasHeard(2_402);
+    expect(good).toMatchObject({ phase: 'live', status: 'away' });
+    for (let passed = 0; passed <= LEASE_MS; passed += 50) stage.pass(50);
+    expect(good?.phase).toBe('ended');
+  });
+
+  it('pauses for no longer than a part of the lease, however low it is', async () => {
+    await start({ messages: { perS: 1, burst: 1 }, timeoutMs: 1_000 });
+    const client = await stage.connect();
+    client.write(frame('42', 1) + frame('42', 2) + frame('42', 3));
+    await hasHeard(2);
+    stage.pass(300);
+    await hasHeard(3);
+  });
+
+  it('finds the end of a paused connection when it reads on, and gives its users the grace', async () => {
+    await start({ messages });
+    const client = await stage.connect();
+    client.write(frame('42').repeat(1_000));
+    await hasHeard(201);
+    const session = stage.session('42');
+    client.reset();
+    await expect
+      .poll(() => {
+        stage.pass(50);
+        return stage.tcp.connectionCount;
+      }, POLL)
+      .toBe(0);
+    expect(session?.phase).toBe('grace');
+  });
+
+  it('reads on to the end of stream, and the goodbye before it', async () => {
+    await start({ messages });
+    const client = await stage.connect();
+    client.write(frame('42').repeat(250) + frame('42', -1));
+    client.end();
+    await hasHeard(201);
+    const session = stage.session('42');
+    await expect
+      .poll(() => {
+        stage.pass(50);
+        return session?.phase;
+      }, POLL)
+      .toBe('ended');
+    await hasConnections(0);
+    expect(stage.frames).toBe(250);
+  });
+});
+
+describe('slow senders', () => {
+  it('are closed that send nothing, or nothing good, within the time of a first frame', async () => {
+    await start();
+    const [silent, bad, begun] = [await stage.connect(), await stage.connect(), await stage.connect()];
+    bad.write(frame('no user'));
+    begun.write('<protocol><user_id>42');
+    await expect.poll(() => stage.bad.length, POLL).toBe(1);
+    stage.pass(29_900);
+    expect(await isOpen(silent)).toBe(true);
+    stage.pass(200);
+    await Promise.all([silent.closed, bad.closed, begun.closed]);
+    expect(stage.refused).toEqual(['slow_sender', 'slow_sender', 'slow_sender']);
+    await hasConnections(0);
+  });
+
+  it('are closed that drip a frame, though bytes keep coming; their users get the grace', async () => {
+    await start({ timeoutMs: 100_000 });
+    const client = await stage.connect();
+    client.write(`${frame('42')}<protocol>`);
+    await hasHeard(1);
+    const session = stage.session('42');
+    for (let drops = 0; drops < 5; drops++) {
+      client.write('x');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      stage.pass(5_000);
+    }
+    expect(await isOpen(client)).toBe(true);
+    client.write('x');
+    stage.pass(5_200);
+    await client.closed;
+    expect(stage.refused).toEqual(['slow_sender']);
+    expect(session?.phase).toBe('grace');
+  });
+
+  it('are not those who take long between frames, or leave white space behind them', async () => {
+    await start();
+    const [narrow, wide] = [await stage.connect(), await stage.connect()];
+    narrow.write(`${frame('42')}\r\n`);
+    wide.write(Buffer.concat([Buffer.from(frame('7'), 'utf16le'), Buffer.from('\n')]));
+    await hasHeard(2);
+    for (let minutes = 0; minutes < 60; minutes++) stage.pass(60_000);
+    for (const client of [narrow, wide]) expect(await isOpen(client)).toBe(true);
+    narrow.beat('42');
+    await hasHeard(3);
+    expect(stage.refused).toEqual([]);
+  });
+
+  it('has its time anew for each frame', async () => {
+    await start({ timeoutMs: 100_000 });
+    const client = await stage.connect();
+    const [head, tail] = ['<protocol><user_id>42</user_id>', '</protocol>'];
+    client.write(head);
+    for (let frames = 1; frames <= 4; frames++) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      stage.pass(20_000);
+      client.write(tail + head);
+      await hasHeard(frames);
+    }
+    expect(stage.refused).toEqual([]);
+    stage.pass(31_000);
+    await client.closed;
+  });
+});
+
+describe('peers that do not read', () => {
+  /** Answers enough for the system's buffers to be full, and some left with us. */
+  const fill = async (client: LegacyClient): Promise<void> => {
+    client.stopReading();
+    client.write(frame('x'.repeat(128)).repeat(40_000));
+    await hasHeard(40_000);
+  };
+
+  it('are gone 5 s after they ended their side', async () => {
+    await start({ messages: MANY });
+    const client = await stage.connect({ allowHalfOpen: true });
+    await fill(client);
+    const session = stage.session('x'.repeat(128));
+    client.end();
+    await expect.poll(() => session?.phase, POLL).toBe('grace');
+    expect(stage.tcp.connectionCount).toBe(1);
+    stage.pass(5_100);
+    await hasConnections(0);
+  });
+
+  it('are gone 5 s after the hub ended the connection', async () => {
+    await start({ messages: MANY });
+    const client = await stage.connect({ allowHalfOpen: true });
+    await fill(client);
+    client.write(frame('no user').repeat(10));
+    await expect.poll(() => stage.bad.length, POLL).toBe(10);
+    expect(stage.tcp.connectionCount).toBe(1);
+    stage.pass(5_100);
+    await hasConnections(0);
+  });
+
+  it('and keep a side open are gone, too, once the hub ended its own', async () => {
+    await start();
+    const client = await stage.connect({ allowHalfOpen: true });
+    client.write(frame('no user').repeat(10));
+    await hasConnections(0);
+  });
+});
+
+describe('the address of a session', () => {
+  it.each([
+    ['the peer’s, where the frame says nothing', '127.0.0.2', '', /^127\.0\.0\.2:\d+$/],
+    ['the proxy’s word', '127.0.0.9', 'PROXY TCP4 10.0.0.7 10.0.0.1 5222 60001\r\n', /^10\.0\.0\.7:5222$/],
+    ['a trusted proxy’s own without a header', '127.0.0.9', '', /^127\.0\.0\.9:\d+$/],
+    ['a trusted proxy’s own where it says UNKNOWN', '127.0.0.9', 'PROXY UNKNOWN\r\n', /^127\.0\.0\.9:\d+$/],
+    ['not what a stranger’s header says', '127.0.0.2', 'PROXY TCP4 10.0.0.7 10.0.0.1 5222 1\r\n', /^127\.0\.0\.2:\d+$/],
+  ])('is %s', async (_, from, header, address) => {
+    await start({ trustedProxies: cidrs('127.0.0.9') });
+    const client = await stage.connect({ from });
+    client.write(header + frame('1') + frame('42'));
+    await client.heard('<ack user_id="42" state="1"/>');
+    expect(stage.session('42')?.address).toMatch(address);
+  });
+
+  it('is the frame’s own word before all others', async () => {
+    await start();
+    const client = await stage.connect();
+    client.write('<protocol user_id="42" user_ip="10.0.0.9" user_port="7"></protocol>');
+    await client.heard('<ack user_id="42" state="1"/>');
+    expect(stage.session('42')?.address).toBe('10.0.0.9:7');
+  });
+});

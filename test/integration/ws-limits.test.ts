@@ -1,0 +1,349 @@
+/** PROTOCOL.md sections 4 and 7, through real sockets: how fast and how much, how many, and who reads too slowly. */
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Config } from '../../server/config.ts';
+import { sessionStatuses } from '../../shared/status.ts';
+import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
+import { WsClient } from '../support/ws-client.ts';
+
+let hub: TestHub;
+afterEach(() => hub.stop());
+
+const start = async (settings: Partial<Config>): Promise<void> => {
+  hub = await startTestHub(settings);
+};
+const open = () => WsClient.open(hub.addresses.ws);
+const hello = (user: string, fields: object = {}) => WsClient.hello(hub.addresses.ws, { user, ...fields });
+const presenceOf = async (user: string) => (await hub.request('GET', `/v1/presence/${user}`)).body as { text?: string };
+const refused = (reason: string) => hub.metric(`presence_hub_refused_total{reason="${reason}"}`);
+const connections = () => hub.metric('presence_hub_connections{adapter="ws-json"}');
+const changes = () => hub.metric('presence_hub_changes_total');
+/** Uses up what may be said at once: 10 messages at 1 a second, the hello among them. */
+const useUp = async (client: WsClient, count = 9): Promise<void> => {
+  for (let i = 0; i < count; i++) client.send({ type: 'heartbeat', id: `use ${i}` });
+  await client.next('ok', ({ re }) => re === `use ${count - 1}`);
+};
+const errorsOf = (client: WsClient) => client.all.filter(({ type }) => type === 'error');
+
+onBothEngines('more messages than the rate allows', (transport) => {
+  it('are merged where they are heartbeats: each is answered, and the last word stands within a second', async () => {
+    await start({ transport, messagesPerS: 1 });
+    const client = await hello('42');
+    await useUp(client);
+    const before = await changes();
+    client.send({ type: 'heartbeat', status: 'away', id: 1 });
+    client.send({ type: 'heartbeat', text: 'first', id: 2 });
+    client.send({ type: 'heartbeat', text: 'last', id: 3 });
+    client.send({ type: 'heartbeat', id: 4 });
+    await client.next('ok', ({ re }) => re === 4);
+    expect(errorsOf(client)).toEqual([]);
+    expect(await presenceOf('42')).toMatchObject({ status: 'online' });
+    hub.clock.pass(950);
+    await hub.until(async () => (await presenceOf('42')).text === 'last');
+    expect(await presenceOf('42')).toMatchObject({ status: 'away', code: 2 });
+    expect((await changes()) - before).toBe(1);
+    expect(await refused('messages')).toBe(0);
+  });
+
+  it('renew the lease at once where they are heartbeats', async () => {
+    await start({ transport, messagesPerS: 1, timeoutMs: 4_000, heartbeatMs: 2_000 });
+    const client = await WsClient.hello(hub.addresses.ws, { user: '42' }, { autoPong: false });
+    await useUp(client);
+    for (let i = 0; i < 3; i++) {
+      hub.clock.pass(3_000);
+      await hub.looked();
+      await useUp(client, 4);
+    }
+    expect(await presenceOf('42')).toMatchObject({ status: 'online', lastSeen: expect.any(Number) as number });
+    await client.roundTrip();
+  });
+
+  it('have their last word applied before a later message within the rate is answered', async () => {
+    await start({ transport, messagesPerS: 10 });
+    const client = await hello('42');
+    await useUp(client, 99);
+    client.send({ type: 'heartbeat', text: 'said too fast' });
+    client.send({ type: 'heartbeat', id: 'over' });
+    await client.next('ok', ({ re }) => re === 'over');
+    hub.clock.pass(500); // less than it may wait, and room for a few more
+    await hub.looked();
+    client.send({ type: 'watch', users: ['42'] });
+    expect((await client.next('snapshot')).entries).toMatchObject([{ text: 'said too fast' }]);
+  });
+
+  it.each<[string, (client: WsClient) => void]>([
+    ['is cut', (client) => client.cut()],
+    ['closes', (client) => client.close(1001)],
+    ['sends what is too large', (client) => client.send('x'.repeat(20_000))],
+  ])('have their last word applied when the client %s', async (_, end) => {
+    await start({ transport, messagesPerS: 1 });
+    const client = await hello('42');
+    await useUp(client);
+    client.send({ type: 'heartbeat', text: 'famous', id: 1 });
+    await client.next('ok', ({ re }) => re === 1);
+    end(client);
+    await client.closed;
+    await hub.until(async () => (await connections()) === 0);
+    expect(await presenceOf('42')).toMatchObject({ status: 'online', text: 'famous' });
+  });
+
+  it('are refused with rate_limited where they can’t be merged, and not applied', async () => {
+    await start({ transport, messagesPerS: 1 });
+    const client = await hello('42', { text: 'here' });
+    await useUp(client);
+    client.send({ type: 'watch', users: ['7'], id: 'w' });
+    client.send({ type: 'token', token: 'x', id: 't' });
+    client.send({ type: 'dance', id: 'd' });
+    client.send({ type: 'heartbeat', text: 7, id: 'h' });
+    client.sendBinary(new Uint8Array(3));
+    client.send('nonsense');
+    client.send({ type: 'unwatch', users: ['7'] });
+    client.send({ type: 'heartbeat', id: 'end' });
+    await client.next('ok', ({ re }) => re === 'end');
+    // One error for each that has an id, and one for all the others.
+    expect(errorsOf(client)).toMatchObject([
+      { code: 'rate_limited', re: 'w' },
+      { code: 'rate_limited', re: 't' },
+      { code: 'rate_limited', re: 'd' },
+      { code: 'rate_limited', re: 'h' },
+      { code: 'rate_limited' },
+    ]);
+    expect(client.all.some(({ type }) => type === 'snapshot')).toBe(false);
+    expect(await refused('messages')).toBe(7);
+    hub.clock.pass(20_000);
+    await hub.looked();
+    client.send({ type: 'watch', users: ['7'], id: 'again' });
+    expect(await client.next('snapshot')).toMatchObject({ re: 'again' });
+  });
+
+  it('are refused to an observer that says a status, and its heartbeats are answered', async () => {
+    await start({ transport, messagesPerS: 1 });
+    const client = await WsClient.hello(hub.addresses.ws, { observe: true });
+    await useUp(client);
+    client.send({ type: 'heartbeat', status: 'busy', id: 1 });
+    client.send({ type: 'heartbeat', id: 2 });
+    await client.next('ok', ({ re }) => re === 2);
+    expect(errorsOf(client)).toMatchObject([{ code: 'rate_limited', re: 1 }]);
+  });
+
+  it('include goodbyes, which are honoured always', async () => {
+    await start({ transport, messagesPerS: 1 });
+    const client = await hello('42');
+    await useUp(client);
+    client.send({ type: 'bye' });
+    expect(await client.closed).toBe(1000);
+    expect(await presenceOf('42')).toMatchObject({ status: 'offline' });
+  });
+
+  it('and more, end the connection with 4429 and the grace of an unclean end', async () => {
+    await start({ transport, messagesPerS: 1 });
+    const client = await hello('42');
+    await useUp(client);
+    for (let i = 0; i < 30; i++) client.send({ type: 'heartbeat', text: `${i}`, id: i });
+    expect(await client.closed).toBe(4429);
+    const oks = client.all.filter(({ type, ...rest }) => type === 'ok' && typeof rest['re' as never] === 'number');
+    expect(oks).toHaveLength(9);
+    expect(client.all.at(-1)).toMatchObject({ type: 'error', code: 'rate_limited', re: 9 });
+    expect(await presenceOf('42')).toMatchObject({ status: 'online', text: '8' });
+    expect(await refused('messages')).toBe(1);
+  });
+
+  it('count before a hello, too', async () => {
+    await start({ transport, messagesPerS: 1 });
+    const client = await open();
+    for (let i = 0; i < 10; i++) client.send({ type: 'heartbeat', id: i });
+    client.send({ type: 'hello', user: '42', id: 'h' });
+    expect(await client.next('error', ({ re }) => re === 'h')).toMatchObject({ code: 'rate_limited' });
+    for (let i = 0; i < 10; i++) client.send({ type: 'heartbeat' });
+    expect(await client.closed).toBe(4429);
+  });
+});
+
+describe('heartbeats at any pace', () => {
+  it('end in the state that the last of them said', async () => {
+    await start({ messagesPerS: 2 });
+    const heartbeat = fc.record(
+      { status: fc.constantFrom(...sessionStatuses), text: fc.constantFrom('', 'a', 'b', 'c') },
+      { requiredKeys: [] },
+    );
+    const step = fc.record({ heartbeat, passMs: fc.constantFrom(0, 0, 0, 0, 0, 300, 900) });
+    let no = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 36 }), async (steps) => {
+        const user = `u${no++}`;
+        const client = await WsClient.hello(hub.addresses.ws, { user, self: true });
+        let last: { status: string; text?: string } = { status: 'online' };
+        for (const { heartbeat: said, passMs } of steps) {
+          client.send({ type: 'heartbeat', ...said });
+          last = { ...last, ...said };
+          if (passMs === 0) continue;
+          hub.clock.pass(passMs);
+          await hub.looked();
+        }
+        await client.roundTrip();
+        hub.clock.pass(1_000);
+        await hub.looked();
+        client.send({ type: 'unwatch', users: ['marker'], id: 'end' });
+        await client.next('unwatched');
+        const { status, text } = client.all.filter((message) => message.type === 'self').at(-1)!;
+        expect({ status, text: text ?? '' }).toEqual({ text: '', ...last });
+        client.send({ type: 'bye' });
+        await client.closed;
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
+
+onBothEngines('more than there is room for', (transport) => {
+  it('is turned away with reconnect and 1013, and let in when there is room again', async () => {
+    await start({ transport, maxConnections: 2 });
+    const first = await hello('1');
+    await hello('2');
+    const waits: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const third = await open();
+      third.send({ type: 'hello', user: '3' });
+      expect(await third.closed).toBe(1013);
+      expect(third.all).toMatchObject([{ type: 'reconnect' }]);
+      waits.push((third.all[0] as { afterMs: number }).afterMs);
+    }
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(1_000);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(10_000);
+    expect(new Set(waits).size).toBeGreaterThan(1);
+    expect(await connections()).toBe(2);
+    expect(await refused('connections')).toBe(5);
+    first.cut();
+    await hub.until(async () => (await connections()) === 1);
+    await hello('3');
+    expect(await connections()).toBe(2);
+  });
+
+  it('of one address is turned away the same, and each that goes leaves its place once', async () => {
+    await start({ transport, maxPerAddress: 1 });
+    for (let i = 0; i < 3; i++) {
+      const client = await hello('42');
+      const second = await open();
+      expect(await second.closed).toBe(1013);
+      client.send({ type: 'bye' });
+      await client.closed;
+      await hub.until(async () => (await connections()) === 0);
+    }
+    expect(await refused('per_address')).toBe(3);
+  });
+
+  it('of watches is too_many, and changes nothing', async () => {
+    await start({ transport, maxWatches: 3 });
+    const client = await WsClient.hello(hub.addresses.ws, { observe: true });
+    client.send({ type: 'watch', users: ['1', '2'] });
+    client.send({ type: 'watch', friendsOf: '42' });
+    client.send({ type: 'watch', users: ['2', '3'], id: 'ids' });
+    expect(await client.next('error')).toMatchObject({ code: 'too_many', re: 'ids' });
+    client.send({ type: 'watch', friendsOf: '43', id: 'list' });
+    expect(await client.next('error')).toMatchObject({ code: 'too_many', re: 'list' });
+    expect(await refused('watches')).toBe(2);
+    // What is watched already takes no more room.
+    for (const again of [{ users: ['1', '2'] }, { users: ['2'] }, { friendsOf: '42' }]) {
+      client.send({ type: 'watch', ...again });
+      await client.next('snapshot');
+    }
+    await hub.request('POST', '/v1/heartbeat', { user: '3' });
+    await hub.request('POST', '/v1/heartbeat', { user: '2' });
+    expect((await client.next('presence')).entries.map(({ user }) => user)).toEqual(['2']);
+    client.send({ type: 'unwatch', users: ['1'] });
+    client.send({ type: 'watch', users: ['3'], id: 'fits' });
+    expect(await client.next('snapshot')).toMatchObject({ re: 'fits' });
+  });
+
+  it('of sessions is too_many, and the client may observe instead', async () => {
+    await start({ transport, maxSessions: 1 });
+    await hello('42', { device: 'phone' });
+    const client = await open();
+    client.send({ type: 'hello', user: '42', id: 1 });
+    expect(await client.next('error')).toMatchObject({ code: 'too_many', re: 1 });
+    client.send({ type: 'hello', user: '42', observe: true, self: true });
+    await client.next('welcome');
+    expect(await client.next('self')).toMatchObject({ devices: ['phone'] });
+    expect(await refused('sessions')).toBe(1);
+  });
+
+  it('of silence before a hello counts as a slow sender', async () => {
+    await start({ transport });
+    const client = await open();
+    hub.clock.pass(10_100);
+    expect(await client.closed).toBe(4408);
+    expect(await refused('slow_sender')).toBe(1);
+  });
+
+  it('of leave-taking: who has not said hello yet is told to come back instead of being welcomed', async () => {
+    await start({ transport, drainMs: 5_000 });
+    const client = await open();
+    await hub.until(async () => (await connections()) === 1);
+    const drained = hub.drain();
+    client.send({ type: 'hello', user: '42' });
+    expect(await client.closed).toBe(1012);
+    expect(client.all).toMatchObject([{ type: 'reconnect' }]);
+    await drained;
+  });
+});
+
+onBothEngines('a client that reads too slowly', (transport) => {
+  const users = Array.from({ length: 1_000 }, (_, i) => `${'u'.repeat(100)}${i}`);
+  /** Asks for more than the system's buffers hold, and reads nothing of it. */
+  const askAndReadNothing = async (times: number): Promise<WsClient> => {
+    const client = await hello('slow');
+    client.send({ type: 'watch', users: users.slice(0, 100) });
+    await client.next('snapshot');
+    client.pause();
+    for (let i = 0; i < times; i++) {
+      for (let from = 0; from < 1_000; from += 100)
+        client.send({ type: 'watch', users: users.slice(from, from + 100) });
+      client.send({ type: 'heartbeat' });
+    }
+    return client;
+  };
+  const heartbeats = () => hub.metric('presence_hub_heartbeats_total{adapter="ws-json"}');
+
+  it('is let go with 1013 when more answers wait than may, and keeps its grace', async () => {
+    await start({ transport, maxQueuedBytes: 65_536 });
+    const client = await askAndReadNothing(40);
+    await hub.until(async () => (await refused('slow_reader')) === 1);
+    expect(await presenceOf('slow')).toMatchObject({ status: 'online' });
+    hub.clock.pass(2_100);
+    await hub.until(async () => ((await presenceOf('slow')) as { status: string }).status === 'offline');
+    hub.clock.pass(5_100);
+    await hub.until(async () => (await connections()) === 0);
+    client.resume();
+    expect([1006, 1013]).toContain(await client.closed);
+  });
+
+  it('is let go when it has been behind for too long, and not before', async () => {
+    await start({ transport, maxQueuedBytes: 16_777_216, slowMs: 20_000 });
+    const client = await askAndReadNothing(40);
+    await hub.until(async () => (await heartbeats()) === 41);
+    for (let i = 0; i < 3; i++) {
+      hub.clock.pass(6_000);
+      await hub.looked();
+      client.send({ type: 'heartbeat' });
+      await hub.until(async () => (await heartbeats()) === 42 + i);
+    }
+    expect(await refused('slow_reader')).toBe(0);
+    hub.clock.pass(2_500);
+    await hub.until(async () => (await refused('slow_reader')) === 1);
+    client.cut();
+  });
+
+  it('is no slow reader when it catches up in between', async () => {
+    await start({ transport, maxQueuedBytes: 16_777_216, slowMs: 20_000 });
+    const client = await askAndReadNothing(40);
+    await hub.until(async () => (await heartbeats()) === 41);
+    hub.clock.pass(15_000);
+    await hub.looked();
+    client.resume();
+    await client.roundTrip();
+    hub.clock.pass(15_000);
+    await hub.looked();
+    await client.roundTrip();
+    expect(await refused('slow_reader')).toBe(0);
+  });
+});

@@ -1,0 +1,98 @@
+/** Which pages may talk to the hub, and which of them may read its answers. */
+import { describe, expect, it } from 'vitest';
+import { createPageRules, type PageRulesOptions } from '../../../server/api/own-pages.ts';
+import type { HttpRequest } from '../../../server/sockets/port.ts';
+
+const LISTED = 'https://app.example.com';
+
+function rulesOf(options: Partial<PageRulesOptions> = {}) {
+  return createPageRules({ host: '127.0.0.1', isLoopback: true, isOpen: true, listed: new Set([LISTED]), ...options });
+}
+
+function requestOf(headers: Record<string, string>, method = 'GET'): HttpRequest {
+  return { method, path: '/', query: '', headers: new Map(Object.entries(headers)), remoteAddress: '', body: '' };
+}
+
+describe('the name that an open hub on loopback is called by', () => {
+  it.each([
+    ['127.0.0.1:8080'],
+    ['127.0.0.1'],
+    ['[::1]:8080'],
+    ['192.0.2.1'],
+    ['localhost'],
+    ['LOCALHOST:8080'],
+    ['hub.localhost:8080'],
+    ['app.example.com'],
+    ['App.Example.com:8080'],
+  ])('may be %s', (host) => {
+    expect(rulesOf().isKnownHost(requestOf({ host }))).toBe(true);
+  });
+
+  it('may be left out, as no browser does', () => {
+    expect(rulesOf().isKnownHost(requestOf({}))).toBe(true);
+  });
+
+  it.each([
+    ['evil.example'],
+    ['evil.example:8080'],
+    ['localhost.evil.example'],
+    ['notlocalhost'],
+    ['127.0.0.1.evil.example'],
+    ['127.0.0.1:8080, evil.example'],
+    ['evil.example@127.0.0.1'],
+    ['x.app.example.com'],
+    [''],
+  ])('may not be "%s"', (host) => {
+    expect(rulesOf().isKnownHost(requestOf({ host }))).toBe(false);
+  });
+
+  it('may be any where a token is asked for, or where others reach the hub', () => {
+    const foreign = requestOf({ host: 'evil.example' });
+    expect(rulesOf({ isOpen: false }).isKnownHost(foreign)).toBe(true);
+    expect(rulesOf({ host: '0.0.0.0', isLoopback: false }).isKnownHost(foreign)).toBe(true);
+  });
+});
+
+describe('a page', () => {
+  it.each([
+    ['none', {}, true],
+    ['the hub’s own', { origin: 'http://127.0.0.1:8080', host: '127.0.0.1:8080' }, true],
+    ['a listed one', { origin: LISTED, host: '127.0.0.1:8080' }, true],
+    ['a foreign one', { origin: 'https://evil.example', host: '127.0.0.1:8080' }, false],
+    ['one under a foreign name that leads here', { origin: 'http://evil.example', host: 'evil.example' }, false],
+  ])('(%s) may change things or not', (_which, headers: Record<string, string>, may) => {
+    expect(rulesOf().isAllowed(requestOf(headers))).toBe(may);
+  });
+
+  it('is the hub’s own under any name by which the hub is reached from elsewhere', () => {
+    const rules = rulesOf({ host: '0.0.0.0', isLoopback: false });
+    expect(rules.isAllowed(requestOf({ origin: 'https://hub.example', host: 'hub.example' }))).toBe(true);
+    expect(rules.isAllowed(requestOf({ origin: 'https://evil.example', host: 'hub.example' }))).toBe(false);
+  });
+
+  it('reads answers only where it is listed, and every answer says that it depends on the origin', () => {
+    const rules = rulesOf();
+    expect(rules.corsHeaders(requestOf({ origin: LISTED }))).toEqual({
+      vary: 'Origin',
+      'access-control-allow-origin': LISTED,
+      'access-control-expose-headers': 'retry-after',
+    });
+    for (const headers of [{}, { origin: 'https://evil.example' }, { origin: 'null' }] as Record<string, string>[]) {
+      expect(rules.corsHeaders(requestOf(headers))).toEqual({ vary: 'Origin' });
+    }
+  });
+
+  it('gets no such header where no page is listed', () => {
+    const rules = rulesOf({ listed: new Set() });
+    expect(rules.corsHeaders(requestOf({ origin: LISTED }))).toBeUndefined();
+  });
+
+  it('is asked about beforehand only where it is listed', () => {
+    const asks = { origin: LISTED, 'access-control-request-method': 'PUT' };
+    const rules = rulesOf();
+    expect(rules.isPreflight(requestOf(asks, 'OPTIONS'))).toBe(true);
+    expect(rules.isPreflight(requestOf(asks, 'PUT'))).toBe(false);
+    expect(rules.isPreflight(requestOf({ origin: LISTED }, 'OPTIONS'))).toBe(false);
+    expect(rules.isPreflight(requestOf({ ...asks, origin: 'https://evil.example' }, 'OPTIONS'))).toBe(false);
+  });
+});

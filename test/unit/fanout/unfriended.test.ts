@@ -1,0 +1,142 @@
+/** Watches that end because they are no longer allowed: unfriended, or a token that allows less (PROTOCOL.md sections 4 and 7). */
+import { describe, expect, it } from 'vitest';
+import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { Viewer } from '../../../server/presence/viewer.ts';
+import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
+import { admin, observer, plain } from '../../support/presence-stage.ts';
+
+function brief(message: HubMessage): string {
+  switch (message.type) {
+    case 'presence':
+    case 'snapshot':
+      return [message.type, ...message.entries.map(({ user, status }) => `${user}:${status}`)].join(' ');
+    case 'friend':
+      return message.op === 'add' ? `add ${message.entry.user}` : `remove ${message.user}`;
+    case 'unwatched':
+      return `unwatched ${'users' in message ? message.users.join(' ') : `friends of ${message.friendsOf}`}`;
+    default:
+      return message.type;
+  }
+}
+
+const told = ({ socket }: Peer): string[] => socket.take().map(brief);
+
+function watching(stage: FanoutStage, viewer: Viewer, ...users: string[]): Peer {
+  const peer = stage.open(viewer);
+  stage.fanout.watchUsers(peer.outbox, users, undefined, undefined);
+  peer.socket.take();
+  return peer;
+}
+
+describe('the end of a friendship', () => {
+  it('ends the watches by id of the former friend before the edit returns, and says so', () => {
+    const stage = new FanoutStage();
+    stage.befriend('anna', 'bob', 'carl');
+    const peers = [watching(stage, plain('anna'), 'bob', 'carl'), watching(stage, plain('anna'), 'bob')];
+    stage.unfriend('anna', 'bob');
+    expect(peers.map(({ socket }) => socket.take())).toEqual([
+      [{ type: 'unwatched', users: ['bob'] }],
+      [{ type: 'unwatched', users: ['bob'] }],
+    ]);
+    for (const user of ['bob', 'carl']) stage.core.begin(user);
+    stage.fanout.flush();
+    expect(peers.map(told)).toEqual([['presence carl:online'], []]);
+    expect(peers.map(({ outbox }) => outbox.watchCount)).toEqual([1, 0]);
+  });
+
+  it('hands nothing more of the former friend to the socket, pending or behind, whatever order it was watched in', () => {
+    const stage = new FanoutStage();
+    stage.befriend('anna', 'bob', 'carl');
+    const peers = [stage.open(plain('anna')), stage.open(plain('anna'))];
+    for (const [n, { outbox, socket }] of peers.entries()) {
+      if (n === 0) stage.fanout.watchFriends(outbox, 'anna', undefined, undefined);
+      stage.fanout.watchUsers(outbox, ['bob', 'carl'], undefined, undefined);
+      if (n === 1) stage.fanout.watchFriends(outbox, 'anna', undefined, undefined);
+      socket.take();
+    }
+    peers[1]!.socket.isSlow = true;
+    stage.core.begin('carl');
+    stage.fanout.flush();
+    stage.core.begin('bob');
+    stage.core.begin('carl', { status: 'busy' });
+    stage.fanout.flush();
+    peers[0]!.socket.take();
+    stage.core.begin('bob', { status: 'busy' });
+    stage.unfriend('anna', 'bob');
+    stage.core.begin('bob', { status: 'busy', text: 'secret' });
+    stage.fanout.flush();
+    peers[1]!.socket.isSlow = false;
+    stage.drain(peers[1]!);
+    expect(told(peers[0]!)).toEqual(['remove bob', 'unwatched bob']);
+    expect(told(peers[1]!)).toEqual(['presence carl:online', 'presence carl:busy', 'remove bob', 'unwatched bob']);
+  });
+
+  it('ends no watch of those who may observe, of others, nor of the other direction', () => {
+    const stage = new FanoutStage();
+    stage.befriend('anna', 'bob');
+    stage.befriend('bob', 'anna');
+    const kept = [
+      watching(stage, observer('anna'), 'bob'),
+      watching(stage, plain('carl'), 'bob'),
+      watching(stage, admin, 'bob'),
+      watching(stage, plain('bob'), 'anna'),
+    ];
+    stage.unfriend('anna', 'bob');
+    expect(kept.flatMap(told)).toEqual([]);
+    for (const user of ['anna', 'bob']) stage.core.begin(user);
+    stage.fanout.flush();
+    expect(kept.flatMap(told)).toEqual([
+      'presence bob:online',
+      'presence bob:online',
+      'presence bob:online',
+      'presence anna:online',
+    ]);
+  });
+
+  it('with very many at once is told in messages of at most a thousand, and owes a slow peer none of them', () => {
+    const stage = new FanoutStage();
+    const friends = Array.from({ length: 2100 }, (_, n) => `f${n}`);
+    stage.befriend('anna', ...friends);
+    const peer = watching(stage, plain('anna'), ...friends);
+    peer.socket.isSlow = true;
+    for (const status of ['away', 'busy', 'online', 'busy'] as const) {
+      stage.core.begin('f1', { status, text: status });
+      stage.fanout.flush();
+    }
+    stage.unfriend('anna', ...friends);
+    peer.socket.isSlow = false;
+    stage.drain(peer);
+    const messages = peer.socket.take().slice(1);
+    expect(messages.map((message) => [message.type, 'users' in message && message.users.length])).toEqual([
+      ['unwatched', 1000],
+      ['unwatched', 1000],
+      ['unwatched', 100],
+    ]);
+    expect([...stage.core.presence.heldUsers()].map(({ id }) => id)).toEqual(['f1']);
+  });
+});
+
+describe('a token that allows less', () => {
+  it('ends the watches that it does not allow, drops what waits of them, and says so without `re`', () => {
+    const stage = new FanoutStage();
+    stage.befriend('anna', 'bob');
+    stage.befriend('other', 'dora');
+    const peer = watching(stage, observer('anna'), 'bob', 'carl', 'dora');
+    for (const owner of ['anna', 'other']) stage.fanout.watchFriends(peer.outbox, owner, undefined, undefined);
+    peer.socket.take();
+    for (const user of ['bob', 'carl', 'dora']) stage.core.begin(user);
+    stage.fanout.narrow(peer.outbox, { friendsOf: (owner) => owner === 'anna', user: (id) => id === 'bob' });
+    const messages = peer.socket.take();
+    expect(messages.map(brief)).toEqual(['presence bob:online', 'unwatched friends of other', 'unwatched carl dora']);
+    expect(messages.some((message) => 're' in message)).toBe(false);
+  });
+
+  it('that allows as much ends nothing and says nothing', () => {
+    const stage = new FanoutStage();
+    const peer = watching(stage, observer('anna'), 'bob');
+    stage.fanout.narrow(peer.outbox, { friendsOf: () => true, user: () => true });
+    stage.core.begin('bob');
+    stage.fanout.flush();
+    expect(told(peer)).toEqual(['presence bob:online']);
+  });
+});
