@@ -78,11 +78,17 @@ class UwsSocket implements Socket {
     this.#events?.pong();
   }
 
-  /** Comes for a part, too, and for what we never told to be queued, such as pongs. */
+  /**
+   * Comes for a part, too, and for what we never told to be queued, such as pongs. What is sent from within it and finds no
+   * room is never written, and no other drain comes (microtasks run within it): so it is told in a turn of its own.
+   */
   onDrain(ws: UwsWebSocket<Attached>): void {
     if (!this.#isQueued || ws.getBufferedAmount() > 0) return;
-    this.#isQueued = false;
-    this.#events?.drained();
+    setImmediate(() => {
+      if (!this.#isQueued || this.#ws === undefined || this.#ws.getBufferedAmount() > 0) return;
+      this.#isQueued = false;
+      this.#events?.drained();
+    });
   }
 
   onClose(): void {
