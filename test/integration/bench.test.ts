@@ -48,6 +48,20 @@ describe.concurrent('npm run bench', () => {
     expect(run.result.failures.join('\n')).toMatch(/round 1: \d+ offline changes told/);
   });
 
+  test('crash passes: who comes back was never gone, who does not is told once', async () => {
+    const scale = ['--ws', '10', '--tcp', '10', '--gone', '2', '--rounds', '1'];
+    const run = await bench('crash', ...scale, '--warm-ms', '4000', '--back-to-ms', '500');
+    expect(run).toMatchObject(passed);
+    expect(run.result.figures['rounds']).toMatchObject([{ back: 16, absent: 0, falsely: 0, told: 4, twice: 0 }]);
+  });
+
+  test('freeze passes with users of every adapter', async () => {
+    const scale = ['--tcp', '10', '--ws', '10', '--http', '5', '--poll', '5', '--rounds', '1'];
+    const run = await bench('freeze', ...scale, '--seconds', '7', '--after-seconds', '2');
+    expect(run).toMatchObject(passed);
+    expect(run.result.figures).toMatchObject({ users: 30 });
+  });
+
   test('slow passes, and counts what the others read while one reads nothing', async () => {
     const scale = ['--publishers', '20', '--watchers', '10', '--slow-percent', '20', '--rate', '1000'];
     const run = await bench('slow', ...scale, '--rounds', '1', '--seconds', '1', '--max-ratio', '100');

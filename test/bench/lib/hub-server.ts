@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hubMain } from './places.ts';
 import { cpuMs, rssBytes } from './proc.ts';
-import type { Server } from './server.ts';
+import type { Place, Server } from './server.ts';
 
 export interface HubOptions {
   /** The hub's main.js; this repository's own where none is given. */
@@ -19,6 +19,8 @@ export interface HubOptions {
   /** The core that it has to itself, or null. */
   readonly core: number | null;
   readonly settings: Readonly<Record<string, string>>;
+  /** Where an earlier one was: its ports and its data. */
+  readonly place?: Place | undefined;
 }
 
 const START_WITHIN_MS = 20_000;
@@ -27,13 +29,13 @@ const LEVEL_ERROR = 50;
 const ERRORS_KEPT = 20;
 const running = new Set<ChildProcess>();
 
-export async function startHub({ main = hubMain, transport, core, settings }: HubOptions): Promise<Server> {
-  const folder = mkdtempSync(join(tmpdir(), 'presence-hub-load-'));
-  const tcpPort = await freePort();
+export async function startHub({ main = hubMain, transport, core, settings, place }: HubOptions): Promise<Server> {
+  const folder = place?.folder ?? mkdtempSync(join(tmpdir(), 'presence-hub-load-'));
+  const tcpPort = place?.tcpPort ?? (await freePort());
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('HUB_'));
   const env = {
     ...Object.fromEntries(inherited),
-    HUB_PORT: '0',
+    HUB_PORT: String(place?.port ?? 0),
     HUB_TCP_PORT: String(tcpPort),
     HUB_DATA: folder,
     HUB_LOG_LEVEL: 'warn',
@@ -46,11 +48,12 @@ export async function startHub({ main = hubMain, transport, core, settings }: Hu
   const errors: string[] = [];
   collectErrors(child, errors);
   let end: string | null = null;
+  let hasNext = false;
   const ended = new Promise<void>((resolve) => {
     child.on('close', (code, signal) => {
       end = signal ?? `exit code ${code ?? '?'}`;
       running.delete(child);
-      rmSync(folder, { recursive: true, force: true });
+      if (!hasNext) rmSync(folder, { recursive: true, force: true });
       resolve();
     });
   });
@@ -66,6 +69,14 @@ export async function startHub({ main = hubMain, transport, core, settings }: Hu
     // taskset becomes the hub: the process is the same.
     cpuMs: () => cpuMs(pid),
     rssBytes: () => rssBytes(pid),
+    freeze: () => child.kill('SIGSTOP'),
+    thaw: () => child.kill('SIGCONT'),
+    crash: async () => {
+      hasNext = true;
+      child.kill('SIGKILL');
+      await ended;
+      return { folder, port, tcpPort };
+    },
     stop: async () => {
       child.kill('SIGINT');
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);

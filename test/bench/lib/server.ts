@@ -2,6 +2,13 @@
  * What a workload asks of a server under test, whichever it is: where it listens, what it costs, and its end. The hub is
  * one (hub-server.ts); reference servers may stand beside it.
  */
+/** What a server must have in common with the one before it, to be its next run. */
+export interface Place {
+  readonly folder: string;
+  readonly port: number;
+  readonly tcpPort: number;
+}
+
 export interface Server {
   readonly name: string;
   readonly pid: number;
@@ -13,6 +20,11 @@ export interface Server {
   readonly ended: () => string | null;
   cpuMs(): number;
   rssBytes(): number;
+  /** Stops the process where it stands, as a debugger or a suspended machine does. */
+  freeze(): void;
+  thaw(): void;
+  /** `kill -9`. @returns where its next run must be. */
+  crash(): Promise<Place>;
   stop(): Promise<void>;
 }
 

@@ -4,7 +4,7 @@
  */
 import { startHub } from './hub-server.ts';
 import type { Outcome } from './report.ts';
-import type { Server } from './server.ts';
+import type { Place, Server } from './server.ts';
 
 /** Options that every run has. */
 export interface StageOptions {
@@ -44,8 +44,9 @@ export class Stage {
     this.#options = options;
   }
 
-  startHub(settings: Readonly<Record<string, string>> = {}): Promise<Server> {
+  /** `place`: of the hub whose next run this is. */
+  startHub(settings: Readonly<Record<string, string>> = {}, place?: Place): Promise<Server> {
     const { hub, transport, isPinned } = this.#options;
-    return startHub({ main: hub, transport, core: isPinned ? 0 : null, settings });
+    return startHub({ main: hub, transport, core: isPinned ? 0 : null, settings, place });
   }
 }

@@ -24,7 +24,10 @@ export interface Ledger {
   /** Every time that a user was told offline. */
   readonly offline: readonly Telling[];
   readonly others: number;
+  /** Users that the first snapshots showed offline. */
+  readonly absent: number;
   readonly stales: number;
+  readonly freshes: number;
   /** Observers that lost their connection: what they were told is not complete. */
   readonly lost: number;
   readonly errors: readonly string[];
@@ -36,7 +39,9 @@ const clients: WsClient[] = [];
 const last = new Map<string, string>();
 let offline: Telling[] = [];
 let others = 0;
+let absent = 0;
 let stales = 0;
+let freshes = 0;
 let lost = 0;
 let errors: string[] = [];
 
@@ -59,6 +64,7 @@ const commands = {
             if (snapshots === watches.length) resolve(entries);
           } else if (told.type === 'presence') note(told.entries ?? []);
           else if (told.type === 'stale') stales += 1;
+          else if (told.type === 'fresh') freshes += 1;
           else if (told.type === 'error') errors.push(`${told.code ?? ''}: ${told.message ?? ''}`);
         },
         onEnd: (code) => {
@@ -70,10 +76,12 @@ const commands = {
     }),
   /** The ledger so far; it begins anew. */
   ledger: (): Ledger => {
-    const ledger = { offline, others, stales, lost, errors };
+    const ledger = { offline, others, absent, stales, freshes, lost, errors };
     offline = [];
     others = 0;
+    absent = 0;
     stales = 0;
+    freshes = 0;
     errors = [];
     return ledger;
   },
@@ -103,7 +111,10 @@ function note(entries: readonly Entry[]): void {
 /** One that comes after the first is for changes that were dropped: what differs in it was told by it. */
 function noteSnapshot(entries: readonly Entry[], isFirst: boolean): void {
   if (!isFirst) note(entries.filter(({ user, status }) => last.get(user) !== status));
-  else for (const { user, status } of entries) last.set(user, status);
+  else {
+    absent += entries.filter(({ status }) => status === 'offline').length;
+    for (const { user, status } of entries) last.set(user, status);
+  }
 }
 
 const beat = textFrame({ type: 'heartbeat' });

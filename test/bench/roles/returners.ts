@@ -26,6 +26,12 @@ export interface Absence {
   readonly graceMs: number;
 }
 
+export interface Return {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly except: readonly string[];
+}
+
 export interface Returned {
   readonly dropped: number;
   /** From the connect to `welcome`, or to the acknowledged frame. */
@@ -92,6 +98,20 @@ const commands = {
     });
     await Promise.all(returns);
     return { dropped: chosen.length, ws: times.ws.counts, tcp: times.tcp.counts, late, lost: lost - lostBefore };
+  },
+  /** The server has gone and is there again: all come back, each after a time of its own, but for those left out. */
+  comeBack: async ({ fromMs, toMs, except }: Return): Promise<Returned> => {
+    const times = { ws: new Histogram(), tcp: new Histogram() };
+    const staying = new Set(except);
+    people = people.filter(({ user }) => !staying.has(user));
+    const returns = people.map(async (person) => {
+      await sleep(random.between(fromMs, toMs));
+      const connectingAt = performance.now();
+      await person.connect();
+      times[person.kind].add(performance.now() - connectingAt);
+    });
+    await Promise.all(returns);
+    return { dropped: people.length, ws: times.ws.counts, tcp: times.tcp.counts, late: 0, lost: 0 };
   },
   /** These go and do not come back. */
   dropForGood: (users: readonly string[]): void => {

@@ -1,0 +1,104 @@
+/**
+ * The hub is stopped where it stands (SIGSTOP) for a minute and goes on, with live users of every adapter: its own trouble
+ * is no user's fault, so nobody may be told offline, neither then nor while all that waited is worked off.
+ */
+import { createServer, type Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readMetrics, sumOf } from '../lib/hub-http.ts';
+import { sleep, until } from '../lib/pacing.ts';
+import { printTable, progress, type Outcome, type Row } from '../lib/report.ts';
+import { startRole } from '../lib/roles.ts';
+import { workload, type Stage } from '../lib/stage.ts';
+import type { ObserverCommands } from '../roles/observer.ts';
+import type { SteadfastCommands } from '../roles/steadfast.ts';
+
+const knobs = {
+  tcp: { fallback: 500, help: 'legacy TCP users' },
+  ws: { fallback: 300, help: 'WebSocket users' },
+  http: { fallback: 100, help: 'users who beat over HTTP' },
+  poll: { fallback: 100, help: 'users whom the hub polls' },
+  seconds: { fallback: 60, help: 'how long the hub stands still' },
+  rounds: { fallback: 2, help: 'how often' },
+  'after-seconds': { fallback: 35, help: 'how long is watched afterwards: more than a lease and a grace' },
+};
+
+export const freeze = workload({
+  name: 'freeze',
+  about: 'the hub stands still for a minute (SIGSTOP): nobody may be told offline',
+  knobs,
+  run,
+});
+
+const HERE_WITHIN_MS = 60_000;
+
+async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, number>>): Promise<Outcome> {
+  const polled = names('p', values.poll);
+  const target = await startTarget(polled);
+  const hub = await stage.startHub({ HUB_POLL: target.file });
+  const { port, tcpPort } = hub;
+  const people = { tcp: names('t', values.tcp), ws: names('w', values.ws), http: names('h', values.http) };
+  const users = [...people.tcp, ...people.ws, ...people.http, ...polled];
+  const steadfast = startRole<SteadfastCommands>(new URL('../roles/steadfast.js', import.meta.url));
+  await steadfast.call('open', { port, tcpPort, ...people });
+  const areHere = async (): Promise<boolean> => sumOf(await readMetrics(port), 'presence_hub_sessions') >= users.length;
+  const failures: string[] = [];
+  if (!(await until(areHere, HERE_WITHIN_MS))) failures.push('not all users came');
+  const observer = startRole<ObserverCommands>(new URL('../roles/observer.js', import.meta.url));
+  await observer.call('watch', { port, users });
+  progress(`${users.length} users are here, over four adapters`);
+
+  const rows: Row[] = [];
+  for (let round = 1; round <= values.rounds; round += 1) {
+    hub.freeze();
+    await sleep(1000 * values.seconds);
+    hub.thaw();
+    await sleep(1000 * values['after-seconds']);
+    const { offline, others, stales, lost, errors } = await observer.call('ledger');
+    if (offline.length > 0) failures.push(`round ${round}: ${offline.length} users were told offline`);
+    for (const error of errors) failures.push(`round ${round}: the observer was told ${error}`);
+    if (lost > 0) failures.push(`round ${round}: the observer lost its connection`);
+    if (!(await areHere())) failures.push(`round ${round}: not all sessions are there`);
+    rows.push({
+      round,
+      'stood still s': values.seconds,
+      'offline told': offline.length,
+      'others told': others,
+      stales,
+    });
+    progress(`round ${round} of ${values.rounds}: ${offline.length} told offline`);
+  }
+  const { lost } = await steadfast.call('figures');
+  if (lost > 0) failures.push(`${lost} users lost their connection`);
+  const ended = hub.ended();
+  if (ended !== null) failures.push(`the hub ended: ${ended}`);
+  for (const line of hub.errors) failures.push(`the hub logged an error: ${line}`);
+  printTable(rows);
+  await hub.stop();
+  target.stop();
+  return { failures, figures: { users: users.length, rounds: rows } };
+}
+
+/** What is polled: one small server that always answers, and the file that names it for each user. */
+async function startTarget(users: readonly string[]): Promise<{ readonly file: string; readonly stop: () => void }> {
+  const server: HttpServer = createServer((_, response) => response.end('{"status":"online"}'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const folder = mkdtempSync(join(tmpdir(), 'presence-hub-targets-'));
+  const file = join(folder, 'poll.json');
+  writeFileSync(file, JSON.stringify(users.map((user) => ({ user, url: `http://127.0.0.1:${port}/`, everyMs: 2000 }))));
+  return {
+    file,
+    stop: () => {
+      server.close();
+      server.closeAllConnections();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function names(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${prefix}${index}`);
+}
