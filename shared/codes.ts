@@ -55,7 +55,7 @@ export const refusalReasons = {
   per_address: '`HUB_MAX_PER_ADDRESS` of that address are open (`reconnect` and 1013; TCP: closed).',
   sessions: 'The user has `HUB_MAX_SESSIONS` (`too_many`, 429, a bad frame).',
   watches: 'The connection would watch more than `HUB_MAX_WATCHES` (`too_many`).',
-  friends: 'A user would have more than `HUB_MAX_FRIENDS` (409).',
+  friends: 'A user would have more friends, or blocks, than `HUB_MAX_FRIENDS` (409).',
   messages: 'More than `HUB_MESSAGES_PER_S` (`rate_limited`, 4429, 429; TCP: read later).',
   slow_sender: 'A frame or a `hello` did not come in time: the connection is closed.',
   slow_reader: 'The client did not read what it was sent (1013).',

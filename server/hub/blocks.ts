@@ -6,16 +6,17 @@ import type { Fanout } from '../fanout/fanout.ts';
 import { isVisible } from '../presence/fold.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Store } from '../store/port.ts';
-import type { Site } from './site.ts';
+import type { Clock } from '../lib/clock.ts';
 
 export interface BlockEdits {
-  readonly block: (user: string, other: string) => void;
+  /** @returns false where the user has as many blocks as it may; nothing has changed then. */
+  readonly block: (user: string, other: string) => boolean;
   readonly unblock: (user: string, other: string) => void;
 }
 
 /** Both throw where storage can't take it; nothing has changed then. What is so already is done. */
 export function buildBlocks(
-  { clock }: Pick<Site, 'clock'>,
+  { clock, maxBlocks }: { readonly clock: Clock; readonly maxBlocks: number },
   store: Pick<Store, 'block' | 'unblock'>,
   presence: Presence,
   fanout: Fanout,
@@ -25,16 +26,19 @@ export function buildBlocks(
     block(user, other) {
       // A block of a user whom the next run has never heard of would outlive what it hides.
       beforeTelling();
-      const { fold } = presence.look(user);
-      const wasVisible = isVisible(fold);
+      const blocker = presence.look(user);
+      const { hiddenFrom } = blocker;
+      if (hiddenFrom?.has(other) === true) return true;
+      if ((hiddenFrom?.size ?? 0) >= maxBlocks) return false;
+      const wasVisible = isVisible(blocker.fold);
       // That the user went offline is no news of the block: it is told. What else waits is dropped for the blocked one.
       if (!wasVisible) fanout.flush();
-      const frozen = presence.freeze(user, other, clock.now());
-      if (frozen === undefined) return;
+      const frozen = presence.freeze(blocker, clock.now());
       store.block({ user, viewer: other, ...frozen });
       presence.hide(user, other, frozen);
       const held = presence.held(user);
       if (wasVisible && held !== undefined) fanout.changedFor(other, held);
+      return true;
     },
     unblock(user, other) {
       if (presence.look(user).hiddenFrom?.has(other) !== true) return;

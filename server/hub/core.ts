@@ -7,6 +7,7 @@ import type { Change } from '../presence/outcomes.ts';
 import { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { RosterEdit } from '../roster/port.ts';
+import type { Store } from '../store/port.ts';
 import { buildBlocks } from './blocks.ts';
 import { buildWriteBehind, endRun, isCertain, recall, retryStorage, writeAll, type Lasting } from './lasting.ts';
 import type { Site } from './site.ts';
@@ -20,7 +21,8 @@ export interface Core {
   /** Commits an edit and tells it. @returns edges added. */
   readonly editRoster: (edit: RosterEdit) => number;
   /** From now on `other` sees `user` as if it had left now. Durable, and told, before it returns. @throws where storage can't take it. */
-  readonly block: (user: string, other: string) => void;
+  /** @returns false where the user has as many blocks as it may. */
+  readonly block: (user: string, other: string) => boolean;
   /** `other` sees `user` as it is again. */
   readonly unblock: (user: string, other: string) => void;
   /** Tries what failed, so that it is known when it is well again. */
@@ -35,48 +37,23 @@ export interface Core {
 /** Who is there, who is told, and what is kept of it. */
 export function buildCore(site: Site, lasting: Lasting): Core {
   const { store, roster, hubClock } = lasting;
-  const { config, clock, codes } = site;
-  const presence = new Presence(
-    {
-      graceMs: config.graceMs,
-      offlineCode: codes.codeOf('offline'),
-      hidesLastSeen: config.lastSeen === 'hide',
-      clock: hubClock,
-      stalls: site.stalls,
-      stallGraceMs: config.timeoutMs,
-      massLapse: { sessions: config.doubtSessions, percent: config.doubtPercent, holdMs: config.doubtMs },
-      recall: (id) => recall(site, lasting, id),
-      onSessions: (user) => {
-        writeBehind.add(user);
-      },
-    },
-    clock.now(),
-  );
-  const writeBehind = buildWriteBehind(site, lasting.store, presence);
-  for (const { user, viewer, ...frozen } of store.blocks()) presence.hide(user, viewer, frozen);
-  for (const entry of store.withSessions()) {
-    presence.restore(entry.user, entry, entry.sessions, config.warmMs, clock.now());
-  }
-  const beforeTelling = (): void => {
-    writeBehind.writeFirsts();
+  const { config, clock } = site;
+  const keepLease = (user: User): void => {
+    writeBehind.add(user);
   };
+  const presence = buildPresence(site, lasting, keepLease);
+  const writeBehind = buildWriteBehind(site, store, presence);
+  restoreAll(site, store, presence);
   site.onStop(() => {
     endRun(site, presence, writeBehind, () => {
       store.closeCleanly(hubClock.last);
     });
   });
+  const beforeTelling = (): void => {
+    writeBehind.writeFirsts();
+  };
   const counts = { changes: 0, deliveries: 0 };
-  const fanout = new Fanout({
-    presence,
-    clock,
-    hubClock,
-    friends: roster,
-    isCertain: (since) => isCertain(store.state, since),
-    beforeTelling,
-    onDelivered: (entries) => {
-      counts.deliveries += entries;
-    },
-  });
+  const fanout = buildFanout(site, lasting, presence, beforeTelling, counts);
   const onChange = (change: Change): void => {
     if (change.isShown) counts.changes++;
     fanout.changed(change);
@@ -90,33 +67,72 @@ export function buildCore(site: Site, lasting: Lasting): Core {
       site.refusals[reason]++;
     },
   });
-  const editRoster = (edit: RosterEdit): number => {
-    const change = roster.edit(edit, hubClock.now(clock.now().wallMs));
-    fanout.rosterChanged(change);
-    return change.added.length;
-  };
-  const { block, unblock } = buildBlocks(site, store, presence, fanout, beforeTelling);
-  const storeNow = (): void => {
-    writeAll(presence, writeBehind, site.log);
-  };
-  const retry = (): void => {
-    retryStorage(site, lasting);
-  };
-  const keepLease = (user: User): void => {
-    writeBehind.add(user);
-  };
   return {
     presence,
     fanout,
     intake,
     onChange,
     beforeTelling,
-    editRoster,
-    block,
-    unblock,
+    editRoster: (edit) => {
+      const change = roster.edit(edit, hubClock.now(clock.now().wallMs));
+      fanout.rosterChanged(change);
+      return change.added.length;
+    },
+    ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout, beforeTelling),
     keepLease,
-    storeNow,
-    retryStorage: retry,
+    storeNow: () => {
+      writeAll(presence, writeBehind, site.log);
+    },
+    retryStorage: () => {
+      retryStorage(site, lasting);
+    },
     counts,
   };
+}
+
+function buildPresence(site: Site, lasting: Lasting, onSessions: (user: User) => void): Presence {
+  const { config, clock, codes, stalls } = site;
+  const { graceMs, timeoutMs, doubtSessions, doubtPercent, doubtMs } = config;
+  return new Presence(
+    {
+      graceMs,
+      offlineCode: codes.codeOf('offline'),
+      hidesLastSeen: config.lastSeen === 'hide',
+      clock: lasting.hubClock,
+      stalls,
+      stallGraceMs: timeoutMs,
+      massLapse: { sessions: doubtSessions, percent: doubtPercent, holdMs: doubtMs },
+      recall: (id) => recall(site, lasting, id),
+      onSessions,
+    },
+    clock.now(),
+  );
+}
+
+/** Takes up what the last run left: blocks first, for a user restored is hidden from whom it blocked. */
+function restoreAll({ config, clock }: Site, store: Store, presence: Presence): void {
+  for (const { user, viewer, ...frozen } of store.blocks()) presence.hide(user, viewer, frozen);
+  for (const entry of store.withSessions()) {
+    presence.restore(entry.user, entry, entry.sessions, config.warmMs, clock.now());
+  }
+}
+
+function buildFanout(
+  { clock }: Site,
+  { store, roster, hubClock }: Lasting,
+  presence: Presence,
+  beforeTelling: () => void,
+  counts: Core['counts'],
+): Fanout {
+  return new Fanout({
+    presence,
+    clock,
+    hubClock,
+    friends: roster,
+    isCertain: (since) => isCertain(store.state, since),
+    beforeTelling,
+    onDelivered: (entries) => {
+      counts.deliveries += entries;
+    },
+  });
 }

@@ -4,7 +4,7 @@
  */
 import type { Logger } from '../lib/log.ts';
 import { describeTrouble } from '../lib/sqlite.ts';
-import { HubClock } from '../presence/hub-clock.ts';
+import { CEILING_AHEAD_MS, HubClock } from '../presence/hub-clock.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Remembered, User } from '../presence/user.ts';
 import type { Roster } from '../roster/port.ts';
@@ -28,7 +28,7 @@ export function openLasting(site: Site): Lasting {
   onStop(() => {
     database.close();
   });
-  const store = new SqliteStore(database);
+  const store = new SqliteStore(database, CEILING_AHEAD_MS);
   const roster = new SqliteRoster(database);
   const hubClock = new HubClock(store.state.clockFloor, (ceiling) =>
     tryStorage(site, 'versions', () => {
@@ -79,6 +79,18 @@ export function recall(site: Site, { store, hubClock }: Lasting, id: string): Re
   if (tryStorage(site, 'recall', () => (remembered = store.recall(id)))) return remembered;
   const { wallMs } = site.clock.now();
   return { since: wallMs, lastSeen: null, v: hubClock.now(wallMs) };
+}
+
+/** What the next run is to know of how sure this one is; null: of all it shows. */
+export function keepSureUntil(site: Site, store: Store, at: number | null): void {
+  tryStorage(site, 'sureness', () => {
+    store.setSureUntil(at);
+  });
+}
+
+/** The same, where it could not be kept when it changed. */
+export function retrySureness(site: Site, store: Store, at: number | null): void {
+  if (site.failing.has('sureness')) keepSureUntil(site, store, at);
 }
 
 /** Stores everything, and then marks the end as a clean one. */

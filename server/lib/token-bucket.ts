@@ -21,11 +21,11 @@ export class TokenBucket {
     this.#filledAt = monoMs;
   }
 
-  /** Uses one. The rate is an argument, since it may grow with what the connection carries. */
-  take({ perS, burst }: Rate, monoMs: number): Level {
+  /** Uses one, or more for what is dear. The rate is an argument, since it may grow with what the connection carries. */
+  take({ perS, burst }: Rate, monoMs: number, cost = 1): Level {
     this.#level = Math.min(burst, this.#level + ((monoMs - this.#filledAt) * perS) / 1000);
     this.#filledAt = monoMs;
-    if (this.#level > -burst) this.#level--;
+    if (this.#level > -burst) this.#level = Math.max(-burst, this.#level - cost);
     if (this.#level >= 0) return 'within';
     return this.#level > -burst ? 'over' : 'exhausted';
   }

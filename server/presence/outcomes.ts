@@ -13,8 +13,8 @@ export interface Doubt {
   readonly adapter: AdapterName;
   /** On the forward clock. */
   readonly heldUntil: number;
-  /** The lease that ran out: before it began, the hub was sure. */
-  readonly leaseMs: number;
+  /** The oldest last sign of life among them, on the wall clock: until then the hub was sure. */
+  readonly since: number;
 }
 
 /** What ran out in one look at the wheel. */

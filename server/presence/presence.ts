@@ -8,16 +8,15 @@ import type { Entry } from '../../shared/entry.ts';
 import type { Moment } from '../lib/clock.ts';
 import { ShardedMap } from '../lib/sharded-map.ts';
 import type { Stalls } from '../lib/stall-clock.ts';
-import { DONE, TimingWheel } from '../lib/timing-wheel.ts';
-import { zeroCounts } from '../lib/zero-counts.ts';
 import { Blocks, type Frozen } from './blocks.ts';
 import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
 import type { HubClock } from './hub-clock.ts';
-import { MassLapseDoubt, WITHIN_MS, type MassLapseRule } from './mass-lapse.ts';
-import type { Change, Doubt, Expired } from './outcomes.ts';
+import { Leases } from './leases.ts';
+import type { MassLapseRule } from './mass-lapse.ts';
+import type { Change, Expired } from './outcomes.ts';
 import { restoreSession, storableSession, type RestoredSession } from './restored-session.ts';
-import { addToUser, endOf, findSession, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
-import { adapters, Session, type AdapterName, type Claim, type Saying } from './session.ts';
+import { addToUser, findSession, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
+import { Session, type AdapterName, type Claim, type Saying } from './session.ts';
 import { entryOf, User, type Remembered } from './user.ts';
 import type { Viewer } from './viewer.ts';
 import { versionFor, Views } from './views.ts';
@@ -42,35 +41,27 @@ export interface PresenceOptions {
   readonly onSessions: (user: User) => void;
 }
 
-/** Late by 25 ms on average; 2048 slots are 102 s, so that a usual lease is looked at once. */
-const WHEEL_TICK_MS = 50;
-const WHEEL_SLOTS = 2048;
-
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #offline: Shown;
   readonly #users = new ShardedMap<User>();
   readonly #blocks = new Blocks();
   readonly #views: Views;
-  readonly #wheel: TimingWheel<Session>;
-  readonly #sessionCounts: Record<AdapterName, number>;
-  readonly #doubt: MassLapseDoubt;
+  readonly #leases: Leases;
   #setNo = 0;
   #restoredCount = 0;
   #warmEndsAt = 0;
 
   constructor(options: PresenceOptions, now: Moment) {
     this.#options = options;
-    this.#doubt = new MassLapseDoubt(options.massLapse);
+    this.#leases = new Leases(options.massLapse, now.monoMs);
     this.#offline = Object.freeze({ status: 'offline', code: options.offlineCode, devices: [], text: '' });
     this.#views = new Views(this.#offline, options.hidesLastSeen);
-    this.#wheel = new TimingWheel<Session>(WHEEL_TICK_MS, WHEEL_SLOTS, now.monoMs);
-    this.#sessionCounts = zeroCounts(adapters);
   }
 
   /** Sessions by adapter, those in their grace included. */
   get sessionCounts(): Readonly<Record<AdapterName, number>> {
-    return this.#sessionCounts;
+    return this.#leases.counts;
   }
 
   /** The user if it is held. */
@@ -81,6 +72,17 @@ export class Presence {
   /** The user as held, or as recalled for this look alone. */
   look(id: string): User {
     return this.#users.get(id) ?? this.#recall(id);
+  }
+
+  /**
+   * The same, for a reader whom not even the time may tell more than the entry does: a user who is shown offline to it is
+   * looked up in the store, whether it is in memory (invisible, or blocking the reader) or not.
+   */
+  lookFor(id: string, viewer: Viewer): User {
+    const held = this.#users.get(id);
+    if (held === undefined) return this.#recall(id);
+    if (!this.#views.isVisibleTo(held, viewer)) this.#recall(id);
+    return held;
   }
 
   /** The user, held from now on: give it an audience or `release` it. */
@@ -118,14 +120,13 @@ export class Presence {
     return versionFor(user, viewer);
   }
 
-  /** What `viewer` is to see of a user who blocks it now: as if the user left. Undefined where it is blocked already. */
-  freeze(id: string, viewer: string, now: Moment): Frozen | undefined {
-    const user = this.look(id);
-    if (user.hiddenFrom?.has(viewer) === true) return undefined;
+  /** What is to be seen of a user by whom it blocks now: as if the user left. */
+  freeze(user: User, now: Moment): Frozen {
     // One who is shown offline already looks no different: not even a version may tell of the block.
     if (!isVisible(user.fold)) return { since: user.since, lastSeen: user.lastSeen, v: user.v };
     const v = this.#options.clock.versionAfter(user.v, now.wallMs);
-    return { since: now.wallMs, lastSeen: this.#lastSeen(user, now), v };
+    // A goodbye is a sign of life: with an older one, no other end looks like it.
+    return { since: now.wallMs, lastSeen: now.wallMs, v };
   }
 
   /** From now on the viewer sees the user so. */
@@ -214,7 +215,7 @@ export class Presence {
     session.phase = 'live';
     if (isBack || (said.leaseMs !== undefined && said.leaseMs !== session.leaseMs)) {
       session.leaseMs = said.leaseMs ?? session.leaseMs;
-      this.#wheel.schedule(session, session.endsAt);
+      this.#leases.moved(session);
     }
     const { status = session.status, code = session.code, text = session.text, device = session.device } = said;
     const setsStatus = status !== session.status || code !== session.code;
@@ -256,7 +257,7 @@ export class Presence {
     if (lastsMs === 0) return this.giveUp(session, now);
     session.phase = 'grace';
     session.waitEndsAt = now.monoMs + lastsMs;
-    this.#wheel.schedule(session, session.endsAt);
+    this.#leases.moved(session);
     return undefined;
   }
 
@@ -274,21 +275,18 @@ export class Presence {
   expire(now: Moment, budget: number): Expired {
     const users = new Set<User>();
     const lapsed: Session[] = [];
-    const doubted: Doubt[] = [];
-    const isMoreDue = this.#wheel.advance(now.monoMs, budget, (session) => {
-      const endsAt = endOf(session);
-      if (endsAt > now.monoMs) return endsAt;
-      const heldUntil = this.#heldUntil(session, now, doubted);
-      if (heldUntil > now.monoMs) return heldUntil;
-      this.#endAllDue(session.user, now, lapsed);
-      users.add(session.user);
-      return DONE;
+    const { isMoreDue, holds } = this.#leases.look(now, budget, ({ user }) => {
+      this.#endAllOver(user, now, lapsed);
+      users.add(user);
     });
     const changes: Change[] = [];
     for (const user of users) {
       const change = this.#refold(user, now);
       if (change !== undefined) changes.push(change);
     }
+    const doubted = holds.map(({ adapter, heldUntil, oldestSignAt }) => {
+      return { adapter, heldUntil, since: this.#wallOf(oldestSignAt, now) };
+    });
     return { changes, lapsed, doubted, isMoreDue };
   }
 
@@ -307,41 +305,19 @@ export class Presence {
     return session.phase === 'restored' && session.waitEndsAt <= this.#warmEndsAt;
   }
 
-  /** Until when a lease that ran out is held, for it ran out with very many others. */
-  #heldUntil(session: Session, now: Moment, doubted: Doubt[]): number {
-    if (session.phase !== 'live') return 0;
-    const { adapter, leaseMs } = session;
-    const untilMs = now.monoMs + WITHIN_MS;
-    const countUpTo = (enough: number): number =>
-      1 +
-      this.#wheel.countUntil(
-        untilMs,
-        enough - 1,
-        (s) => s.adapter === adapter && s.phase === 'live' && s.endsAt <= untilMs,
-      );
-    const { heldUntil, isNew } = this.#doubt.judge(adapter, now.monoMs, this.#sessionCounts[adapter], countUpTo);
-    if (isNew) doubted.push({ adapter, heldUntil, leaseMs });
-    return heldUntil;
-  }
-
-  #endAllDue(user: User, now: Moment, lapsed: Session[]): void {
+  #endAllOver(user: User, now: Moment, lapsed: Session[]): void {
     let next: Session | null;
     for (let s = user.firstSession; s !== null; s = next) {
       next = s.next;
-      if (endOf(s) > now.monoMs || this.#isHeld(s, now)) continue;
+      if (!this.#leases.isOver(s, now)) continue;
       if (s.phase === 'live') lapsed.push(s);
       this.#unlink(s);
     }
   }
 
-  #isHeld(session: Session, now: Moment): boolean {
-    return session.phase === 'live' && this.#doubt.isHeld(session.adapter, now.monoMs);
-  }
-
   #link(session: Session): void {
     addToUser(session);
-    this.#sessionCounts[session.adapter]++;
-    this.#wheel.schedule(session, session.endsAt);
+    this.#leases.add(session);
   }
 
   #recall(id: string): User {
@@ -352,8 +328,7 @@ export class Presence {
     const { user } = session;
     if (this.#isWarm(session)) this.#restoredCount--;
     session.phase = 'ended';
-    this.#wheel.cancel(session);
-    this.#sessionCounts[session.adapter]--;
+    this.#leases.remove(session);
     user.endedSignAt = Math.max(user.endedSignAt, session.lastSignAt);
     removeFromUser(session);
     this.#options.onSessions(user);

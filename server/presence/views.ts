@@ -4,7 +4,7 @@
  */
 import type { Entry } from '../../shared/entry.ts';
 import { frozenEntry, type Hidden } from './blocks.ts';
-import type { Shown } from './fold.ts';
+import { isVisible, type Shown } from './fold.ts';
 import { entryOf, type User } from './user.ts';
 import type { Viewer } from './viewer.ts';
 
@@ -23,6 +23,10 @@ export class Views {
     if (!this.#hidesLastSeen || !viewer.isAdmin)
       return (user.entryJson ??= this.#forMost(entryOf(user, this.#offline)));
     return (user.adminEntryJson ??= JSON.stringify(entryOf(user, this.#offline)));
+  }
+
+  isVisibleTo(user: User, viewer: Viewer): boolean {
+    return isVisible(user.fold) && (user.hiddenFrom === null || hiddenOf(user, viewer) === undefined);
   }
 
   #forMost(entry: Entry): string {

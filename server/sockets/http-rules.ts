@@ -19,6 +19,8 @@ export const PARSER_HEADER_BYTES = 4 * MAX_HTTP_HEADER_BYTES;
 export const SLOW_CLIENT_MS = 10_000;
 /** Bytes waiting for one peer, from which on its messages are dropped: well above the largest snapshot. */
 export const MAX_BACKPRESSURE_BYTES = 16 * 1024 * 1024;
+/** What may wait for one peer beyond the hub's own messages: answers to pings. More is a peer that asks and never reads. */
+export const MAX_WAITING_PONG_BYTES = 64 * 1024;
 
 export type RequestHead = Omit<HttpRequest, 'body'>;
 
@@ -47,6 +49,9 @@ export function askedFor(head: RequestHead, headerBytes: number): 'http' | 'webs
   const contentLength = headers.get('content-length');
   // Two lengths (joined: "3, 4") are how requests are smuggled past a proxy; uWebSockets.js takes the first of them.
   if (contentLength !== undefined && !/^\d+$/.test(contentLength)) return 400;
+  // uWebSockets.js takes whatever it says for chunks, and another reader may not.
+  const coding = headers.get('transfer-encoding')?.toLowerCase();
+  if (coding !== undefined && (coding !== 'chunked' || contentLength !== undefined)) return 400;
   // Two hosts (joined: "a, b") are how two readers are told two different things.
   if (headers.get('host')?.includes(', ') === true) return 400;
   if (!/^[A-Z-]+$/.test(method) || !path.startsWith('/')) return 400;
@@ -59,9 +64,19 @@ export function askedFor(head: RequestHead, headerBytes: number): 'http' | 'webs
 function isSoundHandshake({ method, headers }: RequestHead): boolean {
   return (
     method === 'GET' &&
+    !hasBody(headers) &&
     headers.get('sec-websocket-version') === '13' &&
     /^[+/0-9A-Za-z]{22}==$/.test(headers.get('sec-websocket-key') ?? '')
   );
+}
+
+export function hasBody(headers: RequestHead['headers']): boolean {
+  return headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0';
+}
+
+/** Whether the client itself says that nothing follows. */
+export function asksToClose({ headers }: RequestHead): boolean {
+  return hasToken(headers.get('connection'), 'close');
 }
 
 function hasToken(header: string | undefined, token: string): boolean {

@@ -8,6 +8,7 @@
  * not lengthen them. An answer of the hub's own is waited for.
  * Over TLS, what it reads in one go with the client's end of the connection is lost: a client that says something and ends
  * the connection at once, without the WebSocket's own close, may not be heard.
+ * It reads chunked bodies as no other does: their answer, like a refusal, is the connection's last (see uws-http).
  * What it answers in its own words, we can't change: a malformed request (400, or 505 where it can't read the
  * version, HTTP/1.0 included), and a head over PARSER_HEADER_BYTES or of more than 100 headers (431).
  */
@@ -15,7 +16,7 @@ import { createServer } from 'node:net';
 import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';
 import { takePort } from '../lib/take-port.ts';
 import type { TlsFiles, TlsPair } from '../lib/tls-files.ts';
-import { fittingReason, MAX_BACKPRESSURE_BYTES } from './http-rules.ts';
+import { fittingReason, MAX_BACKPRESSURE_BYTES, MAX_WAITING_PONG_BYTES } from './http-rules.ts';
 import type { Engine, Listening, SendResult, Service, Socket, SocketEvents } from './port.ts';
 import { answerRequest, answerUpgrade } from './uws-http.ts';
 import type { Uws, UwsApp, UwsListenSocket, UwsWebSocket } from './uws-types.ts';
@@ -33,6 +34,8 @@ class UwsSocket implements Socket {
   /** None until `opened` has answered, or where it threw. */
   #events: SocketEvents | undefined;
   #isQueued = false;
+  /** No more than this of what waits is the hub's own, and what waited when it began to. */
+  #queuedBytes = 0;
   #isLeaving = false;
 
   constructor(remoteAddress: string) {
@@ -44,7 +47,10 @@ class UwsSocket implements Socket {
     const result = this.#ws.send(text, false, false);
     if (result === 2) return 'dropped';
     // It may answer 1 again before its drain, where the kernel has just found room for all that waited.
-    if (result === 0) this.#isQueued = true;
+    if (result === 0) {
+      this.#queuedBytes = this.#isQueued ? this.#queuedBytes + Buffer.byteLength(text) : this.#ws.getBufferedAmount();
+      this.#isQueued = true;
+    }
     return this.#isQueued ? 'queued' : 'sent';
   }
 
@@ -74,6 +80,11 @@ class UwsSocket implements Socket {
     else this.#events?.message(utf8.decode(bytes));
   }
 
+  /** It has been answered by now. */
+  onPing(ws: UwsWebSocket<Attached>): void {
+    if (ws.getBufferedAmount() > this.#queuedBytes + MAX_WAITING_PONG_BYTES) this.terminate();
+  }
+
   onPong(): void {
     this.#events?.pong();
   }
@@ -87,6 +98,7 @@ class UwsSocket implements Socket {
     setImmediate(() => {
       if (!this.#isQueued || this.#ws === undefined || this.#ws.getBufferedAmount() > 0) return;
       this.#isQueued = false;
+      this.#queuedBytes = 0;
       this.#events?.drained();
     });
   }
@@ -121,6 +133,9 @@ function appFor(uws: Uws, service: Service, pair: TlsPair | undefined): UwsApp<A
     },
     message: (ws, bytes, isBinary) => {
       ws.socket.onMessage(bytes, isBinary);
+    },
+    ping: (ws) => {
+      ws.socket.onPing(ws);
     },
     pong: (ws) => {
       ws.socket.onPong();

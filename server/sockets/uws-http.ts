@@ -4,7 +4,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { MAX_HTTP_BODY_BYTES } from '../../shared/limits.ts';
-import { askedFor, clientOf, HeaderCollector, mayHaveBody, type RequestHead } from './http-rules.ts';
+import { askedFor, asksToClose, clientOf, HeaderCollector, mayHaveBody, type RequestHead } from './http-rules.ts';
 import type { HttpReply, Service } from './port.ts';
 import type { UwsRequest, UwsResponse, UwsUpgradeContext } from './uws-types.ts';
 
@@ -16,7 +16,7 @@ export function answerRequest<Attached>(service: Service, response: UwsResponse<
   switch (asked) {
     case 400:
     case 431:
-      exchange.reply(head.method, service.refuse(asked), true);
+      exchange.refuse(head.method, service.refuse(asked));
       break;
     // A sound handshake goes to the upgrade handler.
     case 'websocket':
@@ -44,7 +44,7 @@ export function answerUpgrade<Attached>(
   }
   const refusal = asked === 'websocket' ? service.admit({ ...head, body: '' }) : service.refuse(asked);
   if (refusal !== undefined) {
-    exchange.reply(head.method, refusal, true);
+    exchange.refuse(head.method, refusal);
     return;
   }
   response.upgrade(
@@ -71,10 +71,15 @@ function readHead<Attached>(service: Service, response: UwsResponse<Attached>, r
   return { head, asked: askedFor(head, collector.bytes) };
 }
 
+/** Up to so many bytes, a last answer finds room in the kernel where the answers before it did. */
+const SMALL_BYTES = 4_096;
+
 /** One request's response, which may be written once and not after its abort. */
 class Exchange<Attached> {
   readonly #response: UwsResponse<Attached>;
   #isOpen = true;
+  /** Whether its answer is the connection's last. */
+  #isLast = false;
 
   constructor(response: UwsResponse<Attached>) {
     this.#response = response;
@@ -85,20 +90,24 @@ class Exchange<Attached> {
   }
 
   readBody(head: RequestHead, service: Service): void {
+    const isChunked = head.headers.has('transfer-encoding');
+    // It takes for the end of chunks what others don't, so that what follows may be no request to them.
+    this.#isLast = isChunked || asksToClose(head);
     if (Number(head.headers.get('content-length') ?? 0) > MAX_HTTP_BODY_BYTES) {
-      this.reply(head.method, service.refuse(413), false);
+      this.#reply(head.method, service.refuse(413));
       return;
     }
     let chunks: Uint8Array[] = [];
     let bodyBytes = 0;
-    this.#response.onData((chunk, isLast) => {
+    this.#response.onData((chunk, isEnd) => {
       // What follows a 413 is read and thrown away, so that the client gets to read its answer.
       if (!this.#isOpen) return;
       bodyBytes += chunk.byteLength;
       if (bodyBytes > MAX_HTTP_BODY_BYTES) {
         chunks = [];
-        this.reply(head.method, service.refuse(413), false);
-      } else if (!isLast) {
+        // The last answer ends the reading, so it waits until the client has said all.
+        if (isEnd || !this.#isLast) this.#reply(head.method, service.refuse(413));
+      } else if (!isEnd) {
         chunks.push(new Uint8Array(chunk).slice());
       } else if (chunks.length === 0) {
         this.#ask(service, head, utf8.decode(chunk));
@@ -109,10 +118,16 @@ class Exchange<Attached> {
     });
   }
 
+  /** Nothing else is served on the connection. */
+  refuse(method: string, refusal: HttpReply): void {
+    this.#isLast = true;
+    this.#reply(method, refusal);
+  }
+
   #ask(service: Service, head: RequestHead, body: string): void {
     const answer = service.http({ ...head, body });
     if (!(answer instanceof Promise)) {
-      this.reply(head.method, answer, false);
+      this.#reply(head.method, answer);
       return;
     }
     // A second request that comes while this one waits would cut the connection: it waits in the kernel. One that came in
@@ -120,37 +135,86 @@ class Exchange<Attached> {
     this.#response.pause();
     void answer.then((reply) => {
       if (!this.#isOpen) return;
-      this.#response.resume();
-      this.reply(head.method, reply, false);
+      if (!this.#isLast) this.#response.resume();
+      this.#reply(head.method, reply);
     });
+  }
+
+  #reply(method: string, reply: HttpReply): void {
+    if (this.#isLast) {
+      this.#replyLast(method, reply);
+      return;
+    }
+    this.#isOpen = false;
+    this.#response.cork(() => {
+      this.#writeHead(reply);
+      if (method === 'HEAD' || !mayHaveBody(reply.status)) this.#endWithoutBody(method, reply);
+      else this.#write(reply.body);
+    });
+  }
+
+  /**
+   * uWebSockets.js serves what came behind an answer that closes, unless that answer is still to come: then it cuts. So it
+   * comes in a later turn, and nothing is read meanwhile. A small one finds room in the kernel, and uWebSockets.js closes.
+   * A larger one might not: what comes while it waits for room cuts, and after it nothing is read. The client closes then,
+   * or the 10 s do.
+   */
+  #replyLast(method: string, reply: HttpReply): void {
+    this.#response.pause();
+    setImmediate(() => {
+      if (!this.#isOpen) return;
+      this.#isOpen = false;
+      this.#response.cork(() => {
+        this.#writeLast(method, reply);
+      });
+    });
+  }
+
+  #writeLast(method: string, reply: HttpReply): void {
+    const response = this.#response;
+    this.#writeHead(reply);
+    if (method === 'HEAD' || !mayHaveBody(reply.status)) {
+      this.#endWithoutBody(method, reply);
+    } else if (Buffer.byteLength(reply.body) <= SMALL_BYTES) {
+      response.end(reply.body, true);
+    } else {
+      response.writeHeader('connection', 'close');
+      this.#write(reply.body);
+    }
+  }
+
+  #writeHead({ status, headers }: HttpReply): void {
+    this.#response.writeStatus(`${String(status)} ${STATUS_CODES[status] ?? ''}`);
+    for (const [name, value] of Object.entries(headers)) this.#response.writeHeader(name, value);
+  }
+
+  /**
+   * Given a length, uWebSockets.js waits for the body all the same, and cuts the connection at its next request. Told to
+   * close, it writes a length where none may be: so the client closes, as after a large last answer.
+   */
+  #endWithoutBody(method: string, { status, body }: HttpReply): void {
+    const response = this.#response;
+    if (method === 'HEAD' && mayHaveBody(status)) {
+      response.writeHeader('content-length', String(Buffer.byteLength(body)));
+    }
+    if (this.#isLast) response.writeHeader('connection', 'close');
+    response.endWithoutBody();
   }
 
   /** Not `end`: that keeps copies of all the answers to one who asks and asks, and reads none (552 MB for 130 kB of GETs). */
   #write(body: string | Uint8Array): void {
     const response = this.#response;
     const totalBytes = Buffer.byteLength(body);
-    const [, isDone] = response.tryEnd(body, totalBytes);
-    if (isDone) return;
+    if (!this.#isLast && response.tryEnd(body, totalBytes)[1]) return;
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-    response.onWritable((writtenBytes) => response.tryEnd(bytes.subarray(writtenBytes), totalBytes)[0]);
-  }
-
-  reply(method: string, reply: HttpReply, closeConnection: boolean): void {
-    this.#isOpen = false;
-    const response = this.#response;
-    response.cork(() => {
-      response.writeStatus(`${String(reply.status)} ${STATUS_CODES[reply.status] ?? ''}`);
-      for (const [name, value] of Object.entries(reply.headers)) response.writeHeader(name, value);
-      if (method !== 'HEAD' && mayHaveBody(reply.status)) {
-        if (closeConnection) response.end(reply.body, true);
-        else this.#write(reply.body);
-      } else if (closeConnection) {
-        response.end('', true);
-      } else {
-        // Given a length, `endWithoutBody` waits for the body all the same, and cuts the connection at its next request.
-        if (method === 'HEAD') response.writeHeader('content-length', String(Buffer.byteLength(reply.body)));
-        response.endWithoutBody();
-      }
-    });
+    const writeFrom = (writtenBytes: number): boolean => {
+      if (!this.#isLast) return response.tryEnd(bytes.subarray(writtenBytes), totalBytes)[0];
+      // A write that finds no room makes it read again, so it stops once more before the answer is whole.
+      const before = bytes.subarray(writtenBytes, -1);
+      if (before.length > 0 && !response.tryEnd(before, totalBytes)[0]) return false;
+      response.pause();
+      return response.tryEnd(bytes.subarray(-1), totalBytes)[0];
+    };
+    if (!this.#isLast || !writeFrom(0)) response.onWritable(writeFrom);
   }
 }

@@ -42,6 +42,7 @@ export interface UwsResponse<Attached> {
   /** The chunk dies when the handler returns. Called at least once; the last time with `isLast`. */
   onData(received: (chunk: ArrayBuffer, isLast: boolean) => void): void;
   getRemoteAddressAsText(): ArrayBuffer;
+  /** Reads no more from its connection, until `resume` or until a write finds no room. */
   pause(): void;
   resume(): void;
   cork(write: () => void): void;
@@ -75,6 +76,8 @@ export interface UwsBehavior<Attached> {
   open(ws: UwsWebSocket<Attached>): void;
   /** The bytes die when the handler returns. */
   message(ws: UwsWebSocket<Attached>, bytes: ArrayBuffer, isBinary: boolean): void;
+  /** A ping came; its pong has been sent, or waits. */
+  ping(ws: UwsWebSocket<Attached>): void;
   pong(ws: UwsWebSocket<Attached>): void;
   drain(ws: UwsWebSocket<Attached>): void;
   close(ws: UwsWebSocket<Attached>): void;

@@ -13,7 +13,13 @@ import { type RawData, type ServerOptions, WebSocket, WebSocketServer } from 'ws
 import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';
 import { takePort } from '../lib/take-port.ts';
 import type { TlsFiles } from '../lib/tls-files.ts';
-import { fittingReason, MAX_BACKPRESSURE_BYTES, PARSER_HEADER_BYTES, SLOW_CLIENT_MS } from './http-rules.ts';
+import {
+  fittingReason,
+  MAX_BACKPRESSURE_BYTES,
+  MAX_WAITING_PONG_BYTES,
+  PARSER_HEADER_BYTES,
+  SLOW_CLIENT_MS,
+} from './http-rules.ts';
 import type { Engine, Listening, ListenOptions, SendResult, Service, Socket, SocketEvents } from './port.ts';
 import { answerMalformed, answerRequest, readUpgrade } from './ws-http.ts';
 
@@ -43,6 +49,8 @@ class WsSocket implements Socket {
   /** None until `opened` has answered, or where it threw. */
   #events: SocketEvents | undefined;
   #isQueued = false;
+  /** No more than this of what waits is the hub's own, and what waited when it began to. */
+  #queuedBytes = 0;
   #isLeaving = false;
 
   constructor(ws: WebSocket, wire: Duplex, remoteAddress: string) {
@@ -56,6 +64,7 @@ class WsSocket implements Socket {
     if (ws.readyState !== WebSocket.OPEN || ws.bufferedAmount > MAX_BACKPRESSURE_BYTES) return 'dropped';
     ws.send(text);
     if (!this.#wire.writableNeedDrain) return 'sent';
+    this.#queuedBytes = this.#isQueued ? this.#queuedBytes + Buffer.byteLength(text) : this.#wire.writableLength;
     this.#isQueued = true;
     return 'queued';
   }
@@ -80,6 +89,10 @@ class WsSocket implements Socket {
     });
     this.#ws.on('pong', () => {
       if (!this.#isLeaving) this.#events?.pong();
+    });
+    // ws has answered it by now.
+    this.#ws.on('ping', () => {
+      if (this.#wire.writableLength > this.#queuedBytes + MAX_WAITING_PONG_BYTES) this.#ws.terminate();
     });
     this.#wire.on('drain', () => {
       this.#onDrain();
@@ -106,6 +119,7 @@ class WsSocket implements Socket {
   #onDrain(): void {
     if (!this.#isQueued) return;
     this.#isQueued = false;
+    this.#queuedBytes = 0;
     if (!this.#isLeaving) this.#events?.drained();
   }
 }

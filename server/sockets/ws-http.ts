@@ -6,7 +6,16 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import { Socket as Wire } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { MAX_HTTP_BODY_BYTES } from '../../shared/limits.ts';
-import { askedFor, clientOf, HeaderCollector, mayHaveBody, type RequestHead, SLOW_CLIENT_MS } from './http-rules.ts';
+import {
+  askedFor,
+  asksToClose,
+  clientOf,
+  hasBody,
+  HeaderCollector,
+  mayHaveBody,
+  type RequestHead,
+  SLOW_CLIENT_MS,
+} from './http-rules.ts';
 import type { HttpReply, Service } from './port.ts';
 
 /** Connections on which a response may be under way, so that nothing else may be written on them. */
@@ -15,21 +24,28 @@ const answered = new WeakSet<Duplex>();
 const waiting = new WeakMap<Duplex, number>();
 /** One who asks and asks, and reads no answer, would have them all kept: Node reads up to 64 KiB of requests at a time. */
 const MAX_WAITING_ANSWERS = 100;
-/** Connections that have their last answer, and are about to end. */
+/** Connections whose client said that nothing follows: what follows all the same is not served. */
+const lastAsked = new WeakSet<Duplex>();
+/** Connections whose last answer is decided: nothing more that comes on them is answered, or has an effect. */
 const leaving = new WeakSet<Duplex>();
 /** For the client to read its last answer and go: cut while it still sends, it might never see it. */
 const LINGER_MS = 1_000;
 
 export function answerRequest(service: Service, request: IncomingMessage, response: ServerResponse): void {
-  if (!mayAsk(request.socket, response)) {
-    request.socket.destroy();
+  const wire = request.socket;
+  // Node goes on telling of requests that came behind the last one.
+  if (leaving.has(wire) || lastAsked.has(wire)) return;
+  if (!mayAsk(wire, response)) {
+    wire.destroy();
     return;
   }
   const { head, asked } = readHead(service, request);
   if (asked === 400 || asked === 431) {
+    leaving.add(wire);
     reply(response, service.refuse(asked), true);
     return;
   }
+  if (asksToClose(head) || !response.shouldKeepAlive) lastAsked.add(wire);
   if (Number(head.headers.get('content-length') ?? 0) > MAX_HTTP_BODY_BYTES) {
     reply(response, service.refuse(413), false);
     return;
@@ -39,7 +55,7 @@ export function answerRequest(service: Service, request: IncomingMessage, respon
       reply(response, service.refuse(413), false);
       return;
     }
-    answered.add(request.socket);
+    answered.add(wire);
     const answer = service.http({ ...head, body });
     if (!(answer instanceof Promise)) {
       reply(response, answer, false);
@@ -102,7 +118,7 @@ export function readUpgrade(service: Service, request: IncomingMessage, wire: Du
     const refusal = service.admit({ ...head, body: '' });
     if (refusal === undefined) return head.remoteAddress;
     endWith(wire, head.method, refusal);
-  } else if (asked === 'http' && !hasBody(head)) {
+  } else if (asked === 'http' && !hasBody(head.headers)) {
     // An upgrade to something else (curl asks for h2c), which HTTP lets us ignore; Node has let go of the connection.
     wire.on('error', () => undefined);
     void Promise.resolve(service.http({ ...head, body: '' })).then((answer) => {
@@ -112,10 +128,6 @@ export function readUpgrade(service: Service, request: IncomingMessage, wire: Du
     endWith(wire, head.method, service.refuse(asked === 431 ? 431 : 400));
   }
   return undefined;
-}
-
-function hasBody({ headers }: RequestHead): boolean {
-  return headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0';
 }
 
 /** For what Node's parser could not read. What is no TLS, was silent too long, or is gone, is cut without a word. */

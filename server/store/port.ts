@@ -52,6 +52,11 @@ export interface StoreState {
   readonly lastRunEndedBy: number | null;
   /** A `since` below this can't be trusted: the last unclean end. Equals `bornAt` where there was none. */
   readonly certainFrom: number;
+  /**
+   * Nothing later was sure when the last run ended: its end, or what that run was not sure of itself; null for the first
+   * run. It is below `certainFrom` where an unclean end is the reason, or among the reasons.
+   */
+  readonly sureUntil: number | null;
 }
 
 export interface Store {
@@ -70,6 +75,8 @@ export interface Store {
   keep(entries: readonly StoredEntry[]): void;
   /** Promises that no version above `ceiling` has been given out; durable before it returns. */
   raiseCeiling(ceiling: number): void;
+  /** The last moment of which the hub is sure, should this run end before it says null: that it is sure of all it shows. */
+  setSureUntil(at: number | null): void;
   /** Marks a clean end: `clock` is the last value the hub clock gave out. */
   closeCleanly(clock: number): void;
 }

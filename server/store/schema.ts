@@ -60,6 +60,10 @@ export const steps: readonly string[] = [
     PRIMARY KEY (user, viewer)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- The last moment of which the hub is sure, for as long as what it shows may be behind; NULL once it is sure again.
+  ALTER TABLE run ADD COLUMN sure_until INTEGER;
+  `,
 ];
 
 /** The database was written by a hub that knows more steps. */

@@ -6,12 +6,14 @@
 import { inTransaction, type SqlDatabase, type SqlStatement } from '../lib/sqlite.ts';
 import { explainStorage, type OpenedDatabase } from './database.ts';
 import type { Store, StoredBlock, StoredEntry, StoredSession, StoreState } from './port.ts';
+import { WRITTEN_WITHIN_MS } from './write-behind.ts';
 
 interface RunRow {
   readonly bornAt: number;
   readonly ceiling: number;
   readonly certainFrom: number;
   readonly endedAt: number | null;
+  readonly sureUntil: number | null;
 }
 
 type EntryRow = Omit<StoredEntry, 'devices' | 'sessions'> & {
@@ -31,15 +33,17 @@ export class SqliteStore implements Store {
   readonly #block: SqlStatement<never>;
   readonly #unblock: SqlStatement<never>;
   readonly #raise: SqlStatement<never>;
+  readonly #sure: SqlStatement<never>;
   readonly #end: SqlStatement<never>;
 
   /**
-   * Begins a run: durably not cleanly ended.
+   * Begins a run: durably not cleanly ended, and sure of nothing later than the last end. `ceilingAheadMs`: how far
+   * above what is given out a ceiling may be.
    * @throws {StorageError}
    */
-  constructor(database: OpenedDatabase) {
+  constructor(database: OpenedDatabase, ceilingAheadMs: number) {
     try {
-      this.state = beginRun(database);
+      this.state = beginRun(database, ceilingAheadMs);
     } catch (error) {
       throw explainStorage(database.path, error);
     }
@@ -61,6 +65,7 @@ export class SqliteStore implements Store {
     );
     this.#unblock = db.prepare('DELETE FROM block WHERE user = ? AND viewer = ?');
     this.#raise = db.prepare('UPDATE run SET ceiling = max(ceiling, ?)');
+    this.#sure = db.prepare('UPDATE run SET sure_until = ?');
     this.#end = db.prepare('UPDATE run SET ended_at = ?');
   }
 
@@ -98,6 +103,10 @@ export class SqliteStore implements Store {
     this.#raise.run(ceiling);
   }
 
+  setSureUntil(at: number | null): void {
+    this.#sure.run(at);
+  }
+
   closeCleanly(clock: number): void {
     this.#end.run(Math.max(clock, this.state.clockFloor));
   }
@@ -114,25 +123,35 @@ export class SqliteStore implements Store {
 }
 
 /** Reads how the last run ended, and writes that this one has not. */
-function beginRun({ db, openedAt, durably }: OpenedDatabase): StoreState {
+function beginRun({ db, openedAt, durably }: OpenedDatabase, ceilingAheadMs: number): StoreState {
   const last = db
-    .prepare<RunRow>('SELECT born_at AS bornAt, ceiling, certain_from AS certainFrom, ended_at AS endedAt FROM run')
+    .prepare<RunRow>(
+      `SELECT born_at AS bornAt, ceiling, certain_from AS certainFrom, ended_at AS endedAt, sure_until AS sureUntil
+       FROM run`,
+    )
     .get();
-  const state = stateAfter(last, openedAt);
-  // Past a power cut too: were this mark lost, an earlier clean end would vouch for what this run never wrote.
+  const state = last === undefined ? firstState(openedAt) : stateAfter(last, openedAt, ceilingAheadMs);
+  // Past a power cut too: were this mark lost, an earlier clean end would vouch for what this run never wrote. What is
+  // not sure goes with it: a start that fails after this ends cleanly, and must not vouch for the end before it.
   durably(() => {
     db.prepare(
-      `INSERT INTO run (one, born_at, ceiling, certain_from, ended_at) VALUES (1, ?, ?, ?, NULL)
-       ON CONFLICT (one) DO UPDATE SET ceiling = excluded.ceiling, certain_from = excluded.certain_from, ended_at = NULL`,
-    ).run(state.bornAt, Math.max(last?.ceiling ?? 0, state.clockFloor), state.certainFrom);
+      `INSERT INTO run (one, born_at, ceiling, certain_from, ended_at, sure_until) VALUES (1, ?, ?, ?, NULL, ?)
+       ON CONFLICT (one) DO UPDATE SET ceiling = excluded.ceiling, certain_from = excluded.certain_from, ended_at = NULL,
+         sure_until = excluded.sure_until`,
+    ).run(state.bornAt, Math.max(last?.ceiling ?? 0, state.clockFloor), state.certainFrom, state.sureUntil);
   });
   return state;
 }
 
-function stateAfter(last: RunRow | undefined, wallMs: number): StoreState {
-  if (last === undefined) return { bornAt: wallMs, clockFloor: wallMs, certainFrom: wallMs, lastRunEndedBy: null };
-  const { bornAt, certainFrom, ceiling, endedAt } = last;
+function firstState(wallMs: number): StoreState {
+  return { bornAt: wallMs, clockFloor: wallMs, certainFrom: wallMs, lastRunEndedBy: null, sureUntil: null };
+}
+
+function stateAfter(last: RunRow, wallMs: number, ceilingAheadMs: number): StoreState {
+  const { bornAt, ceiling, endedAt } = last;
   const lastRunEndedBy = endedAt ?? ceiling;
   const clockFloor = Math.max(wallMs, lastRunEndedBy + 1);
-  return { bornAt, clockFloor, certainFrom: endedAt === null ? clockFloor : certainFrom, lastRunEndedBy };
+  const certainFrom = endedAt === null ? clockFloor : last.certainFrom;
+  const sureUntil = last.sureUntil ?? endedAt ?? ceiling - ceilingAheadMs - WRITTEN_WITHIN_MS;
+  return { bornAt, clockFloor, certainFrom, lastRunEndedBy, sureUntil };
 }

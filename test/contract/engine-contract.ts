@@ -5,6 +5,7 @@
 import type { Engine } from '../../server/sockets/port.ts';
 import { endContract } from './engine-end-contract.ts';
 import { httpContract } from './engine-http-contract.ts';
+import { lastAnswerContract } from './engine-last-answer-contract.ts';
 import { portContract } from './engine-port-contract.ts';
 import type { Tested } from './engine-rig.ts';
 import { tlsContract } from './engine-tls-contract.ts';
@@ -14,6 +15,7 @@ export function engineContract(engine: Engine, all: readonly Engine[]): void {
   webSocketContract(engine);
   endContract(engine);
   httpContract(engine);
+  lastAnswerContract(engine);
   portContract(engine, all);
   tlsContract(engine);
 }
@@ -23,4 +25,5 @@ export function engineContractOverTls(engine: Tested): void {
   webSocketContract(engine);
   endContract(engine);
   httpContract(engine);
+  lastAnswerContract(engine);
 }

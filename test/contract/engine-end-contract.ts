@@ -2,7 +2,7 @@
  * What every engine must do where a WebSocket ends, its peer reads slowly, or the hub has a bug. Part of engine-contract.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { frame, Rig, TEXT, type Tested } from './engine-rig.ts';
+import { frame, PING, Rig, TEXT, type Tested } from './engine-rig.ts';
 
 export function endContract(engine: Tested): void {
   let rig: Rig;
@@ -137,6 +137,33 @@ export function endContract(engine: Tested): void {
       expect(await hub.events.next()).toBe('drained');
       hub.socket.send('after');
       expect(await client.messages.next()).toBe('after');
+    });
+
+    it.each([0, 14])('is cut when it pings on and reads no answer, with %i MiB waiting', async (mebibytes) => {
+      const { raw, hub } = await rig.rawWebSocket();
+      raw.wire.pause();
+      for (let i = 0; i < mebibytes; i++) hub.socket.send('x'.repeat(1024 * 1024));
+      const pings = Buffer.concat(Array<Uint8Array>(1_000).fill(frame(PING, 'x'.repeat(125))));
+      let sentBytes = 0;
+      const pinging = setInterval(() => {
+        if (raw.wire.writableLength > 0) return;
+        raw.write(pings);
+        sentBytes += pings.length;
+      }, 1);
+      let event = '';
+      while (event !== 'closed') event = await hub.events.next();
+      clearInterval(pinging);
+      // What the kernel holds for both ends, and a read of the engine's.
+      expect(sentBytes).toBeLessThan(20_000_000);
+    });
+
+    it('with much waiting is not cut for a ping now and then', async () => {
+      const { raw, hub } = await rig.rawWebSocket();
+      raw.wire.pause();
+      while (hub.socket.send('x'.repeat(1024 * 1024)) !== 'dropped');
+      raw.write(Buffer.concat([...Array<Uint8Array>(100).fill(frame(PING, 'x'.repeat(125))), frame(TEXT, 'here')]));
+      expect(await hub.events.next()).toBe('message here');
+      expect(hub.events.rest()).toEqual([]);
     });
 
     it('is cut like any other, and leaves nothing behind', async () => {

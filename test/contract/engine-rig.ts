@@ -276,6 +276,7 @@ export class Raw {
 export const TEXT = 1;
 export const BINARY = 2;
 export const CLOSE = 8;
+export const PING = 9;
 export const CONTINUATION = 0;
 
 /** A client's frame, masked with zeros, so that its bytes are as written. */

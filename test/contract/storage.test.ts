@@ -10,6 +10,7 @@ import type { Roster } from '../../server/roster/port.ts';
 import { SqliteRoster } from '../../server/roster/sqlite-roster.ts';
 import { openDatabase, StorageError } from '../../server/store/database.ts';
 import type { Store } from '../../server/store/port.ts';
+import { CEILING_AHEAD_MS } from '../../server/presence/hub-clock.ts';
 import { SqliteStore } from '../../server/store/sqlite-store.ts';
 import { transpile, type Transpiled } from '../support/transpile.ts';
 import { lastingRosterContract, rosterContract } from './roster-contract.ts';
@@ -40,7 +41,7 @@ function openRun(path: string, wallMs: number): Run {
     isOpen = false;
   };
   undo.push(end);
-  return { store: new SqliteStore(database), roster: new SqliteRoster(database), end };
+  return { store: new SqliteStore(database, CEILING_AHEAD_MS), roster: new SqliteRoster(database), end };
 }
 
 describe.each([

@@ -3,7 +3,9 @@
  * how a store is opened; a run that ends without `closeCleanly` stands for one that was killed.
  */
 import { describe, expect, test } from 'vitest';
+import { CEILING_AHEAD_MS } from '../../server/presence/hub-clock.ts';
 import type { Store, StoredEntry, StoredSession } from '../../server/store/port.ts';
+import { WRITTEN_WITHIN_MS } from '../../server/store/write-behind.ts';
 
 export interface StoreRun {
   readonly store: Store;
@@ -44,6 +46,7 @@ export function storeContract(newPlace: () => OpenRun): void {
         clockFloor: 5000,
         certainFrom: 5000,
         lastRunEndedBy: null,
+        sureUntil: null,
       });
     });
 
@@ -149,6 +152,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
         clockFloor: 7001,
         certainFrom: 5000,
         lastRunEndedBy: 7000,
+        sureUntil: 7000,
       });
     });
 
@@ -163,6 +167,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
         clockFloor: 9000,
         certainFrom: 5000,
         lastRunEndedBy: 7000,
+        sureUntil: 7000,
       });
     });
 
@@ -219,6 +224,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
         clockFloor: 8001,
         certainFrom: 8001,
         lastRunEndedBy: 8000,
+        sureUntil: 8000 - CEILING_AHEAD_MS - WRITTEN_WITHIN_MS,
       });
     });
 
@@ -232,6 +238,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
         clockFloor: 9000,
         certainFrom: 9000,
         lastRunEndedBy: 8000,
+        sureUntil: 8000 - CEILING_AHEAD_MS - WRITTEN_WITHIN_MS,
       });
     });
 
@@ -293,6 +300,58 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       second.end();
       const third = open(100);
       expect(third.store.recall('a')?.v).toBeGreaterThan(shown!);
+    });
+  });
+
+  describe('the last moment of which a store is sure', () => {
+    /** Runs in a row, each of which ends cleanly at an instant, or with a kill (null). @returns the state after them. */
+    const after = (open: OpenRun, ...runs: ((store: Store) => number | null)[]) => {
+      for (const [index, run] of runs.entries()) {
+        const opened = open(5000 + index * 1000);
+        const endedAt = run(opened.store);
+        if (endedAt !== null) opened.store.closeCleanly(endedAt);
+        opened.end();
+      }
+      return open(100_000).store.state;
+    };
+
+    test('stays the first end, however the runs after it end, until one of them says that it is sure', () => {
+      const killed = () => null;
+      const sure = (endedAt: number) => (store: Store) => {
+        store.setSureUntil(null);
+        return endedAt;
+      };
+      expect(after(newPlace(), () => 5900, killed).sureUntil).toBe(5900);
+      expect(
+        after(
+          newPlace(),
+          () => 5900,
+          killed,
+          () => 7900,
+        ).sureUntil,
+      ).toBe(5900);
+      expect(after(newPlace(), () => 5900, sure(6900)).sureUntil).toBe(6900);
+      expect(after(newPlace(), killed, () => 6900).sureUntil).toBeLessThanOrEqual(5000);
+      expect(after(newPlace(), killed, sure(6900)).sureUntil).toBe(6900);
+    });
+
+    test('is the one that was said, where a run ended while it was not sure', () => {
+      const doubting = (endedAt: number | null) => (store: Store) => {
+        store.setSureUntil(5500);
+        return endedAt;
+      };
+      expect(after(newPlace(), doubting(5900)).sureUntil).toBe(5500);
+      expect(after(newPlace(), doubting(null)).sureUntil).toBe(5500);
+    });
+
+    test('is before all that is certain where an unclean end is among those ends, and only there', () => {
+      const isUnclean = ({ sureUntil, certainFrom }: Store['state']) => sureUntil !== null && sureUntil < certainFrom;
+      const clean = (endedAt: number) => () => endedAt;
+      const killed = () => null;
+      expect(isUnclean(after(newPlace(), clean(5900), clean(6900)))).toBe(false);
+      expect(isUnclean(after(newPlace(), clean(10), clean(10)))).toBe(false);
+      expect(isUnclean(after(newPlace(), killed, clean(6900)))).toBe(true);
+      expect(isUnclean(after(newPlace(), clean(5900), killed, clean(7900)))).toBe(true);
     });
   });
 

@@ -45,6 +45,19 @@ onBothEngines('blocks over HTTP', (transport) => {
     });
     afterEach(() => hub.stop());
 
+    it('are refused with 409 where the user has as many as it may have friends, and nothing has changed', async () => {
+      await hub.stop();
+      hub = await startTestHub({ transport, ...JWT, maxFriends: 2 });
+      expect((await block('42', '7')).status).toBe(204);
+      expect((await block('42', '8')).status).toBe(204);
+      expect((await block('42', '8')).status).toBe(204);
+      const third = await block('42', '9');
+      expect(third.status).toBe(409);
+      expect((third.body as { detail: string }).detail).toMatch(/^other: 42 may block at most 2/);
+      expect((await unblock('42', '7')).status).toBe(204);
+      expect((await block('42', '9')).status).toBe(204);
+    });
+
     it('show it to the blocked one as if it had left at that moment, and to all others as it is', async () => {
       const before = await seenBy('7');
       expect(await block('42', '7')).toMatchObject({ status: 204, body: '' });
@@ -54,7 +67,7 @@ onBothEngines('blocks over HTTP', (transport) => {
         status: 'offline',
         code: -1,
         since: hub.clock.wallMs,
-        lastSeen: hub.clock.wallMs - 1_000,
+        lastSeen: hub.clock.wallMs,
         devices: [],
         v: expect.any(Number) as number,
       });

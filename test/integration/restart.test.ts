@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { endHubProcesses, freePort, startHubProcess } from '../support/hub-process.ts';
+import { endHubProcesses, freePort, holdPort, startHubProcess } from '../support/hub-process.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
 import { WsClient } from '../support/ws-client.ts';
@@ -94,6 +94,57 @@ describe('a restart', () => {
     expect(watcher.all.map(({ type }) => type)).toEqual(['welcome', 'ok']);
   });
 
+  it('tells since when it is not sure: the first end, until it was sure in between', async () => {
+    const staleSince = async () => (await (await observe()).next('stale')).since;
+    await WsClient.hello(hub.addresses.ws, { user: 'ws' });
+    hub.clock.pass(5_000);
+    await hub.request('POST', '/v1/heartbeat', { user: 'cron' }); // gives out a version: the last moment it is sure of
+    const firstEndAt = hub.clock.wallMs;
+    await restart();
+    expect(await staleSince()).toBe(firstEndAt);
+    hub.clock.pass(3_000);
+    await restart();
+    expect(await staleSince()).toBe(firstEndAt);
+
+    const watcher = await observe();
+    hub.clock.pass(13_000);
+    await watcher.roundTrip();
+    hub.clock.pass(12_200);
+    await watcher.next('fresh');
+    hub.clock.pass(10);
+    await WsClient.hello(hub.addresses.ws, { user: 'ws' });
+    const secondEndAt = hub.clock.wallMs;
+    await restart();
+    expect(await staleSince()).toBe(secondEndAt);
+  });
+
+  it('tells since when a mass lapse was doubted that the end found undecided', async () => {
+    await hub.stop();
+    hub = await startTestHub({ data, doubtMs: 5_000 });
+    const gateway = await LegacyClient.open(hub.tcpPort);
+    for (let i = 0; i < 150; i++) gateway.beat(`u${i}`);
+    await hub.until(async () => (await hub.metric('presence_hub_sessions{adapter="tcp-xml"}')) === 150);
+    const lastSignAt = hub.clock.wallMs;
+    const watcher = await observe();
+    hub.clock.pass(5_500);
+    expect((await watcher.next('stale')).since).toBe(lastSignAt);
+    await restart();
+    expect((await (await observe()).next('stale')).since).toBe(lastSignAt);
+  });
+
+  it('says nothing of stale, and nothing of an earlier end later, where all have a longer lease of their own', async () => {
+    await hub.request('POST', '/v1/heartbeat', { user: 'cron', ttlMs: 600_000 });
+    await restart();
+    const watcher = await observe();
+    await watcher.roundTrip();
+    expect(watcher.all.map(({ type }) => type)).toEqual(['welcome', 'ok']);
+    hub.clock.pass(60_000);
+    await WsClient.hello(hub.addresses.ws, { user: 'ws' });
+    const endAt = hub.clock.wallMs;
+    await restart();
+    expect((await (await observe()).next('stale')).since).toBe(endAt);
+  });
+
   it('keeps an invisible user hidden, one never seen included, until a message of its own', async () => {
     await WsClient.hello(hub.addresses.ws, { user: 'secret', status: 'invisible' });
     await hub.until(async () => (await hub.metric('presence_hub_sessions{adapter="ws-json"}')) === 1);
@@ -155,6 +206,38 @@ describe('a hub process', { timeout: 60_000 }, () => {
     await late.next('fresh');
     const told = late.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
     expect(told.map(({ user, status }) => [user, status])).toEqual([['lost', 'offline']]);
+  });
+
+  it.each([
+    ['a start that fails for its port', 'failed'],
+    ['a clean end within the warm time', 'clean'],
+    ['another kill within the warm time', 'killed'],
+  ])('killed, it tells the same doubt after %s, though nobody was there', async (_, between) => {
+    const port = await freePort();
+    const settings = { HUB_DATA: data, HUB_PORT: `${port}`, HUB_WARM_MS: '2000' };
+    const observe = () => WsClient.hello(`ws://127.0.0.1:${port}/ws`, { observe: true });
+    const first = startHubProcess(settings);
+    await first.started;
+    let sureBefore = Date.now();
+    first.child.kill('SIGKILL');
+    await first.exited;
+    if (between === 'failed') {
+      const held = await holdPort();
+      expect((await startHubProcess({ ...settings, HUB_PORT: `${held.port}` }).exited).code).not.toBe(0);
+      await held.close();
+    } else {
+      const second = startHubProcess(settings);
+      await second.started;
+      sureBefore = (await (await observe()).next('stale')).since + 1;
+      second.child.kill(between === 'clean' ? 'SIGINT' : 'SIGKILL');
+      await second.exited;
+    }
+    await startHubProcess(settings).started;
+    const watcher = await observe();
+    const staleAt = performance.now();
+    expect((await watcher.next('stale')).since).toBeLessThan(sureBefore);
+    await watcher.next('fresh');
+    expect(performance.now() - staleAt).toBeGreaterThan(1000); // somebody may have come in the last moment
   });
 
   it('killed, it restores a session that another one hid, too: a beat that says nothing new reveals nobody', async () => {

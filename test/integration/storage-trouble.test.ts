@@ -52,3 +52,26 @@ it('a locked database ends nothing: users come and go, edges get 503, /readyz sa
   const stored = () => other.prepare<{ status: string }>("SELECT status FROM entry WHERE user = '7'").get()?.status;
   await hub.until(() => stored() === 'busy');
 });
+
+it('that it is sure again is kept late where it could not be at once, so that the next start does not reach back to it', async () => {
+  const restart = async () => {
+    const { wallMs } = hub.clock;
+    await hub.stop();
+    hub = await startTestHub({ data }, (clock) => {
+      clock.stepWall(wallMs - clock.wallMs);
+      return clock;
+    });
+    return WsClient.hello(hub.addresses.ws, { observe: true });
+  };
+  await WsClient.hello(hub.addresses.ws, { user: '42' });
+  const watcher = await restart();
+  const { since: firstEndAt } = await watcher.next('stale');
+  other.exec('BEGIN IMMEDIATE');
+  await WsClient.hello(hub.addresses.ws, { user: '42' });
+  await watcher.next('fresh');
+  expect((await hub.request('GET', '/readyz')).status).toBe(503);
+  other.exec('ROLLBACK');
+  await hub.until(async () => (await hub.request('GET', '/readyz')).status === 200);
+  hub.clock.pass(5_000);
+  expect((await (await restart()).next('stale')).since).toBeGreaterThan(firstEndAt);
+});

@@ -145,7 +145,7 @@ export class FanoutStage {
     };
     const store: Pick<Store, 'block' | 'unblock'> = { block: take, unblock: take };
     this.blocks = buildBlocks(
-      { clock: this.core.clock },
+      { clock: this.core.clock, maxBlocks: 10_000 },
       store,
       this.core.presence,
       this.fanout,

@@ -5,13 +5,14 @@
 import { writeSync } from 'node:fs';
 import { SqliteRoster } from '../../server/roster/sqlite-roster.ts';
 import { openDatabase } from '../../server/store/database.ts';
+import { CEILING_AHEAD_MS } from '../../server/presence/hub-clock.ts';
 import { SqliteStore } from '../../server/store/sqlite-store.ts';
 
 const say = (line: string): void => void writeSync(1, `${line}\n`);
 
 try {
   const database = openDatabase(process.argv[2] ?? '', { sync: 'normal', wallMs: 1000 });
-  const store = new SqliteStore(database);
+  const store = new SqliteStore(database, CEILING_AHEAD_MS);
   const roster = new SqliteRoster(database);
   say(`clockFloor ${store.state.clockFloor}`);
   for (let n = 1; ; n++) {

@@ -83,7 +83,7 @@ describe('defaults and sources', () => {
         lastSeen: 'show',
         maxConnections: 100_000,
         maxPerAddress: 20_000,
-        maxSessions: 100,
+        maxSessions: 50,
         maxWatches: 10_000,
         maxFriends: 10_000,
         messagesPerS: 200,

@@ -16,6 +16,7 @@ import type { Served } from './line.ts';
 import type { Opened } from './opening.ts';
 import { Reading } from './reading.ts';
 import type { TcpXmlOptions } from './tcp-xml.ts';
+import type { Turns } from './turns.ts';
 
 /** How long after its end a connection may wait for a peer that does not read. */
 const GONE_WITHIN_MS = 5_000;
@@ -26,6 +27,8 @@ const PAUSES_A_LEASE = 4;
 
 /** What the listener does for a connection. */
 interface Host {
+  /** What the connections of a port share. */
+  readonly turns: Turns;
   /** Has it looked at, at that time (monotonic). */
   readonly lookOn: (atMs: number) => void;
   readonly onDone: () => void;
@@ -118,6 +121,7 @@ export class TcpConnection implements Served {
       clock,
       encoding,
       rate: messages,
+      turns: this.#host.turns,
       frameMs,
       maxPauseMs: this.#maxPauseMs,
       onFrame: (frame, seen, monoMs) => this.#takeFrame(frame, seen, monoMs),

@@ -1,32 +1,38 @@
 /**
- * How a connection's bytes become frames, at the pace that is allowed: over the rate, or while it is held, the socket is
- * read later, and nothing of it is lost. Knows when a frame was begun, so that one that never ends can be told. Decides neither what a frame
- * means nor when a connection ends. Owned by a connection, which looks at it when `dueAt` says so.
+ * How a connection's bytes become frames, at the pace that is allowed: over the rate, while it is held, or while it stands
+ * in line behind others, the socket is read later, and nothing of it is lost. Knows when a frame was begun, so that one
+ * that never ends can be told. Decides neither what a frame means nor when a connection ends. Owned by a connection, which
+ * looks at it when `dueAt` says so.
  */
 import type { Socket } from 'node:net';
 import { TokenBucket, type Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Encoding, FrameEncoding } from './charset.ts';
 import { Framer } from './framer.ts';
+import type { InLine, Turns } from './turns.ts';
+
+/** A frame counts once for each such piece of it: the largest cost a hundred times what a usual one does. */
+const FRAME_BYTES = 512;
 
 interface ReadingOptions {
   readonly socket: Socket;
   readonly clock: Clock;
   readonly encoding: Encoding;
   readonly rate: Rate;
+  readonly turns: Turns;
   /** How long a frame that has begun may take. */
   readonly frameMs: number;
-  /** However far over the rate, or held: the leases of those on the connection go on meanwhile. */
+  /** However far over the rate, or held; and how often `onPause` comes again for one that stands in line for longer. */
   readonly maxPauseMs: number;
   readonly onFrame: (frame: Buffer, seen: FrameEncoding, monoMs: number) => void;
   readonly onTooLarge: () => void;
-  /** The socket is not read for a while; frames may wait in it. */
+  /** The socket is not read for a while; frames may wait in it, and the leases of their users must go on. */
   readonly onPause: (monoMs: number) => void;
   /** It is for the rate that it is not. */
   readonly onOver: () => void;
 }
 
-export class Reading {
+export class Reading implements InLine {
   readonly #options: ReadingOptions;
   readonly #framer: Framer;
   readonly #bucket: TokenBucket;
@@ -36,6 +42,11 @@ export class Reading {
   /** What a pause waits for: the rate, and what it is held for. */
   #overUntil = 0;
   #heldUntil = 0;
+  /** Since when it has stood in line, or was last said to; Infinity where it does not. */
+  #inLineSince = Infinity;
+  /** Frames of the chunk in hand. */
+  #inARow = 0;
+  #mustGetInLine = false;
   #begunAt = Infinity;
   #isOver = false;
 
@@ -54,8 +65,7 @@ export class Reading {
 
   /** When `look` has something to do; Infinity for never. */
   get dueAt(): number {
-    const resumesAt = this.#isPaused ? Math.max(this.#overUntil, this.#heldUntil) : Infinity;
-    return Math.min(resumesAt, this.#begunAt + this.#options.frameMs);
+    return Math.min(this.#pauseDueAt, this.#begunAt + this.#options.frameMs);
   }
 
   /** So many times the rate of one user. */
@@ -66,13 +76,13 @@ export class Reading {
   }
 
   take(chunk: Buffer): void {
+    this.#inARow = 0;
     const result = this.#isOver ? 'ok' : this.#framer.push(chunk, this.#onFrame);
     if (this.#isOver) return;
     if (result === 'too_large') {
       this.#options.onTooLarge();
     } else if (result !== 'ok') {
-      // Back to where it came from: there the end of stream waits for it, too.
-      if (result.length > 0) this.#options.socket.unshift(result);
+      this.#putBack(result);
     } else if (!this.#framer.isInFrame) {
       this.#begunAt = Infinity;
     } else if (this.#begunAt === Infinity) {
@@ -82,13 +92,18 @@ export class Reading {
 
   /** Reads on where a pause is over. @returns whether a frame has been under way for too long. */
   look(monoMs: number): boolean {
+    if (monoMs >= this.#inLineSince + this.#options.maxPauseMs) {
+      this.#inLineSince = monoMs;
+      this.#options.onPause(monoMs);
+    }
     this.#resumeAt(monoMs);
     return monoMs >= this.#begunAt + this.#options.frameMs;
   }
 
-  /** Reads no further until it is released, or for as long as a pause may last. */
+  /** From within `onFrame`: reads no further until it is released, or for as long as a pause may last. */
   hold(monoMs: number): void {
     this.#heldUntil = monoMs + this.#options.maxPauseMs;
+    this.#framer.stop();
     this.#pause(monoMs);
   }
 
@@ -98,26 +113,69 @@ export class Reading {
     this.#resumeAt(this.#options.clock.now().monoMs);
   }
 
+  /** It was first in line. */
+  goOn(): void {
+    this.#inLineSince = Infinity;
+    this.#resumeAt(this.#options.clock.now().monoMs);
+  }
+
   /** The connection is over: what is left of the bytes is nobody's any more. */
   stop(): void {
     this.#isOver = true;
     this.#framer.stop();
     this.#isPaused = false;
+    this.#inLineSince = Infinity;
+    this.#options.turns.leave(this);
     this.#begunAt = Infinity;
+  }
+
+  get #pauseDueAt(): number {
+    if (!this.#isPaused) return Infinity;
+    if (this.#inLineSince !== Infinity) return this.#inLineSince + this.#options.maxPauseMs;
+    return Math.max(this.#overUntil, this.#heldUntil);
   }
 
   #takeFrame(frame: Buffer, seen: FrameEncoding): void {
     const { monoMs } = this.#options.clock.now();
     this.#begunAt = Infinity;
     this.#options.onFrame(frame, seen, monoMs);
-    if (this.#isOver || this.#bucket.take(this.#rate, monoMs) === 'within') return;
+    const cost = Math.ceil(frame.length / FRAME_BYTES);
+    this.#inARow += cost;
+    const isTurnOver = this.#options.turns.take(this.#inARow, cost, monoMs);
+    if (this.#isOver) return;
+    if (this.#bucket.take(this.#rate, monoMs, cost) === 'within') {
+      if (isTurnOver && !this.#isPaused) this.#stopForTurn();
+      return;
+    }
+    this.#framer.stop();
     this.#overUntil = monoMs + Math.min(this.#bucket.waitMs(this.#rate), this.#options.maxPauseMs);
     this.#pause(monoMs);
     this.#options.onOver();
   }
 
-  #pause(monoMs: number): void {
+  #stopForTurn(): void {
+    this.#mustGetInLine = true;
     this.#framer.stop();
+  }
+
+  /** Back to where it came from: there the end of stream waits for it, too. */
+  #putBack(rest: Buffer): void {
+    const mustGetInLine = this.#mustGetInLine;
+    this.#mustGetInLine = false;
+    if (rest.length === 0) return;
+    // Paused first: a socket that flows hands out at once what it is given back.
+    if (mustGetInLine) this.#getInLine();
+    this.#options.socket.unshift(rest);
+  }
+
+  #getInLine(): void {
+    const { monoMs } = this.#options.clock.now();
+    this.#inLineSince = monoMs;
+    this.#options.turns.getInLine(this);
+    this.#pause(monoMs);
+  }
+
+  #pause(monoMs: number): void {
     if (this.#isPaused) return;
     this.#isPaused = true;
     this.#options.socket.pause();
@@ -125,7 +183,8 @@ export class Reading {
   }
 
   #resumeAt(monoMs: number): void {
-    if (!this.#isPaused || monoMs < this.#overUntil || monoMs < this.#heldUntil) return;
+    if (!this.#isPaused || this.#inLineSince !== Infinity || monoMs < this.#overUntil || monoMs < this.#heldUntil)
+      return;
     this.#isPaused = false;
     this.#heldUntil = 0;
     this.#options.socket.resume();

@@ -21,6 +21,7 @@ import { Line } from './line.ts';
 import type { FieldNames } from './names.ts';
 import { Opening } from './opening.ts';
 import { TlsDoor } from './tls-door.ts';
+import { Turns } from './turns.ts';
 
 export interface TcpXmlOptions {
   readonly authenticator: Authenticator;
@@ -69,6 +70,7 @@ export class TcpXml {
   /** One for each open socket. */
   readonly #lines = new Set<Line>();
   readonly #wheel: TimingWheel<Line>;
+  readonly #turns: Turns;
   readonly #server: Server;
   readonly #tls: TlsDoor | null;
   #isDraining = false;
@@ -76,6 +78,7 @@ export class TcpXml {
   constructor(options: TcpXmlOptions) {
     this.#options = options;
     this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, options.clock.now().monoMs);
+    this.#turns = new Turns({ clock: options.clock, afterTurn: setImmediate });
     this.#tls = options.tls === null ? null : new TlsDoor(options.tls, options.frameMs);
     this.#server = createServer(
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS },
@@ -149,7 +152,7 @@ export class TcpXml {
         return isIn;
       },
       onOpened: (opened, first) => {
-        const connection = new TcpConnection(this.#options, opened, { lookOn, onDone });
+        const connection = new TcpConnection(this.#options, opened, { turns: this.#turns, lookOn, onDone });
         line.served = connection;
         if (this.#isDraining) connection.drain();
         if (first !== undefined) connection.take(first);

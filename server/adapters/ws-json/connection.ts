@@ -43,7 +43,7 @@ export class Connection implements SocketEvents, Line, Timed {
     this.outbox = outbox;
     this.#hub = hub;
     this.#socket = socket;
-    this.#pace = new Pace(hub.messages, hub.lookedAt);
+    this.#pace = new Pace(hub.messages, hub.lookedAt, hub.suspects.untilOf(socket.remoteAddress));
     this.#phase = new Greeting(hub, this, monoMs);
     outbox.onOverflow = () => {
       if (!this.isOpen) return;
@@ -70,7 +70,7 @@ export class Connection implements SocketEvents, Line, Timed {
 
   pong(): void {
     if (!this.isOpen) return;
-    if (this.#pace.take(this.#hub.messages, this.#hub.lookedAt) === 'exhausted') this.refuse('messages', undefined);
+    if (this.#pace.take(this.#hub.messages, this.#hub.lookedAt, 0) === 'exhausted') this.refuse('messages', undefined);
     else if (this.#phase.name === 'welcomed') this.#phase.renew();
   }
 
@@ -131,7 +131,7 @@ export class Connection implements SocketEvents, Line, Timed {
 
   #take(json: string | null): void {
     if (!this.isOpen) return;
-    const level = this.#pace.take(this.#hub.messages, this.#hub.lookedAt);
+    const level = this.#pace.take(this.#hub.messages, this.#hub.lookedAt, json?.length ?? 0);
     if (this.#phase.name === 'greeting' && this.#phase.isVerifying) {
       if (level === 'exhausted' || !this.#phase.keep(json, level)) this.refuse('messages', undefined);
     } else {
@@ -231,6 +231,7 @@ export class Connection implements SocketEvents, Line, Timed {
     const { monoMs } = this.#hub.clock.now();
     this.#phase = { name: 'closing', since: monoMs };
     this.#hub.lookAt(this, monoMs + BYE_CLOSE_WITHIN_MS);
+    if (reason === 'rateLimited') this.#hub.suspects.add(this.address, monoMs);
     const { code, meaning } = closeCodes[reason];
     this.#socket.close(code, meaning);
   }

@@ -8,17 +8,24 @@ import type { SessionStatus } from '../../../shared/status.ts';
 /** Errors about messages without an id, at most one in so long: whoever floods reads none of them anyway. */
 const COMPLAIN_EVERY_MS = 1000;
 
+/** A message counts once for each such piece of it: a watch of a thousand users is no heartbeat. */
+const MESSAGE_CHARS = 1024;
+
 export class Pace {
   readonly #bucket: TokenBucket;
+  readonly #strictUntil: number;
   #quietUntil = 0;
 
-  constructor(rate: Rate, monoMs: number) {
-    this.#bucket = new TokenBucket(rate, monoMs);
+  /** `strictUntil`: till then the burst, and the debt, is what one second allows. */
+  constructor(rate: Rate, monoMs: number, strictUntil: number) {
+    this.#strictUntil = strictUntil;
+    this.#bucket = new TokenBucket(monoMs < strictUntil ? withoutBurst(rate) : rate, monoMs);
   }
 
   /** Something came, whatever it was. */
-  take(rate: Rate, monoMs: number): Level {
-    return this.#bucket.take(rate, monoMs);
+  take(rate: Rate, monoMs: number, chars: number): Level {
+    const cost = chars <= MESSAGE_CHARS ? 1 : Math.ceil(chars / MESSAGE_CHARS);
+    return this.#bucket.take(monoMs < this.#strictUntil ? withoutBurst(rate) : rate, monoMs, cost);
   }
 
   /** Whether a message without an id that is refused gets its error. */
@@ -27,6 +34,10 @@ export class Pace {
     this.#quietUntil = monoMs + COMPLAIN_EVERY_MS;
     return true;
   }
+}
+
+function withoutBurst({ perS, burst }: Rate): Rate {
+  return { perS, burst: Math.min(perS, burst) };
 }
 
 /** What heartbeats over the rate said, and is not applied yet. */

@@ -15,6 +15,7 @@ import type { Outbox } from '../../fanout/outbox.ts';
 import type { Intake } from '../../intake.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
 import { Connection } from './connection.ts';
+import { Suspects } from './suspects.ts';
 import { TurnedAway } from './turned-away.ts';
 
 /** What the connections need of the hub. */
@@ -47,6 +48,7 @@ export interface WsJsonOptions {
 
 /** The same, and what a connection asks of the adapter itself. */
 export interface ConnectionContext extends WsJsonOptions {
+  readonly suspects: Suspects;
   /** The last look, monotonic milliseconds: for what may be 25 ms old, and would cost a reading of the clock a message. */
   readonly lookedAt: number;
   /** Have it looked at then (monotonic milliseconds), and not before. */
@@ -81,6 +83,7 @@ export class WsJson {
     this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, monoMs);
     this.#context = {
       ...options,
+      suspects: new Suspects(),
       lookedAt: monoMs,
       lookAt: (connection, dueMs) => {
         this.#wheel.schedule(connection, dueMs);

@@ -37,6 +37,14 @@ describe('a token bucket', () => {
     expect(takeMany(bucket, 1, 1000)).toEqual(['within']);
   });
 
+  test('what is dear uses more at once, and owes no more than a burst either', () => {
+    const bucket = new TokenBucket(rate, 0);
+    expect(bucket.take(rate, 0, 5)).toBe('within');
+    expect(bucket.take(rate, 0, 100)).toBe('exhausted');
+    expect(bucket.take(rate, 500)).toBe('over');
+    expect(bucket.take(rate, 1000)).toBe('within');
+  });
+
   test('says how long to wait for one more', () => {
     const bucket = new TokenBucket(rate, 0);
     expect(bucket.waitMs(rate)).toBe(0);

@@ -178,6 +178,7 @@ describe('the uWebSockets.js engine', () => {
     ws.buffered = 0;
     native.behavior.drain(ws);
     native.behavior.drain(ws);
+    await new Promise((resolve) => setImmediate(resolve));
     expect(events).toEqual(['drained']);
     expect(socket.send('e')).toBe('sent');
   });

@@ -18,6 +18,7 @@ import { inTransaction, openSqlite, troubleOf } from '../../../server/lib/sqlite
 import { StartError } from '../../../server/lib/start-error.ts';
 import { openDatabase, StorageError, type OpenedDatabase } from '../../../server/store/database.ts';
 import { migrate, NewerSchemaError, steps } from '../../../server/store/schema.ts';
+import { CEILING_AHEAD_MS } from '../../../server/presence/hub-clock.ts';
 import { SqliteStore } from '../../../server/store/sqlite-store.ts';
 
 let folder: string;
@@ -89,13 +90,13 @@ describe('HUB_DATA', () => {
   });
 
   test('may be ":memory:", which leaves no file and is anyone’s own', () => {
-    new SqliteStore(open(':memory:')).keep([]);
-    new SqliteStore(open(':memory:'));
+    new SqliteStore(open(':memory:'), CEILING_AHEAD_MS).keep([]);
+    new SqliteStore(open(':memory:'), CEILING_AHEAD_MS);
     expect(readdirSync('.')).not.toContain(':memory:');
   });
 
   test('can be read by another program while the hub has it open', () => {
-    new SqliteStore(open());
+    new SqliteStore(open(), CEILING_AHEAD_MS);
     const reader = openSqlite(join(folder, 'hub.sqlite'));
     expect(reader.prepare('SELECT born_at FROM run').get()).toEqual({ born_at: 1000 });
     reader.close();
@@ -103,7 +104,7 @@ describe('HUB_DATA', () => {
 
   test('has everything in hub.sqlite itself once it is closed', () => {
     const database = open();
-    new SqliteStore(database).raiseCeiling(77_000);
+    new SqliteStore(database, CEILING_AHEAD_MS).raiseCeiling(77_000);
     closeAll();
     copyFileSync(join(folder, 'hub.sqlite'), join(folder, 'copy.sqlite'));
     const copy = openSqlite(join(folder, 'copy.sqlite'));
@@ -163,7 +164,7 @@ describe('an open that fails says why and what to do', () => {
     other.exec('BEGIN IMMEDIATE');
     let message = '';
     try {
-      new SqliteStore(open());
+      new SqliteStore(open(), CEILING_AHEAD_MS);
     } catch (error) {
       message = (error as Error).message;
     }
@@ -194,7 +195,7 @@ describe('an open that fails says why and what to do', () => {
 
   test('where only a later page of it is broken', () => {
     const database = open();
-    new SqliteStore(database).keep(
+    new SqliteStore(database, CEILING_AHEAD_MS).keep(
       Array.from({ length: 2000 }, (_, n) => ({
         user: `u${n}`,
         status: 'offline',

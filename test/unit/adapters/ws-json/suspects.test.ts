@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { Pace } from '../../../../server/adapters/ws-json/pace.ts';
+import { Suspects } from '../../../../server/adapters/ws-json/suspects.ts';
+import type { Level } from '../../../../server/lib/token-bucket.ts';
+
+const FOR_MS = 10_000;
+const MOST = 10_000;
+
+describe('addresses that flooded', () => {
+  it('are suspects for 10 s from the last time, and no others are', () => {
+    const suspects = new Suspects();
+    expect(suspects.untilOf('192.0.2.7')).toBe(0);
+    suspects.add('192.0.2.7', 1_000);
+    suspects.add('192.0.2.7', 4_000);
+    expect(suspects.untilOf('192.0.2.7')).toBe(4_000 + FOR_MS);
+    expect(suspects.untilOf('192.0.2.8')).toBe(0);
+  });
+
+  it('are suspects with their whole IPv6 network', () => {
+    const suspects = new Suspects();
+    suspects.add('2001:db8:1:2::1', 0);
+    expect(suspects.untilOf('2001:db8:1:2:3:4:5:6')).toBe(FOR_MS);
+    expect(suspects.untilOf('2001:db8:1:3::1')).toBe(0);
+  });
+
+  it('are remembered up to a number, the latest of them', () => {
+    const suspects = new Suspects();
+    const addresses = Array.from({ length: MOST + 2 }, (_, no) => `10.0.${no >> 8}.${no & 255}`);
+    suspects.add(addresses[0]!, 0);
+    for (const address of addresses) suspects.add(address, 1);
+    expect(addresses.filter((address) => suspects.untilOf(address) === 0)).toEqual(addresses.slice(0, 2));
+  });
+
+  it('are forgotten when their time is over and another comes', () => {
+    const suspects = new Suspects();
+    suspects.add('192.0.2.7', 0);
+    suspects.add('192.0.2.8', FOR_MS - 1);
+    expect(suspects.untilOf('192.0.2.7')).toBe(FOR_MS);
+    suspects.add('192.0.2.9', FOR_MS);
+    expect(suspects.untilOf('192.0.2.7')).toBe(0);
+    expect(suspects.untilOf('192.0.2.8')).toBe(2 * FOR_MS - 1);
+  });
+});
+
+describe('the pace of a suspect', () => {
+  const rate = { perS: 4, burst: 40 };
+  const levels = (pace: Pace, count: number, monoMs: number): Level[] =>
+    Array.from({ length: count }, () => pace.take(rate, monoMs, 0));
+
+  it('has no burst: what a second allows, and a debt as small', () => {
+    const pace = new Pace(rate, 0, FOR_MS);
+    expect(levels(pace, 9, 0)).toEqual([
+      ...Array<Level>(4).fill('within'),
+      ...Array<Level>(3).fill('over'),
+      ...Array<Level>(2).fill('exhausted'),
+    ]);
+  });
+
+  it('allows the rate all the while, and the burst after a rest once it is none any more', () => {
+    const pace = new Pace(rate, 0, FOR_MS);
+    for (let at = 0; at < FOR_MS; at += 250) expect(pace.take(rate, at, 0)).toBe('within');
+    expect(levels(pace, 41, FOR_MS + 10_000)).toEqual([...Array<Level>(40).fill('within'), 'over']);
+  });
+
+  it('is never faster than the burst of others', () => {
+    const slow = { perS: 40, burst: 4 };
+    const pace = new Pace(slow, 0, FOR_MS);
+    expect(Array.from({ length: 5 }, () => pace.take(slow, 0, 0)).at(-1)).toBe('over');
+  });
+});
