@@ -305,7 +305,7 @@ onBothEngines('a client that reads too slowly', (transport) => {
   const heartbeats = () => hub.metric('presence_hub_heartbeats_total{adapter="ws-json"}');
 
   it('is let go with 1013 when more answers wait than may, and keeps its grace', async () => {
-    await start({ transport, maxQueuedBytes: 65_536 });
+    await start({ transport, maxQueuedBytes: 65_536, messagesPerS: 10_000 });
     const client = await askAndReadNothing(40);
     await hub.until(async () => (await refused('slow_reader')) === 1);
     expect(await presenceOf('slow')).toMatchObject({ status: 'online' });
@@ -318,7 +318,7 @@ onBothEngines('a client that reads too slowly', (transport) => {
   });
 
   it('is let go when it has been behind for too long, and not before', async () => {
-    await start({ transport, maxQueuedBytes: 16_777_216, slowMs: 20_000 });
+    await start({ transport, maxQueuedBytes: 16_777_216, slowMs: 20_000, messagesPerS: 10_000 });
     const client = await askAndReadNothing(40);
     await hub.until(async () => (await heartbeats()) === 41);
     for (let i = 0; i < 3; i++) {
@@ -334,7 +334,7 @@ onBothEngines('a client that reads too slowly', (transport) => {
   });
 
   it('is no slow reader when it catches up in between', async () => {
-    await start({ transport, maxQueuedBytes: 16_777_216, slowMs: 20_000 });
+    await start({ transport, maxQueuedBytes: 16_777_216, slowMs: 20_000, messagesPerS: 10_000 });
     const client = await askAndReadNothing(40);
     await hub.until(async () => (await heartbeats()) === 41);
     hub.clock.pass(15_000);

@@ -75,7 +75,7 @@ export class PresenceModel {
       devices: [],
       text: '',
       since: this.now,
-      lastSeen: this.#lastSign(user),
+      lastSeen: this.now, // a goodbye is a sign of life
     };
     this.#frozen.set(`${user}>${viewer}`, entry.status === 'offline' ? entry : left);
   }
