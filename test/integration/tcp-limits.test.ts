@@ -57,6 +57,16 @@ describe('HUB_MESSAGES_PER_S', () => {
     expect(stage.frames).toBe(202);
   });
 
+  it('counts a large frame as several, so that the dear ones are not the cheap way to keep the hub busy', async () => {
+    await start({ messages });
+    const client = await stage.connect();
+    const large = frame('42').replace('<protocol>', `<protocol><note>${'x'.repeat(4_900)}</note>`);
+    client.write(large.repeat(100));
+    // Ten pieces of 512 bytes each: twenty of them use the burst up.
+    await hasHeard(21);
+    expect(stage.refused).toEqual(['messages']);
+  });
+
   it('is of each user on the connection', async () => {
     await start({ messages });
     const gateway = await stage.connect();

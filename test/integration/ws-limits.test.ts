@@ -116,6 +116,16 @@ onBothEngines('more messages than the rate allows', (transport) => {
     expect(await client.next('snapshot')).toMatchObject({ re: 'again' });
   });
 
+  it('count once for each KiB, so that a few large ones are as many as many small ones', async () => {
+    await start({ transport, messagesPerS: 1 });
+    const client = await hello('42');
+    const users = Array.from({ length: 500 }, (_, index) => `user-${index}`);
+    client.send({ type: 'watch', users, id: 'first' });
+    client.send({ type: 'watch', users, id: 'second' });
+    await client.next('error');
+    expect(errorsOf(client)).toMatchObject([{ code: 'rate_limited', re: 'second' }]);
+  });
+
   it('are refused to an observer that says a status, and its heartbeats are answered', async () => {
     await start({ transport, messagesPerS: 1 });
     const client = await WsClient.hello(hub.addresses.ws, { observe: true });

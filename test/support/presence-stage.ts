@@ -44,6 +44,8 @@ export class PresenceStage {
   readonly ceilings: number[] = [];
   readonly hubClock = new HubClock(0, (ceiling) => this.ceilings.push(ceiling) > 0);
   readonly changes: Change[] = [];
+  /** Hears whom the core asks the store for. */
+  onRecall: (user: string) => void = () => undefined;
   readonly presence: Presence;
   readonly graceMs: number;
   readonly #onChange: (change: Change) => void;
@@ -61,7 +63,10 @@ export class PresenceStage {
         stallGraceMs: 25_000,
         massLapse: { sessions: 100, percent: 20, holdMs: 0 },
         onSessions: (user) => (user.isUnsaved = true),
-        recall: (user) => this.stored.get(user),
+        recall: (user) => {
+          this.onRecall(user);
+          return this.stored.get(user);
+        },
       },
       this.clock.now(),
     );

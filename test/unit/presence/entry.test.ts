@@ -267,3 +267,20 @@ describe('a user in memory', () => {
     expect(stage.presence.hold('42')).toBe(stage.presence.look('42'));
   });
 });
+
+describe('a look for a reader whom the time of the answer may tell nothing', () => {
+  const eve = { user: 'eve', isAdmin: false, mayObserve: true };
+
+  it('asks the store once for each who is shown offline: gone, invisible, or blocking the reader', () => {
+    const stage = new PresenceStage();
+    stage.begin('hidden', { status: 'invisible' });
+    stage.begin('blocking');
+    const { presence } = stage;
+    presence.hide('blocking', 'eve', presence.freeze(presence.look('blocking'), stage.clock.now()));
+    stage.begin('here');
+    const asked: string[] = [];
+    stage.onRecall = (user) => asked.push(user);
+    for (const user of ['gone', 'hidden', 'blocking', 'here']) presence.lookFor(user, eve);
+    expect(asked).toEqual(['gone', 'hidden', 'blocking']);
+  });
+});
