@@ -5,7 +5,7 @@
 
 export const errorCodes = {
   bad_message: 'Not JSON, or not of its type’s form; `message` names the field.',
-  hello_first: 'A message came before `hello`; say `hello` and send it again.',
+  hello_first: 'A message came before `hello`: say `hello` and send it again. Or none came in time, and 4408 follows.',
   unauthenticated: 'The token is missing, wrong or has run out.',
   forbidden: 'The client may not do that.',
   too_many: 'More watches, sessions or friends than the hub allows.',
@@ -50,7 +50,7 @@ export const refusalReasons = {
   unavailable: 'Nobody can tell whether a token is good: the issuer’s keys can’t be had (503, 1013).',
   origin: 'The page’s origin is neither the hub’s own nor in `HUB_ORIGINS` (403).',
   address: 'The address is not in `HUB_TCP_ALLOW`: the connection is closed.',
-  proxy: 'A trusted proxy sent no sound PROXY header: the connection is closed.',
+  proxy: 'A trusted proxy began a PROXY header that is not sound: the connection is closed.',
   connections: '`HUB_MAX_CONNECTIONS` are open (`reconnect` and 1013; TCP: closed).',
   per_address: '`HUB_MAX_PER_ADDRESS` of that address are open (`reconnect` and 1013; TCP: closed).',
   sessions: 'The user has `HUB_MAX_SESSIONS` (`too_many`, 429, a bad frame).',

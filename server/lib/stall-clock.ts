@@ -1,11 +1,12 @@
 /**
- * A clock whose forward time stands still (but for 1 ms) while the process did: a stall (event loop blocked, process stopped) is nobody's
- * silence but our own (PROTOCOL.md section 2). Whoever reads it first after a stall finds it, so that nothing is judged
- * by time that nobody could use. Somebody must read it often (the lease timer does). Knows nothing of leases.
+ * A clock whose forward time stands still (but for 1 ms) while the process did: a stall (event loop blocked, process stopped) is
+ * nobody's silence but our own (PROTOCOL.md section 2). Whoever reads it first after a stall finds it, so that nothing is
+ * judged by time that nobody could use. A step of the wall clock moves no forward time, but has an aftermath too: a machine
+ * that was suspended shows no other sign. Somebody must read it often (the lease timer does). Knows nothing of leases.
  */
 import type { Clock, Moment } from './clock.ts';
 
-/** A gap between two readings from which on it is a stall. */
+/** A gap between two readings, or a step of the wall clock between them, from which on it is a stall. */
 const STALL_MS = 250;
 /** How long after a stall its effects still show: broken connections are found one by one. */
 const AFTERMATH_MS = 1000;
@@ -27,6 +28,9 @@ export class StallClock implements Clock, Stalls {
   readonly #clock: Clock;
   readonly #onStall: (lastedMs: number) => void;
   #readAt: number;
+  #readWallMs: number;
+  /** When the wall clock was last seen to have stepped, in this clock's forward time. */
+  #steppedAt = -Infinity;
   #stalledMs = 0;
   /** When each stall was over, in this clock's forward time; the latest last. */
   #stalls: { readonly endedAt: number; readonly leftOutMs: number }[] = [];
@@ -35,14 +39,17 @@ export class StallClock implements Clock, Stalls {
   constructor(clock: Clock, onStall: (lastedMs: number) => void) {
     this.#clock = clock;
     this.#onStall = onStall;
-    this.#readAt = clock.now().monoMs;
+    ({ monoMs: this.#readAt, wallMs: this.#readWallMs } = clock.now());
   }
 
   now(): Moment {
     const { wallMs, monoMs } = this.#clock.now();
     const gapMs = monoMs - this.#readAt;
+    const stepMs = Math.abs(wallMs - this.#readWallMs - gapMs);
     this.#readAt = monoMs;
+    this.#readWallMs = wallMs;
     if (gapMs >= STALL_MS) this.#found(gapMs, monoMs);
+    if (stepMs >= STALL_MS) this.#steppedAt = monoMs - this.#stalledMs;
     return { wallMs, monoMs: monoMs - this.#stalledMs };
   }
 
@@ -57,8 +64,8 @@ export class StallClock implements Clock, Stalls {
   }
 
   isAftermath(monoMs: number): boolean {
-    const last = this.#stalls.at(-1);
-    return last !== undefined && monoMs - last.endedAt <= AFTERMATH_MS;
+    const last = Math.max(this.#stalls.at(-1)?.endedAt ?? -Infinity, this.#steppedAt);
+    return monoMs - last <= AFTERMATH_MS;
   }
 
   #found(lastedMs: number, monoMs: number): void {

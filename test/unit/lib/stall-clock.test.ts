@@ -54,6 +54,25 @@ describe('a clock that leaves stalls out', () => {
     expect(stalls).toEqual([]);
   });
 
+  it('has an aftermath of a step of the wall clock, forward or back, as a machine has that was suspended', () => {
+    for (const stepMs of [60_000, -60_000, 250]) {
+      const { real, clock, run } = stage();
+      run(1000);
+      expect(clock.isAftermath(clock.now().monoMs)).toBe(false);
+      real.stepWall(stepMs);
+      real.pass(25);
+      expect(clock.isAftermath(clock.now().monoMs)).toBe(true);
+      run(1000);
+      expect(clock.isAftermath(clock.now().monoMs)).toBe(true);
+      run(25);
+      expect(clock.isAftermath(clock.now().monoMs)).toBe(false);
+    }
+    const { real, clock, run } = stage();
+    run(1000);
+    real.stepWall(249);
+    expect(clock.isAftermath(clock.now().monoMs)).toBe(false);
+  });
+
   it('says what was left out since an instant, and how long the aftermath is', () => {
     const { real, clock, run } = stage();
     const before = clock.now().monoMs;
