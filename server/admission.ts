@@ -22,21 +22,21 @@ export class Admission {
   /** Lets one in, who must `leave` later, or says why not. */
   enter(address: string): Extract<RefusalReason, 'connections' | 'per_address'> | undefined {
     const { maxConnections, maxPerAddress } = this.#options;
-    const block = neighbourhoodOf(address);
-    const ofAddress = this.#byAddress.get(block) ?? 0;
+    const neighbourhood = neighbourhoodOf(address);
+    const ofAddress = this.#byAddress.get(neighbourhood) ?? 0;
     if (ofAddress >= maxPerAddress) return 'per_address';
     if (this.#count >= maxConnections) return 'connections';
     this.#count++;
-    this.#byAddress.set(block, ofAddress + 1);
+    this.#byAddress.set(neighbourhood, ofAddress + 1);
     return undefined;
   }
 
   /** One who was let in is gone. */
   leave(address: string): void {
     this.#count--;
-    const block = neighbourhoodOf(address);
-    const left = (this.#byAddress.get(block) ?? 0) - 1;
-    if (left > 0) this.#byAddress.set(block, left);
-    else this.#byAddress.delete(block);
+    const neighbourhood = neighbourhoodOf(address);
+    const left = (this.#byAddress.get(neighbourhood) ?? 0) - 1;
+    if (left > 0) this.#byAddress.set(neighbourhood, left);
+    else this.#byAddress.delete(neighbourhood);
   }
 }

@@ -248,6 +248,9 @@ function faultAcross(config: Config, mayListenOpen: boolean): string | undefined
     const [has, lacks] = config.tlsKey === null ? ['HUB_TLS_CERT', 'HUB_TLS_KEY'] : ['HUB_TLS_KEY', 'HUB_TLS_CERT'];
     return `${has} is set and ${lacks} is not: TLS needs both files`;
   }
+  if (config.tcpTls === 'require' && config.tlsCert === null) {
+    return 'HUB_TCP_TLS is require, and there is no certificate: set HUB_TLS_CERT and HUB_TLS_KEY, or HUB_TCP_TLS=allow';
+  }
   if (config.auth === 'jwt') return undefined;
   if (config.tcpAuth === 'token') {
     return 'HUB_TCP_AUTH is token, and HUB_AUTH is open, where no token is known: set HUB_AUTH=jwt, or HUB_TCP_AUTH=none';

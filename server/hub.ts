@@ -37,7 +37,7 @@ export interface Hub {
   readonly storage: string;
   /** Ends everything; what lasts is stored. A second call waits for the first. */
   stop(): Promise<void>;
-  /** The same, after everybody was asked to come back elsewhere or later: takes up to HUB_DRAIN_MS. */
+  /** The same, after everybody was asked to come back elsewhere or later: takes up to HUB_DRAIN_MS. Once, like `stop`. */
   drain(): Promise<void>;
 }
 
@@ -84,12 +84,13 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const core = buildCore(site, lasting);
     const doors = buildDoors(site, core, lasting, pages);
     const opened = await open(site, core, doors, lasting);
-    const drain = async (): Promise<void> => {
-      if (stopped !== undefined) return stopped;
+    let drained: Promise<void> | undefined;
+    const takeLeaveAndStop = async (): Promise<void> => {
       site.isDraining = true;
       await takeLeave(opened, doors, core, config.drainMs);
       return stop();
     };
+    const drain = (): Promise<void> => stopped ?? (drained ??= takeLeaveAndStop());
     return { ...opened.facts, stop, drain };
   } catch (error) {
     await stop();

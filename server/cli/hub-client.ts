@@ -193,6 +193,7 @@ export class HubClient {
   #comeBackAfter(afterMs: number): void {
     this.#reason = 'the hub asked to come back later';
     this.#notBeforeMs = performance.now() + afterMs;
+    clearTimeout(this.#nextTry);
     this.#nextTry = setTimeout(() => this.#socket?.terminate(), afterMs);
   }
 

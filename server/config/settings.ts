@@ -101,7 +101,7 @@ const table = {
   HUB_MAX_PER_ADDRESS: { form: count, fallback: '20000', help: 'connections of one address' },
   HUB_MAX_SESSIONS: { form: count, fallback: '50', help: 'sessions of one user' },
   HUB_MAX_WATCHES: { form: count, fallback: '10000', help: 'users and friend lists watched by one connection' },
-  HUB_MAX_FRIENDS: { form: count, fallback: '10000', help: 'friends of one user' },
+  HUB_MAX_FRIENDS: { form: count, fallback: '10000', help: 'friends of one user, and users it blocks' },
   HUB_MESSAGES_PER_S: {
     form: count,
     fallback: '200',

@@ -20,8 +20,10 @@ export interface Core {
   readonly beforeTelling: () => void;
   /** Commits an edit and tells it. @returns edges added. */
   readonly editRoster: (edit: RosterEdit) => number;
-  /** From now on `other` sees `user` as if it had left now. Durable, and told, before it returns. @throws where storage can't take it. */
-  /** @returns false where the user has as many blocks as it may. */
+  /**
+   * From now on `other` sees `user` as if it had left now. Durable, and told, before it returns. @returns false where the
+   * user has as many blocks as it may. @throws where storage can't take it.
+   */
   readonly block: (user: string, other: string) => boolean;
   /** `other` sees `user` as it is again. */
   readonly unblock: (user: string, other: string) => void;

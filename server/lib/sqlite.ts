@@ -59,9 +59,13 @@ const troubles: ReadonlyMap<number, SqlTrouble> = new Map([
 ]);
 
 export function troubleOf(error: unknown): SqlTrouble {
-  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return 'other';
   // The low byte is the primary code, the rest details it.
-  return troubles.get(error.errcode & 0xff) ?? 'other';
+  return isSqlError(error) ? (troubles.get(error.errcode & 0xff) ?? 'other') : 'other';
+}
+
+/** Whether it is SQLite that failed, and not a bug of ours. */
+export function isSqlError(error: unknown): error is Error & { readonly errcode: number } {
+  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number';
 }
 
 const descriptions: Readonly<Record<SqlTrouble, string>> = {

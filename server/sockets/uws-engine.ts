@@ -209,10 +209,13 @@ async function listen(uws: Uws, host: string, port: number, service: Service, tl
   if (listening === false) throw portHeld(host, taken.port);
   const apps = new AppsByPair(app, (pair) => appFor(uws, service, pair));
   const stopTakingOver = tls?.onChange((pair) => apps.takeOver(pair));
+  let isAccepting = true;
   return {
     port: taken.port,
     stopAccepting: () => {
-      uws.us_listen_socket_close(listening);
+      // A second time would close what is freed already.
+      if (isAccepting) uws.us_listen_socket_close(listening);
+      isAccepting = false;
     },
     close: () => {
       stopTakingOver?.();

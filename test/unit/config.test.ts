@@ -294,6 +294,12 @@ describe('who may', () => {
     expect(problemOf({ env: { HUB_TLS_KEY: 'key.pem' } })).toMatch(/^HUB_TLS_KEY is set and HUB_TLS_CERT is not/);
   });
 
+  test('TLS can’t be required of TCP without a certificate', () => {
+    expect(problemOf({ env: { HUB_TCP_TLS: 'require' } })).toMatch(/^HUB_TCP_TLS is require, .*HUB_TLS_CERT/);
+    const files = { HUB_TLS_CERT: 'cert.pem', HUB_TLS_KEY: 'key.pem' };
+    expect(configOf({ env: { HUB_TCP_TLS: 'require', ...files } }).tcpTls).toBe('require');
+  });
+
   test('HUB_LAST_SEEN=hide is warned of where everyone is admin, and only there', () => {
     expect(warningsOf({ HUB_LAST_SEEN: 'hide' })).toEqual([expect.stringContaining('HUB_LAST_SEEN=hide')]);
     expect(warningsOf({ HUB_LAST_SEEN: 'hide', HUB_ADMIN_TOKEN: 'a-long-admin-token' })).toEqual([]);
