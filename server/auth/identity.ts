@@ -43,7 +43,7 @@ export const staticAdmin: Identity = {
 export function viewerOf({ user, scopes, isOpen }: Identity, claimed?: string): Viewer {
   const isAdmin = scopes.has('admin');
   const known = isAdmin ? null : user;
-  return { user: isOpen ? (claimed ?? null) : known, isAdmin, mayObserve: scopes.has('observe') };
+  return { user: isOpen ? (claimed ?? null) : known, isAdmin, follower: user, mayObserve: scopes.has('observe') };
 }
 
 export type Claims = Readonly<Record<string, unknown>>;

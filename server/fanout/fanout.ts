@@ -8,6 +8,7 @@ import type { MessageId } from '../../shared/client-messages.ts';
 import { MAX_IDS_PER_MESSAGE } from '../../shared/limits.ts';
 import type { Change } from '../presence/outcomes.ts';
 import type { User } from '../presence/user.ts';
+import type { Viewer } from '../presence/viewer.ts';
 import type { Edge, ListChanges, RosterChange } from '../roster/port.ts';
 import { audienceOf, Circle } from './circle.ts';
 import type { Outbox } from './outbox.ts';
@@ -30,6 +31,11 @@ export interface FanoutOptions extends TellingOptions {
 export interface MayWatch {
   friendsOf(owner: string): boolean;
   user(id: string): boolean;
+}
+
+interface Watches {
+  readonly owners: readonly string[];
+  readonly ids: readonly string[];
 }
 
 export class Fanout {
@@ -77,12 +83,13 @@ export class Fanout {
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */
   watchFriends(outbox: Outbox, owner: string, since: number | undefined, re: MessageId | undefined): void {
     this.#tellRest(outbox);
+    const from = this.#answerable(since);
+    // Storage is read before anything is watched: where it fails, so does the watch.
+    const news = from === undefined ? undefined : this.#options.friends.changesSince(owner, from);
     const circle = this.#circles.get(owner) ?? this.#openCircle(owner);
     circle.watchers.add(outbox);
     outbox.circles.add(circle);
     const head = headOfFriends(owner);
-    const from = this.#answerable(since);
-    const news = from === undefined ? undefined : this.#options.friends.changesSince(owner, from);
     if (from === undefined || news === undefined) {
       this.#telling.snapshot(outbox, head, re, circle.friends, undefined);
       return;
@@ -134,16 +141,19 @@ export class Fanout {
     this.#telling.unwatchedUsers(outbox, ids, re);
   }
 
-  /** Ends the watches that are no longer allowed, and says so. */
-  narrow(outbox: Outbox, mayWatch: MayWatch): void {
-    const owners = Array.from(outbox.circles, ({ owner }) => owner).filter((owner) => !mayWatch.friendsOf(owner));
-    const ids = Array.from(outbox.users, ({ id }) => id).filter((id) => !mayWatch.user(id));
-    // All first, so that none of it is told while the rest goes out.
-    for (const owner of owners) this.#dropList(outbox, this.#circles.get(owner));
-    for (const id of ids) this.#dropUser(outbox, this.#options.presence.held(id));
-    if (owners.length + ids.length > 0) this.#tellRest(outbox);
-    for (const owner of owners) this.#telling.unwatchedFriends(outbox, owner, undefined);
-    for (const some of inMessages(ids)) this.#telling.unwatchedUsers(outbox, some, undefined);
+  /**
+   * A fresh token looks through the connection. With `mayWatch`, the watches that are no longer allowed end, and it is
+   * told so; where the viewer now sees other than before, the rest is sent anew.
+   */
+  look(outbox: Outbox, viewer: Viewer, mayWatch: MayWatch | undefined): void {
+    const before = outbox.viewer;
+    // Asks storage, so it comes first: where that fails, nothing has changed.
+    const ended = mayWatch === undefined ? undefined : notAllowed(outbox, mayWatch);
+    outbox.viewer = viewer;
+    if (ended !== undefined) this.#end(outbox, ended);
+    if (before.user === viewer.user && before.isAdmin === viewer.isAdmin) return;
+    this.flush();
+    this.#telling.anew(outbox);
   }
 
   /** From now on the connection is told its user's own true fold, now and whenever it changes. */
@@ -295,7 +305,7 @@ export class Fanout {
       const user = this.#options.presence.held(friend);
       if (user === undefined || user.audience === null) continue;
       const watchers = Array.from(audienceOf(user).watchers, (outbox) => outbox).filter(
-        ({ viewer }) => viewer.user === former && !viewer.mayObserve,
+        ({ viewer }) => viewer.follower === former && !viewer.mayObserve,
       );
       for (const outbox of watchers) {
         this.#dropUser(outbox, user);
@@ -305,6 +315,15 @@ export class Fanout {
       }
     }
     return dropped;
+  }
+
+  #end(outbox: Outbox, { owners, ids }: Watches): void {
+    // All first, so that none of it is told while the rest goes out.
+    for (const owner of owners) this.#dropList(outbox, this.#circles.get(owner));
+    for (const id of ids) this.#dropUser(outbox, this.#options.presence.held(id));
+    if (owners.length + ids.length > 0) this.#tellRest(outbox);
+    for (const owner of owners) this.#telling.unwatchedFriends(outbox, owner, undefined);
+    for (const some of inMessages(ids)) this.#telling.unwatchedUsers(outbox, some, undefined);
   }
 
   #dropList(outbox: Outbox, circle: Circle | undefined): void {
@@ -337,6 +356,13 @@ export class Fanout {
       outbox.send(jsonFor(outbox));
     }
   }
+}
+
+function notAllowed(outbox: Outbox, mayWatch: MayWatch): Watches {
+  return {
+    owners: Array.from(outbox.circles, ({ owner }) => owner).filter((owner) => !mayWatch.friendsOf(owner)),
+    ids: Array.from(outbox.users, ({ id }) => id).filter((id) => !mayWatch.user(id)),
+  };
 }
 
 function inMessages(ids: readonly string[]): (readonly string[])[] {

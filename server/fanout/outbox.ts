@@ -28,12 +28,15 @@ interface Behind {
   queuedBytes: number;
 }
 
-const nobody: Viewer = { user: null, isAdmin: false, mayObserve: false };
+const nobody: Viewer = { user: null, isAdmin: false, follower: null, mayObserve: false };
 
 export class Outbox {
   /** Who looks through this connection: set by whoever learns it. */
   viewer: Viewer = nobody;
-  /** More than the allowed bytes of answers wait: from now on nothing is sent. Called once, in a turn of its own. */
+  /**
+   * More than the allowed bytes of answers wait, or the engine takes nothing more: from now on nothing is sent. Called
+   * once, in a turn of its own.
+   */
   onOverflow: () => void = () => {
     this.#socket.terminate();
   };
@@ -143,9 +146,7 @@ export class Outbox {
     if (this.#isOver) return;
     const result = this.#socket.send(json);
     if (result === 'queued') this.#fallBehind();
-    // The engine's own bound is far above any snapshot: this peer asks on and on and reads nothing. Cut it once this
-    // round of telling is over: its end takes it out of the very lists that are being walked.
-    else if (result === 'dropped') queueMicrotask(() => this.#socket.terminate());
+    else if (result === 'dropped') this.#dropped();
   }
 
   #fallBehind(): void {
@@ -155,6 +156,12 @@ export class Outbox {
       isOverwritten: false,
       queuedBytes: 0,
     };
+  }
+
+  /** The engine's own bound is far above any snapshot: who is behind asks on and on and reads nothing; others have left. */
+  #dropped(): void {
+    if (this.#behind !== null) this.#overflow();
+    else queueMicrotask(() => this.#socket.terminate());
   }
 
   #overflow(): void {

@@ -47,13 +47,19 @@ export class Telling {
   caughtUp(outbox: Outbox): void {
     const changed = outbox.takeChanged();
     if (outbox.caughtUp()) {
-      outbox.owed = new Set([...(outbox.owed ?? []), ...outbox.circles, ...outbox.users]);
+      oweAll(outbox);
     } else {
       const json = this.#latest(outbox, changed);
       if (json !== undefined) outbox.tell(json);
     }
     this.#payOwed(outbox);
     if (outbox.self !== null) this.self(outbox, outbox.self);
+  }
+
+  /** What the peer knows is not what its viewer sees: all it watches is sent anew, as soon as it takes it. */
+  anew(outbox: Outbox): void {
+    oweAll(outbox);
+    if (!outbox.isBehind) this.#payOwed(outbox);
   }
 
   snapshot(
@@ -133,6 +139,10 @@ export class Telling {
     const { presence } = this.#options;
     return Array.from(users, (user) => presence.entryJsonFor(user, outbox.viewer)).join(',');
   }
+}
+
+function oweAll(outbox: Outbox): void {
+  outbox.owed = new Set([...(outbox.owed ?? []), ...outbox.circles, ...outbox.users]);
 }
 
 export function headOfFriends(owner: string): string {

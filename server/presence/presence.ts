@@ -202,14 +202,14 @@ export class Presence {
     return { session, change: this.#refold(user, now) };
   }
 
-  /** A sign of life that says nothing: a field write, and nothing else. */
+  /** A sign of life that says nothing: it renews the lease, and does nothing else. */
   renew(session: Session, now: Moment): void {
-    session.lastSignAt = now.monoMs;
+    session.signed(now.monoMs);
   }
 
   /** A heartbeat: renews the lease, and applies what it gives another value. A repetition sets nothing. */
   say(session: Session, said: Saying, now: Moment): Change | undefined {
-    session.lastSignAt = now.monoMs;
+    session.signed(now.monoMs);
     const isBack = session.phase === 'restored';
     if (this.#isWarm(session)) this.#restoredCount--;
     session.phase = 'live';

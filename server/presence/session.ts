@@ -1,6 +1,6 @@
 /**
  * A session: one claim that a user is there, with the lease that it lives by. A record of one shape, written by
- * `Presence` alone; adapters hold on to it and read `phase`. Its last sign of life is the one field a heartbeat writes.
+ * `Presence` alone; adapters hold on to it and read `phase`. Its last sign of life is all that a heartbeat writes.
  */
 import type { SessionStatus } from '../../shared/status.ts';
 import { NOT_SCHEDULED, type Timed } from '../lib/timing-wheel.ts';
@@ -14,6 +14,8 @@ export type AdapterName = (typeof adapters)[number];
 export interface SessionOwner {
   /** The lease ran out: the session is over. Not called for an end that the owner itself brought about. */
   lapsed(session: Session): void;
+  /** Milliseconds, counted up: how long this source was not heard for the hub's own sake. Leases stand still meanwhile. */
+  readonly pausedMs?: number;
 }
 
 /** What an adapter claims when a user appears. */
@@ -65,6 +67,8 @@ export class Session implements Timed {
   textSetNo: number;
   /** Monotonic milliseconds. */
   lastSignAt: number;
+  /** How long its source had been paused by then. */
+  pausedMsThen: number;
   leaseMs: number;
   /** How long a session that is not live waits for its user and device to come back. */
   waitEndsAt = 0;
@@ -83,12 +87,21 @@ export class Session implements Timed {
     this.statusSetNo = setNo;
     this.textSetNo = claim.text === undefined ? 0 : setNo;
     this.lastSignAt = monoMs;
+    this.pausedMsThen = claim.owner.pausedMs ?? 0;
     this.leaseMs = claim.leaseMs;
     this.connectedAt = wallMs;
   }
 
   /** When this session ends if nothing more is heard, monotonic milliseconds. */
   get endsAt(): number {
-    return this.phase === 'live' ? this.lastSignAt + this.leaseMs : this.waitEndsAt;
+    if (this.phase !== 'live') return this.waitEndsAt;
+    const pausedMs = (this.owner.pausedMs ?? 0) - this.pausedMsThen;
+    return this.lastSignAt + this.leaseMs + pausedMs;
+  }
+
+  /** A sign of life. */
+  signed(monoMs: number): void {
+    this.lastSignAt = monoMs;
+    this.pausedMsThen = this.owner.pausedMs ?? 0;
   }
 }

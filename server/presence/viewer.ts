@@ -7,6 +7,8 @@ export interface Viewer {
   readonly user: string | null;
   /** Sees what HUB_LAST_SEEN=hide keeps from others. */
   readonly isAdmin: boolean;
+  /** Whose friends it watches by right of friendship, an admin's too; null for one who is no user. */
+  readonly follower: string | null;
   /** May watch anyone; the watches of all others end with the friendship. */
   readonly mayObserve: boolean;
 }

@@ -1,6 +1,8 @@
 /** What a TCP connection may do, and how it bends before it breaks: rates, slow senders, peers that do not read. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { TcpConnection } from '../../server/adapters/tcp-xml/connection.ts';
 import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
+import { TestClock } from '../support/clock.ts';
 import { frame, type LegacyClient } from '../support/legacy-client.ts';
 import { LEASE_MS } from '../support/presence-stage.ts';
 import { cidrs, TcpStage } from '../support/tcp-stage.ts';
@@ -114,6 +116,28 @@ describe('HUB_MESSAGES_PER_S', () => {
     expect(good?.phase).toBe('ended');
   });
 
+  it('lets a silent user live for longer by its connection’s pauses, and by no more', async () => {
+    await start({ messages });
+    const gateway = await stage.connect();
+    gateway.write(frame('silent') + frame('busy'));
+    await hasHeard(2);
+    const silent = stage.session('silent');
+    // A second of pauses in every three: a lease and a half.
+    let passed = 0;
+    for (let sent = 2; silent?.phase === 'live' && passed < 10 * LEASE_MS; passed += 50) {
+      if (passed % 3_000 === 0) {
+        gateway.write(frame('busy').repeat(500));
+        sent += 500;
+        await expect.poll(() => stage.refused.length, POLL).toBeGreaterThan(passed / 3_000);
+      }
+      stage.pass(50);
+      if (stage.frames < sent) await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    expect(silent?.phase).toBe('ended');
+    expect(passed).toBeGreaterThan(LEASE_MS);
+    expect(passed).toBeLessThan(2 * LEASE_MS);
+  });
+
   it('pauses for no longer than a part of the lease, however low it is', async () => {
     await start({ messages: { perS: 1, burst: 1 }, timeoutMs: 1_000 });
     const client = await stage.connect();
@@ -154,6 +178,31 @@ describe('HUB_MESSAGES_PER_S', () => {
       .toBe('ended');
     await hasConnections(0);
     expect(stage.frames).toBe(250);
+  });
+});
+
+describe('a connection whose token lasts a day', () => {
+  it('is not looked at for it until the clock is stepped, and then at once', async () => {
+    const expiresAtMs = new TestClock().now().wallMs + 86_400_000;
+    const identity = { user: '42', scopes: new Set<never>(), expiresAtMs, isOpen: false };
+    const authenticator = { withoutToken: null, verify: () => Promise.resolve({ ok: true as const, identity }) };
+    await start({ asksForToken: true, authenticator });
+    const client = await stage.connect();
+    client.write(frame('42', 1, 'token'));
+    await hasHeard(1);
+    const session = stage.session('42');
+    stage.pass(50);
+    const look = vi.spyOn(TcpConnection.prototype, 'look');
+    try {
+      for (let passed = 0; passed < 4_000; passed += 50) stage.pass(50);
+      expect(look).not.toHaveBeenCalled();
+    } finally {
+      look.mockRestore();
+    }
+    expect(session?.phase).toBe('live');
+    stage.core.clock.stepWall(86_400_000);
+    stage.pass(0);
+    expect(session?.phase).toBe('grace');
   });
 });
 

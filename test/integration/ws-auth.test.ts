@@ -2,9 +2,11 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Config } from '../../server/config.ts';
+import { Intake } from '../../server/intake.ts';
 import { StallClock } from '../../server/lib/stall-clock.ts';
+import { SqliteRoster } from '../../server/roster/sqlite-roster.ts';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { TEST_SECRET, tokenFor, unsignedTokenFor, type TokenOptions } from '../support/tokens.ts';
 import { WsClient } from '../support/ws-client.ts';
@@ -146,6 +148,18 @@ onBothEngines('who is welcomed', (transport) => {
     expect(await client.closed).toBe(4401);
   });
 
+  it('ends a hello whose good token meets a fault of the hub with `internal` and 1013, and nothing else', async () => {
+    const begin = vi.spyOn(Intake.prototype, 'begin').mockImplementation(() => {
+      throw new Error('a bug');
+    });
+    const client = await open();
+    client.send({ type: 'hello', user: '42', token: await token('42'), id: 1 });
+    expect(await client.next('error')).toMatchObject({ code: 'internal', re: 1 });
+    expect(await client.closed).toBe(1013);
+    begin.mockRestore();
+    await hello('42');
+  });
+
   it('keeps the old token where the fresh one is bad or another user’s, until it runs out', async () => {
     const client = await hello('42', { expiresInS: 5 });
     client.send({ type: 'token', token: 'nonsense', id: 'bad' });
@@ -273,6 +287,48 @@ onBothEngines('whom a token lets watch', (transport) => {
     await beat('9', { text: 'secret' });
     await beat('7', { text: 'hello' });
     expect((await client.next('presence')).entries.map(({ user }) => user)).toEqual(['7']);
+  });
+
+  it('an admin’s watch of a friend ends with the friendship, whatever token comes later', async () => {
+    const client = await observe({ scopes: ['admin'] });
+    client.send({ type: 'watch', users: ['7'] });
+    await client.next('snapshot');
+    await asked('/v1/users/42/friends/7', { method: 'DELETE' });
+    expect(await client.next('unwatched')).toMatchObject({ users: ['7'] });
+    client.send({ type: 'token', token: await token('42'), id: 't' });
+    await client.next('ok', ({ re }) => re === 't');
+    await beat('7', { text: 'secret' });
+    await client.roundTrip();
+    expect(client.all.filter(({ type }) => type === 'presence')).toEqual([]);
+  });
+
+  it('one that is no admin any more is sent anew what it may see from then on', async () => {
+    await beat('7');
+    await asked('/v1/users/7/blocks/42', { method: 'PUT' });
+    const client = await observe({ scopes: ['admin'] });
+    client.send({ type: 'watch', users: ['7'] });
+    expect((await client.next('snapshot')).entries).toMatchObject([{ user: '7', status: 'online' }]);
+    client.send({ type: 'token', token: await token('42'), id: 't' });
+    const anew = await client.next('snapshot');
+    expect(anew).toMatchObject({ users: ['7'], entries: [{ user: '7', status: 'offline' }] });
+    expect(anew.re).toBeUndefined();
+  });
+
+  it('a fresh token that storage can’t be asked about is answered `internal`, changes nothing, and ends nothing', async () => {
+    const client = await observe({ scopes: ['observe'] });
+    client.send({ type: 'watch', users: ['9'] });
+    await client.next('snapshot');
+    const follows = vi.spyOn(SqliteRoster.prototype, 'follows').mockImplementation(() => {
+      throw new Error('disk I/O error');
+    });
+    client.send({ type: 'token', token: await token('42'), id: 'failed' });
+    expect(await client.next('error')).toMatchObject({ code: 'internal', re: 'failed' });
+    follows.mockRestore();
+    await beat('9', { text: 'still watched' });
+    expect((await client.next('presence')).entries).toMatchObject([{ user: '9' }]);
+    client.send({ type: 'token', token: await token('42'), id: 'again' });
+    expect(await client.next('unwatched')).toMatchObject({ users: ['9'] });
+    await client.next('ok', ({ re }) => re === 'again');
   });
 });
 

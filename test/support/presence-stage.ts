@@ -20,16 +20,16 @@ export const TICK_MS = 50;
 export const codeOf = { online: 1, away: 2, busy: 3, invisible: -1 } as const;
 
 /** Sees everything, whoever is blocked. */
-export const admin: Viewer = { user: null, isAdmin: true, mayObserve: true };
+export const admin: Viewer = { user: null, isAdmin: true, follower: null, mayObserve: true };
 
 /** A user who may watch anyone. */
 export function observer(user: string): Viewer {
-  return { user, isAdmin: false, mayObserve: true };
+  return { user, isAdmin: false, follower: user, mayObserve: true };
 }
 
 /** A user who may watch its friends. */
 export function plain(user: string): Viewer {
-  return { user, isAdmin: false, mayObserve: false };
+  return { user, isAdmin: false, follower: user, mayObserve: false };
 }
 
 export interface StageOptions {

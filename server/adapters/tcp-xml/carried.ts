@@ -6,21 +6,28 @@ import type { Session, SessionOwner } from '../../presence/session.ts';
 import type { Heartbeat } from './decode.ts';
 import type { TcpXmlOptions } from './tcp-xml.ts';
 
-/** Leases are renewed so often while frames wait for our sake: long before one could run out. */
-const RENEWALS_A_LEASE = 4;
+interface CarriedBy {
+  readonly onCount: (sessions: number) => void;
+  /** How long the connection was not read, up to now. */
+  readonly pausedMs: () => number;
+}
 
 export class Carried implements SessionOwner {
   readonly #hub: TcpXmlOptions;
   readonly #peer: string;
-  readonly #onCount: (sessions: number) => void;
+  readonly #by: CarriedBy;
   readonly #sessions = new Map<string, Session>();
-  #renewedAt = -Infinity;
   #isDraining = false;
 
-  constructor(hub: TcpXmlOptions, peer: string, onCount: (sessions: number) => void) {
+  constructor(hub: TcpXmlOptions, peer: string, by: CarriedBy) {
     this.#hub = hub;
     this.#peer = peer;
-    this.#onCount = onCount;
+    this.#by = by;
+  }
+
+  /** Frames may wait in a socket that the hub does not read: so much longer is a user silent before it lapses. */
+  get pausedMs(): number {
+    return Math.ceil(this.#by.pausedMs());
   }
 
   get count(): number {
@@ -51,13 +58,6 @@ export class Carried implements SessionOwner {
     if (session === undefined) return;
     this.#forget(session);
     if (!this.#isDraining) this.#hub.intake.lose(session);
-  }
-
-  /** Frames may wait in a socket that the hub does not read: nobody is taken for silent meanwhile. */
-  keepLeases(monoMs: number): void {
-    if (monoMs < this.#renewedAt + this.#hub.timeoutMs / RENEWALS_A_LEASE) return;
-    this.#renewedAt = monoMs;
-    for (const session of this.#sessions.values()) this.#hub.intake.alive(session);
   }
 
   /** The hub is about to go down: how the connection ends from now on says nothing of its users. */
@@ -95,12 +95,12 @@ export class Carried implements SessionOwner {
     });
     if (session === undefined) return false;
     this.#sessions.set(user, session);
-    this.#onCount(this.#sessions.size);
+    this.#by.onCount(this.#sessions.size);
     return true;
   }
 
   #forget(session: Session): void {
     this.#sessions.delete(session.user.id);
-    this.#onCount(this.#sessions.size);
+    this.#by.onCount(this.#sessions.size);
   }
 }

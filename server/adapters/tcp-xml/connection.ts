@@ -20,8 +20,6 @@ import type { Turns } from './turns.ts';
 
 /** How long after its end a connection may wait for a peer that does not read. */
 const GONE_WITHIN_MS = 5_000;
-/** A step of the wall clock is noticed so late, at most. */
-const LOOK_FOR_EXPIRY_MS = 1_000;
 /** Whatever frames wait for, no pause is longer than this part of a lease. */
 const PAUSES_A_LEASE = 4;
 
@@ -68,7 +66,10 @@ export class TcpConnection implements Served {
     this.#openedAt = openedAt;
     this.#maxPauseMs = hub.timeoutMs / PAUSES_A_LEASE;
     this.#quietSince = hub.clock.now().monoMs;
-    this.#carried = new Carried(hub, this.#peer, (sessions) => this.#reading.allowFor(sessions));
+    this.#carried = new Carried(hub, this.#peer, {
+      onCount: (sessions) => this.#reading.allowFor(sessions),
+      pausedMs: () => this.#reading.pausedMs,
+    });
     this.#reading = this.#openReading();
     const asksForToken = hub.asksForToken && hub.authenticator.withoutToken === null;
     this.#grants = asksForToken ? this.#openGrants() : null;
@@ -96,6 +97,13 @@ export class TcpConnection implements Served {
     if (this.#socket.destroyed) return DONE;
     this.#lookAt = this.#nextLookAt();
     return this.#lookAt === Infinity ? DONE : this.#lookAt;
+  }
+
+  /** Tokens run out sooner or later than the wheel was told. */
+  clockStepped(): void {
+    if (this.isDone) return;
+    this.#grants?.expire(this.#hub.clock.now().wallMs);
+    this.#plan(this.#nextExpiryAt());
   }
 
   /** The hub is about to go down: how the connection ends from now on says nothing of its users. */
@@ -129,7 +137,6 @@ export class TcpConnection implements Served {
         this.#bad('too_large', this.#reading.seen);
         this.#end();
       },
-      onPause: (monoMs) => this.#carried.keepLeases(monoMs),
       onOver: () => onRefused('messages'),
     });
   }
@@ -239,7 +246,7 @@ export class TcpConnection implements Served {
     const expiresAt = this.#grants?.nextExpiryAt ?? Infinity;
     if (expiresAt === Infinity) return Infinity;
     const { monoMs, wallMs } = this.#hub.clock.now();
-    return monoMs + Math.min(Math.max(expiresAt - wallMs, 0), LOOK_FOR_EXPIRY_MS);
+    return monoMs + Math.max(expiresAt - wallMs, 0);
   }
 
   /** Has the wheel come by at that time, where it would not before. */

@@ -43,6 +43,8 @@ interface Waiting {
 interface Check {
   readonly digest: string;
   readonly waiting: Waiting[];
+  /** The last of the fresh tokens that came meanwhile, for a user who was in: its turn is after this one. */
+  next?: { readonly token: string; readonly digest: string };
 }
 
 /**
@@ -91,8 +93,7 @@ export class Grants {
     const check = this.#checks.get(user);
     const grant = this.#grantOf(user);
     if (grant !== undefined) {
-      const isFresh = token !== undefined && digest !== undefined && digest !== grant.judged;
-      if (isFresh && check === undefined) this.#verify(user, token, { digest, waiting: [] });
+      if (token !== undefined && digest !== undefined && digest !== grant.judged) this.#renew(user, token, digest);
       this.#options.onGranted(heartbeat, seen);
     } else if (check !== undefined) {
       addWaiting(check.waiting, { heartbeat, seen, digest });
@@ -121,6 +122,16 @@ export class Grants {
     this.#granted.clear();
   }
 
+  /** Has a fresh token judged, while the one before still holds. */
+  #renew(user: string, token: string, digest: string): void {
+    const check = this.#checks.get(user);
+    if (check === undefined) {
+      if (!this.#verify(user, token, { digest, waiting: [] })) this.#options.onBadRenewal('unavailable');
+    } else if (digest !== check.digest) {
+      check.next = { token, digest };
+    }
+  }
+
   /** False where too many are being verified. */
   #verify(user: string, token: string, check: Check): boolean {
     if (this.#checks.size >= MAX_CHECKS) return false;
@@ -131,16 +142,17 @@ export class Grants {
     return true;
   }
 
-  #settle(user: string, { digest, waiting }: Check, verdict: Verdict): void {
+  #settle(user: string, { digest, waiting, next }: Check, verdict: Verdict): void {
     this.#checks.delete(user);
-    const held = this.#grantOf(user);
     const refusal = refusalOf(verdict, user);
     if (verdict.ok && refusal === undefined) {
-      this.#grant(user, digest, Math.max(verdict.identity.expiresAtMs ?? Infinity, held?.expiresAt ?? 0));
-    } else if (refusal !== undefined && held !== undefined) {
-      if (refusal !== 'unavailable') this.#granted.set(user, { ...held, judged: digest });
-      this.#options.onBadRenewal(refusal);
+      // Also where the one before ran out in this moment: that costs the user nothing any more.
+      const heldUntil = this.#granted.get(user)?.expiresAt ?? 0;
+      this.#grant(user, digest, Math.max(verdict.identity.expiresAtMs ?? Infinity, heldUntil));
+    } else if (refusal !== undefined) {
+      this.#keep(user, digest, refusal);
     }
+    if (next !== undefined) this.#verify(user, next.token, { digest: next.digest, waiting: [] });
     for (const frame of waiting) {
       if (this.#isClosed) return; // one of them may have ended the connection
       // What comes behind another token is that one's.
@@ -149,6 +161,14 @@ export class Grants {
       else this.take(frame.heartbeat, frame.seen);
     }
     this.#options.onSettled();
+  }
+
+  /** A fresh token was no good: what the one before gave stays, until it runs out. */
+  #keep(user: string, digest: string, refusal: TokenRefusal): void {
+    const held = this.#grantOf(user);
+    if (held === undefined) return;
+    if (refusal !== 'unavailable') this.#granted.set(user, { ...held, judged: digest });
+    this.#options.onBadRenewal(refusal);
   }
 
   #grant(user: string, judged: string, expiresAt: number): void {

@@ -10,6 +10,8 @@ export interface Served {
   readonly isDone: boolean;
   /** A time that it waited for has come. Answers when to look again, or DONE. */
   look(monoMs: number): number;
+  /** The wall clock is no longer where it was expected. */
+  clockStepped?(): void;
   /** How the connection ends from now on says nothing of its users, where it carries any. */
   drain?(): void;
   /** Ends it at once; whom it carried stays as they are. */

@@ -22,12 +22,10 @@ interface ReadingOptions {
   readonly turns: Turns;
   /** How long a frame that has begun may take. */
   readonly frameMs: number;
-  /** However far over the rate, or held; and how often `onPause` comes again for one that stands in line for longer. */
+  /** However far over the rate, or held. */
   readonly maxPauseMs: number;
   readonly onFrame: (frame: Buffer, seen: FrameEncoding, monoMs: number) => void;
   readonly onTooLarge: () => void;
-  /** The socket is not read for a while; frames may wait in it, and the leases of their users must go on. */
-  readonly onPause: (monoMs: number) => void;
   /** It is for the rate that it is not. */
   readonly onOver: () => void;
 }
@@ -38,12 +36,14 @@ export class Reading implements InLine {
   readonly #bucket: TokenBucket;
   readonly #onFrame: (frame: Buffer, seen: FrameEncoding) => void;
   #rate: Rate;
-  #isPaused = false;
+  /** Since when the socket is not read; Infinity where it is. */
+  #pausedAt = Infinity;
+  /** How long it was not, in all pauses that are over. */
+  #pausedMs = 0;
   /** What a pause waits for: the rate, and what it is held for. */
   #overUntil = 0;
   #heldUntil = 0;
-  /** Since when it has stood in line, or was last said to; Infinity where it does not. */
-  #inLineSince = Infinity;
+  #isInLine = false;
   /** Frames of the chunk in hand. */
   #inARow = 0;
   #mustGetInLine = false;
@@ -61,6 +61,12 @@ export class Reading implements InLine {
 
   get seen(): FrameEncoding {
     return this.#framer.seen;
+  }
+
+  /** How long the socket was not read, from the start until now: what was sent may have waited in it for so long. */
+  get pausedMs(): number {
+    if (!this.#isPaused) return this.#pausedMs;
+    return this.#pausedMs + (this.#options.clock.now().monoMs - this.#pausedAt);
   }
 
   /** When `look` has something to do; Infinity for never. */
@@ -92,10 +98,6 @@ export class Reading implements InLine {
 
   /** Reads on where a pause is over. @returns whether a frame has been under way for too long. */
   look(monoMs: number): boolean {
-    if (monoMs >= this.#inLineSince + this.#options.maxPauseMs) {
-      this.#inLineSince = monoMs;
-      this.#options.onPause(monoMs);
-    }
     this.#resumeAt(monoMs);
     return monoMs >= this.#begunAt + this.#options.frameMs;
   }
@@ -115,7 +117,7 @@ export class Reading implements InLine {
 
   /** It was first in line. */
   goOn(): void {
-    this.#inLineSince = Infinity;
+    this.#isInLine = false;
     this.#resumeAt(this.#options.clock.now().monoMs);
   }
 
@@ -123,15 +125,20 @@ export class Reading implements InLine {
   stop(): void {
     this.#isOver = true;
     this.#framer.stop();
-    this.#isPaused = false;
-    this.#inLineSince = Infinity;
+    this.#pausedMs = this.pausedMs;
+    this.#pausedAt = Infinity;
+    this.#isInLine = false;
     this.#options.turns.leave(this);
     this.#begunAt = Infinity;
   }
 
+  get #isPaused(): boolean {
+    return this.#pausedAt !== Infinity;
+  }
+
+  /** Whoever stands in line is called. */
   get #pauseDueAt(): number {
-    if (!this.#isPaused) return Infinity;
-    if (this.#inLineSince !== Infinity) return this.#inLineSince + this.#options.maxPauseMs;
+    if (!this.#isPaused || this.#isInLine) return Infinity;
     return Math.max(this.#overUntil, this.#heldUntil);
   }
 
@@ -169,23 +176,21 @@ export class Reading implements InLine {
   }
 
   #getInLine(): void {
-    const { monoMs } = this.#options.clock.now();
-    this.#inLineSince = monoMs;
+    this.#isInLine = true;
     this.#options.turns.getInLine(this);
-    this.#pause(monoMs);
+    this.#pause(this.#options.clock.now().monoMs);
   }
 
   #pause(monoMs: number): void {
     if (this.#isPaused) return;
-    this.#isPaused = true;
+    this.#pausedAt = monoMs;
     this.#options.socket.pause();
-    this.#options.onPause(monoMs);
   }
 
   #resumeAt(monoMs: number): void {
-    if (!this.#isPaused || this.#inLineSince !== Infinity || monoMs < this.#overUntil || monoMs < this.#heldUntil)
-      return;
-    this.#isPaused = false;
+    if (!this.#isPaused || this.#isInLine || monoMs < this.#overUntil || monoMs < this.#heldUntil) return;
+    this.#pausedMs += monoMs - this.#pausedAt;
+    this.#pausedAt = Infinity;
     this.#heldUntil = 0;
     this.#options.socket.resume();
   }

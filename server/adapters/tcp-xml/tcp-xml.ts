@@ -73,11 +73,15 @@ export class TcpXml {
   readonly #turns: Turns;
   readonly #server: Server;
   readonly #tls: TlsDoor | null;
+  /** How far the wall clock is ahead of the forward one. */
+  #wallAheadMs: number;
   #isDraining = false;
 
   constructor(options: TcpXmlOptions) {
     this.#options = options;
-    this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, options.clock.now().monoMs);
+    const { wallMs, monoMs } = options.clock.now();
+    this.#wallAheadMs = wallMs - monoMs;
+    this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, monoMs);
     this.#turns = new Turns({ clock: options.clock, afterTurn: setImmediate });
     this.#tls = options.tls === null ? null : new TlsDoor(options.tls, options.frameMs);
     this.#server = createServer(
@@ -101,6 +105,7 @@ export class TcpXml {
   }
 
   look(monoMs: number): void {
+    this.#findStep();
     this.#wheel.advance(monoMs, BUDGET, (line) => line.look(monoMs));
   }
 
@@ -119,6 +124,15 @@ export class TcpXml {
       });
       for (const line of this.#lines) line.served?.cut();
     });
+  }
+
+  /** The wall clock was stepped, or a stall was left out of the forward one: tokens run out by the wall clock. */
+  #findStep(): void {
+    const { wallMs, monoMs } = this.#options.clock.now();
+    const aheadMs = wallMs - monoMs;
+    if (Math.abs(aheadMs - this.#wallAheadMs) < WHEEL_TICK_MS) return;
+    this.#wallAheadMs = aheadMs;
+    for (const line of this.#lines) line.served?.clockStepped?.();
   }
 
   #accept(raw: Socket): void {

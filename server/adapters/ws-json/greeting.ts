@@ -11,7 +11,7 @@ import { mayAdmin, mayClaim } from '../../auth/policy.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
 import type { Level } from '../../lib/token-bucket.ts';
 import type { Session } from '../../presence/session.ts';
-import type { Line } from './line.ts';
+import { FAILED, type Line } from './line.ts';
 import { Welcomed } from './welcomed.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
@@ -101,6 +101,16 @@ export class Greeting {
   }
 
   #greet(hello: Hello, identity: Identity): void {
+    try {
+      this.#admit(hello, identity);
+    } catch (error) {
+      this.#hub.onFault(error);
+      this.#line.error('internal', FAILED, hello.id);
+      this.#line.end('overloaded'); // who knows how far it got
+    }
+  }
+
+  #admit(hello: Hello, identity: Identity): void {
     const line = this.#line;
     if (hello.user !== undefined && !mayClaim(identity, hello.user)) {
       line.refuse('forbidden', hello.id);

@@ -42,6 +42,9 @@ export interface Line extends SessionOwner {
   lookAt(monoMs: number): void;
 }
 
+/** What is said of a fault of our own. */
+export const FAILED = 'the hub failed; it is not the message’s fault, try again';
+
 /** The refusals that end a connection: what is said, and the close that follows. */
 export const refusals = {
   unauthenticated: { code: 'unauthenticated', message: REFUSAL, close: 'unauthenticated' },

@@ -6,6 +6,7 @@ import type { Unwatch, Watch } from '../../../shared/client-messages.ts';
 import type { Identity } from '../../auth/identity.ts';
 import { mayWatchFriendsOf, mayWatchUsers } from '../../auth/policy.ts';
 import type { Outbox } from '../../fanout/outbox.ts';
+import type { Viewer } from '../../presence/viewer.ts';
 import type { Line } from './line.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
@@ -44,10 +45,18 @@ export function unwatch({ fanout }: ConnectionContext, { outbox }: Line, message
   else fanout.unwatchUsers(outbox, message.users, message.id);
 }
 
-/** Ends the watches that a fresh token no longer allows. */
-export function narrow({ fanout, isFriend }: ConnectionContext, { outbox }: Line, identity: Identity): void {
-  fanout.narrow(outbox, {
-    friendsOf: (owner) => mayWatchFriendsOf(identity, owner),
-    user: (id) => mayWatchUsers(identity, [id], isFriend),
-  });
+/** A fresh token looks from now on: what it no longer allows ends. Throws, with nothing changed, where storage fails. */
+export function lookAs(
+  { fanout, isFriend }: ConnectionContext,
+  { outbox }: Line,
+  identity: Identity,
+  viewer: Viewer,
+): void {
+  const { mayObserve, isAdmin } = outbox.viewer;
+  const allowsLess = (mayObserve && !viewer.mayObserve) || (isAdmin && !viewer.isAdmin);
+  const mayWatch = {
+    friendsOf: (owner: string) => mayWatchFriendsOf(identity, owner),
+    user: (id: string) => mayWatchUsers(identity, [id], isFriend),
+  };
+  fanout.look(outbox, viewer, allowsLess ? mayWatch : undefined);
 }

@@ -3,15 +3,15 @@
  * watches on, renews tokens; ends when its token runs out or it reads too slowly. What ends a presence's lease is the
  * core. Called by connection.ts with what came, and by the wheel through it.
  */
-import type { ClientMessage, Hello } from '../../../shared/client-messages.ts';
+import type { ClientMessage, Hello, MessageId } from '../../../shared/client-messages.ts';
 import type { Verdict } from '../../auth/authenticator.ts';
 import { viewerOf, type Identity } from '../../auth/identity.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
 import type { Session } from '../../presence/session.ts';
-import { refusals, type Line } from './line.ts';
+import { FAILED, refusals, type Line } from './line.ts';
 import { mergeWords, type Words } from './pace.ts';
 import { TokenRenewal } from './token-renewal.ts';
-import { narrow, unwatch, watch } from './watching.ts';
+import { lookAs, unwatch, watch } from './watching.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
 type Heartbeat = Extract<ClientMessage, { type: 'heartbeat' }>;
@@ -70,8 +70,7 @@ export class Welcomed {
       if (this.#words !== null) this.#settle();
       this.#answer(message);
     } catch (error) {
-      this.#hub.onFault(error);
-      line.error('internal', 'the hub failed; it is not the message’s fault, try again', message.id);
+      this.#failed(error, message.id);
     }
   }
 
@@ -192,7 +191,12 @@ export class Welcomed {
     this.#renewal ??= new TokenRenewal({
       authenticator,
       onVerdict: (verdict, id) => {
-        if (this.#line.isOpen) this.#verified(verdict, id);
+        if (!this.#line.isOpen) return;
+        try {
+          this.#verified(verdict, id);
+        } catch (error) {
+          this.#failed(error, id);
+        }
       },
       onReplaced: (id) => {
         onRefused('messages');
@@ -200,6 +204,11 @@ export class Welcomed {
       },
     });
     this.#renewal.check(fresh);
+  }
+
+  #failed(error: unknown, id: MessageId | undefined): void {
+    this.#hub.onFault(error);
+    this.#line.error('internal', FAILED, id);
   }
 
   #verified(verdict: Verdict, id: FreshToken['id']): void {
@@ -218,11 +227,8 @@ export class Welcomed {
   }
 
   #become(identity: Identity): void {
-    const { outbox } = this.#line;
-    const { mayObserve } = outbox.viewer;
+    lookAs(this.#hub, this.#line, identity, viewerOf(identity, this.#claimed));
     this.#identity = identity;
-    outbox.viewer = viewerOf(identity, this.#claimed);
-    if (mayObserve && !outbox.viewer.mayObserve) narrow(this.#hub, this.#line, identity);
     this.#lookBy(this.#hub.lookedAt);
   }
 

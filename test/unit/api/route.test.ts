@@ -10,7 +10,7 @@ const call: Call = {
   params: {},
   query: new URLSearchParams(),
   identity: everyone,
-  viewer: { user: null, isAdmin: true, mayObserve: true },
+  viewer: { user: null, isAdmin: true, follower: null, mayObserve: true },
 };
 
 function judged(isGood: boolean, isAllowed: boolean) {

@@ -526,6 +526,21 @@ describe('a slow peer', () => {
     await Promise.resolve();
     expect(full.socket.isTerminated).toBe(true);
   });
+
+  it('that was behind when the engine dropped a message goes the way of too many answers, once', async () => {
+    const stage = new FanoutStage();
+    const full = watching(stage, '7');
+    let overflows = 0;
+    full.outbox.onOverflow = () => overflows++;
+    full.socket.isSlow = true;
+    stage.core.begin('7');
+    stage.fanout.flush();
+    full.socket.isFull = true;
+    for (let n = 0; n < 2; n++) stage.fanout.watchUsers(full.outbox, ['7'], undefined, undefined);
+    expect(overflows).toBe(0);
+    await Promise.resolve();
+    expect([overflows, full.socket.isTerminated]).toEqual([1, false]);
+  });
 });
 
 describe('a closed connection', () => {

@@ -1,5 +1,5 @@
 /** Watches that end because they are no longer allowed: unfriended, or a token that allows less (PROTOCOL.md sections 4 and 7). */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 import type { Viewer } from '../../../server/presence/viewer.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
@@ -116,6 +116,17 @@ describe('the end of a friendship', () => {
   });
 });
 
+it('the end of a friendship ends the watch of an admin who may not observe, too: it had it as a friend', () => {
+  const stage = new FanoutStage();
+  stage.befriend('anna', 'bob');
+  const peer = watching(stage, { ...admin, follower: 'anna', mayObserve: false }, 'bob');
+  stage.unfriend('anna', 'bob');
+  expect(told(peer)).toEqual(['unwatched bob']);
+  stage.core.begin('bob');
+  stage.fanout.flush();
+  expect(told(peer)).toEqual([]);
+});
+
 describe('a token that allows less', () => {
   it('ends the watches that it does not allow, drops what waits of them, and says so without `re`', () => {
     const stage = new FanoutStage();
@@ -125,7 +136,10 @@ describe('a token that allows less', () => {
     for (const owner of ['anna', 'other']) stage.fanout.watchFriends(peer.outbox, owner, undefined, undefined);
     peer.socket.take();
     for (const user of ['bob', 'carl', 'dora']) stage.core.begin(user);
-    stage.fanout.narrow(peer.outbox, { friendsOf: (owner) => owner === 'anna', user: (id) => id === 'bob' });
+    stage.fanout.look(peer.outbox, plain('anna'), {
+      friendsOf: (owner) => owner === 'anna',
+      user: (id) => id === 'bob',
+    });
     const messages = peer.socket.take();
     expect(messages.map(brief)).toEqual(['presence bob:online', 'unwatched friends of other', 'unwatched carl dora']);
     expect(messages.some((message) => 're' in message)).toBe(false);
@@ -134,9 +148,67 @@ describe('a token that allows less', () => {
   it('that allows as much ends nothing and says nothing', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, observer('anna'), 'bob');
-    stage.fanout.narrow(peer.outbox, { friendsOf: () => true, user: () => true });
+    stage.fanout.look(peer.outbox, observer('anna'), { friendsOf: () => true, user: () => true });
     stage.core.begin('bob');
     stage.fanout.flush();
     expect(told(peer)).toEqual(['presence bob:online']);
   });
+
+  it('that changes what is seen has all watches sent anew, as the new viewer sees them', () => {
+    const stage = new FanoutStage();
+    stage.befriend('anna', 'bob');
+    for (const user of ['bob', 'carl']) stage.core.begin(user);
+    stage.blocks.block('bob', 'anna');
+    const peer = watching(stage, { ...admin, follower: 'anna' }, 'bob', 'carl');
+    stage.fanout.watchFriends(peer.outbox, 'anna', undefined, undefined);
+    expect(told(peer)).toEqual(['snapshot bob:online']);
+    stage.fanout.look(peer.outbox, observer('anna'), undefined);
+    expect(told(peer)).toEqual(['snapshot bob:offline', 'snapshot bob:offline carl:online']);
+    stage.fanout.look(peer.outbox, { ...admin, follower: 'anna' }, undefined);
+    expect(told(peer)).toEqual(['snapshot bob:online', 'snapshot bob:online carl:online']);
+  });
+
+  it('that changes what a slow peer sees owes it all watches until it reads', () => {
+    const stage = new FanoutStage();
+    for (const user of ['bob', 'carl']) stage.core.begin(user);
+    stage.blocks.block('bob', 'anna');
+    const peer = watching(stage, { ...admin, follower: 'anna' }, 'bob', 'carl');
+    peer.socket.isSlow = true;
+    stage.core.begin('carl', { status: 'busy' });
+    stage.fanout.flush();
+    stage.fanout.look(peer.outbox, observer('anna'), undefined);
+    expect(peer.socket.queuedCount).toBe(1);
+    peer.socket.isSlow = false;
+    stage.drain(peer);
+    expect(told(peer)).toEqual(['presence carl:busy', 'snapshot bob:offline carl:busy']);
+  });
+
+  it('that can’t be compared with the friends changes nothing', () => {
+    const stage = new FanoutStage();
+    const peer = watching(stage, observer('anna'), 'bob', 'carl');
+    const fails = (): boolean => {
+      throw new Error('storage fails');
+    };
+    expect(() => {
+      stage.fanout.look(peer.outbox, plain('anna'), { friendsOf: fails, user: fails });
+    }).toThrow('storage fails');
+    expect([peer.outbox.viewer, peer.outbox.watchCount]).toEqual([observer('anna'), 2]);
+  });
+});
+
+it('a watch whose list can’t be read is no watch, and holds nobody', () => {
+  const stage = new FanoutStage();
+  stage.befriend('anna', 'bob');
+  const peer = stage.open(observer('anna'));
+  const reads = vi.spyOn(stage.lists, 'changesSince').mockImplementation(() => {
+    throw new Error('storage fails');
+  });
+  expect(() => {
+    stage.fanout.watchFriends(peer.outbox, 'anna', 0, undefined);
+  }).toThrow('storage fails');
+  reads.mockRestore();
+  expect([peer.outbox.watchCount, [...stage.core.presence.heldUsers()]]).toEqual([0, []]);
+  stage.core.begin('bob');
+  stage.fanout.flush();
+  expect(told(peer)).toEqual([]);
 });

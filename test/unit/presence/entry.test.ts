@@ -269,7 +269,7 @@ describe('a user in memory', () => {
 });
 
 describe('a look for a reader whom the time of the answer may tell nothing', () => {
-  const eve = { user: 'eve', isAdmin: false, mayObserve: true };
+  const eve = { user: 'eve', isAdmin: false, follower: 'eve', mayObserve: true };
 
   it('asks the store once for each who is shown offline: gone, invisible, or blocking the reader', () => {
     const stage = new PresenceStage();

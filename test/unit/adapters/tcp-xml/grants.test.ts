@@ -162,3 +162,54 @@ describe('a grant', () => {
     expect(said.at(-1)).toBe('42 3');
   });
 });
+
+describe('a fresh token', () => {
+  it('that comes while another is verified is verified after it, the last of them alone', async () => {
+    const { take, settle, said, asked, good } = stage();
+    take(beat('42', 1, 'a'));
+    await settle(good('42'));
+    take(beat('42', 2, 'b'), beat('42', 3, 'c'), beat('42', 4, 'd'));
+    expect(asked.map(({ token }) => token)).toEqual(['b']);
+    await settle(bad);
+    expect(asked.map(({ token }) => token)).toEqual(['d']);
+    await settle(good('42'));
+    take(beat('42', 5, 'd'));
+    expect(asked).toEqual([]);
+    expect(said).toEqual(['42 1', '42 2', '42 3', '42 4', 'renewal unauthenticated', '42 5']);
+  });
+
+  it('judges what comes behind it, where all before it is over', async () => {
+    const { clock, take, settle, said, good } = stage();
+    take(beat('42', 1, 'a'));
+    await settle(good('42', 1_000));
+    take(beat('42', 2, 'b'), beat('42', 3, 'c'));
+    clock.pass(1_000);
+    take(beat('42', 4));
+    await settle(bad);
+    await settle(good('42'));
+    expect(said).toEqual(['42 1', '42 2', '42 3', '42 ran out', '42 4']);
+  });
+
+  it('that is one too many is counted, and may come again', async () => {
+    const { take, settle, said, asked, good } = stage();
+    take(beat('42', 1, 'a'));
+    await settle(good('42'));
+    for (let user = 0; user < 128; user++) take(beat(`u${user}`, 1, 'token'));
+    take(beat('42', 2, 'b'));
+    expect(said).toEqual(['42 1', 'renewal unavailable', '42 2']);
+    await settle(bad);
+    take(beat('42', 3, 'b'));
+    expect(asked.at(-1)?.token).toBe('b');
+  });
+
+  it('whose verdict comes in the moment that the one before runs out costs the user nothing', async () => {
+    const { clock, take, settle, said, good } = stage();
+    take(beat('42', 1, 'a'));
+    await settle(good('42', 1_000));
+    take(beat('42', 2, 'b'));
+    clock.pass(1_000);
+    await settle(good('42'));
+    take(beat('42', 3));
+    expect(said).toEqual(['42 1', '42 2', '42 3']);
+  });
+});
