@@ -6,6 +6,7 @@ import { sleep, until } from '../lib/pacing.ts';
 import { readMetrics, sumOf } from '../lib/hub-http.ts';
 import { printTable, progress, type Outcome, type Row } from '../lib/report.ts';
 import { startRole } from '../lib/roles.ts';
+import { names } from '../lib/names.ts';
 import { workload, type Stage } from '../lib/stage.ts';
 import type { ObserverCommands } from '../roles/observer.ts';
 import type { ReturnersCommands } from '../roles/returners.ts';
@@ -95,8 +96,4 @@ async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, num
 /** Some of each kind: from both ends of the list. */
 function pick(users: readonly string[], ofEach: number): string[] {
   return [...users.slice(0, ofEach), ...users.slice(users.length - ofEach)];
-}
-
-function names(prefix: string, count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `${prefix}${index}`);
 }

@@ -11,6 +11,7 @@ import { readMetrics, sumOf } from '../lib/hub-http.ts';
 import { sleep, until } from '../lib/pacing.ts';
 import { printTable, progress, type Outcome, type Row } from '../lib/report.ts';
 import { startRole } from '../lib/roles.ts';
+import { names } from '../lib/names.ts';
 import { workload, type Stage } from '../lib/stage.ts';
 import type { ObserverCommands } from '../roles/observer.ts';
 import type { SteadfastCommands } from '../roles/steadfast.ts';
@@ -97,8 +98,4 @@ async function startTarget(users: readonly string[]): Promise<{ readonly file: s
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-function names(prefix: string, count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `${prefix}${index}`);
 }

@@ -8,6 +8,7 @@ import { monotonicMs, sleep, until } from '../lib/pacing.ts';
 import { printTable, progress, round, type Outcome, type Row } from '../lib/report.ts';
 import { startRole, type Role } from '../lib/roles.ts';
 import { measure } from '../lib/server.ts';
+import { names } from '../lib/names.ts';
 import { workload, type Stage } from '../lib/stage.ts';
 import type { ObserverCommands, Telling } from '../roles/observer.ts';
 import type { ReturnersCommands } from '../roles/returners.ts';
@@ -185,8 +186,4 @@ function timesOf(kind: string, times: Histogram): Row {
     [`${kind} p50 ms`]: round(times.percentile(0.5)),
     [`${kind} p99 ms`]: round(times.percentile(0.99)),
   };
-}
-
-function names(prefix: string, count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `${prefix}${index}`);
 }
