@@ -114,6 +114,7 @@ function buildMetrics(
     heartbeats: () => intake.heartbeats,
     changes: () => counts.changes,
     deliveries: () => counts.deliveries,
+    parsedFrames: () => tcpXml.parsedFrames,
     badFrames: () => badFrames,
     refusals: () => refusals,
   });

@@ -13,6 +13,7 @@ interface MetricsSources {
   readonly heartbeats: () => Readonly<Record<AdapterName, number>>;
   readonly changes: () => number;
   readonly deliveries: () => number;
+  readonly parsedFrames: () => number;
   readonly badFrames: () => Readonly<Record<BadFrameReason, number>>;
   readonly refusals: () => Readonly<Record<RefusalReason, number>>;
 }
@@ -61,6 +62,11 @@ export function createMetrics(sources: MetricsSources): Registry {
   counter('presence_hub_heartbeats_total', 'Valid heartbeats', 'adapter', sources.heartbeats);
   total('presence_hub_changes_total', 'Changes of entries', sources.changes);
   total('presence_hub_deliveries_total', 'Entries told to watchers as changes', sources.deliveries);
+  total(
+    'presence_hub_parsed_frames_total',
+    'TCP frames that were parsed: nearly all have a shape that is known, and cost a tenth',
+    sources.parsedFrames,
+  );
   counter('presence_hub_bad_frames_total', 'TCP frames that were skipped', 'reason', sources.badFrames);
   counter('presence_hub_refused_total', 'What was turned down or away', 'reason', sources.refusals);
   return registry;

@@ -121,6 +121,7 @@ function printMetrics(): string {
     heartbeats: () => ({ 'tcp-xml': 0, 'ws-json': 0, http: 0, poll: 0 }),
     changes: () => 0,
     deliveries: () => 0,
+    parsedFrames: () => 0,
     badFrames: () => zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]),
     refusals: () => zeroCounts(Object.keys(refusalReasons) as RefusalReason[]),
   });

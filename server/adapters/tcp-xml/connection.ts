@@ -8,13 +8,15 @@ import { badFrameReasons, type BadFrameReason } from '../../../shared/codes.ts';
 import { MAX_BAD_FRAMES_IN_A_ROW } from '../../../shared/limits.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
 import { Carried } from './carried.ts';
-import { decodeText, type FrameEncoding } from './charset.ts';
-import { decodeFrame, type Heartbeat } from './decode.ts';
+import type { FrameEncoding } from './charset.ts';
+import type { Heartbeat } from './decode.ts';
 import { answerBytes, encodeAck, encodeError, encodeProbe } from './encode.ts';
+import { FrameMemory } from './frame-memory.ts';
 import { Grants, type TokenRefusal } from './grants.ts';
 import type { Served } from './line.ts';
 import type { Opened } from './opening.ts';
 import { Reading } from './reading.ts';
+import type { Shapes } from './shapes.ts';
 import type { TcpXmlOptions } from './tcp-xml.ts';
 import type { Turns } from './turns.ts';
 
@@ -27,6 +29,7 @@ const PAUSES_A_LEASE = 4;
 interface Host {
   /** What the connections of a port share. */
   readonly turns: Turns;
+  readonly shapes: Shapes;
   /** Has it looked at, at that time (monotonic). */
   readonly lookOn: (atMs: number) => void;
   readonly onDone: () => void;
@@ -38,6 +41,7 @@ export class TcpConnection implements Served {
   readonly #socket: Socket;
   readonly #carried: Carried;
   readonly #reading: Reading;
+  readonly #memory: FrameMemory;
   /** Null where no token is asked for. */
   readonly #grants: Grants | null;
   readonly #peer: string;
@@ -66,6 +70,7 @@ export class TcpConnection implements Served {
     this.#openedAt = openedAt;
     this.#maxPauseMs = hub.timeoutMs / PAUSES_A_LEASE;
     this.#quietSince = hub.clock.now().monoMs;
+    this.#memory = new FrameMemory(host.shapes);
     this.#carried = new Carried(hub, this.#peer, {
       onCount: (sessions) => this.#reading.allowFor(sessions),
       pausedMs: () => this.#reading.pausedMs,
@@ -161,7 +166,7 @@ export class TcpConnection implements Served {
   }
 
   #takeFrame(frame: Buffer, seen: FrameEncoding, monoMs: number): void {
-    const decoded = decodeFrame(decodeText(frame, seen, this.#hub.encoding), this.#hub.names);
+    const decoded = this.#memory.decode(frame, seen);
     if (!decoded.ok) {
       this.#bad(decoded.reason, seen);
       this.#malformedInARow++;

@@ -20,6 +20,7 @@ import { TcpConnection } from './connection.ts';
 import { Line } from './line.ts';
 import type { FieldNames } from './names.ts';
 import { Opening } from './opening.ts';
+import { Shapes } from './shapes.ts';
 import { TlsDoor } from './tls-door.ts';
 import { Turns } from './turns.ts';
 
@@ -71,6 +72,7 @@ export class TcpXml {
   readonly #lines = new Set<Line>();
   readonly #wheel: TimingWheel<Line>;
   readonly #turns: Turns;
+  readonly #shapes: Shapes;
   readonly #server: Server;
   readonly #tls: TlsDoor | null;
   /** How far the wall clock is ahead of the forward one. */
@@ -83,6 +85,7 @@ export class TcpXml {
     this.#wallAheadMs = wallMs - monoMs;
     this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, monoMs);
     this.#turns = new Turns({ clock: options.clock, afterTurn: setImmediate });
+    this.#shapes = new Shapes(options.encoding, options.names);
     this.#tls = options.tls === null ? null : new TlsDoor(options.tls, options.frameMs);
     this.#server = createServer(
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS },
@@ -94,6 +97,11 @@ export class TcpXml {
 
   get connectionCount(): number {
     return this.#lines.size;
+  }
+
+  /** Frames that had to be parsed, for no frame of their shape had come before. */
+  get parsedFrames(): number {
+    return this.#shapes.parsedCount;
   }
 
   /** Takes the port. @returns the port taken. @throws the system's error where it can't be had. */
@@ -166,7 +174,12 @@ export class TcpXml {
         return isIn;
       },
       onOpened: (opened, first) => {
-        const connection = new TcpConnection(this.#options, opened, { turns: this.#turns, lookOn, onDone });
+        const connection = new TcpConnection(this.#options, opened, {
+          turns: this.#turns,
+          shapes: this.#shapes,
+          lookOn,
+          onDone,
+        });
         line.served = connection;
         if (this.#isDraining) connection.drain();
         if (first !== undefined) connection.take(first);

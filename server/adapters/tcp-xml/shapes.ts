@@ -1,0 +1,158 @@
+/**
+ * The shapes of the frames that a port hears: a frame with its values taken out. Legacy clients of one make write the same
+ * XML around other values, so a frame of a known shape need not be parsed: its values are cut out of the bytes where a
+ * parsed frame of that shape had them. Answers for every frame exactly what `decodeFrame` answers for its text
+ * (test/unit/adapters/tcp-xml/shapes.test.ts holds it to that). The listener has one; each connection's decoder asks it.
+ */
+import { decodeText, isWide, type Encoding, type FrameEncoding } from './charset.ts';
+import { decodeFrame, heartbeatOf, noValues, readFields, type Decoded, type FieldValues } from './decode.ts';
+import { fields, type Field, type FieldNames } from './names.ts';
+
+/** What may stand in a hole: it is neither markup nor space nor reference, and the same byte in every encoding. */
+const PLAIN = 'A-Za-z0-9._@:-';
+/** The whole of a text between two tags, or of a quoted value. */
+const HOLE = new RegExp(`(?<=>)[${PLAIN}]+(?=<)|(?<=["'])[${PLAIN}]+(?=["'])`, 'g');
+const isPlain = Uint8Array.from({ length: 256 }, (_, byte) =>
+  Number(new RegExp(`[${PLAIN}]`).test(String.fromCharCode(byte))),
+);
+
+/** Makes of legacy clients on one port, and of each the few forms of its frames. */
+const MAX_SHAPES = 16;
+/** After so many frames that fit none, only every so manieth is learned from: learning costs another parse. */
+const EAGER_MISSES = 64;
+const LEARN_EVERY = 64;
+
+interface Shape {
+  readonly seen: FrameEncoding;
+  /** What stands before each hole, and behind the last. */
+  readonly literals: readonly Buffer[];
+  /** The field whose value each hole is; null for none. */
+  readonly holes: readonly (Field | null)[];
+  /** The values that stand in no hole. */
+  readonly constants: FieldValues;
+}
+
+export class Shapes {
+  readonly #encoding: Encoding;
+  readonly #names: FieldNames;
+  /** The one that fitted last comes first. */
+  readonly #shapes: Shape[] = [];
+  #parsedCount = 0;
+
+  constructor(encoding: Encoding, names: FieldNames) {
+    this.#encoding = encoding;
+    this.#names = names;
+  }
+
+  /** Frames that fitted no shape known by then. */
+  get parsedCount(): number {
+    return this.#parsedCount;
+  }
+
+  decode(frame: Buffer, seen: FrameEncoding): Decoded {
+    for (let i = 0; i < this.#shapes.length; i++) {
+      const shape = this.#shapes[i] as Shape;
+      const values = shape.seen === seen ? valuesOf(frame, shape) : undefined;
+      if (values === undefined) continue;
+      if (i > 0) this.#toFront(i);
+      return heartbeatOf(values);
+    }
+    const text = decodeText(frame, seen, this.#encoding);
+    const decoded = decodeFrame(text, this.#names);
+    this.#parsedCount++;
+    if (decoded.ok && (this.#parsedCount <= EAGER_MISSES || this.#parsedCount % LEARN_EVERY === 0))
+      this.#learn(frame, seen);
+    return decoded;
+  }
+
+  #toFront(i: number): void {
+    const [shape] = this.#shapes.splice(i, 1);
+    if (shape !== undefined) this.#shapes.unshift(shape);
+  }
+
+  #learn(frame: Buffer, seen: FrameEncoding): void {
+    const shape = isWide(seen) ? undefined : shapeOf(frame, seen, (bytes) => this.#read(bytes, seen));
+    if (shape === undefined) return;
+    if (this.#shapes.length === MAX_SHAPES) this.#shapes.pop();
+    this.#shapes.unshift(shape);
+  }
+
+  #read(frame: Buffer, seen: FrameEncoding): FieldValues | undefined {
+    return readFields(decodeText(frame, seen, this.#encoding), this.#names);
+  }
+}
+
+/** The values of a frame of this shape; undefined where it is of another. */
+function valuesOf(frame: Buffer, { literals, holes, constants }: Shape): FieldValues | undefined {
+  const values: Record<Field, string | undefined> = { ...constants };
+  let at = 0;
+  for (let i = 0; i < holes.length; i++) {
+    const literal = literals[i] as Buffer;
+    if (!standsAt(frame, at, literal)) return undefined;
+    const from = at + literal.length;
+    at = from;
+    while (isPlain[frame[at] ?? 0] === 1) at++;
+    if (at === from) return undefined;
+    const field = holes[i] as Field | null;
+    if (field !== null) values[field] = frame.toString('latin1', from, at);
+  }
+  const last = literals[holes.length] as Buffer;
+  return at + last.length === frame.length && standsAt(frame, at, last) ? values : undefined;
+}
+
+function standsAt(frame: Buffer, at: number, literal: Buffer): boolean {
+  for (let i = 0; i < literal.length; i++) if (frame[at + i] !== literal[i]) return false;
+  return true;
+}
+
+/**
+ * The shape of a good frame; undefined where it has none that would hold. Which hole is which field's is found by reading
+ * the frame once more with a word of our own in each: so whatever the XML is like, a hole is a value and nothing else.
+ */
+function shapeOf(
+  frame: Buffer,
+  seen: FrameEncoding,
+  read: (frame: Buffer) => FieldValues | undefined,
+): Shape | undefined {
+  const text = frame.toString('latin1');
+  const bodyAt = text.startsWith('<?') ? text.indexOf('?>') : 0;
+  // In a comment, CDATA or an instruction other words could be more than words.
+  if (text.includes('<!') || text.indexOf('<?', bodyAt) > bodyAt) return undefined;
+  const runs = Array.from(text.matchAll(HOLE)).filter(({ index }) => index > bodyAt);
+  const literals: Buffer[] = [];
+  let from = 0;
+  for (const { index, 0: run } of runs) {
+    literals.push(frame.subarray(from, index));
+    from = index + run.length;
+  }
+  literals.push(frame.subarray(from));
+  const given = read(frame);
+  const marked = read(
+    fill(
+      literals,
+      runs.map((_, i) => wordOf(i)),
+    ),
+  );
+  if (given === undefined || marked === undefined) return undefined;
+
+  const holes: (Field | null)[] = runs.map(() => null);
+  const constants: Record<Field, string | undefined> = { ...noValues };
+  for (const field of fields) {
+    const at = runs.findIndex((_, i) => wordOf(i) === marked[field]);
+    if (at >= 0) holes[at] = field;
+    else if (marked[field] === given[field]) constants[field] = given[field];
+    else return undefined; // made of several
+  }
+  // Of one user alone: that is what a connection's last frame is kept for.
+  if (!holes.includes('user_id')) return undefined;
+  // Copies, so that a shape never keeps a whole packet's memory.
+  return { seen, literals: literals.map((literal) => Buffer.from(literal)), holes, constants };
+}
+
+function wordOf(hole: number): string {
+  return `hole:${hole}`;
+}
+
+function fill(literals: readonly Buffer[], words: readonly string[]): Buffer {
+  return Buffer.concat(literals.flatMap((literal, i) => [literal, Buffer.from(words[i] ?? '')]));
+}
