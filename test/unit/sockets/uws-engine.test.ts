@@ -1,4 +1,5 @@
 /** What the contract suite can't bring about on real sockets at will: moments and answers of the native side. */
+import { stat } from 'node:fs';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -210,5 +211,31 @@ describe('the uWebSockets.js engine', () => {
     answer({ status: 200, headers: {}, body: 'late' });
     await new Promise((resolve) => setImmediate(resolve));
     expect(touched).toEqual(['pause']);
+  });
+
+  it('closes behind a last answer in a timer, since what is closed in an immediate is never freed', async () => {
+    const { native } = await start({ admit: () => ({ status: 403, headers: {}, body: 'no' }) });
+    const turns: string[] = [];
+    await new Promise<void>((resolve) => {
+      const response = {
+        onAborted: () => undefined,
+        getRemoteAddressAsText: () => new TextEncoder().encode('127.0.0.1').buffer,
+        pause: () => undefined,
+        cork: (write: () => void) => {
+          write();
+        },
+        writeStatus: () => undefined,
+        end: () => {
+          turns.push('answered');
+          resolve();
+        },
+      };
+      // The loop's immediates come right behind its reading, and its timers later: as they do behind a request.
+      stat('.', () => {
+        native.behavior.upgrade(response as never, request, {} as never);
+        setImmediate(() => turns.push('immediates'));
+      });
+    });
+    expect(turns).toEqual(['immediates', 'answered']);
   });
 });
