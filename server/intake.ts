@@ -3,7 +3,7 @@
  * them, and hands each change on. Refuses a user more sessions than it may have. Formats, sockets and watchers are not its
  * business, and who somebody is was asked before.
  */
-import type { Clock } from './lib/clock.ts';
+import type { Clock, Moment } from './lib/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
 import type { Change } from './presence/outcomes.ts';
 import type { Presence } from './presence/presence.ts';
@@ -51,6 +51,12 @@ export class Intake {
   beat(session: Session, said: Saying): void {
     this.heartbeats[session.adapter]++;
     this.#handOn(this.#presence.say(session, said, this.#clock.now()));
+  }
+
+  /** So many heartbeats that say what the session says already, heard a moment ago. */
+  repeat(session: Session, times: number, now: Moment): void {
+    this.heartbeats[session.adapter] += times;
+    this.#presence.renew(session, now);
   }
 
   /** A sign of life that is no heartbeat: a pong, or another valid message. */

@@ -10,7 +10,7 @@ import type { Change } from '../presence/outcomes.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { Edge, ListChanges, RosterChange } from '../roster/port.ts';
-import { audienceOf, Circle } from './circle.ts';
+import { audienceOf, Circle, watchEach } from './circle.ts';
 import type { Outbox } from './outbox.ts';
 import { FlushRhythm } from './rhythm.ts';
 import { headOfFriends, headOfUsers, Telling, type TellingOptions } from './telling.ts';
@@ -23,8 +23,6 @@ export interface FanoutOptions extends TellingOptions {
   };
   /** Whether a `since` can have been given out by this store, and answered from it. */
   readonly isCertain: (since: number) => boolean;
-  /** Called before anything is told: makes durable what must not be forgotten once it was told. */
-  readonly beforeTelling: () => void;
 }
 
 /** What somebody may watch. */
@@ -63,6 +61,7 @@ export class Fanout {
   /** What one viewer sees of a user is another than before, for a block was set or lifted: that viewer alone is told. */
   changedFor(viewer: string, user: User): void {
     this.flush();
+    this.#options.beforeTelling();
     const touched: Outbox[] = [];
     this.#collect(user, touched, viewer);
     this.#send(touched);
@@ -70,9 +69,9 @@ export class Fanout {
 
   /** Tells every change that waits. Each user's latest entry, and one message a connection. */
   flush(): void {
+    if (this.#changed.size + this.#selfChanged.size === 0) return;
     this.#options.beforeTelling();
     if (this.#selfChanged.size > 0) this.#flushSelves();
-    if (this.#changed.size === 0) return;
     const users = this.#changed;
     this.#changed = new Set();
     const touched: Outbox[] = [];
@@ -99,14 +98,11 @@ export class Fanout {
     this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: news.removed });
   }
 
-  /** Adds users to those watched by id, and answers with a snapshot of them. */
+  /** Adds users (all different) to those watched by id, and answers with a snapshot of them. */
   watchUsers(outbox: Outbox, ids: readonly string[], since: number | undefined, re: MessageId | undefined): void {
     this.#tellRest(outbox);
     const users = ids.map((id) => this.#options.presence.hold(id));
-    for (const user of users) {
-      audienceOf(user).watchers.add(outbox);
-      outbox.users.add(user);
-    }
+    watchEach(users, outbox);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
     if (from === undefined) {
@@ -196,7 +192,7 @@ export class Fanout {
   close(outbox: Outbox): void {
     const { presence } = this.#options;
     for (const user of outbox.users) {
-      audienceOf(user).watchers.delete(outbox);
+      audienceOf(user).delete(outbox);
       presence.release(user);
     }
     outbox.users.clear();
@@ -244,7 +240,7 @@ export class Fanout {
       } else if (hiddenFrom !== null && viewer.user !== null && hiddenFrom.has(viewer.user)) return;
       if (outbox.add(user, presence.entryJsonFor(user, viewer))) touched.push(outbox);
     };
-    for (const outbox of audience.watchers) tell(outbox);
+    for (const outbox of audience) tell(outbox);
     for (const circle of audience.circles) for (const outbox of circle.watchers) tell(outbox);
   }
 
@@ -304,7 +300,7 @@ export class Fanout {
     for (const { user: former, friend } of removed) {
       const user = this.#options.presence.held(friend);
       if (user === undefined || user.audience === null) continue;
-      const watchers = Array.from(audienceOf(user).watchers, (outbox) => outbox).filter(
+      const watchers = Array.from(audienceOf(user), (outbox) => outbox).filter(
         ({ viewer }) => viewer.follower === former && !viewer.mayObserve,
       );
       for (const outbox of watchers) {
@@ -337,17 +333,16 @@ export class Fanout {
     if (user === undefined || !outbox.users.delete(user)) return;
     if (!outbox.covers(user)) outbox.forget(user);
     outbox.owed?.delete(user);
-    audienceOf(user).watchers.delete(outbox);
+    audienceOf(user).delete(outbox);
     this.#options.presence.release(user);
   }
 
   #addFriend({ user: owner, friend }: Edge): void {
     const circle = this.#circles.get(owner);
     if (circle === undefined) return;
-    const { presence } = this.#options;
     const user = this.#joinCircle(circle, friend);
     const head = `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"add","entry":`;
-    this.#tellCircle(owner, (outbox) => `${head}${presence.entryJsonFor(user, outbox.viewer)}}`);
+    this.#tellCircle(owner, (outbox) => `${head}${this.#telling.entry(user, outbox.viewer)}}`);
   }
 
   #tellCircle(owner: string, jsonFor: (outbox: Outbox) => string): void {

@@ -5,6 +5,7 @@
  * Joins fragments; knows nothing of why somebody is told.
  */
 import type { Clock } from '../lib/clock.ts';
+import { SmallSet } from '../lib/small-set.ts';
 import type { Socket } from '../sockets/port.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
@@ -43,9 +44,9 @@ export class Outbox {
   readonly #socket: Socket;
   readonly #options: OutboxOptions;
   /** Whom it watches by id. */
-  readonly users = new Set<User>();
+  readonly users = new SmallSet<User>();
   /** Whose friends it watches. */
-  readonly circles = new Set<Circle>();
+  readonly circles = new SmallSet<Circle>();
   /** Whose own fold it is told, if it asked. */
   self: User | null = null;
   lastSelfJson = '';

@@ -22,16 +22,29 @@ export class TokenBucket {
   }
 
   /** Uses one, or more for what is dear. The rate is an argument, since it may grow with what the connection carries. */
-  take({ perS, burst }: Rate, monoMs: number, cost = 1): Level {
-    this.#level = Math.min(burst, this.#level + ((monoMs - this.#filledAt) * perS) / 1000);
-    this.#filledAt = monoMs;
+  take(rate: Rate, monoMs: number, cost = 1): Level {
+    this.#fill(rate, monoMs);
+    const { burst } = rate;
     if (this.#level > -burst) this.#level = Math.max(-burst, this.#level - cost);
     if (this.#level >= 0) return 'within';
     return this.#level > -burst ? 'over' : 'exhausted';
   }
 
+  /** Uses that much where it is within the rate, and nothing where it is not. */
+  takeWithin(rate: Rate, monoMs: number, cost: number): boolean {
+    this.#fill(rate, monoMs);
+    if (this.#level < cost) return false;
+    this.#level -= cost;
+    return true;
+  }
+
   /** How long until one more is within the rate, milliseconds; 0 for now. */
   waitMs({ perS }: Rate): number {
     return this.#level >= 1 ? 0 : Math.ceil(((1 - this.#level) * 1000) / perS);
+  }
+
+  #fill({ perS, burst }: Rate, monoMs: number): void {
+    this.#level = Math.min(burst, this.#level + ((monoMs - this.#filledAt) * perS) / 1000);
+    this.#filledAt = monoMs;
   }
 }

@@ -52,6 +52,14 @@ export class Carried implements SessionOwner {
     return true;
   }
 
+  /** The live session that says all of that already; undefined where the heartbeat is news. */
+  repeated({ user, state, device }: Heartbeat): Session | undefined {
+    const session = this.#sessions.get(user);
+    if (session?.phase !== 'live' || session.code !== state || session.status !== this.#hub.statusOf(state))
+      return undefined;
+    return device === undefined || device === session.device ? session : undefined;
+  }
+
   /** What let the user in holds no more: an unclean end, as every cut is. */
   runOut(user: string): void {
     const session = this.#sessions.get(user);

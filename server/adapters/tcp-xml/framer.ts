@@ -21,7 +21,7 @@ const LESS_THAN = 0x3c;
 const NOTHING = Buffer.alloc(0);
 const FIRST_HELD_BYTES = 256;
 
-function isSpace(byte: number | undefined): boolean {
+export function isSpace(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
@@ -43,6 +43,11 @@ export class Framer {
   /** How the connection's bytes are seen to be: what an answer that no frame called for is written in. */
   get seen(): FrameEncoding {
     return this.#seen ?? 'bytes';
+  }
+
+  /** Nothing is held: the next byte is the first of a frame, or of what stands between two. */
+  get isAtRest(): boolean {
+    return this.#heldBytes === 0 && this.#seen !== undefined;
   }
 
   /** A frame has begun and is not complete. */

@@ -86,6 +86,11 @@ export class Grants {
     return this.#nextExpiryAt;
   }
 
+  /** Whether a frame of that user that brings no token counts, here and now. */
+  lets(user: string): boolean {
+    return this.#grantOf(user) !== undefined;
+  }
+
   /** Judges a frame, now or when the verdict is there. */
   take(heartbeat: Heartbeat, seen: FrameEncoding): void {
     const { user, token } = heartbeat;

@@ -25,6 +25,8 @@ interface ReadingOptions {
   /** However far over the rate, or held. */
   readonly maxPauseMs: number;
   readonly onFrame: (frame: Buffer, seen: FrameEncoding, monoMs: number) => void;
+  /** What a pause held back is to be taken now. */
+  readonly onRest: (rest: Buffer) => void;
   readonly onTooLarge: () => void;
   /** It is for the rate that it is not. */
   readonly onOver: () => void;
@@ -44,6 +46,8 @@ export class Reading implements InLine {
   #overUntil = 0;
   #heldUntil = 0;
   #isInLine = false;
+  /** What came before a pause and was not heard. */
+  #rest: Buffer | null = null;
   /** Frames of the chunk in hand. */
   #inARow = 0;
   #mustGetInLine = false;
@@ -88,12 +92,26 @@ export class Reading implements InLine {
     if (result === 'too_large') {
       this.#options.onTooLarge();
     } else if (result !== 'ok') {
-      this.#putBack(result);
+      this.#keep(result);
     } else if (!this.#framer.isInFrame) {
       this.#begunAt = Infinity;
     } else if (this.#begunAt === Infinity) {
       this.#begunAt = this.#options.clock.now().monoMs;
     }
+  }
+
+  /** Between frames, and nothing waits: what comes next is a frame's beginning. */
+  get isAtRest(): boolean {
+    return !this.#isPaused && !this.#isOver && this.#framer.isAtRest;
+  }
+
+  /** So many frames of `bytes` each came at once. False, and nothing counted, where they are to be taken one by one. */
+  takeAll(frames: number, bytes: number, monoMs: number): boolean {
+    const { turns } = this.#options;
+    const cost = frames * Math.ceil(bytes / FRAME_BYTES);
+    if (turns.isOver(frames, monoMs) || !this.#bucket.takeWithin(this.#rate, monoMs, cost)) return false;
+    turns.take(frames, cost, monoMs);
+    return true;
   }
 
   /** Reads on where a pause is over. @returns whether a frame has been under way for too long. */
@@ -124,6 +142,7 @@ export class Reading implements InLine {
   /** The connection is over: what is left of the bytes is nobody's any more. */
   stop(): void {
     this.#isOver = true;
+    this.#rest = null;
     this.#framer.stop();
     this.#pausedMs = this.pausedMs;
     this.#pausedAt = Infinity;
@@ -165,14 +184,13 @@ export class Reading implements InLine {
     this.#framer.stop();
   }
 
-  /** Back to where it came from: there the end of stream waits for it, too. */
-  #putBack(rest: Buffer): void {
+  /** A copy: the packet's memory is the next one's. */
+  #keep(rest: Buffer): void {
     const mustGetInLine = this.#mustGetInLine;
     this.#mustGetInLine = false;
     if (rest.length === 0) return;
-    // Paused first: a socket that flows hands out at once what it is given back.
+    this.#rest = Buffer.from(rest);
     if (mustGetInLine) this.#getInLine();
-    this.#options.socket.unshift(rest);
   }
 
   #getInLine(): void {
@@ -187,11 +205,19 @@ export class Reading implements InLine {
     this.#options.socket.pause();
   }
 
+  /** Unless what was held back made for another pause, or the end. */
+  #readOn(): void {
+    if (!this.#isPaused && !this.#isOver) this.#options.socket.resume();
+  }
+
   #resumeAt(monoMs: number): void {
     if (!this.#isPaused || this.#isInLine || monoMs < this.#overUntil || monoMs < this.#heldUntil) return;
     this.#pausedMs += monoMs - this.#pausedAt;
     this.#pausedAt = Infinity;
     this.#heldUntil = 0;
-    this.#options.socket.resume();
+    const rest = this.#rest;
+    this.#rest = null;
+    if (rest !== null) this.#options.onRest(rest);
+    this.#readOn();
   }
 }

@@ -21,6 +21,7 @@ import { Line } from './line.ts';
 import type { FieldNames } from './names.ts';
 import { Opening } from './opening.ts';
 import { Shapes } from './shapes.ts';
+import { shareReads } from './shared-reads.ts';
 import { TlsDoor } from './tls-door.ts';
 import { Turns } from './turns.ts';
 
@@ -143,7 +144,9 @@ export class TcpXml {
     for (const line of this.#lines) line.served?.clockStepped?.();
   }
 
-  #accept(raw: Socket): void {
+  #accept(accepted: Socket): void {
+    // TLS takes over what it is given, with its own way of reading.
+    const raw = this.#tls === null ? shareReads(accepted) : accepted;
     // A reset is an end like any other, and 'close' follows it.
     raw.on('error', () => undefined);
     const address = canonicalAddress(raw.remoteAddress ?? '');

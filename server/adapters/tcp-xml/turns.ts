@@ -42,6 +42,11 @@ export class Turns {
   take(inARow: number, cost: number, monoMs: number): boolean {
     this.#frames += cost;
     if (this.#frames >= UNWATCHED_FRAMES && this.#endsAt === Infinity) this.#watch(monoMs);
+    return this.isOver(inARow, monoMs);
+  }
+
+  /** Whether the connection is to get in line before another frame. */
+  isOver(inARow: number, monoMs: number): boolean {
     if (this.#endsAt === Infinity) return false;
     if (monoMs >= this.#endsAt) return inARow >= LEAST_FRAMES;
     return this.#line.size > 0 && inARow >= SLICE_FRAMES;

@@ -34,7 +34,13 @@ export function watch(hub: ConnectionContext, line: Line, identity: Identity, me
 
 /** A watch that is there already takes no room. */
 function hasRoom({ fanout, maxWatches }: ConnectionContext, outbox: Outbox, message: Watch): boolean {
-  if (!('friendsOf' in message)) return fanout.watchCountWith(outbox, message.users) <= maxWatches;
+  if (!('friendsOf' in message)) {
+    // Mostly there is room for all of them, so that it does not matter which are watched already.
+    return (
+      outbox.watchCount + message.users.length <= maxWatches ||
+      fanout.watchCountWith(outbox, message.users) <= maxWatches
+    );
+  }
   if (outbox.watchCount < maxWatches) return true;
   for (const { owner } of outbox.circles) if (owner === message.friendsOf) return true;
   return false;
