@@ -9,7 +9,7 @@ import type { Presence } from '../presence/presence.ts';
 import type { Remembered, User } from '../presence/user.ts';
 import type { Roster } from '../roster/port.ts';
 import { SqliteRoster } from '../roster/sqlite-roster.ts';
-import { openDatabase } from '../store/database.ts';
+import { MEMORY, openDatabase } from '../store/database.ts';
 import type { Store, StoreState } from '../store/port.ts';
 import { SqliteStore } from '../store/sqlite-store.ts';
 import { storedEntryOf } from '../store/stored-entry.ts';
@@ -42,6 +42,8 @@ export function buildWriteBehind(site: Site, store: Store, presence: Presence): 
   return new WriteBehind<User>({
     store,
     storedOf: (user) => storedEntryOf(presence.entryOf(user), presence.sessionsOf(user, site.clock.now())),
+    // Without a disk there is no next run to restore a session: whoever is here is in memory, and is stored on leaving.
+    mustKeep: site.config.data === MEMORY ? (user) => user.firstSession === null : () => true,
     onSaved: (user) => {
       presence.release(user);
     },

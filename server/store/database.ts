@@ -26,6 +26,9 @@ export interface OpenedDatabase {
   readonly close: () => void;
 }
 
+/** The HUB_DATA of a hub that forgets all at its end. */
+export const MEMORY = ':memory:';
+
 /** HUB_DATA can't be opened, or the run can't begin in it. */
 export class StorageError extends StartError {}
 
@@ -42,7 +45,7 @@ const CHECKED_BYTES = 32 * 1024 * 1024;
  * @throws {StorageError}
  */
 export function openDatabase(path: string, options: DatabaseOptions): OpenedDatabase {
-  if (path === ':memory:') return openFile(path, path, undefined, options);
+  if (path === MEMORY) return openFile(path, path, undefined, options);
   makeFolder(path);
   const lock = takeLock(path);
   try {

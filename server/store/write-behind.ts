@@ -14,6 +14,8 @@ export interface Savable {
 export interface WriteBehindOptions<U extends Savable> {
   readonly store: Store;
   readonly storedOf: (user: U) => StoredEntry;
+  /** Whether the store is to hear of the user as it is now. */
+  readonly mustKeep: (user: U) => boolean;
   /** The user is stored: nothing here needs it in memory any more. */
   readonly onSaved: (user: U) => void;
   /** The store could not take a batch, or took one after that (undefined). Nothing is lost: it is tried again. */
@@ -43,6 +45,7 @@ export class WriteBehind<U extends Savable> {
 
   /** The user's entry changed, or its sessions did. */
   add(user: U): void {
+    if (!this.#options.mustKeep(user)) return;
     if (!user.isStored && !this.#unsaved.has(user)) this.#firsts.push(user);
     user.isUnsaved = true;
     this.#unsaved.add(user);
