@@ -10,6 +10,8 @@ interface CarriedBy {
   readonly onCount: (sessions: number) => void;
   /** How long the connection was not read, up to now. */
   readonly pausedMs: () => number;
+  /** The same, up to when all that was sent had last been heard. */
+  readonly caughtUpMs: () => number;
 }
 
 export class Carried implements SessionOwner {
@@ -28,6 +30,10 @@ export class Carried implements SessionOwner {
   /** Frames may wait in a socket that the hub does not read: so much longer is a user silent before it lapses. */
   get pausedMs(): number {
     return Math.ceil(this.#by.pausedMs());
+  }
+
+  get caughtUpMs(): number {
+    return Math.ceil(this.#by.caughtUpMs());
   }
 
   get count(): number {

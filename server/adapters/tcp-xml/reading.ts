@@ -14,6 +14,11 @@ import type { InLine, Turns } from './turns.ts';
 /** A frame counts once for each such piece of it: the largest cost a hundred times what a usual one does. */
 const FRAME_BYTES = 512;
 
+/** So much at once may be a part of what waits in the kernel: TLS hands out no more at a time. */
+const LARGE_BYTES = 16_384;
+/** After a long pause, this is what a client needs to send on. */
+const COMES_ROUND_WITHIN_MS = 1000;
+
 interface ReadingOptions {
   readonly socket: Socket;
   readonly clock: Clock;
@@ -42,6 +47,11 @@ export class Reading implements InLine {
   #pausedAt = Infinity;
   /** How long it was not, in all pauses that are over. */
   #pausedMs = 0;
+  /** What of that was over when nothing that was sent waited any more. */
+  #caughtUpMs = 0;
+  /** Since when, and since which look, all that comes is taken as it comes. */
+  #freeAt = 0;
+  #freeLook = 0;
   /** What a pause waits for: the rate, and what it is held for. */
   #overUntil = 0;
   #heldUntil = 0;
@@ -73,6 +83,19 @@ export class Reading implements InLine {
     return this.#pausedMs + (this.#options.clock.now().monoMs - this.#pausedAt);
   }
 
+  /**
+   * How long it was not read up to when it had last caught up: what was sent before has been heard, however late. It has
+   * caught up once it was read freely for as long as it had not been (a client that could not send has to come round, too)
+   * and for two looks, between which the loop has seen to every socket.
+   */
+  get caughtUpMs(): number {
+    const behindMs = this.#pausedMs - this.#caughtUpMs;
+    if (behindMs === 0 || this.#isPaused || this.#options.turns.looks < this.#freeLook + 2) return this.#caughtUpMs;
+    const freeMs = this.#options.clock.now().monoMs - this.#freeAt;
+    if (freeMs >= Math.min(behindMs, COMES_ROUND_WITHIN_MS)) this.#caughtUpMs = this.#pausedMs;
+    return this.#caughtUpMs;
+  }
+
   /** When `look` has something to do; Infinity for never. */
   get dueAt(): number {
     return Math.min(this.#pauseDueAt, this.#begunAt + this.#options.frameMs);
@@ -87,6 +110,7 @@ export class Reading implements InLine {
 
   take(chunk: Buffer): void {
     this.#inARow = 0;
+    if (chunk.length >= LARGE_BYTES) this.#freeFrom(this.#options.clock.now().monoMs);
     const result = this.#isOver ? 'ok' : this.#framer.push(chunk, this.#onFrame);
     if (this.#isOver) return;
     if (result === 'too_large') {
@@ -111,6 +135,7 @@ export class Reading implements InLine {
     const cost = frames * Math.ceil(bytes / FRAME_BYTES);
     if (turns.isOver(frames, monoMs) || !this.#bucket.takeWithin(this.#rate, monoMs, cost)) return false;
     turns.take(frames, cost, monoMs);
+    if (frames * bytes >= LARGE_BYTES) this.#freeFrom(monoMs);
     return true;
   }
 
@@ -201,8 +226,14 @@ export class Reading implements InLine {
 
   #pause(monoMs: number): void {
     if (this.#isPaused) return;
+    this.#caughtUpMs = this.caughtUpMs;
     this.#pausedAt = monoMs;
     this.#options.socket.pause();
+  }
+
+  #freeFrom(monoMs: number): void {
+    this.#freeAt = monoMs;
+    this.#freeLook = this.#options.turns.looks;
   }
 
   /** Unless what was held back made for another pause, or the end. */
@@ -215,6 +246,7 @@ export class Reading implements InLine {
     this.#pausedMs += monoMs - this.#pausedAt;
     this.#pausedAt = Infinity;
     this.#heldUntil = 0;
+    this.#freeFrom(monoMs);
     const rest = this.#rest;
     this.#rest = null;
     if (rest !== null) this.#options.onRest(rest);

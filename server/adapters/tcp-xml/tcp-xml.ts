@@ -114,6 +114,7 @@ export class TcpXml {
   }
 
   look(monoMs: number): void {
+    this.#turns.looks++;
     this.#findStep();
     this.#wheel.advance(monoMs, BUDGET, (line) => line.look(monoMs));
   }

@@ -29,6 +29,8 @@ const LEAST_FRAMES = 16;
 export class Turns {
   readonly #options: TurnsOptions;
   readonly #line = new Set<InLine>();
+  /** How often the listener has looked: between two looks the loop has come round. */
+  looks = 0;
   /** Since a turn was watched. */
   #frames = 0;
   /** When what the turn has for frames is used up; Infinity while no turn is watched. */
