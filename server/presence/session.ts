@@ -16,8 +16,8 @@ export interface SessionOwner {
   lapsed(session: Session): void;
   /** Milliseconds, counted up: how long this source was not heard for the hub's own sake. Leases stand still meanwhile. */
   readonly pausedMs?: number;
-  /** What `pausedMs` was when all that had been sent was heard at last: no lease stands still for what was before. */
-  readonly caughtUpMs?: number;
+  /** What `pausedMs` was when all that had been sent was heard at last: no lease stands still for pauses before that. */
+  readonly madeUpMs?: number;
 }
 
 /** What an adapter claims when a user appears. */
@@ -97,8 +97,8 @@ export class Session implements Timed {
   /** When this session ends if nothing more is heard, monotonic milliseconds. */
   get endsAt(): number {
     if (this.phase !== 'live') return this.waitEndsAt;
-    const { pausedMs = 0, caughtUpMs = 0 } = this.owner;
-    return this.lastSignAt + this.leaseMs + pausedMs - Math.max(this.pausedMsThen, caughtUpMs);
+    const { pausedMs = 0, madeUpMs = 0 } = this.owner;
+    return this.lastSignAt + this.leaseMs + pausedMs - Math.max(this.pausedMsThen, madeUpMs);
   }
 
   /** A sign of life. */

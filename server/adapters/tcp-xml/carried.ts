@@ -11,7 +11,7 @@ interface CarriedBy {
   /** How long the connection was not read, up to now. */
   readonly pausedMs: () => number;
   /** The same, up to when all that was sent had last been heard. */
-  readonly caughtUpMs: () => number;
+  readonly madeUpMs: () => number;
 }
 
 export class Carried implements SessionOwner {
@@ -32,8 +32,8 @@ export class Carried implements SessionOwner {
     return Math.ceil(this.#by.pausedMs());
   }
 
-  get caughtUpMs(): number {
-    return Math.ceil(this.#by.caughtUpMs());
+  get madeUpMs(): number {
+    return Math.ceil(this.#by.madeUpMs());
   }
 
   get count(): number {

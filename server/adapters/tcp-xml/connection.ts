@@ -74,7 +74,7 @@ export class TcpConnection implements Served {
     this.#carried = new Carried(hub, this.#peer, {
       onCount: (sessions) => this.#reading.allowFor(sessions),
       pausedMs: () => this.#reading.pausedMs,
-      caughtUpMs: () => this.#reading.caughtUpMs,
+      madeUpMs: () => this.#reading.madeUpMs,
     });
     this.#reading = this.#openReading();
     const asksForToken = hub.asksForToken && hub.authenticator.withoutToken === null;

@@ -9,6 +9,7 @@ import { TokenBucket, type Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Encoding, FrameEncoding } from './charset.ts';
 import { Framer } from './framer.ts';
+import { Pauses } from './pauses.ts';
 import type { InLine, Turns } from './turns.ts';
 
 /** A frame counts once for each such piece of it: the largest cost a hundred times what a usual one does. */
@@ -16,9 +17,6 @@ const FRAME_BYTES = 512;
 
 /** So much at once may be a part of what waits in the kernel: TLS hands out no more at a time. */
 const LARGE_BYTES = 16_384;
-/** After a long pause, this is what a client needs to send on. */
-const COMES_ROUND_WITHIN_MS = 1000;
-
 interface ReadingOptions {
   readonly socket: Socket;
   readonly clock: Clock;
@@ -43,15 +41,7 @@ export class Reading implements InLine {
   readonly #bucket: TokenBucket;
   readonly #onFrame: (frame: Buffer, seen: FrameEncoding) => void;
   #rate: Rate;
-  /** Since when the socket is not read; Infinity where it is. */
-  #pausedAt = Infinity;
-  /** How long it was not, in all pauses that are over. */
-  #pausedMs = 0;
-  /** What of that was over when nothing that was sent waited any more. */
-  #caughtUpMs = 0;
-  /** Since when, and since which look, all that comes is taken as it comes. */
-  #freeAt = 0;
-  #freeLook = 0;
+  readonly #pauses = new Pauses();
   /** What a pause waits for: the rate, and what it is held for. */
   #overUntil = 0;
   #heldUntil = 0;
@@ -79,21 +69,13 @@ export class Reading implements InLine {
 
   /** How long the socket was not read, from the start until now: what was sent may have waited in it for so long. */
   get pausedMs(): number {
-    if (!this.#isPaused) return this.#pausedMs;
-    return this.#pausedMs + (this.#options.clock.now().monoMs - this.#pausedAt);
+    return this.#pauses.isPaused ? this.#pauses.totalMs(this.#options.clock.now().monoMs) : this.#pauses.totalMs(0);
   }
 
-  /**
-   * How long it was not read up to when it had last caught up: what was sent before has been heard, however late. It has
-   * caught up once it was read freely for as long as it had not been (a client that could not send has to come round, too)
-   * and for two looks, between which the loop has seen to every socket.
-   */
-  get caughtUpMs(): number {
-    const behindMs = this.#pausedMs - this.#caughtUpMs;
-    if (behindMs === 0 || this.#isPaused || this.#options.turns.looks < this.#freeLook + 2) return this.#caughtUpMs;
-    const freeMs = this.#options.clock.now().monoMs - this.#freeAt;
-    if (freeMs >= Math.min(behindMs, COMES_ROUND_WITHIN_MS)) this.#caughtUpMs = this.#pausedMs;
-    return this.#caughtUpMs;
+  /** So much of it is made up for. */
+  get madeUpMs(): number {
+    const { clock, turns } = this.#options;
+    return this.#pauses.madeUpMs(clock.now().monoMs, turns.looks);
   }
 
   /** When `look` has something to do; Infinity for never. */
@@ -110,7 +92,7 @@ export class Reading implements InLine {
 
   take(chunk: Buffer): void {
     this.#inARow = 0;
-    if (chunk.length >= LARGE_BYTES) this.#freeFrom(this.#options.clock.now().monoMs);
+    if (chunk.length >= LARGE_BYTES) this.#stillBehind(this.#options.clock.now().monoMs);
     const result = this.#isOver ? 'ok' : this.#framer.push(chunk, this.#onFrame);
     if (this.#isOver) return;
     if (result === 'too_large') {
@@ -135,7 +117,7 @@ export class Reading implements InLine {
     const cost = frames * Math.ceil(bytes / FRAME_BYTES);
     if (turns.isOver(frames, monoMs) || !this.#bucket.takeWithin(this.#rate, monoMs, cost)) return false;
     turns.take(frames, cost, monoMs);
-    if (frames * bytes >= LARGE_BYTES) this.#freeFrom(monoMs);
+    if (frames * bytes >= LARGE_BYTES) this.#stillBehind(monoMs);
     return true;
   }
 
@@ -169,15 +151,14 @@ export class Reading implements InLine {
     this.#isOver = true;
     this.#rest = null;
     this.#framer.stop();
-    this.#pausedMs = this.pausedMs;
-    this.#pausedAt = Infinity;
+    if (this.#isPaused) this.#pauses.end(this.#options.clock.now().monoMs, this.#options.turns.looks);
     this.#isInLine = false;
     this.#options.turns.leave(this);
     this.#begunAt = Infinity;
   }
 
   get #isPaused(): boolean {
-    return this.#pausedAt !== Infinity;
+    return this.#pauses.isPaused;
   }
 
   /** Whoever stands in line is called. */
@@ -226,14 +207,12 @@ export class Reading implements InLine {
 
   #pause(monoMs: number): void {
     if (this.#isPaused) return;
-    this.#caughtUpMs = this.caughtUpMs;
-    this.#pausedAt = monoMs;
+    this.#pauses.begin(monoMs, this.#options.turns.looks);
     this.#options.socket.pause();
   }
 
-  #freeFrom(monoMs: number): void {
-    this.#freeAt = monoMs;
-    this.#freeLook = this.#options.turns.looks;
+  #stillBehind(monoMs: number): void {
+    this.#pauses.stillBehind(monoMs, this.#options.turns.looks);
   }
 
   /** Unless what was held back made for another pause, or the end. */
@@ -243,10 +222,8 @@ export class Reading implements InLine {
 
   #resumeAt(monoMs: number): void {
     if (!this.#isPaused || this.#isInLine || monoMs < this.#overUntil || monoMs < this.#heldUntil) return;
-    this.#pausedMs += monoMs - this.#pausedAt;
-    this.#pausedAt = Infinity;
+    this.#pauses.end(monoMs, this.#options.turns.looks);
     this.#heldUntil = 0;
-    this.#freeFrom(monoMs);
     const rest = this.#rest;
     this.#rest = null;
     if (rest !== null) this.#options.onRest(rest);

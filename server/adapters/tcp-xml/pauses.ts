@@ -1,0 +1,69 @@
+/**
+ * The pauses of one connection, in which it was not read: how long they were in all, and how much of that is made up for,
+ * since all that waited has been heard. A lease stands still for the rest. Pure: instants are arguments, monotonic
+ * milliseconds, and so is the number of the listener's last look: between two looks the loop has seen to every socket.
+ * Owned by a connection's reading.
+ */
+
+/** Read freely for so many looks, a connection has nothing left that waits. */
+const FREE_LOOKS = 2;
+/** A client that could not send, since nobody read, needs no longer than this to come round; or than it had to wait. */
+const COMES_ROUND_WITHIN_MS = 1000;
+
+export class Pauses {
+  /** Infinity while it is read. */
+  #since = Infinity;
+  /** All that are over. */
+  #overMs = 0;
+  /** What of that was over when nothing waited any more: pauses behind it make a row. */
+  #rowFromMs = 0;
+  /** Since when it is read freely. */
+  #freeAt = 0;
+  #freeLook = 0;
+  #madeUpMs = 0;
+  /** What will be made up for at `#nextAt`. */
+  #nextMs = 0;
+  #nextAt = 0;
+
+  get isPaused(): boolean {
+    return this.#since !== Infinity;
+  }
+
+  begin(monoMs: number, look: number): void {
+    this.#settle(monoMs, look);
+    this.#since = monoMs;
+  }
+
+  end(monoMs: number, look: number): void {
+    this.#overMs += monoMs - this.#since;
+    this.#since = Infinity;
+    this.stillBehind(monoMs, look);
+  }
+
+  /** So much came at once that more may wait in the kernel. */
+  stillBehind(monoMs: number, look: number): void {
+    this.#freeAt = monoMs;
+    this.#freeLook = look;
+  }
+
+  /** Of all pauses up to now. */
+  totalMs(monoMs: number): number {
+    return this.isPaused ? this.#overMs + monoMs - this.#since : this.#overMs;
+  }
+
+  /** So much of the total was over by the time when last all was heard that had been sent, however late. */
+  madeUpMs(monoMs: number, look: number): number {
+    this.#settle(monoMs, look);
+    return this.#madeUpMs;
+  }
+
+  #settle(monoMs: number, look: number): void {
+    const rowMs = this.#overMs - this.#rowFromMs;
+    if (rowMs > 0 && !this.isPaused && look >= this.#freeLook + FREE_LOOKS) {
+      this.#rowFromMs = this.#overMs;
+      this.#nextMs = this.#overMs;
+      this.#nextAt = Math.max(this.#nextAt, this.#freeAt + Math.min(rowMs, COMES_ROUND_WITHIN_MS));
+    }
+    if (monoMs >= this.#nextAt) this.#madeUpMs = this.#nextMs;
+  }
+}
