@@ -19,8 +19,8 @@ export class Circle {
 }
 
 /**
- * Everybody who is to be told of one user: itself the set of those who watch it by id, since each step from object to object
- * is a cache miss where ten thousand come back at once; and besides, more rarely:
+ * Everybody who is to be told of one user. It is itself the set of those who watch the user by id, since each step from
+ * object to object is a cache miss where ten thousand come back at once; its fields are the rarer ways to be told.
  */
 export class UserAudience extends SmallSet<Outbox> implements Audience {
   /** The watched lists that hold the user. */

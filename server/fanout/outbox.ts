@@ -29,18 +29,21 @@ interface Behind {
   queuedBytes: number;
 }
 
+export interface OutboxOwner {
+  /**
+   * More than the allowed bytes of answers wait, or the engine takes nothing more: from now on nothing is sent. Called
+   * once, in a turn of its own.
+   */
+  overflowed(): void;
+}
+
 const nobody: Viewer = { user: null, isAdmin: false, follower: null, mayObserve: false };
 
 export class Outbox {
   /** Who looks through this connection: set by whoever learns it. */
   viewer: Viewer = nobody;
-  /**
-   * More than the allowed bytes of answers wait, or the engine takes nothing more: from now on nothing is sent. Called
-   * once, in a turn of its own.
-   */
-  onOverflow: () => void = () => {
-    this.#socket.terminate();
-  };
+  /** Who speaks through it; while nobody does, an overflow cuts the socket. */
+  owner: OutboxOwner | null = null;
   readonly #socket: Socket;
   readonly #options: OutboxOptions;
   /** Whom it watches by id. */
@@ -170,7 +173,8 @@ export class Outbox {
     this.#isOver = true;
     // Not now: the end of this connection takes it out of the very lists that may be being walked.
     queueMicrotask(() => {
-      this.onOverflow();
+      if (this.owner === null) this.#socket.terminate();
+      else this.owner.overflowed();
     });
   }
 }

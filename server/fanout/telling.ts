@@ -144,7 +144,7 @@ export class Telling {
     return `{"type":"snapshot"${reField(re)},${head},"at":${this.sentUpTo()}${sinceFields},"entries":[${entries}]}`;
   }
 
-  /** Glued with `+=`: `join` would make one more copy of all of it, and that is most of what a snapshot costs. */
+  /** Glued with `+=`: a `join` would make one more copy of it all. */
   #entries({ viewer }: Outbox, users: Iterable<User>): string {
     let entries = '';
     for (const user of users) entries += entries === '' ? this.entry(user, viewer) : ',' + this.entry(user, viewer);

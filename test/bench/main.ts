@@ -4,10 +4,11 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
-import { killHubs } from './lib/hub-server.ts';
 import { canPin, pinSelf } from './lib/proc.ts';
+import { referenceNames, unknownReferences } from './lib/references.ts';
 import { say } from './lib/report.ts';
 import { stopRoles } from './lib/roles.ts';
+import { killServers } from './lib/server-process.ts';
 import { Stage, type Workload } from './lib/stage.ts';
 import { workloads } from './registry.ts';
 
@@ -15,6 +16,7 @@ const EXIT_USAGE = 2;
 const common = {
   transport: { type: 'string', default: 'auto' },
   hub: { type: 'string' },
+  references: { type: 'string' },
   out: { type: 'string' },
   'no-pin': { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
@@ -35,7 +37,7 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
     return 1;
   } finally {
     stopRoles();
-    killHubs();
+    killServers();
   }
 }
 
@@ -46,11 +48,12 @@ async function runWorkload(chosen: Workload, args: readonly string[]): Promise<n
     return 0;
   }
   const knobs = readKnobs(chosen, values);
+  const references = readReferences(values.references);
   const isPinned = canPin && !values['no-pin'];
   if (isPinned) pinSelf(1);
   say(`${chosen.name}: ${chosen.about}`);
   say(`  ${JSON.stringify(knobs)}; ${isPinned ? 'the hub on core 0, the load on core 1' : 'not pinned to cores'}`);
-  const stage = new Stage({ transport: values.transport, hub: values.hub, isPinned });
+  const stage = new Stage({ transport: values.transport, hub: values.hub, isPinned, references });
   const { failures, figures } = await chosen.run(stage, knobs);
   for (const failure of failures) say(`FAILED: ${failure}`);
   const hasPassed = failures.length === 0;
@@ -76,17 +79,26 @@ function knobOptions({ knobs }: Workload): NonNullable<ParseArgsConfig['options'
 
 function readKnobs({ knobs }: Workload, given: Readonly<Record<string, unknown>>): Record<string, number> {
   return Object.fromEntries(
-    Object.entries(knobs).map(([knob, { fallback }]) => {
+    Object.entries(knobs).map(([knob, { fallback, least = 0 }]) => {
       const value = given[knob] === undefined ? fallback : Number(given[knob]);
-      if (!Number.isFinite(value) || value < 0)
-        throw new Error(`--${knob}: must be a number, not ${String(given[knob])}`);
+      if (!Number.isFinite(value) || value < least)
+        throw new Error(`--${knob}: must be a number of at least ${least}, not ${String(given[knob])}`);
       return [knob, value];
     }),
   );
 }
 
+function readReferences(given: string | undefined): readonly string[] | undefined {
+  if (given === undefined) return undefined;
+  const chosen = given === 'none' ? [] : given.split(',');
+  const unknown = unknownReferences(chosen);
+  if (unknown.length > 0)
+    throw new Error(`--references: ${unknown.join(', ')}: there are ${referenceNames.join(', ')}`);
+  return chosen;
+}
+
 function usage(): string {
-  const lines = workloads.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`);
+  const lines = workloads.map(({ name, about }) => `  ${name.padEnd(14)} ${about}`);
   return ['npm run bench -- WORKLOAD [--help] [--OPTION VALUE …]', '', ...lines].join('\n');
 }
 
@@ -97,6 +109,7 @@ function describe({ name, about, knobs }: Workload): string {
   const shared = [
     '  --transport      auto, uws or ws (auto)',
     '  --hub            another hub’s dist/server/main.js, as it is',
+    `  --references     servers to compare with where the workload compares, or none: ${referenceNames.join(',')}`,
     '  --out            a file to which the line of JSON is added',
     '  --no-pin         let the system choose the cores',
   ];

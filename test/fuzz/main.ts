@@ -4,12 +4,13 @@
  */
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { killHubs, startHub } from '../bench/lib/hub-server.ts';
+import { startHub } from '../bench/lib/hub-server.ts';
 import { sleep } from '../bench/lib/pacing.ts';
 import { root } from '../bench/lib/places.ts';
 import { canPin, pinSelf } from '../bench/lib/proc.ts';
 import { progress, round, say } from '../bench/lib/report.ts';
 import { startRole, stopRoles, type Role } from '../bench/lib/roles.ts';
+import { killServers } from '../bench/lib/server-process.ts';
 import type { Server } from '../bench/lib/server.ts';
 import { Guard, MARGIN_MB } from './lib/guard.ts';
 import { keep, readKept, targetNames, type Found, type TargetName } from './lib/input.ts';
@@ -61,7 +62,7 @@ async function main(): Promise<number> {
     return 1;
   } finally {
     stopRoles();
-    killHubs();
+    killServers();
   }
 }
 

@@ -7,7 +7,7 @@ import { parseClientMessage, type MessageId, type ParsedMessage } from '../../..
 import { closeCodes, type CloseReason, type ErrorCode } from '../../../shared/codes.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 import { BYE_CLOSE_WITHIN_MS, MAX_BAD_MESSAGES_IN_A_ROW } from '../../../shared/limits.ts';
-import type { Outbox } from '../../fanout/outbox.ts';
+import type { Outbox, OutboxOwner } from '../../fanout/outbox.ts';
 import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/timing-wheel.ts';
 import type { Level } from '../../lib/token-bucket.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
@@ -28,7 +28,7 @@ const binaryMessage: ParsedMessage = {
   type: undefined,
 };
 
-export class Connection implements SocketEvents, Line, Timed {
+export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   wheelTick = NOT_SCHEDULED;
   readonly id: string;
   readonly outbox: Outbox;
@@ -45,11 +45,7 @@ export class Connection implements SocketEvents, Line, Timed {
     this.#socket = socket;
     this.#pace = new Pace(hub.messages, hub.lookedAt, hub.suspects.untilOf(socket.remoteAddress));
     this.#phase = new Greeting(hub, this, monoMs);
-    outbox.onOverflow = () => {
-      if (!this.isOpen) return;
-      hub.onRefused('slow_reader');
-      this.end('overloaded');
-    };
+    outbox.owner = this;
   }
 
   // What the engine tells.
@@ -70,7 +66,7 @@ export class Connection implements SocketEvents, Line, Timed {
 
   pong(): void {
     if (!this.isOpen) return;
-    if (this.#pace.take(this.#hub.messages, this.#hub.lookedAt, 0) === 'exhausted') this.refuse('messages', undefined);
+    if (this.#pace.count(this.#hub.messages, this.#hub.lookedAt, 0) === 'exhausted') this.refuse('messages', undefined);
     else if (this.#phase.name === 'welcomed') this.#phase.renew();
   }
 
@@ -86,6 +82,12 @@ export class Connection implements SocketEvents, Line, Timed {
   }
 
   // What the hub tells.
+
+  overflowed(): void {
+    if (!this.isOpen) return;
+    this.#hub.onRefused('slow_reader');
+    this.end('overloaded');
+  }
 
   /** The core ended our session: its lease ran out. */
   lapsed(): void {
@@ -131,7 +133,7 @@ export class Connection implements SocketEvents, Line, Timed {
 
   #take(json: string | null): void {
     if (!this.isOpen) return;
-    const level = this.#pace.take(this.#hub.messages, this.#hub.lookedAt, json?.length ?? 0);
+    const level = this.#pace.count(this.#hub.messages, this.#hub.lookedAt, json?.length ?? 0);
     if (this.#phase.name === 'greeting' && this.#phase.isVerifying) {
       if (level === 'exhausted' || !this.#phase.keep(json, level)) this.refuse('messages', undefined);
     } else {

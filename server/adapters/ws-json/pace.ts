@@ -11,21 +11,21 @@ const COMPLAIN_EVERY_MS = 1000;
 /** A message counts once for each such piece of it: a watch of a thousand users is no heartbeat. */
 const MESSAGE_CHARS = 1024;
 
-export class Pace {
-  readonly #bucket: TokenBucket;
+/** Itself the bucket, not one beside it: there is one a connection, and each heartbeat would wait for memory twice. */
+export class Pace extends TokenBucket {
   readonly #strictUntil: number;
   #quietUntil = 0;
 
   /** `strictUntil`: till then the burst, and the debt, is what one second allows. */
   constructor(rate: Rate, monoMs: number, strictUntil: number) {
+    super(monoMs < strictUntil ? withoutBurst(rate) : rate, monoMs);
     this.#strictUntil = strictUntil;
-    this.#bucket = new TokenBucket(monoMs < strictUntil ? withoutBurst(rate) : rate, monoMs);
   }
 
-  /** Something came, whatever it was. */
-  take(rate: Rate, monoMs: number, chars: number): Level {
+  /** Something of so many characters came, whatever it was. */
+  count(rate: Rate, monoMs: number, chars: number): Level {
     const cost = chars <= MESSAGE_CHARS ? 1 : Math.ceil(chars / MESSAGE_CHARS);
-    return this.#bucket.take(monoMs < this.#strictUntil ? withoutBurst(rate) : rate, monoMs, cost);
+    return this.take(monoMs < this.#strictUntil ? withoutBurst(rate) : rate, monoMs, cost);
   }
 
   /** Whether a message without an id that is refused gets its error. */

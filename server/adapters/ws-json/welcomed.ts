@@ -26,7 +26,8 @@ interface Client {
   readonly session: Session | null;
 }
 
-const NOTHING_SAID = {};
+/** What most heartbeats say. One object for all of them, with the fields of any other, so that none is made for each. */
+const NOTHING_SAID = { status: undefined, code: undefined, text: undefined };
 
 export class Welcomed {
   readonly name = 'welcomed';
@@ -169,6 +170,10 @@ export class Welcomed {
   #heartbeat({ status, text }: Pick<Heartbeat, 'status' | 'text'>): void {
     if (this.#session === null) {
       this.renew();
+      return;
+    }
+    if (status === undefined && text === undefined) {
+      this.#hub.intake.beat(this.#session, NOTHING_SAID);
       return;
     }
     const code = status === undefined ? undefined : this.#hub.codeOf(status);

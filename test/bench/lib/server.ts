@@ -1,7 +1,9 @@
 /**
  * What a workload asks of a server under test, whichever it is: where it listens, what it costs, and its end. The hub is
- * one (hub-server.ts); reference servers may stand beside it.
+ * one (hub-server.ts), the reference servers beside it are others (references.ts).
  */
+import type { WireName } from './wires.ts';
+
 /** What a server must have in common with the one before it, to be its next run. */
 export interface Place {
   readonly folder: string;
@@ -23,9 +25,22 @@ export interface Server {
   /** Stops the process where it stands, as a debugger or a suspended machine does. */
   freeze(): void;
   thaw(): void;
+  /** How many heartbeats it has taken since it started, by its own count. */
+  heartbeats(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+export interface HubServer extends Server {
   /** `kill -9`. @returns where its next run must be. */
   crash(): Promise<Place>;
-  stop(): Promise<void>;
+}
+
+/** Who takes part in a contest: the hub, or a reference. */
+export interface Contender {
+  readonly name: string;
+  /** How WebSocket messages travel; nothing to those who speak XML over TCP. */
+  readonly wire: WireName;
+  start(): Promise<Server>;
 }
 
 /** CPU and memory over a stretch of time. */

@@ -3,18 +3,23 @@
  * `Workload`, one file each, listed in registry.ts.
  */
 import { startHub } from './hub-server.ts';
-import type { Outcome } from './report.ts';
-import type { Place, Server } from './server.ts';
+import { prepareReference, unfitReferences } from './references.ts';
+import { say, type Outcome } from './report.ts';
+import type { Contender, HubServer, Place } from './server.ts';
 
 /** Options that every run has. */
 export interface StageOptions {
   readonly transport: string;
   readonly hub: string | undefined;
   readonly isPinned: boolean;
+  /** By name; undefined: those that the workload has. */
+  readonly references: readonly string[] | undefined;
 }
 
 export interface Knob {
   readonly fallback: number;
+  /** 0 where it is left out. */
+  readonly least?: number;
   readonly help: string;
 }
 
@@ -45,8 +50,25 @@ export class Stage {
   }
 
   /** `place`: of the hub whose next run this is. */
-  startHub(settings: Readonly<Record<string, string>> = {}, place?: Place): Promise<Server> {
+  startHub(settings: Readonly<Record<string, string>> = {}, place?: Place): Promise<HubServer> {
     const { hub, transport, isPinned } = this.#options;
     return startHub({ main: hub, transport, core: isPinned ? 0 : null, settings, place });
+  }
+  /** The hubs first, then the references that can run here: those chosen, else those given. */
+  async contenders(
+    hubs: readonly string[],
+    references: readonly string[],
+    settings: Readonly<Record<string, string>>,
+  ): Promise<Contender[]> {
+    const contenders: Contender[] = hubs.map((name) => ({ name, wire: 'json', start: () => this.startHub(settings) }));
+    const chosen = this.#options.references ?? references;
+    const unfit = unfitReferences(chosen, references);
+    if (unfit.length > 0) throw new Error(`--references: ${unfit.join(', ')}: not for this workload`);
+    for (const name of chosen) {
+      const prepared = await prepareReference(name, this.#options.isPinned ? 0 : null);
+      if ('trouble' in prepared) say(`!!! ${name} is left out: ${prepared.trouble}`);
+      else contenders.push(prepared);
+    }
+    return contenders;
   }
 }

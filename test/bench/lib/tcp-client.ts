@@ -8,6 +8,7 @@ export interface TcpClientOptions {
   readonly port: number;
   readonly localAddress?: string | undefined;
   readonly firstFrame: Buffer;
+  readonly onConnect?: () => void;
   readonly onAnswer?: (bytes: Buffer) => void;
   readonly onEnd?: () => void;
 }
@@ -16,7 +17,7 @@ export class TcpClient {
   readonly #socket: Socket;
   #isLetGo = false;
 
-  constructor({ port, localAddress, firstFrame, onAnswer, onEnd }: TcpClientOptions) {
+  constructor({ port, localAddress, firstFrame, onConnect, onAnswer, onEnd }: TcpClientOptions) {
     this.#socket = connect({
       host: '127.0.0.1',
       port,
@@ -24,6 +25,7 @@ export class TcpClient {
       ...(localAddress === undefined ? {} : { localAddress }),
     });
     this.#socket.write(firstFrame);
+    if (onConnect !== undefined) this.#socket.on('connect', onConnect);
     this.#socket.on('data', (bytes: Buffer) => {
       if (!this.#isLetGo) onAnswer?.(bytes);
     });
@@ -35,6 +37,11 @@ export class TcpClient {
 
   send(frame: Buffer): void {
     if (this.#socket.writable) this.#socket.write(frame);
+  }
+
+  /** Whether something that it sent has yet to be taken by the kernel. */
+  get isBehind(): boolean {
+    return this.#socket.writableLength > 0;
   }
 
   end(how: 'reset' | 'fin'): void {

@@ -4,11 +4,14 @@
  */
 import { connect, type Socket } from 'node:net';
 import { clientFrame, closeFrame, FrameReader, opcodes, upgradeRequest } from './ws-frames.ts';
+import { wires, type Wire, type WireName } from './wires.ts';
 
 export interface WsClientOptions {
   readonly port: number;
   readonly localAddress?: string | undefined;
-  /** Sent once the upgrade has been answered. */
+  /** `json` where it is left out. */
+  readonly wire?: WireName;
+  /** Sent once the upgrade has been answered, and whatever the wire asks for besides. */
   readonly firstFrames: readonly Buffer[];
   readonly onText: (text: string) => void;
   /** The connection is over; `code` is the close code that the hub gave, or 0. */
@@ -21,8 +24,10 @@ export class WsClient {
   readonly #socket: Socket;
   readonly #options: WsClientOptions;
   readonly #reader: FrameReader;
+  readonly #wire: Wire;
   #head: Buffer | undefined = Buffer.alloc(0);
-  /** What was to be sent before the upgrade was answered. */
+  #isOpen = false;
+  /** What was to be sent before it was open. */
   readonly #early: Buffer[] = [];
   #closeCode = 0;
   /** Whoever ends it needs not be told. */
@@ -31,14 +36,15 @@ export class WsClient {
   constructor(options: WsClientOptions) {
     this.#options = options;
     this.#reader = new FrameReader((opcode, payload) => this.#read(opcode, payload));
-    const { port, localAddress } = options;
+    const { port, localAddress, wire = 'json' } = options;
+    this.#wire = wires[wire];
     this.#socket = connect({
       host: '127.0.0.1',
       port,
       noDelay: true,
       ...(localAddress === undefined ? {} : { localAddress }),
     });
-    this.#socket.write(upgradeRequest(port));
+    this.#socket.write(upgradeRequest(port, this.#wire.path));
     this.#socket.on('data', (chunk: Buffer) => this.#data(chunk));
     this.#socket.on('error', () => undefined);
     this.#socket.on('close', () => {
@@ -47,8 +53,13 @@ export class WsClient {
   }
 
   send(frame: Buffer): void {
-    if (this.#head !== undefined) this.#early.push(frame);
+    if (!this.#isOpen) this.#early.push(frame);
     else if (this.#socket.writable) this.#socket.write(frame);
+  }
+
+  /** Whether something that it sent has yet to be taken by the kernel. */
+  get isBehind(): boolean {
+    return this.#socket.writableLength > 0;
   }
 
   /** Stops reading, as a client does whose tab is frozen; it still can write. */
@@ -94,17 +105,29 @@ export class WsClient {
       this.#socket.destroy();
       return;
     }
-    for (const frame of [...this.#options.firstFrames, ...this.#early.splice(0)]) this.send(frame);
+    if (this.#wire.isOpenAtOnce) this.#open();
     if (rest.length > 0) this.#reader.push(rest);
+  }
+
+  #open(): void {
+    this.#isOpen = true;
+    for (const frame of [...this.#options.firstFrames, ...this.#early.splice(0)]) this.send(frame);
   }
 
   #read(opcode: number, payload: Buffer): void {
     if (this.#isLetGo) return;
-    if (opcode === opcodes.text) this.#options.onText(payload.toString());
+    if (opcode === opcodes.text) this.#readText(payload.toString());
     else if (opcode === opcodes.ping) this.send(clientFrame(0x80 | opcodes.pong, payload));
     else if (opcode === opcodes.close) {
       this.#closeCode = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
       this.#socket.end(closeFrame(1000));
     }
+  }
+
+  #readText(text: string): void {
+    const heard = this.#wire.read(text);
+    if (heard.kind === 'message') this.#options.onText(heard.text);
+    else if (heard.kind === 'open') this.#open();
+    else if (heard.answer !== undefined) this.#socket.write(heard.answer);
   }
 }

@@ -2,6 +2,7 @@
  * The WebSocket wire by hand: the upgrade request, masked client frames made ahead, and a reader of what a server sends
  * that does no more than it must. Knows no messages. The mask is one constant key: it costs the server what any key costs.
  */
+const nothing = Buffer.alloc(0);
 const MASK = Buffer.from([0x37, 0xfa, 0x21, 0x3d]);
 
 export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
@@ -39,7 +40,7 @@ export function closeFrame(code: number): Buffer {
 /** Cuts a server's bytes into frames. A server does not mask, and the hub does not fragment. */
 export class FrameReader {
   readonly #onFrame: (opcode: number, payload: Buffer) => void;
-  #rest: Buffer = Buffer.alloc(0);
+  #rest: Buffer = nothing;
 
   constructor(onFrame: (opcode: number, payload: Buffer) => void) {
     this.#onFrame = onFrame;
@@ -59,6 +60,7 @@ export class FrameReader {
       this.#onFrame((bytes[at] ?? 0) & 0x0f, bytes.subarray(at + head, end));
       at = end;
     }
-    this.#rest = bytes.subarray(at);
+    // A copy: many sockets may be read into one buffer, and a rest of some bytes must not keep a large chunk.
+    this.#rest = at === bytes.length ? nothing : Buffer.from(bytes.subarray(at));
   }
 }

@@ -14,6 +14,13 @@ function requestOf(headers: Record<string, string>, method = 'GET'): HttpRequest
 }
 
 describe('the name that an open hub on loopback is called by', () => {
+  it('is judged for itself, whoever was called what before', () => {
+    const rules = rulesOf();
+    const names = ['127.0.0.1', 'evil.example', 'evil.example', 'localhost', undefined, 'evil.example', '127.0.0.1'];
+    const judged = names.map((host) => rules.isKnownHost(requestOf(host === undefined ? {} : { host })));
+    expect(judged).toEqual([true, false, false, true, true, false, true]);
+  });
+
   it.each([
     ['127.0.0.1:8080'],
     ['127.0.0.1'],

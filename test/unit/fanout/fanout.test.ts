@@ -179,6 +179,25 @@ describe('a watch', () => {
     stage.fanout.watchUsers(peer.outbox, ['7'], undefined, undefined);
     expect(stage.tellings).toBe(before + 2);
   });
+
+  it('makes durable whom a snapshot or a new friend tells of for the first time, and waits for storage no more after that', () => {
+    const stage = new FanoutStage();
+    const byId = watching(stage, '8');
+    const byList = watchingFriendsOf(stage, '42');
+    stage.core.begin('7');
+    stage.fanout.flush();
+    const before = stage.tellings;
+    stage.fanout.watchUsers(byId.outbox, ['8'], undefined, undefined);
+    expect(stage.tellings, 'nothing is told of 7').toBe(before);
+    stage.fanout.watchUsers(byId.outbox, ['7'], undefined, undefined);
+    expect(stage.tellings).toBe(before + 1);
+    stage.befriend('42', '7');
+    expect(told(byList)).toEqual(['add 7:online']);
+    expect(stage.tellings).toBe(before + 2);
+    stage.core.evict();
+    stage.fanout.watchUsers(byId.outbox, ['7', '8', '9'], undefined, undefined);
+    expect(stage.tellings).toBe(before + 2);
+  });
 });
 
 describe('a watch with `since`', () => {
@@ -531,7 +550,7 @@ describe('a slow peer', () => {
     const stage = new FanoutStage();
     const full = watching(stage, '7');
     let overflows = 0;
-    full.outbox.onOverflow = () => overflows++;
+    full.outbox.owner = { overflowed: () => overflows++ };
     full.socket.isSlow = true;
     stage.core.begin('7');
     stage.fanout.flush();

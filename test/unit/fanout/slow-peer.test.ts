@@ -185,7 +185,8 @@ describe('what waits for a slow peer', () => {
   it('is bounded for answers: beyond the limit nothing more is sent, and its owner is told once, not at once', async () => {
     const stage = new FanoutStage({ maxQueuedBytes: 1000 });
     const [peer, other] = [watching(stage, 'a'), watching(stage, 'a')];
-    peer.outbox.onOverflow = vi.fn();
+    const overflowed = vi.fn();
+    peer.outbox.owner = { overflowed };
     slowDown(stage, peer, 'a');
     let bytes = 0;
     const send = peer.socket.send.bind(peer.socket);
@@ -196,11 +197,11 @@ describe('what waits for a slow peer', () => {
     for (let n = 0; n < 100; n++) stage.fanout.watchUsers(peer.outbox, ['b'], undefined, n);
     expect(bytes).toBeLessThanOrEqual(1000);
     expect(bytes).toBeGreaterThan(500);
-    expect(peer.outbox.onOverflow).not.toHaveBeenCalled();
+    expect(overflowed).not.toHaveBeenCalled();
     change(stage, 'a', 'busy');
     expect(told(other)).toEqual(['presence: a away', 'presence: a busy']);
     await Promise.resolve();
-    expect(peer.outbox.onOverflow).toHaveBeenCalledOnce();
+    expect(overflowed).toHaveBeenCalledOnce();
     readOn(stage, peer);
     expect(told(peer).length).toBeLessThan(20);
   });
@@ -210,17 +211,19 @@ describe('what waits for a slow peer', () => {
     const peer = stage.open();
     stage.fanout.watchFriends(peer.outbox, '42', undefined, undefined);
     stage.befriend('42', 'a');
-    peer.outbox.onOverflow = vi.fn();
+    const overflowed = vi.fn();
+    peer.outbox.owner = { overflowed };
     slowDown(stage, peer, 'a');
     for (let n = 0; n < 50; n++) stage.befriend('42', `f${n}`);
     await Promise.resolve();
-    expect(peer.outbox.onOverflow).toHaveBeenCalledOnce();
+    expect(overflowed).toHaveBeenCalledOnce();
   });
 
   it('never ends a peer for the snapshot that it fell behind with, nor for those it is owed', async () => {
     const stage = new FanoutStage({ maxQueuedBytes: 10 });
     const peer = stage.open();
-    peer.outbox.onOverflow = vi.fn();
+    const overflowed = vi.fn();
+    peer.outbox.owner = { overflowed };
     peer.socket.isSlow = true;
     stage.fanout.watchUsers(peer.outbox, ['a', 'b', 'c'], undefined, undefined);
     change(stage, 'a', 'away', 'busy', 'online');
@@ -228,7 +231,7 @@ describe('what waits for a slow peer', () => {
     stage.drain(peer);
     readOn(stage, peer);
     await Promise.resolve();
-    expect(peer.outbox.onOverflow).not.toHaveBeenCalled();
+    expect(overflowed).not.toHaveBeenCalled();
     expect(told(peer)).toHaveLength(2);
   });
 });

@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseClientMessage, type ClientMessageType } from '../../../shared/client-messages.ts';
+import { judge, parseClientMessage, type ClientMessageType } from '../../../shared/client-messages.ts';
+import { parseFields } from '../../../shared/json.ts';
 
 /** What is said of a message that is no message: its code, and the problem, which begins with the field. */
 function fault(message: unknown): { code: string; problem: string } | undefined {
@@ -164,5 +166,71 @@ describe('whatever comes over the wire', () => {
         else expect(read.problem).toMatch(/^[\w.]+: must /);
       }),
     );
+  });
+});
+
+describe('a message that is known without the schemas', () => {
+  /** Fields that are right, nearly right and wrong. */
+  const user = fc.oneof(
+    { weight: 6, arbitrary: fc.constantFrom('7', '9', 'a.b', '42') },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom('', '.', '..', 'a b', 'é', 'x'.repeat(128), 'x'.repeat(129), 7, null, ['7']),
+    },
+  );
+  const fewUsers = fc.array(user, { maxLength: 4 });
+  const users = fc.oneof(
+    { weight: 12, arbitrary: fewUsers },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom<unknown>(ids(1000), ids(1001), [...ids(999), '.'], {}, '7', null, { length: 1 }),
+    },
+  );
+  const re = fc.constantFrom<unknown>('w', '', 0, -1.5, null, true, {});
+  const instant = fc.constantFrom<unknown>(0, 1767225600001, 2 ** 53, 2 ** 53 - 1, -1, 1.5, '1', null);
+  const friendsOf = fc.constantFrom<unknown>('42', '', null);
+  const watch = fc.record(
+    { type: fc.constant('watch'), users, id: re, since: instant },
+    { requiredKeys: ['type', 'users'] },
+  );
+  const anyWatch = fc.record(
+    { type: fc.constantFrom('watch', 'unwatch'), users, friendsOf, id: re, more: user },
+    { requiredKeys: ['type', 'users'] },
+  );
+  const heartbeat = fc.record(
+    { type: fc.constant('heartbeat'), id: re, status: fc.constantFrom('away', 'gone'), text: fc.string() },
+    { requiredKeys: ['type'] },
+  );
+  const json = fc.oneof(
+    { weight: 2, arbitrary: fc.constant('{"type":"heartbeat"}') },
+    { weight: 4, arbitrary: watch.map((message) => JSON.stringify(message)) },
+    { weight: 2, arbitrary: anyWatch.map((message) => JSON.stringify(message)) },
+    { weight: 1, arbitrary: heartbeat.map((message) => JSON.stringify(message)) },
+    { weight: 1, arbitrary: fc.constant('{"type":"watch","users":["7"],"id":1e999,"since":-0}') },
+  );
+  /** Some characters less, more or other; most frames stay as they are. */
+  const cut = fc.record({
+    at: fc.nat(60),
+    drop: fc.nat(2),
+    put: fc.constantFrom('', ' ', '"', ',', '}', '\\u0061', 'x', '[', '0'),
+  });
+  const frame = fc
+    .tuple(json, fc.array(cut, { maxLength: 2 }))
+    .map(([text, cuts]) =>
+      cuts.reduce((left, { at, drop, put }) => left.slice(0, at) + put + left.slice(at + drop), text),
+    );
+
+  it('is read as the schemas read it, whatever comes', { timeout: 120_000 }, () => {
+    let known = 0;
+    fc.assert(
+      fc.property(frame, (text) => {
+        const read = parseClientMessage(text);
+        const judged = judge(parseFields(text));
+        if (read.ok) known++;
+        if (!isDeepStrictEqual(read, judged)) expect(read, text).toStrictEqual(judged);
+      }),
+      { numRuns: 100_000 },
+    );
+    expect(known).toBeGreaterThan(10_000);
   });
 });

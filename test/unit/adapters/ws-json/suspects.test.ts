@@ -45,7 +45,7 @@ describe('addresses that flooded', () => {
 describe('the pace of a suspect', () => {
   const rate = { perS: 4, burst: 40 };
   const levels = (pace: Pace, count: number, monoMs: number): Level[] =>
-    Array.from({ length: count }, () => pace.take(rate, monoMs, 0));
+    Array.from({ length: count }, () => pace.count(rate, monoMs, 0));
 
   it('has no burst: what a second allows, and a debt as small', () => {
     const pace = new Pace(rate, 0, FOR_MS);
@@ -58,13 +58,13 @@ describe('the pace of a suspect', () => {
 
   it('allows the rate all the while, and the burst after a rest once it is none any more', () => {
     const pace = new Pace(rate, 0, FOR_MS);
-    for (let at = 0; at < FOR_MS; at += 250) expect(pace.take(rate, at, 0)).toBe('within');
+    for (let at = 0; at < FOR_MS; at += 250) expect(pace.count(rate, at, 0)).toBe('within');
     expect(levels(pace, 41, FOR_MS + 10_000)).toEqual([...Array<Level>(40).fill('within'), 'over']);
   });
 
   it('is never faster than the burst of others', () => {
     const slow = { perS: 40, burst: 4 };
     const pace = new Pace(slow, 0, FOR_MS);
-    expect(Array.from({ length: 5 }, () => pace.take(slow, 0, 0)).at(-1)).toBe('over');
+    expect(Array.from({ length: 5 }, () => pace.count(slow, 0, 0)).at(-1)).toBe('over');
   });
 });

@@ -1,0 +1,87 @@
+/**
+ * How late each lapse is told, and whether somebody who beats is told offline. A lapse is due at the user's last heartbeat
+ * and the server's timeout. Pure: told of heartbeats and of the server's words with the time as an argument. Used by the
+ * role `gateways`.
+ */
+import { Histogram, type Counts } from './histogram.ts';
+
+export interface LapseFigures {
+  readonly due: number;
+  readonly told: number;
+  /** Told before it was due; not in `late`. */
+  readonly early: number;
+  readonly earliestMs: number;
+  readonly late: Counts;
+  /** Of those who beat, told offline all the same. */
+  readonly falseOffline: number;
+  /** From the first lapse due to the last word. */
+  readonly spanMs: number;
+}
+
+export class Lapses {
+  readonly #timeoutMs: number;
+  readonly #lastBeatMs: Float64Array;
+  readonly #late = new Histogram();
+  #waiting = new Set<number>();
+  #due = 0;
+  #told = 0;
+  #early = 0;
+  #earliestMs = Number.POSITIVE_INFINITY;
+  #falseOffline = 0;
+  #firstDueMs = Number.POSITIVE_INFINITY;
+  #lastToldMs = 0;
+
+  constructor(users: number, timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+    this.#lastBeatMs = new Float64Array(users);
+  }
+
+  beat(user: number, nowMs: number): void {
+    this.#lastBeatMs[user] = nowMs;
+  }
+
+  /** These beat no more, and are waited for; what was counted of earlier ones begins anew. */
+  fallSilent(users: Iterable<number>): void {
+    this.#waiting = new Set(users);
+    this.#due = this.#waiting.size;
+    this.#told = 0;
+    this.#early = 0;
+    this.#earliestMs = Number.POSITIVE_INFINITY;
+    this.#late.clear();
+    this.#firstDueMs = Number.POSITIVE_INFINITY;
+    for (const user of this.#waiting) this.#firstDueMs = Math.min(this.#firstDueMs, this.#dueMs(user));
+  }
+
+  toldOffline(user: number, nowMs: number): void {
+    if (!this.#waiting.delete(user)) {
+      this.#falseOffline += 1;
+      return;
+    }
+    this.#told += 1;
+    this.#lastToldMs = nowMs;
+    const lateMs = nowMs - this.#dueMs(user);
+    this.#earliestMs = Math.min(this.#earliestMs, lateMs);
+    if (lateMs < 0) this.#early += 1;
+    else this.#late.add(lateMs);
+  }
+
+  get areAllTold(): boolean {
+    return this.#waiting.size === 0;
+  }
+
+  get figures(): LapseFigures {
+    return {
+      due: this.#due,
+      told: this.#told,
+      early: this.#early,
+      earliestMs: this.#earliestMs,
+      late: this.#late.counts,
+      falseOffline: this.#falseOffline,
+      spanMs: this.#lastToldMs - this.#firstDueMs,
+    };
+  }
+
+  #dueMs(user: number): number {
+    return (this.#lastBeatMs[user] ?? 0) + this.#timeoutMs;
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Clients who come, watch, and then do nothing: their coming is the workload `storm`, their weight `memory`. Their frames
+ * are made ahead. The users whom they watch are brought online before, by one gateway connection over TCP. In a process
+ * of its own.
+ */
+import { Friends } from '../lib/friends.ts';
+import { Histogram, type Counts } from '../lib/histogram.ts';
+import { LoadClient, script, type Step } from '../lib/load-client.ts';
+import { inParallel, sleep } from '../lib/pacing.ts';
+import { serveRole } from '../lib/roles.ts';
+import { TcpClient, xmlFrame } from '../lib/tcp-client.ts';
+import type { WireName } from '../lib/wires.ts';
+
+export interface ComersTask {
+  readonly port: number;
+  readonly wire: WireName;
+  readonly clients: number;
+  /** Users that are watched, and how many of them by each. */
+  readonly users: number;
+  readonly friends: number;
+  readonly isByFriends: boolean;
+}
+
+export interface Coming {
+  /** From the connect to the snapshot. */
+  readonly delays: Counts;
+  readonly ms: number;
+  readonly cpuPercent: number;
+  readonly lost: readonly string[];
+}
+
+const FRAMES_A_WRITE = 64;
+const delays = new Histogram();
+const lost: string[] = [];
+let port = 0;
+let wire: WireName = 'json';
+let scripts: (readonly Step[])[] = [];
+let came = 0;
+
+const commands = {
+  prepare: (task: ComersTask): void => {
+    ({ port, wire } = task);
+    const friends = new Friends(task.users, task.friends);
+    scripts = Array.from({ length: task.clients }, (_, no) => {
+      const watch = task.isByFriends ? { friendsOf: `w${no}` } : { users: friends.allOf(no).map((user) => `u${user}`) };
+      return script(wire, { user: `w${no}` }, watch);
+    });
+  },
+  bringOnline: async ({ tcpPort, users }: { readonly tcpPort: number; readonly users: number }): Promise<void> => {
+    const gateway = new TcpClient({ port: tcpPort, firstFrame: xmlFrame('u0'), onEnd: () => lost.push('the gateway') });
+    for (let from = 1; from < users; from += FRAMES_A_WRITE) {
+      const length = Math.min(FRAMES_A_WRITE, users - from);
+      gateway.send(Buffer.concat(Array.from({ length }, (_, no) => xmlFrame(`u${from + no}`))));
+      await sleep(1);
+    }
+  },
+  /** So many more of them come, so many at once; answers when all have their snapshot. */
+  come: async ({ count, atOnce }: { readonly count: number; readonly atOnce: number }): Promise<Coming> => {
+    delays.clear();
+    const coming = scripts.slice(came, came + count);
+    came += count;
+    const fromMs = performance.now();
+    const cpuBefore = process.cpuUsage();
+    await inParallel(coming, atOnce, come);
+    const ms = performance.now() - fromMs;
+    const { user, system } = process.cpuUsage(cpuBefore);
+    return { delays: delays.counts, ms, cpuPercent: (user + system) / 10 / ms, lost };
+  },
+  lost: (): readonly string[] => lost,
+};
+
+export type ComersCommands = typeof commands;
+
+/** Who is lost on the way is counted, and the others come all the same. */
+function come(steps: readonly Step[]): Promise<void> {
+  return new Promise((resolve) => {
+    const fromMs = performance.now();
+    new LoadClient({
+      port,
+      wire,
+      script: steps,
+      onReady: () => {
+        delays.add(performance.now() - fromMs);
+        resolve();
+      },
+      onLost: (why) => {
+        lost.push(why);
+        resolve();
+      },
+    });
+  });
+}
+
+serveRole(commands);

@@ -1,0 +1,64 @@
+/**
+ * What an idle session weighs: clients connect, watch and do nothing, and the server's memory is read before, half-way and
+ * at the end. A young process grows on its own at first, which the second half alone shows less of. RSS holds no kernel buffers.
+ */
+import { contest, type RunResult } from '../lib/contest.ts';
+import { sleep } from '../lib/pacing.ts';
+import type { Outcome } from '../lib/report.ts';
+import type { Contender, Server } from '../lib/server.ts';
+import { workload, type Stage } from '../lib/stage.ts';
+import { crowdKnobs, startComers } from '../lib/comers.ts';
+
+const knobs = {
+  ...crowdKnobs,
+  'settle-seconds': { fallback: 8, help: 'rest before memory is read' },
+  rounds: { fallback: 3, least: 1, help: 'rounds, each with one run of every server' },
+};
+type Values = Readonly<Record<keyof typeof knobs, number>>;
+
+export const memory = workload({
+  name: 'memory',
+  about: 'clients connect, watch and idle: memory of a connection',
+  knobs,
+  run,
+});
+
+const WEIGHT = 'kB a connection';
+const AT_ONCE = 256;
+const MB = 1_048_576;
+
+function run(stage: Stage, values: Values): Promise<Outcome> {
+  return contest(stage, {
+    references: ['uws:ticks', 'uws:topics', 'ws', 'socketio'],
+    rounds: values.rounds,
+    mainFigure: WEIGHT,
+    goals: [{ against: 'uws:ticks', atMost: 1 }],
+    run: (server, contender) => runOnce(server, contender, values),
+  });
+}
+
+async function runOnce(server: Server, contender: Contender, values: Values): Promise<RunResult> {
+  const { clients } = values;
+  const comers = await startComers(server, contender, values);
+  try {
+    const before = server.rssBytes();
+    const firstHalf = Math.ceil(clients / 2);
+    await comers.call('come', { count: firstHalf, atOnce: AT_ONCE });
+    await sleep(1000 * values['settle-seconds']);
+    const half = server.rssBytes();
+    const { lost } = await comers.call('come', { count: clients - firstHalf, atOnce: AT_ONCE });
+    await sleep(1000 * values['settle-seconds']);
+    const all = server.rssBytes();
+    return {
+      figures: {
+        [WEIGHT]: (all - before) / 1024 / clients,
+        'of the second half': (all - half) / 1024 / (clients - firstHalf),
+        'rss MB before': before / MB,
+        'rss MB': all / MB,
+      },
+      failures: lost.length > 0 ? [`${lost.length} clients were lost: ${lost[0] ?? ''}`] : [],
+    };
+  } finally {
+    comers.stop();
+  }
+}
