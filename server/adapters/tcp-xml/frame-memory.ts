@@ -42,8 +42,27 @@ export class FrameMemory {
     return this.#frame.length;
   }
 
-  /** Where the bytes at that place are the kept frame again: just behind it and the space after it. Else -1. Narrow bytes only. */
-  endOfRepeat(bytes: Buffer, from: number): number {
+  /**
+   * How often the kept frame stands at the beginning of these bytes, one behind the other with nothing but space between,
+   * and how many bytes that takes. For narrow bytes only.
+   */
+  repeatsIn(bytes: Buffer): { readonly count: number; readonly bytes: number } {
+    let count = 0;
+    let at = 0;
+    for (let end = this.#endOfRepeat(bytes, 0); end > 0; end = this.#endOfRepeat(bytes, at)) {
+      at = end;
+      count++;
+      const rest = bytes.length - at;
+      // One look at all of the rest, instead of one for each: many alike in one packet are alike to the last space.
+      if (count === 1 && rest % at === 0 && bytes.compare(bytes, 0, rest, at, bytes.length) === 0) {
+        return { count: bytes.length / at, bytes: bytes.length };
+      }
+    }
+    return { count, bytes: at };
+  }
+
+  /** Just behind the kept frame and the space around it, where that is what stands there. Else -1. */
+  #endOfRepeat(bytes: Buffer, from: number): number {
     const at = behindSpace(bytes, from);
     const length = this.#frame.length;
     if (bytes.length - at < length || bytes.compare(this.#frame, 0, length, at, at + length) !== 0) return -1;
