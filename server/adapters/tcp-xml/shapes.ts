@@ -18,6 +18,8 @@ const isPlain = Uint8Array.from({ length: 256 }, (_, byte) =>
 
 /** Makes of legacy clients on one port, and of each the few forms of its frames. */
 const MAX_SHAPES = 16;
+const MAX_HOLES = 32;
+const noHoles = { user_id: -1, user_state: -1, user_ip: -1, user_port: -1, device: -1, token: -1 };
 /** After so many frames that fit none, only every so manieth is learned from: learning costs another parse. */
 const EAGER_MISSES = 64;
 const LEARN_EVERY = 64;
@@ -26,11 +28,15 @@ interface Shape {
   readonly seen: FrameEncoding;
   /** What stands before each hole, and behind the last. */
   readonly literals: readonly Buffer[];
-  /** The field whose value each hole is; null for none. */
-  readonly holes: readonly (Field | null)[];
+  /** The hole in which each field's value stands; -1 for none. */
+  readonly holeOf: Readonly<Record<Field, number>>;
   /** The values that stand in no hole. */
   readonly constants: FieldValues;
 }
+
+/** Where the holes of the frame in hand begin and end: reused, since there is one such frame at a time. */
+const begins = new Uint16Array(MAX_HOLES);
+const ends = new Uint16Array(MAX_HOLES);
 
 export class Shapes {
   readonly #encoding: Encoding;
@@ -83,21 +89,37 @@ export class Shapes {
 }
 
 /** The values of a frame of this shape; undefined where it is of another. */
-function valuesOf(frame: Buffer, { literals, holes, constants }: Shape): FieldValues | undefined {
-  const values: Record<Field, string | undefined> = { ...constants };
+function valuesOf(frame: Buffer, { literals, holeOf, constants }: Shape): FieldValues | undefined {
+  const holes = literals.length - 1;
   let at = 0;
-  for (let i = 0; i < holes.length; i++) {
+  for (let i = 0; i < holes; i++) {
     const literal = literals[i] as Buffer;
     if (!standsAt(frame, at, literal)) return undefined;
     const from = at + literal.length;
     at = from;
     while (isPlain[frame[at] ?? 0] === 1) at++;
     if (at === from) return undefined;
-    const field = holes[i] as Field | null;
-    if (field !== null) values[field] = frame.toString('latin1', from, at);
+    begins[i] = from;
+    ends[i] = at;
   }
-  const last = literals[holes.length] as Buffer;
-  return at + last.length === frame.length && standsAt(frame, at, last) ? values : undefined;
+  const last = literals[holes] as Buffer;
+  if (at + last.length !== frame.length || !standsAt(frame, at, last)) return undefined;
+  return {
+    user_id: cut(frame, holeOf.user_id, constants.user_id),
+    user_state: cut(frame, holeOf.user_state, constants.user_state),
+    user_ip: cut(frame, holeOf.user_ip, constants.user_ip),
+    user_port: cut(frame, holeOf.user_port, constants.user_port),
+    device: cut(frame, holeOf.device, constants.device),
+    token: cut(frame, holeOf.token, constants.token),
+  };
+}
+
+function cut(frame: Buffer, hole: number, constant: string | undefined): string | undefined {
+  if (hole < 0) return constant;
+  const from = begins[hole] ?? 0;
+  const to = ends[hole] ?? 0;
+  // Nearly every state is one digit, and a string of one character need not be made.
+  return to - from === 1 ? String.fromCharCode(frame[from] ?? 0) : frame.toString('latin1', from, to);
 }
 
 function standsAt(frame: Buffer, at: number, literal: Buffer): boolean {
@@ -119,6 +141,7 @@ function shapeOf(
   // In a comment, CDATA or an instruction other words could be more than words.
   if (text.includes('<!') || text.indexOf('<?', bodyAt) > bodyAt) return undefined;
   const runs = Array.from(text.matchAll(HOLE)).filter(({ index }) => index > bodyAt);
+  if (runs.length > MAX_HOLES) return undefined;
   const literals: Buffer[] = [];
   let from = 0;
   for (const { index, 0: run } of runs) {
@@ -135,18 +158,18 @@ function shapeOf(
   );
   if (given === undefined || marked === undefined) return undefined;
 
-  const holes: (Field | null)[] = runs.map(() => null);
+  const holeOf: Record<Field, number> = { ...noHoles };
   const constants: Record<Field, string | undefined> = { ...noValues };
   for (const field of fields) {
-    const at = runs.findIndex((_, i) => wordOf(i) === marked[field]);
-    if (at >= 0) holes[at] = field;
-    else if (marked[field] === given[field]) constants[field] = given[field];
-    else return undefined; // made of several
+    holeOf[field] = runs.findIndex((_, i) => wordOf(i) === marked[field]);
+    if (holeOf[field] >= 0) continue;
+    if (marked[field] !== given[field]) return undefined; // made of several
+    constants[field] = given[field];
   }
   // Of one user alone: that is what a connection's last frame is kept for.
-  if (!holes.includes('user_id')) return undefined;
+  if (holeOf.user_id < 0) return undefined;
   // Copies, so that a shape never keeps a whole packet's memory.
-  return { seen, literals: literals.map((literal) => Buffer.from(literal)), holes, constants };
+  return { seen, literals: literals.map((literal) => Buffer.from(literal)), holeOf, constants };
 }
 
 function wordOf(hole: number): string {
