@@ -94,8 +94,8 @@ export class Leases {
   /** The oldest last sign of all that the hold is about, `first` being the first of them to run out. */
   #oldestSign({ adapter, lastSignAt }: Session, heldUntil: number): number {
     let oldestSignAt = lastSignAt;
-    // Whoever runs out later than this has a later sign, however long its lease, or had a source that was paused. Where all leases are alike that leaves
-    // next to nobody to look at; looking at a million takes 100 ms.
+    // Whoever runs out later than this has a later sign, however long its lease, or had a source that was paused. Where all
+    // leases are alike that leaves next to nobody to look at; looking at a million takes 100 ms.
     const untilMs = Math.min(heldUntil, lastSignAt + this.#longestMs[adapter]);
     this.#wheel.countUntil(untilMs, Infinity, (session) => {
       const isToBeHeld = runsOut(session, adapter, untilMs);

@@ -171,7 +171,8 @@ export class TcpConnection implements Served {
 
   /**
    * The quick way: the same frame as before, perhaps several times, that says what its session says already. A sign of life
-   * is then all that it is: 0.3 µs instead of 2 (16 in a packet, Node 20.20, 2026-11-23; test: repeats.test.ts). Wherever anything else may be the case, the frames go the plain way.
+   * is then all that it is: 0.3 µs instead of 2 (16 in a packet, Node 20.20, 2026-11-23). Wherever anything else may be the
+   * case, the frames go the plain way; repeats.test.ts holds the two together.
    * @returns how many of the bytes it took.
    */
   #takeRepeats(chunk: Buffer): number {
