@@ -21,6 +21,7 @@ export interface Hold {
 /** Late by 25 ms on average; 2048 slots are 102 s, so that a usual lease is looked at once. */
 const WHEEL_TICK_MS = 50;
 const WHEEL_SLOTS = 2048;
+const STRETCHED_LOOK_MS = 200;
 
 export class Leases {
   readonly #wheel: TimingWheel<Session>;
@@ -61,7 +62,7 @@ export class Leases {
     const holds: Hold[] = [];
     const isMoreDue = this.#wheel.advance(now.monoMs, budget, (session) => {
       const endsAt = endOf(session);
-      if (endsAt > now.monoMs) return endsAt;
+      if (endsAt > now.monoMs) return nextLookAt(session, endsAt, now.monoMs);
       const heldUntil = this.#heldUntil(session, now, holds);
       if (heldUntil > now.monoMs) return heldUntil;
       onOver(session);
@@ -108,4 +109,10 @@ export class Leases {
 
 function runsOut(session: Session, adapter: AdapterName, untilMs: number): boolean {
   return session.adapter === adapter && session.phase === 'live' && session.endsAt <= untilMs;
+}
+
+/** An end that waits for a source to be heard may come sooner than it seems: once all that it sent has been. */
+function nextLookAt({ phase, lastSignAt, leaseMs }: Session, endsAt: number, monoMs: number): number {
+  const isStretched = phase === 'live' && lastSignAt + leaseMs <= monoMs;
+  return isStretched ? Math.min(endsAt, monoMs + STRETCHED_LOOK_MS) : endsAt;
 }

@@ -91,6 +91,7 @@ export class TcpConnection implements Served {
   }
 
   take(chunk: Buffer): void {
+    this.#reading.arrived(chunk.length);
     const repeatsBytes = this.#takeRepeats(chunk);
     if (repeatsBytes === chunk.length) return;
     this.#reading.take(repeatsBytes === 0 ? chunk : chunk.subarray(repeatsBytes));
@@ -139,6 +140,7 @@ export class TcpConnection implements Served {
       rate: messages,
       turns: this.#host.turns,
       frameMs,
+      leaseMs: this.#hub.timeoutMs,
       maxPauseMs: this.#maxPauseMs,
       onFrame: (frame, seen, monoMs) => this.#takeFrame(frame, seen, monoMs),
       onRest: (rest) => this.take(rest),

@@ -7,10 +7,9 @@
 
 /** Read freely for so many looks, a connection has nothing left that waits. */
 const FREE_LOOKS = 2;
-/** A client that could not send, since nobody read, needs no longer than this to come round; or than it had to wait. */
-const COMES_ROUND_WITHIN_MS = 1000;
 
 export class Pauses {
+  readonly #comesRoundWithinMs: number;
   /** Infinity while it is read. */
   #since = Infinity;
   /** All that are over. */
@@ -24,6 +23,14 @@ export class Pauses {
   /** What will be made up for at `#nextAt`. */
   #nextMs = 0;
   #nextAt = 0;
+
+  /**
+   * `comesRoundWithinMs`: a client that could not send, since nobody read, needs no longer than this until every user of it
+   * has had its turn; nor longer than it had to wait.
+   */
+  constructor(comesRoundWithinMs: number) {
+    this.#comesRoundWithinMs = comesRoundWithinMs;
+  }
 
   get isPaused(): boolean {
     return this.#since !== Infinity;
@@ -58,11 +65,13 @@ export class Pauses {
   }
 
   #settle(monoMs: number, look: number): void {
+    // Before another row takes its place.
+    if (monoMs >= this.#nextAt) this.#madeUpMs = this.#nextMs;
     const rowMs = this.#overMs - this.#rowFromMs;
     if (rowMs > 0 && !this.isPaused && look >= this.#freeLook + FREE_LOOKS) {
       this.#rowFromMs = this.#overMs;
       this.#nextMs = this.#overMs;
-      this.#nextAt = Math.max(this.#nextAt, this.#freeAt + Math.min(rowMs, COMES_ROUND_WITHIN_MS));
+      this.#nextAt = Math.max(this.#nextAt, this.#freeAt + Math.min(rowMs, this.#comesRoundWithinMs));
     }
     if (monoMs >= this.#nextAt) this.#madeUpMs = this.#nextMs;
   }

@@ -25,6 +25,8 @@ interface ReadingOptions {
   readonly turns: Turns;
   /** How long a frame that has begun may take. */
   readonly frameMs: number;
+  /** Of the sessions that hang on what is read. */
+  readonly leaseMs: number;
   /** However far over the rate, or held. */
   readonly maxPauseMs: number;
   readonly onFrame: (frame: Buffer, seen: FrameEncoding, monoMs: number) => void;
@@ -41,7 +43,7 @@ export class Reading implements InLine {
   readonly #bucket: TokenBucket;
   readonly #onFrame: (frame: Buffer, seen: FrameEncoding) => void;
   #rate: Rate;
-  readonly #pauses = new Pauses();
+  readonly #pauses: Pauses;
   /** What a pause waits for: the rate, and what it is held for. */
   #overUntil = 0;
   #heldUntil = 0;
@@ -58,6 +60,8 @@ export class Reading implements InLine {
     this.#options = options;
     this.#framer = new Framer(options.encoding);
     this.#rate = options.rate;
+    // Clients beat three times a lease.
+    this.#pauses = new Pauses(options.leaseMs / 2);
     this.#bucket = new TokenBucket(options.rate, options.clock.now().monoMs);
     // One function a connection, not one a packet.
     this.#onFrame = (frame, seen) => this.#takeFrame(frame, seen);
@@ -92,7 +96,6 @@ export class Reading implements InLine {
 
   take(chunk: Buffer): void {
     this.#inARow = 0;
-    if (chunk.length >= LARGE_BYTES) this.#stillBehind(this.#options.clock.now().monoMs);
     const result = this.#isOver ? 'ok' : this.#framer.push(chunk, this.#onFrame);
     if (this.#isOver) return;
     if (result === 'too_large') {
@@ -106,6 +109,12 @@ export class Reading implements InLine {
     }
   }
 
+  /** So many bytes came at once. To be told before they are taken, in whatever way. */
+  arrived(bytes: number): void {
+    const { clock, turns } = this.#options;
+    if (bytes >= LARGE_BYTES) this.#pauses.stillBehind(clock.now().monoMs, turns.looks);
+  }
+
   /** Between frames, and nothing waits: what comes next is a frame's beginning. */
   get isAtRest(): boolean {
     return !this.#isPaused && !this.#isOver && this.#framer.isAtRest;
@@ -117,7 +126,6 @@ export class Reading implements InLine {
     const cost = frames * Math.ceil(bytes / FRAME_BYTES);
     if (turns.isOver(frames, monoMs) || !this.#bucket.takeWithin(this.#rate, monoMs, cost)) return false;
     turns.take(frames, cost, monoMs);
-    if (frames * bytes >= LARGE_BYTES) this.#stillBehind(monoMs);
     return true;
   }
 
@@ -209,10 +217,6 @@ export class Reading implements InLine {
     if (this.#isPaused) return;
     this.#pauses.begin(monoMs, this.#options.turns.looks);
     this.#options.socket.pause();
-  }
-
-  #stillBehind(monoMs: number): void {
-    this.#pauses.stillBehind(monoMs, this.#options.turns.looks);
   }
 
   /** Unless what was held back made for another pause, or the end. */

@@ -161,8 +161,11 @@ function shapeOf(
   const holeOf: Record<Field, number> = { ...noHoles };
   const constants: Record<Field, string | undefined> = { ...noValues };
   for (const field of fields) {
-    holeOf[field] = runs.findIndex((_, i) => wordOf(i) === marked[field]);
-    if (holeOf[field] >= 0) continue;
+    const hole = runs.findIndex((_, i) => wordOf(i) === marked[field]);
+    // Our word may also be what the frame itself says there.
+    if (hole >= 0 && runs[hole]?.[0] !== given[field]) return undefined;
+    holeOf[field] = hole;
+    if (hole >= 0) continue;
     if (marked[field] !== given[field]) return undefined; // made of several
     constants[field] = given[field];
   }

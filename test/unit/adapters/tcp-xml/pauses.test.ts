@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { Pauses } from '../../../../server/adapters/tcp-xml/pauses.ts';
 
 const LOOK_MS = 25;
+const COMES_ROUND_MS = 2700;
 
 let pauses: Pauses;
 let now: number;
@@ -15,7 +16,7 @@ function pause(ms: number): void {
 }
 
 beforeEach(() => {
-  pauses = new Pauses();
+  pauses = new Pauses(COMES_ROUND_MS);
   now = 1000;
 });
 
@@ -42,10 +43,21 @@ describe('pauses', () => {
     expect(madeUp()).toBe(201);
   });
 
-  it('are made up for within a second, however long they were', () => {
+  it('are made up for once every user of the client has had its turn, however long they were', () => {
     pause(60_000);
-    now += 1000;
+    now += COMES_ROUND_MS - 1;
+    expect(madeUp()).toBe(0);
+    now += 1;
     expect(madeUp()).toBe(60_000);
+  });
+
+  it('are made up for, though nobody asks before the next one begins', () => {
+    for (let i = 0; i < 30; i++) {
+      pause(600);
+      now += 700;
+    }
+    pauses.begin(now, look());
+    expect(madeUp()).toBe(30 * 600);
   });
 
   it('make a row where too little is read between them, and the row is made up for as a whole', () => {

@@ -76,6 +76,14 @@ describe('a frame of a known shape', () => {
     expect(hear(comment)).toEqual({ said: plain(comment), parsed: 2 });
   });
 
+  it('is not taken from a frame that happens to say what is written into its holes', () => {
+    const frames = ['99', '98', '97'].map(
+      (other) => `<protocol><x>${other}</x><user_id> hole:0 </user_id><user_state>hole:1</user_state></protocol>`,
+    );
+    const good = frames.map((frame) => frame.replace('<user_state>hole:1</user_state>', ''));
+    expect(hear([...good, ...frames]).said).toEqual(plain([...good, ...frames]));
+  });
+
   it('is known to the next connection of the port', () => {
     const shapes = new Shapes('utf-8', defaultFieldNames);
     for (const user of ['1', '2', '3']) {
@@ -156,7 +164,21 @@ describe('beside the plain path', () => {
     '\u00e9',
     '-',
   ];
-  const values = ['42', '43', '1', '2', '10.0.0.9', '::1', '5222', '65536', 'phone', 'user:x@y.z', 'a-b_c'];
+  const values = [
+    '42',
+    '43',
+    '1',
+    '2',
+    '10.0.0.9',
+    '::1',
+    '5222',
+    '65536',
+    'phone',
+    'user:x@y.z',
+    'a-b_c',
+    'hole:0',
+    ' hole:1 ',
+  ];
   /** A text between tags, or a quoted value. */
   const VALUE = /(?<=>)[^<>]*(?=<)|(?<=")[^"<>]*(?=")/g;
 
