@@ -148,7 +148,8 @@ describe('HUB_MESSAGES_PER_S', () => {
   });
 
   it('lets a silent user live no longer for pauses that its connection has made up for', async () => {
-    const lived = await livesWhile((passed) => passed % 2_500 === 0 && passed < LEASE_MS);
+    // A second and a half of pauses at the beginning.
+    const lived = await livesWhile((passed) => passed === 0);
     expect(lived).toBeGreaterThanOrEqual(LEASE_MS);
     expect(lived).toBeLessThanOrEqual(LEASE_MS + 150);
   });

@@ -44,13 +44,13 @@ export class Pauses {
   end(monoMs: number, look: number): void {
     this.#overMs += monoMs - this.#since;
     this.#since = Infinity;
-    this.stillBehind(monoMs, look);
+    this.#isFreeFrom(monoMs, look);
   }
 
   /** So much came at once that more may wait in the kernel. */
   stillBehind(monoMs: number, look: number): void {
-    this.#freeAt = monoMs;
-    this.#freeLook = look;
+    this.#settle(monoMs, look);
+    this.#isFreeFrom(monoMs, look);
   }
 
   /** Of all pauses up to now. */
@@ -62,6 +62,11 @@ export class Pauses {
   madeUpMs(monoMs: number, look: number): number {
     this.#settle(monoMs, look);
     return this.#madeUpMs;
+  }
+
+  #isFreeFrom(monoMs: number, look: number): void {
+    this.#freeAt = monoMs;
+    this.#freeLook = look;
   }
 
   #settle(monoMs: number, look: number): void {

@@ -83,6 +83,17 @@ describe('pauses', () => {
     expect(madeUp()).toBe(100);
   });
 
+  it('make two rows where all was read freely between them, though the second begins with much at once', () => {
+    pause(1000);
+    now += 1000;
+    pauses.stillBehind(now, look());
+    pause(1000);
+    now += 999;
+    expect(madeUp()).toBe(1000);
+    now += 1;
+    expect(madeUp()).toBe(2000);
+  });
+
   it('that are short and come again and again do not keep a long one from being made up for', () => {
     pause(800);
     for (let i = 0; i < 10; i++) {
