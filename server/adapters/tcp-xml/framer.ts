@@ -1,7 +1,7 @@
 /**
  * Cuts a connection's bytes into frames: everything up to and including `</protocol>`, over any packet borders.
  * Knows of bytes only: neither what a frame says nor what a socket is. Keeps nothing but a frame that is not complete,
- * so an end of stream needs no word to it. The listener owns one for each connection.
+ * so an end of stream needs no word to it. A connection's reading owns one.
  */
 import { MAX_TCP_FRAME_BYTES } from '../../../shared/limits.ts';
 import { isWide } from './charset.ts';
