@@ -29,7 +29,17 @@ function writeBehind(mustKeep: (user: Someone) => boolean): WriteBehind<Someone>
   return new WriteBehind<Someone>({
     store,
     storedOf: ({ id }) => ({
-      ...{ user: id, status: 'offline', code: -1, since: 1, lastSeen: 1, devices: [], text: null, v: 5000, sessions: [] },
+      ...{
+        user: id,
+        status: 'offline',
+        code: -1,
+        since: 1,
+        lastSeen: 1,
+        devices: [],
+        text: null,
+        v: 5000,
+        sessions: [],
+      },
     }),
     mustKeep,
     onSaved: () => undefined,
