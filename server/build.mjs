@@ -1,5 +1,5 @@
 /**
- * The build: `tsc --build`, then the pages' own files, into dist/. Does nothing where the sources are those of the last
+ * The build into dist/: `tsc --build` and beside it the pages (build-pages.mjs). Does nothing where the sources are those of the last
  * build, and holds a lock so that two starts at once do not write over each other. Called by launch.mjs, by `npm run build`
  * and by the tests' global setup. Plain JavaScript, since it runs before anything is built.
  */
@@ -11,8 +11,13 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ROOMS = ['shared', 'server', 'client'];
-const SOURCE = /\.(ts|tsx|html|css|svg|ico)$|^tsconfig\.json$/;
-const COPIED = /\.(html|css|svg|ico)$/;
+const PAGES = ['client/page', 'client/dashboard'];
+const SOURCE = /\.(ts|tsx|html|css|svg)$|^tsconfig\.json$/;
+/** What the build is made with and what is built in, beside the sources. */
+const INGREDIENTS = [
+  ...['tsconfig.json', 'tsconfig.base.json', 'server/build-pages.mjs'],
+  ...['typescript', 'vite', 'preact', 'uplot'].map((name) => `node_modules/${name}/package.json`),
+];
 const LOCK_POLL_MS = 50;
 /** A holder touches its lock every second; one that has not for this long is gone, whoever has its process id now. */
 const LOCK_TIMEOUT_MS = 10_000;
@@ -33,7 +38,7 @@ async function build() {
   const startedAt = performance.now();
   const record = join(root, 'dist', '.built');
   // Without a record nobody knows what dist/ holds, and tsc believes its own notes more than what is there.
-  if (!fs.existsSync(record) || !fs.existsSync(join(root, 'dist/server/main.js'))) {
+  if (!fs.existsSync(record) || !isWhole()) {
     for (const room of ROOMS) fs.rmSync(join(root, 'dist', room), { recursive: true, force: true });
   }
   // Listed before the compiler reads: a source that is saved meanwhile makes this build stale, as it should.
@@ -43,14 +48,14 @@ async function build() {
   const { code, output } = await compile();
   // The compiler goes by times: a source that was saved while it ran may be older than its notes, and it would never read it.
   if (describeSources() !== sources) {
-    for (const room of ROOMS) fs.rmSync(join(root, 'dist', room, '.tsbuildinfo'), { force: true });
+    const outputs = ROOMS.flatMap((room) => listFiles(join(root, 'dist', room)));
+    for (const path of outputs.filter((name) => name.endsWith('.tsbuildinfo'))) fs.rmSync(path);
   }
   if (code !== 0) {
     process.stdout.write('failed\n');
     process.stderr.write(output.endsWith('\n') ? output : `${output}\n`);
     return false;
   }
-  copyPages();
   pruneOutputs();
   fs.writeFileSync(record, sources);
   process.stdout.write(`done in ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
@@ -58,7 +63,13 @@ async function build() {
 }
 
 function isFresh() {
-  return fs.existsSync(join(root, 'dist/server/main.js')) && readText(join(root, 'dist/.built')) === describeSources();
+  return isWhole() && readText(join(root, 'dist/.built')) === describeSources();
+}
+
+/** Whether what is run and opened is there; all else of dist/ is taken on trust. */
+function isWhole() {
+  const entries = PAGES.map((page) => `${page}/index.html`).filter((path) => fs.existsSync(join(root, path)));
+  return ['server/main.js', ...entries].every((path) => fs.existsSync(join(root, 'dist', path)));
 }
 
 /** What a build depends on, as text that is equal when nothing has changed. */
@@ -66,9 +77,7 @@ function describeSources() {
   const paths = ROOMS.flatMap((room) => listFiles(join(root, room))).filter((path) =>
     SOURCE.test(path.split('/').at(-1)),
   );
-  paths.push(
-    ...['tsconfig.json', 'tsconfig.base.json', 'node_modules/typescript/package.json'].map((name) => join(root, name)),
-  );
+  paths.push(...INGREDIENTS.map((name) => join(root, name)));
   return paths
     .sort()
     .map((path) => {
@@ -78,47 +87,49 @@ function describeSources() {
     .join('');
 }
 
-function compile() {
+/** Types and pages at once: neither reads what the other writes. What the compiler says goes first: Vite knows no types. */
+async function compile() {
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   if (!fs.existsSync(compiler)) {
-    return Promise.resolve({ code: 1, output: 'presence-hub: the build needs the compiler: run npm ci first' });
+    return { code: 1, output: 'presence-hub: the build needs the compiler: run npm ci first' };
   }
+  const children = [[compiler, '--build', root], [join(root, 'server/build-pages.mjs')]].map((args) =>
+    spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] }),
+  );
+  // A compiler that outlives its launcher would write without the lock.
+  const stop = () => {
+    for (const child of children) child.kill();
+    process.exit(1);
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) process.on(signal, stop);
+  const ends = await Promise.all(children.map(endOf));
+  for (const signal of signals) process.off(signal, stop);
+  return ends.find(({ code }) => code !== 0) ?? { code: 0, output: '' };
+}
+
+function endOf(child) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [compiler, '--build', root], { stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text) => (output += text));
-    // A compiler that outlives its launcher would write without the lock.
-    const stop = () => {
-      child.kill();
-      process.exit(1);
-    };
-    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-    for (const signal of signals) process.on(signal, stop);
     child.on('error', reject);
-    child.on('close', (code) => {
-      for (const signal of signals) process.off(signal, stop);
-      resolve({ code: code ?? 1, output });
-    });
+    child.on('close', (code) => resolve({ code: code ?? 1, output }));
   });
 }
 
-function copyPages() {
-  for (const path of listFiles(join(root, 'client')).filter((name) => COPIED.test(name))) {
-    const target = join(root, 'dist', relative(root, path));
-    fs.mkdirSync(dirname(target), { recursive: true });
-    fs.copyFileSync(path, target);
-  }
-}
-
-/** Removes what an earlier build made of sources that are gone. */
+/** Removes what an earlier build made of sources that are gone; of a page that is still there, Vite has done so. */
 function pruneOutputs() {
-  for (const room of ROOMS) {
-    for (const path of listFiles(join(root, 'dist', room))) {
-      const source = join(root, relative(join(root, 'dist'), path)).replace(/(\.d\.ts|\.js)$/, '');
-      const isOutput = path.endsWith('.tsbuildinfo') || [source, `${source}.ts`, `${source}.tsx`].some(fs.existsSync);
-      if (!isOutput) fs.rmSync(path);
-    }
+  for (const path of ROOMS.flatMap((room) => listFiles(join(root, 'dist', room)))) {
+    const place = relative(join(root, 'dist'), path);
+    const source = join(root, place).replace(/(\.d\.ts|\.js)$/, '');
+    const isPage = PAGES.some(
+      (page) =>
+        (place === `${page}/index.html` || place.startsWith(`${page}/assets/`)) &&
+        fs.existsSync(join(root, page, 'index.html')),
+    );
+    const isOutput = isPage || place.endsWith('.tsbuildinfo') || [`${source}.ts`, `${source}.tsx`].some(fs.existsSync);
+    if (!isOutput) fs.rmSync(path);
   }
 }
 

@@ -45,12 +45,12 @@ export interface HubOptions {
   readonly log: Logger;
   /** What time it is; the system's, with stalls left out, unless a test says otherwise. */
   readonly clock?: Clock;
-  /** The folder of the built pages. */
+  /** The folder of the built pages: `page` and `dashboard` in it. */
   readonly pages?: string;
 }
 
 const FORGET_TOMBSTONES_EVERY_MS = 60_000;
-const builtPages = fileURLToPath(new URL('../client/page', import.meta.url));
+const builtPages = fileURLToPath(new URL('../client', import.meta.url));
 
 /** @throws {StartError} with one sentence for the operator where it can't start. */
 export async function startHub(config: Config, options: HubOptions): Promise<Hub> {

@@ -1,36 +1,58 @@
 /**
  * The pages' files, read once at the start and served from memory under a strict policy: no inline script, nothing from
- * elsewhere. Knows no page by name: what the build put into the folder is there, `index.html` at `/`.
+ * elsewhere. What the build put into the folder is there; a page's `assets/` carry their content's hash in their names, so
+ * a browser may keep them for good, and asks for anything else anew.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { extname, join, posix } from 'node:path';
 import type { Route } from './route.ts';
+
+/** Where each page stands below the folder of the built pages, and under which path it is served. */
+const pages = [
+  { room: 'page', path: '' },
+  { room: 'dashboard', path: '/admin' },
+] as const;
 
 const contentTypes: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml',
-  '.ico': 'image/x-icon',
 };
 
 const headers = {
-  'cache-control': 'no-cache',
   'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
 } as const;
 
-/** A route for each file of `folder`; none where there is no folder. */
+/** A route for each file of each page below `folder`; none where a page was not built. */
 export function pageRoutes(folder: string): Route[] {
+  return pages.flatMap(({ room, path }) =>
+    filesOf(join(folder, room)).flatMap((name) => routesOf(join(folder, room, name), path, name)),
+  );
+}
+
+function routesOf(file: string, path: string, name: string): Route[] {
+  const contentType = contentTypes[extname(name)];
+  if (contentType === undefined) return [];
+  const isHashed = name.startsWith('assets/');
+  const cacheControl = isHashed ? 'public, max-age=31536000, immutable' : 'no-cache';
+  const reply = {
+    status: 200,
+    headers: { ...headers, 'cache-control': cacheControl, 'content-type': contentType },
+    body: readFileSync(file),
+  };
+  // With the slash and without: both are typed.
+  const paths = name === 'index.html' ? new Set([path || '/', `${path}/`]) : [`${path}/${name}`];
+  return [...paths].map((at) => ({ access: 'anyone', method: 'GET', path: at, answer: () => reply }));
+}
+
+/** Their names below `folder`, with slashes. */
+function filesOf(folder: string): string[] {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder).flatMap((name) => {
-    const contentType = contentTypes[extname(name)];
-    if (contentType === undefined) return [];
-    const body = readFileSync(join(folder, name));
-    const reply = { status: 200, headers: { ...headers, 'content-type': contentType }, body };
-    const path = name === 'index.html' ? '/' : `/${name}`;
-    return [{ access: 'anyone' as const, method: 'GET' as const, path, answer: () => reply }];
-  });
+  return readdirSync(folder, { withFileTypes: true }).flatMap((found) =>
+    found.isDirectory() ? filesOf(join(folder, found.name)).map((name) => posix.join(found.name, name)) : [found.name],
+  );
 }

@@ -29,6 +29,8 @@ const adapter = (packages: readonly string[]): Room => ({
   node: true,
 });
 
+const pageFramework = ['preact', 'preact/hooks'];
+
 const table: Readonly<Record<string, Room>> = {
   shared: { rooms: [], packages: ['zod'], node: false },
   main: { rooms: ['config', 'hub', 'cli'], node: true },
@@ -68,8 +70,8 @@ const table: Readonly<Record<string, Room>> = {
   lib: { rooms: [], packages: ['pino', '@photostructure/sqlite'], node: true },
   'client/sdk': { rooms: ['shared (types)'], node: false },
   'client/react': { rooms: ['client/sdk entry'], packages: ['react'], node: false },
-  'client/page': { rooms: ['client/sdk entry'], packages: ['preact'], node: false },
-  'client/dashboard': { rooms: ['client/sdk entry'], packages: ['preact', 'uplot'], node: false },
+  'client/page': { rooms: ['client/sdk entry'], packages: pageFramework, node: false },
+  'client/dashboard': { rooms: ['client/sdk entry'], packages: [...pageFramework, 'uplot'], node: false },
 };
 
 /** Where a word may stand; everywhere else below server/, shared/ and client/ it is a violation. */
@@ -97,7 +99,7 @@ export function violationsIn(path: string, text: string): readonly string[] {
 
 /** The room that a path belongs to: `server/presence/fold.ts` to `presence`, `client/sdk/index.ts` to `client/sdk`. */
 function roomOf(path: string): string | undefined {
-  const inHouse = path.replace(/^server\//, '').replace(/\.ts$/, '');
+  const inHouse = path.replace(/^server\//, '').replace(/\.tsx?$/, '');
   return Object.keys(table).find((room) => inHouse === room || inHouse.startsWith(`${room}/`));
 }
 
@@ -109,7 +111,7 @@ function faultOfImport(path: string, specifier: string, isType: boolean): string
   if (!specifier.startsWith('.')) {
     return room.packages?.includes(specifier) === true ? undefined : `${from} may not use this package`;
   }
-  if (!specifier.endsWith('.ts')) return 'a relative import ends in .ts';
+  if (!/\.tsx?$/.test(specifier)) return 'a relative import ends in .ts or .tsx';
   const target = posix.join(dirname(path), specifier);
   const to = roomOf(target);
   if (to === undefined) return 'it stands in no room';

@@ -20,9 +20,11 @@ function write(path: string, text: string): void {
 
 beforeEach(() => {
   clone = fs.mkdtempSync(join(tmpdir(), 'hub-build-'));
-  for (const name of ['server/launch.mjs', 'server/build.mjs', 'tsconfig.json', 'tsconfig.base.json']) {
+  for (const name of ['server/launch.mjs', 'server/build.mjs', 'server/build-pages.mjs', 'tsconfig.base.json']) {
     write(name, fs.readFileSync(join(repository, name), 'utf8'));
   }
+  const rooms = ['shared', 'server', 'client'];
+  write('tsconfig.json', JSON.stringify({ files: [], references: rooms.map((path) => ({ path })) }));
   const options = (room: string) => ({
     extends: '../tsconfig.base.json',
     compilerOptions: {
@@ -35,14 +37,22 @@ beforeEach(() => {
     include: ['**/*.ts'],
     references: room === 'shared' ? [] : [{ path: '../shared' }],
   });
-  for (const room of ['shared', 'server', 'client']) write(`${room}/tsconfig.json`, JSON.stringify(options(room)));
+  for (const room of rooms) write(`${room}/tsconfig.json`, JSON.stringify(options(room)));
   write('package.json', '{"type":"module"}');
   write('shared/word.ts', "export const word = 'first';\n");
   write('server/main.ts', "import { word } from '../shared/word.ts';\nconsole.log(`main says ${word}`);\n");
-  write('client/page/page.ts', 'export const page = 1;\n');
-  write('client/page/index.html', '<!doctype html>');
+  write('client/sdk/sdk.ts', "export const said = 'by the page';\n");
+  write('client/page/page.ts', "import { said } from '../sdk/sdk.ts';\ndocument.title = said;\n");
+  write('client/page/page.css', 'body { background: url(./face.svg); }');
+  write('client/page/face.svg', '<svg xmlns="http://www.w3.org/2000/svg"></svg>');
+  write(
+    'client/page/index.html',
+    '<!doctype html><link rel="stylesheet" href="./page.css" /><script type="module" src="./page.ts"></script>',
+  );
   fs.mkdirSync(join(clone, 'node_modules'));
-  fs.symlinkSync(join(repository, 'node_modules/typescript'), join(clone, 'node_modules/typescript'));
+  for (const name of ['typescript', 'vite']) {
+    fs.symlinkSync(join(repository, 'node_modules', name), join(clone, 'node_modules', name));
+  }
 });
 
 afterEach(() => fs.rmSync(clone, { recursive: true, force: true }));
@@ -57,29 +67,50 @@ async function launch(script = 'server/launch.mjs') {
   return { code, stdout, stderr };
 }
 
+/** What the page's index.html leads to, by its hashed names. */
+function pageAssets(): string[] {
+  const html = fs.readFileSync(join(clone, 'dist/client/page/index.html'), 'utf8');
+  return [...html.matchAll(/(?:src|href)="\.\/(assets\/[^"]+-[\w-]{8}\.\w+)"/g)].map(([, name]) => name!).sort();
+}
+
 const inDist = (path: string) => fs.existsSync(join(clone, 'dist', path));
 
 describe('the build', () => {
-  test('a first start builds, copies the pages and runs; the next one runs at once, without the compiler', async () => {
+  test('a first start builds, the pages too, and runs; the next one runs at once, without the compiler', async () => {
     const first = await launch();
     expect(first).toMatchObject({ code: 0, stderr: '' });
     expect(first.stdout).toMatch(/^building… done in \d+\.\d s\nmain says first\n$/);
-    expect(inDist('client/page/index.html')).toBe(true);
+    const assets = pageAssets();
+    expect(assets).toEqual([expect.stringMatching(/\.css$/), expect.stringMatching(/\.js$/)]);
+    expect(assets.map((name) => inDist(`client/page/${name}`))).toEqual([true, true]);
+    expect(fs.readFileSync(join(clone, 'dist/client/page', assets[1]!), 'utf8')).toContain('by the page');
     expect(await launch()).toEqual({ code: 0, stdout: 'main says first\n', stderr: '' });
   });
 
   test('a changed source is built anew, and what a deleted source left behind is removed', async () => {
     await launch();
+    const old = pageAssets();
     write('shared/word.ts', "export const word = 'second word';\n");
-    fs.rmSync(join(clone, 'client/page/page.ts'));
-    write('client/page/other.ts', 'export const other = 1;\n');
-    fs.rmSync(join(clone, 'client/page/index.html'));
+    fs.renameSync(join(clone, 'client/page/page.ts'), join(clone, 'client/page/other.ts'));
+    write('client/sdk/sdk.ts', "export const said = 'in other words';\n");
+    write('client/page/page.css', 'body { margin: 0; }');
+    write(
+      'client/page/index.html',
+      '<!doctype html><link rel="stylesheet" href="./page.css" /><script type="module" src="./other.ts"></script>',
+    );
     const again = await launch();
     expect(again.stdout).toMatch(/^building… done.*\nmain says second word\n$/);
-    expect(inDist('client/page/page.js')).toBe(false);
     expect(inDist('client/page/page.d.ts')).toBe(false);
+    expect(inDist('client/page/other.d.ts')).toBe(true);
+    const assets = pageAssets();
+    expect(fs.readdirSync(join(clone, 'dist/client/page/assets')).sort()).toEqual(
+      assets.map((name) => name.replace('assets/', '')),
+    );
+    expect(assets.filter((name) => old.includes(name))).toEqual([]);
+    fs.rmSync(join(clone, 'client/page'), { recursive: true });
+    expect((await launch()).stdout).toContain('main says second word');
     expect(inDist('client/page/index.html')).toBe(false);
-    expect(inDist('client/page/other.js')).toBe(true);
+    expect(inDist(`client/page/${assets[0]!}`)).toBe(false);
   });
 
   test('a source that is saved while the compiler runs is read by the next build', async () => {
@@ -116,10 +147,22 @@ describe('the build', () => {
     expect((await launch()).stdout).toContain('main says mended');
   });
 
+  test('a page that can not be built says why and does not count as built', async () => {
+    write('client/page/page.css', '@import "./nowhere.css";');
+    for (const attempt of [1, 2]) {
+      const { code, stdout, stderr } = await launch();
+      expect({ attempt, code, stdout }).toEqual({ attempt, code: 1, stdout: 'building… failed\n' });
+      expect(stderr).toContain('nowhere.css');
+    }
+  });
+
   test('a dist/ that someone removed, in part or whole, is built again', async () => {
     await launch();
     fs.rmSync(join(clone, 'dist/server/main.js'));
     expect((await launch()).stdout).toContain('main says first');
+    fs.rmSync(join(clone, 'dist/client/page/index.html'));
+    expect((await launch()).stdout).toContain('main says first');
+    expect(pageAssets()).toHaveLength(2);
     fs.rmSync(join(clone, 'dist'), { recursive: true });
     expect((await launch()).stdout).toContain('main says first');
   });

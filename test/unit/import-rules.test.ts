@@ -8,7 +8,7 @@ import { violationsIn } from '../support/import-rules.ts';
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const sources = ['shared', 'server', 'client'].flatMap((top) =>
   readdirSync(join(repository, top), { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.ts'))
+    .filter((path) => /\.tsx?$/.test(path))
     .map((path) => `${top}/${path}`),
 );
 
@@ -40,12 +40,14 @@ describe('the judge refuses', () => {
     ['server/hub.ts', "import process from 'node:process';", 'reads process'],
     ['server/hub.ts', 'export default function start() {}', 'has a default export'],
     ['server/hub.ts', 'export default 1;', 'has a default export'],
-    ['server/hub.ts', "import { intake } from './intake';", 'a relative import ends in .ts'],
+    ['server/hub.ts', "import { intake } from './intake';", 'a relative import ends in .ts or .tsx'],
     ['server/hub.ts', "import { sdk } from '../test/sdk.ts';", 'it stands in no room'],
     ['server/helpers.ts', 'export const x = 1;', 'stands in no room'],
     ['shared/x.ts', "import type { X } from '../server/intake.ts';", 'shared may import no room'],
     ['shared/x.ts', "import ws from 'ws';", 'shared may not use this package'],
     ['client/sdk/x.ts', "import { isUserId } from '../../shared/ids.ts';", 'client/sdk may import shared (types)'],
+    ['client/page/x.tsx', "import { Row } from '../dashboard/row.tsx';", 'client/page may import client/sdk entry'],
+    ['client/page/x.tsx', "import { useState } from 'react';", 'client/page may not use this package'],
     ['client/page/x.ts', "import { backoff } from '../sdk/backoff.ts';", 'client/page may import client/sdk entry'],
   ])('%s: %s', (path, text, problem) => {
     expect(violationsIn(path, text)).toEqual([expect.stringContaining(problem)]);
@@ -62,6 +64,7 @@ describe('the judge lets pass', () => {
     ['server/main.ts', "process.on('SIGINT', stop); const load = () => import('./cli/watch.ts');"],
     ['server/sockets/load-engine.ts', "require('uWebSockets.js'); const { env } = process;"],
     ['client/page/x.ts', "import { connect } from '../sdk/index.ts';"],
+    ['client/page/x.tsx', "import { useState } from 'preact/hooks'; import { Row } from './row.tsx';"],
   ])('%s: %s', (path, text) => {
     expect(violationsIn(path, text)).toEqual([]);
   });

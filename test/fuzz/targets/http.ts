@@ -27,7 +27,8 @@ const routes = [
   ...[
     '/openapi.json',
     '/',
-    '/page.js',
+    '/admin',
+    '/assets/index.js',
     '/ws',
     '/..',
     '//',
