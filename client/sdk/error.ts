@@ -1,0 +1,18 @@
+/** The one error that the SDK throws and tells. */
+import type { ErrorCode } from '../../shared/codes.ts';
+
+/** A code of the contract; `refused`: the connection itself, by its close code; `closed`: used after its end. */
+export type PresenceErrorCode = ErrorCode | 'refused' | 'closed';
+
+export class PresenceError extends Error {
+  override readonly name = 'PresenceError';
+  readonly code: PresenceErrorCode;
+  /** Nothing is tried again by itself. */
+  readonly isFinal: boolean;
+
+  constructor(code: PresenceErrorCode, message: string, isFinal = false) {
+    super(message);
+    this.code = code;
+    this.isFinal = isFinal;
+  }
+}

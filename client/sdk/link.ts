@@ -1,0 +1,35 @@
+/**
+ * The way to the hub as a client sees it, whoever holds the connection: this tab, or another one for all. A link connects,
+ * stays and comes back by itself; with each `welcome` the hub knows of no watch. Types alone.
+ */
+import type { Unwatch, Watch } from '../../shared/client-messages.ts';
+import type { HubMessage } from '../../shared/hub-messages.ts';
+import type { PresenceError } from './error.ts';
+import type { MyStatus, StatusChange } from './types.ts';
+
+export interface Link {
+  connect(): void;
+  /** Goes nowhere where it is not connected: what is watched is asked again after each welcome. */
+  send(message: Watch | Unwatch): void;
+  set(what: MyStatus): void;
+  /** Somebody is here. */
+  input(): void;
+  /** The moment to look whether the connection is sound, or to come back at once. */
+  wake(): void;
+  /** The browser says that there is no network. */
+  sleep(): void;
+  /** With a goodbye; `closed` is told when it is over. */
+  leave(): void;
+  close(): void;
+}
+
+export interface LinkStatus extends Omit<StatusChange, 'previous'> {
+  /** When the hub was last heard, by the wall clock; null: never. */
+  readonly heardAt: number | null;
+}
+
+export interface LinkEvents {
+  onStatus(status: LinkStatus): void;
+  onMessage(message: HubMessage): void;
+  onError(error: PresenceError): void;
+}
