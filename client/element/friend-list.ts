@@ -1,0 +1,122 @@
+/**
+ * What is in the element's shadow: a line for what is not certain, and a list whose rows are changed in place, so that a
+ * reader's place in it stays. Knows entries, and nothing of connections.
+ */
+import type { Entry } from '../sdk/index.ts';
+import { css } from './style.ts';
+
+/** A shape for each status, so that none is told by its colour alone. */
+const SHAPES = {
+  online: 'M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1Z',
+  busy: 'M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1ZM4 7h8v2H4Z',
+  away: 'M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1ZM8 3a5 5 0 1 1 0 10Z',
+  offline: 'M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1ZM8 3a5 5 0 1 0 0 10A5 5 0 1 0 8 3Z',
+} as const satisfies Record<Entry['status'], string>;
+const RANK = { online: 0, busy: 1, away: 2, offline: 3 } as const satisfies Record<Entry['status'], number>;
+
+interface Row {
+  readonly item: HTMLLIElement;
+  readonly shape: SVGPathElement;
+  readonly name: HTMLElement;
+  readonly about: HTMLElement;
+  entry: Entry | undefined;
+}
+
+export class FriendList {
+  readonly #line = element('p', 'line');
+  readonly #list = element('ul', 'list');
+  readonly #rows = new Map<string, Row>();
+  #nameOf: (user: string) => string = String;
+
+  constructor(root: ShadowRoot) {
+    // Not a <style>: a strict Content-Security-Policy would refuse it.
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(css);
+    root.adoptedStyleSheets = [sheet];
+    this.#line.setAttribute('role', 'status');
+    // Without it, a list without bullets is no list to Safari's screen reader.
+    this.#list.setAttribute('role', 'list');
+    root.append(this.#line, this.#list);
+  }
+
+  labelWith(label: string | null): void {
+    this.#list.setAttribute('aria-label', label ?? 'Friends');
+  }
+
+  nameBy(nameOf: ((user: string) => string) | null): void {
+    this.#nameOf = nameOf ?? String;
+    for (const row of this.#rows.values()) row.entry = undefined;
+  }
+
+  show(entries: ReadonlyMap<string, Entry>, line: string): void {
+    if (this.#line.textContent !== line) this.#line.textContent = line;
+    for (const [user, { item }] of this.#rows) {
+      if (entries.has(user)) continue;
+      item.remove();
+      this.#rows.delete(user);
+    }
+    let next = this.#list.firstChild;
+    for (const { entry, name } of this.#inOrder(entries)) {
+      const row = this.#rows.get(entry.user) ?? this.#newRow(entry.user);
+      if (row.entry !== entry) fill(row, entry, name);
+      if (row.item === next) next = next.nextSibling;
+      else this.#list.insertBefore(row.item, next);
+    }
+  }
+
+  /** Time has passed. */
+  age(): void {
+    for (const { entry, about } of this.#rows.values())
+      if (entry?.status === 'offline') about.textContent = describe(entry);
+  }
+
+  #inOrder(entries: ReadonlyMap<string, Entry>): { readonly entry: Entry; readonly name: string }[] {
+    return [...entries.values()]
+      .map((entry) => ({ entry, name: this.#nameOf(entry.user) }))
+      .sort((a, b) => RANK[a.entry.status] - RANK[b.entry.status] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  }
+
+  #newRow(user: string): Row {
+    const [name, about] = [element('span', 'name'), element('span', 'about')];
+    const shape = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+    shape.setAttribute('fill-rule', 'evenodd');
+    const mark = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+    mark.setAttribute('part', 'mark');
+    mark.setAttribute('viewBox', '0 0 16 16');
+    mark.setAttribute('aria-hidden', 'true');
+    mark.append(shape);
+    const item = element('li', 'friend');
+    item.append(mark, name, about);
+    const row = { item, shape, name, about, entry: undefined };
+    this.#rows.set(user, row);
+    return row;
+  }
+}
+
+function fill(row: Row, entry: Entry, name: string): void {
+  row.entry = entry;
+  row.item.setAttribute('part', `friend friend-${entry.status}`);
+  row.item.dataset['status'] = entry.status;
+  row.item.dataset['user'] = entry.user;
+  row.shape.setAttribute('d', SHAPES[entry.status]);
+  row.name.textContent = name;
+  row.about.textContent = describe(entry);
+}
+
+function describe({ status, text, devices, lastSeen }: Entry): string {
+  const seen = status === 'offline' && lastSeen !== null ? `last seen ${ago(lastSeen)}` : '';
+  return [status, text, devices.join(', '), seen].filter((part) => part !== undefined && part !== '').join(' · ');
+}
+
+function ago(at: number): string {
+  const minutes = Math.floor((Date.now() - at) / 60_000);
+  if (minutes < 1) return 'just now';
+  if (minutes < 60) return `${minutes} min ago`;
+  return minutes < 1440 ? `${Math.floor(minutes / 60)} h ago` : `${Math.floor(minutes / 1440)} d ago`;
+}
+
+function element<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, part: string): HTMLElementTagNameMap[Tag] {
+  const made = document.createElement(tag);
+  made.setAttribute('part', part);
+  return made;
+}

@@ -1,0 +1,64 @@
+/**
+ * One watch of friends, as long as the element shows it: tells the list what to show, at most once a frame, and what to say
+ * above it where that is not certain. Ends all it began.
+ */
+import type { PresenceClient, PresenceView } from '../sdk/index.ts';
+import type { FriendList } from './friend-list.ts';
+
+const AGE_EVERY_MS = 15_000;
+
+export class FriendWatch {
+  readonly #client: PresenceClient;
+  readonly #isOwn: boolean;
+  readonly #list: FriendList;
+  readonly #view: PresenceView;
+  readonly #ended = new AbortController();
+  readonly #ages: ReturnType<typeof setInterval>;
+  #frame: number | undefined;
+  #reason = '';
+
+  constructor(client: PresenceClient, isOwn: boolean, user: string | undefined, list: FriendList) {
+    this.#client = client;
+    this.#isOwn = isOwn;
+    this.#list = list;
+    const { signal } = this.#ended;
+    client.on('status', ({ reason }) => (this.#reason = reason?.text ?? ''), { signal });
+    this.#view = client.watchFriends(user);
+    for (const type of ['sync', 'change', 'status', 'error'] as const)
+      this.#view.on(type, () => this.show(), { signal });
+    this.#ages = setInterval(() => list.age(), AGE_EVERY_MS);
+    this.show();
+  }
+
+  /** Whether nothing more will come of this without a change of what was asked for. */
+  get isRefused(): boolean {
+    return this.#view.status === 'closed' || this.#view.error !== null;
+  }
+
+  show(): void {
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = undefined;
+      this.#list.show(this.#view.entries, this.#line());
+    });
+  }
+
+  end(): void {
+    this.#ended.abort();
+    clearInterval(this.#ages);
+    if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
+    this.#view.close();
+    if (this.#isOwn) this.#client.close();
+  }
+
+  /** Empty where all is well. */
+  #line(): string {
+    const { status, error, isSynced, staleSince, entries } = this.#view;
+    if (error !== null) return error.message;
+    if (status === 'closed') return this.#reason === '' ? 'Not connected.' : `Not connected: ${this.#reason}`;
+    if (!isSynced) return status === 'disconnected' ? 'Offline.' : 'Connecting…';
+    if (staleSince === null) return entries.size === 0 ? 'No friends yet.' : '';
+    const asOf = `As of ${new Date(staleSince).toLocaleTimeString()}`;
+    if (status === 'connected') return `${asOf}: the hub is not sure yet, offline may mean unknown.`;
+    return status === 'disconnected' ? `${asOf}, offline.` : `${asOf}, reconnecting…`;
+  }
+}

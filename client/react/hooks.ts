@@ -1,0 +1,109 @@
+/**
+ * The hooks. Each reads a store outside of React that answers the same object until something changes, so React can
+ * interrupt and repeat a render as it likes. On a server, and in the render that hydrates, nothing is known yet.
+ */
+import { useCallback, useMemo, useSyncExternalStore } from 'react';
+import type { ConnectionStatus, Entry, MyStatus, PresenceClient, PresenceView, Self } from '../sdk/index.ts';
+import { useClientSource } from './provider.ts';
+import { NOTHING, stateOf, subscribeTo, type ViewState } from './shared-views.ts';
+
+export interface FriendsState extends ViewState {
+  /** Online first, then busy, away and offline; by id among equals. */
+  readonly friends: readonly Entry[];
+}
+
+export interface FriendState extends Omit<ViewState, 'entries'> {
+  /** undefined until it is known. */
+  readonly friend: Entry | undefined;
+}
+
+export interface MyPresence {
+  /** My own presence as the hub has it, over all my devices: the one place that says `invisible`. null until it is known. */
+  readonly self: Self | null;
+  readonly set: (what: MyStatus) => void;
+  /** Says goodbye: offline at once, and closed until the next `set`. */
+  readonly leave: () => Promise<void>;
+}
+
+export interface ConnectionState {
+  readonly status: ConnectionStatus;
+  /** Since when what is shown may be behind; null: it is fresh. */
+  readonly staleSince: number | null;
+}
+
+/** The friends of a user, by default of the one that the client is. */
+export function useFriends(user?: string): FriendsState {
+  const state = useView(`friends of ${user ?? ''}`, (client) => client.watchFriends(user));
+  return useMemo(() => ({ ...state, friends: inOrder(state.entries) }), [state]);
+}
+
+/** One user. */
+export function useFriend(id: string): FriendState {
+  const { entries, isSynced, staleSince, status, error } = useView(`user ${id}`, (client) => client.watch([id]));
+  const friend = entries.get(id);
+  return useMemo(
+    () => ({ friend, isSynced, staleSince, status, error }),
+    [friend, isSynced, staleSince, status, error],
+  );
+}
+
+export function useMyPresence(): MyPresence {
+  const { set, leave } = useClientSource();
+  const client = useClient();
+  const subscribe = useCallback(
+    (listener: () => void) => {
+      if (client?.status === 'idle') client.connect();
+      return client?.on('self', listener) ?? nothingToEnd;
+    },
+    [client],
+  );
+  const self = useSyncExternalStore(subscribe, () => client?.self ?? null, nobody);
+  return useMemo(() => ({ self, set, leave }), [self, set, leave]);
+}
+
+export function useConnectionStatus(): ConnectionState {
+  const client = useClient();
+  const subscribe = useCallback(
+    (listener: () => void) => {
+      if (client === null) return nothingToEnd;
+      const ends = [client.on('status', listener), client.on('stale', listener)];
+      return () => ends.forEach((end) => end());
+    },
+    [client],
+  );
+  const status = useSyncExternalStore(subscribe, () => client?.status ?? 'idle', idle);
+  const staleSince = useSyncExternalStore(subscribe, () => client?.staleSince ?? null, nobody);
+  return useMemo(() => ({ status, staleSince }), [status, staleSince]);
+}
+
+function useView(key: string, open: (client: PresenceClient) => PresenceView): ViewState {
+  const client = useClient();
+  const subscribe = useCallback(
+    (listener: () => void) => (client === null ? nothingToEnd : subscribeTo(client, key, () => open(client), listener)),
+    // `open` says no more than the key does.
+    [client, key],
+  );
+  return useSyncExternalStore(subscribe, () => stateOf(client, key), nothing);
+}
+
+function useClient(): PresenceClient | null {
+  const source = useClientSource();
+  return useSyncExternalStore(source.subscribe, () => source.client, nobody);
+}
+
+const nothing = () => NOTHING;
+const nobody = () => null;
+const idle = () => 'idle' as const;
+const nothingToEnd = () => undefined;
+
+const RANK = { online: 0, busy: 1, away: 2, offline: 3 } as const;
+/** By the map, which never changes: so two components that show the same friends sort them once. */
+const ordered = new WeakMap<ReadonlyMap<string, Entry>, readonly Entry[]>();
+
+function inOrder(entries: ReadonlyMap<string, Entry>): readonly Entry[] {
+  const known = ordered.get(entries);
+  if (known !== undefined) return known;
+  const sorted = [...entries.values()].sort((a, b) => RANK[a.status] - RANK[b.status] || (a.user < b.user ? -1 : 1));
+  ordered.set(entries, sorted);
+  return sorted;
+}

@@ -1,0 +1,44 @@
+/** Hands one client to all hooks below it. */
+import { createContext, createElement, useContext, useEffect, useMemo, type ReactNode } from 'react';
+import type { PresenceClient, PresenceClientOptions } from '../sdk/index.ts';
+import { givenSource, MountedSource, type ClientSource } from './client-source.ts';
+
+export type PresenceProviderProps = { readonly children?: ReactNode } & (
+  | {
+      /** Connects while the provider is mounted. Another `url`, `user`, `device` or `tabs` is another connection. */
+      readonly options: PresenceClientOptions;
+      readonly client?: never;
+    }
+  | {
+      /** A client of the app's own: the provider neither connects nor closes it. */
+      readonly client: PresenceClient;
+      readonly options?: never;
+    }
+);
+
+const Context = createContext<ClientSource | null>(null);
+
+export function PresenceProvider({ client, options, children }: PresenceProviderProps): ReactNode {
+  const key = options === undefined ? undefined : keyOf(options);
+  const source = useMemo(
+    () => (client === undefined ? new MountedSource(options) : givenSource(client)),
+    // The rest of the options is read when it is needed.
+    [client, key],
+  );
+  useEffect(() => {
+    if (source instanceof MountedSource && options !== undefined) source.options = options;
+  });
+  useEffect(() => (source instanceof MountedSource ? source.mount() : undefined), [source]);
+  return createElement(Context.Provider, { value: source }, children);
+}
+
+export function useClientSource(): ClientSource {
+  const source = useContext(Context);
+  if (source === null) throw new Error('presence-hub/react: there is no <PresenceProvider> around this component');
+  return source;
+}
+
+/** What another connection is needed for. */
+function keyOf({ url, user, device, tabs, getToken }: PresenceClientOptions): string {
+  return JSON.stringify([url === undefined ? null : String(url), user, device, tabs, getToken !== undefined]);
+}
