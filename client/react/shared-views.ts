@@ -27,6 +27,9 @@ export const NOTHING: ViewState = {
   error: null,
 };
 
+/** A client that is closed opens no view any more. */
+const CLOSED: ViewState = { ...NOTHING, status: 'closed' };
+
 interface SharedView {
   readonly view: PresenceView;
   readonly listeners: Set<() => void>;
@@ -45,26 +48,21 @@ export function subscribeTo(
 ): () => void {
   const views = viewsOf.get(client) ?? new Map<string, SharedView>();
   viewsOf.set(client, views);
-  const shared = views.get(key) ?? openView(open());
-  views.set(key, shared);
-  clearTimeout(shared.closing);
-  // Wrapped: one listener may subscribe twice.
-  const mine = () => listener();
-  shared.listeners.add(mine);
-  return () => {
-    shared.listeners.delete(mine);
-    if (shared.listeners.size > 0) return;
-    shared.closing = setTimeout(() => {
-      views.delete(key);
-      shared.view.close();
-    }, LINGER_MS);
-  };
+  let shared = views.get(key);
+  if (shared === undefined) {
+    if (client.status === 'closed') return () => undefined;
+    views.set(key, (shared = openView(open())));
+  }
+  return join(shared, listener, () => {
+    views.delete(key);
+    shared.view.close();
+  });
 }
 
 /** What the view of this key shows now. */
 export function stateOf(client: PresenceClient | null, key: string): ViewState {
   const shared = client === null ? undefined : viewsOf.get(client)?.get(key);
-  if (shared === undefined) return NOTHING;
+  if (shared === undefined) return client?.status === 'closed' ? CLOSED : NOTHING;
   const { entries, isSynced, staleSince, status, error } = shared.view;
   const now: ViewState = { entries, isSynced, staleSince, status, error };
   if (!isEqual(now, shared.state)) shared.state = now;
@@ -78,6 +76,17 @@ function openView(view: PresenceView): SharedView {
   };
   for (const type of ['sync', 'change', 'status', 'error'] as const) view.on(type, tell);
   return { view, listeners, state: NOTHING, closing: undefined };
+}
+
+function join(shared: SharedView, listener: () => void, end: () => void): () => void {
+  clearTimeout(shared.closing);
+  // Wrapped: one listener may subscribe twice.
+  const mine = () => listener();
+  shared.listeners.add(mine);
+  return () => {
+    shared.listeners.delete(mine);
+    if (shared.listeners.size === 0) shared.closing = setTimeout(end, LINGER_MS);
+  };
 }
 
 function isEqual(one: ViewState, other: ViewState): boolean {

@@ -70,6 +70,7 @@ const table: Readonly<Record<string, Room>> = {
   lib: { rooms: [], packages: ['pino', '@photostructure/sqlite'], node: true },
   'client/sdk': { rooms: ['shared (types)'], node: false },
   'client/react': { rooms: ['client/sdk entry'], packages: ['react'], node: false },
+  'client/element': { rooms: ['client/sdk entry'], node: false },
   'client/page': { rooms: ['client/sdk entry'], packages: pageFramework, node: false },
   'client/dashboard': { rooms: ['client/sdk entry'], packages: [...pageFramework, 'uplot'], node: false },
 };

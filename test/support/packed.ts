@@ -1,0 +1,75 @@
+/** The package as it would be published: `npm pack` into a folder, and commands run beside it as a newcomer would. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Packs into a folder and answers the tarball's path. */
+export async function packInto(folder: string): Promise<string> {
+  const output = await run('npm', ['pack', '--silent', '--pack-destination', folder], repository);
+  return join(folder, output.trim().split('\n').at(-1) ?? '');
+}
+
+/** Runs a command to its end, and answers what it wrote to stdout; rejects with all it wrote where it failed. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const child = spawn(command, args, { cwd, env: { ...inherited(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve));
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${stdout}${stderr}`);
+  return stdout;
+}
+
+/** A command that goes on until `end`; `printed` resolves with what matched in what it has written to stdout. */
+export function runOn(command: string, args: readonly string[], cwd: string): RunningCommand {
+  const child = spawn(command, args, { cwd, env: inherited(), stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const waiting = new Set<() => void>();
+  const hear = (text: string) => {
+    output += text;
+    for (const look of [...waiting]) look();
+  };
+  child.stdout.setEncoding('utf8').on('data', hear);
+  child.stderr.setEncoding('utf8').on('data', hear);
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  return {
+    child,
+    printed: (pattern) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          const match = pattern.exec(output);
+          if (match === null) return;
+          waiting.delete(look);
+          resolve(match);
+        };
+        waiting.add(look);
+        look();
+        void closed.then(() => reject(new Error(`${command} ended before it wrote ${String(pattern)}:\n${output}`)));
+      }),
+    end: async () => {
+      child.kill();
+      await closed;
+    },
+  };
+}
+
+export interface RunningCommand {
+  readonly child: ChildProcess;
+  readonly printed: (pattern: RegExp) => Promise<RegExpExecArray>;
+  readonly end: () => Promise<void>;
+}
+
+/** Without what vitest, npm and the hub's own settings have put there: a newcomer has none of it. */
+function inherited(): Record<string, string | undefined> {
+  const mine = Object.entries(process.env).filter(
+    ([name]) => !/^(HUB_|NODE_ENV$|VITE|npm_(?!config_(registry|cache)))/.test(name),
+  );
+  return Object.fromEntries(mine);
+}
