@@ -15,6 +15,9 @@ import type { ElementPage } from './apps/element.ts';
 const policy = `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self'; connect-src *">`;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core'), 'utf8');
 
+// Cores may be busy: a poll's own second is too short.
+const PATIENCE = { timeout: 10_000 };
+
 describe.skipIf(!hasChromium('the web component'))('<presence-friends>', () => {
   let browser: Browser;
   let app: BrowserApp;
@@ -75,7 +78,7 @@ describe.skipIf(!hasChromium('the web component'))('<presence-friends>', () => {
     Number(
       /^presence_hub_connections\{adapter="ws-json"\} (\d+)$/m.exec(await (await admin('GET', '/metrics')).text())?.[1],
     );
-  const hasConnections = (count: number) => expect.poll(connections).toBe(count);
+  const hasConnections = (count: number) => expect.poll(connections, PATIENCE).toBe(count);
   /** Opens a page with this in it; HUB is the hub's address. */
   const open = async (body: string, query = '') => {
     app.page('shown.html', policy + body.replaceAll('HUB', hub.addresses.http));
@@ -83,7 +86,7 @@ describe.skipIf(!hasChromium('the web component'))('<presence-friends>', () => {
   };
   const rows = () => page.getByRole('listitem').allTextContents();
   const shows = (...expected: RegExp[]) =>
-    expect.poll(rows).toEqual(expected.map((one) => expect.stringMatching(one) as string));
+    expect.poll(rows, PATIENCE).toEqual(expected.map((one) => expect.stringMatching(one) as string));
   const element = () => page.locator('presence-friends');
   const change = <T>(act: (element: PresenceFriends, given: T) => void, given: T) =>
     element().evaluate(act as never, given);
@@ -203,7 +206,7 @@ describe.skipIf(!hasChromium('the web component'))('<presence-friends>', () => {
       .waitFor();
     await shows(/^8online/, /^7offline/);
     isAway = false;
-    await expect.poll(() => page.getByRole('status').textContent()).toBe('');
+    await expect.poll(() => page.getByRole('status').textContent(), PATIENCE).toBe('');
   });
 
   it('says why it is refused, and takes another token', async () => {
@@ -238,7 +241,7 @@ describe.skipIf(!hasChromium('the web component'))('<presence-friends>', () => {
     }, hub.addresses.http);
     await shows(/^Number 8online/, /^Number 7offline/);
     await element().evaluate((it) => it.remove());
-    await expect.poll(() => sent.some((message) => message.includes('"unwatch"'))).toBe(true);
+    await expect.poll(() => sent.some((message) => message.includes('"unwatch"')), PATIENCE).toBe(true);
     expect([await connections(), sockets.length]).toEqual([1, 1]);
   });
 

@@ -7,6 +7,9 @@ import { hasChromium, launchChromium } from '../support/chromium.ts';
 import { startTestHub } from '../support/hub.ts';
 import { Hydrated } from './apps/hydrated.tsx';
 
+// Cores may be busy: a poll's own second is too short.
+const PATIENCE = { timeout: 10_000 };
+
 it.skipIf(!hasChromium('hydration'))('hydrates without a mismatch, then connects once and is live', async () => {
   const [browser, app] = await Promise.all([launchChromium(), startBrowserApp('hydrated.tsx')]);
   const hub = await startTestHub({ origins: app.origin });
@@ -24,7 +27,7 @@ it.skipIf(!hasChromium('hydration'))('hydrates without a mismatch, then connects
     });
     page.on('websocket', () => (sockets += 1));
     await page.goto(`${app.origin}/?hub=${encodeURIComponent(hub.addresses.http)}`);
-    await expect.poll(() => page.locator('#friends').textContent()).toBe('connected 7');
+    await expect.poll(() => page.locator('#friends').textContent(), PATIENCE).toBe('connected 7');
     expect({ faults, sockets }).toEqual({ faults: [], sockets: 1 });
   } finally {
     await browser.close();

@@ -31,7 +31,7 @@ export async function startBrowserApp(entry: string): Promise<BrowserApp> {
       emptyOutDir: true,
       minify: false,
       modulePreload: false,
-      rollupOptions: {
+      rolldownOptions: {
         input: fileURLToPath(new URL(`../browser/apps/${entry}`, import.meta.url)),
         output: { entryFileNames: `${name}.js` },
       },
