@@ -1,225 +1,351 @@
-/** The friend page in a real Chromium, against a real hub with a real legacy client. */
-import type { Browser, Page, WebSocketRoute } from 'playwright-core';
+/** The friend page in a real Chromium, against a real hub that is killed and started, with a real legacy client. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { comeBackAfter } from '../../client/page/come-back.ts';
 import type { Clock } from '../../server/lib/clock.ts';
-import { hasChromium, launchChromium } from '../support/chromium.ts';
-import { endHubProcesses, freePort, startHubProcess, startLine } from '../support/hub-process.ts';
+import { hasChromium } from '../support/chromium.ts';
+import { connection, FriendPageStage, friendRow } from '../support/friend-page.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
+import { WsClient } from '../support/ws-client.ts';
 
 describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
-  let browser: Browser;
-  let page: Page;
-  let tcpPort: number;
-  let port: number;
-  const faults: string[] = [];
+  let stage: FriendPageStage;
 
   beforeAll(async () => {
-    browser = await launchChromium();
+    stage = await FriendPageStage.open();
   });
-  afterAll(() => browser.close());
-  beforeEach(async () => {
-    [tcpPort, port] = [await freePort(), await freePort()];
-    await startHub();
-    faults.length = 0;
-    page = await browser.newPage();
-    page.on('pageerror', (error) => faults.push(error.message));
-    page.on('console', (message) => {
-      // The browser itself says so of refused requests and lost sockets; these tests cause both.
-      if (message.type() === 'error' && !/WebSocket|Failed to load/.test(message.text())) faults.push(message.text());
+  afterAll(() => stage.close());
+  beforeEach(() => stage.prepare());
+  afterEach(async () => expect(await stage.clear()).toEqual([]));
+
+  const shownUsers = (page: Page) =>
+    page.locator('li.friend').evaluateAll((rows) => rows.map((row) => row.getAttribute('data-user')));
+  const entryOf = (user: string) => stage.ask('GET', `/v1/presence/${user}`);
+
+  describe('shows friends', () => {
+    it('shows a legacy friend come, fall silent and come back', async () => {
+      await stage.befriend('42', ['7']);
+      const page = await stage.page('/?user=42');
+      await friendRow(page, '7', 'offline').waitFor();
+      const legacy = await LegacyClient.open(stage.tcpPort);
+      legacy.beat('7');
+      await friendRow(page, '7', 'online').waitFor();
+      await page.getByText('1 of 1 here').waitFor();
+      legacy.beat('7', 3);
+      await friendRow(page, '7', 'busy').getByText('legacy').waitFor();
+      await friendRow(page, '7', 'offline').getByText('Last seen just now').waitFor();
+      legacy.beat('7');
+      await friendRow(page, '7', 'online').waitFor();
     });
-  });
-  afterEach(async () => {
-    await page.close();
-    await endHubProcesses();
-    expect(faults).toEqual([]);
-  });
 
-  const startHub = async () => {
-    const hub = startHubProcess({ HUB_PORT: String(port), HUB_TCP_PORT: String(tcpPort), HUB_TCP_TIMEOUT_MS: '1500' });
-    return startLine(await hub.started, 'page');
-  };
-  const friend = (user: string, status: string) => page.locator(`li.${status}[data-user="${user}"]`);
+    it('puts online first, then busy, away and offline, the last seen first, and finds by id and text', async () => {
+      await stage.befriend('42', ['a10', 'a2', 'b', 'c', 'd', 'e', 'never']);
+      for (const user of ['d', 'e']) {
+        await stage.beat(user);
+        await stage.beat(user, { status: 'offline' });
+      }
+      await stage.beat('c', { status: 'away', text: 'out for lunch' });
+      await stage.beat('b', { status: 'busy' });
+      for (const user of ['a10', 'a2']) await stage.beat(user);
+      const page = await stage.page('/?user=42');
+      await page.getByText('4 of 7 here').waitFor();
+      expect(await shownUsers(page)).toEqual(['a2', 'a10', 'b', 'c', 'e', 'd', 'never']);
+      await page.keyboard.press('/');
+      await page.keyboard.type('LUNCH');
+      await expect.poll(() => shownUsers(page)).toEqual(['c']);
+      await page.keyboard.press('Escape');
+      await page.getByLabel('Search friends').fill('a');
+      await expect.poll(() => shownUsers(page)).toEqual(['a2', 'a10']);
+    });
 
-  it('shows a legacy friend come, fall silent and come back, and befriends and unfriends', async () => {
-    await page.goto(`http://127.0.0.1:${port}/?user=42`);
-    await page.getByText('Live: 0 friends of 42').waitFor();
-    await page.getByLabel('Befriend').fill('7');
-    await page.getByRole('button', { name: 'Add' }).click();
-    await friend('7', 'offline').waitFor();
+    it('lets "last seen" grow old by itself', async () => {
+      await stage.befriend('42', ['7']);
+      await stage.beat('7');
+      await stage.beat('7', { status: 'offline' });
+      const page = await stage.page('/');
+      await page.clock.install();
+      await page.goto(`${stage.hub}/?user=42`);
+      await friendRow(page, '7').getByText('Last seen just now').waitFor();
+      await page.clock.fastForward('03:05');
+      await friendRow(page, '7').getByText('Last seen 3 minutes ago').waitFor();
+    });
 
-    const legacy = await LegacyClient.open(tcpPort);
-    legacy.beat('7');
-    await friend('7', 'online').waitFor();
-    legacy.beat('7', 3);
-    await friend('7', 'busy').waitFor();
-    await friend('7', 'offline').waitFor();
-    legacy.beat('7');
-    await friend('7', 'online').waitFor();
-
-    await page.getByRole('button', { name: 'Unfriend 7' }).click();
-    await page.getByText('Live: 0 friends of 42').waitFor();
-    expect(await page.locator('#friends li').count()).toBe(0);
-  });
-
-  it('says what a bad friend lacks, and lets a user be online from the page', async () => {
-    await page.goto(`http://127.0.0.1:${port}/?user=42`);
-    await page.getByLabel('Befriend').fill('a b');
-    await page.getByRole('button', { name: 'Add' }).click();
-    await page.getByText('must be 1 to 128 characters').waitFor();
-    await page.getByLabel('and I am').selectOption('busy');
-    await page.getByRole('button', { name: 'Show friends' }).click();
-    await page.getByText('Live: 0 friends of 42').waitFor();
-    const answer = await fetch(`http://127.0.0.1:${port}/v1/presence/42`);
-    expect(await answer.json()).toMatchObject({ status: 'busy', devices: ['page'] });
-  });
-
-  it('keeps what it knew and says since when, while the hub is away, and is right again after', async () => {
-    await page.goto(`http://127.0.0.1:${port}/?user=42`);
-    await fetch(`http://127.0.0.1:${port}/v1/users/42/friends/7`, { method: 'PUT' });
-    await friend('7', 'offline').waitFor();
-    await fetch(`http://127.0.0.1:${port}/v1/heartbeat`, { method: 'POST', body: '{"user":"7"}' });
-    await friend('7', 'online').waitFor();
-    await endHubProcesses();
-    await page.getByText('reconnecting').waitFor();
-    expect(await friend('7', 'online').count()).toBe(1);
-    await startHub();
-    await page.getByText('Live: 0 friends of 42').waitFor(); // its data was in memory
-  });
-
-  it('resumes after a lost connection: it is told what is newer, and who is no friend any more', async () => {
-    const hub = `http://127.0.0.1:${port}`;
-    for (const id of ['7', '8']) await fetch(`${hub}/v1/users/42/friends/${id}`, { method: 'PUT' });
-    const snapshots: unknown[] = [];
-    let isAway = false;
-    let current: WebSocketRoute | undefined;
-    await page.routeWebSocket(/\/ws$/, (socket) => {
-      if (isAway) return void socket.close();
-      current = socket;
-      socket.connectToServer().onMessage((json) => {
-        if (String(json).includes('"snapshot"')) snapshots.push(JSON.parse(String(json)));
-        socket.send(json);
+    it('tells a screen reader who came and went in one line, and counts many', async () => {
+      const friends = Array.from({ length: 6 }, (_, i) => `f${i}`);
+      await stage.befriend('42', friends);
+      const page = await stage.page('/?user=42');
+      await page.getByText('0 of 6 here').waitFor();
+      await page.evaluate(() => {
+        const lines: (string | null)[] = [];
+        Object.assign(globalThis, { lines });
+        const news = document.querySelector('#news')!;
+        new MutationObserver(() => {
+          if (news.textContent !== '') lines.push(news.textContent);
+        }).observe(news, {
+          childList: true,
+          characterData: true,
+          subtree: true,
+        });
       });
+      const lines = () => page.evaluate(() => (globalThis as unknown as { lines: string[] }).lines);
+      await stage.beat('f0');
+      await expect.poll(lines, { timeout: 10_000 }).toEqual(['f0 is online']);
+      for (const user of friends.slice(1)) await stage.beat(user, { status: 'busy' });
+      await expect.poll(lines, { timeout: 10_000 }).toEqual(['f0 is online', '5 friends changed: 5 busy']);
     });
-    await page.goto(`${hub}/?user=42`);
-    await page.getByText('Live: 2 friends of 42').waitFor();
-    isAway = true;
-    await current?.close();
-    await page.getByText('reconnecting').waitFor();
-    await fetch(`${hub}/v1/users/42/friends/8`, { method: 'DELETE' });
-    await fetch(`${hub}/v1/heartbeat`, { method: 'POST', body: '{"user":"7","status":"busy"}' });
-    isAway = false;
-    await friend('7', 'busy').waitFor();
-    await page.getByText('Live: 1 friend of 42').waitFor();
-    expect(snapshots.at(-1)).toMatchObject({ since: expect.any(Number) as number, removed: ['8'] });
-    expect(await page.locator('#friends li').count()).toBe(1);
+
+    it('is walked with the keyboard alone, and who has the focus keeps it when the order changes', async () => {
+      const friends = Array.from({ length: 400 }, (_, i) => `f${String(i).padStart(3, '0')}`);
+      await stage.befriend('42', friends);
+      const page = await stage.page('/?user=42');
+      await page.getByText('0 of 400 here').waitFor();
+      const focused = () =>
+        page.evaluate(() => document.activeElement?.closest('li')?.getAttribute('data-user') ?? null);
+      await page.getByLabel('Search friends').focus();
+      await page.keyboard.press('ArrowDown');
+      expect(await focused()).toBe('f000');
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('ArrowDown');
+      expect(await focused()).toBe('f002');
+      await page.keyboard.press('End');
+      await expect.poll(focused).toBe('f399');
+      expect(await friendRow(page, 'f399').isVisible()).toBe(true);
+      await page.keyboard.press('ArrowUp');
+      await expect.poll(focused).toBe('f398');
+      await stage.beat('f398');
+      await friendRow(page, 'f398', 'online').waitFor();
+      await expect.poll(focused).toBe('f398');
+      await page.keyboard.press('Enter');
+      await page.getByRole('dialog', { name: 'f398' }).waitFor();
+      await page.keyboard.press('Escape');
+      await expect.poll(focused).toBe('f398');
+      await page.keyboard.press('Home');
+      await expect.poll(focused).toBe('f398'); // it is online now, and so the first
+      await page.keyboard.press('ArrowDown');
+      await expect.poll(focused).toBe('f000');
+    });
+  });
+
+  describe('changes', () => {
+    it('befriends and unfriends, with a second question', async () => {
+      const page = await stage.page('/?user=42');
+      await page.getByRole('heading', { name: 'No friends yet' }).waitFor();
+      await page.getByLabel('Add a friend').fill('7');
+      await page.keyboard.press('Enter');
+      await friendRow(page, '7', 'offline').waitFor();
+      await page.getByText('7 is now a friend').waitFor();
+      await page.getByRole('button', { name: 'Add friend' }).click();
+      await page.getByLabel('Add a friend').fill('8');
+      await page.getByRole('button', { name: 'Add', exact: true }).click();
+      await friendRow(page, '8').waitFor();
+      await friendRow(page, '7').getByRole('button').click();
+      await page.getByRole('button', { name: 'Unfriend…' }).click();
+      await page.getByRole('button', { name: 'Keep' }).click();
+      await page.getByRole('button', { name: 'Unfriend…' }).click();
+      await page.getByRole('button', { name: 'Unfriend 7' }).click();
+      await page.getByText('7 is no longer a friend').waitFor();
+      await expect.poll(() => shownUsers(page)).toEqual(['8']);
+      expect(await stage.ask('GET', '/v1/users/42/friends')).toMatchObject({ friends: ['8'] });
+    });
+
+    it('says what a bad friend lacks, and keeps what was typed', async () => {
+      const page = await stage.page('/?user=42');
+      await page.getByLabel('Add a friend').fill('a b');
+      await page.getByRole('button', { name: 'Add' }).click();
+      await page.getByText('A user id must be 1 to 128 characters').waitFor();
+      expect(await page.getByLabel('Add a friend').inputValue()).toBe('a b');
+      await page.getByLabel('Add a friend').fill('42');
+      await page.getByRole('button', { name: 'Add' }).click();
+      await page.getByText('nobody is a friend of oneself').waitFor();
+    });
+
+    it('sets my status and text; a reload keeps both, and whoever watches me sees nothing of it', async () => {
+      await stage.befriend('7', ['42']);
+      const page = await stage.page('/?user=42');
+      await page.getByLabel('Me', { exact: true }).getByText('Online on web').waitFor();
+      const watcher = await WsClient.hello(`${stage.hub.replace('http', 'ws')}/ws`, { user: '7', observe: true });
+      watcher.send({ type: 'watch', friendsOf: '7' });
+      await watcher.next('snapshot');
+      await page.getByRole('radio', { name: 'Busy' }).check();
+      await page.getByLabel('What I am doing').fill('writing tests');
+      await page.getByLabel('What I am doing').press('Enter');
+      await watcher.next('presence', ({ entries }) => entries[0]?.text === 'writing tests');
+      expect(await entryOf('42')).toMatchObject({ status: 'busy', text: 'writing tests', devices: ['web'] });
+      const heard = watcher.all.length;
+      await page.reload();
+      await page.getByLabel('Me', { exact: true }).getByText('Busy on web').waitFor();
+      expect(await page.getByLabel('What I am doing').inputValue()).toBe('writing tests');
+      await page.getByRole('radio', { name: 'Invisible' }).check();
+      await watcher.next('presence', ({ entries }) => entries[0]?.status === 'offline');
+      await page.getByText('Others see you offline').waitFor();
+      expect(watcher.all.slice(heard)).toHaveLength(1);
+      watcher.close();
+    });
+
+    it('only watches where it is asked to, and is there when it is told to be', async () => {
+      const page = await stage.page('/?user=42&watch');
+      await page.getByRole('heading', { name: 'Friends of 42' }).waitFor();
+      await connection(page, 'live');
+      expect(await entryOf('42')).toMatchObject({ status: 'offline' });
+      await page.getByRole('button', { name: 'Be there as 42' }).click();
+      await page.getByLabel('Me', { exact: true }).getByText('Online on web').waitFor();
+      expect(await entryOf('42')).toMatchObject({ status: 'online' });
+      await page.getByRole('button', { name: 'Not you?' }).click();
+      await page.getByLabel('User').waitFor();
+      await expect.poll(() => entryOf('42')).toMatchObject({ status: 'offline' });
+    });
+
+    it('is light or dark as it was told last, over a reload', async () => {
+      const page = await stage.page('/?user=42', { colorScheme: 'light' });
+      const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      const light = await ground();
+      await page.getByRole('button', { name: 'Switch to dark' }).click();
+      expect(await ground()).not.toBe(light);
+      const dark = await ground();
+      await page.reload();
+      await page.getByRole('button', { name: 'Switch to light' }).waitFor();
+      expect(await ground()).toBe(dark);
+    });
+  });
+
+  describe('when the hub is away', () => {
+    /** Every status that a row was seen with from now on. */
+    const watchRows = (page: Page) =>
+      page.evaluate(() => {
+        const seen = new Set<string>();
+        Object.assign(globalThis, { seen });
+        const look = () => document.querySelectorAll('li.friend').forEach((row) => seen.add(row.className));
+        look();
+        new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
+      });
+    const seen = (page: Page) => page.evaluate(() => [...(globalThis as unknown as { seen: Set<string> }).seen]);
+
+    it('keeps what it knew, says as of when, and is right again after a restart, with no wall of offline between', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'hub-page-'));
+      try {
+        await stage.clear();
+        await stage.prepare({ HUB_DATA: folder, HUB_WARM_MS: '1500' });
+        const friends = ['a', 'b', 'c'];
+        await stage.befriend('42', friends);
+        for (const user of friends) await stage.beat(user);
+        const page = await stage.page('/?user=42');
+        await page.getByText('3 of 3 here').waitFor();
+        await watchRows(page);
+        await stage.killHub();
+        await page.locator('#connection', { hasText: /^As of \d\d:\d\d, reconnecting…$/ }).waitFor();
+        await friendRow(page, 'a', 'online').getByText('Was online').waitFor();
+        await stage.startHub();
+        await page.getByText('3 of 3 here').waitFor();
+        await connection(page, 'live');
+        expect(await seen(page)).toEqual(['friend online']);
+        await stage.beat('b', { status: 'away' });
+        await friendRow(page, 'b', 'away').waitFor();
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+
+    it('says that this device has no network, and goes on when it has', async () => {
+      await stage.befriend('42', ['7']);
+      await stage.beat('7');
+      const page = await stage.page('/?user=42');
+      await friendRow(page, '7', 'online').waitFor();
+      await page.context().setOffline(true);
+      await page.locator('#connection', { hasText: /^As of \d\d:\d\d: this device has no network$/ }).waitFor();
+      await friendRow(page, '7', 'online').getByText('Was online').waitFor();
+      await stage.beat('7', { status: 'busy' });
+      await page.context().setOffline(false);
+      await friendRow(page, '7', 'busy').getByText('Busy').waitFor();
+      await connection(page, 'live');
+    });
+
+    it('says so of a change that can not be made, and loses nothing', async () => {
+      const page = await stage.page('/?user=42');
+      await connection(page, 'live');
+      await stage.killHub();
+      await page.getByLabel('Add a friend').fill('7');
+      await page.getByRole('button', { name: 'Add' }).click();
+      await page.getByText('The hub did not answer; try again.').waitFor();
+      await stage.startHub();
+      await page.getByRole('button', { name: 'Add' }).click();
+      await friendRow(page, '7').waitFor();
+    });
   });
 
   describe('at a hub that asks for a token', () => {
-    const ADMIN_TOKEN = 'the-admin-token-of-these-tests';
+    const admin = { authorization: 'Bearer the-admin-token-of-these-tests' };
     const clock: Clock = { now: () => ({ wallMs: Date.now(), monoMs: performance.now() }) };
-    let hub: string;
 
     beforeEach(async () => {
-      const jwt = { HUB_AUTH: 'jwt', HUB_JWT_SECRET: TEST_SECRET, HUB_ADMIN_TOKEN: ADMIN_TOKEN };
-      hub = startLine(await startHubProcess(jwt).started, 'page').replace(/\/$/, '');
-      const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
-      await fetch(`${hub}/v1/users/42/friends/7`, { method: 'PUT', headers });
+      await stage.clear();
+      await stage.prepare({
+        HUB_AUTH: 'jwt',
+        HUB_JWT_SECRET: TEST_SECRET,
+        HUB_ADMIN_TOKEN: 'the-admin-token-of-these-tests',
+      });
+      await stage.befriend('42', ['7'], admin);
     });
+    const giveToken = async (page: Page, token: string) => {
+      await page.getByLabel('Token').fill(token);
+      await page.getByRole('button', { name: 'Use token' }).click();
+    };
 
     it('asks for it, shows it to nobody, and keeps it over a reload', async () => {
-      await page.goto(`${hub}/?user=42`);
+      const page = await stage.page('/?user=42');
       await page.getByText('This hub asks for a token').waitFor();
       expect(await page.getByLabel('Token').getAttribute('type')).toBe('password');
-      await page.getByLabel('Token').fill(await tokenFor('42', { clock }));
-      await page.getByRole('button', { name: 'Use token' }).click();
-      await page.getByText('Live: 1 friend of 42').waitFor();
-      expect(await page.getByLabel('Token').isHidden()).toBe(true);
+      await giveToken(page, await tokenFor('42', { clock }));
+      await page.getByText('0 of 1 here').waitFor();
+      expect(await page.getByLabel('Token').count()).toBe(0);
       await page.reload();
-      await page.getByText('Live: 1 friend of 42').waitFor();
+      await page.getByText('0 of 1 here').waitFor();
     });
 
-    it('takes it from the fragment, and removes it there', async () => {
-      await page.goto(`${hub}/?user=42#token=${await tokenFor('42', { clock })}`);
-      await page.getByText('Live: 1 friend of 42').waitFor();
-      expect(page.url()).toBe(`${hub}/?user=42`);
-    });
-
-    it('takes one from the fragment of a page that is open', async () => {
-      await page.goto(`${hub}/?user=42`);
-      await page.getByText('This hub asks for a token').waitFor();
-      await page.evaluate(`location.hash = 'token=${await tokenFor('42', { clock })}'`);
-      await page.getByText('Live: 1 friend of 42').waitFor();
-      expect(page.url()).toBe(`${hub}/?user=42`);
+    it('takes it from the fragment, of a page that is open too, and removes it there', async () => {
+      const page = await stage.page(`/?user=42#token=${await tokenFor('42', { clock })}`);
+      await page.getByText('0 of 1 here').waitFor();
+      expect(page.url()).toBe(`${stage.hub}/?user=42`);
+      const other = await stage.page('/?user=42');
+      await other.getByText('This hub asks for a token').waitFor();
+      await other.evaluate(`location.hash = 'token=${await tokenFor('42', { clock })}'`);
+      await other.getByText('0 of 1 here').waitFor();
+      expect(other.url()).toBe(`${stage.hub}/?user=42`);
     });
 
     it('asks again when it has run out, and keeps what it knew', async () => {
-      await page.goto(`${hub}/?user=42#token=${await tokenFor('42', { clock, expiresInS: 2 })}`);
-      await friend('7', 'offline').waitFor();
-      await page.getByText('it has run out: give a fresh one').waitFor();
-      expect(await friend('7', 'offline').count()).toBe(1);
-      await page.getByLabel('Token').fill(await tokenFor('42', { clock }));
-      await page.getByRole('button', { name: 'Use token' }).click();
-      await page.getByText('Live: 1 friend of 42').waitFor();
+      const page = await stage.page(`/?user=42#token=${await tokenFor('42', { clock, expiresInS: 3 })}`);
+      await friendRow(page, '7', 'offline').waitFor();
+      await page.getByText('The hub wants a fresh token').waitFor();
+      expect(await friendRow(page, '7', 'offline').count()).toBe(1);
+      await giveToken(page, await tokenFor('42', { clock }));
+      await connection(page, 'live');
+      await page.getByText('0 of 1 here').waitFor();
     });
 
-    it('says what another user’s may not, be it watching or being there', async () => {
-      await page.goto(`${hub}/?user=42#token=${await tokenFor('43', { clock })}`);
-      await page.getByText('The hub does not show the friends of 42').waitFor();
-      await page.getByLabel('and I am').selectOption('online');
-      await page.getByRole('button', { name: 'Show friends' }).click();
-      await page.getByText('The hub does not allow this').waitFor();
-      expect(await page.getByLabel('Token').isVisible()).toBe(true);
+    it('says that another user’s token may not, and takes a better one', async () => {
+      const page = await stage.page(`/?user=42#token=${await tokenFor('43', { clock })}`);
+      await connection(page, 'refused');
+      await giveToken(page, await tokenFor('42', { clock }));
+      await page.getByText('0 of 1 here').waitFor();
+      const watcher = await stage.page(`/?user=42&watch#token=${await tokenFor('43', { clock })}`);
+      await watcher.getByText('The hub does not show the friends of 42').waitFor();
     });
 
     it('befriends with the token, or says that it may not', async () => {
-      await page.goto(`${hub}/?user=42#token=${await tokenFor('42', { clock, scopes: ['admin'] })}`);
-      await page.getByText('Live: 1 friend of 42').waitFor();
-      await page.getByLabel('Befriend').fill('8');
-      await page.getByRole('button', { name: 'Add' }).click();
-      await page.getByText('Live: 2 friends of 42').waitFor();
+      const page = await stage.page(`/?user=42#token=${await tokenFor('42', { clock, scopes: ['admin'] })}`);
+      const add = async (in_: Page) => {
+        await in_.getByRole('button', { name: 'Add friend' }).click();
+        await in_.getByLabel('Add a friend').fill('8');
+        await in_.keyboard.press('Enter');
+      };
+      await add(page);
+      await page.getByText('0 of 2 here').waitFor();
+      const other = await stage.page(`/?user=42#token=${await tokenFor('42', { clock })}`);
+      await add(other);
+      await other.getByText('You may not change this list; an admin can.').waitFor();
     });
-  });
-
-  it('comes back when the hub says, and not before', async () => {
-    const opened: number[] = [];
-    await page.routeWebSocket(/\/ws$/, (socket) => {
-      opened.push(performance.now());
-      if (opened.length > 1) return void socket.connectToServer();
-      socket.send('{"type":"reconnect","afterMs":800}');
-      void socket.close({ code: 1013 });
-    });
-    await page.goto(`http://127.0.0.1:${port}/?user=42`);
-    await page.getByText('Live: 0 friends of 42').waitFor();
-    expect(opened[1]! - opened[0]!).toBeGreaterThan(780);
-  });
-
-  it.each([4400, 4403])('does not come back by itself after %d', async (code) => {
-    let opened = 0;
-    await page.routeWebSocket(/\/ws$/, (socket) => {
-      opened += 1;
-      void socket.close({ code });
-    });
-    await page.goto(`http://127.0.0.1:${port}/?user=42`);
-    await page.locator('#connection[data-state="refused"]').waitFor();
-    await page.getByRole('button', { name: 'Show friends' }).click();
-    await expect.poll(() => opened).toBe(2);
-  });
-});
-
-describe('when the page comes back', () => {
-  it.each([
-    [4401, 0, { kind: 'with a token' }],
-    [1006, 0, { kind: 'after', ms: 250 }],
-    [1012, 9, { kind: 'after', ms: 5_000 }],
-    [1013, 0, { kind: 'after', ms: 3_750 }],
-    [4429, 9, { kind: 'after', ms: 90_000 }],
-  ])('after %d at try %d', (code, attempt, expected) => {
-    expect(comeBackAfter(code, attempt, 0.5)).toEqual(expected);
-  });
-
-  it.each([1008, 4400, 4403])('never after %d', (code) => {
-    expect(comeBackAfter(code, 0, 0.5).kind).toBe('never');
   });
 });

@@ -30,6 +30,7 @@ const binaryMessage: ParsedMessage = {
 
 export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   wheelTick = NOT_SCHEDULED;
+  readonly id: string;
   readonly outbox: Outbox;
   readonly #hub: ConnectionContext;
   readonly #socket: Socket;
@@ -37,7 +38,8 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   #phase: Phase;
   #badInARow = 0;
 
-  constructor(hub: ConnectionContext, socket: Socket, outbox: Outbox, monoMs: number) {
+  constructor(hub: ConnectionContext, socket: Socket, outbox: Outbox, id: string, monoMs: number) {
+    this.id = id;
     this.outbox = outbox;
     this.#hub = hub;
     this.#socket = socket;
@@ -75,7 +77,6 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   closed(): void {
     if (this.#phase.name === 'welcomed') this.#phase.depart();
     this.#hub.fanout.close(this.outbox);
-    this.#hub.tails.end(this.outbox);
     this.#phase = { name: 'closing', since: 0 };
     this.#hub.gone(this);
   }
@@ -91,12 +92,6 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   /** The core ended our session: its lease ran out. */
   lapsed(): void {
     this.end('timedOut');
-  }
-
-  /** An admin ended our session. */
-  kicked(): void {
-    this.error('forbidden', 'session: an admin ended it', undefined);
-    this.end('forbidden');
   }
 
   /** The wheel came by. @returns when to look again, monotonic milliseconds, or `DONE`. */
@@ -227,7 +222,7 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   }
 
   end(reason: CloseReason): void {
-    if (this.#phase.name === 'welcomed') this.#phase.depart(reason === 'unauthenticated' ? 'token_ran_out' : 'closed');
+    if (this.#phase.name === 'welcomed') this.#phase.depart();
     this.close(reason);
   }
 
@@ -235,7 +230,6 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
     if (this.#phase.name === 'closing') return;
     if (this.#phase.name === 'welcomed') this.#phase.rest();
     this.#hub.fanout.close(this.outbox);
-    this.#hub.tails.end(this.outbox);
     const { monoMs } = this.#hub.clock.now();
     this.#phase = { name: 'closing', since: monoMs };
     this.#hub.lookAt(this, monoMs + BYE_CLOSE_WITHIN_MS);

@@ -125,16 +125,16 @@ export class Greeting {
     line.welcomed(
       new Welcomed(this.#hub, line, { identity, claimed: hello.user, session }, this.#hub.clock.now().monoMs),
     );
-    this.#welcome(hello, session);
+    this.#welcome(hello);
   }
 
-  #welcome({ id, user, self }: Hello, session: Session | null): void {
-    const { fanout, heartbeatMs, timeoutMs, node, idOf, nameObserver } = this.#hub;
+  #welcome({ id, user, self }: Hello): void {
+    const { fanout, heartbeatMs, timeoutMs, node } = this.#hub;
     const line = this.#line;
     line.send({
       type: 'welcome',
       re: id,
-      session: session === null ? nameObserver() : idOf(session),
+      session: line.id,
       user,
       heartbeatMs,
       timeoutMs,

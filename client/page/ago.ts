@@ -1,0 +1,26 @@
+/** Instants in words: how long ago, and at what time of day. Pure; `now` is given. */
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+/** A date says more than a number of days from here on. */
+const LONG_AGO_MS = 30 * DAY_MS;
+
+const inWords = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+const asTime = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const asDate = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'long', year: 'numeric' });
+
+/** `3 minutes ago`. An instant that is still to come by this machine's clock was just now by the hub's. */
+export function ago(at: number, now: number): string {
+  const ms = now - at;
+  if (ms < MINUTE_MS) return 'just now';
+  if (ms < HOUR_MS) return inWords.format(-Math.floor(ms / MINUTE_MS), 'minute');
+  if (ms < DAY_MS) return inWords.format(-Math.floor(ms / HOUR_MS), 'hour');
+  if (ms < LONG_AGO_MS) return inWords.format(-Math.floor(ms / DAY_MS), 'day');
+  return `on ${asDate.format(at)}`;
+}
+
+/** `12:03`, with the date where it is not of the last day. */
+export function timeOf(at: number, now: number): string {
+  return now - at < DAY_MS ? asTime.format(at) : `${asTime.format(at)} on ${asDate.format(at)}`;
+}

@@ -1,0 +1,114 @@
+/** All about one friend, in a dialog of the browser's own, and the way to end the friendship: asked twice. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Entry } from '../sdk/index.ts';
+import { ago, timeOf } from './ago.ts';
+import { unfriend } from './hub-api.ts';
+import { Avatar } from './marks.tsx';
+import { CrossIcon } from './me.tsx';
+import { devicesWords, lastSeenWords, statusWord } from './words.ts';
+
+interface FriendDetailsProps {
+  readonly user: string;
+  readonly entry: Entry;
+  readonly isBehind: boolean;
+  readonly now: number;
+  readonly onClose: () => void;
+  readonly onDone: (words: string) => void;
+}
+
+export function FriendDetails({ user, entry, isBehind, now, onClose, onDone }: FriendDetailsProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog
+      ref={dialog}
+      class="card details"
+      aria-labelledby="details-name"
+      onClose={onClose}
+      onClick={({ target }) => {
+        // The dialog itself is hit beside its content alone.
+        if (target === dialog.current) dialog.current?.close();
+      }}
+    >
+      <div class="inside">
+        <button type="button" class="icon close" aria-label="Close" onClick={() => dialog.current?.close()}>
+          <CrossIcon />
+        </button>
+        <div class={`identity friend ${entry.status}`}>
+          <Avatar user={entry.user} status={entry.status} />
+          <div>
+            <h2 id="details-name">{entry.user}</h2>
+            <p class="word">{statusWord(entry.status, isBehind)}</p>
+          </div>
+        </div>
+        <Facts entry={entry} now={now} />
+        <Unfriend user={user} friend={entry.user} onDone={onDone} />
+      </div>
+    </dialog>
+  );
+}
+
+function Facts({ entry, now }: { readonly entry: Entry; readonly now: number }) {
+  const { status, text, devices, since, lastSeen } = entry;
+  const facts = [
+    ['Says', text],
+    ['On', devicesWords(devices)],
+    ['Since', since === null || status === 'offline' ? undefined : `${timeOf(since, now)}, ${ago(since, now)}`],
+    ['Seen', lastSeenWords(entry, now)?.replace('Last seen ', '')],
+    ['At', status === 'offline' && lastSeen !== null ? timeOf(lastSeen, now) : undefined],
+  ] as const;
+  return (
+    <dl>
+      {facts.map(([name, fact]) =>
+        fact === undefined || fact === '' ? null : (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{fact}</dd>
+          </div>
+        ),
+      )}
+    </dl>
+  );
+}
+
+interface UnfriendProps {
+  readonly user: string;
+  readonly friend: string;
+  readonly onDone: (words: string) => void;
+}
+
+function Unfriend({ user, friend, onDone }: UnfriendProps) {
+  const [isAsking, setAsking] = useState(false);
+  const [problem, setProblem] = useState<string>();
+  const keep = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (isAsking) keep.current?.focus();
+  }, [isAsking]);
+  const end = async (): Promise<void> => {
+    const found = await unfriend(user, friend);
+    setProblem(found);
+    if (found === undefined) onDone(`${friend} is no longer a friend`);
+  };
+  return (
+    <div class="unfriend">
+      {isAsking ? (
+        <>
+          <p>You leave each other’s lists.</p>
+          <button type="button" ref={keep} onClick={() => setAsking(false)}>
+            Keep
+          </button>
+          <button type="button" class="danger" onClick={() => void end()}>
+            Unfriend {friend}
+          </button>
+        </>
+      ) : (
+        <button type="button" class="danger-quiet" onClick={() => setAsking(true)}>
+          Unfriend…
+        </button>
+      )}
+      <p class="problem" role="alert">
+        {problem}
+      </p>
+    </div>
+  );
+}

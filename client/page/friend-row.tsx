@@ -1,0 +1,71 @@
+/** One friend in the list. Rendered again only when what it shows has changed, however often the list is. */
+import { Component } from 'preact';
+import type { Entry } from '../sdk/index.ts';
+import { Avatar } from './marks.tsx';
+import { devicesWords, lastSeenWords, statusWord } from './words.ts';
+
+interface FriendRowProps {
+  readonly entry: Entry;
+  /** Its place in the whole list, from 0, and how long that is. */
+  readonly index: number;
+  readonly count: number;
+  readonly rowPx: number;
+  readonly isBehind: boolean;
+  /** The one row that the Tab key leads to. */
+  readonly isTabStop: boolean;
+  readonly now: number;
+  readonly onOpen: (user: string) => void;
+}
+
+export class FriendRow extends Component<FriendRowProps> {
+  override shouldComponentUpdate(next: FriendRowProps): boolean {
+    const keys = ['entry', 'index', 'count', 'rowPx', 'isBehind', 'isTabStop', 'onOpen'] as const;
+    if (keys.some((key) => next[key] !== this.props[key])) return true;
+    // Of what ages only the words count.
+    return lastSeenWords(next.entry, next.now) !== lastSeenWords(this.props.entry, this.props.now);
+  }
+
+  override render({ entry, index, count, rowPx, isBehind, isTabStop, now, onOpen }: FriendRowProps) {
+    const { user, status, text, devices } = entry;
+    const about = lastSeenWords(entry, now) ?? text;
+    return (
+      <li
+        class={`friend ${status}`}
+        data-user={user}
+        aria-posinset={index + 1}
+        aria-setsize={count}
+        style={{ transform: `translateY(${index * rowPx}px)` }}
+      >
+        <button type="button" class="row" tabIndex={isTabStop ? 0 : -1} onClick={() => onOpen(user)}>
+          <Avatar user={user} status={status} />
+          <span class="who">
+            <span class="name">{user}</span>
+            {about !== undefined && about !== '' && (
+              <span class="about">
+                <Pause />
+                {about}
+              </span>
+            )}
+          </span>
+          <span class="state">
+            <span class="word">
+              <Pause />
+              {statusWord(status, isBehind)}
+            </span>
+            {devices.length > 0 && (
+              <span class="devices">
+                <span class="hidden-text"> on </span>
+                {devicesWords(devices)}
+              </span>
+            )}
+          </span>
+        </button>
+      </li>
+    );
+  }
+}
+
+/** Heard, not seen: the row is read as one sentence. */
+function Pause() {
+  return <span class="hidden-text">, </span>;
+}

@@ -1,0 +1,52 @@
+/** What the components share: the clock by which words age, the picture of a session, and what is asked and said beside. */
+import { useEffect, useState } from 'preact/hooks';
+import type { Picture, Session } from './session.ts';
+import { isTokenWanted, onToken } from './token.ts';
+
+const AGE_EVERY_MS = 10_000;
+const TOAST_MS = 4_000;
+
+/** The one timer of the page. It rests while nobody looks, and is right at once when somebody does. */
+export function useNow(): number {
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    const look = (): void => {
+      if (!document.hidden) setNow(Date.now());
+    };
+    const timer = setInterval(look, AGE_EVERY_MS);
+    document.addEventListener('visibilitychange', look);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', look);
+    };
+  }, []);
+  return now;
+}
+
+export function usePicture(session: Session): Picture {
+  const [, setPicture] = useState(session.picture);
+  useEffect(() => {
+    const look = (): void => setPicture(session.picture);
+    look();
+    return session.onPicture(look);
+  }, [session]);
+  return session.picture;
+}
+
+/** Whether somebody waits for a token. */
+export function useTokenWanted(): boolean {
+  const [isWanted, setWanted] = useState(isTokenWanted);
+  useEffect(() => onToken(() => setWanted(isTokenWanted())), []);
+  return isWanted;
+}
+
+/** A short word on what was done, which goes by itself. */
+export function useToast(): [string, (words: string) => void] {
+  const [words, setWords] = useState('');
+  useEffect(() => {
+    if (words === '') return undefined;
+    const timer = setTimeout(() => setWords(''), TOAST_MS);
+    return () => clearTimeout(timer);
+  }, [words]);
+  return [words, setWords];
+}

@@ -1,0 +1,25 @@
+/** The friend list's changes, over HTTP. Answers with the hub's own words where it refuses, and never throws. */
+import { currentToken } from './token.ts';
+
+/** Undefined: done, and the live view tells it. */
+export type Problem = string | undefined;
+
+export const befriend = (user: string, friend: string): Promise<Problem> => change('PUT', user, friend);
+export const unfriend = (user: string, friend: string): Promise<Problem> => change('DELETE', user, friend);
+
+async function change(method: 'PUT' | 'DELETE', user: string, friend: string): Promise<Problem> {
+  const token = currentToken();
+  try {
+    const answer = await fetch(`/v1/users/${encodeURIComponent(user)}/friends/${encodeURIComponent(friend)}`, {
+      method,
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (answer.ok) return undefined;
+    if (answer.status === 403) return 'You may not change this list; an admin can.';
+    const { detail } = (await answer.json()) as { detail?: unknown };
+    return typeof detail === 'string' ? detail : `The hub answered ${answer.status}; try again.`;
+  } catch {
+    return 'The hub did not answer; try again.';
+  }
+}

@@ -1,0 +1,31 @@
+/** The friend page: who looks, out of the address or asked for, and then that user's home. */
+import { render } from 'preact';
+import { useState } from 'preact/hooks';
+import { Home } from './home.tsx';
+import type { Who } from './session.ts';
+import { applyKeptTheme } from './theme-button.tsx';
+import { Welcome } from './welcome.tsx';
+
+function Page() {
+  const [who, setWho] = useState(whoOfAddress);
+  const pick = (picked: Who | undefined): void => {
+    history.replaceState(null, '', picked === undefined ? location.pathname : addressOf(picked));
+    setWho(picked);
+  };
+  if (who === undefined) return <Welcome onPick={pick} />;
+  return <Home key={`${who.user} ${who.isObserver}`} who={who} onSwitch={pick} />;
+}
+
+/** `?user=42`, and `&watch` where that user's friends are only watched. */
+function whoOfAddress(): Who | undefined {
+  const asked = new URLSearchParams(location.search);
+  const user = asked.get('user')?.trim() ?? '';
+  return user === '' ? undefined : { user, isObserver: asked.has('watch') };
+}
+
+function addressOf({ user, isObserver }: Who): string {
+  return `?user=${encodeURIComponent(user)}${isObserver ? '&watch' : ''}`;
+}
+
+applyKeptTheme();
+render(<Page />, document.body);

@@ -1,0 +1,116 @@
+/** My own card: what I say of myself, and what others see where that differs. */
+import { useEffect, useState } from 'preact/hooks';
+import type { Self, SessionStatus } from '../sdk/index.ts';
+import type { Mine } from './kept.ts';
+import { Avatar, StatusMark } from './marks.tsx';
+import { ThemeButton } from './theme-button.tsx';
+import { devicesWords, statusWords } from './words.ts';
+
+const CHOICES: readonly SessionStatus[] = ['online', 'away', 'busy', 'invisible'];
+
+interface MeProps {
+  readonly user: string;
+  readonly mine: Mine;
+  readonly self: Self | null;
+  readonly isConnected: boolean;
+  readonly onSet: (mine: Partial<Mine>) => void;
+  readonly onSwitch: () => void;
+}
+
+export function Me({ user, mine, self, isConnected, onSet, onSwitch }: MeProps) {
+  return (
+    <section class="card me" aria-label="Me">
+      <div class="identity">
+        <Avatar user={user} status={self?.status ?? mine.status} />
+        <div>
+          <h2>{user}</h2>
+          <p class="quiet">
+            {isConnected ? seenAs(mine, self) : 'Not connected'}{' '}
+            <button type="button" class="link" onClick={onSwitch}>
+              Not you?
+            </button>
+          </p>
+        </div>
+        <ThemeButton />
+      </div>
+      <fieldset class="choices">
+        <legend class="hidden-text">My status</legend>
+        {CHOICES.map((status) => (
+          <label key={status} class="choice">
+            <input
+              type="radio"
+              name="status"
+              value={status}
+              checked={mine.status === status}
+              onChange={() => onSet({ status })}
+            />
+            <StatusMark status={status} />
+            <span>{statusWords[status]}</span>
+          </label>
+        ))}
+      </fieldset>
+      <MyText text={mine.text} onSet={(text) => onSet({ text })} />
+    </section>
+  );
+}
+
+function seenAs(mine: Mine, self: Self | null): string {
+  if (self === null) return '';
+  if (self.status === 'invisible') return 'Others see you offline';
+  const where = self.devices.length > 0 ? ` on ${devicesWords(self.devices)}` : '';
+  const word = statusWords[self.status].toLowerCase();
+  return self.status === mine.status ? `${statusWords[self.status]}${where}` : `Others see you ${word}${where}`;
+}
+
+interface MyTextProps {
+  readonly text: string;
+  readonly onSet: (text: string) => void;
+}
+
+/** Said with Enter or on leaving the field; Escape takes it back. */
+function MyText({ text, onSet }: MyTextProps) {
+  const [draft, setDraft] = useState(text);
+  useEffect(() => setDraft(text), [text]);
+  const say = (wanted: string): void => {
+    setDraft(wanted.trim());
+    if (wanted.trim() !== text) onSet(wanted.trim());
+  };
+  return (
+    <form
+      class="my-text"
+      onSubmit={(event) => {
+        event.preventDefault();
+        say(draft);
+      }}
+    >
+      <label class="hidden-text" for="my-text">
+        What I am doing
+      </label>
+      <input
+        id="my-text"
+        value={draft}
+        maxLength={140}
+        autocomplete="off"
+        placeholder="What are you doing?"
+        onInput={({ currentTarget }) => setDraft(currentTarget.value)}
+        onBlur={() => say(draft)}
+        onKeyDown={({ key }) => {
+          if (key === 'Escape') setDraft(text);
+        }}
+      />
+      {draft !== '' && (
+        <button type="button" class="icon" aria-label="Clear the text" onClick={() => say('')}>
+          <CrossIcon />
+        </button>
+      )}
+    </form>
+  );
+}
+
+export function CrossIcon() {
+  return (
+    <svg viewBox="0 0 16 16" class="line-icon" aria-hidden="true" focusable="false">
+      <path d="M4 4l8 8M12 4l-8 8" />
+    </svg>
+  );
+}

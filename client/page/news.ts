@@ -1,0 +1,49 @@
+/**
+ * What a screen reader is told of changes: politely, in bulk, one sentence at most every few seconds, and only what is
+ * still so when it is said. Who said it last stands as it was told; time is given. Called by announcer.
+ */
+import type { Entry } from '../sdk/index.ts';
+import type { Status } from './words.ts';
+
+/** More than these are counted instead of named. */
+const NAMED = 3;
+
+export class News {
+  readonly #told = new Map<string, Status>();
+  readonly #untold = new Map<string, Status>();
+
+  get isEmpty(): boolean {
+    return this.#untold.size === 0;
+  }
+
+  /** Who is seen for the first time is no news. */
+  hear(changed: readonly Entry[], removed: readonly string[]): void {
+    for (const { user, status } of changed) {
+      const told = this.#told.get(user);
+      if (told === undefined) this.#told.set(user, status);
+      else if (told === status) this.#untold.delete(user);
+      else this.#untold.set(user, status);
+    }
+    for (const user of removed) {
+      this.#told.delete(user);
+      this.#untold.delete(user);
+    }
+  }
+
+  /** All that is untold, in one sentence; from then on it is told. */
+  tell(): string {
+    const news = [...this.#untold];
+    this.#untold.clear();
+    for (const [user, status] of news) this.#told.set(user, status);
+    if (news.length <= NAMED) return news.map(([user, status]) => `${user} is ${status}`).join('. ');
+    const count = (...wanted: Status[]): number => news.filter(([, status]) => wanted.includes(status)).length;
+    const counts = [
+      [count('online'), 'now online'],
+      [count('busy'), 'busy'],
+      [count('away'), 'away'],
+      [count('offline'), 'offline'],
+    ] as const;
+    const parts = counts.filter(([number]) => number > 0).map(([number, word]) => `${number} ${word}`);
+    return `${news.length} friends changed: ${parts.join(', ')}`;
+  }
+}
