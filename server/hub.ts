@@ -6,6 +6,7 @@
  *
  * Starts what must run, undoes a start that fails, stops in the reverse order. Decides nothing that a room can decide.
  */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { refusalReasons, type RefusalReason } from '../shared/codes.ts';
@@ -69,6 +70,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     ends.push(() => tls?.stop());
     const site = {
       config,
+      node: `hub-${randomBytes(4).toString('hex')}`,
       tls,
       clock,
       stalls,

@@ -6,7 +6,7 @@
 import type { Clock, Moment } from './lib/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
 import type { Change } from './presence/outcomes.ts';
-import type { Presence } from './presence/presence.ts';
+import type { Loss, Presence } from './presence/presence.ts';
 import { adapters, type AdapterName, type Claim, type Saying, type Session } from './presence/session.ts';
 
 interface IntakeOptions {
@@ -80,13 +80,24 @@ export class Intake {
   }
 
   /** The connection broke or closed without a goodbye: the grace begins. */
-  lose(session: Session): void {
-    this.#handOn(this.#presence.lose(session, this.#clock.now()));
+  lose(session: Session, cause?: Loss): void {
+    this.#handOn(this.#presence.lose(session, this.#clock.now(), cause));
   }
 
   /** The source itself found that the user is gone: no grace. */
   giveUp(session: Session): void {
     this.#handOn(this.#presence.giveUp(session, this.#clock.now()));
+  }
+
+  /** An admin ends it, at once. Its source is told, so that it does not come back by itself. */
+  kick(session: Session): void {
+    this.#handOn(this.#presence.giveUp(session, this.#clock.now(), 'kicked'));
+    session.owner.kicked?.(session);
+  }
+
+  /** The session is heard from that address now: one without a connection may move. */
+  heardFrom(session: Session, address: string): void {
+    this.#presence.heardFrom(session, address);
   }
 
   #handOn(change: Change | undefined): void {

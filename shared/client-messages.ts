@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { ErrorCode } from './codes.ts';
 import { device, instant, isUserId, text, userId, userIds } from './ids.ts';
 import { parseFields, type Fields } from './json.ts';
-import { MAX_IDS_PER_MESSAGE } from './limits.ts';
+import { MAX_IDS_PER_MESSAGE, MAX_USER_ID_CHARS } from './limits.ts';
 import { sessionStatus } from './status.ts';
 
 const id = z.union([z.string(), z.number()], 'must be a string or a number').optional();
@@ -56,13 +56,28 @@ const unwatchFriends = z.object({
 });
 const unwatchUsers = z.object({ type: z.literal('unwatch'), id, users: userIds });
 const freshToken = z.object({ type: z.literal('token'), id, token });
+const MATCH_FORM = `must be a part of a user id, 1 to ${MAX_USER_ID_CHARS} characters`;
+const tail = z.object({
+  type: z.literal('tail'),
+  id,
+  match: z.string(MATCH_FORM).min(1, MATCH_FORM).max(MAX_USER_ID_CHARS, MATCH_FORM).optional(),
+});
+const untail = z.object({ type: z.literal('untail'), id });
 const bye = z.object({ type: z.literal('bye'), id });
 
 export type Hello = z.infer<typeof presenceHello> | z.infer<typeof observerHello>;
 export type Watch = z.infer<typeof watchFriends> | z.infer<typeof watchUsers>;
 export type Unwatch = z.infer<typeof unwatchFriends> | z.infer<typeof unwatchUsers>;
+export type Tail = z.infer<typeof tail>;
 export type ClientMessage =
-  Hello | z.infer<typeof heartbeat> | Watch | Unwatch | z.infer<typeof freshToken> | z.infer<typeof bye>;
+  | Hello
+  | z.infer<typeof heartbeat>
+  | Watch
+  | Unwatch
+  | z.infer<typeof freshToken>
+  | Tail
+  | z.infer<typeof untail>
+  | z.infer<typeof bye>;
 export type ClientMessageType = ClientMessage['type'];
 
 type Form = z.ZodType<ClientMessage>;
@@ -74,6 +89,8 @@ const formOf: Record<ClientMessageType, (fields: Fields) => Form> = {
   watch: ({ friendsOf }) => (friendsOf === undefined ? watchUsers : watchFriends),
   unwatch: ({ friendsOf }) => (friendsOf === undefined ? unwatchUsers : unwatchFriends),
   token: () => freshToken,
+  tail: () => tail,
+  untail: () => untail,
   bye: () => bye,
 };
 
@@ -87,6 +104,8 @@ export const clientMessages = {
   'unwatch (friends)': unwatchFriends,
   'unwatch (ids)': unwatchUsers,
   token: freshToken,
+  tail,
+  untail,
   bye,
 } as const;
 

@@ -38,7 +38,7 @@ export const badFrameReasons = {
   device: '`device` is not of its form.',
   too_large: 'More than 8 KiB without `</protocol>`: the connection is closed.',
   unauthenticated: 'The `token` is missing, wrong or has run out.',
-  forbidden: 'The `token` is another user’s.',
+  forbidden: 'The `token` is another user’s, or an admin ended the user’s session on this connection.',
   too_many: 'The user has as many sessions as the hub allows.',
 } as const;
 export type BadFrameReason = keyof typeof badFrameReasons;
@@ -46,7 +46,7 @@ export type BadFrameReason = keyof typeof badFrameReasons;
 /** Why the hub turned somebody down or away: the `reason` label of `presence_hub_refused_total`. */
 export const refusalReasons = {
   unauthenticated: 'The token is missing, wrong or has run out (401, 4401, a bad frame).',
-  forbidden: 'The token does not allow it (403, 4403, a bad frame).',
+  forbidden: 'The token does not allow it (403, 4403, a bad frame), or an admin ended it (a bad frame).',
   unavailable: 'Nobody can tell whether a token is good: the issuer’s keys can’t be had (503, 1013).',
   origin: 'The page’s origin is neither the hub’s own nor in `HUB_ORIGINS` (403).',
   address: 'The address is not in `HUB_TCP_ALLOW`: the connection is closed.',

@@ -5,8 +5,9 @@
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from './codes.ts';
 import { entry } from './entry.ts';
+import { adapterName, transitionCause } from './explain.ts';
 import { instant, text, userId } from './ids.ts';
-import { sessionStatuses } from './status.ts';
+import { sessionStatuses, userStatus } from './status.ts';
 
 const re = z.union([z.string(), z.number()]).optional();
 
@@ -56,6 +57,24 @@ const self = z.object({
 const stale = z.object({ type: z.literal('stale'), since: instant });
 const fresh = z.object({ type: z.literal('fresh'), at: instant });
 const reconnect = z.object({ type: z.literal('reconnect'), afterMs: z.int().min(0) });
+/** A change as an admin who tails sees it. */
+export const tailedChange = z.object({
+  at: instant,
+  cause: transitionCause,
+  adapter: adapterName,
+  /** The session that it came of. */
+  session: z.string(),
+  /** The visible status before. */
+  from: userStatus,
+  entry,
+});
+/** Changes of any users, to whom asked for them with `tail`. */
+const tail = z.object({
+  type: z.literal('tail'),
+  changes: z.array(tailedChange),
+  /** How many more there were. */
+  skipped: z.int().min(0),
+});
 const error = z.object({
   type: z.literal('error'),
   re,
@@ -78,10 +97,12 @@ export const hubMessages = {
   stale,
   fresh,
   reconnect,
+  tail,
   error,
 } as const;
 
 export const hubMessage = z.union(Object.values(hubMessages));
 export type HubMessage = z.infer<typeof hubMessage>;
+export type TailedChange = z.infer<typeof tailedChange>;
 export type Welcome = z.infer<typeof welcome>;
 export type Snapshot = z.infer<typeof snapshotOfFriends> | z.infer<typeof snapshotOfUsers>;

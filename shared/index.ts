@@ -2,6 +2,7 @@
 export * from './client-messages.ts';
 export * from './codes.ts';
 export * from './entry.ts';
+export * from './explain.ts';
 export * from './http-bodies.ts';
 export * from './hub-messages.ts';
 export * from './ids.ts';

@@ -42,5 +42,14 @@ export const BYE_CLOSE_WITHIN_MS = 5_000;
 /** Milliseconds that changes of one user may be apart and still be told as the last of them. */
 export const MAX_FLUSH_WAIT_MS = 50;
 
+/** Transitions in one answer of `explain`, at most. */
+export const MAX_TRANSITIONS = 20;
+/** Milliseconds between two `tail` messages, at least. */
+export const TAIL_EVERY_MS = 250;
+/** Changes in one `tail` message, at most: more are counted in `skipped`. */
+export const MAX_TAIL_CHANGES = 200;
+/** Connections with a `tail` at once, at most. */
+export const MAX_TAILS = 20;
+
 /** `ttlMs` of an HTTP heartbeat, at most: a day. */
 export const MAX_TTL_MS = 86_400_000;

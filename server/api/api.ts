@@ -10,6 +10,7 @@ import { blocksRoutes, type BlocksRoutesOptions } from './blocks-routes.ts';
 import { createCallers, type CallersOptions } from './callers.ts';
 import { friendsRoutes, type FriendsRoutesOptions } from './friends-routes.ts';
 import { operationsRoutes, type OperationsOptions } from './operations-routes.ts';
+import { sessionsRoutes, type SessionsRoutesOptions } from './sessions-routes.ts';
 import type { PageRules } from './own-pages.ts';
 import { pageRoutes } from './pages.ts';
 import { presenceRoutes, type PresenceRoutesOptions } from './presence-routes.ts';
@@ -18,7 +19,13 @@ import type { Reply } from './route.ts';
 import { createRouter } from './router.ts';
 
 interface ApiOptions
-  extends CallersOptions, PresenceRoutesOptions, FriendsRoutesOptions, BlocksRoutesOptions, OperationsOptions {
+  extends
+    CallersOptions,
+    PresenceRoutesOptions,
+    FriendsRoutesOptions,
+    BlocksRoutesOptions,
+    SessionsRoutesOptions,
+    OperationsOptions {
   readonly roster: Pick<Roster, 'friendsOf' | 'follows' | 'overfull'>;
   /** Which pages may talk to the hub. */
   readonly pageRules: PageRules;
@@ -52,6 +59,7 @@ export function createApi(options: ApiOptions): Api {
     ...presenceRoutes(options),
     ...friendsRoutes(options),
     ...blocksRoutes(options),
+    ...sessionsRoutes(options),
     ...operationsRoutes(options),
     ...pageRoutes(options.pages),
   ];

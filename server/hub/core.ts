@@ -1,20 +1,26 @@
 /**
  * The middle of the map: who is there, and who is told. Every change passes `onChange`. Part of hub.ts; opens no port.
  */
+import { randomBytes } from 'node:crypto';
 import { Fanout } from '../fanout/fanout.ts';
+import { Tails } from '../fanout/tails.ts';
 import { Intake } from '../intake.ts';
 import type { Change } from '../presence/outcomes.ts';
+import { Journal } from '../presence/journal.ts';
 import { Presence } from '../presence/presence.ts';
+import { sessionIdOf } from '../presence/session-id.ts';
 import type { User } from '../presence/user.ts';
 import type { RosterEdit } from '../roster/port.ts';
 import type { Store } from '../store/port.ts';
 import { buildBlocks } from './blocks.ts';
 import { buildWriteBehind, endRun, isCertain, recall, retryStorage, writeAll, type Lasting } from './lasting.ts';
+import { buildSessionsDesk, type SessionsDesk } from './sessions.ts';
 import type { Site } from './site.ts';
 
-export interface Core {
+export interface Core extends SessionsDesk {
   readonly presence: Presence;
   readonly fanout: Fanout;
+  readonly tails: Tails;
   readonly intake: Intake;
   readonly onChange: (change: Change) => void;
   readonly beforeTelling: () => void;
@@ -43,7 +49,8 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   const keepLease = (user: User): void => {
     writeBehind.add(user);
   };
-  const presence = buildPresence(site, lasting, keepLease);
+  const journal = openJournal(site);
+  const presence = buildPresence(site, lasting, journal, keepLease);
   const writeBehind = buildWriteBehind(site, store, presence);
   restoreAll(site, store, presence);
   site.onStop(() => {
@@ -56,8 +63,12 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   };
   const counts = { changes: 0, deliveries: 0 };
   const fanout = buildFanout(site, lasting, presence, beforeTelling, counts);
+  const tails = buildTails(site, presence, beforeTelling);
   const onChange = (change: Change): void => {
-    if (change.isShown) counts.changes++;
+    if (change.isShown) {
+      counts.changes++;
+      if (tails.isOn) tails.changed(change);
+    }
     fanout.changed(change);
   };
   const intake = new Intake({
@@ -72,6 +83,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   return {
     presence,
     fanout,
+    tails,
     intake,
     onChange,
     beforeTelling,
@@ -80,11 +92,10 @@ export function buildCore(site: Site, lasting: Lasting): Core {
       fanout.rosterChanged(change);
       return change.added.length;
     },
+    ...buildSessionsDesk({ ...site, presence, intake, journal }),
     ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout, beforeTelling),
     keepLease,
-    storeNow: () => {
-      writeAll(presence, writeBehind, site.log);
-    },
+    storeNow: () => void writeAll(presence, writeBehind, site.log),
     retryStorage: () => {
       retryStorage(site, lasting);
     },
@@ -92,7 +103,20 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   };
 }
 
-function buildPresence(site: Site, lasting: Lasting, onSessions: (user: User) => void): Presence {
+function openJournal({ clock }: Site): Journal {
+  const key = randomBytes(8);
+  return new Journal([key.readUInt32LE(0), key.readUInt32LE(4)], clock.now().wallMs);
+}
+
+function buildTails({ node, onStop }: Site, presence: Presence, beforeTelling: () => void): Tails {
+  const tails = new Tails({ presence, idOf: (no) => sessionIdOf(node, no), beforeTelling });
+  onStop(() => {
+    tails.stop();
+  });
+  return tails;
+}
+
+function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSessions: (user: User) => void): Presence {
   const { config, clock, codes, stalls } = site;
   const { graceMs, timeoutMs, doubtSessions, doubtPercent, doubtMs } = config;
   return new Presence(
@@ -104,6 +128,7 @@ function buildPresence(site: Site, lasting: Lasting, onSessions: (user: User) =>
       stalls,
       stallGraceMs: timeoutMs,
       massLapse: { sessions: doubtSessions, percent: doubtPercent, holdMs: doubtMs },
+      journal,
       recall: (id) => recall(site, lasting, id),
       onSessions,
     },

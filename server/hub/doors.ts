@@ -2,7 +2,6 @@
  * Every way in: legacy frames, WebSocket messages, HTTP requests, and what is counted at them. Part of hub.ts; opens no
  * port.
  */
-import { randomBytes } from 'node:crypto';
 import { badFrameReasons, type BadFrameReason, type RefusalReason } from '../../shared/codes.ts';
 import { Admission } from '../admission.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
@@ -18,6 +17,7 @@ import { QuietLog } from '../lib/quiet-log.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import type { Doubt } from '../presence/outcomes.ts';
+import { sessionIdOf } from '../presence/session-id.ts';
 import type { Roster } from '../roster/port.ts';
 import type { Core } from './core.ts';
 import { retrySureness, type Lasting } from './lasting.ts';
@@ -75,8 +75,8 @@ function buildGate({ config, authenticator, refusals }: Site): Gate {
 }
 
 function buildWsJson(
-  { config, clock, log, codes }: Site,
-  { intake, fanout }: Core,
+  { config, node, clock, log, codes }: Site,
+  { intake, fanout, tails }: Core,
   roster: Roster,
   gate: Gate,
   staleSince: () => number | null,
@@ -85,6 +85,7 @@ function buildWsJson(
     ...gate,
     intake,
     fanout,
+    tails,
     clock,
     openOutbox: (socket) => new Outbox(socket, { maxQueuedBytes: config.maxQueuedBytes, clock }),
     codeOf: (status) => codes.codeOf(status),
@@ -94,7 +95,8 @@ function buildWsJson(
     slowMs: config.slowMs,
     isFriend: (user, other) => roster.follows(user, other),
     staleSince,
-    node: `hub-${randomBytes(4).toString('hex')}`,
+    node,
+    idOf: ({ no }) => sessionIdOf(node, no),
     onFault: (error) => {
       log.error({ err: error }, 'a message failed');
     },
@@ -148,6 +150,8 @@ function buildApi(
     maxFriends,
     block: core.block,
     unblock: core.unblock,
+    explain: core.explain,
+    kick: core.kick,
     authenticator,
     messages,
     onRefused,

@@ -19,6 +19,8 @@ import { CodeTable } from '../presence/codes.ts';
 
 export interface Site {
   readonly config: Config;
+  /** The name of this hub: another one in each run, so that no id of a session outlives it. */
+  readonly node: string;
   readonly clock: Clock;
   /** What the clock leaves out. */
   readonly stalls: Stalls;

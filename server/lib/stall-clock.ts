@@ -21,6 +21,11 @@ export interface Stalls {
   isAftermath(monoMs: number): boolean;
 }
 
+/** An instant of that forward time on the wall clock, as it is now; stalls before it count, stalls to come nobody knows. */
+export function wallOf(monoMs: number, now: Moment, stalls: Stalls): number {
+  return now.wallMs - (now.monoMs - monoMs) - stalls.stalledSince(monoMs);
+}
+
 /** For a clock that never stalls: a test's own. */
 export const noStalls: Stalls = { stalledSince: () => 0, isAftermath: () => false };
 

@@ -32,11 +32,24 @@ export function foldSessions(first: Session | null, offline: Shown): Fold {
   let decider = first;
   let speaker = first;
   for (let session = first.next; session !== null; session = session.next) {
-    const rank = RANK[session.status] - RANK[decider.status];
-    if (rank > 0 || (rank === 0 && session.statusSetNo > decider.statusSetNo)) decider = session;
+    if (outranks(session, decider)) decider = session;
     if (session.textSetNo > speaker.textSetNo) speaker = session;
   }
   return { status: decider.status, code: decider.code, devices: devicesOf(first), text: speaker.text };
+}
+
+/** The session among these whose status and code are the user's. */
+export function deciderOf(first: Session): Session {
+  let decider = first;
+  for (let session = first.next; session !== null; session = session.next) {
+    if (outranks(session, decider)) decider = session;
+  }
+  return decider;
+}
+
+function outranks(session: Session, decider: Session): boolean {
+  const rank = RANK[session.status] - RANK[decider.status];
+  return rank > 0 || (rank === 0 && session.statusSetNo > decider.statusSetNo);
 }
 
 /** What the outside sees of a fold: an invisible user is as one who left. */

@@ -1,4 +1,6 @@
 /** What the core answers: changes, and what ran out. Read by intake, expiry and the hub. */
+import type { TransitionCause } from '../../shared/explain.ts';
+import type { UserStatus } from '../../shared/status.ts';
 import type { AdapterName, Session } from './session.ts';
 import type { User } from './user.ts';
 
@@ -6,6 +8,13 @@ import type { User } from './user.ts';
 export interface Change {
   readonly user: User;
   readonly isShown: boolean;
+  /** What happened, and the session that it happened to. */
+  readonly cause: TransitionCause;
+  readonly session: Session;
+  /** The status that was shown before. */
+  readonly from: UserStatus;
+  /** On the wall clock. */
+  readonly at: number;
 }
 
 /** The end of very many sessions of one adapter is held. */

@@ -5,41 +5,24 @@
  * Called by intake and expiry; must not know of sockets, formats or watchers.
  */
 import type { Entry } from '../../shared/entry.ts';
+import type { TransitionCause } from '../../shared/explain.ts';
 import type { Moment } from '../lib/clock.ts';
 import { ShardedMap } from '../lib/sharded-map.ts';
-import type { Stalls } from '../lib/stall-clock.ts';
+import { wallOf } from '../lib/stall-clock.ts';
 import { Blocks, type Frozen } from './blocks.ts';
 import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
-import type { HubClock } from './hub-clock.ts';
 import { Leases } from './leases.ts';
-import type { MassLapseRule } from './mass-lapse.ts';
 import type { Change, Expired } from './outcomes.ts';
 import { restoreSession, storableSession, type RestoredSession } from './restored-session.ts';
-import { addToUser, findSession, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
+import { addToUser, countWith, findSession, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
 import { Session, type AdapterName, type Claim, type Saying } from './session.ts';
+import type { PresenceOptions } from './presence-options.ts';
 import { entryOf, User, type Remembered } from './user.ts';
 import type { Viewer } from './viewer.ts';
 import { versionFor, Views } from './views.ts';
 
-export interface PresenceOptions {
-  /** How long an unclean end keeps a session visible. */
-  readonly graceMs: number;
-  /** The `code` of an entry that is offline. */
-  readonly offlineCode: number;
-  /** `lastSeen` is for admins alone. */
-  readonly hidesLastSeen: boolean;
-  readonly clock: HubClock;
-  /** What forward time left out: the hub's own troubles, which are no client's fault. */
-  readonly stalls: Stalls;
-  /** The grace of an unclean end that is found in the wake of a stall: one WebSocket timeout. */
-  readonly stallGraceMs: number;
-  /** When the end of very many sessions at once is doubted. */
-  readonly massLapse: MassLapseRule;
-  /** What the store knows of a user that is not held. */
-  readonly recall: (user: string) => Remembered | undefined;
-  /** A user's sessions are others than before or say something else, or its version was raised: it is to be stored. */
-  readonly onSessions: (user: User) => void;
-}
+/** Why a session lost its connection. */
+export type Loss = Extract<TransitionCause, 'lost' | 'closed' | 'token_ran_out'>;
 
 export class Presence {
   readonly #options: PresenceOptions;
@@ -49,6 +32,7 @@ export class Presence {
   readonly #views: Views;
   readonly #leases: Leases;
   #setNo = 0;
+  #sessionNo = 0;
   #restoredCount = 0;
   #warmEndsAt = 0;
 
@@ -162,15 +146,19 @@ export class Presence {
   restore(id: string, entry: Remembered, sessions: readonly RestoredSession[], warmMs: number, now: Moment): void {
     const user = new User(id, this.#offline, entry, this.#blocks.of(id));
     this.#users.set(id, user);
+    const restored: Session[] = [];
     for (const stored of sessions) {
-      const session = restoreSession(user, stored, warmMs, now);
+      const session = restoreSession(user, stored, this.#sessionNo + 1, warmMs, now);
       if (session === undefined) continue;
+      this.#sessionNo++;
+      restored.push(session);
       this.#setNo = Math.max(this.#setNo, session.statusSetNo, session.textSetNo);
       this.#warmEndsAt = now.monoMs + warmMs;
       this.#link(session);
       if (this.#isWarm(session)) this.#restoredCount++;
     }
     user.fold = foldSessions(user.firstSession, this.#offline);
+    for (const session of restored) this.#note(session, 'restored', now);
     // What came before the visible status began is in `lastSeen` already.
     user.visibleFromAt = now.monoMs - (now.wallMs - (user.since ?? now.wallMs));
     user.endedSignAt = -Infinity;
@@ -183,12 +171,9 @@ export class Presence {
   }
 
   /** How many sessions the user would have with this one. */
-  sessionCountWith({ user: id, device, status }: Claim): number {
-    const user = this.#users.get(id);
-    if (user === undefined || user.firstSession === null) return 1;
-    let count = lastWaiting(user, device, status) === undefined ? 1 : 0;
-    for (let s: Session | null = user.firstSession; s !== null; s = s.next) count++;
-    return count;
+  sessionCountWith(claim: Claim): number {
+    const user = this.#users.get(claim.user);
+    return user === undefined ? 1 : countWith(user, claim.device, claim.status);
   }
 
   /** A session begins. It silently takes the place of one of its user and device that is in its grace or restored. */
@@ -196,15 +181,20 @@ export class Presence {
     const user = this.hold(claim.user);
     const replaced = lastWaiting(user, claim.device, claim.status);
     if (replaced !== undefined) this.#unlink(replaced);
-    const session = new Session(user, claim, ++this.#setNo, now.monoMs, now.wallMs);
+    const session = new Session(user, claim, ++this.#sessionNo, ++this.#setNo, now.monoMs, now.wallMs);
     this.#link(session);
     this.#options.onSessions(user);
-    return { session, change: this.#refold(user, now) };
+    return { session, change: this.#refold(session, replaced === undefined ? 'came' : 'returned', now) };
   }
 
   /** A sign of life that says nothing: it renews the lease, and does nothing else. */
   renew(session: Session, now: Moment): void {
     session.signed(now.monoMs);
+  }
+
+  /** A session without a connection may move. */
+  heardFrom(session: Session, address: string): void {
+    session.address = address;
   }
 
   /** A heartbeat: renews the lease, and applies what it gives another value. A repetition sets nothing. */
@@ -213,6 +203,7 @@ export class Presence {
     const isBack = session.phase === 'restored';
     if (this.#isWarm(session)) this.#restoredCount--;
     session.phase = 'live';
+    if (isBack) session.connectedAt = now.wallMs;
     if (isBack || (said.leaseMs !== undefined && said.leaseMs !== session.leaseMs)) {
       session.leaseMs = said.leaseMs ?? session.leaseMs;
       this.#leases.moved(session);
@@ -220,7 +211,10 @@ export class Presence {
     const { status = session.status, code = session.code, text = session.text, device = session.device } = said;
     const setsStatus = status !== session.status || code !== session.code;
     const setsText = text !== session.text;
-    if (!setsStatus && !setsText && device === session.device) return undefined;
+    if (!setsStatus && !setsText && device === session.device) {
+      if (isBack) this.#note(session, 'returned', now);
+      return undefined;
+    }
     const setNo = ++this.#setNo;
     if (setsStatus) session.statusSetNo = setNo;
     if (setsText) session.textSetNo = setNo;
@@ -229,7 +223,7 @@ export class Presence {
     session.text = text;
     session.device = device;
     this.#options.onSessions(session.user);
-    return this.#refold(session.user, now);
+    return this.#refold(session, isBack ? 'returned' : 'set', now);
   }
 
   /** A clean end: counts at once, and takes what is in its grace of the same user and device with it. */
@@ -237,35 +231,37 @@ export class Presence {
     if (session.phase === 'ended') return this.leaveDevice(session.user.id, session.device, now);
     session.lastSignAt = now.monoMs;
     this.#unlink(session);
-    this.#endWaiting(session.user, session.device, now);
-    return this.#refold(session.user, now);
+    for (const waiting of this.#endWaiting(session.user, session.device, now)) this.#note(waiting, 'left', now);
+    return this.#refold(session, 'left', now);
   }
 
   /** A clean end said by a source that holds no session: ends what is in its grace of that user and device. */
   leaveDevice(id: string, device: string, now: Moment): Change | undefined {
     const user = this.#users.get(id);
     if (user === undefined) return undefined;
-    this.#endWaiting(user, device, now);
-    return this.#refold(user, now);
+    const [session, ...others] = this.#endWaiting(user, device, now);
+    for (const other of others) this.#note(other, 'left', now);
+    return session === undefined ? undefined : this.#refold(session, 'left', now);
   }
 
   /** An unclean end: the session stays visible for its grace, however much lease was left. A late one says nothing. */
-  lose(session: Session, now: Moment): Change | undefined {
+  lose(session: Session, now: Moment, cause: Loss = 'lost'): Change | undefined {
     if (session.phase !== 'live') return undefined;
     const { graceMs, stalls, stallGraceMs } = this.#options;
     const lastsMs = stalls.isAftermath(now.monoMs) ? Math.max(graceMs, stallGraceMs) : graceMs;
-    if (lastsMs === 0) return this.giveUp(session, now);
+    if (lastsMs === 0) return this.giveUp(session, now, cause);
     session.phase = 'grace';
     session.waitEndsAt = now.monoMs + lastsMs;
     this.#leases.moved(session);
+    this.#note(session, cause, now);
     return undefined;
   }
 
-  /** Ends a session without a goodbye and without a grace: a lease that ran out, a target that failed too often. */
-  giveUp(session: Session, now: Moment): Change | undefined {
+  /** Ends a session without a goodbye and without a grace: a target that failed too often, an admin's word. */
+  giveUp(session: Session, now: Moment, cause: Loss | 'failed' | 'kicked' = 'failed'): Change | undefined {
     if (session.phase === 'ended') return undefined;
     this.#unlink(session);
-    return this.#refold(session.user, now);
+    return this.#refold(session, cause, now);
   }
 
   /**
@@ -273,15 +269,21 @@ export class Presence {
    * moment: else a visible session would flash up where an invisible one of the same user happened to be looked at first.
    */
   expire(now: Moment, budget: number): Expired {
-    const users = new Set<User>();
-    const lapsed: Session[] = [];
+    const ended: Session[] = [];
+    const causes: TransitionCause[] = [];
     const { isMoreDue, holds } = this.#leases.look(now, budget, ({ user }) => {
-      this.#endAllOver(user, now, lapsed);
-      users.add(user);
+      this.#endAllOver(user, now, ended, causes);
     });
     const changes: Change[] = [];
-    for (const user of users) {
-      const change = this.#refold(user, now);
+    const lapsed: Session[] = [];
+    for (let i = 0; i < ended.length; i++) {
+      const session = ended[i] as Session;
+      const cause = causes[i] as TransitionCause;
+      if (cause === 'lapsed') lapsed.push(session);
+      // Those of one user stand together: the last of them brings the change.
+      const isLast = ended[i + 1]?.user !== session.user;
+      if (!isLast) this.#note(session, cause, now);
+      const change = isLast ? this.#refold(session, cause, now) : undefined;
       if (change !== undefined) changes.push(change);
     }
     const doubted = holds.map(({ adapter, heldUntil, oldestSignAt }) => {
@@ -305,12 +307,14 @@ export class Presence {
     return session.phase === 'restored' && session.waitEndsAt <= this.#warmEndsAt;
   }
 
-  #endAllOver(user: User, now: Moment, lapsed: Session[]): void {
+  #endAllOver(user: User, now: Moment, ended: Session[], causes: TransitionCause[]): void {
     let next: Session | null;
     for (let s = user.firstSession; s !== null; s = next) {
       next = s.next;
       if (!this.#leases.isOver(s, now)) continue;
-      if (s.phase === 'live') lapsed.push(s);
+      ended.push(s);
+      causes.push(s.phase === 'live' ? 'lapsed' : s.phase === 'grace' ? 'grace_over' : 'not_back');
+      if (s.phase === 'live') s.waitEndsAt = s.endsAt;
       this.#unlink(s);
     }
   }
@@ -334,16 +338,28 @@ export class Presence {
     this.#options.onSessions(user);
   }
 
-  #endWaiting(user: User, device: string, now: Moment): void {
+  #endWaiting(user: User, device: string, now: Moment): Session[] {
+    const ended: Session[] = [];
     for (let s = lastWaiting(user, device); s !== undefined; s = lastWaiting(user, device)) {
       s.lastSignAt = now.monoMs;
       this.#unlink(s);
+      ended.push(s);
     }
+    return ended;
   }
 
-  #refold(user: User, now: Moment): Change | undefined {
+  /** Something happened to a session that changed nothing of its user, or nothing yet. */
+  #note(session: Session, cause: TransitionCause, now: Moment): void {
+    const { status } = session.user.fold;
+    this.#options.journal.note(now.wallMs, cause, session, status, status);
+  }
+
+  /** Something happened to a session: what has become of its user? */
+  #refold(session: Session, cause: TransitionCause, now: Moment): Change | undefined {
+    const { user } = session;
     const before = user.fold;
     const after = foldSessions(user.firstSession, this.#offline);
+    this.#options.journal.note(now.wallMs, cause, session, before.status, after.status);
     if (sameFold(before, after)) return undefined;
     const shownBefore = shownOf(before, this.#offline);
     const shownAfter = shownOf(after, this.#offline);
@@ -357,7 +373,7 @@ export class Presence {
       user.entryJson = null;
       user.adminEntryJson = null;
     }
-    return { user, isShown };
+    return { user, isShown, cause, session, from: shownBefore.status, at: now.wallMs };
   }
 
   /** The last sign that came while the user was visible, on the wall clock. */
@@ -369,6 +385,6 @@ export class Presence {
 
   /** A forward instant on the wall clock. */
   #wallOf(monoMs: number, now: Moment): number {
-    return now.wallMs - (now.monoMs - monoMs) - this.#options.stalls.stalledSince(monoMs);
+    return wallOf(monoMs, now, this.#options.stalls);
   }
 }

@@ -20,11 +20,17 @@ export interface RestoredSession extends Pick<
 const nobody: SessionOwner = { lapsed: () => undefined };
 
 /** A stored session as it waits for its user and device; undefined where no adapter of this hub can bring them back. */
-export function restoreSession(user: User, from: RestoredSession, warmMs: number, now: Moment): Session | undefined {
+export function restoreSession(
+  user: User,
+  from: RestoredSession,
+  no: number,
+  warmMs: number,
+  now: Moment,
+): Session | undefined {
   const { adapter, device, status, code, text } = from;
   if (!isAdapterName(adapter)) return undefined;
   const claim = { user: user.id, device, adapter, status, code, text, leaseMs: warmMs, address: '', owner: nobody };
-  const session = new Session(user, claim, 0, now.monoMs - (now.wallMs - from.lastSignAt), from.lastSignAt);
+  const session = new Session(user, claim, no, 0, now.monoMs - (now.wallMs - from.lastSignAt), 0);
   session.statusSetNo = from.statusSetNo;
   session.textSetNo = from.textSetNo;
   session.phase = 'restored';

@@ -30,6 +30,19 @@ export function findSession(user: User, device: string, adapter: AdapterName): S
   return undefined;
 }
 
+/** How many sessions the user would have with one more of that device and status, which may take the place of another. */
+export function countWith(user: User, device: string, status: Session['status']): number {
+  let count = lastWaiting(user, device, status) === undefined ? 1 : 0;
+  for (let s = user.firstSession; s !== null; s = s.next) count++;
+  return count;
+}
+
+/** The session of that number. */
+export function sessionOfNo(user: User, no: number): Session | undefined {
+  for (let s = user.firstSession; s !== null; s = s.next) if (s.no === no) return s;
+  return undefined;
+}
+
 /** The last sign of life of any session, those that have ended included; monotonic milliseconds. */
 export function lastSignOf(user: User): number {
   let signAt = user.endedSignAt;

@@ -2,18 +2,21 @@
  * A session: one claim that a user is there, with the lease that it lives by. A record of one shape, written by
  * `Presence` alone; adapters hold on to it and read `phase`. Its last sign of life is all that a heartbeat writes.
  */
+import { adapterNames, type AdapterName } from '../../shared/explain.ts';
 import type { SessionStatus } from '../../shared/status.ts';
 import { NOT_SCHEDULED, type Timed } from '../lib/timing-wheel.ts';
 import type { User } from './user.ts';
 
 /** The adapters, by the names that metrics and `explain` use. */
-export const adapters = ['tcp-xml', 'ws-json', 'http', 'poll'] as const;
-export type AdapterName = (typeof adapters)[number];
+export const adapters = adapterNames;
+export type { AdapterName };
 
 /** Who feeds a session, and wants to know when its lease ran out. */
 export interface SessionOwner {
   /** The lease ran out: the session is over. Not called for an end that the owner itself brought about. */
   lapsed(session: Session): void;
+  /** An admin ended the session: it is over, and is not to come back by itself from where it came. */
+  kicked?(session: Session): void;
   /** Milliseconds, counted up: how long this source was not heard for the hub's own sake. Leases stand still meanwhile. */
   readonly pausedMs?: number;
   /** What `pausedMs` was when all that had been sent was heard at last: no lease stands still for pauses before that. */
@@ -57,9 +60,12 @@ export class Session implements Timed {
   /** The next session of the same user. */
   next: Session | null = null;
   readonly user: User;
+  /** Counts up over all sessions of a run: what its id is made of. */
+  readonly no: number;
   readonly adapter: AdapterName;
   readonly owner: SessionOwner;
-  readonly address: string;
+  /** '' where it is not known: a restart forgot it. */
+  address: string;
   device: string;
   status: SessionStatus;
   code: number;
@@ -72,13 +78,14 @@ export class Session implements Timed {
   /** How long its source had been paused by then. */
   pausedMsThen: number;
   leaseMs: number;
-  /** How long a session that is not live waits for its user and device to come back. */
+  /** How long a session that is not live waits for its user and device to come back; once its lease ran out, when it did. */
   waitEndsAt = 0;
-  /** Wall milliseconds. */
-  readonly connectedAt: number;
+  /** Wall milliseconds; 0 where it is not known: a restart forgot it. */
+  connectedAt: number;
 
-  constructor(user: User, claim: Claim, setNo: number, monoMs: number, wallMs: number) {
+  constructor(user: User, claim: Claim, no: number, setNo: number, monoMs: number, wallMs: number) {
     this.user = user;
+    this.no = no;
     this.adapter = claim.adapter;
     this.owner = claim.owner;
     this.address = claim.address;

@@ -41,6 +41,8 @@ const admins = {
   'a replaced list': ['PUT', '/v1/users/6/friends', { friends: [] }],
   'a drop from another’s list': ['DELETE', '/v1/users/6/friends/10'],
   import: ['POST', '/v1/friends/import', { edges: [['6', '10']] }],
+  explanation: ['GET', '/v1/users/42/explain'],
+  'the end of a session': ['DELETE', '/v1/users/42/sessions/none'],
   metrics: ['GET', '/metrics'],
 } as const;
 const free = { health: ['GET', '/healthz'], readiness: ['GET', '/readyz'] } as const;
@@ -64,6 +66,7 @@ onBothEngines('who may over HTTP', (transport) => {
     const names = new Set(allowed.flatMap((rows) => Object.keys(rows)));
     const statusOf = (name: string, [method]: Row): number => {
       if (!names.has(name)) return otherwise;
+      if (name === 'the end of a session') return 404; // allowed, and there is none
       return method === 'GET' || method === 'POST' ? 200 : 204;
     };
     return Object.fromEntries(Object.entries(all).map(([name, row]) => [name, statusOf(name, row)]));

@@ -13,6 +13,7 @@ import { Intake } from '../../server/intake.ts';
 import { systemClock, type Moment } from '../../server/lib/clock.ts';
 import { StartError } from '../../server/lib/start-error.ts';
 import { CodeTable } from '../../server/presence/codes.ts';
+import { Journal } from '../../server/presence/journal.ts';
 import { HubClock } from '../../server/presence/hub-clock.ts';
 import { Presence } from '../../server/presence/presence.ts';
 import type { Session } from '../../server/presence/session.ts';
@@ -82,6 +83,7 @@ class Hub {
         stallGraceMs: 25_000,
         massLapse: { sessions: 100, percent: 20, holdMs: 0 },
         onSessions: () => undefined,
+        journal: new Journal([1, 2], this.now().wallMs),
         recall,
       },
       this.now(),

@@ -6,6 +6,7 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { noStalls } from '../../server/lib/stall-clock.ts';
+import { Journal } from '../../server/presence/journal.ts';
 import { HubClock } from '../../server/presence/hub-clock.ts';
 import { Presence } from '../../server/presence/presence.ts';
 import type { Session, SessionOwner } from '../../server/presence/session.ts';
@@ -40,6 +41,7 @@ describe('a million sessions', () => {
           stallGraceMs: 25_000,
           massLapse: { sessions: 100, percent: 20, holdMs: 0 },
           onSessions: () => undefined,
+          journal: new Journal([1, 2], clock.now().wallMs),
           recall: () => undefined,
         },
         clock.now(),

@@ -6,6 +6,7 @@ import { blocksRoutes } from '../../server/api/blocks-routes.ts';
 import { friendsRoutes } from '../../server/api/friends-routes.ts';
 import { operationsRoutes } from '../../server/api/operations-routes.ts';
 import { presenceRoutes } from '../../server/api/presence-routes.ts';
+import { sessionsRoutes } from '../../server/api/sessions-routes.ts';
 
 const meanings: Readonly<Record<string, string>> = {
   'GET /v1/presence/{user}': 'an entry; a user never seen is `offline`, not a 404',
@@ -23,6 +24,8 @@ const meanings: Readonly<Record<string, string>> = {
     '`{"added":4}`, the edges that were not there; both directions, `?oneway=true`: one (an extension)',
   'PUT /v1/users/{user}/blocks/{other}': '204; `other` sees `user` as if it had left at that moment',
   'DELETE /v1/users/{user}/blocks/{other}': '204; `other` sees `user` as it is again, with a larger `v`',
+  'GET /v1/users/{user}/explain': '(admin) why the user is shown as it is, see below',
+  'DELETE /v1/users/{user}/sessions/{session}': '(admin) 204; ends the session at once; 404 for one that is not there',
   'GET /healthz': '200 while the process serves',
   'GET /readyz': '200, or 503 whose `detail` names the failing part',
   'GET /metrics': 'Prometheus text, see below',
@@ -32,7 +35,13 @@ const meanings: Readonly<Record<string, string>> = {
 export function describeRoutes(): readonly (readonly [route: string, meaning: string])[] {
   // Only the tables are looked at and no route is called, so there need be nothing behind them.
   const nothing = {} as never;
-  const groups = [presenceRoutes(nothing), friendsRoutes(nothing), blocksRoutes(nothing), operationsRoutes(nothing)];
+  const groups = [
+    presenceRoutes(nothing),
+    friendsRoutes(nothing),
+    blocksRoutes(nothing),
+    sessionsRoutes(nothing),
+    operationsRoutes(nothing),
+  ];
   const routes = groups.flat().map(({ method, path }) => `${method} ${path}`);
   const gone = Object.keys(meanings).find((route) => !routes.includes(route));
   if (gone !== undefined) throw new Error(`the API has no route ${gone} any more: take its words out of the reference`);

@@ -4,6 +4,8 @@
  */
 import { z } from 'zod';
 import { entry } from '../../shared/entry.ts';
+import { explainedSession, explanation, transition } from '../../shared/explain.ts';
+import { tailedChange } from '../../shared/hub-messages.ts';
 import { device, instant, text, userId, userIds } from '../../shared/ids.ts';
 
 const named = new Map<unknown, string>([
@@ -13,6 +15,11 @@ const named = new Map<unknown, string>([
   [instant, 'instant'],
   [userIds, 'list of 1 to 1000 user ids'],
   [entry, 'entry'],
+  [explanation.shape.decision, 'decision'],
+  [explanation.shape.hidden, 'hidden'],
+  [explainedSession, 'session'],
+  [transition, 'transition'],
+  [tailedChange, 'tailed change'],
 ]);
 
 /** Name and form of each field; a `?` behind the name marks one that may be left out. */
@@ -43,7 +50,14 @@ function describe(schema: unknown): string {
   throw new Error(`the reference has no words for ${JSON.stringify(schema)}`);
 }
 
-const plurals: Readonly<Record<string, string>> = { 'user id': 'user ids', entry: 'entries', string: 'strings' };
+const plurals: Readonly<Record<string, string>> = {
+  'user id': 'user ids',
+  entry: 'entries',
+  string: 'strings',
+  session: 'sessions',
+  transition: 'transitions',
+  'tailed change': 'tailed changes',
+};
 
 function describeMany(element: unknown): string {
   const one = describe(element);

@@ -4,6 +4,7 @@
  */
 import type { Entry } from '../../shared/entry.ts';
 import { noStalls } from '../../server/lib/stall-clock.ts';
+import { Journal } from '../../server/presence/journal.ts';
 import { HubClock } from '../../server/presence/hub-clock.ts';
 import type { Change, Expired } from '../../server/presence/outcomes.ts';
 import { Presence } from '../../server/presence/presence.ts';
@@ -41,6 +42,7 @@ export interface StageOptions {
 export class PresenceStage {
   readonly clock = new TestClock();
   readonly stored = new Map<string, Remembered>();
+  readonly journal = new Journal([1, 2], this.clock.now().wallMs);
   readonly ceilings: number[] = [];
   readonly hubClock = new HubClock(0, (ceiling) => this.ceilings.push(ceiling) > 0);
   readonly changes: Change[] = [];
@@ -63,6 +65,7 @@ export class PresenceStage {
         stallGraceMs: 25_000,
         massLapse: { sessions: 100, percent: 20, holdMs: 0 },
         onSessions: (user) => (user.isUnsaved = true),
+        journal: this.journal,
         recall: (user) => {
           this.onRecall(user);
           return this.stored.get(user);

@@ -15,8 +15,9 @@ import {
   type RefusalReason,
 } from '../../shared/codes.ts';
 import { entry } from '../../shared/entry.ts';
+import { explainedSession, explanation, transition, transitionCauses } from '../../shared/explain.ts';
 import { friendsBody, heartbeatBody, importBody, presenceBody, problem } from '../../shared/http-bodies.ts';
-import { hubMessages } from '../../shared/hub-messages.ts';
+import { hubMessages, tailedChange } from '../../shared/hub-messages.ts';
 import * as limits from '../../shared/limits.ts';
 import { defaultCodes } from '../../shared/status.ts';
 import { flagOf, settingNames, settings, type Form, type SettingName } from '../../server/config/settings.ts';
@@ -47,6 +48,8 @@ export const sections: Readonly<Record<string, () => string>> = {
   'refusal reasons': () => table(['reason', 'meaning'], rowsOf(refusalReasons)),
   routes: () => table(['request', 'answer'], describeRoutes()),
   'http bodies': () => table(['body of', 'fields'], Object.entries(bodies).map(bodyRow)),
+  explanation: () => table(['what', 'fields'], Object.entries(explanations).map(bodyRow)),
+  'transition causes': () => table(['cause', 'meaning'], rowsOf(transitionCauses)),
   metrics: printMetrics,
   settings: () => printSettings((name) => !isLater(name)),
   'later settings': () => printSettings(isLater),
@@ -59,6 +62,15 @@ const bodies = {
   'PUT /v1/users/{user}/friends': friendsBody,
   'POST /v1/friends/import': importBody,
   'application/problem+json': problem,
+};
+
+const explanations = {
+  answer: explanation,
+  decision: explanation.shape.decision,
+  hidden: explanation.shape.hidden,
+  session: explainedSession,
+  transition,
+  'tailed change': tailedChange,
 };
 
 const PRINTED = /(<!-- printed: ([a-z ]+) -->\n)[^]*?(<!-- end -->)/g;

@@ -19,6 +19,8 @@ export class Carried implements SessionOwner {
   readonly #peer: string;
   readonly #by: CarriedBy;
   readonly #sessions = new Map<string, Session>();
+  /** Whose session here an admin ended; null for nobody, which is nearly every connection's. */
+  #kicked: Set<string> | null = null;
   #isDraining = false;
 
   constructor(hub: TcpXmlOptions, peer: string, by: CarriedBy) {
@@ -45,17 +47,28 @@ export class Carried implements SessionOwner {
     this.#forget(session);
   }
 
-  /** @returns false where the user has too many sessions. */
-  apply(heartbeat: Heartbeat): boolean {
+  /** An admin ended a session: its user is refused on this connection from now on. The others go on. */
+  kicked(session: Session): void {
+    const { user } = session;
+    const here = this.#sessions.get(user.id);
+    if (here !== undefined && here !== session) return; // that one was in its grace, and a later one lives here
+    this.#kicked ??= new Set();
+    this.#kicked.add(user.id);
+    if (here !== undefined) this.#forget(session);
+  }
+
+  /** @returns why the frame does not count; undefined where it does. */
+  apply(heartbeat: Heartbeat): 'forbidden' | 'too_many' | undefined {
+    if (this.#kicked?.has(heartbeat.user) === true) return 'forbidden';
     const session = this.#sessions.get(heartbeat.user);
     if (heartbeat.state <= 0) {
       this.#leave(heartbeat, session);
-      return true;
+      return undefined;
     }
-    if (session === undefined) return this.#begin(heartbeat);
+    if (session === undefined) return this.#begin(heartbeat) ? undefined : 'too_many';
     const status = this.#hub.statusOf(heartbeat.state);
     this.#hub.intake.beat(session, { status, code: heartbeat.state, device: heartbeat.device });
-    return true;
+    return undefined;
   }
 
   /** The live session that says all of that already; undefined where the heartbeat is news. */
@@ -71,7 +84,7 @@ export class Carried implements SessionOwner {
     const session = this.#sessions.get(user);
     if (session === undefined) return;
     this.#forget(session);
-    if (!this.#isDraining) this.#hub.intake.lose(session);
+    if (!this.#isDraining) this.#hub.intake.lose(session, 'token_ran_out');
   }
 
   /** The hub is about to go down: how the connection ends from now on says nothing of its users. */

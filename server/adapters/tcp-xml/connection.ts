@@ -225,14 +225,25 @@ export class TcpConnection implements Served {
   }
 
   #accept(heartbeat: Heartbeat, seen: FrameEncoding): void {
-    if (!this.#carried.apply(heartbeat)) {
-      this.#bad('too_many', seen);
+    const refusal = this.#carried.apply(heartbeat);
+    if (refusal === 'forbidden') {
+      this.#turnDown(seen);
+      return;
+    }
+    if (refusal === 'too_many') {
+      this.#bad(refusal, seen);
       this.#endIfHopeless();
       return;
     }
     this.#badInARow = 0;
     this.#isProven = true;
     if (this.#hub.ack) this.#answer(encodeAck(heartbeat.user, heartbeat.state), seen);
+  }
+
+  /** An admin ended this user's session. The connection stays open: on a new one the user would be let in. */
+  #turnDown(seen: FrameEncoding): void {
+    this.#hub.onRefused('forbidden');
+    this.#skip('forbidden', seen);
   }
 
   /** Says no to a frame for its token's sake. */
@@ -293,6 +304,10 @@ export class TcpConnection implements Served {
 
   #bad(reason: BadFrameReason, seen: FrameEncoding): void {
     this.#badInARow++;
+    this.#skip(reason, seen);
+  }
+
+  #skip(reason: BadFrameReason, seen: FrameEncoding): void {
     this.#hub.onBadFrame(reason, this.#peer);
     if (this.#hub.ack) this.#answer(encodeError(reason, badFrameReasons[reason]), seen);
   }

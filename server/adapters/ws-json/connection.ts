@@ -30,7 +30,6 @@ const binaryMessage: ParsedMessage = {
 
 export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   wheelTick = NOT_SCHEDULED;
-  readonly id: string;
   readonly outbox: Outbox;
   readonly #hub: ConnectionContext;
   readonly #socket: Socket;
@@ -38,8 +37,7 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   #phase: Phase;
   #badInARow = 0;
 
-  constructor(hub: ConnectionContext, socket: Socket, outbox: Outbox, id: string, monoMs: number) {
-    this.id = id;
+  constructor(hub: ConnectionContext, socket: Socket, outbox: Outbox, monoMs: number) {
     this.outbox = outbox;
     this.#hub = hub;
     this.#socket = socket;
@@ -77,6 +75,7 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   closed(): void {
     if (this.#phase.name === 'welcomed') this.#phase.depart();
     this.#hub.fanout.close(this.outbox);
+    this.#hub.tails.end(this.outbox);
     this.#phase = { name: 'closing', since: 0 };
     this.#hub.gone(this);
   }
@@ -92,6 +91,12 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   /** The core ended our session: its lease ran out. */
   lapsed(): void {
     this.end('timedOut');
+  }
+
+  /** An admin ended our session. */
+  kicked(): void {
+    this.error('forbidden', 'session: an admin ended it', undefined);
+    this.end('forbidden');
   }
 
   /** The wheel came by. @returns when to look again, monotonic milliseconds, or `DONE`. */
@@ -222,7 +227,7 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   }
 
   end(reason: CloseReason): void {
-    if (this.#phase.name === 'welcomed') this.#phase.depart();
+    if (this.#phase.name === 'welcomed') this.#phase.depart(reason === 'unauthenticated' ? 'token_ran_out' : 'closed');
     this.close(reason);
   }
 
@@ -230,6 +235,7 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
     if (this.#phase.name === 'closing') return;
     if (this.#phase.name === 'welcomed') this.#phase.rest();
     this.#hub.fanout.close(this.outbox);
+    this.#hub.tails.end(this.outbox);
     const { monoMs } = this.#hub.clock.now();
     this.#phase = { name: 'closing', since: monoMs };
     this.#hub.lookAt(this, monoMs + BYE_CLOSE_WITHIN_MS);

@@ -125,16 +125,16 @@ export class Greeting {
     line.welcomed(
       new Welcomed(this.#hub, line, { identity, claimed: hello.user, session }, this.#hub.clock.now().monoMs),
     );
-    this.#welcome(hello);
+    this.#welcome(hello, session);
   }
 
-  #welcome({ id, user, self }: Hello): void {
-    const { fanout, heartbeatMs, timeoutMs, node } = this.#hub;
+  #welcome({ id, user, self }: Hello, session: Session | null): void {
+    const { fanout, heartbeatMs, timeoutMs, node, idOf, nameObserver } = this.#hub;
     const line = this.#line;
     line.send({
       type: 'welcome',
       re: id,
-      session: line.id,
+      session: session === null ? nameObserver() : idOf(session),
       user,
       heartbeatMs,
       timeoutMs,

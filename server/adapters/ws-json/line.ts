@@ -13,8 +13,6 @@ import type { SessionOwner } from '../../presence/session.ts';
 import type { Welcomed } from './welcomed.ts';
 
 export interface Line extends SessionOwner {
-  /** The name of the connection, told in `welcome`. */
-  readonly id: string;
   readonly outbox: Outbox;
   /** The client's. */
   readonly address: string;

@@ -7,10 +7,12 @@ import type { ClientMessage, Hello, MessageId } from '../../../shared/client-mes
 import type { Verdict } from '../../auth/authenticator.ts';
 import { viewerOf, type Identity } from '../../auth/identity.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
+import type { Loss } from '../../presence/presence.ts';
 import type { Session } from '../../presence/session.ts';
 import { FAILED, refusals, type Line } from './line.ts';
 import { mergeWords, type Words } from './pace.ts';
 import { TokenRenewal } from './token-renewal.ts';
+import { tail, tailAs } from './tailing.ts';
 import { lookAs, unwatch, watch } from './watching.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
@@ -129,9 +131,9 @@ export class Welcomed {
   }
 
   /** The connection is over: its session gets the grace of an unclean end, unless it is to stay or is over already. */
-  depart(): void {
+  depart(cause: Loss = 'lost'): void {
     this.rest();
-    if (this.#session?.phase === 'live' && !this.#staysAfterwards) this.#hub.intake.lose(this.#session);
+    if (this.#session?.phase === 'live' && !this.#staysAfterwards) this.#hub.intake.lose(this.#session, cause);
   }
 
   /** The connection is over, whatever becomes of its session: what was said last must not be lost. */
@@ -157,6 +159,15 @@ export class Welcomed {
       case 'token':
         this.renew();
         this.#token(message);
+        return;
+      case 'tail':
+        this.renew();
+        tail(this.#hub, this.#line, this.#identity, message);
+        return;
+      case 'untail':
+        this.renew();
+        this.#hub.tails.end(this.#line.outbox);
+        this.#line.ok(message.id);
         return;
       case 'bye':
         if (this.#session !== null) this.#hub.intake.leave(this.#session);
@@ -233,6 +244,7 @@ export class Welcomed {
 
   #become(identity: Identity): void {
     lookAs(this.#hub, this.#line, identity, viewerOf(identity, this.#claimed));
+    tailAs(this.#hub, this.#line, identity);
     this.#identity = identity;
     this.#lookBy(this.#hub.lookedAt);
   }

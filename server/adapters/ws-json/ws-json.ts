@@ -11,8 +11,10 @@ import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
 import type { Fanout } from '../../fanout/fanout.ts';
+import type { Tails } from '../../fanout/tails.ts';
 import type { Outbox } from '../../fanout/outbox.ts';
 import type { Intake } from '../../intake.ts';
+import type { Session } from '../../presence/session.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
 import { Connection } from './connection.ts';
 import { Suspects } from './suspects.ts';
@@ -33,6 +35,7 @@ export interface WsJsonOptions {
   readonly isFriend: (user: string, other: string) => boolean;
   readonly intake: Intake;
   readonly fanout: Fanout;
+  readonly tails: Tails;
   readonly clock: Clock;
   readonly openOutbox: (socket: Socket) => Outbox;
   readonly codeOf: (status: SessionStatus) => number;
@@ -42,6 +45,8 @@ export interface WsJsonOptions {
   readonly staleSince: () => number | null;
   /** The name of this hub, told in `welcome`. */
   readonly node: string;
+  /** The id of a session, told in `welcome`. */
+  readonly idOf: (session: Session) => string;
   /** A message could not be answered through no fault of its own. */
   readonly onFault: (error: unknown) => void;
 }
@@ -53,6 +58,8 @@ export interface ConnectionContext extends WsJsonOptions {
   readonly lookedAt: number;
   /** Have it looked at then (monotonic milliseconds), and not before. */
   lookAt(connection: Connection, monoMs: number): void;
+  /** What an observer is told in the place of a session's id. */
+  readonly nameObserver: () => string;
   /** It is closed. */
   gone(connection: Connection): void;
 }
@@ -71,7 +78,7 @@ export class WsJson {
   readonly #connections = new Set<Connection>();
   readonly #leaving = new Set<TurnedAway>();
   readonly #wheel: TimingWheel<Connection | TurnedAway>;
-  #connectionNo = 0;
+  #observerNo = 0;
   /** Set once the hub takes leave: over how long those who come back are spread. */
   #drainMs: number | null = null;
   /** How far the wall clock is ahead of the forward one. */
@@ -88,6 +95,7 @@ export class WsJson {
       lookAt: (connection, dueMs) => {
         this.#wheel.schedule(connection, dueMs);
       },
+      nameObserver: () => `${options.node}.observer-${++this.#observerNo}`,
       gone: (connection) => {
         this.#wheel.cancel(connection);
         if (this.#connections.delete(connection)) options.admission.leave(connection.address);
@@ -102,7 +110,7 @@ export class WsJson {
 
   /** The engine has a new socket. */
   opened(socket: Socket): SocketEvents {
-    const { admission, clock, node, onRefused, openOutbox } = this.#context;
+    const { admission, clock, onRefused, openOutbox } = this.#context;
     const { monoMs } = clock.now();
     if (this.#drainMs !== null) return this.#turnAway(socket, monoMs, spread(0, this.#drainMs), 'restarting');
     const full = admission.enter(socket.remoteAddress);
@@ -110,8 +118,7 @@ export class WsJson {
       onRefused(full);
       return this.#turnAway(socket, monoMs, spread(COME_BACK_AFTER_MS.least, COME_BACK_AFTER_MS.most), 'overloaded');
     }
-    const id = `${node}.${(++this.#connectionNo).toString(36)}`;
-    const connection = new Connection(this.#context, socket, openOutbox(socket), id, monoMs);
+    const connection = new Connection(this.#context, socket, openOutbox(socket), monoMs);
     this.#connections.add(connection);
     this.#wheel.schedule(connection, connection.look(monoMs));
     return connection;

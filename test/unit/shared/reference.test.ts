@@ -37,12 +37,12 @@ describe('the examples in the reference', () => {
     const messages = jsonLinesUnder('### Client to hub').map((line) => parseClientMessage(line));
     expect(messages.filter(({ ok }) => !ok)).toEqual([]);
     const types = new Set(messages.map((read) => (read.ok ? read.message.type : undefined)));
-    expect(types).toEqual(new Set(['hello', 'heartbeat', 'watch', 'unwatch', 'token', 'bye']));
+    expect(types).toEqual(new Set(['hello', 'heartbeat', 'watch', 'unwatch', 'token', 'tail', 'untail', 'bye']));
   });
 
   it('are messages that the hub sends, whole and without a field too many', () => {
     const lines = jsonLinesUnder('### Hub to client');
-    expect(lines).toHaveLength(14);
+    expect(lines).toHaveLength(15);
     for (const line of lines) expect(hubMessage.parse(JSON.parse(line))).toEqual(JSON.parse(line));
   });
 

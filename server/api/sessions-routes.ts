@@ -1,0 +1,43 @@
+/**
+ * Sessions over HTTP, for an admin: why a user is shown as it is, and the end of one of its sessions. The answer holds an
+ * entry, so it says when what is shown may be behind.
+ */
+import type { Explanation } from '../../shared/explain.ts';
+import { mayAdmin } from '../auth/policy.ts';
+import { readUser } from './read.ts';
+import { json, noContent, problem } from './reply.ts';
+import { route, type Route } from './route.ts';
+
+export interface SessionsRoutesOptions {
+  readonly explain: (user: string) => Promise<Explanation>;
+  /** @returns false where the user has no such session. */
+  readonly kick: (user: string, sessionId: string) => boolean;
+  readonly isStale: () => boolean;
+  readonly beforeTelling: () => void;
+}
+
+export function sessionsRoutes({ explain, kick, isStale, beforeTelling }: SessionsRoutesOptions): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/users/{user}/explain',
+      about: (call) => readUser(call, 'user'),
+      may: mayAdmin,
+      answer: async (_call, user) => {
+        beforeTelling();
+        const explanation = await explain(user);
+        return json(JSON.stringify(isStale() ? { ...explanation, stale: true } : explanation));
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/users/{user}/sessions/{session}',
+      about: (call) => readUser(call, 'user'),
+      may: mayAdmin,
+      answer: ({ params }, user) =>
+        kick(user, params['session'] ?? '')
+          ? noContent()
+          : problem(404, `session: ${user} has no such session: explain shows those that it has`),
+    }),
+  ];
+}

@@ -1,0 +1,65 @@
+/**
+ * What an admin asks of sessions: why a user is shown as it is, and to end one. Part of hub.ts; gives sessions their ids
+ * and looks the journal through in bites, with the loop's other work between them.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Explanation } from '../../shared/explain.ts';
+import { MAX_TRANSITIONS } from '../../shared/limits.ts';
+import type { Intake } from '../intake.ts';
+import type { Clock } from '../lib/clock.ts';
+import { wallOf, type Stalls } from '../lib/stall-clock.ts';
+import { explainUser } from '../presence/explain.ts';
+import type { Journal } from '../presence/journal.ts';
+import type { Presence } from '../presence/presence.ts';
+import { sessionOfNo } from '../presence/session-list.ts';
+import { sessionIdOf, sessionNoOf } from '../presence/session-id.ts';
+
+export interface SessionsDesk {
+  readonly explain: (user: string) => Promise<Explanation>;
+  /** Ends a session of the user at once. @returns false where it is not there. */
+  readonly kick: (user: string, sessionId: string) => boolean;
+}
+
+interface SessionsDeskOptions {
+  readonly node: string;
+  readonly clock: Clock;
+  readonly stalls: Stalls;
+  readonly presence: Presence;
+  readonly intake: Intake;
+  readonly journal: Journal;
+}
+
+/** Transitions looked at in one turn of the loop: 0.1 ms. */
+const BITE = 65_536;
+
+export function buildSessionsDesk(options: SessionsDeskOptions): SessionsDesk {
+  const { node, clock, stalls, presence, intake, journal } = options;
+  const idOf = (no: number): string => sessionIdOf(node, no);
+  return {
+    explain: async (id) => {
+      const now = clock.now();
+      const user = presence.look(id);
+      const explained = explainUser(user, {
+        idOf,
+        entry: presence.entryOf(user),
+        wallOf: (monoMs) => wallOf(monoMs, now, stalls),
+      });
+      const search = journal.search(id, MAX_TRANSITIONS);
+      while (journal.lookBack(search, BITE)) await nextTurn();
+      return {
+        at: now.wallMs,
+        ...explained,
+        transitions: search.found.map(({ session, ...noted }) => ({ ...noted, session: idOf(session) })),
+        transitionsSince: journal.since,
+      };
+    },
+    kick: (user, sessionId) => {
+      const no = sessionNoOf(node, sessionId);
+      const held = presence.held(user);
+      const session = no === undefined || held === undefined ? undefined : sessionOfNo(held, no);
+      if (session === undefined) return false;
+      intake.kick(session);
+      return true;
+    },
+  };
+}
