@@ -1,6 +1,6 @@
 /** The rhythm of flushes keeps the contract's limit, however long a flush takes. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { FlushRhythm, MAX_WAIT_MS } from '../../../server/fanout/rhythm.ts';
+import { FlushRhythm, MAX_WAIT_MS, restAfter } from '../../../server/fanout/rhythm.ts';
 import { MAX_FLUSH_WAIT_MS } from '../../../shared/limits.ts';
 
 let nowMs = 0;
@@ -29,4 +29,8 @@ it('flushes at once after rest, and within its longest wait after a flush that t
   expect(flush).toHaveBeenCalledTimes(1);
   vi.advanceTimersByTime(1);
   expect(flush).toHaveBeenCalledTimes(2);
+});
+
+it('rests long after a short flush only as long as that is no delay to speak of, and never less than the flush took', () => {
+  expect([0, 0.25, 1, 3, 4, 7, 10, 500].map(restAfter)).toEqual([0, 1, 4, 4, 4, 7, 8, 8]);
 });
