@@ -20,12 +20,17 @@ export function mayHeartbeat(identity: Identity, user: string): boolean {
 
 /** To watch a user's friends, following the list: one's own, or with `observe`. `admin` alone reads over HTTP only. */
 export function mayWatchFriendsOf(identity: Identity, owner: string): boolean {
-  return isSelf(identity, owner) || identity.scopes.has('observe');
+  return isSelf(identity, owner) || mayWatchAnyone(identity);
+}
+
+/** To watch whomever, without a look at who it is. */
+export function mayWatchAnyone(identity: Identity): boolean {
+  return identity.scopes.has('observe');
 }
 
 /** To watch these users by id: all of them, or the watch is refused whole. */
 export function mayWatchUsers(identity: Identity, users: readonly string[], isFriend: IsFriend): boolean {
-  return identity.scopes.has('observe') || users.every((user) => isSelfOrFriend(identity, user, isFriend));
+  return mayWatchAnyone(identity) || users.every((user) => isSelfOrFriend(identity, user, isFriend));
 }
 
 /** To read the entries of these users over HTTP: all of them, or the request is refused whole. */

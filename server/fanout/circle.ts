@@ -41,12 +41,20 @@ export function audienceOf(user: User): UserAudience {
   return audience;
 }
 
-/** Has a connection watch users, all different, by id. Both ends hold the watch or neither does: so one search is enough. */
-export function watchEach(users: User[], outbox: Outbox): void {
-  if (outbox.users.size === 0) {
-    for (const user of users) audienceOf(user).addNew(outbox);
-    outbox.users.fill(users);
-  } else {
-    for (const user of users) if (outbox.users.add(user)) audienceOf(user).addNew(outbox);
+/**
+ * Has a connection watch users by id. Both ends hold the watch or neither does: so one search is enough, and none where the
+ * connection watched nobody, since whoever is named twice then has it as its last watcher.
+ * @returns them, each once.
+ */
+export function watchEach(users: User[], outbox: Outbox): User[] {
+  const isFirstWatch = outbox.users.size === 0;
+  let isRepeated = false;
+  for (const user of users) {
+    const audience = audienceOf(user);
+    if (isFirstWatch ? audience.hasAsLast(outbox) : !outbox.users.add(user)) isRepeated = true;
+    else audience.addNew(outbox);
   }
+  const different = isRepeated ? [...new Set(users)] : users;
+  if (isFirstWatch) outbox.users.fill(different);
+  return different;
 }

@@ -6,6 +6,7 @@
  */
 import type { MessageId } from '../../shared/client-messages.ts';
 import { MAX_IDS_PER_MESSAGE } from '../../shared/limits.ts';
+import type { IdsInText } from '../lib/ids-in-text.ts';
 import type { Change } from '../presence/outcomes.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
@@ -111,6 +112,15 @@ export class Fanout {
     }
     const newer = users.filter((user) => this.#isNewer(user, from, outbox));
     this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: [] });
+  }
+
+  /** The same for all the users that a text names, perhaps some of them twice. */
+  watchListed(outbox: Outbox, list: IdsInText): void {
+    this.#tellRest(outbox);
+    const named = this.#options.presence.holdAll(list);
+    const users = watchEach(named, outbox);
+    const head = users.length === named.length ? `"users":${list.listJson}` : headOfUsers(users.map(({ id }) => id));
+    this.#telling.snapshot(outbox, head, undefined, users, undefined);
   }
 
   /** How many watches the connection would have, were it to watch these too. */

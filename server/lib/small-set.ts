@@ -39,6 +39,13 @@ export class SmallSet<T> {
     else this.#items = new Set(items).add(item);
   }
 
+  /** Whether it holds an item that, as the caller knows, could only have come last: without a search. */
+  hasAsLast(item: T): boolean {
+    const items = this.#items;
+    if (items === null) return false;
+    return Array.isArray(items) ? items[items.length - 1] === item : items.has(item);
+  }
+
   /** Fills an empty one with items that are all different. Takes the array over where it is small: exactly as large as needed. */
   fill(items: T[]): void {
     this.#items = items.length <= SMALL ? items : new Set(items);

@@ -7,7 +7,8 @@
 import type { Entry } from '../../shared/entry.ts';
 import type { TransitionCause } from '../../shared/explain.ts';
 import type { Moment } from '../lib/clock.ts';
-import { ShardedMap } from '../lib/sharded-map.ts';
+import { IdTable } from '../lib/id-table.ts';
+import type { IdsInText } from '../lib/ids-in-text.ts';
 import { wallOf } from '../lib/stall-clock.ts';
 import { Blocks, type Frozen } from './blocks.ts';
 import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
@@ -27,7 +28,7 @@ export type Loss = Extract<TransitionCause, 'lost' | 'closed' | 'token_ran_out'>
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #offline: Shown;
-  readonly #users = new ShardedMap<User>();
+  readonly #users = new IdTable<User>();
   readonly #blocks = new Blocks();
   readonly #views: Views;
   readonly #leases: Leases;
@@ -74,9 +75,20 @@ export class Presence {
     let user = this.#users.get(id);
     if (user === undefined) {
       user = this.#recall(id);
-      this.#users.set(id, user);
+      this.#users.add(user);
     }
     return user;
+  }
+
+  /** The same for ids that still stand in a text. */
+  holdAll({ text, count, begins, ends }: IdsInText): User[] {
+    const users = new Array<User>(count);
+    for (let i = 0; i < count; i++) {
+      const from = begins[i] ?? 0;
+      const to = ends[i] ?? 0;
+      users[i] = this.#users.getIn(text, from, to) ?? this.hold(text.slice(from, to));
+    }
+    return users;
   }
 
   /** Lets go of a user whom nothing needs in memory any more. */
@@ -145,7 +157,7 @@ export class Presence {
    */
   restore(id: string, entry: Remembered, sessions: readonly RestoredSession[], warmMs: number, now: Moment): void {
     const user = new User(id, this.#offline, entry, this.#blocks.of(id));
-    this.#users.set(id, user);
+    this.#users.add(user);
     const restored: Session[] = [];
     for (const stored of sessions) {
       const session = restoreSession(user, stored, this.#sessionNo + 1, warmMs, now);

@@ -20,8 +20,16 @@ export interface Remembered {
   readonly v: number;
 }
 
+/** The fields that a snapshot reads come first: together they are one line of the cache. */
 export class User {
   readonly id: string;
+  audience: Audience | null = null;
+  /** The entry as JSON; null until somebody asks, and again after a change. */
+  entryJson: string | null = null;
+  /** Who sees the user as it was when it blocked them; null for nobody, which is nearly everybody's. */
+  hiddenFrom: ReadonlyMap<string, Hidden> | null;
+  /** The store holds an entry of this user, perhaps an older one. */
+  isStored: boolean;
   firstSession: Session | null = null;
   fold: Fold;
   since: number | null;
@@ -31,17 +39,10 @@ export class User {
   visibleFromAt = 0;
   /** The last sign of a session that is no more, monotonic; -1 for none. */
   endedSignAt = -1;
-  /** The entry as JSON; null until somebody asks, and again after a change. */
-  entryJson: string | null = null;
-  /** The same for an admin, where others are not shown all of it. */
+  /** The same as `entryJson` for an admin, where others are not shown all of it. */
   adminEntryJson: string | null = null;
-  /** Who sees the user as it was when it blocked them; null for nobody, which is nearly everybody's. */
-  hiddenFrom: ReadonlyMap<string, Hidden> | null;
-  audience: Audience | null = null;
   /** It changed and the store has not heard of it. */
   isUnsaved = false;
-  /** The store holds an entry of this user, perhaps an older one. */
-  isStored: boolean;
 
   constructor(
     id: string,

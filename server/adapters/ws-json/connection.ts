@@ -14,6 +14,7 @@ import type { Socket, SocketEvents } from '../../sockets/port.ts';
 import { Greeting } from './greeting.ts';
 import { refusals, type Line, type Refusal } from './line.ts';
 import { Pace } from './pace.ts';
+import { plainWatchIn } from './plain-watch.ts';
 import type { Welcomed } from './welcomed.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
@@ -152,6 +153,10 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
     if (phase.name === 'greeting' && phase.isVerifying) {
       phase.keep(json, level); // it had room for all of them before
       return;
+    }
+    if (json !== null && level === 'within' && phase.name === 'welcomed') {
+      const list = plainWatchIn(json);
+      if (list !== undefined && phase.hearPlainWatch(list)) return;
     }
     const parsed = json === null ? binaryMessage : parseClientMessage(json);
     if (level !== 'within') this.#bend(phase, parsed, level);

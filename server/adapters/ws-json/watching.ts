@@ -4,8 +4,9 @@
  */
 import type { Unwatch, Watch } from '../../../shared/client-messages.ts';
 import type { Identity } from '../../auth/identity.ts';
-import { mayWatchFriendsOf, mayWatchUsers } from '../../auth/policy.ts';
+import { mayWatchAnyone, mayWatchFriendsOf, mayWatchUsers } from '../../auth/policy.ts';
 import type { Outbox } from '../../fanout/outbox.ts';
+import type { IdsInText } from '../../lib/ids-in-text.ts';
 import type { Viewer } from '../../presence/viewer.ts';
 import type { Line } from './line.ts';
 import type { ConnectionContext } from './ws-json.ts';
@@ -30,6 +31,13 @@ export function watch(hub: ConnectionContext, line: Line, identity: Identity, me
   }
   if ('friendsOf' in message) fanout.watchFriends(outbox, message.friendsOf, message.since, message.id);
   else fanout.watchUsers(outbox, message.users, message.since, message.id);
+}
+
+/** A watch that goes the quick way: nothing of it is to be refused. @returns false where it is to go the plain way. */
+export function watchListed(hub: ConnectionContext, { outbox }: Line, identity: Identity, list: IdsInText): boolean {
+  if (!mayWatchAnyone(identity) || outbox.watchCount + list.count > hub.maxWatches) return false;
+  hub.fanout.watchListed(outbox, list);
+  return true;
 }
 
 /** A watch that is there already takes no room. */

@@ -7,13 +7,14 @@ import type { ClientMessage, Hello, MessageId } from '../../../shared/client-mes
 import type { Verdict } from '../../auth/authenticator.ts';
 import { viewerOf, type Identity } from '../../auth/identity.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
+import type { IdsInText } from '../../lib/ids-in-text.ts';
 import type { Loss } from '../../presence/presence.ts';
 import type { Session } from '../../presence/session.ts';
 import { FAILED, refusals, type Line } from './line.ts';
 import { mergeWords, type Words } from './pace.ts';
 import { TokenRenewal } from './token-renewal.ts';
 import { tail, tailAs } from './tailing.ts';
-import { lookAs, unwatch, watch } from './watching.ts';
+import { lookAs, unwatch, watch, watchListed } from './watching.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
 type Heartbeat = Extract<ClientMessage, { type: 'heartbeat' }>;
@@ -75,6 +76,19 @@ export class Welcomed {
     } catch (error) {
       this.#failed(error, message.id);
     }
+  }
+
+  /** A plain watch within the rate. @returns false, and nothing done, where it is to be heard as any message. */
+  hearPlainWatch(list: IdsInText): boolean {
+    try {
+      if (this.#words !== null) this.#settle();
+      if (!watchListed(this.#hub, this.#line, this.#identity, list)) return false;
+      this.renew();
+      this.#line.good();
+    } catch (error) {
+      this.#failed(error, undefined);
+    }
+    return true;
   }
 
   /** A message over the rate. @returns false where it can be neither merged nor honoured: it is to be refused. */

@@ -1,0 +1,13 @@
+/**
+ * Ids that still stand in the text that named them: where each begins and ends. Made by whoever read the text and used at
+ * once: there is one text in hand at a time, and its borders are written over by the next.
+ */
+export interface IdsInText {
+  readonly text: string;
+  readonly count: number;
+  /** The index of each id's first character, and the one behind its last. */
+  readonly begins: Uint16Array;
+  readonly ends: Uint16Array;
+  /** The list as JSON, as it stands in the text. */
+  readonly listJson: string;
+}
