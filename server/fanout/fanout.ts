@@ -5,7 +5,6 @@
  * ws-json (watches). Reads the core, never changes it; what is said in which words is `Telling`'s.
  */
 import type { MessageId } from '../../shared/client-messages.ts';
-import { MAX_IDS_PER_MESSAGE } from '../../shared/limits.ts';
 import type { IdsInText } from '../lib/ids-in-text.ts';
 import type { Change } from '../presence/outcomes.ts';
 import type { User } from '../presence/user.ts';
@@ -186,7 +185,7 @@ export class Fanout {
     }
     for (const [outbox, ids] of unwatched) {
       this.#telling.rest(outbox);
-      for (const some of inMessages(ids)) this.#telling.unwatchedUsers(outbox, some, undefined);
+      this.#telling.unwatchedUsers(outbox, ids, undefined);
     }
     for (const edge of added) this.#addFriend(edge);
   }
@@ -329,7 +328,7 @@ export class Fanout {
     for (const id of ids) this.#dropUser(outbox, this.#options.presence.held(id));
     if (owners.length + ids.length > 0) this.#tellRest(outbox);
     for (const owner of owners) this.#telling.unwatchedFriends(outbox, owner, undefined);
-    for (const some of inMessages(ids)) this.#telling.unwatchedUsers(outbox, some, undefined);
+    this.#telling.unwatchedUsers(outbox, ids, undefined);
   }
 
   #dropList(outbox: Outbox, circle: Circle | undefined): void {
@@ -368,12 +367,4 @@ function notAllowed(outbox: Outbox, mayWatch: MayWatch): Watches {
     owners: Array.from(outbox.circles, ({ owner }) => owner).filter((owner) => !mayWatch.friendsOf(owner)),
     ids: Array.from(outbox.users, ({ id }) => id).filter((id) => !mayWatch.user(id)),
   };
-}
-
-function inMessages(ids: readonly string[]): (readonly string[])[] {
-  const messages: (readonly string[])[] = [];
-  for (let from = 0; from < ids.length; from += MAX_IDS_PER_MESSAGE) {
-    messages.push(ids.slice(from, from + MAX_IDS_PER_MESSAGE));
-  }
-  return messages;
 }

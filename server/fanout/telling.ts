@@ -87,8 +87,12 @@ export class Telling {
     outbox.send(`{"type":"unwatched"${reField(re)},"friendsOf":${JSON.stringify(owner)}}`);
   }
 
+  /** In as many messages as that takes: what ends of the hub's own accord may be more than one can ask for. */
   unwatchedUsers(outbox: Outbox, ids: readonly string[], re: MessageId | undefined): void {
-    outbox.send(`{"type":"unwatched"${reField(re)},"users":${JSON.stringify(ids)}}`);
+    for (let from = 0; from < ids.length; from += MAX_IDS_PER_MESSAGE) {
+      const some = ids.slice(from, from + MAX_IDS_PER_MESSAGE);
+      outbox.send(`{"type":"unwatched"${reField(re)},"users":${JSON.stringify(some)}}`);
+    }
   }
 
   /** The entry as JSON, to be told in this turn: a user whom the store does not know yet is stored first. */
