@@ -3,7 +3,7 @@
  * still stands in a larger text. A `Map` costs more misses of the cache for each look-up (its key, its chain), and one that
  * grows to a million stalls up to 80 ms at a resize: here 64 small tables grow one at a time. Knows nothing of what it holds.
  *
- * Looking up the 50 users of a watch, where 10,000 clients come at once: 37 µs with 256 Maps, 21 µs so (2026-11-26, Node 20.20).
+ * Looking up the 50 users of a watch, where 10,000 clients come at once: 37 µs with 256 Maps, 28 µs so, their first touch included (2026-11-26, Node 20.20).
  */
 import { randomInt } from 'node:crypto';
 

@@ -52,6 +52,7 @@ const references: ReadonlyMap<string, Reference> = new Map([
   ['socketio', { door: 'ws', wire: 'socketio', module: 'socketio.js', arguments: [], packages: ['socket.io'] }],
   ['tcp-node:memo', tcpNode('memo', ['fast-xml-parser'])],
   ['tcp-node:fxp', tcpNode('fxp', ['fast-xml-parser'])],
+  ['tcp-node:wheel', tcpNode('wheel', [])],
   ['legacy', { door: 'tcp', wire: 'json', module: 'legacy', arguments: [], packages: [] }],
 ]);
 

@@ -1,11 +1,12 @@
 /**
  * Reference: XML heartbeats over bare node:net. `fxp`: every frame goes through fast-xml-parser into a map. `memo`: bytes
  * equal to the connection's last frame are the same heartbeat, a timestamp; all sockets share one read buffer, so that a
- * read allocates nothing; other bytes go the way of `fxp`.
+ * read allocates nothing; other bytes go the way of `fxp`. `wheel`: each frame's user is looked up, see wheel.ts.
  */
 import { createServer, Socket, type AddressInfo } from 'node:net';
 import { XMLParser } from 'fast-xml-parser';
 import { BACKLOG, httpServer, say } from './shared.ts';
+import { Wheel } from './wheel.ts';
 
 interface User {
   readonly id: number;
@@ -30,6 +31,8 @@ const READ_BYTES = 65_536;
 const mode = process.argv[2] ?? 'memo';
 const parser = new XMLParser();
 const users = new Map<number, User>();
+const wheel = new Wheel();
+if (mode === 'wheel') wheel.start();
 let heartbeats = 0;
 let now = Date.now();
 setInterval(() => (now = Date.now()), CLOCK_MS);
@@ -38,7 +41,7 @@ const tcp =
   mode === 'fxp'
     ? createServer({ noDelay: true }, readTexts)
     : createServer({ noDelay: true, pauseOnConnect: true }, readBytes);
-const http = httpServer(() => heartbeats);
+const http = httpServer(() => heartbeats + wheel.heartbeats);
 tcp.listen({ port: 0, host: '127.0.0.1', backlog: BACKLOG }, () => {
   http.listen(0, '127.0.0.1', () => say((http.address() as AddressInfo).port, (tcp.address() as AddressInfo).port));
 });
@@ -75,7 +78,7 @@ function readBytes(accepted: Socket): void {
   const handle = inner._handle;
   inner._handle = null;
   accepted.destroy();
-  const read = memoReader();
+  const read = mode === 'wheel' ? wheel.reader() : memoReader();
   const onread = {
     buffer: shared,
     callback: (length: number, bytes: Uint8Array): boolean => {

@@ -2,6 +2,7 @@
  * A million sessions behind few gateway connections, a heartbeat of each once a period, many distinct users a write. Then
  * some fall silent: each lapse must be told in time, and nobody who beats may be told offline. With --all, all of them fall
  * silent at once (their connections stay), with the doubt about mass lapses switched off, to see how long the telling takes.
+ * Beside it a bare Node server that only writes down each sign of life takes the same heartbeats.
  */
 import { contest, type RunResult } from '../lib/contest.ts';
 import { fromCounts, type Counts } from '../lib/histogram.ts';
@@ -40,6 +41,8 @@ export const million = workload({
 });
 
 const COST = 'µs a heartbeat';
+/** The one reference that takes distinct users in turn; it tells nobody of a lapse. */
+const WHEEL = 'tcp-node:wheel';
 const SETTLE_MS = 2000;
 /** Where lapses do not come by then, they do not come. */
 const TOLD_WITHIN_MS = 15_000;
@@ -48,11 +51,11 @@ const BYTES_A_KB = 1024;
 
 function run(stage: Stage, values: Values): Promise<Outcome> {
   return contest(stage, {
-    references: [],
+    references: [WHEEL],
     rounds: values.rounds,
     mainFigure: COST,
     goals: [
-      { atMost: 5 },
+      { against: WHEEL, atMost: 2 },
       { figure: 'kB a session', atMost: 1 },
       { figure: 'late max ms', atMost: 250 },
       { figure: 'false offline', atMost: 0 },
@@ -61,7 +64,7 @@ function run(stage: Stage, values: Values): Promise<Outcome> {
       HUB_TCP_TIMEOUT_MS: String(values['timeout-ms']),
       ...(values.all > 0 ? { HUB_DOUBT_MS: '0' } : {}),
     },
-    run: (server) => runOnce(server, values),
+    run: (server, { name }) => (name === WHEEL ? runReference(server, values) : runOnce(server, values)),
   });
 }
 
@@ -79,10 +82,8 @@ async function runOnce(server: Server, values: Values): Promise<RunResult> {
     const { lost } = await gateways.call('figures');
     return {
       figures: {
-        [COST]: (1000 * (cost.cpuMs / cost.ms) * steady.ms) / steady.beats,
+        ...costFigures(cost, steady),
         'kB a session': (rssBytes - begun.rssBytesBefore) / BYTES_A_KB / begun.sessions,
-        'heartbeats/s': Math.round((1000 * steady.beats) / steady.ms),
-        'cpu %': cost.cpuPercent,
         'µs a new session': begun.costUs,
         ...pingFigures('ping', steady.pings),
         ...lapseFigures('', doomed.lapses),
@@ -103,8 +104,48 @@ async function runOnce(server: Server, values: Values): Promise<RunResult> {
   }
 }
 
-/** The first period, in which every session begins; then the observers. */
+/** The heartbeats alone: a reference has nobody who watches. */
+async function runReference(server: Server, values: Values): Promise<RunResult> {
+  const gateways = startRole<GatewaysCommands>(new URL('../roles/gateways.js', import.meta.url));
+  try {
+    const { costUs } = await beginAll(server, gateways, values);
+    await sleep(SETTLE_MS);
+    await gateways.call('figures');
+    const used = measure(server);
+    await sleep(1000 * values.seconds);
+    const cost = used();
+    const steady = await gateways.call('figures');
+    return {
+      figures: { ...costFigures(cost, steady), 'µs a new session': costUs, 'generator busy %': steady.busyPercent },
+      remarks: [...remarksOf(steady, cost), disturbanceOf(steady)].filter((remark) => remark !== undefined),
+    };
+  } finally {
+    gateways.stop();
+  }
+}
+
+function costFigures(cost: ReturnType<ReturnType<typeof measure>>, { ms, beats }: GatewaysFigures) {
+  return {
+    [COST]: (1000 * (cost.cpuMs / cost.ms) * ms) / beats,
+    'heartbeats/s': Math.round((1000 * beats) / ms),
+    'cpu %': cost.cpuPercent,
+  };
+}
+
+/** All begin; then the observers come. */
 async function begin(server: Server, gateways: Role<GatewaysCommands>, values: Values) {
+  const begun = await beginAll(server, gateways, values);
+  progress(
+    `${begun.sessions} sessions have begun; those who will fall silent and ${values.sample} others are now watched`,
+  );
+  await gateways.call('watch');
+  await sleep(SETTLE_MS);
+  await gateways.call('figures');
+  return begun;
+}
+
+/** The first period, in which every session begins. */
+async function beginAll(server: Server, gateways: Role<GatewaysCommands>, values: Values) {
   const everyMs = 1000 * values['every-seconds'];
   const { port, tcpPort } = server;
   const sessions = await gateways.call('prepare', {
@@ -121,12 +162,7 @@ async function begin(server: Server, gateways: Role<GatewaysCommands>, values: V
   const used = measure(server);
   await gateways.call('beat', everyMs);
   await sleep(everyMs);
-  const costUs = (1000 * used().cpuMs) / sessions;
-  progress(`${sessions} sessions have begun; those who will fall silent and ${values.sample} others are now watched`);
-  await gateways.call('watch');
-  await sleep(SETTLE_MS);
-  await gateways.call('figures');
-  return { sessions, rssBytesBefore, costUs };
+  return { sessions, rssBytesBefore, costUs: (1000 * used().cpuMs) / sessions };
 }
 
 function doomedOf(values: Values): number {
