@@ -116,7 +116,7 @@ export class Fanout {
   /** The same for all the users that a text names, perhaps some of them twice. */
   watchListed(outbox: Outbox, list: IdsInText): void {
     this.#tellRest(outbox);
-    const named = this.#options.presence.holdAll(list);
+    const named = this.#holdAll(list);
     const users = watchEach(named, outbox);
     const head = users.length === named.length ? `"users":${list.listJson}` : headOfUsers(users.map(({ id }) => id));
     this.#telling.snapshot(outbox, head, undefined, users, undefined);
@@ -214,6 +214,12 @@ export class Fanout {
     }
     outbox.caughtUp(); // what it was behind with is not told to a socket that drains while it closes
     outbox.owed = null;
+  }
+
+  #holdAll({ text, count, begins, ends }: IdsInText): User[] {
+    const users = new Array<User>(count);
+    for (let i = 0; i < count; i++) users[i] = this.#options.presence.holdIn(text, begins[i] ?? 0, ends[i] ?? 0);
+    return users;
   }
 
   /** A `since` that this hub can be sure to answer; undefined calls for a full snapshot. */

@@ -8,7 +8,6 @@ import type { Entry } from '../../shared/entry.ts';
 import type { TransitionCause } from '../../shared/explain.ts';
 import type { Moment } from '../lib/clock.ts';
 import { IdTable } from '../lib/id-table.ts';
-import type { IdsInText } from '../lib/ids-in-text.ts';
 import { wallOf } from '../lib/stall-clock.ts';
 import { Blocks, type Frozen } from './blocks.ts';
 import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
@@ -80,15 +79,9 @@ export class Presence {
     return user;
   }
 
-  /** The same for ids that still stand in a text. */
-  holdAll({ text, count, begins, ends }: IdsInText): User[] {
-    const users = new Array<User>(count);
-    for (let i = 0; i < count; i++) {
-      const from = begins[i] ?? 0;
-      const to = ends[i] ?? 0;
-      users[i] = this.#users.getIn(text, from, to) ?? this.hold(text.slice(from, to));
-    }
-    return users;
+  /** The same for an id that still stands in a text. */
+  holdIn(text: string, from: number, to: number): User {
+    return this.#users.getIn(text, from, to) ?? this.hold(text.slice(from, to));
   }
 
   /** Lets go of a user whom nothing needs in memory any more. */
