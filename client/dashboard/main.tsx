@@ -1,12 +1,10 @@
-/** The operator's dashboard at /admin. */
+/** The operator's dashboard at /admin: builds its rooms, starts them and shows them. */
 import { render } from 'preact';
+import { buildRooms } from './rooms.ts';
+import { App } from './view/app.tsx';
 
-function Dashboard() {
-  return (
-    <main>
-      <h1>Dashboard</h1>
-    </main>
-  );
-}
-
-render(<Dashboard />, document.body);
+const rooms = buildRooms();
+rooms.scraper.start();
+rooms.socket.start();
+rooms.explain.start();
+render(<App rooms={rooms} />, document.body);

@@ -1,0 +1,96 @@
+/**
+ * The one user that is looked at: asks the hub to explain it again and again, at once where the tail tells a change of it,
+ * and ends sessions. Keeps what it had while the hub is away. Draws nothing. Started by main.
+ */
+import { createCell, type Cell } from '../cell.ts';
+import type { Access } from '../hub/access.ts';
+import { detailOf, type Calls } from '../hub/calls.ts';
+import { endSessionRequest, explainRequest } from '../hub/request-line.ts';
+import { readExplanation, type Explanation, type TailedChange } from '../hub/wire.ts';
+
+const ASK_EVERY_MS = 2000;
+
+export type Explained =
+  | { readonly kind: 'nobody' }
+  | { readonly kind: 'asking'; readonly user: string }
+  /** `aheadMs`: by how much the hub's clock is ahead of the page's. */
+  | { readonly kind: 'explained'; readonly user: string; readonly explanation: Explanation; readonly aheadMs: number }
+  | { readonly kind: 'refused'; readonly user: string; readonly why: string };
+
+export interface ExplainUser {
+  readonly state: Cell<Explained>;
+  start(): void;
+  look(user: string): void;
+  hear(changes: readonly TailedChange[]): void;
+  /** @returns a sentence that says what became of it. */
+  endSession(user: string, session: string): Promise<{ readonly isEnded: boolean; readonly said: string }>;
+}
+
+export function createExplainUser(access: Access, calls: Calls): ExplainUser {
+  const state = createCell<Explained>({ kind: 'nobody' });
+  let user = '';
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  /** Counts requests: an answer that a later one has overtaken says nothing new. */
+  let turn = 0;
+
+  const ask = async (): Promise<void> => {
+    clearTimeout(timer);
+    if (user === '' || !access.mayAsk) return;
+    const [asked, mine] = [user, (turn += 1)];
+    const answer = await calls.send(explainRequest(asked));
+    if (mine !== turn) return;
+    if (answer.kind === 'answered') {
+      state.set(answer.status === 200 ? explainedBy(asked, answer.text) : refusedBy(asked, answer.status, answer.text));
+    }
+    timer = setTimeout(() => void ask(), ASK_EVERY_MS);
+  };
+  return {
+    state,
+    start: () => {
+      access.state.watch(() => void ask());
+      addEventListener('popstate', () => {
+        show(userInAddress());
+      });
+      show(userInAddress());
+    },
+    look: (wanted) => {
+      if (wanted === user) return void ask();
+      history.pushState(null, '', wanted === '' ? location.pathname : `?user=${encodeURIComponent(wanted)}`);
+      show(wanted);
+    },
+    hear: (changes) => {
+      if (user !== '' && changes.some(({ entry }) => entry.user === user)) void ask();
+    },
+    endSession: async (of, session) => {
+      const answer = await calls.send(endSessionRequest(of, session));
+      void ask();
+      if (answer.kind !== 'answered')
+        return { isEnded: false, said: 'The hub did not answer: it is not known whether it ended.' };
+      if (answer.status === 204) return { isEnded: true, said: `204: session ${session} has ended.` };
+      const why = detailOf(answer.text);
+      return { isEnded: false, said: `${answer.status}: ${why === '' ? 'the hub did not do it' : why}` };
+    },
+  };
+
+  function show(wanted: string): void {
+    user = wanted;
+    turn += 1;
+    state.set(wanted === '' ? { kind: 'nobody' } : { kind: 'asking', user: wanted });
+    void ask();
+  }
+}
+
+function explainedBy(user: string, text: string): Explained {
+  const explanation = readExplanation(text);
+  if (explanation === undefined) return { kind: 'refused', user, why: 'The hub’s answer can’t be read.' };
+  return { kind: 'explained', user, explanation, aheadMs: explanation.at - Date.now() };
+}
+
+function refusedBy(user: string, status: number, text: string): Explained {
+  const why = detailOf(text);
+  return { kind: 'refused', user, why: `${status}: ${why === '' ? 'the hub does not explain it' : why}` };
+}
+
+function userInAddress(): string {
+  return new URLSearchParams(location.search).get('user') ?? '';
+}

@@ -1,0 +1,113 @@
+/**
+ * An explanation as sentences and rows: what others see, why, and what each session's record would say on the legacy
+ * server. Counts down on the hub's own clock. Pure. Called by the view of one user.
+ */
+import { formatAgo, formatDuration, formatLeft, formatTime } from '../ages.ts';
+import type { ExplainedSession, Explanation, Transition } from '../hub/wire.ts';
+
+export interface SessionRow {
+  readonly session: ExplainedSession;
+  /** The legacy record's five fields, by its words. */
+  readonly record: readonly { readonly name: string; readonly value: string; readonly note?: string }[];
+  readonly leaseLeft: string;
+  /** What is left of the lease as it was at the last sign of life, 0 to 1. */
+  readonly leasePart: number;
+}
+
+export interface TransitionRow {
+  readonly key: string;
+  readonly transition: Transition;
+  readonly time: string;
+  readonly age: string;
+  readonly cause: string;
+}
+
+export interface ExplainView {
+  readonly headline: string;
+  readonly seen: string;
+  /** Why some see something else; none where all see the same. */
+  readonly hidden: readonly string[];
+  readonly sessions: readonly SessionRow[];
+  readonly transitions: readonly TransitionRow[];
+  readonly transitionsNote: string;
+}
+
+/** @param now on the hub's clock. */
+export function viewOf(explanation: Explanation, now: number): ExplainView {
+  const { user, entry, sessions, transitions, transitionsSince } = explanation;
+  const since = formatTime(transitionsSince, now);
+  return {
+    headline: `is shown ${entry.status}`,
+    seen: describeSeen(explanation, now),
+    hidden: describeHidden(explanation),
+    sessions: sessions.map((session) => sessionRow(user, session, now)),
+    transitions: transitions.map((transition, index) => ({
+      key: `${transition.at}.${transitions.length - index}`,
+      transition,
+      time: formatTime(transition.at, now, true),
+      age: formatAgo(transition.at, now),
+      cause: asWords(transition.cause),
+    })),
+    transitionsNote:
+      transitions.length === 0
+        ? `None since ${since}; the hub knows of none before.`
+        : `Newest first, twenty at most; none is missing since ${since}.`,
+  };
+}
+
+/** `grace_over` as a person says it. */
+export function asWords(cause: string): string {
+  return cause.replaceAll('_', ' ');
+}
+
+/** What the end of a session means for its client. */
+export function describeEnd(adapter: ExplainedSession['adapter']): string {
+  switch (adapter) {
+    case 'tcp-xml':
+      return 'From then on the hub refuses this user on that connection; other users on it go on.';
+    case 'ws-json':
+      return 'Its WebSocket is closed with 4403; a well-made client does not come back by itself.';
+    case 'http':
+    case 'poll':
+      return 'It may begin anew with its next sign of life.';
+    default:
+      return adapter satisfies never;
+  }
+}
+
+function describeSeen({ entry }: Explanation, now: number): string {
+  if (entry.since === null) return 'The hub has never seen this user.';
+  const shown = `for ${formatDuration(now - entry.since)}, since ${formatTime(entry.since, now)}`;
+  // While it is visible its last sign of life may be newer than the entry says: the sessions say it.
+  if (entry.status !== 'offline' || entry.lastSeen === null) return shown;
+  return `${shown}; last seen ${formatAgo(entry.lastSeen, now)}`;
+}
+
+function describeHidden({ hidden: { isInvisible, from, fromCount } }: Explanation): readonly string[] {
+  const others = fromCount > from.length ? ` and ${fromCount - from.length} more` : '';
+  return [
+    ...(isInvisible ? ['It is invisible: everybody sees it offline.'] : []),
+    ...(fromCount > 0 ? [`It blocks ${from.join(', ')}${others}: they see it offline.`] : []),
+  ];
+}
+
+function sessionRow(user: string, session: ExplainedSession, now: number): SessionRow {
+  const { status, code, address, connectedAt, lastHeartbeatAt, leaseEndsAt } = session;
+  const whole = leaseEndsAt - lastHeartbeatAt;
+  const instant = (at: number): { value: string; note: string } => ({
+    value: formatTime(at, now),
+    note: formatAgo(at, now),
+  });
+  return {
+    session,
+    record: [
+      { name: 'Address', value: address ?? 'forgotten by a restart' },
+      { name: 'Identifier', value: user },
+      { name: 'Network state', value: String(code), note: status },
+      { name: 'Connect time', ...(connectedAt === null ? { value: 'forgotten by a restart' } : instant(connectedAt)) },
+      { name: 'Heartbeat time', ...instant(lastHeartbeatAt) },
+    ],
+    leaseLeft: formatLeft(leaseEndsAt, now),
+    leasePart: whole <= 0 ? 0 : Math.min(1, Math.max(0, (leaseEndsAt - now) / whole)),
+  };
+}

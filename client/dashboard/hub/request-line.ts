@@ -1,0 +1,47 @@
+/**
+ * What a button is about to do, as something to paste into a terminal. A token never stands in it: the shell is to know
+ * it by the name of the hub's own setting. Pure. Called by the view.
+ */
+
+export interface HubRequest {
+  readonly method: 'GET' | 'DELETE';
+  readonly path: string;
+}
+
+export const explainRequest = (user: string): HubRequest => ({
+  method: 'GET',
+  path: `/v1/users/${encodeURIComponent(user)}/explain`,
+});
+
+export const endSessionRequest = (user: string, session: string): HubRequest => ({
+  method: 'DELETE',
+  path: `/v1/users/${encodeURIComponent(user)}/sessions/${encodeURIComponent(session)}`,
+});
+
+export const metricsRequest: HubRequest = { method: 'GET', path: '/metrics' };
+export const readyRequest: HubRequest = { method: 'GET', path: '/readyz' };
+
+export function asCurl({ method, path }: HubRequest, origin: string, hasToken: boolean): string {
+  return [
+    'curl -sS',
+    ...(method === 'GET' ? [] : [`-X ${method}`]),
+    ...(hasToken ? ['-H "Authorization: Bearer $HUB_ADMIN_TOKEN"'] : []),
+    quote(origin + path),
+  ].join(' ');
+}
+
+/** The messages of the tail, one a line, for any WebSocket client. */
+export function asTailMessages(match: string, origin: string, hasToken: boolean): string {
+  const hello = hasToken ? { type: 'hello', observe: true, token: '…' } : { type: 'hello', observe: true };
+  const tail = match === '' ? { type: 'tail' } : { type: 'tail', match };
+  return [`${socketAddress(origin)}`, JSON.stringify(hello), JSON.stringify(tail)].join('\n');
+}
+
+export function socketAddress(origin: string): string {
+  return `${origin.replace(/^http/, 'ws')}/ws`;
+}
+
+/** Safe in any shell: what is between single quotes stands as it is. */
+function quote(text: string): string {
+  return `'${text.replaceAll("'", '%27')}'`;
+}

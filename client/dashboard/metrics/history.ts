@@ -1,0 +1,98 @@
+/**
+ * What is plotted: for each measure its series, one point a scrape, of the last ten minutes and no more. A scrape that
+ * failed leaves a hole, never a line drawn over it. Holds no timer and asks nobody. Called by the scraper; read by plots.
+ */
+import { measures, type Measure, type Values } from './measures.ts';
+import { Reading } from './reading.ts';
+
+export const WINDOW_MS = 10 * 60_000;
+/** Scrapes further apart than this leave a hole: a page that slept does not know what was between. */
+const HOLE_AFTER_MS = 15_000;
+
+export type Point = number | null;
+
+export interface Series {
+  readonly label: string;
+  readonly points: readonly Point[];
+}
+
+/** What one plot draws. */
+export interface PlotData {
+  /** Seconds since the epoch, as uPlot wants them. */
+  readonly times: readonly number[];
+  readonly series: readonly Series[];
+}
+
+export class History {
+  readonly #times: number[] = [];
+  readonly #columns = new Map<string, Map<string, Point[]>>(measures.map(({ id }) => [id, new Map()]));
+  #last: Reading | undefined;
+
+  /** Whether anything was ever read. */
+  get isBegun(): boolean {
+    return this.#last !== undefined;
+  }
+
+  add(text: string, at: number): void {
+    const reading = new Reading(text, at);
+    const before = this.#last;
+    if (before !== undefined && at - before.at > HOLE_AFTER_MS) this.hole(at - 1);
+    this.#push(at, ({ read }) => read(reading, before));
+    this.#last = reading;
+  }
+
+  /** Nothing is known of this moment. One hole is enough, however long it lasts. */
+  hole(at: number): void {
+    const isHole = [...this.#columns.values()].every((columns) =>
+      [...columns.values()].every((points) => points.length === 0 || points.at(-1) === null),
+    );
+    if (!isHole) this.#push(at, () => new Map());
+  }
+
+  /** A copy: it stands still while the history goes on. */
+  plot(measure: Measure): PlotData {
+    const columns = [...(this.#columns.get(measure.id) ?? [])];
+    const shown = measure.isSparse === true ? columns.filter(([, points]) => points.some(isSomething)) : columns;
+    return {
+      times: this.#times.map((at) => at / 1000),
+      series: shown.map(([label, points]) => ({ label, points: points.slice() })),
+    };
+  }
+
+  /** The last values that were read; they stand while the hub is away. */
+  latestOf({ id }: Measure): readonly { readonly label: string; readonly value: Point }[] {
+    const index = this.#times.indexOf(this.#last?.at ?? NaN);
+    return [...(this.#columns.get(id) ?? [])].map(([label, points]) => ({ label, value: points[index] ?? null }));
+  }
+
+  #push(at: number, read: (measure: Measure) => Values): void {
+    const length = this.#times.push(at);
+    for (const measure of measures) {
+      const columns = this.#columns.get(measure.id);
+      if (columns === undefined) continue;
+      const values = read(measure);
+      for (const label of values.keys()) {
+        if (!columns.has(label)) columns.set(label, new Array<Point>(length - 1).fill(null));
+      }
+      for (const [label, points] of columns) points.push(values.get(label) ?? null);
+    }
+    this.#forget(at - WINDOW_MS);
+  }
+
+  #forget(until: number): void {
+    const old = this.#times.findIndex((at) => at >= until);
+    if (old <= 0) return;
+    this.#times.splice(0, old);
+    for (const columns of this.#columns.values()) {
+      for (const [label, points] of columns) {
+        points.splice(0, old);
+        // Gone with its adapter or reason.
+        if (points.every((point) => point === null)) columns.delete(label);
+      }
+    }
+  }
+}
+
+function isSomething(point: Point): boolean {
+  return point !== null && point !== 0;
+}

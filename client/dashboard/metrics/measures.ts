@@ -1,0 +1,160 @@
+/**
+ * The table of what is plotted: each measure's title, unit and how its values come out of a scrape and the one before.
+ * Pure: a new plot is a new row here. Called by history and by the plots.
+ */
+import { observedBetween, quantile, rate } from './between.ts';
+import type { Reading } from './reading.ts';
+import type { Unit } from './units.ts';
+
+export type Values = ReadonlyMap<string, number | null>;
+
+export interface Measure {
+  readonly id: string;
+  readonly title: string;
+  readonly unit: Unit;
+  /** What is plotted, in a sentence's length. */
+  readonly about: string;
+  /** Series that are only shown once they were not zero: there are many, and most never happen. */
+  readonly isSparse?: true;
+  readonly read: (reading: Reading, before: Reading | undefined) => Values;
+}
+
+const gaugeBy =
+  (name: string, label: string): Measure['read'] =>
+  (reading) =>
+    reading.by(name, label);
+
+const rateBy =
+  (name: string, label: string): Measure['read'] =>
+  (reading, before) => {
+    const earlier = before?.by(name, label);
+    // A label that is new since the last scrape has begun at nothing.
+    const rateOf = (value: string, now: number): number | null =>
+      earlier === undefined || before === undefined ? null : rate(earlier.get(value) ?? 0, now, reading.at - before.at);
+    return new Map([...reading.by(name, label)].map(([value, now]) => [value, rateOf(value, now)]));
+  };
+
+const rateOf =
+  (name: string, series: string): Measure['read'] =>
+  (reading, before) => {
+    const [now, earlier] = [reading.total(name), before?.total(name)];
+    if (now === undefined) return new Map();
+    const isKnown = before !== undefined && earlier !== undefined;
+    return new Map([[series, isKnown ? rate(earlier, now, reading.at - before.at) : null]]);
+  };
+
+const gaugeOf =
+  (name: string, series: string): Measure['read'] =>
+  (reading) => {
+    const value = reading.total(name);
+    return value === undefined ? new Map() : new Map([[series, value]]);
+  };
+
+const quantilesOf =
+  (name: string): Measure['read'] =>
+  (reading, before) => {
+    if (!reading.has(`${name}_bucket`)) return new Map();
+    const observed = before === undefined ? [] : observedBetween(before.buckets(name), reading.buckets(name));
+    return new Map([
+      ['p50', quantile(0.5, observed)],
+      ['p99', quantile(0.99, observed)],
+    ]);
+  };
+
+const QUANTILE_NAMES: Readonly<Record<string, string>> = { '0.5': 'p50', '0.99': 'p99' };
+const loopLag: Measure['read'] = (reading) =>
+  new Map(
+    [...reading.by('presence_hub_event_loop_lag_seconds', 'quantile')].map(([name, value]) => [
+      QUANTILE_NAMES[name] ?? name,
+      value,
+    ]),
+  );
+
+export const measures: readonly Measure[] = [
+  {
+    id: 'sessions',
+    title: 'Sessions',
+    unit: 'count',
+    about: 'by adapter, those in their grace included',
+    read: gaugeBy('presence_hub_sessions', 'adapter'),
+  },
+  {
+    id: 'connections',
+    title: 'Connections',
+    unit: 'count',
+    about: 'open sockets, by adapter',
+    read: gaugeBy('presence_hub_connections', 'adapter'),
+  },
+  {
+    id: 'heartbeats',
+    title: 'Heartbeats',
+    unit: 'perSecond',
+    about: 'valid ones a second, by adapter',
+    read: rateBy('presence_hub_heartbeats_total', 'adapter'),
+  },
+  {
+    id: 'changes',
+    title: 'Changes',
+    unit: 'perSecond',
+    about: 'of entries, a second',
+    read: rateOf('presence_hub_changes_total', 'changes'),
+  },
+  {
+    id: 'deliveries',
+    title: 'Deliveries',
+    unit: 'perSecond',
+    about: 'entries told to watchers, a second',
+    read: rateOf('presence_hub_deliveries_total', 'deliveries'),
+  },
+  {
+    id: 'delivery-delay',
+    title: 'Delivery delay',
+    unit: 'seconds',
+    about: 'from a change to the sockets',
+    read: quantilesOf('presence_hub_delivery_delay_seconds'),
+  },
+  {
+    id: 'lapse-delay',
+    title: 'Lapse delay',
+    unit: 'seconds',
+    about: 'from a lease’s end until it is told',
+    read: quantilesOf('presence_hub_lapse_delay_seconds'),
+  },
+  {
+    id: 'loop-lag',
+    title: 'Event-loop lag',
+    unit: 'seconds',
+    about: 'since the scrape before',
+    read: loopLag,
+  },
+  {
+    id: 'memory',
+    title: 'Memory',
+    unit: 'bytes',
+    about: 'resident, of the process',
+    read: gaugeOf('process_resident_memory_bytes', 'resident'),
+  },
+  {
+    id: 'parsed-frames',
+    title: 'Parsed frames',
+    unit: 'perSecond',
+    about: 'TCP frames of no known shape, a second',
+    read: rateOf('presence_hub_parsed_frames_total', 'parsed'),
+  },
+  {
+    id: 'bad-frames',
+    title: 'Bad frames',
+    unit: 'perSecond',
+    about: 'TCP frames skipped a second, by reason',
+    isSparse: true,
+    read: rateBy('presence_hub_bad_frames_total', 'reason'),
+  },
+  {
+    id: 'refusals',
+    title: 'Refusals',
+    unit: 'perSecond',
+    about: 'turned down or away a second, by reason',
+    isSparse: true,
+    read: rateBy('presence_hub_refused_total', 'reason'),
+  },
+];

@@ -1,0 +1,42 @@
+/**
+ * One scrape as it is asked for: by metric, by label, by bucket. Pure. Called by measures and by the numbers at the top.
+ */
+import { parsePrometheusText, type Sample } from './prometheus-text.ts';
+
+/** Cumulative counts by upper bound, ascending, the last one Infinity. */
+export type Buckets = readonly (readonly [bound: number, count: number])[];
+
+export class Reading {
+  /** When it was read, on the page's clock, milliseconds. */
+  readonly at: number;
+  readonly #byName = new Map<string, Sample[]>();
+
+  constructor(text: string, at: number) {
+    this.at = at;
+    for (const sample of parsePrometheusText(text)) {
+      const same = this.#byName.get(sample.name);
+      if (same === undefined) this.#byName.set(sample.name, [sample]);
+      else same.push(sample);
+    }
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
+  /** The value of a metric without labels, or the sum over its labels; undefined where the hub has no such metric. */
+  total(name: string): number | undefined {
+    return this.#byName.get(name)?.reduce((sum, { value }) => sum + value, 0);
+  }
+
+  /** Values by one label, in the hub's order. */
+  by(name: string, label: string): ReadonlyMap<string, number> {
+    return new Map((this.#byName.get(name) ?? []).map(({ labels, value }) => [labels[label] ?? '', value]));
+  }
+
+  buckets(name: string): Buckets {
+    return (this.#byName.get(`${name}_bucket`) ?? [])
+      .map(({ labels, value }) => [labels['le'] === '+Inf' ? Infinity : Number(labels['le']), value] as const)
+      .sort(([a], [b]) => a - b);
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The tail as its view shows it: rows at most once a frame however much comes, held still while somebody reads, and how
+ * many were not sent. Draws nothing. Fed by the tail's socket.
+ */
+import { createCell, type Cell } from '../cell.ts';
+import type { TailedChange } from '../hub/wire.ts';
+import { NO_FILTER, TailRows, type TailFilter, type TailRow } from './tail-rows.ts';
+
+export interface TailShown {
+  readonly rows: readonly TailRow[];
+  readonly filter: TailFilter;
+  readonly causes: readonly string[];
+  readonly adapters: readonly string[];
+  readonly isHeld: boolean;
+  /** Changes that came since it is held. */
+  readonly newer: number;
+  /** Changes that the hub left out: more than it tells. */
+  readonly skipped: number;
+}
+
+export interface Tail {
+  readonly shown: Cell<TailShown>;
+  add(changes: readonly TailedChange[], skipped: number): void;
+  setFilter(filter: TailFilter): void;
+  hold(isHeld: boolean): void;
+}
+
+/** @param onMatch the part of a user id that the hub is to match; told once typing rests. */
+export function createTail(onMatch: (match: string) => void): Tail {
+  const rows = new TailRows();
+  const shown = createCell<TailShown>({
+    ...{ rows: [], filter: NO_FILTER, causes: [], adapters: [], isHeld: false, newer: 0, skipped: 0 },
+  });
+  let skippedSoFar = 0;
+  let heldAt = 0;
+  let frame: number | undefined;
+  let typing: ReturnType<typeof setTimeout> | undefined;
+
+  const publish = (isFresh: boolean): void => {
+    const { isHeld, rows: before } = shown.get();
+    const mayMove = isFresh || !isHeld;
+    shown.set({
+      rows: mayMove ? rows.rows : before,
+      filter: rows.filter,
+      causes: rows.causes,
+      adapters: rows.adapters,
+      isHeld,
+      newer: isHeld ? rows.count - heldAt : 0,
+      skipped: skippedSoFar,
+    });
+  };
+  return {
+    shown,
+    add: (changes, skipped) => {
+      rows.add(changes);
+      skippedSoFar += skipped;
+      frame ??= requestAnimationFrame(() => {
+        frame = undefined;
+        publish(false);
+      });
+    },
+    setFilter: (filter) => {
+      const isOtherUser = filter.user !== rows.filter.user;
+      rows.setFilter(filter);
+      publish(true);
+      if (!isOtherUser) return;
+      clearTimeout(typing);
+      typing = setTimeout(() => {
+        onMatch(filter.user);
+      }, 250);
+    },
+    hold: (isHeld) => {
+      if (isHeld === shown.get().isHeld) return;
+      heldAt = rows.count;
+      shown.set({ ...shown.get(), isHeld });
+      publish(false);
+    },
+  };
+}

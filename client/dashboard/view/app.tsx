@@ -1,0 +1,84 @@
+/** The whole page: what is asked first, what is wrong, the numbers, the user that is looked at, the plots and the tail. */
+import { useEffect } from 'preact/hooks';
+import { formatDuration, formatTime } from '../ages.ts';
+import type { Rooms } from '../rooms.ts';
+import { Explained } from './explained.tsx';
+import { FindUser } from './find-user.tsx';
+import { useCell, useNow } from './hooks.ts';
+import { Numbers } from './numbers.tsx';
+import { Plots } from './plots.tsx';
+import { TailView } from './tail.tsx';
+import { TokenForm } from './token-form.tsx';
+
+export function App({ rooms }: { readonly rooms: Rooms }) {
+  const access = useCell(rooms.access.state);
+  const downSince = useCell(rooms.calls.link);
+  const wasLetIn = useCell(rooms.scraper.turns) > 0 && rooms.history.isBegun;
+  const isBehind = downSince !== null || access.kind === 'asking';
+  useTitle(downSince !== null);
+  return (
+    <>
+      <Top rooms={rooms} />
+      {downSince !== null && <Unreachable since={downSince} hasData={wasLetIn} />}
+      {access.kind === 'asking' && <TokenForm access={rooms.access} why={access.why} />}
+      {wasLetIn && (
+        <main class={isBehind ? 'behind' : ''}>
+          <Numbers rooms={rooms} />
+          <FindUser rooms={rooms} />
+          <Explained rooms={rooms} />
+          <div class="live">
+            <Plots rooms={rooms} />
+            <TailView rooms={rooms} />
+          </div>
+        </main>
+      )}
+    </>
+  );
+}
+
+function Top({ rooms }: { readonly rooms: Rooms }) {
+  const state = useCell(rooms.socket.state);
+  const hasToken = useCell(rooms.access.state).kind === 'let in' && rooms.access.token !== undefined;
+  return (
+    <header>
+      <h1>
+        presence hub <span class="faint node">{state.kind === 'live' ? state.node : ''}</span>
+      </h1>
+      <nav aria-label="Parts of the page">
+        <a href="#user">User</a>
+        <a href="#plots">Plots</a>
+        <a href="#tail">Changes</a>
+      </nav>
+      {hasToken && (
+        <button
+          type="button"
+          class="quiet"
+          onClick={() => {
+            rooms.access.leave();
+          }}
+        >
+          Leave<span class="unseen"> and forget the token</span>
+        </button>
+      )}
+    </header>
+  );
+}
+
+function Unreachable({ since, hasData }: { readonly since: number; readonly hasData: boolean }) {
+  const now = useNow(1000);
+  return (
+    <p class="unreachable" role="alert">
+      <span>
+        The hub has not answered since <b>{formatTime(since, now)}</b>
+        {hasData ? ': what is shown is from then.' : '.'} Trying on.
+      </span>{' '}
+      <span aria-hidden="true">{formatDuration(now - since)}</span>
+    </p>
+  );
+}
+
+function useTitle(isDown: boolean): void {
+  useEffect(() => {
+    document.title = `${isDown ? '✕ no answer · ' : ''}Dashboard · presence hub`;
+  }, [isDown]);
+}

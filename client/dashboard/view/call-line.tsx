@@ -1,0 +1,51 @@
+/** The call that a button makes, as a line to copy into a terminal. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+
+const SAID_FOR_MS = 1500;
+
+interface CallLineProps {
+  readonly text: string;
+  /** What it does, for whoever hears the copy button. */
+  readonly of: string;
+}
+
+export function CallLine({ text, of }: CallLineProps) {
+  const code = useRef<HTMLElement>(null);
+  const [said, setSaid] = useState('');
+  useEffect(() => {
+    if (said === '') return undefined;
+    const timer = setTimeout(() => {
+      setSaid('');
+    }, SAID_FOR_MS);
+    return () => {
+      clearTimeout(timer);
+    };
+  }, [said]);
+  const copy = (): void => {
+    void copyText(text, code.current).then(setSaid);
+  };
+  return (
+    <span class="call">
+      <code ref={code} title={text}>
+        {text}
+      </code>
+      <button type="button" class="quiet" aria-label={`Copy the call: ${of}`} onClick={copy}>
+        {said === '' ? 'copy' : said}
+      </button>
+      <span class="unseen" role="status">
+        {said}
+      </span>
+    </span>
+  );
+}
+
+/** The clipboard is for pages of TLS or of this machine; elsewhere the line is selected, for Ctrl-C. */
+async function copyText(text: string, element: HTMLElement | null): Promise<string> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return 'copied';
+  } catch {
+    if (element !== null) getSelection()?.selectAllChildren(element);
+    return 'selected';
+  }
+}

@@ -1,0 +1,68 @@
+/** One change of the tail. Rendered once: a change does not change. */
+import { Component } from 'preact';
+import { formatTime } from '../ages.ts';
+import { asWords } from '../explain/explain-view.ts';
+import type { TailRow } from '../tail/tail-rows.ts';
+import { StatusMark } from './status-mark.tsx';
+
+interface TailRowProps {
+  readonly row: TailRow;
+  readonly onLook: (user: string) => void;
+}
+
+export class TailRowView extends Component<TailRowProps> {
+  override shouldComponentUpdate(): boolean {
+    return false;
+  }
+
+  override render() {
+    const { row, onLook } = this.props;
+    const { at, from, cause, adapter, session, entry } = row;
+    const { user, status, text } = entry;
+    const [time, ms] = cut(formatTime(at, Date.now(), true));
+    const address = `?user=${encodeURIComponent(user)}`;
+    return (
+      <tr data-user={user} data-cause={cause}>
+        <td class="time">
+          {time}
+          <span class="ms">{ms}</span>
+        </td>
+        <td class="id">
+          <a
+            href={address}
+            onClick={(event) => {
+              if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+              event.preventDefault();
+              onLook(user);
+            }}
+          >
+            {user}
+          </a>
+        </td>
+        <td class="change" title={text === undefined ? status : `${status}, ${text}`}>
+          {from !== status && (
+            <>
+              <StatusMark status={from} />
+              <span class="unseen">{from} to </span>
+              <span class="arrow" aria-hidden="true">
+                →
+              </span>
+            </>
+          )}
+          <StatusMark status={status} />
+          {status} {text !== undefined && <q class="faint">{text}</q>}
+        </td>
+        <td>{asWords(cause)}</td>
+        <td class="faint" title={session}>
+          {adapter}
+        </td>
+      </tr>
+    );
+  }
+}
+
+/** Before and from the point: where there is no room the milliseconds are left out. */
+function cut(time: string): readonly [string, string] {
+  const point = time.indexOf('.');
+  return [time.slice(0, point), time.slice(point)];
+}

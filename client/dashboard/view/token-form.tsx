@@ -1,0 +1,41 @@
+/** Asks whoever opened the page for the token, and says why. */
+import { useEffect, useRef } from 'preact/hooks';
+import type { Access } from '../hub/access.ts';
+import { asCurl, metricsRequest } from '../hub/request-line.ts';
+import { CallLine } from './call-line.tsx';
+
+export function TokenForm({ access, why }: { readonly access: Access; readonly why: string }) {
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    input.current?.focus();
+  }, []);
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const token = input.current?.value.trim() ?? '';
+    if (token !== '') access.give(token);
+  };
+  return (
+    <form class="gate card" onSubmit={submit} aria-labelledby="gate-title">
+      <h2 id="gate-title">Who asks?</h2>
+      <p role="alert">{why}</p>
+      <label for="token">Admin token</label>
+      <div class="row">
+        <input
+          id="token"
+          ref={input}
+          type="password"
+          required
+          autocomplete="off"
+          spellcheck={false}
+          aria-describedby="gate-note"
+        />
+        <button class="main">Let me in</button>
+      </div>
+      <p class="faint" id="gate-note">
+        It is what <code>HUB_ADMIN_TOKEN</code> says, or a token of your login whose scope holds <code>admin</code>. It
+        stays in this tab and is forgotten with it.
+      </p>
+      <CallLine text={asCurl(metricsRequest, location.origin, true)} of="read the metrics" />
+    </form>
+  );
+}
