@@ -2,7 +2,7 @@
 import { Access } from './hub/access.ts';
 import { createCalls, type Calls } from './hub/calls.ts';
 import { createScraper, type Scraper } from './hub/scraper.ts';
-import { createTailSocket, type TailSocket } from './hub/tail-socket.ts';
+import { TailSocket } from './hub/tail-socket.ts';
 import { createExplainUser, type ExplainUser } from './explain/explain-user.ts';
 import { History } from './metrics/history.ts';
 import { createTail, type Tail } from './tail/tail.ts';
@@ -26,7 +26,7 @@ export function buildRooms(): Rooms {
   const tail = createTail((match) => {
     socket.match(match);
   });
-  const socket = createTailSocket({
+  const socket = new TailSocket({
     access,
     link: calls.link,
     onChanges: (changes, skipped) => {

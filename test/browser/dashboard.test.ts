@@ -209,7 +209,7 @@ describe.skipIf(!hasChromium('the dashboard'))('the dashboard', () => {
       const page = await stage.dashboard();
       const input = page.getByRole('searchbox', { name: 'Why is this user shown so?' });
       await input.fill('a b');
-      await page.getByRole('button', { name: 'Explain' }).click();
+      await page.getByRole('button', { name: 'Explain', exact: true }).click();
       await page.getByText(/^400: .*must be 1 to 128 characters/).waitFor();
       await input.fill('nobody');
       await input.press('Enter');

@@ -43,6 +43,8 @@ export class DashboardStage {
     const context = await this.browser.newContext({ viewport: { width: 1440, height: 1000 }, ...options });
     this.#contexts.push(context);
     const page = await context.newPage();
+    // Below the test's own: what was waited for in vain is named.
+    page.setDefaultTimeout(10_000);
     page.on('pageerror', (error) => this.#faults.push(error.message));
     page.on('console', (message) => {
       // The browser itself says so of refused requests and lost sockets; these tests cause both.

@@ -72,7 +72,11 @@ const table: Readonly<Record<string, Room>> = {
   'client/react': { rooms: ['client/sdk entry'], packages: ['react'], node: false },
   'client/element': { rooms: ['client/sdk entry'], node: false },
   'client/page': { rooms: ['client/sdk entry'], packages: pageFramework, node: false },
-  'client/dashboard': { rooms: ['client/sdk entry', 'shared (types)'], packages: [...pageFramework, 'uplot'], node: false },
+  'client/dashboard': {
+    rooms: ['client/sdk entry', 'shared (types)'],
+    packages: [...pageFramework, 'uplot'],
+    node: false,
+  },
 };
 
 /** Where a word may stand; everywhere else below server/, shared/ and client/ it is a violation. */

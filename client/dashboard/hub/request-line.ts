@@ -34,7 +34,7 @@ export function asCurl({ method, path }: HubRequest, origin: string, hasToken: b
 export function asTailMessages(match: string, origin: string, hasToken: boolean): string {
   const hello = hasToken ? { type: 'hello', observe: true, token: '…' } : { type: 'hello', observe: true };
   const tail = match === '' ? { type: 'tail' } : { type: 'tail', match };
-  return [`${socketAddress(origin)}`, JSON.stringify(hello), JSON.stringify(tail)].join('\n');
+  return [socketAddress(origin), JSON.stringify(hello), JSON.stringify(tail)].join('\n');
 }
 
 export function socketAddress(origin: string): string {

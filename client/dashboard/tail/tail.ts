@@ -21,7 +21,7 @@ export interface TailShown {
 export interface Tail {
   readonly shown: Cell<TailShown>;
   add(changes: readonly TailedChange[], skipped: number): void;
-  setFilter(filter: TailFilter): void;
+  readonly setFilter: (filter: TailFilter) => void;
   hold(isHeld: boolean): void;
 }
 

@@ -20,7 +20,7 @@ const OUTSIDE = -10;
 export interface Drawing {
   show(data: PlotData): void;
   /** Colours may have changed. */
-  restyle(): void;
+  readonly restyle: () => void;
   resize(): void;
   /** Moves the cursor of all plots by so many points. */
   step(by: number): void;
