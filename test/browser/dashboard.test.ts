@@ -128,9 +128,6 @@ describe.skipIf(!hasChromium('the dashboard'))('the dashboard', () => {
       await plotInWords(page, 'bad-frames')
         .getByText(/user_id \S+ now, between 0\/s and/)
         .waitFor();
-      await plotInWords(page, 'memory')
-        .getByText(/resident \S+ MiB/)
-        .waitFor();
       expect(await stage.metric('presence_hub_sessions{adapter="tcp-xml"}')).toBe(3);
       expect(await stage.metric('presence_hub_sessions{adapter="http"}')).toBe(1);
       await plotInWords(page, 'sessions').getByText('http 1 now, between 0 and 1').waitFor();
@@ -174,6 +171,7 @@ describe.skipIf(!hasChromium('the dashboard'))('the dashboard', () => {
     it('of a legacy client is explained by the five fields of its record, and followed', async () => {
       await stage.prepare();
       const page = await stage.dashboard();
+      await tailIsLive(page);
       const client = await legacy();
       const frame = (state: number) =>
         `<protocol><user_id>42</user_id><user_state>${state}</user_state><user_ip>10.0.0.7</user_ip><user_port>5222</user_port></protocol>`;

@@ -92,7 +92,7 @@ export class DashboardStage {
 /** Rows of the tail, of that user and cause where they are said. */
 export function tailRow(page: Page, { user, cause }: { user?: string; cause?: string } = {}): Locator {
   const of = (name: string, value?: string): string => (value === undefined ? '' : `[data-${name}="${value}"]`);
-  return page.locator(`.tail tbody tr${of('user', user)}${of('cause', cause)}`);
+  return page.locator(`.tail tbody tr[data-user]${of('user', user)}${of('cause', cause)}`);
 }
 
 /** Resolves once the tail is live: changes from then on are told. */

@@ -1,4 +1,4 @@
-/** One change of the tail. Rendered once: a change does not change. */
+/** One change of the tail. A change does not change: only its place does. */
 import { Component } from 'preact';
 import { formatTime } from '../ages.ts';
 import { asWords } from '../explain/explain-view.ts';
@@ -7,22 +7,24 @@ import { StatusMark } from './status-mark.tsx';
 
 interface TailRowProps {
   readonly row: TailRow;
+  /** In the whole table, its head being the first. */
+  readonly index: number;
   readonly onLook: (user: string) => void;
 }
 
 export class TailRowView extends Component<TailRowProps> {
-  override shouldComponentUpdate(): boolean {
-    return false;
+  override shouldComponentUpdate({ index }: TailRowProps): boolean {
+    return index !== this.props.index;
   }
 
   override render() {
-    const { row, onLook } = this.props;
+    const { row, index, onLook } = this.props;
     const { at, from, cause, adapter, session, entry } = row;
     const { user, status, text } = entry;
     const [time, ms] = cut(formatTime(at, Date.now(), true));
     const address = `?user=${encodeURIComponent(user)}`;
     return (
-      <tr data-user={user} data-cause={cause}>
+      <tr aria-rowindex={index} data-user={user} data-cause={cause}>
         <td class="time">
           {time}
           <span class="ms">{ms}</span>

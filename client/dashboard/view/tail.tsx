@@ -1,5 +1,4 @@
 /** The live tail of changes: its filter, its pause, and the rows. */
-import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { asTailMessages } from '../hub/request-line.ts';
 import type { TailState } from '../hub/tail-socket.ts';
@@ -9,7 +8,7 @@ import type { TailFilter } from '../tail/tail-rows.ts';
 import type { TailShown } from '../tail/tail.ts';
 import { CallLine } from './call-line.tsx';
 import { useCell } from './hooks.ts';
-import { TailRowView } from './tail-row.tsx';
+import { TailTable } from './tail-table.tsx';
 
 const STATUSES = ['online', 'away', 'busy', 'offline'];
 /** Further down than this somebody reads, and the rows must not run away. */
@@ -52,48 +51,15 @@ export function TailView({ rooms }: { readonly rooms: Rooms }) {
         text={asTailMessages(shown.filter.user, location.origin, access.token !== undefined)}
         of="the messages of the tail"
       />
-      <Rows shown={shown} box={rows} onScrolled={setScrolled} onLook={look} />
+      <TailTable
+        rows={shown.rows}
+        box={rows}
+        onScrolled={(scrollTop) => {
+          setScrolled(scrollTop > READS_BELOW_PX);
+        }}
+        onLook={look}
+      />
     </section>
-  );
-}
-
-interface RowsProps {
-  readonly shown: TailShown;
-  readonly box: RefObject<HTMLDivElement>;
-  /** Whether somebody reads further down. */
-  readonly onScrolled: (isScrolled: boolean) => void;
-  readonly onLook: (user: string) => void;
-}
-
-function Rows({ shown, box, onScrolled, onLook }: RowsProps) {
-  return (
-    <div
-      class="rows"
-      ref={box}
-      tabIndex={0}
-      role="region"
-      aria-label="Rows of changes"
-      onScroll={({ currentTarget }) => {
-        onScrolled(currentTarget.scrollTop > READS_BELOW_PX);
-      }}
-    >
-      <table>
-        <thead>
-          <tr>
-            {['Time', 'User', 'From, to', 'Cause', 'Adapter'].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {shown.rows.map((row) => (
-            <TailRowView key={row.number} row={row} onLook={onLook} />
-          ))}
-        </tbody>
-      </table>
-    </div>
   );
 }
 

@@ -1,0 +1,90 @@
+/**
+ * How the dashboard looks: pictures of it in its states, light, dark and on a phone, in a temporary folder to look at
+ * (PICTURES=folder says where), and what axe finds in each, which is nothing serious.
+ */
+import axe from 'axe-core';
+import { mkdirSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { hasChromium } from '../support/chromium.ts';
+import { DashboardStage, tailIsLive, tailRow } from '../support/dashboard-stage.ts';
+import { LegacyClient } from '../support/legacy-client.ts';
+
+const looks: readonly (readonly [string, BrowserContextOptions])[] = [
+  ['light', { colorScheme: 'light', viewport: { width: 1440, height: 1000 } }],
+  ['dark', { colorScheme: 'dark', viewport: { width: 1440, height: 1000 } }],
+  ['phone', { colorScheme: 'dark', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+];
+const ADMIN_TOKEN = 'an-admin-token-of-the-tests';
+
+describe.skipIf(!hasChromium('how the dashboard looks'))('how the dashboard looks', () => {
+  let stage: DashboardStage;
+  let folder: string;
+  let client: LegacyClient | undefined;
+
+  beforeAll(async () => {
+    folder = process.env['PICTURES'] ?? mkdtempSync(join(tmpdir(), 'presence-hub-dashboard-'));
+    mkdirSync(folder, { recursive: true });
+    stage = await DashboardStage.open();
+  });
+  afterAll(() => stage.close());
+  afterEach(async () => {
+    client?.reset();
+    expect(await stage.clear()).toEqual([]);
+  });
+
+  const seriousFaults = async (page: Page): Promise<readonly string[]> => {
+    // Its policy forbids scripts of others; what the test evaluates comes by the debugger.
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
+    return violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join()}`);
+  };
+  const look = async (page: Page, name: string): Promise<void> => {
+    await page.screenshot({ path: join(folder, `dashboard-${name}.png`) });
+    expect(await seriousFaults(page)).toEqual([]);
+    // What does not fit stands below, never beside.
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+  };
+  const gather = async () => {
+    client = await LegacyClient.open(stage.tcpPort);
+    for (const user of ['42', 'carla', 'dmitri']) client.beat(user, user === 'carla' ? 3 : 1);
+    client.write('<protocol><user_id>a b</user_id></protocol>');
+    await stage.beat('42', { status: 'away', device: 'phone', text: 'on the train, back at three' });
+    await stage.beat('bob', { status: 'busy', text: 'in a meeting' });
+  };
+
+  it.each(looks)(
+    '%s: the token, a user with its sessions, the question before the end, and no answer',
+    async (name, options) => {
+      await stage.prepare({ HUB_ADMIN_TOKEN: ADMIN_TOKEN, HUB_TCP_TIMEOUT_MS: '60000' });
+      const page = await stage.dashboard('?user=42', options);
+      await page.getByText('This hub wants to know who asks').waitFor();
+      await look(page, `${name}-token`);
+      await page.getByLabel('Admin token').fill(ADMIN_TOKEN);
+      await page.getByRole('button', { name: 'Let me in' }).click();
+      await tailIsLive(page);
+      await gather();
+      await tailRow(page, { user: 'bob' }).waitFor();
+      await page.getByText('decides').waitFor();
+      await look(page, `${name}-user`);
+
+      await page
+        .getByRole('button', { name: /^End session/ })
+        .first()
+        .click();
+      await page.getByRole('dialog').waitFor();
+      await look(page, `${name}-end`);
+      await page.getByRole('button', { name: 'Keep it' }).click();
+      await page.locator('#tail').scrollIntoViewIfNeeded();
+      await look(page, `${name}-tail`);
+      await stage.killHub();
+      await page.locator('.unreachable').waitFor();
+      await page.evaluate(() => scrollTo(0, 0));
+      await page.screenshot({ path: join(folder, `dashboard-${name}-no-answer.png`) });
+    },
+  );
+});
