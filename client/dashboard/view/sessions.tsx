@@ -63,17 +63,17 @@ function Session({ row, onEnd }: { readonly row: SessionRow; readonly onEnd: (se
           <span class="lease" aria-hidden="true">
             <span style={{ width: `${leasePart * 100}%` }} />
           </span>
+          <button
+            type="button"
+            class="danger"
+            aria-label={`End session ${id}`}
+            onClick={() => {
+              onEnd(session);
+            }}
+          >
+            End…
+          </button>
         </span>
-        <button
-          type="button"
-          class="danger"
-          aria-label={`End session ${id}`}
-          onClick={() => {
-            onEnd(session);
-          }}
-        >
-          End…
-        </button>
       </div>
       <dl>
         {record.map(({ name, value, note }) => (
