@@ -1,5 +1,5 @@
 /** The package as it would be published: `npm pack` into a folder, and commands run beside it as a newcomer would. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -27,9 +27,10 @@ export async function run(
   return stdout;
 }
 
-/** A command that goes on until `end`; `printed` resolves with what matched in what it has written to stdout. */
+/** A command that goes on until `end`; `printed` resolves with what matched in what it has written. */
 export function runOn(command: string, args: readonly string[], cwd: string): RunningCommand {
-  const child = spawn(command, args, { cwd, env: inherited(), stdio: ['ignore', 'pipe', 'pipe'] });
+  // A group of its own: npx starts others, and does not always take them along when it ends.
+  const child = spawn(command, args, { cwd, env: inherited(), stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   let output = '';
   const waiting = new Set<() => void>();
   const hear = (text: string) => {
@@ -40,7 +41,6 @@ export function runOn(command: string, args: readonly string[], cwd: string): Ru
   child.stderr.setEncoding('utf8').on('data', hear);
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   return {
-    child,
     printed: (pattern) =>
       new Promise((resolve, reject) => {
         const look = () => {
@@ -54,14 +54,13 @@ export function runOn(command: string, args: readonly string[], cwd: string): Ru
         void closed.then(() => reject(new Error(`${command} ended before it wrote ${String(pattern)}:\n${output}`)));
       }),
     end: async () => {
-      child.kill();
+      if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
       await closed;
     },
   };
 }
 
 export interface RunningCommand {
-  readonly child: ChildProcess;
   readonly printed: (pattern: RegExp) => Promise<RegExpExecArray>;
   readonly end: () => Promise<void>;
 }

@@ -11,13 +11,17 @@ export interface Snippet {
   readonly text: string;
 }
 
+/** A file of the repository. */
+export function readDocument(path: string): string {
+  return readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');
+}
+
 /** Those of a file of the repository, in its order. */
 export function snippetsOf(path: string): readonly Snippet[] {
-  const source = readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');
   const found: Snippet[] = [];
   let heading = '';
   let block: { language: string; file: string | undefined; lines: string[] } | undefined;
-  for (const line of source.split('\n')) {
+  for (const line of readDocument(path).split('\n')) {
     const fence = /^```(\w*)(?: file=(\S+))?$/.exec(line);
     if (block !== undefined && line === '```') {
       found.push({ language: block.language, file: block.file, heading, text: `${block.lines.join('\n')}\n` });
