@@ -155,6 +155,23 @@ describe.skipIf(!hasChromium('the newcomer’s path'))('a newcomer in an empty f
     await server.stop();
   });
 
+  it('is told of friends by the lines of README', async () => {
+    const server = await serveFolders([folder]);
+    await startHub('--origins', server.origin);
+    await befriend();
+    const [lines = ''] = snippetsBelow('README.md', 'For developers', 'js');
+    const whole = snippetsOf(README).find(({ file }) => file === 'plain/index.html')?.text ?? '';
+    const script = here(lines);
+    writeFileSync(
+      join(folder, 'index.html'),
+      whole.replace(/(<script type="module">)[^]*?(<\/script>)/, (_, open: string, end: string) => open + script + end),
+    );
+    const told = page.waitForEvent('console', (message) => message.text() === '7: online hello');
+    await page.goto(server.origin);
+    await told;
+    await server.stop();
+  });
+
   it('sees friends in Node', async () => {
     await startHub();
     await befriend();
