@@ -6,138 +6,128 @@ import type { HubMessage } from '../../shared/hub-messages.ts';
 import { PresenceError } from './error.ts';
 import type { Link, LinkEvents, LinkStatus } from './link.ts';
 import { Listeners } from './listeners.ts';
-import { readIds, readMyStatus, readUser } from './read.ts';
+import { bad, readIds, readMyStatus, readUser } from './read.ts';
 import type { ClientEvents, ConnectionStatus, MyStatus, PresenceClient, PresenceView, Self } from './types.ts';
-import { View } from './view.ts';
-import type { Watched } from './watched.ts';
+import type { View, ViewOwner } from './view.ts';
 import { Watching } from './watching.ts';
 
-/** Opens the link at the first need, and ends what was begun for it. */
-export type OpenLink = (events: LinkEvents) => Link;
+/** Opens the link at the first need; throws at once where there can be none. */
+export type OpenLink = (events: LinkEvents) => Promise<Link>;
 
-export class Client implements PresenceClient {
+export class Client extends Listeners<ClientEvents> implements PresenceClient, ViewOwner {
   readonly user: string | null;
   readonly #openLink: OpenLink;
-  #link: Link | undefined;
-  readonly #watching = new Watching((message) => this.#link?.send(message));
-  readonly #views = new Set<View>();
-  readonly #listeners = new Listeners<ClientEvents>();
-  readonly on = this.#listeners.on;
-  #status: ConnectionStatus = 'idle';
-  #self: Self | null = null;
+  #link: Promise<Link> | undefined;
+  readonly #watching = new Watching((message) => this.#call('send', message));
+  status: ConnectionStatus = 'idle';
+  self: Self | null = null;
   #heardAt: number | null = null;
   #lostAt: number | null = null;
   /** The hub says that it may be behind. */
   #hubStaleSince: number | null = null;
   #toldStaleSince: number | null = null;
   #leaving: Promise<void> | undefined;
+  #onClosed: (() => void) | undefined;
 
   constructor(user: string | undefined, openLink: OpenLink) {
+    super();
     this.user = user ?? null;
     this.#openLink = openLink;
   }
 
-  get status(): ConnectionStatus {
-    return this.#status;
-  }
-
-  get self(): Self | null {
-    return this.#self;
-  }
-
   get staleSince(): number | null {
-    return earliest([this.#hubStaleSince, this.#lostAt, ...Array.from(this.#watching.all, (one) => one.behindSince)]);
+    return earlier(this.#hubStaleSince, this.#isBehind ? this.#lostAt : null);
+  }
+
+  staleSinceOf({ isSynced, unanswered }: View): number | null {
+    return isSynced ? earlier(this.#hubStaleSince, unanswered.size > 0 ? this.#lostAt : null) : null;
   }
 
   connect(): void {
-    this.#reach().connect();
+    if (this.status !== 'closed') this.#reach();
   }
 
   watchFriends(user: string | null = this.user): PresenceView {
-    const owner = readUser(user, 'watchFriends: user');
-    this.connect();
-    return this.#view(this.#watching.openFriends(owner));
+    const owner = readUser(user, 'user');
+    this.#reach();
+    return this.#watching.open(owner, new Set([owner]), this);
   }
 
   watch(ids: Iterable<string>): PresenceView {
     const users = readIds(ids);
-    this.connect();
-    return this.#view(this.#watching.openUsers(users));
+    this.#reach();
+    return this.#watching.open(undefined, users, this);
   }
 
   set(what: MyStatus): void {
-    if (this.user === null)
-      throw new PresenceError('bad_message', 'set: an observer has no status: give the option user');
-    this.#reach().set(readMyStatus(what));
-    this.connect();
+    if (this.user === null) throw bad('an observer has no status: give the option user');
+    readMyStatus(what);
+    this.#reach();
+    this.#call('set', what);
   }
 
   leave(): Promise<void> {
     return (this.#leaving ??= new Promise((resolve) => {
-      if (this.#link === undefined || this.#status === 'closed') this.close();
-      if (this.#status === 'closed') return resolve();
-      this.#listeners.on('status', ({ status }) => {
-        if (status === 'closed') resolve();
-      });
-      this.#link?.leave();
+      this.#onClosed = resolve;
+      if (this.#link === undefined || this.status === 'closed') this.close();
+      else this.#call('leave');
     }));
   }
 
   close(): void {
-    this.#link?.close();
-    this.#heed({ status: 'closed', heardAt: this.#heardAt });
+    this.#call('close');
+    this.#heed({ status: 'closed', heardAt: null });
+    this.#onClosed?.();
   }
 
-  /** The link, opened where there is none yet. */
-  #reach(): Link {
-    if (this.#status === 'closed') throw new PresenceError('closed', 'the client is closed: create another one', true);
-    return (this.#link ??= this.#openLink({
+  get #isBehind(): boolean {
+    return (
+      this.status !== 'connected' || [...this.#watching.views].some((view) => view.isSynced && view.unanswered.size > 0)
+    );
+  }
+
+  /** The link, opened and connecting where there is none yet. */
+  #reach(): void {
+    if (this.status === 'closed') throw new PresenceError('closed', 'the client is closed', true);
+    if (this.#link !== undefined) return;
+    this.#link = this.#openLink({
       onStatus: (status) => this.#heed(status),
       onMessage: (message) => this.#hear(message),
-      onError: (error) => this.#listeners.emit('error', error),
-    }));
+      onError: (error) => this.emit('error', error),
+    });
+    this.#heed({ status: 'connecting', heardAt: null });
+    this.#call('connect');
   }
 
-  #view(watched: Watched): PresenceView {
-    const view = new View(watched, {
-      status: () => this.#status,
-      staleSince: () => (watched.isSynced ? earliest([this.#hubStaleSince, watched.behindSince]) : null),
-      onClose: () => {
-        this.#views.delete(view);
-        if (watched.views.size > 0) return;
-        this.#watching.close(watched);
-        this.#tellStale();
-      },
-    });
-    this.#views.add(view);
-    return view;
+  #call<Name extends keyof Link>(name: Name, ...args: Parameters<Link[Name]>): void {
+    void this.#link?.then((link) => (link[name] as (...args: Parameters<Link[Name]>) => void)(...args));
   }
 
   #heed({ status: told, heardAt, ...rest }: LinkStatus): void {
-    const previous = this.#status;
+    const previous = this.status;
     if (previous === 'closed') return;
     // Another tab's first attempt may be our second.
     const status = told === 'connecting' && this.#heardAt !== null ? 'reconnecting' : told;
-    this.#heardAt = Math.max(this.#heardAt ?? 0, heardAt ?? 0) || null;
-    this.#status = status;
-    if (status === 'connected') this.#lostAt = null;
-    else {
-      this.#lostAt ??= this.#heardAt;
+    if (status !== 'connected') {
+      this.#lost(Math.max(this.#heardAt ?? 0, heardAt ?? 0) || null);
       this.#hubStaleSince = null;
-      this.#watching.lost(this.#lostAt);
     }
+    this.status = status;
     if (status !== previous || rest.retryInMs !== undefined) {
-      this.#listeners.emit('status', { status, previous, ...rest });
-      for (const view of [...this.#views]) view.tellStatus();
+      this.emit('status', { status, previous, ...rest });
+      for (const view of [...this.#watching.views]) view.tellStatus();
     }
     this.#tellStale();
     if (status === 'closed') this.#end(rest.reason?.text);
   }
 
   #hear(message: HubMessage): void {
+    const heardAt = this.#heardAt;
     this.#heardAt = Date.now();
     switch (message.type) {
       case 'welcome':
+        // Another tab may have taken over without a word.
+        this.#lost(heardAt);
         this.#watching.connected();
         break;
       case 'stale':
@@ -147,8 +137,12 @@ export class Client implements PresenceClient {
         this.#hubStaleSince = null;
         break;
       case 'self':
-        this.#self = { status: message.status, text: message.text, devices: message.devices };
-        this.#listeners.emit('self', this.#self);
+        this.self = { status: message.status, text: message.text, devices: message.devices };
+        this.emit('self', this.self);
+        break;
+      case 'ok':
+        // To a fresh token.
+        this.#watching.askDenied();
         break;
       default:
         this.#watching.hear(message);
@@ -156,22 +150,29 @@ export class Client implements PresenceClient {
     this.#tellStale();
   }
 
+  /** `heardAt`: until when what is shown was right, unless it was behind before. */
+  #lost(heardAt: number | null): void {
+    if (!this.#isBehind) this.#lostAt = heardAt;
+    this.#watching.lost();
+  }
+
   #tellStale(): void {
     const { staleSince } = this;
     if (staleSince === this.#toldStaleSince) return;
     this.#toldStaleSince = staleSince;
-    this.#listeners.emit('stale', { staleSince });
-    for (const view of [...this.#views]) view.tellStatus();
+    this.emit('stale', { staleSince });
+    for (const view of [...this.#watching.views]) view.tellStatus();
   }
 
   #end(why: string | undefined): void {
-    if (why !== undefined) this.#listeners.emit('error', new PresenceError('refused', why, true));
-    for (const view of [...this.#views]) view.close();
-    this.#listeners.clear();
+    if (why !== undefined) this.emit('error', new PresenceError('refused', why, true));
+    for (const view of [...this.#watching.views]) view.close();
+    this.silence();
+    this.#onClosed?.();
   }
 }
 
-function earliest(instants: readonly (number | null)[]): number | null {
-  const known = instants.filter((at) => at !== null);
-  return known.length === 0 ? null : Math.min(...known);
+function earlier(one: number | null, other: number | null): number | null {
+  const at = Math.min(one ?? Infinity, other ?? Infinity);
+  return at < Infinity ? at : null;
 }

@@ -1,35 +1,21 @@
 /**
- * What to do after a connection has ended, by the meanings of the contract's close codes. Pure: `random` is in [0, 1), and
- * `attempt` counts from 0 since the last connection that lasted.
+ * How long to wait after a connection has ended, by the meanings of the contract's close codes. Pure: `random` is in [0, 1),
+ * and `failures` counts those since the last connection that lasted.
  */
 
-const FIRST_MS = 500;
-const LONGEST_MS = 30_000;
-const FIRST_SLOW_MS = 5_000;
-const LONGEST_SLOW_MS = 120_000;
+/** The hub has no room for now: nothing may shorten the wait. */
+export function isPaced(code: number): boolean {
+  return code === 1013 || code === 4429;
+}
 
-export type ComeBack =
-  /** `isPaced`: the hub needs that time, so that nothing may shorten it. */
-  | { readonly kind: 'after'; readonly ms: number; readonly isPaced: boolean }
-  | { readonly kind: 'with a fresh token' }
-  | { readonly kind: 'never'; readonly why: string };
+/** No retry mends it: what was sent is refused, or an admin has ended it. */
+export function isFinal(code: number): boolean {
+  return [1008, 1009, 4400, 4403].includes(code);
+}
 
-export function comeBackAfter(code: number, attempt: number, random: number): ComeBack {
-  switch (code) {
-    case 4401:
-      return { kind: 'with a fresh token' };
-    case 4403:
-      return { kind: 'never', why: 'the hub does not allow it, or an admin has ended it' };
-    case 1008:
-    case 1009:
-    case 4400:
-      return { kind: 'never', why: 'the hub refuses what was sent' };
-    case 1013:
-    case 4429: {
-      const ms = ((1 + random) / 2) * Math.min(LONGEST_SLOW_MS, FIRST_SLOW_MS * 2 ** attempt);
-      return { kind: 'after', ms, isPaced: true };
-    }
-    default:
-      return { kind: 'after', ms: random * Math.min(LONGEST_MS, FIRST_MS * 2 ** attempt), isPaced: false };
-  }
+/** Full jitter up to 30 s, for a hub that came back with all its clients; half of it, and longer, where it is paced. */
+export function waitMs(code: number, failures: number, random: number): number {
+  return isPaced(code)
+    ? ((1 + random) / 2) * Math.min(120_000, 5_000 * 2 ** failures)
+    : random * Math.min(30_000, 500 * 2 ** failures);
 }

@@ -15,30 +15,28 @@ export interface Folded {
   readonly removed: readonly string[];
 }
 
-/** Undefined where nothing changes. */
+/** Where nothing changes, `entries` is the Map that was. */
 export function fold(
   old: Entries,
   news: Iterable<Entry>,
   mode: FoldMode = 'newer',
   without: Iterable<string> = [],
-): Folded | undefined {
+): Folded {
   const entries = new Map(mode === 'whole' ? [] : old);
   const changed: Entry[] = [];
-  let added = 0;
   for (const user of without) entries.delete(user);
   for (const entry of news) {
     const had = old.get(entry.user);
     if (had !== undefined && isKnown(entry, had, mode)) {
       entries.set(entry.user, had);
     } else {
-      if (had === undefined) added += 1;
       entries.set(entry.user, entry);
       changed.push(entry);
     }
   }
-  const isLess = entries.size < old.size + added;
-  const removed = isLess ? [...old.keys()].filter((user) => !entries.has(user)) : [];
-  return changed.length + removed.length === 0 ? undefined : { entries, changed, removed };
+  const gone = mode === 'whole' ? old.keys() : without;
+  const removed = [...gone].filter((user) => old.has(user) && !entries.has(user));
+  return { entries: changed.length + removed.length > 0 ? entries : old, changed, removed };
 }
 
 /** One version is one entry for one viewer; a token of another viewer may show `lastSeen` where it was hidden. */

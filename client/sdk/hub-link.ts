@@ -4,30 +4,23 @@
  */
 import type { ClientMessage } from '../../shared/client-messages.ts';
 import type { HubMessage } from '../../shared/hub-messages.ts';
-import { comeBackAfter } from './come-back.ts';
+import { isFinal, isPaced, waitMs } from './come-back.ts';
 import { PresenceError } from './error.ts';
 import type { Link, LinkEvents, LinkStatus } from './link.ts';
-import { Mine } from './mine.ts';
 import { Timers } from './timers.ts';
-import { refreshInMs } from './token.ts';
+import type { Tokens } from './tokens.ts';
 import type { GetToken, MyStatus, WebSocketConstructor, WebSocketLike } from './types.ts';
 
 /** For the app's token, for the connection to open, for its welcome. */
 const STEP_WITHIN_MS = 10_000;
-/** After waking up: a connection that does not answer by then is dead. */
+/** After waking up, and after a goodbye: a connection that does not answer by then is dead. */
 const ANSWER_WITHIN_MS = 5_000;
-/** A connection that lasted this long was a success: the next attempt is the first again. */
-const LASTING_MS = 10_000;
-const TOKEN_AGAIN_MS = 10_000;
-const BYE_WITHIN_MS = 5_000;
 
 export interface HubLinkOptions {
   readonly url: string;
   readonly user: string | undefined;
   readonly device: string;
   readonly mine: MyStatus;
-  /** Undefined: never. */
-  readonly awayAfterMs: number | undefined;
   readonly WebSocket: WebSocketConstructor;
   readonly getToken: GetToken | undefined;
 }
@@ -35,33 +28,35 @@ export interface HubLinkOptions {
 export class HubLink implements Link {
   readonly #options: HubLinkOptions;
   readonly #events: LinkEvents;
-  readonly #timers = new Timers<'retry' | 'step' | 'answer' | 'beat' | 'idle' | 'token'>();
-  readonly #mine: Mine;
+  readonly #timers = new Timers<'retry' | 'answer' | 'beat' | 'idle'>();
   #status: LinkStatus['status'] = 'idle';
   #socket: WebSocketLike | undefined;
-  /** Of the attempt under way: what comes of an earlier one counts no more. */
+  /** What comes of an earlier attempt counts no more. */
   #attemptNo = 0;
   #heardAt: number | null = null;
-  /** Failures since the last connection that lasted. */
+  /** Since the last connection that lasted for a heartbeat. */
   #failures = 0;
-  #welcomedAt: number | undefined;
   #heartbeatMs = 0;
   #timeoutMs = 0;
   /** Not to come back before, by the forward clock: the hub has said so. */
   #pacedUntil = 0;
+  #tokens: Tokens | undefined;
   #isTokenRefused = false;
-  #inputAt = performance.now();
+  #mine: MyStatus = { status: 'online', text: '' };
+  /** What the hub has heard of it. */
+  #said = '';
+  #isAway = false;
+  #inputAt = 0;
+  #awayAfterMs = Infinity;
 
   constructor(options: HubLinkOptions, events: LinkEvents) {
     this.#options = options;
     this.#events = events;
-    this.#mine = new Mine(options.mine);
+    this.#merge(options.mine);
   }
 
   connect(): void {
     if (this.#status !== 'idle') return;
-    this.input();
-    this.#lookIdle();
     this.#try();
   }
 
@@ -70,31 +65,22 @@ export class HubLink implements Link {
   }
 
   set(what: MyStatus): void {
-    this.#mine.set(what);
+    this.#merge(what);
     this.input();
-    this.#say();
   }
 
-  input(): void {
+  input(awayAfterMs = this.#awayAfterMs): void {
+    this.#awayAfterMs = awayAfterMs;
     this.#inputAt = performance.now();
-    if (!this.#mine.isAway) return;
-    this.#mine.isAway = false;
     this.#lookIdle();
-    this.#say();
   }
 
   wake(): void {
-    if (this.#status === 'connected') {
-      this.#beat(ANSWER_WITHIN_MS);
-    } else if (this.#status === 'disconnected' || this.#timers.has('retry')) {
-      const leftMs = this.#pacedUntil - performance.now();
-      if (leftMs > 0) this.#tryIn(leftMs);
-      else this.#try();
-    }
+    if (this.#status === 'connected') this.#beat(ANSWER_WITHIN_MS);
+    else if (this.#status === 'disconnected' || this.#timers.has('retry')) this.#tryIn(0);
   }
 
   sleep(): void {
-    if (this.#status === 'idle' || this.#status === 'closed') return;
     this.#drop();
     this.#tell({ status: 'disconnected' });
   }
@@ -104,129 +90,103 @@ export class HubLink implements Link {
     this.send({ type: 'bye' });
     const over = (): void => this.close();
     if (this.#socket !== undefined) this.#socket.onclose = over;
-    this.#timers.stopAll();
-    this.#timers.set('step', BYE_WITHIN_MS, over);
+    this.#timers.set('answer', ANSWER_WITHIN_MS, over);
   }
 
-  close(): void {
-    this.#finish(undefined);
-  }
-
-  #finish(reason: LinkStatus['reason']): void {
+  close(reason?: LinkStatus['reason']): void {
     if (this.#status === 'closed') return;
     this.#drop();
-    this.#timers.stopAll();
+    this.#timers.stop('idle');
     this.#tell({ status: 'closed', reason });
   }
 
   // Coming.
 
   #try(): void {
-    this.#timers.stop('retry');
+    this.#drop();
     this.#tell({ status: this.#status === 'idle' ? 'connecting' : 'reconnecting' });
-    void this.#open((this.#attemptNo += 1));
+    void this.#open(this.#attemptNo);
   }
 
   async #open(attemptNo: number): Promise<void> {
-    const { url, WebSocket } = this.#options;
-    this.#await();
-    const token = await this.#token(this.#isTokenRefused);
+    const { url, user, device, WebSocket } = this.#options;
+    this.#expect(STEP_WITHIN_MS);
+    const token = await this.#token();
     if (attemptNo !== this.#attemptNo) return;
-    if (token === null) return this.#ended(1006, '');
-    this.#await();
+    if (token === null) return this.#ended(1006, 'no token');
     const socket = (this.#socket = new WebSocket(url));
+    const who = user === undefined ? { observe: true } : { user, device, self: true, ...this.#now() };
     socket.onopen = () => {
-      this.#await();
-      socket.send(JSON.stringify(this.#hello(token)));
+      this.#expect(STEP_WITHIN_MS);
+      socket.send(JSON.stringify({ type: 'hello', id: 'hello', token, ...who }));
     };
-    socket.onmessage = ({ data }: { data: unknown }) => this.#hear(String(data));
+    socket.onmessage = ({ data }: { data: unknown }) => this.#hear(JSON.parse(String(data)) as HubMessage);
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#ended(code, reason);
     socket.onerror = () => undefined; // `close` follows
+    this.#expect(STEP_WITHIN_MS);
   }
 
-  #await(): void {
-    this.#timers.set('step', STEP_WITHIN_MS, () => this.#ended(4408, 'the hub does not answer'));
-  }
-
-  #hello(token: string | undefined): ClientMessage {
-    const { user, device } = this.#options;
-    return user === undefined
-      ? { type: 'hello', id: 'hello', token, observe: true }
-      : { type: 'hello', id: 'hello', token, user, device, ...this.#mine.whole(), self: true };
-  }
-
-  /** Null where the app fails to give one. */
-  async #token(refresh: boolean): Promise<string | undefined | null> {
+  async #token(): Promise<string | null | undefined> {
     const { getToken } = this.#options;
     if (getToken === undefined) return undefined;
-    try {
-      const token = await getToken({ refresh });
-      this.#isTokenRefused &&= !refresh;
-      const ms = refreshInMs(token, Date.now());
-      if (ms !== undefined) this.#timers.set('token', ms, () => void this.#renew());
-      return token;
-    } catch (error) {
-      this.#events.onError(new PresenceError('unauthenticated', `getToken failed: ${String(error)}`));
-      return null;
-    }
-  }
-
-  /** A fresh token before the old one runs out. */
-  async #renew(): Promise<void> {
     const attemptNo = this.#attemptNo;
-    const token = await this.#token(true);
-    if (attemptNo !== this.#attemptNo) return;
-    if (typeof token === 'string') this.send({ type: 'token', id: 'token', token });
-    else this.#timers.set('token', TOKEN_AGAIN_MS, () => void this.#renew());
+    const { Tokens } = await import('./tokens.ts');
+    if (attemptNo !== this.#attemptNo) return null;
+    const onFresh = (token: string): void => this.send({ type: 'token', id: 'token', token });
+    this.#tokens ??= new Tokens(getToken, onFresh, this.#events.onError);
+    return this.#tokens.give(this.#isTokenRefused);
   }
 
   // Being there.
 
-  #hear(json: string): void {
-    const message = JSON.parse(json) as HubMessage;
+  #hear(message: HubMessage): void {
+    const { type } = message;
     this.#heardAt = Date.now();
     this.#timers.stop('answer');
-    switch (message.type) {
-      case 'welcome':
-        this.#timers.stop('step');
-        this.#welcomedAt = performance.now();
-        this.#heartbeatMs = message.heartbeatMs;
-        this.#timeoutMs = message.timeoutMs;
-        this.#tell({ status: 'connected' });
-        this.#events.onMessage(message);
-        this.#say();
-        this.#beatLater();
-        return;
-      case 'ok':
-        // Of a token: what was refused may be allowed now.
-        if (message.re !== 'beat') this.#events.onMessage(message);
-        return;
-      case 'reconnect':
-        this.#pacedUntil = performance.now() + message.afterMs;
-        // Until then the connection in hand is as good as any.
-        this.#timers.set('retry', message.afterMs, () => this.#again());
-        return;
-      case 'error':
-        if (typeof message.re === 'number') this.#events.onMessage(message);
-        else this.#refused(message);
-        return;
-      default:
-        this.#events.onMessage(message);
+    if (type === 'welcome') {
+      this.#isTokenRefused = false;
+      this.#heartbeatMs = message.heartbeatMs;
+      this.#timeoutMs = message.timeoutMs;
+      this.#tell({ status: 'connected' });
+      this.#beatLater();
+      this.#events.onMessage(message);
+      this.#say();
+    } else if (type === 'reconnect') {
+      this.#pacedUntil = performance.now() + message.afterMs;
+      // Until then the connection in hand is as good as any.
+      this.#timers.set('retry', message.afterMs, () => this.#try());
+    } else if (type === 'error' && typeof message.re !== 'number') {
+      this.#refused(message);
+    } else if (type === 'ok' && message.re === 'beat') {
+      this.#failures = 0; // it has lasted
+    } else {
+      this.#events.onMessage(message);
     }
   }
 
   #refused({ code, message, re }: Extract<HubMessage, { type: 'error' }>): void {
-    const isFinal = re === 'hello' && code === 'bad_message';
-    // The close that follows says what becomes of it.
-    if (code !== 'unauthenticated' || re === 'token') this.#events.onError(new PresenceError(code, message, isFinal));
-    if (isFinal) this.#finish({ code: 4400, text: message });
-    else if (re === 'hello' && code === 'too_many') this.#ended(1013, message);
+    // Of a token that is refused the close tells, which follows.
+    if (code !== 'unauthenticated' || re === 'token') this.#events.onError(new PresenceError(code, message));
+    if (re !== 'hello') return;
+    if (code === 'bad_message') this.#ended(4400, message);
+    if (code === 'too_many') this.#ended(1013, message);
+  }
+
+  #merge({ status = this.#mine.status, text = this.#mine.text }: MyStatus): void {
+    this.#mine = { status, text };
+  }
+
+  #now(): MyStatus {
+    const { status, text } = this.#mine;
+    const now = { status: this.#isAway && status === 'online' ? 'away' : status, text } as const;
+    this.#said = JSON.stringify(now);
+    return now;
   }
 
   #say(): void {
-    if (this.#status !== 'connected' || this.#options.user === undefined) return;
-    const news = this.#mine.news();
-    if (Object.keys(news).length > 0) this.send({ type: 'heartbeat', id: 'beat', ...news });
+    const said = this.#said;
+    const now = this.#now();
+    if (this.#said !== said && this.#options.user !== undefined) this.send({ type: 'heartbeat', id: 'beat', ...now });
   }
 
   #beatLater(): void {
@@ -234,63 +194,56 @@ export class HubLink implements Link {
   }
 
   /** A sign of life that asks for one. */
-  #beat(answerWithinMs: number): void {
+  #beat(withinMs: number): void {
     this.send({ type: 'heartbeat', id: 'beat' });
     this.#beatLater();
-    if (answerWithinMs < this.#timeoutMs || !this.#timers.has('answer'))
-      this.#timers.set('answer', answerWithinMs, () => this.#ended(4408, 'the hub has fallen silent'));
+    if (withinMs < this.#timeoutMs || !this.#timers.has('answer')) this.#expect(withinMs);
+  }
+
+  /** A word of the hub. */
+  #expect(withinMs: number): void {
+    this.#timers.set('answer', withinMs, () => this.#ended(4408, 'the hub is silent'));
   }
 
   #lookIdle(): void {
-    const { awayAfterMs, user } = this.#options;
-    if (awayAfterMs === undefined || user === undefined) return;
-    const leftMs = this.#inputAt + awayAfterMs - performance.now();
-    this.#mine.isAway = leftMs <= 0;
-    if (leftMs <= 0) this.#say();
-    else this.#timers.set('idle', leftMs, () => this.#lookIdle());
+    const leftMs = this.#inputAt + this.#awayAfterMs - performance.now();
+    this.#isAway = leftMs <= 0;
+    this.#say();
+    if (leftMs > 0 && leftMs < Infinity) this.#timers.set('idle', leftMs, () => this.#lookIdle());
   }
 
   // Going.
 
-  #ended(code: number, reason: string): void {
-    this.#drop();
-    if (this.#welcomedAt !== undefined && performance.now() - this.#welcomedAt >= LASTING_MS) this.#failures = 0;
-    this.#welcomedAt = undefined;
-    const next = comeBackAfter(code, this.#failures, Math.random());
-    this.#failures += 1;
-    const why = { code, text: reason };
-    const pacedMs = this.#pacedUntil - performance.now();
-    if (next.kind === 'never') {
-      this.#finish({ code, text: reason || next.why });
-    } else if (next.kind === 'with a fresh token') {
-      if (this.#options.getToken === undefined || this.#isTokenRefused)
-        return this.#finish({ code, text: 'the hub asks for a good token' });
+  #ended(code: number, text: string): void {
+    const reason = { code, text };
+    const ms = waitMs(code, this.#failures++, Math.random());
+    if (code === 4401 && this.#options.getToken !== undefined && !this.#isTokenRefused) {
       this.#isTokenRefused = true;
       this.#try();
-    } else if (isOffline()) {
-      this.#tell({ status: 'disconnected', reason: why });
+    } else if (code === 4401 || isFinal(code)) {
+      this.close(reason);
     } else {
-      if (next.isPaced && pacedMs <= 0) this.#pacedUntil = performance.now() + next.ms;
-      this.#tryIn(pacedMs > 0 ? pacedMs : next.ms, why);
+      this.#drop();
+      if (isPaced(code)) this.#pacedUntil = Math.max(this.#pacedUntil, performance.now() + ms);
+      if (isOffline()) this.#tell({ status: 'disconnected', reason });
+      else this.#tryIn(ms, reason);
     }
   }
 
-  #again(): void {
-    this.#drop();
-    this.#try();
-  }
-
   #tryIn(ms: number, reason?: LinkStatus['reason']): void {
-    this.#timers.set('retry', ms, () => this.#try());
-    this.#tell({ status: 'reconnecting', retryInMs: ms, reason });
+    const pacedMs = this.#pacedUntil - performance.now();
+    const retryInMs = pacedMs > 0 ? pacedMs : ms;
+    this.#timers.set('retry', retryInMs, () => this.#try());
+    this.#tell({ status: 'reconnecting', retryInMs, reason });
   }
 
   /** Lets go of the connection, whatever still comes of it. */
   #drop(): void {
     const socket = this.#socket;
     this.#socket = undefined;
-    this.#attemptNo += 1;
-    for (const name of ['retry', 'step', 'answer', 'beat', 'token'] as const) this.#timers.stop(name);
+    this.#attemptNo++;
+    this.#tokens?.stop();
+    for (const name of ['retry', 'answer', 'beat'] as const) this.#timers.stop(name);
     if (socket === undefined) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();

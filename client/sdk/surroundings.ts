@@ -1,42 +1,43 @@
 /**
- * What the page or worker tells of itself: the network comes and goes, the tab is looked at again, somebody gives input.
- * In Node there is nothing to hear. Called by create.
+ * What a page or worker tells of itself: the network comes and goes, the tab is looked at again, somebody gives input.
+ * Loaded where there is something to hear: in Node there is not. Called by create.
  */
 import type { Link } from './link.ts';
+import type { PresenceClient, PresenceClientOptions } from './types.ts';
 
 const INPUTS = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart', 'scroll'];
-/** Input comes by the hundred; one word a second says as much. */
+/** Input comes by the hundred; one word a second says as much, or four in the time that makes one away. */
 const INPUT_EVERY_MS = 1_000;
+const AWAY_AFTER_MS = 5 * 60_000;
 
-/** @returns what ends the listening. */
-export function heedSurroundings(link: Link): () => void {
-  const page = globalThis as Partial<Pick<Window, 'addEventListener' | 'document'>>;
-  if (page.addEventListener === undefined) return () => undefined;
-  const { document } = page;
+/** Until the client is closed. */
+export function heedSurroundings(link: Link, client: PresenceClient, idle: PresenceClientOptions['idle']): void {
   const ending = new AbortController();
-  const listen = (
-    target: Pick<Window, 'addEventListener'>,
-    types: readonly string[],
-    listener: (event: Event) => void,
-  ) => {
-    for (const type of types)
-      target.addEventListener(type, listener, { signal: ending.signal, capture: true, passive: true });
+  const { signal } = ending;
+  const listen = (target: EventTarget, types: readonly string[], listener: (event: Event) => void): void => {
+    for (const type of types) target.addEventListener(type, listener, { signal, capture: true, passive: true });
   };
-  let inputAt = 0;
-  const input = ({ timeStamp }: Event): void => {
-    if (timeStamp - inputAt < INPUT_EVERY_MS) return;
-    inputAt = timeStamp;
-    link.input();
-  };
-  listen(page as Window, ['online', 'pageshow'], () => link.wake());
-  listen(page as Window, ['offline'], () => link.sleep());
-  if (document !== undefined) {
-    listen(page as Window, INPUTS, input);
-    listen(document, ['visibilitychange'], (event) => {
-      if (document.visibilityState !== 'visible') return;
-      link.wake();
-      input(event);
-    });
+  client.on('status', ({ status }) => {
+    if (status === 'closed') ending.abort();
+  });
+  if (client.status === 'closed') return;
+  listen(globalThis, ['online', 'pageshow'], () => link.wake());
+  listen(globalThis, ['offline'], () => link.sleep());
+  const { document } = globalThis as { document?: Document };
+  if (document === undefined) return;
+  if (idle !== false) {
+    const awayAfterMs = idle?.awayAfterMs ?? AWAY_AFTER_MS;
+    const everyMs = Math.min(INPUT_EVERY_MS, awayAfterMs / 4);
+    let toldAt = -Infinity;
+    const input = (): void => {
+      if (performance.now() - toldAt < everyMs) return;
+      toldAt = performance.now();
+      link.input(awayAfterMs);
+    };
+    input();
+    listen(globalThis, INPUTS, input);
   }
-  return () => ending.abort();
+  listen(document, ['visibilitychange'], () => {
+    if (document.visibilityState === 'visible') link.wake();
+  });
 }

@@ -26,8 +26,4 @@ export class Timers<Name extends string> {
     clearTimeout(this.#running.get(name));
     this.#running.delete(name);
   }
-
-  stopAll(): void {
-    for (const name of [...this.#running.keys()]) this.stop(name);
-  }
 }

@@ -1,128 +1,139 @@
 /**
- * A view: what an app holds of one watch. Reads what is watched, hands on its events, and iterates: whoever is slow gets
- * the latest of what it missed, merged, never a queue that grows.
+ * A view: a friend list or some users, as the hub told them. Keeps the entries and how far the hub has answered on this
+ * connection, and hands on its events. Sends nothing: watching.ts does. A key is what a message names: the list's owner, or
+ * an id.
  */
 import type { Entry } from '../../shared/entry.ts';
+import type { Snapshot } from '../../shared/hub-messages.ts';
 import type { PresenceError } from './error.ts';
+import { fold, type Entries, type FoldMode } from './fold.ts';
 import { Listeners } from './listeners.ts';
 import type { ConnectionStatus, PresenceView, ViewChange, ViewEvents } from './types.ts';
-import type { Watched } from './watched.ts';
 
-interface Owner {
-  status(): ConnectionStatus;
-  staleSince(): number | null;
-  onClose(): void;
+/** The client, as its views see it. */
+export interface ViewOwner {
+  readonly status: ConnectionStatus;
+  staleSinceOf(view: View): number | null;
 }
 
-export class View implements PresenceView {
-  readonly #watched: Watched;
-  readonly #owner: Owner;
-  readonly #listeners = new Listeners<ViewEvents>();
-  readonly #iterations = new Set<Iteration>();
-  readonly on = this.#listeners.on;
+export class View extends Listeners<ViewEvents> implements PresenceView {
+  readonly owner: string | undefined;
+  readonly keys: ReadonlySet<string>;
+  entries: Entries = new Map();
+  isSynced: boolean;
+  error: PresenceError | null = null;
+  /** What the hub has not answered on this connection. */
+  unanswered: Set<string>;
+  /** Refused, or ended by the hub. */
+  readonly denied = new Set<string>();
+  /** The `at` that holds for all entries. */
+  at: number | undefined;
+  /** The one that holds for what was answered on this connection. */
+  #answeredAt: number | undefined;
+  readonly #client: ViewOwner;
+  readonly #onClose: () => void;
   #isClosed = false;
 
-  constructor(watched: Watched, owner: Owner) {
-    this.#watched = watched;
-    this.#owner = owner;
-    watched.views.add(this.#listeners);
-  }
-
-  get entries(): ReadonlyMap<string, Entry> {
-    return this.#watched.entries;
-  }
-
-  get isSynced(): boolean {
-    return this.#watched.isSynced;
+  constructor(owner: string | undefined, keys: ReadonlySet<string>, client: ViewOwner, onClose: () => void) {
+    super();
+    this.owner = owner;
+    this.keys = keys;
+    this.unanswered = new Set(keys);
+    this.isSynced = keys.size === 0;
+    this.#client = client;
+    this.#onClose = onClose;
   }
 
   get staleSince(): number | null {
-    return this.#owner.staleSince();
+    return this.#client.staleSinceOf(this);
   }
 
   get status(): ConnectionStatus {
-    return this.#isClosed ? 'closed' : this.#owner.status();
-  }
-
-  get error(): PresenceError | null {
-    return this.#watched.error;
+    return this.#isClosed ? 'closed' : this.#client.status;
   }
 
   get(user: string): Entry | undefined {
-    return this.#watched.entries.get(user);
+    return this.entries.get(user);
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#watched.views.delete(this.#listeners);
-    this.#listeners.clear();
-    for (const iteration of this.#iterations) iteration.end();
-    this.#owner.onClose();
+    this.tellStatus();
+    this.silence();
+    this.#onClose();
+  }
+
+  // What the hub and the client tell.
+
+  lost(): void {
+    this.#answeredAt = undefined;
+    this.unanswered = new Set(this.keys);
+  }
+
+  snapshot(keys: readonly string[], { at, entries, since, removed }: Snapshot): void {
+    const isList = this.owner !== undefined;
+    const mode = since !== undefined ? 'newer' : isList ? 'whole' : 'these';
+    const answered = keys.filter(
+      (key) => this.keys.has(key) && (isList || since === undefined || this.entries.has(key)),
+    );
+    if (answered.length === 0) return;
+    for (const key of answered) {
+      this.unanswered.delete(key);
+      this.denied.delete(key);
+    }
+    this.#heard(Math.min(this.#answeredAt ?? at, at));
+    const isSync = this.unanswered.size === 0;
+    if (isSync) {
+      this.isSynced = true;
+      this.error = null;
+    }
+    const own = isList ? entries : entries.filter(({ user }) => this.keys.has(user));
+    const change = this.apply(own, mode, removed, true);
+    if (isSync) this.emit('sync', change);
+  }
+
+  presence(news: ReadonlyMap<string, Entry>, at: number | undefined): void {
+    const own = [...this.entries.keys()].flatMap((user) => news.get(user) ?? []);
+    if (own.length > 0) this.apply(own);
+    if (at !== undefined && this.#answeredAt !== undefined) this.#heard(at);
+  }
+
+  apply(news: readonly Entry[], mode?: FoldMode, without?: Iterable<string>, isSnapshot = false): ViewChange {
+    const change = { ...fold(this.entries, news, mode, without), isSnapshot };
+    const isChange = change.entries !== this.entries;
+    this.entries = change.entries;
+    if (isChange) this.emit('change', change);
+    return change;
+  }
+
+  /** What was shown of these can't be kept true. */
+  deny(all: readonly string[], error: PresenceError): void {
+    const keys = all.filter((key) => this.keys.has(key));
+    if (keys.length === 0) return;
+    for (const key of keys) {
+      this.unanswered.delete(key);
+      this.denied.add(key);
+    }
+    if (this.owner !== undefined) this.at = undefined;
+    this.error = error;
+    this.apply([], 'newer', this.owner === undefined ? keys : [...this.entries.keys()]);
+    this.emit('error', error);
   }
 
   tellStatus(): void {
-    this.#listeners.emit('status', { status: this.status, staleSince: this.staleSince });
+    this.emit('status', { status: this.status, staleSince: this.staleSince });
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<ViewChange> {
-    const iteration = new Iteration(() => {
-      off();
-      this.#iterations.delete(iteration);
-    });
-    const off = this.on('change', (change) => iteration.add(change));
-    this.#iterations.add(iteration);
-    const { entries, isSynced } = this;
-    if (isSynced) iteration.add({ entries, changed: [...entries.values()], removed: [], isSnapshot: true });
-    if (this.#isClosed) iteration.end();
-    return iteration;
-  }
-}
-
-class Iteration implements AsyncIterator<ViewChange> {
-  readonly #onEnd: () => void;
-  #next: ViewChange | undefined;
-  #isOver = false;
-  #wake: (() => void) | undefined;
-
-  constructor(onEnd: () => void) {
-    this.#onEnd = onEnd;
+  /** While some wait for their first answer, an older `at` holds for all, and a lower one in any case. */
+  #heard(at: number): void {
+    this.#answeredAt = at;
+    if (this.unanswered.size === 0 || at < (this.at ?? 0)) this.at = at;
   }
 
-  add(change: ViewChange): void {
-    this.#next = this.#next === undefined ? change : merge(this.#next, change);
-    this.#wake?.();
+  /** Loaded when it is needed: most listen to events. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<ViewChange, void, undefined> {
+    const { iterate } = await import('./iterate.ts');
+    yield* iterate(this);
   }
-
-  end(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#onEnd();
-    this.#wake?.();
-  }
-
-  async next(): Promise<IteratorResult<ViewChange>> {
-    while (this.#next === undefined && !this.#isOver) await new Promise<void>((resolve) => (this.#wake = resolve));
-    const value = this.#next;
-    this.#next = undefined;
-    return value === undefined ? { done: true, value: undefined } : { done: false, value };
-  }
-
-  async return(): Promise<IteratorResult<ViewChange>> {
-    this.#next = undefined;
-    this.end();
-    return { done: true, value: undefined };
-  }
-}
-
-/** Two changes as one: each user once, as it is at the end. */
-function merge(earlier: ViewChange, { entries, changed, removed, isSnapshot }: ViewChange): ViewChange {
-  const touched = new Set([...earlier.changed, ...changed].map(({ user }) => user));
-  const gone = new Set([...earlier.removed, ...removed]);
-  return {
-    entries,
-    changed: [...touched].flatMap((user) => entries.get(user) ?? []),
-    removed: [...gone].filter((user) => !entries.has(user)),
-    isSnapshot: earlier.isSnapshot || isSnapshot,
-  };
 }

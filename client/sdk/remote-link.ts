@@ -1,0 +1,167 @@
+/**
+ * A tab's end of a shared link: sends its calls over a port and hands on what comes. Whoever serves may change: with each
+ * `attach` it opens anew and says again what must hold. Notices when nobody answers. Called by tabs.
+ */
+import { PresenceError } from './error.ts';
+import type { HubLinkOptions } from './hub-link.ts';
+import type { Link, LinkEvents } from './link.ts';
+import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
+import { Timers } from './timers.ts';
+import type { MyStatus } from './types.ts';
+
+const PING_EVERY_MS = 5_000;
+const PONG_WITHIN_MS = 3_000;
+const LEFT_WITHIN_MS = 6_000;
+/** A timer that comes this late tells of this tab's own sleep: nothing follows from what was not heard meanwhile. */
+const LATE_MS = 1_000;
+
+export interface RemoteLinkOptions extends Pick<HubLinkOptions, 'getToken'> {
+  readonly shared: SharedOptions;
+  /** The lock that this tab holds. */
+  readonly lock: string;
+  /** Nobody answers at the port; `wasThere`: somebody once did. */
+  readonly onSilent: (wasThere: boolean) => void;
+  readonly onClosed: () => void;
+}
+
+export class RemoteLink implements Link {
+  readonly #options: RemoteLinkOptions;
+  readonly #events: LinkEvents;
+  readonly #timers = new Timers<'ping' | 'pong' | 'leave'>();
+  #port: Port<FromTab> | undefined;
+  #mine: MyStatus;
+  #awayAfterMs = 0;
+  #isConnecting = false;
+  #isClosed = false;
+  #wasThere = false;
+
+  constructor(options: RemoteLinkOptions, events: LinkEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.#mine = options.shared.mine;
+  }
+
+  /** Speaks over this port from now on; it opens as soon as somebody serves there. */
+  use(port: Port<FromTab> | undefined, withinMs = PONG_WITHIN_MS): void {
+    this.#post(['close']);
+    this.#port?.close();
+    this.#port = port;
+    this.#wasThere = false;
+    this.#timers.stop('ping');
+    this.#timers.stop('pong');
+    if (port === undefined) return;
+    port.onmessage = ({ data }: MessageEvent<ToTab>) => {
+      if (this.#port === port) this.#hear(data);
+    };
+    this.#expect(withinMs);
+  }
+
+  isAt(port: Port<FromTab>): boolean {
+    return this.#port === port;
+  }
+
+  connect(): void {
+    this.#isConnecting = true;
+    this.#post(['connect']);
+  }
+
+  send(message: Parameters<Link['send']>[0]): void {
+    this.#post(['send', message]);
+  }
+
+  set(what: MyStatus): void {
+    this.#mine = { ...this.#mine, ...what };
+    this.#post(['set', what]);
+  }
+
+  input(awayAfterMs: number): void {
+    this.#awayAfterMs = awayAfterMs;
+    this.#post(['input', awayAfterMs]);
+  }
+
+  wake(): void {
+    this.#post(['wake']);
+    this.#ping();
+  }
+
+  sleep(): void {
+    this.#post(['sleep']);
+  }
+
+  leave(): void {
+    this.#post(['leave']);
+    // Where nobody hears it there is nobody to wait for.
+    this.#timers.set('leave', this.#wasThere ? LEFT_WITHIN_MS : 0, () => {
+      this.#end();
+      this.#events.onStatus({ status: 'closed', heardAt: null });
+    });
+  }
+
+  close(): void {
+    this.#end();
+  }
+
+  #post(word: FromTab): void {
+    this.#port?.postMessage(word);
+  }
+
+  #end(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#timers.stop('leave');
+    this.use(undefined);
+    this.#options.onClosed();
+  }
+
+  #hear(word: ToTab): void {
+    this.#timers.stop('pong');
+    this.#timers.set('ping', PING_EVERY_MS, () => this.#ping());
+    this.#wasThere = true;
+    switch (word[0]) {
+      case 'attach':
+        this.#post(['open', { ...this.#options.shared, mine: this.#mine }, this.#options.lock]);
+        if (this.#isConnecting) this.#post(['connect']);
+        if (this.#awayAfterMs > 0) this.#post(['input', this.#awayAfterMs]);
+        break;
+      case 'set':
+        this.#mine = { ...this.#mine, ...word[1] };
+        break;
+      case 'onStatus':
+        if (word[1].status === 'closed') this.#end();
+        this.#events.onStatus(word[1]);
+        break;
+      case 'onMessage':
+        this.#events.onMessage(word[1]);
+        break;
+      case 'onError':
+        this.#events.onError(new PresenceError(word[1].code, word[1].message, word[1].isFinal));
+        break;
+      case 'getToken':
+        void this.#token(word[1], word[2]);
+        break;
+      case 'pong':
+        break;
+    }
+  }
+
+  async #token(no: number, why: { refresh: boolean }): Promise<void> {
+    try {
+      this.#post(['token', no, (await this.#options.getToken?.(why)) ?? null]);
+    } catch (error) {
+      this.#post(['token', no, null, String(error)]);
+    }
+  }
+
+  #ping(): void {
+    this.#post(['ping']);
+    if (!this.#timers.has('pong')) this.#expect(PONG_WITHIN_MS);
+  }
+
+  #expect(withinMs: number): void {
+    const dueAt = performance.now() + withinMs;
+    this.#timers.set('pong', withinMs, () => {
+      if (performance.now() > dueAt + LATE_MS) this.#ping();
+      else this.#options.onSilent(this.#wasThere);
+    });
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * One link for many tabs: a tab's calls go to the hub once for all, and what the hub says goes to whom it concerns. Runs in
+ * the SharedWorker or in the tab that leads. Holds no entries: each tab asks for its own, with the `since` it has.
+ */
+import type { Unwatch, Watch } from '../../shared/client-messages.ts';
+import type { HubMessage } from '../../shared/hub-messages.ts';
+import { inChunks } from './chunks.ts';
+import { HubLink } from './hub-link.ts';
+import type { LinkStatus } from './link.ts';
+import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
+import type { WebSocketConstructor } from './types.ts';
+
+const TOKEN_WITHIN_MS = 3_000;
+
+/** What a tab watches on this connection. */
+class Tab {
+  readonly port: Port<ToTab>;
+  readonly owners = new Set<string>();
+  readonly ids = new Set<string>();
+
+  constructor(port: Port<ToTab>) {
+    this.port = port;
+  }
+}
+
+export class SharedLink {
+  readonly #link: HubLink;
+  readonly #onEmpty: () => void;
+  /** The one that spoke last stands last. */
+  readonly #tabs = new Set<Tab>();
+  #status: LinkStatus = { status: 'idle', heardAt: null };
+  /** What a tab that comes later has to hear first. */
+  readonly #latest = new Map<HubMessage['type'], HubMessage>();
+  readonly #asked = new Map<number, { readonly tab: Tab; readonly id: Watch['id'] }>();
+  readonly #tokens = new Map<number, (token: string | null, why?: string) => void>();
+  #nextId = 0;
+
+  constructor(options: SharedOptions, WebSocket: WebSocketConstructor, onEmpty: () => void) {
+    const getToken = options.hasToken ? (why: { refresh: boolean }) => this.#token(why) : undefined;
+    this.#onEmpty = onEmpty;
+    this.#link = new HubLink(
+      { ...options, WebSocket, getToken },
+      {
+        onStatus: (status) => this.#heed(status),
+        onMessage: (message) => this.#hear(message),
+        onError: ({ code, message, isFinal }) => this.#tell(['onError', { code, message, isFinal }]),
+      },
+    );
+  }
+
+  /** @returns what takes the tab's words. */
+  attach(port: Port<ToTab>): (word: FromTab) => void {
+    const tab = new Tab(port);
+    this.#tabs.add(tab);
+    if (this.#status.status !== 'idle') port.postMessage(['onStatus', this.#status]);
+    for (const message of this.#latest.values()) port.postMessage(['onMessage', message]);
+    return (word) => {
+      if (this.#tabs.delete(tab)) {
+        this.#tabs.add(tab);
+        this.#take(tab, word);
+      }
+    };
+  }
+
+  /** Another holds the connection from now on. */
+  abandon(): void {
+    this.#tabs.clear();
+    this.#link.close();
+  }
+
+  #take(tab: Tab, word: FromTab): void {
+    switch (word[0]) {
+      case 'send':
+        this.#send(tab, word[1]);
+        break;
+      case 'set':
+        this.#tell(word);
+        this.#link.set(word[1]);
+        break;
+      case 'leave':
+        if (this.#tabs.size === 1) this.#link.leave();
+        else this.#part(tab);
+        break;
+      case 'close':
+        this.#part(tab);
+        break;
+      case 'token':
+        this.#tokens.get(word[1])?.(word[2], word[3]);
+        break;
+      case 'ping':
+        tab.port.postMessage(['pong']);
+        break;
+      case 'input':
+        this.#link.input(word[1]);
+        break;
+      case 'open':
+        break;
+      default:
+        this.#link[word[0]]();
+    }
+  }
+
+  /** Its watches end; the last one takes the connection along. */
+  #part(tab: Tab): void {
+    this.#tabs.delete(tab);
+    tab.port.postMessage(['onStatus', { status: 'closed', heardAt: null }]);
+    tab.port.close();
+    if (this.#tabs.size === 0) {
+      this.#link.close();
+      this.#onEmpty();
+      return;
+    }
+    for (const friendsOf of tab.owners) this.#unwatch({ friendsOf });
+    this.#unwatch({ users: [...tab.ids] });
+  }
+
+  #send(tab: Tab, message: Watch | Unwatch): void {
+    const isWatch = message.type === 'watch';
+    for (const [held, named] of [
+      [tab.owners, 'friendsOf' in message ? [message.friendsOf] : []],
+      [tab.ids, 'friendsOf' in message ? [] : message.users],
+    ] as const) {
+      for (const one of named) {
+        if (isWatch) held.add(one);
+        else held.delete(one);
+      }
+    }
+    if (!isWatch) return this.#unwatch(message);
+    const id = this.#nextId++;
+    this.#asked.set(id, { tab, id: message.id });
+    this.#link.send({ ...message, id });
+  }
+
+  /** What no tab watches any more. */
+  #unwatch(what: { readonly friendsOf: string } | { readonly users: readonly string[] }): void {
+    const tabs = [...this.#tabs];
+    if ('friendsOf' in what) {
+      if (tabs.some(({ owners }) => owners.has(what.friendsOf))) return;
+      this.#link.send({ type: 'unwatch', id: this.#nextId++, friendsOf: what.friendsOf });
+      return;
+    }
+    const users = what.users.filter((user) => !tabs.some(({ ids }) => ids.has(user)));
+    for (const some of inChunks(users)) this.#link.send({ type: 'unwatch', id: this.#nextId++, users: some });
+  }
+
+  #heed(status: LinkStatus): void {
+    this.#status = status;
+    if (status.status !== 'connected') {
+      this.#latest.clear();
+      this.#asked.clear();
+      for (const { owners, ids } of this.#tabs) {
+        owners.clear();
+        ids.clear();
+      }
+    }
+    this.#tell(['onStatus', status]);
+    if (status.status !== 'closed') return;
+    this.#tabs.clear();
+    this.#onEmpty();
+  }
+
+  #hear(message: HubMessage): void {
+    if ('re' in message && typeof message.re === 'number') {
+      const asked = this.#asked.get(message.re);
+      this.#asked.delete(message.re);
+      asked?.tab.port.postMessage(['onMessage', { ...message, re: asked.id } as HubMessage]);
+      return;
+    }
+    if (message.type === 'fresh') this.#latest.delete('stale');
+    if (message.type === 'welcome' || message.type === 'stale' || message.type === 'self')
+      this.#latest.set(message.type, message);
+    this.#tell(['onMessage', message]);
+  }
+
+  #tell(word: ToTab): void {
+    for (const { port } of this.#tabs) port.postMessage(word);
+  }
+
+  /** Asks the tabs in turn, the one that spoke last first: another one may be frozen. */
+  async #token(why: { refresh: boolean }): Promise<string> {
+    let problem = 'no tab gives a token';
+    for (const tab of [...this.#tabs].reverse()) {
+      const no = this.#nextId++;
+      const token = await new Promise<string | null>((resolve) => {
+        const timer = setTimeout(resolve, TOKEN_WITHIN_MS, null);
+        this.#tokens.set(no, (given, said = problem) => {
+          clearTimeout(timer);
+          problem = said;
+          resolve(given);
+        });
+        tab.port.postMessage(['getToken', no, why]);
+      });
+      this.#tokens.delete(no);
+      if (token !== null) return token;
+    }
+    throw new Error(problem);
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * What passes between a tab and whoever holds the connection for all of them, over a MessagePort or a BroadcastChannel: the
+ * calls of Link one way, those of LinkEvents the other. Types and names alone.
+ */
+import type { HubMessage } from '../../shared/hub-messages.ts';
+import type { PresenceErrorCode } from './error.ts';
+import type { HubLinkOptions } from './hub-link.ts';
+import type { Link, LinkStatus } from './link.ts';
+import type { MyStatus } from './types.ts';
+
+/** What can be told another thread of how to connect. */
+export interface SharedOptions extends Omit<HubLinkOptions, 'WebSocket' | 'getToken'> {
+  readonly hasToken: boolean;
+}
+
+export type FromTab =
+  | { readonly [Name in keyof Link]: readonly [Name, ...Parameters<Link[Name]>] }[keyof Link]
+  /** Takes part; `lock` is held as long as the tab lives. */
+  | readonly ['open', SharedOptions, lock: string]
+  | readonly ['ping']
+  /** Answers `getToken`; no token: the app failed, and why. */
+  | readonly ['token', no: number, token: string | null, why?: string];
+
+export type ToTab =
+  /** Somebody serves here: open. */
+  | readonly ['attach']
+  | readonly ['pong']
+  | readonly ['onStatus', LinkStatus]
+  | readonly ['onMessage', HubMessage]
+  | readonly ['onError', { readonly code: PresenceErrorCode; readonly message: string; readonly isFinal: boolean }]
+  /** A tab has set it: all remember it, for the next who holds the connection. */
+  | readonly ['set', MyStatus]
+  | readonly ['getToken', no: number, { readonly refresh: boolean }];
+
+/** What a MessagePort and a BroadcastChannel have in common. */
+export interface Port<Out> {
+  postMessage(word: Out): void;
+  close(): void;
+  onmessage: ((event: MessageEvent) => void) | null;
+}
+
+/** Tabs with one key share a connection. */
+export function keyOf({ url, user, device }: SharedOptions): string {
+  return JSON.stringify(['presence-hub', 1, url, user ?? null, device]);
+}

@@ -1,0 +1,43 @@
+/** The SDK's size, as an app that bundles and minifies it pays for it: held here, printed always. */
+import { gzipSync } from 'node:zlib';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+import { expect, test } from 'vitest';
+
+const MAX_CORE_BYTES = 5_000;
+const MAX_SHARING_BYTES = 3_000;
+
+const sdk = fileURLToPath(new URL('../../../client/sdk/', import.meta.url));
+
+/** Minified and zipped; what is loaded later is left out, and of `known` what is in the core already. */
+async function sizeOf(entry: string, known: readonly string[] = []): Promise<number> {
+  const bundle = await rolldown({
+    input: sdk + entry,
+    platform: 'browser',
+    transform: { target: 'es2022' },
+    external: (id, importer) => importer !== undefined && (known.includes(id) || later.has(id)),
+  });
+  const { output } = await bundle.generate({ format: 'es', minify: true, codeSplitting: false });
+  // The notes to the minifier that the last minifier drops.
+  return gzipSync(output[0].code.replaceAll('/* @__PURE__ */', ''), { level: 9 }).length;
+}
+
+/** What the core imports when it is needed. */
+const later = new Set(['./tabs.ts', './surroundings.ts', './iterate.ts', './tokens.ts']);
+/** What the core has, and what shares imports of it. */
+const inCore = ['./hub-link.ts', './chunks.ts', './error.ts', './timers.ts'];
+
+test('the core and what shares are as small as was promised', async () => {
+  const sizes = {
+    core: await sizeOf('index.ts'),
+    sharing: await sizeOf('tabs.ts', inCore),
+    surroundings: await sizeOf('surroundings.ts'),
+    tokens: await sizeOf('tokens.ts', ['./error.ts']),
+    iterate: await sizeOf('iterate.ts', ['./fold.ts']),
+    worker: await sizeOf('worker.ts'),
+  };
+  process.stdout.write(`SDK, bytes minified and gzipped: ${JSON.stringify(sizes)}\n`);
+  expect(sizes.core).toBeGreaterThan(1_000);
+  expect(sizes.core).toBeLessThanOrEqual(MAX_CORE_BYTES);
+  expect(sizes.sharing).toBeLessThanOrEqual(MAX_SHARING_BYTES);
+});
