@@ -60,7 +60,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   }
 
   set(what: MyStatus): void {
-    if (this.user === null) throw bad('an observer has no status: give the option user');
+    if (this.user === null) throw bad('an observer has no status');
     readMyStatus(what);
     this.#reach();
     this.#call('set', what);

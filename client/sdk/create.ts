@@ -17,7 +17,7 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
   readMyStatus(options);
   const client = new Client(user, (events) => {
     const { WebSocket = (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket } = options;
-    if (WebSocket === undefined) throw new PresenceError('refused', 'give the option WebSocket: here is none', true);
+    if (WebSocket === undefined) throw new PresenceError('refused', 'give the option WebSocket', true);
     const how = { url: socketUrl(options.url), user, device, mine: { status, text }, WebSocket, getToken };
     // Another thread can't be handed a WebSocket of the app's own.
     const isShared = 'document' in globalThis && tabs !== 'each' && options.WebSocket === undefined;

@@ -105,7 +105,8 @@ export class HubLink implements Link {
   #try(): void {
     this.#drop();
     this.#tell({ status: this.#status === 'idle' ? 'connecting' : 'reconnecting' });
-    void this.#open(this.#attemptNo);
+    // A browser may forbid the address: plain ws from a page of https.
+    this.#open(this.#attemptNo).catch((error: unknown) => this.close({ code: 1008, text: String(error) }));
   }
 
   async #open(attemptNo: number): Promise<void> {
@@ -202,7 +203,7 @@ export class HubLink implements Link {
 
   /** A word of the hub. */
   #expect(withinMs: number): void {
-    this.#timers.set('answer', withinMs, () => this.#ended(4408, 'the hub is silent'));
+    this.#timers.set('answer', withinMs, () => this.#ended(4408, 'no answer'));
   }
 
   #lookIdle(): void {
@@ -224,7 +225,9 @@ export class HubLink implements Link {
       this.close(reason);
     } else {
       this.#drop();
-      if (isPaced(code)) this.#pacedUntil = Math.max(this.#pacedUntil, performance.now() + ms);
+      const now = performance.now();
+      // What the hub has said itself holds.
+      if (isPaced(code) && this.#pacedUntil < now) this.#pacedUntil = now + ms;
       if (isOffline()) this.#tell({ status: 'disconnected', reason });
       else this.#tryIn(ms, reason);
     }

@@ -145,17 +145,16 @@ export class Watching {
   }
 
   #refused({ re, code, message }: Extract<HubMessage, { type: 'error' }>): void {
-    const asked = this.#asked.get(re);
+    const { views, keys } = this.#asked.get(re) ?? { views: [], keys: [] };
     this.#asked.delete(re);
-    const views = asked?.views.filter((view) => this.views.has(view)) ?? [];
     if (code === 'internal' || code === 'rate_limited') {
       clearTimeout(this.#again);
       this.#again = setTimeout(() => this.#ask([...this.views]), ASK_AGAIN_MS);
     } else if (views.length > 1) {
-      // Asked for together, and one of them spoiled it.
-      for (const view of views) this.#ask([view]);
+      // Asked for together, and one of them spoiled it, which may be closed by now.
+      for (const view of views) if (this.views.has(view)) this.#ask([view]);
     } else {
-      views[0]?.deny(asked?.keys ?? [], new PresenceError(code, message));
+      views[0]?.deny(keys, new PresenceError(code, message));
     }
   }
 }

@@ -1,0 +1,85 @@
+/** What the SDK repeats of the contract, which it may import as types alone, held to the contract itself. */
+import { describe, expect, it } from 'vitest';
+import { inChunks, MAX_CHARS, MAX_IDS } from '../../../client/sdk/chunks.ts';
+import { isFinal, isPaced } from '../../../client/sdk/come-back.ts';
+import { readIds, readMyStatus, readUser } from '../../../client/sdk/read.ts';
+import { refreshInMs } from '../../../client/sdk/tokens.ts';
+import { closeCodes } from '../../../shared/codes.ts';
+import { isUserId, text as textForm } from '../../../shared/ids.ts';
+import { MAX_IDS_PER_MESSAGE, MAX_WS_MESSAGE_BYTES } from '../../../shared/limits.ts';
+import { sessionStatuses } from '../../../shared/status.ts';
+import { tokenFor } from '../../support/tokens.ts';
+
+const takes = (read: () => unknown): boolean => {
+  try {
+    read();
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+describe('the SDK takes what the contract takes', () => {
+  it.each(['42', 'a', '.', '..', '...', '.a', 'a b', '', 'ä', 'a@b.c:d-e_f', 'x'.repeat(128), 'x'.repeat(129), 'a\n'])(
+    'user id %j',
+    (id) => {
+      expect(takes(() => readUser(id, 'user'))).toBe(isUserId(id));
+      expect(takes(() => readIds([id]))).toBe(isUserId(id));
+    },
+  );
+
+  it.each(['', 'x'.repeat(140), 'x'.repeat(141), '😀'.repeat(70), '😀'.repeat(71)])('text %j', (text) => {
+    expect(takes(() => readMyStatus({ text }))).toBe(textForm.safeParse(text).success);
+  });
+
+  it('every status of a session, and no other', () => {
+    for (const status of sessionStatuses) expect(takes(() => readMyStatus({ status }))).toBe(true);
+    for (const status of ['offline', '', 'Online'])
+      expect(takes(() => readMyStatus({ status: status as 'online' }))).toBe(false);
+  });
+
+  it('as many ids a message as the hub, in messages that are not too large for it', () => {
+    expect(MAX_IDS).toBe(MAX_IDS_PER_MESSAGE);
+    const long = Array.from({ length: 2_500 }, (_, i) => String(i).padStart(128, 'x'));
+    const short = Array.from({ length: 2_500 }, (_, i) => String(i));
+    for (const ids of [long, short]) {
+      const chunks = inChunks(ids);
+      expect(chunks.flat()).toEqual(ids);
+      for (const users of chunks) {
+        expect(users.length).toBeLessThanOrEqual(MAX_IDS);
+        const message = JSON.stringify({ type: 'watch', id: 2 ** 31, users, since: 2 ** 52 });
+        expect(message.length).toBeLessThanOrEqual(MAX_WS_MESSAGE_BYTES);
+      }
+    }
+    expect(inChunks(short)).toHaveLength(3);
+    expect(MAX_CHARS).toBeLessThan(MAX_WS_MESSAGE_BYTES);
+    expect(inChunks([])).toEqual([]);
+  });
+
+  it('every close code, as final or not', () => {
+    const final = Object.values(closeCodes).filter(({ code }) => isFinal(code));
+    expect(final.map(({ code }) => code).sort()).toEqual([1008, 1009, 4400, 4403]);
+    const paced = Object.values(closeCodes).filter(({ code }) => isPaced(code));
+    expect(paced.map(({ code }) => code).sort()).toEqual([1013, 4429]);
+  });
+});
+
+describe('a token is refreshed', () => {
+  const clock = { now: () => ({ wallMs: 1_000_000, monoMs: 0 }) };
+
+  it.each([
+    [3600, 3_540_000],
+    [10, 8_000],
+    [-5, -4_000],
+  ])('that runs out in %d s, in %d ms', async (expiresInS, ms) => {
+    expect(refreshInMs(await tokenFor('42', { clock, expiresInS }), 1_000_000)).toBeCloseTo(ms);
+  });
+
+  it.each(['', 'abc', 'a.b.c', 'a.bnVsbA.c'])('never, where it does not say when: %j', (token) => {
+    expect(refreshInMs(token, 0) > 0).toBe(false);
+  });
+
+  it('never, without `exp`', async () => {
+    expect(refreshInMs(await tokenFor('42', { clock, expiresInS: null }), 0) > 0).toBe(false);
+  });
+});
