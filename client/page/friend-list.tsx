@@ -6,7 +6,9 @@ import type { RefObject, TargetedFocusEvent, TargetedKeyboardEvent } from 'preac
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Entry } from '../sdk/index.ts';
 import { FriendRow } from './friend-row.tsx';
-import { rowWindow, WHOLE_UP_TO, type RowWindow } from './row-window.ts';
+import { roughly, rowWindow, WHOLE_UP_TO, type RowWindow } from './row-window.ts';
+
+const ROW_REM = 4.5;
 
 interface FriendListProps {
   readonly rows: readonly Entry[];
@@ -25,14 +27,14 @@ export function FriendList({ rows, isBehind, now, onOpen }: FriendListProps) {
   // It holds the focus, or will: out of sight it is in the document all the same.
   if (activeEntry !== undefined && activeIndex < from) shown.unshift({ entry: activeEntry, index: activeIndex });
   if (activeEntry !== undefined && activeIndex >= to) shown.push({ entry: activeEntry, index: activeIndex });
+  const isLong = rows.length > WHOLE_UP_TO;
   const tabStop = activeEntry?.user ?? rows[0]?.user;
   return (
     <ul
       ref={list}
       id="friends"
-      class={rows.length > WHOLE_UP_TO ? 'long' : ''}
       aria-label="Friends"
-      style={{ height: `${rows.length * rowPx}px` }}
+      style={{ height: `${rows.length * rowPx}px`, '--row': `${rowPx}px` }}
       onFocusIn={onFocus}
       onFocusOut={onBlur}
       onKeyDown={onKeyDown}
@@ -43,7 +45,8 @@ export function FriendList({ rows, isBehind, now, onOpen }: FriendListProps) {
           entry={entry}
           index={index}
           count={rows.length}
-          rowPx={rowPx}
+          topPx={index * rowPx}
+          isGliding={!isLong}
           isBehind={isBehind}
           isTabStop={entry.user === tabStop}
           now={now}
@@ -56,15 +59,19 @@ export function FriendList({ rows, isBehind, now, onOpen }: FriendListProps) {
 
 type ListRef = RefObject<HTMLUListElement>;
 
-/** Follows the window's scrolling and size; the row's height is the style sheet's to say. */
+/** Follows the window's scrolling and size. Renders again only where other rows come into sight. */
 function useRowWindow(list: ListRef, count: number): RowWindow & { readonly rowPx: number } {
-  const [place, setPlace] = useState({ rowPx: 0, top: 0, heightPx: innerHeight });
+  const [place, setPlace] = useState(() => ({ rowPx: rowHeight(), top: 0, heightPx: innerHeight }));
   const look = useCallback((): void => {
     if (list.current === null) return;
-    const rowPx = list.current.querySelector('li')?.getBoundingClientRect().height ?? 0;
-    setPlace({ rowPx, top: -list.current.getBoundingClientRect().top, heightPx: innerHeight });
+    const rowPx = rowHeight();
+    const top = roughly(-list.current.getBoundingClientRect().top, rowPx);
+    const heightPx = innerHeight;
+    setPlace((last) =>
+      last.rowPx === rowPx && last.top === top && last.heightPx === heightPx ? last : { rowPx, top, heightPx },
+    );
   }, [list]);
-  useLayoutEffect(look, [look, count === 0]);
+  useLayoutEffect(look, [look]);
   useEffect(() => {
     let frame: number | undefined;
     const soon = (): void => {
@@ -82,6 +89,11 @@ function useRowWindow(list: ListRef, count: number): RowWindow & { readonly rowP
     };
   }, [look]);
   return { rowPx: place.rowPx, ...rowWindow(count, place.rowPx, place.top, place.heightPx) };
+}
+
+/** In the unit that text is scaled by. */
+function rowHeight(): number {
+  return ROW_REM * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
 }
 
 interface Walk {

@@ -9,7 +9,10 @@ interface FriendRowProps {
   /** Its place in the whole list, from 0, and how long that is. */
   readonly index: number;
   readonly count: number;
-  readonly rowPx: number;
+  /** From the list's upper edge. */
+  readonly topPx: number;
+  /** Goes to another place by gliding there, which each row of a long list would have to pay for. */
+  readonly isGliding: boolean;
   readonly isBehind: boolean;
   /** The one row that the Tab key leads to. */
   readonly isTabStop: boolean;
@@ -19,13 +22,13 @@ interface FriendRowProps {
 
 export class FriendRow extends Component<FriendRowProps> {
   override shouldComponentUpdate(next: FriendRowProps): boolean {
-    const keys = ['entry', 'index', 'count', 'rowPx', 'isBehind', 'isTabStop', 'onOpen'] as const;
+    const keys = ['entry', 'index', 'count', 'topPx', 'isGliding', 'isBehind', 'isTabStop', 'onOpen'] as const;
     if (keys.some((key) => next[key] !== this.props[key])) return true;
     // Of what ages only the words count.
     return lastSeenWords(next.entry, next.now) !== lastSeenWords(this.props.entry, this.props.now);
   }
 
-  override render({ entry, index, count, rowPx, isBehind, isTabStop, now, onOpen }: FriendRowProps) {
+  override render({ entry, index, count, topPx, isGliding, isBehind, isTabStop, now, onOpen }: FriendRowProps) {
     const { user, status, text, devices } = entry;
     const about = lastSeenWords(entry, now) ?? text;
     return (
@@ -34,38 +37,20 @@ export class FriendRow extends Component<FriendRowProps> {
         data-user={user}
         aria-posinset={index + 1}
         aria-setsize={count}
-        style={{ transform: `translateY(${index * rowPx}px)` }}
+        style={isGliding ? { transform: `translateY(${topPx}px)` } : { top: `${topPx}px` }}
       >
         <button type="button" class="row" tabIndex={isTabStop ? 0 : -1} onClick={() => onOpen(user)}>
           <Avatar user={user} status={status} />
           <span class="who">
             <span class="name">{user}</span>
-            {about !== undefined && about !== '' && (
-              <span class="about">
-                <Pause />
-                {about}
-              </span>
-            )}
+            {about !== undefined && about !== '' && <span class="about">{about}</span>}
           </span>
           <span class="state">
-            <span class="word">
-              <Pause />
-              {statusWord(status, isBehind)}
-            </span>
-            {devices.length > 0 && (
-              <span class="devices">
-                <span class="hidden-text"> on </span>
-                {devicesWords(devices)}
-              </span>
-            )}
+            <span class="word">{statusWord(status, isBehind)}</span>
+            {devices.length > 0 && <span class="devices">{devicesWords(devices)}</span>}
           </span>
         </button>
       </li>
     );
   }
-}
-
-/** Heard, not seen: the row is read as one sentence. */
-function Pause() {
-  return <span class="hidden-text">, </span>;
 }

@@ -21,7 +21,7 @@ export function Me({ user, mine, self, isConnected, onSet, onSwitch }: MeProps) 
   return (
     <section class="card me" aria-label="Me">
       <div class="identity">
-        <Avatar user={user} status={self?.status ?? mine.status} />
+        <Avatar user={user} status={isConnected ? (self?.status ?? mine.status) : 'offline'} />
         <div>
           <h2>{user}</h2>
           <p class="quiet">

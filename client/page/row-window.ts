@@ -5,8 +5,8 @@
 
 /** Up to here every row is there. */
 export const WHOLE_UP_TO = 150;
-const STEP = 8;
-const BEYOND = 16;
+const STEP = 4;
+const BEYOND = 10;
 
 export interface RowWindow {
   readonly from: number;
@@ -14,12 +14,15 @@ export interface RowWindow {
   readonly to: number;
 }
 
+/** How far the list was scrolled, in steps. */
+export function roughly(top: number, rowPx: number): number {
+  return Math.floor(top / (rowPx * STEP)) * rowPx * STEP;
+}
+
 /** `top` is how far the list's begin is above the upper edge of what is in sight. */
 export function rowWindow(count: number, rowPx: number, top: number, heightPx: number): RowWindow {
-  // Nobody knows how high a row is before there is one.
-  if (rowPx <= 0) return { from: 0, to: Math.min(count, BEYOND) };
   if (count <= WHOLE_UP_TO) return { from: 0, to: count };
-  const first = Math.floor(top / rowPx / STEP) * STEP;
+  const first = Math.floor(roughly(top, rowPx) / rowPx);
   const inSight = Math.ceil(heightPx / rowPx);
   const from = Math.min(Math.max(0, first - BEYOND), Math.max(0, count - inSight - BEYOND));
   return { from, to: Math.min(count, Math.max(first, 0) + inSight + STEP + BEYOND) };

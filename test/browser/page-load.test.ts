@@ -1,0 +1,182 @@
+/**
+ * The friend page under load: two thousand friends scrolled through, and ten thousand changes a second. A task of the page's
+ * main thread is judged by the time that it computed, as Chromium's trace has it: what the cores do meanwhile for others is
+ * not the page's doing. The figures are printed.
+ */
+import type { Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Entry } from '../../shared/entry.ts';
+import { hasChromium } from '../support/chromium.ts';
+import { connection, FriendPageStage, friendRow } from '../support/friend-page.ts';
+import { LegacyClient } from '../support/legacy-client.ts';
+
+const LONG_TASK_MS = 50;
+const FRIENDS = 2_000;
+const CHANGES_PER_S = 10_000;
+const LOAD_S = 4;
+
+interface TraceEvent {
+  readonly name: string;
+  readonly pid: number;
+  readonly tid: number;
+  readonly dur?: number;
+  readonly tdur?: number;
+  readonly args?: { readonly name?: string };
+}
+
+describe.skipIf(!hasChromium('the friend page under load'))('the friend page', () => {
+  let stage: FriendPageStage;
+  const friends = Array.from({ length: FRIENDS }, (_, i) => `f${i}`);
+
+  beforeAll(async () => {
+    stage = await FriendPageStage.open();
+  });
+  afterAll(() => stage.close());
+  beforeEach(() => stage.prepare({ HUB_TCP_TIMEOUT_MS: '120000', HUB_MESSAGES_PER_S: '1000000' }));
+  afterEach(async () => expect(await stage.clear()).toEqual([]));
+
+  /** The longest task of the page's main thread while `run` runs, in milliseconds that it computed. */
+  const longestTask = async (what: string, page: Page, run: () => Promise<void>): Promise<number> => {
+    await stage.browser.startTracing(page, { categories: ['toplevel', '__metadata'] });
+    await run();
+    const { traceEvents } = JSON.parse(String(await stage.browser.stopTracing())) as { traceEvents: TraceEvent[] };
+    const mains = new Set(
+      traceEvents
+        .filter(({ name, args }) => name === 'thread_name' && args?.name === 'CrRendererMain')
+        .map(({ pid, tid }) => `${pid} ${tid}`),
+    );
+    const tasks = traceEvents.filter(({ name, pid, tid }) => name.endsWith('RunTask') && mains.has(`${pid} ${tid}`));
+    expect(tasks.length).toBeGreaterThan(100);
+    const longest = (key: 'dur' | 'tdur') => Math.max(...tasks.map((task) => (task[key] ?? 0) / 1000));
+    const busyMs = tasks.reduce((sum, { tdur = 0 }) => sum + tdur / 1000, 0);
+    process.stdout.write(
+      `${what}: ${tasks.length} tasks, ${busyMs.toFixed(0)} ms in all, the longest computed ${longest('tdur').toFixed(1)} ms (${longest('dur').toFixed(1)} ms by the wall)\n`,
+    );
+    return longest('tdur');
+  };
+  const nextFrame = (page: Page) =>
+    page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+
+  /** Every row from the first to the last, as it is shown while the page is scrolled through. */
+  const shownRows = async (page: Page): Promise<readonly string[]> => {
+    const rows = new Map<number, string>();
+    await page.evaluate(() => scrollTo(0, 0));
+    for (;;) {
+      await nextFrame(page);
+      const seen = await page
+        .locator('li.friend')
+        .evaluateAll((items) =>
+          items.map(
+            (item) =>
+              [
+                Number(item.getAttribute('aria-posinset')),
+                `${item.getAttribute('data-user')} ${item.classList.value}`,
+              ] as const,
+          ),
+        );
+      for (const [place, row] of seen) rows.set(place, row);
+      const isEnd = await page.evaluate(() => {
+        const before = scrollY;
+        scrollBy(0, innerHeight * 0.9);
+        return scrollY === before;
+      });
+      if (isEnd) return [...rows].sort(([a], [b]) => a - b).map(([, row]) => row);
+    }
+  };
+
+  it(
+    'opens two thousand friends at once, and scrolls through them without a long task',
+    { timeout: 60_000 },
+    async () => {
+      await stage.befriend('42', friends);
+      for (const user of friends.slice(0, 50)) await stage.beat(user);
+      const page = await stage.page('/');
+      const opening = await longestTask('opened', page, async () => {
+        await page.goto(`${stage.hub}/?user=42`);
+        await page.getByText(`50 of ${FRIENDS} here`).waitFor();
+        await friendRow(page, 'f0', 'online').waitFor();
+        await nextFrame(page);
+      });
+      // The page's code is read and compiled in it.
+      expect(opening).toBeLessThan(2 * LONG_TASK_MS);
+      const scrolling = await longestTask('scrolled', page, async () => {
+        await page.mouse.move(600, 500);
+        for (let turn = 0; turn < 100; turn += 1) {
+          await page.mouse.wheel(0, turn < 70 ? 1_200 : -900);
+          await nextFrame(page);
+          // However far it was flung, rows are in sight.
+          if (turn % 10 === 0)
+            expect(await page.evaluate(() => document.elementFromPoint(600, 500)?.closest('li')?.className)).toContain(
+              'friend',
+            );
+        }
+      });
+      expect(scrolling).toBeLessThan(LONG_TASK_MS);
+      expect(await page.locator('li.friend').count()).toBeLessThan(100);
+    },
+  );
+
+  it(
+    'follows ten thousand changes a second without a long task, and is right at the end',
+    { timeout: 90_000 },
+    async () => {
+      await stage.befriend('42', friends);
+      const gateway = await LegacyClient.open(stage.tcpPort);
+      const page = await stage.page('/?user=42');
+      await page.getByText(`0 of ${FRIENDS} here`).waitFor();
+      const before = await changesSoFar();
+      let sent = 0;
+      let tookMs = 0;
+      const longest = await longestTask('followed', page, async () => {
+        const startedAt = performance.now();
+        const total = CHANGES_PER_S * LOAD_S;
+        while (sent < total) {
+          const due = Math.min(total, Math.ceil(((performance.now() - startedAt) / 1000) * CHANGES_PER_S));
+          let frames = '';
+          // Each frame gives its user another state than it had: online, away, busy, and for each third user offline.
+          for (; sent < due; sent += 1) {
+            const [user, turn] = [sent % FRIENDS, Math.floor(sent / FRIENDS)];
+            frames += `<protocol><user_id>f${user}</user_id><user_state>${stateOf(user, turn)}</user_state></protocol>`;
+          }
+          gateway.write(frames);
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+        await expect
+          .poll(async () => (await changesSoFar()) - before, { timeout: 30_000 })
+          .toBeGreaterThanOrEqual(total);
+        tookMs = performance.now() - startedAt;
+        const wanted = await hubRows();
+        await expect
+          .poll(async () => (await page.locator('.count').textContent()) ?? '')
+          .toContain(`${wanted.here} of`);
+      });
+      process.stdout.write(`${sent} changes in ${(tookMs / 1000).toFixed(1)} s\n`);
+      expect(longest).toBeLessThan(LONG_TASK_MS);
+      await connection(page, 'live');
+      expect(await shownRows(page)).toEqual((await hubRows()).rows);
+    },
+  );
+
+  const stateOf = (user: number, turn: number): number =>
+    (user % 3 === 0 ? [1, -1] : [1, 2, 3])[turn % (user % 3 === 0 ? 2 : 3)]!;
+  const changesSoFar = async (): Promise<number> => {
+    const text = await (await fetch(`${stage.hub}/metrics`)).text();
+    return Number(/^presence_hub_changes_total (\d+)/m.exec(text)?.[1]);
+  };
+  /** What the hub says of the friends, in the page's order. */
+  const hubRows = async (): Promise<{ readonly rows: readonly string[]; readonly here: number }> => {
+    const { entries } = (await stage.ask('GET', '/v1/users/42/friends/presence')) as { entries: readonly Entry[] };
+    const ranks = ['online', 'busy', 'away', 'offline'];
+    const seen = ({ status, lastSeen }: Entry): number => (status === 'offline' ? (lastSeen ?? 0) : 0);
+    const inOrder = [...entries].sort(
+      (a, b) =>
+        ranks.indexOf(a.status) - ranks.indexOf(b.status) ||
+        seen(b) - seen(a) ||
+        Number(a.user.slice(1)) - Number(b.user.slice(1)),
+    );
+    return {
+      rows: inOrder.map(({ user, status }) => `${user} friend ${status}`),
+      here: entries.filter(({ status }) => status !== 'offline').length,
+    };
+  };
+});

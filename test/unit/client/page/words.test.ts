@@ -1,0 +1,73 @@
+/** What the page says: of times, of faces, of friends and of the connection. */
+import { describe, expect, test } from 'vitest';
+import { ago, timeOf } from '../../../../client/page/ago.ts';
+import { faceOf } from '../../../../client/page/face.ts';
+import { connectionWords, isFollowing, lastSeenWords, statusWord } from '../../../../client/page/words.ts';
+
+const MINUTE = 60_000;
+const now = new Date(2026, 10, 22, 12, 3, 20).getTime();
+
+test.each([
+  [-5_000, 'just now'],
+  [59_999, 'just now'],
+  [MINUTE, '1 minute ago'],
+  [3 * MINUTE + 50_000, '3 minutes ago'],
+  [60 * MINUTE, '1 hour ago'],
+  [23.9 * 60 * MINUTE, '23 hours ago'],
+  [24 * 60 * MINUTE, 'yesterday'],
+  [29 * 24 * 60 * MINUTE, '29 days ago'],
+])('%d ms before now is %s', (ms, words) => expect(ago(now - ms, now)).toBe(words));
+
+test('what is long ago has a date, and a time of another day too', () => {
+  expect(ago(new Date(2026, 2, 1, 8).getTime(), now)).toBe('on March 1, 2026');
+  expect(timeOf(now, now)).toBe('12:03');
+  expect(timeOf(new Date(2026, 2, 1, 8).getTime(), now)).toBe('08:00 on March 1, 2026');
+});
+
+test.each([
+  ['alan.2', 'A2'],
+  ['friend.1204', 'F04'],
+  ['ana-maria@chat.example', 'AM'],
+  ['demo', 'DE'],
+  ['x', 'X'],
+  ['1204', '04'],
+  ['@', '@'],
+])('%s has the initials %s', (user, initials) => expect(faceOf(user).initials).toBe(initials));
+
+test('a face is the same each time, and neighbours have colours apart', () => {
+  expect(faceOf('f1')).toEqual(faceOf('f1'));
+  const hues = Array.from({ length: 360 }, (_, i) => faceOf(`f${i}`).hue);
+  expect(hues.every((hue) => hue >= 0 && hue < 360)).toBe(true);
+  expect(new Set(hues.map((hue) => Math.floor(hue / 45))).size).toBe(8);
+});
+
+describe('of a friend', () => {
+  const friend = { user: '7', code: -1, since: 1, lastSeen: now - 3 * MINUTE, devices: [], v: 5 } as const;
+  test('last seen is said of those offline alone, and only where it is known', () => {
+    expect(lastSeenWords({ ...friend, devices: [], status: 'offline' }, now)).toBe('Last seen 3 minutes ago');
+    expect(lastSeenWords({ ...friend, devices: [], status: 'online' }, now)).toBeUndefined();
+    expect(lastSeenWords({ ...friend, devices: [], status: 'offline', lastSeen: null }, now)).toBeUndefined();
+    const never = { ...friend, devices: [], status: 'offline', lastSeen: null, since: null, v: 0 } as const;
+    expect(lastSeenWords({ ...never, devices: [] }, now)).toBe('Never seen yet');
+  });
+  test('what was last known is not said as if it were so', () => {
+    expect(statusWord('online', false)).toBe('Online');
+    expect(statusWord('online', true)).toBe('Was online');
+  });
+});
+
+test.each([
+  [{ kind: 'live' }, 'Live', true],
+  [{ kind: 'connecting', isRetry: false }, 'Connecting…', false],
+  [{ kind: 'behind', since: now, why: 'reconnecting' }, 'As of 12:03, reconnecting…', false],
+  [{ kind: 'behind', since: now, why: 'no network' }, 'As of 12:03: this device has no network', false],
+  [
+    { kind: 'behind', since: now, why: 'hub unsure' },
+    'As of 12:03: the hub is not sure yet, offline may mean unknown',
+    true,
+  ],
+  [{ kind: 'refused', why: 'No.', wantsToken: false }, 'No.', false],
+] as const)('of a connection: %j', (connection, words, follows) => {
+  expect(connectionWords(connection, now)).toBe(words);
+  expect(isFollowing(connection)).toBe(follows);
+});
