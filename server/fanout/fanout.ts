@@ -11,11 +11,13 @@ import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { Edge, ListChanges, RosterChange } from '../roster/port.ts';
 import { audienceOf, Circle, watchEach } from './circle.ts';
+import type { Delays } from './delays.ts';
 import type { Outbox } from './outbox.ts';
 import { FlushRhythm } from './rhythm.ts';
-import { headOfFriends, headOfUsers, Telling, type TellingOptions } from './telling.ts';
+import { headOfFriends, headOfUsers, inMessages, Telling, type TellingOptions } from './telling.ts';
 
 export interface FanoutOptions extends TellingOptions {
+  readonly delays: Delays;
   /** The friend lists, for lists not watched yet and for what changed in them. */
   readonly friends: {
     friendsOf(user: string): readonly string[];
@@ -51,9 +53,13 @@ export class Fanout {
   }
 
   /** A user changed: those who watch it will hear of it with the next flush. */
-  changed({ user, isShown }: Change): void {
+  changed(change: Change): void {
+    const { user, isShown } = change;
     if (user.audience === null || user.audience.isEmpty) return;
-    if (isShown) this.#changed.add(user);
+    if (isShown) {
+      this.#changed.add(user);
+      this.#options.delays.changed(change);
+    }
     if (audienceOf(user).selves.size > 0) this.#selfChanged.add(user);
     this.#rhythm.request();
   }
@@ -77,6 +83,7 @@ export class Fanout {
     const touched: Outbox[] = [];
     for (const user of users) this.#collect(user, touched, undefined);
     this.#send(touched);
+    this.#options.delays.told(this.#options.clock);
   }
 
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */

@@ -2,6 +2,7 @@
  * The middle of the map: who is there, and who is told. Every change passes `onChange`. Part of hub.ts; opens no port.
  */
 import { randomBytes } from 'node:crypto';
+import { Delays } from '../fanout/delays.ts';
 import { Fanout } from '../fanout/fanout.ts';
 import { Tails } from '../fanout/tails.ts';
 import { Intake } from '../intake.ts';
@@ -40,6 +41,7 @@ export interface Core extends SessionsDesk {
   /** A lease that outlasts a restart was renewed: the next run must know. */
   readonly keepLease: (user: User) => void;
   readonly counts: { changes: number; deliveries: number };
+  readonly delays: Delays;
 }
 
 /** Who is there, who is told, and what is kept of it. */
@@ -58,11 +60,10 @@ export function buildCore(site: Site, lasting: Lasting): Core {
       store.closeCleanly(hubClock.last);
     });
   });
-  const beforeTelling = (): void => {
-    writeBehind.writeFirsts();
-  };
+  const beforeTelling = (): void => writeBehind.writeFirsts();
   const counts = { changes: 0, deliveries: 0 };
-  const fanout = buildFanout(site, lasting, presence, beforeTelling, counts);
+  const delays = new Delays();
+  const fanout = buildFanout(site, lasting, presence, { beforeTelling, counts, delays });
   const tails = buildTails(site, presence, beforeTelling);
   const onChange = (change: Change): void => {
     if (change.isShown) {
@@ -100,6 +101,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
       retryStorage(site, lasting);
     },
     counts,
+    delays,
   };
 }
 
@@ -148,8 +150,7 @@ function buildFanout(
   { clock }: Site,
   { store, roster, hubClock }: Lasting,
   presence: Presence,
-  beforeTelling: () => void,
-  counts: Core['counts'],
+  { beforeTelling, counts, delays }: Pick<Core, 'beforeTelling' | 'counts' | 'delays'>,
 ): Fanout {
   return new Fanout({
     presence,
@@ -158,6 +159,7 @@ function buildFanout(
     friends: roster,
     isCertain: (since) => isCertain(store.state, since),
     beforeTelling,
+    delays,
     onDelivered: (entries) => {
       counts.deliveries += entries;
     },

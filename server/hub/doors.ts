@@ -15,6 +15,7 @@ import type { Intake } from '../intake.ts';
 import { isLoopback } from '../lib/loopback.ts';
 import { QuietLog } from '../lib/quiet-log.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
+import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import type { Doubt } from '../presence/outcomes.ts';
 import { sessionIdOf } from '../presence/session-id.ts';
@@ -104,12 +105,16 @@ function buildWsJson(
 }
 
 function buildMetrics(
-  { refusals }: Site,
-  { presence, intake, counts }: Core,
+  { refusals, onStop }: Site,
+  { presence, intake, counts, delays }: Core,
   tcpXml: TcpXml,
   wsJson: WsJson,
   badFrames: Record<BadFrameReason, number>,
 ): Metrics {
+  const loopLag = new LoopLag();
+  onStop(() => {
+    loopLag.stop();
+  });
   return createMetrics({
     sessions: () => presence.sessionCounts,
     connections: () => ({ 'tcp-xml': tcpXml.connectionCount, 'ws-json': wsJson.connectionCount }),
@@ -119,6 +124,9 @@ function buildMetrics(
     parsedFrames: () => tcpXml.parsedFrames,
     badFrames: () => badFrames,
     refusals: () => refusals,
+    delivery: delays.delivery,
+    lapse: delays.lapse,
+    loopLag: () => loopLag.take(),
   });
 }
 

@@ -2,8 +2,11 @@
  * The instruments: what the rooms count by themselves, read when somebody asks. Nothing is registered on a hot path: a
  * count there is a plain number. The names are part of the contract (PROTOCOL.md section 5).
  */
+import { memoryUsage } from 'node:process';
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { BadFrameReason, RefusalReason } from '../../shared/codes.ts';
+import type { DelayCounts } from '../lib/delay-counts.ts';
+import { delayHistogram } from './delay-histogram.ts';
 import type { AdapterName } from '../presence/session.ts';
 
 interface MetricsSources {
@@ -16,6 +19,10 @@ interface MetricsSources {
   readonly parsedFrames: () => number;
   readonly badFrames: () => Readonly<Record<BadFrameReason, number>>;
   readonly refusals: () => Readonly<Record<RefusalReason, number>>;
+  readonly delivery: DelayCounts;
+  readonly lapse: DelayCounts;
+  /** Seconds by quantile, since it was read last. */
+  readonly loopLag: () => Readonly<Record<string, number>>;
 }
 
 type Labelled = () => Readonly<Partial<Record<string, number>>>;
@@ -69,5 +76,43 @@ export function createMetrics(sources: MetricsSources): Registry {
   );
   counter('presence_hub_bad_frames_total', 'TCP frames that were skipped', 'reason', sources.badFrames);
   counter('presence_hub_refused_total', 'What was turned down or away', 'reason', sources.refusals);
+  gauge(
+    'presence_hub_event_loop_lag_seconds',
+    'How late the loop ran since the last reading',
+    'quantile',
+    sources.loopLag,
+  );
+  registerDelays(registry, sources);
+  registerMemory(registry);
   return registry;
+}
+
+function registerDelays(registry: Registry, { delivery, lapse }: Pick<MetricsSources, 'delivery' | 'lapse'>): void {
+  registry.registerMetric(
+    delayHistogram(
+      'presence_hub_delivery_delay_seconds',
+      'From a change to its telling: the oldest change of each flush',
+      delivery,
+    ),
+  );
+  registry.registerMetric(
+    delayHistogram(
+      'presence_hub_lapse_delay_seconds',
+      'From the end of a lease to its telling, where it was told',
+      lapse,
+    ),
+  );
+}
+
+function registerMemory(registry: Registry): void {
+  registry.registerMetric(
+    new Gauge({
+      name: 'process_resident_memory_bytes',
+      help: 'Memory that the process holds',
+      registers: [],
+      collect() {
+        this.set(memoryUsage.rss());
+      },
+    }),
+  );
 }

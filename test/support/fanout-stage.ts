@@ -2,6 +2,7 @@
  * A stage for tests of fan-out: the core's stage, friend lists in memory, and sockets that only note what they are sent.
  * A socket may be made slow: it then answers `queued` and hands nothing over until the test drains it.
  */
+import { Delays } from '../../server/fanout/delays.ts';
 import { Fanout } from '../../server/fanout/fanout.ts';
 import { Outbox } from '../../server/fanout/outbox.ts';
 import { buildBlocks, type BlockEdits } from '../../server/hub/blocks.ts';
@@ -118,6 +119,7 @@ export interface FanoutStageOptions extends Omit<StageOptions, 'onChange'> {
 
 export class FanoutStage {
   readonly core: PresenceStage;
+  readonly delays = new Delays();
   readonly lists = new ListsInMemory();
   readonly fanout: Fanout;
   readonly blocks: BlockEdits;
@@ -138,6 +140,7 @@ export class FanoutStage {
       friends: this.lists,
       isCertain: (since) => since >= (options.certainFrom ?? 0),
       beforeTelling: () => this.tellings++,
+      delays: this.delays,
       onDelivered: (entries) => this.deliveries.push(entries),
     });
     const take = (): void => {

@@ -21,6 +21,7 @@ import { hubMessages, tailedChange } from '../../shared/hub-messages.ts';
 import * as limits from '../../shared/limits.ts';
 import { defaultCodes } from '../../shared/status.ts';
 import { flagOf, settingNames, settings, type Form, type SettingName } from '../../server/config/settings.ts';
+import { DelayCounts } from '../../server/lib/delay-counts.ts';
 import { zeroCounts } from '../../server/lib/zero-counts.ts';
 import { createMetrics } from '../../server/metrics/metrics.ts';
 import { describeFields } from './describe-schema.ts';
@@ -136,6 +137,9 @@ function printMetrics(): string {
     parsedFrames: () => 0,
     badFrames: () => zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]),
     refusals: () => zeroCounts(Object.keys(refusalReasons) as RefusalReason[]),
+    delivery: new DelayCounts([]),
+    lapse: new DelayCounts([]),
+    loopLag: () => ({}),
   });
   // What prom-client's types leave out of an instrument.
   const instruments = registry.getMetricsAsArray() as unknown as readonly Instrument[];

@@ -1,0 +1,30 @@
+/**
+ * A histogram that counts nothing itself: it shows what a room has counted, when somebody asks. prom-client's own would
+ * make an object for each thing it observes. It has what a registry asks of an instrument, and no more.
+ */
+import type { Metric } from 'prom-client';
+import type { DelayCounts } from '../lib/delay-counts.ts';
+
+interface Sample {
+  readonly metricName: string;
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly value: number;
+}
+
+export function delayHistogram(name: string, help: string, delays: DelayCounts): Metric {
+  const get = (): unknown => ({ name, help, type: 'histogram', aggregator: 'sum', values: samplesOf(name, delays) });
+  return { name, help, type: 'histogram', labelNames: [], get } as unknown as Metric;
+}
+
+function samplesOf(name: string, { boundsMs, counts, sumMs, count }: DelayCounts): Sample[] {
+  let upTo = 0;
+  const buckets = [...boundsMs.map((ms) => ms / 1000), '+Inf'].map((le, i) => {
+    upTo += counts[i] ?? 0;
+    return { metricName: `${name}_bucket`, labels: { le }, value: upTo };
+  });
+  return [
+    ...buckets,
+    { metricName: `${name}_sum`, labels: {}, value: sumMs / 1000 },
+    { metricName: `${name}_count`, labels: {}, value: count },
+  ];
+}
