@@ -22,6 +22,8 @@ const otherCommands = {
     help: 'adds, removes and lists friends, and imports a graph of them',
     load: () => import('./cli/friends.ts'),
   },
+  explain: { help: 'says why USER is shown as it is', load: () => import('./cli/explain.ts') },
+  kick: { help: 'ends one session of USER, as explain shows it', load: () => import('./cli/kick.ts') },
   demo: {
     help: 'simulated users that come and go, in the hub that runs or one that it starts',
     load: () => import('./cli/demo.ts'),

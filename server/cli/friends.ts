@@ -14,7 +14,7 @@ import {
   type CommandLine,
   type Flags,
 } from './command-line.ts';
-import { askHub, friendPath, type HubAnswer } from './hub-http.ts';
+import { askHub, failWith, friendPath } from './hub-http.ts';
 import { importFile } from './import-file.ts';
 import { EXIT_OK, fail, say, type Io } from './io.ts';
 import { harmless } from './terminal-text.ts';
@@ -118,16 +118,6 @@ async function list(user: string, isJson: boolean, access: HubAccess, io: Io): P
   if (isJson) say(io, JSON.stringify(read.data));
   else for (const friend of read.data.friends) say(io, friend);
   return EXIT_OK;
-}
-
-function failWith(answer: Exclude<HubAnswer, { kind: 'ok' }>, io: Io): number {
-  return fail(io, harmless(describeFailure(answer)));
-}
-
-function describeFailure(answer: Exclude<HubAnswer, { kind: 'ok' }>): string {
-  if (answer.kind !== 'later') return answer.problem;
-  const when = answer.afterMs === undefined ? 'later' : `in ${Math.ceil(answer.afterMs / 1000)} s`;
-  return `the hub says not now: ${answer.problem}; try again ${when}`;
 }
 
 function only(words: readonly string[], known: number, deed: Deed): Read<Deed> {

@@ -5,6 +5,8 @@
 import { parseJson } from '../../shared/json.ts';
 import type { HubAccess } from './access.ts';
 import { describeNoHub } from './address.ts';
+import { fail, type Io } from './io.ts';
+import { harmless } from './terminal-text.ts';
 import { describeRefusal, type TokenSource } from './token.ts';
 
 const ANSWER_WITHIN_MS = 30_000;
@@ -57,6 +59,17 @@ async function readAnswer(response: Response, token: TokenSource): Promise<HubAn
     return { kind: 'later', status, problem: says, afterMs: readRetryAfter(headers.get('retry-after')) };
   }
   return { kind: 'refused', status, says, problem: describeStatus(status, says, token) };
+}
+
+/** Says why there is no answer; answers the exit code. */
+export function failWith(answer: Exclude<HubAnswer, { kind: 'ok' }>, io: Io): number {
+  return fail(io, harmless(describeFailure(answer)));
+}
+
+function describeFailure(answer: Exclude<HubAnswer, { kind: 'ok' }>): string {
+  if (answer.kind !== 'later') return answer.problem;
+  const when = answer.afterMs === undefined ? 'later' : `in ${Math.ceil(answer.afterMs / 1000)} s`;
+  return `the hub says not now: ${answer.problem}; try again ${when}`;
 }
 
 export function friendPath(user: string, friend: string, isOneway: boolean): string {

@@ -1,0 +1,73 @@
+/**
+ * Why a user is shown as it is, as a page of lines for people: the verdict, its sessions, what happened last, with ages.
+ * Pure: no stream, no clock; every word that came from a hub passes `harmless` here. Called by explain.
+ */
+import type { ExplainedSession, Explanation, Transition } from '../../shared/explain.ts';
+import { clockTime, describeAge, fit, harmless, widthOf } from './terminal-text.ts';
+
+/** The lines of the page. Ages are by the hub's own clock. */
+export function renderExplanation(explanation: Explanation): readonly string[] {
+  const { user, at, entry, decision, sessions, transitions, transitionsSince, stale } = explanation;
+  const { status, since, lastSeen } = entry;
+  return [
+    `${user} is shown ${status} (code ${entry.code})${since === null ? '' : `, for ${describeAge(at - since)}`}`,
+    `  because    ${decision.rule}`,
+    ...describeHidden(explanation),
+    ...(entry.text === undefined ? [] : [`  text       ${entry.text}`]),
+    `  last seen  ${lastSeen === null ? 'never' : ago(lastSeen, at)}`,
+    ...(stale === true ? ['  stale      the hub is not sure of it right now'] : []),
+    '',
+    sessions.length === 0 ? 'No session.' : `Sessions (* decides):`,
+    ...inColumns(sessions.map((session) => sessionCells(session, at))),
+    '',
+    transitions.length === 0 ? 'Nothing happened' : 'What happened, the newest first',
+    ...inColumns(transitions.map((transition) => transitionCells(transition, at))),
+    `  (kept since ${clockTime(transitionsSince)}, ${ago(transitionsSince, at)})`,
+  ].map(harmless);
+}
+
+function describeHidden({ hidden: { isInvisible, from, fromCount } }: Explanation): string[] {
+  const others = fromCount > from.length ? ` and ${fromCount - from.length} more` : '';
+  return [
+    ...(isInvisible ? ['  invisible  everybody else sees it offline'] : []),
+    ...(fromCount > 0 ? [`  blocks     ${from.join(', ')}${others}: they see it offline`] : []),
+  ];
+}
+
+function sessionCells(session: ExplainedSession, at: number): string[] {
+  const { id, state, adapter, device, address, status, code, text, connectedAt, lastHeartbeatAt, decides } = session;
+  const rest = session.leaseEndsAt - at;
+  return [
+    decides ? '*' : ' ',
+    id,
+    state,
+    adapter,
+    device,
+    `${status} (${code})`,
+    address ?? 'address unknown',
+    connectedAt === null ? 'came before a restart' : `came ${ago(connectedAt, at)}`,
+    `heard ${ago(lastHeartbeatAt, at)}`,
+    rest > 0 ? `ends in ${describeAge(rest)}` : 'its end is held',
+    text ?? '',
+  ];
+}
+
+function transitionCells({ at: when, cause, from, to, adapter, session }: Transition, at: number): string[] {
+  return ['', clockTime(when), ago(when, at), cause, from === to ? to : `${from} > ${to}`, adapter, session];
+}
+
+function ago(when: number, at: number): string {
+  return `${describeAge(at - when)} ago`;
+}
+
+/** Cells under each other, as wide as the widest; no space at the end of a line. */
+function inColumns(rows: readonly (readonly string[])[]): string[] {
+  const safe = rows.map((row) => row.map(harmless));
+  const widthOfColumn = (column: number): number => Math.max(0, ...safe.map((row) => widthOf(row[column] ?? '')));
+  return safe.map((row) =>
+    row
+      .map((cell, column) => fit(cell, widthOfColumn(column)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
