@@ -9,6 +9,7 @@ import type { HttpReply, HttpRequest } from '../sockets/port.ts';
 import { blocksRoutes, type BlocksRoutesOptions } from './blocks-routes.ts';
 import { createCallers, type CallersOptions } from './callers.ts';
 import { friendsRoutes, type FriendsRoutesOptions } from './friends-routes.ts';
+import { openApiRoute } from './openapi.ts';
 import { operationsRoutes, type OperationsOptions } from './operations-routes.ts';
 import { sessionsRoutes, type SessionsRoutesOptions } from './sessions-routes.ts';
 import type { PageRules } from './own-pages.ts';
@@ -55,14 +56,14 @@ const refusals = {
 
 export function createApi(options: ApiOptions): Api {
   const { pageRules, onRefused, log } = options;
-  const routes = [
+  const calls = [
     ...presenceRoutes(options),
     ...friendsRoutes(options),
     ...blocksRoutes(options),
     ...sessionsRoutes(options),
     ...operationsRoutes(options),
-    ...pageRoutes(options.pages),
   ];
+  const routes = [...calls, openApiRoute(calls), ...pageRoutes(options.pages)];
   const route = createRouter(routes, { pageRules, callers: createCallers(options), onRefused });
   const refuseOrigin = (detail: string): HttpReply => {
     onRefused('origin');

@@ -99,12 +99,16 @@ function describeApi(routes: readonly Route[]): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
     const words = routeWords[`${route.method} ${route.path}`];
-    if (words === undefined) continue; // a page's file
+    if (words === undefined) throw new Error(`there are no words for ${route.method} ${route.path}`);
     paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: describeRoute(route, words) };
   }
   return {
     openapi: '3.1.0',
-    info: { title: 'presence hub', version: `${PROTOCOL_VERSION}`, description: 'Who is there: see shared/PROTOCOL.md' },
+    info: {
+      title: 'presence hub',
+      version: `${PROTOCOL_VERSION}`,
+      description: 'Who is there: see shared/PROTOCOL.md',
+    },
     paths,
     components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
   };
@@ -124,7 +128,9 @@ function describeRoute({ path, access }: Route, { says, body, answer, query }: W
     security: access === 'anyone' ? [] : [{}, { bearer: [] }],
     ...(body === undefined ? {} : { requestBody: { required: true, content: jsonOf(body) } }),
     responses: {
-      ...(answer === undefined ? { 204: { description: 'done' } } : { 200: { description: 'ok', content: contentOf(answer) } }),
+      ...(answer === undefined
+        ? { 204: { description: 'done' } }
+        : { 200: { description: 'ok', content: contentOf(answer) } }),
       default: { description: 'why not', content: { 'application/problem+json': { schema: schemaOf(problem) } } },
     },
   };

@@ -12,9 +12,10 @@ import type { Viewer } from '../presence/viewer.ts';
 import type { Edge, ListChanges, RosterChange } from '../roster/port.ts';
 import { audienceOf, Circle, watchEach } from './circle.ts';
 import type { Delays } from './delays.ts';
+import { notAllowed, type MayWatch, type Watches } from './may-watch.ts';
 import type { Outbox } from './outbox.ts';
 import { FlushRhythm } from './rhythm.ts';
-import { headOfFriends, headOfUsers, inMessages, Telling, type TellingOptions } from './telling.ts';
+import { headOfFriends, headOfUsers, Telling, type TellingOptions } from './telling.ts';
 
 export interface FanoutOptions extends TellingOptions {
   readonly delays: Delays;
@@ -25,17 +26,6 @@ export interface FanoutOptions extends TellingOptions {
   };
   /** Whether a `since` can have been given out by this store, and answered from it. */
   readonly isCertain: (since: number) => boolean;
-}
-
-/** What somebody may watch. */
-export interface MayWatch {
-  friendsOf(owner: string): boolean;
-  user(id: string): boolean;
-}
-
-interface Watches {
-  readonly owners: readonly string[];
-  readonly ids: readonly string[];
 }
 
 export class Fanout {
@@ -373,11 +363,4 @@ export class Fanout {
       outbox.send(jsonFor(outbox));
     }
   }
-}
-
-function notAllowed(outbox: Outbox, mayWatch: MayWatch): Watches {
-  return {
-    owners: Array.from(outbox.circles, ({ owner }) => owner).filter((owner) => !mayWatch.friendsOf(owner)),
-    ids: Array.from(outbox.users, ({ id }) => id).filter((id) => !mayWatch.user(id)),
-  };
 }

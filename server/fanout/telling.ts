@@ -171,12 +171,3 @@ export function headOfUsers(ids: readonly string[]): string {
 function reField(re: MessageId | undefined): string {
   return re === undefined ? '' : `,"re":${JSON.stringify(re)}`;
 }
-
-/** So many ids, as many in each message as it may hold. */
-export function inMessages(ids: readonly string[]): (readonly string[])[] {
-  const messages: (readonly string[])[] = [];
-  for (let from = 0; from < ids.length; from += MAX_IDS_PER_MESSAGE) {
-    messages.push(ids.slice(from, from + MAX_IDS_PER_MESSAGE));
-  }
-  return messages;
-}

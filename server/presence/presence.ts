@@ -216,10 +216,8 @@ export class Presence {
     const { status = session.status, code = session.code, text = session.text, device = session.device } = said;
     const setsStatus = status !== session.status || code !== session.code;
     const setsText = text !== session.text;
-    if (!setsStatus && !setsText && device === session.device) {
-      if (isBack) this.#note(session, 'returned', now);
-      return undefined;
-    }
+    if (!setsStatus && !setsText && device === session.device)
+      return isBack ? this.#note(session, 'returned', now) : undefined;
     const setNo = ++this.#setNo;
     if (setsStatus) session.statusSetNo = setNo;
     if (setsText) session.textSetNo = setNo;
@@ -287,8 +285,7 @@ export class Presence {
       if (cause === 'lapsed') lapsed.push(session);
       // Those of one user stand together: the last of them brings the change.
       const isLast = ended[i + 1]?.user !== session.user;
-      if (!isLast) this.#note(session, cause, now);
-      const change = isLast ? this.#refold(session, cause, now) : undefined;
+      const change = isLast ? this.#refold(session, cause, now) : this.#note(session, cause, now);
       if (change !== undefined) changes.push(change);
     }
     const doubted = holds.map(({ adapter, heldUntil, oldestSignAt }) => {
@@ -354,7 +351,7 @@ export class Presence {
   }
 
   /** Something happened to a session that changed nothing of its user, or nothing yet. */
-  #note(session: Session, cause: TransitionCause, now: Moment): void {
+  #note(session: Session, cause: TransitionCause, now: Moment): undefined {
     const { status } = session.user.fold;
     this.#options.journal.note(now.wallMs, cause, session, status, status);
   }

@@ -45,7 +45,11 @@ const admins = {
   'the end of a session': ['DELETE', '/v1/users/42/sessions/none'],
   metrics: ['GET', '/metrics'],
 } as const;
-const free = { health: ['GET', '/healthz'], readiness: ['GET', '/readyz'] } as const;
+const free = {
+  health: ['GET', '/healthz'],
+  readiness: ['GET', '/readyz'],
+  description: ['GET', '/openapi.json'],
+} as const;
 
 type Row = readonly [method: string, path: string, body?: unknown];
 const all: Readonly<Record<string, Row>> = { ...own, ...strangers, ...foreign, ...admins, ...free };

@@ -1,6 +1,7 @@
 /** PROTOCOL.md section 5, through real sockets: every route that is built, and every way to get one wrong. */
 import { connect } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { routeWords } from '../../server/api/openapi.ts';
 import { problem } from '../../shared/http-bodies.ts';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
@@ -194,11 +195,32 @@ onBothEngines('HTTP', (transport) => {
     expect(problem.parse(answer.body).detail).toMatch(new RegExp(`^${field}[.:]`));
   });
 
+  it('describes itself in openapi.json: every route that the reference has, with what it takes and answers', async () => {
+    const { status, body } = await hub.request('GET', '/openapi.json');
+    expect(status).toBe(200);
+    const { openapi, paths } = body as { openapi: string; paths: Record<string, Record<string, object>> };
+    expect(openapi).toBe('3.1.0');
+    const described = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    expect(described.sort()).toEqual(Object.keys(routeWords).sort());
+    expect(paths['/v1/heartbeat']?.['post']).toMatchObject({
+      security: [{}, { bearer: [] }],
+      requestBody: { content: { 'application/json': { schema: { type: 'object', required: ['user'] } } } },
+      responses: { 200: { content: { 'application/json': { schema: { required: ['entry'] } } } } },
+    });
+    expect(paths['/v1/users/{user}/sessions/{session}']?.['delete']).toMatchObject({
+      parameters: [{ name: 'user' }, { name: 'session' }],
+      responses: { 204: {}, default: { content: { 'application/problem+json': {} } } },
+    });
+    expect(paths['/healthz']?.['get']).toMatchObject({ security: [] });
+  });
+
   it('answers a path of dots with 400, and what is not there with 404', async () => {
     expect(await raw(hub, 'GET /v1/presence/.. HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')).toMatch(
       /^HTTP\/1.1 400 /,
     );
-    for (const path of ['/nowhere', '/v1', '/v1/presence/', '/v1/users/42', '/v1/users/42/explain', '/openapi.json']) {
+    for (const path of ['/nowhere', '/v1', '/v1/presence/', '/v1/users/42', '/v1/users/42/sessions']) {
       expect((await get(path)).status).toBe(404);
     }
   });
