@@ -257,7 +257,7 @@ describe.skipIf(!hasChromium('the dashboard'))('the dashboard', () => {
 
   describe('the tail', () => {
     it('shows only what passes the filter; the hub itself leaves other users out', async () => {
-      await stage.prepare();
+      await stage.prepare({ HUB_TCP_TIMEOUT_MS: '60000' });
       const page = await stage.dashboard();
       await tailIsLive(page);
       const client = await legacy();
