@@ -65,10 +65,10 @@ export interface RunningCommand {
   readonly end: () => Promise<void>;
 }
 
-/** Without what vitest, npm and the hub's own settings have put there: a newcomer has none of it. */
+/** Without what vitest, npm and the hub's own settings have put there: a newcomer has none of it. Nor colours, which CI turns on. */
 function inherited(): Record<string, string | undefined> {
   const mine = Object.entries(process.env).filter(
-    ([name]) => !/^(HUB_|NODE_ENV$|VITE|npm_(?!config_(registry|cache)))/.test(name),
+    ([name]) => !/^(HUB_|NODE_ENV$|FORCE_COLOR$|VITE|npm_(?!config_(registry|cache)))/.test(name),
   );
-  return Object.fromEntries(mine);
+  return { ...Object.fromEntries(mine), NO_COLOR: '1' };
 }
