@@ -1,18 +1,20 @@
 /**
- * When to flush: at once while telling is a small part of the work (a tick would only add delay), in ticks of some
- * milliseconds once it is a third of it, of up to 8 once it is half (a tick then halves the number of sends). The last
- * flush says which. Owns one timer; knows nothing of what is flushed.
+ * When to flush: at once while telling is a small part of the work (a tick would only add delay), in short ticks once it is
+ * a third of it, in ticks of up to 8 ms where it would be all of it (a tick then halves the number of sends). The last flush
+ * says which. Owns one timer; knows nothing of what is flushed.
  */
 
-/** Up to here a tick is longer than its flush: at 50,000 deliveries/s that saves a sixth of the sends, for 4 ms. */
-const SHORT_WAIT_MS = 4;
-const SHORT_WAIT_PER_FLUSH = 4;
+/** At 50,000 deliveries/s it saves a tenth of the sends. With 4 ms it would be a sixth, and one in a hundred 10 ms late. */
+const SHORT_REST_MS = 3;
+const SHORT_REST_PER_FLUSH = 4;
+/** From here on each flush tells nearly everybody: resting as long as it took, 150,000 cost a quarter less than with 3 ms. */
+const LONG_FLUSH_MS = 6;
 export const MAX_WAIT_MS = 8;
 
-/** How long to rest after a flush that took so long. Less than the flush itself, and 150,000 would cost a third more. */
+/** How long to rest after a flush that took so long. */
 export function restAfter(flushMs: number): number {
-  const shortMs = Math.min(SHORT_WAIT_PER_FLUSH * flushMs, SHORT_WAIT_MS);
-  return Math.min(Math.max(shortMs, flushMs), MAX_WAIT_MS);
+  if (flushMs >= LONG_FLUSH_MS) return Math.min(flushMs, MAX_WAIT_MS);
+  return Math.min(SHORT_REST_PER_FLUSH * flushMs, SHORT_REST_MS);
 }
 
 export class FlushRhythm {

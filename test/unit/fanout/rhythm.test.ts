@@ -31,6 +31,6 @@ it('flushes at once after rest, and within its longest wait after a flush that t
   expect(flush).toHaveBeenCalledTimes(2);
 });
 
-it('rests long after a short flush only as long as that is no delay to speak of, and never less than the flush took', () => {
-  expect([0, 0.25, 1, 3, 4, 7, 10, 500].map(restAfter)).toEqual([0, 1, 4, 4, 4, 7, 8, 8]);
+it('rests after a short flush only as long as that is no delay to speak of, and after a long one as long as it took', () => {
+  expect([0, 0.25, 0.5, 1, 5, 6, 7, 10, 500].map(restAfter)).toEqual([0, 1, 2, 3, 3, 6, 7, 8, 8]);
 });
