@@ -29,8 +29,8 @@ interface SessionsDeskOptions {
   readonly journal: Journal;
 }
 
-/** Transitions looked at in one turn of the loop: 0.1 ms. */
-const BITE = 65_536;
+/** Transitions looked at in one turn of the loop: 0.1 ms, and 1.5 before the compiler has seen it. */
+const BITE = 16_384;
 
 export function buildSessionsDesk(options: SessionsDeskOptions): SessionsDesk {
   const { node, clock, stalls, presence, intake, journal } = options;

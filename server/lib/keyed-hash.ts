@@ -6,28 +6,38 @@
 /** Two secret whole numbers below 2^32. */
 export type HashKey = readonly [number, number];
 
-let v0 = 0;
-let v1 = 0;
-let v2 = 0;
-let v3 = 0;
-
 /** Puts the two halves into `out`. Of each UTF-16 unit the lower byte counts, so texts are to be of one byte a unit. */
 export function hashInto(out: Uint32Array, text: string, [k0, k1]: HashKey): void {
-  v0 = k0;
-  v1 = k1 ^ 0xee;
-  v2 = 0x6c796765 ^ k0;
-  v3 = 0x74656462 ^ k1;
-  const length = text.length;
-  const whole = length - (length % 4);
-  for (let i = 0; i < whole; i += 4) take(wordAt(text, i));
-  let last = length << 24;
-  for (let i = whole; i < length; i++) last |= (text.charCodeAt(i) & 0xff) << (8 * (i - whole));
-  take(last);
-  v2 ^= 0xee;
-  for (let i = 0; i < 4; i++) round();
-  out[0] = v1 ^ v3;
-  v1 ^= 0xdd;
-  for (let i = 0; i < 4; i++) round();
+  // Local, all of them: a number of 32 bits that outlives the call would be an object.
+  let v0 = k0 | 0;
+  let v1 = k1 ^ 0xee;
+  let v2 = 0x6c796765 ^ k0;
+  let v3 = 0x74656462 ^ k1;
+  const words = text.length >>> 2;
+  for (let step = 0; step < words + 3; step++) {
+    const isText = step <= words;
+    const word = step < words ? wordAt(text, 4 * step) : step === words ? lastOf(text, 4 * words) : 0;
+    v3 ^= word;
+    if (step === words + 1) {
+      v2 ^= 0xee;
+    } else if (step === words + 2) {
+      out[0] = v1 ^ v3;
+      v1 ^= 0xdd;
+    }
+    for (let rounds = isText ? 2 : 4; rounds > 0; rounds--) {
+      v0 = (v0 + v1) | 0;
+      v1 = rotated(v1, 5) ^ v0;
+      v0 = rotated(v0, 16);
+      v2 = (v2 + v3) | 0;
+      v3 = rotated(v3, 8) ^ v2;
+      v0 = (v0 + v3) | 0;
+      v3 = rotated(v3, 7) ^ v0;
+      v2 = (v2 + v1) | 0;
+      v1 = rotated(v1, 13) ^ v2;
+      v2 = rotated(v2, 16);
+    }
+    v0 ^= word;
+  }
   out[1] = v1 ^ v3;
 }
 
@@ -40,24 +50,11 @@ function wordAt(text: string, i: number): number {
   );
 }
 
-function take(word: number): void {
-  v3 ^= word;
-  round();
-  round();
-  v0 ^= word;
-}
-
-function round(): void {
-  v0 = (v0 + v1) | 0;
-  v1 = rotated(v1, 5) ^ v0;
-  v0 = rotated(v0, 16);
-  v2 = (v2 + v3) | 0;
-  v3 = rotated(v3, 8) ^ v2;
-  v0 = (v0 + v3) | 0;
-  v3 = rotated(v3, 7) ^ v0;
-  v2 = (v2 + v1) | 0;
-  v1 = rotated(v1, 13) ^ v2;
-  v2 = rotated(v2, 16);
+/** What is left beyond whole words, under the length. */
+function lastOf(text: string, from: number): number {
+  let last = text.length << 24;
+  for (let i = from; i < text.length; i++) last |= (text.charCodeAt(i) & 0xff) << (8 * (i - from));
+  return last;
 }
 
 function rotated(word: number, by: number): number {
