@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks';
 import { Home } from './home.tsx';
 import type { Who } from './session.ts';
 import { applyKeptTheme } from './theme-button.tsx';
+import { isUserId } from './user-id.ts';
 import { Welcome } from './welcome.tsx';
 
 function Page() {
@@ -20,7 +21,7 @@ function Page() {
 function whoOfAddress(): Who | undefined {
   const asked = new URLSearchParams(location.search);
   const user = asked.get('user')?.trim() ?? '';
-  return user === '' ? undefined : { user, isObserver: asked.has('watch') };
+  return !isUserId(user) ? undefined : { user, isObserver: asked.has('watch') };
 }
 
 function addressOf({ user, isObserver }: Who): string {

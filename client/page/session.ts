@@ -138,9 +138,15 @@ export class Session {
   }
 }
 
+/** The one that the hub may have refused. */
+let handedOut: string | undefined;
+
+/** A token that was given while nobody listened any more has not been tried: it comes before another question. */
 function getToken({ refresh }: { readonly refresh: boolean }): string | Promise<string> {
   const token = currentToken();
-  return refresh || token === undefined ? nextToken() : token;
+  if (token === undefined || (refresh && token === handedOut)) return nextToken();
+  handedOut = token;
+  return token;
 }
 
 function refusal(reason: { readonly code: number; readonly text: string } | undefined): Connection {

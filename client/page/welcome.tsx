@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { Who } from './session.ts';
 import { giveToken } from './token.ts';
+import { isUserId, USER_ID, USER_ID_FORM } from './user-id.ts';
 
 export function Welcome({ onPick }: { readonly onPick: (who: Who) => void }) {
   const [user, setUser] = useState('');
@@ -15,7 +16,7 @@ export function Welcome({ onPick }: { readonly onPick: (who: Who) => void }) {
         <form
           onSubmit={(event) => {
             event.preventDefault();
-            if (user.trim() !== '') onPick({ user: user.trim(), isObserver });
+            if (isUserId(user.trim())) onPick({ user: user.trim(), isObserver });
           }}
         >
           <label for="user">User</label>
@@ -26,6 +27,8 @@ export function Welcome({ onPick }: { readonly onPick: (who: Who) => void }) {
               placeholder="42"
               required
               maxLength={128}
+              pattern={` *${USER_ID} *`}
+              title={USER_ID_FORM}
               autocomplete="off"
               autocapitalize="none"
               spellcheck={false}

@@ -110,7 +110,6 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     const status = told === 'connecting' && this.#heardAt !== null ? 'reconnecting' : told;
     if (status !== 'connected') {
       this.#lost(Math.max(this.#heardAt ?? 0, heardAt ?? 0) || null);
-      this.#hubStaleSince = null;
     }
     this.status = status;
     if (status !== previous || rest.retryInMs !== undefined) {
@@ -129,12 +128,14 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
         // Another tab may have taken over without a word.
         this.#lost(heardAt);
         this.#watching.connected();
-        break;
-      case 'stale':
-        this.#hubStaleSince = message.since;
+        // A hub that still is stale says so next.
+        this.#hubStaleSince = null;
         break;
       case 'fresh':
         this.#hubStaleSince = null;
+        break;
+      case 'stale':
+        this.#hubStaleSince = message.since;
         break;
       case 'self':
         this.self = { status: message.status, text: message.text, devices: message.devices };

@@ -184,10 +184,12 @@ export class HubLink implements Link {
     return now;
   }
 
+  /** What is set before the welcome is said behind it. */
   #say(): void {
+    if (this.#status !== 'connected' || this.#options.user === undefined) return;
     const said = this.#said;
     const now = this.#now();
-    if (this.#said !== said && this.#options.user !== undefined) this.send({ type: 'heartbeat', id: 'beat', ...now });
+    if (this.#said !== said) this.send({ type: 'heartbeat', id: 'beat', ...now });
   }
 
   #beatLater(): void {

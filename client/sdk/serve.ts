@@ -31,7 +31,9 @@ export class Shares {
       }
       const taking = (take = link.attach(port));
       // Granted when the tab is gone, however it went.
-      void locksOf()?.request(lock, () => taking(['close']));
+      locksOf()
+        ?.request(lock, () => taking(['close']))
+        .catch(() => undefined); // a page that may have none is alone
     };
     port.postMessage(['attach']);
   }

@@ -8,7 +8,7 @@ import { inChunks } from './chunks.ts';
 import { HubLink } from './hub-link.ts';
 import type { LinkStatus } from './link.ts';
 import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
-import type { WebSocketConstructor } from './types.ts';
+import type { MyStatus, WebSocketConstructor } from './types.ts';
 
 const TOKEN_WITHIN_MS = 3_000;
 
@@ -29,6 +29,8 @@ export class SharedLink {
   /** The one that spoke last stands last. */
   readonly #tabs = new Set<Tab>();
   #status: LinkStatus = { status: 'idle', heardAt: null };
+  /** What all tabs remember, also one that comes later: the next who holds the connection begins with it. */
+  #mine: MyStatus;
   /** What a tab that comes later has to hear first. */
   readonly #latest = new Map<HubMessage['type'], HubMessage>();
   readonly #asked = new Map<number, { readonly tab: Tab; readonly id: Watch['id'] }>();
@@ -38,6 +40,7 @@ export class SharedLink {
   constructor(options: SharedOptions, WebSocket: WebSocketConstructor, onEmpty: () => void) {
     const getToken = options.hasToken ? (why: { refresh: boolean }) => this.#token(why) : undefined;
     this.#onEmpty = onEmpty;
+    this.#mine = options.mine;
     this.#link = new HubLink(
       { ...options, WebSocket, getToken },
       {
@@ -53,6 +56,7 @@ export class SharedLink {
     const tab = new Tab(port);
     this.#tabs.add(tab);
     if (this.#status.status !== 'idle') port.postMessage(['onStatus', this.#status]);
+    port.postMessage(['set', this.#mine]);
     for (const message of this.#latest.values()) port.postMessage(['onMessage', message]);
     return (word) => {
       if (this.#tabs.delete(tab)) {
@@ -74,6 +78,7 @@ export class SharedLink {
         this.#send(tab, word[1]);
         break;
       case 'set':
+        this.#mine = { ...this.#mine, ...word[1] };
         this.#tell(word);
         this.#link.set(word[1]);
         break;

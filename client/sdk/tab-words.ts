@@ -40,6 +40,6 @@ export interface Port<Out> {
 }
 
 /** Tabs with one key share a connection. */
-export function keyOf({ url, user, device }: SharedOptions): string {
-  return JSON.stringify(['presence-hub', 1, url, user ?? null, device]);
+export function keyOf({ url, user, device, hasToken }: SharedOptions): string {
+  return JSON.stringify(['presence-hub', 1, url, user ?? null, device, hasToken]);
 }

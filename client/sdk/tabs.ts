@@ -133,7 +133,9 @@ class Meeting {
     void locksOf()
       ?.request(this.#key, steal ? { steal } : { signal }, granted)
       .catch(() => {
-        if (signal.aborted || !this.#isLeading) return;
+        if (signal.aborted) return;
+        // There are locks, and this page may have none: a sandbox, or storage that is forbidden.
+        if (!this.#isLeading) return this.#serveMyself();
         // Taken over by a tab that found this one frozen.
         this.#resign();
         this.#knock();

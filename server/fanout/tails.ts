@@ -18,7 +18,7 @@ interface TailsOptions {
 
 interface Tail {
   /** Part of the id of whom it is about; '' for everybody. */
-  readonly match: string;
+  match: string;
   changes: string[];
   skipped: number;
 }
@@ -37,10 +37,12 @@ export class Tails {
     return this.#tails.size > 0;
   }
 
-  /** Begins one, or gives the one that is there another match. @returns false where there are as many as may be. */
+  /** Begins one, or gives the one that is there another match; what waits in it is told all the same. @returns false where there are as many as may be. */
   begin(outbox: Outbox, match: string): boolean {
     if (this.#tails.size >= MAX_TAILS && !this.#tails.has(outbox)) return false;
-    this.#tails.set(outbox, { match, changes: [], skipped: 0 });
+    const tail = this.#tails.get(outbox);
+    if (tail === undefined) this.#tails.set(outbox, { match, changes: [], skipped: 0 });
+    else tail.match = match;
     this.#timer ??= setInterval(() => this.#tell(), TAIL_EVERY_MS);
     return true;
   }
@@ -70,7 +72,7 @@ export class Tails {
     this.#options.beforeTelling();
     for (const [outbox, tail] of this.#tails) {
       const { changes } = tail;
-      if (changes.length === 0) continue;
+      if (changes.length + tail.skipped === 0) continue;
       tail.changes = [];
       if (outbox.isBehind) {
         tail.skipped += changes.length;

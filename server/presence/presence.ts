@@ -8,6 +8,7 @@ import type { Entry } from '../../shared/entry.ts';
 import type { TransitionCause } from '../../shared/explain.ts';
 import type { Moment } from '../lib/clock.ts';
 import { IdTable } from '../lib/id-table.ts';
+import { ownText } from '../lib/ids-in-text.ts';
 import { wallOf } from '../lib/stall-clock.ts';
 import { Blocks, type Frozen } from './blocks.ts';
 import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
@@ -81,7 +82,7 @@ export class Presence {
 
   /** The same for an id that still stands in a text. */
   holdIn(text: string, from: number, to: number): User {
-    return this.#users.getIn(text, from, to) ?? this.hold(text.slice(from, to));
+    return this.#users.getIn(text, from, to) ?? this.hold(ownText(text, from, to));
   }
 
   /** Lets go of a user whom nothing needs in memory any more. */

@@ -316,7 +316,7 @@ describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
     });
 
     it('asks again when it has run out, and keeps what it knew', async () => {
-      const page = await stage.page(`/?user=42#token=${await tokenFor('42', { clock, expiresInS: 3 })}`);
+      const page = await stage.page(`/?user=42#token=${await tokenFor('42', { clock, expiresInS: 10 })}`);
       await friendRow(page, '7', 'offline').waitFor();
       await page.getByText('The hub wants a fresh token').waitFor();
       expect(await friendRow(page, '7', 'offline').count()).toBe(1);

@@ -61,6 +61,18 @@ onBothEngines('a tail', (transport) => {
     client.close();
   });
 
+  it('tells what waits when another match takes its place', async () => {
+    const client = await tail(hub, { match: '4' });
+    await hub.request('POST', '/v1/heartbeat', { user: '42' });
+    client.send({ type: 'tail', id: 'again', match: '7' });
+    await client.next('ok', ({ re }) => re === 'again');
+    await hub.request('POST', '/v1/heartbeat', { user: '7' });
+    const told: string[] = [];
+    while (told.length < 2) told.push(...(await client.next('tail')).changes.map(({ entry }) => entry.user));
+    expect(told).toEqual(['42', '7']);
+    client.close();
+  });
+
   it('counts what is more than it shows', async () => {
     const client = await tail(hub);
     const changer = await WsClient.hello(hub.addresses.ws, { user: '42' });

@@ -13,6 +13,8 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 /** Where the hub has no room (1013), finds this page too busy (4429), or has as many tails as it bears. */
 const SLOW_PAUSE_MS = 5000;
+/** As the hub would say it. */
+const SILENT = 4408;
 
 export type TailState =
   | { readonly kind: 'connecting' }
@@ -40,6 +42,9 @@ export class TailSocket {
   /** When the hub wants this page back, where it has said so. */
   #pauseAskedMs: number | undefined;
   #match = '';
+  /** While it is welcomed: asks for a sign of life, and gives up on a connection that gives none. */
+  #beating: ReturnType<typeof setInterval> | undefined;
+  #heardAt = 0;
 
   constructor(options: TailSocketOptions) {
     this.#options = options;
@@ -88,9 +93,11 @@ export class TailSocket {
   }
 
   #hear(message: HubMessage, token: string | undefined): void {
+    this.#heardAt = performance.now();
     switch (message.type) {
       case 'welcome':
         this.#attempt = 0;
+        this.#beat(message.heartbeatMs, message.timeoutMs);
         this.staleSince.set(null);
         this.state.set({ kind: 'live', node: message.node });
         this.#askForTail();
@@ -126,7 +133,20 @@ export class TailSocket {
     }
   }
 
+  #beat(everyMs: number, timeoutMs: number): void {
+    const socket = this.#socket;
+    clearInterval(this.#beating);
+    this.#beating = setInterval(() => {
+      this.#send({ type: 'heartbeat', id: 'beat' });
+      if (performance.now() <= this.#heardAt + timeoutMs) return;
+      // A network that is gone says nothing of it: the browser would wait for minutes.
+      socket?.close();
+      this.#lose(SILENT);
+    }, everyMs);
+  }
+
   #lose(code: number): void {
+    clearInterval(this.#beating);
     this.#socket = undefined;
     this.staleSince.set(null);
     if (this.state.get().kind !== 'refused') this.state.set({ kind: 'lost' });
@@ -139,6 +159,7 @@ export class TailSocket {
 
   #drop(): void {
     clearTimeout(this.#timer);
+    clearInterval(this.#beating);
     const dropped = this.#socket;
     this.#socket = undefined;
     dropped?.close();

@@ -237,4 +237,15 @@ describe('the link to the hub', () => {
     last().welcome();
     expect(last().sent).toEqual([expect.objectContaining({ type: 'hello', status: 'busy', text: 'later' })]);
   });
+
+  it.each(['before the socket is open', 'between hello and welcome'])(
+    'says behind the welcome what was set %s',
+    async (when) => {
+      await open();
+      if (when.startsWith('between')) last().onopen?.();
+      link.set({ status: 'invisible' });
+      last().welcome();
+      expect(last().sent.slice(-1)).toEqual([{ type: 'heartbeat', id: 'beat', status: 'invisible', text: '' }]);
+    },
+  );
 });

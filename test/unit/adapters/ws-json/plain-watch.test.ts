@@ -1,4 +1,6 @@
 /** The watch that is read where it stands is what the parser reads, and its answer what the plain way would send. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { plainWatchIn } from '../../../../server/adapters/ws-json/plain-watch.ts';
@@ -115,4 +117,25 @@ it('is answered, and told of later, as the plain way does it: 2,000 watches of r
     { numRuns: 150 },
   );
   expect(watches).toBeGreaterThan(2000);
+});
+
+it('is not kept in memory by the ids that it names', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const heldBytes = (): number => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const stage = new FanoutStage();
+  const { outbox } = stage.open();
+  const known = 'k'.repeat(128);
+  const watch = (no: number): void => {
+    const json = watchOf([`user-of-13-${no}`, ...Array.from({ length: 110 }, () => known)]);
+    stage.fanout.watchListed(outbox, plainWatchIn(json)!);
+  };
+  for (let no = 1000; no < 2000; no++) watch(no);
+  const before = heldBytes();
+  for (let no = 2000; no < 4000; no++) watch(no);
+  // The messages alone are 28 MB.
+  expect((heldBytes() - before) / 2000).toBeLessThan(2_500);
 });
