@@ -134,6 +134,31 @@ describe.skipIf(!hasChromium('the dashboard'))('the dashboard', () => {
       await expect.poll(() => page.locator('.plot[data-measure="sessions"] canvas').count()).toBe(1);
     });
 
+    it('tell how late watchers and lapses are told, the loop’s lag and the memory', async () => {
+      await stage.prepare({ HUB_TCP_TIMEOUT_MS: '400' });
+      const page = await stage.dashboard();
+      await tailIsLive(page);
+      const watcher = await WsClient.hello(`${stage.hub.replace('http', 'ws')}/ws`, { observe: true });
+      watcher.send({ type: 'watch', users: ['1'] });
+      await watcher.next('snapshot');
+      const client = await legacy();
+      client.beat('1');
+      await tailRow(page, { user: '1', cause: 'lapsed' }).waitFor();
+      for (const id of ['delivery-delay', 'lapse-delay']) {
+        await plotInWords(page, id)
+          .getByText(/p50 .*\d (µs|ms).*; p99 .*\d (µs|ms)/)
+          .waitFor();
+      }
+      await plotInWords(page, 'loop-lag')
+        .getByText(/p50 .*; p99 .*; max .*(µs|ms)/)
+        .waitFor();
+      await plotInWords(page, 'memory')
+        .getByText(/^resident [\d.]+ MiB/)
+        .waitFor();
+      const shown = Number(await figure(page, 'memory').getAttribute('value'));
+      expect(shown / (await stage.metric('process_resident_memory_bytes'))).toBeCloseTo(1, 0);
+    });
+
     it('stand still while paused, and go on', async () => {
       await stage.prepare();
       const page = await stage.dashboard();
