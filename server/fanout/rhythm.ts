@@ -4,10 +4,10 @@
  * says which. Owns one timer; knows nothing of what is flushed.
  */
 
-/** At 50,000 deliveries/s it saves a tenth of the sends. With 4 ms it would be a sixth, and one in a hundred 10 ms late. */
+/** At 50,000 deliveries/s a frame then holds 1.06 to 1.09 entries, with p99 6 to 11 ms; with 4 ms 1.13 to 1.16, and 8 to 15. */
 const SHORT_REST_MS = 3;
 const SHORT_REST_PER_FLUSH = 4;
-/** From here on each flush tells nearly everybody: resting as long as it took, 150,000 cost a quarter less than with 3 ms. */
+/** From here on each flush tells nearly everybody: at 150,000/s a frame holds 2.6 entries, and ticks of 10 ms cost 1.1 times as much. */
 const LONG_FLUSH_MS = 6;
 export const MAX_WAIT_MS = 8;
 
