@@ -1,4 +1,7 @@
-/** The tests: `unit` runs from the sources alone; all others may start processes, so they run on a fresh dist/. */
+/**
+ * The tests: `unit` runs from the sources alone; all others may start processes, so they run on a fresh dist/. `load` judges
+ * how a page bears up, so it runs when all others are done, one file at a time.
+ */
 import { defineConfig } from 'vitest/config';
 
 const shared = {
@@ -19,8 +22,18 @@ export default defineConfig({
           ...shared,
           name: 'hub',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/unit/**', 'node_modules/**'],
+          exclude: ['test/unit/**', 'test/load/**', 'node_modules/**'],
           globalSetup: ['test/support/build-dist.ts'],
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'load',
+          include: ['test/load/**/*.test.ts'],
+          globalSetup: ['test/support/build-dist.ts'],
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

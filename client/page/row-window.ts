@@ -6,7 +6,7 @@
 /** Up to here every row is there. */
 export const WHOLE_UP_TO = 150;
 const STEP = 4;
-const BEYOND = 10;
+const BEYOND = 5;
 
 export interface RowWindow {
   readonly from: number;

@@ -20,6 +20,11 @@ const EXIT_USAGE = 2;
 const PROGRESS_EVERY_MS = 10_000;
 /** After the last input, what it did may take a lease to be told. */
 const AFTERMATH_MS = 6500;
+/**
+ * Where there is room, V8 lets 100 MB of what connections leave behind lie before it looks at the old space: with room for
+ * little more than lives (45 MB), what grows is what is kept.
+ */
+const OLD_SPACE_MB = 96;
 const LARGEST_SEED = 2_000_000_000;
 const USAGE = `npm run fuzz -- ${targetNames.join('|')} [--minutes N] [--seed N] [--transport auto|uws|ws] [--hub FILE] [--no-pin]
       [--lanes N: connections at once] [--health-ms N: /healthz must be answered within that]
@@ -55,7 +60,8 @@ async function main(): Promise<number> {
   if (isPinned) pinSelf(1);
   const { transport, hub: hubFile } = values;
   try {
-    const hub = await startHub({ main: hubFile, transport, core: isPinned ? 0 : null, settings: {} });
+    const core = isPinned ? 0 : null;
+    const hub = await startHub({ main: hubFile, transport, core, settings: {}, oldSpaceMb: OLD_SPACE_MB });
     return await fuzz(hub, { target, seed, minutes, replayed });
   } catch (error) {
     say(error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -85,6 +85,17 @@ export class TailRows {
   }
 }
 
+/**
+ * What is to be shown next, where more is new than a browser lays out in one frame: those that are shown already and the
+ * newest `atMost` of the others. It is `rows` itself once all of them are there.
+ */
+export function mixIn(rows: readonly TailRow[], shown: readonly TailRow[], atMost: number): readonly TailRow[] {
+  const before = new Set(shown);
+  let left = atMost;
+  const mixed = rows.filter((row) => before.has(row) || left-- > 0);
+  return mixed.length === rows.length ? rows : mixed;
+}
+
 function withNew(
   known: readonly string[],
   changes: readonly TailedChange[],

@@ -1,10 +1,13 @@
 /**
- * The tail as its view shows it: rows at most once a frame however much comes, held still while somebody reads, and how
- * many were not sent. Draws nothing. Fed by the tail's socket.
+ * The tail as its view shows it: some new rows a frame however much comes, held still while somebody reads, and how many
+ * were not sent. Draws nothing. Fed by the tail's socket.
  */
 import { createCell, type Cell } from '../cell.ts';
 import type { TailedChange } from '../hub/wire.ts';
-import { NO_FILTER, TailRows, type TailFilter, type TailRow } from './tail-rows.ts';
+import { mixIn, NO_FILTER, TailRows, type TailFilter, type TailRow } from './tail-rows.ts';
+
+/** New rows that a frame takes in: a screenful at once is a task of 40 ms, half of it layout. */
+const NEW_A_FRAME = 12;
 
 export interface TailShown {
   readonly rows: readonly TailRow[];
@@ -31,6 +34,7 @@ export function createTail(onMatch: (match: string) => void): Tail {
   const shown = createCell<TailShown>({
     ...{ rows: [], filter: NO_FILTER, causes: [], adapters: [], isHeld: false, newer: 0, skipped: 0 },
   });
+  let wanted: readonly TailRow[] = [];
   let skippedSoFar = 0;
   let heldAt = 0;
   let frame: number | undefined;
@@ -39,8 +43,11 @@ export function createTail(onMatch: (match: string) => void): Tail {
   const publish = (isFresh: boolean): void => {
     const { isHeld, rows: before } = shown.get();
     const mayMove = isFresh || !isHeld;
+    if (mayMove) wanted = rows.rows;
+    const next = mixIn(wanted, before, NEW_A_FRAME);
+    if (next !== wanted) soon();
     shown.set({
-      rows: mayMove ? rows.rows : before,
+      rows: next,
       filter: rows.filter,
       causes: rows.causes,
       adapters: rows.adapters,
@@ -49,15 +56,18 @@ export function createTail(onMatch: (match: string) => void): Tail {
       skipped: skippedSoFar,
     });
   };
+  const soon = (): void => {
+    frame ??= requestAnimationFrame(() => {
+      frame = undefined;
+      publish(false);
+    });
+  };
   return {
     shown,
     add: (changes, skipped) => {
       rows.add(changes);
       skippedSoFar += skipped;
-      frame ??= requestAnimationFrame(() => {
-        frame = undefined;
-        publish(false);
-      });
+      soon();
     },
     setFilter: (filter) => {
       const isOtherUser = filter.user !== rows.filter.user;

@@ -20,11 +20,14 @@ export interface HubOptions {
   /** The core that it has to itself, or null. */
   readonly core: number | null;
   readonly settings: Readonly<Record<string, string>>;
+  /** Megabytes of Node's old space, beyond which the hub ends; as Node has it where none is given. */
+  readonly oldSpaceMb?: number | undefined;
   /** Where an earlier one was: its ports and its data. */
   readonly place?: Place | undefined;
 }
 
-export async function startHub({ main = hubMain, transport, core, settings, place }: HubOptions): Promise<HubServer> {
+export async function startHub(options: HubOptions): Promise<HubServer> {
+  const { main = hubMain, transport, core, settings, oldSpaceMb, place } = options;
   const folder = place?.folder ?? mkdtempSync(join(tmpdir(), 'presence-hub-load-'));
   const tcpPort = place?.tcpPort ?? (await freePort());
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('HUB_'));
@@ -40,7 +43,7 @@ export async function startHub({ main = hubMain, transport, core, settings, plac
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });
   const started = startProcess({
     name: 'the hub',
-    command: [process.execPath, main],
+    command: [process.execPath, ...(oldSpaceMb === undefined ? [] : [`--max-old-space-size=${oldSpaceMb}`]), main],
     env,
     core,
     startedWith: listeningPort,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { TailedChange } from '../../../../../client/dashboard/hub/wire.ts';
-import { MAX_ROWS, NO_FILTER, passes, TailRows } from '../../../../../client/dashboard/tail/tail-rows.ts';
+import { MAX_ROWS, mixIn, NO_FILTER, passes, TailRows } from '../../../../../client/dashboard/tail/tail-rows.ts';
 
 const change = (user: string, { status = 'online', cause = 'heartbeat', adapter = 'tcp-xml' } = {}): TailedChange =>
   ({
@@ -65,5 +65,16 @@ describe('the rows of the tail', () => {
     const { causes } = tail;
     tail.add([change('3')]);
     expect(tail.causes).toBe(causes);
+  });
+
+  it('come a few at a time, the newest first, and are in order and all there in the end', () => {
+    const tail = new TailRows();
+    tail.add([change('1'), change('2')]);
+    const shown = tail.rows;
+    expect(mixIn(tail.rows, [], 2)).toBe(tail.rows);
+    tail.add([change('3'), change('4'), change('5')]);
+    const mixed = mixIn(tail.rows, shown, 2);
+    expect(mixed.map(({ entry }) => entry.user)).toEqual(['5', '4', '2', '1']);
+    expect(mixIn(tail.rows, mixed, 2)).toBe(tail.rows);
   });
 });

@@ -1,7 +1,5 @@
 /**
- * The friend page under load: two thousand friends scrolled through, and ten thousand changes a second. A task of the page's
- * main thread is judged by the time that it computed, as Chromium's trace has it: what the cores do meanwhile for others is
- * not the page's doing. The figures are printed.
+ * The friend page under load: two thousand friends scrolled through, and ten thousand changes a second.
  */
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -9,20 +7,11 @@ import type { Entry } from '../../shared/entry.ts';
 import { hasChromium } from '../support/chromium.ts';
 import { connection, FriendPageStage, friendRow } from '../support/friend-page.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
+import { LONG_TASK_MS, longestTaskMs } from '../support/page-tasks.ts';
 
-const LONG_TASK_MS = 50;
 const FRIENDS = 2_000;
 const CHANGES_PER_S = 10_000;
 const LOAD_S = 4;
-
-interface TraceEvent {
-  readonly name: string;
-  readonly pid: number;
-  readonly tid: number;
-  readonly dur?: number;
-  readonly tdur?: number;
-  readonly args?: { readonly name?: string };
-}
 
 describe.skipIf(!hasChromium('the friend page under load'))('the friend page', () => {
   let stage: FriendPageStage;
@@ -35,25 +24,6 @@ describe.skipIf(!hasChromium('the friend page under load'))('the friend page', (
   beforeEach(() => stage.prepare({ HUB_TCP_TIMEOUT_MS: '120000', HUB_MESSAGES_PER_S: '1000000' }));
   afterEach(async () => expect(await stage.clear()).toEqual([]));
 
-  /** The longest task of the page's main thread while `run` runs, in milliseconds that it computed. */
-  const longestTask = async (what: string, page: Page, run: () => Promise<void>): Promise<number> => {
-    await stage.browser.startTracing(page, { categories: ['toplevel', '__metadata'] });
-    await run();
-    const { traceEvents } = JSON.parse(String(await stage.browser.stopTracing())) as { traceEvents: TraceEvent[] };
-    const mains = new Set(
-      traceEvents
-        .filter(({ name, args }) => name === 'thread_name' && args?.name === 'CrRendererMain')
-        .map(({ pid, tid }) => `${pid} ${tid}`),
-    );
-    const tasks = traceEvents.filter(({ name, pid, tid }) => name.endsWith('RunTask') && mains.has(`${pid} ${tid}`));
-    expect(tasks.length).toBeGreaterThan(100);
-    const longest = (key: 'dur' | 'tdur') => Math.max(...tasks.map((task) => (task[key] ?? 0) / 1000));
-    const busyMs = tasks.reduce((sum, { tdur = 0 }) => sum + tdur / 1000, 0);
-    process.stdout.write(
-      `${what}: ${tasks.length} tasks, ${busyMs.toFixed(0)} ms in all, the longest computed ${longest('tdur').toFixed(1)} ms (${longest('dur').toFixed(1)} ms by the wall)\n`,
-    );
-    return longest('tdur');
-  };
   const nextFrame = (page: Page) =>
     page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
 
@@ -91,7 +61,7 @@ describe.skipIf(!hasChromium('the friend page under load'))('the friend page', (
       await stage.befriend('42', friends);
       for (const user of friends.slice(0, 50)) await stage.beat(user);
       const page = await stage.page('/');
-      const opening = await longestTask('opened', page, async () => {
+      const opening = await longestTaskMs('opened', stage.browser, page, async () => {
         await page.goto(`${stage.hub}/?user=42`);
         await page.getByText(`50 of ${FRIENDS} here`).waitFor();
         await friendRow(page, 'f0', 'online').waitFor();
@@ -99,7 +69,7 @@ describe.skipIf(!hasChromium('the friend page under load'))('the friend page', (
       });
       // The page's code is read and compiled in it.
       expect(opening).toBeLessThan(2 * LONG_TASK_MS);
-      const scrolling = await longestTask('scrolled', page, async () => {
+      const scrolling = await longestTaskMs('scrolled', stage.browser, page, async () => {
         await page.mouse.move(600, 500);
         for (let turn = 0; turn < 100; turn += 1) {
           await page.mouse.wheel(0, turn < 70 ? 1_200 : -900);
@@ -127,7 +97,7 @@ describe.skipIf(!hasChromium('the friend page under load'))('the friend page', (
       const before = await changesSoFar();
       let sent = 0;
       let tookMs = 0;
-      const longest = await longestTask('followed', page, async () => {
+      const longest = await longestTaskMs('followed', stage.browser, page, async () => {
         const startedAt = performance.now();
         const total = CHANGES_PER_S * LOAD_S;
         while (sent < total) {
