@@ -46,7 +46,6 @@ export class HubLink implements Link {
   /** What the hub has heard of it. */
   #said = '';
   #isAway = false;
-  #inputAt = 0;
   #awayAfterMs = Infinity;
 
   constructor(options: HubLinkOptions, events: LinkEvents) {
@@ -69,10 +68,9 @@ export class HubLink implements Link {
     this.input();
   }
 
-  input(awayAfterMs = this.#awayAfterMs): void {
+  input(awayAfterMs = this.#awayAfterMs, agoMs = 0): void {
     this.#awayAfterMs = awayAfterMs;
-    this.#inputAt = performance.now();
-    this.#lookIdle();
+    this.#awayIn(awayAfterMs - agoMs);
   }
 
   wake(): void {
@@ -208,11 +206,10 @@ export class HubLink implements Link {
     this.#timers.set('answer', withinMs, () => this.#ended(4408, 'no answer'));
   }
 
-  #lookIdle(): void {
-    const leftMs = this.#inputAt + this.#awayAfterMs - performance.now();
-    this.#isAway = leftMs <= 0;
+  #awayIn(ms: number): void {
+    this.#isAway = ms <= 0;
     this.#say();
-    if (leftMs > 0 && leftMs < Infinity) this.#timers.set('idle', leftMs, () => this.#lookIdle());
+    if (ms > 0 && ms < Infinity) this.#timers.set('idle', ms, () => this.#awayIn(0));
   }
 
   // Going.

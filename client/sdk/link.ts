@@ -12,8 +12,8 @@ export interface Link {
   /** Goes nowhere where it is not connected: what is watched is asked again after each welcome. */
   send(message: Watch | Unwatch): void;
   set(what: MyStatus): void;
-  /** Somebody is here; away without another such word for that long. */
-  input(awayAfterMs: number): void;
+  /** Somebody is here, or was so long ago; away without another such word for that long. */
+  input(awayAfterMs: number, agoMs?: number): void;
   /** The moment to look whether the connection is sound, or to come back at once. */
   wake(): void;
   /** The browser says that there is no network. */

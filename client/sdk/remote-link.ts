@@ -31,6 +31,8 @@ export class RemoteLink implements Link {
   #port: Port<FromTab> | undefined;
   #mine: MyStatus;
   #awayAfterMs = 0;
+  /** The last input that it knows of, in any tab. */
+  #inputAt = -Infinity;
   #isConnecting = false;
   #isClosed = false;
   #wasThere = false;
@@ -71,12 +73,14 @@ export class RemoteLink implements Link {
 
   set(what: MyStatus): void {
     this.#mine = { ...this.#mine, ...what };
+    this.#inputAt = performance.now();
     this.#post(['set', what]);
   }
 
   input(awayAfterMs: number): void {
     this.#awayAfterMs = awayAfterMs;
-    this.#post(['input', awayAfterMs]);
+    this.#inputAt = performance.now();
+    this.#post(['input', awayAfterMs, 0]);
   }
 
   wake(): void {
@@ -120,8 +124,9 @@ export class RemoteLink implements Link {
     switch (word[0]) {
       case 'attach':
         this.#post(['open', { ...this.#options.shared, mine: this.#mine }, this.#options.lock]);
+        // Before it connects: its first word to the hub says whether anybody is here.
+        if (this.#awayAfterMs > 0) this.#post(['input', this.#awayAfterMs, performance.now() - this.#inputAt]);
         if (this.#isConnecting) this.#post(['connect']);
-        if (this.#awayAfterMs > 0) this.#post(['input', this.#awayAfterMs]);
         break;
       case 'set':
         this.#mine = { ...this.#mine, ...word[1] };
@@ -140,6 +145,7 @@ export class RemoteLink implements Link {
         void this.#token(word[1], word[2]);
         break;
       case 'pong':
+        this.#inputAt = Math.max(this.#inputAt, word[1]);
         break;
     }
   }
@@ -153,7 +159,7 @@ export class RemoteLink implements Link {
   }
 
   #ping(): void {
-    this.#post(['ping']);
+    this.#post(['ping', performance.now()]);
     if (!this.#timers.has('pong')) this.#expect(PONG_WITHIN_MS);
   }
 

@@ -31,6 +31,8 @@ export class SharedLink {
   #status: LinkStatus = { status: 'idle', heardAt: null };
   /** What all tabs remember, also one that comes later: the next who holds the connection begins with it. */
   #mine: MyStatus;
+  /** The last input of all tabs. */
+  #inputAt = -Infinity;
   /** What a tab that comes later has to hear first. */
   readonly #latest = new Map<HubMessage['type'], HubMessage>();
   readonly #asked = new Map<number, { readonly tab: Tab; readonly id: Watch['id'] }>();
@@ -79,6 +81,7 @@ export class SharedLink {
         break;
       case 'set':
         this.#mine = { ...this.#mine, ...word[1] };
+        this.#inputAt = performance.now();
         this.#tell(word);
         this.#link.set(word[1]);
         break;
@@ -93,16 +96,21 @@ export class SharedLink {
         this.#tokens.get(word[1])?.(word[2], word[3]);
         break;
       case 'ping':
-        tab.port.postMessage(['pong']);
+        tab.port.postMessage(['pong', word[1] - this.#inputAgoMs]);
         break;
       case 'input':
-        this.#link.input(word[1]);
+        this.#inputAt = Math.max(this.#inputAt, performance.now() - (word[2] ?? 0));
+        this.#link.input(word[1], this.#inputAgoMs);
         break;
       case 'open':
         break;
       default:
         this.#link[word[0]]();
     }
+  }
+
+  get #inputAgoMs(): number {
+    return performance.now() - this.#inputAt;
   }
 
   /** Its watches end; the last one takes the connection along. */

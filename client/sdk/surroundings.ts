@@ -5,7 +5,8 @@
 import type { Link } from './link.ts';
 import type { PresenceClient, PresenceClientOptions } from './types.ts';
 
-const INPUTS = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart', 'scroll'];
+/** `pageshow`: who goes back to a page is there. */
+const INPUTS = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart', 'scroll', 'pageshow'];
 /** Input comes by the hundred; one word a second says as much, or four in the time that makes one away. */
 const INPUT_EVERY_MS = 1_000;
 const AWAY_AFTER_MS = 5 * 60_000;

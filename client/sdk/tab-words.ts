@@ -17,14 +17,16 @@ export type FromTab =
   | { readonly [Name in keyof Link]: readonly [Name, ...Parameters<Link[Name]>] }[keyof Link]
   /** Takes part; `lock` is held as long as the tab lives. */
   | readonly ['open', SharedOptions, lock: string]
-  | readonly ['ping']
+  /** `at`: by the tab's own clock, which is no other's. */
+  | readonly ['ping', at: number]
   /** Answers `getToken`; no token: the app failed, and why. */
   | readonly ['token', no: number, token: string | null, why?: string];
 
 export type ToTab =
   /** Somebody serves here: open. */
   | readonly ['attach']
-  | readonly ['pong']
+  /** The last input of all tabs, by the clock of the tab that asked: the next who holds the connection begins with it. */
+  | readonly ['pong', inputAt: number]
   | readonly ['onStatus', LinkStatus]
   | readonly ['onMessage', HubMessage]
   | readonly ['onError', { readonly code: PresenceErrorCode; readonly message: string; readonly isFinal: boolean }]

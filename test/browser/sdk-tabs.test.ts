@@ -159,6 +159,23 @@ describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
       expect(watcher.get('42')?.status).toBe('busy');
     });
 
+    it('are away still when one is closed that nobody used', async () => {
+      await startHub();
+      const watcher = sdkClient({ url: hub }).watch(['42']);
+      const options = { user: '42', idle: { awayAfterMs: 700 } };
+      const [one, two] = [await openTab(options, WITHOUT[way]), await openTab(options, WITHOUT[way])];
+      await untilView(watcher, () => watcher.get('42')?.status === 'away');
+      const seen: string[] = [];
+      watcher.on('change', ({ entries }) => seen.push(entries.get('42')?.status ?? 'nothing'));
+      await befriend('42', '7');
+      await one.close();
+      await beat('7', 'busy');
+      await shows(two, '7', 'busy');
+      await two.keyboard.press('a');
+      await untilView(watcher, () => watcher.get('42')?.status === 'online');
+      expect(seen).toEqual(['online']);
+    });
+
     it('ask any tab for a fresh token', async () => {
       await startHub({ HUB_AUTH: 'jwt', HUB_JWT_SECRET: TEST_SECRET });
       const clock = { now: () => ({ wallMs: Date.now(), monoMs: performance.now() }) };
