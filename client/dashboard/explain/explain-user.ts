@@ -30,19 +30,26 @@ export function createExplainUser(access: Access, calls: Calls): ExplainUser {
   const state = createCell<Explained>({ kind: 'nobody' });
   let user = '';
   let timer: ReturnType<typeof setTimeout> | undefined;
-  /** Counts requests: an answer that a later one has overtaken says nothing new. */
+  /** Counts those that were looked at: an answer about an earlier one is dropped. */
   let turn = 0;
+  /** One is on its way: who changes often is not asked for again before its answer is shown, but once more after it. */
+  let isAsking = false;
+  let isDue = false;
 
   const ask = async (): Promise<void> => {
     clearTimeout(timer);
     if (user === '' || !access.mayAsk) return;
-    const [asked, mine] = [user, (turn += 1)];
+    isDue = isAsking;
+    if (isAsking) return;
+    isAsking = true;
+    const [asked, mine] = [user, turn];
     const answer = await calls.send(explainRequest(asked));
     if (mine !== turn) return;
+    isAsking = false;
     if (answer.kind === 'answered') {
       state.set(answer.status === 200 ? explainedBy(asked, answer.text) : refusedBy(asked, answer.status, answer.text));
     }
-    timer = setTimeout(() => void ask(), ASK_EVERY_MS);
+    timer = setTimeout(() => void ask(), isDue ? 0 : ASK_EVERY_MS);
   };
   return {
     state,
@@ -75,6 +82,7 @@ export function createExplainUser(access: Access, calls: Calls): ExplainUser {
   function show(wanted: string): void {
     user = wanted;
     turn += 1;
+    isAsking = false;
     state.set(wanted === '' ? { kind: 'nobody' } : { kind: 'asking', user: wanted });
     void ask();
   }
