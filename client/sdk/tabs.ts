@@ -3,7 +3,7 @@
  * a channel to the others, until it dies or freezes and the next one takes over; where there is not even that, each tab its
  * own. Loaded when it is needed. Called by create.
  */
-import type { HubLinkOptions } from './hub-link.ts';
+import { HubLink, type HubLinkOptions } from './hub-link.ts';
 import type { Link, LinkEvents } from './link.ts';
 import { RemoteLink } from './remote-link.ts';
 import { locksOf, Shares } from './serve.ts';
@@ -15,7 +15,10 @@ const LEADER_WITHIN_MS = 3_000;
 /** Said at the door by whoever leads from now on: all knock again. */
 const LEADING = '';
 
-export function openSharedLink({ WebSocket, getToken, ...rest }: HubLinkOptions, events: LinkEvents): Link {
+export function openSharedLink(options: HubLinkOptions, events: LinkEvents): Link {
+  const { WebSocket, getToken, ...rest } = options;
+  // Only the app knows whose its tokens are: an observer's may be another's than those of the next tab.
+  if (rest.user === undefined && getToken !== undefined) return new HubLink(options, events);
   const shared: SharedOptions = { ...rest, hasToken: getToken !== undefined };
   const meeting = new Meeting(keyOf(shared), new Shares(WebSocket));
   const { lock, onSilent, onClosed } = meeting;

@@ -46,7 +46,10 @@ export interface PresenceClientOptions {
    * it is left out. A status that `set()` gave, other than `online`, is never overridden. `false`: off.
    */
   readonly idle?: { readonly awayAfterMs?: number | undefined } | false | undefined;
-  /** `share` (default): one connection for all tabs of this browser with the same url, user and device. */
+  /**
+   * `share` (default): one connection for all tabs of this browser with the same url, user and device; not of observers who
+   * have a token, since it may be another's in each tab.
+   */
   readonly tabs?: 'share' | 'each' | undefined;
   /** The WebSocket to use where there is none in the language: in Node 20, that of the package `ws`. */
   readonly WebSocket?: WebSocketConstructor | undefined;

@@ -68,14 +68,7 @@ describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
 
   /** A tab with a client that watches its friends. */
   const openTab = async (options: PresenceClientOptions, without = ''): Promise<Page> => {
-    const page = await context.newPage();
-    page.on('pageerror', (error) => faults.push(error.message));
-    page.on('console', (message) => {
-      if (message.type() === 'error' && !/WebSocket|favicon|404/.test(message.text())) faults.push(message.text());
-    });
-    if (without !== '') await page.addInitScript(without);
-    await page.goto(app.origin);
-    await page.waitForFunction('globalThis.createPresenceClient !== undefined');
+    const page = await openPage(without);
     await page.evaluate(
       (given) => {
         const own = globalThis as unknown as InPage;
@@ -84,6 +77,18 @@ describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
       },
       { url: hub, ...options },
     );
+    return page;
+  };
+  /** One with the SDK, and no client yet. */
+  const openPage = async (without = ''): Promise<Page> => {
+    const page = await context.newPage();
+    page.on('pageerror', (error) => faults.push(error.message));
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !/WebSocket|favicon|404/.test(message.text())) faults.push(message.text());
+    });
+    if (without !== '') await page.addInitScript(without);
+    await page.goto(app.origin);
+    await page.waitForFunction('globalThis.createPresenceClient !== undefined');
     return page;
   };
   const shows = (page: Page, user: string, status: string) =>
@@ -118,6 +123,27 @@ describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
         await page.waitForFunction(() => (globalThis as unknown as InPage).friends.isSynced);
       expect(await connections()).toBe(2);
       expect(await two.evaluate(() => (globalThis as unknown as InPage).client.self?.status)).toBe('online');
+    });
+
+    it('keep apart observers with tokens, which may be different people’s', async () => {
+      await startHub({ HUB_AUTH: 'jwt', HUB_JWT_SECRET: TEST_SECRET });
+      const clock = { now: () => ({ wallMs: Date.now(), monoMs: performance.now() }) };
+      for (const user of ['42', '43']) {
+        const page = await openPage(WITHOUT[way]);
+        await page.evaluate(
+          ([url, id, token]) => {
+            const own = globalThis as unknown as InPage;
+            own.client = own.createPresenceClient({ url: url!, getToken: () => token! });
+            own.friends = own.client.watchFriends(id);
+          },
+          [hub, user, await tokenFor(user, { clock })],
+        );
+        await page.waitForFunction(() => {
+          const { isSynced, error } = (globalThis as unknown as InPage).friends;
+          return isSynced || error !== null;
+        });
+        expect(await page.evaluate(() => (globalThis as unknown as InPage).friends.error?.code)).toBeUndefined();
+      }
     });
 
     it('go on when one is closed, with nobody told that the user was gone', async () => {
