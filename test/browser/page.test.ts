@@ -275,6 +275,18 @@ describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
     });
   });
 
+  it.each(['a%20b', '..', 'x'.repeat(129), '%3Cb%3E', '%20'])(
+    'asks who one is where the address names what is no user: %s',
+    async (user) => {
+      const page = await stage.page(`/?user=${user}`);
+      await page.getByText('Say who you are').waitFor();
+      await page.getByLabel('User').fill('42');
+      await page.keyboard.press('Enter');
+      await connection(page, 'live');
+      expect(page.url()).toBe(`${stage.hub}/?user=42`);
+    },
+  );
+
   describe('at a hub that asks for a token', () => {
     const admin = { authorization: 'Bearer the-admin-token-of-these-tests' };
     const clock: Clock = { now: () => ({ wallMs: Date.now(), monoMs: performance.now() }) };

@@ -26,6 +26,15 @@ const WITHOUT = {
   'by a leader': 'delete globalThis.SharedWorker;',
   'each its own':
     "delete globalThis.SharedWorker; Object.defineProperty(Navigator.prototype, 'locks', { value: undefined });",
+  // A sandbox, or storage that is forbidden: all is there, and refuses.
+  'where all is refused': `
+    globalThis.refusals = 0;
+    const refuse = () => {
+      globalThis.refusals += 1;
+      return new DOMException('denied', 'SecurityError');
+    };
+    globalThis.SharedWorker = function () { throw refuse(); };
+    LockManager.prototype.request = () => Promise.reject(refuse());`,
 } as const;
 
 describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
@@ -286,6 +295,26 @@ describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
     await expect.poll(connections).toBe(2);
     await openTab({ user: '42', tabs: 'each' });
     await expect.poll(connections).toBe(3);
+  });
+
+  it('have a connection each where locks and workers are refused, and come back on it', async () => {
+    await startHub();
+    await befriend('42', '7');
+    const port = new URL(hub).port;
+    const tabs = [
+      await openTab({ user: '42' }, WITHOUT['where all is refused']),
+      await openTab({ user: '42' }, WITHOUT['where all is refused']),
+    ];
+    for (const tab of tabs) await shows(tab, '7', 'offline');
+    expect(await connections()).toBe(2);
+    // The worker; the tab's own lock, the lead, and the lock by which it would be missed.
+    expect(await tabs[0]!.evaluate('globalThis.refusals')).toBe(4);
+    await endHubProcesses();
+    await startHub({ HUB_PORT: port });
+    await befriend('42', '9');
+    for (const tab of tabs) await shows(tab, '9', 'offline');
+    await tabs[0]!.evaluate(() => (globalThis as unknown as InPage).client.leave());
+    await expect.poll(connections).toBe(1);
   });
 
   it('stay online while hidden and frozen for longer than the timeout', async () => {
