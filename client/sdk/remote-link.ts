@@ -5,6 +5,7 @@
 import { PresenceError } from './error.ts';
 import type { HubLinkOptions } from './hub-link.ts';
 import type { Link, LinkEvents } from './link.ts';
+import { locksOf } from './serve.ts';
 import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
 import { Timers } from './timers.ts';
 import type { MyStatus } from './types.ts';
@@ -29,6 +30,8 @@ export class RemoteLink implements Link {
   readonly #events: LinkEvents;
   readonly #timers = new Timers<'ping' | 'pong' | 'leave'>();
   #port: Port<FromTab> | undefined;
+  /** Aborted when it speaks over this port no longer. */
+  #speaking = new AbortController();
   #mine: MyStatus;
   #awayAfterMs = 0;
   /** The last input that it knows of, in any tab. */
@@ -47,6 +50,8 @@ export class RemoteLink implements Link {
   use(port: Port<FromTab> | undefined, withinMs = PONG_WITHIN_MS): void {
     this.#post(['close']);
     this.#port?.close();
+    this.#speaking.abort();
+    this.#speaking = new AbortController();
     this.#port = port;
     this.#wasThere = false;
     this.#timers.stop('ping');
@@ -123,6 +128,7 @@ export class RemoteLink implements Link {
     this.#wasThere = true;
     switch (word[0]) {
       case 'attach':
+        if (word[1] !== undefined) this.#missBy(word[1]);
         this.#post(['open', { ...this.#options.shared, mine: this.#mine }, this.#options.lock]);
         // Before it connects: its first word to the hub says whether anybody is here.
         if (this.#awayAfterMs > 0) this.#post(['input', this.#awayAfterMs, performance.now() - this.#inputAt]);
@@ -156,6 +162,14 @@ export class RemoteLink implements Link {
     } catch (error) {
       this.#post(['token', no, null, String(error)]);
     }
+  }
+
+  /** Granted when whoever serves has died: much sooner than it would be noticed by its silence. */
+  #missBy(lock: string): void {
+    const { signal } = this.#speaking;
+    locksOf()
+      ?.request(lock, { signal }, () => this.#options.onSilent(true))
+      .catch(() => undefined); // another serves from now on, or a page may have no locks
   }
 
   #ping(): void {

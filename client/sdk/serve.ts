@@ -14,7 +14,8 @@ export class Shares {
     this.#WebSocket = WebSocket;
   }
 
-  serve(port: Port<ToTab>): void {
+  /** `myLock`: by which a tab notices that whoever serves has died. */
+  serve(port: Port<ToTab>, myLock?: string): void {
     let take: ((word: FromTab) => void) | undefined;
     port.onmessage = ({ data }: MessageEvent<FromTab>) => {
       if (data[0] !== 'open') return take?.(data);
@@ -35,7 +36,7 @@ export class Shares {
         ?.request(lock, () => taking(['close']))
         .catch(() => undefined); // a page that may have none is alone
     };
-    port.postMessage(['attach']);
+    port.postMessage(['attach', myLock]);
   }
 
   abandon(): void {

@@ -23,8 +23,8 @@ export type FromTab =
   | readonly ['token', no: number, token: string | null, why?: string];
 
 export type ToTab =
-  /** Somebody serves here: open. */
-  | readonly ['attach']
+  /** Somebody serves here: open. `lock`: held as long as whoever serves lives, where it is not the lead that says so. */
+  | readonly ['attach', lock: string | undefined]
   /** The last input of all tabs, by the clock of the tab that asked: the next who holds the connection begins with it. */
   | readonly ['pong', inputAt: number]
   | readonly ['onStatus', LinkStatus]

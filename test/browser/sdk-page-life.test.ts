@@ -127,6 +127,37 @@ describe.skipIf(!hasChromium('the SDK in a pageâ€™s life'))('the SDK in a pageâ€
     expect(seen).toEqual(['42 online', '43 online', '44 online']);
   });
 
+  it.each(['ends', 'crashes with a tab'])(
+    'tabs go on when their worker %s, and nobody is told that they were gone',
+    async (how) => {
+      // Shorter than it takes to notice that nobody answers.
+      await startHub({ HUB_GRACE_MS: '2900' });
+      await befriend('42', '7');
+      const { seen, until } = await watch('42');
+      const tabs = [await openTab('a SharedWorker', { user: '42' }), await openTab('a SharedWorker', { user: '42' })];
+      await until('42', 'online');
+      expect(await connections()).toBe(2); // the worker's, and the watcher's
+      if (how === 'ends') {
+        const root = await context.browser()!.newBrowserCDPSession();
+        const { targetInfos } = await root.send('Target.getTargets');
+        const { targetId } = targetInfos.find(({ type }) => type === 'shared_worker')!;
+        await root.send('Target.closeTarget', { targetId });
+      } else {
+        // It runs in the process of the tab that was there first.
+        const first = tabs.shift()!;
+        const crashed = new Promise((resolve) => first.on('crash', resolve));
+        void (await context.newCDPSession(first)).send('Page.crash').catch(() => undefined);
+        await crashed;
+      }
+      await beat('7', 'busy');
+      for (const tab of tabs) await shows(tab, '7', 'busy');
+      await tabs.at(-1)!.evaluate(() => (globalThis as unknown as InPage).client.set({ status: 'busy' }));
+      await until('42', 'busy');
+      expect(seen).toEqual(['42 online', '42 busy']);
+      expect(await connections()).toBe(2);
+    },
+  );
+
   describe.each(WAY_NAMES)('with %s, a page that is kept for the way back', (way) => {
     it('holds nobody online meanwhile, and follows again', async () => {
       await startHub({ HUB_GRACE_MS: '300' });
