@@ -33,6 +33,8 @@ export class RemoteLink implements Link {
   /** Aborted when it speaks over this port no longer. */
   #speaking = new AbortController();
   #mine: MyStatus;
+  /** What was set, and not heard yet by whoever serves: each `set` is told to all tabs, this one too. */
+  #unsaid: MyStatus | undefined;
   #awayAfterMs = 0;
   /** The last input that it knows of, in any tab. */
   #inputAt = -Infinity;
@@ -79,6 +81,7 @@ export class RemoteLink implements Link {
   set(what: MyStatus): void {
     this.#mine = { ...this.#mine, ...what };
     this.#inputAt = performance.now();
+    this.#unsaid = { ...this.#unsaid, ...what };
     this.#post(['set', what]);
   }
 
@@ -130,12 +133,14 @@ export class RemoteLink implements Link {
       case 'attach':
         if (word[1] !== undefined) this.#missBy(word[1]);
         this.#post(['open', { ...this.#options.shared, mine: this.#mine }, this.#options.lock]);
+        if (this.#unsaid !== undefined) this.#post(['set', this.#unsaid]);
         // Before it connects: its first word to the hub says whether anybody is here.
         if (this.#awayAfterMs > 0) this.#post(['input', this.#awayAfterMs, performance.now() - this.#inputAt]);
         if (this.#isConnecting) this.#post(['connect']);
         break;
       case 'set':
         this.#mine = { ...this.#mine, ...word[1] };
+        this.#unsaid = undefined;
         break;
       case 'onStatus':
         if (word[1].status === 'closed') this.#end();

@@ -199,7 +199,9 @@ describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
       const watcher = sdkClient({ url: hub }).watch(['42']);
       const options = { user: '42', idle: { awayAfterMs: 700 } };
       const [one, two] = [await openTab(options, WITHOUT[way]), await openTab(options, WITHOUT[way])];
-      await untilView(watcher, () => watcher.get('42')?.status === 'away');
+      // On a slow machine the first is away before the second is there.
+      await two.evaluate(() => (globalThis as unknown as InPage).client.set({ text: 'both' }));
+      await untilView(watcher, () => watcher.get('42')?.status === 'away' && watcher.get('42')?.text === 'both');
       const seen: string[] = [];
       watcher.on('change', ({ entries }) => seen.push(entries.get('42')?.status ?? 'nothing'));
       await befriend('42', '7');

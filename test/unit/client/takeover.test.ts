@@ -13,6 +13,7 @@ class Socket implements WebSocketLike {
   static all: Socket[] = [];
   readonly readyState = 1;
   readonly statuses: unknown[] = [];
+  readonly texts: unknown[] = [];
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose = null;
@@ -24,8 +25,10 @@ class Socket implements WebSocketLike {
   }
 
   send(text: string): void {
-    const { type, status } = JSON.parse(text) as { type: string; status?: string };
+    const said = JSON.parse(text) as { type: string; status?: string; text?: string };
+    const { type, status } = said;
     if (status !== undefined) this.statuses.push(status);
+    if (said.text !== undefined) this.texts.push(said.text);
     if (type === 'hello')
       this.#say({ type: 'welcome', session: 's', heartbeatMs: 10_000, timeoutMs: 25_000, node: 'n', protocol: 1 });
     else this.#say({ type: 'ok', re: 'beat' });
@@ -168,6 +171,29 @@ describe('when another holds the connection', () => {
     await pass(1_000);
     expect(statuses()).toEqual(['online']);
     first.abandon();
+  });
+
+  it('what a tab sets while nobody serves it is said as soon as somebody does', async () => {
+    const first = holder();
+    const [one, two] = [openTab(), openTab()];
+    meet(one, first);
+    one.connect();
+    await pass(1_000);
+    two.set({ status: 'busy' });
+    meet(two, first);
+    two.set({ text: 'in a meeting' });
+    await pass(1_000);
+    expect(statuses()).toEqual(['online', 'busy']);
+    dead.add(first);
+    first.abandon();
+    const next = holder();
+    meet(one, next);
+    await pass(1_000);
+    two.set({ status: 'invisible' });
+    meet(two, next);
+    await pass(1_000);
+    expect(statuses()).toEqual(['busy', 'invisible']);
+    expect(Socket.all.at(-1)?.texts).toEqual(['in a meeting', 'in a meeting']);
   });
 
   it('what is set counts as input', async () => {
