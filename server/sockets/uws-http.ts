@@ -12,7 +12,7 @@ const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export function answerRequest<Attached>(service: Service, response: UwsResponse<Attached>, request: UwsRequest): void {
   const exchange = new Exchange(response);
-  const { head, asked } = readHead(service, response, request);
+  const { head, asked, asksForEnd } = readHead(service, response, request);
   switch (asked) {
     case 400:
     case 431:
@@ -21,7 +21,7 @@ export function answerRequest<Attached>(service: Service, response: UwsResponse<
     // A sound handshake goes to the upgrade handler.
     case 'websocket':
     case 'http':
-      exchange.readBody(head, service);
+      exchange.readBody(head, service, asksForEnd);
       break;
     default:
       asked satisfies never;
@@ -37,9 +37,9 @@ export function answerUpgrade<Attached>(
   attach: (remoteAddress: string) => Attached,
 ): void {
   const exchange = new Exchange(response);
-  const { head, asked } = readHead(service, response, request);
+  const { head, asked, asksForEnd } = readHead(service, response, request);
   if (asked === 'http') {
-    exchange.readBody(head, service);
+    exchange.readBody(head, service, asksForEnd);
     return;
   }
   const refusal = asked === 'websocket' ? service.admit({ ...head, body: '' }) : service.refuse(asked);
@@ -58,7 +58,10 @@ export function answerUpgrade<Attached>(
 
 function readHead<Attached>(service: Service, response: UwsResponse<Attached>, request: UwsRequest) {
   const collector = new HeaderCollector();
+  let asksForEnd = false;
   request.forEach((name, value) => {
+    // It reads "close" by its five bytes; how many bytes there were is certain of ASCII alone.
+    if (name === 'connection' && !/^(?!.{5}$)[ -~]*$/.test(value)) asksForEnd = true;
     collector.add(name, value);
   });
   const head: RequestHead = {
@@ -68,7 +71,7 @@ function readHead<Attached>(service: Service, response: UwsResponse<Attached>, r
     headers: collector.headers,
     remoteAddress: clientOf(service, utf8.decode(response.getRemoteAddressAsText()), collector.headers),
   };
-  return { head, asked: askedFor(head, collector.bytes) };
+  return { head, asked: askedFor(head, collector.bytes), asksForEnd };
 }
 
 /** Up to so many bytes, a last answer finds room in the kernel where the answers before it did. */
@@ -89,11 +92,14 @@ class Exchange<Attached> {
     });
   }
 
-  readBody(head: RequestHead, service: Service): void {
-    const isChunked = head.headers.has('transfer-encoding');
-    // It takes for the end of chunks what others don't, so that what follows may be no request to them. Not so for who asks
-    // for the end: most scripts do, and a later turn costs each of them a millisecond.
-    this.#isLast = isChunked;
+  /**
+   * The last answer is given to chunks, since it takes for their end what others don't, so that what follows may be no request
+   * to them; and to who asks for the end. Behind that answer it closes, and where the answer was too large for its own
+   * buffer it does so at once, within its parser, which then goes on with memory that it has freed (the head, where that came
+   * in two parts) and with what is pipelined: two packets of a stranger ended the process.
+   */
+  readBody(head: RequestHead, service: Service, asksForEnd: boolean): void {
+    this.#isLast = asksForEnd || head.headers.has('transfer-encoding');
     if (Number(head.headers.get('content-length') ?? 0) > MAX_HTTP_BODY_BYTES) {
       this.#reply(head.method, service.refuse(413));
       return;

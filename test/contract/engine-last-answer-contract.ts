@@ -36,7 +36,6 @@ const sloppy: [name: string, request: string][] = [
 ];
 
 export function lastAnswerContract(engine: Tested): void {
-  const isWs = engine.name.startsWith('ws');
   let rig: Rig;
   beforeEach(async () => {
     rig = await Rig.start(engine);
@@ -85,8 +84,7 @@ export function lastAnswerContract(engine: Tested): void {
       expect(paths.filter((path) => path !== '/first')).toEqual([]);
     });
 
-    // uWebSockets.js hands out what is pipelined behind who asks for the end: see uws-http.
-    it.runIf(isWs).each([
+    it.each([
       ['small', 'ok'],
       ['large', 'x'.repeat(5_000_000)],
     ])('behind a %s answer to one who asks for the end', async (_, body) => {
@@ -102,11 +100,47 @@ export function lastAnswerContract(engine: Tested): void {
       expect(await asked(raw)).toEqual([]);
     });
 
-    it.runIf(isWs)('behind one who asks for the end, in the same packet', async () => {
+    it('behind one who asks for the end, in the same packet', async () => {
       const raw = rig.raw();
       raw.write(post('connection: close\r\ncontent-length: 2', 'ab') + HEARTBEAT);
       expect(await asked(raw)).toEqual(['/first']);
     });
+  });
+
+  describe('behind a large answer to one who asks for the end, whose head came in two parts', () => {
+    const body = 'x'.repeat(20_000);
+
+    async function ask(connection: string, behind: string): Promise<Raw> {
+      const usual = rig.http;
+      rig.http = (request) => (request.path === '/first' ? { status: 200, headers: {}, body } : usual(request));
+      rig.admit = () => undefined;
+      const first = `GET /first HTTP/1.1\r\nhost: hub\r\nconnection: ${connection}\r\n\r\n`;
+      const raw = rig.raw();
+      raw.write(Buffer.from(first.slice(0, -3), 'latin1'));
+      expect(await askedSoFar()).toEqual([]);
+      raw.write(Buffer.from(first.slice(-3) + behind, 'latin1'));
+      return raw;
+    }
+
+    it.each([
+      ...refused.map(([name, request]) => [name, request]),
+      ['a heartbeat', HEARTBEAT],
+      ['an upgrade', handshake()],
+    ])('serves nothing where %s comes', async (_, behind) => {
+      expect(await asked(await ask('close', behind))).toEqual(['/first']);
+    });
+
+    // uWebSockets.js takes any five bytes for the word.
+    it.each(['abcde', 'abc\u00c3\u00a9', '\u00ff\u00ffabc'])(
+      'lives on where that is said as %s',
+      async (connection) => {
+        for (const behind of [HEARTBEAT + HEARTBEAT, 'GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n']) {
+          await ask(connection, behind);
+          expect((await rig.requests.next()).path).toBe('/first');
+          await askedSoFar();
+        }
+      },
+    );
   });
 
   it('serves nothing behind a large answer to chunks', async () => {
