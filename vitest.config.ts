@@ -6,7 +6,8 @@ import { defineConfig } from 'vitest/config';
 
 const shared = {
   pool: 'forks' as const,
-  testTimeout: 20_000,
+  // A client comes back with jitter of up to 30 s, and tests wait for events: a bound, not a pace.
+  testTimeout: 60_000,
   hookTimeout: 60_000,
   // The machines that run this have two cores, and timing is part of what is tested.
   maxWorkers: 2,

@@ -15,6 +15,8 @@ async function change(method: 'PUT' | 'DELETE', user: string, friend: string): P
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(10_000),
     });
+    // It answers, so whoever waits to come back to it need not wait any longer.
+    dispatchEvent(new Event('online'));
     if (answer.ok) return undefined;
     if (answer.status === 403) return 'You may not change this list; an admin can.';
     const { detail } = (await answer.json()) as { detail?: unknown };
