@@ -31,6 +31,15 @@ it('flushes at once after rest, and within its longest wait after a flush that t
   expect(flush).toHaveBeenCalledTimes(2);
 });
 
-it('rests after a short flush only as long as that is no delay to speak of, and after a long one as long as it took', () => {
-  expect([0, 0.25, 0.5, 1, 5, 6, 7, 10, 500].map(restAfter)).toEqual([0, 1, 2, 3, 3, 6, 7, 8, 8]);
+it('rests after a short flush only as long as that is no delay to speak of, and after a long one half as long as it took', () => {
+  expect([0, 0.25, 0.5, 1, 5, 6, 8, 10, 12, 500].map(restAfter)).toEqual([0, 1, 2, 3, 3, 3, 4, 5, 6, 6]);
+});
+
+it('comes back to short rests after a hiccup, where telling takes less than two thirds of the time', () => {
+  for (const part of [0.3, 0.5, 0.6]) {
+    let flushMs = 200;
+    // What came while it flushed and rested is what the next flush has to tell.
+    for (let turn = 0; turn < 50; turn++) flushMs = part * (flushMs + restAfter(flushMs));
+    expect(restAfter(flushMs)).toBeLessThanOrEqual(3);
+  }
 });
