@@ -8,7 +8,8 @@
  * not lengthen them. An answer of the hub's own is waited for.
  * Over TLS, what it reads in one go with the client's end of the connection is lost: a client that says something and ends
  * the connection at once, without the WebSocket's own close, may not be heard.
- * It reads chunked bodies as no other does: their answer, like a refusal, is the connection's last (see uws-http).
+ * It reads chunked bodies as no other does, and closes within its own parser: an answer to chunks or to who asks for the end
+ * is, like a refusal, the connection's last, and comes in a later turn (see uws-http).
  * What it answers in its own words, we can't change: a malformed request (400, or 505 where it can't read the
  * version, HTTP/1.0 included), and a head over PARSER_HEADER_BYTES or of more than 100 headers (431).
  */

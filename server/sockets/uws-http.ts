@@ -4,7 +4,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { MAX_HTTP_BODY_BYTES } from '../../shared/limits.ts';
-import { askedFor, clientOf, HeaderCollector, mayHaveBody, type RequestHead } from './http-rules.ts';
+import { askedFor, asksToClose, clientOf, HeaderCollector, mayHaveBody, type RequestHead } from './http-rules.ts';
 import type { HttpReply, Service } from './port.ts';
 import type { UwsRequest, UwsResponse, UwsUpgradeContext } from './uws-types.ts';
 
@@ -58,10 +58,10 @@ export function answerUpgrade<Attached>(
 
 function readHead<Attached>(service: Service, response: UwsResponse<Attached>, request: UwsRequest) {
   const collector = new HeaderCollector();
-  let asksForEnd = false;
+  let isReadAsClose = false as boolean;
   request.forEach((name, value) => {
     // It reads "close" by its five bytes; how many bytes there were is certain of ASCII alone.
-    if (name === 'connection' && !/^(?!.{5}$)[ -~]*$/.test(value)) asksForEnd = true;
+    if (name === 'connection' && !/^(?!.{5}$)[ -~]*$/.test(value)) isReadAsClose = true;
     collector.add(name, value);
   });
   const head: RequestHead = {
@@ -71,7 +71,7 @@ function readHead<Attached>(service: Service, response: UwsResponse<Attached>, r
     headers: collector.headers,
     remoteAddress: clientOf(service, utf8.decode(response.getRemoteAddressAsText()), collector.headers),
   };
-  return { head, asked: askedFor(head, collector.bytes), asksForEnd };
+  return { head, asked: askedFor(head, collector.bytes), asksForEnd: isReadAsClose || asksToClose(head) };
 }
 
 /** Up to so many bytes, a last answer finds room in the kernel where the answers before it did. */

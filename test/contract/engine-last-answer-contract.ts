@@ -100,11 +100,14 @@ export function lastAnswerContract(engine: Tested): void {
       expect(await asked(raw)).toEqual([]);
     });
 
-    it('behind one who asks for the end, in the same packet', async () => {
-      const raw = rig.raw();
-      raw.write(post('connection: close\r\ncontent-length: 2', 'ab') + HEARTBEAT);
-      expect(await asked(raw)).toEqual(['/first']);
-    });
+    it.each(['close', 'Close', 'close, te', 'te, close'])(
+      'behind one who says %s, in the same packet',
+      async (said) => {
+        const raw = rig.raw();
+        raw.write(post(`connection: ${said}\r\ncontent-length: 2`, 'ab') + HEARTBEAT);
+        expect(await asked(raw)).toEqual(['/first']);
+      },
+    );
   });
 
   describe('behind a large answer to one who asks for the end, whose head came in two parts', () => {
