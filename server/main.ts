@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from './cli/io.ts';
 import { describeSettings, readConfig, readFlags, type Config } from './config.ts';
 import type { Hub } from './hub.ts';
@@ -73,11 +74,22 @@ async function serve(args: readonly string[]): Promise<void> {
   const starting = import('./hub.ts').then(({ startHub }) => startHub(config, { log }));
   stopOnSignals(starting, config.drainMs);
   try {
-    say(describeStart(await starting, config, warnings));
+    const hub = await starting;
+    compileAtOnce();
+    say(describeStart(hub, config, warnings));
   } catch (error) {
     if (error instanceof StartError) fail(error.message);
     failOnBug(error);
   }
+}
+
+/**
+ * Has V8 compile each function (with Sparkplug) when it is first called, instead of interpreting it for a while: after a restart
+ * thousands come back within seconds, to a hub that has run none of its code yet. 117 µs instead of 128 for each of the
+ * first 10,000 (2026-11-27, Node 20.20), and nothing once they are there.
+ */
+function compileAtOnce(): void {
+  setFlagsFromString('--always-sparkplug');
 }
 
 function describeStart(hub: Hub, config: Config, warnings: readonly string[]): string {

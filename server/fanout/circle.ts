@@ -49,9 +49,11 @@ export function audienceOf(user: User): UserAudience {
 export function watchEach(users: User[], outbox: Outbox): User[] {
   const isFirstWatch = outbox.users.size === 0;
   let isRepeated = false;
-  for (const user of users) {
-    const audience = audienceOf(user);
-    if (isFirstWatch ? audience.hasAsLast(outbox) : !outbox.users.add(user)) isRepeated = true;
+  // First all of them, then the rest, as IdTable.getAll does and for its reason.
+  const audiences = users.map(audienceOf);
+  for (let i = 0; i < users.length; i++) {
+    const audience = audiences[i] as UserAudience;
+    if (isFirstWatch ? audience.hasAsLast(outbox) : !outbox.users.add(users[i] as User)) isRepeated = true;
     else audience.addNew(outbox);
   }
   const different = isRepeated ? [...new Set(users)] : users;

@@ -13,7 +13,7 @@ import type { Edge, ListChanges, RosterChange } from '../roster/port.ts';
 import { audienceOf, Circle, watchEach } from './circle.ts';
 import type { Delays } from './delays.ts';
 import { notAllowed, type MayWatch, type Watches } from './may-watch.ts';
-import type { Outbox } from './outbox.ts';
+import { FlushFrames, type Outbox } from './outbox.ts';
 import { FlushRhythm } from './rhythm.ts';
 import { headOfFriends, headOfUsers, Telling, type TellingOptions } from './telling.ts';
 
@@ -63,17 +63,21 @@ export class Fanout {
     this.#send(touched);
   }
 
-  /** Tells every change that waits. Each user's latest entry, and one message a connection. */
-  flush(): void {
-    if (this.#changed.size + this.#selfChanged.size === 0) return;
+  /**
+   * Tells every change that waits. Each user's latest entry, and one message a connection.
+   * @returns how many entries a message held, 1 where there was none.
+   */
+  flush(): number {
+    if (this.#changed.size + this.#selfChanged.size === 0) return 1;
     this.#options.beforeTelling();
     if (this.#selfChanged.size > 0) this.#flushSelves();
     const users = this.#changed;
     this.#changed = new Set();
     const touched: Outbox[] = [];
     for (const user of users) this.#collect(user, touched, undefined);
-    this.#send(touched);
+    const delivered = this.#send(touched);
     this.#options.delays.told(this.#options.clock);
+    return touched.length === 0 ? 1 : delivered / touched.length;
   }
 
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */
@@ -113,7 +117,7 @@ export class Fanout {
   /** The same for all the users that a text names, perhaps some of them twice. */
   watchListed(outbox: Outbox, list: IdsInText): void {
     this.#tellRest(outbox);
-    const named = this.#holdAll(list);
+    const named = this.#options.presence.holdAll(list);
     const users = watchEach(named, outbox);
     const head = users.length === named.length ? `"users":${list.listJson}` : headOfUsers(users.map(({ id }) => id));
     this.#telling.snapshot(outbox, head, undefined, users, undefined);
@@ -213,12 +217,6 @@ export class Fanout {
     outbox.owed = null;
   }
 
-  #holdAll({ text, count, begins, ends }: IdsInText): User[] {
-    const users = new Array<User>(count);
-    for (let i = 0; i < count; i++) users[i] = this.#options.presence.holdIn(text, begins[i] ?? 0, ends[i] ?? 0);
-    return users;
-  }
-
   /** A `since` that this hub can be sure to answer; undefined calls for a full snapshot. */
   #answerable(since: number | undefined): number | undefined {
     const { isCertain, hubClock, clock } = this.#options;
@@ -256,11 +254,13 @@ export class Fanout {
     for (const circle of audience.circles) for (const outbox of circle.watchers) tell(outbox);
   }
 
-  #send(touched: readonly Outbox[]): void {
-    const at = this.#telling.sentUpTo();
+  /** @returns entries delivered. */
+  #send(touched: readonly Outbox[]): number {
+    const frames = new FlushFrames(this.#telling.sentUpTo());
     let delivered = 0;
-    for (const outbox of touched) delivered += outbox.flush(at);
+    for (const outbox of touched) delivered += outbox.flush(frames);
     this.#options.onDelivered(delivered);
+    return delivered;
   }
 
   #flushSelves(): void {

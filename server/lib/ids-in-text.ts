@@ -1,12 +1,4 @@
 /**
- * The id as a text of its own. What `slice` makes of 13 characters or more is a view of the whole text (V8), which may be
- * 16 KiB long and would live as long as whoever keeps the id.
- */
-export function ownText(text: string, from: number, to: number): string {
-  return Buffer.from(text.slice(from, to), 'latin1').toString('latin1');
-}
-
-/**
  * Ids that still stand in the text that named them: where each begins and ends. Made by whoever read the text and used at
  * once: there is one text in hand at a time, and its borders are written over by the next.
  */
@@ -18,4 +10,12 @@ export interface IdsInText {
   readonly ends: Uint16Array;
   /** The list as JSON, as it stands in the text. */
   readonly listJson: string;
+}
+
+/**
+ * One of them as a text of its own. What `slice` makes of 13 characters or more is a view of the whole text (V8), which may
+ * be 16 KiB long and would live as long as whoever keeps the id.
+ */
+export function ownId({ text, begins, ends }: IdsInText, index: number): string {
+  return Buffer.from(text.slice(begins[index], ends[index]), 'latin1').toString('latin1');
 }

@@ -8,7 +8,7 @@ import type { Entry } from '../../shared/entry.ts';
 import type { TransitionCause } from '../../shared/explain.ts';
 import type { Moment } from '../lib/clock.ts';
 import { IdTable } from '../lib/id-table.ts';
-import { ownText } from '../lib/ids-in-text.ts';
+import { ownId, type IdsInText } from '../lib/ids-in-text.ts';
 import { wallOf } from '../lib/stall-clock.ts';
 import { Blocks, type Frozen } from './blocks.ts';
 import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
@@ -80,9 +80,9 @@ export class Presence {
     return user;
   }
 
-  /** The same for an id that still stands in a text. */
-  holdIn(text: string, from: number, to: number): User {
-    return this.#users.getIn(text, from, to) ?? this.hold(ownText(text, from, to));
+  /** The same for all the users of a list, in its order. */
+  holdAll(list: IdsInText): User[] {
+    return this.#users.getAll(list).map((user, i) => user ?? this.hold(ownId(list, i)));
   }
 
   /** Lets go of a user whom nothing needs in memory any more. */

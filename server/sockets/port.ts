@@ -11,8 +11,8 @@ export type SendResult = 'sent' | 'queued' | 'dropped';
 export interface Socket {
   /** The client's address: what `clientAddress` said of the upgrade. */
   readonly remoteAddress: string;
-  /** Sends one text message. */
-  send(text: string): SendResult;
+  /** Sends one text message: a text, or its bytes in UTF-8, which may be sent to many and must not change. */
+  send(message: string | Uint8Array): SendResult;
   ping(): void;
   /**
    * Says goodbye with a close frame; nothing but `closed` follows. It comes at once or when the peer has answered,

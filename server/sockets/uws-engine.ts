@@ -43,13 +43,15 @@ class UwsSocket implements Socket {
     this.remoteAddress = remoteAddress;
   }
 
-  send(text: string): SendResult {
+  send(message: string | Uint8Array): SendResult {
     if (this.#ws === undefined) return 'dropped';
-    const result = this.#ws.send(text, false, false);
+    const result = this.#ws.send(message, false, false);
     if (result === 2) return 'dropped';
     // It may answer 1 again before its drain, where the kernel has just found room for all that waited.
     if (result === 0) {
-      this.#queuedBytes = this.#isQueued ? this.#queuedBytes + Buffer.byteLength(text) : this.#ws.getBufferedAmount();
+      this.#queuedBytes = this.#isQueued
+        ? this.#queuedBytes + Buffer.byteLength(message)
+        : this.#ws.getBufferedAmount();
       this.#isQueued = true;
     }
     return this.#isQueued ? 'queued' : 'sent';

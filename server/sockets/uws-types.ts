@@ -19,7 +19,7 @@ export interface UwsDescriptor {
 /** Lives until its `close` handler has been called. `Attached` is what `upgrade` was given. */
 export type UwsWebSocket<Attached> = Attached & {
   /** 1: written; 0: taken, but waits for the peer; 2: dropped, since over `maxBackpressure`. */
-  send(text: string, isBinary: boolean, compress: boolean): 0 | 1 | 2;
+  send(message: string | Uint8Array, isBinary: boolean, compress: boolean): 0 | 1 | 2;
   ping(): number;
   /** Sends a close frame and FIN, calls the `close` handler at once, and cuts the connection some 4 s later. */
   end(code: number, reason: string): void;

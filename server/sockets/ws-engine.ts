@@ -42,6 +42,8 @@ const httpOptions = {
   connectionsCheckingInterval: 1_000,
 };
 
+const AS_TEXT = { binary: false };
+
 class WsSocket implements Socket {
   readonly remoteAddress: string;
   readonly #ws: WebSocket;
@@ -59,12 +61,12 @@ class WsSocket implements Socket {
     this.remoteAddress = remoteAddress;
   }
 
-  send(text: string): SendResult {
+  send(message: string | Uint8Array): SendResult {
     const ws = this.#ws;
     if (ws.readyState !== WebSocket.OPEN || ws.bufferedAmount > MAX_BACKPRESSURE_BYTES) return 'dropped';
-    ws.send(text);
+    ws.send(message, AS_TEXT);
     if (!this.#wire.writableNeedDrain) return 'sent';
-    this.#queuedBytes = this.#isQueued ? this.#queuedBytes + Buffer.byteLength(text) : this.#wire.writableLength;
+    this.#queuedBytes = this.#isQueued ? this.#queuedBytes + Buffer.byteLength(message) : this.#wire.writableLength;
     this.#isQueued = true;
     return 'queued';
   }

@@ -109,6 +109,20 @@ export function webSocketContract(engine: Tested): void {
       expect(await hub.events.next()).toBe('message ');
     });
 
+    it('sends the bytes of a text to many as the text that they are, in its place', async () => {
+      const peers = [await rig.connect(), await rig.connect()];
+      const bytes = new TextEncoder().encode('--naïve 𝄞--').subarray(2, -2);
+      for (const { hub } of peers) {
+        hub.socket.send('before');
+        expect(hub.socket.send(bytes)).toBe('sent');
+        hub.socket.send('after');
+      }
+      for (const { client } of peers) {
+        const told = [await client.messages.next(), await client.messages.next(), await client.messages.next()];
+        expect(told).toEqual(['before', 'naïve 𝄞', 'after']);
+      }
+    });
+
     it('keeps the order of many messages in one packet', async () => {
       const { raw, hub } = await rig.rawWebSocket();
       raw.write(Buffer.concat(Array.from({ length: 50 }, (_, i) => frame(TEXT, String(i)))));

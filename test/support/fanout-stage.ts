@@ -24,7 +24,8 @@ export class FakeSocket implements Socket {
   #received: string[] = [];
   #queue: string[] = [];
 
-  send(text: string): SendResult {
+  send(message: string | Uint8Array): SendResult {
+    const text = typeof message === 'string' ? message : new TextDecoder().decode(message);
     if (this.isFull || this.isTerminated) return 'dropped';
     if (this.isSlow || this.#queue.length > 0) {
       this.#queue.push(text);

@@ -88,6 +88,23 @@ describe('a watch', () => {
     expect(stage.deliveries).toEqual([2]);
   });
 
+  it('is told of one change in the same words as all others who watch, and of two in their order', () => {
+    const stage = new FanoutStage();
+    const some = [watching(stage, '7'), watching(stage, '7', '9'), watching(stage, '7'), watching(stage, '9', '7')];
+    const more = [watching(stage, '9'), watching(stage, '9'), watching(stage, '9')];
+    stage.core.begin('7', { text: 'naïve 𝄞' });
+    stage.core.begin('9');
+    stage.fanout.flush();
+    const at = `"at":${stage.core.clock.wallMs - 1}`;
+    const words = (...users: string[]): string => {
+      const entries = users.map((user) => JSON.stringify(stage.core.entry(user)));
+      return `{"type":"presence","entries":[${entries.join(',')}],${at}}`;
+    };
+    expect([...some, ...more].map(({ socket }) => socket.takeRaw())).toEqual(
+      [['7'], ['7', '9'], ['7'], ['7', '9'], ['9'], ['9'], ['9']].map((users) => [words(...users)]),
+    );
+  });
+
   it('has an `at` below every version that comes later and not below what was told long ago', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, '7');

@@ -19,7 +19,10 @@ it('waits no longer than the contract lets two changes of a user be told as one'
 });
 
 it('flushes at once after rest, and within its longest wait after a flush that took a second', () => {
-  const flush = vi.fn(() => void (nowMs += 1_000));
+  const flush = vi.fn(() => {
+    nowMs += 1_000;
+    return 50;
+  });
   const rhythm = new FlushRhythm(flush);
   rhythm.request();
   vi.advanceTimersByTime(0);
@@ -31,15 +34,45 @@ it('flushes at once after rest, and within its longest wait after a flush that t
   expect(flush).toHaveBeenCalledTimes(2);
 });
 
-it('rests after a short flush only as long as that is no delay to speak of, and after a long one half as long as it took', () => {
-  expect([0, 0.25, 0.5, 1, 5, 6, 8, 10, 12, 500].map(restAfter)).toEqual([0, 1, 2, 3, 3, 3, 4, 5, 6, 6]);
+it('rests only as long as that is no delay to speak of where each message holds one entry, however long it flushes', () => {
+  const rests = [0, 0.25, 0.5, 1, 5, 500].map((tookMs) =>
+    restAfter({ tookMs, periodMs: tookMs + 1, entriesAMessage: 1 }),
+  );
+  expect(rests).toEqual([0, 1, 2, 4, 4, 4]);
 });
 
-it('comes back to short rests after a hiccup, where telling takes less than two thirds of the time', () => {
-  for (const part of [0.3, 0.5, 0.6]) {
-    let flushMs = 200;
+it('rests longer the larger the part of the time is that fewer messages have spared', () => {
+  const rests = [1, 1.2, 1.5, 2, 3, 50].map((entriesAMessage) =>
+    restAfter({ tookMs: 3, periodMs: 12, entriesAMessage }),
+  );
+  expect(rests).toEqual([4, 4, 4, 6, 6, 6]);
+});
+
+/** Where 1,000 connections are told of so many changes a second, on a machine so many times as slow: the rest it settles at. */
+function settledRest(deliveriesPerS: number, timesAsSlow: number, hiccupMs: number): number {
+  const connections = 1000;
+  let tookMs = hiccupMs;
+  let periodMs = hiccupMs;
+  let entriesAMessage = 1;
+  let restMs = 0;
+  for (let turn = 0; turn < 200; turn++) {
+    restMs = restAfter({ tookMs, periodMs, entriesAMessage });
     // What came while it flushed and rested is what the next flush has to tell.
-    for (let turn = 0; turn < 50; turn++) flushMs = part * (flushMs + restAfter(flushMs));
-    expect(restAfter(flushMs)).toBeLessThanOrEqual(3);
+    const entries = (deliveriesPerS / 1000) * (tookMs + restMs);
+    const messages = connections * (1 - Math.exp(-entries / connections));
+    tookMs = timesAsSlow * (messages * 0.0035 + entries * 0.0007);
+    periodMs = restMs + tookMs;
+    entriesAMessage = entries / messages;
   }
+  return restMs;
+}
+
+it('comes back to short rests after a hiccup at 50,000 deliveries a second, on a machine of half the speed, too', () => {
+  for (const timesAsSlow of [1, 2]) {
+    for (const hiccupMs of [0.1, 20, 200]) expect(settledRest(50_000, timesAsSlow, hiccupMs)).toBeLessThanOrEqual(4);
+  }
+});
+
+it('settles at long rests at 150,000 deliveries a second, whatever it began with', () => {
+  expect([0.1, 20, 200].map((hiccupMs) => settledRest(150_000, 1, hiccupMs))).toEqual([6, 6, 6]);
 });

@@ -2,9 +2,22 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { IdTable } from '../../../server/lib/id-table.ts';
+import type { IdsInText } from '../../../server/lib/ids-in-text.ts';
 
 interface Thing {
   readonly id: string;
+}
+
+/** The ids as they stand in one text. */
+function listOf(ids: readonly string[]): IdsInText {
+  const text = ids.join(' ');
+  const ends = new Uint16Array(ids.length);
+  const begins = Uint16Array.from(ids, (id, i) => {
+    const begin = i === 0 ? 0 : (ends[i - 1] ?? 0) + 1;
+    ends[i] = begin + id.length;
+    return begin;
+  });
+  return { text, count: ids.length, begins, ends, listJson: '' };
 }
 
 describe('a table of ids', () => {
@@ -54,6 +67,28 @@ describe('a table of ids', () => {
     const find = (id: string) =>
       table.getIn(text, text.indexOf(`"${id}"`) + 1, text.indexOf(`"${id}"`) + 1 + id.length);
     expect([find('u1'), find('u12'), find('u123'), find('v12')]).toEqual([undefined, thing, undefined, undefined]);
+  });
+
+  it('finds all the ids of a list as it finds each, those that are not there and those named twice among them', () => {
+    const id = fc.nat(60).map((n) => (n % 7 === 0 ? `user-${n}` : `u${n}`));
+    fc.assert(
+      fc.property(fc.uniqueArray(id), fc.array(id, { maxLength: 200 }), (held, named) => {
+        const table = new IdTable<Thing>();
+        for (const heldId of held) table.add({ id: heldId });
+        expect(table.getAll(listOf(named))).toEqual(named.map((namedId) => table.get(namedId)));
+      }),
+    );
+  });
+
+  it('finds all of a list where some have the same hash, as of 300,000 about ten pairs do', () => {
+    const table = new IdTable<Thing>();
+    const things = Array.from({ length: 300_000 }, (_, i) => ({ id: `u${i}` }));
+    for (const thing of things) table.add(thing);
+    for (let from = 0; from < things.length; from += 1000) {
+      const some = things.slice(from, from + 1000);
+      const found = table.getAll(listOf(some.map(({ id }) => id)));
+      expect(found.every((thing, i) => thing === some[i])).toBe(true);
+    }
   });
 
   it('may lose things while it is walked', () => {

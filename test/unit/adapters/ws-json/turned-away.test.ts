@@ -13,7 +13,7 @@ function recordingSocket(): Socket & { readonly log: string[] } {
     log,
     remoteAddress: '192.0.2.7',
     send: (text) => {
-      log.push((JSON.parse(text) as { type: string }).type);
+      log.push((JSON.parse(String(text)) as { type: string }).type);
       return 'sent';
     },
     ping: () => log.push('ping'),
