@@ -49,7 +49,7 @@ export function audienceOf(user: User): UserAudience {
 export function watchEach(users: User[], outbox: Outbox): User[] {
   const isFirstWatch = outbox.users.size === 0;
   let isRepeated = false;
-  // First all of them, then the rest, as IdTable.getAll does and for its reason.
+  // In two steps for the reason that IdTable.getAll gives: 3 µs less for 50 where 10,000 clients come at once (2026-11-27).
   const audiences = users.map(audienceOf);
   for (let i = 0; i < users.length; i++) {
     const audience = audiences[i] as UserAudience;
