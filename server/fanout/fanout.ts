@@ -13,7 +13,7 @@ import type { Edge, ListChanges, RosterChange } from '../roster/port.ts';
 import { audienceOf, Circle, watchEach } from './circle.ts';
 import type { Delays } from './delays.ts';
 import { notAllowed, type MayWatch, type Watches } from './may-watch.ts';
-import { FlushFrames, type Outbox } from './outbox.ts';
+import { FlushMessages, type Outbox } from './outbox.ts';
 import { FlushRhythm } from './rhythm.ts';
 import { headOfFriends, headOfUsers, Telling, type TellingOptions } from './telling.ts';
 
@@ -256,9 +256,9 @@ export class Fanout {
 
   /** @returns entries delivered. */
   #send(touched: readonly Outbox[]): number {
-    const frames = new FlushFrames(this.#telling.sentUpTo());
+    const messages = new FlushMessages(this.#telling.sentUpTo());
     let delivered = 0;
-    for (const outbox of touched) delivered += outbox.flush(frames);
+    for (const outbox of touched) delivered += outbox.flush(messages);
     this.#options.onDelivered(delivered);
     return delivered;
   }

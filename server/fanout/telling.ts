@@ -154,8 +154,8 @@ export class Telling {
 
   /** Joined in one piece: what is glued with `+` is copied once more on its way out (3 µs of 116 a client that comes back). */
   #listed(opening: string, { viewer }: Outbox, users: Iterable<User>, ending: string): string {
-    const entries: string[] = [];
-    for (const user of users) entries.push(this.entry(user, viewer));
+    const listed = Array.isArray(users) ? (users as readonly User[]) : [...users];
+    const entries = listed.map((user) => this.entry(user, viewer));
     const last = entries.length - 1;
     if (last < 0) return opening + ending;
     entries[0] = opening + (entries[0] as string);

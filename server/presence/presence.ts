@@ -72,17 +72,17 @@ export class Presence {
 
   /** The user, held from now on: give it an audience or `release` it. */
   hold(id: string): User {
-    let user = this.#users.get(id);
-    if (user === undefined) {
-      user = this.#recall(id);
-      this.#users.add(user);
-    }
+    const held = this.#users.get(id);
+    if (held !== undefined) return held;
+    const user = this.#recall(id);
+    this.#users.add(user);
     return user;
   }
 
   /** The same for all the users of a list, in its order. */
   holdAll(list: IdsInText): User[] {
-    return this.#users.getAll(list).map((user, i) => user ?? this.hold(ownId(list, i)));
+    const held = this.#users.getAll(list);
+    return held.includes(undefined) ? held.map((user, i) => user ?? this.hold(ownId(list, i))) : (held as User[]);
   }
 
   /** Lets go of a user whom nothing needs in memory any more. */

@@ -198,8 +198,8 @@ export class Client {
 
   constructor(ws: WebSocket) {
     this.ws = ws;
-    ws.on('message', (bytes: Buffer) => {
-      this.messages.tell(bytes.toString());
+    ws.on('message', (bytes: Buffer, isBinary) => {
+      this.messages.tell(isBinary ? `binary ${bytes.toString()}` : bytes.toString());
     });
     ws.on('pong', (bytes) => {
       this.messages.tell(`pong ${bytes.toString()}`);

@@ -20,11 +20,14 @@ export class FakeSocket implements Socket {
   /** The engine's bound is reached: everything is dropped. */
   isFull = false;
   isTerminated = false;
+  /** Messages that were handed over as bytes. */
+  sentAsBytes = 0;
   /** What the peer has received and no test has taken yet. */
   #received: string[] = [];
   #queue: string[] = [];
 
   send(message: string | Uint8Array): SendResult {
+    if (typeof message !== 'string') this.sentAsBytes++;
     const text = typeof message === 'string' ? message : new TextDecoder().decode(message);
     if (this.isFull || this.isTerminated) return 'dropped';
     if (this.isSlow || this.#queue.length > 0) {

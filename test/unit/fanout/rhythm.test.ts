@@ -34,18 +34,24 @@ it('flushes at once after rest, and within its longest wait after a flush that t
   expect(flush).toHaveBeenCalledTimes(2);
 });
 
-it('rests only as long as that is no delay to speak of where each message holds one entry, however long it flushes', () => {
-  const rests = [0, 0.25, 0.5, 1, 5, 500].map((tookMs) =>
-    restAfter({ tookMs, periodMs: tookMs + 1, entriesAMessage: 1 }),
-  );
-  expect(rests).toEqual([0, 1, 2, 4, 4, 4]);
+it('rests after a short flush only as long as that is no delay to speak of, however many entries went into a message', () => {
+  for (const entriesAMessage of [1, 50]) {
+    const rests = [0, 0.25, 0.5, 1].map((tookMs) => restAfter({ tookMs, periodMs: tookMs + 1, entriesAMessage }));
+    expect(rests.slice(0, 3)).toEqual([0, 1, 2]);
+    expect(rests[3]).toBe(4);
+  }
 });
 
-it('rests longer the larger the part of the time is that fewer messages have spared', () => {
-  const rests = [1, 1.2, 1.5, 2, 3, 50].map((entriesAMessage) =>
+it('rests no longer where each message holds one entry, however long it flushes', () => {
+  const rests = [1, 5, 500].map((tookMs) => restAfter({ tookMs, periodMs: tookMs + 1, entriesAMessage: 1 }));
+  expect(rests).toEqual([4, 4, 4]);
+});
+
+it('rests longer the more of the time fewer messages have spared, up to its longest', () => {
+  const rests = [1, 1.5, 1.75, 1.875, 2, 3, 50].map((entriesAMessage) =>
     restAfter({ tookMs: 3, periodMs: 12, entriesAMessage }),
   );
-  expect(rests).toEqual([4, 4, 4, 6, 6, 6]);
+  expect(rests).toEqual([4, 4, 4.5, 5.25, 6, 6, 6]);
 });
 
 /** Where 1,000 connections are told of so many changes a second, on a machine so many times as slow: the rest it settles at. */

@@ -197,6 +197,30 @@ describe('a message that is known without the schemas', () => {
     { type: fc.constantFrom('watch', 'unwatch'), users, friendsOf, id: re, more: user },
     { requiredKeys: ['type', 'users'] },
   );
+  const hello = fc.record(
+    {
+      type: fc.constant('hello'),
+      user,
+      id: re,
+      device: fc.constantFrom('web', 'lab', '', 'x'.repeat(65), 'a\u0007', 7, null),
+      token: fc.constantFrom('t', '', 7, null),
+      self: fc.constantFrom(true, false, null),
+      status: fc.constantFrom('away', 'gone', null),
+      observe: fc.constantFrom(true, false, null),
+      text: fc.constantFrom('hi', null),
+    },
+    { requiredKeys: ['type', 'user'] },
+  );
+  const plainHello = fc.record(
+    {
+      type: fc.constant('hello'),
+      user,
+      id: re,
+      device: fc.constantFrom('web', 'lab', 'x'.repeat(65)),
+      token: fc.constantFrom('t', 7),
+    },
+    { requiredKeys: ['type', 'user'] },
+  );
   const heartbeat = fc.record(
     { type: fc.constant('heartbeat'), id: re, status: fc.constantFrom('away', 'gone'), text: fc.string() },
     { requiredKeys: ['type'] },
@@ -204,6 +228,8 @@ describe('a message that is known without the schemas', () => {
   const json = fc.oneof(
     { weight: 2, arbitrary: fc.constant('{"type":"heartbeat"}') },
     { weight: 4, arbitrary: watch.map((message) => JSON.stringify(message)) },
+    { weight: 1, arbitrary: hello.map((message) => JSON.stringify(message)) },
+    { weight: 2, arbitrary: plainHello.map((message) => JSON.stringify(message)) },
     { weight: 2, arbitrary: anyWatch.map((message) => JSON.stringify(message)) },
     { weight: 1, arbitrary: heartbeat.map((message) => JSON.stringify(message)) },
     { weight: 1, arbitrary: fc.constant('{"type":"watch","users":["7"],"id":1e999,"since":-0}') },
