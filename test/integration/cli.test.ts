@@ -1,7 +1,5 @@
 /** The commands beside `serve`, each against a real hub over its own doors. */
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,7 +12,7 @@ import { run as watch } from '../../server/cli/watch.ts';
 import type { Entry } from '../../shared/entry.ts';
 import type { Clock } from '../../server/lib/clock.ts';
 import { testIo } from '../support/cli-io.ts';
-import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
+import { endHubProcesses, freePort, startHubProcess, startLine } from '../support/hub-process.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { TEST_SECRET, tokenFor, type TokenOptions } from '../support/tokens.ts';
 
@@ -31,15 +29,6 @@ afterEach(() => hub.stop());
 const friendsOf = async (user: string) =>
   ((await hub.request('GET', `/v1/users/${user}/friends`)).body as { friends: string[] }).friends;
 const entryOf = async (user: string) => (await hub.request('GET', `/v1/presence/${user}`)).body as Entry;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 describe('friends', () => {
   const run = async (...args: string[]) => {
@@ -227,7 +216,8 @@ describe('demo', () => {
     const url = `http://127.0.0.1:${env.HUB_PORT}`;
     const io = testIo({ env });
     const running = demo(['--users', '4'], io);
-    await io.stdout.until(/connected/);
+    const ended = running.then((code) => `ended with ${code}: ${io.stderr.text}`);
+    expect(await Promise.race([io.stdout.until(/connected/).then(() => 'connected'), ended])).toBe('connected');
     expect(io.stdout.text).toContain(`No hub answers at ${url}`);
     const { friends: followed } = (await (await fetch(`${url}/v1/users/demo/friends`)).json()) as { friends: string[] };
     expect(followed).toHaveLength(4);

@@ -3,6 +3,8 @@
  * test says. Starts, waits for the start's lines, sends signals and collects what was printed. Knows no wire format.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
@@ -76,17 +78,30 @@ export async function endHubProcesses(): Promise<void> {
   await Promise.all(ends);
 }
 
-/** A port that nobody holds right now. */
+const FREE_PORTS = { from: 20_000, to: 32_000 } as const;
+
+/**
+ * A port that nobody holds right now, below those that systems hand out: one of theirs may be the next connection's own end
+ * before the hub under test takes it.
+ */
 export async function freePort(): Promise<number> {
-  const { port, close } = await holdPort();
-  await close();
-  return port;
+  for (;;) {
+    const port = randomInt(FREE_PORTS.from, FREE_PORTS.to);
+    try {
+      const { close } = await holdPort(port);
+      await close();
+      return port;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    }
+  }
 }
 
-/** Takes a port of 127.0.0.1 and keeps it. */
-export async function holdPort(): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
+/** Takes a port of 127.0.0.1, any where none is named, and keeps it. @throws the system's error where another holds it. */
+export async function holdPort(named = 0): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.listen(named, '127.0.0.1');
+  await once(server, 'listening');
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the server has no port');
   return {
