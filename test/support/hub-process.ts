@@ -78,15 +78,16 @@ export async function endHubProcesses(): Promise<void> {
   await Promise.all(ends);
 }
 
-const FREE_PORTS = { from: 20_000, to: 32_000 } as const;
+const FREE_PORTS = { from: 20_000, count: 12_000 } as const;
+let nextFree = randomInt(FREE_PORTS.count);
 
 /**
- * A port that nobody holds right now, below those that systems hand out: one of theirs may be the next connection's own end
- * before the hub under test takes it.
+ * A port that nobody holds right now, another one each time, below those that systems hand out: one of theirs may be the next
+ * connection's own end before the hub under test takes it.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(FREE_PORTS.from, FREE_PORTS.to);
+    const port = FREE_PORTS.from + (nextFree++ % FREE_PORTS.count);
     try {
       const { close } = await holdPort(port);
       await close();
