@@ -85,8 +85,9 @@ async function serve(args: readonly string[]): Promise<void> {
 
 /**
  * From now on V8 compiles (with Sparkplug) what is called for the first time, instead of interpreting it for a while: after a
- * restart thousands come back within seconds, to a hub that has run hardly any of its code yet. 116 µs instead of 126 for each
- * of the first 10,000 (2026-11-27, Node 20.20). Told before the hub has started, it would compile that, too: 11 MB.
+ * restart thousands come back within seconds, to a hub that has run hardly any of its code yet. 122 µs instead of 124 for each
+ * of the first 10,000, in the median of 12 runs (2026-11-27, Node 20.20). Told before the hub has started, 117 instead of 128,
+ * but that would compile the start, too: 11 MB.
  */
 function compileAtOnce(): void {
   setFlagsFromString('--always-sparkplug');

@@ -5,8 +5,8 @@
  */
 
 /**
- * At 50,000 deliveries/s to 1,000 connections a message then holds 1.09 entries, with p99 5 to 6 ms; with 3 ms 1.06, and 4 to 5,
- * for a twentieth more CPU (2026-11-27, Node 20.20).
+ * At 50,000 deliveries/s to 1,000 connections a message then holds 1.08 to 1.1 entries, with p99 5 to 6 ms; with 3 ms 1.06, and
+ * 4 to 5; with 5 ms 1.13, and 8, for no less CPU beyond the noise (2026-11-27, Node 20.20).
  */
 const SHORT_REST_MS = 4;
 /** A flush that was quick is not waited for. */
@@ -14,7 +14,7 @@ const MOST_REST_PER_FLUSH = 4;
 /**
  * A longer rest pays where messages hold several entries each. It grows with the time that this spares, not with the length of a
  * flush: then one hiccup would make long flushes that make long rests that make long flushes.
- * At 150,000 deliveries/s a message then holds 2 entries, with p99 14 to 18 ms; with short rests 1.4, for a fifth more CPU.
+ * At 150,000 deliveries/s a message then holds 1.8 to 2 entries, with p99 12 to 15 ms; with rests of 3 ms 1.4, for a fifth more CPU.
  */
 const REST_PER_SPARED_MS_A_MS = 24;
 export const MAX_WAIT_MS = 6;
