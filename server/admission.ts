@@ -1,6 +1,7 @@
 /**
- * How many may be connected: in all, and from one address, over TCP and WebSocket together. Counts and says no; closes
- * nothing and knows no socket. Called by the adapters with the client's address, which a trusted proxy may have named.
+ * How many connections may be open: in all, and from one address, over TCP, WebSocket and HTTP together. Counts and refuses.
+ * Closes nothing and knows no socket. Every connection is counted when it is accepted, by the address of its client, which a
+ * trusted proxy may name later. Addresses of IPv6 count by their /64.
  */
 import type { RefusalReason } from '../shared/codes.ts';
 import { neighbourhoodOf } from './auth/cidrs.ts';
@@ -10,33 +11,71 @@ interface AdmissionOptions {
   readonly maxPerAddress: number;
 }
 
+/** Why there is no room for a connection. */
+type NoRoom = Extract<RefusalReason, 'connections' | 'per_address'>;
+
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #byAddress = new Map<string, number>();
+  readonly #byGroup = new Map<string, number>();
   #count = 0;
+  #estimate: (group: string) => number = () => 0;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
   }
 
-  /** Lets one in, who must `leave` later, or says why not. */
-  enter(address: string): Extract<RefusalReason, 'connections' | 'per_address'> | undefined {
-    const { maxConnections, maxPerAddress } = this.#options;
-    const neighbourhood = neighbourhoodOf(address);
-    const ofAddress = this.#byAddress.get(neighbourhood) ?? 0;
-    if (ofAddress >= maxPerAddress) return 'per_address';
-    if (this.#count >= maxConnections) return 'connections';
+  /** Counts a connection, which must `leave` later, or says why there is no room. `null`: its client is not known yet. */
+  enter(address: string | null): NoRoom | undefined {
+    const refusal = this.refusalFor(address);
+    if (refusal !== undefined) return refusal;
     this.#count++;
-    this.#byAddress.set(neighbourhood, ofAddress + 1);
+    if (address !== null) this.addTo(address);
     return undefined;
   }
 
-  /** One who was let in is gone. */
-  leave(address: string): void {
+  /** A connection that was counted has closed. */
+  leave(address: string | null): void {
     this.#count--;
-    const neighbourhood = neighbourhoodOf(address);
-    const left = (this.#byAddress.get(neighbourhood) ?? 0) - 1;
-    if (left > 0) this.#byAddress.set(neighbourhood, left);
-    else this.#byAddress.delete(neighbourhood);
+    if (address !== null) this.takeFrom(address);
+  }
+
+  /** What `enter` would say if each limit were higher by `beyond`. Counts nothing. */
+  refusalFor(address: string | null, beyond = 0): NoRoom | undefined {
+    const { maxConnections, maxPerAddress } = this.#options;
+    if (address !== null && this.#ofGroup(this.groupOf(address)) >= maxPerAddress + beyond) return 'per_address';
+    return this.#count >= maxConnections + beyond ? 'connections' : undefined;
+  }
+
+  /** Counts a connection whose client cannot be told, whether or not there is room. It must `leave(null)`. */
+  enterUnnamed(): void {
+    this.#count++;
+  }
+
+  /** Counts for its address what is counted in all already. */
+  addTo(address: string): void {
+    const group = this.groupOf(address);
+    this.#byGroup.set(group, (this.#byGroup.get(group) ?? 0) + 1);
+  }
+
+  takeFrom(address: string): void {
+    const group = this.groupOf(address);
+    const left = (this.#byGroup.get(group) ?? 0) - 1;
+    if (left > 0) this.#byGroup.set(group, left);
+    else this.#byGroup.delete(group);
+  }
+
+  /** Adds connections of an address that are known only by an estimate. */
+  addEstimate(estimate: (group: string) => number): void {
+    const before = this.#estimate;
+    this.#estimate = (group) => before(group) + estimate(group);
+  }
+
+  /** What an address is counted as. */
+  groupOf(address: string): string {
+    return neighbourhoodOf(address);
+  }
+
+  #ofGroup(group: string): number {
+    return (this.#byGroup.get(group) ?? 0) + this.#estimate(group);
   }
 }

@@ -146,6 +146,11 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
   const tcp = await listenTcp(site, tcpXml);
   const { host, port } = config;
   const service: Service = {
+    connections: doors.admission,
+    isProxy: (peer) => site.trustedProxies.contains(peer),
+    onNoRoom: (reason) => {
+      site.refusals[reason]++;
+    },
     clientAddress: (peer, forwardedFor) => clientAddress(peer, forwardedFor, site.trustedProxies),
     http: (request) => api.answer(request),
     refuse: (status) => api.refuse(status),

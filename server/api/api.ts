@@ -39,7 +39,7 @@ interface ApiOptions
 export interface Api {
   /** Never rejects. */
   answer(request: HttpRequest): Reply;
-  refuse(status: 400 | 413 | 431): HttpReply;
+  refuse(status: 400 | 413 | 431 | 503): HttpReply;
   /** Why a WebSocket upgrade is not let in; undefined where it is. */
   admit(request: HttpRequest): HttpReply | undefined;
 }
@@ -52,6 +52,7 @@ const refusals = {
   400: 'request: must be HTTP/1.1 of the right form',
   413: 'body: must be at most 256 KiB',
   431: 'headers: request line and headers must be at most 16 KiB together',
+  503: 'connection: the hub has as many connections as it allows, in all or from your address; try again later',
 } as const;
 
 export function createApi(options: ApiOptions): Api {
@@ -94,7 +95,7 @@ export function createApi(options: ApiOptions): Api {
       const cors = pageRules.corsHeaders(request);
       return reply instanceof Promise ? reply.then((late) => dressed(late, cors)) : dressed(reply, cors);
     },
-    refuse: (status) => problem(status, refusals[status]),
+    refuse: (status) => problem(status, refusals[status], status === 503 ? { 'retry-after': '5' } : {}),
     admit: (request) => {
       const refusal = refuseHost(request);
       if (refusal !== undefined) return refusal;

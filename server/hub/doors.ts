@@ -43,6 +43,7 @@ export interface Doors {
   readonly wsJson: WsJson;
   readonly api: Api;
   readonly staleness: Staleness;
+  readonly admission: Admission;
 }
 
 export function buildDoors(site: Site, core: Core, lasting: Lasting, pages: string): Doors {
@@ -53,7 +54,7 @@ export function buildDoors(site: Site, core: Core, lasting: Lasting, pages: stri
   const staleness = buildStaleness(site, core, lasting, wsJson);
   const metrics = buildMetrics(site, core, tcpXml, wsJson, badFrames);
   const api = buildApi(site, core, lasting, gate, staleness, metrics, pages);
-  return { tcpXml, wsJson, api, staleness };
+  return { tcpXml, wsJson, api, staleness, admission: gate.admission };
 }
 
 /** While a mass lapse is doubted: asks whoever can be asked, and tells that what is shown may be behind. */

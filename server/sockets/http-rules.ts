@@ -24,9 +24,9 @@ export const MAX_WAITING_PONG_BYTES = 64 * 1024;
 
 export type RequestHead = Omit<HttpRequest, 'body'>;
 
-/** Whose request it is, by the service's word. */
+/** Whose request it is, by the service's word. The peer is an `addressText`. */
 export function clientOf(service: Service, peer: string, headers: HttpRequest['headers']): string {
-  return service.clientAddress(addressText(peer), headers.get('x-forwarded-for'));
+  return service.clientAddress(peer, headers.get('x-forwarded-for'));
 }
 
 /** Headers one by one, in the order they came. Joined where repeated: a doubled token or origin then fits nothing. */

@@ -2,6 +2,7 @@
  * The engine port: what the hub asks of a WebSocket and HTTP server, in the hub's words.
  * Two engines stand behind it (uws-engine, ws-engine) and pass one contract suite; nobody else knows which one runs.
  */
+import type { RefusalReason } from '../../shared/codes.ts';
 import type { TlsFiles } from '../lib/tls-files.ts';
 
 /** `queued`: taken, but the peer reads slower than we write: send nothing of one's own accord until `drained`. */
@@ -11,6 +12,8 @@ export type SendResult = 'sent' | 'queued' | 'dropped';
 export interface Socket {
   /** The client's address: what `clientAddress` said of the upgrade. */
   readonly remoteAddress: string;
+  /** Set if the connection is beyond a limit on connections: it is to be told so, and closed. */
+  readonly noRoom: NoRoom | undefined;
   /** Sends one text message: a text, or its bytes in UTF-8, which may be sent to many and must not change. */
   send(message: string | Uint8Array): SendResult;
   ping(): void;
@@ -62,8 +65,34 @@ export interface HttpReply {
   readonly body: string | Uint8Array;
 }
 
+/** Why there is no room for a connection. */
+export type NoRoom = Extract<RefusalReason, 'connections' | 'per_address'>;
+
+/** Counts the connections of every port together, each from its acceptance on. `null`: its client is not known yet. */
+export interface ConnectionCounts {
+  /** Counts a connection, which must `leave` later, or says why there is no room. */
+  enter(address: string | null): NoRoom | undefined;
+  leave(address: string | null): void;
+  /** What `enter` would say if each limit were higher by `beyond` (0 unless given). Counts nothing. */
+  refusalFor(address: string | null, beyond?: number): NoRoom | undefined;
+  /** Counts a connection whose client cannot be told, whether or not there is room. It must `leave(null)`. */
+  enterUnnamed(): void;
+  /** Counts for its address what is counted in all already. */
+  addTo(address: string): void;
+  takeFrom(address: string): void;
+  /** Adds connections of an address that are known only by an estimate; `group` is what `groupOf` says. */
+  addEstimate(estimate: (group: string) => number): void;
+  /** What an address is counted as: itself, or its /64. */
+  groupOf(address: string): string;
+}
+
 /** What the hub gives an engine to serve. */
 export interface Service {
+  readonly connections: ConnectionCounts;
+  /** Whether the peer is a trusted proxy: its connections belong to the clients that it names. */
+  isProxy(peer: string): boolean;
+  /** A connection was refused for want of room. */
+  onNoRoom(reason: NoRoom): void;
   /**
    * Whose address it is: the peer's, or the one that a trusted proxy tells. Asked for every request, upgrades included.
    * The peer's comes as text, in short form, an IPv4 one never as `::ffff:`.
@@ -74,8 +103,8 @@ export interface Service {
    * For HEAD the reply is as for GET; the engine leaves its body out.
    */
   http(request: HttpRequest): HttpReply | Promise<HttpReply>;
-  /** The answer to a request that the engine itself turns down (413, 431, 400). */
-  refuse(status: 400 | 413 | 431): HttpReply;
+  /** The answer to a request that the engine itself turns down. 503: there is no room for its connection. */
+  refuse(status: 400 | 413 | 431 | 503): HttpReply;
   /** Whether a WebSocket upgrade is let in: undefined, or the answer that refuses it. Any path may ask. */
   admit(request: HttpRequest): HttpReply | undefined;
   /** A socket has opened; what is returned hears of it from now on. */

@@ -18,8 +18,10 @@ import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.
 import { takePort } from '../lib/take-port.ts';
 import type { TlsFiles, TlsPair } from '../lib/tls-files.ts';
 import { fittingReason, MAX_BACKPRESSURE_BYTES, MAX_WAITING_PONG_BYTES } from './http-rules.ts';
-import type { Engine, Listening, SendResult, Service, Socket, SocketEvents } from './port.ts';
-import { answerRequest, answerUpgrade } from './uws-http.ts';
+import type { Engine, Listening, NoRoom, SendResult, Service, Socket, SocketEvents } from './port.ts';
+import { RequestTurns } from './request-turns.ts';
+import { UwsConnections } from './uws-connections.ts';
+import { answerRequest, answerUpgrade, peerOf, type UwsPort } from './uws-http.ts';
 import type { Uws, UwsApp, UwsListenSocket, UwsWebSocket } from './uws-types.ts';
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -31,6 +33,8 @@ interface Attached {
 
 class UwsSocket implements Socket {
   readonly remoteAddress: string;
+  readonly noRoom: NoRoom | undefined;
+  readonly #service: Service;
   #ws: UwsWebSocket<Attached> | undefined;
   /** None until `opened` has answered, or where it threw. */
   #events: SocketEvents | undefined;
@@ -39,8 +43,10 @@ class UwsSocket implements Socket {
   #queuedBytes = 0;
   #isLeaving = false;
 
-  constructor(remoteAddress: string) {
+  constructor(service: Service, remoteAddress: string, noRoom: NoRoom | undefined) {
     this.remoteAddress = remoteAddress;
+    this.noRoom = noRoom;
+    this.#service = service;
   }
 
   send(message: string | Uint8Array): SendResult {
@@ -72,9 +78,9 @@ class UwsSocket implements Socket {
     this.#ws?.close();
   }
 
-  onOpen(ws: UwsWebSocket<Attached>, service: Service): void {
+  onOpen(ws: UwsWebSocket<Attached>): void {
     this.#ws = ws;
-    this.#events = service.opened(this);
+    this.#events = this.#service.opened(this);
   }
 
   onMessage(bytes: ArrayBuffer, isBinary: boolean): void {
@@ -108,6 +114,7 @@ class UwsSocket implements Socket {
 
   onClose(): void {
     this.#ws = undefined;
+    if (this.noRoom === undefined) this.#service.connections.leave(this.remoteAddress);
     if (!this.#isLeaving) {
       this.#events?.closed();
       return;
@@ -119,7 +126,8 @@ class UwsSocket implements Socket {
   }
 }
 
-function appFor(uws: Uws, service: Service, pair: TlsPair | undefined): UwsApp<Attached> {
+function appFor(uws: Uws, port: UwsPort, pair: TlsPair | undefined): UwsApp<Attached> {
+  const { service, connections } = port;
   const app = pair === undefined ? uws.App<Attached>() : tlsAppFor(uws, pair);
   app.ws('/*', {
     maxPayloadLength: MAX_WS_PAYLOAD_BYTES,
@@ -129,10 +137,12 @@ function appFor(uws: Uws, service: Service, pair: TlsPair | undefined): UwsApp<A
     sendPingsAutomatically: false,
     compression: uws.DISABLED,
     upgrade: (response, request, context) => {
-      answerUpgrade(service, response, request, context, (address) => ({ socket: new UwsSocket(address) }));
+      answerUpgrade(port, response, request, context, (address, noRoom) => ({
+        socket: new UwsSocket(service, address, noRoom),
+      }));
     },
     open: (ws) => {
-      ws.socket.onOpen(ws, service);
+      ws.socket.onOpen(ws);
     },
     message: (ws, bytes, isBinary) => {
       ws.socket.onMessage(bytes, isBinary);
@@ -151,7 +161,11 @@ function appFor(uws: Uws, service: Service, pair: TlsPair | undefined): UwsApp<A
     },
   });
   app.any('/*', (response, request) => {
-    answerRequest(service, response, request);
+    answerRequest(port, response, request);
+  });
+  app.filter((response, count) => {
+    if (count === -1) connections.closed();
+    else if (!connections.opened(peerOf(response))) response.close();
   });
   return app;
 }
@@ -204,13 +218,19 @@ async function listen(uws: Uws, host: string, port: number, service: Service, tl
   const probe = createServer();
   const taken = await takePort(probe, { host, port });
   await new Promise((resolve) => probe.close(resolve));
-  const app = appFor(uws, service, tls?.pair);
+  const now = (): number => performance.now();
+  const shared = {
+    service,
+    connections: new UwsConnections(service, now),
+    turns: new RequestTurns({ now, afterTurn: setImmediate }),
+  };
+  const app = appFor(uws, shared, tls?.pair);
   const listening = await new Promise<UwsListenSocket | false>((resolve) => {
     // Without the exclusive option two hubs would share the port, each with half of the clients.
     app.listen(taken.address, taken.port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);
   });
   if (listening === false) throw portHeld(host, taken.port);
-  const apps = new AppsByPair(app, (pair) => appFor(uws, service, pair));
+  const apps = new AppsByPair(app, (pair) => appFor(uws, shared, pair));
   const stopTakingOver = tls?.onChange((pair) => apps.takeOver(pair));
   let isAccepting = true;
   return {

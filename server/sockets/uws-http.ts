@@ -4,24 +4,43 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { MAX_HTTP_BODY_BYTES } from '../../shared/limits.ts';
-import { askedFor, asksToClose, clientOf, HeaderCollector, mayHaveBody, type RequestHead } from './http-rules.ts';
-import type { HttpReply, Service } from './port.ts';
+import {
+  addressText,
+  askedFor,
+  asksToClose,
+  clientOf,
+  HeaderCollector,
+  mayHaveBody,
+  type RequestHead,
+} from './http-rules.ts';
+import { HttpBody } from './http-body.ts';
+import type { HttpReply, NoRoom, Service } from './port.ts';
+import type { RequestTurns } from './request-turns.ts';
+import type { Asking, UwsConnections } from './uws-connections.ts';
 import type { UwsRequest, UwsResponse, UwsUpgradeContext } from './uws-types.ts';
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-export function answerRequest<Attached>(service: Service, response: UwsResponse<Attached>, request: UwsRequest): void {
-  const exchange = new Exchange(response);
-  const { head, asked, asksForEnd } = readHead(service, response, request);
+/** What all requests of a port share. */
+export interface UwsPort {
+  readonly service: Service;
+  readonly connections: UwsConnections;
+  readonly turns: RequestTurns;
+}
+
+export function answerRequest<Attached>(port: UwsPort, response: UwsResponse<Attached>, request: UwsRequest): void {
+  const exchange = new Exchange(port, response);
+  const { head, asked, asksForEnd } = readHead(port.service, response, request);
+  if (!exchange.begin(head)) return;
   switch (asked) {
     case 400:
     case 431:
-      exchange.refuse(head.method, service.refuse(asked));
+      exchange.refuse(head.method, asked);
       break;
     // A sound handshake goes to the upgrade handler.
     case 'websocket':
     case 'http':
-      exchange.readBody(head, service, asksForEnd);
+      exchange.readBody(head, asksForEnd);
       break;
     default:
       asked satisfies never;
@@ -30,30 +49,30 @@ export function answerRequest<Attached>(service: Service, response: UwsResponse<
 
 /** uWebSockets.js brings every GET with a key of 24 characters here, whatever else it says. */
 export function answerUpgrade<Attached>(
-  service: Service,
+  port: UwsPort,
   response: UwsResponse<Attached>,
   request: UwsRequest,
   context: UwsUpgradeContext,
-  attach: (remoteAddress: string) => Attached,
+  attach: (remoteAddress: string, noRoom: NoRoom | undefined) => Attached,
 ): void {
-  const exchange = new Exchange(response);
-  const { head, asked, asksForEnd } = readHead(service, response, request);
-  if (asked === 'http') {
-    exchange.readBody(head, service, asksForEnd);
+  const exchange = new Exchange(port, response);
+  const { head, asked, asksForEnd } = readHead(port.service, response, request);
+  const refusal = asked === 'websocket' ? port.service.admit({ ...head, body: '' }) : undefined;
+  if (asked === 'websocket' && refusal === undefined) {
+    const noRoom = port.connections.upgrades(head.remoteAddress);
+    response.upgrade(
+      attach(head.remoteAddress, noRoom),
+      head.headers.get('sec-websocket-key') ?? '',
+      head.headers.get('sec-websocket-protocol') ?? '',
+      head.headers.get('sec-websocket-extensions') ?? '',
+      context,
+    );
     return;
   }
-  const refusal = asked === 'websocket' ? service.admit({ ...head, body: '' }) : service.refuse(asked);
-  if (refusal !== undefined) {
-    exchange.refuse(head.method, refusal);
-    return;
-  }
-  response.upgrade(
-    attach(head.remoteAddress),
-    head.headers.get('sec-websocket-key') ?? '',
-    head.headers.get('sec-websocket-protocol') ?? '',
-    head.headers.get('sec-websocket-extensions') ?? '',
-    context,
-  );
+  if (!exchange.begin(head)) return;
+  if (asked === 'http') exchange.readBody(head, asksForEnd);
+  else if (asked === 'websocket') exchange.refuseWith(head.method, refusal as HttpReply);
+  else exchange.refuse(head.method, asked);
 }
 
 function readHead<Attached>(service: Service, response: UwsResponse<Attached>, request: UwsRequest) {
@@ -69,9 +88,14 @@ function readHead<Attached>(service: Service, response: UwsResponse<Attached>, r
     path: request.getUrl(),
     query: request.getQuery() ?? '',
     headers: collector.headers,
-    remoteAddress: clientOf(service, utf8.decode(response.getRemoteAddressAsText()), collector.headers),
+    remoteAddress: clientOf(service, peerOf(response), collector.headers),
   };
   return { head, asked: askedFor(head, collector.bytes), asksForEnd: isReadAsClose || asksToClose(head) };
+}
+
+/** The address at the other end of the connection. */
+export function peerOf<Attached>(response: UwsResponse<Attached>): string {
+  return addressText(utf8.decode(response.getRemoteAddressAsText()));
 }
 
 /** Up to so many bytes, a last answer finds room in the kernel where the answers before it did. */
@@ -79,17 +103,31 @@ const SMALL_BYTES = 4_096;
 
 /** One request's response, which may be written once and not after its abort. */
 class Exchange<Attached> {
+  readonly #port: UwsPort;
   readonly #response: UwsResponse<Attached>;
+  #asking: Asking | undefined;
   #isOpen = true;
+  #isPaused = false;
   /** Whether its answer is the connection's last. */
   #isLast = false;
 
-  constructor(response: UwsResponse<Attached>) {
+  constructor(port: UwsPort, response: UwsResponse<Attached>) {
+    this.#port = port;
     this.#response = response;
     // Before anything else: a handler that throws without it ends the process inside native code, without a word.
     response.onAborted(() => {
       this.#isOpen = false;
+      this.#asking?.end(false);
+      port.turns.forget(this);
     });
+  }
+
+  /** Counts the request. @returns false if it is refused, since there is no room for its connection. */
+  begin(head: RequestHead): boolean {
+    this.#asking = this.#port.connections.asks(head.remoteAddress);
+    if (this.#asking.noRoom === undefined) return true;
+    this.refuse(head.method, 503);
+    return false;
   }
 
   /**
@@ -98,53 +136,87 @@ class Exchange<Attached> {
    * buffer it does so at once, within its parser, which then goes on with memory that it has freed (the head, where that came
    * in two parts) and with what is pipelined: two packets of a stranger ended the process.
    */
-  readBody(head: RequestHead, service: Service, asksForEnd: boolean): void {
-    this.#isLast = asksForEnd || head.headers.has('transfer-encoding');
+  readBody(head: RequestHead, asksForEnd: boolean): void {
+    const isChunked = head.headers.has('transfer-encoding');
+    this.#isLast = asksForEnd || isChunked;
     if (Number(head.headers.get('content-length') ?? 0) > MAX_HTTP_BODY_BYTES) {
-      this.#reply(head.method, service.refuse(413));
+      this.#reply(head.method, this.#port.service.refuse(413));
       return;
     }
-    let chunks: Uint8Array[] = [];
-    let bodyBytes = 0;
+    let body: HttpBody | undefined;
     this.#response.onData((chunk, isEnd) => {
-      // What follows a 413 is read and thrown away, so that the client gets to read its answer.
       if (!this.#isOpen) return;
-      bodyBytes += chunk.byteLength;
-      if (bodyBytes > MAX_HTTP_BODY_BYTES) {
-        chunks = [];
-        // The last answer ends the reading, so it waits until the client has said all.
-        if (isEnd || !this.#isLast) this.#reply(head.method, service.refuse(413));
-      } else if (!isEnd) {
-        chunks.push(new Uint8Array(chunk).slice());
-      } else if (chunks.length === 0) {
-        this.#ask(service, head, utf8.decode(chunk));
-      } else {
-        chunks.push(new Uint8Array(chunk));
-        this.#ask(service, head, utf8.decode(Buffer.concat(chunks)));
+      // Most bodies come in one piece, which needs no buffer.
+      if (isEnd && body === undefined && chunk.byteLength <= MAX_HTTP_BODY_BYTES) {
+        this.#ask(head, utf8.decode(chunk));
+        return;
       }
+      body ??= new HttpBody();
+      const state = body.add(new Uint8Array(chunk));
+      if (state === 'flood') this.#cut();
+      else if (!isEnd) return;
+      else if (state === 'ok') this.#ask(head, body.text());
+      // What follows a 413 is read and thrown away until its end, so that the client gets to read its answer.
+      else this.#reply(head.method, this.#port.service.refuse(413));
     });
   }
 
+  refuse(method: string, status: 400 | 431 | 503): void {
+    this.refuseWith(method, this.#port.service.refuse(status));
+  }
+
   /** Nothing else is served on the connection. */
-  refuse(method: string, refusal: HttpReply): void {
+  refuseWith(method: string, refusal: HttpReply): void {
     this.#isLast = true;
     this.#reply(method, refusal);
   }
 
-  #ask(service: Service, head: RequestHead, body: string): void {
-    const answer = service.http({ ...head, body });
+  /**
+   * Cuts the connection from within the handler of its own body. While its request is unanswered, uWebSockets.js then calls
+   * nothing more for it: neither for the rest of what it has read, nor for requests behind it.
+   */
+  #cut(): void {
+    this.#response.close();
+  }
+
+  /**
+   * If the turn has no time left, the answer comes in a later one. uWebSockets.js then cuts a connection on which another
+   * request is pipelined behind this one, so that nobody can hold the loop by sending requests faster than they are answered.
+   */
+  #ask(head: RequestHead, body: string): void {
+    const waits = this.#port.turns.run(this, () => {
+      if (!this.#isOpen) return;
+      this.#answer(head, body);
+    });
+    if (waits) this.#pause();
+  }
+
+  #answer(head: RequestHead, body: string): void {
+    const answer = this.#port.service.http({ ...head, body });
     if (!(answer instanceof Promise)) {
+      this.#resume();
       this.#reply(head.method, answer);
       return;
     }
     // A second request that comes while this one waits would cut the connection: it waits in the kernel. One that came in
     // the same packet is cut all the same, unless the answer needs no more than microtasks.
-    this.#response.pause();
+    this.#pause();
     void answer.then((reply) => {
       if (!this.#isOpen) return;
-      if (!this.#isLast) this.#response.resume();
+      if (!this.#isLast) this.#resume();
       this.#reply(head.method, reply);
     });
+  }
+
+  #pause(): void {
+    this.#isPaused = true;
+    this.#response.pause();
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#response.resume();
   }
 
   #reply(method: string, reply: HttpReply): void {
@@ -153,6 +225,7 @@ class Exchange<Attached> {
       return;
     }
     this.#isOpen = false;
+    this.#asking?.end(true);
     this.#response.cork(() => {
       this.#writeHead(reply);
       if (method === 'HEAD' || !mayHaveBody(reply.status)) this.#endWithoutBody(method, reply);
@@ -174,6 +247,7 @@ class Exchange<Attached> {
     setTimeout(() => {
       if (!this.#isOpen) return;
       this.#isOpen = false;
+      this.#asking?.end(false);
       this.#response.cork(() => {
         this.#writeLast(method, reply);
       });

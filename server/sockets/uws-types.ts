@@ -42,6 +42,8 @@ export interface UwsResponse<Attached> {
   /** The chunk dies when the handler returns. Called at least once; the last time with `isLast`. */
   onData(received: (chunk: ArrayBuffer, isLast: boolean) => void): void;
   getRemoteAddressAsText(): ArrayBuffer;
+  /** Cuts the connection and calls the abort handler at once. */
+  close(): void;
   /** Reads no more from its connection, until `resume` or until a write finds no room. */
   pause(): void;
   resume(): void;
@@ -85,6 +87,8 @@ export interface UwsBehavior<Attached> {
 
 export interface UwsApp<Attached> {
   ws(pattern: string, behavior: UwsBehavior<Attached>): void;
+  /** Tells of each connection that opens (1) or, if it has not become a WebSocket, closes (-1). Only the first may be used. */
+  filter(handler: (response: UwsResponse<Attached>, count: 1 | -1) => void): void;
   any(pattern: string, handler: (response: UwsResponse<Attached>, request: UwsRequest) => void): void;
   /** Answers false, and no reason, where it can't. */
   listen(host: string, port: number, options: number, done: (socket: UwsListenSocket | false) => void): void;

@@ -13,6 +13,7 @@ import { type RawData, type ServerOptions, WebSocket, WebSocketServer } from 'ws
 import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';
 import { takePort } from '../lib/take-port.ts';
 import type { TlsFiles } from '../lib/tls-files.ts';
+import { AcceptedWires } from './accepted-wires.ts';
 import {
   fittingReason,
   MAX_BACKPRESSURE_BYTES,
@@ -20,7 +21,8 @@ import {
   PARSER_HEADER_BYTES,
   SLOW_CLIENT_MS,
 } from './http-rules.ts';
-import type { Engine, Listening, ListenOptions, SendResult, Service, Socket, SocketEvents } from './port.ts';
+import type { Engine, Listening, ListenOptions, NoRoom, SendResult, Service, Socket, SocketEvents } from './port.ts';
+import { RequestTurns } from './request-turns.ts';
 import { answerMalformed, answerRequest, readUpgrade } from './ws-http.ts';
 
 const webSocketOptions: ServerOptions & { closeTimeout: number } = {
@@ -46,6 +48,7 @@ const AS_TEXT = { binary: false };
 
 class WsSocket implements Socket {
   readonly remoteAddress: string;
+  readonly noRoom: NoRoom | undefined;
   readonly #ws: WebSocket;
   readonly #wire: Duplex;
   /** None until `opened` has answered, or where it threw. */
@@ -55,10 +58,11 @@ class WsSocket implements Socket {
   #queuedBytes = 0;
   #isLeaving = false;
 
-  constructor(ws: WebSocket, wire: Duplex, remoteAddress: string) {
+  constructor(ws: WebSocket, wire: Duplex, client: Pick<Socket, 'remoteAddress' | 'noRoom'>) {
     this.#ws = ws;
     this.#wire = wire;
-    this.remoteAddress = remoteAddress;
+    this.remoteAddress = client.remoteAddress;
+    this.noRoom = client.noRoom;
   }
 
   send(message: string | Uint8Array): SendResult {
@@ -140,6 +144,9 @@ async function listen(host: string, port: number, service: Service, options: Lis
   server.maxHeadersCount = 0;
   const webSockets = new WebSocketServer(webSocketOptions);
   const wires = new Set<Wire>();
+  const accepted = new AcceptedWires(service);
+  const turns = new RequestTurns({ now: () => performance.now(), afterTurn: setImmediate });
+  const shared = { service, accepted, turns };
   let onAllGone: (() => void) | undefined;
 
   const keep = (wire: Wire): void => {
@@ -149,17 +156,20 @@ async function listen(host: string, port: number, service: Service, options: Lis
       if (wires.size === 0) onAllGone?.();
     });
   };
-  server.on('connection', keep);
+  server.on('connection', (wire: Wire) => {
+    keep(wire);
+    accepted.accept(wire);
+  });
   server.on('secureConnection', keep);
   server.on('request', (request, response) => {
-    answerRequest(service, request, response);
+    answerRequest(shared, request, response);
   });
   server.on('clientError', answerMalformed(service));
   server.on('upgrade', (request: IncomingMessage, wire: Duplex, firstBytes: Buffer) => {
-    const remoteAddress = readUpgrade(service, request, wire);
-    if (remoteAddress === undefined) return;
+    const client = readUpgrade(shared, request, wire);
+    if (client === undefined) return;
     webSockets.handleUpgrade(request, wire, firstBytes, (ws) => {
-      new WsSocket(ws, wire, remoteAddress).onOpen(service);
+      new WsSocket(ws, wire, client).onOpen(service);
     });
   });
 

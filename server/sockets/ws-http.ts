@@ -6,7 +6,10 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import { Socket as Wire } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { MAX_HTTP_BODY_BYTES } from '../../shared/limits.ts';
+import type { AcceptedWires } from './accepted-wires.ts';
+import { type BodyState, HttpBody } from './http-body.ts';
 import {
+  addressText,
   askedFor,
   asksToClose,
   clientOf,
@@ -16,14 +19,18 @@ import {
   type RequestHead,
   SLOW_CLIENT_MS,
 } from './http-rules.ts';
-import type { HttpReply, Service } from './port.ts';
+import type { HttpReply, HttpRequest, NoRoom, Service } from './port.ts';
+import type { RequestTurns } from './request-turns.ts';
 
 /** Connections on which a response may be under way, so that nothing else may be written on them. */
 const answered = new WeakSet<Duplex>();
-/** How many answers of a connection have not been written yet. */
-const waiting = new WeakMap<Duplex, number>();
+/** What of a connection's answers has not been written yet. */
+const waiting = new WeakMap<Duplex, { answers: number; bytes: number }>();
+const answerBytes = new WeakMap<ServerResponse, number>();
 /** One who asks and asks, and reads no answer, would have them all kept: Node reads up to 64 KiB of requests at a time. */
 const MAX_WAITING_ANSWERS = 100;
+/** No further request is answered while this much waits: the largest answer, and not one more. */
+const MAX_WAITING_ANSWER_BYTES = 1024 * 1024;
 /** Connections whose client said that nothing follows: what follows all the same is not served. */
 const lastAsked = new WeakSet<Duplex>();
 /** Connections whose last answer is decided: nothing more that comes on them is answered, or has an effect. */
@@ -31,7 +38,15 @@ const leaving = new WeakSet<Duplex>();
 /** For the client to read its last answer and go: cut while it still sends, it might never see it. */
 const LINGER_MS = 1_000;
 
-export function answerRequest(service: Service, request: IncomingMessage, response: ServerResponse): void {
+/** What all requests of a port share. */
+export interface WsPort {
+  readonly service: Service;
+  readonly accepted: AcceptedWires;
+  readonly turns: RequestTurns;
+}
+
+export function answerRequest(port: WsPort, request: IncomingMessage, response: ServerResponse): void {
+  const { service } = port;
   const wire = request.socket;
   // Node goes on telling of requests that came behind the last one.
   if (leaving.has(wire) || lastAsked.has(wire)) return;
@@ -40,9 +55,10 @@ export function answerRequest(service: Service, request: IncomingMessage, respon
     return;
   }
   const { head, asked } = readHead(service, request);
-  if (asked === 400 || asked === 431) {
+  const refused = port.accepted.noRoomFor(wire, head.remoteAddress) === undefined ? asked : 503;
+  if (refused === 400 || refused === 431 || refused === 503) {
     leaving.add(wire);
-    reply(response, service.refuse(asked), true);
+    reply(response, service.refuse(refused), true);
     return;
   }
   if (asksToClose(head) || !response.shouldKeepAlive) lastAsked.add(wire);
@@ -56,41 +72,48 @@ export function answerRequest(service: Service, request: IncomingMessage, respon
       return;
     }
     answered.add(wire);
-    const answer = service.http({ ...head, body });
-    if (!(answer instanceof Promise)) {
-      reply(response, answer, false);
-      return;
-    }
-    void answer.then((late) => {
-      reply(response, late, false);
+    port.turns.run(wire, () => {
+      if (!wire.destroyed) answer(service, { ...head, body }, response);
     });
   });
 }
 
+function answer(service: Service, request: HttpRequest, response: ServerResponse): void {
+  const answer = service.http(request);
+  if (!(answer instanceof Promise)) {
+    reply(response, answer, false);
+    return;
+  }
+  void answer.then((late) => {
+    reply(response, late, false);
+  });
+}
+
 function mayAsk(wire: Duplex, response: ServerResponse): boolean {
-  const before = waiting.get(wire) ?? 0;
-  if (wire.destroyed || before >= MAX_WAITING_ANSWERS) return false;
-  waiting.set(wire, before + 1);
-  response.once('close', () => waiting.set(wire, (waiting.get(wire) ?? 1) - 1));
+  const before = waiting.get(wire) ?? { answers: 0, bytes: 0 };
+  if (wire.destroyed || before.answers >= MAX_WAITING_ANSWERS || before.bytes >= MAX_WAITING_ANSWER_BYTES) return false;
+  before.answers++;
+  waiting.set(wire, before);
+  response.once('close', () => {
+    before.answers--;
+    before.bytes -= answerBytes.get(response) ?? 0;
+  });
   return true;
 }
 
 /** Tells undefined once where the body is over the limit; what follows is read and thrown away. */
 function readBody(request: IncomingMessage, done: (body: string | undefined) => void): void {
-  let chunks: Buffer[] = [];
-  let bodyBytes = 0;
+  const body = new HttpBody();
+  let state: BodyState = 'ok';
   request.on('data', (chunk: Buffer) => {
-    if (bodyBytes > MAX_HTTP_BODY_BYTES) return;
-    bodyBytes += chunk.length;
-    if (bodyBytes <= MAX_HTTP_BODY_BYTES) {
-      chunks.push(chunk);
-      return;
-    }
-    chunks = [];
-    done(undefined);
+    if (state === 'flood') return;
+    const before = state;
+    state = body.add(chunk);
+    if (state === 'flood') request.socket.destroy();
+    else if (state === 'too_large' && before === 'ok') done(undefined);
   });
   request.on('end', () => {
-    if (bodyBytes <= MAX_HTTP_BODY_BYTES) done(Buffer.concat(chunks).toString());
+    if (state === 'ok') done(body.text());
   });
   // An aborted request ends here, unanswered.
   request.on('error', () => undefined);
@@ -99,6 +122,7 @@ function readBody(request: IncomingMessage, done: (body: string | undefined) => 
 function reply(response: ServerResponse, { status, headers, body }: HttpReply, closeConnection: boolean): void {
   if (response.destroyed) return;
   response.on('error', () => undefined);
+  countBytes(response, Buffer.byteLength(body));
   // One that reads nothing of it would keep it in memory for ever. Node looks twice before it takes a write for stuck.
   response.setTimeout(SLOW_CLIENT_MS / 2);
   // Before Node's own listener, which sets the time for what comes next.
@@ -111,13 +135,28 @@ function reply(response: ServerResponse, { status, headers, body }: HttpReply, c
   response.end(body);
 }
 
+function countBytes(response: ServerResponse, bytes: number): void {
+  const ofWire = response.socket === null ? undefined : waiting.get(response.socket);
+  if (ofWire === undefined) return;
+  ofWire.bytes += bytes;
+  answerBytes.set(response, bytes);
+}
+
 /** The peer's address where the upgrade is let in; otherwise it has been answered here, or will be. */
-export function readUpgrade(service: Service, request: IncomingMessage, wire: Duplex): string | undefined {
+export function readUpgrade(
+  { service, accepted }: WsPort,
+  request: IncomingMessage,
+  wire: Duplex,
+): { readonly remoteAddress: string; readonly noRoom: NoRoom | undefined } | undefined {
   const { head, asked } = readHead(service, request);
+  const { remoteAddress } = head;
+  const noRoom = accepted.noRoomFor(request.socket, remoteAddress);
   if (asked === 'websocket') {
     const refusal = service.admit({ ...head, body: '' });
-    if (refusal === undefined) return head.remoteAddress;
+    if (refusal === undefined) return { remoteAddress, noRoom };
     endWith(wire, head.method, refusal);
+  } else if (noRoom !== undefined) {
+    endWith(wire, head.method, service.refuse(503));
   } else if (asked === 'http' && !hasBody(head.headers)) {
     // An upgrade to something else (curl asks for h2c), which HTTP lets us ignore; Node has let go of the connection.
     wire.on('error', () => undefined);
@@ -171,7 +210,7 @@ function readHead(service: Service, request: IncomingMessage) {
     path: queryAt === -1 ? url : url.slice(0, queryAt),
     query: queryAt === -1 ? '' : url.slice(queryAt + 1),
     headers: collector.headers,
-    remoteAddress: clientOf(service, request.socket.remoteAddress ?? '', collector.headers),
+    remoteAddress: clientOf(service, addressText(request.socket.remoteAddress ?? ''), collector.headers),
   };
   const lacksHost = request.httpVersion === '1.1' && !collector.headers.has('host');
   return { head, asked: lacksHost ? (400 as const) : askedFor(head, collector.bytes) };

@@ -4,6 +4,7 @@
  */
 import type { Engine } from '../../server/sockets/port.ts';
 import { endContract } from './engine-end-contract.ts';
+import { floodContract } from './engine-flood-contract.ts';
 import { httpContract } from './engine-http-contract.ts';
 import { lastAnswerContract } from './engine-last-answer-contract.ts';
 import { portContract } from './engine-port-contract.ts';
@@ -15,6 +16,7 @@ export function engineContract(engine: Engine, all: readonly Engine[]): void {
   webSocketContract(engine);
   endContract(engine);
   httpContract(engine);
+  floodContract(engine);
   lastAnswerContract(engine);
   portContract(engine, all);
   tlsContract(engine);
@@ -25,5 +27,6 @@ export function engineContractOverTls(engine: Tested): void {
   webSocketContract(engine);
   endContract(engine);
   httpContract(engine);
+  floodContract(engine);
   lastAnswerContract(engine);
 }

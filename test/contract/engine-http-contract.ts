@@ -207,8 +207,7 @@ export function httpContract(engine: Tested): void {
       const raw = rig.raw();
       raw.wire.pause();
       raw.write('GET /many HTTP/1.1\r\nhost: hub\r\n\r\n'.repeat(1_600));
-      // Whoever reads again finds the end; the answers that fitted into the kernel come before it.
-      await rig.requests.next();
+      // If the client reads again, it finds the end, after the answers that fitted into the kernel.
       for (let i = 0; i < 20; i++) await ask('GET', '/other');
       raw.wire.resume();
       const answers = (await raw.closed).match(/HTTP\/1\.1 200 OK/g);

@@ -5,6 +5,7 @@
 import { createServer, type Server } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
+import { Admission } from '../../server/admission.ts';
 import type { Engine } from '../../server/sockets/port.ts';
 import { frame, Rig, TEXT } from './engine-rig.ts';
 
@@ -114,6 +115,9 @@ export function portContract(engine: Engine, others: readonly Engine[]): void {
 }
 
 const neverAsked = {
+  connections: new Admission({ maxConnections: 1, maxPerAddress: 1 }),
+  isProxy: unexpected,
+  onNoRoom: unexpected,
   clientAddress: unexpected,
   http: unexpected,
   refuse: unexpected,

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { connect, type Socket as NetSocket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
+import { Admission } from '../../server/admission.ts';
 import { loadEngine } from '../../server/sockets/load-engine.ts';
 import { openTlsFiles, type TlsFiles } from '../../server/lib/tls-files.ts';
 import type {
@@ -79,11 +80,18 @@ export function problem(status: number): HttpReply {
   };
 }
 
+type Limits = ConstructorParameters<typeof Admission>[0];
+const NO_LIMITS: Limits = { maxConnections: 100_000, maxPerAddress: 100_000 };
+
 export class Rig {
   readonly opened = new Told<Opened>();
   readonly admitted = new Told<HttpRequest>();
   readonly requests = new Told<HttpRequest>();
   listening!: Listening;
+  /** How many connections may be open; a test makes its own. */
+  readonly admission: Admission;
+  proxies: string[] = [];
+  readonly refused: string[] = [];
   /** What a test may replace. */
   clientAddress: Service['clientAddress'] = (peer) => peer;
   http: Service['http'] = (request) => ({
@@ -96,7 +104,10 @@ export class Rig {
   onMessage: (socket: Socket, text: string) => void = () => undefined;
   readonly #clients: { terminate(): void }[] = [];
   readonly #tls: TlsFiles | undefined;
-  readonly #service: Service = {
+  readonly #service = (): Service => ({
+    connections: this.admission,
+    isProxy: (peer) => this.proxies.includes(peer),
+    onNoRoom: (reason) => this.refused.push(reason),
     clientAddress: (peer, forwardedFor) => this.clientAddress(peer, forwardedFor),
     http: (request) => {
       this.requests.tell(request);
@@ -108,16 +119,17 @@ export class Rig {
       return this.admit(request);
     },
     opened: (socket) => this.#open(socket),
-  };
+  });
 
-  private constructor(tls: TlsFiles | undefined) {
+  private constructor(tls: TlsFiles | undefined, limits: Limits) {
     this.#tls = tls;
+    this.admission = new Admission(limits);
   }
 
-  static async start(engine: Tested, host = '127.0.0.1', port = 0): Promise<Rig> {
+  static async start(engine: Tested, host = '127.0.0.1', port = 0, limits = NO_LIMITS): Promise<Rig> {
     const { tls } = engine;
-    const rig = new Rig(tls);
-    rig.listening = await engine.listen(host, port, rig.#service, tls === undefined ? undefined : { tls });
+    const rig = new Rig(tls, limits);
+    rig.listening = await engine.listen(host, port, rig.#service(), tls === undefined ? undefined : { tls });
     return rig;
   }
 

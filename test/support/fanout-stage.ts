@@ -15,6 +15,7 @@ import { observer, PresenceStage, type StageOptions } from './presence-stage.ts'
 
 export class FakeSocket implements Socket {
   readonly remoteAddress = '127.0.0.1';
+  readonly noRoom = undefined;
   /** The peer does not read: everything is queued. */
   isSlow = false;
   /** The engine's bound is reached: everything is dropped. */

@@ -5,7 +5,6 @@
 import type { CloseReason, RefusalReason } from '../../../shared/codes.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
-import type { Admission } from '../../admission.ts';
 import type { Authenticator } from '../../auth/authenticator.ts';
 import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -23,7 +22,6 @@ import { TurnedAway } from './turned-away.ts';
 /** What the connections need of the hub. */
 export interface WsJsonOptions {
   readonly authenticator: Authenticator;
-  readonly admission: Admission;
   readonly onRefused: (reason: RefusalReason) => void;
   /** Messages of one connection. */
   readonly messages: Rate;
@@ -98,7 +96,7 @@ export class WsJson {
       nameObserver: () => `${options.node}.observer-${++this.#observerNo}`,
       gone: (connection) => {
         this.#wheel.cancel(connection);
-        if (this.#connections.delete(connection)) options.admission.leave(connection.address);
+        this.#connections.delete(connection);
       },
     };
   }
@@ -110,12 +108,10 @@ export class WsJson {
 
   /** The engine has a new socket. */
   opened(socket: Socket): SocketEvents {
-    const { admission, clock, onRefused, openOutbox } = this.#context;
+    const { clock, openOutbox } = this.#context;
     const { monoMs } = clock.now();
     if (this.#drainMs !== null) return this.#turnAway(socket, monoMs, spread(0, this.#drainMs), 'restarting');
-    const full = admission.enter(socket.remoteAddress);
-    if (full !== undefined) {
-      onRefused(full);
+    if (socket.noRoom !== undefined) {
       return this.#turnAway(socket, monoMs, spread(COME_BACK_AFTER_MS.least, COME_BACK_AFTER_MS.most), 'overloaded');
     }
     const connection = new Connection(this.#context, socket, openOutbox(socket), monoMs);

@@ -4,6 +4,7 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { Admission } from '../../../server/admission.ts';
 import type { HttpReply, Service, Socket } from '../../../server/sockets/port.ts';
 import { createUwsEngine } from '../../../server/sockets/uws-engine.ts';
 import type {
@@ -37,6 +38,7 @@ class FakeUws implements Uws {
     return {
       ws: (_, behavior) => (this.behavior = behavior as UwsBehavior<unknown>),
       any: (_, handler) => (this.onRequest = handler),
+      filter: () => undefined,
       listen: (_host, _port, options, done) => {
         this.listenOptions = options;
         done(this.listens && ({} as UwsListenSocket));
@@ -77,6 +79,9 @@ async function start(change: Partial<Service> = {}) {
   const events: string[] = [];
   const sockets: Socket[] = [];
   const service: Service = {
+    connections: new Admission({ maxConnections: 100, maxPerAddress: 100 }),
+    isProxy: () => false,
+    onNoRoom: () => undefined,
     clientAddress: (peer) => peer,
     http: () => ({ status: 200, headers: {}, body: 'ok' }),
     refuse: (status) => ({ status, headers: {}, body: '' }),
@@ -124,7 +129,9 @@ describe('the uWebSockets.js engine', () => {
   it('asks for the port alone, and takes a refusal without a reason for a port that is held', async () => {
     const native = new FakeUws();
     const engine = createUwsEngine(native);
-    const service = {} as Service;
+    const service = {
+      connections: new Admission({ maxConnections: 1, maxPerAddress: 1 }),
+    } as Partial<Service> as Service;
     await engine.listen('127.0.0.1', 0, service);
     expect(native.listenOptions).toBe(EXCLUSIVE);
     native.listens = false;
@@ -141,7 +148,10 @@ describe('the uWebSockets.js engine', () => {
     await put('first');
     const tls = await openFiles(certPath, keyPath);
     const native = new FakeUws();
-    const listen = () => createUwsEngine(native).listen('127.0.0.1', 0, {} as Service, { tls });
+    const service = {
+      connections: new Admission({ maxConnections: 1, maxPerAddress: 1 }),
+    } as Partial<Service> as Service;
+    const listen = () => createUwsEngine(native).listen('127.0.0.1', 0, service, { tls });
     const words = `uWebSockets.js can't use the certificate ${certPath} with the key ${keyPath}`;
     await expect(listen()).rejects.toThrow(words);
     native.usable = 1;

@@ -11,6 +11,7 @@ function recordingSocket(): Socket & { readonly log: string[] } {
   const log: string[] = [];
   return {
     log,
+    noRoom: 'connections' as const,
     remoteAddress: '192.0.2.7',
     send: (text) => {
       log.push((JSON.parse(String(text)) as { type: string }).type);
@@ -29,7 +30,6 @@ describe('sockets that there is no room for', () => {
     const options: Partial<WsJsonOptions> = {
       clock,
       node: 'test',
-      admission: { enter: () => 'connections', leave: () => expect.unreachable() } as never,
       onRefused: () => undefined,
     };
     return new WsJson(options as WsJsonOptions);

@@ -1,0 +1,69 @@
+/**
+ * Counts the connections of a port that runs on node:net, from their acceptance to their end. A connection beyond a limit is
+ * a guest: it may be told so once, and there are few of them. Must not answer anything itself.
+ */
+import type { Socket as Wire } from 'node:net';
+import { addressText } from './http-rules.ts';
+import type { NoRoom, Service } from './port.ts';
+
+/** Connections beyond a limit that may be told so at a time. Further ones are cut without a word. */
+const MAX_GUESTS = 1_000;
+
+interface Accepted {
+  /** `null`: a trusted proxy has not named its client yet. */
+  address: string | null;
+  noRoom: NoRoom | undefined;
+}
+
+type Ends = Pick<Wire, 'remoteAddress' | 'remotePort'>;
+
+export class AcceptedWires {
+  readonly #service: Service;
+  /** By address and port, since TLS puts another socket in the place of the one that was accepted. */
+  readonly #accepted = new Map<string, Accepted>();
+  #guests = 0;
+
+  constructor(service: Service) {
+    this.#service = service;
+  }
+
+  /** Cuts the connection if there is no room even for a refusal. */
+  accept(wire: Wire): void {
+    const { connections } = this.#service;
+    const peer = addressText(wire.remoteAddress ?? '');
+    const address = this.#service.isProxy(peer) ? null : this.#service.clientAddress(peer, undefined);
+    const accepted: Accepted = { address, noRoom: connections.enter(address) };
+    const key = keyOf(wire);
+    this.#accepted.set(key, accepted);
+    wire.once('close', () => {
+      this.#accepted.delete(key);
+      if (accepted.noRoom === undefined) connections.leave(accepted.address);
+      else this.#guests--;
+    });
+    if (accepted.noRoom !== undefined) this.#receiveGuest(wire, accepted.noRoom);
+  }
+
+  /** Why a request or an upgrade is to be refused. The first header names the client of a proxy. */
+  noRoomFor(wire: Ends, address: string): NoRoom | undefined {
+    const accepted = this.#accepted.get(keyOf(wire));
+    if (accepted === undefined || accepted.noRoom !== undefined || accepted.address !== null) return accepted?.noRoom;
+    const { connections } = this.#service;
+    connections.leave(null);
+    accepted.noRoom = connections.enter(address);
+    accepted.address = address;
+    if (accepted.noRoom !== undefined) {
+      this.#guests++;
+      this.#service.onNoRoom(accepted.noRoom);
+    }
+    return accepted.noRoom;
+  }
+
+  #receiveGuest(wire: Wire, reason: NoRoom): void {
+    this.#service.onNoRoom(reason);
+    if (++this.#guests > MAX_GUESTS) wire.destroy();
+  }
+}
+
+function keyOf({ remoteAddress, remotePort }: Ends): string {
+  return `${remoteAddress ?? ''} ${String(remotePort ?? 0)}`;
+}

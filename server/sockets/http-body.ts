@@ -1,0 +1,56 @@
+/**
+ * The body of one request while it comes: one growing buffer, so that what is held is at most twice what was sent, in however
+ * small pieces it came. Says when the body is too large, and when its sender costs more than it sends. Knows no engine.
+ */
+import { MAX_HTTP_BODY_BYTES } from '../../shared/limits.ts';
+
+/** Each piece costs a call from the engine, about 1 µs, however small it is. */
+const FREE_PIECES = 256;
+const BYTES_PER_PIECE = 64;
+/** What is read and thrown away of a body over the limit, so that its sender gets to read its 413. */
+const MAX_DISCARDED_BYTES = 2 * 1024 * 1024;
+const SMALLEST_BUFFER_BYTES = 256;
+
+/** `flood`: the sender is to be cut, since what it sends costs far more than an answer is worth. */
+export type BodyState = 'ok' | 'too_large' | 'flood';
+
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
+export class HttpBody {
+  #buffer: Buffer = Buffer.alloc(0);
+  #receivedBytes = 0;
+  #pieces = 0;
+
+  /** Copies the piece: its memory belongs to the engine. */
+  add(piece: Uint8Array): BodyState {
+    const heldBytes = this.#receivedBytes;
+    this.#receivedBytes += piece.length;
+    this.#pieces++;
+    if (this.#pieces > FREE_PIECES + this.#receivedBytes / BYTES_PER_PIECE) return this.#drop('flood');
+    if (this.#receivedBytes > MAX_HTTP_BODY_BYTES + MAX_DISCARDED_BYTES) return this.#drop('flood');
+    if (this.#receivedBytes > MAX_HTTP_BODY_BYTES) return this.#drop('too_large');
+    if (this.#receivedBytes > this.#buffer.length) this.#grow(heldBytes);
+    this.#buffer.set(piece, heldBytes);
+    return 'ok';
+  }
+
+  /** What the buffer takes up. */
+  get heldBytes(): number {
+    return this.#buffer.length;
+  }
+
+  text(): string {
+    return utf8.decode(this.#buffer.subarray(0, this.#receivedBytes));
+  }
+
+  #grow(heldBytes: number): void {
+    const larger = Buffer.allocUnsafeSlow(Math.max(SMALLEST_BUFFER_BYTES, 2 * heldBytes, this.#receivedBytes));
+    this.#buffer.copy(larger, 0, 0, heldBytes);
+    this.#buffer = larger;
+  }
+
+  #drop(state: BodyState): BodyState {
+    this.#buffer = Buffer.alloc(0);
+    return state;
+  }
+}

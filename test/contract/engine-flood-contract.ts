@@ -1,0 +1,182 @@
+/**
+ * What every engine must do with a sender that costs more than it should: no turn of the loop belongs to one connection, no
+ * input holds more than twice its own size, and every connection is counted from its acceptance on. Part of engine-contract.
+ */
+import { afterEach, describe, expect, it } from 'vitest';
+import { Rig, type Tested } from './engine-rig.ts';
+
+const GET = 'GET / HTTP/1.1\r\nhost: hub\r\n\r\n';
+const CHUNKED = 'POST / HTTP/1.1\r\nhost: hub\r\ntransfer-encoding: chunked\r\n\r\n';
+
+export function floodContract(engine: Tested): void {
+  describe('a sender that costs more than it should', () => {
+    let rig: Rig;
+    afterEach(() => rig.stop());
+
+    async function ask(request = GET): Promise<string> {
+      const raw = rig.raw();
+      raw.write(request);
+      return raw.until((text) => text.includes('\r\n\r\n'));
+    }
+
+    describe('a connection that pipelines without end', () => {
+      it('gets no more of a turn than a few requests, and another connection is answered meanwhile', async () => {
+        rig = await Rig.start(engine);
+        let ofTurn = 0;
+        let most = 0;
+        rig.http = () => {
+          if (ofTurn++ === 0) setImmediate(() => (ofTurn = 0));
+          most = Math.max(most, ofTurn);
+          burn(1);
+          return { status: 200, headers: {}, body: 'ok' };
+        };
+        const flood = rig.raw();
+        let isOver = false as boolean;
+        void flood.closed.then(() => (isOver = true));
+        const send = (): void => {
+          if (isOver) return;
+          flood.wire.write(GET.repeat(500), () => setImmediate(send));
+        };
+        send();
+        expect(await ask()).toContain('200 OK');
+        expect(await ask()).toContain('200 OK');
+        expect(most).toBeLessThan(60);
+        isOver = true;
+      });
+    });
+
+    describe('a body in tiny chunks', () => {
+      it('is heard if it is small', async () => {
+        rig = await Rig.start(engine);
+        const raw = rig.raw();
+        raw.write(CHUNKED + '1\r\nx\r\n'.repeat(200) + '0\r\n\r\n');
+        expect((await rig.requests.next()).body).toBe('x'.repeat(200));
+      });
+
+      it('ends its connection if it goes on, in one packet or in many, and is no request', async () => {
+        rig = await Rig.start(engine);
+        const inOne = rig.raw();
+        inOne.write(CHUNKED + '1\r\nx\r\n'.repeat(5_000) + '0\r\n\r\n' + GET);
+        await inOne.closed;
+        const inMany = rig.raw();
+        let isOver = false as boolean;
+        void inMany.closed.then(() => (isOver = true));
+        inMany.write(CHUNKED.slice(0, 40));
+        await turn();
+        inMany.write(CHUNKED.slice(40));
+        while (!isOver) {
+          inMany.write('1\r\nx\r\n'.repeat(50));
+          await turn();
+        }
+        expect(await ask()).toContain('200 OK');
+        expect(rig.requests.rest()).toHaveLength(1);
+      });
+
+      it('ends a hundred such connections at once, and other requests are answered', async () => {
+        rig = await Rig.start(engine);
+        const floods = Array.from({ length: 100 }, () => rig.raw());
+        for (const flood of floods) flood.write(CHUNKED + '1\r\nx\r\n'.repeat(2_000));
+        await Promise.all(floods.map((flood) => flood.closed));
+        expect(await ask()).toContain('200 OK');
+      });
+    });
+
+    it('a body that goes on far beyond the limit ends its connection', async () => {
+      rig = await Rig.start(engine);
+      const raw = rig.raw();
+      let isOver = false as boolean;
+      void raw.closed.then(() => (isOver = true));
+      raw.write(CHUNKED);
+      const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`;
+      let chunks = 0;
+      while (!isOver && chunks < 1_000) {
+        chunks++;
+        await new Promise<void>((resolve) => {
+          raw.wire.write(chunk, () => resolve());
+          raw.wire.once('close', () => resolve());
+        });
+        await turn();
+      }
+      expect(isOver).toBe(true);
+      expect(rig.requests.rest()).toEqual([]);
+    });
+
+    describe('a connection', () => {
+      const limits = { maxConnections: 100, maxPerAddress: 3 };
+
+      it('is counted from its acceptance on: beyond the limit of an address, one request for each is refused', async () => {
+        rig = await Rig.start(engine, '127.0.0.1', 0, limits);
+        const raws = Array.from({ length: 5 }, () => rig.raw());
+        await eventually(() =>
+          Promise.resolve(rig.admission.refusalFor('127.0.0.1', 2) === 'per_address' || rig.refused.length === 2),
+        );
+        for (const raw of raws) raw.write('POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: 10\r\n\r\nabc');
+        const refused = await Promise.all(raws.map((raw) => Promise.race([raw.closed, heldOpen(rig)])));
+        expect(refused.filter((text) => text.includes('503 Service Unavailable'))).toHaveLength(2);
+        expect(rig.refused).toEqual(['per_address', 'per_address']);
+        for (const raw of raws) raw.terminate();
+        await eventually(async () => (await ask()).includes('200 OK'));
+      });
+
+      it('that is beyond the limit of its address opens a WebSocket only to be told so', async () => {
+        rig = await Rig.start(engine, '127.0.0.1', 0, limits);
+        const first = await rig.connect();
+        await rig.connect();
+        await rig.connect();
+        expect(first.hub.socket.noRoom).toBeUndefined();
+        const { hub } = await rig.connect();
+        expect(hub.socket.noRoom).toBe('per_address');
+        first.client.terminate();
+        expect(await first.hub.events.next()).toBe('closed');
+        hub.socket.terminate();
+        await eventually(async () => (await rig.connect()).hub.socket.noRoom === undefined);
+      });
+
+      it('from a trusted proxy belongs to the client that its first header names', async () => {
+        rig = await Rig.start(engine, '127.0.0.1', 0, { ...limits, maxPerAddress: 1 });
+        rig.proxies = ['127.0.0.1'];
+        rig.clientAddress = (peer, forwardedFor) => forwardedFor ?? peer;
+        const one = await rig.connect('/ws', '127.0.0.1', { 'x-forwarded-for': '192.0.2.1' });
+        const other = await rig.connect('/ws', '127.0.0.1', { 'x-forwarded-for': '192.0.2.2' });
+        const again = await rig.connect('/ws', '127.0.0.1', { 'x-forwarded-for': '192.0.2.1' });
+        expect([one, other, again].map(({ hub }) => hub.socket.noRoom)).toEqual([undefined, undefined, 'per_address']);
+      });
+
+      it('that was served and has closed counts no more, however many come and go', async () => {
+        rig = await Rig.start(engine, '127.0.0.1', 0, limits);
+        for (let i = 0; i < 20; i++) {
+          const raw = rig.raw();
+          raw.write(GET);
+          expect(await raw.until((text) => text.includes('\r\n\r\n'))).toContain('200 OK');
+          raw.terminate();
+          await raw.closed;
+          await turn();
+        }
+        await eventually(() => Promise.resolve(rig.admission.refusalFor('127.0.0.1') === undefined));
+      });
+    });
+  });
+}
+
+/** Resolves when every request beyond the limit has been refused, for those that are not. */
+async function heldOpen(rig: Rig): Promise<string> {
+  await eventually(() => Promise.resolve(rig.refused.length === 2));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  return 'held';
+}
+
+async function eventually(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await turn();
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, 1);
+  });
+}
+
+/** Keeps the loop busy. */
+function burn(ms: number): void {
+  const endsAt = performance.now() + ms;
+  while (performance.now() < endsAt);
+}
