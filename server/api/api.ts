@@ -5,7 +5,7 @@
 import type { RefusalReason } from '../../shared/codes.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Roster } from '../roster/port.ts';
-import type { HttpReply, HttpRequest } from '../sockets/port.ts';
+import type { HttpReply, HttpRequest, NoRoom } from '../sockets/port.ts';
 import { blocksRoutes, type BlocksRoutesOptions } from './blocks-routes.ts';
 import { createCallers, type CallersOptions } from './callers.ts';
 import { friendsRoutes, type FriendsRoutesOptions } from './friends-routes.ts';
@@ -39,7 +39,7 @@ interface ApiOptions
 export interface Api {
   /** Never rejects. */
   answer(request: HttpRequest): Reply;
-  refuse(status: 400 | 413 | 431 | 503): HttpReply;
+  refuse(status: 400 | 413 | 431): HttpReply;
   /** Why a WebSocket upgrade is not let in; undefined where it is. */
   admit(request: HttpRequest): HttpReply | undefined;
 }
@@ -48,11 +48,13 @@ const WEBSOCKET_PATH = '/ws';
 /** What probes ask, by whatever name they know; a foreign page would learn nothing from it. */
 const forAnyHost: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
+/** What a hub without room still answers, so that monitoring does not take it for dead. */
+const forMonitoring: ReadonlySet<string> = new Set([...forAnyHost, '/metrics']);
+
 const refusals = {
   400: 'request: must be HTTP/1.1 of the right form',
   413: 'body: must be at most 256 KiB',
   431: 'headers: request line and headers must be at most 16 KiB together',
-  503: 'connection: the hub has as many connections as it allows, in all or from your address; try again later',
 } as const;
 
 export function createApi(options: ApiOptions): Api {
@@ -80,7 +82,15 @@ export function createApi(options: ApiOptions): Api {
     log.error({ err: error, method, path }, 'a request failed');
     return problem(500, 'the hub failed; it is not the request’s fault, try again');
   };
+  const refuseForRoom = (reason: NoRoom): HttpReply => {
+    onRefused(reason);
+    const whose = reason === 'per_address' ? 'from your address' : 'in all';
+    return problem(503, `connection: the hub allows no more connections ${whose}; try again later`, {
+      'retry-after': '5',
+    });
+  };
   const attempt = (request: HttpRequest): Reply => {
+    if (request.noRoom !== undefined && !forMonitoring.has(request.path)) return refuseForRoom(request.noRoom);
     try {
       const reply = route(request);
       return reply instanceof Promise ? reply.catch((error: unknown) => failed(request, error)) : reply;
@@ -95,7 +105,7 @@ export function createApi(options: ApiOptions): Api {
       const cors = pageRules.corsHeaders(request);
       return reply instanceof Promise ? reply.then((late) => dressed(late, cors)) : dressed(reply, cors);
     },
-    refuse: (status) => problem(status, refusals[status], status === 503 ? { 'retry-after': '5' } : {}),
+    refuse: (status) => problem(status, refusals[status]),
     admit: (request) => {
       const refusal = refuseHost(request);
       if (refusal !== undefined) return refusal;

@@ -51,16 +51,14 @@ export class AcceptedWires {
     connections.leave(null);
     accepted.noRoom = connections.enter(address);
     accepted.address = address;
-    if (accepted.noRoom !== undefined) {
-      this.#guests++;
-      this.#service.onNoRoom(accepted.noRoom);
-    }
+    if (accepted.noRoom !== undefined) this.#guests++;
     return accepted.noRoom;
   }
 
   #receiveGuest(wire: Wire, reason: NoRoom): void {
+    if (++this.#guests <= MAX_GUESTS) return;
     this.#service.onNoRoom(reason);
-    if (++this.#guests > MAX_GUESTS) wire.destroy();
+    wire.destroy();
   }
 }
 

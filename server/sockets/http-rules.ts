@@ -22,7 +22,7 @@ export const MAX_BACKPRESSURE_BYTES = 16 * 1024 * 1024;
 /** What may wait for one peer beyond the hub's own messages: answers to pings. More is a peer that asks and never reads. */
 export const MAX_WAITING_PONG_BYTES = 64 * 1024;
 
-export type RequestHead = Omit<HttpRequest, 'body'>;
+export type RequestHead = Omit<HttpRequest, 'body' | 'noRoom'>;
 
 /** Whose request it is, by the service's word. The peer is an `addressText`. */
 export function clientOf(service: Service, peer: string, headers: HttpRequest['headers']): string {

@@ -54,8 +54,10 @@ export interface HttpRequest {
   readonly headers: ReadonlyMap<string, string>;
   /** The client's address: what `clientAddress` said. */
   readonly remoteAddress: string;
-  /** UTF-8 text; '' when there is none. */
+  /** UTF-8 text; '' when there is none, or if there is no room. */
   readonly body: string;
+  /** Set if the connection is beyond a limit on connections. The answer is its last. */
+  readonly noRoom?: NoRoom | undefined;
 }
 
 export interface HttpReply {
@@ -91,7 +93,7 @@ export interface Service {
   readonly connections: ConnectionCounts;
   /** Whether the peer is a trusted proxy: its connections belong to the clients that it names. */
   isProxy(peer: string): boolean;
-  /** A connection was refused for want of room. */
+  /** A connection beyond a limit was cut, or has become a WebSocket that is to be told so. */
   onNoRoom(reason: NoRoom): void;
   /**
    * Whose address it is: the peer's, or the one that a trusted proxy tells. Asked for every request, upgrades included.
@@ -103,8 +105,8 @@ export interface Service {
    * For HEAD the reply is as for GET; the engine leaves its body out.
    */
   http(request: HttpRequest): HttpReply | Promise<HttpReply>;
-  /** The answer to a request that the engine itself turns down. 503: there is no room for its connection. */
-  refuse(status: 400 | 413 | 431 | 503): HttpReply;
+  /** The answer to a request that the engine itself turns down (413, 431, 400). */
+  refuse(status: 400 | 413 | 431): HttpReply;
   /** Whether a WebSocket upgrade is let in: undefined, or the answer that refuses it. Any path may ask. */
   admit(request: HttpRequest): HttpReply | undefined;
   /** A socket has opened; what is returned hears of it from now on. */

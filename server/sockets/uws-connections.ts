@@ -12,7 +12,7 @@ const MAX_GUESTS = 1_000;
 
 /** A request under way. */
 export interface Asking {
-  /** Why it is to be refused. */
+  /** Set if its connection is beyond a limit. */
   readonly noRoom: NoRoom | undefined;
   /** To be called once. `waitsOn`: its connection stays open for another request. */
   end(waitsOn: boolean): void;
@@ -64,10 +64,7 @@ export class UwsConnections {
     this.#waitsNoMore(address);
     const noRoom = connections.refusalFor(address);
     // Being full in all is told to new WebSockets alone: which connection is one too many, nobody knows.
-    if (noRoom === 'per_address') {
-      this.#service.onNoRoom(noRoom);
-      return { noRoom, end: REFUSED_END };
-    }
+    if (noRoom === 'per_address') return { noRoom, end: REFUSED_END };
     connections.addTo(address);
     return {
       noRoom: undefined,

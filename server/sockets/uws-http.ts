@@ -57,7 +57,7 @@ export function answerUpgrade<Attached>(
 ): void {
   const exchange = new Exchange(port, response);
   const { head, asked, asksForEnd } = readHead(port.service, response, request);
-  const refusal = asked === 'websocket' ? port.service.admit({ ...head, body: '' }) : undefined;
+  const refusal = asked === 'websocket' ? port.service.admit({ ...head, body: '', noRoom: undefined }) : undefined;
   if (asked === 'websocket' && refusal === undefined) {
     const noRoom = port.connections.upgrades(head.remoteAddress);
     response.upgrade(
@@ -122,11 +122,12 @@ class Exchange<Attached> {
     });
   }
 
-  /** Counts the request. @returns false if it is refused, since there is no room for its connection. */
+  /** Counts the request. @returns false if it is answered already, since there is no room for its connection. */
   begin(head: RequestHead): boolean {
     this.#asking = this.#port.connections.asks(head.remoteAddress);
     if (this.#asking.noRoom === undefined) return true;
-    this.refuse(head.method, 503);
+    this.#isLast = true;
+    this.#ask(head, '');
     return false;
   }
 
@@ -161,7 +162,7 @@ class Exchange<Attached> {
     });
   }
 
-  refuse(method: string, status: 400 | 431 | 503): void {
+  refuse(method: string, status: 400 | 431): void {
     this.refuseWith(method, this.#port.service.refuse(status));
   }
 
@@ -192,7 +193,7 @@ class Exchange<Attached> {
   }
 
   #answer(head: RequestHead, body: string): void {
-    const answer = this.#port.service.http({ ...head, body });
+    const answer = this.#port.service.http({ ...head, body, noRoom: this.#asking?.noRoom });
     if (!(answer instanceof Promise)) {
       this.#resume();
       this.#reply(head.method, answer);

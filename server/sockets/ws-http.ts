@@ -55,10 +55,16 @@ export function answerRequest(port: WsPort, request: IncomingMessage, response: 
     return;
   }
   const { head, asked } = readHead(service, request);
-  const refused = port.accepted.noRoomFor(wire, head.remoteAddress) === undefined ? asked : 503;
-  if (refused === 400 || refused === 431 || refused === 503) {
+  if (asked === 400 || asked === 431) {
     leaving.add(wire);
-    reply(response, service.refuse(refused), true);
+    reply(response, service.refuse(asked), true);
+    return;
+  }
+  const noRoom = port.accepted.noRoomFor(wire, head.remoteAddress);
+  if (noRoom !== undefined) {
+    leaving.add(wire);
+    answered.add(wire);
+    answer(service, { ...head, body: '', noRoom }, response);
     return;
   }
   if (asksToClose(head) || !response.shouldKeepAlive) lastAsked.add(wire);
@@ -73,19 +79,20 @@ export function answerRequest(port: WsPort, request: IncomingMessage, response: 
     }
     answered.add(wire);
     port.turns.run(wire, () => {
-      if (!wire.destroyed) answer(service, { ...head, body }, response);
+      if (!wire.destroyed) answer(service, { ...head, body, noRoom }, response);
     });
   });
 }
 
 function answer(service: Service, request: HttpRequest, response: ServerResponse): void {
+  const isLast = request.noRoom !== undefined;
   const answer = service.http(request);
   if (!(answer instanceof Promise)) {
-    reply(response, answer, false);
+    reply(response, answer, isLast);
     return;
   }
   void answer.then((late) => {
-    reply(response, late, false);
+    reply(response, late, isLast);
   });
 }
 
@@ -152,15 +159,16 @@ export function readUpgrade(
   const { remoteAddress } = head;
   const noRoom = accepted.noRoomFor(request.socket, remoteAddress);
   if (asked === 'websocket') {
-    const refusal = service.admit({ ...head, body: '' });
-    if (refusal === undefined) return { remoteAddress, noRoom };
+    const refusal = service.admit({ ...head, body: '', noRoom });
+    if (refusal === undefined) {
+      if (noRoom !== undefined) service.onNoRoom(noRoom);
+      return { remoteAddress, noRoom };
+    }
     endWith(wire, head.method, refusal);
-  } else if (noRoom !== undefined) {
-    endWith(wire, head.method, service.refuse(503));
   } else if (asked === 'http' && !hasBody(head.headers)) {
     // An upgrade to something else (curl asks for h2c), which HTTP lets us ignore; Node has let go of the connection.
     wire.on('error', () => undefined);
-    void Promise.resolve(service.http({ ...head, body: '' })).then((answer) => {
+    void Promise.resolve(service.http({ ...head, body: '', noRoom })).then((answer) => {
       endWith(wire, head.method, answer);
     });
   } else {

@@ -91,7 +91,8 @@ export class Rig {
   /** How many connections may be open; a test makes its own. */
   readonly admission: Admission;
   proxies: string[] = [];
-  readonly refused: string[] = [];
+  /** Requests that there was no room for. */
+  turnedDown = 0;
   /** What a test may replace. */
   clientAddress: Service['clientAddress'] = (peer) => peer;
   http: Service['http'] = (request) => ({
@@ -107,9 +108,13 @@ export class Rig {
   readonly #service = (): Service => ({
     connections: this.admission,
     isProxy: (peer) => this.proxies.includes(peer),
-    onNoRoom: (reason) => this.refused.push(reason),
+    onNoRoom: () => undefined,
     clientAddress: (peer, forwardedFor) => this.clientAddress(peer, forwardedFor),
     http: (request) => {
+      if (request.noRoom !== undefined) {
+        this.turnedDown++;
+        return problem(503);
+      }
       this.requests.tell(request);
       return this.http(request);
     },

@@ -91,7 +91,9 @@ export async function startTestHub(
   const hubClock = clockOf(clock);
   const hub = await startHub({ ...defaultConfig, ...settings }, { log: createLog('silent'), clock: hubClock });
   const request: TestHub['request'] = async (method, path, body) => {
-    const init = body === undefined ? { method } : { method, body: JSON.stringify(body) };
+    // An idle connection would count against the limits that a test sets.
+    const headers = { connection: 'close' };
+    const init = body === undefined ? { method, headers } : { method, headers, body: JSON.stringify(body) };
     const answer = await fetch(hub.addresses.http + path, init);
     const text = await answer.text();
     const isJson = answer.headers.get('content-type')?.includes('json') === true;
