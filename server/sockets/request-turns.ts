@@ -6,7 +6,7 @@
 /** How much of a turn is for requests: most cost 20 to 100 µs. */
 const TURN_MS = 10;
 /** Requests of a turn that are answered even if its time is over, so that a busy machine does not delay a few. */
-const LEAST_REQUESTS = 16;
+const LEAST_REQUESTS = 64;
 
 interface RequestTurnsOptions {
   /** Monotonic milliseconds. */

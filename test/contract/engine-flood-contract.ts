@@ -40,7 +40,7 @@ export function floodContract(engine: Tested): void {
         send();
         expect(await ask()).toContain('200 OK');
         expect(await ask()).toContain('200 OK');
-        expect(most).toBeLessThan(60);
+        expect(most).toBeLessThan(100);
         isOver = true;
       });
     });
@@ -107,9 +107,6 @@ export function floodContract(engine: Tested): void {
       it('is counted from its acceptance on: beyond the limit of an address, one request for each is refused', async () => {
         rig = await Rig.start(engine, '127.0.0.1', 0, limits);
         const raws = Array.from({ length: 5 }, () => rig.raw());
-        await eventually(() =>
-          Promise.resolve(rig.admission.refusalFor('127.0.0.1', 2) === 'per_address' || rig.turnedDown === 2),
-        );
         for (const raw of raws) raw.write('POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: 10\r\n\r\nabc');
         const refused = await Promise.all(raws.map((raw) => Promise.race([raw.closed, heldOpen(rig)])));
         expect(refused.filter((text) => text.includes('503 Service Unavailable'))).toHaveLength(2);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { RequestTurns } from '../../../server/sockets/request-turns.ts';
 
-/** A loop whose turns a test ends, and whose requests take half a millisecond each. */
+/** A loop whose turns a test ends, and whose requests take an eighth of a millisecond each. */
 class Stage {
   nowMs = 0;
   readonly answered: string[] = [];
@@ -10,7 +10,7 @@ class Stage {
 
   ask(connection: object, name: string): boolean {
     return this.turns.run(connection, () => {
-      this.nowMs += 0.5;
+      this.nowMs += 0.125;
       this.answered.push(name);
     });
   }
@@ -30,49 +30,49 @@ describe('the turns of HTTP requests', () => {
   test('what one connection asks beyond ten milliseconds of a turn waits for the next', () => {
     const stage = new Stage();
     const one = {};
-    const waits = Array.from({ length: 45 }, (_, i) => stage.ask(one, String(i)));
-    expect(waits.indexOf(true)).toBe(20);
-    expect(stage.answered).toHaveLength(20);
+    const waits = Array.from({ length: 165 }, (_, i) => stage.ask(one, String(i)));
+    expect(waits.indexOf(true)).toBe(80);
+    expect(stage.answered).toHaveLength(80);
     stage.endTurn();
-    expect(stage.answered).toHaveLength(40);
+    expect(stage.answered).toHaveLength(160);
     stage.endTurn();
-    expect(stage.answered).toEqual(Array.from({ length: 45 }, (_, i) => String(i)));
+    expect(stage.answered).toEqual(Array.from({ length: 165 }, (_, i) => String(i)));
   });
 
   test('connections take turns, and each is answered in its order', () => {
     const stage = new Stage();
     const [busy, calm] = [{}, {}];
-    for (let i = 0; i < 23; i++) stage.ask(busy, `busy ${i}`);
+    for (let i = 0; i < 83; i++) stage.ask(busy, `busy ${i}`);
     stage.ask(calm, 'calm');
     stage.endTurn();
-    expect(stage.answered.slice(20)).toEqual(['busy 20', 'calm', 'busy 21', 'busy 22']);
+    expect(stage.answered.slice(80)).toEqual(['busy 80', 'calm', 'busy 81', 'busy 82']);
   });
 
   test('a connection whose request waits is not overtaken by its own next one', () => {
     const stage = new Stage();
     const one = {};
-    for (let i = 0; i < 21; i++) stage.ask(one, String(i));
+    for (let i = 0; i < 81; i++) stage.ask(one, String(i));
     stage.nowMs = -100;
-    stage.ask(one, '21');
+    stage.ask(one, '81');
     stage.endTurn();
-    expect(stage.answered.slice(20)).toEqual(['20', '21']);
+    expect(stage.answered.slice(80)).toEqual(['80', '81']);
   });
 
   test('what waits of a connection that has closed is forgotten', () => {
     const stage = new Stage();
     const one = {};
-    for (let i = 0; i < 22; i++) stage.ask(one, String(i));
+    for (let i = 0; i < 82; i++) stage.ask(one, String(i));
     stage.turns.forget(one);
     stage.endTurn();
-    expect(stage.answered).toHaveLength(20);
+    expect(stage.answered).toHaveLength(80);
   });
 
   test('a few requests are answered at once, however long each takes', () => {
     const stage = new Stage();
-    const waits = Array.from({ length: 20 }, () => {
+    const waits = Array.from({ length: 70 }, () => {
       stage.nowMs += 100;
       return stage.ask({}, 'slow');
     });
-    expect(waits.indexOf(true)).toBe(16);
+    expect(waits.indexOf(true)).toBe(64);
   });
 });
