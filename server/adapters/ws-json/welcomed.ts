@@ -40,6 +40,9 @@ export class Welcomed {
   /** An observer's own; a presence has it in its session. */
   #observerSignAt: number;
   #looksAt: number;
+  #isVerifying = false;
+  /** It came while another was being checked. */
+  #nextToken: FreshToken | null = null;
   #staysAfterwards = false;
 
   constructor(hub: ConnectionContext, line: Line, { identity, claimed, session }: Client, monoMs: number) {
@@ -179,21 +182,33 @@ export class Welcomed {
     this.#hub.intake.beat(this.#session, { status, code, text });
   }
 
-  #token({ token, id }: FreshToken): void {
-    const { authenticator } = this.#hub;
-    const line = this.#line;
-    if (authenticator.withoutToken !== null) {
-      line.ok(id); // open mode asks for none, so any will do
-      return;
+  #token(fresh: FreshToken): void {
+    if (this.#hub.authenticator.withoutToken !== null) {
+      this.#line.ok(fresh.id); // open mode asks for none, so any will do
+    } else if (this.#isVerifying) {
+      this.#nextToken = fresh;
+      this.#line.hold();
+    } else {
+      this.#verify(fresh);
     }
-    line.hold();
-    void authenticator.verify(token).then((verdict) => {
+  }
+
+  /** The connection goes on meanwhile, up to the next token. */
+  #verify({ token, id }: FreshToken): void {
+    const line = this.#line;
+    this.#isVerifying = true;
+    void this.#hub.authenticator.verify(token).then((verdict) => {
+      this.#isVerifying = false;
       if (!line.isOpen) return;
       try {
         this.#verified(verdict, id);
       } catch (error) {
         this.#failed(error, id);
       }
+      const next = this.#nextToken;
+      if (next === null) return;
+      this.#nextToken = null;
+      this.#verify(next);
       line.release();
     });
   }
