@@ -166,8 +166,8 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
     else this.bad(parsed.problem, parsed.re);
   }
 
-  flooded(): void {
-    this.refuse('messages', undefined);
+  flooded(mustCut: boolean): void {
+    this.refuse('messages', undefined, mustCut);
   }
 
   charge(units: number): void {
@@ -236,20 +236,21 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
 
   // The end.
 
-  refuse(reason: Refusal, re: MessageId | undefined): void {
+  refuse(reason: Refusal, re: MessageId | undefined, mustCut = false): void {
     if (!this.isOpen) return;
     const { code, message, close } = refusals[reason];
     this.#hub.onRefused(reason);
     this.error(code, message, re);
-    this.end(close);
+    this.end(close, mustCut);
   }
 
-  end(reason: CloseReason): void {
+  end(reason: CloseReason, mustCut = false): void {
     if (this.#phase.name === 'welcomed') this.#phase.depart(reason === 'unauthenticated' ? 'token_ran_out' : 'closed');
-    this.close(reason);
+    this.close(reason, mustCut);
   }
 
-  close(reason: CloseReason): void {
+  /** `mustCut`: without a goodbye, after which uWebSockets.js would go on reading for 4 s. */
+  close(reason: CloseReason, mustCut = false): void {
     if (this.#phase.name === 'closing') return;
     this.#inflow.stop();
     this.#hub.fanout.close(this.outbox);
@@ -259,6 +260,7 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
     this.#hub.lookAt(this, monoMs + BYE_CLOSE_WITHIN_MS);
     if (reason === 'rateLimited') this.#hub.suspects.add(this.address, monoMs);
     const { code, meaning } = closeCodes[reason];
-    this.#socket.close(code, meaning);
+    if (mustCut) this.#socket.terminate();
+    else this.#socket.close(code, meaning);
   }
 }

@@ -26,8 +26,8 @@ export interface Heard {
   handle(message: Incoming): void;
   /** Has it looked at then (monotonic milliseconds), or before. */
   lookBy(monoMs: number): void;
-  /** Too much came while it had to wait. */
-  flooded(): void;
+  /** Too much came while it had to wait. `mustCut`: in one turn, so that the engine would read on without an end. */
+  flooded(mustCut: boolean): void;
 }
 
 /** Only while something waits, or has to. */
@@ -79,7 +79,7 @@ export class Inflow extends TokenBucket implements InLine {
       return;
     }
     wait.lane.push(message);
-    if (wait.lane.bytes > this.#maxWaitingBytes) this.#connection.flooded();
+    if (wait.lane.bytes > this.#maxWaitingBytes) this.#connection.flooded(false);
     else this.#arrived(wait, unitsOf(message));
   }
 
@@ -180,8 +180,10 @@ export class Inflow extends TokenBucket implements InLine {
   #arrived(wait: Wait, units: number): void {
     const { turns, messages, lookedAt } = this.#hub;
     wait.units += units;
-    const isTurnFull = turns.keep(units) && wait.units > messages.burst;
-    if (isTurnFull || wait.arrivals.take(this.#mostArrivals, lookedAt, units) === 'over') this.#connection.flooded();
+    // While a turn is full, each of very many connections may add what one second allows.
+    const isTurnFull = turns.keep(units) && wait.units > messages.perS;
+    const isFlood = wait.arrivals.take(this.#mostArrivals, lookedAt, units) === 'over';
+    if (isTurnFull || isFlood) this.#connection.flooded(isTurnFull);
   }
 
   #drain(wait: Wait): void {
