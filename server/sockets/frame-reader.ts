@@ -76,17 +76,15 @@ export class FrameReader {
   read(chunk: Buffer): Buffer | undefined {
     this.#isStopped = false;
     let at = 0;
-    while (at < chunk.length && !this.#isOver) {
-      if (this.#isStopped) return chunk.subarray(at);
-      if (!this.#isInFrame) {
-        at = this.#readHead(chunk, at);
-        if (!this.#isInFrame || (this.#leftBytes > 0 && at === chunk.length)) continue;
-      }
-      const end = Math.min(at + this.#leftBytes, chunk.length);
-      this.#readPayload(chunk, at, end);
-      at = end;
+    while (at < chunk.length && this.#isReading()) {
+      if (!this.#isInFrame) at = this.#readHead(chunk, at);
+      at = this.#readPayload(chunk, at);
     }
-    return undefined;
+    return at < chunk.length && !this.#isOver ? chunk.subarray(at) : undefined;
+  }
+
+  #isReading(): boolean {
+    return !this.#isStopped && !this.#isOver;
   }
 
   /** @returns where the payload begins, or the end of the chunk if that lies before it. */
@@ -145,7 +143,15 @@ export class FrameReader {
     return opcode <= BINARY && (opcode === CONTINUATION) === (this.#messageOpcode !== 0);
   }
 
-  #readPayload(chunk: Buffer, at: number, end: number): void {
+  /** @returns where the next frame begins, or the end of the chunk. */
+  #readPayload(chunk: Buffer, at: number): number {
+    const end = Math.min(at + this.#leftBytes, chunk.length);
+    // A payload of no bytes is there once its head is.
+    if (this.#isInFrame && (end > at || this.#leftBytes === 0)) this.#take(chunk, at, end);
+    return end;
+  }
+
+  #take(chunk: Buffer, at: number, end: number): void {
     this.#leftBytes -= end - at;
     const isWhole = this.#leftBytes === 0;
     if (isWhole) this.#isInFrame = false;

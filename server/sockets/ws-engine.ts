@@ -105,6 +105,7 @@ class WsSocket implements Socket, FrameEvents {
 
   terminate(): void {
     this.#isLeaving = true;
+    this.#reader.end();
     this.#ws.terminate();
   }
 
@@ -174,6 +175,10 @@ class WsSocket implements Socket, FrameEvents {
     if (this.#isPaused || this.#isLeaving || rest === undefined) return;
     this.#rest = undefined;
     this.#read(rest);
+    this.#resumeWire();
+  }
+
+  #resumeWire(): void {
     if (!this.#isPaused) this.#wire.resume();
   }
 

@@ -97,7 +97,7 @@ onBothEngines('more messages than the rate allows', (transport) => {
       hub.clock.pass(1_000);
       await hub.looked();
     }
-    expect(pings).toBeGreaterThanOrEqual(3);
+    expect(pings).toBeGreaterThanOrEqual(2);
     expect(await presenceOf('42')).toMatchObject({ status: 'online' });
     hub.clock.pass(4_000);
     await client.next('ok', ({ re }) => re === 'waits');
