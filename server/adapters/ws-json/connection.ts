@@ -64,8 +64,10 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
   }
 
   pong(): void {
-    if (this.#phase.name === 'welcomed') this.#phase.renew();
-    if (this.isOpen) this.#inflow.count();
+    if (!this.isOpen) return;
+    // No lease runs out while something waits, and a flood of pongs must cost little.
+    if (this.#phase.name === 'welcomed' && !this.#inflow.isWaiting) this.#phase.renew();
+    this.#inflow.count();
   }
 
   frame(): void {
