@@ -56,7 +56,8 @@ export const refusalReasons = {
   sessions: 'The user has `HUB_MAX_SESSIONS` (`too_many`, 429, a bad frame).',
   watches: 'The connection would watch more than `HUB_MAX_WATCHES` (`too_many`).',
   friends: 'A user would have more friends, or blocks, than `HUB_MAX_FRIENDS` (409).',
-  messages: 'More than `HUB_MESSAGES_PER_S` (`rate_limited`, 4429, 429; TCP: read later).',
+  messages:
+    'More than `HUB_MESSAGES_PER_S` (WebSocket and TCP: read later, far over it `rate_limited` and 4429; HTTP: 429).',
   slow_sender: 'A frame or a `hello` did not come in time: the connection is closed.',
   slow_reader: 'The client did not read what it was sent (1013).',
 } as const;

@@ -1,7 +1,7 @@
 /**
  * A rate with a burst: the level falls by one with each use and rises again with time, up to the burst. It goes on
- * falling below zero, down to a debt as large as the burst, so that a caller can bend first (above zero all is well, below
- * it the use is too much) and break at last. Two numbers, since there is one a connection.
+ * falling below zero, down to a debt as large as the burst: so long has the user to wait at most. Two numbers, since there
+ * is one a connection.
  */
 
 export interface Rate {
@@ -10,7 +10,7 @@ export interface Rate {
   readonly burst: number;
 }
 
-export type Level = 'within' | 'over' | 'exhausted';
+export type Level = 'within' | 'over';
 
 export class TokenBucket {
   #level: number;
@@ -26,8 +26,12 @@ export class TokenBucket {
     this.#fill(rate, monoMs);
     const { burst } = rate;
     if (this.#level > -burst) this.#level = Math.max(-burst, this.#level - cost);
-    if (this.#level >= 0) return 'within';
-    return this.#level > -burst ? 'over' : 'exhausted';
+    return this.#level >= 0 ? 'within' : 'over';
+  }
+
+  /** As `take` said last. */
+  get isOver(): boolean {
+    return this.#level < 0;
   }
 
   /** Uses that much where it is within the rate, and nothing where it is not. */

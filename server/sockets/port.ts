@@ -18,6 +18,13 @@ export interface Socket {
   send(message: string | Uint8Array): SendResult;
   ping(): void;
   /**
+   * Stops reading, if the engine can (ws). What it cannot hold back (uWebSockets.js: everything) is still told. Nothing is
+   * lost, and the end of a connection that is not read is found when something is written to it.
+   */
+  pause(): void;
+  /** Reads on. Nothing is told from within the call. */
+  resume(): void;
+  /**
    * Says goodbye with a close frame; nothing but `closed` follows. It comes at once or when the peer has answered,
    * within some 5 seconds, or when `terminate` is called. A reason over 123 bytes is cut.
    */
@@ -38,6 +45,11 @@ export interface SocketEvents {
   /** A message, text or binary, over the contract's 16 KiB (up to 2 MiB) came and was thrown away. */
   oversize(): void;
   pong(): void;
+  /**
+   * Something came that is neither a whole message nor a pong: a ping, which the engine has answered, or, if the engine can
+   * tell (ws), a fragment of a message. Told so that it is counted.
+   */
+  frame(): void;
   /** After a `queued`: all that waited has been written, sending may go on. */
   drained(): void;
   closed(): void;

@@ -67,6 +67,15 @@ class UwsSocket implements Socket {
     this.#ws?.ping();
   }
 
+  /** A WebSocket of uWebSockets.js cannot be paused. */
+  pause(): void {
+    return;
+  }
+
+  resume(): void {
+    return;
+  }
+
   /** uWebSockets.js forgets the socket here and cuts it itself, some 4 s later if the peer doesn't: see its WebSocket.h. */
   close(code: number, reason: string): void {
     this.#isLeaving = true;
@@ -92,6 +101,7 @@ class UwsSocket implements Socket {
   /** It has been answered by now. */
   onPing(ws: UwsWebSocket<Attached>): void {
     if (ws.getBufferedAmount() > this.#queuedBytes + MAX_WAITING_PONG_BYTES) this.terminate();
+    else this.#events?.frame();
   }
 
   onPong(): void {

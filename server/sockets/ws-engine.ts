@@ -9,11 +9,11 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket as Wire } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type RawData, type ServerOptions, WebSocket, WebSocketServer } from 'ws';
-import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';
+import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
 import { takePort } from '../lib/take-port.ts';
 import type { TlsFiles } from '../lib/tls-files.ts';
 import { AcceptedWires } from './accepted-wires.ts';
+import { type FrameEvents, FrameReader } from './frame-reader.ts';
 import {
   fittingReason,
   MAX_BACKPRESSURE_BYTES,
@@ -29,7 +29,6 @@ const webSocketOptions: ServerOptions & { closeTimeout: number } = {
   noServer: true,
   clientTracking: false,
   perMessageDeflate: false,
-  maxPayload: MAX_WS_PAYLOAD_BYTES,
   // From our close frame to the cut, where the peer does not answer; 30 s by default.
   closeTimeout: 5_000,
 };
@@ -46,17 +45,26 @@ const httpOptions = {
 
 const AS_TEXT = { binary: false };
 
-class WsSocket implements Socket {
+/** What a peer may still send after our close frame: one that goes on sending reads nothing of it. */
+const MAX_DISCARDED_BYTES = 256 * 1024;
+
+/** `ws` does the handshake and writes; what the client sends is read by our own reader, which can be stopped. */
+class WsSocket implements Socket, FrameEvents {
   readonly remoteAddress: string;
   readonly noRoom: NoRoom | undefined;
   readonly #ws: WebSocket;
   readonly #wire: Duplex;
+  readonly #reader = new FrameReader(this);
   /** None until `opened` has answered, or where it threw. */
   #events: SocketEvents | undefined;
+  #isPaused = false;
+  /** What came before a pause and was not read. */
+  #rest: Buffer | undefined;
   #isQueued = false;
   /** No more than this of what waits is the hub's own, and what waited when it began to. */
   #queuedBytes = 0;
   #isLeaving = false;
+  #discardedBytes = 0;
 
   constructor(ws: WebSocket, wire: Duplex, client: Pick<Socket, 'remoteAddress' | 'noRoom'>) {
     this.#ws = ws;
@@ -79,47 +87,117 @@ class WsSocket implements Socket {
     if (this.#ws.readyState === WebSocket.OPEN) this.#ws.ping();
   }
 
+  pause(): void {
+    if (this.#isPaused || this.#isLeaving) return;
+    this.#isPaused = true;
+    this.#reader.stop();
+    this.#wire.pause();
+  }
+
+  resume(): void {
+    if (!this.#isPaused || this.#isLeaving) return;
+    this.#isPaused = false;
+    if (this.#rest === undefined) this.#wire.resume();
+    else setImmediate(() => this.#readRest());
+  }
+
   close(code: number, reason: string): void {
-    this.#isLeaving = true;
+    if (this.#isLeaving) return;
     this.#ws.close(code, fittingReason(reason));
+    this.#leave();
   }
 
   terminate(): void {
     this.#isLeaving = true;
+    this.#reader.end();
     this.#ws.terminate();
   }
 
   onOpen(service: Service): void {
-    this.#ws.on('message', (bytes, isBinary) => {
-      this.#onMessage(bytes, isBinary);
-    });
-    this.#ws.on('pong', () => {
-      if (!this.#isLeaving) this.#events?.pong();
-    });
-    // ws has answered it by now.
-    this.#ws.on('ping', () => {
-      if (this.#wire.writableLength > this.#queuedBytes + MAX_WAITING_PONG_BYTES) this.#ws.terminate();
+    // Those of ws, which would read everything that has come.
+    this.#wire.removeAllListeners('data');
+    this.#wire.on('data', (chunk: Buffer) => {
+      if (this.#isLeaving) this.#discard(chunk);
+      else this.#read(chunk);
     });
     this.#wire.on('drain', () => {
       this.#onDrain();
     });
-    // Not ws's own `close`: it never comes once a message handler has thrown. By now ws has read what was left.
     this.#wire.once('close', () => {
       this.#isLeaving = true;
+      this.#rest = undefined;
       this.#events?.closed();
     });
-    // ws ends the socket itself, with the code that fits.
+    // ws cuts the connection itself.
     this.#ws.on('error', () => undefined);
     this.#events = service.opened(this);
   }
 
-  /** Still comes after our own close, until the peer has answered it. Always one Buffer: `binaryType` is left alone. */
-  #onMessage(bytes: RawData, isBinary: boolean): void {
-    if (this.#isLeaving) return;
-    const message = bytes as Buffer;
-    if (message.length > MAX_WS_MESSAGE_BYTES) this.#events?.oversize();
-    else if (isBinary) this.#events?.binary();
-    else this.#events?.message(message.toString());
+  onText(message: string): void {
+    this.#events?.message(message);
+  }
+
+  onBinary(): void {
+    this.#events?.binary();
+  }
+
+  onOversize(): void {
+    this.#events?.oversize();
+  }
+
+  onFragment(): void {
+    this.#events?.frame();
+  }
+
+  onPing(payload: Buffer): void {
+    this.#ws.pong(payload);
+    if (this.#wire.writableLength > this.#queuedBytes + MAX_WAITING_PONG_BYTES) this.terminate();
+    else this.#events?.frame();
+  }
+
+  onPong(): void {
+    this.#events?.pong();
+  }
+
+  onEnding(code: number | undefined): void {
+    this.#ws.close(code);
+    this.#leave();
+  }
+
+  onBroken(code: number): void {
+    this.onEnding(code);
+  }
+
+  #read(chunk: Buffer): void {
+    let rest: Buffer | undefined = chunk;
+    while (rest !== undefined && !this.#isPaused && !this.#isLeaving) rest = this.#reader.read(rest);
+    if (!this.#isLeaving) this.#rest = rest;
+  }
+
+  #readRest(): void {
+    const rest = this.#rest;
+    if (this.#isPaused || this.#isLeaving || rest === undefined) return;
+    this.#rest = undefined;
+    this.#read(rest);
+    this.#resumeWire();
+  }
+
+  #resumeWire(): void {
+    if (!this.#isPaused) this.#wire.resume();
+  }
+
+  /** The close frame is written. Nothing is read any more, but the end of the connection is awaited. */
+  #leave(): void {
+    this.#isLeaving = true;
+    this.#rest = undefined;
+    this.#reader.end();
+    this.#wire.resume();
+    this.#wire.end();
+  }
+
+  #discard(chunk: Buffer): void {
+    this.#discardedBytes += chunk.length;
+    if (this.#discardedBytes > MAX_DISCARDED_BYTES) this.#ws.terminate();
   }
 
   #onDrain(): void {

@@ -103,6 +103,9 @@ export class Rig {
   admit: Service['admit'] = () => undefined;
   onOpened: (socket: Socket) => void = () => undefined;
   onMessage: (socket: Socket, text: string) => void = () => undefined;
+  onFrame: (socket: Socket) => void = () => undefined;
+  /** Pings, and fragments if the engine tells of them. */
+  frames = 0;
   readonly #clients: { terminate(): void }[] = [];
   readonly #tls: TlsFiles | undefined;
   readonly #service = (): Service => ({
@@ -167,6 +170,10 @@ export class Rig {
       },
       pong: () => {
         events.tell('pong');
+      },
+      frame: () => {
+        this.frames++;
+        this.onFrame(socket);
       },
       drained: () => {
         events.tell('drained');

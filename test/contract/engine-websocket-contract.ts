@@ -3,7 +3,7 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { BINARY, CONTINUATION, frame, handshake, problem, Rig, TEXT, type Tested } from './engine-rig.ts';
+import { BINARY, CONTINUATION, frame, handshake, PING, problem, Rig, TEXT, type Tested } from './engine-rig.ts';
 
 export function webSocketContract(engine: Tested): void {
   let rig: Rig;
@@ -192,5 +192,75 @@ export function webSocketContract(engine: Tested): void {
     expect(await hub.events.next()).toBe('pong');
     client.ws.ping('x');
     expect(await client.messages.next()).toBe('pong x');
+  });
+
+  it('tells of each ping, so that it is counted', async () => {
+    const { raw, hub } = await rig.rawWebSocket();
+    raw.write(Buffer.concat([...Array<Uint8Array>(1_000).fill(frame(PING, '')), frame(TEXT, 'after')]));
+    expect(await hub.events.next()).toBe('message after');
+    expect(rig.frames).toBe(1_000);
+  });
+
+  it.each(['close', 'terminate'] as const)('tells nothing more after %s from within a ping', async (how) => {
+    rig.onFrame = (socket) => {
+      if (how === 'close') socket.close(4429, 'too many');
+      else socket.terminate();
+    };
+    const { raw, hub } = await rig.rawWebSocket();
+    raw.write(Buffer.concat(Array<Uint8Array>(10_000).fill(frame(PING, ''))));
+    if (how === 'close') {
+      await raw.until((text) => text.includes('too many'));
+      raw.wire.end();
+    }
+    expect(await hub.events.next()).toBe('closed');
+    expect(rig.frames).toBe(1);
+    await raw.closed;
+  });
+
+  describe('pause and resume', () => {
+    const numbers = Array.from({ length: 3_000 }, (_, i) => String(i));
+
+    it('lose nothing and change no order, whenever they are called', async () => {
+      rig.onMessage = (socket, text) => {
+        if (Number(text) % 7 !== 0) return;
+        socket.pause();
+        if (Number(text) % 2 === 0) socket.resume();
+        else setImmediate(() => socket.resume());
+      };
+      const { raw, hub } = await rig.rawWebSocket();
+      raw.write(Buffer.concat(numbers.map((text) => frame(TEXT, text))));
+      for (const text of numbers) expect(await hub.events.next()).toBe(`message ${text}`);
+      hub.socket.pause();
+      hub.socket.resume();
+      raw.write(frame(TEXT, 'after'));
+      expect(await hub.events.next()).toBe('message after');
+    });
+
+    it('do nothing to one that has closed', async () => {
+      const { raw, hub } = await rig.rawWebSocket();
+      hub.socket.pause();
+      hub.socket.terminate();
+      hub.socket.resume();
+      hub.socket.pause();
+      expect(await hub.events.next()).toBe('closed');
+      await raw.closed;
+    });
+
+    it.runIf(engine.name === 'ws')('hold everything back in between, to the frame, on an engine that can', async () => {
+      rig.onMessage = (socket) => socket.pause();
+      rig.onFrame = (socket) => socket.pause();
+      const { raw, hub } = await rig.rawWebSocket();
+      raw.write(
+        Buffer.concat([frame(TEXT, 'one'), frame(TEXT, 'tw', false), frame(PING, ''), frame(CONTINUATION, 'o')]),
+      );
+      expect(await hub.events.next()).toBe('message one');
+      for (const frames of [1, 2]) {
+        hub.socket.resume();
+        while (rig.frames < frames) await new Promise((resolve) => setImmediate(resolve));
+        expect(hub.events.rest()).toEqual([]);
+      }
+      hub.socket.resume();
+      expect(await hub.events.next()).toBe('message two');
+    });
   });
 }

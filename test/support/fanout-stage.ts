@@ -41,6 +41,10 @@ export class FakeSocket implements Socket {
 
   ping(): void {}
 
+  pause(): void {}
+
+  resume(): void {}
+
   close(): void {}
 
   terminate(): void {

@@ -64,6 +64,14 @@ export class WsClient {
     this.#listener = listener;
   }
 
+  ping(): void {
+    this.#socket.ping();
+  }
+
+  pong(): void {
+    this.#socket.pong();
+  }
+
   onPing(listener: () => void): void {
     this.#socket.on('ping', listener);
   }

@@ -18,7 +18,7 @@ import type { Opened } from './opening.ts';
 import { Reading } from './reading.ts';
 import type { Shapes } from './shapes.ts';
 import type { TcpXmlOptions } from './tcp-xml.ts';
-import type { Turns } from './turns.ts';
+import type { Turns } from '../../lib/turns.ts';
 
 /** How long after its end a connection may wait for a peer that does not read. */
 const GONE_WITHIN_MS = 5_000;

@@ -10,7 +10,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Encoding, FrameEncoding } from './charset.ts';
 import { Framer } from './framer.ts';
 import { Pauses } from './pauses.ts';
-import type { InLine, Turns } from './turns.ts';
+import type { InLine, Turns } from '../../lib/turns.ts';
 
 /** A frame counts once for each such piece of it: the largest cost a hundred times what a usual one does. */
 const FRAME_BYTES = 512;

@@ -23,7 +23,7 @@ import { Opening } from './opening.ts';
 import { Shapes } from './shapes.ts';
 import { shareReads } from './shared-reads.ts';
 import { TlsDoor } from './tls-door.ts';
-import { Turns } from './turns.ts';
+import { Turns } from '../../lib/turns.ts';
 
 export interface TcpXmlOptions {
   readonly authenticator: Authenticator;

@@ -1,5 +1,5 @@
 /**
- * One WebSocket connection of the contract: takes what the engine brings, counts it against the rate, reads it and gives it
+ * One WebSocket connection of the contract: takes what the engine brings, at the pace of its inflow, reads it and gives it
  * to the phase that the connection is in (greeting.ts, then welcomed.ts); answers, and ends. It is told of its time by the
  * adapter's wheel. Does not know who else is connected.
  */
@@ -9,11 +9,11 @@ import type { HubMessage } from '../../../shared/hub-messages.ts';
 import { BYE_CLOSE_WITHIN_MS, MAX_BAD_MESSAGES_IN_A_ROW } from '../../../shared/limits.ts';
 import type { Outbox, OutboxOwner } from '../../fanout/outbox.ts';
 import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/timing-wheel.ts';
-import type { Level } from '../../lib/token-bucket.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
 import { Greeting } from './greeting.ts';
+import { Inflow, type Heard } from './inflow.ts';
+import { BINARY, OVERSIZE, type Incoming } from './lane.ts';
 import { refusals, type Line, type Refusal } from './line.ts';
-import { Pace } from './pace.ts';
 import { plainWatchIn } from './plain-watch.ts';
 import type { Welcomed } from './welcomed.ts';
 import type { ConnectionContext } from './ws-json.ts';
@@ -29,20 +29,22 @@ const binaryMessage: ParsedMessage = {
   type: undefined,
 };
 
-export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
+export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed {
   wheelTick = NOT_SCHEDULED;
   readonly outbox: Outbox;
   readonly #hub: ConnectionContext;
   readonly #socket: Socket;
-  readonly #pace: Pace;
+  readonly #inflow: Inflow;
   #phase: Phase;
+  /** When the phase wants to be looked at. */
+  #phaseDueAt = 0;
   #badInARow = 0;
 
   constructor(hub: ConnectionContext, socket: Socket, outbox: Outbox, monoMs: number) {
     this.outbox = outbox;
     this.#hub = hub;
     this.#socket = socket;
-    this.#pace = new Pace(hub.messages, hub.lookedAt, hub.suspects.untilOf(socket.remoteAddress));
+    this.#inflow = new Inflow(hub, socket, this, hub.suspects.untilOf(socket.remoteAddress));
     this.#phase = new Greeting(hub, this, monoMs);
     outbox.owner = this;
   }
@@ -50,30 +52,35 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   // What the engine tells.
 
   message(json: string): void {
-    this.#take(json);
+    if (this.isOpen) this.#inflow.arrive(json);
   }
 
   binary(): void {
-    this.#take(null);
+    if (this.isOpen) this.#inflow.arrive(BINARY);
   }
 
   oversize(): void {
-    if (!this.isOpen) return;
-    this.error('bad_message', 'the message must be at most 16 KiB', undefined);
-    this.end('tooLarge');
+    if (this.isOpen) this.#inflow.arrive(OVERSIZE);
   }
 
   pong(): void {
     if (!this.isOpen) return;
-    if (this.#pace.count(this.#hub.messages, this.#hub.lookedAt, 0) === 'exhausted') this.refuse('messages', undefined);
-    else if (this.#phase.name === 'welcomed') this.#phase.renew();
+    // No lease runs out while something waits, and a flood of pongs must cost little.
+    if (this.#phase.name === 'welcomed' && !this.#inflow.isWaiting) this.#phase.renew();
+    this.#inflow.count();
+  }
+
+  frame(): void {
+    if (this.isOpen) this.#inflow.count();
   }
 
   drained(): void {
     this.#hub.fanout.drained(this.outbox);
   }
 
+  /** What still waits ends with it, a `bye` too: the grace of an unclean end begins now. */
   closed(): void {
+    this.#inflow.stop();
     if (this.#phase.name === 'welcomed') this.#phase.depart();
     this.#hub.fanout.close(this.outbox);
     this.#hub.tails.end(this.outbox);
@@ -102,10 +109,14 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
 
   /** The wheel came by. @returns when to look again, monotonic milliseconds, or `DONE`. */
   look(monoMs: number): number {
-    if (this.#phase.name !== 'closing') return this.#phase.look(monoMs);
-    if (monoMs < this.#phase.since + BYE_CLOSE_WITHIN_MS) return this.#phase.since + BYE_CLOSE_WITHIN_MS;
-    this.#socket.terminate();
-    return DONE;
+    this.#inflow.look(monoMs);
+    if (this.#phase.name === 'closing') {
+      if (monoMs < this.#phase.since + BYE_CLOSE_WITHIN_MS) return this.#phase.since + BYE_CLOSE_WITHIN_MS;
+      this.#socket.terminate();
+      return DONE;
+    }
+    if (monoMs >= this.#phaseDueAt) this.#phaseDueAt = this.#phase.look(monoMs);
+    return this.#phaseDueAt === DONE ? DONE : Math.min(this.#phaseDueAt, this.#inflow.dueAt);
   }
 
   clockStepped(monoMs: number): void {
@@ -137,49 +148,40 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
 
   // What the client says.
 
-  #take(json: string | null): void {
-    if (!this.isOpen) return;
-    const level = this.#pace.count(this.#hub.messages, this.#hub.lookedAt, json?.length ?? 0);
-    if (this.#phase.name === 'greeting' && this.#phase.isVerifying) {
-      if (level === 'exhausted' || !this.#phase.keep(json, level)) this.refuse('messages', undefined);
-    } else {
-      this.hear(json, level);
-    }
-  }
-
-  hear(json: string | null, level: Level): void {
+  handle(message: Incoming): void {
     const phase = this.#phase;
     if (phase.name === 'closing') return;
-    if (phase.name === 'greeting' && phase.isVerifying) {
-      phase.keep(json, level); // it had room for all of them before
+    if (message === OVERSIZE) {
+      this.error('bad_message', 'the message must be at most 16 KiB', undefined);
+      this.end('tooLarge');
       return;
     }
-    if (json !== null && level === 'within' && phase.name === 'welcomed') {
-      const list = plainWatchIn(json);
+    if (message !== BINARY && phase.name === 'welcomed') {
+      const list = plainWatchIn(message);
       if (list !== undefined && phase.hearPlainWatch(list)) return;
     }
-    const parsed = json === null ? binaryMessage : parseClientMessage(json);
-    if (level !== 'within') this.#bend(phase, parsed, level);
-    else if (parsed.ok) phase.hear(parsed.message);
+    const parsed = message === BINARY ? binaryMessage : parseClientMessage(message);
+    if (parsed.ok) phase.hear(parsed.message);
     else if (phase.name === 'greeting' && parsed.type !== undefined && parsed.type !== 'hello')
       phase.sayHelloFirst(parsed.re);
     else if (parsed.code === 'unknown_type') this.error('unknown_type', parsed.problem, parsed.re);
     else this.bad(parsed.problem, parsed.re);
   }
 
-  /** Over the rate: what can be merged is, what can't is refused, and at last the connection ends. */
-  #bend(phase: Greeting | Welcomed, parsed: ParsedMessage, level: Level): void {
-    const re = parsed.ok ? parsed.message.id : parsed.re;
-    const isBye = phase.name === 'welcomed' && parsed.ok && parsed.message.type === 'bye';
-    if (level === 'exhausted' && !isBye) {
-      this.refuse('messages', re);
-      return;
-    }
-    if (parsed.ok && phase.name === 'welcomed' && phase.bend(parsed.message)) return;
-    this.#hub.onRefused('messages');
-    if (re !== undefined || this.#pace.mayComplain(this.#hub.lookedAt)) {
-      this.error('rate_limited', `more than ${this.#hub.messages.perS} messages a second: this one was not heard`, re);
-    }
+  flooded(mustCut: boolean): void {
+    this.refuse('messages', undefined, mustCut);
+  }
+
+  charge(units: number): void {
+    this.#inflow.charge(units);
+  }
+
+  hold(): void {
+    this.#inflow.hold();
+  }
+
+  release(): void {
+    this.#inflow.release();
   }
 
   // What is answered.
@@ -190,6 +192,14 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
 
   get isOpen(): boolean {
     return this.#phase.name !== 'closing';
+  }
+
+  get isWelcomed(): boolean {
+    return this.#phase.name === 'welcomed';
+  }
+
+  get isWaiting(): boolean {
+    return this.#inflow.isWaiting;
   }
 
   welcomed(client: Welcomed): void {
@@ -218,27 +228,33 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   }
 
   lookAt(monoMs: number): void {
-    this.#hub.lookAt(this, monoMs);
+    this.#phaseDueAt = monoMs;
+    this.lookBy(this.#inflow.dueAt);
+  }
+
+  lookBy(monoMs: number): void {
+    this.#hub.lookAt(this, Math.min(monoMs, this.#phaseDueAt));
   }
 
   // The end.
 
-  refuse(reason: Refusal, re: MessageId | undefined): void {
+  refuse(reason: Refusal, re: MessageId | undefined, mustCut = false): void {
     if (!this.isOpen) return;
     const { code, message, close } = refusals[reason];
     this.#hub.onRefused(reason);
     this.error(code, message, re);
-    this.end(close);
+    this.end(close, mustCut);
   }
 
-  end(reason: CloseReason): void {
+  end(reason: CloseReason, mustCut = false): void {
     if (this.#phase.name === 'welcomed') this.#phase.depart(reason === 'unauthenticated' ? 'token_ran_out' : 'closed');
-    this.close(reason);
+    this.close(reason, mustCut);
   }
 
-  close(reason: CloseReason): void {
+  /** `mustCut`: without a goodbye, after which uWebSockets.js would go on reading for 4 s. */
+  close(reason: CloseReason, mustCut = false): void {
     if (this.#phase.name === 'closing') return;
-    if (this.#phase.name === 'welcomed') this.#phase.rest();
+    this.#inflow.stop();
     this.#hub.fanout.close(this.outbox);
     this.#hub.tails.end(this.outbox);
     const { monoMs } = this.#hub.clock.now();
@@ -246,6 +262,7 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
     this.#hub.lookAt(this, monoMs + BYE_CLOSE_WITHIN_MS);
     if (reason === 'rateLimited') this.#hub.suspects.add(this.address, monoMs);
     const { code, meaning } = closeCodes[reason];
-    this.#socket.close(code, meaning);
+    if (mustCut) this.#socket.terminate();
+    else this.#socket.close(code, meaning);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * A connection from its opening to its welcome: waits for a hello, asks who it is, begins the session or lets an observer
- * in. Where that takes a while (a token), what comes meanwhile waits in its order. In open mode a hello is answered at once.
+ * in. While a token is checked, what comes waits. In open mode a hello is answered at once.
  * Called by connection.ts; what comes after the welcome is welcomed.ts's.
  */
 import type { ClientMessage, Hello } from '../../../shared/client-messages.ts';
@@ -9,29 +9,17 @@ import type { Verdict } from '../../auth/authenticator.ts';
 import { viewerOf, type Identity } from '../../auth/identity.ts';
 import { mayAdmin, mayClaim } from '../../auth/policy.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
-import type { Level } from '../../lib/token-bucket.ts';
 import type { Session } from '../../presence/session.ts';
 import { FAILED, type Line } from './line.ts';
 import { Welcomed } from './welcomed.ts';
 import type { ConnectionContext } from './ws-json.ts';
-
-/** What comes while a token is checked: a client that sends its watches right after the hello fits in many times over. */
-const MAX_WAITING = 100;
-const MAX_WAITING_CHARS = 64 * 1024;
-
-interface Waiting {
-  readonly json: string | null;
-  readonly level: Level;
-}
 
 export class Greeting {
   readonly name = 'greeting';
   readonly #hub: ConnectionContext;
   readonly #line: Line;
   readonly #endsAt: number;
-  /** Set while a token is checked: what came since. */
-  #waiting: Waiting[] | null = null;
-  #waitingChars = 0;
+  #isVerifying = false;
 
   constructor(hub: ConnectionContext, line: Line, monoMs: number) {
     this.#hub = hub;
@@ -39,23 +27,9 @@ export class Greeting {
     this.#endsAt = monoMs + HELLO_WITHIN_MS;
   }
 
-  /** Whether a token is being checked: what comes now is to be kept, not heard. */
-  get isVerifying(): boolean {
-    return this.#waiting !== null;
-  }
-
-  /** Has a message wait for the verdict. @returns whether there was room. */
-  keep(json: string | null, level: Level): boolean {
-    if (this.#waiting === null || this.#waiting.length >= MAX_WAITING) return false;
-    this.#waitingChars += json?.length ?? 0;
-    if (this.#waitingChars > MAX_WAITING_CHARS) return false;
-    this.#waiting.push({ json, level });
-    return true;
-  }
-
   look(monoMs: number): number {
     if (monoMs < this.#endsAt) return this.#endsAt;
-    this.#line.refuse(this.isVerifying ? 'unavailable' : 'slow_sender', undefined);
+    this.#line.refuse(this.#isVerifying ? 'unavailable' : 'slow_sender', undefined);
     return DONE; // the end has its own date
   }
 
@@ -82,7 +56,8 @@ export class Greeting {
     } else if (hello.token === undefined) {
       this.#line.refuse('unauthenticated', hello.id);
     } else {
-      this.#waiting = [];
+      this.#isVerifying = true;
+      this.#line.hold();
       void authenticator.verify(hello.token).then((verdict) => {
         this.#verified(hello, verdict);
       });
@@ -90,14 +65,11 @@ export class Greeting {
   }
 
   #verified(hello: Hello, verdict: Verdict): void {
-    const waiting = this.#waiting ?? [];
-    this.#waiting = null;
-    this.#waitingChars = 0;
+    this.#isVerifying = false;
     if (!this.#line.isOpen) return;
     if (verdict.ok) this.#greet(hello, verdict.identity);
     else this.#line.refuse(verdict.kind === 'refused' ? 'unauthenticated' : 'unavailable', hello.id);
-    // A line that has closed hears nothing; one that is to verify again keeps them.
-    for (const { json, level } of waiting) this.#line.hear(json, level);
+    this.#line.release();
   }
 
   #greet(hello: Hello, identity: Identity): void {

@@ -8,7 +8,6 @@ import type { HubMessage } from '../../../shared/hub-messages.ts';
 import { HELLO_WITHIN_MS } from '../../../shared/limits.ts';
 import { REFUSAL, UNAVAILABLE } from '../../auth/authenticator.ts';
 import type { Outbox } from '../../fanout/outbox.ts';
-import type { Level } from '../../lib/token-bucket.ts';
 import type { SessionOwner } from '../../presence/session.ts';
 import type { Welcomed } from './welcomed.ts';
 
@@ -18,8 +17,13 @@ export interface Line extends SessionOwner {
   readonly address: string;
   /** False once the hub has said its last word. */
   readonly isOpen: boolean;
-  /** One message as it came, null for a binary one, and whether it was within the rate. */
-  hear(json: string | null, level: Level): void;
+  /** Whether something of the client has come and could not be handled yet. */
+  readonly isWaiting: boolean;
+  /** The message in hand costs that much more than its size says: what comes after it waits for longer. */
+  charge(units: number): void;
+  /** What comes next waits until `release`. */
+  hold(): void;
+  release(): void;
   /** The greeting is over. */
   welcomed(client: Welcomed): void;
   send(message: HubMessage): void;

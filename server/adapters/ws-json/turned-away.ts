@@ -16,6 +16,7 @@ export class TurnedAway implements SocketEvents, Timed {
   readonly binary = ignore;
   readonly oversize = ignore;
   readonly pong = ignore;
+  readonly frame = ignore;
   readonly drained = ignore;
   readonly #socket: Socket;
   readonly #onGone: (turned: TurnedAway) => void;

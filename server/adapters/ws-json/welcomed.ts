@@ -11,8 +11,6 @@ import type { IdsInText } from '../../lib/ids-in-text.ts';
 import type { Loss } from '../../presence/presence.ts';
 import type { Session } from '../../presence/session.ts';
 import { FAILED, refusals, type Line } from './line.ts';
-import { mergeWords, type Words } from './pace.ts';
-import { TokenRenewal } from './token-renewal.ts';
 import { tail, tailAs } from './tailing.ts';
 import { lookAs, unwatch, watch, watchListed } from './watching.ts';
 import type { ConnectionContext } from './ws-json.ts';
@@ -41,9 +39,10 @@ export class Welcomed {
   #identity: Identity;
   /** An observer's own; a presence has it in its session. */
   #observerSignAt: number;
-  #words: Words | null = null;
-  #renewal: TokenRenewal | null = null;
   #looksAt: number;
+  #isVerifying = false;
+  /** It came while another was being checked. */
+  #nextToken: FreshToken | null = null;
   #staysAfterwards = false;
 
   constructor(hub: ConnectionContext, line: Line, { identity, claimed, session }: Client, monoMs: number) {
@@ -57,7 +56,6 @@ export class Welcomed {
     line.lookAt(this.#looksAt);
   }
 
-  /** A message within the rate. */
   hear(message: ClientMessage): void {
     const line = this.#line;
     if (message.type === 'hello') {
@@ -71,37 +69,21 @@ export class Welcomed {
     }
     line.good();
     try {
-      if (this.#words !== null) this.#settle();
       this.#answer(message);
     } catch (error) {
       this.#failed(error, message.id);
     }
   }
 
-  /** A plain watch within the rate. @returns false, and nothing done, where it is to be heard as any message. */
+  /** A plain watch. @returns false, and nothing done, where it is to be heard as any message. */
   hearPlainWatch(list: IdsInText): boolean {
     try {
-      if (this.#words !== null) this.#settle();
       if (!watchListed(this.#hub, this.#line, this.#identity, list)) return false;
       this.renew();
       this.#line.good();
     } catch (error) {
       this.#failed(error, undefined);
     }
-    return true;
-  }
-
-  /** A message over the rate. @returns false where it can be neither merged nor honoured: it is to be refused. */
-  bend(message: ClientMessage): boolean {
-    if (message.type === 'bye') {
-      this.hear(message);
-      return true;
-    }
-    if (message.type !== 'heartbeat' || (this.#session === null && saysSomething(message))) return false;
-    this.#heartbeat(NOTHING_SAID);
-    this.#words = mergeWords(this.#words, message, this.#hub.lookedAt);
-    if (this.#words !== null) this.#lookBy(this.#words.dueAt);
-    this.#line.ok(message.id);
     return true;
   }
 
@@ -114,7 +96,6 @@ export class Welcomed {
   /** The wheel came by. @returns when to look again, monotonic milliseconds, or `DONE` where the end has its own date. */
   look(monoMs: number): number {
     const { timeoutMs, heartbeatMs, slowMs, onRefused } = this.#hub;
-    if (this.#words !== null && monoMs >= this.#words.dueAt) this.#settle();
     const lastSignAt = this.#session?.lastSignAt ?? this.#observerSignAt;
     const lapsesAt = this.#session === null ? lastSignAt + timeoutMs : Infinity;
     const expiresAt = this.#expiresAt(monoMs);
@@ -128,9 +109,12 @@ export class Welcomed {
     }
     if (!this.#line.isOpen) return DONE;
     const isSilent = monoMs >= lastSignAt + heartbeatMs;
+    // Also while it waits: a write is what finds that a peer that is not read has gone.
     if (isSilent) this.#line.ping();
+    // What waits came in time: a sign of life, too.
+    if (this.#line.isWaiting) this.renew();
     const pingsAt = (isSilent ? monoMs : lastSignAt) + heartbeatMs;
-    this.#looksAt = Math.min(pingsAt, lapsesAt, expiresAt, isSlowAt, this.#words?.dueAt ?? Infinity);
+    this.#looksAt = Math.min(pingsAt, lapsesAt, expiresAt, isSlowAt);
     return this.#looksAt;
   }
 
@@ -146,14 +130,7 @@ export class Welcomed {
 
   /** The connection is over: its session gets the grace of an unclean end, unless it is to stay or is over already. */
   depart(cause: Loss = 'lost'): void {
-    this.rest();
     if (this.#session?.phase === 'live' && !this.#staysAfterwards) this.#hub.intake.lose(this.#session, cause);
-  }
-
-  /** The connection is over, whatever becomes of its session: what was said last must not be lost. */
-  rest(): void {
-    this.#renewal?.stop();
-    this.#settle();
   }
 
   #answer(message: Exclude<ClientMessage, Hello>): void {
@@ -205,35 +182,35 @@ export class Welcomed {
     this.#hub.intake.beat(this.#session, { status, code, text });
   }
 
-  /** Applies what was said over the rate. */
-  #settle(): void {
-    const words = this.#words;
-    this.#words = null;
-    if (words !== null && this.#session?.phase === 'live') this.#heartbeat(words);
+  #token(fresh: FreshToken): void {
+    if (this.#hub.authenticator.withoutToken !== null) {
+      this.#line.ok(fresh.id); // open mode asks for none, so any will do
+    } else if (this.#isVerifying) {
+      this.#nextToken = fresh;
+      this.#line.hold();
+    } else {
+      this.#verify(fresh);
+    }
   }
 
-  #token(fresh: FreshToken): void {
-    const { authenticator, onRefused } = this.#hub;
-    if (authenticator.withoutToken !== null) {
-      this.#line.ok(fresh.id); // open mode asks for none, so any will do
-      return;
-    }
-    this.#renewal ??= new TokenRenewal({
-      authenticator,
-      onVerdict: (verdict, id) => {
-        if (!this.#line.isOpen) return;
-        try {
-          this.#verified(verdict, id);
-        } catch (error) {
-          this.#failed(error, id);
-        }
-      },
-      onReplaced: (id) => {
-        onRefused('messages');
-        if (id !== undefined) this.#line.error('rate_limited', 'token: a later one came before this was checked', id);
-      },
+  /** The connection goes on meanwhile, up to the next token. */
+  #verify({ token, id }: FreshToken): void {
+    const line = this.#line;
+    this.#isVerifying = true;
+    void this.#hub.authenticator.verify(token).then((verdict) => {
+      this.#isVerifying = false;
+      if (!line.isOpen) return;
+      try {
+        this.#verified(verdict, id);
+      } catch (error) {
+        this.#failed(error, id);
+      }
+      const next = this.#nextToken;
+      if (next === null) return;
+      this.#nextToken = null;
+      this.#verify(next);
+      line.release();
     });
-    this.#renewal.check(fresh);
   }
 
   #failed(error: unknown, id: MessageId | undefined): void {

@@ -9,6 +9,7 @@ import type { Authenticator } from '../../auth/authenticator.ts';
 import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
+import { Turns } from '../../lib/turns.ts';
 import type { Fanout } from '../../fanout/fanout.ts';
 import type { Tails } from '../../fanout/tails.ts';
 import type { Outbox } from '../../fanout/outbox.ts';
@@ -52,6 +53,7 @@ export interface WsJsonOptions {
 /** The same, and what a connection asks of the adapter itself. */
 export interface ConnectionContext extends WsJsonOptions {
   readonly suspects: Suspects;
+  readonly turns: Turns;
   /** The last look, monotonic milliseconds: for what may be 25 ms old, and would cost a reading of the clock a message. */
   readonly lookedAt: number;
   /** Have it looked at then (monotonic milliseconds), and not before. */
@@ -89,6 +91,7 @@ export class WsJson {
     this.#context = {
       ...options,
       suspects: new Suspects(),
+      turns: new Turns({ clock: options.clock, afterTurn: setImmediate }),
       lookedAt: monoMs,
       lookAt: (connection, dueMs) => {
         this.#wheel.schedule(connection, dueMs);

@@ -8,13 +8,12 @@ function takeMany(bucket: TokenBucket, count: number, monoMs: number): Level[] {
 }
 
 describe('a token bucket', () => {
-  test('takes its burst at once, then is over, and at last exhausted', () => {
-    const levels = takeMany(new TokenBucket(rate, 0), 12, 0);
-    expect(levels).toEqual([
-      ...Array<Level>(5).fill('within'),
-      ...Array<Level>(4).fill('over'),
-      ...Array<Level>(3).fill('exhausted'),
-    ]);
+  test('takes its burst at once, then is over', () => {
+    const bucket = new TokenBucket(rate, 0);
+    expect(takeMany(bucket, 5, 0)).toEqual(Array<Level>(5).fill('within'));
+    expect(bucket.isOver).toBe(false);
+    expect(takeMany(bucket, 2, 0)).toEqual(['over', 'over']);
+    expect(bucket.isOver).toBe(true);
   });
 
   test('fills with time, and no further than its burst', () => {
@@ -29,10 +28,9 @@ describe('a token bucket', () => {
     for (let at = 0; at < 100_000; at += 100) expect(bucket.take(rate, at)).toBe('within');
   });
 
-  test('one that was exhausted says so until its debt is paid in part, and owes no more than a burst', () => {
+  test('is over until its debt is paid, and owes no more than a burst', () => {
     const bucket = new TokenBucket(rate, 0);
     takeMany(bucket, 1000, 0);
-    expect(bucket.take(rate, 0)).toBe('exhausted');
     expect(bucket.take(rate, 200)).toBe('over');
     expect(takeMany(bucket, 1, 1000)).toEqual(['within']);
   });
@@ -40,7 +38,7 @@ describe('a token bucket', () => {
   test('what is dear uses more at once, and owes no more than a burst either', () => {
     const bucket = new TokenBucket(rate, 0);
     expect(bucket.take(rate, 0, 5)).toBe('within');
-    expect(bucket.take(rate, 0, 100)).toBe('exhausted');
+    expect(bucket.take(rate, 0, 100)).toBe('over');
     expect(bucket.take(rate, 500)).toBe('over');
     expect(bucket.take(rate, 1000)).toBe('within');
   });

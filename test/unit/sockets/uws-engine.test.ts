@@ -93,6 +93,7 @@ async function start(change: Partial<Service> = {}) {
         binary: () => events.push('binary'),
         oversize: () => events.push('oversize'),
         pong: () => events.push('pong'),
+        frame: () => events.push('frame'),
         drained: () => events.push('drained'),
         closed: () => events.push('closed'),
       };

@@ -10,7 +10,7 @@ import { TcpConnection } from '../../../../server/adapters/tcp-xml/connection.ts
 import { defaultFieldNames } from '../../../../server/adapters/tcp-xml/names.ts';
 import { Shapes } from '../../../../server/adapters/tcp-xml/shapes.ts';
 import type { TcpXmlOptions } from '../../../../server/adapters/tcp-xml/tcp-xml.ts';
-import { Turns } from '../../../../server/adapters/tcp-xml/turns.ts';
+import { Turns } from '../../../../server/lib/turns.ts';
 import { openAuthenticator, type Authenticator } from '../../../../server/auth/authenticator.ts';
 import { Intake } from '../../../../server/intake.ts';
 import { Random } from '../../../bench/lib/random.ts';

@@ -1,7 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Pace } from '../../../../server/adapters/ws-json/pace.ts';
 import { Suspects } from '../../../../server/adapters/ws-json/suspects.ts';
-import type { Level } from '../../../../server/lib/token-bucket.ts';
 
 const FOR_MS = 10_000;
 const MOST = 10_000;
@@ -39,32 +37,5 @@ describe('addresses that flooded', () => {
     suspects.add('192.0.2.9', FOR_MS);
     expect(suspects.untilOf('192.0.2.7')).toBe(0);
     expect(suspects.untilOf('192.0.2.8')).toBe(2 * FOR_MS - 1);
-  });
-});
-
-describe('the pace of a suspect', () => {
-  const rate = { perS: 4, burst: 40 };
-  const levels = (pace: Pace, count: number, monoMs: number): Level[] =>
-    Array.from({ length: count }, () => pace.count(rate, monoMs, 0));
-
-  it('has no burst: what a second allows, and a debt as small', () => {
-    const pace = new Pace(rate, 0, FOR_MS);
-    expect(levels(pace, 9, 0)).toEqual([
-      ...Array<Level>(4).fill('within'),
-      ...Array<Level>(3).fill('over'),
-      ...Array<Level>(2).fill('exhausted'),
-    ]);
-  });
-
-  it('allows the rate all the while, and the burst after a rest once it is none any more', () => {
-    const pace = new Pace(rate, 0, FOR_MS);
-    for (let at = 0; at < FOR_MS; at += 250) expect(pace.count(rate, at, 0)).toBe('within');
-    expect(levels(pace, 41, FOR_MS + 10_000)).toEqual([...Array<Level>(40).fill('within'), 'over']);
-  });
-
-  it('is never faster than the burst of others', () => {
-    const slow = { perS: 40, burst: 4 };
-    const pace = new Pace(slow, 0, FOR_MS);
-    expect(Array.from({ length: 5 }, () => pace.count(slow, 0, 0)).at(-1)).toBe('over');
   });
 });

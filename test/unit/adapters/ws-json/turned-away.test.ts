@@ -18,6 +18,8 @@ function recordingSocket(): Socket & { readonly log: string[] } {
       return 'sent';
     },
     ping: () => log.push('ping'),
+    pause: () => log.push('pause'),
+    resume: () => log.push('resume'),
     close: (code) => log.push(`close ${code}`),
     terminate: () => log.push('terminate'),
   };

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Turns, type InLine } from '../../../../server/adapters/tcp-xml/turns.ts';
-import { TestClock } from '../../../support/clock.ts';
+import { Turns, type InLine } from '../../../server/lib/turns.ts';
+import { TestClock } from '../../support/clock.ts';
 
 const UNWATCHED = 128;
 const TURN_MS = 10;

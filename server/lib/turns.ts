@@ -1,9 +1,9 @@
 /**
- * Shares each turn of the event loop among all connections of the port: whoever has many frames waiting hands them in by
+ * Shares each turn of the event loop among all connections of a port: whoever has many frames waiting hands them in by
  * slices, in line behind the others, so that no flood keeps the hub's other work waiting. Knows neither frames nor sockets,
- * loses nothing, and asks nothing of the loop while there is little to do. The listener has one; each reading asks it.
+ * loses nothing, and asks nothing of the loop while there is little to do. Each adapter with connections has one.
  */
-import type { Clock } from '../../lib/clock.ts';
+import type { Clock } from './clock.ts';
 
 /** A connection whose next frames are there, and wait. */
 export interface InLine {
@@ -24,15 +24,20 @@ const UNWATCHED_FRAMES = 128;
 /** Frames of one connection in a row, while others wait. */
 const SLICE_FRAMES = 64;
 /** Of a chunk, however late it is: small batches never stand in line, which costs more than hearing them. */
-const LEAST_FRAMES = 16;
+export const LEAST_FRAMES = 16;
+/** What may come in one turn only to wait, of all connections together: about 10 ms. */
+const MAX_KEPT_FRAMES = 20_000;
 
 export class Turns {
   readonly #options: TurnsOptions;
   readonly #line = new Set<InLine>();
   /** How often the listener has looked: between two looks the loop has come round. */
   looks = 0;
+  /** Grows with each turn that was watched. */
+  turnNo = 0;
   /** Since a turn was watched. */
   #frames = 0;
+  #kept = 0;
   /** When what the turn has for frames is used up; Infinity while no turn is watched. */
   #endsAt = Infinity;
 
@@ -45,6 +50,22 @@ export class Turns {
     this.#frames += cost;
     if (this.#frames >= UNWATCHED_FRAMES && this.#endsAt === Infinity) this.#watch(monoMs);
     return this.isOver(inARow, monoMs);
+  }
+
+  /** The same as `take`, for a caller that does not know the time: the clock is read only if the turn is watched. */
+  spend(inARow: number, cost: number): boolean {
+    this.#frames += cost;
+    if (this.#endsAt === Infinity && this.#frames < UNWATCHED_FRAMES) return false;
+    const { monoMs } = this.#options.clock.now();
+    if (this.#endsAt === Infinity) this.#watch(monoMs);
+    return this.isOver(inARow, monoMs);
+  }
+
+  /** Something came that has to wait. @returns whether too much of that has come in this turn. */
+  keep(cost: number): boolean {
+    this.#kept += cost;
+    if (this.#endsAt === Infinity) this.#watch(this.#options.clock.now().monoMs);
+    return this.#kept > MAX_KEPT_FRAMES;
   }
 
   /** Whether the connection is to get in line before another frame. */
@@ -69,7 +90,9 @@ export class Turns {
   }
 
   #begin(): void {
+    this.turnNo++;
     this.#frames = 0;
+    this.#kept = 0;
     this.#endsAt = Infinity;
     const [first] = this.#line;
     if (first === undefined) return;

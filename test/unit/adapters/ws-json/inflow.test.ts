@@ -1,0 +1,237 @@
+/** The pace at which one connection is heard, without sockets: what is handled in a turn, what waits, and what ends it. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Inflow, type Heard } from '../../../../server/adapters/ws-json/inflow.ts';
+import type { Incoming } from '../../../../server/adapters/ws-json/lane.ts';
+import type { ConnectionContext } from '../../../../server/adapters/ws-json/ws-json.ts';
+import { Turns } from '../../../../server/lib/turns.ts';
+import type { Socket } from '../../../../server/sockets/port.ts';
+import { TestClock } from '../../../support/clock.ts';
+
+const RATE = { perS: 200, burst: 2_000 };
+const STRICT_MS = 10_000;
+
+/** One turn of the loop for all: a clock that each reading moves on, as handling would. */
+class Stage {
+  readonly clock = new TestClock();
+  readonly afterTurn: (() => void)[] = [];
+  readonly refused: string[] = [];
+  readonly hub: ConnectionContext & { lookedAt: number };
+
+  constructor(costMs: number, messages = RATE) {
+    const now = (): ReturnType<TestClock['now']> => {
+      this.clock.pass(costMs);
+      return this.clock.now();
+    };
+    const turns = new Turns({ clock: { now }, afterTurn: (run) => this.afterTurn.push(run) });
+    this.hub = {
+      messages,
+      turns,
+      lookedAt: this.clock.monoMs,
+      onRefused: (reason: string) => this.refused.push(reason),
+    } as unknown as ConnectionContext & { lookedAt: number };
+  }
+
+  /** The loop comes round once. */
+  nextTurn(): void {
+    for (const run of this.afterTurn.splice(0)) run();
+  }
+
+  /** Time passes, and with it many turns. */
+  pass(ms: number): void {
+    this.nextTurn();
+    this.nextTurn();
+    this.clock.pass(ms);
+    this.hub.lookedAt = this.clock.monoMs;
+  }
+}
+
+class Peer implements Heard {
+  readonly heard: Incoming[] = [];
+  readonly log: string[] = [];
+  readonly inflow: Inflow;
+  isOpen = true;
+  isWelcomed = true;
+  lookAt = Infinity;
+  onHandle: () => void = () => undefined;
+
+  constructor(stage: Stage, strictUntil = 0) {
+    const socket = { pause: () => this.log.push('pause'), resume: () => this.log.push('resume') };
+    this.inflow = new Inflow(stage.hub, socket as unknown as Socket, this, strictUntil);
+  }
+  handle(message: Incoming): void {
+    this.heard.push(message);
+    this.onHandle();
+  }
+  lookBy(monoMs: number): void {
+    this.lookAt = monoMs;
+  }
+  flooded(mustCut: boolean): void {
+    this.log.push(mustCut ? 'cut' : 'closed');
+    this.isOpen = false;
+    this.inflow.stop();
+  }
+  /** Messages of one unit, numbered, until the connection ends. @returns how many came. */
+  send(count: number): number {
+    for (let i = 0; i < count; i++) {
+      if (!this.isOpen) return i;
+      this.inflow.arrive(`${i}`);
+    }
+    return count;
+  }
+  ping(count: number): void {
+    for (let i = 0; i < count && this.isOpen; i++) this.inflow.count();
+  }
+}
+
+const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i}`);
+
+let stage: Stage;
+let peer: Peer;
+beforeEach(() => {
+  stage = new Stage(0);
+  peer = new Peer(stage);
+});
+
+describe('the inflow of a connection', () => {
+  it('hands on what is within the rate at once, and asks nothing of the socket', () => {
+    peer.send(2_000);
+    expect(peer.heard).toEqual(numbers(2_000));
+    expect(peer.log).toEqual([]);
+    expect(peer.inflow.isWaiting).toBe(false);
+  });
+
+  it('pauses over the rate, keeps what comes all the same, and hands it on at the rate, in its order', () => {
+    peer.send(3_000);
+    expect(peer.heard).toHaveLength(2_001);
+    expect(peer.log).toEqual(['pause']);
+    expect(stage.refused).toEqual(['messages']);
+    for (let s = 0; s < 4; s++) {
+      stage.pass(1_000);
+      peer.inflow.look(stage.clock.monoMs);
+    }
+    expect(peer.heard.length).toBeGreaterThanOrEqual(2_800);
+    expect(peer.heard.length).toBeLessThanOrEqual(2_802);
+    stage.pass(2_000);
+    peer.inflow.look(stage.clock.monoMs);
+    expect(peer.heard).toEqual(numbers(3_000));
+    expect(peer.log).toEqual(['pause', 'resume']);
+  });
+
+  it('counts what has no message, and what a message costs beyond its size', () => {
+    peer.onHandle = () => peer.inflow.charge(999);
+    peer.send(3);
+    expect(peer.heard).toHaveLength(3);
+    expect(peer.inflow.isWaiting).toBe(true);
+    const pinging = new Peer(stage);
+    for (let i = 0; i < 2_001; i++) pinging.inflow.count();
+    expect(pinging.log).toEqual(['pause']);
+    stage.pass(5);
+    pinging.inflow.look(stage.clock.monoMs);
+    expect(pinging.log).toEqual(['pause']);
+    stage.pass(5);
+    pinging.inflow.look(stage.clock.monoMs);
+    expect(pinging.log).toEqual(['pause', 'resume']);
+  });
+
+  it('waits no longer than ten seconds for whatever it has cost', () => {
+    peer.onHandle = () => peer.inflow.charge(1_000_000);
+    peer.send(1);
+    expect(peer.lookAt - stage.clock.monoMs).toBeLessThanOrEqual(10_010);
+  });
+
+  it('holds what comes until it is released', () => {
+    peer.onHandle = () => peer.inflow.hold();
+    peer.send(3);
+    expect(peer.heard).toEqual(['0']);
+    peer.onHandle = () => undefined;
+    peer.inflow.release();
+    expect(peer.heard).toEqual(numbers(3));
+    expect(peer.log).toEqual(['pause', 'resume']);
+  });
+
+  it('keeps 2 MiB, and before the hello 64 KiB; more ends the connection', () => {
+    peer.inflow.hold();
+    const large = 'x'.repeat(16_000);
+    for (let i = 0; i < 131; i++) peer.inflow.arrive(large);
+    expect(peer.isOpen).toBe(true);
+    peer.inflow.arrive(large);
+    expect(peer.log).toEqual(['pause', 'closed']);
+    const stranger = new Peer(stage);
+    stranger.isWelcomed = false;
+    stranger.inflow.hold();
+    for (let i = 0; i < 5; i++) stranger.inflow.arrive(large);
+    expect(stranger.log).toEqual(['pause', 'closed']);
+  });
+
+  it('ends where ten times the rate has come for ten seconds, and not before', () => {
+    const slower = new Peer(stage);
+    slower.send(2_000);
+    const perTenth = { faster: 400, slower: 190 };
+    let tenths = 0;
+    peer.send(2_001);
+    for (; peer.isOpen && tenths < 200; tenths++) {
+      stage.pass(100);
+      peer.ping(perTenth.faster);
+      slower.ping(perTenth.slower);
+      stage.nextTurn();
+    }
+    expect(peer.log.at(-1)).toBe('closed');
+    expect(tenths).toBeGreaterThanOrEqual(95);
+    expect(tenths).toBeLessThanOrEqual(105);
+    expect(slower.isOpen).toBe(true);
+  });
+
+  it('gives a suspect no burst: what a second allows, and a debt as small', () => {
+    const suspect = new Peer(stage, stage.clock.monoMs + STRICT_MS);
+    suspect.send(300);
+    expect(suspect.heard).toHaveLength(RATE.perS + 1);
+    expect(suspect.lookAt - stage.clock.monoMs).toBeLessThanOrEqual(1_010);
+    stage.pass(STRICT_MS + 10_000);
+    suspect.inflow.look(stage.clock.monoMs);
+    suspect.send(2_000);
+    expect(suspect.heard).toHaveLength(300 + 2_000 - 98);
+  });
+});
+
+describe('a turn of the event loop', () => {
+  // Each message costs 0.1 ms, so that a turn is full after about 230 of them.
+  beforeEach(() => {
+    stage = new Stage(0.1);
+  });
+
+  it('hears no more of one connection than it has room for, and the rest in the next ones', () => {
+    peer = new Peer(stage);
+    peer.send(2_000);
+    expect(peer.heard.length).toBeLessThan(300);
+    let turns = 0;
+    for (; peer.heard.length < 2_000 && turns < 100; turns++) {
+      const before = peer.heard.length;
+      stage.nextTurn();
+      expect(peer.heard.length - before).toBeLessThan(150);
+    }
+    expect(peer.heard).toEqual(numbers(2_000));
+    expect(turns).toBeGreaterThan(10);
+  });
+
+  it('is shared by a hundred floods: what each hears, and what each may leave behind, is bounded', () => {
+    const floods = Array.from({ length: 100 }, () => new Peer(stage));
+    const came = floods.map((flood) => flood.send(30_000));
+    const heard = floods.reduce((sum, flood) => sum + flood.heard.length, 0);
+    expect(heard).toBeLessThan(300 + 16 * 100);
+    expect(came.reduce((sum, count) => sum + count, 0)).toBeLessThan(20_000 + 300 * 100);
+    for (const flood of floods) expect(flood.log).toEqual(['pause', 'cut']);
+    const good = new Peer(stage);
+    good.send(10);
+    expect(good.heard).toEqual(numbers(10));
+    expect(good.log).toEqual([]);
+  });
+
+  it('goes on for the others when one in line has gone', () => {
+    const peers = Array.from({ length: 3 }, () => new Peer(stage));
+    for (const one of peers) one.send(400);
+    peers[0]!.inflow.stop();
+    for (let turns = 0; turns < 200; turns++) stage.nextTurn();
+    for (const one of peers.slice(1)) expect(one.heard).toEqual(numbers(400));
+    expect(peers[0]!.heard.length).toBeLessThan(400);
+  });
+});
