@@ -77,7 +77,7 @@ function buildGate({ config, authenticator, refusals }: Site): Gate {
 
 function buildWsJson(
   { config, node, clock, log, codes }: Site,
-  { intake, fanout, tails }: Core,
+  { intake, fanout, tails, turns }: Core,
   roster: Roster,
   gate: Gate,
   staleSince: () => number | null,
@@ -87,6 +87,7 @@ function buildWsJson(
     intake,
     fanout,
     tails,
+    turns,
     clock,
     openOutbox: (socket) => new Outbox(socket, { maxQueuedBytes: config.maxQueuedBytes, clock }),
     codeOf: (status) => codes.codeOf(status),
@@ -140,7 +141,7 @@ function buildApi(
   pages: string,
 ): Api {
   const { config, clock, log, codes, failing, origins } = site;
-  const { intake, presence, beforeTelling, keepLease } = core;
+  const { intake, presence, beforeTelling, keepLease, turns } = core;
   const { host, auth, timeoutMs, warmMs, maxFriends } = config;
   return createApi({
     presence,
@@ -148,6 +149,7 @@ function buildApi(
     heartbeat: { intake, codeOf: (status) => codes.codeOf(status), timeoutMs, warmMs, keepLease },
     isStale: () => staleness.since !== null,
     beforeTelling,
+    turns,
     edit: core.editRoster,
     failures: () => {
       core.retryStorage();

@@ -83,6 +83,18 @@ export function recall(site: Site, { store, hubClock }: Lasting, id: string): Re
   return { since: wallMs, lastSeen: null, v: hubClock.now(wallMs) };
 }
 
+/** The same for many users, in their order. */
+export function recallMany(
+  site: Site,
+  { store, hubClock }: Lasting,
+  ids: readonly string[],
+): readonly (Remembered | undefined)[] {
+  let remembered: readonly (Remembered | undefined)[] = [];
+  if (tryStorage(site, 'recall', () => (remembered = store.recallMany(ids)))) return remembered;
+  const { wallMs } = site.clock.now();
+  return ids.map(() => ({ since: wallMs, lastSeen: null, v: hubClock.now(wallMs) }));
+}
+
 /** What the next run is to know of how sure this one is; null: of all it shows. */
 export function keepSureUntil(site: Site, store: Store, at: number | null): void {
   tryStorage(site, 'sureness', () => {

@@ -29,6 +29,9 @@ const binaryMessage: ParsedMessage = {
   type: undefined,
 };
 
+/** These need not wait for the answer to an earlier message. */
+const OVERTAKING: ReadonlySet<string> = new Set(['heartbeat', 'bye']);
+
 export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   wheelTick = NOT_SCHEDULED;
   readonly outbox: Outbox;
@@ -37,6 +40,8 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   readonly #pace: Pace;
   #phase: Phase;
   #badInARow = 0;
+  /** What came while a message is being answered that takes several turns of the loop; null if none is. */
+  #later: { readonly json: string | null; readonly level: Level }[] | null = null;
 
   constructor(hub: ConnectionContext, socket: Socket, outbox: Outbox, monoMs: number) {
     this.outbox = outbox;
@@ -154,17 +159,30 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
       phase.keep(json, level); // it had room for all of them before
       return;
     }
-    if (json !== null && level === 'within' && phase.name === 'welcomed') {
+    if (json !== null && level === 'within' && phase.name === 'welcomed' && this.#later === null) {
       const list = plainWatchIn(json);
       if (list !== undefined && phase.hearPlainWatch(list)) return;
     }
     const parsed = json === null ? binaryMessage : parseClientMessage(json);
-    if (level !== 'within') this.#bend(phase, parsed, level);
+    if (this.#later !== null && !(parsed.ok && OVERTAKING.has(parsed.message.type))) this.#later.push({ json, level });
+    else if (level !== 'within') this.#bend(phase, parsed, level);
+    else if (parsed.ok && phase.name === 'welcomed') this.#waitFor(phase.hear(parsed.message));
     else if (parsed.ok) phase.hear(parsed.message);
     else if (phase.name === 'greeting' && parsed.type !== undefined && parsed.type !== 'hello')
       phase.sayHelloFirst(parsed.re);
     else if (parsed.code === 'unknown_type') this.error('unknown_type', parsed.problem, parsed.re);
     else this.bad(parsed.problem, parsed.re);
+  }
+
+  /** Until a message is answered, later ones wait, so that answers come in order. */
+  #waitFor(answered: Promise<void> | undefined): void {
+    if (answered === undefined) return;
+    this.#later ??= [];
+    void answered.then(() => {
+      const later = this.#later ?? [];
+      this.#later = null;
+      for (const { json, level } of later) this.hear(json, level);
+    });
   }
 
   /** Over the rate: what can be merged is, what can't is refused, and at last the connection ends. */
@@ -211,6 +229,10 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
   bad(problem: string, re: MessageId | undefined): void {
     this.error('bad_message', problem, re);
     if (++this.#badInARow >= MAX_BAD_MESSAGES_IN_A_ROW) this.end('badMessages');
+  }
+
+  charge(units: number): void {
+    this.#pace.charge(this.#hub.messages, this.#hub.lookedAt, units);
   }
 
   good(): void {

@@ -27,6 +27,8 @@ export interface Line extends SessionOwner {
   error(code: ErrorCode, message: string, re: MessageId | undefined): void;
   /** A `bad_message`; the tenth in a row ends the connection. */
   bad(problem: string, re: MessageId | undefined): void;
+  /** Counts work beyond the message itself against the connection's rate. */
+  charge(units: number): void;
   /** A good message: the count of bad ones starts anew. */
   good(): void;
   /** Counts it, says why, and ends the connection. */

@@ -28,6 +28,11 @@ export class Pace extends TokenBucket {
     return this.take(monoMs < this.#strictUntil ? withoutBurst(rate) : rate, monoMs, cost);
   }
 
+  /** Work for a message that has been counted. */
+  charge(rate: Rate, monoMs: number, units: number): void {
+    this.take(monoMs < this.#strictUntil ? withoutBurst(rate) : rate, monoMs, units);
+  }
+
   /** Whether a message without an id that is refused gets its error. */
   mayComplain(monoMs: number): boolean {
     if (monoMs < this.#quietUntil) return false;

@@ -9,6 +9,7 @@ import type { Admission } from '../../admission.ts';
 import type { Authenticator } from '../../auth/authenticator.ts';
 import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { TurnBudget } from '../../lib/turn-budget.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
 import type { Fanout } from '../../fanout/fanout.ts';
 import type { Tails } from '../../fanout/tails.ts';
@@ -29,6 +30,8 @@ export interface WsJsonOptions {
   readonly messages: Rate;
   /** Users watched by id and friend lists, of one connection. */
   readonly maxWatches: number;
+  /** What one turn of the loop has for long work. */
+  readonly turns: Pick<TurnBudget, 'take'>;
   /** How long a client may read too slowly. */
   readonly slowMs: number;
   /** Whether `other` is in the friend list of `user`. */
