@@ -13,11 +13,18 @@ import { readBody, readOneway, readPair, readUser } from './read.ts';
 import { json, noContent, problem } from './reply.ts';
 import { aboutNobody, route, type Call, type Reply, type Route } from './route.ts';
 
-/** Commits an edit and tells it to whoever watches. @returns how many edges it changed. @throws where storage can't take it. */
-export type EditRoster = (edit: RosterEdit) => Promise<{ readonly added: number; readonly removed: number }>;
+/**
+ * Commits an edit and tells it to whoever watches. @returns how many edges it changed, or whose list it would have made too
+ * long. @throws where storage can't take it.
+ */
+export type EditRoster = (
+  edit: RosterEdit,
+) => Promise<{ readonly added: number; readonly removed: number } | { readonly full: string }>;
 
 export interface FriendsRoutesOptions {
-  readonly roster: Pick<Roster, 'friendsOf' | 'overfull'>;
+  readonly roster: Pick<Roster, 'friendsOf'>;
+  /** While a list is being replaced, what its readers wait for. */
+  readonly settled: (user: string) => Promise<void> | undefined;
   readonly edit: EditRoster;
   /** Of one user. */
   readonly maxFriends: number;
@@ -47,9 +54,12 @@ export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
       about: (call) => readUser(call, 'user'),
       may: mayReadFriends,
       answer: ({ chargeFor }, user) => {
-        const friends = options.roster.friendsOf(user);
-        chargeFor(friends.length);
-        return json(JSON.stringify({ user, friends }));
+        const answer = (): HttpReply => {
+          const friends = options.roster.friendsOf(user);
+          chargeFor(friends.length);
+          return json(JSON.stringify({ user, friends }));
+        };
+        return options.settled(user)?.then(answer) ?? answer();
       },
     }),
     route({
@@ -95,21 +105,20 @@ function addMany(options: FriendsRoutesOptions, call: Call): Reply {
 }
 
 function commit(
-  { roster, edit, maxFriends, onRefused }: FriendsRoutesOptions,
+  { edit, maxFriends, onRefused }: FriendsRoutesOptions,
   { chargeFor }: Call,
   change: RosterEdit,
   answer: (added: number) => HttpReply,
 ): Promise<HttpReply> {
   chargeFor(edgesIn(change));
   return durably(async () => {
-    const full = roster.overfull(change, maxFriends);
-    if (full === undefined) {
-      const { added, removed } = await edit(change);
-      if (change.kind === 'replace') chargeFor(removed);
-      return answer(added);
+    const edited = await edit(change);
+    if (!('full' in edited)) {
+      if (change.kind === 'replace') chargeFor(edited.removed);
+      return answer(edited.added);
     }
     onRefused('friends');
-    return problem(409, `friends: ${full} may have at most ${maxFriends}, so nothing was changed`);
+    return problem(409, `friends: ${edited.full} may have at most ${maxFriends}, so nothing was changed`);
   });
 }
 

@@ -16,6 +16,8 @@ import { route, type Call, type Read, type Reply, type Route } from './route.ts'
 export interface PresenceRoutesOptions {
   readonly presence: Pick<Presence, 'lookFor' | 'lookForMany' | 'entryJsonFor'>;
   readonly roster: Pick<Roster, 'friendsOf' | 'follows'>;
+  /** While a list is being replaced, what its readers wait for. */
+  readonly settled: (user: string) => Promise<void> | undefined;
   readonly heartbeat: HttpHeartbeatOptions;
   readonly clock: Clock;
   /** What one turn of the loop has for long work. */
@@ -67,9 +69,12 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       about: (call) => readUser(call, 'user'),
       may: mayReadFriends,
       answer: ({ viewer, chargeFor }, user) => {
-        const friends = options.roster.friendsOf(user);
-        chargeFor(friends.length);
-        return entries(options, friends, viewer);
+        const answer = (): Reply => {
+          const friends = options.roster.friendsOf(user);
+          chargeFor(friends.length);
+          return entries(options, friends, viewer);
+        };
+        return options.settled(user)?.then(answer) ?? answer();
       },
     }),
   ];

@@ -12,10 +12,10 @@ import { Journal } from '../presence/journal.ts';
 import { Presence } from '../presence/presence.ts';
 import { sessionIdOf } from '../presence/session-id.ts';
 import type { User } from '../presence/user.ts';
-import type { RosterChange, RosterEdit } from '../roster/port.ts';
 import type { Store } from '../store/port.ts';
 import { buildBlocks } from './blocks.ts';
 import { buildWriteBehind, endRun, isCertain, recall, recallMany, retryStorage, writeAll, type Lasting } from './lasting.ts';
+import { RosterEdits } from './roster-edits.ts';
 import { buildSessionsDesk, type SessionsDesk } from './sessions.ts';
 import type { Site } from './site.ts';
 
@@ -26,8 +26,7 @@ export interface Core extends SessionsDesk {
   readonly intake: Intake;
   readonly onChange: (change: Change) => void;
   readonly beforeTelling: () => void;
-  /** Commits an edit and tells it. @returns how many edges it changed. */
-  readonly editRoster: (edit: RosterEdit) => Promise<{ readonly added: number; readonly removed: number }>;
+  readonly rosterEdits: RosterEdits;
   /** What one turn of the loop has for long work. */
   readonly turns: TurnBudget;
   /**
@@ -68,6 +67,11 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   const delays = new Delays();
   const turns = new TurnBudget();
   const fanout = buildFanout(site, lasting, presence, { beforeTelling, counts, delays, turns });
+  const now = (): number => hubClock.now(clock.now().wallMs);
+  const rosterEdits = new RosterEdits({ roster, fanout, turns, maxFriends: config.maxFriends, now });
+  site.onStop(() => {
+    rosterEdits.stop();
+  });
   const tails = buildTails(site, presence, beforeTelling);
   const onChange = (change: Change): void => {
     if (change.isShown) {
@@ -92,19 +96,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     intake,
     onChange,
     beforeTelling,
-    editRoster: async (edit) => {
-      const atMs = hubClock.now(clock.now().wallMs);
-      const editing = fanout.rosterChanges(atMs);
-      let change: RosterChange;
-      try {
-        change = roster.edit(edit, atMs);
-      } catch (error) {
-        editing.failed();
-        throw error;
-      }
-      await editing.stored(change);
-      return { added: change.added.length, removed: change.removed.length };
-    },
+    rosterEdits,
     turns,
     ...buildSessionsDesk({ ...site, presence, intake, journal }),
     ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout, beforeTelling),

@@ -150,7 +150,8 @@ function buildApi(
     isStale: () => staleness.since !== null,
     beforeTelling,
     turns,
-    edit: core.editRoster,
+    edit: (edit) => core.rosterEdits.edit(edit),
+    settled: (user) => core.rosterEdits.settled(user),
     failures: () => {
       core.retryStorage();
       retrySureness(site, store, staleness.since);

@@ -9,7 +9,7 @@ import type { Presence } from '../presence/presence.ts';
 import type { Remembered, User } from '../presence/user.ts';
 import type { Roster } from '../roster/port.ts';
 import { SqliteRoster } from '../roster/sqlite-roster.ts';
-import { MEMORY, openDatabase } from '../store/database.ts';
+import { explainStorage, MEMORY, openDatabase } from '../store/database.ts';
 import type { Store, StoreState } from '../store/port.ts';
 import { SqliteStore } from '../store/sqlite-store.ts';
 import { storedEntryOf } from '../store/stored-entry.ts';
@@ -30,12 +30,22 @@ export function openLasting(site: Site): Lasting {
   });
   const store = new SqliteStore(database, CEILING_AHEAD_MS);
   const roster = new SqliteRoster(database);
+  completeEdit(roster, config.data);
   const hubClock = new HubClock(store.state.clockFloor, (ceiling) =>
     tryStorage(site, 'versions', () => {
       store.raiseCeiling(ceiling);
     }),
   );
   return { store, roster, hubClock };
+}
+
+/** Completes an edit of friend lists that the last run had stored only a part of when it ended. */
+function completeEdit(roster: Roster, path: string): void {
+  try {
+    roster.finish();
+  } catch (error) {
+    throw explainStorage(path, error);
+  }
 }
 
 export function buildWriteBehind(site: Site, store: Store, presence: Presence): WriteBehind<User> {
