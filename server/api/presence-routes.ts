@@ -96,7 +96,7 @@ function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Ca
 }
 
 /** Up to so many users are answered at once; of more, so many in a turn. */
-const READ_AT_ONCE = 500;
+const READ_AT_ONCE = 250;
 /** In the budget of a turn, a user that storage is asked for counts as two. */
 const READ_COST = 2;
 

@@ -16,7 +16,7 @@ export const IDLE_LIST_MS = 5000;
 export const MAX_IDLE_LISTS = 256;
 export const MAX_IDLE_FRIENDS = 20_000;
 /** Friends loaded at once; storage is asked for all of them in one query. */
-const LOADED_AT_ONCE = 500;
+const LOADED_AT_ONCE = 250;
 /** A friend that storage is asked for costs twice what one in memory does. */
 const LOAD_COST = 2;
 

@@ -14,7 +14,16 @@ import { sessionIdOf } from '../presence/session-id.ts';
 import type { User } from '../presence/user.ts';
 import type { Store } from '../store/port.ts';
 import { buildBlocks } from './blocks.ts';
-import { buildWriteBehind, endRun, isCertain, recall, recallMany, retryStorage, writeAll, type Lasting } from './lasting.ts';
+import {
+  buildWriteBehind,
+  endRun,
+  isCertain,
+  recall,
+  recallMany,
+  retryStorage,
+  writeAll,
+  type Lasting,
+} from './lasting.ts';
 import { RosterEdits } from './roster-edits.ts';
 import { buildSessionsDesk, type SessionsDesk } from './sessions.ts';
 import type { Site } from './site.ts';
@@ -48,7 +57,7 @@ export interface Core extends SessionsDesk {
 
 /** Who is there, who is told, and what is kept of it. */
 export function buildCore(site: Site, lasting: Lasting): Core {
-  const { store, roster, hubClock } = lasting;
+  const { store, hubClock } = lasting;
   const { config, clock } = site;
   const keepLease = (user: User): void => {
     writeBehind.add(user);
@@ -67,11 +76,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   const delays = new Delays();
   const turns = new TurnBudget();
   const fanout = buildFanout(site, lasting, presence, { beforeTelling, counts, delays, turns });
-  const now = (): number => hubClock.now(clock.now().wallMs);
-  const rosterEdits = new RosterEdits({ roster, fanout, turns, maxFriends: config.maxFriends, now });
-  site.onStop(() => {
-    rosterEdits.stop();
-  });
+  const rosterEdits = buildRosterEdits(site, lasting, fanout, turns);
   const tails = buildTails(site, presence, beforeTelling);
   const onChange = (change: Change): void => {
     if (change.isShown) {
@@ -108,6 +113,17 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     counts,
     delays,
   };
+}
+
+function buildRosterEdits(site: Site, lasting: Lasting, fanout: Fanout, turns: TurnBudget): RosterEdits {
+  const { config, clock, onStop } = site;
+  const { roster, hubClock } = lasting;
+  const now = (): number => hubClock.now(clock.now().wallMs);
+  const edits = new RosterEdits({ roster, fanout, turns, maxFriends: config.maxFriends, now });
+  onStop(() => {
+    edits.stop();
+  });
+  return edits;
 }
 
 function openJournal({ clock }: Site): Journal {

@@ -29,7 +29,7 @@ export class RosterEdits {
   readonly #line: (() => void)[] = [];
   #isBusy = false;
   /** Why the last edit could be stored in part only. It is completed before any other. */
-  #trouble: unknown = undefined;
+  #trouble: Error | undefined;
   #retry: NodeJS.Timeout | undefined;
   /** Whose list is being replaced, and those who wait to read it. */
   #replaced: { readonly user: string; readonly waiting: (() => void)[] } | null = null;
@@ -40,7 +40,6 @@ export class RosterEdits {
 
   /** Commits an edit and tells it. @throws what storage throws: it has changed nothing, or will be completed. */
   async edit(edit: RosterEdit): Promise<Edited> {
-    if (this.#trouble !== undefined) throw this.#trouble;
     if (this.#isBusy) await new Promise<void>((goOn) => this.#line.push(goOn));
     this.#isBusy = true;
     let told: Promise<void>;
@@ -98,7 +97,7 @@ export class RosterEdits {
   }
 
   #completeLater(error: unknown, change: GrowingChange, editing: RosterEditing): void {
-    this.#trouble = error;
+    this.#trouble = error instanceof Error ? error : new Error(String(error));
     this.#retry = setTimeout(() => {
       try {
         const { added, removed } = this.#options.roster.finish();

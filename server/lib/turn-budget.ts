@@ -6,9 +6,9 @@
 
 /**
  * In users touched: a user that is in memory costs 0.5 to 1 µs in a snapshot, one that storage is asked for 3 to 4 µs (and
- * counts as two), a message to a socket about 6 µs (and counts as four). So a turn takes 5 to 15 ms.
+ * counts as two), a message to a socket about 6 µs (and counts as four). So a turn takes 3 to 10 ms.
  */
-export const UNITS_PER_TURN = 4000;
+export const UNITS_PER_TURN = 2000;
 
 interface Waiting {
   readonly units: number;

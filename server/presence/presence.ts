@@ -356,8 +356,7 @@ export class Presence {
     if (ids.length === 0) return users;
     if (ids.length === 1) return users.set(ids[0] as string, this.#recall(ids[0] as string));
     const remembered = this.#options.recallMany(ids);
-    for (const [i, id] of ids.entries())
-      users.set(id, new User(id, this.#offline, remembered[i], this.#blocks.of(id)));
+    for (const [i, id] of ids.entries()) users.set(id, new User(id, this.#offline, remembered[i], this.#blocks.of(id)));
     return users;
   }
 

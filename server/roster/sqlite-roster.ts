@@ -22,6 +22,8 @@ const FORGET_AT_ONCE = 500;
 const EDGES_IN_PART = 250;
 /** Users whose friends are counted in one part; a list of ten thousand takes 0.2 ms. */
 const COUNTED_AT_ONCE = 50;
+/** As many rows are looked through in the time in which one is looked up. */
+const ROWS_LOOKED_THROUGH = 10;
 
 /** A whole list in one row, since fifty rows cost three times as much (measured); no id holds a comma. */
 interface PackedList {
@@ -95,20 +97,28 @@ export class SqliteRoster implements Roster {
 
   *overfullInParts(edit: RosterEdit, maxFriends: number): Parts<string | undefined> {
     if (edit.kind === 'remove') return undefined;
+    if (edit.kind === 'replace') yield edit.friends.length / ROWS_LOOKED_THROUGH;
     const { ends, makes } = this.#stepsOf(edit);
-    const ending = friendsByUser(ends);
+    const countOf = new Map<string, number>();
+    for (const { user } of makes) countOf.set(user, (countOf.get(user) ?? 0) + 1);
+    let making: FriendsByUser | undefined;
+    let ending: FriendsByUser | undefined;
     let rows = 0;
     let users = 0;
-    for (const [user, friends] of friendsByUser(makes)) {
-      if (++users % COUNTED_AT_ONCE === 0 || rows > COUNTED_AT_ONCE * COUNTED_AT_ONCE) {
-        yield COUNTED_AT_ONCE + rows / COUNTED_AT_ONCE;
+    for (const [user, atMost] of countOf) {
+      if (++users % COUNTED_AT_ONCE === 0 || rows > 10_000) {
+        yield COUNTED_AT_ONCE + rows / ROWS_LOOKED_THROUGH;
         rows = 0;
       }
       const count = this.#count.get(user)?.friends ?? 0;
       rows += count;
-      if (count + friends.size <= maxFriends) continue;
+      if (count + atMost <= maxFriends) continue;
       // Only now is it worth asking which of them are new, and how many go.
-      const added = [...friends].filter((friend) => !this.follows(user, friend)).length;
+      making ??= friendsByUser(makes);
+      ending ??= friendsByUser(ends);
+      const wanted = [...(making.get(user) ?? [])];
+      rows += wanted.length * ROWS_LOOKED_THROUGH;
+      const added = wanted.filter((friend) => !this.follows(user, friend)).length;
       const removed = ending.get(user)?.size ?? 0;
       if (added > removed && count + added - removed > maxFriends) return user;
     }
@@ -128,6 +138,7 @@ export class SqliteRoster implements Roster {
   }
 
   *editInParts(edit: RosterEdit, atMs: number, change: GrowingChange): Parts<void> {
+    if (edit.kind === 'replace') yield edit.friends.length / ROWS_LOOKED_THROUGH;
     const { ends, makes } = this.#stepsOf(edit);
     const parts = [
       ...inParts(ends).map((part) => ({ ends: part, makes: [] })),
@@ -218,7 +229,9 @@ function edgesOf(user: string, friends: readonly string[], mutual: boolean): Edg
   return mutual ? own.flatMap((edge) => [edge, { user: edge.friend, friend: user }]) : own;
 }
 
-function friendsByUser(edges: readonly Edge[]): ReadonlyMap<string, ReadonlySet<string>> {
+type FriendsByUser = ReadonlyMap<string, ReadonlySet<string>>;
+
+function friendsByUser(edges: readonly Edge[]): FriendsByUser {
   const byUser = new Map<string, Set<string>>();
   for (const { user, friend } of edges) {
     const friends = byUser.get(user);

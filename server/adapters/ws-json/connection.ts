@@ -167,7 +167,7 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
     if (this.#later !== null && !(parsed.ok && OVERTAKING.has(parsed.message.type))) this.#later.push({ json, level });
     else if (level !== 'within') this.#bend(phase, parsed, level);
     else if (parsed.ok && phase.name === 'welcomed') this.#waitFor(phase.hear(parsed.message));
-    else if (parsed.ok) phase.hear(parsed.message);
+    else if (parsed.ok) void phase.hear(parsed.message);
     else if (phase.name === 'greeting' && parsed.type !== undefined && parsed.type !== 'hello')
       phase.sayHelloFirst(parsed.re);
     else if (parsed.code === 'unknown_type') this.error('unknown_type', parsed.problem, parsed.re);

@@ -97,7 +97,7 @@ export class Welcomed {
   /** A message over the rate. @returns false where it can be neither merged nor honoured: it is to be refused. */
   bend(message: ClientMessage): boolean {
     if (message.type === 'bye') {
-      this.hear(message);
+      void this.hear(message);
       return true;
     }
     if (message.type !== 'heartbeat' || (this.#session === null && saysSomething(message))) return false;

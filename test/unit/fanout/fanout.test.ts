@@ -382,7 +382,7 @@ describe('a watched friend list', () => {
     const stage = new FanoutStage();
     stage.befriend('42', '7', '8');
     const peer = watchingFriendsOf(stage, '42');
-    stage.edit(
+    void stage.edit(
       [
         { user: '42', friend: '9' },
         { user: '42', friend: '8' },
