@@ -15,6 +15,8 @@ export const MAX_TEXT_UNITS = 140;
 
 /** Ids in one `watch`, `unwatch` or HTTP list, at most. */
 export const MAX_IDS_PER_MESSAGE = 1000;
+/** A watch, an unwatch or a request counts one more against the rate for each so many users that it touches. */
+export const USERS_PER_UNIT = 50;
 /** Pairs in one import of friends, at most: about 50 ms of the loop's time. */
 export const MAX_EDGES_PER_IMPORT = 2000;
 /** Bytes of a WebSocket message; a larger one ends the connection with 1009. */

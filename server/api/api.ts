@@ -27,7 +27,7 @@ interface ApiOptions
     BlocksRoutesOptions,
     SessionsRoutesOptions,
     OperationsOptions {
-  readonly roster: Pick<Roster, 'friendsOf' | 'follows' | 'overfull'>;
+  readonly roster: Pick<Roster, 'friendsOf' | 'follows'>;
   /** Which pages may talk to the hub. */
   readonly pageRules: PageRules;
   /** The folder of the built pages. */

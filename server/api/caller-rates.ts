@@ -32,12 +32,15 @@ export class CallerRates {
     return this.#young.size + this.#old.size;
   }
 
-  /** One more request of this caller. @returns how long it has to wait first, milliseconds; 0 where it is within the rate. */
-  take(caller: string): number {
+  /**
+   * One more request of this caller, or a cheaper one. @returns how long it has to wait first, milliseconds; 0 where it is
+   * within the rate.
+   */
+  take(caller: string, units = 1): number {
     const { monoMs } = this.#clock.now();
     if (monoMs >= this.#turnsAtMs) this.#turn(monoMs);
     const bucket = this.#bucketOf(caller, monoMs);
-    return bucket.take(this.#rate, monoMs) === 'within' ? 0 : bucket.waitMs(this.#rate);
+    return bucket.take(this.#rate, monoMs, units) === 'within' ? 0 : bucket.waitMs(this.#rate);
   }
 
   #bucketOf(caller: string, monoMs: number): TokenBucket {

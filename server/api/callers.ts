@@ -30,6 +30,8 @@ export type Caller =
 export interface Callers {
   /** At once where no token must be verified: uWebSockets.js then serves pipelined requests. */
   identify(request: HttpRequest, isBulk: boolean): Caller | Promise<Caller>;
+  /** Counts what a request costs beyond being one. A caller that was within its rate gets into debt: later ones wait. */
+  charge(identity: Identity, request: HttpRequest, isBulk: boolean, units: number): void;
   /** The answer to one who may not: without a token, that one is asked for. */
   refuse(identity: Identity): HttpReply;
 }
@@ -44,15 +46,18 @@ export function createCallers({ authenticator, messages, clock, log, onRefused }
     return problem(401, `authorization: ${REFUSAL}`, { 'www-authenticate': 'Bearer' });
   };
   /** The answer to one over its rate. */
-  const overRate = (caller: string): HttpReply | undefined => {
-    const waitMs = rates.take(caller);
-    if (waitMs === 0) return undefined;
+  const overRate = (caller: string, { body }: HttpRequest, units = 1): HttpReply | undefined => {
+    const waitMs = rates.take(caller, units);
+    if (waitMs === 0) {
+      if (body.length >= BODY_CHARS_PER_UNIT) rates.take(caller, Math.floor(body.length / BODY_CHARS_PER_UNIT));
+      return undefined;
+    }
     onRefused('messages');
     return tooMany('requests: more than the hub allows in this time, and this one did nothing: slow down', waitMs);
   };
   const admit = (identity: Identity, request: HttpRequest, isBulk: boolean): Caller => {
-    const isFree = identity.isOpen ? isBulk : mayAdmin(identity);
-    const reply = isFree ? undefined : overRate(nameOf(identity, request));
+    const caller = countedAs(identity, request, isBulk);
+    const reply = caller === undefined ? undefined : overRate(caller, request, identity.isOpen && isBulk ? 0 : 1);
     return reply === undefined ? { ok: true, identity } : { ok: false, reply };
   };
   const judge = (verdict: Verdict, request: HttpRequest, isBulk: boolean): Caller => {
@@ -61,7 +66,7 @@ export function createCallers({ authenticator, messages, clock, log, onRefused }
     refusals.maybe((leftOut) => {
       log.debug({ kind, why, leftOut }, 'a token was not taken');
     });
-    const limited = overRate(byAddress(request));
+    const limited = overRate(byAddress(request), request);
     if (limited !== undefined) return { ok: false, reply: limited };
     if (kind === 'refused') return { ok: false, reply: unauthenticated() };
     onRefused('unavailable');
@@ -75,7 +80,11 @@ export function createCallers({ authenticator, messages, clock, log, onRefused }
       const token = readBearer(request.headers.get('authorization'));
       if (token !== undefined) return authenticator.verify(token).then((verdict) => judge(verdict, request, isBulk));
       if (withoutToken !== null) return admit(withoutToken, request, isBulk);
-      return { ok: false, reply: overRate(byAddress(request)) ?? unauthenticated() };
+      return { ok: false, reply: overRate(byAddress(request), request) ?? unauthenticated() };
+    },
+    charge: (identity, request, isBulk, units) => {
+      const caller = countedAs(identity, request, isBulk);
+      if (caller !== undefined) rates.take(caller, units);
     },
     refuse: (identity) => {
       if (identity === withoutToken) return unauthenticated();
@@ -83,6 +92,18 @@ export function createCallers({ authenticator, messages, clock, log, onRefused }
       return problem(403, 'authorization: the token does not allow this');
     },
   };
+}
+
+/** A body counts one more for each so many characters: to parse ten thousand ids is work. */
+const BODY_CHARS_PER_UNIT = 4096;
+
+/**
+ * Whom a request is counted for; undefined for an admin's token, which is trusted. In open mode bulk work is counted apart
+ * and by its size alone: a script that makes friends one by one, or imports them, does not use up what its address may read.
+ */
+function countedAs(identity: Identity, request: HttpRequest, isBulk: boolean): string | undefined {
+  if (identity.isOpen) return isBulk ? `bulk ${byAddress(request)}` : nameOf(identity, request);
+  return mayAdmin(identity) ? undefined : nameOf(identity, request);
 }
 
 /** Whom requests are counted for. No user id and no address holds a space, so the two can't be taken for one another. */

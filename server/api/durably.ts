@@ -2,11 +2,12 @@
 import { describeTrouble, isSqlError } from '../lib/sqlite.ts';
 import type { HttpReply } from '../sockets/port.ts';
 import { problem } from './reply.ts';
+import type { Reply } from './route.ts';
 
 /** `change` throws where storage can't take it; nothing has changed then. Any other error is a bug, and thrown on. */
-export function durably(change: () => HttpReply): HttpReply {
+export async function durably(change: () => Reply): Promise<HttpReply> {
   try {
-    return change();
+    return await change();
   } catch (error) {
     if (!isSqlError(error)) throw error;
     const reason = describeTrouble(error);

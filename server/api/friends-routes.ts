@@ -3,6 +3,7 @@
  * where storage can't take it, or a list would be too long, nothing is changed and the answer is 503 or 409.
  */
 import type { RefusalReason } from '../../shared/codes.ts';
+import { USERS_PER_UNIT } from '../../shared/limits.ts';
 import { friendsBody, importBody } from '../../shared/http-bodies.ts';
 import { mayAdmin, mayEditFriends, mayReadFriends } from '../auth/policy.ts';
 import type { Edge, Roster, RosterEdit } from '../roster/port.ts';
@@ -10,13 +11,20 @@ import type { HttpReply } from '../sockets/port.ts';
 import { durably } from './durably.ts';
 import { readBody, readOneway, readPair, readUser } from './read.ts';
 import { json, noContent, problem } from './reply.ts';
-import { aboutNobody, route, type Call, type Route } from './route.ts';
+import { aboutNobody, route, type Call, type Reply, type Route } from './route.ts';
 
-/** Commits an edit and tells it to whoever watches. @returns edges added. @throws where storage can't take it. */
-export type EditRoster = (edit: RosterEdit) => number;
+/**
+ * Commits an edit and tells it to whoever watches. @returns how many edges it changed, or whose list it would have made too
+ * long. @throws where storage can't take it.
+ */
+export type EditRoster = (
+  edit: RosterEdit,
+) => Promise<{ readonly added: number; readonly removed: number } | { readonly full: string }>;
 
 export interface FriendsRoutesOptions {
-  readonly roster: Pick<Roster, 'friendsOf' | 'overfull'>;
+  readonly roster: Pick<Roster, 'friendsOf'>;
+  /** While a list is being replaced, what its readers wait for. */
+  readonly settled: (user: string) => Promise<void> | undefined;
   readonly edit: EditRoster;
   /** Of one user. */
   readonly maxFriends: number;
@@ -36,7 +44,7 @@ export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
       answer: (call, { user, other }) => {
         const oneway = readOneway(call);
         if (!oneway.ok) return oneway.reply;
-        return commit(options, { kind, edges: edgesBetween(user, other, oneway.value) }, noContent);
+        return commit(options, call, { kind, edges: edgesBetween(user, other, oneway.value) }, noContent);
       },
     });
   return [
@@ -45,7 +53,14 @@ export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
       path: '/v1/users/{user}/friends',
       about: (call) => readUser(call, 'user'),
       may: mayReadFriends,
-      answer: (_call, user) => json(JSON.stringify({ user, friends: options.roster.friendsOf(user) })),
+      answer: ({ chargeFor }, user) => {
+        const answer = (): HttpReply => {
+          const friends = options.roster.friendsOf(user);
+          chargeFor(friends.length);
+          return json(JSON.stringify({ user, friends }));
+        };
+        return options.settled(user)?.then(answer) ?? answer();
+      },
     }),
     route({
       method: 'PUT',
@@ -68,17 +83,17 @@ export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
   ];
 }
 
-function replaceList(options: FriendsRoutesOptions, call: Call, user: string): HttpReply {
+function replaceList(options: FriendsRoutesOptions, call: Call, user: string): Reply {
   const oneway = readOneway(call);
   if (!oneway.ok) return oneway.reply;
   const body = readBody(call, friendsBody);
   if (!body.ok) return body.reply;
   const { friends } = body.value;
   if (friends.includes(user)) return problem(400, `friends: ${ONESELF}`);
-  return commit(options, { kind: 'replace', user, friends, mutual: !oneway.value }, noContent);
+  return commit(options, call, { kind: 'replace', user, friends, mutual: !oneway.value }, noContent);
 }
 
-function addMany(options: FriendsRoutesOptions, call: Call): HttpReply {
+function addMany(options: FriendsRoutesOptions, call: Call): Reply {
   const oneway = readOneway(call);
   if (!oneway.ok) return oneway.reply;
   const body = readBody(call, importBody);
@@ -86,20 +101,31 @@ function addMany(options: FriendsRoutesOptions, call: Call): HttpReply {
   const own = body.value.edges.findIndex(([user, friend]) => user === friend);
   if (own >= 0) return problem(400, `edges.${own}: ${ONESELF}`);
   const edges = body.value.edges.flatMap(([user, friend]) => edgesBetween(user, friend, oneway.value));
-  return commit(options, { kind: 'add', edges }, (added) => json(JSON.stringify({ added })));
+  return commit(options, call, { kind: 'add', edges }, (added) => json(JSON.stringify({ added })));
 }
 
 function commit(
-  { roster, edit, maxFriends, onRefused }: FriendsRoutesOptions,
+  { edit, maxFriends, onRefused }: FriendsRoutesOptions,
+  { chargeFor }: Call,
   change: RosterEdit,
   answer: (added: number) => HttpReply,
-): HttpReply {
-  return durably(() => {
-    const full = roster.overfull(change, maxFriends);
-    if (full === undefined) return answer(edit(change));
+): Promise<HttpReply> {
+  chargeFor(edgesIn(change));
+  return durably(async () => {
+    const edited = await edit(change);
+    if (!('full' in edited)) {
+      if (change.kind === 'replace') chargeFor(edited.removed);
+      return answer(edited.added);
+    }
     onRefused('friends');
-    return problem(409, `friends: ${full} may have at most ${maxFriends}, so nothing was changed`);
+    return problem(409, `friends: ${edited.full} may have at most ${maxFriends}, so nothing was changed`);
   });
+}
+
+/** How many edges an edit names. Fewer than count one unit are free: a script may make many friends one by one. */
+function edgesIn(edit: RosterEdit): number {
+  const edges = edit.kind === 'replace' ? edit.friends.length * (edit.mutual ? 2 : 1) : edit.edges.length;
+  return edges < USERS_PER_UNIT ? 0 : edges;
 }
 
 function edgesBetween(user: string, friend: string, oneway: boolean): Edge[] {

@@ -4,19 +4,24 @@ import { takeHttpHeartbeat, type HttpHeartbeatOptions } from '../adapters/http/h
 import { viewerOf } from '../auth/identity.ts';
 import { mayHeartbeat, mayReadFriends, mayReadPresence } from '../auth/policy.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { TurnBudget } from '../lib/turn-budget.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { Roster } from '../roster/port.ts';
 import type { HttpReply } from '../sockets/port.ts';
 import { readBody, readForm, readUser } from './read.ts';
 import { json, tooMany } from './reply.ts';
-import { route, type Call, type Read, type Route } from './route.ts';
+import { route, type Call, type Read, type Reply, type Route } from './route.ts';
 
 export interface PresenceRoutesOptions {
-  readonly presence: Pick<Presence, 'lookFor' | 'entryJsonFor'>;
+  readonly presence: Pick<Presence, 'lookFor' | 'lookForMany' | 'entryJsonFor'>;
   readonly roster: Pick<Roster, 'friendsOf' | 'follows'>;
+  /** While a list is being replaced, what its readers wait for. */
+  readonly settled: (user: string) => Promise<void> | undefined;
   readonly heartbeat: HttpHeartbeatOptions;
   readonly clock: Clock;
+  /** What one turn of the loop has for long work. */
+  readonly turns: Pick<TurnBudget, 'take' | 'spend'>;
   /** What is shown may be behind. */
   readonly isStale: () => boolean;
   /** Makes durable what must not be forgotten once it was told. */
@@ -31,6 +36,7 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       method,
       path: '/v1/presence',
       about,
+      usersIn: ({ users }) => users.length,
       may: (identity, { users }) => mayReadPresence(identity, users, isFriend),
       answer: ({ viewer }, { users }) => entries(options, users, viewer),
     });
@@ -62,7 +68,14 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       path: '/v1/users/{user}/friends/presence',
       about: (call) => readUser(call, 'user'),
       may: mayReadFriends,
-      answer: ({ viewer }, user) => entries(options, options.roster.friendsOf(user), viewer),
+      answer: ({ viewer, chargeFor }, user) => {
+        const answer = (): Reply => {
+          const friends = options.roster.friendsOf(user);
+          chargeFor(friends.length);
+          return entries(options, friends, viewer);
+        };
+        return options.settled(user)?.then(answer) ?? answer();
+      },
     }),
   ];
 }
@@ -82,9 +95,36 @@ function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Ca
   return withStale(options, `{"entry":${entryJson(options, body.user, viewerOf(identity, body.user))}}`);
 }
 
-function entries(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): HttpReply {
-  options.beforeTelling();
-  return withStale(options, `{"entries":[${users.map((user) => entryJson(options, user, viewer)).join(',')}]}`);
+/** Up to so many users are answered at once; of more, so many in a turn. */
+const READ_AT_ONCE = 250;
+/** In the budget of a turn, a user that storage is asked for counts as two. */
+const READ_COST = 2;
+
+function entries(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): Reply {
+  if (users.length > READ_AT_ONCE) return entriesInParts(options, users, viewer);
+  const turn = options.turns.take(READ_COST * users.length);
+  const answer = (): HttpReply => withStale(options, `{"entries":[${entryJsons(options, users, viewer).join(',')}]}`);
+  return turn === undefined ? answer() : turn.then(answer);
+}
+
+async function entriesInParts(
+  options: PresenceRoutesOptions,
+  users: readonly string[],
+  viewer: Viewer,
+): Promise<HttpReply> {
+  const parts: string[] = [];
+  for (let from = 0; from < users.length; from += READ_AT_ONCE) {
+    const some = users.slice(from, from + READ_AT_ONCE);
+    await options.turns.take(READ_COST * some.length);
+    parts.push(entryJsons(options, some, viewer).join(','));
+  }
+  return withStale(options, `{"entries":[${parts.join(',')}]}`);
+}
+
+function entryJsons(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): string[] {
+  const { presence, beforeTelling } = options;
+  beforeTelling();
+  return presence.lookForMany(users, viewer).map((user) => presence.entryJsonFor(user, viewer));
 }
 
 function entryJson({ presence }: PresenceRoutesOptions, user: string, viewer: Viewer): string {

@@ -18,6 +18,8 @@ export interface Call {
   readonly identity: Identity;
   /** Who looks: on it depends what of an entry is shown. */
   readonly viewer: Viewer;
+  /** Counts what the answer costs for so many users against the caller's rate. */
+  readonly chargeFor: (users: number) => void;
 }
 
 export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reply: HttpReply };
@@ -36,7 +38,7 @@ interface OpenRoute extends Place {
 
 export interface JudgedRoute extends Place {
   readonly access: 'judged';
-  /** In open mode it is a script's bulk work, bounded by storage, and not limited by HUB_MESSAGES_PER_S. */
+  /** In open mode it is a script's bulk work: counted apart, and by its size alone. */
   readonly isBulk: boolean;
   readonly judge: (call: Call) => Judgement;
 }
@@ -52,12 +54,14 @@ interface Rule<About> extends Place {
   readonly isBulk?: boolean;
   /** Reads whom the call is about: the ids that permission depends on. */
   readonly about: (call: Call) => Read<About>;
+  /** How many users it names: counted before each of them is looked at. */
+  readonly usersIn?: (about: About) => number;
   /** Never asks whether a user exists, so that a refusal can't tell. */
   readonly may: (identity: Identity, about: About) => boolean;
   readonly answer: (call: Call, about: About) => Reply;
 }
 
-export function route<About>({ method, path, isBulk = false, about, may, answer }: Rule<About>): Route {
+export function route<About>({ method, path, isBulk = false, about, usersIn, may, answer }: Rule<About>): Route {
   return {
     access: 'judged',
     method,
@@ -66,6 +70,7 @@ export function route<About>({ method, path, isBulk = false, about, may, answer 
     judge: (call) => {
       const read = about(call);
       if (!read.ok) return { kind: 'bad', reply: read.reply };
+      if (usersIn !== undefined) call.chargeFor(usersIn(read.value));
       if (!may(call.identity, read.value)) return { kind: 'forbidden' };
       return { kind: 'granted', answer: () => answer(call, read.value) };
     },

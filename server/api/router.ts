@@ -3,6 +3,7 @@
  * path does not take, 403 for a foreign page that would change something; then who calls, and whether it may. HEAD is GET.
  * Knows no route by name.
  */
+import { USERS_PER_UNIT } from '../../shared/limits.ts';
 import type { RefusalReason } from '../../shared/codes.ts';
 import { viewerOf, type Identity } from '../auth/identity.ts';
 import type { HttpReply, HttpRequest } from '../sockets/port.ts';
@@ -26,7 +27,10 @@ export function createRouter(routes: readonly Route[], { pageRules, callers, onR
   const call = (route: JudgedRoute, params: Readonly<Record<string, string>>, request: HttpRequest): Reply => {
     const go = (identity: Identity): Reply => {
       const query = new URLSearchParams(request.query);
-      const judgement = route.judge({ request, params, query, identity, viewer: viewerOf(identity) });
+      const chargeFor = (users: number): void => {
+        callers.charge(identity, request, route.isBulk, users / USERS_PER_UNIT);
+      };
+      const judgement = route.judge({ request, params, query, identity, viewer: viewerOf(identity), chargeFor });
       switch (judgement.kind) {
         case 'bad':
           return judgement.reply;

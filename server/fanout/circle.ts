@@ -20,17 +20,22 @@ export class Circle {
 
 /**
  * Everybody who is to be told of one user. It is itself the set of those who watch the user by id, since each step from
- * object to object is a cache miss where ten thousand come back at once; its fields are the rarer ways to be told.
+ * object to object is a cache miss where ten thousand come back at once; its fields are the rarer ways to be told, and null
+ * until somebody uses them: one connection may watch ten thousand users of whom nothing else is known.
  */
 export class UserAudience extends SmallSet<Outbox> implements Audience {
   /** The watched lists that hold the user. */
-  readonly circles = new SmallSet<Circle>();
+  circles: SmallSet<Circle> | null = null;
   /** The user's own connections that asked for `self`. */
-  readonly selves = new SmallSet<Outbox>();
+  selves: SmallSet<Outbox> | null = null;
 
   get isEmpty(): boolean {
-    return this.size === 0 && this.circles.size === 0 && this.selves.size === 0;
+    return this.size === 0 && isNone(this.circles) && isNone(this.selves);
   }
+}
+
+function isNone(set: SmallSet<unknown> | null): boolean {
+  return set === null || set.size === 0;
 }
 
 /** The audience of a user, made when there is none. */
@@ -39,6 +44,22 @@ export function audienceOf(user: User): UserAudience {
   const audience = new UserAudience();
   user.audience = audience;
   return audience;
+}
+
+/**
+ * Whether any watch of the connection covers the user. Asks the shorter of two lists: those that the connection watches,
+ * and the watched ones that hold the user. Either may be ten thousand long.
+ */
+export function covers(outbox: Outbox, user: User): boolean {
+  if (outbox.users.has(user)) return true;
+  const holding = audienceOf(user).circles;
+  if (holding === null) return false;
+  if (outbox.circles.size < holding.size) {
+    for (const circle of outbox.circles) if (circle.friends.has(user)) return true;
+  } else {
+    for (const circle of holding) if (outbox.circles.has(circle)) return true;
+  }
+  return false;
 }
 
 /**

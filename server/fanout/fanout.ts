@@ -6,18 +6,22 @@
  */
 import type { MessageId } from '../../shared/client-messages.ts';
 import type { IdsInText } from '../lib/ids-in-text.ts';
+import { SmallSet } from '../lib/small-set.ts';
 import type { Change } from '../presence/outcomes.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
-import type { Edge, ListChanges, RosterChange } from '../roster/port.ts';
-import { audienceOf, Circle, watchEach } from './circle.ts';
+import type { ListChanges } from '../roster/port.ts';
+import { audienceOf, watchEach, type Circle } from './circle.ts';
 import type { Delays } from './delays.ts';
+import { Followers } from './followers.ts';
 import { notAllowed, type MayWatch, type Watches } from './may-watch.ts';
 import { FlushMessages, type Outbox } from './outbox.ts';
 import { FlushRhythm } from './rhythm.ts';
+import { RosterTelling, type RosterEditing } from './roster-telling.ts';
 import { headOfFriends, headOfUsers, Telling, type TellingOptions } from './telling.ts';
+import { WatchedLists } from './watched-lists.ts';
 
-export interface FanoutOptions extends TellingOptions {
+export interface FanoutOptions extends Omit<TellingOptions, 'untoldFrom'> {
   readonly delays: Delays;
   /** The friend lists, for lists not watched yet and for what changed in them. */
   readonly friends: {
@@ -31,15 +35,34 @@ export interface FanoutOptions extends TellingOptions {
 export class Fanout {
   readonly #options: FanoutOptions;
   readonly #telling: Telling;
-  readonly #circles = new Map<string, Circle>();
+  readonly #lists: WatchedLists;
+  readonly #followers = new Followers();
+  readonly #roster: RosterTelling;
   readonly #rhythm = new FlushRhythm(() => this.flush());
   #changed = new Set<User>();
   #selfChanged = new Set<User>();
   #changeNo = 0;
 
   constructor(options: FanoutOptions) {
+    const { presence, turns, friends } = options;
     this.#options = options;
-    this.#telling = new Telling(options);
+    this.#telling = new Telling({ ...options, untoldFrom: () => this.#roster.untoldFrom });
+    this.#lists = new WatchedLists({ presence, turns, friendsOf: (owner) => friends.friendsOf(owner) });
+    this.#roster = new RosterTelling({
+      presence,
+      turns,
+      lists: this.#lists,
+      followers: this.#followers,
+      telling: this.#telling,
+      flush: () => this.flush(),
+      dropUser: (outbox, user) => {
+        this.#dropUser(outbox, user);
+      },
+      tellAgain: (user) => {
+        this.#changed.add(user);
+        this.#rhythm.request();
+      },
+    });
   }
 
   /** A user changed: those who watch it will hear of it with the next flush. */
@@ -50,7 +73,7 @@ export class Fanout {
       this.#changed.add(user);
       this.#options.delays.changed(change);
     }
-    if (audienceOf(user).selves.size > 0) this.#selfChanged.add(user);
+    if (audienceOf(user).selves !== null) this.#selfChanged.add(user);
     this.#rhythm.request();
   }
 
@@ -80,15 +103,26 @@ export class Fanout {
     return touched.length === 0 ? 1 : delivered / touched.length;
   }
 
+  /**
+   * Loads a friend list that is not in memory, so that a watch of it is short. @returns what to wait for before the watch,
+   * for as many turns of the loop as that takes; undefined if it may come now.
+   */
+  prepare(owner: string): Promise<void> | undefined {
+    const { turns } = this.#options;
+    const snapshotTurn = (): Promise<void> | undefined => turns.take(this.#lists.get(owner)?.friends.size ?? 0);
+    return this.#lists.prepare(owner)?.then(snapshotTurn) ?? snapshotTurn();
+  }
+
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */
   watchFriends(outbox: Outbox, owner: string, since: number | undefined, re: MessageId | undefined): void {
     this.#tellRest(outbox);
-    const from = this.#answerable(since);
+    // While edits are being told, the list in memory and the stored one may differ: the answer then is the whole list.
+    const from = this.#roster.untoldFrom === Infinity ? this.#answerable(since) : undefined;
     // Storage is read before anything is watched: where it fails, so does the watch.
     const news = from === undefined ? undefined : this.#options.friends.changesSince(owner, from);
-    const circle = this.#circles.get(owner) ?? this.#openCircle(owner);
-    circle.watchers.add(outbox);
-    outbox.circles.add(circle);
+    const circle = this.#lists.open(owner);
+    this.#lists.enter(circle, outbox);
+    this.#telling.charge(outbox, circle.friends.size);
     const head = headOfFriends(owner);
     if (from === undefined || news === undefined) {
       this.#telling.snapshot(outbox, head, re, circle.friends, undefined);
@@ -99,11 +133,19 @@ export class Fanout {
     this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: news.removed });
   }
 
+  /** Whether the connection watches this list. */
+  watchesFriendsOf(outbox: Outbox, owner: string): boolean {
+    const circle = this.#lists.get(owner);
+    return circle !== undefined && outbox.circles.has(circle);
+  }
+
   /** Adds users (all different) to those watched by id, and answers with a snapshot of them. */
   watchUsers(outbox: Outbox, ids: readonly string[], since: number | undefined, re: MessageId | undefined): void {
     this.#tellRest(outbox);
-    const users = ids.map((id) => this.#options.presence.hold(id));
+    const users = this.#options.presence.holdMany(ids);
     watchEach(users, outbox);
+    this.#followers.note(outbox);
+    this.#telling.charge(outbox, users.length);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
     if (from === undefined) {
@@ -119,6 +161,8 @@ export class Fanout {
     this.#tellRest(outbox);
     const named = this.#options.presence.holdAll(list);
     const users = watchEach(named, outbox);
+    this.#followers.note(outbox);
+    this.#telling.charge(outbox, users.length);
     const head = users.length === named.length ? `"users":${list.listJson}` : headOfUsers(users.map(({ id }) => id));
     this.#telling.snapshot(outbox, head, undefined, users, undefined);
   }
@@ -136,12 +180,13 @@ export class Fanout {
 
   /** Ends the watch of a friend list; what waits of those it alone covered is dropped. */
   unwatchFriends(outbox: Outbox, owner: string, re: MessageId | undefined): void {
-    this.#dropList(outbox, this.#circles.get(owner));
+    this.#dropList(outbox, this.#lists.get(owner));
     this.#tellRest(outbox);
     this.#telling.unwatchedFriends(outbox, owner, re);
   }
 
   unwatchUsers(outbox: Outbox, ids: readonly string[], re: MessageId | undefined): void {
+    this.#telling.charge(outbox, ids.length);
     for (const id of ids) this.#dropUser(outbox, this.#options.presence.held(id));
     this.#tellRest(outbox);
     this.#telling.unwatchedUsers(outbox, ids, re);
@@ -153,9 +198,11 @@ export class Fanout {
    */
   look(outbox: Outbox, viewer: Viewer, mayWatch: MayWatch | undefined): void {
     const before = outbox.viewer;
+    if (mayWatch !== undefined) this.#telling.charge(outbox, outbox.watchCount);
     // Asks storage, so it comes first: where that fails, nothing has changed.
     const ended = mayWatch === undefined ? undefined : notAllowed(outbox, mayWatch);
     outbox.viewer = viewer;
+    this.#followers.note(outbox);
     if (ended !== undefined) this.#end(outbox, ended);
     if (before.user === viewer.user && before.isAdmin === viewer.isAdmin) return;
     this.flush();
@@ -166,29 +213,21 @@ export class Fanout {
   watchSelf(outbox: Outbox, id: string): void {
     const user = this.#options.presence.hold(id);
     outbox.self = user;
-    audienceOf(user).selves.add(outbox);
+    (audienceOf(user).selves ??= new SmallSet()).add(outbox);
     this.#telling.self(outbox, user);
   }
 
   /**
-   * The friend lists changed and are stored: whoever watches one is told. Who watched a user by id because it was a
-   * friend watches it no longer.
+   * Friend lists are about to be edited at this time. Once the edit is stored, whoever watches one of them is told, and who
+   * watched a user by id because it was a friend watches it no longer.
    */
-  rosterChanged({ added, removed }: RosterChange): void {
-    const ended = removed.filter((edge) => this.#dropFriend(edge));
-    const unwatched = this.#dropUnfriended(removed);
-    if (ended.length === 0 && unwatched.size === 0 && !added.some(({ user }) => this.#circles.has(user))) return;
-    this.flush();
-    for (const { user: owner, friend } of ended) {
-      const owned = JSON.stringify(owner);
-      const json = `{"type":"friend","friendsOf":${owned},"op":"remove","user":${JSON.stringify(friend)}}`;
-      this.#tellCircle(owner, () => json);
-    }
-    for (const [outbox, ids] of unwatched) {
-      this.#telling.rest(outbox);
-      this.#telling.unwatchedUsers(outbox, ids, undefined);
-    }
-    for (const edge of added) this.#addFriend(edge);
+  rosterChanges(atMs: number): RosterEditing {
+    return this.#roster.begin(atMs);
+  }
+
+  /** Takes out of memory the lists that nobody watches, which otherwise stay for a few seconds. */
+  dropIdleLists(): void {
+    this.#lists.stop();
   }
 
   /** The peer reads again: it is told the latest of everybody who changed meanwhile. */
@@ -206,10 +245,11 @@ export class Fanout {
       presence.release(user);
     }
     outbox.users.clear();
-    for (const circle of outbox.circles) this.#leaveCircle(circle, outbox);
+    this.#followers.forget(outbox);
+    for (const circle of outbox.circles) this.#lists.leave(circle, outbox);
     outbox.circles.clear();
     if (outbox.self !== null) {
-      audienceOf(outbox.self).selves.delete(outbox);
+      audienceOf(outbox.self).selves?.delete(outbox);
       presence.release(outbox.self);
       outbox.self = null;
     }
@@ -251,6 +291,7 @@ export class Fanout {
       if (outbox.add(user, presence.entryJsonFor(user, viewer))) touched.push(outbox);
     };
     for (const outbox of audience) tell(outbox);
+    if (audience.circles === null) return;
     for (const circle of audience.circles) for (const outbox of circle.watchers) tell(outbox);
   }
 
@@ -266,68 +307,12 @@ export class Fanout {
   #flushSelves(): void {
     const users = this.#selfChanged;
     this.#selfChanged = new Set();
-    for (const user of users) for (const outbox of audienceOf(user).selves) this.#telling.self(outbox, user);
-  }
-
-  #openCircle(owner: string): Circle {
-    const circle = new Circle(owner);
-    for (const id of this.#options.friends.friendsOf(owner)) this.#joinCircle(circle, id);
-    this.#circles.set(owner, circle);
-    return circle;
-  }
-
-  #joinCircle(circle: Circle, id: string): User {
-    const user = this.#options.presence.hold(id);
-    circle.friends.add(user);
-    audienceOf(user).circles.add(circle);
-    return user;
-  }
-
-  #partFromCircle(circle: Circle, user: User): void {
-    audienceOf(user).circles.delete(circle);
-    this.#options.presence.release(user);
-  }
-
-  /** The last watcher takes the list out of memory. */
-  #leaveCircle(circle: Circle, outbox: Outbox): void {
-    circle.watchers.delete(outbox);
-    if (circle.watchers.size > 0) return;
-    this.#circles.delete(circle.owner);
-    for (const user of circle.friends) this.#partFromCircle(circle, user);
-  }
-
-  /** @returns whether the list is watched here and held the friend. */
-  #dropFriend({ user: owner, friend }: Edge): boolean {
-    const circle = this.#circles.get(owner);
-    const user = this.#options.presence.held(friend);
-    if (user === undefined || !circle?.friends.delete(user)) return false;
-    for (const outbox of circle.watchers) if (!outbox.covers(user)) outbox.forget(user);
-    this.#partFromCircle(circle, user);
-    return true;
-  }
-
-  /** Ends the watches by id that only a friendship had allowed. @returns them by connection. */
-  #dropUnfriended(removed: readonly Edge[]): ReadonlyMap<Outbox, string[]> {
-    const dropped = new Map<Outbox, string[]>();
-    for (const { user: former, friend } of removed) {
-      const user = this.#options.presence.held(friend);
-      if (user === undefined || user.audience === null) continue;
-      const watchers = Array.from(audienceOf(user), (outbox) => outbox).filter(
-        ({ viewer }) => viewer.follower === former && !viewer.mayObserve,
-      );
-      for (const outbox of watchers) {
-        this.#dropUser(outbox, user);
-        const ids = dropped.get(outbox);
-        if (ids === undefined) dropped.set(outbox, [friend]);
-        else ids.push(friend);
-      }
-    }
-    return dropped;
+    for (const user of users) for (const outbox of audienceOf(user).selves ?? []) this.#telling.self(outbox, user);
   }
 
   #end(outbox: Outbox, { owners, ids }: Watches): void {
     // All first, so that none of it is told while the rest goes out.
-    for (const owner of owners) this.#dropList(outbox, this.#circles.get(owner));
+    for (const owner of owners) this.#dropList(outbox, this.#lists.get(owner));
     for (const id of ids) this.#dropUser(outbox, this.#options.presence.held(id));
     if (owners.length + ids.length > 0) this.#tellRest(outbox);
     for (const owner of owners) this.#telling.unwatchedFriends(outbox, owner, undefined);
@@ -336,31 +321,14 @@ export class Fanout {
 
   #dropList(outbox: Outbox, circle: Circle | undefined): void {
     if (circle === undefined || !outbox.circles.delete(circle)) return;
-    for (const user of circle.friends) if (!outbox.covers(user)) outbox.forget(user);
     outbox.owed?.delete(circle);
-    this.#leaveCircle(circle, outbox);
+    this.#lists.leave(circle, outbox);
   }
 
   #dropUser(outbox: Outbox, user: User | undefined): void {
     if (user === undefined || !outbox.users.delete(user)) return;
-    if (!outbox.covers(user)) outbox.forget(user);
     outbox.owed?.delete(user);
     audienceOf(user).delete(outbox);
     this.#options.presence.release(user);
-  }
-
-  #addFriend({ user: owner, friend }: Edge): void {
-    const circle = this.#circles.get(owner);
-    if (circle === undefined) return;
-    const user = this.#joinCircle(circle, friend);
-    const head = `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"add","entry":`;
-    this.#tellCircle(owner, (outbox) => `${head}${this.#telling.entry(user, outbox.viewer)}}`);
-  }
-
-  #tellCircle(owner: string, jsonFor: (outbox: Outbox) => string): void {
-    for (const outbox of this.#circles.get(owner)?.watchers ?? []) {
-      this.#telling.rest(outbox);
-      outbox.send(jsonFor(outbox));
-    }
   }
 }

@@ -23,7 +23,7 @@ interface Behind {
   readonly sinceAt: number;
   /** Who changed since the last of it was told. */
   changed: Set<User>;
-  /** Somebody changed twice: the peer will never hear of the first change. */
+  /** Somebody changed twice, or too many changed: some change will never be told. */
   isOverwritten: boolean;
   /** Answers that wait behind what made the peer slow. */
   queuedBytes: number;
@@ -35,7 +35,12 @@ export interface OutboxOwner {
    * once, in a turn of its own.
    */
   overflowed(): void;
+  /** The hub does work for the peer beyond the message itself: counts it against the peer's rate. */
+  charge(units: number): void;
 }
+
+/** Users who changed that are remembered for a peer that does not read. If more change, it gets new snapshots instead. */
+export const MAX_CHANGED_KEPT = 1000;
 
 const utf8 = new TextEncoder();
 const nobody: Viewer = { user: null, isAdmin: false, follower: null, mayObserve: false };
@@ -58,6 +63,8 @@ export class Outbox {
   toldNo = 0;
   /** Watches that are owed a new snapshot, in order; null for none, as always while the peer keeps up. */
   owed: Set<Circle | User> | null = null;
+  /** What is owed goes on in a later turn. */
+  isAwaitingTurn = false;
   #fragments = '';
   #fragmentCount = 0;
   #behind: Behind | null = null;
@@ -83,19 +90,12 @@ export class Outbox {
     return this.users.size + this.circles.size;
   }
 
-  /** Whether any watch of this connection covers the user. */
-  covers(user: User): boolean {
-    if (this.users.has(user)) return true;
-    for (const circle of this.circles) if (circle.friends.has(user)) return true;
-    return false;
-  }
-
   /** Takes one change. @returns whether this is the first since the last `flush`. */
   add(user: User, entryJson: string): boolean {
     if (this.#behind !== null) {
       const { changed } = this.#behind;
       const before = changed.size;
-      if (changed.add(user).size === before) this.#behind.isOverwritten = true;
+      if (before >= MAX_CHANGED_KEPT || changed.add(user).size === before) this.#behind.isOverwritten = true;
       return false;
     }
     this.#fragmentCount++;
@@ -113,17 +113,14 @@ export class Outbox {
     const fragments = this.#fragments;
     this.#fragments = '';
     this.#fragmentCount = 0;
-    if (delivered === 1) this.tell(messages.ofOne(fragments));
-    else if (delivered > 0) this.tell(messages.of(fragments));
+    if (delivered === 0) return 0;
+    if (this.owed !== null) this.tell(presenceJson(fragments, undefined));
+    else if (delivered === 1) this.tell(messages.ofOne(fragments));
+    else this.tell(messages.of(fragments));
     return delivered;
   }
 
-  /** Forgets what is pending of a user that no watch covers any more. */
-  forget(user: User): void {
-    this.#behind?.changed.delete(user);
-  }
-
-  /** Hands over who changed while the peer did not read; it is still behind. */
+  /** Hands over who changed while the peer did not read, perhaps with some that it watches no more; it is still behind. */
   takeChanged(): ReadonlySet<User> {
     if (this.#behind === null) return new Set();
     const { changed } = this.#behind;

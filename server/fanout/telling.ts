@@ -3,13 +3,14 @@
  * entry as the connection's viewer may see it. Decides nothing about who is told when; `Fanout` does, and calls this.
  */
 import type { MessageId } from '../../shared/client-messages.ts';
-import { MAX_IDS_PER_MESSAGE } from '../../shared/limits.ts';
+import { MAX_IDS_PER_MESSAGE, USERS_PER_UNIT } from '../../shared/limits.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { TurnBudget } from '../lib/turn-budget.ts';
 import type { HubClock } from '../presence/hub-clock.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
-import { Circle } from './circle.ts';
+import { Circle, covers } from './circle.ts';
 import { presenceJson, type Outbox } from './outbox.ts';
 
 export interface TellingOptions {
@@ -17,6 +18,9 @@ export interface TellingOptions {
   readonly clock: Clock;
   readonly hubClock: HubClock;
   readonly onDelivered: (entries: number) => void;
+  /** When the oldest edit of a friend list was made that is not told yet; Infinity if all are. */
+  readonly untoldFrom: () => number;
+  readonly turns: TurnBudget;
   /** Called before news are told, or a user of whom nothing is stored: makes durable what must then not be forgotten. */
   readonly beforeTelling: () => void;
 }
@@ -34,9 +38,9 @@ export class Telling {
     this.#options = options;
   }
 
-  /** The `at` of what is told now. */
+  /** The `at` of what is told now: below that of any edit of a list that is not told to everybody yet. */
   sentUpTo(): number {
-    return this.#options.hubClock.sentUpTo(this.#options.clock.now().wallMs);
+    return Math.min(this.#options.hubClock.sentUpTo(this.#options.clock.now().wallMs), this.#options.untoldFrom() - 1);
   }
 
   /** What a peer that is behind has not heard goes out before the answer that follows, so that versions only grow. */
@@ -75,6 +79,12 @@ export class Telling {
     outbox.send(this.#snapshotJson(outbox, head, re, users, partial));
   }
 
+  /** Counts so many users against the rate of the connection, and against the budget of the turn. */
+  charge(outbox: Outbox, users: number): void {
+    this.#options.turns.spend(users);
+    outbox.owner?.charge(users / USERS_PER_UNIT);
+  }
+
   self(outbox: Outbox, user: User): void {
     const { status, text, devices } = user.fold;
     const json = JSON.stringify({ type: 'self', status, ...(text === '' ? {} : { text }), devices });
@@ -101,16 +111,28 @@ export class Telling {
     return this.#options.presence.entryJsonFor(user, viewer);
   }
 
-  #latest(outbox: Outbox, users: ReadonlySet<User>): string | undefined {
-    if (users.size === 0) return undefined;
-    this.#options.onDelivered(users.size);
+  #latest(outbox: Outbox, changed: ReadonlySet<User>): string | undefined {
+    // Looked at only now: an unwatch, or an edit of a list, need not search what waits for each connection.
+    const users = [...changed].filter((user) => covers(outbox, user));
+    if (users.length === 0) return undefined;
+    this.#options.onDelivered(users.length);
     return presenceJson(this.#entries(outbox, users), outbox.owed === null ? this.sentUpTo() : undefined);
   }
 
-  /** At least one a time, however slow the peer is; and no more than one beyond what it takes. */
+  /** At least one a time, however slow the peer is; no more than one beyond what it takes, nor than a turn has room for. */
   #payOwed(outbox: Outbox): void {
     let isBehind = false;
     while (outbox.owed !== null && !isBehind) {
+      if (outbox.isAwaitingTurn) return;
+      const turn = this.#options.turns.take(0);
+      if (turn !== undefined) {
+        outbox.isAwaitingTurn = true;
+        void turn.then(() => {
+          outbox.isAwaitingTurn = false;
+          if (!outbox.isBehind) this.#payOwed(outbox);
+        });
+        return;
+      }
       this.#nextOwed(outbox, outbox.owed);
       isBehind = outbox.isBehind;
     }
@@ -122,6 +144,7 @@ export class Telling {
       if (watch instanceof Circle) {
         if (users.length > 0) break;
         owed.delete(watch);
+        this.charge(outbox, watch.friends.size);
         outbox.tell(this.#snapshotJson(outbox, headOfFriends(watch.owner), undefined, watch.friends, undefined));
         break;
       }
@@ -129,6 +152,7 @@ export class Telling {
       if (users.push(watch) === MAX_IDS_PER_MESSAGE) break;
     }
     if (users.length > 0) {
+      this.charge(outbox, users.length);
       const ids = users.map(({ id }) => id);
       outbox.tell(this.#snapshotJson(outbox, headOfUsers(ids), undefined, users, undefined));
     }

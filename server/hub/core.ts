@@ -7,14 +7,24 @@ import { Fanout } from '../fanout/fanout.ts';
 import { Tails } from '../fanout/tails.ts';
 import { Intake } from '../intake.ts';
 import type { Change } from '../presence/outcomes.ts';
+import { TurnBudget } from '../lib/turn-budget.ts';
 import { Journal } from '../presence/journal.ts';
 import { Presence } from '../presence/presence.ts';
 import { sessionIdOf } from '../presence/session-id.ts';
 import type { User } from '../presence/user.ts';
-import type { RosterEdit } from '../roster/port.ts';
 import type { Store } from '../store/port.ts';
 import { buildBlocks } from './blocks.ts';
-import { buildWriteBehind, endRun, isCertain, recall, retryStorage, writeAll, type Lasting } from './lasting.ts';
+import {
+  buildWriteBehind,
+  endRun,
+  isCertain,
+  recall,
+  recallMany,
+  retryStorage,
+  writeAll,
+  type Lasting,
+} from './lasting.ts';
+import { RosterEdits } from './roster-edits.ts';
 import { buildSessionsDesk, type SessionsDesk } from './sessions.ts';
 import type { Site } from './site.ts';
 
@@ -25,8 +35,9 @@ export interface Core extends SessionsDesk {
   readonly intake: Intake;
   readonly onChange: (change: Change) => void;
   readonly beforeTelling: () => void;
-  /** Commits an edit and tells it. @returns edges added. */
-  readonly editRoster: (edit: RosterEdit) => number;
+  readonly rosterEdits: RosterEdits;
+  /** What one turn of the loop has for long work. */
+  readonly turns: TurnBudget;
   /**
    * From now on `other` sees `user` as if it had left now. Durable, and told, before it returns. @returns false where the
    * user has as many blocks as it may. @throws where storage can't take it.
@@ -46,7 +57,7 @@ export interface Core extends SessionsDesk {
 
 /** Who is there, who is told, and what is kept of it. */
 export function buildCore(site: Site, lasting: Lasting): Core {
-  const { store, roster, hubClock } = lasting;
+  const { store, hubClock } = lasting;
   const { config, clock } = site;
   const keepLease = (user: User): void => {
     writeBehind.add(user);
@@ -63,7 +74,9 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   const beforeTelling = (): void => writeBehind.writeFirsts();
   const counts = { changes: 0, deliveries: 0 };
   const delays = new Delays();
-  const fanout = buildFanout(site, lasting, presence, { beforeTelling, counts, delays });
+  const turns = new TurnBudget();
+  const fanout = buildFanout(site, lasting, presence, { beforeTelling, counts, delays, turns });
+  const rosterEdits = buildRosterEdits(site, lasting, fanout, turns);
   const tails = buildTails(site, presence, beforeTelling);
   const onChange = (change: Change): void => {
     if (change.isShown) {
@@ -88,11 +101,8 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     intake,
     onChange,
     beforeTelling,
-    editRoster: (edit) => {
-      const change = roster.edit(edit, hubClock.now(clock.now().wallMs));
-      fanout.rosterChanged(change);
-      return change.added.length;
-    },
+    rosterEdits,
+    turns,
     ...buildSessionsDesk({ ...site, presence, intake, journal }),
     ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout, beforeTelling),
     keepLease,
@@ -103,6 +113,17 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     counts,
     delays,
   };
+}
+
+function buildRosterEdits(site: Site, lasting: Lasting, fanout: Fanout, turns: TurnBudget): RosterEdits {
+  const { config, clock, onStop } = site;
+  const { roster, hubClock } = lasting;
+  const now = (): number => hubClock.now(clock.now().wallMs);
+  const edits = new RosterEdits({ roster, fanout, turns, maxFriends: config.maxFriends, now });
+  onStop(() => {
+    edits.stop();
+  });
+  return edits;
 }
 
 function openJournal({ clock }: Site): Journal {
@@ -132,6 +153,7 @@ function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSession
       massLapse: { sessions: doubtSessions, percent: doubtPercent, holdMs: doubtMs },
       journal,
       recall: (id) => recall(site, lasting, id),
+      recallMany: (ids) => recallMany(site, lasting, ids),
       onSessions,
     },
     clock.now(),
@@ -147,13 +169,14 @@ function restoreAll({ config, clock }: Site, store: Store, presence: Presence): 
 }
 
 function buildFanout(
-  { clock }: Site,
+  { clock, onStop }: Site,
   { store, roster, hubClock }: Lasting,
   presence: Presence,
-  { beforeTelling, counts, delays }: Pick<Core, 'beforeTelling' | 'counts' | 'delays'>,
+  { beforeTelling, counts, delays, turns }: Pick<Core, 'beforeTelling' | 'counts' | 'delays' | 'turns'>,
 ): Fanout {
-  return new Fanout({
+  const fanout = new Fanout({
     presence,
+    turns,
     clock,
     hubClock,
     friends: roster,
@@ -164,4 +187,8 @@ function buildFanout(
       counts.deliveries += entries;
     },
   });
+  onStop(() => {
+    fanout.dropIdleLists();
+  });
+  return fanout;
 }

@@ -78,7 +78,7 @@ function buildGate({ config, authenticator, refusals }: Site): Gate {
 
 function buildWsJson(
   { config, node, clock, log, codes }: Site,
-  { intake, fanout, tails }: Core,
+  { intake, fanout, tails, turns }: Core,
   roster: Roster,
   gate: Gate,
   staleSince: () => number | null,
@@ -88,6 +88,7 @@ function buildWsJson(
     intake,
     fanout,
     tails,
+    workTurns: turns,
     clock,
     openOutbox: (socket) => new Outbox(socket, { maxQueuedBytes: config.maxQueuedBytes, clock }),
     codeOf: (status) => codes.codeOf(status),
@@ -141,7 +142,7 @@ function buildApi(
   pages: string,
 ): Api {
   const { config, clock, log, codes, failing, origins } = site;
-  const { intake, presence, beforeTelling, keepLease } = core;
+  const { intake, presence, beforeTelling, keepLease, turns } = core;
   const { host, auth, timeoutMs, warmMs, maxFriends } = config;
   return createApi({
     presence,
@@ -149,7 +150,9 @@ function buildApi(
     heartbeat: { intake, codeOf: (status) => codes.codeOf(status), timeoutMs, warmMs, keepLease },
     isStale: () => staleness.since !== null,
     beforeTelling,
-    edit: core.editRoster,
+    turns,
+    edit: (edit) => core.rosterEdits.edit(edit),
+    settled: (user) => core.rosterEdits.settled(user),
     failures: () => {
       core.retryStorage();
       retrySureness(site, store, staleness.since);

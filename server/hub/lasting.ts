@@ -9,7 +9,7 @@ import type { Presence } from '../presence/presence.ts';
 import type { Remembered, User } from '../presence/user.ts';
 import type { Roster } from '../roster/port.ts';
 import { SqliteRoster } from '../roster/sqlite-roster.ts';
-import { MEMORY, openDatabase } from '../store/database.ts';
+import { explainStorage, MEMORY, openDatabase } from '../store/database.ts';
 import type { Store, StoreState } from '../store/port.ts';
 import { SqliteStore } from '../store/sqlite-store.ts';
 import { storedEntryOf } from '../store/stored-entry.ts';
@@ -30,12 +30,22 @@ export function openLasting(site: Site): Lasting {
   });
   const store = new SqliteStore(database, CEILING_AHEAD_MS);
   const roster = new SqliteRoster(database);
+  completeEdit(roster, config.data);
   const hubClock = new HubClock(store.state.clockFloor, (ceiling) =>
     tryStorage(site, 'versions', () => {
       store.raiseCeiling(ceiling);
     }),
   );
   return { store, roster, hubClock };
+}
+
+/** Completes an edit of friend lists that the last run had stored only a part of when it ended. */
+function completeEdit(roster: Roster, path: string): void {
+  try {
+    roster.finish();
+  } catch (error) {
+    throw explainStorage(path, error);
+  }
 }
 
 export function buildWriteBehind(site: Site, store: Store, presence: Presence): WriteBehind<User> {
@@ -81,6 +91,18 @@ export function recall(site: Site, { store, hubClock }: Lasting, id: string): Re
   if (tryStorage(site, 'recall', () => (remembered = store.recall(id)))) return remembered;
   const { wallMs } = site.clock.now();
   return { since: wallMs, lastSeen: null, v: hubClock.now(wallMs) };
+}
+
+/** The same for many users, in their order. */
+export function recallMany(
+  site: Site,
+  { store, hubClock }: Lasting,
+  ids: readonly string[],
+): readonly (Remembered | undefined)[] {
+  let remembered: readonly (Remembered | undefined)[] = [];
+  if (tryStorage(site, 'recall', () => (remembered = store.recallMany(ids)))) return remembered;
+  const { wallMs } = site.clock.now();
+  return ids.map(() => ({ since: wallMs, lastSeen: null, v: hubClock.now(wallMs) }));
 }
 
 /** What the next run is to know of how sure this one is; null: of all it shows. */

@@ -23,6 +23,8 @@ export interface PresenceOptions {
   readonly journal: Journal;
   /** What the store knows of a user that is not held. */
   readonly recall: (user: string) => Remembered | undefined;
+  /** The same for many users, in their order. */
+  readonly recallMany: (users: readonly string[]) => readonly (Remembered | undefined)[];
   /** A user's sessions are others than before or say something else, or its version was raised: it is to be stored. */
   readonly onSessions: (user: User) => void;
 }

@@ -81,8 +81,28 @@ export class Presence {
 
   /** The same for all the users of a list, in its order. */
   holdAll(list: IdsInText): User[] {
-    const held = this.#users.getAll(list);
-    return held.includes(undefined) ? held.map((user, i) => user ?? this.hold(ownId(list, i))) : (held as User[]);
+    const users = this.#users.getAll(list);
+    if (!users.includes(undefined)) return users as User[];
+    const missing = users.flatMap((user, i) => (user === undefined ? [i] : []));
+    const held = this.holdMany(missing.map((i) => ownId(list, i)));
+    for (const [n, i] of missing.entries()) users[i] = held[n];
+    return users as User[];
+  }
+
+  /** The same for these ids, in their order: the store is asked once for all that are not held. */
+  holdMany(ids: readonly string[]): User[] {
+    const held = ids.map((id) => this.#users.get(id));
+    const recalled = this.#recallMany(ids.filter((_, i) => held[i] === undefined));
+    for (const user of recalled.values()) this.#users.add(user);
+    return held.map((user, i) => user ?? (recalled.get(ids[i] as string) as User));
+  }
+
+  /** The same as `lookFor` for these ids, in their order: the store is asked once for all of them. */
+  lookForMany(ids: readonly string[], viewer: Viewer): User[] {
+    const held = ids.map((id) => this.#users.get(id));
+    const isHidden = (user: User | undefined): boolean => user === undefined || !this.#views.isVisibleTo(user, viewer);
+    const recalled = this.#recallMany(ids.filter((_, i) => isHidden(held[i])));
+    return held.map((user, i) => user ?? (recalled.get(ids[i] as string) as User));
   }
 
   /** Lets go of a user whom nothing needs in memory any more. */
@@ -329,6 +349,15 @@ export class Presence {
 
   #recall(id: string): User {
     return new User(id, this.#offline, this.#options.recall(id), this.#blocks.of(id));
+  }
+
+  #recallMany(ids: readonly string[]): ReadonlyMap<string, User> {
+    const users = new Map<string, User>();
+    if (ids.length === 0) return users;
+    if (ids.length === 1) return users.set(ids[0] as string, this.#recall(ids[0] as string));
+    const remembered = this.#options.recallMany(ids);
+    for (const [i, id] of ids.entries()) users.set(id, new User(id, this.#offline, remembered[i], this.#blocks.of(id)));
+    return users;
   }
 
   #unlink(session: Session): void {

@@ -20,6 +20,8 @@ export class Views {
   jsonFor(user: User, viewer: Viewer): string {
     const hidden = user.hiddenFrom === null ? undefined : hiddenOf(user, viewer);
     if (hidden !== undefined) return (hidden.json ??= this.#forMost(frozenEntry(user.id, hidden, this.#offline)));
+    // Of one never seen nothing is kept: a connection may watch ten thousand names that nobody has.
+    if (user.v === 0) return JSON.stringify(entryOf(user, this.#offline));
     if (!this.#hidesLastSeen || !viewer.isAdmin)
       return (user.entryJson ??= this.#forMost(entryOf(user, this.#offline)));
     return (user.adminEntryJson ??= JSON.stringify(entryOf(user, this.#offline)));

@@ -25,6 +25,15 @@ export interface RosterChange {
   readonly removed: readonly Edge[];
 }
 
+/** A change whose edit is being stored. */
+export interface GrowingChange {
+  readonly added: Edge[];
+  readonly removed: Edge[];
+}
+
+/** Work in parts: yields, before each part, what it costs in rows. */
+export type Parts<T> = Generator<number, T>;
+
 /** What happened to one list after an instant. */
 export interface ListChanges {
   /** Friends now, whose edge was made after that instant. */
@@ -42,8 +51,19 @@ export interface Roster {
   overfull(edit: RosterEdit, maxFriends: number): string | undefined;
   /** Changes of the list since an instant; undefined where that is longer ago than tombstones are kept. */
   changesSince(user: string, sinceMs: number): ListChanges | undefined;
+  /** The same in parts. */
+  overfullInParts(edit: RosterEdit, maxFriends: number): Parts<string | undefined>;
   /** Commits one edit made at `atMs` in one transaction and says what it changed. Throws where storage can't take it. */
   edit(edit: RosterEdit, atMs: number): RosterChange;
+  /**
+   * The same in parts, each in a transaction: what each changed is added to `change`. A crash in the middle loses nothing: the
+   * next start completes the edit. If storage fails in the middle, `finish` is to be tried until it does.
+   */
+  editInParts(edit: RosterEdit, atMs: number, change: GrowingChange): Parts<void>;
+  /** Some parts of the last edit are stored, and some are not. */
+  readonly isUnfinished: boolean;
+  /** Completes an edit that was stored in part. @returns what that changed; nothing if there was none. */
+  finish(): RosterChange;
   /** Forgets a bounded number of tombstones older than a day before `nowMs`, the oldest first. True where some are left. */
   forgetTombstones(nowMs: number): boolean;
 }

@@ -4,10 +4,26 @@
  * Called by whoever follows or edits lists; callers have refused bad ids and befriending oneself.
  */
 import { inTransaction, type SqlDatabase, type SqlStatement } from '../lib/sqlite.ts';
-import { TOMBSTONE_MS, type Edge, type ListChanges, type Roster, type RosterChange, type RosterEdit } from './port.ts';
+import {
+  TOMBSTONE_MS,
+  type Edge,
+  type GrowingChange,
+  type ListChanges,
+  type Parts,
+  type Roster,
+  type RosterChange,
+  type RosterEdit,
+} from './port.ts';
 
 /** Most tombstones forgotten by one call, since the loop stands still meanwhile. */
 const FORGET_AT_ONCE = 500;
+
+/** Edges made or ended in one part of an edit: about 3 ms. Even, so that the two directions of a friendship stay together. */
+const EDGES_IN_PART = 250;
+/** Users whose friends are counted in one part; a list of ten thousand takes 0.2 ms. */
+const COUNTED_AT_ONCE = 50;
+/** As many rows are looked through in the time in which one is looked up. */
+const ROWS_LOOKED_THROUGH = 10;
 
 /** A whole list in one row, since fifty rows cost three times as much (measured); no id holds a comma. */
 interface PackedList {
@@ -25,11 +41,15 @@ export class SqliteRoster implements Roster {
   readonly #end: SqlStatement<never>;
   readonly #bury: SqlStatement<never>;
   readonly #unbury: SqlStatement<never>;
+  readonly #setPending: SqlStatement<never>;
+  readonly #pending: SqlStatement<{ readonly at: number; readonly edit: string }>;
+  readonly #clearPending: SqlStatement<never>;
   readonly #tombstoneBefore: SqlStatement<{ readonly at: number }>;
   readonly #forget: SqlStatement<never>;
   readonly #moveKeptFrom: SqlStatement<never>;
   /** Every tombstone from this instant on is there. */
   #keptFrom: number;
+  #isUnfinished = false;
 
   constructor({ db }: { readonly db: SqlDatabase }) {
     this.#db = db;
@@ -47,6 +67,9 @@ export class SqliteRoster implements Roster {
       'INSERT INTO tombstone (user, friend, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
     );
     this.#unbury = db.prepare('DELETE FROM tombstone WHERE user = ? AND friend = ?');
+    this.#setPending = db.prepare('INSERT INTO edit_pending (one, at, edit) VALUES (1, ?, ?)');
+    this.#pending = db.prepare('SELECT at, edit FROM edit_pending');
+    this.#clearPending = db.prepare('DELETE FROM edit_pending');
     this.#tombstoneBefore = db.prepare('SELECT at FROM tombstone WHERE at < ? LIMIT 1');
     this.#forget = db.prepare(
       `DELETE FROM tombstone
@@ -54,6 +77,10 @@ export class SqliteRoster implements Roster {
     );
     this.#moveKeptFrom = db.prepare('UPDATE tombstones_kept SET from_at = max(from_at, ?)');
     this.#keptFrom = db.prepare<{ at: number }>('SELECT from_at AS at FROM tombstones_kept').get()?.at ?? 0;
+  }
+
+  get isUnfinished(): boolean {
+    return this.#isUnfinished;
   }
 
   friendsOf(user: string): readonly string[] {
@@ -65,14 +92,33 @@ export class SqliteRoster implements Roster {
   }
 
   overfull(edit: RosterEdit, maxFriends: number): string | undefined {
+    return atOnce(this.overfullInParts(edit, maxFriends));
+  }
+
+  *overfullInParts(edit: RosterEdit, maxFriends: number): Parts<string | undefined> {
     if (edit.kind === 'remove') return undefined;
+    if (edit.kind === 'replace') yield edit.friends.length / ROWS_LOOKED_THROUGH;
     const { ends, makes } = this.#stepsOf(edit);
-    const ending = friendsByUser(ends);
-    for (const [user, friends] of friendsByUser(makes)) {
+    const countOf = new Map<string, number>();
+    for (const { user } of makes) countOf.set(user, (countOf.get(user) ?? 0) + 1);
+    let making: FriendsByUser | undefined;
+    let ending: FriendsByUser | undefined;
+    let rows = 0;
+    let users = 0;
+    for (const [user, atMost] of countOf) {
+      if (++users % COUNTED_AT_ONCE === 0 || rows > 10_000) {
+        yield COUNTED_AT_ONCE + rows / ROWS_LOOKED_THROUGH;
+        rows = 0;
+      }
       const count = this.#count.get(user)?.friends ?? 0;
-      if (count + friends.size <= maxFriends) continue;
+      rows += count;
+      if (count + atMost <= maxFriends) continue;
       // Only now is it worth asking which of them are new, and how many go.
-      const added = [...friends].filter((friend) => !this.follows(user, friend)).length;
+      making ??= friendsByUser(makes);
+      ending ??= friendsByUser(ends);
+      const wanted = [...(making.get(user) ?? [])];
+      rows += wanted.length * ROWS_LOOKED_THROUGH;
+      const added = wanted.filter((friend) => !this.follows(user, friend)).length;
       const removed = ending.get(user)?.size ?? 0;
       if (added > removed && count + added - removed > maxFriends) return user;
     }
@@ -88,14 +134,39 @@ export class SqliteRoster implements Roster {
   }
 
   edit(edit: RosterEdit, atMs: number): RosterChange {
-    return inTransaction(this.#db, () => {
-      const { ends, makes } = this.#stepsOf(edit);
-      const removed = ends.filter(({ user, friend }) => Number(this.#end.run(user, friend).changes) === 1);
-      for (const { user, friend } of removed) this.#bury.run(user, friend, atMs);
-      const added = makes.filter(({ user, friend }) => Number(this.#make.run(user, friend, atMs).changes) === 1);
-      for (const { user, friend } of added) this.#unbury.run(user, friend);
-      return { added, removed };
+    return inTransaction(this.#db, () => this.#apply(this.#stepsOf(edit), atMs));
+  }
+
+  *editInParts(edit: RosterEdit, atMs: number, change: GrowingChange): Parts<void> {
+    if (edit.kind === 'replace') yield edit.friends.length / ROWS_LOOKED_THROUGH;
+    const { ends, makes } = this.#stepsOf(edit);
+    const parts = [
+      ...inParts(ends).map((part) => ({ ends: part, makes: [] })),
+      ...inParts(makes).map((part) => ({ ends: [], makes: part })),
+    ];
+    const last = parts.length - 1;
+    for (const [n, part] of parts.entries()) {
+      yield part.ends.length + part.makes.length;
+      const { added, removed } = inTransaction(this.#db, () => {
+        if (n === 0 && last > 0) this.#setPending.run(atMs, JSON.stringify(edit));
+        if (n === last && last > 0) this.#clearPending.run();
+        return this.#apply(part, atMs);
+      });
+      this.#isUnfinished = n < last;
+      change.added.push(...added);
+      change.removed.push(...removed);
+    }
+  }
+
+  finish(): RosterChange {
+    const pending = this.#pending.get();
+    if (pending === undefined) return { added: [], removed: [] };
+    const change = inTransaction(this.#db, () => {
+      this.#clearPending.run();
+      return this.#apply(this.#stepsOf(JSON.parse(pending.edit) as RosterEdit), pending.at);
     });
+    this.#isUnfinished = false;
+    return change;
   }
 
   forgetTombstones(nowMs: number): boolean {
@@ -111,7 +182,15 @@ export class SqliteRoster implements Roster {
     return this.#tombstoneBefore.get(before) !== undefined;
   }
 
-  #stepsOf(edit: RosterEdit): { readonly ends: readonly Edge[]; readonly makes: readonly Edge[] } {
+  #apply({ ends, makes }: EditSteps, atMs: number): RosterChange {
+    const removed = ends.filter(({ user, friend }) => Number(this.#end.run(user, friend).changes) === 1);
+    for (const { user, friend } of removed) this.#bury.run(user, friend, atMs);
+    const added = makes.filter(({ user, friend }) => Number(this.#make.run(user, friend, atMs).changes) === 1);
+    for (const { user, friend } of added) this.#unbury.run(user, friend);
+    return { added, removed };
+  }
+
+  #stepsOf(edit: RosterEdit): EditSteps {
     switch (edit.kind) {
       case 'add':
         return { ends: [], makes: edit.edges };
@@ -127,12 +206,32 @@ export class SqliteRoster implements Roster {
   }
 }
 
+interface EditSteps {
+  readonly ends: readonly Edge[];
+  readonly makes: readonly Edge[];
+}
+
+function inParts(edges: readonly Edge[]): (readonly Edge[])[] {
+  const parts: (readonly Edge[])[] = [];
+  for (let from = 0; from < edges.length; from += EDGES_IN_PART) parts.push(edges.slice(from, from + EDGES_IN_PART));
+  return parts;
+}
+
+function atOnce<T>(parts: Parts<T>): T {
+  for (;;) {
+    const { done, value } = parts.next();
+    if (done === true) return value;
+  }
+}
+
 function edgesOf(user: string, friends: readonly string[], mutual: boolean): Edge[] {
   const own = friends.map((friend) => ({ user, friend }));
   return mutual ? own.flatMap((edge) => [edge, { user: edge.friend, friend: user }]) : own;
 }
 
-function friendsByUser(edges: readonly Edge[]): ReadonlyMap<string, ReadonlySet<string>> {
+type FriendsByUser = ReadonlyMap<string, ReadonlySet<string>>;
+
+function friendsByUser(edges: readonly Edge[]): FriendsByUser {
   const byUser = new Map<string, Set<string>>();
   for (const { user, friend } of edges) {
     const friends = byUser.get(user);

@@ -18,6 +18,9 @@ export interface StoredEntry {
   readonly sessions: readonly StoredSession[];
 }
 
+/** What is left of a stored entry while the user has no session. */
+export type OfflineEntry = Pick<StoredEntry, 'since' | 'lastSeen' | 'v'>;
+
 /** A live session as it is stored. Instants are on the wall clock. */
 export interface StoredSession {
   readonly adapter: string;
@@ -63,6 +66,8 @@ export interface Store {
   readonly state: StoreState;
   /** The entry of a user as it was last kept, or undefined for a user never kept. */
   recall(user: string): StoredEntry | undefined;
+  /** Of many users, in their order, what counts of one who is not here: the rest of the row is not read. */
+  recallMany(users: readonly string[]): readonly (OfflineEntry | undefined)[];
   /** The entries that the last run left with live sessions. */
   withSessions(): Iterable<StoredEntry>;
   /** Every block that stands. */

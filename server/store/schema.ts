@@ -64,6 +64,14 @@ export const steps: readonly string[] = [
   -- The last moment of which the hub is sure, for as long as what it shows may be behind; NULL once it is sure again.
   ALTER TABLE run ADD COLUMN sure_until INTEGER;
   `,
+  `
+  -- One row while a large edit of friend lists is being stored in parts: what a start after a crash has to complete.
+  CREATE TABLE edit_pending (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    at INTEGER NOT NULL,
+    edit TEXT NOT NULL
+  ) STRICT;
+  `,
 ];
 
 /** The database was written by a hub that knows more steps. */

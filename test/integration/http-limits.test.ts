@@ -44,6 +44,15 @@ onBothEngines('limits over HTTP', (transport) => {
       expect((await call('GET', '/v1/presence/42')).body).toMatchObject({ status: 'offline', v: 0 });
     });
 
+    it('counts a list by its users: a large one is answered after a rest, and the next request waits', async () => {
+      await start({ messagesPerS: 1 });
+      const users = Array.from({ length: 1000 }, (_, n) => `u${n}`);
+      expect((await call('POST', '/v1/presence', { body: { users } })).status).toBe(200);
+      expect((await call('GET', '/v1/presence/42')).status).toBe(429);
+      hub.clock.pass(12_000);
+      expect((await call('GET', '/v1/presence/42')).status).toBe(200);
+    });
+
     it('leaves edits of friend lists, probes, metrics and pages alone in open mode', async () => {
       await start({ messagesPerS: 1 });
       await many(11, 'GET', '/v1/presence/42');

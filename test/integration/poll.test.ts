@@ -85,6 +85,7 @@ class Hub {
         onSessions: () => undefined,
         journal: new Journal([1, 2], this.now().wallMs),
         recall,
+        recallMany: (users) => users.map(() => undefined),
       },
       this.now(),
     );

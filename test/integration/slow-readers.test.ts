@@ -16,7 +16,7 @@ onBothEngines('a slow reader', (transport) => {
   let other: WsClient;
 
   const start = async (settings: Parameters<typeof startTestHub>[0]): Promise<void> => {
-    hub = await startTestHub({ transport, messagesPerS: 100_000, ...settings });
+    hub = await startTestHub({ transport, messagesPerS: 100_000, maxWatches: 3, ...settings });
     expect((await hub.request('PUT', '/v1/users/42/friends?oneway=true', { friends })).status).toBe(204);
     slow = await WsClient.hello(hub.addresses.ws, { user: '42' }, { perMessageDeflate: false });
     other = await WsClient.hello(hub.addresses.ws, { observe: true });
@@ -33,12 +33,9 @@ onBothEngines('a slow reader', (transport) => {
   /** Stops reading, with answers on the way that no buffer of the system holds. */
   const fallBehind = async (): Promise<void> => {
     stopReading(FILLING);
-    // The hub has answered them once it hears of what follows on the same connection.
-    slow.send({ type: 'heartbeat', status: 'busy' });
-    await hub.until(async () => {
-      const { body } = await hub.request('GET', '/v1/presence/42');
-      return (body as { status: string }).status === 'busy';
-    });
+    // The hub has answered them once it refuses the watch that follows on the same connection.
+    slow.send({ type: 'watch', users: ['one', 'too', 'many'] });
+    await hub.until(async () => (await hub.metric('presence_hub_refused_total{reason="watches"}')) === 1);
   };
   const changeFirst = async (text: string): Promise<void> => {
     await hub.request('POST', '/v1/heartbeat', { user: first, text, ttlMs: 3_600_000 });

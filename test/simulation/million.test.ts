@@ -43,6 +43,7 @@ describe('a million sessions', () => {
           onSessions: () => undefined,
           journal: new Journal([1, 2], clock.now().wallMs),
           recall: () => undefined,
+          recallMany: (users) => users.map(() => undefined),
         },
         clock.now(),
       );

@@ -6,6 +6,7 @@ import { Delays } from '../../server/fanout/delays.ts';
 import { Fanout } from '../../server/fanout/fanout.ts';
 import { Outbox } from '../../server/fanout/outbox.ts';
 import { buildBlocks, type BlockEdits } from '../../server/hub/blocks.ts';
+import { TurnBudget } from '../../server/lib/turn-budget.ts';
 import type { Viewer } from '../../server/presence/viewer.ts';
 import type { Edge, ListChanges } from '../../server/roster/port.ts';
 import type { Store } from '../../server/store/port.ts';
@@ -124,12 +125,15 @@ export interface Peer {
 export interface FanoutStageOptions extends Omit<StageOptions, 'onChange'> {
   readonly certainFrom?: number;
   readonly maxQueuedBytes?: number;
+  /** The loop comes round when the test says so; otherwise there is always room in its turn. */
+  readonly countsTurns?: boolean;
 }
 
 export class FanoutStage {
   readonly core: PresenceStage;
   readonly delays = new Delays();
   readonly lists = new ListsInMemory();
+  readonly turns: TurnBudget;
   readonly fanout: Fanout;
   readonly blocks: BlockEdits;
   /** Storage takes no block. */
@@ -138,14 +142,20 @@ export class FanoutStage {
   readonly deliveries: number[] = [];
   tellings = 0;
   readonly #maxQueuedBytes: number;
+  #afterTurn: (() => void)[] = [];
 
   constructor(options: FanoutStageOptions = {}) {
+    this.turns = new TurnBudget((run) => {
+      if (options.countsTurns === true) this.#afterTurn.push(run);
+      else run();
+    });
     this.#maxQueuedBytes = options.maxQueuedBytes ?? Infinity;
     this.core = new PresenceStage({ ...options, onChange: (change) => this.fanout.changed(change) });
     this.fanout = new Fanout({
       presence: this.core.presence,
       clock: this.core.clock,
       hubClock: this.core.hubClock,
+      turns: this.turns,
       friends: this.lists,
       isCertain: (since) => since >= (options.certainFrom ?? 0),
       beforeTelling: () => this.tellings++,
@@ -172,21 +182,29 @@ export class FanoutStage {
     return { socket, outbox };
   }
 
-  /** Commits edges and tells fan-out what really changed. */
-  edit(added: readonly Edge[], removed: readonly Edge[] = []): void {
+  /** Commits edges and tells fan-out what really changed: at once, if a turn has room for that. */
+  edit(added: readonly Edge[], removed: readonly Edge[] = []): Promise<void> {
     const atMs = this.core.hubClock.now(this.core.clock.wallMs);
-    this.fanout.rosterChanged({
+    return this.fanout.rosterChanges(atMs).stored({
       removed: removed.filter((edge) => this.lists.remove(edge, atMs)),
       added: added.filter((edge) => this.lists.add(edge, atMs)),
     });
   }
 
+  /** The loop comes round once, and what waited for that goes on. */
+  async nextTurn(): Promise<void> {
+    const runs = this.#afterTurn;
+    this.#afterTurn = [];
+    for (const run of runs) run();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
   befriend(user: string, ...friends: string[]): void {
-    this.edit(friends.map((friend) => ({ user, friend })));
+    void this.edit(friends.map((friend) => ({ user, friend })));
   }
 
   unfriend(user: string, ...friends: string[]): void {
-    this.edit(
+    void this.edit(
       [],
       friends.map((friend) => ({ user, friend })),
     );

@@ -48,6 +48,8 @@ export class PresenceStage {
   readonly changes: Change[] = [];
   /** Hears whom the core asks the store for. */
   onRecall: (user: string) => void = () => undefined;
+  /** Hears each query for many users. */
+  onRecallMany: (users: readonly string[]) => void = () => undefined;
   readonly presence: Presence;
   readonly graceMs: number;
   readonly #onChange: (change: Change) => void;
@@ -69,6 +71,10 @@ export class PresenceStage {
         recall: (user) => {
           this.onRecall(user);
           return this.stored.get(user);
+        },
+        recallMany: (users) => {
+          this.onRecallMany(users);
+          return users.map((user) => this.stored.get(user));
         },
       },
       this.clock.now(),

@@ -161,11 +161,20 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
       if (list !== undefined && phase.hearPlainWatch(list)) return;
     }
     const parsed = message === BINARY ? binaryMessage : parseClientMessage(message);
-    if (parsed.ok) phase.hear(parsed.message);
+    if (parsed.ok) this.#waitFor(phase.hear(parsed.message));
     else if (phase.name === 'greeting' && parsed.type !== undefined && parsed.type !== 'hello')
       phase.sayHelloFirst(parsed.re);
     else if (parsed.code === 'unknown_type') this.error('unknown_type', parsed.problem, parsed.re);
     else this.bad(parsed.problem, parsed.re);
+  }
+
+  /** Until a message is answered that takes several turns of the loop, later ones wait, so that answers come in order. */
+  #waitFor(answered: Promise<void> | undefined): void {
+    if (answered === undefined) return;
+    this.#inflow.hold();
+    void answered.then(() => {
+      this.#inflow.release();
+    });
   }
 
   flooded(mustCut: boolean): void {

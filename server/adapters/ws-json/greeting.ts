@@ -33,7 +33,7 @@ export class Greeting {
     return DONE; // the end has its own date
   }
 
-  hear(message: ClientMessage): void {
+  hear(message: ClientMessage): undefined {
     if (message.type === 'hello') {
       this.#line.good();
       this.#hello(message);

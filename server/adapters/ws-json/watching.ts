@@ -1,8 +1,10 @@
 /**
  * Whom a connection may watch, and how many: asks the policy and the limit, then has fan-out do it, or answers with why
- * not. A watch is refused whole, and nothing of the refusal depends on whether a user exists. Called by welcomed.ts.
+ * not. A watch is refused whole, and nothing of the refusal depends on whether a user exists. A long watch may have to wait
+ * for a turn of the loop that has room for it: then the connection's later messages wait too. Called by welcomed.ts.
  */
 import type { Unwatch, Watch } from '../../../shared/client-messages.ts';
+import { USERS_PER_UNIT } from '../../../shared/limits.ts';
 import type { Identity } from '../../auth/identity.ts';
 import { mayWatchAnyone, mayWatchFriendsOf, mayWatchUsers } from '../../auth/policy.ts';
 import type { Outbox } from '../../fanout/outbox.ts';
@@ -11,24 +13,61 @@ import type { Viewer } from '../../presence/viewer.ts';
 import type { Line } from './line.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
-export function watch(hub: ConnectionContext, line: Line, identity: Identity, message: Watch): void {
-  const { fanout, isFriend, maxWatches, onRefused } = hub;
-  const isAllowed =
+/** Watches of up to so many users, as nearly all are, never wait for a turn. */
+const SMALL_WATCH = 128;
+
+/** @returns what the connection's next message has to wait for; undefined if the watch is answered. */
+export function watch(
+  hub: ConnectionContext,
+  line: Line,
+  identityNow: () => Identity,
+  message: Watch,
+): Promise<void> | undefined {
+  if (!isAllowed(hub, line, identityNow(), message)) return undefined;
+  const ready = 'friendsOf' in message ? hub.fanout.prepare(message.friendsOf) : turnFor(hub, message.users.length);
+  if (ready === undefined) {
+    begin(hub, line, message);
+    return undefined;
+  }
+  return ready.then(() => {
+    // Meanwhile the connection may have ended, or a fresh token may allow less.
+    if (line.isOpen && isAllowed(hub, line, identityNow(), message)) begin(hub, line, message);
+  });
+}
+
+function turnFor({ workTurns }: ConnectionContext, users: number): Promise<void> | undefined {
+  return users > SMALL_WATCH ? workTurns.take(users) : undefined;
+}
+
+/** Whether the connection may have this watch, or is told why not. */
+function isAllowed(hub: ConnectionContext, line: Line, identity: Identity, message: Watch): boolean {
+  const { isFriend, maxWatches, onRefused } = hub;
+  const mayWatch =
     'friendsOf' in message
       ? mayWatchFriendsOf(identity, message.friendsOf)
       : mayWatchUsers(identity, message.users, isFriend);
-  if (!isAllowed) {
+  if (!mayWatch) {
     onRefused('forbidden');
+    chargeRefused(line, message);
     const what = 'friendsOf' in message ? 'friendsOf: must be your own user' : 'users: must be you and your friends';
     line.error('forbidden', `${what}, where the token does not allow more`, message.id);
-    return;
+    return false;
   }
-  const { outbox } = line;
-  if (!hasRoom(hub, outbox, message)) {
+  if (!hasRoom(hub, line.outbox, message)) {
     onRefused('watches');
+    chargeRefused(line, message);
     line.error('too_many', `more than ${maxWatches} watches on one connection: end some first`, message.id);
-    return;
+    return false;
   }
+  return true;
+}
+
+/** Each user may have been looked up before the watch was refused. */
+function chargeRefused(line: Line, message: Watch): void {
+  if (!('friendsOf' in message)) line.charge(message.users.length / USERS_PER_UNIT);
+}
+
+function begin({ fanout }: ConnectionContext, { outbox }: Line, message: Watch): void {
   if ('friendsOf' in message) fanout.watchFriends(outbox, message.friendsOf, message.since, message.id);
   else fanout.watchUsers(outbox, message.users, message.since, message.id);
 }
@@ -36,6 +75,7 @@ export function watch(hub: ConnectionContext, line: Line, identity: Identity, me
 /** A watch that goes the quick way: nothing of it is to be refused. @returns false where it is to go the plain way. */
 export function watchListed(hub: ConnectionContext, { outbox }: Line, identity: Identity, list: IdsInText): boolean {
   if (!mayWatchAnyone(identity) || outbox.watchCount + list.count > hub.maxWatches) return false;
+  if (list.count > SMALL_WATCH) return false;
   hub.fanout.watchListed(outbox, list);
   return true;
 }
@@ -49,9 +89,7 @@ function hasRoom({ fanout, maxWatches }: ConnectionContext, outbox: Outbox, mess
       fanout.watchCountWith(outbox, message.users) <= maxWatches
     );
   }
-  if (outbox.watchCount < maxWatches) return true;
-  for (const { owner } of outbox.circles) if (owner === message.friendsOf) return true;
-  return false;
+  return outbox.watchCount < maxWatches || fanout.watchesFriendsOf(outbox, message.friendsOf);
 }
 
 export function unwatch({ fanout }: ConnectionContext, { outbox }: Line, message: Unwatch): void {

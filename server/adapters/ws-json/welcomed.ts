@@ -56,22 +56,26 @@ export class Welcomed {
     line.lookAt(this.#looksAt);
   }
 
-  hear(message: ClientMessage): void {
+  /** @returns what the next one has to wait for, which never rejects; mostly nothing. */
+  hear(message: ClientMessage): Promise<void> | undefined {
     const line = this.#line;
     if (message.type === 'hello') {
       line.bad('type: hello was said already', message.id);
-      return;
+      return undefined;
     }
     if (this.#session === null && message.type === 'heartbeat' && saysSomething(message)) {
       const field = message.status === undefined ? 'text' : 'status';
       line.bad(`${field}: must be left out: an observer has no presence`, message.id);
-      return;
+      return undefined;
     }
     line.good();
     try {
-      this.#answer(message);
+      return this.#answer(message)?.catch((error: unknown) => {
+        if (line.isOpen) this.#failed(error, message.id);
+      });
     } catch (error) {
       this.#failed(error, message.id);
+      return undefined;
     }
   }
 
@@ -133,40 +137,36 @@ export class Welcomed {
     if (this.#session?.phase === 'live' && !this.#staysAfterwards) this.#hub.intake.lose(this.#session, cause);
   }
 
-  #answer(message: Exclude<ClientMessage, Hello>): void {
+  #answer(message: Exclude<ClientMessage, Hello>): Promise<void> | undefined {
+    if (message.type !== 'heartbeat' && message.type !== 'bye') this.renew();
     switch (message.type) {
       case 'heartbeat':
         this.#heartbeat(message);
         this.#line.ok(message.id);
-        return;
+        break;
       case 'watch':
-        this.renew();
-        watch(this.#hub, this.#line, this.#identity, message);
-        return;
+        return watch(this.#hub, this.#line, () => this.#identity, message);
       case 'unwatch':
-        this.renew();
         unwatch(this.#hub, this.#line, message);
-        return;
+        break;
       case 'token':
-        this.renew();
         this.#token(message);
-        return;
+        break;
       case 'tail':
-        this.renew();
         tail(this.#hub, this.#line, this.#identity, message);
-        return;
+        break;
       case 'untail':
-        this.renew();
         this.#hub.tails.end(this.#line.outbox);
         this.#line.ok(message.id);
-        return;
+        break;
       case 'bye':
         if (this.#session !== null) this.#hub.intake.leave(this.#session);
         this.#line.close('normal');
-        return;
+        break;
       default:
         message satisfies never;
     }
+    return undefined;
   }
 
   #heartbeat({ status, text }: Pick<Heartbeat, 'status' | 'text'>): void {

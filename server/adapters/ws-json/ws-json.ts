@@ -8,6 +8,7 @@ import type { SessionStatus } from '../../../shared/status.ts';
 import type { Authenticator } from '../../auth/authenticator.ts';
 import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { TurnBudget } from '../../lib/turn-budget.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
 import { Turns } from '../../lib/turns.ts';
 import type { Fanout } from '../../fanout/fanout.ts';
@@ -28,6 +29,8 @@ export interface WsJsonOptions {
   readonly messages: Rate;
   /** Users watched by id and friend lists, of one connection. */
   readonly maxWatches: number;
+  /** What one turn of the loop has for long work. */
+  readonly workTurns: Pick<TurnBudget, 'take'>;
   /** How long a client may read too slowly. */
   readonly slowMs: number;
   /** Whether `other` is in the friend list of `user`. */

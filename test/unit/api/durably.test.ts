@@ -3,23 +3,23 @@ import { durably } from '../../../server/api/durably.ts';
 import { noContent } from '../../../server/api/reply.ts';
 
 describe('a change that must be stored', () => {
-  it('is answered as it says where storage takes it', () => {
-    expect(durably(noContent)).toEqual(noContent());
+  it('is answered as it says where storage takes it', async () => {
+    expect(await durably(noContent)).toEqual(noContent());
   });
 
-  it('is 503 in plain words where storage fails', () => {
+  it('is 503 in plain words where storage fails', async () => {
     const full = Object.assign(new Error('database or disk is full'), { errcode: 13 });
-    const reply = durably(() => {
+    const reply = await durably(() => {
       throw full;
     });
     expect(reply).toMatchObject({ status: 503, headers: { 'retry-after': '1' } });
     expect(JSON.parse(String(reply.body))).toMatchObject({ detail: expect.stringContaining('no room left') as string });
   });
 
-  it('throws a bug on, which is no trouble of storage: the change may have been made', () => {
+  it('throws a bug on, which is no trouble of storage: the change may have been made', async () => {
     const bug = (): never => {
       throw new TypeError('x is undefined');
     };
-    expect(() => durably(bug)).toThrow(TypeError);
+    await expect(durably(bug)).rejects.toThrow(TypeError);
   });
 });

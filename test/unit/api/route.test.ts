@@ -10,6 +10,7 @@ const call: Call = {
   params: {},
   query: new URLSearchParams(),
   identity: everyone,
+  chargeFor: () => undefined,
   viewer: { user: null, isAdmin: true, follower: null, mayObserve: true },
 };
 

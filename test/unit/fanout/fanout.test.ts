@@ -329,6 +329,7 @@ describe('an unwatch', () => {
     expect([...stage.core.presence.heldUsers()]).toHaveLength(3);
     stage.fanout.unwatchFriends(peer.outbox, '42', undefined);
     stage.fanout.unwatchUsers(peer.outbox, ['9'], undefined);
+    stage.fanout.dropIdleLists();
     expect([...stage.core.presence.heldUsers()]).toEqual([]);
   });
 });
@@ -381,7 +382,7 @@ describe('a watched friend list', () => {
     const stage = new FanoutStage();
     stage.befriend('42', '7', '8');
     const peer = watchingFriendsOf(stage, '42');
-    stage.edit(
+    void stage.edit(
       [
         { user: '42', friend: '9' },
         { user: '42', friend: '8' },
@@ -568,7 +569,7 @@ describe('a slow peer', () => {
     const stage = new FanoutStage();
     const full = watching(stage, '7');
     let overflows = 0;
-    full.outbox.owner = { overflowed: () => overflows++ };
+    full.outbox.owner = { overflowed: () => overflows++, charge: () => undefined };
     full.socket.isSlow = true;
     stage.core.begin('7');
     stage.fanout.flush();
@@ -609,6 +610,7 @@ describe('a closed connection', () => {
     stage.fanout.watchSelf(peer.outbox, '42');
     stage.fanout.close(peer.outbox);
     stage.fanout.close(peer.outbox);
+    stage.fanout.dropIdleLists();
     expect([...stage.core.presence.heldUsers()]).toEqual([]);
   });
 });

@@ -186,7 +186,7 @@ describe('what waits for a slow peer', () => {
     const stage = new FanoutStage({ maxQueuedBytes: 1000 });
     const [peer, other] = [watching(stage, 'a'), watching(stage, 'a')];
     const overflowed = vi.fn();
-    peer.outbox.owner = { overflowed };
+    peer.outbox.owner = { overflowed, charge: () => undefined };
     slowDown(stage, peer, 'a');
     let bytes = 0;
     const send = peer.socket.send.bind(peer.socket);
@@ -212,7 +212,7 @@ describe('what waits for a slow peer', () => {
     stage.fanout.watchFriends(peer.outbox, '42', undefined, undefined);
     stage.befriend('42', 'a');
     const overflowed = vi.fn();
-    peer.outbox.owner = { overflowed };
+    peer.outbox.owner = { overflowed, charge: () => undefined };
     slowDown(stage, peer, 'a');
     for (let n = 0; n < 50; n++) stage.befriend('42', `f${n}`);
     await Promise.resolve();
@@ -223,7 +223,7 @@ describe('what waits for a slow peer', () => {
     const stage = new FanoutStage({ maxQueuedBytes: 10 });
     const peer = stage.open();
     const overflowed = vi.fn();
-    peer.outbox.owner = { overflowed };
+    peer.outbox.owner = { overflowed, charge: () => undefined };
     peer.socket.isSlow = true;
     stage.fanout.watchUsers(peer.outbox, ['a', 'b', 'c'], undefined, undefined);
     change(stage, 'a', 'away', 'busy', 'online');

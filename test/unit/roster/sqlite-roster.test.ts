@@ -44,3 +44,28 @@ test('a reader does not hold up the hub: edits pass while another program has a 
   database.close();
   rmSync(folder, { recursive: true });
 });
+
+test('a large edit that a crash cut short is completed by the next start, and by nothing twice', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'hub-roster-'));
+  const friends = Array.from({ length: 700 }, (_, n) => `f${n}`);
+  const first = openDatabase(folder, { sync: 'normal', wallMs: 1000 });
+  const roster = new SqliteRoster(first);
+  roster.edit({ kind: 'replace', user: 'a', friends: ['old', 'f1'], mutual: true }, 1);
+  const parts = roster.editInParts({ kind: 'replace', user: 'a', friends, mutual: true }, 2, {
+    added: [],
+    removed: [],
+  });
+  for (let n = 0; n < 4; n++) expect(parts.next().done).toBe(false);
+  expect(roster.isUnfinished).toBe(true);
+  expect(roster.friendsOf('a').length).toBeLessThan(700);
+  first.close();
+  const second = openDatabase(folder, { sync: 'normal', wallMs: 2000 });
+  const after = new SqliteRoster(second);
+  expect(after.finish().added.length).toBeGreaterThan(0);
+  expect(after.friendsOf('a')).toEqual([...friends].sort());
+  expect([after.follows('old', 'a'), after.follows('f699', 'a')]).toEqual([false, true]);
+  expect(after.changesSince('a', 1)?.removed).toEqual(['old']);
+  expect(after.finish()).toEqual({ added: [], removed: [] });
+  second.close();
+  rmSync(folder, { recursive: true });
+});

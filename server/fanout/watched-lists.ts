@@ -1,0 +1,218 @@
+/**
+ * The friend lists that are in memory: loads them from the roster, a long one in parts, and keeps a list for a few seconds
+ * after its last watcher left, so that a client that comes back, or watches and unwatches in turn, does not have it loaded
+ * again. Tells nobody anything.
+ */
+import type { TurnBudget } from '../lib/turn-budget.ts';
+import type { Presence } from '../presence/presence.ts';
+import type { User } from '../presence/user.ts';
+import { SmallSet } from '../lib/small-set.ts';
+import { audienceOf, Circle } from './circle.ts';
+import type { Outbox } from './outbox.ts';
+
+/** How long a list stays in memory without a watcher. */
+export const IDLE_LIST_MS = 5000;
+/** Lists without a watcher in memory, and friends on them all together (about 500 bytes each), at most; one may be longer. */
+export const MAX_IDLE_LISTS = 256;
+export const MAX_IDLE_FRIENDS = 20_000;
+/** Friends loaded at once; storage is asked for all of them in one query. */
+const LOADED_AT_ONCE = 250;
+/** A friend that storage is asked for costs twice what one in memory does. */
+const LOAD_COST = 2;
+
+interface WatchedListsOptions {
+  readonly presence: Presence;
+  readonly turns: TurnBudget;
+  readonly friendsOf: (owner: string) => readonly string[];
+}
+
+interface Loading {
+  readonly done: Promise<void>;
+  /** The list was edited meanwhile. */
+  isStale: boolean;
+}
+
+export class WatchedLists {
+  readonly #options: WatchedListsOptions;
+  readonly #lists = new Map<string, Circle>();
+  readonly #loading = new Map<string, Loading>();
+  /** Those without a watcher, the longest idle first, and until when they stay (monotonic milliseconds). */
+  readonly #idle = new Map<Circle, number>();
+  #idleFriends = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isTrimming = false;
+
+  constructor(options: WatchedListsOptions) {
+    this.#options = options;
+  }
+
+  /** The list if it is in memory. */
+  get(owner: string): Circle | undefined {
+    return this.#lists.get(owner);
+  }
+
+  /** How many are in memory without a watcher. */
+  get idleCount(): number {
+    return this.#idle.size;
+  }
+
+  /** Loads a list that is not in memory, in as many turns as that takes. Undefined if it is in memory now. */
+  prepare(owner: string): Promise<void> | undefined {
+    const running = this.#loading.get(owner);
+    if (running !== undefined) return running.done;
+    if (this.#lists.has(owner)) return undefined;
+    const ids = this.#options.friendsOf(owner);
+    if (ids.length > LOADED_AT_ONCE) return this.#loadInParts(owner, ids);
+    const turn = this.#options.turns.take(LOAD_COST * ids.length);
+    if (turn !== undefined) return turn.then(() => this.prepare(owner));
+    this.#rest(this.#loadAll(owner, ids));
+    return undefined;
+  }
+
+  /** The list, loaded now if it is not in memory. */
+  open(owner: string): Circle {
+    return this.#lists.get(owner) ?? this.#loadAll(owner, this.#options.friendsOf(owner));
+  }
+
+  enter(circle: Circle, outbox: Outbox): void {
+    this.#wake(circle);
+    circle.watchers.add(outbox);
+    outbox.circles.add(circle);
+  }
+
+  /** The connection watches the list no longer; its own set of lists is the caller's to change. */
+  leave(circle: Circle, outbox: Outbox): void {
+    circle.watchers.delete(outbox);
+    if (circle.watchers.size === 0) this.#rest(circle);
+  }
+
+  join(circle: Circle, id: string): User {
+    const user = this.#options.presence.hold(id);
+    this.#put(circle, user);
+    return user;
+  }
+
+  part(circle: Circle, user: User): boolean {
+    if (!circle.friends.delete(user)) return false;
+    if (this.#idle.has(circle)) this.#idleFriends--;
+    audienceOf(user).circles?.delete(circle);
+    this.#options.presence.release(user);
+    return true;
+  }
+
+  /** The list was edited: what is being loaded of it may be an older state. */
+  edited(owner: string): void {
+    const loading = this.#loading.get(owner);
+    if (loading !== undefined) loading.isStale = true;
+  }
+
+  /** Takes all lists that nobody watches out of memory. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const circle of this.#idle.keys()) this.#drop(circle);
+  }
+
+  #loadAll(owner: string, ids: readonly string[]): Circle {
+    const circle = new Circle(owner);
+    for (const user of this.#options.presence.holdMany(ids)) this.#put(circle, user);
+    this.#lists.set(owner, circle);
+    return circle;
+  }
+
+  #loadInParts(owner: string, ids: readonly string[]): Promise<void> {
+    const loading: Loading = { isStale: false, done: Promise.resolve() };
+    const done = this.#load(owner, ids, loading).finally(() => this.#loading.delete(owner));
+    this.#loading.set(owner, Object.assign(loading, { done }));
+    return done;
+  }
+
+  async #load(owner: string, ids: readonly string[], loading: Loading): Promise<void> {
+    const { presence, turns } = this.#options;
+    const circle = new Circle(owner);
+    try {
+      for (let from = 0; from < ids.length; from += LOADED_AT_ONCE) {
+        const some = ids.slice(from, from + LOADED_AT_ONCE);
+        await turns.take(LOAD_COST * some.length);
+        for (const user of presence.holdMany(some)) this.#put(circle, user);
+      }
+      if (loading.isStale) this.#reconcile(circle);
+    } catch (error) {
+      for (const user of circle.friends) this.part(circle, user);
+      throw error;
+    }
+    this.#lists.set(owner, circle);
+    this.#rest(circle);
+  }
+
+  #reconcile(circle: Circle): void {
+    const ids = this.#options.friendsOf(circle.owner);
+    const isFriend = new Set(ids);
+    for (const user of circle.friends) if (!isFriend.has(user.id)) this.part(circle, user);
+    for (const user of this.#options.presence.holdMany(ids)) this.#put(circle, user);
+  }
+
+  #put(circle: Circle, user: User): void {
+    if (circle.friends.has(user)) return;
+    circle.friends.add(user);
+    if (this.#idle.has(circle)) this.#idleFriends++;
+    const audience = audienceOf(user);
+    (audience.circles ??= new SmallSet()).addNew(circle);
+  }
+
+  #wake(circle: Circle): void {
+    if (this.#idle.delete(circle)) this.#idleFriends -= circle.friends.size;
+  }
+
+  #rest(circle: Circle): void {
+    this.#idle.set(circle, performance.now() + IDLE_LIST_MS);
+    this.#idleFriends += circle.friends.size;
+    if (this.#isCrowded) this.#trim();
+    else this.#timer ??= setTimeout(this.#tick, IDLE_LIST_MS).unref();
+  }
+
+  get #isCrowded(): boolean {
+    const { size } = this.#idle;
+    return size > MAX_IDLE_LISTS || (size > 1 && this.#idleFriends > MAX_IDLE_FRIENDS);
+  }
+
+  readonly #tick = (): void => {
+    this.#timer = undefined;
+    this.#trim();
+  };
+
+  /** Drops what is too many or too old: a connection that ends may leave ten thousand lists at once. */
+  #trim(): void {
+    if (this.#isTrimming) return;
+    this.#isTrimming = true;
+    void this.#trimInTurns().finally(() => (this.#isTrimming = false));
+  }
+
+  async #trimInTurns(): Promise<void> {
+    const { turns } = this.#options;
+    for (let next = this.#nextToDrop(); next !== undefined; next = this.#nextToDrop()) {
+      turns.spend(next.friends.size + 1);
+      this.#drop(next);
+      await turns.take(0);
+    }
+    const [firstEnds] = this.#idle.values();
+    if (firstEnds === undefined) return;
+    this.#timer ??= setTimeout(this.#tick, Math.max(1, Math.ceil(firstEnds - performance.now()))).unref();
+  }
+
+  #nextToDrop(): Circle | undefined {
+    for (const [circle, until] of this.#idle) {
+      return this.#isCrowded || until <= performance.now() ? circle : undefined;
+    }
+    return undefined;
+  }
+
+  #drop(circle: Circle): void {
+    this.#wake(circle);
+    this.#lists.delete(circle.owner);
+    for (const user of circle.friends) {
+      audienceOf(user).circles?.delete(circle);
+      this.#options.presence.release(user);
+    }
+  }
+}
