@@ -17,6 +17,7 @@ const common = {
   transport: { type: 'string', default: 'auto' },
   hub: { type: 'string' },
   references: { type: 'string' },
+  attack: { type: 'string' },
   out: { type: 'string' },
   'no-pin': { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
@@ -53,7 +54,13 @@ async function runWorkload(chosen: Workload, args: readonly string[]): Promise<n
   if (isPinned) pinSelf(1);
   say(`${chosen.name}: ${chosen.about}`);
   say(`  ${JSON.stringify(knobs)}; ${isPinned ? 'the hub on core 0, the load on core 1' : 'not pinned to cores'}`);
-  const stage = new Stage({ transport: values.transport, hub: values.hub, isPinned, references });
+  const stage = new Stage({
+    transport: values.transport,
+    hub: values.hub,
+    isPinned,
+    references,
+    attacks: values.attack,
+  });
   const { failures, figures } = await chosen.run(stage, knobs);
   for (const failure of failures) say(`FAILED: ${failure}`);
   const hasPassed = failures.length === 0;
@@ -102,7 +109,7 @@ function usage(): string {
   return ['npm run bench -- WORKLOAD [--help] [--OPTION VALUE …]', '', ...lines].join('\n');
 }
 
-function describe({ name, about, knobs }: Workload): string {
+function describe({ name, about, knobs, notes = [] }: Workload): string {
   const lines = Object.entries(knobs).map(
     ([knob, { fallback, help }]) => `  --${knob.padEnd(14)} ${help} (${fallback})`,
   );
@@ -113,5 +120,5 @@ function describe({ name, about, knobs }: Workload): string {
     '  --out            a file to which the line of JSON is added',
     '  --no-pin         let the system choose the cores',
   ];
-  return [`npm run bench -- ${name}: ${about}`, ...lines, ...shared].join('\n');
+  return [`npm run bench -- ${name}: ${about}`, ...lines, ...shared, ...notes.map((note) => `  ${note}`)].join('\n');
 }

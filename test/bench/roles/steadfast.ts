@@ -1,6 +1,6 @@
 /**
  * The good users, whom nothing may touch: they beat as they should over TCP, WebSocket and HTTP, and tell how late they
- * themselves were at the worst. In a process of its own. Started by the workload `hostile` and the fuzzer.
+ * themselves were at the worst. In a process of its own. Started by bystanders.ts and the workload `freeze`.
  */
 import { ask } from '../lib/hub-http.ts';
 import { inParallel, paceEvenly, type Pace } from '../lib/pacing.ts';
