@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { chooseAuth } from './lib/credentials.ts';
 import { canPin, pinSelf } from './lib/proc.ts';
 import { referenceNames, unknownReferences } from './lib/references.ts';
 import { say } from './lib/report.ts';
@@ -19,6 +20,7 @@ const common = {
   references: { type: 'string' },
   attack: { type: 'string' },
   out: { type: 'string' },
+  auth: { type: 'string', default: 'open' },
   'no-pin': { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
@@ -48,6 +50,7 @@ async function runWorkload(chosen: Workload, args: readonly string[]): Promise<n
     say(describe(chosen));
     return 0;
   }
+  chooseAuth(values.auth);
   const knobs = readKnobs(chosen, values);
   const references = readReferences(values.references);
   const isPinned = canPin && !values['no-pin'];
@@ -117,6 +120,7 @@ function describe({ name, about, knobs, notes = [] }: Workload): string {
     '  --transport      auto, uws or ws (auto)',
     '  --hub            another hub’s dist/server/main.js, as it is',
     `  --references     servers to compare with where the workload compares, or none: ${referenceNames.join(',')}`,
+    '  --auth           open, or jwt in hostile and freeze: the good users have tokens (open)',
     '  --out            a file to which the line of JSON is added',
     '  --no-pin         let the system choose the cores',
   ];

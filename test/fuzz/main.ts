@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { rowOf } from '../bench/lib/attack-run.ts';
 import { attacksNamed, describeAttacks } from '../bench/lib/attacks/index.ts';
 import { PROBE_EVERY_MS } from '../bench/lib/bystanders.ts';
+import { chooseAuth } from '../bench/lib/credentials.ts';
 import { startHub } from '../bench/lib/hub-server.ts';
 import { sleep } from '../bench/lib/pacing.ts';
 import { root } from '../bench/lib/places.ts';
@@ -31,7 +32,8 @@ const AFTERMATH_MS = 6500;
 const OLD_SPACE_MB = 96;
 const MOST_FAILURES = 100;
 const LARGEST_SEED = 2_000_000_000;
-const USAGE = `npm run fuzz -- ${targetNames.join('|')} [--minutes N] [--seed N] [--transport auto|uws|ws] [--hub FILE] [--no-pin]
+const USAGE = `npm run fuzz -- ${targetNames.join('|')} [--minutes N] [--seed N] [--transport auto|uws|ws] [--auth open|jwt]
+      [--hub FILE] [--no-pin]
   Sends damaged input and floods at once, beside well-behaved users and a probe that asks /healthz every ${PROBE_EVERY_MS} ms.
   Ends with 1 if the hub ended, logged an error or grew, if /healthz took too long, or if a well-behaved user was told
   offline or lost its connection.
@@ -61,6 +63,7 @@ const { values, positionals } = parseArgs({
     'keep-going': { type: 'boolean', default: false },
     replay: { type: 'string' },
     hub: { type: 'string' },
+    auth: { type: 'string', default: 'open' },
     'no-pin': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -77,6 +80,7 @@ async function main(): Promise<number> {
     say(USAGE);
     return values.help ? 0 : EXIT_USAGE;
   }
+  chooseAuth(values.auth);
   const isPinned = canPin && !values['no-pin'];
   if (isPinned) pinSelf(1);
   const { transport, hub: hubFile } = values;

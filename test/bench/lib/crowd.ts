@@ -36,8 +36,8 @@ export interface FloodOptions extends Opening {
 }
 
 export interface PaceOptions extends FloodOptions {
-  /** Pieces that are written at once, in one write. */
-  readonly burst: number;
+  /** Pieces that are written at once, in one write. More than one burst: what comes while a hub is busy with the first. */
+  readonly bursts: readonly number[];
   readonly perS: number;
 }
 
@@ -50,6 +50,7 @@ const REOPEN_AFTER_MS = 20;
 const ANSWER_WITHIN_MS = 500;
 const DRIP_MS = 1000;
 const PACE_MS = 50;
+const BETWEEN_BURSTS_MS = 400;
 const OPEN_EACH_TICK = 100;
 const TICK_MS = 10;
 
@@ -82,17 +83,21 @@ export class Crowd {
     });
   }
 
-  /** Each writes a burst, then pieces at a rate. Those that are cut off come again. */
-  pace(connections: number, pieces: Pieces, { burst, perS, ...options }: PaceOptions): void {
+  /** Each writes its bursts, then pieces at a rate. Those that are cut off come again. */
+  pace(connections: number, pieces: Pieces, { bursts, perS, ...options }: PaceOptions): void {
     this.#keepUp(connections, options, (socket) => {
       let no = 0;
       const write = (count: number): void => {
         if (count > 0) this.#write(socket, Buffer.concat(Array.from({ length: count }, () => pieces(no++))));
       };
-      write(burst);
       const fromMs = performance.now();
+      const due = (): number => {
+        const ms = performance.now() - fromMs;
+        const begun = bursts.slice(0, 1 + Math.floor(ms / BETWEEN_BURSTS_MS));
+        return begun.reduce((sum, burst) => sum + burst, 0) + Math.floor((perS * ms) / 1000);
+      };
+      write(due());
       const timer = this.#every(PACE_MS, () => write(due() - no));
-      const due = (): number => burst + Math.floor((perS * (performance.now() - fromMs)) / 1000);
       socket.on('close', () => this.#forget(timer));
     });
   }

@@ -132,7 +132,7 @@ describe('a crowd', () => {
     crowd.pace(1, () => Buffer.from('p'), {
       ask: Buffer.from('ask'),
       say: (no) => Buffer.from(`say${no}`),
-      burst: 3,
+      bursts: [3],
       perS: 0,
     });
     await whenReceived(3);
@@ -145,7 +145,7 @@ describe('a crowd', () => {
   test('comes again if it is cut off, and counts how it ended', async () => {
     const { port, whenReceived } = await listen((socket) => socket.end('HTTP/1.1 429 Too Many Requests\r\n\r\n'));
     const crowd = crowdTo(port);
-    crowd.pace(1, () => Buffer.from('x'), { burst: 1, perS: 0 });
+    crowd.pace(1, () => Buffer.from('x'), { bursts: [1], perS: 0 });
     await whenReceived(2);
     expect(crowd.counts.opened).toBeGreaterThanOrEqual(2);
     expect(Object.keys(crowd.counts.ends)).toEqual(['HTTP 429']);

@@ -3,6 +3,7 @@
  * http.ts; a new attack is one entry in one of them, and `npm run fuzz` and `npm run bench -- hostile` both run it.
  */
 import type { Crowd, Opening } from '../crowd.ts';
+import { tokenField } from '../credentials.ts';
 import type { Random } from '../random.ts';
 import { textFrame, upgradeRequest } from '../ws-frames.ts';
 
@@ -82,12 +83,17 @@ export function upgraded(port: number, say?: (no: number) => Buffer): Opening {
   return { ask: upgradeRequest(port), ...(say === undefined ? {} : { say }) };
 }
 
+/** An attacker has a token of an ordinary user if the hub asks for tokens. */
+export function hello(user: string, more: Readonly<Record<string, unknown>> = {}): Buffer {
+  return textFrame({ type: 'hello', user, ...tokenField(user), ...more });
+}
+
 /** An upgraded connection with a session of a user of its own. */
 export function greeted(port: number): Opening {
-  return upgraded(port, (no) => textFrame({ type: 'hello', user: `attacker${no}` }));
+  return upgraded(port, (no) => hello(`attacker${no}`));
 }
 
 /** An upgraded connection that only watches. */
 export function observing(port: number): Opening {
-  return upgraded(port, () => textFrame({ type: 'hello', observe: true }));
+  return upgraded(port, () => textFrame({ type: 'hello', observe: true, ...tokenField(null) }));
 }

@@ -3,6 +3,7 @@
  * wrong elements.
  */
 import { putFriends } from '../hub-http.ts';
+import { tokenOf } from '../credentials.ts';
 import { bytesOf, CHUNK_BYTES, chunkOf, chunksOf, inTurn, type Attack, type AttackTarget } from './attack.ts';
 import { storeUsers } from './prepared.ts';
 
@@ -18,11 +19,16 @@ const SHORT_LEASE_MS = 300;
 
 const head = (method: string, path: string, fields = ''): string =>
   `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${fields}\r\n`;
-const get = (path: string): Buffer => Buffer.from(head('GET', path));
-const json = (method: string, path: string, body: unknown): Buffer => {
+/** The token of that user if the hub asks for tokens. Requests of nobody have none. */
+const bearer = (user: string | undefined): string => {
+  const token = user === undefined ? undefined : tokenOf(user);
+  return token === undefined ? '' : `Authorization: Bearer ${token}\r\n`;
+};
+const get = (path: string, user?: string): Buffer => Buffer.from(head('GET', path, bearer(user)));
+const json = (method: string, path: string, body: unknown, user?: string): Buffer => {
   const text = JSON.stringify(body);
   const fields = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n`;
-  return Buffer.from(head(method, path, fields) + text);
+  return Buffer.from(head(method, path, fields + bearer(user)) + text);
 };
 const named = (name: string, count: number): string[] => Array.from({ length: count }, (_, no) => `${name}${no}`);
 
@@ -33,7 +39,7 @@ const routes = [
 ];
 /** Refused in all ways: no such route, a bad id, a method that is not for the route, a host that is not the hub's. */
 const refused = [
-  ...['/nothing', '/v1/presence/%00', '/v1/users/%zz/friends', '/ws', '/..'].map(get),
+  ...['/nothing', '/v1/presence/%00', '/v1/users/%zz/friends', '/ws', '/..'].map((path) => get(path)),
   Buffer.from(head('DELETE', '/healthz')),
   Buffer.from(head('OPTIONS', '/v1/heartbeat', 'Origin: http://elsewhere\r\n')),
   Buffer.from('GET /v1/presence/attacker1 HTTP/1.1\r\nHost: elsewhere\r\n\r\n'),
@@ -56,14 +62,16 @@ const badArrays = [
   json('POST', '/v1/presence', { users: Array.from({ length: 10_000 }, () => '') }),
   json('PUT', '/v1/users/attacker1/friends', { friends: Array.from({ length: 10_000 }, () => ({})) }),
 ];
-const largeLists = [
-  json('PUT', '/v1/users/attacked-changes/friends?oneway=true', { friends: named('f', LARGE_LIST) }),
-  json('PUT', '/v1/users/attacked-changes/friends?oneway=true', { friends: [] }),
-];
+const friendsPresence = get('/v1/users/attacked-list/friends/presence', 'attacked-list');
+const changeList = (friends: readonly string[]): Buffer =>
+  json('PUT', '/v1/users/attacked-changes/friends?oneway=true', { friends }, 'attacked-changes');
+const largeLists = [changeList(named('f', LARGE_LIST)), changeList([])];
 /** Two users whose sessions all end together: what looks like an adapter that fell silent. */
 const expiring = Buffer.concat(
   ['expiring1', 'expiring2'].flatMap((user) =>
-    named('device', DEVICES).map((device) => json('POST', '/v1/heartbeat', { user, device, ttlMs: SHORT_LEASE_MS })),
+    named('device', DEVICES).map((device) =>
+      json('POST', '/v1/heartbeat', { user, device, ttlMs: SHORT_LEASE_MS }, user),
+    ),
   ),
 );
 
@@ -107,7 +115,7 @@ export const httpAttacks: readonly Attack[] = [
       await putFriends(port, 'attacked-list', friends);
     },
     start: (crowd, { width }) => {
-      crowd.pace(width, () => get('/v1/users/attacked-list/friends/presence'), { burst: 500, perS: 190 });
+      crowd.pace(width, () => friendsPresence, { bursts: [500], perS: 190 });
     },
   },
   {
@@ -146,21 +154,21 @@ export const httpAttacks: readonly Attack[] = [
     name: 'http-bad-arrays',
     target,
     about: 'arrays of 130,000 wrong elements',
-    start: (crowd, { width }) => crowd.pace(width, inTurn(badArrays), { burst: 3, perS: 20 }),
+    start: (crowd, { width }) => crowd.pace(width, inTurn(badArrays), { bursts: [3], perS: 20 }),
   },
   {
     name: 'http-lists',
     target,
     about: `a list of ${LARGE_LIST} friends, set and emptied, within the rate`,
     start: (crowd, { width }) => {
-      crowd.pace(Math.min(4, width), inTurn(largeLists), { burst: 2, perS: 20 });
+      crowd.pace(Math.min(4, width), inTurn(largeLists), { bursts: [2], perS: 20 });
     },
   },
   {
     name: 'http-expiring',
     target,
     about: `2 users with ${DEVICES} sessions each that expire together`,
-    start: (crowd) => crowd.pace(1, () => expiring, { burst: 1, perS: 1 }),
+    start: (crowd) => crowd.pace(1, () => expiring, { bursts: [1], perS: 1 }),
   },
   {
     name: 'http-new-users',

@@ -83,7 +83,7 @@ export const wsFrameAttacks: readonly Attack[] = [
     start: (crowd, { held, port }) => {
       const rest = chunkOf(() => clientFrame(opcodes.continuation, Buffer.from(' ')), 7 * 15_000);
       const first = clientFrame(opcodes.text, Buffer.from('{'));
-      crowd.pace(held / 20, () => Buffer.concat([first, rest]), { burst: 1, perS: 0, ...greeted(port) });
+      crowd.pace(held / 20, () => Buffer.concat([first, rest]), { bursts: [1], perS: 0, ...greeted(port) });
     },
   },
   {

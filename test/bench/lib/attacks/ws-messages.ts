@@ -4,7 +4,17 @@
  */
 import type { Random } from '../random.ts';
 import { putFriends } from '../hub-http.ts';
-import { chunkOf, chunksOf, greeted, inTurn, observing, upgraded, type Attack, type AttackTarget } from './attack.ts';
+import {
+  chunkOf,
+  chunksOf,
+  greeted,
+  hello,
+  inTurn,
+  observing,
+  upgraded,
+  type Attack,
+  type AttackTarget,
+} from './attack.ts';
 import { clientFrame, closeFrame, opcodes, textFrame } from '../ws-frames.ts';
 import { storeUsers } from './prepared.ts';
 
@@ -12,7 +22,7 @@ const FIN = 0x80;
 const target: AttackTarget = 'ws';
 /** Within HUB_MESSAGES_PER_S as it is by default, and within its burst beside a hello. */
 const PER_S = 190;
-const BURST = 1900;
+const BURSTS = [1250, 650];
 const LIST = 1000;
 const LARGE_LIST = 10_000;
 const DEVICES = 45;
@@ -74,7 +84,7 @@ export const wsMessageAttacks: readonly Attack[] = [
     start: (crowd, { width, port }) => {
       // What is newer than now is nothing: the answer is small, the work is not.
       const watch = textFrame({ type: 'watch', friendsOf: 'attacked-list', since: Date.now() });
-      crowd.pace(width, inTurn([watch, unwatchList]), { burst: BURST, perS: PER_S, ...observing(port) });
+      crowd.pace(width, inTurn([watch, unwatchList]), { bursts: BURSTS, perS: PER_S, ...observing(port) });
     },
   },
   {
@@ -82,7 +92,7 @@ export const wsMessageAttacks: readonly Attack[] = [
     target,
     about: 'unwatch and watch of 500 ids, within the rate',
     start: (crowd, { width, port }) =>
-      crowd.pace(width, inTurn([watchIds, unwatchIds]), { burst: BURST, perS: PER_S, ...observing(port) }),
+      crowd.pace(width, inTurn([watchIds, unwatchIds]), { bursts: BURSTS, perS: PER_S, ...observing(port) }),
   },
   {
     name: 'ws-many-lists',
@@ -95,7 +105,7 @@ export const wsMessageAttacks: readonly Attack[] = [
       );
       const watch = textFrame({ type: 'watch', friendsOf: 'attacked-large-list', since: Date.now() });
       const piece = (no: number): Buffer => lists[no] ?? (no % 2 === 0 ? watch : unwatchLarge);
-      crowd.pace(width, piece, { burst: lists.length + 20, perS: PER_S, ...observing(port) });
+      crowd.pace(width, piece, { bursts: [lists.length + 20], perS: PER_S, ...observing(port) });
     },
   },
   {
@@ -105,7 +115,7 @@ export const wsMessageAttacks: readonly Attack[] = [
     start: (crowd, { width, port }) => {
       const piece = (no: number): Buffer => textFrame({ type: 'watch', users: named(`unread${no}-`, 1000) });
       crowd.pace(width, inTurn(Array.from({ length: 62 }, (_, no) => piece(no))), {
-        burst: 62,
+        bursts: [62],
         perS: 0,
         isReading: false,
         ...observing(port),
@@ -118,8 +128,7 @@ export const wsMessageAttacks: readonly Attack[] = [
     about: 'hello, then the end, in all ways',
     start: (crowd, { width, port, random }) => {
       const ends = [textFrame({ type: 'bye' }), closeFrame(1000), closeFrame(4999), Buffer.alloc(0)];
-      const say = (no: number): Buffer =>
-        Buffer.concat([textFrame({ type: 'hello', user: `churn${no % 500}` }), random.pick(ends)]);
+      const say = (no: number): Buffer => Buffer.concat([hello(`churn${no % 500}`), random.pick(ends)]);
       crowd.visit(width, upgraded(port, say));
     },
   },
@@ -128,15 +137,14 @@ export const wsMessageAttacks: readonly Attack[] = [
     target,
     about: `a user with ${DEVICES} long device labels flaps within the rate; others watch it`,
     start: (crowd, { width, port }) => {
-      const say = (no: number): Buffer =>
-        textFrame({ type: 'hello', user: 'flapper', device: longDevice(no), text: '\u0001'.repeat(140) });
+      const say = (no: number): Buffer => hello('flapper', { device: longDevice(no), text: '\u0001'.repeat(140) });
       const still = Math.min(DEVICES, width);
       const flips = ['busy', 'online'].map((status) => textFrame({ type: 'heartbeat', status }));
-      crowd.pace(still, () => textFrame({ type: 'heartbeat' }), { burst: 0, perS: 0.1, ...upgraded(port, say) });
+      crowd.pace(still, () => textFrame({ type: 'heartbeat' }), { bursts: [], perS: 0.1, ...upgraded(port, say) });
       const flapper = upgraded(port, () => say(DEVICES));
-      crowd.pace(1, inTurn(flips), { burst: 0, perS: PER_S, ...flapper });
+      crowd.pace(1, inTurn(flips), { bursts: [], perS: PER_S, ...flapper });
       const watch = textFrame({ type: 'watch', users: ['flapper'] });
-      crowd.pace(3 * width, () => watch, { burst: 1, perS: 0, ...observing(port) });
+      crowd.pace(3 * width, () => watch, { bursts: [1], perS: 0, ...observing(port) });
     },
   },
 ];
