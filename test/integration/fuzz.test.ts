@@ -34,9 +34,14 @@ async function fuzz(...args: readonly string[]): Promise<{ code: number | null; 
 const moment = ['--minutes', '0.02', '--seed', '7', '--transport', 'ws'];
 
 describe.concurrent('npm run fuzz', () => {
-  test.for(['tcp', 'ws', 'http'])('%s passes for a moment', async (target) => {
+  test.for([
+    ['tcp', 'open'],
+    ['ws', 'open'],
+    ['http', 'open'],
+    ['tcp', 'jwt'],
+  ] as const)('%s passes for a moment, auth %s', async ([target, auth]) => {
     const floods = ['--attack-seconds', '0.2', '--rest-ms', '50', '--width', '2'];
-    const { code, stdout } = await fuzz(target, ...moment, ...floods, ...generous);
+    const { code, stdout } = await fuzz(target, ...moment, ...floods, ...generous, '--auth', auth);
     expect(stdout).toContain(`fuzz ${target}: seed 7,`);
     expect(stdout).toMatch(
       /seed 7: \d+ cases; longest probe answer \d+ ms .*; told offline 0, lost connections 0; RSS/,
@@ -48,7 +53,7 @@ describe.concurrent('npm run fuzz', () => {
 
   test('an answer of /healthz over the limit is found, and the run names the flood that it came with', async () => {
     const { code, stdout } = await fuzz('tcp', ...moment, '--attack', 'tcp-flood', '--width', '1', '--health-ms', '0');
-    expect(stdout).toMatch(/FAILED: \/healthz took \d+ ms, limit 0 ms \((tcp-flood with 1 connections|no attack)\)/);
+    expect(stdout).toMatch(/FAILED: \/healthz took \d+ ms, limit 0 ms \((tcp-flood, width 1[^)]*|no attack)\)/);
     expect(code).toBe(1);
   });
 

@@ -7,7 +7,7 @@ import type { Attack, AttackScale } from './attacks/attack.ts';
 import type { Sighting } from './bystanders.ts';
 import { addEnds, printEnds, type Ends } from './crowd-ends.ts';
 import type { CrowdCounts } from './crowd.ts';
-import { megabytes } from './proc.ts';
+import { megabytes, starvedMs } from './proc.ts';
 import { round, type Row } from './report.ts';
 import { startRole, type Role } from './roles.ts';
 import { measure, type Cost, type Server } from './server.ts';
@@ -66,6 +66,8 @@ export interface AttackReport {
   readonly attack: string;
   readonly times: number;
   readonly cpuPercent: number;
+  /** Share of the time in which the hub was ready to run and other processes had its core. */
+  readonly starvedPercent: number;
   readonly longestMs: number;
   readonly ownLateMs: number;
   readonly toldOffline: number;
@@ -91,6 +93,8 @@ export class AttackMeter {
   readonly #hub: Server;
   readonly #used: () => Cost;
   readonly #rssBeforeMb: number;
+  readonly #starvedBeforeMs: number;
+  #starvedMs = Number.NaN;
   readonly #sightings: Sighting[] = [];
   #rssPeakMb: number;
   #cost: Cost | undefined;
@@ -101,6 +105,7 @@ export class AttackMeter {
     this.#hub = hub;
     this.#used = measure(hub);
     this.#rssBeforeMb = megabytes(hub.rssBytes());
+    this.#starvedBeforeMs = starvedMs(hub.pid);
     this.#rssPeakMb = this.#rssBeforeMb;
   }
 
@@ -114,6 +119,7 @@ export class AttackMeter {
   over(counts: readonly CrowdCounts[]): void {
     if (this.#cost !== undefined) return;
     this.#cost = this.#used();
+    this.#starvedMs = starvedMs(this.#hub.pid) - this.#starvedBeforeMs;
     this.#counts = counts;
   }
 
@@ -127,6 +133,7 @@ export class AttackMeter {
       attack: this.#attack,
       times: 1,
       cpuPercent: this.#cost?.cpuPercent ?? Number.NaN,
+      starvedPercent: (100 * this.#starvedMs) / (this.#cost?.ms ?? Number.NaN),
       longestMs: most(({ probe }) => probe.longestMs),
       ownLateMs: most(({ probe }) => probe.ownLateMs),
       toldOffline: sum(({ toldOffline }) => toldOffline.length),
@@ -154,6 +161,7 @@ export function mergeReports(a: AttackReport, b: AttackReport): AttackReport {
     attack: a.attack,
     times,
     cpuPercent: (a.cpuPercent * a.times + b.cpuPercent * b.times) / times,
+    starvedPercent: (a.starvedPercent * a.times + b.starvedPercent * b.times) / times,
     longestMs: Math.max(a.longestMs, b.longestMs),
     ownLateMs: Math.max(a.ownLateMs, b.ownLateMs),
     toldOffline: a.toldOffline + b.toldOffline,
@@ -177,10 +185,9 @@ export function harmOf(report: AttackReport, limitMs: number): string[] {
   const harm: string[] = [];
   if (hubEnded !== null) harm.push(`${attack}: the hub ended: ${hubEnded}`);
   if (longestMs > limitMs) harm.push(`${attack}: /healthz took ${round(longestMs, 0)} ms, limit ${limitMs} ms`);
-  if (toldOffline > 0) harm.push(`${attack}: well-behaved users were told offline ${toldOffline} times`);
-  if (lost > 0) harm.push(`${attack}: ${lost} connections of well-behaved users or the observer ended`);
-  if (unanswered > 0)
-    harm.push(`${attack}: ${unanswered} well-behaved HTTP heartbeats or probes were not answered with 200`);
+  if (toldOffline > 0) harm.push(`${attack}: well-behaved users told offline: ${toldOffline}`);
+  if (lost > 0) harm.push(`${attack}: lost connections of well-behaved users or the observer: ${lost}`);
+  if (unanswered > 0) harm.push(`${attack}: HTTP heartbeats or probes not answered with 200: ${unanswered}`);
   return harm;
 }
 
@@ -191,6 +198,7 @@ export function rowOf(report: AttackReport, engine: string): Row {
     'sent MB': round(report.sentBytes / 1_048_576, 1),
     'received MB': round(report.receivedBytes / 1_048_576, 1),
     'cpu %': round(report.cpuPercent, 1),
+    'starved %': round(report.starvedPercent, 0),
     'health max ms': round(report.longestMs, 0),
     'probe late ms': round(report.ownLateMs, 0),
     'told offline': report.toldOffline,

@@ -9,6 +9,8 @@ export interface ProbeFigures {
   readonly failed: number;
   /** Includes the time for which a request that has no answer yet has waited. */
   readonly longestMs: number;
+  /** Asked, and not answered yet. */
+  readonly waiting: number;
   /** How late the probe itself was at most. */
   readonly ownLateMs: number;
 }
@@ -52,6 +54,7 @@ export class ProbeTimes {
       answers: this.#answers,
       failed: this.#failed,
       longestMs: this.#longestMs,
+      waiting: this.#waiting.size,
       ownLateMs: this.#ownLateMs,
     };
     this.#longestMs = 0;

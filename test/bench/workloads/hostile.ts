@@ -4,15 +4,16 @@
  * be left when the attackers are gone. The hub has its default limits. A hub that was harmed is replaced, so that each
  * attack meets a sound one.
  */
+import { rmSync } from 'node:fs';
 import { AttackMeter, Attackers, harmOf, rowOf, type AttackReport } from '../lib/attack-run.ts';
 import type { Attack, AttackScale } from '../lib/attacks/attack.ts';
 import { attacksNamed, describeAttacks } from '../lib/attacks/index.ts';
-import { Bystanders } from '../lib/bystanders.ts';
+import { Bystanders, type Sighting } from '../lib/bystanders.ts';
 import { readMetrics, sumOf } from '../lib/hub-http.ts';
 import { sleep, until } from '../lib/pacing.ts';
 import { openFilesLimit } from '../lib/proc.ts';
 import { printTable, progress, round, type Outcome, type Row } from '../lib/report.ts';
-import type { Server } from '../lib/server.ts';
+import type { HubServer, Server } from '../lib/server.ts';
 import { workload, type Stage } from '../lib/stage.ts';
 
 const knobs = {
@@ -42,6 +43,7 @@ export const hostile = workload({
 
 const GONE_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 500;
+const CALM_WITHIN_MS = 60_000;
 /** Descriptors that the generator and the hub need for all else. */
 const FILES_KEPT = 2500;
 /** All at once is more than the promise about /healthz: only the users are judged. */
@@ -49,7 +51,7 @@ const NO_LIMIT = Number.POSITIVE_INFINITY;
 
 /** A hub, those whom it must serve, and those who attack it. */
 interface Scene {
-  readonly hub: Server;
+  readonly hub: HubServer;
   readonly bystanders: Bystanders;
   readonly attackers: Attackers;
 }
@@ -90,12 +92,12 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
     worstLateMs = Math.max(worstLateMs, lateMs);
     progress(`${act.label}: ${harm.length === 0 ? 'no harm' : harm.join('; ')}`);
     if (harm.length === 0) continue;
-    failures.push(...(await close(scene)));
+    failures.push(...(await close(scene, 'kill')));
     scene = await open(stage, values);
   }
   const left = await connectionsLeft(scene.hub, values);
   if (left > 0) failures.push(`${left} connections are left of the attackers`);
-  failures.push(...(await close(scene)));
+  failures.push(...(await close(scene, 'stop')));
   printTable(rows);
   progress(`connections left: ${left}; the well-behaved users' own worst lateness: ${round(worstLateMs, 0)} ms`);
   return { failures, figures: { held, left, worstLateMs: round(worstLateMs), attacks: rows } };
@@ -109,10 +111,11 @@ async function open(stage: Stage, values: Values): Promise<Scene> {
 }
 
 /** @returns what is wrong with the hub at its end. */
-async function close({ hub, bystanders, attackers }: Scene): Promise<string[]> {
+async function close({ hub, bystanders, attackers }: Scene, how: 'kill' | 'stop'): Promise<string[]> {
   attackers.leave();
   bystanders.leave();
-  if (hub.ended() === null) await hub.stop();
+  if (hub.ended() === null && how === 'stop') await hub.stop();
+  else if (hub.ended() === null) rmSync((await hub.crash()).folder, { recursive: true, force: true });
   return hub.errors.map((line) => `the hub logged an error: ${line}`);
 }
 
@@ -127,19 +130,24 @@ async function play(
   await bystanders.look();
   const meter = new AttackMeter(label, hub);
   let lateMs = 0;
-  const watch = async (forMs: number): Promise<void> => {
+  const watch = async (forMs: number, isOver?: (sighting: Sighting) => boolean): Promise<void> => {
     const endAt = performance.now() + forMs;
     do {
       await sleep(Math.min(LOOK_EVERY_MS, forMs));
       const sighting = await bystanders.look();
       lateMs = sighting.worstLateMs;
       meter.note(sighting);
+      if (isOver?.(sighting) === true) return;
     } while (performance.now() < endAt && hub.ended() === null);
   };
   await attackers.start(attacks, seed, scale);
   await watch(1000 * seconds);
   meter.over(await attackers.stop());
-  if (attacks.length > 0) await watch(afterMs);
+  if (attacks.length > 0) {
+    // A hub that still works through what it was sent has told nothing of it yet.
+    await watch(CALM_WITHIN_MS, ({ probe }) => probe.answers > 0 && probe.waiting <= 1);
+    await watch(afterMs);
+  }
   return { report: meter.report, lateMs };
 }
 

@@ -82,7 +82,7 @@ export class Floods {
     const width = this.#options.width ?? this.#random.pick(WIDTHS);
     const held = Math.max(20, Math.min(MOST_HELD, openFilesLimit() - FILES_KEPT));
     const seed = this.#random.below(1e9);
-    this.#current = `${attack.name} with ${width} connections`;
+    this.#current = `${attack.name}, width ${width}`;
     const meter = new AttackMeter(attack.name, this.#hub);
     this.#meter = meter;
     await this.#attackers.start([attack], seed, { width, held });

@@ -64,10 +64,10 @@ export class Guard {
     const { probe, toldOffline, lost, unanswered, errors } = sighting;
     if (probe.longestMs > this.#limitMs)
       failures.push(`/healthz took ${round(probe.longestMs, 0)} ms, limit ${this.#limitMs} ms`);
-    if (probe.failed > 0) failures.push(`${probe.failed} probes of /healthz were not answered with 200`);
+    if (probe.failed > 0) failures.push(`probes of /healthz not answered with 200: ${probe.failed}`);
     for (const user of toldOffline) failures.push(`${user} was told offline while it was beating`);
-    if (lost > 0) failures.push(`${lost} good connections ended ${errors.join(', ')}`.trim());
-    if (unanswered > 0) failures.push(`${unanswered} good HTTP heartbeats were not answered with 200`);
+    if (lost > 0) failures.push(`good connections that ended: ${lost} ${errors.join(', ')}`.trim());
+    if (unanswered > 0) failures.push(`good HTTP heartbeats not answered with 200: ${unanswered}`);
     return failures;
   }
 

@@ -17,6 +17,7 @@ const quiet: AttackReport = {
   attack: 'x',
   times: 1,
   cpuPercent: 50,
+  starvedPercent: 0,
   longestMs: 100,
   ownLateMs: 3,
   toldOffline: 0,
@@ -64,7 +65,7 @@ describe('the probe', () => {
     first(true);
     const second = times.asked();
     now = 420;
-    expect(times.look()).toEqual({ answers: 1, failed: 0, longestMs: 400, ownLateMs: 0 });
+    expect(times.look()).toEqual({ answers: 1, failed: 0, longestMs: 400, waiting: 1, ownLateMs: 0 });
     now = 520;
     second(false);
     expect(times.look()).toMatchObject({ answers: 0, failed: 1, longestMs: 500 });
@@ -79,9 +80,9 @@ describe('a report', () => {
 
   test.for<[Partial<AttackReport>, string]>([
     [{ longestMs: 100.6 }, 'x: /healthz took 101 ms, limit 100 ms'],
-    [{ toldOffline: 2 }, 'x: well-behaved users were told offline 2 times'],
-    [{ lost: 1 }, 'x: 1 connections of well-behaved users or the observer ended'],
-    [{ unanswered: 1 }, 'x: 1 well-behaved HTTP heartbeats or probes were not answered with 200'],
+    [{ toldOffline: 2 }, 'x: well-behaved users told offline: 2'],
+    [{ lost: 1 }, 'x: lost connections of well-behaved users or the observer: 1'],
+    [{ unanswered: 1 }, 'x: HTTP heartbeats or probes not answered with 200: 1'],
     [{ hubEnded: 'SIGABRT' }, 'x: the hub ended: SIGABRT'],
   ])('%j is harm', ([change, harm]) => {
     expect(harmOf({ ...quiet, ...change }, 100)).toEqual([harm]);
