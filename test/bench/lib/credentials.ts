@@ -9,7 +9,7 @@ export type AuthMode = 'open' | 'jwt';
 
 const VARIABLE = 'LOAD_AUTH';
 const SECRET = 'a secret for load runs, of 32 bytes or more';
-const ADMIN_TOKEN = 'the admin token of load runs';
+const ADMIN_TOKEN = 'the-admin-token-of-load-runs';
 const LIFETIME_S = 86_400;
 
 /** For all processes that are started from now on, too. */
