@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { chooseAuth } from './lib/credentials.ts';
 import { canPin, pinSelf } from './lib/proc.ts';
 import { referenceNames, unknownReferences } from './lib/references.ts';
 import { say } from './lib/report.ts';
@@ -17,7 +18,9 @@ const common = {
   transport: { type: 'string', default: 'auto' },
   hub: { type: 'string' },
   references: { type: 'string' },
+  attack: { type: 'string' },
   out: { type: 'string' },
+  auth: { type: 'string', default: 'open' },
   'no-pin': { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
@@ -47,13 +50,20 @@ async function runWorkload(chosen: Workload, args: readonly string[]): Promise<n
     say(describe(chosen));
     return 0;
   }
+  chooseAuth(values.auth);
   const knobs = readKnobs(chosen, values);
   const references = readReferences(values.references);
   const isPinned = canPin && !values['no-pin'];
   if (isPinned) pinSelf(1);
   say(`${chosen.name}: ${chosen.about}`);
   say(`  ${JSON.stringify(knobs)}; ${isPinned ? 'the hub on core 0, the load on core 1' : 'not pinned to cores'}`);
-  const stage = new Stage({ transport: values.transport, hub: values.hub, isPinned, references });
+  const stage = new Stage({
+    transport: values.transport,
+    hub: values.hub,
+    isPinned,
+    references,
+    attacks: values.attack,
+  });
   const { failures, figures } = await chosen.run(stage, knobs);
   for (const failure of failures) say(`FAILED: ${failure}`);
   const hasPassed = failures.length === 0;
@@ -102,7 +112,7 @@ function usage(): string {
   return ['npm run bench -- WORKLOAD [--help] [--OPTION VALUE …]', '', ...lines].join('\n');
 }
 
-function describe({ name, about, knobs }: Workload): string {
+function describe({ name, about, knobs, notes = [] }: Workload): string {
   const lines = Object.entries(knobs).map(
     ([knob, { fallback, help }]) => `  --${knob.padEnd(14)} ${help} (${fallback})`,
   );
@@ -110,8 +120,9 @@ function describe({ name, about, knobs }: Workload): string {
     '  --transport      auto, uws or ws (auto)',
     '  --hub            another hub’s dist/server/main.js, as it is',
     `  --references     servers to compare with where the workload compares, or none: ${referenceNames.join(',')}`,
+    '  --auth           open, or jwt in hostile and freeze: the good users have tokens (open)',
     '  --out            a file to which the line of JSON is added',
     '  --no-pin         let the system choose the cores',
   ];
-  return [`npm run bench -- ${name}: ${about}`, ...lines, ...shared].join('\n');
+  return [`npm run bench -- ${name}: ${about}`, ...lines, ...shared, ...notes.map((note) => `  ${note}`)].join('\n');
 }

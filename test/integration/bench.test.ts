@@ -73,19 +73,9 @@ describe.concurrent('npm run bench', () => {
   });
 
   test('hostile passes, and nothing of the attackers is left', async () => {
-    const scale = [
-      '--good',
-      '20',
-      '--seconds',
-      '0.2',
-      '--all-seconds',
-      '0.5',
-      '--after-ms',
-      '50',
-      '--half-open',
-      '100',
-    ];
-    const run = await bench('hostile', ...scale, '--width', '4');
+    const moment = ['--seconds', '0.1', '--all-seconds', '0.5', '--after-ms', '50', '--health-ms', '15000'];
+    const scale = ['--good', '20', '--good-ws', '5', '--half-open', '100', '--width', '2'];
+    const run = await bench('hostile', ...moment, ...scale);
     expect(run).toMatchObject(passed);
     expect(run.result.figures).toMatchObject({ left: 0 });
   });

@@ -12,33 +12,45 @@ import { http } from '../fuzz/targets/http.ts';
 import { tcp } from '../fuzz/targets/tcp.ts';
 import { ws } from '../fuzz/targets/ws.ts';
 
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: 180_000 });
 
 // The build is fresh: the tests' global setup has made it.
 const hub = fileURLToPath(new URL('../../dist/server/main.js', import.meta.url));
 const command = fileURLToPath(new URL('../fuzz/fuzz.mjs', import.meta.url));
 
 // Beside other tests a core may be busy for seconds: here the hub has more time to answer than in a run of its own.
+const generous = ['--health-ms', '15000'];
+
 async function fuzz(...args: readonly string[]): Promise<{ code: number | null; stdout: string }> {
-  const child = spawn(
-    process.execPath,
-    [command, ...args, '--hub', hub, '--no-pin', '--lanes', '2', '--health-ms', '15000'],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
+  const child = spawn(process.execPath, [command, ...args, '--hub', hub, '--no-pin', '--lanes', '2'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let stdout = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
   return { code, stdout };
 }
 
+const moment = ['--minutes', '0.02', '--seed', '7', '--transport', 'ws'];
+
 describe.concurrent('npm run fuzz', () => {
   test.for(['tcp', 'ws', 'http'])('%s passes for a moment', async (target) => {
-    const { code, stdout } = await fuzz(target, '--minutes', '0.02', '--seed', '7', '--transport', 'ws');
+    const floods = ['--attack-seconds', '0.2', '--rest-ms', '50', '--width', '2'];
+    const { code, stdout } = await fuzz(target, ...moment, ...floods, ...generous);
     expect(stdout).toContain(`fuzz ${target}: seed 7,`);
+    expect(stdout).toMatch(
+      /seed 7: \d+ cases; longest probe answer \d+ ms .*; told offline 0, lost connections 0; RSS/,
+    );
+    expect(stdout).toContain(`"floods":[{"attack":"${target}-`);
     expect(stdout).toContain('"hasPassed":true,"failures":[]');
     expect(code).toBe(0);
+  });
+
+  test.sequential('an answer of /healthz over the limit is found, beside a flood in jwt mode', async () => {
+    const flood = ['--attack', 'tcp-flood', '--width', '1', '--auth', 'jwt'];
+    const { code, stdout } = await fuzz('tcp', ...moment, ...flood, '--health-ms', '0');
+    expect(stdout).toMatch(/FAILED: \/healthz took \d+ ms, limit 0 ms \((tcp-flood, width 1[^)]*|no attack)\)/);
+    expect(code).toBe(1);
   });
 
   test('a kept failure is sent again, and what it does is found', async () => {
@@ -51,7 +63,7 @@ describe.concurrent('npm run fuzz', () => {
     const inputs = [{ no: 1, parts: 1, asksFirst: false, chunks: [request.subarray(0, 30), request.subarray(30)] }];
     keep(file, { target: 'http', seed: 1, failures: ['a test'], inputs });
     expect(readKept(file).inputs).toEqual(inputs);
-    const { code, stdout } = await fuzz('--replay', file);
+    const { code, stdout } = await fuzz('--replay', file, ...generous);
     rmSync(folder, { recursive: true });
     expect(stdout).toContain('FAILED: steadfast-http-3 was told offline while it was beating');
     expect(code).toBe(1);

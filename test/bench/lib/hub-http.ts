@@ -3,6 +3,7 @@
  * so a client library will do here; every request has a connection of its own, so that none stays behind.
  */
 import { request } from 'node:http';
+import { adminHeader } from './credentials.ts';
 
 interface Reply {
   readonly status: number;
@@ -12,8 +13,9 @@ interface Reply {
 export function ask(port: number, method: string, path: string, body?: unknown, timeoutMs = 10_000): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    const headers =
-      text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+    const length = text === undefined ? 0 : Buffer.byteLength(text);
+    const typed = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': length };
+    const headers = { ...adminHeader(), ...typed };
     const asked = request({ host: '127.0.0.1', port, method, path, headers, agent: false }, (response) => {
       let answer = '';
       response.setEncoding('utf8').on('data', (part: string) => (answer += part));

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { authSettings } from './credentials.ts';
 import { readMetrics, sumOf } from './hub-http.ts';
 import { hubMain } from './places.ts';
 import { startProcess } from './server-process.ts';
@@ -38,6 +39,7 @@ export async function startHub(options: HubOptions): Promise<HubServer> {
     HUB_DATA: folder,
     HUB_LOG_LEVEL: 'warn',
     HUB_TRANSPORT: transport,
+    ...authSettings(),
     ...settings,
   };
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });

@@ -16,6 +16,11 @@ export function cpuMs(pid: number): number {
   return ns > 0 ? ns / 1e6 : tickedCpuMs(pid);
 }
 
+/** How long the main thread was ready to run and had no core, in milliseconds: what a busy machine takes from a server. */
+export function starvedMs(pid: number): number {
+  return Number(read(`/proc/${pid}/schedstat`)?.split(' ')[1]) / 1e6;
+}
+
 function threadsOf(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/task`);

@@ -14,6 +14,8 @@ export interface StageOptions {
   readonly isPinned: boolean;
   /** By name; undefined: those that the workload has. */
   readonly references: readonly string[] | undefined;
+  /** Names of attacks with commas; undefined: all. */
+  readonly attacks?: string | undefined;
 }
 
 export interface Knob {
@@ -29,6 +31,8 @@ export interface Workload {
   readonly name: string;
   readonly about: string;
   readonly knobs: Readonly<Record<string, Knob>>;
+  /** More lines for `--help`. */
+  readonly notes?: readonly string[];
   run(stage: Stage, values: Readonly<Record<string, number>>): Promise<Outcome>;
 }
 
@@ -37,6 +41,7 @@ export function workload<Names extends string>(definition: {
   readonly name: string;
   readonly about: string;
   readonly knobs: Knobs<Names>;
+  readonly notes?: readonly string[];
   readonly run: (stage: Stage, values: Readonly<Record<Names, number>>) => Promise<Outcome>;
 }): Workload {
   return { ...definition, run: (stage, values) => definition.run(stage, values) };
@@ -49,11 +54,20 @@ export class Stage {
     this.#options = options;
   }
 
+  get engine(): string {
+    return this.#options.transport;
+  }
+
+  get attacks(): string | undefined {
+    return this.#options.attacks;
+  }
+
   /** `place`: of the hub whose next run this is. */
   startHub(settings: Readonly<Record<string, string>> = {}, place?: Place): Promise<HubServer> {
     const { hub, transport, isPinned } = this.#options;
     return startHub({ main: hub, transport, core: isPinned ? 0 : null, settings, place });
   }
+
   /** The hubs first, then the references that can run here: those chosen, else those given. */
   async contenders(
     hubs: readonly string[],

@@ -56,6 +56,7 @@ export class TcpClient {
 }
 
 /** A legacy heartbeat. `state`: 1 online, 2 away, 3 busy, -1 leaving. */
-export function xmlFrame(user: string, state = 1): Buffer {
-  return Buffer.from(`<protocol><user_id>${user}</user_id><user_state>${state}</user_state></protocol>\n`);
+export function xmlFrame(user: string, state = 1, token?: string): Buffer {
+  const extra = token === undefined ? '' : `<token>${token}</token>`;
+  return Buffer.from(`<protocol><user_id>${user}</user_id><user_state>${state}</user_state>${extra}</protocol>\n`);
 }

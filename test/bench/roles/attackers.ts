@@ -1,14 +1,16 @@
 /**
  * The attackers, in a process of their own that gives way to the good users' where they share a core: a heartbeat that its
- * sender could not send would say nothing of the hub. Started by the workload `hostile`.
+ * sender could not send would say nothing of the hub. Started by the runs of attacks.
  */
 import { setPriority } from 'node:os';
-import { startAttack, type AttackScale } from '../lib/attacks.ts';
+import { attackNamed, startAttack } from '../lib/attacks/index.ts';
+import type { AttackScale, HubPorts } from '../lib/attacks/attack.ts';
 import type { Crowd, CrowdCounts } from '../lib/crowd.ts';
 import { serveRole } from '../lib/roles.ts';
 
 export interface AttackTask {
   readonly name: string;
+  readonly seed: number;
   readonly port: number;
   readonly localAddress: string | undefined;
   readonly scale: AttackScale;
@@ -18,9 +20,12 @@ const LOWEST_PRIORITY = 19;
 const crowds: Crowd[] = [];
 
 const commands = {
-  start: ({ name, port, localAddress, scale }: AttackTask): void => {
+  /** Puts into the hub what the attack needs to find there. */
+  prepare: async ({ name, hub }: { readonly name: string; readonly hub: HubPorts }): Promise<void> =>
+    attackNamed(name).prepare?.(hub),
+  start: ({ name, seed, port, localAddress, scale }: AttackTask): void => {
     setPriority(LOWEST_PRIORITY);
-    crowds.push(startAttack(name, { port, localAddress }, scale));
+    crowds.push(startAttack(name, seed, { port, localAddress }, scale));
   },
   /** What they did; then they let go. */
   stop: (): readonly CrowdCounts[] => {

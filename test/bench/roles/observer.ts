@@ -2,6 +2,7 @@
  * The observer: watches users by id and as somebody's friends, and keeps a ledger of every change that it is told. In a
  * process of its own; judges nothing. Started by the workloads and the fuzzer.
  */
+import { tokenField } from '../lib/credentials.ts';
 import { monotonicMs } from '../lib/pacing.ts';
 import { serveRole } from '../lib/roles.ts';
 import { readTold, type Entry } from '../lib/told.ts';
@@ -54,7 +55,7 @@ const commands = {
       let entries = 0;
       const client = new WsClient({
         port: task.port,
-        firstFrames: [textFrame({ type: 'hello', observe: true }), ...watches.map(textFrame)],
+        firstFrames: [textFrame({ type: 'hello', observe: true, ...tokenField(null) }), ...watches.map(textFrame)],
         onText: (text) => {
           const told = readTold(text);
           if (told.type === 'snapshot') {

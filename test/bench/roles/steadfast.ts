@@ -1,8 +1,9 @@
 /**
  * The good users, whom nothing may touch: they beat as they should over TCP, WebSocket and HTTP, and tell how late they
- * themselves were at the worst. In a process of its own. Started by the workload `hostile` and the fuzzer.
+ * themselves were at the worst. In a process of its own. Started by bystanders.ts and the workload `freeze`.
  */
 import { ask } from '../lib/hub-http.ts';
+import { tokenField, tokenOf } from '../lib/credentials.ts';
 import { inParallel, paceEvenly, type Pace } from '../lib/pacing.ts';
 import { serveRole } from '../lib/roles.ts';
 import { TcpClient, xmlFrame } from '../lib/tcp-client.ts';
@@ -24,6 +25,7 @@ export interface SteadfastFigures {
   readonly worstLateMs: number;
 }
 
+const ONLINE = 1;
 const OPEN_AT_ONCE = 64;
 const TCP_BEAT_MS = 1800;
 const WS_BEAT_MS = 10_000;
@@ -51,7 +53,8 @@ export type SteadfastCommands = typeof commands;
 function openTcp({ tcpPort, tcp }: SteadfastTask): void {
   const clients = tcp.map((user) => {
     const frame = xmlFrame(user);
-    return { frame, client: new TcpClient({ port: tcpPort, firstFrame: frame, onEnd: () => (lost += 1) }) };
+    const firstFrame = xmlFrame(user, ONLINE, tokenOf(user));
+    return { frame, client: new TcpClient({ port: tcpPort, firstFrame, onEnd: () => (lost += 1) }) };
   });
   const beat = (index: number): void => {
     const one = clients[index];
@@ -71,7 +74,7 @@ async function openWs({ port, ws }: SteadfastTask): Promise<void> {
   );
   await inParallel(ws, OPEN_AT_ONCE, (user) => {
     return new Promise<void>((resolve) => {
-      const firstFrames = [textFrame({ type: 'hello', user })];
+      const firstFrames = [textFrame({ type: 'hello', user, ...tokenField(user) })];
       clients.push(new WsClient({ port, firstFrames, onText: () => resolve(), onEnd: () => (lost += 1) }));
     });
   });

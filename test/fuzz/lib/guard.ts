@@ -1,69 +1,73 @@
 /**
  * The guard: what must stay true of a hub whatever it is sent. It runs, answers /healthz in time, logs no error, loses no
- * good connection, tells no good user offline, and does not grow. Says what failed; does not know what was sent.
+ * connection of a well-behaved user, tells none of them offline, and does not grow. Says what failed; does not know what
+ * was sent.
  */
+import { Bystanders, type Sighting } from '../../bench/lib/bystanders.ts';
 import { median } from '../../bench/lib/histogram.ts';
-import { ask, probeHealth, readMetrics } from '../../bench/lib/hub-http.ts';
-import { until } from '../../bench/lib/pacing.ts';
+import { readMetrics } from '../../bench/lib/hub-http.ts';
 import { megabytes } from '../../bench/lib/proc.ts';
-import { startRole, type Role } from '../../bench/lib/roles.ts';
+import { round } from '../../bench/lib/report.ts';
 import type { Server } from '../../bench/lib/server.ts';
-import type { ObserverCommands } from '../../bench/roles/observer.ts';
-import type { SteadfastCommands } from '../../bench/roles/steadfast.ts';
 
 const COUNTED = /^presence_hub_(heartbeats|bad_frames|refused|changes)_total/;
-const HERE_WITHIN_MS = 10_000;
+const GOOD = { tcp: 20, ws: 20, http: 5 };
 /** Growth of the second half over the first, after a quarter for warming up. */
 export const MARGIN_MB = 24;
 /** A young process grows by itself: shorter runs say nothing of growth. */
 const JUDGED_FROM_SAMPLES = 120;
 
+/** All that the bystanders felt since the start. */
+export interface Felt {
+  longestHealthMs: number;
+  /** How late the probe itself was: time in which the machine had no core for it. */
+  probeLateMs: number;
+  toldOffline: number;
+  lost: number;
+}
+
 export class Guard {
   readonly #hub: Server;
-  readonly #healthyWithinMs: number;
-  readonly #observer: Role<ObserverCommands>;
-  readonly #steadfast: Role<SteadfastCommands>;
-  readonly #good: readonly string[];
+  readonly #limitMs: number;
+  readonly #bystanders: Bystanders;
+  readonly #onSighting: (sighting: Sighting) => void;
   readonly #rssMb: number[] = [];
-  slowestHealthMs = 0;
+  #errorsSeen = 0;
+  readonly felt: Felt = { longestHealthMs: 0, probeLateMs: 0, toldOffline: 0, lost: 0 };
 
-  private constructor(hub: Server, good: readonly string[], healthyWithinMs: number) {
+  private constructor(hub: Server, bystanders: Bystanders, limitMs: number, onSighting: (sighting: Sighting) => void) {
     this.#hub = hub;
-    this.#healthyWithinMs = healthyWithinMs;
-    this.#good = good;
-    this.#observer = startRole<ObserverCommands>(new URL('../../bench/roles/observer.js', import.meta.url));
-    this.#steadfast = startRole<SteadfastCommands>(new URL('../../bench/roles/steadfast.js', import.meta.url));
+    this.#bystanders = bystanders;
+    this.#limitMs = limitMs;
+    this.#onSighting = onSighting;
   }
 
-  /** Brings the good users and waits until all of them are shown. */
-  static async start(hub: Server, healthyWithinMs: number): Promise<Guard> {
-    const named = (kind: string, count: number): string[] =>
-      Array.from({ length: count }, (_, no) => `steadfast-${kind}-${no}`);
-    const [tcp, ws, http] = [named('tcp', 20), named('ws', 20), named('http', 5)];
-    const { port, tcpPort } = hub;
-    const guard = new Guard(hub, [...tcp, ...ws, ...http], healthyWithinMs);
-    await guard.#steadfast.call('open', { port, tcpPort, tcp, ws, http });
-    if (!(await until(() => guard.#areHere(), HERE_WITHIN_MS)))
-      throw new Error('the good users did not all come online');
-    await guard.#observer.call('watch', { port, users: guard.#good });
-    return guard;
+  /** Brings the good users and waits until all of them are shown. `limitMs`: the longest answer of /healthz. */
+  static async start(hub: Server, limitMs: number, onSighting: (sighting: Sighting) => void): Promise<Guard> {
+    return new Guard(hub, await Bystanders.start(hub, GOOD), limitMs, onSighting);
   }
 
-  /** A look, about once a second. @returns what failed. */
+  /** Forgets what the probe saw so far: the hub was being prepared. */
+  async ignoreSoFar(): Promise<void> {
+    await this.#bystanders.look();
+  }
+
+  /** A look, about once a second. @returns what failed since the one before. */
   async look(): Promise<string[]> {
     const ended = this.#hub.ended();
-    if (ended !== null) return [`the hub ended: ${ended}`, ...this.#hub.errors];
+    if (ended !== null) return [`the hub ended: ${ended}`, ...this.#newErrors()];
     this.#rssMb.push(megabytes(this.#hub.rssBytes()));
-    const failures = this.#hub.errors.map((line) => `the hub logged an error: ${line}`);
-    const healthMs = await probeHealth(this.#hub.port, this.#healthyWithinMs);
-    if (healthMs === null) failures.push(`/healthz was not answered within ${this.#healthyWithinMs} ms`);
-    else this.slowestHealthMs = Math.max(this.slowestHealthMs, healthMs);
-    const { offline, lost, errors } = await this.#observer.call('ledger');
-    for (const { user } of offline) failures.push(`${user} was told offline while it was beating`);
-    if (lost > 0) failures.push(`the observer lost its connection: ${errors.join(', ')}`);
-    const figures = await this.#steadfast.call('figures');
-    if (figures.lost > 0) failures.push(`${figures.lost} good connections ended`);
-    if (figures.unanswered > 0) failures.push(`${figures.unanswered} good HTTP heartbeats were not answered with 200`);
+    const failures = this.#newErrors().map((line) => `the hub logged an error: ${line}`);
+    const sighting = await this.#bystanders.look();
+    this.#onSighting(sighting);
+    this.#feel(sighting);
+    const { probe, toldOffline, lost, unanswered, errors } = sighting;
+    if (probe.longestMs > this.#limitMs)
+      failures.push(`/healthz took ${round(probe.longestMs, 0)} ms, limit ${this.#limitMs} ms`);
+    if (probe.failed > 0) failures.push(`probes of /healthz not answered with 200: ${probe.failed}`);
+    for (const user of toldOffline) failures.push(`${user} was told offline while it was beating`);
+    if (lost > 0) failures.push(`good connections that ended: ${lost} ${errors.join(', ')}`.trim());
+    if (unanswered > 0) failures.push(`good HTTP heartbeats not answered with 200: ${unanswered}`);
     return failures;
   }
 
@@ -71,10 +75,15 @@ export class Guard {
   async judge(): Promise<string[]> {
     const failures = await this.look();
     if (this.#hub.ended() !== null) return failures;
-    if (!(await this.#areHere())) failures.push('not all good users are shown at the end');
+    const areHere = await this.#bystanders.areHere().catch(() => false);
+    if (!areHere) failures.push('not all good users are shown at the end');
     const { firstMb, secondMb, isJudged } = this.memory;
     if (isJudged && secondMb - firstMb > MARGIN_MB) failures.push(`memory grew from ${firstMb} to ${secondMb} MB`);
     return failures;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hub.ended() !== null;
   }
 
   /** What the hub took of all that: input that is turned away at the door shows nothing of what is behind it. */
@@ -89,16 +98,25 @@ export class Guard {
     const settled = this.#rssMb.slice(this.#rssMb.length >> 2);
     const half = settled.length >> 1;
     return {
+      /** Medians of the first and second half after warming up. */
       firstMb: median(settled.slice(0, half)),
       secondMb: median(settled.slice(half)),
+      peakMb: Math.max(...this.#rssMb),
       lastMb: this.#rssMb.at(-1) ?? Number.NaN,
       isJudged: this.#rssMb.length >= JUDGED_FROM_SAMPLES,
     };
   }
 
-  async #areHere(): Promise<boolean> {
-    const { body } = await ask(this.#hub.port, 'POST', '/v1/presence', { users: this.#good });
-    const { entries } = JSON.parse(body) as { readonly entries: readonly { readonly status: string }[] };
-    return entries.length === this.#good.length && entries.every(({ status }) => status === 'online');
+  #newErrors(): readonly string[] {
+    const errors = this.#hub.errors.slice(this.#errorsSeen);
+    this.#errorsSeen += errors.length;
+    return errors;
+  }
+
+  #feel({ probe, toldOffline, lost, unanswered }: Sighting): void {
+    this.felt.longestHealthMs = Math.max(this.felt.longestHealthMs, probe.longestMs);
+    this.felt.probeLateMs = Math.max(this.felt.probeLateMs, probe.ownLateMs);
+    this.felt.toldOffline += toldOffline.length;
+    this.felt.lost += lost + unanswered;
   }
 }
