@@ -25,6 +25,8 @@ const UNWATCHED_FRAMES = 128;
 const SLICE_FRAMES = 64;
 /** Of a chunk, however late it is: small batches never stand in line, which costs more than hearing them. */
 export const LEAST_FRAMES = 16;
+/** A reading of the clock for each message would cost 2 % of what a heartbeat does. */
+const CLOCK_EVERY = 8;
 /** What may come in one turn only to wait, of all connections together: about 10 ms. */
 const MAX_KEPT_FRAMES = 20_000;
 
@@ -38,6 +40,9 @@ export class Turns {
   /** Since a turn was watched. */
   #frames = 0;
   #kept = 0;
+  /** What the clock said last, and how often it may go unread. */
+  #readAt = 0;
+  #untilClock = 0;
   /** When what the turn has for frames is used up; Infinity while no turn is watched. */
   #endsAt = Infinity;
 
@@ -52,13 +57,17 @@ export class Turns {
     return this.isOver(inARow, monoMs);
   }
 
-  /** The same as `take`, for a caller that does not know the time: the clock is read only if the turn is watched. */
+  /** The same as `take`, for a caller that does not know the time: the clock is read now and then, if the turn is watched. */
   spend(inARow: number, cost: number): boolean {
     this.#frames += cost;
-    if (this.#endsAt === Infinity && this.#frames < UNWATCHED_FRAMES) return false;
-    const { monoMs } = this.#options.clock.now();
-    if (this.#endsAt === Infinity) this.#watch(monoMs);
-    return this.isOver(inARow, monoMs);
+    const isWatched = this.#endsAt !== Infinity;
+    if (!isWatched && this.#frames < UNWATCHED_FRAMES) return false;
+    if (!isWatched || --this.#untilClock <= 0) {
+      this.#untilClock = CLOCK_EVERY;
+      this.#readAt = this.#options.clock.now().monoMs;
+    }
+    if (!isWatched) this.#watch(this.#readAt);
+    return this.isOver(inARow, this.#readAt);
   }
 
   /** Something came that has to wait. @returns whether too much of that has come in this turn. */
