@@ -77,6 +77,8 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     clock,
     onChange,
     maxSessions: config.maxSessions,
+    maxSessionsTotal: site.maxSessionsTotal,
+    unsavedCount: () => writeBehind.unsavedCount,
     onRefused: (reason) => {
       site.refusals[reason]++;
     },

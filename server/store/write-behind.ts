@@ -43,6 +43,11 @@ export class WriteBehind<U extends Savable> {
     this.#options = options;
   }
 
+  /** Users that the store has yet to hear of. */
+  get unsavedCount(): number {
+    return this.#unsaved.size;
+  }
+
   /** The user's entry changed, or its sessions did. */
   add(user: U): void {
     if (!this.#options.mustKeep(user)) return;

@@ -230,13 +230,18 @@ export class TcpConnection implements Served {
       this.#turnDown(seen);
       return;
     }
-    if (refusal === 'too_many') {
-      this.#bad(refusal, seen);
+    if (refusal === 'sessions') {
+      this.#bad('too_many', seen);
       this.#endIfHopeless();
       return;
     }
     this.#badInARow = 0;
     this.#isProven = true;
+    if (refusal !== undefined) {
+      // The frame is sound, and there is no room for its user. That must not cost the connection its other users.
+      this.#answerError('too_many', seen);
+      return;
+    }
     if (this.#hub.ack) this.#answer(encodeAck(heartbeat.user, heartbeat.state), seen);
   }
 
@@ -309,6 +314,10 @@ export class TcpConnection implements Served {
 
   #skip(reason: BadFrameReason, seen: FrameEncoding): void {
     this.#hub.onBadFrame(reason, this.#peer);
+    this.#answerError(reason, seen);
+  }
+
+  #answerError(reason: BadFrameReason, seen: FrameEncoding): void {
     if (this.#hub.ack) this.#answer(encodeError(reason, badFrameReasons[reason]), seen);
   }
 
