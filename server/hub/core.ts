@@ -14,7 +14,17 @@ import type { User } from '../presence/user.ts';
 import type { RosterEdit } from '../roster/port.ts';
 import type { Store } from '../store/port.ts';
 import { buildBlocks } from './blocks.ts';
-import { buildWriteBehind, endRun, isCertain, recall, retryStorage, writeAll, type Lasting } from './lasting.ts';
+import { startForgettingStrangers } from './forgetting.ts';
+import {
+  buildForgetting,
+  buildWriteBehind,
+  endRun,
+  isCertain,
+  recall,
+  retryStorage,
+  writeAll,
+  type Lasting,
+} from './lasting.ts';
 import { buildSessionsDesk, type SessionsDesk } from './sessions.ts';
 import type { Site } from './site.ts';
 
@@ -53,8 +63,10 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   };
   const journal = openJournal(site);
   const presence = buildPresence(site, lasting, journal, keepLease);
-  const writeBehind = buildWriteBehind(site, store, presence);
+  const forgetting = buildForgetting(site, lasting, presence);
+  const writeBehind = buildWriteBehind(site, store, presence, () => forgetting.left());
   restoreAll(site, store, presence);
+  site.onStop(startForgettingStrangers(forgetting));
   site.onStop(() => {
     endRun(site, presence, writeBehind, () => {
       store.closeCleanly(hubClock.last);
@@ -160,6 +172,7 @@ function buildFanout(
     hubClock,
     friends: roster,
     isCertain: (since) => isCertain(store.state, since),
+    forgottenAt: () => store.forgottenAt,
     beforeTelling,
     delays,
     onDelivered: (entries) => {

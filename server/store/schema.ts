@@ -64,6 +64,11 @@ export const steps: readonly string[] = [
   -- The last moment of which the hub is sure, for as long as what it shows may be behind; NULL once it is sure again.
   ALTER TABLE run ADD COLUMN sure_until INTEGER;
   `,
+  `
+  -- Whether anybody follows a user: an entry that nobody follows may be forgotten. forgotten_at: when one last was.
+  CREATE INDEX edge_by_friend ON edge (friend);
+  ALTER TABLE run ADD COLUMN forgotten_at INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 /** The database was written by a hub that knows more steps. */

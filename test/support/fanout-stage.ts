@@ -129,6 +129,8 @@ export class FanoutStage {
   readonly blocks: BlockEdits;
   /** Storage takes no block. */
   storageFails = false;
+  /** When the entry of somebody whom nobody follows was last forgotten. */
+  forgottenAt = 0;
   /** Told in order: how often something was made durable ahead of telling, and entries delivered. */
   readonly deliveries: number[] = [];
   tellings = 0;
@@ -143,6 +145,7 @@ export class FanoutStage {
       hubClock: this.core.hubClock,
       friends: this.lists,
       isCertain: (since) => since >= (options.certainFrom ?? 0),
+      forgottenAt: () => this.forgottenAt,
       beforeTelling: () => this.tellings++,
       delays: this.delays,
       onDelivered: (entries) => this.deliveries.push(entries),

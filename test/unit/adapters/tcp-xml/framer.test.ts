@@ -357,3 +357,20 @@ describe('any split of any frames', () => {
     );
   });
 });
+
+describe('NUL between frames', () => {
+  const nul = '\0\0\0';
+
+  it.each([
+    ['one byte', (text: string) => Buffer.from(text, 'latin1')],
+    ['UTF-16LE', le],
+    ['UTF-16BE', be],
+  ])('means nothing, with characters of %s', (_what, encode) => {
+    const bytes = encode(`${nul}${FRAME}\0${FRAME}\n${nul}\n${FRAME}${nul}`);
+    for (const chunks of [[bytes], bytewise(bytes)]) {
+      const framed = frame(chunks);
+      expect(framed.frames).toEqual([encode(FRAME), encode(FRAME), encode(FRAME)]);
+      expect(framed.framer.isInFrame).toBe(false);
+    }
+  });
+});
