@@ -166,6 +166,11 @@ export class Framer {
         if (second === undefined && (isSpace(first) || first === LESS_THAN || first === 0)) return at;
         if (third === undefined && first === 0 && second !== 0) return at;
         this.#seen = this.#widthOf(first, second, third);
+        if (this.#seen === undefined && first === 0 && second === 0) {
+          // A NUL of UTF-16, or two of one byte: the next two bytes are at the same place in their character.
+          at += 2;
+          continue;
+        }
       }
       const space = spaceAt(this.seen, first, second);
       if (space === 'unclear') return at;
@@ -186,7 +191,8 @@ export class Framer {
   ): FrameEncoding | undefined {
     if (second === 0 && (first === LESS_THAN || isSpace(first))) return 'utf-16le';
     if (first === 0 && third === 0 && (second === LESS_THAN || isSpace(second))) return 'utf-16be';
-    if (isSpace(first) || first === 0) return undefined;
+    if (isSpace(first)) return undefined;
+    if (first === 0 && (second === 0 || !isWide(this.#defaultEncoding))) return undefined;
     return first !== LESS_THAN && isWide(this.#defaultEncoding) ? this.#defaultEncoding : 'bytes';
   }
 

@@ -97,7 +97,7 @@ describe('framing', () => {
   });
 
   it('hands out what is no XML at all as it stands: judging it is for decode', () => {
-    expect(texts(frame([Buffer.from('\0junk</protocol>')]))).toEqual(['\0junk</protocol>']);
+    expect(texts(frame([Buffer.from('\x01junk</protocol>')]))).toEqual(['\x01junk</protocol>']);
   });
 
   it('keeps a copy of what is unfinished, so that a packet whose memory is used again does not spoil it', () => {
