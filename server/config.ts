@@ -75,6 +75,10 @@ export interface Config {
   readonly maxPerAddress: number;
   /** Of one user. */
   readonly maxSessions: number;
+  /** Of all users; null: as many as the heap has room for. */
+  readonly maxSessionsTotal: number | null;
+  /** Users of one TCP connection. */
+  readonly maxPerConnection: number;
   /** Of one connection. */
   readonly maxWatches: number;
   /** Of one user. */
@@ -227,6 +231,8 @@ function toConfig(valueOf: (name: SettingName) => string): Config {
     maxConnections: whole('HUB_MAX_CONNECTIONS'),
     maxPerAddress: whole('HUB_MAX_PER_ADDRESS'),
     maxSessions: whole('HUB_MAX_SESSIONS'),
+    maxSessionsTotal: valueOf('HUB_MAX_SESSIONS_TOTAL') === '' ? null : whole('HUB_MAX_SESSIONS_TOTAL'),
+    maxPerConnection: whole('HUB_MAX_PER_CONNECTION'),
     maxWatches: whole('HUB_MAX_WATCHES'),
     maxFriends: whole('HUB_MAX_FRIENDS'),
     messagesPerS: whole('HUB_MESSAGES_PER_S'),

@@ -9,6 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { getHeapStatistics } from 'node:v8';
 import { refusalReasons, type RefusalReason } from '../shared/codes.ts';
 import { Poller } from './adapters/poll/poller.ts';
 import { readXmlState } from './adapters/tcp-xml/read-state.ts';
@@ -19,6 +20,7 @@ import { startExpiry } from './expiry.ts';
 import { buildCore, type Core } from './hub/core.ts';
 import { buildDoors, onDoubt, type Doors } from './hub/doors.ts';
 import { openLasting, type Lasting } from './hub/lasting.ts';
+import { sessionsThatFit } from './hub/session-room.ts';
 import { buildAuthenticator, openTls, readTables, type Site } from './hub/site.ts';
 import type { Intake } from './intake.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
@@ -36,6 +38,8 @@ export interface Hub {
   readonly engine: string;
   /** Where data is kept. */
   readonly storage: string;
+  /** How many sessions it takes, and why. */
+  readonly sessions: string;
   /** Ends everything; what lasts is stored. A second call waits for the first. */
   stop(): Promise<void>;
   /** The same, after everybody was asked to come back elsewhere or later: takes up to HUB_DRAIN_MS. Once, like `stop`. */
@@ -77,6 +81,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
       log,
       ...readTables(config),
       authenticator: buildAuthenticator(config, clock, log),
+      maxSessionsTotal: config.maxSessionsTotal ?? sessionsThatFit(getHeapStatistics().heap_size_limit),
       refusals: zeroCounts(Object.keys(refusalReasons) as RefusalReason[]),
       failing: new Map<string, string>(),
       isDraining: false,
@@ -101,7 +106,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
 }
 
 interface Opened {
-  readonly facts: Pick<Hub, 'addresses' | 'engine' | 'storage'>;
+  readonly facts: Pick<Hub, 'addresses' | 'engine' | 'storage' | 'sessions'>;
   readonly listening: Listening;
 }
 
@@ -170,6 +175,7 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
     addresses: { http: `http${s}://${at}`, ws: `ws${s}://${at}/ws`, tcp },
     engine: why,
     storage: config.data === ':memory:' ? 'in memory: gone when the hub stops' : `SQLite in ${config.data}`,
+    sessions: describeRoom(site),
   };
   return { facts, listening };
 }
@@ -211,6 +217,11 @@ async function startPolling(
   });
   onStop(() => poller.stop());
   await poller.start();
+}
+
+function describeRoom({ config, maxSessionsTotal }: Site): string {
+  const why = config.maxSessionsTotal === null ? 'half of the heap; HUB_MAX_SESSIONS_TOTAL' : 'HUB_MAX_SESSIONS_TOTAL';
+  return `at most ${maxSessionsTotal} in all (${why})`;
 }
 
 function hostInUrl(host: string): string {

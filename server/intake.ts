@@ -9,13 +9,20 @@ import type { Change } from './presence/outcomes.ts';
 import type { Loss, Presence } from './presence/presence.ts';
 import { adapters, type AdapterName, type Claim, type Saying, type Session } from './presence/session.ts';
 
+/** Why no session begins: the user, or the hub, has as many as it may. */
+export type SessionRefusal = 'sessions' | 'sessions_total';
+
 interface IntakeOptions {
   readonly presence: Presence;
   readonly clock: Clock;
   readonly onChange: (change: Change) => void;
   /** Sessions of one user: each is folded with the others at every change. */
   readonly maxSessions: number;
-  readonly onRefused: (reason: 'sessions') => void;
+  /** Sessions of all users. */
+  readonly maxSessionsTotal: number;
+  /** Users that are still to be stored, gone or not: they are in memory until then. */
+  readonly unsavedCount: () => number;
+  readonly onRefused: (reason: SessionRefusal) => void;
 }
 
 export class Intake {
@@ -34,12 +41,12 @@ export class Intake {
     this.#onChange = onChange;
   }
 
-  /** A heartbeat of a user that this source holds no session of: one begins. Undefined where the user has too many. */
-  begin(claim: Claim): Session | undefined {
-    const { maxSessions, onRefused } = this.#options;
-    if (this.#presence.sessionCountWith(claim) > maxSessions) {
-      onRefused('sessions');
-      return undefined;
+  /** A heartbeat of a user that this source holds no session of: one begins, unless there are too many. */
+  begin(claim: Claim): Session | SessionRefusal {
+    const refusal = this.#refusalOf(claim);
+    if (refusal !== undefined) {
+      this.#options.onRefused(refusal);
+      return refusal;
     }
     this.heartbeats[claim.adapter]++;
     const { session, change } = this.#presence.begin(claim, this.#clock.now());
@@ -98,6 +105,16 @@ export class Intake {
   /** The session is heard from that address now: one without a connection may move. */
   heardFrom(session: Session, address: string): void {
     this.#presence.heardFrom(session, address);
+  }
+
+  #refusalOf(claim: Claim): SessionRefusal | undefined {
+    const { maxSessions, maxSessionsTotal, unsavedCount } = this.#options;
+    const { count, replaces } = this.#presence.countWith(claim);
+    if (count > maxSessions) return 'sessions';
+    // A session that takes the place of another needs no room: a user who comes back is never refused for it.
+    if (replaces) return undefined;
+    const isFull = this.#presence.sessionTotal >= maxSessionsTotal || unsavedCount() > maxSessionsTotal;
+    return isFull ? 'sessions_total' : undefined;
   }
 
   #handOn(change: Change | undefined): void {

@@ -100,6 +100,7 @@ function describeStart(hub: Hub, config: Config, warnings: readonly string[]): s
     ['tcp + xml', hub.addresses.tcp ?? 'off'],
     ['engine', hub.engine],
     ['storage', hub.storage],
+    ['sessions', hub.sessions],
     ['auth', describeAuth(config)],
     ...warnings.map((warning) => ['warning', warning]),
   ];

@@ -39,7 +39,8 @@ export const badFrameReasons = {
   too_large: 'More than 8 KiB without `</protocol>`: the connection is closed.',
   unauthenticated: 'The `token` is missing, wrong or has run out.',
   forbidden: 'The `token` is another user’s, or an admin ended the user’s session on this connection.',
-  too_many: 'The user has as many sessions as the hub allows.',
+  too_many:
+    'The user has as many sessions as the hub allows. (The code also answers a frame that is skipped because the connection or the hub is full: that one is not counted here.)',
 } as const;
 export type BadFrameReason = keyof typeof badFrameReasons;
 
@@ -54,6 +55,8 @@ export const refusalReasons = {
   connections: '`HUB_MAX_CONNECTIONS` are open (`reconnect` and 1013; TCP: closed).',
   per_address: '`HUB_MAX_PER_ADDRESS` of that address are open (`reconnect` and 1013; TCP: closed).',
   sessions: 'The user has `HUB_MAX_SESSIONS` (`too_many`, 429, a bad frame).',
+  sessions_total: 'The hub has `HUB_MAX_SESSIONS_TOTAL` (`too_many`, 429; TCP: the frame is skipped).',
+  per_connection: 'The TCP connection carries `HUB_MAX_PER_CONNECTION` users: the frame is skipped.',
   watches: 'The connection would watch more than `HUB_MAX_WATCHES` (`too_many`).',
   friends: 'A user would have more friends, or blocks, than `HUB_MAX_FRIENDS` (409).',
   messages:

@@ -80,17 +80,18 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
   ];
 }
 
+const refusals = {
+  sessions: 'user: it has as many sessions as the hub allows: end one, or wait until one has',
+  sessions_total: 'the hub has as many sessions as it may: try again later',
+} as const;
+
 function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): HttpReply {
   const { heartbeat, clock, beforeTelling } = options;
   const { expiresAtMs } = identity;
   // What a token opened ends with it, however long a lease was asked for.
   const restMs = expiresAtMs === null ? Infinity : Math.max(1, expiresAtMs - clock.now().wallMs);
-  if (!takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs)) {
-    return tooMany(
-      'user: it has as many sessions as the hub allows: end one, or wait until one has',
-      heartbeat.timeoutMs,
-    );
-  }
+  const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs);
+  if (refusal !== undefined) return tooMany(refusals[refusal], heartbeat.timeoutMs);
   beforeTelling();
   return withStale(options, `{"entry":${entryJson(options, body.user, viewerOf(identity, body.user))}}`);
 }

@@ -48,6 +48,14 @@ export function canonicalAddress(address: string): string | undefined {
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(canonical)?.[1] ?? canonical;
 }
 
+/** The longest text of an address without a zone: `0000:0000:0000:0000:0000:ffff:255.255.255.255`. */
+const MAX_ADDRESS_CHARS = 45;
+
+/** Whether what somebody else wrote is an address. A zone (`%eth0`) is not part of one: it may be of any length. */
+export function isAddress(text: string): boolean {
+  return text.length <= MAX_ADDRESS_CHARS && !text.includes('%') && isIP(text) !== 0;
+}
+
 /**
  * Who counts as one where connections of an address are counted: an IPv4 address, but the /64 of an IPv6 one, since a
  * single host has all of that. What is no address counts as it stands.

@@ -2,7 +2,7 @@
  * Whose address a request came from, where proxies stand before the hub. Only what a trusted proxy appended counts: the
  * rest of X-Forwarded-For is what the client chose to write. Pure; called where connections and requests are counted.
  */
-import { canonicalAddress, type Cidrs } from './cidrs.ts';
+import { canonicalAddress, isAddress, type Cidrs } from './cidrs.ts';
 
 /**
  * The rightmost address that is no trusted proxy's; where all are trusted, the leftmost. Where what a proxy appended is no
@@ -24,6 +24,6 @@ export function clientAddress(peer: string, forwardedFor: string | undefined, tr
 /** Some proxies write the port too: 192.0.2.7:5222, [2001:db8::7]:5222. */
 function addressOf(hop: string): string | undefined {
   const bracketed = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(hop);
-  if (bracketed !== null) return canonicalAddress(bracketed[1] ?? '');
-  return canonicalAddress(/^(\d+\.\d+\.\d+\.\d+):\d{1,5}$/.exec(hop)?.[1] ?? hop);
+  const written = bracketed?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d{1,5}$/.exec(hop)?.[1] ?? hop;
+  return isAddress(written) ? canonicalAddress(written) : undefined;
 }

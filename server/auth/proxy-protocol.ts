@@ -4,7 +4,7 @@
  * peer is a trusted proxy, before the first byte is taken as a frame.
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import { canonicalAddress } from './cidrs.ts';
+import { canonicalAddress, isAddress as isPlainAddress } from './cidrs.ts';
 
 export interface ProxySource {
   readonly address: string;
@@ -74,6 +74,8 @@ function readLine(bytes: Buffer): ProxyHeader {
   const isSound =
     fields.length === 5 && isAddress(source) && isAddress(destination) && isPort(port) && isPort(destinationPort);
   if (!isSound) return bad('its line is not of the form');
+  // An address with a zone counts as absent.
+  if (!isPlainAddress(source)) return { kind: 'header', source: null, usedBytes };
   return headerOf(source, Number(port), usedBytes);
 }
 

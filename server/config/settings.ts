@@ -99,7 +99,13 @@ const table = {
   },
   HUB_MAX_CONNECTIONS: { form: count, fallback: '100000', help: 'connections in all, TCP and WebSocket' },
   HUB_MAX_PER_ADDRESS: { form: count, fallback: '20000', help: 'connections of one address' },
+  HUB_MAX_PER_CONNECTION: { form: count, fallback: '20000', help: 'users of one TCP connection' },
   HUB_MAX_SESSIONS: { form: count, fallback: '50', help: 'sessions of one user' },
+  HUB_MAX_SESSIONS_TOTAL: {
+    form: count,
+    fallback: '',
+    help: 'sessions of all users; default: as many as half of the heap holds, printed at start',
+  },
   HUB_MAX_WATCHES: { form: count, fallback: '10000', help: 'users and friend lists watched by one connection' },
   HUB_MAX_FRIENDS: { form: count, fallback: '10000', help: 'friends of one user, and users it blocks' },
   HUB_MESSAGES_PER_S: {
@@ -161,7 +167,7 @@ export function flagOf(name: SettingName): string {
 export function describeSettings(): string {
   const rows = settingNames.map((name) => ({ name, ...settings[name] }));
   const line = ({ name, fallback, help }: (typeof rows)[number]) =>
-    `  ${name.padEnd(20)} --${flagOf(name).padEnd(16)} ${help}${fallback === '' ? '' : ` (${fallback})`}`;
+    `  ${name.padEnd(22)} --${flagOf(name).padEnd(18)} ${help}${fallback === '' ? '' : ` (${fallback})`}`;
   const isLater = ({ form }: (typeof rows)[number]) => form.kind === 'later';
   return [
     'Settings: a flag, else the environment, else the file HUB_CONFIG, else the default',

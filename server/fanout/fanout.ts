@@ -30,6 +30,8 @@ export interface FanoutOptions extends Omit<TellingOptions, 'untoldFrom'> {
   };
   /** Whether a `since` can have been given out by this store, and answered from it. */
   readonly isCertain: (since: number) => boolean;
+  /** When the entry of a user whom nobody follows was last forgotten, on the hub clock. */
+  readonly forgottenAt: () => number;
 }
 
 export class Fanout {
@@ -148,7 +150,9 @@ export class Fanout {
     this.#telling.charge(outbox, users.length);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
-    if (from === undefined) {
+    // A user who seems never seen may have been forgotten since then, which no entry tells.
+    const mayLack = from !== undefined && from <= this.#options.forgottenAt() && users.some(({ v }) => v === 0);
+    if (from === undefined || mayLack) {
       this.#telling.snapshot(outbox, head, re, users, undefined);
       return;
     }

@@ -14,7 +14,9 @@ import { sessionIdOf } from '../presence/session-id.ts';
 import type { User } from '../presence/user.ts';
 import type { Store } from '../store/port.ts';
 import { buildBlocks } from './blocks.ts';
+import { startForgettingStrangers } from './forgetting.ts';
 import {
+  buildForgetting,
   buildWriteBehind,
   endRun,
   isCertain,
@@ -64,8 +66,10 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   };
   const journal = openJournal(site);
   const presence = buildPresence(site, lasting, journal, keepLease);
-  const writeBehind = buildWriteBehind(site, store, presence);
+  const forgetting = buildForgetting(site, lasting, presence);
+  const writeBehind = buildWriteBehind(site, store, presence, () => forgetting.left());
   restoreAll(site, store, presence);
+  site.onStop(startForgettingStrangers(forgetting));
   site.onStop(() => {
     endRun(site, presence, writeBehind, () => {
       store.closeCleanly(hubClock.last);
@@ -90,6 +94,8 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     clock,
     onChange,
     maxSessions: config.maxSessions,
+    maxSessionsTotal: site.maxSessionsTotal,
+    unsavedCount: () => writeBehind.unsavedCount,
     onRefused: (reason) => {
       site.refusals[reason]++;
     },
@@ -181,6 +187,7 @@ function buildFanout(
     hubClock,
     friends: roster,
     isCertain: (since) => isCertain(store.state, since),
+    forgottenAt: () => store.forgottenAt,
     beforeTelling,
     delays,
     onDelivered: (entries) => {

@@ -185,6 +185,7 @@ function buildTcpXml(site: Site, intake: Intake, gate: Gate, badFrames: Record<B
     tls: site.tls,
     tlsMode: config.tcpTls,
     frameMs: config.frameMs,
+    maxUsers: config.maxPerConnection,
     intake,
     clock,
     encoding,

@@ -14,6 +14,7 @@ import type { Store, StoreState } from '../store/port.ts';
 import { SqliteStore } from '../store/sqlite-store.ts';
 import { storedEntryOf } from '../store/stored-entry.ts';
 import { WriteBehind } from '../store/write-behind.ts';
+import { Forgetting } from './forgetting.ts';
 import type { Site } from './site.ts';
 
 export interface Lasting {
@@ -48,13 +49,28 @@ function completeEdit(roster: Roster, path: string): void {
   }
 }
 
-export function buildWriteBehind(site: Site, store: Store, presence: Presence): WriteBehind<User> {
+/** Strangers whose entries are kept: 100 bytes each, in memory without a disk. */
+const MAX_STRANGERS = 1_000_000;
+const MAX_STRANGERS_IN_MEMORY = 100_000;
+
+export function buildForgetting(site: Site, { store, hubClock }: Lasting, presence: Presence): Forgetting {
+  return new Forgetting({
+    store,
+    isHeld: (user) => presence.held(user) !== undefined,
+    now: () => hubClock.now(site.clock.now().wallMs),
+    maxStrangers: site.config.data === MEMORY ? MAX_STRANGERS_IN_MEMORY : MAX_STRANGERS,
+    attempt: (work) => tryStorage(site, 'forgetting', work),
+  });
+}
+
+export function buildWriteBehind(site: Site, store: Store, presence: Presence, onLeft: () => void): WriteBehind<User> {
   return new WriteBehind<User>({
     store,
     storedOf: (user) => storedEntryOf(presence.entryOf(user), presence.sessionsOf(user, site.clock.now())),
     // Without a disk there is no next run to restore a session: whoever is here is in memory, and is stored on leaving.
     mustKeep: site.config.data === MEMORY ? (user) => user.firstSession === null : () => true,
     onSaved: (user) => {
+      if (user.firstSession === null && user.audience?.isEmpty !== false) onLeft();
       presence.release(user);
     },
     onHealth: (error) => {

@@ -35,6 +35,8 @@ export interface Site {
   readonly origins: ReadonlySet<string>;
   /** The certificate of both ports; null where they speak in the clear. */
   readonly tls: TlsFiles | null;
+  /** Sessions of all users. */
+  readonly maxSessionsTotal: number;
   /** Who was turned down or away, by reason. */
   readonly refusals: Record<RefusalReason, number>;
   /** What fails right now, by part. */

@@ -19,6 +19,8 @@ interface TurnsOptions {
 
 /** How much of a turn is for frames; a frame costs 5 to 10 µs. */
 const TURN_MS = 10;
+/** The same as a cost: a usual frame is 1. */
+const TURN_COST = 2000;
 /** So many frames pass before a turn is watched at all: an immediate for each would cost what a small frame does. */
 const UNWATCHED_FRAMES = 128;
 /** Frames of one connection in a row, while others wait. */
@@ -43,6 +45,8 @@ export class Turns {
   /** What the clock said last, and how often it may go unread. */
   #readAt = 0;
   #untilClock = 0;
+  /** What those cost beside their size. */
+  #burden = 0;
   /** When what the turn has for frames is used up; Infinity while no turn is watched. */
   #endsAt = Infinity;
 
@@ -84,6 +88,18 @@ export class Turns {
     return this.#line.size > 0 && inARow >= SLICE_FRAMES;
   }
 
+  /** A frame costs more than it seems: what it begins is done after it, so the time until now does not tell. */
+  burden(cost: number, monoMs: number): void {
+    if (this.#endsAt === Infinity) this.#watch(monoMs);
+    this.#burden += cost;
+    if (this.#burden >= TURN_COST) this.#endsAt = Math.min(this.#endsAt, monoMs);
+  }
+
+  /** Whether the turn has no more time for frames: what can wait had better. */
+  isUsedUp(monoMs: number): boolean {
+    return monoMs >= this.#endsAt;
+  }
+
   /** Has it go on after those that wait already, one a turn. Only right after `take` said so: the turn is watched then. */
   getInLine(connection: InLine): void {
     this.#line.add(connection);
@@ -102,6 +118,7 @@ export class Turns {
     this.turnNo++;
     this.#frames = 0;
     this.#kept = 0;
+    this.#burden = 0;
     this.#endsAt = Infinity;
     const [first] = this.#line;
     if (first === undefined) return;

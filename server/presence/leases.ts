@@ -27,6 +27,7 @@ export class Leases {
   readonly #wheel: TimingWheel<Session>;
   readonly #doubt: MassLapseDoubt;
   readonly #counts = zeroCounts(adapters);
+  #total = 0;
   /** The longest lease that any session of an adapter ever had. */
   readonly #longestMs = zeroCounts(adapters);
 
@@ -40,12 +41,19 @@ export class Leases {
     return this.#counts;
   }
 
+  /** Sessions of all adapters. */
+  get total(): number {
+    return this.#total;
+  }
+
   add(session: Session): void {
+    this.#total++;
     this.#counts[session.adapter]++;
     this.moved(session);
   }
 
   remove(session: Session): void {
+    this.#total--;
     this.#counts[session.adapter]--;
     this.#wheel.cancel(session);
   }

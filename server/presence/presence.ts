@@ -25,6 +25,8 @@ import { versionFor, Views } from './views.ts';
 /** Why a session lost its connection. */
 export type Loss = Extract<TransitionCause, 'lost' | 'closed' | 'token_ran_out'>;
 
+const FIRST_SESSION = { count: 1, replaces: false };
+
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #offline: Shown;
@@ -47,6 +49,11 @@ export class Presence {
   /** Sessions by adapter, those in their grace included. */
   get sessionCounts(): Readonly<Record<AdapterName, number>> {
     return this.#leases.counts;
+  }
+
+  /** Sessions of all adapters, those in their grace and restored ones included. */
+  get sessionTotal(): number {
+    return this.#leases.total;
   }
 
   /** The user if it is held. */
@@ -196,10 +203,10 @@ export class Presence {
     return user === undefined ? undefined : findSession(user, device, adapter);
   }
 
-  /** How many sessions the user would have with this one. */
-  sessionCountWith(claim: Claim): number {
-    const user = this.#users.get(claim.user);
-    return user === undefined ? 1 : countWith(user, claim.device, claim.status);
+  /** How many sessions the user would have with this one, and whether this one would take the place of another. */
+  countWith({ user: id, device, status }: Claim): { readonly count: number; readonly replaces: boolean } {
+    const user = this.#users.get(id);
+    return user === undefined ? FIRST_SESSION : countWith(user, device, status);
   }
 
   /** A session begins. It silently takes the place of one of its user and device that is in its grace or restored. */

@@ -31,10 +31,15 @@ export function findSession(user: User, device: string, adapter: AdapterName): S
 }
 
 /** How many sessions the user would have with one more of that device and status, which may take the place of another. */
-export function countWith(user: User, device: string, status: Session['status']): number {
-  let count = lastWaiting(user, device, status) === undefined ? 1 : 0;
+export function countWith(
+  user: User,
+  device: string,
+  status: Session['status'],
+): { readonly count: number; readonly replaces: boolean } {
+  const replaces = lastWaiting(user, device, status) !== undefined;
+  let count = replaces ? 0 : 1;
   for (let s = user.firstSession; s !== null; s = s.next) count++;
-  return count;
+  return { count, replaces };
 }
 
 /** The session of that number. */

@@ -62,6 +62,12 @@ export interface StoreState {
   readonly sureUntil: number | null;
 }
 
+/** A stored user who is offline and has no friend edge, in either direction, and no block. `v` is its version. */
+export interface Stranger {
+  readonly user: string;
+  readonly v: number;
+}
+
 export interface Store {
   readonly state: StoreState;
   /** The entry of a user as it was last kept, or undefined for a user never kept. */
@@ -78,6 +84,12 @@ export interface Store {
   unblock(user: string, viewer: string): void;
   /** Writes entries in one transaction. Throws where storage can't take it. */
   keep(entries: readonly StoredEntry[]): void;
+  /** Looks at `limit` entries behind that id, in order of ids. `last` is where to go on; undefined behind the last one. */
+  strangersAfter(user: string, limit: number): { readonly strangers: readonly Stranger[]; readonly last?: string };
+  /** Forgets those entries: their users were never seen. `at` is the hub clock. */
+  forget(users: readonly string[], at: number): void;
+  /** The hub clock when an entry was last forgotten; 0 if none ever was. */
+  readonly forgottenAt: number;
   /** Promises that no version above `ceiling` has been given out; durable before it returns. */
   raiseCeiling(ceiling: number): void;
   /** The last moment of which the hub is sure, should this run end before it says null: that it is sure of all it shows. */

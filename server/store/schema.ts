@@ -72,6 +72,11 @@ export const steps: readonly string[] = [
     edit TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  -- Whether anybody follows a user: an entry that nobody follows may be forgotten. forgotten_at: when one last was.
+  CREATE INDEX edge_by_friend ON edge (friend);
+  ALTER TABLE run ADD COLUMN forgotten_at INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 /** The database was written by a hub that knows more steps. */

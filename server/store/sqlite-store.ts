@@ -5,7 +5,7 @@
  */
 import { inTransaction, type SqlDatabase, type SqlStatement } from '../lib/sqlite.ts';
 import { explainStorage, type OpenedDatabase } from './database.ts';
-import type { OfflineEntry, Store, StoredBlock, StoredEntry, StoredSession, StoreState } from './port.ts';
+import type { OfflineEntry, Store, StoredBlock, StoredEntry, StoredSession, StoreState, Stranger } from './port.ts';
 import { WRITTEN_WITHIN_MS } from './write-behind.ts';
 
 interface RunRow {
@@ -36,6 +36,10 @@ export class SqliteStore implements Store {
   readonly #raise: SqlStatement<never>;
   readonly #sure: SqlStatement<never>;
   readonly #end: SqlStatement<never>;
+  readonly #readStrangers: SqlStatement<Stranger & { readonly isStranger: number }>;
+  readonly #forget: SqlStatement<never>;
+  readonly #markForgotten: SqlStatement<never>;
+  #forgottenAt: number;
   /** Nobody was ever kept: then a user who comes need not be looked up, which costs 11 µs where thousands come at once. */
   #isEmpty: boolean;
 
@@ -74,6 +78,15 @@ export class SqliteStore implements Store {
     this.#raise = db.prepare('UPDATE run SET ceiling = max(ceiling, ?)');
     this.#sure = db.prepare('UPDATE run SET sure_until = ?');
     this.#end = db.prepare('UPDATE run SET ended_at = ?');
+    this.#readStrangers = db.prepare(`
+      SELECT user, v, sessions IS NULL AND status = 'offline'
+        AND NOT EXISTS (SELECT 1 FROM edge WHERE edge.friend = entry.user)
+        AND NOT EXISTS (SELECT 1 FROM edge WHERE edge.user = entry.user)
+        AND NOT EXISTS (SELECT 1 FROM block WHERE block.user = entry.user) AS isStranger
+      FROM entry WHERE user > ? ORDER BY user LIMIT ?`);
+    this.#forget = db.prepare('DELETE FROM entry WHERE user = ?');
+    this.#markForgotten = db.prepare('UPDATE run SET forgotten_at = max(forgotten_at, ?)');
+    this.#forgottenAt = db.prepare<{ at: number }>('SELECT forgotten_at AS at FROM run').get()?.at ?? 0;
     this.#isEmpty = db.prepare('SELECT 1 FROM entry LIMIT 1').get() === undefined;
   }
 
@@ -121,6 +134,26 @@ export class SqliteStore implements Store {
 
   unblock(user: string, viewer: string): void {
     this.#unblock.run(user, viewer);
+  }
+
+  strangersAfter(user: string, limit: number): { strangers: Stranger[]; last?: string } {
+    const rows = this.#readStrangers.all(user, limit);
+    const last = rows.length < limit ? undefined : rows.at(-1)?.user;
+    const strangers = rows.filter(({ isStranger }) => isStranger === 1).map(({ user: id, v }) => ({ user: id, v }));
+    return last === undefined ? { strangers } : { strangers, last };
+  }
+
+  forget(users: readonly string[], at: number): void {
+    if (users.length === 0) return;
+    inTransaction(this.#db, () => {
+      this.#markForgotten.run(at);
+      for (const user of users) this.#forget.run(user);
+    });
+    this.#forgottenAt = Math.max(this.#forgottenAt, at);
+  }
+
+  get forgottenAt(): number {
+    return this.#forgottenAt;
   }
 
   raiseCeiling(ceiling: number): void {

@@ -28,6 +28,9 @@ export const WRITTEN_WITHIN_MS = 250;
 const WRITE_AFTER_MS = 100;
 /** About 2 ms of work where users come in no order: no turn of the loop waits longer for storage. */
 const BATCH = 100;
+/** Where more than this waits, it came faster than that stores it: then more at once, or memory would fill. */
+const BACKLOG = 20_000;
+const LARGE_BATCH = 1000;
 const RETRY_AFTER_MS = 1000;
 
 export class WriteBehind<U extends Savable> {
@@ -41,6 +44,11 @@ export class WriteBehind<U extends Savable> {
 
   constructor(options: WriteBehindOptions<U>) {
     this.#options = options;
+  }
+
+  /** Users that the store has yet to hear of. */
+  get unsavedCount(): number {
+    return this.#unsaved.size;
   }
 
   /** The user's entry changed, or its sessions did. */
@@ -82,10 +90,11 @@ export class WriteBehind<U extends Savable> {
   };
 
   #nextBatch(): U[] {
+    const size = this.#unsaved.size > BACKLOG ? LARGE_BATCH : BATCH;
     const batch: U[] = [];
     for (const user of this.#unsaved) {
       batch.push(user);
-      if (batch.length === BATCH) break;
+      if (batch.length === size) break;
     }
     return batch;
   }

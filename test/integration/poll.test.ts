@@ -96,6 +96,8 @@ class Hub {
         if (isShown) this.entries.push(this.presence.entryOf(user));
       },
       maxSessions: 100,
+      maxSessionsTotal: 1_000_000,
+      unsavedCount: () => 0,
       onRefused: () => undefined,
     });
     const parsed = CodeTable.parse('away=2|12');

@@ -349,3 +349,87 @@ describe('the address of a session', () => {
     expect(stage.session('42')?.address).toBe('10.0.0.9:7');
   });
 });
+
+describe('HUB_MAX_PER_CONNECTION', () => {
+  const errors = ({ received }: LegacyClient): string[] =>
+    [...received.matchAll(/<error code="(\w+)"/g)].map(([, code]) => code ?? '');
+
+  it('skips a user beyond it with too_many, which is no bad frame, and keeps the others', async () => {
+    await start({ maxUsers: 2 });
+    const gateway = await stage.connect();
+    gateway.write(
+      upTo(20)
+        .map((user) => frame(`u${user}`))
+        .join(''),
+    );
+    gateway.write(frame('u1', 2));
+    await gateway.heard('<ack user_id="u1" state="2"/>');
+    expect(errors(gateway)).toEqual(Array(18).fill('too_many'));
+    expect(stage.bad).toEqual([]);
+    expect(stage.refused).toEqual(Array(18).fill('per_connection'));
+    expect(['u1', 'u2', 'u3'].map((user) => stage.session(user)?.phase)).toEqual(['live', 'live', undefined]);
+    expect(await isOpen(gateway)).toBe(true);
+  });
+
+  it('has room again once a user has left, and another connection has room of its own', async () => {
+    await start({ maxUsers: 1 });
+    const [gateway, other] = [await stage.connect(), await stage.connect()];
+    gateway.write(frame('1') + frame('1', 0) + frame('2'));
+    other.write(frame('3'));
+    await gateway.heard('<ack user_id="2" state="1"/>');
+    await other.heard('<ack user_id="3" state="1"/>');
+    expect(stage.refused).toEqual([]);
+  });
+});
+
+describe('what comes in beside usual frames', () => {
+  const messages = { perS: 100, burst: 200 };
+  const isPaused = (): Promise<void> => expect.poll(() => stage.refused, POLL).toEqual(['messages']);
+
+  it.each([
+    ['white space', ' '],
+    ['NUL', '\0'],
+    ['line ends', '\r\n'],
+  ])('%s means nothing and is read at the rate, so that a flood of it waits', async (_what, nothing) => {
+    await start({ messages });
+    const client = await stage.connect();
+    client.write(frame('42') + nothing.repeat(Math.ceil(300_000 / nothing.length)) + frame('42', 7));
+    await isPaused();
+    expect(stage.frames).toBe(1);
+    // The pause is over, and so is the flood: it cost the client nothing but time.
+    await expect
+      .poll(() => {
+        stage.pass(500);
+        return stage.frames;
+      }, POLL)
+      .toBe(2);
+    expect(stage.bad).toEqual([]);
+    expect(await isOpen(client)).toBe(true);
+  });
+
+  it('counts packets that end no frame, four as one', async () => {
+    await start({ messages });
+    const client = await stage.connect();
+    const reading = vi.spyOn(TcpConnection.prototype, 'take');
+    client.beat('42');
+    await hasHeard(1);
+    for (let packets = 0; stage.refused.length === 0; packets++) {
+      expect(packets).toBeLessThan(1000);
+      const before = reading.mock.calls.length;
+      client.write(packets === 0 ? '<protocol>' : 'x');
+      await expect.poll(() => reading.mock.calls.length, POLL).toBeGreaterThan(before);
+    }
+    expect(reading.mock.calls.length).toBeGreaterThan(790);
+    reading.mockRestore();
+    expect(await isOpen(client)).toBe(true);
+  });
+
+  it('counts a frame of very many elements by them', async () => {
+    await start({ messages });
+    const client = await stage.connect();
+    const dear = frame('42').replace('<protocol>', `<protocol>${'<a b=""/>'.repeat(800)}`);
+    client.write(dear.repeat(10));
+    await isPaused();
+    expect(stage.frames).toBe(1);
+  });
+});

@@ -2,7 +2,8 @@
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TLSSocket } from 'node:tls';
+import { Duplex } from 'node:stream';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
@@ -167,5 +168,54 @@ describe('HUB_TCP_TLS=require', () => {
     const safe = await opened.connect({ tls });
     safe.beat('42');
     await safe.heard(ack('42', 1));
+  });
+});
+
+describe('a client that asks for another handshake', () => {
+  it('on the same connection is not given one', async () => {
+    const opened = await start();
+    const client = await opened.connect({ tls: { ...tls, maxVersion: 'TLSv1.2' } });
+    client.beat('42');
+    await client.heard(ack('42', 1));
+    const { socket } = client;
+    if (!(socket instanceof TLSSocket)) throw new Error('no TLS');
+    const refusal = await new Promise((resolve) => {
+      socket.once('error', resolve);
+      socket.once('close', resolve);
+      socket.renegotiate({}, resolve);
+    });
+    expect(refusal).toMatchObject({ code: expect.stringMatching(/NO_RENEGOTIATION/) as string });
+  });
+
+  it('is not given one after the certificate was renewed either', async () => {
+    const opened = await start();
+    usePair('second');
+    await files.check();
+    const client = await opened.connect({ tls: { ...tls, maxVersion: 'TLSv1.2' } });
+    const { socket } = client;
+    if (!(socket instanceof TLSSocket)) throw new Error('no TLS');
+    const refusal = await new Promise((resolve) => {
+      socket.once('error', resolve);
+      socket.renegotiate({}, resolve);
+    });
+    expect(refusal).toMatchObject({ code: expect.stringMatching(/NO_RENEGOTIATION/) as string });
+  });
+
+  it('gets its first one however its hello is cut', async () => {
+    const opened = await start();
+    const raw = await opened.connect();
+    const cut = new Duplex({
+      read: () => undefined,
+      write(chunk: Buffer, _encoding, done) {
+        for (const byte of chunk) raw.socket.write(Buffer.from([byte]));
+        done();
+      },
+    });
+    raw.socket.on('data', (chunk) => cut.push(chunk));
+    const safe = connectTls({ ...tls, socket: cut });
+    await new Promise((resolve) => safe.once('secureConnect', resolve));
+    safe.write(frame('42', 2));
+    await expect.poll(() => opened.session('42')?.code, POLL).toBe(2);
+    safe.destroy();
   });
 });

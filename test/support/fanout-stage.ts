@@ -138,6 +138,8 @@ export class FanoutStage {
   readonly blocks: BlockEdits;
   /** Storage takes no block. */
   storageFails = false;
+  /** When the entry of somebody whom nobody follows was last forgotten. */
+  forgottenAt = 0;
   /** Told in order: how often something was made durable ahead of telling, and entries delivered. */
   readonly deliveries: number[] = [];
   tellings = 0;
@@ -158,6 +160,7 @@ export class FanoutStage {
       turns: this.turns,
       friends: this.lists,
       isCertain: (since) => since >= (options.certainFrom ?? 0),
+      forgottenAt: () => this.forgottenAt,
       beforeTelling: () => this.tellings++,
       delays: this.delays,
       onDelivered: (entries) => this.deliveries.push(entries),

@@ -74,6 +74,8 @@ export const defaultConfig: Config = {
   maxConnections: 100_000,
   maxPerAddress: 20_000,
   maxSessions: 50,
+  maxSessionsTotal: null,
+  maxPerConnection: 20_000,
   maxWatches: 10_000,
   maxFriends: 10_000,
   messagesPerS: 200,

@@ -31,6 +31,8 @@ export class TcpStage {
       clock,
       onChange: () => undefined,
       maxSessions: 100,
+      maxSessionsTotal: 1_000_000,
+      unsavedCount: () => 0,
       onRefused: (reason) => this.refused.push(reason),
     });
     this.tcp = new TcpXml({
@@ -42,6 +44,7 @@ export class TcpStage {
       tls: null,
       tlsMode: 'allow',
       onRefused: (reason) => this.refused.push(reason),
+      maxUsers: 20_000,
       messages: { perS: 200, burst: 2000 },
       frameMs: 30_000,
       intake: this.intake,

@@ -84,6 +84,8 @@ describe('defaults and sources', () => {
         maxConnections: 100_000,
         maxPerAddress: 20_000,
         maxSessions: 50,
+        maxSessionsTotal: null,
+        maxPerConnection: 20_000,
         maxWatches: 10_000,
         maxFriends: 10_000,
         messagesPerS: 200,

@@ -5,7 +5,7 @@
  */
 import type { HeartbeatBody } from '../../../shared/http-bodies.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
-import type { Intake } from '../../intake.ts';
+import type { Intake, SessionRefusal } from '../../intake.ts';
 import type { Session, SessionOwner } from '../../presence/session.ts';
 
 export interface HttpHeartbeatOptions {
@@ -21,13 +21,13 @@ export interface HttpHeartbeatOptions {
 /** Nobody waits to hear that an HTTP session lapsed. */
 const nobody: SessionOwner = { lapsed: () => undefined };
 
-/** The lease is `maxLeaseMs` at most. @returns false where the user has as many sessions as it may. */
+/** The lease is `maxLeaseMs` at most. @returns why it does not count; undefined if it does. */
 export function takeHttpHeartbeat(
   hub: HttpHeartbeatOptions,
   body: HeartbeatBody,
   address: string,
   maxLeaseMs: number,
-): boolean {
+): SessionRefusal | undefined {
   const { intake } = hub;
   const { user, device = 'http', status, text, ttlMs = hub.timeoutMs } = body;
   const leaseMs = Math.min(ttlMs, maxLeaseMs);
@@ -35,17 +35,18 @@ export function takeHttpHeartbeat(
   if (status === 'offline') {
     if (session === undefined) intake.leaveDevice(user, device);
     else intake.leave(session);
-    return true;
+    return undefined;
   }
   if (session !== undefined) {
     const code = status === undefined ? undefined : hub.codeOf(status);
     intake.beat(session, { status, code, text, leaseMs });
     intake.heardFrom(session, address);
     if (leaseMs > hub.warmMs) hub.keepLease(session.user);
-    return true;
+    return undefined;
   }
   const first = status ?? 'online';
   const code = hub.codeOf(first);
   const claim = { user, device, adapter: 'http', status: first, code, text, leaseMs, address, owner: nobody } as const;
-  return intake.begin(claim) !== undefined;
+  const begun = intake.begin(claim);
+  return typeof begun === 'string' ? begun : undefined;
 }

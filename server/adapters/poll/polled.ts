@@ -44,7 +44,8 @@ export class Polled implements Timed, SessionOwner {
     if (session !== undefined) this.#intake.beat(session, { status, code, text: text ?? '', leaseMs });
     else {
       const claim = { user, device, adapter: 'poll', status, code, text, leaseMs, address, owner: this } as const;
-      this.#session = this.#intake.begin(claim);
+      const begun = this.#intake.begin(claim);
+      this.#session = typeof begun === 'string' ? undefined : begun;
     }
   }
 

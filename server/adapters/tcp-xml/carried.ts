@@ -2,9 +2,13 @@
  * The sessions that one connection carries: what its frames do to them, and how they end with it. Knows no bytes, no
  * token and no answer; owned by a connection, and told by the core when a lease ran out.
  */
+import type { SessionRefusal } from '../../intake.ts';
 import type { Session, SessionOwner } from '../../presence/session.ts';
 import type { Heartbeat } from './decode.ts';
 import type { TcpXmlOptions } from './tcp-xml.ts';
+
+/** Why a user's frame does not count. */
+type CarriedRefusal = SessionRefusal | 'per_connection' | 'forbidden';
 
 interface CarriedBy {
   readonly onCount: (sessions: number) => void;
@@ -58,14 +62,14 @@ export class Carried implements SessionOwner {
   }
 
   /** @returns why the frame does not count; undefined where it does. */
-  apply(heartbeat: Heartbeat): 'forbidden' | 'too_many' | undefined {
+  apply(heartbeat: Heartbeat): CarriedRefusal | undefined {
     if (this.#kicked?.has(heartbeat.user) === true) return 'forbidden';
     const session = this.#sessions.get(heartbeat.user);
     if (heartbeat.state <= 0) {
       this.#leave(heartbeat, session);
       return undefined;
     }
-    if (session === undefined) return this.#begin(heartbeat) ? undefined : 'too_many';
+    if (session === undefined) return this.#begin(heartbeat);
     const status = this.#hub.statusOf(heartbeat.state);
     this.#hub.intake.beat(session, { status, code: heartbeat.state, device: heartbeat.device });
     return undefined;
@@ -108,7 +112,11 @@ export class Carried implements SessionOwner {
     if (device !== session?.device) this.#hub.intake.leaveDevice(user, device);
   }
 
-  #begin({ user, state, device, ip, port }: Heartbeat): boolean {
+  #begin({ user, state, device, ip, port }: Heartbeat): CarriedRefusal | undefined {
+    if (this.#sessions.size >= this.#hub.maxUsers) {
+      this.#hub.onRefused('per_connection');
+      return 'per_connection';
+    }
     const session = this.#hub.intake.begin({
       user,
       device: device ?? 'legacy',
@@ -120,10 +128,10 @@ export class Carried implements SessionOwner {
       address: ip === undefined ? this.#peer : `${ip}:${port ?? ''}`,
       owner: this,
     });
-    if (session === undefined) return false;
+    if (typeof session === 'string') return session;
     this.#sessions.set(user, session);
     this.#by.onCount(this.#sessions.size);
-    return true;
+    return undefined;
   }
 
   #forget(session: Session): void {

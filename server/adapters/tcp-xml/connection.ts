@@ -11,6 +11,7 @@ import { Carried } from './carried.ts';
 import { isWide, type FrameEncoding } from './charset.ts';
 import type { Heartbeat } from './decode.ts';
 import { answerBytes, encodeAck, encodeError, encodeProbe } from './encode.ts';
+import { markupCost, TOKEN_COST } from './frame-cost.ts';
 import { FrameMemory } from './frame-memory.ts';
 import { Grants, type TokenRefusal } from './grants.ts';
 import type { Served } from './line.ts';
@@ -163,6 +164,8 @@ export class TcpConnection implements Served {
       },
       onRefused: (reason, seen) => this.#refuse(reason, seen),
       onBadRenewal: onRefused,
+      onVerify: () => this.#reading.burden(TOKEN_COST, clock.now().monoMs),
+      onFutile: () => this.#reading.owe(TOKEN_COST, clock.now().monoMs),
       onRunOut: (user) => this.#carried.runOut(user),
       onSettled: () => {
         if (this.#isEnding) this.#ended();
@@ -196,7 +199,10 @@ export class TcpConnection implements Served {
   }
 
   #takeFrame(frame: Buffer, seen: FrameEncoding, monoMs: number): void {
+    const { shapes } = this.#host;
+    const { parsedCount } = shapes;
     const decoded = this.#memory.decode(frame, seen);
+    if (shapes.parsedCount !== parsedCount) this.#chargeMarkup(frame, monoMs);
     if (!decoded.ok) {
       this.#bad(decoded.reason, seen);
       this.#malformedInARow++;
@@ -211,6 +217,13 @@ export class TcpConnection implements Served {
     }
     this.#grants.take(decoded, seen);
     if (this.#grants.isFull) this.#waitForRoom(monoMs);
+  }
+
+  #chargeMarkup(frame: Buffer, monoMs: number): void {
+    const cost = markupCost(frame);
+    if (cost === 0) return;
+    this.#reading.burden(cost, monoMs);
+    this.#reading.owe(cost, monoMs);
   }
 
   /** Tokens come faster than they are verified. Where it is the keys that take long, good users can't wait for them. */
@@ -230,13 +243,18 @@ export class TcpConnection implements Served {
       this.#turnDown(seen);
       return;
     }
-    if (refusal === 'too_many') {
-      this.#bad(refusal, seen);
+    if (refusal === 'sessions') {
+      this.#bad('too_many', seen);
       this.#endIfHopeless();
       return;
     }
     this.#badInARow = 0;
     this.#isProven = true;
+    if (refusal !== undefined) {
+      // The frame is sound, and there is no room for its user. That must not cost the connection its other users.
+      this.#answerError('too_many', seen);
+      return;
+    }
     if (this.#hub.ack) this.#answer(encodeAck(heartbeat.user, heartbeat.state), seen);
   }
 
@@ -309,6 +327,10 @@ export class TcpConnection implements Served {
 
   #skip(reason: BadFrameReason, seen: FrameEncoding): void {
     this.#hub.onBadFrame(reason, this.#peer);
+    this.#answerError(reason, seen);
+  }
+
+  #answerError(reason: BadFrameReason, seen: FrameEncoding): void {
     if (this.#hub.ack) this.#answer(encodeError(reason, badFrameReasons[reason]), seen);
   }
 

@@ -35,6 +35,7 @@ export class Framer {
   /** Whether what is held is a frame's beginning. */
   #inFrame = false;
   #isStopped = false;
+  #skippedBytes = 0;
 
   constructor(defaultEncoding: Encoding) {
     this.#defaultEncoding = defaultEncoding;
@@ -53,6 +54,18 @@ export class Framer {
   /** A frame has begun and is not complete. */
   get isInFrame(): boolean {
     return this.#inFrame;
+  }
+
+  /** Bytes of the frame, or of what may begin one, that wait for the rest of it. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Bytes between frames that were passed over since this was last asked. */
+  takeSkipped(): number {
+    const bytes = this.#skippedBytes;
+    this.#skippedBytes = 0;
+    return bytes;
   }
 
   /** From within `onFrame`: no further frame of this chunk is handed out. */
@@ -81,7 +94,9 @@ export class Framer {
         this.#isStopped = false;
         return bytes.subarray(at);
       }
-      at = this.#skipToFrame(bytes, at);
+      const from = at;
+      at = this.#skipToFrame(bytes, from);
+      this.#skippedBytes += at - from;
       if (at === bytes.length) return 'ok';
       if (!this.#inFrame) {
         this.#hold(bytes.subarray(at));
@@ -147,8 +162,15 @@ export class Framer {
         continue;
       }
       if (this.#seen === undefined) {
+        const third = bytes[at + 2];
         if (second === undefined && (isSpace(first) || first === LESS_THAN || first === 0)) return at;
-        this.#seen = this.#widthOf(first, second);
+        if (third === undefined && first === 0 && second !== 0) return at;
+        this.#seen = this.#widthOf(first, second, third);
+        if (this.#seen === undefined && first === 0 && second === 0) {
+          // A NUL of UTF-16, or two of one byte: the next two bytes are at the same place in their character.
+          at += 2;
+          continue;
+        }
       }
       const space = spaceAt(this.seen, first, second);
       if (space === 'unclear') return at;
@@ -162,10 +184,15 @@ export class Framer {
   }
 
   /** What a frame's first two bytes, or white space before it, say of the width; white space of one byte says nothing. */
-  #widthOf(first: number | undefined, second: number | undefined): FrameEncoding | undefined {
+  #widthOf(
+    first: number | undefined,
+    second: number | undefined,
+    third: number | undefined,
+  ): FrameEncoding | undefined {
     if (second === 0 && (first === LESS_THAN || isSpace(first))) return 'utf-16le';
-    if (first === 0 && (second === LESS_THAN || isSpace(second))) return 'utf-16be';
+    if (first === 0 && third === 0 && (second === LESS_THAN || isSpace(second))) return 'utf-16be';
     if (isSpace(first)) return undefined;
+    if (first === 0 && (second === 0 || !isWide(this.#defaultEncoding))) return undefined;
     return first !== LESS_THAN && isWide(this.#defaultEncoding) ? this.#defaultEncoding : 'bytes';
   }
 
@@ -211,10 +238,11 @@ function markAt(
   return undefined;
 }
 
-/** Bytes of the white space that stands there: 0 for none. A single-byte line end between UTF-16 frames passes as one. */
+/** Bytes of the white space or NUL that stands there: 0 for none. A single-byte line end between UTF-16 frames passes as one. */
 function spaceAt(seen: FrameEncoding, first: number | undefined, second: number | undefined): number | 'unclear' {
   if (seen === 'utf-16le') {
-    if (!isSpace(first)) return 0;
+    if (first === 0 && second === 0) return 2;
+    if (!isSpace(first)) return first === 0 && second === undefined ? 'unclear' : 0;
     if (second === undefined) return 'unclear';
     return second === 0 ? 2 : 1;
   }
@@ -222,7 +250,7 @@ function spaceAt(seen: FrameEncoding, first: number | undefined, second: number 
     if (isSpace(first)) return 1;
     if (first !== 0) return 0;
     if (second === undefined) return 'unclear';
-    return isSpace(second) ? 2 : 0;
+    return isSpace(second) || second === 0 ? 2 : 0;
   }
-  return isSpace(first) ? 1 : 0;
+  return isSpace(first) || first === 0 ? 1 : 0;
 }

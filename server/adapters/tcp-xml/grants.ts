@@ -21,6 +21,10 @@ interface GrantsOptions {
   readonly onRefused: (reason: TokenRefusal, seen: FrameEncoding) => void;
   /** A fresh token was no good, where the one before still holds. */
   readonly onBadRenewal: (reason: TokenRefusal) => void;
+  /** A token is verified: that takes a while, in this turn. */
+  readonly onVerify: () => void;
+  /** It was verified, and lets nobody in. */
+  readonly onFutile: () => void;
   /** The user's token ran out. */
   readonly onRunOut: (user: string) => void;
   /** A verdict was applied, and all that waited for it. */
@@ -141,6 +145,7 @@ export class Grants {
   #verify(user: string, token: string, check: Check): boolean {
     if (this.#checks.size >= MAX_CHECKS) return false;
     this.#checks.set(user, check);
+    this.#options.onVerify();
     void this.#options.authenticator.verify(token).then((verdict) => {
       if (!this.#isClosed) this.#settle(user, check, verdict);
     });
@@ -150,6 +155,7 @@ export class Grants {
   #settle(user: string, { digest, waiting, next }: Check, verdict: Verdict): void {
     this.#checks.delete(user);
     const refusal = refusalOf(verdict, user);
+    if (refusal === 'unauthenticated' || refusal === 'forbidden') this.#options.onFutile();
     if (verdict.ok && refusal === undefined) {
       // Also where the one before ran out in this moment: that costs the user nothing any more.
       const heldUntil = this.#granted.get(user)?.expiresAt ?? 0;

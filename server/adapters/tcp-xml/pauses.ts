@@ -7,6 +7,11 @@
 
 /** Read freely for so many looks, a connection has nothing left that waits. */
 const FREE_LOOKS = 2;
+/**
+ * More than the buffers of both ends hold, so that all that was sent before has been heard once as much was read. (Linux
+ * lets them grow to 6 and 4 MiB.)
+ */
+const BUFFERS_BYTES = 16 * 1024 * 1024;
 
 export class Pauses {
   readonly #comesRoundWithinMs: number;
@@ -23,6 +28,10 @@ export class Pauses {
   /** What will be made up for at `#nextAt`. */
   #nextMs = 0;
   #nextAt = 0;
+  /** Bytes heard since the last mark, the total at that mark, and at the one before. */
+  #heardBytes = 0;
+  #markMs = 0;
+  #heardMs = 0;
 
   /**
    * `comesRoundWithinMs`: a client that could not send, since nobody read, needs no longer than this until every user of it
@@ -53,6 +62,18 @@ export class Pauses {
     this.#isFreeFrom(monoMs, look);
   }
 
+  /**
+   * So many bytes were read. A sender that is over its rate for hours is paused for hours, and what it does not send must
+   * not live for as long: nothing that was sent is further behind than the buffers of both ends.
+   */
+  heard(bytes: number): void {
+    this.#heardBytes += bytes;
+    if (this.#heardBytes < BUFFERS_BYTES) return;
+    this.#heardBytes = 0;
+    this.#heardMs = this.#markMs;
+    this.#markMs = this.#overMs;
+  }
+
   /** Of all pauses up to now. */
   totalMs(monoMs: number): number {
     return this.isPaused ? this.#overMs + monoMs - this.#since : this.#overMs;
@@ -61,7 +82,7 @@ export class Pauses {
   /** So much of the total was over by the time when last all was heard that had been sent, however late. */
   madeUpMs(monoMs: number, look: number): number {
     this.#settle(monoMs, look);
-    return this.#madeUpMs;
+    return Math.max(this.#madeUpMs, this.#heardMs);
   }
 
   #isFreeFrom(monoMs: number, look: number): void {

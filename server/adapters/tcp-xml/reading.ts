@@ -15,6 +15,10 @@ import type { InLine, Turns } from '../../lib/turns.ts';
 /** A frame counts once for each such piece of it: the largest cost a hundred times what a usual one does. */
 const FRAME_BYTES = 512;
 
+/** What a packet costs that ends no frame, in bytes: a fourth of a frame. A client that writes byte by byte affords it. */
+const CRUMB_BYTES = 128;
+/** From here on what waits may take milliseconds to read, so that it waits its turn. */
+const DEAR_BYTES = 2048;
 /** So much at once may be a part of what waits in the kernel: TLS hands out no more at a time. */
 const LARGE_BYTES = 16_384;
 interface ReadingOptions {
@@ -48,10 +52,14 @@ export class Reading implements InLine {
   #overUntil = 0;
   #heldUntil = 0;
   #isInLine = false;
+  /** It was called: it may not be sent back before it has taken a frame. */
+  #isItsTurn = false;
   /** What came before a pause and was not heard. */
   #rest: Buffer | null = null;
-  /** Frames of the chunk in hand. */
+  /** What the chunk in hand has cost. */
   #inARow = 0;
+  /** Bytes to be paid for that belong to no frame. */
+  #looseBytes = 0;
   #mustGetInLine = false;
   #begunAt = Infinity;
   #isOver = false;
@@ -96,8 +104,10 @@ export class Reading implements InLine {
 
   take(chunk: Buffer): void {
     this.#inARow = 0;
+    if (this.#waitsItsTurn(chunk)) return;
     const result = this.#isOver ? 'ok' : this.#framer.push(chunk, this.#onFrame);
     if (this.#isOver) return;
+    const isLooseTooMuch = this.#payForLoose(this.#inARow === 0 ? CRUMB_BYTES : 0);
     if (result === 'too_large') {
       this.#options.onTooLarge();
     } else if (result !== 'ok') {
@@ -107,12 +117,25 @@ export class Reading implements InLine {
     } else if (this.#begunAt === Infinity) {
       this.#begunAt = this.#options.clock.now().monoMs;
     }
+    if (isLooseTooMuch && !this.#isPaused) this.#getInLine();
   }
 
   /** So many bytes came at once. To be told before they are taken, in whatever way. */
   arrived(bytes: number): void {
     const { clock, turns } = this.#options;
+    this.#pauses.heard(bytes);
     if (bytes >= LARGE_BYTES) this.#pauses.stillBehind(clock.now().monoMs, turns.looks);
+  }
+
+  /** From within `onFrame`: the frame costs the turn more than its size tells, now or a moment later. */
+  burden(cost: number, monoMs: number): void {
+    this.#inARow += cost;
+    this.#options.turns.burden(cost, monoMs);
+  }
+
+  /** The connection has cost so much more than its frames did, and waits for it before what comes next. */
+  owe(cost: number, monoMs: number): void {
+    this.#bucket.take(this.#rate, monoMs, cost);
   }
 
   /** Between frames, and nothing waits: what comes next is a frame's beginning. */
@@ -151,7 +174,9 @@ export class Reading implements InLine {
   /** It was first in line. */
   goOn(): void {
     this.#isInLine = false;
+    this.#isItsTurn = true;
     this.#resumeAt(this.#options.clock.now().monoMs);
+    this.#isItsTurn = false;
   }
 
   /** The connection is over: what is left of the bytes is nobody's any more. */
@@ -181,21 +206,43 @@ export class Reading implements InLine {
     this.#options.onFrame(frame, seen, monoMs);
     const cost = Math.ceil(frame.length / FRAME_BYTES);
     this.#inARow += cost;
+    if (this.#pay(cost, monoMs)) this.#framer.stop();
+  }
+
+  /** @returns whether to read no further now. */
+  #pay(cost: number, monoMs: number): boolean {
     const isTurnOver = this.#options.turns.take(this.#inARow, cost, monoMs);
-    if (this.#isOver) return;
+    if (this.#isOver) return false;
     if (this.#bucket.take(this.#rate, monoMs, cost) === 'within') {
-      if (isTurnOver && !this.#isPaused) this.#stopForTurn();
-      return;
+      if (!isTurnOver || this.#isPaused) return false;
+      this.#mustGetInLine = true;
+      return true;
     }
-    this.#framer.stop();
     this.#overUntil = monoMs + Math.min(this.#bucket.waitMs(this.#rate), this.#options.maxPauseMs);
     this.#pause(monoMs);
     this.#options.onOver();
+    return true;
   }
 
-  #stopForTurn(): void {
-    this.#mustGetInLine = true;
-    this.#framer.stop();
+  /** Where the turn is used up, a large chunk is not even begun: a hundred connections bring one each. */
+  #waitsItsTurn(chunk: Buffer): boolean {
+    if (this.#isOver || this.#isPaused || this.#isItsTurn) return false;
+    if (this.#framer.heldBytes + chunk.length < DEAR_BYTES) return false;
+    if (!this.#options.turns.isUsedUp(this.#options.clock.now().monoMs)) return false;
+    this.#rest = Buffer.from(chunk);
+    this.#getInLine();
+    return true;
+  }
+
+  /** White space and bytes that end no frame mean nothing, and have to be read all the same. */
+  #payForLoose(crumbs: number): boolean {
+    this.#looseBytes += this.#framer.takeSkipped() + crumbs;
+    if (this.#looseBytes < FRAME_BYTES) return false;
+    const cost = Math.floor(this.#looseBytes / FRAME_BYTES);
+    this.#looseBytes %= FRAME_BYTES;
+    const { monoMs } = this.#options.clock.now();
+    this.#inARow += cost;
+    return this.#pay(cost, monoMs);
   }
 
   /** A copy: the packet's memory is the next one's. */
@@ -204,7 +251,7 @@ export class Reading implements InLine {
     this.#mustGetInLine = false;
     if (rest.length === 0) return;
     this.#rest = Buffer.from(rest);
-    if (mustGetInLine) this.#getInLine();
+    if (mustGetInLine && !this.#isPaused) this.#getInLine();
   }
 
   #getInLine(): void {
@@ -230,7 +277,10 @@ export class Reading implements InLine {
     this.#heldUntil = 0;
     const rest = this.#rest;
     this.#rest = null;
-    if (rest !== null) this.#options.onRest(rest);
+    if (rest !== null) {
+      this.#pauses.heard(-rest.length); // counted when it came
+      this.#options.onRest(rest);
+    }
     this.#readOn();
   }
 }

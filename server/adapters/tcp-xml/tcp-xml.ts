@@ -39,6 +39,8 @@ export interface TcpXmlOptions {
   /** Whether it takes plain connections beside it. */
   readonly tlsMode: 'allow' | 'require';
   readonly onRefused: (reason: RefusalReason) => void;
+  /** Users of one connection. */
+  readonly maxUsers: number;
   /** Frames of each user on a connection. */
   readonly messages: Rate;
   /** How long a connection may take for its first frame, and for any that it has begun. */

@@ -4,16 +4,23 @@
  * listener makes one where the hub has a certificate.
  */
 import type { Socket } from 'node:net';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { constants } from 'node:crypto';
+import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 import type { TlsFiles } from '../../lib/tls-files.ts';
+
+/** A handshake costs 1 to 2 ms with an RSA key of 2048 bits, so no turn of the loop has more of them. */
+const HANDSHAKES_A_TURN = 4;
 
 export class TlsDoor {
   readonly #server: Server;
+  /** Those whose hello is here, and whose handshake is to begin. */
+  readonly #waiting = new Set<() => void>();
+  #turn: NodeJS.Immediate | undefined;
+  #begunInTurn = 0;
   readonly #shaking = new Map<string, (socket: TLSSocket) => void>();
 
   constructor(files: TlsFiles, handshakeMs: number) {
-    const { cert, key } = files.pair;
-    this.#server = createServer({ cert, key, handshakeTimeout: handshakeMs }, (socket) => {
+    this.#server = createServer({ ...secure(files.pair), handshakeTimeout: handshakeMs }, (socket) => {
       const name = nameOf(socket);
       const onSecure = this.#shaking.get(name);
       this.#shaking.delete(name);
@@ -23,21 +30,51 @@ export class TlsDoor {
     });
     // The server closes what fails to shake hands, and says so; scanners do that all day.
     this.#server.on('tlsClientError', () => undefined);
-    files.onChange((pair) => this.#server.setSecureContext({ cert: pair.cert, key: pair.key }));
+    files.onChange((pair) => this.#server.setSecureContext(secure(pair)));
   }
 
-  /** `first` is what the peer sent already. `onSecure` is called once the handshake is done, and never if it fails. */
+  /**
+   * `first` is what the peer sent already: all of its hello, so that the costly part comes in the turn that is meant for
+   * it. `onSecure` is called once the handshake is done, and never if it fails.
+   */
   secure(raw: Socket, first: Buffer, onSecure: (socket: TLSSocket) => void): void {
+    raw.pause();
+    const begin = (): void => this.#begin(raw, first, onSecure);
+    this.#waiting.add(begin);
+    raw.once('close', () => this.#waiting.delete(begin));
+    this.#beginSome();
+  }
+
+  #beginSome(): void {
+    for (const begin of this.#waiting) {
+      if (this.#begunInTurn === HANDSHAKES_A_TURN) break;
+      this.#waiting.delete(begin);
+      this.#begunInTurn++;
+      begin();
+    }
+    if (this.#begunInTurn === 0) return;
+    this.#turn ??= setImmediate(() => {
+      this.#turn = undefined;
+      this.#begunInTurn = 0;
+      this.#beginSome();
+    });
+  }
+
+  #begin(raw: Socket, first: Buffer, onSecure: (socket: TLSSocket) => void): void {
     const name = nameOf(raw);
     this.#shaking.set(name, onSecure);
     raw.once('close', () => {
       if (this.#shaking.get(name) === onSecure) this.#shaking.delete(name);
     });
-    raw.pause();
     raw.unshift(first);
     // As Node's documentation has it for streams that come from elsewhere.
     this.#server.emit('connection', raw);
   }
+}
+
+/** A client may not have a connection's keys made again and again: that is one handshake for a few bytes of its own. */
+function secure({ cert, key }: TlsFiles['pair']): SecureContextOptions {
+  return { cert, key, minVersion: 'TLSv1.2', secureOptions: constants.SSL_OP_NO_RENEGOTIATION };
 }
 
 /** The two ends of a connection: what it shares with the TLS upon it, and with no other connection. */

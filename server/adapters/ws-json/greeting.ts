@@ -9,10 +9,16 @@ import type { Verdict } from '../../auth/authenticator.ts';
 import { viewerOf, type Identity } from '../../auth/identity.ts';
 import { mayAdmin, mayClaim } from '../../auth/policy.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
+import type { SessionRefusal } from '../../intake.ts';
 import type { Session } from '../../presence/session.ts';
 import { FAILED, type Line } from './line.ts';
 import { Welcomed } from './welcomed.ts';
 import type { ConnectionContext } from './ws-json.ts';
+
+const sessionRefusals = {
+  sessions: 'user: has as many sessions as the hub allows; end one of them',
+  sessions_total: 'the hub has as many sessions as it may; try again later',
+} as const;
 
 export class Greeting {
   readonly name = 'greeting';
@@ -89,8 +95,8 @@ export class Greeting {
       return;
     }
     const session = hello.observe === true ? null : this.#begin(hello);
-    if (session === undefined) {
-      line.error('too_many', 'user: has as many sessions as the hub allows; end one of them', hello.id);
+    if (typeof session === 'string') {
+      line.error('too_many', sessionRefusals[session], hello.id);
       return;
     }
     line.outbox.viewer = viewerOf(identity, hello.user);
@@ -119,7 +125,7 @@ export class Greeting {
   }
 
   /** Undefined where the user has too many. */
-  #begin(hello: Extract<Hello, { user: string; observe?: false | undefined }>): Session | undefined {
+  #begin(hello: Extract<Hello, { user: string; observe?: false | undefined }>): Session | SessionRefusal {
     const status = hello.status ?? 'online';
     return this.#hub.intake.begin({
       user: hello.user,

@@ -62,6 +62,8 @@ function run(stage: Stage, values: Values): Promise<Outcome> {
     ],
     hub: {
       HUB_TCP_TIMEOUT_MS: String(values['timeout-ms']),
+      HUB_MAX_SESSIONS_TOTAL: String(Math.max(1_000_000, values.sessions)),
+      HUB_MAX_PER_CONNECTION: String(Math.max(20_000, Math.ceil(values.sessions / values.gateways))),
       ...(values.all > 0 ? { HUB_DOUBT_MS: '0' } : {}),
     },
     run: (server, { name }) => (name === WHEEL ? runReference(server, values) : runOnce(server, values)),

@@ -25,6 +25,8 @@ describe('the address of a client', () => {
     ['the peer’s where the last hop is garbage', '10.0.0.1', '198.51.100.7, unknown', '10.0.0.1'],
     ['the peer’s where a hop behind a proxy is garbage', '10.0.0.1', '198.51.100.7, <x>, 10.0.0.2', '10.0.0.1'],
     ['the peer’s where the port is garbage', '10.0.0.1', '198.51.100.7:x', '10.0.0.1'],
+    ['the peer’s where an address has a zone', '10.0.0.1', `fe80::1%${'A'.repeat(400)}`, '10.0.0.1'],
+    ['the peer’s where one in brackets has a zone', '10.0.0.1', '[fe80::1%eth0]:5222', '10.0.0.1'],
     ['the peer’s where brackets are left open', '10.0.0.1', '[2001:db8::7', '10.0.0.1'],
     ['in its one form', '2001:DB8::0:7', undefined, '2001:db8::7'],
     ['a Unix socket’s none', '', '198.51.100.7', ''],

@@ -26,6 +26,7 @@ const frame = Buffer.from('<protocol><user_id>42</user_id></protocol>');
 const good: [string, Buffer, { address: string; port: number } | null][] = [
   ['a line of IPv4', v1('TCP4 10.0.0.7 10.0.0.1 5222 60001'), { address: '10.0.0.7', port: 5222 }],
   ['a line of IPv6', v1('TCP6 2001:DB8::0:7 ::1 5222 60001'), { address: '2001:db8::7', port: 5222 }],
+  ['a line whose address has a zone, and counts as absent', v1('TCP6 fe80::1%eth0 ::1 5222 60001'), null],
   ['a line of IPv4 in IPv6 clothes', v1('TCP6 ::ffff:10.0.0.7 ::1 0 65535'), { address: '10.0.0.7', port: 0 }],
   ['a line that can’t say', v1('UNKNOWN'), null],
   ['a line that can’t say, with more', v1(`UNKNOWN ${'f'.repeat(80)}`), null],

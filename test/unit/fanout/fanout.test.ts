@@ -649,3 +649,31 @@ describe('the rhythm', () => {
     await vi.waitFor(() => expect(told(peer).at(-1)).toBe('presence 7:busy'));
   });
 });
+
+describe('a watch by id after entries were forgotten', () => {
+  it('is answered in full where it names somebody who seems never seen, for an entry may be gone since', () => {
+    const stage = new FanoutStage();
+    stage.core.begin('7');
+    const since = stage.core.clock.wallMs;
+    stage.core.pass(1000);
+    stage.forgottenAt = stage.core.clock.wallMs;
+    const answer = (...users: string[]): HubMessage | undefined => {
+      const peer = stage.open();
+      stage.fanout.watchUsers(peer.outbox, users, since, undefined);
+      return peer.socket.take()[0];
+    };
+    expect(answer('7')).toMatchObject({ since, entries: [] });
+    const full = answer('7', 'forgotten');
+    expect(full).toMatchObject({ entries: [{ user: '7' }, { user: 'forgotten', v: 0 }] });
+    expect(full).not.toHaveProperty('since');
+  });
+
+  it('stays a short answer where that was before its since', () => {
+    const stage = new FanoutStage();
+    stage.forgottenAt = stage.core.clock.wallMs;
+    stage.core.pass(1000);
+    const peer = stage.open();
+    stage.fanout.watchUsers(peer.outbox, ['never'], stage.core.clock.wallMs, undefined);
+    expect(peer.socket.take()[0]).toMatchObject({ since: stage.core.clock.wallMs, entries: [] });
+  });
+});

@@ -166,12 +166,19 @@ describe('user_state', () => {
 });
 
 describe('the optional fields', () => {
-  it.each(['', '10.0.0', '10.0.0.256', 'localhost', '10.0.0.7:80', '010.0.0.1'])(
-    'a bad user_ip counts as absent: %j',
-    (ip) => {
-      expect(withUser(`<user_ip>${ip}</user_ip>`)).toEqual(said({}));
-    },
-  );
+  it.each([
+    'fe80::1%eth0',
+    `fe80::1%${'A'.repeat(400)}`,
+    `::${'0'.repeat(44)}1`,
+    '',
+    '10.0.0',
+    '10.0.0.256',
+    'localhost',
+    '10.0.0.7:80',
+    '010.0.0.1',
+  ])('a bad user_ip counts as absent: %j', (ip) => {
+    expect(withUser(`<user_ip>${ip}</user_ip>`)).toEqual(said({}));
+  });
 
   it.each(['', '0', '65536', '-1', '1.5', 'http', '99999999999'])(
     'legacy bug 16: a bad user_port counts as absent: %j',

@@ -97,7 +97,7 @@ describe('framing', () => {
   });
 
   it('hands out what is no XML at all as it stands: judging it is for decode', () => {
-    expect(texts(frame([Buffer.from('\0junk</protocol>')]))).toEqual(['\0junk</protocol>']);
+    expect(texts(frame([Buffer.from('\x01junk</protocol>')]))).toEqual(['\x01junk</protocol>']);
   });
 
   it('keeps a copy of what is unfinished, so that a packet whose memory is used again does not spoil it', () => {
@@ -355,5 +355,22 @@ describe('any split of any frames', () => {
         }
       }),
     );
+  });
+});
+
+describe('NUL between frames', () => {
+  const nul = '\0\0\0';
+
+  it.each([
+    ['one byte', (text: string) => Buffer.from(text, 'latin1')],
+    ['UTF-16LE', le],
+    ['UTF-16BE', be],
+  ])('means nothing, with characters of %s', (_what, encode) => {
+    const bytes = encode(`${nul}${FRAME}\0${FRAME}\n${nul}\n${FRAME}${nul}`);
+    for (const chunks of [[bytes], bytewise(bytes)]) {
+      const framed = frame(chunks);
+      expect(framed.frames).toEqual([encode(FRAME), encode(FRAME), encode(FRAME)]);
+      expect(framed.framer.isInFrame).toBe(false);
+    }
   });
 });

@@ -29,6 +29,8 @@ function stage() {
     onGranted: ({ user, state }) => said.push(`${user} ${state}`),
     onRefused: (reason) => said.push(reason),
     onBadRenewal: (reason) => said.push(`renewal ${reason}`),
+    onVerify: () => undefined,
+    onFutile: () => undefined,
     onRunOut: (user) => said.push(`${user} ran out`),
     onSettled: () => undefined,
   });

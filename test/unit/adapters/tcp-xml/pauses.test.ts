@@ -105,3 +105,29 @@ describe('pauses', () => {
     expect(madeUp()).toBeGreaterThanOrEqual(800);
   });
 });
+
+describe('a connection that is paused for hours, since it sends too much', () => {
+  const MIB = 1024 * 1024;
+
+  it('makes up for a pause once more was read than both ends can hold back', () => {
+    pause(1000);
+    pauses.heard(16 * MIB);
+    pauses.begin(now, look());
+    expect(madeUp()).toBe(0);
+    now += 5000;
+    pauses.heard(15 * MIB);
+    expect(madeUp()).toBe(0);
+    pauses.heard(MIB);
+    expect(madeUp()).toBe(1000);
+  });
+
+  it('does not count twice what waited for a pause to end', () => {
+    pause(1000);
+    for (let i = 0; i < 100; i++) {
+      pauses.heard(MIB);
+      pauses.heard(-MIB);
+    }
+    pauses.begin(now, look());
+    expect(madeUp()).toBe(0);
+  });
+});

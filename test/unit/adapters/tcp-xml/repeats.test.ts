@@ -42,6 +42,8 @@ class Side {
       clock,
       onChange: ({ user }) => tell(`${user.id} ${user.fold.status} ${user.fold.devices.join()}`),
       maxSessions: 100,
+      maxSessionsTotal: 1_000_000,
+      unsavedCount: () => 0,
       onRefused: tell,
     });
     const repeat = this.#intake.repeat.bind(this.#intake);
@@ -58,6 +60,7 @@ class Side {
       tls: null,
       tlsMode: 'allow',
       onRefused: tell,
+      maxUsers: 20_000,
       messages: MESSAGES,
       frameMs: 30_000,
       intake: this.#intake,
