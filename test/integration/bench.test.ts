@@ -75,7 +75,10 @@ describe.concurrent('npm run bench', () => {
   test('hostile passes, and nothing of the attackers is left', async () => {
     const moment = ['--seconds', '0.1', '--all-seconds', '0.5', '--after-ms', '50', '--health-ms', '15000'];
     const scale = ['--good', '20', '--good-ws', '5', '--half-open', '100', '--width', '2'];
-    const run = await bench('hostile', ...moment, ...scale);
+    // One of each kind. That each entry of the table sends something is in the tests of the table.
+    const tcp = 'tcp-endless,tcp-drip,tcp-half-open,tcp-storm,tcp-new-users';
+    const others = 'ws-pings,ws-hello-churn,ws-empty-fragments,http-healthz,http-headers';
+    const run = await bench('hostile', ...moment, ...scale, '--attack', `${tcp},${others}`);
     expect(run).toMatchObject(passed);
     expect(run.result.figures).toMatchObject({ left: 0 });
   });
