@@ -14,7 +14,7 @@ import type { User } from '../presence/user.ts';
 import type { RosterEdit } from '../roster/port.ts';
 import type { Store } from '../store/port.ts';
 import { buildBlocks } from './blocks.ts';
-import { buildWriteBehind, endRun, isCertain, recall, retryStorage, writeAll, type Lasting } from './lasting.ts';
+import { buildWriteBehind, endRun, isCertain, recall, writeAll, type Lasting } from './lasting.ts';
 import { buildSessionsDesk, type SessionsDesk } from './sessions.ts';
 import type { Site } from './site.ts';
 
@@ -34,8 +34,6 @@ export interface Core extends SessionsDesk {
   readonly block: (user: string, other: string) => boolean;
   /** `other` sees `user` as it is again. */
   readonly unblock: (user: string, other: string) => void;
-  /** Tries what failed, so that it is known when it is well again. */
-  readonly retryStorage: () => void;
   /** Stores everything now, should the end that is near not be a clean one. */
   readonly storeNow: () => void;
   /** A lease that outlasts a restart was renewed: the next run must know. */
@@ -97,9 +95,6 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout, beforeTelling),
     keepLease,
     storeNow: () => void writeAll(presence, writeBehind, site.log),
-    retryStorage: () => {
-      retryStorage(site, lasting);
-    },
     counts,
     delays,
   };
