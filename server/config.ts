@@ -9,6 +9,7 @@ import { isLoopback } from './lib/loopback.ts';
 import { flagOf, settingNames, settings, type Form, type SettingName } from './config/settings.ts';
 import {
   give,
+  quoted,
   readEnvironment,
   readSettingsFile,
   type Environment,
@@ -181,7 +182,7 @@ function describeFault(name: SettingName, { value, saidAs }: Given, fault: Fault
   const said = saidAs === name ? '' : ` (said as ${saidAs})`;
   return 'notYet' in fault
     ? `${name}${said} asks for what this version does not have yet: ${fault.instead}`
-    : `${name} is ${JSON.stringify(value)}${said}: it must be ${fault.mustBe}`;
+    : `${name} is ${quoted(value)}${said}: it must be ${fault.mustBe}`;
 }
 
 /** Every value has passed its form, so the casts below say what the forms have checked. */

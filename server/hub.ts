@@ -19,7 +19,7 @@ import type { Config } from './config.ts';
 import { startExpiry } from './expiry.ts';
 import { buildCore, type Core } from './hub/core.ts';
 import { buildDoors, onDoubt, type Doors } from './hub/doors.ts';
-import { openLasting, type Lasting } from './hub/lasting.ts';
+import { explainStart, openLasting, type Lasting } from './hub/lasting.ts';
 import { sessionsThatFit } from './hub/session-room.ts';
 import { buildAuthenticator, openTls, readTables, type Site } from './hub/site.ts';
 import type { Intake } from './intake.ts';
@@ -28,6 +28,7 @@ import { zeroCounts } from './lib/zero-counts.ts';
 import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
 import type { Roster } from './roster/port.ts';
+import { isSqlError } from './lib/sqlite.ts';
 import { noStalls, StallClock } from './lib/stall-clock.ts';
 import type { Listening, Service } from './sockets/port.ts';
 import { loadEngine } from './sockets/load-engine.ts';
@@ -48,6 +49,8 @@ export interface Hub {
 
 export interface HubOptions {
   readonly log: Logger;
+  /** Lines of the log that nobody got to read. */
+  readonly droppedLogLines?: () => number;
   /** What time it is; the system's, with stalls left out, unless a test says otherwise. */
   readonly clock?: Clock;
   /** The folder of the built pages: `page` and `dashboard` in it. */
@@ -59,13 +62,22 @@ const builtPages = fileURLToPath(new URL('../client', import.meta.url));
 
 /** @throws {StartError} with one sentence for the operator where it can't start. */
 export async function startHub(config: Config, options: HubOptions): Promise<Hub> {
-  const { log, pages = builtPages } = options;
+  const { log, pages = builtPages, droppedLogLines = () => 0 } = options;
   const clock =
     options.clock ?? new StallClock(systemClock, (lastedMs) => log.warn({ lastedMs }, 'the hub stood still'));
   const stalls = clock instanceof StallClock ? clock : noStalls;
   const ends: (() => void | Promise<void>)[] = [];
   const endAll = async (): Promise<void> => {
-    for (let end = ends.pop(); end !== undefined; end = ends.pop()) await end();
+    const failures: unknown[] = [];
+    // One end that fails must not leave the others out: ports, locks and storage are freed in any case.
+    for (let end = ends.pop(); end !== undefined; end = ends.pop()) {
+      try {
+        await end();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   };
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= endAll());
@@ -79,6 +91,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
       clock,
       stalls,
       log,
+      droppedLogLines,
       ...readTables(config),
       authenticator: buildAuthenticator(config, clock, log),
       maxSessionsTotal: config.maxSessionsTotal ?? sessionsThatFit(getHeapStatistics().heap_size_limit),
@@ -100,8 +113,11 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const drain = (): Promise<void> => stopped ?? (drained ??= takeLeaveAndStop());
     return { ...opened.facts, stop, drain };
   } catch (error) {
-    await stop();
-    throw error;
+    // What fails while the start is undone must not hide why it failed.
+    await stop().catch((also: unknown) => {
+      log.error({ err: also }, 'a start that failed could not be undone as a whole');
+    });
+    throw explainStart(config.data, error);
   }
 }
 
@@ -126,7 +142,7 @@ async function takeLeave({ listening }: Opened, { wsJson, tcpXml }: Doors, core:
 
 /** Starts the timers and opens the ports: from here on the hub serves. */
 async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: Lasting): Promise<Opened> {
-  const { config, clock, onStop } = site;
+  const { config, clock, log, onStop } = site;
   const { tcpXml, wsJson, api, staleness } = doors;
   const { engine, why } = loadEngine(config.transport);
   const onLook = (monoMs: number): void => {
@@ -146,7 +162,7 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
       onLook,
     }),
   );
-  onStop(startForgetting(roster, () => hubClock.now(clock.now().wallMs)));
+  onStop(startForgetting(roster, () => hubClock.now(clock.now().wallMs), log));
   await startPolling(site, core.intake);
   const tcp = await listenTcp(site, tcpXml);
   const { host, port } = config;
@@ -181,12 +197,21 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
 }
 
 /** Old tombstones go once a minute, in bites, with the loop's other work between them. */
-function startForgetting(roster: Roster, hubNow: () => number): () => void {
+function startForgetting(roster: Roster, hubNow: () => number, log: Logger): () => void {
   let bite: NodeJS.Immediate | undefined;
   const forget = (): void => {
-    bite = roster.forgetTombstones(hubNow()) ? setImmediate(forget) : undefined;
+    bite = undefined;
+    try {
+      if (roster.forgetTombstones(hubNow())) bite = setImmediate(forget);
+    } catch (error) {
+      // Storage that is locked or full must not end the hub; the next round tries again.
+      if (!isSqlError(error)) throw error;
+      log.warn({ err: error }, 'old tombstones could not be forgotten');
+    }
   };
-  const timer = setInterval(forget, FORGET_TOMBSTONES_EVERY_MS);
+  const timer = setInterval(() => {
+    if (bite === undefined) forget();
+  }, FORGET_TOMBSTONES_EVERY_MS);
   return () => {
     clearInterval(timer);
     clearImmediate(bite);

@@ -6,6 +6,9 @@
  */
 import { existsSync } from 'node:fs';
 
+// From the first moment on: without a listener, SIGUSR1 opens Node's inspector.
+process.on('SIGUSR1', () => undefined);
+
 if (existsSync(new URL('main.ts', import.meta.url))) {
   const { buildIfStale } = await import('./build.mjs');
   if (!(await buildIfStale())) process.exit(1);

@@ -10,10 +10,16 @@ import { setFlagsFromString } from 'node:v8';
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from './cli/io.ts';
 import { describeSettings, readConfig, readFlags, type Config } from './config.ts';
 import type { Hub } from './hub.ts';
-import { createLog, type Logger } from './lib/log.ts';
+import { systemClock } from './lib/clock.ts';
+import { LineSink } from './lib/line-sink.ts';
+import { createLog, droppedLogLines, stderrLines, type Logger } from './lib/log.ts';
+import { QuietLog } from './lib/quiet-log.ts';
+import { handleSignals } from './lib/signals.ts';
 import { StartError } from './lib/start-error.ts';
 
 const STOP_WITHIN_MS = 2000;
+/** How long an exit waits for a reader of stdout that has paused, and as long for one of stderr. */
+const LAST_LINES_WITHIN_MS = 500;
 const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 const otherCommands = {
@@ -33,7 +39,12 @@ const otherCommands = {
 
 // A reader of the output that has gone away (`presence-hub | head`) is no reason to stop.
 process.stdout.on('error', () => undefined);
-process.stderr.on('error', () => undefined);
+const errors = stderrLines();
+const output = new LineSink(1);
+process.on('exit', () => {
+  output.drain(LAST_LINES_WITHIN_MS);
+  errors.drain(LAST_LINES_WITHIN_MS);
+});
 await run(process.argv.slice(2));
 
 async function run(args: readonly string[]): Promise<void> {
@@ -71,14 +82,15 @@ async function serve(args: readonly string[]): Promise<void> {
   const { config, warnings } = settings;
   const log = createLog(config.logLevel);
   endOnBugs(log);
-  const starting = import('./hub.ts').then(({ startHub }) => startHub(config, { log }));
-  stopOnSignals(starting, config.drainMs);
+  const starting = import('./hub.ts').then(({ startHub }) => startHub(config, { log, droppedLogLines }));
+  stopOnSignals(starting, config.drainMs, log);
   try {
     const hub = await starting;
     compileAtOnce();
     say(describeStart(hub, config, warnings));
   } catch (error) {
     if (error instanceof StartError) fail(error.message);
+    if (isSystemError(error)) fail(`the start failed (${error.message}): see to what it names, and start again`);
     failOnBug(error);
   }
 }
@@ -120,7 +132,7 @@ function describeAuth({ auth, adminToken, tcpAuth }: Config): string {
  * SIGTERM takes leave of everybody first, SIGINT and SIGHUP do not, and cut a leave-taking short. A signal that comes
  * again changes nothing: npm passes a second one on, and an impatient operator sends more.
  */
-function stopOnSignals(starting: Promise<Hub>, drainMs: number): void {
+function stopOnSignals(starting: Promise<Hub>, drainMs: number, log: Logger): void {
   let isDraining = false;
   let isStopping = false;
   const endWithin = (ms: number, end: (hub: Hub) => Promise<void>) => {
@@ -143,6 +155,16 @@ function stopOnSignals(starting: Promise<Hub>, drainMs: number): void {
   });
   process.on('SIGINT', stop);
   process.on('SIGHUP', stop);
+  const quiet = new QuietLog(systemClock);
+  handleSignals(process, {
+    stop,
+    onIgnored: (signal) => {
+      quiet.maybe((leftOut) => {
+        log.warn({ signal, leftOut }, 'a signal was ignored: SIGTERM or Ctrl-C stops the hub');
+      });
+    },
+    isProfiled: /--(cpu-)?prof\b/.test([...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ')),
+  });
 }
 
 /** After an error that nobody expected the state is unknown: better a clean restart than a hub that says what is untrue. */
@@ -179,16 +201,21 @@ function isOtherCommand(name: string): name is keyof typeof otherCommands {
 }
 
 function say(text: string): void {
-  process.stdout.write(`${text}\n`);
+  output.write(`${text}\n`);
 }
 
 /** An operator's mistake is one line, whatever a value or a system's message holds. */
 function fail(problem: string, exitCode: number = EXIT_FAILED): never {
-  process.stderr.write(`presence-hub: ${problem.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  errors.write(`presence-hub: ${problem.replaceAll(/\s*\n\s*/g, ' ')}\n`);
   process.exit(exitCode);
 }
 
+/** The system refused something: a file that can't be read, a limit that is reached. An operator can mend that. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
+}
+
 function failOnBug(error: unknown): never {
-  process.stderr.write(`presence-hub: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  errors.write(`presence-hub: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   process.exit(1);
 }

@@ -1,7 +1,7 @@
 /** The bodies of HTTP requests and answers. The same forms hold for the legacy ids and texts as on every other door. */
 import { z } from 'zod';
 import { entry } from './entry.ts';
-import { device, text, userId, userIds } from './ids.ts';
+import { device, list, text, userId, userIds } from './ids.ts';
 import { MAX_EDGES_PER_IMPORT, MAX_TTL_MS } from './limits.ts';
 import { sessionStatuses } from './status.ts';
 
@@ -25,16 +25,14 @@ export const presenceBody = z.object({ users: userIds });
 const FRIENDS_FORM = 'must be a list of user ids';
 /** `PUT /v1/users/{user}/friends`: an empty list ends every friendship. Bounded by the size of a body alone. */
 export const friendsBody = z.object({
-  friends: z.array(userId, FRIENDS_FORM).transform((ids) => [...new Set(ids)]),
+  friends: list(userId, FRIENDS_FORM).transform((ids) => [...new Set(ids)]),
 });
 
 const EDGES_FORM = `must be a list of 1 to ${MAX_EDGES_PER_IMPORT} [user, friend] pairs`;
+const edge = z.tuple([userId, userId], 'must be a pair [user, friend] of user ids');
 /** `POST /v1/friends/import`: pairs that are added to what is there, in one transaction. */
 export const importBody = z.object({
-  edges: z
-    .array(z.tuple([userId, userId], 'must be a pair [user, friend] of user ids'), EDGES_FORM)
-    .min(1, EDGES_FORM)
-    .max(MAX_EDGES_PER_IMPORT, EDGES_FORM),
+  edges: list(edge, EDGES_FORM, { min: 1, max: MAX_EDGES_PER_IMPORT }),
 });
 
 export const entryAnswer = z.object({ entry });

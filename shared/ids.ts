@@ -32,13 +32,46 @@ const TEXT_FORM = `must be a string of at most ${MAX_TEXT_UNITS} UTF-16 units`;
 // Not zod's `max`, which counts an emoji once where it has two units.
 export const text = z.string(TEXT_FORM).refine((value) => value.length <= MAX_TEXT_UNITS, TEXT_FORM);
 
+interface ListLimits {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** What each list is made of, for whoever describes the schemas. */
+export const lists = new WeakMap<object, ListLimits & { readonly element: z.ZodType }>();
+
+/**
+ * A list of a bounded size whose elements have a form. Unlike `z.array`, it looks at the size first and stops at the first
+ * bad element: a body can hold 100,000 of them, and zod would describe each.
+ */
+export function list<T>(element: z.ZodType<T>, form: string, limits: ListLimits = {}) {
+  const { min = 0, max = Infinity } = limits;
+  const any = z.custom<readonly unknown[]>(
+    (value) => Array.isArray(value) && value.length >= min && value.length <= max,
+    { error: form, abort: true },
+  );
+  lists.set(any, { element, ...limits });
+  return any.transform((values, context) => {
+    const read: T[] = [];
+    for (const [index, value] of values.entries()) {
+      const one = element.safeParse(value);
+      if (!one.success) {
+        for (const issue of one.error.issues.slice(0, 1)) {
+          context.addIssue({ code: 'custom', message: issue.message, path: [index, ...issue.path] });
+        }
+        return z.NEVER;
+      }
+      read.push(one.data);
+    }
+    return read;
+  });
+}
+
 const LIST_FORM = `must be a list of 1 to ${MAX_IDS_PER_MESSAGE} user ids`;
 /** A list of ids in one message: a set, duplicates count once, in the order first named. */
-export const userIds = z
-  .array(userId, LIST_FORM)
-  .min(1, LIST_FORM)
-  .max(MAX_IDS_PER_MESSAGE, LIST_FORM)
-  .transform((ids) => [...new Set(ids)]);
+export const userIds = list(userId, LIST_FORM, { min: 1, max: MAX_IDS_PER_MESSAGE }).transform((ids) => [
+  ...new Set(ids),
+]);
 
 /** An instant or version as a client gives it back: a whole number from 0 below 2^53. */
 const INSTANT_FORM = 'must be a whole number from 0 below 2^53';

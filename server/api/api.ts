@@ -15,7 +15,7 @@ import { sessionsRoutes, type SessionsRoutesOptions } from './sessions-routes.ts
 import type { PageRules } from './own-pages.ts';
 import { pageRoutes } from './pages.ts';
 import { presenceRoutes, type PresenceRoutesOptions } from './presence-routes.ts';
-import { problem } from './reply.ts';
+import { problem, secureHeaders } from './reply.ts';
 import type { Reply } from './route.ts';
 import { createRouter } from './router.ts';
 
@@ -30,6 +30,8 @@ interface ApiOptions
   readonly roster: Pick<Roster, 'friendsOf' | 'follows'>;
   /** Which pages may talk to the hub. */
   readonly pageRules: PageRules;
+  /** The hub speaks TLS. */
+  readonly isTls: boolean;
   /** The folder of the built pages. */
   readonly pages: string;
   readonly log: Logger;
@@ -76,7 +78,7 @@ export function createApi(options: ApiOptions): Api {
     pageRules.isKnownHost(request)
       ? undefined
       : refuseOrigin(
-          'host: an open hub answers to no foreign name: an origin of that name in HUB_ORIGINS would allow it',
+          'host: an open hub answers to its own names alone: HUB_HOST, or an origin of this name in HUB_ORIGINS, would allow it',
         );
   const failed = ({ method, path }: HttpRequest, error: unknown): HttpReply => {
     log.error({ err: error, method, path }, 'a request failed');
@@ -98,24 +100,38 @@ export function createApi(options: ApiOptions): Api {
       return failed(request, error);
     }
   };
+  const secure = secureHeaders(options.isTls);
+  const admit = (request: HttpRequest): HttpReply | undefined => {
+    const refusal = refuseHost(request);
+    if (refusal !== undefined) return refusal;
+    if (request.path !== WEBSOCKET_PATH) return problem(404, `path: WebSockets are at ${WEBSOCKET_PATH}`);
+    if (pageRules.isAllowed(request)) return undefined;
+    return refuseOrigin('origin: a page of another origin may not connect: HUB_ORIGINS would allow it');
+  };
   return {
     answer: (request) => {
-      const refusal = forAnyHost.has(request.path) ? undefined : refuseHost(request);
+      const refusal = forAnyHost.has(request.path) ? undefined : (refuseHost(request) ?? askForUpgrade(request));
       const reply = refusal ?? attempt(request);
-      const cors = pageRules.corsHeaders(request);
-      return reply instanceof Promise ? reply.then((late) => dressed(late, cors)) : dressed(reply, cors);
+      const headers = { ...secure, ...pageRules.corsHeaders(request) };
+      return reply instanceof Promise ? reply.then((late) => dressed(late, headers)) : dressed(reply, headers);
     },
-    refuse: (status) => problem(status, refusals[status]),
+    refuse: (status) => dressed(problem(status, refusals[status]), secure),
     admit: (request) => {
-      const refusal = refuseHost(request);
-      if (refusal !== undefined) return refusal;
-      if (request.path !== WEBSOCKET_PATH) return problem(404, `path: WebSockets are at ${WEBSOCKET_PATH}`);
-      if (pageRules.isAllowed(request)) return undefined;
-      return refuseOrigin('origin: a page of another origin may not connect: HUB_ORIGINS would allow it');
+      const refusal = admit(request);
+      return refusal && dressed(refusal, secure);
     },
   };
 }
 
-function dressed(reply: HttpReply, headers: Readonly<Record<string, string>> | undefined): HttpReply {
-  return headers === undefined ? reply : { ...reply, headers: { ...reply.headers, ...headers } };
+/** Someone asks over plain HTTP for what is a WebSocket. */
+function askForUpgrade({ path }: HttpRequest): HttpReply | undefined {
+  if (path !== WEBSOCKET_PATH) return undefined;
+  return problem(426, `upgrade: ${WEBSOCKET_PATH} is a WebSocket: ask for an upgrade to one`, {
+    upgrade: 'websocket',
+    connection: 'Upgrade',
+  });
+}
+
+function dressed(reply: HttpReply, headers: Readonly<Record<string, string>>): HttpReply {
+  return { ...reply, headers: { ...reply.headers, ...headers } };
 }

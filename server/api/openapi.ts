@@ -3,6 +3,7 @@
  * A route without words here can't be described, so none is forgotten; the reference prints the same words. Asks for nothing.
  */
 import { z } from 'zod';
+import { lists } from '../../shared/ids.ts';
 import { entry } from '../../shared/entry.ts';
 import { explanation } from '../../shared/explain.ts';
 import {
@@ -146,6 +147,19 @@ function jsonOf(form: z.ZodType): object {
 
 /** As it is sent: before a list becomes a set. */
 function schemaOf(form: z.ZodType): object {
-  const { $schema: _dialect, ...schema } = z.toJSONSchema(form, { io: 'input', unrepresentable: 'any' });
+  const { $schema: _dialect, ...schema } = z.toJSONSchema(form, {
+    io: 'input',
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema }) => {
+      const known = lists.get(zodSchema);
+      if (known === undefined) return;
+      const { element, min, max } = known;
+      const bounds = {
+        ...(min === undefined ? {} : { minItems: min }),
+        ...(max === undefined ? {} : { maxItems: max }),
+      };
+      Object.assign(jsonSchema, { type: 'array', items: schemaOf(element), ...bounds });
+    },
+  });
   return schema;
 }

@@ -1,8 +1,8 @@
 /**
  * Which requests come from pages that may talk to the hub (its own, those that HUB_ORIGINS lists) or from no page at all,
- * and what lets a listed page read its answers. An open hub that listens on loopback alone is called by no foreign name: a
- * page under one that resolves to this machine is not its own, though Origin and Host are alike (DNS rebinding), and its
- * GET has no Origin, so there the Host is judged. A hub that listens elsewhere can't know the names that lead to it.
+ * and what lets a listed page read its answers. An open hub answers to its own names alone, wherever it listens: a page
+ * under a foreign name that resolves to the hub is not its own, though Origin and Host are alike (DNS rebinding), and its GET
+ * has no Origin, so the Host is judged. A hub that asks for tokens need not know the names that lead to it.
  */
 import { isAllowedOrigin, isKnownHost, listedOrigin } from '../auth/origins.ts';
 import type { HttpRequest } from '../sockets/port.ts';
@@ -10,6 +10,8 @@ import type { HttpRequest } from '../sockets/port.ts';
 export interface PageRulesOptions {
   /** HUB_HOST */
   readonly host: string;
+  /** What the machine calls itself: a name that no stranger can point at the hub for the browsers of others. */
+  readonly machineName: string;
   readonly isLoopback: boolean;
   /** HUB_AUTH=open: a request needs no token that a foreign page could not have. */
   readonly isOpen: boolean;
@@ -28,13 +30,13 @@ export interface PageRules {
   corsHeaders(request: HttpRequest): Readonly<Record<string, string>> | undefined;
 }
 
-export function createPageRules({ host, isLoopback, isOpen, listed }: PageRulesOptions): PageRules {
-  const own = host.toLowerCase();
+export function createPageRules({ host, machineName, isLoopback, isOpen, listed }: PageRulesOptions): PageRules {
+  const own = ownNames(host, isLoopback ? undefined : machineName);
   // Nearly everybody calls the hub by the same name, and reading it as a URL is 4 µs of each of 10,000 upgrades.
   let judged: { readonly host: string | undefined; readonly isKnown: boolean } | undefined;
   const judgeHost = (asked: string | undefined): boolean => {
     if (judged === undefined || judged.host !== asked) {
-      judged = { host: asked, isKnown: isKnownHost(asked, { listed, hubHosts: new Set([own]) }) };
+      judged = { host: asked, isKnown: isKnownHost(asked, { listed, hubHosts: own }) };
     }
     return judged.isKnown;
   };
@@ -42,13 +44,13 @@ export function createPageRules({ host, isLoopback, isOpen, listed }: PageRulesO
   return {
     isAllowed: ({ headers }) => {
       const asked = headers.get('host');
-      const hubHosts = new Set([own]);
-      if (!isLoopback && asked !== undefined && URL.canParse(`http://${asked}`)) {
+      const hubHosts = new Set(own);
+      if (!isLoopback && !isOpen && asked !== undefined && URL.canParse(`http://${asked}`)) {
         hubHosts.add(new URL(`http://${asked}`).hostname);
       }
       return isAllowedOrigin(headers.get('origin'), asked, { listed, hubHosts });
     },
-    isKnownHost: ({ headers }) => !isOpen || !isLoopback || judgeHost(headers.get('host')),
+    isKnownHost: ({ headers }) => !isOpen || judgeHost(headers.get('host')),
     isPreflight: (request) =>
       request.method === 'OPTIONS' &&
       request.headers.has('access-control-request-method') &&
@@ -64,4 +66,10 @@ export function createPageRules({ host, isLoopback, isOpen, listed }: PageRulesO
       };
     },
   };
+}
+
+/** Lower case, as URL has them. Of the machine's full name, the first part alone is one of its names too. */
+function ownNames(host: string, machineName: string | undefined): ReadonlySet<string> {
+  const names = [host, ...(machineName === undefined ? [] : [machineName, machineName.split('.')[0] ?? ''])];
+  return new Set(names.map((name) => name.toLowerCase()).filter((name) => name !== ''));
 }

@@ -10,6 +10,7 @@ const titles = {
   405: 'Method not allowed',
   409: 'Conflict',
   413: 'Content too large',
+  426: 'Upgrade required',
   429: 'Too many requests',
   431: 'Request header fields too large',
   500: 'Internal error',
@@ -18,6 +19,15 @@ const titles = {
 type ProblemStatus = keyof typeof titles;
 
 const NO_STORE = { 'cache-control': 'no-store' } as const;
+
+/** What every answer carries, refusals and redirects too. With TLS, browsers then use nothing else for this host for a year. */
+export function secureHeaders(isTls: boolean): Readonly<Record<string, string>> {
+  return {
+    'x-content-type-options': 'nosniff',
+    'cross-origin-opener-policy': 'same-origin',
+    ...(isTls && { 'strict-transport-security': 'max-age=31536000' }),
+  };
+}
 
 export function json(body: string): HttpReply {
   return { status: 200, headers: { 'content-type': 'application/json', ...NO_STORE }, body };

@@ -8,7 +8,7 @@ import { isIP } from 'node:net';
 export interface OriginRules {
   /** Of HUB_ORIGINS, as `parseOrigins` made them. */
   readonly listed: ReadonlySet<string>;
-  /** Names of the hub itself, lower case: HUB_HOST where it is a name. */
+  /** Names of the hub itself, lower case: HUB_HOST where it is a name, and perhaps the machine's. */
   readonly hubHosts: ReadonlySet<string>;
 }
 
@@ -47,7 +47,7 @@ export function listedOrigin(origin: string | undefined, listed: ReadonlySet<str
 }
 
 /**
- * Whether a hub that only this machine reaches may be called so. A page under a foreign name that resolves here (DNS
+ * Whether a hub that asks for no token may be called so. A page under a foreign name that resolves here (DNS
  * rebinding) sends that name as Host, and no Origin with a GET. Browsers always send a Host: without one it is none.
  */
 export function isKnownHost(host: string | undefined, { listed, hubHosts }: OriginRules): boolean {

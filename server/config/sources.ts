@@ -65,11 +65,12 @@ export function readSettingsFile(json: string, path: string): Read<{ given: Give
   const seen = new Map<SettingName, string>();
   for (const [key, value] of Object.entries(fields)) {
     const name = settingNameOf(key);
-    const where = `"${key}" in ${path}`;
+    const where = `${quoted(key)} in ${path}`;
     if (!isSettingName(name)) return refuse(`${where} is no setting: ${suggest(name, settingNames)}`);
     if (name === 'HUB_CONFIG') return refuse(`HUB_CONFIG can't stand in the file that it names (${path}): remove it`);
     const other = seen.get(name);
-    if (other !== undefined) return refuse(`${name} stands twice in ${path}, as "${other}" and "${key}": keep one`);
+    if (other !== undefined)
+      return refuse(`${name} stands twice in ${path}, as ${quoted(other)} and ${quoted(key)}: keep one`);
     seen.set(name, key);
     const text = textOf(name, value);
     if (text === undefined) return refuse(`${name} (${where}) must be text, a number, true or false`);
@@ -108,7 +109,16 @@ function textOf(name: SettingName, value: unknown): string | undefined {
   return name === 'HUB_CODES' || name === 'HUB_TCP_NAMES' ? JSON.stringify(value) : undefined;
 }
 
+const MAX_QUOTED_CHARS = 80;
+
+/** A word of the operator's in one short line, whatever it holds. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > MAX_QUOTED_CHARS ? `${text.slice(0, MAX_QUOTED_CHARS)}…` : text);
+}
+
 function suggest(word: string, candidates: readonly string[], prefix = ''): string {
+  // No name is that long, and a distance costs the product of both lengths.
+  if (word.length > MAX_QUOTED_CHARS) return 'see --help for the list';
   const candidate = nearest(word, candidates);
   return candidate === undefined ? 'see --help for the list' : `did you mean ${prefix}${candidate}?`;
 }

@@ -22,7 +22,6 @@ import {
   isCertain,
   recall,
   recallMany,
-  retryStorage,
   writeAll,
   type Lasting,
 } from './lasting.ts';
@@ -47,8 +46,6 @@ export interface Core extends SessionsDesk {
   readonly block: (user: string, other: string) => boolean;
   /** `other` sees `user` as it is again. */
   readonly unblock: (user: string, other: string) => void;
-  /** Tries what failed, so that it is known when it is well again. */
-  readonly retryStorage: () => void;
   /** Stores everything now, should the end that is near not be a clean one. */
   readonly storeNow: () => void;
   /** A lease that outlasts a restart was renewed: the next run must know. */
@@ -113,9 +110,6 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout, beforeTelling),
     keepLease,
     storeNow: () => void writeAll(presence, writeBehind, site.log),
-    retryStorage: () => {
-      retryStorage(site, lasting);
-    },
     counts,
     delays,
   };

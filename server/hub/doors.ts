@@ -2,6 +2,7 @@
  * Every way in: legacy frames, WebSocket messages, HTTP requests, and what is counted at them. Part of hub.ts; opens no
  * port.
  */
+import { hostname } from 'node:os';
 import { badFrameReasons, type BadFrameReason, type RefusalReason } from '../../shared/codes.ts';
 import { Admission } from '../admission.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
@@ -21,7 +22,7 @@ import type { Doubt } from '../presence/outcomes.ts';
 import { sessionIdOf } from '../presence/session-id.ts';
 import type { Roster } from '../roster/port.ts';
 import type { Core } from './core.ts';
-import { retrySureness, type Lasting } from './lasting.ts';
+import { retrySureness, startRetryingStorage, type Lasting } from './lasting.ts';
 import type { Site } from './site.ts';
 import { buildStaleness, untilDecided, type Staleness } from './staleness.ts';
 
@@ -52,6 +53,9 @@ export function buildDoors(site: Site, core: Core, lasting: Lasting, pages: stri
   const tcpXml = buildTcpXml(site, core.intake, gate, badFrames);
   const wsJson = buildWsJson(site, core, lasting.roster, gate, () => staleness.since);
   const staleness = buildStaleness(site, core, lasting, wsJson);
+  startRetryingStorage(site, lasting, () => {
+    retrySureness(site, lasting.store, staleness.since);
+  });
   const metrics = buildMetrics(site, core, tcpXml, wsJson, badFrames);
   const api = buildApi(site, core, lasting, gate, staleness, metrics, pages);
   return { tcpXml, wsJson, api, staleness, admission: gate.admission };
@@ -107,7 +111,7 @@ function buildWsJson(
 }
 
 function buildMetrics(
-  { refusals, onStop }: Site,
+  { refusals, droppedLogLines, onStop }: Site,
   { presence, intake, counts, delays }: Core,
   tcpXml: TcpXml,
   wsJson: WsJson,
@@ -126,6 +130,7 @@ function buildMetrics(
     parsedFrames: () => tcpXml.parsedFrames,
     badFrames: () => badFrames,
     refusals: () => refusals,
+    droppedLogLines,
     delivery: delays.delivery,
     lapse: delays.lapse,
     loopLag: () => loopLag.take(),
@@ -135,7 +140,7 @@ function buildMetrics(
 function buildApi(
   site: Site,
   core: Core,
-  { roster, store }: Lasting,
+  { roster }: Lasting,
   { authenticator, messages, onRefused }: Gate,
   staleness: Staleness,
   metrics: Metrics,
@@ -153,11 +158,7 @@ function buildApi(
     turns,
     edit: (edit) => core.rosterEdits.edit(edit),
     settled: (user) => core.rosterEdits.settled(user),
-    failures: () => {
-      core.retryStorage();
-      retrySureness(site, store, staleness.since);
-      return [...failing.values()];
-    },
+    failures: () => [...failing.values()],
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
     maxFriends,
     block: core.block,
@@ -167,7 +168,14 @@ function buildApi(
     authenticator,
     messages,
     onRefused,
-    pageRules: createPageRules({ host, isLoopback: isLoopback(host), isOpen: auth === 'open', listed: origins }),
+    isTls: site.tls !== null,
+    pageRules: createPageRules({
+      host,
+      machineName: hostname(),
+      isLoopback: isLoopback(host),
+      isOpen: auth === 'open',
+      listed: origins,
+    }),
     pages,
     clock,
     log,

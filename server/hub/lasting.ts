@@ -3,7 +3,8 @@
  * it is tried again. Part of hub.ts; the store and the roster know how to keep, this knows when.
  */
 import type { Logger } from '../lib/log.ts';
-import { describeTrouble } from '../lib/sqlite.ts';
+import { QuietLog } from '../lib/quiet-log.ts';
+import { describeTrouble, isSqlError } from '../lib/sqlite.ts';
 import { CEILING_AHEAD_MS, HubClock } from '../presence/hub-clock.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Remembered, User } from '../presence/user.ts';
@@ -29,7 +30,7 @@ export function openLasting(site: Site): Lasting {
   onStop(() => {
     database.close();
   });
-  const store = new SqliteStore(database, CEILING_AHEAD_MS);
+  const store = new SqliteStore(database, CEILING_AHEAD_MS, nameCorrupt(site));
   const roster = new SqliteRoster(database);
   completeEdit(roster, config.data);
   const hubClock = new HubClock(store.state.clockFloor, (ceiling) =>
@@ -63,6 +64,27 @@ export function buildForgetting(site: Site, { store, hubClock }: Lasting, presen
   });
 }
 
+/** Corrupt rows that are named before only their number is. */
+const NAMED_AT_ONCE = 10;
+
+/** Names the first corrupt rows one by one, and later ones at most once a second: a row may be read again and again. */
+function nameCorrupt({ log, clock }: Site): (row: string) => void {
+  const quiet = new QuietLog(clock);
+  let named = 0;
+  return (row) => {
+    const tell = (leftOut: number): void => {
+      log.error({ row, leftOut }, 'a corrupt stored row was skipped: the next change of it writes a sound one');
+    };
+    if (named++ < NAMED_AT_ONCE) tell(0);
+    else quiet.maybe(tell);
+  };
+}
+
+/** An error of SQLite during the start as a sentence for the operator; any other error as it is. */
+export function explainStart(data: string, error: unknown): unknown {
+  return isSqlError(error) ? explainStorage(data, error) : error;
+}
+
 export function buildWriteBehind(site: Site, store: Store, presence: Presence, onLeft: () => void): WriteBehind<User> {
   return new WriteBehind<User>({
     store,
@@ -86,10 +108,19 @@ const LAST_SIGNS_A_FLUSH = 1000;
 /** Any id will do to see whether the store can be read. */
 const RETRIED_USER = '42';
 
-/** Tries what failed, so that it is known when it is well again. */
-export function retryStorage(site: Site, lasting: Lasting): void {
-  if (site.failing.has('recall')) recall(site, lasting, RETRIED_USER);
-  if (site.failing.has('versions')) lasting.hubClock.now(site.clock.now().wallMs);
+/** How often storage that failed is tried again, whoever asks meanwhile. */
+const RETRY_EVERY_MS = 1000;
+
+/** Tries what failed every so often, so that it is known when it is well again. `more` tries what the caller keeps. */
+export function startRetryingStorage(site: Site, lasting: Lasting, more: () => void): void {
+  const timer = setInterval(() => {
+    if (site.failing.has('recall')) recall(site, lasting, RETRIED_USER);
+    if (site.failing.has('versions')) lasting.hubClock.now(site.clock.now().wallMs);
+    more();
+  }, RETRY_EVERY_MS);
+  site.onStop(() => {
+    clearInterval(timer);
+  });
 }
 
 /**

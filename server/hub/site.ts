@@ -25,6 +25,8 @@ export interface Site {
   /** What the clock leaves out. */
   readonly stalls: Stalls;
   readonly log: Logger;
+  /** Lines of the log that nobody got to read. */
+  readonly droppedLogLines: () => number;
   readonly codes: CodeTable;
   readonly names: FieldNames;
   readonly encoding: Encoding;

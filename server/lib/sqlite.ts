@@ -31,6 +31,48 @@ export function openSqlite(file: string): SqlDatabase {
   return new driver.DatabaseSync(file);
 }
 
+/**
+ * A database whose writes wait up to `waitMs` for another program's lock, once: the loop stands still meanwhile. While the
+ * lock lasts, every further write fails at once. The next write that succeeds makes writes wait again.
+ */
+export function waitOnce(db: SqlDatabase, waitMs: number): SqlDatabase {
+  let isLocked = false;
+  const setLocked = (locked: boolean): void => {
+    isLocked = locked;
+    db.exec(`PRAGMA busy_timeout = ${locked ? 0 : waitMs}`);
+  };
+  const write = <T>(work: () => T): T => {
+    try {
+      const result = work();
+      if (isLocked) setLocked(false);
+      return result;
+    } catch (error) {
+      if (!isLocked && troubleOf(error) === 'busy') setLocked(true);
+      throw error;
+    }
+  };
+  setLocked(false);
+  return {
+    exec: (sql) => {
+      write(() => {
+        db.exec(sql);
+      });
+    },
+    prepare: <Row>(sql: string): SqlStatement<Row> => {
+      const statement = db.prepare<Row>(sql);
+      return {
+        run: (...values) => write(() => statement.run(...values)),
+        // In a write-ahead log a read waits for nobody, so it says nothing about locks.
+        get: (...values) => statement.get(...values),
+        all: (...values) => statement.all(...values),
+      };
+    },
+    close: () => {
+      db.close();
+    },
+  };
+}
+
 /** Runs `work` in one transaction: all of it is committed, or none of it and the error is thrown on. */
 export function inTransaction<T>(db: SqlDatabase, work: () => T): T {
   db.exec('BEGIN IMMEDIATE');
@@ -44,14 +86,14 @@ export function inTransaction<T>(db: SqlDatabase, work: () => T): T {
   }
 }
 
-/** What an error of SQLite is about: `denied` means that the file can't be opened, read or written. */
-export type SqlTrouble = 'busy' | 'full' | 'denied' | 'broken' | 'other';
+/** What an error of SQLite is about: `denied` means that the file can't be opened or written, `io` that the disk failed. */
+export type SqlTrouble = 'busy' | 'full' | 'denied' | 'io' | 'broken' | 'other';
 
 const troubles: ReadonlyMap<number, SqlTrouble> = new Map([
   [3, 'denied'], // SQLITE_PERM
   [5, 'busy'], // SQLITE_BUSY
   [8, 'denied'], // SQLITE_READONLY
-  [10, 'denied'], // SQLITE_IOERR
+  [10, 'io'], // SQLITE_IOERR
   [11, 'broken'], // SQLITE_CORRUPT
   [13, 'full'], // SQLITE_FULL
   [14, 'denied'], // SQLITE_CANTOPEN
@@ -68,10 +110,17 @@ export function isSqlError(error: unknown): error is Error & { readonly errcode:
   return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number';
 }
 
+/** A stored number is beyond 2^53. Node's own driver has a code for that, the package only words. */
+export function isOutOfRange(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return ('code' in error && error.code === 'ERR_OUT_OF_RANGE') || error.message.startsWith('Value is too large to be');
+}
+
 const descriptions: Readonly<Record<SqlTrouble, string>> = {
   busy: 'is locked by another program',
   full: 'has no room left',
   denied: 'may not be read or written',
+  io: 'could not be read or written',
   broken: 'is broken',
   other: 'failed',
 };

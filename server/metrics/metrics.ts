@@ -19,6 +19,7 @@ interface MetricsSources {
   readonly parsedFrames: () => number;
   readonly badFrames: () => Readonly<Record<BadFrameReason, number>>;
   readonly refusals: () => Readonly<Record<RefusalReason, number>>;
+  readonly droppedLogLines: () => number;
   readonly delivery: DelayCounts;
   readonly lapse: DelayCounts;
   /** Seconds by quantile, since it was read last. */
@@ -76,6 +77,7 @@ export function createMetrics(sources: MetricsSources): Registry {
   );
   counter('presence_hub_bad_frames_total', 'TCP frames that were skipped', 'reason', sources.badFrames);
   counter('presence_hub_refused_total', 'What was turned down or away', 'reason', sources.refusals);
+  registry.registerMetric(droppedLines(sources));
   gauge(
     'presence_hub_event_loop_lag_seconds',
     'How late the loop ran since the last reading',
@@ -85,6 +87,17 @@ export function createMetrics(sources: MetricsSources): Registry {
   registerDelays(registry, sources);
   registerMemory(registry);
   return registry;
+}
+
+function droppedLines({ droppedLogLines }: MetricsSources): Counter {
+  const name = 'presence_hub_log_lines_dropped_total';
+  const help = 'Log lines that were dropped, because the reader of stderr did not read';
+  const collect = (): void => {
+    instrument.reset();
+    instrument.inc(droppedLogLines());
+  };
+  const instrument: Counter = new Counter({ name, help, registers: [], collect });
+  return instrument;
 }
 
 function registerDelays(registry: Registry, { delivery, lapse }: Pick<MetricsSources, 'delivery' | 'lapse'>): void {

@@ -45,6 +45,9 @@ export function loadEngine(transport: Transport, machine: Machine = thisMachine)
   );
 }
 
+/** Tells uWebSockets.js to leave its `uWebSockets: 20` header out of answers. */
+const WITHOUT_BANNER = '999999990007';
+
 type Loaded = { uws: Uws; name: string } | { uws?: undefined; trouble: string };
 
 /** An operator's own install under the official name wins over the repackaged binary for this very Node.js. */
@@ -57,6 +60,7 @@ function loadUws(machine: Machine): Loaded {
   for (const name of ['uWebSockets.js', `@uwsjs/${here}-${nodeMajor}`]) {
     try {
       const uws = machine.require(name) as Uws;
+      uws._cfg?.(WITHOUT_BANNER);
       return { uws, name: `${name} ${versionOf(name, machine)}`.trimEnd() };
     } catch (error) {
       // Found, but not for this Node.js (another ABI, glibc or processor): say so, and try the next.

@@ -107,6 +107,8 @@ export interface UwsTlsOptions {
 
 /** Apps are never freed: each costs its memory until the process ends. */
 export interface Uws {
+  /** Undocumented switches by number; not in every release. */
+  _cfg?(key: string): void;
   App<Attached>(): UwsApp<Attached>;
   /** Reads both files, PEM, within the call. @throws without a reason where it can't use them. */
   SSLApp<Attached>(options: UwsTlsOptions): UwsApp<Attached>;

@@ -5,7 +5,15 @@
  */
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { inTransaction, openSqlite, troubleOf, type SqlDatabase } from '../lib/sqlite.ts';
+import {
+  inTransaction,
+  isSqlError,
+  openSqlite,
+  troubleOf,
+  waitOnce,
+  type SqlDatabase,
+  type SqlTrouble,
+} from '../lib/sqlite.ts';
 import { StartError } from '../lib/start-error.ts';
 import { migrate, NewerSchemaError, steps } from './schema.ts';
 
@@ -51,7 +59,7 @@ export function openDatabase(path: string, options: DatabaseOptions): OpenedData
   try {
     return openFile(path, join(resolve(path), 'hub.sqlite'), lock, options);
   } catch (error) {
-    lock.close();
+    closeQuietly(lock);
     throw error;
   }
 }
@@ -68,7 +76,7 @@ export function explainStorage(path: string, error: unknown): StorageError {
       'start that newer hub, or name another folder',
     );
   }
-  switch (error instanceof BrokenPagesError ? 'broken' : troubleOf(error)) {
+  switch (error instanceof BrokenPagesError ? 'broken' : (fileTroubles.get(codeOf(error)) ?? troubleOf(error))) {
     case 'busy':
       return sentence('is locked by another program', 'close what has its hub.sqlite open for writing');
     case 'full':
@@ -77,6 +85,11 @@ export function explainStorage(path: string, error: unknown): StorageError {
       return sentence(
         `holds a broken hub.sqlite (${message})`,
         'put a backup in its place, or move it away together with hub.sqlite-wal to start anew',
+      );
+    case 'io':
+      return sentence(
+        `can't be read or written (${message})`,
+        'see that its disk has room and is sound, and that no limit on file sizes is in force (ulimit -f)',
       );
     case 'denied':
     case 'other':
@@ -87,13 +100,33 @@ export function explainStorage(path: string, error: unknown): StorageError {
   }
 }
 
+/** What the system says while the folder is made. */
+const fileTroubles: ReadonlyMap<unknown, SqlTrouble> = new Map([
+  ['ENOSPC', 'full'],
+  ['EDQUOT', 'full'],
+  ['EFBIG', 'io'],
+  ['EIO', 'io'],
+]);
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}
+
 function makeFolder(path: string): void {
   try {
     makeFolders(resolve(path));
   } catch (error) {
     throw explainStorage(path, error);
   }
-  if (!statSync(path).isDirectory()) throw new StorageError(`HUB_DATA=${path} is a file: name a folder.`);
+  if (!isDirectory(path)) throw new StorageError(`HUB_DATA=${path} is a file: name a folder.`);
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    throw explainStorage(path, error);
+  }
 }
 
 /** Not `recursive`: where a folder can't be made in one that is there (/proc), Node 20 tries it for ever. */
@@ -115,7 +148,7 @@ function takeLock(path: string): SqlDatabase {
     lock.exec('PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {
-    lock?.close();
+    if (lock !== undefined) closeQuietly(lock);
     const trouble = troubleOf(error);
     if (trouble === 'busy') {
       throw new StorageError(
@@ -137,8 +170,9 @@ function openFile(
 ): OpenedDatabase {
   let opened: SqlDatabase | undefined;
   try {
-    const db = (opened = openSqlite(file));
-    db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = ${sync}`);
+    opened = openSqlite(file);
+    const db = waitOnce(opened, BUSY_TIMEOUT_MS);
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${sync}`);
     checkPages(db);
     migrate(db, steps);
     return {
@@ -158,15 +192,27 @@ function openFile(
           // Not left to SQLite: under Node 20's driver it goes on while a statement lives, and hub.sqlite alone, which
           // is what people copy, would lack what hub.sqlite-wal still holds.
           db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+        } catch (error) {
+          // On a full disk. Nothing is lost: the next start reads hub.sqlite-wal too.
+          if (!isSqlError(error)) throw error;
         } finally {
-          db.close();
-          lock?.close();
+          closeQuietly(db);
+          if (lock !== undefined) closeQuietly(lock);
         }
       },
     };
   } catch (error) {
-    opened?.close();
+    if (opened !== undefined) closeQuietly(opened);
     throw explainStorage(path, error);
+  }
+}
+
+/** An error of the closing must not hide the one that led to it. */
+function closeQuietly(db: SqlDatabase): void {
+  try {
+    db.close();
+  } catch (error) {
+    if (!isSqlError(error)) throw error;
   }
 }
 

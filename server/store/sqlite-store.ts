@@ -3,9 +3,19 @@
  * hub clock may have got and what it can be sure of. Begins the run on opening, before anything is served.
  * Decides nothing about presence. Called by hub.ts (open, close), the core's owner (recall) and the write-behind (keep).
  */
-import { inTransaction, type SqlDatabase, type SqlStatement } from '../lib/sqlite.ts';
+import { inTransaction, isOutOfRange, type SqlDatabase, type SqlStatement } from '../lib/sqlite.ts';
 import { explainStorage, type OpenedDatabase } from './database.ts';
-import type { OfflineEntry, Store, StoredBlock, StoredEntry, StoredSession, StoreState, Stranger } from './port.ts';
+import type { OfflineEntry, Store, StoredBlock, StoredEntry, StoreState, Stranger } from './port.ts';
+import {
+  isSoundBlock,
+  nameBlock,
+  nameEntry,
+  readAll,
+  readEntry,
+  salvageEntry,
+  type EntryRow,
+  type OnCorrupt,
+} from './read-rows.ts';
 import { WRITTEN_WITHIN_MS } from './write-behind.ts';
 
 interface RunRow {
@@ -16,11 +26,9 @@ interface RunRow {
   readonly sureUntil: number | null;
 }
 
-type EntryRow = Omit<StoredEntry, 'devices' | 'sessions'> & {
-  readonly devices: string;
-  readonly sessions: string | null;
-};
+type BlockKey = Pick<StoredBlock, 'user' | 'viewer'>;
 
+const BLOCK = 'user, viewer, since, last_seen AS lastSeen, v';
 const ENTRY = 'user, status, code, since, last_seen AS lastSeen, devices, text, v, sessions';
 
 export class SqliteStore implements Store {
@@ -30,7 +38,10 @@ export class SqliteStore implements Store {
   readonly #readMany: SqlStatement<{ readonly found: string | null }>;
   readonly #readWithSessions: SqlStatement<EntryRow>;
   readonly #write: SqlStatement<never>;
+  readonly #keysWithSessions: SqlStatement<Pick<StoredEntry, 'user'>>;
   readonly #readBlocks: SqlStatement<StoredBlock>;
+  readonly #readBlock: SqlStatement<StoredBlock>;
+  readonly #blockKeys: SqlStatement<BlockKey>;
   readonly #block: SqlStatement<never>;
   readonly #unblock: SqlStatement<never>;
   readonly #raise: SqlStatement<never>;
@@ -40,15 +51,17 @@ export class SqliteStore implements Store {
   readonly #forget: SqlStatement<never>;
   readonly #markForgotten: SqlStatement<never>;
   #forgottenAt: number;
+  readonly #onCorrupt: OnCorrupt;
   /** Nobody was ever kept: then a user who comes need not be looked up, which costs 11 µs where thousands come at once. */
   #isEmpty: boolean;
 
   /**
    * Begins a run: durably not cleanly ended, and sure of nothing later than the last end. `ceilingAheadMs`: how far
-   * above what is given out a ceiling may be.
+   * above what is given out a ceiling may be. `onCorrupt` hears of each row that is skipped.
    * @throws {StorageError}
    */
-  constructor(database: OpenedDatabase, ceilingAheadMs: number) {
+  constructor(database: OpenedDatabase, ceilingAheadMs: number, onCorrupt: OnCorrupt = () => undefined) {
+    this.#onCorrupt = onCorrupt;
     try {
       this.state = beginRun(database, ceilingAheadMs);
     } catch (error) {
@@ -70,7 +83,10 @@ export class SqliteStore implements Store {
         devices = excluded.devices, text = excluded.text, v = excluded.v,
         sessions = excluded.sessions
       WHERE excluded.v >= entry.v`);
-    this.#readBlocks = db.prepare('SELECT user, viewer, since, last_seen AS lastSeen, v FROM block');
+    this.#keysWithSessions = db.prepare('SELECT user FROM entry WHERE sessions IS NOT NULL');
+    this.#readBlocks = db.prepare(`SELECT ${BLOCK} FROM block`);
+    this.#readBlock = db.prepare(`SELECT ${BLOCK} FROM block WHERE user = ? AND viewer = ?`);
+    this.#blockKeys = db.prepare('SELECT user, viewer FROM block');
     this.#block = db.prepare(
       'INSERT INTO block (user, viewer, since, last_seen, v) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
     );
@@ -91,8 +107,17 @@ export class SqliteStore implements Store {
   }
 
   recall(user: string): StoredEntry | undefined {
-    const row = this.#isEmpty ? undefined : this.#read.get(user);
-    return row === undefined ? undefined : this.#toEntry(row);
+    if (this.#isEmpty) return undefined;
+    let row: EntryRow | undefined;
+    try {
+      row = this.#read.get(user);
+    } catch (error) {
+      if (!isOutOfRange(error)) throw error;
+      this.#onCorrupt(nameEntry(user));
+      return undefined;
+    }
+    if (row === undefined) return undefined;
+    return this.#toEntry(row) ?? this.#withCertainV(salvageEntry(row, this.state.clockFloor));
   }
 
   recallMany(users: readonly string[]): readonly (OfflineEntry | undefined)[] {
@@ -111,7 +136,15 @@ export class SqliteStore implements Store {
   }
 
   withSessions(): StoredEntry[] {
-    return this.#readWithSessions.all().map((row) => this.#toEntry(row));
+    const rows = readAll(
+      () => this.#readWithSessions.all(),
+      () => this.#keysWithSessions.all(),
+      ({ user }) => this.#read.get(user),
+      ({ user }) => {
+        this.#onCorrupt(nameEntry(user));
+      },
+    );
+    return rows.flatMap((row) => this.#toEntry(row) ?? []);
   }
 
   keep(entries: readonly StoredEntry[]): void {
@@ -125,7 +158,20 @@ export class SqliteStore implements Store {
   }
 
   blocks(): StoredBlock[] {
-    return this.#readBlocks.all().map((row) => ({ ...row, v: this.#certainV(row.v) }));
+    const skip = ({ user, viewer }: BlockKey): void => {
+      this.#onCorrupt(nameBlock(user, viewer));
+    };
+    const rows = readAll(
+      () => this.#readBlocks.all(),
+      () => this.#blockKeys.all(),
+      ({ user, viewer }) => this.#readBlock.get(user, viewer),
+      skip,
+    );
+    return rows.flatMap((row) => {
+      if (isSoundBlock(row, this.state.clockFloor)) return [{ ...row, v: this.#certainV(row.v) }];
+      skip(row);
+      return [];
+    });
   }
 
   block({ user, viewer, since, lastSeen, v }: StoredBlock): void {
@@ -168,9 +214,14 @@ export class SqliteStore implements Store {
     this.#end.run(Math.max(clock, this.state.clockFloor));
   }
 
-  #toEntry(row: EntryRow): StoredEntry {
-    const sessions = row.sessions === null ? [] : (JSON.parse(row.sessions) as StoredSession[]);
-    return { ...row, devices: JSON.parse(row.devices) as string[], v: this.#certainV(row.v), sessions };
+  #toEntry(row: EntryRow): StoredEntry | undefined {
+    const entry = readEntry(row, this.state.clockFloor);
+    if (entry === undefined) this.#onCorrupt(nameEntry(row.user));
+    return this.#withCertainV(entry);
+  }
+
+  #withCertainV(entry: StoredEntry | undefined): StoredEntry | undefined {
+    return entry && { ...entry, v: this.#certainV(entry.v) };
   }
 
   /** Below certainFrom a row may be older than what an unclean run has told: it must not lose against that. */

@@ -2,8 +2,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { openSqlite, type SqlDatabase } from '../../server/lib/sqlite.ts';
+import { SqliteStore } from '../../server/store/sqlite-store.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
 import { WsClient } from '../support/ws-client.ts';
@@ -74,4 +75,24 @@ it('that it is sure again is kept late where it could not be at once, so that th
   await hub.until(async () => (await hub.request('GET', '/readyz')).status === 200);
   hub.clock.pass(5_000);
   expect((await (await restart()).next('stale')).since).toBeGreaterThan(firstEndAt);
+});
+
+it('/readyz asks nothing of storage: however often it is asked while that is locked, the answer comes from what is known', async () => {
+  const legacy = await LegacyClient.open(hub.tcpPort);
+  other.exec('BEGIN IMMEDIATE');
+  hub.clock.pass(5_000);
+  legacy.beat('7');
+  await hub.until(async () => (await hub.request('GET', '/readyz')).status === 503);
+  const attempts = vi.spyOn(SqliteStore.prototype, 'raiseCeiling');
+  const retries = vi.spyOn(SqliteStore.prototype, 'keep');
+  const tried = () => attempts.mock.calls.length + retries.mock.calls.length;
+  const startedAt = performance.now();
+  for (let n = 0; n < 200; n++) expect((await hub.request('GET', '/readyz')).status).toBe(503);
+  const seconds = Math.ceil((performance.now() - startedAt) / 1000);
+  // By themselves, storage is tried once a second and the entries as often.
+  expect(tried()).toBeLessThanOrEqual(3 * (seconds + 1));
+  other.exec('ROLLBACK');
+  vi.restoreAllMocks();
+  hub.clock.pass(3_000);
+  await hub.until(async () => (await hub.request('GET', '/readyz')).status === 200);
 });

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { entry } from '../../shared/entry.ts';
 import { explainedSession, explanation, transition } from '../../shared/explain.ts';
 import { tailedChange } from '../../shared/hub-messages.ts';
-import { device, instant, text, userId, userIds } from '../../shared/ids.ts';
+import { device, instant, lists, text, userId, userIds } from '../../shared/ids.ts';
 
 const named = new Map<unknown, string>([
   [userId, 'user id'],
@@ -40,6 +40,8 @@ function describe(schema: unknown): string {
     return [...schema.values].map((value) => `\`${JSON.stringify(value)}\``).join(' or ');
   if (schema instanceof z.ZodEnum) return `one of ${schema.options.join(', ')}`;
   if (schema instanceof z.ZodUnion) return schema.options.map(describe).join(' or ');
+  const list = schema instanceof z.ZodCustom ? lists.get(schema) : undefined;
+  if (list !== undefined) return `list of ${describeMany(list.element)}`;
   // A transform that makes a list a set: its reader gives the list.
   if (schema instanceof z.ZodPipe) return describe(schema.in);
   if (schema instanceof z.ZodTuple) return `[${schema.def.items.map(describe).join(', ')}]`;

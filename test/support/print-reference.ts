@@ -137,6 +137,7 @@ function printMetrics(): string {
     parsedFrames: () => 0,
     badFrames: () => zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]),
     refusals: () => zeroCounts(Object.keys(refusalReasons) as RefusalReason[]),
+    droppedLogLines: () => 0,
     delivery: new DelayCounts([]),
     lapse: new DelayCounts([]),
     loopLag: () => ({}),

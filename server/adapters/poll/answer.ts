@@ -4,6 +4,7 @@
  * import each other. The poller calls it.
  */
 import { text } from '../../../shared/ids.ts';
+import { parseFields } from '../../../shared/json.ts';
 import { sessionStatus, type SessionStatus } from '../../../shared/status.ts';
 
 export interface AnswerReaders {
@@ -53,16 +54,11 @@ function formOf(body: Buffer): 'json' | 'xml' | undefined {
 }
 
 function readJson(json: string, codes: AnswerReaders['codes']): Said {
-  let fields: { readonly status?: unknown; readonly text?: unknown };
-  try {
-    // It begins with a brace, so what can be read is an object.
-    fields = JSON.parse(json.replace(/^\uFEFF/, '')) as typeof fields;
-  } catch {
-    return present('online', codes);
-  }
-  if (fields.status === 'offline') return LEFT;
-  const status = sessionStatus.safeParse(fields.status);
-  const said = text.safeParse(fields.text);
+  const fields = parseFields(json.replace(/^\uFEFF/, ''));
+  if (fields === undefined) return present('online', codes);
+  if (fields['status'] === 'offline') return LEFT;
+  const status = sessionStatus.safeParse(fields['status']);
+  const said = text.safeParse(fields['text']);
   return present(status.success ? status.data : 'online', codes, said.success ? said.data : undefined);
 }
 

@@ -1,11 +1,11 @@
 /**
- * One poll on the wire: connects, or asks over HTTP, and says what came of it. Follows no redirect, keeps no connection,
- * reads 8 KiB of an answer and no more. It has no clock: who starts a poll cuts it off in time by calling what `probe`
+ * One poll on the wire: connects, or asks over HTTP, and says what came of it. Follows no redirect, keeps no connection, asks
+ * for no compression, reads 8 KiB of a body and no more, and bounds all else that a target can send, in bytes and in count. It has no clock: who starts a poll cuts it off in time by calling what `probe`
  * returns. Knows no users and no statuses; the poller calls it.
  */
 import { Agent as HttpAgent, get as httpGet, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, get as httpsGet } from 'node:https';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { MAX_POLL_BODY_BYTES } from '../../../shared/limits.ts';
 import type { Endpoint } from './targets.ts';
 
@@ -23,18 +23,43 @@ interface ProberOptions {
   readonly ca?: string;
 }
 
-const headers = {
-  accept: 'application/json, application/xml, text/xml, */*;q=0.1',
-  'user-agent': 'presence-hub',
+/** Bytes of the head of an answer; Node.js refuses more. */
+const MAX_HEAD_BYTES = 8 * 1024;
+/** Bytes of a whole answer as it comes: interim answers, the head, the body with the sizes of its chunks. */
+const MAX_ANSWER_BYTES = 4 * MAX_POLL_BODY_BYTES;
+/** Reads of one answer: one that comes byte by byte costs a turn of the loop for each. */
+const MAX_READS = 256;
+/** Interim answers (100, 103) before the real one. */
+const MAX_INTERIM_ANSWERS = 8;
+/** The parser goes on to the end of what was read though the poll has ended, so little is read at a time, not 64 KiB. */
+const READ_BYTES = 4096;
+
+const asking = {
+  headers: { accept: 'application/json, application/xml, text/xml, */*;q=0.1', 'user-agent': 'presence-hub' },
+  maxHeaderSize: MAX_HEAD_BYTES,
+};
+
+const smallReads = {
+  // One for all: each read is copied before the next one begins.
+  buffer: Buffer.alloc(READ_BYTES),
+  callback(this: Socket, bytes: number, buffer: Uint8Array): boolean {
+    this.push(Buffer.from(buffer.subarray(0, bytes)));
+    return true;
+  },
 };
 
 export class Prober {
-  readonly #httpAgent = new HttpAgent({ keepAlive: false });
+  readonly #httpAgent = new HttpAgent({ keepAlive: false, onread: smallReads });
   readonly #httpsAgent: HttpsAgent;
 
   constructor({ ca }: ProberOptions = {}) {
     // Without cached TLS sessions each poll looks at the certificate anew.
-    this.#httpsAgent = new HttpsAgent({ keepAlive: false, maxCachedSessions: 0, ...(ca === undefined ? {} : { ca }) });
+    this.#httpsAgent = new HttpsAgent({
+      keepAlive: false,
+      maxCachedSessions: 0,
+      onread: smallReads,
+      ...(ca === undefined ? {} : { ca }),
+    });
   }
 
   /** Polls once. What it returns cuts the poll off; then `onOutcome` is not called any more. */
@@ -45,8 +70,8 @@ export class Prober {
       case 'http': {
         const { url } = endpoint;
         return url.protocol === 'https:'
-          ? probeHttp(httpsGet(url, { agent: this.#httpsAgent, headers }), onOutcome)
-          : probeHttp(httpGet(url, { agent: this.#httpAgent, headers }), onOutcome);
+          ? probeHttp(httpsGet(url, { ...asking, agent: this.#httpsAgent }), onOutcome)
+          : probeHttp(httpGet(url, { ...asking, agent: this.#httpAgent }), onOutcome);
       }
       default:
         return endpoint satisfies never;
@@ -73,9 +98,21 @@ function probeHttp(request: ReturnType<typeof httpGet>, onOutcome: (outcome: Out
     request.destroy();
     onOutcome(outcome);
   });
+  let isAlive = false;
+  const tooMuch = (reason: string): void => {
+    finish(isAlive ? { kind: 'alive', body: undefined } : { kind: 'miss', reason });
+  };
+  request.on('socket', (socket) => {
+    countReads(socket, tooMuch);
+  });
+  let interimAnswers = 0;
+  request.on('information', () => {
+    if (++interimAnswers > MAX_INTERIM_ANSWERS) tooMuch(`it sent more than ${MAX_INTERIM_ANSWERS} interim answers`);
+  });
   request.on('response', (response) => {
     const { statusCode = 0 } = response;
-    if (statusCode < 200 || statusCode > 299) finish({ kind: 'miss', reason: `it answered ${statusCode}` });
+    isAlive = statusCode >= 200 && statusCode <= 299;
+    if (!isAlive) finish({ kind: 'miss', reason: `it answered ${statusCode}` });
     else readBody(response, finish);
   });
   request.on('error', (error) => finish(asOutcome(error)));
@@ -85,6 +122,18 @@ function probeHttp(request: ReturnType<typeof httpGet>, onOutcome: (outcome: Out
     finish.cancel();
     request.destroy();
   };
+}
+
+function countReads(socket: Socket, tooMuch: (reason: string) => void): void {
+  let bytes = 0;
+  let reads = 0;
+  // Before the parser, so that the limits hold whatever it makes of the bytes.
+  socket.prependListener('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    reads++;
+    if (bytes > MAX_ANSWER_BYTES) tooMuch(`it sent more than ${MAX_ANSWER_BYTES} bytes`);
+    else if (reads > MAX_READS) tooMuch(`it sent its answer in more than ${MAX_READS} pieces`);
+  });
 }
 
 function readBody(response: IncomingMessage, finish: (outcome: Outcome) => void): void {

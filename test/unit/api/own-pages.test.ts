@@ -6,7 +6,14 @@ import type { HttpRequest } from '../../../server/sockets/port.ts';
 const LISTED = 'https://app.example.com';
 
 function rulesOf(options: Partial<PageRulesOptions> = {}) {
-  return createPageRules({ host: '127.0.0.1', isLoopback: true, isOpen: true, listed: new Set([LISTED]), ...options });
+  return createPageRules({
+    host: '127.0.0.1',
+    machineName: 'Box.local.example',
+    isLoopback: true,
+    isOpen: true,
+    listed: new Set([LISTED]),
+    ...options,
+  });
 }
 
 function requestOf(headers: Record<string, string>, method = 'GET'): HttpRequest {
@@ -53,10 +60,33 @@ describe('the name that an open hub on loopback is called by', () => {
     expect(rulesOf().isKnownHost(requestOf({ host }))).toBe(false);
   });
 
-  it('may be any where a token is asked for, or where others reach the hub', () => {
-    const foreign = requestOf({ host: 'evil.example' });
-    expect(rulesOf({ isOpen: false }).isKnownHost(foreign)).toBe(true);
-    expect(rulesOf({ host: '0.0.0.0', isLoopback: false }).isKnownHost(foreign)).toBe(true);
+  it('may be any where a token is asked for', () => {
+    expect(rulesOf({ isOpen: false }).isKnownHost(requestOf({ host: 'evil.example' }))).toBe(true);
+  });
+});
+
+describe('the name that an open hub beyond loopback is called by', () => {
+  const rules = rulesOf({ host: 'Hub.example', isLoopback: false });
+
+  it.each([
+    '192.0.2.1:8080',
+    '[2001:db8::1]',
+    'localhost',
+    'hub.example',
+    'app.example.com',
+    'box.local.example',
+    'box',
+  ])('may be %s', (host) => {
+    expect(rules.isKnownHost(requestOf({ host }))).toBe(true);
+  });
+
+  it.each(['evil.example', 'box.evil.example', 'local.example', 'hub.example.evil', ''])('may not be "%s"', (host) => {
+    expect(rules.isKnownHost(requestOf({ host }))).toBe(false);
+  });
+
+  it('makes a page its own only where it is the hub’s name', () => {
+    const isOwn = (host: string) => rules.isAllowed(requestOf({ origin: `http://${host}`, host }));
+    expect(['hub.example', 'box', 'evil.example'].map(isOwn)).toEqual([true, true, false]);
   });
 });
 
@@ -71,8 +101,8 @@ describe('a page', () => {
     expect(rulesOf().isAllowed(requestOf(headers))).toBe(may);
   });
 
-  it('is the hub’s own under any name by which the hub is reached from elsewhere', () => {
-    const rules = rulesOf({ host: '0.0.0.0', isLoopback: false });
+  it('is the hub’s own under any name by which a hub that asks for tokens is reached from elsewhere', () => {
+    const rules = rulesOf({ host: '0.0.0.0', isLoopback: false, isOpen: false });
     expect(rules.isAllowed(requestOf({ origin: 'https://hub.example', host: 'hub.example' }))).toBe(true);
     expect(rules.isAllowed(requestOf({ origin: 'https://evil.example', host: 'hub.example' }))).toBe(false);
   });

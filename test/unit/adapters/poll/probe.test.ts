@@ -6,6 +6,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Prober, type Outcome } from '../../../../server/adapters/poll/probe.ts';
 import type { Endpoint } from '../../../../server/adapters/poll/targets.ts';
@@ -166,6 +167,76 @@ describe('an HTTP probe', () => {
     ['another protocol', 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'],
   ])('takes %s as a miss', async (_, bytes) => {
     expect(await askBytes((socket) => socket.end(bytes))).toMatchObject({ kind: 'miss' });
+  });
+
+  /** Sends the same bytes for as long as it is read. @returns the outcome, and the bytes that were taken. */
+  async function askEndless(first: string, piece: string, everyTurn = false) {
+    let sentBytes = 0;
+    let cut: Promise<void> = Promise.resolve();
+    const bytes = Buffer.from(piece);
+    const outcome = await askBytes((socket) => {
+      cut = closed(socket);
+      socket.setNoDelay(true).write(first);
+      const send = (): void => {
+        while (!socket.destroyed && sentBytes < 2 ** 28) {
+          sentBytes += bytes.length;
+          if (everyTurn) {
+            socket.write(bytes, () => setImmediate(send));
+            return;
+          }
+          if (!socket.write(bytes)) return;
+        }
+      };
+      socket.on('drain', send);
+      send();
+    });
+    await cut;
+    return { outcome, sentBytes };
+  }
+  const OK = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n';
+  const EARLY = 'HTTP/1.1 103 Early Hints\r\n\r\n';
+
+  test.each([
+    ['interim answers', '', EARLY.repeat(1000), 'it sent more than 8 interim answers'],
+    [
+      'interim answers with a head each',
+      '',
+      `HTTP/1.1 103 E\r\n${'link: </a>\r\n'.repeat(500)}\r\n`,
+      'it sent more than',
+    ],
+    ['headers', 'HTTP/1.1 200 OK\r\n', 'x: y\r\n'.repeat(1000), 'HPE_HEADER_OVERFLOW'],
+  ])('takes endless %s as a miss, and cuts them off', async (_, first, piece, reason) => {
+    const { outcome, sentBytes } = await askEndless(first, piece);
+    expect(outcome).toEqual({ kind: 'miss', reason: expect.stringContaining(reason) as string });
+    // What the kernel's buffers of both ends took in, out of 256 MiB.
+    expect(sentBytes).toBeLessThan(32 * 2 ** 20);
+  });
+
+  test('takes a few interim answers before the real one', async () => {
+    expect(await askBytes((socket) => socket.end(`${EARLY.repeat(8)}HTTP/1.1 204 No Content\r\n\r\n`))).toMatchObject({
+      kind: 'alive',
+    });
+  });
+
+  test.each([
+    ['chunks with long extensions', `1;${'x'.repeat(8000)}\r\n{\r\n`, false],
+    ['chunks of one byte', '1\r\n{\r\n', false],
+    ['chunks that come byte by byte', '1\r\n{\r\n', true],
+    ['trailers', `0\r\n${'x: y\r\n'.repeat(1000)}`, false],
+  ])('ends a good answer of endless %s without its body', async (_, piece, everyTurn) => {
+    const { outcome, sentBytes } = await askEndless(OK, piece, everyTurn);
+    expect(['alive', 'miss']).toContain(outcome.kind);
+    expect(outcome).not.toHaveProperty('body', expect.any(Buffer));
+    expect(sentBytes).toBeLessThan(32 * 2 ** 20);
+  });
+
+  test('asks for no compression, and does not unpack what comes compressed', async () => {
+    const packed = gzipSync('{"status":"offline"}');
+    const outcome = await askServer(({ headers }, response) => {
+      expect(headers['accept-encoding']).toBeUndefined();
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(packed);
+    });
+    expect(outcome).toEqual({ kind: 'alive', body: packed });
   });
 
   test('takes a reset as a miss', async () => {
