@@ -26,6 +26,7 @@ import { zeroCounts } from './lib/zero-counts.ts';
 import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
 import type { Roster } from './roster/port.ts';
+import { SessionIds, type SessionIdKey } from './presence/session-id.ts';
 import { noStalls, StallClock } from './lib/stall-clock.ts';
 import type { Listening, Service } from './sockets/port.ts';
 import { loadEngine } from './sockets/load-engine.ts';
@@ -68,9 +69,11 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
   try {
     const tls = await openTls(config, log);
     ends.push(() => tls?.stop());
+    const node = `hub-${randomBytes(4).toString('hex')}`;
     const site = {
       config,
-      node: `hub-${randomBytes(4).toString('hex')}`,
+      node,
+      sessionIds: new SessionIds(node, drawKey()),
       tls,
       clock,
       stalls,
@@ -206,6 +209,12 @@ async function startPolling(
   });
   onStop(() => poller.stop());
   await poller.start();
+}
+
+/** Another one in each run, as the name of the node is: no id of a session outlives its run. */
+function drawKey(): SessionIdKey {
+  const key = randomBytes(16);
+  return [key.readUInt32LE(0), key.readUInt32LE(4), key.readUInt32LE(8), key.readUInt32LE(12)];
 }
 
 function hostInUrl(host: string): string {

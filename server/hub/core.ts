@@ -9,7 +9,6 @@ import { Intake } from '../intake.ts';
 import type { Change } from '../presence/outcomes.ts';
 import { Journal } from '../presence/journal.ts';
 import { Presence } from '../presence/presence.ts';
-import { sessionIdOf } from '../presence/session-id.ts';
 import type { User } from '../presence/user.ts';
 import type { RosterEdit } from '../roster/port.ts';
 import type { Store } from '../store/port.ts';
@@ -110,8 +109,8 @@ function openJournal({ clock }: Site): Journal {
   return new Journal([key.readUInt32LE(0), key.readUInt32LE(4)], clock.now().wallMs);
 }
 
-function buildTails({ node, onStop }: Site, presence: Presence, beforeTelling: () => void): Tails {
-  const tails = new Tails({ presence, idOf: (no) => sessionIdOf(node, no), beforeTelling });
+function buildTails({ sessionIds, onStop }: Site, presence: Presence, beforeTelling: () => void): Tails {
+  const tails = new Tails({ presence, idOf: (no) => sessionIds.of(no), beforeTelling });
   onStop(() => {
     tails.stop();
   });

@@ -18,7 +18,6 @@ import { zeroCounts } from '../lib/zero-counts.ts';
 import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import type { Doubt } from '../presence/outcomes.ts';
-import { sessionIdOf } from '../presence/session-id.ts';
 import type { Roster } from '../roster/port.ts';
 import type { Core } from './core.ts';
 import { retrySureness, type Lasting } from './lasting.ts';
@@ -76,7 +75,7 @@ function buildGate({ config, authenticator, refusals }: Site): Gate {
 }
 
 function buildWsJson(
-  { config, node, clock, log, codes }: Site,
+  { config, node, sessionIds, clock, log, codes }: Site,
   { intake, fanout, tails }: Core,
   roster: Roster,
   gate: Gate,
@@ -97,7 +96,8 @@ function buildWsJson(
     isFriend: (user, other) => roster.follows(user, other),
     staleSince,
     node,
-    idOf: ({ no }) => sessionIdOf(node, no),
+    idOf: ({ no }) => sessionIds.of(no),
+    idOfObserver: (no) => sessionIds.ofObserver(no),
     onFault: (error) => {
       log.error({ err: error }, 'a message failed');
     },

@@ -47,6 +47,8 @@ export interface WsJsonOptions {
   readonly node: string;
   /** The id of a session, told in `welcome`. */
   readonly idOf: (session: Session) => string;
+  /** The same for an observer, by its number. */
+  readonly idOfObserver: (no: number) => string;
   /** A message could not be answered through no fault of its own. */
   readonly onFault: (error: unknown) => void;
 }
@@ -95,7 +97,7 @@ export class WsJson {
       lookAt: (connection, dueMs) => {
         this.#wheel.schedule(connection, dueMs);
       },
-      nameObserver: () => `${options.node}.observer-${++this.#observerNo}`,
+      nameObserver: () => options.idOfObserver(++this.#observerNo),
       gone: (connection) => {
         this.#wheel.cancel(connection);
         if (this.#connections.delete(connection)) options.admission.leave(connection.address);
