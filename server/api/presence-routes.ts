@@ -13,7 +13,7 @@ import { json, tooMany } from './reply.ts';
 import { route, type Call, type Read, type Route } from './route.ts';
 
 export interface PresenceRoutesOptions {
-  readonly presence: Pick<Presence, 'lookFor' | 'entryJsonFor'>;
+  readonly presence: Pick<Presence, 'answerFor'>;
   readonly roster: Pick<Roster, 'friendsOf' | 'follows'>;
   readonly heartbeat: HttpHeartbeatOptions;
   readonly clock: Clock;
@@ -88,7 +88,7 @@ function entries(options: PresenceRoutesOptions, users: readonly string[], viewe
 }
 
 function entryJson({ presence }: PresenceRoutesOptions, user: string, viewer: Viewer): string {
-  return presence.entryJsonFor(presence.lookFor(user, viewer), viewer);
+  return presence.answerFor(user, viewer);
 }
 
 function withStale({ isStale }: PresenceRoutesOptions, body: string): HttpReply {

@@ -86,7 +86,7 @@ export class Fanout {
     const from = this.#answerable(since);
     // Storage is read before anything is watched: where it fails, so does the watch.
     const news = from === undefined ? undefined : this.#options.friends.changesSince(owner, from);
-    const circle = this.#circles.get(owner) ?? this.#openCircle(owner);
+    const circle = this.#circles.get(owner) ?? this.#openCircle(owner, outbox.viewer);
     circle.watchers.add(outbox);
     outbox.circles.add(circle);
     const head = headOfFriends(owner);
@@ -102,7 +102,7 @@ export class Fanout {
   /** Adds users (all different) to those watched by id, and answers with a snapshot of them. */
   watchUsers(outbox: Outbox, ids: readonly string[], since: number | undefined, re: MessageId | undefined): void {
     this.#tellRest(outbox);
-    const users = ids.map((id) => this.#options.presence.hold(id));
+    const users = ids.map((id) => this.#options.presence.holdFor(id, outbox.viewer));
     watchEach(users, outbox);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
@@ -117,7 +117,7 @@ export class Fanout {
   /** The same for all the users that a text names, perhaps some of them twice. */
   watchListed(outbox: Outbox, list: IdsInText): void {
     this.#tellRest(outbox);
-    const named = this.#options.presence.holdAll(list);
+    const named = this.#options.presence.holdAllFor(list, outbox.viewer);
     const users = watchEach(named, outbox);
     const head = users.length === named.length ? `"users":${list.listJson}` : headOfUsers(users.map(({ id }) => id));
     this.#telling.snapshot(outbox, head, undefined, users, undefined);
@@ -269,18 +269,17 @@ export class Fanout {
     for (const user of users) for (const outbox of audienceOf(user).selves) this.#telling.self(outbox, user);
   }
 
-  #openCircle(owner: string): Circle {
+  #openCircle(owner: string, viewer: Viewer): Circle {
+    const { presence, friends } = this.#options;
     const circle = new Circle(owner);
-    for (const id of this.#options.friends.friendsOf(owner)) this.#joinCircle(circle, id);
+    for (const id of friends.friendsOf(owner)) this.#joinCircle(circle, presence.holdFor(id, viewer));
     this.#circles.set(owner, circle);
     return circle;
   }
 
-  #joinCircle(circle: Circle, id: string): User {
-    const user = this.#options.presence.hold(id);
+  #joinCircle(circle: Circle, user: User): void {
     circle.friends.add(user);
     audienceOf(user).circles.add(circle);
-    return user;
   }
 
   #partFromCircle(circle: Circle, user: User): void {
@@ -352,7 +351,8 @@ export class Fanout {
   #addFriend({ user: owner, friend }: Edge): void {
     const circle = this.#circles.get(owner);
     if (circle === undefined) return;
-    const user = this.#joinCircle(circle, friend);
+    const user = this.#options.presence.hold(friend);
+    this.#joinCircle(circle, user);
     const head = `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"add","entry":`;
     this.#tellCircle(owner, (outbox) => `${head}${this.#telling.entry(user, outbox.viewer)}}`);
   }

@@ -97,8 +97,9 @@ export class Telling {
 
   /** The entry as JSON, to be told in this turn: a user whom the store does not know yet is stored first. */
   entry(user: User, viewer: Viewer): string {
-    if (!user.isStored && user.v > 0) this.#options.beforeTelling();
-    return this.#options.presence.entryJsonFor(user, viewer);
+    const { presence } = this.#options;
+    if (!user.isStored && presence.versionFor(user, viewer) > 0) this.#options.beforeTelling();
+    return presence.entryJsonFor(user, viewer);
   }
 
   #latest(outbox: Outbox, users: ReadonlySet<User>): string | undefined {

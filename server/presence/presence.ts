@@ -60,14 +60,15 @@ export class Presence {
   }
 
   /**
-   * The same, for a reader whom not even the time may tell more than the entry does: a user who is shown offline to it is
-   * looked up in the store, whether it is in memory (invisible, or blocking the reader) or not.
+   * The entry as JSON for one answer. Every user who is shown offline costs the same, so that the time of the answer tells
+   * nothing more: one look in the store and one entry made for this answer, whether the user is gone, invisible with any
+   * number of sessions, or blocks the viewer.
    */
-  lookFor(id: string, viewer: Viewer): User {
+  answerFor(id: string, viewer: Viewer): string {
     const held = this.#users.get(id);
-    if (held === undefined) return this.#recall(id);
-    if (!this.#views.isVisibleTo(held, viewer)) this.#recall(id);
-    return held;
+    if (held !== undefined && this.#views.isVisibleTo(held, viewer)) return this.#views.jsonFor(held, viewer);
+    const recalled = this.#recall(id);
+    return this.#views.offlineJsonFor(held ?? recalled, viewer);
   }
 
   /** The user, held from now on: give it an audience or `release` it. */
@@ -79,10 +80,23 @@ export class Presence {
     return user;
   }
 
+  /** The same for a viewer who is going to watch the user, and must not learn from the time why it is shown offline. */
+  holdFor(id: string, viewer: Viewer): User {
+    const held = this.#users.get(id);
+    if (held === undefined) return this.hold(id);
+    this.#costAsGone(held, viewer);
+    return held;
+  }
+
   /** The same for all the users of a list, in its order. */
-  holdAll(list: IdsInText): User[] {
+  holdAllFor(list: IdsInText, viewer: Viewer): User[] {
     const held = this.#users.getAll(list);
-    return held.includes(undefined) ? held.map((user, i) => user ?? this.hold(ownId(list, i))) : (held as User[]);
+    for (let i = 0; i < held.length; i++) {
+      const user = held[i];
+      if (user === undefined) held[i] = this.hold(ownId(list, i));
+      else this.#costAsGone(user, viewer);
+    }
+    return held as User[];
   }
 
   /** Lets go of a user whom nothing needs in memory any more. */
@@ -325,6 +339,16 @@ export class Presence {
   #link(session: Session): void {
     addToUser(session);
     this.#leases.add(session);
+  }
+
+  /**
+   * A user in memory for its sessions alone, but shown offline, costs its first watcher what one who is gone would: a look
+   * in the store and a new entry. If somebody watches the user, it would be in memory without a session, too.
+   */
+  #costAsGone(user: User, viewer: Viewer): void {
+    if ((user.audience !== null && !user.audience.isEmpty) || this.#views.isVisibleTo(user, viewer)) return;
+    this.#recall(user.id);
+    this.#views.forget(user, viewer);
   }
 
   #recall(id: string): User {

@@ -7,6 +7,9 @@
 /** 128 secret bits, as four whole numbers below 2^32. */
 export type SessionIdKey = readonly [number, number, number, number];
 
+/** Two whole numbers below 2^32. */
+type Block = readonly [number, number];
+
 /** Sets the numbers of observers apart from those of sessions, which stay below 2^53. */
 const OBSERVER_BIT = 0x80000000;
 const HALF = /^[0-9a-f]{16}$/;
@@ -16,7 +19,6 @@ const DELTA = 0x9e3779b9;
 export class SessionIds {
   readonly #node: string;
   readonly #key: SessionIdKey;
-  readonly #block = new Uint32Array(2);
 
   constructor(node: string, key: SessionIdKey) {
     this.#node = node;
@@ -37,18 +39,15 @@ export class SessionIds {
     const name = `${this.#node}.`;
     const hex = id.slice(name.length);
     if (!id.startsWith(name) || !HALF.test(hex)) return undefined;
-    this.#block[0] = Number.parseInt(hex.slice(0, 8), 16);
-    this.#block[1] = Number.parseInt(hex.slice(8), 16);
-    decrypt(this.#block, this.#key);
-    const no = (this.#block[0] ?? 0) * 2 ** 32 + (this.#block[1] ?? 0);
+    const secret: Block = [Number.parseInt(hex.slice(0, 8), 16), Number.parseInt(hex.slice(8), 16)];
+    const [high, low] = decrypt(secret, this.#key);
+    const no = high * 2 ** 32 + low;
     return Number.isSafeInteger(no) ? no : undefined;
   }
 
   #idOf(high: number, low: number): string {
-    this.#block[0] = high;
-    this.#block[1] = low;
-    encrypt(this.#block, this.#key);
-    return `${this.#node}.${hexOf(this.#block[0] ?? 0)}${hexOf(this.#block[1] ?? 0)}`;
+    const [a, b] = encrypt([high, low], this.#key);
+    return `${this.#node}.${hexOf(a)}${hexOf(b)}`;
   }
 }
 
@@ -56,30 +55,28 @@ export class SessionIds {
  * XTEA, a block cipher of 64 bits: every number has one id, and neither the order nor the distance of two numbers shows.
  * Exported for its test vectors.
  */
-export function encrypt(block: Uint32Array, key: SessionIdKey): void {
-  let a = block[0] ?? 0;
-  let b = block[1] ?? 0;
+export function encrypt([high, low]: Block, key: SessionIdKey): Block {
+  let a = high;
+  let b = low;
   let sum = 0;
   for (let round = 0; round < ROUNDS; round++) {
     a = (a + (mix(b) ^ (sum + (key[sum & 3] ?? 0)))) | 0;
     sum = (sum + DELTA) | 0;
     b = (b + (mix(a) ^ (sum + (key[(sum >>> 11) & 3] ?? 0)))) | 0;
   }
-  block[0] = a;
-  block[1] = b;
+  return [a >>> 0, b >>> 0];
 }
 
-export function decrypt(block: Uint32Array, key: SessionIdKey): void {
-  let a = block[0] ?? 0;
-  let b = block[1] ?? 0;
+export function decrypt([high, low]: Block, key: SessionIdKey): Block {
+  let a = high;
+  let b = low;
   let sum = Math.imul(DELTA, ROUNDS);
   for (let round = 0; round < ROUNDS; round++) {
     b = (b - (mix(a) ^ (sum + (key[(sum >>> 11) & 3] ?? 0)))) | 0;
     sum = (sum - DELTA) | 0;
     a = (a - (mix(b) ^ (sum + (key[sum & 3] ?? 0)))) | 0;
   }
-  block[0] = a;
-  block[1] = b;
+  return [a >>> 0, b >>> 0];
 }
 
 function mix(half: number): number {

@@ -18,6 +18,9 @@ export interface StoredEntry {
   readonly sessions: readonly StoredSession[];
 }
 
+/** What an entry that is offline consists of. */
+export type Recalled = Pick<StoredEntry, 'since' | 'lastSeen' | 'v'>;
+
 /** A live session as it is stored. Instants are on the wall clock. */
 export interface StoredSession {
   readonly adapter: string;
@@ -61,8 +64,11 @@ export interface StoreState {
 
 export interface Store {
   readonly state: StoreState;
-  /** The entry of a user as it was last kept, or undefined for a user never kept. */
-  recall(user: string): StoredEntry | undefined;
+  /**
+   * What is left of a user that was kept, or undefined for a user never kept. Reads no devices, text or sessions: a user
+   * who is shown offline must not take longer to recall because it is invisible and has sessions.
+   */
+  recall(user: string): Recalled | undefined;
   /** The entries that the last run left with live sessions. */
   withSessions(): Iterable<StoredEntry>;
   /** Every block that stands. */

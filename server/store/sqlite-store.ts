@@ -5,7 +5,7 @@
  */
 import { inTransaction, type SqlDatabase, type SqlStatement } from '../lib/sqlite.ts';
 import { explainStorage, type OpenedDatabase } from './database.ts';
-import type { Store, StoredBlock, StoredEntry, StoredSession, StoreState } from './port.ts';
+import type { Recalled, Store, StoredBlock, StoredEntry, StoredSession, StoreState } from './port.ts';
 import { WRITTEN_WITHIN_MS } from './write-behind.ts';
 
 interface RunRow {
@@ -26,7 +26,7 @@ const ENTRY = 'user, status, code, since, last_seen AS lastSeen, devices, text, 
 export class SqliteStore implements Store {
   readonly state: StoreState;
   readonly #db: SqlDatabase;
-  readonly #read: SqlStatement<EntryRow>;
+  readonly #read: SqlStatement<Recalled>;
   readonly #readWithSessions: SqlStatement<EntryRow>;
   readonly #write: SqlStatement<never>;
   readonly #readBlocks: SqlStatement<StoredBlock>;
@@ -51,7 +51,7 @@ export class SqliteStore implements Store {
     }
     const { db } = database;
     this.#db = db;
-    this.#read = db.prepare(`SELECT ${ENTRY} FROM entry WHERE user = ?`);
+    this.#read = db.prepare('SELECT since, last_seen AS lastSeen, v FROM entry WHERE user = ?');
     this.#readWithSessions = db.prepare(`SELECT ${ENTRY} FROM entry WHERE sessions IS NOT NULL`);
     this.#write = db.prepare(`
       INSERT INTO entry (user, status, code, since, last_seen, devices, text, v, sessions)
@@ -72,9 +72,9 @@ export class SqliteStore implements Store {
     this.#isEmpty = db.prepare('SELECT 1 FROM entry LIMIT 1').get() === undefined;
   }
 
-  recall(user: string): StoredEntry | undefined {
+  recall(user: string): Recalled | undefined {
     const row = this.#isEmpty ? undefined : this.#read.get(user);
-    return row === undefined ? undefined : this.#toEntry(row);
+    return row === undefined ? undefined : { ...row, v: this.#certainV(row.v) };
   }
 
   withSessions(): StoredEntry[] {

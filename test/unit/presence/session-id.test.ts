@@ -17,11 +17,8 @@ describe('the cipher', () => {
       ],
     ] as const;
     for (const [key, clear, secret] of vectors) {
-      const block = Uint32Array.from(clear);
-      encrypt(block, key);
-      expect([...block]).toEqual(secret);
-      decrypt(block, key);
-      expect([...block]).toEqual(clear);
+      expect(encrypt(clear, key)).toEqual(secret);
+      expect(decrypt(secret, key)).toEqual(clear);
     }
   });
 });
@@ -44,7 +41,7 @@ describe('the id of a session', () => {
     let isLater = 0;
     for (let no = 1; no <= 1000; no++) {
       const [one, next] = [bits(ids.of(no)), bits(ids.of(no + 1))];
-      changed.push([...(one ^ next).toString(2)].filter((bit) => bit === '1').length);
+      changed.push((one ^ next).toString(2).replaceAll('0', '').length);
       if (next > one) isLater++;
     }
     const mean = changed.reduce((sum, count) => sum + count, 0) / changed.length;
