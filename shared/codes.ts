@@ -54,6 +54,7 @@ export const refusalReasons = {
   connections: '`HUB_MAX_CONNECTIONS` are open (`reconnect` and 1013; TCP: closed).',
   per_address: '`HUB_MAX_PER_ADDRESS` of that address are open (`reconnect` and 1013; TCP: closed).',
   sessions: 'The user has `HUB_MAX_SESSIONS` (`too_many`, 429, a bad frame).',
+  observers: 'The user has `HUB_MAX_SESSIONS` observer connections (`too_many`).',
   watches: 'The connection would watch more than `HUB_MAX_WATCHES` (`too_many`).',
   friends: 'A user would have more friends, or blocks, than `HUB_MAX_FRIENDS` (409).',
   messages: 'More than `HUB_MESSAGES_PER_S` (`rate_limited`, 4429, 429; TCP: read later).',

@@ -13,6 +13,9 @@ export const MAX_DEVICE_CHARS = 64;
 /** UTF-16 units of a text, at most. */
 export const MAX_TEXT_UNITS = 140;
 
+/** Bytes of an entry as the hub prints it, in UTF-8. Device labels beyond it are left out. */
+export const MAX_ENTRY_BYTES = 2048;
+
 /** Ids in one `watch`, `unwatch` or HTTP list, at most. */
 export const MAX_IDS_PER_MESSAGE = 1000;
 /** Pairs in one import of friends, at most: about 50 ms of the loop's time. */

@@ -92,6 +92,7 @@ function buildWsJson(
     heartbeatMs: config.heartbeatMs,
     timeoutMs: config.timeoutMs,
     maxWatches: config.maxWatches,
+    maxSessions: config.maxSessions,
     slowMs: config.slowMs,
     isFriend: (user, other) => roster.follows(user, other),
     staleSince,

@@ -11,7 +11,7 @@ import { IdTable } from '../lib/id-table.ts';
 import { ownId, type IdsInText } from '../lib/ids-in-text.ts';
 import { wallOf } from '../lib/stall-clock.ts';
 import { Blocks, type Frozen } from './blocks.ts';
-import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
+import { foldSessions, isVisible, sameFold, sameShown, shownOf, type Shown } from './fold.ts';
 import { Leases } from './leases.ts';
 import type { Change, Expired } from './outcomes.ts';
 import { restoreSession, storableSession, type RestoredSession } from './restored-session.ts';
@@ -40,7 +40,13 @@ export class Presence {
   constructor(options: PresenceOptions, now: Moment) {
     this.#options = options;
     this.#leases = new Leases(options.massLapse, now.monoMs);
-    this.#offline = Object.freeze({ status: 'offline', code: options.offlineCode, devices: [], text: '' });
+    this.#offline = Object.freeze({
+      status: 'offline',
+      code: options.offlineCode,
+      devices: [],
+      shownDevices: [],
+      text: '',
+    });
     this.#views = new Views(this.#offline, options.hidesLastSeen);
   }
 
@@ -177,7 +183,7 @@ export class Presence {
       this.#link(session);
       if (this.#isWarm(session)) this.#restoredCount++;
     }
-    user.fold = foldSessions(user.firstSession, this.#offline);
+    user.fold = foldSessions(user, this.#offline);
     for (const session of restored) this.#note(session, 'restored', now);
     // What came before the visible status began is in `lastSeen` already.
     user.visibleFromAt = now.monoMs - (now.wallMs - (user.since ?? now.wallMs));
@@ -202,6 +208,7 @@ export class Presence {
     const replaced = lastWaiting(user, claim.device, claim.status);
     if (replaced !== undefined) this.#unlink(replaced);
     const session = new Session(user, claim, ++this.#sessionNo, ++this.#setNo, now.monoMs, now.wallMs);
+    if (replaced !== undefined) session.earlierStartAt = replaced.startedAt;
     this.#link(session);
     this.#options.onSessions(user);
     return { session, change: this.#refold(session, replaced === undefined ? 'came' : 'returned', now) };
@@ -385,13 +392,13 @@ export class Presence {
   #refold(session: Session, cause: TransitionCause, now: Moment): Change | undefined {
     const { user } = session;
     const before = user.fold;
-    const after = foldSessions(user.firstSession, this.#offline);
+    const after = foldSessions(user, this.#offline);
     this.#options.journal.note(now.wallMs, cause, session, before.status, after.status);
     if (sameFold(before, after)) return undefined;
     const shownBefore = shownOf(before, this.#offline);
     const shownAfter = shownOf(after, this.#offline);
     user.fold = after;
-    const isShown = !sameFold(shownBefore, shownAfter);
+    const isShown = !sameShown(shownBefore, shownAfter);
     if (isShown) {
       if (!isVisible(before)) user.visibleFromAt = now.monoMs;
       user.lastSeen = this.#lastSeen(user, now);

@@ -31,6 +31,8 @@ export interface StoredSession {
   /** The order in which status and text were set, among the sessions of the user. */
   readonly statusSetNo: number;
   readonly textSetNo: number;
+  /** On the wall clock. Orders the labels of the user. 0 if an older version of the hub stored the session. */
+  readonly startedAt: number;
   readonly lastSignAt: number;
   /** When its lease ends if nothing more is heard. */
   readonly leaseEndsAt: number;

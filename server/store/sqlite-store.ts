@@ -21,6 +21,9 @@ type EntryRow = Omit<StoredEntry, 'devices' | 'sessions'> & {
   readonly sessions: string | null;
 };
 
+/** Older versions of the hub did not store `startedAt`. */
+type SessionInRow = Omit<StoredSession, 'startedAt'> & Partial<Pick<StoredSession, 'startedAt'>>;
+
 const ENTRY = 'user, status, code, since, last_seen AS lastSeen, devices, text, v, sessions';
 
 export class SqliteStore implements Store {
@@ -116,8 +119,13 @@ export class SqliteStore implements Store {
   }
 
   #toEntry(row: EntryRow): StoredEntry {
-    const sessions = row.sessions === null ? [] : (JSON.parse(row.sessions) as StoredSession[]);
-    return { ...row, devices: JSON.parse(row.devices) as string[], v: this.#certainV(row.v), sessions };
+    const sessions = row.sessions === null ? [] : (JSON.parse(row.sessions) as SessionInRow[]);
+    return {
+      ...row,
+      devices: JSON.parse(row.devices) as string[],
+      v: this.#certainV(row.v),
+      sessions: sessions.map((session) => ({ ...session, startedAt: session.startedAt ?? 0 })),
+    };
   }
 
   /** Below certainFrom a row may be older than what an unclean run has told: it must not lose against that. */

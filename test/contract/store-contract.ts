@@ -33,7 +33,7 @@ export function entry(user: string, v: number, more: Partial<StoredEntry> = {}):
 
 export function session(more: Partial<StoredSession> = {}): StoredSession {
   const said = { adapter: 'ws-json', device: 'web', status: 'online', code: 1, text: '' } as const;
-  return { ...said, statusSetNo: 1, textSetNo: 0, lastSignAt: 5000, leaseEndsAt: 30_000, ...more };
+  return { ...said, statusSetNo: 1, textSetNo: 0, startedAt: 4900, lastSignAt: 5000, leaseEndsAt: 30_000, ...more };
 }
 
 export function storeContract(newPlace: () => OpenRun): void {

@@ -116,6 +116,12 @@ export class Greeting {
       line.refuse('forbidden', hello.id);
       return;
     }
+    const observer = hello.observe === true ? (identity.user ?? hello.user ?? null) : null;
+    if (observer !== null && !this.#hub.observers.enter(observer)) {
+      this.#hub.onRefused('observers');
+      line.error('too_many', 'observe: the user has as many observers as the hub allows; close one of them', hello.id);
+      return;
+    }
     const session = hello.observe === true ? null : this.#begin(hello);
     if (session === undefined) {
       line.error('too_many', 'user: has as many sessions as the hub allows; end one of them', hello.id);
@@ -123,7 +129,7 @@ export class Greeting {
     }
     line.outbox.viewer = viewerOf(identity, hello.user);
     line.welcomed(
-      new Welcomed(this.#hub, line, { identity, claimed: hello.user, session }, this.#hub.clock.now().monoMs),
+      new Welcomed(this.#hub, line, { identity, claimed: hello.user, session, observer }, this.#hub.clock.now().monoMs),
     );
     this.#welcome(hello, session);
   }

@@ -27,6 +27,8 @@ interface Client {
   readonly claimed: string | undefined;
   /** Null for an observer. */
   readonly session: Session | null;
+  /** The user that an observer is counted for; null for none. */
+  readonly observer: string | null;
 }
 
 /** What most heartbeats say. One object for all of them, with the fields of any other, so that none is made for each. */
@@ -38,6 +40,7 @@ export class Welcomed {
   readonly #line: Line;
   readonly #claimed: string | undefined;
   readonly #session: Session | null;
+  #observer: string | null;
   #identity: Identity;
   /** An observer's own; a presence has it in its session. */
   #observerSignAt: number;
@@ -46,12 +49,13 @@ export class Welcomed {
   #looksAt: number;
   #staysAfterwards = false;
 
-  constructor(hub: ConnectionContext, line: Line, { identity, claimed, session }: Client, monoMs: number) {
+  constructor(hub: ConnectionContext, line: Line, { identity, claimed, session, observer }: Client, monoMs: number) {
     this.#hub = hub;
     this.#line = line;
     this.#identity = identity;
     this.#claimed = claimed;
     this.#session = session;
+    this.#observer = observer;
     this.#observerSignAt = monoMs;
     this.#looksAt = identity.expiresAtMs === null ? monoMs + hub.heartbeatMs : monoMs;
     line.lookAt(this.#looksAt);
@@ -154,6 +158,8 @@ export class Welcomed {
   rest(): void {
     this.#renewal?.stop();
     this.#settle();
+    if (this.#observer !== null) this.#hub.observers.leave(this.#observer);
+    this.#observer = null;
   }
 
   #answer(message: Exclude<ClientMessage, Hello>): void {

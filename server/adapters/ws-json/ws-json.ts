@@ -17,6 +17,7 @@ import type { Intake } from '../../intake.ts';
 import type { Session } from '../../presence/session.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
 import { Connection } from './connection.ts';
+import { Observers } from './observers.ts';
 import { Suspects } from './suspects.ts';
 import { TurnedAway } from './turned-away.ts';
 
@@ -29,6 +30,8 @@ export interface WsJsonOptions {
   readonly messages: Rate;
   /** Users watched by id and friend lists, of one connection. */
   readonly maxWatches: number;
+  /** Sessions of one user; as many observers of that user may be connected besides. */
+  readonly maxSessions: number;
   /** How long a client may read too slowly. */
   readonly slowMs: number;
   /** Whether `other` is in the friend list of `user`. */
@@ -56,6 +59,7 @@ export interface WsJsonOptions {
 /** The same, and what a connection asks of the adapter itself. */
 export interface ConnectionContext extends WsJsonOptions {
   readonly suspects: Suspects;
+  readonly observers: Observers;
   /** The last look, monotonic milliseconds: for what may be 25 ms old, and would cost a reading of the clock a message. */
   readonly lookedAt: number;
   /** Have it looked at then (monotonic milliseconds), and not before. */
@@ -93,6 +97,7 @@ export class WsJson {
     this.#context = {
       ...options,
       suspects: new Suspects(),
+      observers: new Observers(options.maxSessions),
       lookedAt: monoMs,
       lookAt: (connection, dueMs) => {
         this.#wheel.schedule(connection, dueMs);
