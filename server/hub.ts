@@ -117,6 +117,7 @@ async function takeLeave({ listening }: Opened, { wsJson, tcpXml }: Doors, core:
   const endsAt = performance.now() + drainMs - STOP_MS;
   listening.stopAccepting();
   tcpXml.stopAccepting();
+  core.fanout.flushAll();
   core.storeNow();
   wsJson.drain(Math.max(0, drainMs - STOP_MS));
   while (wsJson.connectionCount > 0 && performance.now() < endsAt) await delay(LOOK_EVERY_MS);
@@ -159,6 +160,7 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
     engine.listen(host, port, service, site.tls === null ? {} : { tls: site.tls }),
   );
   onStop(async () => {
+    core.fanout.flushAll();
     wsJson.shutDown();
     await listening.close();
   });

@@ -45,6 +45,9 @@ export const BYE_CLOSE_WITHIN_MS = 5_000;
 /** Milliseconds that changes of one user may be apart and still be told as the last of them. */
 export const MAX_FLUSH_WAIT_MS = 50;
 
+/** Milliseconds between two reports of one user who changes faster than that, at least. */
+export const REPORT_EVERY_MS = 50;
+
 /** Transitions in one answer of `explain`, at most. */
 export const MAX_TRANSITIONS = 20;
 /** Milliseconds between two `tail` messages, at least. */

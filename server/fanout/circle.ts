@@ -27,6 +27,8 @@ export class UserAudience extends SmallSet<Outbox> implements Audience {
   readonly circles = new SmallSet<Circle>();
   /** The user's own connections that asked for `self`. */
   readonly selves = new SmallSet<Outbox>();
+  /** When a change of the user was last told; 0 for never. */
+  toldAt = 0;
 
   get isEmpty(): boolean {
     return this.size === 0 && this.circles.size === 0 && this.selves.size === 0;

@@ -13,11 +13,16 @@ import type { Edge, ListChanges, RosterChange } from '../roster/port.ts';
 import { audienceOf, Circle, watchEach } from './circle.ts';
 import type { Delays } from './delays.ts';
 import { notAllowed, type MayWatch, type Watches } from './may-watch.ts';
+import { HeldBack, type Shown } from './held-back.ts';
 import { FlushMessages, type Outbox } from './outbox.ts';
 import { FlushRhythm } from './rhythm.ts';
 import { headOfFriends, headOfUsers, Telling, type TellingOptions } from './telling.ts';
 
 export interface FanoutOptions extends TellingOptions {
+  /** A user is reported at most that often, milliseconds. */
+  readonly reportEveryMs: number;
+  /** Real milliseconds that only grow, for that. */
+  readonly nowMs: () => number;
   readonly delays: Delays;
   /** The friend lists, for lists not watched yet and for what changed in them. */
   readonly friends: {
@@ -33,25 +38,29 @@ export class Fanout {
   readonly #telling: Telling;
   readonly #circles = new Map<string, Circle>();
   readonly #rhythm = new FlushRhythm(() => this.flush());
+  readonly #held: HeldBack;
   #changed = new Set<User>();
   #selfChanged = new Set<User>();
   #changeNo = 0;
 
   constructor(options: FanoutOptions) {
     this.#options = options;
-    this.#telling = new Telling(options);
+    this.#held = new HeldBack({ ...options, onDue: () => this.#rhythm.request() });
+    this.#telling = new Telling({ ...options, held: this.#held });
   }
 
   /** A user changed: those who watch it will hear of it with the next flush. */
   changed(change: Change): void {
     const { user, isShown } = change;
     if (user.audience === null || user.audience.isEmpty) return;
-    if (isShown) {
+    const isDue = isShown && (this.#held.isEmpty || !this.#held.has(user));
+    if (isDue) {
       this.#changed.add(user);
       this.#options.delays.changed(change);
     }
-    if (audienceOf(user).selves.size > 0) this.#selfChanged.add(user);
-    this.#rhythm.request();
+    const isToldSelf = audienceOf(user).selves.size > 0;
+    if (isToldSelf) this.#selfChanged.add(user);
+    if (isDue || isToldSelf) this.#rhythm.request();
   }
 
   /** What one viewer sees of a user is another than before, for a block was set or lifted: that viewer alone is told. */
@@ -59,22 +68,38 @@ export class Fanout {
     this.flush();
     this.#options.beforeTelling();
     const touched: Outbox[] = [];
-    this.#collect(user, touched, viewer);
+    this.#collect(user, touched, null, viewer);
     this.#send(touched);
   }
 
+  /** Tells one viewer at once what is held back of a user, because it must not be told later. */
+  settleFor(viewer: string, user: User): void {
+    this.flush();
+    if (this.#held.has(user)) this.changedFor(viewer, user);
+  }
+
+  /** Tells every change that waits, held back or not. */
+  flushAll(): void {
+    this.flush(true);
+  }
+
   /**
-   * Tells every change that waits. Each user's latest entry, and one message a connection.
+   * Tells every change that waits and is not held back. Each user's latest entry, and one message a connection.
    * @returns how many entries a message held, 1 where there was none.
    */
-  flush(): number {
+  flush(isForced = false): number {
+    if (!this.#held.isEmpty) this.#held.release(this.#changed, isForced);
     if (this.#changed.size + this.#selfChanged.size === 0) return 1;
     this.#options.beforeTelling();
     if (this.#selfChanged.size > 0) this.#flushSelves();
     const users = this.#changed;
     this.#changed = new Set();
     const touched: Outbox[] = [];
-    for (const user of users) this.#collect(user, touched, undefined);
+    const now = this.#options.nowMs();
+    for (const user of users) {
+      const shown = this.#held.tell(user, now, isForced);
+      if (shown !== undefined) this.#collect(user, touched, shown, undefined);
+    }
     const delivered = this.#send(touched);
     this.#options.delays.told(this.#options.clock);
     return touched.length === 0 ? 1 : delivered / touched.length;
@@ -234,20 +259,26 @@ export class Fanout {
     this.#telling.rest(outbox);
   }
 
-  /** Gives a change to everybody who may see it; with `only`, to the connections of that viewer alone. */
-  #collect(user: User, touched: Outbox[], only: string | undefined): void {
+  /**
+   * Gives a change to everybody who may see it and has not been shown it; with `only`, to the connections of that viewer
+   * alone.
+   */
+  #collect(user: User, touched: Outbox[], shown: Shown | null, only: string | undefined): void {
     const audience = audienceOf(user);
     if (audience.isEmpty) return;
     const { presence } = this.#options;
     const { hiddenFrom } = user;
     const changeNo = ++this.#changeNo;
+    const isShownToSome = shown !== null && shown.size > 0;
     const tell = (outbox: Outbox): void => {
       if (outbox.toldNo === changeNo) return;
       outbox.toldNo = changeNo;
       const { viewer } = outbox;
       if (only !== undefined) {
         if (viewer.user !== only) return;
+        this.#held.shown(outbox, [user]);
       } else if (hiddenFrom !== null && viewer.user !== null && hiddenFrom.has(viewer.user)) return;
+      if (isShownToSome && shown.get(outbox) === presence.versionFor(user, viewer)) return;
       if (outbox.add(user, presence.entryJsonFor(user, viewer))) touched.push(outbox);
     };
     for (const outbox of audience) tell(outbox);
@@ -258,8 +289,20 @@ export class Fanout {
   #send(touched: readonly Outbox[]): number {
     const messages = new FlushMessages(this.#telling.sentUpTo());
     let delivered = 0;
-    for (const outbox of touched) delivered += outbox.flush(messages);
+    if (this.#held.isEmpty) for (const outbox of touched) delivered += outbox.flush(messages);
+    else if (touched.length > 0) delivered = this.#sendBesideHeld(touched, messages);
     this.#options.onDelivered(delivered);
+    return delivered;
+  }
+
+  /** The same while users are held back: no `at` covers what a connection will be told later. */
+  #sendBesideHeld(touched: readonly Outbox[], messages: FlushMessages): number {
+    this.#held.noteLimits();
+    let delivered = 0;
+    for (const outbox of touched) {
+      const at = this.#held.noted(outbox, messages.at);
+      delivered += outbox.flush(at === messages.at ? messages : new FlushMessages(at));
+    }
     return delivered;
   }
 
@@ -354,7 +397,10 @@ export class Fanout {
     const user = this.#options.presence.hold(friend);
     this.#joinCircle(circle, user);
     const head = `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"add","entry":`;
-    this.#tellCircle(owner, (outbox) => `${head}${this.#telling.entry(user, outbox.viewer)}}`);
+    this.#tellCircle(owner, (outbox) => {
+      this.#held.shown(outbox, [user]);
+      return `${head}${this.#telling.entry(user, outbox.viewer)}}`;
+    });
   }
 
   #tellCircle(owner: string, jsonFor: (outbox: Outbox) => string): void {

@@ -10,7 +10,13 @@ import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import { Circle } from './circle.ts';
+import type { HeldBack } from './held-back.ts';
 import { presenceJson, type Outbox } from './outbox.ts';
+
+/** What is passed to `Telling` by `Fanout` itself. */
+interface TellingContext extends TellingOptions {
+  readonly held: HeldBack;
+}
 
 export interface TellingOptions {
   readonly presence: Presence;
@@ -28,9 +34,9 @@ export interface SinceAnswer {
 }
 
 export class Telling {
-  readonly #options: TellingOptions;
+  readonly #options: TellingContext;
 
-  constructor(options: TellingOptions) {
+  constructor(options: TellingContext) {
     this.#options = options;
   }
 
@@ -105,7 +111,8 @@ export class Telling {
   #latest(outbox: Outbox, users: ReadonlySet<User>): string | undefined {
     if (users.size === 0) return undefined;
     this.#options.onDelivered(users.size);
-    return presenceJson(this.#entries(outbox, users), outbox.owed === null ? this.sentUpTo() : undefined);
+    this.#options.held.shown(outbox, users);
+    return presenceJson(this.#entries(outbox, users), outbox.owed === null ? this.#sentUpToFor(outbox) : undefined);
   }
 
   /** At least one a time, however slow the peer is; and no more than one beyond what it takes. */
@@ -145,8 +152,15 @@ export class Telling {
   ): string {
     const sinceFields =
       partial === undefined ? '' : `,"since":${partial.since},"removed":${JSON.stringify(partial.removed)}`;
-    const opening = `{"type":"snapshot"${reField(re)},${head},"at":${this.sentUpTo()}${sinceFields},"entries":[`;
+    this.#options.held.shown(outbox, users);
+    const at = this.#sentUpToFor(outbox);
+    const opening = `{"type":"snapshot"${reField(re)},${head},"at":${at}${sinceFields},"entries":[`;
     return this.#listed(opening, outbox, users, ']}');
+  }
+
+  #sentUpToFor(outbox: Outbox): number {
+    const { held } = this.#options;
+    return held.isEmpty ? this.sentUpTo() : held.limitFor(outbox, this.sentUpTo());
   }
 
   #entries(outbox: Outbox, users: Iterable<User>): string {

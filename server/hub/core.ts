@@ -10,6 +10,7 @@ import type { Change } from '../presence/outcomes.ts';
 import { Journal } from '../presence/journal.ts';
 import { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
+import { REPORT_EVERY_MS } from '../../shared/limits.ts';
 import type { RosterEdit } from '../roster/port.ts';
 import type { Store } from '../store/port.ts';
 import { buildBlocks } from './blocks.ts';
@@ -159,6 +160,8 @@ function buildFanout(
     isCertain: (since) => isCertain(store.state, since),
     beforeTelling,
     delays,
+    reportEveryMs: REPORT_EVERY_MS,
+    nowMs: () => performance.now(),
     onDelivered: (entries) => {
       counts.deliveries += entries;
     },

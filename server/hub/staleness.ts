@@ -66,7 +66,7 @@ export function buildStaleness(
       wsJson.broadcast({ type: 'stale', since });
     },
     onFresh: () => {
-      fanout.flush();
+      fanout.flushAll();
       wsJson.broadcast({ type: 'fresh', at: hubClock.sentUpTo(clock.now().wallMs) });
       keepSureUntil(site, store, null);
     },

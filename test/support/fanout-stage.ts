@@ -119,6 +119,8 @@ export interface Peer {
 export interface FanoutStageOptions extends Omit<StageOptions, 'onChange'> {
   readonly certainFrom?: number;
   readonly maxQueuedBytes?: number;
+  /** How often a user is reported at most; 0, for tests of other things: at each flush. */
+  readonly reportEveryMs?: number;
 }
 
 export class FanoutStage {
@@ -145,6 +147,8 @@ export class FanoutStage {
       isCertain: (since) => since >= (options.certainFrom ?? 0),
       beforeTelling: () => this.tellings++,
       delays: this.delays,
+      reportEveryMs: options.reportEveryMs ?? 0,
+      nowMs: () => this.core.clock.monoMs,
       onDelivered: (entries) => this.deliveries.push(entries),
     });
     const take = (): void => {
