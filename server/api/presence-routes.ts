@@ -18,7 +18,7 @@ export interface PresenceRoutesOptions {
   readonly heartbeat: HttpHeartbeatOptions;
   readonly clock: Clock;
   /** What is shown may be behind. */
-  readonly isStale: () => boolean;
+  readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
   /** Makes durable what must not be forgotten once it was told. */
   readonly beforeTelling: () => void;
 }
@@ -42,7 +42,7 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       may: (identity, user) => mayReadPresence(identity, [user], isFriend),
       answer: ({ viewer }, user) => {
         options.beforeTelling();
-        return withStale(options, entryJson(options, user, viewer));
+        return withStale(options, entryJson(options, user, viewer), [user], viewer);
       },
     }),
     list('GET', ({ query }) => {
@@ -79,18 +79,25 @@ function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Ca
     );
   }
   beforeTelling();
-  return withStale(options, `{"entry":${entryJson(options, body.user, viewerOf(identity, body.user))}}`);
+  const viewer = viewerOf(identity, body.user);
+  return withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);
 }
 
 function entries(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): HttpReply {
   options.beforeTelling();
-  return withStale(options, `{"entries":[${users.map((user) => entryJson(options, user, viewer)).join(',')}]}`);
+  const listed = users.map((user) => entryJson(options, user, viewer)).join(',');
+  return withStale(options, `{"entries":[${listed}]}`, users, viewer);
 }
 
 function entryJson({ presence }: PresenceRoutesOptions, user: string, viewer: Viewer): string {
   return presence.answerFor(user, viewer);
 }
 
-function withStale({ isStale }: PresenceRoutesOptions, body: string): HttpReply {
-  return json(isStale() ? `${body.slice(0, -1)},"stale":true}` : body);
+function withStale(
+  { isStale }: PresenceRoutesOptions,
+  body: string,
+  users: readonly string[],
+  viewer: Viewer,
+): HttpReply {
+  return json(isStale(users, viewer) ? `${body.slice(0, -1)},"stale":true}` : body);
 }

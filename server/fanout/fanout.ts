@@ -33,7 +33,17 @@ export interface FanoutOptions extends TellingOptions {
   readonly isCertain: (since: number) => boolean;
 }
 
+/** What a connection is to be told before it is shown users. */
+export interface Forewarning {
+  /** Whether there is anything of the kind. */
+  readonly isOn: boolean;
+  before(outbox: Outbox, users: Iterable<User>): void;
+  closed(outbox: Outbox): void;
+}
+
 export class Fanout {
+  /** Set by the hub, which builds it after this. */
+  forewarning: Forewarning = { isOn: false, before: () => undefined, closed: () => undefined };
   readonly #options: FanoutOptions;
   readonly #telling: Telling;
   readonly #circles = new Map<string, Circle>();
@@ -114,6 +124,7 @@ export class Fanout {
     const circle = this.#circles.get(owner) ?? this.#openCircle(owner, outbox.viewer);
     circle.watchers.add(outbox);
     outbox.circles.add(circle);
+    this.forewarning.before(outbox, circle.friends);
     const head = headOfFriends(owner);
     if (from === undefined || news === undefined) {
       this.#telling.snapshot(outbox, head, re, circle.friends, undefined);
@@ -129,6 +140,7 @@ export class Fanout {
     this.#tellRest(outbox);
     const users = ids.map((id) => this.#options.presence.holdFor(id, outbox.viewer));
     watchEach(users, outbox);
+    this.forewarning.before(outbox, users);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
     if (from === undefined) {
@@ -144,6 +156,7 @@ export class Fanout {
     this.#tellRest(outbox);
     const named = this.#options.presence.holdAllFor(list, outbox.viewer);
     const users = watchEach(named, outbox);
+    this.forewarning.before(outbox, users);
     const head = users.length === named.length ? `"users":${list.listJson}` : headOfUsers(users.map(({ id }) => id));
     this.#telling.snapshot(outbox, head, undefined, users, undefined);
   }
@@ -240,6 +253,7 @@ export class Fanout {
     }
     outbox.caughtUp(); // what it was behind with is not told to a socket that drains while it closes
     outbox.owed = null;
+    this.forewarning.closed(outbox);
   }
 
   /** A `since` that this hub can be sure to answer; undefined calls for a full snapshot. */
@@ -269,6 +283,7 @@ export class Fanout {
     const { presence } = this.#options;
     const { hiddenFrom } = user;
     const changeNo = ++this.#changeNo;
+    const { isOn } = this.forewarning;
     const isShownToSome = shown !== null && shown.size > 0;
     const tell = (outbox: Outbox): void => {
       if (outbox.toldNo === changeNo) return;
@@ -279,6 +294,7 @@ export class Fanout {
         this.#held.shown(outbox, [user]);
       } else if (hiddenFrom !== null && viewer.user !== null && hiddenFrom.has(viewer.user)) return;
       if (isShownToSome && shown.get(outbox) === presence.versionFor(user, viewer)) return;
+      if (isOn) this.forewarning.before(outbox, [user]);
       if (outbox.add(user, presence.entryJsonFor(user, viewer))) touched.push(outbox);
     };
     for (const outbox of audience) tell(outbox);
@@ -399,6 +415,7 @@ export class Fanout {
     const head = `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"add","entry":`;
     this.#tellCircle(owner, (outbox) => {
       this.#held.shown(outbox, [user]);
+      this.forewarning.before(outbox, [user]);
       return `${head}${this.#telling.entry(user, outbox.viewer)}}`;
     });
   }

@@ -2,6 +2,7 @@
  * The middle of the map: who is there, and who is told. Every change passes `onChange`. Part of hub.ts; opens no port.
  */
 import { randomBytes } from 'node:crypto';
+import { neighbourhoodOf } from '../auth/cidrs.ts';
 import { Delays } from '../fanout/delays.ts';
 import { Fanout } from '../fanout/fanout.ts';
 import { Tails } from '../fanout/tails.ts';
@@ -9,6 +10,7 @@ import { Intake } from '../intake.ts';
 import type { Change } from '../presence/outcomes.ts';
 import { Journal } from '../presence/journal.ts';
 import { Presence } from '../presence/presence.ts';
+import type { Session } from '../presence/session.ts';
 import type { User } from '../presence/user.ts';
 import { REPORT_EVERY_MS } from '../../shared/limits.ts';
 import type { RosterEdit } from '../roster/port.ts';
@@ -118,6 +120,12 @@ function buildTails({ sessionIds, onStop }: Site, presence: Presence, beforeTell
   return tails;
 }
 
+/** A WebSocket can be asked whether it is there, so it needs no source. One address may be many users' own gateway. */
+function sourceOf({ adapter, owner, address }: Session): unknown {
+  if (adapter === 'ws-json') return undefined;
+  return adapter === 'tcp-xml' ? owner : neighbourhoodOf(address);
+}
+
 function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSessions: (user: User) => void): Presence {
   const { config, clock, codes, stalls } = site;
   const { graceMs, timeoutMs, doubtSessions, doubtPercent, doubtMs } = config;
@@ -129,7 +137,7 @@ function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSession
       clock: lasting.hubClock,
       stalls,
       stallGraceMs: timeoutMs,
-      massLapse: { sessions: doubtSessions, percent: doubtPercent, holdMs: doubtMs },
+      massLapse: { sessions: doubtSessions, percent: doubtPercent, holdMs: doubtMs, sourceOf },
       journal,
       recall: (id) => recall(site, lasting, id),
       onSessions,

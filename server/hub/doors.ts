@@ -48,7 +48,9 @@ export function buildDoors(site: Site, core: Core, lasting: Lasting, pages: stri
   const gate = buildGate(site);
   const badFrames = zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]);
   const tcpXml = buildTcpXml(site, core.intake, gate, badFrames);
-  const wsJson = buildWsJson(site, core, lasting.roster, gate, () => staleness.since);
+  const wsJson = buildWsJson(site, core, lasting.roster, gate, (outbox) => {
+    staleness.welcomed(outbox);
+  });
   const staleness = buildStaleness(site, core, lasting, wsJson);
   const metrics = buildMetrics(site, core, tcpXml, wsJson, badFrames);
   const api = buildApi(site, core, lasting, gate, staleness, metrics, pages);
@@ -79,7 +81,7 @@ function buildWsJson(
   { intake, fanout, tails }: Core,
   roster: Roster,
   gate: Gate,
-  staleSince: () => number | null,
+  onWelcomed: (outbox: Outbox) => void,
 ): WsJson {
   return new WsJson({
     ...gate,
@@ -95,7 +97,7 @@ function buildWsJson(
     maxSessions: config.maxSessions,
     slowMs: config.slowMs,
     isFriend: (user, other) => roster.follows(user, other),
-    staleSince,
+    onWelcomed,
     node,
     idOf: ({ no }) => sessionIds.of(no),
     idOfObserver: (no) => sessionIds.ofObserver(no),
@@ -147,7 +149,7 @@ function buildApi(
     presence,
     roster,
     heartbeat: { intake, codeOf: (status) => codes.codeOf(status), timeoutMs, warmMs, keepLease },
-    isStale: () => staleness.since !== null,
+    isStale: (ids, viewer) => staleness.isStale(ids, viewer),
     beforeTelling,
     edit: core.editRoster,
     failures: () => {

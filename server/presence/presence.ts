@@ -15,7 +15,7 @@ import { foldSessions, isVisible, sameFold, sameShown, shownOf, type Shown } fro
 import { Leases } from './leases.ts';
 import type { Change, Expired } from './outcomes.ts';
 import { restoreSession, storableSession, type RestoredSession } from './restored-session.ts';
-import { addToUser, countWith, findSession, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
+import { addToUser, countWith, findSession, isOn, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
 import { Session, type AdapterName, type Claim, type Saying } from './session.ts';
 import type { PresenceOptions } from './presence-options.ts';
 import { entryOf, User, type Remembered } from './user.ts';
@@ -123,6 +123,11 @@ export class Presence {
   /** The entry as this viewer may see it, as JSON; each form is made once for each version. */
   entryJsonFor(user: User, viewer: Viewer): string {
     return this.#views.jsonFor(user, viewer);
+  }
+
+  /** Whether the viewer is shown the user as present, with a session on that adapter: what is doubted concerns it then. */
+  isShownOn(user: User, viewer: Viewer, adapter: AdapterName): boolean {
+    return this.#views.isVisibleTo(user, viewer) && isOn(user, adapter);
   }
 
   /** The version of that entry. */

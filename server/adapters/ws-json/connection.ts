@@ -112,9 +112,8 @@ export class Connection implements SocketEvents, Line, OutboxOwner, Timed {
     if (this.#phase.name === 'welcomed') this.#phase.clockStepped(monoMs);
   }
 
-  /** A word to all who were welcomed. */
-  tell(message: HubMessage): void {
-    if (this.#phase.name === 'welcomed') this.outbox.tell(JSON.stringify(message));
+  get isWelcomed(): boolean {
+    return this.#phase.name === 'welcomed';
   }
 
   /** Are you there? */

@@ -147,8 +147,7 @@ export class Greeting {
       node,
       protocol: PROTOCOL_VERSION,
     });
-    const staleSince = this.#hub.staleSince();
-    if (staleSince !== null) line.send({ type: 'stale', since: staleSince });
+    this.#hub.onWelcomed(line.outbox);
     if (self === true && user !== undefined) fanout.watchSelf(line.outbox, user);
   }
 

@@ -3,7 +3,6 @@
  * The engine brings sockets; the hub calls `look` with the time and `shutDown` at its end.
  */
 import type { CloseReason, RefusalReason } from '../../../shared/codes.ts';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
 import type { Admission } from '../../admission.ts';
 import type { Authenticator } from '../../auth/authenticator.ts';
@@ -44,8 +43,8 @@ export interface WsJsonOptions {
   readonly codeOf: (status: SessionStatus) => number;
   readonly heartbeatMs: number;
   readonly timeoutMs: number;
-  /** Since when what is shown may be behind; null where it is not. */
-  readonly staleSince: () => number | null;
+  /** Called right after the welcome: what is shown may be behind. */
+  readonly onWelcomed: (outbox: Outbox) => void;
   /** The name of this hub, told in `welcome`. */
   readonly node: string;
   /** The id of a session, told in `welcome`. */
@@ -138,9 +137,9 @@ export class WsJson {
     this.#wheel.advance(monoMs, BUDGET, (item) => item.look(monoMs));
   }
 
-  /** Tells everybody who was welcomed: `stale` and `fresh`. */
-  broadcast(message: HubMessage): void {
-    for (const connection of this.#connections) connection.tell(message);
+  /** Everybody who was welcomed and is still there. */
+  *welcomedOutboxes(): Generator<Outbox> {
+    for (const connection of this.#connections) if (connection.isWelcomed) yield connection.outbox;
   }
 
   /** Asks every connection for a sign of life. */
