@@ -16,6 +16,7 @@ import { notAllowed, type MayWatch, type Watches } from './may-watch.ts';
 import { HeldBack, type Shown } from './held-back.ts';
 import { FlushMessages, type Outbox } from './outbox.ts';
 import { FlushRhythm } from './rhythm.ts';
+import { selfJson, Selves } from './selves.ts';
 import { headOfFriends, headOfUsers, Telling, type TellingOptions } from './telling.ts';
 
 export interface FanoutOptions extends TellingOptions {
@@ -50,12 +51,17 @@ export class Fanout {
   readonly #rhythm = new FlushRhythm(() => this.flush());
   readonly #held: HeldBack;
   #changed = new Set<User>();
-  #selfChanged = new Set<User>();
+  readonly #selves: Selves;
   #changeNo = 0;
 
   constructor(options: FanoutOptions) {
     this.#options = options;
     this.#held = new HeldBack({ ...options, onDue: () => this.#rhythm.request() });
+    this.#selves = new Selves({
+      ...options,
+      tell: (outbox, json) => this.#telling.self(outbox, json),
+      onDue: () => this.#rhythm.request(),
+    });
     this.#telling = new Telling({ ...options, held: this.#held });
   }
 
@@ -68,8 +74,7 @@ export class Fanout {
       this.#changed.add(user);
       this.#options.delays.changed(change);
     }
-    const isToldSelf = audienceOf(user).selves.size > 0;
-    if (isToldSelf) this.#selfChanged.add(user);
+    const isToldSelf = this.#selves.changed(user);
     if (isDue || isToldSelf) this.#rhythm.request();
   }
 
@@ -99,9 +104,9 @@ export class Fanout {
    */
   flush(isForced = false): number {
     if (!this.#held.isEmpty) this.#held.release(this.#changed, isForced);
-    if (this.#changed.size + this.#selfChanged.size === 0) return 1;
+    if (this.#changed.size === 0 && this.#selves.isEmpty) return 1;
     this.#options.beforeTelling();
-    if (this.#selfChanged.size > 0) this.#flushSelves();
+    if (!this.#selves.isEmpty) this.#selves.flush(isForced);
     const users = this.#changed;
     this.#changed = new Set();
     const touched: Outbox[] = [];
@@ -205,7 +210,7 @@ export class Fanout {
     const user = this.#options.presence.hold(id);
     outbox.self = user;
     audienceOf(user).selves.add(outbox);
-    this.#telling.self(outbox, user);
+    this.#telling.self(outbox, selfJson(user));
   }
 
   /**
@@ -320,12 +325,6 @@ export class Fanout {
       delivered += outbox.flush(at === messages.at ? messages : new FlushMessages(at));
     }
     return delivered;
-  }
-
-  #flushSelves(): void {
-    const users = this.#selfChanged;
-    this.#selfChanged = new Set();
-    for (const user of users) for (const outbox of audienceOf(user).selves) this.#telling.self(outbox, user);
   }
 
   #openCircle(owner: string, viewer: Viewer): Circle {

@@ -11,6 +11,7 @@ import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import { Circle } from './circle.ts';
 import type { HeldBack } from './held-back.ts';
+import { selfJson } from './selves.ts';
 import { presenceJson, type Outbox } from './outbox.ts';
 
 /** What is passed to `Telling` by `Fanout` itself. */
@@ -62,7 +63,7 @@ export class Telling {
       if (json !== undefined) outbox.tell(json);
     }
     this.#payOwed(outbox);
-    if (outbox.self !== null) this.self(outbox, outbox.self);
+    if (outbox.self !== null) this.self(outbox, selfJson(outbox.self));
   }
 
   /** What the peer knows is not what its viewer sees: all it watches is sent anew, as soon as it takes it. */
@@ -81,9 +82,7 @@ export class Telling {
     outbox.send(this.#snapshotJson(outbox, head, re, users, partial));
   }
 
-  self(outbox: Outbox, user: User): void {
-    const { status, text, devices } = user.fold;
-    const json = JSON.stringify({ type: 'self', status, ...(text === '' ? {} : { text }), devices });
+  self(outbox: Outbox, json: string): void {
     if (outbox.isBehind || json === outbox.lastSelfJson) return;
     outbox.lastSelfJson = json;
     outbox.send(json);

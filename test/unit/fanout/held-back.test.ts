@@ -110,6 +110,27 @@ describe('a user who changes', () => {
     expect(peer.socket.take()).toMatchObject([{ status: 'online' }, { status: 'busy' }]);
   });
 
+  it('is told a fold with very many devices every 50 ms at most, its last state included', () => {
+    const stage = newStage();
+    const own = stage.open(plain('7'));
+    stage.fanout.watchSelf(own.outbox, '7');
+    const label = (no: number): string => `${no}`.padEnd(60, 'x');
+    for (let i = 0; i < 50; i++) stage.core.begin('7', { device: label(i) });
+    stage.fanout.flush();
+    expect(own.socket.take()).toHaveLength(2);
+    for (let i = 0; i < 190; i++) {
+      stage.core.clock.pass(5);
+      stage.core.begin('7', { device: label(100 + i) });
+      stage.fanout.flush();
+    }
+    stage.core.clock.pass(EVERY_MS);
+    stage.fanout.flush();
+    const seen = own.socket.take();
+    expect(seen.length).toBeGreaterThan(15);
+    expect(seen.length).toBeLessThanOrEqual(20);
+    expect(seen.at(-1)).toMatchObject({ devices: stage.core.presence.look('7').fold.devices });
+  });
+
   it('is told at once when everything is to be told: before `fresh`, before leave is taken', () => {
     const stage = newStage();
     const peer = watching(stage, '7');
