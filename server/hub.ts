@@ -29,6 +29,7 @@ import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
 import type { Roster } from './roster/port.ts';
 import { isSqlError } from './lib/sqlite.ts';
+import { SessionIds, type SessionIdKey } from './presence/session-id.ts';
 import { noStalls, StallClock } from './lib/stall-clock.ts';
 import type { Listening, Service } from './sockets/port.ts';
 import { loadEngine } from './sockets/load-engine.ts';
@@ -84,9 +85,11 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
   try {
     const tls = await openTls(config, log);
     ends.push(() => tls?.stop());
+    const node = `hub-${randomBytes(4).toString('hex')}`;
     const site = {
       config,
-      node: `hub-${randomBytes(4).toString('hex')}`,
+      node,
+      sessionIds: new SessionIds(node, drawKey()),
       tls,
       clock,
       stalls,
@@ -135,6 +138,7 @@ async function takeLeave({ listening }: Opened, { wsJson, tcpXml }: Doors, core:
   const endsAt = performance.now() + drainMs - STOP_MS;
   listening.stopAccepting();
   tcpXml.stopAccepting();
+  core.fanout.flushAll();
   core.storeNow();
   wsJson.drain(Math.max(0, drainMs - STOP_MS));
   while (wsJson.connectionCount > 0 && performance.now() < endsAt) await delay(LOOK_EVERY_MS);
@@ -182,6 +186,7 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
     engine.listen(host, port, service, site.tls === null ? {} : { tls: site.tls }),
   );
   onStop(async () => {
+    core.fanout.flushAll();
     wsJson.shutDown();
     await listening.close();
   });
@@ -247,6 +252,12 @@ async function startPolling(
 function describeRoom({ config, maxSessionsTotal }: Site): string {
   const why = config.maxSessionsTotal === null ? 'half of the heap; HUB_MAX_SESSIONS_TOTAL' : 'HUB_MAX_SESSIONS_TOTAL';
   return `at most ${maxSessionsTotal} in all (${why})`;
+}
+
+/** Another one in each run, as the name of the node is: no id of a session outlives its run. */
+function drawKey(): SessionIdKey {
+  const key = randomBytes(16);
+  return [key.readUInt32LE(0), key.readUInt32LE(4), key.readUInt32LE(8), key.readUInt32LE(12)];
 }
 
 function hostInUrl(host: string): string {

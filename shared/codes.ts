@@ -57,6 +57,7 @@ export const refusalReasons = {
   sessions: 'The user has `HUB_MAX_SESSIONS` (`too_many`, 429, a bad frame).',
   sessions_total: 'The hub has `HUB_MAX_SESSIONS_TOTAL` (`too_many`, 429; TCP: the frame is skipped).',
   per_connection: 'The TCP connection carries `HUB_MAX_PER_CONNECTION` users: the frame is skipped.',
+  observers: 'The user has `HUB_MAX_SESSIONS` observer connections (`too_many`).',
   watches: 'The connection would watch more than `HUB_MAX_WATCHES` (`too_many`).',
   friends: 'A user would have more friends, or blocks, than `HUB_MAX_FRIENDS` (409).',
   messages:

@@ -13,6 +13,9 @@ export const MAX_DEVICE_CHARS = 64;
 /** UTF-16 units of a text, at most. */
 export const MAX_TEXT_UNITS = 140;
 
+/** Bytes of an entry as the hub prints it, in UTF-8. Device labels beyond it are left out. */
+export const MAX_ENTRY_BYTES = 2048;
+
 /** Ids in one `watch`, `unwatch` or HTTP list, at most. */
 export const MAX_IDS_PER_MESSAGE = 1000;
 /** A watch, an unwatch or a request counts one more against the rate for each so many users that it touches. */
@@ -43,6 +46,9 @@ export const HELLO_WITHIN_MS = 10_000;
 export const BYE_CLOSE_WITHIN_MS = 5_000;
 /** Milliseconds that changes of one user may be apart and still be told as the last of them. */
 export const MAX_FLUSH_WAIT_MS = 50;
+
+/** Milliseconds between two reports of one user who changes faster than that, at least. */
+export const REPORT_EVERY_MS = 50;
 
 /** Transitions in one answer of `explain`, at most. */
 export const MAX_TRANSITIONS = 20;

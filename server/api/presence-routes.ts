@@ -14,7 +14,7 @@ import { json, tooMany } from './reply.ts';
 import { route, type Call, type Read, type Reply, type Route } from './route.ts';
 
 export interface PresenceRoutesOptions {
-  readonly presence: Pick<Presence, 'lookFor' | 'lookForMany' | 'entryJsonFor'>;
+  readonly presence: Pick<Presence, 'answerFor' | 'answersFor'>;
   readonly roster: Pick<Roster, 'friendsOf' | 'follows'>;
   /** While a list is being replaced, what its readers wait for. */
   readonly settled: (user: string) => Promise<void> | undefined;
@@ -23,7 +23,7 @@ export interface PresenceRoutesOptions {
   /** What one turn of the loop has for long work. */
   readonly turns: Pick<TurnBudget, 'take' | 'spend'>;
   /** What is shown may be behind. */
-  readonly isStale: () => boolean;
+  readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
   /** Makes durable what must not be forgotten once it was told. */
   readonly beforeTelling: () => void;
 }
@@ -48,7 +48,7 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       may: (identity, user) => mayReadPresence(identity, [user], isFriend),
       answer: ({ viewer }, user) => {
         options.beforeTelling();
-        return withStale(options, entryJson(options, user, viewer));
+        return withStale(options, entryJson(options, user, viewer), [user], viewer);
       },
     }),
     list('GET', ({ query }) => {
@@ -93,7 +93,8 @@ function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Ca
   const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs);
   if (refusal !== undefined) return tooMany(refusals[refusal], heartbeat.timeoutMs);
   beforeTelling();
-  return withStale(options, `{"entry":${entryJson(options, body.user, viewerOf(identity, body.user))}}`);
+  const viewer = viewerOf(identity, body.user);
+  return withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);
 }
 
 /** Up to so many users are answered at once; of more, so many in a turn. */
@@ -104,7 +105,8 @@ const READ_COST = 2;
 function entries(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): Reply {
   if (users.length > READ_AT_ONCE) return entriesInParts(options, users, viewer);
   const turn = options.turns.take(READ_COST * users.length);
-  const answer = (): HttpReply => withStale(options, `{"entries":[${entryJsons(options, users, viewer).join(',')}]}`);
+  const answer = (): HttpReply =>
+    withStale(options, `{"entries":[${entryJsons(options, users, viewer).join(',')}]}`, users, viewer);
   return turn === undefined ? answer() : turn.then(answer);
 }
 
@@ -119,19 +121,24 @@ async function entriesInParts(
     await options.turns.take(READ_COST * some.length);
     parts.push(entryJsons(options, some, viewer).join(','));
   }
-  return withStale(options, `{"entries":[${parts.join(',')}]}`);
+  return withStale(options, `{"entries":[${parts.join(',')}]}`, users, viewer);
 }
 
 function entryJsons(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): string[] {
   const { presence, beforeTelling } = options;
   beforeTelling();
-  return presence.lookForMany(users, viewer).map((user) => presence.entryJsonFor(user, viewer));
+  return presence.answersFor(users, viewer);
 }
 
 function entryJson({ presence }: PresenceRoutesOptions, user: string, viewer: Viewer): string {
-  return presence.entryJsonFor(presence.lookFor(user, viewer), viewer);
+  return presence.answerFor(user, viewer);
 }
 
-function withStale({ isStale }: PresenceRoutesOptions, body: string): HttpReply {
-  return json(isStale() ? `${body.slice(0, -1)},"stale":true}` : body);
+function withStale(
+  { isStale }: PresenceRoutesOptions,
+  body: string,
+  users: readonly string[],
+  viewer: Viewer,
+): HttpReply {
+  return json(isStale(users, viewer) ? `${body.slice(0, -1)},"stale":true}` : body);
 }

@@ -4,6 +4,7 @@
  */
 import type { Explanation } from '../../shared/explain.ts';
 import { mayAdmin } from '../auth/policy.ts';
+import type { Viewer } from '../presence/viewer.ts';
 import { readUser } from './read.ts';
 import { json, noContent, problem } from './reply.ts';
 import { route, type Route } from './route.ts';
@@ -12,7 +13,7 @@ export interface SessionsRoutesOptions {
   readonly explain: (user: string) => Promise<Explanation>;
   /** @returns false where the user has no such session. */
   readonly kick: (user: string, sessionId: string) => boolean;
-  readonly isStale: () => boolean;
+  readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
   readonly beforeTelling: () => void;
 }
 
@@ -23,10 +24,10 @@ export function sessionsRoutes({ explain, kick, isStale, beforeTelling }: Sessio
       path: '/v1/users/{user}/explain',
       about: (call) => readUser(call, 'user'),
       may: mayAdmin,
-      answer: async (_call, user) => {
+      answer: async ({ viewer }, user) => {
         beforeTelling();
         const explanation = await explain(user);
-        return json(JSON.stringify(isStale() ? { ...explanation, stale: true } : explanation));
+        return json(JSON.stringify(isStale([user], viewer) ? { ...explanation, stale: true } : explanation));
       },
     }),
     route({

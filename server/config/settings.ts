@@ -100,7 +100,7 @@ const table = {
   HUB_MAX_CONNECTIONS: { form: count, fallback: '100000', help: 'connections in all, TCP and WebSocket' },
   HUB_MAX_PER_ADDRESS: { form: count, fallback: '20000', help: 'connections of one address' },
   HUB_MAX_PER_CONNECTION: { form: count, fallback: '20000', help: 'users of one TCP connection' },
-  HUB_MAX_SESSIONS: { form: count, fallback: '50', help: 'sessions of one user' },
+  HUB_MAX_SESSIONS: { form: count, fallback: '50', help: 'sessions of one user, and observers of one user' },
   HUB_MAX_SESSIONS_TOTAL: {
     form: count,
     fallback: '',
@@ -130,11 +130,15 @@ const table = {
     help: 'how long sessions from before a restart wait for their users; default: HUB_TIMEOUT_MS',
   },
   HUB_DRAIN_MS: { form: durationOrNone, fallback: '5000', help: 'how long SIGTERM takes leave of those connected' },
-  HUB_DOUBT_SESSIONS: { form: count, fallback: '100', help: 'so many sessions that lapse within a second, and …' },
+  HUB_DOUBT_SESSIONS: {
+    form: count,
+    fallback: '100',
+    help: 'this many sessions, of as many users and sources, that lapse within a second, and …',
+  },
   HUB_DOUBT_PERCENT: {
     form: { kind: 'whole', min: 1, max: 100 },
     fallback: '20',
-    help: '… so much of an adapter’s make a mass lapse, which is doubted',
+    help: '… this much of an adapter’s make a mass lapse, which is doubted',
   },
   HUB_DOUBT_MS: {
     form: { kind: 'whole', min: 0, max: 5000 },

@@ -28,6 +28,8 @@ export class UserAudience extends SmallSet<Outbox> implements Audience {
   circles: SmallSet<Circle> | null = null;
   /** The user's own connections that asked for `self`. */
   selves: SmallSet<Outbox> | null = null;
+  /** When a change of the user was last told; 0 for never. */
+  toldAt = 0;
 
   get isEmpty(): boolean {
     return this.size === 0 && isNone(this.circles) && isNone(this.selves);

@@ -15,13 +15,19 @@ import { audienceOf, watchEach, type Circle } from './circle.ts';
 import type { Delays } from './delays.ts';
 import { Followers } from './followers.ts';
 import { notAllowed, type MayWatch, type Watches } from './may-watch.ts';
+import { HeldBack, type Shown } from './held-back.ts';
 import { FlushMessages, type Outbox } from './outbox.ts';
 import { FlushRhythm } from './rhythm.ts';
 import { RosterTelling, type RosterEditing } from './roster-telling.ts';
+import { selfJson, Selves } from './selves.ts';
 import { headOfFriends, headOfUsers, Telling, type TellingOptions } from './telling.ts';
 import { WatchedLists } from './watched-lists.ts';
 
-export interface FanoutOptions extends Omit<TellingOptions, 'untoldFrom'> {
+export interface FanoutOptions extends Omit<TellingOptions, 'untoldFrom' | 'held'> {
+  /** A user is reported at most that often, milliseconds. */
+  readonly reportEveryMs: number;
+  /** Real milliseconds that only grow, for that. */
+  readonly nowMs: () => number;
   readonly delays: Delays;
   /** The friend lists, for lists not watched yet and for what changed in them. */
   readonly friends: {
@@ -34,21 +40,38 @@ export interface FanoutOptions extends Omit<TellingOptions, 'untoldFrom'> {
   readonly forgottenAt: () => number;
 }
 
+/** What a connection is to be told before it is shown users. */
+export interface Forewarning {
+  /** Whether there is anything of the kind. */
+  readonly isOn: boolean;
+  before(outbox: Outbox, users: Iterable<User>): void;
+  closed(outbox: Outbox): void;
+}
+
 export class Fanout {
+  /** Set by the hub, which builds it after this. */
+  forewarning: Forewarning = { isOn: false, before: () => undefined, closed: () => undefined };
   readonly #options: FanoutOptions;
   readonly #telling: Telling;
   readonly #lists: WatchedLists;
   readonly #followers = new Followers();
   readonly #roster: RosterTelling;
   readonly #rhythm = new FlushRhythm(() => this.flush());
+  readonly #held: HeldBack;
   #changed = new Set<User>();
-  #selfChanged = new Set<User>();
+  readonly #selves: Selves;
   #changeNo = 0;
 
   constructor(options: FanoutOptions) {
     const { presence, turns, friends } = options;
     this.#options = options;
-    this.#telling = new Telling({ ...options, untoldFrom: () => this.#roster.untoldFrom });
+    this.#held = new HeldBack({ ...options, onDue: () => this.#rhythm.request() });
+    this.#selves = new Selves({
+      ...options,
+      tell: (outbox, json) => this.#telling.self(outbox, json),
+      onDue: () => this.#rhythm.request(),
+    });
+    this.#telling = new Telling({ ...options, held: this.#held, untoldFrom: () => this.#roster.untoldFrom });
     this.#lists = new WatchedLists({ presence, turns, friendsOf: (owner) => friends.friendsOf(owner) });
     this.#roster = new RosterTelling({
       presence,
@@ -59,6 +82,10 @@ export class Fanout {
       flush: () => this.flush(),
       dropUser: (outbox, user) => {
         this.#dropUser(outbox, user);
+      },
+      beforeShown: (outbox, user) => {
+        this.#held.shown(outbox, [user]);
+        this.forewarning.before(outbox, [user]);
       },
       tellAgain: (user) => {
         this.#changed.add(user);
@@ -71,12 +98,13 @@ export class Fanout {
   changed(change: Change): void {
     const { user, isShown } = change;
     if (user.audience === null || user.audience.isEmpty) return;
-    if (isShown) {
+    const isDue = isShown && (this.#held.isEmpty || !this.#held.has(user));
+    if (isDue) {
       this.#changed.add(user);
       this.#options.delays.changed(change);
     }
-    if (audienceOf(user).selves !== null) this.#selfChanged.add(user);
-    this.#rhythm.request();
+    const isToldSelf = this.#selves.changed(user);
+    if (isDue || isToldSelf) this.#rhythm.request();
   }
 
   /** What one viewer sees of a user is another than before, for a block was set or lifted: that viewer alone is told. */
@@ -84,22 +112,38 @@ export class Fanout {
     this.flush();
     this.#options.beforeTelling();
     const touched: Outbox[] = [];
-    this.#collect(user, touched, viewer);
+    this.#collect(user, touched, null, viewer);
     this.#send(touched);
   }
 
+  /** Tells one viewer at once what is held back of a user, because it must not be told later. */
+  settleFor(viewer: string, user: User): void {
+    this.flush();
+    if (this.#held.has(user)) this.changedFor(viewer, user);
+  }
+
+  /** Tells every change that waits, held back or not. */
+  flushAll(): void {
+    this.flush(true);
+  }
+
   /**
-   * Tells every change that waits. Each user's latest entry, and one message a connection.
+   * Tells every change that waits and is not held back. Each user's latest entry, and one message a connection.
    * @returns how many entries a message held, 1 where there was none.
    */
-  flush(): number {
-    if (this.#changed.size + this.#selfChanged.size === 0) return 1;
+  flush(isForced = false): number {
+    if (!this.#held.isEmpty) this.#held.release(this.#changed, isForced);
+    if (this.#changed.size === 0 && this.#selves.isEmpty) return 1;
     this.#options.beforeTelling();
-    if (this.#selfChanged.size > 0) this.#flushSelves();
+    if (!this.#selves.isEmpty) this.#selves.flush(isForced);
     const users = this.#changed;
     this.#changed = new Set();
     const touched: Outbox[] = [];
-    for (const user of users) this.#collect(user, touched, undefined);
+    const now = this.#options.nowMs();
+    for (const user of users) {
+      const shown = this.#held.tell(user, now, isForced);
+      if (shown !== undefined) this.#collect(user, touched, shown, undefined);
+    }
     const delivered = this.#send(touched);
     this.#options.delays.told(this.#options.clock);
     return touched.length === 0 ? 1 : delivered / touched.length;
@@ -109,10 +153,10 @@ export class Fanout {
    * Loads a friend list that is not in memory, so that a watch of it is short. @returns what to wait for before the watch,
    * for as many turns of the loop as that takes; undefined if it may come now.
    */
-  prepare(owner: string): Promise<void> | undefined {
+  prepare(owner: string, viewer: Viewer): Promise<void> | undefined {
     const { turns } = this.#options;
     const snapshotTurn = (): Promise<void> | undefined => turns.take(this.#lists.get(owner)?.friends.size ?? 0);
-    return this.#lists.prepare(owner)?.then(snapshotTurn) ?? snapshotTurn();
+    return this.#lists.prepare(owner, viewer)?.then(snapshotTurn) ?? snapshotTurn();
   }
 
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */
@@ -122,9 +166,10 @@ export class Fanout {
     const from = this.#roster.untoldFrom === Infinity ? this.#answerable(since) : undefined;
     // Storage is read before anything is watched: where it fails, so does the watch.
     const news = from === undefined ? undefined : this.#options.friends.changesSince(owner, from);
-    const circle = this.#lists.open(owner);
+    const circle = this.#lists.open(owner, outbox.viewer);
     this.#lists.enter(circle, outbox);
     this.#telling.charge(outbox, circle.friends.size);
+    this.forewarning.before(outbox, circle.friends);
     const head = headOfFriends(owner);
     if (from === undefined || news === undefined) {
       this.#telling.snapshot(outbox, head, re, circle.friends, undefined);
@@ -144,10 +189,11 @@ export class Fanout {
   /** Adds users (all different) to those watched by id, and answers with a snapshot of them. */
   watchUsers(outbox: Outbox, ids: readonly string[], since: number | undefined, re: MessageId | undefined): void {
     this.#tellRest(outbox);
-    const users = this.#options.presence.holdMany(ids);
+    const users = this.#options.presence.holdMany(ids, outbox.viewer);
     watchEach(users, outbox);
     this.#followers.note(outbox);
     this.#telling.charge(outbox, users.length);
+    this.forewarning.before(outbox, users);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
     // A user who seems never seen may have been forgotten since then, which no entry tells.
@@ -163,10 +209,11 @@ export class Fanout {
   /** The same for all the users that a text names, perhaps some of them twice. */
   watchListed(outbox: Outbox, list: IdsInText): void {
     this.#tellRest(outbox);
-    const named = this.#options.presence.holdAll(list);
+    const named = this.#options.presence.holdAllFor(list, outbox.viewer);
     const users = watchEach(named, outbox);
     this.#followers.note(outbox);
     this.#telling.charge(outbox, users.length);
+    this.forewarning.before(outbox, users);
     const head = users.length === named.length ? `"users":${list.listJson}` : headOfUsers(users.map(({ id }) => id));
     this.#telling.snapshot(outbox, head, undefined, users, undefined);
   }
@@ -218,7 +265,7 @@ export class Fanout {
     const user = this.#options.presence.hold(id);
     outbox.self = user;
     (audienceOf(user).selves ??= new SmallSet()).add(outbox);
-    this.#telling.self(outbox, user);
+    this.#telling.self(outbox, selfJson(user));
   }
 
   /**
@@ -259,6 +306,7 @@ export class Fanout {
     }
     outbox.caughtUp(); // what it was behind with is not told to a socket that drains while it closes
     outbox.owed = null;
+    this.forewarning.closed(outbox);
   }
 
   /** A `since` that this hub can be sure to answer; undefined calls for a full snapshot. */
@@ -278,20 +326,28 @@ export class Fanout {
     this.#telling.rest(outbox);
   }
 
-  /** Gives a change to everybody who may see it; with `only`, to the connections of that viewer alone. */
-  #collect(user: User, touched: Outbox[], only: string | undefined): void {
+  /**
+   * Gives a change to everybody who may see it and has not been shown it; with `only`, to the connections of that viewer
+   * alone.
+   */
+  #collect(user: User, touched: Outbox[], shown: Shown | null, only: string | undefined): void {
     const audience = audienceOf(user);
     if (audience.isEmpty) return;
     const { presence } = this.#options;
     const { hiddenFrom } = user;
     const changeNo = ++this.#changeNo;
+    const { isOn } = this.forewarning;
+    const isShownToSome = shown !== null && shown.size > 0;
     const tell = (outbox: Outbox): void => {
       if (outbox.toldNo === changeNo) return;
       outbox.toldNo = changeNo;
       const { viewer } = outbox;
       if (only !== undefined) {
         if (viewer.user !== only) return;
+        this.#held.shown(outbox, [user]);
       } else if (hiddenFrom !== null && viewer.user !== null && hiddenFrom.has(viewer.user)) return;
+      if (isShownToSome && shown.get(outbox) === presence.versionFor(user, viewer)) return;
+      if (isOn) this.forewarning.before(outbox, [user]);
       if (outbox.add(user, presence.entryJsonFor(user, viewer))) touched.push(outbox);
     };
     for (const outbox of audience) tell(outbox);
@@ -303,15 +359,21 @@ export class Fanout {
   #send(touched: readonly Outbox[]): number {
     const messages = new FlushMessages(this.#telling.sentUpTo());
     let delivered = 0;
-    for (const outbox of touched) delivered += outbox.flush(messages);
+    if (this.#held.isEmpty) for (const outbox of touched) delivered += outbox.flush(messages);
+    else if (touched.length > 0) delivered = this.#sendBesideHeld(touched, messages);
     this.#options.onDelivered(delivered);
     return delivered;
   }
 
-  #flushSelves(): void {
-    const users = this.#selfChanged;
-    this.#selfChanged = new Set();
-    for (const user of users) for (const outbox of audienceOf(user).selves ?? []) this.#telling.self(outbox, user);
+  /** The same while users are held back: no `at` covers what a connection will be told later. */
+  #sendBesideHeld(touched: readonly Outbox[], messages: FlushMessages): number {
+    this.#held.noteLimits();
+    let delivered = 0;
+    for (const outbox of touched) {
+      const at = this.#held.noted(outbox, messages.at);
+      delivered += outbox.flush(at === messages.at ? messages : new FlushMessages(at));
+    }
+    return delivered;
   }
 
   #end(outbox: Outbox, { owners, ids }: Watches): void {

@@ -23,6 +23,8 @@ interface RosterTellingOptions {
   readonly flush: () => void;
   /** Ends the watch of a user by id. */
   readonly dropUser: (outbox: Outbox, user: User) => void;
+  /** The connection is about to be shown the user. */
+  readonly beforeShown: (outbox: Outbox, user: User) => void;
   /** The user changed while watchers were told of it one by one: they are told the latest. */
   readonly tellAgain: (user: User) => void;
 }
@@ -173,7 +175,11 @@ export class RosterTelling {
     const head = `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"add","entry":`;
     const v = presence.look(friend).v;
     // Joined only afterwards: otherwise a watcher may be told of a change before it is told of the friend.
-    yield* this.#tellWatchers(circle, ({ viewer }) => `${head}${telling.entry(presence.look(friend), viewer)}}`);
+    yield* this.#tellWatchers(circle, (outbox) => {
+      const user = presence.look(friend);
+      this.#options.beforeShown(outbox, user);
+      return `${head}${telling.entry(user, outbox.viewer)}}`;
+    });
     if (lists.get(owner) !== circle) return;
     const user = lists.join(circle, friend);
     if (user.v !== v) this.#options.tellAgain(user);

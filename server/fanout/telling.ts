@@ -11,7 +11,14 @@ import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import { Circle, covers } from './circle.ts';
+import type { HeldBack } from './held-back.ts';
+import { selfJson } from './selves.ts';
 import { presenceJson, type Outbox } from './outbox.ts';
+
+/** What is passed to `Telling` by `Fanout` itself. */
+interface TellingContext extends TellingOptions {
+  readonly held: HeldBack;
+}
 
 export interface TellingOptions {
   readonly presence: Presence;
@@ -32,9 +39,9 @@ export interface SinceAnswer {
 }
 
 export class Telling {
-  readonly #options: TellingOptions;
+  readonly #options: TellingContext;
 
-  constructor(options: TellingOptions) {
+  constructor(options: TellingContext) {
     this.#options = options;
   }
 
@@ -60,7 +67,7 @@ export class Telling {
       if (json !== undefined) outbox.tell(json);
     }
     this.#payOwed(outbox);
-    if (outbox.self !== null) this.self(outbox, outbox.self);
+    if (outbox.self !== null) this.self(outbox, selfJson(outbox.self));
   }
 
   /** What the peer knows is not what its viewer sees: all it watches is sent anew, as soon as it takes it. */
@@ -85,9 +92,7 @@ export class Telling {
     outbox.owner?.charge(users / USERS_PER_UNIT);
   }
 
-  self(outbox: Outbox, user: User): void {
-    const { status, text, devices } = user.fold;
-    const json = JSON.stringify({ type: 'self', status, ...(text === '' ? {} : { text }), devices });
+  self(outbox: Outbox, json: string): void {
     if (outbox.isBehind || json === outbox.lastSelfJson) return;
     outbox.lastSelfJson = json;
     outbox.send(json);
@@ -107,8 +112,9 @@ export class Telling {
 
   /** The entry as JSON, to be told in this turn: a user whom the store does not know yet is stored first. */
   entry(user: User, viewer: Viewer): string {
-    if (!user.isStored && user.v > 0) this.#options.beforeTelling();
-    return this.#options.presence.entryJsonFor(user, viewer);
+    const { presence } = this.#options;
+    if (!user.isStored && presence.versionFor(user, viewer) > 0) this.#options.beforeTelling();
+    return presence.entryJsonFor(user, viewer);
   }
 
   #latest(outbox: Outbox, changed: ReadonlySet<User>): string | undefined {
@@ -116,7 +122,8 @@ export class Telling {
     const users = [...changed].filter((user) => covers(outbox, user));
     if (users.length === 0) return undefined;
     this.#options.onDelivered(users.length);
-    return presenceJson(this.#entries(outbox, users), outbox.owed === null ? this.sentUpTo() : undefined);
+    this.#options.held.shown(outbox, users);
+    return presenceJson(this.#entries(outbox, users), outbox.owed === null ? this.#sentUpToFor(outbox) : undefined);
   }
 
   /** At least one a time, however slow the peer is; no more than one beyond what it takes, nor than a turn has room for. */
@@ -168,8 +175,15 @@ export class Telling {
   ): string {
     const sinceFields =
       partial === undefined ? '' : `,"since":${partial.since},"removed":${JSON.stringify(partial.removed)}`;
-    const opening = `{"type":"snapshot"${reField(re)},${head},"at":${this.sentUpTo()}${sinceFields},"entries":[`;
+    this.#options.held.shown(outbox, users);
+    const at = this.#sentUpToFor(outbox);
+    const opening = `{"type":"snapshot"${reField(re)},${head},"at":${at}${sinceFields},"entries":[`;
     return this.#listed(opening, outbox, users, ']}');
+  }
+
+  #sentUpToFor(outbox: Outbox): number {
+    const { held } = this.#options;
+    return held.isEmpty ? this.sentUpTo() : held.limitFor(outbox, this.sentUpTo());
   }
 
   #entries(outbox: Outbox, users: Iterable<User>): string {

@@ -6,6 +6,7 @@
 import type { TurnBudget } from '../lib/turn-budget.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
+import type { Viewer } from '../presence/viewer.ts';
 import { SmallSet } from '../lib/small-set.ts';
 import { audienceOf, Circle } from './circle.ts';
 import type { Outbox } from './outbox.ts';
@@ -57,21 +58,21 @@ export class WatchedLists {
   }
 
   /** Loads a list that is not in memory, in as many turns as that takes. Undefined if it is in memory now. */
-  prepare(owner: string): Promise<void> | undefined {
+  prepare(owner: string, viewer: Viewer): Promise<void> | undefined {
     const running = this.#loading.get(owner);
     if (running !== undefined) return running.done;
     if (this.#lists.has(owner)) return undefined;
     const ids = this.#options.friendsOf(owner);
-    if (ids.length > LOADED_AT_ONCE) return this.#loadInParts(owner, ids);
+    if (ids.length > LOADED_AT_ONCE) return this.#loadInParts(owner, ids, viewer);
     const turn = this.#options.turns.take(LOAD_COST * ids.length);
-    if (turn !== undefined) return turn.then(() => this.prepare(owner));
-    this.#rest(this.#loadAll(owner, ids));
+    if (turn !== undefined) return turn.then(() => this.prepare(owner, viewer));
+    this.#rest(this.#loadAll(owner, ids, viewer));
     return undefined;
   }
 
   /** The list, loaded now if it is not in memory. */
-  open(owner: string): Circle {
-    return this.#lists.get(owner) ?? this.#loadAll(owner, this.#options.friendsOf(owner));
+  open(owner: string, viewer: Viewer): Circle {
+    return this.#lists.get(owner) ?? this.#loadAll(owner, this.#options.friendsOf(owner), viewer);
   }
 
   enter(circle: Circle, outbox: Outbox): void {
@@ -113,28 +114,28 @@ export class WatchedLists {
     for (const circle of this.#idle.keys()) this.#drop(circle);
   }
 
-  #loadAll(owner: string, ids: readonly string[]): Circle {
+  #loadAll(owner: string, ids: readonly string[], viewer: Viewer): Circle {
     const circle = new Circle(owner);
-    for (const user of this.#options.presence.holdMany(ids)) this.#put(circle, user);
+    for (const user of this.#options.presence.holdMany(ids, viewer)) this.#put(circle, user);
     this.#lists.set(owner, circle);
     return circle;
   }
 
-  #loadInParts(owner: string, ids: readonly string[]): Promise<void> {
+  #loadInParts(owner: string, ids: readonly string[], viewer: Viewer): Promise<void> {
     const loading: Loading = { isStale: false, done: Promise.resolve() };
-    const done = this.#load(owner, ids, loading).finally(() => this.#loading.delete(owner));
+    const done = this.#load(owner, ids, viewer, loading).finally(() => this.#loading.delete(owner));
     this.#loading.set(owner, Object.assign(loading, { done }));
     return done;
   }
 
-  async #load(owner: string, ids: readonly string[], loading: Loading): Promise<void> {
+  async #load(owner: string, ids: readonly string[], viewer: Viewer, loading: Loading): Promise<void> {
     const { presence, turns } = this.#options;
     const circle = new Circle(owner);
     try {
       for (let from = 0; from < ids.length; from += LOADED_AT_ONCE) {
         const some = ids.slice(from, from + LOADED_AT_ONCE);
         await turns.take(LOAD_COST * some.length);
-        for (const user of presence.holdMany(some)) this.#put(circle, user);
+        for (const user of presence.holdMany(some, viewer)) this.#put(circle, user);
       }
       if (loading.isStale) this.#reconcile(circle);
     } catch (error) {

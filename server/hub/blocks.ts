@@ -32,7 +32,7 @@ export function buildBlocks(
       if ((hiddenFrom?.size ?? 0) >= maxBlocks) return false;
       const wasVisible = isVisible(blocker.fold);
       // That the user went offline is no news of the block: it is told. What else waits is dropped for the blocked one.
-      if (!wasVisible) fanout.flush();
+      if (!wasVisible) fanout.settleFor(other, blocker);
       const frozen = presence.freeze(blocker, clock.now());
       store.block({ user, viewer: other, ...frozen });
       presence.hide(user, other, frozen);

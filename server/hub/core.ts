@@ -2,6 +2,7 @@
  * The middle of the map: who is there, and who is told. Every change passes `onChange`. Part of hub.ts; opens no port.
  */
 import { randomBytes } from 'node:crypto';
+import { neighbourhoodOf } from '../auth/cidrs.ts';
 import { Delays } from '../fanout/delays.ts';
 import { Fanout } from '../fanout/fanout.ts';
 import { Tails } from '../fanout/tails.ts';
@@ -10,8 +11,9 @@ import type { Change } from '../presence/outcomes.ts';
 import { TurnBudget } from '../lib/turn-budget.ts';
 import { Journal } from '../presence/journal.ts';
 import { Presence } from '../presence/presence.ts';
-import { sessionIdOf } from '../presence/session-id.ts';
+import type { Session } from '../presence/session.ts';
 import type { User } from '../presence/user.ts';
+import { REPORT_EVERY_MS } from '../../shared/limits.ts';
 import type { Store } from '../store/port.ts';
 import { buildBlocks } from './blocks.ts';
 import { startForgettingStrangers } from './forgetting.ts';
@@ -131,12 +133,18 @@ function openJournal({ clock }: Site): Journal {
   return new Journal([key.readUInt32LE(0), key.readUInt32LE(4)], clock.now().wallMs);
 }
 
-function buildTails({ node, onStop }: Site, presence: Presence, beforeTelling: () => void): Tails {
-  const tails = new Tails({ presence, idOf: (no) => sessionIdOf(node, no), beforeTelling });
+function buildTails({ sessionIds, onStop }: Site, presence: Presence, beforeTelling: () => void): Tails {
+  const tails = new Tails({ presence, idOf: (no) => sessionIds.of(no), beforeTelling });
   onStop(() => {
     tails.stop();
   });
   return tails;
+}
+
+/** A WebSocket can be asked whether it is there, so it needs no source. One address may be many users' own gateway. */
+function sourceOf({ adapter, owner, address }: Session): unknown {
+  if (adapter === 'ws-json') return undefined;
+  return adapter === 'tcp-xml' ? owner : neighbourhoodOf(address);
 }
 
 function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSessions: (user: User) => void): Presence {
@@ -150,7 +158,7 @@ function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSession
       clock: lasting.hubClock,
       stalls,
       stallGraceMs: timeoutMs,
-      massLapse: { sessions: doubtSessions, percent: doubtPercent, holdMs: doubtMs },
+      massLapse: { sessions: doubtSessions, percent: doubtPercent, holdMs: doubtMs, sourceOf },
       journal,
       recall: (id) => recall(site, lasting, id),
       recallMany: (ids) => recallMany(site, lasting, ids),
@@ -184,6 +192,8 @@ function buildFanout(
     forgottenAt: () => store.forgottenAt,
     beforeTelling,
     delays,
+    reportEveryMs: REPORT_EVERY_MS,
+    nowMs: () => performance.now(),
     onDelivered: (entries) => {
       counts.deliveries += entries;
     },

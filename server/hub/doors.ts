@@ -19,7 +19,6 @@ import { zeroCounts } from '../lib/zero-counts.ts';
 import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import type { Doubt } from '../presence/outcomes.ts';
-import { sessionIdOf } from '../presence/session-id.ts';
 import type { Roster } from '../roster/port.ts';
 import type { Core } from './core.ts';
 import { retrySureness, startRetryingStorage, type Lasting } from './lasting.ts';
@@ -51,7 +50,9 @@ export function buildDoors(site: Site, core: Core, lasting: Lasting, pages: stri
   const gate = buildGate(site);
   const badFrames = zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]);
   const tcpXml = buildTcpXml(site, core.intake, gate, badFrames);
-  const wsJson = buildWsJson(site, core, lasting.roster, gate, () => staleness.since);
+  const wsJson = buildWsJson(site, core, lasting.roster, gate, (outbox) => {
+    staleness.welcomed(outbox);
+  });
   const staleness = buildStaleness(site, core, lasting, wsJson);
   startRetryingStorage(site, lasting, () => {
     retrySureness(site, lasting.store, staleness.since);
@@ -81,11 +82,11 @@ function buildGate({ config, authenticator, refusals }: Site): Gate {
 }
 
 function buildWsJson(
-  { config, node, clock, log, codes }: Site,
+  { config, node, sessionIds, clock, log, codes }: Site,
   { intake, fanout, tails, turns }: Core,
   roster: Roster,
   gate: Gate,
-  staleSince: () => number | null,
+  onWelcomed: (outbox: Outbox) => void,
 ): WsJson {
   return new WsJson({
     ...gate,
@@ -99,11 +100,13 @@ function buildWsJson(
     heartbeatMs: config.heartbeatMs,
     timeoutMs: config.timeoutMs,
     maxWatches: config.maxWatches,
+    maxSessions: config.maxSessions,
     slowMs: config.slowMs,
     isFriend: (user, other) => roster.follows(user, other),
-    staleSince,
+    onWelcomed,
     node,
-    idOf: ({ no }) => sessionIdOf(node, no),
+    idOf: ({ no }) => sessionIds.of(no),
+    idOfObserver: (no) => sessionIds.ofObserver(no),
     onFault: (error) => {
       log.error({ err: error }, 'a message failed');
     },
@@ -153,7 +156,7 @@ function buildApi(
     presence,
     roster,
     heartbeat: { intake, codeOf: (status) => codes.codeOf(status), timeoutMs, warmMs, keepLease },
-    isStale: () => staleness.since !== null,
+    isStale: (ids, viewer) => staleness.isStale(ids, viewer),
     beforeTelling,
     turns,
     edit: (edit) => core.rosterEdits.edit(edit),

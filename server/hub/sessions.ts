@@ -12,7 +12,7 @@ import { explainUser } from '../presence/explain.ts';
 import type { Journal } from '../presence/journal.ts';
 import type { Presence } from '../presence/presence.ts';
 import { sessionOfNo } from '../presence/session-list.ts';
-import { sessionIdOf, sessionNoOf } from '../presence/session-id.ts';
+import type { SessionIds } from '../presence/session-id.ts';
 
 export interface SessionsDesk {
   readonly explain: (user: string) => Promise<Explanation>;
@@ -21,7 +21,7 @@ export interface SessionsDesk {
 }
 
 interface SessionsDeskOptions {
-  readonly node: string;
+  readonly sessionIds: SessionIds;
   readonly clock: Clock;
   readonly stalls: Stalls;
   readonly presence: Presence;
@@ -33,8 +33,8 @@ interface SessionsDeskOptions {
 const BITE = 16_384;
 
 export function buildSessionsDesk(options: SessionsDeskOptions): SessionsDesk {
-  const { node, clock, stalls, presence, intake, journal } = options;
-  const idOf = (no: number): string => sessionIdOf(node, no);
+  const { sessionIds, clock, stalls, presence, intake, journal } = options;
+  const idOf = (no: number): string => sessionIds.of(no);
   return {
     explain: async (id) => {
       const now = clock.now();
@@ -54,7 +54,7 @@ export function buildSessionsDesk(options: SessionsDeskOptions): SessionsDesk {
       };
     },
     kick: (user, sessionId) => {
-      const no = sessionNoOf(node, sessionId);
+      const no = sessionIds.noOf(sessionId);
       const held = presence.held(user);
       const session = no === undefined || held === undefined ? undefined : sessionOfNo(held, no);
       if (session === undefined) return false;

@@ -16,11 +16,13 @@ import type { Logger } from '../lib/log.ts';
 import { openTlsFiles, type TlsFiles } from '../lib/tls-files.ts';
 import { StartError } from '../lib/start-error.ts';
 import { CodeTable } from '../presence/codes.ts';
+import type { SessionIds } from '../presence/session-id.ts';
 
 export interface Site {
   readonly config: Config;
   /** The name of this hub: another one in each run, so that no id of a session outlives it. */
   readonly node: string;
+  readonly sessionIds: SessionIds;
   readonly clock: Clock;
   /** What the clock leaves out. */
   readonly stalls: Stalls;

@@ -1,12 +1,21 @@
 /**
- * Whether what is shown may be behind, and since when: after a restart, or while a mass lapse is doubted. Watchers are
- * told `stale` when the first reason begins (again when another reaches further back), `fresh` when the last one is over.
- * The store is told the same, for a run that ends meanwhile leaves the next one no surer than it was. Part of hub.ts.
+ * Whether what is shown may be behind, and since when: after a restart, which concerns everybody, or while a mass lapse of
+ * one adapter is doubted, which concerns those who are shown a user with a session on it. They are told `stale` when the
+ * first reason begins (again when another reaches further back), and `fresh` when the last one is over. Others are told
+ * nothing, so that the doubt reveals no user who is shown as offline.
+ *
+ * The store is told of every reason, because a run that ends meanwhile leaves the next one no surer than it was. Part of
+ * hub.ts.
  */
 import type { WsJson } from '../adapters/ws-json/ws-json.ts';
+import type { Forewarning } from '../fanout/fanout.ts';
+import type { Outbox } from '../fanout/outbox.ts';
 import type { Moment } from '../lib/clock.ts';
 import type { Doubt } from '../presence/outcomes.ts';
 import type { Presence } from '../presence/presence.ts';
+import type { AdapterName } from '../presence/session.ts';
+import type { User } from '../presence/user.ts';
+import type { Viewer } from '../presence/viewer.ts';
 import type { StoreState } from '../store/port.ts';
 import type { Core } from './core.ts';
 import { keepSureUntil, type Lasting } from './lasting.ts';
@@ -15,41 +24,111 @@ import type { Site } from './site.ts';
 export interface Reason {
   /** The last moment of which the hub is sure, on the wall clock. */
   readonly since: number;
+  /** The adapter that is doubted; null for all that is shown. */
+  readonly adapter: AdapterName | null;
   readonly isOver: (monoMs: number) => boolean;
 }
 
 interface StalenessOptions {
-  /** Also when a later reason reaches further back. */
-  readonly onStale: (since: number) => void;
-  /** All is known again, and told. */
-  readonly onFresh: () => void;
+  readonly presence: Pick<Presence, 'held' | 'isShownOn'>;
+  /** Everybody who has been welcomed. */
+  readonly outboxes: () => Iterable<Outbox>;
+  /** The earliest `since` of all reasons is another one; null: all is known again. */
+  readonly onSureness: (since: number | null) => void;
+  /** Tells all that waits. @returns the `at` of what has been told. */
+  readonly tellAll: () => number;
 }
 
-export class Staleness {
+export class Staleness implements Forewarning {
   readonly #options: StalenessOptions;
+  /** Who has been told `stale`, and with which `since`. */
+  readonly #told = new Map<Outbox, number>();
   #reasons: Reason[] = [];
 
   constructor(options: StalenessOptions) {
     this.#options = options;
   }
 
-  /** Since when what is shown may be behind, on the wall clock; null where nothing is. */
+  /** Since when anything that is shown may be behind, on the wall clock; null if nothing is. */
   get since(): number | null {
-    return this.#reasons.length === 0 ? null : Math.min(...this.#reasons.map(({ since }) => since));
+    return earliest(this.#reasons);
+  }
+
+  /** Whether there is a reason that does not concern everybody. */
+  get isOn(): boolean {
+    return this.#reasons.some(({ adapter }) => adapter !== null);
+  }
+
+  /** Whether what this answer shows of these users may be behind. */
+  isStale(ids: readonly string[], viewer: Viewer): boolean {
+    const { presence } = this.#options;
+    return this.#reasons.some(({ adapter }) => {
+      if (adapter === null) return true;
+      return ids.some((id) => {
+        const user = presence.held(id);
+        return user !== undefined && presence.isShownOn(user, viewer, adapter);
+      });
+    });
   }
 
   begin(reason: Reason): void {
     const before = this.since;
     this.#reasons.push(reason);
-    if (before === null || reason.since < before) this.#options.onStale(reason.since);
+    if (before === null || reason.since < before) this.#options.onSureness(reason.since);
+    for (const outbox of this.#options.outboxes()) if (this.#concerns(reason, outbox)) this.#tell(outbox, reason.since);
+  }
+
+  /** The connection has been welcomed. */
+  welcomed(outbox: Outbox): void {
+    const since = earliest(this.#reasons.filter(({ adapter }) => adapter === null));
+    if (since !== null) this.#tell(outbox, since);
+  }
+
+  /** The connection is about to be shown these users. */
+  before(outbox: Outbox, users: Iterable<User>): void {
+    for (const { adapter, since } of this.#reasons) {
+      if (adapter !== null && this.#isShownAny(users, outbox.viewer, adapter)) this.#tell(outbox, since);
+    }
+  }
+
+  /** The connection is gone. */
+  closed(outbox: Outbox): void {
+    this.#told.delete(outbox);
   }
 
   /** The lease timer came by. */
   look(monoMs: number): void {
-    if (this.#reasons.length === 0) return;
+    if (!this.#reasons.some(({ isOver }) => isOver(monoMs))) return;
     this.#reasons = this.#reasons.filter(({ isOver }) => !isOver(monoMs));
-    if (this.#reasons.length === 0) this.#options.onFresh();
+    const at = this.#options.tellAll();
+    for (const outbox of this.#told.keys()) {
+      if (this.#reasons.some((reason) => this.#concerns(reason, outbox))) continue;
+      this.#told.delete(outbox);
+      outbox.tell(JSON.stringify({ type: 'fresh', at }));
+    }
+    this.#options.onSureness(this.since);
   }
+
+  #tell(outbox: Outbox, since: number): void {
+    if ((this.#told.get(outbox) ?? Infinity) <= since) return;
+    this.#told.set(outbox, since);
+    outbox.tell(JSON.stringify({ type: 'stale', since }));
+  }
+
+  #concerns({ adapter }: Reason, { viewer, users, circles }: Outbox): boolean {
+    if (adapter === null || this.#isShownAny(users, viewer, adapter)) return true;
+    for (const { friends } of circles) if (this.#isShownAny(friends, viewer, adapter)) return true;
+    return false;
+  }
+
+  #isShownAny(users: Iterable<User>, viewer: Viewer, adapter: AdapterName): boolean {
+    for (const user of users) if (this.#options.presence.isShownOn(user, viewer, adapter)) return true;
+    return false;
+  }
+}
+
+function earliest(reasons: readonly Reason[]): number | null {
+  return reasons.length === 0 ? null : Math.min(...reasons.map(({ since }) => since));
 }
 
 /** Begins with what the restart leaves unsure. */
@@ -61,16 +140,17 @@ export function buildStaleness(
 ): Staleness {
   const { clock, config } = site;
   const staleness = new Staleness({
-    onStale: (since) => {
+    presence,
+    outboxes: () => wsJson.welcomedOutboxes(),
+    onSureness: (since) => {
       keepSureUntil(site, store, since);
-      wsJson.broadcast({ type: 'stale', since });
     },
-    onFresh: () => {
-      fanout.flush();
-      wsJson.broadcast({ type: 'fresh', at: hubClock.sentUpTo(clock.now().wallMs) });
-      keepSureUntil(site, store, null);
+    tellAll: () => {
+      fanout.flushAll();
+      return hubClock.sentUpTo(clock.now().wallMs);
     },
   });
+  fanout.forewarning = staleness;
   const now = clock.now();
   const reason = untilBack(presence, store.state, config.warmMs, now);
   if (!reason.isOver(now.monoMs)) staleness.begin(reason);
@@ -87,11 +167,11 @@ function untilBack(presence: Presence, { sureUntil, certainFrom }: StoreState, w
   const since = Math.min(sureUntil ?? now.wallMs, now.wallMs);
   // After an unclean end nobody can know whether all are back: somebody may have come in its last moment.
   const isUnclean = sureUntil !== null && sureUntil < certainFrom;
-  return { since, isOver: (monoMs) => (!isUnclean && presence.restoredCount === 0) || monoMs >= endsAt };
+  return { since, adapter: null, isOver: (monoMs) => (!isUnclean && presence.restoredCount === 0) || monoMs >= endsAt };
 }
 
 /** While a mass lapse is doubted. */
-export function untilDecided({ since, heldUntil }: Doubt): Reason {
+export function untilDecided({ adapter, since, heldUntil }: Doubt): Reason {
   const endsAt = heldUntil + SETTLED_AFTER_MS;
-  return { since, isOver: (monoMs) => monoMs >= endsAt };
+  return { since, adapter, isOver: (monoMs) => monoMs >= endsAt };
 }

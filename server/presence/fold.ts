@@ -4,6 +4,7 @@
  * the code; the text set last counts, whoever said it. Pure.
  */
 import type { SessionStatus, UserStatus } from '../../shared/status.ts';
+import { labelsThatFit } from './labels.ts';
 import type { Session } from './session.ts';
 
 /** The true fold, as only the user itself and an admin may see it. */
@@ -12,6 +13,8 @@ export interface Fold {
   readonly code: number;
   /** Labels of the live sessions, unique, sorted by code unit. */
   readonly devices: readonly string[];
+  /** Those of them that an entry has room for. The same list if it has room for all. */
+  readonly shownDevices: readonly string[];
   /** '' where there is none. */
   readonly text: string;
 }
@@ -21,13 +24,20 @@ export interface Shown {
   readonly status: UserStatus;
   readonly code: number;
   readonly devices: readonly string[];
+  readonly shownDevices: readonly string[];
   readonly text: string;
+}
+
+/** The part of a user that is folded. */
+interface Owner {
+  readonly id: string;
+  readonly firstSession: Session | null;
 }
 
 const RANK = { away: 1, online: 2, busy: 3, invisible: 4 } as const satisfies Record<SessionStatus, number>;
 
-/** Folds the sessions that hang on `first`; `offline` is the answer without one. */
-export function foldSessions(first: Session | null, offline: Shown): Fold {
+/** Folds the sessions of a user; `offline` is the answer without one. */
+export function foldSessions({ id, firstSession: first }: Owner, offline: Shown): Fold {
   if (first === null) return offline;
   let decider = first;
   let speaker = first;
@@ -35,7 +45,10 @@ export function foldSessions(first: Session | null, offline: Shown): Fold {
     if (outranks(session, decider)) decider = session;
     if (session.textSetNo > speaker.textSetNo) speaker = session;
   }
-  return { status: decider.status, code: decider.code, devices: devicesOf(first), text: speaker.text };
+  const { status, code } = decider;
+  const { text } = speaker;
+  const devices = devicesOf(first);
+  return { status, code, devices, shownDevices: labelsThatFit(first, devices, { user: id, status, code, text }), text };
 }
 
 /** The session among these whose status and code are the user's. */
@@ -61,9 +74,15 @@ export function isVisible(fold: Fold): boolean {
   return fold.status !== 'offline' && fold.status !== 'invisible';
 }
 
-/** Whether two folds, or what is shown of them, are the same to the eye. */
+/** Whether two folds are the same, to the user itself and to others. */
 export function sameFold(a: Fold, b: Fold): boolean {
-  return a.status === b.status && a.code === b.code && a.text === b.text && sameDevices(a.devices, b.devices);
+  return sameDevices(a.devices, b.devices) && a.status === b.status && sameShown(a, b);
+}
+
+/** Whether two folds are the same to others, who see only the labels that an entry has room for. */
+export function sameShown(a: Fold, b: Fold): boolean {
+  const isSame = a.status === b.status && a.code === b.code && a.text === b.text;
+  return isSame && sameDevices(a.shownDevices, b.shownDevices);
 }
 
 /** One list for all users with that one device: most users have one, and there are few labels. */

@@ -6,7 +6,7 @@
 import type { Moment } from '../lib/clock.ts';
 import { DONE, TimingWheel } from '../lib/timing-wheel.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
-import { MassLapseDoubt, WITHIN_MS, type MassLapseRule } from './mass-lapse.ts';
+import { MassLapseDoubt, WITHIN_MS, type Lapse, type MassLapseRule } from './mass-lapse.ts';
 import { endOf } from './session-list.ts';
 import { adapters, type AdapterName, type Session } from './session.ts';
 
@@ -93,9 +93,9 @@ export class Leases {
     if (session.phase !== 'live') return 0;
     const { adapter } = session;
     const untilMs = now.monoMs + WITHIN_MS;
-    const countUpTo = (enough: number): number =>
-      1 + this.#wheel.countUntil(untilMs, enough - 1, (s) => runsOut(s, adapter, untilMs));
-    const { heldUntil, isNew } = this.#doubt.judge(adapter, now.monoMs, this.#counts[adapter], countUpTo);
+    const isMass = (lapse: Lapse): boolean =>
+      lapse.add(session) || this.#wheel.countUntil(untilMs, 1, (s) => runsOut(s, adapter, untilMs) && lapse.add(s)) > 0;
+    const { heldUntil, isNew } = this.#doubt.judge(adapter, now.monoMs, this.#counts[adapter], isMass);
     if (isNew) holds.push({ adapter, heldUntil, oldestSignAt: this.#oldestSign(session, heldUntil) });
     return heldUntil;
   }

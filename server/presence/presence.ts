@@ -11,11 +11,11 @@ import { IdTable } from '../lib/id-table.ts';
 import { ownId, type IdsInText } from '../lib/ids-in-text.ts';
 import { wallOf } from '../lib/stall-clock.ts';
 import { Blocks, type Frozen } from './blocks.ts';
-import { foldSessions, isVisible, sameFold, shownOf, type Shown } from './fold.ts';
+import { foldSessions, isVisible, sameFold, sameShown, shownOf, type Shown } from './fold.ts';
 import { Leases } from './leases.ts';
 import type { Change, Expired } from './outcomes.ts';
 import { restoreSession, storableSession, type RestoredSession } from './restored-session.ts';
-import { addToUser, countWith, findSession, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
+import { addToUser, countWith, findSession, isOn, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
 import { Session, type AdapterName, type Claim, type Saying } from './session.ts';
 import type { PresenceOptions } from './presence-options.ts';
 import { entryOf, User, type Remembered } from './user.ts';
@@ -42,7 +42,13 @@ export class Presence {
   constructor(options: PresenceOptions, now: Moment) {
     this.#options = options;
     this.#leases = new Leases(options.massLapse, now.monoMs);
-    this.#offline = Object.freeze({ status: 'offline', code: options.offlineCode, devices: [], text: '' });
+    this.#offline = Object.freeze({
+      status: 'offline',
+      code: options.offlineCode,
+      devices: [],
+      shownDevices: [],
+      text: '',
+    });
     this.#views = new Views(this.#offline, options.hidesLastSeen);
   }
 
@@ -67,14 +73,15 @@ export class Presence {
   }
 
   /**
-   * The same, for a reader whom not even the time may tell more than the entry does: a user who is shown offline to it is
-   * looked up in the store, whether it is in memory (invisible, or blocking the reader) or not.
+   * The entry as JSON for one answer. Every user who is shown offline costs the same, so that the time of the answer tells
+   * nothing more: one look in the store and one entry made for this answer, whether the user is gone, invisible with any
+   * number of sessions, or blocks the viewer.
    */
-  lookFor(id: string, viewer: Viewer): User {
+  answerFor(id: string, viewer: Viewer): string {
     const held = this.#users.get(id);
-    if (held === undefined) return this.#recall(id);
-    if (!this.#views.isVisibleTo(held, viewer)) this.#recall(id);
-    return held;
+    if (held !== undefined && this.#views.isVisibleTo(held, viewer)) return this.#views.jsonFor(held, viewer);
+    const recalled = this.#recall(id);
+    return this.#views.offlineJsonFor(held ?? recalled, viewer);
   }
 
   /** The user, held from now on: give it an audience or `release` it. */
@@ -86,30 +93,43 @@ export class Presence {
     return user;
   }
 
-  /** The same for all the users of a list, in its order. */
-  holdAll(list: IdsInText): User[] {
+  /** The same for all the users of a list, in its order, for a viewer who is going to watch them. */
+  holdAllFor(list: IdsInText, viewer: Viewer): User[] {
     const users = this.#users.getAll(list);
-    if (!users.includes(undefined)) return users as User[];
-    const missing = users.flatMap((user, i) => (user === undefined ? [i] : []));
-    const held = this.holdMany(missing.map((i) => ownId(list, i)));
+    const missing = users.flatMap((user, i) => (user === undefined || this.#costsAsGone(user, viewer) ? [i] : []));
+    if (missing.length === 0) return users as User[];
+    const held = this.holdMany(
+      missing.map((i) => ownId(list, i)),
+      viewer,
+    );
     for (const [n, i] of missing.entries()) users[i] = held[n];
     return users as User[];
   }
 
-  /** The same for these ids, in their order: the store is asked once for all that are not held. */
-  holdMany(ids: readonly string[]): User[] {
+  /** The same for these ids, in their order: the store is asked once for all that are not held, or seem not to be. */
+  holdMany(ids: readonly string[], viewer?: Viewer): User[] {
     const held = ids.map((id) => this.#users.get(id));
-    const recalled = this.#recallMany(ids.filter((_, i) => held[i] === undefined));
-    for (const user of recalled.values()) this.#users.add(user);
-    return held.map((user, i) => user ?? (recalled.get(ids[i] as string) as User));
+    const isAsked = (user: User | undefined): boolean =>
+      user === undefined || (viewer !== undefined && this.#costsAsGone(user, viewer));
+    const recalled = this.#recallMany(ids.filter((_, i) => isAsked(held[i])));
+    return held.map((user, i) => {
+      const found = recalled.get(ids[i] as string) as User;
+      if (user === undefined) this.#users.add(found);
+      else if (viewer !== undefined && found !== undefined) this.#views.forget(user, viewer);
+      return user ?? found;
+    });
   }
 
-  /** The same as `lookFor` for these ids, in their order: the store is asked once for all of them. */
-  lookForMany(ids: readonly string[], viewer: Viewer): User[] {
+  /** The same as `answerFor` for these ids, in their order: the store is asked once for all of them. */
+  answersFor(ids: readonly string[], viewer: Viewer): string[] {
     const held = ids.map((id) => this.#users.get(id));
-    const isHidden = (user: User | undefined): boolean => user === undefined || !this.#views.isVisibleTo(user, viewer);
-    const recalled = this.#recallMany(ids.filter((_, i) => isHidden(held[i])));
-    return held.map((user, i) => user ?? (recalled.get(ids[i] as string) as User));
+    const isVisible = held.map((user) => user !== undefined && this.#views.isVisibleTo(user, viewer));
+    const recalled = this.#recallMany(ids.filter((_, i) => isVisible[i] !== true));
+    return held.map((user, i) =>
+      user !== undefined && isVisible[i] === true
+        ? this.#views.jsonFor(user, viewer)
+        : this.#views.offlineJsonFor(user ?? (recalled.get(ids[i] as string) as User), viewer),
+    );
   }
 
   /** Lets go of a user whom nothing needs in memory any more. */
@@ -130,6 +150,11 @@ export class Presence {
   /** The entry as this viewer may see it, as JSON; each form is made once for each version. */
   entryJsonFor(user: User, viewer: Viewer): string {
     return this.#views.jsonFor(user, viewer);
+  }
+
+  /** Whether the viewer is shown the user as present, with a session on that adapter: what is doubted concerns it then. */
+  isShownOn(user: User, viewer: Viewer, adapter: AdapterName): boolean {
+    return this.#views.isVisibleTo(user, viewer) && isOn(user, adapter);
   }
 
   /** The version of that entry. */
@@ -190,7 +215,7 @@ export class Presence {
       this.#link(session);
       if (this.#isWarm(session)) this.#restoredCount++;
     }
-    user.fold = foldSessions(user.firstSession, this.#offline);
+    user.fold = foldSessions(user, this.#offline);
     for (const session of restored) this.#note(session, 'restored', now);
     // What came before the visible status began is in `lastSeen` already.
     user.visibleFromAt = now.monoMs - (now.wallMs - (user.since ?? now.wallMs));
@@ -215,6 +240,7 @@ export class Presence {
     const replaced = lastWaiting(user, claim.device, claim.status);
     if (replaced !== undefined) this.#unlink(replaced);
     const session = new Session(user, claim, ++this.#sessionNo, ++this.#setNo, now.monoMs, now.wallMs);
+    if (replaced !== undefined) session.earlierStartAt = replaced.startedAt;
     this.#link(session);
     this.#options.onSessions(user);
     return { session, change: this.#refold(session, replaced === undefined ? 'came' : 'returned', now) };
@@ -354,6 +380,14 @@ export class Presence {
     this.#leases.add(session);
   }
 
+  /**
+   * Whether a user who is in memory for its sessions alone, but is shown offline, costs its first watcher what one who is gone
+   * would: a look in the store and a new entry, so that the time does not tell. If somebody watches the user, it would be in memory without a session, too.
+   */
+  #costsAsGone(user: User, viewer: Viewer): boolean {
+    return (user.audience === null || user.audience.isEmpty) && !this.#views.isVisibleTo(user, viewer);
+  }
+
   #recall(id: string): User {
     return new User(id, this.#offline, this.#options.recall(id), this.#blocks.of(id));
   }
@@ -397,13 +431,13 @@ export class Presence {
   #refold(session: Session, cause: TransitionCause, now: Moment): Change | undefined {
     const { user } = session;
     const before = user.fold;
-    const after = foldSessions(user.firstSession, this.#offline);
+    const after = foldSessions(user, this.#offline);
     this.#options.journal.note(now.wallMs, cause, session, before.status, after.status);
     if (sameFold(before, after)) return undefined;
     const shownBefore = shownOf(before, this.#offline);
     const shownAfter = shownOf(after, this.#offline);
     user.fold = after;
-    const isShown = !sameFold(shownBefore, shownAfter);
+    const isShown = !sameShown(shownBefore, shownAfter);
     if (isShown) {
       if (!isVisible(before)) user.visibleFromAt = now.monoMs;
       user.lastSeen = this.#lastSeen(user, now);

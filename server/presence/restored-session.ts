@@ -9,7 +9,7 @@ import type { User } from './user.ts';
 /** A session that was live when the last run of the hub ended. Instants are on the wall clock. */
 export interface RestoredSession extends Pick<
   Session,
-  'device' | 'status' | 'code' | 'text' | 'statusSetNo' | 'textSetNo'
+  'device' | 'status' | 'code' | 'text' | 'statusSetNo' | 'textSetNo' | 'startedAt'
 > {
   readonly adapter: string;
   readonly lastSignAt: number;
@@ -33,6 +33,7 @@ export function restoreSession(
   const session = new Session(user, claim, no, 0, now.monoMs - (now.wallMs - from.lastSignAt), 0);
   session.statusSetNo = from.statusSetNo;
   session.textSetNo = from.textSetNo;
+  session.earlierStartAt = from.startedAt;
   session.phase = 'restored';
   // Only over HTTP did the client itself say how long it is good for.
   const restMs = adapter === 'http' ? from.leaseEndsAt - now.wallMs : 0;
@@ -42,9 +43,9 @@ export function restoreSession(
 
 /** A session as it is stored. `lastSignAt`: on the wall clock. */
 export function storableSession(session: Session, lastSignAt: number, now: Moment): RestoredSession {
-  const { adapter, device, status, code, text, statusSetNo, textSetNo } = session;
+  const { adapter, device, status, code, text, statusSetNo, textSetNo, startedAt } = session;
   const leaseEndsAt = now.wallMs + (session.endsAt - now.monoMs);
-  return { adapter, device, status, code, text, statusSetNo, textSetNo, lastSignAt, leaseEndsAt };
+  return { adapter, device, status, code, text, statusSetNo, textSetNo, startedAt, lastSignAt, leaseEndsAt };
 }
 
 function isAdapterName(name: string): name is AdapterName {

@@ -1,16 +1,88 @@
 /**
- * The id of a session: the node's name, which is another in each run, and the session's number in it. Made when somebody
- * asks, so that no session keeps a text for it; an id of another run or node is nobody's here.
+ * The id of a session: the name of the node, which is different in each run, and the number of the session, encrypted.
+ * The numbers count up over all users, so in clear an id would tell its reader how many sessions began since another one,
+ * those of an invisible friend included. Ids are made on demand, so that no session stores a text.
  */
 
-export function sessionIdOf(node: string, no: number): string {
-  return `${node}.${no.toString(36)}`;
+/** 128 secret bits, as four whole numbers below 2^32. */
+export type SessionIdKey = readonly [number, number, number, number];
+
+/** Two whole numbers below 2^32. */
+type Block = readonly [number, number];
+
+/** Sets the numbers of observers apart from those of sessions, which stay below 2^53. */
+const OBSERVER_BIT = 0x80000000;
+const HALF = /^[0-9a-f]{16}$/;
+const ROUNDS = 32;
+const DELTA = 0x9e3779b9;
+
+export class SessionIds {
+  readonly #node: string;
+  readonly #key: SessionIdKey;
+
+  constructor(node: string, key: SessionIdKey) {
+    this.#node = node;
+    this.#key = key;
+  }
+
+  of(no: number): string {
+    return this.#idOf(Math.floor(no / 2 ** 32), no >>> 0);
+  }
+
+  /** What an observer, who has no session, is given in place of a session's id. Looks the same. */
+  ofObserver(no: number): string {
+    return this.#idOf((Math.floor(no / 2 ** 32) | OBSERVER_BIT) >>> 0, no >>> 0);
+  }
+
+  /** The number in an id of this node; undefined for any other text. */
+  noOf(id: string): number | undefined {
+    const name = `${this.#node}.`;
+    const hex = id.slice(name.length);
+    if (!id.startsWith(name) || !HALF.test(hex)) return undefined;
+    const secret: Block = [Number.parseInt(hex.slice(0, 8), 16), Number.parseInt(hex.slice(8), 16)];
+    const [high, low] = decrypt(secret, this.#key);
+    const no = high * 2 ** 32 + low;
+    return Number.isSafeInteger(no) ? no : undefined;
+  }
+
+  #idOf(high: number, low: number): string {
+    const [a, b] = encrypt([high, low], this.#key);
+    return `${this.#node}.${hexOf(a)}${hexOf(b)}`;
+  }
 }
 
-/** The number in an id of this node; undefined for any other text. */
-export function sessionNoOf(node: string, id: string): number | undefined {
-  if (!id.startsWith(`${node}.`)) return undefined;
-  const no = Number.parseInt(id.slice(node.length + 1), 36);
-  // Only as it is given out: `01` or `1x!` is no session's.
-  return Number.isSafeInteger(no) && sessionIdOf(node, no) === id ? no : undefined;
+/**
+ * XTEA, a block cipher of 64 bits: every number has one id, and neither the order nor the distance of two numbers shows.
+ * Exported for its test vectors.
+ */
+export function encrypt([high, low]: Block, key: SessionIdKey): Block {
+  let a = high;
+  let b = low;
+  let sum = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    a = (a + (mix(b) ^ (sum + (key[sum & 3] ?? 0)))) | 0;
+    sum = (sum + DELTA) | 0;
+    b = (b + (mix(a) ^ (sum + (key[(sum >>> 11) & 3] ?? 0)))) | 0;
+  }
+  return [a >>> 0, b >>> 0];
+}
+
+export function decrypt([high, low]: Block, key: SessionIdKey): Block {
+  let a = high;
+  let b = low;
+  let sum = Math.imul(DELTA, ROUNDS);
+  for (let round = 0; round < ROUNDS; round++) {
+    b = (b - (mix(a) ^ (sum + (key[(sum >>> 11) & 3] ?? 0)))) | 0;
+    sum = (sum - DELTA) | 0;
+    a = (a - (mix(b) ^ (sum + (key[sum & 3] ?? 0)))) | 0;
+  }
+  return [a >>> 0, b >>> 0];
+}
+
+function mix(half: number): number {
+  return (((half << 4) ^ (half >>> 5)) + half) | 0;
+}
+
+function hexOf(half: number): string {
+  return half.toString(16).padStart(8, '0');
 }

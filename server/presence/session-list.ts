@@ -42,6 +42,12 @@ export function countWith(
   return { count, replaces };
 }
 
+/** Whether the user has a session on that adapter, in whatever phase. */
+export function isOn(user: User, adapter: AdapterName): boolean {
+  for (let s = user.firstSession; s !== null; s = s.next) if (s.adapter === adapter) return true;
+  return false;
+}
+
 /** The session of that number. */
 export function sessionOfNo(user: User, no: number): Session | undefined {
   for (let s = user.firstSession; s !== null; s = s.next) if (s.no === no) return s;

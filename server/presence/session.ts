@@ -82,6 +82,8 @@ export class Session implements Timed {
   waitEndsAt = 0;
   /** Wall milliseconds; 0 where it is not known: a restart forgot it. */
   connectedAt: number;
+  /** When the session began whose place it took, or that a restart restored. Null for most: it costs them no number. */
+  earlierStartAt: number | null = null;
 
   constructor(user: User, claim: Claim, no: number, setNo: number, monoMs: number, wallMs: number) {
     this.user = user;
@@ -99,6 +101,11 @@ export class Session implements Timed {
     this.pausedMsThen = claim.owner.pausedMs ?? 0;
     this.leaseMs = claim.leaseMs;
     this.connectedAt = wallMs;
+  }
+
+  /** Orders the labels of its user. Neither a restart nor a reload changes it. Wall milliseconds. */
+  get startedAt(): number {
+    return this.earlierStartAt ?? this.connectedAt;
   }
 
   /** When this session ends if nothing more is heard, monotonic milliseconds. */

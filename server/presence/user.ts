@@ -64,14 +64,14 @@ export class User {
 
 /** The entry: what the outside sees. */
 export function entryOf(user: User, offline: Shown): Entry {
-  const { status, code, devices, text } = shownOf(user.fold, offline);
+  const { status, code, shownDevices, text } = shownOf(user.fold, offline);
   return {
     user: user.id,
     status,
     code,
     since: user.since,
     lastSeen: user.lastSeen,
-    devices: [...devices],
+    devices: [...shownDevices],
     ...(text === '' ? {} : { text }),
     v: user.v,
   };

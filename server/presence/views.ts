@@ -27,6 +27,20 @@ export class Views {
     return (user.adminEntryJson ??= JSON.stringify(entryOf(user, this.#offline)));
   }
 
+  /** The entry of a user who is shown offline to the viewer. It is made anew each time, so that all cost the same. */
+  offlineJsonFor(user: User, viewer: Viewer): string {
+    const shown = user.hiddenFrom === null ? user : (hiddenOf(user, viewer) ?? user);
+    const entry = frozenEntry(user.id, shown, this.#offline);
+    return this.#hidesLastSeen && viewer.isAdmin ? JSON.stringify(entry) : this.#forMost(entry);
+  }
+
+  /** Forgets the JSON of what this viewer sees. */
+  forget(user: User, viewer: Viewer): void {
+    const hidden = user.hiddenFrom === null ? undefined : hiddenOf(user, viewer);
+    if (hidden !== undefined) hidden.json = null;
+    else user.entryJson = user.adminEntryJson = null;
+  }
+
   isVisibleTo(user: User, viewer: Viewer): boolean {
     return isVisible(user.fold) && (user.hiddenFrom === null || hiddenOf(user, viewer) === undefined);
   }

@@ -31,6 +31,8 @@ export interface StoredSession {
   /** The order in which status and text were set, among the sessions of the user. */
   readonly statusSetNo: number;
   readonly textSetNo: number;
+  /** On the wall clock. Orders the labels of the user. 0 if an older version of the hub stored the session. */
+  readonly startedAt: number;
   readonly lastSignAt: number;
   /** When its lease ends if nothing more is heard. */
   readonly leaseEndsAt: number;
@@ -70,8 +72,11 @@ export interface Stranger {
 
 export interface Store {
   readonly state: StoreState;
-  /** The entry of a user as it was last kept, or undefined for a user never kept. */
-  recall(user: string): StoredEntry | undefined;
+  /**
+   * What is left of a user that was kept, or undefined for a user never kept. Reads no devices, text or sessions: a user
+   * who is shown offline must not take longer to recall because it is invisible and has sessions.
+   */
+  recall(user: string): OfflineEntry | undefined;
   /** Of many users, in their order, what counts of one who is not here: the rest of the row is not read. */
   recallMany(users: readonly string[]): readonly (OfflineEntry | undefined)[];
   /** The entries that the last run left with live sessions. */

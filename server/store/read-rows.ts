@@ -28,12 +28,15 @@ export function readEntry(row: EntryRow, clockFloor: number): StoredEntry | unde
   if (!isUserId(row.user) || !isVersion(row.v, clockFloor)) return undefined;
   if (!Array.isArray(devices) || !devices.every((label) => typeof label === 'string')) return undefined;
   if (!Array.isArray(sessions) || !sessions.every(isSession)) return undefined;
-  return { ...row, devices, sessions };
-}
-
-/** What is left of a corrupt row if its version is sound: a user who is not here, whose version still only grows. */
-export function salvageEntry(row: EntryRow, clockFloor: number): StoredEntry | undefined {
-  return isVersion(row.v, clockFloor) ? { ...row, devices: [], sessions: [] } : undefined;
+  // Older versions of the hub did not store `startedAt`.
+  return {
+    ...row,
+    devices,
+    sessions: sessions.map((session) => ({
+      ...session,
+      startedAt: (session as Partial<StoredSession>).startedAt ?? 0,
+    })),
+  };
 }
 
 export function isSoundBlock({ user, viewer, v }: StoredBlock, clockFloor: number): boolean {
@@ -76,7 +79,7 @@ export function readAll<Row, Key>(
 }
 
 /** A version from the far future would lift the hub clock there, and keep it there in every later run. */
-function isVersion(v: number, clockFloor: number): boolean {
+export function isVersion(v: number, clockFloor: number): boolean {
   return v >= 0 && v <= clockFloor + AHEAD_MS;
 }
 

@@ -8,11 +8,11 @@ import { explainStorage, type OpenedDatabase } from './database.ts';
 import type { OfflineEntry, Store, StoredBlock, StoredEntry, StoreState, Stranger } from './port.ts';
 import {
   isSoundBlock,
+  isVersion,
   nameBlock,
   nameEntry,
   readAll,
   readEntry,
-  salvageEntry,
   type EntryRow,
   type OnCorrupt,
 } from './read-rows.ts';
@@ -34,7 +34,8 @@ const ENTRY = 'user, status, code, since, last_seen AS lastSeen, devices, text, 
 export class SqliteStore implements Store {
   readonly state: StoreState;
   readonly #db: SqlDatabase;
-  readonly #read: SqlStatement<EntryRow>;
+  readonly #read: SqlStatement<OfflineEntry>;
+  readonly #readWhole: SqlStatement<EntryRow>;
   readonly #readMany: SqlStatement<{ readonly found: string | null }>;
   readonly #readWithSessions: SqlStatement<EntryRow>;
   readonly #write: SqlStatement<never>;
@@ -69,7 +70,8 @@ export class SqliteStore implements Store {
     }
     const { db } = database;
     this.#db = db;
-    this.#read = db.prepare(`SELECT ${ENTRY} FROM entry WHERE user = ?`);
+    this.#read = db.prepare('SELECT since, last_seen AS lastSeen, v FROM entry WHERE user = ?');
+    this.#readWhole = db.prepare(`SELECT ${ENTRY} FROM entry WHERE user = ?`);
     // One row with all of them: a row of its own for each costs three times as much.
     this.#readMany = db.prepare(`
       SELECT group_concat(asked.key || ' ' || since || ' ' || coalesce(last_seen, '') || ' ' || v) AS found
@@ -106,18 +108,19 @@ export class SqliteStore implements Store {
     this.#isEmpty = db.prepare('SELECT 1 FROM entry LIMIT 1').get() === undefined;
   }
 
-  recall(user: string): StoredEntry | undefined {
+  recall(user: string): OfflineEntry | undefined {
     if (this.#isEmpty) return undefined;
-    let row: EntryRow | undefined;
     try {
-      row = this.#read.get(user);
+      const row = this.#read.get(user);
+      if (row === undefined) return undefined;
+      if (isVersion(row.v, this.state.clockFloor)) return { ...row, v: this.#certainV(row.v) };
+      this.#onCorrupt(nameEntry(user));
+      return undefined;
     } catch (error) {
       if (!isOutOfRange(error)) throw error;
       this.#onCorrupt(nameEntry(user));
       return undefined;
     }
-    if (row === undefined) return undefined;
-    return this.#toEntry(row) ?? this.#withCertainV(salvageEntry(row, this.state.clockFloor));
   }
 
   recallMany(users: readonly string[]): readonly (OfflineEntry | undefined)[] {
@@ -139,7 +142,7 @@ export class SqliteStore implements Store {
     const rows = readAll(
       () => this.#readWithSessions.all(),
       () => this.#keysWithSessions.all(),
-      ({ user }) => this.#read.get(user),
+      ({ user }) => this.#readWhole.get(user),
       ({ user }) => {
         this.#onCorrupt(nameEntry(user));
       },
@@ -217,10 +220,6 @@ export class SqliteStore implements Store {
   #toEntry(row: EntryRow): StoredEntry | undefined {
     const entry = readEntry(row, this.state.clockFloor);
     if (entry === undefined) this.#onCorrupt(nameEntry(row.user));
-    return this.#withCertainV(entry);
-  }
-
-  #withCertainV(entry: StoredEntry | undefined): StoredEntry | undefined {
     return entry && { ...entry, v: this.#certainV(entry.v) };
   }
 

@@ -31,10 +31,10 @@ onBothEngines('the end of a session', (transport) => {
     const other = await WsClient.open(hub.addresses.ws);
     other.send({ type: 'hello', user: '42', status: 'busy' });
     const { session } = await other.next('welcome');
+    await watcher.next('presence', ({ entries }) => entries[0]?.status === 'busy');
     expect((await kick(hub, '42', session)).status).toBe(204);
     expect(await other.next('error')).toMatchObject({ code: 'forbidden', message: 'session: an admin ended it' });
     expect(await other.closed).toBe(4403);
-    await watcher.next('presence', ({ entries }) => entries[0]?.status === 'busy');
     await watcher.next('presence', ({ entries }) => entries[0]?.status === 'away');
     expect(await hub.entry('42')).toMatchObject({ status: 'away', devices: ['phone'] });
     await tab.roundTrip();

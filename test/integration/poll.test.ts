@@ -81,7 +81,7 @@ class Hub {
         clock: hubClock,
         stalls: noStalls,
         stallGraceMs: 25_000,
-        massLapse: { sessions: 100, percent: 20, holdMs: 0 },
+        massLapse: { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined },
         onSessions: () => undefined,
         journal: new Journal([1, 2], this.now().wallMs),
         recall,

@@ -121,11 +121,12 @@ describe('a restart', () => {
   it('tells since when a mass lapse was doubted that the end found undecided', async () => {
     await hub.stop();
     hub = await startTestHub({ data, doubtMs: 5_000 });
-    const gateway = await LegacyClient.open(hub.tcpPort);
-    for (let i = 0; i < 150; i++) gateway.beat(`u${i}`);
+    for (let i = 0; i < 150; i++) (await LegacyClient.open(hub.tcpPort)).beat(`u${i}`);
     await hub.until(async () => (await hub.metric('presence_hub_sessions{adapter="tcp-xml"}')) === 150);
     const lastSignAt = hub.clock.wallMs;
     const watcher = await observe();
+    watcher.send({ type: 'watch', users: ['u7'] });
+    await watcher.next('snapshot');
     hub.clock.pass(5_500);
     expect((await watcher.next('stale')).since).toBe(lastSignAt);
     await restart();

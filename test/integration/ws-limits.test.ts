@@ -295,6 +295,26 @@ onBothEngines('more than there is room for', (transport) => {
     expect(await refused('sessions')).toBe(1);
   });
 
+  it('of observers of one user is too_many; others have room, and so has the user once one of them is gone', async () => {
+    await start({ transport, maxSessions: 2 });
+    const observe = { user: '42', observe: true } as const;
+    const [first] = [await hello(observe.user, observe), await hello(observe.user, observe)];
+    const client = await open();
+    client.send({ type: 'hello', ...observe, id: 1 });
+    expect(await client.next('error')).toMatchObject({ code: 'too_many', re: 1 });
+    expect(await refused('observers')).toBe(1);
+    await hello('43', { ...observe, user: '43' });
+    for (let i = 0; i < 3; i++) await WsClient.hello(hub.addresses.ws, { observe: true });
+    await hello('42', {}); // sessions are counted apart
+    first.send({ type: 'bye' });
+    await first.closed;
+    client.send({ type: 'hello', ...observe, id: 2 });
+    expect(await client.next('welcome')).toMatchObject({ re: 2 });
+    client.send({ type: 'bye' });
+    await client.closed;
+    await hello(observe.user, observe);
+  });
+
   it('of silence before a hello counts as a slow sender', async () => {
     await start({ transport });
     const client = await open();

@@ -227,7 +227,9 @@ export class CoreRun {
     const wanted = model.entryOf(user);
     const { v: _v, user: _user, text: shownText = '', ...shown } = entry;
     same(this.inOrder({ ...shown, text: shownText }), this.inOrder(wanted), `entry of ${user}`);
-    same(stage.presence.look(user).fold, model.foldOf(user), `fold of ${user}`);
+    const { shownDevices, ...fold } = stage.presence.look(user).fold;
+    same(fold, model.foldOf(user), `fold of ${user}`);
+    same(shownDevices, fold.devices, `labels of ${user} that an entry has room for`);
     same(stage.entryFor(user, admin), entry, `JSON of ${user}`);
     const before = this.#entriesBefore.get(user)!;
     const isEqual = JSON.stringify({ ...before, v: 0 }) === JSON.stringify({ ...entry, v: 0 });

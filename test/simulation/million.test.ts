@@ -39,7 +39,7 @@ describe('a million sessions', () => {
           clock: hubClock,
           stalls: noStalls,
           stallGraceMs: 25_000,
-          massLapse: { sessions: 100, percent: 20, holdMs: 0 },
+          massLapse: { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined },
           onSessions: () => undefined,
           journal: new Journal([1, 2], clock.now().wallMs),
           recall: () => undefined,

@@ -5,6 +5,8 @@ export interface Asked {
   readonly token?: string;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Any address of loopback, to be somebody else. */
+  readonly from?: string;
 }
 
 export interface Answer {
@@ -15,11 +17,12 @@ export interface Answer {
 }
 
 export function ask(base: string, method: string, path: string, asked: Asked = {}): Promise<Answer> {
-  const { token, body, headers } = asked;
+  const { token, body, headers, from } = asked;
   return new Promise((resolve, reject) => {
     const sent = request(base + path, {
       method,
       agent: false,
+      ...(from !== undefined && { localAddress: from }),
       headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
     });
     sent.on('error', reject);

@@ -127,6 +127,8 @@ export interface FanoutStageOptions extends Omit<StageOptions, 'onChange'> {
   readonly maxQueuedBytes?: number;
   /** The loop comes round when the test says so; otherwise there is always room in its turn. */
   readonly countsTurns?: boolean;
+  /** How often a user is reported at most; 0, for tests of other things: at each flush. */
+  readonly reportEveryMs?: number;
 }
 
 export class FanoutStage {
@@ -163,6 +165,8 @@ export class FanoutStage {
       forgottenAt: () => this.forgottenAt,
       beforeTelling: () => this.tellings++,
       delays: this.delays,
+      reportEveryMs: options.reportEveryMs ?? 0,
+      nowMs: () => this.core.clock.monoMs,
       onDelivered: (entries) => this.deliveries.push(entries),
     });
     const take = (): void => {

@@ -65,7 +65,7 @@ export class PresenceStage {
         clock: this.hubClock,
         stalls: noStalls,
         stallGraceMs: 25_000,
-        massLapse: { sessions: 100, percent: 20, holdMs: 0 },
+        massLapse: { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined },
         onSessions: (user) => (user.isUnsaved = true),
         journal: this.journal,
         recall: (user) => {

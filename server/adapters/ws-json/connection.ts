@@ -123,11 +123,6 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
     if (this.#phase.name === 'welcomed') this.#phase.clockStepped(monoMs);
   }
 
-  /** A word to all who were welcomed. */
-  tell(message: HubMessage): void {
-    if (this.#phase.name === 'welcomed') this.outbox.tell(JSON.stringify(message));
-  }
-
   /** Are you there? */
   ping(): void {
     if (this.isOpen) this.#socket.ping();

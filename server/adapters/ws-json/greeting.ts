@@ -94,6 +94,12 @@ export class Greeting {
       line.refuse('forbidden', hello.id);
       return;
     }
+    const observer = hello.observe === true ? (identity.user ?? hello.user ?? null) : null;
+    if (observer !== null && !this.#hub.observers.enter(observer)) {
+      this.#hub.onRefused('observers');
+      line.error('too_many', 'observe: the user has as many observers as the hub allows; close one of them', hello.id);
+      return;
+    }
     const session = hello.observe === true ? null : this.#begin(hello);
     if (typeof session === 'string') {
       line.error('too_many', sessionRefusals[session], hello.id);
@@ -101,7 +107,7 @@ export class Greeting {
     }
     line.outbox.viewer = viewerOf(identity, hello.user);
     line.welcomed(
-      new Welcomed(this.#hub, line, { identity, claimed: hello.user, session }, this.#hub.clock.now().monoMs),
+      new Welcomed(this.#hub, line, { identity, claimed: hello.user, session, observer }, this.#hub.clock.now().monoMs),
     );
     this.#welcome(hello, session);
   }
@@ -119,8 +125,7 @@ export class Greeting {
       node,
       protocol: PROTOCOL_VERSION,
     });
-    const staleSince = this.#hub.staleSince();
-    if (staleSince !== null) line.send({ type: 'stale', since: staleSince });
+    this.#hub.onWelcomed(line.outbox);
     if (self === true && user !== undefined) fanout.watchSelf(line.outbox, user);
   }
 

@@ -24,7 +24,10 @@ export function watch(
   message: Watch,
 ): Promise<void> | undefined {
   if (!isAllowed(hub, line, identityNow(), message)) return undefined;
-  const ready = 'friendsOf' in message ? hub.fanout.prepare(message.friendsOf) : turnFor(hub, message.users.length);
+  const ready =
+    'friendsOf' in message
+      ? hub.fanout.prepare(message.friendsOf, line.outbox.viewer)
+      : turnFor(hub, message.users.length);
   if (ready === undefined) {
     begin(hub, line, message);
     return undefined;

@@ -25,6 +25,8 @@ interface Client {
   readonly claimed: string | undefined;
   /** Null for an observer. */
   readonly session: Session | null;
+  /** The user that an observer is counted for; null for none. */
+  readonly observer: string | null;
 }
 
 /** What most heartbeats say. One object for all of them, with the fields of any other, so that none is made for each. */
@@ -36,6 +38,7 @@ export class Welcomed {
   readonly #line: Line;
   readonly #claimed: string | undefined;
   readonly #session: Session | null;
+  #observer: string | null;
   #identity: Identity;
   /** An observer's own; a presence has it in its session. */
   #observerSignAt: number;
@@ -45,12 +48,13 @@ export class Welcomed {
   #nextToken: FreshToken | null = null;
   #staysAfterwards = false;
 
-  constructor(hub: ConnectionContext, line: Line, { identity, claimed, session }: Client, monoMs: number) {
+  constructor(hub: ConnectionContext, line: Line, { identity, claimed, session, observer }: Client, monoMs: number) {
     this.#hub = hub;
     this.#line = line;
     this.#identity = identity;
     this.#claimed = claimed;
     this.#session = session;
+    this.#observer = observer;
     this.#observerSignAt = monoMs;
     this.#looksAt = identity.expiresAtMs === null ? monoMs + hub.heartbeatMs : monoMs;
     line.lookAt(this.#looksAt);
@@ -135,6 +139,12 @@ export class Welcomed {
   /** The connection is over: its session gets the grace of an unclean end, unless it is to stay or is over already. */
   depart(cause: Loss = 'lost'): void {
     if (this.#session?.phase === 'live' && !this.#staysAfterwards) this.#hub.intake.lose(this.#session, cause);
+  }
+
+  /** The connection is over, whatever becomes of its session: what was said last must not be lost. */
+  rest(): void {
+    if (this.#observer !== null) this.#hub.observers.leave(this.#observer);
+    this.#observer = null;
   }
 
   #answer(message: Exclude<ClientMessage, Hello>): Promise<void> | undefined {

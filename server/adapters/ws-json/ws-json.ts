@@ -3,7 +3,6 @@
  * The engine brings sockets; the hub calls `look` with the time and `shutDown` at its end.
  */
 import type { CloseReason, RefusalReason } from '../../../shared/codes.ts';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
 import type { Authenticator } from '../../auth/authenticator.ts';
 import type { Rate } from '../../lib/token-bucket.ts';
@@ -18,6 +17,7 @@ import type { Intake } from '../../intake.ts';
 import type { Session } from '../../presence/session.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
 import { Connection } from './connection.ts';
+import { Observers } from './observers.ts';
 import { Suspects } from './suspects.ts';
 import { TurnedAway } from './turned-away.ts';
 
@@ -31,6 +31,8 @@ export interface WsJsonOptions {
   readonly maxWatches: number;
   /** What one turn of the loop has for long work. */
   readonly workTurns: Pick<TurnBudget, 'take'>;
+  /** Sessions of one user; as many observers of that user may be connected besides. */
+  readonly maxSessions: number;
   /** How long a client may read too slowly. */
   readonly slowMs: number;
   /** Whether `other` is in the friend list of `user`. */
@@ -43,12 +45,14 @@ export interface WsJsonOptions {
   readonly codeOf: (status: SessionStatus) => number;
   readonly heartbeatMs: number;
   readonly timeoutMs: number;
-  /** Since when what is shown may be behind; null where it is not. */
-  readonly staleSince: () => number | null;
+  /** Called right after the welcome: what is shown may be behind. */
+  readonly onWelcomed: (outbox: Outbox) => void;
   /** The name of this hub, told in `welcome`. */
   readonly node: string;
   /** The id of a session, told in `welcome`. */
   readonly idOf: (session: Session) => string;
+  /** The same for an observer, by its number. */
+  readonly idOfObserver: (no: number) => string;
   /** A message could not be answered through no fault of its own. */
   readonly onFault: (error: unknown) => void;
 }
@@ -57,6 +61,7 @@ export interface WsJsonOptions {
 export interface ConnectionContext extends WsJsonOptions {
   readonly suspects: Suspects;
   readonly turns: Turns;
+  readonly observers: Observers;
   /** The last look, monotonic milliseconds: for what may be 25 ms old, and would cost a reading of the clock a message. */
   readonly lookedAt: number;
   /** Have it looked at then (monotonic milliseconds), and not before. */
@@ -95,11 +100,12 @@ export class WsJson {
       ...options,
       suspects: new Suspects(),
       turns: new Turns({ clock: options.clock, afterTurn: setImmediate }),
+      observers: new Observers(options.maxSessions),
       lookedAt: monoMs,
       lookAt: (connection, dueMs) => {
         this.#wheel.schedule(connection, dueMs);
       },
-      nameObserver: () => `${options.node}.observer-${++this.#observerNo}`,
+      nameObserver: () => options.idOfObserver(++this.#observerNo),
       gone: (connection) => {
         this.#wheel.cancel(connection);
         this.#connections.delete(connection);
@@ -133,9 +139,9 @@ export class WsJson {
     this.#wheel.advance(monoMs, BUDGET, (item) => item.look(monoMs));
   }
 
-  /** Tells everybody who was welcomed: `stale` and `fresh`. */
-  broadcast(message: HubMessage): void {
-    for (const connection of this.#connections) connection.tell(message);
+  /** Everybody who was welcomed and is still there. */
+  *welcomedOutboxes(): Generator<Outbox> {
+    for (const connection of this.#connections) if (connection.isWelcomed) yield connection.outbox;
   }
 
   /** Asks every connection for a sign of life. */

@@ -1,4 +1,5 @@
 /** How much work a message or an edit causes: whom storage is asked for, what is searched, what a turn of the loop holds. */
+import { observer } from '../../support/presence-stage.ts';
 import { describe, expect, it, vi } from 'vitest';
 import { MAX_CHANGED_KEPT } from '../../../server/fanout/outbox.ts';
 import { MAX_IDLE_FRIENDS, MAX_IDLE_LISTS } from '../../../server/fanout/watched-lists.ts';
@@ -113,7 +114,7 @@ describe('a friend list', () => {
     stage.befriend('42', ...names('f', 5000));
     await stage.nextTurn();
     const queries = asked(stage);
-    const ready = stage.fanout.prepare('42');
+    const ready = stage.fanout.prepare('42', observer);
     let turns = 0;
     let isReady = false;
     void ready?.then(() => (isReady = true));
@@ -131,7 +132,7 @@ describe('a friend list', () => {
     void stage.edit(names('f', 3000).map((friend) => ({ user: '42', friend })));
     for (let n = 0; n < 50; n++) await stage.nextTurn();
     let isReady = false;
-    void stage.fanout.prepare('42')?.then(() => (isReady = true));
+    void stage.fanout.prepare('42', observer)?.then(() => (isReady = true));
     await stage.nextTurn();
     void stage.edit([{ user: '42', friend: 'new' }], [{ user: '42', friend: 'f0' }]);
     for (let n = 0; n < 50 && !isReady; n++) await stage.nextTurn();

@@ -1,5 +1,6 @@
 /** When an entry changes, and what its times and its version say (PROTOCOL.md section 1). */
-import { describe, expect, it } from 'vitest';
+import type { User } from '../../../server/presence/user.ts';
+import { describe, expect, it, vi } from 'vitest';
 import { entry as entrySchema } from '../../../shared/entry.ts';
 import { admin, GRACE_MS, LEASE_MS, PresenceStage, TICK_MS } from '../../support/presence-stage.ts';
 
@@ -268,19 +269,71 @@ describe('a user in memory', () => {
   });
 });
 
-describe('a look for a reader whom the time of the answer may tell nothing', () => {
+describe('an answer for a reader whom its time may tell nothing', () => {
   const eve = { user: 'eve', isAdmin: false, follower: 'eve', mayObserve: true };
+  const offline = ['gone', 'hidden', 'hidden with forty sessions', 'blocking', 'blocking with forty sessions'];
 
-  it('asks the store once for each who is shown offline: gone, invisible, or blocking the reader', () => {
-    const stage = new PresenceStage();
-    stage.begin('hidden', { status: 'invisible' });
-    stage.begin('blocking');
+  /** Users who are shown offline to eve for different reasons, all seen before, and nobody watches them. */
+  function stageOfOffline({ hidesLastSeen = false } = {}): PresenceStage {
+    const stage = new PresenceStage({ hidesLastSeen });
     const { presence } = stage;
-    presence.hide('blocking', 'eve', presence.freeze(presence.look('blocking'), stage.clock.now()));
-    stage.begin('here');
-    const asked: string[] = [];
-    stage.onRecall = (user) => asked.push(user);
-    for (const user of ['gone', 'hidden', 'blocking', 'here']) presence.lookFor(user, eve);
-    expect(asked).toEqual(['gone', 'hidden', 'blocking']);
+    for (const user of offline) {
+      const count = user.includes('forty') ? 40 : 1;
+      const sessions = Array.from({ length: count }, (_, i) => stage.begin(user, { device: `d${i}`, text: 'x' }));
+      if (user === 'gone') stage.leave(sessions[0]!);
+      if (user.startsWith('hidden')) stage.say(sessions[0]!, { status: 'invisible' });
+      if (!user.startsWith('blocking')) continue;
+      presence.hide(user, 'eve', presence.freeze(presence.look(user), stage.clock.now()));
+    }
+    stage.evict();
+    return stage;
+  }
+
+  /** What a piece of work asks of the store and of the JSON functions. */
+  function workOf(stage: PresenceStage, work: () => void): object {
+    let recalls = 0;
+    stage.onRecall = () => recalls++;
+    const parse = vi.spyOn(JSON, 'parse');
+    const stringify = vi.spyOn(JSON, 'stringify');
+    work();
+    const done = { recalls, parses: parse.mock.calls.length, strings: stringify.mock.calls.length };
+    parse.mockRestore();
+    stringify.mockRestore();
+    return done;
+  }
+
+  it('costs one look in the store and one new JSON text for each user who is shown offline, each time', () => {
+    for (const hidesLastSeen of [false, true]) {
+      const stage = stageOfOffline({ hidesLastSeen });
+      for (const user of [...offline, ...offline])
+        expect(
+          workOf(stage, () => stage.presence.answerFor(user, eve)),
+          user,
+        ).toEqual({ recalls: 1, parses: 0, strings: 1 });
+    }
+  });
+
+  it('is what any other reader of that kind is shown', () => {
+    for (const hidesLastSeen of [false, true]) {
+      const stage = stageOfOffline({ hidesLastSeen });
+      stage.begin('here');
+      for (const viewer of [eve, admin])
+        for (const user of [...offline, 'here', 'never'])
+          expect(JSON.parse(stage.presence.answerFor(user, viewer))).toEqual(stage.entryFor(user, viewer));
+    }
+  });
+
+  it('costs the first watcher of each of them the same, and the next watcher nothing', () => {
+    for (const user of offline) {
+      const stage = stageOfOffline();
+      for (const { id } of stage.presence.heldUsers()) stage.presence.answerFor(id, eve);
+      stage.entryFor(user, eve);
+      const watch = (): void => {
+        stage.presence.entryJsonFor(stage.presence.holdMany([user], eve)[0] as User, eve);
+      };
+      expect(workOf(stage, watch), user).toEqual({ recalls: 1, parses: 0, strings: 1 });
+      stage.presence.look(user).audience = { isEmpty: false };
+      expect(workOf(stage, watch), user).toEqual({ recalls: 0, parses: 0, strings: 0 });
+    }
   });
 });

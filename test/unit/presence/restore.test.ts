@@ -17,6 +17,7 @@ function stageWith(...sessions: Partial<RestoredSession>[]): PresenceStage {
     text: '',
     statusSetNo: i + 1,
     textSetNo: 0,
+    startedAt: wallMs - 8000 + i,
     lastSignAt: wallMs - 4000,
     leaseEndsAt: wallMs + 21_000,
     ...session,

@@ -1,0 +1,27 @@
+/**
+ * Observer connections by user. They have no session that could be counted, but each is sent what it watches, so a user
+ * may have as many of them as sessions. Observers that name no user, which only an open hub lets in, are not counted.
+ */
+export class Observers {
+  readonly #max: number;
+  readonly #counts = new Map<string, number>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** @returns false, and counts nothing, if the user has as many as it may. */
+  enter(user: string): boolean {
+    const count = this.#counts.get(user) ?? 0;
+    if (count >= this.#max) return false;
+    this.#counts.set(user, count + 1);
+    return true;
+  }
+
+  /** One that entered is gone. */
+  leave(user: string): void {
+    const left = (this.#counts.get(user) ?? 0) - 1;
+    if (left > 0) this.#counts.set(user, left);
+    else this.#counts.delete(user);
+  }
+}

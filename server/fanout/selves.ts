@@ -1,0 +1,72 @@
+/**
+ * Tells users their own true fold, on the connections that asked for it, with the next flush after it changed. Only a fold
+ * that is larger than an entry may be is told every 50 ms at most: it lists all devices, and goes to each connection of a
+ * user who may have a hundred.
+ */
+import { MAX_ENTRY_BYTES } from '../../shared/limits.ts';
+import type { User } from '../presence/user.ts';
+import { audienceOf } from './circle.ts';
+import type { Outbox } from './outbox.ts';
+
+interface SelvesOptions {
+  readonly tell: (outbox: Outbox, json: string) => void;
+  /** A large fold is told at most that often, milliseconds. */
+  readonly reportEveryMs: number;
+  /** Milliseconds that only grow. */
+  readonly nowMs: () => number;
+  /** Something is to be told by now: flush. */
+  readonly onDue: () => void;
+}
+
+export class Selves {
+  readonly #options: SelvesOptions;
+  #changed = new Set<User>();
+  /** When a large fold of a user was last told; forgotten once it is long ago. */
+  readonly #toldAt = new Map<User, number>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: SelvesOptions) {
+    this.#options = options;
+  }
+
+  get isEmpty(): boolean {
+    return this.#changed.size === 0;
+  }
+
+  /** The fold of the user changed. @returns whether anybody is to be told. */
+  changed(user: User): boolean {
+    const { selves } = audienceOf(user);
+    if (selves === null || selves.size === 0) return false;
+    this.#changed.add(user);
+    return true;
+  }
+
+  flush(isForced: boolean): void {
+    const now = this.#options.nowMs();
+    const { reportEveryMs } = this.#options;
+    for (const [user, toldAt] of this.#toldAt) if (now - toldAt >= reportEveryMs) this.#toldAt.delete(user);
+    const users = this.#changed;
+    this.#changed = new Set();
+    for (const user of users) {
+      const json = selfJson(user);
+      const isLarge = json.length > MAX_ENTRY_BYTES;
+      if (isLarge && this.#toldAt.has(user) && !isForced) {
+        this.#changed.add(user);
+        continue;
+      }
+      if (isLarge) this.#toldAt.set(user, now);
+      for (const outbox of audienceOf(user).selves ?? []) this.#options.tell(outbox, json);
+    }
+    if (!this.isEmpty) this.#timer ??= setTimeout(this.#wake, reportEveryMs);
+  }
+
+  readonly #wake = (): void => {
+    this.#timer = undefined;
+    this.#options.onDue();
+  };
+}
+
+export function selfJson({ fold }: User): string {
+  const { status, text, devices } = fold;
+  return JSON.stringify({ type: 'self', status, ...(text === '' ? {} : { text }), devices });
+}

@@ -1,0 +1,66 @@
+/**
+ * Which device labels an entry shows. An entry is at most `MAX_ENTRY_BYTES` long (PROTOCOL.md section 1): each of its
+ * watchers is sent all of it at each change, so a user with many long labels would cost everybody else. Pure.
+ */
+import { MAX_ENTRY_BYTES } from '../../shared/limits.ts';
+import type { Session } from './session.ts';
+
+/** What else is in the entry. */
+interface Rest {
+  readonly user: string;
+  readonly status: string;
+  readonly code: number;
+  readonly text: string;
+}
+
+const utf8 = new TextEncoder();
+
+/** A time in milliseconds has 13 digits until the year 2286. As many for each, so that the list depends on no time. */
+const SOME_TIME = 1_000_000_000_000;
+/** Names, quotes and times of an entry, rounded up. */
+const MOST_BYTES_OF_THE_FORM = 256;
+/** One UTF-16 unit, escaped by JSON. */
+const MOST_BYTES_A_UNIT = 6;
+const MOST_BYTES_AROUND_A_LABEL = 3;
+
+/**
+ * The labels for which there is room, sorted: taken in the order in which their newest session started, ties by label,
+ * until the next one does not fit.
+ */
+export function labelsThatFit(first: Session, labels: readonly string[], rest: Rest): readonly string[] {
+  if (first.next === null || fitForSure(labels, rest)) return labels;
+  let size = sizeWithout(rest);
+  const fitting: string[] = [];
+  for (const label of inOrderOfStart(first, labels)) {
+    size += bytesOf(label) + (fitting.length === 0 ? 0 : 1);
+    if (size > MAX_ENTRY_BYTES) return fitting.sort();
+    fitting.push(label);
+  }
+  return labels;
+}
+
+/** Spares nearly every user the exact count. */
+function fitForSure(labels: readonly string[], { user, text }: Rest): boolean {
+  let most = MOST_BYTES_OF_THE_FORM + user.length + MOST_BYTES_A_UNIT * text.length;
+  for (const label of labels) most += MOST_BYTES_AROUND_A_LABEL + MOST_BYTES_A_UNIT * label.length;
+  return most <= MAX_ENTRY_BYTES;
+}
+
+function sizeWithout({ user, status, code, text }: Rest): number {
+  const times = { since: SOME_TIME, lastSeen: SOME_TIME, v: SOME_TIME };
+  return bytesOf({ user, status, code, ...times, devices: [], ...(text === '' ? {} : { text }) });
+}
+
+function inOrderOfStart(first: Session, labels: readonly string[]): string[] {
+  const startOf = new Map<string, number>();
+  for (let session: Session | null = first; session !== null; session = session.next) {
+    const { device, startedAt } = session;
+    startOf.set(device, Math.max(startOf.get(device) ?? 0, startedAt));
+  }
+  // The labels come sorted, and the sort keeps that order among those that started at once.
+  return [...labels].sort((a, b) => (startOf.get(a) ?? 0) - (startOf.get(b) ?? 0));
+}
+
+function bytesOf(value: unknown): number {
+  return utf8.encode(JSON.stringify(value)).length;
+}
