@@ -1,10 +1,9 @@
 /** How much work a message or an edit causes: whom storage is asked for, what is searched, what a turn of the loop holds. */
-import { observer } from '../../support/presence-stage.ts';
 import { describe, expect, it, vi } from 'vitest';
 import { MAX_CHANGED_KEPT } from '../../../server/fanout/outbox.ts';
 import { MAX_IDLE_FRIENDS, MAX_IDLE_LISTS } from '../../../server/fanout/watched-lists.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
-import { plain } from '../../support/presence-stage.ts';
+import { observer, plain } from '../../support/presence-stage.ts';
 
 const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, n) => `${prefix}${n}`);
 
@@ -114,7 +113,7 @@ describe('a friend list', () => {
     stage.befriend('42', ...names('f', 5000));
     await stage.nextTurn();
     const queries = asked(stage);
-    const ready = stage.fanout.prepare('42', observer);
+    const ready = stage.fanout.prepare('42', observer('42'));
     let turns = 0;
     let isReady = false;
     void ready?.then(() => (isReady = true));
@@ -132,7 +131,7 @@ describe('a friend list', () => {
     void stage.edit(names('f', 3000).map((friend) => ({ user: '42', friend })));
     for (let n = 0; n < 50; n++) await stage.nextTurn();
     let isReady = false;
-    void stage.fanout.prepare('42', observer)?.then(() => (isReady = true));
+    void stage.fanout.prepare('42', observer('42'))?.then(() => (isReady = true));
     await stage.nextTurn();
     void stage.edit([{ user: '42', friend: 'new' }], [{ user: '42', friend: 'f0' }]);
     for (let n = 0; n < 50 && !isReady; n++) await stage.nextTurn();
