@@ -21,7 +21,7 @@ import { buildDoors, onDoubt, type Doors } from './hub/doors.ts';
 import { openLasting, type Lasting } from './hub/lasting.ts';
 import { buildAuthenticator, openTls, readTables, type Site } from './hub/site.ts';
 import type { Intake } from './intake.ts';
-import { systemClock, type Clock } from './lib/clock.ts';
+import { systemClock, type Clock, type Moment } from './lib/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
 import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
@@ -58,7 +58,9 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
   const { log, pages = builtPages } = options;
   const clock =
     options.clock ?? new StallClock(systemClock, (lastedMs) => log.warn({ lastedMs }, 'the hub stood still'));
-  const stalls = clock instanceof StallClock ? clock : noStalls;
+  const isStallClock = clock instanceof StallClock;
+  const stalls = isStallClock ? clock : noStalls;
+  const tick = isStallClock ? () => clock.tick() : () => clock.now();
   const ends: (() => void | Promise<void>)[] = [];
   const endAll = async (): Promise<void> => {
     for (let end = ends.pop(); end !== undefined; end = ends.pop()) await end();
@@ -85,7 +87,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const lasting = openLasting(site);
     const core = buildCore(site, lasting);
     const doors = buildDoors(site, core, lasting, pages);
-    const opened = await open(site, core, doors, lasting);
+    const opened = await open(site, core, doors, lasting, tick);
     let drained: Promise<void> | undefined;
     const takeLeaveAndStop = async (): Promise<void> => {
       site.isDraining = true;
@@ -120,11 +122,20 @@ async function takeLeave({ listening }: Opened, { wsJson, tcpXml }: Doors, core:
 }
 
 /** Starts the timers and opens the ports: from here on the hub serves. */
-async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: Lasting): Promise<Opened> {
+async function open(
+  site: Site,
+  core: Core,
+  doors: Doors,
+  { roster, hubClock }: Lasting,
+  tick: () => Moment,
+): Promise<Opened> {
   const { config, clock, onStop } = site;
   const { tcpXml, wsJson, api, staleness } = doors;
   const { engine, why } = loadEngine(config.transport);
-  const onLook = (monoMs: number): void => {
+  let looked = clock.now();
+  const onLook = (now: Moment): void => {
+    const { monoMs } = now;
+    looked = now;
     wsJson.look(monoMs);
     tcpXml.look(monoMs);
     staleness.look(monoMs);
@@ -133,6 +144,7 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
     startExpiry({
       presence: core.presence,
       clock,
+      tick,
       onChange: core.onChange,
       onDoubt: (doubt) => {
         onDoubt(site, doors, doubt);
@@ -142,7 +154,8 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
     }),
   );
   onStop(startForgetting(roster, () => hubClock.now(clock.now().wallMs)));
-  await startPolling(site, core.intake);
+  // A poll's time, like a lease, is judged by what sockets had the time to bring.
+  await startPolling(site, core.intake, { now: () => looked });
   const tcp = await listenTcp(site, tcpXml);
   const { host, port } = config;
   const service: Service = {
@@ -192,8 +205,9 @@ async function listenTcp({ config, onStop }: Site, tcpXml: TcpXml): Promise<stri
 }
 
 async function startPolling(
-  { config, clock, log, codes, names, encoding, onStop }: Site,
+  { config, log, codes, names, encoding, onStop }: Site,
   intake: Intake,
+  clock: Clock,
 ): Promise<void> {
   if (config.pollFile === null) return;
   const poller = new Poller({

@@ -9,6 +9,7 @@ import type { Config } from '../../server/config.ts';
 import { startHub, type Hub } from '../../server/hub.ts';
 import type { Clock } from '../../server/lib/clock.ts';
 import { createLog } from '../../server/lib/log.ts';
+import { StallClock } from '../../server/lib/stall-clock.ts';
 import { loadEngine } from '../../server/sockets/load-engine.ts';
 import { TestClock } from './clock.ts';
 
@@ -117,7 +118,7 @@ export async function startTestHub(
     run: async (ms) => {
       for (let left = ms; left > 0; left -= STEP_MS) {
         clock.pass(Math.min(STEP_MS, left));
-        hubClock.now();
+        if (hubClock instanceof StallClock) hubClock.tick();
       }
       await delay(2 * LOOK_MS);
     },

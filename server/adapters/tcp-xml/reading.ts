@@ -124,8 +124,8 @@ export class Reading implements InLine {
   takeAll(frames: number, bytes: number, monoMs: number): boolean {
     const { turns } = this.#options;
     const cost = frames * Math.ceil(bytes / FRAME_BYTES);
-    if (turns.isOver(frames, monoMs) || !this.#bucket.takeWithin(this.#rate, monoMs, cost)) return false;
-    turns.take(frames, cost, monoMs);
+    if (turns.isOver(frames) || !this.#bucket.takeWithin(this.#rate, monoMs, cost)) return false;
+    turns.take(frames, cost);
     return true;
   }
 
@@ -181,7 +181,7 @@ export class Reading implements InLine {
     this.#options.onFrame(frame, seen, monoMs);
     const cost = Math.ceil(frame.length / FRAME_BYTES);
     this.#inARow += cost;
-    const isTurnOver = this.#options.turns.take(this.#inARow, cost, monoMs);
+    const isTurnOver = this.#options.turns.take(this.#inARow, cost);
     if (this.#isOver) return;
     if (this.#bucket.take(this.#rate, monoMs, cost) === 'within') {
       if (isTurnOver && !this.#isPaused) this.#stopForTurn();

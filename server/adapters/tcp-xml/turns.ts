@@ -12,6 +12,7 @@ export interface InLine {
 }
 
 interface TurnsOptions {
+  /** Real time, which goes on in a stall: turns are what ends it. */
   readonly clock: Clock;
   /** Calls back when the loop has seen its other work: `setImmediate`. */
   readonly afterTurn: (run: () => void) => void;
@@ -41,16 +42,16 @@ export class Turns {
   }
 
   /** A frame was handled, its connection's `inARow`th. @returns whether the connection is to get in line before its next. */
-  take(inARow: number, cost: number, monoMs: number): boolean {
+  take(inARow: number, cost: number): boolean {
     this.#frames += cost;
-    if (this.#frames >= UNWATCHED_FRAMES && this.#endsAt === Infinity) this.#watch(monoMs);
-    return this.isOver(inARow, monoMs);
+    if (this.#frames >= UNWATCHED_FRAMES && this.#endsAt === Infinity) this.#watch();
+    return this.isOver(inARow);
   }
 
   /** Whether the connection is to get in line before another frame. */
-  isOver(inARow: number, monoMs: number): boolean {
+  isOver(inARow: number): boolean {
     if (this.#endsAt === Infinity) return false;
-    if (monoMs >= this.#endsAt) return inARow >= LEAST_FRAMES;
+    if (this.#options.clock.now().monoMs >= this.#endsAt) return inARow >= LEAST_FRAMES;
     return this.#line.size > 0 && inARow >= SLICE_FRAMES;
   }
 
@@ -63,8 +64,8 @@ export class Turns {
     this.#line.delete(connection);
   }
 
-  #watch(monoMs: number): void {
-    this.#endsAt = monoMs + TURN_MS;
+  #watch(): void {
+    this.#endsAt = this.#options.clock.now().monoMs + TURN_MS;
     this.#options.afterTurn(() => this.#begin());
   }
 
@@ -73,7 +74,7 @@ export class Turns {
     this.#endsAt = Infinity;
     const [first] = this.#line;
     if (first === undefined) return;
-    this.#watch(this.#options.clock.now().monoMs);
+    this.#watch();
     this.#line.delete(first);
     // One a turn: a slice takes many times what it costs the loop to come round, and all else is seen in between.
     first.goOn();
