@@ -26,7 +26,7 @@ import { zeroCounts } from './lib/zero-counts.ts';
 import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
 import type { Roster } from './roster/port.ts';
-import { noStalls, StallClock } from './lib/stall-clock.ts';
+import { noStalls, STALL_MS, StallClock } from './lib/stall-clock.ts';
 import type { Listening, Service } from './sockets/port.ts';
 import { loadEngine } from './sockets/load-engine.ts';
 
@@ -134,7 +134,9 @@ async function open(
   const { engine, why } = loadEngine(config.transport);
   let looked = clock.now();
   const onLook = (now: Moment): void => {
-    const { monoMs } = now;
+    const { wallMs, monoMs } = now;
+    // A stall only ever moves the wall clock forward beside the other one.
+    if (wallMs - looked.wallMs < monoMs - looked.monoMs - STALL_MS) core.clockSetBack(wallMs);
     looked = now;
     wsJson.look(monoMs);
     tcpXml.look(monoMs);

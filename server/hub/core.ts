@@ -7,6 +7,7 @@ import { Fanout } from '../fanout/fanout.ts';
 import { Tails } from '../fanout/tails.ts';
 import { Intake } from '../intake.ts';
 import type { Change } from '../presence/outcomes.ts';
+import { correctDates } from '../presence/future-dates.ts';
 import { Journal } from '../presence/journal.ts';
 import { Presence } from '../presence/presence.ts';
 import { sessionIdOf } from '../presence/session-id.ts';
@@ -34,6 +35,8 @@ export interface Core extends SessionsDesk {
   readonly block: (user: string, other: string) => boolean;
   /** `other` sees `user` as it is again. */
   readonly unblock: (user: string, other: string) => void;
+  /** The wall clock was set back: nothing shown may lie in the future. */
+  readonly clockSetBack: (wallMs: number) => void;
   /** Tries what failed, so that it is known when it is well again. */
   readonly retryStorage: () => void;
   /** Stores everything now, should the end that is near not be a clean one. */
@@ -96,6 +99,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     ...buildSessionsDesk({ ...site, presence, intake, journal }),
     ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout, beforeTelling),
     keepLease,
+    clockSetBack: (wallMs) => correctDates(presence.heldUsers(), wallMs, hubClock, keepLease),
     storeNow: () => void writeAll(presence, writeBehind, site.log),
     retryStorage: () => {
       retryStorage(site, lasting);
@@ -121,7 +125,7 @@ function buildTails({ node, onStop }: Site, presence: Presence, beforeTelling: (
 function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSessions: (user: User) => void): Presence {
   const { config, clock, codes, stalls } = site;
   const { graceMs, timeoutMs, doubtSessions, doubtPercent, doubtMs } = config;
-  return new Presence(
+  const presence: Presence = new Presence(
     {
       graceMs,
       offlineCode: codes.codeOf('offline'),
@@ -131,11 +135,12 @@ function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSession
       stallGraceMs: timeoutMs,
       massLapse: { sessions: doubtSessions, percent: doubtPercent, holdMs: doubtMs },
       journal,
-      recall: (id) => recall(site, lasting, id),
+      recall: (id) => recall(site, lasting, id, (held) => presence.held(held) !== undefined),
       onSessions,
     },
     clock.now(),
   );
+  return presence;
 }
 
 /** Takes up what the last run left: blocks first, for a user restored is hidden from whom it blocked. */

@@ -5,12 +5,13 @@
 import type { Logger } from '../lib/log.ts';
 import { describeTrouble } from '../lib/sqlite.ts';
 import { CEILING_AHEAD_MS, HubClock } from '../presence/hub-clock.ts';
+import { datedBy } from '../presence/future-dates.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Remembered, User } from '../presence/user.ts';
 import type { Roster } from '../roster/port.ts';
 import { SqliteRoster } from '../roster/sqlite-roster.ts';
 import { MEMORY, openDatabase } from '../store/database.ts';
-import type { Store, StoreState } from '../store/port.ts';
+import type { Store, StoredEntry, StoreState } from '../store/port.ts';
 import { SqliteStore } from '../store/sqlite-store.ts';
 import { storedEntryOf } from '../store/stored-entry.ts';
 import { WriteBehind } from '../store/write-behind.ts';
@@ -76,10 +77,21 @@ export function isCertain({ certainFrom, lastRunEndedBy, clockFloor }: StoreStat
 }
 
 /** What the store knows of a user. Where it can't be read, nobody can say more than that the user is not here. */
-export function recall(site: Site, { store, hubClock }: Lasting, id: string): Remembered | undefined {
-  let remembered: Remembered | undefined;
-  if (tryStorage(site, 'recall', () => (remembered = store.recall(id)))) return remembered;
+export function recall(
+  site: Site,
+  { store, hubClock }: Lasting,
+  id: string,
+  isHeld: (id: string) => boolean = () => false,
+): Remembered | undefined {
   const { wallMs } = site.clock.now();
+  let remembered: StoredEntry | undefined;
+  if (tryStorage(site, 'recall', () => (remembered = store.recall(id)))) {
+    if (remembered === undefined) return undefined;
+    const dated = datedBy(remembered, wallMs, hubClock);
+    // Once: the next look finds it as it is now. What is held is stored by the write-behind, and only by it.
+    if (dated !== remembered && !isHeld(id)) tryStorage(site, 'dates', () => store.keep([dated]));
+    return dated;
+  }
   return { since: wallMs, lastSeen: null, v: hubClock.now(wallMs) };
 }
 

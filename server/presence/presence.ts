@@ -293,7 +293,7 @@ export class Presence {
       if (change !== undefined) changes.push(change);
     }
     const doubted = holds.map(({ adapter, heldUntil, oldestSignAt }) => {
-      return { adapter, heldUntil, since: this.#wallOf(oldestSignAt, now) };
+      return { adapter, heldUntil, since: this.#options.stalls.wallOf(oldestSignAt, now) };
     });
     return { changes, lapsed, doubted, isMoreDue };
   }
@@ -304,7 +304,7 @@ export class Presence {
     for (let s = user.firstSession; s !== null; s = s.next) {
       // A sign of a session that has ended since counts for the user all the same: it goes with the first one.
       const signAt = s === user.firstSession ? Math.max(s.lastSignAt, user.endedSignAt) : s.lastSignAt;
-      sessions.push(storableSession(s, this.#wallOf(signAt, now), now));
+      sessions.push(storableSession(s, this.#options.stalls.wallOf(signAt, now), now));
     }
     return sessions;
   }
@@ -385,12 +385,7 @@ export class Presence {
   /** The last sign that came while the user was visible, on the wall clock. */
   #lastSeen(user: User, now: Moment): number | null {
     const signAt = lastSignOf(user);
-    const seenAt = signAt < user.visibleFromAt ? null : this.#wallOf(signAt, now);
+    const seenAt = signAt < user.visibleFromAt ? null : this.#options.stalls.wallOf(signAt, now);
     return latestSeen(user.lastSeen, seenAt, now.wallMs);
-  }
-
-  /** A forward instant on the wall clock. */
-  #wallOf(monoMs: number, now: Moment): number {
-    return this.#options.stalls.wallOf(monoMs, now);
   }
 }

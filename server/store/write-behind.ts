@@ -34,7 +34,7 @@ export class WriteBehind<U extends Savable> {
   readonly #options: WriteBehindOptions<U>;
   readonly #unsaved = new Set<U>();
   /** Those of `#unsaved` that have never been stored. */
-  #firsts: U[] = [];
+  readonly #firsts = new Set<U>();
   #timer: NodeJS.Timeout | undefined;
   #nextBite: NodeJS.Immediate | undefined;
   #isFailing = false;
@@ -46,7 +46,7 @@ export class WriteBehind<U extends Savable> {
   /** The user's entry changed, or its sessions did. */
   add(user: U): void {
     if (!this.#options.mustKeep(user)) return;
-    if (!user.isStored && !this.#unsaved.has(user)) this.#firsts.push(user);
+    if (!user.isStored && !this.#unsaved.has(user)) this.#firsts.add(user);
     user.isUnsaved = true;
     this.#unsaved.add(user);
     if (this.#nextBite === undefined) this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
@@ -54,10 +54,13 @@ export class WriteBehind<U extends Savable> {
 
   /** To be called before anything is told: stores those whom the store has never heard of. */
   writeFirsts(): void {
-    if (this.#firsts.length === 0 || this.#isFailing) return;
-    const firsts = this.#firsts;
-    this.#firsts = [];
-    this.#write(firsts.filter((user) => !user.isStored));
+    if (this.#firsts.size === 0 || this.#isFailing) return;
+    this.#write([...this.#firsts]);
+  }
+
+  /** Users that wait to be stored, those included that were never stored before. */
+  get waitingCount(): number {
+    return Math.max(this.#unsaved.size, this.#firsts.size);
   }
 
   /** Stores everything now. @throws what the store throws. */
@@ -106,6 +109,7 @@ export class WriteBehind<U extends Savable> {
       user.isUnsaved = false;
       user.isStored = true;
       this.#unsaved.delete(user);
+      this.#firsts.delete(user);
       this.#options.onSaved(user);
     }
     return undefined;
