@@ -49,6 +49,7 @@ export function startExpiry(options: ExpiryOptions): () => void {
   const readOnceMore = (monoMs: number): void => {
     next = setImmediate(judge, monoMs);
   };
+  tick();
   const timer = setInterval(() => {
     const { monoMs } = tick();
     next ??= setImmediate(readOnceMore, monoMs);

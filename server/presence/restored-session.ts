@@ -30,13 +30,11 @@ export function restoreSession(
   const { adapter, device, status, code, text } = from;
   if (!isAdapterName(adapter)) return undefined;
   const claim = { user: user.id, device, adapter, status, code, text, leaseMs: warmMs, address: '', owner: nobody };
-  // The wall clock may have been set back since: the sign is no later than now, and the lease no longer than it was.
-  const signAt = Math.min(from.lastSignAt, now.wallMs);
-  const session = new Session(user, claim, no, 0, now.monoMs - (now.wallMs - signAt), 0);
+  const session = new Session(user, claim, no, 0, now.monoMs - (now.wallMs - from.lastSignAt), 0);
   session.statusSetNo = from.statusSetNo;
   session.textSetNo = from.textSetNo;
   session.phase = 'restored';
-  // Only over HTTP did the client itself say how long it is good for.
+  // Only over HTTP did the client itself say how long it is good for. The wall clock may have been set back since.
   const restMs = adapter === 'http' ? from.leaseEndsAt - Math.max(from.lastSignAt, now.wallMs) : 0;
   session.waitEndsAt = now.monoMs + Math.max(warmMs, restMs);
   return session;
