@@ -1,8 +1,12 @@
 /**
  * The one lease timer: looks at the core's wheel forty times a second, and hands on what ran out. A mass lapse is
  * taken in bounded bites, with the loop's other work between them. Ends nothing itself: the core decides.
+ *
+ * A timer runs before the loop reads the sockets, so what a tick finds due may have a sign of life waiting in the kernel.
+ * The moment of the tick is therefore judged only after the loop has been through its sockets twice: once to accept a
+ * connection, and once to read it. Time that passes meanwhile counts for the next tick.
  */
-import type { Clock } from './lib/clock.ts';
+import type { Clock, Moment } from './lib/clock.ts';
 import type { Change, Doubt } from './presence/outcomes.ts';
 import type { Presence } from './presence/presence.ts';
 
@@ -13,32 +17,45 @@ const BUDGET = 2000;
 interface ExpiryOptions {
   readonly presence: Presence;
   readonly clock: Clock;
+  /** The loop has come round. Answers with the moment up to which leases may be judged: see stall-clock.ts. */
+  readonly tick: () => Moment;
   readonly onChange: (change: Change) => void;
   /** Very many sessions ran out at once: their end is held. */
   readonly onDoubt: (doubt: Doubt) => void;
   /** Nothing runs out meanwhile: the hub itself keeps the signs of life away. */
   readonly isSuspended: () => boolean;
-  /** Called with each look, for what else waits for a time to come (connections), once nothing more is due. */
-  readonly onLook: (monoMs: number) => void;
+  /** Called with each look, for what else waits for a time to come (connections, polls), once nothing more is due. */
+  readonly onLook: (now: Moment) => void;
 }
 
 /** Starts looking; what it returns stops it. */
-export function startExpiry({ presence, clock, onChange, onDoubt, isSuspended, onLook }: ExpiryOptions): () => void {
-  let bite: NodeJS.Immediate | undefined;
-  const expire = (): void => {
-    bite = undefined;
-    const { changes, lapsed, doubted, isMoreDue } = presence.expire(clock.now(), BUDGET);
+export function startExpiry(options: ExpiryOptions): () => void {
+  const { presence, clock, tick, onChange, onDoubt, isSuspended, onLook } = options;
+  let next: NodeJS.Immediate | undefined;
+  /** @returns whether more is due. */
+  const expire = (now: Moment): boolean => {
+    const { changes, lapsed, doubted, isMoreDue } = presence.expire(now, BUDGET);
     for (const doubt of doubted) onDoubt(doubt);
     for (const change of changes) onChange(change);
     for (const session of lapsed) session.owner.lapsed(session);
-    if (isMoreDue) bite = setImmediate(expire);
+    return isMoreDue;
   };
+  const judge = (monoMs: number): void => {
+    next = undefined;
+    const now = { wallMs: clock.now().wallMs, monoMs };
+    if (!isSuspended() && expire(now)) next = setImmediate(judge, monoMs);
+    else onLook(now);
+  };
+  const readOnceMore = (monoMs: number): void => {
+    next = setImmediate(judge, monoMs);
+  };
+  tick();
   const timer = setInterval(() => {
-    if (bite === undefined && !isSuspended()) expire();
-    if (bite === undefined) onLook(clock.now().monoMs);
+    const { monoMs } = tick();
+    next ??= setImmediate(readOnceMore, monoMs);
   }, LOOK_EVERY_MS);
   return () => {
     clearInterval(timer);
-    clearImmediate(bite);
+    clearImmediate(next);
   };
 }

@@ -23,14 +23,14 @@ import { explainStart, openLasting, type Lasting } from './hub/lasting.ts';
 import { sessionsThatFit } from './hub/session-room.ts';
 import { buildAuthenticator, openTls, readTables, type Site } from './hub/site.ts';
 import type { Intake } from './intake.ts';
-import { systemClock, type Clock } from './lib/clock.ts';
+import { systemClock, type Clock, type Moment } from './lib/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
 import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
 import type { Roster } from './roster/port.ts';
 import { isSqlError } from './lib/sqlite.ts';
 import { SessionIds, type SessionIdKey } from './presence/session-id.ts';
-import { noStalls, StallClock } from './lib/stall-clock.ts';
+import { noStalls, STALL_MS, StallClock } from './lib/stall-clock.ts';
 import type { Listening, Service } from './sockets/port.ts';
 import { loadEngine } from './sockets/load-engine.ts';
 
@@ -66,7 +66,9 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
   const { log, pages = builtPages, droppedLogLines = () => 0 } = options;
   const clock =
     options.clock ?? new StallClock(systemClock, (lastedMs) => log.warn({ lastedMs }, 'the hub stood still'));
-  const stalls = clock instanceof StallClock ? clock : noStalls;
+  const isStallClock = clock instanceof StallClock;
+  const stalls = isStallClock ? clock : noStalls;
+  const tick = isStallClock ? () => clock.tick() : () => clock.now();
   const ends: (() => void | Promise<void>)[] = [];
   const endAll = async (): Promise<void> => {
     const failures: unknown[] = [];
@@ -106,7 +108,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const lasting = openLasting(site);
     const core = buildCore(site, lasting);
     const doors = buildDoors(site, core, lasting, pages);
-    const opened = await open(site, core, doors, lasting);
+    const opened = await open(site, core, doors, lasting, tick);
     let drained: Promise<void> | undefined;
     const takeLeaveAndStop = async (): Promise<void> => {
       site.isDraining = true;
@@ -145,11 +147,22 @@ async function takeLeave({ listening }: Opened, { wsJson, tcpXml }: Doors, core:
 }
 
 /** Starts the timers and opens the ports: from here on the hub serves. */
-async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: Lasting): Promise<Opened> {
+async function open(
+  site: Site,
+  core: Core,
+  doors: Doors,
+  { roster, hubClock }: Lasting,
+  tick: () => Moment,
+): Promise<Opened> {
   const { config, clock, log, onStop } = site;
   const { tcpXml, wsJson, api, staleness } = doors;
   const { engine, why } = loadEngine(config.transport);
-  const onLook = (monoMs: number): void => {
+  let looked = clock.now();
+  const onLook = (now: Moment): void => {
+    const { wallMs, monoMs } = now;
+    // A stall only ever moves the wall clock forward beside the other one.
+    if (wallMs - looked.wallMs < monoMs - looked.monoMs - STALL_MS) core.clockSetBack(wallMs);
+    looked = now;
     wsJson.look(monoMs);
     tcpXml.look(monoMs);
     staleness.look(monoMs);
@@ -158,6 +171,7 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
     startExpiry({
       presence: core.presence,
       clock,
+      tick,
       onChange: core.onChange,
       onDoubt: (doubt) => {
         onDoubt(site, doors, doubt);
@@ -167,7 +181,8 @@ async function open(site: Site, core: Core, doors: Doors, { roster, hubClock }: 
     }),
   );
   onStop(startForgetting(roster, () => hubClock.now(clock.now().wallMs), log));
-  await startPolling(site, core.intake);
+  // A poll's time, like a lease, is judged by what sockets had the time to bring.
+  await startPolling(site, core.intake, { now: () => looked });
   const tcp = await listenTcp(site, tcpXml);
   const { host, port } = config;
   const service: Service = {
@@ -233,8 +248,9 @@ async function listenTcp({ config, onStop }: Site, tcpXml: TcpXml): Promise<stri
 }
 
 async function startPolling(
-  { config, clock, log, codes, names, encoding, onStop }: Site,
+  { config, log, codes, names, encoding, onStop }: Site,
   intake: Intake,
+  clock: Clock,
 ): Promise<void> {
   if (config.pollFile === null) return;
   const poller = new Poller({

@@ -9,6 +9,7 @@ import { Tails } from '../fanout/tails.ts';
 import { Intake } from '../intake.ts';
 import type { Change } from '../presence/outcomes.ts';
 import { TurnBudget } from '../lib/turn-budget.ts';
+import { correctDates } from '../presence/future-dates.ts';
 import { Journal } from '../presence/journal.ts';
 import { Presence } from '../presence/presence.ts';
 import type { Session } from '../presence/session.ts';
@@ -48,6 +49,8 @@ export interface Core extends SessionsDesk {
   readonly block: (user: string, other: string) => boolean;
   /** `other` sees `user` as it is again. */
   readonly unblock: (user: string, other: string) => void;
+  /** The wall clock was set back: nothing shown may lie in the future. */
+  readonly clockSetBack: (wallMs: number) => void;
   /** Stores everything now, should the end that is near not be a clean one. */
   readonly storeNow: () => void;
   /** A lease that outlasts a restart was renewed: the next run must know. */
@@ -111,6 +114,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     ...buildSessionsDesk({ ...site, presence, intake, journal }),
     ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout, beforeTelling),
     keepLease,
+    clockSetBack: (wallMs) => correctDates(presence.heldUsers(), wallMs, hubClock, keepLease),
     storeNow: () => void writeAll(presence, writeBehind, site.log),
     counts,
     delays,
@@ -150,7 +154,7 @@ function sourceOf({ adapter, owner, address }: Session): unknown {
 function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSessions: (user: User) => void): Presence {
   const { config, clock, codes, stalls } = site;
   const { graceMs, timeoutMs, doubtSessions, doubtPercent, doubtMs } = config;
-  return new Presence(
+  const presence: Presence = new Presence(
     {
       graceMs,
       offlineCode: codes.codeOf('offline'),
@@ -160,12 +164,13 @@ function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSession
       stallGraceMs: timeoutMs,
       massLapse: { sessions: doubtSessions, percent: doubtPercent, holdMs: doubtMs, sourceOf },
       journal,
-      recall: (id) => recall(site, lasting, id),
-      recallMany: (ids) => recallMany(site, lasting, ids),
+      recall: (id) => recall(site, lasting, id, (held) => presence.held(held) !== undefined),
+      recallMany: (ids) => recallMany(site, lasting, ids, (held) => presence.held(held) !== undefined),
       onSessions,
     },
     clock.now(),
   );
+  return presence;
 }
 
 /** Takes up what the last run left: blocks first, for a user restored is hidden from whom it blocked. */

@@ -6,6 +6,7 @@ import type { Logger } from '../lib/log.ts';
 import { QuietLog } from '../lib/quiet-log.ts';
 import { describeTrouble, isSqlError } from '../lib/sqlite.ts';
 import { CEILING_AHEAD_MS, HubClock } from '../presence/hub-clock.ts';
+import { datedBy } from '../presence/future-dates.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Remembered, User } from '../presence/user.ts';
 import type { Roster } from '../roster/port.ts';
@@ -133,11 +134,13 @@ export function isCertain({ certainFrom, lastRunEndedBy, clockFloor }: StoreStat
 }
 
 /** What the store knows of a user. Where it can't be read, nobody can say more than that the user is not here. */
-export function recall(site: Site, { store, hubClock }: Lasting, id: string): Remembered | undefined {
-  let remembered: Remembered | undefined;
-  if (tryStorage(site, 'recall', () => (remembered = store.recall(id)))) return remembered;
-  const { wallMs } = site.clock.now();
-  return { since: wallMs, lastSeen: null, v: hubClock.now(wallMs) };
+export function recall(
+  site: Site,
+  lasting: Lasting,
+  id: string,
+  isHeld?: (id: string) => boolean,
+): Remembered | undefined {
+  return recallMany(site, lasting, [id], isHeld)[0];
 }
 
 /** The same for many users, in their order. */
@@ -145,11 +148,23 @@ export function recallMany(
   site: Site,
   { store, hubClock }: Lasting,
   ids: readonly string[],
+  isHeld: (id: string) => boolean = () => false,
 ): readonly (Remembered | undefined)[] {
-  let remembered: readonly (Remembered | undefined)[] = [];
-  if (tryStorage(site, 'recall', () => (remembered = store.recallMany(ids)))) return remembered;
   const { wallMs } = site.clock.now();
-  return ids.map(() => ({ since: wallMs, lastSeen: null, v: hubClock.now(wallMs) }));
+  let remembered: readonly (Remembered | undefined)[] = [];
+  const read = (): void => {
+    remembered = ids.length === 1 ? [store.recall(ids[0] as string)] : store.recallMany(ids);
+  };
+  if (!tryStorage(site, 'recall', read))
+    return ids.map(() => ({ since: wallMs, lastSeen: null, v: hubClock.now(wallMs) }));
+  const dated = remembered.map((one) => one && datedBy(one, wallMs, hubClock));
+  // Once: the next look finds it as it is now. What is held is stored by the write-behind, and only by it.
+  const corrected = ids.flatMap((user, i) => {
+    const one = dated[i];
+    return one === undefined || one === remembered[i] || isHeld(user) ? [] : [{ user, ...one }];
+  });
+  if (corrected.length > 0) tryStorage(site, 'dates', () => store.correct(corrected));
+  return dated;
 }
 
 /** What the next run is to know of how sure this one is; null: of all it shows. */

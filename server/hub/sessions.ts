@@ -7,7 +7,7 @@ import type { Explanation } from '../../shared/explain.ts';
 import { MAX_TRANSITIONS } from '../../shared/limits.ts';
 import type { Intake } from '../intake.ts';
 import type { Clock } from '../lib/clock.ts';
-import { wallOf, type Stalls } from '../lib/stall-clock.ts';
+import type { Stalls } from '../lib/stall-clock.ts';
 import { explainUser } from '../presence/explain.ts';
 import type { Journal } from '../presence/journal.ts';
 import type { Presence } from '../presence/presence.ts';
@@ -42,7 +42,7 @@ export function buildSessionsDesk(options: SessionsDeskOptions): SessionsDesk {
       const explained = explainUser(user, {
         idOf,
         entry: presence.entryOf(user),
-        wallOf: (monoMs) => wallOf(monoMs, now, stalls),
+        wallOf: (monoMs) => stalls.wallOf(monoMs, now),
       });
       const search = journal.search(id, MAX_TRANSITIONS);
       while (journal.lookBack(search, BITE)) await nextTurn();

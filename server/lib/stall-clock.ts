@@ -1,84 +1,136 @@
 /**
- * A clock whose forward time stands still (but for 1 ms) while the process did: a stall (event loop blocked, process stopped) is
- * nobody's silence but our own (PROTOCOL.md section 2). Whoever reads it first after a stall finds it, so that nothing is
- * judged by time that nobody could use. A step of the wall clock moves no forward time, but has an aftermath too: a machine
- * that was suspended shows no other sign. Somebody must read it often (the lease timer does). Knows nothing of leases.
+ * A clock whose forward time leaves stalls out: a stall (event loop blocked, process stopped) is nobody's silence but the
+ * hub's own (PROTOCOL.md section 2). The lease timer is the witness that the loop has come round: it calls `tick`, and a
+ * tick that comes 250 ms or more after the last one ends a stall, however often the clock was read meanwhile. Work done
+ * within a stall reads the clock, too: forward time goes on for 250 ms after a tick and then all but stands still.
+ *
+ * Leases are to be judged by what `tick` returns, never by `now`: `now` may be ahead of it by up to 250 ms, before it is
+ * known whether these are a part of a stall, and waits for it afterwards. So a sign of life is never dated too early.
+ *
+ * A step of the wall clock moves no forward time, but has an aftermath too: a machine that was suspended shows no other
+ * sign. Does not know leases.
  */
 import type { Clock, Moment } from './clock.ts';
 
-/** A gap between two readings, or a step of the wall clock between them, from which on it is a stall. */
-const STALL_MS = 250;
+/** A stall: the time between two ticks, or a step of the wall clock, from this length on. */
+export const STALL_MS = 250;
 /** How long after a stall its effects still show: broken connections are found one by one. */
 const AFTERMATH_MS = 1000;
-/** Stalls are remembered as long as the longest lease may last. */
-const REMEMBER_MS = 86_400_000;
+/** Stalls that are remembered, and how many of them are dropped at once. */
+const MOST_REMEMBERED = 4096;
+const DROPPED_AT_ONCE = 1024;
 
-/** What is known of stalls, in the forward time of the clock that leaves them out. */
+/** What is known of stalls. */
 export interface Stalls {
-  /** Milliseconds that forward time left out since that instant. */
-  stalledSince(monoMs: number): number;
-  /** Whether that instant is within a second after a stall. */
+  /** An instant of forward time on the wall clock, as it is now. No stall is known that is still to come. */
+  wallOf(monoMs: number, now: Moment): number;
+  /** Whether that instant is within a stall, or within a second after one. */
   isAftermath(monoMs: number): boolean;
 }
 
-/** An instant of that forward time on the wall clock, as it is now; stalls before it count, stalls to come nobody knows. */
-export function wallOf(monoMs: number, now: Moment, stalls: Stalls): number {
-  return now.wallMs - (now.monoMs - monoMs) - stalls.stalledSince(monoMs);
+/** For a clock that never stalls: a test's own. */
+export const noStalls: Stalls = {
+  wallOf: (monoMs, now) => now.wallMs - (now.monoMs - monoMs),
+  isAftermath: () => false,
+};
+
+/** Real time, for work that must end in time also during a stall, and most of all then. */
+export function realTime(clock: Clock): Clock {
+  return clock instanceof StallClock ? clock.real : clock;
 }
 
-/** For a clock that never stalls: a test's own. */
-export const noStalls: Stalls = { stalledSince: () => 0, isAftermath: () => false };
-
 export class StallClock implements Clock, Stalls {
-  readonly #clock: Clock;
+  readonly real: Clock;
   readonly #onStall: (lastedMs: number) => void;
-  #readAt: number;
-  #readWallMs: number;
-  /** When the wall clock was last seen to have stepped, in this clock's forward time. */
-  #steppedAt = -Infinity;
-  #stalledMs = 0;
-  /** When each stall was over, in this clock's forward time; the latest last. */
-  #stalls: { readonly endedAt: number; readonly leftOutMs: number }[] = [];
+  /** The last tick in real time and in forward time. */
+  #tickedRealMs: number;
+  #tickedMs: number;
+  /** From then on (real) the next tick is late. Infinity until the first tick: nothing is timed before it. */
+  #lateFromMs = Infinity;
+  /** The latest forward time that `now` gave out. */
+  #latestMs: number;
+  /** How far the wall clock is ahead of real time. */
+  #wallAheadMs: number;
+  /** In a stall: when (real) forward time last moved. */
+  #movedRealMs = 0;
+  /** When a stall or a step of the wall clock was last seen, in forward time. */
+  #troubleAtMs = -Infinity;
+  /** From which forward time on real time is how far ahead of it; the latest last. */
+  #offsets: { readonly fromMs: number; readonly aheadMs: number }[] = [{ fromMs: -Infinity, aheadMs: 0 }];
 
   /** `onStall` hears of each stall found, with its length in milliseconds. */
-  constructor(clock: Clock, onStall: (lastedMs: number) => void) {
-    this.#clock = clock;
+  constructor(real: Clock, onStall: (lastedMs: number) => void) {
+    this.real = real;
     this.#onStall = onStall;
-    ({ monoMs: this.#readAt, wallMs: this.#readWallMs } = clock.now());
+    const { wallMs, monoMs } = real.now();
+    this.#wallAheadMs = wallMs - monoMs;
+    this.#tickedRealMs = monoMs;
+    this.#tickedMs = monoMs;
+    this.#latestMs = monoMs;
   }
 
   now(): Moment {
-    const { wallMs, monoMs } = this.#clock.now();
-    const gapMs = monoMs - this.#readAt;
-    const stepMs = Math.abs(wallMs - this.#readWallMs - gapMs);
-    this.#readAt = monoMs;
-    this.#readWallMs = wallMs;
-    if (gapMs >= STALL_MS) this.#found(gapMs, monoMs);
-    if (stepMs >= STALL_MS) this.#steppedAt = monoMs - this.#stalledMs;
-    return { wallMs, monoMs: monoMs - this.#stalledMs };
+    const { wallMs, monoMs } = this.real.now();
+    if (monoMs < this.#lateFromMs) {
+      const forwardMs = this.#tickedMs + (monoMs - this.#tickedRealMs);
+      if (forwardMs > this.#latestMs) this.#latestMs = forwardMs;
+    } else {
+      this.#readLate(monoMs);
+    }
+    if (wallMs - monoMs !== this.#wallAheadMs) this.#stepped(wallMs - monoMs);
+    return { wallMs, monoMs: this.#latestMs };
   }
 
-  stalledSince(monoMs: number): number {
-    let stalledMs = 0;
-    for (let i = this.#stalls.length - 1; i >= 0; i--) {
-      const stall = this.#stalls[i];
-      if (stall === undefined || stall.endedAt <= monoMs) break;
-      stalledMs += stall.leftOutMs;
+  /** The loop has come round. @returns the moment by which leases may be judged, once sockets have been read. */
+  tick(): Moment {
+    const { wallMs, monoMs } = this.real.now();
+    const passedMs = monoMs - this.#tickedRealMs;
+    const isLate = monoMs >= this.#lateFromMs;
+    // One millisecond of a stall passes, so that a sign from before it and one from after it have two instants.
+    this.#tickedMs += isLate ? 1 : passedMs;
+    this.#tickedRealMs = monoMs;
+    this.#lateFromMs = monoMs + STALL_MS;
+    if (isLate) {
+      this.#leaveOut(monoMs - this.#tickedMs);
+      this.#onStall(passedMs);
+    } else if (this.#tickedMs > this.#latestMs) {
+      this.#latestMs = this.#tickedMs;
     }
-    return stalledMs;
+    if (wallMs - monoMs !== this.#wallAheadMs) this.#stepped(wallMs - monoMs);
+    return { wallMs, monoMs: this.#tickedMs };
+  }
+
+  wallOf(monoMs: number, now: Moment): number {
+    let i = this.#offsets.length - 1;
+    while (i > 0 && (this.#offsets[i]?.fromMs ?? 0) > monoMs) i--;
+    const wallMs = monoMs + (this.#offsets[i]?.aheadMs ?? 0) + this.#wallAheadMs;
+    // What came while forward time waited is dated up to 250 ms too late. It is no later than now.
+    return monoMs <= now.monoMs ? Math.min(wallMs, now.wallMs) : wallMs;
   }
 
   isAftermath(monoMs: number): boolean {
-    const last = Math.max(this.#stalls.at(-1)?.endedAt ?? -Infinity, this.#steppedAt);
-    return monoMs - last <= AFTERMATH_MS;
+    return monoMs - this.#troubleAtMs <= AFTERMATH_MS;
   }
 
-  #found(lastedMs: number, monoMs: number): void {
-    // One millisecond passes, so that a sign from before the stall and one from after it have two instants.
-    this.#stalledMs += lastedMs - 1;
-    const endedAt = monoMs - this.#stalledMs;
-    this.#stalls = this.#stalls.filter((stall) => endedAt - stall.endedAt < REMEMBER_MS);
-    this.#stalls.push({ endedAt, leftOutMs: lastedMs - 1 });
-    this.#onStall(lastedMs);
+  /** A reading within a stall. It moves forward time at most once in 250 ms, so that signs of life keep a date. */
+  #readLate(realMs: number): void {
+    const sinceMs = Math.max(this.#movedRealMs, this.#tickedRealMs);
+    if (realMs - sinceMs >= STALL_MS) {
+      this.#movedRealMs = realMs;
+      this.#leaveOut(realMs - this.#latestMs - 1);
+    }
+  }
+
+  /** Forward time goes on here, and is that far behind real time from now on. */
+  #leaveOut(aheadMs: number): void {
+    this.#latestMs++;
+    this.#troubleAtMs = this.#latestMs;
+    if (this.#offsets.length >= MOST_REMEMBERED) this.#offsets.splice(0, DROPPED_AT_ONCE);
+    this.#offsets.push({ fromMs: this.#latestMs, aheadMs });
+  }
+
+  #stepped(wallAheadMs: number): void {
+    if (Math.abs(wallAheadMs - this.#wallAheadMs) >= STALL_MS) this.#troubleAtMs = this.#latestMs;
+    this.#wallAheadMs = wallAheadMs;
   }
 }

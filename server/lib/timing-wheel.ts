@@ -1,12 +1,14 @@
 /**
  * A timing wheel: very many items, each looked at about when it is due, without a timer each and without a scan of all.
  * An item stands in one slot; being alive costs it nothing: only when its slot comes by is it asked when to look again.
- * Moving an item earlier leaves its old place behind, which is dropped when that slot comes by. Knows nothing of leases.
+ * An item has one place at most: moving or canceling it takes the old place away at once, so that however often an item
+ * is moved, the wheel does not grow. Knows nothing of leases.
  */
 
-/** An item remembers the tick it waits for. Give it `NOT_SCHEDULED` at first and leave it to the wheel. */
+/** An item remembers the tick it waits for and its place in that slot. Begin with `NOT_SCHEDULED` and 0, and leave both to the wheel. */
 export interface Timed {
   wheelTick: number;
+  wheelPlace: number;
 }
 export const NOT_SCHEDULED = -1;
 
@@ -18,8 +20,8 @@ export class TimingWheel<T extends Timed> {
   readonly #slots: T[][];
   /** The last tick whose slot has been taken out. */
   #tick: number;
-  /** The slot in hand: what is left of it when a budget ran out. */
-  #inHand: T[] = [];
+  /** The slot in hand: what is left of it when a budget ran out. Null where an item was looked at or taken away. */
+  #inHand: (T | null)[] = [];
   #nextInHand = 0;
 
   /** `tickMs`: how late a visit may be beside the caller's own rhythm. `slots * tickMs`: beyond it, items are looked at in between. */
@@ -33,12 +35,23 @@ export class TimingWheel<T extends Timed> {
   schedule(item: T, dueMs: number): void {
     const tick = Math.max(Math.ceil(dueMs / this.#tickMs), this.#tick + 1);
     if (tick === item.wheelTick) return;
+    this.cancel(item);
     item.wheelTick = tick;
-    this.#slotOf(tick).push(item);
+    this.#place(item);
   }
 
   cancel(item: T): void {
+    if (item.wheelTick === NOT_SCHEDULED) return;
+    const { wheelPlace } = item;
+    if (this.#inHand[wheelPlace] === item) this.#inHand[wheelPlace] = null;
+    else this.#takeFromSlot(item);
     item.wheelTick = NOT_SCHEDULED;
+  }
+
+  /** How many places are taken: one for each item that is scheduled. */
+  get placeCount(): number {
+    const inHand = this.#inHand.filter((item) => item !== null).length;
+    return this.#slots.reduce((count, slot) => count + slot.length, inHand);
   }
 
   /**
@@ -50,7 +63,9 @@ export class TimingWheel<T extends Timed> {
     for (;;) {
       while (this.#nextInHand < this.#inHand.length) {
         if (budget-- <= 0) return true;
-        this.#look(this.#inHand[this.#nextInHand++] as T, nowTick, visit);
+        const item = this.#inHand[this.#nextInHand] ?? null;
+        this.#inHand[this.#nextInHand++] = null;
+        if (item !== null) this.#look(item, nowTick, visit);
       }
       if (this.#tick >= nowTick) return false;
       // After a long pause each slot is taken once, not once for every turn the wheel missed.
@@ -64,8 +79,8 @@ export class TimingWheel<T extends Timed> {
   countUntil(untilMs: number, enough: number, counts: (item: T) => boolean): number {
     let count = 0;
     for (let i = this.#nextInHand; i < this.#inHand.length && count < enough; i++) {
-      const item = this.#inHand[i] as T;
-      if (item.wheelTick !== NOT_SCHEDULED && item.wheelTick <= this.#tick && counts(item)) count++;
+      const item = this.#inHand[i] ?? null;
+      if (item !== null && item.wheelTick <= this.#tick && counts(item)) count++;
     }
     const last = Math.min(Math.ceil(untilMs / this.#tickMs), this.#tick + this.#slots.length - 1);
     for (let tick = this.#tick + 1; tick <= last && count < enough; tick++) {
@@ -75,15 +90,28 @@ export class TimingWheel<T extends Timed> {
   }
 
   #look(item: T, nowTick: number, visit: (item: T) => number): void {
-    if (item.wheelTick === NOT_SCHEDULED) return;
     if (item.wheelTick > nowTick) {
-      const slot = this.#slotOf(item.wheelTick);
-      if (slot === this.#slotOf(this.#tick)) slot.push(item); // a later turn of the wheel
-      return; // else moved: its other place counts
+      this.#place(item); // for a later turn of the wheel
+      return;
     }
     item.wheelTick = NOT_SCHEDULED;
     const againAtMs = visit(item);
     if (againAtMs !== DONE) this.schedule(item, againAtMs);
+  }
+
+  #place(item: T): void {
+    const slot = this.#slotOf(item.wheelTick);
+    item.wheelPlace = slot.length;
+    slot.push(item);
+  }
+
+  /** The last item of the slot takes the place. */
+  #takeFromSlot(item: T): void {
+    const slot = this.#slotOf(item.wheelTick);
+    const last = slot.pop();
+    if (last === undefined || last === item) return;
+    slot[item.wheelPlace] = last;
+    last.wheelPlace = item.wheelPlace;
   }
 
   #slotOf(tick: number): T[] {

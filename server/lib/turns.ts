@@ -12,6 +12,7 @@ export interface InLine {
 }
 
 interface TurnsOptions {
+  /** Real time, which goes on in a stall: turns are what ends it. */
   readonly clock: Clock;
   /** Calls back when the loop has seen its other work: `setImmediate`. */
   readonly afterTurn: (run: () => void) => void;
@@ -55,49 +56,39 @@ export class Turns {
   }
 
   /** A frame was handled, its connection's `inARow`th. @returns whether the connection is to get in line before its next. */
-  take(inARow: number, cost: number, monoMs: number): boolean {
+  take(inARow: number, cost: number): boolean {
     this.#frames += cost;
-    if (this.#frames >= UNWATCHED_FRAMES && this.#endsAt === Infinity) this.#watch(monoMs);
-    return this.isOver(inARow, monoMs);
-  }
-
-  /** The same as `take`, for a caller that does not know the time: the clock is read now and then, if the turn is watched. */
-  spend(inARow: number, cost: number): boolean {
-    this.#frames += cost;
-    const isWatched = this.#endsAt !== Infinity;
-    if (!isWatched && this.#frames < UNWATCHED_FRAMES) return false;
-    if (!isWatched || --this.#untilClock <= 0) {
-      this.#untilClock = CLOCK_EVERY;
-      this.#readAt = this.#options.clock.now().monoMs;
+    if (this.#endsAt === Infinity) {
+      if (this.#frames < UNWATCHED_FRAMES) return false;
+      this.#watch();
+    } else if (--this.#untilClock <= 0) {
+      this.#readClock();
     }
-    if (!isWatched) this.#watch(this.#readAt);
-    return this.isOver(inARow, this.#readAt);
+    return this.#isOverAt(this.#readAt, inARow);
   }
 
   /** Something came that has to wait. @returns whether too much of that has come in this turn. */
   keep(cost: number): boolean {
     this.#kept += cost;
-    if (this.#endsAt === Infinity) this.#watch(this.#options.clock.now().monoMs);
+    if (this.#endsAt === Infinity) this.#watch();
     return this.#kept > MAX_KEPT_FRAMES;
   }
 
   /** Whether the connection is to get in line before another frame. */
-  isOver(inARow: number, monoMs: number): boolean {
-    if (this.#endsAt === Infinity) return false;
-    if (monoMs >= this.#endsAt) return inARow >= LEAST_FRAMES;
-    return this.#line.size > 0 && inARow >= SLICE_FRAMES;
+  isOver(inARow: number): boolean {
+    return this.#endsAt !== Infinity && this.#isOverAt(this.#readClock(), inARow);
   }
 
   /** A frame costs more than it seems: what it begins is done after it, so the time until now does not tell. */
-  burden(cost: number, monoMs: number): void {
-    if (this.#endsAt === Infinity) this.#watch(monoMs);
+  burden(cost: number): void {
+    if (this.#endsAt === Infinity) this.#watch();
     this.#burden += cost;
-    if (this.#burden >= TURN_COST) this.#endsAt = Math.min(this.#endsAt, monoMs);
+    if (this.#burden >= TURN_COST) this.#endsAt = -Infinity;
   }
 
   /** Whether the turn has no more time for frames: what can wait had better. */
-  isUsedUp(monoMs: number): boolean {
-    return monoMs >= this.#endsAt;
+  get isUsedUp(): boolean {
+    return this.#endsAt !== Infinity && this.#readClock() >= this.#endsAt;
   }
 
   /** Has it go on after those that wait already, one a turn. Only right after `take` said so: the turn is watched then. */
@@ -109,8 +100,19 @@ export class Turns {
     this.#line.delete(connection);
   }
 
-  #watch(monoMs: number): void {
-    this.#endsAt = monoMs + TURN_MS;
+  #isOverAt(monoMs: number, inARow: number): boolean {
+    if (monoMs >= this.#endsAt) return inARow >= LEAST_FRAMES;
+    return this.#line.size > 0 && inARow >= SLICE_FRAMES;
+  }
+
+  #readClock(): number {
+    this.#untilClock = CLOCK_EVERY;
+    this.#readAt = this.#options.clock.now().monoMs;
+    return this.#readAt;
+  }
+
+  #watch(): void {
+    this.#endsAt = this.#readClock() + TURN_MS;
     this.#options.afterTurn(() => this.#begin());
   }
 
@@ -122,7 +124,7 @@ export class Turns {
     this.#endsAt = Infinity;
     const [first] = this.#line;
     if (first === undefined) return;
-    this.#watch(this.#options.clock.now().monoMs);
+    this.#watch();
     this.#line.delete(first);
     // One a turn: a slice takes many times what it costs the loop to come round, and all else is seen in between.
     first.goOn();

@@ -9,16 +9,16 @@ import type { TransitionCause } from '../../shared/explain.ts';
 import type { Moment } from '../lib/clock.ts';
 import { IdTable } from '../lib/id-table.ts';
 import { ownId, type IdsInText } from '../lib/ids-in-text.ts';
-import { wallOf } from '../lib/stall-clock.ts';
 import { Blocks, type Frozen } from './blocks.ts';
 import { foldSessions, isVisible, sameFold, sameShown, shownOf, type Shown } from './fold.ts';
 import { Leases } from './leases.ts';
 import type { Change, Expired } from './outcomes.ts';
+import { RecentLosses } from './recent-losses.ts';
 import { restoreSession, storableSession, type RestoredSession } from './restored-session.ts';
 import { addToUser, countWith, findSession, isOn, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
 import { Session, type AdapterName, type Claim, type Saying } from './session.ts';
 import type { PresenceOptions } from './presence-options.ts';
-import { entryOf, User, type Remembered } from './user.ts';
+import { entryOf, latestSeen, User, type Remembered } from './user.ts';
 import type { Viewer } from './viewer.ts';
 import { versionFor, Views } from './views.ts';
 
@@ -38,6 +38,7 @@ export class Presence {
   #sessionNo = 0;
   #restoredCount = 0;
   #warmEndsAt = 0;
+  readonly #losses = new RecentLosses();
 
   constructor(options: PresenceOptions, now: Moment) {
     this.#options = options;
@@ -310,6 +311,7 @@ export class Presence {
     session.phase = 'grace';
     session.waitEndsAt = now.monoMs + lastsMs;
     this.#leases.moved(session);
+    if (lastsMs < stallGraceMs) this.#losses.add(session);
     this.#note(session, cause, now);
     return undefined;
   }
@@ -326,6 +328,7 @@ export class Presence {
    * moment: else a visible session would flash up where an invisible one of the same user happened to be looked at first.
    */
   expire(now: Moment, budget: number): Expired {
+    this.#losses.settle(now.monoMs, this.#options, (session) => this.#leases.moved(session));
     const ended: Session[] = [];
     const causes: TransitionCause[] = [];
     const { isMoreDue, holds } = this.#leases.look(now, budget, ({ user }) => {
@@ -343,7 +346,7 @@ export class Presence {
       if (change !== undefined) changes.push(change);
     }
     const doubted = holds.map(({ adapter, heldUntil, oldestSignAt }) => {
-      return { adapter, heldUntil, since: this.#wallOf(oldestSignAt, now) };
+      return { adapter, heldUntil, since: this.#options.stalls.wallOf(oldestSignAt, now) };
     });
     return { changes, lapsed, doubted, isMoreDue };
   }
@@ -354,7 +357,7 @@ export class Presence {
     for (let s = user.firstSession; s !== null; s = s.next) {
       // A sign of a session that has ended since counts for the user all the same: it goes with the first one.
       const signAt = s === user.firstSession ? Math.max(s.lastSignAt, user.endedSignAt) : s.lastSignAt;
-      sessions.push(storableSession(s, this.#wallOf(signAt, now), now));
+      sessions.push(storableSession(s, this.#options.stalls.wallOf(signAt, now), now));
     }
     return sessions;
   }
@@ -452,12 +455,7 @@ export class Presence {
   /** The last sign that came while the user was visible, on the wall clock. */
   #lastSeen(user: User, now: Moment): number | null {
     const signAt = lastSignOf(user);
-    if (signAt < user.visibleFromAt) return user.lastSeen;
-    return Math.max(user.lastSeen ?? 0, this.#wallOf(signAt, now));
-  }
-
-  /** A forward instant on the wall clock. */
-  #wallOf(monoMs: number, now: Moment): number {
-    return wallOf(monoMs, now, this.#options.stalls);
+    const seenAt = signAt < user.visibleFromAt ? null : this.#options.stalls.wallOf(signAt, now);
+    return latestSeen(user.lastSeen, seenAt, now.wallMs);
   }
 }

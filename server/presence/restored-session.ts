@@ -35,8 +35,8 @@ export function restoreSession(
   session.textSetNo = from.textSetNo;
   session.earlierStartAt = from.startedAt;
   session.phase = 'restored';
-  // Only over HTTP did the client itself say how long it is good for.
-  const restMs = adapter === 'http' ? from.leaseEndsAt - now.wallMs : 0;
+  // Only over HTTP did the client itself say how long it is good for. The wall clock may have been set back since.
+  const restMs = adapter === 'http' ? from.leaseEndsAt - Math.max(from.lastSignAt, now.wallMs) : 0;
   session.waitEndsAt = now.monoMs + Math.max(warmMs, restMs);
   return session;
 }

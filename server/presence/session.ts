@@ -56,6 +56,7 @@ export type SessionPhase = 'live' | 'grace' | 'restored' | 'ended';
 
 export class Session implements Timed {
   wheelTick = NOT_SCHEDULED;
+  wheelPlace = 0;
   phase: SessionPhase = 'live';
   /** The next session of the same user. */
   next: Session | null = null;

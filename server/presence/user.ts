@@ -62,6 +62,14 @@ export class User {
   }
 }
 
+/** `lastSeen` after a sign of life at `seenAt` (null: none since). Never later than now, though the clock may have been. */
+export function latestSeen(lastSeen: number | null, seenAt: number | null, wallMs: number): number | null {
+  if (seenAt === null) return lastSeen === null ? null : Math.min(lastSeen, wallMs);
+  // A date that is still to come is from before the wall clock was set back: it is no later sign.
+  const isFromAhead = lastSeen === null || lastSeen > wallMs;
+  return Math.min(isFromAhead ? seenAt : Math.max(lastSeen, seenAt), wallMs);
+}
+
 /** The entry: what the outside sees. */
 export function entryOf(user: User, offline: Shown): Entry {
   const { status, code, shownDevices, text } = shownOf(user.fold, offline);

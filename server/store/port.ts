@@ -79,6 +79,8 @@ export interface Store {
   recall(user: string): OfflineEntry | undefined;
   /** Of many users, in their order, what counts of one who is not here: the rest of the row is not read. */
   recallMany(users: readonly string[]): readonly (OfflineEntry | undefined)[];
+  /** Stores other dates, and the version that they come with, of entries that are kept. */
+  correct(entries: readonly (OfflineEntry & Pick<StoredEntry, 'user'>)[]): void;
   /** The entries that the last run left with live sessions. */
   withSessions(): Iterable<StoredEntry>;
   /** Every block that stands. */

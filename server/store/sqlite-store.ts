@@ -39,6 +39,7 @@ export class SqliteStore implements Store {
   readonly #readMany: SqlStatement<{ readonly found: string | null }>;
   readonly #readWithSessions: SqlStatement<EntryRow>;
   readonly #write: SqlStatement<never>;
+  readonly #correct: SqlStatement<never>;
   readonly #keysWithSessions: SqlStatement<Pick<StoredEntry, 'user'>>;
   readonly #readBlocks: SqlStatement<StoredBlock>;
   readonly #readBlock: SqlStatement<StoredBlock>;
@@ -77,6 +78,7 @@ export class SqliteStore implements Store {
       SELECT group_concat(asked.key || ' ' || since || ' ' || coalesce(last_seen, '') || ' ' || v) AS found
       FROM json_each(?) AS asked CROSS JOIN entry ON user = asked.value`);
     this.#readWithSessions = db.prepare(`SELECT ${ENTRY} FROM entry WHERE sessions IS NOT NULL`);
+    this.#correct = db.prepare('UPDATE entry SET since = ?, last_seen = ?, v = ? WHERE user = ?');
     this.#write = db.prepare(`
       INSERT INTO entry (user, status, code, since, last_seen, devices, text, v, sessions)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -136,6 +138,12 @@ export class SqliteStore implements Store {
       };
     }
     return entries;
+  }
+
+  correct(entries: readonly (OfflineEntry & Pick<StoredEntry, 'user'>)[]): void {
+    inTransaction(this.#db, () => {
+      for (const { user, since, lastSeen, v } of entries) this.#correct.run(since, lastSeen, v, user);
+    });
   }
 
   withSessions(): StoredEntry[] {

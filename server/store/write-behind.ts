@@ -37,7 +37,7 @@ export class WriteBehind<U extends Savable> {
   readonly #options: WriteBehindOptions<U>;
   readonly #unsaved = new Set<U>();
   /** Those of `#unsaved` that have never been stored. */
-  #firsts: U[] = [];
+  readonly #firsts = new Set<U>();
   #timer: NodeJS.Timeout | undefined;
   #nextBite: NodeJS.Immediate | undefined;
   #isFailing = false;
@@ -54,7 +54,7 @@ export class WriteBehind<U extends Savable> {
   /** The user's entry changed, or its sessions did. */
   add(user: U): void {
     if (!this.#options.mustKeep(user)) return;
-    if (!user.isStored && !this.#unsaved.has(user)) this.#firsts.push(user);
+    if (!user.isStored && !this.#unsaved.has(user)) this.#firsts.add(user);
     user.isUnsaved = true;
     this.#unsaved.add(user);
     if (this.#nextBite === undefined) this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
@@ -62,10 +62,13 @@ export class WriteBehind<U extends Savable> {
 
   /** To be called before anything is told: stores those whom the store has never heard of. */
   writeFirsts(): void {
-    if (this.#firsts.length === 0 || this.#isFailing) return;
-    const firsts = this.#firsts;
-    this.#firsts = [];
-    this.#write(firsts.filter((user) => !user.isStored));
+    if (this.#firsts.size === 0 || this.#isFailing) return;
+    this.#write([...this.#firsts]);
+  }
+
+  /** Users that wait to be stored, those included that were never stored before. */
+  get waitingCount(): number {
+    return Math.max(this.#unsaved.size, this.#firsts.size);
   }
 
   /** Stores everything now. @throws what the store throws. */
@@ -115,6 +118,7 @@ export class WriteBehind<U extends Savable> {
       user.isUnsaved = false;
       user.isStored = true;
       this.#unsaved.delete(user);
+      this.#firsts.delete(user);
       this.#options.onSaved(user);
     }
     return undefined;

@@ -199,7 +199,7 @@ describe('a token’s end and the clocks', () => {
     const client = await hello('42', { expiresInS: 30 });
     await hub.run(100);
     hub.clock.pass(60_000);
-    stallClock?.now();
+    stallClock?.tick();
     await hub.run(100);
     await hub.run(100); // found by the first look, ended by the one after it
     expect(await client.closed).toBe(4401);

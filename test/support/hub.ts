@@ -3,12 +3,13 @@
  * storage, no waiting for leases. Timers run on real time and read the test's clock, so that after `clock.pass` the hub
  * notices within one look (25 ms).
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { describe } from 'vitest';
 import type { Config } from '../../server/config.ts';
 import { startHub, type Hub } from '../../server/hub.ts';
 import type { Clock } from '../../server/lib/clock.ts';
 import { createLog } from '../../server/lib/log.ts';
+import { StallClock } from '../../server/lib/stall-clock.ts';
 import { loadEngine } from '../../server/sockets/load-engine.ts';
 import { TestClock } from './clock.ts';
 
@@ -121,12 +122,20 @@ export async function startTestHub(
     run: async (ms) => {
       for (let left = ms; left > 0; left -= STEP_MS) {
         clock.pass(Math.min(STEP_MS, left));
-        hubClock.now();
+        if (hubClock instanceof StallClock) hubClock.tick();
       }
-      await delay(2 * LOOK_MS);
+      await looked();
     },
-    looked: () => delay(2 * LOOK_MS),
+    looked,
   };
+}
+
+/** A tick of the hub is judged after the loop has read its sockets twice. */
+const TURNS = 4;
+
+async function looked(): Promise<void> {
+  await delay(2 * LOOK_MS);
+  for (let turn = 0; turn < TURNS; turn++) await nextTurn();
 }
 
 /** Runs a suite on each engine that this machine must have; says loudly where one is left out. */

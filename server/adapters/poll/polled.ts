@@ -10,6 +10,7 @@ import type { Target } from './targets.ts';
 
 export class Polled implements Timed, SessionOwner {
   wheelTick = NOT_SCHEDULED;
+  wheelPlace = 0;
   target: Target;
   /** Cuts the poll off that is on its way; undefined without one. */
   cutOff: (() => void) | undefined;

@@ -164,7 +164,7 @@ export class TcpConnection implements Served {
       },
       onRefused: (reason, seen) => this.#refuse(reason, seen),
       onBadRenewal: onRefused,
-      onVerify: () => this.#reading.burden(TOKEN_COST, clock.now().monoMs),
+      onVerify: () => this.#reading.burden(TOKEN_COST),
       onFutile: () => this.#reading.owe(TOKEN_COST, clock.now().monoMs),
       onRunOut: (user) => this.#carried.runOut(user),
       onSettled: () => {
@@ -222,7 +222,7 @@ export class TcpConnection implements Served {
   #chargeMarkup(frame: Buffer, monoMs: number): void {
     const cost = markupCost(frame);
     if (cost === 0) return;
-    this.#reading.burden(cost, monoMs);
+    this.#reading.burden(cost);
     this.#reading.owe(cost, monoMs);
   }
 

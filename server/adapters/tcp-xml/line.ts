@@ -20,6 +20,7 @@ export interface Served {
 
 export class Line implements Timed {
   wheelTick = NOT_SCHEDULED;
+  wheelPlace = 0;
   /** Null before it is served, and once it is forgotten. */
   served: Served | null = null;
 

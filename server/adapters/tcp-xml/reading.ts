@@ -128,9 +128,9 @@ export class Reading implements InLine {
   }
 
   /** From within `onFrame`: the frame costs the turn more than its size tells, now or a moment later. */
-  burden(cost: number, monoMs: number): void {
+  burden(cost: number): void {
     this.#inARow += cost;
-    this.#options.turns.burden(cost, monoMs);
+    this.#options.turns.burden(cost);
   }
 
   /** The connection has cost so much more than its frames did, and waits for it before what comes next. */
@@ -147,8 +147,8 @@ export class Reading implements InLine {
   takeAll(frames: number, bytes: number, monoMs: number): boolean {
     const { turns } = this.#options;
     const cost = frames * Math.ceil(bytes / FRAME_BYTES);
-    if (turns.isOver(frames, monoMs) || !this.#bucket.takeWithin(this.#rate, monoMs, cost)) return false;
-    turns.take(frames, cost, monoMs);
+    if (turns.isOver(frames) || !this.#bucket.takeWithin(this.#rate, monoMs, cost)) return false;
+    turns.take(frames, cost);
     return true;
   }
 
@@ -211,7 +211,7 @@ export class Reading implements InLine {
 
   /** @returns whether to read no further now. */
   #pay(cost: number, monoMs: number): boolean {
-    const isTurnOver = this.#options.turns.take(this.#inARow, cost, monoMs);
+    const isTurnOver = this.#options.turns.take(this.#inARow, cost);
     if (this.#isOver) return false;
     if (this.#bucket.take(this.#rate, monoMs, cost) === 'within') {
       if (!isTurnOver || this.#isPaused) return false;
@@ -228,7 +228,7 @@ export class Reading implements InLine {
   #waitsItsTurn(chunk: Buffer): boolean {
     if (this.#isOver || this.#isPaused || this.#isItsTurn) return false;
     if (this.#framer.heldBytes + chunk.length < DEAR_BYTES) return false;
-    if (!this.#options.turns.isUsedUp(this.#options.clock.now().monoMs)) return false;
+    if (!this.#options.turns.isUsedUp) return false;
     this.#rest = Buffer.from(chunk);
     this.#getInLine();
     return true;

@@ -12,6 +12,7 @@ import { canonicalAddress, type Cidrs } from '../../auth/cidrs.ts';
 import type { Rate } from '../../lib/token-bucket.ts';
 import type { Intake } from '../../intake.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { realTime } from '../../lib/stall-clock.ts';
 import { takePort } from '../../lib/take-port.ts';
 import type { TlsFiles } from '../../lib/tls-files.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
@@ -87,7 +88,7 @@ export class TcpXml {
     const { wallMs, monoMs } = options.clock.now();
     this.#wallAheadMs = wallMs - monoMs;
     this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, monoMs);
-    this.#turns = new Turns({ clock: options.clock, afterTurn: setImmediate });
+    this.#turns = new Turns({ clock: realTime(options.clock), afterTurn: setImmediate });
     this.#shapes = new Shapes(options.encoding, options.names);
     this.#tls = options.tls === null ? null : new TlsDoor(options.tls, options.frameMs);
     this.#server = createServer(

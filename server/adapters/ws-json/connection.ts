@@ -31,6 +31,7 @@ const binaryMessage: ParsedMessage = {
 
 export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed {
   wheelTick = NOT_SCHEDULED;
+  wheelPlace = 0;
   readonly outbox: Outbox;
   readonly #hub: ConnectionContext;
   readonly #socket: Socket;

@@ -94,7 +94,7 @@ export class Inflow extends TokenBucket implements InLine {
   charge(units: number): void {
     this.#use(units);
     this.#inARow += units;
-    this.#hub.turns.spend(this.#inARow, units);
+    this.#hub.turns.take(this.#inARow, units);
   }
 
   /** What comes waits until `release`. */
@@ -153,7 +153,7 @@ export class Inflow extends TokenBucket implements InLine {
   #afterwards(units: number): void {
     const { turns } = this.#hub;
     this.#inARow += units;
-    const isTurnOver = turns.spend(this.#inARow, units);
+    const isTurnOver = turns.take(this.#inARow, units);
     if (this.isOver) {
       this.#waitForRate();
     } else if (isTurnOver) {

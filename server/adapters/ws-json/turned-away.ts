@@ -12,6 +12,7 @@ const ignore = (): void => undefined;
 
 export class TurnedAway implements SocketEvents, Timed {
   wheelTick = NOT_SCHEDULED;
+  wheelPlace = 0;
   readonly message = ignore;
   readonly binary = ignore;
   readonly oversize = ignore;

@@ -9,6 +9,7 @@ import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { TurnBudget } from '../../lib/turn-budget.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
+import { realTime } from '../../lib/stall-clock.ts';
 import { Turns } from '../../lib/turns.ts';
 import type { Fanout } from '../../fanout/fanout.ts';
 import type { Tails } from '../../fanout/tails.ts';
@@ -99,7 +100,7 @@ export class WsJson {
     this.#context = {
       ...options,
       suspects: new Suspects(),
-      turns: new Turns({ clock: options.clock, afterTurn: setImmediate }),
+      turns: new Turns({ clock: realTime(options.clock), afterTurn: setImmediate }),
       observers: new Observers(options.maxSessions),
       lookedAt: monoMs,
       lookAt: (connection, dueMs) => {

@@ -1,6 +1,7 @@
 /**
  * The hub is stopped where it stands (SIGSTOP) for a minute and goes on, with live users of every adapter: its own trouble
- * is no user's fault, so nobody may be told offline, neither then nor while all that waited is worked off.
+ * is no user's fault, so nobody may be told offline, neither then nor while all that waited is worked off. With `--busy 1`
+ * it is not stopped, but busy for that long, in pieces of 10 ms that each read its clock.
  */
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -22,6 +23,7 @@ const knobs = {
   http: { fallback: 100, help: 'users who beat over HTTP' },
   poll: { fallback: 100, help: 'users whom the hub polls' },
   seconds: { fallback: 60, help: 'how long the hub stands still' },
+  busy: { fallback: 0, least: 0, help: '1: it is busy in pieces of 10 ms that each read its clock, not stopped' },
   rounds: { fallback: 2, help: 'how often' },
   'after-seconds': { fallback: 35, help: 'how long is watched afterwards: more than a lease and a grace' },
 };
@@ -38,7 +40,7 @@ const HERE_WITHIN_MS = 60_000;
 async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, number>>): Promise<Outcome> {
   const polled = names('p', values.poll);
   const target = await startTarget(polled);
-  const hub = await stage.startHub({ HUB_POLL: target.file });
+  const hub = await stage.startHub({ HUB_POLL: target.file, ...(values.busy > 0 ? busySettings(values.seconds) : {}) });
   const { port, tcpPort } = hub;
   const people = { tcp: names('t', values.tcp), ws: names('w', values.ws), http: names('h', values.http) };
   const users = [...people.tcp, ...people.ws, ...people.http, ...polled];
@@ -53,9 +55,10 @@ async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, num
 
   const rows: Row[] = [];
   for (let round = 1; round <= values.rounds; round += 1) {
-    hub.freeze();
+    if (values.busy > 0) process.kill(hub.pid, 'SIGUSR2');
+    else hub.freeze();
     await sleep(1000 * values.seconds);
-    hub.thaw();
+    if (values.busy === 0) hub.thaw();
     await sleep(1000 * values['after-seconds']);
     const { offline, others, stales, lost, errors } = await observer.call('ledger');
     if (offline.length > 0) failures.push(`round ${round}: ${offline.length} users were told offline`);
@@ -80,6 +83,12 @@ async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, num
   await hub.stop();
   target.stop();
   return { failures, figures: { users: users.length, rounds: rows } };
+}
+
+/** The hub is kept busy from within. No end may be held as a doubtful one, which would hide that leases ran out. */
+function busySettings(seconds: number): Record<string, string> {
+  const loaded = new URL('../lib/busy-hub.js', import.meta.url).href;
+  return { NODE_OPTIONS: `--import ${loaded}`, BUSY_MS: String(1000 * seconds), HUB_DOUBT_MS: '0' };
 }
 
 /** What is polled: one small server that always answers, and the file that names it for each user. */

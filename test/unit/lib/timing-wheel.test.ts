@@ -8,6 +8,7 @@ const SLOTS = 8;
 
 class Item implements Timed {
   wheelTick = NOT_SCHEDULED;
+  wheelPlace = 0;
   readonly name: string;
   constructor(name: string) {
     this.name = name;
@@ -120,6 +121,30 @@ describe('a timing wheel', () => {
     expect(visited(wheel, 1000)).toEqual([]);
   });
 
+  it('keeps one place for each item, however often it is moved, canceled and scheduled again', () => {
+    const wheel = wheelAt(0);
+    const items = Array.from({ length: 3 }, (_, i) => new Item(`${i}`));
+    for (let i = 0; i < 10_000; i++) {
+      for (const item of items) wheel.schedule(item, i % 2 === 0 ? 20 : 70);
+      if (i % 100 === 0) for (const item of items) wheel.cancel(item);
+      expect(wheel.placeCount).toBeLessThanOrEqual(3);
+    }
+    expect(wheel.placeCount).toBe(3);
+    expect(visited(wheel, 70)).toHaveLength(3);
+    expect(wheel.placeCount).toBe(0);
+  });
+
+  it('lets go of what was canceled at once, also of a slot in hand', () => {
+    const wheel = wheelAt(0);
+    const items = Array.from({ length: 10 }, (_, i) => new Item(`${i}`));
+    for (const item of items) wheel.schedule(item, 20);
+    wheel.advance(30, 2, () => DONE);
+    expect(wheel.placeCount).toBe(8);
+    for (const item of items) wheel.cancel(item);
+    expect(wheel.placeCount).toBe(0);
+    expect(visited(wheel, 1000)).toEqual([]);
+  });
+
   it('agrees with a list of dates, whatever is scheduled, moved and cancelled while time passes', () => {
     const op = fc.oneof(
       {
@@ -179,6 +204,7 @@ describe('a timing wheel', () => {
             }
             for (const left of dueOf.keys()) expect(latestOf.get(left)).toBeGreaterThan(now);
           }
+          expect(wheel.placeCount, 'one place for each date').toBe(dueOf.size);
         }
       }),
       { numRuns: 3000 },

@@ -28,7 +28,7 @@ function nextTurn(): void {
 
 /** Frames of one chunk. @returns how many until it had to get in line. */
 function take(frames: number): number {
-  for (let inARow = 1; inARow <= frames; inARow++) if (turns.take(inARow, 1, clock.monoMs)) return inARow;
+  for (let inARow = 1; inARow <= frames; inARow++) if (turns.take(inARow, 1)) return inARow;
   return frames;
 }
 
@@ -50,14 +50,14 @@ describe('turns with little to do', () => {
   it('ask nothing of the loop, and stop nobody, however long they take', () => {
     for (let frames = 1; frames < UNWATCHED; frames++) {
       clock.pass(1_000);
-      expect(turns.take(frames, 1, clock.monoMs)).toBe(false);
+      expect(turns.take(frames, 1)).toBe(false);
     }
     expect(afterTurn).toHaveLength(0);
   });
 
   it('ask one end of a turn of it for 128 frames', () => {
     for (let frames = 0; frames < 10 * UNWATCHED; frames++) {
-      expect(turns.take(1, 1, clock.monoMs)).toBe(false);
+      expect(turns.take(1, 1)).toBe(false);
       expect(afterTurn).toHaveLength(frames % UNWATCHED === UNWATCHED - 1 ? 1 : 0);
       if (afterTurn.length > 0) nextTurn();
     }

@@ -163,14 +163,29 @@ describe('lastSeen', () => {
     expect(stage.entry('42')).toMatchObject({ status: 'offline', lastSeen: goneAt });
   });
 
-  it('does not go back when the wall clock does', () => {
+  it('is not in the future after the wall clock was a day ahead, and was set back', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42');
-    const before = stage.entry('42').lastSeen!;
-    stage.clock.stepWall(-3_600_000);
+    stage.clock.stepWall(86_400_000);
+    stage.say(session, { status: 'busy' });
+    const { v } = stage.entry('42');
+    stage.clock.stepWall(-86_400_000);
     stage.clock.pass(10);
-    stage.leave(session);
-    expect(stage.entry('42').lastSeen).toBeGreaterThanOrEqual(before);
+    stage.renew(session);
+    const seenAt = stage.clock.wallMs;
+    stage.clock.pass(10);
+    stage.giveUp(session);
+    expect(stage.entry('42')).toMatchObject({ status: 'offline', lastSeen: seenAt });
+    expect(stage.entry('42').v).toBeGreaterThan(v);
+  });
+
+  it('is not in the future once a user is back who left while the wall clock was ahead', () => {
+    const stage = new PresenceStage();
+    stage.clock.stepWall(86_400_000);
+    stage.leave(stage.begin('42'));
+    stage.clock.stepWall(-86_400_000);
+    stage.begin('42');
+    expect(stage.entry('42')).toMatchObject({ status: 'online', lastSeen: stage.clock.wallMs });
   });
 });
 

@@ -57,6 +57,14 @@ it('stores who changed, once it is asked to', () => {
   expect(store.recall('42')).toMatchObject({ v: 5000 });
 });
 
+it('lets go of a user who is stored, though nobody was ever told of it', () => {
+  const writing = writeBehind(() => true);
+  for (let i = 0; i < 1000; i++) writing.add(someone(`${i}`, true));
+  expect(writing.waitingCount).toBe(1000);
+  writing.flush();
+  expect(writing.waitingCount).toBe(0);
+});
+
 it('leaves those to memory whom the store need not hear of yet, and does not count them as unsaved', () => {
   const writing = writeBehind(({ isHere }) => !isHere);
   const user = someone('42', true);
