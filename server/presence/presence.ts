@@ -113,12 +113,12 @@ export class Presence {
     const isAsked = (user: User | undefined): boolean =>
       user === undefined || (viewer !== undefined && this.#costsAsGone(user, viewer));
     const recalled = this.#recallMany(ids.filter((_, i) => isAsked(held[i])));
-    return held.map((user, i) => {
-      const found = recalled.get(ids[i] as string) as User;
-      if (user === undefined) this.#users.add(found);
-      else if (viewer !== undefined && found !== undefined) this.#views.forget(user, viewer);
-      return user ?? found;
-    });
+    for (const [id, user] of recalled) {
+      const seemsGone = this.#users.get(id);
+      if (seemsGone === undefined) this.#users.add(user);
+      else if (viewer !== undefined) this.#views.forget(seemsGone, viewer);
+    }
+    return held.map((user, i) => user ?? (recalled.get(ids[i] as string) as User));
   }
 
   /** The same as `answerFor` for these ids, in their order: the store is asked once for all of them. */

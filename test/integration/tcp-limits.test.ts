@@ -223,6 +223,17 @@ describe('a connection whose token lasts a day', () => {
   });
 });
 
+describe('a web page that posts to the port', () => {
+  it('is closed at its request line, before the frames in its body', async () => {
+    await start();
+    const page = await stage.connect();
+    const body = `<x></protocol>${frame('42')}`;
+    page.write(`POST / HTTP/1.1\r\nHost: 127.0.0.1:60001\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    await page.closed;
+    expect(stage.frames).toBe(0);
+  });
+});
+
 describe('slow senders', () => {
   it('are closed that send nothing, or nothing good, within the time of a first frame', async () => {
     await start();

@@ -198,7 +198,7 @@ export class FanoutRun {
     for (const { user, friend } of ended) {
       for (const { viewer, ids } of this.#clients) if (viewer.user === user && !viewer.mayObserve) ids.delete(friend);
     }
-    this.#stage.edit(added, removed);
+    void this.#stage.edit(added, removed);
   }
 
   /** So many changes, each told on its own: more than one a slow client will never hear of. */

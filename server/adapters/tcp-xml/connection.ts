@@ -36,6 +36,9 @@ interface Host {
   readonly onDone: () => void;
 }
 
+/** How an HTTP request begins; no frame does. */
+const HTTP_REQUEST = /^[A-Z]{3,10} \//;
+
 export class TcpConnection implements Served {
   readonly #hub: TcpXmlOptions;
   readonly #host: Host;
@@ -205,6 +208,11 @@ export class TcpConnection implements Served {
     if (shapes.parsedCount !== parsedCount) this.#chargeMarkup(frame, monoMs);
     if (!decoded.ok) {
       this.#bad(decoded.reason, seen);
+      // A browser lets any page send a form to any port, and what it sends may hold sound frames behind this one.
+      if (!this.#isProven && HTTP_REQUEST.test(frame.toString('latin1', 0, 16))) {
+        this.#end();
+        return;
+      }
       this.#malformedInARow++;
       this.#endIfHopeless();
       return;

@@ -115,7 +115,7 @@ describe('a friend list', () => {
     const queries = asked(stage);
     const ready = stage.fanout.prepare('42', observer('42'));
     let turns = 0;
-    let isReady = false;
+    let isReady = false as boolean;
     void ready?.then(() => (isReady = true));
     for (; !isReady && turns < 100; turns++) await stage.nextTurn();
     expect(turns).toBeGreaterThanOrEqual(5);
@@ -130,7 +130,7 @@ describe('a friend list', () => {
     const stage = new FanoutStage({ countsTurns: true });
     void stage.edit(names('f', 3000).map((friend) => ({ user: '42', friend })));
     for (let n = 0; n < 50; n++) await stage.nextTurn();
-    let isReady = false;
+    let isReady = false as boolean;
     void stage.fanout.prepare('42', observer('42'))?.then(() => (isReady = true));
     await stage.nextTurn();
     void stage.edit([{ user: '42', friend: 'new' }], [{ user: '42', friend: 'f0' }]);
@@ -196,7 +196,7 @@ describe('an edit of ten thousand friends', () => {
     stage.fanout.watchUsers(peer.outbox, ['other'], undefined, undefined);
     await stage.nextTurn();
     peer.socket.take();
-    let isTold = false;
+    let isTold = false as boolean;
     const editedAt = stage.core.hubClock.now(stage.core.clock.wallMs);
     void stage.edit(names('f', 3000).map((friend) => ({ user: '42', friend }))).then(() => (isTold = true));
     let turns = 0;
