@@ -38,6 +38,8 @@ export interface Hub {
   readonly addresses: { readonly http: string; readonly ws: string; readonly tcp: string | null };
   /** The engine that runs, and why. */
   readonly engine: string;
+  /** What a hostile client can still do with that engine; null if there is nothing. */
+  readonly engineLimit: string | null;
   /** Where data is kept. */
   readonly storage: string;
   /** How many sessions it takes, and why. */
@@ -127,7 +129,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
 }
 
 interface Opened {
-  readonly facts: Pick<Hub, 'addresses' | 'engine' | 'storage' | 'sessions'>;
+  readonly facts: Pick<Hub, 'addresses' | 'engine' | 'engineLimit' | 'storage' | 'sessions'>;
   readonly listening: Listening;
 }
 
@@ -156,7 +158,7 @@ async function open(
 ): Promise<Opened> {
   const { config, clock, log, onStop } = site;
   const { tcpXml, wsJson, api, staleness } = doors;
-  const { engine, why } = loadEngine(config.transport);
+  const { engine, why, limit } = loadEngine(config.transport);
   let looked = clock.now();
   const onLook = (now: Moment): void => {
     const { wallMs, monoMs } = now;
@@ -210,6 +212,7 @@ async function open(
   const facts = {
     addresses: { http: `http${s}://${at}`, ws: `ws${s}://${at}/ws`, tcp },
     engine: why,
+    engineLimit: limit,
     storage: config.data === ':memory:' ? 'in memory: gone when the hub stops' : `SQLite in ${config.data}`,
     sessions: describeRoom(site),
   };

@@ -111,6 +111,7 @@ function describeStart(hub: Hub, config: Config, warnings: readonly string[]): s
     ['websocket', hub.addresses.ws],
     ['tcp + xml', hub.addresses.tcp ?? 'off'],
     ['engine', hub.engine],
+    ...(hub.engineLimit === null ? [] : [['limit', hub.engineLimit]]),
     ['storage', hub.storage],
     ['sessions', hub.sessions],
     ['auth', describeAuth(config)],

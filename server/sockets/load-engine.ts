@@ -2,6 +2,7 @@
  * Chooses the engine: uWebSockets.js where its native binary loads, ws everywhere else, or what HUB_TRANSPORT says.
  * Must not start anything. Called by hub.ts once, before the port is taken.
  */
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { StartError } from '../lib/start-error.ts';
 import { PARSER_HEADER_BYTES } from './http-rules.ts';
@@ -16,6 +17,8 @@ interface ChosenEngine {
   readonly engine: Engine;
   /** Few words for the start line. */
   readonly why: string;
+  /** What a hostile client can still do with this engine here, and what ends that; null if there is nothing. */
+  readonly limit: string | null;
 }
 
 /** Where modules are loaded from; a test gives another machine. */
@@ -23,6 +26,8 @@ export interface Machine {
   readonly platform: string;
   readonly arch: string;
   readonly nodeMajor: string;
+  /** Bytes that the kernel lets wait in one socket, at most; undefined if it does not say. */
+  readonly maxReceiveBytes: number | undefined;
   require(name: string): unknown;
 }
 
@@ -30,19 +35,41 @@ const thisMachine: Machine = {
   platform: process.platform,
   arch: process.arch,
   nodeMajor: process.versions.node.split('.')[0] ?? '',
+  maxReceiveBytes: readMaxReceiveBytes(),
   require: createRequire(import.meta.url),
 };
 
 /** @throws {StartError} where `uws` is asked for and none loads. */
 export function loadEngine(transport: Transport, machine: Machine = thisMachine): ChosenEngine {
-  if (transport === 'ws') return { engine: wsEngine, why: 'ws: asked for by HUB_TRANSPORT=ws' };
+  if (transport === 'ws') return { engine: wsEngine, why: 'ws: asked for by HUB_TRANSPORT=ws', limit: null };
   const loaded = loadUws(machine);
-  if (loaded.uws !== undefined) return { engine: createUwsEngine(loaded.uws), why: `${loaded.name} loaded` };
-  if (transport === 'auto') return { engine: wsEngine, why: `ws: uWebSockets.js ${loaded.trouble}` };
+  if (loaded.uws !== undefined) {
+    return { engine: createUwsEngine(loaded.uws), why: `${loaded.name} loaded`, limit: limitOfUws(machine) };
+  }
+  if (transport === 'auto') return { engine: wsEngine, why: `ws: uWebSockets.js ${loaded.trouble}`, limit: null };
   throw new StartError(
     `HUB_TRANSPORT=uws but uWebSockets.js could not be loaded because it ${loaded.trouble}: ` +
       `install it for this Node.js, or set HUB_TRANSPORT=auto.`,
   );
+}
+
+/** uWebSockets.js reads this much at once, and stays with a socket for as long as its reads come back full. */
+const UWS_READ_BYTES = 512 * 1024;
+
+function limitOfUws({ maxReceiveBytes }: Machine): string | null {
+  if (maxReceiveBytes !== undefined && maxReceiveBytes < UWS_READ_BYTES) return null;
+  return (
+    'one connection that sends empty fragments at some 2 Gbit/s can hold uWebSockets.js; ' +
+    'HUB_TRANSPORT=ws, or net.ipv4.tcp_rmem below 512 KiB, ends that (SECURITY.md)'
+  );
+}
+
+function readMaxReceiveBytes(): number | undefined {
+  try {
+    return Number(readFileSync('/proc/sys/net/ipv4/tcp_rmem', 'utf8').trim().split(/\s+/)[2]);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Tells uWebSockets.js to leave its `uWebSockets: 20` header out of answers. */

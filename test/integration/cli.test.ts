@@ -244,7 +244,9 @@ async function startJwtHub(settings: Readonly<Record<string, string>> = {}) {
     return answer.status === 204 ? undefined : ((await answer.json()) as unknown);
   };
   const connections = async () => {
-    const metrics = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });
+    // An idle connection would count against the limit.
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, connection: 'close' };
+    const metrics = await fetch(`${url}/metrics`, { headers });
     return /^presence_hub_connections\{adapter="ws-json"\} (\d+)$/m.exec(await metrics.text())?.[1];
   };
   return { url, args: ['--url', url], tcpArgs: ['--tcp-port', String(tcpPort)], ask, connections };

@@ -471,7 +471,7 @@ describe('the schedule', () => {
       setTimeout(() => {
         atOnce--;
         response.end();
-      }, 5);
+      }, 25);
     });
     const targets = Array.from({ length: 1000 }, (_, i) => ({
       ...patient,

@@ -8,6 +8,7 @@ function machineWith(installed: Record<string, unknown>, asked: string[] = []): 
     platform: 'darwin',
     arch: 'arm64',
     nodeMajor: '22',
+    maxReceiveBytes: 6_291_456,
     require: (name) => {
       asked.push(name);
       const found = installed[name];
@@ -65,6 +66,14 @@ describe('loadEngine', () => {
       'HUB_TRANSPORT=uws but uWebSockets.js could not be loaded because it does not load on darwin-arm64, Node.js 22 ' +
         "(Module did not self-register: 'uws.node'): install it for this Node.js, or set HUB_TRANSPORT=auto.",
     );
+  });
+
+  it('says what a flood can do to uWebSockets.js, unless the kernel bounds what it reads at once', () => {
+    const machine = machineWith({ 'uWebSockets.js': {} });
+    expect(loadEngine('auto', machine).limit).toContain('HUB_TRANSPORT=ws');
+    expect(loadEngine('auto', { ...machine, maxReceiveBytes: undefined }).limit).toContain('HUB_TRANSPORT=ws');
+    expect(loadEngine('auto', { ...machine, maxReceiveBytes: 524_287 }).limit).toBeNull();
+    expect(loadEngine('ws', machine).limit).toBeNull();
   });
 
   it('does not even look for uWebSockets.js where ws is asked for', () => {
