@@ -159,6 +159,7 @@ describe('the end of a session on a TCP connection', () => {
     const elsewhere = await hub.open();
     elsewhere.beat('42', 2);
     await hub.shows('42', { status: 'away' });
+    await watcher.next('presence', ({ entries }) => entries[0]?.status === 'away');
     client.beat('42', 0); // its goodbye counts for nothing either
     await hub.hasRead(client);
     expect(await hub.entry('42')).toMatchObject({ status: 'away' });

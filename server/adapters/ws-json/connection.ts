@@ -82,7 +82,10 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
   /** What still waits ends with it, a `bye` too: the grace of an unclean end begins now. */
   closed(): void {
     this.#inflow.stop();
-    if (this.#phase.name === 'welcomed') this.#phase.depart();
+    if (this.#phase.name === 'welcomed') {
+      this.#phase.depart();
+      this.#phase.rest();
+    }
     this.#hub.fanout.close(this.outbox);
     this.#hub.tails.end(this.outbox);
     this.#phase = { name: 'closing', since: 0 };
@@ -259,6 +262,7 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
   /** `mustCut`: without a goodbye, after which uWebSockets.js would go on reading for 4 s. */
   close(reason: CloseReason, mustCut = false): void {
     if (this.#phase.name === 'closing') return;
+    if (this.#phase.name === 'welcomed') this.#phase.rest();
     this.#inflow.stop();
     this.#hub.fanout.close(this.outbox);
     this.#hub.tails.end(this.outbox);

@@ -141,7 +141,7 @@ export class Welcomed {
     if (this.#session?.phase === 'live' && !this.#staysAfterwards) this.#hub.intake.lose(this.#session, cause);
   }
 
-  /** The connection is over, whatever becomes of its session: what was said last must not be lost. */
+  /** The connection is over, whatever becomes of its session. */
   rest(): void {
     if (this.#observer !== null) this.#hub.observers.leave(this.#observer);
     this.#observer = null;
