@@ -54,6 +54,8 @@ export class SqliteStore implements Store {
   readonly #markForgotten: SqlStatement<never>;
   #forgottenAt: number;
   readonly #onCorrupt: OnCorrupt;
+  /** Up to where versions of this run may go by now. */
+  #ceiling = 0;
   /** Nobody was ever kept: then a user who comes need not be looked up, which costs 11 µs where thousands come at once. */
   #isEmpty: boolean;
 
@@ -115,7 +117,7 @@ export class SqliteStore implements Store {
     try {
       const row = this.#read.get(user);
       if (row === undefined) return undefined;
-      if (isVersion(row.v, this.state.clockFloor)) return { ...row, v: this.#certainV(row.v) };
+      if (isVersion(row.v, Math.max(this.state.clockFloor, this.#ceiling))) return { ...row, v: this.#certainV(row.v) };
       this.#onCorrupt(nameEntry(user));
       return undefined;
     } catch (error) {
@@ -215,6 +217,7 @@ export class SqliteStore implements Store {
 
   raiseCeiling(ceiling: number): void {
     this.#raise.run(ceiling);
+    this.#ceiling = ceiling;
   }
 
   setSureUntil(at: number | null): void {

@@ -188,6 +188,7 @@ export class FanoutRun {
       if (!this.#isUpToDate(client)) throw new Error('a client that reads is behind');
       this.#stage.fanout.close(client.peer!.outbox);
     }
+    this.#stage.fanout.dropIdleLists();
     this.#core.end();
     same([...this.#stage.core.presence.heldUsers()].length, 0, 'users held at the end');
   }
