@@ -9,6 +9,9 @@ const USER_ID = /^[A-Za-z0-9._@:-]{1,128}$/;
 // eslint-disable-next-line no-control-regex -- control characters are what a device must not hold
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
+/** Half of a surrogate pair: no character, and six bytes as JSON. */
+const HALF = /\p{Surrogate}/u;
+
 /** What an error says of a bad user id. */
 export const USER_ID_FORM = `must be 1 to ${MAX_USER_ID_CHARS} characters out of A-Z a-z 0-9 . _ @ : - (but not "." or "..")`;
 
@@ -17,20 +20,20 @@ export function isUserId(text: string): boolean {
   return USER_ID.test(text) && text !== '.' && text !== '..';
 }
 
-/** Whether the text is a device label: 1 to 64 characters without control characters. */
+/** Whether the text is a device label: 1 to 64 characters without control characters or halves of surrogate pairs. */
 export function isDevice(text: string): boolean {
-  return text.length >= 1 && text.length <= MAX_DEVICE_CHARS && !CONTROL.test(text);
+  return text.length >= 1 && text.length <= MAX_DEVICE_CHARS && !CONTROL.test(text) && !HALF.test(text);
 }
 
 export const userId = z.string(USER_ID_FORM).refine(isUserId, USER_ID_FORM);
 
 /** What an error says of a bad device label. */
-export const DEVICE_FORM = `must be 1 to ${MAX_DEVICE_CHARS} characters without control characters`;
+export const DEVICE_FORM = `must be 1 to ${MAX_DEVICE_CHARS} characters without control characters or halves of surrogate pairs`;
 export const device = z.string(DEVICE_FORM).refine(isDevice, DEVICE_FORM);
 
-const TEXT_FORM = `must be a string of at most ${MAX_TEXT_UNITS} UTF-16 units`;
+const TEXT_FORM = `must be a string of at most ${MAX_TEXT_UNITS} UTF-16 units, without halves of surrogate pairs`;
 // Not zod's `max`, which counts an emoji once where it has two units.
-export const text = z.string(TEXT_FORM).refine((value) => value.length <= MAX_TEXT_UNITS, TEXT_FORM);
+export const text = z.string(TEXT_FORM).refine((value) => value.length <= MAX_TEXT_UNITS && !HALF.test(value), TEXT_FORM);
 
 interface ListLimits {
   readonly min?: number;

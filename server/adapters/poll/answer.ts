@@ -58,7 +58,9 @@ function readJson(json: string, codes: AnswerReaders['codes']): Said {
   if (fields === undefined) return present('online', codes);
   if (fields['status'] === 'offline') return LEFT;
   const status = sessionStatus.safeParse(fields['status']);
-  const said = text.safeParse(fields['text']);
+  const field = fields['text'];
+  // A target can't be told what is wrong with its text, so halves of surrogate pairs are replaced.
+  const said = text.safeParse(typeof field === 'string' ? field.replace(/\p{Surrogate}/gu, '\ufffd') : field);
   return present(status.success ? status.data : 'online', codes, said.success ? said.data : undefined);
 }
 

@@ -60,6 +60,7 @@ describe('a device', () => {
     ['with a NUL', 'a\0'],
     ['with a DEL', 'a\u007f'],
     ['with a C1 control character', 'a\u0085'],
+    ['with half of a surrogate pair', 'a\ud83d'],
   ])('may not be %s', (_what, label) => {
     expect(isDevice(label)).toBe(false);
     expect(device.safeParse(label).success).toBe(false);
@@ -77,7 +78,11 @@ describe('a text', () => {
     expect(text.safeParse('🙂'.repeat(70) + 'x').success).toBe(false);
   });
 
-  it('may be empty and may hold anything', () => {
+  it('may not hold half of a surrogate pair', () => {
+    for (const half of ['\ud83d', 'a\ude42b']) expect(text.safeParse(half).success).toBe(false);
+  });
+
+  it('may be empty and may hold anything else', () => {
     for (const any of ['', ' ', '<b>', '\n', '\0']) expect(text.parse(any)).toBe(any);
   });
 });

@@ -51,7 +51,7 @@ const flood = (name: string, about: string, message: (random: Random) => Buffer)
 });
 
 /** The largest entry: sessions whose labels are long as JSON, because each character is six. */
-const longDevice = (no: number): string => `${String(no).padStart(2, '0')}${'\ud800'.repeat(62)}`;
+const longDevice = (no: number): string => `${String(no).padStart(2, '0')}${'界'.repeat(62)}`;
 
 export const wsMessageAttacks: readonly Attack[] = [
   flood('ws-empty', 'empty messages', () => text('')),

@@ -49,6 +49,7 @@ describe('a JSON answer', () => {
     expect(read('{"text":"here"}').said).toEqual({ ...online, text: 'here' });
     expect(read(JSON.stringify({ text: 'x'.repeat(140) })).said).toMatchObject({ text: 'x'.repeat(140) });
     expect(read(JSON.stringify({ text: 'x'.repeat(141) })).said).toEqual(online);
+    expect(read('{"text":"a\\ud800b"}').said).toMatchObject({ text: 'a\ufffdb' });
     expect(read('{"text":7}').said).toEqual(online);
   });
 
