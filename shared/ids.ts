@@ -33,7 +33,9 @@ export const device = z.string(DEVICE_FORM).refine(isDevice, DEVICE_FORM);
 
 const TEXT_FORM = `must be a string of at most ${MAX_TEXT_UNITS} UTF-16 units, without halves of surrogate pairs`;
 // Not zod's `max`, which counts an emoji once where it has two units.
-export const text = z.string(TEXT_FORM).refine((value) => value.length <= MAX_TEXT_UNITS && !HALF.test(value), TEXT_FORM);
+export const text = z
+  .string(TEXT_FORM)
+  .refine((value) => value.length <= MAX_TEXT_UNITS && !HALF.test(value), TEXT_FORM);
 
 interface ListLimits {
   readonly min?: number;
