@@ -18,6 +18,8 @@ export class Admission {
   readonly #options: AdmissionOptions;
   readonly #byGroup = new Map<string, number>();
   #count = 0;
+  #lastAddress = '';
+  #lastGroup = '';
   #estimate: (group: string) => number = () => 0;
 
   constructor(options: AdmissionOptions) {
@@ -72,7 +74,12 @@ export class Admission {
 
   /** What an address is counted as. */
   groupOf(address: string): string {
-    return neighbourhoodOf(address);
+    // One connection asks several times in a row.
+    if (address !== this.#lastAddress) {
+      this.#lastGroup = neighbourhoodOf(address);
+      this.#lastAddress = address;
+    }
+    return this.#lastGroup;
   }
 
   #ofGroup(group: string): number {

@@ -189,7 +189,7 @@ async function open(
   const { host, port } = config;
   const service: Service = {
     connections: doors.admission,
-    isProxy: (peer) => site.trustedProxies.contains(peer),
+    isProxy: (peer) => !site.trustedProxies.isEmpty && site.trustedProxies.contains(peer),
     onNoRoom: (reason) => {
       site.refusals[reason]++;
     },

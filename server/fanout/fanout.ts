@@ -365,14 +365,12 @@ export class Fanout {
     return delivered;
   }
 
-  /** The same while users are held back: no `at` covers what a connection will be told later. */
+  /** The same while users are held back: a connection that will be told of one later gets no `at`, which would cover it. */
   #sendBesideHeld(touched: readonly Outbox[], messages: FlushMessages): number {
-    this.#held.noteLimits();
+    this.#held.noteOwed();
+    const withoutAt = new FlushMessages(undefined);
     let delivered = 0;
-    for (const outbox of touched) {
-      const at = this.#held.noted(outbox, messages.at);
-      delivered += outbox.flush(at === messages.at ? messages : new FlushMessages(at));
-    }
+    for (const outbox of touched) delivered += outbox.flush(this.#held.isNoted(outbox) ? withoutAt : messages);
     return delivered;
   }
 

@@ -96,23 +96,20 @@ export class HeldBack {
     return at;
   }
 
-  /** Notes for all connections at once what `limitFor` says: ask `noted` until the next time. */
-  noteLimits(): void {
+  /** Notes for all connections at once whether they are still to be told of somebody: ask `isNoted` until the next time. */
+  noteOwed(): void {
     this.#walkNo++;
     for (const [user, shown] of this.#users) {
-      const note = (outbox: Outbox): void => {
-        if (!this.#owes(outbox, user, shown)) return;
-        outbox.unsentV = outbox.unsentNo === this.#walkNo ? Math.min(outbox.unsentV, user.v) : user.v;
-        outbox.unsentNo = this.#walkNo;
-      };
       const audience = audienceOf(user);
-      for (const outbox of audience) note(outbox);
-      for (const circle of audience.circles ?? []) for (const outbox of circle.watchers) note(outbox);
+      for (const outbox of audience) if (this.#owes(outbox, user, shown)) outbox.owedNo = this.#walkNo;
+      for (const circle of audience.circles ?? []) {
+        for (const outbox of circle.watchers) if (this.#owes(outbox, user, shown)) outbox.owedNo = this.#walkNo;
+      }
     }
   }
 
-  noted(outbox: Outbox, sentUpTo: number): number {
-    return outbox.unsentNo === this.#walkNo ? Math.min(sentUpTo, outbox.unsentV - 1) : sentUpTo;
+  isNoted(outbox: Outbox): boolean {
+    return outbox.owedNo === this.#walkNo;
   }
 
   stop(): void {

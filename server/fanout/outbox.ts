@@ -61,9 +61,8 @@ export class Outbox {
   lastSelfJson = '';
   /** The number of the last change given to it: overlapping watches are told once. */
   toldNo = 0;
-  /** The lowest version that is held back from it, as noted in that walk: see `HeldBack.noteLimits`. */
-  unsentV = 0;
-  unsentNo = 0;
+  /** The number of the last walk that found something held back from it: see `HeldBack.noteOwed`. */
+  owedNo = 0;
   /** Watches that are owed a new snapshot, in order; null for none, as always while the peer keeps up. */
   owed: Set<Circle | User> | null = null;
   /** What is owed goes on in a later turn. */
@@ -187,11 +186,12 @@ export class Outbox {
  * delivery instead of 8.7, with 50 who watch each user (2026-11-27, Node 20.20); fanout.test.ts holds the bytes to the text.
  */
 export class FlushMessages {
-  readonly at: number;
+  readonly at: number | undefined;
   #entryJson = '';
   #bytes: Uint8Array | null = null;
 
-  constructor(at: number) {
+  /** `at`: undefined to leave it out. */
+  constructor(at: number | undefined) {
     this.at = at;
   }
 

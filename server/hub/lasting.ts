@@ -140,7 +140,21 @@ export function recall(
   id: string,
   isHeld?: (id: string) => boolean,
 ): Remembered | undefined {
-  return recallMany(site, lasting, [id], isHeld)[0];
+  const { store, hubClock } = lasting;
+  let remembered: Remembered | undefined;
+  if (!tryStorage(site, 'recall', () => (remembered = store.recall(id)))) {
+    const { wallMs } = site.clock.now();
+    return { since: wallMs, lastSeen: null, v: hubClock.now(wallMs) };
+  }
+  if (remembered === undefined) return undefined;
+  const dated = datedBy(remembered, site.clock.now().wallMs, hubClock);
+  // Once: the next look finds it as it is now. What is held is stored by the write-behind, and only by it.
+  if (dated !== remembered && isHeld?.(id) !== true) {
+    tryStorage(site, 'dates', () => {
+      store.correct([{ user: id, ...dated }]);
+    });
+  }
+  return dated;
 }
 
 /** The same for many users, in their order. */
@@ -152,13 +166,10 @@ export function recallMany(
 ): readonly (Remembered | undefined)[] {
   const { wallMs } = site.clock.now();
   let remembered: readonly (Remembered | undefined)[] = [];
-  const read = (): void => {
-    remembered = ids.length === 1 ? [store.recall(ids[0] as string)] : store.recallMany(ids);
-  };
-  if (!tryStorage(site, 'recall', read))
+  if (!tryStorage(site, 'recall', () => (remembered = store.recallMany(ids)))) {
     return ids.map(() => ({ since: wallMs, lastSeen: null, v: hubClock.now(wallMs) }));
+  }
   const dated = remembered.map((one) => one && datedBy(one, wallMs, hubClock));
-  // Once: the next look finds it as it is now. What is held is stored by the write-behind, and only by it.
   const corrected = ids.flatMap((user, i) => {
     const one = dated[i];
     return one === undefined || one === remembered[i] || isHeld(user) ? [] : [{ user, ...one }];

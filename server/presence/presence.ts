@@ -97,7 +97,11 @@ export class Presence {
   /** The same for all the users of a list, in its order, for a viewer who is going to watch them. */
   holdAllFor(list: IdsInText, viewer: Viewer): User[] {
     const users = this.#users.getAll(list);
-    const missing = users.flatMap((user, i) => (user === undefined || this.#costsAsGone(user, viewer) ? [i] : []));
+    const missing: number[] = [];
+    for (let i = 0; i < users.length; i++) {
+      const user = users[i];
+      if (user === undefined || this.#costsAsGone(user, viewer)) missing.push(i);
+    }
     if (missing.length === 0) return users as User[];
     const held = this.holdMany(
       missing.map((i) => ownId(list, i)),

@@ -95,7 +95,7 @@ function readHead<Attached>(service: Service, response: UwsResponse<Attached>, r
 
 /** The address at the other end of the connection. */
 export function peerOf<Attached>(response: UwsResponse<Attached>): string {
-  return addressText(utf8.decode(response.getRemoteAddressAsText()));
+  return addressText(Buffer.from(response.getRemoteAddressAsText()).toString('latin1'));
 }
 
 /** Up to so many bytes, a last answer finds room in the kernel where the answers before it did. */
