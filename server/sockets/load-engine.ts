@@ -41,12 +41,13 @@ const thisMachine: Machine = {
 
 /** @throws {StartError} where `uws` is asked for and none loads. */
 export function loadEngine(transport: Transport, machine: Machine = thisMachine): ChosenEngine {
-  if (transport === 'ws') return { engine: wsEngine, why: 'ws: asked for by HUB_TRANSPORT=ws', limit: null };
+  if (transport === 'ws') return { engine: wsEngine, why: 'ws: asked for by HUB_TRANSPORT=ws', limit: LIMIT_OF_WS };
   const loaded = loadUws(machine);
   if (loaded.uws !== undefined) {
     return { engine: createUwsEngine(loaded.uws), why: `${loaded.name} loaded`, limit: limitOfUws(machine) };
   }
-  if (transport === 'auto') return { engine: wsEngine, why: `ws: uWebSockets.js ${loaded.trouble}`, limit: null };
+  if (transport === 'auto')
+    return { engine: wsEngine, why: `ws: uWebSockets.js ${loaded.trouble}`, limit: LIMIT_OF_WS };
   throw new StartError(
     `HUB_TRANSPORT=uws but uWebSockets.js could not be loaded because it ${loaded.trouble}: ` +
       `install it for this Node.js, or set HUB_TRANSPORT=auto.`,
@@ -56,11 +57,14 @@ export function loadEngine(transport: Transport, machine: Machine = thisMachine)
 /** uWebSockets.js reads this much at once, and stays with a socket for as long as its reads come back full. */
 const UWS_READ_BYTES = 512 * 1024;
 
+/** Node's HTTP parser cannot be stopped within what it has read. */
+const LIMIT_OF_WS = 'a hundred connections that flood HTTP at one moment can hold ws for seconds, once (SECURITY.md)';
+
 function limitOfUws({ maxReceiveBytes }: Machine): string | null {
   if (maxReceiveBytes !== undefined && maxReceiveBytes < UWS_READ_BYTES) return null;
   return (
     'one connection that sends empty fragments at some 2 Gbit/s can hold uWebSockets.js; ' +
-    'HUB_TRANSPORT=ws, or net.ipv4.tcp_rmem below 512 KiB, ends that (SECURITY.md)'
+    'net.ipv4.tcp_rmem below 512 KiB, or HUB_TRANSPORT=ws, ends that (SECURITY.md)'
   );
 }
 
