@@ -69,7 +69,7 @@ export function createApi(options: ApiOptions): Api {
     ...operationsRoutes(options),
   ];
   const routes = [...calls, openApiRoute(calls), ...pageRoutes(options.pages)];
-  const route = createRouter(routes, { pageRules, callers: createCallers(options), onRefused });
+  const route = createRouter(routes, { pageRules, callers: createCallers(options), turns: options.turns, onRefused });
   const refuseOrigin = (detail: string): HttpReply => {
     onRefused('origin');
     return problem(403, detail);

@@ -6,6 +6,7 @@
 import { USERS_PER_UNIT } from '../../shared/limits.ts';
 import type { RefusalReason } from '../../shared/codes.ts';
 import { viewerOf, type Identity } from '../auth/identity.ts';
+import type { TurnBudget } from '../lib/turn-budget.ts';
 import type { HttpReply, HttpRequest } from '../sockets/port.ts';
 import type { Callers } from './callers.ts';
 import type { PageRules } from './own-pages.ts';
@@ -17,12 +18,23 @@ type CompiledRoute = Route & { readonly segments: readonly string[] };
 interface RouterOptions {
   readonly pageRules: PageRules;
   readonly callers: Callers;
+  /** What one turn of the loop has for long work. */
+  readonly turns: Pick<TurnBudget, 'take'>;
   readonly onRefused: (reason: RefusalReason) => void;
 }
 
+/** In the budget of a turn: about 40 µs for a request, and more for a body, whatever it turns out to hold. */
+const REQUEST_COST = 10;
+const BODY_CHARS_A_UNIT = 64;
+/** Up to here a request without a token is answered at once: uWebSockets.js then serves those pipelined behind it. */
+const SMALL_BODY_CHARS = 4096;
+
 type Router = (request: HttpRequest) => Reply;
 
-export function createRouter(routes: readonly Route[], { pageRules, callers, onRefused }: RouterOptions): Router {
+export function createRouter(
+  routes: readonly Route[],
+  { pageRules, callers, turns, onRefused }: RouterOptions,
+): Router {
   const compiled = routes.map((route) => ({ ...route, segments: route.path.split('/') }));
   const call = (route: JudgedRoute, params: Readonly<Record<string, string>>, request: HttpRequest): Reply => {
     const go = (identity: Identity): Reply => {
@@ -43,8 +55,18 @@ export function createRouter(routes: readonly Route[], { pageRules, callers, onR
       }
     };
     const caller = callers.identify(request, route.isBulk);
-    if (caller instanceof Promise) return caller.then((late) => (late.ok ? go(late.identity) : late.reply));
-    return caller.ok ? go(caller.identity) : caller.reply;
+    const cost = REQUEST_COST + request.body.length / BODY_CHARS_A_UNIT;
+    if (caller instanceof Promise) {
+      return caller.then(async (late) => {
+        if (!late.ok) return late.reply;
+        // Many tokens may be verified in one turn.
+        await turns.take(cost);
+        return go(late.identity);
+      });
+    }
+    if (!caller.ok) return caller.reply;
+    const turn = request.body.length > SMALL_BODY_CHARS ? turns.take(cost) : undefined;
+    return turn === undefined ? go(caller.identity) : turn.then(() => go(caller.identity));
   };
   return (request) => {
     const segments = decodePath(request.path);
