@@ -473,8 +473,8 @@ onBothEngines('while an issuer’s new key is waited for', (transport) => {
     expect(client.all.slice(1)).toEqual(ids.map((re) => ({ type: 'ok', re })));
   });
 
-  it('more than 64 KiB wait in the socket, or end the connection where the engine can’t leave them there', async () => {
-    const { client, jwk } = await waiting(...Array.from({ length: 5 }, () => 'x'.repeat(15_000)));
+  it('more than 256 KiB wait in the socket, or end the connection where the engine can’t leave them there', async () => {
+    const { client, jwk } = await waiting(...Array.from({ length: 18 }, () => 'x'.repeat(15_000)));
     if (transport === 'uws') {
       expect(await client.closed).toBe(4429);
       expect(client.all).toMatchObject([{ type: 'error', code: 'rate_limited' }]);

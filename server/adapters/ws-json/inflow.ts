@@ -17,7 +17,7 @@ const MOST_TIMES_THE_RATE = 10;
 const MOST_FOR_S = 10;
 /** What may wait of one connection, and before its hello is accepted. */
 const MAX_WAITING_BYTES = 2 * 1024 * 1024;
-const MAX_WAITING_BYTES_AT_FIRST = 64 * 1024;
+const MAX_WAITING_BYTES_AT_FIRST = 256 * 1024;
 
 /** The connection, as its inflow sees it. */
 export interface Heard {

@@ -149,7 +149,7 @@ describe('the inflow of a connection', () => {
     expect(peer.log).toEqual(['pause', 'resume']);
   });
 
-  it('keeps 2 MiB, and before the hello 64 KiB; more ends the connection', () => {
+  it('keeps 2 MiB, and before the hello 256 KiB; more ends the connection', () => {
     peer.inflow.hold();
     const large = 'x'.repeat(16_000);
     for (let i = 0; i < 131; i++) peer.inflow.arrive(large);
@@ -159,7 +159,7 @@ describe('the inflow of a connection', () => {
     const stranger = new Peer(stage);
     stranger.isWelcomed = false;
     stranger.inflow.hold();
-    for (let i = 0; i < 5; i++) stranger.inflow.arrive(large);
+    for (let i = 0; i < 17; i++) stranger.inflow.arrive(large);
     expect(stranger.log).toEqual(['pause', 'closed']);
   });
 
