@@ -108,6 +108,15 @@ describe('a friend list', () => {
     stage.fanout.dropIdleLists();
   });
 
+  it('that names an unknown user twice holds it once, and nothing once it is let go', () => {
+    const { presence } = new FanoutStage().core;
+    const [first, second] = presence.holdMany(['x', 'x'], observer('42'));
+    expect(second).toBe(first);
+    expect([...presence.heldUsers()]).toHaveLength(1);
+    if (first !== undefined) presence.release(first);
+    expect([...presence.heldUsers()]).toHaveLength(0);
+  });
+
   it('that is long is loaded in parts, each with one query, over several turns of the loop', async () => {
     const stage = new FanoutStage({ countsTurns: true });
     stage.befriend('42', ...names('f', 5000));
