@@ -15,37 +15,38 @@ interface Accepted {
   noRoom: NoRoom | undefined;
 }
 
-type Ends = Pick<Wire, 'remoteAddress' | 'remotePort'>;
-
 export class AcceptedWires {
   readonly #service: Service;
-  /** By address and port, since TLS puts another socket in the place of the one that was accepted. */
-  readonly #accepted = new Map<string, Accepted>();
+  readonly #accepted = new WeakMap<Wire, Accepted>();
   #guests = 0;
 
   constructor(service: Service) {
     this.#service = service;
   }
 
-  /** Cuts the connection if there is no room even for a refusal. */
-  accept(wire: Wire): void {
+  /** @returns false if it was cut, since there is no room even for a refusal. */
+  accept(wire: Wire): boolean {
     const { connections } = this.#service;
     const peer = addressText(wire.remoteAddress ?? '');
     const address = this.#service.isProxy(peer) ? null : this.#service.clientAddress(peer, undefined);
     const accepted: Accepted = { address, noRoom: connections.enter(address) };
-    const key = keyOf(wire);
-    this.#accepted.set(key, accepted);
+    this.#accepted.set(wire, accepted);
     wire.once('close', () => {
-      this.#accepted.delete(key);
       if (accepted.noRoom === undefined) connections.leave(accepted.address);
       else this.#guests--;
     });
-    if (accepted.noRoom !== undefined) this.#receiveGuest(wire, accepted.noRoom);
+    return accepted.noRoom === undefined || this.#receiveGuest(wire, accepted.noRoom);
+  }
+
+  /** TLS puts another socket in the place of the one that was accepted. */
+  carryOver(wire: Wire, secured: Wire): void {
+    const accepted = this.#accepted.get(wire);
+    if (accepted !== undefined) this.#accepted.set(secured, accepted);
   }
 
   /** Why a request or an upgrade is to be refused. The first header names the client of a proxy. */
-  noRoomFor(wire: Ends, address: string): NoRoom | undefined {
-    const accepted = this.#accepted.get(keyOf(wire));
+  noRoomFor(wire: Wire, address: string): NoRoom | undefined {
+    const accepted = this.#accepted.get(wire);
     if (accepted === undefined || accepted.noRoom !== undefined || accepted.address !== null) return accepted?.noRoom;
     const { connections } = this.#service;
     connections.leave(null);
@@ -55,13 +56,10 @@ export class AcceptedWires {
     return accepted.noRoom;
   }
 
-  #receiveGuest(wire: Wire, reason: NoRoom): void {
-    if (++this.#guests <= MAX_GUESTS) return;
+  #receiveGuest(wire: Wire, reason: NoRoom): boolean {
+    if (++this.#guests <= MAX_GUESTS) return true;
     this.#service.onNoRoom(reason);
     wire.destroy();
+    return false;
   }
-}
-
-function keyOf({ remoteAddress, remotePort }: Ends): string {
-  return `${remoteAddress ?? ''} ${String(remotePort ?? 0)}`;
 }

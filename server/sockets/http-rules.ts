@@ -41,6 +41,19 @@ export class HeaderCollector {
   }
 }
 
+/** A request target in its parts. One in absolute form, as proxies are sent, has an authority in the place of a Host's. */
+export function targetOf(target: string): { authority: string | undefined; path: string; query: string } {
+  const absolute = /^https?:\/\/(?:[^/?#@]*@)?([^/?#@]+)(.*)$/is.exec(target);
+  const rest = absolute?.[2] ?? target;
+  const queryAt = rest.indexOf('?');
+  const path = queryAt === -1 ? rest : rest.slice(0, queryAt);
+  return {
+    authority: absolute?.[1],
+    path: absolute !== null && path === '' ? '/' : path,
+    query: queryAt === -1 ? '' : rest.slice(queryAt + 1),
+  };
+}
+
 /** What a request asks for, or the status that turns it down. */
 export function askedFor(head: RequestHead, headerBytes: number): 'http' | 'websocket' | 400 | 431 {
   const { method, path, query, headers } = head;

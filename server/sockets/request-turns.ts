@@ -1,76 +1,104 @@
 /**
- * Shares each turn of the event loop among all HTTP requests of a port. A request is answered at once if the turn has time
- * left; otherwise it waits for a later turn, and connections take turns with one request each. Knows no engine.
+ * Shares each turn of the event loop among all connections of a port that ask by HTTP. What is to be done for a connection is
+ * done at once if the turn has time left. Otherwise it waits for a later turn. Whoever asks once does not stand in line behind
+ * those who ask without end: see `#end`. Knows no engine.
  */
 
-/** How much of a turn is for requests: most cost 20 to 100 µs. */
-const TURN_MS = 10;
-/** Requests of a turn that are answered even if its time is over, so that a busy machine does not delay a few. */
-const LEAST_REQUESTS = 64;
+/** How long a connection that has had a task is none that asks once. */
+const RECENT_MS = 100;
 
 interface RequestTurnsOptions {
+  /** How much of a turn is for requests, in ms: most cost 20 to 100 µs. */
+  readonly turnMs: number;
+  /** What is done in a turn even if its time is over, so that a busy machine does not delay a few requests. */
+  readonly leastTasks: number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Calls back when the loop has seen to its other work: `setImmediate`. */
   readonly afterTurn: (run: () => void) => void;
 }
 
-type Answer = () => void;
+/** A part of the work for a connection: to read some of what it sent, or to answer a request. */
+type Task = () => void;
 
 export class RequestTurns {
   readonly #options: RequestTurnsOptions;
-  /** What waits, for each connection in order. */
-  readonly #waiting = new Map<object, Answer[]>();
-  /** When this turn's time for requests is over; `null` if this turn has had none. */
+  /** What waits of each connection, in order. Newcomers had no task lately. */
+  readonly #newcomers = new Map<object, Task[]>();
+  readonly #regulars = new Map<object, Task[]>();
+  /** Connections that had a task since then. */
+  #recent = new WeakSet();
+  #recentSince = 0;
+  /** When this turn's time is over; `null` if this turn has had no task. */
   #endsAt: number | null = null;
-  #answered = 0;
+  #done = 0;
 
   constructor(options: RequestTurnsOptions) {
     this.#options = options;
   }
 
-  /** Answers now or in a later turn. @returns whether it waits. */
-  run(connection: object, answer: Answer): boolean {
+  /** Does it now or in a later turn, after all that waits of the connection. @returns whether it waits. */
+  run(connection: object, task: Task): boolean {
     this.#begin();
-    const before = this.#waiting.get(connection);
+    const before = this.#regulars.get(connection) ?? this.#newcomers.get(connection);
     if (before === undefined && this.#hasTime) {
-      this.#answered++;
-      answer();
+      this.#do(connection, task);
       return false;
     }
-    if (before === undefined) this.#waiting.set(connection, [answer]);
-    else before.push(answer);
+    if (before !== undefined) before.push(task);
+    else if (this.#recent.has(connection)) this.#regulars.set(connection, [task]);
+    else this.#newcomers.set(connection, [task]);
     return true;
   }
 
-  /** What waits of a connection that has closed is answered no more. */
+  /** What waits of a connection that has closed is not done any more. */
   forget(connection: object): void {
-    this.#waiting.delete(connection);
+    this.#newcomers.delete(connection);
+    this.#regulars.delete(connection);
   }
 
   get #hasTime(): boolean {
-    return this.#endsAt === null || this.#answered < LEAST_REQUESTS || this.#options.now() < this.#endsAt;
+    return this.#endsAt === null || this.#done < this.#options.leastTasks || this.#options.now() < this.#endsAt;
   }
 
   #begin(): void {
     if (this.#endsAt !== null) return;
-    this.#endsAt = this.#options.now() + TURN_MS;
+    const now = this.#options.now();
+    this.#endsAt = now + this.#options.turnMs;
+    if (now - this.#recentSince > RECENT_MS) {
+      this.#recent = new WeakSet();
+      this.#recentSince = now;
+    }
     this.#options.afterTurn(() => this.#end());
   }
 
+  /**
+   * Begins the next turn with what waits. A newcomer and a regular alternate, each with one task, so that neither kind keeps
+   * the other waiting. A connection that has more to do goes behind the regulars.
+   */
   #end(): void {
     this.#endsAt = null;
-    this.#answered = 0;
-    if (this.#waiting.size === 0) return;
-    this.#begin();
-    for (const [connection, answers] of this.#waiting) {
+    this.#done = 0;
+    while (this.#newcomers.size + this.#regulars.size > 0) {
+      this.#begin();
+      this.#doFirstOf(this.#newcomers);
+      this.#doFirstOf(this.#regulars);
       if (!this.#hasTime) return;
-      this.#waiting.delete(connection);
-      const answer = answers.shift();
-      // Behind the others: one request each.
-      if (answers.length > 0) this.#waiting.set(connection, answers);
-      this.#answered++;
-      answer?.();
     }
+  }
+
+  #doFirstOf(line: Map<object, Task[]>): void {
+    const [first] = line;
+    if (first === undefined || !this.#hasTime) return;
+    const [connection, [task, ...others]] = first;
+    line.delete(connection);
+    if (others.length > 0) this.#regulars.set(connection, others);
+    if (task !== undefined) this.#do(connection, task);
+  }
+
+  #do(connection: object, task: Task): void {
+    this.#done++;
+    this.#recent.add(connection);
+    task();
   }
 }

@@ -26,6 +26,9 @@ import type { Uws, UwsApp, UwsListenSocket, UwsWebSocket } from './uws-types.ts'
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
+/** A request that has to wait cuts its connection if another one is pipelined behind it, so usual pipelining must not wait. */
+const TURN = { turnMs: 10, leastTasks: 64 };
+
 /** What rides on each native socket. */
 interface Attached {
   readonly socket: UwsSocket;
@@ -232,7 +235,7 @@ async function listen(uws: Uws, host: string, port: number, service: Service, tl
   const shared = {
     service,
     connections: new UwsConnections(service, now),
-    turns: new RequestTurns({ now, afterTurn: setImmediate }),
+    turns: new RequestTurns({ ...TURN, now, afterTurn: setImmediate }),
   };
   const app = appFor(uws, shared, tls?.pair);
   const listening = await new Promise<UwsListenSocket | false>((resolve) => {

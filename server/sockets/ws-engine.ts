@@ -1,20 +1,20 @@
 /**
- * The engine port over ws, node:http and node:https. Must not let an error of one connection escape: a peer's fault ends its own
+ * The engine port over ws and node:http. Must not let an error of one connection escape: a peer's fault ends its own
  * socket and nothing else. Chosen by load-engine; held to the port by the contract suite.
  *
  * A client has SLOW_CLIENT_MS for its TLS handshake, again for a whole request, body included, again between two requests,
  * and as long without reading any of an answer; Node looks once a second. An answer of the hub's own is waited for.
  */
-import { constants } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { Socket as Wire } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
 import { takePort } from '../lib/take-port.ts';
+import { TlsDoor } from '../lib/tls-door.ts';
 import type { TlsFiles } from '../lib/tls-files.ts';
 import { AcceptedWires } from './accepted-wires.ts';
 import { type FrameEvents, FrameReader } from './frame-reader.ts';
+import { HttpStream } from './http-stream.ts';
 import {
   fittingReason,
   MAX_BACKPRESSURE_BYTES,
@@ -24,7 +24,7 @@ import {
 } from './http-rules.ts';
 import type { Engine, Listening, ListenOptions, NoRoom, SendResult, Service, Socket, SocketEvents } from './port.ts';
 import { RequestTurns } from './request-turns.ts';
-import { answerMalformed, answerRequest, readUpgrade } from './ws-http.ts';
+import { answerMalformed, answerRequest, headWithoutUpgrade, readUpgrade, streamOf, type WsPort } from './ws-http.ts';
 
 const webSocketOptions: ServerOptions & { closeTimeout: number } = {
   noServer: true,
@@ -44,7 +44,11 @@ const httpOptions = {
   connectionsCheckingInterval: 1_000,
 };
 
+/** Short turns: Node accepts one connection in each, so that a hundred that come at once wait for a hundred turns. */
+const TURN = { turnMs: 2, leastTasks: 4 };
+
 const AS_TEXT = { binary: false };
+const NO_BYTES = Buffer.alloc(0);
 
 /** What a peer may still send after our close frame: one that goes on sending reads nothing of it. */
 const MAX_DISCARDED_BYTES = 256 * 1024;
@@ -121,6 +125,7 @@ class WsSocket implements Socket, FrameEvents {
       if (this.#isLeaving) this.#discard(chunk);
       else this.#read(chunk);
     });
+    this.#wire.resume();
     this.#wire.on('drain', () => {
       this.#onDrain();
     });
@@ -209,29 +214,47 @@ class WsSocket implements Socket, FrameEvents {
   }
 }
 
-/** `stop` ends the taking over of new certificates. */
-function createEitherServer(tls: TlsFiles | undefined): { server: Server; stop: () => void } {
-  if (tls === undefined) return { server: createServer(httpOptions), stop: () => undefined };
-  const secure = ({ cert, key }: TlsFiles['pair']) => ({
-    cert,
-    key,
-    minVersion: 'TLSv1.2' as const,
-    // One handshake a connection: a new one costs the hub a hundred times what it costs the client.
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-  });
-  const server = createTlsServer({ ...httpOptions, ...secure(tls.pair), handshakeTimeout: SLOW_CLIENT_MS });
-  return { server, stop: tls.onChange((pair) => server.setSecureContext(secure(pair))) };
+/** A door for HTTP, or none. */
+function doorFor(tls: TlsFiles | undefined): TlsDoor | undefined {
+  return tls && new TlsDoor(tls, { handshakeMs: SLOW_CLIENT_MS, protocols: ['http/1.1'] });
+}
+
+/** Has Node serve HTTP on a connection. `first` is read before all that is still to come. */
+type Serve = (wire: Wire, first?: Buffer) => void;
+
+/** What to do when a request asks for an upgrade; Node has let go of its connection then. */
+function upgradeWith(shared: WsPort, serve: Serve) {
+  const webSockets = new WebSocketServer(webSocketOptions);
+  return (request: IncomingMessage, _wire: Duplex, firstBytes: Buffer): void => {
+    const stream = streamOf(request.socket);
+    stream.stopReading();
+    stream.on('error', () => undefined);
+    // Answers to requests before it must not get among the frames.
+    stream.afterAnswers(() => {
+      if (!stream.writable || stream.isLeaving || stream.isLastAsked) return;
+      const { wire } = stream;
+      const plain = headWithoutUpgrade(request);
+      if (plain !== undefined) {
+        serve(wire, Buffer.concat([plain, firstBytes, stream.release()]));
+        return;
+      }
+      const client = readUpgrade(shared, request, stream);
+      if (client === undefined) return;
+      webSockets.handleUpgrade(request, wire, Buffer.concat([firstBytes, stream.release()]), (ws) => {
+        new WsSocket(ws, wire, client).onOpen(shared.service);
+      });
+    });
+  };
 }
 
 async function listen(host: string, port: number, service: Service, options: ListenOptions = {}): Promise<Listening> {
-  const { server, stop } = createEitherServer(options.tls);
+  const server = createServer(httpOptions);
   // No header may be dropped unseen.
   server.maxHeadersCount = 0;
-  const webSockets = new WebSocketServer(webSocketOptions);
+  const door = doorFor(options.tls);
   const wires = new Set<Wire>();
-  const accepted = new AcceptedWires(service);
-  const turns = new RequestTurns({ now: () => performance.now(), afterTurn: setImmediate });
-  const shared = { service, accepted, turns };
+  const turns = new RequestTurns({ ...TURN, now: () => performance.now(), afterTurn: setImmediate });
+  const shared: WsPort = { service, accepted: new AcceptedWires(service), turns };
   let onAllGone: (() => void) | undefined;
 
   const keep = (wire: Wire): void => {
@@ -241,22 +264,30 @@ async function listen(host: string, port: number, service: Service, options: Lis
       if (wires.size === 0) onAllGone?.();
     });
   };
+  // Node's own handler, which comes after ours and, with TLS, after the handshake.
+  const [serveHttp] = server.listeners('connection') as ((stream: Duplex) => void)[];
+  server.removeAllListeners('connection');
+  const serve: Serve = (wire, first) => {
+    serveHttp?.call(server, new HttpStream(wire, turns, first));
+  };
   server.on('connection', (wire: Wire) => {
     keep(wire);
-    accepted.accept(wire);
+    if (!shared.accepted.accept(wire)) return;
+    if (door === undefined) {
+      serve(wire);
+      return;
+    }
+    secure(door, wire, (secured) => {
+      keep(secured);
+      shared.accepted.carryOver(wire, secured);
+      serve(secured);
+    });
   });
-  server.on('secureConnection', keep);
   server.on('request', (request, response) => {
     answerRequest(shared, request, response);
   });
   server.on('clientError', answerMalformed(service));
-  server.on('upgrade', (request: IncomingMessage, wire: Duplex, firstBytes: Buffer) => {
-    const client = readUpgrade(shared, request, wire);
-    if (client === undefined) return;
-    webSockets.handleUpgrade(request, wire, firstBytes, (ws) => {
-      new WsSocket(ws, wire, client).onOpen(service);
-    });
-  });
+  server.on('upgrade', upgradeWith(shared, serve));
 
   const taken = await takePort(server, { host, port });
   return {
@@ -265,7 +296,7 @@ async function listen(host: string, port: number, service: Service, options: Lis
       server.close();
     },
     close: async () => {
-      stop();
+      door?.stop();
       const portFree = new Promise((resolve) => server.close(resolve));
       const allGone = new Promise<void>((resolve) => (onAllGone = resolve));
       if (wires.size === 0) onAllGone?.();
@@ -274,6 +305,17 @@ async function listen(host: string, port: number, service: Service, options: Lis
       await Promise.all([portFree, allGone]);
     },
   };
+}
+
+/** What sends no hello in time, or is no TLS, is cut. */
+function secure(door: TlsDoor, wire: Wire, onSecure: (secured: Wire) => void): void {
+  const cut = setTimeout(() => wire.destroy(), SLOW_CLIENT_MS);
+  wire.once('close', () => clearTimeout(cut));
+  wire.on('error', () => undefined);
+  door.secure(wire, NO_BYTES, (secured) => {
+    clearTimeout(cut);
+    onSecure(secured);
+  });
 }
 
 export const wsEngine: Engine = { name: 'ws', listen };

@@ -3,7 +3,6 @@
  * Must not know what a path means. Called by ws-engine alone.
  */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
-import { Socket as Wire } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { MAX_HTTP_BODY_BYTES } from '../../shared/limits.ts';
 import type { AcceptedWires } from './accepted-wires.ts';
@@ -13,28 +12,16 @@ import {
   askedFor,
   asksToClose,
   clientOf,
-  hasBody,
   HeaderCollector,
   mayHaveBody,
   type RequestHead,
   SLOW_CLIENT_MS,
+  targetOf,
 } from './http-rules.ts';
 import type { HttpReply, HttpRequest, NoRoom, Service } from './port.ts';
+import { HttpStream } from './http-stream.ts';
 import type { RequestTurns } from './request-turns.ts';
 
-/** Connections on which a response may be under way, so that nothing else may be written on them. */
-const answered = new WeakSet<Duplex>();
-/** What of a connection's answers has not been written yet. */
-const waiting = new WeakMap<Duplex, { answers: number; bytes: number }>();
-const answerBytes = new WeakMap<ServerResponse, number>();
-/** One who asks and asks, and reads no answer, would have them all kept: Node reads up to 64 KiB of requests at a time. */
-const MAX_WAITING_ANSWERS = 100;
-/** No further request is answered while this much waits: the largest answer, and not one more. */
-const MAX_WAITING_ANSWER_BYTES = 1024 * 1024;
-/** Connections whose client said that nothing follows: what follows all the same is not served. */
-const lastAsked = new WeakSet<Duplex>();
-/** Connections whose last answer is decided: nothing more that comes on them is answered, or has an effect. */
-const leaving = new WeakSet<Duplex>();
 /** For the client to read its last answer and go: cut while it still sends, it might never see it. */
 const LINGER_MS = 1_000;
 
@@ -47,65 +34,51 @@ export interface WsPort {
 
 export function answerRequest(port: WsPort, request: IncomingMessage, response: ServerResponse): void {
   const { service } = port;
-  const wire = request.socket;
+  const stream = streamOf(request.socket);
   // Node goes on telling of requests that came behind the last one.
-  if (leaving.has(wire) || lastAsked.has(wire)) return;
-  if (!mayAsk(wire, response)) {
-    wire.destroy();
+  if (stream.isLeaving || stream.isLastAsked) return;
+  if (stream.destroyed || !stream.begin(request, response)) {
+    stream.destroy();
     return;
   }
+  const reply = (answer: HttpReply, isLast = false): void => {
+    stream.countAnswer(request, Buffer.byteLength(answer.body));
+    writeReply(response, answer, isLast);
+  };
+  const answer = (asking: HttpRequest): void => {
+    const isLast = asking.noRoom !== undefined;
+    const answer = service.http(asking);
+    if (answer instanceof Promise) void answer.then((late) => reply(late, isLast));
+    else reply(answer, isLast);
+  };
   const { head, asked } = readHead(service, request);
   if (asked === 400 || asked === 431) {
-    leaving.add(wire);
-    reply(response, service.refuse(asked), true);
+    stream.isLeaving = true;
+    reply(service.refuse(asked), true);
     return;
   }
-  const noRoom = port.accepted.noRoomFor(wire, head.remoteAddress);
+  const noRoom = port.accepted.noRoomFor(stream.wire, head.remoteAddress);
   if (noRoom !== undefined) {
-    leaving.add(wire);
-    answered.add(wire);
-    answer(service, { ...head, body: '', noRoom }, response);
+    stream.isLeaving = true;
+    stream.hasResponse = true;
+    answer({ ...head, body: '', noRoom });
     return;
   }
-  if (asksToClose(head) || !response.shouldKeepAlive) lastAsked.add(wire);
+  if (asksToClose(head) || !response.shouldKeepAlive) stream.isLastAsked = true;
   if (Number(head.headers.get('content-length') ?? 0) > MAX_HTTP_BODY_BYTES) {
-    reply(response, service.refuse(413), false);
+    reply(service.refuse(413));
     return;
   }
   readBody(request, (body) => {
     if (body === undefined) {
-      reply(response, service.refuse(413), false);
+      reply(service.refuse(413));
       return;
     }
-    answered.add(wire);
-    port.turns.run(wire, () => {
-      if (!wire.destroyed) answer(service, { ...head, body, noRoom }, response);
+    stream.hasResponse = true;
+    port.turns.run(stream, () => {
+      if (!stream.destroyed) answer({ ...head, body, noRoom });
     });
   });
-}
-
-function answer(service: Service, request: HttpRequest, response: ServerResponse): void {
-  const isLast = request.noRoom !== undefined;
-  const answer = service.http(request);
-  if (!(answer instanceof Promise)) {
-    reply(response, answer, isLast);
-    return;
-  }
-  void answer.then((late) => {
-    reply(response, late, isLast);
-  });
-}
-
-function mayAsk(wire: Duplex, response: ServerResponse): boolean {
-  const before = waiting.get(wire) ?? { answers: 0, bytes: 0 };
-  if (wire.destroyed || before.answers >= MAX_WAITING_ANSWERS || before.bytes >= MAX_WAITING_ANSWER_BYTES) return false;
-  before.answers++;
-  waiting.set(wire, before);
-  response.once('close', () => {
-    before.answers--;
-    before.bytes -= answerBytes.get(response) ?? 0;
-  });
-  return true;
 }
 
 /** Tells undefined once where the body is over the limit; what follows is read and thrown away. */
@@ -126,10 +99,9 @@ function readBody(request: IncomingMessage, done: (body: string | undefined) => 
   request.on('error', () => undefined);
 }
 
-function reply(response: ServerResponse, { status, headers, body }: HttpReply, closeConnection: boolean): void {
+function writeReply(response: ServerResponse, { status, headers, body }: HttpReply, closeConnection: boolean): void {
   if (response.destroyed) return;
   response.on('error', () => undefined);
-  countBytes(response, Buffer.byteLength(body));
   // One that reads nothing of it would keep it in memory for ever. Node looks twice before it takes a write for stuck.
   response.setTimeout(SLOW_CLIENT_MS / 2);
   // Before Node's own listener, which sets the time for what comes next.
@@ -142,84 +114,97 @@ function reply(response: ServerResponse, { status, headers, body }: HttpReply, c
   response.end(body);
 }
 
-function countBytes(response: ServerResponse, bytes: number): void {
-  const ofWire = response.socket === null ? undefined : waiting.get(response.socket);
-  if (ofWire === undefined) return;
-  ofWire.bytes += bytes;
-  answerBytes.set(response, bytes);
-}
-
-/** The peer's address where the upgrade is let in; otherwise it has been answered here, or will be. */
+/** The peer's address where the upgrade is let in; otherwise it is answered here. */
 export function readUpgrade(
-  { service, accepted }: WsPort,
+  port: WsPort,
   request: IncomingMessage,
-  wire: Duplex,
+  stream: HttpStream,
 ): { readonly remoteAddress: string; readonly noRoom: NoRoom | undefined } | undefined {
+  const { service } = port;
   const { head, asked } = readHead(service, request);
   const { remoteAddress } = head;
-  const noRoom = accepted.noRoomFor(request.socket, remoteAddress);
-  if (asked === 'websocket') {
-    const refusal = service.admit({ ...head, body: '', noRoom });
-    if (refusal === undefined) {
-      if (noRoom !== undefined) service.onNoRoom(noRoom);
-      return { remoteAddress, noRoom };
-    }
-    endWith(wire, head.method, refusal);
-  } else if (asked === 'http' && !hasBody(head.headers)) {
-    // An upgrade to something else (curl asks for h2c), which HTTP lets us ignore; Node has let go of the connection.
-    wire.on('error', () => undefined);
-    void Promise.resolve(service.http({ ...head, body: '', noRoom })).then((answer) => {
-      endWith(wire, head.method, answer);
-    });
-  } else {
-    endWith(wire, head.method, service.refuse(asked === 431 ? 431 : 400));
+  const noRoom = port.accepted.noRoomFor(stream.wire, remoteAddress);
+  const refusal =
+    asked === 'websocket' ? service.admit({ ...head, body: '', noRoom }) : service.refuse(asked === 431 ? 431 : 400);
+  if (refusal === undefined) {
+    if (noRoom !== undefined) service.onNoRoom(noRoom);
+    return { remoteAddress, noRoom };
   }
+  endWith(stream, head.method, refusal);
   return undefined;
+}
+
+/**
+ * The head of a request that asks for an upgrade which is none of ours (curl and Java ask for h2c), as it is without: HTTP
+ * lets us ignore it. Undefined where it asks for a WebSocket.
+ */
+export function headWithoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer | undefined {
+  const lines = [`${method ?? ''} ${url ?? ''} HTTP/${httpVersion}`];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const [name, value] = [rawHeaders[i] ?? '', rawHeaders[i + 1] ?? ''];
+    const lowerCaseName = name.toLowerCase();
+    if (lowerCaseName === 'upgrade' && /\bwebsocket\b/i.test(value)) return undefined;
+    if (lowerCaseName === 'connection') lines.push(`${name}: ${withoutUpgrade(value)}`);
+    else if (lowerCaseName !== 'upgrade' && lowerCaseName !== 'http2-settings') lines.push(`${name}: ${value}`);
+  }
+  return Buffer.from([...lines, '', ''].join('\r\n'), 'latin1');
+}
+
+function withoutUpgrade(connectionHeader: string): string {
+  const tokens = connectionHeader.split(',').map((token) => token.trim());
+  return tokens.filter((token) => !/^(upgrade|http2-settings)$/i.test(token)).join(', ');
 }
 
 /** For what Node's parser could not read. What is no TLS, was silent too long, or is gone, is cut without a word. */
 export function answerMalformed(service: Service) {
   return (error: NodeJS.ErrnoException, wire: Duplex): void => {
-    if (leaving.has(wire)) return;
-    if (error.code?.startsWith('HPE_') !== true || answered.has(wire) || !wire.writable) {
-      wire.destroy();
+    const stream = streamOf(wire);
+    if (stream.isLeaving) return;
+    if (error.code?.startsWith('HPE_') !== true || stream.hasResponse || !stream.writable) {
+      stream.destroy();
       return;
     }
-    endWith(wire, 'GET', service.refuse(error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400));
+    endWith(stream, 'GET', service.refuse(error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400));
   };
 }
 
 /** Answers on a connection that Node's HTTP server has let go of, and ends it. */
-function endWith(wire: Duplex, method: string, { status, headers, body }: HttpReply): void {
+function endWith(stream: HttpStream, method: string, { status, headers, body }: HttpReply): void {
   const lines = [`HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}`];
   for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
   if (mayHaveBody(status)) lines.push(`content-length: ${String(Buffer.byteLength(body))}`);
   lines.push('connection: close', '', '');
-  wire.on('error', () => undefined);
-  leaving.add(wire);
-  wire.once('finish', () => {
-    wire.resume();
-    const cut = setTimeout(() => wire.destroy(), LINGER_MS);
-    wire.once('close', () => clearTimeout(cut));
+  stream.isLeaving = true;
+  stream.on('error', () => undefined);
+  stream.once('finish', () => {
+    stream.resume();
+    const cut = setTimeout(() => stream.destroy(), LINGER_MS);
+    stream.once('close', () => clearTimeout(cut));
   });
-  if (wire instanceof Wire) wire.setTimeout(SLOW_CLIENT_MS, () => wire.destroy());
-  wire.write(lines.join('\r\n'), 'latin1');
-  wire.end(method === 'HEAD' || !mayHaveBody(status) ? '' : body);
+  stream.setTimeout(SLOW_CLIENT_MS).once('timeout', () => stream.destroy());
+  stream.write(lines.join('\r\n'), 'latin1');
+  stream.end(method === 'HEAD' || !mayHaveBody(status) ? '' : body);
 }
 
 function readHead(service: Service, request: IncomingMessage) {
   const collector = new HeaderCollector();
   const raw = request.rawHeaders;
   for (let i = 0; i + 1 < raw.length; i += 2) collector.add((raw[i] ?? '').toLowerCase(), raw[i + 1] ?? '');
-  const url = request.url ?? '';
-  const queryAt = url.indexOf('?');
+  const { authority, path, query } = targetOf(request.url ?? '');
+  if (authority !== undefined) collector.headers.set('host', authority);
   const head: RequestHead = {
     method: request.method ?? '',
-    path: queryAt === -1 ? url : url.slice(0, queryAt),
-    query: queryAt === -1 ? '' : url.slice(queryAt + 1),
+    path,
+    query,
     headers: collector.headers,
-    remoteAddress: clientOf(service, addressText(request.socket.remoteAddress ?? ''), collector.headers),
+    remoteAddress: clientOf(service, addressText(streamOf(request.socket).wire.remoteAddress ?? ''), collector.headers),
   };
   const lacksHost = request.httpVersion === '1.1' && !collector.headers.has('host');
   return { head, asked: lacksHost ? (400 as const) : askedFor(head, collector.bytes) };
+}
+
+/** Every connection that Node's HTTP server is given here is one. */
+export function streamOf(connection: Duplex): HttpStream {
+  if (connection instanceof HttpStream) return connection;
+  throw new TypeError('a connection that the engine did not give to Node');
 }

@@ -3,6 +3,7 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import type { HttpReply } from '../../server/sockets/port.ts';
 import { BINARY, CONTINUATION, frame, handshake, PING, problem, Rig, TEXT, type Tested } from './engine-rig.ts';
 
 export function webSocketContract(engine: Tested): void {
@@ -60,6 +61,39 @@ export function webSocketContract(engine: Tested): void {
       raw.write(handshake(change));
       expect(await raw.until((text) => text.endsWith('GET /ws'))).toMatch(/^HTTP\/1\.1 200 /);
       expect(rig.admitted.rest()).toEqual([]);
+    });
+
+    it.each([
+      ['a body', 'POST /asked HTTP/1.1\r\nhost: hub\r\ncontent-length: 4\r\n', '\r\nbody'],
+      [
+        'a body in chunks',
+        'POST /asked HTTP/1.1\r\nhost: hub\r\ntransfer-encoding: chunked\r\n',
+        '\r\n4\r\nbody\r\n0\r\n\r\n',
+      ],
+    ])('serves a request with %s that offers h2c, with its body and nothing of the offer', async (_, head, body) => {
+      const offer =
+        'connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n';
+      const raw = rig.raw();
+      raw.write(head + offer + body.slice(0, 4));
+      raw.write(body.slice(4));
+      expect(await raw.until((text) => text.endsWith('POST /asked'))).toMatch(/^HTTP\/1\.1 200 /);
+      expect((await rig.requests.next()).body).toBe('body');
+    });
+
+    it('writes no answer to a request before it among its frames', async () => {
+      let answerIt: (reply: HttpReply) => void = () => undefined;
+      rig.http = () => new Promise((resolve) => (answerIt = resolve));
+      rig.onOpened = (socket) => socket.send('hello');
+      const raw = rig.raw();
+      raw.write('GET /slow HTTP/1.1\r\nhost: hub\r\n\r\n' + handshake());
+      await rig.requests.next();
+      answerIt({ status: 200, headers: {}, body: 'slow' });
+      // An engine that can't wait cuts the connection instead.
+      const text = await Promise.race([raw.until((all) => all.includes('hello')), raw.closed]);
+      if (text.includes('101 ')) {
+        expect(text).toMatch(/^HTTP\/1\.1 200 [^]*slowHTTP\/1\.1 101 /);
+        expect(text.slice(text.lastIndexOf('\r\n\r\n') + 4)).toBe('\x81\x05hello');
+      } else expect(text).not.toContain('hello');
     });
 
     it('takes the first subprotocol offered', async () => {

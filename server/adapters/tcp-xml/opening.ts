@@ -6,9 +6,9 @@
 import type { Socket } from 'node:net';
 import { createProxyReader, type ProxySource } from '../../auth/proxy-protocol.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
+import { beginsTls, type TlsDoor } from '../../lib/tls-door.ts';
 import type { Served } from './line.ts';
 import type { TcpXmlOptions } from './tcp-xml.ts';
-import type { TlsDoor } from './tls-door.ts';
 
 /** A connection whose next bytes are frames. */
 export interface Opened {
@@ -29,22 +29,6 @@ interface Threshold {
   readonly enter: (address: string) => boolean;
   /** `first`: what came already, and is to be read before all else. */
   readonly onOpened: (opened: Opened, first: Buffer | undefined) => void;
-}
-
-/** The first byte of a TLS handshake; no XML begins with it, in no encoding. */
-const TLS_HANDSHAKE = 0x16;
-
-const CLIENT_HELLO = 0x01;
-/** Of a record and of a handshake message: what comes before the message's own bytes. */
-const HEADERS_BYTES = 9;
-/** Real ones have 0.2 to 2 KiB. What TLS makes of less than a longer one is its business. */
-const MAX_HELLO_BYTES = 16_384;
-
-/** Whether all of the hello is there, or something that is none, which TLS refuses for little. */
-function isWholeHello(bytes: Buffer): boolean {
-  if (bytes.length < HEADERS_BYTES) return false;
-  if (bytes[5] !== CLIENT_HELLO) return true;
-  return bytes.length >= Math.min(HEADERS_BYTES + bytes.readUIntBE(6, 3), MAX_HELLO_BYTES);
 }
 
 export class Opening implements Served {
@@ -118,30 +102,14 @@ export class Opening implements Served {
 
   #tellTls(source: ProxySource, first: Buffer): void {
     const { tls } = this.#threshold;
-    if (tls !== null && first[0] === TLS_HANDSHAKE) {
-      this.#gatherHello(source, first, tls);
+    if (tls !== null && beginsTls(first)) {
+      tls.secure(this.#raw, first, (socket) => this.#open(socket, source, undefined));
     } else if (this.#hub.tlsMode === 'require') {
       this.#hub.onBadFrame('malformed', `${source.address}:${source.port}`);
       this.#raw.destroy();
     } else {
       this.#open(this.#raw, source, first);
     }
-  }
-
-  #gatherHello(source: ProxySource, first: Buffer, tls: TlsDoor): void {
-    let hello = first;
-    const begin = (): void => tls.secure(this.#raw, hello, (socket) => this.#open(socket, source, undefined));
-    if (isWholeHello(hello)) {
-      begin();
-      return;
-    }
-    const onData = (packet: Buffer): void => {
-      hello = Buffer.concat([hello, packet]);
-      if (!isWholeHello(hello)) return;
-      this.#raw.off('data', onData);
-      begin();
-    };
-    this.#raw.on('data', onData);
   }
 
   #open(socket: Socket, source: ProxySource, first: Buffer | undefined): void {

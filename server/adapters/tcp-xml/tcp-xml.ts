@@ -16,6 +16,7 @@ import { realTime } from '../../lib/stall-clock.ts';
 import { takePort } from '../../lib/take-port.ts';
 import type { TlsFiles } from '../../lib/tls-files.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
+import { TlsDoor } from '../../lib/tls-door.ts';
 import type { Encoding } from './charset.ts';
 import { TcpConnection } from './connection.ts';
 import { Line } from './line.ts';
@@ -23,7 +24,6 @@ import type { FieldNames } from './names.ts';
 import { Opening } from './opening.ts';
 import { Shapes } from './shapes.ts';
 import { shareReads } from './shared-reads.ts';
-import { TlsDoor } from './tls-door.ts';
 import { Turns } from '../../lib/turns.ts';
 
 export interface TcpXmlOptions {
@@ -90,7 +90,7 @@ export class TcpXml {
     this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, monoMs);
     this.#turns = new Turns({ clock: realTime(options.clock), afterTurn: setImmediate });
     this.#shapes = new Shapes(options.encoding, options.names);
-    this.#tls = options.tls === null ? null : new TlsDoor(options.tls, options.frameMs);
+    this.#tls = options.tls === null ? null : new TlsDoor(options.tls, { handshakeMs: options.frameMs });
     this.#server = createServer(
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS },
       (socket) => {

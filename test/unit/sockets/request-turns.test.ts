@@ -1,16 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import { RequestTurns } from '../../../server/sockets/request-turns.ts';
 
-/** A loop whose turns a test ends, and whose requests take an eighth of a millisecond each. */
+/** A loop whose turns a test ends, and whose requests take 1/64 of a millisecond each. */
 class Stage {
   nowMs = 0;
   readonly answered: string[] = [];
   #afterTurn: (() => void)[] = [];
-  readonly turns = new RequestTurns({ now: () => this.nowMs, afterTurn: (run) => this.#afterTurn.push(run) });
+  readonly turns = new RequestTurns({
+    turnMs: 2,
+    leastTasks: 4,
+    now: () => this.nowMs,
+    afterTurn: (run) => this.#afterTurn.push(run),
+  });
 
   ask(connection: object, name: string): boolean {
     return this.turns.run(connection, () => {
-      this.nowMs += 0.125;
+      this.nowMs += 1 / 64;
       this.answered.push(name);
     });
   }
@@ -27,44 +32,53 @@ describe('the turns of HTTP requests', () => {
     expect(stage.answered).toEqual(['a']);
   });
 
-  test('what one connection asks beyond ten milliseconds of a turn waits for the next', () => {
+  test('what one connection asks beyond two milliseconds of a turn waits for the next', () => {
     const stage = new Stage();
     const one = {};
-    const waits = Array.from({ length: 165 }, (_, i) => stage.ask(one, String(i)));
-    expect(waits.indexOf(true)).toBe(80);
-    expect(stage.answered).toHaveLength(80);
+    const waits = Array.from({ length: 261 }, (_, i) => stage.ask(one, String(i)));
+    expect(waits.indexOf(true)).toBe(128);
+    expect(stage.answered).toHaveLength(128);
     stage.endTurn();
-    expect(stage.answered).toHaveLength(160);
+    expect(stage.answered).toHaveLength(256);
     stage.endTurn();
-    expect(stage.answered).toEqual(Array.from({ length: 165 }, (_, i) => String(i)));
+    expect(stage.answered).toEqual(Array.from({ length: 261 }, (_, i) => String(i)));
   });
 
-  test('connections take turns, and each is answered in its order', () => {
+  test('a connection that asks once is answered before those that go on and on, and each in its order', () => {
     const stage = new Stage();
     const [busy, calm] = [{}, {}];
-    for (let i = 0; i < 83; i++) stage.ask(busy, `busy ${i}`);
+    for (let i = 0; i < 131; i++) stage.ask(busy, `busy ${i}`);
     stage.ask(calm, 'calm');
     stage.endTurn();
-    expect(stage.answered.slice(80)).toEqual(['busy 80', 'calm', 'busy 81', 'busy 82']);
+    expect(stage.answered.slice(128)).toEqual(['calm', 'busy 128', 'busy 129', 'busy 130']);
+  });
+
+  test('those that ask once and those that go on alternate, so that neither keeps the other waiting', () => {
+    const stage = new Stage();
+    const busy = {};
+    for (let i = 0; i < 131; i++) stage.ask(busy, `busy ${i}`);
+    for (let i = 0; i < 3; i++) stage.ask({}, `once ${i}`);
+    stage.endTurn();
+    expect(stage.answered.slice(128)).toEqual(['once 0', 'busy 128', 'once 1', 'busy 129', 'once 2', 'busy 130']);
   });
 
   test('a connection whose request waits is not overtaken by its own next one', () => {
     const stage = new Stage();
     const one = {};
-    for (let i = 0; i < 81; i++) stage.ask(one, String(i));
+    for (let i = 0; i < 129; i++) stage.ask(one, String(i));
     stage.nowMs = -100;
-    stage.ask(one, '81');
+    stage.ask(one, '129');
     stage.endTurn();
-    expect(stage.answered.slice(80)).toEqual(['80', '81']);
+    expect(stage.answered.slice(128)).toEqual(['128', '129']);
   });
 
   test('what waits of a connection that has closed is forgotten', () => {
     const stage = new Stage();
     const one = {};
-    for (let i = 0; i < 82; i++) stage.ask(one, String(i));
+    for (let i = 0; i < 130; i++) stage.ask(one, String(i));
     stage.turns.forget(one);
     stage.endTurn();
-    expect(stage.answered).toHaveLength(80);
+    expect(stage.answered).toHaveLength(128);
   });
 
   test('a few requests are answered at once, however long each takes', () => {
@@ -73,6 +87,6 @@ describe('the turns of HTTP requests', () => {
       stage.nowMs += 100;
       return stage.ask({}, 'slow');
     });
-    expect(waits.indexOf(true)).toBe(64);
+    expect(waits.indexOf(true)).toBe(4);
   });
 });
