@@ -45,11 +45,13 @@ export function readAnswer(body: Buffer | undefined, readers: AnswerReaders): Sa
   }
 }
 
-/** The first byte that is no white space decides, after a byte order mark; UTF-16 has a mark, or it is not read. */
+/** The first byte that is neither white space nor NUL decides, after a byte order mark. */
 function formOf(body: Buffer): 'json' | 'xml' | undefined {
   if ((body[0] === 0xff && body[1] === 0xfe) || (body[0] === 0xfe && body[1] === 0xff)) return 'xml';
   const hasMark = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
-  const first = body.subarray(hasMark ? 3 : 0).find((byte) => byte !== 0x20 && (byte < 0x09 || byte > 0x0d));
+  const first = body
+    .subarray(hasMark ? 3 : 0)
+    .find((byte) => byte !== 0 && byte !== 0x20 && (byte < 0x09 || byte > 0x0d));
   return first === BRACE ? 'json' : first === LESS_THAN ? 'xml' : undefined;
 }
 

@@ -358,19 +358,74 @@ describe('any split of any frames', () => {
   });
 });
 
-describe('NUL between frames', () => {
-  const nul = '\0\0\0';
+describe('NUL and white space between frames and before the first', () => {
+  const widths = [
+    ['one byte', 'bytes', (text: string) => Buffer.from(text, 'latin1')],
+    ['UTF-16LE', 'utf-16le', le],
+    ['UTF-16BE', 'utf-16be', be],
+  ] as const;
 
-  it.each([
-    ['one byte', (text: string) => Buffer.from(text, 'latin1')],
-    ['UTF-16LE', le],
-    ['UTF-16BE', be],
-  ])('means nothing, with characters of %s', (_what, encode) => {
-    const bytes = encode(`${nul}${FRAME}\0${FRAME}\n${nul}\n${FRAME}${nul}`);
+  it.each(widths)('mean nothing in characters of %s', (_what, seen, encode) => {
+    const bytes = encode(`\0\0\0${FRAME}\0${FRAME}\n\0\0\0\n${FRAME}\0\0\0`);
     for (const chunks of [[bytes], bytewise(bytes)]) {
       const framed = frame(chunks);
       expect(framed.frames).toEqual([encode(FRAME), encode(FRAME), encode(FRAME)]);
+      expect(framed.seen).toEqual([seen, seen, seen]);
       expect(framed.framer.isInFrame).toBe(false);
+    }
+  });
+
+  // What C clients write: `strlen + 1` bytes of a line end, of a frame or of nothing; buffers padded to a fixed size.
+  const single = ['\0', '\n\0', '\r\n\0', '\0\n', '\0\r\n', '\0\n\0', '\0 \0', ' \0\n\0', '\0\0\0', '\0'.repeat(255)];
+
+  it.each(single.map((between) => [JSON.stringify(between.slice(0, 8)), between] as const))(
+    'of one byte, %s, mean nothing before and between frames of one byte, whatever the default',
+    (_what, between) => {
+      const text = `${between}${FRAME}${between}${FRAME}${between}${between}${FRAME}${between}`;
+      const bytes = Buffer.from(text, 'latin1');
+      for (const encoding of ['utf-8', 'gbk', 'big5', 'iso-8859-1', 'utf-16le', 'utf-16be'] as const) {
+        for (const chunks of [[bytes], bytewise(bytes)]) {
+          const framed = frame(chunks, encoding);
+          expect(texts(framed)).toEqual([FRAME, FRAME, FRAME]);
+          expect(framed.seen).toEqual(['bytes', 'bytes', 'bytes']);
+          expect(framed.framer.heldBytes).toBeLessThan(2);
+        }
+      }
+    },
+  );
+
+  it.each(widths.slice(1))('of one byte mean nothing between frames of %s', (_what, seen, encode) => {
+    for (const between of single) {
+      const bytes = Buffer.concat([FRAME, FRAME, FRAME].flatMap((text) => [encode(text), Buffer.from(between)]));
+      for (const chunks of [[bytes], bytewise(bytes)]) {
+        const framed = frame(chunks);
+        expect(framed.frames).toEqual([encode(FRAME), encode(FRAME), encode(FRAME)]);
+        expect(framed.seen).toEqual([seen, seen, seen]);
+      }
+    }
+  });
+
+  it('may stand before a byte order mark', () => {
+    for (const [mark, encode] of [
+      [UTF8_BOM, (text: string) => Buffer.from(text)],
+      [LE_BOM, le],
+      [BE_BOM, be],
+    ] as const) {
+      const one = Buffer.concat([Buffer.from('\0\r\n\0'), mark, encode(FRAME)]);
+      const bytes = Buffer.concat([one, one, Buffer.from([0]), one]);
+      for (const encoding of ['utf-8', 'utf-16le', 'utf-16be'] as const) {
+        for (const chunks of [[bytes], bytewise(bytes)]) {
+          expect(frame(chunks, encoding).frames).toEqual([encode(FRAME), encode(FRAME), encode(FRAME)]);
+        }
+      }
+    }
+  });
+
+  it('keep nothing in memory, be it a megabyte before the first frame', () => {
+    for (const piece of ['\0', '\0\n', ' \0\r\n\0', '\n']) {
+      const { framer } = frame([Buffer.alloc(1024 * 1024, piece)]);
+      expect(framer.heldBytes).toBeLessThan(3);
+      expect(framer.isInFrame).toBe(false);
     }
   });
 });

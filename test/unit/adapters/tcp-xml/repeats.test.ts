@@ -148,7 +148,7 @@ function nextBytes(random: Random, tokens: readonly string[]): Buffer {
     : '';
   const token = tokens.length > 0 && random.isOneIn(8) ? `<token>${random.pick(tokens)}</token>` : '';
   const one = frame(random.isOneIn(4) ? '43' : '42', state, more + token);
-  const space = random.pick(['', '\n', '\r\n', ' \t', '\n\n']);
+  const space = random.pick(['', '\n', '\r\n', ' \t', '\n\n', '\0', '\n\0', '\0\r\n']);
   const many = (space + one).repeat(random.isOneIn(10) ? 1 + random.below(80) : 1 + random.below(4));
   const bytes = Buffer.from(many + random.pick(['', '\n', '\ufeff', '<', 'x']).slice(0, random.isOneIn(12) ? 1 : 0));
   return random.isOneIn(20) ? bytes.subarray(0, random.below(bytes.length)) : bytes;
