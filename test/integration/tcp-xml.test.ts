@@ -74,6 +74,19 @@ describe('frames', () => {
     expect(await hub.badFrames()).toEqual({});
   });
 
+  it('takes an empty element with attributes for a frame, at once, and what follows it for the next', async () => {
+    const client = await hub.open();
+    client.write('<protocol user_id="1"/>');
+    await hub.shows('1', { status: 'online' });
+    client.write(
+      `<?xml version="1.0"?>\n<protocol user_id="1" user_state="2" device="a/>b" />${frame('2')}<protocol/>`,
+    );
+    await hub.hasHeard(3);
+    await hub.shows('1', { status: 'away', devices: ['a/>b'] });
+    await hub.shows('2', { status: 'online' });
+    await expect.poll(() => hub.badFrames()).toEqual({ user_id: 1 });
+  });
+
   it('takes a declaration before the element, and ignores whatever else is in it', async () => {
     const client = await hub.open();
     client.write(`<?xml version="1.0"?>\n${userFrame('42', '<!-- x --><friends><friend id="9">n</friend></friends>')}`);

@@ -5,8 +5,8 @@
  */
 import type { FrameEncoding } from './charset.ts';
 import type { Decoded, Heartbeat } from './decode.ts';
-import { isSpace } from './framer.ts';
 import type { Shapes } from './shapes.ts';
+import { isSpace } from './space.ts';
 
 const NOTHING = Buffer.alloc(0);
 

@@ -1,11 +1,13 @@
 /**
- * Cuts a connection's bytes into frames: everything up to and including `</protocol>`, over any packet borders.
- * Knows of bytes only: neither what a frame says nor what a socket is. Keeps nothing but a frame that is not complete,
- * so an end of stream needs no word to it. A connection's reading owns one.
+ * Cuts a connection's bytes into frames: everything up to and including `</protocol>`, or one empty `<protocol …/>`, over
+ * any packet borders. Knows of bytes only: neither what a frame says nor what a socket is. Keeps nothing but a frame that
+ * is not complete, so an end of stream needs no word to it. A connection's reading owns one.
  */
 import { MAX_TCP_FRAME_BYTES } from '../../../shared/limits.ts';
 import { isWide } from './charset.ts';
 import type { Encoding, FrameEncoding } from './charset.ts';
+import { EmptyRoot } from './empty-root.ts';
+import { isSpace } from './space.ts';
 
 /** `frame` holds for the length of the call only: copy what is to be kept. */
 type OnFrame = (frame: Buffer, seen: FrameEncoding) => void;
@@ -21,10 +23,6 @@ const LESS_THAN = 0x3c;
 const NOTHING = Buffer.alloc(0);
 const FIRST_HELD_BYTES = 256;
 
-export function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
-}
-
 export class Framer {
   readonly #defaultEncoding: Encoding;
   /** What the bytes say; `undefined` until a byte order mark or the first frame told. It then holds for the connection. */
@@ -36,6 +34,7 @@ export class Framer {
   #heldBytes = 0;
   /** Whether what is held is a frame's beginning. */
   #inFrame = false;
+  readonly #emptyRoot = new EmptyRoot();
   #isStopped = false;
   #skippedBytes = 0;
 
@@ -131,8 +130,11 @@ export class Framer {
     return end - before;
   }
 
-  /** Just behind the terminator of the frame that begins at `start`; `undefined` when it is not there yet. */
+  /** The end of the frame that begins at `start`; `undefined` if it is not there yet. */
   #endOf(bytes: Buffer, start: number, searchFrom: number): number | undefined {
+    // A `<` ends the search for an empty root, so what it finds comes before any terminator.
+    const emptyEnd = this.#emptyRoot.endIn(bytes, start, this.seen);
+    if (emptyEnd !== undefined) return emptyEnd;
     const terminator = this.#terminator();
     let at = bytes.indexOf(terminator, searchFrom);
     if (terminator !== terminators.narrow) {
@@ -166,6 +168,7 @@ export class Framer {
       if (found !== 'space') {
         this.#seen = found;
         this.#inFrame = true;
+        this.#emptyRoot.begin();
         return at;
       }
       if (this.#seen === undefined) this.#isAtEvenByte = !this.#isAtEvenByte;

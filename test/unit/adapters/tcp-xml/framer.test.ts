@@ -283,6 +283,68 @@ describe('byte order marks and widths', () => {
   });
 });
 
+describe('a frame that is one empty element', () => {
+  const EMPTY = '<protocol user_id="42"/>';
+  const alike = [
+    EMPTY,
+    '<protocol/>',
+    '<protocol />',
+    '<protocol\tuser_id = "42"\r\n/>',
+    `<protocol user_id='42' user_state="2" />`,
+    '<protocol user_id="42" text="/>"/>',
+    `<protocol user_id="42" text="'/>" more='"/>'/>`,
+    '<protocol user_id="42" text="a>b"/>',
+    '<?xml version="1.0"?><protocol user_id="42"/>',
+    '<?xml version="1.0" encoding="UTF-8" ?>\r\n <protocol user_id="42"/>',
+  ];
+
+  it.each([
+    ['one byte', (text: string) => Buffer.from(text)],
+    ['UTF-16LE', le],
+    ['UTF-16BE', be],
+  ] as const)('ends with its tag, in characters of %s', (_what, encode) => {
+    for (const empty of alike) {
+      const stream = [empty, FRAME, empty, empty, FRAME];
+      for (const between of ['', '\n', '\0']) {
+        const bytes = encode(stream.join(between));
+        for (const chunks of [[bytes], bytewise(bytes)]) {
+          const framed = frame(chunks);
+          expect(framed.frames).toEqual(stream.map(encode));
+          expect(framed.framer.heldBytes).toBe(0);
+        }
+      }
+    }
+  });
+
+  it.each([
+    ['another element', '<protocols user_id="42"/><a/></protocol>'],
+    ['an empty element within', '<protocol user_id="42"><a/></protocol>'],
+    ['an open quote', '<protocol user_id="42/></protocol>'],
+    ['markup in a value', '<protocol user_id="<a"/></protocol>'],
+    ['a slash that is not the last', '<protocol user_id="42"/ ></protocol>'],
+    ['a comment before it', '<!-- --><protocol user_id="42"/></protocol>'],
+    ['an open declaration', '<?xml <protocol user_id="42"/></protocol>'],
+    ['text before it', 'x<protocol user_id="42"/></protocol>'],
+  ])('is none with %s: that ends where the terminator is', (_what, text) => {
+    for (const chunks of [[Buffer.from(text + FRAME)], bytewise(Buffer.from(text + FRAME))]) {
+      expect(texts(frame(chunks))).toEqual([text, FRAME]);
+    }
+  });
+
+  it('has the same limit: 8192 bytes, not one more', () => {
+    const [head, tail] = ['<protocol user_id="42" pad="', '"/>'];
+    const ofBytes = (bytes: number): Buffer => Buffer.from(head + 'x'.repeat(bytes - head.length - tail.length) + tail);
+    for (const [bytes, result] of [
+      [MAX_TCP_FRAME_BYTES, 'ok'],
+      [MAX_TCP_FRAME_BYTES + 1, 'too_large'],
+    ] as const) {
+      for (const chunks of [[ofBytes(bytes)], bytewise(ofBytes(bytes))]) {
+        expect(frame(chunks)).toMatchObject({ result, frames: result === 'ok' ? [ofBytes(bytes)] : [] });
+      }
+    }
+  });
+});
+
 describe('any split of any frames', () => {
   const space = fc.string({ unit: fc.constantFrom(' ', '\n', '\r', '\t'), maxLength: 4 });
   const cuts = fc.array(fc.nat(), { maxLength: 12 });
@@ -342,6 +404,9 @@ describe('any split of any frames', () => {
     const piece = fc.oneof(
       fc.uint8Array({ maxLength: 6 }),
       fc.constantFrom(Buffer.from(FRAME), le(FRAME), be(FRAME), LE_BOM, BE_BOM, UTF8_BOM, Buffer.alloc(8200, 'x')),
+      fc.constantFrom(
+        ...['<protocol a="', "'", '"', '/', '>', '/>', '<?xml ', '?>', '\0', '\n'].map((text) => Buffer.from(text)),
+      ),
     );
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 8 }), cuts, (pieces, at) => {
