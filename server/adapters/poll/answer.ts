@@ -3,7 +3,7 @@
  * Pure, and never throws: an answer is a stranger's. XML is read by a function that is handed in, since adapters do not
  * import each other. The poller calls it.
  */
-import { text } from '../../../shared/ids.ts';
+import { replaceHalves, text } from '../../../shared/ids.ts';
 import { parseFields } from '../../../shared/json.ts';
 import { sessionStatus, type SessionStatus } from '../../../shared/status.ts';
 
@@ -61,8 +61,7 @@ function readJson(json: string, codes: AnswerReaders['codes']): Said {
   if (fields['status'] === 'offline') return LEFT;
   const status = sessionStatus.safeParse(fields['status']);
   const field = fields['text'];
-  // A target can't be told what is wrong with its text, so halves of surrogate pairs are replaced.
-  const said = text.safeParse(typeof field === 'string' ? field.replace(/\p{Surrogate}/gu, '\ufffd') : field);
+  const said = text.safeParse(typeof field === 'string' ? replaceHalves(field) : field);
   return present(status.success ? status.data : 'online', codes, said.success ? said.data : undefined);
 }
 
