@@ -21,9 +21,11 @@ import { buildCore, type Core } from './hub/core.ts';
 import { buildDoors, onDoubt, type Doors } from './hub/doors.ts';
 import { explainStart, openLasting, type Lasting } from './hub/lasting.ts';
 import { sessionsThatFit } from './hub/session-room.ts';
+import { untilLeaseIsOver } from './hub/staleness.ts';
 import { buildAuthenticator, openTls, readTables, type Site } from './hub/site.ts';
 import type { Intake } from './intake.ts';
-import { systemClock, type Clock, type Moment } from './lib/clock.ts';
+import type { Clock, Moment } from './lib/clock.ts';
+import { systemClock } from './lib/system-clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
 import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
@@ -66,8 +68,7 @@ const builtPages = fileURLToPath(new URL('../client', import.meta.url));
 /** @throws {StartError} with one sentence for the operator where it can't start. */
 export async function startHub(config: Config, options: HubOptions): Promise<Hub> {
   const { log, pages = builtPages, droppedLogLines = () => 0 } = options;
-  const clock =
-    options.clock ?? new StallClock(systemClock, (lastedMs) => log.warn({ lastedMs }, 'the hub stood still'));
+  const clock = options.clock ?? createClock(log);
   const isStallClock = clock instanceof StallClock;
   const stalls = isStallClock ? clock : noStalls;
   const tick = isStallClock ? () => clock.tick() : () => clock.now();
@@ -128,6 +129,12 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
   }
 }
 
+function createClock(log: Logger): StallClock {
+  return new StallClock(systemClock, (lastedMs, suspendedMs) => {
+    log.warn({ lastedMs }, suspendedMs > 0 ? 'the machine was suspended' : 'the hub stood still');
+  });
+}
+
 interface Opened {
   readonly facts: Pick<Hub, 'addresses' | 'engine' | 'engineLimit' | 'storage' | 'sessions'>;
   readonly listening: Listening;
@@ -173,7 +180,7 @@ async function open(
     startExpiry({
       presence: core.presence,
       clock,
-      tick,
+      tick: () => doubtSuspended(site, doors, tick()),
       onChange: core.onChange,
       onDoubt: (doubt) => {
         onDoubt(site, doors, doubt);
@@ -217,6 +224,14 @@ async function open(
     sessions: describeRoom(site),
   };
   return { facts, listening };
+}
+
+/** The machine was suspended until just now: nobody knows who has gone meanwhile. */
+function doubtSuspended({ clock, config }: Site, { staleness }: Doors, now: Moment): Moment {
+  const suspendedAt = clock instanceof StallClock ? clock.takeSuspendedAt() : null;
+  const leaseMs = Math.max(config.timeoutMs, config.tcpTimeoutMs);
+  if (suspendedAt !== null) staleness.begin(untilLeaseIsOver(suspendedAt, leaseMs, now));
+  return now;
 }
 
 /** Old tombstones go once a minute, in bites, with the loop's other work between them. */

@@ -10,7 +10,7 @@ import { setFlagsFromString } from 'node:v8';
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from './cli/io.ts';
 import { describeSettings, readConfig, readFlags, type Config } from './config.ts';
 import type { Hub } from './hub.ts';
-import { systemClock } from './lib/clock.ts';
+import { systemClock } from './lib/system-clock.ts';
 import { LineSink } from './lib/line-sink.ts';
 import { createLog, droppedLogLines, stderrLines, type Logger } from './lib/log.ts';
 import { QuietLog } from './lib/quiet-log.ts';

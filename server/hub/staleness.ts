@@ -1,5 +1,6 @@
 /**
- * Whether what is shown may be behind, and since when: after a restart, which concerns everybody, or while a mass lapse of
+ * Whether what is shown may be behind, and since when: after a restart or a suspension of the machine, which concern
+ * everybody, or while a mass lapse of
  * one adapter is doubted, which concerns those who are shown a user with a session on it. They are told `stale` when the
  * first reason begins (again when another reaches further back), and `fresh` when the last one is over. Others are told
  * nothing, so that the doubt reveals no user who is shown as offline.
@@ -168,6 +169,12 @@ function untilBack(presence: Presence, { sureUntil, certainFrom }: StoreState, w
   // After an unclean end nobody can know whether all are back: somebody may have come in its last moment.
   const isUnclean = sureUntil !== null && sureUntil < certainFrom;
   return { since, adapter: null, isOver: (monoMs) => (!isUnclean && presence.restoredCount === 0) || monoMs >= endsAt };
+}
+
+/** After the machine was suspended: until those who have gone meanwhile are seen to be gone. */
+export function untilLeaseIsOver(suspendedAt: number, leaseMs: number, now: Moment): Reason {
+  const endsAt = now.monoMs + leaseMs + SETTLED_AFTER_MS;
+  return { since: suspendedAt, adapter: null, isOver: (monoMs) => monoMs >= endsAt };
 }
 
 /** While a mass lapse is doubted. */

@@ -10,7 +10,8 @@ import { MAX_POLLS_AT_ONCE, Poller, type PollerOptions } from '../../server/adap
 import type { Outcome, Prober } from '../../server/adapters/poll/probe.ts';
 import type { Endpoint } from '../../server/adapters/poll/targets.ts';
 import { Intake } from '../../server/intake.ts';
-import { systemClock, type Moment } from '../../server/lib/clock.ts';
+import type { Moment } from '../../server/lib/clock.ts';
+import { systemClock } from '../../server/lib/system-clock.ts';
 import { StartError } from '../../server/lib/start-error.ts';
 import { CodeTable } from '../../server/presence/codes.ts';
 import { Journal } from '../../server/presence/journal.ts';
