@@ -21,9 +21,9 @@ import { buildCore, type Core } from './hub/core.ts';
 import { buildDoors, onDoubt, type Doors } from './hub/doors.ts';
 import { explainStart, openLasting, type Lasting } from './hub/lasting.ts';
 import { sessionsThatFit } from './hub/session-room.ts';
-import { untilLeaseIsOver } from './hub/staleness.ts';
+import { untilLeaseIsOver, type Staleness } from './hub/staleness.ts';
+import { createUnasked } from './hub/unasked.ts';
 import { buildAuthenticator, openTls, readTables, type Site } from './hub/site.ts';
-import type { Intake } from './intake.ts';
 import type { Clock, Moment } from './lib/clock.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
@@ -183,7 +183,7 @@ async function open(
       tick: () => doubtSuspended(site, doors, tick()),
       onChange: core.onChange,
       onDoubt: (doubt) => {
-        onDoubt(site, doors, doubt);
+        onDoubt(site, core, doors, doubt);
       },
       isSuspended: () => site.isDraining,
       onLook,
@@ -191,7 +191,7 @@ async function open(
   );
   onStop(startForgetting(roster, () => hubClock.now(clock.now().wallMs), log));
   // A poll's time, like a lease, is judged by what sockets had the time to bring.
-  await startPolling(site, core.intake, { now: () => looked });
+  await startPolling(site, core, staleness, { now: () => looked });
   const tcp = await listenTcp(site, tcpXml);
   const { host, port } = config;
   const service: Service = {
@@ -266,8 +266,9 @@ async function listenTcp({ config, onStop }: Site, tcpXml: TcpXml): Promise<stri
 }
 
 async function startPolling(
-  { config, log, codes, names, encoding, onStop }: Site,
-  intake: Intake,
+  { config, log, codes, names, encoding, stalls, onStop }: Site,
+  { intake, presence }: Core,
+  staleness: Staleness,
   clock: Clock,
 ): Promise<void> {
   if (config.pollFile === null) return;
@@ -276,6 +277,7 @@ async function startPolling(
     intake,
     clock,
     log,
+    unasked: createUnasked({ presence, staleness, clock, stalls }),
     codes,
     readXmlState: (body) => readXmlState(body, encoding, names),
   });
