@@ -58,6 +58,8 @@ export interface HubOptions {
   readonly droppedLogLines?: () => number;
   /** What time it is; the system's, with stalls left out, unless a test says otherwise. */
   readonly clock?: Clock;
+  /** Aborted when the process is told to end: a start then waits for nobody. */
+  readonly interrupted?: AbortSignal;
   /** The folder of the built pages: `page` and `dashboard` in it. */
   readonly pages?: string;
 }
@@ -67,13 +69,14 @@ const builtPages = fileURLToPath(new URL('../client', import.meta.url));
 
 /** @throws {StartError} with one sentence for the operator where it can't start. */
 export async function startHub(config: Config, options: HubOptions): Promise<Hub> {
-  const { log, pages = builtPages, droppedLogLines = () => 0 } = options;
+  const { log, pages = builtPages, droppedLogLines = () => 0, interrupted = new AbortController().signal } = options;
   const clock = options.clock ?? createClock(log);
   const isStallClock = clock instanceof StallClock;
   const stalls = isStallClock ? clock : noStalls;
   const tick = isStallClock ? () => clock.tick() : () => clock.now();
   const ends: (() => void | Promise<void>)[] = [];
   const endAll = async (): Promise<void> => {
+    if (isServing) log.info('the hub stops');
     const failures: unknown[] = [];
     // One end that fails must not leave the others out: ports, locks and storage are freed in any case.
     for (let end = ends.pop(); end !== undefined; end = ends.pop()) {
@@ -84,9 +87,11 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
       }
     }
     if (failures.length > 0) throw failures[0];
+    if (isServing) log.info('the hub has stopped: its ports and its data are free');
   };
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= endAll());
+  let isServing = false;
   try {
     const tls = await openTls(config, log);
     ends.push(() => tls?.stop());
@@ -108,13 +113,16 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
       isDraining: false,
       onStop: (end: () => void | Promise<void>) => void ends.push(end),
     };
-    const lasting = openLasting(site);
+    const lasting = await openLasting(site, interrupted);
     const core = buildCore(site, lasting);
     const doors = buildDoors(site, core, lasting, pages);
     const opened = await open(site, core, doors, lasting, tick);
+    isServing = true;
+    log.info({ ...opened.facts.addresses, engine: opened.facts.engine, data: config.data }, 'the hub serves');
     let drained: Promise<void> | undefined;
     const takeLeaveAndStop = async (): Promise<void> => {
       site.isDraining = true;
+      log.info({ withinMs: config.drainMs }, 'the hub takes leave of its clients');
       await takeLeave(opened, doors, core, config.drainMs);
       return stop();
     };
@@ -176,19 +184,10 @@ async function open(
     tcpXml.look(monoMs);
     staleness.look(monoMs);
   };
-  onStop(
-    startExpiry({
-      presence: core.presence,
-      clock,
-      tick: () => doubtSuspended(site, doors, tick()),
-      onChange: core.onChange,
-      onDoubt: (doubt) => {
-        onDoubt(site, core, doors, doubt);
-      },
-      isSuspended: () => site.isDraining,
-      onLook,
-    }),
-  );
+  let stopExpiry = (): void => undefined;
+  onStop(() => {
+    stopExpiry();
+  });
   onStop(startForgetting(roster, () => hubClock.now(clock.now().wallMs), log));
   // A poll's time, like a lease, is judged by what sockets had the time to bring.
   await startPolling(site, core, staleness, { now: () => looked });
@@ -213,6 +212,18 @@ async function open(
     core.fanout.flushAll();
     wsJson.shutDown();
     await listening.close();
+  });
+  // Not before: how long a start takes is no stall of a hub that serves.
+  stopExpiry = startExpiry({
+    presence: core.presence,
+    clock,
+    tick: () => doubtSuspended(site, doors, tick()),
+    onChange: core.onChange,
+    onDoubt: (doubt) => {
+      onDoubt(site, core, doors, doubt);
+    },
+    isSuspended: () => site.isDraining,
+    onLook,
   });
   const at = `${hostInUrl(host)}:${listening.port}`;
   const s = site.tls === null ? '' : 's';

@@ -40,6 +40,9 @@ export const MEMORY = ':memory:';
 /** HUB_DATA can't be opened, or the run can't begin in it. */
 export class StorageError extends StartError {}
 
+/** Another hub has HUB_DATA open: in a rolling update, for as long as it takes leave. */
+export class DataInUseError extends StorageError {}
+
 /** The database opens, but not all of its pages are sound. */
 class BrokenPagesError extends Error {}
 
@@ -151,7 +154,7 @@ function takeLock(path: string): SqlDatabase {
     if (lock !== undefined) closeQuietly(lock);
     const trouble = troubleOf(error);
     if (trouble === 'busy') {
-      throw new StorageError(
+      throw new DataInUseError(
         `HUB_DATA=${path} is in use by another hub: stop that one, or give this one a folder of its own.`,
       );
     }
