@@ -16,6 +16,7 @@ import { DataInUseError, explainStorage, MEMORY, openDatabase, type OpenedDataba
 import type { Store, StoreState } from '../store/port.ts';
 import { SqliteStore } from '../store/sqlite-store.ts';
 import { storedEntryOf } from '../store/stored-entry.ts';
+import { WalWatch } from '../store/wal-watch.ts';
 import { WriteBehind } from '../store/write-behind.ts';
 import { Forgetting } from './forgetting.ts';
 import type { Site } from './site.ts';
@@ -37,6 +38,7 @@ export async function openLasting(site: Site, interrupted: AbortSignal): Promise
   onStop(() => {
     database.close();
   });
+  watchWal(site, database);
   const store = new SqliteStore(database, CEILING_AHEAD_MS, nameCorrupt(site));
   const roster = new SqliteRoster(database);
   completeEdit(roster, config.data);
@@ -61,6 +63,21 @@ async function openWhenFree({ config, clock, log }: Site, interrupted: AbortSign
       await delay(IN_USE_LOOK_EVERY_MS);
     }
   }
+}
+
+function watchWal({ log, onStop }: Site, { db, file }: OpenedDatabase): void {
+  if (file === MEMORY) return;
+  const watch = new WalWatch({
+    db,
+    file,
+    onGrown: (bytes) => {
+      log.warn(
+        { file: `${file}-wal`, bytes },
+        'the write-ahead log grows, since another program keeps reading hub.sqlite: end what has it open',
+      );
+    },
+  });
+  onStop(() => watch.stop());
 }
 
 /** Completes an edit of friend lists that the last run had stored only a part of when it ended. */

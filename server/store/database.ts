@@ -27,6 +27,8 @@ export interface OpenedDatabase {
   readonly db: SqlDatabase;
   /** HUB_DATA as it was given. */
   readonly path: string;
+  /** hub.sqlite, or `:memory:`. */
+  readonly file: string;
   readonly openedAt: number;
   /** Runs `work` in one transaction that survives a power cut, whatever `sync` says. For the rare write that must. */
   readonly durably: (work: () => void) => void;
@@ -181,6 +183,7 @@ function openFile(
     return {
       db,
       path,
+      file,
       openedAt: wallMs,
       durably(work) {
         db.exec('PRAGMA synchronous = FULL');

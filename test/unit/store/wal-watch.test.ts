@@ -1,0 +1,87 @@
+/** The write-ahead log behind another program that reads for long, with real files. */
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { inTransaction, openSqlite, type SqlDatabase } from '../../../server/lib/sqlite.ts';
+import { openDatabase, type OpenedDatabase } from '../../../server/store/database.ts';
+import { WalWatch } from '../../../server/store/wal-watch.ts';
+
+const MIB = 1024 * 1024;
+let folder: string;
+let database: OpenedDatabase;
+let reader: SqlDatabase;
+let watch: WalWatch | undefined;
+const grown: number[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'hub-wal-'));
+  database = openDatabase(folder, { sync: 'normal', wallMs: 1000 });
+  database.db.exec('CREATE TABLE load (no INTEGER PRIMARY KEY, bytes TEXT)');
+  reader = openSqlite(database.file);
+  grown.length = 0;
+});
+afterEach(async () => {
+  await watch?.stop();
+  reader.close();
+  database.close();
+  rmSync(folder, { recursive: true });
+});
+
+const walMib = (): number => statSync(`${database.file}-wal`).size / MIB;
+/** The same hundred rows again and again, as presence writes them. */
+function write(mib: number): void {
+  const statement = database.db.prepare<never>('INSERT OR REPLACE INTO load VALUES (?, ?)');
+  const bytes = 'x'.repeat(MIB / 100);
+  for (let round = 0; round < mib; round++) {
+    inTransaction(database.db, () => {
+      for (let no = 0; no < 100; no++) statement.run(no, bytes);
+    });
+  }
+}
+function startReading(): void {
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) AS count FROM load').get();
+}
+const beginWatch = (): void => {
+  watch = new WalWatch({ ...database, lookEveryMs: 50, onGrown: (bytes) => grown.push(bytes) });
+};
+
+test('is small again once the reader is gone, though nothing more is written, and was warned of once', async () => {
+  write(1);
+  startReading();
+  beginWatch();
+  write(40);
+  await expect.poll(() => grown.length).toBe(1);
+  expect(grown[0]).toBeGreaterThan(32 * MIB);
+  write(5);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(walMib()).toBeGreaterThan(40);
+  reader.exec('COMMIT');
+  await expect.poll(walMib, { timeout: 15_000 }).toBeLessThanOrEqual(16);
+  expect(grown).toHaveLength(1);
+
+  // The next one is warned of anew.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  startReading();
+  write(40);
+  await expect.poll(() => grown.length, { timeout: 5_000 }).toBe(2);
+  reader.exec('COMMIT');
+  await expect.poll(walMib, { timeout: 15_000 }).toBeLessThanOrEqual(16);
+});
+
+test('is small again while writes go on, none of which is lost or fails', async () => {
+  write(1);
+  startReading();
+  beginWatch();
+  write(40);
+  reader.exec('COMMIT');
+  const seeWrite = (): number => {
+    write(0.01);
+    return walMib();
+  };
+  await expect.poll(seeWrite, { timeout: 15_000, interval: 20 }).toBeLessThanOrEqual(16);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  write(8);
+  expect(walMib()).toBeLessThan(8);
+  expect(database.db.prepare<{ count: number }>('SELECT count(*) AS count FROM load').get()?.count).toBe(100);
+});
