@@ -113,6 +113,23 @@ describe('the build', () => {
     expect(inDist(`client/page/${assets[0]!}`)).toBe(false);
   });
 
+  test('that lacks a part of Vite, as after npm ci --omit=optional, fails in one line that says what to do', async () => {
+    fs.rmSync(join(clone, 'node_modules/vite'));
+    write('node_modules/vite/package.json', '{"type":"module","exports":"./vite.js"}');
+    write(
+      'node_modules/vite/vite.js',
+      "throw new Error('Cannot find native binding.\\n  at length', { cause: new Error('more') });",
+    );
+    const { code, stderr } = await launch();
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      'presence-hub: the build needs Vite, which does not load (Cannot find native binding.): run npm ci without --omit; ' +
+        'SECURITY.md says how to leave out uWebSockets.js\n',
+    );
+    fs.rmSync(join(clone, 'node_modules/vite'), { recursive: true });
+    expect((await launch()).stderr).toMatch(/^presence-hub: the build needs Vite, [^\n]*\n$/);
+  });
+
   test('a source that is saved while the compiler runs is read by the next build', async () => {
     const typescript = join(clone, 'node_modules/typescript');
     fs.rmSync(typescript);
