@@ -136,7 +136,7 @@ function buildMetrics(
     droppedLogLines,
     delivery: delays.delivery,
     lapse: delays.lapse,
-    loopLag: () => loopLag.take(),
+    loopLag: loopLag.delays,
   });
 }
 
