@@ -70,10 +70,12 @@ function watchWal({ log, onStop }: Site, { db, file }: OpenedDatabase): void {
   const watch = new WalWatch({
     db,
     file,
-    onGrown: (bytes) => {
+    onGrown: (bytes, cause) => {
       log.warn(
         { file: `${file}-wal`, bytes },
-        'the write-ahead log grows, since another program keeps reading hub.sqlite: end what has it open',
+        cause === 'held'
+          ? 'the write-ahead log grows, since another program keeps reading hub.sqlite: end what has it open'
+          : 'the write-ahead log grows, since it cannot be copied into hub.sqlite: see to the disk',
       );
     },
   });
