@@ -6,7 +6,6 @@
 import { existsSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'vite';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** The friend page's addresses are relative; the dashboard is at `/admin`, which is no folder to a browser. */
@@ -14,6 +13,15 @@ const PAGES = [
   { room: 'client/page', base: './' },
   { room: 'client/dashboard', base: '/admin/' },
 ];
+
+const { build } = await import('vite').catch((error) => {
+  const [what] = String(error.message).split('\n');
+  process.stderr.write(
+    `presence-hub: the build needs Vite, which does not load (${what}): run npm ci without --omit; ` +
+      'SECURITY.md says how to leave out uWebSockets.js\n',
+  );
+  process.exit(1);
+});
 
 for (const { room, base } of PAGES.filter((page) => existsSync(join(root, page.room, 'index.html')))) {
   const output = join(root, 'dist', room);

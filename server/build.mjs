@@ -24,13 +24,22 @@ const LOCK_TIMEOUT_MS = 10_000;
 
 /** Builds where dist/ is stale, and says whether it now is what the sources say. */
 export async function buildIfStale() {
-  if (isFresh()) return true;
-  fs.mkdirSync(join(root, 'dist'), { recursive: true });
-  const unlock = await takeLock(join(root, 'dist', '.lock'));
   try {
-    return isFresh() || (await build());
-  } finally {
-    unlock();
+    if (isFresh()) return true;
+    fs.mkdirSync(join(root, 'dist'), { recursive: true });
+    const unlock = await takeLock(join(root, 'dist', '.lock'));
+    try {
+      return isFresh() || (await build());
+    } finally {
+      unlock();
+    }
+  } catch (error) {
+    if (!['EACCES', 'EPERM', 'EROFS'].includes(error.code)) throw error;
+    process.stderr.write(
+      `presence-hub: the build may not write to ${error.path} (${error.code}): let the owner of this folder run ` +
+        '`npm run build`, or give it to the user that runs the hub\n',
+    );
+    return false;
   }
 }
 

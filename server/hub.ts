@@ -21,9 +21,11 @@ import { buildCore, type Core } from './hub/core.ts';
 import { buildDoors, onDoubt, type Doors } from './hub/doors.ts';
 import { explainStart, openLasting, type Lasting } from './hub/lasting.ts';
 import { sessionsThatFit } from './hub/session-room.ts';
+import { untilLeaseIsOver, type Staleness } from './hub/staleness.ts';
+import { createUnasked } from './hub/unasked.ts';
 import { buildAuthenticator, openTls, readTables, type Site } from './hub/site.ts';
-import type { Intake } from './intake.ts';
-import { systemClock, type Clock, type Moment } from './lib/clock.ts';
+import type { Clock, Moment } from './lib/clock.ts';
+import { systemClock } from './lib/system-clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
 import { listenOrExplain } from './lib/listen-error.ts';
 import type { Logger } from './lib/log.ts';
@@ -56,6 +58,8 @@ export interface HubOptions {
   readonly droppedLogLines?: () => number;
   /** What time it is; the system's, with stalls left out, unless a test says otherwise. */
   readonly clock?: Clock;
+  /** Aborted when the process is told to end: a start then waits for nobody. */
+  readonly interrupted?: AbortSignal;
   /** The folder of the built pages: `page` and `dashboard` in it. */
   readonly pages?: string;
 }
@@ -65,14 +69,14 @@ const builtPages = fileURLToPath(new URL('../client', import.meta.url));
 
 /** @throws {StartError} with one sentence for the operator where it can't start. */
 export async function startHub(config: Config, options: HubOptions): Promise<Hub> {
-  const { log, pages = builtPages, droppedLogLines = () => 0 } = options;
-  const clock =
-    options.clock ?? new StallClock(systemClock, (lastedMs) => log.warn({ lastedMs }, 'the hub stood still'));
+  const { log, pages = builtPages, droppedLogLines = () => 0, interrupted = new AbortController().signal } = options;
+  const clock = options.clock ?? createClock(log);
   const isStallClock = clock instanceof StallClock;
   const stalls = isStallClock ? clock : noStalls;
   const tick = isStallClock ? () => clock.tick() : () => clock.now();
   const ends: (() => void | Promise<void>)[] = [];
   const endAll = async (): Promise<void> => {
+    if (isServing) log.info('the hub stops');
     const failures: unknown[] = [];
     // One end that fails must not leave the others out: ports, locks and storage are freed in any case.
     for (let end = ends.pop(); end !== undefined; end = ends.pop()) {
@@ -83,9 +87,11 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
       }
     }
     if (failures.length > 0) throw failures[0];
+    if (isServing) log.info('the hub has stopped: its ports and its data are free');
   };
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= endAll());
+  let isServing = false;
   try {
     const tls = await openTls(config, log);
     ends.push(() => tls?.stop());
@@ -107,13 +113,16 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
       isDraining: false,
       onStop: (end: () => void | Promise<void>) => void ends.push(end),
     };
-    const lasting = openLasting(site);
+    const lasting = await openLasting(site, interrupted);
     const core = buildCore(site, lasting);
     const doors = buildDoors(site, core, lasting, pages);
     const opened = await open(site, core, doors, lasting, tick);
+    isServing = true;
+    log.info({ ...opened.facts.addresses, engine: opened.facts.engine, data: config.data }, 'the hub serves');
     let drained: Promise<void> | undefined;
     const takeLeaveAndStop = async (): Promise<void> => {
       site.isDraining = true;
+      log.info({ withinMs: config.drainMs }, 'the hub takes leave of its clients');
       await takeLeave(opened, doors, core, config.drainMs);
       return stop();
     };
@@ -126,6 +135,12 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     });
     throw explainStart(config.data, error);
   }
+}
+
+function createClock(log: Logger): StallClock {
+  return new StallClock(systemClock, (lastedMs, suspendedMs) => {
+    log.warn({ lastedMs }, suspendedMs > 0 ? 'the machine was suspended' : 'the hub stood still');
+  });
 }
 
 interface Opened {
@@ -169,22 +184,13 @@ async function open(
     tcpXml.look(monoMs);
     staleness.look(monoMs);
   };
-  onStop(
-    startExpiry({
-      presence: core.presence,
-      clock,
-      tick,
-      onChange: core.onChange,
-      onDoubt: (doubt) => {
-        onDoubt(site, doors, doubt);
-      },
-      isSuspended: () => site.isDraining,
-      onLook,
-    }),
-  );
+  let stopExpiry = (): void => undefined;
+  onStop(() => {
+    stopExpiry();
+  });
   onStop(startForgetting(roster, () => hubClock.now(clock.now().wallMs), log));
   // A poll's time, like a lease, is judged by what sockets had the time to bring.
-  await startPolling(site, core.intake, { now: () => looked });
+  await startPolling(site, core, staleness, { now: () => looked });
   const tcp = await listenTcp(site, tcpXml);
   const { host, port } = config;
   const service: Service = {
@@ -207,6 +213,18 @@ async function open(
     wsJson.shutDown();
     await listening.close();
   });
+  // Not before: how long a start takes is no stall of a hub that serves.
+  stopExpiry = startExpiry({
+    presence: core.presence,
+    clock,
+    tick: () => doubtSuspended(site, doors, tick()),
+    onChange: core.onChange,
+    onDoubt: (doubt) => {
+      onDoubt(site, core, doors, doubt);
+    },
+    isSuspended: () => site.isDraining,
+    onLook,
+  });
   const at = `${hostInUrl(host)}:${listening.port}`;
   const s = site.tls === null ? '' : 's';
   const facts = {
@@ -217,6 +235,14 @@ async function open(
     sessions: describeRoom(site),
   };
   return { facts, listening };
+}
+
+/** The machine was suspended until just now: nobody knows who has gone meanwhile. */
+function doubtSuspended({ clock, config }: Site, { staleness }: Doors, now: Moment): Moment {
+  const suspendedAt = clock instanceof StallClock ? clock.takeSuspendedAt() : null;
+  const leaseMs = Math.max(config.timeoutMs, config.tcpTimeoutMs);
+  if (suspendedAt !== null) staleness.begin(untilLeaseIsOver(suspendedAt, leaseMs, now));
+  return now;
 }
 
 /** Old tombstones go once a minute, in bites, with the loop's other work between them. */
@@ -251,8 +277,9 @@ async function listenTcp({ config, onStop }: Site, tcpXml: TcpXml): Promise<stri
 }
 
 async function startPolling(
-  { config, log, codes, names, encoding, onStop }: Site,
-  intake: Intake,
+  { config, log, codes, names, encoding, stalls, onStop }: Site,
+  { intake, presence }: Core,
+  staleness: Staleness,
   clock: Clock,
 ): Promise<void> {
   if (config.pollFile === null) return;
@@ -261,6 +288,7 @@ async function startPolling(
     intake,
     clock,
     log,
+    unasked: createUnasked({ presence, staleness, clock, stalls }),
     codes,
     readXmlState: (body) => readXmlState(body, encoding, names),
   });

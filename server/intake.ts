@@ -76,6 +76,11 @@ export class Intake {
     return this.#presence.find(user, device, adapter);
   }
 
+  /** A restored session cannot be heard for now, for the hub's own sake: it waits that much longer. */
+  waitLonger(session: Session, forMs: number): void {
+    this.#presence.waitLonger(session, forMs, this.#clock.now());
+  }
+
   /** The user said goodbye. */
   leave(session: Session): void {
     this.#handOn(this.#presence.leave(session, this.#clock.now()));

@@ -10,7 +10,7 @@ import { setFlagsFromString } from 'node:v8';
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from './cli/io.ts';
 import { describeSettings, readConfig, readFlags, type Config } from './config.ts';
 import type { Hub } from './hub.ts';
-import { systemClock } from './lib/clock.ts';
+import { systemClock } from './lib/system-clock.ts';
 import { LineSink } from './lib/line-sink.ts';
 import { createLog, droppedLogLines, stderrLines, type Logger } from './lib/log.ts';
 import { QuietLog } from './lib/quiet-log.ts';
@@ -82,13 +82,16 @@ async function serve(args: readonly string[]): Promise<void> {
   const { config, warnings } = settings;
   const log = createLog(config.logLevel);
   endOnBugs(log);
-  const starting = import('./hub.ts').then(({ startHub }) => startHub(config, { log, droppedLogLines }));
-  stopOnSignals(starting, config.drainMs, log);
+  const ending = new AbortController();
+  const { signal: interrupted } = ending;
+  const starting = import('./hub.ts').then(({ startHub }) => startHub(config, { log, droppedLogLines, interrupted }));
+  stopOnSignals(starting, () => ending.abort(), config.drainMs, log);
   try {
     const hub = await starting;
     compileAtOnce();
     say(describeStart(hub, config, warnings));
   } catch (error) {
+    if (interrupted.aborted && error instanceof StartError) process.exit(0);
     if (error instanceof StartError) fail(error.message);
     if (isSystemError(error)) fail(`the start failed (${error.message}): see to what it names, and start again`);
     failOnBug(error);
@@ -133,10 +136,11 @@ function describeAuth({ auth, adminToken, tcpAuth }: Config): string {
  * SIGTERM takes leave of everybody first, SIGINT and SIGHUP do not, and cut a leave-taking short. A signal that comes
  * again changes nothing: npm passes a second one on, and an impatient operator sends more.
  */
-function stopOnSignals(starting: Promise<Hub>, drainMs: number, log: Logger): void {
+function stopOnSignals(starting: Promise<Hub>, interruptStart: () => void, drainMs: number, log: Logger): void {
   let isDraining = false;
   let isStopping = false;
   const endWithin = (ms: number, end: (hub: Hub) => Promise<void>) => {
+    interruptStart();
     setTimeout(() => fail(`the hub did not stop within ${ms} ms and was cut off`), ms).unref();
     // A start that failed is told by `serve`.
     starting.then(

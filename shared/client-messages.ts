@@ -4,12 +4,16 @@
  */
 import { z } from 'zod';
 import type { ErrorCode } from './codes.ts';
-import { device, instant, isDevice, isUserId, text, userId, userIds } from './ids.ts';
+import { device, hasHalf, instant, isDevice, isUserId, text, userId, userIds } from './ids.ts';
 import { parseFields, type Fields } from './json.ts';
 import { MAX_IDS_PER_MESSAGE, MAX_USER_ID_CHARS } from './limits.ts';
 import { sessionStatus } from './status.ts';
 
-const id = z.union([z.string(), z.number()], 'must be a string or a number').optional();
+const ID_FORM = 'must be a string without halves of surrogate pairs, or a number';
+const id = z
+  .union([z.string(), z.number()], ID_FORM)
+  .refine((value) => isMessageId(value), ID_FORM)
+  .optional();
 const flag = z.boolean('must be true or false').optional();
 const token = z.string('must be a string');
 const ONE_OF = 'must stand alone: give either friendsOf or users';
@@ -190,9 +194,12 @@ function isClientMessageType(type: string): type is ClientMessageType {
   return Object.hasOwn(formOf, type);
 }
 
-/** Not every number: what is too large for one comes out of the parser as infinite, and has no form in an answer. */
+/**
+ * Whether an answer can carry it back. A number that is too large comes out of the parser as infinite, which JSON cannot
+ * say, and half of a surrogate pair is no text.
+ */
 function isMessageId(id: unknown): id is MessageId {
-  return typeof id === 'string' || Number.isFinite(id);
+  return typeof id === 'string' ? !hasHalf(id) : Number.isFinite(id);
 }
 
 function isInstant(since: unknown): since is number {

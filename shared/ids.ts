@@ -9,8 +9,18 @@ const USER_ID = /^[A-Za-z0-9._@:-]{1,128}$/;
 // eslint-disable-next-line no-control-regex -- control characters are what a device must not hold
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
-/** Half of a surrogate pair: no character, and six bytes as JSON. */
+/** Half of a surrogate pair: no character, and strict readers reject the whole JSON text that holds it. */
 const HALF = /\p{Surrogate}/u;
+const HALVES = /\p{Surrogate}/gu;
+
+export function hasHalf(text: string): boolean {
+  return HALF.test(text);
+}
+
+/** The text with U+FFFD in place of each half, for text whose author cannot be told what is wrong with it. */
+export function replaceHalves(text: string): string {
+  return text.replace(HALVES, '\ufffd');
+}
 
 /** What an error says of a bad user id. */
 export const USER_ID_FORM = `must be 1 to ${MAX_USER_ID_CHARS} characters out of A-Z a-z 0-9 . _ @ : - (but not "." or "..")`;

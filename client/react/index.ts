@@ -7,3 +7,4 @@ export { useConnectionStatus, useFriend, useFriends, useMyPresence } from './hoo
 export type { ConnectionState, FriendsState, FriendState, MyPresence } from './hooks.ts';
 export { PresenceProvider } from './provider.ts';
 export type { PresenceProviderProps } from './provider.ts';
+export type { PresenceFriendsAttributes } from './element-in-tsx.ts';

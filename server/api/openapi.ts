@@ -21,6 +21,8 @@ import { json } from './reply.ts';
 import type { Route } from './route.ts';
 
 interface Words {
+  /** What a generated client calls it. */
+  readonly id: string;
   readonly says: string;
   readonly body?: z.ZodType;
   /** What 200 answers; nothing where it is 204. `'text'`: Prometheus text. */
@@ -29,58 +31,105 @@ interface Words {
 }
 
 const status = z.object({ status: z.string() });
+const importAnswer = z.object({ added: z.int() });
+const description = z.record(z.string(), z.unknown());
+
+/** The schemas by the names that a generated client gives its types. */
+const named = {
+  Entry: entry,
+  Explanation: explanation,
+  Problem: problem,
+  Status: status,
+  Description: description,
+  EntryAnswer: entryAnswer,
+  EntriesAnswer: entriesAnswer,
+  FriendsAnswer: friendsAnswer,
+  ImportAnswer: importAnswer,
+  PresenceBody: presenceBody,
+  HeartbeatBody: heartbeatBody,
+  FriendsBody: friendsBody,
+  ImportBody: importBody,
+} as const;
 
 /** What each route answers, in the words of the reference. */
 export const routeWords: Readonly<Record<string, Words>> = {
-  'GET /v1/presence/{user}': { says: 'an entry; a user never seen is `offline`, not a 404', answer: entry },
+  'GET /v1/presence/{user}': {
+    id: 'getPresence',
+    says: 'an entry; a user never seen is `offline`, not a 404',
+    answer: entry,
+  },
   'GET /v1/presence': {
+    id: 'listPresence',
     says: '`?users=a,b,c`: `{"entries":[…]}` in the order asked, each once, at most 1000',
     answer: entriesAnswer,
     query: 'users',
   },
-  'POST /v1/presence': { says: 'the same, with the list in the body', body: presenceBody, answer: entriesAnswer },
+  'POST /v1/presence': {
+    id: 'queryPresence',
+    says: 'the same, with the list in the body',
+    body: presenceBody,
+    answer: entriesAnswer,
+  },
   'POST /v1/heartbeat': {
+    id: 'sendHeartbeat',
     says: '`{"entry":…}`; user and device are the session. `"status":"offline"` ends it',
     body: heartbeatBody,
     answer: entryAnswer,
   },
   'GET /v1/users/{user}/friends/presence': {
+    id: 'getFriendsPresence',
     says: '`{"entries":[…]}` of the friends, sorted by id',
     answer: entriesAnswer,
   },
-  'GET /v1/users/{user}/friends': { says: '`{"user":"42","friends":["7","9"]}`, sorted', answer: friendsAnswer },
+  'GET /v1/users/{user}/friends': {
+    id: 'getFriends',
+    says: '`{"user":"42","friends":["7","9"]}`, sorted',
+    answer: friendsAnswer,
+  },
   'PUT /v1/users/{user}/friends': {
+    id: 'replaceFriends',
     says: '204; replaces the list, and ends both directions of what is dropped; `?oneway=true`: one',
     body: friendsBody,
     query: 'oneway',
   },
   'PUT /v1/users/{user}/friends/{friend}': {
+    id: 'addFriend',
     says: '204, also where they already are; `?oneway=true`: only `user` follows `friend`',
     query: 'oneway',
   },
   'DELETE /v1/users/{user}/friends/{friend}': {
+    id: 'removeFriend',
     says: '204, also where they are not; ends both directions, `?oneway=true`: one',
     query: 'oneway',
   },
   'POST /v1/friends/import': {
+    id: 'importFriends',
     says: '`{"added":4}`, the edges that were not there; both directions, `?oneway=true`: one (an extension)',
     body: importBody,
-    answer: z.object({ added: z.int() }),
+    answer: importAnswer,
     query: 'oneway',
   },
-  'PUT /v1/users/{user}/blocks/{other}': { says: '204; `other` sees `user` as if it had left at that moment' },
-  'DELETE /v1/users/{user}/blocks/{other}': { says: '204; `other` sees `user` as it is again, with a larger `v`' },
+  'PUT /v1/users/{user}/blocks/{other}': {
+    id: 'blockUser',
+    says: '204; `other` sees `user` as if it had left at that moment',
+  },
+  'DELETE /v1/users/{user}/blocks/{other}': {
+    id: 'unblockUser',
+    says: '204; `other` sees `user` as it is again, with a larger `v`',
+  },
   'GET /v1/users/{user}/explain': {
+    id: 'explainUser',
     says: '(admin) why the user is shown as it is, see below',
     answer: explanation,
   },
   'DELETE /v1/users/{user}/sessions/{session}': {
+    id: 'endSession',
     says: '(admin) 204; ends the session at once; 404 for one that is not there',
   },
-  'GET /healthz': { says: '200 while the process serves', answer: status },
-  'GET /readyz': { says: '200, or 503 whose `detail` names the failing part', answer: status },
-  'GET /metrics': { says: 'Prometheus text, see below', answer: 'text' },
-  'GET /openapi.json': { says: 'this table for programs: OpenAPI 3.1', answer: z.record(z.string(), z.unknown()) },
+  'GET /healthz': { id: 'getHealth', says: '200 while the process serves', answer: status },
+  'GET /readyz': { id: 'getReadiness', says: '200, or 503 whose `detail` names the failing part', answer: status },
+  'GET /metrics': { id: 'getMetrics', says: 'Prometheus text, see below', answer: 'text' },
+  'GET /openapi.json': { id: 'getDescription', says: 'this table for programs: OpenAPI 3.1', answer: description },
 };
 
 /** The route, made when it is first asked for. `routes`: the others. */
@@ -110,12 +159,14 @@ function describeApi(routes: readonly Route[]): object {
       version: `${PROTOCOL_VERSION}`,
       description: 'Who is there: see shared/PROTOCOL.md',
     },
+    // Where this description is: behind a proxy it may be below a path.
+    servers: [{ url: './' }],
     paths,
-    components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+    components: { schemas: describeSchemas(), securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
   };
 }
 
-function describeRoute({ path, access }: Route, { says, body, answer, query }: Words): object {
+function describeRoute({ path, access }: Route, { id, says, body, answer, query }: Words): object {
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
   const parameters = [
     ...names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
@@ -123,6 +174,7 @@ function describeRoute({ path, access }: Route, { says, body, answer, query }: W
     ...(query === 'users' ? [{ name: query, in: 'query', required: true, schema: { type: 'string' } }] : []),
   ];
   return {
+    operationId: id,
     summary: says,
     parameters,
     // Whether a token is needed depends on the settings.
@@ -132,7 +184,7 @@ function describeRoute({ path, access }: Route, { says, body, answer, query }: W
       ...(answer === undefined
         ? { 204: { description: 'done' } }
         : { 200: { description: 'ok', content: contentOf(answer) } }),
-      default: { description: 'why not', content: { 'application/problem+json': { schema: schemaOf(problem) } } },
+      default: { description: 'why not', content: { 'application/problem+json': { schema: referTo(problem) } } },
     },
   };
 }
@@ -142,24 +194,43 @@ function contentOf(answer: z.ZodType | 'text'): object {
 }
 
 function jsonOf(form: z.ZodType): object {
-  return { 'application/json': { schema: schemaOf(form) } };
+  return { 'application/json': { schema: referTo(form) } };
 }
 
+function referTo(form: z.ZodType): object {
+  const [name] = Object.entries(named).find(([, schema]) => schema === form) ?? [];
+  if (name === undefined) throw new Error('a schema of the API has no name');
+  return { $ref: addressOf(name) };
+}
+
+function addressOf(name: string): string {
+  return `#/components/schemas/${name}`;
+}
+
+type JsonSchemaOptions = NonNullable<Parameters<typeof z.toJSONSchema>[1]>;
+
 /** As it is sent: before a list becomes a set. */
-function schemaOf(form: z.ZodType): object {
-  const { $schema: _dialect, ...schema } = z.toJSONSchema(form, {
-    io: 'input',
-    unrepresentable: 'any',
-    override: ({ zodSchema, jsonSchema }) => {
-      const known = lists.get(zodSchema);
-      if (known === undefined) return;
-      const { element, min, max } = known;
-      const bounds = {
-        ...(min === undefined ? {} : { minItems: min }),
-        ...(max === undefined ? {} : { maxItems: max }),
-      };
-      Object.assign(jsonSchema, { type: 'array', items: schemaOf(element), ...bounds });
-    },
-  });
-  return schema;
+const asSent: JsonSchemaOptions = {
+  io: 'input',
+  unrepresentable: 'any',
+  override: ({ zodSchema, jsonSchema }) => {
+    const known = lists.get(zodSchema);
+    if (known === undefined) return;
+    const { element, min, max } = known;
+    const bounds = {
+      ...(min === undefined ? {} : { minItems: min }),
+      ...(max === undefined ? {} : { maxItems: max }),
+    };
+    const { $schema: _dialect, ...items } = z.toJSONSchema(element, asSent);
+    Object.assign(jsonSchema, { type: 'array', items, ...bounds });
+  },
+};
+
+function describeSchemas(): Record<string, object> {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(named)) registry.add(schema, { id });
+  const { schemas } = z.toJSONSchema(registry, { ...asSent, uri: addressOf });
+  return Object.fromEntries(
+    Object.entries(schemas).map(([name, { $schema: _dialect, $id: _id, ...schema }]) => [name, schema]),
+  );
 }

@@ -63,10 +63,10 @@ export function buildDoors(site: Site, core: Core, lasting: Lasting, pages: stri
 }
 
 /** While a mass lapse is doubted: asks whoever can be asked, and tells that what is shown may be behind. */
-export function onDoubt({ log }: Site, { staleness, wsJson }: Doors, doubt: Doubt): void {
+export function onDoubt({ log }: Site, { presence }: Core, { staleness, wsJson }: Doors, doubt: Doubt): void {
   const { adapter } = doubt;
   log.warn({ adapter }, 'very many sessions fell silent at once: their end is held, and doubted');
-  staleness.begin(untilDecided(doubt));
+  staleness.begin(untilDecided(doubt, presence));
   if (adapter === 'ws-json') wsJson.pingAll();
 }
 
@@ -136,7 +136,7 @@ function buildMetrics(
     droppedLogLines,
     delivery: delays.delivery,
     lapse: delays.lapse,
-    loopLag: () => loopLag.take(),
+    loopLag: loopLag.delays,
   });
 }
 

@@ -2,6 +2,7 @@
  * What outlasts the process, and what happens when it can't be written: presence goes on, `/readyz` says what fails, and
  * it is tried again. Part of hub.ts; the store and the roster know how to keep, this knows when.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../lib/log.ts';
 import { QuietLog } from '../lib/quiet-log.ts';
 import { describeTrouble, isSqlError } from '../lib/sqlite.ts';
@@ -11,10 +12,11 @@ import type { Presence } from '../presence/presence.ts';
 import type { Remembered, User } from '../presence/user.ts';
 import type { Roster } from '../roster/port.ts';
 import { SqliteRoster } from '../roster/sqlite-roster.ts';
-import { explainStorage, MEMORY, openDatabase } from '../store/database.ts';
+import { DataInUseError, explainStorage, MEMORY, openDatabase, type OpenedDatabase } from '../store/database.ts';
 import type { Store, StoreState } from '../store/port.ts';
 import { SqliteStore } from '../store/sqlite-store.ts';
 import { storedEntryOf } from '../store/stored-entry.ts';
+import { WalWatch } from '../store/wal-watch.ts';
 import { WriteBehind } from '../store/write-behind.ts';
 import { Forgetting } from './forgetting.ts';
 import type { Site } from './site.ts';
@@ -25,12 +27,18 @@ export interface Lasting {
   readonly hubClock: HubClock;
 }
 
-export function openLasting(site: Site): Lasting {
-  const { config, clock, onStop } = site;
-  const database = openDatabase(config.data, { sync: config.sqliteSync, wallMs: clock.now().wallMs });
+/** How long a start waits for the hub before it to let go of HUB_DATA, and how often it looks. */
+const IN_USE_FOR_MS = 15_000;
+const IN_USE_LOOK_EVERY_MS = 100;
+
+/** @throws {StorageError} where HUB_DATA can't be used; {DataInUseError} where another hub keeps it, or on interruption. */
+export async function openLasting(site: Site, interrupted: AbortSignal): Promise<Lasting> {
+  const { config, onStop } = site;
+  const database = await openWhenFree(site, interrupted);
   onStop(() => {
     database.close();
   });
+  watchWal(site, database);
   const store = new SqliteStore(database, CEILING_AHEAD_MS, nameCorrupt(site));
   const roster = new SqliteRoster(database);
   completeEdit(roster, config.data);
@@ -40,6 +48,38 @@ export function openLasting(site: Site): Lasting {
     }),
   );
   return { store, roster, hubClock };
+}
+
+async function openWhenFree({ config, clock, log }: Site, interrupted: AbortSignal): Promise<OpenedDatabase> {
+  const giveUpAt = performance.now() + IN_USE_FOR_MS;
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      return openDatabase(config.data, { sync: config.sqliteSync, wallMs: clock.now().wallMs });
+    } catch (error) {
+      const mustWait = error instanceof DataInUseError && !interrupted.aborted && performance.now() < giveUpAt;
+      if (!mustWait) throw error;
+      if (isFirst)
+        log.warn(`HUB_DATA=${config.data} is in use by another hub: waiting ${IN_USE_FOR_MS / 1000} s for its end`);
+      await delay(IN_USE_LOOK_EVERY_MS);
+    }
+  }
+}
+
+function watchWal({ log, onStop }: Site, { db, file }: OpenedDatabase): void {
+  if (file === MEMORY) return;
+  const watch = new WalWatch({
+    db,
+    file,
+    onGrown: (bytes, cause) => {
+      log.warn(
+        { file: `${file}-wal`, bytes },
+        cause === 'held'
+          ? 'the write-ahead log grows, since another program keeps reading hub.sqlite: end what has it open'
+          : 'the write-ahead log grows, since it cannot be copied into hub.sqlite: see to the disk',
+      );
+    },
+  });
+  onStop(() => watch.stop());
 }
 
 /** Completes an edit of friend lists that the last run had stored only a part of when it ended. */

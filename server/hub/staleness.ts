@@ -1,5 +1,6 @@
 /**
- * Whether what is shown may be behind, and since when: after a restart, which concerns everybody, or while a mass lapse of
+ * Whether what is shown may be behind, and since when: after a restart or a suspension of the machine, which concern
+ * everybody, or while a mass lapse of
  * one adapter is doubted, which concerns those who are shown a user with a session on it. They are told `stale` when the
  * first reason begins (again when another reaches further back), and `fresh` when the last one is over. Others are told
  * nothing, so that the doubt reveals no user who is shown as offline.
@@ -13,7 +14,6 @@ import type { Outbox } from '../fanout/outbox.ts';
 import type { Moment } from '../lib/clock.ts';
 import type { Doubt } from '../presence/outcomes.ts';
 import type { Presence } from '../presence/presence.ts';
-import type { AdapterName } from '../presence/session.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { StoreState } from '../store/port.ts';
@@ -24,13 +24,13 @@ import type { Site } from './site.ts';
 export interface Reason {
   /** The last moment of which the hub is sure, on the wall clock. */
   readonly since: number;
-  /** The adapter that is doubted; null for all that is shown. */
-  readonly adapter: AdapterName | null;
+  /** Whether what this viewer is shown of the user is doubted; null for all that is shown. */
+  readonly isAbout: ((user: User, viewer: Viewer) => boolean) | null;
   readonly isOver: (monoMs: number) => boolean;
 }
 
 interface StalenessOptions {
-  readonly presence: Pick<Presence, 'held' | 'isShownOn'>;
+  readonly presence: Pick<Presence, 'held'>;
   /** Everybody who has been welcomed. */
   readonly outboxes: () => Iterable<Outbox>;
   /** The earliest `since` of all reasons is another one; null: all is known again. */
@@ -44,6 +44,9 @@ export class Staleness implements Forewarning {
   /** Who has been told `stale`, and with which `since`. */
   readonly #told = new Map<Outbox, number>();
   #reasons: Reason[] = [];
+  /** Some reason is about others than it was. */
+  #hasChanged = false;
+  #sweptAt = -Infinity;
 
   constructor(options: StalenessOptions) {
     this.#options = options;
@@ -56,17 +59,17 @@ export class Staleness implements Forewarning {
 
   /** Whether there is a reason that does not concern everybody. */
   get isOn(): boolean {
-    return this.#reasons.some(({ adapter }) => adapter !== null);
+    return this.#reasons.some(({ isAbout }) => isAbout !== null);
   }
 
   /** Whether what this answer shows of these users may be behind. */
   isStale(ids: readonly string[], viewer: Viewer): boolean {
     const { presence } = this.#options;
-    return this.#reasons.some(({ adapter }) => {
-      if (adapter === null) return true;
+    return this.#reasons.some(({ isAbout }) => {
+      if (isAbout === null) return true;
       return ids.some((id) => {
         const user = presence.held(id);
-        return user !== undefined && presence.isShownOn(user, viewer, adapter);
+        return user !== undefined && isAbout(user, viewer);
       });
     });
   }
@@ -80,14 +83,14 @@ export class Staleness implements Forewarning {
 
   /** The connection has been welcomed. */
   welcomed(outbox: Outbox): void {
-    const since = earliest(this.#reasons.filter(({ adapter }) => adapter === null));
+    const since = earliest(this.#reasons.filter(({ isAbout }) => isAbout === null));
     if (since !== null) this.#tell(outbox, since);
   }
 
   /** The connection is about to be shown these users. */
   before(outbox: Outbox, users: Iterable<User>): void {
-    for (const { adapter, since } of this.#reasons) {
-      if (adapter !== null && this.#isShownAny(users, outbox.viewer, adapter)) this.#tell(outbox, since);
+    for (const { isAbout, since } of this.#reasons) {
+      if (isAbout !== null && isAboutAny(users, outbox.viewer, isAbout)) this.#tell(outbox, since);
     }
   }
 
@@ -96,10 +99,17 @@ export class Staleness implements Forewarning {
     this.#told.delete(outbox);
   }
 
+  /** A reason is about more or fewer users than it was. Those concerned are told within a second. */
+  changed(): void {
+    this.#hasChanged = true;
+  }
+
   /** The lease timer came by. */
   look(monoMs: number): void {
-    if (!this.#reasons.some(({ isOver }) => isOver(monoMs))) return;
+    const mustSweep = this.#hasChanged && monoMs >= this.#sweptAt + SWEEP_EVERY_MS;
+    if (!mustSweep && !this.#reasons.some(({ isOver }) => isOver(monoMs))) return;
     this.#reasons = this.#reasons.filter(({ isOver }) => !isOver(monoMs));
+    if (mustSweep) this.#sweep(monoMs);
     const at = this.#options.tellAll();
     for (const outbox of this.#told.keys()) {
       if (this.#reasons.some((reason) => this.#concerns(reason, outbox))) continue;
@@ -109,22 +119,30 @@ export class Staleness implements Forewarning {
     this.#options.onSureness(this.since);
   }
 
+  #sweep(monoMs: number): void {
+    this.#hasChanged = false;
+    this.#sweptAt = monoMs;
+    for (const outbox of this.#options.outboxes()) {
+      for (const reason of this.#reasons) if (this.#concerns(reason, outbox)) this.#tell(outbox, reason.since);
+    }
+  }
+
   #tell(outbox: Outbox, since: number): void {
     if ((this.#told.get(outbox) ?? Infinity) <= since) return;
     this.#told.set(outbox, since);
     outbox.tell(JSON.stringify({ type: 'stale', since }));
   }
 
-  #concerns({ adapter }: Reason, { viewer, users, circles }: Outbox): boolean {
-    if (adapter === null || this.#isShownAny(users, viewer, adapter)) return true;
-    for (const { friends } of circles) if (this.#isShownAny(friends, viewer, adapter)) return true;
+  #concerns({ isAbout }: Reason, { viewer, users, circles }: Outbox): boolean {
+    if (isAbout === null || isAboutAny(users, viewer, isAbout)) return true;
+    for (const { friends } of circles) if (isAboutAny(friends, viewer, isAbout)) return true;
     return false;
   }
+}
 
-  #isShownAny(users: Iterable<User>, viewer: Viewer, adapter: AdapterName): boolean {
-    for (const user of users) if (this.#options.presence.isShownOn(user, viewer, adapter)) return true;
-    return false;
-  }
+function isAboutAny(users: Iterable<User>, viewer: Viewer, isAbout: NonNullable<Reason['isAbout']>): boolean {
+  for (const user of users) if (isAbout(user, viewer)) return true;
+  return false;
 }
 
 function earliest(reasons: readonly Reason[]): number | null {
@@ -158,6 +176,9 @@ export function buildStaleness(
   return staleness;
 }
 
+/** The whole of who watches whom is gone through, so not with each poll. */
+const SWEEP_EVERY_MS = 1000;
+
 /** The sessions that ran out are looked at up to two looks late; what became of them goes out before `fresh`. */
 const SETTLED_AFTER_MS = 100;
 
@@ -167,11 +188,21 @@ function untilBack(presence: Presence, { sureUntil, certainFrom }: StoreState, w
   const since = Math.min(sureUntil ?? now.wallMs, now.wallMs);
   // After an unclean end nobody can know whether all are back: somebody may have come in its last moment.
   const isUnclean = sureUntil !== null && sureUntil < certainFrom;
-  return { since, adapter: null, isOver: (monoMs) => (!isUnclean && presence.restoredCount === 0) || monoMs >= endsAt };
+  return { since, isAbout: null, isOver: (monoMs) => (!isUnclean && presence.restoredCount === 0) || monoMs >= endsAt };
+}
+
+/** After the machine was suspended: until those who have gone meanwhile are seen to be gone. */
+export function untilLeaseIsOver(suspendedAt: number, leaseMs: number, now: Moment): Reason {
+  const endsAt = now.monoMs + leaseMs + SETTLED_AFTER_MS;
+  return { since: suspendedAt, isAbout: null, isOver: (monoMs) => monoMs >= endsAt };
 }
 
 /** While a mass lapse is doubted. */
-export function untilDecided({ adapter, since, heldUntil }: Doubt): Reason {
+export function untilDecided({ adapter, since, heldUntil }: Doubt, presence: Pick<Presence, 'isShownOn'>): Reason {
   const endsAt = heldUntil + SETTLED_AFTER_MS;
-  return { since, adapter, isOver: (monoMs) => monoMs >= endsAt };
+  return {
+    since,
+    isAbout: (user, viewer) => presence.isShownOn(user, viewer, adapter),
+    isOver: (monoMs) => monoMs >= endsAt,
+  };
 }

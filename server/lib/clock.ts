@@ -14,10 +14,3 @@ export interface Moment {
 export interface Clock {
   now(): Moment;
 }
-
-/** The forward clock ticks in step with the wall's milliseconds, so that an instant carried from one to the other is exact. */
-const STEP_MS = performance.timeOrigin % 1;
-
-export const systemClock: Clock = {
-  now: () => ({ wallMs: Date.now(), monoMs: Math.floor(STEP_MS + performance.now()) }),
-};

@@ -24,7 +24,13 @@ interface Driver {
   readonly DatabaseSync: new (file: string) => SqlDatabase;
 }
 
-const driver = builtInDriver() ?? (createRequire(import.meta.url)('@photostructure/sqlite') as Driver);
+const PACKAGE = '@photostructure/sqlite';
+const require = createRequire(import.meta.url);
+const builtIn = builtInDriver();
+const driver = builtIn ?? (require(PACKAGE) as Driver);
+
+/** What a thread of its own requires to have the same driver. */
+export const driverModule = builtIn === undefined ? require.resolve(PACKAGE) : 'node:sqlite';
 
 /** Opens a database file, which is made when missing, or `:memory:`. */
 export function openSqlite(file: string): SqlDatabase {

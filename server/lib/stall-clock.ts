@@ -7,10 +7,11 @@
  * Leases are to be judged by what `tick` returns, never by `now`: `now` may be ahead of it by up to 250 ms, before it is
  * known whether these are a part of a stall, and waits for it afterwards. So a sign of life is never dated too early.
  *
- * A step of the wall clock moves no forward time, but has an aftermath too: a machine that was suspended shows no other
- * sign. Does not know leases.
+ * A machine that was suspended is a stall, too (system-clock.ts tells). A step of the wall clock moves no forward time, but
+ * has an aftermath, because a virtual machine that was paused may show no other sign. Does not know leases.
  */
 import type { Clock, Moment } from './clock.ts';
+import type { RealClock } from './system-clock.ts';
 
 /** A stall: the time between two ticks, or a step of the wall clock, from this length on. */
 export const STALL_MS = 250;
@@ -40,8 +41,8 @@ export function realTime(clock: Clock): Clock {
 }
 
 export class StallClock implements Clock, Stalls {
-  readonly real: Clock;
-  readonly #onStall: (lastedMs: number) => void;
+  readonly real: RealClock;
+  readonly #onStall: (lastedMs: number, suspendedMs: number) => void;
   /** The last tick in real time and in forward time. */
   #tickedRealMs: number;
   #tickedMs: number;
@@ -58,9 +59,13 @@ export class StallClock implements Clock, Stalls {
   /** From which forward time on real time is how far ahead of it; the latest last. */
   #offsets: { readonly fromMs: number; readonly aheadMs: number }[] = [{ fromMs: -Infinity, aheadMs: 0 }];
 
-  /** `onStall` hears of each stall found, with its length in milliseconds. */
-  constructor(real: Clock, onStall: (lastedMs: number) => void) {
+  #suspendedMs: number;
+  #suspendedAt: number | null = null;
+
+  /** `onStall` hears of each stall found: its length, and for how much of it the machine was suspended. */
+  constructor(real: RealClock, onStall: (lastedMs: number, suspendedMs: number) => void) {
     this.real = real;
+    this.#suspendedMs = real.suspendedMs;
     this.#onStall = onStall;
     const { wallMs, monoMs } = real.now();
     this.#wallAheadMs = wallMs - monoMs;
@@ -86,18 +91,32 @@ export class StallClock implements Clock, Stalls {
     const { wallMs, monoMs } = this.real.now();
     const passedMs = monoMs - this.#tickedRealMs;
     const isLate = monoMs >= this.#lateFromMs;
+    const beforeMs = this.#tickedMs;
     // One millisecond of a stall passes, so that a sign from before it and one from after it have two instants.
     this.#tickedMs += isLate ? 1 : passedMs;
     this.#tickedRealMs = monoMs;
     this.#lateFromMs = monoMs + STALL_MS;
     if (isLate) {
       this.#leaveOut(monoMs - this.#tickedMs);
-      this.#onStall(passedMs);
     } else if (this.#tickedMs > this.#latestMs) {
       this.#latestMs = this.#tickedMs;
     }
     if (wallMs - monoMs !== this.#wallAheadMs) this.#stepped(wallMs - monoMs);
-    return { wallMs, monoMs: this.#tickedMs };
+    const now = { wallMs, monoMs: this.#tickedMs };
+    if (isLate) {
+      const suspendedMs = this.real.suspendedMs - this.#suspendedMs;
+      if (suspendedMs > 0) this.#suspendedAt ??= this.wallOf(beforeMs, now);
+      this.#onStall(passedMs, suspendedMs);
+    }
+    this.#suspendedMs = this.real.suspendedMs;
+    return now;
+  }
+
+  /** When the machine was suspended, on the wall clock, if it was since this was last asked. */
+  takeSuspendedAt(): number | null {
+    const suspendedAt = this.#suspendedAt;
+    this.#suspendedAt = null;
+    return suspendedAt;
   }
 
   wallOf(monoMs: number, now: Moment): number {

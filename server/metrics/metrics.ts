@@ -22,8 +22,7 @@ interface MetricsSources {
   readonly droppedLogLines: () => number;
   readonly delivery: DelayCounts;
   readonly lapse: DelayCounts;
-  /** Seconds by quantile, since it was read last. */
-  readonly loopLag: () => Readonly<Record<string, number>>;
+  readonly loopLag: DelayCounts;
 }
 
 type Labelled = () => Readonly<Partial<Record<string, number>>>;
@@ -78,12 +77,6 @@ export function createMetrics(sources: MetricsSources): Registry {
   counter('presence_hub_bad_frames_total', 'TCP frames that were skipped', 'reason', sources.badFrames);
   counter('presence_hub_refused_total', 'What was turned down or away', 'reason', sources.refusals);
   registry.registerMetric(droppedLines(sources));
-  gauge(
-    'presence_hub_event_loop_lag_seconds',
-    'How late the loop ran since the last reading',
-    'quantile',
-    sources.loopLag,
-  );
   registerDelays(registry, sources);
   registerMemory(registry);
   return registry;
@@ -100,7 +93,10 @@ function droppedLines({ droppedLogLines }: MetricsSources): Counter {
   return instrument;
 }
 
-function registerDelays(registry: Registry, { delivery, lapse }: Pick<MetricsSources, 'delivery' | 'lapse'>): void {
+function registerDelays(
+  registry: Registry,
+  { delivery, lapse, loopLag }: Pick<MetricsSources, 'delivery' | 'lapse' | 'loopLag'>,
+): void {
   registry.registerMetric(
     delayHistogram(
       'presence_hub_delivery_delay_seconds',
@@ -114,6 +110,9 @@ function registerDelays(registry: Registry, { delivery, lapse }: Pick<MetricsSou
       'From the end of a lease to its telling, where it was told',
       lapse,
     ),
+  );
+  registry.registerMetric(
+    delayHistogram('presence_hub_event_loop_lag_seconds', 'How late the event loop ran what was due', loopLag),
   );
 }
 

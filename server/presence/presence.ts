@@ -288,6 +288,15 @@ export class Presence {
     return this.#refold(session, isBack ? 'returned' : 'set', now);
   }
 
+  /** A restored session whose source the hub cannot hear for now waits for that long from now, and no longer for the others. */
+  waitLonger(session: Session, forMs: number, now: Moment): void {
+    const untilMs = now.monoMs + forMs;
+    if (session.phase !== 'restored' || untilMs <= Math.max(session.waitEndsAt, this.#warmEndsAt)) return;
+    if (this.#isWarm(session)) this.#restoredCount--;
+    session.waitEndsAt = untilMs;
+    this.#leases.moved(session);
+  }
+
   /** A clean end: counts at once, and takes what is in its grace of the same user and device with it. */
   leave(session: Session, now: Moment): Change | undefined {
     if (session.phase === 'ended') return this.leaveDevice(session.user.id, session.device, now);

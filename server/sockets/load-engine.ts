@@ -87,7 +87,7 @@ function loadUws(machine: Machine): Loaded {
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(PARSER_HEADER_BYTES);
   const { platform, arch, nodeMajor } = machine;
   const here = `${platform}-${arch}`;
-  let trouble = `is not available for ${here}, Node.js ${nodeMajor}`;
+  let trouble = `is not installed for ${here}, Node.js ${nodeMajor}`;
   for (const name of ['uWebSockets.js', `@uwsjs/${here}-${nodeMajor}`]) {
     try {
       const uws = machine.require(name) as Uws;

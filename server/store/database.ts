@@ -27,6 +27,8 @@ export interface OpenedDatabase {
   readonly db: SqlDatabase;
   /** HUB_DATA as it was given. */
   readonly path: string;
+  /** hub.sqlite, or `:memory:`. */
+  readonly file: string;
   readonly openedAt: number;
   /** Runs `work` in one transaction that survives a power cut, whatever `sync` says. For the rare write that must. */
   readonly durably: (work: () => void) => void;
@@ -39,6 +41,9 @@ export const MEMORY = ':memory:';
 
 /** HUB_DATA can't be opened, or the run can't begin in it. */
 export class StorageError extends StartError {}
+
+/** Another hub has HUB_DATA open: in a rolling update, for as long as it takes leave. */
+export class DataInUseError extends StorageError {}
 
 /** The database opens, but not all of its pages are sound. */
 class BrokenPagesError extends Error {}
@@ -151,7 +156,7 @@ function takeLock(path: string): SqlDatabase {
     if (lock !== undefined) closeQuietly(lock);
     const trouble = troubleOf(error);
     if (trouble === 'busy') {
-      throw new StorageError(
+      throw new DataInUseError(
         `HUB_DATA=${path} is in use by another hub: stop that one, or give this one a folder of its own.`,
       );
     }
@@ -178,6 +183,7 @@ function openFile(
     return {
       db,
       path,
+      file,
       openedAt: wallMs,
       durably(work) {
         db.exec('PRAGMA synchronous = FULL');

@@ -127,7 +127,7 @@ onBothEngines('attempts to get in', (transport) => {
       client.write(frame('7', await good('21')));
       await client.heard('<error code="forbidden"');
       client.write(frame('21'));
-      await client.heard('</error></protocol><protocol><ack user_id="21"');
+      await client.heard('</error></protocol>\n<protocol><ack user_id="21"');
       expect(await statusOf('7')).toBe('offline');
       expect(await statusOf('21')).toBe('online');
       client.end();

@@ -38,6 +38,7 @@ it('brings the dates of users in the store back to the first look at them, under
 it('brings the dates of users in memory back, and goes on to give out larger versions', async () => {
   const watcher = await WsClient.hello(hub.addresses.ws, { user: '7' });
   hub.clock.stepWall(DAY_MS);
+  await hub.looked(); // only a step that was seen can be seen to be taken back
   await beat('9', 'online');
   watcher.send({ type: 'watch', users: ['9', '7'] });
   const { v } = await entryOf('9');

@@ -82,6 +82,11 @@ onBothEngines('explain', (transport) => {
       sessions: [{ address: '10.0.0.7:5222', code: 7, connectedAt: cameAt, lastHeartbeatAt: cameAt }],
       decision: { status: 'online', code: 7, rule: 'its only session says online' },
     });
+    // What the client says of its address stands for the peer's, which is nowhere beside it.
+    expect(JSON.stringify(explained)).not.toMatch(/127\.0\.0\.1|claim/);
+    client.write('<protocol><user_id>43</user_id><user_ip>not an address</user_ip></protocol>');
+    await shows('43', 'online');
+    expect((await explain(hub, '43')).sessions[0]?.address).toMatch(/^127\.0\.0\.1:\d+$/);
     client.end();
   });
 

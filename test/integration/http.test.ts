@@ -198,17 +198,39 @@ onBothEngines('HTTP', (transport) => {
   it('describes itself in openapi.json: every route that the reference has, with what it takes and answers', async () => {
     const { status, body } = await hub.request('GET', '/openapi.json');
     expect(status).toBe(200);
-    const { openapi, paths } = body as { openapi: string; paths: Record<string, Record<string, object>> };
+    const { openapi, servers, paths, components } = body as {
+      openapi: string;
+      servers: { url: string }[];
+      paths: Record<string, Record<string, object>>;
+      components: { schemas: Record<string, object> };
+    };
     expect(openapi).toBe('3.1.0');
     const described = Object.entries(paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
     );
     expect(described.sort()).toEqual(Object.keys(routeWords).sort());
     expect(paths['/v1/heartbeat']?.['post']).toMatchObject({
+      operationId: 'sendHeartbeat',
       security: [{}, { bearer: [] }],
-      requestBody: { content: { 'application/json': { schema: { type: 'object', required: ['user'] } } } },
-      responses: { 200: { content: { 'application/json': { schema: { required: ['entry'] } } } } },
+      requestBody: { content: { 'application/json': { schema: { $ref: '#/components/schemas/HeartbeatBody' } } } },
+      responses: { 200: { content: { 'application/json': { schema: { $ref: '#/components/schemas/EntryAnswer' } } } } },
     });
+    expect(components.schemas).toMatchObject({
+      HeartbeatBody: { type: 'object', required: ['user'] },
+      EntryAnswer: { required: ['entry'], properties: { entry: { $ref: '#/components/schemas/Entry' } } },
+      PresenceBody: { properties: { users: { type: 'array', minItems: 1, maxItems: 1000 } } },
+      Problem: { required: ['type', 'title', 'status', 'detail'] },
+    });
+    const operations = Object.values(paths).flatMap((methods) => Object.values(methods) as { operationId: string }[]);
+    const ids = operations.map(({ operationId }) => operationId);
+    expect(new Set(ids).size).toBe(Object.keys(routeWords).length);
+    const description = JSON.stringify(body);
+    for (const [, name] of description.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      expect(components.schemas).toHaveProperty(name!);
+    }
+    expect(description).not.toMatch(/"\$(id|schema|defs)"/);
+    // Relative to the description itself, so that a generated client finds the hub.
+    expect(new URL(servers[0]!.url, `${hub.addresses.http}/openapi.json`).href).toBe(`${hub.addresses.http}/`);
     expect(paths['/v1/users/{user}/sessions/{session}']?.['delete']).toMatchObject({
       parameters: [{ name: 'user' }, { name: 'session' }],
       responses: { 204: {}, default: { content: { 'application/problem+json': {} } } },

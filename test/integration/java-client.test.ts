@@ -19,7 +19,9 @@ import { defaultConfig } from '../support/hub.ts';
 // A JVM takes its time to start on busy cores.
 vi.setConfig({ testTimeout: 60_000 });
 
-const source = fileURLToPath(new URL('../support/LegacyClient.java', import.meta.url));
+const sources = ['LegacyClient', 'LineClient'].map((name) =>
+  fileURLToPath(new URL(`../support/${name}.java`, import.meta.url)),
+);
 const hasJdk = spawnSync('javac', ['-version']).status === 0;
 const isCi = process.env['CI'] === 'true';
 if (!hasJdk && !isCi)
@@ -57,7 +59,7 @@ describe.skipIf(!hasJdk && !isCi)('a real Java client', () => {
   beforeAll(() => {
     if (!hasJdk) throw new Error('there is no javac on this machine, and CI must have one: install a JDK');
     classes = mkdtempSync(join(tmpdir(), 'hub-java-'));
-    const { status, stderr } = spawnSync('javac', ['-encoding', 'UTF-8', '-d', classes, source]);
+    const { status, stderr } = spawnSync('javac', ['-encoding', 'UTF-8', '-d', classes, ...sources]);
     expect({ status, stderr: String(stderr) }).toEqual({ status: 0, stderr: '' });
   });
   afterAll(() => {
@@ -136,6 +138,19 @@ describe.skipIf(!hasJdk && !isCi)('a real Java client', () => {
     await beaten(5);
     const metrics = await (await fetch(`${hub.addresses.http}/metrics`)).text();
     expect(metrics).not.toMatch(/presence_hub_bad_frames_total\{reason="\w+"\} [1-9]/);
+  });
+
+  it.each(['UTF-8', 'UTF-16LE', 'UTF-16BE'])('reads each answer and the probe as a line, in %s', async (charset) => {
+    const { port } = await start({ tcpAck: true, tcpProbe: true, tcpTimeoutMs: 1_500 });
+    const child = spawn('java', ['-Xshare:auto', '-cp', classes, 'LineClient', port, '7', charset, '3']);
+    running.push(child);
+    const lines: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) lines.push(line);
+    expect(lines).toEqual([
+      '<protocol><ack user_id="7" state="1"/></protocol>',
+      expect.stringMatching(/^<protocol><error code="user_id">.+<\/error><\/protocol>$/),
+      '<protocol><probe/></protocol>',
+    ]);
   });
 });
 

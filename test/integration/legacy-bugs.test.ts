@@ -523,7 +523,7 @@ describe('trust', () => {
       client.write(frame('7') + frame('no user'));
       await client.heard('</error>');
       expect(client.received).toMatch(
-        /^<protocol><ack user_id="7" state="1"\/><\/protocol><protocol><error code="user_id">/,
+        /^<protocol><ack user_id="7" state="1"\/><\/protocol>\n<protocol><error code="user_id">/,
       );
       const browser = await WsClient.open(answering.addresses.ws);
       browser.send({ type: 'hello', user: '7' });

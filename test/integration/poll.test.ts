@@ -7,10 +7,11 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { noStalls } from '../../server/lib/stall-clock.ts';
 import { MAX_POLLS_AT_ONCE, Poller, type PollerOptions } from '../../server/adapters/poll/poller.ts';
-import type { Outcome, Prober } from '../../server/adapters/poll/probe.ts';
+import type { CutOff, Outcome, Prober } from '../../server/adapters/poll/probe.ts';
 import type { Endpoint } from '../../server/adapters/poll/targets.ts';
 import { Intake } from '../../server/intake.ts';
-import { systemClock, type Moment } from '../../server/lib/clock.ts';
+import type { Moment } from '../../server/lib/clock.ts';
+import { systemClock } from '../../server/lib/system-clock.ts';
 import { StartError } from '../../server/lib/start-error.ts';
 import { CodeTable } from '../../server/presence/codes.ts';
 import { Journal } from '../../server/presence/journal.ts';
@@ -63,6 +64,7 @@ class Hub {
   readonly file = join(dir, `${Math.random().toString(36).slice(2)}.json`);
   readonly log = new Feed<string>();
   readonly entries = new Feed<Entry>();
+  readonly unasked = new Feed<string>();
   readonly presence: Presence;
   readonly intake: Intake;
   readonly poller: Poller;
@@ -113,6 +115,10 @@ class Hub {
       readXmlState: (body) => {
         const [, state] = /<protocol>.*<user_state>(-?\d+)</s.exec(body.toString()) ?? [];
         return state === undefined ? undefined : Number(state);
+      },
+      unasked: {
+        began: ({ user }) => this.unasked.push(`${user.id} began`),
+        ended: ({ user }) => this.unasked.push(`${user.id} ended`),
       },
       checkFileEveryMs: 20,
       ...given,
@@ -446,8 +452,9 @@ class Held implements Pick<Prober, 'probe'> {
   readonly polls = new Feed<{ endpoint: Endpoint; answer: (outcome: Outcome) => void }>();
   readonly open = new Set<Endpoint>();
   most = 0;
+  waitsFor: ReturnType<CutOff> = 'the answer';
 
-  probe(endpoint: Endpoint, onOutcome: (outcome: Outcome) => void): () => void {
+  probe(endpoint: Endpoint, onOutcome: (outcome: Outcome) => void): CutOff {
     if (this.open.has(endpoint)) throw new Error('two polls of one target at once');
     this.open.add(endpoint);
     this.most = Math.max(this.most, this.open.size);
@@ -456,7 +463,10 @@ class Held implements Pick<Prober, 'probe'> {
       if (end()) onOutcome(outcome);
     };
     this.polls.push({ endpoint, answer });
-    return end;
+    return () => {
+      end();
+      return this.waitsFor;
+    };
   }
 }
 
@@ -534,6 +544,64 @@ describe('the schedule', () => {
     for (let i = 0; i < 3; i++) (await prober.polls.next()).answer({ kind: 'unable', reason: 'EMFILE' });
     expect(hub.entry().status).toBe('online');
     expect(hub.log.all).toEqual([expect.stringContaining('EMFILE')]);
+  });
+
+  test('takes a name that is not found in time for a trouble of the hub, not for a miss', async () => {
+    const prober = new Held();
+    const hub = await startHub([{ ...quick, failures: 1, url: 'tcp://a.name:1' }], { ...prompt, prober });
+    (await prober.polls.next()).answer(alive);
+    prober.waitsFor = 'the name';
+    expect(await hub.log.next()).toContain('no answer in 100 ms to the question for the address of its name');
+    await prober.polls.nextOf(3);
+    expect(hub.entry().status).toBe('online');
+    prober.waitsFor = 'the answer';
+    await hub.shows({ status: 'offline' });
+    expect(hub.unasked.all).toEqual(['42 began', '42 ended']);
+  });
+
+  test('lets no lease run out while the hub cannot poll, and gives nobody a later sign of life for it', async () => {
+    const prober = new Held();
+    const hub = await startHub([{ ...quick, failures: 2, url: 'tcp://127.0.0.1:1' }], { ...prompt, prober });
+    (await prober.polls.next()).answer(alive);
+    const { lastSignAt } = hub.session()!;
+    const unable = async (): Promise<void> => {
+      (await prober.polls.next()).answer({ kind: 'unable', reason: 'ENETUNREACH' });
+    };
+    await unable();
+    for (let round = 0; round < 3; round++) {
+      hub.aheadMs += 3_600_000;
+      await unable();
+      hub.presence.expire(hub.now(), 1000);
+    }
+    expect(hub.session()).toMatchObject({ phase: 'live', lastSignAt });
+    // A miss before and a miss after are two.
+    (await prober.polls.next()).answer({ kind: 'miss', reason: 'ECONNREFUSED' });
+    await unable();
+    (await prober.polls.next()).answer({ kind: 'miss', reason: 'ECONNREFUSED' });
+    expect(hub.entry().status).toBe('offline');
+    expect(hub.unasked.all).toEqual(['42 began', '42 ended', '42 began', '42 ended']);
+  });
+
+  test('warns once while any target cannot be polled, not each time that one can', async () => {
+    const polls = new Feed<number>();
+    const prober: Pick<Prober, 'probe'> = {
+      probe: (endpoint, onOutcome) => {
+        const { port } = endpoint as { port: number };
+        const answer = setImmediate(() => {
+          onOutcome(port === 1 ? alive : { kind: 'unable', reason: 'EAI_AGAIN' });
+          polls.push(port);
+        });
+        return () => {
+          clearImmediate(answer);
+          return 'the answer';
+        };
+      },
+    };
+    const targets = ['1', '2'].map((user) => ({ ...quick, user, url: `tcp://127.0.0.1:${user}` }));
+    const hub = await startHub(targets, { ...prompt, prober });
+    await polls.nextOf(10);
+    expect(new Set(polls.all)).toEqual(new Set([1, 2]));
+    expect(hub.log.all).toEqual([expect.stringContaining('EAI_AGAIN')]);
   });
 
   test('spreads polls a tenth to both sides of their rhythm', async () => {

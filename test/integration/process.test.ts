@@ -9,9 +9,18 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { endHubProcesses, freePort, startHubProcess, startLine } from '../support/hub-process.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
+/** Process groups that npm leads. */
+const groups: number[] = [];
 const pipes: { readonly fd: number; readonly folder: string }[] = [];
 afterEach(async () => {
   await endHubProcesses();
+  for (const group of groups.splice(0)) {
+    try {
+      process.kill(-group, 'SIGKILL');
+    } catch {
+      // Nothing is left of it, as it should be.
+    }
+  }
   for (const { fd, folder } of pipes.splice(0)) {
     closeSync(fd);
     rmSync(folder, { recursive: true });
@@ -139,4 +148,33 @@ test('log lines beyond what can wait are dropped and counted; one line says so, 
   expect(lines.at(-2)).toMatchObject({ dropped: Number(dropped) });
   expect(lines.at(-1)).toMatchObject({ msg: 'the last one' });
   expect(lines).toHaveLength(5000 - Number(dropped) + 2);
+});
+
+describe('a hub that npm has started', () => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('ends with npm, at %s: its port and its data are free', async (signal) => {
+    const folder = mkdtempSync(join(tmpdir(), 'hub-npm-'));
+    const port = await freePort();
+    const settings = { HUB_PORT: String(port), HUB_TCP_PORT: '0', HUB_DATA: folder, HUB_DRAIN_MS: '100' };
+    const root = fileURLToPath(new URL('../..', import.meta.url));
+    // A group of its own, so that what npm leaves behind can be ended, too.
+    const npm = spawn('npm', ['start'], { cwd: root, env: { ...process.env, ...settings }, detached: true });
+    groups.push(npm.pid!);
+    const ended = once(npm, 'exit');
+    let printed = '';
+    for await (const text of npm.stdout.setEncoding('utf8')) {
+      printed += String(text);
+      if (printed.includes('Ctrl-C stops\n')) break;
+    }
+    npm.kill(signal);
+    await ended;
+    const isServing = () =>
+      fetch(`http://127.0.0.1:${port}/healthz`).then(
+        () => true,
+        () => false,
+      );
+    await expect.poll(isServing, { timeout: 10_000 }).toBe(false);
+    expect(await startHubProcess({ HUB_DATA: folder }).started).toContain(folder);
+    await endHubProcesses();
+    rmSync(folder, { recursive: true });
+  });
 });

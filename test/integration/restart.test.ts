@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openSqlite } from '../../server/lib/sqlite.ts';
 import { endHubProcesses, freePort, holdPort, startHubProcess } from '../support/hub-process.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
@@ -74,6 +75,30 @@ describe('a restart', () => {
     await watcher.next('fresh');
     expect(await entryOf('cron')).toMatchObject({ status: 'away' });
     expect(await entryOf('cron')).not.toHaveProperty('stale');
+  });
+
+  it('shows no half of a surrogate pair that an older hub has stored, and sends the mended text to all', async () => {
+    await WsClient.hello(hub.addresses.ws, { user: 'ws', device: 'tab', text: 'HALF here' });
+    await WsClient.hello(hub.addresses.ws, { user: 'ws', device: 'HALF tab' });
+    const earlier = await observe();
+    hub.clock.pass(10);
+    earlier.send({ type: 'watch', users: ['ws'] });
+    const { at, entries } = await earlier.next('snapshot');
+    wallMs = hub.clock.wallMs + 1000;
+    await hub.stop();
+    const file = openSqlite(join(data, 'hub.sqlite'));
+    file.exec(String.raw`UPDATE entry SET sessions = replace(sessions, 'HALF', '\ud83d')`);
+    file.close();
+    hub = await startTestHub({ data }, (clock) => {
+      clock.stepWall(wallMs - clock.wallMs);
+      return clock;
+    });
+    const watcher = await observe();
+    watcher.send({ type: 'watch', users: ['ws'], since: at });
+    const mended = (await watcher.next('snapshot')).entries;
+    expect(mended).toMatchObject([{ text: '\ufffd here', devices: ['tab', '\ufffd tab'] }]);
+    expect(mended[0]!.v).toBeGreaterThan(entries[0]!.v);
+    expect(JSON.stringify(watcher.all)).not.toMatch(/\\ud/);
   });
 
   it('is fresh at once when everybody is back', async () => {

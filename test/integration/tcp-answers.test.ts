@@ -7,11 +7,11 @@ import { WsClient } from '../support/ws-client.ts';
 
 let hub: TcpHub;
 const stop = (): Promise<void> => hub.stop();
-const ack = (user: string, state: number): string => `<protocol><ack user_id="${user}" state="${state}"/></protocol>`;
+const ack = (user: string, state: number): string => `<protocol><ack user_id="${user}" state="${state}"/></protocol>\n`;
 /** An error without its words. */
-const error = (code: string): string => `<protocol><error code="${code}">…</error></protocol>`;
+const error = (code: string): string => `<protocol><error code="${code}">…</error></protocol>\n`;
 const withoutWords = (answers: string): string => answers.replaceAll(/">[^<]+<\/error>/g, '">…</error>');
-const probe = '<protocol><probe/></protocol>';
+const probe = '<protocol><probe/></protocol>\n';
 
 describe('by default', () => {
   afterEach(stop);

@@ -418,6 +418,18 @@ describe('what comes in beside usual frames', () => {
     expect(await isOpen(client)).toBe(true);
   });
 
+  it.each(['\n', '\0'])('charges for what stands around a frame that repeats the one before: %j', async (nothing) => {
+    await start({ messages, ack: false });
+    const client = await stage.connect();
+    client.write(frame('42') + frame('42'));
+    await hasHeard(2);
+    for (let packets = 3; packets <= 50 && !stage.refused.includes('messages'); packets++) {
+      client.write(frame('42') + nothing.repeat(60_000));
+      await expect.poll(() => stage.frames === packets || stage.refused.includes('messages'), POLL).toBe(true);
+    }
+    expect(stage.refused).toContain('messages');
+  });
+
   it('counts packets that end no frame, four as one', async () => {
     await start({ messages });
     const client = await stage.connect();

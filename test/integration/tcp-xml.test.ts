@@ -55,6 +55,38 @@ describe('frames', () => {
     expect(await hub.badFrames()).toEqual({});
   });
 
+  it.each([
+    ['a C string with its NUL', [`${frame('1')}\0`, `${frame('2')}\0`]],
+    ['a line end and its NUL before each frame', [`\n\0${frame('1')}`, `\r\n\0${frame('2')}`]],
+    ['a NUL and a line end behind each frame', [`${frame('1')}\0\r\n`, `${frame('2')}\0\n`]],
+    ['buffers of 256 bytes', [frame('1').padEnd(256, '\0'), frame('2').padEnd(256, '\0')]],
+    ['buffers of 256 bytes, padded in front', [frame('1').padStart(256, '\0'), frame('2').padStart(256, '\0')]],
+    ['a NUL in a packet of its own', ['\0', frame('1'), '\0', '\n\0', '\0', frame('2')]],
+  ])('takes NUL for white space: %s', async (_, packets) => {
+    const client = await hub.open();
+    for (const packet of [...packets, ...packets]) {
+      client.write(packet);
+      await turn();
+    }
+    await hub.hasHeard(4);
+    await hub.shows('1', { status: 'online' });
+    await hub.shows('2', { status: 'online' });
+    expect(await hub.badFrames()).toEqual({});
+  });
+
+  it('takes an empty element with attributes for a frame, at once, and what follows it for the next', async () => {
+    const client = await hub.open();
+    client.write('<protocol user_id="1"/>');
+    await hub.shows('1', { status: 'online' });
+    client.write(
+      `<?xml version="1.0"?>\n<protocol user_id="1" user_state="2" device="a/>b" />${frame('2')}<protocol/>`,
+    );
+    await hub.hasHeard(3);
+    await hub.shows('1', { status: 'away', devices: ['a/>b'] });
+    await hub.shows('2', { status: 'online' });
+    await expect.poll(() => hub.badFrames()).toEqual({ user_id: 1 });
+  });
+
   it('takes a declaration before the element, and ignores whatever else is in it', async () => {
     const client = await hub.open();
     client.write(`<?xml version="1.0"?>\n${userFrame('42', '<!-- x --><friends><friend id="9">n</friend></friends>')}`);

@@ -55,4 +55,40 @@ onBothEngines('a user', (transport) => {
     const values = ids.map((id) => BigInt(`0x${id}`)).toSorted((a, b) => (a < b ? -1 : 1));
     for (let i = 1; i < values.length; i++) expect(values[i]! - values[i - 1]! > 2n ** 32n).toBe(true);
   });
+
+  it.each(['\ud83d', 'a\ude42b', '\ude42\ud83d'])(
+    'cannot send half of a surrogate pair to anybody: %j',
+    async (half) => {
+      const raw: string[] = [];
+      const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
+      watcher.send({ type: 'watch', users: ['42', '43'] });
+      await watcher.next('snapshot');
+
+      const client = await WsClient.open(hub.addresses.ws);
+      const isRefused = async (message: object, code = 'bad_message'): Promise<void> => {
+        client.send(message);
+        const error = await client.next('error');
+        expect(error.code).toBe(code);
+        raw.push(JSON.stringify(error));
+      };
+      await isRefused({ type: 'hello', user: '42', text: half });
+      await isRefused({ type: 'hello', user: '42', device: half });
+      await isRefused({ type: 'hello', user: '42', id: half });
+      client.send({ type: 'hello', user: '42' });
+      await client.next('welcome');
+      await isRefused({ type: 'heartbeat', text: half });
+      await isRefused({ type: 'heartbeat', id: half });
+      await isRefused({ type: half, id: half }, 'unknown_type');
+      for (const field of ['device', 'text', 'status']) {
+        const answer = await hub.request('POST', '/v1/heartbeat', { user: '43', [field]: half });
+        expect(answer.status).toBe(400);
+        raw.push(JSON.stringify(answer.body));
+      }
+      client.send({ type: 'heartbeat', text: 'whole \ud83d\ude42' });
+      await watcher.next('presence', ({ entries }) => entries[0]?.text === 'whole \ud83d\ude42');
+      raw.push(JSON.stringify(watcher.all), JSON.stringify(client.all));
+      raw.push(JSON.stringify((await hub.request('GET', '/v1/users/42/explain')).body));
+      expect(raw.filter((text) => /\\ud[89a-f]/i.test(text))).toEqual([]);
+    },
+  );
 });

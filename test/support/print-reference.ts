@@ -140,7 +140,7 @@ function printMetrics(): string {
     droppedLogLines: () => 0,
     delivery: new DelayCounts([]),
     lapse: new DelayCounts([]),
-    loopLag: () => ({}),
+    loopLag: new DelayCounts([]),
   });
   // What prom-client's types leave out of an instrument.
   const instruments = registry.getMetricsAsArray() as unknown as readonly Instrument[];

@@ -57,8 +57,9 @@ beforeEach(() => {
 
 afterEach(() => fs.rmSync(clone, { recursive: true, force: true }));
 
-async function launch(script = 'server/launch.mjs') {
-  const child = spawn(process.execPath, [join(clone, script)], { stdio: ['ignore', 'pipe', 'pipe'] });
+async function launch(script = 'server/launch.mjs', user?: number) {
+  const uid = user === undefined ? {} : { uid: user };
+  const child = spawn(process.execPath, [join(clone, script)], { stdio: ['ignore', 'pipe', 'pipe'], ...uid });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -111,6 +112,43 @@ describe('the build', () => {
     expect((await launch()).stdout).toContain('main says second word');
     expect(inDist('client/page/index.html')).toBe(false);
     expect(inDist(`client/page/${assets[0]!}`)).toBe(false);
+  });
+
+  test('that lacks a part of Vite, as after npm ci --omit=optional, fails in one line that says what to do', async () => {
+    fs.rmSync(join(clone, 'node_modules/vite'));
+    write('node_modules/vite/package.json', '{"type":"module","exports":"./vite.js"}');
+    write(
+      'node_modules/vite/vite.js',
+      "throw new Error('Cannot find native binding.\\n  at length', { cause: new Error('more') });",
+    );
+    const { code, stderr } = await launch();
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      'presence-hub: the build needs Vite, which does not load (Cannot find native binding.): run npm ci without --omit; ' +
+        'SECURITY.md says how to leave out uWebSockets.js\n',
+    );
+    fs.rmSync(join(clone, 'node_modules/vite'), { recursive: true });
+    expect((await launch()).stderr).toMatch(/^presence-hub: the build needs Vite, [^\n]*\n$/);
+  });
+
+  test('of a clone that belongs to another user fails in one line that says who has to build', async () => {
+    fs.rmSync(join(clone, 'node_modules'), { recursive: true });
+    // Root may write everywhere: for it somebody else starts the hub.
+    const [mode, other] = process.getuid?.() === 0 ? ([0o755, 65_534] as const) : ([0o555, undefined] as const);
+    fs.chmodSync(clone, mode);
+    const isRefused = async (path: string): Promise<void> => {
+      const { code, stdout, stderr } = await launch('server/launch.mjs', other);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toBe(
+        `presence-hub: the build may not write to ${path} (EACCES): let the owner of this folder run \`npm run build\`, or give it to the user that runs the hub\n`,
+      );
+    };
+    await isRefused(join(clone, 'dist'));
+    fs.chmodSync(clone, 0o755);
+    fs.mkdirSync(join(clone, 'dist'));
+    fs.chmodSync(join(clone, 'dist'), mode);
+    await isRefused(join(clone, 'dist/.lock'));
+    fs.chmodSync(join(clone, 'dist'), 0o755);
   });
 
   test('a source that is saved while the compiler runs is read by the next build', async () => {

@@ -61,15 +61,6 @@ const quantilesOf =
     ]);
   };
 
-const QUANTILE_NAMES: Readonly<Record<string, string>> = { '0.5': 'p50', '0.99': 'p99' };
-const loopLag: Measure['read'] = (reading) =>
-  new Map(
-    [...reading.by('presence_hub_event_loop_lag_seconds', 'quantile')].map(([name, value]) => [
-      QUANTILE_NAMES[name] ?? name,
-      value,
-    ]),
-  );
-
 export const measures: readonly Measure[] = [
   {
     id: 'sessions',
@@ -124,8 +115,8 @@ export const measures: readonly Measure[] = [
     id: 'loop-lag',
     title: 'Event-loop lag',
     unit: 'seconds',
-    about: 'since the scrape before',
-    read: loopLag,
+    about: 'how late the loop ran what was due',
+    read: quantilesOf('presence_hub_event_loop_lag_seconds'),
   },
   {
     id: 'memory',

@@ -3,7 +3,7 @@
  * Pure, and never throws: an answer is a stranger's. XML is read by a function that is handed in, since adapters do not
  * import each other. The poller calls it.
  */
-import { text } from '../../../shared/ids.ts';
+import { replaceHalves, text } from '../../../shared/ids.ts';
 import { parseFields } from '../../../shared/json.ts';
 import { sessionStatus, type SessionStatus } from '../../../shared/status.ts';
 
@@ -45,11 +45,13 @@ export function readAnswer(body: Buffer | undefined, readers: AnswerReaders): Sa
   }
 }
 
-/** The first byte that is no white space decides, after a byte order mark; UTF-16 has a mark, or it is not read. */
+/** The first byte that is neither white space nor NUL decides, after a byte order mark. */
 function formOf(body: Buffer): 'json' | 'xml' | undefined {
   if ((body[0] === 0xff && body[1] === 0xfe) || (body[0] === 0xfe && body[1] === 0xff)) return 'xml';
   const hasMark = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
-  const first = body.subarray(hasMark ? 3 : 0).find((byte) => byte !== 0x20 && (byte < 0x09 || byte > 0x0d));
+  const first = body
+    .subarray(hasMark ? 3 : 0)
+    .find((byte) => byte !== 0 && byte !== 0x20 && (byte < 0x09 || byte > 0x0d));
   return first === BRACE ? 'json' : first === LESS_THAN ? 'xml' : undefined;
 }
 
@@ -59,8 +61,7 @@ function readJson(json: string, codes: AnswerReaders['codes']): Said {
   if (fields['status'] === 'offline') return LEFT;
   const status = sessionStatus.safeParse(fields['status']);
   const field = fields['text'];
-  // A target can't be told what is wrong with its text, so halves of surrogate pairs are replaced.
-  const said = text.safeParse(typeof field === 'string' ? field.replace(/\p{Surrogate}/gu, '\ufffd') : field);
+  const said = text.safeParse(typeof field === 'string' ? replaceHalves(field) : field);
   return present(status.success ? status.data : 'online', codes, said.success ? said.data : undefined);
 }
 

@@ -9,7 +9,7 @@ import type { Logger } from '../../lib/log.ts';
 import { StartError } from '../../lib/start-error.ts';
 import { DONE, TimingWheel } from '../../lib/timing-wheel.ts';
 import { readAnswer, type AnswerReaders } from './answer.ts';
-import { Polled } from './polled.ts';
+import { Polled, type Unasked } from './polled.ts';
 import { Prober, type Outcome } from './probe.ts';
 import { TargetFile, type ReadTargets } from './target-file.ts';
 import { isSameTarget, targetKey, type Target } from './targets.ts';
@@ -20,6 +20,7 @@ export interface PollerOptions extends AnswerReaders {
   readonly intake: Intake;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'error' | 'warn' | 'info'>;
+  readonly unasked: Unasked;
   readonly prober?: Pick<Prober, 'probe'>;
   readonly checkFileEveryMs?: number;
   /** From 0 up to 1, as Math.random. */
@@ -51,7 +52,8 @@ export class Poller {
   readonly #wheel: TimingWheel<Polled>;
   #longestWaitMs = 0;
   #lookedAt = 0;
-  #wasUnable = false;
+  /** Whose last poll could not be made. */
+  readonly #unable = new Set<Polled>();
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
 
@@ -102,13 +104,15 @@ export class Poller {
       counts.removed++;
       this.#takeOff(polled);
       this.#polled.delete(key);
+      this.#unable.delete(polled);
+      polled.asked();
       polled.leave();
     }
     for (const target of targets) {
       const polled = this.#polled.get(targetKey(target));
       if (polled === undefined) {
         counts.added++;
-        this.#add(new Polled(target, this.#options.intake));
+        this.#add(new Polled(target, this.#options));
       } else if (!isSameTarget(polled.target, target)) {
         counts.changed++;
         this.#takeOff(polled);
@@ -141,8 +145,14 @@ export class Poller {
     for (const polled of this.#onTheirWay) {
       if (gapMs >= STALL_MS) polled.deadlineAt += gapMs;
       if (now >= polled.deadlineAt) {
-        polled.cutOff?.();
-        this.#ended(polled, { kind: 'miss', reason: `no answer in ${polled.target.timeoutMs} ms` });
+        const waitedFor = polled.cutOff?.() ?? 'the answer';
+        const reason = `no answer in ${polled.target.timeoutMs} ms`;
+        this.#ended(
+          polled,
+          waitedFor === 'the name'
+            ? { kind: 'unable', reason: `${reason} to the question for the address of its name` }
+            : { kind: 'miss', reason },
+        );
       }
     }
     this.#wheel.advance(now, Infinity, (polled) => {
@@ -172,7 +182,7 @@ export class Poller {
     polled.cutOff = undefined;
     const periodMs = target.everyMs * (1 - JITTER + 2 * JITTER * this.#random());
     this.#wheel.schedule(polled, polled.startedAt + periodMs);
-    this.#noteUnable(outcome);
+    this.#noteUnable(polled, outcome);
     switch (outcome.kind) {
       case 'alive':
         polled.heard(readAnswer(outcome.body, this.#options), this.#leaseMsOf(target));
@@ -181,6 +191,7 @@ export class Poller {
         if (polled.missed()) this.#noteDown(target, outcome.reason);
         return;
       case 'unable':
+        polled.unable(this.#leaseMsOf(target));
         return;
       default:
         outcome satisfies never;
@@ -197,15 +208,20 @@ export class Poller {
     this.#options.log.info({ user, device, address, failures, reason }, 'a polled target is down');
   }
 
-  /** One line when it begins, not one for each poll. */
-  #noteUnable(outcome: Outcome): void {
-    const isUnable = outcome.kind === 'unable';
-    if (isUnable && !this.#wasUnable) {
-      this.#options.log.warn(
-        { reason: outcome.reason },
-        'the hub lacks what a poll needs; such polls count for nothing',
+  /** One line when it begins, and one when it is over for all targets; not one for each poll. */
+  #noteUnable(polled: Polled, outcome: Outcome): void {
+    const { log } = this.#options;
+    const before = this.#unable.size;
+    if (outcome.kind === 'unable') this.#unable.add(polled);
+    else this.#unable.delete(polled);
+    if (before === 0 && outcome.kind === 'unable') {
+      const { user, device, address } = polled.target;
+      log.warn(
+        { user, device, address, reason: outcome.reason },
+        'the hub cannot poll, for reasons of its own: those whom it cannot ask stay as they are shown, as stale',
       );
+    } else if (before > 0 && this.#unable.size === 0) {
+      log.info('the hub can poll all targets again');
     }
-    this.#wasUnable = isUnable;
   }
 }

@@ -5,11 +5,11 @@
  */
 import { Agent as HttpAgent, get as httpGet, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, get as httpsGet } from 'node:https';
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { MAX_POLL_BODY_BYTES } from '../../../shared/limits.ts';
 import type { Endpoint } from './targets.ts';
 
-/** `unable`: the hub itself lacked what a poll needs, which says nothing about the target. */
+/** `unable`: the hub itself lacked what a poll needs, or its network or resolver failed. It says nothing about the target. */
 export type Outcome =
   | {
       readonly kind: 'alive';
@@ -17,6 +17,9 @@ export type Outcome =
     }
   | { readonly kind: 'miss'; readonly reason: string }
   | { readonly kind: 'unable'; readonly reason: string };
+
+/** Ends a poll that takes too long. Says what it was waiting for. */
+export type CutOff = () => 'the name' | 'the answer';
 
 interface ProberOptions {
   /** Certificates to trust instead of the system's. */
@@ -63,15 +66,15 @@ export class Prober {
   }
 
   /** Polls once. What it returns cuts the poll off; then `onOutcome` is not called any more. */
-  probe(endpoint: Endpoint, onOutcome: (outcome: Outcome) => void): () => void {
+  probe(endpoint: Endpoint, onOutcome: (outcome: Outcome) => void): CutOff {
     switch (endpoint.kind) {
       case 'tcp':
         return probeTcp(endpoint.host, endpoint.port, onOutcome);
       case 'http': {
         const { url } = endpoint;
         return url.protocol === 'https:'
-          ? probeHttp(httpsGet(url, { ...asking, agent: this.#httpsAgent }), onOutcome)
-          : probeHttp(httpGet(url, { ...asking, agent: this.#httpAgent }), onOutcome);
+          ? probeHttp(url, httpsGet(url, { ...asking, agent: this.#httpsAgent }), onOutcome)
+          : probeHttp(url, httpGet(url, { ...asking, agent: this.#httpAgent }), onOutcome);
       }
       default:
         return endpoint satisfies never;
@@ -79,8 +82,10 @@ export class Prober {
   }
 }
 
-function probeTcp(host: string, port: number, onOutcome: (outcome: Outcome) => void): () => void {
+function probeTcp(host: string, port: number, onOutcome: (outcome: Outcome) => void): CutOff {
   const socket = connect({ host, port });
+  const lookup = new NameLookup();
+  lookup.follow(socket, host);
   const finish = once((outcome) => {
     socket.destroy();
     onOutcome(outcome);
@@ -90,10 +95,16 @@ function probeTcp(host: string, port: number, onOutcome: (outcome: Outcome) => v
   return () => {
     finish.cancel();
     socket.destroy();
+    return lookup.isUnderWay ? 'the name' : 'the answer';
   };
 }
 
-function probeHttp(request: ReturnType<typeof httpGet>, onOutcome: (outcome: Outcome) => void): () => void {
+function probeHttp(
+  { hostname }: URL,
+  request: ReturnType<typeof httpGet>,
+  onOutcome: (outcome: Outcome) => void,
+): CutOff {
+  const lookup = new NameLookup();
   const finish = once((outcome) => {
     request.destroy();
     onOutcome(outcome);
@@ -103,6 +114,7 @@ function probeHttp(request: ReturnType<typeof httpGet>, onOutcome: (outcome: Out
     finish(isAlive ? { kind: 'alive', body: undefined } : { kind: 'miss', reason });
   };
   request.on('socket', (socket) => {
+    lookup.follow(socket, hostname);
     countReads(socket, tooMuch);
   });
   let interimAnswers = 0;
@@ -121,6 +133,7 @@ function probeHttp(request: ReturnType<typeof httpGet>, onOutcome: (outcome: Out
   return () => {
     finish.cancel();
     request.destroy();
+    return lookup.isUnderWay ? 'the name' : 'the answer';
   };
 }
 
@@ -148,12 +161,32 @@ function readBody(response: IncomingMessage, finish: (outcome: Outcome) => void)
   response.on('error', (error) => finish(asOutcome(error)));
 }
 
-/** What the hub itself has run out of. */
-const ownTroubles = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
+/** What the hub itself has run out of, and what its own network and resolver say. */
+const ownTroubles = new Set([
+  ...['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'],
+  ...['EAI_AGAIN', 'ENETUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL'],
+]);
 
 function asOutcome(error: NodeJS.ErrnoException): Outcome {
-  const reason = error.code ?? error.message;
+  // All addresses of a name were tried. If one of them failed for the target's sake, the hub's network works.
+  const all = error instanceof AggregateError ? (error.errors as NodeJS.ErrnoException[]) : [error];
+  const decisive = all.find(({ code }) => !ownTroubles.has(code ?? '')) ?? error;
+  const reason = decisive.code ?? decisive.message;
   return { kind: ownTroubles.has(reason) ? 'unable' : 'miss', reason };
+}
+
+/** Whether the name of the socket's target is still being looked up. */
+class NameLookup {
+  isUnderWay = false;
+
+  follow(socket: Socket, host: string): void {
+    // An address needs no lookup, and no event says that there is none.
+    if (isIP(host.replace(/^\[|\]$/g, '')) !== 0) return;
+    this.isUnderWay = true;
+    socket.once('lookup', () => {
+      this.isUnderWay = false;
+    });
+  }
 }
 
 /** The first outcome counts; after `cancel` none does. */

@@ -193,7 +193,7 @@ export class TcpConnection implements Served {
     const session = this.#carried.repeated(heartbeat);
     if (session === undefined || this.#grants?.lets(heartbeat.user) === false) return 0;
     const now = clock.now();
-    if (!this.#reading.takeAll(count, this.#memory.lastBytes, now.monoMs)) return 0;
+    if (!this.#reading.takeAll(count, this.#memory.lastBytes, bytes, now.monoMs)) return 0;
     this.#quietSince = now.monoMs;
     this.#badInARow = 0;
     this.#malformedInARow = 0;

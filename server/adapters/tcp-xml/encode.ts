@@ -34,9 +34,10 @@ export function encodeProbe(): string {
   return '<protocol><probe/></protocol>';
 }
 
-/** The bytes of an answer on a connection whose frames are seen to be so. */
+/** The bytes of an answer on a connection of that width. A line end closes it, because some clients read lines. */
 export function answerBytes(xml: string, seen: FrameEncoding): Buffer {
-  if (!isWide(seen)) return Buffer.from(xml, 'latin1');
-  const bytes = Buffer.from(xml, 'utf16le');
+  const line = `${xml}\n`;
+  if (!isWide(seen)) return Buffer.from(line, 'latin1');
+  const bytes = Buffer.from(line, 'utf16le');
   return seen === 'utf-16be' ? bytes.swap16() : bytes;
 }

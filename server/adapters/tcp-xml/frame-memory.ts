@@ -5,8 +5,8 @@
  */
 import type { FrameEncoding } from './charset.ts';
 import type { Decoded, Heartbeat } from './decode.ts';
-import { isSpace } from './framer.ts';
 import type { Shapes } from './shapes.ts';
+import { isSpace } from './space.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -43,8 +43,8 @@ export class FrameMemory {
   }
 
   /**
-   * How often the kept frame stands at the beginning of these bytes, one behind the other with nothing but space between,
-   * and how many bytes that takes. For narrow bytes only.
+   * How often the kept frame stands at the beginning of these bytes, one behind the other with nothing but white space and
+   * NUL between, and how many bytes that takes. For narrow bytes only.
    */
   repeatsIn(bytes: Buffer): { readonly count: number; readonly bytes: number } {
     let count = 0;
@@ -80,6 +80,6 @@ export class FrameMemory {
 
 function behindSpace(bytes: Buffer, from: number): number {
   let at = from;
-  while (isSpace(bytes[at])) at++;
+  while (isSpace(bytes[at]) || bytes[at] === 0) at++;
   return at;
 }

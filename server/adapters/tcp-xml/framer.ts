@@ -1,11 +1,13 @@
 /**
- * Cuts a connection's bytes into frames: everything up to and including `</protocol>`, over any packet borders.
- * Knows of bytes only: neither what a frame says nor what a socket is. Keeps nothing but a frame that is not complete,
- * so an end of stream needs no word to it. A connection's reading owns one.
+ * Cuts a connection's bytes into frames: everything up to and including `</protocol>`, or one empty `<protocol …/>`, over
+ * any packet borders. Knows of bytes only: neither what a frame says nor what a socket is. Keeps nothing but a frame that
+ * is not complete, so an end of stream needs no word to it. A connection's reading owns one.
  */
 import { MAX_TCP_FRAME_BYTES } from '../../../shared/limits.ts';
 import { isWide } from './charset.ts';
 import type { Encoding, FrameEncoding } from './charset.ts';
+import { EmptyRoot } from './empty-root.ts';
+import { isSpace } from './space.ts';
 
 /** `frame` holds for the length of the call only: copy what is to be kept. */
 type OnFrame = (frame: Buffer, seen: FrameEncoding) => void;
@@ -21,19 +23,18 @@ const LESS_THAN = 0x3c;
 const NOTHING = Buffer.alloc(0);
 const FIRST_HELD_BYTES = 256;
 
-export function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
-}
-
 export class Framer {
   readonly #defaultEncoding: Encoding;
   /** What the bytes say; `undefined` until a byte order mark or the first frame told. It then holds for the connection. */
   #seen: FrameEncoding | undefined;
-  /** An incomplete frame, or up to two bytes of what may be a mark or white space; more room than `#heldBytes` at times. */
+  /** Whether an even number of bytes came before the first frame: in UTF-16 a character begins there. */
+  #isAtEvenByte = true;
+  /** An incomplete frame, or up to three bytes that may begin a mark or a frame; more room than `#heldBytes` at times. */
   #held = NOTHING;
   #heldBytes = 0;
   /** Whether what is held is a frame's beginning. */
   #inFrame = false;
+  readonly #emptyRoot = new EmptyRoot();
   #isStopped = false;
   #skippedBytes = 0;
 
@@ -129,8 +130,11 @@ export class Framer {
     return end - before;
   }
 
-  /** Just behind the terminator of the frame that begins at `start`; `undefined` when it is not there yet. */
+  /** The end of the frame that begins at `start`; `undefined` if it is not there yet. */
   #endOf(bytes: Buffer, start: number, searchFrom: number): number | undefined {
+    // A `<` ends the search for an empty root, so what it finds comes before any terminator.
+    const emptyEnd = this.#emptyRoot.endIn(bytes, start, this.seen);
+    if (emptyEnd !== undefined) return emptyEnd;
     const terminator = this.#terminator();
     let at = bytes.indexOf(terminator, searchFrom);
     if (terminator !== terminators.narrow) {
@@ -146,54 +150,48 @@ export class Framer {
   }
 
   /**
-   * Passes over byte order marks and white space. Where a frame begins, `#inFrame` is set; where the bytes do not
-   * suffice to tell, it is not, and what is left (two bytes at most) waits for more.
+   * Skips byte order marks, white space and NUL. Sets `#inFrame` if a frame begins there. If the bytes do not suffice to
+   * tell, the rest (three bytes at most) waits for more.
    */
   #skipToFrame(bytes: Buffer, from: number): number {
     let at = from;
     while (at < bytes.length) {
-      const first = bytes[at];
-      const second = bytes[at + 1];
-      const mark = markAt(first, second, bytes[at + 2]);
+      const mark = markAt(bytes, at);
       if (mark === 'unclear') return at;
       if (mark !== undefined) {
         this.#seen = mark.seen;
         at += mark.bytes;
         continue;
       }
-      if (this.#seen === undefined) {
-        const third = bytes[at + 2];
-        if (second === undefined && (isSpace(first) || first === LESS_THAN || first === 0)) return at;
-        if (third === undefined && first === 0 && second !== 0) return at;
-        this.#seen = this.#widthOf(first, second, third);
-        if (this.#seen === undefined && first === 0 && second === 0) {
-          // A NUL of UTF-16, or two of one byte: the next two bytes are at the same place in their character.
-          at += 2;
-          continue;
-        }
-      }
-      const space = spaceAt(this.seen, first, second);
-      if (space === 'unclear') return at;
-      if (space === 0) {
+      const found = this.#seen === undefined ? this.#firstFrameAt(bytes, at) : frameAt(this.#seen, bytes, at);
+      if (found === 'unclear') return at;
+      if (found !== 'space') {
+        this.#seen = found;
         this.#inFrame = true;
+        this.#emptyRoot.begin();
         return at;
       }
-      at += space;
+      if (this.#seen === undefined) this.#isAtEvenByte = !this.#isAtEvenByte;
+      at++;
     }
     return at;
   }
 
-  /** What a frame's first two bytes, or white space before it, say of the width; white space of one byte says nothing. */
-  #widthOf(
-    first: number | undefined,
-    second: number | undefined,
-    third: number | undefined,
-  ): FrameEncoding | undefined {
-    if (second === 0 && (first === LESS_THAN || isSpace(first))) return 'utf-16le';
-    if (first === 0 && third === 0 && (second === LESS_THAN || isSpace(second))) return 'utf-16be';
-    if (isSpace(first)) return undefined;
-    if (first === 0 && (second === 0 || !isWide(this.#defaultEncoding))) return undefined;
-    return first !== LESS_THAN && isWide(this.#defaultEncoding) ? this.#defaultEncoding : 'bytes';
+  /** Whether the first frame begins there, and in what width. White space and NUL alone do not tell the width. */
+  #firstFrameAt(bytes: Buffer, at: number): FrameEncoding | 'space' | 'unclear' {
+    const first = bytes[at];
+    const second = bytes[at + 1];
+    if (isSpace(first)) return 'space';
+    const other = isWide(this.#defaultEncoding) ? this.#defaultEncoding : 'bytes';
+    if (first === LESS_THAN) return second === undefined ? 'unclear' : second === 0 ? 'utf-16le' : 'bytes';
+    if (first !== 0) return other;
+    const nul = nulAt(bytes, at);
+    if (nul !== 'frame') return nul;
+    if (second !== LESS_THAN) return isWide(other) ? other : 'space';
+    const third = bytes[at + 2];
+    if (third === undefined) return 'unclear';
+    // A NUL, `<` and a NUL are `<` in UTF-16BE, or in UTF-16LE behind half a character: the place tells.
+    return third === 0 && this.#isAtEvenByte ? 'utf-16be' : 'space';
   }
 
   /** Copies, so that a few bytes never keep a whole packet's memory. */
@@ -222,35 +220,41 @@ export class Framer {
 }
 
 function markAt(
-  first: number | undefined,
-  second: number | undefined,
-  third: number | undefined,
+  bytes: Buffer,
+  at: number,
 ): { readonly seen: FrameEncoding; readonly bytes: number } | 'unclear' | undefined {
+  const first = bytes[at];
+  // Nearly every frame begins without a mark.
+  if (first === LESS_THAN) return undefined;
+  const second = bytes[at + 1];
   if (first === 0xff || first === 0xfe) {
     if (second === undefined) return 'unclear';
     if (first === 0xff && second === 0xfe) return { seen: 'utf-16le', bytes: 2 };
     if (first === 0xfe && second === 0xff) return { seen: 'utf-16be', bytes: 2 };
   }
   if (first === 0xef && (second === undefined || second === 0xbb)) {
+    const third = bytes[at + 2];
     if (second === undefined || third === undefined) return 'unclear';
     if (third === 0xbf) return { seen: 'utf-8', bytes: 3 };
   }
   return undefined;
 }
 
-/** Bytes of the white space or NUL that stands there: 0 for none. A single-byte line end between UTF-16 frames passes as one. */
-function spaceAt(seen: FrameEncoding, first: number | undefined, second: number | undefined): number | 'unclear' {
-  if (seen === 'utf-16le') {
-    if (first === 0 && second === 0) return 2;
-    if (!isSpace(first)) return first === 0 && second === undefined ? 'unclear' : 0;
-    if (second === undefined) return 'unclear';
-    return second === 0 ? 2 : 1;
-  }
-  if (seen === 'utf-16be') {
-    if (isSpace(first)) return 1;
-    if (first !== 0) return 0;
-    if (second === undefined) return 'unclear';
-    return isSpace(second) || second === 0 ? 2 : 0;
-  }
-  return isSpace(first) || first === 0 ? 1 : 0;
+/** Whether a frame of a known width begins there. Line ends and NUL of one byte mean nothing in UTF-16 either. */
+function frameAt(seen: FrameEncoding, bytes: Buffer, at: number): FrameEncoding | 'space' | 'unclear' {
+  const first = bytes[at];
+  if (isSpace(first)) return 'space';
+  if (first !== 0) return seen;
+  if (seen !== 'utf-16be') return 'space';
+  const nul = nulAt(bytes, at);
+  return nul === 'frame' ? seen : nul;
+}
+
+/** A NUL may be the first half of a character of UTF-16BE that begins a `frame`. */
+function nulAt(bytes: Buffer, at: number): 'frame' | 'space' | 'unclear' {
+  const next = bytes[at + 1];
+  if (next === undefined) return 'unclear';
+  if (next === 0 || isSpace(next)) return 'space';
+  const mark = markAt(bytes, at + 1);
+  return mark === undefined ? 'frame' : mark === 'unclear' ? mark : 'space';
 }

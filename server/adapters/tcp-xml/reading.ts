@@ -143,10 +143,14 @@ export class Reading implements InLine {
     return !this.#isPaused && !this.#isOver && this.#framer.isAtRest;
   }
 
-  /** So many frames of `bytes` each came at once. False, and nothing counted, where they are to be taken one by one. */
-  takeAll(frames: number, bytes: number, monoMs: number): boolean {
+  /**
+   * That many frames of `frameBytes` each came at once, in `bytes` with what stands around them. Returns false, and
+   * counts nothing, if they must be taken one by one.
+   */
+  takeAll(frames: number, frameBytes: number, bytes: number, monoMs: number): boolean {
     const { turns } = this.#options;
-    const cost = frames * Math.ceil(bytes / FRAME_BYTES);
+    const between = Math.floor((bytes - frames * frameBytes) / FRAME_BYTES);
+    const cost = frames * Math.ceil(frameBytes / FRAME_BYTES) + between;
     if (turns.isOver(frames) || !this.#bucket.takeWithin(this.#rate, monoMs, cost)) return false;
     turns.take(frames, cost);
     return true;

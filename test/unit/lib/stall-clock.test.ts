@@ -99,6 +99,23 @@ describe('a clock that leaves stalls out', () => {
     expect(stalls).toEqual([]);
   });
 
+  it('takes a suspension of the machine for a stall, and says when it began, once', () => {
+    const { real, clock, start, run, stalls } = stage();
+    run(1000);
+    const seen = clock.now();
+    expect(clock.takeSuspendedAt()).toBeNull();
+    real.suspend(28_800_000);
+    real.pass(10);
+    expect(clock.tick().monoMs).toBe(start.monoMs + 1001);
+    expect(stalls).toEqual([28_800_010]);
+    expect(clock.wallOf(seen.monoMs, clock.now())).toBe(seen.wallMs);
+    expect(clock.takeSuspendedAt()).toBe(seen.wallMs);
+    expect(clock.takeSuspendedAt()).toBeNull();
+    real.pass(60_000); // stopped, not suspended
+    clock.tick();
+    expect(clock.takeSuspendedAt()).toBeNull();
+  });
+
   it('has an aftermath of a step of the wall clock, forward or back, as a machine has that was suspended', () => {
     for (const stepMs of [60_000, -60_000, 250]) {
       const { real, clock, run } = stage();

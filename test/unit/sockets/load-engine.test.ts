@@ -48,7 +48,7 @@ describe('loadEngine', () => {
   it('takes ws where none is installed, and says for what', () => {
     const { engine, why } = loadEngine('auto', machineWith({}));
     expect(engine.name).toBe('ws');
-    expect(why).toBe('ws: uWebSockets.js is not available for darwin-arm64, Node.js 22');
+    expect(why).toBe('ws: uWebSockets.js is not installed for darwin-arm64, Node.js 22');
   });
 
   it('takes ws where none loads, and says why', () => {

@@ -38,6 +38,28 @@ test('an entry whose sessions alone are corrupt keeps its version, so that versi
   expect(store.recall('bad')).toMatchObject({ v: 1_000_100 });
 });
 
+test('halves of surrogate pairs that an older hub stored are replaced, and the entry gets a version of this run', () => {
+  const { store, named } = corruptStore('');
+  const stored = [session({ device: 'tab \ud83d' }), session({ text: '\ude42 here' })];
+  store.keep([
+    entry('half', 7, { devices: ['tab \ud83d', 'web'], text: '\ude42 here', sessions: stored }),
+    entry('hidden', 8, { status: 'offline', sessions: [session({ status: 'invisible', text: '\ud83d' })] }),
+    entry('whole', 9, { text: '\ud83d\ude42 \\ud83d', sessions: [session({ text: '\ud83d\ude42 \\ud83d' })] }),
+  ]);
+  const entries = new Map(store.withSessions().map((one) => [one.user, one]));
+  expect(entries.get('half')).toMatchObject({
+    v: store.state.clockFloor,
+    sessions: [{ device: 'tab \ufffd' }, { text: '\ufffd here' }],
+  });
+  // It is shown offline as before: nothing of it was changed.
+  expect(entries.get('hidden')).toMatchObject({ v: store.recall('hidden')?.v, sessions: [{ text: '\ufffd' }] });
+  expect(entries.get('whole')).toMatchObject({
+    v: store.recall('whole')?.v,
+    sessions: [{ text: '\ud83d\ude42 \\ud83d' }],
+  });
+  expect(named).toEqual([]);
+});
+
 test('an entry of a user whose id is none is named in one short line', () => {
   const { store, named } = corruptStore("UPDATE entry SET user = hex(zeroblob(5000)) || char(10) WHERE user = 'bad'");
   expect(store.withSessions().map(({ user }) => user)).toEqual(['good']);

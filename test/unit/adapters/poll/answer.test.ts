@@ -71,6 +71,10 @@ describe('an XML answer', () => {
     });
   });
 
+  test('may come after NUL and white space, as a frame may', () => {
+    expect(read(`\0\r\n\0${frame}\0`, 12).said).toMatchObject({ status: 'away' });
+  });
+
   test.each([0, -1])('of the state %d says that the user left', (state) => {
     expect(read(frame, state).said).toEqual({ kind: 'left' });
   });

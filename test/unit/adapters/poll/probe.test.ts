@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import dns from 'node:dns';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
@@ -7,7 +8,7 @@ import { createServer as createTcpServer, type AddressInfo, type Server, type So
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Prober, type Outcome } from '../../../../server/adapters/poll/probe.ts';
 import type { Endpoint } from '../../../../server/adapters/poll/targets.ts';
 
@@ -285,5 +286,69 @@ describe('an HTTPS probe', () => {
   test('of a server that speaks no TLS is a miss', async () => {
     const port = await listen(createHttpServer((_, response) => response.end()));
     expect(await askHttp(`https://127.0.0.1:${port}/`)).toMatchObject({ kind: 'miss' });
+  });
+});
+
+describe('the hub’s own network and resolver', () => {
+  afterEach(() => vi.restoreAllMocks());
+  const http = (host: string) => ({ kind: 'http', url: new URL(`http://${host}:9/`) }) as const;
+  const tcp = (host: string) => ({ kind: 'tcp', host, port: 9 }) as const;
+  /** Node's own lookup, which cannot be made to fail otherwise. */
+  const resolver = (answer: (done: (error: Error | null, addresses?: object[]) => void) => void) =>
+    vi.spyOn(dns, 'lookup').mockImplementation(((_host: string, _options: object, done: () => void) => {
+      answer(done);
+    }) as unknown as typeof dns.lookup);
+  const fault = (code: string) => Object.assign(new Error(code), { code });
+
+  test('an address that the hub has no route to is no miss', async () => {
+    // No TCP connection goes to a multicast address, on no network.
+    for (const endpoint of [tcp('224.0.0.1'), http('224.0.0.1')]) {
+      expect(await ask(endpoint)).toEqual({ kind: 'unable', reason: 'ENETUNREACH' });
+    }
+  });
+
+  test.each([
+    ['EAI_AGAIN', 'unable'],
+    ['ENETDOWN', 'unable'],
+    ['EADDRNOTAVAIL', 'unable'],
+    ['ENOTFOUND', 'miss'],
+  ])('a lookup that fails with %s is %s', async (code, kind) => {
+    resolver((done) => done(fault(code)));
+    for (const endpoint of [tcp('a.name'), http('a.name')]) expect(await ask(endpoint)).toEqual({ kind, reason: code });
+  });
+
+  test('one address without a route beside one that refuses is a miss', async () => {
+    const port = await closedPort();
+    resolver((done) =>
+      done(null, [
+        { address: '224.0.0.1', family: 4 },
+        { address: '127.0.0.1', family: 4 },
+        { address: '224.0.0.2', family: 4 },
+      ]),
+    );
+    expect(await ask({ kind: 'tcp', host: 'a.name', port })).toEqual({ kind: 'miss', reason: 'ECONNREFUSED' });
+    expect(await ask({ kind: 'http', url: new URL(`http://a.name:${port}`) })).toMatchObject({ kind: 'miss' });
+    resolver((done) =>
+      done(null, [
+        { address: '224.0.0.1', family: 4 },
+        { address: '224.0.0.2', family: 4 },
+      ]),
+    );
+    expect(await ask(tcp('a.name'))).toEqual({ kind: 'unable', reason: 'ENETUNREACH' });
+  });
+
+  test('a poll that is cut off says whether the name was still being looked up', async () => {
+    const port = await listen(createTcpServer((socket) => socket.resume()));
+    resolver(() => undefined);
+    const cutOff = async (endpoint: Endpoint): Promise<string> => {
+      const cut = new Prober().probe(endpoint, () => expect.unreachable());
+      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+      return cut();
+    };
+    expect(await cutOff(tcp('a.name'))).toBe('the name');
+    expect(await cutOff(http('a.name'))).toBe('the name');
+    expect(await cutOff({ kind: 'http', url: new URL(`http://127.0.0.1:${port}`) })).toBe('the answer');
+    resolver((done) => setImmediate(done, null, [{ address: '127.0.0.1', family: 4 }]));
+    expect(await cutOff({ kind: 'http', url: new URL(`http://a.name:${port}`) })).toBe('the answer');
   });
 });

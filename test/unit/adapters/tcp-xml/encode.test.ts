@@ -31,11 +31,12 @@ describe('answers', () => {
     }
   });
 
-  it('go out in the width and order that the connection writes', () => {
+  it('go out as lines, in the width and order that the connection writes', () => {
     const xml = encodeProbe();
-    expect(answerBytes(xml, 'bytes')).toEqual(Buffer.from(xml));
-    expect(answerBytes(xml, 'utf-8')).toEqual(Buffer.from(xml));
-    expect(new TextDecoder('utf-16le').decode(answerBytes(xml, 'utf-16le'))).toBe(xml);
-    expect(new TextDecoder('utf-16be').decode(answerBytes(xml, 'utf-16be'))).toBe(xml);
+    const line = `${xml}\n`;
+    expect(answerBytes(xml, 'bytes')).toEqual(Buffer.from(line));
+    expect(answerBytes(xml, 'utf-8')).toEqual(Buffer.from(line));
+    expect(new TextDecoder('utf-16le').decode(answerBytes(xml, 'utf-16le'))).toBe(line);
+    expect(new TextDecoder('utf-16be').decode(answerBytes(xml, 'utf-16be'))).toBe(line);
   });
 });

@@ -283,6 +283,68 @@ describe('byte order marks and widths', () => {
   });
 });
 
+describe('a frame that is one empty element', () => {
+  const EMPTY = '<protocol user_id="42"/>';
+  const alike = [
+    EMPTY,
+    '<protocol/>',
+    '<protocol />',
+    '<protocol\tuser_id = "42"\r\n/>',
+    `<protocol user_id='42' user_state="2" />`,
+    '<protocol user_id="42" text="/>"/>',
+    `<protocol user_id="42" text="'/>" more='"/>'/>`,
+    '<protocol user_id="42" text="a>b"/>',
+    '<?xml version="1.0"?><protocol user_id="42"/>',
+    '<?xml version="1.0" encoding="UTF-8" ?>\r\n <protocol user_id="42"/>',
+  ];
+
+  it.each([
+    ['one byte', (text: string) => Buffer.from(text)],
+    ['UTF-16LE', le],
+    ['UTF-16BE', be],
+  ] as const)('ends with its tag, in characters of %s', (_what, encode) => {
+    for (const empty of alike) {
+      const stream = [empty, FRAME, empty, empty, FRAME];
+      for (const between of ['', '\n', '\0']) {
+        const bytes = encode(stream.join(between));
+        for (const chunks of [[bytes], bytewise(bytes)]) {
+          const framed = frame(chunks);
+          expect(framed.frames).toEqual(stream.map(encode));
+          expect(framed.framer.heldBytes).toBe(0);
+        }
+      }
+    }
+  });
+
+  it.each([
+    ['another element', '<protocols user_id="42"/><a/></protocol>'],
+    ['an empty element within', '<protocol user_id="42"><a/></protocol>'],
+    ['an open quote', '<protocol user_id="42/></protocol>'],
+    ['markup in a value', '<protocol user_id="<a"/></protocol>'],
+    ['a slash that is not the last', '<protocol user_id="42"/ ></protocol>'],
+    ['a comment before it', '<!-- --><protocol user_id="42"/></protocol>'],
+    ['an open declaration', '<?xml <protocol user_id="42"/></protocol>'],
+    ['text before it', 'x<protocol user_id="42"/></protocol>'],
+  ])('is none with %s: that ends where the terminator is', (_what, text) => {
+    for (const chunks of [[Buffer.from(text + FRAME)], bytewise(Buffer.from(text + FRAME))]) {
+      expect(texts(frame(chunks))).toEqual([text, FRAME]);
+    }
+  });
+
+  it('has the same limit: 8192 bytes, not one more', () => {
+    const [head, tail] = ['<protocol user_id="42" pad="', '"/>'];
+    const ofBytes = (bytes: number): Buffer => Buffer.from(head + 'x'.repeat(bytes - head.length - tail.length) + tail);
+    for (const [bytes, result] of [
+      [MAX_TCP_FRAME_BYTES, 'ok'],
+      [MAX_TCP_FRAME_BYTES + 1, 'too_large'],
+    ] as const) {
+      for (const chunks of [[ofBytes(bytes)], bytewise(ofBytes(bytes))]) {
+        expect(frame(chunks)).toMatchObject({ result, frames: result === 'ok' ? [ofBytes(bytes)] : [] });
+      }
+    }
+  });
+});
+
 describe('any split of any frames', () => {
   const space = fc.string({ unit: fc.constantFrom(' ', '\n', '\r', '\t'), maxLength: 4 });
   const cuts = fc.array(fc.nat(), { maxLength: 12 });
@@ -342,6 +404,9 @@ describe('any split of any frames', () => {
     const piece = fc.oneof(
       fc.uint8Array({ maxLength: 6 }),
       fc.constantFrom(Buffer.from(FRAME), le(FRAME), be(FRAME), LE_BOM, BE_BOM, UTF8_BOM, Buffer.alloc(8200, 'x')),
+      fc.constantFrom(
+        ...['<protocol a="', "'", '"', '/', '>', '/>', '<?xml ', '?>', '\0', '\n'].map((text) => Buffer.from(text)),
+      ),
     );
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 8 }), cuts, (pieces, at) => {
@@ -358,19 +423,74 @@ describe('any split of any frames', () => {
   });
 });
 
-describe('NUL between frames', () => {
-  const nul = '\0\0\0';
+describe('NUL and white space between frames and before the first', () => {
+  const widths = [
+    ['one byte', 'bytes', (text: string) => Buffer.from(text, 'latin1')],
+    ['UTF-16LE', 'utf-16le', le],
+    ['UTF-16BE', 'utf-16be', be],
+  ] as const;
 
-  it.each([
-    ['one byte', (text: string) => Buffer.from(text, 'latin1')],
-    ['UTF-16LE', le],
-    ['UTF-16BE', be],
-  ])('means nothing, with characters of %s', (_what, encode) => {
-    const bytes = encode(`${nul}${FRAME}\0${FRAME}\n${nul}\n${FRAME}${nul}`);
+  it.each(widths)('mean nothing in characters of %s', (_what, seen, encode) => {
+    const bytes = encode(`\0\0\0${FRAME}\0${FRAME}\n\0\0\0\n${FRAME}\0\0\0`);
     for (const chunks of [[bytes], bytewise(bytes)]) {
       const framed = frame(chunks);
       expect(framed.frames).toEqual([encode(FRAME), encode(FRAME), encode(FRAME)]);
+      expect(framed.seen).toEqual([seen, seen, seen]);
       expect(framed.framer.isInFrame).toBe(false);
+    }
+  });
+
+  // What C clients write: `strlen + 1` bytes of a line end, of a frame or of nothing; buffers padded to a fixed size.
+  const single = ['\0', '\n\0', '\r\n\0', '\0\n', '\0\r\n', '\0\n\0', '\0 \0', ' \0\n\0', '\0\0\0', '\0'.repeat(255)];
+
+  it.each(single.map((between) => [JSON.stringify(between.slice(0, 8)), between] as const))(
+    'of one byte, %s, mean nothing before and between frames of one byte, whatever the default',
+    (_what, between) => {
+      const text = `${between}${FRAME}${between}${FRAME}${between}${between}${FRAME}${between}`;
+      const bytes = Buffer.from(text, 'latin1');
+      for (const encoding of ['utf-8', 'gbk', 'big5', 'iso-8859-1', 'utf-16le', 'utf-16be'] as const) {
+        for (const chunks of [[bytes], bytewise(bytes)]) {
+          const framed = frame(chunks, encoding);
+          expect(texts(framed)).toEqual([FRAME, FRAME, FRAME]);
+          expect(framed.seen).toEqual(['bytes', 'bytes', 'bytes']);
+          expect(framed.framer.heldBytes).toBeLessThan(2);
+        }
+      }
+    },
+  );
+
+  it.each(widths.slice(1))('of one byte mean nothing between frames of %s', (_what, seen, encode) => {
+    for (const between of single) {
+      const bytes = Buffer.concat([FRAME, FRAME, FRAME].flatMap((text) => [encode(text), Buffer.from(between)]));
+      for (const chunks of [[bytes], bytewise(bytes)]) {
+        const framed = frame(chunks);
+        expect(framed.frames).toEqual([encode(FRAME), encode(FRAME), encode(FRAME)]);
+        expect(framed.seen).toEqual([seen, seen, seen]);
+      }
+    }
+  });
+
+  it('may stand before a byte order mark', () => {
+    for (const [mark, encode] of [
+      [UTF8_BOM, (text: string) => Buffer.from(text)],
+      [LE_BOM, le],
+      [BE_BOM, be],
+    ] as const) {
+      const one = Buffer.concat([Buffer.from('\0\r\n\0'), mark, encode(FRAME)]);
+      const bytes = Buffer.concat([one, one, Buffer.from([0]), one]);
+      for (const encoding of ['utf-8', 'utf-16le', 'utf-16be'] as const) {
+        for (const chunks of [[bytes], bytewise(bytes)]) {
+          expect(frame(chunks, encoding).frames).toEqual([encode(FRAME), encode(FRAME), encode(FRAME)]);
+        }
+      }
+    }
+  });
+
+  it('keep nothing in memory, be it a megabyte before the first frame', () => {
+    for (const piece of ['\0', '\0\n', ' \0\r\n\0', '\n']) {
+      const { framer } = frame([Buffer.alloc(1024 * 1024, piece)]);
+      expect(framer.heldBytes).toBeLessThan(3);
+      expect(framer.isInFrame).toBe(false);
     }
   });
 });

@@ -7,7 +7,7 @@ const read = (body: Buffer | string) => readXmlState(Buffer.from(body), 'utf-8',
 describe('the state in an XML body', () => {
   it('needs no user', () => {
     expect(read('<protocol><user_state>2</user_state></protocol>')).toBe(2);
-    expect(read('<protocol user_state="-1"/></protocol>')).toBeUndefined();
+    expect(read('<protocol user_state="-1"/>')).toBe(-1);
     expect(read('<protocol user_state="-1"></protocol>')).toBe(-1);
   });
 

@@ -15,8 +15,8 @@ const scrape = ({ tcp = 2, beats = 0, changes = 0, malformed = 0, delays = [0, 0
     `presence_hub_bad_frames_total{reason="malformed"} ${malformed}`,
     'presence_hub_bad_frames_total{reason="doctype"} 0',
     ...['0.01', '0.1', '+Inf'].map((le, i) => `presence_hub_delivery_delay_seconds_bucket{le="${le}"} ${delays[i]}`),
-    'presence_hub_event_loop_lag_seconds{quantile="0.5"} 0.001',
-    'presence_hub_event_loop_lag_seconds{quantile="max"} 0.02',
+    'presence_hub_event_loop_lag_seconds_bucket{le="0.001"} 1',
+    'presence_hub_event_loop_lag_seconds_bucket{le="+Inf"} 2',
   ].join('\n');
 
 describe('the history of what is plotted', () => {
@@ -48,7 +48,7 @@ describe('the history of what is plotted', () => {
   it('names the quantiles of the event loop’s lag', () => {
     const history = new History();
     history.add(scrape(), 1000);
-    expect(plot(history, 'loop-lag').series.map(({ label }) => label)).toEqual(['p50', 'max']);
+    expect(plot(history, 'loop-lag').series.map(({ label }) => label)).toEqual(['p50', 'p99']);
   });
 
   it('shows a reason only once it happened', () => {

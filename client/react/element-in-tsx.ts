@@ -1,0 +1,20 @@
+/** Lets `<presence-friends>` of presence-hub/element stand in TSX. Types only. */
+import type { DetailedHTMLProps, HTMLAttributes } from 'react';
+
+export interface PresenceFriendsAttributes extends DetailedHTMLProps<HTMLAttributes<HTMLElement>, HTMLElement> {
+  readonly url?: string;
+  readonly user?: string;
+  readonly token?: string;
+  readonly device?: string;
+  readonly observe?: boolean | '';
+  readonly label?: string;
+}
+
+declare module 'react' {
+  // eslint-disable-next-line @typescript-eslint/no-namespace -- React's types have it so
+  namespace JSX {
+    interface IntrinsicElements {
+      'presence-friends': PresenceFriendsAttributes;
+    }
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Finds the end of a frame that is one empty element, `<protocol …/>`, with at most a declaration before it: such a frame
+ * has no `</protocol>`. Reads each character once, however packets cut the frame, and stops at the first one that shows
+ * that the root is not empty. Does not judge whether the frame is well formed.
+ */
+import { isWide, type FrameEncoding } from './charset.ts';
+import { isSpace } from './space.ts';
+
+const ROOT = '<protocol';
+const SLASH = 0x2f;
+const QUESTION_MARK = 0x3f;
+const LESS_THAN = 0x3c;
+const GREATER_THAN = 0x3e;
+const DOUBLE_QUOTE = 0x22;
+const SINGLE_QUOTE = 0x27;
+
+type Phase = 'root' | 'declaration' | 'behind name' | 'attributes' | 'not empty';
+
+export class EmptyRoot {
+  #phase: Phase = 'not empty';
+  /** Bytes of the frame that were read. */
+  #readBytes = 0;
+  /** Characters of `<protocol` that were read. */
+  #matched = 0;
+  #isDeclared = false;
+  /** The quote of the value that is being read, or 0. */
+  #quote = 0;
+  #previous = 0;
+
+  /** A frame begins. */
+  begin(): void {
+    this.#phase = 'root';
+    this.#readBytes = 0;
+    this.#matched = 0;
+    this.#isDeclared = false;
+    this.#quote = 0;
+  }
+
+  /** The end of the frame that begins at `start`; undefined if it is not there yet, or the root is not empty. */
+  endIn(bytes: Buffer, start: number, seen: FrameEncoding): number | undefined {
+    const width = isWide(seen) ? 2 : 1;
+    while (this.#phase !== 'not empty') {
+      const at = start + this.#readBytes;
+      if (at + width > bytes.length) return undefined;
+      this.#readBytes += width;
+      const character = width === 1 ? bytes[at] : seen === 'utf-16le' ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
+      if (this.#isEnd(character ?? 0)) return at + width;
+    }
+    return undefined;
+  }
+
+  #isEnd(character: number): boolean {
+    switch (this.#phase) {
+      case 'root':
+        this.#phase = this.#afterRoot(character);
+        return false;
+      case 'behind name':
+        this.#phase = isSpace(character) || character === SLASH ? 'attributes' : 'not empty';
+        break;
+      case 'declaration':
+        if (this.#endsTag(character) && this.#previous === QUESTION_MARK) {
+          this.#phase = 'root';
+          this.#matched = 0;
+        }
+        break;
+      case 'attributes':
+        if (!this.#endsTag(character)) break;
+        if (this.#previous === SLASH) return true;
+        this.#phase = 'not empty';
+        break;
+      case 'not empty':
+        break;
+    }
+    this.#previous = character;
+    return false;
+  }
+
+  #afterRoot(character: number): Phase {
+    if (character === ROOT.charCodeAt(this.#matched)) return ++this.#matched === ROOT.length ? 'behind name' : 'root';
+    if (this.#isDeclared) return this.#matched === 0 && isSpace(character) ? 'root' : 'not empty';
+    if (this.#matched !== 1 || character !== QUESTION_MARK) return 'not empty';
+    this.#isDeclared = true;
+    return 'declaration';
+  }
+
+  /** Whether it is a `>` outside of quotes. No tag has `<` in it, quoted or not. */
+  #endsTag(character: number): boolean {
+    if (character === LESS_THAN) {
+      this.#phase = 'not empty';
+    } else if (this.#quote !== 0) {
+      if (character === this.#quote) this.#quote = 0;
+    } else if (character === DOUBLE_QUOTE || character === SINGLE_QUOTE) {
+      this.#quote = character;
+    } else {
+      return character === GREATER_THAN;
+    }
+    return false;
+  }
+}
