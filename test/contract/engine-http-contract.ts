@@ -235,10 +235,6 @@ export function httpContract(engine: Tested): void {
       for (let i = 0; i < 20; i++) await ask('GET', '/other');
       const answered = rig.requests.rest().filter(({ path }) => path === '/many').length;
       expect(answered).toBeLessThan(200);
-      // If the client reads again, it finds the answers that fitted into the kernel, and then the others or the end.
-      raw.wire.resume();
-      const text = await Promise.race([raw.closed, raw.until((all) => all.split('200 OK').length > 1_600)]);
-      expect(text.split('200 OK').length - 1).toBeGreaterThanOrEqual(Math.min(answered, 1));
     });
 
     it('end when the client says so', async () => {
