@@ -11,7 +11,7 @@ import { Timers } from './timers.ts';
 import type { Tokens } from './tokens.ts';
 import type { GetToken, MyStatus, WebSocketConstructor, WebSocketLike } from './types.ts';
 
-/** For the app's token, for the connection to open, for its welcome. */
+/** For the connection to open, and for its welcome. */
 const STEP_WITHIN_MS = 10_000;
 /** After waking up, and after a goodbye: a connection that does not answer by then is dead. */
 const ANSWER_WITHIN_MS = 5_000;
@@ -109,7 +109,7 @@ export class HubLink implements Link {
 
   async #open(attemptNo: number): Promise<void> {
     const { url, user, device, WebSocket } = this.#options;
-    this.#expect(STEP_WITHIN_MS);
+    // The app may take its time: a token that comes late is used, and no second one is asked for meanwhile.
     const token = await this.#token();
     if (attemptNo !== this.#attemptNo) return;
     if (token === null) return this.#ended(1006, 'no token');
@@ -129,10 +129,11 @@ export class HubLink implements Link {
     const { getToken } = this.#options;
     if (getToken === undefined) return undefined;
     const attemptNo = this.#attemptNo;
-    const { Tokens } = await import('./tokens.ts');
-    if (attemptNo !== this.#attemptNo) return null;
+    // What can't be loaded now may be there at the next attempt.
+    const loaded = await import('./tokens.ts').catch(() => null);
+    if (loaded === null || attemptNo !== this.#attemptNo) return null;
     const onFresh = (token: string): void => this.send({ type: 'token', id: 'token', token });
-    this.#tokens ??= new Tokens(getToken, onFresh, this.#events.onError);
+    this.#tokens ??= new loaded.Tokens(getToken, onFresh, this.#events.onError);
     return this.#tokens.give(this.#isTokenRefused);
   }
 

@@ -8,7 +8,7 @@ import type { Link, LinkEvents } from './link.ts';
 import { locksOf } from './serve.ts';
 import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
 import { Timers } from './timers.ts';
-import type { MyStatus } from './types.ts';
+import type { GetToken, MyStatus } from './types.ts';
 
 const PING_EVERY_MS = 5_000;
 const PONG_WITHIN_MS = 3_000;
@@ -28,6 +28,7 @@ export interface RemoteLinkOptions extends Pick<HubLinkOptions, 'getToken'> {
 export class RemoteLink implements Link {
   readonly #options: RemoteLinkOptions;
   readonly #events: LinkEvents;
+  #getToken: GetToken | undefined;
   readonly #timers = new Timers<'ping' | 'pong' | 'leave'>();
   #port: Port<FromTab> | undefined;
   /** Aborted when it speaks over this port no longer. */
@@ -153,6 +154,8 @@ export class RemoteLink implements Link {
         this.#events.onError(new PresenceError(word[1].code, word[1].message, word[1].isFinal));
         break;
       case 'getToken':
+        // The app may take long: until then this says that the tab is not frozen.
+        this.#ping();
         void this.#token(word[1], word[2]);
         break;
       case 'pong':
@@ -162,10 +165,14 @@ export class RemoteLink implements Link {
   }
 
   async #token(no: number, why: { refresh: boolean }): Promise<void> {
+    const { getToken } = this.#options;
+    const port = this.#port;
     try {
-      this.#post(['token', no, (await this.#options.getToken?.(why)) ?? null]);
+      const { onceAtATime } = await import('./tokens.ts');
+      this.#getToken ??= getToken && onceAtATime(getToken);
+      port?.postMessage(['token', no, (await this.#getToken?.(why)) ?? null]);
     } catch (error) {
-      this.#post(['token', no, null, String(error)]);
+      port?.postMessage(['token', no, null, String(error)]);
     }
   }
 

@@ -8,15 +8,16 @@ import { inChunks } from './chunks.ts';
 import { HubLink } from './hub-link.ts';
 import type { LinkStatus } from './link.ts';
 import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
+import type { TokenQuestion } from './token-question.ts';
 import type { MyStatus, WebSocketConstructor } from './types.ts';
-
-const TOKEN_WITHIN_MS = 3_000;
 
 /** What a tab watches on this connection. */
 class Tab {
   readonly port: Port<ToTab>;
   readonly owners = new Set<string>();
   readonly ids = new Set<string>();
+  /** When it last said something. */
+  heardAt = 0;
 
   constructor(port: Port<ToTab>) {
     this.port = port;
@@ -36,7 +37,7 @@ export class SharedLink {
   /** What a tab that comes later has to hear first. */
   readonly #latest = new Map<HubMessage['type'], HubMessage>();
   readonly #asked = new Map<number, { readonly tab: Tab; readonly id: Watch['id'] }>();
-  readonly #tokens = new Map<number, (token: string | null, why?: string) => void>();
+  #question: TokenQuestion | undefined;
   #nextId = 0;
 
   constructor(options: SharedOptions, WebSocket: WebSocketConstructor, onEmpty: () => void) {
@@ -62,6 +63,7 @@ export class SharedLink {
     for (const message of this.#latest.values()) port.postMessage(['onMessage', message]);
     return (word) => {
       if (this.#tabs.delete(tab)) {
+        tab.heardAt = performance.now();
         this.#tabs.add(tab);
         this.#take(tab, word);
       }
@@ -93,7 +95,7 @@ export class SharedLink {
         this.#part(tab);
         break;
       case 'token':
-        this.#tokens.get(word[1])?.(word[2], word[3]);
+        this.#question?.take(tab, word[1], word[2], word[3]);
         break;
       case 'ping':
         tab.port.postMessage(['pong', word[1] - this.#inputAgoMs]);
@@ -189,23 +191,9 @@ export class SharedLink {
     for (const { port } of this.#tabs) port.postMessage(word);
   }
 
-  /** Asks the tabs in turn, the one that spoke last first: another one may be frozen. */
   async #token(why: { refresh: boolean }): Promise<string> {
-    let problem = 'no tab gives a token';
-    for (const tab of [...this.#tabs].reverse()) {
-      const no = this.#nextId++;
-      const token = await new Promise<string | null>((resolve) => {
-        const timer = setTimeout(resolve, TOKEN_WITHIN_MS, null);
-        this.#tokens.set(no, (given, said = problem) => {
-          clearTimeout(timer);
-          problem = said;
-          resolve(given);
-        });
-        tab.port.postMessage(['getToken', no, why]);
-      });
-      this.#tokens.delete(no);
-      if (token !== null) return token;
-    }
-    throw new Error(problem);
+    const { TokenQuestion } = await import('./token-question.ts');
+    this.#question = new TokenQuestion(this.#nextId++, why, this.#tabs);
+    return this.#question.answer;
   }
 }

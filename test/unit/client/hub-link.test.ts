@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HubLink } from '../../../client/sdk/hub-link.ts';
 import type { LinkStatus } from '../../../client/sdk/link.ts';
+import { onceAtATime } from '../../../client/sdk/tokens.ts';
 import type { GetToken, WebSocketLike } from '../../../client/sdk/types.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 
@@ -201,6 +202,65 @@ describe('the link to the hub', () => {
     last().onclose?.({ code: 4401, reason: '' });
     expect(whys).toEqual([false, true, true]);
     expect(status()).toBe('closed');
+  });
+
+  describe.each([4_000, 12_000, 30_000])('when the app takes %d ms to give a token', (takesMs) => {
+    let calls: number;
+    let inFlight: number;
+    let mostInFlight: number;
+    const slowly: GetToken = async () => {
+      calls += 1;
+      mostInFlight = Math.max(mostInFlight, ++inFlight);
+      await new Promise((resolve) => setTimeout(resolve, takesMs));
+      inFlight -= 1;
+      return `token ${calls}`;
+    };
+    const begin = async (): Promise<void> => {
+      calls = inFlight = mostInFlight = 0;
+      await open(slowly);
+      await vi.dynamicImportSettled();
+      await pass(0);
+    };
+
+    it('uses it as soon as it is there', async () => {
+      await begin();
+      await pass(takesMs - 1);
+      expect(Socket.all).toHaveLength(0);
+      await pass(1);
+      last().welcome();
+      expect(last().sent[0]).toMatchObject({ type: 'hello', token: 'token 1' });
+      expect([calls, status()]).toEqual([1, 'connected']);
+    });
+
+    it('asks for no second one meanwhile, whatever happens to the connection', async () => {
+      await begin();
+      last()?.welcome();
+      await pass(takesMs);
+      last().welcome();
+      last().onclose?.({ code: 4401, reason: '' });
+      await pass(takesMs / 2);
+      link.wake();
+      link.sleep();
+      link.wake();
+      await pass(takesMs / 2 + 250);
+      last().welcome();
+      expect(last().sent[0]).toMatchObject({ type: 'hello', token: 'token 2' });
+      expect([calls, mostInFlight, status()]).toEqual([2, 1, 'connected']);
+    });
+  });
+
+  it('does not take the answer to an earlier question for a fresh token', async () => {
+    const whys: boolean[] = [];
+    const ask = onceAtATime(async ({ refresh }) => {
+      whys.push(refresh);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return refresh ? 'fresh' : 'old';
+    });
+    const answers = Promise.all([ask({ refresh: false }), ask({ refresh: true }), ask({ refresh: false })]);
+    await pass(200);
+    expect(await answers).toEqual(['old', 'fresh', 'old']);
+    expect(whys).toEqual([false, true]);
+    await open();
   });
 
   it('is away without input, back with it, and never over what was set', async () => {

@@ -1,0 +1,116 @@
+/** The SDK in a real Chromium when something around it is slow, wrong or stands still: what it does about it, and says. */
+import type { BrowserContext, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { createPresenceClient, PresenceClient, PresenceClientOptions } from '../../client/sdk/index.ts';
+import { hasChromium, launchPeoplesChromium } from '../support/chromium.ts';
+import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
+import { closeSdkClients } from '../support/sdk-client.ts';
+import { serveSdkPage, type SdkPage } from '../support/sdk-page.ts';
+import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
+
+/** What a page of these tests holds. */
+interface InPage {
+  createPresenceClient: typeof createPresenceClient;
+  client: PresenceClient;
+  calls: number;
+  mostInFlight: number;
+  givenAt: number;
+  connectedAt: number;
+}
+
+const WAYS = {
+  'a SharedWorker': '',
+  'a leader': 'delete globalThis.SharedWorker;',
+  'a tab of its own': '',
+} as const;
+type Way = keyof typeof WAYS;
+const WAY_NAMES = Object.keys(WAYS) as Way[];
+
+describe.skipIf(!hasChromium('the SDK in trouble'))('the SDK in trouble', () => {
+  let app: SdkPage;
+  let context: BrowserContext;
+  let closeBrowser: () => Promise<void>;
+  let hub: string;
+
+  beforeAll(async () => {
+    app = await serveSdkPage();
+  });
+  afterAll(() => app.close());
+  beforeEach(async () => {
+    ({ context, close: closeBrowser } = await launchPeoplesChromium());
+  });
+  afterEach(async () => {
+    closeSdkClients();
+    await closeBrowser();
+    await endHubProcesses();
+  });
+
+  const startHub = async (settings: Record<string, string> = {}): Promise<void> => {
+    const started = await startHubProcess({ HUB_ORIGINS: app.origin, ...settings }).started;
+    hub = startLine(started, 'page').replace(/\/$/, '');
+  };
+  const openPage = async (way: Way): Promise<Page> => {
+    const page = await context.newPage();
+    if (WAYS[way] !== '') await page.addInitScript(WAYS[way]);
+    await page.goto(app.origin);
+    await page.waitForFunction(() => 'createPresenceClient' in globalThis);
+    return page;
+  };
+  const optionsFor = (way: Way, user: string): PresenceClientOptions => ({
+    url: hub,
+    user,
+    tabs: way === 'a tab of its own' ? 'each' : 'share',
+  });
+
+  it.each(WAY_NAMES)('with %s, a token that takes 4, 12 or 30 s is used when it is there', async (way) => {
+    await startHub({ HUB_AUTH: 'jwt', HUB_JWT_SECRET: TEST_SECRET });
+    const clock = { now: () => ({ wallMs: Date.now(), monoMs: performance.now() }) };
+    const late = [4_000, 12_000, 30_000].map(async (takesMs) => {
+      const user = String(takesMs);
+      const token = await tokenFor(user, { clock });
+      // One connects; the other is there, and could be asked too.
+      const tabs = [await openPage(way), ...(way === 'a tab of its own' ? [] : [await openPage(way)])];
+      for (const tab of tabs)
+        await tab.evaluate(
+          ([options, given, ms]) => {
+            const own = globalThis as unknown as InPage;
+            own.calls = own.mostInFlight = 0;
+            let inFlight = 0;
+            const getToken = async (): Promise<string> => {
+              own.calls += 1;
+              own.mostInFlight = Math.max(own.mostInFlight, ++inFlight);
+              await new Promise((resolve) => setTimeout(resolve, ms));
+              inFlight -= 1;
+              own.givenAt = Date.now();
+              return given;
+            };
+            own.client = own.createPresenceClient({ ...options, getToken });
+            own.client.on('status', ({ status }) => {
+              if (status === 'connected') own.connectedAt ??= Date.now();
+            });
+            own.client.connect();
+          },
+          [optionsFor(way, user), token, takesMs] as const,
+        );
+      for (const tab of tabs)
+        await expect
+          .poll(() => tab.evaluate(() => (globalThis as unknown as InPage).client.status), { timeout: 50_000 })
+          .toBe('connected');
+      const seen = await Promise.all(
+        tabs.map((tab) =>
+          tab.evaluate(() => {
+            const { calls, mostInFlight, givenAt, connectedAt } = globalThis as unknown as InPage;
+            return { calls, mostInFlight, givenAt: givenAt ?? 0, connectedAt };
+          }),
+        ),
+      );
+      const givenAt = Math.max(...seen.map((one) => one.givenAt));
+      expect(seen.reduce((sum, { calls }) => sum + calls, 0)).toBe(1);
+      for (const { mostInFlight, connectedAt } of seen) {
+        expect(mostInFlight).toBeLessThanOrEqual(1);
+        expect(connectedAt - givenAt).toBeLessThan(5_000);
+      }
+    });
+    await Promise.all(late);
+  });
+});
