@@ -13,7 +13,7 @@ import type { GetToken, MyStatus, WebSocketConstructor, WebSocketLike } from './
 
 /** For the connection to open, and for its welcome. */
 const STEP_WITHIN_MS = 10_000;
-/** After waking up, and after a goodbye: a connection that does not answer by then is dead. */
+/** After a check, and after a goodbye: a connection that does not answer by then is dead. */
 const ANSWER_WITHIN_MS = 5_000;
 
 export interface HubLinkOptions {
@@ -73,14 +73,9 @@ export class HubLink implements Link {
     this.#awayIn(awayAfterMs - agoMs);
   }
 
-  wake(): void {
+  check(): void {
     if (this.#status === 'connected') this.#beat(ANSWER_WITHIN_MS);
-    else if (this.#status === 'disconnected' || this.#timers.has('retry')) this.#tryIn(0);
-  }
-
-  sleep(): void {
-    this.#drop();
-    this.#tell({ status: 'disconnected' });
+    else if (this.#timers.has('retry')) this.#tryIn(0);
   }
 
   leave(): void {
@@ -228,8 +223,7 @@ export class HubLink implements Link {
       const now = performance.now();
       // What the hub has said itself holds.
       if (isPaced(code) && this.#pacedUntil < now) this.#pacedUntil = now + ms;
-      if (isOffline()) this.#tell({ status: 'disconnected', reason });
-      else this.#tryIn(ms, reason);
+      this.#tryIn(ms, reason);
     }
   }
 
@@ -237,7 +231,8 @@ export class HubLink implements Link {
     const pacedMs = this.#pacedUntil - performance.now();
     const retryInMs = pacedMs > 0 ? pacedMs : ms;
     this.#timers.set('retry', retryInMs, () => this.#try());
-    this.#tell({ status: 'reconnecting', retryInMs, reason });
+    // That the browser is offline may be wrong, behind a VPN or with a hub on this machine: it is tried all the same.
+    this.#tell({ status: isOffline() ? 'disconnected' : 'reconnecting', retryInMs, reason });
   }
 
   /** Lets go of the connection, whatever still comes of it. */

@@ -14,10 +14,8 @@ export interface Link {
   set(what: MyStatus): void;
   /** Somebody is here, or was so long ago; away without another such word for that long. */
   input(awayAfterMs: number, agoMs?: number): void;
-  /** The moment to look whether the connection is sound, or to come back at once. */
-  wake(): void;
-  /** The browser says that there is no network. */
-  sleep(): void;
+  /** Finds out within seconds whether the connection is sound; comes back at once if there is none. */
+  check(): void;
   /** With a goodbye; `closed` is told when it is over. */
   leave(): void;
   close(): void;

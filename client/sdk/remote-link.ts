@@ -92,13 +92,9 @@ export class RemoteLink implements Link {
     this.#post(['input', awayAfterMs, 0]);
   }
 
-  wake(): void {
-    this.#post(['wake']);
+  check(): void {
+    this.#post(['check']);
     this.#ping();
-  }
-
-  sleep(): void {
-    this.#post(['sleep']);
   }
 
   leave(): void {

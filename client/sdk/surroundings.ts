@@ -22,8 +22,8 @@ export function heedSurroundings(link: Link, client: PresenceClient, idle: Prese
     if (status === 'closed') ending.abort();
   });
   if (client.status === 'closed') return;
-  listen(globalThis, ['online', 'pageshow'], () => link.wake());
-  listen(globalThis, ['offline'], () => link.sleep());
+  // A browser that says it is offline may be wrong: only the connection knows.
+  listen(globalThis, ['online', 'offline', 'pageshow'], () => link.check());
   const { document } = globalThis as { document?: Document };
   if (document === undefined) return;
   if (idle !== false) {
@@ -39,6 +39,6 @@ export function heedSurroundings(link: Link, client: PresenceClient, idle: Prese
     listen(globalThis, INPUTS, input);
   }
   listen(document, ['visibilitychange'], () => {
-    if (document.visibilityState === 'visible') link.wake();
+    if (document.visibilityState === 'visible') link.check();
   });
 }

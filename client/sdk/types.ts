@@ -11,7 +11,7 @@ import type { PresenceError } from './error.ts';
  * - `connecting`: the first attempt.
  * - `connected`: welcomed by the hub.
  * - `reconnecting`: the connection was lost or an attempt failed; it tries again by itself.
- * - `disconnected`: the browser is offline; it tries again as soon as that is over.
+ * - `disconnected`: as `reconnecting`, while the browser says that it is offline.
  * - `closed`: for good: `close()`, `leave()`, or a refusal that no retry mends.
  */
 export type ConnectionStatus = 'idle' | 'connecting' | 'connected' | 'reconnecting' | 'disconnected' | 'closed';
@@ -110,7 +110,7 @@ export interface ClientEvents {
 export interface StatusChange {
   readonly status: ConnectionStatus;
   readonly previous: ConnectionStatus;
-  /** With `reconnecting`: when the next attempt is due. */
+  /** With `reconnecting` and `disconnected`: when the next attempt is due. */
   readonly retryInMs?: number | undefined;
   /** Why the connection ended: the close code and what it means. */
   readonly reason?: { readonly code: number; readonly text: string } | undefined;

@@ -335,18 +335,6 @@ describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
     await tab.waitForFunction(() => (globalThis as unknown as InPage).client.status === 'connected');
   });
 
-  it('wait while the browser is offline, and come back at once', async () => {
-    await startHub();
-    await befriend('42', '7');
-    const tab = await openTab({ user: '42' });
-    await shows(tab, '7', 'offline');
-    await context.setOffline(true);
-    await tab.waitForFunction(() => (globalThis as unknown as InPage).client.status === 'disconnected');
-    expect(await tab.evaluate(() => (globalThis as unknown as InPage).friends.staleSince)).toEqual(expect.any(Number));
-    await context.setOffline(false);
-    await tab.waitForFunction(() => (globalThis as unknown as InPage).friends.staleSince === null);
-  });
-
   it('are seen as the same after a reload', async () => {
     await startHub();
     const watcher = sdkClient({ url: hub }).watch(['42']);

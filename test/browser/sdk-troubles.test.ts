@@ -1,7 +1,12 @@
 /** The SDK in a real Chromium when something around it is slow, wrong or stands still: what it does about it, and says. */
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { createPresenceClient, PresenceClient, PresenceClientOptions } from '../../client/sdk/index.ts';
+import type {
+  createPresenceClient,
+  PresenceClient,
+  PresenceClientOptions,
+  PresenceView,
+} from '../../client/sdk/index.ts';
 import { hasChromium, launchPeoplesChromium } from '../support/chromium.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
 import { closeSdkClients } from '../support/sdk-client.ts';
@@ -14,8 +19,10 @@ interface InPage {
   client: PresenceClient;
   calls: number;
   mostInFlight: number;
-  givenAt: number;
-  connectedAt: number;
+  givenAt?: number;
+  connectedAt?: number;
+  friends: PresenceView;
+  statuses: string[];
 }
 
 const WAYS = {
@@ -108,9 +115,66 @@ describe.skipIf(!hasChromium('the SDK in trouble'))('the SDK in trouble', () => 
       expect(seen.reduce((sum, { calls }) => sum + calls, 0)).toBe(1);
       for (const { mostInFlight, connectedAt } of seen) {
         expect(mostInFlight).toBeLessThanOrEqual(1);
-        expect(connectedAt - givenAt).toBeLessThan(5_000);
+        expect(connectedAt! - givenAt).toBeLessThan(5_000);
       }
     });
     await Promise.all(late);
+  });
+
+  describe.each(WAY_NAMES)('with %s, a browser that says it is offline', (way) => {
+    /** It says so from now on, in the page and in the worker, whatever the network does. */
+    const sayOffline = (page: Page) =>
+      page.evaluate(() => {
+        Object.defineProperty(Navigator.prototype, 'onLine', { get: () => false });
+        dispatchEvent(new Event('offline'));
+      });
+    const open = async (): Promise<Page> => {
+      const page = await openPage(way);
+      await page.evaluate(
+        (options) => {
+          const own = globalThis as unknown as InPage;
+          own.client = own.createPresenceClient(options);
+          own.friends = own.client.watchFriends();
+          own.statuses = [];
+          own.client.on('status', ({ status }) => own.statuses.push(status));
+        },
+        optionsFor(way, '42'),
+      );
+      await page.waitForFunction(() => (globalThis as unknown as InPage).friends.isSynced);
+      return page;
+    };
+    const shows = (page: Page, user: string, status: string) =>
+      page.waitForFunction(
+        ([id, wanted]) => (globalThis as unknown as InPage).friends.get(id!)?.status === wanted,
+        [user, status],
+      );
+    const beat = (user: string, status: string) =>
+      fetch(`${hub}/v1/heartbeat`, { method: 'POST', body: JSON.stringify({ user, status }) });
+    const befriend = (user: string, friend: string) =>
+      fetch(`${hub}/v1/users/${user}/friends/${friend}`, { method: 'PUT' });
+
+    it('keeps its connection when the hub can be reached', async () => {
+      await startHub();
+      await befriend('42', '7');
+      const page = await open();
+      await sayOffline(page);
+      await beat('7', 'busy');
+      await shows(page, '7', 'busy');
+      await new Promise((resolve) => setTimeout(resolve, 6_000)); // longer than the probe waits for its answer
+      await beat('7', 'away');
+      await shows(page, '7', 'away');
+      expect(await page.evaluate(() => (globalThis as unknown as InPage).statuses)).toEqual(['connected']);
+    });
+
+    it('comes back by itself when the hub does', async () => {
+      await startHub();
+      const port = new URL(hub).port;
+      const page = await open();
+      await sayOffline(page);
+      await endHubProcesses();
+      await page.waitForFunction(() => (globalThis as unknown as InPage).client.status !== 'connected');
+      await startHub({ HUB_PORT: port });
+      await page.waitForFunction(() => (globalThis as unknown as InPage).client.status === 'connected');
+    });
   });
 });

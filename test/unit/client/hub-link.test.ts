@@ -132,7 +132,7 @@ describe('the link to the hub', () => {
     expect(status()).toBe('connected');
     last().onclose?.({ code: 1013, reason: '' });
     expect(statuses.at(-1)?.retryInMs).toBe(7_000);
-    link.wake();
+    link.check();
     await pass(6_999);
     expect(Socket.all).toHaveLength(1);
     await pass(1);
@@ -157,7 +157,7 @@ describe('the link to the hub', () => {
     expect(status()).toBe('reconnecting');
     await pass(250);
     last().welcome();
-    link.wake();
+    link.check();
     await pass(5_000);
     expect(status()).toBe('reconnecting');
   });
@@ -174,16 +174,57 @@ describe('the link to the hub', () => {
     expect(Socket.all[1]!.isClosed).toBe(true);
   });
 
-  it('waits while there is no network, and comes back at once', async () => {
-    await open();
-    last().welcome();
-    link.sleep();
-    expect(status()).toBe('disconnected');
-    await pass(1e6);
-    expect(Socket.all).toHaveLength(1);
-    link.wake();
-    await pass(0);
-    expect(Socket.all).toHaveLength(2);
+  describe('when the browser says that it is offline', () => {
+    beforeEach(() => vi.stubGlobal('navigator', { onLine: false }));
+    afterEach(() => vi.unstubAllGlobals());
+
+    it('keeps a connection that answers', async () => {
+      await open();
+      last().welcome();
+      link.check();
+      expect(last().sent.at(-1)).toMatchObject({ type: 'heartbeat' });
+      await pass(4_999);
+      last().hear({ type: 'ok', re: 'beat' });
+      await pass(4_000);
+      expect(statuses.map(({ status }) => status)).toEqual(['connecting', 'connected']);
+    });
+
+    it('gives up one that does not within 5 s, and goes on trying by itself', async () => {
+      await open();
+      last().welcome();
+      link.check();
+      await pass(5_000);
+      expect(statuses.at(-1)).toMatchObject({ status: 'disconnected', retryInMs: 250, reason: { code: 4408 } });
+      await pass(250);
+      last().welcome();
+      expect(status()).toBe('connected');
+    });
+
+    it.each([1006, 1013, 4429])('never waits for more than a minute after %d', async (code) => {
+      vi.spyOn(Math, 'random').mockReturnValue(0.999);
+      await open();
+      for (let failures = 1; failures < 20; failures++) {
+        last().onclose?.({ code, reason: '' });
+        const { status, retryInMs } = statuses.at(-1)!;
+        expect(status).toBe('disconnected');
+        expect(retryInMs).toBeLessThanOrEqual(60_000);
+        await pass(retryInMs!);
+        expect(Socket.all).toHaveLength(failures + 1);
+      }
+      last().welcome();
+      expect(status()).toBe('connected');
+    });
+
+    it('tries at once when it says something else', async () => {
+      await open();
+      for (let i = 0; i < 6; i++) {
+        last().onclose?.({ code: 1006, reason: '' });
+        if (i < 5) await pass(statuses.at(-1)!.retryInMs!);
+      }
+      link.check();
+      await pass(0);
+      expect(Socket.all).toHaveLength(7);
+    });
   });
 
   it('asks once for a fresh token, and again only after a welcome', async () => {
@@ -234,14 +275,12 @@ describe('the link to the hub', () => {
 
     it('asks for no second one meanwhile, whatever happens to the connection', async () => {
       await begin();
-      last()?.welcome();
       await pass(takesMs);
       last().welcome();
       last().onclose?.({ code: 4401, reason: '' });
       await pass(takesMs / 2);
-      link.wake();
-      link.sleep();
-      link.wake();
+      link.check();
+      link.check();
       await pass(takesMs / 2 + 250);
       last().welcome();
       expect(last().sent[0]).toMatchObject({ type: 'hello', token: 'token 2' });
