@@ -114,7 +114,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     this.status = status;
     if (status !== previous || rest.retryInMs !== undefined) {
       this.emit('status', { status, previous, ...rest });
-      for (const view of [...this.#watching.views]) view.tellStatus();
+      this.#watching.tellStatus();
     }
     this.#tellStale();
     if (status === 'closed') this.#end(rest.reason?.text);
@@ -162,7 +162,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     if (staleSince === this.#toldStaleSince) return;
     this.#toldStaleSince = staleSince;
     this.emit('stale', { staleSince });
-    for (const view of [...this.#watching.views]) view.tellStatus();
+    this.#watching.tellStatus();
   }
 
   #end(why: string | undefined): void {

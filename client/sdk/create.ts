@@ -27,20 +27,16 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
       ? import('./tabs.ts').then(({ openSharedLink }) => openSharedLink(how, events), ownLink)
       : Promise.resolve(ownLink());
     if ('addEventListener' in globalThis)
-      Promise.all([link, import('./surroundings.ts')]).then(
-        ([link, { heedSurroundings }]) => heedSurroundings(link, client, idle),
-        ignore,
-      );
+      import('./surroundings.ts').then(({ heedSurroundings }) => heedSurroundings(link, client, idle), ignore);
     return link;
   });
   return client;
 }
 
 function socketUrl(given: string | URL | undefined): string {
-  const base = (globalThis as { location?: { origin: string } }).location?.origin;
-  const text = String(given ?? base);
-  const url = URL.canParse(text, base) && new URL(text, base);
-  if (!url || !/^(http|ws)s?:$/.test(url.protocol)) throw bad(`url must be of http or ws, not ${text}`);
+  const text = String(given ?? (globalThis as { location?: { origin: string } }).location?.origin);
+  if (!/^(http|ws)s?:\/\//i.test(text) || !URL.canParse(text)) throw bad(`url must be http://… or ws://…, not ${text}`);
+  const url = new URL(text);
   url.protocol = url.protocol.replace('http', 'ws');
   url.pathname = url.pathname.replace(/(\/ws)?\/?$/, '/ws');
   return url.href;

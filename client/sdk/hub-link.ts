@@ -15,6 +15,10 @@ import type { GetToken, MyStatus, WebSocketConstructor, WebSocketLike } from './
 const STEP_WITHIN_MS = 10_000;
 /** After a check, and after a goodbye: a connection that does not answer by then is dead. */
 const ANSWER_WITHIN_MS = 5_000;
+/** No timer is this late, and no clock this much ahead of another one, unless something stood still. */
+const JUMP_MS = 1_000;
+/** Browsers take a longer timer for none. */
+const LONGEST_MS = 2 ** 31;
 
 export interface HubLinkOptions {
   readonly url: string;
@@ -82,7 +86,7 @@ export class HubLink implements Link {
     if (this.#status !== 'connected') return this.close();
     this.send({ type: 'bye' });
     const over = (): void => this.close();
-    if (this.#socket !== undefined) this.#socket.onclose = over;
+    if (this.#socket) this.#socket.onclose = over;
     this.#timers.set('answer', ANSWER_WITHIN_MS, over);
   }
 
@@ -164,7 +168,7 @@ export class HubLink implements Link {
     if (code !== 'unauthenticated' || re === 'token') this.#events.onError(new PresenceError(code, message));
     if (re !== 'hello') return;
     if (code === 'bad_message') this.#ended(4400, message);
-    if (code === 'too_many') this.#ended(1013, message);
+    else if (code === 'too_many') this.#ended(1013, message);
   }
 
   #merge({ status = this.#mine.status, text = this.#mine.text }: MyStatus): void {
@@ -187,7 +191,13 @@ export class HubLink implements Link {
   }
 
   #beatLater(): void {
-    this.#timers.set('beat', this.#heartbeatMs, () => this.#beat(this.#timeoutMs));
+    const everyMs = this.#heartbeatMs;
+    const dueAt = Date.now() + everyMs;
+    this.#timers.set('beat', everyMs, (lateMs) => {
+      // While a machine is suspended only the wall clock goes on. Nobody knows whether the connection outlived it.
+      const jumpMs = Math.abs(Date.now() - dueAt - lateMs);
+      this.#beat(lateMs > everyMs || jumpMs > JUMP_MS ? ANSWER_WITHIN_MS : this.#timeoutMs);
+    });
   }
 
   /** A sign of life that asks for one. */
@@ -199,13 +209,18 @@ export class HubLink implements Link {
 
   /** A word of the hub. */
   #expect(withinMs: number): void {
-    this.#timers.set('answer', withinMs, () => this.#ended(4408, 'no answer'));
+    const end = (lateMs: number): void => {
+      // This process stood still, and the answer may be there, not yet read.
+      if (lateMs > JUMP_MS) this.#timers.set('answer', ANSWER_WITHIN_MS, () => end(0));
+      else this.#ended(4408, 'no answer');
+    };
+    this.#timers.set('answer', withinMs, end);
   }
 
   #awayIn(ms: number): void {
     this.#isAway = ms <= 0;
     this.#say();
-    if (ms > 0 && ms < Infinity) this.#timers.set('idle', ms, () => this.#awayIn(0));
+    if (ms > 0 && ms < LONGEST_MS) this.#timers.set('idle', ms, () => this.#awayIn(0));
   }
 
   // Going.
@@ -241,7 +256,7 @@ export class HubLink implements Link {
     this.#socket = undefined;
     this.#attemptNo++;
     this.#tokens?.stop();
-    for (const name of ['retry', 'answer', 'beat'] as const) this.#timers.stop(name);
+    this.#timers.stop('retry', 'answer', 'beat');
     if (socket === undefined) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();

@@ -57,8 +57,7 @@ export class RemoteLink implements Link {
     this.#speaking = new AbortController();
     this.#port = port;
     this.#wasThere = false;
-    this.#timers.stop('ping');
-    this.#timers.stop('pong');
+    this.#timers.stop('ping', 'pong');
     if (port === undefined) return;
     port.onmessage = ({ data }: MessageEvent<ToTab>) => {
       if (this.#port === port) this.#hear(data);
@@ -186,9 +185,8 @@ export class RemoteLink implements Link {
   }
 
   #expect(withinMs: number): void {
-    const dueAt = performance.now() + withinMs;
-    this.#timers.set('pong', withinMs, () => {
-      if (performance.now() > dueAt + LATE_MS) this.#ping();
+    this.#timers.set('pong', withinMs, (lateMs) => {
+      if (lateMs > LATE_MS) this.#ping();
       else this.#options.onSilent(this.#wasThere);
     });
   }

@@ -12,7 +12,12 @@ const INPUT_EVERY_MS = 1_000;
 const AWAY_AFTER_MS = 5 * 60_000;
 
 /** Until the client is closed. */
-export function heedSurroundings(link: Link, client: PresenceClient, idle: PresenceClientOptions['idle']): void {
+export async function heedSurroundings(
+  opening: Promise<Link>,
+  client: PresenceClient,
+  idle: PresenceClientOptions['idle'],
+): Promise<void> {
+  const link = await opening;
   const ending = new AbortController();
   const { signal } = ending;
   const listen = (target: EventTarget, types: readonly string[], listener: (event: Event) => void): void => {

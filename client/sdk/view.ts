@@ -16,18 +16,19 @@ export interface ViewOwner {
   staleSinceOf(view: View): number | null;
 }
 
+// `declare` keeps fields that the constructor sets out of the script.
 export class View extends Listeners<ViewEvents> implements PresenceView {
-  readonly owner: string | undefined;
-  readonly keys: ReadonlySet<string>;
+  declare readonly owner: string | undefined;
+  declare readonly keys: ReadonlySet<string>;
   entries: Entries = new Map();
-  isSynced: boolean;
+  declare isSynced: boolean;
   error: PresenceError | null = null;
   /** What the hub has not answered on this connection. */
-  unanswered: Set<string>;
+  declare unanswered: Set<string>;
   /** Refused, or ended by the hub. */
   readonly denied = new Set<string>();
   /** The `at` that holds for all entries. */
-  at: number | undefined;
+  declare at: number | undefined;
   /** The one that holds for what was answered on this connection. */
   #answeredAt: number | undefined;
   readonly #client: ViewOwner;

@@ -10,6 +10,12 @@ import { PresenceError } from './error.ts';
 import { View, type ViewOwner } from './view.ts';
 
 type Name = { readonly friendsOf: string } | { readonly users: string[] };
+/** Either name, as the hub's messages have it. */
+interface Named {
+  readonly friendsOf?: string;
+  readonly users?: readonly string[];
+  readonly re?: string | number;
+}
 
 interface Asked {
   readonly views: readonly View[];
@@ -67,6 +73,10 @@ export class Watching {
     for (const view of this.views) view.lost();
   }
 
+  tellStatus(): void {
+    for (const view of [...this.views]) view.tellStatus();
+  }
+
   hear(message: HubMessage): void {
     const { type } = message;
     if (type === 'presence') {
@@ -75,9 +85,8 @@ export class Watching {
     } else if (type === 'error') {
       this.#refused(message);
     } else if (type === 'snapshot' || type === 'friend' || type === 'unwatched') {
-      const owner = 'friendsOf' in message ? message.friendsOf : undefined;
-      const keys = 'friendsOf' in message ? [message.friendsOf] : message.users;
-      const re = 're' in message ? message.re : undefined;
+      const { friendsOf: owner, users = [], re } = message as Named;
+      const keys = owner === undefined ? users : [owner];
       // What nobody asked for is for all that watch it.
       const views = re === undefined ? this.views : (this.#asked.get(re)?.views ?? []);
       this.#asked.delete(re);

@@ -162,6 +162,30 @@ describe('the link to the hub', () => {
     expect(status()).toBe('reconnecting');
   });
 
+  it.each([
+    ['ahead', 480 * 60_000],
+    ['a few seconds ahead', 3_000],
+    ['back', -60_000],
+  ])('probes with the next heartbeat when the wall clock has jumped %s', async (_, ms) => {
+    await open();
+    last().welcome();
+    await pass(10_000);
+    last().hear({ type: 'ok', re: 'beat' });
+    await pass(4_000);
+    vi.setSystemTime(Date.now() + ms);
+    await pass(6_000 + 4_999);
+    expect(status()).toBe('connected');
+    await pass(1);
+    expect(status()).toBe('reconnecting');
+  });
+
+  it('takes its time when the clock has not jumped', async () => {
+    await open();
+    last().welcome();
+    await pass(10_000 + 15_000);
+    expect(status()).toBe('connected');
+  });
+
   it('gives up an attempt that is not answered', async () => {
     await open();
     await pass(9_999);
