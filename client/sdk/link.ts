@@ -12,7 +12,10 @@ export interface Link {
   /** Goes nowhere where it is not connected: what is watched is asked again after each welcome. */
   send(message: Watch | Unwatch): void;
   set(what: MyStatus): void;
-  /** Somebody is here, or was so long ago; away without another such word for that long. */
+  /**
+   * Somebody is here, or was so long ago; away without another such word for that long. 0: away now, as far as this tab
+   * knows.
+   */
   input(awayAfterMs: number, agoMs?: number): void;
   /** Finds out within seconds whether the connection is sound; comes back at once if there is none. */
   check(): void;

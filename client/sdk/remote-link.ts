@@ -86,6 +86,8 @@ export class RemoteLink implements Link {
   }
 
   input(awayAfterMs: number): void {
+    // Other tabs may be in use: whoever holds the connection says it when none is.
+    if (awayAfterMs === 0) return;
     this.#awayAfterMs = awayAfterMs;
     this.#inputAt = performance.now();
     this.#post(['input', awayAfterMs, 0]);

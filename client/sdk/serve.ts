@@ -39,6 +39,11 @@ export class Shares {
     port.postMessage(['attach', myLock]);
   }
 
+  /** @returns whether another tab had better hold the connections. */
+  freeze(): boolean {
+    return [...this.#links.values()].some((link) => link.freeze());
+  }
+
   abandon(): void {
     for (const link of this.#links.values()) link.abandon();
     this.#links.clear();

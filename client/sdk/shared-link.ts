@@ -11,6 +11,8 @@ import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
 import type { TokenQuestion } from './token-question.ts';
 import type { MyStatus, WebSocketConstructor } from './types.ts';
 
+const JUST_NOW_MS = 10_000;
+
 /** What a tab watches on this connection. */
 class Tab {
   readonly port: Port<ToTab>;
@@ -34,6 +36,8 @@ export class SharedLink {
   #mine: MyStatus;
   /** The last input of all tabs. */
   #inputAt = -Infinity;
+  /** Whether anybody is to be told of those who are away. */
+  #hasIdle = false;
   /** What a tab that comes later has to hear first. */
   readonly #latest = new Map<HubMessage['type'], HubMessage>();
   readonly #asked = new Map<number, { readonly tab: Tab; readonly id: Watch['id'] }>();
@@ -70,6 +74,16 @@ export class SharedLink {
     };
   }
 
+  /**
+   * The page that holds the connection stands still from now on, and could not say later that nobody is there.
+   * @returns whether another tab had better hold it: one of them was used just now, so that one is not frozen.
+   */
+  freeze(): boolean {
+    if (this.#tabs.size > 1 && this.#inputAgoMs < JUST_NOW_MS) return true;
+    if (this.#hasIdle) this.#link.input(0);
+    return false;
+  }
+
   /** Another holds the connection from now on. */
   abandon(): void {
     this.#tabs.clear();
@@ -101,6 +115,7 @@ export class SharedLink {
         tab.port.postMessage(['pong', word[1] - this.#inputAgoMs]);
         break;
       case 'input':
+        this.#hasIdle = true;
         this.#inputAt = Math.max(this.#inputAt, performance.now() - (word[2] ?? 0));
         this.#link.input(word[1], this.#inputAgoMs);
         break;

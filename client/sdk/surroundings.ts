@@ -42,8 +42,14 @@ export async function heedSurroundings(
     };
     input();
     listen(globalThis, INPUTS, input);
+    // A page that is frozen can't say later that nobody is there, and the browser answers the hub's pings for it.
+    let isLeft = false;
+    listen(globalThis, ['pagehide', 'pageshow'], ({ type }) => (isLeft = type === 'pagehide'));
+    listen(document, ['freeze'], () => {
+      if (!isLeft) link.input(0);
+    });
   }
-  listen(document, ['visibilitychange'], () => {
+  listen(document, ['visibilitychange', 'resume'], () => {
     if (document.visibilityState === 'visible') link.check();
   });
 }

@@ -14,6 +14,8 @@ const WORKER_WITHIN_MS = 10_000;
 const LEADER_WITHIN_MS = 3_000;
 /** Said at the door by whoever leads from now on: all knock again. */
 const LEADING = '';
+/** Said at the door by whoever leads and is frozen now: another one takes the lead. */
+const FROZEN = '-';
 
 export function openSharedLink(options: HubLinkOptions, events: LinkEvents): Link {
   const { WebSocket, getToken, ...rest } = options;
@@ -53,7 +55,20 @@ class Meeting {
     const { signal } = this.#closing;
     // A page that is kept for the way back must hold nothing.
     addEventListener('pagehide', () => this.#part(), { signal });
-    addEventListener('pageshow', ({ persisted }) => persisted && this.#come(), { signal });
+    const comeBack = (): void => {
+      if (this.#parting.signal.aborted) this.#come();
+    };
+    addEventListener('pageshow', comeBack, { signal });
+    document.addEventListener('resume', comeBack, { signal });
+    // At once: what is only posted to this page's own link is not heard before the thaw.
+    document.addEventListener(
+      'freeze',
+      () => {
+        if (this.#shares.freeze()) this.#part();
+        else if (this.#isLeading) this.#door?.postMessage(FROZEN);
+      },
+      { signal },
+    );
     this.#come();
   }
 
@@ -110,6 +125,7 @@ class Meeting {
     this.#door = new BroadcastChannel(this.#key);
     this.#door.onmessage = ({ data }: MessageEvent<string>) => {
       if (data === LEADING) this.#knock();
+      else if (data === FROZEN) this.#lead(true);
       else if (this.#isLeading) this.#shares.serve(new BroadcastChannel(data));
     };
     this.#knock();

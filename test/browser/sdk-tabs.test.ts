@@ -319,22 +319,6 @@ describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
     await expect.poll(connections).toBe(1);
   });
 
-  it('stay online while hidden and frozen for longer than the timeout', async () => {
-    await startHub({ HUB_HEARTBEAT_MS: '500', HUB_TIMEOUT_MS: '1500' });
-    const watcher = sdkClient({ url: hub }).watch(['42']);
-    const seen: string[] = [];
-    await untilView(watcher, ({ isSynced }) => isSynced);
-    watcher.on('change', ({ entries }) => seen.push(entries.get('42')?.status ?? 'nothing'));
-    const tab = await openTab({ user: '42', tabs: 'each' });
-    await untilView(watcher, () => watcher.get('42')?.status === 'online');
-    const cdp = await context.newCDPSession(tab);
-    await cdp.send('Page.setWebLifecycleState', { state: 'frozen' });
-    await new Promise((resolve) => setTimeout(resolve, 4_000)); // longer than the timeout and the grace
-    expect(seen).toEqual(['online']);
-    await cdp.send('Page.setWebLifecycleState', { state: 'active' });
-    await tab.waitForFunction(() => (globalThis as unknown as InPage).client.status === 'connected');
-  });
-
   it('are seen as the same after a reload', async () => {
     await startHub();
     const watcher = sdkClient({ url: hub }).watch(['42']);

@@ -9,7 +9,7 @@ import type {
 } from '../../client/sdk/index.ts';
 import { hasChromium, launchPeoplesChromium } from '../support/chromium.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
-import { closeSdkClients } from '../support/sdk-client.ts';
+import { closeSdkClients, sdkClient, untilView } from '../support/sdk-client.ts';
 import { serveSdkPage, type SdkPage } from '../support/sdk-page.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 
@@ -23,6 +23,7 @@ interface InPage {
   connectedAt?: number;
   friends: PresenceView;
   statuses: string[];
+  ticks: number;
 }
 
 const WAYS = {
@@ -175,6 +176,104 @@ describe.skipIf(!hasChromium('the SDK in trouble'))('the SDK in trouble', () => 
       await page.waitForFunction(() => (globalThis as unknown as InPage).client.status !== 'connected');
       await startHub({ HUB_PORT: port });
       await page.waitForFunction(() => (globalThis as unknown as InPage).client.status === 'connected');
+    });
+  });
+
+  describe('a page that is frozen', () => {
+    const AWAY_AFTER_MS = 2_000;
+    const HEARTBEAT_MS = 1_000;
+    const TICK_MS = 100;
+    let seen: string[];
+    let watcher: PresenceView;
+
+    beforeEach(async () => {
+      await startHub({ HUB_HEARTBEAT_MS: String(HEARTBEAT_MS), HUB_TIMEOUT_MS: '3000' });
+      watcher = sdkClient({ url: hub }).watch(['42']);
+      await untilView(watcher, ({ isSynced }) => isSynced);
+      seen = [];
+      watcher.on('change', ({ entries }) => seen.push(entries.get('42')?.status ?? 'nothing'));
+    });
+
+    const until = (status: string) => untilView(watcher, () => watcher.get('42')?.status === status);
+    const open = async (way: Way): Promise<Page> => {
+      const page = await openPage(way);
+      await page.evaluate(
+        ([options, tickMs]) => {
+          const own = globalThis as unknown as InPage;
+          own.ticks = 0;
+          setInterval(() => (own.ticks += 1), tickMs);
+          own.client = own.createPresenceClient(options);
+          own.client.connect();
+        },
+        [{ ...optionsFor(way, '42'), idle: { awayAfterMs: AWAY_AFTER_MS } }, TICK_MS] as const,
+      );
+      await page.waitForFunction(() => (globalThis as unknown as InPage).client.status === 'connected');
+      return page;
+    };
+    /** Hidden behind another page, as a browser freezes none that is seen. */
+    const freeze = async (page: Page, shown?: Page): Promise<{ thaw: () => Promise<void> }> => {
+      if (shown === undefined) await context.newPage();
+      else await shown.bringToFront();
+      await expect.poll(() => page.evaluate(() => document.visibilityState)).toBe('hidden');
+      const cdp = await context.newCDPSession(page);
+      await cdp.send('Page.setWebLifecycleState', { state: 'frozen' });
+      return { thaw: () => cdp.send('Page.setWebLifecycleState', { state: 'active' }).then(() => undefined) };
+    };
+    const ticks = (page: Page) => page.evaluate(() => (globalThis as unknown as InPage).ticks);
+
+    it.each(WAY_NAMES)('with %s, is away in time, and online only with input after the thaw', async (way) => {
+      const page = await open(way);
+      await until('online');
+      await page.bringToFront();
+      await page.keyboard.press('a');
+      const { thaw } = await freeze(page);
+      const before = await ticks(page);
+      const frozenAt = performance.now();
+      await until('away');
+      expect(performance.now() - frozenAt).toBeLessThan(AWAY_AFTER_MS + HEARTBEAT_MS + 4_000);
+      await new Promise((resolve) => setTimeout(resolve, 6_000)); // twice the timeout: nothing is to happen
+      // One that had run when it was frozen; a page that runs has a tick a second, hidden or not.
+      expect((await ticks(page)) - before).toBeLessThanOrEqual(1);
+      await thaw();
+      await expect.poll(() => ticks(page), { timeout: 15_000 }).toBeGreaterThan(before + 2);
+      expect(seen.at(-1)).toBe('away');
+      await page.bringToFront();
+      await page.keyboard.press('a');
+      await until('online');
+      const lasting = seen.filter((status, i) => status !== seen[i - 1]);
+      expect(lasting).not.toContain('offline');
+    });
+
+    it('that leads hands over to a tab that somebody uses, and nobody is told', async () => {
+      const leader = await open('a leader');
+      const other = await open('a leader');
+      await other.bringToFront();
+      await other.keyboard.press('a');
+      await until('online');
+      seen.length = 0;
+      const { thaw } = await freeze(leader, other);
+      for (let i = 0; i < 8; i++) {
+        await other.keyboard.press('a');
+        await new Promise((resolve) => setTimeout(resolve, 500)); // somebody types for longer than it takes to be away
+      }
+      expect(seen).toEqual([]);
+      await until('away');
+      await thaw();
+      await other.keyboard.press('a');
+      await until('online');
+      expect(seen).not.toContain('offline');
+    });
+
+    it('with another one is away when both are', async () => {
+      const tabs = [await open('a leader'), await open('a leader')];
+      await until('online');
+      const frozenAt = performance.now();
+      const shown = await context.newPage();
+      for (const tab of tabs) await freeze(tab, shown);
+      await until('away');
+      expect(performance.now() - frozenAt).toBeLessThan(AWAY_AFTER_MS + HEARTBEAT_MS + 4_000);
+      await new Promise((resolve) => setTimeout(resolve, 6_000)); // twice the timeout: nothing is to happen
+      expect(watcher.get('42')?.status).toBe('away');
     });
   });
 });
