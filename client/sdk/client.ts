@@ -24,7 +24,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   #heardAt: number | null = null;
   #lostAt: number | null = null;
   /** The hub says that it may be behind. */
-  #hubStaleSince: number | null = null;
+  #hubStaleSince = Infinity;
   #toldStaleSince: number | null = null;
   #leaving: Promise<void> | undefined;
   #onClosed: (() => void) | undefined;
@@ -36,11 +36,11 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   }
 
   get staleSince(): number | null {
-    return earlier(this.#hubStaleSince, this.#isBehind ? this.#lostAt : null);
+    return this.#staleSince(this.#isBehind);
   }
 
   staleSinceOf({ isSynced, unanswered }: View): number | null {
-    return isSynced ? earlier(this.#hubStaleSince, unanswered.size > 0 ? this.#lostAt : null) : null;
+    return isSynced ? this.#staleSince(unanswered.size > 0) : null;
   }
 
   connect(): void {
@@ -129,10 +129,10 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
         this.#lost(heardAt);
         this.#watching.connected();
         // A hub that still is stale says so next.
-        this.#hubStaleSince = null;
+        this.#hubStaleSince = Infinity;
         break;
       case 'fresh':
-        this.#hubStaleSince = null;
+        this.#hubStaleSince = Infinity;
         break;
       case 'stale':
         this.#hubStaleSince = message.since;
@@ -157,6 +157,11 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     this.#watching.lost();
   }
 
+  #staleSince(isBehind: boolean): number | null {
+    const at = Math.min(this.#hubStaleSince, (isBehind ? this.#lostAt : null) ?? Infinity);
+    return at < Infinity ? at : null;
+  }
+
   #tellStale(): void {
     const { staleSince } = this;
     if (staleSince === this.#toldStaleSince) return;
@@ -171,9 +176,4 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     this.silence();
     this.#onClosed?.();
   }
-}
-
-function earlier(one: number | null, other: number | null): number | null {
-  const at = Math.min(one ?? Infinity, other ?? Infinity);
-  return at < Infinity ? at : null;
 }

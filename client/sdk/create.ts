@@ -27,7 +27,7 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
       ? import('./tabs.ts').then(({ openSharedLink }) => openSharedLink(how, events), ownLink)
       : Promise.resolve(ownLink());
     if ('addEventListener' in globalThis)
-      import('./surroundings.ts').then(({ heedSurroundings }) => heedSurroundings(link, client, idle), ignore);
+      import('./surroundings.ts').then(({ heedSurroundings }) => heedSurroundings(link, client, how.url, idle), ignore);
     return link;
   });
   return client;
@@ -35,9 +35,9 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
 
 function socketUrl(given: string | URL | undefined): string {
   const text = String(given ?? (globalThis as { location?: { origin: string } }).location?.origin);
-  if (!/^(http|ws)s?:\/\//i.test(text) || !URL.canParse(text)) throw bad(`url must be http://… or ws://…, not ${text}`);
-  const url = new URL(text);
-  url.protocol = url.protocol.replace('http', 'ws');
+  const socket = text.replace(/^http/i, 'ws');
+  if (!/^wss?:\/\//i.test(socket) || !URL.canParse(socket)) throw bad(`url must be http:// or ws://, not ${text}`);
+  const url = new URL(socket);
   url.pathname = url.pathname.replace(/(\/ws)?\/?$/, '/ws');
   return url.href;
 }

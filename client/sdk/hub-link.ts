@@ -29,6 +29,11 @@ export interface HubLinkOptions {
   readonly getToken: GetToken | undefined;
 }
 
+interface SocketError {
+  readonly message?: string;
+  readonly error?: { readonly code?: string };
+}
+
 export class HubLink implements Link {
   readonly #options: HubLinkOptions;
   readonly #events: LinkEvents;
@@ -102,16 +107,28 @@ export class HubLink implements Link {
   #try(): void {
     this.#drop();
     this.#tell({ status: this.#status === 'idle' ? 'connecting' : 'reconnecting' });
-    // A browser may forbid the address: plain ws from a page of https.
-    this.#open(this.#attemptNo).catch((error: unknown) => this.close({ code: 1008, text: String(error) }));
+    const attemptNo = this.#attemptNo;
+    this.#open(attemptNo).catch((error: unknown) => {
+      if (attemptNo !== this.#attemptNo) return;
+      // A part of the script that can't be loaded now is a TypeError. Else a browser forbids the address: plain ws from a
+      // page of https.
+      this.#ended(error instanceof TypeError ? 1006 : 1008, String(error));
+    });
   }
 
   async #open(attemptNo: number): Promise<void> {
-    const { url, user, device, WebSocket } = this.#options;
-    // The app may take its time: a token that comes late is used, and no second one is asked for meanwhile.
-    const token = await this.#token();
-    if (attemptNo !== this.#attemptNo) return;
-    if (token === null) return this.#ended(1006, 'no token');
+    const { url, user, device, WebSocket, getToken } = this.#options;
+    let token: string | null | undefined;
+    if (getToken !== undefined) {
+      const { Tokens } = await import('./tokens.ts');
+      if (attemptNo !== this.#attemptNo) return;
+      const onFresh = (token: string): void => this.send({ type: 'token', id: 'token', token });
+      this.#tokens ??= new Tokens(getToken, onFresh, this.#events.onError);
+      // The app may take its time: a token that comes late is used, and no second one is asked for meanwhile.
+      token = await this.#tokens.give(this.#isTokenRefused);
+      if (attemptNo !== this.#attemptNo) return;
+      if (token === null) return this.#ended(1006, 'no token');
+    }
     const socket = (this.#socket = new WebSocket(url));
     const who = user === undefined ? { observe: true } : { user, device, self: true, ...this.#now() };
     socket.onopen = () => {
@@ -119,21 +136,11 @@ export class HubLink implements Link {
       socket.send(JSON.stringify({ type: 'hello', id: 'hello', token, ...who }));
     };
     socket.onmessage = ({ data }: { data: unknown }) => this.#hear(JSON.parse(String(data)) as HubMessage);
-    socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#ended(code, reason);
-    socket.onerror = () => undefined; // `close` follows
+    // `close` follows. Browsers tell scripts nothing; Node has a message, or a code if it tried several addresses.
+    let problem = '';
+    socket.onerror = ({ message = '', error }: SocketError) => (problem = message || (error?.code ?? ''));
+    socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#ended(code, reason || problem);
     this.#expect(STEP_WITHIN_MS);
-  }
-
-  async #token(): Promise<string | null | undefined> {
-    const { getToken } = this.#options;
-    if (getToken === undefined) return undefined;
-    const attemptNo = this.#attemptNo;
-    // What can't be loaded now may be there at the next attempt.
-    const loaded = await import('./tokens.ts').catch(() => null);
-    if (loaded === null || attemptNo !== this.#attemptNo) return null;
-    const onFresh = (token: string): void => this.send({ type: 'token', id: 'token', token });
-    this.#tokens ??= new loaded.Tokens(getToken, onFresh, this.#events.onError);
-    return this.#tokens.give(this.#isTokenRefused);
   }
 
   // Being there.

@@ -3,6 +3,7 @@
  * Loaded where there is something to hear: in Node there is not. Called by create.
  */
 import type { Link } from './link.ts';
+import { warnWhenUnreached } from './unreached.ts';
 import type { PresenceClient, PresenceClientOptions } from './types.ts';
 
 /** `pageshow`: who goes back to a page is there. */
@@ -15,8 +16,10 @@ const AWAY_AFTER_MS = 5 * 60_000;
 export async function heedSurroundings(
   opening: Promise<Link>,
   client: PresenceClient,
+  url: string,
   idle: PresenceClientOptions['idle'],
 ): Promise<void> {
+  warnWhenUnreached(client, url);
   const link = await opening;
   const ending = new AbortController();
   const { signal } = ending;

@@ -94,8 +94,8 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
     if (isSync) this.emit('sync', change);
   }
 
-  presence(news: ReadonlyMap<string, Entry>, at: number | undefined): void {
-    const own = [...this.entries.keys()].flatMap((user) => news.get(user) ?? []);
+  presence(news: readonly Entry[], at: number | undefined): void {
+    const own = news.filter(({ user }) => this.entries.has(user));
     if (own.length > 0) this.apply(own);
     if (at !== undefined && this.#answeredAt !== undefined) this.#heard(at);
   }

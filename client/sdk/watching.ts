@@ -80,8 +80,7 @@ export class Watching {
   hear(message: HubMessage): void {
     const { type } = message;
     if (type === 'presence') {
-      const news = new Map(message.entries.map((entry) => [entry.user, entry]));
-      for (const view of this.views) view.presence(news, message.at);
+      for (const view of this.views) view.presence(message.entries, message.at);
     } else if (type === 'error') {
       this.#refused(message);
     } else if (type === 'snapshot' || type === 'friend' || type === 'unwatched') {

@@ -8,7 +8,7 @@ import type {
   PresenceView,
 } from '../../client/sdk/index.ts';
 import { hasChromium, launchPeoplesChromium } from '../support/chromium.ts';
-import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
+import { endHubProcesses, freePort, startHubProcess, startLine } from '../support/hub-process.ts';
 import { closeSdkClients, sdkClient, untilView } from '../support/sdk-client.ts';
 import { serveSdkPage, type SdkPage } from '../support/sdk-page.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
@@ -274,6 +274,65 @@ describe.skipIf(!hasChromium('the SDK in trouble'))('the SDK in trouble', () => 
       expect(performance.now() - frozenAt).toBeLessThan(AWAY_AFTER_MS + HEARTBEAT_MS + 4_000);
       await new Promise((resolve) => setTimeout(resolve, 6_000)); // twice the timeout: nothing is to happen
       expect(watcher.get('42')?.status).toBe('away');
+    });
+  });
+
+  describe.each(WAY_NAMES)('with %s, a page that does not reach the hub', (way) => {
+    /** What the page prints within three attempts or more. */
+    const warningsAt = async (url: string): Promise<string[]> => {
+      const page = await openPage(way);
+      const warnings: string[] = [];
+      page.on('console', (message) => {
+        if (message.type() === 'warning') warnings.push(message.text());
+      });
+      await page.evaluate(
+        (options) => {
+          const own = globalThis as unknown as InPage;
+          own.client = own.createPresenceClient(options);
+          own.ticks = 0;
+          own.client.on('status', ({ reason }) => {
+            if (reason !== undefined) own.ticks += 1;
+          });
+          own.client.connect();
+        },
+        { ...optionsFor(way, '42'), url },
+      );
+      await expect
+        .poll(() => page.evaluate(() => (globalThis as unknown as InPage).ticks), { timeout: 30_000 })
+        .toBeGreaterThan(2);
+      await page.close();
+      return warnings;
+    };
+
+    it('says once at which address, and what to check', async () => {
+      await startHub({ HUB_ORIGINS: 'http://elsewhere.example' });
+      const { port } = new URL(hub);
+      const urls = {
+        'a wrong port': [`http://127.0.0.1:${await freePort()}`, '/ws'],
+        'https instead of http': [`https://127.0.0.1:${port}`, '/ws'],
+        'a refused origin': [hub, '/ws'],
+        'a wrong path': [`${hub}/nowhere`, '/ws'],
+      };
+      for (const [what, [url, path]] of Object.entries(urls)) {
+        const warnings = await warningsAt(url!);
+        expect([what, warnings.length]).toEqual([what, 1]);
+        expect(warnings[0]).toContain(`${url!.replace('http', 'ws')}${path}`);
+        for (const toCheck of ['port', 'https', 'path', `HUB_ORIGINS=${app.origin}`])
+          expect(warnings[0]).toContain(toCheck);
+      }
+    });
+
+    it('says why when the hub refuses it', async () => {
+      await startHub({ HUB_AUTH: 'jwt', HUB_JWT_SECRET: TEST_SECRET });
+      const page = await openPage(way);
+      const warning = page.waitForEvent('console', (message) => message.type() === 'warning');
+      await page.evaluate(
+        (options) => {
+          (globalThis as unknown as InPage).createPresenceClient(options).connect();
+        },
+        optionsFor(way, '42'),
+      );
+      expect((await warning).text()).toContain('4401');
     });
   });
 });

@@ -72,3 +72,15 @@ it('the element loads where there are no elements, and defines nothing', () => {
   expect(typeof PresenceFriends).toBe('function');
   expect(PresenceFriends.observedAttributes).toContain('user');
 });
+
+it.each(['127.0.0.1:8080', 'localhost:8080', '//hub', '/presence', 'hub', 'http:', 'ftp://hub'])(
+  'a url without a scheme and a host throws in a browser as in Node: %s',
+  (url) => {
+    vi.stubGlobal('location', { origin: 'https://app.example' });
+    try {
+      expect(() => createPresenceClient({ url })).toThrow(`not ${url}`);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  },
+);
