@@ -22,9 +22,9 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
     // Another thread can't be handed a WebSocket of the app's own.
     const isShared = 'document' in globalThis && tabs !== 'each' && options.WebSocket === undefined;
     const ownLink = (): Link => new HubLink(how, events);
-    // Where the part that shares can't be loaded, this tab has a connection of its own.
+    // If the part that shares can't be loaded, or fails, this tab has a connection of its own.
     const link = isShared
-      ? import('./tabs.ts').then(({ openSharedLink }) => openSharedLink(how, events), ownLink)
+      ? import('./tabs.ts').then(({ openSharedLink }) => openSharedLink(how, events)).catch(ownLink)
       : Promise.resolve(ownLink());
     if ('addEventListener' in globalThis)
       import('./surroundings.ts').then(({ heedSurroundings }) => heedSurroundings(link, client, how.url, idle), ignore);

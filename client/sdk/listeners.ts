@@ -5,6 +5,8 @@
 import type { ListenOptions } from './types.ts';
 
 export class Listeners<Events> {
+  /** Frameworks that wrap plain objects, such as Vue, leave alone what has a tag of its own: a proxy has no private fields. */
+  readonly [Symbol.toStringTag] = 'Presence';
   /** Each with an object of its own, so that one listener given twice ends twice. */
   readonly #all = new Set<{ readonly type: keyof Events; readonly hear: (event: never) => void }>();
 

@@ -50,7 +50,7 @@ export class Shares {
   }
 }
 
-/** There are none where the page came over plain http from elsewhere than this machine. */
+/** There are none where the page came over plain http from elsewhere than this machine; some environments have null. */
 export function locksOf(): LockManager | undefined {
-  return (navigator as Partial<Navigator>).locks;
+  return (navigator as { locks?: LockManager | null }).locks ?? undefined;
 }

@@ -20,7 +20,9 @@ const FROZEN = '-';
 export function openSharedLink(options: HubLinkOptions, events: LinkEvents): Link {
   const { WebSocket, getToken, ...rest } = options;
   // Only the app knows whose its tokens are: an observer's may be another's than those of the next tab.
-  if (rest.user === undefined && getToken !== undefined) return new HubLink(options, events);
+  const isPersonal = rest.user === undefined && getToken !== undefined;
+  // A browser that is none, such as jsdom, has no channels.
+  if (isPersonal || !('MessageChannel' in globalThis)) return new HubLink(options, events);
   const shared: SharedOptions = { ...rest, hasToken: getToken !== undefined };
   const meeting = new Meeting(keyOf(shared), new Shares(WebSocket));
   const { lock, onSilent, onClosed } = meeting;
@@ -121,7 +123,7 @@ class Meeting {
         this.#hasWorker = false; // a page of another origin's script, or of none
       }
     }
-    if (locksOf() === undefined) return this.#serveMyself();
+    if (locksOf() === undefined || !('BroadcastChannel' in globalThis)) return this.#serveMyself();
     this.#door = new BroadcastChannel(this.#key);
     this.#door.onmessage = ({ data }: MessageEvent<string>) => {
       if (data === LEADING) this.#knock();

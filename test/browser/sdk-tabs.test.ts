@@ -26,6 +26,10 @@ const WITHOUT = {
   'by a leader': 'delete globalThis.SharedWorker;',
   'each its own':
     "delete globalThis.SharedWorker; Object.defineProperty(Navigator.prototype, 'locks', { value: undefined });",
+  'without a MessageChannel': `delete globalThis.SharedWorker; delete globalThis.MessageChannel;`,
+  'without a BroadcastChannel': `delete globalThis.SharedWorker; delete globalThis.BroadcastChannel;`,
+  'with locks that are null':
+    "delete globalThis.SharedWorker; Object.defineProperty(Navigator.prototype, 'locks', { value: null });",
   // A sandbox, or storage that is forbidden: all is there, and refuses.
   'where all is refused': `
     globalThis.refusals = 0;
@@ -289,6 +293,18 @@ describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
     await shows(one, '7', 'busy');
     await expect.poll(connections).toBe(1);
   });
+
+  // As in the test environments jsdom and happy-dom.
+  it.each(['without a MessageChannel', 'without a BroadcastChannel', 'with locks that are null'] as const)(
+    'have a connection each %s',
+    async (what) => {
+      await startHub();
+      await befriend('42', '7');
+      const tabs = [await openTab({ user: '42' }, WITHOUT[what]), await openTab({ user: '42' }, WITHOUT[what])];
+      for (const tab of tabs) await shows(tab, '7', 'offline');
+      expect(await connections()).toBe(2);
+    },
+  );
 
   it('have a connection each where nothing can be shared, or where none is to be', async () => {
     await startHub();
