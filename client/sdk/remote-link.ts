@@ -148,12 +148,13 @@ export class RemoteLink implements Link {
         this.#events.onMessage(word[1]);
         break;
       case 'onError':
-        this.#events.onError(new PresenceError(word[1].code, word[1].message, word[1].isFinal));
+        this.#events.onError(new PresenceError(word[1], word[2], word[3]));
         break;
       case 'getToken':
-        // The app may take long: until then this says that the tab is not frozen.
-        this.#ping();
         void this.#token(word[1], word[2]);
+        break;
+      case 'ask':
+        this.#ping();
         break;
       case 'pong':
         this.#inputAt = Math.max(this.#inputAt, word[1]);
@@ -162,12 +163,12 @@ export class RemoteLink implements Link {
   }
 
   async #token(no: number, why: { refresh: boolean }): Promise<void> {
-    const { getToken } = this.#options;
     const port = this.#port;
     try {
       const { onceAtATime } = await import('./tokens.ts');
-      this.#getToken ??= getToken && onceAtATime(getToken);
-      port?.postMessage(['token', no, (await this.#getToken?.(why)) ?? null]);
+      // Nobody asks where the app gives none.
+      this.#getToken ??= onceAtATime(this.#options.getToken as GetToken);
+      port?.postMessage(['token', no, await this.#getToken(why)]);
     } catch (error) {
       port?.postMessage(['token', no, null, String(error)]);
     }

@@ -12,6 +12,8 @@ import type { TokenQuestion } from './token-question.ts';
 import type { MyStatus, WebSocketConstructor } from './types.ts';
 
 const JUST_NOW_MS = 10_000;
+const ASK_AFTER_MS = 5_000;
+const SILENT_AFTER_MS = 15_000;
 
 /** What a tab watches on this connection. */
 class Tab {
@@ -19,10 +21,16 @@ class Tab {
   readonly owners = new Set<string>();
   readonly ids = new Set<string>();
   /** When it last said something. */
-  heardAt = 0;
+  heardAt = performance.now();
+  /** When it was asked for a sign of life, and has given none since. */
+  askedAt = Infinity;
 
   constructor(port: Port<ToTab>) {
     this.port = port;
+  }
+
+  get isSilent(): boolean {
+    return performance.now() > this.askedAt + SILENT_AFTER_MS;
   }
 }
 
@@ -53,7 +61,7 @@ export class SharedLink {
       {
         onStatus: (status) => this.#heed(status),
         onMessage: (message) => this.#hear(message),
-        onError: ({ code, message, isFinal }) => this.#tell(['onError', { code, message, isFinal }]),
+        onError: ({ code, message, isFinal }) => this.#tell(['onError', code, message, isFinal]),
       },
     );
   }
@@ -62,16 +70,34 @@ export class SharedLink {
   attach(port: Port<ToTab>): (word: FromTab) => void {
     const tab = new Tab(port);
     this.#tabs.add(tab);
-    if (this.#status.status !== 'idle') port.postMessage(['onStatus', this.#status]);
-    port.postMessage(['set', this.#mine]);
-    for (const message of this.#latest.values()) port.postMessage(['onMessage', message]);
+    this.#greet(tab);
     return (word) => {
       if (this.#tabs.delete(tab)) {
+        const { isSilent } = tab;
         tab.heardAt = performance.now();
+        tab.askedAt = Infinity;
+        if (isSilent) this.#greet(tab);
         this.#tabs.add(tab);
         this.#take(tab, word);
       }
     };
+  }
+
+  /** From here on the tab asks for what it watches. */
+  #greet(tab: Tab): void {
+    if (this.#status.status !== 'idle') this.#post(tab, ['onStatus', this.#status]);
+    this.#post(tab, ['set', this.#mine]);
+    for (const message of this.#latest.values()) this.#post(tab, ['onMessage', message]);
+  }
+
+  /** A frozen tab would hear all of it at once when it goes on: it gets nothing more until it says something. */
+  #post(tab: Tab, word: ToTab): void {
+    if (tab.isSilent) return;
+    tab.port.postMessage(word);
+    const now = performance.now();
+    if (tab.askedAt < now || now < tab.heardAt + ASK_AFTER_MS) return;
+    tab.askedAt = now;
+    tab.port.postMessage(['ask']);
   }
 
   /**
@@ -135,27 +161,16 @@ export class SharedLink {
     this.#tabs.delete(tab);
     tab.port.postMessage(['onStatus', { status: 'closed', heardAt: null }]);
     tab.port.close();
-    if (this.#tabs.size === 0) {
-      this.#link.close();
-      this.#onEmpty();
-      return;
-    }
+    if (this.#tabs.size === 0) return this.#link.close();
     for (const friendsOf of tab.owners) this.#unwatch({ friendsOf });
     this.#unwatch({ users: [...tab.ids] });
   }
 
   #send(tab: Tab, message: Watch | Unwatch): void {
-    const isWatch = message.type === 'watch';
-    for (const [held, named] of [
-      [tab.owners, 'friendsOf' in message ? [message.friendsOf] : []],
-      [tab.ids, 'friendsOf' in message ? [] : message.users],
-    ] as const) {
-      for (const one of named) {
-        if (isWatch) held.add(one);
-        else held.delete(one);
-      }
-    }
-    if (!isWatch) return this.#unwatch(message);
+    const change = message.type === 'watch' ? 'add' : 'delete';
+    if ('friendsOf' in message) tab.owners[change](message.friendsOf);
+    else for (const user of message.users) tab.ids[change](user);
+    if (message.type === 'unwatch') return this.#unwatch(message);
     const id = this.#nextId++;
     this.#asked.set(id, { tab, id: message.id });
     this.#link.send({ ...message, id });
@@ -193,7 +208,7 @@ export class SharedLink {
     if ('re' in message && typeof message.re === 'number') {
       const asked = this.#asked.get(message.re);
       this.#asked.delete(message.re);
-      asked?.tab.port.postMessage(['onMessage', { ...message, re: asked.id } as HubMessage]);
+      if (asked) this.#post(asked.tab, ['onMessage', { ...message, re: asked.id } as HubMessage]);
       return;
     }
     if (message.type === 'fresh') this.#latest.delete('stale');
@@ -203,7 +218,7 @@ export class SharedLink {
   }
 
   #tell(word: ToTab): void {
-    for (const { port } of this.#tabs) port.postMessage(word);
+    for (const tab of [...this.#tabs]) this.#post(tab, word);
   }
 
   async #token(why: { refresh: boolean }): Promise<string> {

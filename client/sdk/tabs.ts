@@ -21,8 +21,9 @@ export function openSharedLink(options: HubLinkOptions, events: LinkEvents): Lin
   const { WebSocket, getToken, ...rest } = options;
   // Only the app knows whose its tokens are: an observer's may be another's than those of the next tab.
   const isPersonal = rest.user === undefined && getToken !== undefined;
-  // A browser that is none, such as jsdom, has no channels.
-  if (isPersonal || !('MessageChannel' in globalThis)) return new HubLink(options, events);
+  // What is no whole browser, such as jsdom, has no channels.
+  const hasChannels = 'MessageChannel' in globalThis && 'BroadcastChannel' in globalThis;
+  if (isPersonal || !hasChannels) return new HubLink(options, events);
   const shared: SharedOptions = { ...rest, hasToken: getToken !== undefined };
   const meeting = new Meeting(keyOf(shared), new Shares(WebSocket));
   const { lock, onSilent, onClosed } = meeting;
@@ -55,22 +56,19 @@ class Meeting {
   begin(link: RemoteLink): void {
     this.#link = link;
     const { signal } = this.#closing;
-    // A page that is kept for the way back must hold nothing.
-    addEventListener('pagehide', () => this.#part(), { signal });
     const comeBack = (): void => {
       if (this.#parting.signal.aborted) this.#come();
     };
+    // A page that is kept for the way back must hold nothing.
+    addEventListener('pagehide', () => this.#part(), { signal });
     addEventListener('pageshow', comeBack, { signal });
     document.addEventListener('resume', comeBack, { signal });
     // At once: what is only posted to this page's own link is not heard before the thaw.
-    document.addEventListener(
-      'freeze',
-      () => {
-        if (this.#shares.freeze()) this.#part();
-        else if (this.#isLeading) this.#door?.postMessage(FROZEN);
-      },
-      { signal },
-    );
+    const freeze = (): void => {
+      if (this.#shares.freeze()) this.#part();
+      else if (this.#isLeading) this.#door?.postMessage(FROZEN);
+    };
+    document.addEventListener('freeze', freeze, { signal });
     this.#come();
   }
 
@@ -123,7 +121,7 @@ class Meeting {
         this.#hasWorker = false; // a page of another origin's script, or of none
       }
     }
-    if (locksOf() === undefined || !('BroadcastChannel' in globalThis)) return this.#serveMyself();
+    if (locksOf() === undefined) return this.#serveMyself();
     this.#door = new BroadcastChannel(this.#key);
     this.#door.onmessage = ({ data }: MessageEvent<string>) => {
       if (data === LEADING) this.#knock();

@@ -58,6 +58,8 @@ export class TokenQuestion {
     if (this.#lives(tab)) {
       this.#askedAt.set(tab, performance.now());
       tab.port.postMessage(['getToken', this.#no, this.#why]);
+      // Its app may take long: until then it says that the tab is not frozen.
+      tab.port.postMessage(['ask']);
     }
     this.#timer = setTimeout(() => {
       if (this.#tabs.has(tab) && this.#lives(tab)) this.#ask(tab);

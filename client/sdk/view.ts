@@ -7,6 +7,7 @@ import type { Entry } from '../../shared/entry.ts';
 import type { Snapshot } from '../../shared/hub-messages.ts';
 import type { PresenceError } from './error.ts';
 import { fold, type Entries, type FoldMode } from './fold.ts';
+import type { Changes } from './iterate.ts';
 import { Listeners } from './listeners.ts';
 import type { ConnectionStatus, PresenceView, ViewChange, ViewEvents } from './types.ts';
 
@@ -133,8 +134,8 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
   }
 
   /** Loaded when it is needed: most listen to events. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<ViewChange, void, undefined> {
-    const { iterate } = await import('./iterate.ts');
-    yield* iterate(this);
+  [Symbol.asyncIterator](): Changes {
+    const changes = import('./iterate.ts').then(({ iterate }) => iterate(this));
+    return { next: () => changes.then((own) => own.next()), return: () => changes.then((own) => own.return()) };
   }
 }

@@ -159,6 +159,28 @@ describe('the SDK at a hub', () => {
     expect(await last).toEqual({ done: true, value: undefined });
   });
 
+  it('ends an iteration while it waits, and one that has not begun', async () => {
+    const view = client(undefined).watch(['1']);
+    const changes = view[Symbol.asyncIterator]();
+    const ended = { done: true, value: undefined };
+    await changes.next();
+    const [next, after] = [changes.next(), changes.next()];
+    expect(await changes.return?.()).toEqual(ended);
+    expect([await next, await after]).toEqual([ended, ended]);
+    await beat('1', 'busy');
+    await untilView(view, () => view.get('1')?.status === 'busy');
+    expect(await changes.next()).toEqual(ended);
+    expect(await view[Symbol.asyncIterator]().return?.()).toEqual(ended);
+    // The view goes on.
+    const again = view[Symbol.asyncIterator]();
+    expect((await again.next()).value).toMatchObject({ isSnapshot: true });
+    const [busy, away] = [again.next(), again.next()];
+    await beat('1', 'away');
+    expect(((await busy) as { value: ViewChange }).value.changed[0]?.status).toBe('away');
+    await beat('1', 'online');
+    expect(((await away) as { value: ViewChange }).value.changed[0]?.status).toBe('online');
+  });
+
   it('hears its own true fold, and nobody else does', async () => {
     const me = client('42');
     const view = client(undefined).watch(['42']);

@@ -1,8 +1,9 @@
 /** What tabs that share a connection know of each other's words, and what the one that holds it asks of them. */
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SharedLink } from '../../../client/sdk/shared-link.ts';
 import type { FromTab, Port, SharedOptions, ToTab } from '../../../client/sdk/tab-words.ts';
 import type { WebSocketLike } from '../../../client/sdk/types.ts';
+import type { HubMessage } from '../../../shared/hub-messages.ts';
 
 class NoSocket implements WebSocketLike {
   static all: NoSocket[] = [];
@@ -48,7 +49,7 @@ function tabOf(link: SharedLink, lives = true): TestTab {
   const port: Port<ToTab> = {
     postMessage: (word) => {
       heard.push(word);
-      if (lives && (word[0] === 'getToken' || (word[0] as string) === 'ask')) say(['ping', performance.now()]);
+      if (lives && word[0] === 'ask') say(['ping', performance.now()]);
     },
     close: () => undefined,
     onmessage: null,
@@ -137,4 +138,55 @@ it('asks again after a while when no tab gives one, and takes no answer to an ea
   tab!.giveToken('in time');
   await pass(0);
   expect(tokenUsed()).toBe('in time');
+});
+
+describe('a tab that says nothing', () => {
+  const news = (at: number): HubMessage => ({ type: 'presence', entries: [], at });
+  const hears = (message: HubMessage): void =>
+    (NoSocket.all.at(-1) as unknown as { onmessage: (event: { data: string }) => void }).onmessage({
+      data: JSON.stringify(message),
+    });
+  const welcome: HubMessage = {
+    type: 'welcome',
+    session: 's',
+    heartbeatMs: 10_000,
+    timeoutMs: 25_000,
+    node: 'n',
+    protocol: 1,
+  };
+  const newsOf = ({ heard }: TestTab): number =>
+    heard.filter(([name, word]) => name === 'onMessage' && word.type === 'presence').length;
+
+  const begin = (): [TestTab, TestTab] => {
+    link = new SharedLink(options, NoSocket, () => undefined);
+    const tabs: [TestTab, TestTab] = [tabOf(link, false), tabOf(link)];
+    for (const { say } of tabs) say(['ping', 0]);
+    tabs[0].say(['connect']);
+    hears(welcome);
+    return tabs;
+  };
+
+  it('is sent nothing more after 15 s, and everything anew when it speaks again', async () => {
+    const [frozen, hidden] = begin();
+    for (let s = 0; s < 60; s += 10) {
+      await pass(10_000); // no news: nobody has to say anything
+      hears({ type: 'ok', re: 'beat' });
+    }
+    for (let s = 0; s < 60; s++) {
+      hears(news(s));
+      hears({ type: 'ok', re: 'beat' });
+      await pass(1_000);
+    }
+    expect(newsOf(hidden)).toBe(60);
+    expect(newsOf(frozen)).toBeGreaterThan(10);
+    expect(newsOf(frozen)).toBeLessThan(18);
+    const before = frozen.heard.length;
+    hears(news(60));
+    expect(frozen.heard).toHaveLength(before);
+    frozen.say(['ping', 0]);
+    expect(frozen.heard.slice(before)).toContainEqual(['onMessage', welcome]);
+    hears(news(61));
+    expect(newsOf(frozen)).toBeLessThan(19);
+    expect(frozen.heard.at(-1)).toEqual(['onMessage', news(61)]);
+  });
 });
