@@ -21,8 +21,8 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   readonly #watching = new Watching((message) => this.#call('send', message));
   status: ConnectionStatus = 'idle';
   self: Self | null = null;
-  #heardAt: number | null = null;
-  #lostAt: number | null = null;
+  #heardAt = 0;
+  #lostAt = Infinity;
   /** The hub says that it may be behind. */
   #hubStaleSince = Infinity;
   #toldStaleSince: number | null = null;
@@ -44,7 +44,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   }
 
   connect(): void {
-    if (this.status !== 'closed') this.#reach();
+    if (this.status === 'idle') this.#reach();
   }
 
   watchFriends(user: string | null = this.user): PresenceView {
@@ -60,10 +60,14 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   }
 
   set(what: MyStatus): void {
-    if (this.user === null) throw bad('an observer has no status');
+    if (this.user === null) throw bad('observers have no status');
     readMyStatus(what);
     this.#reach();
     this.#call('set', what);
+  }
+
+  check(): void {
+    this.#call('check');
   }
 
   leave(): Promise<void> {
@@ -76,7 +80,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
 
   close(): void {
     this.#call('close');
-    this.#heed({ status: 'closed', heardAt: null });
+    this.#heed({ status: 'closed', heardAt: 0 });
     this.#onClosed?.();
   }
 
@@ -88,14 +92,14 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
 
   /** The link, opened and connecting where there is none yet. */
   #reach(): void {
-    if (this.status === 'closed') throw new PresenceError('closed', 'the client is closed', true);
+    if (this.status === 'closed') throw new PresenceError('closed', 'client is closed', true);
     if (this.#link !== undefined) return;
     this.#link = this.#openLink({
       onStatus: (status) => this.#heed(status),
       onMessage: (message) => this.#hear(message),
       onError: (error) => this.emit('error', error),
     });
-    this.#heed({ status: 'connecting', heardAt: null });
+    this.#heed({ status: 'connecting', heardAt: 0 });
     this.#call('connect');
   }
 
@@ -107,10 +111,8 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     const previous = this.status;
     if (previous === 'closed') return;
     // Another tab's first attempt may be our second.
-    const status = told === 'connecting' && this.#heardAt !== null ? 'reconnecting' : told;
-    if (status !== 'connected') {
-      this.#lost(Math.max(this.#heardAt ?? 0, heardAt ?? 0) || null);
-    }
+    const status = told === 'connecting' && this.#heardAt > 0 ? 'reconnecting' : told;
+    if (status !== 'connected') this.#lost(Math.max(this.#heardAt, heardAt));
     this.status = status;
     if (status !== previous || rest.retryInMs !== undefined) {
       this.emit('status', { status, previous, ...rest });
@@ -152,13 +154,13 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   }
 
   /** `heardAt`: until when what is shown was right, unless it was behind before. */
-  #lost(heardAt: number | null): void {
-    if (!this.#isBehind) this.#lostAt = heardAt;
+  #lost(heardAt: number): void {
+    if (!this.#isBehind) this.#lostAt = heardAt || Infinity;
     this.#watching.lost();
   }
 
   #staleSince(isBehind: boolean): number | null {
-    const at = Math.min(this.#hubStaleSince, (isBehind ? this.#lostAt : null) ?? Infinity);
+    const at = Math.min(this.#hubStaleSince, isBehind ? this.#lostAt : Infinity);
     return at < Infinity ? at : null;
   }
 

@@ -3,21 +3,24 @@
  * Called by apps, through the entry.
  */
 import { Client } from './client.ts';
-import { PresenceError } from './error.ts';
 import { HubLink } from './hub-link.ts';
 import type { Link } from './link.ts';
 import { bad, readMyStatus, readUser } from './read.ts';
 import type { PresenceClient, PresenceClientOptions, WebSocketConstructor } from './types.ts';
 
+interface Here {
+  readonly process?: { readonly versions?: { readonly node?: string; readonly electron?: string } };
+}
+
 /** Connects when the first thing is watched or set. Throws where an option is bad. */
 export function createPresenceClient(options: PresenceClientOptions = {}): PresenceClient {
-  const { user, getToken, status, text, tabs, idle, device = 'location' in globalThis ? 'web' : 'node' } = options;
+  const { user, getToken, status, text, tabs, idle, device = whereAmI() } = options;
   if (user !== undefined) readUser(user, 'user');
   if (options.url !== undefined) socketUrl(options.url);
   readMyStatus(options);
   const client = new Client(user, (events) => {
     const { WebSocket = (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket } = options;
-    if (WebSocket === undefined) throw new PresenceError('refused', 'give the option WebSocket', true);
+    if (WebSocket === undefined) throw bad('give the option WebSocket');
     const how = { url: socketUrl(options.url), user, device, mine: { status, text }, WebSocket, getToken };
     // Another thread can't be handed a WebSocket of the app's own.
     const isShared = 'document' in globalThis && tabs !== 'each' && options.WebSocket === undefined;
@@ -26,8 +29,12 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
     const link = isShared
       ? import('./tabs.ts').then(({ openSharedLink }) => openSharedLink(how, events)).catch(ownLink)
       : Promise.resolve(ownLink());
+    // Without it the client just wakes up later.
     if ('addEventListener' in globalThis)
-      import('./surroundings.ts').then(({ heedSurroundings }) => heedSurroundings(link, client, how.url, idle), ignore);
+      import('./surroundings.ts').then(
+        ({ heedSurroundings }) => heedSurroundings(link, client, how.url, idle),
+        () => undefined,
+      );
     return link;
   });
   return client;
@@ -35,13 +42,14 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
 
 function socketUrl(given: string | URL | undefined): string {
   const text = String(given ?? (globalThis as { location?: { origin: string } }).location?.origin);
-  const socket = text.replace(/^http/i, 'ws');
-  if (!/^wss?:\/\//i.test(socket) || !URL.canParse(socket)) throw bad(`url must be http:// or ws://, not ${text}`);
+  const socket = text.replace(/^http/, 'ws');
+  if (!/^wss?:\/\//.test(socket)) throw bad(`url must be http:// or ws://, not ${text}`);
   const url = new URL(socket);
   url.pathname = url.pathname.replace(/(\/ws)?\/?$/, '/ws');
   return url.href;
 }
 
-function ignore(): void {
-  // Without it the client just wakes up later.
+function whereAmI(): string {
+  const { node, electron } = (globalThis as Here).process?.versions ?? {};
+  return 'location' in globalThis ? 'web' : node && !electron ? 'node' : 'app';
 }

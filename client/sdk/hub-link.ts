@@ -17,8 +17,8 @@ const STEP_WITHIN_MS = 10_000;
 const ANSWER_WITHIN_MS = 5_000;
 /** No timer is this late, and no clock this much ahead of another one, unless something stood still. */
 const JUMP_MS = 1_000;
-/** Browsers take a longer timer for none. */
-const LONGEST_MS = 2 ** 31;
+/** Browsers take a longer timer, of 2 ** 31 ms, for none. */
+const LONGEST_MS = 2e9;
 
 export interface HubLinkOptions {
   readonly url: string;
@@ -42,7 +42,7 @@ export class HubLink implements Link {
   #socket: WebSocketLike | undefined;
   /** What comes of an earlier attempt counts no more. */
   #attemptNo = 0;
-  #heardAt: number | null = null;
+  #heardAt = 0;
   /** Since the last connection that lasted for a heartbeat. */
   #failures = 0;
   #heartbeatMs = 0;
@@ -64,8 +64,7 @@ export class HubLink implements Link {
   }
 
   connect(): void {
-    if (this.#status !== 'idle') return;
-    this.#try();
+    if (this.#status === 'idle') this.#try();
   }
 
   send(message: ClientMessage): void {
@@ -138,7 +137,8 @@ export class HubLink implements Link {
     socket.onmessage = ({ data }: { data: unknown }) => this.#hear(JSON.parse(String(data)) as HubMessage);
     // `close` follows. Browsers tell scripts nothing; Node has a message, or a code if it tried several addresses.
     let problem = '';
-    socket.onerror = ({ message = '', error }: SocketError) => (problem = message || (error?.code ?? ''));
+    socket.onerror = ({ message, error }: SocketError) =>
+      (problem = message === '' ? (error?.code ?? '') : (message ?? ''));
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#ended(code, reason || problem);
     this.#expect(STEP_WITHIN_MS);
   }
@@ -175,7 +175,7 @@ export class HubLink implements Link {
     if (code !== 'unauthenticated' || re === 'token') this.#events.onError(new PresenceError(code, message));
     if (re !== 'hello') return;
     if (code === 'bad_message') this.#ended(4400, message);
-    else if (code === 'too_many') this.#ended(1013, message);
+    if (code === 'too_many') this.#ended(1013, message);
   }
 
   #merge({ status = this.#mine.status, text = this.#mine.text }: MyStatus): void {
@@ -198,12 +198,11 @@ export class HubLink implements Link {
   }
 
   #beatLater(): void {
-    const everyMs = this.#heartbeatMs;
-    const dueAt = Date.now() + everyMs;
-    this.#timers.set('beat', everyMs, (lateMs) => {
-      // While a machine is suspended only the wall clock goes on. Nobody knows whether the connection outlived it.
-      const jumpMs = Math.abs(Date.now() - dueAt - lateMs);
-      this.#beat(lateMs > everyMs || jumpMs > JUMP_MS ? ANSWER_WITHIN_MS : this.#timeoutMs);
+    const dueAt = Date.now() + this.#heartbeatMs;
+    this.#timers.set('beat', this.#heartbeatMs, () => {
+      // By the wall clock, which goes on while a machine is suspended. Nobody knows whether the connection outlived that.
+      const isLate = Math.abs(Date.now() - dueAt) > JUMP_MS;
+      this.#beat(isLate ? ANSWER_WITHIN_MS : this.#timeoutMs);
     });
   }
 

@@ -25,8 +25,8 @@ export interface Link {
 }
 
 export interface LinkStatus extends Omit<StatusChange, 'previous'> {
-  /** When the hub was last heard, by the wall clock; null: never. */
-  readonly heardAt: number | null;
+  /** When the hub was last heard, by the wall clock; 0: never. */
+  readonly heardAt: number;
 }
 
 export interface LinkEvents {

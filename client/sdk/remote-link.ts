@@ -103,7 +103,7 @@ export class RemoteLink implements Link {
     // Where nobody hears it there is nobody to wait for.
     this.#timers.set('leave', this.#wasThere ? LEFT_WITHIN_MS : 0, () => {
       this.#end();
-      this.#events.onStatus({ status: 'closed', heardAt: null });
+      this.#events.onStatus({ status: 'closed', heardAt: 0 });
     });
   }
 

@@ -11,7 +11,7 @@ import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
 import type { TokenQuestion } from './token-question.ts';
 import type { MyStatus, WebSocketConstructor } from './types.ts';
 
-const JUST_NOW_MS = 10_000;
+const JUST_NOW_MS = 5_000;
 const ASK_AFTER_MS = 5_000;
 const SILENT_AFTER_MS = 15_000;
 
@@ -39,7 +39,7 @@ export class SharedLink {
   readonly #onEmpty: () => void;
   /** The one that spoke last stands last. */
   readonly #tabs = new Set<Tab>();
-  #status: LinkStatus = { status: 'idle', heardAt: null };
+  #status: LinkStatus = { status: 'idle', heardAt: 0 };
   /** What all tabs remember, also one that comes later: the next who holds the connection begins with it. */
   #mine: MyStatus;
   /** The last input of all tabs. */
@@ -159,7 +159,7 @@ export class SharedLink {
   /** Its watches end; the last one takes the connection along. */
   #part(tab: Tab): void {
     this.#tabs.delete(tab);
-    tab.port.postMessage(['onStatus', { status: 'closed', heardAt: null }]);
+    tab.port.postMessage(['onStatus', { status: 'closed', heardAt: 0 }]);
     tab.port.close();
     if (this.#tabs.size === 0) return this.#link.close();
     for (const friendsOf of tab.owners) this.#unwatch({ friendsOf });

@@ -153,16 +153,16 @@ export class Watching {
   }
 
   #refused({ re, code, message }: Extract<HubMessage, { type: 'error' }>): void {
-    const { views, keys } = this.#asked.get(re) ?? { views: [], keys: [] };
+    const asked = this.#asked.get(re);
     this.#asked.delete(re);
     if (code === 'internal' || code === 'rate_limited') {
       clearTimeout(this.#again);
       this.#again = setTimeout(() => this.#ask([...this.views]), ASK_AGAIN_MS);
-    } else if (views.length > 1) {
+    } else if (asked !== undefined && asked.views.length > 1) {
       // Asked for together, and one of them spoiled it, which may be closed by now.
-      for (const view of views) if (this.views.has(view)) this.#ask([view]);
+      for (const view of asked.views) if (this.views.has(view)) this.#ask([view]);
     } else {
-      views[0]?.deny(keys, new PresenceError(code, message));
+      asked?.views[0]?.deny(asked.keys, new PresenceError(code, message));
     }
   }
 }

@@ -16,6 +16,7 @@ const CLIENT = `
   const view = client.watch(['7']);
   view.on('sync', () => console.log('synced'));
   client.on('status', ({ status }) => console.log(status));
+  process.on('SIGUSR2', () => client.check());
   client.on('stale', ({ staleSince }) => console.log(staleSince === null ? 'fresh' : 'stale'));
 `;
 
@@ -83,6 +84,15 @@ describe('the SDK in a process that is stopped', () => {
     const goesOnAt = performance.now();
     await hub.until(() => printed.includes('stale'));
     expect(performance.now() - goesOnAt).toBeLessThan(7_000);
+  });
+
+  it('finds out at once when the app asks', async () => {
+    printed = '';
+    line.die();
+    child.kill('SIGUSR2');
+    const askedAt = performance.now();
+    await hub.until(() => printed.includes('stale'));
+    expect(performance.now() - askedAt).toBeLessThan(6_000);
   });
 
   it('says nothing when the line is sound', async () => {
