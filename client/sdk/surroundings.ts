@@ -3,7 +3,7 @@
  * Loaded where there is something to hear: in Node there is not. Called by create.
  */
 import type { Link } from './link.ts';
-import { warnWhenUnreached } from './unreached.ts';
+import { helpWhenUnreached } from './unreached.ts';
 import type { PresenceClient, PresenceClientOptions } from './types.ts';
 
 /** `pageshow`: who goes back to a page is there. */
@@ -19,7 +19,7 @@ export async function heedSurroundings(
   url: string,
   idle: PresenceClientOptions['idle'],
 ): Promise<void> {
-  warnWhenUnreached(client, url);
+  if ('location' in globalThis) helpWhenUnreached(client, url);
   const link = await opening;
   const ending = new AbortController();
   const { signal } = ending;

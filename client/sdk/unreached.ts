@@ -1,18 +1,21 @@
 /**
- * Prints one warning when a page's client does not get to the hub at first: an app that listens to no event would show nothing
- * and say nothing, and a browser tells scripts no more than that it failed. Loaded with surroundings.
+ * When a page's client does not get to the hub at first: prints one warning, because an app that listens to no event would
+ * say nothing, and a browser tells scripts no more than that it failed; and asks for a permission that may be missing.
  */
+import { askForLocalNetwork } from './local-network.ts';
 import type { PresenceClient } from './types.ts';
 
 /** The connection broke, or nothing answered: nobody knows more. Any other code is the hub's own. */
 const UNKNOWN = new Set([1006, 4408]);
 
-export function warnWhenUnreached(client: PresenceClient, url: string): void {
+export function helpWhenUnreached(client: PresenceClient, url: string): void {
   const off = client.on('status', ({ status, reason }) => {
     if (status !== 'connected' && reason === undefined) return;
     off();
+    if (reason === undefined) return;
     // eslint-disable-next-line no-console -- the page's developer is the one to tell
-    if (reason !== undefined) console.warn(`presence-hub: no connection to ${url}: ${describe(reason, url)}`);
+    console.warn(`presence-hub: no connection to ${url}: ${describe(reason, url)}`);
+    if ('permissions' in navigator) void askForLocalNetwork(client, url);
   });
 }
 
@@ -25,6 +28,7 @@ function describe({ code, text }: { readonly code: number; readonly text: string
     `- the hub runs at this host and port: ${health} shows "ok"`,
     '- http or https is what the hub speaks, and a page of https uses https',
     '- the path is right: the hub itself serves /ws, and a proxy may add something before it',
+    '- the browser lets the page reach the local network, if the hub is there',
     `- the hub accepts pages of this origin: HUB_ORIGINS=${origin}`,
   ].join('\n');
 }

@@ -7,7 +7,7 @@ import type {
   PresenceClientOptions,
   PresenceView,
 } from '../../client/sdk/index.ts';
-import { hasChromium, launchPeoplesChromium } from '../support/chromium.ts';
+import { hasChromium, launchChromium, launchPeoplesChromium } from '../support/chromium.ts';
 import { endHubProcesses, freePort, startHubProcess, startLine } from '../support/hub-process.ts';
 import { closeSdkClients, sdkClient, untilView } from '../support/sdk-client.ts';
 import { serveSdkPage, type SdkPage } from '../support/sdk-page.ts';
@@ -337,5 +337,36 @@ describe.skipIf(!hasChromium('the SDK in trouble'))('the SDK in trouble', () => 
       );
       expect((await warning).text()).toContain('4401');
     });
+  });
+
+  it('asks for the permission to reach the local network from the page, for its worker', async () => {
+    await startHub();
+    // What the app's own address is taken for: one of the internet, from where the hub on this machine may not be reached.
+    const browser = await launchChromium([
+      `--ip-address-space-overrides=127.0.0.1:${new URL(app.origin).port}=public`,
+      '--enable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets',
+    ]);
+    try {
+      const page = await browser.newPage();
+      const asked: string[] = [];
+      page.on('websocket', (socket) => asked.push(socket.url()));
+      await page.goto(app.origin);
+      await page.waitForFunction(() => 'createPresenceClient' in globalThis);
+      await page.evaluate(
+        (options) => {
+          const own = globalThis as unknown as InPage;
+          own.client = own.createPresenceClient(options);
+          own.client.connect();
+        },
+        optionsFor('a SharedWorker', '42'),
+      );
+      await expect.poll(() => asked, { timeout: 10_000 }).toEqual([`${hub.replace('http', 'ws')}/ws`]);
+      expect(await page.evaluate(() => (globalThis as unknown as InPage).client.status)).not.toBe('connected');
+      await page.context().grantPermissions(['local-network-access']);
+      await page.waitForFunction(() => (globalThis as unknown as InPage).client.status === 'connected');
+      expect(asked).toHaveLength(1);
+    } finally {
+      await browser.close();
+    }
   });
 });
