@@ -21,10 +21,10 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   readonly #watching = new Watching((message) => this.#call('send', message));
   status: ConnectionStatus = 'idle';
   self: Self | null = null;
-  #heardAt: number | null = null;
-  #lostAt: number | null = null;
+  #heardAt = 0;
+  #lostAt = Infinity;
   /** The hub says that it may be behind. */
-  #hubStaleSince: number | null = null;
+  #hubStaleSince = Infinity;
   #toldStaleSince: number | null = null;
   #leaving: Promise<void> | undefined;
   #onClosed: (() => void) | undefined;
@@ -36,15 +36,15 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   }
 
   get staleSince(): number | null {
-    return earlier(this.#hubStaleSince, this.#isBehind ? this.#lostAt : null);
+    return this.#staleSince(this.#isBehind);
   }
 
   staleSinceOf({ isSynced, unanswered }: View): number | null {
-    return isSynced ? earlier(this.#hubStaleSince, unanswered.size > 0 ? this.#lostAt : null) : null;
+    return isSynced ? this.#staleSince(unanswered.size > 0) : null;
   }
 
   connect(): void {
-    if (this.status !== 'closed') this.#reach();
+    if (this.status === 'idle') this.#reach();
   }
 
   watchFriends(user: string | null = this.user): PresenceView {
@@ -60,10 +60,14 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   }
 
   set(what: MyStatus): void {
-    if (this.user === null) throw bad('an observer has no status');
+    if (this.user === null) throw bad('observers have no status');
     readMyStatus(what);
     this.#reach();
     this.#call('set', what);
+  }
+
+  check(): void {
+    this.#call('check');
   }
 
   leave(): Promise<void> {
@@ -76,7 +80,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
 
   close(): void {
     this.#call('close');
-    this.#heed({ status: 'closed', heardAt: null });
+    this.#heed({ status: 'closed', heardAt: 0 });
     this.#onClosed?.();
   }
 
@@ -88,14 +92,14 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
 
   /** The link, opened and connecting where there is none yet. */
   #reach(): void {
-    if (this.status === 'closed') throw new PresenceError('closed', 'the client is closed', true);
+    if (this.status === 'closed') throw new PresenceError('closed', 'client is closed', true);
     if (this.#link !== undefined) return;
     this.#link = this.#openLink({
       onStatus: (status) => this.#heed(status),
       onMessage: (message) => this.#hear(message),
       onError: (error) => this.emit('error', error),
     });
-    this.#heed({ status: 'connecting', heardAt: null });
+    this.#heed({ status: 'connecting', heardAt: 0 });
     this.#call('connect');
   }
 
@@ -107,14 +111,12 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     const previous = this.status;
     if (previous === 'closed') return;
     // Another tab's first attempt may be our second.
-    const status = told === 'connecting' && this.#heardAt !== null ? 'reconnecting' : told;
-    if (status !== 'connected') {
-      this.#lost(Math.max(this.#heardAt ?? 0, heardAt ?? 0) || null);
-    }
+    const status = told === 'connecting' && this.#heardAt > 0 ? 'reconnecting' : told;
+    if (status !== 'connected') this.#lost(Math.max(this.#heardAt, heardAt));
     this.status = status;
     if (status !== previous || rest.retryInMs !== undefined) {
       this.emit('status', { status, previous, ...rest });
-      for (const view of [...this.#watching.views]) view.tellStatus();
+      this.#watching.tellStatus();
     }
     this.#tellStale();
     if (status === 'closed') this.#end(rest.reason?.text);
@@ -129,10 +131,10 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
         this.#lost(heardAt);
         this.#watching.connected();
         // A hub that still is stale says so next.
-        this.#hubStaleSince = null;
+        this.#hubStaleSince = Infinity;
         break;
       case 'fresh':
-        this.#hubStaleSince = null;
+        this.#hubStaleSince = Infinity;
         break;
       case 'stale':
         this.#hubStaleSince = message.since;
@@ -152,9 +154,14 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   }
 
   /** `heardAt`: until when what is shown was right, unless it was behind before. */
-  #lost(heardAt: number | null): void {
-    if (!this.#isBehind) this.#lostAt = heardAt;
+  #lost(heardAt: number): void {
+    if (!this.#isBehind) this.#lostAt = heardAt || Infinity;
     this.#watching.lost();
+  }
+
+  #staleSince(isBehind: boolean): number | null {
+    const at = Math.min(this.#hubStaleSince, isBehind ? this.#lostAt : Infinity);
+    return at < Infinity ? at : null;
   }
 
   #tellStale(): void {
@@ -162,7 +169,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     if (staleSince === this.#toldStaleSince) return;
     this.#toldStaleSince = staleSince;
     this.emit('stale', { staleSince });
-    for (const view of [...this.#watching.views]) view.tellStatus();
+    this.#watching.tellStatus();
   }
 
   #end(why: string | undefined): void {
@@ -171,9 +178,4 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     this.silence();
     this.#onClosed?.();
   }
-}
-
-function earlier(one: number | null, other: number | null): number | null {
-  const at = Math.min(one ?? Infinity, other ?? Infinity);
-  return at < Infinity ? at : null;
 }

@@ -13,9 +13,9 @@ export function isFinal(code: number): boolean {
   return [1008, 1009, 4400, 4403].includes(code);
 }
 
-/** Full jitter up to 30 s, for a hub that came back with all its clients; half of it, and longer, where it is paced. */
+/** Full jitter up to 30 s, for a hub that came back with all its clients; half of it, and up to a minute, if it is paced. */
 export function waitMs(code: number, failures: number, random: number): number {
   return isPaced(code)
-    ? ((1 + random) / 2) * Math.min(120_000, 5_000 * 2 ** failures)
+    ? ((1 + random) / 2) * Math.min(60_000, 5_000 * 2 ** failures)
     : random * Math.min(30_000, 500 * 2 ** failures);
 }

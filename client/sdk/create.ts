@@ -3,33 +3,37 @@
  * Called by apps, through the entry.
  */
 import { Client } from './client.ts';
-import { PresenceError } from './error.ts';
 import { HubLink } from './hub-link.ts';
 import type { Link } from './link.ts';
 import { bad, readMyStatus, readUser } from './read.ts';
 import type { PresenceClient, PresenceClientOptions, WebSocketConstructor } from './types.ts';
 
+interface Here {
+  readonly process?: { readonly versions?: { readonly node?: string; readonly electron?: string } };
+}
+
 /** Connects when the first thing is watched or set. Throws where an option is bad. */
 export function createPresenceClient(options: PresenceClientOptions = {}): PresenceClient {
-  const { user, getToken, status, text, tabs, idle, device = 'location' in globalThis ? 'web' : 'node' } = options;
+  const { user, getToken, status, text, tabs, idle, device = whereAmI() } = options;
   if (user !== undefined) readUser(user, 'user');
   if (options.url !== undefined) socketUrl(options.url);
   readMyStatus(options);
   const client = new Client(user, (events) => {
     const { WebSocket = (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket } = options;
-    if (WebSocket === undefined) throw new PresenceError('refused', 'give the option WebSocket', true);
+    if (WebSocket === undefined) throw bad('give the option WebSocket');
     const how = { url: socketUrl(options.url), user, device, mine: { status, text }, WebSocket, getToken };
     // Another thread can't be handed a WebSocket of the app's own.
     const isShared = 'document' in globalThis && tabs !== 'each' && options.WebSocket === undefined;
     const ownLink = (): Link => new HubLink(how, events);
-    // Where the part that shares can't be loaded, this tab has a connection of its own.
+    // If the part that shares can't be loaded, or fails, this tab has a connection of its own.
     const link = isShared
-      ? import('./tabs.ts').then(({ openSharedLink }) => openSharedLink(how, events), ownLink)
+      ? import('./tabs.ts').then(({ openSharedLink }) => openSharedLink(how, events)).catch(ownLink)
       : Promise.resolve(ownLink());
+    // Without it the client just wakes up later.
     if ('addEventListener' in globalThis)
-      Promise.all([link, import('./surroundings.ts')]).then(
-        ([link, { heedSurroundings }]) => heedSurroundings(link, client, idle),
-        ignore,
+      import('./surroundings.ts').then(
+        ({ heedSurroundings }) => heedSurroundings(link, client, how.url, idle),
+        () => undefined,
       );
     return link;
   });
@@ -37,15 +41,15 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
 }
 
 function socketUrl(given: string | URL | undefined): string {
-  const base = (globalThis as { location?: { origin: string } }).location?.origin;
-  const text = String(given ?? base);
-  const url = URL.canParse(text, base) && new URL(text, base);
-  if (!url || !/^(http|ws)s?:$/.test(url.protocol)) throw bad(`url must be of http or ws, not ${text}`);
-  url.protocol = url.protocol.replace('http', 'ws');
+  const text = String(given ?? (globalThis as { location?: { origin: string } }).location?.origin);
+  const socket = text.replace(/^http/, 'ws');
+  if (!/^wss?:\/\//.test(socket)) throw bad(`url must be http:// or ws://, not ${text}`);
+  const url = new URL(socket);
   url.pathname = url.pathname.replace(/(\/ws)?\/?$/, '/ws');
   return url.href;
 }
 
-function ignore(): void {
-  // Without it the client just wakes up later.
+function whereAmI(): string {
+  const { node, electron } = (globalThis as Here).process?.versions ?? {};
+  return 'location' in globalThis ? 'web' : node && !electron ? 'node' : 'app';
 }

@@ -11,10 +11,14 @@ import { Timers } from './timers.ts';
 import type { Tokens } from './tokens.ts';
 import type { GetToken, MyStatus, WebSocketConstructor, WebSocketLike } from './types.ts';
 
-/** For the app's token, for the connection to open, for its welcome. */
+/** For the connection to open, and for its welcome. */
 const STEP_WITHIN_MS = 10_000;
-/** After waking up, and after a goodbye: a connection that does not answer by then is dead. */
+/** After a check, and after a goodbye: a connection that does not answer by then is dead. */
 const ANSWER_WITHIN_MS = 5_000;
+/** No timer is this late, and no clock this much ahead of another one, unless something stood still. */
+const JUMP_MS = 1_000;
+/** Browsers take a longer timer, of 2 ** 31 ms, for none. */
+const LONGEST_MS = 2e9;
 
 export interface HubLinkOptions {
   readonly url: string;
@@ -25,6 +29,11 @@ export interface HubLinkOptions {
   readonly getToken: GetToken | undefined;
 }
 
+interface SocketError {
+  readonly message?: string;
+  readonly error?: { readonly code?: string };
+}
+
 export class HubLink implements Link {
   readonly #options: HubLinkOptions;
   readonly #events: LinkEvents;
@@ -33,7 +42,7 @@ export class HubLink implements Link {
   #socket: WebSocketLike | undefined;
   /** What comes of an earlier attempt counts no more. */
   #attemptNo = 0;
-  #heardAt: number | null = null;
+  #heardAt = 0;
   /** Since the last connection that lasted for a heartbeat. */
   #failures = 0;
   #heartbeatMs = 0;
@@ -55,8 +64,7 @@ export class HubLink implements Link {
   }
 
   connect(): void {
-    if (this.#status !== 'idle') return;
-    this.#try();
+    if (this.#status === 'idle') this.#try();
   }
 
   send(message: ClientMessage): void {
@@ -73,21 +81,16 @@ export class HubLink implements Link {
     this.#awayIn(awayAfterMs - agoMs);
   }
 
-  wake(): void {
+  check(): void {
     if (this.#status === 'connected') this.#beat(ANSWER_WITHIN_MS);
-    else if (this.#status === 'disconnected' || this.#timers.has('retry')) this.#tryIn(0);
-  }
-
-  sleep(): void {
-    this.#drop();
-    this.#tell({ status: 'disconnected' });
+    else if (this.#timers.has('retry')) this.#tryIn(0);
   }
 
   leave(): void {
     if (this.#status !== 'connected') return this.close();
     this.send({ type: 'bye' });
     const over = (): void => this.close();
-    if (this.#socket !== undefined) this.#socket.onclose = over;
+    if (this.#socket) this.#socket.onclose = over;
     this.#timers.set('answer', ANSWER_WITHIN_MS, over);
   }
 
@@ -103,16 +106,28 @@ export class HubLink implements Link {
   #try(): void {
     this.#drop();
     this.#tell({ status: this.#status === 'idle' ? 'connecting' : 'reconnecting' });
-    // A browser may forbid the address: plain ws from a page of https.
-    this.#open(this.#attemptNo).catch((error: unknown) => this.close({ code: 1008, text: String(error) }));
+    const attemptNo = this.#attemptNo;
+    this.#open(attemptNo).catch((error: unknown) => {
+      if (attemptNo !== this.#attemptNo) return;
+      // A part of the script that can't be loaded now is a TypeError. Else a browser forbids the address: plain ws from a
+      // page of https.
+      this.#ended(error instanceof TypeError ? 1006 : 1008, String(error));
+    });
   }
 
   async #open(attemptNo: number): Promise<void> {
-    const { url, user, device, WebSocket } = this.#options;
-    this.#expect(STEP_WITHIN_MS);
-    const token = await this.#token();
-    if (attemptNo !== this.#attemptNo) return;
-    if (token === null) return this.#ended(1006, 'no token');
+    const { url, user, device, WebSocket, getToken } = this.#options;
+    let token: string | null | undefined;
+    if (getToken !== undefined) {
+      const { Tokens } = await import('./tokens.ts');
+      if (attemptNo !== this.#attemptNo) return;
+      const onFresh = (token: string): void => this.send({ type: 'token', id: 'token', token });
+      this.#tokens ??= new Tokens(getToken, onFresh, this.#events.onError);
+      // The app may take its time: a token that comes late is used, and no second one is asked for meanwhile.
+      token = await this.#tokens.give(this.#isTokenRefused);
+      if (attemptNo !== this.#attemptNo) return;
+      if (token === null) return this.#ended(1006, 'no token');
+    }
     const socket = (this.#socket = new WebSocket(url));
     const who = user === undefined ? { observe: true } : { user, device, self: true, ...this.#now() };
     socket.onopen = () => {
@@ -120,20 +135,12 @@ export class HubLink implements Link {
       socket.send(JSON.stringify({ type: 'hello', id: 'hello', token, ...who }));
     };
     socket.onmessage = ({ data }: { data: unknown }) => this.#hear(JSON.parse(String(data)) as HubMessage);
-    socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#ended(code, reason);
-    socket.onerror = () => undefined; // `close` follows
+    // `close` follows. Browsers tell scripts nothing; Node has a message, or a code if it tried several addresses.
+    let problem = '';
+    socket.onerror = ({ message, error }: SocketError) =>
+      (problem = message === '' ? (error?.code ?? '') : (message ?? ''));
+    socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#ended(code, reason || problem);
     this.#expect(STEP_WITHIN_MS);
-  }
-
-  async #token(): Promise<string | null | undefined> {
-    const { getToken } = this.#options;
-    if (getToken === undefined) return undefined;
-    const attemptNo = this.#attemptNo;
-    const { Tokens } = await import('./tokens.ts');
-    if (attemptNo !== this.#attemptNo) return null;
-    const onFresh = (token: string): void => this.send({ type: 'token', id: 'token', token });
-    this.#tokens ??= new Tokens(getToken, onFresh, this.#events.onError);
-    return this.#tokens.give(this.#isTokenRefused);
   }
 
   // Being there.
@@ -191,7 +198,12 @@ export class HubLink implements Link {
   }
 
   #beatLater(): void {
-    this.#timers.set('beat', this.#heartbeatMs, () => this.#beat(this.#timeoutMs));
+    const dueAt = Date.now() + this.#heartbeatMs;
+    this.#timers.set('beat', this.#heartbeatMs, () => {
+      // By the wall clock, which goes on while a machine is suspended. Nobody knows whether the connection outlived that.
+      const isLate = Math.abs(Date.now() - dueAt) > JUMP_MS;
+      this.#beat(isLate ? ANSWER_WITHIN_MS : this.#timeoutMs);
+    });
   }
 
   /** A sign of life that asks for one. */
@@ -203,13 +215,18 @@ export class HubLink implements Link {
 
   /** A word of the hub. */
   #expect(withinMs: number): void {
-    this.#timers.set('answer', withinMs, () => this.#ended(4408, 'no answer'));
+    const end = (lateMs: number): void => {
+      // This process stood still, and the answer may be there, not yet read.
+      if (lateMs > JUMP_MS) this.#timers.set('answer', ANSWER_WITHIN_MS, () => end(0));
+      else this.#ended(4408, 'no answer');
+    };
+    this.#timers.set('answer', withinMs, end);
   }
 
   #awayIn(ms: number): void {
     this.#isAway = ms <= 0;
     this.#say();
-    if (ms > 0 && ms < Infinity) this.#timers.set('idle', ms, () => this.#awayIn(0));
+    if (ms > 0 && ms < LONGEST_MS) this.#timers.set('idle', ms, () => this.#awayIn(0));
   }
 
   // Going.
@@ -227,8 +244,7 @@ export class HubLink implements Link {
       const now = performance.now();
       // What the hub has said itself holds.
       if (isPaced(code) && this.#pacedUntil < now) this.#pacedUntil = now + ms;
-      if (isOffline()) this.#tell({ status: 'disconnected', reason });
-      else this.#tryIn(ms, reason);
+      this.#tryIn(ms, reason);
     }
   }
 
@@ -236,7 +252,8 @@ export class HubLink implements Link {
     const pacedMs = this.#pacedUntil - performance.now();
     const retryInMs = pacedMs > 0 ? pacedMs : ms;
     this.#timers.set('retry', retryInMs, () => this.#try());
-    this.#tell({ status: 'reconnecting', retryInMs, reason });
+    // That the browser is offline may be wrong, behind a VPN or with a hub on this machine: it is tried all the same.
+    this.#tell({ status: isOffline() ? 'disconnected' : 'reconnecting', retryInMs, reason });
   }
 
   /** Lets go of the connection, whatever still comes of it. */
@@ -245,7 +262,7 @@ export class HubLink implements Link {
     this.#socket = undefined;
     this.#attemptNo++;
     this.#tokens?.stop();
-    for (const name of ['retry', 'answer', 'beat'] as const) this.#timers.stop(name);
+    this.#timers.stop('retry', 'answer', 'beat');
     if (socket === undefined) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();

@@ -1,39 +1,61 @@
 /**
  * A view as an async iterator: first what it shows, then each change. Whoever is slow gets the latest of what it missed,
- * merged, never a queue that grows. Called by view.
+ * merged, never a queue that grows. No generator: its `return` would wait for a change that may never come.
  */
 import { fold, type Entries } from './fold.ts';
 import type { PresenceView, ViewChange } from './types.ts';
 
-/** Ends when the view does. */
-export async function* iterate(view: PresenceView): AsyncGenerator<ViewChange, void, undefined> {
+type Result = IteratorResult<ViewChange, undefined>;
+
+export interface Changes {
+  next(): Promise<Result>;
+  return(): Promise<Result>;
+}
+
+/** Ends when the view does, or with `return`. */
+export function iterate(view: PresenceView): Changes {
   const ending = new AbortController();
+  const waiting: ((result: Result) => void)[] = [];
   let shown: Entries = new Map();
   let isSnapshot = true;
   let isDue = view.isSynced;
-  let wake: (() => void) | undefined;
+
+  const take = (): ViewChange => {
+    const { entries } = view;
+    const { changed, removed } = fold(shown, entries.values(), 'whole');
+    const change = { entries, changed, removed, isSnapshot };
+    shown = entries;
+    isDue = isSnapshot = false;
+    return change;
+  };
+  const end = (): Result => {
+    ending.abort();
+    isDue = false;
+    for (const resolve of waiting.splice(0)) resolve({ done: true, value: undefined });
+    return { done: true, value: undefined };
+  };
+  const look = (): void => {
+    if (isDue && waiting.length > 0) waiting.shift()?.({ done: false, value: take() });
+    if (!isDue && view.status === 'closed') end();
+  };
   const heed = (change: ViewChange): void => {
     isDue = true;
     isSnapshot ||= change.isSnapshot;
-    wake?.();
+    // One message of the hub may be several events.
+    queueMicrotask(look);
   };
   view.on('change', heed, ending);
   view.on('sync', heed, ending);
-  view.on('status', () => wake?.(), ending);
-  try {
-    while (isDue || view.status !== 'closed') {
-      if (isDue) {
-        const { entries } = view;
-        const { changed, removed } = fold(shown, entries.values(), 'whole');
-        const change = { entries, changed, removed, isSnapshot };
-        shown = entries;
-        isDue = isSnapshot = false;
-        yield change;
-      } else {
-        await new Promise<void>((resolve) => (wake = resolve));
-      }
-    }
-  } finally {
-    ending.abort();
-  }
+  view.on('status', look, ending);
+
+  return {
+    next: () => {
+      if (ending.signal.aborted) return Promise.resolve(end());
+      return new Promise((resolve) => {
+        waiting.push(resolve);
+        look();
+      });
+    },
+    return: () => Promise.resolve(end()),
+  };
 }

@@ -12,20 +12,21 @@ export interface Link {
   /** Goes nowhere where it is not connected: what is watched is asked again after each welcome. */
   send(message: Watch | Unwatch): void;
   set(what: MyStatus): void;
-  /** Somebody is here, or was so long ago; away without another such word for that long. */
+  /**
+   * Somebody is here, or was so long ago; away without another such word for that long. 0: away now, as far as this tab
+   * knows.
+   */
   input(awayAfterMs: number, agoMs?: number): void;
-  /** The moment to look whether the connection is sound, or to come back at once. */
-  wake(): void;
-  /** The browser says that there is no network. */
-  sleep(): void;
+  /** Finds out within seconds whether the connection is sound; comes back at once if there is none. */
+  check(): void;
   /** With a goodbye; `closed` is told when it is over. */
   leave(): void;
   close(): void;
 }
 
 export interface LinkStatus extends Omit<StatusChange, 'previous'> {
-  /** When the hub was last heard, by the wall clock; null: never. */
-  readonly heardAt: number | null;
+  /** When the hub was last heard, by the wall clock; 0: never. */
+  readonly heardAt: number;
 }
 
 export interface LinkEvents {

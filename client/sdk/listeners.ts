@@ -5,27 +5,28 @@
 import type { ListenOptions } from './types.ts';
 
 export class Listeners<Events> {
-  readonly #byType = new Map<keyof Events, Set<(event: never) => void>>();
+  /** Frameworks that wrap plain objects, such as Vue, leave alone what has a tag of its own: a proxy has no private fields. */
+  readonly [Symbol.toStringTag] = 'Presence';
+  /** Each with an object of its own, so that one listener given twice ends twice. */
+  readonly #all = new Set<{ readonly type: keyof Events; readonly hear: (event: never) => void }>();
 
-  on<K extends keyof Events>(type: K, listener: (event: Events[K]) => void, options: ListenOptions = {}): () => void {
-    const { signal } = options;
-    // Its own function, so that one listener given twice ends twice.
-    const own = (event: Events[K]): void => listener(event);
+  on<K extends keyof Events>(type: K, hear: (event: Events[K]) => void, { signal }: ListenOptions = {}): () => void {
+    const one = { type, hear };
     const off = (): void => {
-      this.#of(type).delete(own);
+      this.#all.delete(one);
       signal?.removeEventListener('abort', off);
     };
     if (signal?.aborted !== true) {
-      this.#of(type).add(own);
+      this.#all.add(one);
       signal?.addEventListener('abort', off);
     }
     return off;
   }
 
   emit<K extends keyof Events>(type: K, event: Events[K]): void {
-    for (const listener of [...this.#of(type)] as ((event: Events[K]) => void)[]) {
+    for (const one of [...this.#all]) {
       try {
-        listener(event);
+        if (one.type === type) one.hear(event as never);
       } catch (error) {
         queueMicrotask(() => {
           throw error;
@@ -35,12 +36,6 @@ export class Listeners<Events> {
   }
 
   silence(): void {
-    this.#byType.clear();
-  }
-
-  #of(type: keyof Events): Set<(event: never) => void> {
-    const there = this.#byType.get(type) ?? new Set();
-    this.#byType.set(type, there);
-    return there;
+    this.#all.clear();
   }
 }

@@ -8,7 +8,7 @@ import type { Link, LinkEvents } from './link.ts';
 import { locksOf } from './serve.ts';
 import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
 import { Timers } from './timers.ts';
-import type { MyStatus } from './types.ts';
+import type { GetToken, MyStatus } from './types.ts';
 
 const PING_EVERY_MS = 5_000;
 const PONG_WITHIN_MS = 3_000;
@@ -28,6 +28,7 @@ export interface RemoteLinkOptions extends Pick<HubLinkOptions, 'getToken'> {
 export class RemoteLink implements Link {
   readonly #options: RemoteLinkOptions;
   readonly #events: LinkEvents;
+  #getToken: GetToken | undefined;
   readonly #timers = new Timers<'ping' | 'pong' | 'leave'>();
   #port: Port<FromTab> | undefined;
   /** Aborted when it speaks over this port no longer. */
@@ -56,8 +57,7 @@ export class RemoteLink implements Link {
     this.#speaking = new AbortController();
     this.#port = port;
     this.#wasThere = false;
-    this.#timers.stop('ping');
-    this.#timers.stop('pong');
+    this.#timers.stop('ping', 'pong');
     if (port === undefined) return;
     port.onmessage = ({ data }: MessageEvent<ToTab>) => {
       if (this.#port === port) this.#hear(data);
@@ -86,18 +86,16 @@ export class RemoteLink implements Link {
   }
 
   input(awayAfterMs: number): void {
+    // Other tabs may be in use: whoever holds the connection says it when none is.
+    if (awayAfterMs === 0) return;
     this.#awayAfterMs = awayAfterMs;
     this.#inputAt = performance.now();
     this.#post(['input', awayAfterMs, 0]);
   }
 
-  wake(): void {
-    this.#post(['wake']);
+  check(): void {
+    this.#post(['check']);
     this.#ping();
-  }
-
-  sleep(): void {
-    this.#post(['sleep']);
   }
 
   leave(): void {
@@ -105,7 +103,7 @@ export class RemoteLink implements Link {
     // Where nobody hears it there is nobody to wait for.
     this.#timers.set('leave', this.#wasThere ? LEFT_WITHIN_MS : 0, () => {
       this.#end();
-      this.#events.onStatus({ status: 'closed', heardAt: null });
+      this.#events.onStatus({ status: 'closed', heardAt: 0 });
     });
   }
 
@@ -150,10 +148,13 @@ export class RemoteLink implements Link {
         this.#events.onMessage(word[1]);
         break;
       case 'onError':
-        this.#events.onError(new PresenceError(word[1].code, word[1].message, word[1].isFinal));
+        this.#events.onError(new PresenceError(word[1], word[2], word[3]));
         break;
       case 'getToken':
         void this.#token(word[1], word[2]);
+        break;
+      case 'ask':
+        this.#ping();
         break;
       case 'pong':
         this.#inputAt = Math.max(this.#inputAt, word[1]);
@@ -162,10 +163,14 @@ export class RemoteLink implements Link {
   }
 
   async #token(no: number, why: { refresh: boolean }): Promise<void> {
+    const port = this.#port;
     try {
-      this.#post(['token', no, (await this.#options.getToken?.(why)) ?? null]);
+      const { onceAtATime } = await import('./tokens.ts');
+      // Nobody asks where the app gives none.
+      this.#getToken ??= onceAtATime(this.#options.getToken as GetToken);
+      port?.postMessage(['token', no, await this.#getToken(why)]);
     } catch (error) {
-      this.#post(['token', no, null, String(error)]);
+      port?.postMessage(['token', no, null, String(error)]);
     }
   }
 
@@ -183,9 +188,8 @@ export class RemoteLink implements Link {
   }
 
   #expect(withinMs: number): void {
-    const dueAt = performance.now() + withinMs;
-    this.#timers.set('pong', withinMs, () => {
-      if (performance.now() > dueAt + LATE_MS) this.#ping();
+    this.#timers.set('pong', withinMs, (lateMs) => {
+      if (lateMs > LATE_MS) this.#ping();
       else this.#options.onSilent(this.#wasThere);
     });
   }

@@ -39,13 +39,18 @@ export class Shares {
     port.postMessage(['attach', myLock]);
   }
 
+  /** @returns whether another tab had better hold the connections. */
+  freeze(): boolean {
+    return [...this.#links.values()].some((link) => link.freeze());
+  }
+
   abandon(): void {
     for (const link of this.#links.values()) link.abandon();
     this.#links.clear();
   }
 }
 
-/** There are none where the page came over plain http from elsewhere than this machine. */
+/** There are none where the page came over plain http from elsewhere than this machine; some environments have null. */
 export function locksOf(): LockManager | undefined {
-  return (navigator as Partial<Navigator>).locks;
+  return (navigator as { locks?: LockManager | null }).locks ?? undefined;
 }

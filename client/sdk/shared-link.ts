@@ -8,18 +8,29 @@ import { inChunks } from './chunks.ts';
 import { HubLink } from './hub-link.ts';
 import type { LinkStatus } from './link.ts';
 import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
+import type { TokenQuestion } from './token-question.ts';
 import type { MyStatus, WebSocketConstructor } from './types.ts';
 
-const TOKEN_WITHIN_MS = 3_000;
+const JUST_NOW_MS = 5_000;
+const ASK_AFTER_MS = 5_000;
+const SILENT_AFTER_MS = 15_000;
 
 /** What a tab watches on this connection. */
 class Tab {
   readonly port: Port<ToTab>;
   readonly owners = new Set<string>();
   readonly ids = new Set<string>();
+  /** When it last said something. */
+  heardAt = performance.now();
+  /** When it was asked for a sign of life, and has given none since. */
+  askedAt = Infinity;
 
   constructor(port: Port<ToTab>) {
     this.port = port;
+  }
+
+  get isSilent(): boolean {
+    return performance.now() > this.askedAt + SILENT_AFTER_MS;
   }
 }
 
@@ -28,15 +39,17 @@ export class SharedLink {
   readonly #onEmpty: () => void;
   /** The one that spoke last stands last. */
   readonly #tabs = new Set<Tab>();
-  #status: LinkStatus = { status: 'idle', heardAt: null };
+  #status: LinkStatus = { status: 'idle', heardAt: 0 };
   /** What all tabs remember, also one that comes later: the next who holds the connection begins with it. */
   #mine: MyStatus;
   /** The last input of all tabs. */
   #inputAt = -Infinity;
+  /** Whether anybody is to be told of those who are away. */
+  #hasIdle = false;
   /** What a tab that comes later has to hear first. */
   readonly #latest = new Map<HubMessage['type'], HubMessage>();
   readonly #asked = new Map<number, { readonly tab: Tab; readonly id: Watch['id'] }>();
-  readonly #tokens = new Map<number, (token: string | null, why?: string) => void>();
+  #question: TokenQuestion | undefined;
   #nextId = 0;
 
   constructor(options: SharedOptions, WebSocket: WebSocketConstructor, onEmpty: () => void) {
@@ -48,7 +61,7 @@ export class SharedLink {
       {
         onStatus: (status) => this.#heed(status),
         onMessage: (message) => this.#hear(message),
-        onError: ({ code, message, isFinal }) => this.#tell(['onError', { code, message, isFinal }]),
+        onError: ({ code, message, isFinal }) => this.#tell(['onError', code, message, isFinal]),
       },
     );
   }
@@ -57,15 +70,44 @@ export class SharedLink {
   attach(port: Port<ToTab>): (word: FromTab) => void {
     const tab = new Tab(port);
     this.#tabs.add(tab);
-    if (this.#status.status !== 'idle') port.postMessage(['onStatus', this.#status]);
-    port.postMessage(['set', this.#mine]);
-    for (const message of this.#latest.values()) port.postMessage(['onMessage', message]);
+    this.#greet(tab);
     return (word) => {
       if (this.#tabs.delete(tab)) {
+        const { isSilent } = tab;
+        tab.heardAt = performance.now();
+        tab.askedAt = Infinity;
+        if (isSilent) this.#greet(tab);
         this.#tabs.add(tab);
         this.#take(tab, word);
       }
     };
+  }
+
+  /** From here on the tab asks for what it watches. */
+  #greet(tab: Tab): void {
+    if (this.#status.status !== 'idle') this.#post(tab, ['onStatus', this.#status]);
+    this.#post(tab, ['set', this.#mine]);
+    for (const message of this.#latest.values()) this.#post(tab, ['onMessage', message]);
+  }
+
+  /** A frozen tab would hear all of it at once when it goes on: it gets nothing more until it says something. */
+  #post(tab: Tab, word: ToTab): void {
+    if (tab.isSilent) return;
+    tab.port.postMessage(word);
+    const now = performance.now();
+    if (tab.askedAt < now || now < tab.heardAt + ASK_AFTER_MS) return;
+    tab.askedAt = now;
+    tab.port.postMessage(['ask']);
+  }
+
+  /**
+   * The page that holds the connection stands still from now on, and could not say later that nobody is there.
+   * @returns whether another tab had better hold it: one of them was used just now, so that one is not frozen.
+   */
+  freeze(): boolean {
+    if (this.#tabs.size > 1 && this.#inputAgoMs < JUST_NOW_MS) return true;
+    if (this.#hasIdle) this.#link.input(0);
+    return false;
   }
 
   /** Another holds the connection from now on. */
@@ -93,12 +135,13 @@ export class SharedLink {
         this.#part(tab);
         break;
       case 'token':
-        this.#tokens.get(word[1])?.(word[2], word[3]);
+        this.#question?.take(tab, word[1], word[2], word[3]);
         break;
       case 'ping':
         tab.port.postMessage(['pong', word[1] - this.#inputAgoMs]);
         break;
       case 'input':
+        this.#hasIdle = true;
         this.#inputAt = Math.max(this.#inputAt, performance.now() - (word[2] ?? 0));
         this.#link.input(word[1], this.#inputAgoMs);
         break;
@@ -116,29 +159,18 @@ export class SharedLink {
   /** Its watches end; the last one takes the connection along. */
   #part(tab: Tab): void {
     this.#tabs.delete(tab);
-    tab.port.postMessage(['onStatus', { status: 'closed', heardAt: null }]);
+    tab.port.postMessage(['onStatus', { status: 'closed', heardAt: 0 }]);
     tab.port.close();
-    if (this.#tabs.size === 0) {
-      this.#link.close();
-      this.#onEmpty();
-      return;
-    }
+    if (this.#tabs.size === 0) return this.#link.close();
     for (const friendsOf of tab.owners) this.#unwatch({ friendsOf });
     this.#unwatch({ users: [...tab.ids] });
   }
 
   #send(tab: Tab, message: Watch | Unwatch): void {
-    const isWatch = message.type === 'watch';
-    for (const [held, named] of [
-      [tab.owners, 'friendsOf' in message ? [message.friendsOf] : []],
-      [tab.ids, 'friendsOf' in message ? [] : message.users],
-    ] as const) {
-      for (const one of named) {
-        if (isWatch) held.add(one);
-        else held.delete(one);
-      }
-    }
-    if (!isWatch) return this.#unwatch(message);
+    const change = message.type === 'watch' ? 'add' : 'delete';
+    if ('friendsOf' in message) tab.owners[change](message.friendsOf);
+    else for (const user of message.users) tab.ids[change](user);
+    if (message.type === 'unwatch') return this.#unwatch(message);
     const id = this.#nextId++;
     this.#asked.set(id, { tab, id: message.id });
     this.#link.send({ ...message, id });
@@ -176,7 +208,7 @@ export class SharedLink {
     if ('re' in message && typeof message.re === 'number') {
       const asked = this.#asked.get(message.re);
       this.#asked.delete(message.re);
-      asked?.tab.port.postMessage(['onMessage', { ...message, re: asked.id } as HubMessage]);
+      if (asked) this.#post(asked.tab, ['onMessage', { ...message, re: asked.id } as HubMessage]);
       return;
     }
     if (message.type === 'fresh') this.#latest.delete('stale');
@@ -186,26 +218,12 @@ export class SharedLink {
   }
 
   #tell(word: ToTab): void {
-    for (const { port } of this.#tabs) port.postMessage(word);
+    for (const tab of [...this.#tabs]) this.#post(tab, word);
   }
 
-  /** Asks the tabs in turn, the one that spoke last first: another one may be frozen. */
   async #token(why: { refresh: boolean }): Promise<string> {
-    let problem = 'no tab gives a token';
-    for (const tab of [...this.#tabs].reverse()) {
-      const no = this.#nextId++;
-      const token = await new Promise<string | null>((resolve) => {
-        const timer = setTimeout(resolve, TOKEN_WITHIN_MS, null);
-        this.#tokens.set(no, (given, said = problem) => {
-          clearTimeout(timer);
-          problem = said;
-          resolve(given);
-        });
-        tab.port.postMessage(['getToken', no, why]);
-      });
-      this.#tokens.delete(no);
-      if (token !== null) return token;
-    }
-    throw new Error(problem);
+    const { TokenQuestion } = await import('./token-question.ts');
+    this.#question = new TokenQuestion(this.#nextId++, why, this.#tabs);
+    return this.#question.answer;
   }
 }

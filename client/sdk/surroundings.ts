@@ -3,6 +3,7 @@
  * Loaded where there is something to hear: in Node there is not. Called by create.
  */
 import type { Link } from './link.ts';
+import { helpWhenUnreached } from './unreached.ts';
 import type { PresenceClient, PresenceClientOptions } from './types.ts';
 
 /** `pageshow`: who goes back to a page is there. */
@@ -12,7 +13,14 @@ const INPUT_EVERY_MS = 1_000;
 const AWAY_AFTER_MS = 5 * 60_000;
 
 /** Until the client is closed. */
-export function heedSurroundings(link: Link, client: PresenceClient, idle: PresenceClientOptions['idle']): void {
+export async function heedSurroundings(
+  opening: Promise<Link>,
+  client: PresenceClient,
+  url: string,
+  idle: PresenceClientOptions['idle'],
+): Promise<void> {
+  if ('location' in globalThis) helpWhenUnreached(client, url);
+  const link = await opening;
   const ending = new AbortController();
   const { signal } = ending;
   const listen = (target: EventTarget, types: readonly string[], listener: (event: Event) => void): void => {
@@ -22,8 +30,8 @@ export function heedSurroundings(link: Link, client: PresenceClient, idle: Prese
     if (status === 'closed') ending.abort();
   });
   if (client.status === 'closed') return;
-  listen(globalThis, ['online', 'pageshow'], () => link.wake());
-  listen(globalThis, ['offline'], () => link.sleep());
+  // A browser that says it is offline may be wrong: only the connection knows.
+  listen(globalThis, ['online', 'offline', 'pageshow'], () => link.check());
   const { document } = globalThis as { document?: Document };
   if (document === undefined) return;
   if (idle !== false) {
@@ -37,8 +45,14 @@ export function heedSurroundings(link: Link, client: PresenceClient, idle: Prese
     };
     input();
     listen(globalThis, INPUTS, input);
+    // A page that is frozen can't say later that nobody is there, and the browser answers the hub's pings for it.
+    let isLeft = false;
+    listen(globalThis, ['pagehide', 'pageshow'], ({ type }) => (isLeft = type === 'pagehide'));
+    listen(document, ['freeze'], () => {
+      if (!isLeft) link.input(0);
+    });
   }
-  listen(document, ['visibilitychange'], () => {
-    if (document.visibilityState === 'visible') link.wake();
+  listen(document, ['visibilitychange', 'resume'], () => {
+    if (document.visibilityState === 'visible') link.check();
   });
 }

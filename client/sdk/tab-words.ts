@@ -29,9 +29,11 @@ export type ToTab =
   | readonly ['pong', inputAt: number]
   | readonly ['onStatus', LinkStatus]
   | readonly ['onMessage', HubMessage]
-  | readonly ['onError', { readonly code: PresenceErrorCode; readonly message: string; readonly isFinal: boolean }]
+  | readonly ['onError', code: PresenceErrorCode, message: string, isFinal: boolean]
   /** A tab has set it: all remember it, for the next who holds the connection. */
   | readonly ['set', MyStatus]
+  /** Say something: whether the tab is frozen is to be known. */
+  | readonly ['ask']
   | readonly ['getToken', no: number, { readonly refresh: boolean }];
 
 /** What a MessagePort and a BroadcastChannel have in common. */
@@ -43,5 +45,5 @@ export interface Port<Out> {
 
 /** Tabs with one key share a connection. */
 export function keyOf({ url, user, device, hasToken }: SharedOptions): string {
-  return JSON.stringify(['presence-hub', 1, url, user ?? null, device, hasToken]);
+  return JSON.stringify(['presence-hub', 2, url, user, device, hasToken]);
 }

@@ -14,11 +14,16 @@ const WORKER_WITHIN_MS = 10_000;
 const LEADER_WITHIN_MS = 3_000;
 /** Said at the door by whoever leads from now on: all knock again. */
 const LEADING = '';
+/** Said at the door by whoever leads and is frozen now: another one takes the lead. */
+const FROZEN = '-';
 
 export function openSharedLink(options: HubLinkOptions, events: LinkEvents): Link {
   const { WebSocket, getToken, ...rest } = options;
   // Only the app knows whose its tokens are: an observer's may be another's than those of the next tab.
-  if (rest.user === undefined && getToken !== undefined) return new HubLink(options, events);
+  const isPersonal = rest.user === undefined && getToken !== undefined;
+  // What is no whole browser, such as jsdom, has no channels.
+  const hasChannels = 'MessageChannel' in globalThis && 'BroadcastChannel' in globalThis;
+  if (isPersonal || !hasChannels) return new HubLink(options, events);
   const shared: SharedOptions = { ...rest, hasToken: getToken !== undefined };
   const meeting = new Meeting(keyOf(shared), new Shares(WebSocket));
   const { lock, onSilent, onClosed } = meeting;
@@ -51,9 +56,19 @@ class Meeting {
   begin(link: RemoteLink): void {
     this.#link = link;
     const { signal } = this.#closing;
+    const comeBack = (): void => {
+      if (this.#parting.signal.aborted) this.#come();
+    };
     // A page that is kept for the way back must hold nothing.
     addEventListener('pagehide', () => this.#part(), { signal });
-    addEventListener('pageshow', ({ persisted }) => persisted && this.#come(), { signal });
+    addEventListener('pageshow', comeBack, { signal });
+    document.addEventListener('resume', comeBack, { signal });
+    // At once: what is only posted to this page's own link is not heard before the thaw.
+    const freeze = (): void => {
+      if (this.#shares.freeze()) this.#part();
+      else if (this.#isLeading) this.#door?.postMessage(FROZEN);
+    };
+    document.addEventListener('freeze', freeze, { signal });
     this.#come();
   }
 
@@ -110,6 +125,7 @@ class Meeting {
     this.#door = new BroadcastChannel(this.#key);
     this.#door.onmessage = ({ data }: MessageEvent<string>) => {
       if (data === LEADING) this.#knock();
+      else if (data === FROZEN) this.#lead(true);
       else if (this.#isLeading) this.#shares.serve(new BroadcastChannel(data));
     };
     this.#knock();

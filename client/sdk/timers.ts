@@ -1,8 +1,5 @@
 /** Timers by name, at most one of each: setting one anew replaces it, and none is left when they are stopped. */
 
-/** Browsers take a longer one for none. */
-const LONGEST_MS = 2 ** 31 - 1;
-
 export class Timers<Name extends string> {
   readonly #running = new Map<Name, ReturnType<typeof setTimeout>>();
 
@@ -10,20 +7,21 @@ export class Timers<Name extends string> {
     return this.#running.has(name);
   }
 
-  set(name: Name, ms: number, run: () => void): void {
+  /** `run` hears how late it is: this process may have stood still. */
+  set(name: Name, ms: number, run: (lateMs: number) => void): void {
     this.stop(name);
-    const id = setTimeout(
-      () => {
-        this.#running.delete(name);
-        run();
-      },
-      Math.min(Math.max(0, ms), LONGEST_MS),
-    );
+    const dueAt = performance.now() + ms;
+    const id = setTimeout(() => {
+      this.#running.delete(name);
+      run(performance.now() - dueAt);
+    }, ms);
     this.#running.set(name, id);
   }
 
-  stop(name: Name): void {
-    clearTimeout(this.#running.get(name));
-    this.#running.delete(name);
+  stop(...names: Name[]): void {
+    for (const name of names) {
+      clearTimeout(this.#running.get(name));
+      this.#running.delete(name);
+    }
   }
 }

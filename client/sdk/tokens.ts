@@ -21,7 +21,7 @@ export class Tokens {
   #no = 0;
 
   constructor(getToken: GetToken, onFresh: (token: string) => void, onError: (error: PresenceError) => void) {
-    this.#getToken = getToken;
+    this.#getToken = onceAtATime(getToken);
     this.#onFresh = onFresh;
     this.#onError = onError;
   }
@@ -69,4 +69,26 @@ export function refreshInMs(token: string, nowMs: number): number {
   } catch {
     return 0;
   }
+}
+
+/**
+ * Calls `getToken` no second time while a call is unanswered: an answer that takes long would never be used if each attempt
+ * to connect made another one.
+ */
+export function onceAtATime(getToken: GetToken): (why: { readonly refresh: boolean }) => Promise<string> {
+  let inFlight: { readonly answer: Promise<string>; readonly refresh: boolean } | undefined;
+  return async function ask(why): Promise<string> {
+    if (inFlight !== undefined) {
+      const { answer, refresh } = inFlight;
+      if (refresh || !why.refresh) return answer;
+      // That answer may be the token that is no longer good enough.
+      return answer.then(
+        () => ask(why),
+        () => ask(why),
+      );
+    }
+    const answer = (async () => getToken(why))().finally(() => (inFlight = undefined));
+    inFlight = { answer, refresh: why.refresh };
+    return answer;
+  };
 }

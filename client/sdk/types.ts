@@ -11,7 +11,7 @@ import type { PresenceError } from './error.ts';
  * - `connecting`: the first attempt.
  * - `connected`: welcomed by the hub.
  * - `reconnecting`: the connection was lost or an attempt failed; it tries again by itself.
- * - `disconnected`: the browser is offline; it tries again as soon as that is over.
+ * - `disconnected`: as `reconnecting`, while the browser says that it is offline.
  * - `closed`: for good: `close()`, `leave()`, or a refusal that no retry mends.
  */
 export type ConnectionStatus = 'idle' | 'connecting' | 'connected' | 'reconnecting' | 'disconnected' | 'closed';
@@ -35,7 +35,7 @@ export interface PresenceClientOptions {
   readonly user?: string | undefined;
   /** Gives a token, where the hub asks for one. With `refresh`, one that was given before is not good enough any more. */
   readonly getToken?: GetToken | undefined;
-  /** A label of where I am; `web` in a browser and `node` in Node where it is left out. */
+  /** A label of where I am; default: `web` in a browser, `node` in Node.js, `app` elsewhere (React Native, Electron's main process). */
   readonly device?: string | undefined;
   /** At first; `online` where it is left out. */
   readonly status?: SessionStatus | undefined;
@@ -79,6 +79,11 @@ export interface PresenceClient {
   watch(ids: Iterable<string>): PresenceView;
   /** What I say of myself; what is left out stays. Holds over lost connections. `text: ''` clears it. */
   set(what: MyStatus): void;
+  /**
+   * Finds out within 5 s whether the connection is sound, and comes back at once if there is none: for an app that knows when
+   * its device woke up or its network changed, where no window tells it (React Native, Electron).
+   */
+  check(): void;
   /** Says goodbye, so that others see me leave at once; then it is closed. With shared tabs the last one says it. */
   leave(): Promise<void>;
   /** Closes without a goodbye: for others I stay for the hub's grace, as after a reload. */
@@ -110,7 +115,7 @@ export interface ClientEvents {
 export interface StatusChange {
   readonly status: ConnectionStatus;
   readonly previous: ConnectionStatus;
-  /** With `reconnecting`: when the next attempt is due. */
+  /** With `reconnecting` and `disconnected`: when the next attempt is due. */
   readonly retryInMs?: number | undefined;
   /** Why the connection ended: the close code and what it means. */
   readonly reason?: { readonly code: number; readonly text: string } | undefined;

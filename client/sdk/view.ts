@@ -7,6 +7,7 @@ import type { Entry } from '../../shared/entry.ts';
 import type { Snapshot } from '../../shared/hub-messages.ts';
 import type { PresenceError } from './error.ts';
 import { fold, type Entries, type FoldMode } from './fold.ts';
+import type { Changes } from './iterate.ts';
 import { Listeners } from './listeners.ts';
 import type { ConnectionStatus, PresenceView, ViewChange, ViewEvents } from './types.ts';
 
@@ -16,18 +17,19 @@ export interface ViewOwner {
   staleSinceOf(view: View): number | null;
 }
 
+// `declare` keeps fields that the constructor sets out of the script.
 export class View extends Listeners<ViewEvents> implements PresenceView {
-  readonly owner: string | undefined;
-  readonly keys: ReadonlySet<string>;
+  declare readonly owner: string | undefined;
+  declare readonly keys: ReadonlySet<string>;
   entries: Entries = new Map();
-  isSynced: boolean;
+  declare isSynced: boolean;
   error: PresenceError | null = null;
   /** What the hub has not answered on this connection. */
-  unanswered: Set<string>;
+  declare unanswered: Set<string>;
   /** Refused, or ended by the hub. */
   readonly denied = new Set<string>();
   /** The `at` that holds for all entries. */
-  at: number | undefined;
+  declare at: number | undefined;
   /** The one that holds for what was answered on this connection. */
   #answeredAt: number | undefined;
   readonly #client: ViewOwner;
@@ -93,8 +95,8 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
     if (isSync) this.emit('sync', change);
   }
 
-  presence(news: ReadonlyMap<string, Entry>, at: number | undefined): void {
-    const own = [...this.entries.keys()].flatMap((user) => news.get(user) ?? []);
+  presence(news: readonly Entry[], at: number | undefined): void {
+    const own = news.filter(({ user }) => this.entries.has(user));
     if (own.length > 0) this.apply(own);
     if (at !== undefined && this.#answeredAt !== undefined) this.#heard(at);
   }
@@ -132,8 +134,8 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
   }
 
   /** Loaded when it is needed: most listen to events. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<ViewChange, void, undefined> {
-    const { iterate } = await import('./iterate.ts');
-    yield* iterate(this);
+  [Symbol.asyncIterator](): Changes {
+    const changes = import('./iterate.ts').then(({ iterate }) => iterate(this));
+    return { next: () => changes.then((own) => own.next()), return: () => changes.then((own) => own.return()) };
   }
 }

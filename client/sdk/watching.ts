@@ -10,6 +10,12 @@ import { PresenceError } from './error.ts';
 import { View, type ViewOwner } from './view.ts';
 
 type Name = { readonly friendsOf: string } | { readonly users: string[] };
+/** Either name, as the hub's messages have it. */
+interface Named {
+  readonly friendsOf?: string;
+  readonly users?: readonly string[];
+  readonly re?: string | number;
+}
 
 interface Asked {
   readonly views: readonly View[];
@@ -67,17 +73,19 @@ export class Watching {
     for (const view of this.views) view.lost();
   }
 
+  tellStatus(): void {
+    for (const view of [...this.views]) view.tellStatus();
+  }
+
   hear(message: HubMessage): void {
     const { type } = message;
     if (type === 'presence') {
-      const news = new Map(message.entries.map((entry) => [entry.user, entry]));
-      for (const view of this.views) view.presence(news, message.at);
+      for (const view of this.views) view.presence(message.entries, message.at);
     } else if (type === 'error') {
       this.#refused(message);
     } else if (type === 'snapshot' || type === 'friend' || type === 'unwatched') {
-      const owner = 'friendsOf' in message ? message.friendsOf : undefined;
-      const keys = 'friendsOf' in message ? [message.friendsOf] : message.users;
-      const re = 're' in message ? message.re : undefined;
+      const { friendsOf: owner, users = [], re } = message as Named;
+      const keys = owner === undefined ? users : [owner];
       // What nobody asked for is for all that watch it.
       const views = re === undefined ? this.views : (this.#asked.get(re)?.views ?? []);
       this.#asked.delete(re);
@@ -145,16 +153,16 @@ export class Watching {
   }
 
   #refused({ re, code, message }: Extract<HubMessage, { type: 'error' }>): void {
-    const { views, keys } = this.#asked.get(re) ?? { views: [], keys: [] };
+    const asked = this.#asked.get(re);
     this.#asked.delete(re);
     if (code === 'internal' || code === 'rate_limited') {
       clearTimeout(this.#again);
       this.#again = setTimeout(() => this.#ask([...this.views]), ASK_AGAIN_MS);
-    } else if (views.length > 1) {
+    } else if (asked !== undefined && asked.views.length > 1) {
       // Asked for together, and one of them spoiled it, which may be closed by now.
-      for (const view of views) if (this.views.has(view)) this.#ask([view]);
+      for (const view of asked.views) if (this.views.has(view)) this.#ask([view]);
     } else {
-      views[0]?.deny(keys, new PresenceError(code, message));
+      asked?.views[0]?.deny(asked.keys, new PresenceError(code, message));
     }
   }
 }

@@ -258,7 +258,11 @@ describe.skipIf(!hasChromium('the web component'))('<presence-friends>', () => {
   it.each([
     ['no user', '<presence-friends url="HUB"></presence-friends>', 'needs the attribute user'],
     ['a bad user', '<presence-friends url="HUB" user="a b"></presence-friends>', 'user'],
-    ['a bad address', '<presence-friends url="ftp://x" user="42"></presence-friends>', 'url must be of http or ws'],
+    [
+      'a bad address',
+      '<presence-friends url="ftp://x" user="42"></presence-friends>',
+      'url must be http:// or ws://, not ftp://x',
+    ],
   ])('says what is wrong with %s, and is right once that is mended', async (_, body, said) => {
     await start();
     await open(body);

@@ -248,16 +248,13 @@ describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
       }
     });
 
-    it('says that this device has no network, and goes on when it has', async () => {
+    it('goes on when the browser says that it is offline and the hub is there all the same', async () => {
       await stage.befriend('42', ['7']);
       await stage.beat('7');
       const page = await stage.page('/?user=42');
       await friendRow(page, '7', 'online').waitFor();
       await page.context().setOffline(true);
-      await page.locator('#connection', { hasText: /^As of \d\d:\d\d: this device has no network$/ }).waitFor();
-      await friendRow(page, '7', 'online').getByText('Was online').waitFor();
       await stage.beat('7', { status: 'busy' });
-      await page.context().setOffline(false);
       await friendRow(page, '7', 'busy').getByText('Busy').waitFor();
       await connection(page, 'live');
     });

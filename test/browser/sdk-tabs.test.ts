@@ -26,6 +26,10 @@ const WITHOUT = {
   'by a leader': 'delete globalThis.SharedWorker;',
   'each its own':
     "delete globalThis.SharedWorker; Object.defineProperty(Navigator.prototype, 'locks', { value: undefined });",
+  'without a MessageChannel': `delete globalThis.SharedWorker; delete globalThis.MessageChannel;`,
+  'without a BroadcastChannel': `delete globalThis.SharedWorker; delete globalThis.BroadcastChannel;`,
+  'with locks that are null':
+    "delete globalThis.SharedWorker; Object.defineProperty(Navigator.prototype, 'locks', { value: null });",
   // A sandbox, or storage that is forbidden: all is there, and refuses.
   'where all is refused': `
     globalThis.refusals = 0;
@@ -290,6 +294,18 @@ describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
     await expect.poll(connections).toBe(1);
   });
 
+  // As in the test environments jsdom and happy-dom.
+  it.each(['without a MessageChannel', 'without a BroadcastChannel', 'with locks that are null'] as const)(
+    'have a connection each %s',
+    async (what) => {
+      await startHub();
+      await befriend('42', '7');
+      const tabs = [await openTab({ user: '42' }, WITHOUT[what]), await openTab({ user: '42' }, WITHOUT[what])];
+      for (const tab of tabs) await shows(tab, '7', 'offline');
+      expect(await connections()).toBe(2);
+    },
+  );
+
   it('have a connection each where nothing can be shared, or where none is to be', async () => {
     await startHub();
     await openTab({ user: '42' }, WITHOUT['each its own']);
@@ -317,34 +333,6 @@ describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
     for (const tab of tabs) await shows(tab, '9', 'offline');
     await tabs[0]!.evaluate(() => (globalThis as unknown as InPage).client.leave());
     await expect.poll(connections).toBe(1);
-  });
-
-  it('stay online while hidden and frozen for longer than the timeout', async () => {
-    await startHub({ HUB_HEARTBEAT_MS: '500', HUB_TIMEOUT_MS: '1500' });
-    const watcher = sdkClient({ url: hub }).watch(['42']);
-    const seen: string[] = [];
-    await untilView(watcher, ({ isSynced }) => isSynced);
-    watcher.on('change', ({ entries }) => seen.push(entries.get('42')?.status ?? 'nothing'));
-    const tab = await openTab({ user: '42', tabs: 'each' });
-    await untilView(watcher, () => watcher.get('42')?.status === 'online');
-    const cdp = await context.newCDPSession(tab);
-    await cdp.send('Page.setWebLifecycleState', { state: 'frozen' });
-    await new Promise((resolve) => setTimeout(resolve, 4_000)); // longer than the timeout and the grace
-    expect(seen).toEqual(['online']);
-    await cdp.send('Page.setWebLifecycleState', { state: 'active' });
-    await tab.waitForFunction(() => (globalThis as unknown as InPage).client.status === 'connected');
-  });
-
-  it('wait while the browser is offline, and come back at once', async () => {
-    await startHub();
-    await befriend('42', '7');
-    const tab = await openTab({ user: '42' });
-    await shows(tab, '7', 'offline');
-    await context.setOffline(true);
-    await tab.waitForFunction(() => (globalThis as unknown as InPage).client.status === 'disconnected');
-    expect(await tab.evaluate(() => (globalThis as unknown as InPage).friends.staleSince)).toEqual(expect.any(Number));
-    await context.setOffline(false);
-    await tab.waitForFunction(() => (globalThis as unknown as InPage).friends.staleSince === null);
   });
 
   it('are seen as the same after a reload', async () => {

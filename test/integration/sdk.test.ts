@@ -1,4 +1,6 @@
 /** The SDK in Node against a real hub: what an app is shown, over everything that happens to a connection. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
 import { createPresenceClient, type PresenceError, type ViewChange } from '../../client/sdk/index.ts';
@@ -157,6 +159,28 @@ describe('the SDK at a hub', () => {
     expect(await last).toEqual({ done: true, value: undefined });
   });
 
+  it('ends an iteration while it waits, and one that has not begun', async () => {
+    const view = client(undefined).watch(['1']);
+    const changes = view[Symbol.asyncIterator]();
+    const ended = { done: true, value: undefined };
+    await changes.next();
+    const [next, after] = [changes.next(), changes.next()];
+    expect(await changes.return?.()).toEqual(ended);
+    expect([await next, await after]).toEqual([ended, ended]);
+    await beat('1', 'busy');
+    await untilView(view, () => view.get('1')?.status === 'busy');
+    expect(await changes.next()).toEqual(ended);
+    expect(await view[Symbol.asyncIterator]().return?.()).toEqual(ended);
+    // The view goes on.
+    const again = view[Symbol.asyncIterator]();
+    expect((await again.next()).value).toMatchObject({ isSnapshot: true });
+    const [busy, away] = [again.next(), again.next()];
+    await beat('1', 'away');
+    expect(((await busy) as { value: ViewChange }).value.changed[0]?.status).toBe('away');
+    await beat('1', 'online');
+    expect(((await away) as { value: ViewChange }).value.changed[0]?.status).toBe('online');
+  });
+
   it('hears its own true fold, and nobody else does', async () => {
     const me = client('42');
     const view = client(undefined).watch(['42']);
@@ -183,6 +207,33 @@ describe('the SDK at a hub', () => {
     expect(() => sdkClient({ url: 'ftp://x' })).toThrow('url must be');
     expect(() => sdkClient({}).connect()).toThrow('url must be');
     expect(me.status).toBe('idle');
+  });
+
+  describe('says why it is not connected, in Node', () => {
+    const reasonAt = (url: string): Promise<string | undefined> => {
+      const me = sdkClient({ url, user: '42' });
+      return new Promise((resolve) => {
+        me.on('status', ({ reason }) => {
+          if (reason !== undefined) resolve(reason.text);
+        });
+        me.connect();
+      });
+    };
+
+    it.each(['127.0.0.1', 'localhost'])('when nobody listens at %s', async (host) => {
+      expect(await reasonAt(`http://${host}:${await freePort()}`)).toContain('ECONNREFUSED');
+    });
+
+    it.each([403, 502])('when a proxy answers %d', async (code) => {
+      const server = createServer((_, response) => response.writeHead(code).end());
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      expect(await reasonAt(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)).toContain(String(code));
+      server.close();
+    });
+
+    it('when the hub speaks no TLS', async () => {
+      expect(await reasonAt(hub.addresses.http.replace('http', 'https'))).toMatch(/SSL|wrong version/i);
+    });
   });
 
   it.runIf(!('WebSocket' in globalThis))('names the option where there is no WebSocket', () => {

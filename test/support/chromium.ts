@@ -27,8 +27,8 @@ const options = {
   ],
 };
 
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch(options);
+export function launchChromium(args: readonly string[] = []): Promise<Browser> {
+  return chromium.launch({ ...options, args: [...options.args, ...args] });
 }
 
 /**

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HubLink } from '../../../client/sdk/hub-link.ts';
 import type { LinkStatus } from '../../../client/sdk/link.ts';
+import { onceAtATime } from '../../../client/sdk/tokens.ts';
 import type { GetToken, WebSocketLike } from '../../../client/sdk/types.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 
@@ -131,7 +132,7 @@ describe('the link to the hub', () => {
     expect(status()).toBe('connected');
     last().onclose?.({ code: 1013, reason: '' });
     expect(statuses.at(-1)?.retryInMs).toBe(7_000);
-    link.wake();
+    link.check();
     await pass(6_999);
     expect(Socket.all).toHaveLength(1);
     await pass(1);
@@ -156,9 +157,33 @@ describe('the link to the hub', () => {
     expect(status()).toBe('reconnecting');
     await pass(250);
     last().welcome();
-    link.wake();
+    link.check();
     await pass(5_000);
     expect(status()).toBe('reconnecting');
+  });
+
+  it.each([
+    ['ahead', 480 * 60_000],
+    ['a few seconds ahead', 3_000],
+    ['back', -60_000],
+  ])('probes with the next heartbeat when the wall clock has jumped %s', async (_, ms) => {
+    await open();
+    last().welcome();
+    await pass(10_000);
+    last().hear({ type: 'ok', re: 'beat' });
+    await pass(4_000);
+    vi.setSystemTime(Date.now() + ms);
+    await pass(6_000 + 4_999);
+    expect(status()).toBe('connected');
+    await pass(1);
+    expect(status()).toBe('reconnecting');
+  });
+
+  it('takes its time when the clock has not jumped', async () => {
+    await open();
+    last().welcome();
+    await pass(10_000 + 15_000);
+    expect(status()).toBe('connected');
   });
 
   it('gives up an attempt that is not answered', async () => {
@@ -173,16 +198,57 @@ describe('the link to the hub', () => {
     expect(Socket.all[1]!.isClosed).toBe(true);
   });
 
-  it('waits while there is no network, and comes back at once', async () => {
-    await open();
-    last().welcome();
-    link.sleep();
-    expect(status()).toBe('disconnected');
-    await pass(1e6);
-    expect(Socket.all).toHaveLength(1);
-    link.wake();
-    await pass(0);
-    expect(Socket.all).toHaveLength(2);
+  describe('when the browser says that it is offline', () => {
+    beforeEach(() => vi.stubGlobal('navigator', { onLine: false }));
+    afterEach(() => vi.unstubAllGlobals());
+
+    it('keeps a connection that answers', async () => {
+      await open();
+      last().welcome();
+      link.check();
+      expect(last().sent.at(-1)).toMatchObject({ type: 'heartbeat' });
+      await pass(4_999);
+      last().hear({ type: 'ok', re: 'beat' });
+      await pass(4_000);
+      expect(statuses.map(({ status }) => status)).toEqual(['connecting', 'connected']);
+    });
+
+    it('gives up one that does not within 5 s, and goes on trying by itself', async () => {
+      await open();
+      last().welcome();
+      link.check();
+      await pass(5_000);
+      expect(statuses.at(-1)).toMatchObject({ status: 'disconnected', retryInMs: 250, reason: { code: 4408 } });
+      await pass(250);
+      last().welcome();
+      expect(status()).toBe('connected');
+    });
+
+    it.each([1006, 1013, 4429])('never waits for more than a minute after %d', async (code) => {
+      vi.spyOn(Math, 'random').mockReturnValue(0.999);
+      await open();
+      for (let failures = 1; failures < 20; failures++) {
+        last().onclose?.({ code, reason: '' });
+        const { status, retryInMs } = statuses.at(-1)!;
+        expect(status).toBe('disconnected');
+        expect(retryInMs).toBeLessThanOrEqual(60_000);
+        await pass(retryInMs!);
+        expect(Socket.all).toHaveLength(failures + 1);
+      }
+      last().welcome();
+      expect(status()).toBe('connected');
+    });
+
+    it('tries at once when it says something else', async () => {
+      await open();
+      for (let i = 0; i < 6; i++) {
+        last().onclose?.({ code: 1006, reason: '' });
+        if (i < 5) await pass(statuses.at(-1)!.retryInMs!);
+      }
+      link.check();
+      await pass(0);
+      expect(Socket.all).toHaveLength(7);
+    });
   });
 
   it('asks once for a fresh token, and again only after a welcome', async () => {
@@ -201,6 +267,63 @@ describe('the link to the hub', () => {
     last().onclose?.({ code: 4401, reason: '' });
     expect(whys).toEqual([false, true, true]);
     expect(status()).toBe('closed');
+  });
+
+  describe.each([4_000, 12_000, 30_000])('when the app takes %d ms to give a token', (takesMs) => {
+    let calls: number;
+    let inFlight: number;
+    let mostInFlight: number;
+    const slowly: GetToken = async () => {
+      calls += 1;
+      mostInFlight = Math.max(mostInFlight, ++inFlight);
+      await new Promise((resolve) => setTimeout(resolve, takesMs));
+      inFlight -= 1;
+      return `token ${calls}`;
+    };
+    const begin = async (): Promise<void> => {
+      calls = inFlight = mostInFlight = 0;
+      await open(slowly);
+      await vi.dynamicImportSettled();
+      await pass(0);
+    };
+
+    it('uses it as soon as it is there', async () => {
+      await begin();
+      await pass(takesMs - 1);
+      expect(Socket.all).toHaveLength(0);
+      await pass(1);
+      last().welcome();
+      expect(last().sent[0]).toMatchObject({ type: 'hello', token: 'token 1' });
+      expect([calls, status()]).toEqual([1, 'connected']);
+    });
+
+    it('asks for no second one meanwhile, whatever happens to the connection', async () => {
+      await begin();
+      await pass(takesMs);
+      last().welcome();
+      last().onclose?.({ code: 4401, reason: '' });
+      await pass(takesMs / 2);
+      link.check();
+      link.check();
+      await pass(takesMs / 2 + 250);
+      last().welcome();
+      expect(last().sent[0]).toMatchObject({ type: 'hello', token: 'token 2' });
+      expect([calls, mostInFlight, status()]).toEqual([2, 1, 'connected']);
+    });
+  });
+
+  it('does not take the answer to an earlier question for a fresh token', async () => {
+    const whys: boolean[] = [];
+    const ask = onceAtATime(async ({ refresh }) => {
+      whys.push(refresh);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return refresh ? 'fresh' : 'old';
+    });
+    const answers = Promise.all([ask({ refresh: false }), ask({ refresh: true }), ask({ refresh: false })]);
+    await pass(200);
+    expect(await answers).toEqual(['old', 'fresh', 'old']);
+    expect(whys).toEqual([false, true]);
+    await open();
   });
 
   it('is away without input, back with it, and never over what was set', async () => {

@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 import { createElement, StrictMode, type ReactElement } from 'react';
 import { renderToString } from 'react-dom/server';
-import { expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PresenceFriends } from '../../../client/element/index.ts';
 import {
   PresenceProvider,
@@ -71,4 +71,51 @@ it('a hook without a provider says so', () => {
 it('the element loads where there are no elements, and defines nothing', () => {
   expect(typeof PresenceFriends).toBe('function');
   expect(PresenceFriends.observedAttributes).toContain('user');
+});
+
+it.each(['127.0.0.1:8080', 'localhost:8080', '//hub', '/presence', 'hub', 'http:', 'ftp://hub'])(
+  'a url without a scheme and a host throws in a browser as in Node: %s',
+  (url) => {
+    vi.stubGlobal('location', { origin: 'https://app.example' });
+    try {
+      expect(() => createPresenceClient({ url })).toThrow(`not ${url}`);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  },
+);
+
+describe('where an app runs', () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  class Socket {
+    static hello: { device?: string } = {};
+    readonly readyState = 1;
+    onopen: (() => void) | null = null;
+    onmessage = null;
+    onclose = null;
+    onerror = null;
+    constructor() {
+      setTimeout(() => this.onopen?.());
+    }
+    send(text: string): void {
+      Socket.hello = JSON.parse(text) as { device?: string };
+    }
+    close(): void {}
+  }
+
+  it.each([
+    ['Node.js', 'node', {}],
+    ['a page', 'web', { location: { origin: 'https://app.example' } }],
+    ['React Native', 'app', { process: { env: {} } }],
+    ['a process that is made up by a bundler', 'app', { process: { env: {}, versions: {} } }],
+    ['Electron, beside its pages', 'app', { process: { versions: { node: '24.0.0', electron: '40.0.0' } } }],
+  ])('in %s its device is %s', async (_, device, globals) => {
+    for (const [name, value] of Object.entries(globals)) vi.stubGlobal(name, value);
+    const client = createPresenceClient({ url: 'ws://hub', user: '42', WebSocket: Socket });
+    client.connect();
+    await vi.waitFor(() => expect(Socket.hello.device).toBe(device));
+    client.close();
+    Socket.hello = {};
+  });
 });

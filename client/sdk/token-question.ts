@@ -1,0 +1,73 @@
+/**
+ * Gets a token from one of several tabs. Asks the tab that spoke last, and another one when it fails, is gone or gives no sign
+ * of life: it may be frozen. Waits for a tab that lives, however long its app takes. Loaded where the app gives tokens.
+ */
+import type { Port, ToTab } from './tab-words.ts';
+
+/** A tab that is asked and says nothing at all for this long may be frozen. */
+const SIGN_OF_LIFE_WITHIN_MS = 3_000;
+
+export interface AskedTab {
+  readonly port: Port<ToTab>;
+  /** When it last said something. */
+  readonly heardAt: number;
+}
+
+export class TokenQuestion {
+  /** The first token, whoever gives it; rejected when no tab is left that may give one. */
+  readonly answer: Promise<string>;
+  readonly #no: number;
+  readonly #why: { readonly refresh: boolean };
+  /** The one that spoke last stands last. */
+  readonly #tabs: ReadonlySet<AskedTab>;
+  readonly #askedAt = new Map<AskedTab, number>();
+  readonly #failed = new Set<AskedTab>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #resolve!: (token: string) => void;
+  #reject!: (error: Error) => void;
+
+  constructor(no: number, why: { readonly refresh: boolean }, tabs: ReadonlySet<AskedTab>) {
+    this.#no = no;
+    this.#why = why;
+    this.#tabs = tabs;
+    this.answer = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#askNext();
+  }
+
+  /** An answer to an earlier question counts no more. */
+  take(tab: AskedTab, no: number, token: string | null, problem?: string): void {
+    if (no !== this.#no || this.#failed.has(tab)) return;
+    clearTimeout(this.#timer);
+    if (token !== null) return this.#resolve(token);
+    this.#failed.add(tab);
+    this.#askNext(problem);
+  }
+
+  #askNext(problem = 'no tab gives a token'): void {
+    const owing = [...this.#tabs].reverse().filter((tab) => !this.#failed.has(tab));
+    const next = owing.find((tab) => !this.#askedAt.has(tab)) ?? owing[0];
+    if (next === undefined) this.#reject(new Error(problem));
+    else this.#ask(next);
+  }
+
+  #ask(tab: AskedTab): void {
+    // What a frozen tab is sent it hears all at once when it goes on: one question is enough.
+    if (this.#lives(tab)) {
+      this.#askedAt.set(tab, performance.now());
+      tab.port.postMessage(['getToken', this.#no, this.#why]);
+      // Its app may take long: until then it says that the tab is not frozen.
+      tab.port.postMessage(['ask']);
+    }
+    this.#timer = setTimeout(() => {
+      if (this.#tabs.has(tab) && this.#lives(tab)) this.#ask(tab);
+      else this.#askNext();
+    }, SIGN_OF_LIFE_WITHIN_MS);
+  }
+
+  #lives(tab: AskedTab): boolean {
+    return tab.heardAt >= (this.#askedAt.get(tab) ?? -Infinity);
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * When a page's client does not get to the hub at first: prints one warning, because an app that listens to no event would
+ * say nothing, and a browser tells scripts no more than that it failed; and asks for a permission that may be missing.
+ */
+import { askForLocalNetwork } from './local-network.ts';
+import type { PresenceClient } from './types.ts';
+
+/** The connection broke, or nothing answered: nobody knows more. Any other code is the hub's own. */
+const UNKNOWN = new Set([1006, 4408]);
+
+export function helpWhenUnreached(client: PresenceClient, url: string): void {
+  const off = client.on('status', ({ status, reason }) => {
+    if (status !== 'connected' && reason === undefined) return;
+    off();
+    if (reason === undefined) return;
+    // eslint-disable-next-line no-console -- the page's developer is the one to tell
+    console.warn(`presence-hub: no connection to ${url}: ${describe(reason, url)}`);
+    if ('permissions' in navigator) void askForLocalNetwork(client, url);
+  });
+}
+
+function describe({ code, text }: { readonly code: number; readonly text: string }, url: string): string {
+  if (!UNKNOWN.has(code)) return `closed with ${code} ${text}`;
+  const { origin } = location;
+  const health = new URL('healthz', url.replace('ws', 'http')).href;
+  return [
+    `${text || 'the browser does not say why'}. Check that`,
+    `- the hub runs at this host and port: ${health} shows "ok"`,
+    '- http or https is what the hub speaks, and a page of https uses https',
+    '- the path is right: the hub itself serves /ws, and a proxy may add something before it',
+    '- the browser lets the page reach the local network, if the hub is there',
+    `- the hub accepts pages of this origin: HUB_ORIGINS=${origin}`,
+  ].join('\n');
+}
