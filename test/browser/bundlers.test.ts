@@ -77,6 +77,7 @@ describe.skipIf(!hasChromium('the bundlers'))('an app is built by', () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'hub-bundlers-'));
+    browser = await launchChromium();
     const tarball = await packInto(folder);
     const files = {
       'package.json': '{"private":true}',
@@ -86,8 +87,15 @@ describe.skipIf(!hasChromium('the bundlers'))('an app is built by', () => {
       'webpack-4.cjs': WEBPACK_4,
     };
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-    const install = ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund'];
-    isInstalled = await run('npm', [...install, tarball, ...PACKAGES], folder).then(
+    // With npm's own delays between retries, a machine without a network would wait for minutes.
+    const quick = [
+      '--prefer-offline',
+      '--fetch-retries=1',
+      '--fetch-retry-mintimeout=1000',
+      '--fetch-retry-maxtimeout=2000',
+    ];
+    const install = ['install', ...quick, '--ignore-scripts', '--no-audit', '--no-fund', tarball, ...PACKAGES];
+    isInstalled = await run('npm', install, folder).then(
       () => true,
       (error: unknown) => {
         const isOffline = /EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ENETUNREACH|ETIMEDOUT/.test(String(error));
@@ -96,7 +104,6 @@ describe.skipIf(!hasChromium('the bundlers'))('an app is built by', () => {
         return false;
       },
     );
-    browser = await launchChromium();
   });
   afterEach(async () => {
     for (const context of browser.contexts()) await context.close();
