@@ -1,7 +1,8 @@
 /**
- * The pages' half of the build: Vite makes of client/page and client/dashboard what the hub serves, hashed files in
- * `assets/` beside an `index.html` that holds no script and no style of its own (pages.ts forbids both). Types are tsc's
- * matter. Called by build.mjs as a process, since it is slow to load and a start with a fresh dist/ should not pay for it.
+ * The part of the build that needs a bundler. Vite turns client/page and client/dashboard into what the hub serves: hashed
+ * files in `assets/` beside an `index.html` that contains no script and no style (pages.ts forbids both). It also turns the
+ * SDK's worker into one file. Checks no types: tsc does. A process of its own, because Vite is slow to load and a start
+ * with a fresh dist/ does not need it.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -45,6 +46,30 @@ for (const { room, base } of PAGES.filter((page) => existsSync(join(root, page.r
       assetsInlineLimit: 0,
       modulePreload: { polyfill: false },
       reportCompressedSize: false,
+    },
+  });
+}
+
+// Without imports and exports, because most bundlers make a classic script of a worker, and some only copy the file.
+const worker = join(root, 'client/sdk/worker.ts');
+if (existsSync(worker)) {
+  await build({
+    root,
+    configFile: false,
+    publicDir: false,
+    envDir: false,
+    logLevel: 'warn',
+    clearScreen: false,
+    build: {
+      target: 'es2023',
+      outDir: join(root, 'dist/client/sdk'),
+      emptyOutDir: false,
+      minify: false,
+      reportCompressedSize: false,
+      rolldownOptions: {
+        input: worker,
+        output: { format: 'iife', codeSplitting: false, entryFileNames: 'worker.bundle.js' },
+      },
     },
   });
 }

@@ -65,6 +65,9 @@ async function build() {
     process.stderr.write(output.endsWith('\n') ? output : `${output}\n`);
     return false;
   }
+  // Replaces the compiler's version, which has imports.
+  const worker = join(root, 'dist/client/sdk/worker');
+  if (fs.existsSync(`${worker}.bundle.js`)) fs.renameSync(`${worker}.bundle.js`, `${worker}.js`);
   pruneOutputs();
   fs.writeFileSync(record, sources);
   process.stdout.write(`done in ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
@@ -96,7 +99,7 @@ function describeSources() {
     .join('');
 }
 
-/** Types and pages at once: neither reads what the other writes. What the compiler says goes first: Vite knows no types. */
+/** Runs the compiler and Vite at once, because neither reads what the other writes. The compiler's problems go first. */
 async function compile() {
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   if (!fs.existsSync(compiler)) {

@@ -48,7 +48,8 @@ export class FriendList {
     for (const row of this.#rows.values()) row.entry = undefined;
   }
 
-  show(entries: ReadonlyMap<string, Entry>, line: string): void {
+  /** `now` is by the hub's clock. */
+  show(entries: ReadonlyMap<string, Entry>, line: string, now: number): void {
     if (this.#line.textContent !== line) this.#line.textContent = line;
     for (const [user, { item }] of this.#rows) {
       if (entries.has(user)) continue;
@@ -58,16 +59,16 @@ export class FriendList {
     let next = this.#list.firstChild;
     for (const { entry, name } of this.#inOrder(entries)) {
       const row = this.#rows.get(entry.user) ?? this.#newRow(entry.user);
-      if (row.entry !== entry) fill(row, entry, name);
+      if (row.entry !== entry) fill(row, entry, name, now);
       if (row.item === next) next = next.nextSibling;
       else this.#list.insertBefore(row.item, next);
     }
   }
 
   /** Time has passed. */
-  age(): void {
+  age(now: number): void {
     for (const { entry, about } of this.#rows.values())
-      if (entry?.status === 'offline') about.textContent = describe(entry);
+      if (entry?.status === 'offline') about.textContent = describe(entry, now);
   }
 
   #inOrder(entries: ReadonlyMap<string, Entry>): { readonly entry: Entry; readonly name: string }[] {
@@ -93,23 +94,23 @@ export class FriendList {
   }
 }
 
-function fill(row: Row, entry: Entry, name: string): void {
+function fill(row: Row, entry: Entry, name: string, now: number): void {
   row.entry = entry;
   row.item.setAttribute('part', `friend friend-${entry.status}`);
   row.item.dataset['status'] = entry.status;
   row.item.dataset['user'] = entry.user;
   row.shape.setAttribute('d', SHAPES[entry.status]);
   row.name.textContent = name;
-  row.about.textContent = describe(entry);
+  row.about.textContent = describe(entry, now);
 }
 
-function describe({ status, text, devices, lastSeen }: Entry): string {
-  const seen = status === 'offline' && lastSeen !== null ? `last seen ${ago(lastSeen)}` : '';
+function describe({ status, text, devices, lastSeen }: Entry, now: number): string {
+  const seen = status === 'offline' && lastSeen !== null ? `last seen ${ago(lastSeen, now)}` : '';
   return [status, text, devices.join(', '), seen].filter((part) => part !== undefined && part !== '').join(' · ');
 }
 
-function ago(at: number): string {
-  const minutes = Math.floor((Date.now() - at) / 60_000);
+function ago(at: number, now: number): string {
+  const minutes = Math.floor((now - at) / 60_000);
   if (minutes < 1) return 'just now';
   if (minutes < 60) return `${minutes} min ago`;
   return minutes < 1440 ? `${Math.floor(minutes / 60)} h ago` : `${Math.floor(minutes / 1440)} d ago`;

@@ -26,7 +26,7 @@ export class FriendWatch {
     this.#view = client.watchFriends(user);
     for (const type of ['sync', 'change', 'status', 'error'] as const)
       this.#view.on(type, () => this.show(), { signal });
-    this.#ages = setInterval(() => list.age(), AGE_EVERY_MS);
+    this.#ages = setInterval(() => list.age(client.hubNow()), AGE_EVERY_MS);
     this.show();
   }
 
@@ -38,7 +38,7 @@ export class FriendWatch {
   show(): void {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = undefined;
-      this.#list.show(this.#view.entries, this.#line());
+      this.#list.show(this.#view.entries, this.#line(), this.#client.hubNow());
     });
   }
 
@@ -57,8 +57,15 @@ export class FriendWatch {
     if (status === 'closed') return this.#reason === '' ? 'Not connected.' : `Not connected: ${this.#reason}`;
     if (!isSynced) return status === 'disconnected' ? 'Offline.' : 'Connecting…';
     if (staleSince === null) return entries.size === 0 ? 'No friends yet.' : '';
-    const asOf = `As of ${new Date(staleSince).toLocaleTimeString()}`;
+    const asOf = `As of ${timeOf(staleSince, this.#client.hubNow())}`;
     if (status === 'connected') return `${asOf}: the hub is not sure yet, offline may mean unknown.`;
     return status === 'disconnected' ? `${asOf}, offline.` : `${asOf}, reconnecting…`;
   }
+}
+
+/** With the date if it was another day. */
+function timeOf(at: number, now: number): string {
+  const moment = new Date(at);
+  const isToday = moment.toDateString() === new Date(now).toDateString();
+  return isToday ? moment.toLocaleTimeString() : moment.toLocaleString();
 }

@@ -89,11 +89,11 @@ export class PresenceFriends extends Base {
       this.#list.labelWith(this.getAttribute('label'));
       this.#list.nameBy(this.#nameOf);
     }
-    this.#list.show(new Map(), '');
+    this.#list.show(new Map(), '', 0);
     try {
       this.#watch = this.#begin(this.#list);
     } catch (error) {
-      this.#list.show(new Map(), error instanceof Error ? error.message : String(error));
+      this.#list.show(new Map(), error instanceof Error ? error.message : String(error), 0);
     }
   }
 

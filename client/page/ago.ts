@@ -1,4 +1,4 @@
-/** Instants in words: how long ago, and at what time of day. Pure; `now` is given. */
+/** Instants in words: how long ago, and at what time of day. Pure; `now` is given, by the hub's clock as the instants are. */
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -10,7 +10,7 @@ const inWords = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 const asTime = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const asDate = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'long', year: 'numeric' });
 
-/** `3 minutes ago`. An instant that is still to come by this machine's clock was just now by the hub's. */
+/** `3 minutes ago`. The hub's clock is only estimated, so an instant may seem to lie ahead: that was just now. */
 export function ago(at: number, now: number): string {
   const ms = now - at;
   if (ms < MINUTE_MS) return 'just now';
@@ -20,7 +20,8 @@ export function ago(at: number, now: number): string {
   return `on ${asDate.format(at)}`;
 }
 
-/** `12:03`, with the date where it is not of the last day. */
+/** `12:03`, with the date if it was another day. */
 export function timeOf(at: number, now: number): string {
-  return now - at < DAY_MS ? asTime.format(at) : `${asTime.format(at)} on ${asDate.format(at)}`;
+  const isToday = asDate.format(at) === asDate.format(now);
+  return isToday ? asTime.format(at) : `${asTime.format(at)} on ${asDate.format(at)}`;
 }

@@ -23,7 +23,7 @@ interface HomeProps {
 export function Home({ who, onSwitch }: HomeProps) {
   const session = useSession(who);
   const picture = usePicture(session);
-  const now = useNow();
+  const now = useNow(session);
   const [mine, setMine] = useMine(who.user, session);
   const [opened, setOpened] = useState<string>();
   const [toast, say] = useToast();

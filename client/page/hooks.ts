@@ -6,12 +6,12 @@ import { isTokenWanted, onToken } from './token.ts';
 const AGE_EVERY_MS = 10_000;
 const TOAST_MS = 4_000;
 
-/** The one timer of the page. It rests while nobody looks, and is right at once when somebody does. */
-export function useNow(): number {
-  const [now, setNow] = useState(() => Date.now());
+/** The hub's time. Renders again as it passes: the page's only timer, which rests while the page is hidden. */
+export function useNow(session: Session): number {
+  const [, setRound] = useState(0);
   useEffect(() => {
     const look = (): void => {
-      if (!document.hidden) setNow(Date.now());
+      if (!document.hidden) setRound((round) => round + 1);
     };
     const timer = setInterval(look, AGE_EVERY_MS);
     document.addEventListener('visibilitychange', look);
@@ -20,7 +20,7 @@ export function useNow(): number {
       document.removeEventListener('visibilitychange', look);
     };
   }, []);
-  return now;
+  return session.hubNow();
 }
 
 export function usePicture(session: Session): Picture {

@@ -69,6 +69,10 @@ export class Session {
     return this.#picture;
   }
 
+  hubNow(): number {
+    return this.#client.hubNow();
+  }
+
   /** @returns what ends it. */
   onPicture(listener: () => void): () => void {
     this.#listeners.add(listener);

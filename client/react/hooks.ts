@@ -29,6 +29,8 @@ export interface ConnectionState {
   readonly status: ConnectionStatus;
   /** Since when what is shown may be behind; null: it is fresh. */
   readonly staleSince: number | null;
+  /** The current time by the hub's clock, to compare with `since`, `lastSeen` and `staleSince`. */
+  readonly hubNow: () => number;
 }
 
 /** The friends of a user, by default of the one that the client is. */
@@ -73,7 +75,10 @@ export function useConnectionStatus(): ConnectionState {
   );
   const status = useSyncExternalStore(subscribe, () => client?.status ?? 'idle', idle);
   const staleSince = useSyncExternalStore(subscribe, () => client?.staleSince ?? null, nobody);
-  return useMemo(() => ({ status, staleSince }), [status, staleSince]);
+  return useMemo(
+    () => ({ status, staleSince, hubNow: () => client?.hubNow() ?? Date.now() }),
+    [client, status, staleSince],
+  );
 }
 
 function useView(key: string, open: (client: PresenceClient) => PresenceView): ViewState {

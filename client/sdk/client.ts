@@ -3,6 +3,7 @@
  * Joins watching (what is watched) with a link (the way to the hub); holds no socket and no timer of its own.
  */
 import type { HubMessage } from '../../shared/hub-messages.ts';
+import { HubTime } from '../../shared/hub-time.ts';
 import { PresenceError } from './error.ts';
 import type { Link, LinkEvents, LinkStatus } from './link.ts';
 import { Listeners } from './listeners.ts';
@@ -18,10 +19,13 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   readonly user: string | null;
   readonly #openLink: OpenLink;
   #link: Promise<Link> | undefined;
+  readonly #hubTime = new HubTime();
   readonly #watching = new Watching((message) => this.#call('send', message));
   status: ConnectionStatus = 'idle';
   self: Self | null = null;
+  /** By this machine's clock. */
   #heardAt = 0;
+  /** By the hub's clock. */
   #lostAt = Infinity;
   /** The hub says that it may be behind. */
   #hubStaleSince = Infinity;
@@ -41,6 +45,10 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
 
   staleSinceOf({ isSynced, unanswered }: View): number | null {
     return isSynced ? this.#staleSince(unanswered.size > 0) : null;
+  }
+
+  hubNow(): number {
+    return this.#hubTime.now();
   }
 
   connect(): void {
@@ -125,6 +133,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   #hear(message: HubMessage): void {
     const heardAt = this.#heardAt;
     this.#heardAt = Date.now();
+    this.#hubTime.hear(message);
     switch (message.type) {
       case 'welcome':
         // Another tab may have taken over without a word.
@@ -155,7 +164,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
 
   /** `heardAt`: until when what is shown was right, unless it was behind before. */
   #lost(heardAt: number): void {
-    if (!this.#isBehind) this.#lostAt = heardAt || Infinity;
+    if (!this.#isBehind) this.#lostAt = heardAt > 0 ? this.#hubTime.at(heardAt) : Infinity;
     this.#watching.lost();
   }
 

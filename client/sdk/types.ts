@@ -67,10 +67,12 @@ export interface PresenceClient {
   readonly status: ConnectionStatus;
   /** Who I am; null for an observer. */
   readonly user: string | null;
-  /** Since when what is shown may be behind (the hub says so, or it is not connected), milliseconds; null: fresh. */
+  /** Since when what is shown may be behind (the hub says so, or it is not connected), by the hub's clock; null: fresh. */
   readonly staleSince: number | null;
   /** Null until the hub has told it. */
   readonly self: Self | null;
+  /** The current time by the hub's clock, to compare with `since`, `lastSeen` and `staleSince`; this machine's may be wrong. */
+  hubNow(): number;
   /** Connects without a watch. Does nothing where it is connected, or closed. */
   connect(): void;
   /** The friends of a user, following the friend list as it changes; of myself where it is left out. */
@@ -127,7 +129,7 @@ export interface PresenceView extends AsyncIterable<ViewChange> {
   readonly entries: ReadonlyMap<string, Entry>;
   /** Whether a snapshot has come at least once. */
   readonly isSynced: boolean;
-  /** Since when `entries` may be behind, milliseconds; null: fresh. */
+  /** Since when `entries` may be behind, by the hub's clock; null: fresh. */
   readonly staleSince: number | null;
   readonly status: ConnectionStatus;
   /** Why the hub refuses this watch; it is asked again with a fresh token and with the next connection. */

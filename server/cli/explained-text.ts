@@ -3,7 +3,7 @@
  * Pure: no stream, no clock; every word that came from a hub passes `harmless` here. Called by explain.
  */
 import type { ExplainedSession, Explanation, Transition } from '../../shared/explain.ts';
-import { clockTime, describeAge, fit, harmless, widthOf } from './terminal-text.ts';
+import { dateAndTime, describeAge, fit, harmless, widthOf } from './terminal-text.ts';
 
 /** The lines of the page. Ages are by the hub's own clock. */
 export function renderExplanation(explanation: Explanation): readonly string[] {
@@ -22,7 +22,7 @@ export function renderExplanation(explanation: Explanation): readonly string[] {
     '',
     transitions.length === 0 ? 'Nothing happened' : 'What happened, the newest first',
     ...inColumns(transitions.map((transition) => transitionCells(transition, at))),
-    `  (kept since ${clockTime(transitionsSince)}, ${ago(transitionsSince, at)})`,
+    `  (kept since ${dateAndTime(transitionsSince, at)}, ${ago(transitionsSince, at)})`,
   ].map(harmless);
 }
 
@@ -53,7 +53,7 @@ function sessionCells(session: ExplainedSession, at: number): string[] {
 }
 
 function transitionCells({ at: when, cause, from, to, adapter, session }: Transition, at: number): string[] {
-  return ['', clockTime(when), ago(when, at), cause, from === to ? to : `${from} > ${to}`, adapter, session];
+  return ['', dateAndTime(when, at), ago(when, at), cause, from === to ? to : `${from} > ${to}`, adapter, session];
 }
 
 function ago(when: number, at: number): string {

@@ -4,7 +4,7 @@
  */
 import type { Entry } from '../../shared/entry.ts';
 import type { FriendChange, FriendList } from './friend-list.ts';
-import { clockTime, describeAge, fit, harmless, widthOf } from './terminal-text.ts';
+import { dateAndTime, describeAge, fit, harmless, widthOf } from './terminal-text.ts';
 
 /** How the connection stands. */
 export type LinkState =
@@ -42,7 +42,10 @@ export function renderTable(options: TableOptions): readonly string[] {
   const { title, friends, link, columns, hasColour } = options;
   const paint: Paint = (colour, text) => (hasColour ? `\u001b[${colour}m${text}\u001b[0m` : text);
   const count = `${friends.countHere} of ${friends.size} here`;
-  const head = [fit(`${title}   ${count}`, columns), paint(linkColour(link), fit(describeLink(link), columns))];
+  const head = [
+    fit(`${title}   ${count}`, columns),
+    paint(linkColour(link), fit(describeLink(link, options.nowMs), columns)),
+  ];
   const room = Math.max(1, options.rows - head.length - 2);
   const entries = friends.sorted();
   const shown = entries.length <= room ? entries : entries.slice(0, Math.max(0, room - 1));
@@ -70,22 +73,22 @@ export function renderChange(change: FriendChange, nowMs: number): string {
   return [time, harmless(user), status, harmless(text ?? '')].join('\t');
 }
 
-function describeLink(link: LinkState): string {
+function describeLink(link: LinkState, nowMs: number): string {
   switch (link.kind) {
     case 'connecting':
       return 'connecting';
     case 'live':
       return 'live';
     case 'stale':
-      return `as of ${clockTime(link.sinceMs)}: the hub is not sure yet`;
+      return `as of ${dateAndTime(link.sinceMs, nowMs)}: the hub is not sure yet`;
     case 'lost':
-      return `as of ${clockTime(link.asOfMs)}, reconnecting`;
+      return `as of ${dateAndTime(link.asOfMs, nowMs)}, reconnecting`;
     default:
       return link satisfies never;
   }
 }
 
-/** `for 3 m`, or `last seen 3 m ago`: it ages with the clock of whoever looks. */
+/** `for 3 m`, or `last seen 3 m ago`. `nowMs` is by the hub's clock, as the instants are. */
 function describeWhen({ status, since, lastSeen, v }: Entry, nowMs: number): string {
   if (status !== 'offline') return since === null ? '' : `for ${describeAge(nowMs - since)}`;
   if (v === 0) return 'never seen';

@@ -54,8 +54,19 @@ export function describeAge(ageMs: number): string {
   return age < DAY_MS ? `${Math.floor(age / HOUR_MS)} h` : `${Math.floor(age / DAY_MS)} d`;
 }
 
-/** `12:03:05`, by this machine's own time zone. */
+/** `12:03:05`, in this machine's time zone. */
 export function clockTime(atMs: number): string {
   const at = new Date(atMs);
-  return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map(twoDigits).join(':');
+}
+
+/** `12:03:05`, or `2026-03-01 12:03:05` if it was another day. */
+export function dateAndTime(atMs: number, nowMs: number): string {
+  const at = new Date(atMs);
+  if (at.toDateString() === new Date(nowMs).toDateString()) return clockTime(atMs);
+  return `${[at.getFullYear(), at.getMonth() + 1, at.getDate()].map(twoDigits).join('-')} ${clockTime(atMs)}`;
+}
+
+function twoDigits(part: number): string {
+  return String(part).padStart(2, '0');
 }

@@ -3,6 +3,7 @@
  * Speaks the wire contract alone: it observes, and has no presence of its own.
  */
 import type { HubMessage } from '../../shared/hub-messages.ts';
+import { HubTime } from '../../shared/hub-time.ts';
 import { right, type Read } from '../lib/read.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import { commonFlags, commonHelp, readNoMore, readUserId, runCommand, type CommandLine } from './command-line.ts';
@@ -42,8 +43,9 @@ function readOrder({ words, flags: given }: CommandLine<typeof commonFlags>, { e
 
 async function watchFriends({ user, access }: Order, io: Io): Promise<number> {
   const friends = new FriendList();
-  const view = io.stdout.isTTY === true ? openTable(user, access, friends, io) : openLines(io);
-  let lastHeardAtMs = Date.now();
+  const time = new HubTime();
+  const view = io.stdout.isTTY === true ? openTable(user, access, friends, time, io) : openLines(time, io);
+  let lastHeardAtMs = time.now();
   const { problem, client } = await new Promise<{ problem?: string; client: HubClient }>((resolve) => {
     const client = new HubClient({
       access,
@@ -53,7 +55,8 @@ async function watchFriends({ user, access }: Order, io: Io): Promise<number> {
         client.send({ type: 'watch', id: 'friends', friendsOf: user, ...(at === undefined ? {} : { since: at }) });
       },
       onMessage: (message) => {
-        lastHeardAtMs = Date.now();
+        time.hear(message);
+        lastHeardAtMs = time.now();
         const problem = problemOf(message, user, access.token);
         if (problem !== undefined) return resolve({ client, problem });
         view.told(message, friends);
@@ -85,12 +88,12 @@ interface View {
   close(): void;
 }
 
-function openTable(user: string, { http }: HubAccess, friends: FriendList, io: Io): View {
+function openTable(user: string, { http }: HubAccess, friends: FriendList, time: HubTime, io: Io): View {
   let link: LinkState = { kind: 'connecting' };
   const hasColour = wantsColour(io);
   const title = `Friends of ${user} at ${http}`;
   const screen = openScreen(io.stdout, (columns, rows) =>
-    renderTable({ title, friends, link, nowMs: Date.now(), columns, rows, hasColour }),
+    renderTable({ title, friends, link, nowMs: time.now(), columns, rows, hasColour }),
   );
   return {
     told: (message) => {
@@ -115,11 +118,10 @@ function linkAfter(message: HubMessage, link: LinkState): LinkState {
   return link;
 }
 
-function openLines(io: Io): View {
+function openLines(time: HubTime, io: Io): View {
   return {
     told: (message, friends) => {
-      const nowMs = Date.now();
-      for (const change of friends.apply(message)) say(io, renderChange(change, nowMs));
+      for (const change of friends.apply(message)) say(io, renderChange(change, time.now()));
       if (message.type === 'stale') io.stderr.write('presence-hub: the hub is not sure of its friends yet\n');
     },
     lost: (_asOf, reason) => io.stderr.write(`presence-hub: ${reason}; reconnecting\n`),

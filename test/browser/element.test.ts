@@ -108,6 +108,17 @@ describe.skipIf(!hasChromium('the web component'))('<presence-friends>', () => {
     expect(await (await admin('GET', '/v1/presence/42')).json()).toMatchObject({ status: 'online', devices: ['page'] });
   });
 
+  it.each([-60, 60])('shows times by the hub, also on a machine whose clock is %d minutes off', async (minutes) => {
+    await start();
+    await beat('7');
+    await beat('7', { status: 'offline' });
+    await page.clock.install({ time: Date.now() + minutes * 60_000 });
+    await open('<presence-friends url="HUB" user="42"></presence-friends>');
+    await shows(/^8online/, /^7offline · last seen just now$/);
+    await page.clock.fastForward('03:05');
+    await shows(/^8online/, /^7offline · last seen 3 min ago$/);
+  });
+
   it('changes rows in place, and moves only those whose place is another', async () => {
     await start();
     await open('<presence-friends url="HUB" user="42"></presence-friends>');

@@ -73,6 +73,23 @@ describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
       await friendRow(page, '7').getByText('Last seen 3 minutes ago').waitFor();
     });
 
+    it.each([-60, 60])('shows times by the hub, also on a machine whose clock is %d minutes off', async (minutes) => {
+      await stage.befriend('42', ['7']);
+      await stage.beat('7');
+      await stage.beat('7', { status: 'offline' });
+      const page = await stage.page('/');
+      await page.clock.install({ time: Date.now() + minutes * 60_000 });
+      await page.goto(`${stage.hub}/?user=42`);
+      await friendRow(page, '7').getByText('Last seen just now').waitFor();
+      await page.clock.fastForward('03:05');
+      await friendRow(page, '7').getByText('Last seen 3 minutes ago').waitFor();
+      await stage.killHub();
+      await connection(page, 'behind');
+      const asOf = /^As of (\d\d):(\d\d),/.exec((await page.locator('#connection').textContent()) ?? '')!;
+      const shown = new Date().setHours(Number(asOf[1]), Number(asOf[2]));
+      expect(Math.abs(shown - Date.now()) % 86_400_000).toBeLessThan(10 * 60_000);
+    });
+
     it('tells a screen reader who came and went in one line, and counts many', async () => {
       const friends = Array.from({ length: 6 }, (_, i) => `f${i}`);
       await stage.befriend('42', friends);

@@ -32,12 +32,14 @@ const adapter = (packages: readonly string[]): Room => ({
 const pageFramework = ['preact', 'preact/hooks'];
 
 const table: Readonly<Record<string, Room>> = {
+  // Without zod, so that the SDK can use it.
+  'shared/hub-time': { rooms: ['shared (types)'], node: false },
   shared: { rooms: [], packages: ['zod'], node: false },
   main: { rooms: ['config', 'hub', 'cli'], node: true },
   index: { rooms: ['config', 'hub'], node: false },
   hub: { rooms: ['every room'], node: true },
   config: { rooms: ['shared'], node: true },
-  cli: { rooms: ['config', 'hub', 'shared'], packages: ['ws', 'zod'], node: true },
+  cli: { rooms: ['config', 'hub', 'shared', 'shared/hub-time'], packages: ['ws', 'zod'], node: true },
   intake: { rooms: ['presence', 'auth (types)', 'shared'], node: false },
   admission: { rooms: ['auth', 'shared'], node: false },
   expiry: { rooms: ['presence'], node: false },
@@ -68,7 +70,7 @@ const table: Readonly<Record<string, Room>> = {
   },
   metrics: { rooms: ['presence (types)', 'shared'], packages: ['prom-client'], node: true },
   lib: { rooms: [], packages: ['pino', '@photostructure/sqlite'], node: true },
-  'client/sdk': { rooms: ['shared (types)'], node: false },
+  'client/sdk': { rooms: ['shared (types)', 'shared/hub-time'], node: false },
   'client/react': { rooms: ['client/sdk entry'], packages: ['react'], node: false },
   'client/element': { rooms: ['client/sdk entry'], node: false },
   'client/page': { rooms: ['client/sdk entry'], packages: pageFramework, node: false },

@@ -13,6 +13,7 @@ import { noToken, readToken, type TokenSource } from '../../../server/cli/token.
 import { run as watch } from '../../../server/cli/watch.ts';
 import { testIo } from '../../support/cli-io.ts';
 
+const HOUR = 3_600_000;
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
@@ -335,16 +336,41 @@ describe('watch', () => {
     await io.stdout.until(/as of \d\d:\d\d:\d\d, reconnecting/);
     const second = await hub.next();
     second.send(welcome);
-    second.send({ type: 'stale', since: 1_767_225_600_000 });
-    second.send({ type: 'snapshot', friendsOf: '42', at: 10, entries: [] });
+    second.send({ type: 'stale', since: 11 });
+    second.send({ type: 'snapshot', friendsOf: '42', at: 12, entries: [] });
     await io.stdout.until(/as of \d\d:\d\d:\d\d: the hub is not sure yet/);
     const from = io.stdout.text.length;
-    second.send({ type: 'fresh', at: 11 });
+    second.send({ type: 'fresh', at: 13 });
     await io.stdout.until(/live/, from);
     io.interrupt();
     expect(await running).toBe(0);
     expect(io.stdout.text.endsWith('\u001b[?25h\u001b[?1049l')).toBe(true);
   });
+
+  it.each([-HOUR, HOUR])(
+    'goes by the clock of the hub, %d ms from its own, in a pipe and in a table',
+    async (aheadMs) => {
+      const hub = await playHub();
+      const at = Date.now() + aheadMs;
+      const gone = { user: '7', status: 'offline', code: -1, since: at, lastSeen: at - 185_000, devices: [], v: 5 };
+      for (const isTTY of [false, true]) {
+        const io = testIo({ isTTY });
+        const running = watch(['42', '--url', hub.url], io);
+        const connection = await hub.next();
+        connection.send(welcome);
+        connection.send({ type: 'snapshot', friendsOf: '42', at, entries: [gone] });
+        if (isTTY) {
+          await io.stdout.until(/7 +offline +last seen 3 m ago/);
+        } else {
+          await io.stdout.until(/\t7\toffline\t\n/);
+          const offMs = Date.parse(io.stdout.text.split('\t')[0]!) - at;
+          expect(Math.abs(offMs)).toBeLessThan(60_000);
+        }
+        io.interrupt();
+        expect(await running).toBe(0);
+      }
+    },
+  );
 
   it('ends where the watch is refused', async () => {
     const hub = await playHub();

@@ -21,6 +21,7 @@ test.each([
 test('what is long ago has a date, and a time of another day too', () => {
   expect(ago(new Date(2026, 2, 1, 8).getTime(), now)).toBe('on March 1, 2026');
   expect(timeOf(now, now)).toBe('12:03');
+  expect(timeOf(new Date(2026, 10, 21, 23, 59).getTime(), now)).toBe('23:59 on November 21, 2026');
   expect(timeOf(new Date(2026, 2, 1, 8).getTime(), now)).toBe('08:00 on March 1, 2026');
 });
 
