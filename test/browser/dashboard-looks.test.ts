@@ -87,4 +87,40 @@ describe.skipIf(!hasChromium('how the dashboard looks'))('how the dashboard look
       await page.screenshot({ path: join(folder, `dashboard-${name}-no-answer.png`) });
     },
   );
+
+  /** What is drawn beyond the edge of the card that it is in, and not cut off there. */
+  const overflowing = (page: Page): Promise<string[]> =>
+    page.locator('.card').evaluateAll((cards) =>
+      cards.flatMap((card) => {
+        const edge = card.getBoundingClientRect().right;
+        const isCut = (element: Element): boolean =>
+          element !== card && (getComputedStyle(element).overflowX !== 'visible' || isCut(element.parentElement!));
+        return [...card.querySelectorAll('*')]
+          .filter((element) => element.getBoundingClientRect().right > edge + 0.5 && !isCut(element))
+          .map((element) => `${element.tagName} ${element.className}: ${element.textContent}`);
+      }),
+    );
+
+  it.each([390, 1280].flatMap((width) => [34, 128].map((length) => [length, width] as const)))(
+    'an id of %i characters stays in its card, %i px wide',
+    async (length, width) => {
+      await stage.prepare();
+      const user = 'w'.repeat(length);
+      const page = await stage.dashboard(`?user=${user}`, { viewport: { width, height: 1000 } });
+      await tailIsLive(page);
+      await page.locator('.sessions').getByText('No session').waitFor();
+      await look(page, `${width}-${length}-gone`);
+      expect(await overflowing(page)).toEqual([]);
+      await stage.beat(user, { status: 'busy', device: 'd'.repeat(64), text: 't'.repeat(140) });
+      await stage.ask('PUT', `/v1/users/${user}/blocks/${'b'.repeat(length)}`);
+      await page.getByText('decides').waitFor();
+      await page.getByText('bbb').waitFor();
+      await look(page, `${width}-${length}`);
+      expect(await overflowing(page)).toEqual([]);
+      await page.getByRole('button', { name: /^End session/ }).click();
+      await page.getByRole('dialog').waitFor();
+      await page.screenshot({ path: join(folder, `dashboard-${width}-${length}-end.png`) });
+      expect(await page.getByRole('dialog').evaluate((dialog) => dialog.scrollWidth - dialog.clientWidth)).toBe(0);
+    },
+  );
 });
