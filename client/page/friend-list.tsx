@@ -12,14 +12,21 @@ const ROW_REM = 4.5;
 
 interface FriendListProps {
   readonly rows: readonly Entry[];
+  /** What `rows` were searched for: a new search begins with its first row in sight. */
+  readonly search: string;
   readonly isBehind: boolean;
   readonly now: number;
   readonly onOpen: (user: string) => void;
 }
 
-export function FriendList({ rows, isBehind, now, onOpen }: FriendListProps) {
+export function FriendList({ rows, search, isBehind, now, onOpen }: FriendListProps) {
   const list = useRef<HTMLUListElement>(null);
   const { rowPx, from, to } = useRowWindow(list, rows.length);
+  const shownSearch = useRef(search);
+  useLayoutEffect(() => {
+    if (search !== shownSearch.current) scrollTo(list.current, 0, rowPx);
+    shownSearch.current = search;
+  }, [search]);
   const { active, onFocus, onBlur, onKeyDown } = useWalk(list, rows, rowPx);
   const shown = rows.slice(from, to).map((entry, place) => ({ entry, index: from + place }));
   const activeIndex = active === undefined ? -1 : rows.findIndex(({ user }) => user === active);

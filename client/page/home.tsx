@@ -109,7 +109,9 @@ function Friends({ session, picture, now, onOpen, onDone }: FriendsProps) {
         {befriend}
       </Toolbar>
       <AskForToken isRefused={connection.kind === 'refused' && connection.wantsToken} />
-      {rows.length > 0 && <FriendList rows={rows} isBehind={connection.kind !== 'live'} now={now} onOpen={open} />}
+      {rows.length > 0 && (
+        <FriendList rows={rows} search={search} isBehind={connection.kind !== 'live'} now={now} onOpen={open} />
+      )}
       {connection.kind === 'connecting' && <Waiting />}
       {isSynced && total === 0 && <NoFriends>{befriend}</NoFriends>}
       {total > 0 && rows.length === 0 && <NoneFound search={search} onClear={() => lookFor('')} />}
@@ -122,7 +124,7 @@ function AskForToken({ isRefused }: { readonly isRefused: boolean }) {
   if (!isWanted && !isRefused) return null;
   return (
     <section class="card ask" aria-label="Access">
-      {isWanted && <p>The hub wants a fresh token: the one you gave has run out or is not good enough.</p>}
+      {isWanted && !isRefused && <p>The hub wants a fresh token: this one has run out, or soon will.</p>}
       <TokenForm />
     </section>
   );
@@ -150,7 +152,9 @@ function useSession(who: Who): Session {
   const [session, setSession] = useState(() => new Session(who, keptMine(who.user)));
   useEffect(() => {
     const off = onToken(({ isGiven }) => {
-      if (isGiven && session.picture.connection.kind === 'refused') setSession(new Session(who, keptMine(who.user)));
+      const { connection } = session.picture;
+      if (isGiven && connection.kind === 'refused' && connection.isOver)
+        setSession(new Session(who, keptMine(who.user)));
     });
     return () => {
       off();

@@ -12,7 +12,7 @@ import {
 } from '../sdk/index.ts';
 import type { Mine } from './kept.ts';
 import { Order } from './order.ts';
-import { currentToken, nextToken } from './token.ts';
+import { currentToken, isTokenWanted, nextToken, onToken, userOfToken } from './token.ts';
 import type { Connection } from './words.ts';
 
 /** Who looks: the user itself, or somebody who only watches that user's friends. */
@@ -36,6 +36,7 @@ export interface Picture {
 }
 
 const ASK = 'This hub asks for a token: give it here, or open the page with #token=… at the end of its address.';
+const NOT_ACCEPTED = 'The hub does not accept this token: it has run out, or it was not signed for this hub.';
 
 export class Session {
   readonly who: Who;
@@ -43,6 +44,7 @@ export class Session {
   readonly #view: PresenceView;
   readonly #order = new Order();
   readonly #listeners = new Set<() => void>();
+  readonly #stopTokens = onToken(() => this.#soon());
   #search = '';
   #frame: number | undefined;
   #reason: { readonly code: number; readonly text: string } | undefined;
@@ -97,6 +99,7 @@ export class Session {
   end(): void {
     if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
     this.#listeners.clear();
+    this.#stopTokens();
     void this.#client.leave();
   }
 
@@ -129,17 +132,53 @@ export class Session {
   #connection(): Connection {
     const { status } = this.#client;
     const { error, isSynced, staleSince } = this.#view;
-    if (status === 'closed') return refusal(this.#reason);
+    if (status === 'closed') return this.#refusal();
     if (error !== null) {
-      const why = `The hub does not show the friends of ${this.who.user}: ${error.message}`;
-      return { kind: 'refused', why, wantsToken: error.code === 'forbidden' };
+      const isForbidden = error.code === 'forbidden';
+      const why =
+        (isForbidden ? this.#othersToken() : undefined) ??
+        `The hub does not show the friends of ${this.who.user}: ${error.message}`;
+      return { kind: 'refused', why, wantsToken: isForbidden, isOver: true };
     }
-    if (!isSynced) return { kind: 'connecting', isRetry: status === 'reconnecting' || status === 'disconnected' };
+    // A fresh token is also asked for while all is well, before the old one runs out.
+    const isTokenRefused = isTokenWanted() && status !== 'connected';
+    if (!isSynced) {
+      if (isTokenRefused) return { kind: 'refused', why: NOT_ACCEPTED, wantsToken: true, isOver: false };
+      return { kind: 'connecting', isRetry: status === 'reconnecting' || status === 'disconnected' };
+    }
     if (staleSince === null) return { kind: 'live' };
-    const why =
-      status === 'connected' ? 'hub unsure' : status === 'disconnected' ? ('no network' as const) : 'reconnecting';
-    return { kind: 'behind', since: staleSince, why };
+    return { kind: 'behind', since: staleSince, why: isTokenRefused ? 'token refused' : whyBehind(status) };
   }
+
+  /** Why nothing is tried again. */
+  #refusal(): Connection {
+    const hasToken = currentToken() !== undefined;
+    const { code, text } = this.#reason ?? { code: 0, text: 'for good' };
+    if (code === 4401) return { kind: 'refused', why: hasToken ? NOT_ACCEPTED : ASK, wantsToken: true, isOver: true };
+    if (code === 4403) {
+      // Who was let in once has been put out since.
+      const why = this.#view.isSynced ? 'An admin has ended this session.' : this.#othersToken();
+      return {
+        kind: 'refused',
+        why: why ?? `The hub does not let this token be ${this.who.user}.`,
+        wantsToken: hasToken,
+        isOver: true,
+      };
+    }
+    return { kind: 'refused', why: `The hub ended the connection: ${text}.`, wantsToken: false, isOver: true };
+  }
+
+  #othersToken(): string | undefined {
+    const { user, isObserver } = this.who;
+    const owner = userOfToken();
+    if (owner === undefined || owner === user) return undefined;
+    return `This is a token of ${owner}, not of ${user}${isObserver ? `: it may not see the friends of ${user}` : ''}.`;
+  }
+}
+
+function whyBehind(status: PresenceClient['status']): 'hub unsure' | 'no network' | 'reconnecting' {
+  if (status === 'connected') return 'hub unsure';
+  return status === 'disconnected' ? 'no network' : 'reconnecting';
 }
 
 /** The one that the hub may have refused. */
@@ -151,14 +190,4 @@ function getToken({ refresh }: { readonly refresh: boolean }): string | Promise<
   if (token === undefined || (refresh && token === handedOut)) return nextToken();
   handedOut = token;
   return token;
-}
-
-function refusal(reason: { readonly code: number; readonly text: string } | undefined): Connection {
-  if (reason?.code === 4401) return { kind: 'refused', why: ASK, wantsToken: true };
-  if (reason?.code === 4403) {
-    // Another token may be allowed what this one is not.
-    const why = 'The hub does not allow this, or an admin has ended it.';
-    return { kind: 'refused', why, wantsToken: currentToken() !== undefined };
-  }
-  return { kind: 'refused', why: `The hub ended the connection: ${reason?.text ?? 'for good'}.`, wantsToken: false };
 }

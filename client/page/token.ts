@@ -15,6 +15,17 @@ export function currentToken(): string | undefined {
   return token;
 }
 
+/** The user that the token names. Undefined for an admin's token, or if it cannot be read. Verifies nothing: the hub does. */
+export function userOfToken(): string | undefined {
+  try {
+    const payload = token?.split('.')[1] ?? '';
+    const { sub } = JSON.parse(atob(payload.replace(/-/g, '+').replace(/_/g, '/'))) as { sub?: unknown };
+    return typeof sub === 'string' ? sub : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether somebody waits for a token, so that the page should ask for it. */
 export function isTokenWanted(): boolean {
   return waiting.size > 0;

@@ -9,9 +9,10 @@ export type Connection =
   | { readonly kind: 'connecting'; readonly isRetry: boolean }
   | { readonly kind: 'live' }
   /** What was last known is shown; `why` it is not followed any more, or not surely. */
-  | { readonly kind: 'behind'; readonly since: number; readonly why: 'reconnecting' | 'no network' | 'hub unsure' }
-  /** Nothing is tried again by itself: whoever looks has to do something. */
-  | { readonly kind: 'refused'; readonly why: string; readonly wantsToken: boolean };
+  | { readonly kind: 'behind'; readonly since: number; readonly why: WhyBehind }
+  /** The person who looks has to do something. `isOver`: this visit does not go on, even if a token is given. */
+  | { readonly kind: 'refused'; readonly why: string; readonly wantsToken: boolean; readonly isOver: boolean };
+type WhyBehind = 'reconnecting' | 'no network' | 'hub unsure' | 'token refused';
 
 /** Whether the hub tells what happens: then it also knows of me. */
 export function isFollowing(connection: Connection): boolean {
@@ -53,6 +54,7 @@ export function connectionWords(connection: Connection, now: number): string {
       const asOf = `As of ${timeOf(connection.since, now)}`;
       if (connection.why === 'reconnecting') return `${asOf}, reconnecting…`;
       if (connection.why === 'no network') return `${asOf}: this device has no network`;
+      if (connection.why === 'token refused') return `${asOf}: the hub no longer accepts the token`;
       return `${asOf}: the hub is not sure yet, offline may mean unknown`;
     }
     case 'refused':

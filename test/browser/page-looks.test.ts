@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Clock } from '../../server/lib/clock.ts';
 import { hasChromium } from '../support/chromium.ts';
 import { connection, FriendPageStage, friendRow } from '../support/friend-page.ts';
+import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 
 const looks: readonly (readonly [string, BrowserContextOptions])[] = [
   ['light', { colorScheme: 'light', viewport: { width: 1120, height: 820 } }],
@@ -109,5 +111,27 @@ describe.skipIf(!hasChromium('how the friend page looks'))('the friend page', ()
     await page.getByLabel('Search friends').fill('nobody at all');
     await page.getByRole('heading', { name: 'Nobody found' }).waitFor();
     await look(page, `${name}-none-found`);
+  });
+
+  it.each(looks)('%s: long ids and texts, and another user’s token', async (name, options) => {
+    const [user, friend] = ['w'.repeat(128), 'm'.repeat(128)];
+    await stage.befriend(user, [friend, 'x'.repeat(34)]);
+    await stage.beat(friend, { device: 'd'.repeat(64), text: 't'.repeat(140) });
+    const page = await stage.page(`/?user=${user}`, { ...options, reducedMotion: 'reduce' });
+    await page.getByText('1 of 2 here').waitFor();
+    await look(page, `${name}-long`);
+    expect(await overflowPx(page)).toBe(0);
+    await friendRow(page, friend).getByRole('button').click();
+    await page.getByRole('button', { name: 'Unfriend…' }).click();
+    await look(page, `${name}-long-details`);
+    expect(await page.getByRole('dialog').evaluate((dialog) => dialog.scrollWidth - dialog.clientWidth)).toBe(0);
+
+    await stage.clear();
+    await stage.prepare({ HUB_AUTH: 'jwt', HUB_JWT_SECRET: TEST_SECRET });
+    const clock: Clock = { now: () => ({ wallMs: Date.now(), monoMs: performance.now() }) };
+    const refused = await stage.page(`/?user=42#token=${await tokenFor(user, { clock })}`, options);
+    await connection(refused, 'refused');
+    await look(refused, `${name}-token-refused`);
+    expect(await overflowPx(refused)).toBe(0);
   });
 });

@@ -90,6 +90,27 @@ describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
       expect(Math.abs(shown - Date.now()) % 86_400_000).toBeLessThan(10 * 60_000);
     });
 
+    it('scrolls to the first match of a new search', async () => {
+      const friends = Array.from({ length: 400 }, (_, i) => `f${String(i).padStart(3, '0')}`);
+      await stage.befriend('42', friends);
+      const page = await stage.page('/?user=42', { viewport: { width: 390, height: 844 } });
+      await page.getByText('0 of 400 here').waitFor();
+      await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight / 2));
+      await friendRow(page, 'f200').waitFor();
+      /** How far a row is from what sticks to the upper edge. */
+      const topOf = (user: string) =>
+        friendRow(page, user).evaluate((row) => {
+          const toolbar = document.querySelector('.toolbar')!.getBoundingClientRect();
+          return Math.abs(row.getBoundingClientRect().top - toolbar.bottom);
+        });
+      await page.keyboard.press('/');
+      await page.keyboard.type('f1');
+      await friendRow(page, 'f100').waitFor();
+      await expect.poll(() => topOf('f100')).toBeLessThan(2);
+      await page.keyboard.press('Escape');
+      await expect.poll(() => topOf('f000')).toBeLessThan(2);
+    });
+
     it('tells a screen reader who came and went in one line, and counts many', async () => {
       const friends = Array.from({ length: 6 }, (_, i) => `f${i}`);
       await stage.befriend('42', friends);
@@ -351,13 +372,41 @@ describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
       await page.getByText('0 of 1 here').waitFor();
     });
 
-    it('says that another user’s token may not, and takes a better one', async () => {
+    it.each([
+      ['that runs out', async () => tokenFor('42', { clock, expiresInS: -10 })],
+      ['that another key has signed', async () => tokenFor('42', { clock, secret: 'x'.repeat(64) })],
+      ['that is none', () => Promise.resolve('nonsense')],
+    ])('says that it does not accept a token %s, as often as it is given, and takes a better one', async (_, bad) => {
+      const page = await stage.page(`/?user=42#token=${await bad()}`);
+      await page.locator('#connection').getByText('The hub does not accept this token').waitFor();
+      await giveToken(page, await bad());
+      await page.locator('#connection').getByText('The hub does not accept this token').waitFor();
+      await giveToken(page, await tokenFor('42', { clock }));
+      await page.getByText('0 of 1 here').waitFor();
+      expect(await page.getByLabel('Token').count()).toBe(0);
+    });
+
+    it('says whose token it is if it is another user’s, and takes a better one', async () => {
       const page = await stage.page(`/?user=42#token=${await tokenFor('43', { clock })}`);
+      await page.locator('#connection').getByText('This is a token of 43, not of 42.').waitFor();
       await connection(page, 'refused');
       await giveToken(page, await tokenFor('42', { clock }));
       await page.getByText('0 of 1 here').waitFor();
       const watcher = await stage.page(`/?user=42&watch#token=${await tokenFor('43', { clock })}`);
-      await watcher.getByText('The hub does not show the friends of 42').waitFor();
+      await watcher
+        .locator('#connection')
+        .getByText('This is a token of 43, not of 42: it may not see the friends of 42.')
+        .waitFor();
+    });
+
+    it('says that an admin has ended the session', async () => {
+      const page = await stage.page(`/?user=42#token=${await tokenFor('42', { clock })}`);
+      await page.getByText('0 of 1 here').waitFor();
+      const { sessions } = (await stage.ask('GET', '/v1/users/42/explain', undefined, admin)) as {
+        sessions: { id: string }[];
+      };
+      await stage.ask('DELETE', `/v1/users/42/sessions/${sessions[0]!.id}`, undefined, admin);
+      await page.locator('#connection').getByText('An admin has ended this session.').waitFor();
     });
 
     it('befriends with the token, or says that it may not', async () => {

@@ -67,7 +67,8 @@ test.each([
     'As of 12:03: the hub is not sure yet, offline may mean unknown',
     true,
   ],
-  [{ kind: 'refused', why: 'No.', wantsToken: false }, 'No.', false],
+  [{ kind: 'behind', since: now, why: 'token refused' }, 'As of 12:03: the hub no longer accepts the token', false],
+  [{ kind: 'refused', why: 'No.', wantsToken: false, isOver: true }, 'No.', false],
 ] as const)('of a connection: %j', (connection, words, follows) => {
   expect(connectionWords(connection, now)).toBe(words);
   expect(isFollowing(connection)).toBe(follows);
