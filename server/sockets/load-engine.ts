@@ -58,7 +58,8 @@ export function loadEngine(transport: Transport, machine: Machine = thisMachine)
 const UWS_READ_BYTES = 512 * 1024;
 
 /** Node's HTTP parser cannot be stopped within what it has read. */
-const LIMIT_OF_WS = 'a hundred connections that flood HTTP at one moment can hold ws for seconds, once (SECURITY.md)';
+const LIMIT_OF_WS =
+  'a hundred connections that flood and reconnect can delay new ones with ws by a second (SECURITY.md)';
 
 function limitOfUws({ maxReceiveBytes }: Machine): string | null {
   if (maxReceiveBytes !== undefined && maxReceiveBytes < UWS_READ_BYTES) return null;
