@@ -73,7 +73,7 @@ describe('loadEngine', () => {
     expect(loadEngine('auto', machine).limit).toContain('HUB_TRANSPORT=ws');
     expect(loadEngine('auto', { ...machine, maxReceiveBytes: undefined }).limit).toContain('HUB_TRANSPORT=ws');
     expect(loadEngine('auto', { ...machine, maxReceiveBytes: 524_287 }).limit).toBeNull();
-    expect(loadEngine('ws', machine).limit).toContain('can hold ws');
+    expect(loadEngine('ws', machine).limit).toContain('delay new ones with ws');
   });
 
   it('does not even look for uWebSockets.js where ws is asked for', () => {
