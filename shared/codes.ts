@@ -11,6 +11,8 @@ export const errorCodes = {
   too_many: 'More watches, sessions or friends than the hub allows.',
   rate_limited: 'Too many messages; slow down.',
   unknown_type: 'The hub knows no message of that `type`.',
+  unavailable:
+    'The token can’t be judged now: its key can’t be fetched, or it is not valid yet. It is no refusal: try again.',
   internal: 'The hub failed; it is not the client’s fault. Try again.',
 } as const;
 export type ErrorCode = keyof typeof errorCodes;
@@ -20,7 +22,11 @@ export const closeCodes = {
   policy: { code: 1008, meaning: 'Policy: the client broke a rule that has no code of its own.' },
   tooLarge: { code: 1009, meaning: 'A message over 16 KiB; beyond 2 MiB the connection may just be cut.' },
   restarting: { code: 1012, meaning: 'The hub goes down or restarts: come back.' },
-  overloaded: { code: 1013, meaning: 'The client read too slowly, or the hub has no room: come back later.' },
+  overloaded: { code: 1013, meaning: 'The hub has no room: come back later.' },
+  slowReader: { code: 1013, meaning: 'The client read too slowly: come back later.' },
+  keysUnavailable: { code: 1013, meaning: 'The keys that check the token can’t be fetched now: come back later.' },
+  earlyToken: { code: 1013, meaning: 'The token is not valid yet, because two clocks differ: come back later.' },
+  failed: { code: 1013, meaning: 'The hub failed; it is not the client’s fault: come back later.' },
   badMessages: { code: 4400, meaning: 'Ten `bad_message` in a row: mend the client before it comes back.' },
   unauthenticated: { code: 4401, meaning: 'Unauthenticated: come back with a fresh token.' },
   forbidden: { code: 4403, meaning: 'Forbidden, or ended by an admin: do not come back by yourself.' },
@@ -48,7 +54,8 @@ export type BadFrameReason = keyof typeof badFrameReasons;
 export const refusalReasons = {
   unauthenticated: 'The token is missing, wrong or has run out (401, 4401, a bad frame).',
   forbidden: 'The token does not allow it (403, 4403, a bad frame), or an admin ended it (a bad frame).',
-  unavailable: 'Nobody can tell whether a token is good: the issuer’s keys can’t be had (503, 1013).',
+  unavailable:
+    'A token can’t be judged now: the issuer’s keys can’t be fetched, or it becomes valid within 5 minutes (503, 1013; TCP: `unavailable`).',
   origin: 'The page’s origin is neither the hub’s own nor in `HUB_ORIGINS` (403).',
   address: 'The address is not in `HUB_TCP_ALLOW`: the connection is closed.',
   proxy: 'A trusted proxy began a PROXY header that is not sound: the connection is closed.',

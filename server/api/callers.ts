@@ -3,7 +3,7 @@
  * down. Tells the log why a token was refused, and the client never. What an identity may do is the routes' question.
  */
 import type { RefusalReason } from '../../shared/codes.ts';
-import { readBearer, REFUSAL, UNAVAILABLE, type Authenticator, type Verdict } from '../auth/authenticator.ts';
+import { readBearer, REFUSAL, UNDECIDED, type Authenticator, type Verdict } from '../auth/authenticator.ts';
 import { neighbourhoodOf } from '../auth/cidrs.ts';
 import type { Identity } from '../auth/identity.ts';
 import { mayAdmin } from '../auth/policy.ts';
@@ -68,9 +68,11 @@ export function createCallers({ authenticator, messages, clock, log, onRefused }
     });
     const limited = overRate(byAddress(request), request);
     if (limited !== undefined) return { ok: false, reply: limited };
-    if (kind === 'refused') return { ok: false, reply: unauthenticated() };
+    if (verdict.kind === 'refused') return { ok: false, reply: unauthenticated() };
     onRefused('unavailable');
-    return { ok: false, reply: problem(503, `authorization: ${UNAVAILABLE}`, { 'retry-after': '1' }) };
+    const retryAfter = String(Math.ceil(verdict.retryInMs / 1000));
+    const reply = problem(503, `authorization: ${UNDECIDED[verdict.fault]}`, { 'retry-after': retryAfter });
+    return { ok: false, reply };
   };
 
   return {

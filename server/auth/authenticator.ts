@@ -6,10 +6,40 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { everyone, everyoneButAdmin, type Identity } from './identity.ts';
 
-export type Verdict =
-  | { readonly ok: true; readonly identity: Identity }
-  /** `unavailable`: nobody can tell at the moment (503, 1013); `refused`: the token is no good (401, 4401). */
-  | { readonly ok: false; readonly kind: 'refused' | 'unavailable'; readonly why: string };
+export type Verdict = { readonly ok: true; readonly identity: Identity } | Refused | Undecided;
+
+/** The token is not good (401, 4401). */
+interface Refused {
+  readonly ok: false;
+  readonly kind: 'refused';
+  readonly fault: TokenFault;
+  readonly why: string;
+}
+
+/** The token cannot be judged now (503, 1013): it is not refused. */
+export interface Undecided {
+  readonly ok: false;
+  readonly kind: 'unavailable';
+  /** `keys`: the keys that would check it cannot be fetched now; `early`: it is not valid yet. */
+  readonly fault: 'keys' | 'early';
+  readonly why: string;
+  /** Another attempt after this time may be decided; above 0. */
+  readonly retryInMs: number;
+}
+
+/** What is wrong with a token that is refused. */
+export type TokenFault =
+  | 'admin'
+  | 'length'
+  | 'form'
+  | 'algorithm'
+  | 'key'
+  | 'signature'
+  | 'expired'
+  | 'nbf'
+  | 'issuer'
+  | 'audience'
+  | 'subject';
 
 export interface Authenticator {
   /** Who comes without a token; null where a token is asked for. */
@@ -24,7 +54,10 @@ export type Made =
 
 /** What a client is told, whatever was wrong: which check failed would help nobody but a forger. */
 export const REFUSAL = 'the token is missing, wrong or has run out';
-export const UNAVAILABLE = 'the token can’t be checked at the moment: try again';
+export const UNDECIDED = {
+  keys: 'the token can’t be checked at the moment: try again',
+  early: 'the token is not valid yet: try again',
+} as const satisfies Record<Undecided['fault'], string>;
 
 /** Longer ones are refused unread: jose would decode and parse them first. Real tokens are 0.2 to 2 KiB. */
 export const MAX_TOKEN_CHARS = 8192;
@@ -43,13 +76,13 @@ export function createOpenWithAdmin(adminToken: string): Made {
   const authenticator: Authenticator = {
     withoutToken: everyoneButAdmin,
     verify: async (token) =>
-      isAdminToken(token) ? { ok: true, identity: everyone } : refused('it is not the admin token'),
+      isAdminToken(token) ? { ok: true, identity: everyone } : refused('admin', 'it is not HUB_ADMIN_TOKEN'),
   };
   return { ok: true, authenticator };
 }
 
-export function refused(why: string): Verdict {
-  return { ok: false, kind: 'refused', why };
+export function refused(fault: TokenFault, why: string): Verdict {
+  return { ok: false, kind: 'refused', fault, why };
 }
 
 /** What is wrong with an admin token as a setting, if anything. */

@@ -4,7 +4,14 @@
  * is a problem to stop the start with, a bad token a refusal.
  */
 import { createHash, createSecretKey } from 'node:crypto';
-import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyOptions } from 'jose';
+import {
+  decodeProtectedHeader,
+  errors,
+  jwtVerify,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+} from 'jose';
 import type { Clock } from '../lib/clock.ts';
 import {
   createTokenMatcher,
@@ -16,7 +23,15 @@ import {
   type Verdict,
 } from './authenticator.ts';
 import { identityOf, staticAdmin } from './identity.ts';
-import { createJwksKeys, KeysUnavailable } from './jwks.ts';
+import { createJwksKeys, KeysUnavailable, type IssuerKeys } from './jwks.ts';
+import {
+  expiredAt,
+  faultOfSubject,
+  KEY_ALGORITHMS,
+  NOT_BEFORE_TOLERANCE_S,
+  SECRET_ALGORITHMS,
+  verdictOf,
+} from './token-faults.ts';
 import { createTokenMemory } from './token-memory.ts';
 
 /** The settings as they were given, undefined where they were not. */
@@ -34,13 +49,6 @@ export interface JwtOptions {
 }
 
 const MIN_SECRET_BYTES = 32;
-const SECRET_ALGORITHMS = ['HS256'];
-const KEY_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
-/**
- * How far an issuer's clock may be ahead (`nbf`), since a token is used the moment it is made. It does not hold for `exp`:
- * that is when sessions end, and one let in after it would end at once.
- */
-const NOT_BEFORE_TOLERANCE_S = 5;
 /** 3 MB when full. */
 const MAX_REMEMBERED = 10_000;
 /** Keys may be withdrawn meanwhile; a secret holds for as long as the process. */
@@ -63,9 +71,9 @@ export function createJwtAuthenticator(options: JwtOptions): Made {
   const authenticator: Authenticator = {
     withoutToken: null,
     verify: async (token) => {
-      if (token.length > MAX_TOKEN_CHARS) return refused(`it has ${token.length} characters`);
+      if (token.length > MAX_TOKEN_CHARS) return refused('length', `it has ${token.length} characters`);
       if (isAdminToken(token)) return { ok: true, identity: staticAdmin };
-      const digest = createHash('sha256').update(token).digest('base64');
+      const digest = digestOf(token);
       const known = memory.recall(digest, clock.now());
       if (known !== undefined) return { ok: true, identity: known };
       try {
@@ -73,7 +81,7 @@ export function createJwtAuthenticator(options: JwtOptions): Made {
         if (verdict.ok) memory.remember(digest, verdict.identity, clock.now());
         return verdict;
       } catch (error) {
-        return verdictOf(error);
+        return verdictOf(error, token, options);
       }
     },
   };
@@ -82,10 +90,11 @@ export function createJwtAuthenticator(options: JwtOptions): Made {
 
 function judge(claims: JWTPayload, clock: Clock): Verdict {
   const identity = identityOf(claims);
-  if (identity === undefined) return refused('its sub is no user id, and it has no scope of ours');
+  if (identity === undefined) return refused('subject', faultOfSubject(claims.sub));
   // After the signature, not before it: keys may have been waited for. A token without `exp` never runs out.
-  const hasExpired = identity.expiresAtMs !== null && identity.expiresAtMs <= clock.now().wallMs;
-  return hasExpired ? refused('it has expired') : { ok: true, identity };
+  const { wallMs } = clock.now();
+  const hasExpired = identity.expiresAtMs !== null && identity.expiresAtMs <= wallMs;
+  return hasExpired ? refused('expired', expiredAt(identity.expiresAtMs, wallMs)) : { ok: true, identity };
 }
 
 type SignatureCheck = (token: string, currentDate: Date) => Promise<JWTPayload>;
@@ -101,10 +110,30 @@ function signatureCheckOf(options: JwtOptions, checks: JWTVerifyOptions): Signat
   return (token, currentDate) => checkWithKeys(token, keys, { ...checks, currentDate, algorithms: KEY_ALGORITHMS });
 }
 
-/** A token that names no key may fit several: an issuer has two while it rotates. */
-async function checkWithKeys(token: string, keys: JWTVerifyGetKey, checks: JWTVerifyOptions): Promise<JWTPayload> {
+/**
+ * Checks a token with an issuer's keys. One that no key fits may be signed with a key that is newer than those at hand, so
+ * it is refused only if the keys were fetched after it came.
+ */
+async function checkWithKeys(token: string, keys: IssuerKeys, checks: JWTVerifyOptions): Promise<JWTPayload> {
+  const { begun } = keys;
   try {
-    return (await jwtVerify(token, keys, checks)).payload;
+    return await verifyWithAny(token, keys.find, checks);
+  } catch (error) {
+    if (!mayBeOfNewKey(error, token)) throw error;
+    const { hasChanged, isCertain, retryInMs } = await keys.renewFor(keyIdOf(token), begun);
+    if (!hasChanged) throw isCertain ? error : new KeysUnavailable(retryInMs);
+    try {
+      return await verifyWithAny(token, keys.find, checks);
+    } catch (again) {
+      throw isCertain || !mayBeOfNewKey(again, token) ? again : new KeysUnavailable(retryInMs);
+    }
+  }
+}
+
+/** A token that names no key may fit several: an issuer has two while it rotates. */
+async function verifyWithAny(token: string, find: JWTVerifyGetKey, checks: JWTVerifyOptions): Promise<JWTPayload> {
+  try {
+    return (await jwtVerify(token, find, checks)).payload;
   } catch (error) {
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
     for await (const key of error) {
@@ -118,18 +147,19 @@ async function checkWithKeys(token: string, keys: JWTVerifyGetKey, checks: JWTVe
   }
 }
 
-/** In our words, not jose's messages: those of a later version might quote what they read. */
-function verdictOf(error: unknown): Verdict {
-  if (error instanceof KeysUnavailable) return { ok: false, kind: 'unavailable', why: 'keys unavailable' };
-  if (error instanceof errors.JWTExpired) return refused('it has expired');
-  if (error instanceof errors.JWTClaimValidationFailed) {
-    return refused(`its ${error.claim} ${error.reason === 'missing' ? 'is missing' : 'does not fit'}`);
-  }
-  if (error instanceof errors.JOSEAlgNotAllowed) return refused('its algorithm is not allowed');
-  if (error instanceof errors.JWKSNoMatchingKey) return refused('no key fits it');
-  if (error instanceof errors.JWSSignatureVerificationFailed) return refused('its signature is wrong');
-  if (error instanceof errors.JOSEError) return refused('it can’t be read as a signed token');
-  return refused('the key that fits it can’t be used');
+/** A token that names no key is tried with the keys at hand, so a new key shows as a wrong signature. */
+function mayBeOfNewKey(error: unknown, token: string): boolean {
+  if (error instanceof errors.JWKSNoMatchingKey) return true;
+  return error instanceof errors.JWSSignatureVerificationFailed && decodeProtectedHeader(token).kid === undefined;
+}
+
+/** What stands for the key of a token, of a fixed length. */
+function keyIdOf(token: string): string {
+  return digestOf(decodeProtectedHeader(token).kid ?? token);
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
 }
 
 function faultOf({ secret, jwksUrl, adminToken }: JwtOptions): string | undefined {

@@ -25,6 +25,7 @@ const comeBackAfterError: ReadonlyMap<ErrorCode, ComeBack> = new Map([
   ['unauthenticated', 'renewed'],
   ['too_many', 'slowly'],
   ['rate_limited', 'slowly'],
+  ['unavailable', 'slowly'],
   ['internal', 'slowly'],
 ]);
 

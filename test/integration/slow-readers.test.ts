@@ -71,6 +71,7 @@ onBothEngines('a slow reader', (transport) => {
     await changeFirst('still told');
     slow.resume();
     expect(await slow.closed).toBe(1013);
+    expect(slow.closeReason).toContain('too slowly');
     const answers = slow.all.filter(({ type }) => type === 'snapshot').length;
     expect(answers).toBeLessThan(2 * FILLING);
   });
@@ -85,5 +86,6 @@ onBothEngines('a slow reader', (transport) => {
     await hub.until(async () => (await hub.metric('presence_hub_refused_total{reason="slow_reader"}')) === 1);
     slow.resume();
     expect(await slow.closed).toBe(1013);
+    expect(slow.closeReason).toContain('too slowly');
   });
 });

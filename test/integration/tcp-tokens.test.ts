@@ -163,7 +163,7 @@ describe('while a token is looked at', () => {
     expect(answersOf(gateway)).toEqual(['42 1']);
     hub.clock.pass(1_400);
     await gateway.heard(ack('42', 2));
-    expect(answersOf(gateway)).toEqual(['42 1', 'unauthenticated', '42 2']);
+    expect(answersOf(gateway)).toEqual(['42 1', 'unavailable', '42 2']);
     expect(await hub.refusals()).toEqual({ unavailable: 1 });
     answer();
     await stop();
@@ -359,18 +359,40 @@ describe('refused frames', () => {
 });
 
 describe('keys that can’t be had', () => {
-  it('refuse the frame, say so in a counter, and the next frame tries again', async () => {
+  it('refuse no frame: it is answered with `unavailable`, and a later one without a token counts', async () => {
     const { url, hold, stop } = await startKeys();
     await start({ jwtSecret: null, jwksUrl: url });
     hold.fail();
     const client = await hub.open();
     const token = await hold.sign('42');
-    expect(await answers(client, frame('42', 1, token))).toEqual(['unauthenticated']);
+    expect(await answers(client, frame('42', 1, token))).toEqual(['unavailable']);
     expect(await hub.refusals()).toEqual({ unavailable: 1 });
+    // Neither so many of them nor so long a time ends the connection.
+    for (let i = 0; i < 15; i++) {
+      hub.clock.pass(3_000);
+      expect(await answers(client, frame('42'))).toEqual(['unavailable']);
+    }
+    expect(await hub.badFrames()).toEqual({});
     await hold.publish();
     hub.clock.pass(1_000);
-    expect(await answers(client, frame('42', 1, token))).toEqual(['42 1']);
+    expect(await answers(client, frame('42'), frame('42', 2))).toEqual(['42 1', '42 2']);
     await stop();
+  });
+});
+
+describe('a token that is not valid yet', () => {
+  it('lets its user in without being sent again, within 25 s of the moment it becomes valid', async () => {
+    await start();
+    const client = await hub.open();
+    const early = await tokenFor('42', { clock: hub.clock, notBeforeInS: 240 });
+    expect(await answers(client, frame('42', 1, early))).toEqual(['unavailable']);
+    for (let s = 2; s <= 234; s += 2) {
+      hub.clock.pass(2_000);
+      expect(await answers(client, frame('42'))).toEqual(['unavailable']);
+    }
+    expect(await hub.badFrames()).toEqual({});
+    hub.clock.pass(25_000);
+    expect(await answers(client, frame('42'))).toEqual(['42 1']);
   });
 });
 

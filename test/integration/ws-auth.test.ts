@@ -395,6 +395,68 @@ const newKey = async (kid: string): Promise<{ key: CryptoKey; jwk: JWK }> => {
   return { key: privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: 'ES256' } };
 };
 
+onBothEngines('a client whose token can’t be judged yet', (transport) => {
+  /** Says hello, is told to come back, and does so when it is told. */
+  const comesBack = async (withToken: string, cause: string): Promise<number> => {
+    for (let waitedMs = 0; waitedMs < 400_000;) {
+      const client = await open();
+      const heard = client.heard(1);
+      client.send({ type: 'hello', user: '42', token: withToken, id: 'h' });
+      await heard;
+      const [first] = client.all;
+      if (first?.type !== 'reconnect') return waitedMs;
+      expect(await client.closed).toBe(1013);
+      expect(client.all.at(-1)).toMatchObject({ type: 'error', code: 'unavailable', re: 'h' });
+      expect(client.closeReason).toContain(cause);
+      hub.clock.pass(first.afterMs);
+      waitedMs += first.afterMs;
+    }
+    throw new Error('it was never welcomed');
+  };
+
+  it('because the keys were fetched just before a rotation is welcomed within 25 s of it', async () => {
+    const issuer = await Issuer.start();
+    try {
+      const [before, after] = [await newKey('before'), await newKey('after')];
+      const sign = ({ key }: typeof before, kid: string) =>
+        new SignJWT({ sub: '42' }).setProtectedHeader({ alg: 'ES256', kid }).sign(key);
+      issuer.keys.push(before.jwk);
+      await start({ auth: 'jwt', jwksUrl: issuer.url, transport });
+      await WsClient.hello(hub.addresses.ws, { user: '42', token: await sign(before, 'before') });
+      issuer.keys.splice(0, 1, after.jwk);
+      const token = await sign(after, 'after');
+      const overHttp = await asked('/v1/presence/42', { headers: { authorization: `Bearer ${token}` } });
+      expect([overHttp.status, overHttp.headers.get('retry-after')]).toEqual([503, '10']);
+      const waitedMs = await comesBack(token, 'keys that check the token can’t be fetched');
+      expect(waitedMs).toBeGreaterThanOrEqual(10_000);
+      expect(waitedMs).toBeLessThan(25_000);
+      expect(issuer.asked).toBe(2);
+      expect(await refused('unauthenticated')).toBe(0);
+    } finally {
+      issuer.stop();
+    }
+  });
+
+  it('because it is not valid yet is welcomed within 25 s of the moment at which it becomes valid', async () => {
+    await start({ ...jwt, transport });
+    const early = await token('42', { notBeforeInS: 180 });
+    const overHttp = await asked('/v1/presence/42', { headers: { authorization: `Bearer ${early}` } });
+    expect([overHttp.status, overHttp.headers.get('retry-after')]).toEqual([503, '15']);
+    expect(((await overHttp.json()) as { detail: string }).detail).toContain('not valid yet');
+    const waitedMs = await comesBack(early, 'The token is not valid yet');
+    expect(waitedMs).toBeGreaterThanOrEqual(175_000);
+    expect(waitedMs).toBeLessThan(205_000);
+  });
+
+  it('when it is a fresh one keeps its connection', async () => {
+    await start({ ...jwt, transport });
+    const client = await hello('42', { expiresInS: 60 });
+    client.send({ type: 'token', id: 't', token: await token('42', { notBeforeInS: 100 }) });
+    expect(await client.next('error')).toMatchObject({ code: 'unavailable', re: 't' });
+    await client.roundTrip();
+  });
+});
+
 onBothEngines('while an issuer’s new key is waited for', (transport) => {
   let issuer: Issuer;
   let known: CryptoKey;
@@ -449,12 +511,16 @@ onBothEngines('while an issuer’s new key is waited for', (transport) => {
     expect(await metric('presence_hub_sessions{adapter="ws-json"}')).toBe(1);
   });
 
-  it('a client that can’t be judged is told to come back: internal and 1013', async () => {
+  it('a client that can’t be judged is told to come back: `unavailable`, `reconnect` and 1013 with the cause', async () => {
     const { client } = await waiting();
     issuer.status = 500;
     release();
     expect(await client.closed).toBe(1013);
-    expect(client.all).toMatchObject([{ type: 'error', code: 'internal' }]);
+    expect(client.all).toMatchObject([
+      { type: 'reconnect', afterMs: expect.any(Number) as number },
+      { type: 'error', code: 'unavailable' },
+    ]);
+    expect(client.closeReason).toContain('keys');
     expect(await refused('unavailable')).toBe(1);
   });
 

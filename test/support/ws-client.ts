@@ -14,6 +14,8 @@ export class WsClient {
   #listener: ((message: HubMessage) => void) | undefined;
   /** The close code, once it is closed. */
   readonly closed: Promise<number>;
+  /** What the close frame said. */
+  closeReason = '';
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
@@ -24,7 +26,8 @@ export class WsClient {
       this.#wake?.();
     });
     this.closed = new Promise((resolve) => {
-      socket.on('close', (code) => {
+      socket.on('close', (code, reason) => {
+        this.closeReason = reason.toString('utf8');
         resolve(code);
         this.#wake?.();
       });

@@ -4,7 +4,7 @@
  * it looked at; pace is its reading's, tokens are its grants', sessions are what is carried.
  */
 import type { Socket } from 'node:net';
-import { badFrameReasons, type BadFrameReason } from '../../../shared/codes.ts';
+import { badFrameReasons, errorCodes, type BadFrameReason } from '../../../shared/codes.ts';
 import { MAX_BAD_FRAMES_IN_A_ROW } from '../../../shared/limits.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
 import { Carried } from './carried.ts';
@@ -49,7 +49,8 @@ export class TcpConnection implements Served {
   /** Null where no token is asked for. */
   readonly #grants: Grants | null;
   readonly #peer: string;
-  readonly #openedAt: number;
+  /** If no frame has counted by then, the connection is closed. */
+  #firstFrameBy: number;
   readonly #maxPauseMs: number;
   /** When the wheel comes by. */
   #lookAt = Infinity;
@@ -71,7 +72,7 @@ export class TcpConnection implements Served {
     this.#host = host;
     this.#socket = socket;
     this.#peer = `${source.address}:${source.port}`;
-    this.#openedAt = openedAt;
+    this.#firstFrameBy = openedAt + hub.frameMs;
     this.#maxPauseMs = hub.timeoutMs / PAUSES_A_LEASE;
     this.#quietSince = hub.clock.now().monoMs;
     this.#memory = new FrameMemory(host.shapes);
@@ -275,7 +276,13 @@ export class TcpConnection implements Served {
   /** Says no to a frame for its token's sake. */
   #refuse(reason: TokenRefusal, seen: FrameEncoding): void {
     this.#hub.onRefused(reason);
-    this.#bad(reason === 'forbidden' ? reason : 'unauthenticated', seen);
+    if (reason === 'unavailable') {
+      // It came in time. That it can't be judged yet is not the client's fault.
+      this.#firstFrameBy = this.#hub.clock.now().monoMs + this.#hub.frameMs;
+      this.#answerError(reason, seen);
+      return;
+    }
+    this.#bad(reason, seen);
     this.#endIfHopeless();
   }
 
@@ -287,9 +294,9 @@ export class TcpConnection implements Served {
   }
 
   #lookAfter(monoMs: number): void {
-    const { probe, frameMs, clock, onRefused } = this.#hub;
+    const { probe, clock, onRefused } = this.#hub;
     const isFrameSlow = this.#reading.look(monoMs);
-    if (isFrameSlow || (!this.#isProven && monoMs >= this.#openedAt + frameMs)) {
+    if (isFrameSlow || (!this.#isProven && monoMs >= this.#firstFrameBy)) {
       onRefused('slow_sender');
       this.#end();
       return;
@@ -303,7 +310,7 @@ export class TcpConnection implements Served {
 
   #nextLookAt(): number {
     if (this.isDone) return this.#goneBy;
-    const firstFrameBy = this.#isProven ? Infinity : this.#openedAt + this.#hub.frameMs;
+    const firstFrameBy = this.#isProven ? Infinity : this.#firstFrameBy;
     const probeAt = this.#hub.probe ? this.#nextProbeAt() : Infinity;
     return Math.min(this.#reading.dueAt, firstFrameBy, probeAt, this.#nextExpiryAt());
   }
@@ -338,8 +345,9 @@ export class TcpConnection implements Served {
     this.#answerError(reason, seen);
   }
 
-  #answerError(reason: BadFrameReason, seen: FrameEncoding): void {
-    if (this.#hub.ack) this.#answer(encodeError(reason, badFrameReasons[reason]), seen);
+  #answerError(reason: BadFrameReason | 'unavailable', seen: FrameEncoding): void {
+    const message = reason === 'unavailable' ? errorCodes.unavailable : badFrameReasons[reason];
+    if (this.#hub.ack) this.#answer(encodeError(reason, message), seen);
   }
 
   /** A legacy client may never read: an answer that would have to wait for it is not sent. */

@@ -1,11 +1,11 @@
 /**
  * Whom a connection's tokens let in. A token is verified aside, while the connection goes on: the frames of that user wait
  * for the verdict, in order, and no other's do. A grant holds until its token runs out, whatever becomes of the session.
- * Keeps digests, never tokens; knows neither sockets nor sessions. Owned by a connection of a hub that asks for tokens.
+ * Keeps digests; a token only while it is undecided, since a client sends it once. Knows neither sockets nor sessions.
  */
 import { createHash } from 'node:crypto';
 import type { RefusalReason } from '../../../shared/codes.ts';
-import type { Authenticator, Verdict } from '../../auth/authenticator.ts';
+import type { Authenticator, Undecided, Verdict } from '../../auth/authenticator.ts';
 import { mayClaim } from '../../auth/policy.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { FrameEncoding } from './charset.ts';
@@ -45,6 +45,7 @@ interface Waiting {
 }
 
 interface Check {
+  readonly token: string;
   readonly digest: string;
   readonly waiting: Waiting[];
   /** The last of the fresh tokens that came meanwhile, for a user who was in: its turn is after this one. */
@@ -58,11 +59,23 @@ interface Check {
 const MAX_CHECKS = 128;
 /** Frames of one user that wait for a verdict: it takes a millisecond, or an issuer's answer. */
 const MAX_WAITING = 4;
+/** Undecided tokens that are kept, in characters, the latest ones. Other users have to send theirs again. */
+const MAX_UNDECIDED_CHARS = 256 * 1024;
+
+/** A token that could not be judged. Frames of its user have it judged again, after a while. */
+interface UndecidedToken {
+  readonly token: string;
+  readonly digest: string;
+  /** Not to be judged again before this monotonic time. */
+  readonly retryAt: number;
+}
 
 export class Grants {
   readonly #options: GrantsOptions;
   readonly #granted = new Map<string, Grant>();
   readonly #checks = new Map<string, Check>();
+  readonly #undecided = new Map<string, UndecidedToken>();
+  #undecidedChars = 0;
   #nextExpiryAt = Infinity;
   #isClosed = false;
 
@@ -90,25 +103,30 @@ export class Grants {
     return this.#nextExpiryAt;
   }
 
-  /** Whether a frame of that user that brings no token counts, here and now. */
+  /** Whether a frame of that user that brings no token counts, here and now, and has nothing else to set off. */
   lets(user: string): boolean {
-    return this.#grantOf(user) !== undefined;
+    return this.#grantOf(user) !== undefined && !this.#undecided.has(user);
   }
 
   /** Judges a frame, now or when the verdict is there. */
   take(heartbeat: Heartbeat, seen: FrameEncoding): void {
-    const { user, token } = heartbeat;
-    const digest = token === undefined ? undefined : digestOf(token);
+    const { user } = heartbeat;
+    const kept = this.#undecided.get(user);
+    const token = heartbeat.token ?? kept?.token;
+    const digest = heartbeat.token === undefined ? kept?.digest : digestOf(heartbeat.token);
+    const mayJudge = digest !== kept?.digest || this.#options.clock.now().monoMs >= (kept?.retryAt ?? 0);
     const check = this.#checks.get(user);
     const grant = this.#grantOf(user);
     if (grant !== undefined) {
-      if (token !== undefined && digest !== undefined && digest !== grant.judged) this.#renew(user, token, digest);
+      if (token !== undefined && digest !== undefined && digest !== grant.judged && mayJudge) {
+        this.#renew(user, token, digest);
+      }
       this.#options.onGranted(heartbeat, seen);
     } else if (check !== undefined) {
       addWaiting(check.waiting, { heartbeat, seen, digest });
     } else if (token === undefined || digest === undefined) {
       this.#options.onRefused('unauthenticated', seen);
-    } else if (!this.#verify(user, token, { digest, waiting: [{ heartbeat, seen, digest }] })) {
+    } else if (!mayJudge || !this.#verify(user, { token, digest, waiting: [{ heartbeat, seen, digest }] })) {
       this.#options.onRefused('unavailable', seen);
     }
   }
@@ -129,33 +147,36 @@ export class Grants {
     this.#isClosed = true;
     this.#checks.clear();
     this.#granted.clear();
+    this.#undecided.clear();
   }
 
   /** Has a fresh token judged, while the one before still holds. */
   #renew(user: string, token: string, digest: string): void {
     const check = this.#checks.get(user);
     if (check === undefined) {
-      if (!this.#verify(user, token, { digest, waiting: [] })) this.#options.onBadRenewal('unavailable');
+      if (!this.#verify(user, { token, digest, waiting: [] })) this.#options.onBadRenewal('unavailable');
     } else if (digest !== check.digest) {
       check.next = { token, digest };
     }
   }
 
   /** False where too many are being verified. */
-  #verify(user: string, token: string, check: Check): boolean {
+  #verify(user: string, check: Check): boolean {
     if (this.#checks.size >= MAX_CHECKS) return false;
     this.#checks.set(user, check);
     this.#options.onVerify();
-    void this.#options.authenticator.verify(token).then((verdict) => {
+    void this.#options.authenticator.verify(check.token).then((verdict) => {
       if (!this.#isClosed) this.#settle(user, check, verdict);
     });
     return true;
   }
 
-  #settle(user: string, { digest, waiting, next }: Check, verdict: Verdict): void {
+  #settle(user: string, { token, digest, waiting, next }: Check, verdict: Verdict): void {
     this.#checks.delete(user);
+    this.#forget(user);
     const refusal = refusalOf(verdict, user);
-    if (refusal === 'unauthenticated' || refusal === 'forbidden') this.#options.onFutile();
+    if (refusal !== undefined) this.#options.onFutile();
+    if (!verdict.ok && verdict.kind === 'unavailable' && next === undefined) this.#keepUndecided(user, token, verdict);
     if (verdict.ok && refusal === undefined) {
       // Also where the one before ran out in this moment: that costs the user nothing any more.
       const heldUntil = this.#granted.get(user)?.expiresAt ?? 0;
@@ -163,7 +184,7 @@ export class Grants {
     } else if (refusal !== undefined) {
       this.#keep(user, digest, refusal);
     }
-    if (next !== undefined) this.#verify(user, next.token, { digest: next.digest, waiting: [] });
+    if (next !== undefined) this.#verify(user, { ...next, waiting: [] });
     for (const frame of waiting) {
       if (this.#isClosed) return; // one of them may have ended the connection
       // What comes behind another token is that one's.
@@ -172,6 +193,21 @@ export class Grants {
       else this.take(frame.heartbeat, frame.seen);
     }
     this.#options.onSettled();
+  }
+
+  #keepUndecided(user: string, token: string, { retryInMs }: Undecided): void {
+    for (const oldest of this.#undecided.keys()) {
+      if (this.#undecidedChars + token.length <= MAX_UNDECIDED_CHARS) break;
+      this.#forget(oldest);
+    }
+    this.#undecidedChars += token.length;
+    const retryAt = this.#options.clock.now().monoMs + retryInMs;
+    this.#undecided.set(user, { token, digest: digestOf(token), retryAt });
+  }
+
+  #forget(user: string): void {
+    this.#undecidedChars -= this.#undecided.get(user)?.token.length ?? 0;
+    this.#undecided.delete(user);
   }
 
   /** A fresh token was no good: what the one before gave stays, until it runs out. */

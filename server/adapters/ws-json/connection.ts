@@ -97,7 +97,7 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
   overflowed(): void {
     if (!this.isOpen) return;
     this.#hub.onRefused('slow_reader');
-    this.end('overloaded');
+    this.end('slowReader');
   }
 
   /** The core ended our session: its lease ran out. */
@@ -248,8 +248,8 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
 
   refuse(reason: Refusal, re: MessageId | undefined, mustCut = false): void {
     if (!this.isOpen) return;
-    const { code, message, close } = refusals[reason];
-    this.#hub.onRefused(reason);
+    const { reason: countedAs, code, message, close } = refusals[reason];
+    this.#hub.onRefused(countedAs);
     this.error(code, message, re);
     this.end(close, mustCut);
   }

@@ -5,7 +5,7 @@
  */
 import type { ClientMessage, Hello } from '../../../shared/client-messages.ts';
 import { HELLO_WITHIN_MS, PROTOCOL_VERSION } from '../../../shared/limits.ts';
-import type { Verdict } from '../../auth/authenticator.ts';
+import type { Undecided, Verdict } from '../../auth/authenticator.ts';
 import { viewerOf, type Identity } from '../../auth/identity.ts';
 import { mayAdmin, mayClaim } from '../../auth/policy.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
@@ -19,6 +19,9 @@ const sessionRefusals = {
   sessions: 'user: has as many sessions as the hub allows; end one of them',
   sessions_total: 'the hub has as many sessions as it may; try again later',
 } as const;
+
+/** Over how long those are spread whose tokens could not be judged at one moment. */
+const RETRY_SPREAD_MS = 3_000;
 
 export class Greeting {
   readonly name = 'greeting';
@@ -35,7 +38,7 @@ export class Greeting {
 
   look(monoMs: number): number {
     if (monoMs < this.#endsAt) return this.#endsAt;
-    this.#line.refuse(this.#isVerifying ? 'unavailable' : 'slow_sender', undefined);
+    this.#line.refuse(this.#isVerifying ? 'keys' : 'slow_sender', undefined);
     return DONE; // the end has its own date
   }
 
@@ -74,8 +77,15 @@ export class Greeting {
     this.#isVerifying = false;
     if (!this.#line.isOpen) return;
     if (verdict.ok) this.#greet(hello, verdict.identity);
-    else this.#line.refuse(verdict.kind === 'refused' ? 'unauthenticated' : 'unavailable', hello.id);
+    else if (verdict.kind === 'refused') this.#line.refuse('unauthenticated', hello.id);
+    else this.#comeBack(hello, verdict);
     this.#line.release();
+  }
+
+  /** The hub says when, since a client's own pauses grow with each attempt. */
+  #comeBack(hello: Hello, { fault, retryInMs }: Undecided): void {
+    this.#line.send({ type: 'reconnect', afterMs: retryInMs + Math.floor(Math.random() * RETRY_SPREAD_MS) });
+    this.#line.refuse(fault, hello.id);
   }
 
   #greet(hello: Hello, identity: Identity): void {
@@ -84,7 +94,7 @@ export class Greeting {
     } catch (error) {
       this.#hub.onFault(error);
       this.#line.error('internal', FAILED, hello.id);
-      this.#line.end('overloaded'); // who knows how far it got
+      this.#line.end('failed'); // who knows how far it got
     }
   }
 

@@ -6,7 +6,7 @@ import type { MessageId } from '../../../shared/client-messages.ts';
 import type { CloseReason, ErrorCode, RefusalReason } from '../../../shared/codes.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 import { HELLO_WITHIN_MS } from '../../../shared/limits.ts';
-import { REFUSAL, UNAVAILABLE } from '../../auth/authenticator.ts';
+import { REFUSAL, UNDECIDED, type Undecided } from '../../auth/authenticator.ts';
 import type { Outbox } from '../../fanout/outbox.ts';
 import type { SessionOwner } from '../../presence/session.ts';
 import type { Welcomed } from './welcomed.ts';
@@ -47,14 +47,41 @@ export interface Line extends SessionOwner {
 /** What is said of a fault of our own. */
 export const FAILED = 'the hub failed; it is not the message’s fault, try again';
 
+interface EndingRefusal {
+  /** What it is counted as. */
+  readonly reason: RefusalReason;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly close: CloseReason;
+}
+
 /** The refusals that end a connection: what is said, and the close that follows. */
 export const refusals = {
-  unauthenticated: { code: 'unauthenticated', message: REFUSAL, close: 'unauthenticated' },
-  forbidden: { code: 'forbidden', message: 'user: the token is not this user’s', close: 'forbidden' },
-  unavailable: { code: 'internal', message: UNAVAILABLE, close: 'overloaded' },
-  messages: { code: 'rate_limited', message: 'too many messages: come back later, and slower', close: 'rateLimited' },
-  slow_sender: { code: 'hello_first', message: `hello: must come within ${HELLO_WITHIN_MS} ms`, close: 'timedOut' },
-} as const satisfies Partial<
-  Record<RefusalReason, { readonly code: ErrorCode; readonly message: string; readonly close: CloseReason }>
->;
+  unauthenticated: {
+    reason: 'unauthenticated',
+    code: 'unauthenticated',
+    message: REFUSAL,
+    close: 'unauthenticated',
+  },
+  forbidden: {
+    reason: 'forbidden',
+    code: 'forbidden',
+    message: 'user: the token is not this user’s',
+    close: 'forbidden',
+  },
+  keys: { reason: 'unavailable', code: 'unavailable', message: UNDECIDED.keys, close: 'keysUnavailable' },
+  early: { reason: 'unavailable', code: 'unavailable', message: UNDECIDED.early, close: 'earlyToken' },
+  messages: {
+    reason: 'messages',
+    code: 'rate_limited',
+    message: 'too many messages: come back later, and slower',
+    close: 'rateLimited',
+  },
+  slow_sender: {
+    reason: 'slow_sender',
+    code: 'hello_first',
+    message: `hello: must come within ${HELLO_WITHIN_MS} ms`,
+    close: 'timedOut',
+  },
+} as const satisfies Record<Undecided['fault'], EndingRefusal> & Readonly<Record<string, EndingRefusal>>;
 export type Refusal = keyof typeof refusals;

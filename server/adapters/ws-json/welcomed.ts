@@ -113,7 +113,7 @@ export class Welcomed {
     else if (monoMs >= lapsesAt) this.#line.end('timedOut');
     else if (monoMs >= isSlowAt) {
       onRefused('slow_reader');
-      this.#line.end('overloaded');
+      this.#line.end('slowReader');
     }
     if (!this.#line.isOpen) return DONE;
     const isSilent = monoMs >= lastSignAt + heartbeatMs;
@@ -231,9 +231,9 @@ export class Welcomed {
   #verified(verdict: Verdict, id: FreshToken['id']): void {
     const line = this.#line;
     if (!verdict.ok) {
-      const reason = verdict.kind === 'refused' ? 'unauthenticated' : 'unavailable';
+      const { reason, code, message } = refusals[verdict.kind === 'refused' ? 'unauthenticated' : verdict.fault];
       this.#hub.onRefused(reason);
-      line.error(refusals[reason].code, refusals[reason].message, id);
+      line.error(code, message, id);
     } else if (verdict.identity.user !== this.#identity.user) {
       this.#hub.onRefused('forbidden');
       line.error('forbidden', 'token: must be of the same user as before', id);

@@ -22,8 +22,8 @@ const bearerOf = (user: string | null, ...scopes: Scope[]): Identity => ({
 const named: Authenticator = {
   withoutToken: null,
   verify: async (token) => {
-    if (token === 'bad') return { ok: false, kind: 'refused', why: 'its signature is wrong' };
-    if (token === 'unknown') return { ok: false, kind: 'unavailable', why: 'keys unavailable' };
+    if (token === 'bad') return { ok: false, kind: 'refused', fault: 'signature', why: 'its signature is wrong' };
+    if (token === 'unknown') return { ok: false, kind: 'unavailable', fault: 'keys', why: 'no keys', retryInMs: 9_001 };
     if (token === 'admin' || token === 'observe') return { ok: true, identity: bearerOf(null, token) };
     return { ok: true, identity: bearerOf(token) };
   },
@@ -141,7 +141,7 @@ describe('jwt mode', () => {
   it('says 503 and when to come back where nobody can tell', async () => {
     const { callers, refused } = stage(named);
     const caller = await callers.identify(requestOf('Bearer unknown'), false);
-    expect(caller).toMatchObject({ ok: false, reply: { status: 503, headers: { 'retry-after': '1' } } });
+    expect(caller).toMatchObject({ ok: false, reply: { status: 503, headers: { 'retry-after': '10' } } });
     expect(refused).toEqual(['unavailable']);
   });
 

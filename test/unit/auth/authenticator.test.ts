@@ -48,7 +48,8 @@ describe('open mode with an admin token', () => {
     expect(await openWithAdmin().verify(token)).toEqual({
       ok: false,
       kind: 'refused',
-      why: 'it is not the admin token',
+      fault: 'admin',
+      why: 'it is not HUB_ADMIN_TOKEN',
     });
   });
 

@@ -14,8 +14,14 @@ interface Key {
   readonly alg: string;
 }
 
-const REFUSED = { ok: false, kind: 'refused', why: 'no key fits it' };
-const UNAVAILABLE = { ok: false, kind: 'unavailable', why: 'keys unavailable' };
+const REFUSED = { ok: false, kind: 'refused', fault: 'key', why: expect.stringContaining('no key') as string };
+const unavailable = (retryInMs: number) => ({
+  ok: false,
+  kind: 'unavailable',
+  fault: 'keys',
+  why: 'the keys that would check it can’t be fetched now',
+  retryInMs,
+});
 
 let old: Key;
 let fresh: Key;
@@ -94,7 +100,10 @@ describe('a key set', () => {
   it.each(['RS512', 'ES384'])('refuses a token signed with %s, though the key is there', async (alg) => {
     const key = await createKey(alg, 'it');
     handsOut = [key];
-    expect(await attempt(key)).toMatchObject({ ok: false, why: 'its algorithm is not allowed' });
+    expect(await attempt(key)).toMatchObject({
+      ok: false,
+      why: `its algorithm is "${alg}", and the hub takes RS256, PS256, ES256, EdDSA`,
+    });
   });
 
   it('is fetched once for many tokens, those that come at once too', async () => {
@@ -105,7 +114,7 @@ describe('a key set', () => {
   });
 
   it('refuses a token that another key signed in the name of one of its own', async () => {
-    expect(await attempt(fresh, { kid: 'old' })).toMatchObject({ ok: false, why: 'its signature is wrong' });
+    expect(await attempt(fresh, { kid: 'old' })).toMatchObject({ ok: false, fault: 'signature' });
   });
 
   it('refuses a token where its key for it can’t be used', async () => {
@@ -117,7 +126,8 @@ describe('a key set', () => {
     const [one, other, third] = await Promise.all([createKey('ES256'), createKey('ES256'), createKey('ES256')]);
     handsOut = [one, other];
     expect(await attempt(other)).toMatchObject({ ok: true });
-    expect(await attempt(third)).toMatchObject({ ok: false, why: 'its signature is wrong' });
+    clock.pass(KEYS_COOLDOWN_MS);
+    expect(await attempt(third)).toMatchObject({ ok: false, kind: 'refused', fault: 'signature' });
   });
 });
 
@@ -152,15 +162,66 @@ describe('a rotation', () => {
     expect(await attempt(fresh)).toMatchObject({ ok: true });
     expect(await authenticator.verify(token)).toMatchObject({ ok: true });
     clock.pass(1);
+    // A key that is not known may be a new one, until the keys are fetched again.
+    expect(await authenticator.verify(token)).toMatchObject({ kind: 'unavailable' });
+    clock.pass(KEYS_COOLDOWN_MS);
     expect(await authenticator.verify(token)).toEqual(REFUSED);
   });
 
-  it('is not asked for again and again by made-up key ids', async () => {
-    for (let i = 0; i < 30; i += 1) expect(await attempt(fresh, { kid: `made-up-${i}` })).toEqual(REFUSED);
+  it('leaves a token of the new key undecided while the keys may not be fetched again', async () => {
+    await attempt(old);
+    handsOut = [old, fresh];
+    clock.pass(1_000);
+    expect(await attempt(fresh)).toEqual(unavailable(KEYS_COOLDOWN_MS - 1_000));
+    clock.pass(KEYS_COOLDOWN_MS - 1_000);
+    expect(await attempt(fresh)).toMatchObject({ ok: true });
+    expect(fetches).toBe(2);
+  });
+
+  it.each<[string, string | undefined]>([
+    ['without key ids', undefined],
+    ['with key ids', 'it'],
+  ])('%s is noticed while others bring forged tokens, and no more is fetched than may be', async (_, kid) => {
+    const [before, after, forged] = await Promise.all([
+      createKey('ES256', kid === undefined ? kid : 'before'),
+      createKey('ES256', kid === undefined ? kid : 'after'),
+      createKey('ES256'),
+    ]);
+    handsOut = [before];
+    await attempt(before);
+    handsOut = [after];
+    let waitedMs = 0;
+    for (; waitedMs <= 25_000; waitedMs += 500) {
+      await attempt(forged, { kid: `made-up-${waitedMs}` });
+      await attempt(forged);
+      const verdict = await attempt(after);
+      if (verdict.ok) break;
+      expect(verdict).toMatchObject({ kind: 'unavailable' });
+      clock.pass(500);
+    }
+    expect(waitedMs).toBe(KEYS_COOLDOWN_MS);
+    expect(fetches).toBe(2);
+  });
+
+  it('is not asked for again and again by made-up key ids, which are refused once the keys are newer than they', async () => {
+    const madeUp = Array.from({ length: 30 }, (_unused, i) => `made-up-${i}`);
+    expect(await attempt(fresh, { kid: 'made-up-0' })).toEqual(REFUSED);
+    for (const kid of madeUp.slice(1)) expect(await attempt(fresh, { kid })).toEqual(unavailable(KEYS_COOLDOWN_MS));
     expect(fetches).toBe(1);
     clock.pass(KEYS_COOLDOWN_MS);
-    for (let i = 0; i < 30; i += 1) await attempt(fresh, { kid: `made-up-${i}` });
+    for (const kid of madeUp) expect(await attempt(fresh, { kid })).toEqual(REFUSED);
     expect(fetches).toBe(2);
+  });
+
+  it('remembers no more than a fixed number of made-up key ids', async () => {
+    await attempt(old);
+    const madeUp = Array.from({ length: 1_200 }, (_unused, i) => `made-up-${i}`);
+    for (const kid of madeUp) await attempt(fresh, { kid });
+    clock.pass(KEYS_COOLDOWN_MS);
+    await attempt(fresh, { kid: 'another' });
+    expect(await attempt(fresh, { kid: 'made-up-1199' })).toEqual(REFUSED);
+    // Forgotten, so it counts as new.
+    expect(await attempt(fresh, { kid: 'made-up-0' })).toEqual(unavailable(KEYS_COOLDOWN_MS));
   });
 });
 
@@ -169,14 +230,14 @@ describe('an issuer that is not there', () => {
     'with %s for an answer, makes a token neither good nor bad',
     async (answer) => {
       answersWith = answer;
-      expect(await attempt(old)).toEqual(UNAVAILABLE);
+      expect(await attempt(old)).toEqual(unavailable(KEYS_RETRY_MS));
       expect(failures).toEqual([expect.stringContaining('HUB_JWKS_URL')]);
     },
   );
 
   it('is asked once a second, and heard as soon as it is back', async () => {
     answersWith = 'an error';
-    for (let i = 0; i < 10; i += 1) expect(await attempt(old)).toEqual(UNAVAILABLE);
+    for (let i = 0; i < 10; i += 1) expect(await attempt(old)).toEqual(unavailable(KEYS_RETRY_MS));
     expect(fetches).toBe(1);
     answersWith = 'keys';
     clock.pass(KEYS_RETRY_MS);
@@ -197,8 +258,8 @@ describe('an issuer that is not there', () => {
     await attempt(old);
     answersWith = 'an error';
     clock.pass(KEYS_COOLDOWN_MS);
-    expect(await attempt(fresh)).toEqual(UNAVAILABLE);
-    expect(await attempt(fresh)).toEqual(UNAVAILABLE);
+    expect(await attempt(fresh)).toEqual(unavailable(KEYS_RETRY_MS));
+    expect(await attempt(fresh)).toEqual(unavailable(KEYS_RETRY_MS));
     expect(await attempt(old)).toMatchObject({ ok: true });
     answersWith = 'keys';
     handsOut = [old, fresh];

@@ -60,7 +60,7 @@ describe('the SDK takes what the contract takes', () => {
     const final = Object.values(closeCodes).filter(({ code }) => isFinal(code));
     expect(final.map(({ code }) => code).sort()).toEqual([1008, 1009, 4400, 4403]);
     const paced = Object.values(closeCodes).filter(({ code }) => isPaced(code));
-    expect(paced.map(({ code }) => code).sort()).toEqual([1013, 4429]);
+    expect([...new Set(paced.map(({ code }) => code))].sort()).toEqual([1013, 4429]);
   });
 });
 

@@ -48,8 +48,8 @@ function stage() {
   });
   return { grants, clock, said, asked, take, settle, good };
 }
-const bad: Verdict = { ok: false, kind: 'refused', why: '' };
-const unavailable: Verdict = { ok: false, kind: 'unavailable', why: '' };
+const bad: Verdict = { ok: false, kind: 'refused', fault: 'form', why: '' };
+const unavailable: Verdict = { ok: false, kind: 'unavailable', fault: 'keys', why: '', retryInMs: 1_000 };
 
 describe('while a token is verified', () => {
   it('holds the user’s frames and nobody else’s', async () => {
@@ -103,6 +103,64 @@ describe('while a token is verified', () => {
   });
 });
 
+describe('a token that can’t be judged', () => {
+  it('is kept and judged again with a later frame of the user, which need not bring it', async () => {
+    const { take, settle, said, asked, good, clock } = stage();
+    take(beat('42', 1, 'a'));
+    await settle(unavailable);
+    clock.pass(999);
+    take(beat('42', 2), beat('42', 2, 'a'));
+    expect([said, asked.length]).toEqual([['unavailable', 'unavailable', 'unavailable'], 0]);
+    clock.pass(1);
+    take(beat('42', 3), beat('42', 4));
+    await settle(good('42'));
+    expect(said.slice(3)).toEqual(['42 3', '42 4']);
+    take(beat('42', 5));
+    expect([said.at(-1), asked.length]).toEqual(['42 5', 0]);
+  });
+
+  it('gives way to another one at once, and to a refusal', async () => {
+    const { take, settle, said, good } = stage();
+    take(beat('42', 1, 'a'));
+    await settle(unavailable);
+    take(beat('42', 2, 'b'));
+    await settle(bad);
+    take(beat('42', 3));
+    expect(said).toEqual(['unavailable', 'unauthenticated', 'unauthenticated']);
+    take(beat('42', 4, 'c'));
+    await settle(good('42'));
+    expect(said.at(-1)).toBe('42 4');
+  });
+
+  it('that would renew a grant is judged again with the next frame, and asks for the plain way', async () => {
+    const { grants, take, settle, said, good, asked, clock } = stage();
+    take(beat('42', 1, 'a'));
+    await settle(good('42'));
+    take(beat('42', 1, 'b'));
+    await settle(unavailable);
+    expect(grants.lets('42')).toBe(false);
+    clock.pass(1_000);
+    take(beat('42', 2));
+    expect(asked.map(({ token }) => token)).toEqual(['b']);
+    await settle(good('42'));
+    expect(said).toEqual(['42 1', '42 1', 'renewal unavailable', '42 2']);
+    expect(grants.lets('42')).toBe(true);
+  });
+
+  it('is one of the latest 256 KiB of them', async () => {
+    const { take, settle, said, clock } = stage();
+    const users = Array.from({ length: 33 }, (_, user) => `${user}`);
+    for (const user of users) {
+      take(beat(user, 1, user.padEnd(8192, '.')));
+      await settle(unavailable);
+    }
+    clock.pass(100);
+    said.length = 0;
+    take(beat('0', 1), beat('1', 1), beat('32', 1));
+    expect(said).toEqual(['unauthenticated', 'unavailable', 'unavailable']);
+  });
+});
+
 describe('a grant', () => {
   it('runs out by the clock at a look, once', async () => {
     const { grants, clock, take, settle, said, good } = stage();
@@ -142,11 +200,14 @@ describe('a grant', () => {
   });
 
   it('tries a fresh token again where the keys were away', async () => {
-    const { take, settle, asked, good } = stage();
+    const { take, settle, asked, good, clock } = stage();
     take(beat('42', 1, 'a'));
     await settle(good('42'));
     take(beat('42', 1, 'b'));
     await settle(unavailable);
+    take(beat('42', 1, 'b'));
+    expect(asked).toHaveLength(0);
+    clock.pass(1_000);
     take(beat('42', 1, 'b'));
     expect(asked).toHaveLength(1);
   });

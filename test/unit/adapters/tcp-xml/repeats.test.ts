@@ -194,7 +194,9 @@ const tokens: Authenticator = {
     const expiresAtMs = new PresenceStage().clock.wallMs + 60_000;
     const identity = { user: token, scopes: new Set<never>(), expiresAtMs, isOpen: false };
     return Promise.resolve(
-      USERS.includes(token) ? { ok: true, identity } : { ok: false, kind: 'refused', why: 'it is no token' },
+      USERS.includes(token)
+        ? { ok: true, identity }
+        : { ok: false, kind: 'refused', fault: 'form', why: 'it is no token' },
     );
   },
 };

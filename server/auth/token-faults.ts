@@ -1,0 +1,117 @@
+/**
+ * What is wrong with a token, out of jose's error: a verdict, and for the log a sentence that says what the token has and
+ * what the hub wants. In our words, not jose's messages: those of a later version might quote the token. Only what the log
+ * may show is quoted: an algorithm, a key id, and claims of a token whose signature is good.
+ */
+import { decodeProtectedHeader, errors } from 'jose';
+import type { Clock } from '../lib/clock.ts';
+import { refused, type Verdict } from './authenticator.ts';
+import { KeysUnavailable } from './jwks.ts';
+
+export const SECRET_ALGORITHMS = ['HS256', 'HS384', 'HS512'];
+export const KEY_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
+
+/**
+ * How far an issuer's clock may be ahead (`nbf`), since a token is used the moment it is made. It does not hold for `exp`:
+ * that is when sessions end, and one let in after it would end at once.
+ */
+export const NOT_BEFORE_TOLERANCE_S = 5;
+/** A token that becomes valid within this time comes from a clock that is ahead. A later one is not for now. */
+export const EARLY_WITHIN_S = 300;
+/** Clocks are set right meanwhile, so an early token is tried again at least this often. */
+const EARLY_RETRY_MS = 15_000;
+
+/** What the operator asks of tokens, as far as the sentences name it. */
+interface Wanted {
+  readonly secret?: string | undefined;
+  readonly issuer?: string | undefined;
+  readonly audience?: string | undefined;
+  readonly clock: Clock;
+}
+
+export function verdictOf(error: unknown, token: string, wanted: Wanted): Verdict {
+  const { wallMs } = wanted.clock.now();
+  const isSecret = wanted.secret !== undefined;
+  if (error instanceof KeysUnavailable) {
+    const why = 'the keys that would check it can’t be fetched now';
+    return { ok: false, kind: 'unavailable', fault: 'keys', why, retryInMs: error.retryInMs };
+  }
+  if (error instanceof errors.JWTExpired)
+    return refused('expired', expiredAt(Number(error.payload.exp) * 1000, wallMs));
+  if (error instanceof errors.JWTClaimValidationFailed) return verdictOnClaim(error, wanted);
+  if (error instanceof errors.JOSEAlgNotAllowed) {
+    const allowed = (isSecret ? SECRET_ALGORITHMS : KEY_ALGORITHMS).join(', ');
+    return refused('algorithm', `its algorithm is ${headerOf(token, 'alg')}, and the hub takes ${allowed}`);
+  }
+  if (error instanceof errors.JWKSNoMatchingKey) {
+    return refused('key', `no key of HUB_JWKS_URL fits it (its kid is ${headerOf(token, 'kid')})`);
+  }
+  if (error instanceof errors.JWSSignatureVerificationFailed) {
+    const key = isSecret ? 'HUB_JWT_SECRET' : 'that of HUB_JWKS_URL';
+    return refused('signature', `its signature is wrong: it was signed with another key than ${key}`);
+  }
+  if (error instanceof errors.JOSEError) return refused('form', 'it can’t be read as a signed token');
+  return refused('key', 'the key that fits it can’t be used');
+}
+
+function verdictOnClaim(
+  { claim, reason, payload }: errors.JWTClaimValidationFailed,
+  { issuer, audience, clock }: Wanted,
+): Verdict {
+  const isMissing = reason === 'missing';
+  switch (claim) {
+    case 'nbf':
+      return verdictOnNotBefore(payload.nbf, clock.now().wallMs);
+    case 'iss':
+      return refused(
+        'issuer',
+        `its iss is ${isMissing ? 'missing' : quoted(payload.iss)}: HUB_JWT_ISSUER is ${quoted(issuer)}`,
+      );
+    case 'aud':
+      return refused(
+        'audience',
+        `its aud is ${isMissing ? 'missing' : quoted(payload.aud)}: HUB_JWT_AUDIENCE is ${quoted(audience)}`,
+      );
+    default:
+      return refused('form', `its ${claim} does not fit`);
+  }
+}
+
+function verdictOnNotBefore(nbf: unknown, wallMs: number): Verdict {
+  if (typeof nbf !== 'number') return refused('form', 'its nbf is no number');
+  const aheadMs = Math.ceil(nbf * 1000 - wallMs);
+  const why = `it is not valid yet: its nbf is ${Math.ceil(aheadMs / 1000)} s ahead of the hub’s clock`;
+  if (aheadMs > EARLY_WITHIN_S * 1000) return refused('nbf', why);
+  // jose compares whole seconds.
+  const validInMs = Math.max(1, Math.ceil(nbf - NOT_BEFORE_TOLERANCE_S) * 1000 - wallMs);
+  return {
+    ok: false,
+    kind: 'unavailable',
+    fault: 'early',
+    why: `${why}; set the clock of the issuer or of the hub right`,
+    retryInMs: Math.min(validInMs, EARLY_RETRY_MS),
+  };
+}
+
+export function expiredAt(expiresAtMs: number, wallMs: number): string {
+  return `it expired ${Math.max(0, Math.round((wallMs - expiresAtMs) / 1000))} s ago by the hub’s clock`;
+}
+
+export function faultOfSubject(sub: unknown): string {
+  if (sub === undefined) return 'it has no sub, and no scope that the hub knows';
+  if (typeof sub !== 'string') return `its sub is the ${typeof sub} ${quoted(sub)}: it must be a string`;
+  return `its sub is ${quoted(sub)}, which is not a user id, and it has no scope that the hub knows`;
+}
+
+function headerOf(token: string, name: 'alg' | 'kid'): string {
+  return quoted(decodeProtectedHeader(token)[name]);
+}
+
+const MAX_QUOTED_CHARS = 64;
+
+/** A value of the token on one short line, whatever it holds. */
+function quoted(value: unknown): string {
+  if (value === undefined) return 'missing';
+  const text = JSON.stringify(value);
+  return text.length > MAX_QUOTED_CHARS ? `${text.slice(0, MAX_QUOTED_CHARS)}…` : text;
+}
