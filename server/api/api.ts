@@ -4,6 +4,7 @@
  */
 import type { RefusalReason } from '../../shared/codes.ts';
 import type { Logger } from '../lib/log.ts';
+import type { ExplainRefusal } from '../lib/refusal-log.ts';
 import type { Roster } from '../roster/port.ts';
 import type { HttpReply, HttpRequest, NoRoom } from '../sockets/port.ts';
 import { blocksRoutes, type BlocksRoutesOptions } from './blocks-routes.ts';
@@ -36,6 +37,8 @@ interface ApiOptions
   readonly pages: string;
   readonly log: Logger;
   readonly onRefused: (reason: RefusalReason) => void;
+  /** Explains a WebSocket upgrade that is refused. */
+  readonly explainUpgrade: ExplainRefusal;
 }
 
 export interface Api {
@@ -60,7 +63,7 @@ const refusals = {
 } as const;
 
 export function createApi(options: ApiOptions): Api {
-  const { pageRules, onRefused, log } = options;
+  const { pageRules, onRefused, explainRefusal, explainUpgrade, log } = options;
   const calls = [
     ...presenceRoutes(options),
     ...friendsRoutes(options),
@@ -74,12 +77,13 @@ export function createApi(options: ApiOptions): Api {
     onRefused('origin');
     return problem(403, detail);
   };
-  const refuseHost = (request: HttpRequest): HttpReply | undefined =>
-    pageRules.isKnownHost(request)
-      ? undefined
-      : refuseOrigin(
-          'host: an open hub answers to its own names alone: HUB_HOST, or an origin of this name in HUB_ORIGINS, would allow it',
-        );
+  const refuseHost = (request: HttpRequest, tell: ExplainRefusal): HttpReply | undefined => {
+    if (pageRules.isKnownHost(request)) return undefined;
+    tell('host', UNKNOWN_HOST, namesOf(request));
+    return refuseOrigin(
+      'host: an open hub answers to its own names alone: HUB_HOST, or an origin of this name in HUB_ORIGINS, would allow it',
+    );
+  };
   const failed = ({ method, path }: HttpRequest, error: unknown): HttpReply => {
     log.error({ err: error, method, path }, 'a request failed');
     return problem(500, 'the hub failed; it is not the request’s fault, try again');
@@ -102,15 +106,22 @@ export function createApi(options: ApiOptions): Api {
   };
   const secure = secureHeaders(options.isTls);
   const admit = (request: HttpRequest): HttpReply | undefined => {
-    const refusal = refuseHost(request);
+    const refusal = refuseHost(request, explainUpgrade);
     if (refusal !== undefined) return refusal;
     if (request.path !== WEBSOCKET_PATH) return problem(404, `path: WebSockets are at ${WEBSOCKET_PATH}`);
     if (pageRules.isAllowed(request)) return undefined;
+    explainUpgrade('origin', OTHER_ORIGIN, namesOf(request));
     return refuseOrigin('origin: a page of another origin may not connect: HUB_ORIGINS would allow it');
   };
   return {
     answer: (request) => {
-      const refusal = forAnyHost.has(request.path) ? undefined : (refuseHost(request) ?? askForUpgrade(request));
+      const refusal = forAnyHost.has(request.path)
+        ? undefined
+        : (refuseHost(request, explainRefusal) ?? askForUpgrade(request));
+      // Of a foreign GET its browser keeps the answer from the page.
+      if (refusal === undefined && request.headers.has('origin') && !pageRules.isAllowed(request)) {
+        explainRefusal('origin', OTHER_ORIGIN, namesOf(request));
+      }
       const reply = refusal ?? attempt(request);
       const headers = { ...secure, ...pageRules.corsHeaders(request) };
       return reply instanceof Promise ? reply.then((late) => dressed(late, headers)) : dressed(reply, headers);
@@ -121,6 +132,15 @@ export function createApi(options: ApiOptions): Api {
       return refusal && dressed(refusal, secure);
     },
   };
+}
+
+const UNKNOWN_HOST =
+  'a request was refused: an open hub does not answer to this name; set HUB_HOST to it, or add an origin of this name to HUB_ORIGINS';
+const OTHER_ORIGIN =
+  'a page of another origin was refused: add its origin to HUB_ORIGINS, or, if a proxy changes the Host, have it pass on that of the page';
+
+function namesOf({ headers }: HttpRequest): Record<string, string> {
+  return { origin: headers.get('origin') ?? 'none', host: headers.get('host') ?? 'none' };
 }
 
 /** Someone asks over plain HTTP for what is a WebSocket. */

@@ -1,6 +1,6 @@
 /**
  * Who calls: from a request's bearer token to an identity, within the rate that caller has, or to the answer that turns it
- * down. Tells the log why a token was refused, and the client never. What an identity may do is the routes' question.
+ * down. Never tells the client why a token was refused. What an identity may do is the routes' question.
  */
 import type { RefusalReason } from '../../shared/codes.ts';
 import { readBearer, REFUSAL, UNDECIDED, type Authenticator, type Verdict } from '../auth/authenticator.ts';
@@ -8,8 +8,7 @@ import { neighbourhoodOf } from '../auth/cidrs.ts';
 import type { Identity } from '../auth/identity.ts';
 import { mayAdmin } from '../auth/policy.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { Logger } from '../lib/log.ts';
-import { QuietLog } from '../lib/quiet-log.ts';
+import type { ExplainRefusal } from '../lib/refusal-log.ts';
 import type { Rate } from '../lib/token-bucket.ts';
 import type { HttpReply, HttpRequest } from '../sockets/port.ts';
 import { CallerRates } from './caller-rates.ts';
@@ -20,8 +19,8 @@ export interface CallersOptions {
   /** HUB_MESSAGES_PER_S and its burst. */
   readonly messages: Rate;
   readonly clock: Clock;
-  readonly log: Logger;
   readonly onRefused: (reason: RefusalReason) => void;
+  readonly explainRefusal: ExplainRefusal;
 }
 
 export type Caller =
@@ -36,10 +35,9 @@ export interface Callers {
   refuse(identity: Identity): HttpReply;
 }
 
-export function createCallers({ authenticator, messages, clock, log, onRefused }: CallersOptions): Callers {
+export function createCallers({ authenticator, messages, clock, onRefused, explainRefusal }: CallersOptions): Callers {
   const { withoutToken } = authenticator;
   const rates = new CallerRates(messages, clock);
-  const refusals = new QuietLog(clock);
 
   const unauthenticated = (): HttpReply => {
     onRefused('unauthenticated');
@@ -62,10 +60,6 @@ export function createCallers({ authenticator, messages, clock, log, onRefused }
   };
   const judge = (verdict: Verdict, request: HttpRequest, isBulk: boolean): Caller => {
     if (verdict.ok) return admit(verdict.identity, request, isBulk);
-    const { kind, why } = verdict;
-    refusals.maybe((leftOut) => {
-      log.debug({ kind, why, leftOut }, 'a token was not taken');
-    });
     const limited = overRate(byAddress(request), request);
     if (limited !== undefined) return { ok: false, reply: limited };
     if (verdict.kind === 'refused') return { ok: false, reply: unauthenticated() };
@@ -82,6 +76,7 @@ export function createCallers({ authenticator, messages, clock, log, onRefused }
       const token = readBearer(request.headers.get('authorization'));
       if (token !== undefined) return authenticator.verify(token).then((verdict) => judge(verdict, request, isBulk));
       if (withoutToken !== null) return admit(withoutToken, request, isBulk);
+      explainRefusal('missing', 'a request brought no token as “Authorization: Bearer”, and HUB_AUTH=jwt asks for one');
       return { ok: false, reply: overRate(byAddress(request), request) ?? unauthenticated() };
     },
     charge: (identity, request, isBulk, units) => {
@@ -89,8 +84,15 @@ export function createCallers({ authenticator, messages, clock, log, onRefused }
       if (caller !== undefined) rates.take(caller, units);
     },
     refuse: (identity) => {
-      if (identity === withoutToken) return unauthenticated();
+      if (identity === withoutToken) {
+        explainRefusal('admin', 'a request without HUB_ADMIN_TOKEN was refused: what it asks for is an admin’s');
+        return unauthenticated();
+      }
       onRefused('forbidden');
+      explainRefusal('forbidden', 'a request was refused: its token’s sub and scope do not allow it', {
+        sub: identity.user ?? 'no user',
+        scope: [...identity.scopes].join(' '),
+      });
       return problem(403, 'authorization: the token does not allow this');
     },
   };

@@ -4,6 +4,7 @@
  * for the log.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { ExplainRefusal } from '../lib/refusal-log.ts';
 import { everyone, everyoneButAdmin, type Identity } from './identity.ts';
 
 export type Verdict = { readonly ok: true; readonly identity: Identity } | Refused | Undecided;
@@ -79,6 +80,21 @@ export function createOpenWithAdmin(adminToken: string): Made {
       isAdminToken(token) ? { ok: true, identity: everyone } : refused('admin', 'it is not HUB_ADMIN_TOKEN'),
   };
   return { ok: true, authenticator };
+}
+
+/** The same, and explains to the operator why tokens are not taken. */
+export function explaining(authenticator: Authenticator, explain: ExplainRefusal): Authenticator {
+  return {
+    withoutToken: authenticator.withoutToken,
+    verify: async (token) => {
+      const verdict = await authenticator.verify(token);
+      if (!verdict.ok) {
+        const what = verdict.kind === 'refused' ? 'a token was refused' : 'a token can’t be judged yet';
+        explain(verdict.fault, `${what}: ${verdict.why}`);
+      }
+      return verdict;
+    },
+  };
 }
 
 export function refused(fault: TokenFault, why: string): Verdict {

@@ -5,7 +5,7 @@
 import { hostname } from 'node:os';
 import { badFrameReasons, type BadFrameReason, type RefusalReason } from '../../shared/codes.ts';
 import { Admission } from '../admission.ts';
-import type { Authenticator } from '../auth/authenticator.ts';
+import { explaining, type Authenticator } from '../auth/authenticator.ts';
 import type { Rate } from '../lib/token-bucket.ts';
 import { TcpXml } from '../adapters/tcp-xml/tcp-xml.ts';
 import { WsJson } from '../adapters/ws-json/ws-json.ts';
@@ -15,6 +15,7 @@ import { Outbox } from '../fanout/outbox.ts';
 import type { Intake } from '../intake.ts';
 import { isLoopback } from '../lib/loopback.ts';
 import { QuietLog } from '../lib/quiet-log.ts';
+import { createRefusalLog, type Door, type ExplainRefusal } from '../lib/refusal-log.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
 import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
@@ -27,7 +28,9 @@ import { buildStaleness, untilDecided, type Staleness } from './staleness.ts';
 
 /** What every door with connections asks at its threshold. */
 interface Gate {
+  /** Explains by itself why a token is not taken. */
   readonly authenticator: Authenticator;
+  readonly explainRefusal: ExplainRefusal;
   readonly admission: Admission;
   readonly onRefused: (reason: RefusalReason) => void;
   readonly messages: Rate;
@@ -47,10 +50,11 @@ export interface Doors {
 }
 
 export function buildDoors(site: Site, core: Core, lasting: Lasting, pages: string): Doors {
-  const gate = buildGate(site);
+  const admission = new Admission(site.config);
+  const webSocketGate = buildGate(site, admission, 'WebSocket');
   const badFrames = zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]);
-  const tcpXml = buildTcpXml(site, core.intake, gate, badFrames);
-  const wsJson = buildWsJson(site, core, lasting.roster, gate, (outbox) => {
+  const tcpXml = buildTcpXml(site, core.intake, buildGate(site, admission, 'TCP'), badFrames);
+  const wsJson = buildWsJson(site, core, lasting.roster, webSocketGate, (outbox) => {
     staleness.welcomed(outbox);
   });
   const staleness = buildStaleness(site, core, lasting, wsJson);
@@ -58,8 +62,17 @@ export function buildDoors(site: Site, core: Core, lasting: Lasting, pages: stri
     retrySureness(site, lasting.store, staleness.since);
   });
   const metrics = buildMetrics(site, core, tcpXml, wsJson, badFrames);
-  const api = buildApi(site, core, lasting, gate, staleness, metrics, pages);
-  return { tcpXml, wsJson, api, staleness, admission: gate.admission };
+  const api = buildApi(
+    site,
+    core,
+    lasting,
+    buildGate(site, admission, 'HTTP'),
+    webSocketGate.explainRefusal,
+    staleness,
+    metrics,
+    pages,
+  );
+  return { tcpXml, wsJson, api, staleness, admission };
 }
 
 /** While a mass lapse is doubted: asks whoever can be asked, and tells that what is shown may be behind. */
@@ -70,10 +83,12 @@ export function onDoubt({ log }: Site, { presence }: Core, { staleness, wsJson }
   if (adapter === 'ws-json') wsJson.pingAll();
 }
 
-function buildGate({ config, authenticator, refusals }: Site): Gate {
+function buildGate({ config, authenticator, refusals, log, clock }: Site, admission: Admission, door: Door): Gate {
+  const explainRefusal = createRefusalLog(door, log, clock);
   return {
-    authenticator,
-    admission: new Admission(config),
+    authenticator: explaining(authenticator, explainRefusal),
+    explainRefusal,
+    admission,
     onRefused: (reason) => {
       refusals[reason]++;
     },
@@ -144,7 +159,8 @@ function buildApi(
   site: Site,
   core: Core,
   { roster }: Lasting,
-  { authenticator, messages, onRefused }: Gate,
+  { authenticator, messages, onRefused, explainRefusal }: Gate,
+  explainUpgrade: ExplainRefusal,
   staleness: Staleness,
   metrics: Metrics,
   pages: string,
@@ -171,6 +187,8 @@ function buildApi(
     authenticator,
     messages,
     onRefused,
+    explainRefusal,
+    explainUpgrade,
     isTls: site.tls !== null,
     pageRules: createPageRules({
       host,

@@ -1,17 +1,17 @@
 /**
- * A log for what a stranger can cause as often as it likes: one line a second at most, and how many were left out.
+ * A log for what a stranger can cause as often as it likes: at most one line in a time, and how many were left out.
  */
 import type { Clock } from './clock.ts';
 
-const EVERY_MS = 1000;
-
 export class QuietLog {
   readonly #clock: Clock;
+  readonly #everyMs: number;
   #nextAtMs = 0;
   #leftOut = 0;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, everyMs = 1000) {
     this.#clock = clock;
+    this.#everyMs = everyMs;
   }
 
   /** Calls `write` with the number of lines left out since the last one, if one may be written now. */
@@ -21,7 +21,7 @@ export class QuietLog {
       this.#leftOut++;
       return;
     }
-    this.#nextAtMs = monoMs + EVERY_MS;
+    this.#nextAtMs = monoMs + this.#everyMs;
     write(this.#leftOut);
     this.#leftOut = 0;
   }

@@ -8,7 +8,7 @@ import { describe } from 'vitest';
 import type { Config } from '../../server/config.ts';
 import { startHub, type Hub } from '../../server/hub.ts';
 import type { Clock } from '../../server/lib/clock.ts';
-import { createLog } from '../../server/lib/log.ts';
+import { createLog, type Logger } from '../../server/lib/log.ts';
 import { StallClock } from '../../server/lib/stall-clock.ts';
 import { loadEngine } from '../../server/sockets/load-engine.ts';
 import { TestClock } from './clock.ts';
@@ -89,10 +89,11 @@ export const defaultConfig: Config = {
 export async function startTestHub(
   settings: Partial<Config> = {},
   clockOf: (clock: TestClock) => Clock = (clock) => clock,
+  log: Logger = createLog('silent'),
 ): Promise<TestHub> {
   const clock = new TestClock();
   const hubClock = clockOf(clock);
-  const hub = await startHub({ ...defaultConfig, ...settings }, { log: createLog('silent'), clock: hubClock });
+  const hub = await startHub({ ...defaultConfig, ...settings }, { log, clock: hubClock });
   const request: TestHub['request'] = async (method, path, body) => {
     // An idle connection would count against the limits that a test sets.
     const headers = { connection: 'close' };

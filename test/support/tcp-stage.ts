@@ -44,6 +44,7 @@ export class TcpStage {
       tls: null,
       tlsMode: 'allow',
       onRefused: (reason) => this.refused.push(reason),
+      explainRefusal: () => undefined,
       maxUsers: 20_000,
       messages: { perS: 200, burst: 2000 },
       frameMs: 30_000,

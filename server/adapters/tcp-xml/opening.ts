@@ -79,15 +79,21 @@ export class Opening implements Served {
         return;
       }
       this.#hub.onRefused('proxy');
+      this.#hub.explainRefusal('proxy', 'a proxy of HUB_TRUST_PROXY began a PROXY header that is not sound', {
+        address: peer.address,
+      });
       this.#raw.destroy();
     };
     this.#raw.on('data', onData);
   }
 
   #admit(source: ProxySource, first: Buffer | undefined): void {
-    const { allowed, onRefused } = this.#hub;
+    const { allowed, onRefused, explainRefusal } = this.#hub;
     if (allowed !== null && !allowed.contains(source.address)) {
       onRefused('address');
+      explainRefusal('address', 'a connection was refused: add its address to HUB_TCP_ALLOW if it may connect', {
+        address: source.address,
+      });
       this.#raw.destroy();
     } else if (!this.#threshold.enter(source.address)) {
       this.#raw.destroy();

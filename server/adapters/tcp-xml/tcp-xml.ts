@@ -12,6 +12,7 @@ import { canonicalAddress, type Cidrs } from '../../auth/cidrs.ts';
 import type { Rate } from '../../lib/token-bucket.ts';
 import type { Intake } from '../../intake.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { ExplainRefusal } from '../../lib/refusal-log.ts';
 import { realTime } from '../../lib/stall-clock.ts';
 import { takePort } from '../../lib/take-port.ts';
 import type { TlsFiles } from '../../lib/tls-files.ts';
@@ -40,6 +41,7 @@ export interface TcpXmlOptions {
   /** Whether it takes plain connections beside it. */
   readonly tlsMode: 'allow' | 'require';
   readonly onRefused: (reason: RefusalReason) => void;
+  readonly explainRefusal: ExplainRefusal;
   /** Users of one connection. */
   readonly maxUsers: number;
   /** Frames of each user on a connection. */

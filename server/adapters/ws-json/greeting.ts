@@ -63,6 +63,7 @@ export class Greeting {
     if (needsNone) {
       this.#greet(hello, withoutToken);
     } else if (hello.token === undefined) {
+      this.#hub.explainRefusal('missing', 'a hello brought no token, and HUB_AUTH=jwt asks for one');
       this.#line.refuse('unauthenticated', hello.id);
     } else {
       this.#isVerifying = true;
@@ -101,6 +102,11 @@ export class Greeting {
   #admit(hello: Hello, identity: Identity): void {
     const line = this.#line;
     if (hello.user !== undefined && !mayClaim(identity, hello.user)) {
+      const sub = identity.user ?? 'no user';
+      this.#hub.explainRefusal('user', 'a hello was refused: its user is not the sub of its token', {
+        user: hello.user,
+        sub,
+      });
       line.refuse('forbidden', hello.id);
       return;
     }

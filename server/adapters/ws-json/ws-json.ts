@@ -9,6 +9,7 @@ import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { TurnBudget } from '../../lib/turn-budget.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
+import type { ExplainRefusal } from '../../lib/refusal-log.ts';
 import { realTime } from '../../lib/stall-clock.ts';
 import { Turns } from '../../lib/turns.ts';
 import type { Fanout } from '../../fanout/fanout.ts';
@@ -26,6 +27,7 @@ import { TurnedAway } from './turned-away.ts';
 export interface WsJsonOptions {
   readonly authenticator: Authenticator;
   readonly onRefused: (reason: RefusalReason) => void;
+  readonly explainRefusal: ExplainRefusal;
   /** Messages of one connection. */
   readonly messages: Rate;
   /** Users watched by id and friend lists, of one connection. */

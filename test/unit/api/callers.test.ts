@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { createCallers, type Caller } from '../../../server/api/callers.ts';
 import { createOpenWithAdmin, openAuthenticator, type Authenticator } from '../../../server/auth/authenticator.ts';
 import { everyone, everyoneButAdmin, type Identity, type Scope } from '../../../server/auth/identity.ts';
-import type { Logger } from '../../../server/lib/log.ts';
 import type { HttpRequest } from '../../../server/sockets/port.ts';
 import type { RefusalReason } from '../../../shared/codes.ts';
 import { TestClock } from '../../support/clock.ts';
@@ -37,19 +36,16 @@ function openWithAdmin(): Authenticator {
 
 function stage(authenticator: Authenticator) {
   const refused: RefusalReason[] = [];
-  const logged: unknown[] = [];
-  const debug = (fields: unknown) => void logged.push(fields);
+  const explained: string[] = [];
   const clock = new TestClock();
-  // The one method that may be called; any other fails the test.
-  const log = { debug } as unknown as Logger;
   const callers = createCallers({
     authenticator,
     messages,
     clock,
-    log,
     onRefused: (reason) => void refused.push(reason),
+    explainRefusal: (reason) => void explained.push(reason),
   });
-  return { callers, refused, logged, clock };
+  return { callers, refused, explained, clock };
 }
 
 function requestOf(authorization?: string, remoteAddress = '192.0.2.1'): HttpRequest {
@@ -126,16 +122,11 @@ describe('jwt mode', () => {
     expect(await callers.identify(requestOf('Bearer bad'), false)).toEqual(refusal);
   });
 
-  it('logs at debug why a token was refused, one line a second', async () => {
-    const { callers, logged, clock } = stage(named);
-    await callers.identify(requestOf('Bearer bad'), false);
-    await callers.identify(requestOf('Bearer bad'), false);
-    clock.pass(1_000);
-    await callers.identify(requestOf('Bearer bad'), false);
-    expect(logged).toEqual([
-      { kind: 'refused', why: 'its signature is wrong', leftOut: 0 },
-      { kind: 'refused', why: 'its signature is wrong', leftOut: 1 },
-    ]);
+  it('explains what was missing and what is not allowed', async () => {
+    const { callers, explained } = stage(named);
+    await callers.identify(requestOf(), false);
+    callers.refuse(bearerOf('42'));
+    expect(explained).toEqual(['missing', 'forbidden']);
   });
 
   it('says 503 and when to come back where nobody can tell', async () => {

@@ -60,6 +60,7 @@ class Side {
       tls: null,
       tlsMode: 'allow',
       onRefused: tell,
+      explainRefusal: () => undefined,
       maxUsers: 20_000,
       messages: MESSAGES,
       frameMs: 30_000,
