@@ -39,9 +39,9 @@ export type CloseReason = keyof typeof closeCodes;
 export const badFrameReasons = {
   malformed: 'Not one well-formed `<protocol>` element with at most a declaration before it.',
   doctype: 'It has a DOCTYPE or an entity definition.',
-  user_id: '`user_id` is missing or not of its form.',
+  user_id: '`user_id` is missing, or is not 1 to 128 characters out of `A-Z a-z 0-9 . _ @ : -`.',
   user_state: '`user_state` is no integer, or a negative one other than -1.',
-  device: '`device` is not of its form.',
+  device: '`device` is not 1 to 64 characters without control characters.',
   too_large: 'More than 8 KiB without `</protocol>`: the connection is closed.',
   unauthenticated: 'The `token` is missing, wrong or has run out.',
   forbidden: 'The `token` is another user’s, or an admin ended the user’s session on this connection.',

@@ -14,6 +14,7 @@ import { createPageRules } from '../api/own-pages.ts';
 import { Outbox } from '../fanout/outbox.ts';
 import type { Intake } from '../intake.ts';
 import { isLoopback } from '../lib/loopback.ts';
+import { escaped } from '../lib/escaped.ts';
 import { QuietLog } from '../lib/quiet-log.ts';
 import { createRefusalLog, type Door, type ExplainRefusal } from '../lib/refusal-log.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
@@ -223,10 +224,13 @@ function buildTcpXml(site: Site, intake: Intake, gate: Gate, badFrames: Record<B
     timeoutMs: config.tcpTimeoutMs,
     ack: config.tcpAck,
     probe: config.tcpProbe,
-    onBadFrame: (reason, peer) => {
+    onBadFrame: ({ reason, why, value, peer }) => {
       badFrames[reason]++;
       badFrameLog.maybe((leftOut) => {
-        log.warn({ reason, peer, leftOut }, 'a bad frame was skipped');
+        log.warn({ reason, peer, leftOut }, `a bad frame was skipped: ${why}`);
+        if (!log.isLevelEnabled('debug')) return;
+        const offending = value();
+        if (offending !== undefined) log.debug({ reason, peer, value: escaped(offending) }, 'what was wrong in it');
       });
     },
   });

@@ -6,7 +6,7 @@ import { stderr } from 'node:process';
 import { pino, type LevelWithSilent, type Logger as PinoLogger } from 'pino';
 import { LineSink } from './line-sink.ts';
 
-export type Logger = Pick<PinoLogger, 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace'>;
+export type Logger = Pick<PinoLogger, 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'isLevelEnabled'>;
 
 /** One for the process: lines of two logs must not get into each other. */
 let errors: LineSink | undefined;

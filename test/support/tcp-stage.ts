@@ -56,7 +56,7 @@ export class TcpStage {
       timeoutMs: 5_400,
       ack: true,
       probe: false,
-      onBadFrame: (reason, peer) => {
+      onBadFrame: ({ reason, peer }) => {
         this.bad.push(reason);
         this.badFrom.push(peer);
       },

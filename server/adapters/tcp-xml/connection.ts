@@ -8,8 +8,8 @@ import { badFrameReasons, errorCodes, type BadFrameReason } from '../../../share
 import { MAX_BAD_FRAMES_IN_A_ROW } from '../../../shared/limits.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
 import { Carried } from './carried.ts';
-import { isWide, type FrameEncoding } from './charset.ts';
-import type { Heartbeat } from './decode.ts';
+import { decodeText, isWide, type FrameEncoding } from './charset.ts';
+import { offendingValue, type Heartbeat } from './decode.ts';
 import { answerBytes, encodeAck, encodeError, encodeProbe } from './encode.ts';
 import { markupCost, TOKEN_COST } from './frame-cost.ts';
 import { FrameMemory } from './frame-memory.ts';
@@ -18,7 +18,7 @@ import type { Served } from './line.ts';
 import type { Opened } from './opening.ts';
 import { Reading } from './reading.ts';
 import type { Shapes } from './shapes.ts';
-import type { TcpXmlOptions } from './tcp-xml.ts';
+import type { BadFrame, TcpXmlOptions } from './tcp-xml.ts';
 import type { Turns } from '../../lib/turns.ts';
 
 /** How long after its end a connection may wait for a peer that does not read. */
@@ -150,7 +150,7 @@ export class TcpConnection implements Served {
       onFrame: (frame, seen, monoMs) => this.#takeFrame(frame, seen, monoMs),
       onRest: (rest) => this.take(rest),
       onTooLarge: () => {
-        this.#bad('too_large', this.#reading.seen);
+        this.#bad('too_large', this.#reading.seen, () => this.#reading.oversize);
         this.#end();
       },
       onOver: () => onRefused('messages'),
@@ -208,7 +208,9 @@ export class TcpConnection implements Served {
     const decoded = this.#memory.decode(frame, seen);
     if (shapes.parsedCount !== parsedCount) this.#chargeMarkup(frame, monoMs);
     if (!decoded.ok) {
-      this.#bad(decoded.reason, seen);
+      const { reason } = decoded;
+      const { encoding, names } = this.#hub;
+      this.#bad(reason, seen, () => offendingValue(decodeText(frame, seen, encoding), reason, names));
       // A browser lets any page send a form to any port, and what it sends may hold sound frames behind this one.
       if (!this.#isProven && HTTP_REQUEST.test(frame.toString('latin1', 0, 16))) {
         this.#end();
@@ -249,11 +251,11 @@ export class TcpConnection implements Served {
   #accept(heartbeat: Heartbeat, seen: FrameEncoding): void {
     const refusal = this.#carried.apply(heartbeat);
     if (refusal === 'forbidden') {
-      this.#turnDown(seen);
+      this.#turnDown(heartbeat.user, seen);
       return;
     }
     if (refusal === 'sessions') {
-      this.#bad('too_many', seen);
+      this.#bad('too_many', seen, () => heartbeat.user);
       this.#endIfHopeless();
       return;
     }
@@ -268,9 +270,9 @@ export class TcpConnection implements Served {
   }
 
   /** An admin ended this user's session. The connection stays open: on a new one the user would be let in. */
-  #turnDown(seen: FrameEncoding): void {
+  #turnDown(user: string, seen: FrameEncoding): void {
     this.#hub.onRefused('forbidden');
-    this.#skip('forbidden', seen);
+    this.#skip('forbidden', seen, () => user);
   }
 
   /** Says no to a frame for its token's sake. */
@@ -282,7 +284,7 @@ export class TcpConnection implements Served {
       this.#answerError(reason, seen);
       return;
     }
-    this.#bad(reason, seen);
+    this.#bad(reason, seen, () => undefined);
     this.#endIfHopeless();
   }
 
@@ -335,13 +337,13 @@ export class TcpConnection implements Served {
     this.#host.lookOn(atMs);
   }
 
-  #bad(reason: BadFrameReason, seen: FrameEncoding): void {
+  #bad(reason: BadFrameReason, seen: FrameEncoding, value: BadFrame['value']): void {
     this.#badInARow++;
-    this.#skip(reason, seen);
+    this.#skip(reason, seen, value);
   }
 
-  #skip(reason: BadFrameReason, seen: FrameEncoding): void {
-    this.#hub.onBadFrame(reason, this.#peer);
+  #skip(reason: BadFrameReason, seen: FrameEncoding, value: BadFrame['value']): void {
+    this.#hub.onBadFrame({ reason, why: badFrameReasons[reason], value, peer: this.#peer });
     this.#answerError(reason, seen);
   }
 

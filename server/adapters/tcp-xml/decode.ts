@@ -76,6 +76,18 @@ export function decodeFrame(text: string, names: FieldNames): Decoded {
   return values === undefined ? bad(hasDtd(text) ? 'doctype' : 'malformed') : heartbeatOf(values);
 }
 
+const BEGINNING_CHARS = 64;
+
+/**
+ * For the log, what is wrong in a bad frame, or how it begins; undefined for what is missing. What does not parse may hold a
+ * token, which is left out.
+ */
+export function offendingValue(text: string, reason: BadFrameReason, names: FieldNames): string | undefined {
+  if (reason === 'user_id' || reason === 'user_state' || reason === 'device') return readFields(text, names)?.[reason];
+  const tokenAt = text.indexOf(names.token);
+  return text.slice(0, tokenAt === -1 ? BEGINNING_CHARS : Math.min(tokenAt, BEGINNING_CHARS));
+}
+
 /** The state alone, for an answer that needs no user: a polled target's. `undefined` where it says none of its form. */
 export function decodeState(text: string, names: FieldNames): number | undefined {
   return stateOf(readFields(text, names)?.user_state ?? '');

@@ -22,6 +22,8 @@ const terminators = {
 const LESS_THAN = 0x3c;
 const NOTHING = Buffer.alloc(0);
 const FIRST_HELD_BYTES = 256;
+/** For the log. */
+const OVERSIZE_CHARS = 64;
 
 export class Framer {
   readonly #defaultEncoding: Encoding;
@@ -34,12 +36,18 @@ export class Framer {
   #heldBytes = 0;
   /** Whether what is held is a frame's beginning. */
   #inFrame = false;
+  #oversize = '';
   readonly #emptyRoot = new EmptyRoot();
   #isStopped = false;
   #skippedBytes = 0;
 
   constructor(defaultEncoding: Encoding) {
     this.#defaultEncoding = defaultEncoding;
+  }
+
+  /** How the frame began that was too large, byte by byte. */
+  get oversize(): string {
+    return this.#oversize;
   }
 
   /** How the connection's bytes are seen to be: what an answer that no frame called for is written in. */
@@ -104,7 +112,7 @@ export class Framer {
         return 'ok';
       }
       const end = this.#endOf(bytes, at, at);
-      if ((end ?? bytes.length) - at > MAX_TCP_FRAME_BYTES) return this.#tooLarge();
+      if ((end ?? bytes.length) - at > MAX_TCP_FRAME_BYTES) return this.#tooLarge(bytes.subarray(at));
       if (end === undefined) {
         this.#hold(bytes.subarray(at));
         return 'ok';
@@ -123,7 +131,7 @@ export class Framer {
     const frame = this.#held.subarray(0, this.#heldBytes);
     // What was searched stays searched, but for a terminator that the packet's border cut.
     const end = this.#endOf(frame, 0, Math.max(0, before - this.#terminator().length + 1));
-    if ((end ?? frame.length) > MAX_TCP_FRAME_BYTES) return this.#tooLarge();
+    if ((end ?? frame.length) > MAX_TCP_FRAME_BYTES) return this.#tooLarge(frame);
     if (end === undefined) return chunk.length;
     this.#release();
     onFrame(frame.subarray(0, end), this.seen);
@@ -213,7 +221,9 @@ export class Framer {
     this.#inFrame = false;
   }
 
-  #tooLarge(): 'too_large' {
+  #tooLarge(frame: Buffer): 'too_large' {
+    // Of UTF-16, the letters.
+    this.#oversize = frame.toString('latin1', 0, OVERSIZE_CHARS).replaceAll('\0', '');
     this.#release();
     return 'too_large';
   }

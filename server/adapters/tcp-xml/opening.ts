@@ -111,7 +111,12 @@ export class Opening implements Served {
     if (tls !== null && beginsTls(first)) {
       tls.secure(this.#raw, first, (socket) => this.#open(socket, source, undefined));
     } else if (this.#hub.tlsMode === 'require') {
-      this.#hub.onBadFrame('malformed', `${source.address}:${source.port}`);
+      this.#hub.onBadFrame({
+        reason: 'malformed',
+        why: 'HUB_TCP_TLS=require takes connections with TLS only, and this one began without it.',
+        value: () => undefined,
+        peer: `${source.address}:${source.port}`,
+      });
       this.#raw.destroy();
     } else {
       this.#open(this.#raw, source, first);

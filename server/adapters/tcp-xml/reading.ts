@@ -79,6 +79,11 @@ export class Reading implements InLine {
     return this.#framer.seen;
   }
 
+  /** How the frame began that was too large. */
+  get oversize(): string {
+    return this.#framer.oversize;
+  }
+
   /** How long the socket was not read, from the start until now: what was sent may have waited in it for so long. */
   get pausedMs(): number {
     return this.#pauses.isPaused ? this.#pauses.totalMs(this.#options.clock.now().monoMs) : this.#pauses.totalMs(0);

@@ -59,8 +59,15 @@ export interface TcpXmlOptions {
   readonly ack: boolean;
   /** Ask silent connections. */
   readonly probe: boolean;
-  /** A bad frame came from that peer. */
-  readonly onBadFrame: (reason: BadFrameReason, peer: string) => void;
+  readonly onBadFrame: (bad: BadFrame) => void;
+}
+
+export interface BadFrame {
+  readonly reason: BadFrameReason;
+  readonly why: string;
+  /** What is wrong, as it came; undefined if that is nothing that can be shown. Never a token. Asked for if it is logged. */
+  readonly value: () => string | undefined;
+  readonly peer: string;
 }
 
 const WHEEL_TICK_MS = 50;

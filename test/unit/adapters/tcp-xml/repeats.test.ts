@@ -72,7 +72,7 @@ class Side {
       timeoutMs: 5_400,
       ack: false,
       probe: false,
-      onBadFrame: tell,
+      onBadFrame: ({ reason }) => tell(reason),
     };
     const opened = {
       socket: this.#socket,
