@@ -274,7 +274,7 @@ const jwtSettings = ['HUB_JWT_SECRET', 'HUB_JWKS_URL', 'HUB_JWT_ISSUER', 'HUB_JW
 function warningsFor(config: Config, given: GivenSettings, injected: readonly string[]): readonly string[] {
   const warnings: string[] = [];
   if (injected.length > 0) {
-    warnings.push(`ignored, since Kubernetes injects them for a Service called hub: ${injected.join(', ')}`);
+    warnings.push(`ignored, since Kubernetes injects them for Services named hub or hub-…: ${injected.join(', ')}`);
   }
   const isTcpOut = config.tcpPort !== null && !isLoopback(config.tcpHost);
   if (config.auth === 'jwt') {

@@ -92,9 +92,8 @@ function readUrl(text: string): Read<URL> {
 }
 
 function baseFrom(env: Environment): Read<URL> {
-  // Kubernetes sets HUB_PORT=tcp://… for a Service called hub: the hub ignores it, and so does this.
   const given = env['HUB_PORT'];
-  const text = given === undefined || given === '' || given.startsWith('tcp://') ? '8080' : given;
+  const text = given === undefined || given === '' || isInjected(given) ? '8080' : given;
   const port = readWhole('HUB_PORT', text, 0, 65_535);
   if (!port.ok) return port;
   if (port.value === 0) return wrong('HUB_PORT is 0, which is any free port: name the one that it is with --url');
@@ -106,9 +105,14 @@ function baseFrom(env: Environment): Read<URL> {
     : right(url);
 }
 
+/** Kubernetes sets HUB_PORT=tcp://… for a Service named hub, and HUB_TCP_PORT for hub-tcp: the hub ignores them, too. */
+function isInjected(port: string): boolean {
+  return /^(tcp|udp|sctp):\/\//.test(port);
+}
+
 function readTcpPort(flag: string | undefined, fromEnv: string | undefined): Read<number> {
   if (flag !== undefined) return readWhole('--tcp-port', flag, 1, 65_535);
-  if (fromEnv === undefined || fromEnv === '' || fromEnv === '0') return right(60_001);
+  if (fromEnv === undefined || fromEnv === '' || fromEnv === '0' || isInjected(fromEnv)) return right(60_001);
   return readWhole('HUB_TCP_PORT', fromEnv, 1, 65_535);
 }
 

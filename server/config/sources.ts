@@ -2,6 +2,7 @@
  * Where settings come from: flags, environment, file. Turns each source into one map of given values, finds unknown names,
  * and knows what Kubernetes injects. It judges names only; the values are judged by `config.ts`, its one caller.
  */
+import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import { parseFields } from '../../shared/json.ts';
 import { flagOf, isSettingName, nearest, settingNames, type SettingName } from './settings.ts';
@@ -43,7 +44,7 @@ export function readFlags(args: readonly string[]): Read<CommandLine> {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The `HUB_` names of the environment; what Kubernetes injects for a Service called hub is set apart. */
+/** The `HUB_` names of the environment; what Kubernetes injects is set apart. */
 export function readEnvironment(env: Environment): Read<{ given: GivenSettings; injected: readonly string[] }> {
   const given = new Map<SettingName, Given>();
   const injected: string[] = [];
@@ -52,7 +53,7 @@ export function readEnvironment(env: Environment): Read<{ given: GivenSettings; 
     if (!name.startsWith('HUB_') || value === undefined) continue;
     if (isInjected(name, value)) injected.push(name);
     else if (isSettingName(name)) give(given, name, value, name);
-    else return refuse(`${name} is no setting: ${suggest(name, settingNames)}`);
+    else return refuse(`${name} is no setting: ${orAnothers(name)}`);
   }
   return { ok: true, given, injected };
 }
@@ -84,12 +85,26 @@ export function give(given: Map<SettingName, Given>, name: SettingName, value: s
   if (value.trim() !== '') given.set(name, { value: value.trim(), saidAs });
 }
 
+/** Of a Service `hub-x` every name begins with `HUB_X`. */
+const SERVICE = 'HUB(_[A-Z0-9_]+)?';
+const isUrl = (value: string): boolean => /^(tcp|udp|sctp):\/\//.test(value);
+const isAddress = (value: string): boolean => isIP(value) !== 0;
+const isPort = (value: string): boolean => /^\d{1,5}$/.test(value);
+const injectedForms: readonly (readonly [name: RegExp, isForm: (value: string) => boolean])[] = [
+  [new RegExp(`^${SERVICE}_SERVICE_HOST$`), isAddress],
+  [new RegExp(`^${SERVICE}_SERVICE_PORT(_[A-Z0-9_]+)?$`), isPort],
+  [new RegExp(`^${SERVICE}_PORT(_\\d+_(TCP|UDP|SCTP))?$`), isUrl],
+  [new RegExp(`^${SERVICE}_PORT_\\d+_(TCP|UDP|SCTP)_PROTO$`), (value) => /^(tcp|udp|sctp)$/.test(value)],
+  [new RegExp(`^${SERVICE}_PORT_\\d+_(TCP|UDP|SCTP)_PORT$`), isPort],
+  [new RegExp(`^${SERVICE}_PORT_\\d+_(TCP|UDP|SCTP)_ADDR$`), isAddress],
+];
+
+/**
+ * Whether Kubernetes injects it for a Service whose name is `hub` or begins with `hub-`: the value is judged too, so that a
+ * mistyped setting still stops the start.
+ */
 function isInjected(name: string, value: string): boolean {
-  return (
-    /^HUB_SERVICE_(HOST|PORT(_\w+)?)$/.test(name) ||
-    /^HUB_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$/.test(name) ||
-    (name === 'HUB_PORT' && /^(tcp|udp|sctp):\/\//.test(value))
-  );
+  return injectedForms.some(([form, isForm]) => form.test(name) && isForm(value));
 }
 
 function settingNameOf(key: string): string {
@@ -114,6 +129,12 @@ const MAX_QUOTED_CHARS = 80;
 /** A word of the operator's in one short line, whatever it holds. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > MAX_QUOTED_CHARS ? `${text.slice(0, MAX_QUOTED_CHARS)}…` : text);
+}
+
+function orAnothers(name: string): string {
+  const advice = suggest(name, settingNames);
+  const end = advice.endsWith('?') ? '' : '.';
+  return `${advice}${end} If another program needs it, start the hub with \`env -u ${name}\``;
 }
 
 function suggest(word: string, candidates: readonly string[], prefix = ''): string {

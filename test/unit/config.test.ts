@@ -316,11 +316,13 @@ describe('unknown names', () => {
     ['HUB_LOGLEVEL', 'HUB_LOG_LEVEL'],
     ['HUB_port', 'HUB_PORT'],
   ])('%s stops the start and suggests %s', (name, meant) => {
-    expect(problemOf({ env: { [name]: '1' } })).toBe(`${name} is no setting: did you mean ${meant}?`);
+    expect(problemOf({ env: { [name]: '1' } })).toBe(
+      `${name} is no setting: did you mean ${meant}? If another program needs it, start the hub with \`env -u ${name}\``,
+    );
   });
 
   test('an empty unknown name is a mistake too, and one that resembles nothing points to the list', () => {
-    expect(problemOf({ env: { HUB_ZZZZZZZZZ: '' } })).toBe('HUB_ZZZZZZZZZ is no setting: see --help for the list');
+    expect(problemOf({ env: { HUB_ZZZZZZZZZ: '' } })).toMatch(/^HUB_ZZZZZZZZZ is no setting: see --help for the list/);
   });
 
   test('an unknown flag, one without a value and a stray word stop the start', () => {
@@ -340,6 +342,57 @@ describe('unknown names', () => {
     expect(file('{"tcp-port":1,"tcpPort":1}')).toMatch(/^HUB_TCP_PORT stands twice in f.json/);
     expect(file('{"config":"g.json"}')).toMatch(/^HUB_CONFIG can't stand in the file/);
     expect(file('{"host":["127.0.0.1"]}')).toMatch(/^HUB_HOST \("host" in f.json\) must be text/);
+  });
+
+  /** As Kubernetes makes them of a Service's name and ports, in all their forms. */
+  const injectedFor = (service: string, ports: Readonly<Record<string, number>>, address: string): Environment => {
+    const prefix = service.toUpperCase().replaceAll('-', '_');
+    const [first = 0] = Object.values(ports);
+    const url = (port: number) => `tcp://${address.includes(':') ? `[${address}]` : address}:${port}`;
+    const env: Record<string, string> = {
+      [`${prefix}_SERVICE_HOST`]: address,
+      [`${prefix}_SERVICE_PORT`]: String(first),
+      [`${prefix}_PORT`]: url(first),
+    };
+    for (const [name, port] of Object.entries(ports)) {
+      env[`${prefix}_SERVICE_PORT_${name.toUpperCase().replaceAll('-', '_')}`] = String(port);
+      env[`${prefix}_PORT_${port}_TCP`] = url(port);
+      env[`${prefix}_PORT_${port}_TCP_PROTO`] = 'tcp';
+      env[`${prefix}_PORT_${port}_TCP_PORT`] = String(port);
+      env[`${prefix}_PORT_${port}_TCP_ADDR`] = address;
+    }
+    return env;
+  };
+
+  test('what Kubernetes injects for Services whose names begin with hub- is named in one warning and ignored', () => {
+    const env = {
+      ...injectedFor('hub', { http: 8080 }, '10.0.0.1'),
+      ...injectedFor('hub-tcp', { 'tcp-xml': 60001, admin: 9 }, '10.0.0.2'),
+      ...injectedFor('hub-web', { http: 80 }, 'fd00::1'),
+      ...injectedFor('hub-ws-2', { ws: 80 }, '10.0.0.3'),
+    };
+    expect(configOf({ env })).toMatchObject({ port: 8080, tcpPort: 60001 });
+    const warnings = warningsOf(env);
+    expect(warnings).toHaveLength(1);
+    for (const name of Object.keys(env)) expect(warnings[0]).toContain(name);
+  });
+
+  test.each([
+    ['HUB_TCP_SERVICE_HOTS', '10.0.0.1'],
+    ['HUB_SERVICE_HOST', 'hub.example'],
+    ['HUB_WEB_SERVICE_PORT', 'http'],
+    ['HUB_WEB_PORT', '8080'],
+    ['HUB_PROT', 'tcp://10.0.0.1:80'],
+    ['HUB_WEB_PORT_80_TCP', '80'],
+    ['HUB_WEB_PORT_80_TCP_PROTO', 'http'],
+  ])('%s=%s is not what Kubernetes injects', (name, value) => {
+    expect(problemOf({ env: { [name]: value } })).toMatch(new RegExp(`^${name} is no setting: `));
+  });
+
+  test('a variable of another program is told how to be kept from the hub', () => {
+    expect(problemOf({ env: { HUB_PROTOCOL: 'v2' } })).toBe(
+      'HUB_PROTOCOL is no setting: see --help for the list. If another program needs it, start the hub with `env -u HUB_PROTOCOL`',
+    );
   });
 
   test('what Kubernetes injects for a Service called hub is named in one warning and ignored', () => {

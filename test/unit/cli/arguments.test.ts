@@ -119,6 +119,7 @@ describe('where the hub is', () => {
 
   it('ignores what Kubernetes injects for a Service called hub', () => {
     expect(at({}, { HUB_PORT: 'tcp://10.0.0.1:8080' })).toMatchObject({ http: 'http://127.0.0.1:8080' });
+    expect(at({}, { HUB_TCP_PORT: 'tcp://10.0.0.1:60002' })).toMatchObject({ tcpPort: 60_001 });
   });
 
   it('can’t be told from "any free port"', () => {
