@@ -13,10 +13,12 @@ import type { HttpRequest, Service } from './port.ts';
  */
 export const PARSER_HEADER_BYTES = 4 * MAX_HTTP_HEADER_BYTES;
 /**
- * How long a client may take for its TLS handshake, for a request, idle between two, and without reading any of its answer.
- * uWebSockets.js has this number built in, and counts in steps of 4 s; ws is told it, so that both cut at about one time.
+ * How long a client may take for its TLS handshake, for a request, and without reading any of its answer. uWebSockets.js has
+ * this number built in, for idle connections too, and counts in steps of 4 s; ws is told it, so that both cut at about one time.
  */
 export const SLOW_CLIENT_MS = 10_000;
+/** How long an idle HTTP connection is kept: longer than the 60 s for which most proxies use one again. */
+export const KEEP_ALIVE_MS = 80_000;
 /** Bytes waiting for one peer, from which on its messages are dropped: well above the largest snapshot. */
 export const MAX_BACKPRESSURE_BYTES = 16 * 1024 * 1024;
 /** What may wait for one peer beyond the hub's own messages: answers to pings. More is a peer that asks and never reads. */
@@ -85,6 +87,14 @@ function isSoundHandshake({ method, headers }: RequestHead): boolean {
 
 export function hasBody(headers: RequestHead['headers']): boolean {
   return headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0';
+}
+
+/** What proxies add to the requests that they pass on. */
+const PROXY_HEADERS = ['x-forwarded-for', 'x-forwarded-proto', 'x-real-ip', 'forwarded', 'via'];
+
+/** Whether somebody passed the request on, by its own word. */
+export function isPassedOn({ headers }: RequestHead): boolean {
+  return PROXY_HEADERS.some((name) => headers.has(name));
 }
 
 /** Whether the client itself says that nothing follows. */

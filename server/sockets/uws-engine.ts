@@ -5,7 +5,9 @@
  *
  * Its own timeouts stand, 10 s each, seen as 8 to 12: for the TLS handshake, for a request's head, for a body unless 160 kB
  * of it come meanwhile, for an idle keep-alive connection, for an answer of which nothing is read. A byte a second does
- * not lengthen them. An answer of the hub's own is waited for.
+ * not lengthen them. An answer of the hub's own is waited for. Idle connections can't be kept longer: nothing of its API sets
+ * the time, and what resets it (pausing a response whose request is over) is memory that it has freed once the connection has
+ * ended, of which nobody is told. So a proxy's connection gets one answer, and other clients are told how long theirs lasts.
  * Over TLS, what it reads in one go with the client's end of the connection is lost: a client that says something and ends
  * the connection at once, without the WebSocket's own close, may not be heard.
  * It reads chunked bodies as no other does, and closes within its own parser: an answer to chunks or to who asks for the end

@@ -10,6 +10,7 @@ import {
   asksToClose,
   clientOf,
   HeaderCollector,
+  isPassedOn,
   mayHaveBody,
   type RequestHead,
 } from './http-rules.ts';
@@ -77,6 +78,7 @@ export function answerUpgrade<Attached>(
 
 function readHead<Attached>(service: Service, response: UwsResponse<Attached>, request: UwsRequest) {
   const collector = new HeaderCollector();
+  const peer = peerOf(response);
   let isReadAsClose = false as boolean;
   request.forEach((name, value) => {
     // It reads "close" by its five bytes; how many bytes there were is certain of ASCII alone.
@@ -88,9 +90,11 @@ function readHead<Attached>(service: Service, response: UwsResponse<Attached>, r
     path: request.getUrl(),
     query: request.getQuery() ?? '',
     headers: collector.headers,
-    remoteAddress: clientOf(service, peerOf(response), collector.headers),
+    remoteAddress: clientOf(service, peer, collector.headers),
   };
-  return { head, asked: askedFor(head, collector.bytes), asksForEnd: isReadAsClose || asksToClose(head) };
+  // A proxy uses a connection again for up to a minute, and what it sends when an idle one is just being closed is lost.
+  const isOfProxy = isPassedOn(head) || service.isProxy(peer);
+  return { head, asked: askedFor(head, collector.bytes), asksForEnd: isReadAsClose || asksToClose(head) || isOfProxy };
 }
 
 /** The address at the other end of the connection. */
@@ -98,6 +102,8 @@ export function peerOf<Attached>(response: UwsResponse<Attached>): string {
   return addressText(Buffer.from(response.getRemoteAddressAsText()).toString('latin1'));
 }
 
+/** For clients that heed it: an idle connection is cut after 8 s at the earliest, and a request takes its time to get here. */
+const KEPT = 'timeout=6';
 /** Up to so many bytes, a last answer finds room in the kernel where the answers before it did. */
 const SMALL_BYTES = 4_096;
 
@@ -271,6 +277,7 @@ class Exchange<Attached> {
   #writeHead({ status, headers }: HttpReply): void {
     this.#response.writeStatus(`${String(status)} ${STATUS_CODES[status] ?? ''}`);
     for (const [name, value] of Object.entries(headers)) this.#response.writeHeader(name, value);
+    if (!this.#isLast) this.#response.writeHeader('keep-alive', KEPT);
   }
 
   /**

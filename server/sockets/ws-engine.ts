@@ -2,8 +2,8 @@
  * The engine port over ws and node:http. Must not let an error of one connection escape: a peer's fault ends its own
  * socket and nothing else. Chosen by load-engine; held to the port by the contract suite.
  *
- * A client has SLOW_CLIENT_MS for its TLS handshake, again for a whole request, body included, again between two requests,
- * and as long without reading any of an answer; Node looks once a second. An answer of the hub's own is waited for.
+ * A client has SLOW_CLIENT_MS for its TLS handshake, again for a whole request, body included, and as long without reading any
+ * of an answer; Node looks once a second. Between two requests it has KEEP_ALIVE_MS. An answer of the hub's own is waited for.
  */
 import { createServer, type IncomingMessage } from 'node:http';
 import type { Socket as Wire } from 'node:net';
@@ -17,6 +17,7 @@ import { type FrameEvents, FrameReader } from './frame-reader.ts';
 import { HttpStream } from './http-stream.ts';
 import {
   fittingReason,
+  KEEP_ALIVE_MS,
   MAX_BACKPRESSURE_BYTES,
   MAX_WAITING_PONG_BYTES,
   PARSER_HEADER_BYTES,
@@ -40,7 +41,7 @@ const httpOptions = {
   requireHostHeader: false,
   headersTimeout: SLOW_CLIENT_MS,
   requestTimeout: SLOW_CLIENT_MS,
-  keepAliveTimeout: SLOW_CLIENT_MS,
+  keepAliveTimeout: KEEP_ALIVE_MS,
   connectionsCheckingInterval: 1_000,
 };
 

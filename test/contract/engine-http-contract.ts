@@ -51,6 +51,37 @@ export function httpContract(engine: Tested): void {
     return rest.replace('x: ', `x: ${'a'.repeat(bytes - rest.length)}`);
   }
 
+  describe('an idle connection', () => {
+    /** How long the answer says that the connection stays. */
+    const keptS = ({ headers }: Answer): number =>
+      Number(/timeout=(\d+)/.exec(String(headers['keep-alive']))?.[1] ?? 0);
+
+    it.each(['x-forwarded-for', 'x-forwarded-proto', 'x-real-ip', 'forwarded', 'via'])(
+      'of a proxy that sends %s outlives the 60 s for which proxies use one again, or is none',
+      async (header) => {
+        const answer = await ask('POST', '/x', 'hi', { [header]: '192.0.2.7' });
+        if (engine.name === 'ws') expect(keptS(answer)).toBeGreaterThan(75);
+        else expect(answer.headers.connection).toBe('close');
+        expect((await ask('POST', '/x', 'hi', { [header]: '192.0.2.7' })).status).toBe(200);
+      },
+    );
+
+    it('of a trusted proxy that sends no such header is the same', async () => {
+      rig.proxies = ['127.0.0.1'];
+      const answer = await ask('POST', '/x', 'hi');
+      if (engine.name === 'ws') expect(keptS(answer)).toBeGreaterThan(75);
+      else expect(answer.headers.connection).toBe('close');
+    });
+
+    it('of a client itself is kept for no longer than the answer says', async () => {
+      const answer = await ask('POST', '/x', 'hi');
+      if (engine.name === 'ws') expect(keptS(answer)).toBeGreaterThan(75);
+      // It cuts after 8 s at the earliest, and a request may be under way for a while.
+      else expect(keptS(answer)).toBe(6);
+      expect(answer.headers.connection).not.toBe('close');
+    });
+  });
+
   describe('a request', () => {
     // uWebSockets.js takes no such target, and answers 505 itself.
     it.skipIf(engine.name === 'uws').each(['http://hub', 'https://hub:8443', 'HTTP://user@hub'])(
