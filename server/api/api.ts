@@ -44,12 +44,14 @@ interface ApiOptions
 export interface Api {
   /** Never rejects. */
   answer(request: HttpRequest): Reply;
-  refuse(status: 400 | 413 | 431): HttpReply;
+  refuse(status: keyof typeof refusals): HttpReply;
   /** Why a WebSocket upgrade is not let in; undefined where it is. */
   admit(request: HttpRequest): HttpReply | undefined;
 }
 
 const WEBSOCKET_PATH = '/ws';
+/** Told to a client that speaks another one (RFC 6455, section 4.4). */
+const OUR_VERSION = { 'sec-websocket-version': '13' };
 /** What probes ask, by whatever name they know; a foreign page would learn nothing from it. */
 const forAnyHost: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
@@ -59,6 +61,7 @@ const forMonitoring: ReadonlySet<string> = new Set([...forAnyHost, '/metrics']);
 const refusals = {
   400: 'request: must be HTTP/1.1 of the right form',
   413: 'body: must be at most 256 KiB',
+  426: 'sec-websocket-version: must be 13',
   431: 'headers: request line and headers must be at most 16 KiB together',
 } as const;
 
@@ -126,7 +129,10 @@ export function createApi(options: ApiOptions): Api {
       const headers = { ...secure, ...pageRules.corsHeaders(request) };
       return reply instanceof Promise ? reply.then((late) => dressed(late, headers)) : dressed(reply, headers);
     },
-    refuse: (status) => dressed(problem(status, refusals[status]), secure),
+    refuse: (status) => {
+      const headers = status === 426 ? { upgrade: 'websocket', ...OUR_VERSION } : undefined;
+      return dressed(problem(status, refusals[status], headers), secure);
+    },
     admit: (request) => {
       const refusal = admit(request);
       return refusal && dressed(refusal, secure);
@@ -149,6 +155,7 @@ function askForUpgrade({ path }: HttpRequest): HttpReply | undefined {
   return problem(426, `upgrade: ${WEBSOCKET_PATH} is a WebSocket: ask for an upgrade to one`, {
     upgrade: 'websocket',
     connection: 'Upgrade',
+    ...OUR_VERSION,
   });
 }
 

@@ -52,7 +52,7 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       },
     }),
     list('GET', ({ query }) => {
-      const users = query.get('users')?.split(',') ?? [];
+      const users = query.getAll('users').flatMap((list) => list.split(','));
       return readForm({ users }, presenceBody, 'users: must be a list of user ids');
     }),
     list('POST', (call) => readBody(call, presenceBody)),

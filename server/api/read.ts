@@ -28,10 +28,10 @@ export function readPair(call: Call, name: string, sameIsBad: string): Read<{ us
 
 /** `?oneway=true`. */
 export function readOneway({ query }: Call): Read<boolean> {
-  const value = query.get('oneway') ?? 'false';
-  return value === 'true' || value === 'false'
+  const [value = 'false', ...others] = query.getAll('oneway');
+  return others.length === 0 && (value === 'true' || value === 'false')
     ? { ok: true, value: value === 'true' }
-    : bad('oneway: must be true or false');
+    : bad('oneway: must be true or false, once');
 }
 
 /** The JSON body in its form. */

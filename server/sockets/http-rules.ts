@@ -56,8 +56,11 @@ export function targetOf(target: string): { authority: string | undefined; path:
   };
 }
 
+/** The statuses that turn down what is not of its form. */
+export type Malformed = 400 | 426 | 431;
+
 /** What a request asks for, or the status that turns it down. */
-export function askedFor(head: RequestHead, headerBytes: number): 'http' | 'websocket' | 400 | 431 {
+export function askedFor(head: RequestHead, headerBytes: number): 'http' | 'websocket' | Malformed {
   const { method, path, query, headers } = head;
   const lineBytes = `${method} ${path}${query === '' ? '' : '?'}${query} HTTP/1.1\r\n`.length;
   if (lineBytes + headerBytes + '\r\n'.length > MAX_HTTP_HEADER_BYTES) return 431;
@@ -73,14 +76,15 @@ export function askedFor(head: RequestHead, headerBytes: number): 'http' | 'webs
   if (!hasToken(headers.get('connection'), 'upgrade') || headers.get('upgrade')?.toLowerCase() !== 'websocket') {
     return 'http';
   }
-  return isSoundHandshake(head) ? 'websocket' : 400;
+  if (!isSoundHandshake(head)) return 400;
+  return headers.get('sec-websocket-version') === '13' ? 'websocket' : 426;
 }
 
 function isSoundHandshake({ method, headers }: RequestHead): boolean {
   return (
     method === 'GET' &&
     !hasBody(headers) &&
-    headers.get('sec-websocket-version') === '13' &&
+    headers.has('sec-websocket-version') &&
     /^[+/0-9A-Za-z]{22}==$/.test(headers.get('sec-websocket-key') ?? '')
   );
 }

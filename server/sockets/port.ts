@@ -117,8 +117,8 @@ export interface Service {
    * For HEAD the reply is as for GET; the engine leaves its body out.
    */
   http(request: HttpRequest): HttpReply | Promise<HttpReply>;
-  /** The answer to a request that the engine itself turns down (413, 431, 400). */
-  refuse(status: 400 | 413 | 431): HttpReply;
+  /** The answer to a request that the engine itself turns down (413, 431, 426, 400). */
+  refuse(status: 400 | 413 | 426 | 431): HttpReply;
   /** Whether a WebSocket upgrade is let in: undefined, or the answer that refuses it. Any path may ask. */
   admit(request: HttpRequest): HttpReply | undefined;
   /** A socket has opened; what is returned hears of it from now on. */

@@ -13,7 +13,7 @@
  * It reads chunked bodies as no other does, and closes within its own parser: an answer to chunks or to who asks for the end
  * is, like a refusal, the connection's last, and comes in a later turn (see uws-http).
  * What it answers in its own words, we can't change: a malformed request (400, or 505 where it can't read the
- * version, HTTP/1.0 included), and a head over PARSER_HEADER_BYTES or of more than 100 headers (431).
+ * version, HTTP/1.0 included), and a head over PARSER_HEADER_BYTES or of more than 98 headers (431).
  */
 import { createServer } from 'node:net';
 import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';

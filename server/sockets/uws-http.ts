@@ -10,6 +10,7 @@ import {
   asksToClose,
   clientOf,
   HeaderCollector,
+  type Malformed,
   isPassedOn,
   mayHaveBody,
   type RequestHead,
@@ -35,6 +36,7 @@ export function answerRequest<Attached>(port: UwsPort, response: UwsResponse<Att
   if (!exchange.begin(head)) return;
   switch (asked) {
     case 400:
+    case 426:
     case 431:
       exchange.refuse(head.method, asked);
       break;
@@ -168,7 +170,7 @@ class Exchange<Attached> {
     });
   }
 
-  refuse(method: string, status: 400 | 431): void {
+  refuse(method: string, status: Malformed): void {
     this.refuseWith(method, this.#port.service.refuse(status));
   }
 

@@ -52,7 +52,7 @@ export function answerRequest(port: WsPort, request: IncomingMessage, response: 
     else reply(answer, isLast);
   };
   const { head, asked } = readHead(service, request);
-  if (asked === 400 || asked === 431) {
+  if (typeof asked === 'number') {
     stream.isLeaving = true;
     reply(service.refuse(asked), true);
     return;
@@ -125,7 +125,9 @@ export function readUpgrade(
   const { remoteAddress } = head;
   const noRoom = port.accepted.noRoomFor(stream.wire, remoteAddress);
   const refusal =
-    asked === 'websocket' ? service.admit({ ...head, body: '', noRoom }) : service.refuse(asked === 431 ? 431 : 400);
+    asked === 'websocket'
+      ? service.admit({ ...head, body: '', noRoom })
+      : service.refuse(asked === 'http' ? 400 : asked);
   if (refusal === undefined) {
     if (noRoom !== undefined) service.onNoRoom(noRoom);
     return { remoteAddress, noRoom };

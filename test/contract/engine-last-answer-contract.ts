@@ -23,7 +23,8 @@ const refused: [name: string, request: string, status: number][] = [
   ['coded as chunked twice', post('transfer-encoding: chunked\r\ntransfer-encoding: chunked', CHUNKS), 400],
   ['an upgrade that is not let in', handshake(), 403],
   ['an upgrade with a body', `${handshake({ 'content-length': '2' })}ab`, 400],
-  ['an upgrade without a sound key', handshake({ 'sec-websocket-version': '12' }), 400],
+  ['an upgrade without a sound key', handshake({ 'sec-websocket-key': 'eA==' }), 400],
+  ['an upgrade of another version', handshake({ 'sec-websocket-version': '12' }), 426],
   ['a head that is too large', `GET / HTTP/1.1\r\nhost: hub\r\nx: ${'a'.repeat(17_000)}\r\n\r\n`, 431],
 ];
 

@@ -43,12 +43,18 @@ export function webSocketContract(engine: Tested): void {
       ['no key', handshake({ 'sec-websocket-key': undefined })],
       ['a key that is too short', handshake({ 'sec-websocket-key': 'abc' })],
       ['a key of the right length that is no base64', handshake({ 'sec-websocket-key': '!'.repeat(24) })],
-      ['an unknown version', handshake({ 'sec-websocket-version': '12' })],
       ['another method', handshake({}, 'POST')],
     ])('turns a handshake with %s down with 400', async (_, text) => {
       const raw = rig.raw();
       raw.write(text);
       expect(await raw.closed).toMatch(/^HTTP\/1\.1 400 [^]*"turned down"\}$/);
+      expect(rig.admitted.rest()).toEqual([]);
+    });
+
+    it('turns a handshake of another version down with 426', async () => {
+      const raw = rig.raw();
+      raw.write(handshake({ 'sec-websocket-version': '12' }));
+      expect(await raw.closed).toMatch(/^HTTP\/1\.1 426 [^]*"turned down"\}$/);
       expect(rig.admitted.rest()).toEqual([]);
     });
 

@@ -52,6 +52,7 @@ const answers: readonly (readonly [what: string, status: number, text: string])[
   ['a bad id', 400, request('GET /v1/presence/%20')],
   ['two lengths', 400, request('POST /v1/heartbeat', ['content-length: 1', 'content-length: 2'], 'xx')],
   ['no sound handshake', 400, request('GET /ws', upgrade)],
+  ['another version of WebSocket', 426, request('GET /ws', [...upgrade.slice(0, 2), key, 'sec-websocket-version: 8'])],
   ['a foreign name', 403, request('GET /').replace('127.0.0.1', 'evil.example')],
   ['a foreign page', 403, request('GET /ws', [...upgrade, key, 'origin: http://evil.example'])],
   ['nothing there', 404, request('GET /nowhere')],
@@ -78,6 +79,9 @@ onBothEngines('every answer', (transport) => {
       });
       expect(head).not.toMatch(/uwebsockets|x-powered-by|\nserver:|strict-transport/);
       expect(head.match(/x-content-type-options/g)).toHaveLength(1);
+    }
+    for (const headers of [[], [...upgrade.slice(0, 2), key, 'sec-websocket-version: 8']]) {
+      expect((await ask(request('GET /ws', headers))).head).toContain('\r\nsec-websocket-version: 13');
     }
     expect((await ask(request('GET /ws', [...upgrade, key]))).head).not.toMatch(/uwebsockets|\nserver:/);
   });

@@ -41,6 +41,7 @@ onBothEngines('HTTP', (transport) => {
     ];
     for (const answer of [
       await get('/v1/presence?users=9,7,9'),
+      await get('/v1/presence?users=9&users=7&users=9,7'),
       await hub.request('POST', '/v1/presence', { users: ['9', '7', '9'] }),
     ]) {
       const { entries } = answer.body as { entries: { user: string; status: string }[] };
@@ -165,6 +166,8 @@ onBothEngines('HTTP', (transport) => {
     ['GET', '/v1/presence/%zz', undefined, 'path'],
     ['GET', '/v1/presence', undefined, 'users'],
     ['GET', '/v1/presence?users=', undefined, 'users'],
+    ['GET', '/v1/presence?users=a&users=', undefined, 'users'],
+    ['DELETE', '/v1/users/1/friends/2?oneway=true&oneway=false', undefined, 'oneway'],
     ['GET', '/v1/presence?users=a,,b', undefined, 'users'],
     ['GET', `/v1/presence?users=${Array.from({ length: 1001 }, (_, i) => i).join(',')}`, undefined, 'users'],
     ['POST', '/v1/presence', {}, 'users'],
