@@ -15,12 +15,12 @@ export interface OriginRules {
 export type ReadOrigins =
   { readonly ok: true; readonly origins: ReadonlySet<string> } | { readonly ok: false; readonly problem: string };
 
-/** Reads HUB_ORIGINS. Nothing but white space is no origin. */
+/** Reads HUB_ORIGINS. Nothing but white space is no origin. One may end with a slash, as an address bar shows it. */
 export function parseOrigins(text: string): ReadOrigins {
   const entries = text.trim() === '' ? [] : text.split(',').map((entry) => entry.trim());
   const origins = new Set<string>();
   for (const entry of entries) {
-    const origin = entry.includes('*') ? undefined : canonicalOrigin(entry);
+    const origin = entry.includes('*') ? undefined : canonicalOrigin(entry.replace(/\/$/, ''));
     if (origin === undefined) {
       const advice = entry.includes('*')
         ? 'name each origin: any page at all is never meant'

@@ -14,6 +14,7 @@ describe('HUB_ORIGINS', () => {
     ['  ', []],
     ['https://app.example.com', ['https://app.example.com']],
     ['HTTPS://App.Example.com:443 , http://x:80', ['https://app.example.com', 'http://x']],
+    ['https://app.example.com/, capacitor://localhost/', ['https://app.example.com', 'capacitor://localhost']],
     ['http://[::1]:8080,capacitor://localhost', ['http://[::1]:8080', 'capacitor://localhost']],
   ])('%j names %j', (text, origins) => {
     expect([...originsOf(text)]).toEqual(origins);
@@ -24,7 +25,7 @@ describe('HUB_ORIGINS', () => {
     ['https://*.example.com'],
     ['null'],
     ['app.example.com'],
-    ['https://app.example.com/'],
+    ['https://app.example.com//'],
     ['https://app.example.com/page'],
     ['https://user@app.example.com'],
     ['https://'],
