@@ -95,7 +95,7 @@ const table = {
   HUB_LAST_SEEN: {
     form: { kind: 'choice', of: ['show', 'hide'] },
     fallback: 'show',
-    help: 'hide: lastSeen is for admins alone',
+    help: 'hide: lastSeen, and since of who is offline, are for admins only',
   },
   HUB_MAX_CONNECTIONS: { form: count, fallback: '100000', help: 'connections in all, TCP and WebSocket' },
   HUB_MAX_PER_ADDRESS: { form: count, fallback: '20000', help: 'connections of one address' },

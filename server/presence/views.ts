@@ -1,5 +1,5 @@
 /**
- * What a viewer sees of a user, as JSON: the truth, the truth without `lastSeen`, or the frozen entry of a block. Each form
+ * What a viewer sees of a user, as JSON: the truth, the truth without what `HUB_LAST_SEEN` hides, or the frozen entry of a block. Each form
  * is made once for each version, however many see it. Pure but for that memory; `Presence` offers it to whoever shows entries.
  */
 import type { Entry } from '../../shared/entry.ts';
@@ -46,7 +46,9 @@ export class Views {
   }
 
   #forMost(entry: Entry): string {
-    return JSON.stringify(this.#hidesLastSeen ? { ...entry, lastSeen: null } : entry);
+    if (!this.#hidesLastSeen) return JSON.stringify(entry);
+    // Of one who is offline, `since` is when it left.
+    return JSON.stringify({ ...entry, since: entry.status === 'offline' ? null : entry.since, lastSeen: null });
   }
 }
 

@@ -8,6 +8,7 @@ import { openSqlite } from '../../server/lib/sqlite.ts';
 import { ask, type Asked } from '../support/ask.ts';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
+import { WsClient } from '../support/ws-client.ts';
 
 const ADMIN = 'an-admin-token-for-tests';
 const JWT = { auth: 'jwt', jwtSecret: TEST_SECRET, adminToken: ADMIN } as const;
@@ -183,4 +184,30 @@ describe('HUB_LAST_SEEN=hide', () => {
     expect((await call(ADMIN, 'GET', '/v1/presence/42')).body).toMatchObject({ lastSeen: hub.clock.wallMs });
     await hub.stop();
   });
+
+  it.each(['left', 'invisible', 'blocked'])(
+    'shows no since of one who is offline, but to an admin: %s',
+    async (how) => {
+      const hub = await startTestHub({ ...JWT, lastSeen: 'hide' });
+      const own = await tokenFor('42');
+      const observer = await tokenFor('7', { scopes: ['observe'] });
+      const call = (token: string, method: string, path: string, body?: unknown) =>
+        ask(hub.addresses.http, method, path, { token, ...(body !== undefined && { body }) });
+      await call(own, 'POST', '/v1/heartbeat', { user: '42' });
+      const online = { status: 'online', since: hub.clock.wallMs, lastSeen: null };
+      expect((await call(observer, 'GET', '/v1/presence/42')).body).toMatchObject(online);
+      hub.clock.pass(1_000);
+      if (how === 'left') await call(own, 'POST', '/v1/heartbeat', { user: '42', status: 'offline' });
+      if (how === 'invisible') await call(own, 'POST', '/v1/heartbeat', { user: '42', status: 'invisible' });
+      if (how === 'blocked') await call(own, 'PUT', '/v1/users/42/blocks/7');
+      const hidden = { status: 'offline', since: null, lastSeen: null };
+      expect((await call(observer, 'GET', '/v1/presence/42')).body).toMatchObject(hidden);
+      const watcher = await WsClient.hello(hub.addresses.ws, { observe: true, token: observer });
+      watcher.send({ type: 'watch', users: ['42'] });
+      expect((await watcher.next('snapshot')).entries).toMatchObject([hidden]);
+      const shown = how === 'blocked' ? { status: 'online' } : { status: 'offline', since: hub.clock.wallMs };
+      expect((await call(ADMIN, 'GET', '/v1/presence/42')).body).toMatchObject(shown);
+      await hub.stop();
+    },
+  );
 });
