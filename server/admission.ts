@@ -6,6 +6,10 @@
 import type { RefusalReason } from '../shared/codes.ts';
 import { neighbourhoodOf } from './auth/cidrs.ts';
 
+const MAX_GUESTS = 1_000;
+/** Of those that are kept free beside the connections that are let in. */
+export const DESCRIPTORS_FOR_GUESTS = 16;
+
 interface AdmissionOptions {
   readonly maxConnections: number;
   readonly maxPerAddress: number;
@@ -18,12 +22,34 @@ export class Admission {
   readonly #options: AdmissionOptions;
   readonly #byGroup = new Map<string, number>();
   #count = 0;
+  /** Connections for which there are file descriptors. */
+  #room = Infinity;
   #lastAddress = '';
   #lastGroup = '';
   #estimate: (group: string) => number = () => 0;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+  }
+
+  /** Connections of every kind. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether it is for want of file descriptors that no more are let in. */
+  get lacksRoom(): boolean {
+    return this.#room < this.#options.maxConnections && this.#count >= this.#room;
+  }
+
+  /** Connections beyond the limit that may be let in to be told so. */
+  get maxGuests(): number {
+    return Math.min(MAX_GUESTS, this.#room + DESCRIPTORS_FOR_GUESTS - this.#limit);
+  }
+
+  /** Lets in no more than this many, whatever the setting says: each takes a file descriptor. */
+  limitTo(room: number): void {
+    this.#room = Math.max(1, room);
   }
 
   /** Counts a connection, which must `leave` later, or says why there is no room. `null`: its client is not known yet. */
@@ -43,9 +69,9 @@ export class Admission {
 
   /** What `enter` would say if each limit were higher by `beyond`. Counts nothing. */
   refusalFor(address: string | null, beyond = 0): NoRoom | undefined {
-    const { maxConnections, maxPerAddress } = this.#options;
+    const { maxPerAddress } = this.#options;
     if (address !== null && this.#ofGroup(this.groupOf(address)) >= maxPerAddress + beyond) return 'per_address';
-    return this.#count >= maxConnections + beyond ? 'connections' : undefined;
+    return this.#count >= this.#limit + beyond ? 'connections' : undefined;
   }
 
   /** Counts a connection whose client cannot be told, whether or not there is room. It must `leave(null)`. */
@@ -80,6 +106,10 @@ export class Admission {
       this.#lastAddress = address;
     }
     return this.#lastGroup;
+  }
+
+  get #limit(): number {
+    return Math.min(this.#options.maxConnections, this.#room);
   }
 
   #ofGroup(group: string): number {

@@ -19,6 +19,7 @@ import type { Config } from './config.ts';
 import { startExpiry } from './expiry.ts';
 import { buildCore, type Core } from './hub/core.ts';
 import { buildDoors, onDoubt, type Doors } from './hub/doors.ts';
+import { Descriptors } from './hub/descriptors.ts';
 import { explainStart, openLasting, type Lasting } from './hub/lasting.ts';
 import { sessionsThatFit } from './hub/session-room.ts';
 import { untilLeaseIsOver, type Staleness } from './hub/staleness.ts';
@@ -46,6 +47,8 @@ export interface Hub {
   readonly storage: string;
   /** How many sessions it takes, and why. */
   readonly sessions: string;
+  /** What the machine lacks for the settings. */
+  readonly warnings: readonly string[];
   /** Ends everything; what lasts is stored. A second call waits for the first. */
   stop(): Promise<void>;
   /** The same, after everybody was asked to come back elsewhere or later: takes up to HUB_DRAIN_MS. Once, like `stop`. */
@@ -144,7 +147,7 @@ function createClock(log: Logger): StallClock {
 }
 
 interface Opened {
-  readonly facts: Pick<Hub, 'addresses' | 'engine' | 'engineLimit' | 'storage' | 'sessions'>;
+  readonly facts: Pick<Hub, 'addresses' | 'engine' | 'engineLimit' | 'storage' | 'sessions' | 'warnings'>;
   readonly listening: Listening;
 }
 
@@ -225,6 +228,9 @@ async function open(
     isSuspended: () => site.isDraining,
     onLook,
   });
+  const { admission } = doors;
+  const descriptors = Descriptors.watch({ admission, maxConnections: config.maxConnections, log });
+  onStop(() => descriptors?.stop());
   const at = `${hostInUrl(host)}:${listening.port}`;
   const s = site.tls === null ? '' : 's';
   const facts = {
@@ -233,6 +239,7 @@ async function open(
     engineLimit: limit,
     storage: config.data === ':memory:' ? 'in memory: gone when the hub stops' : `SQLite in ${config.data}`,
     sessions: describeRoom(site),
+    warnings: descriptors?.warnings ?? [],
   };
   return { facts, listening };
 }

@@ -118,7 +118,7 @@ function describeStart(hub: Hub, config: Config, warnings: readonly string[]): s
     ['storage', hub.storage],
     ['sessions', hub.sessions],
     ['auth', describeAuth(config)],
-    ...warnings.map((warning) => ['warning', warning]),
+    ...[...warnings, ...hub.warnings].map((warning) => ['warning', warning]),
   ];
   const lines = rows.map(([name = '', value = '']) => `  ${name.padEnd(10)} ${value}`);
   return [`presence-hub ${version()}`, ...lines, 'Ctrl-C stops'].join('\n');

@@ -6,9 +6,6 @@ import type { Socket as Wire } from 'node:net';
 import { addressText } from './http-rules.ts';
 import type { NoRoom, Service } from './port.ts';
 
-/** Connections beyond a limit that may be told so at a time. Further ones are cut without a word. */
-const MAX_GUESTS = 1_000;
-
 interface Accepted {
   /** `null`: a trusted proxy has not named its client yet. */
   address: string | null;
@@ -57,7 +54,7 @@ export class AcceptedWires {
   }
 
   #receiveGuest(wire: Wire, reason: NoRoom): boolean {
-    if (++this.#guests <= MAX_GUESTS) return true;
+    if (++this.#guests <= this.#service.connections.maxGuests) return true;
     this.#service.onNoRoom(reason);
     wire.destroy();
     return false;

@@ -84,6 +84,8 @@ export type NoRoom = Extract<RefusalReason, 'connections' | 'per_address'>;
 
 /** Counts the connections of every port together, each from its acceptance on. `null`: its client is not known yet. */
 export interface ConnectionCounts {
+  /** Connections beyond the limit that may be let in to be told so. Further ones are to be cut at once. */
+  readonly maxGuests: number;
   /** Counts a connection, which must `leave` later, or says why there is no room. */
   enter(address: string | null): NoRoom | undefined;
   leave(address: string | null): void;

@@ -7,8 +7,6 @@
 import type { NoRoom, Service } from './port.ts';
 
 const GENERATION_MS = 12_000;
-/** Connections beyond a limit, in all and of one address, that are let in to be told so. Further ones are cut at once. */
-const MAX_GUESTS = 1_000;
 
 /** A request under way. */
 export interface Asking {
@@ -42,7 +40,7 @@ export class UwsConnections {
   opened(peer: string): boolean {
     const { connections } = this.#service;
     const address = this.#service.isProxy(peer) ? null : this.#service.clientAddress(peer, undefined);
-    const noRoom = connections.refusalFor(address, MAX_GUESTS);
+    const noRoom = connections.refusalFor(address, connections.maxGuests);
     this.#open++;
     connections.enterUnnamed();
     if (noRoom !== undefined) {

@@ -29,6 +29,8 @@ export interface HubProcess {
 export function startHubProcess(
   settings: Readonly<Record<string, string>> = {},
   args: readonly string[] = [],
+  /** The limit on file descriptors. */
+  maxFiles?: number,
 ): HubProcess {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('HUB_'));
   const env = {
@@ -38,7 +40,10 @@ export function startHubProcess(
     HUB_DATA: ':memory:',
     ...settings,
   };
-  const child = spawn(process.execPath, [launcher, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const command = [process.execPath, launcher, ...args] as const;
+  const [file, ...rest] =
+    maxFiles === undefined ? command : (['sh', '-c', `ulimit -n ${maxFiles} && exec "$0" "$@"`, ...command] as const);
+  const child = spawn(file, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
   let stdout = '';
   let stderr = '';
