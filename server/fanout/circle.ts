@@ -48,6 +48,13 @@ export function audienceOf(user: User): UserAudience {
   return audience;
 }
 
+/** Every connection with a watch that covers the user; more than once if several do. */
+export function* watchersOf({ audience }: User): Generator<Outbox> {
+  if (!(audience instanceof UserAudience)) return;
+  yield* audience;
+  for (const { watchers } of audience.circles ?? []) yield* watchers;
+}
+
 /**
  * Whether any watch of the connection covers the user. Asks the shorter of two lists: those that the connection watches,
  * and the watched ones that hold the user. Either may be ten thousand long.

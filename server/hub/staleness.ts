@@ -1,7 +1,7 @@
 /**
  * Whether what is shown may be behind, and since when: after a restart or a suspension of the machine, which concern
- * everybody, or while a mass lapse of
- * one adapter is doubted, which concerns those who are shown a user with a session on it. They are told `stale` when the
+ * everybody; while a mass lapse of one adapter is doubted, which concerns those who are shown a user with a session on it; or
+ * while the hub cannot poll, which concerns those who are shown a user whom it cannot ask. They are told `stale` when the
  * first reason begins (again when another reaches further back), and `fresh` when the last one is over. Others are told
  * nothing, so that the doubt reveals no user who is shown as offline.
  *
@@ -10,6 +10,7 @@
  */
 import type { WsJson } from '../adapters/ws-json/ws-json.ts';
 import type { Forewarning } from '../fanout/fanout.ts';
+import { watchersOf } from '../fanout/circle.ts';
 import type { Outbox } from '../fanout/outbox.ts';
 import type { Moment } from '../lib/clock.ts';
 import type { Doubt } from '../presence/outcomes.ts';
@@ -44,9 +45,9 @@ export class Staleness implements Forewarning {
   /** Who has been told `stale`, and with which `since`. */
   readonly #told = new Map<Outbox, number>();
   #reasons: Reason[] = [];
-  /** Some reason is about others than it was. */
-  #hasChanged = false;
-  #sweptAt = -Infinity;
+  #reportedSince: number | null = null;
+  /** Of those told: who is perhaps not concerned any more. */
+  readonly #perhapsFresh = new Set<Outbox>();
 
   constructor(options: StalenessOptions) {
     this.#options = options;
@@ -75,10 +76,26 @@ export class Staleness implements Forewarning {
   }
 
   begin(reason: Reason): void {
-    const before = this.since;
     this.#reasons.push(reason);
-    if (before === null || reason.since < before) this.#options.onSureness(reason.since);
+    this.#report();
     for (const outbox of this.#options.outboxes()) if (this.#concerns(reason, outbox)) this.#tell(outbox, reason.since);
+  }
+
+  /**
+   * The reason, which may be a new one or have an earlier `since`, is about this user from now on. Looks only at those who
+   * watch the user.
+   */
+  beginAbout(reason: Reason, user: User): void {
+    if (!this.#reasons.includes(reason)) this.#reasons.push(reason);
+    this.#report();
+    for (const outbox of watchersOf(user)) {
+      if (reason.isAbout?.(user, outbox.viewer) === true) this.#tell(outbox, reason.since);
+    }
+  }
+
+  /** No reason of `beginAbout` is about this user any more. Those who watch nobody else like it are told soon. */
+  endAbout(user: User): void {
+    for (const outbox of watchersOf(user)) if (this.#told.has(outbox)) this.#perhapsFresh.add(outbox);
   }
 
   /** The connection has been welcomed. */
@@ -97,34 +114,49 @@ export class Staleness implements Forewarning {
   /** The connection is gone. */
   closed(outbox: Outbox): void {
     this.#told.delete(outbox);
-  }
-
-  /** A reason is about more or fewer users than it was. Those concerned are told within a second. */
-  changed(): void {
-    this.#hasChanged = true;
+    this.#perhapsFresh.delete(outbox);
   }
 
   /** The lease timer came by. */
   look(monoMs: number): void {
-    const mustSweep = this.#hasChanged && monoMs >= this.#sweptAt + SWEEP_EVERY_MS;
-    if (!mustSweep && !this.#reasons.some(({ isOver }) => isOver(monoMs))) return;
-    this.#reasons = this.#reasons.filter(({ isOver }) => !isOver(monoMs));
-    if (mustSweep) this.#sweep(monoMs);
+    const remaining = this.#reasons.filter(({ isOver }) => !isOver(monoMs));
+    if (remaining.length < this.#reasons.length) {
+      this.#reasons = remaining;
+      this.#tellFresh(this.#told.keys());
+      this.#report();
+    } else if (this.#perhapsFresh.size > 0) {
+      this.#tellFresh(this.#takeSome());
+    }
+  }
+
+  /** As many as one look has time for: a connection may watch ten thousand users. */
+  #takeSome(): Outbox[] {
+    const some: Outbox[] = [];
+    let users = 0;
+    for (const outbox of this.#perhapsFresh) {
+      if (users >= USERS_PER_LOOK) break;
+      this.#perhapsFresh.delete(outbox);
+      some.push(outbox);
+      users += 1 + outbox.users.size;
+      for (const { friends } of outbox.circles) users += friends.size;
+    }
+    return some;
+  }
+
+  #tellFresh(told: Iterable<Outbox>): void {
     const at = this.#options.tellAll();
-    for (const outbox of this.#told.keys()) {
+    for (const outbox of told) {
       if (this.#reasons.some((reason) => this.#concerns(reason, outbox))) continue;
       this.#told.delete(outbox);
       outbox.tell(JSON.stringify({ type: 'fresh', at }));
     }
-    this.#options.onSureness(this.since);
   }
 
-  #sweep(monoMs: number): void {
-    this.#hasChanged = false;
-    this.#sweptAt = monoMs;
-    for (const outbox of this.#options.outboxes()) {
-      for (const reason of this.#reasons) if (this.#concerns(reason, outbox)) this.#tell(outbox, reason.since);
-    }
+  #report(): void {
+    const { since } = this;
+    if (since === this.#reportedSince) return;
+    this.#reportedSince = since;
+    this.#options.onSureness(since);
   }
 
   #tell(outbox: Outbox, since: number): void {
@@ -176,8 +208,8 @@ export function buildStaleness(
   return staleness;
 }
 
-/** The whole of who watches whom is gone through, so not with each poll. */
-const SWEEP_EVERY_MS = 1000;
+/** Users looked at in one turn of the loop: some 2 ms. */
+const USERS_PER_LOOK = 10_000;
 
 /** The sessions that ran out are looked at up to two looks late; what became of them goes out before `fresh`. */
 const SETTLED_AFTER_MS = 100;

@@ -1,6 +1,6 @@
 /**
- * The polled users whom the hub cannot ask, because its own network or resolver fails: those who are shown them are told
- * `stale` until every one of them can be asked again, or is gone. Part of hub.ts.
+ * Polled users that the hub cannot ask, because its own network or resolver fails. Watchers who are shown such a user are
+ * told `stale` until the hub can ask again, or the session is gone. Part of hub.ts.
  */
 import type { Unasked } from '../adapters/poll/polled.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -13,42 +13,38 @@ import type { Reason, Staleness } from './staleness.ts';
 
 interface UnaskedOptions {
   readonly presence: Pick<Presence, 'isShownOn'>;
-  readonly staleness: Pick<Staleness, 'begin' | 'changed'>;
+  readonly staleness: Pick<Staleness, 'beginAbout' | 'endAbout'>;
   readonly clock: Clock;
   readonly stalls: Stalls;
 }
 
 export function createUnasked({ presence, staleness, clock, stalls }: UnaskedOptions): Unasked {
   const sessions = new Set<Session>();
-  let reason: (Reason & { since: number }) | undefined;
   const isUnasked = (user: User): boolean => {
     for (let s = user.firstSession; s !== null; s = s.next) if (sessions.has(s)) return true;
     return false;
   };
-  const beginReason = (since: number): void => {
-    const made = {
-      since,
+  let current: (Reason & { since: number }) | undefined;
+  /** One for all: a reason for each session would have to be gone through for each answer. */
+  const createReason = (): Reason & { since: number } => {
+    const reason = {
+      since: Infinity,
       isAbout: (user: User, viewer: Viewer) => presence.isShownOn(user, viewer, 'poll') && isUnasked(user),
-      isOver: () => reason !== made,
+      isOver: () => current !== reason,
     };
-    reason = made;
-    staleness.begin(made);
+    return reason;
   };
   return {
     began(session) {
       sessions.add(session);
-      const heardAt = stalls.wallOf(session.lastSignAt, clock.now());
-      if (reason === undefined) {
-        beginReason(heardAt);
-        return;
-      }
-      reason.since = Math.min(reason.since, heardAt);
-      staleness.changed();
+      current ??= createReason();
+      current.since = Math.min(current.since, stalls.wallOf(session.lastSignAt, clock.now()));
+      staleness.beginAbout(current, session.user);
     },
     ended(session) {
       sessions.delete(session);
-      if (sessions.size > 0) staleness.changed();
-      else reason = undefined;
+      if (sessions.size > 0) staleness.endAbout(session.user);
+      else current = undefined;
     },
   };
 }

@@ -1,0 +1,56 @@
+/** Whom a reason to be unsure is told to, and how much is looked at for it. */
+import { describe, expect, it } from 'vitest';
+import { createUnasked } from '../../../server/hub/unasked.ts';
+import { Staleness } from '../../../server/hub/staleness.ts';
+import { noStalls } from '../../../server/lib/stall-clock.ts';
+import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
+
+class Stage extends FanoutStage {
+  readonly peers: Peer[] = [];
+  /** How often it was asked whether a user is shown as polled. */
+  questions = 0;
+  sureness: (number | null)[] = [];
+  readonly staleness = new Staleness({
+    presence: this.core.presence,
+    outboxes: () => this.peers.map(({ outbox }) => outbox),
+    onSureness: (since) => this.sureness.push(since),
+    tellAll: () => 1,
+  });
+  readonly unasked = createUnasked({
+    presence: {
+      isShownOn: (...asked) => {
+        this.questions++;
+        return this.core.presence.isShownOn(...asked);
+      },
+    },
+    staleness: this.staleness,
+    clock: this.core.clock,
+    stalls: noStalls,
+  });
+
+  watch(...users: string[]): Peer {
+    const peer = this.open();
+    this.peers.push(peer);
+    this.fanout.watchUsers(peer.outbox, users, undefined, undefined);
+    peer.socket.take();
+    return peer;
+  }
+}
+
+describe('a user whom the hub cannot ask', () => {
+  it('is looked at for those alone who watch it, however many others there are', () => {
+    const stage = new Stage();
+    const session = stage.core.begin('polled', { adapter: 'poll' });
+    const other = stage.core.begin('other', { adapter: 'poll' });
+    const concerned = stage.watch('polled');
+    const unconcerned = Array.from({ length: 1000 }, () => stage.watch('a', 'b', 'c'));
+    stage.unasked.began(other);
+    stage.unasked.began(session);
+    expect(concerned.socket.take()).toMatchObject([{ type: 'stale' }]);
+    stage.unasked.ended(session);
+    stage.staleness.look(stage.core.clock.now().monoMs);
+    expect(concerned.socket.take()).toMatchObject([{ type: 'fresh' }]);
+    expect(unconcerned.flatMap(({ socket }) => socket.take())).toEqual([]);
+    expect(stage.questions).toBeLessThan(10);
+  });
+});
