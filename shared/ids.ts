@@ -35,7 +35,16 @@ export function isDevice(text: string): boolean {
   return text.length >= 1 && text.length <= MAX_DEVICE_CHARS && !CONTROL.test(text) && !HALF.test(text);
 }
 
-export const userId = z.string(USER_ID_FORM).refine(isUserId, USER_ID_FORM);
+export const userId = z
+  .string({ error: ({ input }) => (typeof input === 'number' ? describeNumber(input) : USER_ID_FORM) })
+  .refine(isUserId, USER_ID_FORM);
+
+/** A number that JSON has rounded is not shown as the id that was meant. */
+function describeNumber(id: number): string {
+  return Number.isSafeInteger(id)
+    ? `must be a string: "${id}", not the number ${id}`
+    : 'must be a string, not a number';
+}
 
 /** What an error says of a bad device label. */
 export const DEVICE_FORM = `must be 1 to ${MAX_DEVICE_CHARS} characters without control characters or halves of surrogate pairs`;

@@ -6,7 +6,7 @@
 import { createPresenceClient, type MyStatus, type PresenceClient, type PresenceClientOptions } from '../sdk/index.ts';
 
 export interface ClientSource {
-  /** null on a server and until the provider is mounted. */
+  /** null on a server, until the provider is mounted, and until there is a user. */
   readonly client: PresenceClient | null;
   /** Tells when `client` is another one. */
   readonly subscribe: (listener: () => void) => () => void;
@@ -63,10 +63,15 @@ export class MountedSource implements ClientSource {
   /** Connects; answers what takes that back. */
   mount(): () => void {
     clearTimeout(this.#closing);
-    if (this.#client === null) this.#open();
+    if (this.#client === null && !this.#isWaiting) this.#open();
     return () => {
       this.#closing = setTimeout(() => this.#close(), 0);
     };
+  }
+
+  /** There is to be a user, and there is none yet. */
+  get #isWaiting(): boolean {
+    return 'user' in this.options && this.options.user === undefined;
   }
 
   #open(): void {

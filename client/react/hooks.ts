@@ -39,10 +39,12 @@ export function useFriends(user?: string): FriendsState {
   return useMemo(() => ({ ...state, friends: inOrder(state.entries) }), [state]);
 }
 
-/** One user. */
-export function useFriend(id: string): FriendState {
-  const { entries, isSynced, staleSince, status, error } = useView(`user ${id}`, (client) => client.watch([id]));
-  const friend = entries.get(id);
+/** One user. Nothing is watched while `id` is undefined. */
+export function useFriend(id: string | undefined): FriendState {
+  const { entries, isSynced, staleSince, status, error } = useView(id === undefined ? id : `user ${id}`, (client) =>
+    client.watch(id === undefined ? [] : [id]),
+  );
+  const friend = id === undefined ? undefined : entries.get(id);
   return useMemo(
     () => ({ friend, isSynced, staleSince, status, error }),
     [friend, isSynced, staleSince, status, error],
@@ -81,14 +83,16 @@ export function useConnectionStatus(): ConnectionState {
   );
 }
 
-function useView(key: string, open: (client: PresenceClient) => PresenceView): ViewState {
+/** Without a key, nothing is watched. */
+function useView(key: string | undefined, open: (client: PresenceClient) => PresenceView): ViewState {
   const client = useClient();
   const subscribe = useCallback(
-    (listener: () => void) => (client === null ? nothingToEnd : subscribeTo(client, key, () => open(client), listener)),
+    (listener: () => void) =>
+      client === null || key === undefined ? nothingToEnd : subscribeTo(client, key, () => open(client), listener),
     // `open` says no more than the key does.
     [client, key],
   );
-  return useSyncExternalStore(subscribe, () => stateOf(client, key), nothing);
+  return useSyncExternalStore(subscribe, () => (key === undefined ? NOTHING : stateOf(client, key)), nothing);
 }
 
 function useClient(): PresenceClient | null {

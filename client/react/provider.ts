@@ -5,7 +5,10 @@ import { givenSource, MountedSource, type ClientSource } from './client-source.t
 
 export type PresenceProviderProps = { readonly children?: ReactNode } & (
   | {
-      /** Connects while the provider is mounted. Another `url`, `user`, `device` or `tabs` is another connection. */
+      /**
+       * Connects while the provider is mounted. Another `url`, `user`, `device` or `tabs` is another connection. While `user`
+       * is there and undefined, as before a login, there is none. Without `user`: an observer.
+       */
       readonly options: PresenceClientOptions;
       readonly client?: never;
     }
@@ -19,6 +22,9 @@ export type PresenceProviderProps = { readonly children?: ReactNode } & (
 const Context = createContext<ClientSource | null>(null);
 
 export function PresenceProvider({ client, options, children }: PresenceProviderProps): ReactNode {
+  // Types say so, and not everybody has types.
+  if ((client ?? (options as unknown)) === undefined)
+    throw new Error('presence-hub/react: <PresenceProvider> needs options, or a client');
   const key = options === undefined ? undefined : keyOf(options);
   const source = useMemo(
     () => (client === undefined ? new MountedSource(options) : givenSource(client)),
@@ -39,6 +45,15 @@ export function useClientSource(): ClientSource {
 }
 
 /** What another connection is needed for. */
-function keyOf({ url, user, device, tabs, getToken }: PresenceClientOptions): string {
-  return JSON.stringify([url === undefined ? null : String(url), user, device, tabs, getToken !== undefined]);
+function keyOf(options: PresenceClientOptions): string {
+  const { url, user, device, tabs, getToken } = options;
+  const isObserver = !('user' in options);
+  return JSON.stringify([
+    url === undefined ? null : String(url),
+    user,
+    isObserver,
+    device,
+    tabs,
+    getToken !== undefined,
+  ]);
 }

@@ -3,7 +3,13 @@
  * and closed a second after the last has gone, so that StrictMode, a change of page or rows that scroll out and in again
  * cost no second snapshot and show no empty list.
  */
-import type { ConnectionStatus, Entry, PresenceClient, PresenceError, PresenceView } from '../sdk/index.ts';
+import {
+  PresenceError,
+  type ConnectionStatus,
+  type Entry,
+  type PresenceClient,
+  type PresenceView,
+} from '../sdk/index.ts';
 
 const LINGER_MS = 1000;
 
@@ -31,7 +37,8 @@ export const NOTHING: ViewState = {
 const CLOSED: ViewState = { ...NOTHING, status: 'closed' };
 
 interface SharedView {
-  readonly view: PresenceView;
+  /** undefined if it could not be opened: `state` then says why. */
+  readonly view: PresenceView | undefined;
   readonly listeners: Set<() => void>;
   state: ViewState;
   closing: ReturnType<typeof setTimeout> | undefined;
@@ -51,11 +58,11 @@ export function subscribeTo(
   let shared = views.get(key);
   if (shared === undefined) {
     if (client.status === 'closed') return () => undefined;
-    views.set(key, (shared = openView(open())));
+    views.set(key, (shared = openView(open)));
   }
   return join(shared, listener, () => {
     views.delete(key);
-    shared.view.close();
+    shared.view?.close();
   });
 }
 
@@ -63,14 +70,23 @@ export function subscribeTo(
 export function stateOf(client: PresenceClient | null, key: string): ViewState {
   const shared = client === null ? undefined : viewsOf.get(client)?.get(key);
   if (shared === undefined) return client?.status === 'closed' ? CLOSED : NOTHING;
+  if (shared.view === undefined) return shared.state;
   const { entries, isSynced, staleSince, status, error } = shared.view;
   const now: ViewState = { entries, isSynced, staleSince, status, error };
   if (!isEqual(now, shared.state)) shared.state = now;
   return shared.state;
 }
 
-function openView(view: PresenceView): SharedView {
+function openView(open: () => PresenceView): SharedView {
   const listeners = new Set<() => void>();
+  let view: PresenceView;
+  try {
+    view = open();
+  } catch (error) {
+    // A bad id, for example. It must not end the whole tree of components.
+    if (!(error instanceof PresenceError)) throw error;
+    return { view: undefined, listeners, state: { ...NOTHING, error }, closing: undefined };
+  }
   const tell = () => {
     for (const listener of [...listeners]) listener();
   };

@@ -15,7 +15,11 @@ export function bad(problem: string): PresenceError {
 
 export function readUser(user: unknown, name: string): string {
   if (typeof user === 'string' && USER_ID.test(user)) return user;
-  throw bad(`${name} must be 1 to 128 of A-Z a-z 0-9 . _ @ : -, not ${String(user)}`);
+  throw bad(
+    typeof user === 'number'
+      ? `${name} must be a string: "${user}", not the number ${user}`
+      : `${name} must be 1 to 128 of A-Z a-z 0-9 . _ @ : -, not ${String(user)}`,
+  );
 }
 
 export function readIds(ids: Iterable<string>): ReadonlySet<string> {
@@ -26,6 +30,6 @@ export function readIds(ids: Iterable<string>): ReadonlySet<string> {
 
 export function readMyStatus({ status = 'online', text = '' }: MyStatus): void {
   if (!STATUS.test(status)) throw bad('status must be online, away, busy or invisible');
-  if (typeof text !== 'string' || text.length > MAX_TEXT_UNITS)
-    throw bad(`text must be at most ${MAX_TEXT_UNITS} units`);
+  if (typeof text !== 'string' || text.length > MAX_TEXT_UNITS || /\p{Surrogate}/u.test(text))
+    throw bad(`text must be at most ${MAX_TEXT_UNITS} units, no emoji cut in half`);
 }

@@ -71,6 +71,38 @@ describe.skipIf(!hasChromium('the React hooks'))('in StrictMode', () => {
     expect([sockets.length, await connections(), count('hello'), count('watch')]).toEqual([1, 1, 1, 1]);
   });
 
+  it('nothing is asked and nothing breaks until there is a user, nor when there is none any more', async () => {
+    await open('&nobody');
+    await says('connection', 'idle fresh');
+    await press('nobody');
+    await page.getByText('undefined unknown').waitFor();
+    await press('away');
+    expect(sockets.length).toBe(0);
+    await press('be 42');
+    await shows('mine', '8 online', '7 offline');
+    await page.getByText('undefined unknown').waitFor();
+    await press('be nobody');
+    await hasConnections(0);
+    await shows('mine');
+    await says('connection', 'idle fresh');
+    await press('be 42');
+    await shows('mine', '8 online', '7 offline');
+  });
+
+  it('a bad id is an error of its hook alone', async () => {
+    await open();
+    await press('bad id');
+    await page.getByText('a b each id must be 1 to 128').waitFor();
+    await shows('mine', '8 online', '7 offline');
+  });
+
+  it('an observer has no friends of its own, and may say nothing', async () => {
+    await open('&own&observe');
+    await expect.poll(() => page.locator('#mine').getAttribute('data-error'), PATIENCE).toBe('bad_message');
+    await press('friends of 7');
+    await shows('theirs', '42 offline');
+  });
+
   it('an unmounted provider leaves no connection, and a mounted one has one again', async () => {
     await open();
     await shows('mine', '8 online', '7 offline');

@@ -198,6 +198,11 @@ onBothEngines('HTTP', (transport) => {
     expect(problem.parse(answer.body).detail).toMatch(new RegExp(`^${field}[.:]`));
   });
 
+  it('answers an id that is a number with how to write it', async () => {
+    const { body } = await hub.request('POST', '/v1/heartbeat', { user: 7 });
+    expect(problem.parse(body).detail).toBe('user: must be a string: "7", not the number 7');
+  });
+
   it('describes itself in openapi.json: every route that the reference has, with what it takes and answers', async () => {
     const { status, body } = await hub.request('GET', '/openapi.json');
     expect(status).toBe(200);

@@ -12,7 +12,9 @@ import { createPresenceClient } from '../../../client/sdk/index.ts';
 
 const asked = new URLSearchParams(location.search);
 const url = asked.get('hub') ?? '';
-const ownClient = asked.has('own') ? createPresenceClient({ url, user: '42', tabs: 'each' }) : undefined;
+const ownClient = asked.has('own')
+  ? createPresenceClient({ url, user: asked.has('observe') ? undefined : '42', tabs: 'each' })
+  : undefined;
 const manyIds = Array.from({ length: 300 }, (_, index) => `many-${index}`);
 
 function Friends({ id, user }: { id: string; user?: string }): ReactNode {
@@ -28,9 +30,9 @@ function Friends({ id, user }: { id: string; user?: string }): ReactNode {
   );
 }
 
-function One({ id }: { id: string }): ReactNode {
-  const { friend, isSynced } = useFriend(id);
-  return <p id={id} data-synced={isSynced}>{`${id} ${friend?.status ?? 'unknown'}`}</p>;
+function One({ id }: { id: string | undefined }): ReactNode {
+  const { friend, isSynced, error } = useFriend(id);
+  return <p id={id} data-synced={isSynced}>{`${id} ${error?.message ?? friend?.status ?? 'unknown'}`}</p>;
 }
 
 function Me(): ReactNode {
@@ -64,7 +66,7 @@ function Toggle({ name, children, isOn = false }: { name: string; children: Reac
 }
 
 function App(): ReactNode {
-  const [user, setUser] = useState('42');
+  const [user, setUser] = useState(asked.has('nobody') ? undefined : '42');
   const [mode, setMode] = useState<'visible' | 'hidden'>('visible');
   // New objects and functions in every render, as apps write them.
   const provided =
@@ -74,6 +76,8 @@ function App(): ReactNode {
   return (
     <>
       <button onClick={() => setUser('43')}>be 43</button>
+      <button onClick={() => setUser('42')}>be 42</button>
+      <button onClick={() => setUser(undefined)}>be nobody</button>
       <button onClick={() => setMode(mode === 'visible' ? 'hidden' : 'visible')}>hide</button>
       <Toggle name="provider" isOn>
         <Activity mode={mode}>
@@ -86,6 +90,12 @@ function App(): ReactNode {
             </Toggle>
             <Toggle name="friends of 7">
               <Friends id="theirs" user="7" />
+            </Toggle>
+            <Toggle name="nobody">
+              <One id={undefined} />
+            </Toggle>
+            <Toggle name="bad id">
+              <One id="a b" />
             </Toggle>
             <Toggle name="many">
               {manyIds.map((id) => (

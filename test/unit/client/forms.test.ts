@@ -32,6 +32,15 @@ describe('the SDK takes what the contract takes', () => {
     expect(takes(() => readMyStatus({ text }))).toBe(textForm.safeParse(text).success);
   });
 
+  it('no text with half of an emoji', () => {
+    for (const text of ['😀'.slice(0, 1), `a${'😀'.slice(1)}`]) expect(takes(() => readMyStatus({ text }))).toBe(false);
+  });
+
+  it('says how to write an id that is a number', () => {
+    expect(() => readUser(42, 'user')).toThrow('user must be a string: "42", not the number 42');
+    expect(() => readIds([42 as unknown as string])).toThrow('each id must be a string: "42", not the number 42');
+  });
+
   it('every status of a session, and no other', () => {
     for (const status of sessionStatuses) expect(takes(() => readMyStatus({ status }))).toBe(true);
     for (const status of ['offline', '', 'Online'])

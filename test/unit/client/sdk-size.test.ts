@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 import { expect, test } from 'vitest';
 
-const MAX_CORE_BYTES = 5_250;
+/** Raise it with a reason. The last one: errors that say how to write an id, and the hub's time for "last seen". */
+const MAX_CORE_BYTES = 5_300;
 const MAX_SHARING_BYTES = 3_000;
 
 const sdk = fileURLToPath(new URL('../../../client/sdk/', import.meta.url));

@@ -33,6 +33,13 @@ describe('a user id', () => {
     expect(userId.safeParse(42).success).toBe(false);
   });
 
+  it('that is a number is answered with how to write it, if it can be known', () => {
+    const said = (user: unknown) => userId.safeParse(user).error?.issues.map(({ message }) => message);
+    expect(said(42)).toEqual(['must be a string: "42", not the number 42']);
+    expect(said(2 ** 60)).toEqual(['must be a string, not a number']);
+    expect(said(null)).toEqual([expect.stringContaining('must be 1 to 128 characters')]);
+  });
+
   it('holds exactly the 67 characters of the contract', () => {
     const allowed = Array.from({ length: 0x10000 }, (_, unit) => String.fromCharCode(unit)).filter((character) =>
       isUserId(`x${character}`),
