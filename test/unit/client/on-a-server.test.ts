@@ -118,6 +118,8 @@ describe('where an app runs', () => {
     client.close();
     Socket.hello = {};
   });
+});
+
 it('a provider without options and client says what it needs', () => {
   const provider = createElement(PresenceProvider, {} as never);
   expect(() => renderToString(provider)).toThrow('<PresenceProvider> needs options, or a client');
