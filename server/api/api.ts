@@ -59,7 +59,7 @@ const forAnyHost: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 const forMonitoring: ReadonlySet<string> = new Set([...forAnyHost, '/metrics']);
 
 const refusals = {
-  400: 'request: must be HTTP/1.1 of the right form',
+  400: 'request: must be HTTP/1.1 of the right form, without a PROXY header before it',
   413: 'body: must be at most 256 KiB',
   426: 'sec-websocket-version: must be 13',
   431: 'headers: request line and headers must be at most 16 KiB together',

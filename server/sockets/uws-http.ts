@@ -96,7 +96,10 @@ function readHead<Attached>(service: Service, response: UwsResponse<Attached>, r
   };
   // A proxy uses a connection again for up to a minute, and what it sends when an idle one is just being closed is lost.
   const isOfProxy = isPassedOn(head) || service.isProxy(peer);
-  return { head, asked: askedFor(head, collector.bytes), asksForEnd: isReadAsClose || asksToClose(head) || isOfProxy };
+  // It takes a PROXY header from anybody. We believe X-Forwarded-For of trusted proxies alone, so nobody needs to send one.
+  const hasProxyHeader = response.getProxiedRemoteAddress().byteLength > 0;
+  const asked = hasProxyHeader ? 400 : askedFor(head, collector.bytes);
+  return { head, asked, asksForEnd: isReadAsClose || asksToClose(head) || isOfProxy };
 }
 
 /** The address at the other end of the connection. */

@@ -42,6 +42,8 @@ export interface UwsResponse<Attached> {
   /** The chunk dies when the handler returns. Called at least once; the last time with `isLast`. */
   onData(received: (chunk: ArrayBuffer, isLast: boolean) => void): void;
   getRemoteAddressAsText(): ArrayBuffer;
+  /** The client's address in the PROXY header of the connection (version 2); empty if there is none, or none in it. */
+  getProxiedRemoteAddress(): ArrayBuffer;
   /** Cuts the connection and calls the abort handler at once. */
   close(): void;
   /** Reads no more from its connection, until `resume` or until a write finds no room. */

@@ -10,6 +10,15 @@ import { Rig, type Tested } from './engine-rig.ts';
 const MAX_BODY_BYTES = 256 * 1024;
 const MAX_HEAD_BYTES = 16 * 1024;
 
+/** How a PROXY header of version 2 begins. */
+const PROXY_SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
+const UPGRADE = [
+  'connection: upgrade',
+  'upgrade: websocket',
+  'sec-websocket-version: 13',
+  'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
+];
+
 interface Answer {
   readonly status: number | undefined;
   readonly headers: IncomingMessage['headers'];
@@ -336,6 +345,27 @@ export function httpContract(engine: Tested): void {
       const raw = rig.raw();
       raw.write(text);
       expect(await raw.closed).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+      expect(rig.requests.rest()).toEqual([]);
+    });
+
+    it.each([
+      ['IPv4', '2111000c' + '01020304' + '7f000001' + '00500051'],
+      ['IPv6', '21210024' + '20010db8000000000000000000000001' + '20010db8000000000000000000000002' + '00500051'],
+    ])('behind a PROXY header (version 2, %s) is answered with 400 and cut, an upgrade too', async (_, header) => {
+      for (const upgrade of ['', `${UPGRADE.join('\r\n')}\r\n`]) {
+        const raw = rig.raw();
+        raw.write(Buffer.concat([PROXY_SIGNATURE, Buffer.from(header, 'hex')]));
+        raw.write(`GET /ws HTTP/1.1\r\nhost: hub\r\n${upgrade}\r\n`);
+        expect(await raw.closed).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+      }
+      expect(rig.requests.rest()).toEqual([]);
+      expect(rig.admitted.rest()).toEqual([]);
+    });
+
+    it('behind a PROXY header (version 1) is answered with an error and cut', async () => {
+      const raw = rig.raw();
+      raw.write('PROXY TCP4 1.2.3.4 127.0.0.1 80 81\r\nGET / HTTP/1.1\r\nhost: hub\r\n\r\n');
+      expect(await raw.closed).toMatch(/^HTTP\/1\.1 (400|505) /);
       expect(rig.requests.rest()).toEqual([]);
     });
 

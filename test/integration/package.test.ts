@@ -30,7 +30,14 @@ it('holds what is run and read, and nothing of how it is made', async () => {
   const entries = Object.values(exports).flatMap((entry) =>
     typeof entry === 'string' ? [entry] : Object.values(entry),
   );
-  const pages = ['README.md', 'client/README.md', 'shared/PROTOCOL.md', 'shared/LEGACY-CLIENTS.md', 'LICENSE'];
+  const pages = [
+    'README.md',
+    'client/README.md',
+    'shared/PROTOCOL.md',
+    'shared/LEGACY-CLIENTS.md',
+    'shared/PROXIES.md',
+    'LICENSE',
+  ];
   for (const path of [...entries, ...Object.values(bin), ...pages, 'dist/client/page/index.html'])
     expect(names).toContain(path.replace(/^\.\//, ''));
   expect(names.filter((name) => /^test\/|tsbuildinfo|dist\/\.|\.tsx?$/.test(name.replace(/\.d\.ts$/, '')))).toEqual([]);

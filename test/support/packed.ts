@@ -54,8 +54,14 @@ export function runOn(command: string, args: readonly string[], cwd: string): Ru
         void closed.then(() => reject(new Error(`${command} ended before it wrote ${String(pattern)}:\n${output}`)));
       }),
     end: async () => {
-      if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      const signal = (name: NodeJS.Signals): void => {
+        if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, name);
+      };
+      // Vite gives back its lock on the folder if it is asked to end, and not if it is killed.
+      signal('SIGTERM');
+      const kill = setTimeout(() => signal('SIGKILL'), 5_000);
       await closed;
+      clearTimeout(kill);
     },
   };
 }

@@ -1,0 +1,136 @@
+/**
+ * Debian's nginx and HAProxy for tests, with the configurations of shared/PROXIES.md: only ports, files and what a child
+ * process without root needs are put in. Where CI=true they must be there.
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { certificateFile } from '../contract/engine-rig.ts';
+import { freePort } from './hub-process.ts';
+import { snippetsOf } from './snippets.ts';
+
+export type ProxyName = 'nginx' | 'haproxy';
+
+const programs = { nginx: ['/usr/sbin/nginx', '-v'], haproxy: ['/usr/sbin/haproxy', '-v'] } as const;
+
+/** Whether that proxy can run here; says so once where it can't. */
+export function hasProxy(name: ProxyName, what: string): boolean {
+  const [program, flag] = programs[name];
+  if (spawnSync(program, [flag]).status === 0) return true;
+  if (process.env['CI'] === 'true') throw new Error(`${name} is missing: install the package ${name}`);
+  process.stderr.write(`\nSKIPPED: ${what}: no ${name} on this machine (apt-get install ${name})\n\n`);
+  return false;
+}
+
+/** Where the proxy listens, and the hub behind it. */
+export interface ProxyPorts {
+  readonly web: number;
+  readonly legacy: number;
+  readonly hubHttp: number;
+  readonly hubTcp: number;
+}
+
+export async function freeProxyPorts(): Promise<ProxyPorts> {
+  return { web: await freePort(), legacy: await freePort(), hubHttp: await freePort(), hubTcp: await freePort() };
+}
+
+export interface Proxy {
+  /** HAProxy's word on the last health check of the hub, such as `L7OK`. */
+  checkStatus(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Starts it; `edit` changes the configuration of the page. HAProxy needs the hub to be there. */
+export async function startProxy(
+  name: ProxyName,
+  ports: ProxyPorts,
+  edit: (configuration: string) => string = (text) => text,
+): Promise<Proxy> {
+  const folder = mkdtempSync(join(tmpdir(), `hub-${name}-`));
+  const put: Readonly<Record<string, string>> = {
+    'listen 443': `listen 127.0.0.1:${ports.web}`,
+    'bind :443': `bind 127.0.0.1:${ports.web}`,
+    'bind :60001': `bind 127.0.0.1:${ports.legacy}`,
+    '127.0.0.1:8080': `127.0.0.1:${ports.hubHttp}`,
+    '127.0.0.1:60002': `127.0.0.1:${ports.hubTcp}`,
+    '/etc/ssl/hub.example.crt': certificateFile('first.crt'),
+    '/etc/ssl/hub.example.key': certificateFile('first.key'),
+    '/etc/ssl/hub.example.pem': join(folder, 'pair.pem'),
+  };
+  const written = snippetsOf('shared/PROXIES.md').find(({ language }) => language === name)?.text;
+  if (written === undefined) throw new Error(`shared/PROXIES.md has no configuration for ${name}`);
+  const configuration = Object.entries(put).reduce((text, [from, to]) => text.replaceAll(from, to), edit(written));
+  const pair = ['first.crt', 'first.key'].map((file) => readFileSync(certificateFile(file), 'utf8'));
+  writeFileSync(join(folder, 'pair.pem'), pair.join('\n'));
+  writeFileSync(join(folder, 'proxy.conf'), framed[name](folder, configuration));
+  const child = spawn(programs[name][0], argsOf[name](folder), { stdio: ['ignore', 'ignore', 'pipe'] });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+  await untilListening(child, ports.web, () => said);
+  return {
+    checkStatus: () => checkStatusOf(join(folder, 'stats.sock')),
+    stop: async () => {
+      child.kill('SIGTERM');
+      await ended;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The configuration of the page is what its users put into a file of their own: the rest is Debian's, or the test's. */
+const framed: Readonly<Record<ProxyName, (folder: string, configuration: string) => string>> = {
+  nginx: (folder, configuration) => {
+    const rooms = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+    const temporary = rooms.map((room) => `${room}_temp_path ${join(folder, room)};`).join('\n');
+    return `daemon off;
+master_process off;
+pid ${join(folder, 'pid')};
+error_log stderr error;
+events {}
+http {
+${temporary}
+access_log off;
+${configuration}
+}
+`;
+  },
+  haproxy: (folder, configuration) => `global
+  stats socket ${join(folder, 'stats.sock')}
+${configuration}`,
+};
+
+const argsOf: Readonly<Record<ProxyName, (folder: string) => string[]>> = {
+  nginx: (folder) => ['-p', folder, '-e', 'stderr', '-c', join(folder, 'proxy.conf')],
+  haproxy: (folder) => ['-db', '-f', join(folder, 'proxy.conf')],
+};
+
+const LOOK_MS = 20;
+
+async function untilListening(child: ChildProcess, port: number, said: () => string): Promise<void> {
+  while (child.exitCode === null) {
+    const wire = connect(port, '127.0.0.1');
+    const isThere = await new Promise<boolean>((resolve) => {
+      wire.once('connect', () => resolve(true));
+      wire.once('error', () => resolve(false));
+    });
+    wire.destroy();
+    if (isThere) return;
+    await delay(LOOK_MS);
+  }
+  throw new Error(`the proxy ended: ${said()}`);
+}
+
+async function checkStatusOf(socketPath: string): Promise<string> {
+  const wire = connect(socketPath);
+  wire.end('show stat\n');
+  let text = '';
+  for await (const chunk of wire.setEncoding('utf8')) text += String(chunk);
+  const [head = '', ...rows] = text.replace(/^# /, '').split('\n');
+  const column = head.split(',').indexOf('check_status');
+  const row = rows.map((line) => line.split(',')).find(([group, server]) => group === 'hub' && server === 'hub');
+  return row?.[column] ?? '';
+}
