@@ -86,7 +86,7 @@ export class RemoteLink implements Link {
   }
 
   input(awayAfterMs: number): void {
-    // Other tabs may be in use: whoever holds the connection says it when none is.
+    // Other tabs may be in use: the tab that holds the connection says `away` when none is.
     if (awayAfterMs === 0) return;
     this.#awayAfterMs = awayAfterMs;
     this.#inputAt = performance.now();

@@ -12,9 +12,9 @@ import { keyOf, type SharedOptions } from './tab-words.ts';
 /** A module worker on a busy machine takes a while; one that can't run says so at once. */
 const WORKER_WITHIN_MS = 10_000;
 const LEADER_WITHIN_MS = 3_000;
-/** Said at the door by whoever leads from now on: all knock again. */
+/** Sent by a tab that begins to lead: all others connect to it. */
 const LEADING = '';
-/** Said at the door by whoever leads and is frozen now: another one takes the lead. */
+/** Sent by a leading tab that is frozen now: another tab takes the lead. */
 const FROZEN = '-';
 
 export function openSharedLink(options: HubLinkOptions, events: LinkEvents): Link {

@@ -14,7 +14,7 @@ export interface AskedTab {
 }
 
 export class TokenQuestion {
-  /** The first token, whoever gives it; rejected when no tab is left that may give one. */
+  /** The first token that a tab gives. Rejected if no tab is left to ask. */
   readonly answer: Promise<string>;
   readonly #no: number;
   readonly #why: { readonly refresh: boolean };

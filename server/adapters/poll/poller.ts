@@ -218,7 +218,7 @@ export class Poller {
       const { user, device, address } = polled.target;
       log.warn(
         { user, device, address, reason: outcome.reason },
-        'the hub cannot poll, for reasons of its own: those whom it cannot ask stay as they are shown, as stale',
+        'the hub cannot poll because of its own network or resolver: the users concerned stay as shown, marked stale',
       );
     } else if (before > 0 && this.#unable.size === 0) {
       log.info('the hub can poll all targets again');

@@ -166,7 +166,7 @@ describe('a tab that says nothing', () => {
     return tabs;
   };
 
-  it('is sent nothing more after 15 s, and everything anew when it speaks again', async () => {
+  it('gets nothing more after 15 s, and a new welcome and snapshots when it speaks again', async () => {
     const [frozen, hidden] = begin();
     for (let s = 0; s < 60; s += 10) {
       await pass(10_000); // no news: nobody has to say anything
