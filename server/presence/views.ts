@@ -1,6 +1,6 @@
 /**
- * What a viewer sees of a user, as JSON: the truth, the truth without what `HUB_LAST_SEEN` hides, or the frozen entry of a block. Each form
- * is made once for each version, however many see it. Pure but for that memory; `Presence` offers it to whoever shows entries.
+ * What a viewer sees of a user, as JSON: the truth, the truth without what `HUB_LAST_SEEN` hides, or the frozen entry of a
+ * block. Each form is made once for each version, however many see it. Pure but for that memory; `Presence` offers it to whoever shows entries.
  */
 import type { Entry } from '../../shared/entry.ts';
 import { frozenEntry, type Hidden } from './blocks.ts';

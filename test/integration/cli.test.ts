@@ -422,7 +422,8 @@ describe('a hub with limits', () => {
     const full = await startJwtHub({ HUB_AUTH: 'open', HUB_JWT_SECRET: '', HUB_MAX_CONNECTIONS: '1' });
     const first = testIo();
     const holding = watch(['42', ...full.args], first);
-    await expect.poll(() => full.connections(), POLL).toBe('1');
+    // Each question is a connection too, and may take the only place: so not often.
+    await expect.poll(() => full.connections(), { timeout: 20_000, interval: 1_000 }).toBe('1');
     const second = testIo();
     const running = watch(['42', ...full.args], second);
     await second.stderr.until(/the hub asked to come back later; reconnecting/);

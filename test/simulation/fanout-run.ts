@@ -251,7 +251,8 @@ export class FanoutRun {
   }
 
   #shownTo(viewer: Viewer, entry: ModelEntry): ModelEntry {
-    return this.#hidesLastSeen && !viewer.isAdmin ? { ...entry, lastSeen: null } : entry;
+    if (!this.#hidesLastSeen || viewer.isAdmin) return entry;
+    return { ...entry, lastSeen: null, since: entry.status === 'offline' ? null : entry.since };
   }
 
   #withClient(client: Client, deed: Extract<FanoutDeed, { client: number }>): void {

@@ -110,6 +110,7 @@ function open(native: FakeUws, answers: (0 | 1 | 2)[]) {
   const response = {
     onAborted: () => undefined,
     getRemoteAddressAsText: () => new TextEncoder().encode('127.0.0.1').buffer,
+    getProxiedRemoteAddress: () => new ArrayBuffer(0),
     upgrade: (given: object) => (attached = given),
   };
   native.behavior.upgrade(response as never, request, {} as never);
@@ -213,6 +214,7 @@ describe('the uWebSockets.js engine', () => {
         received(new ArrayBuffer(0), true);
       },
       getRemoteAddressAsText: () => new TextEncoder().encode('127.0.0.1').buffer,
+      getProxiedRemoteAddress: () => new ArrayBuffer(0),
       pause: () => touched.push('pause'),
       resume: () => touched.push('resume'),
       cork: () => touched.push('cork'),
@@ -231,6 +233,7 @@ describe('the uWebSockets.js engine', () => {
       const response = {
         onAborted: () => undefined,
         getRemoteAddressAsText: () => new TextEncoder().encode('127.0.0.1').buffer,
+        getProxiedRemoteAddress: () => new ArrayBuffer(0),
         pause: () => undefined,
         cork: (write: () => void) => {
           write();
