@@ -40,6 +40,7 @@ export class HubLink implements Link {
   readonly #timers = new Timers<'retry' | 'answer' | 'beat' | 'idle'>();
   #status: LinkStatus['status'] = 'idle';
   #socket: WebSocketLike | undefined;
+  #hasGreeted = false;
   /** What comes of an earlier attempt counts no more. */
   #attemptNo = 0;
   #heardAt = 0;
@@ -133,6 +134,7 @@ export class HubLink implements Link {
     socket.onopen = () => {
       this.#expect(STEP_WITHIN_MS);
       socket.send(JSON.stringify({ type: 'hello', id: 'hello', token, ...who }));
+      this.#hasGreeted = true;
     };
     socket.onmessage = ({ data }: { data: unknown }) => this.#hear(JSON.parse(String(data)) as HubMessage);
     // `close` follows. Browsers tell scripts nothing; Node has a message, or a code if it tried several addresses.
@@ -189,12 +191,12 @@ export class HubLink implements Link {
     return now;
   }
 
-  /** What is set before the welcome is said behind it. */
+  /** Does not wait for the welcome: a page that is frozen now would not hear it. */
   #say(): void {
-    if (this.#status !== 'connected' || this.#options.user === undefined) return;
+    if (!this.#hasGreeted || this.#options.user === undefined) return;
     const said = this.#said;
     const now = this.#now();
-    if (this.#said !== said) this.send({ type: 'heartbeat', id: 'beat', ...now });
+    if (this.#said !== said) this.#socket?.send(JSON.stringify({ type: 'heartbeat', id: 'beat', ...now }));
   }
 
   #beatLater(): void {
@@ -260,6 +262,7 @@ export class HubLink implements Link {
   #drop(): void {
     const socket = this.#socket;
     this.#socket = undefined;
+    this.#hasGreeted = false;
     this.#attemptNo++;
     this.#tokens?.stop();
     this.#timers.stop('retry', 'answer', 'beat');

@@ -361,14 +361,19 @@ describe('the link to the hub', () => {
     expect(last().sent).toEqual([expect.objectContaining({ type: 'hello', status: 'busy', text: 'later' })]);
   });
 
-  it.each(['before the socket is open', 'between hello and welcome'])(
-    'says behind the welcome what was set %s',
-    async (when) => {
-      await open();
-      if (when.startsWith('between')) last().onopen?.();
-      link.set({ status: 'invisible' });
-      last().welcome();
-      expect(last().sent.slice(-1)).toEqual([{ type: 'heartbeat', id: 'beat', status: 'invisible', text: '' }]);
-    },
-  );
+  it('says behind the welcome what was set before hello', async () => {
+    await open();
+    link.set({ status: 'invisible' });
+    last().welcome();
+    expect(last().sent.slice(-1)).toEqual([{ type: 'heartbeat', id: 'beat', status: 'invisible', text: '' }]);
+  });
+
+  it('says at once what is set between hello and welcome, since a page that is frozen hears no welcome', async () => {
+    await open();
+    last().onopen?.();
+    link.input(0);
+    expect(last().sent.slice(1)).toEqual([{ type: 'heartbeat', id: 'beat', status: 'away', text: '' }]);
+    last().hear({ type: 'welcome', session: 's', heartbeatMs: 10_000, timeoutMs: 25_000, node: 'n', protocol: 1 });
+    expect(last().sent).toHaveLength(2);
+  });
 });
