@@ -32,6 +32,10 @@ export class RequestTurns {
   /** When this turn's time is over; `null` if this turn has had no task. */
   #endsAt: number | null = null;
   #done = 0;
+  /** A connection was accepted in this turn. */
+  #hasAccepted = false;
+  /** A connection was accepted in this turn or in the last one: this turn does one task. */
+  #isShort = false;
 
   constructor(options: RequestTurnsOptions) {
     this.#options = options;
@@ -41,7 +45,7 @@ export class RequestTurns {
   run(connection: object, task: Task): boolean {
     this.#begin();
     const before = this.#regulars.get(connection) ?? this.#newcomers.get(connection);
-    if (before === undefined && this.#hasTime) {
+    if (before === undefined && this.#hasTime && !this.#isShort) {
       this.#do(connection, task);
       return false;
     }
@@ -51,6 +55,16 @@ export class RequestTurns {
     return true;
   }
 
+  /**
+   * Makes this turn and the next as short as they can be, because a connection was accepted. More of them may wait, and libuv
+   * accepts only one in each turn of the loop: a hundred that arrive at once would delay the next one by a hundred full turns.
+   */
+  hurry(): void {
+    this.#begin();
+    this.#hasAccepted = true;
+    this.#isShort = true;
+  }
+
   /** What waits of a connection that has closed is not done any more. */
   forget(connection: object): void {
     this.#newcomers.delete(connection);
@@ -58,7 +72,9 @@ export class RequestTurns {
   }
 
   get #hasTime(): boolean {
-    return this.#endsAt === null || this.#done < this.#options.leastTasks || this.#options.now() < this.#endsAt;
+    if (this.#endsAt === null || this.#done === 0) return true;
+    if (this.#isShort) return false;
+    return this.#done < this.#options.leastTasks || this.#options.now() < this.#endsAt;
   }
 
   #begin(): void {
@@ -83,8 +99,10 @@ export class RequestTurns {
       this.#begin();
       this.#doFirstOf(this.#newcomers);
       this.#doFirstOf(this.#regulars);
-      if (!this.#hasTime) return;
+      if (!this.#hasTime) break;
     }
+    this.#isShort = this.#hasAccepted;
+    this.#hasAccepted = false;
   }
 
   #doFirstOf(line: Map<object, Task[]>): void {

@@ -272,6 +272,7 @@ async function listen(host: string, port: number, service: Service, options: Lis
     serveHttp?.call(server, new HttpStream(wire, turns, first));
   };
   server.on('connection', (wire: Wire) => {
+    turns.hurry();
     keep(wire);
     if (!shared.accepted.accept(wire)) return;
     if (door === undefined) {

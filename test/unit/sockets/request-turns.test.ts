@@ -89,4 +89,20 @@ describe('the turns of HTTP requests', () => {
     });
     expect(waits.indexOf(true)).toBe(4);
   });
+
+  test('while connections are accepted, each turn does one task, so that the next connection is accepted soon', () => {
+    const stage = new Stage();
+    const busy = {};
+    for (let i = 0; i < 131; i++) stage.ask(busy, `busy ${i}`);
+    stage.answered.length = 0;
+    for (let turn = 1; turn <= 3; turn++) {
+      stage.turns.hurry();
+      expect(stage.ask({}, `new ${turn}`)).toBe(true);
+      stage.endTurn();
+      expect(stage.answered).toHaveLength(turn);
+    }
+    stage.endTurn();
+    stage.endTurn();
+    expect(stage.answered).toHaveLength(6);
+  });
 });
