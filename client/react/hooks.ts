@@ -21,6 +21,8 @@ export interface MyPresence {
   /** My own presence as the hub has it, over all my devices: the one place that says `invisible`. null until it is known. */
   readonly self: Self | null;
   readonly set: (what: MyStatus) => void;
+  /** Says that somebody is here, as input in the page does. */
+  readonly markActive: () => void;
   /** Says goodbye: offline at once, and closed until the next `set`. */
   readonly leave: () => Promise<void>;
 }
@@ -62,7 +64,8 @@ export function useMyPresence(): MyPresence {
     [client],
   );
   const self = useSyncExternalStore(subscribe, () => client?.self ?? null, nobody);
-  return useMemo(() => ({ self, set, leave }), [self, set, leave]);
+  const markActive = useCallback(() => client?.markActive(), [client]);
+  return useMemo(() => ({ self, set, markActive, leave }), [self, set, markActive, leave]);
 }
 
 export function useConnectionStatus(): ConnectionState {

@@ -12,11 +12,15 @@ import type { ClientEvents, ConnectionStatus, MyStatus, PresenceClient, Presence
 import type { View, ViewOwner } from './view.ts';
 import { Watching } from './watching.ts';
 
+/** Input comes by the hundred: once a second says as much, or four times in the time that makes one away. */
+const ACTIVE_EVERY_MS = 1_000;
+
 /** Opens the link at the first need; throws at once where there can be none. */
 export type OpenLink = (events: LinkEvents) => Promise<Link>;
 
 export class Client extends Listeners<ClientEvents> implements PresenceClient, ViewOwner {
   readonly user: string | null;
+  readonly #awayAfterMs: number | undefined;
   readonly #openLink: OpenLink;
   #link: Promise<Link> | undefined;
   readonly #hubTime = new HubTime();
@@ -30,12 +34,14 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   /** The hub says that it may be behind. */
   #hubStaleSince = Infinity;
   #toldStaleSince: number | null = null;
+  #activeAt = -Infinity;
   #leaving: Promise<void> | undefined;
   #onClosed: (() => void) | undefined;
 
-  constructor(user: string | undefined, openLink: OpenLink) {
+  constructor(user: string | undefined, awayAfterMs: number | undefined, openLink: OpenLink) {
     super();
     this.user = user ?? null;
+    this.#awayAfterMs = awayAfterMs;
     this.#openLink = openLink;
   }
 
@@ -72,6 +78,15 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     readMyStatus(what);
     this.#reach();
     this.#call('set', what);
+  }
+
+  markActive(): void {
+    const awayAfterMs = this.#awayAfterMs;
+    if (awayAfterMs === undefined || this.#link === undefined || this.status === 'closed') return;
+    const now = performance.now();
+    if (now < this.#activeAt + Math.min(ACTIVE_EVERY_MS, awayAfterMs / 4)) return;
+    this.#activeAt = now;
+    this.#call('input', awayAfterMs);
   }
 
   check(): void {

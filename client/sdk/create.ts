@@ -12,13 +12,16 @@ interface Here {
   readonly process?: { readonly versions?: { readonly node?: string; readonly electron?: string } };
 }
 
+const AWAY_AFTER_MS = 5 * 60_000;
+
 /** Connects when the first thing is watched or set. Throws where an option is bad. */
 export function createPresenceClient(options: PresenceClientOptions = {}): PresenceClient {
   const { user, getToken, status, text, tabs, idle, device = whereAmI() } = options;
   if (user !== undefined) readUser(user, 'user');
   if (options.url !== undefined) socketUrl(options.url);
   readMyStatus(options);
-  const client = new Client(user, (events) => {
+  const awayAfterMs = idle === false ? undefined : (idle?.awayAfterMs ?? AWAY_AFTER_MS);
+  const client = new Client(user, awayAfterMs, (events) => {
     const { WebSocket = (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket } = options;
     if (WebSocket === undefined) throw bad('give the option WebSocket');
     const how = { url: socketUrl(options.url), user, device, mine: { status, text }, WebSocket, getToken };
@@ -32,7 +35,7 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
     // Without it the client just wakes up later.
     if ('addEventListener' in globalThis)
       import('./surroundings.ts').then(
-        ({ heedSurroundings }) => heedSurroundings(link, client, how.url, idle),
+        ({ heedSurroundings }) => heedSurroundings(link, client, how.url, awayAfterMs),
         () => undefined,
       );
     return link;

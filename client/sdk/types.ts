@@ -42,8 +42,10 @@ export interface PresenceClientOptions {
   /** At first; none where it is left out. */
   readonly text?: string | undefined;
   /**
-   * Reports `away` after that long without input in any tab, and `online` at the next input; 5 minutes in a browser where
-   * it is left out. A status that `set()` gave, other than `online`, is never overridden. `false`: off.
+   * Reports `away` after that long without input in any tab, and `online` at the next input; 5 minutes if it is left out.
+   * Input is a key, the wheel, a pointer or a touch in the page, the focus in a frame of it, and `markActive()`; without a
+   * page only `markActive()`, from its first call on. A status that `set()` gave, other than `online`, is never overridden.
+   * `false`: off.
    */
   readonly idle?: { readonly awayAfterMs?: number | undefined } | false | undefined;
   /**
@@ -81,6 +83,12 @@ export interface PresenceClient {
   watch(ids: Iterable<string>): PresenceView;
   /** What I say of myself; what is left out stays. Holds over lost connections. `text: ''` clears it. */
   set(what: MyStatus): void;
+  /**
+   * Says that somebody is here, as input in the page does (see `idle`): for input that the page's events do not tell, such as
+   * a game controller's, a video that somebody watches, or that of an app without a page. May be called as often as one likes.
+   * Does nothing before the client connects.
+   */
+  markActive(): void;
   /**
    * Finds out within 5 s whether the connection is sound, and comes back at once if there is none: for an app that knows when
    * its device woke up or its network changed, where no window tells it (React Native, Electron).

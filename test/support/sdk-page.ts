@@ -7,27 +7,35 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 
-const HTML = '<!doctype html><title>app</title><script type="module" src="/main.js"></script>';
+const APP = '<!doctype html><title>app</title><script type="module" src="/main.js"></script>';
+const FRAME = '<!doctype html><title>frame</title><input aria-label="Message">';
 
 export interface SdkPage {
   readonly origin: string;
+  /** A page of another site, with a field to type into: for a frame. */
+  readonly frame: string;
   close(): void;
 }
 
 export async function serveSdkPage(): Promise<SdkPage> {
-  const files = await bundle();
+  const files = new Map([...(await bundle()), ['', APP], ['frame', FRAME]]);
   const server: Server = createServer((request, response) => {
-    const path = request.url ?? '/';
-    const file = path === '/' ? HTML : files.get(path.slice(1));
+    const name = (request.url ?? '/').slice(1);
+    const file = files.get(name);
     response.writeHead(file === undefined ? 404 : 200, {
-      'content-type': path === '/' ? 'text/html' : 'text/javascript',
-      'content-security-policy': "default-src 'none'; script-src 'self'; connect-src ws://127.0.0.1:*",
+      'content-type': name.endsWith('.js') ? 'text/javascript' : 'text/html',
+      'content-security-policy':
+        "default-src 'none'; script-src 'self'; connect-src ws://127.0.0.1:*; frame-src http://localhost:*",
     });
     response.end(file);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  return { origin: `http://127.0.0.1:${port}`, close: () => void server.close() };
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    frame: `http://localhost:${port}/frame`,
+    close: () => void server.close(),
+  };
 }
 
 async function bundle(): Promise<ReadonlyMap<string, string>> {
