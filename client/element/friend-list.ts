@@ -3,6 +3,7 @@
  * reader's place in it stays. Knows entries, and nothing of connections.
  */
 import type { Entry } from '../sdk/index.ts';
+import { isolable } from '../ui/bidi.ts';
 import { css } from './style.ts';
 
 /** A shape for each status, so that none is told by its colour alone. */
@@ -68,7 +69,7 @@ export class FriendList {
   /** Time has passed. */
   age(now: number): void {
     for (const { entry, about } of this.#rows.values())
-      if (entry?.status === 'offline') about.textContent = describe(entry, now);
+      if (entry?.status === 'offline') about.replaceChildren(...describe(entry, now));
   }
 
   #inOrder(entries: ReadonlyMap<string, Entry>): { readonly entry: Entry; readonly name: string }[] {
@@ -78,7 +79,7 @@ export class FriendList {
   }
 
   #newRow(user: string): Row {
-    const [name, about] = [element('span', 'name'), element('span', 'about')];
+    const [name, about] = [element('bdi', 'name'), element('span', 'about')];
     const shape = document.createElementNS('http://www.w3.org/2000/svg', 'path');
     shape.setAttribute('fill-rule', 'evenodd');
     const mark = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
@@ -100,13 +101,23 @@ function fill(row: Row, entry: Entry, name: string, now: number): void {
   row.item.dataset['status'] = entry.status;
   row.item.dataset['user'] = entry.user;
   row.shape.setAttribute('d', SHAPES[entry.status]);
-  row.name.textContent = name;
-  row.about.textContent = describe(entry, now);
+  row.name.textContent = isolable(name);
+  row.about.replaceChildren(...describe(entry, now));
 }
 
-function describe({ status, text, devices, lastSeen }: Entry, now: number): string {
-  const seen = status === 'offline' && lastSeen !== null ? `last seen ${ago(lastSeen, now)}` : '';
-  return [status, text, devices.join(', '), seen].filter((part) => part !== undefined && part !== '').join(' · ');
+/** What there is to say of a friend: its text and the names of its devices are its own words. */
+function describe({ status, text, devices, lastSeen }: Entry, now: number): (Node | string)[] {
+  const parts: (Node | string)[] = [status];
+  if (text !== undefined && text !== '') parts.push(' · ', theirs(text));
+  devices.forEach((device, i) => parts.push(i === 0 ? ' · ' : ', ', theirs(device)));
+  if (status === 'offline' && lastSeen !== null) parts.push(` · last seen ${ago(lastSeen, now)}`);
+  return parts;
+}
+
+function theirs(words: string): HTMLElement {
+  const isolate = document.createElement('bdi');
+  isolate.textContent = isolable(words);
+  return isolate;
 }
 
 function ago(at: number, now: number): string {

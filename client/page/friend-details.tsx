@@ -1,11 +1,13 @@
 /** All about one friend, in a dialog of the browser's own, and the way to end the friendship: asked twice. */
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Entry } from '../sdk/index.ts';
 import { ago, timeOf } from './ago.ts';
 import { unfriend } from './hub-api.ts';
 import { Avatar } from './marks.tsx';
 import { CrossIcon } from './me.tsx';
-import { devicesWords, lastSeenWords, statusWord } from './words.ts';
+import { Devices, Theirs } from './theirs.tsx';
+import { lastSeenWords, statusWord } from './words.ts';
 
 interface FriendDetailsProps {
   readonly user: string;
@@ -50,17 +52,17 @@ export function FriendDetails({ user, entry, isBehind, now, onClose, onDone }: F
 
 function Facts({ entry, now }: { readonly entry: Entry; readonly now: number }) {
   const { status, text, devices, since, lastSeen } = entry;
-  const facts = [
-    ['Says', text],
-    ['On', devicesWords(devices)],
+  const facts: readonly (readonly [name: string, fact: ComponentChildren])[] = [
+    ['Says', text === undefined || text === '' ? undefined : <Theirs>{text}</Theirs>],
+    ['On', devices.length === 0 ? undefined : <Devices of={devices} />],
     ['Since', since === null || status === 'offline' ? undefined : `${timeOf(since, now)}, ${ago(since, now)}`],
     ['Seen', lastSeenWords(entry, now)?.replace('Last seen ', '')],
     ['At', status === 'offline' && lastSeen !== null ? timeOf(lastSeen, now) : undefined],
-  ] as const;
+  ];
   return (
     <dl>
       {facts.map(([name, fact]) =>
-        fact === undefined || fact === '' ? null : (
+        fact === undefined ? null : (
           <div key={name}>
             <dt>{name}</dt>
             <dd>{fact}</dd>

@@ -2,7 +2,8 @@
 import { Component } from 'preact';
 import type { Entry } from '../sdk/index.ts';
 import { Avatar } from './marks.tsx';
-import { devicesWords, lastSeenWords, statusWord } from './words.ts';
+import { Devices } from './theirs.tsx';
+import { lastSeenWords, statusWord } from './words.ts';
 
 interface FriendRowProps {
   readonly entry: Entry;
@@ -43,11 +44,19 @@ export class FriendRow extends Component<FriendRowProps> {
           <Avatar user={user} status={status} />
           <span class="who">
             <span class="name">{user}</span>
-            {about !== undefined && about !== '' && <span class="about">{about}</span>}
+            {about !== undefined && about !== '' && (
+              <span class="about" dir="auto">
+                {about}
+              </span>
+            )}
           </span>
           <span class="state">
             <span class="word">{statusWord(status, isBehind)}</span>
-            {devices.length > 0 && <span class="devices">{devicesWords(devices)}</span>}
+            {devices.length > 0 && (
+              <span class="devices">
+                <Devices of={devices} />
+              </span>
+            )}
           </span>
         </button>
       </li>

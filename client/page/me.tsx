@@ -4,7 +4,8 @@ import type { Self, SessionStatus } from '../sdk/index.ts';
 import type { Mine } from './kept.ts';
 import { Avatar, StatusMark } from './marks.tsx';
 import { ThemeButton } from './theme-button.tsx';
-import { devicesWords, statusWords } from './words.ts';
+import { Devices } from './theirs.tsx';
+import { statusWords } from './words.ts';
 
 const CHOICES: readonly SessionStatus[] = ['online', 'away', 'busy', 'invisible'];
 
@@ -25,7 +26,7 @@ export function Me({ user, mine, self, isConnected, onSet, onSwitch }: MeProps) 
         <div>
           <h2>{user}</h2>
           <p class="quiet">
-            {isConnected ? seenAs(mine, self) : 'Not connected'}{' '}
+            {isConnected ? <SeenAs mine={mine} self={self} /> : 'Not connected'}{' '}
             <button type="button" class="link" onClick={onSwitch}>
               Not you?
             </button>
@@ -54,12 +55,17 @@ export function Me({ user, mine, self, isConnected, onSet, onSwitch }: MeProps) 
   );
 }
 
-function seenAs(mine: Mine, self: Self | null): string {
-  if (self === null) return '';
-  if (self.status === 'invisible') return 'Others see you offline';
-  const where = self.devices.length > 0 ? ` on ${devicesWords(self.devices)}` : '';
-  const word = statusWords[self.status].toLowerCase();
-  return self.status === mine.status ? `${statusWords[self.status]}${where}` : `Others see you ${word}${where}`;
+function SeenAs({ mine, self }: Pick<MeProps, 'mine' | 'self'>) {
+  if (self === null) return null;
+  if (self.status === 'invisible') return <>Others see you offline</>;
+  const word = statusWords[self.status];
+  return (
+    <>
+      {self.status === mine.status ? word : `Others see you ${word.toLowerCase()}`}
+      {self.devices.length > 0 && ' on '}
+      <Devices of={self.devices} />
+    </>
+  );
 }
 
 interface MyTextProps {

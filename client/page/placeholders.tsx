@@ -1,5 +1,6 @@
 /** What stands where friends would: before they are known, where there are none, and where a search finds none. */
 import type { ComponentChildren } from 'preact';
+import { Theirs } from './theirs.tsx';
 
 export function Waiting() {
   return (
@@ -39,7 +40,9 @@ export function NoneFound({ search, onClear }: NoneFoundProps) {
   return (
     <div class="empty">
       <h2>Nobody found</h2>
-      <p class="quiet">No friend’s id or text has “{search.trim()}” in it.</p>
+      <p class="quiet">
+        No friend’s id or text has “<Theirs>{search.trim()}</Theirs>” in it.
+      </p>
       <button type="button" onClick={onClear}>
         Show all
       </button>

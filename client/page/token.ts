@@ -2,6 +2,7 @@
  * The page's token, for a hub that asks for one: out of the address's fragment, which no server sees and which is removed
  * at once, or out of the form; kept in this tab alone, over reloads. Says nothing and sends nothing itself.
  */
+import { isUserId } from './user-id.ts';
 
 const KEY = 'presence-hub token';
 let token: string | undefined = recall();
@@ -20,7 +21,7 @@ export function userOfToken(): string | undefined {
   try {
     const payload = token?.split('.')[1] ?? '';
     const { sub } = JSON.parse(atob(payload.replace(/-/g, '+').replace(/_/g, '/'))) as { sub?: unknown };
-    return typeof sub === 'string' ? sub : undefined;
+    return typeof sub === 'string' && isUserId(sub) ? sub : undefined;
   } catch {
     return undefined;
   }

@@ -40,10 +40,6 @@ export function lastSeenWords({ status, lastSeen, v }: Entry, now: number): stri
   return lastSeen === null ? undefined : `Last seen ${ago(lastSeen, now)}`;
 }
 
-export function devicesWords(devices: readonly string[]): string {
-  return devices.join(', ');
-}
-
 export function connectionWords(connection: Connection, now: number): string {
   switch (connection.kind) {
     case 'connecting':

@@ -7,6 +7,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { formatTime } from '../../client/dashboard/ages.ts';
 import type { Explanation } from '../../shared/index.ts';
+import { asSeen, TURNING } from '../support/bidi.ts';
 import { hasChromium } from '../support/chromium.ts';
 import { DashboardStage, plotInWords, recordField, tailIsLive, tailRow } from '../support/dashboard-stage.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
@@ -225,6 +226,35 @@ describe.skipIf(!hasChromium('the dashboard'))('the dashboard', () => {
       const friendPage = page.getByRole('link', { name: 'Friend page' });
       expect(await friendPage.getAttribute('href')).toBe('/?user=42');
       expect(await page.locator('.find code').textContent()).toBe(`curl -sS '${stage.hub}/v1/users/42/explain'`);
+    });
+
+    it.each(Object.entries(TURNING))('keeps its lines in order, whatever a user says: %s', async (_, text) => {
+      await stage.prepare();
+      const page = await stage.dashboard('?user=42');
+      await tailIsLive(page);
+      // Digits take the direction of what they follow.
+      for (const device of ['\u202eend', '１２']) await stage.beat('42', { text, device });
+      await page.getByRole('heading', { name: '42 is shown online' }).waitFor();
+      await page.locator('.seen').getByText('１２').waitFor();
+      const order = ['since', 'words', 'on ', 'end', '１２'];
+      expect(await asSeen(page.locator('.seen'), order)).toEqual(order);
+      const change = tailRow(page, { user: '42' }).last().locator('.change');
+      expect(await change.getAttribute('title')).toMatch(/^online, \u2068[^\u202a-\u202e\u2066-\u2069\u2029]*\u2069$/);
+      await page
+        .locator('.session')
+        .first()
+        .getByRole('button', { name: /^End session/ })
+        .click();
+      const question = ['end', 'over', 'It counts'];
+      expect(await asSeen(page.getByRole('dialog'), question)).toEqual(question);
+    });
+
+    it('keeps its labels in order, whatever id the address names', async () => {
+      await stage.prepare();
+      const page = await stage.dashboard(`?user=${encodeURIComponent('x\u2069\u202ey')}`);
+      await page.getByText(/^400: /).waitFor();
+      await page.getByRole('button', { name: 'Close \u2068xy\u2069' }).waitFor();
+      await page.getByRole('link', { name: /^Friend page of xy, in a new tab/ }).waitFor();
     });
 
     it('of an id that is none is refused in the hub’s words, and one never seen is said to be so', async () => {

@@ -7,6 +7,7 @@ import type { PresenceFriends } from '../../client/element/index.ts';
 import type { Config } from '../../server/config.ts';
 import type { Clock } from '../../server/lib/clock.ts';
 import { startBrowserApp, type BrowserApp } from '../support/browser-app.ts';
+import { asSeen, TURNING } from '../support/bidi.ts';
 import { hasChromium, launchChromium } from '../support/chromium.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
@@ -106,6 +107,33 @@ describe.skipIf(!hasChromium('the web component'))('<presence-friends>', () => {
     await shows(/^7offline/);
     expect(sockets.length).toBe(1);
     expect(await (await admin('GET', '/v1/presence/42')).json()).toMatchObject({ status: 'online', devices: ['page'] });
+  });
+
+  it.each(Object.entries(TURNING))('keeps a line in its order, whatever a friend says: %s', async (_, text) => {
+    await start();
+    // Digits take the direction of what they follow.
+    await beat('7', { text, device: 'מכשיר' });
+    await beat('7', { device: '１２' });
+    await open('<presence-friends url="HUB" user="42"></presence-friends>');
+    await shows(/^7online · .*words.* · מכשיר, １２$/s, /^8online/);
+    const line = page.getByRole('listitem').first();
+    const order = ['online', 'words', 'מכשיר', '１２'];
+    expect(await asSeen(line, order)).toEqual(order);
+    await beat('7', { text: '', device: '１２', status: 'offline' });
+    await beat('7', { text: '', device: 'מכשיר', status: 'offline' });
+    await shows(/^8online/, /^7offline · last seen just now$/);
+  });
+
+  it('shows a name that runs from right to left where the other names begin', async () => {
+    await start();
+    await open('<presence-friends url="HUB" user="42"></presence-friends>');
+    await shows(/^8online/, /^7offline$/);
+    await change((it) => (it.nameOf = (user: string) => (user === '7' ? 'שרה (7)' : 'Ada')), 0);
+    await shows(/^Adaonline/, /^שרה \(7\)offline$/);
+    const lefts = await page
+      .locator('[part=name]')
+      .evaluateAll((names) => names.map((name) => name.getBoundingClientRect().left));
+    expect(lefts[0]).toBe(lefts[1]);
   });
 
   it.each([-60, 60])('shows times by the hub, also on a machine whose clock is %d minutes off', async (minutes) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../../server/lib/clock.ts';
+import { asSeen, TURNING } from '../support/bidi.ts';
 import { hasChromium } from '../support/chromium.ts';
 import { connection, FriendPageStage, friendRow } from '../support/friend-page.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
@@ -90,6 +91,43 @@ describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
       const asOf = /^As of (\d\d):(\d\d),/.exec((await page.locator('#connection').textContent()) ?? '')!;
       const shown = new Date().setHours(Number(asOf[1]), Number(asOf[2]));
       expect(Math.abs(shown - Date.now()) % 86_400_000).toBeLessThan(10 * 60_000);
+    });
+
+    it('keeps its lines in order, whatever a friend and its devices are called', async () => {
+      await stage.befriend('42', ['7']);
+      const text = TURNING['the end of an isolate, and an override'];
+      // Digits take the direction of what they follow.
+      for (const device of ['מכשיר', '\u202eend', '１２']) await stage.beat('7', { text, device });
+      const page = await stage.page('/?user=42');
+      const row = friendRow(page, '7', 'online');
+      await row.getByText('words').waitFor();
+      const devices = ['מכשיר', 'end', '１２'];
+      expect(await asSeen(row.locator('.devices'), devices)).toEqual(devices);
+      const [icon, about] = [row.locator('.avatar'), row.locator('.about')];
+      expect((await about.boundingBox())!.x).toBeGreaterThan((await icon.boundingBox())!.x);
+      await row.click();
+      const details = page.getByRole('dialog');
+      await details.getByText('words').waitFor();
+      expect(await asSeen(details.locator('dd').filter({ hasText: 'end' }), devices)).toEqual(devices);
+    });
+
+    it('shows where a long text begins, also if it runs from right to left', async () => {
+      await stage.befriend('42', ['7']);
+      await stage.beat('7', { text: `ראשון ${'אמצע '.repeat(20)}אחרון` });
+      const page = await stage.page('/?user=42', { viewport: { width: 390, height: 844 } });
+      const about = friendRow(page, '7', 'online').locator('.about');
+      await about.waitFor();
+      const isInSight = (word: string) =>
+        about.evaluate((line, wanted) => {
+          const [text] = line.childNodes;
+          const range = document.createRange();
+          const at = text!.nodeValue!.indexOf(wanted);
+          range.setStart(text!, at);
+          range.setEnd(text!, at + wanted.length);
+          const [box, word] = [line.getBoundingClientRect(), range.getBoundingClientRect()];
+          return box.left <= word.left && word.right <= box.right;
+        }, word);
+      expect([await isInSight('ראשון'), await isInSight('אחרון')]).toEqual([true, false]);
     });
 
     it('scrolls to the first match of a new search', async () => {
@@ -223,6 +261,15 @@ describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
       await page.getByText('Others see you offline').waitFor();
       expect(watcher.all.slice(heard)).toHaveLength(1);
       watcher.close();
+    });
+
+    it('keeps my own line in order, whatever one of my devices is called', async () => {
+      await stage.beat('42', { device: '\u202eend' });
+      const page = await stage.page('/?user=42', { viewport: { width: 640, height: 800 } });
+      const me = page.getByLabel('Me', { exact: true });
+      await me.getByText('end').waitFor();
+      const order = ['web', 'end', 'Not you?'];
+      expect(await asSeen(me, order)).toEqual(order);
     });
 
     it('only watches where it is asked to, and is there when it is told to be', async () => {

@@ -72,10 +72,12 @@ const table: Readonly<Record<string, Room>> = {
   lib: { rooms: [], packages: ['pino', '@photostructure/sqlite'], node: true },
   'client/sdk': { rooms: ['shared (types)', 'shared/hub-time'], node: false },
   'client/react': { rooms: ['client/sdk entry'], packages: ['react'], node: false },
-  'client/element': { rooms: ['client/sdk entry'], node: false },
-  'client/page': { rooms: ['client/sdk entry'], packages: pageFramework, node: false },
+  // What the page, the dashboard and the element have in common.
+  'client/ui': { rooms: [], node: false },
+  'client/element': { rooms: ['client/sdk entry', 'client/ui'], node: false },
+  'client/page': { rooms: ['client/sdk entry', 'client/ui'], packages: pageFramework, node: false },
   'client/dashboard': {
-    rooms: ['client/sdk entry', 'shared (types)'],
+    rooms: ['client/sdk entry', 'client/ui', 'shared (types)'],
     packages: [...pageFramework, 'uplot'],
     node: false,
   },

@@ -5,6 +5,7 @@ import { asCurl, endSessionRequest } from '../hub/request-line.ts';
 import type { ExplainedSession } from '../hub/wire.ts';
 import type { Rooms } from '../rooms.ts';
 import { CallLine } from './call-line.tsx';
+import { Theirs } from './theirs.tsx';
 
 interface EndDialogProps {
   readonly user: string;
@@ -37,8 +38,11 @@ export function EndDialog({ user, session: { id, device, adapter }, rooms, onDon
         End this session of <span class="id">{user}</span>?
       </h2>
       <p>
-        <b>{device}</b> over {adapter}, <span class="id">{id}</span>. It counts at once, without a grace.{' '}
-        {describeEnd(adapter)} The user’s other sessions go on.
+        <b>
+          <Theirs>{device}</Theirs>
+        </b>{' '}
+        over {adapter}, <span class="id">{id}</span>. It counts at once, without a grace. {describeEnd(adapter)} The
+        user’s other sessions go on.
       </p>
       <CallLine text={asCurl(endSessionRequest(user, id), location.origin, hasToken)} of="end the session" />
       <div class="row end">

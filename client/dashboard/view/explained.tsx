@@ -1,10 +1,12 @@
 /** One user: what others see, why, its sessions, and what happened to it. */
+import { isolated } from '../../ui/bidi.ts';
 import type { Rooms } from '../rooms.ts';
 import type { Explained as State } from '../explain/explain-user.ts';
 import { viewOf } from '../explain/explain-view.ts';
 import { useCell, useNow } from './hooks.ts';
 import { Sessions } from './sessions.tsx';
 import { StatusMark } from './status-mark.tsx';
+import { Theirs } from './theirs.tsx';
 import { Transitions } from './transitions.tsx';
 
 const COUNT_DOWN_EVERY_MS = 200;
@@ -38,8 +40,12 @@ function Shown({ state, rooms }: { readonly state: State & { kind: 'explained' }
       <Heading user={explanation.user} status={entry.status} said={view.headline} rooms={rooms} />
       <p class="seen">
         {view.seen}
-        {entry.text !== undefined && <q>{entry.text}</q>}
-        {entry.devices.length > 0 && <span class="faint"> on {entry.devices.join(', ')}</span>}
+        {entry.text !== undefined && (
+          <q>
+            <Theirs>{entry.text}</Theirs>
+          </q>
+        )}
+        {entry.devices.length > 0 && <Devices of={entry.devices} />}
       </p>
       <p class="rule">
         <b>Why:</b> {decision.rule}
@@ -58,6 +64,19 @@ function Shown({ state, rooms }: { readonly state: State & { kind: 'explained' }
   );
 }
 
+function Devices({ of }: { readonly of: readonly string[] }) {
+  return (
+    <span class="faint">
+      {of.map((device, i) => (
+        <>
+          {i === 0 ? ' on ' : ', '}
+          <Theirs>{device}</Theirs>
+        </>
+      ))}
+    </span>
+  );
+}
+
 interface HeadingProps {
   readonly user: string;
   readonly status?: string;
@@ -69,15 +88,20 @@ function Heading({ user, status, said, rooms }: HeadingProps) {
   return (
     <div class="heading">
       <h2 id="explained-title">
-        {status !== undefined && <StatusMark status={status} />} <span class="id">{user}</span> {said}
+        {status !== undefined && <StatusMark status={status} />} <Theirs class="id">{user}</Theirs> {said}
       </h2>
       <a href={`/?user=${encodeURIComponent(user)}`} target="_blank" rel="noopener noreferrer">
-        Friend page<span class="unseen"> of {user}, in a new tab</span> ↗
+        Friend page
+        <span class="unseen">
+          {' '}
+          of <Theirs>{user}</Theirs>, in a new tab
+        </span>{' '}
+        ↗
       </a>
       <button
         type="button"
         class="quiet"
-        aria-label={`Close ${user}`}
+        aria-label={`Close ${isolated(user)}`}
         onClick={() => {
           rooms.explain.look('');
         }}

@@ -1,6 +1,7 @@
 /** Asks for the user to look at. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { asCurl, explainRequest } from '../hub/request-line.ts';
+import { isolated } from '../../ui/bidi.ts';
 import type { Rooms } from '../rooms.ts';
 import { CallLine } from './call-line.tsx';
 import { useCell } from './hooks.ts';
@@ -40,7 +41,7 @@ export function FindUser({ rooms: { access, explain } }: { readonly rooms: Rooms
       <button class="main">Explain</button>
       <CallLine
         text={asCurl(explainRequest(example), location.origin, access.token !== undefined)}
-        of={`explain ${example}`}
+        of={`explain ${isolated(example)}`}
       />
     </form>
   );

@@ -5,6 +5,7 @@ import type { ExplainedSession } from '../hub/wire.ts';
 import type { Rooms } from '../rooms.ts';
 import { EndDialog } from './end-dialog.tsx';
 import { Status } from './status-mark.tsx';
+import { Theirs } from './theirs.tsx';
 
 interface SessionsProps {
   readonly user: string;
@@ -50,14 +51,20 @@ function Session({ row, onEnd }: { readonly row: SessionRow; readonly onEnd: (se
   return (
     <li class={decides ? 'session decides' : 'session'} data-session={id}>
       <div class="heading">
-        <b>{device}</b>
+        <b>
+          <Theirs>{device}</Theirs>
+        </b>
         <span class="faint">
           {adapter} <span class="id">{id}</span>
         </span>
         <Status status={status} />
         {state !== 'live' && <span class="chip warn">{state}</span>}
         {decides && <span class="chip good">decides</span>}
-        {text !== undefined && <q>{text}</q>}
+        {text !== undefined && (
+          <q>
+            <Theirs>{text}</Theirs>
+          </q>
+        )}
         <span class="left">
           <span class="faint">lease</span> {leaseLeft}
           <span class="lease" aria-hidden="true">

@@ -1,9 +1,11 @@
 /** One change of the tail. A change does not change: only its place does. */
 import { Component } from 'preact';
+import { isolated } from '../../ui/bidi.ts';
 import { formatTime } from '../ages.ts';
 import { asWords } from '../explain/explain-view.ts';
 import type { TailRow } from '../tail/tail-rows.ts';
 import { StatusMark } from './status-mark.tsx';
+import { Theirs } from './theirs.tsx';
 
 interface TailRowProps {
   readonly row: TailRow;
@@ -41,7 +43,7 @@ export class TailRowView extends Component<TailRowProps> {
             {user}
           </a>
         </td>
-        <td class="change" title={text === undefined ? status : `${status}, ${text}`}>
+        <td class="change" title={text === undefined ? status : `${status}, ${isolated(text)}`}>
           {from !== status && (
             <>
               <StatusMark status={from} />
@@ -52,7 +54,12 @@ export class TailRowView extends Component<TailRowProps> {
             </>
           )}
           <StatusMark status={status} />
-          {status} {text !== undefined && <q class="faint">{text}</q>}
+          {status}{' '}
+          {text !== undefined && (
+            <q class="faint">
+              <Theirs>{text}</Theirs>
+            </q>
+          )}
         </td>
         <td>{asWords(cause)}</td>
         <td class="faint" title={session}>

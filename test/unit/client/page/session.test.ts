@@ -32,6 +32,7 @@ beforeEach(() => {
   vi.stubGlobal('WebSocket', Socket);
   vi.stubGlobal('location', { origin: 'http://hub', pathname: '/', search: '', hash: '' });
   vi.stubGlobal('sessionStorage', { getItem: () => 'old', setItem: () => undefined });
+  vi.stubGlobal('navigator', {});
   vi.stubGlobal('addEventListener', () => undefined);
   vi.stubGlobal('requestAnimationFrame', () => 1);
   vi.stubGlobal('cancelAnimationFrame', () => undefined);
@@ -74,5 +75,17 @@ it('a token that was refused is not tried again: the page asks for another', asy
   await pass(60_000);
   expect(tried()).toEqual(['old']);
   expect(isTokenWanted()).toBe(true);
+  session.end();
+});
+
+it('a token that names no user id is not quoted: it could turn the sentence', async () => {
+  vi.stubGlobal('sessionStorage', {
+    getItem: () => `h.${btoa('{"sub":"7 \\u202e"}')}.s`,
+    setItem: () => undefined,
+  });
+  const { session } = await visit();
+  Socket.all[0]!.onclose?.({ code: 4403, reason: 'forbidden' });
+  session.search('');
+  expect(session.picture.connection).toMatchObject({ why: 'The hub does not let this token be 42.' });
   session.end();
 });
