@@ -1,9 +1,9 @@
 /**
  * Why a user is shown as it is, as a page of lines for people: the verdict, its sessions, what happened last, with ages.
- * Pure: no stream, no clock; every word that came from a hub passes `harmless` here. Called by explain.
+ * Pure: no stream, no clock; every word that came from a hub passes `isolated` here. Called by explain.
  */
 import type { ExplainedSession, Explanation, Transition } from '../../shared/explain.ts';
-import { dateAndTime, describeAge, fit, harmless, widthOf } from './terminal-text.ts';
+import { dateAndTime, describeAge, fit, isolated, widthOf } from './terminal-text.ts';
 
 /** The lines of the page. Ages are by the hub's own clock. */
 export function renderExplanation(explanation: Explanation): readonly string[] {
@@ -11,9 +11,9 @@ export function renderExplanation(explanation: Explanation): readonly string[] {
   const { status, since, lastSeen } = entry;
   return [
     `${user} is shown ${status} (code ${entry.code})${since === null ? '' : `, for ${describeAge(at - since)}`}`,
-    `  because    ${decision.rule}`,
+    `  because    ${isolated(decision.rule)}`,
     ...describeHidden(explanation),
-    ...(entry.text === undefined ? [] : [`  text       ${entry.text}`]),
+    ...(entry.text === undefined ? [] : [`  text       ${isolated(entry.text)}`]),
     `  last seen  ${lastSeen === null ? 'never' : ago(lastSeen, at)}`,
     ...(stale === true ? ['  stale      the hub is not sure of it right now'] : []),
     '',
@@ -23,7 +23,7 @@ export function renderExplanation(explanation: Explanation): readonly string[] {
     transitions.length === 0 ? 'Nothing happened' : 'What happened, the newest first',
     ...inColumns(transitions.map((transition) => transitionCells(transition, at))),
     `  (kept since ${dateAndTime(transitionsSince, at)}, ${ago(transitionsSince, at)})`,
-  ].map(harmless);
+  ];
 }
 
 function describeHidden({ hidden: { isInvisible, from, fromCount } }: Explanation): string[] {
@@ -62,7 +62,7 @@ function ago(when: number, at: number): string {
 
 /** Cells under each other, as wide as the widest; no space at the end of a line. */
 function inColumns(rows: readonly (readonly string[])[]): string[] {
-  const safe = rows.map((row) => row.map(harmless));
+  const safe = rows.map((row) => row.map(isolated));
   const widthOfColumn = (column: number): number => Math.max(0, ...safe.map((row) => widthOf(row[column] ?? '')));
   return safe.map((row) =>
     row

@@ -1,10 +1,10 @@
 /**
  * The friends as a table of lines that fit a terminal, and as single lines for a pipe. Pure: no stream, no clock.
- * Every word that came from a hub passes `harmless` here. Called by watch.
+ * Every word that came from a hub passes `harmless` or `isolated` here. Called by watch.
  */
 import type { Entry } from '../../shared/entry.ts';
 import type { FriendChange, FriendList } from './friend-list.ts';
-import { dateAndTime, describeAge, fit, harmless, widthOf } from './terminal-text.ts';
+import { dateAndTime, describeAge, fit, harmless, isolated, widthOf } from './terminal-text.ts';
 
 /** How the connection stands. */
 export type LinkState =
@@ -65,7 +65,7 @@ export function renderTable(options: TableOptions): readonly string[] {
   ].slice(0, options.rows);
 }
 
-/** `time, user, status, text`, with tabs between: a line for `cut` and `awk`. */
+/** `time, user, status, text`, with tabs between: a line for `cut` and `awk`. Nothing is beside the text that it could turn. */
 export function renderChange(change: FriendChange, nowMs: number): string {
   const time = new Date(nowMs).toISOString();
   if (change.kind === 'removed') return [time, harmless(change.user), 'removed', ''].join('\t');
@@ -117,7 +117,7 @@ function paintRow(entry: Entry, { nowMs, columns }: TableOptions, widths: Widths
     entry.status,
     describeWhen(entry, nowMs),
     describeDevices(entry),
-    harmless(entry.text ?? ''),
+    isolated(entry.text ?? ''),
   ];
   const row = cells.map((cell, i) => fit(cell, widths[i] ?? 0)).join(' ');
   // Painted after it has its width: the codes have none.
@@ -126,7 +126,7 @@ function paintRow(entry: Entry, { nowMs, columns }: TableOptions, widths: Widths
 }
 
 function describeDevices({ devices }: Entry): string {
-  return harmless(devices.join(','));
+  return devices.map(isolated).join(',');
 }
 
 function linkColour({ kind }: LinkState): number {

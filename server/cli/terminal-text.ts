@@ -10,9 +10,23 @@ const WIDE =
   /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f)/u;
 const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
+/** Letters from right to left, and digits that belong to them. */
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+const ISOLATE = '\u2068';
+const ISOLATE_END = '\u2069';
+
 /** Nothing in the answer can move a cursor, colour a line or turn its direction. */
 export function harmless(text: string): string {
   return text.replace(UNSAFE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+/**
+ * Harmless, and kept apart from the rest of its line: a terminal that turns text from right to left turns digits and signs
+ * beside it, too. Text that is not from right to left stays as it is, because some terminals show isolates as signs.
+ */
+export function isolated(text: string): string {
+  const safe = harmless(text);
+  return RIGHT_TO_LEFT.test(safe) ? `${ISOLATE}${safe}${ISOLATE_END}` : safe;
 }
 
 export function widthOf(text: string): number {
@@ -28,18 +42,21 @@ export function fit(text: string, width: number): string {
   if (whole <= width) return text + ' '.repeat(width - whole);
   let taken = '';
   let used = 0;
+  let end = '';
   for (const { segment } of graphemes.segment(text)) {
     const next = used + widthOfGrapheme(segment);
     if (next > width - 1) break;
     taken += segment;
     used = next;
+    if (segment === ISOLATE) end = ISOLATE_END;
+    else if (segment === ISOLATE_END) end = '';
   }
-  return `${taken}…${' '.repeat(width - 1 - used)}`;
+  return `${taken}…${end}${' '.repeat(width - 1 - used)}`;
 }
 
 function widthOfGrapheme(grapheme: string): number {
   if (WIDE.test(grapheme)) return 2;
-  return /^\p{M}/u.test(grapheme) ? 0 : 1;
+  return /^[\p{M}\u2068\u2069]/u.test(grapheme) ? 0 : 1;
 }
 
 const MINUTE_MS = 60_000;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fullJitterMs } from '../../../server/cli/backoff.ts';
 import { renderProgress } from '../../../server/cli/progress.ts';
-import { describeAge, fit, harmless, widthOf } from '../../../server/cli/terminal-text.ts';
+import { describeAge, fit, harmless, isolated, widthOf } from '../../../server/cli/terminal-text.ts';
 
 describe('other people’s words', () => {
   it('lose every control character, C1 and text direction too, and stay readable', () => {
@@ -16,6 +16,14 @@ describe('other people’s words', () => {
     const text = 'Grüße 吃饭 مرحبا 👩‍💻 🇫🇷';
     expect(harmless(text)).toBe(text);
   });
+
+  it('are kept apart from the rest of their line where a terminal could turn it', () => {
+    expect(isolated('in a meeting \u202e')).toBe('in a meeting \\u{202e}');
+    for (const text of ['מכשיר 12', 'مرحبا', '\u0660\u0661', '\u{1e900}']) {
+      expect(isolated(text)).toBe(`\u2068${text}\u2069`);
+      expect(widthOf(isolated(text))).toBe(widthOf(text));
+    }
+  });
 });
 
 describe('a cell', () => {
@@ -23,6 +31,21 @@ describe('a cell', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 40 }), (text, width) => {
         expect(widthOf(fit(harmless(text), width))).toBe(width);
+      }),
+    );
+  });
+
+  it('is kept apart as a whole, however much of it is cut off', () => {
+    const text = isolated('שלום לכולם');
+    expect([fit(text, 12), fit(text, 10)]).toEqual([`${text}  `, text]);
+    expect(fit(text, 5)).toBe('\u2068שלום…\u2069');
+    expect(fit(`${text} and more`, 5)).toBe('\u2068שלום…\u2069');
+    expect(fit(`${text} and more`, 12)).toBe(`${text} …`);
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 40 }), (words, width) => {
+        const cell = fit(isolated(`ש${words}`), width);
+        expect(widthOf(cell)).toBe(width);
+        expect(cell.split('\u2069')).toHaveLength(cell.split('\u2068').length);
       }),
     );
   });
