@@ -3,6 +3,7 @@
  * and whether it is light or dark. A browser may forbid storage: then it lives as long as the page.
  */
 import type { SessionStatus } from '../sdk/index.ts';
+import { fitting } from './text-limit.ts';
 
 const MINE = 'presence-hub mine ';
 const THEME = 'presence-hub theme';
@@ -19,7 +20,7 @@ export function keptMine(user: string): Mine {
     const kept = JSON.parse(read(MINE + user) ?? '{}') as Partial<Record<keyof Mine, unknown>>;
     return {
       status: statuses.includes(String(kept.status)) ? (kept.status as SessionStatus) : 'online',
-      text: typeof kept.text === 'string' ? kept.text.slice(0, 140) : '',
+      text: typeof kept.text === 'string' ? fitting(kept.text) : '',
     };
   } catch {
     return { status: 'online', text: '' };

@@ -1,9 +1,11 @@
 /** My own card: what I say of myself, and what others see where that differs. */
-import { useEffect, useState } from 'preact/hooks';
+import type { RefObject } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Self, SessionStatus } from '../sdk/index.ts';
 import type { Mine } from './kept.ts';
 import { Avatar, StatusMark } from './marks.tsx';
 import { ThemeButton } from './theme-button.tsx';
+import { fitting, limit } from './text-limit.ts';
 import { Devices } from './theirs.tsx';
 import { statusWords } from './words.ts';
 
@@ -76,10 +78,13 @@ interface MyTextProps {
 /** Said with Enter or on leaving the field; Escape takes it back. */
 function MyText({ text, onSet }: MyTextProps) {
   const [draft, setDraft] = useState(text);
+  const field = useRef<HTMLInputElement>(null);
   useEffect(() => setDraft(text), [text]);
+  useOnComposed(field, (input) => setDraft(limit(input)));
   const say = (wanted: string): void => {
-    setDraft(wanted.trim());
-    if (wanted.trim() !== text) onSet(wanted.trim());
+    const said = fitting(wanted.trim());
+    setDraft(said);
+    if (said !== text) onSet(said);
   };
   return (
     <form
@@ -93,12 +98,12 @@ function MyText({ text, onSet }: MyTextProps) {
         What I am doing
       </label>
       <input
+        ref={field}
         id="my-text"
         value={draft}
-        maxLength={140}
         autocomplete="off"
         placeholder="What are you doing?"
-        onInput={({ currentTarget }) => setDraft(currentTarget.value)}
+        onInput={({ currentTarget, isComposing }) => setDraft(isComposing ? currentTarget.value : limit(currentTarget))}
         onBlur={() => say(draft)}
         onKeyDown={({ key }) => {
           if (key === 'Escape') setDraft(text);
@@ -111,6 +116,17 @@ function MyText({ text, onSet }: MyTextProps) {
       )}
     </form>
   );
+}
+
+/** When an input method is done. Preact takes `onCompositionEnd` for an event of that very name. */
+function useOnComposed(field: RefObject<HTMLInputElement>, listener: (input: HTMLInputElement) => void): void {
+  useEffect(() => {
+    const input = field.current;
+    if (input === null) return undefined;
+    const hear = (): void => listener(input);
+    input.addEventListener('compositionend', hear);
+    return () => input.removeEventListener('compositionend', hear);
+  }, [field]);
 }
 
 export function CrossIcon() {

@@ -263,6 +263,43 @@ describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
       watcher.close();
     });
 
+    it('cuts a text that is too long between characters as people see them, where it was typed', async () => {
+      const family = '👩‍👩‍👧‍👦';
+      const page = await stage.page('/?user=42');
+      const field = page.getByLabel('What I am doing');
+      await field.click();
+      await page.keyboard.insertText(`${'a'.repeat(135)}${family}x`);
+      expect(await field.inputValue()).toBe('a'.repeat(135));
+      await page.keyboard.insertText(`bcde${family}`);
+      expect(await field.inputValue()).toBe(`${'a'.repeat(135)}bcde`);
+      await page.keyboard.press('ArrowLeft');
+      await page.keyboard.type('x😀yz');
+      expect(await field.inputValue()).toBe(`${'a'.repeat(135)}bcdxe`);
+      // What an input method composes is cut when it is done.
+      const cdp = await page.context().newCDPSession(page);
+      await cdp.send('Input.imeSetComposition', { text: 'か', selectionStart: 1, selectionEnd: 1 });
+      expect(await field.inputValue()).toBe(`${'a'.repeat(135)}bcdxかe`);
+      await page.keyboard.insertText('火');
+      expect(await field.inputValue()).toBe(`${'a'.repeat(135)}bcdxe`);
+      await page.keyboard.press('Enter');
+      await expect.poll(() => entryOf('42')).toMatchObject({ text: `${'a'.repeat(135)}bcdxe` });
+    });
+
+    it.each([
+      ['too long', `${'a'.repeat(139)}😀`, 'a'.repeat(139)],
+      ['cut in half', 'ab\ud83d', 'ab'],
+    ])('says again as much as may be said of a text that it kept %s', async (_, kept, said) => {
+      const page = await stage.page('/healthz');
+      await page.evaluate(
+        (mine) => localStorage.setItem('presence-hub mine 42', mine),
+        JSON.stringify({ status: 'busy', text: kept }),
+      );
+      await page.goto(`${stage.hub}/?user=42`);
+      await page.getByLabel('Me', { exact: true }).getByText('Busy on web').waitFor();
+      expect(await page.getByLabel('What I am doing').inputValue()).toBe(said);
+      expect(await entryOf('42')).toMatchObject({ status: 'busy', text: said });
+    });
+
     it('keeps my own line in order, whatever one of my devices is called', async () => {
       await stage.beat('42', { device: '\u202eend' });
       const page = await stage.page('/?user=42', { viewport: { width: 640, height: 800 } });
