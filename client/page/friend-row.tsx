@@ -1,6 +1,7 @@
 /** One friend in the list. Rendered again only when what it shows has changed, however often the list is. */
 import { Component } from 'preact';
 import type { Entry } from '../sdk/index.ts';
+import { isolable } from '../ui/bidi.ts';
 import { Avatar } from './marks.tsx';
 import { Devices } from './theirs.tsx';
 import { lastSeenWords, statusWord } from './words.ts';
@@ -46,7 +47,7 @@ export class FriendRow extends Component<FriendRowProps> {
             <span class="name">{user}</span>
             {about !== undefined && about !== '' && (
               <span class="about" dir="auto">
-                {about}
+                {isolable(about)}
               </span>
             )}
           </span>
