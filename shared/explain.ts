@@ -46,8 +46,10 @@ export const explainedSession = z.object({
   state: z.enum(sessionStates),
   adapter: adapterName,
   device: z.string(),
-  /** Where the user says to be, or the peer's; null where a restart forgot it. */
+  /** Where the client says it is (`user_ip`), or the peer's address; null if a restart forgot it. */
   address: z.string().nullable(),
+  /** Where the connection comes from. Only there if `address` is no more than the client's claim. */
+  peerAddress: z.string().optional(),
   status: sessionStatus,
   code: z.int(),
   /** Left out when there is none. */

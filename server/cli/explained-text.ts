@@ -35,7 +35,7 @@ function describeHidden({ hidden: { isInvisible, from, fromCount } }: Explanatio
 }
 
 function sessionCells(session: ExplainedSession, at: number): string[] {
-  const { id, state, adapter, device, address, status, code, text, connectedAt, lastHeartbeatAt, decides } = session;
+  const { id, state, adapter, device, status, code, text, connectedAt, lastHeartbeatAt, decides } = session;
   const rest = session.leaseEndsAt - at;
   return [
     decides ? '*' : ' ',
@@ -44,12 +44,17 @@ function sessionCells(session: ExplainedSession, at: number): string[] {
     adapter,
     device,
     `${status} (${code})`,
-    address ?? 'address unknown',
+    describeAddress(session),
     connectedAt === null ? 'came before a restart' : `came ${ago(connectedAt, at)}`,
     `heard ${ago(lastHeartbeatAt, at)}`,
     rest > 0 ? `ends in ${describeAge(rest)}` : 'its end is held',
     text ?? '',
   ];
+}
+
+function describeAddress({ address, peerAddress }: ExplainedSession): string {
+  if (address === null) return 'address unknown';
+  return peerAddress === undefined ? address : `${address} (claimed; from ${peerAddress})`;
 }
 
 function transitionCells({ at: when, cause, from, to, adapter, session }: Transition, at: number): string[] {

@@ -51,12 +51,14 @@ function sessionsOf({ firstSession }: User): Session[] {
 
 function explainSession(session: Session, decides: boolean, { idOf, wallOf }: Facts): ExplainedSession {
   const { no, phase, adapter, device, address, status, code, text, connectedAt, lastSignAt } = session;
+  const { peer = address } = session.owner;
   return {
     id: idOf(no),
     state: phase === 'ended' ? 'grace' : phase,
     adapter,
     device,
     address: address === '' ? null : address,
+    ...(peer === address ? {} : { peerAddress: peer }),
     status,
     code,
     ...(text === '' ? {} : { text }),

@@ -17,6 +17,8 @@ export interface SessionOwner {
   lapsed(session: Session): void;
   /** An admin ended the session: it is over, and is not to come back by itself from where it came. */
   kicked?(session: Session): void;
+  /** Where its messages come from, if an address that they name may be another one. */
+  readonly peer?: string;
   /** Milliseconds, counted up: how long this source was not heard for the hub's own sake. Leases stand still meanwhile. */
   readonly pausedMs?: number;
   /** What `pausedMs` was when all that had been sent was heard at last: no lease stands still for pauses before that. */

@@ -105,6 +105,7 @@ describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
       expect(await asSeen(row.locator('.devices'), devices)).toEqual(devices);
       const [icon, about] = [row.locator('.avatar'), row.locator('.about')];
       expect((await about.boundingBox())!.x).toBeGreaterThan((await icon.boundingBox())!.x);
+      expect(await about.textContent()).toBe('words');
       await row.click();
       const details = page.getByRole('dialog');
       await details.getByText('words').waitFor();

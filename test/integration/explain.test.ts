@@ -82,11 +82,16 @@ onBothEngines('explain', (transport) => {
       sessions: [{ address: '10.0.0.7:5222', code: 7, connectedAt: cameAt, lastHeartbeatAt: cameAt }],
       decision: { status: 'online', code: 7, rule: 'its only session says online' },
     });
-    // What the client says of its address stands for the peer's, which is nowhere beside it.
-    expect(JSON.stringify(explained)).not.toMatch(/127\.0\.0\.1|claim/);
+    // What a client says of its address may be untrue: the peer's own stands beside it, and beside no other.
+    expect(explained.sessions[0]?.peerAddress).toMatch(/^127\.0\.0\.1:\d+$/);
     client.write('<protocol><user_id>43</user_id><user_ip>not an address</user_ip></protocol>');
     await shows('43', 'online');
-    expect((await explain(hub, '43')).sessions[0]?.address).toMatch(/^127\.0\.0\.1:\d+$/);
+    const [other] = (await explain(hub, '43')).sessions;
+    expect(other?.address).toBe(explained.sessions[0]?.peerAddress);
+    expect(other).not.toHaveProperty('peerAddress');
+    // Nobody else learns either: not from the entry, and not as a watcher.
+    const answer = await hub.request('GET', '/v1/presence/42');
+    expect(JSON.stringify(answer.body)).not.toMatch(/10\.0\.0\.7|127\.0\.0\.1/);
     client.end();
   });
 

@@ -5,6 +5,7 @@ import { run as kickCommand } from '../../server/cli/kick.ts';
 import { testIo } from '../support/cli-io.ts';
 import { explain, onlySession } from '../support/explain.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
+import { LegacyClient } from '../support/legacy-client.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 import { WsClient } from '../support/ws-client.ts';
 
@@ -53,6 +54,15 @@ describe('explain', () => {
       '',
     ]);
     phone.close();
+  });
+
+  it('says that an address is only claimed, and where the connection comes from', async () => {
+    const client = await LegacyClient.open(hub.tcpPort);
+    client.write('<protocol user_id="42" user_ip="10.0.0.7" user_port="5222"></protocol>');
+    await hub.until(async () => (await explain(hub, '42')).entry.status === 'online');
+    const { out } = await runExplain('42');
+    expect(out).toMatch(/ {2}10\.0\.0\.7:5222 \(claimed; from 127\.0\.0\.1:\d+\) {2}came/);
+    client.end();
   });
 
   it('of a user never seen says so', async () => {

@@ -92,7 +92,7 @@ function describeHidden({ hidden: { isInvisible, from, fromCount } }: Explanatio
 }
 
 function sessionRow(user: string, session: ExplainedSession, now: number): SessionRow {
-  const { status, code, address, connectedAt, lastHeartbeatAt, leaseEndsAt } = session;
+  const { status, code, address, peerAddress, connectedAt, lastHeartbeatAt, leaseEndsAt } = session;
   const whole = leaseEndsAt - lastHeartbeatAt;
   const instant = (at: number): { value: string; note: string } => ({
     value: formatTime(at, now),
@@ -101,7 +101,11 @@ function sessionRow(user: string, session: ExplainedSession, now: number): Sessi
   return {
     session,
     record: [
-      { name: 'Address', value: address ?? 'forgotten by a restart' },
+      {
+        name: 'Address',
+        value: address ?? 'forgotten by a restart',
+        ...(peerAddress === undefined ? {} : { note: `claimed; from ${peerAddress}` }),
+      },
       { name: 'Identifier', value: user },
       { name: 'Network state', value: String(code), note: status },
       { name: 'Connect time', ...(connectedAt === null ? { value: 'forgotten by a restart' } : instant(connectedAt)) },

@@ -20,7 +20,7 @@ interface CarriedBy {
 
 export class Carried implements SessionOwner {
   readonly #hub: TcpXmlOptions;
-  readonly #peer: string;
+  readonly peer: string;
   readonly #by: CarriedBy;
   readonly #sessions = new Map<string, Session>();
   /** Whose session here an admin ended; null for nobody, which is nearly every connection's. */
@@ -29,7 +29,7 @@ export class Carried implements SessionOwner {
 
   constructor(hub: TcpXmlOptions, peer: string, by: CarriedBy) {
     this.#hub = hub;
-    this.#peer = peer;
+    this.peer = peer;
     this.#by = by;
   }
 
@@ -125,7 +125,7 @@ export class Carried implements SessionOwner {
       code: state,
       text: undefined,
       leaseMs: this.#hub.timeoutMs,
-      address: ip === undefined ? this.#peer : `${ip}:${port ?? ''}`,
+      address: ip === undefined ? this.peer : `${ip}:${port ?? ''}`,
       owner: this,
     });
     if (typeof session === 'string') return session;

@@ -42,6 +42,12 @@ describe('an explanation as it is shown', () => {
     ]);
   });
 
+  it('says that an address is only claimed, and where the connection comes from', () => {
+    const [session] = explained().sessions;
+    const [row] = viewOf(explained({ sessions: [{ ...session!, peerAddress: '192.0.2.1:4711' }] }), NOW).sessions;
+    expect(row!.record[0]).toEqual({ name: 'Address', value: '10.0.0.7:5222', note: 'claimed; from 192.0.2.1:4711' });
+  });
+
   it('says what a restart forgot instead of making it up', () => {
     const [session] = explained().sessions;
     const restored = { ...session!, state: 'restored' as const, address: null, connectedAt: null };
