@@ -81,64 +81,62 @@ describe.skipIf(!hasChromium('what the SDK takes for input'))('what the SDK take
     }
   };
 
-  describe.each(Object.keys(WAYS) as Way[])('with %s', (way) => {
-    it('a page that scrolls and events that scripts dispatch keep nobody online', async () => {
-      const page = await open(way);
-      // What lies below the pointer changes as the page scrolls.
-      await page.mouse.move(200, 200);
-      await page.evaluate(() => {
-        for (let i = 0; i < 2_000; i += 1) document.body.append(`line ${i}`, document.createElement('hr'));
-        setInterval(() => {
-          scrollBy(0, 30);
-          for (const type of ['keydown', 'wheel', 'pointerdown', 'pointermove', 'touchstart', 'pageshow'])
-            document.body.dispatchEvent(new Event(type, { bubbles: true }));
-        }, 50);
-      });
-      await until('away');
-      // A pointer that is told to be where it is does not move.
-      await keepDoing(() => page.mouse.move(200, 200), 1_000);
-      expect(seen.at(-1)).toBe('away');
-      await page.mouse.move(210, 200);
-      await until('online');
-      await until('away');
-      await page.keyboard.press('a');
-      await until('online');
-      await until('away');
-      await page.mouse.wheel(0, 30);
-      await until('online');
+  it('a page that scrolls and events that scripts dispatch keep nobody online', async () => {
+    const page = await open('a tab of its own');
+    // What lies below the pointer changes as the page scrolls.
+    await page.mouse.move(200, 200);
+    await page.evaluate(() => {
+      for (let i = 0; i < 2_000; i += 1) document.body.append(`line ${i}`, document.createElement('hr'));
+      setInterval(() => {
+        scrollBy(0, 30);
+        for (const type of ['keydown', 'wheel', 'pointerdown', 'pointermove', 'touchstart', 'pageshow'])
+          document.body.dispatchEvent(new Event(type, { bubbles: true }));
+      }, 50);
     });
+    await until('away');
+    // A pointer that is told to be where it is does not move.
+    await keepDoing(() => page.mouse.move(200, 200), 1_000);
+    expect(seen.at(-1)).toBe('away');
+    await page.mouse.move(210, 200);
+    await until('online');
+    await until('away');
+    await page.keyboard.press('a');
+    await until('online');
+    await until('away');
+    await page.mouse.wheel(0, 30);
+    await until('online');
+  });
 
-    it('who has the focus in a frame of another site is online until the page has the focus no more', async () => {
-      const page = await open(way);
-      await page.evaluate((src) => {
-        // In a shadow tree, as components have it.
-        const shadow = document.body.appendChild(document.createElement('div')).attachShadow({ mode: 'open' });
-        shadow.append(Object.assign(document.createElement('iframe'), { src }));
-      }, app.frame);
-      const field = page.frameLocator('iframe').getByLabel('Message');
-      await field.click();
-      seen.length = 0;
-      await keepDoing(() => page.keyboard.press('a'));
-      expect(await field.inputValue()).toMatch(/^a{5,}$/);
-      expect(seen).toEqual([]);
-      await (await context.newPage()).bringToFront();
-      await until('away');
-      await page.bringToFront();
-      await until('online');
-      await page.evaluate(() => (document.activeElement as HTMLElement).shadowRoot?.querySelector('iframe')?.blur());
-      await until('away');
-      expect(seen).toEqual(['away', 'online', 'away']);
-    });
+  it('who has the focus in a frame of another site is online until the page has the focus no more', async () => {
+    const page = await open('a SharedWorker');
+    await page.evaluate((src) => {
+      // In a shadow tree, as components have it.
+      const shadow = document.body.appendChild(document.createElement('div')).attachShadow({ mode: 'open' });
+      shadow.append(Object.assign(document.createElement('iframe'), { src }));
+    }, app.frame);
+    const field = page.frameLocator('iframe').getByLabel('Message');
+    await field.click();
+    seen.length = 0;
+    await keepDoing(() => page.keyboard.press('a'));
+    expect(await field.inputValue()).toMatch(/^a{5,}$/);
+    expect(seen).toEqual([]);
+    await (await context.newPage()).bringToFront();
+    await until('away');
+    await page.bringToFront();
+    await until('online');
+    await page.evaluate(() => (document.activeElement as HTMLElement).shadowRoot?.querySelector('iframe')?.blur());
+    await until('away');
+    expect(seen).toEqual(['away', 'online', 'away']);
+  });
 
-    it('what an app marks as input counts as such', async () => {
-      const first = await open(way);
-      const page = way === 'a tab of its own' ? first : await open(way);
-      seen.length = 0;
-      await keepDoing(() => page.evaluate(() => (globalThis as unknown as InPage).client.markActive()));
-      expect(seen).toEqual([]);
-      await until('away');
-      await page.evaluate(() => (globalThis as unknown as InPage).client.markActive());
-      await until('online');
-    });
+  it.each(Object.keys(WAYS) as Way[])('with %s, what an app marks as input counts as such', async (way) => {
+    const first = await open(way);
+    const page = way === 'a tab of its own' ? first : await open(way);
+    seen.length = 0;
+    await keepDoing(() => page.evaluate(() => (globalThis as unknown as InPage).client.markActive()));
+    expect(seen).toEqual([]);
+    await until('away');
+    await page.evaluate(() => (globalThis as unknown as InPage).client.markActive());
+    await until('online');
   });
 });
