@@ -115,7 +115,7 @@ export class FrameReader {
     const length = lengthAt(bytes, at);
     this.#isLast = first >= 0x80;
     this.#opcode = opcode;
-    if ((first & 0x70) !== 0 || second < 0x80 || !this.#fits(opcode, length)) {
+    if ((first & 0x70) !== 0 || second < 0x80 || !this.#fits(opcode, second & 0x7f)) {
       this.#break(PROTOCOL_ERROR);
       return;
     }
@@ -137,9 +137,9 @@ export class FrameReader {
     this.#isInFrame = true;
   }
 
-  /** Whether a frame of this kind may come now, and be that long. */
-  #fits(opcode: number, length: number): boolean {
-    if (opcode >= CLOSE) return opcode <= PONG && this.#isLast && length <= MAX_CONTROL_BYTES;
+  /** Whether a frame of this kind may come now. `shortLength`: what its head says at first. */
+  #fits(opcode: number, shortLength: number): boolean {
+    if (opcode >= CLOSE) return opcode <= PONG && this.#isLast && shortLength <= MAX_CONTROL_BYTES;
     return opcode <= BINARY && (opcode === CONTINUATION) === (this.#messageOpcode !== 0);
   }
 

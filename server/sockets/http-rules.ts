@@ -73,20 +73,50 @@ export function askedFor(head: RequestHead, headerBytes: number): 'http' | 'webs
   // Two hosts (joined: "a, b") are how two readers are told two different things.
   if (headers.get('host')?.includes(', ') === true) return 400;
   if (!/^[A-Z-]+$/.test(method) || !path.startsWith('/')) return 400;
-  if (!hasToken(headers.get('connection'), 'upgrade') || headers.get('upgrade')?.toLowerCase() !== 'websocket') {
-    return 'http';
-  }
+  if (!offersWebSocket(headers.get('connection'), headers.get('upgrade'))) return 'http';
   if (!isSoundHandshake(head)) return 400;
   return headers.get('sec-websocket-version') === '13' ? 'websocket' : 426;
 }
 
+/** Whether these two headers of a request offer to go on as a WebSocket, perhaps among other protocols. */
+export function offersWebSocket(connection: string | undefined, upgrade: string | undefined): boolean {
+  return hasToken(connection, 'upgrade') && hasToken(upgrade, 'websocket');
+}
+
+/** RFC 6455, section 4.2.1. */
 function isSoundHandshake({ method, headers }: RequestHead): boolean {
   return (
     method === 'GET' &&
     !hasBody(headers) &&
     headers.has('sec-websocket-version') &&
-    /^[+/0-9A-Za-z]{22}==$/.test(headers.get('sec-websocket-key') ?? '')
+    /^[+/0-9A-Za-z]{22}==$/.test(headers.get('sec-websocket-key') ?? '') &&
+    areSubprotocols(headers.get('sec-websocket-protocol')) &&
+    areExtensions(headers.get('sec-websocket-extensions'))
   );
+}
+
+const TOKEN_CHARACTER = "[!#$%&'*+.^_`|~0-9A-Za-z-]";
+const TOKEN = new RegExp(`^${TOKEN_CHARACTER}+$`);
+const PARAMETER = `${TOKEN_CHARACTER}+(?:[ \\t]*=[ \\t]*(?:${TOKEN_CHARACTER}+|"(?:\\\\?${TOKEN_CHARACTER})+"))?`;
+const EXTENSION = new RegExp(`^${TOKEN_CHARACTER}+(?:[ \\t]*;[ \\t]*${PARAMETER})*$`);
+
+/** Section 4.1: tokens, none of them empty or twice. */
+function areSubprotocols(header: string | undefined): boolean {
+  if (header === undefined) return true;
+  const tokens = listOf(header);
+  return new Set(tokens).size === tokens.length && tokens.every((token) => TOKEN.test(token));
+}
+
+/** Section 9.1. We agree to none, but a malformed list must fail the handshake. Empty elements mean nothing. */
+function areExtensions(header: string | undefined): boolean {
+  if (header === undefined) return true;
+  const extensions = listOf(header).filter((extension) => extension !== '');
+  return extensions.length > 0 && extensions.every((extension) => EXTENSION.test(extension));
+}
+
+/** The subprotocol that both engines take: the first one offered. '' if none is. */
+export function chosenSubprotocol(headers: RequestHead['headers']): string {
+  return listOf(headers.get('sec-websocket-protocol') ?? '')[0] ?? '';
 }
 
 export function hasBody(headers: RequestHead['headers']): boolean {
@@ -107,7 +137,11 @@ export function asksToClose({ headers }: RequestHead): boolean {
 }
 
 function hasToken(header: string | undefined, token: string): boolean {
-  return header?.split(',').some((part) => part.trim().toLowerCase() === token) === true;
+  return header !== undefined && listOf(header).some((part) => part.toLowerCase() === token);
+}
+
+function listOf(header: string): string[] {
+  return header.split(',').map((element) => element.trim());
 }
 
 /** One text for one address: uWebSockets.js writes IPv6 out in full, and both show IPv4 on a dual-stack port as IPv6. */

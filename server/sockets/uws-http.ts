@@ -8,6 +8,7 @@ import {
   addressText,
   askedFor,
   asksToClose,
+  chosenSubprotocol,
   clientOf,
   HeaderCollector,
   type Malformed,
@@ -66,8 +67,8 @@ export function answerUpgrade<Attached>(
     response.upgrade(
       attach(head.remoteAddress, noRoom),
       head.headers.get('sec-websocket-key') ?? '',
-      head.headers.get('sec-websocket-protocol') ?? '',
-      head.headers.get('sec-websocket-extensions') ?? '',
+      chosenSubprotocol(head.headers),
+      '',
       context,
     );
     return;

@@ -241,6 +241,8 @@ function upgradeWith(shared: WsPort, serve: Serve) {
       }
       const client = readUpgrade(shared, request, stream);
       if (client === undefined) return;
+      // ws wants this offer alone, though there may be others beside it.
+      request.headers.upgrade = 'websocket';
       webSockets.handleUpgrade(request, wire, Buffer.concat([firstBytes, stream.release()]), (ws) => {
         new WsSocket(ws, wire, client).onOpen(shared.service);
       });

@@ -14,6 +14,7 @@ import {
   clientOf,
   HeaderCollector,
   mayHaveBody,
+  offersWebSocket,
   type RequestHead,
   SLOW_CLIENT_MS,
   targetOf,
@@ -138,14 +139,15 @@ export function readUpgrade(
 
 /**
  * The head of a request that asks for an upgrade which is none of ours (curl and Java ask for h2c), as it is without: HTTP
- * lets us ignore it. Undefined where it asks for a WebSocket.
+ * lets us ignore it, and tells us to in HTTP/1.0 (RFC 9110, section 7.8). Undefined if it asks for a WebSocket.
  */
-export function headWithoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer | undefined {
+export function headWithoutUpgrade(request: IncomingMessage): Buffer | undefined {
+  const { method, url, httpVersion, headers, rawHeaders } = request;
+  if (httpVersion !== '1.0' && offersWebSocket(headers.connection, headers.upgrade)) return undefined;
   const lines = [`${method ?? ''} ${url ?? ''} HTTP/${httpVersion}`];
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const [name, value] = [rawHeaders[i] ?? '', rawHeaders[i + 1] ?? ''];
     const lowerCaseName = name.toLowerCase();
-    if (lowerCaseName === 'upgrade' && /\bwebsocket\b/i.test(value)) return undefined;
     if (lowerCaseName === 'connection') lines.push(`${name}: ${withoutUpgrade(value)}`);
     else if (lowerCaseName !== 'upgrade' && lowerCaseName !== 'http2-settings') lines.push(`${name}: ${value}`);
   }
