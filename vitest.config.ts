@@ -3,6 +3,7 @@
  * how a page bears up, so it runs when all others are done, one file at a time.
  */
 import { defineConfig } from 'vitest/config';
+import { SkippedReporter } from './test/support/skipped-reporter.ts';
 
 const shared = {
   pool: 'forks' as const,
@@ -13,9 +14,14 @@ const shared = {
   maxWorkers: 2,
 };
 
+/** A file for the results as JSON. */
+const results = process.env['TEST_RESULTS'];
+
 export default defineConfig({
   test: {
     ...shared,
+    reporters: ['default', ...(results === undefined ? [] : ['json']), new SkippedReporter()],
+    ...(results !== undefined && { outputFile: { json: results } }),
     projects: [
       { test: { ...shared, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {

@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { hasChromium, launchChromium } from '../support/chromium.ts';
+import { launchChromium } from '../support/chromium.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
+import { needing } from '../support/needs.ts';
 import { packInto, run } from '../support/packed.ts';
 import { serveFolders, type StaticServer } from '../support/static-server.ts';
 
@@ -69,7 +70,7 @@ webpack({ mode: 'production', entry: './main.js', output }, (error, stats) => {
 });
 `;
 
-describe.skipIf(!hasChromium('the bundlers'))('an app is built by', () => {
+describe('an app is built by', needing('Chromium'), () => {
   let folder: string;
   let browser: Browser;
   let server: StaticServer | undefined;
@@ -100,7 +101,6 @@ describe.skipIf(!hasChromium('the bundlers'))('an app is built by', () => {
       (error: unknown) => {
         const isOffline = /EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ENETUNREACH|ETIMEDOUT/.test(String(error));
         if (process.env['CI'] === 'true' || !isOffline) throw error;
-        process.stderr.write('\nSKIPPED: the bundlers: npm cannot reach its registry\n\n');
         return false;
       },
     );
@@ -117,7 +117,7 @@ describe.skipIf(!hasChromium('the bundlers'))('an app is built by', () => {
   });
 
   it.for(Object.keys(BUILDS))('%s, and two tabs share one connection', async (bundler, { skip }) => {
-    skip(!isInstalled);
+    skip(!isInstalled, 'npm registry not reached');
     await run(process.execPath, BUILDS[bundler]!, folder);
     if (bundler === 'webpack 5') copyFileSync(join(folder, 'index.html'), join(folder, 'built/index.html'));
     server = await serveFolders([join(folder, 'built')]);
@@ -148,7 +148,7 @@ describe.skipIf(!hasChromium('the bundlers'))('an app is built by', () => {
   });
 
   it('webpack 4, if it is told to translate the package: it finds each entry', async ({ skip }) => {
-    skip(!isInstalled);
+    skip(!isInstalled, 'npm registry not reached');
     const entries = {
       'presence-hub/client': 'client/sdk',
       'presence-hub/react': 'client/react',

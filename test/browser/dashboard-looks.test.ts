@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { hasChromium } from '../support/chromium.ts';
 import { DashboardStage, tailIsLive, tailRow } from '../support/dashboard-stage.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
+import { needing } from '../support/needs.ts';
 
 const looks: readonly (readonly [string, BrowserContextOptions])[] = [
   ['light', { colorScheme: 'light', viewport: { width: 1440, height: 1000 } }],
@@ -19,7 +19,7 @@ const looks: readonly (readonly [string, BrowserContextOptions])[] = [
 ];
 const ADMIN_TOKEN = 'an-admin-token-of-the-tests';
 
-describe.skipIf(!hasChromium('how the dashboard looks'))('how the dashboard looks', () => {
+describe('how the dashboard looks', needing('Chromium'), () => {
   let stage: DashboardStage;
   let folder: string;
   let client: LegacyClient | undefined;

@@ -8,9 +8,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { formatTime } from '../../client/dashboard/ages.ts';
 import type { Explanation } from '../../shared/index.ts';
 import { asSeen, TURNING } from '../support/bidi.ts';
-import { hasChromium } from '../support/chromium.ts';
 import { DashboardStage, plotInWords, recordField, tailIsLive, tailRow } from '../support/dashboard-stage.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
+import { needing } from '../support/needs.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 import { WsClient } from '../support/ws-client.ts';
 
@@ -19,7 +19,7 @@ const ADMIN_TOKEN = 'an-admin-token-of-the-tests';
 const WRITTEN_BEHIND_MS = 1000;
 const systemClock = { now: () => ({ wallMs: Date.now(), monoMs: performance.now() }) };
 
-describe.skipIf(!hasChromium('the dashboard'))('the dashboard', () => {
+describe('the dashboard', needing('Chromium'), () => {
   let stage: DashboardStage;
   const legacyClients: LegacyClient[] = [];
 

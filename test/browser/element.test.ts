@@ -8,8 +8,9 @@ import type { Config } from '../../server/config.ts';
 import type { Clock } from '../../server/lib/clock.ts';
 import { startBrowserApp, type BrowserApp } from '../support/browser-app.ts';
 import { asSeen, TURNING } from '../support/bidi.ts';
-import { hasChromium, launchChromium } from '../support/chromium.ts';
+import { launchChromium } from '../support/chromium.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
+import { needing } from '../support/needs.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 import type { ElementPage } from './apps/element.ts';
 
@@ -19,7 +20,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core'), 'ut
 // Cores may be busy: a poll's own second is too short.
 const PATIENCE = { timeout: 10_000 };
 
-describe.skipIf(!hasChromium('the web component'))('<presence-friends>', () => {
+describe('<presence-friends>', needing('Chromium'), () => {
   let browser: Browser;
   let app: BrowserApp;
   let hub: TestHub;

@@ -8,8 +8,9 @@ import { dirname, join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Clock } from '../../server/lib/clock.ts';
-import { hasChromium, launchChromium } from '../support/chromium.ts';
+import { launchChromium } from '../support/chromium.ts';
 import { freePort } from '../support/hub-process.ts';
+import { needing } from '../support/needs.ts';
 import { packInto, run, runOn, type RunningCommand } from '../support/packed.ts';
 import { readDocument, snippetsBelow, snippetsOf } from '../support/snippets.ts';
 import { serveFolders } from '../support/static-server.ts';
@@ -20,7 +21,7 @@ vi.setConfig({ testTimeout: 90_000, hookTimeout: 180_000 });
 const PATIENCE = { timeout: 30_000 };
 const README = 'client/README.md';
 
-describe.skipIf(!hasChromium('the newcomer’s path'))('a newcomer in an empty folder', () => {
+describe('a newcomer in an empty folder', needing('Chromium'), () => {
   let folder: string;
   let hub: string;
   let hubPort: number;

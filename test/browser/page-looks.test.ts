@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../../server/lib/clock.ts';
-import { hasChromium } from '../support/chromium.ts';
 import { connection, FriendPageStage, friendRow } from '../support/friend-page.ts';
+import { needing } from '../support/needs.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 
 const looks: readonly (readonly [string, BrowserContextOptions])[] = [
@@ -29,7 +29,7 @@ const team = [
 ] as const;
 const absent = ['ada.1', 'carla.9', '1204'];
 
-describe.skipIf(!hasChromium('how the friend page looks'))('the friend page', () => {
+describe('the friend page', needing('Chromium'), () => {
   const folder = process.env['PICTURES'] ?? mkdtempSync(join(tmpdir(), 'friend-page-'));
   let stage: FriendPageStage;
 

@@ -6,13 +6,13 @@ import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../../server/lib/clock.ts';
 import { asSeen, TURNING } from '../support/bidi.ts';
-import { hasChromium } from '../support/chromium.ts';
 import { connection, FriendPageStage, friendRow } from '../support/friend-page.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
+import { needing } from '../support/needs.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 import { WsClient } from '../support/ws-client.ts';
 
-describe.skipIf(!hasChromium('the friend page'))('the friend page', () => {
+describe('the friend page', needing('Chromium'), () => {
   let stage: FriendPageStage;
 
   beforeAll(async () => {

@@ -3,14 +3,15 @@ import { createElement } from 'react';
 import { renderToString } from 'react-dom/server';
 import { expect, it } from 'vitest';
 import { startBrowserApp } from '../support/browser-app.ts';
-import { hasChromium, launchChromium } from '../support/chromium.ts';
+import { launchChromium } from '../support/chromium.ts';
 import { startTestHub } from '../support/hub.ts';
+import { needing } from '../support/needs.ts';
 import { Hydrated } from './apps/hydrated.tsx';
 
 // Cores may be busy: a poll's own second is too short.
 const PATIENCE = { timeout: 10_000 };
 
-it.skipIf(!hasChromium('hydration'))('hydrates without a mismatch, then connects once and is live', async () => {
+it('hydrates without a mismatch, then connects once and is live', needing('Chromium'), async () => {
   const [browser, app] = await Promise.all([launchChromium(), startBrowserApp('hydrated.tsx')]);
   const hub = await startTestHub({ origins: app.origin });
   try {

@@ -2,13 +2,14 @@
 import type { Browser, Page, WebSocket, WebSocketRoute } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startBrowserApp, type BrowserApp } from '../support/browser-app.ts';
-import { hasChromium, launchChromium } from '../support/chromium.ts';
+import { launchChromium } from '../support/chromium.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
+import { needing } from '../support/needs.ts';
 
 // Cores may be busy: a poll's own second is too short.
 const PATIENCE = { timeout: 10_000 };
 
-describe.skipIf(!hasChromium('the React hooks'))('in StrictMode', () => {
+describe('in StrictMode', needing('Chromium'), () => {
   let browser: Browser;
   let app: BrowserApp;
   let hub: TestHub;

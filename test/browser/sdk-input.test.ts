@@ -24,7 +24,7 @@ const AWAY_AFTER_MS = 3_000;
 /** Long enough that a user without input is away. */
 const LONG_MS = 1.5 * AWAY_AFTER_MS;
 
-describe.skipIf(!hasChromium('what the SDK takes for input'))('what the SDK takes for input', () => {
+describe('what the SDK takes for input', needing('Chromium'), () => {
   let app: SdkPage;
   let context: BrowserContext;
   let closeBrowser: () => Promise<void>;

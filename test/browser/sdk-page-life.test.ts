@@ -7,8 +7,9 @@ import type {
   PresenceClientOptions,
   PresenceView,
 } from '../../client/sdk/index.ts';
-import { hasChromium, launchPeoplesChromium } from '../support/chromium.ts';
+import { launchPeoplesChromium } from '../support/chromium.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
+import { needing } from '../support/needs.ts';
 import { closeSdkClients, sdkClient, untilView } from '../support/sdk-client.ts';
 import { serveSdkPage, type SdkPage } from '../support/sdk-page.ts';
 
@@ -29,7 +30,7 @@ const WAYS = {
 type Way = keyof typeof WAYS;
 const WAY_NAMES = Object.keys(WAYS) as Way[];
 
-describe.skipIf(!hasChromium('the SDK in a page’s life'))('the SDK in a page’s life', () => {
+describe('the SDK in a page’s life', needing('Chromium'), () => {
   let app: SdkPage;
   let context: BrowserContext;
   let closeBrowser: () => Promise<void>;

@@ -7,8 +7,9 @@ import type {
   PresenceClientOptions,
   PresenceView,
 } from '../../client/sdk/index.ts';
-import { hasChromium, launchChromium } from '../support/chromium.ts';
+import { launchChromium } from '../support/chromium.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
+import { needing } from '../support/needs.ts';
 import { closeSdkClients, sdkClient, untilView } from '../support/sdk-client.ts';
 import { serveSdkPage, type SdkPage } from '../support/sdk-page.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
@@ -41,7 +42,7 @@ const WITHOUT = {
     LockManager.prototype.request = () => Promise.reject(refuse());`,
 } as const;
 
-describe.skipIf(!hasChromium('the SDK in tabs'))('the SDK in tabs', () => {
+describe('the SDK in tabs', needing('Chromium'), () => {
   let browser: Browser;
   let app: SdkPage;
   let context: BrowserContext;

@@ -7,8 +7,9 @@ import type {
   PresenceClientOptions,
   PresenceView,
 } from '../../client/sdk/index.ts';
-import { hasChromium, launchChromium, launchPeoplesChromium } from '../support/chromium.ts';
+import { launchChromium, launchPeoplesChromium } from '../support/chromium.ts';
 import { endHubProcesses, freePort, startHubProcess, startLine } from '../support/hub-process.ts';
+import { needing } from '../support/needs.ts';
 import { closeSdkClients, sdkClient, untilView } from '../support/sdk-client.ts';
 import { serveSdkPage, type SdkPage } from '../support/sdk-page.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
@@ -34,7 +35,7 @@ const WAYS = {
 type Way = keyof typeof WAYS;
 const WAY_NAMES = Object.keys(WAYS) as Way[];
 
-describe.skipIf(!hasChromium('the SDK in trouble'))('the SDK in trouble', () => {
+describe('the SDK in trouble', needing('Chromium'), () => {
   let app: SdkPage;
   let context: BrowserContext;
   let closeBrowser: () => Promise<void>;

@@ -9,12 +9,13 @@ import { FriendList } from '../../server/cli/friend-list.ts';
 import { renderTable } from '../../server/cli/friend-table.ts';
 import type { Explanation } from '../../shared/index.ts';
 import { asSeen } from '../support/bidi.ts';
-import { hasChromium, launchChromium } from '../support/chromium.ts';
+import { launchChromium } from '../support/chromium.ts';
+import { needing } from '../support/needs.ts';
 
 const NOW = 1_767_225_600_000;
 const entry = { user: '7', status: 'online', code: 1, since: NOW, lastSeen: NOW, v: 5 } as const;
 
-describe.skipIf(!hasChromium('lines for a terminal'))('lines for a terminal', () => {
+describe('lines for a terminal', needing('Chromium'), () => {
   let browser: Browser;
   let page: Page;
 

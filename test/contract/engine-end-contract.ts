@@ -107,16 +107,18 @@ export function endContract(engine: Tested): void {
     }, 10_000);
   });
 
-  it.runIf(engine.name === 'ws')('cuts a peer at once that sends on and on after the close frame', async () => {
-    const { raw, hub } = await rig.rawWebSocket({ allowHalfOpen: true });
-    hub.socket.close(4429, 'too many');
-    const pongs = Buffer.concat(Array<Uint8Array>(10_000).fill(frame(10, '')));
-    const sending = setInterval(() => raw.write(pongs), 1);
-    const begunAt = performance.now();
-    expect(await hub.events.next()).toBe('closed');
-    clearInterval(sending);
-    expect(performance.now() - begunAt).toBeLessThan(3_000);
-  });
+  if (engine.name === 'ws') {
+    it('cuts a peer at once that sends on and on after the close frame', async () => {
+      const { raw, hub } = await rig.rawWebSocket({ allowHalfOpen: true });
+      hub.socket.close(4429, 'too many');
+      const pongs = Buffer.concat(Array<Uint8Array>(10_000).fill(frame(10, '')));
+      const sending = setInterval(() => raw.write(pongs), 1);
+      const begunAt = performance.now();
+      expect(await hub.events.next()).toBe('closed');
+      clearInterval(sending);
+      expect(performance.now() - begunAt).toBeLessThan(3_000);
+    });
+  }
 
   describe('a slow reader', () => {
     it('makes send answer queued, then drained comes, and nothing is lost or out of order', async () => {

@@ -93,21 +93,23 @@ export function httpContract(engine: Tested): void {
 
   describe('a request', () => {
     // uWebSockets.js takes no such target, and answers 505 itself.
-    it.skipIf(engine.name === 'uws').each(['http://hub', 'https://hub:8443', 'HTTP://user@hub'])(
-      'may name its target in full: %s',
-      async (origin) => {
-        const raw = rig.raw();
-        raw.write(`GET ${origin}/v1/x?y=1 HTTP/1.1\r\nhost: other\r\n\r\n`);
-        expect(await raw.until((text) => text.endsWith('GET /v1/x'))).toMatch(/^HTTP\/1\.1 200 /);
-        const request = await rig.requests.next();
-        // The target's authority counts, as RFC 9112 has it.
-        expect([request.path, request.query, request.headers.get('host')]).toEqual([
-          '/v1/x',
-          'y=1',
-          origin.replace(/^.*[/@]/, ''),
-        ]);
-      },
-    );
+    if (engine.name !== 'uws') {
+      it.each(['http://hub', 'https://hub:8443', 'HTTP://user@hub'])(
+        'may name its target in full: %s',
+        async (origin) => {
+          const raw = rig.raw();
+          raw.write(`GET ${origin}/v1/x?y=1 HTTP/1.1\r\nhost: other\r\n\r\n`);
+          expect(await raw.until((text) => text.endsWith('GET /v1/x'))).toMatch(/^HTTP\/1\.1 200 /);
+          const request = await rig.requests.next();
+          // The target's authority counts, as RFC 9112 has it.
+          expect([request.path, request.query, request.headers.get('host')]).toEqual([
+            '/v1/x',
+            'y=1',
+            origin.replace(/^.*[/@]/, ''),
+          ]);
+        },
+      );
+    }
 
     it('with pipelined ones behind it is answered in its order', async () => {
       const raw = rig.raw();

@@ -3,13 +3,11 @@
  * `others` are the engines that may hold it before. Part of engine-contract.
  */
 import { createServer, type Server } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Admission } from '../../server/admission.ts';
 import type { Engine } from '../../server/sockets/port.ts';
+import { needing } from '../support/needs.ts';
 import { frame, Rig, TEXT } from './engine-rig.ts';
-
-const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
 
 export function portContract(engine: Engine, others: readonly Engine[]): void {
   const rigs: Rig[] = [];
@@ -68,7 +66,7 @@ export function portContract(engine: Engine, others: readonly Engine[]): void {
       expect(client.ws.readyState).toBe(client.ws.OPEN);
     });
 
-    it.runIf(hasIPv6)('shows an IPv4 peer of a dual-stack port as IPv4, an IPv6 peer in short form', async () => {
+    it('shows an IPv4 peer of a dual-stack port as IPv4, an IPv6 peer in short form', needing('IPv6'), async () => {
       const rig = await start(engine, '::');
       const four = await rig.connect();
       expect(four.hub.socket.remoteAddress).toBe('127.0.0.1');

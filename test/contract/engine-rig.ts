@@ -48,11 +48,11 @@ export interface Tested extends Engine {
   readonly tls?: TlsFiles;
 }
 
-/** The engines that load here, and why no more of them. */
-export function enginesHere(): { engines: Engine[]; why: string } {
-  const { engine, why } = loadEngine('auto');
+/** The engines that load here. */
+export function enginesHere(): Engine[] {
+  const { engine } = loadEngine('auto');
   const ws = loadEngine('ws').engine;
-  return { engines: engine.name === 'uws' ? [ws, engine] : [ws], why };
+  return engine.name === 'uws' ? [ws, engine] : [ws];
 }
 
 /** The path of one of the tests' own files: `first.crt`, `first.key`, `second.crt`, `second.key`. */

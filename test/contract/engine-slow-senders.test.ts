@@ -39,7 +39,7 @@ async function staysIdle(raw: Raw): Promise<boolean> {
 }
 
 const tls = await openFiles(certificateFile('first.crt'), certificateFile('first.key'));
-const kinds = enginesHere().engines.flatMap((engine) => [
+const kinds = enginesHere().flatMap((engine) => [
   { name: engine.name, engine },
   { name: `${engine.name} over TLS`, engine: { ...engine, tls } },
 ]);

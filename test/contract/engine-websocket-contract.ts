@@ -286,21 +286,23 @@ export function webSocketContract(engine: Tested): void {
       await raw.closed;
     });
 
-    it.runIf(engine.name === 'ws')('hold everything back in between, to the frame, on an engine that can', async () => {
-      rig.onMessage = (socket) => socket.pause();
-      rig.onFrame = (socket) => socket.pause();
-      const { raw, hub } = await rig.rawWebSocket();
-      raw.write(
-        Buffer.concat([frame(TEXT, 'one'), frame(TEXT, 'tw', false), frame(PING, ''), frame(CONTINUATION, 'o')]),
-      );
-      expect(await hub.events.next()).toBe('message one');
-      for (const frames of [1, 2]) {
+    if (engine.name === 'ws') {
+      it('hold everything back in between, to the frame, on an engine that can', async () => {
+        rig.onMessage = (socket) => socket.pause();
+        rig.onFrame = (socket) => socket.pause();
+        const { raw, hub } = await rig.rawWebSocket();
+        raw.write(
+          Buffer.concat([frame(TEXT, 'one'), frame(TEXT, 'tw', false), frame(PING, ''), frame(CONTINUATION, 'o')]),
+        );
+        expect(await hub.events.next()).toBe('message one');
+        for (const frames of [1, 2]) {
+          hub.socket.resume();
+          while (rig.frames < frames) await new Promise((resolve) => setImmediate(resolve));
+          expect(hub.events.rest()).toEqual([]);
+        }
         hub.socket.resume();
-        while (rig.frames < frames) await new Promise((resolve) => setImmediate(resolve));
-        expect(hub.events.rest()).toEqual([]);
-      }
-      hub.socket.resume();
-      expect(await hub.events.next()).toBe('message two');
-    });
+        expect(await hub.events.next()).toBe('message two');
+      });
+    }
   });
 }

@@ -5,6 +5,6 @@ import { certificateFile, enginesHere, openFiles } from './engine-rig.ts';
 
 const tls = await openFiles(certificateFile('first.crt'), certificateFile('first.key'));
 
-describe.each(enginesHere().engines)('$name over TLS', (engine) => {
+describe.each(enginesHere())('$name over TLS', (engine) => {
   engineContractOverTls({ ...engine, tls });
 });

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { onBothEngines } from '../support/hub.ts';
 import { endHubProcesses, startHubProcess, startLine, type HubProcess } from '../support/hub-process.ts';
+import { needing } from '../support/needs.ts';
 import { WsClient } from '../support/ws-client.ts';
 
 const crowd: Socket[] = [];
@@ -38,7 +39,7 @@ const openFiles = (pid: number) =>
     .stdout.toString()
     .trim();
 
-describe.skipIf(process.platform !== 'linux')('at the limit on file descriptors', () => {
+describe('at the limit on file descriptors', needing('Linux'), () => {
   onBothEngines('the hub', (transport) => {
     const start = async (maxFiles: number) => {
       const hub = startHubProcess(

@@ -15,6 +15,7 @@ import { startHub, type Hub } from '../../server/hub.ts';
 import { createLog } from '../../server/lib/log.ts';
 import type { Entry } from '../../shared/entry.ts';
 import { defaultConfig } from '../support/hub.ts';
+import { needing } from '../support/needs.ts';
 
 // A JVM takes its time to start on busy cores.
 vi.setConfig({ testTimeout: 60_000 });
@@ -22,10 +23,6 @@ vi.setConfig({ testTimeout: 60_000 });
 const sources = ['LegacyClient', 'LineClient'].map((name) =>
   fileURLToPath(new URL(`../support/${name}.java`, import.meta.url)),
 );
-const hasJdk = spawnSync('javac', ['-version']).status === 0;
-const isCi = process.env['CI'] === 'true';
-if (!hasJdk && !isCi)
-  process.stderr.write('\nSKIPPED: the real Java client, since there is no javac on this machine\n\n');
 
 const pythons = ['/usr/bin/python3', 'python3'];
 const python = pythons.find((path) => spawnSync(path, ['-c', 'import websockets']).status === 0);
@@ -54,16 +51,15 @@ socket.on('message', (data) => console.log(data.toString()));
 const BEAT_EVERY_MS = 100;
 const GRACE_MS = 300;
 
-describe.skipIf(!hasJdk && !isCi)('a real Java client', () => {
+describe('a real Java client', needing('JDK'), () => {
   let classes: string;
   beforeAll(() => {
-    if (!hasJdk) throw new Error('there is no javac on this machine, and CI must have one: install a JDK');
     classes = mkdtempSync(join(tmpdir(), 'hub-java-'));
     const { status, stderr } = spawnSync('javac', ['-encoding', 'UTF-8', '-d', classes, ...sources]);
     expect({ status, stderr: String(stderr) }).toEqual({ status: 0, stderr: '' });
   });
   afterAll(() => {
-    if (hasJdk) rmSync(classes, { recursive: true, force: true });
+    rmSync(classes, { recursive: true, force: true });
   });
 
   let hub: Hub;

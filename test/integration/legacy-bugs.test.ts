@@ -13,6 +13,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { StartError } from '../../server/lib/start-error.ts';
 import { endHubProcesses, freePort, holdPort, startHubProcess, startLine } from '../support/hub-process.ts';
 import { frame, LegacyClient } from '../support/legacy-client.ts';
+import { needing } from '../support/needs.ts';
 import { startTcpHub, toldTo, type TcpHub } from '../support/tcp-hub.ts';
 import { WsClient } from '../support/ws-client.ts';
 
@@ -397,8 +398,7 @@ describe('threads', () => {
     await hub.hasConnections(2);
   });
 
-  const isLinux = process.platform === 'linux';
-  it.runIf(isLinux)('legacy bug 25: with no descriptor left, accepting neither spins nor ends', async () => {
+  it('legacy bug 25: with no descriptor left, accepting neither spins nor ends', needing('Linux'), async () => {
     const port = await freePort();
     const child = startWithFewFiles({ HUB_TCP_PORT: `${port}`, HUB_PORT: '0', HUB_DATA: ':memory:' });
     try {

@@ -1,5 +1,5 @@
 /** shared/LEGACY-CLIENTS.md, run as it stands: its bash in bash, its Java in Java; only ports are other ones here. */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { startHub, type Hub } from '../../server/hub.ts';
 import { createLog } from '../../server/lib/log.ts';
 import { defaultConfig } from '../support/hub.ts';
 import { freePort } from '../support/hub-process.ts';
+import { needing } from '../support/needs.ts';
 import { run } from '../support/packed.ts';
 import { snippetsBelow } from '../support/snippets.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
@@ -74,11 +75,7 @@ describe('the page for authors of legacy clients', () => {
   });
 });
 
-const hasJdk = spawnSync('javac', ['-version']).status === 0;
-if (!hasJdk && process.env['CI'] !== 'true')
-  process.stderr.write('\nSKIPPED: the Java client of LEGACY-CLIENTS.md, since there is no JDK on this machine\n\n');
-
-describe.skipIf(!hasJdk && process.env['CI'] !== 'true')('its Java client', () => {
+describe('its Java client', needing('JDK'), () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'hub-java-page-'));

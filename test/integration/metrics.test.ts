@@ -2,12 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../support/hub.ts';
+import { needing, programPath } from '../support/needs.ts';
 import { WsClient } from '../support/ws-client.ts';
-
-const promtool = process.env['PROMTOOL'] ?? 'promtool';
-const hasPromtool = spawnSync(promtool, ['--version']).status === 0;
-if (!hasPromtool)
-  process.stderr.write('\nSKIPPED: promtool on /metrics, since it is not on this machine (Debian: prometheus)\n\n');
 
 let hub: TestHub;
 beforeEach(async () => {
@@ -82,9 +78,12 @@ describe('the metrics', () => {
     }
   });
 
-  it.skipIf(!hasPromtool)('have no fault for promtool', async () => {
+  it('have no fault for promtool', needing('promtool'), async () => {
     const text = String((await hub.request('GET', '/metrics')).body);
-    const { status, stdout, stderr } = spawnSync(promtool, ['check', 'metrics'], { input: text, encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync(programPath('promtool'), ['check', 'metrics'], {
+      input: text,
+      encoding: 'utf8',
+    });
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
   });
 });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { endHubProcesses, freePort, startHubProcess, startLine } from '../support/hub-process.ts';
+import { needing } from '../support/needs.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 /** Process groups that npm leads. */
@@ -94,7 +95,7 @@ async function isServing(port: number): Promise<void> {
   await expect.poll(healthz, { timeout: 30_000 }).toBe(200);
 }
 
-describe.skipIf(process.platform === 'win32')('a reader that never reads', () => {
+describe('a reader that never reads', needing('POSIX'), () => {
   test('of stderr freezes nothing, and the hub ends as it should', async () => {
     const port = await freePort();
     const child = startWith('ignore', fullPipe(), port);

@@ -236,11 +236,13 @@ describe('the SDK at a hub', () => {
     });
   });
 
-  it.runIf(!('WebSocket' in globalThis))('names the option where there is no WebSocket', () => {
-    const none = createPresenceClient({ url: hub.addresses.http });
-    expect(() => none.connect()).toThrow('give the option WebSocket');
-    expect(none.status).toBe('idle');
-  });
+  if (!('WebSocket' in globalThis)) {
+    it('names the option where there is no WebSocket', () => {
+      const none = createPresenceClient({ url: hub.addresses.http });
+      expect(() => none.connect()).toThrow('give the option WebSocket');
+      expect(none.status).toBe('idle');
+    });
+  }
 });
 
 describe('the SDK at a hub that goes down and comes back', () => {

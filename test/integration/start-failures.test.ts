@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openSqlite } from '../../server/lib/sqlite.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
+import { needing } from '../support/needs.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -99,7 +100,7 @@ describe('storage', () => {
   });
 
   // A limit on the size of files stands for a full disk: it holds for root, too. In blocks of 1 KiB.
-  test.skipIf(process.platform === 'win32').each([0, 4, 16, 64])('where files may have %i KiB only', async (kib) => {
+  test.each([0, 4, 16, 64])('where files may have %i KiB only', needing('POSIX'), async (kib) => {
     const data = join(folder, 'data');
     mkdirSync(data);
     const env = { ...process.env, HUB_PORT: '0', HUB_TCP_PORT: '0', HUB_DATA: data, HUB_TRANSPORT: 'ws' };

@@ -1,6 +1,7 @@
-/** Whoever was closed for the rate, and comes back at once: through real sockets, from addresses of loopback. */
-import { afterEach, expect, it } from 'vitest';
-import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
+/** A client that was closed for its rate and comes back at once: through real sockets, from addresses of loopback. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { startTestHub, type TestHub } from '../support/hub.ts';
+import { needing } from '../support/needs.ts';
 import { WsClient } from '../support/ws-client.ts';
 
 const PER_S = 5;
@@ -21,11 +22,11 @@ async function flood(client: WsClient): Promise<number> {
 /** Of the messages that are heard at once, the last one goes over the rate. */
 const MOST_OVER = 1;
 
-onBothEngines('an address whose connection was closed with 4429', (transport) => {
-  // The other engine stops reading instead.
-  const itIfUws = it.runIf(transport === 'uws');
+// The other engine stops reading instead.
+describe('an address whose connection was closed with 4429', needing('uWebSockets.js'), () => {
+  const transport = 'uws';
 
-  itIfUws('has no burst on its next ones for 10 s, and all that the rate allows; others have theirs', async () => {
+  it('has no burst on its next ones for 10 s, and all that the rate allows; others have theirs', async () => {
     hub = await startTestHub({ transport, messagesPerS: PER_S });
     const helloToo = 1;
     expect(await flood(await hello('127.0.0.2'))).toBe(BURST - helloToo + MOST_OVER);
@@ -40,7 +41,7 @@ onBothEngines('an address whose connection was closed with 4429', (transport) =>
     expect(await hub.metric('presence_hub_refused_total{reason="messages"}')).toBeGreaterThan(0);
   });
 
-  itIfUws('is none for a connection that ended otherwise', async () => {
+  it('is none for a connection that ended otherwise', async () => {
     hub = await startTestHub({ transport, messagesPerS: PER_S });
     const first = await hello('127.0.0.2');
     first.send({ type: 'bye' });

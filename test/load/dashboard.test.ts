@@ -3,16 +3,16 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { hasChromium } from '../support/chromium.ts';
 import { DashboardStage, tailIsLive, tailRow } from '../support/dashboard-stage.ts';
 import { frame, LegacyClient } from '../support/legacy-client.ts';
+import { needing } from '../support/needs.ts';
 import { LONG_TASK_MS, longestTaskMs } from '../support/page-tasks.ts';
 
 const USERS = Array.from({ length: 500 }, (_, index) => `busy.${index}`);
 const CHANGE_ALL_EVERY_MS = 250;
 const WATCHED_FOR_MS = 6000;
 
-describe.skipIf(!hasChromium('a busy dashboard'))('a busy dashboard', () => {
+describe('a busy dashboard', needing('Chromium'), () => {
   let stage: DashboardStage;
   let changing: NodeJS.Timeout | undefined;
 

@@ -4,16 +4,16 @@
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Entry } from '../../shared/entry.ts';
-import { hasChromium } from '../support/chromium.ts';
 import { connection, FriendPageStage, friendRow } from '../support/friend-page.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
+import { needing } from '../support/needs.ts';
 import { LONG_TASK_MS, longestTaskMs } from '../support/page-tasks.ts';
 
 const FRIENDS = 2_000;
 const CHANGES_PER_S = 10_000;
 const LOAD_S = 4;
 
-describe.skipIf(!hasChromium('the friend page under load'))('the friend page', () => {
+describe('the friend page', needing('Chromium'), () => {
   let stage: FriendPageStage;
   const friends = Array.from({ length: FRIENDS }, (_, i) => `f${i}`);
 

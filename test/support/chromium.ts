@@ -1,21 +1,10 @@
-/** Debian's Chromium for tests: found or loudly missing. Where CI=true it must be there. */
-import { existsSync } from 'node:fs';
+/** Chromium for tests that are `needing('Chromium')`. */
 import { chromium, type Browser, type BrowserContext } from 'playwright-core';
 import { freePort } from './hub-process.ts';
+import { programPath } from './needs.ts';
 
-const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const found = process.env['CHROMIUM'] ?? PLACES.find((path) => existsSync(path));
-
-/** Whether tests in a browser can run here; says so once where they can't. */
-export function hasChromium(what: string): boolean {
-  if (found !== undefined) return true;
-  if (process.env['CI'] === 'true') throw new Error('Chromium is missing: install the package chromium');
-  process.stderr.write(`\nSKIPPED: ${what}: no Chromium on this machine (install it, or name it in CHROMIUM)\n\n`);
-  return false;
-}
-
-const options = {
-  ...(found === undefined ? {} : { executablePath: found }),
+const options = () => ({
+  executablePath: programPath('Chromium'),
   args: [
     '--no-sandbox',
     '--disable-gpu',
@@ -25,10 +14,11 @@ const options = {
     '--disable-component-update',
     '--disable-sync',
   ],
-};
+});
 
 export function launchChromium(args: readonly string[] = []): Promise<Browser> {
-  return chromium.launch({ ...options, args: [...options.args, ...args] });
+  const usual = options();
+  return chromium.launch({ ...usual, args: [...usual.args, ...args] });
 }
 
 /**
@@ -37,9 +27,10 @@ export function launchChromium(args: readonly string[] = []): Promise<Browser> {
  */
 export async function launchPeoplesChromium(): Promise<{ context: BrowserContext; close: () => Promise<void> }> {
   const port = await freePort();
+  const usual = options();
   const browser = await chromium.launch({
-    ...options,
-    args: [...options.args, `--remote-debugging-port=${port}`],
+    ...usual,
+    args: [...usual.args, `--remote-debugging-port=${port}`],
     ignoreDefaultArgs: [
       '--disable-back-forward-cache',
       '--disable-background-timer-throttling',

@@ -10,8 +10,8 @@ import { startHub, type Hub } from '../../server/hub.ts';
 import type { Clock } from '../../server/lib/clock.ts';
 import { createLog, type Logger } from '../../server/lib/log.ts';
 import { StallClock } from '../../server/lib/stall-clock.ts';
-import { loadEngine } from '../../server/sockets/load-engine.ts';
 import { TestClock } from './clock.ts';
+import { needing } from './needs.ts';
 
 /** The hub looks at its clock this often. */
 const LOOK_MS = 25;
@@ -139,11 +139,9 @@ async function looked(): Promise<void> {
   for (let turn = 0; turn < TURNS; turn++) await nextTurn();
 }
 
-/** Runs a suite on each engine that this machine must have; says loudly where one is left out. */
+/** Runs a suite on each engine that loads here. */
 export function onBothEngines(title: string, suite: (transport: 'uws' | 'ws') => void): void {
-  const hasUws = loadEngine('auto').engine.name === 'uws';
-  if (!hasUws) process.stderr.write(`\nSKIPPED on uws: "${title}": uWebSockets.js does not load on this machine\n\n`);
-  describe.skipIf(!hasUws)(`${title} (uws)`, () => {
+  describe(`${title} (uws)`, needing('uWebSockets.js'), () => {
     suite('uws');
   });
   describe(`${title} (ws)`, () => {

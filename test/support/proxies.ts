@@ -1,8 +1,8 @@
 /**
- * Debian's nginx and HAProxy for tests, with the configurations of shared/PROXIES.md: only ports, files and what a child
- * process without root needs are put in. Where CI=true they must be there.
+ * nginx and HAProxy for tests that need them, with the configurations of shared/PROXIES.md: only ports, files and what a child
+ * process without root needs are put in.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,20 +10,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { certificateFile } from '../contract/engine-rig.ts';
 import { freePort } from './hub-process.ts';
+import { programPath } from './needs.ts';
 import { snippetsOf } from './snippets.ts';
 
 export type ProxyName = 'nginx' | 'haproxy';
-
-const programs = { nginx: ['/usr/sbin/nginx', '-v'], haproxy: ['/usr/sbin/haproxy', '-v'] } as const;
-
-/** Whether that proxy can run here; says so once where it can't. */
-export function hasProxy(name: ProxyName, what: string): boolean {
-  const [program, flag] = programs[name];
-  if (spawnSync(program, [flag]).status === 0) return true;
-  if (process.env['CI'] === 'true') throw new Error(`${name} is missing: install the package ${name}`);
-  process.stderr.write(`\nSKIPPED: ${what}: no ${name} on this machine (apt-get install ${name})\n\n`);
-  return false;
-}
 
 /** Where the proxy listens, and the hub behind it. */
 export interface ProxyPorts {
@@ -66,7 +56,7 @@ export async function startProxy(
   const pair = ['first.crt', 'first.key'].map((file) => readFileSync(certificateFile(file), 'utf8'));
   writeFileSync(join(folder, 'pair.pem'), pair.join('\n'));
   writeFileSync(join(folder, 'proxy.conf'), framed[name](folder, configuration));
-  const child = spawn(programs[name][0], argsOf[name](folder), { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(programPath(name), argsOf[name](folder), { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = new Promise((resolve) => child.once('close', resolve));
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));

@@ -20,6 +20,7 @@ import { openDatabase, StorageError, type OpenedDatabase } from '../../../server
 import { migrate, NewerSchemaError, steps } from '../../../server/store/schema.ts';
 import { CEILING_AHEAD_MS } from '../../../server/presence/hub-clock.ts';
 import { SqliteStore } from '../../../server/store/sqlite-store.ts';
+import { needing } from '../../support/needs.ts';
 
 let folder: string;
 const opened: OpenedDatabase[] = [];
@@ -138,12 +139,11 @@ describe('an open that fails says why and what to do', () => {
   });
 
   // Root may write anywhere but where no file can be made at all.
-  const isRoot = process.getuid?.() === 0;
-  test.skipIf(process.platform !== 'linux')('where no file can be made in it', () => {
+  test('where no file can be made in it', needing('Linux'), () => {
     expect(refusal('/proc')).toMatch(/^HUB_DATA=\/proc can't be used \(.*unable to open database file\): let .*\.$/);
   });
 
-  test.skipIf(isRoot)('where its user may not write', () => {
+  test('where its user may not write', needing('a user other than root'), () => {
     const path = join(folder, 'locked');
     mkdirSync(path);
     chmodSync(path, 0o500);
