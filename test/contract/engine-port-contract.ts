@@ -55,9 +55,7 @@ export function portContract(engine: Engine, others: readonly Engine[]): void {
     });
 
     it('throws what the system says of a host that has no address', async () => {
-      await expect(engine.listen('no-such-host.invalid', 0, neverAsked)).rejects.toMatchObject({
-        code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/) as string,
-      });
+      await expect(engine.listen('no..host', 0, neverAsked)).rejects.toMatchObject({ code: 'ENOTFOUND' });
     });
 
     it('listens on a name', async () => {

@@ -79,7 +79,8 @@ describe('a TCP probe', () => {
   });
 
   test('of a host that has no name is a miss', async () => {
-    expect(await askTcp(7, 'no-such-host.invalid')).toMatchObject({ kind: 'miss' });
+    // An empty label needs no resolver to be refused, so the test does not need a network.
+    expect(await askTcp(7, 'no..host')).toEqual({ kind: 'miss', reason: 'ENOTFOUND' });
   });
 });
 
