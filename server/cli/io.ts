@@ -55,6 +55,13 @@ export function untilStopped({ interrupted, stdout }: Pick<Io, 'interrupted' | '
   });
 }
 
+const USUAL_SIZE = { columns: 80, rows: 24 };
+
+/** The size of a terminal. One that does not know its own says 0, as in some containers and on serial lines. */
+export function sizeOf({ columns = 0, rows = 0 }: Output): { columns: number; rows: number } {
+  return columns > 0 && rows > 0 ? { columns, rows } : USUAL_SIZE;
+}
+
 /** Colours are for terminals, and not for whoever asked for none (https://no-color.org). */
 export function wantsColour({ stdout, env }: Pick<Io, 'stdout' | 'env'>): boolean {
   return stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '';

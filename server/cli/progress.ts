@@ -2,7 +2,7 @@
  * How far a long piece of work is: a bar on a terminal, in a pipe a line every few seconds. The picture is pure; the
  * writer around it only knows when to draw it and how to let a line of text pass. Called by import.
  */
-import type { Output } from './io.ts';
+import { type Output, sizeOf } from './io.ts';
 import { fit } from './terminal-text.ts';
 
 const BAR_EVERY_MS = 100;
@@ -46,7 +46,7 @@ export function writeProgress(output: Output, look: () => Progress): ProgressWri
   const draw = () => {
     const text = renderProgress(look());
     // One column less than there are: a full line would wrap.
-    output.write(isBar ? `\r\u001b[K${fit(text, (output.columns ?? 80) - 1).trimEnd()}` : `${text}\n`);
+    output.write(isBar ? `\r\u001b[K${fit(text, sizeOf(output).columns - 1).trimEnd()}` : `${text}\n`);
   };
   const timer = setInterval(draw, isBar ? BAR_EVERY_MS : LINE_EVERY_MS);
   return {

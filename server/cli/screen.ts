@@ -2,12 +2,10 @@
  * A terminal that a command draws on: its own screen, so that what stood there comes back, and never more than ten
  * pictures a second. Draws what it is handed and asks for it again when the window changes. Called by watch.
  */
-import type { Output } from './io.ts';
+import { type Output, sizeOf } from './io.ts';
 
 const FRAME_MS = 100;
 const AGEING_MS = 1_000;
-const DEFAULT_COLUMNS = 80;
-const DEFAULT_ROWS = 24;
 
 interface Screen {
   /** Something changed: draw soon. */
@@ -20,7 +18,8 @@ export function openScreen(output: Output, render: (columns: number, rows: numbe
   let pending: NodeJS.Timeout | undefined;
   const draw = () => {
     pending = undefined;
-    const lines = render(output.columns ?? DEFAULT_COLUMNS, output.rows ?? DEFAULT_ROWS);
+    const { columns, rows } = sizeOf(output);
+    const lines = render(columns, rows);
     // Cleared before it is written: cleared after, a line as wide as the window would lose its last column.
     output.write(`\u001b[H${lines.map((line) => `\u001b[2K${line}`).join('\r\n')}\u001b[J`);
   };

@@ -7,8 +7,8 @@ import type { Io, Output } from '../../server/cli/io.ts';
 
 export class KeptOutput extends EventEmitter implements Output {
   readonly isTTY: boolean;
-  readonly columns = 80;
-  readonly rows = 24;
+  columns = 80;
+  rows = 24;
   text = '';
 
   constructor(isTTY = false) {

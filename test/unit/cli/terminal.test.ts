@@ -1,9 +1,12 @@
 /** What reaches a terminal: other people's words made harmless, widths in columns, ages in words, progress. */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { fullJitterMs } from '../../../server/cli/backoff.ts';
-import { renderProgress } from '../../../server/cli/progress.ts';
+import { DemoTicker } from '../../../server/cli/demo-ticker.ts';
+import { renderProgress, writeProgress } from '../../../server/cli/progress.ts';
+import { openScreen } from '../../../server/cli/screen.ts';
 import { describeAge, fit, harmless, isolated, widthOf } from '../../../server/cli/terminal-text.ts';
+import { KeptOutput } from '../../support/cli-io.ts';
 
 describe('other people’s words', () => {
   it('lose every control character, C1 and text direction too, and stay readable', () => {
@@ -79,6 +82,33 @@ describe('progress', () => {
   it('counts where it is not, and divides by no zero', () => {
     expect(renderProgress({ doneBytes: 25, totalBytes: undefined, pairs: 5, elapsedMs: 0 })).toBe('5 pairs  0/s');
     expect(renderProgress({ doneBytes: 0, totalBytes: 10, pairs: 0, elapsedMs: 10 })).toContain('  0%  0 pairs');
+  });
+});
+
+describe('a terminal that does not know its size', () => {
+  const unsized = () => Object.assign(new KeptOutput(true), { columns: 0, rows: 0 });
+
+  it('is drawn on as if it had the usual size', () => {
+    const output = unsized();
+    const screen = openScreen(output, (columns, rows) => [`${columns} by ${rows}`]);
+    screen.close();
+    expect(output.text).toContain('80 by 24');
+  });
+
+  it('shows what happens in the demo', () => {
+    const output = unsized();
+    new DemoTicker(output).tell(0, 1, 2, 'ada comes');
+    expect(output.text).toContain('1 of 2 connected  ada comes');
+  });
+
+  it('shows progress', () => {
+    vi.useFakeTimers();
+    const output = unsized();
+    const writer = writeProgress(output, () => ({ doneBytes: 1, totalBytes: 2, pairs: 3, elapsedMs: 4 }));
+    vi.advanceTimersByTime(1_000);
+    writer.close();
+    vi.useRealTimers();
+    expect(output.text).toContain('3 pairs');
   });
 });
 
