@@ -79,7 +79,7 @@ export class FriendList {
   }
 
   #newRow(user: string): Row {
-    const [name, about] = [element('bdi', 'name'), element('span', 'about')];
+    const [name, about] = [element('span', 'name'), element('span', 'about')];
     const shape = document.createElementNS('http://www.w3.org/2000/svg', 'path');
     shape.setAttribute('fill-rule', 'evenodd');
     const mark = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
@@ -101,7 +101,7 @@ function fill(row: Row, entry: Entry, name: string, now: number): void {
   row.item.dataset['status'] = entry.status;
   row.item.dataset['user'] = entry.user;
   row.shape.setAttribute('d', SHAPES[entry.status]);
-  row.name.textContent = isolable(name);
+  row.name.replaceChildren(theirs(name));
   row.about.replaceChildren(...describe(entry, now));
 }
 

@@ -16,8 +16,7 @@ svg { grid-row: 1 / 3; width: var(--presence-mark-size, 0.9em); fill: var(--pres
 [data-status='online'] svg { fill: var(--presence-online, light-dark(#1a7f37, #3fb950)); }
 [data-status='busy'] svg { fill: var(--presence-busy, light-dark(#cf222e, #f85149)); }
 [data-status='away'] svg { fill: var(--presence-away, light-dark(#9a6700, #d29922)); }
-/* A name from right to left begins where the others do. */
-[part='name'] { justify-self: start; font-weight: 600; overflow-wrap: anywhere; }
+[part='name'] { font-weight: 600; overflow-wrap: anywhere; }
 [part='about'] {
   grid-column: 2;
   font-size: 0.875em;
