@@ -3,7 +3,7 @@
  * Closes nothing and knows no socket. Every connection is counted when it is accepted, by the address of its client, which a
  * trusted proxy may name later. Addresses of IPv6 count by their /64.
  */
-import type { RefusalReason } from '../shared/codes.ts';
+import type { RefusalReason } from '../shared/reasons.ts';
 import { neighbourhoodOf } from './auth/cidrs.ts';
 
 const MAX_GUESTS = 1_000;

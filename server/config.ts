@@ -1,7 +1,7 @@
 /**
  * The settings: flags, then environment, then file, then defaults, to one frozen object; rules across settings fail in a
  * sentence. Reads nothing by itself (arguments, environment and files are handed in by main.ts) and starts nothing.
- * Encodings, names, codes, addresses, origins and tokens stay text here: hub/site.ts has each read by the room that knows
+ * Encodings, names, codes, addresses, origins and tokens stay text here: hub/context.ts has each read by the room that knows
  * its form.
  */
 import { isIP } from 'node:net';
@@ -17,7 +17,7 @@ import {
   type GivenSettings,
   type Read,
 } from './config/sources.ts';
-import { isWholeWithin } from './lib/read.ts';
+import { isWholeWithin } from './lib/result.ts';
 
 export { describeSettings } from './config/settings.ts';
 export { readFlags, type CommandLine, type Environment } from './config/sources.ts';

@@ -10,21 +10,21 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { getHeapStatistics } from 'node:v8';
-import { refusalReasons, type RefusalReason } from '../shared/codes.ts';
+import { refusalReasons, type RefusalReason } from '../shared/reasons.ts';
 import { Poller } from './adapters/poll/poller.ts';
 import { readXmlState } from './adapters/tcp-xml/read-state.ts';
 import type { TcpXml } from './adapters/tcp-xml/tcp-xml.ts';
 import { clientAddress } from './auth/client-address.ts';
 import type { Config } from './config.ts';
-import { startExpiry } from './expiry.ts';
+import { startTicker } from './ticker.ts';
 import { buildCore, type Core } from './hub/core.ts';
-import { buildDoors, onDoubt, type Doors } from './hub/doors.ts';
+import { buildAdapters, onDoubt, type Adapters } from './hub/adapters.ts';
 import { Descriptors } from './hub/descriptors.ts';
-import { explainStart, openLasting, type Lasting } from './hub/lasting.ts';
+import { explainStart, openStorage, type Storage } from './hub/storage.ts';
 import { sessionsThatFit } from './hub/session-room.ts';
 import { untilLeaseIsOver, type Staleness } from './hub/staleness.ts';
 import { createUnasked } from './hub/unasked.ts';
-import { buildAuthenticator, openTls, readTables, type Site } from './hub/site.ts';
+import { buildAuthenticator, openTls, readTables, type HubContext } from './hub/context.ts';
 import type { Clock, Moment } from './lib/clock.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
@@ -116,9 +116,9 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
       isDraining: false,
       onStop: (end: () => void | Promise<void>) => void ends.push(end),
     };
-    const lasting = await openLasting(site, interrupted);
+    const lasting = await openStorage(site, interrupted);
     const core = buildCore(site, lasting);
-    const doors = buildDoors(site, core, lasting, pages);
+    const doors = buildAdapters(site, core, lasting, pages);
     const opened = await open(site, core, doors, lasting, tick);
     isServing = true;
     log.info({ ...opened.facts.addresses, engine: opened.facts.engine, data: config.data }, 'the hub serves');
@@ -156,7 +156,12 @@ const STOP_MS = 500;
 const LOOK_EVERY_MS = 50;
 
 /** Lets nobody new in, stores what there is, and asks everybody to come back; waits until they have gone, or time is up. */
-async function takeLeave({ listening }: Opened, { wsJson, tcpXml }: Doors, core: Core, drainMs: number): Promise<void> {
+async function takeLeave(
+  { listening }: Opened,
+  { wsJson, tcpXml }: Adapters,
+  core: Core,
+  drainMs: number,
+): Promise<void> {
   const endsAt = performance.now() + drainMs - STOP_MS;
   listening.stopAccepting();
   tcpXml.stopAccepting();
@@ -168,24 +173,24 @@ async function takeLeave({ listening }: Opened, { wsJson, tcpXml }: Doors, core:
 
 /** Starts the timers and opens the ports: from here on the hub serves. */
 async function open(
-  site: Site,
+  site: HubContext,
   core: Core,
-  doors: Doors,
-  { roster, hubClock }: Lasting,
+  doors: Adapters,
+  { roster, hubClock }: Storage,
   tick: () => Moment,
 ): Promise<Opened> {
   const { config, clock, log, onStop } = site;
   const { tcpXml, wsJson, api, staleness } = doors;
   const { engine, why, limit } = loadEngine(config.transport);
   let looked = clock.now();
-  const onLook = (now: Moment): void => {
+  const onTick = (now: Moment): void => {
     const { wallMs, monoMs } = now;
     // A stall only ever moves the wall clock forward beside the other one.
     if (wallMs - looked.wallMs < monoMs - looked.monoMs - STALL_MS) core.clockSetBack(wallMs);
     looked = now;
-    wsJson.look(monoMs);
-    tcpXml.look(monoMs);
-    staleness.look(monoMs);
+    wsJson.tick(monoMs);
+    tcpXml.tick(monoMs);
+    staleness.tick(monoMs);
   };
   let stopExpiry = (): void => undefined;
   onStop(() => {
@@ -217,7 +222,7 @@ async function open(
     await listening.close();
   });
   // Not before: how long a start takes is no stall of a hub that serves.
-  stopExpiry = startExpiry({
+  stopExpiry = startTicker({
     presence: core.presence,
     clock,
     tick: () => doubtSuspended(site, doors, tick()),
@@ -226,7 +231,7 @@ async function open(
       onDoubt(site, core, doors, doubt);
     },
     isSuspended: () => site.isDraining,
-    onLook,
+    onTick,
   });
   const { admission } = doors;
   const descriptors = Descriptors.watch({ admission, maxConnections: config.maxConnections, log });
@@ -245,7 +250,7 @@ async function open(
 }
 
 /** The machine was suspended until just now: nobody knows who has gone meanwhile. */
-function doubtSuspended({ clock, config }: Site, { staleness }: Doors, now: Moment): Moment {
+function doubtSuspended({ clock, config }: HubContext, { staleness }: Adapters, now: Moment): Moment {
   const suspendedAt = clock instanceof StallClock ? clock.takeSuspendedAt() : null;
   const leaseMs = Math.max(config.timeoutMs, config.tcpTimeoutMs);
   if (suspendedAt !== null) staleness.begin(untilLeaseIsOver(suspendedAt, leaseMs, now));
@@ -274,7 +279,7 @@ function startForgetting(roster: Roster, hubNow: () => number, log: Logger): () 
   };
 }
 
-async function listenTcp({ config, onStop }: Site, tcpXml: TcpXml): Promise<string | null> {
+async function listenTcp({ config, onStop }: HubContext, tcpXml: TcpXml): Promise<string | null> {
   const { tcpHost: host, tcpPort: port } = config;
   if (port === null) return null;
   const where = { hostName: 'HUB_TCP_HOST', host, portName: 'HUB_TCP_PORT', port };
@@ -284,7 +289,7 @@ async function listenTcp({ config, onStop }: Site, tcpXml: TcpXml): Promise<stri
 }
 
 async function startPolling(
-  { config, log, codes, names, encoding, stalls, onStop }: Site,
+  { config, log, codes, names, encoding, stalls, onStop }: HubContext,
   { intake, presence }: Core,
   staleness: Staleness,
   clock: Clock,
@@ -303,7 +308,7 @@ async function startPolling(
   await poller.start();
 }
 
-function describeRoom({ config, maxSessionsTotal }: Site): string {
+function describeRoom({ config, maxSessionsTotal }: HubContext): string {
   const why = config.maxSessionsTotal === null ? 'half of the heap; HUB_MAX_SESSIONS_TOTAL' : 'HUB_MAX_SESSIONS_TOTAL';
   return `at most ${maxSessionsTotal} in all (${why})`;
 }

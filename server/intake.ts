@@ -5,9 +5,9 @@
  */
 import type { Clock, Moment } from './lib/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
-import type { Change } from './presence/outcomes.ts';
+import type { Change } from './presence/change.ts';
 import type { Loss, Presence } from './presence/presence.ts';
-import { adapters, type AdapterName, type Claim, type Saying, type Session } from './presence/session.ts';
+import { adapters, type AdapterName, type NewSession, type SessionUpdate, type Session } from './presence/session.ts';
 
 /** Why no session begins: the user, or the hub, has as many as it may. */
 export type SessionRefusal = 'sessions' | 'sessions_total';
@@ -42,7 +42,7 @@ export class Intake {
   }
 
   /** A heartbeat of a user that this source holds no session of: one begins, unless there are too many. */
-  begin(claim: Claim): Session | SessionRefusal {
+  begin(claim: NewSession): Session | SessionRefusal {
     const refusal = this.#refusalOf(claim);
     if (refusal !== undefined) {
       this.#options.onRefused(refusal);
@@ -55,9 +55,9 @@ export class Intake {
   }
 
   /** A heartbeat in a session: renews the lease and applies what it gives another value. */
-  beat(session: Session, said: Saying): void {
+  beat(session: Session, said: SessionUpdate): void {
     this.heartbeats[session.adapter]++;
-    this.#handOn(this.#presence.say(session, said, this.#clock.now()));
+    this.#handOn(this.#presence.update(session, said, this.#clock.now()));
   }
 
   /** So many heartbeats that say what the session says already, heard a moment ago. */
@@ -73,7 +73,7 @@ export class Intake {
 
   /** The live session of a source without a connection. */
   find(user: string, device: string, adapter: AdapterName): Session | undefined {
-    return this.#presence.find(user, device, adapter);
+    return this.#presence.findSession(user, device, adapter);
   }
 
   /** A restored session cannot be heard for now, for the hub's own sake: it waits that much longer. */
@@ -92,18 +92,18 @@ export class Intake {
   }
 
   /** The connection broke or closed without a goodbye: the grace begins. */
-  lose(session: Session, cause?: Loss): void {
-    this.#handOn(this.#presence.lose(session, this.#clock.now(), cause));
+  disconnect(session: Session, cause?: Loss): void {
+    this.#handOn(this.#presence.disconnect(session, this.#clock.now(), cause));
   }
 
   /** The source itself found that the user is gone: no grace. */
-  giveUp(session: Session): void {
-    this.#handOn(this.#presence.giveUp(session, this.#clock.now()));
+  end(session: Session): void {
+    this.#handOn(this.#presence.end(session, this.#clock.now()));
   }
 
   /** An admin ends it, at once. Its source is told, so that it does not come back by itself. */
   kick(session: Session): void {
-    this.#handOn(this.#presence.giveUp(session, this.#clock.now(), 'kicked'));
+    this.#handOn(this.#presence.end(session, this.#clock.now(), 'kicked'));
     session.owner.kicked?.(session);
   }
 
@@ -112,7 +112,7 @@ export class Intake {
     this.#presence.heardFrom(session, address);
   }
 
-  #refusalOf(claim: Claim): SessionRefusal | undefined {
+  #refusalOf(claim: NewSession): SessionRefusal | undefined {
     const { maxSessions, maxSessionsTotal, unsavedCount } = this.#options;
     const { count, replaces } = this.#presence.countWith(claim);
     if (count > maxSessions) return 'sessions';

@@ -3,7 +3,7 @@
  * Types come from the schemas by inference; `parseClientMessage` is the only way in. Knows nothing of the order of messages.
  */
 import { z } from 'zod';
-import type { ErrorCode } from './codes.ts';
+import type { ErrorCode } from './reasons.ts';
 import { device, hasHalf, instant, isDevice, isUserId, text, userId, userIds } from './ids.ts';
 import { parseFields, type Fields } from './json.ts';
 import { MAX_IDS_PER_MESSAGE, MAX_USER_ID_CHARS } from './limits.ts';

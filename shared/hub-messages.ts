@@ -3,7 +3,7 @@
  * The hub itself joins most of them from cached fragments; a test holds what it sends to these forms.
  */
 import { z } from 'zod';
-import { errorCodes, type ErrorCode } from './codes.ts';
+import { errorCodes, type ErrorCode } from './reasons.ts';
 import { entry } from './entry.ts';
 import { adapterName, transitionCause } from './explain.ts';
 import { instant, text, userId } from './ids.ts';

@@ -1,7 +1,7 @@
 /** The one line that a screen reader is told: news of friends in bulk, and at once what became of the connection. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { News } from './news.ts';
-import type { Session } from './session.ts';
+import type { Visit } from './visit.ts';
 import type { Connection } from './words.ts';
 
 /** How long news are gathered, and how far apart two lines are at least. */
@@ -9,7 +9,7 @@ const GATHER_MS = 1_000;
 const APART_MS = 5_000;
 
 interface AnnouncerProps {
-  readonly session: Session;
+  readonly session: Visit;
   readonly connection: Connection;
   readonly words: string;
 }
@@ -34,7 +34,7 @@ export function Announcer({ session, connection, words }: AnnouncerProps) {
   );
 }
 
-function useNews(session: Session): string {
+function useNews(session: Visit): string {
   const [line, setLine] = useState('');
   useEffect(() => {
     const news = new News();

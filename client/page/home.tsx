@@ -5,10 +5,10 @@ import { Befriend } from './befriend.tsx';
 import { FriendDetails } from './friend-details.tsx';
 import { FriendList } from './friend-list.tsx';
 import { useNow, usePicture, useToast, useTokenWanted } from './hooks.ts';
-import { keepMine, keptMine, onMineChanged, type Mine } from './kept.ts';
+import { keepMine, keptMine, onMineChanged, type Mine } from './local-storage.ts';
 import { Me } from './me.tsx';
 import { NoFriends, NoneFound, Waiting } from './placeholders.tsx';
-import { Session, type Picture, type Who } from './session.ts';
+import { Visit, type Picture, type Who } from './visit.ts';
 import { ThemeButton } from './theme-button.tsx';
 import { onToken } from './token.ts';
 import { Toolbar } from './toolbar.tsx';
@@ -68,7 +68,7 @@ export function Home({ who, onSwitch }: HomeProps) {
 }
 
 interface FriendsProps {
-  readonly session: Session;
+  readonly session: Visit;
   readonly picture: Picture;
   readonly now: number;
   readonly onOpen: (user: string) => void;
@@ -148,13 +148,12 @@ function OnlyWatching({ user, onJoin }: { readonly user: string; readonly onJoin
 }
 
 /** A new one where the hub had refused the old one and a token was given since. */
-function useSession(who: Who): Session {
-  const [session, setSession] = useState(() => new Session(who, keptMine(who.user)));
+function useSession(who: Who): Visit {
+  const [session, setSession] = useState(() => new Visit(who, keptMine(who.user)));
   useEffect(() => {
     const off = onToken(({ isGiven }) => {
       const { connection } = session.picture;
-      if (isGiven && connection.kind === 'refused' && connection.isOver)
-        setSession(new Session(who, keptMine(who.user)));
+      if (isGiven && connection.kind === 'refused' && connection.isOver) setSession(new Visit(who, keptMine(who.user)));
     });
     return () => {
       off();
@@ -164,7 +163,7 @@ function useSession(who: Who): Session {
   return session;
 }
 
-function useMine(user: string, session: Session): [Mine, (said: Partial<Mine>) => void] {
+function useMine(user: string, session: Visit): [Mine, (said: Partial<Mine>) => void] {
   const [mine, setMine] = useState(() => keptMine(user));
   useEffect(() => onMineChanged(user, () => setMine(keptMine(user))), [user]);
   return [

@@ -1,13 +1,13 @@
 /** What the components share: the clock by which words age, the picture of a session, and what is asked and said beside. */
 import { useEffect, useState } from 'preact/hooks';
-import type { Picture, Session } from './session.ts';
+import type { Picture, Visit } from './visit.ts';
 import { isTokenWanted, onToken } from './token.ts';
 
 const AGE_EVERY_MS = 10_000;
 const TOAST_MS = 4_000;
 
 /** The hub's time. Renders again as it passes: the page's only timer, which rests while the page is hidden. */
-export function useNow(session: Session): number {
+export function useNow(session: Visit): number {
   const [, setRound] = useState(0);
   useEffect(() => {
     const look = (): void => {
@@ -23,7 +23,7 @@ export function useNow(session: Session): number {
   return session.hubNow();
 }
 
-export function usePicture(session: Session): Picture {
+export function usePicture(session: Visit): Picture {
   const [, setPicture] = useState(session.picture);
   useEffect(() => {
     const look = (): void => setPicture(session.picture);

@@ -2,7 +2,7 @@
 import { render } from 'preact';
 import { useState } from 'preact/hooks';
 import { Home } from './home.tsx';
-import type { Who } from './session.ts';
+import type { Who } from './visit.ts';
 import { applyKeptTheme } from './theme-button.tsx';
 import { isUserId } from './user-id.ts';
 import { Welcome } from './welcome.tsx';

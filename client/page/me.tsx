@@ -2,7 +2,7 @@
 import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Self, SessionStatus } from '../sdk/index.ts';
-import type { Mine } from './kept.ts';
+import type { Mine } from './local-storage.ts';
 import { Avatar, StatusMark } from './marks.tsx';
 import { ThemeButton } from './theme-button.tsx';
 import { fitting, limit } from './text-limit.ts';

@@ -1,6 +1,6 @@
 /** Light or dark: as the system has it, until somebody says otherwise. */
 import { useState } from 'preact/hooks';
-import { keepTheme, keptTheme, type Theme } from './kept.ts';
+import { keepTheme, keptTheme, type Theme } from './local-storage.ts';
 
 /** Before the first picture, so that nothing flashes. */
 export function applyKeptTheme(): void {

@@ -1,7 +1,7 @@
 /** What stays in sight while the list scrolls: how many are here, how sure that is, and the search. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import type { Picture } from './session.ts';
+import type { Picture } from './visit.ts';
 
 interface ToolbarProps {
   readonly title: string;

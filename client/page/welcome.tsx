@@ -1,6 +1,6 @@
 /** Asks what only whoever looks can say: who they are, and the token of a hub that wants one. */
 import { useState } from 'preact/hooks';
-import type { Who } from './session.ts';
+import type { Who } from './visit.ts';
 import { giveToken } from './token.ts';
 import { isUserId, USER_ID, USER_ID_FORM } from './user-id.ts';
 

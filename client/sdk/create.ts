@@ -34,7 +34,7 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
       : Promise.resolve(ownLink());
     // Without it the client just wakes up later.
     if ('addEventListener' in globalThis)
-      import('./surroundings.ts').then(
+      import('./page-lifecycle.ts').then(
         ({ heedSurroundings }) => heedSurroundings(link, client, how.url, awayAfterMs),
         () => undefined,
       );

@@ -1,5 +1,5 @@
 /** The one error that the SDK throws and tells. */
-import type { ErrorCode } from '../../shared/codes.ts';
+import type { ErrorCode } from '../../shared/reasons.ts';
 
 /** A code of the contract; `refused`: the connection itself, by its close code; `closed`: used after its end. */
 export type PresenceErrorCode = ErrorCode | 'refused' | 'closed';

@@ -4,7 +4,7 @@
  */
 import type { ClientMessage } from '../../shared/client-messages.ts';
 import type { HubMessage } from '../../shared/hub-messages.ts';
-import { isFinal, isPaced, waitMs } from './come-back.ts';
+import { isFinal, isPaced, waitMs } from './reconnect-policy.ts';
 import { PresenceError } from './error.ts';
 import type { Link, LinkEvents, LinkStatus } from './link.ts';
 import { Timers } from './timers.ts';

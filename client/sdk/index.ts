@@ -3,7 +3,7 @@
  * one's own. The contract's types too, for whoever writes a client by hand.
  */
 export type { ClientMessage } from '../../shared/client-messages.ts';
-export type { ErrorCode } from '../../shared/codes.ts';
+export type { ErrorCode } from '../../shared/reasons.ts';
 export type { Entry } from '../../shared/entry.ts';
 export type { HubMessage } from '../../shared/hub-messages.ts';
 export type { SessionStatus, UserStatus as EntryStatus } from '../../shared/status.ts';

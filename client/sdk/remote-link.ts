@@ -5,8 +5,8 @@
 import { PresenceError } from './error.ts';
 import type { HubLinkOptions } from './hub-link.ts';
 import type { Link, LinkEvents } from './link.ts';
-import { locksOf } from './serve.ts';
-import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
+import { locksOf } from './tab-server.ts';
+import type { FromTab, Port, SharedOptions, ToTab } from './tab-protocol.ts';
 import { Timers } from './timers.ts';
 import type { GetToken, MyStatus } from './types.ts';
 

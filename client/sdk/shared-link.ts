@@ -7,7 +7,7 @@ import type { HubMessage } from '../../shared/hub-messages.ts';
 import { inChunks } from './chunks.ts';
 import { HubLink } from './hub-link.ts';
 import type { LinkStatus } from './link.ts';
-import type { FromTab, Port, SharedOptions, ToTab } from './tab-words.ts';
+import type { FromTab, Port, SharedOptions, ToTab } from './tab-protocol.ts';
 import type { TokenQuestion } from './token-question.ts';
 import type { MyStatus, WebSocketConstructor } from './types.ts';
 

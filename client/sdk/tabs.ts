@@ -6,8 +6,8 @@
 import { HubLink, type HubLinkOptions } from './hub-link.ts';
 import type { Link, LinkEvents } from './link.ts';
 import { RemoteLink } from './remote-link.ts';
-import { locksOf, Shares } from './serve.ts';
-import { keyOf, type SharedOptions } from './tab-words.ts';
+import { locksOf, Shares } from './tab-server.ts';
+import { keyOf, type SharedOptions } from './tab-protocol.ts';
 
 /** A module worker on a busy machine takes a while; one that can't run says so at once. */
 const WORKER_WITHIN_MS = 10_000;

@@ -2,7 +2,7 @@
  * Gets a token from one of several tabs. Asks the tab that spoke last, and another one when it fails, is gone or gives no sign
  * of life: it may be frozen. Waits for a tab that lives, however long its app takes. Loaded where the app gives tokens.
  */
-import type { Port, ToTab } from './tab-words.ts';
+import type { Port, ToTab } from './tab-protocol.ts';
 
 /** A tab that is asked and says nothing at all for this long may be frozen. */
 const SIGN_OF_LIFE_WITHIN_MS = 3_000;

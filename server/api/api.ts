@@ -2,7 +2,7 @@
  * HTTP as a whole: the routes of every group in one table, which pages may ask, and the promise that no request brings the
  * hub down or shows its insides. The engines call `answer`; what they turn down by themselves they word with `refuse`.
  */
-import type { RefusalReason } from '../../shared/codes.ts';
+import type { RefusalReason } from '../../shared/reasons.ts';
 import type { Logger } from '../lib/log.ts';
 import type { ExplainRefusal } from '../lib/refusal-log.ts';
 import type { Roster } from '../roster/port.ts';

@@ -2,7 +2,7 @@
  * Blocks over HTTP: who is not to see a user any more. One is durable, and whoever watches has been told, before it is
  * answered 204; setting one that is set, or lifting one that is not, is 204 too.
  */
-import type { RefusalReason } from '../../shared/codes.ts';
+import type { RefusalReason } from '../../shared/reasons.ts';
 import { mayBlock } from '../auth/policy.ts';
 import { durably } from './durably.ts';
 import { readPair } from './read.ts';

@@ -2,7 +2,7 @@
  * Who calls: from a request's bearer token to an identity, within the rate that caller has, or to the answer that turns it
  * down. Never tells the client why a token was refused. What an identity may do is the routes' question.
  */
-import type { RefusalReason } from '../../shared/codes.ts';
+import type { RefusalReason } from '../../shared/reasons.ts';
 import { readBearer, REFUSAL, UNDECIDED, type Authenticator, type Verdict } from '../auth/authenticator.ts';
 import { neighbourhoodOf } from '../auth/cidrs.ts';
 import type { Identity } from '../auth/identity.ts';

@@ -2,7 +2,7 @@
  * Friend lists over HTTP. An edit is durable, and whoever watches the list has been told, before it is answered 204;
  * where storage can't take it, or a list would be too long, nothing is changed and the answer is 503 or 409.
  */
-import type { RefusalReason } from '../../shared/codes.ts';
+import type { RefusalReason } from '../../shared/reasons.ts';
 import { USERS_PER_UNIT } from '../../shared/limits.ts';
 import { friendsBody, importBody } from '../../shared/http-bodies.ts';
 import { mayAdmin, mayEditFriends, mayReadFriends } from '../auth/policy.ts';

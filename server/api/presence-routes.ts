@@ -14,7 +14,7 @@ import { json, tooMany } from './reply.ts';
 import { route, type Call, type Read, type Reply, type Route } from './route.ts';
 
 export interface PresenceRoutesOptions {
-  readonly presence: Pick<Presence, 'answerFor' | 'answersFor'>;
+  readonly presence: Pick<Presence, 'peekAs' | 'answersFor'>;
   readonly roster: Pick<Roster, 'friendsOf' | 'follows'>;
   /** While a list is being replaced, what its readers wait for. */
   readonly settled: (user: string) => Promise<void> | undefined;
@@ -25,7 +25,7 @@ export interface PresenceRoutesOptions {
   /** What is shown may be behind. */
   readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
   /** Makes durable what must not be forgotten once it was told. */
-  readonly beforeTelling: () => void;
+  readonly ensureStored: () => void;
 }
 
 export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
@@ -47,7 +47,7 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       about: (call) => readUser(call, 'user'),
       may: (identity, user) => mayReadPresence(identity, [user], isFriend),
       answer: ({ viewer }, user) => {
-        options.beforeTelling();
+        options.ensureStored();
         return withStale(options, entryJson(options, user, viewer), [user], viewer);
       },
     }),
@@ -86,13 +86,13 @@ const refusals = {
 } as const;
 
 function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): HttpReply {
-  const { heartbeat, clock, beforeTelling } = options;
+  const { heartbeat, clock, ensureStored } = options;
   const { expiresAtMs } = identity;
   // What a token opened ends with it, however long a lease was asked for.
   const restMs = expiresAtMs === null ? Infinity : Math.max(1, expiresAtMs - clock.now().wallMs);
   const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs);
   if (refusal !== undefined) return tooMany(refusals[refusal], heartbeat.timeoutMs);
-  beforeTelling();
+  ensureStored();
   const viewer = viewerOf(identity, body.user);
   return withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);
 }
@@ -125,13 +125,13 @@ async function entriesInParts(
 }
 
 function entryJsons(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): string[] {
-  const { presence, beforeTelling } = options;
-  beforeTelling();
+  const { presence, ensureStored } = options;
+  ensureStored();
   return presence.answersFor(users, viewer);
 }
 
 function entryJson({ presence }: PresenceRoutesOptions, user: string, viewer: Viewer): string {
-  return presence.answerFor(user, viewer);
+  return presence.peekAs(user, viewer);
 }
 
 function withStale(

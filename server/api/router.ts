@@ -4,7 +4,7 @@
  * Knows no route by name.
  */
 import { USERS_PER_UNIT } from '../../shared/limits.ts';
-import type { RefusalReason } from '../../shared/codes.ts';
+import type { RefusalReason } from '../../shared/reasons.ts';
 import { viewerOf, type Identity } from '../auth/identity.ts';
 import type { TurnBudget } from '../lib/turn-budget.ts';
 import type { HttpReply, HttpRequest } from '../sockets/port.ts';

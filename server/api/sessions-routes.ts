@@ -14,10 +14,10 @@ export interface SessionsRoutesOptions {
   /** @returns false where the user has no such session. */
   readonly kick: (user: string, sessionId: string) => boolean;
   readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
-  readonly beforeTelling: () => void;
+  readonly ensureStored: () => void;
 }
 
-export function sessionsRoutes({ explain, kick, isStale, beforeTelling }: SessionsRoutesOptions): Route[] {
+export function sessionsRoutes({ explain, kick, isStale, ensureStored }: SessionsRoutesOptions): Route[] {
   return [
     route({
       method: 'GET',
@@ -25,7 +25,7 @@ export function sessionsRoutes({ explain, kick, isStale, beforeTelling }: Sessio
       about: (call) => readUser(call, 'user'),
       may: mayAdmin,
       answer: async ({ viewer }, user) => {
-        beforeTelling();
+        ensureStored();
         const explanation = await explain(user);
         return json(JSON.stringify(isStale([user], viewer) ? { ...explanation, stale: true } : explanation));
       },

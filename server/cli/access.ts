@@ -2,7 +2,7 @@
  * How a command gets at its hub: the address, and the token where there is one. Called by every command.
  */
 import type { Environment } from '../config.ts';
-import { right, type Read } from '../lib/read.ts';
+import { ok, type Result } from '../lib/result.ts';
 import { readAddress, type AddressFlags, type HubAddress } from './address.ts';
 import { readToken, type TokenFlags, type TokenSource } from './token.ts';
 
@@ -10,9 +10,9 @@ export interface HubAccess extends HubAddress {
   readonly token: TokenSource;
 }
 
-export function readAccess(flags: AddressFlags & TokenFlags, env: Environment): Read<HubAccess> {
+export function readAccess(flags: AddressFlags & TokenFlags, env: Environment): Result<HubAccess> {
   const address = readAddress(flags, env);
   if (!address.ok) return address;
   const token = readToken(flags, env);
-  return token.ok ? right({ ...address.value, token: token.value }) : token;
+  return token.ok ? ok({ ...address.value, token: token.value }) : token;
 }

@@ -4,7 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import type { Environment } from '../config.ts';
-import { right, wrong, type Read } from '../lib/read.ts';
+import { ok, fail, type Result } from '../lib/result.ts';
 import { readWhole } from './command-line.ts';
 
 export interface HubAddress {
@@ -25,14 +25,14 @@ export interface AddressFlags {
   readonly tls?: boolean;
 }
 
-export function readAddress(flags: AddressFlags, env: Environment): Read<HubAddress> {
+export function readAddress(flags: AddressFlags, env: Environment): Result<HubAddress> {
   const base = flags.url === undefined ? baseFrom(env) : readUrl(flags.url);
   if (!base.ok) return base;
   const port = readTcpPort(flags['tcp-port'], env['HUB_TCP_PORT']);
   if (!port.ok) return port;
   const http = base.value.href.replace(/\/+$/, '');
   const tcpHost = flags.url === undefined ? (env['HUB_TCP_HOST'] ?? '') : '';
-  return right({
+  return ok({
     http,
     ws: `${http.replace(/^http/, 'ws')}/ws`,
     tcpHost: tcpHost === '' ? base.value.hostname.replace(/^\[|\]$/g, '') : reachable(tcpHost),
@@ -83,26 +83,26 @@ function codeOf(error: unknown): string | undefined {
   return codeOf(error.cause) ?? ('code' in error ? String(error.code) : undefined);
 }
 
-function readUrl(text: string): Read<URL> {
+function readUrl(text: string): Result<URL> {
   const form = `--url is ${JSON.stringify(text)}: it must be like http://127.0.0.1:8080 or https://hub.example`;
   // The hub's WebSocket address names it as well.
   const url = parseUrl(text.replace(/^ws(s?):/i, 'http$1:'));
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') return wrong(form);
-  return url.username === '' && url.password === '' ? right(url) : wrong(`${form}, without a user or password`);
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') return fail(form);
+  return url.username === '' && url.password === '' ? ok(url) : fail(`${form}, without a user or password`);
 }
 
-function baseFrom(env: Environment): Read<URL> {
+function baseFrom(env: Environment): Result<URL> {
   const given = env['HUB_PORT'];
   const text = given === undefined || given === '' || isInjected(given) ? '8080' : given;
   const port = readWhole('HUB_PORT', text, 0, 65_535);
   if (!port.ok) return port;
-  if (port.value === 0) return wrong('HUB_PORT is 0, which is any free port: name the one that it is with --url');
+  if (port.value === 0) return fail('HUB_PORT is 0, which is any free port: name the one that it is with --url');
   const host = reachable(env['HUB_HOST'] ?? '');
   const scheme = (env['HUB_TLS_CERT'] ?? '') === '' ? 'http' : 'https';
   const url = parseUrl(`${scheme}://${isIPv6(host) ? `[${host}]` : host}:${port.value}`);
   return url === undefined
-    ? wrong(`HUB_HOST is ${JSON.stringify(host)}: it must be a host name or an address`)
-    : right(url);
+    ? fail(`HUB_HOST is ${JSON.stringify(host)}: it must be a host name or an address`)
+    : ok(url);
 }
 
 /** Kubernetes sets HUB_PORT=tcp://… for a Service named hub, and HUB_TCP_PORT for hub-tcp: the hub ignores them, too. */
@@ -110,9 +110,9 @@ function isInjected(port: string): boolean {
   return /^(tcp|udp|sctp):\/\//.test(port);
 }
 
-function readTcpPort(flag: string | undefined, fromEnv: string | undefined): Read<number> {
+function readTcpPort(flag: string | undefined, fromEnv: string | undefined): Result<number> {
   if (flag !== undefined) return readWhole('--tcp-port', flag, 1, 65_535);
-  if (fromEnv === undefined || fromEnv === '' || fromEnv === '0' || isInjected(fromEnv)) return right(60_001);
+  if (fromEnv === undefined || fromEnv === '' || fromEnv === '0' || isInjected(fromEnv)) return ok(60_001);
   return readWhole('HUB_TCP_PORT', fromEnv, 1, 65_535);
 }
 

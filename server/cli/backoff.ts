@@ -3,7 +3,7 @@
  * back as one; slower where the hub says that it has no room; not at all where it would only send the client away again.
  * Pure. Called by whatever keeps a connection.
  */
-import { closeCodes } from '../../shared/codes.ts';
+import { closeCodes } from '../../shared/reasons.ts';
 
 const FIRST_MS = 500;
 const LONGEST_MS = 30_000;

@@ -4,7 +4,7 @@
  */
 import { defaultCodes, MAX_CODE, sessionStatus, type SessionStatus } from '../../shared/status.ts';
 import { MAX_TTL_MS } from '../../shared/limits.ts';
-import { right, wrong, type Read } from '../lib/read.ts';
+import { ok, fail, type Result } from '../lib/result.ts';
 import { readAccess } from './access.ts';
 import { openHttpDoor, openTcpDoor, openWsDoor, type BeatOptions, type Door, type DoorEvents } from './beat-doors.ts';
 import {
@@ -21,7 +21,7 @@ import {
   type CommandLine,
   type Flags,
 } from './command-line.ts';
-import { EXIT_OK, fail, say, untilStopped, type Io } from './io.ts';
+import { EXIT_OK, exitWith, say, untilStopped, type Io } from './io.ts';
 import { clockTime, harmless } from './terminal-text.ts';
 
 const TCP_EVERY_MS = 1_000;
@@ -90,15 +90,15 @@ async function beat({ open, isOnce }: Order, io: Io): Promise<number> {
   void untilStopped(io).then(() => resolveEnd({ kind: 'stopped' }));
   const end = await ended;
   await (end.kind === 'stopped' ? door.leave() : door.end());
-  return end.kind === 'failed' ? fail(io, harmless(end.problem)) : EXIT_OK;
+  return end.kind === 'failed' ? exitWith(io, harmless(end.problem)) : EXIT_OK;
 }
 
-function readOrder(line: CommandLine<typeof flags>, io: Io): Read<Order> {
+function readOrder(line: CommandLine<typeof flags>, io: Io): Result<Order> {
   const open = readDoor(line, io);
-  return open.ok ? right({ open: open.value, isOnce: line.flags.once === true }) : open;
+  return open.ok ? ok({ open: open.value, isOnce: line.flags.once === true }) : open;
 }
 
-function readDoor({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Read<OpenDoor> {
+function readDoor({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Result<OpenDoor> {
   const user = readUserId('USER', words[0]);
   if (!user.ok) return user;
   const noMore = readNoMore(words, 1);
@@ -111,56 +111,56 @@ function readDoor({ words, flags: given }: CommandLine<typeof flags>, { env }: I
   if (!everyMs.ok) return everyMs;
   const options = { access: access.value, user: user.value, ...says.value };
   const doors = (['ws', 'tcp', 'http'] as const).filter((door) => given[door] === true);
-  if (doors.length > 1) return wrong(`--${doors.join(' and --')} exclude each other: give one`);
+  if (doors.length > 1) return fail(`--${doors.join(' and --')} exclude each other: give one`);
   if (doors[0] === 'tcp') return readTcpDoor(given, options, everyMs.value);
-  if (given.code !== undefined) return wrong('--code goes with --tcp alone: give --status');
+  if (given.code !== undefined) return fail('--code goes with --tcp alone: give --status');
   if (doors[0] === 'http') return readHttpDoor(given, options, everyMs.value);
-  if (given.ttl !== undefined) return wrong('--ttl goes with --http alone');
+  if (given.ttl !== undefined) return fail('--ttl goes with --http alone');
   const every = everyMs.value === undefined ? {} : { everyMs: everyMs.value };
-  return right((events) => openWsDoor({ ...options, ...every }, events));
+  return ok((events) => openWsDoor({ ...options, ...every }, events));
 }
 
-function readTcpDoor(given: Given, options: BeatOptions, everyMs = TCP_EVERY_MS): Read<OpenDoor> {
+function readTcpDoor(given: Given, options: BeatOptions, everyMs = TCP_EVERY_MS): Result<OpenDoor> {
   const { text, status = 'online', ...rest } = options;
-  if (text !== undefined) return wrong('--text can’t be said over TCP: give --ws or --http');
-  if (given.ttl !== undefined) return wrong('--ttl goes with --http alone');
-  if (status === 'invisible') return wrong('--status is invisible, which can’t be said over TCP: give --ws or --http');
+  if (text !== undefined) return fail('--text can’t be said over TCP: give --ws or --http');
+  if (given.ttl !== undefined) return fail('--ttl goes with --http alone');
+  if (status === 'invisible') return fail('--status is invisible, which can’t be said over TCP: give --ws or --http');
   if (given.code === undefined) {
-    return right((events) => openTcpDoor({ ...rest, code: defaultCodes[status], everyMs }, events));
+    return ok((events) => openTcpDoor({ ...rest, code: defaultCodes[status], everyMs }, events));
   }
-  if (given.status !== undefined) return wrong('--code and --status exclude each other: give one');
+  if (given.status !== undefined) return fail('--code and --status exclude each other: give one');
   const code = readWhole('--code', given.code, 1, MAX_CODE);
-  return code.ok ? right((events) => openTcpDoor({ ...rest, code: code.value, everyMs }, events)) : code;
+  return code.ok ? ok((events) => openTcpDoor({ ...rest, code: code.value, everyMs }, events)) : code;
 }
 
-function readHttpDoor(given: Given, options: BeatOptions, everyMs = HTTP_EVERY_MS): Read<OpenDoor> {
+function readHttpDoor(given: Given, options: BeatOptions, everyMs = HTTP_EVERY_MS): Result<OpenDoor> {
   const ttlMs = readOptional(given.ttl, (value) => readWhole('--ttl', value, 1, MAX_TTL_MS));
   if (!ttlMs.ok) return ttlMs;
   const ttl = ttlMs.value ?? everyMs * HTTP_BEATS_PER_TTL;
-  return right((events) => openHttpDoor({ ...options, everyMs, ttlMs: ttl }, events));
+  return ok((events) => openHttpDoor({ ...options, everyMs, ttlMs: ttl }, events));
 }
 
-function readSays(given: Given): Read<Pick<BeatOptions, 'status' | 'text' | 'device'>> {
+function readSays(given: Given): Result<Pick<BeatOptions, 'status' | 'text' | 'device'>> {
   const status = readOptional(given.status, readStatus);
   if (!status.ok) return status;
   const text = readOptional(given.text, readText);
   if (!text.ok) return text;
   const device = readOptional(given.device, readDevice);
   if (!device.ok) return device;
-  return right({
+  return ok({
     ...(status.value === undefined ? {} : { status: status.value }),
     ...(text.value === undefined ? {} : { text: text.value }),
     ...(device.value === undefined ? {} : { device: device.value }),
   });
 }
 
-function readStatus(value: string): Read<SessionStatus> {
+function readStatus(value: string): Result<SessionStatus> {
   const read = sessionStatus.safeParse(value);
   return read.success
-    ? right(read.data)
-    : wrong(`--status is ${JSON.stringify(value)}: it must be one of ${sessionStatus.options.join(', ')}`);
+    ? ok(read.data)
+    : fail(`--status is ${JSON.stringify(value)}: it must be one of ${sessionStatus.options.join(', ')}`);
 }
 
-function readOptional<T>(value: string | undefined, read: (value: string) => Read<T>): Read<T | undefined> {
-  return value === undefined ? right(undefined) : read(value);
+function readOptional<T>(value: string | undefined, read: (value: string) => Result<T>): Result<T | undefined> {
+  return value === undefined ? ok(undefined) : read(value);
 }

@@ -6,8 +6,8 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { DEVICE_FORM, isDevice, isUserId, USER_ID_FORM } from '../../shared/ids.ts';
 import { MAX_TEXT_UNITS } from '../../shared/limits.ts';
-import { isWholeWithin, right, wrong, type Read } from '../lib/read.ts';
-import { EXIT_OK, EXIT_USAGE, fail, say, type Io } from './io.ts';
+import { isWholeWithin, ok, fail, type Result } from '../lib/result.ts';
+import { EXIT_OK, EXIT_USAGE, exitWith, say, type Io } from './io.ts';
 
 /** A flag with a value (`text`) or without (`switch`). */
 export type Flags = Readonly<Record<string, 'text' | 'switch'>>;
@@ -40,7 +40,7 @@ interface Command<F extends Flags, Order> {
   readonly help: string;
   readonly flags: F;
   /** What the whole command line asks for, or its first fault. */
-  readonly read: (line: CommandLine<F>, io: Io) => Read<Order>;
+  readonly read: (line: CommandLine<F>, io: Io) => Result<Order>;
   /** Does it; answers the exit code. */
   readonly run: (order: Order, io: Io) => Promise<number>;
 }
@@ -51,16 +51,16 @@ export async function runCommand<F extends Flags, Order>(
   io: Io,
 ): Promise<number> {
   const line = readCommandLine(args, flags);
-  if (!line.ok) return fail(io, line.problem, EXIT_USAGE);
+  if (!line.ok) return exitWith(io, line.problem, EXIT_USAGE);
   if (line.value.wantsHelp) {
     say(io, help);
     return EXIT_OK;
   }
   const order = read(line.value, io);
-  return order.ok ? run(order.value, io) : fail(io, order.problem, EXIT_USAGE);
+  return order.ok ? run(order.value, io) : exitWith(io, order.problem, EXIT_USAGE);
 }
 
-function readCommandLine<F extends Flags>(args: readonly string[], known: F): Read<CommandLine<F>> {
+function readCommandLine<F extends Flags>(args: readonly string[], known: F): Result<CommandLine<F>> {
   const options: NonNullable<ParseArgsConfig['options']> = { help: { type: 'boolean', short: 'h' } };
   for (const [name, kind] of Object.entries(known)) options[name] = { type: kind === 'text' ? 'string' : 'boolean' };
   // Not `strict`: its own errors span several sentences, so the tokens are judged here.
@@ -72,15 +72,15 @@ function readCommandLine<F extends Flags>(args: readonly string[], known: F): Re
     if (token.kind !== 'option') continue;
     const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
     const names = Object.keys(options).map((name) => `--${name}`);
-    if (option === undefined) return wrong(`${token.rawName} is no flag here: there are ${names.join(', ')}`);
-    if (option.type === 'boolean' && token.value !== undefined) return wrong(`${token.rawName} takes no value`);
+    if (option === undefined) return fail(`${token.rawName} is no flag here: there are ${names.join(', ')}`);
+    if (option.type === 'boolean' && token.value !== undefined) return fail(`${token.rawName} takes no value`);
     if (option.type === 'string' && (token.value === undefined || isMissing(token.value, token.inlineValue))) {
-      return wrong(`${token.rawName} needs a value: ${token.rawName}=VALUE`);
+      return fail(`${token.rawName} needs a value: ${token.rawName}=VALUE`);
     }
     flags[token.name] = token.value ?? true;
   }
   const { help, ...given } = flags;
-  return right({ words, flags: given as CommandLine<F>['flags'], wantsHelp: help === true });
+  return ok({ words, flags: given as CommandLine<F>['flags'], wantsHelp: help === true });
 }
 
 /** `--text --once` has forgotten its value; whoever means it writes `--text=--once`. */
@@ -88,29 +88,29 @@ function isMissing(value: string, isInline: boolean | undefined): boolean {
   return isInline !== true && value.startsWith('--');
 }
 
-export function readUserId(name: string, value: string | undefined): Read<string> {
-  if (value === undefined) return wrong(`${name} is missing: a user id ${USER_ID_FORM}`);
-  return isUserId(value) ? right(value) : wrong(`${name} is ${JSON.stringify(value)}: it ${USER_ID_FORM}`);
+export function readUserId(name: string, value: string | undefined): Result<string> {
+  if (value === undefined) return fail(`${name} is missing: a user id ${USER_ID_FORM}`);
+  return isUserId(value) ? ok(value) : fail(`${name} is ${JSON.stringify(value)}: it ${USER_ID_FORM}`);
 }
 
-export function readDevice(value: string): Read<string> {
-  return isDevice(value) ? right(value) : wrong(`--device is ${JSON.stringify(value)}: it ${DEVICE_FORM}`);
+export function readDevice(value: string): Result<string> {
+  return isDevice(value) ? ok(value) : fail(`--device is ${JSON.stringify(value)}: it ${DEVICE_FORM}`);
 }
 
-export function readText(value: string): Read<string> {
+export function readText(value: string): Result<string> {
   return value.length <= MAX_TEXT_UNITS
-    ? right(value)
-    : wrong(`--text is ${value.length} characters long: at most ${MAX_TEXT_UNITS} will do`);
+    ? ok(value)
+    : fail(`--text is ${value.length} characters long: at most ${MAX_TEXT_UNITS} will do`);
 }
 
-export function readWhole(name: string, value: string, min: number, max: number): Read<number> {
+export function readWhole(name: string, value: string, min: number, max: number): Result<number> {
   return isWholeWithin(value, min, max)
-    ? right(Number(value))
-    : wrong(`${name} is ${JSON.stringify(value)}: it must be a whole number from ${min} to ${max}`);
+    ? ok(Number(value))
+    : fail(`${name} is ${JSON.stringify(value)}: it must be a whole number from ${min} to ${max}`);
 }
 
 /** No words beyond those that the command knows. */
-export function readNoMore(words: readonly string[], known: number): Read<undefined> {
+export function readNoMore(words: readonly string[], known: number): Result<undefined> {
   const extra = words[known];
-  return extra === undefined ? right(undefined) : wrong(`${JSON.stringify(extra)} is one word too many`);
+  return extra === undefined ? ok(undefined) : fail(`${JSON.stringify(extra)} is one word too many`);
 }

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { readConfig } from '../config.ts';
 import { startHub } from '../hub.ts';
 import { createLog } from '../lib/log.ts';
-import { right, wrong, type Read } from '../lib/read.ts';
+import { ok, fail, type Result } from '../lib/result.ts';
 import { StartError } from '../lib/start-error.ts';
 import type { HubAccess } from './access.ts';
 import type { TcpAddress } from './address.ts';
@@ -23,17 +23,17 @@ interface Stage {
   readonly close: () => Promise<void>;
 }
 
-export async function findStage(access: HubAccess, follower: string, io: Io): Promise<Read<Stage>> {
+export async function findStage(access: HubAccess, follower: string, io: Io): Promise<Result<Stage>> {
   const path = `/v1/presence/${encodeURIComponent(follower)}`;
   // Without the token: the people of the play have none either.
   const asked = { http: access.http, token: noToken };
   const answer = await askHub(asked, { method: 'GET', path, signal: io.interrupted });
   if (answer.kind === 'refused' && (answer.status === 401 || answer.status === 403)) {
-    return wrong(describeNoPlay(`the hub at ${access.http}`));
+    return fail(describeNoPlay(`the hub at ${access.http}`));
   }
-  if (answer.kind === 'refused') return wrong(`what answers at ${access.http} is no hub: name one with --url`);
-  if (answer.kind !== 'unreachable') return right({ access, close: () => Promise.resolve() });
-  return access.isNamed ? wrong(answer.problem) : startOwnHub(access, io);
+  if (answer.kind === 'refused') return fail(`what answers at ${access.http} is no hub: name one with --url`);
+  if (answer.kind !== 'unreachable') return ok({ access, close: () => Promise.resolve() });
+  return access.isNamed ? fail(answer.problem) : startOwnHub(access, io);
 }
 
 /** Whether somebody listens where TCP should be, and as it should be. */
@@ -53,7 +53,7 @@ function describeNoPlay(where: string): string {
   return `${where} asks every user for a token of its own, and the people of the demo have none: play it on one with HUB_AUTH=open`;
 }
 
-async function startOwnHub(access: HubAccess, io: Io): Promise<Read<Stage>> {
+async function startOwnHub(access: HubAccess, io: Io): Promise<Result<Stage>> {
   const settings = readConfig({
     flags: new Map([
       ['HUB_DATA', ':memory:'],
@@ -63,13 +63,13 @@ async function startOwnHub(access: HubAccess, io: Io): Promise<Read<Stage>> {
     readFile: (path) => readFileSync(path, 'utf8'),
   });
   if (!settings.ok) return settings;
-  if (settings.config.auth === 'jwt') return wrong(describeNoPlay('a hub started here'));
+  if (settings.config.auth === 'jwt') return fail(describeNoPlay('a hub started here'));
   try {
     const hub = await startHub(settings.config, { log: createLog(settings.config.logLevel) });
     say(io, `No hub answers at ${access.http}: this is one of the demo’s own, which keeps nothing.`);
-    return right({ access, close: () => hub.stop() });
+    return ok({ access, close: () => hub.stop() });
   } catch (error) {
-    if (error instanceof StartError) return wrong(error.message);
+    if (error instanceof StartError) return fail(error.message);
     throw error;
   }
 }

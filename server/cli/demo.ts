@@ -2,7 +2,7 @@
  * `presence-hub demo`: simulated users who come, go, change, reload and lose connections, so that there is life to look at.
  * Makes their friend graph, lets them live, and has them say goodbye at Ctrl-C. The script is demo-script.ts.
  */
-import { right, type Read } from '../lib/read.ts';
+import { ok, type Result } from '../lib/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import {
   commonFlags,
@@ -21,7 +21,7 @@ import { describeAct, writePlay, type Play } from './demo-script.ts';
 import { findStage, takesTcp } from './demo-stage.ts';
 import { DemoTicker } from './demo-ticker.ts';
 import { ImportPoster } from './import-poster.ts';
-import { EXIT_OK, fail, say, untilStopped, type Io } from './io.ts';
+import { EXIT_OK, exitWith, say, untilStopped, type Io } from './io.ts';
 import { harmless } from './terminal-text.ts';
 import { noToken } from './token.ts';
 
@@ -57,7 +57,7 @@ export function run(args: readonly string[], io: Io): Promise<number> {
 
 async function playOnStage(order: Order, io: Io): Promise<number> {
   const stage = await findStage(order.access, order.follower, io);
-  if (!stage.ok) return fail(io, harmless(stage.problem));
+  if (!stage.ok) return exitWith(io, harmless(stage.problem));
   try {
     return await putOn({ ...order, access: stage.value.access }, io);
   } finally {
@@ -65,7 +65,7 @@ async function playOnStage(order: Order, io: Io): Promise<number> {
   }
 }
 
-function readOrder({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Read<Order> {
+function readOrder({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Result<Order> {
   const follower = readUserId('USER', words[0] ?? 'demo');
   if (!follower.ok) return follower;
   const noMore = readNoMore(words, 1);
@@ -76,12 +76,12 @@ function readOrder({ words, flags: given }: CommandLine<typeof flags>, { env }: 
   if (!seed.ok) return seed;
   const access = readAccess(given, env);
   if (!access.ok) return access;
-  return right({ follower: follower.value, play: writePlay(seed.value, count.value), access: access.value });
+  return ok({ follower: follower.value, play: writePlay(seed.value, count.value), access: access.value });
 }
 
 async function putOn({ follower, play, access }: Order, io: Io): Promise<number> {
   const problem = await makeFriends(follower, play, access, io);
-  if (problem !== undefined) return fail(io, harmless(problem));
+  if (problem !== undefined) return exitWith(io, harmless(problem));
   const hasTcp = await takesTcp(access);
   if (!hasTcp) say(io, `Nobody takes TCP at port ${access.tcpPort} (--tcp-port names it): all come over WebSocket.`);
   say(io, describePlay(follower, play, access));

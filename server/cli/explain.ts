@@ -3,7 +3,7 @@
  * explained-text.ts's.
  */
 import { explanation } from '../../shared/explain.ts';
-import { right, type Read } from '../lib/read.ts';
+import { ok, type Result } from '../lib/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import {
   commonFlags,
@@ -16,7 +16,7 @@ import {
 } from './command-line.ts';
 import { renderExplanation } from './explained-text.ts';
 import { askHub, failWith } from './hub-http.ts';
-import { EXIT_OK, fail, say, type Io } from './io.ts';
+import { EXIT_OK, exitWith, say, type Io } from './io.ts';
 
 const help = [
   'presence-hub explain USER [--json]    why USER is shown as it is: its sessions, and what happened last',
@@ -37,13 +37,13 @@ export function run(args: readonly string[], io: Io): Promise<number> {
   return runCommand({ help, flags, read: readOrder, run: explain }, args, io);
 }
 
-function readOrder({ words, flags: given }: CommandLine<typeof flags>, io: Io): Read<Order> {
+function readOrder({ words, flags: given }: CommandLine<typeof flags>, io: Io): Result<Order> {
   const access = readAccess(given, io.env);
   if (!access.ok) return access;
   const user = readUserId('USER', words[0]);
   if (!user.ok) return user;
   const noMore = readNoMore(words, 1);
-  return noMore.ok ? right({ user: user.value, isJson: given.json === true, access: access.value }) : noMore;
+  return noMore.ok ? ok({ user: user.value, isJson: given.json === true, access: access.value }) : noMore;
 }
 
 async function explain({ user, isJson, access }: Order, io: Io): Promise<number> {
@@ -51,7 +51,7 @@ async function explain({ user, isJson, access }: Order, io: Io): Promise<number>
   const answer = await askHub(access, { method: 'GET', path, signal: io.interrupted });
   if (answer.kind !== 'ok') return failWith(answer, io);
   const read = explanation.safeParse(answer.body);
-  if (!read.success) return fail(io, `what answers at ${access.http} is no hub, or of another version`);
+  if (!read.success) return exitWith(io, `what answers at ${access.http} is no hub, or of another version`);
   if (isJson) say(io, JSON.stringify(read.data));
   else for (const line of renderExplanation(read.data)) say(io, line);
   return EXIT_OK;

@@ -3,7 +3,7 @@
  * What stands on the command line is judged here; the rest is one request each, and import-file.ts.
  */
 import { friendsAnswer } from '../../shared/http-bodies.ts';
-import { right, wrong, type Read } from '../lib/read.ts';
+import { ok, fail, type Result } from '../lib/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import {
   commonFlags,
@@ -16,7 +16,7 @@ import {
 } from './command-line.ts';
 import { askHub, failWith, friendPath } from './hub-http.ts';
 import { importFile } from './import-file.ts';
-import { EXIT_OK, fail, say, type Io } from './io.ts';
+import { EXIT_OK, exitWith, say, type Io } from './io.ts';
 import { harmless } from './terminal-text.ts';
 
 const help = [
@@ -40,14 +40,14 @@ export function run(args: readonly string[], io: Io): Promise<number> {
   return runCommand({ help, flags, read: readDeed, run: (deed) => deed() }, args, io);
 }
 
-function readDeed({ words, flags: given }: Line, io: Io): Read<Deed> {
+function readDeed({ words, flags: given }: Line, io: Io): Result<Deed> {
   const found = readAccess(given, io.env);
   if (!found.ok) return found;
   const access = found.value;
   const [verb, ...rest] = words;
   const isOneway = given.oneway === true;
-  if (given.json === true && verb !== 'list') return wrong('--json goes with list alone');
-  if (isOneway && verb === 'list') return wrong('--oneway does not go with list: a list is always whom USER follows');
+  if (given.json === true && verb !== 'list') return fail('--json goes with list alone');
+  if (isOneway && verb === 'list') return fail('--oneway does not go with list: a list is always whom USER follows');
   switch (verb) {
     case 'add':
     case 'remove':
@@ -59,13 +59,13 @@ function readDeed({ words, flags: given }: Line, io: Io): Read<Deed> {
     }
     case 'import': {
       const [file] = rest;
-      if (file === undefined) return wrong('FILE is missing: a path, or - for standard input');
+      if (file === undefined) return fail('FILE is missing: a path, or - for standard input');
       return only(rest, 1, () => importFile({ file, isOneway, access }, io));
     }
     case undefined:
-      return wrong('add, remove, list or import is missing: see presence-hub friends --help');
+      return fail('add, remove, list or import is missing: see presence-hub friends --help');
     default:
-      return wrong(`${JSON.stringify(verb)} is none of add, remove, list and import`);
+      return fail(`${JSON.stringify(verb)} is none of add, remove, list and import`);
   }
 }
 
@@ -75,13 +75,13 @@ function readEdit(
   isOneway: boolean,
   access: HubAccess,
   io: Io,
-): Read<Deed> {
+): Result<Deed> {
   const user = readUserId('USER', words[0]);
   if (!user.ok) return user;
   const friend = readUserId('FRIEND', words[1]);
   if (!friend.ok) return friend;
   if (user.value === friend.value)
-    return wrong(`FRIEND is ${friend.value}, which is USER: nobody is a friend of oneself`);
+    return fail(`FRIEND is ${friend.value}, which is USER: nobody is a friend of oneself`);
   return only(words, 2, () => edit({ verb, user: user.value, friend: friend.value, isOneway }, access, io));
 }
 
@@ -100,7 +100,7 @@ async function edit({ verb, user, friend, isOneway }: Edit, access: HubAccess, i
     signal: io.interrupted,
   });
   if (answer.kind === 'refused' && answer.status === 409) {
-    return fail(io, harmless(`${user} and ${friend} can’t become friends: ${answer.says}`));
+    return exitWith(io, harmless(`${user} and ${friend} can’t become friends: ${answer.says}`));
   }
   if (answer.kind !== 'ok') return failWith(answer, io);
   const not = verb === 'add' ? '' : 'no longer ';
@@ -114,13 +114,13 @@ async function list(user: string, isJson: boolean, access: HubAccess, io: Io): P
   const answer = await askHub(access, { method: 'GET', path, signal: io.interrupted });
   if (answer.kind !== 'ok') return failWith(answer, io);
   const read = friendsAnswer.safeParse(answer.body);
-  if (!read.success) return fail(io, `what answers at ${access.http} is no hub`);
+  if (!read.success) return exitWith(io, `what answers at ${access.http} is no hub`);
   if (isJson) say(io, JSON.stringify(read.data));
   else for (const friend of read.data.friends) say(io, friend);
   return EXIT_OK;
 }
 
-function only(words: readonly string[], known: number, deed: Deed): Read<Deed> {
+function only(words: readonly string[], known: number, deed: Deed): Result<Deed> {
   const noMore = readNoMore(words, known);
-  return noMore.ok ? right(deed) : noMore;
+  return noMore.ok ? ok(deed) : noMore;
 }

@@ -5,7 +5,7 @@
  */
 import { WebSocket, type RawData } from 'ws';
 import type { ClientMessage, Hello } from '../../shared/client-messages.ts';
-import { closeCodes, type ErrorCode } from '../../shared/codes.ts';
+import { closeCodes, type ErrorCode } from '../../shared/reasons.ts';
 import { hubMessage, type HubMessage, type Welcome } from '../../shared/hub-messages.ts';
 import { parseJson } from '../../shared/json.ts';
 import type { HubAccess } from './access.ts';

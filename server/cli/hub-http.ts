@@ -5,7 +5,7 @@
 import { parseJson } from '../../shared/json.ts';
 import type { HubAccess } from './access.ts';
 import { describeNoHub } from './address.ts';
-import { fail, type Io } from './io.ts';
+import { exitWith, type Io } from './io.ts';
 import { harmless } from './terminal-text.ts';
 import { describeRefusal, type TokenSource } from './token.ts';
 
@@ -63,7 +63,7 @@ async function readAnswer(response: Response, token: TokenSource): Promise<HubAn
 
 /** Says why there is no answer; answers the exit code. */
 export function failWith(answer: Exclude<HubAnswer, { kind: 'ok' }>, io: Io): number {
-  return fail(io, harmless(describeFailure(answer)));
+  return exitWith(io, harmless(describeFailure(answer)));
 }
 
 function describeFailure(answer: Exclude<HubAnswer, { kind: 'ok' }>): string {

@@ -4,12 +4,12 @@
  * nothing, so an import that broke off is simply run again. Called by friends.
  */
 import { open } from 'node:fs/promises';
-import { right, wrong, type Read } from '../lib/read.ts';
+import { ok, fail, type Result } from '../lib/result.ts';
 import type { HubAccess } from './access.ts';
 import { describeError } from './address.ts';
 import { EdgeLines, type BadLine } from './edge-lines.ts';
 import { ImportPoster } from './import-poster.ts';
-import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, fail, say, type Io } from './io.ts';
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exitWith, say, type Io } from './io.ts';
 import { groupDigits, writeProgress, type ProgressWriter } from './progress.ts';
 import { harmless } from './terminal-text.ts';
 
@@ -24,7 +24,7 @@ interface ImportOrder {
 
 export async function importFile({ file, isOneway, access }: ImportOrder, io: Io): Promise<number> {
   const source = await openSource(file, io);
-  if (!source.ok) return fail(io, source.problem, EXIT_USAGE);
+  if (!source.ok) return exitWith(io, source.problem, EXIT_USAGE);
   const { bytes, totalBytes } = source.value;
   const startedAtMs = performance.now();
   const elapsedMs = () => performance.now() - startedAtMs;
@@ -56,8 +56,8 @@ export async function importFile({ file, isOneway, access }: ImportOrder, io: Io
   ];
   say(io, counts.join(', '));
   problem ??= poster.problem;
-  if (problem !== undefined) return fail(io, harmless(problem));
-  if (interrupted.aborted) return fail(io, 'interrupted: run it again to go on', EXIT_INTERRUPTED);
+  if (problem !== undefined) return exitWith(io, harmless(problem));
+  if (interrupted.aborted) return exitWith(io, 'interrupted: run it again to go on', EXIT_INTERRUPTED);
   return bad.count === 0 ? EXIT_OK : EXIT_FAILED;
 }
 
@@ -90,21 +90,21 @@ interface Source {
   readonly totalBytes: number | undefined;
 }
 
-async function openSource(file: string, io: Io): Promise<Read<Source>> {
-  if (file === '-') return right({ bytes: io.stdin, totalBytes: undefined });
+async function openSource(file: string, io: Io): Promise<Result<Source>> {
+  if (file === '-') return ok({ bytes: io.stdin, totalBytes: undefined });
   try {
     const handle = await open(file);
     const stats = await handle.stat();
     if (stats.isDirectory()) {
       await handle.close();
-      return wrong(`FILE is ${JSON.stringify(file)}: that is a directory`);
+      return fail(`FILE is ${JSON.stringify(file)}: that is a directory`);
     }
-    return right({
+    return ok({
       bytes: handle.createReadStream({ highWaterMark: 256 * 1024 }),
       totalBytes: stats.isFile() ? stats.size : undefined,
     });
   } catch (error) {
-    return wrong(`FILE is ${JSON.stringify(file)}: ${describeError(error)}`);
+    return fail(`FILE is ${JSON.stringify(file)}: ${describeError(error)}`);
   }
 }
 

@@ -36,7 +36,7 @@ export function say(io: Pick<Io, 'stdout'>, text: string): void {
 }
 
 /** One line on standard error; answers the exit code, so that a command can return it. */
-export function fail(io: Pick<Io, 'stderr'>, problem: string, exitCode: number = EXIT_FAILED): number {
+export function exitWith(io: Pick<Io, 'stderr'>, problem: string, exitCode: number = EXIT_FAILED): number {
   io.stderr.write(`presence-hub: ${problem}\n`);
   return exitCode;
 }

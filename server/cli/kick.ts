@@ -1,9 +1,9 @@
 /** `presence-hub kick`: ends one session of a user. What stands on the command line is judged here; the rest is one request. */
-import { right, wrong, type Read } from '../lib/read.ts';
+import { ok, fail, type Result } from '../lib/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import { commonFlags, commonHelp, readNoMore, readUserId, runCommand, type CommandLine } from './command-line.ts';
 import { askHub, failWith } from './hub-http.ts';
-import { EXIT_OK, fail, say, type Io } from './io.ts';
+import { EXIT_OK, exitWith, say, type Io } from './io.ts';
 import { harmless } from './terminal-text.ts';
 
 const help = [
@@ -22,22 +22,22 @@ export function run(args: readonly string[], io: Io): Promise<number> {
   return runCommand({ help, flags: commonFlags, read: readOrder, run: kick }, args, io);
 }
 
-function readOrder({ words, flags }: CommandLine<typeof commonFlags>, io: Io): Read<Order> {
+function readOrder({ words, flags }: CommandLine<typeof commonFlags>, io: Io): Result<Order> {
   const access = readAccess(flags, io.env);
   if (!access.ok) return access;
   const user = readUserId('USER', words[0]);
   if (!user.ok) return user;
   const session = words[1] ?? '';
-  if (session === '') return wrong('SESSION is missing: an id, as presence-hub explain USER shows it');
+  if (session === '') return fail('SESSION is missing: an id, as presence-hub explain USER shows it');
   const noMore = readNoMore(words, 2);
-  return noMore.ok ? right({ user: user.value, session, access: access.value }) : noMore;
+  return noMore.ok ? ok({ user: user.value, session, access: access.value }) : noMore;
 }
 
 async function kick({ user, session, access }: Order, io: Io): Promise<number> {
   const path = `/v1/users/${encodeURIComponent(user)}/sessions/${encodeURIComponent(session)}`;
   const answer = await askHub(access, { method: 'DELETE', path, signal: io.interrupted });
   if (answer.kind === 'refused' && answer.status === 404) {
-    return fail(
+    return exitWith(
       io,
       harmless(`${user} has no session ${session}: presence-hub explain ${user} shows those that it has`),
     );

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { parseFields } from '../../shared/json.ts';
 import type { Environment } from '../config.ts';
-import { right, wrong, type Read } from '../lib/read.ts';
+import { ok, fail, type Result } from '../lib/result.ts';
 
 /** Not HUB_…: an unknown name of those would stop a hub that is started in the same shell. */
 const TOKEN_VARIABLE = 'PRESENCE_HUB_TOKEN';
@@ -18,7 +18,7 @@ export interface TokenSource {
   /** The flag, file or variable that it is from, for a person. */
   readonly name: string;
   /** As it stands now (a file is read anew), nothing where nobody gave one, or why it can't be had. */
-  read(): Read<string | undefined>;
+  read(): Result<string | undefined>;
 }
 
 export interface TokenFlags {
@@ -26,20 +26,20 @@ export interface TokenFlags {
   readonly 'token-file'?: string;
 }
 
-export const noToken: TokenSource = { kind: 'none', name: '', read: () => right(undefined) };
+export const noToken: TokenSource = { kind: 'none', name: '', read: () => ok(undefined) };
 
 /** Flags before the environment; a file that can't be read is a fault of the command line. */
-export function readToken(flags: TokenFlags, env: Environment): Read<TokenSource> {
+export function readToken(flags: TokenFlags, env: Environment): Result<TokenSource> {
   const { token, 'token-file': path } = flags;
-  if (token !== undefined && path !== undefined) return wrong('--token and --token-file exclude each other: give one');
+  if (token !== undefined && path !== undefined) return fail('--token and --token-file exclude each other: give one');
   if (path !== undefined) {
     const source = fileSource(path);
     const first = source.read();
-    return first.ok ? right(source) : first;
+    return first.ok ? ok(source) : first;
   }
   if (token !== undefined) return givenSource('--token', token);
   const fromEnv = env[TOKEN_VARIABLE] ?? '';
-  return fromEnv === '' ? right(noToken) : givenSource(TOKEN_VARIABLE, fromEnv);
+  return fromEnv === '' ? ok(noToken) : givenSource(TOKEN_VARIABLE, fromEnv);
 }
 
 /** When it runs out, by this machine's clock; undefined where it does not say so to whoever can't check it. */
@@ -77,23 +77,21 @@ function fileSource(path: string): TokenSource {
     read: () => {
       try {
         const token = readFileSync(path, 'utf8').trim();
-        return token === '' ? wrong(`${where}: it is empty`) : checkForm(where, token);
+        return token === '' ? fail(`${where}: it is empty`) : checkForm(where, token);
       } catch (error) {
-        return wrong(`${where}: ${error instanceof Error ? error.message : 'it can’t be read'}`);
+        return fail(`${where}: ${error instanceof Error ? error.message : 'it can’t be read'}`);
       }
     },
   };
 }
 
-function givenSource(name: string, text: string): Read<TokenSource> {
+function givenSource(name: string, text: string): Result<TokenSource> {
   const token = checkForm(name, text.trim());
-  return token.ok ? right({ kind: 'given', name, read: () => token }) : token;
+  return token.ok ? ok({ kind: 'given', name, read: () => token }) : token;
 }
 
 /** Anything else could not be sent in a header, where its error would quote it. */
-function checkForm(where: string, token: string): Read<string> {
-  if (token.length > MAX_TOKEN_CHARS) return wrong(`${where}: a token has at most ${MAX_TOKEN_CHARS} characters`);
-  return /^[\x21-\x7e]+$/.test(token)
-    ? right(token)
-    : wrong(`${where}: a token is one word of visible ASCII characters`);
+function checkForm(where: string, token: string): Result<string> {
+  if (token.length > MAX_TOKEN_CHARS) return fail(`${where}: a token has at most ${MAX_TOKEN_CHARS} characters`);
+  return /^[\x21-\x7e]+$/.test(token) ? ok(token) : fail(`${where}: a token is one word of visible ASCII characters`);
 }

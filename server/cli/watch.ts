@@ -4,13 +4,13 @@
  */
 import type { HubMessage } from '../../shared/hub-messages.ts';
 import { HubTime } from '../../shared/hub-time.ts';
-import { right, type Read } from '../lib/read.ts';
+import { ok, type Result } from '../lib/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import { commonFlags, commonHelp, readNoMore, readUserId, runCommand, type CommandLine } from './command-line.ts';
 import { FriendList } from './friend-list.ts';
 import { renderChange, renderTable, type LinkState } from './friend-table.ts';
 import { HubClient } from './hub-client.ts';
-import { EXIT_OK, fail, say, untilStopped, wantsColour, type Io } from './io.ts';
+import { EXIT_OK, exitWith, say, untilStopped, wantsColour, type Io } from './io.ts';
 import { openScreen } from './screen.ts';
 import { harmless } from './terminal-text.ts';
 import { describeRefusal, howToBeAllowed, type TokenSource } from './token.ts';
@@ -32,13 +32,13 @@ export function run(args: readonly string[], io: Io): Promise<number> {
   return runCommand({ help, flags: commonFlags, read: readOrder, run: watchFriends }, args, io);
 }
 
-function readOrder({ words, flags: given }: CommandLine<typeof commonFlags>, { env }: Io): Read<Order> {
+function readOrder({ words, flags: given }: CommandLine<typeof commonFlags>, { env }: Io): Result<Order> {
   const user = readUserId('USER', words[0]);
   if (!user.ok) return user;
   const noMore = readNoMore(words, 1);
   if (!noMore.ok) return noMore;
   const access = readAccess(given, env);
-  return access.ok ? right({ user: user.value, access: access.value }) : access;
+  return access.ok ? ok({ user: user.value, access: access.value }) : access;
 }
 
 async function watchFriends({ user, access }: Order, io: Io): Promise<number> {
@@ -69,7 +69,7 @@ async function watchFriends({ user, access }: Order, io: Io): Promise<number> {
   });
   view.close();
   await client.leave();
-  return problem === undefined ? EXIT_OK : fail(io, harmless(problem));
+  return problem === undefined ? EXIT_OK : exitWith(io, harmless(problem));
 }
 
 /** Why there is nothing to wait for: the watch itself was refused, or a fresh token does not allow it any more. */

@@ -2,13 +2,13 @@
  * How long it takes until a change is told: from when it was applied, once for each flush (its oldest change), and from
  * when a lease ran out. A number and no object is kept for it. Called by `Fanout`; the metrics read it.
  */
-import { DelayCounts } from '../lib/delay-counts.ts';
+import { Histogram } from '../lib/histogram.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { Change } from '../presence/outcomes.ts';
+import type { Change } from '../presence/change.ts';
 
 export class Delays {
-  readonly delivery = new DelayCounts([0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000]);
-  readonly lapse = new DelayCounts([10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]);
+  readonly delivery = new Histogram([0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000]);
+  readonly lapse = new Histogram([10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]);
   /** When the oldest change that waits was applied; 0 for none. */
   #firstAt = 0;
   /** When the leases ran out whose end waits to be told, on the forward clock. */

@@ -7,20 +7,20 @@
 import type { MessageId } from '../../shared/client-messages.ts';
 import type { IdsInText } from '../lib/ids-in-text.ts';
 import { SmallSet } from '../lib/small-set.ts';
-import type { Change } from '../presence/outcomes.ts';
+import type { Change } from '../presence/change.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { ListChanges } from '../roster/port.ts';
-import { audienceOf, watchEach, type Circle } from './circle.ts';
+import { audienceOf, watchEach, type WatchedList } from './watched-list.ts';
 import type { Delays } from './delays.ts';
 import { Followers } from './followers.ts';
 import { notAllowed, type MayWatch, type Watches } from './may-watch.ts';
 import { HeldBack, type Shown } from './held-back.ts';
 import { FlushMessages, type Outbox } from './outbox.ts';
-import { FlushRhythm } from './rhythm.ts';
+import { FlushScheduler } from './flush-scheduler.ts';
 import { RosterTelling, type RosterEditing } from './roster-telling.ts';
 import { selfJson, Selves } from './selves.ts';
-import { headOfFriends, headOfUsers, Telling, type TellingOptions } from './telling.ts';
+import { headOfFriends, headOfUsers, WatcherMessages, type TellingOptions } from './watcher-messages.ts';
 import { WatchedLists } from './watched-lists.ts';
 
 export interface FanoutOptions extends Omit<TellingOptions, 'untoldFrom' | 'held'> {
@@ -52,11 +52,11 @@ export class Fanout {
   /** Set by the hub, which builds it after this. */
   forewarning: Forewarning = { isOn: false, before: () => undefined, closed: () => undefined };
   readonly #options: FanoutOptions;
-  readonly #telling: Telling;
+  readonly #telling: WatcherMessages;
   readonly #lists: WatchedLists;
   readonly #followers = new Followers();
   readonly #roster: RosterTelling;
-  readonly #rhythm = new FlushRhythm(() => this.flush());
+  readonly #rhythm = new FlushScheduler(() => this.flush());
   readonly #held: HeldBack;
   #changed = new Set<User>();
   readonly #selves: Selves;
@@ -71,7 +71,7 @@ export class Fanout {
       tell: (outbox, json) => this.#telling.self(outbox, json),
       onDue: () => this.#rhythm.request(),
     });
-    this.#telling = new Telling({ ...options, held: this.#held, untoldFrom: () => this.#roster.untoldFrom });
+    this.#telling = new WatcherMessages({ ...options, held: this.#held, untoldFrom: () => this.#roster.untoldFrom });
     this.#lists = new WatchedLists({ presence, turns, friendsOf: (owner) => friends.friendsOf(owner) });
     this.#roster = new RosterTelling({
       presence,
@@ -110,7 +110,7 @@ export class Fanout {
   /** What one viewer sees of a user is another than before, for a block was set or lifted: that viewer alone is told. */
   changedFor(viewer: string, user: User): void {
     this.flush();
-    this.#options.beforeTelling();
+    this.#options.ensureStored();
     const touched: Outbox[] = [];
     this.#collect(user, touched, null, viewer);
     this.#send(touched);
@@ -134,7 +134,7 @@ export class Fanout {
   flush(isForced = false): number {
     if (!this.#held.isEmpty) this.#held.release(this.#changed, isForced);
     if (this.#changed.size === 0 && this.#selves.isEmpty) return 1;
-    this.#options.beforeTelling();
+    this.#options.ensureStored();
     if (!this.#selves.isEmpty) this.#selves.flush(isForced);
     const users = this.#changed;
     this.#changed = new Set();
@@ -189,7 +189,7 @@ export class Fanout {
   /** Adds users (all different) to those watched by id, and answers with a snapshot of them. */
   watchUsers(outbox: Outbox, ids: readonly string[], since: number | undefined, re: MessageId | undefined): void {
     this.#tellRest(outbox);
-    const users = this.#options.presence.holdMany(ids, outbox.viewer);
+    const users = this.#options.presence.acquireAll(ids, outbox.viewer);
     watchEach(users, outbox);
     this.#followers.note(outbox);
     this.#telling.charge(outbox, users.length);
@@ -209,7 +209,7 @@ export class Fanout {
   /** The same for all the users that a text names, perhaps some of them twice. */
   watchListed(outbox: Outbox, list: IdsInText): void {
     this.#tellRest(outbox);
-    const named = this.#options.presence.holdAllFor(list, outbox.viewer);
+    const named = this.#options.presence.acquireListed(list, outbox.viewer);
     const users = watchEach(named, outbox);
     this.#followers.note(outbox);
     this.#telling.charge(outbox, users.length);
@@ -223,7 +223,7 @@ export class Fanout {
     const { presence } = this.#options;
     let count = outbox.watchCount;
     for (const id of ids) {
-      const user = presence.held(id);
+      const user = presence.find(id);
       if (user === undefined || !outbox.users.has(user)) count++;
     }
     return count;
@@ -238,7 +238,7 @@ export class Fanout {
 
   unwatchUsers(outbox: Outbox, ids: readonly string[], re: MessageId | undefined): void {
     this.#telling.charge(outbox, ids.length);
-    for (const id of ids) this.#dropUser(outbox, this.#options.presence.held(id));
+    for (const id of ids) this.#dropUser(outbox, this.#options.presence.find(id));
     this.#tellRest(outbox);
     this.#telling.unwatchedUsers(outbox, ids, re);
   }
@@ -247,7 +247,7 @@ export class Fanout {
    * A fresh token looks through the connection. With `mayWatch`, the watches that are no longer allowed end, and it is
    * told so; where the viewer now sees other than before, the rest is sent anew.
    */
-  look(outbox: Outbox, viewer: Viewer, mayWatch: MayWatch | undefined): void {
+  changeViewer(outbox: Outbox, viewer: Viewer, mayWatch: MayWatch | undefined): void {
     const before = outbox.viewer;
     if (mayWatch !== undefined) this.#telling.charge(outbox, outbox.watchCount);
     // Asks storage, so it comes first: where that fails, nothing has changed.
@@ -262,7 +262,7 @@ export class Fanout {
 
   /** From now on the connection is told its user's own true fold, now and whenever it changes. */
   watchSelf(outbox: Outbox, id: string): void {
-    const user = this.#options.presence.hold(id);
+    const user = this.#options.presence.acquire(id);
     outbox.self = user;
     (audienceOf(user).selves ??= new SmallSet()).add(outbox);
     this.#telling.self(outbox, selfJson(user));
@@ -377,13 +377,13 @@ export class Fanout {
   #end(outbox: Outbox, { owners, ids }: Watches): void {
     // All first, so that none of it is told while the rest goes out.
     for (const owner of owners) this.#dropList(outbox, this.#lists.get(owner));
-    for (const id of ids) this.#dropUser(outbox, this.#options.presence.held(id));
+    for (const id of ids) this.#dropUser(outbox, this.#options.presence.find(id));
     if (owners.length + ids.length > 0) this.#tellRest(outbox);
     for (const owner of owners) this.#telling.unwatchedFriends(outbox, owner, undefined);
     this.#telling.unwatchedUsers(outbox, ids, undefined);
   }
 
-  #dropList(outbox: Outbox, circle: Circle | undefined): void {
+  #dropList(outbox: Outbox, circle: WatchedList | undefined): void {
     if (circle === undefined || !outbox.circles.delete(circle)) return;
     outbox.owed?.delete(circle);
     this.#lists.leave(circle, outbox);

@@ -7,7 +7,7 @@
  */
 import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
-import { audienceOf, covers } from './circle.ts';
+import { audienceOf, covers } from './watched-list.ts';
 import type { Outbox } from './outbox.ts';
 
 interface HeldBackOptions {

@@ -9,7 +9,7 @@ import { SmallSet } from '../lib/small-set.ts';
 import type { Socket } from '../sockets/port.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
-import type { Circle } from './circle.ts';
+import type { WatchedList } from './watched-list.ts';
 
 export interface OutboxOptions {
   /** Bytes of answers that may wait for a peer that does not read. */
@@ -55,7 +55,7 @@ export class Outbox {
   /** Whom it watches by id. */
   readonly users = new SmallSet<User>();
   /** Whose friends it watches. */
-  readonly circles = new SmallSet<Circle>();
+  readonly circles = new SmallSet<WatchedList>();
   /** Whose own fold it is told, if it asked. */
   self: User | null = null;
   lastSelfJson = '';
@@ -64,7 +64,7 @@ export class Outbox {
   /** The number of the last walk that found something held back from it: see `HeldBack.noteOwed`. */
   owedNo = 0;
   /** Watches that are owed a new snapshot, in order; null for none, as always while the peer keeps up. */
-  owed: Set<Circle | User> | null = null;
+  owed: Set<WatchedList | User> | null = null;
   /** What is owed goes on in a later turn. */
   isAwaitingTurn = false;
   #fragments = '';
@@ -116,9 +116,9 @@ export class Outbox {
     this.#fragments = '';
     this.#fragmentCount = 0;
     if (delivered === 0) return 0;
-    if (this.owed !== null) this.tell(presenceJson(fragments, undefined));
-    else if (delivered === 1) this.tell(messages.ofOne(fragments));
-    else this.tell(messages.of(fragments));
+    if (this.owed !== null) this.push(presenceJson(fragments, undefined));
+    else if (delivered === 1) this.push(messages.ofOne(fragments));
+    else this.push(messages.of(fragments));
     return delivered;
   }
 
@@ -138,16 +138,16 @@ export class Outbox {
   }
 
   /** Sends an answer, or what must keep its place among them, even to a peer that is behind: clients cause these. */
-  send(json: string): void {
+  reply(json: string): void {
     if (this.#behind !== null) {
       this.#behind.queuedBytes += Buffer.byteLength(json);
       if (this.#behind.queuedBytes > this.#options.maxQueuedBytes) this.#overflow();
     }
-    this.tell(json);
+    this.push(json);
   }
 
   /** Sends what the peer did not ask for. */
-  tell(message: string | Uint8Array): void {
+  push(message: string | Uint8Array): void {
     if (this.#isOver) return;
     const result = this.#socket.send(message);
     if (result === 'queued') this.#fallBehind();

@@ -7,10 +7,10 @@ import type { TurnBudget } from '../lib/turn-budget.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Edge, RosterChange } from '../roster/port.ts';
-import type { Circle } from './circle.ts';
+import type { WatchedList } from './watched-list.ts';
 import type { Followers } from './followers.ts';
 import type { Outbox } from './outbox.ts';
-import type { Telling } from './telling.ts';
+import type { WatcherMessages } from './watcher-messages.ts';
 import type { WatchedLists } from './watched-lists.ts';
 
 interface RosterTellingOptions {
@@ -18,7 +18,7 @@ interface RosterTellingOptions {
   readonly turns: TurnBudget;
   readonly lists: WatchedLists;
   readonly followers: Followers;
-  readonly telling: Telling;
+  readonly telling: WatcherMessages;
   /** Tells every change that waits. */
   readonly flush: () => void;
   /** Ends the watch of a user by id. */
@@ -114,7 +114,7 @@ export class RosterTelling {
       yield some.length;
       for (const edge of some) {
         const circle = lists.get(edge.user);
-        const user = circle === undefined ? undefined : presence.held(edge.friend);
+        const user = circle === undefined ? undefined : presence.find(edge.friend);
         if (circle !== undefined && user !== undefined && lists.part(circle, user)) ended.push(edge);
       }
     }
@@ -150,7 +150,7 @@ export class RosterTelling {
       return Array.from(users).filter(({ id }) => isFriend.has(id));
     }
     const { presence } = this.#options;
-    return friends.map((id) => presence.held(id)).filter((user) => user !== undefined && users.has(user)) as User[];
+    return friends.map((id) => presence.find(id)).filter((user) => user !== undefined && users.has(user)) as User[];
   }
 
   *#addFriends(added: readonly Edge[]): Steps {
@@ -160,23 +160,23 @@ export class RosterTelling {
       const watched = some.filter(({ user }) => lists.get(user) !== undefined);
       if (watched.length === 0) continue;
       // All at once, because one query for many costs a third of one for each.
-      const held = presence.holdMany(watched.map(({ friend }) => friend));
+      const held = presence.acquireAll(watched.map(({ friend }) => friend));
       for (const edge of watched) yield* this.#addFriend(edge);
-      for (const user of held) if (presence.held(user.id) === user) presence.release(user);
+      for (const user of held) if (presence.find(user.id) === user) presence.release(user);
     }
   }
 
   *#addFriend({ user: owner, friend }: Edge): Steps {
     const { lists, presence, telling } = this.#options;
     const circle = lists.get(owner);
-    const known = presence.held(friend);
+    const known = presence.find(friend);
     // A list that was loaded after the edit holds it already, and so did the snapshots of it.
     if (circle === undefined || (known !== undefined && circle.friends.has(known))) return;
     const head = `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"add","entry":`;
-    const v = presence.look(friend).v;
+    const v = presence.peek(friend).v;
     // Joined only afterwards: otherwise a watcher may be told of a change before it is told of the friend.
     yield* this.#tellWatchers(circle, (outbox) => {
-      const user = presence.look(friend);
+      const user = presence.peek(friend);
       this.#options.beforeShown(outbox, user);
       return `${head}${telling.entry(user, outbox.viewer)}}`;
     });
@@ -186,14 +186,14 @@ export class RosterTelling {
   }
 
   /** Those who come meanwhile are told too: of more than `WATCHERS_AT_ONCE` the set is walked as it is, not a copy. */
-  *#tellWatchers(circle: Circle, jsonFor: (outbox: Outbox) => string): Steps {
+  *#tellWatchers(circle: WatchedList, jsonFor: (outbox: Outbox) => string): Steps {
     let count = 0;
     if (circle.watchers.size > 0) yield* this.#turnFor(circle.watchers.size);
     for (const outbox of circle.watchers) {
       if (count > 0 && count % WATCHERS_AT_ONCE === 0) yield* this.#turnFor(circle.watchers.size - count);
       count++;
       this.#options.telling.rest(outbox);
-      outbox.send(jsonFor(outbox));
+      outbox.reply(jsonFor(outbox));
     }
   }
 

@@ -5,7 +5,7 @@
  */
 import { MAX_ENTRY_BYTES } from '../../shared/limits.ts';
 import type { User } from '../presence/user.ts';
-import { audienceOf } from './circle.ts';
+import { audienceOf } from './watched-list.ts';
 import type { Outbox } from './outbox.ts';
 
 interface SelvesOptions {

@@ -4,7 +4,7 @@
  * not shown costs a count. Reads the core; called by the hub with each change, and by ws-json.
  */
 import { MAX_TAIL_CHANGES, MAX_TAILS, TAIL_EVERY_MS } from '../../shared/limits.ts';
-import type { Change } from '../presence/outcomes.ts';
+import type { Change } from '../presence/change.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -13,7 +13,7 @@ interface TailsOptions {
   /** The id of a session by its number. */
   readonly idOf: (no: number) => string;
   /** Makes durable what must not be forgotten once it was told. */
-  readonly beforeTelling: () => void;
+  readonly ensureStored: () => void;
 }
 
 interface Tail {
@@ -69,7 +69,7 @@ export class Tails {
   }
 
   #tell(): void {
-    this.#options.beforeTelling();
+    this.#options.ensureStored();
     for (const [outbox, tail] of this.#tails) {
       const { changes } = tail;
       if (changes.length + tail.skipped === 0) continue;
@@ -80,7 +80,7 @@ export class Tails {
       }
       const { skipped } = tail;
       tail.skipped = 0;
-      outbox.tell(`{"type":"tail","changes":[${changes.join(',')}],"skipped":${skipped}}`);
+      outbox.push(`{"type":"tail","changes":[${changes.join(',')}],"skipped":${skipped}}`);
     }
   }
 

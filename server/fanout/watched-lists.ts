@@ -8,7 +8,7 @@ import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import { SmallSet } from '../lib/small-set.ts';
-import { audienceOf, Circle } from './circle.ts';
+import { audienceOf, WatchedList } from './watched-list.ts';
 import type { Outbox } from './outbox.ts';
 
 /** How long a list stays in memory without a watcher. */
@@ -35,10 +35,10 @@ interface Loading {
 
 export class WatchedLists {
   readonly #options: WatchedListsOptions;
-  readonly #lists = new Map<string, Circle>();
+  readonly #lists = new Map<string, WatchedList>();
   readonly #loading = new Map<string, Loading>();
   /** Those without a watcher, the longest idle first, and until when they stay (monotonic milliseconds). */
-  readonly #idle = new Map<Circle, number>();
+  readonly #idle = new Map<WatchedList, number>();
   #idleFriends = 0;
   #timer: NodeJS.Timeout | undefined;
   #isTrimming = false;
@@ -48,7 +48,7 @@ export class WatchedLists {
   }
 
   /** The list if it is in memory. */
-  get(owner: string): Circle | undefined {
+  get(owner: string): WatchedList | undefined {
     return this.#lists.get(owner);
   }
 
@@ -71,29 +71,29 @@ export class WatchedLists {
   }
 
   /** The list, loaded now if it is not in memory. */
-  open(owner: string, viewer: Viewer): Circle {
+  open(owner: string, viewer: Viewer): WatchedList {
     return this.#lists.get(owner) ?? this.#loadAll(owner, this.#options.friendsOf(owner), viewer);
   }
 
-  enter(circle: Circle, outbox: Outbox): void {
+  enter(circle: WatchedList, outbox: Outbox): void {
     this.#wake(circle);
     circle.watchers.add(outbox);
     outbox.circles.add(circle);
   }
 
   /** The connection watches the list no longer; its own set of lists is the caller's to change. */
-  leave(circle: Circle, outbox: Outbox): void {
+  leave(circle: WatchedList, outbox: Outbox): void {
     circle.watchers.delete(outbox);
     if (circle.watchers.size === 0) this.#rest(circle);
   }
 
-  join(circle: Circle, id: string): User {
-    const user = this.#options.presence.hold(id);
+  join(circle: WatchedList, id: string): User {
+    const user = this.#options.presence.acquire(id);
     this.#put(circle, user);
     return user;
   }
 
-  part(circle: Circle, user: User): boolean {
+  part(circle: WatchedList, user: User): boolean {
     if (!circle.friends.delete(user)) return false;
     if (this.#idle.has(circle)) this.#idleFriends--;
     audienceOf(user).circles?.delete(circle);
@@ -114,9 +114,9 @@ export class WatchedLists {
     for (const circle of this.#idle.keys()) this.#drop(circle);
   }
 
-  #loadAll(owner: string, ids: readonly string[], viewer: Viewer): Circle {
-    const circle = new Circle(owner);
-    for (const user of this.#options.presence.holdMany(ids, viewer)) this.#put(circle, user);
+  #loadAll(owner: string, ids: readonly string[], viewer: Viewer): WatchedList {
+    const circle = new WatchedList(owner);
+    for (const user of this.#options.presence.acquireAll(ids, viewer)) this.#put(circle, user);
     this.#lists.set(owner, circle);
     return circle;
   }
@@ -130,12 +130,12 @@ export class WatchedLists {
 
   async #load(owner: string, ids: readonly string[], viewer: Viewer, loading: Loading): Promise<void> {
     const { presence, turns } = this.#options;
-    const circle = new Circle(owner);
+    const circle = new WatchedList(owner);
     try {
       for (let from = 0; from < ids.length; from += LOADED_AT_ONCE) {
         const some = ids.slice(from, from + LOADED_AT_ONCE);
         await turns.take(LOAD_COST * some.length);
-        for (const user of presence.holdMany(some, viewer)) this.#put(circle, user);
+        for (const user of presence.acquireAll(some, viewer)) this.#put(circle, user);
       }
       if (loading.isStale) this.#reconcile(circle);
     } catch (error) {
@@ -146,14 +146,14 @@ export class WatchedLists {
     this.#rest(circle);
   }
 
-  #reconcile(circle: Circle): void {
+  #reconcile(circle: WatchedList): void {
     const ids = this.#options.friendsOf(circle.owner);
     const isFriend = new Set(ids);
     for (const user of circle.friends) if (!isFriend.has(user.id)) this.part(circle, user);
-    for (const user of this.#options.presence.holdMany(ids)) this.#put(circle, user);
+    for (const user of this.#options.presence.acquireAll(ids)) this.#put(circle, user);
   }
 
-  #put(circle: Circle, user: User): void {
+  #put(circle: WatchedList, user: User): void {
     if (circle.friends.has(user)) return;
     circle.friends.add(user);
     if (this.#idle.has(circle)) this.#idleFriends++;
@@ -161,11 +161,11 @@ export class WatchedLists {
     (audience.circles ??= new SmallSet()).addNew(circle);
   }
 
-  #wake(circle: Circle): void {
+  #wake(circle: WatchedList): void {
     if (this.#idle.delete(circle)) this.#idleFriends -= circle.friends.size;
   }
 
-  #rest(circle: Circle): void {
+  #rest(circle: WatchedList): void {
     this.#idle.set(circle, performance.now() + IDLE_LIST_MS);
     this.#idleFriends += circle.friends.size;
     if (this.#isCrowded) this.#trim();
@@ -201,14 +201,14 @@ export class WatchedLists {
     this.#timer ??= setTimeout(this.#tick, Math.max(1, Math.ceil(firstEnds - performance.now()))).unref();
   }
 
-  #nextToDrop(): Circle | undefined {
+  #nextToDrop(): WatchedList | undefined {
     for (const [circle, until] of this.#idle) {
       return this.#isCrowded || until <= performance.now() ? circle : undefined;
     }
     return undefined;
   }
 
-  #drop(circle: Circle): void {
+  #drop(circle: WatchedList): void {
     this.#wake(circle);
     this.#lists.delete(circle.owner);
     for (const user of circle.friends) {

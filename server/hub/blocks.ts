@@ -20,13 +20,13 @@ export function buildBlocks(
   store: Pick<Store, 'block' | 'unblock'>,
   presence: Presence,
   fanout: Fanout,
-  beforeTelling: () => void,
+  ensureStored: () => void,
 ): BlockEdits {
   return {
     block(user, other) {
       // A block of a user whom the next run has never heard of would outlive what it hides.
-      beforeTelling();
-      const blocker = presence.look(user);
+      ensureStored();
+      const blocker = presence.peek(user);
       const { hiddenFrom } = blocker;
       if (hiddenFrom?.has(other) === true) return true;
       if ((hiddenFrom?.size ?? 0) >= maxBlocks) return false;
@@ -36,15 +36,15 @@ export function buildBlocks(
       const frozen = presence.freeze(blocker, clock.now());
       store.block({ user, viewer: other, ...frozen });
       presence.hide(user, other, frozen);
-      const held = presence.held(user);
+      const held = presence.find(user);
       if (wasVisible && held !== undefined) fanout.changedFor(other, held);
       return true;
     },
     unblock(user, other) {
-      if (presence.look(user).hiddenFrom?.has(other) !== true) return;
+      if (presence.peek(user).hiddenFrom?.has(other) !== true) return;
       fanout.flush(); // what waits is not for the blocked one, who is told all of it below
       store.unblock(user, other);
-      const held = presence.hold(user);
+      const held = presence.acquire(user);
       presence.reveal(held, other, clock.now());
       if (isVisible(held.fold)) fanout.changedFor(other, held);
       presence.release(held);

@@ -7,7 +7,7 @@ import { Delays } from '../fanout/delays.ts';
 import { Fanout } from '../fanout/fanout.ts';
 import { Tails } from '../fanout/tails.ts';
 import { Intake } from '../intake.ts';
-import type { Change } from '../presence/outcomes.ts';
+import type { Change } from '../presence/change.ts';
 import { TurnBudget } from '../lib/turn-budget.ts';
 import { correctDates } from '../presence/future-dates.ts';
 import { Journal } from '../presence/journal.ts';
@@ -26,19 +26,19 @@ import {
   recall,
   recallMany,
   writeAll,
-  type Lasting,
-} from './lasting.ts';
+  type Storage,
+} from './storage.ts';
 import { RosterEdits } from './roster-edits.ts';
-import { buildSessionsDesk, type SessionsDesk } from './sessions.ts';
-import type { Site } from './site.ts';
+import { buildSessionActions, type SessionActions } from './sessions.ts';
+import type { HubContext } from './context.ts';
 
-export interface Core extends SessionsDesk {
+export interface Core extends SessionActions {
   readonly presence: Presence;
   readonly fanout: Fanout;
   readonly tails: Tails;
   readonly intake: Intake;
   readonly onChange: (change: Change) => void;
-  readonly beforeTelling: () => void;
+  readonly ensureStored: () => void;
   readonly rosterEdits: RosterEdits;
   /** What one turn of the loop has for long work. */
   readonly turns: TurnBudget;
@@ -60,7 +60,7 @@ export interface Core extends SessionsDesk {
 }
 
 /** Who is there, who is told, and what is kept of it. */
-export function buildCore(site: Site, lasting: Lasting): Core {
+export function buildCore(site: HubContext, lasting: Storage): Core {
   const { store, hubClock } = lasting;
   const { config, clock } = site;
   const keepLease = (user: User): void => {
@@ -77,13 +77,13 @@ export function buildCore(site: Site, lasting: Lasting): Core {
       store.closeCleanly(hubClock.last);
     });
   });
-  const beforeTelling = (): void => writeBehind.writeFirsts();
+  const ensureStored = (): void => writeBehind.writeFirsts();
   const counts = { changes: 0, deliveries: 0 };
   const delays = new Delays();
   const turns = new TurnBudget();
-  const fanout = buildFanout(site, lasting, presence, { beforeTelling, counts, delays, turns });
+  const fanout = buildFanout(site, lasting, presence, { ensureStored, counts, delays, turns });
   const rosterEdits = buildRosterEdits(site, lasting, fanout, turns);
-  const tails = buildTails(site, presence, beforeTelling);
+  const tails = buildTails(site, presence, ensureStored);
   const onChange = (change: Change): void => {
     if (change.isShown) {
       counts.changes++;
@@ -108,11 +108,11 @@ export function buildCore(site: Site, lasting: Lasting): Core {
     tails,
     intake,
     onChange,
-    beforeTelling,
+    ensureStored,
     rosterEdits,
     turns,
-    ...buildSessionsDesk({ ...site, presence, intake, journal }),
-    ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout, beforeTelling),
+    ...buildSessionActions({ ...site, presence, intake, journal }),
+    ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout, ensureStored),
     keepLease,
     clockSetBack: (wallMs) => correctDates(presence.heldUsers(), wallMs, hubClock, keepLease),
     storeNow: () => void writeAll(presence, writeBehind, site.log),
@@ -121,7 +121,7 @@ export function buildCore(site: Site, lasting: Lasting): Core {
   };
 }
 
-function buildRosterEdits(site: Site, lasting: Lasting, fanout: Fanout, turns: TurnBudget): RosterEdits {
+function buildRosterEdits(site: HubContext, lasting: Storage, fanout: Fanout, turns: TurnBudget): RosterEdits {
   const { config, clock, onStop } = site;
   const { roster, hubClock } = lasting;
   const now = (): number => hubClock.now(clock.now().wallMs);
@@ -132,13 +132,13 @@ function buildRosterEdits(site: Site, lasting: Lasting, fanout: Fanout, turns: T
   return edits;
 }
 
-function openJournal({ clock }: Site): Journal {
+function openJournal({ clock }: HubContext): Journal {
   const key = randomBytes(8);
   return new Journal([key.readUInt32LE(0), key.readUInt32LE(4)], clock.now().wallMs);
 }
 
-function buildTails({ sessionIds, onStop }: Site, presence: Presence, beforeTelling: () => void): Tails {
-  const tails = new Tails({ presence, idOf: (no) => sessionIds.of(no), beforeTelling });
+function buildTails({ sessionIds, onStop }: HubContext, presence: Presence, ensureStored: () => void): Tails {
+  const tails = new Tails({ presence, idOf: (no) => sessionIds.of(no), ensureStored });
   onStop(() => {
     tails.stop();
   });
@@ -151,7 +151,12 @@ function sourceOf({ adapter, owner, address }: Session): unknown {
   return adapter === 'tcp-xml' ? owner : neighbourhoodOf(address);
 }
 
-function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSessions: (user: User) => void): Presence {
+function buildPresence(
+  site: HubContext,
+  lasting: Storage,
+  journal: Journal,
+  onSessions: (user: User) => void,
+): Presence {
   const { config, clock, codes, stalls } = site;
   const { graceMs, timeoutMs, doubtSessions, doubtPercent, doubtMs } = config;
   const presence: Presence = new Presence(
@@ -164,8 +169,8 @@ function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSession
       stallGraceMs: timeoutMs,
       massLapse: { sessions: doubtSessions, percent: doubtPercent, holdMs: doubtMs, sourceOf },
       journal,
-      recall: (id) => recall(site, lasting, id, (held) => presence.held(held) !== undefined),
-      recallMany: (ids) => recallMany(site, lasting, ids, (held) => presence.held(held) !== undefined),
+      recall: (id) => recall(site, lasting, id, (held) => presence.find(held) !== undefined),
+      recallMany: (ids) => recallMany(site, lasting, ids, (held) => presence.find(held) !== undefined),
       onSessions,
     },
     clock.now(),
@@ -174,7 +179,7 @@ function buildPresence(site: Site, lasting: Lasting, journal: Journal, onSession
 }
 
 /** Takes up what the last run left: blocks first, for a user restored is hidden from whom it blocked. */
-function restoreAll({ config, clock }: Site, store: Store, presence: Presence): void {
+function restoreAll({ config, clock }: HubContext, store: Store, presence: Presence): void {
   for (const { user, viewer, ...frozen } of store.blocks()) presence.hide(user, viewer, frozen);
   for (const entry of store.withSessions()) {
     presence.restore(entry.user, entry, entry.sessions, config.warmMs, clock.now());
@@ -182,10 +187,10 @@ function restoreAll({ config, clock }: Site, store: Store, presence: Presence): 
 }
 
 function buildFanout(
-  { clock, onStop }: Site,
-  { store, roster, hubClock }: Lasting,
+  { clock, onStop }: HubContext,
+  { store, roster, hubClock }: Storage,
   presence: Presence,
-  { beforeTelling, counts, delays, turns }: Pick<Core, 'beforeTelling' | 'counts' | 'delays' | 'turns'>,
+  { ensureStored, counts, delays, turns }: Pick<Core, 'ensureStored' | 'counts' | 'delays' | 'turns'>,
 ): Fanout {
   const fanout = new Fanout({
     presence,
@@ -195,7 +200,7 @@ function buildFanout(
     friends: roster,
     isCertain: (since) => isCertain(store.state, since),
     forgottenAt: () => store.forgottenAt,
-    beforeTelling,
+    ensureStored,
     delays,
     reportEveryMs: REPORT_EVERY_MS,
     nowMs: () => performance.now(),

@@ -14,7 +14,7 @@ import type { Presence } from '../presence/presence.ts';
 import { sessionOfNo } from '../presence/session-list.ts';
 import type { SessionIds } from '../presence/session-id.ts';
 
-export interface SessionsDesk {
+export interface SessionActions {
   readonly explain: (user: string) => Promise<Explanation>;
   /** Ends a session of the user at once. @returns false where it is not there. */
   readonly kick: (user: string, sessionId: string) => boolean;
@@ -32,13 +32,13 @@ interface SessionsDeskOptions {
 /** Transitions looked at in one turn of the loop: 0.1 ms, and 1.5 before the compiler has seen it. */
 const BITE = 16_384;
 
-export function buildSessionsDesk(options: SessionsDeskOptions): SessionsDesk {
+export function buildSessionActions(options: SessionsDeskOptions): SessionActions {
   const { sessionIds, clock, stalls, presence, intake, journal } = options;
   const idOf = (no: number): string => sessionIds.of(no);
   return {
     explain: async (id) => {
       const now = clock.now();
-      const user = presence.look(id);
+      const user = presence.peek(id);
       const explained = explainUser(user, {
         idOf,
         entry: presence.entryOf(user),
@@ -55,7 +55,7 @@ export function buildSessionsDesk(options: SessionsDeskOptions): SessionsDesk {
     },
     kick: (user, sessionId) => {
       const no = sessionIds.noOf(sessionId);
-      const held = presence.held(user);
+      const held = presence.find(user);
       const session = no === undefined || held === undefined ? undefined : sessionOfNo(held, no);
       if (session === undefined) return false;
       intake.kick(session);

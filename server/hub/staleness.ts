@@ -10,17 +10,17 @@
  */
 import type { WsJson } from '../adapters/ws-json/ws-json.ts';
 import type { Forewarning } from '../fanout/fanout.ts';
-import { watchersOf } from '../fanout/circle.ts';
+import { watchersOf } from '../fanout/watched-list.ts';
 import type { Outbox } from '../fanout/outbox.ts';
 import type { Moment } from '../lib/clock.ts';
-import type { Doubt } from '../presence/outcomes.ts';
+import type { Doubt } from '../presence/change.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { StoreState } from '../store/port.ts';
 import type { Core } from './core.ts';
-import { keepSureUntil, type Lasting } from './lasting.ts';
-import type { Site } from './site.ts';
+import { keepSureUntil, type Storage } from './storage.ts';
+import type { HubContext } from './context.ts';
 
 export interface Reason {
   /** The last moment of which the hub is sure, on the wall clock. */
@@ -31,7 +31,7 @@ export interface Reason {
 }
 
 interface StalenessOptions {
-  readonly presence: Pick<Presence, 'held'>;
+  readonly presence: Pick<Presence, 'find'>;
   /** Everybody who has been welcomed. */
   readonly outboxes: () => Iterable<Outbox>;
   /** The earliest `since` of all reasons is another one; null: all is known again. */
@@ -69,7 +69,7 @@ export class Staleness implements Forewarning {
     return this.#reasons.some(({ isAbout }) => {
       if (isAbout === null) return true;
       return ids.some((id) => {
-        const user = presence.held(id);
+        const user = presence.find(id);
         return user !== undefined && isAbout(user, viewer);
       });
     });
@@ -118,7 +118,7 @@ export class Staleness implements Forewarning {
   }
 
   /** The lease timer came by. */
-  look(monoMs: number): void {
+  tick(monoMs: number): void {
     const remaining = this.#reasons.filter(({ isOver }) => !isOver(monoMs));
     if (remaining.length < this.#reasons.length) {
       this.#reasons = remaining;
@@ -148,7 +148,7 @@ export class Staleness implements Forewarning {
     for (const outbox of told) {
       if (this.#reasons.some((reason) => this.#concerns(reason, outbox))) continue;
       this.#told.delete(outbox);
-      outbox.tell(JSON.stringify({ type: 'fresh', at }));
+      outbox.push(JSON.stringify({ type: 'fresh', at }));
     }
   }
 
@@ -162,7 +162,7 @@ export class Staleness implements Forewarning {
   #tell(outbox: Outbox, since: number): void {
     if ((this.#told.get(outbox) ?? Infinity) <= since) return;
     this.#told.set(outbox, since);
-    outbox.tell(JSON.stringify({ type: 'stale', since }));
+    outbox.push(JSON.stringify({ type: 'stale', since }));
   }
 
   #concerns({ isAbout }: Reason, { viewer, users, circles }: Outbox): boolean {
@@ -183,9 +183,9 @@ function earliest(reasons: readonly Reason[]): number | null {
 
 /** Begins with what the restart leaves unsure. */
 export function buildStaleness(
-  site: Site,
+  site: HubContext,
   { presence, fanout }: Core,
-  { store, hubClock }: Lasting,
+  { store, hubClock }: Storage,
   wsJson: WsJson,
 ): Staleness {
   const { clock, config } = site;

@@ -7,7 +7,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import { wrong, type Read } from './read.ts';
+import { fail, type Result } from './result.ts';
 
 /** Where the two files are, and the settings that say so. */
 interface TlsSettings {
@@ -31,7 +31,7 @@ type TakePair = (pair: TlsPair) => void;
 const LOOK_EVERY_MS = 5_000;
 
 /** A problem is one sentence that names the setting, its file and what to do. */
-export async function openTlsFiles(settings: TlsSettings): Promise<Read<TlsFiles>> {
+export async function openTlsFiles(settings: TlsSettings): Promise<Result<TlsFiles>> {
   // Before the bytes: what changes in between is seen as another print, and read again.
   const print = await takePrint(settings);
   const read = await readPair(settings);
@@ -137,18 +137,18 @@ async function takePrint({ certPath, keyPath }: TlsSettings): Promise<string> {
   return (await Promise.all(prints)).join('\n');
 }
 
-async function readPair(settings: TlsSettings): Promise<Read<TlsPair>> {
+async function readPair(settings: TlsSettings): Promise<Result<TlsPair>> {
   const { certPath, keyPath } = settings;
   const cert = await readBytes(certPath);
   if (typeof cert === 'string') {
-    return wrong(aboutCert(settings, `it can't be read (${cert}); name a PEM file with the certificate`));
+    return fail(aboutCert(settings, `it can't be read (${cert}); name a PEM file with the certificate`));
   }
   const key = await readBytes(keyPath);
   if (typeof key === 'string') {
-    return wrong(aboutKey(settings, `it can't be read (${key}); name a PEM file with the private key`));
+    return fail(aboutKey(settings, `it can't be read (${key}); name a PEM file with the private key`));
   }
   const problem = findProblem(settings, cert, key);
-  return problem === undefined ? { ok: true, value: { cert, key, certPath, keyPath } } : wrong(problem);
+  return problem === undefined ? { ok: true, value: { cert, key, certPath, keyPath } } : fail(problem);
 }
 
 /** The bytes, or the system's code. */

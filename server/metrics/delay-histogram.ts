@@ -3,7 +3,7 @@
  * make an object for each thing it observes. It has what a registry asks of an instrument, and no more.
  */
 import type { Metric } from 'prom-client';
-import type { DelayCounts } from '../lib/delay-counts.ts';
+import type { Histogram } from '../lib/histogram.ts';
 
 interface Sample {
   readonly metricName: string;
@@ -11,12 +11,12 @@ interface Sample {
   readonly value: number;
 }
 
-export function delayHistogram(name: string, help: string, delays: DelayCounts): Metric {
+export function delayHistogram(name: string, help: string, delays: Histogram): Metric {
   const get = (): unknown => ({ name, help, type: 'histogram', aggregator: 'sum', values: samplesOf(name, delays) });
   return { name, help, type: 'histogram', labelNames: [], get } as unknown as Metric;
 }
 
-function samplesOf(name: string, { boundsMs, counts, sumMs, count }: DelayCounts): Sample[] {
+function samplesOf(name: string, { boundsMs, counts, sumMs, count }: Histogram): Sample[] {
   let upTo = 0;
   const buckets = [...boundsMs.map((ms) => ms / 1000), '+Inf'].map((le, i) => {
     upTo += counts[i] ?? 0;

@@ -2,13 +2,13 @@
  * How late the event loop runs what is due, as a histogram that only grows: any number of readers may take the difference
  * between two of their own readings. The hub starts and stops it.
  */
-import { DelayCounts } from '../lib/delay-counts.ts';
+import { Histogram } from '../lib/histogram.ts';
 
 /** How often it is measured. */
 const EVERY_MS = 20;
 
 export class LoopLag {
-  readonly delays = new DelayCounts([1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]);
+  readonly delays = new Histogram([1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]);
   readonly #timer: NodeJS.Timeout;
   #lookedAt = performance.now();
 

@@ -4,8 +4,8 @@
  */
 import { memoryUsage } from 'node:process';
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { BadFrameReason, RefusalReason } from '../../shared/codes.ts';
-import type { DelayCounts } from '../lib/delay-counts.ts';
+import type { BadFrameReason, RefusalReason } from '../../shared/reasons.ts';
+import type { Histogram } from '../lib/histogram.ts';
 import { delayHistogram } from './delay-histogram.ts';
 import type { AdapterName } from '../presence/session.ts';
 
@@ -20,9 +20,9 @@ interface MetricsSources {
   readonly badFrames: () => Readonly<Record<BadFrameReason, number>>;
   readonly refusals: () => Readonly<Record<RefusalReason, number>>;
   readonly droppedLogLines: () => number;
-  readonly delivery: DelayCounts;
-  readonly lapse: DelayCounts;
-  readonly loopLag: DelayCounts;
+  readonly delivery: Histogram;
+  readonly lapse: Histogram;
+  readonly loopLag: Histogram;
 }
 
 type Labelled = () => Readonly<Partial<Record<string, number>>>;

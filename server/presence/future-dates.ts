@@ -2,11 +2,11 @@
  * Dates that lie in the future: taken while the wall clock was ahead, which has been set back since. They are brought back
  * to now, under a version of their own, since an entry changes with them. Nobody is told: no status changed. Pure.
  */
-import type { HubClock } from './hub-clock.ts';
+import type { VersionClock } from './version-clock.ts';
 import type { Remembered, User } from './user.ts';
 
 /** The same where nothing of it lies in the future. */
-export function datedBy<T extends Remembered>(remembered: T, wallMs: number, clock: HubClock): T {
+export function datedBy<T extends Remembered>(remembered: T, wallMs: number, clock: VersionClock): T {
   const { since, lastSeen, v } = remembered;
   if (v === 0 || (since <= wallMs && (lastSeen ?? 0) <= wallMs)) return remembered;
   const dates = { since: Math.min(since, wallMs), lastSeen: lastSeen === null ? null : Math.min(lastSeen, wallMs) };
@@ -17,7 +17,7 @@ export function datedBy<T extends Remembered>(remembered: T, wallMs: number, clo
 export function correctDates(
   users: Iterable<User>,
   wallMs: number,
-  clock: HubClock,
+  clock: VersionClock,
   onCorrected: (user: User) => void,
 ): void {
   for (const user of users) {

@@ -66,7 +66,7 @@ export class Leases {
   }
 
   /** Hands on what is over, after looking at `budget` sessions at most. */
-  look(now: Moment, budget: number, onOver: (session: Session) => void): { isMoreDue: boolean; holds: Hold[] } {
+  tick(now: Moment, budget: number, onOver: (session: Session) => void): { isMoreDue: boolean; holds: Hold[] } {
     const holds: Hold[] = [];
     const isMoreDue = this.#wheel.advance(now.monoMs, budget, (session) => {
       const endsAt = endOf(session);

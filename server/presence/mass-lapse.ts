@@ -49,14 +49,14 @@ export const WITHIN_MS = 1000;
 /** A verdict holds this long: it looked a second ahead. */
 const JUDGE_EVERY_MS = 250;
 
-interface Verdict {
+interface HoldDecision {
   heldUntil: number;
   judgeFrom: number;
 }
 
 export class MassLapseDoubt {
   readonly #rule: MassLapseRule;
-  readonly #verdicts = new Map<AdapterName, Verdict>();
+  readonly #verdicts = new Map<AdapterName, HoldDecision>();
 
   constructor(rule: MassLapseRule) {
     this.#rule = rule;
@@ -90,7 +90,7 @@ export class MassLapseDoubt {
     return monoMs < (this.#verdicts.get(adapter)?.heldUntil ?? -Infinity);
   }
 
-  #verdictOf(adapter: AdapterName): Verdict {
+  #verdictOf(adapter: AdapterName): HoldDecision {
     let verdict = this.#verdicts.get(adapter);
     if (verdict === undefined) {
       verdict = { heldUntil: -Infinity, judgeFrom: -Infinity };

@@ -1,6 +1,6 @@
 /** What the core is given: its rules, its clock, and the way to what lasts. Read by `Presence`; hub.ts gives it. */
 import type { Stalls } from '../lib/stall-clock.ts';
-import type { HubClock } from './hub-clock.ts';
+import type { VersionClock } from './version-clock.ts';
 import type { Journal } from './journal.ts';
 import type { MassLapseRule } from './mass-lapse.ts';
 import type { Remembered, User } from './user.ts';
@@ -12,7 +12,7 @@ export interface PresenceOptions {
   readonly offlineCode: number;
   /** `lastSeen` is for admins alone. */
   readonly hidesLastSeen: boolean;
-  readonly clock: HubClock;
+  readonly clock: VersionClock;
   /** What forward time left out: the hub's own troubles, which are no client's fault. */
   readonly stalls: Stalls;
   /** The grace of an unclean end that is found in the wake of a stall: one WebSocket timeout. */

@@ -12,11 +12,11 @@ import { ownId, type IdsInText } from '../lib/ids-in-text.ts';
 import { Blocks, type Frozen } from './blocks.ts';
 import { foldSessions, isVisible, sameFold, sameShown, shownOf, type Shown } from './fold.ts';
 import { Leases } from './leases.ts';
-import type { Change, Expired } from './outcomes.ts';
+import type { Change, Expired } from './change.ts';
 import { RecentLosses } from './recent-losses.ts';
 import { restoreSession, storableSession, type RestoredSession } from './restored-session.ts';
 import { addToUser, countWith, findSession, isOn, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
-import { Session, type AdapterName, type Claim, type Saying } from './session.ts';
+import { Session, type AdapterName, type NewSession, type SessionUpdate } from './session.ts';
 import type { PresenceOptions } from './presence-options.ts';
 import { entryOf, latestSeen, User, type Remembered } from './user.ts';
 import type { Viewer } from './viewer.ts';
@@ -64,12 +64,12 @@ export class Presence {
   }
 
   /** The user if it is held. */
-  held(id: string): User | undefined {
+  find(id: string): User | undefined {
     return this.#users.get(id);
   }
 
   /** The user as held, or as recalled for this look alone. */
-  look(id: string): User {
+  peek(id: string): User {
     return this.#users.get(id) ?? this.#recall(id);
   }
 
@@ -78,7 +78,7 @@ export class Presence {
    * nothing more: one look in the store and one entry made for this answer, whether the user is gone, invisible with any
    * number of sessions, or blocks the viewer.
    */
-  answerFor(id: string, viewer: Viewer): string {
+  peekAs(id: string, viewer: Viewer): string {
     const held = this.#users.get(id);
     if (held !== undefined && this.#views.isVisibleTo(held, viewer)) return this.#views.jsonFor(held, viewer);
     const recalled = this.#recall(id);
@@ -86,7 +86,7 @@ export class Presence {
   }
 
   /** The user, held from now on: give it an audience or `release` it. */
-  hold(id: string): User {
+  acquire(id: string): User {
     const held = this.#users.get(id);
     if (held !== undefined) return held;
     const user = this.#recall(id);
@@ -95,7 +95,7 @@ export class Presence {
   }
 
   /** The same for all the users of a list, in its order, for a viewer who is going to watch them. */
-  holdAllFor(list: IdsInText, viewer: Viewer): User[] {
+  acquireListed(list: IdsInText, viewer: Viewer): User[] {
     const users = this.#users.getAll(list);
     const missing: number[] = [];
     for (let i = 0; i < users.length; i++) {
@@ -103,7 +103,7 @@ export class Presence {
       if (user === undefined || this.#costsAsGone(user, viewer)) missing.push(i);
     }
     if (missing.length === 0) return users as User[];
-    const held = this.holdMany(
+    const held = this.acquireAll(
       missing.map((i) => ownId(list, i)),
       viewer,
     );
@@ -112,7 +112,7 @@ export class Presence {
   }
 
   /** The same for these ids, in their order: the store is asked once for all that are not held, or seem not to be. */
-  holdMany(ids: readonly string[], viewer?: Viewer): User[] {
+  acquireAll(ids: readonly string[], viewer?: Viewer): User[] {
     const held = ids.map((id) => this.#users.get(id));
     const isAsked = (user: User | undefined): boolean =>
       user === undefined || (viewer !== undefined && this.#costsAsGone(user, viewer));
@@ -228,20 +228,20 @@ export class Presence {
   }
 
   /** The live session of a source that has no connection of its own: user and device are the session. */
-  find(id: string, device: string, adapter: AdapterName): Session | undefined {
+  findSession(id: string, device: string, adapter: AdapterName): Session | undefined {
     const user = this.#users.get(id);
     return user === undefined ? undefined : findSession(user, device, adapter);
   }
 
   /** How many sessions the user would have with this one, and whether this one would take the place of another. */
-  countWith({ user: id, device, status }: Claim): { readonly count: number; readonly replaces: boolean } {
+  countWith({ user: id, device, status }: NewSession): { readonly count: number; readonly replaces: boolean } {
     const user = this.#users.get(id);
     return user === undefined ? FIRST_SESSION : countWith(user, device, status);
   }
 
   /** A session begins. It silently takes the place of one of its user and device that is in its grace or restored. */
-  begin(claim: Claim, now: Moment): { readonly session: Session; readonly change: Change | undefined } {
-    const user = this.hold(claim.user);
+  begin(claim: NewSession, now: Moment): { readonly session: Session; readonly change: Change | undefined } {
+    const user = this.acquire(claim.user);
     const replaced = lastWaiting(user, claim.device, claim.status);
     if (replaced !== undefined) this.#unlink(replaced);
     const session = new Session(user, claim, ++this.#sessionNo, ++this.#setNo, now.monoMs, now.wallMs);
@@ -262,7 +262,7 @@ export class Presence {
   }
 
   /** A heartbeat: renews the lease, and applies what it gives another value. A repetition sets nothing. */
-  say(session: Session, said: Saying, now: Moment): Change | undefined {
+  update(session: Session, said: SessionUpdate, now: Moment): Change | undefined {
     session.signed(now.monoMs);
     const isBack = session.phase === 'restored';
     if (this.#isWarm(session)) this.#restoredCount--;
@@ -316,11 +316,11 @@ export class Presence {
   }
 
   /** An unclean end: the session stays visible for its grace, however much lease was left. A late one says nothing. */
-  lose(session: Session, now: Moment, cause: Loss = 'lost'): Change | undefined {
+  disconnect(session: Session, now: Moment, cause: Loss = 'lost'): Change | undefined {
     if (session.phase !== 'live') return undefined;
     const { graceMs, stalls, stallGraceMs } = this.#options;
     const lastsMs = stalls.isAftermath(now.monoMs) ? Math.max(graceMs, stallGraceMs) : graceMs;
-    if (lastsMs === 0) return this.giveUp(session, now, cause);
+    if (lastsMs === 0) return this.end(session, now, cause);
     session.phase = 'grace';
     session.waitEndsAt = now.monoMs + lastsMs;
     this.#leases.moved(session);
@@ -330,7 +330,7 @@ export class Presence {
   }
 
   /** Ends a session without a goodbye and without a grace: a target that failed too often, an admin's word. */
-  giveUp(session: Session, now: Moment, cause: Loss | 'failed' | 'kicked' = 'failed'): Change | undefined {
+  end(session: Session, now: Moment, cause: Loss | 'failed' | 'kicked' = 'failed'): Change | undefined {
     if (session.phase === 'ended') return undefined;
     this.#unlink(session);
     return this.#refold(session, cause, now);
@@ -344,7 +344,7 @@ export class Presence {
     this.#losses.settle(now.monoMs, this.#options, (session) => this.#leases.moved(session));
     const ended: Session[] = [];
     const causes: TransitionCause[] = [];
-    const { isMoreDue, holds } = this.#leases.look(now, budget, ({ user }) => {
+    const { isMoreDue, holds } = this.#leases.tick(now, budget, ({ user }) => {
       this.#endAllOver(user, now, ended, causes);
     });
     const changes: Change[] = [];

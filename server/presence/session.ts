@@ -26,7 +26,7 @@ export interface SessionOwner {
 }
 
 /** What an adapter claims when a user appears. */
-export interface Claim {
+export interface NewSession {
   readonly user: string;
   readonly device: string;
   readonly adapter: AdapterName;
@@ -42,7 +42,7 @@ export interface Claim {
 }
 
 /** What a later message may give another value; what is undefined stands. */
-export interface Saying {
+export interface SessionUpdate {
   readonly status?: SessionStatus | undefined;
   readonly code?: number | undefined;
   readonly text?: string | undefined;
@@ -88,7 +88,7 @@ export class Session implements Timed {
   /** When the session began whose place it took, or that a restart restored. Null for most: it costs them no number. */
   earlierStartAt: number | null = null;
 
-  constructor(user: User, claim: Claim, no: number, setNo: number, monoMs: number, wallMs: number) {
+  constructor(user: User, claim: NewSession, no: number, setNo: number, monoMs: number, wallMs: number) {
     this.user = user;
     this.no = no;
     this.adapter = claim.adapter;

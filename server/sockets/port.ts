@@ -2,7 +2,7 @@
  * The engine port: what the hub asks of a WebSocket and HTTP server, in the hub's words.
  * Two engines stand behind it (uws-engine, ws-engine) and pass one contract suite; nobody else knows which one runs.
  */
-import type { RefusalReason } from '../../shared/codes.ts';
+import type { RefusalReason } from '../../shared/reasons.ts';
 import type { TlsFiles } from '../lib/tls-files.ts';
 
 /** `queued`: taken, but the peer reads slower than we write: send nothing of one's own accord until `drained`. */

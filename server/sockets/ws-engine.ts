@@ -10,7 +10,7 @@ import type { Socket as Wire } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
 import { takePort } from '../lib/take-port.ts';
-import { TlsDoor } from '../lib/tls-door.ts';
+import { TlsUpgrade } from '../lib/tls-upgrade.ts';
 import type { TlsFiles } from '../lib/tls-files.ts';
 import { AcceptedWires } from './accepted-wires.ts';
 import { type FrameEvents, FrameReader } from './frame-reader.ts';
@@ -216,8 +216,8 @@ class WsSocket implements Socket, FrameEvents {
 }
 
 /** A door for HTTP, or none. */
-function doorFor(tls: TlsFiles | undefined): TlsDoor | undefined {
-  return tls && new TlsDoor(tls, { handshakeMs: SLOW_CLIENT_MS, protocols: ['http/1.1'] });
+function doorFor(tls: TlsFiles | undefined): TlsUpgrade | undefined {
+  return tls && new TlsUpgrade(tls, { handshakeMs: SLOW_CLIENT_MS, protocols: ['http/1.1'] });
 }
 
 /** Has Node serve HTTP on a connection. `first` is read before all that is still to come. */
@@ -312,7 +312,7 @@ async function listen(host: string, port: number, service: Service, options: Lis
 }
 
 /** What sends no hello in time, or is no TLS, is cut. */
-function secure(door: TlsDoor, wire: Wire, onSecure: (secured: Wire) => void): void {
+function secure(door: TlsUpgrade, wire: Wire, onSecure: (secured: Wire) => void): void {
   const cut = setTimeout(() => wire.destroy(), SLOW_CLIENT_MS);
   wire.once('close', () => clearTimeout(cut));
   wire.on('error', () => undefined);

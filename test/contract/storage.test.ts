@@ -10,7 +10,7 @@ import type { Roster } from '../../server/roster/port.ts';
 import { SqliteRoster } from '../../server/roster/sqlite-roster.ts';
 import { openDatabase, StorageError } from '../../server/store/database.ts';
 import type { Store } from '../../server/store/port.ts';
-import { CEILING_AHEAD_MS } from '../../server/presence/hub-clock.ts';
+import { CEILING_AHEAD_MS } from '../../server/presence/version-clock.ts';
 import { SqliteStore } from '../../server/store/sqlite-store.ts';
 import { transpile, type Transpiled } from '../support/transpile.ts';
 import { lastingRosterContract, rosterContract } from './roster-contract.ts';

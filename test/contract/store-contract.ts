@@ -3,7 +3,7 @@
  * how a store is opened; a run that ends without `closeCleanly` stands for one that was killed.
  */
 import { describe, expect, test } from 'vitest';
-import { CEILING_AHEAD_MS } from '../../server/presence/hub-clock.ts';
+import { CEILING_AHEAD_MS } from '../../server/presence/version-clock.ts';
 import type { Store, StoredEntry, StoredSession } from '../../server/store/port.ts';
 import { WRITTEN_WITHIN_MS } from '../../server/store/write-behind.ts';
 

@@ -13,9 +13,9 @@ import { Intake } from '../../server/intake.ts';
 import type { Moment } from '../../server/lib/clock.ts';
 import { systemClock } from '../../server/lib/system-clock.ts';
 import { StartError } from '../../server/lib/start-error.ts';
-import { CodeTable } from '../../server/presence/codes.ts';
+import { CodeTable } from '../../server/presence/legacy-codes.ts';
 import { Journal } from '../../server/presence/journal.ts';
-import { HubClock } from '../../server/presence/hub-clock.ts';
+import { VersionClock } from '../../server/presence/version-clock.ts';
 import { Presence } from '../../server/presence/presence.ts';
 import type { Session } from '../../server/presence/session.ts';
 import type { Entry } from '../../shared/entry.ts';
@@ -73,7 +73,7 @@ class Hub {
   constructor(targets: unknown, given: Given = {}) {
     this.write(targets);
     const clock = { now: () => this.now() };
-    const hubClock = new HubClock(0, () => true);
+    const hubClock = new VersionClock(0, () => true);
     const recall = () => undefined;
     this.presence = new Presence(
       {
@@ -139,11 +139,11 @@ class Hub {
   }
 
   entry(user = '42'): Entry {
-    return this.presence.entryOf(this.presence.look(user));
+    return this.presence.entryOf(this.presence.peek(user));
   }
 
   session(user = '42', device = 'poll'): Session | undefined {
-    return this.presence.find(user, device, 'poll');
+    return this.presence.findSession(user, device, 'poll');
   }
 
   /** Waits until the entry is so, if it is not. */
@@ -326,7 +326,7 @@ describe('an HTTP target', () => {
     const hub = await startHub([{ ...quick, url: target.url }]);
     await hub.shows({ status: 'online' });
     const first = hub.session()!;
-    hub.intake.giveUp(first);
+    hub.intake.end(first);
     expect(hub.entry().status).toBe('offline');
     await hub.shows({ status: 'online' });
     expect(hub.session()).not.toBe(first);

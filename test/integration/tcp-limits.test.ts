@@ -209,7 +209,7 @@ describe('a connection whose token lasts a day', () => {
     await hasHeard(1);
     const session = stage.session('42');
     stage.pass(50);
-    const look = vi.spyOn(TcpConnection.prototype, 'look');
+    const look = vi.spyOn(TcpConnection.prototype, 'tick');
     try {
       for (let passed = 0; passed < 4_000; passed += 50) stage.pass(50);
       expect(look).not.toHaveBeenCalled();

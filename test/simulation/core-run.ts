@@ -159,7 +159,7 @@ export class CoreRun {
   }
 
   #begin(claim: ModelClaim, adapter: (typeof adapters)[number]): void {
-    const found = adapter === 'http' ? this.stage.presence.find(claim.user, claim.device, adapter) : undefined;
+    const found = adapter === 'http' ? this.stage.presence.findSession(claim.user, claim.device, adapter) : undefined;
     const wanted = this.#pairs.find(
       ({ real, model: s }) =>
         adapter === 'http' &&
@@ -227,7 +227,7 @@ export class CoreRun {
     const wanted = model.entryOf(user);
     const { v: _v, user: _user, text: shownText = '', ...shown } = entry;
     same(this.inOrder({ ...shown, text: shownText }), this.inOrder(wanted), `entry of ${user}`);
-    const { shownDevices, ...fold } = stage.presence.look(user).fold;
+    const { shownDevices, ...fold } = stage.presence.peek(user).fold;
     same(fold, model.foldOf(user), `fold of ${user}`);
     same(shownDevices, fold.devices, `labels of ${user} that an entry has room for`);
     same(stage.entryFor(user, admin), entry, `JSON of ${user}`);

@@ -240,7 +240,7 @@ export class FanoutRun {
         const key = `${user}>${viewer.user}`;
         if (entry.status !== 'offline') this.#leftOver.delete(key);
         const { presence } = this.#stage.core;
-        same(presence.versionFor(presence.look(user), viewer), entry.v, 'version');
+        same(presence.versionFor(presence.peek(user), viewer), entry.v, 'version');
         if (entry.v < (this.#lastV.get(key) ?? 0)) throw new Error(`version of ${key} went back`);
         this.#lastV.set(key, entry.v);
         const seen = this.#seen.get(`${key}@${entry.v}`);
@@ -344,7 +344,7 @@ export class FanoutRun {
     for (const [owner, list] of replica.lists) same([...list].sort(), lists.friendsOf(owner), `friends of ${owner}`);
     for (const id of users) if (replica.covers(id)) this.#checkEntry(client, id);
     if (client.self === null) return;
-    const { status, text, devices } = core.presence.look(client.self).fold;
+    const { status, text, devices } = core.presence.peek(client.self).fold;
     same(replica.self, JSON.stringify({ status, ...(text === '' ? {} : { text }), devices }), 'self');
   }
 

@@ -7,7 +7,7 @@ import vm from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { noStalls } from '../../server/lib/stall-clock.ts';
 import { Journal } from '../../server/presence/journal.ts';
-import { HubClock } from '../../server/presence/hub-clock.ts';
+import { VersionClock } from '../../server/presence/version-clock.ts';
 import { Presence } from '../../server/presence/presence.ts';
 import type { Session, SessionOwner } from '../../server/presence/session.ts';
 import { TestClock } from '../support/clock.ts';
@@ -30,7 +30,7 @@ describe('a million sessions', () => {
     { timeout: 300_000 },
     () => {
       const clock = new TestClock();
-      const hubClock = new HubClock(0, () => true);
+      const hubClock = new VersionClock(0, () => true);
       const presence = new Presence(
         {
           graceMs: 2000,

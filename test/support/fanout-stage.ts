@@ -163,7 +163,7 @@ export class FanoutStage {
       friends: this.lists,
       isCertain: (since) => since >= (options.certainFrom ?? 0),
       forgottenAt: () => this.forgottenAt,
-      beforeTelling: () => this.tellings++,
+      ensureStored: () => this.tellings++,
       delays: this.delays,
       reportEveryMs: options.reportEveryMs ?? 0,
       nowMs: () => this.core.clock.monoMs,

@@ -42,7 +42,7 @@ const table: Readonly<Record<string, Room>> = {
   cli: { rooms: ['config', 'hub', 'shared', 'shared/hub-time'], packages: ['ws', 'zod'], node: true },
   intake: { rooms: ['presence', 'auth (types)', 'shared'], node: false },
   admission: { rooms: ['auth', 'shared'], node: false },
-  expiry: { rooms: ['presence'], node: false },
+  ticker: { rooms: ['presence'], node: false },
   'adapters/tcp-xml': adapter(['fast-xml-parser']),
   'adapters/ws-json': adapter([]),
   'adapters/http': adapter([]),

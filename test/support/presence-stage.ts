@@ -5,10 +5,10 @@
 import type { Entry } from '../../shared/entry.ts';
 import { noStalls } from '../../server/lib/stall-clock.ts';
 import { Journal } from '../../server/presence/journal.ts';
-import { HubClock } from '../../server/presence/hub-clock.ts';
-import type { Change, Expired } from '../../server/presence/outcomes.ts';
+import { VersionClock } from '../../server/presence/version-clock.ts';
+import type { Change, Expired } from '../../server/presence/change.ts';
 import { Presence } from '../../server/presence/presence.ts';
-import type { Claim, Saying, Session } from '../../server/presence/session.ts';
+import type { NewSession, SessionUpdate, Session } from '../../server/presence/session.ts';
 import type { Remembered } from '../../server/presence/user.ts';
 import type { Viewer } from '../../server/presence/viewer.ts';
 import { TestClock } from './clock.ts';
@@ -44,7 +44,7 @@ export class PresenceStage {
   readonly stored = new Map<string, Remembered>();
   readonly journal = new Journal([1, 2], this.clock.now().wallMs);
   readonly ceilings: number[] = [];
-  readonly hubClock = new HubClock(0, (ceiling) => this.ceilings.push(ceiling) > 0);
+  readonly hubClock = new VersionClock(0, (ceiling) => this.ceilings.push(ceiling) > 0);
   readonly changes: Change[] = [];
   /** Hears whom the core asks the store for. */
   onRecall: (user: string) => void = () => undefined;
@@ -81,7 +81,7 @@ export class PresenceStage {
     );
   }
 
-  begin(user: string, claim: Partial<Claim> = {}): Session {
+  begin(user: string, claim: Partial<NewSession> = {}): Session {
     const status = claim.status ?? 'online';
     const { session, change } = this.presence.begin(
       {
@@ -103,9 +103,9 @@ export class PresenceStage {
   }
 
   /** Says a status with its usual code, or whatever else is given. */
-  say(session: Session, said: Saying): Change | undefined {
+  say(session: Session, said: SessionUpdate): Change | undefined {
     const code = said.code ?? (said.status === undefined ? undefined : codeOf[said.status]);
-    return this.note(this.presence.say(session, { ...said, code }, this.clock.now()));
+    return this.note(this.presence.update(session, { ...said, code }, this.clock.now()));
   }
 
   renew(session: Session): void {
@@ -113,7 +113,7 @@ export class PresenceStage {
   }
 
   lose(session: Session): Change | undefined {
-    return this.note(this.presence.lose(session, this.clock.now()));
+    return this.note(this.presence.disconnect(session, this.clock.now()));
   }
 
   leave(session: Session): Change | undefined {
@@ -125,7 +125,7 @@ export class PresenceStage {
   }
 
   giveUp(session: Session): Change | undefined {
-    return this.note(this.presence.giveUp(session, this.clock.now()));
+    return this.note(this.presence.end(session, this.clock.now()));
   }
 
   /** Time passes, and the expiry looks once at its end. */
@@ -149,12 +149,12 @@ export class PresenceStage {
   }
 
   entry(user: string): Entry {
-    return this.presence.entryOf(this.presence.look(user));
+    return this.presence.entryOf(this.presence.peek(user));
   }
 
   /** The entry as somebody sees it. */
   entryFor(user: string, viewer: Viewer): Entry {
-    return JSON.parse(this.presence.entryJsonFor(this.presence.look(user), viewer)) as Entry;
+    return JSON.parse(this.presence.entryJsonFor(this.presence.peek(user), viewer)) as Entry;
   }
 
   /** Remembers a change and hands it on. */

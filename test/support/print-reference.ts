@@ -13,7 +13,7 @@ import {
   refusalReasons,
   type BadFrameReason,
   type RefusalReason,
-} from '../../shared/codes.ts';
+} from '../../shared/reasons.ts';
 import { entry } from '../../shared/entry.ts';
 import { explainedSession, explanation, transition, transitionCauses } from '../../shared/explain.ts';
 import { friendsBody, heartbeatBody, importBody, presenceBody, problem } from '../../shared/http-bodies.ts';
@@ -21,7 +21,7 @@ import { hubMessages, tailedChange } from '../../shared/hub-messages.ts';
 import * as limits from '../../shared/limits.ts';
 import { defaultCodes } from '../../shared/status.ts';
 import { flagOf, settingNames, settings, type Form, type SettingName } from '../../server/config/settings.ts';
-import { DelayCounts } from '../../server/lib/delay-counts.ts';
+import { Histogram } from '../../server/lib/histogram.ts';
 import { zeroCounts } from '../../server/lib/zero-counts.ts';
 import { createMetrics } from '../../server/metrics/metrics.ts';
 import { describeFields } from './describe-schema.ts';
@@ -138,9 +138,9 @@ function printMetrics(): string {
     badFrames: () => zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]),
     refusals: () => zeroCounts(Object.keys(refusalReasons) as RefusalReason[]),
     droppedLogLines: () => 0,
-    delivery: new DelayCounts([]),
-    lapse: new DelayCounts([]),
-    loopLag: new DelayCounts([]),
+    delivery: new Histogram([]),
+    lapse: new Histogram([]),
+    loopLag: new Histogram([]),
   });
   // What prom-client's types leave out of an instrument.
   const instruments = registry.getMetricsAsArray() as unknown as readonly Instrument[];

@@ -5,7 +5,7 @@
 import { writeSync } from 'node:fs';
 import { SqliteRoster } from '../../server/roster/sqlite-roster.ts';
 import { openDatabase } from '../../server/store/database.ts';
-import { CEILING_AHEAD_MS } from '../../server/presence/hub-clock.ts';
+import { CEILING_AHEAD_MS } from '../../server/presence/version-clock.ts';
 import { SqliteStore } from '../../server/store/sqlite-store.ts';
 
 const say = (line: string): void => void writeSync(1, `${line}\n`);

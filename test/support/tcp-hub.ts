@@ -4,7 +4,7 @@
  */
 import { expect } from 'vitest';
 import type { Config } from '../../server/config.ts';
-import type { BadFrameReason, RefusalReason } from '../../shared/codes.ts';
+import type { BadFrameReason, RefusalReason } from '../../shared/reasons.ts';
 import type { Entry } from '../../shared/entry.ts';
 import { startTestHub, type TestHub } from './hub.ts';
 import { frame, LegacyClient } from './legacy-client.ts';

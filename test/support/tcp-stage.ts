@@ -9,7 +9,7 @@ import { defaultFieldNames } from '../../server/adapters/tcp-xml/names.ts';
 import { TcpXml, type TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
 import { Intake } from '../../server/intake.ts';
 import type { Session } from '../../server/presence/session.ts';
-import type { BadFrameReason, RefusalReason } from '../../shared/codes.ts';
+import type { BadFrameReason, RefusalReason } from '../../shared/reasons.ts';
 import { LegacyClient } from './legacy-client.ts';
 import { PresenceStage } from './presence-stage.ts';
 
@@ -81,7 +81,7 @@ export class TcpStage {
     const { clock, presence } = this.core;
     clock.pass(ms);
     for (const session of presence.expire(clock.now(), 1000).lapsed) session.owner.lapsed(session);
-    this.tcp.look(clock.now().monoMs);
+    this.tcp.tick(clock.now().monoMs);
   }
 
   session(user: string): Session | undefined {

@@ -32,7 +32,7 @@ describe('the judge refuses', () => {
     ['server/adapters/http/x.ts', "import { type A, b } from '../../intake.ts';", 'adapters/http may import'],
     ['server/adapters/http/x.ts', "export { b } from '../../intake.ts';", 'adapters/http may import'],
     ['server/fanout/x.ts', "import { entryOf } from '../presence/user.ts';", 'fanout may import presence (types)'],
-    ['server/config.ts', "import { CodeTable } from './presence/codes.ts';", 'config may import shared'],
+    ['server/config.ts', "import { CodeTable } from './presence/legacy-codes.ts';", 'config may import shared'],
     ['server/hub.ts', "import { WebSocketServer } from 'ws';", 'hub may not use this package'],
     ['server/hub.ts', "const uws = load('uWebSockets.js');", 'names uWebSockets.js'],
     ['server/hub.ts', 'const uws = load(`@uwsjs/${platform}`);', 'names uWebSockets.js'],

@@ -2,7 +2,7 @@
  * The one user that is looked at: asks the hub to explain it again and again, at once where the tail tells a change of it,
  * and ends sessions. Keeps what it had while the hub is away. Draws nothing. Started by main.
  */
-import { createCell, type Cell } from '../cell.ts';
+import { createSignal, type Signal } from '../signal.ts';
 import type { Access } from '../hub/access.ts';
 import { detailOf, type Calls } from '../hub/calls.ts';
 import { endSessionRequest, explainRequest } from '../hub/request-line.ts';
@@ -18,7 +18,7 @@ export type Explained =
   | { readonly kind: 'refused'; readonly user: string; readonly why: string };
 
 export interface ExplainUser {
-  readonly state: Cell<Explained>;
+  readonly state: Signal<Explained>;
   start(): void;
   look(user: string): void;
   hear(changes: readonly TailedChange[]): void;
@@ -27,7 +27,7 @@ export interface ExplainUser {
 }
 
 export function createExplainUser(access: Access, calls: Calls): ExplainUser {
-  const state = createCell<Explained>({ kind: 'nobody' });
+  const state = createSignal<Explained>({ kind: 'nobody' });
   let user = '';
   let timer: ReturnType<typeof setTimeout> | undefined;
   /** Counts those that were looked at: an answer about an earlier one is dropped. */

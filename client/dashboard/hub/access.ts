@@ -2,7 +2,7 @@
  * May this page ask the hub: with which token, or is one wanted first. An open hub is asked without one and nobody is
  * bothered; a refusal asks again and says why. The only holder of the token. Called by calls, the tail and the form.
  */
-import { createCell, type Cell } from '../cell.ts';
+import { createSignal, type Signal } from '../signal.ts';
 import { keepToken, recallToken, takeTokenFromAddress } from './token.ts';
 
 export type AccessState =
@@ -10,7 +10,7 @@ export type AccessState =
   { readonly kind: 'trying' } | { readonly kind: 'let in' } | { readonly kind: 'asking'; readonly why: string };
 
 export class Access {
-  readonly state: Cell<AccessState> = createCell<AccessState>({ kind: 'trying' });
+  readonly state: Signal<AccessState> = createSignal<AccessState>({ kind: 'trying' });
   #token = takeTokenFromAddress() ?? recallToken();
 
   get token(): string | undefined {

@@ -2,7 +2,7 @@
  * HTTP to the hub: with the token, in bounded time, every end a value. Tells access who was refused and the link whether
  * the hub answers at all. Judges no body. Called by the scraper, explain and the kick.
  */
-import { createCell, type Cell } from '../cell.ts';
+import { createSignal, type Signal } from '../signal.ts';
 import type { Access } from './access.ts';
 import type { HubRequest } from './request-line.ts';
 
@@ -15,15 +15,15 @@ export type Answer =
   | { readonly kind: 'unreachable' };
 
 /** Since when the hub has not answered; null while it does. Epoch ms on the page's clock. */
-export type Link = Cell<number | null>;
+export type UnreachableSince = Signal<number | null>;
 
 export interface Calls {
-  readonly link: Link;
+  readonly link: UnreachableSince;
   send(request: HubRequest): Promise<Answer>;
 }
 
 export function createCalls(access: Access): Calls {
-  const link: Link = createCell<number | null>(null);
+  const link: UnreachableSince = createSignal<number | null>(null);
   let lastAnswerAt: number | undefined;
   return {
     link,

@@ -2,7 +2,7 @@
  * Reads /metrics and /readyz, again and again, into the history; tries on while the hub is away, and waits while a token
  * is wanted. Draws nothing. Started by main.
  */
-import { createCell, type Cell } from '../cell.ts';
+import { createSignal, type Signal } from '../signal.ts';
 import type { History } from '../metrics/history.ts';
 import type { Access } from './access.ts';
 import { detailOf, type Calls } from './calls.ts';
@@ -17,18 +17,18 @@ export interface Readiness {
 }
 
 export interface Scraper {
-  readonly everyMs: Cell<number>;
+  readonly everyMs: Signal<number>;
   /** Counts scrapes, good and bad: what is drawn has changed. */
-  readonly turns: Cell<number>;
+  readonly turns: Signal<number>;
   /** Null until the hub has said. */
-  readonly readiness: Cell<Readiness | null>;
+  readonly readiness: Signal<Readiness | null>;
   start(): void;
 }
 
 export function createScraper(access: Access, calls: Calls, history: History): Scraper {
-  const everyMs = createCell<number>(SCRAPE_EVERY_MS[0]);
-  const turns = createCell(0);
-  const readiness = createCell<Readiness | null>(null);
+  const everyMs = createSignal<number>(SCRAPE_EVERY_MS[0]);
+  const turns = createSignal(0);
+  const readiness = createSignal<Readiness | null>(null);
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isAsking = false;
 

@@ -3,9 +3,9 @@
  * pauses, and knows whether the hub says that it is stale. Keeps no row. Started by main.
  */
 import type { HubMessage } from '../../../shared/index.ts';
-import { createCell } from '../cell.ts';
+import { createSignal } from '../signal.ts';
 import type { Access } from './access.ts';
-import type { Link } from './calls.ts';
+import type { UnreachableSince } from './calls.ts';
 import { socketAddress } from './request-line.ts';
 import { readMessage, type TailedChange } from './wire.ts';
 
@@ -26,14 +26,14 @@ export type TailState =
 export interface TailSocketOptions {
   readonly access: Access;
   /** Where the hub answers again, no pause is waited for. */
-  readonly link: Link;
+  readonly link: UnreachableSince;
   readonly onChanges: (changes: readonly TailedChange[], skipped: number) => void;
 }
 
 export class TailSocket {
-  readonly state = createCell<TailState>({ kind: 'connecting' });
+  readonly state = createSignal<TailState>({ kind: 'connecting' });
   /** The last moment of which the hub is sure; null while it is fresh, or nothing is known. */
-  readonly staleSince = createCell<number | null>(null);
+  readonly staleSince = createSignal<number | null>(null);
   readonly #options: TailSocketOptions;
   #socket: WebSocket | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;

@@ -2,7 +2,7 @@
  * The tail as its view shows it: some new rows a frame however much comes, held still while somebody reads, and how many
  * were not sent. Draws nothing. Fed by the tail's socket.
  */
-import { createCell, type Cell } from '../cell.ts';
+import { createSignal, type Signal } from '../signal.ts';
 import type { TailedChange } from '../hub/wire.ts';
 import { mixIn, NO_FILTER, TailRows, type TailFilter, type TailRow } from './tail-rows.ts';
 
@@ -22,7 +22,7 @@ export interface TailShown {
 }
 
 export interface Tail {
-  readonly shown: Cell<TailShown>;
+  readonly shown: Signal<TailShown>;
   add(changes: readonly TailedChange[], skipped: number): void;
   readonly setFilter: (filter: TailFilter) => void;
   hold(isHeld: boolean): void;
@@ -31,7 +31,7 @@ export interface Tail {
 /** @param onMatch the part of a user id that the hub is to match; told once typing rests. */
 export function createTail(onMatch: (match: string) => void): Tail {
   const rows = new TailRows();
-  const shown = createCell<TailShown>({
+  const shown = createSignal<TailShown>({
     ...{ rows: [], filter: NO_FILTER, causes: [], adapters: [], isHeld: false, newer: 0, skipped: 0 },
   });
   let wanted: readonly TailRow[] = [];

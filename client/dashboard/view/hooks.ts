@@ -1,8 +1,8 @@
 /** What a component watches: a cell, and the time. */
 import { useEffect, useLayoutEffect, useState } from 'preact/hooks';
-import type { Cell } from '../cell.ts';
+import type { Signal } from '../signal.ts';
 
-export function useCell<T>(cell: Cell<T>): T {
+export function useCell<T>(cell: Signal<T>): T {
   const [value, setValue] = useState<T>(() => cell.get());
   useLayoutEffect(() => {
     const take = (): void => {

@@ -88,7 +88,7 @@ export class Polled implements Timed, SessionOwner {
     this.#misses++;
     if (this.#misses !== this.target.failures) return false;
     const session = this.#live();
-    if (session !== undefined) this.#intake.giveUp(session);
+    if (session !== undefined) this.#intake.end(session);
     this.#session = undefined;
     return true;
   }

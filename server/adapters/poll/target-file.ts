@@ -4,11 +4,11 @@
  * directory all show in a `stat`, and none of them surely in `fs.watch`. Knows no schedule; the poller calls it.
  */
 import { readFile, stat } from 'node:fs/promises';
-import { wrong, type Read } from '../../lib/read.ts';
+import { fail, type Result } from '../../lib/result.ts';
 import { parseTargets, type Target } from './targets.ts';
 
 /** All targets of the file, or a sentence. */
-export type ReadTargets = Read<readonly Target[]>;
+export type ReadTargets = Result<readonly Target[]>;
 
 export class TargetFile {
   readonly #path: string;
@@ -26,7 +26,7 @@ export class TargetFile {
     // Before the text: what changes in between is seen as another print, and read again.
     this.#print = await this.#takePrint();
     const read = await this.#readText();
-    return read.ok ? read : wrong(`HUB_POLL is ${JSON.stringify(this.#path)}: ${read.problem}`);
+    return read.ok ? read : fail(`HUB_POLL is ${JSON.stringify(this.#path)}: ${read.problem}`);
   }
 
   /** Calls `onRead` whenever the file has become another one, or has vanished or come back. */
@@ -63,7 +63,7 @@ export class TargetFile {
     try {
       return parseTargets(await readFile(this.#path, 'utf8'));
     } catch (error) {
-      return wrong(`no such file can be read (${codeOf(error)}); give a JSON file of targets`);
+      return fail(`no such file can be read (${codeOf(error)}); give a JSON file of targets`);
     }
   }
 }

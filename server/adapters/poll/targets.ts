@@ -6,7 +6,7 @@
 import { urlToHttpOptions } from 'node:url';
 import { DEVICE_FORM, isDevice, isUserId, USER_ID_FORM } from '../../../shared/ids.ts';
 import { isFields, type Fields } from '../../../shared/json.ts';
-import { right, wrong, type Read } from '../../lib/read.ts';
+import { ok, fail, type Result } from '../../lib/result.ts';
 
 export type Endpoint =
   { readonly kind: 'tcp'; readonly host: string; readonly port: number } | { readonly kind: 'http'; readonly url: URL };
@@ -38,7 +38,7 @@ const URL_FORM =
 const LIST_FORM = 'the file must hold a JSON list of targets, or {"targets": [...]}';
 
 /** Reads the whole file; the first fault is the answer, and completes a sentence that begins with the file. */
-export function parseTargets(json: string): Read<readonly Target[]> {
+export function parseTargets(json: string): Result<readonly Target[]> {
   const list = parseList(json);
   if (!list.ok) return list;
   const targets = new Map<string, Target>();
@@ -49,13 +49,13 @@ export function parseTargets(json: string): Read<readonly Target[]> {
     if (targets.has(key)) {
       const first = [...targets.keys()].indexOf(key);
       const { user, device } = read.value;
-      return wrong(
+      return fail(
         `targets[${index}] has the user ${user} and the device ${JSON.stringify(device)} of targets[${first}]: give one of them another device, or remove it`,
       );
     }
     targets.set(key, read.value);
   }
-  return right([...targets.values()]);
+  return ok([...targets.values()]);
 }
 
 /** User and device are the session, so they are the target, too. */
@@ -74,18 +74,18 @@ export function isSameTarget(a: Target, b: Target): boolean {
   );
 }
 
-function parseList(json: string): Read<readonly unknown[]> {
+function parseList(json: string): Result<readonly unknown[]> {
   let value: unknown;
   try {
     value = JSON.parse(json.replace(/^\uFEFF/, ''));
   } catch (error) {
-    return wrong(`it is not JSON${lineOf(error, json)}; ${LIST_FORM}`);
+    return fail(`it is not JSON${lineOf(error, json)}; ${LIST_FORM}`);
   }
-  if (Array.isArray(value)) return right(value);
-  if (!isFields(value) || !Array.isArray(value['targets'])) return wrong(LIST_FORM);
+  if (Array.isArray(value)) return ok(value);
+  if (!isFields(value) || !Array.isArray(value['targets'])) return fail(LIST_FORM);
   const other = Object.keys(value).find((name) => name !== 'targets');
-  if (other !== undefined) return wrong(`it has ${quote(other)} beside "targets": remove it`);
-  return right(value['targets']);
+  if (other !== undefined) return fail(`it has ${quote(other)} beside "targets": remove it`);
+  return ok(value['targets']);
 }
 
 /** The line of a fault, where the engine tells its place; its own words would repeat a piece of the file. */
@@ -94,30 +94,30 @@ function lineOf(error: unknown, json: string): string {
   return place === undefined ? '' : ` (line ${json.slice(0, Number(place)).split('\n').length})`;
 }
 
-function readTarget(value: unknown, where: string): Read<Target> {
-  if (!isFields(value)) return wrong(`${where} is ${describe(value)}: it must be an object with user and url`);
+function readTarget(value: unknown, where: string): Result<Target> {
+  if (!isFields(value)) return fail(`${where} is ${describe(value)}: it must be an object with user and url`);
   const unknown = Object.keys(value).find((name) => !FIELDS.includes(name));
   if (unknown !== undefined) {
-    return wrong(`${where} has a field ${quote(unknown)}: remove it; the fields are ${FIELDS.join(', ')}`);
+    return fail(`${where} has a field ${quote(unknown)}: remove it; the fields are ${FIELDS.join(', ')}`);
   }
   const { user, url, device = DEFAULT_DEVICE } = value as { user?: unknown; url?: unknown; device?: unknown };
   if (typeof user !== 'string' || !isUserId(user)) {
-    return wrong(`${where}.user is ${describe(user)}: it ${USER_ID_FORM}, in quotes`);
+    return fail(`${where}.user is ${describe(user)}: it ${USER_ID_FORM}, in quotes`);
   }
   if (typeof device !== 'string' || !isDevice(device)) {
-    return wrong(`${where}.device is ${describe(device)}: it ${DEVICE_FORM}`);
+    return fail(`${where}.device is ${describe(device)}: it ${DEVICE_FORM}`);
   }
   const place = typeof url === 'string' ? readUrl(url.trim()) : undefined;
   if (place === undefined) {
     const is = typeof url === 'string' ? 'is of another form' : `is ${describe(url)}`;
-    return wrong(`${where}.url (of the user ${user}) ${is}: it ${URL_FORM}`);
+    return fail(`${where}.url (of the user ${user}) ${is}: it ${URL_FORM}`);
   }
   const rhythm = readRhythm(value, where);
   if (!rhythm.ok) return rhythm;
-  return right({ user, device, url: String(url), ...place, ...rhythm.value });
+  return ok({ user, device, url: String(url), ...place, ...rhythm.value });
 }
 
-function readRhythm(fields: Fields, where: string): Read<Pick<Target, 'everyMs' | 'timeoutMs' | 'failures'>> {
+function readRhythm(fields: Fields, where: string): Result<Pick<Target, 'everyMs' | 'timeoutMs' | 'failures'>> {
   const everyMs = readWhole(fields['everyMs'] ?? DEFAULT_EVERY_MS, EVERY_MS, `${where}.everyMs`);
   if (!everyMs.ok) return everyMs;
   const fallbackMs = Math.min(DEFAULT_TIMEOUT_MS, everyMs.value);
@@ -125,19 +125,19 @@ function readRhythm(fields: Fields, where: string): Read<Pick<Target, 'everyMs' 
   if (!timeoutMs.ok) return timeoutMs;
   // A poll ends before the next one of its target is due, so that everyMs is what it says.
   if (timeoutMs.value > everyMs.value) {
-    return wrong(
+    return fail(
       `${where}.timeoutMs is ${timeoutMs.value}, longer than its everyMs of ${everyMs.value}: give at most ${everyMs.value}, or a longer everyMs`,
     );
   }
   const failures = readWhole(fields['failures'] ?? DEFAULT_FAILURES, FAILURES, `${where}.failures`);
   if (!failures.ok) return failures;
-  return right({ everyMs: everyMs.value, timeoutMs: timeoutMs.value, failures: failures.value });
+  return ok({ everyMs: everyMs.value, timeoutMs: timeoutMs.value, failures: failures.value });
 }
 
-function readWhole(value: unknown, { min, max }: { min: number; max: number }, where: string): Read<number> {
+function readWhole(value: unknown, { min, max }: { min: number; max: number }, where: string): Result<number> {
   return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
-    ? right(value)
-    : wrong(`${where} is ${describe(value)}: it must be a whole number from ${min} to ${max}`);
+    ? ok(value)
+    : fail(`${where} is ${describe(value)}: it must be a whole number from ${min} to ${max}`);
 }
 
 function readUrl(text: string): Pick<Target, 'endpoint' | 'address'> | undefined {

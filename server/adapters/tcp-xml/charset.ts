@@ -2,7 +2,7 @@
  * Which encoding a frame is in, and its text. The order is the contract's: the XML declaration, else the connection's
  * byte order mark, else the configured default; but no label outweighs the width that the bytes plainly have.
  * Never fails: bytes that do not fit become U+FFFD, and decode looks at the fields that are read.
- * The framer finds a connection's width with it, its connection turns frames to text, and hub/site.ts reads HUB_TCP_ENCODING.
+ * The framer finds a connection's width with it, its connection turns frames to text, and hub/context.ts reads HUB_TCP_ENCODING.
  */
 
 import { TextDecoder } from 'node:util';

@@ -4,22 +4,22 @@
  * it looked at; pace is its reading's, tokens are its grants', sessions are what is carried.
  */
 import type { Socket } from 'node:net';
-import { badFrameReasons, errorCodes, type BadFrameReason } from '../../../shared/codes.ts';
+import { badFrameReasons, errorCodes, type BadFrameReason } from '../../../shared/reasons.ts';
 import { MAX_BAD_FRAMES_IN_A_ROW } from '../../../shared/limits.ts';
 import { DONE } from '../../lib/timing-wheel.ts';
-import { Carried } from './carried.ts';
+import { ConnectionSessions } from './connection-sessions.ts';
 import { decodeText, isWide, type FrameEncoding } from './charset.ts';
 import { offendingValue, type Heartbeat } from './decode.ts';
 import { answerBytes, encodeAck, encodeError, encodeProbe } from './encode.ts';
 import { markupCost, TOKEN_COST } from './frame-cost.ts';
-import { FrameMemory } from './frame-memory.ts';
-import { Grants, type TokenRefusal } from './grants.ts';
-import type { Served } from './line.ts';
-import type { Opened } from './opening.ts';
-import { Reading } from './reading.ts';
-import type { Shapes } from './shapes.ts';
+import { LastFrame } from './last-frame.ts';
+import { TokenGate, type TokenRefusal } from './token-gate.ts';
+import type { SlotOwner } from './wheel-slot.ts';
+import type { Opened } from './acceptance.ts';
+import { HeartbeatReader } from './heartbeat-reader.ts';
+import type { FrameTemplates } from './frame-templates.ts';
 import type { BadFrame, TcpXmlOptions } from './tcp-xml.ts';
-import type { Turns } from '../../lib/turns.ts';
+import type { FairQueue } from '../../lib/fair-queue.ts';
 
 /** How long after its end a connection may wait for a peer that does not read. */
 const GONE_WITHIN_MS = 5_000;
@@ -29,8 +29,8 @@ const PAUSES_A_LEASE = 4;
 /** What the listener does for a connection. */
 interface Host {
   /** What the connections of a port share. */
-  readonly turns: Turns;
-  readonly shapes: Shapes;
+  readonly turns: FairQueue;
+  readonly shapes: FrameTemplates;
   /** Has it looked at, at that time (monotonic). */
   readonly lookOn: (atMs: number) => void;
   readonly onDone: () => void;
@@ -39,15 +39,15 @@ interface Host {
 /** How an HTTP request begins; no frame does. */
 const HTTP_REQUEST = /^[A-Z]{3,10} \//;
 
-export class TcpConnection implements Served {
+export class TcpConnection implements SlotOwner {
   readonly #hub: TcpXmlOptions;
   readonly #host: Host;
   readonly #socket: Socket;
-  readonly #carried: Carried;
-  readonly #reading: Reading;
-  readonly #memory: FrameMemory;
+  readonly #carried: ConnectionSessions;
+  readonly #reading: HeartbeatReader;
+  readonly #memory: LastFrame;
   /** Null where no token is asked for. */
-  readonly #grants: Grants | null;
+  readonly #grants: TokenGate | null;
   readonly #peer: string;
   /** If no frame has counted by then, the connection is closed. */
   #firstFrameBy: number;
@@ -75,8 +75,8 @@ export class TcpConnection implements Served {
     this.#firstFrameBy = openedAt + hub.frameMs;
     this.#maxPauseMs = hub.timeoutMs / PAUSES_A_LEASE;
     this.#quietSince = hub.clock.now().monoMs;
-    this.#memory = new FrameMemory(host.shapes);
-    this.#carried = new Carried(hub, this.#peer, {
+    this.#memory = new LastFrame(host.shapes);
+    this.#carried = new ConnectionSessions(hub, this.#peer, {
       onCount: (sessions) => this.#reading.allowFor(sessions),
       pausedMs: () => this.#reading.pausedMs,
       madeUpMs: () => this.#reading.madeUpMs,
@@ -104,7 +104,7 @@ export class TcpConnection implements Served {
   }
 
   /** The wheel came by. */
-  look(monoMs: number): number {
+  tick(monoMs: number): number {
     this.#lookAt = Infinity;
     if (!this.isDone) this.#lookAfter(monoMs);
     if (monoMs >= this.#goneBy) this.#socket.destroy();
@@ -136,9 +136,9 @@ export class TcpConnection implements Served {
     return this.#goneBy !== Infinity;
   }
 
-  #openReading(): Reading {
+  #openReading(): HeartbeatReader {
     const { clock, encoding, messages, frameMs, onRefused } = this.#hub;
-    return new Reading({
+    return new HeartbeatReader({
       socket: this.#socket,
       clock,
       encoding,
@@ -157,9 +157,9 @@ export class TcpConnection implements Served {
     });
   }
 
-  #openGrants(): Grants {
+  #openGrants(): TokenGate {
     const { authenticator, clock, onRefused } = this.#hub;
-    return new Grants({
+    return new TokenGate({
       authenticator,
       clock,
       onGranted: (heartbeat, seen) => {
@@ -297,7 +297,7 @@ export class TcpConnection implements Served {
 
   #lookAfter(monoMs: number): void {
     const { probe, clock, onRefused } = this.#hub;
-    const isFrameSlow = this.#reading.look(monoMs);
+    const isFrameSlow = this.#reading.tick(monoMs);
     if (isFrameSlow || (!this.#isProven && monoMs >= this.#firstFrameBy)) {
       onRefused('slow_sender');
       this.#end();

@@ -1,11 +1,11 @@
 /**
  * From a frame's text to what it says: user, state, device, address, token; or the reason why it is a bad frame. In two
- * steps, the XML to its fields and the fields to a heartbeat: shapes.ts spares nearly every frame the first one.
+ * steps, the XML to its fields and the fields to a heartbeat: frame-templates.ts spares nearly every frame the first one.
  * Pure: it neither knows the connection nor applies anything, and never throws, whatever the text. A bad frame yields
  * no value at all.
  */
 import { XMLParser } from 'fast-xml-parser';
-import type { BadFrameReason } from '../../../shared/codes.ts';
+import type { BadFrameReason } from '../../../shared/reasons.ts';
 import { isAddress } from '../../auth/cidrs.ts';
 import { isDevice, isUserId } from '../../../shared/ids.ts';
 import { fields, reservedNames } from './names.ts';

@@ -1,10 +1,10 @@
 /**
  * The names under which a legacy client writes the fields, and the reading of HUB_TCP_NAMES:
  * `user_id=uid,user_state=state`, or the same as a JSON object. Reads no frame.
- * hub/site.ts calls it once at the start; decode takes the names.
+ * hub/context.ts calls it once at the start; decode takes the names.
  */
 import { parseFields } from '../../../shared/json.ts';
-import { right, wrong, type Read } from '../../lib/read.ts';
+import { ok, fail, type Result } from '../../lib/result.ts';
 import { isXmlName } from './well-formed.ts';
 
 export const fields = ['user_id', 'user_state', 'user_ip', 'user_port', 'device', 'token'] as const;
@@ -46,18 +46,18 @@ function pairsOf(setting: string): (readonly [string, unknown])[] | string {
 }
 
 /** The names that the setting gives, the usual ones for the rest; or what is wrong with it and what would do. */
-export function parseFieldNames(setting: string): Read<FieldNames> {
+export function parseFieldNames(setting: string): Result<FieldNames> {
   const pairs = pairsOf(setting);
-  if (typeof pairs === 'string') return wrong(pairs);
+  if (typeof pairs === 'string') return fail(pairs);
   const names: Record<Field, string> = { ...defaultFieldNames };
   const given = new Set<Field>();
   for (const [field, name] of pairs) {
     if (!isField(field)) {
-      return wrong(`"${field}" is no field: use ${fields.join(', ')}; ${EXAMPLE}`);
+      return fail(`"${field}" is no field: use ${fields.join(', ')}; ${EXAMPLE}`);
     }
-    if (given.has(field)) return wrong(`${field} is named twice: keep one of them`);
+    if (given.has(field)) return fail(`${field} is named twice: keep one of them`);
     if (typeof name !== 'string' || !isXmlName(name) || reservedNames.has(name)) {
-      return wrong(`${field} needs an XML name, and ${JSON.stringify(name)} is none: ${EXAMPLE}`);
+      return fail(`${field} needs an XML name, and ${JSON.stringify(name)} is none: ${EXAMPLE}`);
     }
     given.add(field);
     names[field] = name;
@@ -65,8 +65,8 @@ export function parseFieldNames(setting: string): Read<FieldNames> {
   for (const [index, field] of fields.entries()) {
     const other = fields.slice(0, index).find((earlier) => names[earlier] === names[field]);
     if (other !== undefined) {
-      return wrong(`${other} and ${field} would both be "${names[field]}": give one of them another name`);
+      return fail(`${other} and ${field} would both be "${names[field]}": give one of them another name`);
     }
   }
-  return right(names);
+  return ok(names);
 }

@@ -4,7 +4,7 @@
  * everything here that waits for a time depends on.
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import type { BadFrameReason, RefusalReason } from '../../../shared/codes.ts';
+import type { BadFrameReason, RefusalReason } from '../../../shared/reasons.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
 import type { Admission } from '../../admission.ts';
 import type { Authenticator } from '../../auth/authenticator.ts';
@@ -17,15 +17,15 @@ import { realTime } from '../../lib/stall-clock.ts';
 import { takePort } from '../../lib/take-port.ts';
 import type { TlsFiles } from '../../lib/tls-files.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
-import { TlsDoor } from '../../lib/tls-door.ts';
+import { TlsUpgrade } from '../../lib/tls-upgrade.ts';
 import type { Encoding } from './charset.ts';
 import { TcpConnection } from './connection.ts';
-import { Line } from './line.ts';
+import { WheelSlot } from './wheel-slot.ts';
 import type { FieldNames } from './names.ts';
-import { Opening } from './opening.ts';
-import { Shapes } from './shapes.ts';
+import { Acceptance } from './acceptance.ts';
+import { FrameTemplates } from './frame-templates.ts';
 import { shareReads } from './shared-reads.ts';
-import { Turns } from '../../lib/turns.ts';
+import { FairQueue } from '../../lib/fair-queue.ts';
 
 export interface TcpXmlOptions {
   readonly authenticator: Authenticator;
@@ -82,12 +82,12 @@ const BACKLOG = 4096;
 export class TcpXml {
   readonly #options: TcpXmlOptions;
   /** One for each open socket. */
-  readonly #lines = new Set<Line>();
-  readonly #wheel: TimingWheel<Line>;
-  readonly #turns: Turns;
-  readonly #shapes: Shapes;
+  readonly #lines = new Set<WheelSlot>();
+  readonly #wheel: TimingWheel<WheelSlot>;
+  readonly #turns: FairQueue;
+  readonly #shapes: FrameTemplates;
   readonly #server: Server;
-  readonly #tls: TlsDoor | null;
+  readonly #tls: TlsUpgrade | null;
   /** How far the wall clock is ahead of the forward one. */
   #wallAheadMs: number;
   #isDraining = false;
@@ -97,9 +97,9 @@ export class TcpXml {
     const { wallMs, monoMs } = options.clock.now();
     this.#wallAheadMs = wallMs - monoMs;
     this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, monoMs);
-    this.#turns = new Turns({ clock: realTime(options.clock), afterTurn: setImmediate });
-    this.#shapes = new Shapes(options.encoding, options.names);
-    this.#tls = options.tls === null ? null : new TlsDoor(options.tls, { handshakeMs: options.frameMs });
+    this.#turns = new FairQueue({ clock: realTime(options.clock), afterTurn: setImmediate });
+    this.#shapes = new FrameTemplates(options.encoding, options.names);
+    this.#tls = options.tls === null ? null : new TlsUpgrade(options.tls, { handshakeMs: options.frameMs });
     this.#server = createServer(
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS },
       (socket) => {
@@ -125,10 +125,10 @@ export class TcpXml {
     return taken.port;
   }
 
-  look(monoMs: number): void {
+  tick(monoMs: number): void {
     this.#turns.looks++;
     this.#findStep();
-    this.#wheel.advance(monoMs, BUDGET, (line) => line.look(monoMs));
+    this.#wheel.advance(monoMs, BUDGET, (line) => line.tick(monoMs));
   }
 
   /** Takes no new connections any more; those that are open stay, and however they end, their sessions stay. */
@@ -167,7 +167,7 @@ export class TcpXml {
       raw.destroy(); // gone already
       return;
     }
-    const line = new Line();
+    const line = new WheelSlot();
     this.#lines.add(line);
     let entered: string | undefined;
     const onDone = (): void => {
@@ -181,7 +181,7 @@ export class TcpXml {
       onDone();
     });
     const lookOn = (atMs: number): void => this.#wheel.schedule(line, atMs);
-    const opening = new Opening(this.#options, raw, {
+    const opening = new Acceptance(this.#options, raw, {
       peer: { address, port: raw.remotePort ?? 0 },
       tls: this.#tls,
       enter: (source) => {

@@ -1,25 +1,25 @@
 /**
  * One WebSocket connection of the contract: takes what the engine brings, at the pace of its inflow, reads it and gives it
- * to the phase that the connection is in (greeting.ts, then welcomed.ts); answers, and ends. It is told of its time by the
+ * to the phase that the connection is in (awaiting-hello.ts, then established.ts); answers, and ends. It is told of its time by the
  * adapter's wheel. Does not know who else is connected.
  */
 import { parseClientMessage, type MessageId, type ParsedMessage } from '../../../shared/client-messages.ts';
-import { closeCodes, type CloseReason, type ErrorCode } from '../../../shared/codes.ts';
+import { closeCodes, type CloseReason, type ErrorCode } from '../../../shared/reasons.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 import { BYE_CLOSE_WITHIN_MS, MAX_BAD_MESSAGES_IN_A_ROW } from '../../../shared/limits.ts';
 import type { Outbox, OutboxOwner } from '../../fanout/outbox.ts';
 import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/timing-wheel.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
-import { Greeting } from './greeting.ts';
+import { AwaitingHello } from './awaiting-hello.ts';
 import { Inflow, type Heard } from './inflow.ts';
 import { BINARY, OVERSIZE, type Incoming } from './lane.ts';
-import { refusals, type Line, type Refusal } from './line.ts';
-import { plainWatchIn } from './plain-watch.ts';
-import type { Welcomed } from './welcomed.ts';
+import { refusals, type ConnectionControl, type Refusal } from './connection-control.ts';
+import { plainWatchIn } from './read-watch.ts';
+import type { Established } from './established.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
 /** `closing`: the hub has said its last word. */
-type Phase = Greeting | Welcomed | { readonly name: 'closing'; readonly since: number };
+type Phase = AwaitingHello | Established | { readonly name: 'closing'; readonly since: number };
 
 const binaryMessage: ParsedMessage = {
   ok: false,
@@ -29,7 +29,7 @@ const binaryMessage: ParsedMessage = {
   type: undefined,
 };
 
-export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed {
+export class Connection implements SocketEvents, Heard, ConnectionControl, OutboxOwner, Timed {
   wheelTick = NOT_SCHEDULED;
   wheelPlace = 0;
   readonly outbox: Outbox;
@@ -46,7 +46,7 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
     this.#hub = hub;
     this.#socket = socket;
     this.#inflow = new Inflow(hub, socket, this, hub.suspects.untilOf(socket.remoteAddress));
-    this.#phase = new Greeting(hub, this, monoMs);
+    this.#phase = new AwaitingHello(hub, this, monoMs);
     outbox.owner = this;
   }
 
@@ -83,8 +83,8 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
   closed(): void {
     this.#inflow.stop();
     if (this.#phase.name === 'welcomed') {
-      this.#phase.depart();
-      this.#phase.rest();
+      this.#phase.release();
+      this.#phase.settle();
     }
     this.#hub.fanout.close(this.outbox);
     this.#hub.tails.end(this.outbox);
@@ -97,29 +97,29 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
   overflowed(): void {
     if (!this.isOpen) return;
     this.#hub.onRefused('slow_reader');
-    this.end('slowReader');
+    this.endSession('slowReader');
   }
 
   /** The core ended our session: its lease ran out. */
   lapsed(): void {
-    this.end('timedOut');
+    this.endSession('timedOut');
   }
 
   /** An admin ended our session. */
   kicked(): void {
     this.error('forbidden', 'session: an admin ended it', undefined);
-    this.end('forbidden');
+    this.endSession('forbidden');
   }
 
   /** The wheel came by. @returns when to look again, monotonic milliseconds, or `DONE`. */
-  look(monoMs: number): number {
-    this.#inflow.look(monoMs);
+  tick(monoMs: number): number {
+    this.#inflow.tick(monoMs);
     if (this.#phase.name === 'closing') {
       if (monoMs < this.#phase.since + BYE_CLOSE_WITHIN_MS) return this.#phase.since + BYE_CLOSE_WITHIN_MS;
       this.#socket.terminate();
       return DONE;
     }
-    if (monoMs >= this.#phaseDueAt) this.#phaseDueAt = this.#phase.look(monoMs);
+    if (monoMs >= this.#phaseDueAt) this.#phaseDueAt = this.#phase.tick(monoMs);
     return this.#phaseDueAt === DONE ? DONE : Math.min(this.#phaseDueAt, this.#inflow.dueAt);
   }
 
@@ -136,7 +136,7 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
   drain(afterMs: number): void {
     if (!this.isOpen) return;
     this.send({ type: 'reconnect', afterMs });
-    if (this.#phase.name === 'welcomed') this.#phase.stayAfterwards();
+    if (this.#phase.name === 'welcomed') this.#phase.keepSession();
     else this.close('restarting'); // a hello would begin what is about to end
   }
 
@@ -152,7 +152,7 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
     if (phase.name === 'closing') return;
     if (message === OVERSIZE) {
       this.error('bad_message', 'the message must be at most 16 KiB', undefined);
-      this.end('tooLarge');
+      this.endSession('tooLarge');
       return;
     }
     if (message !== BINARY && phase.name === 'welcomed') {
@@ -177,7 +177,7 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
   }
 
   flooded(mustCut: boolean): void {
-    this.refuse('messages', undefined, mustCut);
+    this.reject('messages', undefined, mustCut);
   }
 
   charge(units: number): void {
@@ -210,12 +210,12 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
     return this.#inflow.isWaiting;
   }
 
-  welcomed(client: Welcomed): void {
+  welcomed(client: Established): void {
     this.#phase = client;
   }
 
   send(message: HubMessage): void {
-    if (this.isOpen) this.outbox.send(JSON.stringify(message));
+    if (this.isOpen) this.outbox.reply(JSON.stringify(message));
   }
 
   ok(id: MessageId | undefined): void {
@@ -228,41 +228,41 @@ export class Connection implements SocketEvents, Heard, Line, OutboxOwner, Timed
 
   bad(problem: string, re: MessageId | undefined): void {
     this.error('bad_message', problem, re);
-    if (++this.#badInARow >= MAX_BAD_MESSAGES_IN_A_ROW) this.end('badMessages');
+    if (++this.#badInARow >= MAX_BAD_MESSAGES_IN_A_ROW) this.endSession('badMessages');
   }
 
   good(): void {
     this.#badInARow = 0;
   }
 
-  lookAt(monoMs: number): void {
+  wakeAt(monoMs: number): void {
     this.#phaseDueAt = monoMs;
-    this.lookBy(this.#inflow.dueAt);
+    this.wakeBy(this.#inflow.dueAt);
   }
 
-  lookBy(monoMs: number): void {
+  wakeBy(monoMs: number): void {
     this.#hub.lookAt(this, Math.min(monoMs, this.#phaseDueAt));
   }
 
   // The end.
 
-  refuse(reason: Refusal, re: MessageId | undefined, mustCut = false): void {
+  reject(reason: Refusal, re: MessageId | undefined, mustCut = false): void {
     if (!this.isOpen) return;
     const { reason: countedAs, code, message, close } = refusals[reason];
     this.#hub.onRefused(countedAs);
     this.error(code, message, re);
-    this.end(close, mustCut);
+    this.endSession(close, mustCut);
   }
 
-  end(reason: CloseReason, mustCut = false): void {
-    if (this.#phase.name === 'welcomed') this.#phase.depart(reason === 'unauthenticated' ? 'token_ran_out' : 'closed');
+  endSession(reason: CloseReason, mustCut = false): void {
+    if (this.#phase.name === 'welcomed') this.#phase.release(reason === 'unauthenticated' ? 'token_ran_out' : 'closed');
     this.close(reason, mustCut);
   }
 
   /** `mustCut`: without a goodbye, after which uWebSockets.js would go on reading for 4 s. */
   close(reason: CloseReason, mustCut = false): void {
     if (this.#phase.name === 'closing') return;
-    if (this.#phase.name === 'welcomed') this.#phase.rest();
+    if (this.#phase.name === 'welcomed') this.#phase.settle();
     this.#inflow.stop();
     this.#hub.fanout.close(this.outbox);
     this.#hub.tails.end(this.outbox);

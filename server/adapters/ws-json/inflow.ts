@@ -5,7 +5,7 @@
  * times the rate for 10 s ends the connection. Knows no message: connection.ts handles them.
  */
 import { TokenBucket, type Rate } from '../../lib/token-bucket.ts';
-import { LEAST_FRAMES, type InLine } from '../../lib/turns.ts';
+import { LEAST_FRAMES, type InLine } from '../../lib/fair-queue.ts';
 import type { Socket } from '../../sockets/port.ts';
 import { Lane, type Incoming } from './lane.ts';
 import type { ConnectionContext } from './ws-json.ts';
@@ -25,7 +25,7 @@ export interface Heard {
   readonly isWelcomed: boolean;
   handle(message: Incoming): void;
   /** Has it looked at then (monotonic milliseconds), or before. */
-  lookBy(monoMs: number): void;
+  wakeBy(monoMs: number): void;
   /** Too much came while it had to wait. `mustCut`: in one turn, so that the engine would read on without an end. */
   flooded(mustCut: boolean): void;
 }
@@ -109,7 +109,7 @@ export class Inflow extends TokenBucket implements InLine {
   }
 
   /** The wheel came by. */
-  look(monoMs: number): void {
+  tick(monoMs: number): void {
     const wait = this.#wait;
     if (wait === null || wait.overUntil === 0 || monoMs < wait.overUntil) return;
     this.#use(0); // more may have come than it knew of
@@ -166,7 +166,7 @@ export class Inflow extends TokenBucket implements InLine {
     const wait = this.#begin();
     if (wait.overUntil === 0) this.#hub.onRefused('messages');
     wait.overUntil = this.#hub.lookedAt + this.waitMs(this.#rate);
-    this.#connection.lookBy(wait.overUntil);
+    this.#connection.wakeBy(wait.overUntil);
   }
 
   #begin(): Wait {

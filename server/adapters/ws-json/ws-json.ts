@@ -2,7 +2,7 @@
  * The WebSocket-JSON adapter: makes a connection of every socket, keeps the wheel that greets, pings and ends them.
  * The engine brings sockets; the hub calls `look` with the time and `shutDown` at its end.
  */
-import type { CloseReason, RefusalReason } from '../../../shared/codes.ts';
+import type { CloseReason, RefusalReason } from '../../../shared/reasons.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
 import type { Authenticator } from '../../auth/authenticator.ts';
 import type { Rate } from '../../lib/token-bucket.ts';
@@ -11,7 +11,7 @@ import type { TurnBudget } from '../../lib/turn-budget.ts';
 import { TimingWheel } from '../../lib/timing-wheel.ts';
 import type { ExplainRefusal } from '../../lib/refusal-log.ts';
 import { realTime } from '../../lib/stall-clock.ts';
-import { Turns } from '../../lib/turns.ts';
+import { FairQueue } from '../../lib/fair-queue.ts';
 import type { Fanout } from '../../fanout/fanout.ts';
 import type { Tails } from '../../fanout/tails.ts';
 import type { Outbox } from '../../fanout/outbox.ts';
@@ -20,8 +20,8 @@ import type { Session } from '../../presence/session.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
 import { Connection } from './connection.ts';
 import { Observers } from './observers.ts';
-import { Suspects } from './suspects.ts';
-import { TurnedAway } from './turned-away.ts';
+import { PenaltyBox } from './penalty-box.ts';
+import { RejectedSocket } from './rejected-socket.ts';
 
 /** What the connections need of the hub. */
 export interface WsJsonOptions {
@@ -62,8 +62,8 @@ export interface WsJsonOptions {
 
 /** The same, and what a connection asks of the adapter itself. */
 export interface ConnectionContext extends WsJsonOptions {
-  readonly suspects: Suspects;
-  readonly turns: Turns;
+  readonly suspects: PenaltyBox;
+  readonly turns: FairQueue;
   readonly observers: Observers;
   /** The last look, monotonic milliseconds: for what may be 25 ms old, and would cost a reading of the clock a message. */
   readonly lookedAt: number;
@@ -87,8 +87,8 @@ const COME_BACK_AFTER_MS = { least: 1000, most: 10_000 } as const;
 export class WsJson {
   readonly #context: ConnectionContext & { lookedAt: number };
   readonly #connections = new Set<Connection>();
-  readonly #leaving = new Set<TurnedAway>();
-  readonly #wheel: TimingWheel<Connection | TurnedAway>;
+  readonly #leaving = new Set<RejectedSocket>();
+  readonly #wheel: TimingWheel<Connection | RejectedSocket>;
   #observerNo = 0;
   /** Set once the hub takes leave: over how long those who come back are spread. */
   #drainMs: number | null = null;
@@ -101,8 +101,8 @@ export class WsJson {
     this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, monoMs);
     this.#context = {
       ...options,
-      suspects: new Suspects(),
-      turns: new Turns({ clock: realTime(options.clock), afterTurn: setImmediate }),
+      suspects: new PenaltyBox(),
+      turns: new FairQueue({ clock: realTime(options.clock), afterTurn: setImmediate }),
       observers: new Observers(options.maxSessions),
       lookedAt: monoMs,
       lookAt: (connection, dueMs) => {
@@ -131,15 +131,15 @@ export class WsJson {
     }
     const connection = new Connection(this.#context, socket, openOutbox(socket), monoMs);
     this.#connections.add(connection);
-    this.#wheel.schedule(connection, connection.look(monoMs));
+    this.#wheel.schedule(connection, connection.tick(monoMs));
     return connection;
   }
 
   /** Greets, pings and ends what is due. What a budget leaves over comes with the next look. */
-  look(monoMs: number): void {
+  tick(monoMs: number): void {
     this.#context.lookedAt = monoMs;
     this.#findStep();
-    this.#wheel.advance(monoMs, BUDGET, (item) => item.look(monoMs));
+    this.#wheel.advance(monoMs, BUDGET, (item) => item.tick(monoMs));
   }
 
   /** Everybody who was welcomed and is still there. */
@@ -167,7 +167,7 @@ export class WsJson {
   }
 
   #turnAway(socket: Socket, monoMs: number, afterMs: number, reason: CloseReason): SocketEvents {
-    const turned = new TurnedAway(socket, monoMs, (gone) => {
+    const turned = new RejectedSocket(socket, monoMs, (gone) => {
       this.#wheel.cancel(gone);
       this.#leaving.delete(gone);
     });
@@ -176,7 +176,7 @@ export class WsJson {
       return turned;
     }
     this.#leaving.add(turned);
-    this.#wheel.schedule(turned, turned.look(monoMs));
+    this.#wheel.schedule(turned, turned.tick(monoMs));
     turned.sayGoodbye(afterMs, reason);
     return turned;
   }

@@ -4,7 +4,7 @@ import { createCallers, type Caller } from '../../../server/api/callers.ts';
 import { createOpenWithAdmin, openAuthenticator, type Authenticator } from '../../../server/auth/authenticator.ts';
 import { everyone, everyoneButAdmin, type Identity, type Scope } from '../../../server/auth/identity.ts';
 import type { HttpRequest } from '../../../server/sockets/port.ts';
-import type { RefusalReason } from '../../../shared/codes.ts';
+import type { RefusalReason } from '../../../shared/reasons.ts';
 import { TestClock } from '../../support/clock.ts';
 
 const ADMIN_TOKEN = 'an-admin-token-for-tests';

@@ -24,7 +24,7 @@ async function sizeOf(entry: string, known: readonly string[] = []): Promise<num
 }
 
 /** What the core imports when it is needed. */
-const later = new Set(['./tabs.ts', './surroundings.ts', './iterate.ts', './tokens.ts', './token-question.ts']);
+const later = new Set(['./tabs.ts', './page-lifecycle.ts', './iterate.ts', './tokens.ts', './token-question.ts']);
 /** What the core has, and what shares imports of it. */
 const inCore = ['./hub-link.ts', './chunks.ts', './error.ts', './timers.ts'];
 
@@ -32,7 +32,7 @@ test('the core and what shares are as small as was promised', async () => {
   const sizes = {
     core: await sizeOf('index.ts'),
     sharing: await sizeOf('tabs.ts', inCore),
-    surroundings: await sizeOf('surroundings.ts'),
+    'page-lifecycle': await sizeOf('page-lifecycle.ts'),
     tokens: await sizeOf('tokens.ts', ['./error.ts']),
     tokenQuestion: await sizeOf('token-question.ts'),
     iterate: await sizeOf('iterate.ts', ['./fold.ts']),

@@ -1,7 +1,7 @@
 /** What tabs that share a connection know of each other's words, and what the one that holds it asks of them. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SharedLink } from '../../../client/sdk/shared-link.ts';
-import type { FromTab, Port, SharedOptions, ToTab } from '../../../client/sdk/tab-words.ts';
+import type { FromTab, Port, SharedOptions, ToTab } from '../../../client/sdk/tab-protocol.ts';
 import type { WebSocketLike } from '../../../client/sdk/types.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 

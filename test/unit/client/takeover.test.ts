@@ -1,8 +1,8 @@
 /** Who is away stays away when another holds the connection for all tabs: real links, with a socket and a clock of the test. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RemoteLink } from '../../../client/sdk/remote-link.ts';
-import { Shares } from '../../../client/sdk/serve.ts';
-import type { FromTab, Port, SharedOptions, ToTab } from '../../../client/sdk/tab-words.ts';
+import { Shares } from '../../../client/sdk/tab-server.ts';
+import type { FromTab, Port, SharedOptions, ToTab } from '../../../client/sdk/tab-protocol.ts';
 import type { WebSocketLike } from '../../../client/sdk/types.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 

@@ -176,7 +176,7 @@ describe('a block', () => {
     const frozen = stage.core.entryFor('anna', eve);
     stage.core.leave(session);
     stage.core.evict();
-    expect(stage.core.presence.held('anna')).toBeUndefined();
+    expect(stage.core.presence.find('anna')).toBeUndefined();
     expect(stage.core.entryFor('anna', eve)).toEqual(frozen);
     expect(stage.core.entryFor('anna', bob).v).toBeGreaterThanOrEqual(frozen.v);
   });
@@ -306,7 +306,7 @@ describe('where last seen is hidden', () => {
   it('each form of an entry is made once for all who see it', () => {
     const stage = new FanoutStage({ hidesLastSeen: true });
     stage.core.begin('anna');
-    const user = stage.core.presence.look('anna');
+    const user = stage.core.presence.peek('anna');
     const { presence } = stage.core;
     stage.blocks.block('anna', 'eve');
     for (const viewer of [admin, bob, eve]) {

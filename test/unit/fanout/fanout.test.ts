@@ -395,7 +395,7 @@ describe('a watched friend list', () => {
   it('is not told to those who watch another, and not read where nobody watches it', () => {
     const stage = new FanoutStage();
     const peer = watchingFriendsOf(stage, '43');
-    const recalled = vi.spyOn(stage.core.presence, 'look');
+    const recalled = vi.spyOn(stage.core.presence, 'peek');
     stage.befriend('42', '7');
     stage.unfriend('42', '7');
     expect(told(peer)).toEqual([]);

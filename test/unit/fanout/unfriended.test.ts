@@ -136,7 +136,7 @@ describe('a token that allows less', () => {
     for (const owner of ['anna', 'other']) stage.fanout.watchFriends(peer.outbox, owner, undefined, undefined);
     peer.socket.take();
     for (const user of ['bob', 'carl', 'dora']) stage.core.begin(user);
-    stage.fanout.look(peer.outbox, plain('anna'), {
+    stage.fanout.changeViewer(peer.outbox, plain('anna'), {
       friendsOf: (owner) => owner === 'anna',
       user: (id) => id === 'bob',
     });
@@ -148,7 +148,7 @@ describe('a token that allows less', () => {
   it('that allows as much ends nothing and says nothing', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, observer('anna'), 'bob');
-    stage.fanout.look(peer.outbox, observer('anna'), { friendsOf: () => true, user: () => true });
+    stage.fanout.changeViewer(peer.outbox, observer('anna'), { friendsOf: () => true, user: () => true });
     stage.core.begin('bob');
     stage.fanout.flush();
     expect(told(peer)).toEqual(['presence bob:online']);
@@ -162,9 +162,9 @@ describe('a token that allows less', () => {
     const peer = watching(stage, { ...admin, follower: 'anna' }, 'bob', 'carl');
     stage.fanout.watchFriends(peer.outbox, 'anna', undefined, undefined);
     expect(told(peer)).toEqual(['snapshot bob:online']);
-    stage.fanout.look(peer.outbox, observer('anna'), undefined);
+    stage.fanout.changeViewer(peer.outbox, observer('anna'), undefined);
     expect(told(peer)).toEqual(['snapshot bob:offline', 'snapshot bob:offline carl:online']);
-    stage.fanout.look(peer.outbox, { ...admin, follower: 'anna' }, undefined);
+    stage.fanout.changeViewer(peer.outbox, { ...admin, follower: 'anna' }, undefined);
     expect(told(peer)).toEqual(['snapshot bob:online', 'snapshot bob:online carl:online']);
   });
 
@@ -176,7 +176,7 @@ describe('a token that allows less', () => {
     peer.socket.isSlow = true;
     stage.core.begin('carl', { status: 'busy' });
     stage.fanout.flush();
-    stage.fanout.look(peer.outbox, observer('anna'), undefined);
+    stage.fanout.changeViewer(peer.outbox, observer('anna'), undefined);
     expect(peer.socket.queuedCount).toBe(1);
     peer.socket.isSlow = false;
     stage.drain(peer);
@@ -190,7 +190,7 @@ describe('a token that allows less', () => {
       throw new Error('storage fails');
     };
     expect(() => {
-      stage.fanout.look(peer.outbox, plain('anna'), { friendsOf: fails, user: fails });
+      stage.fanout.changeViewer(peer.outbox, plain('anna'), { friendsOf: fails, user: fails });
     }).toThrow('storage fails');
     expect([peer.outbox.viewer, peer.outbox.watchCount]).toEqual([observer('anna'), 2]);
   });

@@ -110,7 +110,7 @@ describe('a friend list', () => {
 
   it('that names an unknown user twice holds it once, and nothing once it is let go', () => {
     const { presence } = new FanoutStage().core;
-    const [first, second] = presence.holdMany(['x', 'x'], observer('42'));
+    const [first, second] = presence.acquireAll(['x', 'x'], observer('42'));
     expect(second).toBe(first);
     expect([...presence.heldUsers()]).toHaveLength(1);
     if (first !== undefined) presence.release(first);

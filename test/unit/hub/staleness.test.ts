@@ -48,7 +48,7 @@ describe('a user whom the hub cannot ask', () => {
     stage.unasked.began(session);
     expect(concerned.socket.take()).toMatchObject([{ type: 'stale' }]);
     stage.unasked.ended(session);
-    stage.staleness.look(stage.core.clock.now().monoMs);
+    stage.staleness.tick(stage.core.clock.now().monoMs);
     expect(concerned.socket.take()).toMatchObject([{ type: 'fresh' }]);
     expect(unconcerned.flatMap(({ socket }) => socket.take())).toEqual([]);
     expect(stage.questions).toBeLessThan(10);

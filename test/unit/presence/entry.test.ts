@@ -42,7 +42,7 @@ describe('a change', () => {
       stage.say(session, said);
       const read = entrySchema
         .strict()
-        .parse(JSON.parse(stage.presence.entryJsonFor(stage.presence.look('42'), admin)));
+        .parse(JSON.parse(stage.presence.entryJsonFor(stage.presence.peek('42'), admin)));
       expect(read).toEqual(stage.entry('42'));
     }
   });
@@ -264,23 +264,23 @@ describe('a user in memory', () => {
     const session = stage.begin('42');
     const { user } = session;
     stage.evict();
-    expect(stage.presence.look('42')).toBe(user);
+    expect(stage.presence.peek('42')).toBe(user);
     stage.leave(session);
     stage.presence.release(user);
-    expect(stage.presence.look('42')).toBe(user);
+    expect(stage.presence.peek('42')).toBe(user);
     user.audience = { isEmpty: false };
     stage.evict();
-    expect(stage.presence.look('42')).toBe(user);
+    expect(stage.presence.peek('42')).toBe(user);
     user.audience = { isEmpty: true };
     stage.evict();
-    expect(stage.presence.look('42')).not.toBe(user);
+    expect(stage.presence.peek('42')).not.toBe(user);
   });
 
   it('is not held by a look', () => {
     const stage = new PresenceStage();
-    stage.presence.look('42');
+    stage.presence.peek('42');
     expect([...stage.presence.heldUsers()]).toEqual([]);
-    expect(stage.presence.hold('42')).toBe(stage.presence.look('42'));
+    expect(stage.presence.acquire('42')).toBe(stage.presence.peek('42'));
   });
 });
 
@@ -298,7 +298,7 @@ describe('an answer for a reader whom its time may tell nothing', () => {
       if (user === 'gone') stage.leave(sessions[0]!);
       if (user.startsWith('hidden')) stage.say(sessions[0]!, { status: 'invisible' });
       if (!user.startsWith('blocking')) continue;
-      presence.hide(user, 'eve', presence.freeze(presence.look(user), stage.clock.now()));
+      presence.hide(user, 'eve', presence.freeze(presence.peek(user), stage.clock.now()));
     }
     stage.evict();
     return stage;
@@ -322,7 +322,7 @@ describe('an answer for a reader whom its time may tell nothing', () => {
       const stage = stageOfOffline({ hidesLastSeen });
       for (const user of [...offline, ...offline])
         expect(
-          workOf(stage, () => stage.presence.answerFor(user, eve)),
+          workOf(stage, () => stage.presence.peekAs(user, eve)),
           user,
         ).toEqual({ recalls: 1, parses: 0, strings: 1 });
     }
@@ -334,20 +334,20 @@ describe('an answer for a reader whom its time may tell nothing', () => {
       stage.begin('here');
       for (const viewer of [eve, admin])
         for (const user of [...offline, 'here', 'never'])
-          expect(JSON.parse(stage.presence.answerFor(user, viewer))).toEqual(stage.entryFor(user, viewer));
+          expect(JSON.parse(stage.presence.peekAs(user, viewer))).toEqual(stage.entryFor(user, viewer));
     }
   });
 
   it('costs the first watcher of each of them the same, and the next watcher nothing', () => {
     for (const user of offline) {
       const stage = stageOfOffline();
-      for (const { id } of stage.presence.heldUsers()) stage.presence.answerFor(id, eve);
+      for (const { id } of stage.presence.heldUsers()) stage.presence.peekAs(id, eve);
       stage.entryFor(user, eve);
       const watch = (): void => {
-        stage.presence.entryJsonFor(stage.presence.holdMany([user], eve)[0] as User, eve);
+        stage.presence.entryJsonFor(stage.presence.acquireAll([user], eve)[0] as User, eve);
       };
       expect(workOf(stage, watch), user).toEqual({ recalls: 1, parses: 0, strings: 1 });
-      stage.presence.look(user).audience = { isEmpty: false };
+      stage.presence.peek(user).audience = { isEmpty: false };
       expect(workOf(stage, watch), user).toEqual({ recalls: 0, parses: 0, strings: 0 });
     }
   });

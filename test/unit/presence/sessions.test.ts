@@ -66,7 +66,7 @@ describe('a lease', () => {
     stage.begin('42', { device: 'phone', leaseMs: LEASE_MS });
     const before = stage.entry('42');
     stage.pass(LEASE_MS + TICK_MS);
-    expect(stage.presence.look('42').firstSession).toBeNull();
+    expect(stage.presence.peek('42').firstSession).toBeNull();
     expect(stage.entry('42')).toEqual(before); // nobody may see the phone flash up as the invisible one goes
   });
 });
@@ -260,18 +260,18 @@ describe('find', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42', { adapter: 'http', device: 'cron' });
     stage.begin('42', { adapter: 'ws-json', device: 'cron' });
-    expect(stage.presence.find('42', 'cron', 'http')).toBe(session);
-    expect(stage.presence.find('42', 'web', 'http')).toBeUndefined();
-    expect(stage.presence.find('7', 'cron', 'http')).toBeUndefined();
+    expect(stage.presence.findSession('42', 'cron', 'http')).toBe(session);
+    expect(stage.presence.findSession('42', 'web', 'http')).toBeUndefined();
+    expect(stage.presence.findSession('7', 'cron', 'http')).toBeUndefined();
   });
 
   it('does not find one that is over or in its grace', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42', { adapter: 'http' });
     stage.lose(session);
-    expect(stage.presence.find('42', 'web', 'http')).toBeUndefined();
+    expect(stage.presence.findSession('42', 'web', 'http')).toBeUndefined();
     stage.leave(stage.begin('42', { adapter: 'http' }));
-    expect(stage.presence.find('42', 'web', 'http')).toBeUndefined();
+    expect(stage.presence.findSession('42', 'web', 'http')).toBeUndefined();
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { closeCodes, errorCodes } from '../../../shared/codes.ts';
+import { closeCodes, errorCodes } from '../../../shared/reasons.ts';
 import { hubMessage } from '../../../shared/hub-messages.ts';
 
 const seven = {

@@ -1,6 +1,6 @@
 /** Rows that no hub has written: each is named and skipped, and the others are read. */
 import { expect, test } from 'vitest';
-import { CEILING_AHEAD_MS } from '../../../server/presence/hub-clock.ts';
+import { CEILING_AHEAD_MS } from '../../../server/presence/version-clock.ts';
 import { openDatabase } from '../../../server/store/database.ts';
 import { SqliteStore } from '../../../server/store/sqlite-store.ts';
 import { entry, session } from '../../contract/store-contract.ts';

@@ -18,7 +18,7 @@ import { inTransaction, openSqlite, troubleOf } from '../../../server/lib/sqlite
 import { StartError } from '../../../server/lib/start-error.ts';
 import { openDatabase, StorageError, type OpenedDatabase } from '../../../server/store/database.ts';
 import { migrate, NewerSchemaError, steps } from '../../../server/store/schema.ts';
-import { CEILING_AHEAD_MS } from '../../../server/presence/hub-clock.ts';
+import { CEILING_AHEAD_MS } from '../../../server/presence/version-clock.ts';
 import { SqliteStore } from '../../../server/store/sqlite-store.ts';
 import { needing } from '../../support/needs.ts';
 

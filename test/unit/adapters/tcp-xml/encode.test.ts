@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { answerBytes, encodeAck, encodeError, encodeProbe } from '../../../../server/adapters/tcp-xml/encode.ts';
 import { protocolElement, resolveReferences } from '../../../../server/adapters/tcp-xml/well-formed.ts';
-import { badFrameReasons } from '../../../../shared/codes.ts';
+import { badFrameReasons } from '../../../../shared/reasons.ts';
 
 describe('answers', () => {
   it('an acknowledgement carries user and state', () => {

@@ -8,9 +8,9 @@ import { describe, expect, it } from 'vitest';
 import { Admission } from '../../../../server/admission.ts';
 import { TcpConnection } from '../../../../server/adapters/tcp-xml/connection.ts';
 import { defaultFieldNames } from '../../../../server/adapters/tcp-xml/names.ts';
-import { Shapes } from '../../../../server/adapters/tcp-xml/shapes.ts';
+import { FrameTemplates } from '../../../../server/adapters/tcp-xml/frame-templates.ts';
 import type { TcpXmlOptions } from '../../../../server/adapters/tcp-xml/tcp-xml.ts';
-import { Turns } from '../../../../server/lib/turns.ts';
+import { FairQueue } from '../../../../server/lib/fair-queue.ts';
 import { openAuthenticator, type Authenticator } from '../../../../server/auth/authenticator.ts';
 import { Intake } from '../../../../server/intake.ts';
 import { Random } from '../../../bench/lib/random.ts';
@@ -80,8 +80,8 @@ class Side {
       openedAt: clock.now().monoMs,
     };
     this.#connection = new TcpConnection(options, opened, {
-      turns: new Turns({ clock, afterTurn: (run) => this.#afterTurn.push(run) }),
-      shapes: new Shapes('utf-8', defaultFieldNames),
+      turns: new FairQueue({ clock, afterTurn: (run) => this.#afterTurn.push(run) }),
+      shapes: new FrameTemplates('utf-8', defaultFieldNames),
       lookOn: () => undefined,
       onDone: () => tell('done'),
     });
@@ -98,7 +98,7 @@ class Side {
     this.#afterTurn = [];
     for (const run of turn) run();
     for (const session of presence.expire(clock.now(), 1000).lapsed) session.owner.lapsed(session);
-    this.#connection.look(clock.now().monoMs);
+    this.#connection.tick(clock.now().monoMs);
   }
 
   get heard(): number {

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { Inflow, type Heard } from '../../../../server/adapters/ws-json/inflow.ts';
 import type { Incoming } from '../../../../server/adapters/ws-json/lane.ts';
 import type { ConnectionContext } from '../../../../server/adapters/ws-json/ws-json.ts';
-import { Turns } from '../../../../server/lib/turns.ts';
+import { FairQueue } from '../../../../server/lib/fair-queue.ts';
 import type { Socket } from '../../../../server/sockets/port.ts';
 import { TestClock } from '../../../support/clock.ts';
 
@@ -22,7 +22,7 @@ class Stage {
       this.clock.pass(costMs);
       return this.clock.now();
     };
-    const turns = new Turns({ clock: { now }, afterTurn: (run) => this.afterTurn.push(run) });
+    const turns = new FairQueue({ clock: { now }, afterTurn: (run) => this.afterTurn.push(run) });
     this.hub = {
       messages,
       turns,
@@ -62,7 +62,7 @@ class Peer implements Heard {
     this.heard.push(message);
     this.onHandle();
   }
-  lookBy(monoMs: number): void {
+  wakeBy(monoMs: number): void {
     this.lookAt = monoMs;
   }
   flooded(mustCut: boolean): void {
@@ -107,12 +107,12 @@ describe('the inflow of a connection', () => {
     expect(stage.refused).toEqual(['messages']);
     for (let s = 0; s < 4; s++) {
       stage.pass(1_000);
-      peer.inflow.look(stage.clock.monoMs);
+      peer.inflow.tick(stage.clock.monoMs);
     }
     expect(peer.heard.length).toBeGreaterThanOrEqual(2_800);
     expect(peer.heard.length).toBeLessThanOrEqual(2_802);
     stage.pass(2_000);
-    peer.inflow.look(stage.clock.monoMs);
+    peer.inflow.tick(stage.clock.monoMs);
     expect(peer.heard).toEqual(numbers(3_000));
     expect(peer.log).toEqual(['pause', 'resume']);
   });
@@ -126,10 +126,10 @@ describe('the inflow of a connection', () => {
     for (let i = 0; i < 2_001; i++) pinging.inflow.count();
     expect(pinging.log).toEqual(['pause']);
     stage.pass(5);
-    pinging.inflow.look(stage.clock.monoMs);
+    pinging.inflow.tick(stage.clock.monoMs);
     expect(pinging.log).toEqual(['pause']);
     stage.pass(5);
-    pinging.inflow.look(stage.clock.monoMs);
+    pinging.inflow.tick(stage.clock.monoMs);
     expect(pinging.log).toEqual(['pause', 'resume']);
   });
 
@@ -187,7 +187,7 @@ describe('the inflow of a connection', () => {
     expect(suspect.heard).toHaveLength(RATE.perS + 1);
     expect(suspect.lookAt - stage.clock.monoMs).toBeLessThanOrEqual(1_010);
     stage.pass(STRICT_MS + 10_000);
-    suspect.inflow.look(stage.clock.monoMs);
+    suspect.inflow.tick(stage.clock.monoMs);
     suspect.send(2_000);
     expect(suspect.heard).toHaveLength(300 + 2_000 - 98);
   });

@@ -1,6 +1,6 @@
 /** When the user that is looked at is asked for again: real access, with answers and a clock that the test holds. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createCell } from '../../../../../client/dashboard/cell.ts';
+import { createSignal } from '../../../../../client/dashboard/signal.ts';
 import { createExplainUser, type ExplainUser } from '../../../../../client/dashboard/explain/explain-user.ts';
 import { Access } from '../../../../../client/dashboard/hub/access.ts';
 import type { Answer } from '../../../../../client/dashboard/hub/calls.ts';
@@ -31,7 +31,7 @@ describe('the user that is looked at', () => {
     vi.stubGlobal('addEventListener', () => undefined);
     asked = [];
     explained = createExplainUser(new Access(), {
-      link: createCell<number | null>(null),
+      link: createSignal<number | null>(null),
       send: ({ path }) => new Promise((answer) => asked.push({ path, answer })),
     });
     explained.start();

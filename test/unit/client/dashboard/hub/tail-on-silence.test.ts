@@ -1,6 +1,6 @@
 /** The tail on a network that is gone without a word, with a socket and a clock that the test holds. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createCell } from '../../../../../client/dashboard/cell.ts';
+import { createSignal } from '../../../../../client/dashboard/signal.ts';
 import { Access } from '../../../../../client/dashboard/hub/access.ts';
 import { TailSocket } from '../../../../../client/dashboard/hub/tail-socket.ts';
 import type { HubMessage } from '../../../../../shared/index.ts';
@@ -51,7 +51,7 @@ describe('the tail', () => {
     vi.stubGlobal('sessionStorage', { getItem: () => null, setItem: () => undefined, removeItem: () => undefined });
     Socket.all = [];
     const access = new Access();
-    tail = new TailSocket({ access, link: createCell<number | null>(null), onChanges: () => undefined });
+    tail = new TailSocket({ access, link: createSignal<number | null>(null), onChanges: () => undefined });
     tail.start();
     access.letIn();
     Socket.all[0]!.welcome();

@@ -1,0 +1,129 @@
+/**
+ * The opening of a connection, up to where frames begin: who it is from (a trusted proxy's header may say), whether that
+ * address is let in, and whether it speaks TLS. Cuts those that are not let in; reads no frame. The listener owns it until
+ * it has opened, and has it looked at, since it must not take for ever.
+ */
+import type { Socket } from 'node:net';
+import { createProxyReader, type ProxySource } from '../../auth/proxy-protocol.ts';
+import { DONE } from '../../lib/timing-wheel.ts';
+import { beginsTls, type TlsUpgrade } from '../../lib/tls-upgrade.ts';
+import type { SlotOwner } from './wheel-slot.ts';
+import type { TcpXmlOptions } from './tcp-xml.ts';
+
+/** A connection whose next bytes are frames. */
+export interface Opened {
+  /** What frames come from: the connection itself, or TLS upon it. */
+  readonly socket: Socket;
+  /** Whom it is from, through whatever proxy. */
+  readonly source: ProxySource;
+  /** Monotonic: the time for the first frame runs from here. */
+  readonly openedAt: number;
+}
+
+interface AcceptOptions {
+  /** The connection's own peer, its address in canonical form. */
+  readonly peer: ProxySource;
+  /** Null where the hub has no certificate. */
+  readonly tls: TlsUpgrade | null;
+  /** False where it is not let in; whoever asked cuts. */
+  readonly enter: (address: string) => boolean;
+  /** `first`: what came already, and is to be read before all else. */
+  readonly onOpened: (opened: Opened, first: Buffer | undefined) => void;
+}
+
+export class Acceptance implements SlotOwner {
+  readonly isDone = true;
+  readonly #hub: TcpXmlOptions;
+  readonly #raw: Socket;
+  readonly #threshold: AcceptOptions;
+  readonly #openedAt: number;
+
+  constructor(hub: TcpXmlOptions, raw: Socket, threshold: AcceptOptions) {
+    this.#hub = hub;
+    this.#raw = raw;
+    this.#threshold = threshold;
+    this.#openedAt = hub.clock.now().monoMs;
+  }
+
+  /** When it must have opened. */
+  get dueAt(): number {
+    return this.#openedAt + this.#hub.frameMs;
+  }
+
+  /** May open at once, or when the peer has sent something. */
+  start(): void {
+    const { peer } = this.#threshold;
+    if (this.#hub.trustedProxies.contains(peer.address)) this.#readHeader(peer);
+    else this.#admit(peer, undefined);
+  }
+
+  tick(monoMs: number): number {
+    if (monoMs < this.dueAt) return this.dueAt;
+    this.#hub.onRefused('slow_sender');
+    this.#raw.destroy();
+    return DONE;
+  }
+
+  cut(): void {
+    this.#raw.destroy();
+  }
+
+  #readHeader(peer: ProxySource): void {
+    const reader = createProxyReader();
+    const onData = (packet: Buffer): void => {
+      const outcome = reader.push(packet);
+      if (outcome.kind === 'more') return;
+      this.#raw.off('data', onData);
+      if (outcome.kind === 'done') {
+        this.#admit(outcome.source ?? peer, outcome.rest.length > 0 ? outcome.rest : undefined);
+        return;
+      }
+      this.#hub.onRefused('proxy');
+      this.#hub.explainRefusal('proxy', 'a proxy of HUB_TRUST_PROXY began a PROXY header that is not sound', {
+        address: peer.address,
+      });
+      this.#raw.destroy();
+    };
+    this.#raw.on('data', onData);
+  }
+
+  #admit(source: ProxySource, first: Buffer | undefined): void {
+    const { allowed, onRefused, explainRefusal } = this.#hub;
+    if (allowed !== null && !allowed.contains(source.address)) {
+      onRefused('address');
+      explainRefusal('address', 'a connection was refused: add its address to HUB_TCP_ALLOW if it may connect', {
+        address: source.address,
+      });
+      this.#raw.destroy();
+    } else if (!this.#threshold.enter(source.address)) {
+      this.#raw.destroy();
+    } else if (this.#threshold.tls === null) {
+      this.#open(this.#raw, source, first);
+    } else if (first === undefined) {
+      this.#raw.once('data', (packet) => this.#tellTls(source, packet));
+    } else {
+      this.#tellTls(source, first);
+    }
+  }
+
+  #tellTls(source: ProxySource, first: Buffer): void {
+    const { tls } = this.#threshold;
+    if (tls !== null && beginsTls(first)) {
+      tls.secure(this.#raw, first, (socket) => this.#open(socket, source, undefined));
+    } else if (this.#hub.tlsMode === 'require') {
+      this.#hub.onBadFrame({
+        reason: 'malformed',
+        why: 'HUB_TCP_TLS=require takes connections with TLS only, and this one began without it.',
+        value: () => undefined,
+        peer: `${source.address}:${source.port}`,
+      });
+      this.#raw.destroy();
+    } else {
+      this.#open(this.#raw, source, first);
+    }
+  }
+
+  #open(socket: Socket, source: ProxySource, first: Buffer | undefined): void {
+    this.#threshold.onOpened({ socket, source, openedAt: this.#openedAt }, first);
+  }
+}

@@ -1,0 +1,273 @@
+/**
+ * A connection from its welcome to its end: a user who is present, or an observer. Reports heartbeats to intake, passes
+ * watches on, renews tokens; ends when its token runs out or it reads too slowly. What ends a presence's lease is the
+ * core. Called by connection.ts with what came, and by the wheel through it.
+ */
+import type { ClientMessage, Hello, MessageId } from '../../../shared/client-messages.ts';
+import type { Verdict } from '../../auth/authenticator.ts';
+import { viewerOf, type Identity } from '../../auth/identity.ts';
+import { DONE } from '../../lib/timing-wheel.ts';
+import type { IdsInText } from '../../lib/ids-in-text.ts';
+import type { Loss } from '../../presence/presence.ts';
+import type { Session } from '../../presence/session.ts';
+import { FAILED, refusals, type ConnectionControl } from './connection-control.ts';
+import { tail, tailAs } from './handle-tail.ts';
+import { lookAs, unwatch, watch, watchListed } from './handle-watch.ts';
+import type { ConnectionContext } from './ws-json.ts';
+
+type Heartbeat = Extract<ClientMessage, { type: 'heartbeat' }>;
+type FreshToken = Extract<ClientMessage, { type: 'token' }>;
+
+/** Who was welcomed. */
+interface Client {
+  readonly identity: Identity;
+  /** The user that the hello named. */
+  readonly claimed: string | undefined;
+  /** Null for an observer. */
+  readonly session: Session | null;
+  /** The user that an observer is counted for; null for none. */
+  readonly observer: string | null;
+}
+
+/** What most heartbeats say. One object for all of them, with the fields of any other, so that none is made for each. */
+const NOTHING_SAID = { status: undefined, code: undefined, text: undefined };
+
+export class Established {
+  readonly name = 'welcomed';
+  readonly #hub: ConnectionContext;
+  readonly #line: ConnectionControl;
+  readonly #claimed: string | undefined;
+  readonly #session: Session | null;
+  #observer: string | null;
+  #identity: Identity;
+  /** An observer's own; a presence has it in its session. */
+  #observerSignAt: number;
+  #looksAt: number;
+  #isVerifying = false;
+  /** It came while another was being checked. */
+  #nextToken: FreshToken | null = null;
+  #staysAfterwards = false;
+
+  constructor(
+    hub: ConnectionContext,
+    line: ConnectionControl,
+    { identity, claimed, session, observer }: Client,
+    monoMs: number,
+  ) {
+    this.#hub = hub;
+    this.#line = line;
+    this.#identity = identity;
+    this.#claimed = claimed;
+    this.#session = session;
+    this.#observer = observer;
+    this.#observerSignAt = monoMs;
+    this.#looksAt = identity.expiresAtMs === null ? monoMs + hub.heartbeatMs : monoMs;
+    line.wakeAt(this.#looksAt);
+  }
+
+  /** @returns what the next one has to wait for, which never rejects; mostly nothing. */
+  hear(message: ClientMessage): Promise<void> | undefined {
+    const line = this.#line;
+    if (message.type === 'hello') {
+      line.bad('type: hello was said already', message.id);
+      return undefined;
+    }
+    if (this.#session === null && message.type === 'heartbeat' && saysSomething(message)) {
+      const field = message.status === undefined ? 'text' : 'status';
+      line.bad(`${field}: must be left out: an observer has no presence`, message.id);
+      return undefined;
+    }
+    line.good();
+    try {
+      return this.#answer(message)?.catch((error: unknown) => {
+        if (line.isOpen) this.#failed(error, message.id);
+      });
+    } catch (error) {
+      this.#failed(error, message.id);
+      return undefined;
+    }
+  }
+
+  /** A plain watch. @returns false, and nothing done, where it is to be heard as any message. */
+  hearPlainWatch(list: IdsInText): boolean {
+    try {
+      if (!watchListed(this.#hub, this.#line, this.#identity, list)) return false;
+      this.renew();
+      this.#line.good();
+    } catch (error) {
+      this.#failed(error, undefined);
+    }
+    return true;
+  }
+
+  /** A sign of life that says nothing. */
+  renew(): void {
+    if (this.#session === null) this.#observerSignAt = this.#hub.clock.now().monoMs;
+    else this.#hub.intake.alive(this.#session);
+  }
+
+  /** The wheel came by. @returns when to look again, monotonic milliseconds, or `DONE` where the end has its own date. */
+  tick(monoMs: number): number {
+    const { timeoutMs, heartbeatMs, slowMs, onRefused } = this.#hub;
+    const lastSignAt = this.#session?.lastSignAt ?? this.#observerSignAt;
+    const lapsesAt = this.#session === null ? lastSignAt + timeoutMs : Infinity;
+    const expiresAt = this.#expiresAt(monoMs);
+    const { behindSinceAt } = this.#line.outbox;
+    const isSlowAt = behindSinceAt === null ? Infinity : behindSinceAt + slowMs;
+    if (monoMs >= expiresAt) this.#line.reject('unauthenticated', undefined);
+    else if (monoMs >= lapsesAt) this.#line.endSession('timedOut');
+    else if (monoMs >= isSlowAt) {
+      onRefused('slow_reader');
+      this.#line.endSession('slowReader');
+    }
+    if (!this.#line.isOpen) return DONE;
+    const isSilent = monoMs >= lastSignAt + heartbeatMs;
+    // Also while it waits: a write is what finds that a peer that is not read has gone.
+    if (isSilent) this.#line.ping();
+    // What waits came in time: a sign of life, too.
+    if (this.#line.isWaiting) this.renew();
+    const pingsAt = (isSilent ? monoMs : lastSignAt) + heartbeatMs;
+    this.#looksAt = Math.min(pingsAt, lapsesAt, expiresAt, isSlowAt);
+    return this.#looksAt;
+  }
+
+  /** The wall clock no longer is where it was by the forward one: when the token runs out has another date. */
+  clockStepped(monoMs: number): void {
+    if (this.#identity.expiresAtMs !== null) this.#lookBy(monoMs);
+  }
+
+  /** However the connection ends from now on, its session stays. */
+  keepSession(): void {
+    this.#staysAfterwards = true;
+  }
+
+  /** The connection is over: its session gets the grace of an unclean end, unless it is to stay or is over already. */
+  release(cause: Loss = 'lost'): void {
+    if (this.#session?.phase === 'live' && !this.#staysAfterwards) this.#hub.intake.disconnect(this.#session, cause);
+  }
+
+  /** The connection is over, whatever becomes of its session. */
+  settle(): void {
+    if (this.#observer !== null) this.#hub.observers.leave(this.#observer);
+    this.#observer = null;
+  }
+
+  #answer(message: Exclude<ClientMessage, Hello>): Promise<void> | undefined {
+    if (message.type !== 'heartbeat' && message.type !== 'bye') this.renew();
+    switch (message.type) {
+      case 'heartbeat':
+        this.#heartbeat(message);
+        this.#line.ok(message.id);
+        break;
+      case 'watch':
+        return watch(this.#hub, this.#line, () => this.#identity, message);
+      case 'unwatch':
+        unwatch(this.#hub, this.#line, message);
+        break;
+      case 'token':
+        this.#token(message);
+        break;
+      case 'tail':
+        tail(this.#hub, this.#line, this.#identity, message);
+        break;
+      case 'untail':
+        this.#hub.tails.end(this.#line.outbox);
+        this.#line.ok(message.id);
+        break;
+      case 'bye':
+        if (this.#session !== null) this.#hub.intake.leave(this.#session);
+        this.#line.close('normal');
+        break;
+      default:
+        message satisfies never;
+    }
+    return undefined;
+  }
+
+  #heartbeat({ status, text }: Pick<Heartbeat, 'status' | 'text'>): void {
+    if (this.#session === null) {
+      this.renew();
+      return;
+    }
+    if (status === undefined && text === undefined) {
+      this.#hub.intake.beat(this.#session, NOTHING_SAID);
+      return;
+    }
+    const code = status === undefined ? undefined : this.#hub.codeOf(status);
+    this.#hub.intake.beat(this.#session, { status, code, text });
+  }
+
+  #token(fresh: FreshToken): void {
+    if (this.#hub.authenticator.withoutToken !== null) {
+      this.#line.ok(fresh.id); // open mode asks for none, so any will do
+    } else if (this.#isVerifying) {
+      this.#nextToken = fresh;
+      this.#line.hold();
+    } else {
+      this.#verify(fresh);
+    }
+  }
+
+  /** The connection goes on meanwhile, up to the next token. */
+  #verify({ token, id }: FreshToken): void {
+    const line = this.#line;
+    this.#isVerifying = true;
+    void this.#hub.authenticator.verify(token).then((verdict) => {
+      this.#isVerifying = false;
+      if (!line.isOpen) return;
+      try {
+        this.#verified(verdict, id);
+      } catch (error) {
+        this.#failed(error, id);
+      }
+      const next = this.#nextToken;
+      if (next === null) return;
+      this.#nextToken = null;
+      this.#verify(next);
+      line.release();
+    });
+  }
+
+  #failed(error: unknown, id: MessageId | undefined): void {
+    this.#hub.onFault(error);
+    this.#line.error('internal', FAILED, id);
+  }
+
+  #verified(verdict: Verdict, id: FreshToken['id']): void {
+    const line = this.#line;
+    if (!verdict.ok) {
+      const { reason, code, message } = refusals[verdict.kind === 'refused' ? 'unauthenticated' : verdict.fault];
+      this.#hub.onRefused(reason);
+      line.error(code, message, id);
+    } else if (verdict.identity.user !== this.#identity.user) {
+      this.#hub.onRefused('forbidden');
+      line.error('forbidden', 'token: must be of the same user as before', id);
+    } else {
+      this.#become(verdict.identity);
+      line.ok(id);
+    }
+  }
+
+  #become(identity: Identity): void {
+    lookAs(this.#hub, this.#line, identity, viewerOf(identity, this.#claimed));
+    tailAs(this.#hub, this.#line, identity);
+    this.#identity = identity;
+    this.#lookBy(this.#hub.lookedAt);
+  }
+
+  /** When the token runs out, by the forward clock. */
+  #expiresAt(monoMs: number): number {
+    const { expiresAtMs } = this.#identity;
+    return expiresAtMs === null ? Infinity : monoMs + expiresAtMs - this.#hub.clock.now().wallMs;
+  }
+
+  #lookBy(monoMs: number): void {
+    if (monoMs >= this.#looksAt) return;
+    this.#looksAt = monoMs;
+    this.#line.wakeAt(monoMs);
+  }
+}
+
+function saysSomething({ status, text }: Heartbeat): boolean {
+  return (status ?? text) !== undefined;
+}

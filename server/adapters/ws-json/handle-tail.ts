@@ -1,0 +1,31 @@
+/** The tail of changes, for admins alone: who may, and how many. Called by established.ts. */
+import type { Tail } from '../../../shared/client-messages.ts';
+import { MAX_TAILS } from '../../../shared/limits.ts';
+import type { Identity } from '../../auth/identity.ts';
+import { mayAdmin } from '../../auth/policy.ts';
+import type { ConnectionControl } from './connection-control.ts';
+import type { ConnectionContext } from './ws-json.ts';
+
+export function tail(
+  { tails, onRefused }: ConnectionContext,
+  line: ConnectionControl,
+  identity: Identity,
+  message: Tail,
+): void {
+  const { match = '', id } = message;
+  if (!mayAdmin(identity)) {
+    onRefused('forbidden');
+    line.error('forbidden', 'tail: is for an admin’s token alone', id);
+  } else if (!tails.begin(line.outbox, match)) {
+    onRefused('watches');
+    line.error('too_many', `tail: ${MAX_TAILS} connections have one already`, id);
+  } else {
+    line.ok(id);
+  }
+}
+
+/** A fresh token is no admin's: the tail ends. */
+export function tailAs({ tails }: ConnectionContext, line: ConnectionControl, identity: Identity): void {
+  if (mayAdmin(identity) || !tails.end(line.outbox)) return;
+  line.error('forbidden', 'tail: is over, since the fresh token is no admin’s', undefined);
+}

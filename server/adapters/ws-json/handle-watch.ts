@@ -1,0 +1,126 @@
+/**
+ * Whom a connection may watch, and how many: asks the policy and the limit, then has fan-out do it, or answers with why
+ * not. A watch is refused whole, and nothing of the refusal depends on whether a user exists. A long watch may have to wait
+ * for a turn of the loop that has room for it: then the connection's later messages wait too. Called by established.ts.
+ */
+import type { Unwatch, Watch } from '../../../shared/client-messages.ts';
+import { USERS_PER_UNIT } from '../../../shared/limits.ts';
+import type { Identity } from '../../auth/identity.ts';
+import { mayWatchAnyone, mayWatchFriendsOf, mayWatchUsers } from '../../auth/policy.ts';
+import type { Outbox } from '../../fanout/outbox.ts';
+import type { IdsInText } from '../../lib/ids-in-text.ts';
+import type { Viewer } from '../../presence/viewer.ts';
+import type { ConnectionControl } from './connection-control.ts';
+import type { ConnectionContext } from './ws-json.ts';
+
+/** Watches of up to so many users, as nearly all are, never wait for a turn. */
+const SMALL_WATCH = 128;
+/** The same if storage must say of each user whether it is a friend: that costs three times as much. */
+const FEW_LOOK_UPS = 16;
+const LOOK_UP_COST = 3;
+
+/** @returns what the connection's next message has to wait for; undefined if the watch is answered. */
+export function watch(
+  hub: ConnectionContext,
+  line: ConnectionControl,
+  identityNow: () => Identity,
+  message: Watch,
+): Promise<void> | undefined {
+  // A list of ids is looked up in storage before it is allowed, so it has its turn before that.
+  if ('friendsOf' in message && !isAllowed(hub, line, identityNow(), message)) return undefined;
+  const ready =
+    'friendsOf' in message
+      ? hub.fanout.prepare(message.friendsOf, line.outbox.viewer)
+      : turnFor(hub, identityNow(), message.users.length);
+  const go = (): void => {
+    // Meanwhile the connection may have ended, or a fresh token may allow less.
+    if (line.isOpen && isAllowed(hub, line, identityNow(), message)) begin(hub, line, message);
+  };
+  if (ready !== undefined) return ready.then(go);
+  go();
+  return undefined;
+}
+
+function turnFor({ workTurns }: ConnectionContext, identity: Identity, users: number): Promise<void> | undefined {
+  if (mayWatchAnyone(identity)) return users > SMALL_WATCH ? workTurns.take(users) : undefined;
+  return users > FEW_LOOK_UPS ? workTurns.take(LOOK_UP_COST * users) : undefined;
+}
+
+/** Whether the connection may have this watch, or is told why not. */
+function isAllowed(hub: ConnectionContext, line: ConnectionControl, identity: Identity, message: Watch): boolean {
+  const { isFriend, maxWatches, onRefused } = hub;
+  const mayWatch =
+    'friendsOf' in message
+      ? mayWatchFriendsOf(identity, message.friendsOf)
+      : mayWatchUsers(identity, message.users, isFriend);
+  if (!mayWatch) {
+    onRefused('forbidden');
+    chargeRefused(line, message);
+    const what = 'friendsOf' in message ? 'friendsOf: must be your own user' : 'users: must be you and your friends';
+    line.error('forbidden', `${what}, where the token does not allow more`, message.id);
+    return false;
+  }
+  if (!hasRoom(hub, line.outbox, message)) {
+    onRefused('watches');
+    chargeRefused(line, message);
+    line.error('too_many', `more than ${maxWatches} watches on one connection: end some first`, message.id);
+    return false;
+  }
+  return true;
+}
+
+/** Each user may have been looked up before the watch was refused. */
+function chargeRefused(line: ConnectionControl, message: Watch): void {
+  if (!('friendsOf' in message)) line.charge(message.users.length / USERS_PER_UNIT);
+}
+
+function begin({ fanout }: ConnectionContext, { outbox }: ConnectionControl, message: Watch): void {
+  if ('friendsOf' in message) fanout.watchFriends(outbox, message.friendsOf, message.since, message.id);
+  else fanout.watchUsers(outbox, message.users, message.since, message.id);
+}
+
+/** A watch that goes the quick way: nothing of it is to be refused. @returns false where it is to go the plain way. */
+export function watchListed(
+  hub: ConnectionContext,
+  { outbox }: ConnectionControl,
+  identity: Identity,
+  list: IdsInText,
+): boolean {
+  if (!mayWatchAnyone(identity) || outbox.watchCount + list.count > hub.maxWatches) return false;
+  if (list.count > SMALL_WATCH) return false;
+  hub.fanout.watchListed(outbox, list);
+  return true;
+}
+
+/** A watch that is there already takes no room. */
+function hasRoom({ fanout, maxWatches }: ConnectionContext, outbox: Outbox, message: Watch): boolean {
+  if (!('friendsOf' in message)) {
+    // Mostly there is room for all of them, so that it does not matter which are watched already.
+    return (
+      outbox.watchCount + message.users.length <= maxWatches ||
+      fanout.watchCountWith(outbox, message.users) <= maxWatches
+    );
+  }
+  return outbox.watchCount < maxWatches || fanout.watchesFriendsOf(outbox, message.friendsOf);
+}
+
+export function unwatch({ fanout }: ConnectionContext, { outbox }: ConnectionControl, message: Unwatch): void {
+  if ('friendsOf' in message) fanout.unwatchFriends(outbox, message.friendsOf, message.id);
+  else fanout.unwatchUsers(outbox, message.users, message.id);
+}
+
+/** A fresh token looks from now on: what it no longer allows ends. Throws, with nothing changed, where storage fails. */
+export function lookAs(
+  { fanout, isFriend }: ConnectionContext,
+  { outbox }: ConnectionControl,
+  identity: Identity,
+  viewer: Viewer,
+): void {
+  const { mayObserve, isAdmin } = outbox.viewer;
+  const allowsLess = (mayObserve && !viewer.mayObserve) || (isAdmin && !viewer.isAdmin);
+  const mayWatch = {
+    friendsOf: (owner: string) => mayWatchFriendsOf(identity, owner),
+    user: (id: string) => mayWatchUsers(identity, [id], isFriend),
+  };
+  fanout.changeViewer(outbox, viewer, allowsLess ? mayWatch : undefined);
+}

@@ -1,0 +1,48 @@
+/**
+ * A socket that there is no room for: told to come back after a while, and closed. It is no connection: it is counted
+ * nowhere but among those that leave, hears nothing, and is cut where it does not go. Made by ws-json.ts.
+ */
+import { closeCodes, type CloseReason } from '../../../shared/reasons.ts';
+import type { HubMessage } from '../../../shared/hub-messages.ts';
+import { BYE_CLOSE_WITHIN_MS } from '../../../shared/limits.ts';
+import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/timing-wheel.ts';
+import type { Socket, SocketEvents } from '../../sockets/port.ts';
+
+const ignore = (): void => undefined;
+
+export class RejectedSocket implements SocketEvents, Timed {
+  wheelTick = NOT_SCHEDULED;
+  wheelPlace = 0;
+  readonly message = ignore;
+  readonly binary = ignore;
+  readonly oversize = ignore;
+  readonly pong = ignore;
+  readonly frame = ignore;
+  readonly drained = ignore;
+  readonly #socket: Socket;
+  readonly #onGone: (turned: RejectedSocket) => void;
+  readonly #endsAt: number;
+
+  constructor(socket: Socket, monoMs: number, onGone: (turned: RejectedSocket) => void) {
+    this.#socket = socket;
+    this.#onGone = onGone;
+    this.#endsAt = monoMs + BYE_CLOSE_WITHIN_MS;
+  }
+
+  sayGoodbye(afterMs: number, reason: CloseReason): void {
+    const message: HubMessage = { type: 'reconnect', afterMs };
+    const { code, meaning } = closeCodes[reason];
+    this.#socket.send(JSON.stringify(message));
+    this.#socket.close(code, meaning);
+  }
+
+  tick(monoMs: number): number {
+    if (monoMs < this.#endsAt) return this.#endsAt;
+    this.#socket.terminate();
+    return DONE;
+  }
+
+  closed(): void {
+    this.#onGone(this);
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * What every part of the building needs: the settings, the clock, the log, and the tables that settings are read into
+ * by the rooms that know their form. Part of hub.ts.
+ */
+import { parseCidrs, type Cidrs } from '../auth/cidrs.ts';
+import { createOpenWithAdmin, openAuthenticator, type Authenticator } from '../auth/authenticator.ts';
+import { createJwtAuthenticator } from '../auth/jwt-authenticator.ts';
+import { parseOrigins } from '../auth/origins.ts';
+import type { RefusalReason } from '../../shared/reasons.ts';
+import { encodingOf, type Encoding } from '../adapters/tcp-xml/charset.ts';
+import { parseFieldNames, type FieldNames } from '../adapters/tcp-xml/names.ts';
+import type { Config } from '../config.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Stalls } from '../lib/stall-clock.ts';
+import type { Logger } from '../lib/log.ts';
+import { openTlsFiles, type TlsFiles } from '../lib/tls-files.ts';
+import { StartError } from '../lib/start-error.ts';
+import { CodeTable } from '../presence/legacy-codes.ts';
+import type { SessionIds } from '../presence/session-id.ts';
+
+export interface HubContext {
+  readonly config: Config;
+  /** The name of this hub: another one in each run, so that no id of a session outlives it. */
+  readonly node: string;
+  readonly sessionIds: SessionIds;
+  readonly clock: Clock;
+  /** What the clock leaves out. */
+  readonly stalls: Stalls;
+  readonly log: Logger;
+  /** Lines of the log that nobody got to read. */
+  readonly droppedLogLines: () => number;
+  readonly codes: CodeTable;
+  readonly names: FieldNames;
+  readonly encoding: Encoding;
+  readonly authenticator: Authenticator;
+  /** Who may use TCP; null for everybody. */
+  readonly tcpAllowed: Cidrs | null;
+  readonly trustedProxies: Cidrs;
+  readonly origins: ReadonlySet<string>;
+  /** The certificate of both ports; null where they speak in the clear. */
+  readonly tls: TlsFiles | null;
+  /** Sessions of all users. */
+  readonly maxSessionsTotal: number;
+  /** Who was turned down or away, by reason. */
+  readonly refusals: Record<RefusalReason, number>;
+  /** What fails right now, by part. */
+  readonly failing: Map<string, string>;
+  /** The hub takes leave: leases stand still, since beats may not get in any more. */
+  isDraining: boolean;
+  /** Has `end` called at the stop; the last one first. */
+  readonly onStop: (end: () => void | Promise<void>) => void;
+}
+
+type Tables = Pick<HubContext, 'codes' | 'names' | 'encoding' | 'tcpAllowed' | 'trustedProxies' | 'origins'>;
+
+/** @throws {StartError} with one sentence that names the setting. */
+export function readTables(config: Config): Tables {
+  const { codes: codesGiven, tcpNames, tcpEncoding } = config;
+  const codes = CodeTable.parse(codesGiven);
+  if (!codes.ok) throw new StartError(`HUB_CODES is "${codesGiven ?? ''}": it ${codes.problem}`);
+  const names = parseFieldNames(tcpNames ?? '');
+  if (!names.ok) throw new StartError(`HUB_TCP_NAMES is "${tcpNames ?? ''}": ${names.problem}`);
+  const encoding = encodingOf(tcpEncoding);
+  if (encoding === undefined) {
+    const known = 'utf-8, gbk, gb18030, gb2312, big5, iso-8859-1, utf-16le or utf-16be';
+    throw new StartError(`HUB_TCP_ENCODING is "${tcpEncoding}": it must be one of ${known}`);
+  }
+  const allowed = readCidrs('HUB_TCP_ALLOW', config.tcpAllow);
+  const origins = parseOrigins(config.origins);
+  if (!origins.ok) throw new StartError(origins.problem);
+  return {
+    codes: codes.table,
+    names: names.value,
+    encoding,
+    tcpAllowed: allowed.isEmpty ? null : allowed,
+    trustedProxies: readCidrs('HUB_TRUST_PROXY', config.trustProxy),
+    origins: origins.origins,
+  };
+}
+
+function readCidrs(setting: string, text: string): Cidrs {
+  const read = parseCidrs(setting, text);
+  if (!read.ok) throw new StartError(read.problem);
+  return read.cidrs;
+}
+
+/** Who says who somebody is. @throws {StartError} with one sentence that names the setting. */
+export function buildAuthenticator(config: Config, clock: Clock, log: Logger): Authenticator {
+  const { auth, adminToken } = config;
+  if (auth === 'open' && adminToken === null) return openAuthenticator;
+  const made =
+    auth === 'jwt'
+      ? createJwtAuthenticator({
+          secret: config.jwtSecret ?? undefined,
+          jwksUrl: config.jwksUrl ?? undefined,
+          issuer: config.jwtIssuer ?? undefined,
+          audience: config.jwtAudience ?? undefined,
+          adminToken: adminToken ?? undefined,
+          clock,
+          onKeysFailure: (why) => {
+            log.warn({ why }, 'tokens of new keys can’t be checked');
+          },
+        })
+      : createOpenWithAdmin(adminToken ?? '');
+  if (!made.ok) throw new StartError(made.problem);
+  return made.authenticator;
+}
+
+/** The certificate, looked after for as long as the hub runs. @throws {StartError} with one sentence. */
+export async function openTls({ tlsCert, tlsKey }: Config, log: Logger): Promise<TlsFiles | null> {
+  if (tlsCert === null || tlsKey === null) return null;
+  const read = await openTlsFiles({
+    certName: 'HUB_TLS_CERT',
+    certPath: tlsCert,
+    keyName: 'HUB_TLS_KEY',
+    keyPath: tlsKey,
+  });
+  if (!read.ok) throw new StartError(read.problem);
+  read.value.watch((problem) => {
+    log.error(problem);
+  });
+  return read.value;
+}
