@@ -10,7 +10,9 @@ const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', imp
 /** Runs one small test that needs Chromium. */
 async function runWithoutChromium(env: NodeJS.ProcessEnv = {}) {
   // Of the run that this test is part of, the inner one must know nothing.
-  const outer = Object.entries(process.env).filter(([name]) => !name.startsWith('VITEST') && name !== 'CI');
+  const outer = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('VITEST') && name !== 'CI' && name !== 'TEST_RESULTS',
+  );
   const child = spawn(process.execPath, [vitest, 'run', 'test/browser/react-hydration.test.ts'], {
     cwd: repository,
     env: { ...Object.fromEntries(outer), CHROMIUM: '/nowhere/chromium', NO_COLOR: '1', ...env },
