@@ -165,7 +165,7 @@ async function takeLeave(
   const endsAt = performance.now() + drainMs - STOP_MS;
   listening.stopAccepting();
   tcpXml.stopAccepting();
-  core.fanout.flushAll();
+  core.fanout.reports.flushAll();
   core.storeNow();
   wsJson.drain(Math.max(0, drainMs - STOP_MS));
   while (wsJson.connectionCount > 0 && performance.now() < endsAt) await delay(LOOK_EVERY_MS);
@@ -217,7 +217,7 @@ async function open(
     engine.listen(host, port, service, site.tls === null ? {} : { tls: site.tls }),
   );
   onStop(async () => {
-    core.fanout.flushAll();
+    core.fanout.reports.flushAll();
     wsJson.shutDown();
     await listening.close();
   });

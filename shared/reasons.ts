@@ -12,7 +12,7 @@ export const errorCodes = {
   rate_limited: 'Too many messages; slow down.',
   unknown_type: 'The hub knows no message of that `type`.',
   unavailable:
-    'The token can’t be judged now: its key can’t be fetched, or it is not valid yet. It is no refusal: try again.',
+    'The token can’t be judged now: its key can’t be fetched, it is not valid yet, or too many bad tokens came from the address. It is no refusal: try again.',
   internal: 'The hub failed; it is not the client’s fault. Try again.',
 } as const;
 export type ErrorCode = keyof typeof errorCodes;
@@ -26,6 +26,7 @@ export const closeCodes = {
   slowReader: { code: 1013, meaning: 'The client read too slowly: come back later.' },
   keysUnavailable: { code: 1013, meaning: 'The keys that check the token can’t be fetched now: come back later.' },
   earlyToken: { code: 1013, meaning: 'The token is not valid yet, because two clocks differ: come back later.' },
+  badTokens: { code: 1013, meaning: 'Too many bad tokens came from the client’s address: come back later.' },
   failed: { code: 1013, meaning: 'The hub failed; it is not the client’s fault: come back later.' },
   badMessages: { code: 4400, meaning: 'Ten `bad_message` in a row: mend the client before it comes back.' },
   unauthenticated: { code: 4401, meaning: 'Unauthenticated: come back with a fresh token.' },
@@ -55,7 +56,7 @@ export const refusalReasons = {
   unauthenticated: 'The token is missing, wrong or has run out (401, 4401, a bad frame).',
   forbidden: 'The token does not allow it (403, 4403, a bad frame), or an admin ended it (a bad frame).',
   unavailable:
-    'A token can’t be judged now: the issuer’s keys can’t be fetched, or it becomes valid within 5 minutes (503, 1013; TCP: `unavailable`).',
+    'A token can’t be judged now: the issuer’s keys can’t be fetched, or it becomes valid within 5 minutes (503, 1013; TCP: `unavailable`, also after too many bad tokens).',
   origin: 'The page’s origin is neither the hub’s own nor in `HUB_ORIGINS` (403).',
   address: 'The address is not in `HUB_TCP_ALLOW`: the connection is closed.',
   proxy: 'A trusted proxy began a PROXY header that is not sound: the connection is closed.',
@@ -68,7 +69,7 @@ export const refusalReasons = {
   watches: 'The connection would watch more than `HUB_MAX_WATCHES` (`too_many`).',
   friends: 'A user would have more friends, or blocks, than `HUB_MAX_FRIENDS` (409).',
   messages:
-    'More than `HUB_MESSAGES_PER_S` (WebSocket and TCP: read later, far over it `rate_limited` and 4429; HTTP: 429).',
+    'More than `HUB_MESSAGES_PER_S` (WebSocket and TCP: read later, far over it `rate_limited` and 4429; HTTP: 429), or more bad tokens of one address (HTTP: 429; WebSocket: `unavailable` and 1013).',
   slow_sender: 'A frame or a `hello` did not come in time: the connection is closed.',
   slow_reader: 'The client did not read what it was sent (1013).',
 } as const;

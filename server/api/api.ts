@@ -28,7 +28,7 @@ interface ApiOptions
     BlocksRoutesOptions,
     SessionsRoutesOptions,
     OperationsOptions {
-  readonly roster: Pick<Roster, 'friendsOf' | 'follows'>;
+  readonly roster: Pick<Roster, 'friendsOf'>;
   /** Which pages may talk to the hub. */
   readonly pageRules: PageRules;
   /** The hub speaks TLS. */

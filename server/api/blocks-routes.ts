@@ -10,33 +10,41 @@ import type { HttpReply } from '../sockets/port.ts';
 import { noContent, problem } from './reply.ts';
 import { route, type Route } from './route.ts';
 
-/** Each throws where storage can't take it. */
+/** Each rejects if storage can't take it. */
 export interface BlocksRoutesOptions {
-  /** Sets the block of `user` against `other`. @returns false where the user has as many as it may. */
-  readonly block: (user: string, other: string) => boolean;
-  readonly unblock: (user: string, other: string) => void;
+  /** Sets the block of `user` against `other`. Resolves to false if the user has as many as it may. */
+  readonly block: (user: string, other: string) => Promise<boolean>;
+  readonly unblock: (user: string, other: string) => Promise<void>;
+  /** How many watch the user, or more: each is looked at, to find the connections of the blocked one. */
+  readonly watchersOf: (user: string) => number;
   /** Of one user, blocks as well as friends. */
   readonly maxFriends: number;
   readonly onRefused: (reason: RefusalReason) => void;
 }
 
-export function blocksRoutes({ block, unblock, maxFriends, onRefused }: BlocksRoutesOptions): Route[] {
-  const routeTo = (method: 'PUT' | 'DELETE', set: (user: string, other: string) => HttpReply): Route =>
+/** As many watchers are looked at in the time that one user in a snapshot takes. */
+const WATCHERS_A_USER = 8;
+
+export function blocksRoutes({ block, unblock, watchersOf, maxFriends, onRefused }: BlocksRoutesOptions): Route[] {
+  const routeTo = (method: 'PUT' | 'DELETE', set: (user: string, other: string) => Promise<HttpReply>): Route =>
     route({
       method,
       path: '/v1/users/{user}/blocks/{other}',
       about: (call) => readPair(call, 'other', 'nobody is blocked by oneself'),
       may: (identity, { user }) => mayBlock(identity, user),
-      answer: (_call, { user, other }) => durably(() => set(user, other)),
+      answer: ({ chargeFor }, { user, other }) => {
+        chargeFor(watchersOf(user) / WATCHERS_A_USER);
+        return durably(() => set(user, other));
+      },
     });
   return [
-    routeTo('PUT', (user, other) => {
-      if (block(user, other)) return noContent();
+    routeTo('PUT', async (user, other) => {
+      if (await block(user, other)) return noContent();
       onRefused('friends');
       return problem(409, `other: ${user} may block at most ${maxFriends}, so nothing was changed`);
     }),
-    routeTo('DELETE', (user, other) => {
-      unblock(user, other);
+    routeTo('DELETE', async (user, other) => {
+      await unblock(user, other);
       return noContent();
     }),
   ];

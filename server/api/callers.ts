@@ -3,7 +3,14 @@
  * down. Never tells the client why a token was refused. What an identity may do is the routes' question.
  */
 import type { RefusalReason } from '../../shared/reasons.ts';
-import { readBearer, REFUSAL, UNDECIDED, type Authenticator, type Verdict } from '../auth/authenticator.ts';
+import {
+  readBearer,
+  REFUSAL,
+  UNDECIDED,
+  type Authenticator,
+  type Undecided,
+  type Verdict,
+} from '../auth/authenticator.ts';
 import { neighbourhoodOf } from '../auth/cidrs.ts';
 import type { Identity } from '../auth/identity.ts';
 import { mayAdmin } from '../auth/policy.ts';
@@ -53,6 +60,8 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
     onRefused('messages');
     return tooMany('requests: more than the hub allows in this time, and this one did nothing: slow down', waitMs);
   };
+  /** Counted apart, so that whoever has a good token does not pay for others at its address. */
+  const overRefusalRate = (request: HttpRequest) => overRate(`refused ${byAddress(request)}`, request);
   const admit = (identity: Identity, request: HttpRequest, isBulk: boolean): Caller => {
     const caller = countedAs(identity, request, isBulk);
     const reply = caller === undefined ? undefined : overRate(caller, request, identity.isOpen && isBulk ? 0 : 1);
@@ -60,13 +69,11 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
   };
   const judge = (verdict: Verdict, request: HttpRequest, isBulk: boolean): Caller => {
     if (verdict.ok) return admit(verdict.identity, request, isBulk);
-    const limited = overRate(byAddress(request), request);
+    const limited = verdict.fault === 'busy' ? undefined : overRefusalRate(request);
     if (limited !== undefined) return { ok: false, reply: limited };
     if (verdict.kind === 'refused') return { ok: false, reply: unauthenticated() };
-    onRefused('unavailable');
-    const retryAfter = String(Math.ceil(verdict.retryInMs / 1000));
-    const reply = problem(503, `authorization: ${UNDECIDED[verdict.fault]}`, { 'retry-after': retryAfter });
-    return { ok: false, reply };
+    onRefused(verdict.fault === 'busy' ? 'messages' : 'unavailable');
+    return { ok: false, reply: undecided(verdict) };
   };
 
   return {
@@ -74,10 +81,13 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
       // Where everyone is admin a token can add nothing, so none is looked at.
       if (withoutToken !== null && mayAdmin(withoutToken)) return admit(withoutToken, request, isBulk);
       const token = readBearer(request.headers.get('authorization'));
-      if (token !== undefined) return authenticator.verify(token).then((verdict) => judge(verdict, request, isBulk));
+      if (token !== undefined) {
+        const verified = authenticator.verify(token, request.remoteAddress);
+        return verified.then((verdict) => judge(verdict, request, isBulk));
+      }
       if (withoutToken !== null) return admit(withoutToken, request, isBulk);
       explainRefusal('missing', 'a request brought no token as “Authorization: Bearer”, and HUB_AUTH=jwt asks for one');
-      return { ok: false, reply: overRate(byAddress(request), request) ?? unauthenticated() };
+      return { ok: false, reply: overRefusalRate(request) ?? unauthenticated() };
     },
     charge: (identity, request, isBulk, units) => {
       const caller = countedAs(identity, request, isBulk);
@@ -98,6 +108,12 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
   };
 }
 
+function undecided({ fault, retryInMs }: Undecided): HttpReply {
+  const detail = `authorization: ${UNDECIDED[fault]}`;
+  if (fault === 'busy') return tooMany(detail, retryInMs);
+  return problem(503, detail, { 'retry-after': String(Math.ceil(retryInMs / 1000)) });
+}
+
 /** A body counts one more for each so many characters: to parse ten thousand ids is work. */
 const BODY_CHARS_PER_UNIT = 4096;
 
@@ -110,7 +126,7 @@ function countedAs(identity: Identity, request: HttpRequest, isBulk: boolean): s
   return mayAdmin(identity) ? undefined : nameOf(identity, request);
 }
 
-/** Whom requests are counted for. No user id and no address holds a space, so the two can't be taken for one another. */
+/** Whom requests of a good token are counted for. No user id and no address holds a space, so the two can't be taken for one another. */
 function nameOf({ user }: Identity, request: HttpRequest): string {
   return user === null ? byAddress(request) : `user ${user}`;
 }

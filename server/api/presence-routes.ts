@@ -2,7 +2,7 @@
 import { heartbeatBody, presenceBody, type HeartbeatBody } from '../../shared/http-bodies.ts';
 import { takeHttpHeartbeat, type HttpHeartbeatOptions } from '../adapters/http/heartbeat.ts';
 import { viewerOf } from '../auth/identity.ts';
-import { mayHeartbeat, mayReadFriends, mayReadPresence } from '../auth/policy.ts';
+import { mayHeartbeat, mayReadFriends, mayReadPresence, type IsFriend } from '../auth/policy.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { TurnBudget } from '../lib/turn-budget.ts';
 import type { Presence } from '../presence/presence.ts';
@@ -15,9 +15,9 @@ import { route, type Call, type Read, type Reply, type Route } from './route.ts'
 
 export interface PresenceRoutesOptions {
   readonly presence: Pick<Presence, 'peekAs' | 'answersFor'>;
-  readonly roster: Pick<Roster, 'friendsOf' | 'follows'>;
-  /** While a list is being replaced, what its readers wait for. */
-  readonly settled: (user: string) => Promise<void> | undefined;
+  readonly roster: Pick<Roster, 'friendsOf'>;
+  /** For a question about that many users: who is whose friend. */
+  readonly friendLookUp: (count: number) => IsFriend;
   readonly heartbeat: HttpHeartbeatOptions;
   readonly clock: Clock;
   /** What one turn of the loop has for long work. */
@@ -29,15 +29,13 @@ export interface PresenceRoutesOptions {
 }
 
 export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
-  // Asked of the roster at each call, so that an edit holds from its 204 on.
-  const isFriend = (user: string, other: string): boolean => options.roster.follows(user, other);
   const list = (method: 'GET' | 'POST', about: (call: Call) => Read<{ users: string[] }>): Route =>
     route({
       method,
       path: '/v1/presence',
       about,
       usersIn: ({ users }) => users.length,
-      may: (identity, { users }) => mayReadPresence(identity, users, isFriend),
+      may: (identity, { users }) => mayReadPresence(identity, users, options.friendLookUp(users.length)),
       answer: ({ viewer }, { users }) => entries(options, users, viewer),
     });
   return [
@@ -45,7 +43,7 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       method: 'GET',
       path: '/v1/presence/{user}',
       about: (call) => readUser(call, 'user'),
-      may: (identity, user) => mayReadPresence(identity, [user], isFriend),
+      may: (identity, user) => mayReadPresence(identity, [user], options.friendLookUp(1)),
       answer: ({ viewer }, user) => {
         options.ensureStored();
         return withStale(options, entryJson(options, user, viewer), [user], viewer);
@@ -69,12 +67,9 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       about: (call) => readUser(call, 'user'),
       may: mayReadFriends,
       answer: ({ viewer, chargeFor }, user) => {
-        const answer = (): Reply => {
-          const friends = options.roster.friendsOf(user);
-          chargeFor(friends.length);
-          return entries(options, friends, viewer);
-        };
-        return options.settled(user)?.then(answer) ?? answer();
+        const friends = options.roster.friendsOf(user);
+        chargeFor(friends.length);
+        return entries(options, friends, viewer);
       },
     }),
   ];

@@ -21,8 +21,11 @@ interface Refused {
 export interface Undecided {
   readonly ok: false;
   readonly kind: 'unavailable';
-  /** `keys`: the keys that would check it cannot be fetched now; `early`: it is not valid yet. */
-  readonly fault: 'keys' | 'early';
+  /**
+   * `keys`: the keys that would check it cannot be fetched now; `early`: it is not valid yet; `busy`: it was not verified,
+   * because too many bad tokens came from its address.
+   */
+  readonly fault: 'keys' | 'early' | 'busy';
   readonly why: string;
   /** Another attempt after this time may be decided; above 0. */
   readonly retryInMs: number;
@@ -45,8 +48,11 @@ export type TokenFault =
 export interface Authenticator {
   /** Who comes without a token; null where a token is asked for. */
   readonly withoutToken: Identity | null;
-  /** Never rejects. `why` is for the hub's log alone, and holds nothing of the token. */
-  verify(token: string): Promise<Verdict>;
+  /**
+   * Never rejects. `address`: the client's, which is charged if the token is bad. `why` is for the hub's log alone, and holds
+   * nothing of the token.
+   */
+  verify(token: string, address: string): Promise<Verdict>;
 }
 
 /** Made, or the sentence that stops the start: it names the setting. */
@@ -58,6 +64,7 @@ export const REFUSAL = 'the token is missing, wrong or has run out';
 export const UNDECIDED = {
   keys: 'the token can’t be checked at the moment: try again',
   early: 'the token is not valid yet: try again',
+  busy: 'too many bad tokens came from your address: try again later',
 } as const satisfies Record<Undecided['fault'], string>;
 
 /** Longer ones are refused unread: jose would decode and parse them first. Real tokens are 0.2 to 2 KiB. */
@@ -86,8 +93,8 @@ export function createOpenWithAdmin(adminToken: string): Made {
 export function explaining(authenticator: Authenticator, explain: ExplainRefusal): Authenticator {
   return {
     withoutToken: authenticator.withoutToken,
-    verify: async (token) => {
-      const verdict = await authenticator.verify(token);
+    verify: async (token, address) => {
+      const verdict = await authenticator.verify(token, address);
       if (!verdict.ok) {
         const what = verdict.kind === 'refused' ? 'a token was refused' : 'a token can’t be judged yet';
         explain(verdict.fault, `${what}: ${verdict.why}`);

@@ -13,6 +13,7 @@ import {
   type JWTVerifyOptions,
 } from 'jose';
 import type { Clock } from '../lib/clock.ts';
+import type { Rate } from '../lib/token-bucket.ts';
 import {
   createTokenMatcher,
   faultOfAdminToken,
@@ -20,6 +21,7 @@ import {
   refused,
   type Authenticator,
   type Made,
+  type TokenFault,
   type Verdict,
 } from './authenticator.ts';
 import { identityOf, staticAdmin } from './identity.ts';
@@ -33,6 +35,7 @@ import {
   verdictOf,
 } from './token-faults.ts';
 import { createTokenMemory } from './token-memory.ts';
+import { VerificationPace } from './verification-pace.ts';
 
 /** The settings as they were given, undefined where they were not. */
 export interface JwtOptions {
@@ -43,16 +46,22 @@ export interface JwtOptions {
   readonly issuer?: string | undefined;
   readonly audience?: string | undefined;
   readonly adminToken?: string | undefined;
+  /** How many bad tokens of one address are verified. */
+  readonly badTokens: Rate;
   readonly clock: Clock;
   /** The issuer's keys could not be fetched; for the log. Tokens may still be verified with those in hand. */
   readonly onKeysFailure?: (why: string) => void;
 }
 
 const MIN_SECRET_BYTES = 32;
-/** 3 MB when full. */
+/** Good tokens, and as many bad ones: 3 MB each when full. */
 const MAX_REMEMBERED = 10_000;
 /** Keys may be withdrawn meanwhile; a secret holds for as long as the process. */
 const REMEMBER_WITH_KEYS_MS = 60_000;
+/** A client that repeats its bad token is not verified again each time. What is wrong with it may pass with the clock. */
+const REMEMBER_BAD_MS = 60_000;
+/** These may pass when an issuer hands out another key. */
+const FAULTS_OF_KEYS: ReadonlySet<TokenFault> = new Set(['key', 'signature']);
 
 export function createJwtAuthenticator(options: JwtOptions): Made {
   const problem = faultOf(options);
@@ -64,25 +73,35 @@ export function createJwtAuthenticator(options: JwtOptions): Made {
     ...(issuer !== undefined && { issuer }),
     ...(audience !== undefined && { audience }),
   });
-  const memory = createTokenMemory({
+  const goodOnes = createTokenMemory({
     capacity: MAX_REMEMBERED,
     forMs: options.secret === undefined ? REMEMBER_WITH_KEYS_MS : Infinity,
   });
+  const badOnes = createTokenMemory({ capacity: MAX_REMEMBERED, forMs: REMEMBER_BAD_MS });
+  const remember = (digest: string, verdict: Verdict): void => {
+    if (verdict.ok) goodOnes.remember(digest, verdict, clock.now());
+    else if (verdict.kind === 'refused' && (options.secret !== undefined || !FAULTS_OF_KEYS.has(verdict.fault)))
+      badOnes.remember(digest, verdict, clock.now());
+  };
+  const pace = new VerificationPace(options.badTokens, clock);
+  const check = async (token: string): Promise<Verdict> => {
+    try {
+      return judge(await checkSignature(token, new Date(clock.now().wallMs)), clock);
+    } catch (error) {
+      return verdictOf(error, token, options);
+    }
+  };
   const authenticator: Authenticator = {
     withoutToken: null,
-    verify: async (token) => {
+    verify: async (token, address) => {
       if (token.length > MAX_TOKEN_CHARS) return refused('length', `it has ${token.length} characters`);
       if (isAdminToken(token)) return { ok: true, identity: staticAdmin };
       const digest = digestOf(token);
-      const known = memory.recall(digest, clock.now());
-      if (known !== undefined) return { ok: true, identity: known };
-      try {
-        const verdict = judge(await checkSignature(token, new Date(clock.now().wallMs)), clock);
-        if (verdict.ok) memory.remember(digest, verdict.identity, clock.now());
-        return verdict;
-      } catch (error) {
-        return verdictOf(error, token, options);
-      }
+      const known = goodOnes.recall(digest, clock.now()) ?? badOnes.recall(digest, clock.now());
+      if (known !== undefined) return known;
+      const verdict = await pace.run(address, () => check(token));
+      remember(digest, verdict);
+      return verdict;
     },
   };
   return { ok: true, authenticator };

@@ -1,15 +1,14 @@
 /**
- * Tokens that were good a moment ago: a verification costs 160 µs, a look-up 3, and over HTTP every heartbeat brings its
- * token again. Holds digests, never tokens, and at most a fixed number, the longest unused forgotten first. Called by
- * jwt-authenticator.ts, which decides what is good.
+ * Verdicts on tokens that came a moment ago: a verification costs 160 µs, a look-up 3, and over HTTP every heartbeat brings
+ * its token again. Holds digests, never tokens, and at most a fixed number, the longest unused forgotten first.
  */
 import type { Moment } from '../lib/clock.ts';
-import type { Identity } from './identity.ts';
+import type { Verdict } from './authenticator.ts';
 
 export interface TokenMemory {
   /** Undefined for what was never remembered, is forgotten or has run out. */
-  recall(digest: string, now: Moment): Identity | undefined;
-  remember(digest: string, identity: Identity, now: Moment): void;
+  recall(digest: string, now: Moment): Verdict | undefined;
+  remember(digest: string, verdict: Verdict, now: Moment): void;
 }
 
 export interface TokenMemoryOptions {
@@ -19,7 +18,7 @@ export interface TokenMemoryOptions {
 }
 
 interface Known {
-  readonly identity: Identity;
+  readonly verdict: Verdict;
   readonly verifiedAtMs: number;
 }
 
@@ -30,16 +29,15 @@ export function createTokenMemory({ capacity, forMs }: TokenMemoryOptions): Toke
       const entry = known.get(digest);
       if (entry === undefined) return undefined;
       known.delete(digest);
-      const { identity, verifiedAtMs } = entry;
-      const isOver =
-        monoMs - verifiedAtMs >= forMs || (identity.expiresAtMs !== null && identity.expiresAtMs <= wallMs);
-      if (isOver) return undefined;
-      // Set anew, it stands last in the map: the first one is the longest unused.
+      const { verdict, verifiedAtMs } = entry;
+      const expiresAtMs = verdict.ok ? verdict.identity.expiresAtMs : null;
+      if (monoMs - verifiedAtMs >= forMs || (expiresAtMs !== null && expiresAtMs <= wallMs)) return undefined;
+      // Set again, it stands last in the map: the first one is the longest unused.
       known.set(digest, entry);
-      return identity;
+      return verdict;
     },
-    remember: (digest, identity, { monoMs }) => {
-      known.set(digest, { identity, verifiedAtMs: monoMs });
+    remember: (digest, verdict, { monoMs }) => {
+      known.set(digest, { verdict, verifiedAtMs: monoMs });
       if (known.size <= capacity) return;
       const [oldest] = known.keys();
       if (oldest !== undefined) known.delete(oldest);

@@ -1,34 +1,25 @@
 /**
- * Who watches whom, and when they are told. A change is encoded once for all who may see the same of it, and told once
- * to each connection, however many of its watches cover the user; a snapshot is taken in the same synchronous step as its
- * subscription, so nothing is lost or told twice between them. Called by the hub (changes, blocks, friend lists) and by
- * ws-json (watches). Reads the core, never changes it; what is said in which words is `Telling`'s.
+ * Who watches whom: begins and ends watches, and answers them. A snapshot is taken in the same synchronous step as its
+ * subscription, so nothing is lost or told twice between them. Reads the core, never changes it. Changes are told by
+ * `Reports`, edits of friend lists by `RosterTelling`, in the words of `Telling`.
  */
 import type { MessageId } from '../../shared/client-messages.ts';
 import type { IdsInText } from '../lib/ids-in-text.ts';
 import { SmallSet } from '../lib/small-set.ts';
-import type { Change } from '../presence/change.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { ListChanges } from '../roster/port.ts';
-import { audienceOf, watchEach, type WatchedList } from './watched-list.ts';
-import type { Delays } from './delays.ts';
+import { audienceOf, audienceSize, watchEach, type WatchedList } from './watched-list.ts';
 import { Followers } from './followers.ts';
-import { notAllowed, type MayWatch, type Watches } from './may-watch.ts';
-import { HeldBack, type Shown } from './held-back.ts';
-import { FlushMessages, type Outbox } from './outbox.ts';
-import { FlushScheduler } from './flush-scheduler.ts';
+import { notAllowed, type MayWatch } from './may-watch.ts';
+import type { Outbox } from './outbox.ts';
+import { Reports, type ReportsOptions } from './reports.ts';
 import { RosterTelling, type RosterEditing } from './roster-telling.ts';
-import { selfJson, Selves } from './selves.ts';
+import { selfJson } from './selves.ts';
 import { headOfFriends, headOfUsers, WatcherMessages, type TellingOptions } from './watcher-messages.ts';
 import { WatchedLists } from './watched-lists.ts';
 
-export interface FanoutOptions extends Omit<TellingOptions, 'untoldFrom' | 'held'> {
-  /** A user is reported at most that often, milliseconds. */
-  readonly reportEveryMs: number;
-  /** Real milliseconds that only grow, for that. */
-  readonly nowMs: () => number;
-  readonly delays: Delays;
+export interface FanoutOptions extends Omit<TellingOptions, 'untold' | 'held'>, ReportsOptions {
   /** The friend lists, for lists not watched yet and for what changed in them. */
   readonly friends: {
     friendsOf(user: string): readonly string[];
@@ -51,27 +42,19 @@ export interface Forewarning {
 export class Fanout {
   /** Set by the hub, which builds it after this. */
   forewarning: Forewarning = { isOn: false, before: () => undefined, closed: () => undefined };
+  readonly reports: Reports;
   readonly #options: FanoutOptions;
   readonly #telling: WatcherMessages;
   readonly #lists: WatchedLists;
   readonly #followers = new Followers();
   readonly #roster: RosterTelling;
-  readonly #rhythm = new FlushScheduler(() => this.flush());
-  readonly #held: HeldBack;
-  #changed = new Set<User>();
-  readonly #selves: Selves;
-  #changeNo = 0;
 
   constructor(options: FanoutOptions) {
     const { presence, turns, friends } = options;
     this.#options = options;
-    this.#held = new HeldBack({ ...options, onDue: () => this.#rhythm.request() });
-    this.#selves = new Selves({
-      ...options,
-      tell: (outbox, json) => this.#telling.self(outbox, json),
-      onDue: () => this.#rhythm.request(),
-    });
-    this.#telling = new WatcherMessages({ ...options, held: this.#held, untoldFrom: () => this.#roster.untoldFrom });
+    this.reports = new Reports({ ...options, telling: () => this.#telling, forewarning: () => this.forewarning });
+    const { held } = this.reports;
+    this.#telling = new WatcherMessages({ ...options, held, untold: () => this.#roster });
     this.#lists = new WatchedLists({ presence, turns, friendsOf: (owner) => friends.friendsOf(owner) });
     this.#roster = new RosterTelling({
       presence,
@@ -84,69 +67,16 @@ export class Fanout {
         this.#dropUser(outbox, user);
       },
       beforeShown: (outbox, user) => {
-        this.#held.shown(outbox, [user]);
+        held.shown(outbox, [user]);
         this.forewarning.before(outbox, [user]);
       },
-      tellAgain: (user) => {
-        this.#changed.add(user);
-        this.#rhythm.request();
-      },
+      tellAgain: (user) => this.reports.tellAgain(user),
     });
   }
 
-  /** A user changed: those who watch it will hear of it with the next flush. */
-  changed(change: Change): void {
-    const { user, isShown } = change;
-    if (user.audience === null || user.audience.isEmpty) return;
-    const isDue = isShown && (this.#held.isEmpty || !this.#held.has(user));
-    if (isDue) {
-      this.#changed.add(user);
-      this.#options.delays.changed(change);
-    }
-    const isToldSelf = this.#selves.changed(user);
-    if (isDue || isToldSelf) this.#rhythm.request();
-  }
-
-  /** What one viewer sees of a user is another than before, for a block was set or lifted: that viewer alone is told. */
-  changedFor(viewer: string, user: User): void {
-    this.flush();
-    this.#options.ensureStored();
-    const touched: Outbox[] = [];
-    this.#collect(user, touched, null, viewer);
-    this.#send(touched);
-  }
-
-  /** Tells one viewer at once what is held back of a user, because it must not be told later. */
-  settleFor(viewer: string, user: User): void {
-    this.flush();
-    if (this.#held.has(user)) this.changedFor(viewer, user);
-  }
-
-  /** Tells every change that waits, held back or not. */
-  flushAll(): void {
-    this.flush(true);
-  }
-
-  /**
-   * Tells every change that waits and is not held back. Each user's latest entry, and one message a connection.
-   * @returns how many entries a message held, 1 where there was none.
-   */
-  flush(isForced = false): number {
-    if (!this.#held.isEmpty) this.#held.release(this.#changed, isForced);
-    if (this.#changed.size === 0 && this.#selves.isEmpty) return 1;
-    this.#options.ensureStored();
-    if (!this.#selves.isEmpty) this.#selves.flush(isForced);
-    const users = this.#changed;
-    this.#changed = new Set();
-    const touched: Outbox[] = [];
-    const now = this.#options.nowMs();
-    for (const user of users) {
-      const shown = this.#held.tell(user, now, isForced);
-      if (shown !== undefined) this.#collect(user, touched, shown, undefined);
-    }
-    const delivered = this.#send(touched);
-    this.#options.delays.told(this.#options.clock);
-    return touched.length === 0 ? 1 : delivered / touched.length;
+  /** Tells what waits, as far as the turn has room. */
+  flush(): void {
+    this.reports.flush();
   }
 
   /**
@@ -162,8 +92,8 @@ export class Fanout {
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */
   watchFriends(outbox: Outbox, owner: string, since: number | undefined, re: MessageId | undefined): void {
     this.#tellRest(outbox);
-    // While edits are being told, the list in memory and the stored one may differ: the answer then is the whole list.
-    const from = this.#roster.untoldFrom === Infinity ? this.#answerable(since) : undefined;
+    // While an edit of it is being told, the list in memory and the stored one may differ: the answer then is the whole list.
+    const from = this.#roster.isUntold(owner) ? undefined : this.#answerable(since);
     // Storage is read before anything is watched: where it fails, so does the watch.
     const news = from === undefined ? undefined : this.#options.friends.changesSince(owner, from);
     const circle = this.#lists.open(owner, outbox.viewer);
@@ -178,6 +108,12 @@ export class Fanout {
     const added = new Set(news.added);
     const newer = [...circle.friends].filter((user) => this.#isNewer(user, from, outbox) || added.has(user.id));
     this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: news.removed });
+  }
+
+  /** How many watch the user; more than a user with few of them has are estimated. */
+  watchersOf(id: string): number {
+    const user = this.#options.presence.find(id);
+    return user === undefined ? 0 : audienceSize(user, this.#options.largeAudience);
   }
 
   /** Whether the connection watches this list. */
@@ -243,18 +179,23 @@ export class Fanout {
     this.#telling.unwatchedUsers(outbox, ids, re);
   }
 
-  /**
-   * A fresh token looks through the connection. With `mayWatch`, the watches that are no longer allowed end, and it is
-   * told so; where the viewer now sees other than before, the rest is sent anew.
-   */
-  changeViewer(outbox: Outbox, viewer: Viewer, mayWatch: MayWatch | undefined): void {
+  /** Ends watches that are not allowed any more, `most` at a time, and says so. @returns how many. Asks before it ends any. */
+  endNotAllowed(outbox: Outbox, mayWatch: MayWatch, most: number): number {
+    const { owners, ids } = notAllowed(outbox, mayWatch, most);
+    // All first, so that none of it is told while the rest goes out.
+    for (const owner of owners) this.#dropList(outbox, this.#lists.get(owner));
+    for (const id of ids) this.#dropUser(outbox, this.#options.presence.find(id));
+    if (owners.length + ids.length > 0) this.#tellRest(outbox);
+    for (const owner of owners) this.#telling.unwatchedFriends(outbox, owner, undefined);
+    this.#telling.unwatchedUsers(outbox, ids, undefined);
+    return owners.length + ids.length;
+  }
+
+  /** A fresh token looks through the connection. If the viewer sees other than before, all it watches is sent again. */
+  changeViewer(outbox: Outbox, viewer: Viewer): void {
     const before = outbox.viewer;
-    if (mayWatch !== undefined) this.#telling.charge(outbox, outbox.watchCount);
-    // Asks storage, so it comes first: where that fails, nothing has changed.
-    const ended = mayWatch === undefined ? undefined : notAllowed(outbox, mayWatch);
     outbox.viewer = viewer;
     this.#followers.note(outbox);
-    if (ended !== undefined) this.#end(outbox, ended);
     if (before.user === viewer.user && before.isAdmin === viewer.isAdmin) return;
     this.flush();
     this.#telling.anew(outbox);
@@ -269,16 +210,25 @@ export class Fanout {
   }
 
   /**
-   * Friend lists are about to be edited at this time. Once the edit is stored, whoever watches one of them is told, and who
+   * The friend lists of these users are about to be edited at this time. Once the edit is stored, whoever watches one of them is told, and who
    * watched a user by id because it was a friend watches it no longer.
    */
-  rosterChanges(atMs: number): RosterEditing {
-    return this.#roster.begin(atMs);
+  rosterChanges(atMs: number, owners: Iterable<string>): RosterEditing {
+    return this.#roster.begin(atMs, owners);
   }
 
   /** Takes out of memory the lists that nobody watches, which otherwise stay for a few seconds. */
   dropIdleLists(): void {
     this.#lists.stop();
+  }
+
+  /**
+   * Tells one connection all that waits for it, held back or not. @returns the `at` that holds for it then; undefined if it
+   * does not read, so that some of it still waits.
+   */
+  settle(outbox: Outbox): number | undefined {
+    this.flush();
+    return this.#telling.settle(outbox);
   }
 
   /** The peer reads again: it is told the latest of everybody who changed meanwhile. */
@@ -324,63 +274,6 @@ export class Fanout {
   #tellRest(outbox: Outbox): void {
     this.flush();
     this.#telling.rest(outbox);
-  }
-
-  /**
-   * Gives a change to everybody who may see it and has not been shown it; with `only`, to the connections of that viewer
-   * alone.
-   */
-  #collect(user: User, touched: Outbox[], shown: Shown | null, only: string | undefined): void {
-    const audience = audienceOf(user);
-    if (audience.isEmpty) return;
-    const { presence } = this.#options;
-    const { hiddenFrom } = user;
-    const changeNo = ++this.#changeNo;
-    const { isOn } = this.forewarning;
-    const isShownToSome = shown !== null && shown.size > 0;
-    const tell = (outbox: Outbox): void => {
-      if (outbox.toldNo === changeNo) return;
-      outbox.toldNo = changeNo;
-      const { viewer } = outbox;
-      if (only !== undefined) {
-        if (viewer.user !== only) return;
-        this.#held.shown(outbox, [user]);
-      } else if (hiddenFrom !== null && viewer.user !== null && hiddenFrom.has(viewer.user)) return;
-      if (isShownToSome && shown.get(outbox) === presence.versionFor(user, viewer)) return;
-      if (isOn) this.forewarning.before(outbox, [user]);
-      if (outbox.add(user, presence.entryJsonFor(user, viewer))) touched.push(outbox);
-    };
-    for (const outbox of audience) tell(outbox);
-    if (audience.circles === null) return;
-    for (const circle of audience.circles) for (const outbox of circle.watchers) tell(outbox);
-  }
-
-  /** @returns entries delivered. */
-  #send(touched: readonly Outbox[]): number {
-    const messages = new FlushMessages(this.#telling.sentUpTo());
-    let delivered = 0;
-    if (this.#held.isEmpty) for (const outbox of touched) delivered += outbox.flush(messages);
-    else if (touched.length > 0) delivered = this.#sendBesideHeld(touched, messages);
-    this.#options.onDelivered(delivered);
-    return delivered;
-  }
-
-  /** The same while users are held back: a connection that will be told of one later gets no `at`, which would cover it. */
-  #sendBesideHeld(touched: readonly Outbox[], messages: FlushMessages): number {
-    this.#held.noteOwed();
-    const withoutAt = new FlushMessages(undefined);
-    let delivered = 0;
-    for (const outbox of touched) delivered += outbox.flush(this.#held.isNoted(outbox) ? withoutAt : messages);
-    return delivered;
-  }
-
-  #end(outbox: Outbox, { owners, ids }: Watches): void {
-    // All first, so that none of it is told while the rest goes out.
-    for (const owner of owners) this.#dropList(outbox, this.#lists.get(owner));
-    for (const id of ids) this.#dropUser(outbox, this.#options.presence.find(id));
-    if (owners.length + ids.length > 0) this.#tellRest(outbox);
-    for (const owner of owners) this.#telling.unwatchedFriends(outbox, owner, undefined);
-    this.#telling.unwatchedUsers(outbox, ids, undefined);
   }
 
   #dropList(outbox: Outbox, circle: WatchedList | undefined): void {

@@ -47,6 +47,13 @@ export class FlushScheduler {
     this.#flush = flush;
   }
 
+  /** The last flush had no room for all: another one will come, in the next turn of the loop or at most 6 ms later. */
+  goOn(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    setImmediate(this.#run);
+  }
+
   /** There is something to tell: a flush will come, in this turn of the loop or at most 6 ms later. */
   request(): void {
     if (this.#isDue) return;

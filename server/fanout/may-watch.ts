@@ -7,14 +7,22 @@ export interface MayWatch {
   user(id: string): boolean;
 }
 
-export interface Watches {
+interface Watches {
   readonly owners: readonly string[];
   readonly ids: readonly string[];
 }
 
-export function notAllowed(outbox: Outbox, mayWatch: MayWatch): Watches {
-  return {
-    owners: Array.from(outbox.circles, ({ owner }) => owner).filter((owner) => !mayWatch.friendsOf(owner)),
-    ids: Array.from(outbox.users, ({ id }) => id).filter((id) => !mayWatch.user(id)),
-  };
+/** As many of them as `most` at a time. */
+export function notAllowed(outbox: Outbox, mayWatch: MayWatch, most: number): Watches {
+  const owners: string[] = [];
+  for (const { owner } of outbox.circles) {
+    if (owners.length === most) break;
+    if (!mayWatch.friendsOf(owner)) owners.push(owner);
+  }
+  const ids: string[] = [];
+  for (const { id } of outbox.users) {
+    if (owners.length + ids.length === most) break;
+    if (!mayWatch.user(id)) ids.push(id);
+  }
+  return { owners, ids };
 }

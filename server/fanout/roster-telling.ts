@@ -43,29 +43,52 @@ export interface RosterEditing {
   failed(): void;
 }
 
+/** An edit, and the users whose lists it may change. */
+interface UntoldEdit {
+  readonly atMs: number;
+  readonly owners: ReadonlySet<string>;
+}
+
 /** Work in parts; before each part its cost. */
 type Steps<T = void> = Generator<number, T>;
 
 export class RosterTelling {
   readonly #options: RosterTellingOptions;
   readonly #line: (() => void)[] = [];
-  readonly #untold: number[] = [];
+  /** Edits of which somebody may not have been told, in order. */
+  readonly #untold = new Set<UntoldEdit>();
   #isBusy = false;
 
   constructor(options: RosterTellingOptions) {
     this.#options = options;
   }
 
-  /** When the oldest edit was made of which somebody may not have been told; Infinity for none. */
-  get untoldFrom(): number {
-    return this.#untold[0] ?? Infinity;
+  /** Every edit has been told. */
+  get isIdle(): boolean {
+    return this.#untold.size === 0;
+  }
+
+  /** Whether an edit of that list is not told to everybody yet. */
+  isUntold(owner: string): boolean {
+    for (const { owners } of this.#untold) if (owners.has(owner)) return true;
+    return false;
+  }
+
+  /** The `at` for what the connection is sent: `at`, but below any edit of a list it watches that is not told yet. */
+  limitFor({ circles }: Outbox, at: number): number {
+    for (const { atMs, owners } of this.#untold) {
+      if (atMs > at) return at;
+      for (const { owner } of circles) if (owners.has(owner)) return atMs - 1;
+    }
+    return at;
   }
 
   /** An edit of this time is about to be stored, perhaps in parts: no `at` covers it until it is told. Edits come in order. */
-  begin(atMs: number): RosterEditing {
-    this.#untold.push(atMs);
+  begin(atMs: number, owners: Iterable<string>): RosterEditing {
+    const edit = { atMs, owners: new Set(owners) };
+    this.#untold.add(edit);
     const end = (): void => {
-      this.#untold.splice(this.#untold.indexOf(atMs), 1);
+      this.#untold.delete(edit);
     };
     return { stored: (change) => this.#tell(change, end), failed: end };
   }

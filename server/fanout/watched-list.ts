@@ -55,6 +55,18 @@ export function* watchersOf({ audience }: User): Generator<Outbox> {
   for (const { watchers } of audience.circles ?? []) yield* watchers;
 }
 
+/** How many watches cover the user; more than `enough` are not counted. */
+export function audienceSize({ audience }: User, enough: number): number {
+  if (!(audience instanceof UserAudience)) return 0;
+  const { circles } = audience;
+  if (circles === null) return audience.size;
+  let size = audience.size;
+  // Each list has a watcher, or had one a moment ago.
+  if (size + circles.size > enough) return size + circles.size;
+  for (const { watchers } of circles) size += watchers.size;
+  return size;
+}
+
 /**
  * Whether any watch of the connection covers the user. Asks the shorter of two lists: those that the connection watches,
  * and the watched ones that hold the user. Either may be ten thousand long.

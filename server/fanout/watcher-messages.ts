@@ -12,6 +12,7 @@ import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import { WatchedList, covers } from './watched-list.ts';
 import type { HeldBack } from './held-back.ts';
+import type { RosterTelling } from './roster-telling.ts';
 import { selfJson } from './selves.ts';
 import { presenceJson, type Outbox } from './outbox.ts';
 
@@ -25,8 +26,8 @@ export interface TellingOptions {
   readonly clock: Clock;
   readonly hubClock: VersionClock;
   readonly onDelivered: (entries: number) => void;
-  /** When the oldest edit of a friend list was made that is not told yet; Infinity if all are. */
-  readonly untoldFrom: () => number;
+  /** Edits of friend lists that are not told to everybody yet. */
+  readonly untold: () => Pick<RosterTelling, 'isIdle' | 'limitFor'>;
   readonly turns: TurnBudget;
   /** Called before news are told, or a user of whom nothing is stored: makes durable what must then not be forgotten. */
   readonly ensureStored: () => void;
@@ -45,15 +46,39 @@ export class WatcherMessages {
     this.#options = options;
   }
 
-  /** The `at` of what is told now: below that of any edit of a list that is not told to everybody yet. */
+  /** The `at` of what is told now to a connection for which nothing else waits. */
   sentUpTo(): number {
-    return Math.min(this.#options.hubClock.sentUpTo(this.#options.clock.now().wallMs), this.#options.untoldFrom() - 1);
+    return this.#options.hubClock.sentUpTo(this.#options.clock.now().wallMs);
   }
 
-  /** What a peer that is behind has not heard goes out before the answer that follows, so that versions only grow. */
+  /** No edit of a friend list waits to be told. */
+  get isAllTold(): boolean {
+    return this.#options.untold().isIdle;
+  }
+
+  /** An edit of a list that the connection watches is not told to everybody yet. */
+  isUntold(outbox: Outbox): boolean {
+    return this.#options.untold().limitFor(outbox, Infinity) < Infinity;
+  }
+
+  /** See `Fanout.settle`. */
+  settle(outbox: Outbox): number | undefined {
+    if (outbox.isBehind) return undefined;
+    const owed = Array.from(this.#options.held.owedTo(outbox), ({ user }) => user);
+    const json = this.#latest(outbox, owed);
+    if (json !== undefined) outbox.push(json);
+    return this.#sentUpToFor(outbox);
+  }
+
+  /**
+   * What a peer that is behind has not heard, and what a turn had no room for, goes out before the answer that follows, so that
+   * versions only grow.
+   */
   rest(outbox: Outbox): void {
-    if (!outbox.isBehind) return;
-    const json = this.#latest(outbox, outbox.takeChanged());
+    const { held } = this.#options;
+    if (!outbox.isBehind && !held.hasDue) return;
+    const due = held.hasDue ? Array.from(held.dueTo(outbox), ({ user }) => user) : [];
+    const json = this.#latest(outbox, new Set([...outbox.takeChanged(), ...due]));
     if (json !== undefined) outbox.reply(json);
   }
 
@@ -117,7 +142,7 @@ export class WatcherMessages {
     return presence.entryJsonFor(user, viewer);
   }
 
-  #latest(outbox: Outbox, changed: ReadonlySet<User>): string | undefined {
+  #latest(outbox: Outbox, changed: Iterable<User>): string | undefined {
     // Looked at only now: an unwatch, or an edit of a list, need not search what waits for each connection.
     const users = [...changed].filter((user) => covers(outbox, user));
     if (users.length === 0) return undefined;
@@ -182,8 +207,9 @@ export class WatcherMessages {
   }
 
   #sentUpToFor(outbox: Outbox): number {
-    const { held } = this.#options;
-    return held.isEmpty ? this.sentUpTo() : held.limitFor(outbox, this.sentUpTo());
+    const { held, untold } = this.#options;
+    const at = untold().limitFor(outbox, this.sentUpTo());
+    return held.isEmpty ? at : held.limitFor(outbox, at);
   }
 
   #entries(outbox: Outbox, users: Iterable<User>): string {

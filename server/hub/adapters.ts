@@ -21,10 +21,11 @@ import { zeroCounts } from '../lib/zero-counts.ts';
 import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import type { Doubt } from '../presence/change.ts';
+import { friendLookUp } from '../roster/friend-look-up.ts';
 import type { Roster } from '../roster/port.ts';
 import type { Core } from './core.ts';
 import { retrySureness, startRetryingStorage, type Storage } from './storage.ts';
-import type { HubContext } from './context.ts';
+import { messageRate, type HubContext } from './context.ts';
 import { buildStaleness, untilDecided, type Staleness } from './staleness.ts';
 
 /** What every door with connections asks at its threshold. */
@@ -38,9 +39,6 @@ interface Gate {
 }
 
 type Metrics = ReturnType<typeof createMetrics>;
-
-/** A reload of a page with many watches, or a gateway that was cut off, sends much at once. */
-const BURST_SECONDS = 10;
 
 export interface Adapters {
   readonly tcpXml: TcpXml;
@@ -97,7 +95,7 @@ function buildGate(
     onRefused: (reason) => {
       refusals[reason]++;
     },
-    messages: { perS: config.messagesPerS, burst: BURST_SECONDS * config.messagesPerS },
+    messages: messageRate(config),
   };
 }
 
@@ -122,7 +120,7 @@ function buildWsJson(
     maxWatches: config.maxWatches,
     maxSessions: config.maxSessions,
     slowMs: config.slowMs,
-    isFriend: (user, other) => roster.follows(user, other),
+    friendLookUp: (count) => friendLookUp(roster, count),
     onWelcomed,
     node,
     idOf: ({ no }) => sessionIds.of(no),
@@ -176,17 +174,18 @@ function buildApi(
   return createApi({
     presence,
     roster,
+    friendLookUp: (count) => friendLookUp(roster, count),
     heartbeat: { intake, codeOf: (status) => codes.codeOf(status), timeoutMs, warmMs, keepLease },
     isStale: (ids, viewer) => staleness.isStale(ids, viewer),
     ensureStored,
     turns,
     edit: (edit) => core.rosterEdits.edit(edit),
-    settled: (user) => core.rosterEdits.settled(user),
     failures: () => [...failing.values()],
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
     maxFriends,
     block: core.block,
     unblock: core.unblock,
+    watchersOf: (user) => core.fanout.watchersOf(user),
     explain: core.explain,
     kick: core.kick,
     authenticator,

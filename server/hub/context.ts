@@ -11,6 +11,7 @@ import { encodingOf, type Encoding } from '../adapters/tcp-xml/charset.ts';
 import { parseFieldNames, type FieldNames } from '../adapters/tcp-xml/names.ts';
 import type { Config } from '../config.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Rate } from '../lib/token-bucket.ts';
 import type { Stalls } from '../lib/stall-clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { openTlsFiles, type TlsFiles } from '../lib/tls-files.ts';
@@ -84,6 +85,14 @@ function readCidrs(setting: string, text: string): Cidrs {
   return read.cidrs;
 }
 
+/** A reload of a page with many watches, or a gateway that was cut off, sends much at once. */
+const BURST_SECONDS = 10;
+
+/** What one connection, or one caller, may ask of the hub. */
+export function messageRate({ messagesPerS }: Config): Rate {
+  return { perS: messagesPerS, burst: BURST_SECONDS * messagesPerS };
+}
+
 /** Who says who somebody is. @throws {StartError} with one sentence that names the setting. */
 export function buildAuthenticator(config: Config, clock: Clock, log: Logger): Authenticator {
   const { auth, adminToken } = config;
@@ -96,6 +105,7 @@ export function buildAuthenticator(config: Config, clock: Clock, log: Logger): A
           issuer: config.jwtIssuer ?? undefined,
           audience: config.jwtAudience ?? undefined,
           adminToken: adminToken ?? undefined,
+          badTokens: messageRate(config),
           clock,
           onKeysFailure: (why) => {
             log.warn({ why }, 'tokens of new keys can’t be checked');

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { neighbourhoodOf } from '../auth/cidrs.ts';
 import { Delays } from '../fanout/delays.ts';
 import { Fanout } from '../fanout/fanout.ts';
+import { LARGE_AUDIENCE } from '../fanout/reports.ts';
 import { Tails } from '../fanout/tails.ts';
 import { Intake } from '../intake.ts';
 import type { Change } from '../presence/change.ts';
@@ -25,6 +26,7 @@ import {
   isCertain,
   recall,
   recallMany,
+  reportStorage,
   writeAll,
   type Storage,
 } from './storage.ts';
@@ -43,12 +45,12 @@ export interface Core extends SessionActions {
   /** What one turn of the loop has for long work. */
   readonly turns: TurnBudget;
   /**
-   * From now on `other` sees `user` as if it had left now. Durable, and told, before it returns. @returns false where the
-   * user has as many blocks as it may. @throws where storage can't take it.
+   * From now on `other` sees `user` as if it had left now. Durable, and told, when it resolves; to false if the user has as
+   * many blocks as it may. Rejects if storage can't take it.
    */
-  readonly block: (user: string, other: string) => boolean;
+  readonly block: (user: string, other: string) => Promise<boolean>;
   /** `other` sees `user` as it is again. */
-  readonly unblock: (user: string, other: string) => void;
+  readonly unblock: (user: string, other: string) => Promise<void>;
   /** The wall clock was set back: nothing shown may lie in the future. */
   readonly clockSetBack: (wallMs: number) => void;
   /** Stores everything now, should the end that is near not be a clean one. */
@@ -89,7 +91,7 @@ export function buildCore(site: HubContext, lasting: Storage): Core {
       counts.changes++;
       if (tails.isOn) tails.changed(change);
     }
-    fanout.changed(change);
+    fanout.reports.changed(change);
   };
   const intake = new Intake({
     presence,
@@ -112,7 +114,7 @@ export function buildCore(site: HubContext, lasting: Storage): Core {
     rosterEdits,
     turns,
     ...buildSessionActions({ ...site, presence, intake, journal }),
-    ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout, ensureStored),
+    ...buildBlocks({ clock, maxBlocks: config.maxFriends }, store, presence, fanout.reports, ensureStored),
     keepLease,
     clockSetBack: (wallMs) => correctDates(presence.heldUsers(), wallMs, hubClock, keepLease),
     storeNow: () => void writeAll(presence, writeBehind, site.log),
@@ -125,7 +127,10 @@ function buildRosterEdits(site: HubContext, lasting: Storage, fanout: Fanout, tu
   const { config, clock, onStop } = site;
   const { roster, hubClock } = lasting;
   const now = (): number => hubClock.now(clock.now().wallMs);
-  const edits = new RosterEdits({ roster, fanout, turns, maxFriends: config.maxFriends, now });
+  const onHealth = (error: unknown): void => {
+    reportStorage(site, 'friend lists', error);
+  };
+  const edits = new RosterEdits({ roster, fanout, turns, maxFriends: config.maxFriends, now, onHealth });
   onStop(() => {
     edits.stop();
   });
@@ -203,7 +208,9 @@ function buildFanout(
     ensureStored,
     delays,
     reportEveryMs: REPORT_EVERY_MS,
+    largeAudience: LARGE_AUDIENCE,
     nowMs: () => performance.now(),
+    afterTurn: setImmediate,
     onDelivered: (entries) => {
       counts.deliveries += entries;
     },

@@ -1,22 +1,31 @@
 /**
  * Edits of friend lists: one after the other, checked, stored and told, a large one in as many turns of the loop as that
- * takes. Part of hub.ts; the roster knows how to store an edit in parts, fan-out how to tell it.
+ * takes. An edit holds as a whole or not at all, whatever happens to storage. Part of hub.ts; the roster knows how to store an
+ * edit in parts, fan-out how to tell it.
  */
 import type { Fanout } from '../fanout/fanout.ts';
-import type { RosterEditing } from '../fanout/roster-telling.ts';
 import type { TurnBudget } from '../lib/turn-budget.ts';
-import type { GrowingChange, Parts, Roster, RosterEdit } from '../roster/port.ts';
+import type { Parts, Roster, RosterChange, RosterEdit } from '../roster/port.ts';
 
 /** What an edit changed, or whose list it would have made too long; nothing has changed then. */
 export type Edited = { readonly added: number; readonly removed: number } | { readonly full: string };
 
 interface RosterEditsOptions {
-  readonly roster: Pick<Roster, 'overfullInParts' | 'editInParts' | 'isUnfinished' | 'finish'>;
+  readonly roster: Pick<Roster, 'friendsOf' | 'overfullInParts' | 'editInParts' | 'isUnsettled' | 'settleInParts'>;
   readonly fanout: Pick<Fanout, 'rosterChanges'>;
   readonly turns: TurnBudget;
   readonly maxFriends: number;
   /** The hub clock. */
   readonly now: () => number;
+  /** An edit that holds cannot be stored row by row now, or can be again (undefined). */
+  readonly onHealth: (error: unknown) => void;
+}
+
+/** An edit that holds. */
+interface Committed {
+  readonly change: RosterChange;
+  /** Resolves when its watchers have been told. */
+  readonly told: Promise<void>;
 }
 
 /** What an edge costs in the budget of a turn: 5 to 12 µs. */
@@ -28,63 +37,75 @@ export class RosterEdits {
   /** Those that wait for the edit that is being stored. */
   readonly #line: (() => void)[] = [];
   #isBusy = false;
-  /** Why the last edit could be stored in part only. It is completed before any other. */
-  #trouble: Error | undefined;
+  #isStopped = false;
   #retry: NodeJS.Timeout | undefined;
-  /** Whose list is being replaced, and those who wait to read it. */
-  #replaced: { readonly user: string; readonly waiting: (() => void)[] } | null = null;
 
   constructor(options: RosterEditsOptions) {
     this.#options = options;
   }
 
-  /** Commits an edit and tells it. @throws what storage throws: it has changed nothing, or will be completed. */
+  /** Commits an edit and tells it. @throws what storage throws: it has changed nothing then. */
   async edit(edit: RosterEdit): Promise<Edited> {
+    const committed = await this.#alone(() => this.#commit(edit));
+    if ('full' in committed) return committed;
+    await committed.told;
+    const { added, removed } = committed.change;
+    return { added: added.length, removed: removed.length };
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#retry);
+  }
+
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
     if (this.#isBusy) await new Promise<void>((goOn) => this.#line.push(goOn));
     this.#isBusy = true;
-    let told: Promise<void>;
-    const change: GrowingChange = { added: [], removed: [] };
     try {
-      if (this.#trouble !== undefined) throw this.#trouble;
-      const { roster, fanout, maxFriends, now } = this.#options;
-      const full = await this.#run(roster.overfullInParts(edit, maxFriends), 1);
-      if (full !== undefined) return { full };
-      const atMs = now();
-      const editing = fanout.rosterChanges(atMs);
-      await this.#store(edit, atMs, change, editing);
-      told = editing.stored(change);
+      return await work();
     } finally {
       const next = this.#line.shift();
       if (next === undefined) this.#isBusy = false;
       else next();
     }
-    await told;
-    return { added: change.added.length, removed: change.removed.length };
   }
 
-  /** While the list is being replaced, what a reader waits for: it is seen as it was, or as it is then. */
-  settled(user: string): Promise<void> | undefined {
-    const replaced = this.#replaced;
-    if (replaced?.user !== user) return undefined;
-    return new Promise((goOn) => replaced.waiting.push(goOn));
-  }
-
-  stop(): void {
-    clearTimeout(this.#retry);
-  }
-
-  async #store(edit: RosterEdit, atMs: number, change: GrowingChange, editing: RosterEditing): Promise<void> {
-    if (edit.kind === 'replace') this.#replaced = { user: edit.user, waiting: [] };
+  async #commit(edit: RosterEdit): Promise<Committed | { readonly full: string }> {
+    const { roster, fanout, maxFriends, now } = this.#options;
+    if (roster.isUnsettled) await this.#run(roster.settleInParts(), EDGE_COST);
+    const full = await this.#run(roster.overfullInParts(edit, maxFriends), 1);
+    if (full !== undefined) return { full };
+    const atMs = now();
+    const editing = fanout.rosterChanges(atMs, this.#ownersIn(edit));
+    let change: RosterChange;
     try {
-      await this.#run(this.#options.roster.editInParts(edit, atMs, change), EDGE_COST);
+      change = await this.#run(roster.editInParts(edit, atMs), EDGE_COST);
     } catch (error) {
-      if (this.#options.roster.isUnfinished) this.#completeLater(error, change, editing);
-      else editing.failed();
+      editing.failed();
       throw error;
-    } finally {
-      const waiting = this.#replaced?.waiting ?? [];
-      this.#replaced = null;
-      for (const goOn of waiting) goOn();
+    }
+    const told = editing.stored(change);
+    await this.#settle();
+    return { change, told };
+  }
+
+  /** Users whose lists the edit may change. */
+  #ownersIn(edit: RosterEdit): string[] {
+    if (edit.kind !== 'replace') return edit.edges.map(({ user }) => user);
+    const { user, friends, mutual } = edit;
+    return mutual ? [user, ...friends, ...this.#options.roster.friendsOf(user)] : [user];
+  }
+
+  /** Stores the rows of an edit that holds already. If that fails, it is tried again, and before the next edit. */
+  async #settle(): Promise<void> {
+    const { roster, onHealth } = this.#options;
+    try {
+      await this.#run(roster.settleInParts(), EDGE_COST);
+      onHealth(undefined);
+    } catch (error) {
+      if (this.#isStopped) return; // the next start completes it
+      onHealth(error);
+      this.#retry = setTimeout(() => void this.#alone(() => this.#settle()), RETRY_AFTER_MS);
     }
   }
 
@@ -94,18 +115,5 @@ export class RosterEdits {
       if (part.done === true) return part.value;
       await this.#options.turns.take(costOfRow * part.value);
     }
-  }
-
-  #completeLater(error: unknown, change: GrowingChange, editing: RosterEditing): void {
-    this.#trouble = error instanceof Error ? error : new Error(String(error));
-    this.#retry = setTimeout(() => {
-      try {
-        const { added, removed } = this.#options.roster.finish();
-        this.#trouble = undefined;
-        void editing.stored({ added: [...change.added, ...added], removed: [...change.removed, ...removed] });
-      } catch (again) {
-        this.#completeLater(again, change, editing);
-      }
-    }, RETRY_AFTER_MS);
   }
 }

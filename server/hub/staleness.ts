@@ -36,8 +36,11 @@ interface StalenessOptions {
   readonly outboxes: () => Iterable<Outbox>;
   /** The earliest `since` of all reasons is another one; null: all is known again. */
   readonly onSureness: (since: number | null) => void;
-  /** Tells all that waits. @returns the `at` of what has been told. */
-  readonly tellAll: () => number;
+  /**
+   * Tells the connection all that waits for it. @returns the `at` that holds for it then; undefined if it does not read, so
+   * that some of it still waits.
+   */
+  readonly settle: (outbox: Outbox) => number | undefined;
 }
 
 export class Staleness implements Forewarning {
@@ -144,9 +147,13 @@ export class Staleness implements Forewarning {
   }
 
   #tellFresh(told: Iterable<Outbox>): void {
-    const at = this.#options.tellAll();
     for (const outbox of told) {
       if (this.#reasons.some((reason) => this.#concerns(reason, outbox))) continue;
+      const at = this.#options.settle(outbox);
+      if (at === undefined) {
+        this.#perhapsFresh.add(outbox); // it is tried again
+        continue;
+      }
       this.#told.delete(outbox);
       outbox.push(JSON.stringify({ type: 'fresh', at }));
     }
@@ -185,7 +192,7 @@ function earliest(reasons: readonly Reason[]): number | null {
 export function buildStaleness(
   site: HubContext,
   { presence, fanout }: Core,
-  { store, hubClock }: Storage,
+  { store }: Storage,
   wsJson: WsJson,
 ): Staleness {
   const { clock, config } = site;
@@ -195,10 +202,7 @@ export function buildStaleness(
     onSureness: (since) => {
       keepSureUntil(site, store, since);
     },
-    tellAll: () => {
-      fanout.flushAll();
-      return hubClock.sentUpTo(clock.now().wallMs);
-    },
+    settle: (outbox) => fanout.settle(outbox),
   });
   fanout.forewarning = staleness;
   const now = clock.now();

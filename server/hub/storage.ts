@@ -83,9 +83,9 @@ function watchWal({ log, onStop }: HubContext, { db, file }: OpenedDatabase): vo
 }
 
 /** Completes an edit of friend lists that the last run had stored only a part of when it ended. */
-function completeEdit(roster: Roster, path: string): void {
+function completeEdit(roster: SqliteRoster, path: string): void {
   try {
-    roster.finish();
+    roster.complete();
   } catch (error) {
     throw explainStorage(path, error);
   }
@@ -287,7 +287,7 @@ function tryStorage(site: HubContext, what: string, work: () => void): boolean {
 }
 
 /** Says once that storage fails, and once that it is well again; `/readyz` says it as long as it lasts. */
-function reportStorage({ failing, log }: HubContext, what: string, error: unknown): void {
+export function reportStorage({ failing, log }: HubContext, what: string, error: unknown): void {
   if ((error !== undefined) === failing.has(what)) return;
   if (error === undefined) {
     failing.delete(what);

@@ -65,6 +65,16 @@ export class SmallSet<T> {
     this.#items = null;
   }
 
+  /**
+   * An iterator that may be used over a long time, while items come and go: comes by all that stay in the set, and perhaps by
+   * others. Copies no more than a small set.
+   */
+  walk(): Iterator<T> {
+    const items = this.#items;
+    // Once it is a `Set`, it stays one, and the iterator of that is as good as this.
+    return Array.isArray(items) ? items.slice().values() : this[Symbol.iterator]();
+  }
+
   [Symbol.iterator](): Iterator<T> {
     return (this.#items ?? NONE)[Symbol.iterator]() as Iterator<T>;
   }

@@ -10,6 +10,11 @@ export interface Rate {
   readonly burst: number;
 }
 
+/** A bucket in the deepest debt is full again after this. */
+export function longestRefillMs({ perS, burst }: Rate): number {
+  return (2000 * burst) / perS;
+}
+
 export type Level = 'within' | 'over';
 
 export class TokenBucket {
@@ -40,6 +45,12 @@ export class TokenBucket {
     if (this.#level < cost) return false;
     this.#level -= cost;
     return true;
+  }
+
+  /** What may be used at once now. */
+  levelAt(rate: Rate, monoMs: number): number {
+    this.#fill(rate, monoMs);
+    return this.#level;
   }
 
   /** How long until one more is within the rate, milliseconds; 0 for now. */

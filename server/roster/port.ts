@@ -25,12 +25,6 @@ export interface RosterChange {
   readonly removed: readonly Edge[];
 }
 
-/** A change whose edit is being stored. */
-export interface GrowingChange {
-  readonly added: Edge[];
-  readonly removed: Edge[];
-}
-
 /** Work in parts: yields, before each part, what it costs in rows. */
 export type Parts<T> = Generator<number, T>;
 
@@ -53,17 +47,17 @@ export interface Roster {
   changesSince(user: string, sinceMs: number): ListChanges | undefined;
   /** The same in parts. */
   overfullInParts(edit: RosterEdit, maxFriends: number): Parts<string | undefined>;
-  /** Commits one edit made at `atMs` in one transaction and says what it changed. Throws where storage can't take it. */
+  /** Commits one edit made at `atMs` and says what it changed. Throws if storage can't take it: nothing has changed then. */
   edit(edit: RosterEdit, atMs: number): RosterChange;
   /**
-   * The same in parts, each in a transaction: what each changed is added to `change`. A crash in the middle loses nothing: the
-   * next start completes the edit. If storage fails in the middle, `finish` is to be tried until it does.
+   * The same in parts. From its end on the edit is durable as a whole, and every answer is as if all its rows were stored. Those
+   * of a large edit may still be missing: `settleInParts` stores them, before the next edit.
    */
-  editInParts(edit: RosterEdit, atMs: number, change: GrowingChange): Parts<void>;
-  /** Some parts of the last edit are stored, and some are not. */
-  readonly isUnfinished: boolean;
-  /** Completes an edit that was stored in part. @returns what that changed; nothing if there was none. */
-  finish(): RosterChange;
+  editInParts(edit: RosterEdit, atMs: number): Parts<RosterChange>;
+  /** Whether rows of the last edit are still to be stored. */
+  readonly isUnsettled: boolean;
+  /** Stores the rest of the last edit, each part in a transaction. Throws if storage can't take one: to be tried again. */
+  settleInParts(): Parts<void>;
   /** Forgets a bounded number of tombstones older than a day before `nowMs`, the oldest first. True where some are left. */
   forgetTombstones(nowMs: number): boolean;
 }

@@ -1,19 +1,22 @@
 /**
  * The roster in SQLite: one row an edge, a tombstone for each that ended, and the instant from which tombstones are whole.
  * Answers for all-or-nothing edits that say what they changed. Must not know who watches, and keeps no list in memory.
- * Called by whoever follows or edits lists; callers have refused bad ids and befriending oneself.
+ * Callers have refused bad ids and befriending oneself.
+ *
+ * A large edit is stored as one row first, which makes it durable at once, and then edge by edge in parts. Meanwhile an
+ * `UnsettledEdit` answers for what is still missing, and the next start completes what a crash cut short.
  */
 import { inTransaction, type SqlDatabase, type SqlStatement } from '../lib/sqlite.ts';
 import {
   TOMBSTONE_MS,
   type Edge,
-  type GrowingChange,
   type ListChanges,
   type Parts,
   type Roster,
   type RosterChange,
   type RosterEdit,
 } from './port.ts';
+import { UnsettledEdit } from './unsettled-edit.ts';
 
 /** Most tombstones forgotten by one call, since the loop stands still meanwhile. */
 const FORGET_AT_ONCE = 500;
@@ -22,6 +25,8 @@ const FORGET_AT_ONCE = 500;
 const EDGES_IN_PART = 250;
 /** Users whose friends are counted in one part; a list of ten thousand takes 0.2 ms. */
 const COUNTED_AT_ONCE = 50;
+/** As many edges are asked for in the time in which one is made. */
+const EDGES_ASKED_FOR = 2;
 /** As many rows are looked through in the time in which one is looked up. */
 const ROWS_LOOKED_THROUGH = 10;
 
@@ -49,7 +54,9 @@ export class SqliteRoster implements Roster {
   readonly #moveKeptFrom: SqlStatement<never>;
   /** Every tombstone from this instant on is there. */
   #keptFrom: number;
-  #isUnfinished = false;
+  #unsettled: UnsettledEdit | undefined;
+  /** What is still to be stored of it; the last one ends it. */
+  #parts: EditPart[] = [];
 
   constructor({ db }: { readonly db: SqlDatabase }) {
     this.#db = db;
@@ -79,16 +86,17 @@ export class SqliteRoster implements Roster {
     this.#keptFrom = db.prepare<{ at: number }>('SELECT from_at AS at FROM tombstones_kept').get()?.at ?? 0;
   }
 
-  get isUnfinished(): boolean {
-    return this.#isUnfinished;
+  get isUnsettled(): boolean {
+    return this.#unsettled !== undefined;
   }
 
   friendsOf(user: string): readonly string[] {
-    return unpack(this.#friends.get(user));
+    const stored = unpack(this.#friends.get(user));
+    return this.#unsettled?.friendsOf(user, stored) ?? stored;
   }
 
   follows(user: string, friend: string): boolean {
-    return this.#follows.get(user, friend) !== undefined;
+    return this.#unsettled?.follows({ user, friend }) ?? this.#follows.get(user, friend) !== undefined;
   }
 
   overfull(edit: RosterEdit, maxFriends: number): string | undefined {
@@ -127,46 +135,78 @@ export class SqliteRoster implements Roster {
 
   changesSince(user: string, sinceMs: number): ListChanges | undefined {
     if (sinceMs < this.#keptFrom) return undefined;
-    return {
+    const stored = {
       added: unpack(this.#addedSince.get(user, sinceMs)),
       removed: unpack(this.#removedSince.get(user, sinceMs)),
     };
+    return this.#unsettled?.changesSince(user, sinceMs, stored) ?? stored;
   }
 
   edit(edit: RosterEdit, atMs: number): RosterChange {
-    return inTransaction(this.#db, () => this.#apply(this.#stepsOf(edit), atMs));
+    const change = atOnce(this.editInParts(edit, atMs));
+    atOnce(this.settleInParts());
+    return change;
   }
 
-  *editInParts(edit: RosterEdit, atMs: number, change: GrowingChange): Parts<void> {
+  *editInParts(edit: RosterEdit, atMs: number): Parts<RosterChange> {
+    if (this.#unsettled !== undefined) throw new Error('an edit of friend lists before the last one was settled');
     if (edit.kind === 'replace') yield edit.friends.length / ROWS_LOOKED_THROUGH;
-    const { ends, makes } = this.#stepsOf(edit);
-    const parts = [
-      ...inParts(ends).map((part) => ({ ends: part, makes: [] })),
-      ...inParts(makes).map((part) => ({ ends: [], makes: part })),
-    ];
-    const last = parts.length - 1;
-    for (const [n, part] of parts.entries()) {
+    const steps = this.#stepsOf(edit);
+    const size = steps.ends.length + steps.makes.length;
+    if (size > EDGES_IN_PART) return yield* this.#begin(edit, steps, atMs);
+    yield size;
+    return inTransaction(this.#db, () => this.#apply(steps, atMs));
+  }
+
+  *settleInParts(): Parts<void> {
+    for (let part = this.#parts[0]; part !== undefined; part = this.#parts[0]) {
       yield part.ends.length + part.makes.length;
-      const { added, removed } = inTransaction(this.#db, () => {
-        if (n === 0 && last > 0) this.#setPending.run(atMs, JSON.stringify(edit));
-        if (n === last && last > 0) this.#clearPending.run();
-        return this.#apply(part, atMs);
-      });
-      this.#isUnfinished = n < last;
-      change.added.push(...added);
-      change.removed.push(...removed);
+      this.#settle(part);
     }
   }
 
-  finish(): RosterChange {
+  /** Completes an edit that the last run had not settled when it ended. For the start. */
+  complete(): void {
     const pending = this.#pending.get();
-    if (pending === undefined) return { added: [], removed: [] };
-    const change = inTransaction(this.#db, () => {
+    if (pending === undefined) return;
+    inTransaction(this.#db, () => {
       this.#clearPending.run();
-      return this.#apply(this.#stepsOf(JSON.parse(pending.edit) as RosterEdit), pending.at);
+      this.#apply(this.#stepsOf(JSON.parse(pending.edit) as RosterEdit), pending.at);
     });
-    this.#isUnfinished = false;
-    return change;
+  }
+
+  /** Finds out what a large edit changes, and makes it durable. */
+  *#begin(edit: RosterEdit, { ends, makes }: EditSteps, atMs: number): Parts<RosterChange> {
+    const unsettled = new UnsettledEdit(atMs);
+    for (const part of inParts(ends)) {
+      yield part.length / EDGES_ASKED_FOR;
+      for (const edge of part) if (this.follows(edge.user, edge.friend)) unsettled.removes(edge);
+    }
+    for (const part of inParts(makes)) {
+      yield part.length / EDGES_ASKED_FOR;
+      for (const edge of part) {
+        // In a later part it would fail, again and again.
+        if (edge.user === edge.friend) throw new RangeError('nobody is a friend of oneself');
+        if (!this.follows(edge.user, edge.friend)) unsettled.adds(edge);
+      }
+    }
+    this.#setPending.run(atMs, JSON.stringify(edit));
+    this.#unsettled = unsettled;
+    this.#parts = [
+      ...inParts(ends).map((part) => ({ ends: part, makes: [], atMs })),
+      ...inParts(makes).map((part) => ({ ends: [], makes: part, atMs })),
+    ];
+    return unsettled.change;
+  }
+
+  #settle(part: EditPart): void {
+    const isLast = this.#parts.length === 1;
+    inTransaction(this.#db, () => {
+      if (isLast) this.#clearPending.run();
+      this.#apply(part, part.atMs);
+    });
+    this.#parts.shift();
+    if (isLast) this.#unsettled = undefined;
   }
 
   forgetTombstones(nowMs: number): boolean {
@@ -209,6 +249,10 @@ export class SqliteRoster implements Roster {
 interface EditSteps {
   readonly ends: readonly Edge[];
   readonly makes: readonly Edge[];
+}
+
+interface EditPart extends EditSteps {
+  readonly atMs: number;
 }
 
 function inParts(edges: readonly Edge[]): (readonly Edge[])[] {

@@ -7,8 +7,8 @@ import { MAX_HTTP_BODY_BYTES } from '../../shared/limits.ts';
 /** Each piece costs a call from the engine, about 1 µs, however small it is. */
 const FREE_PIECES = 256;
 const BYTES_PER_PIECE = 64;
-/** What is read and thrown away of a body over the limit, so that its sender gets to read its 413. */
-const MAX_DISCARDED_BYTES = 2 * 1024 * 1024;
+/** What is read of a body: 2 MiB over the limit are thrown away, so that its sender gets to read its 413. */
+export const MAX_READ_BYTES = MAX_HTTP_BODY_BYTES + 2 * 1024 * 1024;
 const SMALLEST_BUFFER_BYTES = 256;
 
 /** `flood`: the sender is to be cut, since what it sends costs far more than an answer is worth. */
@@ -20,6 +20,12 @@ export class HttpBody {
   #buffer: Buffer = Buffer.alloc(0);
   #receivedBytes = 0;
   #pieces = 0;
+  readonly #isTooLarge: boolean;
+
+  /** `declaredBytes`: its length if that is known; 0 if not. */
+  constructor(declaredBytes: number) {
+    this.#isTooLarge = declaredBytes > MAX_HTTP_BODY_BYTES;
+  }
 
   /** Copies the piece: its memory belongs to the engine. */
   add(piece: Uint8Array): BodyState {
@@ -27,8 +33,8 @@ export class HttpBody {
     this.#receivedBytes += piece.length;
     this.#pieces++;
     if (this.#pieces > FREE_PIECES + this.#receivedBytes / BYTES_PER_PIECE) return this.#drop('flood');
-    if (this.#receivedBytes > MAX_HTTP_BODY_BYTES + MAX_DISCARDED_BYTES) return this.#drop('flood');
-    if (this.#receivedBytes > MAX_HTTP_BODY_BYTES) return this.#drop('too_large');
+    if (this.#receivedBytes > MAX_READ_BYTES) return this.#drop('flood');
+    if (this.#isTooLarge || this.#receivedBytes > MAX_HTTP_BODY_BYTES) return this.#drop('too_large');
     if (this.#receivedBytes > this.#buffer.length) this.#grow(heldBytes);
     this.#buffer.set(piece, heldBytes);
     return 'ok';

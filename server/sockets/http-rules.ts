@@ -123,6 +123,11 @@ export function hasBody(headers: RequestHead['headers']): boolean {
   return headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0';
 }
 
+/** The length of the body as its head says; 0 if it says none. */
+export function declaredLength({ headers }: RequestHead): number {
+  return Number(headers.get('content-length') ?? 0);
+}
+
 /** What proxies add to the requests that they pass on. */
 const PROXY_HEADERS = ['x-forwarded-for', 'x-forwarded-proto', 'x-real-ip', 'forwarded', 'via'];
 

@@ -16,6 +16,8 @@ const SLICE_BYTES = 1_024;
 const MAX_WAITING_ANSWERS = 100;
 /** No further request is answered while this much waits to be written: the largest answer, and not one more. */
 const MAX_WAITING_ANSWER_BYTES = 1024 * 1024;
+/** What is read behind a last answer. */
+const MAX_DISCARDED_BYTES = 2 * 1024 * 1024;
 
 type Done = (error?: Error | null) => void;
 
@@ -39,6 +41,7 @@ export class HttpStream extends Duplex {
   /** Requests whose answers are not written yet, in order, each with the size of its answer. */
   readonly #waiting = new Map<IncomingMessage, number>();
   #waitingBytes = 0;
+  #discardedBytes = 0;
   #afterAnswers: (() => void) | undefined;
 
   /** `first` is handed over before what is still to come. */
@@ -141,11 +144,20 @@ export class HttpStream extends Duplex {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    if (this.isLeaving) return;
+    if (this.isLeaving) {
+      this.#discard(chunk.length);
+      return;
+    }
     this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#goOn();
     if (this.#hasRest) this.wire.pause();
   };
+
+  /** What comes behind the last answer is thrown away, up to a limit: closing at once might keep the client from reading it. */
+  #discard(bytes: number): void {
+    this.#discardedBytes += bytes;
+    if (this.#discardedBytes > MAX_DISCARDED_BYTES) this.wire.pause();
+  }
 
   readonly #onEnd = (): void => {
     this.#hasEnded = true;

@@ -10,13 +10,14 @@ import {
   asksToClose,
   chosenSubprotocol,
   clientOf,
+  declaredLength,
   HeaderCollector,
   type Malformed,
   isPassedOn,
   mayHaveBody,
   type RequestHead,
 } from './http-rules.ts';
-import { HttpBody } from './http-body.ts';
+import { HttpBody, MAX_READ_BYTES } from './http-body.ts';
 import type { HttpReply, NoRoom, Service } from './port.ts';
 import type { RequestTurns } from './request-turns.ts';
 import type { Asking, UwsConnections } from './uws-connections.ts';
@@ -122,6 +123,8 @@ class Exchange<Attached> {
   #isPaused = false;
   /** Whether its answer is the connection's last. */
   #isLast = false;
+  /** Closing would lose the answer, because the client still sends: nothing more is read, and the client closes. */
+  #isReadNoMore = false;
 
   constructor(port: UwsPort, response: UwsResponse<Attached>) {
     this.#port = port;
@@ -152,8 +155,10 @@ class Exchange<Attached> {
   readBody(head: RequestHead, asksForEnd: boolean): void {
     const isChunked = head.headers.has('transfer-encoding');
     this.#isLast = asksForEnd || isChunked;
-    if (Number(head.headers.get('content-length') ?? 0) > MAX_HTTP_BODY_BYTES) {
-      this.#reply(head.method, this.#port.service.refuse(413));
+    const declaredBytes = declaredLength(head);
+    if (declaredBytes > MAX_READ_BYTES) {
+      this.#isReadNoMore = true;
+      this.refuse(head.method, 413);
       return;
     }
     let body: HttpBody | undefined;
@@ -164,7 +169,7 @@ class Exchange<Attached> {
         this.#ask(head, utf8.decode(chunk));
         return;
       }
-      body ??= new HttpBody();
+      body ??= new HttpBody(declaredBytes);
       const state = body.add(new Uint8Array(chunk));
       if (state === 'flood') this.#cut();
       else if (!isEnd) return;
@@ -174,7 +179,7 @@ class Exchange<Attached> {
     });
   }
 
-  refuse(method: string, status: Malformed): void {
+  refuse(method: string, status: Malformed | 413): void {
     this.refuseWith(method, this.#port.service.refuse(status));
   }
 
@@ -272,7 +277,7 @@ class Exchange<Attached> {
     this.#writeHead(reply);
     if (method === 'HEAD' || !mayHaveBody(reply.status)) {
       this.#endWithoutBody(method, reply);
-    } else if (Buffer.byteLength(reply.body) <= SMALL_BYTES) {
+    } else if (Buffer.byteLength(reply.body) <= SMALL_BYTES && !this.#isReadNoMore) {
       response.end(reply.body, true);
     } else {
       response.writeHeader('connection', 'close');

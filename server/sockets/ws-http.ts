@@ -12,6 +12,7 @@ import {
   askedFor,
   asksToClose,
   clientOf,
+  declaredLength,
   HeaderCollector,
   mayHaveBody,
   offersWebSocket,
@@ -66,11 +67,7 @@ export function answerRequest(port: WsPort, request: IncomingMessage, response: 
     return;
   }
   if (asksToClose(head) || !response.shouldKeepAlive) stream.isLastAsked = true;
-  if (Number(head.headers.get('content-length') ?? 0) > MAX_HTTP_BODY_BYTES) {
-    reply(service.refuse(413));
-    return;
-  }
-  readBody(request, (body) => {
+  readBody(request, declaredLength(head), (body) => {
     if (body === undefined) {
       reply(service.refuse(413));
       return;
@@ -82,10 +79,17 @@ export function answerRequest(port: WsPort, request: IncomingMessage, response: 
   });
 }
 
-/** Tells undefined once where the body is over the limit; what follows is read and thrown away. */
-function readBody(request: IncomingMessage, done: (body: string | undefined) => void): void {
-  const body = new HttpBody();
+/**
+ * Tells undefined once if the body is over the limit, before it has come if it says so. What follows is read and thrown away,
+ * up to a limit.
+ */
+function readBody(request: IncomingMessage, declaredBytes: number, done: (body: string | undefined) => void): void {
+  const body = new HttpBody(declaredBytes);
   let state: BodyState = 'ok';
+  if (declaredBytes > MAX_HTTP_BODY_BYTES) {
+    state = 'too_large';
+    done(undefined);
+  }
   request.on('data', (chunk: Buffer) => {
     if (state === 'flood') return;
     const before = state;

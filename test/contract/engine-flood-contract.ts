@@ -81,24 +81,65 @@ export function floodContract(engine: Tested): void {
       });
     });
 
-    it('a body that goes on far beyond the limit ends its connection', async () => {
-      rig = await Rig.start(engine);
-      const raw = rig.raw();
-      let isOver = false as boolean;
-      void raw.closed.then(() => (isOver = true));
-      raw.write(CHUNKED);
-      const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`;
-      let chunks = 0;
-      while (!isOver && chunks < 1_000) {
-        chunks++;
-        await new Promise<void>((resolve) => {
-          raw.wire.write(chunk, () => resolve());
-          raw.wire.once('close', () => resolve());
-        });
+    describe('what is read and thrown away', () => {
+      const declaring = (bytes: number): string => `POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: ${bytes}\r\n\r\n`;
+      /** Sends piece after piece until the hub ends the connection, or reads nothing for a while. @returns bytes sent. */
+      const sendOn = async (raw: ReturnType<Rig['raw']>, piece: string, mostPieces: number): Promise<number> => {
+        let isOver = false as boolean;
+        void raw.closed.then(() => (isOver = true));
+        let sent = 0;
+        for (; !isOver && sent < mostPieces; sent++) {
+          const written = new Promise<boolean>((resolve) => raw.wire.write(piece, () => resolve(true)));
+          const ended = raw.closed.then(() => false);
+          const stalled = new Promise<boolean>((resolve) => setTimeout(resolve, 500, false));
+          if (!(await Promise.race([written, ended, stalled]))) break;
+          await turn();
+        }
+        return sent * piece.length;
+      };
+      const MIB = 1024 * 1024;
+
+      it.each([
+        ['a body in chunks', CHUNKED, `10000\r\n${'x'.repeat(0x10000)}\r\n`],
+        ['a body that says its length', declaring(1e12), 'x'.repeat(0x10000)],
+        ['behind a head that is refused', 'GET / HTTP/1.1\r\n\r\n', 'x'.repeat(0x10000)],
+        ['behind a head that is no head', 'GET / HTTP/1.1\r\nhost: hub\r\na b: c\r\n\r\n', 'x'.repeat(0x10000)],
+      ])('is not read on and on: %s', async (_, head, piece) => {
+        rig = await Rig.start(engine);
+        const raw = rig.raw({ allowHalfOpen: true });
+        raw.write(head);
+        // What the kernels of both ends take in is not read by the hub.
+        expect(await sendOn(raw, piece, 1_000)).toBeLessThan(32 * MIB);
+        expect(await ask()).toContain('200 OK');
+        expect(rig.requests.rest()).toHaveLength(1);
+      });
+
+      it('is no body that could not be read to its end: its request is answered at once', async () => {
+        rig = await Rig.start(engine);
+        const raw = rig.raw();
+        raw.write(declaring(1e12));
+        expect(await raw.until((text) => text.includes('turned down'))).toMatch(/^HTTP\/1\.1 413 /);
+      });
+
+      it('may come in few pieces only', async () => {
+        rig = await Rig.start(engine);
+        const raw = rig.raw();
+        raw.write(declaring(400_000));
         await turn();
-      }
-      expect(isOver).toBe(true);
-      expect(rig.requests.rest()).toEqual([]);
+        expect(await sendOn(raw, 'x', 5_000)).toBeLessThan(1_000);
+        await raw.closed;
+        expect(rig.requests.rest()).toEqual([]);
+      });
+
+      it('ends with the body if that is near, and the connection goes on', async () => {
+        rig = await Rig.start(engine);
+        const raw = rig.raw();
+        raw.write(declaring(MIB));
+        await new Promise((resolve) => raw.wire.write('x'.repeat(MIB), resolve));
+        expect(await raw.until((text) => text.includes('turned down'))).toMatch(/^HTTP\/1\.1 413 /);
+        raw.write(GET);
+        expect(await raw.until((text) => text.includes('200 OK'))).toContain('200 OK');
+      });
     });
 
     describe('a connection', () => {

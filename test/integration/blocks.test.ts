@@ -52,6 +52,22 @@ onBothEngines('a block', (transport) => {
     expect(bob.all.filter(({ type }) => type === 'presence')).toHaveLength(1);
     for (const client of [anna, bob, eve]) client.close();
   });
+
+  it('toggled as fast as requests go reaches the blocked one every 50 ms at most, the last word included', async () => {
+    const anna = await WsClient.hello(hub.addresses.ws, { user: 'anna' });
+    const eve = await WsClient.hello(hub.addresses.ws, { user: 'eve' });
+    eve.send({ type: 'watch', users: ['anna'] });
+    await eve.next('snapshot');
+    const begunAt = performance.now();
+    const toggles = Array.from({ length: 50 }, (_, i) => hub.request(i % 2 === 0 ? 'PUT' : 'DELETE', block));
+    for (const { status } of await Promise.all(toggles)) expect(status).toBe(204);
+    await hub.request('PUT', block);
+    await eve.roundTrip();
+    const told = eve.all.filter(({ type }) => type === 'presence');
+    expect(told.length).toBeLessThanOrEqual((performance.now() - begunAt) / 50 + 1);
+    expect(told.at(-1)).toMatchObject({ entries: [{ user: 'anna', status: 'offline' }] });
+    for (const client of [anna, eve]) client.close();
+  });
 });
 
 it('is after a clean restart as it was before, to the version, and is lifted as ever', async () => {

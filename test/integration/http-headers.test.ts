@@ -58,7 +58,7 @@ const answers: readonly (readonly [what: string, status: number, text: string])[
   ['nothing there', 404, request('GET /nowhere')],
   ['a WebSocket elsewhere', 404, request('GET /nowhere', [...upgrade, key])],
   ['a wrong method', 405, request('DELETE /healthz')],
-  ['a body that is too large', 413, request('POST /v1/heartbeat', ['content-length: 300000'])],
+  ['a body that is too large', 413, request('POST /v1/heartbeat', ['content-length: 300000'], 'x'.repeat(300_000))],
   ['a WebSocket asked for without an upgrade', 426, request('GET /ws')],
   ['a head that is too large', 431, request('GET /healthz', [`x: ${'x'.repeat(17_000)}`])],
 ];

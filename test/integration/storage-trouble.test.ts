@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { openSqlite, type SqlDatabase } from '../../server/lib/sqlite.ts';
 import { SqliteStore } from '../../server/store/sqlite-store.ts';
@@ -52,6 +53,42 @@ it('a locked database ends nothing: users come and go, edges get 503, /readyz sa
   expect((await hub.request('PUT', '/v1/users/42/friends/8')).status).toBe(204);
   const stored = () => other.prepare<{ status: string }>("SELECT status FROM entry WHERE user = '7'").get()?.status;
   await hub.until(() => stored() === 'busy');
+});
+
+it('a list that is being replaced when storage fails is the new one for everybody, as a whole, and is stored when it can be', async () => {
+  await hub.request('PUT', '/v1/users/42/friends', { friends: ['old', 'f1'] });
+  const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
+  watcher.send({ type: 'watch', friendsOf: '42' });
+  await watcher.next('snapshot');
+  const friends = Array.from({ length: 5_000 }, (_, n) => `f${n}`);
+  const isBeingStored = () => other.prepare('SELECT 1 FROM edit_pending').get() !== undefined;
+  const edges = () => other.prepare<{ n: number }>('SELECT count(*) AS n FROM edge').get()?.n;
+  let status = 0;
+  const replaced = hub.request('PUT', '/v1/users/42/friends', { friends }).then((answer) => (status = answer.status));
+  while (!isBeingStored()) await nextTurn();
+  other.exec('BEGIN IMMEDIATE');
+  expect(edges()).toBeLessThan(10_000);
+
+  expect((await hub.request('GET', '/v1/users/42/friends')).body).toEqual({ user: '42', friends: [...friends].sort() });
+  expect((await hub.request('GET', '/v1/users/old/friends')).body).toEqual({ user: 'old', friends: [] });
+  await replaced;
+  expect(status).toBe(204);
+  const late = await WsClient.hello(hub.addresses.ws, { observe: true });
+  late.send({ type: 'watch', friendsOf: '42' });
+  expect((await late.next('snapshot')).entries).toHaveLength(5_000);
+  await watcher.roundTrip();
+  const told = watcher.all.flatMap((message) => (message.type === 'friend' ? [message.op] : []));
+  expect([told.filter((op) => op === 'add').length, told.filter((op) => op === 'remove').length]).toEqual([4_999, 1]);
+
+  expect(await hub.request('GET', '/readyz')).toMatchObject({
+    status: 503,
+    body: { detail: expect.stringContaining('friend lists') as string },
+  });
+  expect((await hub.request('PUT', '/v1/users/42/friends/new')).status).toBe(503);
+  other.exec('ROLLBACK');
+  await hub.until(async () => (await hub.request('GET', '/readyz')).status === 200);
+  expect(edges()).toBe(10_000);
+  expect((await hub.request('PUT', '/v1/users/42/friends/new')).status).toBe(204);
 });
 
 it('that it is sure again is kept late where it could not be at once, so that the next start does not reach back to it', async () => {

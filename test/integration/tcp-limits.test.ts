@@ -329,6 +329,23 @@ describe('peers that do not read', () => {
     await hasConnections(0);
   });
 
+  it('are not read either once the hub ended the connection', async () => {
+    await start({ messages: MANY });
+    const client = await stage.connect({ allowHalfOpen: true });
+    await fill(client);
+    client.write(frame('no user').repeat(10));
+    await expect.poll(() => stage.bad.length, POLL).toBe(10);
+    const piece = ' '.repeat(1024 * 1024);
+    let sentMiB = 0;
+    let isRead = true;
+    for (; isRead && sentMiB < 100; sentMiB++) {
+      const written = new Promise<boolean>((resolve) => client.socket.write(piece, () => resolve(true)));
+      isRead = await Promise.race([written, new Promise<boolean>((resolve) => setTimeout(resolve, 500, false))]);
+    }
+    // What the kernels of both ends take in is not read by the hub.
+    expect(sentMiB).toBeLessThan(32);
+  });
+
   it('and keep a side open are gone, too, once the hub ended its own', async () => {
     await start();
     const client = await stage.connect({ allowHalfOpen: true });

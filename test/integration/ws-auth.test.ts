@@ -289,6 +289,32 @@ onBothEngines('whom a token lets watch', (transport) => {
     expect((await client.next('presence')).entries.map(({ user }) => user)).toEqual(['7']);
   });
 
+  it('however many are watched, a fresh token and a list of ids ask storage for the whole list of friends, not for each id', async () => {
+    const strangers = Array.from({ length: 3000 }, (_, n) => `s${n}`);
+    const client = await observe({ scopes: ['observe'] });
+    for (let from = 0; from < strangers.length; from += 1000)
+      client.send({ type: 'watch', users: ['7', ...strangers.slice(from, from + 999)] });
+    await client.roundTrip();
+    const [one, whole] = [vi.spyOn(SqliteRoster.prototype, 'follows'), vi.spyOn(SqliteRoster.prototype, 'friendsOf')];
+    client.send({ type: 'token', token: await token('42'), id: 't' });
+    await client.next('ok', ({ re }) => re === 't');
+    // Once for each thousand that end.
+    expect([one.mock.calls.length, whole.mock.calls.length]).toEqual([0, 3]);
+    const ended = client.all.flatMap((message) =>
+      message.type === 'unwatched' && 'users' in message ? message.users : [],
+    );
+    expect([ended.length, ended.includes('7')]).toEqual([2997, false]);
+    client.send({ type: 'watch', users: ['7', ...strangers.slice(0, 999)], id: 'w' });
+    expect(await client.next('error')).toMatchObject({ code: 'forbidden', re: 'w' });
+    expect([one.mock.calls.length, whole.mock.calls.length]).toEqual([0, 4]);
+    const users = ['7', ...strangers.slice(0, 999)];
+    const headers = { authorization: `Bearer ${await token('42')}` };
+    const read = await asked('/v1/presence', { method: 'POST', body: JSON.stringify({ users }), headers });
+    expect(read.status).toBe(403);
+    expect([one.mock.calls.length, whole.mock.calls.length]).toEqual([0, 5]);
+    vi.restoreAllMocks();
+  });
+
   it('an admin’s watch of a friend ends with the friendship, whatever token comes later', async () => {
     const client = await observe({ scopes: ['admin'] });
     client.send({ type: 'watch', users: ['7'] });

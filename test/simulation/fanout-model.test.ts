@@ -6,10 +6,14 @@ import { fanoutDeed, FanoutRun, warmUp, type FanoutDeed } from './fanout-run.ts'
 interface Kind {
   readonly isWarm: boolean;
   readonly hidesLastSeen: boolean;
+  /** How often a user is reported at most. */
+  readonly reportEveryMs: number;
+  /** From how many watchers on a user is told in steps. */
+  readonly largeAudience: number;
 }
 
-function run(deeds: readonly FanoutDeed[], { isWarm, hidesLastSeen }: Kind): void {
-  const all = new FanoutRun({ hidesLastSeen });
+function run(deeds: readonly FanoutDeed[], { isWarm, ...options }: Kind): void {
+  const all = new FanoutRun(options);
   for (const deed of isWarm ? [...warmUp, ...deeds] : deeds) all.apply(deed);
   all.end();
   vi.clearAllTimers();
@@ -18,6 +22,8 @@ function run(deeds: readonly FanoutDeed[], { isWarm, hidesLastSeen }: Kind): voi
 const kind: fc.Arbitrary<Kind> = fc.record({
   isWarm: fc.constantFrom(true, true, false),
   hidesLastSeen: fc.boolean(),
+  reportEveryMs: fc.constantFrom(0, 50),
+  largeAudience: fc.constantFrom(1, 2, 1000),
 });
 
 describe('fan-out', () => {

@@ -124,6 +124,7 @@ export class FanoutRun {
   readonly #core: CoreRun;
   readonly #clients: readonly Client[];
   readonly #hidesLastSeen: boolean;
+  readonly #isPaced: boolean;
   /** What each viewer saw of each user in each version, as JSON, by `user>viewer@v`. */
   readonly #seen = new Map<string, string>();
   readonly #lastV = new Map<string, number>();
@@ -135,6 +136,7 @@ export class FanoutRun {
 
   constructor(options: FanoutStageOptions = {}) {
     this.#hidesLastSeen = options.hidesLastSeen === true;
+    this.#isPaced = (options.reportEveryMs ?? 0) > 0;
     this.#stage = new FanoutStage(options);
     this.#core = new CoreRun(this.#stage.core);
     this.#clients = viewers.map((viewer) => new Client(viewer, this.#stage.open(viewer)));
@@ -153,7 +155,11 @@ export class FanoutRun {
         this.#stir(deed.user, deed.times);
         break;
       case 'flush':
-        this.#stage.fanout.flush();
+        // With a pace, a flush leaves what is not due yet; in steps, it leaves what exceeds a turn.
+        if (this.#isPaced) this.#stage.fanout.reports.flushAll();
+        else
+          do this.#stage.fanout.flush();
+          while (!this.#stage.fanout.reports.held.isEmpty);
         break;
       case 'stepWall':
         this.#core.stepWall(deed.ms);
@@ -220,7 +226,7 @@ export class FanoutRun {
   #setBlock(kind: 'block' | 'unblock', user: string, viewer: string): void {
     const { model } = this.#core;
     const before = model.entryFor(user, viewer);
-    this.#stage.blocks[kind](user, viewer);
+    void this.#stage.blocks[kind](user, viewer);
     model[kind](user, viewer);
     this.#core.check();
     if (kind === 'block') return;

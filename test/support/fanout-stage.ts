@@ -5,6 +5,7 @@
 import { Delays } from '../../server/fanout/delays.ts';
 import { Fanout } from '../../server/fanout/fanout.ts';
 import { Outbox } from '../../server/fanout/outbox.ts';
+import { LARGE_AUDIENCE } from '../../server/fanout/reports.ts';
 import { buildBlocks, type BlockEdits } from '../../server/hub/blocks.ts';
 import { TurnBudget } from '../../server/lib/turn-budget.ts';
 import type { Viewer } from '../../server/presence/viewer.ts';
@@ -129,6 +130,8 @@ export interface FanoutStageOptions extends Omit<StageOptions, 'onChange'> {
   readonly countsTurns?: boolean;
   /** How often a user is reported at most; 0, for tests of other things: at each flush. */
   readonly reportEveryMs?: number;
+  /** From how many watchers on a user is told in steps; a small one, for tests of other things than the number. */
+  readonly largeAudience?: number;
 }
 
 export class FanoutStage {
@@ -149,12 +152,13 @@ export class FanoutStage {
   #afterTurn: (() => void)[] = [];
 
   constructor(options: FanoutStageOptions = {}) {
-    this.turns = new TurnBudget((run) => {
+    const afterTurn = (run: () => void): void => {
       if (options.countsTurns === true) this.#afterTurn.push(run);
       else run();
-    });
+    };
+    this.turns = new TurnBudget(afterTurn);
     this.#maxQueuedBytes = options.maxQueuedBytes ?? Infinity;
-    this.core = new PresenceStage({ ...options, onChange: (change) => this.fanout.changed(change) });
+    this.core = new PresenceStage({ ...options, onChange: (change) => this.fanout.reports.changed(change) });
     this.fanout = new Fanout({
       presence: this.core.presence,
       clock: this.core.clock,
@@ -166,7 +170,9 @@ export class FanoutStage {
       ensureStored: () => this.tellings++,
       delays: this.delays,
       reportEveryMs: options.reportEveryMs ?? 0,
+      largeAudience: options.largeAudience ?? LARGE_AUDIENCE,
       nowMs: () => this.core.clock.monoMs,
+      afterTurn,
       onDelivered: (entries) => this.deliveries.push(entries),
     });
     const take = (): void => {
@@ -177,7 +183,7 @@ export class FanoutStage {
       { clock: this.core.clock, maxBlocks: 10_000 },
       store,
       this.core.presence,
-      this.fanout,
+      this.fanout.reports,
       () => this.tellings++,
     );
   }
@@ -192,7 +198,8 @@ export class FanoutStage {
   /** Commits edges and tells fan-out what really changed: at once, if a turn has room for that. */
   edit(added: readonly Edge[], removed: readonly Edge[] = []): Promise<void> {
     const atMs = this.core.hubClock.now(this.core.clock.wallMs);
-    return this.fanout.rosterChanges(atMs).stored({
+    const owners = [...added, ...removed].map(({ user }) => user);
+    return this.fanout.rosterChanges(atMs, owners).stored({
       removed: removed.filter((edge) => this.lists.remove(edge, atMs)),
       added: added.filter((edge) => this.lists.add(edge, atMs)),
     });

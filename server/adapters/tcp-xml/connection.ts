@@ -83,7 +83,7 @@ export class TcpConnection implements SlotOwner {
     });
     this.#reading = this.#openReading();
     const asksForToken = hub.asksForToken && hub.authenticator.withoutToken === null;
-    this.#grants = asksForToken ? this.#openGrants() : null;
+    this.#grants = asksForToken ? this.#openGrants(source.address) : null;
     socket.on('data', (chunk) => this.take(chunk));
     // A reset or a time-out is an unclean end like any other, and 'close' follows it.
     socket.on('error', () => undefined);
@@ -157,10 +157,11 @@ export class TcpConnection implements SlotOwner {
     });
   }
 
-  #openGrants(): TokenGate {
+  #openGrants(address: string): TokenGate {
     const { authenticator, clock, onRefused } = this.#hub;
     return new TokenGate({
       authenticator,
+      address,
       clock,
       onGranted: (heartbeat, seen) => {
         this.#accept(heartbeat, seen);
@@ -360,6 +361,8 @@ export class TcpConnection implements SlotOwner {
   /** Ends the connection from our side, once what was answered is written. */
   #end(): void {
     this.#over();
+    // A peer that does not read keeps what was answered waiting. What it sends meanwhile is nobody's any more.
+    this.#socket.pause();
     this.#socket.destroySoon();
   }
 

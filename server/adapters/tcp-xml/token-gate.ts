@@ -15,6 +15,8 @@ export type TokenRefusal = Extract<RefusalReason, 'unauthenticated' | 'forbidden
 
 interface GrantsOptions {
   readonly authenticator: Authenticator;
+  /** The client's. */
+  readonly address: string;
   readonly clock: Clock;
   /** The frame counts. */
   readonly onGranted: (heartbeat: Heartbeat, seen: FrameEncoding) => void;
@@ -165,7 +167,8 @@ export class TokenGate {
     if (this.#checks.size >= MAX_CHECKS) return false;
     this.#checks.set(user, check);
     this.#options.onVerify();
-    void this.#options.authenticator.verify(check.token).then((verdict) => {
+    const { authenticator, address } = this.#options;
+    void authenticator.verify(check.token, address).then((verdict) => {
       if (!this.#isClosed) this.#settle(user, check, verdict);
     });
     return true;

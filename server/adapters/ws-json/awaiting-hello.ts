@@ -68,7 +68,7 @@ export class AwaitingHello {
     } else {
       this.#isVerifying = true;
       this.#line.hold();
-      void authenticator.verify(hello.token).then((verdict) => {
+      void authenticator.verify(hello.token, this.#line.address).then((verdict) => {
         this.#verified(hello, verdict);
       });
     }

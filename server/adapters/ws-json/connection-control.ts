@@ -71,6 +71,7 @@ export const refusals = {
   },
   keys: { reason: 'unavailable', code: 'unavailable', message: UNDECIDED.keys, close: 'keysUnavailable' },
   early: { reason: 'unavailable', code: 'unavailable', message: UNDECIDED.early, close: 'earlyToken' },
+  busy: { reason: 'messages', code: 'unavailable', message: UNDECIDED.busy, close: 'badTokens' },
   messages: {
     reason: 'messages',
     code: 'rate_limited',

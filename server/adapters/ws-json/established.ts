@@ -212,14 +212,11 @@ export class Established {
   #verify({ token, id }: FreshToken): void {
     const line = this.#line;
     this.#isVerifying = true;
-    void this.#hub.authenticator.verify(token).then((verdict) => {
+    const { authenticator } = this.#hub;
+    void authenticator.verify(token, line.address).then(async (verdict) => {
+      if (line.isOpen) await this.#verified(verdict, id).catch((error: unknown) => this.#failed(error, id));
       this.#isVerifying = false;
       if (!line.isOpen) return;
-      try {
-        this.#verified(verdict, id);
-      } catch (error) {
-        this.#failed(error, id);
-      }
       const next = this.#nextToken;
       if (next === null) return;
       this.#nextToken = null;
@@ -233,7 +230,7 @@ export class Established {
     this.#line.error('internal', FAILED, id);
   }
 
-  #verified(verdict: Verdict, id: FreshToken['id']): void {
+  async #verified(verdict: Verdict, id: FreshToken['id']): Promise<void> {
     const line = this.#line;
     if (!verdict.ok) {
       const { reason, code, message } = refusals[verdict.kind === 'refused' ? 'unauthenticated' : verdict.fault];
@@ -243,16 +240,23 @@ export class Established {
       this.#hub.onRefused('forbidden');
       line.error('forbidden', 'token: must be of the same user as before', id);
     } else {
-      this.#become(verdict.identity);
+      await this.#become(verdict.identity);
       line.ok(id);
     }
   }
 
-  #become(identity: Identity): void {
-    lookAs(this.#hub, this.#line, identity, viewerOf(identity, this.#claimed));
-    tailAs(this.#hub, this.#line, identity);
-    this.#identity = identity;
-    this.#lookBy(this.#hub.lookedAt);
+  /** What comes meanwhile waits, so that nothing is watched by the rights of before. */
+  async #become(identity: Identity): Promise<void> {
+    this.#line.hold();
+    try {
+      await lookAs(this.#hub, this.#line, { identity, viewer: viewerOf(identity, this.#claimed) }, () => {
+        tailAs(this.#hub, this.#line, identity);
+        this.#identity = identity;
+        this.#lookBy(this.#hub.lookedAt);
+      });
+    } finally {
+      this.#line.release();
+    }
   }
 
   /** When the token runs out, by the forward clock. */

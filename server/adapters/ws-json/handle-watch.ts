@@ -48,11 +48,11 @@ function turnFor({ workTurns }: ConnectionContext, identity: Identity, users: nu
 
 /** Whether the connection may have this watch, or is told why not. */
 function isAllowed(hub: ConnectionContext, line: ConnectionControl, identity: Identity, message: Watch): boolean {
-  const { isFriend, maxWatches, onRefused } = hub;
+  const { friendLookUp, maxWatches, onRefused } = hub;
   const mayWatch =
     'friendsOf' in message
       ? mayWatchFriendsOf(identity, message.friendsOf)
-      : mayWatchUsers(identity, message.users, isFriend);
+      : mayWatchUsers(identity, message.users, friendLookUp(message.users.length));
   if (!mayWatch) {
     onRefused('forbidden');
     chargeRefused(line, message);
@@ -109,18 +109,35 @@ export function unwatch({ fanout }: ConnectionContext, { outbox }: ConnectionCon
   else fanout.unwatchUsers(outbox, message.users, message.id);
 }
 
-/** A fresh token looks from now on: what it no longer allows ends. Throws, with nothing changed, where storage fails. */
-export function lookAs(
-  { fanout, isFriend }: ConnectionContext,
-  { outbox }: ConnectionControl,
-  identity: Identity,
-  viewer: Viewer,
-): void {
+/** Watches that end in one turn of the loop. */
+const ENDED_AT_ONCE = 1000;
+
+/**
+ * A fresh token looks from now on: what it no longer allows ends, in several turns of the loop if that is much, and then
+ * `become` is called. Rejects if storage fails: what has not ended by then stays as it was.
+ */
+export async function lookAs(
+  { fanout, friendLookUp, workTurns }: ConnectionContext,
+  line: ConnectionControl,
+  { identity, viewer }: { readonly identity: Identity; readonly viewer: Viewer },
+  become: () => void,
+): Promise<void> {
+  const { outbox } = line;
   const { mayObserve, isAdmin } = outbox.viewer;
   const allowsLess = (mayObserve && !viewer.mayObserve) || (isAdmin && !viewer.isAdmin);
-  const mayWatch = {
-    friendsOf: (owner: string) => mayWatchFriendsOf(identity, owner),
-    user: (id: string) => mayWatchUsers(identity, [id], isFriend),
-  };
-  fanout.changeViewer(outbox, viewer, allowsLess ? mayWatch : undefined);
+  if (allowsLess) line.charge(outbox.watchCount / USERS_PER_UNIT);
+  for (let isMore = allowsLess; isMore;) {
+    // Asked again each time, because a friendship may have ended meanwhile.
+    const isFriend = friendLookUp(outbox.users.size);
+    const mayWatch = {
+      friendsOf: (owner: string) => mayWatchFriendsOf(identity, owner),
+      user: (id: string) => mayWatchUsers(identity, [id], isFriend),
+    };
+    isMore = fanout.endNotAllowed(outbox, mayWatch, ENDED_AT_ONCE) === ENDED_AT_ONCE;
+    if (isMore) await workTurns.take(ENDED_AT_ONCE);
+    if (!line.isOpen) return;
+  }
+  // In one step with the last question: nothing can be watched in between that is not allowed.
+  fanout.changeViewer(outbox, viewer);
+  become();
 }

@@ -39,7 +39,8 @@ interface Wait {
   /** Until the rate allows more, monotonic milliseconds; 0 if it does. */
   overUntil: number;
   isInLine: boolean;
-  isHeld: boolean;
+  /** How many hold it. */
+  holds: number;
 }
 
 /** Itself the bucket, not one beside it: there is one a connection, and each heartbeat would wait for memory twice. */
@@ -97,14 +98,14 @@ export class Inflow extends TokenBucket implements InLine {
     this.#hub.turns.take(this.#inARow, units);
   }
 
-  /** What comes waits until `release`. */
+  /** What comes waits until `release`, which each of those who hold it has to call. */
   hold(): void {
-    this.#begin().isHeld = true;
+    this.#begin().holds++;
   }
 
   release(): void {
     if (this.#wait === null) return;
-    this.#wait.isHeld = false;
+    this.#wait.holds--;
     this.#drain(this.#wait);
   }
 
@@ -173,7 +174,7 @@ export class Inflow extends TokenBucket implements InLine {
     if (this.#wait !== null) return this.#wait;
     this.#socket.pause();
     const arrivals = new TokenBucket(this.#mostArrivals, this.#hub.lookedAt);
-    this.#wait = { lane: new Lane(), arrivals, units: 0, overUntil: 0, isInLine: false, isHeld: false };
+    this.#wait = { lane: new Lane(), arrivals, units: 0, overUntil: 0, isInLine: false, holds: 0 };
     return this.#wait;
   }
 
@@ -187,7 +188,7 @@ export class Inflow extends TokenBucket implements InLine {
   }
 
   #drain(wait: Wait): void {
-    while (wait.overUntil === 0 && !wait.isInLine && !wait.isHeld) {
+    while (wait.overUntil === 0 && !wait.isInLine && wait.holds === 0) {
       const message = wait.lane.shift();
       if (message === undefined) {
         this.#wait = null;

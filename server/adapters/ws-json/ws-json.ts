@@ -5,6 +5,7 @@
 import type { CloseReason, RefusalReason } from '../../../shared/reasons.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
 import type { Authenticator } from '../../auth/authenticator.ts';
+import type { IsFriend } from '../../auth/policy.ts';
 import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { TurnBudget } from '../../lib/turn-budget.ts';
@@ -38,8 +39,8 @@ export interface WsJsonOptions {
   readonly maxSessions: number;
   /** How long a client may read too slowly. */
   readonly slowMs: number;
-  /** Whether `other` is in the friend list of `user`. */
-  readonly isFriend: (user: string, other: string) => boolean;
+  /** For a question about that many users: who is whose friend. */
+  readonly friendLookUp: (count: number) => IsFriend;
   readonly intake: Intake;
   readonly fanout: Fanout;
   readonly tails: Tails;

@@ -22,6 +22,8 @@ const named: Authenticator = {
   withoutToken: null,
   verify: async (token) => {
     if (token === 'bad') return { ok: false, kind: 'refused', fault: 'signature', why: 'its signature is wrong' };
+    if (token === 'late')
+      return { ok: false, kind: 'unavailable', fault: 'busy', why: 'not verified', retryInMs: 4_001 };
     if (token === 'unknown') return { ok: false, kind: 'unavailable', fault: 'keys', why: 'no keys', retryInMs: 9_001 };
     if (token === 'admin' || token === 'observe') return { ok: true, identity: bearerOf(null, token) };
     return { ok: true, identity: bearerOf(token) };
@@ -154,16 +156,30 @@ describe('jwt mode', () => {
     }
   });
 
-  it('counts by address those without a good token and those who are no user, and lets a user of that address be', async () => {
+  it('counts by address those without a good token, and lets good ones of that address be', async () => {
     const { callers, refused } = stage(named);
     const call = async (authorization?: string) => statusOf(await callers.identify(requestOf(authorization), false));
+    const attempts = [await call(), await call('Bearer bad'), await call(), await call('Bearer bad'), await call()];
+    expect(attempts).toEqual([401, 401, 401, 429, 429]);
     expect(await call('Bearer observe')).toMatchObject({ user: null });
-    expect([await call(), await call('Bearer bad'), await call(), await call('Bearer bad')]).toEqual([
-      401, 401, 429, 429,
-    ]);
-    expect(await call('Bearer observe')).toBe(429);
     expect(await call('Bearer 42')).toMatchObject({ user: '42' });
-    expect(refused).toEqual(['unauthenticated', 'unauthenticated', 'messages', 'messages', 'messages']);
+    expect(refused).toEqual(['unauthenticated', 'unauthenticated', 'unauthenticated', 'messages', 'messages']);
+  });
+
+  it('counts by address those who are no user', async () => {
+    const { callers } = stage(named);
+    const call = async (address: string) =>
+      statusOf(await callers.identify(requestOf('Bearer observe', address), false));
+    for (let i = 0; i < 3; i++) expect(await call('192.0.2.1')).toMatchObject({ user: null });
+    expect(await call('192.0.2.1')).toBe(429);
+    expect(await call('192.0.2.2')).toMatchObject({ user: null });
+  });
+
+  it('says 429 and when to come back if a token was not verified, because too many bad ones came', async () => {
+    const { callers, refused } = stage(named);
+    const caller = await callers.identify(requestOf('Bearer late'), false);
+    expect(caller).toMatchObject({ ok: false, reply: { status: 429, headers: { 'retry-after': '5' } } });
+    expect(refused).toEqual(['messages']);
   });
 
   it('tells one whose token does not allow it so, whatever it asked for', () => {

@@ -9,6 +9,7 @@ import {
 import { mayAdmin, mayClaim, mayWatchFriendsOf } from '../../../server/auth/policy.ts';
 
 const ADMIN_TOKEN = 'correct-horse-battery';
+const HERE = '192.0.2.1';
 
 function openWithAdmin(): Authenticator {
   const made = createOpenWithAdmin(ADMIN_TOKEN);
@@ -18,7 +19,7 @@ function openWithAdmin(): Authenticator {
 
 describe('open mode', () => {
   it('makes everyone admin and any user, without a token and with any', async () => {
-    const verdict = await openAuthenticator.verify('whatever');
+    const verdict = await openAuthenticator.verify('whatever', HERE);
     expect(verdict).toEqual({ ok: true, identity: openAuthenticator.withoutToken });
     expect(mayAdmin(openAuthenticator.withoutToken!)).toBe(true);
     expect(mayClaim(openAuthenticator.withoutToken!, '42')).toBe(true);
@@ -34,7 +35,7 @@ describe('open mode with an admin token', () => {
   });
 
   it('makes the bearer of the token admin', async () => {
-    const verdict = await openWithAdmin().verify(ADMIN_TOKEN);
+    const verdict = await openWithAdmin().verify(ADMIN_TOKEN, HERE);
     expect(verdict.ok && mayAdmin(verdict.identity) && mayClaim(verdict.identity, '42')).toBe(true);
   });
 
@@ -45,7 +46,7 @@ describe('open mode with an admin token', () => {
     ['nothing', ''],
     ['a megabyte', 'x'.repeat(1_000_000)],
   ])('refuses %s, and does not say what came', async (_what, token) => {
-    expect(await openWithAdmin().verify(token)).toEqual({
+    expect(await openWithAdmin().verify(token, HERE)).toEqual({
       ok: false,
       kind: 'refused',
       fault: 'admin',

@@ -14,6 +14,7 @@ interface Key {
   readonly alg: string;
 }
 
+const HERE = '192.0.2.1';
 const REFUSED = { ok: false, kind: 'refused', fault: 'key', why: expect.stringContaining('no key') as string };
 const unavailable = (retryInMs: number) => ({
   ok: false,
@@ -71,6 +72,7 @@ const keySet = () => JSON.stringify({ keys: handsOut.map(({ jwk }) => jwk) });
 function createAuthenticator(): Authenticator {
   const made = createJwtAuthenticator({
     jwksUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`,
+    badTokens: { perS: 200, burst: 2000 },
     clock,
     onKeysFailure: (why) => failures.push(why),
   });
@@ -88,7 +90,7 @@ function sign(key: Key, header: { readonly kid?: string } = {}): Promise<string>
     .sign(key.privateKey);
 }
 const attempt = async (key: Key, header?: { readonly kid?: string }): Promise<Verdict> =>
-  authenticator.verify(await sign(key, header));
+  authenticator.verify(await sign(key, header), HERE);
 
 describe('a key set', () => {
   it.each(['RS256', 'PS256', 'ES256', 'EdDSA'])('lets in a token signed with %s', async (alg) => {
@@ -154,18 +156,18 @@ describe('a rotation', () => {
   it('ends a token of the old key that was let in before, a minute after that at most', async () => {
     const token = await sign(old);
     clock.pass(1);
-    await authenticator.verify(await sign(old));
+    await authenticator.verify(await sign(old), HERE);
     clock.pass(KEYS_MAX_AGE_MS - 1);
-    expect(await authenticator.verify(token)).toMatchObject({ ok: true });
+    expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true });
     handsOut = [fresh];
     clock.pass(59_999);
     expect(await attempt(fresh)).toMatchObject({ ok: true });
-    expect(await authenticator.verify(token)).toMatchObject({ ok: true });
+    expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true });
     clock.pass(1);
     // A key that is not known may be a new one, until the keys are fetched again.
-    expect(await authenticator.verify(token)).toMatchObject({ kind: 'unavailable' });
+    expect(await authenticator.verify(token, HERE)).toMatchObject({ kind: 'unavailable' });
     clock.pass(KEYS_COOLDOWN_MS);
-    expect(await authenticator.verify(token)).toEqual(REFUSED);
+    expect(await authenticator.verify(token, HERE)).toEqual(REFUSED);
   });
 
   it('leaves a token of the new key undecided while the keys may not be fetched again', async () => {

@@ -10,6 +10,8 @@ const SECRET = '0123456789abcdef0123456789abcdef';
 const ISSUER = 'https://login.example.com/';
 const AUDIENCE = 'presence';
 const ADMIN_TOKEN = 'correct-horse-battery';
+const HERE = '192.0.2.1';
+const badTokens = { perS: 200, burst: 2000 };
 
 let clock: TestClock;
 let authenticator: Authenticator;
@@ -19,8 +21,8 @@ beforeEach(() => {
   authenticator = make({ secret: SECRET, issuer: ISSUER, audience: AUDIENCE, adminToken: ADMIN_TOKEN });
 });
 
-function make(options: Omit<JwtOptions, 'clock'>): Authenticator {
-  const made = createJwtAuthenticator({ ...options, clock });
+function make(options: Omit<JwtOptions, 'clock' | 'badTokens'>): Authenticator {
+  const made = createJwtAuthenticator({ ...options, badTokens, clock });
   if (!made.ok) throw new Error(made.problem);
   return made.authenticator;
 }
@@ -41,7 +43,7 @@ const hmac = (input: string) => createHmac('sha256', SECRET).update(input).diges
 
 describe('a good token', () => {
   it('makes its bearer the user of its sub, until its exp', async () => {
-    expect(await authenticator.verify(await sign(goodClaims()))).toEqual({
+    expect(await authenticator.verify(await sign(goodClaims()), HERE)).toEqual({
       ok: true,
       identity: { user: '42', scopes: new Set(), expiresAtMs: clock.wallMs + 60_000, isOpen: false },
     });
@@ -51,27 +53,27 @@ describe('a good token', () => {
     const { exp: _none, ...claims } = goodClaims();
     const token = await sign(claims);
     clock.pass(10 * 365 * 86_400_000);
-    expect(await authenticator.verify(token)).toMatchObject({ ok: true, identity: { expiresAtMs: null } });
+    expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true, identity: { expiresAtMs: null } });
   });
 
   it('may be for several audiences', async () => {
     const token = await sign({ ...goodClaims(), aud: ['other', AUDIENCE] });
-    expect(await authenticator.verify(token)).toMatchObject({ ok: true });
+    expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true });
   });
 
   it('may be of any issuer and audience where none is set', async () => {
     const token = await sign({ sub: '42', iss: 'x', aud: 'y' });
-    expect(await make({ secret: SECRET }).verify(token)).toMatchObject({ ok: true });
+    expect(await make({ secret: SECRET }).verify(token, HERE)).toMatchObject({ ok: true });
   });
 
   it.each(['HS256', 'HS384', 'HS512'])('may be signed with %s', async (alg) => {
-    expect(await authenticator.verify(await sign(goodClaims(), { alg }))).toMatchObject({ ok: true });
+    expect(await authenticator.verify(await sign(goodClaims(), { alg }), HERE)).toMatchObject({ ok: true });
   });
 
   it('that becomes valid within 5 minutes is undecided, and good from 5 s before that moment on', async () => {
     const token = await sign({ ...goodClaims(), exp: nowS() + 900, nbf: nowS() + 300 });
     for (let leftS = 295; leftS > 0; leftS -= 5) {
-      expect(await authenticator.verify(token)).toEqual({
+      expect(await authenticator.verify(token, HERE)).toEqual({
         ok: false,
         kind: 'unavailable',
         fault: 'early',
@@ -80,21 +82,21 @@ describe('a good token', () => {
       });
       clock.pass(5_000);
     }
-    expect(await authenticator.verify(token)).toMatchObject({ ok: true });
+    expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true });
   });
 
   it('may begin up to 5 s ahead of our clock', async () => {
     const token = await sign({ ...goodClaims(), nbf: nowS() + 5 });
-    expect(await authenticator.verify(token)).toMatchObject({ ok: true });
+    expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true });
   });
 
   it('is good until the millisecond of its exp, the second time as the first', async () => {
     const token = await sign(goodClaims());
     clock.pass(59_999);
-    expect(await authenticator.verify(token)).toMatchObject({ ok: true });
-    expect(await authenticator.verify(token)).toMatchObject({ ok: true });
+    expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true });
+    expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true });
     clock.pass(1);
-    expect(await authenticator.verify(token)).toEqual({
+    expect(await authenticator.verify(token, HERE)).toEqual({
       ok: false,
       kind: 'refused',
       fault: 'expired',
@@ -104,9 +106,9 @@ describe('a good token', () => {
 
   it('is remembered as itself: another one beside it stays another', async () => {
     const seven = await sign({ ...goodClaims(), sub: '7' });
-    await authenticator.verify(await sign(goodClaims()));
-    expect(await authenticator.verify(seven)).toMatchObject({ ok: true, identity: { user: '7' } });
-    expect(await authenticator.verify(seven)).toMatchObject({ ok: true, identity: { user: '7' } });
+    await authenticator.verify(await sign(goodClaims()), HERE);
+    expect(await authenticator.verify(seven, HERE)).toMatchObject({ ok: true, identity: { user: '7' } });
+    expect(await authenticator.verify(seven, HERE)).toMatchObject({ ok: true, identity: { user: '7' } });
   });
 });
 
@@ -189,7 +191,7 @@ describe('an attempt is refused', () => {
     ['with what is nearly the admin token', () => `${ADMIN_TOKEN}!`, 'it can’t be read as a signed token'],
   ])('%s', async (_what, attempt, why) => {
     const token = await attempt();
-    const verdict = await authenticator.verify(token);
+    const verdict = await authenticator.verify(token, HERE);
     expect(verdict).toMatchObject({ ok: false, kind: 'refused', why: expect.stringContaining(why) as unknown });
     // Of the token itself nothing but its algorithm, its key id and signed claims may be logged.
     if (token.length > 20) expect(JSON.stringify(verdict)).not.toContain(token.slice(-20));
@@ -199,7 +201,7 @@ describe('an attempt is refused', () => {
     const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
     const token = await sign(goodClaims(), { secret: pem });
     const withKeys = make({ jwksUrl: 'http://127.0.0.1:9/keys' });
-    expect(await withKeys.verify(token)).toMatchObject({
+    expect(await withKeys.verify(token, HERE)).toMatchObject({
       kind: 'refused',
       why: 'its algorithm is "HS256", and the hub takes RS256, PS256, ES256, EdDSA',
     });
@@ -207,21 +209,21 @@ describe('an attempt is refused', () => {
 
   it('the second time as the first', async () => {
     const token = await sign(goodClaims(), { secret: SECRET.toUpperCase() });
-    await authenticator.verify(token);
-    expect(await authenticator.verify(token)).toMatchObject({ ok: false });
+    await authenticator.verify(token, HERE);
+    expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: false });
   });
 });
 
 describe('the admin token', () => {
   it('makes its bearer admin and no user', async () => {
-    expect(await authenticator.verify(ADMIN_TOKEN)).toEqual({
+    expect(await authenticator.verify(ADMIN_TOKEN, HERE)).toEqual({
       ok: true,
       identity: { user: null, scopes: new Set(['admin']), expiresAtMs: null, isOpen: false },
     });
   });
 
   it('opens nothing where none is set', async () => {
-    expect(await make({ secret: SECRET }).verify(ADMIN_TOKEN)).toMatchObject({ ok: false });
+    expect(await make({ secret: SECRET }).verify(ADMIN_TOKEN, HERE)).toMatchObject({ ok: false });
   });
 });
 
@@ -232,7 +234,7 @@ describe('without a token', () => {
 });
 
 describe('the start is stopped', () => {
-  it.each<[string, Omit<JwtOptions, 'clock'>, RegExp]>([
+  it.each<[string, Omit<JwtOptions, 'clock' | 'badTokens'>, RegExp]>([
     ['by neither secret nor keys', {}, /set HUB_JWT_SECRET or HUB_JWKS_URL/],
     ['by both', { secret: SECRET, jwksUrl: 'https://x/keys' }, /HUB_JWT_SECRET and HUB_JWKS_URL are both set/],
     ['by a secret of 31 bytes', { secret: SECRET.slice(1) }, /^HUB_JWT_SECRET has 31 bytes/],
@@ -242,13 +244,13 @@ describe('the start is stopped', () => {
     ['by a password for the keys', { jwksUrl: 'https://a:b@x/keys' }, /^HUB_JWKS_URL must/],
     ['by a short admin token', { secret: SECRET, adminToken: 'fifteen-chars-1' }, /^HUB_ADMIN_TOKEN must/],
   ])('%s, and the sentence shows no secret', (_what, options, problem) => {
-    const made = createJwtAuthenticator({ ...options, clock });
+    const made = createJwtAuthenticator({ ...options, badTokens, clock });
     expect(made).toEqual({ ok: false, problem: expect.stringMatching(problem) as unknown });
     const hidden = [options.secret, options.adminToken].find((one) => one !== undefined && one !== '');
     if (hidden !== undefined) expect(JSON.stringify(made)).not.toContain(hidden);
   });
 
   it('not by a secret of 32 bytes in fewer letters', () => {
-    expect(createJwtAuthenticator({ secret: 'é'.repeat(16), clock })).toMatchObject({ ok: true });
+    expect(createJwtAuthenticator({ secret: 'é'.repeat(16), badTokens, clock })).toMatchObject({ ok: true });
   });
 });

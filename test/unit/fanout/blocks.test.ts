@@ -46,7 +46,7 @@ describe('a block', () => {
       const peers = [watching(stage, eve, 'anna'), stage.open(eve)];
       stage.fanout.watchFriends(peers[1]!.outbox, 'eve', undefined, undefined);
       peers[1]!.socket.take();
-      if (how === 'block') stage.blocks.block('anna', 'eve');
+      if (how === 'block') void stage.blocks.block('anna', 'eve');
       else stage.core.leave(session);
       stage.fanout.flush();
       return peers.flatMap(({ socket }) => socket.take());
@@ -65,7 +65,7 @@ describe('a block', () => {
       watching(stage, viewer, 'anna'),
     );
     const before = stage.core.entry('anna');
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     expect(peers.flatMap(told)).toEqual([]);
     expect(stage.core.entry('anna')).toEqual(before);
     stage.core.begin('anna', { status: 'busy' });
@@ -78,7 +78,7 @@ describe('a block', () => {
     const session = stage.core.begin('anna');
     const peer = watching(stage, eve, 'anna');
     stage.fanout.watchFriends(peer.outbox, 'eve', undefined, undefined);
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     const at = stage.core.hubClock.sentUpTo(stage.core.clock.wallMs + 10);
     stage.core.clock.pass(1000);
     peer.socket.take();
@@ -107,7 +107,7 @@ describe('a block', () => {
       stage.core.clock.pass(100);
       const peer = watching(stage, eve, 'anna');
       const before = stage.core.entryFor('anna', eve);
-      stage.blocks.block('anna', 'eve');
+      void stage.blocks.block('anna', 'eve');
       stage.fanout.flush();
       expect(told(peer)).toEqual([]);
       expect(stage.core.entryFor('anna', eve)).toEqual(before);
@@ -123,7 +123,7 @@ describe('a block', () => {
     const session = stage.core.begin('anna');
     stage.fanout.flush();
     stage.core.say(session, { status: 'busy', text: 'secret' });
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     expect([told(peer), told(other)]).toEqual([
       ['presence anna:online', 'presence anna:offline'],
       ['presence anna:online', 'presence anna:busy'],
@@ -133,7 +133,7 @@ describe('a block', () => {
     const short = two.core.begin('anna');
     two.fanout.flush();
     two.core.leave(short);
-    two.blocks.block('anna', 'eve');
+    void two.blocks.block('anna', 'eve');
     two.fanout.flush();
     expect(told(late)).toEqual(['presence anna:online', 'presence anna:offline']);
   });
@@ -147,7 +147,7 @@ describe('a block', () => {
     stage.fanout.flush();
     stage.core.begin('anna', { status: 'busy' });
     stage.fanout.flush();
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     stage.core.begin('anna', { status: 'busy', text: 'secret' });
     stage.fanout.flush();
     peer.socket.isSlow = false;
@@ -159,12 +159,12 @@ describe('a block', () => {
     const stage = new FanoutStage();
     const session = stage.core.begin('anna');
     const peer = watching(stage, eve, 'anna');
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     peer.socket.take();
     const frozen = stage.core.entryFor('anna', eve);
     stage.core.clock.pass(1000);
     stage.core.renew(session);
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     expect(told(peer)).toEqual([]);
     expect(stage.core.entryFor('anna', eve)).toEqual(frozen);
   });
@@ -172,7 +172,7 @@ describe('a block', () => {
   it('is as it was for a user who was let go of in between', () => {
     const stage = new FanoutStage();
     const session = stage.core.begin('anna');
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     const frozen = stage.core.entryFor('anna', eve);
     stage.core.leave(session);
     stage.core.evict();
@@ -181,17 +181,17 @@ describe('a block', () => {
     expect(stage.core.entryFor('anna', bob).v).toBeGreaterThanOrEqual(frozen.v);
   });
 
-  it('that storage cannot take changes nothing', () => {
+  it('that storage cannot take changes nothing', async () => {
     const stage = new FanoutStage();
     stage.core.begin('anna');
     const peer = watching(stage, eve, 'anna');
     stage.storageFails = true;
-    expect(() => stage.blocks.block('anna', 'eve')).toThrow();
+    await expect(stage.blocks.block('anna', 'eve')).rejects.toThrow();
     expect(stage.core.entryFor('anna', eve)).toEqual(stage.core.entry('anna'));
     stage.storageFails = false;
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     stage.storageFails = true;
-    expect(() => stage.blocks.unblock('anna', 'eve')).toThrow();
+    await expect(stage.blocks.unblock('anna', 'eve')).rejects.toThrow();
     expect(stage.core.entryFor('anna', eve).status).toBe('offline');
     expect(told(peer)).toEqual(['presence anna:offline']);
   });
@@ -202,10 +202,10 @@ describe('lifting a block', () => {
     const stage = new FanoutStage();
     stage.core.begin('anna');
     const [peer, other] = [watching(stage, eve, 'anna'), watching(stage, bob, 'anna')];
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     const frozen = annaIn(peer)!;
     const before = stage.core.entry('anna');
-    stage.blocks.unblock('anna', 'eve');
+    void stage.blocks.unblock('anna', 'eve');
     const entry = annaIn(peer)!;
     expect(entry).toEqual(stage.core.entry('anna'));
     expect(entry).toEqual({ ...before, v: entry.v });
@@ -217,10 +217,10 @@ describe('lifting a block', () => {
     const stage = new FanoutStage();
     const session = stage.core.begin('anna');
     const [peer, other] = [watching(stage, eve, 'anna'), watching(stage, bob, 'anna')];
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     peer.socket.take();
     stage.core.say(session, { status: 'busy' });
-    stage.blocks.unblock('anna', 'eve');
+    void stage.blocks.unblock('anna', 'eve');
     stage.fanout.flush();
     expect([told(peer), told(other)]).toEqual([['presence anna:busy'], ['presence anna:busy']]);
   });
@@ -229,11 +229,11 @@ describe('lifting a block', () => {
     const stage = new FanoutStage();
     const session = stage.core.begin('anna');
     const peer = watching(stage, eve, 'anna');
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     peer.socket.take();
     stage.core.clock.pass(1000);
     stage.core.leave(session);
-    stage.blocks.unblock('anna', 'eve');
+    void stage.blocks.unblock('anna', 'eve');
     stage.fanout.flush();
     expect(told(peer)).toEqual([]);
     expect(stage.core.entryFor('anna', eve)).toEqual(stage.core.entry('anna'));
@@ -244,10 +244,10 @@ describe('lifting a block', () => {
     const stage = new FanoutStage();
     stage.core.begin('anna');
     const before = stage.core.entry('anna');
-    stage.blocks.unblock('anna', 'eve');
+    void stage.blocks.unblock('anna', 'eve');
     expect(stage.core.entry('anna')).toEqual(before);
-    stage.blocks.block('nobody', 'eve');
-    stage.blocks.unblock('nobody', 'eve');
+    void stage.blocks.block('nobody', 'eve');
+    void stage.blocks.unblock('nobody', 'eve');
     expect(stage.core.entry('nobody')).toMatchObject({ v: 0, since: null });
     expect([...stage.core.presence.heldUsers()].map(({ id }) => id)).toEqual(['anna']);
   });
@@ -257,9 +257,9 @@ describe('lifting a block', () => {
     stage.core.begin('anna');
     const seen: number[] = [];
     for (let n = 0; n < 5; n++) {
-      stage.blocks.block('anna', 'eve');
+      void stage.blocks.block('anna', 'eve');
       seen.push(stage.core.entryFor('anna', eve).v);
-      stage.blocks.unblock('anna', 'eve');
+      void stage.blocks.unblock('anna', 'eve');
       seen.push(stage.core.entryFor('anna', eve).v);
     }
     expect(seen).toEqual([...new Set(seen)].sort((a, b) => a - b));
@@ -268,9 +268,9 @@ describe('lifting a block', () => {
   it('of one viewer leaves the block of another', () => {
     const stage = new FanoutStage();
     stage.core.begin('anna');
-    stage.blocks.block('anna', 'eve');
-    stage.blocks.block('anna', 'bob');
-    stage.blocks.unblock('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'bob');
+    void stage.blocks.unblock('anna', 'eve');
     expect([eve, bob].map((viewer) => stage.core.entryFor('anna', viewer).status)).toEqual(['online', 'offline']);
   });
 });
@@ -287,7 +287,7 @@ describe('where last seen is hidden', () => {
     stage.core.clock.pass(100);
     stage.core.leave(stage.core.begin('carl'));
     stage.fanout.flush();
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     const lastSeen = peers.map(({ socket }) =>
       socket.take().flatMap((message): unknown[] => {
         if (message.type === 'friend') return message.op === 'add' ? [message.entry.lastSeen] : [];
@@ -308,7 +308,7 @@ describe('where last seen is hidden', () => {
     stage.core.begin('anna');
     const user = stage.core.presence.peek('anna');
     const { presence } = stage.core;
-    stage.blocks.block('anna', 'eve');
+    void stage.blocks.block('anna', 'eve');
     for (const viewer of [admin, bob, eve]) {
       const first = presence.entryJsonFor(user, viewer);
       expect(Object.is(presence.entryJsonFor(user, { ...viewer }), first)).toBe(true);

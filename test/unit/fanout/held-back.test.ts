@@ -2,7 +2,8 @@
  * How often one user is reported (PROTOCOL.md section 4): at most every 50 ms, whoever watches and however; nothing is
  * lost, nothing is told twice, and no `at` covers what is still to come.
  */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { Held } from '../../../server/fanout/held-back.ts';
 import type { Entry } from '../../../shared/entry.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';
 import type { Session } from '../../../server/presence/session.ts';
@@ -135,7 +136,7 @@ describe('a user who changes', () => {
     const stage = newStage();
     const peer = watching(stage, '7');
     held(stage);
-    stage.fanout.flushAll();
+    stage.fanout.reports.flushAll();
     expect(told(peer)).toEqual(['presence 7:online', 'presence 7:busy']);
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
@@ -213,12 +214,13 @@ describe('a change that is held back', () => {
     held(stage);
     told(eve);
     told(other);
-    stage.blocks.block('7', 'eve');
+    void stage.blocks.block('7', 'eve');
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
     expect(told(eve)).toEqual(['presence 7:offline']);
     expect(told(other)).toEqual(['presence 7:busy']);
-    stage.blocks.unblock('7', 'eve');
+    stage.core.clock.pass(EVERY_MS);
+    void stage.blocks.unblock('7', 'eve');
     expect(told(eve)).toEqual(['presence 7:busy']);
   });
 
@@ -232,7 +234,7 @@ describe('a change that is held back', () => {
     stage.fanout.flush();
     told(eve);
     told(other);
-    stage.blocks.block('7', 'eve');
+    void stage.blocks.block('7', 'eve');
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
     expect([told(eve), told(other)]).toEqual([['presence 7:offline'], ['presence 7:offline']]);
@@ -250,6 +252,117 @@ describe('a change that is held back', () => {
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
     expect(told(peer)).toEqual(['presence 8:online', 'presence 7:busy']);
+  });
+});
+
+describe('what a block changes', () => {
+  const eve = (stage: FanoutStage): Peer => {
+    const peer = stage.open(plain('eve'));
+    stage.fanout.watchUsers(peer.outbox, ['7'], undefined, undefined);
+    return peer;
+  };
+
+  it('190 times a second for ten seconds is told 20 times a second at most, the last state included, and to nobody else', async () => {
+    const stage = newStage();
+    const [blocked, other] = [eve(stage), watching(stage, '7')];
+    stage.core.begin('7');
+    stage.fanout.flush();
+    for (const { socket } of [blocked, other]) socket.take();
+    const edits: Promise<unknown>[] = [];
+    for (let i = 0; i < 1900; i++) {
+      stage.core.clock.pass(i % 4 === 0 ? 6 : 5);
+      edits.push(i % 2 === 0 ? stage.blocks.block('7', 'eve') : stage.blocks.unblock('7', 'eve'));
+      stage.fanout.flush();
+    }
+    stage.core.clock.pass(EVERY_MS);
+    stage.fanout.flush();
+    await Promise.all(edits);
+    const seen = entriesIn(blocked.socket.take());
+    expect(seen.length).toBeLessThanOrEqual(202);
+    expect(seen.length).toBeGreaterThan(150);
+    expect(seen.at(-1)).toEqual(stage.core.entryFor('7', plain('eve')));
+    expect(seen.every(({ v }, i) => i === 0 || v > seen[i - 1]!.v)).toBe(true);
+    expect(told(other)).toEqual([]);
+  });
+
+  it('is done once it is told: at once after 50 ms of quiet, otherwise 50 ms after the user was last told', async () => {
+    const stage = newStage();
+    const blocked = eve(stage);
+    stage.core.begin('7');
+    stage.fanout.flush();
+    told(blocked);
+    let isDone = false as boolean;
+    void stage.blocks.block('7', 'eve').then(() => (isDone = true));
+    await Promise.resolve();
+    expect([isDone, told(blocked)]).toEqual([false, []]);
+    stage.core.clock.pass(EVERY_MS);
+    stage.fanout.flush();
+    expect(told(blocked)).toEqual(['presence 7:offline']);
+    await expect.poll(() => isDone).toBe(true);
+    stage.core.clock.pass(EVERY_MS);
+    void stage.blocks.unblock('7', 'eve');
+    expect(told(blocked)).toEqual(['presence 7:online']);
+  });
+
+  it('hides the user at once, whenever it is told: no snapshot, no added friend and no later change shows it', () => {
+    const stage = newStage();
+    stage.befriend('eve', '8');
+    const blocked = eve(stage);
+    stage.fanout.watchFriends(blocked.outbox, 'eve', undefined, undefined);
+    const session = held(stage);
+    blocked.socket.take();
+    void stage.blocks.block('7', 'eve');
+    stage.core.say(session, { status: 'away' });
+    stage.fanout.watchUsers(blocked.outbox, ['7'], undefined, undefined);
+    stage.befriend('eve', '7');
+    stage.core.clock.pass(EVERY_MS);
+    stage.fanout.flush();
+    // The snapshot has told it: it is not told again.
+    expect(told(blocked)).toEqual(['snapshot 7:offline', 'friend 7:offline']);
+  });
+
+  it('is told after a snapshot if it changed once more', () => {
+    const stage = newStage();
+    const blocked = eve(stage);
+    held(stage);
+    blocked.socket.take();
+    void stage.blocks.block('7', 'eve');
+    stage.fanout.watchUsers(blocked.outbox, ['7'], undefined, undefined);
+    void stage.blocks.unblock('7', 'eve');
+    stage.core.clock.pass(EVERY_MS);
+    stage.fanout.flush();
+    expect(told(blocked)).toEqual(['snapshot 7:offline', 'presence 7:busy']);
+  });
+
+  it('is covered by no `at` before it is told, and others are told no `at` that is lower for it', () => {
+    const stage = newStage();
+    const blocked = eve(stage);
+    const other = watching(stage, '7');
+    stage.core.begin('7');
+    stage.fanout.flush();
+    stage.core.clock.pass(5);
+    void stage.blocks.block('7', 'eve');
+    const { v } = stage.core.entryFor('7', plain('eve'));
+    stage.core.clock.pass(5);
+    for (const peer of [blocked, other]) {
+      peer.socket.take();
+      stage.fanout.watchUsers(peer.outbox, ['9'], undefined, undefined);
+    }
+    const [atOfBlocked, atOfOther] = [blocked, other].map(({ socket }) => (socket.take()[0] as { at: number }).at);
+    expect(atOfBlocked).toBeLessThan(v);
+    expect(atOfOther).toBe(stage.core.clock.wallMs - 1);
+  });
+
+  it('raises the version for nobody who has been shown the user already', () => {
+    const stage = newStage();
+    eve(stage);
+    held(stage);
+    const shown = watching(stage, '7');
+    void stage.blocks.block('7', 'eve');
+    void stage.blocks.unblock('7', 'eve');
+    stage.core.clock.pass(EVERY_MS);
+    stage.fanout.flush();
+    expect(told(shown)).toEqual([]);
   });
 });
 
@@ -294,7 +407,7 @@ describe('`at` while a change is held back', () => {
     const stage = newStage();
     const eve = stage.open(plain('eve'));
     stage.fanout.watchUsers(eve.outbox, ['7', '8'], undefined, undefined);
-    stage.blocks.block('7', 'eve');
+    void stage.blocks.block('7', 'eve');
     const stranger = watching(stage, '8');
     watching(stage, '7');
     held(stage);
@@ -318,6 +431,38 @@ describe('`at` while a change is held back', () => {
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
     expect(lastAt(peer.socket.take())).toBe(stage.core.clock.wallMs - 1);
+  });
+
+  it('is as always for strangers, however many users are held back, and never looks at more than they watch', () => {
+    const stage = newStage();
+    const users = Array.from({ length: 500 }, (_, i) => `u${i}`);
+    watching(stage, ...users);
+    stage.befriend('42', '8', '9');
+    const stranger = watching(stage, '8');
+    stage.fanout.watchFriends(stranger.outbox, '42', undefined, undefined);
+    stranger.socket.take();
+    for (const user of users) held(stage, user);
+    stage.core.clock.pass(5);
+    const usual = stage.core.clock.wallMs - 1;
+    stage.core.begin('8');
+    stage.fanout.flush();
+    expect(lastAt(stranger.socket.take())).toBe(usual);
+    const asked = vi.spyOn(Held.prototype, 'owes');
+    stage.fanout.watchUsers(stranger.outbox, ['9'], undefined, undefined);
+    expect(lastAt(stranger.socket.take())).toBe(usual);
+    expect(asked).not.toHaveBeenCalled();
+    asked.mockRestore();
+  });
+
+  it('is below the oldest change that the connection waits for, of very many', () => {
+    const stage = newStage();
+    const users = Array.from({ length: 200 }, (_, i) => `u${i}`);
+    watching(stage, ...users);
+    const peer = watching(stage, 'u190', 'u191', '8');
+    for (const user of users) held(stage, user);
+    const [first] = [stage.core.entry('u190').v, stage.core.entry('u191').v].sort((a, b) => a - b);
+    stage.fanout.watchUsers(peer.outbox, ['9'], undefined, undefined);
+    expect(lastAt(peer.socket.take())).toBe(first! - 1);
   });
 
   it('never lets a resume miss anything, whoever changes when', () => {

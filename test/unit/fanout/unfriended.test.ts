@@ -136,10 +136,8 @@ describe('a token that allows less', () => {
     for (const owner of ['anna', 'other']) stage.fanout.watchFriends(peer.outbox, owner, undefined, undefined);
     peer.socket.take();
     for (const user of ['bob', 'carl', 'dora']) stage.core.begin(user);
-    stage.fanout.changeViewer(peer.outbox, plain('anna'), {
-      friendsOf: (owner) => owner === 'anna',
-      user: (id) => id === 'bob',
-    });
+    stage.fanout.endNotAllowed(peer.outbox, { friendsOf: (owner) => owner === 'anna', user: (id) => id === 'bob' }, 10);
+    stage.fanout.changeViewer(peer.outbox, plain('anna'));
     const messages = peer.socket.take();
     expect(messages.map(brief)).toEqual(['presence bob:online', 'unwatched friends of other', 'unwatched carl dora']);
     expect(messages.some((message) => 're' in message)).toBe(false);
@@ -148,7 +146,8 @@ describe('a token that allows less', () => {
   it('that allows as much ends nothing and says nothing', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, observer('anna'), 'bob');
-    stage.fanout.changeViewer(peer.outbox, observer('anna'), { friendsOf: () => true, user: () => true });
+    expect(stage.fanout.endNotAllowed(peer.outbox, { friendsOf: () => true, user: () => true }, 10)).toBe(0);
+    stage.fanout.changeViewer(peer.outbox, observer('anna'));
     stage.core.begin('bob');
     stage.fanout.flush();
     expect(told(peer)).toEqual(['presence bob:online']);
@@ -158,29 +157,44 @@ describe('a token that allows less', () => {
     const stage = new FanoutStage();
     stage.befriend('anna', 'bob');
     for (const user of ['bob', 'carl']) stage.core.begin(user);
-    stage.blocks.block('bob', 'anna');
+    void stage.blocks.block('bob', 'anna');
     const peer = watching(stage, { ...admin, follower: 'anna' }, 'bob', 'carl');
     stage.fanout.watchFriends(peer.outbox, 'anna', undefined, undefined);
     expect(told(peer)).toEqual(['snapshot bob:online']);
-    stage.fanout.changeViewer(peer.outbox, observer('anna'), undefined);
+    stage.fanout.changeViewer(peer.outbox, observer('anna'));
     expect(told(peer)).toEqual(['snapshot bob:offline', 'snapshot bob:offline carl:online']);
-    stage.fanout.changeViewer(peer.outbox, { ...admin, follower: 'anna' }, undefined);
+    stage.fanout.changeViewer(peer.outbox, { ...admin, follower: 'anna' });
     expect(told(peer)).toEqual(['snapshot bob:online', 'snapshot bob:online carl:online']);
   });
 
   it('that changes what a slow peer sees owes it all watches until it reads', () => {
     const stage = new FanoutStage();
     for (const user of ['bob', 'carl']) stage.core.begin(user);
-    stage.blocks.block('bob', 'anna');
+    void stage.blocks.block('bob', 'anna');
     const peer = watching(stage, { ...admin, follower: 'anna' }, 'bob', 'carl');
     peer.socket.isSlow = true;
     stage.core.begin('carl', { status: 'busy' });
     stage.fanout.flush();
-    stage.fanout.changeViewer(peer.outbox, observer('anna'), undefined);
+    stage.fanout.changeViewer(peer.outbox, observer('anna'));
     expect(peer.socket.queuedCount).toBe(1);
     peer.socket.isSlow = false;
     stage.drain(peer);
     expect(told(peer)).toEqual(['presence carl:busy', 'snapshot bob:offline carl:busy']);
+  });
+
+  it('ends as many at a time as it is told to', () => {
+    const stage = new FanoutStage();
+    const peer = watching(stage, observer('anna'), 'a', 'b', 'c');
+    for (const owner of ['x', 'y']) stage.fanout.watchFriends(peer.outbox, owner, undefined, undefined);
+    peer.socket.take();
+    const nothing = { friendsOf: () => false, user: () => false };
+    expect([1, 2, 3, 4].map(() => stage.fanout.endNotAllowed(peer.outbox, nothing, 2))).toEqual([2, 2, 1, 0]);
+    expect(peer.socket.take().map(brief)).toEqual([
+      'unwatched friends of x',
+      'unwatched friends of y',
+      'unwatched a b',
+      'unwatched c',
+    ]);
   });
 
   it('that can’t be compared with the friends changes nothing', () => {
@@ -190,7 +204,7 @@ describe('a token that allows less', () => {
       throw new Error('storage fails');
     };
     expect(() => {
-      stage.fanout.changeViewer(peer.outbox, plain('anna'), { friendsOf: fails, user: fails });
+      stage.fanout.endNotAllowed(peer.outbox, { friendsOf: fails, user: fails }, 10);
     }).toThrow('storage fails');
     expect([peer.outbox.viewer, peer.outbox.watchCount]).toEqual([observer('anna'), 2]);
   });

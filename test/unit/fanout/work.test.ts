@@ -181,6 +181,47 @@ it('a peer that does not read is remembered at most a thousand changed users, an
   expect(told.flatMap((message) => (message.type === 'snapshot' ? message.entries : []))).toHaveLength(ids.length);
 });
 
+describe('an edit that is not told yet, perhaps because storage fails', () => {
+  const at = (peer: Peer): number => (peer.socket.take().at(-1) as { at: number }).at;
+
+  it('lowers `at` for those who watch a list that it may change, and for nobody else', () => {
+    const stage = new FanoutStage();
+    stage.befriend('42', 'a');
+    stage.befriend('43', 'a');
+    const [concerned, other] = ['42', '43'].map((owner) => {
+      const peer = stage.open();
+      stage.fanout.watchFriends(peer.outbox, owner, undefined, undefined);
+      peer.socket.take();
+      return peer;
+    });
+    const editedAt = stage.core.hubClock.now(stage.core.clock.wallMs);
+    const editing = stage.fanout.rosterChanges(editedAt, ['42']);
+    stage.core.clock.pass(60_000);
+    const usual = stage.core.clock.wallMs - 1;
+    stage.core.begin('a');
+    stage.fanout.flush();
+    expect(concerned!.socket.take()).toEqual([expect.not.objectContaining({ at: expect.anything() as number })]);
+    expect(at(other!)).toBe(usual);
+    for (const { outbox } of [concerned!, other!]) stage.fanout.watchUsers(outbox, ['b'], undefined, undefined);
+    expect([at(concerned!), at(other!)]).toEqual([editedAt - 1, usual]);
+    editing.failed();
+    stage.fanout.watchUsers(concerned!.outbox, ['b'], undefined, undefined);
+    expect(at(concerned!)).toBe(usual);
+  });
+
+  it('has a list that it may change answered whole, and every other one by what is new', () => {
+    const stage = new FanoutStage();
+    stage.befriend('42', 'a');
+    stage.befriend('43', 'a');
+    const since = stage.core.clock.wallMs + 10;
+    stage.core.clock.pass(20);
+    stage.fanout.rosterChanges(stage.core.clock.wallMs, ['42']);
+    const peer = stage.open();
+    for (const owner of ['42', '43']) stage.fanout.watchFriends(peer.outbox, owner, since, undefined);
+    expect(peer.socket.take().map((message) => 'since' in message)).toEqual([false, true]);
+  });
+});
+
 describe('an edit of ten thousand friends', () => {
   it('searches no connection that watches them for other reasons than that friendship', () => {
     const stage = new FanoutStage();

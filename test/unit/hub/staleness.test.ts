@@ -14,7 +14,7 @@ class Stage extends FanoutStage {
     presence: this.core.presence,
     outboxes: () => this.peers.map(({ outbox }) => outbox),
     onSureness: (since) => this.sureness.push(since),
-    tellAll: () => 1,
+    settle: (outbox) => this.fanout.settle(outbox),
   });
   readonly unasked = createUnasked({
     presence: {
@@ -36,6 +36,38 @@ class Stage extends FanoutStage {
     return peer;
   }
 }
+
+describe('the end of a doubt', () => {
+  it('is told once nothing else waits, and to a peer that does not read when it does', () => {
+    const stage = new Stage({ reportEveryMs: 50 });
+    const peer = stage.watch('42');
+    const slow = stage.watch('42');
+    let isOver = false;
+    stage.staleness.begin({ since: 1, isAbout: null, isOver: () => isOver });
+    stage.core.begin('42', { text: '1' });
+    stage.fanout.flush();
+    slow.socket.isSlow = true;
+    const session = stage.core.begin('42', { text: '2' });
+    stage.core.clock.pass(50);
+    stage.fanout.flush();
+    stage.core.say(session, { text: '3' });
+    for (const { socket } of [peer, slow]) socket.take();
+    isOver = true;
+    stage.staleness.tick(stage.core.clock.monoMs);
+    expect(peer.socket.take()).toMatchObject([
+      { type: 'presence', entries: [{ text: '3' }] },
+      { type: 'fresh', at: stage.core.clock.wallMs - 1 },
+    ]);
+    stage.staleness.tick(stage.core.clock.monoMs);
+    slow.socket.isSlow = false;
+    stage.drain(slow);
+    stage.staleness.tick(stage.core.clock.monoMs);
+    const told = slow.socket.take();
+    expect(told.at(-1)).toMatchObject({ type: 'fresh' });
+    expect(JSON.stringify(told.slice(0, -1))).toContain('"text":"3"');
+    expect(JSON.stringify(told)).toContain('"type":"fresh"');
+  });
+});
 
 describe('a user whom the hub cannot ask', () => {
   it('is looked at for those alone who watch it, however many others there are', () => {

@@ -4,6 +4,37 @@ import { describe, expect, it } from 'vitest';
 import { SmallSet } from '../../../server/lib/small-set.ts';
 
 describe('a small set', () => {
+  it('is walked over a long time: by all that stay, each once, whatever comes and goes', () => {
+    const op = fc.record({ kind: fc.constantFrom('add', 'delete', 'step'), item: fc.nat(300) });
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.nat(300), { maxLength: 200 }),
+        fc.array(op, { maxLength: 300, size: 'max' }),
+        (first, ops) => {
+          const small = new SmallSet<number>();
+          for (const item of first) small.add(item);
+          const staying = new Set(first);
+          const walk = small.walk();
+          const seen: number[] = [];
+          for (const { kind, item } of ops) {
+            if (kind === 'add') small.add(item);
+            else if (kind === 'delete') {
+              small.delete(item);
+              staying.delete(item);
+            } else {
+              const next = walk.next();
+              if (next.done !== true) seen.push(next.value);
+            }
+          }
+          for (let next = walk.next(); next.done !== true; next = walk.next()) seen.push(next.value);
+          const seenOfStaying = seen.filter((item) => staying.has(item));
+          expect(seenOfStaying.sort((a, b) => a - b)).toEqual([...staying].sort((a, b) => a - b));
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
   it('answers as a Set does, through growing and shrinking', () => {
     const op = fc.record({
       kind: fc.constantFrom('add', 'add', 'add', 'add new', 'delete', 'clear and fill'),

@@ -25,6 +25,7 @@ function stage() {
       withoutToken: null,
       verify: (token) => new Promise((answer) => asked.push({ token, answer })),
     },
+    address: '192.0.2.1',
     clock,
     onGranted: ({ user, state }) => said.push(`${user} ${state}`),
     onRefused: (reason) => said.push(reason),

@@ -139,6 +139,16 @@ describe('the inflow of a connection', () => {
     expect(peer.lookAt - stage.clock.monoMs).toBeLessThanOrEqual(10_010);
   });
 
+  it('holds what comes until all who hold it have released it', () => {
+    peer.inflow.hold();
+    peer.inflow.hold();
+    peer.send(1);
+    peer.inflow.release();
+    expect(peer.heard).toEqual([]);
+    peer.inflow.release();
+    expect(peer.heard).toEqual(['0']);
+  });
+
   it('holds what comes until it is released', () => {
     peer.onHandle = () => peer.inflow.hold();
     peer.send(3);

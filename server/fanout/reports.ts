@@ -1,0 +1,295 @@
+/**
+ * Tells watchers what changed. A change is encoded once for all who may see the same of it, and told once to each connection,
+ * however many of its watches cover the user. One turn of the event loop tells about 2,000 connections. What exceeds that
+ * goes on in later turns, in order: users with few watchers whole and one after the other, those with many in steps beside
+ * them. A user who changes meanwhile is told in its latest state. Decides no words; `Telling` does.
+ */
+import type { User } from '../presence/user.ts';
+import type { Change } from '../presence/change.ts';
+import { AudienceWalk } from './audience-walk.ts';
+import { audienceOf, audienceSize } from './watched-list.ts';
+import type { Delays } from './delays.ts';
+import type { Forewarning } from './fanout.ts';
+import { HeldBack, type Held } from './held-back.ts';
+import { FlushMessages, type Outbox } from './outbox.ts';
+import { FlushScheduler } from './flush-scheduler.ts';
+import { Selves } from './selves.ts';
+import type { WatcherMessages, TellingOptions } from './watcher-messages.ts';
+
+export interface ReportsOptions extends Pick<TellingOptions, 'presence' | 'clock' | 'onDelivered' | 'ensureStored'> {
+  /** A user is reported at most that often, milliseconds. */
+  readonly reportEveryMs: number;
+  /** Real milliseconds that only grow, for that. */
+  readonly nowMs: () => number;
+  /** A user with more watchers than this is told in steps, one turn of the loop after the other. */
+  readonly largeAudience: number;
+  readonly delays: Delays;
+  /** Calls back when the loop has seen to its other work: `setImmediate`. */
+  readonly afterTurn: (run: () => void) => void;
+}
+
+interface ReportsContext extends ReportsOptions {
+  readonly telling: () => WatcherMessages;
+  readonly forewarning: () => Forewarning;
+}
+
+/** A message to a socket takes 7 µs, so two thousand in one turn take about 15 ms. Half of them are for users with very many watchers. */
+export const LARGE_AUDIENCE = 1000;
+const AUDIENCES_A_TURN = 2;
+/** Watches looked at for each message, most of which need none: 0.1 to 0.3 µs each. */
+const LOOKS_A_MESSAGE = 10;
+/** Up to here a turn is not watched: what was used of it counts for the next one, too. */
+const UNWATCHED_MESSAGES = 128;
+const UNWATCHED_LOOKS = 10 * UNWATCHED_MESSAGES;
+
+/** What one flush has told so far. */
+interface Flush {
+  readonly isForced: boolean;
+  readonly now: number;
+  /** Connections with a message to send. */
+  readonly touched: Outbox[];
+  /** Whom to tell that something has been told, once it is sent. */
+  readonly told: (() => void)[];
+  looks: number;
+  isReady: boolean;
+}
+
+export class Reports {
+  readonly held: HeldBack;
+  readonly selves: Selves;
+  readonly #options: ReportsContext;
+  readonly #rhythm = new FlushScheduler(() => this.flush());
+  #changed = new Set<User>();
+  #changeNo = 0;
+  /** Used of the turn of the loop. */
+  #messages = 0;
+  #looks = 0;
+  #isTurnWatched = false;
+
+  constructor(options: ReportsContext) {
+    this.#options = options;
+    const onDue = (): void => this.#rhythm.request();
+    this.held = new HeldBack({ ...options, onDue });
+    this.selves = new Selves({ ...options, tell: (outbox, json) => options.telling().self(outbox, json), onDue });
+  }
+
+  /** A user changed: those who watch it will hear of it with the next flush. */
+  changed(change: Change): void {
+    const { user, isShown } = change;
+    if (user.audience === null || user.audience.isEmpty) return;
+    const held = this.held.isEmpty ? undefined : this.held.get(user);
+    if (isShown && held !== undefined) held.changed();
+    const isDue = isShown && held === undefined;
+    if (isDue) {
+      this.#changed.add(user);
+      this.#options.delays.changed(change);
+    }
+    const isToldSelf = this.selves.changed(user);
+    if (isDue || isToldSelf) this.#rhythm.request();
+  }
+
+  /** The user changed while watchers were told of it in another way: they are told the latest. */
+  tellAgain(user: User): void {
+    this.#changed.add(user);
+    this.#rhythm.request();
+  }
+
+  /**
+   * Notifies one viewer about a user whose entry changed for that viewer only, because a block was set or lifted. @returns what
+   * to wait for until it has been told; undefined if it has.
+   */
+  changedFor(viewer: string, user: User): Promise<void> | undefined {
+    if (user.audience === null || user.audience.isEmpty) return undefined;
+    this.held.hold(user).changedFor(viewer);
+    this.flush();
+    return this.held.get(user)?.whenTold();
+  }
+
+  /** The viewer is about to be blocked: what waits of the user is told to it all the same. @returns the same. */
+  settleFor(viewer: string, user: User): Promise<void> | undefined {
+    this.flush();
+    const held = this.held.get(user);
+    held?.keepFor(viewer);
+    return held?.whenTold();
+  }
+
+  /** Tells every change that waits, held back or not. */
+  flushAll(): void {
+    this.flush(true);
+  }
+
+  /**
+   * Tells every change that waits and is not held back, as far as the turn has room: each user's latest entry, and one message
+   * a connection. What is not told then is held back. @returns how many entries a message held, 1 if there was none.
+   */
+  flush(isForced = false): number {
+    if (this.#changed.size === 0 && this.selves.isEmpty && this.held.isEmpty) return 1;
+    const flush: Flush = { isForced, now: this.#options.nowMs(), touched: [], told: [], looks: 0, isReady: false };
+    if (!this.selves.isEmpty) {
+      this.#getReady(flush);
+      this.selves.flush(isForced);
+    }
+    this.#tellSmall(flush);
+    this.#tellLarge(flush);
+    const delivered = this.#send(flush.touched);
+    this.#useTurn(flush);
+    for (const tell of flush.told) tell();
+    if (this.held.hasDue) this.#rhythm.goOn();
+    else this.#options.delays.told(this.#options.clock);
+    return flush.touched.length === 0 ? 1 : delivered / flush.touched.length;
+  }
+
+  /** Those whose time is up go first, then those who have just changed. */
+  #tellSmall(flush: Flush): void {
+    const users = this.#changed;
+    if (users.size > 0) this.#changed = new Set();
+    const { largeAudience } = this.#options;
+    let hasRoom = true;
+    if (!this.held.isEmpty) {
+      for (const user of users) {
+        const held = this.held.get(user);
+        if (held === undefined) continue;
+        held.changed();
+        users.delete(user);
+      }
+      for (const held of this.held.due(flush.now, flush.isForced).small) {
+        const size = audienceSize(held.user, largeAudience);
+        if (size > largeAudience) {
+          this.held.grow(held);
+          continue;
+        }
+        hasRoom = this.#hasRoomFor(flush, size);
+        if (!hasRoom) break;
+        this.#tell(flush, held.user, held);
+        flush.told.push(...held.takeTold());
+        this.held.release(held);
+      }
+    }
+    for (const user of users) {
+      const size = audienceSize(user, largeAudience);
+      const isSmallAndDue = size <= largeAudience && (flush.isForced || this.held.isDue(user, flush.now));
+      if (isSmallAndDue && hasRoom) hasRoom = this.#hasRoomFor(flush, size);
+      if (isSmallAndDue && hasRoom) this.#tell(flush, user, undefined);
+      else this.held.hold(user).changed();
+    }
+  }
+
+  /** Goes on with those who have very many watchers, one after the other, as far as the turn has room. */
+  #tellLarge(flush: Flush): void {
+    if (this.held.isEmpty) return;
+    for (const held of this.held.due(flush.now, flush.isForced).large) {
+      let isKnown: boolean;
+      do {
+        if (!this.#walkOn(flush, held)) return;
+        isKnown = held.endWalk();
+      } while (!isKnown && flush.isForced);
+      flush.told.push(...held.takeTold());
+      if (isKnown) this.held.release(held);
+      else this.held.holdOn(held);
+    }
+  }
+
+  /** @returns whether it came to the end. */
+  #walkOn(flush: Flush, held: Held): boolean {
+    const { touched, isForced } = flush;
+    if (!isForced && !this.#hasRoom(flush)) return false;
+    this.#getReady(flush);
+    if (held.walk === null) this.held.toldAt(held.user, flush.now);
+    const walk = held.walk ?? held.beginWalk(new AudienceWalk(held.user));
+    while (isForced || this.#hasRoom(flush)) {
+      const outbox = walk.next();
+      if (outbox === undefined) return true;
+      flush.looks++;
+      if (held.owes(outbox)) this.#give(held.user, outbox, touched);
+      held.shown(outbox);
+    }
+    return false;
+  }
+
+  /** Whether so many watchers can be told in this turn. A part of it is left for users with very many. */
+  #hasRoomFor(flush: Flush, watchers: number): boolean {
+    if (flush.isForced) return true;
+    const left = this.#messagesLeft(flush) - (this.held.hasDueLarge ? this.#options.largeAudience : 0);
+    return watchers <= left && watchers <= this.#looksLeft(flush);
+  }
+
+  #hasRoom(flush: Flush): boolean {
+    return this.#messagesLeft(flush) > 0 && this.#looksLeft(flush) > 0;
+  }
+
+  #messagesLeft({ touched }: Flush): number {
+    return AUDIENCES_A_TURN * this.#options.largeAudience - this.#messages - touched.length;
+  }
+
+  #looksLeft({ looks }: Flush): number {
+    return LOOKS_A_MESSAGE * AUDIENCES_A_TURN * this.#options.largeAudience - this.#looks - looks;
+  }
+
+  /** Gives the latest state of a user to everybody who may see it and has not been shown it. */
+  #tell(flush: Flush, user: User, held: Held | undefined): void {
+    this.#getReady(flush);
+    this.held.toldAt(user, flush.now);
+    const audience = audienceOf(user);
+    const { hiddenFrom } = user;
+    const { touched } = flush;
+    const changeNo = ++this.#changeNo;
+    const give = (outbox: Outbox): void => {
+      flush.looks++;
+      if (outbox.toldNo === changeNo) return;
+      outbox.toldNo = changeNo;
+      const viewer = outbox.viewer.user;
+      if (held !== undefined) {
+        if (!held.owes(outbox)) return;
+      } else if (hiddenFrom !== null && viewer !== null && hiddenFrom.has(viewer)) return;
+      this.#give(user, outbox, touched);
+    };
+    for (const outbox of audience) give(outbox);
+    if (audience.circles === null) return;
+    for (const circle of audience.circles) for (const outbox of circle.watchers) give(outbox);
+  }
+
+  #give(user: User, outbox: Outbox, touched: Outbox[]): void {
+    const forewarning = this.#options.forewarning();
+    if (forewarning.isOn) forewarning.before(outbox, [user]);
+    if (outbox.add(user, this.#options.presence.entryJsonFor(user, outbox.viewer))) touched.push(outbox);
+  }
+
+  #getReady(flush: Flush): void {
+    if (flush.isReady) return;
+    flush.isReady = true;
+    this.#options.ensureStored();
+  }
+
+  /** A connection that will be told of somebody later gets no `at`, which would cover it. @returns entries delivered. */
+  #send(touched: readonly Outbox[]): number {
+    if (touched.length === 0) return 0;
+    const telling = this.#options.telling();
+    const messages = new FlushMessages(telling.sentUpTo());
+    let delivered = 0;
+    if (this.held.isEmpty && telling.isAllTold) {
+      for (const outbox of touched) delivered += outbox.flush(messages);
+    } else {
+      this.held.noteOwed();
+      const withoutAt = new FlushMessages(undefined);
+      for (const outbox of touched) {
+        const isOwed = this.held.isOwed(outbox) || telling.isUntold(outbox);
+        delivered += outbox.flush(isOwed ? withoutAt : messages);
+      }
+    }
+    this.#options.onDelivered(delivered);
+    return delivered;
+  }
+
+  #useTurn({ touched, looks }: Flush): void {
+    this.#messages += touched.length;
+    this.#looks += looks;
+    const isLittle = this.#messages < UNWATCHED_MESSAGES && this.#looks < UNWATCHED_LOOKS && !this.held.hasDue;
+    if (this.#isTurnWatched || isLittle) return;
+    this.#isTurnWatched = true;
+    this.#options.afterTurn(() => {
+      this.#isTurnWatched = false;
+      this.#messages = 0;
+      this.#looks = 0;
+    });
+  }
+}
