@@ -35,7 +35,10 @@ it('holds what is run and read, and nothing of how it is made', async () => {
     'client/README.md',
     'shared/PROTOCOL.md',
     'shared/LEGACY-CLIENTS.md',
+    'shared/OPERATING.md',
     'shared/PROXIES.md',
+    'shared/SECURE-SETUP.md',
+    'shared/SIZING.md',
     'LICENSE',
   ];
   for (const path of [...entries, ...Object.values(bin), ...pages, 'dist/client/page/index.html'])

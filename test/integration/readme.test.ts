@@ -51,8 +51,8 @@ describe('the README', () => {
   });
 
   it('turns on tokens and TLS, and watches with a token', async () => {
-    const [serve = '', use = ''] = snippetsBelow('README.md', 'On the internet', 'sh');
-    const [token = ''] = snippetsBelow('README.md', 'On the internet', 'js');
+    const [serve = '', use = ''] = snippetsBelow('shared/SECURE-SETUP.md', 'On the internet', 'sh');
+    const [token = ''] = snippetsBelow('shared/SECURE-SETUP.md', 'On the internet', 'js');
     writeFileSync(join(folder, 'token.mjs'), token);
     await start(serve).printed(/Ctrl-C stops/);
     await start(use).printed(/\t7\toffline/);

@@ -77,7 +77,7 @@ const needs = {
   },
   'uWebSockets.js': {
     reason: 'uWebSockets.js not loaded',
-    remedy: 'see “Engines” in README.md',
+    remedy: 'see “Engines” in shared/OPERATING.md',
     isMet: () => loadEngine('auto').engine.name === 'uws',
     // On newer versions it depends on the C library.
     isRequiredInCi: process.version.startsWith('v20.'),
