@@ -142,7 +142,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
 
 function createClock(log: Logger): StallClock {
   return new StallClock(systemClock, (lastedMs, suspendedMs) => {
-    log.warn({ lastedMs }, suspendedMs > 0 ? 'the machine was suspended' : 'the hub stood still');
+    log.warn({ lastedMs }, suspendedMs > 0 ? 'the machine was suspended' : 'event loop blocked');
   });
 }
 

@@ -53,7 +53,7 @@ async function run(args: readonly string[]): Promise<void> {
   if (first === 'serve') return serve(rest);
   if (!isOtherCommand(first)) {
     const known = Object.keys(otherCommands).join(', ');
-    return fail(`"${first}" is no command: give serve, ${known}, or --help`, EXIT_USAGE);
+    return fail(`"${first}" is not a command: give serve, ${known}, or --help`, EXIT_USAGE);
   }
   const command = await otherCommands[first].load();
   const { stdin, stdout, stderr, env } = process;

@@ -58,7 +58,7 @@ export class FriendWatch {
     if (!isSynced) return status === 'disconnected' ? 'Offline.' : 'Connecting…';
     if (staleSince === null) return entries.size === 0 ? 'No friends yet.' : '';
     const asOf = `As of ${timeOf(staleSince, this.#client.hubNow())}`;
-    if (status === 'connected') return `${asOf}: the hub is not sure yet, offline may mean unknown.`;
+    if (status === 'connected') return `${asOf}: some friends may still be reconnecting.`;
     return status === 'disconnected' ? `${asOf}, offline.` : `${asOf}, reconnecting…`;
   }
 }

@@ -53,8 +53,8 @@ export function FriendDetails({ user, entry, isBehind, now, onClose, onDone }: F
 function Facts({ entry, now }: { readonly entry: Entry; readonly now: number }) {
   const { status, text, devices, since, lastSeen } = entry;
   const facts: readonly (readonly [name: string, fact: ComponentChildren])[] = [
-    ['Says', text === undefined || text === '' ? undefined : <Theirs>{text}</Theirs>],
-    ['On', devices.length === 0 ? undefined : <Devices of={devices} />],
+    ['Status text', text === undefined || text === '' ? undefined : <Theirs>{text}</Theirs>],
+    ['Device', devices.length === 0 ? undefined : <Devices of={devices} />],
     ['Since', since === null || status === 'offline' ? undefined : `${timeOf(since, now)}, ${ago(since, now)}`],
     ['Seen', lastSeenWords(entry, now)?.replace('Last seen ', '')],
     ['At', status === 'offline' && lastSeen !== null ? timeOf(lastSeen, now) : undefined],

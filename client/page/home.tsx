@@ -124,7 +124,7 @@ function AskForToken({ isRefused }: { readonly isRefused: boolean }) {
   if (!isWanted && !isRefused) return null;
   return (
     <section class="card ask" aria-label="Access">
-      {isWanted && !isRefused && <p>The hub wants a fresh token: this one has run out, or soon will.</p>}
+      {isWanted && !isRefused && <p>Your token has expired, or will soon.</p>}
       <TokenForm />
     </section>
   );
@@ -135,13 +135,13 @@ function OnlyWatching({ user, onJoin }: { readonly user: string; readonly onJoin
     <section class="card me" aria-label="Me">
       <div class="identity">
         <div>
-          <h2>Only watching</h2>
+          <h2>Just watching</h2>
           <p class="quiet">Nobody sees you here</p>
         </div>
         <ThemeButton />
       </div>
       <button type="button" onClick={onJoin}>
-        Be there as {user}
+        Go online as {user}
       </button>
     </section>
   );

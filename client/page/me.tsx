@@ -30,7 +30,7 @@ export function Me({ user, mine, self, isConnected, onSet, onSwitch }: MeProps) 
           <p class="quiet">
             {isConnected ? <SeenAs mine={mine} self={self} /> : 'Not connected'}{' '}
             <button type="button" class="link" onClick={onSwitch}>
-              Not you?
+              Switch user
             </button>
           </p>
         </div>

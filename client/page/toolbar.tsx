@@ -26,7 +26,7 @@ export function Toolbar({ title, picture, words, search, onSearch, isAdding, onA
         <h1>{title}</h1>
         {isSynced && total > 0 && (
           <p class="count">
-            {connection.kind === 'live' ? `${here} of ${total} here` : `${total} friend${total === 1 ? '' : 's'}`}
+            {connection.kind === 'live' ? `${here} of ${total} online` : `${total} friend${total === 1 ? '' : 's'}`}
           </p>
         )}
         <p id="connection" data-state={connection.kind}>

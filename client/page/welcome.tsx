@@ -11,8 +11,8 @@ export function Welcome({ onPick }: { readonly onPick: (who: Who) => void }) {
     <main class="welcome">
       <section class="card">
         <Logo />
-        <h1>Who of your friends is here?</h1>
-        <p class="quiet">Say who you are, and see them come and go, live.</p>
+        <h1>Which of your friends are online?</h1>
+        <p class="quiet">Enter your user id to see them come and go live.</p>
         <form
           onSubmit={(event) => {
             event.preventDefault();
@@ -42,7 +42,7 @@ export function Welcome({ onPick }: { readonly onPick: (who: Who) => void }) {
               checked={isObserver}
               onChange={({ currentTarget }) => setObserver(currentTarget.checked)}
             />
-            Only watch, without being there
+            Just watch (don’t show me as online)
           </label>
         </form>
       </section>

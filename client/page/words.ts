@@ -35,7 +35,7 @@ export function statusWord(status: Status, isBehind: boolean): string {
 /** The second line of an offline friend; undefined where there is nothing to say. */
 export function lastSeenWords({ status, lastSeen, v }: Entry, now: number): string | undefined {
   if (status !== 'offline') return undefined;
-  if (v === 0) return 'Never seen yet';
+  if (v === 0) return 'Never online yet';
   // The hub may be set to show it to nobody.
   return lastSeen === null ? undefined : `Last seen ${ago(lastSeen, now)}`;
 }
@@ -51,7 +51,7 @@ export function connectionWords(connection: Connection, now: number): string {
       if (connection.why === 'reconnecting') return `${asOf}, reconnecting…`;
       if (connection.why === 'no network') return `${asOf}: this device has no network`;
       if (connection.why === 'token refused') return `${asOf}: the hub no longer accepts the token`;
-      return `${asOf}: the hub is not sure yet, offline may mean unknown`;
+      return `${asOf}: some friends may still be reconnecting`;
     }
     case 'refused':
       return connection.why;

@@ -29,7 +29,7 @@ export interface FriendsRoutesOptions {
   readonly onRefused: (reason: RefusalReason) => void;
 }
 
-const ONESELF = 'nobody is a friend of oneself';
+const ONESELF = 'you cannot add yourself';
 
 export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
   const editOne = (method: 'PUT' | 'DELETE', kind: 'add' | 'remove'): Route =>

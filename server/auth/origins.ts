@@ -23,7 +23,7 @@ export function parseOrigins(text: string): ReadOrigins {
     const origin = entry.includes('*') ? undefined : canonicalOrigin(entry.replace(/\/$/, ''));
     if (origin === undefined) {
       const advice = entry.includes('*')
-        ? 'name each origin: any page at all is never meant'
+        ? 'wildcards are not allowed: list each origin'
         : 'write https://app.example.com, with commas between';
       return { ok: false, problem: `HUB_ORIGINS holds "${entry}", which is no origin: ${advice}` };
     }

@@ -46,7 +46,7 @@ export function readAddress(flags: AddressFlags, env: Environment): Result<HubAd
 export function describeNoHub(where: string, error?: unknown, flags = '--url'): string {
   const fault = certificateFaults.get(codeOf(error) ?? '');
   const reason = error === undefined ? '' : describeError(error);
-  if (fault !== undefined) return `${where} shows a certificate that ${fault} (${reason})`;
+  if (fault !== undefined) return `${where} has ${fault} (${reason})`;
   const because = reason === '' || reason.includes('ECONNREFUSED') ? '' : ` (${reason})`;
   return `no hub answers at ${where}${because}: start one with \`npm start\`, or name it with ${flags}`;
 }
@@ -66,16 +66,16 @@ export function describeNoTcp({ tcpHost, tcpPort, isTcpTls }: TcpAddress, error?
 
 export type TcpAddress = Pick<HubAddress, 'tcpHost' | 'tcpPort' | 'isTcpTls'>;
 
-const UNTRUSTED = 'nobody trusted here has signed: name the file of its own or its issuer’s one in NODE_EXTRA_CA_CERTS';
+const UNTRUSTED = 'an untrusted certificate: set NODE_EXTRA_CA_CERTS to its file or to the file of its CA';
 const certificateFaults: ReadonlyMap<string, string> = new Map([
   ['DEPTH_ZERO_SELF_SIGNED_CERT', UNTRUSTED],
   ['SELF_SIGNED_CERT_IN_CHAIN', UNTRUSTED],
   ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', UNTRUSTED],
   ['UNABLE_TO_GET_ISSUER_CERT', UNTRUSTED],
   ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', UNTRUSTED],
-  ['CERT_HAS_EXPIRED', 'has run out: the hub needs a renewed one'],
-  ['CERT_NOT_YET_VALID', 'does not hold yet: look at the clocks'],
-  ['ERR_TLS_CERT_ALTNAME_INVALID', 'is for another name: call the hub by one that stands in it'],
+  ['CERT_HAS_EXPIRED', 'an expired certificate: the hub needs a renewed one'],
+  ['CERT_NOT_YET_VALID', 'a certificate that is not valid yet: check the clocks'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'a certificate for another name: use a host name that it contains'],
 ]);
 
 function codeOf(error: unknown): string | undefined {

@@ -72,7 +72,8 @@ function readCommandLine<F extends Flags>(args: readonly string[], known: F): Re
     if (token.kind !== 'option') continue;
     const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
     const names = Object.keys(options).map((name) => `--${name}`);
-    if (option === undefined) return fail(`${token.rawName} is no flag here: there are ${names.join(', ')}`);
+    if (option === undefined)
+      return fail(`${token.rawName} is not a flag of this command: there are ${names.join(', ')}`);
     if (option.type === 'boolean' && token.value !== undefined) return fail(`${token.rawName} takes no value`);
     if (option.type === 'string' && (token.value === undefined || isMissing(token.value, token.inlineValue))) {
       return fail(`${token.rawName} needs a value: ${token.rawName}=VALUE`);

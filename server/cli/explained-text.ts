@@ -20,7 +20,7 @@ export function renderExplanation(explanation: Explanation): readonly string[] {
     sessions.length === 0 ? 'No session.' : `Sessions (* decides):`,
     ...inColumns(sessions.map((session) => sessionCells(session, at))),
     '',
-    transitions.length === 0 ? 'Nothing happened' : 'What happened, the newest first',
+    transitions.length === 0 ? 'No changes recorded' : 'Changes, newest first',
     ...inColumns(transitions.map((transition) => transitionCells(transition, at))),
     `  (kept since ${dateAndTime(transitionsSince, at)}, ${ago(transitionsSince, at)})`,
   ];

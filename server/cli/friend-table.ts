@@ -41,7 +41,7 @@ const GREY = 90;
 export function renderTable(options: TableOptions): readonly string[] {
   const { title, friends, link, columns, hasColour } = options;
   const paint: Paint = (colour, text) => (hasColour ? `\u001b[${colour}m${text}\u001b[0m` : text);
-  const count = `${friends.countHere} of ${friends.size} here`;
+  const count = `${friends.countHere} of ${friends.size} online`;
   const head = [
     fit(`${title}   ${count}`, columns),
     paint(linkColour(link), fit(describeLink(link, options.nowMs), columns)),

@@ -81,7 +81,7 @@ function readEdit(
   const friend = readUserId('FRIEND', words[1]);
   if (!friend.ok) return friend;
   if (user.value === friend.value)
-    return fail(`FRIEND is ${friend.value}, which is USER: nobody is a friend of oneself`);
+    return fail(`FRIEND and USER are both ${friend.value}: a user cannot be their own friend`);
   return only(words, 2, () => edit({ verb, user: user.value, friend: friend.value, isOneway }, access, io));
 }
 

@@ -50,7 +50,7 @@ export async function importFile({ file, isOneway, access }: ImportOrder, io: Io
   const counts = [
     `${groupDigits(reader.lines.count)} lines`,
     `${groupDigits(poster.takenPairs)} pairs`,
-    `${groupDigits(poster.added)} new edges${isOneway ? '' : ' (friends of each other are two)'}`,
+    isOneway ? `${groupDigits(poster.added)} added` : `${groupDigits(Math.ceil(poster.added / 2))} friendships added`,
     `${groupDigits(bad.count)} bad lines`,
     `${(elapsedMs() / 1000).toFixed(1)} s`,
   ];

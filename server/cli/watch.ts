@@ -122,7 +122,8 @@ function openLines(time: HubTime, io: Io): View {
   return {
     told: (message, friends) => {
       for (const change of friends.apply(message)) say(io, renderChange(change, time.now()));
-      if (message.type === 'stale') io.stderr.write('presence-hub: the hub is not sure of its friends yet\n');
+      if (message.type === 'stale')
+        io.stderr.write('presence-hub: the hub has just restarted; statuses may be out of date\n');
     },
     lost: (_asOf, reason) => io.stderr.write(`presence-hub: ${reason}; reconnecting\n`),
     close: () => undefined,

@@ -30,14 +30,14 @@ export function readFlags(args: readonly string[]): Read<CommandLine> {
   let wants: CommandLine['wants'] = 'start';
   for (const token of tokens) {
     if (token.kind === 'option-terminator') continue;
-    if (token.kind === 'positional') return refuse(`"${token.value}" is no command and no flag: see --help`);
+    if (token.kind === 'positional') return refuse(`"${token.value}" is neither a command nor a flag: see --help`);
     const name = names.get(token.name);
     if (name !== undefined && token.rawName.startsWith('--')) {
       if (token.value === undefined) return refuse(`--${token.name} lacks a value: write --${token.name} VALUE`);
       flags.set(name, token.value);
     } else if (token.rawName === '--help' || token.rawName === '-h') wants = 'help';
     else if (token.rawName === '--version' || token.rawName === '-v') wants = wants === 'help' ? 'help' : 'version';
-    else return refuse(`${token.rawName} is no flag: ${suggest(token.name, [...names.keys()], '--')}`);
+    else return refuse(`${token.rawName} is not a flag: ${suggest(token.name, [...names.keys()], '--')}`);
   }
   return { ok: true, flags, wants };
 }
@@ -53,7 +53,7 @@ export function readEnvironment(env: Environment): Read<{ given: GivenSettings; 
     if (!name.startsWith('HUB_') || value === undefined) continue;
     if (isInjected(name, value)) injected.push(name);
     else if (isSettingName(name)) give(given, name, value, name);
-    else return refuse(`${name} is no setting: ${orAnothers(name)}`);
+    else return refuse(`${name} is not a setting: ${orAnothers(name)}`);
   }
   return { ok: true, given, injected };
 }
@@ -67,7 +67,7 @@ export function readSettingsFile(json: string, path: string): Read<{ given: Give
   for (const [key, value] of Object.entries(fields)) {
     const name = settingNameOf(key);
     const where = `${quoted(key)} in ${path}`;
-    if (!isSettingName(name)) return refuse(`${where} is no setting: ${suggest(name, settingNames)}`);
+    if (!isSettingName(name)) return refuse(`${where} is not a setting: ${suggest(name, settingNames)}`);
     if (name === 'HUB_CONFIG') return refuse(`HUB_CONFIG can't stand in the file that it names (${path}): remove it`);
     const other = seen.get(name);
     if (other !== undefined)

@@ -64,7 +64,7 @@ export function createMetrics(sources: MetricsSources): Registry {
       },
     });
   };
-  gauge('presence_hub_sessions', 'Sessions, those in their grace included', 'adapter', sources.sessions);
+  gauge('presence_hub_sessions', 'Sessions, including those in their grace period', 'adapter', sources.sessions);
   gauge('presence_hub_connections', 'Open connections', 'adapter', sources.connections);
   counter('presence_hub_heartbeats_total', 'Valid heartbeats', 'adapter', sources.heartbeats);
   total('presence_hub_changes_total', 'Changes of entries', sources.changes);
@@ -75,7 +75,7 @@ export function createMetrics(sources: MetricsSources): Registry {
     sources.parsedFrames,
   );
   counter('presence_hub_bad_frames_total', 'TCP frames that were skipped', 'reason', sources.badFrames);
-  counter('presence_hub_refused_total', 'What was turned down or away', 'reason', sources.refusals);
+  counter('presence_hub_refused_total', 'Refusals', 'reason', sources.refusals);
   registry.registerMetric(droppedLines(sources));
   registerDelays(registry, sources);
   registerMemory(registry);

@@ -36,7 +36,7 @@ export class Leases {
     this.#doubt = new MassLapseDoubt(massLapse);
   }
 
-  /** Sessions by adapter, those in their grace included. */
+  /** Sessions by adapter, including those in their grace period. */
   get counts(): Readonly<Record<AdapterName, number>> {
     return this.#counts;
   }

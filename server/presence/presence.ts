@@ -53,7 +53,7 @@ export class Presence {
     this.#views = new Views(this.#offline, options.hidesLastSeen);
   }
 
-  /** Sessions by adapter, those in their grace included. */
+  /** Sessions by adapter, including those in their grace period. */
   get sessionCounts(): Readonly<Record<AdapterName, number>> {
     return this.#leases.counts;
   }

@@ -186,7 +186,7 @@ export class SqliteRoster implements Roster {
       yield part.length / EDGES_ASKED_FOR;
       for (const edge of part) {
         // In a later part it would fail, again and again.
-        if (edge.user === edge.friend) throw new RangeError('nobody is a friend of oneself');
+        if (edge.user === edge.friend) throw new RangeError('you cannot add yourself');
         if (!this.follows(edge.user, edge.friend)) unsettled.adds(edge);
       }
     }

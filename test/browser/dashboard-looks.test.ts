@@ -65,7 +65,7 @@ describe('how the dashboard looks', needing('Chromium'), () => {
       await page.getByText('This hub wants to know who asks').waitFor();
       await look(page, `${name}-token`);
       await page.getByLabel('Admin token').fill(ADMIN_TOKEN);
-      await page.getByRole('button', { name: 'Let me in' }).click();
+      await page.getByRole('button', { name: 'Sign in' }).click();
       await tailIsLive(page);
       await gather();
       await tailRow(page, { user: 'bob' }).waitFor();

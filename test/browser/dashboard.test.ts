@@ -42,7 +42,7 @@ describe('the dashboard', needing('Chromium'), () => {
   };
   const giveToken = async (page: Page, token: string) => {
     await page.getByLabel('Admin token').fill(token);
-    await page.getByRole('button', { name: 'Let me in' }).click();
+    await page.getByRole('button', { name: 'Sign in' }).click();
   };
   const figure = (page: Page, id: string) => page.locator(`data[data-figure="${id}"]`);
   const hasFigure = (page: Page, id: string, value: number) =>
@@ -68,7 +68,7 @@ describe('the dashboard', needing('Chromium'), () => {
       await elsewhere.getByText('This hub wants to know who asks').waitFor();
 
       expect(await page.content()).not.toContain(ADMIN_TOKEN);
-      await page.getByRole('button', { name: 'Leave' }).click();
+      await page.getByRole('button', { name: 'Sign out' }).click();
       await page.getByText('The token is forgotten').waitFor();
       expect(await page.evaluate(() => JSON.stringify(sessionStorage))).not.toContain(ADMIN_TOKEN);
     });
@@ -103,7 +103,7 @@ describe('the dashboard', needing('Chromium'), () => {
       const page = await stage.dashboard();
       await tailIsLive(page);
       expect(await page.getByLabel('Admin token').count()).toBe(0);
-      expect(await page.getByRole('button', { name: 'Leave' }).count()).toBe(0);
+      expect(await page.getByRole('button', { name: 'Sign out' }).count()).toBe(0);
     });
   });
 
@@ -262,7 +262,7 @@ describe('the dashboard', needing('Chromium'), () => {
     it('of an id that is none is refused in the hub’s words, and one never seen is said to be so', async () => {
       await stage.prepare();
       const page = await stage.dashboard();
-      const input = page.getByRole('searchbox', { name: 'Why is this user shown so?' });
+      const input = page.getByRole('searchbox', { name: 'Why this status?' });
       await input.fill('a b');
       await page.getByRole('button', { name: 'Explain', exact: true }).click();
       await page.getByText(/^400: .*must be 1 to 128 characters/).waitFor();
@@ -388,7 +388,7 @@ describe('the dashboard', needing('Chromium'), () => {
     await tailIsLive(page);
     await page.getByRole('heading', { name: '42 is shown online' }).waitFor();
     await stage.killHub();
-    await page.getByText(/The hub has not answered since \d\d:\d\d:\d\d: what is shown is from then/).waitFor();
+    await page.getByText(/No answer since \d\d:\d\d:\d\d/).waitFor();
     expect(await figure(page, 'sessions').getAttribute('value')).toBe('1');
     await page.getByRole('heading', { name: '42 is shown online' }).waitFor();
     await page.locator('main.behind').waitFor();

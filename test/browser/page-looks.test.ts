@@ -67,7 +67,7 @@ describe('the friend page', needing('Chromium'), () => {
 
   it.each(looks)('%s: before anybody is picked, without friends, and refused', async (name, options) => {
     const page = await stage.page('/', { ...options, reducedMotion: 'reduce' });
-    await page.getByRole('heading', { name: 'Who of your friends is here?' }).waitFor();
+    await page.getByRole('heading', { name: 'Which of your friends are online?' }).waitFor();
     await look(page, `${name}-welcome`);
     await page.getByLabel('User').fill('42');
     await page.getByRole('button', { name: 'Show friends' }).click();
@@ -82,7 +82,7 @@ describe('the friend page', needing('Chromium'), () => {
   it.each(looks)('%s: nine friends, one of them in detail, and then the hub gone', async (name, options) => {
     await gather();
     const page = await stage.page('/?user=42', { ...options, reducedMotion: 'reduce' });
-    await page.getByText('6 of 9 here').waitFor();
+    await page.getByText('6 of 9 online').waitFor();
     await page.getByLabel('What I am doing').fill('writing tests');
     await page.getByLabel('What I am doing').press('Enter');
     await page.getByLabel('Me', { exact: true }).getByText('Online on web').waitFor();
@@ -104,7 +104,7 @@ describe('the friend page', needing('Chromium'), () => {
     for (const user of friends.slice(0, 40))
       await stage.beat(user, { status: ['online', 'busy', 'away'][Number(user.slice(7)) % 3]! });
     const page = await stage.page('/?user=42', { ...options, reducedMotion: 'reduce' });
-    await page.getByText('40 of 2000 here').waitFor();
+    await page.getByText('40 of 2000 online').waitFor();
     await page.mouse.wheel(0, 2400);
     await friendRow(page, 'friend.40').waitFor();
     await look(page, `${name}-two-thousand`);
@@ -118,7 +118,7 @@ describe('the friend page', needing('Chromium'), () => {
     await stage.befriend(user, [friend, 'x'.repeat(34)]);
     await stage.beat(friend, { device: 'd'.repeat(64), text: 't'.repeat(140) });
     const page = await stage.page(`/?user=${user}`, { ...options, reducedMotion: 'reduce' });
-    await page.getByText('1 of 2 here').waitFor();
+    await page.getByText('1 of 2 online').waitFor();
     await look(page, `${name}-long`);
     expect(await overflowPx(page)).toBe(0);
     await friendRow(page, friend).getByRole('button').click();

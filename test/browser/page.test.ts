@@ -34,7 +34,7 @@ describe('the friend page', needing('Chromium'), () => {
       const legacy = await LegacyClient.open(stage.tcpPort);
       legacy.beat('7');
       await friendRow(page, '7', 'online').waitFor();
-      await page.getByText('1 of 1 here').waitFor();
+      await page.getByText('1 of 1 online').waitFor();
       legacy.beat('7', 3);
       await friendRow(page, '7', 'busy').getByText('legacy').waitFor();
       await friendRow(page, '7', 'offline').getByText('Last seen just now').waitFor();
@@ -52,7 +52,7 @@ describe('the friend page', needing('Chromium'), () => {
       await stage.beat('b', { status: 'busy' });
       for (const user of ['a10', 'a2']) await stage.beat(user);
       const page = await stage.page('/?user=42');
-      await page.getByText('4 of 7 here').waitFor();
+      await page.getByText('4 of 7 online').waitFor();
       expect(await shownUsers(page)).toEqual(['a2', 'a10', 'b', 'c', 'e', 'd', 'never']);
       await page.keyboard.press('/');
       await page.keyboard.type('LUNCH');
@@ -135,7 +135,7 @@ describe('the friend page', needing('Chromium'), () => {
       const friends = Array.from({ length: 400 }, (_, i) => `f${String(i).padStart(3, '0')}`);
       await stage.befriend('42', friends);
       const page = await stage.page('/?user=42', { viewport: { width: 390, height: 844 } });
-      await page.getByText('0 of 400 here').waitFor();
+      await page.getByText('0 of 400 online').waitFor();
       await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight / 2));
       await friendRow(page, 'f200').waitFor();
       /** How far a row is from what sticks to the upper edge. */
@@ -156,7 +156,7 @@ describe('the friend page', needing('Chromium'), () => {
       const friends = Array.from({ length: 6 }, (_, i) => `f${i}`);
       await stage.befriend('42', friends);
       const page = await stage.page('/?user=42');
-      await page.getByText('0 of 6 here').waitFor();
+      await page.getByText('0 of 6 online').waitFor();
       await page.evaluate(() => {
         const lines: (string | null)[] = [];
         Object.assign(globalThis, { lines });
@@ -180,7 +180,7 @@ describe('the friend page', needing('Chromium'), () => {
       const friends = Array.from({ length: 400 }, (_, i) => `f${String(i).padStart(3, '0')}`);
       await stage.befriend('42', friends);
       const page = await stage.page('/?user=42');
-      await page.getByText('0 of 400 here').waitFor();
+      await page.getByText('0 of 400 online').waitFor();
       const focused = () =>
         page.evaluate(() => document.activeElement?.closest('li')?.getAttribute('data-user') ?? null);
       await page.getByLabel('Search friends').focus();
@@ -238,7 +238,7 @@ describe('the friend page', needing('Chromium'), () => {
       expect(await page.getByLabel('Add a friend').inputValue()).toBe('a b');
       await page.getByLabel('Add a friend').fill('42');
       await page.getByRole('button', { name: 'Add' }).click();
-      await page.getByText('nobody is a friend of oneself').waitFor();
+      await page.getByText('you cannot add yourself').waitFor();
     });
 
     it('sets my status and text; a reload keeps both, and whoever watches me sees nothing of it', async () => {
@@ -306,7 +306,7 @@ describe('the friend page', needing('Chromium'), () => {
       const page = await stage.page('/?user=42', { viewport: { width: 640, height: 800 } });
       const me = page.getByLabel('Me', { exact: true });
       await me.getByText('end').waitFor();
-      const order = ['web', 'end', 'Not you?'];
+      const order = ['web', 'end', 'Switch user'];
       expect(await asSeen(me, order)).toEqual(order);
     });
 
@@ -315,10 +315,10 @@ describe('the friend page', needing('Chromium'), () => {
       await page.getByRole('heading', { name: 'Friends of 42' }).waitFor();
       await connection(page, 'live');
       expect(await entryOf('42')).toMatchObject({ status: 'offline' });
-      await page.getByRole('button', { name: 'Be there as 42' }).click();
+      await page.getByRole('button', { name: 'Go online as 42' }).click();
       await page.getByLabel('Me', { exact: true }).getByText('Online on web').waitFor();
       expect(await entryOf('42')).toMatchObject({ status: 'online' });
-      await page.getByRole('button', { name: 'Not you?' }).click();
+      await page.getByRole('button', { name: 'Switch user' }).click();
       await page.getByLabel('User').waitFor();
       await expect.poll(() => entryOf('42')).toMatchObject({ status: 'offline' });
     });
@@ -357,13 +357,13 @@ describe('the friend page', needing('Chromium'), () => {
         await stage.befriend('42', friends);
         for (const user of friends) await stage.beat(user);
         const page = await stage.page('/?user=42');
-        await page.getByText('3 of 3 here').waitFor();
+        await page.getByText('3 of 3 online').waitFor();
         await watchRows(page);
         await stage.killHub();
         await page.locator('#connection', { hasText: /^As of \d\d:\d\d, reconnecting…$/ }).waitFor();
         await friendRow(page, 'a', 'online').getByText('Was online').waitFor();
         await stage.startHub();
-        await page.getByText('3 of 3 here').waitFor();
+        await page.getByText('3 of 3 online').waitFor();
         await connection(page, 'live');
         expect(await seen(page)).toEqual(['friend online']);
         await stage.beat('b', { status: 'away' });
@@ -401,7 +401,7 @@ describe('the friend page', needing('Chromium'), () => {
     'asks who one is where the address names what is no user: %s',
     async (user) => {
       const page = await stage.page(`/?user=${user}`);
-      await page.getByText('Say who you are').waitFor();
+      await page.getByText('Enter your user id').waitFor();
       await page.getByLabel('User').fill('42');
       await page.keyboard.press('Enter');
       await connection(page, 'live');
@@ -432,31 +432,31 @@ describe('the friend page', needing('Chromium'), () => {
       await page.getByText('This hub asks for a token').waitFor();
       expect(await page.getByLabel('Token').getAttribute('type')).toBe('password');
       await giveToken(page, await tokenFor('42', { clock }));
-      await page.getByText('0 of 1 here').waitFor();
+      await page.getByText('0 of 1 online').waitFor();
       expect(await page.getByLabel('Token').count()).toBe(0);
       await page.reload();
-      await page.getByText('0 of 1 here').waitFor();
+      await page.getByText('0 of 1 online').waitFor();
     });
 
     it('takes it from the fragment, of a page that is open too, and removes it there', async () => {
       const page = await stage.page(`/?user=42#token=${await tokenFor('42', { clock })}`);
-      await page.getByText('0 of 1 here').waitFor();
+      await page.getByText('0 of 1 online').waitFor();
       expect(page.url()).toBe(`${stage.hub}/?user=42`);
       const other = await stage.page('/?user=42');
       await other.getByText('This hub asks for a token').waitFor();
       await other.evaluate(`location.hash = 'token=${await tokenFor('42', { clock })}'`);
-      await other.getByText('0 of 1 here').waitFor();
+      await other.getByText('0 of 1 online').waitFor();
       expect(other.url()).toBe(`${stage.hub}/?user=42`);
     });
 
     it('asks again when it has run out, and keeps what it knew', async () => {
       const page = await stage.page(`/?user=42#token=${await tokenFor('42', { clock, expiresInS: 10 })}`);
       await friendRow(page, '7', 'offline').waitFor();
-      await page.getByText('The hub wants a fresh token').waitFor();
+      await page.getByText('Your token has expired').waitFor();
       expect(await friendRow(page, '7', 'offline').count()).toBe(1);
       await giveToken(page, await tokenFor('42', { clock }));
       await connection(page, 'live');
-      await page.getByText('0 of 1 here').waitFor();
+      await page.getByText('0 of 1 online').waitFor();
     });
 
     it.each([
@@ -469,7 +469,7 @@ describe('the friend page', needing('Chromium'), () => {
       await giveToken(page, await bad());
       await page.locator('#connection').getByText('The hub does not accept this token').waitFor();
       await giveToken(page, await tokenFor('42', { clock }));
-      await page.getByText('0 of 1 here').waitFor();
+      await page.getByText('0 of 1 online').waitFor();
       expect(await page.getByLabel('Token').count()).toBe(0);
     });
 
@@ -478,7 +478,7 @@ describe('the friend page', needing('Chromium'), () => {
       await page.locator('#connection').getByText('This is a token of 43, not of 42.').waitFor();
       await connection(page, 'refused');
       await giveToken(page, await tokenFor('42', { clock }));
-      await page.getByText('0 of 1 here').waitFor();
+      await page.getByText('0 of 1 online').waitFor();
       const watcher = await stage.page(`/?user=42&watch#token=${await tokenFor('43', { clock })}`);
       await watcher
         .locator('#connection')
@@ -488,7 +488,7 @@ describe('the friend page', needing('Chromium'), () => {
 
     it('says that an admin has ended the session', async () => {
       const page = await stage.page(`/?user=42#token=${await tokenFor('42', { clock })}`);
-      await page.getByText('0 of 1 here').waitFor();
+      await page.getByText('0 of 1 online').waitFor();
       const { sessions } = (await stage.ask('GET', '/v1/users/42/explain', undefined, admin)) as {
         sessions: { id: string }[];
       };
@@ -504,7 +504,7 @@ describe('the friend page', needing('Chromium'), () => {
         await in_.keyboard.press('Enter');
       };
       await add(page);
-      await page.getByText('0 of 2 here').waitFor();
+      await page.getByText('0 of 2 online').waitFor();
       const other = await stage.page(`/?user=42#token=${await tokenFor('42', { clock })}`);
       await add(other);
       await other.getByText('You may not change this list; an admin can.').waitFor();

@@ -72,17 +72,17 @@ describe('friends import', () => {
     const text = ['user,friend', ...Array.from({ length: 2_000 }, (_, i) => `hub,u${i}`)].join('\r\n');
     const first = await run(text);
     expect(first).toMatchObject({ code: 0, err: '' });
-    expect(first.out).toContain('2,001 lines, 2,000 pairs, 4,000 new edges');
+    expect(first.out).toContain('2,001 lines, 2,000 pairs, 2,000 friendships added');
     expect(await friendsOf('hub')).toHaveLength(2_000);
     expect(await friendsOf('u1999')).toEqual(['hub']);
-    expect((await run(text)).out).toContain('2,000 pairs, 0 new edges');
+    expect((await run(text)).out).toContain('2,000 pairs, 0 friendships added');
   });
 
   it('names bad lines, takes the others, and ends with 1', async () => {
     const { code, out, err } = await run('1,2\n1;3\n4,4\n# fine\n1,5\n');
     expect([code, await friendsOf('1')]).toEqual([1, ['2', '5']]);
     expect(err).toBe('line 2: it has 1 field instead of user,friend\nline 3: 4 can’t be a friend of itself\n');
-    expect(out).toContain('5 lines, 2 pairs, 4 new edges (friends of each other are two), 2 bad lines');
+    expect(out).toContain('5 lines, 2 pairs, 2 friendships added, 2 bad lines');
   });
 
   it('shows 20 bad lines at most, and says how many more', async () => {
@@ -95,7 +95,7 @@ describe('friends import', () => {
   it('reads standard input, one direction', async () => {
     const io = testIo({ stdin: ['user,fri', 'end\n1,2\n3', ',4\n5,6'] });
     expect(await friends(['import', '-', '--oneway', ...at], io)).toBe(0);
-    expect(io.stdout.text).toContain('4 lines, 3 pairs, 3 new edges, 0 bad lines');
+    expect(io.stdout.text).toContain('4 lines, 3 pairs, 3 added, 0 bad lines');
     expect([await friendsOf('5'), await friendsOf('6')]).toEqual([['6'], []]);
   });
 
@@ -131,9 +131,9 @@ describe('watch', () => {
     await hub.request('PUT', '/v1/users/42/friends/7');
     const io = testIo({ isTTY: true, env: { NO_COLOR: '1' } });
     const running = watch(['42', ...at], io);
-    await io.stdout.until(/0 of 1 here.*live.*○ 7 +offline +never seen/s);
+    await io.stdout.until(/0 of 1 online.*live.*○ 7 +offline +never seen/s);
     await hub.request('POST', '/v1/heartbeat', { user: '7', text: 'hello' });
-    await io.stdout.until(/1 of 1 here.*● 7 +online +for \d+ [smhd] +http +hello/s);
+    await io.stdout.until(/1 of 1 online.*● 7 +online +for \d+ [smhd] +http +hello/s);
     io.interrupt();
     expect(await running).toBe(0);
     expect(io.stdout.text.startsWith('\u001b[?1049h\u001b[?25l')).toBe(true);
@@ -457,7 +457,7 @@ describe('a hub with a certificate', () => {
       const doubting = await runTrusting(undefined, [...args, ...at]);
       expect(doubting.code).toBe(1);
       expect(doubting.stderr).toMatch(
-        /^presence-hub: \w+:\/\/127[^\n]+ certificate [^\n]+ NODE_EXTRA_CA_CERTS [^\n]+\n$/,
+        /^presence-hub: \w+:\/\/127[^\n]+ certificate: [^\n]+ NODE_EXTRA_CA_CERTS [^\n]+\n$/,
       );
     }
   });

@@ -47,7 +47,7 @@ describe('explain', () => {
       `   ${first?.id}  live  ws-json  phone  online (1)  127.0.0.1  came 5 s ago  heard 5 s ago  ends in 20 s  in a meeting`,
       `*  ${second?.id}  live  http     http   busy (3)    127.0.0.1  came 2 s ago  heard 2 s ago  ends in 58 s`,
       '',
-      'What happened, the newest first',
+      'Changes, newest first',
       `  HH:MM:SS  2 s ago  came  online > busy     http     ${second?.id}`,
       `  HH:MM:SS  5 s ago  came  offline > online  ws-json  ${first?.id}`,
       '  (kept since HH:MM:SS, 5 s ago)',
@@ -106,7 +106,7 @@ describe('explain', () => {
     [['a b'], 'USER is "a b": it must be'],
     [[], 'USER is missing'],
     [['42', 'more'], '"more" is one word too many'],
-    [['42', '--jsn'], '--jsn is no flag here'],
+    [['42', '--jsn'], '--jsn is not a flag of this command'],
   ])('of %j asks for nothing, and says what is wrong', async (args, problem) => {
     const { code, out, err } = await runExplain(...args);
     expect({ code, out }).toEqual({ code: 2, out: '' });

@@ -127,10 +127,10 @@ describe('a start that can’t succeed is one line, and exit code 1 for a settin
     const word = await startHubProcess({}, ['sevre']).exited;
     expect(word).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/^presence-hub: "sevre" is no command[^\n]*\n$/) as string,
+      stderr: expect.stringMatching(/^presence-hub: "sevre" is not a command[^\n]*\n$/) as string,
     });
     const flag = await startHubProcess({}, ['--prot', '1']).exited;
-    expect(flag).toMatchObject({ code: 2, stderr: 'presence-hub: --prot is no flag: did you mean --port?\n' });
+    expect(flag).toMatchObject({ code: 2, stderr: 'presence-hub: --prot is not a flag: did you mean --port?\n' });
   });
 });
 

@@ -317,19 +317,21 @@ describe('unknown names', () => {
     ['HUB_port', 'HUB_PORT'],
   ])('%s stops the start and suggests %s', (name, meant) => {
     expect(problemOf({ env: { [name]: '1' } })).toBe(
-      `${name} is no setting: did you mean ${meant}? If another program needs it, start the hub with \`env -u ${name}\``,
+      `${name} is not a setting: did you mean ${meant}? If another program needs it, start the hub with \`env -u ${name}\``,
     );
   });
 
   test('an empty unknown name is a mistake too, and one that resembles nothing points to the list', () => {
-    expect(problemOf({ env: { HUB_ZZZZZZZZZ: '' } })).toMatch(/^HUB_ZZZZZZZZZ is no setting: see --help for the list/);
+    expect(problemOf({ env: { HUB_ZZZZZZZZZ: '' } })).toMatch(
+      /^HUB_ZZZZZZZZZ is not a setting: see --help for the list/,
+    );
   });
 
   test('an unknown flag, one without a value and a stray word stop the start', () => {
-    expect(problemOf({ args: ['--prot', '1'] })).toBe('--prot is no flag: did you mean --port?');
+    expect(problemOf({ args: ['--prot', '1'] })).toBe('--prot is not a flag: did you mean --port?');
     expect(problemOf({ args: ['--port'] })).toBe('--port lacks a value: write --port VALUE');
-    expect(problemOf({ args: ['-p', '1'] })).toMatch(/^-p is no flag: /);
-    expect(problemOf({ args: ['8080'] })).toMatch(/^"8080" is no command and no flag/);
+    expect(problemOf({ args: ['-p', '1'] })).toMatch(/^-p is not a flag: /);
+    expect(problemOf({ args: ['8080'] })).toMatch(/^"8080" is neither a command nor a flag/);
     expect(problemOf({ args: ['--port', '-1'] })).toMatch(/^HUB_PORT is "-1"|^--port lacks a value/);
   });
 
@@ -338,7 +340,7 @@ describe('unknown names', () => {
     expect(problemOf({ env: { HUB_CONFIG: 'no.json' } })).toMatch(/^HUB_CONFIG is "no.json": /);
     expect(file('port: 1')).toMatch(/^HUB_CONFIG is "f.json": the file must hold one JSON object$/);
     expect(file('[]')).toMatch(/one JSON object$/);
-    expect(file('{"tcpPrt":1}')).toBe('"tcpPrt" in f.json is no setting: did you mean HUB_TCP_PORT?');
+    expect(file('{"tcpPrt":1}')).toBe('"tcpPrt" in f.json is not a setting: did you mean HUB_TCP_PORT?');
     expect(file('{"tcp-port":1,"tcpPort":1}')).toMatch(/^HUB_TCP_PORT stands twice in f.json/);
     expect(file('{"config":"g.json"}')).toMatch(/^HUB_CONFIG can't stand in the file/);
     expect(file('{"host":["127.0.0.1"]}')).toMatch(/^HUB_HOST \("host" in f.json\) must be text/);
@@ -386,12 +388,12 @@ describe('unknown names', () => {
     ['HUB_WEB_PORT_80_TCP', '80'],
     ['HUB_WEB_PORT_80_TCP_PROTO', 'http'],
   ])('%s=%s is not what Kubernetes injects', (name, value) => {
-    expect(problemOf({ env: { [name]: value } })).toMatch(new RegExp(`^${name} is no setting: `));
+    expect(problemOf({ env: { [name]: value } })).toMatch(new RegExp(`^${name} is not a setting: `));
   });
 
   test('a variable of another program is told how to be kept from the hub', () => {
     expect(problemOf({ env: { HUB_PROTOCOL: 'v2' } })).toBe(
-      'HUB_PROTOCOL is no setting: see --help for the list. If another program needs it, start the hub with `env -u HUB_PROTOCOL`',
+      'HUB_PROTOCOL is not a setting: see --help for the list. If another program needs it, start the hub with `env -u HUB_PROTOCOL`',
     );
   });
 

@@ -49,9 +49,7 @@ export function viewOf(explanation: Explanation, now: number): ExplainView {
       cause: asWords(transition.cause),
     })),
     transitionsNote:
-      transitions.length === 0
-        ? `None since ${since}; the hub knows of none before.`
-        : `Newest first, twenty at most; none is missing since ${since}.`,
+      transitions.length === 0 ? `None since ${since}; the hub knows of none before.` : `Newest 20 since ${since}.`,
   };
 }
 
@@ -69,7 +67,7 @@ export function describeEnd(adapter: ExplainedSession['adapter']): string {
       return 'Its WebSocket is closed with 4403; a well-made client does not come back by itself.';
     case 'http':
     case 'poll':
-      return 'It may begin anew with its next sign of life.';
+      return 'The client can start a new session with its next heartbeat.';
     default:
       return adapter satisfies never;
   }

@@ -66,7 +66,7 @@ export const measures: readonly Measure[] = [
     id: 'sessions',
     title: 'Sessions',
     unit: 'count',
-    about: 'by adapter, those in their grace included',
+    about: 'by adapter, including those in their grace period',
     read: gaugeBy('presence_hub_sessions', 'adapter'),
   },
   {
@@ -108,7 +108,7 @@ export const measures: readonly Measure[] = [
     id: 'lapse-delay',
     title: 'Lapse delay',
     unit: 'seconds',
-    about: 'from a lease’s end until it is told',
+    about: 'from expiry to notification',
     read: quantilesOf('presence_hub_lapse_delay_seconds'),
   },
   {
@@ -129,7 +129,7 @@ export const measures: readonly Measure[] = [
     id: 'parsed-frames',
     title: 'Parsed frames',
     unit: 'perSecond',
-    about: 'TCP frames of no known shape, a second',
+    about: 'TCP frames that needed full parsing, per second',
     read: rateOf('presence_hub_parsed_frames_total', 'parsed'),
   },
   {
@@ -144,7 +144,7 @@ export const measures: readonly Measure[] = [
     id: 'refusals',
     title: 'Refusals',
     unit: 'perSecond',
-    about: 'turned down or away a second, by reason',
+    about: 'refused per second, by reason',
     isSparse: true,
     read: rateBy('presence_hub_refused_total', 'reason'),
   },

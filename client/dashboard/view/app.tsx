@@ -57,7 +57,7 @@ function Top({ rooms }: { readonly rooms: Rooms }) {
             rooms.access.leave();
           }}
         >
-          Leave<span class="unseen"> and forget the token</span>
+          Sign out<span class="unseen"> and forget the token</span>
         </button>
       )}
     </header>
@@ -69,8 +69,8 @@ function Unreachable({ since, hasData }: { readonly since: number; readonly hasD
   return (
     <p class="unreachable" role="alert">
       <span>
-        The hub has not answered since <b>{formatTime(since, now)}</b>
-        {hasData ? ': what is shown is from then.' : '.'} Trying on.
+        No answer since <b>{formatTime(since, now)}</b>
+        {hasData ? '. Showing the last values; retrying…' : '; retrying…'}
       </span>{' '}
       <span aria-hidden="true">{formatDuration(now - since)}</span>
     </p>

@@ -22,13 +22,13 @@ export function FindUser({ rooms: { access, explain } }: { readonly rooms: Rooms
   return (
     <form class="find" role="search" aria-labelledby="find-title" onSubmit={submit} id="user">
       <h2 id="find-title">
-        <label for="find">Why is this user shown so?</label>
+        <label for="find">Why this status?</label>
       </h2>
       <input
         id="find"
         ref={input}
         type="search"
-        placeholder="user id, as 42"
+        placeholder="user id, e.g. 42"
         required
         maxLength={128}
         autocomplete="off"

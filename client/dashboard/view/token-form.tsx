@@ -16,7 +16,7 @@ export function TokenForm({ access, why }: { readonly access: Access; readonly w
   };
   return (
     <form class="gate card" onSubmit={submit} aria-labelledby="gate-title">
-      <h2 id="gate-title">Who asks?</h2>
+      <h2 id="gate-title">Sign in</h2>
       <p role="alert">{why}</p>
       <label for="token">Admin token</label>
       <div class="row">
@@ -29,7 +29,7 @@ export function TokenForm({ access, why }: { readonly access: Access; readonly w
           spellcheck={false}
           aria-describedby="gate-note"
         />
-        <button class="main">Let me in</button>
+        <button class="main">Sign in</button>
       </div>
       <p class="faint" id="gate-note">
         It is what <code>HUB_ADMIN_TOKEN</code> says, or a token of your login whose scope holds <code>admin</code>. It

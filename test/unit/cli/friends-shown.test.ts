@@ -101,7 +101,7 @@ describe('the table', () => {
     const never: Entry = { user: 'x', ...offline, devices: [], since: null, lastSeen: null, v: 0 };
     const lines = table(listOf(entry('7', { text: 'in a meeting', devices: ['phone', 'web'] }), seen, never));
     expect(lines.map((line) => line.trimEnd())).toEqual([
-      'Friends of 42   1 of 3 here',
+      'Friends of 42   1 of 3 online',
       'live',
       '',
       '  USER    STATUS                      DEVICES   TEXT',

@@ -49,7 +49,7 @@ describe('of a friend', () => {
     expect(lastSeenWords({ ...friend, devices: [], status: 'online' }, now)).toBeUndefined();
     expect(lastSeenWords({ ...friend, devices: [], status: 'offline', lastSeen: null }, now)).toBeUndefined();
     const never = { ...friend, devices: [], status: 'offline', lastSeen: null, since: null, v: 0 } as const;
-    expect(lastSeenWords({ ...never, devices: [] }, now)).toBe('Never seen yet');
+    expect(lastSeenWords({ ...never, devices: [] }, now)).toBe('Never online yet');
   });
   test('what was last known is not said as if it were so', () => {
     expect(statusWord('online', false)).toBe('Online');
@@ -62,11 +62,7 @@ test.each([
   [{ kind: 'connecting', isRetry: false }, 'Connecting…', false],
   [{ kind: 'behind', since: now, why: 'reconnecting' }, 'As of 12:03, reconnecting…', false],
   [{ kind: 'behind', since: now, why: 'no network' }, 'As of 12:03: this device has no network', false],
-  [
-    { kind: 'behind', since: now, why: 'hub unsure' },
-    'As of 12:03: the hub is not sure yet, offline may mean unknown',
-    true,
-  ],
+  [{ kind: 'behind', since: now, why: 'hub unsure' }, 'As of 12:03: some friends may still be reconnecting', true],
   [{ kind: 'behind', since: now, why: 'token refused' }, 'As of 12:03: the hub no longer accepts the token', false],
   [{ kind: 'refused', why: 'No.', wantsToken: false, isOver: true }, 'No.', false],
 ] as const)('of a connection: %j', (connection, words, follows) => {

@@ -96,7 +96,7 @@ describe('an explanation as it is shown', () => {
       ['1 min 5 s ago', 'came'],
     ]);
     expect(new Set(transitions.map(({ key }) => key)).size).toBe(2);
-    expect(transitionsNote).toContain(`none is missing since ${formatTime(NOW - 600_000, NOW)}`);
+    expect(transitionsNote).toContain(`Newest 20 since ${formatTime(NOW - 600_000, NOW)}`);
     expect(viewOf(explained({ transitions: [] }), NOW).transitionsNote).toMatch(/^None since/);
   });
 });
