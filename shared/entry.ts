@@ -1,4 +1,4 @@
-/** The entry: what the outside sees of a user. Nothing here may tell `invisible` from `offline`. */
+/** The entry: what others see of a user. Nothing here may distinguish `invisible` from `offline`. */
 import { z } from 'zod';
 import { instant, text, userId } from './ids.ts';
 import { userStatus } from './status.ts';
@@ -6,17 +6,17 @@ import { userStatus } from './status.ts';
 export const entry = z.object({
   user: userId,
   status: userStatus,
-  /** The legacy integer; -1 offline, 1 online, 2 away, 3 busy, or a legacy client's own. */
+  /** The legacy integer: -1 offline, 1 online, 2 away, 3 busy, or a value that a legacy client sent. */
   code: z.int(),
-  /** When the visible status began; null for a user never seen. */
+  /** The time at which the visible status began; null for a user never seen. */
   since: instant.nullable(),
   /** The last sign of life while visible; null for a user never seen. */
   lastSeen: instant.nullable(),
   /** Labels of the live sessions, unique and sorted; empty when offline. */
   devices: z.array(z.string()),
-  /** Left out when there is none. */
+  /** Omitted if there is none. */
   text: text.optional(),
-  /** Grows with every change of this entry; 0 for a user never seen. */
+  /** Increases with every change of this entry; 0 for a user never seen. */
   v: instant,
 });
 export type Entry = z.infer<typeof entry>;

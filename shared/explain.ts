@@ -1,18 +1,19 @@
 /**
- * Why a user is shown as it is: the answer of `GET /v1/users/{user}/explain`, and the causes of its transitions. Only an
- * admin reads it, so it may say `invisible` and show addresses. The hub's API and its command line agree on it here.
+ * Why a user is shown with this status: the answer of `GET /v1/users/{user}/explain`, and the causes of its
+ * transitions. Only an admin reads it, so it may contain `invisible` and addresses. The API and the command line share
+ * these forms.
  */
 import { z } from 'zod';
 import { entry } from './entry.ts';
 import { instant, text, userId } from './ids.ts';
 import { sessionStatus, sessionStatuses } from './status.ts';
 
-/** The adapters, by the names that metrics use too. */
+/** The names of the adapters, in metrics too. */
 export const adapterNames = ['tcp-xml', 'ws-json', 'http', 'poll'] as const;
 export type AdapterName = (typeof adapterNames)[number];
 export const adapterName = z.enum(adapterNames);
 
-/** What may happen to a session. */
+/** What can happen to a session. */
 export const transitionCauses = {
   came: 'A session began.',
   returned: 'It was heard again, or a new one took its place, while it was in its grace or restored.',
@@ -31,36 +32,41 @@ export const transitionCauses = {
 export type TransitionCause = keyof typeof transitionCauses;
 export const transitionCause = z.enum(Object.keys(transitionCauses) as [TransitionCause, ...TransitionCause[]]);
 
-/** The true status of a user, which only the user itself and an admin may know. */
+/** The true status of a user, which only the user and an admin may know. */
 export const trueStatuses = [...sessionStatuses, 'offline'] as const;
 export type TrueStatus = (typeof trueStatuses)[number];
 const trueStatus = z.enum(trueStatuses);
 
 export const sessionStates = ['live', 'grace', 'restored'] as const;
 
-/** One session. The legacy server's five fields are `address`, the answer's `user`, `code`, `connectedAt`, `lastHeartbeatAt`. */
+/**
+ * One session. The legacy server's five fields are `address`, the answer's `user`, `code`, `connectedAt` and
+ * `lastHeartbeatAt`.
+ */
 export const explainedSession = z.object({
-  /** What `welcome` tells a WebSocket client, and what ends it: `DELETE /v1/users/{user}/sessions/{session}`. */
+  /** The id that `welcome` sends to a WebSocket client. `DELETE /v1/users/{user}/sessions/{session}` takes it. */
   id: z.string(),
-  /** `grace`: ended uncleanly; `restored`: from before a restart. Both count until `leaseEndsAt`. */
+  /** `grace`: ended uncleanly. `restored`: from before a restart. Both count until `leaseEndsAt`. */
   state: z.enum(sessionStates),
   adapter: adapterName,
   device: z.string(),
-  /** Where the client says it is (`user_ip`), or the peer's address; null if a restart forgot it. */
+  /** The address that the client claims (`user_ip`), or the peer's address; null if a restart lost it. */
   address: z.string().nullable(),
-  /** Where the connection comes from. Only there if `address` is no more than the client's claim. */
+  /** The address of the connection. Present only if `address` is the client's claim. */
   peerAddress: z.string().optional(),
   status: sessionStatus,
   code: z.int(),
-  /** Left out when there is none. */
+  /** Omitted if there is none. */
   text: text.optional(),
-  /** Null where a restart forgot it. */
+  /** Null if a restart lost it. */
   connectedAt: instant.nullable(),
-  /** The last sign of life, of which a heartbeat is one. */
+  /** The last sign of life, such as a heartbeat. */
   lastHeartbeatAt: instant,
-  /** When it ends if nothing more is heard. In the past: it ran out with very many others, and its end is held. */
+  /**
+   * When the session ends if no more is heard. In the past if the session lapsed in a mass lapse that is still held.
+   */
   leaseEndsAt: instant,
-  /** Its status and code are the user's. */
+  /** The user's status and code come from this session. */
   decides: z.boolean(),
 });
 export type ExplainedSession = z.infer<typeof explainedSession>;
@@ -79,30 +85,33 @@ export type Transition = z.infer<typeof transition>;
 export const explanation = z.object({
   user: userId,
   at: instant,
-  /** As those see it from whom nothing is hidden. */
+  /** The entry that a viewer sees from whom nothing is hidden. */
   entry,
   decision: z.object({
     status: trueStatus,
     code: z.int(),
-    /** The session that decides; null for none. */
+    /** The session that decides; null if there is none. */
     session: z.string().nullable(),
-    /** Why, as a sentence. */
+    /** The reason, as a sentence. */
     rule: z.string(),
   }),
-  /** Who sees it offline whatever it does. */
+  /** The viewers that always see the user offline. */
   hidden: z.object({
     isInvisible: z.boolean(),
-    /** Those whom it blocks, the first 100 of them, … */
+    /** The first 100 users that this user blocks. */
     from: z.array(userId),
-    /** … and how many there are. */
+    /** The number of users that this user blocks. */
     fromCount: z.int(),
   }),
   sessions: z.array(explainedSession),
-  /** The newest first, 20 at most. */
+  /** Newest first, at most 20. */
   transitions: z.array(transition),
-  /** From then on no transition is missing but for the limit of 20; the hub starts with none, and forgets the oldest. */
+  /**
+   * The transitions are complete from this time on, except for the limit of 20. The hub starts without any and forgets
+   * the oldest.
+   */
   transitionsSince: instant,
-  /** What is shown may be behind. */
+  /** The data may be out of date. */
   stale: z.literal(true).optional(),
 });
 export type Explanation = z.infer<typeof explanation>;

@@ -1,4 +1,4 @@
-/** The bodies of HTTP requests and answers. The same forms hold for the legacy ids and texts as on every other door. */
+/** The bodies of HTTP requests and answers. Ids and texts have the same form as in every other adapter. */
 import { z } from 'zod';
 import { entry } from './entry.ts';
 import { device, list, text, userId, userIds } from './ids.ts';
@@ -14,7 +14,7 @@ export const heartbeatBody = z.object({
   device: device.optional(),
   status: z.enum(heartbeatStatuses, `must be one of ${heartbeatStatuses.join(', ')}`).optional(),
   text: text.optional(),
-  /** The lease of this heartbeat, milliseconds; default: the WebSocket timeout. */
+  /** The lease of this heartbeat in milliseconds. Default: the WebSocket timeout. */
   ttlMs: z.int(TTL_FORM).min(1, TTL_FORM).max(MAX_TTL_MS, TTL_FORM).optional(),
 });
 export type HeartbeatBody = z.infer<typeof heartbeatBody>;
@@ -23,14 +23,16 @@ export type HeartbeatBody = z.infer<typeof heartbeatBody>;
 export const presenceBody = z.object({ users: userIds });
 
 const FRIENDS_FORM = 'must be a list of user ids';
-/** `PUT /v1/users/{user}/friends`: an empty list ends every friendship. Bounded by the size of a body alone. */
+/**
+ * `PUT /v1/users/{user}/friends`: an empty list ends every friendship. The list is limited only by the size of a body.
+ */
 export const friendsBody = z.object({
   friends: list(userId, FRIENDS_FORM).transform((ids) => [...new Set(ids)]),
 });
 
 const EDGES_FORM = `must be a list of 1 to ${MAX_EDGES_PER_IMPORT} [user, friend] pairs`;
 const edge = z.tuple([userId, userId], 'must be a pair [user, friend] of user ids');
-/** `POST /v1/friends/import`: pairs that are added to what is there, in one transaction. */
+/** `POST /v1/friends/import`: adds these pairs to the existing ones, in one transaction. */
 export const importBody = z.object({
   edges: list(edge, EDGES_FORM, { min: 1, max: MAX_EDGES_PER_IMPORT }),
 });
@@ -39,7 +41,7 @@ export const entryAnswer = z.object({ entry });
 export const entriesAnswer = z.object({ entries: z.array(entry) });
 export const friendsAnswer = z.object({ user: userId, friends: z.array(userId) });
 
-/** An error: `application/problem+json` (RFC 9457). `detail` names the field and what to do. */
+/** An error: `application/problem+json` (RFC 9457). `detail` names the field and the remedy. */
 export const problem = z.object({
   type: z.literal('about:blank'),
   title: z.string(),

@@ -1,6 +1,6 @@
 /**
- * Every message that the hub sends over WebSocket, as schemas: for clients, for the reference and for the tests.
- * The hub itself joins most of them from cached fragments; a test holds what it sends to these forms.
+ * Schemas of every message that the hub sends over WebSocket: for clients, the reference and the tests. The hub joins
+ * most messages from cached fragments; a test checks them against these schemas.
  */
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from './reasons.ts';
@@ -16,11 +16,11 @@ const welcome = z.object({
   type: z.literal('welcome'),
   re,
   session: z.string(),
-  /** Left out for an observer that named no user. */
+  /** Omitted for an observer that named no user. */
   user: userId.optional(),
-  /** How often to send a heartbeat, milliseconds. */
+  /** The interval of heartbeats in milliseconds. */
   heartbeatMs: z.int().positive(),
-  /** How long the hub waits for a sign of life, milliseconds. */
+  /** How long the hub waits for a sign of life, in milliseconds. */
   timeoutMs: z.int().positive(),
   node: z.string(),
   protocol: z.literal(1),
@@ -29,12 +29,12 @@ const welcome = z.object({
 const snapshotBase = {
   type: z.literal('snapshot'),
   re,
-  /** Every change not yet sent for this watch has a larger `v`. */
+  /** Every change that this watch has not received has a larger `v`. */
   at: instant,
   entries: z.array(entry),
-  /** Echoes the request's: then `entries` holds only what is newer. */
+  /** Repeats the request's `since`. If present, `entries` contains only newer entries. */
   since: instant.optional(),
-  /** Only with `since`: those no longer friends. */
+  /** Only with `since`: the users that are no longer friends. */
   removed: z.array(userId).optional(),
 };
 const snapshotOfFriends = z.object({ ...snapshotBase, friendsOf: userId });
@@ -47,7 +47,7 @@ const unwatchedFriends = z.object({ type: z.literal('unwatched'), re, friendsOf:
 const unwatchedUsers = z.object({ type: z.literal('unwatched'), re, users: z.array(userId) });
 const ok = z.object({ type: z.literal('ok'), re: z.union([z.string(), z.number()]) });
 
-/** One's own true fold: the only place that says `invisible`. */
+/** The user's own true status: the only message that contains `invisible`. */
 const self = z.object({
   type: z.literal('self'),
   status: z.enum([...sessionStatuses, 'offline']),
@@ -57,22 +57,22 @@ const self = z.object({
 const stale = z.object({ type: z.literal('stale'), since: instant });
 const fresh = z.object({ type: z.literal('fresh'), at: instant });
 const reconnect = z.object({ type: z.literal('reconnect'), afterMs: z.int().min(0) });
-/** A change as an admin who tails sees it. */
+/** A change as sent to an admin that tails. */
 export const tailedChange = z.object({
   at: instant,
   cause: transitionCause,
   adapter: adapterName,
-  /** The session that it came of. */
+  /** The session that caused the change. */
   session: z.string(),
-  /** The visible status before. */
+  /** The visible status before the change. */
   from: userStatus,
   entry,
 });
-/** Changes of any users, to whom asked for them with `tail`. */
+/** Changes of any user, for clients that sent `tail`. */
 const tail = z.object({
   type: z.literal('tail'),
   changes: z.array(tailedChange),
-  /** How many more there were. */
+  /** The number of changes that were left out. */
   skipped: z.int().min(0),
 });
 const error = z.object({

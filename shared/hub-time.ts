@@ -1,18 +1,18 @@
 /**
- * The hub's clock, estimated from the `at` of its messages. "Last seen 3 minutes ago" has to be counted by it, because the
+ * Estimates the hub's clock from the `at` of its messages. "Last seen 3 minutes ago" needs the hub's clock, because the
  * clock of the machine that shows it may be wrong. For clients; imports no schema, so that the SDK stays small.
  */
 import type { HubMessage } from './hub-messages.ts';
 
 export class HubTime {
-  /** How far the hub's clock is ahead of this machine's; 0 until the hub has said so. */
+  /** How far the hub's clock is ahead of this machine's; 0 until a message has shown it. */
   #aheadMs = 0;
 
   hear(message: HubMessage): void {
     if ('at' in message && message.at !== undefined) this.#aheadMs = message.at - Date.now();
   }
 
-  /** What the hub's clock shows when this machine's clock shows `hereMs`. */
+  /** Returns the hub's time when this machine's clock shows `hereMs`. */
   at(hereMs: number): number {
     return hereMs + this.#aheadMs;
   }

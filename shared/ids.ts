@@ -1,6 +1,6 @@
 /**
- * Ids and labels: the form of a user id, a device and a text, the same on every door of the hub.
- * Decides nothing about who may use them.
+ * The form of a user id, a device label and a text, the same in every adapter. This file does not decide who may use
+ * them.
  */
 import { z } from 'zod';
 import { MAX_DEVICE_CHARS, MAX_IDS_PER_MESSAGE, MAX_TEXT_UNITS, MAX_USER_ID_CHARS } from './limits.ts';
@@ -9,7 +9,7 @@ const USER_ID = /^[A-Za-z0-9._@:-]{1,128}$/;
 // eslint-disable-next-line no-control-regex -- control characters are what a device must not hold
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
-/** Half of a surrogate pair: no character, and strict readers reject the whole JSON text that holds it. */
+/** Half of a surrogate pair. It is not a character, and strict readers reject any JSON text that contains it. */
 const HALF = /\p{Surrogate}/u;
 const HALVES = /\p{Surrogate}/gu;
 
@@ -17,20 +17,23 @@ export function hasHalf(text: string): boolean {
   return HALF.test(text);
 }
 
-/** The text with U+FFFD in place of each half, for text whose author cannot be told what is wrong with it. */
+/** Replaces each half with U+FFFD, for text whose author cannot be notified of the fault. */
 export function replaceHalves(text: string): string {
   return text.replace(HALVES, '\ufffd');
 }
 
-/** What an error says of a bad user id. */
+/** The error message for a bad user id. */
 export const USER_ID_FORM = `must be 1 to ${MAX_USER_ID_CHARS} characters out of A-Z a-z 0-9 . _ @ : - (but not "." or "..")`;
 
-/** Whether the text is a user id as it stands; `042` and `42` are two ids. */
+/** Returns whether the text is a valid user id. Ids are compared as text: `042` and `42` are two ids. */
 export function isUserId(text: string): boolean {
   return USER_ID.test(text) && text !== '.' && text !== '..';
 }
 
-/** Whether the text is a device label: 1 to 64 characters without control characters or halves of surrogate pairs. */
+/**
+ * Returns whether the text is a device label: 1 to 64 characters without control characters or halves of surrogate
+ * pairs.
+ */
 export function isDevice(text: string): boolean {
   return text.length >= 1 && text.length <= MAX_DEVICE_CHARS && !CONTROL.test(text) && !HALF.test(text);
 }
@@ -39,19 +42,19 @@ export const userId = z
   .string({ error: ({ input }) => (typeof input === 'number' ? describeNumber(input) : USER_ID_FORM) })
   .refine(isUserId, USER_ID_FORM);
 
-/** A number that JSON has rounded is not shown as the id that was meant. */
+/** Does not suggest an unsafe integer as a string, because JSON has already rounded it. */
 function describeNumber(id: number): string {
   return Number.isSafeInteger(id)
     ? `must be a string: "${id}", not the number ${id}`
     : 'must be a string, not a number';
 }
 
-/** What an error says of a bad device label. */
+/** The error message for a bad device label. */
 export const DEVICE_FORM = `must be 1 to ${MAX_DEVICE_CHARS} characters without control characters or halves of surrogate pairs`;
 export const device = z.string(DEVICE_FORM).refine(isDevice, DEVICE_FORM);
 
 const TEXT_FORM = `must be a string of at most ${MAX_TEXT_UNITS} UTF-16 units, without halves of surrogate pairs`;
-// Not zod's `max`, which counts an emoji once where it has two units.
+// Does not use zod's `max`, which counts an emoji once although it has two units.
 export const text = z
   .string(TEXT_FORM)
   .refine((value) => value.length <= MAX_TEXT_UNITS && !HALF.test(value), TEXT_FORM);
@@ -61,12 +64,12 @@ interface ListLimits {
   readonly max?: number;
 }
 
-/** What each list is made of, for whoever describes the schemas. */
+/** The element and limits of each list, for code that describes the schemas. */
 export const lists = new WeakMap<object, ListLimits & { readonly element: z.ZodType }>();
 
 /**
- * A list of a bounded size whose elements have a form. Unlike `z.array`, it looks at the size first and stops at the first
- * bad element: a body can hold 100,000 of them, and zod would describe each.
+ * A list of limited size whose elements have a schema. Unlike `z.array`, it checks the size first and stops at the
+ * first bad element: a body can contain 100,000 elements, and zod would describe each.
  */
 export function list<T>(element: z.ZodType<T>, form: string, limits: ListLimits = {}) {
   const { min = 0, max = Infinity } = limits;
@@ -92,11 +95,11 @@ export function list<T>(element: z.ZodType<T>, form: string, limits: ListLimits 
 }
 
 const LIST_FORM = `must be a list of 1 to ${MAX_IDS_PER_MESSAGE} user ids`;
-/** A list of ids in one message: a set, duplicates count once, in the order first named. */
+/** A list of ids in one message. Duplicates count once, and the order of first mention is kept. */
 export const userIds = list(userId, LIST_FORM, { min: 1, max: MAX_IDS_PER_MESSAGE }).transform((ids) => [
   ...new Set(ids),
 ]);
 
-/** An instant or version as a client gives it back: a whole number from 0 below 2^53. */
+/** An instant or version that a client returns to the hub: an integer from 0 below 2^53. */
 const INSTANT_FORM = 'must be a whole number from 0 below 2^53';
 export const instant = z.int(INSTANT_FORM).min(0, INSTANT_FORM);

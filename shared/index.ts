@@ -1,4 +1,4 @@
-/** The contract as a package entry: `presence-hub/shared`. The one barrel of this room. */
+/** The contract as a package entry: `presence-hub/shared`. The only barrel file of this folder. */
 export * from './client-messages.ts';
 export * from './reasons.ts';
 export * from './entry.ts';

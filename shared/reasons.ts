@@ -1,6 +1,6 @@
 /**
- * Error codes, close codes and the reasons of bad frames, each with what it means: one table each,
- * from which the protocol reference is printed. An error leaves the connection alive; a close ends it.
+ * Error codes, close codes and reasons of bad frames, each with its meaning. The protocol reference is printed from
+ * these tables. An error leaves the connection open; a close ends it.
  */
 
 export const errorCodes = {
@@ -36,7 +36,7 @@ export const closeCodes = {
 } as const;
 export type CloseReason = keyof typeof closeCodes;
 
-/** Why a TCP frame was counted as bad: the `reason` label of `presence_hub_bad_frames_total`, and the code in an `<error>`. */
+/** Why a TCP frame was bad: the `reason` label of `presence_hub_bad_frames_total`, and the code in an `<error>`. */
 export const badFrameReasons = {
   malformed: 'Not one well-formed `<protocol>` element with at most a declaration before it.',
   doctype: 'It has a DOCTYPE or an entity definition.',
@@ -51,7 +51,7 @@ export const badFrameReasons = {
 } as const;
 export type BadFrameReason = keyof typeof badFrameReasons;
 
-/** Why the hub turned somebody down or away: the `reason` label of `presence_hub_refused_total`. */
+/** Why the hub refused something or closed a connection: the `reason` label of `presence_hub_refused_total`. */
 export const refusalReasons = {
   unauthenticated: 'The token is missing, wrong or has run out (401, 4401, a bad frame).',
   forbidden: 'The token does not allow it (403, 4403, a bad frame), or an admin ended it (a bad frame).',
