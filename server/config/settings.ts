@@ -1,9 +1,10 @@
 /**
- * The list of settings: name, form, default and one line of help each. Flags, the help text, the check for unknown names
- * and the reading of values all come from this one list. It reads nothing and knows no rule across settings.
+ * The list of settings: name, form, default and one line of help for each. Flags, the help text, the check for unknown
+ * names and the parsing of values all come from this list. This file reads no source and checks no rule across
+ * settings.
  */
 
-/** What a value must look like. `later`: a part that this version lacks; only the values that ask for nothing pass. */
+/** What a value must look like. `later`: a feature that this version lacks; only values that do not ask for it pass. */
 export type Form =
   | { readonly kind: 'text' }
   | { readonly kind: 'host' }
@@ -14,7 +15,7 @@ export type Form =
 
 interface Setting {
   readonly form: Form;
-  /** What holds where nobody says anything; '' for nothing. */
+  /** The default; '' for none. */
   readonly fallback: string;
   readonly help: string;
 }
@@ -162,12 +163,12 @@ export function isSettingName(name: string): name is SettingName {
   return Object.hasOwn(table, name);
 }
 
-/** `HUB_TCP_PORT` as a flag without its dashes: `tcp-port`. */
+/** Returns the flag of a setting without its dashes: `tcp-port` for `HUB_TCP_PORT`. */
 export function flagOf(name: SettingName): string {
   return name.slice('HUB_'.length).toLowerCase().replaceAll('_', '-');
 }
 
-/** The settings and their flags for `--help`, those of this version first. */
+/** Describes the settings and their flags for `--help`, with those that this version lacks last. */
 export function describeSettings(): string {
   const rows = settingNames.map((name) => ({ name, ...settings[name] }));
   const line = ({ name, fallback, help }: (typeof rows)[number]) =>
@@ -182,7 +183,7 @@ export function describeSettings(): string {
   ].join('\n');
 }
 
-/** The candidate that takes the fewest edits, where that is few enough to be what was meant. */
+/** Returns the candidate that takes the fewest edits, if it is similar enough to be a plausible correction. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
     .map((candidate) => ({ candidate, edits: editsBetween(word.toLowerCase(), candidate.toLowerCase()) }))
@@ -191,7 +192,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best !== undefined && best.edits <= Math.max(3, Math.floor(word.length / 3)) ? best.candidate : undefined;
 }
 
-/** Levenshtein's distance, row by row. */
+/** The Levenshtein distance, row by row. */
 function editsBetween(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 0; i < a.length; i += 1) {

@@ -1,13 +1,13 @@
 /**
- * Where settings come from: flags, environment, file. Turns each source into one map of given values, finds unknown names,
- * and knows what Kubernetes injects. It judges names only; the values are judged by `config.ts`, its one caller.
+ * The sources of settings: flags, environment and file. Turns each source into one map of given values, finds unknown
+ * names, and recognizes what Kubernetes injects. This file checks names only; `config.ts` checks the values.
  */
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import { parseFields } from '../../shared/json.ts';
 import { flagOf, isSettingName, nearest, settingNames, type SettingName } from './settings.ts';
 
-/** A value and how it was said, for the line that refuses it. */
+/** A value and its name in the source, for the error message. */
 export interface Given {
   readonly value: string;
   readonly saidAs: string;
@@ -20,11 +20,11 @@ export interface CommandLine {
   readonly wants: 'start' | 'help' | 'version';
 }
 
-/** Reads the arguments of `serve`. The first fault is the answer. */
+/** Parses the arguments of `serve`. Reports the first fault only. */
 export function readFlags(args: readonly string[]): Read<CommandLine> {
   const names = new Map(settingNames.map((name) => [flagOf(name), name]));
   const options = Object.fromEntries([...names.keys()].map((flag) => [flag, { type: 'string' as const }]));
-  // Not `strict`: its own errors span several lines and suggest nothing, so the tokens are judged here.
+  // Not `strict`, because its errors span several lines and suggest nothing. The loop below checks the tokens.
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const flags = new Map<SettingName, string>();
   let wants: CommandLine['wants'] = 'start';
@@ -44,7 +44,7 @@ export function readFlags(args: readonly string[]): Read<CommandLine> {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The `HUB_` names of the environment; what Kubernetes injects is set apart. */
+/** Reads the `HUB_` names of the environment. Names that Kubernetes injected are listed separately. */
 export function readEnvironment(env: Environment): Read<{ given: GivenSettings; injected: readonly string[] }> {
   const given = new Map<SettingName, Given>();
   const injected: string[] = [];
@@ -58,7 +58,7 @@ export function readEnvironment(env: Environment): Read<{ given: GivenSettings; 
   return { ok: true, given, injected };
 }
 
-/** A file of settings: one JSON object; a name may be written HUB_TCP_PORT, tcp-port, tcpPort or tcp_port. */
+/** Parses a settings file: one JSON object. A name may be written HUB_TCP_PORT, tcp-port, tcpPort or tcp_port. */
 export function readSettingsFile(json: string, path: string): Read<{ given: GivenSettings }> {
   const fields = parseFields(json.replace(/^\uFEFF/, ''));
   if (fields === undefined) return refuse(`HUB_CONFIG is "${path}": the file must hold one JSON object`);
@@ -80,12 +80,12 @@ export function readSettingsFile(json: string, path: string): Read<{ given: Give
   return { ok: true, given };
 }
 
-/** Empty text counts as unset, as in `HUB_PORT= npm start`. */
+/** Treats empty text as unset, as in `HUB_PORT= npm start`. */
 export function give(given: Map<SettingName, Given>, name: SettingName, value: string, saidAs: string): void {
   if (value.trim() !== '') given.set(name, { value: value.trim(), saidAs });
 }
 
-/** Of a Service `hub-x` every name begins with `HUB_X`. */
+/** The variables of a Service `hub-x` begin with `HUB_X`. */
 const SERVICE = 'HUB(_[A-Z0-9_]+)?';
 const isUrl = (value: string): boolean => /^(tcp|udp|sctp):\/\//.test(value);
 const isAddress = (value: string): boolean => isIP(value) !== 0;
@@ -100,8 +100,8 @@ const injectedForms: readonly (readonly [name: RegExp, isForm: (value: string) =
 ];
 
 /**
- * Whether Kubernetes injects it for a Service whose name is `hub` or begins with `hub-`: the value is judged too, so that a
- * mistyped setting still stops the start.
+ * Returns whether Kubernetes injected the variable for a Service whose name is `hub` or begins with `hub-`. Checks the
+ * value too, so that a mistyped setting still stops the start.
  */
 function isInjected(name: string, value: string): boolean {
   return injectedForms.some(([form, isForm]) => form.test(name) && isForm(value));
@@ -115,7 +115,7 @@ function settingNameOf(key: string): string {
     .toUpperCase()}`;
 }
 
-/** A value of the file as the environment would say it; a table may be written as JSON in place. */
+/** Returns a value of the file in the form of the environment. A table may be written as JSON in place. */
 function textOf(name: SettingName, value: unknown): string | undefined {
   if (value === null) return '';
   if (typeof value === 'string') return value;
@@ -126,7 +126,7 @@ function textOf(name: SettingName, value: unknown): string | undefined {
 
 const MAX_QUOTED_CHARS = 80;
 
-/** A word of the operator's in one short line, whatever it holds. */
+/** Quotes the operator's text on one short line, whatever it contains. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > MAX_QUOTED_CHARS ? `${text.slice(0, MAX_QUOTED_CHARS)}…` : text);
 }
@@ -138,7 +138,7 @@ function orAnothers(name: string): string {
 }
 
 function suggest(word: string, candidates: readonly string[], prefix = ''): string {
-  // No name is that long, and a distance costs the product of both lengths.
+  // No name is that long, and the cost of a distance is the product of both lengths.
   if (word.length > MAX_QUOTED_CHARS) return 'see --help for the list';
   const candidate = nearest(word, candidates);
   return candidate === undefined ? 'see --help for the list' : `did you mean ${prefix}${candidate}?`;
