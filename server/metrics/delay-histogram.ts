@@ -1,6 +1,6 @@
 /**
- * A histogram that counts nothing itself: it shows what a room has counted, when somebody asks. prom-client's own would
- * make an object for each thing it observes. It has what a registry asks of an instrument, and no more.
+ * Shows the counts of a `Histogram` on request. prom-client's own histogram would create an object for each
+ * observation. This one implements only what a registry requires of a metric.
  */
 import type { Metric } from 'prom-client';
 import type { Histogram } from '../lib/histogram.ts';

@@ -1,10 +1,10 @@
 /**
- * How late the event loop runs what is due, as a histogram that only grows: any number of readers may take the difference
- * between two of their own readings. The hub starts and stops it.
+ * Measures how late the event loop runs what is due. The histogram only grows, so any number of readers can compare two
+ * of their own readings.
  */
 import { Histogram } from '../lib/histogram.ts';
 
-/** How often it is measured. */
+/** The interval between measurements. */
 const EVERY_MS = 20;
 
 export class LoopLag {

@@ -1,6 +1,6 @@
 /**
- * The instruments: what the rooms count by themselves, read when somebody asks. Nothing is registered on a hot path: a
- * count there is a plain number. The names are part of the contract (PROTOCOL.md section 5).
+ * The metrics registry. Each module counts with plain numbers, and the registry reads them on request, so that no hot
+ * path calls it. The names are part of the contract (PROTOCOL.md section 5).
  */
 import { memoryUsage } from 'node:process';
 import { Counter, Gauge, Registry } from 'prom-client';
@@ -11,7 +11,7 @@ import type { AdapterName } from '../presence/session.ts';
 
 interface MetricsSources {
   readonly sessions: () => Readonly<Record<AdapterName, number>>;
-  /** Open connections, of the adapters that have any. */
+  /** Open connections of the adapters that have connections. */
   readonly connections: () => Readonly<Partial<Record<AdapterName, number>>>;
   readonly heartbeats: () => Readonly<Record<AdapterName, number>>;
   readonly changes: () => number;
@@ -40,7 +40,7 @@ export function createMetrics(sources: MetricsSources): Registry {
       },
     });
   };
-  // The rooms hold the totals; prom-client only adds, so its counters start anew at each reading.
+  // Modules hold the totals, and prom-client can only add, so its counters are reset at each reading.
   const counter = (name: string, help: string, label: string, read: Labelled): void => {
     const instrument: Counter = new Counter({
       name,
