@@ -1,6 +1,6 @@
 /**
- * The port through which every door asks who a token makes its bearer, and the two open modes behind it (jwt mode is in
- * jwt-authenticator.ts). Knows no wire and no route: callers answer a refusal with the one sentence for it and keep `why`
+ * The port through which every adapter turns a token into an identity, and the two open modes (jwt mode is in
+ * jwt-authenticator.ts). Knows no wire format and no route. A client gets the same sentence for every refusal; `why` is
  * for the log.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -9,7 +9,7 @@ import { everyone, everyoneButAdmin, type Identity } from './identity.ts';
 
 export type Verdict = { readonly ok: true; readonly identity: Identity } | Refused | Undecided;
 
-/** The token is not good (401, 4401). */
+/** The token is bad (401, 4401). */
 interface Refused {
   readonly ok: false;
   readonly kind: 'refused';
@@ -17,21 +17,21 @@ interface Refused {
   readonly why: string;
 }
 
-/** The token cannot be judged now (503, 1013): it is not refused. */
+/** The token cannot be judged now (503, 1013), so it is not refused. */
 export interface Undecided {
   readonly ok: false;
   readonly kind: 'unavailable';
   /**
-   * `keys`: the keys that would check it cannot be fetched now; `early`: it is not valid yet; `busy`: it was not verified,
-   * because too many bad tokens came from its address.
+   * `keys`: the keys that would check it cannot be fetched now. `early`: it is not valid yet. `busy`: it was not
+   * verified, because too many bad tokens came from its address.
    */
   readonly fault: 'keys' | 'early' | 'busy';
   readonly why: string;
-  /** Another attempt after this time may be decided; above 0. */
+  /** An attempt after this time may be decided. Above 0. */
   readonly retryInMs: number;
 }
 
-/** What is wrong with a token that is refused. */
+/** Why a token is refused. */
 export type TokenFault =
   | 'admin'
   | 'length'
@@ -46,20 +46,20 @@ export type TokenFault =
   | 'subject';
 
 export interface Authenticator {
-  /** Who comes without a token; null where a token is asked for. */
+  /** The identity of a client without a token; null if a token is required. */
   readonly withoutToken: Identity | null;
   /**
-   * Never rejects. `address`: the client's, which is charged if the token is bad. `why` is for the hub's log alone, and holds
-   * nothing of the token.
+   * Never rejects. `address` is the client's, which is charged if the token is bad. `why` is for the hub's log only and
+   * contains nothing of the token.
    */
   verify(token: string, address: string): Promise<Verdict>;
 }
 
-/** Made, or the sentence that stops the start: it names the setting. */
+/** The authenticator, or the sentence that stops the start and names the setting. */
 export type Made =
   { readonly ok: true; readonly authenticator: Authenticator } | { readonly ok: false; readonly problem: string };
 
-/** What a client is told, whatever was wrong: which check failed would help nobody but a forger. */
+/** The client's message for any bad token, because the name of the failed check would help only a forger. */
 export const REFUSAL = 'the token is missing, wrong or has run out';
 export const UNDECIDED = {
   keys: 'the token can’t be checked at the moment: try again',
@@ -67,16 +67,16 @@ export const UNDECIDED = {
   busy: 'too many bad tokens came from your address: try again later',
 } as const satisfies Record<Undecided['fault'], string>;
 
-/** Longer ones are refused unread: jose would decode and parse them first. Real tokens are 0.2 to 2 KiB. */
+/** Longer tokens are refused unread, because jose would decode and parse them first. Real tokens have 0.2 to 2 KiB. */
 export const MAX_TOKEN_CHARS = 8192;
 
-/** `HUB_AUTH=open` without an admin token: everyone is admin, whatever token they bring. */
+/** `HUB_AUTH=open` without an admin token: every client is admin, whatever token it sends. */
 export const openAuthenticator: Authenticator = {
   withoutToken: everyone,
   verify: async () => ({ ok: true, identity: everyone }),
 };
 
-/** `HUB_AUTH=open` with `HUB_ADMIN_TOKEN`: open but for what is an admin's; a token that is not that one is refused. */
+/** `HUB_AUTH=open` with `HUB_ADMIN_TOKEN`: open, except for what needs an admin. Any other token is refused. */
 export function createOpenWithAdmin(adminToken: string): Made {
   const problem = faultOfAdminToken(adminToken);
   if (problem !== undefined) return { ok: false, problem };
@@ -89,7 +89,7 @@ export function createOpenWithAdmin(adminToken: string): Made {
   return { ok: true, authenticator };
 }
 
-/** The same, and explains to the operator why tokens are not taken. */
+/** Wraps an authenticator and explains to the operator why tokens are refused. */
 export function explaining(authenticator: Authenticator, explain: ExplainRefusal): Authenticator {
   return {
     withoutToken: authenticator.withoutToken,
@@ -108,14 +108,14 @@ export function refused(fault: TokenFault, why: string): Verdict {
   return { ok: false, kind: 'refused', fault, why };
 }
 
-/** What is wrong with an admin token as a setting, if anything. */
+/** Returns what is wrong with the setting, if anything. */
 export function faultOfAdminToken(adminToken: string): string | undefined {
-  // What else there is can't be sent in a header, or would be trimmed off its ends.
+  // Other characters cannot be sent in a header, or would be trimmed at its ends.
   if (/^[\x21-\x7e]{16,1024}$/.test(adminToken)) return undefined;
   return 'HUB_ADMIN_TOKEN must be 16 to 1024 visible ASCII characters without spaces: give a random one, as from `openssl rand -hex 32`';
 }
 
-/** Compares by digest: equal lengths for timingSafeEqual, and the time tells nothing of the token's own. */
+/** Compares digests: `timingSafeEqual` needs equal lengths, and the time reveals nothing about the token. */
 export function createTokenMatcher(expected: string): (token: string) => boolean {
   const digest = digestOf(expected);
   return (token) => token.length <= MAX_TOKEN_CHARS && timingSafeEqual(digestOf(token), digest);
@@ -125,7 +125,7 @@ function digestOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
 
-/** The token of an `Authorization` header; undefined where there is none, or it is of another scheme. */
+/** Returns the token of an `Authorization` header; undefined if there is none or it has another scheme. */
 export function readBearer(header: string | undefined): string | undefined {
   const match = /^bearer +(\S.*)$/is.exec(header?.trim() ?? '');
   return match?.[1];

@@ -1,21 +1,20 @@
 /**
- * Addresses and sets of them, as settings name them ("10.0.0.0/8, ::1"). An IPv4 address in IPv6 clothes (::ffff:10.0.0.1,
- * what a dual-stack socket shows) is the IPv4 address, everywhere. Pure; used for HUB_TCP_ALLOW and HUB_TRUST_PROXY and by
- * whatever counts by address.
+ * Addresses and sets of addresses as settings name them ("10.0.0.0/8, ::1"). An IPv4-mapped IPv6 address
+ * (::ffff:10.0.0.1, as a dual-stack socket shows it) always counts as the IPv4 address. Pure.
  */
 import { BlockList, isIP, isIPv4, SocketAddress } from 'node:net';
 
 export interface Cidrs {
   readonly isEmpty: boolean;
-  /** False also for what is no address. */
+  /** Returns false also for text that is not an address. */
   contains(address: string): boolean;
 }
 
 export type ReadCidrs = { readonly ok: true; readonly cidrs: Cidrs } | { readonly ok: false; readonly problem: string };
 
-/** Reads the value of `setting`; a fault names the entry. Nothing but white space is the empty set. */
+/** Parses the value of `setting`. A fault names the entry. White space alone is the empty set. */
 export function parseCidrs(setting: string, text: string): ReadCidrs {
-  // One list a family: in a common one Node's ::/0 holds every IPv4 address too.
+  // One list per family, because in a common one Node's ::/0 contains every IPv4 address too.
   const v4 = new BlockList();
   const v6 = new BlockList();
   const entries = text.trim() === '' ? [] : text.split(',').map((entry) => entry.trim());
@@ -37,8 +36,8 @@ export function parseCidrs(setting: string, text: string): ReadCidrs {
 }
 
 /**
- * The one text of an address, so that equal addresses are equal strings: lower case, shortest form, IPv4 where it is one,
- * no zone (`%eth0`). Undefined for what is no address.
+ * Returns the canonical text of an address, so that equal addresses are equal strings: lower case, shortest form, IPv4
+ * if it is IPv4-mapped, no zone (`%eth0`). Returns undefined for text that is not an address.
  */
 export function canonicalAddress(address: string): string | undefined {
   const family = isIP(address);
@@ -51,14 +50,14 @@ export function canonicalAddress(address: string): string | undefined {
 /** The longest text of an address without a zone: `0000:0000:0000:0000:0000:ffff:255.255.255.255`. */
 const MAX_ADDRESS_CHARS = 45;
 
-/** Whether what somebody else wrote is an address. A zone (`%eth0`) is not part of one: it may be of any length. */
+/** Returns whether text from a peer is an address. A zone (`%eth0`) is not accepted, because it may have any length. */
 export function isAddress(text: string): boolean {
   return text.length <= MAX_ADDRESS_CHARS && !text.includes('%') && isIP(text) !== 0;
 }
 
 /**
- * Who counts as one where connections of an address are counted: an IPv4 address, but the /64 of an IPv6 one, since a
- * single host has all of that. What is no address counts as it stands.
+ * Returns what is counted as one address: an IPv4 address itself, but the /64 of an IPv6 address, because a single host
+ * has all of it. Other text counts as it stands.
  */
 export function neighbourhoodOf(address: string): string {
   const canonical = canonicalAddress(address);
@@ -76,7 +75,7 @@ interface Range {
   readonly prefix: number;
 }
 
-/** How many leading bits an IPv4 address in IPv6 clothes has before its own. */
+/** The number of leading bits of an IPv4-mapped IPv6 address before the IPv4 address. */
 const CLOTHES_BITS = 96;
 
 function parseRange(entry: string): Range | undefined {

@@ -1,12 +1,13 @@
 /**
- * Whose address a request came from, where proxies stand before the hub. Only what a trusted proxy appended counts: the
- * rest of X-Forwarded-For is what the client chose to write. Pure; called where connections and requests are counted.
+ * The client's address of a request if proxies stand before the hub. Only what a trusted proxy appended counts, because
+ * the client can write anything into the rest of X-Forwarded-For. Pure.
  */
 import { canonicalAddress, isAddress, type Cidrs } from './cidrs.ts';
 
 /**
- * The rightmost address that is no trusted proxy's; where all are trusted, the leftmost. Where what a proxy appended is no
- * address, the peer's. In canonical form; a peer without an address (a Unix socket) as it stands.
+ * Returns the rightmost address that is not a trusted proxy's; if all are trusted, the leftmost. If a proxy appended
+ * something that is not an address, returns the peer's. The result is canonical, except for a peer without an address
+ * (a Unix socket).
  */
 export function clientAddress(peer: string, forwardedFor: string | undefined, trusted: Cidrs): string {
   const peerAddress = canonicalAddress(peer) ?? peer;
@@ -21,7 +22,7 @@ export function clientAddress(peer: string, forwardedFor: string | undefined, tr
   return client;
 }
 
-/** Some proxies write the port too: 192.0.2.7:5222, [2001:db8::7]:5222. */
+/** Some proxies add the port: 192.0.2.7:5222, [2001:db8::7]:5222. */
 function addressOf(hop: string): string | undefined {
   const bracketed = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(hop);
   const written = bracketed?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d{1,5}$/.exec(hop)?.[1] ?? hop;

@@ -1,6 +1,6 @@
 /**
- * Who somebody is: a user or nobody in particular, the scopes it holds, and until when. Reads the claims of a token whose
- * signature somebody else has checked; decides nothing about what an identity may do (policy.ts does).
+ * An identity: a user or none, the scopes, and the time of expiry. Reads the claims of a token whose signature is
+ * already verified. What an identity may do is decided in policy.ts.
  */
 import { isUserId } from '../../shared/ids.ts';
 import type { Viewer } from '../presence/viewer.ts';
@@ -8,16 +8,19 @@ import type { Viewer } from '../presence/viewer.ts';
 export type Scope = 'observe' | 'admin';
 
 export interface Identity {
-  /** The token's `sub`; null for one who is no user: an observer, an operator, anybody in open mode. */
+  /** The token's `sub`; null if the identity is not a user: an observer, an operator, or any client in open mode. */
   readonly user: string | null;
   readonly scopes: ReadonlySet<Scope>;
-  /** By the wall clock, when what it opened must end; null for never. May lie further ahead than a timer can count. */
+  /**
+   * The wall-clock time at which everything that the identity opened must end; null for never. May exceed the range of
+   * a timer.
+   */
   readonly expiresAtMs: number | null;
-  /** The hub asks nobody who it is: whoever comes may say of any user that it is there. */
+  /** The hub asks for no identity: a client may send presence for any user. */
   readonly isOpen: boolean;
 }
 
-/** Anybody, in open mode. */
+/** Any client in open mode. */
 export const everyone: Identity = {
   user: null,
   scopes: new Set<Scope>(['observe', 'admin']),
@@ -25,10 +28,10 @@ export const everyone: Identity = {
   isOpen: true,
 };
 
-/** Anybody without the admin token, in open mode with one set. */
+/** A client without the admin token, in open mode with one set. */
 export const everyoneButAdmin: Identity = { ...everyone, scopes: new Set<Scope>(['observe']) };
 
-/** Whoever holds the admin token, in jwt mode: no user of its own. */
+/** The holder of the admin token in jwt mode, which is not a user. */
 export const staticAdmin: Identity = {
   user: null,
   scopes: new Set<Scope>(['admin']),
@@ -37,8 +40,8 @@ export const staticAdmin: Identity = {
 };
 
 /**
- * Who looks, when this identity does. In open mode `claimed` (the user that a hello names) is whom blocks hold against;
- * they hold against no admin.
+ * Returns the viewer for this identity. In open mode, blocks apply to `claimed`, the user that a hello names. Blocks do
+ * not apply to an admin.
  */
 export function viewerOf({ user, scopes, isOpen }: Identity, claimed?: string): Viewer {
   const isAdmin = scopes.has('admin');
@@ -48,17 +51,19 @@ export function viewerOf({ user, scopes, isOpen }: Identity, claimed?: string): 
 
 export type Claims = Readonly<Record<string, unknown>>;
 
-/** The identity that verified claims speak of; undefined where they name neither a user nor a scope of ours. */
+/** Returns the identity of verified claims; undefined if they name neither a user nor a known scope. */
 export function identityOf(claims: Claims): Identity | undefined {
   const { sub, exp } = claims;
-  // A service's `sub` need not be a user id ("auth0|…"): with a scope it just is no user.
+  // A service's `sub` need not be a user id ("auth0|…"). With a scope, its identity has no user.
   const user = typeof sub === 'string' && isUserId(sub) ? sub : null;
   const scopes = scopesOf(claims);
   if (user === null && scopes.size === 0) return undefined;
   return { user, scopes, expiresAtMs: typeof exp === 'number' ? instantOf(exp) : null, isOpen: false };
 }
 
-/** `scope` is a text by RFC 8693; issuers also write `scopes` or `scp`, as a list or a text. Unknown ones mean nothing. */
+/**
+ * `scope` is a text by RFC 8693. Issuers also write `scopes` or `scp`, as a list or a text. Unknown scopes are ignored.
+ */
 function scopesOf(claims: Claims): ReadonlySet<Scope> {
   const words = [claims['scope'], claims['scopes'], claims['scp']].flatMap((claim): unknown[] =>
     typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : [],
@@ -66,7 +71,7 @@ function scopesOf(claims: Claims): ReadonlySet<Scope> {
   return new Set(words.filter((word): word is Scope => word === 'observe' || word === 'admin'));
 }
 
-/** Seconds may have a fraction, and JSON knows numbers beyond any calendar. */
+/** Seconds may have a fraction, and JSON allows numbers beyond the range of dates. */
 function instantOf(seconds: number): number {
   return Math.min(Math.floor(seconds * 1000), Number.MAX_SAFE_INTEGER);
 }

@@ -1,23 +1,25 @@
 /**
- * The keys of an issuer, fetched from its JWKS: when to fetch, when to wait, what to do while nobody answers. jose fetches
- * them and picks the one that a token names. Keys in hand stay in use for as long as the issuer can't be reached, since its
- * outage is no reason to turn all users away. The one place of this room that does I/O; called by jwt-authenticator.ts.
+ * An issuer's keys, fetched from its JWKS: decides when to fetch, when to wait, and what to do if the issuer does not
+ * answer. jose fetches the keys and picks the one that a token names. Fetched keys stay in use as long as the issuer is
+ * unreachable, because its outage is no reason to refuse all users. The only file of this folder that does I/O.
  */
 import { createRemoteJWKSet, type JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../lib/clock.ts';
 
-/** Keys older than this are fetched anew: so long does a key that the issuer withdrew still open doors. */
+/** Keys older than this are fetched again. A key that the issuer withdrew is accepted for this long. */
 export const KEYS_MAX_AGE_MS = 600_000;
-/** Whoever sends tokens with made-up key ids makes the hub fetch at most so often. */
+/** The minimum time between fetches, so that made-up key ids in tokens cannot cause more. */
 export const KEYS_COOLDOWN_MS = 10_000;
-/** After a fetch that failed: soon, since people are waiting outside. */
+/** The wait after a failed fetch. It is short, because clients cannot connect in the meantime. */
 export const KEYS_RETRY_MS = 1000;
 const FETCH_TIMEOUT_MS = 3000;
 
-/** Tokens that no key fits and that are remembered, so that each is refused once newer keys do not fit it either: 0.2 MB. */
+/**
+ * How many tokens that no key fits are remembered, so that each is refused once newer keys do not fit either: 0.2 MB.
+ */
 const MAX_REMEMBERED = 1000;
 
-/** Nobody can tell whether the token is good: the issuer's keys, or its newest ones, can't be fetched now. */
+/** The token cannot be judged, because the issuer's keys, or its newest ones, cannot be fetched now. */
 export class KeysUnavailable extends Error {
   override readonly name = 'KeysUnavailable';
   readonly retryInMs: number;
@@ -31,7 +33,7 @@ export class KeysUnavailable extends Error {
 export interface JwksOptions {
   readonly url: URL;
   readonly clock: Clock;
-  /** A fetch failed (at most one a second); for the log. */
+  /** Reports a failed fetch (at most once a second), for the log. */
   readonly onFailure: (why: string) => void;
 }
 
@@ -41,8 +43,8 @@ export interface IssuerKeys {
   /** How many fetches have begun. */
   readonly begun: number;
   /**
-   * Fetches the keys again, if that is allowed now, because none fits a token. `id` is what names the token's key, and
-   * `begun` how many fetches had begun when its verification did.
+   * Fetches the keys again, if that is allowed now, because none fits a token. `id` identifies the token's key. `begun`
+   * is the number of fetches that had begun when its verification did.
    */
   renewFor(id: string, begun: number): Promise<Renewal>;
 }
@@ -50,14 +52,15 @@ export interface IssuerKeys {
 interface Renewal {
   /** There are newer keys than before the call. */
   readonly hasChanged: boolean;
-  /** The keys at hand were fetched after the token had first come, so a key that is not among them is no key of the issuer. */
+  /** The keys were fetched after the token first arrived, so a key that is missing is not the issuer's. */
   readonly isCertain: boolean;
   /** The keys may be fetched again after this time. */
   readonly retryInMs: number;
 }
 
 export function createJwksKeys({ url, clock, onFailure }: JwksOptions): IssuerKeys {
-  // jose would refuse all tokens once its cache is old and the issuer is down, so when to fetch is decided here alone.
+  // This file alone decides when to fetch, because jose would refuse all tokens if its cache is old and the issuer is
+  // down.
   const remote = createRemoteJWKSet(url, {
     timeoutDuration: FETCH_TIMEOUT_MS,
     cacheMaxAge: Infinity,
@@ -68,9 +71,9 @@ export function createJwksKeys({ url, clock, onFailure }: JwksOptions): IssuerKe
   let fetchedAtMs = -Infinity;
   let hasFailed = false;
   let begun = 0;
-  /** The number of the last fetch that brought keys. */
+  /** The number of the last successful fetch. */
   let succeeded = 0;
-  /** How many fetches had begun when a token without a key first came, by what names its key. */
+  /** How many fetches had begun when a token without a fitting key first arrived, by the id of its key. */
   const firstSeen = new Map<string, number>();
 
   /** Infinite until there are keys. */
@@ -90,7 +93,7 @@ export function createJwksKeys({ url, clock, onFailure }: JwksOptions): IssuerKe
       onFailure(`the keys of HUB_JWKS_URL can’t be fetched: ${reasonOf(error)}`);
     }
   };
-  /** One fetch at a time, and none too soon after the last: then nothing is awaited. */
+  /** Runs one fetch at a time. Returns at once if the last fetch is too recent. */
   const refresh = async (): Promise<void> => {
     const isDue = clock.now().monoMs - triedAtMs >= (hasFailed ? KEYS_RETRY_MS : KEYS_COOLDOWN_MS);
     if (pending === undefined && isDue) {
@@ -119,7 +122,7 @@ export function createJwksKeys({ url, clock, onFailure }: JwksOptions): IssuerKe
         if (ageMs() === Infinity) throw new KeysUnavailable(retryInMs());
       } else if (ageMs() >= KEYS_MAX_AGE_MS) {
         const refreshed = refresh();
-        // In an outage the keys in hand answer at once: not everyone waits for each next attempt.
+        // During an outage the known keys answer at once, so that requests do not wait for each next attempt.
         if (!hasFailed) await refreshed;
       }
       return remote(header, token);
@@ -133,7 +136,7 @@ export function createJwksKeys({ url, clock, onFailure }: JwksOptions): IssuerKe
   };
 }
 
-/** undici says only "fetch failed"; the reason is its cause. */
+/** undici reports only "fetch failed"; the reason is in the cause. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;

@@ -1,7 +1,7 @@
 /**
- * Jwt mode: a token is checked against a secret or an issuer's keys, its claims against the settings and the clock. The
- * algorithms are pinned by what the operator set, never by what the token says. Throws nothing at its callers: a bad setting
- * is a problem to stop the start with, a bad token a refusal.
+ * Jwt mode: checks a token against a secret or an issuer's keys, and its claims against the settings and the clock. The
+ * operator's settings determine the algorithms; the token never does. Throws nothing: a bad setting is a problem that
+ * stops the start, and a bad token is a refusal.
  */
 import { createHash, createSecretKey } from 'node:crypto';
 import {
@@ -37,9 +37,9 @@ import {
 import { createTokenMemory } from './token-memory.ts';
 import { VerificationPace } from './verification-pace.ts';
 
-/** The settings as they were given, undefined where they were not. */
+/** The settings as given; undefined if not given. */
 export interface JwtOptions {
-  /** `HUB_JWT_SECRET`; this one or `jwksUrl`. */
+  /** `HUB_JWT_SECRET`. Exclusive with `jwksUrl`. */
   readonly secret?: string | undefined;
   /** `HUB_JWKS_URL` */
   readonly jwksUrl?: string | undefined;
@@ -49,18 +49,24 @@ export interface JwtOptions {
   /** How many bad tokens of one address are verified. */
   readonly badTokens: Rate;
   readonly clock: Clock;
-  /** The issuer's keys could not be fetched; for the log. Tokens may still be verified with those in hand. */
+  /**
+   * Reports that the issuer's keys could not be fetched, for the log. Tokens may still be verified with the keys
+   * already fetched.
+   */
   readonly onKeysFailure?: (why: string) => void;
 }
 
 const MIN_SECRET_BYTES = 32;
-/** Good tokens, and as many bad ones: 3 MB each when full. */
+/** Good tokens are limited to this number, and bad ones too: 3 MB each when full. */
 const MAX_REMEMBERED = 10_000;
-/** Keys may be withdrawn meanwhile; a secret holds for as long as the process. */
+/** Keys may be withdrawn in the meantime. A secret is valid as long as the process runs. */
 const REMEMBER_WITH_KEYS_MS = 60_000;
-/** A client that repeats its bad token is not verified again each time. What is wrong with it may pass with the clock. */
+/**
+ * Avoids another verification if a client repeats its bad token. The verdict expires, because the fault may pass with
+ * time.
+ */
 const REMEMBER_BAD_MS = 60_000;
-/** These may pass when an issuer hands out another key. */
+/** These faults may pass when an issuer publishes another key. */
 const FAULTS_OF_KEYS: ReadonlySet<TokenFault> = new Set(['key', 'signature']);
 
 export function createJwtAuthenticator(options: JwtOptions): Made {
@@ -110,7 +116,7 @@ export function createJwtAuthenticator(options: JwtOptions): Made {
 function judge(claims: JWTPayload, clock: Clock): Verdict {
   const identity = identityOf(claims);
   if (identity === undefined) return refused('subject', faultOfSubject(claims.sub));
-  // After the signature, not before it: keys may have been waited for. A token without `exp` never runs out.
+  // Checked after the signature, because the key fetch may have taken time. A token without `exp` never expires.
   const { wallMs } = clock.now();
   const hasExpired = identity.expiresAtMs !== null && identity.expiresAtMs <= wallMs;
   return hasExpired ? refused('expired', expiredAt(identity.expiresAtMs, wallMs)) : { ok: true, identity };
@@ -130,8 +136,8 @@ function signatureCheckOf(options: JwtOptions, checks: JWTVerifyOptions): Signat
 }
 
 /**
- * Checks a token with an issuer's keys. One that no key fits may be signed with a key that is newer than those at hand, so
- * it is refused only if the keys were fetched after it came.
+ * Checks a token with an issuer's keys. If no key fits, the token may be signed with a newer key, so it is refused only
+ * if the keys were fetched after it arrived.
  */
 async function checkWithKeys(token: string, keys: IssuerKeys, checks: JWTVerifyOptions): Promise<JWTPayload> {
   const { begun } = keys;
@@ -149,7 +155,7 @@ async function checkWithKeys(token: string, keys: IssuerKeys, checks: JWTVerifyO
   }
 }
 
-/** A token that names no key may fit several: an issuer has two while it rotates. */
+/** Verifies a token that names no key with each key that may fit, because an issuer has two keys during a rotation. */
 async function verifyWithAny(token: string, find: JWTVerifyGetKey, checks: JWTVerifyOptions): Promise<JWTPayload> {
   try {
     return (await jwtVerify(token, find, checks)).payload;
@@ -166,13 +172,16 @@ async function verifyWithAny(token: string, find: JWTVerifyGetKey, checks: JWTVe
   }
 }
 
-/** A token that names no key is tried with the keys at hand, so a new key shows as a wrong signature. */
+/**
+ * Returns whether a newer key might fit the token. A token that names no key is tried with the known keys, so a missing
+ * key shows as a wrong signature.
+ */
 function mayBeOfNewKey(error: unknown, token: string): boolean {
   if (error instanceof errors.JWKSNoMatchingKey) return true;
   return error instanceof errors.JWSSignatureVerificationFailed && decodeProtectedHeader(token).kid === undefined;
 }
 
-/** What stands for the key of a token, of a fixed length. */
+/** Returns an identifier of fixed length for the token's key. */
 function keyIdOf(token: string): string {
   return digestOf(decodeProtectedHeader(token).kid ?? token);
 }

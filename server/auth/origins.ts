@@ -1,21 +1,23 @@
 /**
- * Which web pages may talk to the hub: by the `Origin` that a browser adds and no page can forge. A page counts as the
- * hub's own only under a host that nobody else can point here: a foreign name that resolves to the hub's address makes Origin
- * and Host alike too (DNS rebinding). Pure; called at the WebSocket upgrade, at HTTP requests and for CORS.
+ * Which web pages may use the hub, judged by the `Origin` header, which a browser adds and no page can forge. A page is
+ * the hub's own only under a host that nobody else can point here: a foreign name that resolves to the hub's address
+ * makes Origin and Host equal too (DNS rebinding). Pure.
  */
 import { isIP } from 'node:net';
 
 export interface OriginRules {
-  /** Of HUB_ORIGINS, as `parseOrigins` made them. */
+  /** The result of `parseOrigins` for HUB_ORIGINS. */
   readonly listed: ReadonlySet<string>;
-  /** Names of the hub itself, lower case: HUB_HOST where it is a name, and perhaps the machine's. */
+  /** Names of the hub in lower case: HUB_HOST if it is a name, and possibly the machine's name. */
   readonly hubHosts: ReadonlySet<string>;
 }
 
 export type ReadOrigins =
   { readonly ok: true; readonly origins: ReadonlySet<string> } | { readonly ok: false; readonly problem: string };
 
-/** Reads HUB_ORIGINS. Nothing but white space is no origin. One may end with a slash, as an address bar shows it. */
+/**
+ * Parses HUB_ORIGINS. White space alone is the empty set. An origin may end with a slash, as an address bar shows it.
+ */
 export function parseOrigins(text: string): ReadOrigins {
   const entries = text.trim() === '' ? [] : text.split(',').map((entry) => entry.trim());
   const origins = new Set<string>();
@@ -32,7 +34,7 @@ export function parseOrigins(text: string): ReadOrigins {
   return { ok: true, origins };
 }
 
-/** Whether a request with these headers comes from no page, from the hub's own, or from a listed one. */
+/** Returns whether a request with these headers comes from no page, the hub's own page, or a listed one. */
 export function isAllowedOrigin(origin: string | undefined, host: string | undefined, rules: OriginRules): boolean {
   if (origin === undefined) return true;
   const canonical = canonicalOrigin(origin);
@@ -40,15 +42,16 @@ export function isAllowedOrigin(origin: string | undefined, host: string | undef
   return rules.listed.has(canonical) || isOwn(canonical, host, rules.hubHosts);
 }
 
-/** The origin as HUB_ORIGINS lists it; undefined for any other, and for none. */
+/** Returns the origin as HUB_ORIGINS lists it; undefined if it is absent or not listed. */
 export function listedOrigin(origin: string | undefined, listed: ReadonlySet<string>): string | undefined {
   const canonical = origin === undefined ? undefined : canonicalOrigin(origin);
   return canonical !== undefined && listed.has(canonical) ? canonical : undefined;
 }
 
 /**
- * Whether a hub that asks for no token may be called so. A page under a foreign name that resolves here (DNS
- * rebinding) sends that name as Host, and no Origin with a GET. Browsers always send a Host: without one it is none.
+ * Returns whether a hub that requires no token answers to this host name. A page under a foreign name that resolves
+ * here (DNS rebinding) sends that name as Host, and no Origin with a GET. Browsers always send a Host, so a request
+ * without it is not a browser's.
  */
 export function isKnownHost(host: string | undefined, { listed, hubHosts }: OriginRules): boolean {
   if (host === undefined) return true;
@@ -62,22 +65,28 @@ export function isKnownHost(host: string | undefined, { listed, hubHosts }: Orig
 function isOwn(origin: string, host: string | undefined, hubHosts: ReadonlySet<string>): boolean {
   const scheme = /^https?:/.exec(origin)?.[0];
   if (scheme === undefined || host === undefined) return false;
-  // Read with the page's scheme, so that the port it need not write is the same one. A proxy may speak TLS for the hub.
+  // Parsed with the page's scheme, so that an omitted port means the same one. A proxy may terminate TLS for the hub.
   if (canonicalOrigin(`${scheme}//${host}`) !== origin) return false;
   const name = new URL(origin).hostname;
   return leadsNowhereElse(name) || hubHosts.has(name);
 }
 
-/** No DNS of a stranger's can point these at the hub: an address, and the names that browsers keep for this machine. */
+/**
+ * Returns whether the name is an address or one that browsers reserve for this machine. No foreign DNS server can point
+ * these at the hub.
+ */
 function leadsNowhereElse(name: string): boolean {
   return isIP(name.replace(/^\[|\]$/g, '')) !== 0 || name === 'localhost' || name.endsWith('.localhost');
 }
 
-/** Scheme, host and a port that is not the scheme's own, lower case. Undefined for `null` and what has more parts. */
+/**
+ * Returns scheme, host and any port that is not the scheme's default, in lower case. Returns undefined for `null` and
+ * for text with more parts.
+ */
 function canonicalOrigin(text: string): string | undefined {
   const match = /^([a-z][a-z0-9+.-]*):\/\/[^\s/?#@\\,]+$/i.exec(text);
   if (match === null || !URL.canParse(text)) return undefined;
-  // An app's own scheme (capacitor://localhost) has an origin for its browser, but none for URL.
+  // An app's own scheme (capacitor://localhost) has an origin in its browser, but not in `URL`.
   const { origin } = new URL(text);
   return origin === 'null' ? text.toLowerCase() : origin;
 }

@@ -1,62 +1,70 @@
 /**
- * What an identity may do: one question for each row of the contract's "Who may" and for watches, answered from the
- * identity and who is whose friend. Pure. Never asks whether a user exists, so a refusal can't tell. Called by whoever
- * answers a request: adapters and api.
+ * What an identity may do: one question for each row of the contract's "Who may" and for watches. Pure. Never checks
+ * whether a user exists, so that a refusal does not reveal it.
  */
 import type { Identity } from './identity.ts';
 
-/** Whether `other` is in the friend list of `user`. */
+/** Returns whether `other` is in the friend list of `user`. */
 export type IsFriend = (user: string, other: string) => boolean;
 
-/** To be `user` on a connection (hello, a TCP frame). Not even an admin's: there, the token's `sub` is the user. */
+/**
+ * May be `user` on a connection (hello, a TCP frame). An admin may not either, because the token's `sub` is the user of
+ * a connection.
+ */
 export function mayClaim(identity: Identity, user: string): boolean {
   return identity.isOpen || isSelf(identity, user);
 }
 
-/** To send a heartbeat for `user` over HTTP. */
+/** May send a heartbeat for `user` over HTTP. */
 export function mayHeartbeat(identity: Identity, user: string): boolean {
   return mayClaim(identity, user) || mayAdmin(identity);
 }
 
-/** To watch a user's friends, following the list: one's own, or with `observe`. `admin` alone reads over HTTP only. */
+/** May watch a user's friends and follow the list: the owner, or with `observe`. `admin` alone reads over HTTP only. */
 export function mayWatchFriendsOf(identity: Identity, owner: string): boolean {
   return isSelf(identity, owner) || mayWatchAnyone(identity);
 }
 
-/** To watch whomever, without a look at who it is. */
+/** May watch any user. */
 export function mayWatchAnyone(identity: Identity): boolean {
   return identity.scopes.has('observe');
 }
 
-/** To watch these users by id: all of them, or the watch is refused whole. */
+/** May watch all of these users by id. If one is not allowed, the whole watch is refused. */
 export function mayWatchUsers(identity: Identity, users: readonly string[], isFriend: IsFriend): boolean {
   return mayWatchAnyone(identity) || users.every((user) => isSelfOrFriend(identity, user, isFriend));
 }
 
-/** To read the entries of these users over HTTP: all of them, or the request is refused whole. */
+/** May read the entries of all these users over HTTP. If one is not allowed, the whole request is refused. */
 export function mayReadPresence(identity: Identity, users: readonly string[], isFriend: IsFriend): boolean {
   return mayAdmin(identity) || mayWatchUsers(identity, users, isFriend);
 }
 
-/** To read a friend list over HTTP, or the entries of those in it. */
+/** May read a friend list over HTTP, or the entries of the friends in it. */
 export function mayReadFriends(identity: Identity, owner: string): boolean {
   return mayAdmin(identity) || mayWatchFriendsOf(identity, owner);
 }
 
-/** What is done to a friend list: `drop` ends one friendship, `change` is all else (add, replace, import). */
+/** An edit of a friend list: `drop` ends one friendship; `change` is any other edit (add, replace, import). */
 export type FriendEdit = 'drop' | 'change';
 
-/** To edit a friend list. Open mode with an admin token keeps even a drop for the admin: there nobody is `user`. */
+/**
+ * May edit a friend list. In open mode with an admin token, even a drop needs the token, because an identity there is
+ * no user.
+ */
 export function mayEditFriends(identity: Identity, owner: string, edit: FriendEdit): boolean {
   return mayAdmin(identity) || (edit === 'drop' && isSelf(identity, owner));
 }
 
-/** To set or lift a block of `user` against another. */
+/** May set or lift a block of `user` against another user. */
 export function mayBlock(identity: Identity, user: string): boolean {
   return mayHeartbeat(identity, user);
 }
 
-/** The rows marked (admin), what only an admin is shown (addresses, a hidden `lastSeen`), and all that no row names. */
+/**
+ * May use the rows marked (admin), see what only an admin is shown (addresses, a hidden `lastSeen`), and do what no row
+ * names.
+ */
 export function mayAdmin(identity: Identity): boolean {
   return identity.scopes.has('admin');
 }

@@ -1,7 +1,7 @@
 /**
- * The PROXY protocol's header, by which a balancer says for whom it opened a TCP connection: version 1 (a line of text) and
- * version 2 (binary), as in https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt. Pure; to be asked only where the
- * peer is a trusted proxy, before the first byte is taken as a frame.
+ * Parses the PROXY protocol header, in which a load balancer names the client of a TCP connection: version 1 (a line of
+ * text) and version 2 (binary), as in https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt. Pure. Only for a
+ * peer that is a trusted proxy, and only before the first frame.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { canonicalAddress, isAddress as isPlainAddress } from './cidrs.ts';
@@ -12,25 +12,28 @@ export interface ProxySource {
 }
 
 export type ProxyHeader =
-  /** The bytes so far may be the start of one. */
+  /** The bytes so far may be the start of a header. */
   | { readonly kind: 'more' }
-  /** `source` is null where the balancer speaks for itself (a health check) or can't say: the peer's address holds. */
+  /**
+   * `source` is null if the load balancer connects for itself (a health check) or does not know the client: then the
+   * peer's address counts.
+   */
   | { readonly kind: 'header'; readonly source: ProxySource | null; readonly usedBytes: number }
   /** The stream starts with something else. */
   | { readonly kind: 'none' }
-  /** It starts as a header and is none: the connection is to be closed. */
+  /** The start of a header that is not valid: the connection must be closed. */
   | { readonly kind: 'bad'; readonly why: string };
 
 const SIGNATURE_1 = Buffer.from('PROXY ');
 const SIGNATURE_2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 const LONGEST_LINE_BYTES = 107;
 const FIXED_BYTES = 16;
-/** Every header fits one segment of the smallest allowed MTU; longer ones (certificates in them) are refused. */
+/** Every header fits into one segment of the smallest allowed MTU. Longer ones (with certificates) are refused. */
 export const MAX_PROXY_HEADER_BYTES = 536;
 
 const MORE: ProxyHeader = { kind: 'more' };
 
-/** Judges all bytes that came so far. Decides by the time that MAX_PROXY_HEADER_BYTES are there. */
+/** Parses all bytes received so far. Decides within MAX_PROXY_HEADER_BYTES. */
 export function readProxyHeader(bytes: Buffer): ProxyHeader {
   if (startsLike(bytes, SIGNATURE_1)) return bytes.length < SIGNATURE_1.length ? MORE : readLine(bytes);
   if (startsLike(bytes, SIGNATURE_2)) return bytes.length < FIXED_BYTES ? MORE : readBinary(bytes);
@@ -39,16 +42,16 @@ export function readProxyHeader(bytes: Buffer): ProxyHeader {
 
 export type ProxyOutcome =
   | { readonly kind: 'more' }
-  /** `rest`: the stream's own bytes, those that came before this packet too. */
+  /** `rest`: the bytes of the stream after the header, including those of earlier packets. */
   | { readonly kind: 'done'; readonly source: ProxySource | null; readonly rest: Buffer }
   | { readonly kind: 'bad'; readonly why: string };
 
-/** The same, packet by packet. Of no more use after it has answered `done` or `bad`. */
+/** Like `readProxyHeader`, but packet by packet. Must not be used after `done` or `bad`. */
 export function createProxyReader(): { readonly push: (packet: Buffer) => ProxyOutcome } {
   let held: Buffer = Buffer.alloc(0);
   return {
     push: (packet) => {
-      // Copied even when alone: an engine may use a packet's memory again.
+      // Copies even a single packet, because an engine may reuse its memory.
       held = Buffer.concat([held, packet]);
       const header = readProxyHeader(held);
       if (header.kind === 'none') return { kind: 'done', source: null, rest: held };
@@ -91,7 +94,7 @@ function readBinary(bytes: Buffer): ProxyHeader {
   if (usedBytes > MAX_PROXY_HEADER_BYTES) return bad(`it has ${usedBytes} bytes`);
   if (bytes.length < usedBytes) return MORE;
   const isLocal = command === 0x20;
-  // Families without an address of ours: unspecified, and Unix sockets.
+  // Families without an IP address: unspecified, and Unix sockets.
   if (isLocal || family === 0x00 || family >> 4 === 3) return { kind: 'header', source: null, usedBytes };
   if (family === 0x11 && usedBytes >= FIXED_BYTES + 12) {
     return headerOf(bytes.subarray(16, 20).join('.'), bytes.readUInt16BE(24), usedBytes);

@@ -1,7 +1,7 @@
 /**
- * What is wrong with a token, out of jose's error: a verdict, and for the log a sentence that says what the token has and
- * what the hub wants. In our words, not jose's messages: those of a later version might quote the token. Only what the log
- * may show is quoted: an algorithm, a key id, and claims of a token whose signature is good.
+ * Turns jose's errors into verdicts, and into sentences for the log that say what the token has and what the hub
+ * requires. The hub words them, because the messages of a later jose version might quote the token. Only an algorithm,
+ * a key id, and claims of a token whose signature is good are quoted.
  */
 import { decodeProtectedHeader, errors } from 'jose';
 import type { Clock } from '../lib/clock.ts';
@@ -12,16 +12,19 @@ export const SECRET_ALGORITHMS = ['HS256', 'HS384', 'HS512'];
 export const KEY_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
 
 /**
- * How far an issuer's clock may be ahead (`nbf`), since a token is used the moment it is made. It does not hold for `exp`:
- * that is when sessions end, and one let in after it would end at once.
+ * How far an issuer's clock may be ahead (`nbf`), because a token is used as soon as it is made. There is no tolerance
+ * for `exp`: sessions end at that time, so a later one would end at once.
  */
 export const NOT_BEFORE_TOLERANCE_S = 5;
-/** A token that becomes valid within this time comes from a clock that is ahead. A later one is not for now. */
+/**
+ * A token that becomes valid within this time comes from a clock that is ahead. A token that becomes valid later is
+ * refused.
+ */
 export const EARLY_WITHIN_S = 300;
-/** Clocks are set right meanwhile, so an early token is tried again at least this often. */
+/** An early token is tried again at least this often, because clocks may be corrected in the meantime. */
 const EARLY_RETRY_MS = 15_000;
 
-/** What the operator asks of tokens, as far as the sentences name it. */
+/** The settings that the sentences name. */
 interface Wanted {
   readonly secret?: string | undefined;
   readonly issuer?: string | undefined;
@@ -109,7 +112,7 @@ function headerOf(token: string, name: 'alg' | 'kid'): string {
 
 const MAX_QUOTED_CHARS = 64;
 
-/** A value of the token on one short line, whatever it holds. */
+/** Quotes a value of the token on one short line, whatever it contains. */
 function quoted(value: unknown): string {
   if (value === undefined) return 'missing';
   const text = JSON.stringify(value);

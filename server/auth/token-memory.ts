@@ -1,19 +1,19 @@
 /**
- * Verdicts on tokens that came a moment ago: a verification costs 160 µs, a look-up 3, and over HTTP every heartbeat brings
- * its token again. Holds digests, never tokens, and at most a fixed number, the longest unused forgotten first.
+ * A cache of recent verdicts on tokens: a verification takes 160 µs, a lookup 3, and over HTTP every heartbeat repeats
+ * its token. Holds digests, never tokens. Its size is limited; the least recently used entry is removed first.
  */
 import type { Moment } from '../lib/clock.ts';
 import type { Verdict } from './authenticator.ts';
 
 export interface TokenMemory {
-  /** Undefined for what was never remembered, is forgotten or has run out. */
+  /** Returns undefined if the token is unknown, was forgotten or has expired. */
   recall(digest: string, now: Moment): Verdict | undefined;
   remember(digest: string, verdict: Verdict, now: Moment): void;
 }
 
 export interface TokenMemoryOptions {
   readonly capacity: number;
-  /** How long one verification holds at most. */
+  /** How long a verdict is valid at most. */
   readonly forMs: number;
 }
 
@@ -32,7 +32,7 @@ export function createTokenMemory({ capacity, forMs }: TokenMemoryOptions): Toke
       const { verdict, verifiedAtMs } = entry;
       const expiresAtMs = verdict.ok ? verdict.identity.expiresAtMs : null;
       if (monoMs - verifiedAtMs >= forMs || (expiresAtMs !== null && expiresAtMs <= wallMs)) return undefined;
-      // Set again, it stands last in the map: the first one is the longest unused.
+      // Moves the entry to the end of the map, so that the first one is the least recently used.
       known.set(digest, entry);
       return verdict;
     },

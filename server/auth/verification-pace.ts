@@ -1,7 +1,8 @@
 /**
- * Bounds what bad tokens cost the hub: to verify one takes 60 to 160 µs. Each verification is charged to the address before it
- * begins, and a good token gives its charge back. So good tokens cost an address nothing, however many come at once, and bad
- * ones use up its rate. Beyond that no token of the address is verified. Knows no token.
+ * Limits what bad tokens cost the hub: one verification takes 60 to 160 µs. Each verification is charged to the address
+ * before it begins, and a good token's charge is refunded. So good tokens cost an address nothing, however many arrive
+ * at once, and bad ones use up its rate. Beyond the rate, no token of the address is verified. This file does not read
+ * tokens.
  */
 import type { Clock } from '../lib/clock.ts';
 import { RecentMap } from '../lib/recent-map.ts';
@@ -12,15 +13,15 @@ import { neighbourhoodOf } from './cidrs.ts';
 
 /** 20 MB when full. */
 const MAX_ADDRESSES = 100_000;
-/** In the budget of a turn: 50 of them take 3 to 8 ms. */
+/** In units of `TurnBudget`: 50 verifications take 3 to 8 ms. */
 const VERIFICATION_COST = 40;
 
 /** Verifications for one address. */
 interface Account {
   readonly bucket: TokenBucket;
-  /** Charged, and without a verdict yet. */
+  /** Verifications that are charged and have no verdict yet. */
   underWay: number;
-  /** Those that come when all that the rate allows is under way: the verdicts decide whether there is room. */
+  /** Verifications that wait because the rest of the rate is under way. The verdicts decide whether there is room. */
   readonly waiting: ((mayVerify: boolean) => void)[];
 }
 
@@ -30,14 +31,14 @@ export class VerificationPace {
   readonly #turns = new TurnBudget();
   readonly #accounts: RecentMap<string, Account>;
 
-  /** `rate`: bad tokens of one address. */
+  /** `rate`: the allowed bad tokens of one address. */
   constructor(rate: Rate, clock: Clock) {
     this.#rate = rate;
     this.#clock = clock;
     this.#accounts = new RecentMap({ keepMs: longestRefillMs(rate), capacity: MAX_ADDRESSES });
   }
 
-  /** Verifies, or says when the next token of this address may be verified. */
+  /** Verifies, or returns when the next token of this address may be verified. */
   async run(address: string, verify: () => Promise<Verdict>): Promise<Verdict> {
     const account = this.#accountOf(neighbourhoodOf(address));
     if (!(await this.#mayVerify(account))) return this.#busy(account);
