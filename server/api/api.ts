@@ -1,6 +1,6 @@
 /**
- * HTTP as a whole: the routes of every group in one table, which pages may ask, and the promise that no request brings the
- * hub down or shows its insides. The engines call `answer`; what they turn down by themselves they word with `refuse`.
+ * The HTTP API: the routes of every group in one table, the pages that may use it, and the guarantee that no request
+ * stops the hub or reveals its internals. The engines call `answer`, and word their own refusals with `refuse`.
  */
 import type { RefusalReason } from '../../shared/reasons.ts';
 import type { Logger } from '../lib/log.ts';
@@ -29,7 +29,7 @@ interface ApiOptions
     SessionsRoutesOptions,
     OperationsOptions {
   readonly roster: Pick<Roster, 'friendsOf'>;
-  /** Which pages may talk to the hub. */
+  /** Which pages may use the hub. */
   readonly pageRules: PageRules;
   /** The hub speaks TLS. */
   readonly isTls: boolean;
@@ -45,17 +45,17 @@ export interface Api {
   /** Never rejects. */
   answer(request: HttpRequest): Reply;
   refuse(status: keyof typeof refusals): HttpReply;
-  /** Why a WebSocket upgrade is not let in; undefined where it is. */
+  /** Returns why a WebSocket upgrade is refused; undefined if it is admitted. */
   admit(request: HttpRequest): HttpReply | undefined;
 }
 
 const WEBSOCKET_PATH = '/ws';
-/** Told to a client that speaks another one (RFC 6455, section 4.4). */
+/** The version that is sent to a client that speaks another (RFC 6455, section 4.4). */
 const OUR_VERSION = { 'sec-websocket-version': '13' };
-/** What probes ask, by whatever name they know; a foreign page would learn nothing from it. */
+/** The paths of probes, which may use any host name. A foreign page would learn nothing from them. */
 const forAnyHost: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
-/** What a hub without room still answers, so that monitoring does not take it for dead. */
+/** The paths that are answered even when the hub is full, so that monitoring does not report it as dead. */
 const forMonitoring: ReadonlySet<string> = new Set([...forAnyHost, '/metrics']);
 
 const refusals = {
@@ -121,7 +121,7 @@ export function createApi(options: ApiOptions): Api {
       const refusal = forAnyHost.has(request.path)
         ? undefined
         : (refuseHost(request, explainRefusal) ?? askForUpgrade(request));
-      // Of a foreign GET its browser keeps the answer from the page.
+      // For a foreign GET, the browser withholds the answer from the page, so it is only explained in the log.
       if (refusal === undefined && request.headers.has('origin') && !pageRules.isAllowed(request)) {
         explainRefusal('origin', OTHER_ORIGIN, namesOf(request));
       }
@@ -149,7 +149,7 @@ function namesOf({ headers }: HttpRequest): Record<string, string> {
   return { origin: headers.get('origin') ?? 'none', host: headers.get('host') ?? 'none' };
 }
 
-/** Someone asks over plain HTTP for what is a WebSocket. */
+/** Answers a plain HTTP request for the WebSocket path. */
 function askForUpgrade({ path }: HttpRequest): HttpReply | undefined {
   if (path !== WEBSOCKET_PATH) return undefined;
   return problem(426, `upgrade: ${WEBSOCKET_PATH} is a WebSocket: ask for an upgrade to one`, {

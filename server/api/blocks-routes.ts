@@ -1,6 +1,6 @@
 /**
- * Blocks over HTTP: who is not to see a user any more. One is durable, and whoever watches has been told, before it is
- * answered 204; setting one that is set, or lifting one that is not, is 204 too.
+ * Blocks over HTTP. Before a block is answered with 204, it is durable and the watchers are notified. To set an
+ * existing block or lift a missing one is answered with 204 too.
  */
 import type { RefusalReason } from '../../shared/reasons.ts';
 import { mayBlock } from '../auth/policy.ts';
@@ -10,19 +10,22 @@ import type { HttpReply } from '../sockets/port.ts';
 import { noContent, problem } from './reply.ts';
 import { route, type Route } from './route.ts';
 
-/** Each rejects if storage can't take it. */
+/** Both functions reject if storage fails. */
 export interface BlocksRoutesOptions {
-  /** Sets the block of `user` against `other`. Resolves to false if the user has as many as it may. */
+  /** Sets the block of `user` against `other`. Resolves to false if the user has the maximum number of blocks. */
   readonly block: (user: string, other: string) => Promise<boolean>;
   readonly unblock: (user: string, other: string) => Promise<void>;
-  /** How many watch the user, or more: each is looked at, to find the connections of the blocked one. */
+  /**
+   * Returns an upper bound of the number of watchers of the user. Each is checked to find the connections of the
+   * blocked user.
+   */
   readonly watchersOf: (user: string) => number;
-  /** Of one user, blocks as well as friends. */
+  /** The maximum for one user, for blocks as well as friends. */
   readonly maxFriends: number;
   readonly onRefused: (reason: RefusalReason) => void;
 }
 
-/** As many watchers are looked at in the time that one user in a snapshot takes. */
+/** How many watchers can be checked in the time that one user in a snapshot takes. */
 const WATCHERS_A_USER = 8;
 
 export function blocksRoutes({ block, unblock, watchersOf, maxFriends, onRefused }: BlocksRoutesOptions): Route[] {

@@ -1,9 +1,9 @@
-/** How many requests each caller may make. Knows no request; callers.ts names the callers. */
+/** The request rates of the callers. callers.ts names the callers; this file does not see requests. */
 import type { Clock } from '../lib/clock.ts';
 import { RecentMap } from '../lib/recent-map.ts';
 import { longestRefillMs, TokenBucket, type Rate } from '../lib/token-bucket.ts';
 
-/** 20 MB when full. More callers than this at once make the hub forget the debts of those that came first. */
+/** 20 MB when full. With more simultaneous callers than this, the hub forgets the debts of the earliest ones. */
 const MAX_CALLERS = 100_000;
 
 export class CallerRates {
@@ -17,15 +17,12 @@ export class CallerRates {
     this.#buckets = new RecentMap({ keepMs: longestRefillMs(rate), capacity: maxCallers });
   }
 
-  /** Callers that are remembered. */
+  /** The number of callers that are remembered. */
   get size(): number {
     return this.#buckets.size;
   }
 
-  /**
-   * One more request of this caller, or a cheaper one. @returns how long it has to wait first, milliseconds; 0 where it is
-   * within the rate.
-   */
+  /** Charges `units` to this caller. @returns the milliseconds that it must wait first; 0 if it is within its rate. */
   take(caller: string, units = 1): number {
     const { monoMs } = this.#clock.now();
     const bucket = this.#buckets.get(caller, monoMs, () => new TokenBucket(this.#rate, monoMs));

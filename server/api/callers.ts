@@ -1,6 +1,6 @@
 /**
- * Who calls: from a request's bearer token to an identity, within the rate that caller has, or to the answer that turns it
- * down. Never tells the client why a token was refused. What an identity may do is the routes' question.
+ * Identifies the caller of a request from its bearer token and checks the caller's rate, or returns the refusal. Never
+ * tells the client why a token was refused. What an identity may do is decided in auth/policy.ts.
  */
 import type { RefusalReason } from '../../shared/reasons.ts';
 import {
@@ -34,11 +34,14 @@ export type Caller =
   { readonly ok: true; readonly identity: Identity } | { readonly ok: false; readonly reply: HttpReply };
 
 export interface Callers {
-  /** At once where no token must be verified: uWebSockets.js then serves pipelined requests. */
+  /** Returns synchronously if no token must be verified, so that uWebSockets.js serves pipelined requests. */
   identify(request: HttpRequest, isBulk: boolean): Caller | Promise<Caller>;
-  /** Counts what a request costs beyond being one. A caller that was within its rate gets into debt: later ones wait. */
+  /**
+   * Charges what a request costs beyond one unit. A caller that was within its rate may get into debt, so that its
+   * later requests wait.
+   */
   charge(identity: Identity, request: HttpRequest, isBulk: boolean, units: number): void;
-  /** The answer to one who may not: without a token, that one is asked for. */
+  /** Refuses a caller that lacks permission. A caller without a token is asked for one. */
   refuse(identity: Identity): HttpReply;
 }
 
@@ -50,7 +53,7 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
     onRefused('unauthenticated');
     return problem(401, `authorization: ${REFUSAL}`, { 'www-authenticate': 'Bearer' });
   };
-  /** The answer to one over its rate. */
+  /** Refuses a caller that exceeds its rate. */
   const overRate = (caller: string, { body }: HttpRequest, units = 1): HttpReply | undefined => {
     const waitMs = rates.take(caller, units);
     if (waitMs === 0) {
@@ -60,7 +63,7 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
     onRefused('messages');
     return tooMany('requests: more than the hub allows in this time, and this one did nothing: slow down', waitMs);
   };
-  /** Counted apart, so that whoever has a good token does not pay for others at its address. */
+  /** Counted separately, so that a caller with a good token does not pay for others at its address. */
   const overRefusalRate = (request: HttpRequest) => overRate(`refused ${byAddress(request)}`, request);
   const admit = (identity: Identity, request: HttpRequest, isBulk: boolean): Caller => {
     const caller = countedAs(identity, request, isBulk);
@@ -78,7 +81,7 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
 
   return {
     identify: (request, isBulk) => {
-      // Where everyone is admin a token can add nothing, so none is looked at.
+      // If every caller is admin, a token can add nothing, so none is verified.
       if (withoutToken !== null && mayAdmin(withoutToken)) return admit(withoutToken, request, isBulk);
       const token = readBearer(request.headers.get('authorization'));
       if (token !== undefined) {
@@ -114,19 +117,23 @@ function undecided({ fault, retryInMs }: Undecided): HttpReply {
   return problem(503, detail, { 'retry-after': String(Math.ceil(retryInMs / 1000)) });
 }
 
-/** A body counts one more for each so many characters: to parse ten thousand ids is work. */
+/** A body costs one more unit for each group of this many characters, because parsing ten thousand ids takes time. */
 const BODY_CHARS_PER_UNIT = 4096;
 
 /**
- * Whom a request is counted for; undefined for an admin's token, which is trusted. In open mode bulk work is counted apart
- * and by its size alone: a script that makes friends one by one, or imports them, does not use up what its address may read.
+ * Returns the name under which a request is counted; undefined for an admin's token, which is trusted. In open mode,
+ * bulk work is counted separately and by its size only, so that a script that adds or imports friends does not use up
+ * the rate of other requests of its address.
  */
 function countedAs(identity: Identity, request: HttpRequest, isBulk: boolean): string | undefined {
   if (identity.isOpen) return isBulk ? `bulk ${byAddress(request)}` : nameOf(identity, request);
   return mayAdmin(identity) ? undefined : nameOf(identity, request);
 }
 
-/** Whom requests of a good token are counted for. No user id and no address holds a space, so the two can't be taken for one another. */
+/**
+ * Returns the name under which requests with a good token are counted. Neither a user id nor an address contains a
+ * space, so the two kinds of names cannot collide.
+ */
 function nameOf({ user }: Identity, request: HttpRequest): string {
   return user === null ? byAddress(request) : `user ${user}`;
 }

@@ -1,10 +1,13 @@
-/** Changes that must be stored before they are answered: where storage can't take one, it is 503 and says why. */
+/** Changes that must be stored before they are answered. If storage fails, the answer is 503 with the reason. */
 import { describeTrouble, isSqlError } from '../lib/sqlite.ts';
 import type { HttpReply } from '../sockets/port.ts';
 import { problem } from './reply.ts';
 import type { Reply } from './route.ts';
 
-/** `change` throws where storage can't take it; nothing has changed then. Any other error is a bug, and thrown on. */
+/**
+ * `change` must throw an SQL error if storage fails, and must have changed nothing then. Any other error is a bug and
+ * is rethrown.
+ */
 export async function durably(change: () => Reply): Promise<HttpReply> {
   try {
     return await change();

@@ -1,6 +1,6 @@
 /**
- * Friend lists over HTTP. An edit is durable, and whoever watches the list has been told, before it is answered 204;
- * where storage can't take it, or a list would be too long, nothing is changed and the answer is 503 or 409.
+ * Friend lists over HTTP. Before an edit is answered with 204, it is durable and the watchers of the list are notified.
+ * If storage fails or a list would be too long, nothing changes and the answer is 503 or 409.
  */
 import type { RefusalReason } from '../../shared/reasons.ts';
 import { USERS_PER_UNIT } from '../../shared/limits.ts';
@@ -14,8 +14,8 @@ import { json, noContent, problem } from './reply.ts';
 import { aboutNobody, route, type Call, type Reply, type Route } from './route.ts';
 
 /**
- * Commits an edit and tells it to whoever watches. @returns how many edges it changed, or whose list it would have made too
- * long. @throws where storage can't take it.
+ * Commits an edit and notifies the watchers. @returns the number of changed edges, or the user whose list would be too
+ * long. @throws if storage fails.
  */
 export type EditRoster = (
   edit: RosterEdit,
@@ -24,7 +24,7 @@ export type EditRoster = (
 export interface FriendsRoutesOptions {
   readonly roster: Pick<Roster, 'friendsOf'>;
   readonly edit: EditRoster;
-  /** Of one user. */
+  /** Maximum for one user. */
   readonly maxFriends: number;
   readonly onRefused: (reason: RefusalReason) => void;
 }
@@ -117,7 +117,10 @@ function commit(
   });
 }
 
-/** How many edges an edit names. Fewer than count one unit are free: a script may make many friends one by one. */
+/**
+ * Returns the number of edges that an edit names. Fewer than one unit are free, because a script may add many friends
+ * one by one.
+ */
 function edgesIn(edit: RosterEdit): number {
   const edges = edit.kind === 'replace' ? edit.friends.length * (edit.mutual ? 2 : 1) : edit.edges.length;
   return edges < USERS_PER_UNIT ? 0 : edges;

@@ -1,6 +1,7 @@
 /**
- * `GET /openapi.json`: the API's description, made of its own table of routes and of the schemas that judge what comes in.
- * A route without words here can't be described, so none is forgotten; the reference prints the same words. Asks for nothing.
+ * `GET /openapi.json`: the description of the API, made from the routes and the schemas that check requests. A route
+ * without words in `routeWords` makes the description fail, so none is forgotten. The reference prints the same words.
+ * Requires no token.
  */
 import { z } from 'zod';
 import { lists } from '../../shared/ids.ts';
@@ -21,11 +22,11 @@ import { json } from './reply.ts';
 import type { Route } from './route.ts';
 
 interface Words {
-  /** What a generated client calls it. */
+  /** The name of the operation in a generated client. */
   readonly id: string;
   readonly says: string;
   readonly body?: z.ZodType;
-  /** What 200 answers; nothing where it is 204. `'text'`: Prometheus text. */
+  /** The body of a 200 reply; undefined if the reply is 204. `'text'`: Prometheus text. */
   readonly answer?: z.ZodType | 'text';
   readonly query?: 'oneway' | 'users';
 }
@@ -34,7 +35,7 @@ const status = z.object({ status: z.string() });
 const importAnswer = z.object({ added: z.int() });
 const description = z.record(z.string(), z.unknown());
 
-/** The schemas by the names that a generated client gives its types. */
+/** The schemas, by the type names in a generated client. */
 const named = {
   Entry: entry,
   Explanation: explanation,
@@ -51,7 +52,7 @@ const named = {
   ImportBody: importBody,
 } as const;
 
-/** What each route answers, in the words of the reference. */
+/** What each route answers. The reference prints these words. */
 export const routeWords: Readonly<Record<string, Words>> = {
   'GET /v1/presence/{user}': {
     id: 'getPresence',
@@ -132,7 +133,7 @@ export const routeWords: Readonly<Record<string, Words>> = {
   'GET /openapi.json': { id: 'getDescription', says: 'this table for programs: OpenAPI 3.1', answer: description },
 };
 
-/** The route, made when it is first asked for. `routes`: the others. */
+/** The route of the description, which is created on the first request. `routes`: all other routes. */
 export function openApiRoute(routes: readonly Route[]): Route {
   let description: string | undefined;
   const path = '/openapi.json';
@@ -159,7 +160,7 @@ function describeApi(routes: readonly Route[]): object {
       version: `${PROTOCOL_VERSION}`,
       description: 'Who is there: see shared/PROTOCOL.md',
     },
-    // Where this description is: behind a proxy it may be below a path.
+    // The address of this description. Behind a proxy it may be below a path.
     servers: [{ url: './' }],
     paths,
     components: { schemas: describeSchemas(), securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
@@ -177,7 +178,7 @@ function describeRoute({ path, access }: Route, { id, says, body, answer, query 
     operationId: id,
     summary: says,
     parameters,
-    // Whether a token is needed depends on the settings.
+    // The settings determine whether a token is required.
     security: access === 'anyone' ? [] : [{}, { bearer: [] }],
     ...(body === undefined ? {} : { requestBody: { required: true, content: jsonOf(body) } }),
     responses: {
@@ -209,7 +210,7 @@ function addressOf(name: string): string {
 
 type JsonSchemaOptions = NonNullable<Parameters<typeof z.toJSONSchema>[1]>;
 
-/** As it is sent: before a list becomes a set. */
+/** The input form of a schema: before a list becomes a set. */
 const asSent: JsonSchemaOptions = {
   io: 'input',
   unrepresentable: 'any',

@@ -1,10 +1,10 @@
-/** What an operator's machines ask: is it alive, is it ready, what does it count. Tells no secrets. */
+/** Routes for monitoring: liveness, readiness and metrics. They reveal no secrets. */
 import { mayReadMetrics } from '../auth/policy.ts';
 import { json, problem } from './reply.ts';
 import { aboutNobody, route, type Route } from './route.ts';
 
 export interface OperationsOptions {
-  /** What fails right now, in words; empty when all is well. */
+  /** Descriptions of what fails now; empty if all is well. */
   readonly failures: () => readonly string[];
   /** Prometheus text and its content type. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;

@@ -1,8 +1,8 @@
 /**
- * Which requests come from pages that may talk to the hub (its own, those that HUB_ORIGINS lists) or from no page at all,
- * and what lets a listed page read its answers. An open hub answers to its own names alone, wherever it listens: a page
- * under a foreign name that resolves to the hub is not its own, though Origin and Host are alike (DNS rebinding), and its GET
- * has no Origin, so the Host is judged. A hub that asks for tokens need not know the names that lead to it.
+ * Decides which requests come from no page or from a page that may use the hub (its own, or one that HUB_ORIGINS
+ * lists), and which headers let a listed page read the answers. An open hub answers only to its own host names,
+ * wherever it listens. A page under a foreign name that resolves to the hub has equal Origin and Host (DNS rebinding),
+ * and its GET has no Origin, so the Host is judged. A hub that requires tokens need not know its names.
  */
 import { isAllowedOrigin, isKnownHost, listedOrigin } from '../auth/origins.ts';
 import type { HttpRequest } from '../sockets/port.ts';
@@ -10,7 +10,7 @@ import type { HttpRequest } from '../sockets/port.ts';
 export interface PageRulesOptions {
   /** HUB_HOST */
   readonly host: string;
-  /** What the machine calls itself: a name that no stranger can point at the hub for the browsers of others. */
+  /** The machine's own name, which nobody else can point at the hub in other users' browsers. */
   readonly machineName: string;
   readonly isLoopback: boolean;
   /** HUB_AUTH=open: a request needs no token that a foreign page could not have. */
@@ -20,19 +20,20 @@ export interface PageRulesOptions {
 }
 
 export interface PageRules {
-  /** Whether the request comes from no page, from the hub's own, or from a listed one. */
+  /** Returns whether the request comes from no page, the hub's own page, or a listed one. */
   isAllowed(request: HttpRequest): boolean;
-  /** Whether the name that the hub was called by can be one of its own. */
+  /** Returns whether the Host of the request can be one of the hub's names. */
   isKnownHost(request: HttpRequest): boolean;
-  /** A listed page's browser asks what it may send. */
+  /** Returns whether this is a CORS preflight of a listed page. */
   isPreflight(request: HttpRequest): boolean;
-  /** What lets a listed page, and no other, read the answer to this request; undefined where no page is listed. */
+  /** Returns the headers that let a listed page, and no other, read the answer; undefined if no page is listed. */
   corsHeaders(request: HttpRequest): Readonly<Record<string, string>> | undefined;
 }
 
 export function createPageRules({ host, machineName, isLoopback, isOpen, listed }: PageRulesOptions): PageRules {
   const own = ownNames(host, isLoopback ? undefined : machineName);
-  // Nearly everybody calls the hub by the same name, and reading it as a URL is 4 µs of each of 10,000 upgrades.
+  // Caches the last verdict. Nearly all clients use the same host name, and parsing it as a URL costs 4 µs in each of
+  // 10,000 upgrades.
   let judged: { readonly host: string | undefined; readonly isKnown: boolean } | undefined;
   const judgeHost = (asked: string | undefined): boolean => {
     if (judged === undefined || judged.host !== asked) {
@@ -68,7 +69,10 @@ export function createPageRules({ host, machineName, isLoopback, isOpen, listed 
   };
 }
 
-/** Lower case, as URL has them. Of the machine's full name, the first part alone is one of its names too. */
+/**
+ * Returns the names in lower case, as URL prints them. The first part of the machine's full name is one of its names
+ * too.
+ */
 function ownNames(host: string, machineName: string | undefined): ReadonlySet<string> {
   const names = [host, ...(machineName === undefined ? [] : [machineName, machineName.split('.')[0] ?? ''])];
   return new Set(names.map((name) => name.toLowerCase()).filter((name) => name !== ''));

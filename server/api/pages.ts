@@ -1,13 +1,13 @@
 /**
- * The pages' files, read once at the start and served from memory under a strict policy: no inline script, nothing from
- * elsewhere. What the build put into the folder is there; a page's `assets/` carry their content's hash in their names, so
- * a browser may keep them for good, and asks for anything else anew.
+ * The pages' files, read once at the start and served from memory under a strict policy: no inline scripts, no foreign
+ * resources. The names in a page's `assets/` contain a hash of the content, so a browser may keep those files forever.
+ * It must revalidate any other file.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { extname, join, posix } from 'node:path';
 import type { Route } from './route.ts';
 
-/** Where each page stands below the folder of the built pages, and under which path it is served. */
+/** The folder of each page below the folder of the built pages, and the path at which it is served. */
 const pages = [
   { room: 'page', path: '' },
   { room: 'dashboard', path: '/admin' },
@@ -26,7 +26,7 @@ const headers = {
   'referrer-policy': 'no-referrer',
 } as const;
 
-/** A route for each file of each page below `folder`; none where a page was not built. */
+/** Returns a route for each file of each page below `folder`; none if a page was not built. */
 export function pageRoutes(folder: string): Route[] {
   return pages.flatMap(({ room, path }) =>
     filesOf(join(folder, room)).flatMap((name) => routesOf(join(folder, room, name), path, name)),
@@ -43,12 +43,12 @@ function routesOf(file: string, path: string, name: string): Route[] {
     headers: { ...headers, 'cache-control': cacheControl, 'content-type': contentType },
     body: readFileSync(file),
   };
-  // With the slash and without: both are typed.
+  // With and without the slash, because users type both.
   const paths = name === 'index.html' ? new Set([path || '/', `${path}/`]) : [`${path}/${name}`];
   return [...paths].map((at) => ({ access: 'anyone', method: 'GET', path: at, answer: () => reply }));
 }
 
-/** Their names below `folder`, with slashes. */
+/** Returns the names of the files below `folder`, with slashes. */
 function filesOf(folder: string): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true }).flatMap((found) =>

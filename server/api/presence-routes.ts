@@ -1,4 +1,7 @@
-/** Presence over HTTP: entries of one user, of a list, of friends; and the heartbeat. Reads the core, reports to intake. */
+/**
+ * Presence over HTTP: the entries of one user, of a list and of friends, and the heartbeat. Reads the core and reports
+ * to intake.
+ */
 import { heartbeatBody, presenceBody, type HeartbeatBody } from '../../shared/http-bodies.ts';
 import { takeHttpHeartbeat, type HttpHeartbeatOptions } from '../adapters/http/heartbeat.ts';
 import { viewerOf } from '../auth/identity.ts';
@@ -16,15 +19,15 @@ import { route, type Call, type Read, type Reply, type Route } from './route.ts'
 export interface PresenceRoutesOptions {
   readonly presence: Pick<Presence, 'peekAs' | 'answersFor'>;
   readonly roster: Pick<Roster, 'friendsOf'>;
-  /** For a question about that many users: who is whose friend. */
+  /** Returns the check for friendship, for a question about `count` users. */
   readonly friendLookUp: (count: number) => IsFriend;
   readonly heartbeat: HttpHeartbeatOptions;
   readonly clock: Clock;
-  /** What one turn of the loop has for long work. */
+  /** The budget of one loop turn for long work. */
   readonly turns: Pick<TurnBudget, 'take' | 'spend'>;
-  /** What is shown may be behind. */
+  /** Returns whether the entries may be out of date. */
   readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
-  /** Makes durable what must not be forgotten once it was told. */
+  /** Makes durable what must not be forgotten once it is shown. */
   readonly ensureStored: () => void;
 }
 
@@ -83,7 +86,7 @@ const refusals = {
 function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): HttpReply {
   const { heartbeat, clock, ensureStored } = options;
   const { expiresAtMs } = identity;
-  // What a token opened ends with it, however long a lease was asked for.
+  // The session ends with its token, even if a longer lease was requested.
   const restMs = expiresAtMs === null ? Infinity : Math.max(1, expiresAtMs - clock.now().wallMs);
   const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs);
   if (refusal !== undefined) return tooMany(refusals[refusal], heartbeat.timeoutMs);
@@ -92,9 +95,9 @@ function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Ca
   return withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);
 }
 
-/** Up to so many users are answered at once; of more, so many in a turn. */
+/** Up to this many users are answered at once. Longer lists are answered in parts of this size, one per turn. */
 const READ_AT_ONCE = 250;
-/** In the budget of a turn, a user that storage is asked for counts as two. */
+/** In units of `TurnBudget`, a user that must be read from storage counts as two. */
 const READ_COST = 2;
 
 function entries(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): Reply {

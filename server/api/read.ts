@@ -1,4 +1,7 @@
-/** Reading what a call brings: ids in the path, lists in the query, JSON in the body. Bad input is a returned problem. */
+/**
+ * Parses the ids in the path, the lists in the query and the JSON in the body of a call. Bad input is a returned
+ * problem.
+ */
 import type { z } from 'zod';
 import { describeProblem } from '../../shared/client-messages.ts';
 import { isUserId, USER_ID_FORM } from '../../shared/ids.ts';
@@ -10,13 +13,13 @@ export function bad<T>(detail: string): Read<T> {
   return { ok: false, reply: problem(400, detail) };
 }
 
-/** A user id in the path. */
+/** Reads a user id in the path. */
 export function readUser(call: Call, name: string): Read<string> {
   const id = call.params[name] ?? '';
   return isUserId(id) ? { ok: true, value: id } : bad(`${name}: ${USER_ID_FORM}`);
 }
 
-/** Two user ids in the path, `{user}` and another; `sameIsBad` is said where they are one. */
+/** Reads two different user ids in the path, `{user}` and `name`. `sameIsBad` is the error if they are equal. */
 export function readPair(call: Call, name: string, sameIsBad: string): Read<{ user: string; other: string }> {
   const user = readUser(call, 'user');
   if (!user.ok) return user;
@@ -34,14 +37,14 @@ export function readOneway({ query }: Call): Read<boolean> {
     : bad('oneway: must be true or false, once');
 }
 
-/** The JSON body in its form. */
+/** Reads the JSON body with a schema. */
 export function readBody<T>({ request }: Call, form: z.ZodType<T>): Read<T> {
   const value = parseJson(request.body);
   if (value === undefined) return bad('body: must be JSON');
   return readForm(value, form, 'body: must be one JSON object');
 }
 
-/** A value in its form; `whole` is said where the fault lies in no field of it. */
+/** Parses a value with a schema. `whole` is the error if the fault is not in a field. */
 export function readForm<T>(value: unknown, form: z.ZodType<T>, whole: string): Read<T> {
   const read = form.safeParse(value);
   if (read.success) return { ok: true, value: read.data };

@@ -1,4 +1,4 @@
-/** Answers over HTTP: JSON, nothing, or a problem (RFC 9457) whose `detail` names the field and says what to do. */
+/** HTTP replies: JSON, nothing, or a problem (RFC 9457) whose `detail` names the field and the remedy. */
 import type { Problem } from '../../shared/http-bodies.ts';
 import type { HttpReply } from '../sockets/port.ts';
 
@@ -20,7 +20,10 @@ type ProblemStatus = keyof typeof titles;
 
 const NO_STORE = { 'cache-control': 'no-store' } as const;
 
-/** What every answer carries, refusals and redirects too. With TLS, browsers then use nothing else for this host for a year. */
+/**
+ * The headers of every reply, including refusals and redirects. With TLS, browsers then use only HTTPS for this host
+ * for a year.
+ */
 export function secureHeaders(isTls: boolean): Readonly<Record<string, string>> {
   return {
     'x-content-type-options': 'nosniff',
@@ -46,7 +49,7 @@ export function problem(status: ProblemStatus, detail: string, headers: Record<s
   };
 }
 
-/** 429: whole seconds, since `retry-after` knows no others, and never 0, which would mean at once. */
+/** A 429 reply. `retry-after` has whole seconds, and never 0, which would mean at once. */
 export function tooMany(detail: string, waitMs: number): HttpReply {
   return problem(429, detail, { 'retry-after': String(Math.max(1, Math.ceil(waitMs / 1000))) });
 }

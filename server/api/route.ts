@@ -1,7 +1,7 @@
 /**
- * What a route is. One that asks who calls can't be written without its rule: `judge` alone leads to its answer, and
- * `route` builds it out of what permission is about, who may, and what is then answered. The order is the same for all:
- * the ids' form (400, alike for everyone), permission (401, 403), and then the rest.
+ * What a route is. A route with an access check cannot be written without its rule: its answer is reachable only
+ * through `judge`, and `route` builds that from the subject of the request, the rule and the answer. The order is the
+ * same for all: the form of the ids (400, alike for all callers), permission (401, 403), then the rest.
  */
 import type { Identity } from '../auth/identity.ts';
 import type { Viewer } from '../presence/viewer.ts';
@@ -9,16 +9,16 @@ import type { HttpReply, HttpRequest } from '../sockets/port.ts';
 
 export type Reply = HttpReply | Promise<HttpReply>;
 
-/** A request that found its route, by somebody who is known. */
+/** A request that matched a route, by a known caller. */
 export interface Call {
   readonly request: HttpRequest;
   /** The path's `{names}`, percent-decoded. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly identity: Identity;
-  /** Who looks: on it depends what of an entry is shown. */
+  /** The viewer, who determines which parts of an entry are shown. */
   readonly viewer: Viewer;
-  /** Counts what the answer costs for so many users against the caller's rate. */
+  /** Charges the cost of this many users to the caller's rate. */
   readonly chargeFor: (users: number) => void;
 }
 
@@ -26,11 +26,11 @@ export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: 
 
 interface Place {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** Segments, of which `{name}` stands for any one. Earlier routes win. */
+  /** Path segments. `{name}` matches any one segment. Earlier routes win. */
   readonly path: string;
 }
 
-/** Asks for nothing: no token is looked at, nothing is counted. */
+/** Requires no token and counts nothing. */
 interface OpenRoute extends Place {
   readonly access: 'anyone';
   readonly answer: () => Reply;
@@ -38,7 +38,7 @@ interface OpenRoute extends Place {
 
 export interface JudgedRoute extends Place {
   readonly access: 'judged';
-  /** In open mode it is a script's bulk work: counted apart, and by its size alone. */
+  /** In open mode this is a script's bulk work, counted separately and by its size only. */
   readonly isBulk: boolean;
   readonly judge: (call: Call) => Judgement;
 }
@@ -52,11 +52,11 @@ type Judgement =
 
 interface Rule<About> extends Place {
   readonly isBulk?: boolean;
-  /** Reads whom the call is about: the ids that permission depends on. */
+  /** Reads the ids on which the permission depends. */
   readonly about: (call: Call) => Read<About>;
-  /** How many users it names: counted before each of them is looked at. */
+  /** The number of users that the request names. It is charged before any of them is looked up. */
   readonly usersIn?: (about: About) => number;
-  /** Never asks whether a user exists, so that a refusal can't tell. */
+  /** Never checks whether a user exists, so that a refusal does not reveal it. */
   readonly may: (identity: Identity, about: About) => boolean;
   readonly answer: (call: Call, about: About) => Reply;
 }
@@ -77,7 +77,7 @@ export function route<About>({ method, path, isBulk = false, about, usersIn, may
   };
 }
 
-/** For a route that is about nobody in particular. */
+/** For a route that concerns no particular user. */
 export function aboutNobody(): Read<null> {
   return { ok: true, value: null };
 }

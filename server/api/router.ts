@@ -1,7 +1,7 @@
 /**
- * From a request to its route: one table of method and path, 404 for a path that is not in it, 405 for a method that a
- * path does not take, 403 for a foreign page that would change something; then who calls, and whether it may. HEAD is GET.
- * Knows no route by name.
+ * Finds the route of a request in one table of method and path: 404 for an unknown path, 405 for a method that the path
+ * does not take, 403 for a change by a foreign page. Then identifies the caller and checks permission. HEAD is treated
+ * as GET. Knows no route by name.
  */
 import { USERS_PER_UNIT } from '../../shared/limits.ts';
 import type { RefusalReason } from '../../shared/reasons.ts';
@@ -18,18 +18,21 @@ type CompiledRoute = Route & { readonly segments: readonly string[] };
 interface RouterOptions {
   readonly pageRules: PageRules;
   readonly callers: Callers;
-  /** What one turn of the loop has for long work. */
+  /** The budget of one loop turn for long work. */
   readonly turns: Pick<TurnBudget, 'take'>;
   readonly onRefused: (reason: RefusalReason) => void;
 }
 
 /**
- * In the budget of a turn: about 40 µs for a request, and more for what it says. Each id in it may have to be looked up in
- * storage before it is known whether the caller may ask for it, which costs 10 µs.
+ * In units of `TurnBudget`: about 40 µs for a request, and more for its content. Each id in it may have to be looked up
+ * in storage, which costs 10 µs, before the permission is known.
  */
 const REQUEST_COST = 10;
 const CHARS_A_UNIT = 4;
-/** Up to here a request without a token is answered at once: uWebSockets.js then serves those pipelined behind it. */
+/**
+ * A request without a token is answered at once up to this size, so that uWebSockets.js serves the requests pipelined
+ * behind it.
+ */
 const SMALL_CHARS = 1024;
 
 type Router = (request: HttpRequest) => Reply;
@@ -89,7 +92,9 @@ export function createRouter(
   };
 }
 
-/** A browser asks before it lets a page of a listed origin send a token or change anything. */
+/**
+ * Answers the question that a browser sends before it lets a page of a listed origin send a token or change anything.
+ */
 function preflight(here: readonly CompiledRoute[]): HttpReply {
   const { status, headers, body } = noContent();
   const allowed = {

@@ -1,6 +1,6 @@
 /**
- * Sessions over HTTP, for an admin: why a user is shown as it is, and the end of one of its sessions. The answer holds an
- * entry, so it says when what is shown may be behind.
+ * Sessions over HTTP, for an admin: explains the status of a user, and ends one of its sessions. The explanation
+ * contains an entry, so it says if that may be out of date.
  */
 import type { Explanation } from '../../shared/explain.ts';
 import { mayAdmin } from '../auth/policy.ts';
@@ -11,7 +11,7 @@ import { route, type Route } from './route.ts';
 
 export interface SessionsRoutesOptions {
   readonly explain: (user: string) => Promise<Explanation>;
-  /** @returns false where the user has no such session. */
+  /** @returns false if the user has no such session. */
   readonly kick: (user: string, sessionId: string) => boolean;
   readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
   readonly ensureStored: () => void;
