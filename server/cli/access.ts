@@ -1,6 +1,4 @@
-/**
- * How a command gets at its hub: the address, and the token where there is one. Called by every command.
- */
+/** How a command reaches its hub: the address, and the token if there is one. */
 import type { Environment } from '../config.ts';
 import { ok, type Result } from '../lib/result.ts';
 import { readAddress, type AddressFlags, type HubAddress } from './address.ts';

@@ -1,6 +1,6 @@
 /**
- * Where the hub is: `--url`, `--tcp-port` and `--tls`, else what the environment says of a hub started here, else the
- * defaults; and the line for where none answers. Opens nothing. Called by every command.
+ * The address of the hub: `--url`, `--tcp-port` and `--tls`, else the environment of a hub started here, else the
+ * defaults. Also the message for a hub that does not answer. Opens no connection.
  */
 import { isIPv6 } from 'node:net';
 import type { Environment } from '../config.ts';
@@ -8,14 +8,14 @@ import { ok, fail, type Result } from '../lib/result.ts';
 import { readWhole } from './command-line.ts';
 
 export interface HubAddress {
-  /** `http://127.0.0.1:8080`, without a slash at its end. */
+  /** `http://127.0.0.1:8080`, without a trailing slash. */
   readonly http: string;
   readonly ws: string;
   readonly tcpHost: string;
   readonly tcpPort: number;
-  /** TLS on the TCP port: asked for, or to be had, since a hub with a certificate takes it on both ports. */
+  /** TLS on the TCP port. It is assumed for https, because a hub with a certificate accepts TLS on both ports. */
   readonly isTcpTls: boolean;
-  /** Somebody gave `--url`: no other hub will do. */
+  /** `--url` is given, so no other hub may be used. */
   readonly isNamed: boolean;
 }
 
@@ -42,7 +42,7 @@ export function readAddress(flags: AddressFlags, env: Environment): Result<HubAd
   });
 }
 
-/** What to do where nobody answers; why nobody does is told where it is more than that nobody listens. */
+/** Describes what to do if no hub answers. Includes the reason unless the connection was just refused. */
 export function describeNoHub(where: string, error?: unknown, flags = '--url'): string {
   const fault = certificateFaults.get(codeOf(error) ?? '');
   const reason = error === undefined ? '' : describeError(error);
@@ -51,7 +51,10 @@ export function describeNoHub(where: string, error?: unknown, flags = '--url'): 
   return `no hub answers at ${where}${because}: start one with \`npm start\`, or name it with ${flags}`;
 }
 
-/** `fetch` puts its reason into a cause; a name with two addresses gives an error without a message. */
+/**
+ * Describes an error. `fetch` puts its reason into the cause, and a name with two addresses gives an error without a
+ * message.
+ */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.cause instanceof Error) return describeError(error.cause);
@@ -85,7 +88,7 @@ function codeOf(error: unknown): string | undefined {
 
 function readUrl(text: string): Result<URL> {
   const form = `--url is ${JSON.stringify(text)}: it must be like http://127.0.0.1:8080 or https://hub.example`;
-  // The hub's WebSocket address names it as well.
+  // The hub's WebSocket address is accepted too.
   const url = parseUrl(text.replace(/^ws(s?):/i, 'http$1:'));
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') return fail(form);
   return url.username === '' && url.password === '' ? ok(url) : fail(`${form}, without a user or password`);
@@ -105,7 +108,7 @@ function baseFrom(env: Environment): Result<URL> {
     : ok(url);
 }
 
-/** Kubernetes sets HUB_PORT=tcp://… for a Service named hub, and HUB_TCP_PORT for hub-tcp: the hub ignores them, too. */
+/** Kubernetes sets HUB_PORT=tcp://… for a Service named hub, and HUB_TCP_PORT for hub-tcp. The hub ignores them too. */
 function isInjected(port: string): boolean {
   return /^(tcp|udp|sctp):\/\//.test(port);
 }
@@ -116,12 +119,12 @@ function readTcpPort(flag: string | undefined, fromEnv: string | undefined): Res
   return readWhole('HUB_TCP_PORT', fromEnv, 1, 65_535);
 }
 
-// `URL.parse` is not in Node 20.
+// Node 20 lacks `URL.parse`.
 function parseUrl(text: string): URL | undefined {
   return URL.canParse(text) ? new URL(text) : undefined;
 }
 
-/** Where a hub that listens on every address of this machine is reached. */
+/** Returns an address that reaches a hub that listens on all addresses of this machine. */
 function reachable(host: string): string {
   if (host === '' || host === '0.0.0.0') return '127.0.0.1';
   return host === '::' ? '::1' : host;

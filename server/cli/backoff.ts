@@ -1,7 +1,6 @@
 /**
- * When to come back to a hub, out of how the connection ended: full jitter, so that many clients of one hub do not come
- * back as one; slower where the hub says that it has no room; not at all where it would only send the client away again.
- * Pure. Called by whatever keeps a connection.
+ * When to reconnect after a connection has ended: with full jitter, so that the clients of one hub do not return
+ * together; more slowly if the hub is full; never if the hub would refuse again. Pure.
  */
 import { closeCodes } from '../../shared/reasons.ts';
 
@@ -15,13 +14,13 @@ export function fullJitterMs(attempt: number, random: () => number = Math.random
   return Math.floor(random() * Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(attempt, 20)));
 }
 
-/** Never at once: between half and all of a wait that begins ten times as long. */
+/** Never immediate: between half and all of a delay that starts ten times as long. */
 export function slowJitterMs(attempt: number, random: () => number = Math.random): number {
   const longestMs = Math.min(LONGEST_SLOW_MS, FIRST_SLOW_MS * 2 ** Math.min(attempt, 20));
   return Math.floor(((1 + random()) / 2) * longestMs);
 }
 
-/** `renewed`: with another token, or not at all. */
+/** `renewed`: only with another token. */
 export type ComeBack = 'soon' | 'slowly' | 'renewed' | 'never';
 
 const comeBacks: ReadonlyMap<number, ComeBack> = new Map([

@@ -1,6 +1,6 @@
 /**
- * The three doors that heartbeats of one user can go through, behind one small port: WebSocket, TCP + XML, HTTP.
- * Each starts at once, comes back after a loss, and says goodbye in its own way. Called by beat.
+ * The three adapters through which one user's heartbeats can be sent, behind one small port: WebSocket, TCP + XML,
+ * HTTP. Each starts at once, reconnects after a loss, and ends with its own kind of goodbye.
  */
 import type { SessionStatus } from '../../shared/status.ts';
 import type { HubAccess } from './access.ts';
@@ -11,16 +11,16 @@ import { TcpClient } from './tcp-client.ts';
 export interface DoorEvents {
   readonly onSent: (text: string) => void;
   readonly onGot: (text: string) => void;
-  /** A heartbeat went out, and was answered where the door answers. */
+  /** A heartbeat was sent, and answered if the adapter answers. */
   readonly onBeat: () => void;
   readonly onLost: (reason: string) => void;
   readonly onFailed: (problem: string) => void;
 }
 
 export interface Door {
-  /** A clean goodbye. */
+  /** Ends with a clean goodbye. */
   leave(): Promise<void>;
-  /** Ends without one. */
+  /** Ends without a goodbye. */
   end(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
  * `presence-hub beat USER`: sends heartbeats for one user over WebSocket, TCP or HTTP until Ctrl-C, then says goodbye.
- * Prints what it sends and what is answered. What stands on the command line is judged here; beat-doors.ts sends.
+ * Prints what it sends and receives. This file parses the command line; beat-doors.ts sends.
  */
 import { defaultCodes, MAX_CODE, sessionStatus, type SessionStatus } from '../../shared/status.ts';
 import { MAX_TTL_MS } from '../../shared/limits.ts';
@@ -26,7 +26,7 @@ import { clockTime, harmless } from './terminal-text.ts';
 
 const TCP_EVERY_MS = 1_000;
 const HTTP_EVERY_MS = 10_000;
-/** Two heartbeats may be lost before the third is missed. */
+/** Two heartbeats may be lost before the lease ends. */
 const HTTP_BEATS_PER_TTL = 3;
 const MAX_EVERY_MS = MAX_TTL_MS / HTTP_BEATS_PER_TTL;
 

@@ -1,7 +1,7 @@
 /**
- * Arguments of a command: its flags and the words between them, or one line that names what is wrong; and the way that
- * every command goes: read, judge, then run, or help, or exit code 2. Knows no command; each brings its flags and judges
- * its words with the checks below.
+ * Parses the arguments of a command into flags and words, or returns one line that names the fault. Runs every command
+ * the same way: parse, check, then run, or print the help, or exit with 2. Knows no command; each brings its flags and
+ * checks its words with the functions below.
  */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { DEVICE_FORM, isDevice, isUserId, USER_ID_FORM } from '../../shared/ids.ts';
@@ -18,9 +18,9 @@ export interface CommandLine<F extends Flags> {
   readonly wantsHelp: boolean;
 }
 
-/** What every command takes. */
+/** The flags of every command. */
 export const commonFlags = { url: 'text', token: 'text', 'token-file': 'text' } as const satisfies Flags;
-/** What those take that also speak TCP. */
+/** The flags of commands that also use TCP. */
 export const tcpFlags = { 'tcp-port': 'text', tls: 'switch' } as const satisfies Flags;
 
 export const tcpHelp = [
@@ -35,13 +35,13 @@ export const commonHelp = [
   '  --help            this text',
 ];
 
-/** A command: what it takes, what it makes of that, and what it then does. */
+/** A command: its help, its flags, how it reads them and what it does. */
 interface Command<F extends Flags, Order> {
   readonly help: string;
   readonly flags: F;
-  /** What the whole command line asks for, or its first fault. */
+  /** Reads the whole command line and returns an order or the first fault. */
   readonly read: (line: CommandLine<F>, io: Io) => Result<Order>;
-  /** Does it; answers the exit code. */
+  /** Carries out the order and returns the exit code. */
   readonly run: (order: Order, io: Io) => Promise<number>;
 }
 
@@ -63,7 +63,7 @@ export async function runCommand<F extends Flags, Order>(
 function readCommandLine<F extends Flags>(args: readonly string[], known: F): Result<CommandLine<F>> {
   const options: NonNullable<ParseArgsConfig['options']> = { help: { type: 'boolean', short: 'h' } };
   for (const [name, kind] of Object.entries(known)) options[name] = { type: kind === 'text' ? 'string' : 'boolean' };
-  // Not `strict`: its own errors span several sentences, so the tokens are judged here.
+  // Not `strict`, because its errors span several sentences. The loop below checks the tokens.
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const flags: Record<string, string | boolean> = {};
   const words: string[] = [];
@@ -84,7 +84,7 @@ function readCommandLine<F extends Flags>(args: readonly string[], known: F): Re
   return ok({ words, flags: given as CommandLine<F>['flags'], wantsHelp: help === true });
 }
 
-/** `--text --once` has forgotten its value; whoever means it writes `--text=--once`. */
+/** Treats `--text --once` as a missing value. `--text=--once` gives that text. */
 function isMissing(value: string, isInline: boolean | undefined): boolean {
   return isInline !== true && value.startsWith('--');
 }
@@ -110,7 +110,7 @@ export function readWhole(name: string, value: string, min: number, max: number)
     : fail(`${name} is ${JSON.stringify(value)}: it must be a whole number from ${min} to ${max}`);
 }
 
-/** No words beyond those that the command knows. */
+/** Checks that there are no more words than the command knows. */
 export function readNoMore(words: readonly string[], known: number): Result<undefined> {
   const extra = words[known];
   return extra === undefined ? ok(undefined) : fail(`${JSON.stringify(extra)} is one word too many`);

@@ -1,6 +1,6 @@
 /**
- * One person of the demo: lives its script on a real connection, WebSocket or TCP + XML, as any client would.
- * Decides nothing of what to do, only how it is done over its door. Called by demo.
+ * One simulated user of the demo: follows its script on a real connection, WebSocket or TCP + XML, like any client. The
+ * script decides what to do; this file decides how.
  */
 import { defaultCodes } from '../../shared/status.ts';
 import type { HubAccess } from './access.ts';
@@ -36,7 +36,7 @@ export class DemoPerson {
     this.#schedule(this.#options.person.firstComesAfterMs, act);
   }
 
-  /** A clean goodbye, for good. */
+  /** Ends with a clean goodbye and does not return. */
   async leave(): Promise<void> {
     clearTimeout(this.#next);
     await Promise.all([this.#goodbye, this.#client?.leave()]);
@@ -47,7 +47,7 @@ export class DemoPerson {
       this.#perform(act);
       this.#options.onAct(this.#options.person.user, act);
       const next = nextAct(this.#options.person, this.isHere);
-      // Whoever has lost the connection does nothing before it is back.
+      // A user that lost its connection does nothing until it is back.
       this.#schedule(next.afterMs + ('backAfterMs' in act ? act.backAfterMs : 0), next.act);
     }, afterMs);
   }

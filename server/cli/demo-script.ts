@@ -1,6 +1,6 @@
 /**
- * The play that `demo` puts on: who is in it, who is whose friend, and what each does next. Pure: a seed gives the same
- * people and the same lives. Opens nothing and knows no time but durations. Called by demo and demo-person.
+ * The script of the demo: its users, their friendships and what each does next. Pure: the same seed gives the same
+ * users and acts. Opens no connection and uses durations only.
  */
 import type { SessionStatus } from '../../shared/status.ts';
 import { between, pick, seededRandom, type Random } from './random.ts';
@@ -9,7 +9,7 @@ export interface Person {
   readonly user: string;
   readonly door: 'tcp-xml' | 'websocket';
   readonly device: string;
-  /** Who is there at the start, and after how long. */
+  /** When the user first connects. Small for users who are present at the start. */
   readonly firstComesAfterMs: number;
   readonly random: Random;
 }
@@ -24,7 +24,7 @@ export type Act =
   | { readonly kind: 'leave' }
   | { readonly kind: 'status'; readonly status: Says['status'] }
   | { readonly kind: 'text'; readonly text: string }
-  /** An unclean end and a return within the hub's grace: nobody should see it. */
+  /** An unclean end and a return within the hub's grace, which nobody should see. */
   | { readonly kind: 'reload'; readonly backAfterMs: number }
   /** An unclean end and a return long after the grace. */
   | { readonly kind: 'lose'; readonly backAfterMs: number };
@@ -36,7 +36,7 @@ interface NextAct {
 
 export interface Play {
   readonly people: readonly Person[];
-  /** Friends of each other, each pair once. */
+  /** Mutual friendships, each pair once. */
   readonly friendships: readonly (readonly [user: string, friend: string])[];
 }
 
@@ -49,12 +49,12 @@ export function writePlay(seed: number, count: number): Play {
   return { people, friendships: befriend(people, random) };
 }
 
-/** What a person does next, out of whether it is there and of its own chance alone. */
+/** Returns the next act of a user. Depends only on whether the user is present and on its own random numbers. */
 export function nextAct({ door, random }: Pick<Person, 'door' | 'random'>, isHere: boolean): NextAct {
   if (!isHere) return { afterMs: between(random, 4_000, 30_000), act: { kind: 'come', says: writeSays(random) } };
   const afterMs = between(random, 4_000, 32_000);
   const chance = random();
-  // The legacy client has no text: it says another status instead.
+  // The legacy client has no text, so it sets another status instead.
   if (chance < 0.3 && door === 'websocket') return { afterMs, act: { kind: 'text', text: pick(random, texts) } };
   if (chance < 0.62) return { afterMs, act: { kind: 'status', status: pick(random, statuses) } };
   if (chance < 0.77) return { afterMs, act: { kind: 'reload', backAfterMs: between(random, 100, 900) } };
@@ -62,7 +62,7 @@ export function nextAct({ door, random }: Pick<Person, 'door' | 'random'>, isHer
   return { afterMs, act: { kind: 'leave' } };
 }
 
-/** What the ticker says of it. */
+/** Returns the line that the ticker shows. */
 export function describeAct(user: string, act: Act): string {
   switch (act.kind) {
     case 'come':
@@ -91,12 +91,12 @@ function writePerson(index: number, seed: number, random: Random): Person {
     door,
     device: door === 'tcp-xml' ? 'legacy' : pick(random, ['web', 'web', 'phone', 'tablet']),
     firstComesAfterMs: comesAtStart ? between(random, 0, 2_500) : between(random, 2_500, 25_000),
-    // Of its own, so that what one does never depends on when another does something.
+    // Each user has its own generator, so that its acts do not depend on the timing of others.
     random: seededRandom(seed * 1_000_003 + index),
   };
 }
 
-/** Neighbours in a ring, and others by chance: everybody has some, and nobody all. */
+/** Makes friends of neighbors in a ring and of random users: everyone has some, and nobody has all. */
 function befriend(people: readonly Person[], random: Random): readonly (readonly [string, string])[] {
   const pairs = new Map<string, readonly [string, string]>();
   people.forEach((person, index) => {

@@ -1,6 +1,6 @@
 /**
- * The hub that the demo plays on: the one that runs, else, where none was named, one of its own in this process that
- * keeps nothing. Also finds out whether that hub takes TCP. Called by demo.
+ * Finds the hub for the demo: a running one, or, if no hub was named, one in this process that stores nothing. Also
+ * checks whether that hub accepts TCP.
  */
 import { readFileSync } from 'node:fs';
 import { readConfig } from '../config.ts';
@@ -19,13 +19,13 @@ const CONNECT_WITHIN_MS = 3_000;
 
 interface Stage {
   readonly access: HubAccess;
-  /** Ends what was started here; another's hub goes on. */
+  /** Stops a hub that was started here. Another hub keeps running. */
   readonly close: () => Promise<void>;
 }
 
 export async function findStage(access: HubAccess, follower: string, io: Io): Promise<Result<Stage>> {
   const path = `/v1/presence/${encodeURIComponent(follower)}`;
-  // Without the token: the people of the play have none either.
+  // Without the token, because the simulated users have none either.
   const asked = { http: access.http, token: noToken };
   const answer = await askHub(asked, { method: 'GET', path, signal: io.interrupted });
   if (answer.kind === 'refused' && (answer.status === 401 || answer.status === 403)) {
@@ -36,7 +36,7 @@ export async function findStage(access: HubAccess, follower: string, io: Io): Pr
   return access.isNamed ? fail(answer.problem) : startOwnHub(access, io);
 }
 
-/** Whether somebody listens where TCP should be, and as it should be. */
+/** Returns whether something accepts connections at the TCP address, with TLS if required. */
 export function takesTcp(address: TcpAddress): Promise<boolean> {
   return new Promise((resolve) => {
     const answer = (takes: boolean) => {

@@ -1,4 +1,4 @@
-/** What happens in the demo: on a terminal one line that is written over, in a pipe a line each. Called by demo. */
+/** Shows what happens in the demo: one line that is overwritten on a terminal, one line per event in a pipe. */
 import { type Output, sizeOf } from './io.ts';
 import { clockTime, fit } from './terminal-text.ts';
 
@@ -12,11 +12,11 @@ export class DemoTicker {
   tell(nowMs: number, here: number, of: number, what: string): void {
     const line = `${clockTime(nowMs)}  ${here} of ${of} connected  ${what}`;
     if (this.#output.isTTY !== true) this.#output.write(`${line}\n`);
-    // One column less than there are: a full line would wrap.
+    // One column less than the width, because a full line would wrap.
     else this.#output.write(`\r\u001b[K${fit(line, sizeOf(this.#output).columns - 1).trimEnd()}`);
   }
 
-  /** What is written next begins a line of its own. */
+  /** Clears the line, so that the next output starts on an empty one. */
   close(): void {
     if (this.#output.isTTY === true) this.#output.write('\r\u001b[K');
   }

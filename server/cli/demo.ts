@@ -1,6 +1,7 @@
 /**
- * `presence-hub demo`: simulated users who come, go, change, reload and lose connections, so that there is life to look at.
- * Makes their friend graph, lets them live, and has them say goodbye at Ctrl-C. The script is demo-script.ts.
+ * `presence-hub demo`: simulated users who connect, leave, change status, reload and lose connections, so that there is
+ * something to see. Creates their friend graph, runs their scripts, and sends their goodbyes at Ctrl-C. The script is
+ * demo-script.ts.
  */
 import { ok, type Result } from '../lib/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
@@ -90,7 +91,7 @@ async function putOn({ follower, play, access }: Order, io: Io): Promise<number>
     (person) =>
       new DemoPerson({
         person: hasTcp ? person : { ...person, door: 'websocket' },
-        // A token is one user's: the people come without.
+        // A token belongs to one user, so the simulated users connect without.
         access: { ...access, token: noToken },
         onAct: (user, act) => {
           const here = people.filter(({ isHere }) => isHere).length;
@@ -106,7 +107,7 @@ async function putOn({ follower, play, access }: Order, io: Io): Promise<number>
   return EXIT_OK;
 }
 
-/** @returns why it could not be done, where it could not. */
+/** @returns the problem, or undefined on success. */
 async function makeFriends(follower: string, play: Play, access: HubAccess, io: Io): Promise<string | undefined> {
   const follows = play.people.filter(({ user }) => user !== follower).map(({ user }) => [follower, user] as const);
   for (const { pairs, isOneway } of [

@@ -1,10 +1,10 @@
 /**
- * A file of friendships, line by line: `user,friend` as CSV, in pieces of any size, never whole in memory. Pure.
- * A line that is none is named with its number and skipped. Called by import.
+ * Parses a file of friendships line by line: `user,friend` as CSV, in pieces of any size, never the whole file in
+ * memory. Pure. A bad line is reported with its number and skipped.
  */
 import { isUserId } from '../../shared/ids.ts';
 
-/** More than two ids, their quotes and spaces ever take: what is longer is no line of ours, and is not kept. */
+/** More than two ids with quotes and spaces ever take. A longer line is bad, and its text is not kept. */
 const MAX_LINE_CHARS = 1_024;
 const BYTE_ORDER_MARK = '\ufeff';
 
@@ -23,12 +23,12 @@ export class EdgeLines {
   #isSkipping = false;
   #hasData = false;
 
-  /** Lines that have ended so far. */
+  /** The number of lines that have ended so far. */
   get count(): number {
     return this.#line;
   }
 
-  /** What the lines that end in this piece say. */
+  /** Returns the edges and bad lines that end in this piece. */
   read(piece: string): { readonly edges: readonly NumberedEdge[]; readonly bad: readonly BadLine[] } {
     const edges: NumberedEdge[] = [];
     const bad: BadLine[] = [];
@@ -42,7 +42,7 @@ export class EdgeLines {
     return { edges, bad };
   }
 
-  /** The last line need not end. */
+  /** Ends the last line, which may lack a line break. */
   end(): { readonly edges: readonly NumberedEdge[]; readonly bad: readonly BadLine[] } {
     return this.#rest === '' && !this.#isSkipping ? { edges: [], bad: [] } : this.read('\n');
   }
@@ -62,7 +62,7 @@ export class EdgeLines {
   }
 }
 
-/** The fields of a line, why it has none, or nothing where it is blank or a comment. */
+/** Returns the fields of a line, the reason why it has none, or undefined if it is blank or a comment. */
 function readFields(text: string): readonly string[] | string | undefined {
   const line = text.trim();
   if (line === '' || line.startsWith('#')) return undefined;

@@ -1,6 +1,6 @@
 /**
- * `presence-hub explain`: says why a user is shown as it is. What stands on the command line is judged here; the page is
- * explained-text.ts's.
+ * `presence-hub explain`: explains the status of a user. This file parses the command line; explained-text.ts renders
+ * the answer.
  */
 import { explanation } from '../../shared/explain.ts';
 import { ok, type Result } from '../lib/result.ts';

@@ -1,11 +1,11 @@
 /**
- * Why a user is shown as it is, as a page of lines for people: the verdict, its sessions, what happened last, with ages.
- * Pure: no stream, no clock; every word that came from a hub passes `isolated` here. Called by explain.
+ * Renders an explanation as lines for people: the decision, the sessions and the recent transitions, with ages. Pure:
+ * no stream, no clock. Every text from a hub passes through `isolated` here.
  */
 import type { ExplainedSession, Explanation, Transition } from '../../shared/explain.ts';
 import { dateAndTime, describeAge, fit, isolated, widthOf } from './terminal-text.ts';
 
-/** The lines of the page. Ages are by the hub's own clock. */
+/** Returns the lines. Ages are by the hub's clock. */
 export function renderExplanation(explanation: Explanation): readonly string[] {
   const { user, at, entry, decision, sessions, transitions, transitionsSince, stale } = explanation;
   const { status, since, lastSeen } = entry;
@@ -65,7 +65,7 @@ function ago(when: number, at: number): string {
   return `${describeAge(at - when)} ago`;
 }
 
-/** Cells under each other, as wide as the widest; no space at the end of a line. */
+/** Aligns cells in columns as wide as their widest cell, without trailing spaces. */
 function inColumns(rows: readonly (readonly string[])[]): string[] {
   const safe = rows.map((row) => row.map(isolated));
   const widthOfColumn = (column: number): number => Math.max(0, ...safe.map((row) => widthOf(row[column] ?? '')));

@@ -1,11 +1,11 @@
 /**
- * What a watcher knows of one user's friends, out of the messages that told it; pure, like a client's own store.
- * Says which entries a message changed, so that a list can be printed line by line. Called by watch and friend-table.
+ * The state of one user's friends as a watcher knows it from the hub's messages. Pure. Returns which entries a message
+ * changed, so that a list can be printed line by line.
  */
 import type { Entry } from '../../shared/entry.ts';
 import type { HubMessage, Snapshot } from '../../shared/hub-messages.ts';
 
-/** A friend as it now stands, or one who is none any more. */
+/** The new entry of a friend, or a user who is no longer a friend. */
 export type FriendChange =
   { readonly kind: 'entry'; readonly entry: Entry } | { readonly kind: 'removed'; readonly user: string };
 
@@ -13,7 +13,7 @@ export class FriendList {
   readonly #entries = new Map<string, Entry>();
   #at: number | undefined;
 
-  /** What to resume from; undefined before the first snapshot. */
+  /** The `at` from which to resume; undefined before the first snapshot. */
   get at(): number | undefined {
     return this.#at;
   }
@@ -28,7 +28,10 @@ export class FriendList {
     return here;
   }
 
-  /** Online first, then busy, away and offline; within each by id, as people sort `ada.7` and `ada.12`. */
+  /**
+   * Returns online first, then busy, away and offline. Within each status, sorts by id with numbers in numeric order:
+   * `ada.7` before `ada.12`.
+   */
   sorted(): readonly Entry[] {
     return [...this.#entries.values()].sort((a, b) => rank[a.status] - rank[b.status] || byId(a.user, b.user));
   }
@@ -55,7 +58,7 @@ export class FriendList {
     }
     const named = new Set(snapshot.entries.map(({ user }) => user));
     const removed = [...this.#entries.keys()].filter((user) => !named.has(user)).flatMap((user) => this.#drop(user));
-    // A full one replaces whatever stood here, newer versions too.
+    // A full snapshot replaces everything, including newer versions.
     return [...removed, ...snapshot.entries.flatMap((entry) => this.#replace(entry))];
   }
 

@@ -1,16 +1,16 @@
 /**
- * The friends as a table of lines that fit a terminal, and as single lines for a pipe. Pure: no stream, no clock.
- * Every word that came from a hub passes `harmless` or `isolated` here. Called by watch.
+ * Renders friends as a table that fits a terminal, and as single lines for a pipe. Pure: no stream, no clock. Every
+ * text from a hub passes through `harmless` or `isolated` here.
  */
 import type { Entry } from '../../shared/entry.ts';
 import type { FriendChange, FriendList } from './friend-list.ts';
 import { dateAndTime, describeAge, fit, harmless, isolated, widthOf } from './terminal-text.ts';
 
-/** How the connection stands. */
+/** The state of the connection. */
 export type LinkState =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
-  /** Connected, but the hub itself is not sure since then. */
+  /** Connected, but the hub's data may be out of date since then. */
   | { readonly kind: 'stale'; readonly sinceMs: number }
   | { readonly kind: 'lost'; readonly asOfMs: number };
 
@@ -37,7 +37,7 @@ const MAX_USER_WIDTH = 28;
 const MAX_DEVICES_WIDTH = 22;
 const GREY = 90;
 
-/** At most `rows` lines, none wider than `columns`. */
+/** Returns at most `rows` lines, none wider than `columns`. */
 export function renderTable(options: TableOptions): readonly string[] {
   const { title, friends, link, columns, hasColour } = options;
   const paint: Paint = (colour, text) => (hasColour ? `\u001b[${colour}m${text}\u001b[0m` : text);
@@ -65,7 +65,10 @@ export function renderTable(options: TableOptions): readonly string[] {
   ].slice(0, options.rows);
 }
 
-/** `time, user, status, text`, with tabs between: a line for `cut` and `awk`. Nothing is beside the text that it could turn. */
+/**
+ * Returns `time, user, status, text` separated by tabs, for `cut` and `awk`. The text needs no isolation, because
+ * nothing follows it on the line.
+ */
 export function renderChange(change: FriendChange, nowMs: number): string {
   const time = new Date(nowMs).toISOString();
   if (change.kind === 'removed') return [time, harmless(change.user), 'removed', ''].join('\t');
@@ -88,11 +91,11 @@ function describeLink(link: LinkState, nowMs: number): string {
   }
 }
 
-/** `for 3 m`, or `last seen 3 m ago`. `nowMs` is by the hub's clock, as the instants are. */
+/** Returns `for 3 m` or `last seen 3 m ago`. `nowMs` is by the hub's clock, like the instants. */
 function describeWhen({ status, since, lastSeen, v }: Entry, nowMs: number): string {
   if (status !== 'offline') return since === null ? '' : `for ${describeAge(nowMs - since)}`;
   if (v === 0) return 'never seen';
-  // A hub may keep it to itself.
+  // A hub may hide it.
   return lastSeen === null ? '' : `last seen ${describeAge(nowMs - lastSeen)} ago`;
 }
 
@@ -120,7 +123,7 @@ function paintRow(entry: Entry, { nowMs, columns }: TableOptions, widths: Widths
     isolated(entry.text ?? ''),
   ];
   const row = cells.map((cell, i) => fit(cell, widths[i] ?? 0)).join(' ');
-  // Painted after it has its width: the codes have none.
+  // Painted after padding, because color codes have no width.
   const line = fit(`${symbol} ${row}`, columns);
   return entry.status === 'offline' ? paint(colour, line) : paint(colour, line.slice(0, 1)) + line.slice(1);
 }

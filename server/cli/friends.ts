@@ -1,6 +1,6 @@
 /**
- * `presence-hub friends`: adds and removes friends, lists them, and imports an existing graph.
- * What stands on the command line is judged here; the rest is one request each, and import-file.ts.
+ * `presence-hub friends`: adds, removes and lists friends, and imports an existing graph. This file parses the command
+ * line and sends one request per edit; import-file.ts imports.
  */
 import { friendsAnswer } from '../../shared/http-bodies.ts';
 import { ok, fail, type Result } from '../lib/result.ts';
@@ -33,7 +33,7 @@ const help = [
 const flags = { ...commonFlags, oneway: 'switch', json: 'switch' } as const satisfies Flags;
 type Line = CommandLine<typeof flags>;
 
-/** What there is to do, once the whole command line has been found sound. */
+/** The action to run once the whole command line is valid. */
 type Deed = () => Promise<number>;
 
 export function run(args: readonly string[], io: Io): Promise<number> {

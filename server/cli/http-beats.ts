@@ -1,6 +1,6 @@
 /**
- * One user's heartbeats over HTTP: a request each, the next one only after the answer to the last. The goodbye is a
- * heartbeat with the status offline. Called by beat.
+ * One user's heartbeats over HTTP: each request starts only after the answer to the previous one. The goodbye is a
+ * heartbeat with the status offline.
  */
 import type { SessionStatus } from '../../shared/status.ts';
 import { fullJitterMs } from './backoff.ts';
@@ -43,7 +43,7 @@ export class HttpBeats {
   }
 
   async leave(): Promise<void> {
-    // A beat that is still on its way would begin the session anew after the goodbye.
+    // Waits for a beat under way, which would begin a new session after the goodbye.
     await this.end();
     if (this.#wasEverAnswered) await this.#ask({ status: 'offline' }, AbortSignal.timeout(BYE_WITHIN_MS));
   }
@@ -67,7 +67,7 @@ export class HttpBeats {
     const retryMs = answer.kind === 'later' ? answer.afterMs : undefined;
     const waitMs = this.#failures === 0 ? everyMs : (retryMs ?? Math.min(everyMs, fullJitterMs(this.#failures)));
     this.#nextBeat = setTimeout(() => this.start(), waitMs);
-    // Told last: whoever is told may end it here and now.
+    // Called last, because the listener may end this object at once.
     if (answer.kind === 'ok') this.#options.onBeat();
     else this.#options.onLost(answer.problem);
   }

@@ -1,7 +1,7 @@
 /**
- * One WebSocket connection to a hub that comes back by itself: hello with the token, heartbeats at the hub's interval, a
- * look at whether the hub is still there, reconnecting as the close code means it, and at the hub's own word where it says
- * `reconnect`. Knows nothing of what is watched or shown. Called by watch, beat and demo.
+ * One WebSocket connection to a hub that reconnects automatically: sends the hello with the token and heartbeats at the
+ * hub's interval, notices a silent hub, and reconnects as the close code or a `reconnect` message says. Knows nothing
+ * of what is watched or shown.
  */
 import { WebSocket, type RawData } from 'ws';
 import type { ClientMessage, Hello } from '../../shared/client-messages.ts';
@@ -14,13 +14,13 @@ import { comeBackAfter, fullJitterMs, slowJitterMs, type ComeBack } from './back
 import { FreshTokenWait, TokenRenewal } from './token-renewal.ts';
 import { describeRefusal } from './token.ts';
 
-/** A connection that lived this long was a good one: the next try starts with a short wait again. */
+/** A connection that lasted this long was good, so the next retry starts with a short delay again. */
 const GOOD_AFTER_MS = 5_000;
 const WELCOME_WITHIN_MS = 10_000;
 const BYE_WITHIN_MS = 1_000;
-/** Less than the grace: a token that is there already costs nobody a visible end. */
+/** Less than the grace, so that a token that is already available causes no visible end. */
 const FRESH_TOKEN_LOOK_MS = 500;
-/** What a hub that answers a hello with an error wants of whoever comes back. */
+/** How to reconnect if the hub answers the hello with an error. */
 const comeBackAfterError: ReadonlyMap<ErrorCode, ComeBack> = new Map([
   ['unauthenticated', 'renewed'],
   ['too_many', 'slowly'],
@@ -31,19 +31,19 @@ const comeBackAfterError: ReadonlyMap<ErrorCode, ComeBack> = new Map([
 
 export interface HubClientOptions {
   readonly access: Pick<HubAccess, 'ws' | 'http' | 'token'>;
-  /** Asked at every connect: the hello says what holds then. The token is added to it. */
+  /** Called at every connect, so that the hello has the current values. The token is added to it. */
   readonly hello: () => Hello;
   /** Default: the hub's interval. */
   readonly everyMs?: number;
-  /** Keeps trying where the very first connection finds no hub. */
+  /** Keeps trying even if the very first connection finds no hub. */
   readonly isPatient?: boolean;
   readonly onWelcome?: (welcome: Welcome) => void;
   readonly onMessage?: (message: HubMessage) => void;
-  /** For a person to read: without the token. */
+  /** For display: without the token. */
   readonly onSent?: (json: string) => void;
-  /** The connection is gone; it comes back by itself. */
+  /** The connection is lost; the client reconnects. */
   readonly onLost?: (reason: string) => void;
-  /** The connection is gone for good. */
+  /** The connection has ended and the client does not reconnect. */
   readonly onFailed: (problem: string) => void;
 }
 
@@ -53,7 +53,7 @@ export class HubClient {
   readonly #freshTokenWait: FreshTokenWait;
   #socket: WebSocket | undefined;
   #isWelcome = false;
-  /** A hub has spoken at this address: from then on a lost connection is one to come back from. */
+  /** A hub has answered at this address, so a lost connection is retried. */
   #hasMetHub = false;
   #isEnding = false;
   #heartbeats: NodeJS.Timeout | undefined;
@@ -62,13 +62,13 @@ export class HubClient {
   #sentIds = 0;
   #welcomeAtMs = 0;
   #heardAtMs = 0;
-  /** Why the socket in hand ends, where somebody has said so before it closed. */
+  /** Why the current socket ends, if that was known before it closed. */
   #reason: string | undefined;
   #error: Error | undefined;
-  /** The monotonic time before which the hub, or `cut`, does not want this client back. */
+  /** The monotonic time before which this client must not reconnect, set by the hub or by `cut`. */
   #notBeforeMs: number | undefined;
   #comeBack: ComeBack | undefined;
-  /** What the connection in hand was opened or renewed with. */
+  /** The token with which the current connection was opened or renewed. */
   #token: string | undefined;
   #refusedToken: string | undefined;
 
@@ -108,24 +108,24 @@ export class HubClient {
     });
   }
 
-  /** Sent now or never: what must outlast a connection belongs in the hello. */
+  /** Sends a message, or drops it if not connected. State that must survive a reconnect belongs in the hello. */
   send(message: ClientMessage): void {
     if (this.#isWelcome) this.#write(message);
   }
 
-  /** An unclean end, as a reload or a lost network is one; comes back after that long. */
+  /** Ends uncleanly, like a reload or a lost network, and reconnects after that time. */
   cut(backAfterMs: number): void {
     if (this.#isEnding || !this.#isWelcome) return;
     this.#notBeforeMs = performance.now() + backAfterMs;
     this.#socket?.terminate();
   }
 
-  /** A clean goodbye; resolves when the connection has ended. */
+  /** Ends with a clean goodbye. Resolves when the connection has ended. */
   leave(): Promise<void> {
     return this.#end(() => this.#write({ type: 'bye' }));
   }
 
-  /** Ends without a goodbye, for good; what has been sent still arrives. */
+  /** Ends without a goodbye and does not reconnect. Messages already sent still arrive. */
   end(): Promise<void> {
     return this.#end((socket) => socket.close());
   }
@@ -151,7 +151,7 @@ export class HubClient {
 
   #receive(json: string): void {
     const read = hubMessage.safeParse(parseJson(json));
-    // The contract may grow: what this client does not know is not for it.
+    // The contract may grow: this client ignores messages that it does not know.
     if (!read.success || this.#isEnding) return;
     this.#hasMetHub = true;
     const message = read.data;
@@ -174,7 +174,7 @@ export class HubClient {
     const beat = () => {
       if (performance.now() - this.#heardAtMs > welcome.timeoutMs) return this.#drop('the hub went silent');
       this.#sentIds += 1;
-      // With an id it is answered, so that a hub that is gone without a word is noticed.
+      // The id asks for an answer, so that a hub that is gone without a close is noticed.
       this.send({ type: 'heartbeat', id: this.#sentIds });
     };
     this.#heartbeats = setInterval(beat, this.#options.everyMs ?? welcome.heartbeatMs);
@@ -190,7 +190,7 @@ export class HubClient {
     this.#socket?.terminate();
   }
 
-  /** Until then the connection in hand is as good as any: it is kept, unless the hub closes it. */
+  /** Reconnects at that time. Until then, the current connection stays in use unless the hub closes it. */
   #comeBackAfter(afterMs: number): void {
     this.#reason = 'the hub asked to come back later';
     this.#notBeforeMs = performance.now() + afterMs;
@@ -233,7 +233,7 @@ export class HubClient {
     this.#nextTry = setTimeout(() => this.connect(), waitMs);
   }
 
-  /** The hub does not take the token: another one may be in the file, or come into it. */
+  /** The hub refuses the token. The file may contain another one, or may soon. */
   #refused(reason = 'it has run out', onLost?: (reason: string) => void): void {
     const { token } = this.#options.access;
     if (!this.#freshTokenWait.refused()) return this.#fail(describeRefusal('unauthenticated', token, reason));

@@ -1,6 +1,6 @@
 /**
- * Requests to a hub over HTTP: a body in JSON, an answer in JSON or the hub's own words on why there is none.
- * Tries once; who wants to try again decides that by the kind of the answer. Called by beat, friends, import and demo.
+ * HTTP requests to a hub: a JSON body, and a JSON answer or the hub's reason for a refusal. Tries once; the kind of the
+ * answer says whether another attempt makes sense.
  */
 import { parseJson } from '../../shared/json.ts';
 import type { HubAccess } from './access.ts';
@@ -13,15 +13,15 @@ const ANSWER_WITHIN_MS = 30_000;
 
 export type HubAnswer =
   | { readonly kind: 'ok'; readonly body: unknown }
-  /** The hub says no, and would say so again: in its own words, and as a line that says what to do. */
+  /** The hub refuses and would refuse again. `says` is the hub's text; `problem` is a line with the remedy. */
   | { readonly kind: 'refused'; readonly status: number; readonly says: string; readonly problem: string }
-  /** The hub says not now. */
+  /** The hub refuses for now. */
   | { readonly kind: 'later'; readonly status: number; readonly problem: string; readonly afterMs: number | undefined }
   | { readonly kind: 'unreachable'; readonly problem: string };
 
 interface HubRequest {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
-  /** From the hub's address on: `/v1/…`. */
+  /** The path below the hub's address: `/v1/…`. */
   readonly path: string;
   readonly body?: unknown;
   readonly signal?: AbortSignal;
@@ -61,7 +61,7 @@ async function readAnswer(response: Response, token: TokenSource): Promise<HubAn
   return { kind: 'refused', status, says, problem: describeStatus(status, says, token) };
 }
 
-/** Says why there is no answer; answers the exit code. */
+/** Prints why the request failed and returns the exit code. */
 export function failWith(answer: Exclude<HubAnswer, { kind: 'ok' }>, io: Io): number {
   return exitWith(io, harmless(describeFailure(answer)));
 }
@@ -77,19 +77,19 @@ export function friendPath(user: string, friend: string, isOneway: boolean): str
   return isOneway ? `${path}?oneway=true` : path;
 }
 
-/** 429 paces; 500 is the hub's own fault, and what stands before a hub says 502 and 504 while the hub restarts. */
+/** 429 limits the rate. 500 is a failure of the hub, and a proxy answers 502 and 504 while the hub restarts. */
 function isForNow(status: number): boolean {
   return status === 429 || status >= 500;
 }
 
-/** Who may not is told what to do; all else the hub says itself. */
+/** Adds the remedy to a refused permission. For anything else, repeats the hub's text. */
 function describeStatus(status: number, says: string, token: TokenSource): string {
   if (status === 401) return describeRefusal('unauthenticated', token, says);
   if (status === 403) return describeRefusal('forbidden', token, says);
   return `the hub refused: ${says}`;
 }
 
-/** The `detail` of a problem says what to do; what is no hub has none. */
+/** Reads the `detail` of a problem. An answer that is not from a hub has none. */
 function readDetail(status: number, body: unknown): string {
   const detail = typeof body === 'object' && body !== null && 'detail' in body ? body.detail : undefined;
   return typeof detail === 'string' ? detail : `it answered ${status}`;

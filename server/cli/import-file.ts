@@ -1,7 +1,7 @@
 /**
- * `presence-hub friends import FILE.csv`: an existing graph into the hub, streamed, with its progress to be seen.
- * A line that can't be taken is named, counted and skipped. What was taken stays taken, and taking it twice changes
- * nothing, so an import that broke off is simply run again. Called by friends.
+ * `presence-hub friends import FILE.csv`: streams an existing graph into the hub and shows the progress. A bad line is
+ * named, counted and skipped. An import that was interrupted can simply be run again, because accepted edges stay and a
+ * second import of them changes nothing.
  */
 import { open } from 'node:fs/promises';
 import { ok, fail, type Result } from '../lib/result.ts';
@@ -108,7 +108,7 @@ async function openSource(file: string, io: Io): Promise<Result<Source>> {
   }
 }
 
-/** Ctrl-C ends the reading even where standard input has nothing to say. */
+/** Ends reading at Ctrl-C, even if standard input is silent. */
 async function* stopAt<T>(source: AsyncIterable<T>, interrupted: AbortSignal): AsyncGenerator<T> {
   const stopped = new Promise<{ done: true }>((resolve) =>
     interrupted.addEventListener('abort', () => resolve({ done: true })),

@@ -1,10 +1,10 @@
 /**
- * Pairs of friends to the hub's import, in pieces with a few requests in flight. Waits for a hub that is away for a
- * moment; where the hub refuses a piece, halves it until the edge at fault stands alone. Called by import-file and demo.
+ * Posts pairs of friends to the hub's import in batches, with a few requests in flight. Waits for a hub that is briefly
+ * unavailable. If the hub refuses a batch, halves it until the bad edge is alone.
  *
- * Gathers many pairs, splits them into their two directions and sends them sorted: neighbours in one commit share the
- * pages of the hub's table. A million pairs at random cost a hub 46 s of CPU as they came and 14 s sorted (16 and 1.2 GB
- * written; measured 2026-11-22 with SQLite).
+ * Collects many pairs, splits them into their two directions and sends them sorted, because neighbors in one commit
+ * share the pages of the hub's table. A million random pairs cost a hub 46 s of CPU unsorted and 14 s sorted (16 and
+ * 1.2 GB written; measured 2026-11-22 with SQLite).
  */
 import { z } from 'zod';
 import { fullJitterMs } from './backoff.ts';
@@ -13,11 +13,11 @@ import { askHub, type HttpAccess, type HubAnswer } from './hub-http.ts';
 import { FreshTokenWait } from './token-renewal.ts';
 
 const EDGES_PER_SORT = 100_000;
-/** 500 edges of the longest ids are half of what a body may hold, and hold a hub up for a few milliseconds. */
+/** 500 edges with the longest ids take half of the maximum body, and a few milliseconds of the hub's loop. */
 const EDGES_PER_REQUEST = 500;
 const REQUESTS_IN_FLIGHT = 4;
 const GIVE_UP_AFTER_MS = 60_000;
-/** The edges are at fault, not the request: some of them may still be taken. */
+/** The edges are bad, not the request, so some of them may still be accepted. */
 const FAULTS_OF_EDGES: ReadonlySet<number> = new Set([400, 409]);
 const importAnswer = z.object({ added: z.int() });
 
@@ -43,17 +43,17 @@ export class ImportPoster {
     this.#freshTokenWait = new FreshTokenWait(options.access.token);
   }
 
-  /** Pairs that the hub has by now; one of two directions is half a pair. */
+  /** The number of pairs that the hub has accepted. One of two directions is half a pair. */
   get takenPairs(): number {
     return Math.floor(this.#options.isOneway ? this.#taken : this.#taken / 2);
   }
 
-  /** Edges that the hub did not have before; friends of each other are two. */
+  /** The number of edges that were new to the hub. A mutual friendship is two edges. */
   get added(): number {
     return this.#added;
   }
 
-  /** Why it has given up, where it has. */
+  /** Why the import gave up, if it did. */
   get problem(): string | undefined {
     return this.#problem;
   }
@@ -67,7 +67,7 @@ export class ImportPoster {
     }
   }
 
-  /** Resolves when all that was added is taken or refused. */
+  /** Resolves when every added pair is accepted or refused. */
   async finish(): Promise<void> {
     await this.#postGathered();
     await Promise.all(this.#inFlight);
@@ -104,7 +104,7 @@ export class ImportPoster {
     }
   }
 
-  /** Nothing where it was given up. */
+  /** Returns undefined if the import gave up. */
   async #askUntilAnswered(
     piece: readonly NumberedEdge[],
   ): Promise<Extract<HubAnswer, { kind: 'ok' | 'refused' }> | undefined> {
@@ -119,7 +119,7 @@ export class ImportPoster {
         return answer;
       }
       if (interrupted.aborted) return undefined;
-      // A hub that sets the pace is there, and so is this import.
+      // A hub that limits the rate is alive, so the import does not give up.
       if (answer.kind === 'later' && answer.status === 429)
         this.#lastProgressAtMs = performance.now() + (answer.afterMs ?? 0);
       const isNobody = answer.kind === 'unreachable' && this.#lastProgressAtMs === undefined;
@@ -139,7 +139,7 @@ export class ImportPoster {
   }
 }
 
-/** By code units, as the hub's table is; `localeCompare` takes ten times as long. */
+/** Compares by code units, like the hub's table. `localeCompare` takes ten times as long. */
 function byUserThenFriend({ edge: a }: NumberedEdge, { edge: b }: NumberedEdge): number {
   const at = a[0] === b[0] ? 1 : 0;
   return a[at] < b[at] ? -1 : a[at] > b[at] ? 1 : 0;

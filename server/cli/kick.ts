@@ -1,4 +1,4 @@
-/** `presence-hub kick`: ends one session of a user. What stands on the command line is judged here; the rest is one request. */
+/** `presence-hub kick`: ends one session of a user. This file parses the command line and sends one request. */
 import { ok, fail, type Result } from '../lib/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import { commonFlags, commonHelp, readNoMore, readUserId, runCommand, type CommandLine } from './command-line.ts';

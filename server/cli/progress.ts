@@ -1,6 +1,6 @@
 /**
- * How far a long piece of work is: a bar on a terminal, in a pipe a line every few seconds. The picture is pure; the
- * writer around it only knows when to draw it and how to let a line of text pass. Called by import.
+ * Shows the progress of a long task: a bar on a terminal, a line every few seconds in a pipe. The rendering is pure;
+ * the writer decides when to draw, and lets lines of text pass.
  */
 import { type Output, sizeOf } from './io.ts';
 import { fit } from './terminal-text.ts';
@@ -35,7 +35,7 @@ export function groupDigits(count: number): string {
 }
 
 export interface ProgressWriter {
-  /** A line of its own, above the bar. */
+  /** Prints a line above the bar. */
   line(text: string): void;
   close(): void;
 }
@@ -45,7 +45,7 @@ export function writeProgress(output: Output, look: () => Progress): ProgressWri
   const clear = () => isBar && output.write('\r\u001b[K');
   const draw = () => {
     const text = renderProgress(look());
-    // One column less than there are: a full line would wrap.
+    // One column less than the width, because a full line would wrap.
     output.write(isBar ? `\r\u001b[K${fit(text, sizeOf(output).columns - 1).trimEnd()}` : `${text}\n`);
   };
   const timer = setInterval(draw, isBar ? BAR_EVERY_MS : LINE_EVERY_MS);

@@ -1,4 +1,6 @@
-/** Randomness that a seed repeats: mulberry32. Good enough for a play, and for nothing that must not be guessed. */
+/**
+ * A random generator with a seed: mulberry32. Good enough for a demo, but not for anything that must be unpredictable.
+ */
 
 /** In [0, 1). */
 export type Random = () => number;
@@ -17,7 +19,7 @@ export function pick<T>(random: Random, choices: readonly [T, ...T[]]): T {
   return choices[Math.floor(random() * choices.length)] ?? choices[0];
 }
 
-/** A whole number from `min` to `max`. */
+/** Returns an integer from `min` to `max`. */
 export function between(random: Random, min: number, max: number): number {
   return min + Math.floor(random() * (max - min + 1));
 }

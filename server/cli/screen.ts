@@ -1,6 +1,6 @@
 /**
- * A terminal that a command draws on: its own screen, so that what stood there comes back, and never more than ten
- * pictures a second. Draws what it is handed and asks for it again when the window changes. Called by watch.
+ * The terminal screen of a command: uses the alternate screen, so that the previous content returns, and draws at most
+ * ten frames a second. Redraws when the window changes.
  */
 import { type Output, sizeOf } from './io.ts';
 
@@ -8,9 +8,9 @@ const FRAME_MS = 100;
 const AGEING_MS = 1_000;
 
 interface Screen {
-  /** Something changed: draw soon. */
+  /** Schedules a redraw. */
   touch(): void;
-  /** Gives the terminal back as it was. */
+  /** Restores the terminal. */
   close(): void;
 }
 
@@ -20,13 +20,13 @@ export function openScreen(output: Output, render: (columns: number, rows: numbe
     pending = undefined;
     const { columns, rows } = sizeOf(output);
     const lines = render(columns, rows);
-    // Cleared before it is written: cleared after, a line as wide as the window would lose its last column.
+    // Cleared before writing: cleared after it, a line as wide as the window would lose its last column.
     output.write(`\u001b[H${lines.map((line) => `\u001b[2K${line}`).join('\r\n')}\u001b[J`);
   };
   const touch = () => (pending ??= setTimeout(draw, FRAME_MS));
   const ageing = setInterval(touch, AGEING_MS);
   output.on('resize', touch);
-  // The other screen, without a cursor.
+  // Enters the alternate screen and hides the cursor.
   output.write('\u001b[?1049h\u001b[?25l\u001b[2J');
   draw();
   return {

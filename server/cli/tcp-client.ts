@@ -1,7 +1,7 @@
 /**
- * One user's heartbeats as XML over TCP or TLS, as the legacy client sends them, on a connection that comes back by itself.
- * The first frame of a connection carries the token, and one with a fresh token whenever there is one. A hub that answers
- * (HUB_TCP_ACK) is heard; most say nothing. A state of -1 is the clean goodbye. Called by beat and demo.
+ * One user's heartbeats as XML over TCP or TLS, as the legacy client sends them, on a connection that reconnects
+ * automatically. The first frame of a connection carries the token, as does the first one after a token is renewed.
+ * Reads the answers of a hub with HUB_TCP_ACK; other hubs send none. The state -1 is the clean goodbye.
  */
 import { createConnection, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -15,7 +15,7 @@ const GOOD_AFTER_MS = 5_000;
 const CONNECT_WITHIN_MS = 10_000;
 const BYE_WITHIN_MS = 1_000;
 const LEAVING = -1;
-/** Many answers of a hub are shorter: what is kept of a stream to find them in. */
+/** Characters of the stream that are kept to find answers in. Many answers fit. */
 const MAX_HEARD_CHARS = 4_096;
 const ANSWER = /<(ack|error)\b(?:[^>]* code="(\w+)")?[^>]*>([^<]*)(?=<)/g;
 
@@ -24,22 +24,22 @@ interface TcpClientOptions {
   readonly user: string;
   readonly device?: string;
   readonly everyMs: number;
-  /** The legacy integer; asked at every heartbeat. */
+  /** Returns the legacy integer. Called at every heartbeat. */
   readonly state: () => number;
   readonly isPatient?: boolean;
-  /** For a person to read: without the token. */
+  /** For display: without the token. */
   readonly onSent?: (frame: string) => void;
-  /** What the hub answers, where HUB_TCP_ACK has it answer. */
+  /** The hub's answer, if HUB_TCP_ACK is set. */
   readonly onGot?: (text: string) => void;
   readonly onLost?: (reason: string) => void;
-  /** The very first connection found no hub, or the hub does not take the token. */
+  /** The very first connection found no hub, or the hub refuses the token. */
   readonly onFailed: (problem: string) => void;
 }
 
-/** `ready` is called once a frame may be sent; where it never is, `close` follows. */
+/** `ready` is called when a frame may be sent. If the connection fails before, only `close` follows. */
 export function openTcp({ tcpHost, tcpPort, isTcpTls }: TcpAddress, withinMs: number, ready: () => void): Socket {
   const common = { host: tcpHost, port: tcpPort, timeout: withinMs };
-  // An address is no name to ask for.
+  // An IP address is not a valid server name.
   const socket = isTcpTls
     ? connectTls({ ...common, ...(isIP(tcpHost) === 0 ? { servername: tcpHost } : {}) }, ready)
     : createConnection(common, ready);
@@ -56,7 +56,7 @@ export class TcpClient {
   #heartbeats: NodeJS.Timeout | undefined;
   #nextTry: NodeJS.Timeout | undefined;
   #attempt = 0;
-  /** Of the connection in hand; undefined while it is none yet. */
+  /** When the current connection was established; undefined until then. */
   #connectedAtMs: number | undefined;
   #backAfterMs: number | undefined;
   #token: string | undefined;
@@ -82,7 +82,7 @@ export class TcpClient {
     this.#socket = socket;
     let fault: Error | undefined;
     socket.on('timeout', () => socket.destroy(new Error(`no answer within ${CONNECT_WITHIN_MS} ms`)));
-    // Read even where nobody listens: an unread answer would hold up the end of the stream.
+    // Read even without a listener, because unread data would delay the end of the stream.
     socket.setEncoding('utf8').on('data', (text: string) => {
       this.#options.onGot?.(text);
       this.#hear(text);
@@ -93,24 +93,24 @@ export class TcpClient {
     });
   }
 
-  /** A heartbeat now, besides those of the interval. */
+  /** Sends an extra heartbeat now. */
   beat(): void {
     if (this.#isOpen) this.#write(this.#options.state());
   }
 
-  /** An unclean end; comes back after that long. */
+  /** Ends uncleanly and reconnects after that time. */
   cut(backAfterMs: number): void {
     if (this.#isEnding || !this.#isOpen) return;
     this.#backAfterMs = backAfterMs;
     this.#socket?.destroy();
   }
 
-  /** A clean goodbye; resolves when the connection has ended. */
+  /** Ends with a clean goodbye. Resolves when the connection has ended. */
   leave(): Promise<void> {
     return this.#end(() => this.#write(LEAVING));
   }
 
-  /** Ends without a goodbye, for good; what has been sent still arrives. */
+  /** Ends without a goodbye and does not reconnect. Frames already sent still arrive. */
   end(): Promise<void> {
     return this.#end(() => undefined);
   }
@@ -131,7 +131,7 @@ export class TcpClient {
     clearTimeout(cutOff);
   }
 
-  /** Also of a TLS connection: one that is not yet secured is not open. */
+  /** A TLS connection is open only after its handshake. */
   get #isOpen(): boolean {
     return this.#connectedAtMs !== undefined && this.#socket?.readyState === 'open';
   }
@@ -157,7 +157,7 @@ export class TcpClient {
     if (this.#isEnding) return;
     const { access, isPatient, onFailed, onLost } = this.#options;
     if (!this.#wasEverConnected && isPatient !== true) return onFailed(describeNoTcp(access, fault));
-    // A hub that answers nothing says nothing of a token either.
+    // A hub that sends no answers does not report an expired token either.
     if (access.token.kind === 'given' && hasRunOut(this.#token))
       return this.#refused('unauthenticated', 'it has run out');
     const livedMs = this.#connectedAtMs === undefined ? 0 : performance.now() - this.#connectedAtMs;
@@ -168,7 +168,7 @@ export class TcpClient {
     this.#nextTry = setTimeout(() => this.connect(), waitMs);
   }
 
-  /** Finds the answers that are about the token, in however many pieces they come. */
+  /** Finds the answers about the token, even if they arrive in several pieces. */
   #hear(text: string): void {
     this.#heard = (this.#heard + text).slice(-MAX_HEARD_CHARS);
     let end = 0;
@@ -196,7 +196,7 @@ export class TcpClient {
     this.#isTokenDue = false;
     const { user, device, onSent } = this.#options;
     onSent?.(encodeFrame({ user, state, device, token: token === undefined ? undefined : '…' }));
-    // A line end besides the terminator: the legacy server reads lines.
+    // A line break follows the terminator, because the legacy server reads lines.
     this.#socket?.write(`${encodeFrame({ user, state, device, token })}\n`);
   }
 }

@@ -1,28 +1,32 @@
 /**
- * Text for a terminal: other people's words without control characters, widths in columns, ages in words. All pure.
- * Whatever a hub or its users say passes `harmless` before it is written anywhere. Called by whatever prints.
+ * Text for a terminal: removes control characters from text of others, measures widths in columns, and describes ages.
+ * Pure. Everything that a hub or its users send passes through `harmless` before it is printed.
  */
 
-/** Control, formatting (text direction, too), line separators, lone surrogates; but for the joiner that emoji are made with. */
+/**
+ * Control and formatting characters (including text direction), line separators and lone surrogates, except for the
+ * joiner in emoji.
+ */
 const UNSAFE = /(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
-/** What terminals give two columns: the East Asian blocks, and emoji that are shown as such. */
+/** Characters that terminals show in two columns: the East Asian blocks, and emoji with emoji presentation. */
 const WIDE =
   /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f)/u;
 const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
-/** Letters from right to left, and digits that belong to them. */
+/** Right-to-left letters and the digits that belong to them. */
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 const ISOLATE = '\u2068';
 const ISOLATE_END = '\u2069';
 
-/** Nothing in the answer can move a cursor, colour a line or turn its direction. */
+/** Escapes characters that could move the cursor, color a line or change its direction. */
 export function harmless(text: string): string {
   return text.replace(UNSAFE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
 /**
- * Harmless, and kept apart from the rest of its line: a terminal that turns text from right to left turns digits and signs
- * beside it, too. Text that is not from right to left stays as it is, because some terminals show isolates as signs.
+ * Makes text harmless and isolates it from the rest of its line, because a terminal that reorders right-to-left text
+ * also reorders the digits and signs beside it. Other text stays as it is, because some terminals show isolates as
+ * signs.
  */
 export function isolated(text: string): string {
   const safe = harmless(text);
@@ -35,7 +39,7 @@ export function widthOf(text: string): number {
   return width;
 }
 
-/** Exactly `width` columns: filled with spaces, or cut with an ellipsis. */
+/** Returns exactly `width` columns: padded with spaces, or cut with an ellipsis. */
 export function fit(text: string, width: number): string {
   if (width <= 0) return '';
   const whole = widthOf(text);
@@ -63,7 +67,7 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** `12 s`, `3 m`, `2 h`, `5 d`. A hub whose clock is ahead of this machine's makes no age negative. */
+/** Returns `12 s`, `3 m`, `2 h` or `5 d`. Never negative, even if the hub's clock is ahead of this machine's. */
 export function describeAge(ageMs: number): string {
   const age = Math.max(0, ageMs);
   if (age < MINUTE_MS) return `${Math.floor(age / 1000)} s`;
@@ -71,13 +75,13 @@ export function describeAge(ageMs: number): string {
   return age < DAY_MS ? `${Math.floor(age / HOUR_MS)} h` : `${Math.floor(age / DAY_MS)} d`;
 }
 
-/** `12:03:05`, in this machine's time zone. */
+/** Returns `12:03:05`, in this machine's time zone. */
 export function clockTime(atMs: number): string {
   const at = new Date(atMs);
   return [at.getHours(), at.getMinutes(), at.getSeconds()].map(twoDigits).join(':');
 }
 
-/** `12:03:05`, or `2026-03-01 12:03:05` if it was another day. */
+/** Returns `12:03:05`, or `2026-03-01 12:03:05` if it was another day. */
 export function dateAndTime(atMs: number, nowMs: number): string {
   const at = new Date(atMs);
   if (at.toDateString() === new Date(nowMs).toDateString()) return clockTime(atMs);

@@ -1,6 +1,6 @@
 /**
- * Tokens that run out, where a file gets fresh ones: looks for the next one before the last has run out, and says how long
- * to wait for one that is late. Opens no connection. Called by whatever keeps one, or asks again and again.
+ * Renewal of tokens that expire and are replaced in a file: reads the next one before the current one expires, and
+ * limits how long to wait for a late one. Opens no connection.
  */
 import { expiryOf, type TokenSource } from './token.ts';
 
@@ -8,7 +8,10 @@ const LOOK_EVERY_MS = 30_000;
 const LOOK_AT_MOST_EVERY_MS = 1_000;
 const FRESH_WITHIN_MS = 60_000;
 
-/** Hands over what the file newly holds, once, well before the token in use runs out; where that one says when. */
+/**
+ * Passes each new token in the file to a callback, well before the current one expires. Does nothing if a token has no
+ * known expiry.
+ */
 export class TokenRenewal {
   readonly #source: TokenSource;
   #nextLook: NodeJS.Timeout | undefined;
@@ -17,13 +20,13 @@ export class TokenRenewal {
     this.#source = source;
   }
 
-  /** From now on this one is in use, on one connection; `stop` ends that. */
+  /** Starts to watch for a replacement of this token. `stop` ends that. */
   start(token: string | undefined, onFresh: (token: string) => void): void {
     this.stop();
     if (this.#source.kind !== 'file' || token === undefined) return;
     const expiresAt = expiryOf(token);
     if (expiresAt === undefined) return;
-    // Half of what is left: a token of a minute is looked after as well as one of a day.
+    // Half of the remaining time, so that short-lived tokens are renewed in time too.
     const untilHalfMs = (expiresAt - Date.now()) / 2;
     const waitMs = Math.max(LOOK_AT_MOST_EVERY_MS, Math.min(LOOK_EVERY_MS, untilHalfMs));
     this.#nextLook = setTimeout(() => this.#look(token, onFresh), waitMs);
@@ -35,14 +38,17 @@ export class TokenRenewal {
 
   #look(token: string, onFresh: (token: string) => void): void {
     const read = this.#source.read();
-    // A file that is just being replaced is there again at the next look.
+    // A file that is being replaced is readable again at the next check.
     const found = read.ok && read.value !== undefined ? read.value : token;
     this.start(found, onFresh);
     if (found !== token) onFresh(found);
   }
 }
 
-/** How long to go on with a file whose token the hub has taken once and now refuses: the fresh one may be a little late. */
+/**
+ * Decides how long to keep trying if the hub refuses a file's token that it accepted before: its replacement may be a
+ * little late.
+ */
 export class FreshTokenWait {
   readonly #source: TokenSource;
   #wasTaken = false;
@@ -52,13 +58,13 @@ export class FreshTokenWait {
     this.#source = source;
   }
 
-  /** The hub took the token. */
+  /** Records that the hub accepted the token. */
   taken(): void {
     this.#wasTaken = true;
     this.#refusedAtMs = undefined;
   }
 
-  /** The hub refused it. @returns whether to look into the file again, or to give up. */
+  /** Records that the hub refused the token. @returns whether to read the file again; false means to give up. */
   refused(): boolean {
     if (this.#source.kind !== 'file' || !this.#wasTaken) return false;
     this.#refusedAtMs ??= performance.now();

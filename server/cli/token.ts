@@ -1,23 +1,24 @@
 /**
- * The token that opens a hub to a command: from the command line, a file or the environment; and the lines that say what to
- * do where a hub does not take it. Checks no signature, and never says a token: no problem, line or error holds one.
- * Called by every command.
+ * A command's token, from the command line, a file or the environment, and the messages for a hub that refuses it.
+ * Checks no signature. No problem, line or error contains a token.
  */
 import { readFileSync } from 'node:fs';
 import { parseFields } from '../../shared/json.ts';
 import type { Environment } from '../config.ts';
 import { ok, fail, type Result } from '../lib/result.ts';
 
-/** Not HUB_…: an unknown name of those would stop a hub that is started in the same shell. */
+/** Does not begin with HUB_, because an unknown such name would stop a hub that is started in the same shell. */
 const TOKEN_VARIABLE = 'PRESENCE_HUB_TOKEN';
 const MAX_TOKEN_CHARS = 8_192;
 const HOW_TO_GIVE = `give one with --token-file FILE, --token TOKEN or ${TOKEN_VARIABLE}`;
 
 export interface TokenSource {
   readonly kind: 'none' | 'given' | 'file';
-  /** The flag, file or variable that it is from, for a person. */
+  /** The flag, file or variable that the token comes from, for display. */
   readonly name: string;
-  /** As it stands now (a file is read anew), nothing where nobody gave one, or why it can't be had. */
+  /**
+   * Returns the current token (a file is read again), undefined if none was given, or the reason why it cannot be read.
+   */
   read(): Result<string | undefined>;
 }
 
@@ -28,7 +29,7 @@ export interface TokenFlags {
 
 export const noToken: TokenSource = { kind: 'none', name: '', read: () => ok(undefined) };
 
-/** Flags before the environment; a file that can't be read is a fault of the command line. */
+/** Flags take precedence over the environment. A file that cannot be read is a fault of the command line. */
 export function readToken(flags: TokenFlags, env: Environment): Result<TokenSource> {
   const { token, 'token-file': path } = flags;
   if (token !== undefined && path !== undefined) return fail('--token and --token-file exclude each other: give one');
@@ -42,7 +43,7 @@ export function readToken(flags: TokenFlags, env: Environment): Result<TokenSour
   return fromEnv === '' ? ok(noToken) : givenSource(TOKEN_VARIABLE, fromEnv);
 }
 
-/** When it runs out, by this machine's clock; undefined where it does not say so to whoever can't check it. */
+/** Returns the time of expiry by this machine's clock; undefined if the token does not show it. */
 export function expiryOf(token: string): number | undefined {
   const payload = token.split('.')[1];
   if (payload === undefined) return undefined;
@@ -52,7 +53,7 @@ export function expiryOf(token: string): number | undefined {
 
 export type Refusal = 'unauthenticated' | 'forbidden';
 
-/** One line on what to do where a hub refuses; `says` are the hub's own words. */
+/** Returns one line with the remedy for a refusal. `says` is the hub's text. */
 export function describeRefusal(
   refusal: Refusal,
   { kind, name }: Pick<TokenSource, 'kind' | 'name'>,
@@ -63,7 +64,7 @@ export function describeRefusal(
   return `the hub does not take the token of ${name} (${says}): ${kind === 'file' ? 'put a fresh one there' : 'give a fresh one'}`;
 }
 
-/** What to do where the hub knows who asks, and says no. */
+/** Returns the remedy if the hub knows the caller but does not allow the request. */
 export function howToBeAllowed({ kind, name }: Pick<TokenSource, 'kind' | 'name'>): string {
   if (kind === 'none') return `where it needs a token, ${HOW_TO_GIVE}`;
   return `the token of ${name} must be the user’s own, or have the scope for it: observe to watch, admin to change`;
@@ -90,7 +91,7 @@ function givenSource(name: string, text: string): Result<TokenSource> {
   return token.ok ? ok({ kind: 'given', name, read: () => token }) : token;
 }
 
-/** Anything else could not be sent in a header, where its error would quote it. */
+/** Other characters cannot be sent in a header, and the error would quote them. */
 function checkForm(where: string, token: string): Result<string> {
   if (token.length > MAX_TOKEN_CHARS) return fail(`${where}: a token has at most ${MAX_TOKEN_CHARS} characters`);
   return /^[\x21-\x7e]+$/.test(token) ? ok(token) : fail(`${where}: a token is one word of visible ASCII characters`);

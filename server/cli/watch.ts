@@ -1,6 +1,6 @@
 /**
- * `presence-hub watch USER`: that user's friends, live. On a terminal a table, in a pipe a line for each change.
- * Speaks the wire contract alone: it observes, and has no presence of its own.
+ * `presence-hub watch USER`: shows that user's friends live: a table on a terminal, a line per change in a pipe. Uses
+ * only the wire contract. It is an observer without presence.
  */
 import type { HubMessage } from '../../shared/hub-messages.ts';
 import { HubTime } from '../../shared/hub-time.ts';
@@ -72,7 +72,7 @@ async function watchFriends({ user, access }: Order, io: Io): Promise<number> {
   return problem === undefined ? EXIT_OK : exitWith(io, harmless(problem));
 }
 
-/** Why there is nothing to wait for: the watch itself was refused, or a fresh token does not allow it any more. */
+/** Returns why there is nothing to wait for: the watch was refused, or a new token no longer allows it. */
 function problemOf(message: HubMessage, user: string, token: TokenSource): string | undefined {
   if (message.type === 'unwatched' && message.re === undefined) {
     return describeRefusal('forbidden', token, `the friends of ${user} are no longer shown`);
@@ -102,7 +102,7 @@ function openTable(user: string, { http }: HubAccess, friends: FriendList, time:
       screen.touch();
     },
     lost: (asOfMs) => {
-      // Tries that fail in a row leave the time of the last sure word as it is; before the first there is none.
+      // Repeated failures keep the time of the last certain state. Before the first connection there is none.
       if (link.kind === 'live') link = { kind: 'lost', asOfMs };
       else if (link.kind === 'stale') link = { kind: 'lost', asOfMs: link.sinceMs };
       screen.touch();
@@ -111,7 +111,7 @@ function openTable(user: string, { http }: HubAccess, friends: FriendList, time:
   };
 }
 
-/** From a welcome until the snapshot what is shown is still what was known before. */
+/** Returns the state after a message. Between welcome and snapshot, the table still shows what was known before. */
 function linkAfter(message: HubMessage, link: LinkState): LinkState {
   if (message.type === 'stale') return { kind: 'stale', sinceMs: message.since };
   if (message.type === 'fresh' || (message.type === 'snapshot' && link.kind !== 'stale')) return { kind: 'live' };
