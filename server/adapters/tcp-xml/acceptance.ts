@@ -1,7 +1,7 @@
 /**
- * The opening of a connection, up to where frames begin: who it is from (a trusted proxy's header may say), whether that
- * address is let in, and whether it speaks TLS. Cuts those that are not let in; reads no frame. The listener owns it until
- * it has opened, and has it looked at, since it must not take for ever.
+ * The acceptance of a connection, before its first frame: finds its source (the header of a trusted proxy may state
+ * it), checks whether that address may connect, and detects TLS. Destroys connections that are not allowed. Reads no
+ * frame. Limited in time, so it needs a tick at `dueAt`.
  */
 import type { Socket } from 'node:net';
 import { createProxyReader, type ProxySource } from '../../auth/proxy-protocol.ts';
@@ -12,22 +12,22 @@ import type { TcpXmlOptions } from './tcp-xml.ts';
 
 /** A connection whose next bytes are frames. */
 export interface Opened {
-  /** What frames come from: the connection itself, or TLS upon it. */
+  /** The socket that delivers frames: the accepted one, or TLS on top of it. */
   readonly socket: Socket;
-  /** Whom it is from, through whatever proxy. */
+  /** The client's address, behind any proxy. */
   readonly source: ProxySource;
-  /** Monotonic: the time for the first frame runs from here. */
+  /** Monotonic start of the time for the first frame. */
   readonly openedAt: number;
 }
 
 interface AcceptOptions {
-  /** The connection's own peer, its address in canonical form. */
+  /** The direct peer, its address in canonical form. */
   readonly peer: ProxySource;
-  /** Null where the hub has no certificate. */
+  /** Null if the hub has no certificate. */
   readonly tls: TlsUpgrade | null;
-  /** False where it is not let in; whoever asked cuts. */
+  /** @returns false if the address is not admitted. The caller then destroys the connection. */
   readonly enter: (address: string) => boolean;
-  /** `first`: what came already, and is to be read before all else. */
+  /** `first`: bytes that already arrived and must be read before all others. */
   readonly onOpened: (opened: Opened, first: Buffer | undefined) => void;
 }
 
@@ -45,12 +45,12 @@ export class Acceptance implements SlotOwner {
     this.#openedAt = hub.clock.now().monoMs;
   }
 
-  /** When it must have opened. */
+  /** Monotonic time by which the connection must be accepted. */
   get dueAt(): number {
     return this.#openedAt + this.#hub.frameMs;
   }
 
-  /** May open at once, or when the peer has sent something. */
+  /** Accepts the connection at once, or after the peer has sent something. */
   start(): void {
     const { peer } = this.#threshold;
     if (this.#hub.trustedProxies.contains(peer.address)) this.#readHeader(peer);

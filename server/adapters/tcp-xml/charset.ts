@@ -1,15 +1,14 @@
 /**
- * Which encoding a frame is in, and its text. The order is the contract's: the XML declaration, else the connection's
- * byte order mark, else the configured default; but no label outweighs the width that the bytes plainly have.
- * Never fails: bytes that do not fit become U+FFFD, and decode looks at the fields that are read.
- * The framer finds a connection's width with it, its connection turns frames to text, and hub/context.ts reads HUB_TCP_ENCODING.
+ * Determines the encoding of a frame and decodes its text. The order is that of the contract: the XML declaration, then
+ * the connection's byte order mark, then the configured default. No label overrides the width that the bytes evidently
+ * have. Never fails: invalid bytes become U+FFFD, and the decoder checks the fields that it reads.
  */
 
 import { TextDecoder } from 'node:util';
 
 export type Encoding = 'utf-8' | 'gbk' | 'gb18030' | 'big5' | 'iso-8859-1' | 'utf-16le' | 'utf-16be';
 
-/** What a connection's bytes themselves say: `bytes` is one byte wide, without a byte order mark. */
+/** What the connection's bytes reveal: `bytes` is one byte wide, without a byte order mark. */
 export type FrameEncoding = 'bytes' | 'utf-8' | 'utf-16le' | 'utf-16be';
 
 const encodings: ReadonlyMap<string, Encoding> = new Map([
@@ -33,7 +32,7 @@ const encodings: ReadonlyMap<string, Encoding> = new Map([
   ['utf-16be', 'utf-16be'],
 ]);
 
-/** The encoding of that label, whatever its case; `undefined` for one the hub does not read. */
+/** The encoding of a label, in any case; `undefined` if the hub does not support it. */
 export function encodingOf(label: string): Encoding | undefined {
   return encodings.get(label.trim().toLowerCase().replaceAll('_', '-'));
 }
@@ -53,21 +52,20 @@ function decoderOf(encoding: Encoding): TextDecoder {
   return decoder;
 }
 
-/** A declaration stands within so many bytes or is not looked for. */
+/** A declaration is searched only within this many bytes. */
 const DECLARATION_WITHIN_BYTES = 256;
 const DECLARED_ENCODING = /^<\?xml(?:\s[^>]*?)?\sencoding\s*=\s*["']([\w.:-]+)["']/;
 
 function declaredEncoding(frame: Buffer): Encoding | undefined {
-  // Nearly all frames have no declaration: one byte tells.
+  // Nearly all frames have no declaration, and one byte shows it.
   if (frame[1] !== 0x3f) return undefined;
   const label = DECLARED_ENCODING.exec(frame.toString('latin1', 0, DECLARATION_WITHIN_BYTES))?.[1];
   return label === undefined ? undefined : encodingOf(label);
 }
 
-/** The frame's text. */
 export function decodeText(frame: Buffer, seen: FrameEncoding, defaultEncoding: Encoding): string {
   if (isWide(seen)) return decoderOf(seen).decode(frame);
-  // Java clients write encoding="UTF-16" over UTF-8 bytes, and a default of UTF-16 is no truer for such a frame.
+  // Java clients write encoding="UTF-16" over UTF-8 bytes. A default of UTF-16 is equally wrong for such a frame.
   const declared = declaredEncoding(frame);
   if (declared !== undefined && !isWide(declared)) return decoderOf(declared).decode(frame);
   if (seen === 'utf-8' || isWide(defaultEncoding)) return decoderOf('utf-8').decode(frame);

@@ -1,20 +1,20 @@
 /**
- * The sessions that one connection carries: what its frames do to them, and how they end with it. Knows no bytes, no
- * token and no answer; owned by a connection, and told by the core when a lease ran out.
+ * The sessions of one connection: applies frames to them and ends them with the connection. Knows no bytes, tokens or
+ * answers.
  */
 import type { SessionRefusal } from '../../intake.ts';
 import type { Session, SessionOwner } from '../../presence/session.ts';
 import type { Heartbeat } from './decode.ts';
 import type { TcpXmlOptions } from './tcp-xml.ts';
 
-/** Why a user's frame does not count. */
+/** Why a frame is not accepted. */
 type CarriedRefusal = SessionRefusal | 'per_connection' | 'forbidden';
 
 interface CarriedBy {
   readonly onCount: (sessions: number) => void;
-  /** How long the connection was not read, up to now. */
+  /** Total time that the connection was not read. */
   readonly pausedMs: () => number;
-  /** The same, up to when all that was sent had last been heard. */
+  /** The part of that time after which everything sent has been read. */
   readonly madeUpMs: () => number;
 }
 
@@ -23,7 +23,7 @@ export class ConnectionSessions implements SessionOwner {
   readonly peer: string;
   readonly #by: CarriedBy;
   readonly #sessions = new Map<string, Session>();
-  /** Whose session here an admin ended; null for nobody, which is nearly every connection's. */
+  /** Users whose session on this connection was ended by an admin. Null if there are none, which is the usual case. */
   #kicked: Set<string> | null = null;
   #isDraining = false;
 
@@ -33,7 +33,7 @@ export class ConnectionSessions implements SessionOwner {
     this.#by = by;
   }
 
-  /** Frames may wait in a socket that the hub does not read: so much longer is a user silent before it lapses. */
+  /** Frames may wait in a socket that the hub does not read, so a user's lease is extended by this time. */
   get pausedMs(): number {
     return Math.ceil(this.#by.pausedMs());
   }
@@ -46,22 +46,22 @@ export class ConnectionSessions implements SessionOwner {
     return this.#sessions.size;
   }
 
-  /** The core ended a session: its lease ran out. The connection stays, and the next frame is a new session. */
+  /** The lease of a session expired. The connection stays, and the next frame begins a new session. */
   lapsed(session: Session): void {
     this.#forget(session);
   }
 
-  /** An admin ended a session: its user is refused on this connection from now on. The others go on. */
+  /** An admin ended a session. This connection refuses its user from now on. Other users are not affected. */
   kicked(session: Session): void {
     const { user } = session;
     const here = this.#sessions.get(user.id);
-    if (here !== undefined && here !== session) return; // that one was in its grace, and a later one lives here
+    if (here !== undefined && here !== session) return; // the ended one was in its grace, and a later one is live
     this.#kicked ??= new Set();
     this.#kicked.add(user.id);
     if (here !== undefined) this.#forget(session);
   }
 
-  /** @returns why the frame does not count; undefined where it does. */
+  /** @returns why the frame is not accepted; undefined if it is. */
   apply(heartbeat: Heartbeat): CarriedRefusal | undefined {
     if (this.#kicked?.has(heartbeat.user) === true) return 'forbidden';
     const session = this.#sessions.get(heartbeat.user);
@@ -75,7 +75,7 @@ export class ConnectionSessions implements SessionOwner {
     return undefined;
   }
 
-  /** The live session that says all of that already; undefined where the heartbeat is news. */
+  /** The live session if the heartbeat changes nothing; undefined if it does. */
   repeated({ user, state, device }: Heartbeat): Session | undefined {
     const session = this.#sessions.get(user);
     if (session?.phase !== 'live' || session.code !== state || session.status !== this.#hub.statusOf(state))
@@ -83,7 +83,7 @@ export class ConnectionSessions implements SessionOwner {
     return device === undefined || device === session.device ? session : undefined;
   }
 
-  /** What let the user in holds no more: an unclean end, as every cut is. */
+  /** The token of the user expired: an unclean end, like a cut. */
   runOut(user: string): void {
     const session = this.#sessions.get(user);
     if (session === undefined) return;
@@ -91,19 +91,19 @@ export class ConnectionSessions implements SessionOwner {
     if (!this.#isDraining) this.#hub.intake.disconnect(session, 'token_ran_out');
   }
 
-  /** The hub is about to go down: how the connection ends from now on says nothing of its users. */
+  /** The hub is about to stop. From now on, the end of the connection does not change the state of its users. */
   drain(): void {
     this.#isDraining = true;
   }
 
-  /** The connection is over. */
+  /** The connection ended. */
   loseAll(): void {
     if (!this.#isDraining) for (const session of this.#sessions.values()) this.#hub.intake.disconnect(session);
     this.#sessions.clear();
   }
 
   #leave({ user, device: named }: Heartbeat, session: Session | undefined): void {
-    // A goodbye is of its user and device, whichever device the session here has.
+    // A goodbye applies to its user and device, even if the session here has another device.
     const device = named ?? session?.device ?? 'legacy';
     if (session !== undefined) {
       this.#forget(session);

@@ -1,7 +1,7 @@
 /**
- * One legacy connection: takes frames, has them applied to the sessions that it carries, answers only where the hub was
- * told to, and ends. A bad frame harms no user of the connection: it is counted and skipped. The listener owns it and has
- * it looked at; pace is its reading's, tokens are its grants', sessions are what is carried.
+ * One legacy connection: takes frames, applies them to its sessions, answers only if the hub is configured to, and
+ * ends. A bad frame is counted and skipped, so that it harms no user of the connection. The reader handles the rate,
+ * the token gate handles tokens, and ConnectionSessions handles sessions.
  */
 import type { Socket } from 'node:net';
 import { badFrameReasons, errorCodes, type BadFrameReason } from '../../../shared/reasons.ts';
@@ -23,20 +23,20 @@ import type { FairQueue } from '../../lib/fair-queue.ts';
 
 /** How long after its end a connection may wait for a peer that does not read. */
 const GONE_WITHIN_MS = 5_000;
-/** Whatever frames wait for, no pause is longer than this part of a lease. */
+/** Maximum pause, as the divisor of a lease: a fourth of it. */
 const PAUSES_A_LEASE = 4;
 
-/** What the listener does for a connection. */
+/** What the listener provides to a connection. */
 interface Host {
-  /** What the connections of a port share. */
+  /** Shared by all connections of a port. */
   readonly turns: FairQueue;
   readonly shapes: FrameTemplates;
-  /** Has it looked at, at that time (monotonic). */
+  /** Schedules a wheel visit at that monotonic time. */
   readonly lookOn: (atMs: number) => void;
   readonly onDone: () => void;
 }
 
-/** How an HTTP request begins; no frame does. */
+/** How an HTTP request begins. No frame begins like this. */
 const HTTP_REQUEST = /^[A-Z]{3,10} \//;
 
 export class TcpConnection implements SlotOwner {
@@ -46,25 +46,25 @@ export class TcpConnection implements SlotOwner {
   readonly #carried: ConnectionSessions;
   readonly #reading: HeartbeatReader;
   readonly #memory: LastFrame;
-  /** Null where no token is asked for. */
+  /** Null if no token is required. */
   readonly #grants: TokenGate | null;
   readonly #peer: string;
-  /** If no frame has counted by then, the connection is closed. */
+  /** If no frame has been accepted by then, the connection is closed. */
   #firstFrameBy: number;
   readonly #maxPauseMs: number;
-  /** When the wheel comes by. */
+  /** Time of the next planned wheel visit. */
   #lookAt = Infinity;
-  /** The last good frame, or the last time that it was asked for one. */
+  /** Time of the last good frame or of the last probe. */
   #quietSince: number;
   #badInARow = 0;
-  /** Without the frames that were well formed, and refused. */
+  /** Does not count well-formed frames that were refused. */
   #malformedInARow = 0;
-  /** A frame has counted: from then on the connection may be silent for as long as it likes. */
+  /** A frame was accepted. From then on the connection may be silent for any time. */
   #isProven = false;
-  /** Since when as many tokens as may be are being verified. */
+  /** When the verification limit was reached; Infinity if it is not. */
   #fullSince = Infinity;
   #goneBy = Infinity;
-  /** The peer has ended it, and frames from before that still wait for a verdict. */
+  /** The peer has ended the connection, but earlier frames still wait for a verdict. */
   #isEnding = false;
 
   constructor(hub: TcpXmlOptions, { socket, source, openedAt }: Opened, host: Host) {
@@ -85,7 +85,7 @@ export class TcpConnection implements SlotOwner {
     const asksForToken = hub.asksForToken && hub.authenticator.withoutToken === null;
     this.#grants = asksForToken ? this.#openGrants(source.address) : null;
     socket.on('data', (chunk) => this.take(chunk));
-    // A reset or a time-out is an unclean end like any other, and 'close' follows it.
+    // A reset or a time-out is an ordinary unclean end, and 'close' follows it.
     socket.on('error', () => undefined);
     socket.on('end', () => this.#ended());
     socket.on('close', (hadError: boolean) => {
@@ -103,7 +103,6 @@ export class TcpConnection implements SlotOwner {
     this.#plan(this.#reading.dueAt);
   }
 
-  /** The wheel came by. */
   tick(monoMs: number): number {
     this.#lookAt = Infinity;
     if (!this.isDone) this.#lookAfter(monoMs);
@@ -113,19 +112,22 @@ export class TcpConnection implements SlotOwner {
     return this.#lookAt === Infinity ? DONE : this.#lookAt;
   }
 
-  /** Tokens run out sooner or later than the wheel was told. */
+  /** Applies a step of the wall clock: tokens expire sooner or later than scheduled. */
   clockStepped(): void {
     if (this.isDone) return;
     this.#grants?.expire(this.#hub.clock.now().wallMs);
     this.#plan(this.#nextExpiryAt());
   }
 
-  /** The hub is about to go down: how the connection ends from now on says nothing of its users. */
+  /** The hub is about to stop. From now on, the end of the connection does not change the state of its users. */
   drain(): void {
     this.#carried.drain();
   }
 
-  /** The hub goes down: the connection is cut, and its sessions stay as they are, for the next run to restore. */
+  /**
+   * Destroys the connection because the hub stops. Its sessions stay as they are, so that the next run can restore
+   * them.
+   */
   cut(): void {
     this.#carried.drain();
     this.#socket.destroy();
@@ -180,10 +182,10 @@ export class TcpConnection implements SlotOwner {
   }
 
   /**
-   * The quick way: the same frame as before, perhaps several times, that says what its session says already. A sign of life
-   * is then all that it is: 0.3 µs instead of 2 (16 in a packet, Node 20.20, 2026-11-23). Wherever anything else may be the
-   * case, the frames go the plain way; repeats.test.ts holds the two together.
-   * @returns how many of the bytes it took.
+   * The fast path for the same frame again, perhaps several times, if it says what its session already has. Such a
+   * frame is only a sign of life and costs 0.3 µs instead of 2 (16 in a packet, Node 20.20, 2026-11-23). In all other
+   * cases the frames take the plain path. repeats.test.ts checks that both paths agree.
+   * @returns the number of bytes it took.
    */
   #takeRepeats(chunk: Buffer): number {
     const { ack, clock, intake } = this.#hub;
@@ -212,7 +214,7 @@ export class TcpConnection implements SlotOwner {
       const { reason } = decoded;
       const { encoding, names } = this.#hub;
       this.#bad(reason, seen, () => offendingValue(decodeText(frame, seen, encoding), reason, names));
-      // A browser lets any page send a form to any port, and what it sends may hold sound frames behind this one.
+      // A browser lets any page send a form to any port, and valid frames may follow in the same request.
       if (!this.#isProven && HTTP_REQUEST.test(frame.toString('latin1', 0, 16))) {
         this.#end();
         return;
@@ -238,7 +240,10 @@ export class TcpConnection implements SlotOwner {
     this.#reading.owe(cost, monoMs);
   }
 
-  /** Tokens come faster than they are verified. Where it is the keys that take long, good users can't wait for them. */
+  /**
+   * Holds reading while tokens arrive faster than they are verified. If fetching keys is what takes long, the hold ends
+   * after the maximum pause, because users with a valid token must not wait for it.
+   */
   #waitForRoom(monoMs: number): void {
     this.#fullSince = Math.min(this.#fullSince, monoMs);
     if (monoMs < this.#fullSince + this.#maxPauseMs) this.#reading.hold(monoMs);
@@ -263,24 +268,24 @@ export class TcpConnection implements SlotOwner {
     this.#badInARow = 0;
     this.#isProven = true;
     if (refusal !== undefined) {
-      // The frame is sound, and there is no room for its user. That must not cost the connection its other users.
+      // The frame is valid, but there is no capacity for its user. The other users of the connection must not suffer.
       this.#answerError('too_many', seen);
       return;
     }
     if (this.#hub.ack) this.#answer(encodeAck(heartbeat.user, heartbeat.state), seen);
   }
 
-  /** An admin ended this user's session. The connection stays open: on a new one the user would be let in. */
+  /** An admin ended this user's session. The connection stays open, because the user would be accepted on a new one. */
   #turnDown(user: string, seen: FrameEncoding): void {
     this.#hub.onRefused('forbidden');
     this.#skip('forbidden', seen, () => user);
   }
 
-  /** Says no to a frame for its token's sake. */
+  /** Rejects a frame because of its token. */
   #refuse(reason: TokenRefusal, seen: FrameEncoding): void {
     this.#hub.onRefused(reason);
     if (reason === 'unavailable') {
-      // It came in time. That it can't be judged yet is not the client's fault.
+      // The frame was in time. The client is not at fault if its token cannot be judged yet.
       this.#firstFrameBy = this.#hub.clock.now().monoMs + this.#hub.frameMs;
       this.#answerError(reason, seen);
       return;
@@ -289,7 +294,10 @@ export class TcpConnection implements SlotOwner {
     this.#endIfHopeless();
   }
 
-  /** A gateway must not lose its good users for those that are refused; noise ends any connection. */
+  /**
+   * Ends the connection after too many bad frames in a row. Refused users do not end a gateway that has other users.
+   * Malformed frames end any connection.
+   */
   #endIfHopeless(): void {
     const hasOthers = this.#carried.count > 0 || this.#grants?.isChecking === true;
     const inARow = hasOthers ? this.#malformedInARow : this.#badInARow;
@@ -318,12 +326,15 @@ export class TcpConnection implements SlotOwner {
     return Math.min(this.#reading.dueAt, firstFrameBy, probeAt, this.#nextExpiryAt());
   }
 
-  /** A connection that has been silent for two thirds of the lease is asked. */
+  /** A connection is probed after two thirds of a lease in silence. */
   #nextProbeAt(): number {
     return this.#quietSince + (this.#hub.timeoutMs * 2) / 3;
   }
 
-  /** Tokens run out by the wall clock, and the wheel turns by the other one. */
+  /**
+   * Converts the next expiry to monotonic time, because tokens expire by the wall clock and the wheel uses the
+   * monotonic one.
+   */
   #nextExpiryAt(): number {
     const expiresAt = this.#grants?.nextExpiryAt ?? Infinity;
     if (expiresAt === Infinity) return Infinity;
@@ -331,7 +342,7 @@ export class TcpConnection implements SlotOwner {
     return monoMs + Math.max(expiresAt - wallMs, 0);
   }
 
-  /** Has the wheel come by at that time, where it would not before. */
+  /** Schedules a wheel visit at `atMs` unless an earlier one is planned. */
   #plan(atMs: number): void {
     if (atMs >= this.#lookAt) return;
     this.#lookAt = atMs;
@@ -353,20 +364,20 @@ export class TcpConnection implements SlotOwner {
     if (this.#hub.ack) this.#answer(encodeError(reason, message), seen);
   }
 
-  /** A legacy client may never read: an answer that would have to wait for it is not sent. */
+  /** Sends an answer unless it would have to wait, because a legacy client may never read. */
   #answer(xml: string, seen: FrameEncoding): void {
     if (!this.#socket.writableNeedDrain && this.#socket.writable) this.#socket.write(answerBytes(xml, seen));
   }
 
-  /** Ends the connection from our side, once what was answered is written. */
+  /** Ends the connection from our side after the pending answers are written. */
   #end(): void {
     this.#over();
-    // A peer that does not read keeps what was answered waiting. What it sends meanwhile is nobody's any more.
+    // If the peer does not read, the answers keep waiting. Bytes that it sends meanwhile are ignored.
     this.#socket.pause();
     this.#socket.destroySoon();
   }
 
-  /** The peer ended it. What it said before that counts, though a verdict may take longer than the connection. */
+  /** The peer ended the connection. Frames that it sent before still count, even if their verdict takes longer. */
   #ended(): void {
     this.#isEnding = true;
     if (this.#grants?.isChecking !== true) this.#over();
@@ -378,7 +389,7 @@ export class TcpConnection implements SlotOwner {
     this.#reading.stop();
     this.#grants?.close();
     this.#carried.loseAll();
-    // What was answered may wait for a peer that never reads it.
+    // Pending answers may wait for a peer that never reads them.
     if (!this.#socket.destroyed) this.#plan(this.#goneBy);
     this.#host.onDone();
   }

@@ -1,8 +1,8 @@
 /**
- * From a frame's text to what it says: user, state, device, address, token; or the reason why it is a bad frame. In two
- * steps, the XML to its fields and the fields to a heartbeat: frame-templates.ts spares nearly every frame the first one.
- * Pure: it neither knows the connection nor applies anything, and never throws, whatever the text. A bad frame yields
- * no value at all.
+ * Decodes a frame's text into a heartbeat (user, state, device, address, token) or the reason why it is a bad frame.
+ * There are two steps: XML to fields, and fields to a heartbeat. frame-templates.ts saves nearly every frame the first
+ * step. Pure: knows no connection, applies nothing, and never throws, whatever the text. A bad frame yields no values
+ * at all.
  */
 import { XMLParser } from 'fast-xml-parser';
 import type { BadFrameReason } from '../../../shared/reasons.ts';
@@ -27,7 +27,7 @@ export type Decoded =
 
 export type Heartbeat = Extract<Decoded, { ok: true }>;
 
-/** What the XML says of each field; undefined where it has none. */
+/** The value of each field in the XML; undefined if it has none. */
 export type FieldValues = Readonly<Record<Field, string | undefined>>;
 
 export const noValues: FieldValues = {
@@ -39,13 +39,13 @@ export const noValues: FieldValues = {
   token: undefined,
 };
 
-/** What the parser makes of an element, a text or a CDATA section: one key for its kind, attributes beside it. */
+/** The parser's node for an element, a text or a CDATA section: one key for its kind, with attributes beside it. */
 interface ParsedNode {
   readonly ':@'?: Readonly<Record<string, string>>;
   readonly [kind: string]: readonly ParsedNode[] | string | Readonly<Record<string, string>> | undefined;
 }
 
-/** V8 copies what is shorter. */
+/** V8 copies shorter strings. */
 const SHORTEST_VIEW_CHARS = 13;
 const ATTRIBUTE_PREFIX = '@';
 const TEXT = '#text';
@@ -58,12 +58,12 @@ const parser = new XMLParser({
   cdataPropName: CDATA,
   trimValues: false,
   parseTagValue: false,
-  // References are resolved in the few values that are read, and not at all in CDATA.
+  // References are resolved only in the few values that are read, and never in CDATA.
   processEntities: false,
-  // A frame's size is the limit; neither the parser nor the walk over its tree recurses.
+  // The frame size is the limit. Neither the parser nor the walk over its tree recurses.
   maxNestedTags: Infinity,
   jPath: false,
-  // The parser throws at these names, which are none of a field's.
+  // The parser throws at these names. No field uses them.
   transformTagName: (name) => (reservedNames.has(name) ? `${name}.` : name),
 });
 
@@ -79,8 +79,8 @@ export function decodeFrame(text: string, names: FieldNames): Decoded {
 const BEGINNING_CHARS = 64;
 
 /**
- * For the log, what is wrong in a bad frame, or how it begins; undefined for what is missing. What does not parse may hold a
- * token, which is left out.
+ * For the log: the offending value of a bad frame, or how the frame begins; undefined if the value is missing. Text
+ * that does not parse may contain a token, which is left out.
  */
 export function offendingValue(text: string, reason: BadFrameReason, names: FieldNames): string | undefined {
   if (reason === 'user_id' || reason === 'user_state' || reason === 'device') return readFields(text, names)?.[reason];
@@ -88,19 +88,22 @@ export function offendingValue(text: string, reason: BadFrameReason, names: Fiel
   return text.slice(0, tokenAt === -1 ? BEGINNING_CHARS : Math.min(tokenAt, BEGINNING_CHARS));
 }
 
-/** The state alone, for an answer that needs no user: a polled target's. `undefined` where it says none of its form. */
+/**
+ * The state alone, for an answer that needs no user, such as that of a polled target. `undefined` if it has no valid
+ * state.
+ */
 export function decodeState(text: string, names: FieldNames): number | undefined {
   return stateOf(readFields(text, names)?.user_state ?? '');
 }
 
-/** What the fields say; `ok: false` where one that counts is not of its form. */
+/** Validates the fields; `ok: false` if a significant one is not valid. */
 export function heartbeatOf(values: FieldValues): Decoded {
   const user = values.user_id;
   if (user === undefined || !isUserId(user)) return bad('user_id');
   const state = stateOf(values.user_state ?? '1');
   if (state === undefined) return bad('user_state');
   const device = unlessEmpty(values.device);
-  // A replaced byte: nobody knows which device was meant.
+  // The character replaces an invalid byte, so the device is unknown.
   if (device !== undefined && (!isDevice(device) || device.includes('\ufffd'))) return bad('device');
   const ip = values.user_ip;
   return {
@@ -114,7 +117,7 @@ export function heartbeatOf(values: FieldValues): Decoded {
   };
 }
 
-/** The fields of a frame, trimmed; undefined where it is not one well-formed `<protocol>` element. */
+/** The fields of a frame, trimmed; undefined if it is not one well-formed `<protocol>` element. */
 export function readFields(text: string, names: FieldNames): FieldValues | undefined {
   const element = protocolElement(text);
   return element === undefined ? undefined : fieldsOf(parser.parse(element) as readonly ParsedNode[], names);
@@ -124,12 +127,12 @@ function unlessEmpty(text: string | undefined): string | undefined {
   return text === '' ? undefined : text;
 }
 
-/** Any integer a legacy client may send; `undefined` for what is none, or a negative one other than -1. */
+/** Any integer that a legacy client may send; `undefined` if it is not one, or is negative and not -1. */
 function stateOf(text: string): number | undefined {
   if (!/^[+-]?[0-9]+$/.test(text)) return undefined;
   const state = Number(text);
   if (!Number.isSafeInteger(state) || state < -1) return undefined;
-  // No -0: it is no other state than 0.
+  // Avoids -0, which is the same state as 0.
   return state === 0 ? 0 : state;
 }
 
@@ -139,7 +142,7 @@ function portOf(text: string | undefined): number | undefined {
   return port >= 1 && port <= 65_535 ? port : undefined;
 }
 
-/** Level by level, each in document order: so the first one met is the shallowest. */
+/** Walks level by level, each in document order, so that the first match is the shallowest. */
 function fieldsOf(tree: readonly ParsedNode[], names: FieldNames): FieldValues {
   const values: Record<Field, string | undefined> = { ...noValues };
   const note = (name: string, valueOf: () => string): void => {
@@ -167,8 +170,8 @@ function fieldsOf(tree: readonly ParsedNode[], names: FieldNames): FieldValues {
 }
 
 /**
- * A copy that keeps no other text in memory. V8 makes a longer piece of a text a view of it, so a session's user id would
- * keep its whole frame of up to 8 KiB.
+ * Returns a copy that keeps no other text in memory. V8 represents a longer substring as a view of the original, so the
+ * user id of a session would keep its whole frame of up to 8 KiB.
  */
 function own(text: string): string {
   return text.length < SHORTEST_VIEW_CHARS ? text : Buffer.from(text).toString();
@@ -184,7 +187,7 @@ function contentOf(node: ParsedNode): readonly ParsedNode[] {
   return Array.isArray(content) ? (content as readonly ParsedNode[]) : [];
 }
 
-/** An element's own text and CDATA, not that of elements in it: a container of that name has no value. */
+/** An element's own text and CDATA, without that of nested elements: a container with a field's name has no value. */
 function textOf(element: ParsedNode): string {
   let text = '';
   for (const part of contentOf(element)) {

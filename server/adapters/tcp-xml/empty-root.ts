@@ -1,7 +1,7 @@
 /**
- * Finds the end of a frame that is one empty element, `<protocol …/>`, with at most a declaration before it: such a frame
- * has no `</protocol>`. Reads each character once, however packets cut the frame, and stops at the first one that shows
- * that the root is not empty. Does not judge whether the frame is well formed.
+ * Finds the end of a frame that is one empty element, `<protocol …/>`, with at most a declaration before it. Such a
+ * frame has no `</protocol>`. Reads each character once, however packets cut the frame, and stops at the first one that
+ * shows that the root is not empty. Does not check whether the frame is well formed.
  */
 import { isWide, type FrameEncoding } from './charset.ts';
 import { isSpace } from './space.ts';
@@ -18,16 +18,16 @@ type Phase = 'root' | 'declaration' | 'behind name' | 'attributes' | 'not empty'
 
 export class EmptyRoot {
   #phase: Phase = 'not empty';
-  /** Bytes of the frame that were read. */
+  /** Bytes of the frame read so far. */
   #readBytes = 0;
-  /** Characters of `<protocol` that were read. */
+  /** Characters of `<protocol` matched so far. */
   #matched = 0;
   #isDeclared = false;
-  /** The quote of the value that is being read, or 0. */
+  /** The quote that opened the current value; 0 outside of values. */
   #quote = 0;
   #previous = 0;
 
-  /** A frame begins. */
+  /** Starts over for a new frame. */
   begin(): void {
     this.#phase = 'root';
     this.#readBytes = 0;
@@ -36,7 +36,7 @@ export class EmptyRoot {
     this.#quote = 0;
   }
 
-  /** The end of the frame that begins at `start`; undefined if it is not there yet, or the root is not empty. */
+  /** The end of the frame that begins at `start`. Undefined if it has not arrived yet or the root is not empty. */
   endIn(bytes: Buffer, start: number, seen: FrameEncoding): number | undefined {
     const width = isWide(seen) ? 2 : 1;
     while (this.#phase !== 'not empty') {
@@ -83,7 +83,7 @@ export class EmptyRoot {
     return 'declaration';
   }
 
-  /** Whether it is a `>` outside of quotes. No tag has `<` in it, quoted or not. */
+  /** Whether the character is a `>` outside of quotes. No tag contains `<`, quoted or not. */
   #endsTag(character: number): boolean {
     if (character === LESS_THAN) {
       this.#phase = 'not empty';

@@ -1,7 +1,6 @@
 /**
- * The hub's words to a legacy client: acknowledgement, error, probe; and their bytes in the width that the connection
- * writes. ASCII only, whatever the connection's encoding: all else goes as a numeric reference. Decides nothing about
- * when to answer. The listener calls it.
+ * The hub's answers to a legacy client (acknowledgement, error, probe) and their bytes in the width of the connection.
+ * Writes ASCII only, in any encoding: other characters become numeric references. Does not decide when to answer.
  */
 import { isWide } from './charset.ts';
 import type { FrameEncoding } from './charset.ts';
@@ -34,7 +33,7 @@ export function encodeProbe(): string {
   return '<protocol><probe/></protocol>';
 }
 
-/** The bytes of an answer on a connection of that width. A line end closes it, because some clients read lines. */
+/** The bytes of an answer in the width of the connection. A line end closes it, because some clients read lines. */
 export function answerBytes(xml: string, seen: FrameEncoding): Buffer {
   const line = `${xml}\n`;
   if (!isWide(seen)) return Buffer.from(line, 'latin1');

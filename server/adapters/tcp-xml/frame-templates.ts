@@ -1,47 +1,46 @@
 /**
- * The shapes of the frames that a port hears: a frame with its values taken out. Legacy clients of one make write the same
- * XML around other values, so a frame of a known shape need not be parsed: its values are cut out of the bytes where a
- * parsed frame of that shape had them. Answers for every frame exactly what `decodeFrame` answers for its text
- * (test/unit/adapters/tcp-xml/shapes.test.ts holds it to that). The listener has one; each connection's decoder asks it.
+ * Templates of the frames that a port receives: a template is a frame with its values taken out. Legacy clients of one
+ * make write the same XML around different values. A frame that fits a template need not be parsed, because its values
+ * are cut from the bytes. Answers for every frame exactly what `decodeFrame` answers for its text.
  */
 import { decodeText, isWide, type Encoding, type FrameEncoding } from './charset.ts';
 import { decodeFrame, heartbeatOf, noValues, readFields, type Decoded, type FieldValues } from './decode.ts';
 import { fields, type Field, type FieldNames } from './names.ts';
 
-/** What may stand in a hole: it is neither markup nor space nor reference, and the same byte in every encoding. */
+/** Characters that a hole may contain: not markup, space or reference, and the same byte in every encoding. */
 const PLAIN = 'A-Za-z0-9._@:-';
-/** The whole of a text between two tags, or of a quoted value. */
+/** A whole text between two tags, or a whole quoted value. */
 const HOLE = new RegExp(`(?<=>)[${PLAIN}]+(?=<)|(?<=["'])[${PLAIN}]+(?=["'])`, 'g');
 const isPlain = Uint8Array.from({ length: 256 }, (_, byte) =>
   Number(new RegExp(`[${PLAIN}]`).test(String.fromCharCode(byte))),
 );
 
-/** Makes of legacy clients on one port, and of each the few forms of its frames. */
+/** Enough for the makes of legacy clients on one port and the few forms of each make's frames. */
 const MAX_SHAPES = 16;
 const MAX_HOLES = 32;
 const noHoles = { user_id: -1, user_state: -1, user_ip: -1, user_port: -1, device: -1, token: -1 };
-/** After so many frames that fit none, only every so manieth is learned from: learning costs another parse. */
+/** After this many misses, learns from one miss in `LEARN_EVERY` only, because learning costs a second parse. */
 const EAGER_MISSES = 64;
 const LEARN_EVERY = 64;
 
 interface Shape {
   readonly seen: FrameEncoding;
-  /** What stands before each hole, and behind the last. */
+  /** The bytes before each hole and after the last. */
   readonly literals: readonly Buffer[];
-  /** The hole in which each field's value stands; -1 for none. */
+  /** The hole of each field's value; -1 for none. */
   readonly holeOf: Readonly<Record<Field, number>>;
-  /** The values that stand in no hole. */
+  /** The values that are in no hole. */
   readonly constants: FieldValues;
 }
 
-/** Where the holes of the frame in hand begin and end: reused, since there is one such frame at a time. */
+/** Where the holes of the current frame begin and end. Reused, because only one frame is decoded at a time. */
 const begins = new Uint16Array(MAX_HOLES);
 const ends = new Uint16Array(MAX_HOLES);
 
 export class FrameTemplates {
   readonly #encoding: Encoding;
   readonly #names: FieldNames;
-  /** The one that fitted last comes first. */
+  /** The most recently used one comes first. */
   readonly #shapes: Shape[] = [];
   #parsedCount = 0;
 
@@ -50,7 +49,7 @@ export class FrameTemplates {
     this.#names = names;
   }
 
-  /** Frames that fitted no shape known by then. */
+  /** Number of frames that fitted no template known at the time. */
   get parsedCount(): number {
     return this.#parsedCount;
   }
@@ -88,7 +87,7 @@ export class FrameTemplates {
   }
 }
 
-/** The values of a frame of this shape; undefined where it is of another. */
+/** The values of a frame that fits this template; undefined if it does not fit. */
 function valuesOf(frame: Buffer, { literals, holeOf, constants }: Shape): FieldValues | undefined {
   const holes = literals.length - 1;
   let at = 0;
@@ -118,7 +117,7 @@ function cut(frame: Buffer, hole: number, constant: string | undefined): string 
   if (hole < 0) return constant;
   const from = begins[hole] ?? 0;
   const to = ends[hole] ?? 0;
-  // Nearly every state is one digit, and a string of one character need not be made.
+  // Nearly every state is one digit, and V8 does not allocate a string of one character.
   return to - from === 1 ? String.fromCharCode(frame[from] ?? 0) : frame.toString('latin1', from, to);
 }
 
@@ -128,8 +127,8 @@ function standsAt(frame: Buffer, at: number, literal: Buffer): boolean {
 }
 
 /**
- * The shape of a good frame; undefined where it has none that would hold. Which hole is which field's is found by reading
- * the frame once more with a word of our own in each: so whatever the XML is like, a hole is a value and nothing else.
+ * The template of a good frame; undefined if it has no reliable one. To find each field's hole, reads the frame again
+ * with a marker word in each hole. That proves that a hole is a value and nothing else, whatever the XML.
  */
 function shapeOf(
   frame: Buffer,
@@ -138,7 +137,7 @@ function shapeOf(
 ): Shape | undefined {
   const text = frame.toString('latin1');
   const bodyAt = text.startsWith('<?') ? text.indexOf('?>') : 0;
-  // In a comment, CDATA or an instruction other words could be more than words.
+  // In a comment, CDATA or an instruction, other words could be more than words.
   if (text.includes('<!') || text.indexOf('<?', bodyAt) > bodyAt) return undefined;
   const runs = Array.from(text.matchAll(HOLE)).filter(({ index }) => index > bodyAt);
   if (runs.length > MAX_HOLES) return undefined;
@@ -162,16 +161,16 @@ function shapeOf(
   const constants: Record<Field, string | undefined> = { ...noValues };
   for (const field of fields) {
     const hole = runs.findIndex((_, i) => wordOf(i) === marked[field]);
-    // Our word may also be what the frame itself says there.
+    // The frame itself may contain the marker word there.
     if (hole >= 0 && runs[hole]?.[0] !== given[field]) return undefined;
     holeOf[field] = hole;
     if (hole >= 0) continue;
-    if (marked[field] !== given[field]) return undefined; // made of several
+    if (marked[field] !== given[field]) return undefined; // composed of several holes
     constants[field] = given[field];
   }
-  // Of one user alone: that is what a connection's last frame is kept for.
+  // Fits one user only: LastFrame covers that case.
   if (holeOf.user_id < 0) return undefined;
-  // Copies, so that a shape never keeps a whole packet's memory.
+  // Copies, so that a template never keeps a whole packet in memory.
   return { seen, literals: literals.map((literal) => Buffer.from(literal)), holeOf, constants };
 }
 

@@ -1,7 +1,7 @@
 /**
- * Cuts a connection's bytes into frames: everything up to and including `</protocol>`, or one empty `<protocol …/>`, over
- * any packet borders. Knows of bytes only: neither what a frame says nor what a socket is. Keeps nothing but a frame that
- * is not complete, so an end of stream needs no word to it. A connection's reading owns one.
+ * Cuts a connection's bytes into frames, across packet boundaries. A frame is everything up to and including
+ * `</protocol>`, or one empty `<protocol …/>`. Knows bytes only, neither the meaning of a frame nor the socket. Keeps
+ * only an incomplete frame, so the end of the stream needs no handling.
  */
 import { MAX_TCP_FRAME_BYTES } from '../../../shared/limits.ts';
 import { isWide } from './charset.ts';
@@ -9,7 +9,7 @@ import type { Encoding, FrameEncoding } from './charset.ts';
 import { EmptyRoot } from './empty-root.ts';
 import { isSpace } from './space.ts';
 
-/** `frame` holds for the length of the call only: copy what is to be kept. */
+/** `frame` is valid only during the call: copy what must be kept. */
 type OnFrame = (frame: Buffer, seen: FrameEncoding) => void;
 
 const TERMINATOR = '</protocol>';
@@ -22,19 +22,22 @@ const terminators = {
 const LESS_THAN = 0x3c;
 const NOTHING = Buffer.alloc(0);
 const FIRST_HELD_BYTES = 256;
-/** For the log. */
+/** Maximum characters of an oversize frame in the log. */
 const OVERSIZE_CHARS = 64;
 
 export class Framer {
   readonly #defaultEncoding: Encoding;
-  /** What the bytes say; `undefined` until a byte order mark or the first frame told. It then holds for the connection. */
+  /**
+   * Encoding found in the bytes. `undefined` until a byte order mark or the first frame shows it; then fixed for the
+   * connection.
+   */
   #seen: FrameEncoding | undefined;
-  /** Whether an even number of bytes came before the first frame: in UTF-16 a character begins there. */
+  /** Whether an even number of bytes preceded the first frame. In UTF-16 a character begins there. */
   #isAtEvenByte = true;
-  /** An incomplete frame, or up to three bytes that may begin a mark or a frame; more room than `#heldBytes` at times. */
+  /** An incomplete frame, or up to three bytes that may begin a mark or a frame. May be larger than `#heldBytes`. */
   #held = NOTHING;
   #heldBytes = 0;
-  /** Whether what is held is a frame's beginning. */
+  /** Whether the held bytes begin a frame. */
   #inFrame = false;
   #oversize = '';
   readonly #emptyRoot = new EmptyRoot();
@@ -45,17 +48,17 @@ export class Framer {
     this.#defaultEncoding = defaultEncoding;
   }
 
-  /** How the frame began that was too large, byte by byte. */
+  /** The beginning of the frame that was too large, byte by byte. */
   get oversize(): string {
     return this.#oversize;
   }
 
-  /** How the connection's bytes are seen to be: what an answer that no frame called for is written in. */
+  /** Encoding found in the connection's bytes. Answers that belong to no frame are written in it. */
   get seen(): FrameEncoding {
     return this.#seen ?? 'bytes';
   }
 
-  /** Nothing is held: the next byte is the first of a frame, or of what stands between two. */
+  /** Nothing is held: the next byte begins a frame or stands between two. */
   get isAtRest(): boolean {
     return this.#heldBytes === 0 && this.#seen !== undefined;
   }
@@ -65,27 +68,26 @@ export class Framer {
     return this.#inFrame;
   }
 
-  /** Bytes of the frame, or of what may begin one, that wait for the rest of it. */
+  /** Bytes of an incomplete frame, or of a possible beginning of one. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
 
-  /** Bytes between frames that were passed over since this was last asked. */
+  /** Bytes between frames that were skipped since the last call. */
   takeSkipped(): number {
     const bytes = this.#skippedBytes;
     this.#skippedBytes = 0;
     return bytes;
   }
 
-  /** From within `onFrame`: no further frame of this chunk is handed out. */
+  /** Stops after the current frame of this chunk. For use within `onFrame`. */
   stop(): void {
     this.#isStopped = true;
   }
 
   /**
-   * Hands out every frame that ends in this chunk; where it was told to stop, it answers the bytes that it left. After
-   * `too_large` (more than 8 KiB without a terminator) there is no telling where the next frame begins: the connection is
-   * to be closed, and nothing more pushed.
+   * Emits every frame that ends in this chunk. After `stop` it returns the remaining bytes. After `too_large` (more
+   * than 8 KiB without a terminator) the next frame cannot be found: close the connection and push nothing more.
    */
   push(chunk: Buffer, onFrame: OnFrame): 'ok' | 'too_large' | Buffer {
     let bytes = chunk;
@@ -123,13 +125,13 @@ export class Framer {
     }
   }
 
-  /** Adds to the frame that is held; answers how many of the chunk's bytes belong to it. */
+  /** Adds to the held frame. @returns how many of the chunk's bytes belong to it. */
   #continueHeld(chunk: Buffer, onFrame: OnFrame): number | 'too_large' {
     const before = this.#heldBytes;
     // One byte over the limit is enough to know.
     this.#hold(chunk.subarray(0, MAX_TCP_FRAME_BYTES + 1 - before));
     const frame = this.#held.subarray(0, this.#heldBytes);
-    // What was searched stays searched, but for a terminator that the packet's border cut.
+    // Searches only new bytes, plus those in which a packet boundary may have cut a terminator.
     const end = this.#endOf(frame, 0, Math.max(0, before - this.#terminator().length + 1));
     if ((end ?? frame.length) > MAX_TCP_FRAME_BYTES) return this.#tooLarge(frame);
     if (end === undefined) return chunk.length;
@@ -138,9 +140,9 @@ export class Framer {
     return end - before;
   }
 
-  /** The end of the frame that begins at `start`; `undefined` if it is not there yet. */
+  /** The end of the frame that begins at `start`; `undefined` if it has not arrived yet. */
   #endOf(bytes: Buffer, start: number, searchFrom: number): number | undefined {
-    // A `<` ends the search for an empty root, so what it finds comes before any terminator.
+    // A `<` ends the search for an empty root, so a match precedes any terminator.
     const emptyEnd = this.#emptyRoot.endIn(bytes, start, this.seen);
     if (emptyEnd !== undefined) return emptyEnd;
     const terminator = this.#terminator();
@@ -158,8 +160,8 @@ export class Framer {
   }
 
   /**
-   * Skips byte order marks, white space and NUL. Sets `#inFrame` if a frame begins there. If the bytes do not suffice to
-   * tell, the rest (three bytes at most) waits for more.
+   * Skips byte order marks, white space and NUL. Sets `#inFrame` if a frame begins there. If the bytes do not suffice
+   * to decide, the rest (three bytes at most) waits for more.
    */
   #skipToFrame(bytes: Buffer, from: number): number {
     let at = from;
@@ -185,7 +187,7 @@ export class Framer {
     return at;
   }
 
-  /** Whether the first frame begins there, and in what width. White space and NUL alone do not tell the width. */
+  /** Whether the first frame begins there, and its width. White space and NUL alone do not show the width. */
   #firstFrameAt(bytes: Buffer, at: number): FrameEncoding | 'space' | 'unclear' {
     const first = bytes[at];
     const second = bytes[at + 1];
@@ -198,15 +200,15 @@ export class Framer {
     if (second !== LESS_THAN) return isWide(other) ? other : 'space';
     const third = bytes[at + 2];
     if (third === undefined) return 'unclear';
-    // A NUL, `<` and a NUL are `<` in UTF-16BE, or in UTF-16LE behind half a character: the place tells.
+    // NUL, `<` and NUL are `<` in UTF-16BE, or in UTF-16LE after half a character. The position decides.
     return third === 0 && this.#isAtEvenByte ? 'utf-16be' : 'space';
   }
 
-  /** Copies, so that a few bytes never keep a whole packet's memory. */
+  /** Copies, so that a few bytes never keep a whole packet in memory. */
   #hold(bytes: Buffer): void {
     const needed = this.#heldBytes + bytes.length;
     if (needed > this.#held.length) {
-      // Doubled, so that a frame that comes byte by byte is not copied at each; not from the pool, which is shared.
+      // Doubled, so that a frame that arrives byte by byte is not copied each time. Not from the pool, which is shared.
       const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#held.length * 2, FIRST_HELD_BYTES));
       this.#held.copy(grown, 0, 0, this.#heldBytes);
       this.#held = grown;
@@ -222,7 +224,7 @@ export class Framer {
   }
 
   #tooLarge(frame: Buffer): 'too_large' {
-    // Of UTF-16, the letters.
+    // Keeps only the letters of UTF-16.
     this.#oversize = frame.toString('latin1', 0, OVERSIZE_CHARS).replaceAll('\0', '');
     this.#release();
     return 'too_large';
@@ -260,7 +262,7 @@ function frameAt(seen: FrameEncoding, bytes: Buffer, at: number): FrameEncoding 
   return nul === 'frame' ? seen : nul;
 }
 
-/** A NUL may be the first half of a character of UTF-16BE that begins a `frame`. */
+/** A NUL may be the first half of a UTF-16BE character that begins a `frame`. */
 function nulAt(bytes: Buffer, at: number): 'frame' | 'space' | 'unclear' {
   const next = bytes[at + 1];
   if (next === undefined) return 'unclear';

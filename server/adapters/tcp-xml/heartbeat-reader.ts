@@ -1,8 +1,7 @@
 /**
- * How a connection's bytes become frames, at the pace that is allowed: over the rate, while it is held, or while it stands
- * in line behind others, the socket is read later, and nothing of it is lost. Knows when a frame was begun, so that one
- * that never ends can be told. Decides neither what a frame means nor when a connection ends. Owned by a connection, which
- * looks at it when `dueAt` says so.
+ * Turns a connection's bytes into frames at the allowed rate. Reading pauses while the connection is over its rate,
+ * held, or queued behind others. No bytes are lost by a pause. Records when a frame began, so that one that never ends
+ * can be detected. Decides neither what a frame means nor when the connection ends. `tick` must be called at `dueAt`.
  */
 import type { Socket } from 'node:net';
 import { TokenBucket, type Rate } from '../../lib/token-bucket.ts';
@@ -12,14 +11,17 @@ import { Framer } from './framer.ts';
 import { ReadPauses } from './read-pauses.ts';
 import type { InLine, FairQueue } from '../../lib/fair-queue.ts';
 
-/** A frame counts once for each such piece of it: the largest cost a hundred times what a usual one does. */
+/** A frame is charged once for each piece of this size. The largest possible cost is a hundred times the usual one. */
 const FRAME_BYTES = 512;
 
-/** What a packet costs that ends no frame, in bytes: a fourth of a frame. A client that writes byte by byte affords it. */
+/**
+ * Charge in bytes for a packet that completes no frame: a fourth of a frame. A client that writes byte by byte can
+ * afford it.
+ */
 const CRUMB_BYTES = 128;
-/** From here on what waits may take milliseconds to read, so that it waits its turn. */
+/** From this size on, pending bytes may take milliseconds to read, so they wait for their turn. */
 const DEAR_BYTES = 2048;
-/** So much at once may be a part of what waits in the kernel: TLS hands out no more at a time. */
+/** If this many bytes arrive at once, more may wait in the kernel: TLS delivers no more than this at a time. */
 const LARGE_BYTES = 16_384;
 interface ReadingOptions {
   readonly socket: Socket;
@@ -27,17 +29,17 @@ interface ReadingOptions {
   readonly encoding: Encoding;
   readonly rate: Rate;
   readonly turns: FairQueue;
-  /** How long a frame that has begun may take. */
+  /** Maximum time from the beginning of a frame to its end. */
   readonly frameMs: number;
-  /** Of the sessions that hang on what is read. */
+  /** Lease of the sessions that depend on these frames. */
   readonly leaseMs: number;
-  /** However far over the rate, or held. */
+  /** Maximum length of a pause, however far the connection is over its rate, and even if it is held. */
   readonly maxPauseMs: number;
   readonly onFrame: (frame: Buffer, seen: FrameEncoding, monoMs: number) => void;
-  /** What a pause held back is to be taken now. */
+  /** The bytes that a pause held back must be taken now. */
   readonly onRest: (rest: Buffer) => void;
   readonly onTooLarge: () => void;
-  /** It is for the rate that it is not. */
+  /** The peer exceeded its rate, so reading has paused. */
   readonly onOver: () => void;
 }
 
@@ -48,17 +50,17 @@ export class HeartbeatReader implements InLine {
   readonly #onFrame: (frame: Buffer, seen: FrameEncoding) => void;
   #rate: Rate;
   readonly #pauses: ReadPauses;
-  /** What a pause waits for: the rate, and what it is held for. */
+  /** Monotonic times that a pause waits for: the rate allows more, the hold ends. */
   #overUntil = 0;
   #heldUntil = 0;
   #isInLine = false;
-  /** It was called: it may not be sent back before it has taken a frame. */
+  /** The queue called this connection, so it must take a frame before it is queued again. */
   #isItsTurn = false;
-  /** What came before a pause and was not heard. */
+  /** Bytes that arrived before a pause and have not been read. */
   #rest: Buffer | null = null;
-  /** What the chunk in hand has cost. */
+  /** Cost of the current chunk so far. */
   #inARow = 0;
-  /** Bytes to be paid for that belong to no frame. */
+  /** Bytes outside of frames that have not been charged yet. */
   #looseBytes = 0;
   #mustGetInLine = false;
   #begunAt = Infinity;
@@ -68,10 +70,10 @@ export class HeartbeatReader implements InLine {
     this.#options = options;
     this.#framer = new Framer(options.encoding);
     this.#rate = options.rate;
-    // Clients beat three times a lease.
+    // Clients send about three heartbeats per lease.
     this.#pauses = new ReadPauses(options.leaseMs / 2);
     this.#bucket = new TokenBucket(options.rate, options.clock.now().monoMs);
-    // One function a connection, not one a packet.
+    // One function for each connection instead of one for each packet.
     this.#onFrame = (frame, seen) => this.#takeFrame(frame, seen);
   }
 
@@ -79,28 +81,28 @@ export class HeartbeatReader implements InLine {
     return this.#framer.seen;
   }
 
-  /** How the frame began that was too large. */
+  /** The beginning of the frame that was too large. */
   get oversize(): string {
     return this.#framer.oversize;
   }
 
-  /** How long the socket was not read, from the start until now: what was sent may have waited in it for so long. */
+  /** Total time that the socket was not read. Received frames may have waited in it for that long. */
   get pausedMs(): number {
     return this.#pauses.isPaused ? this.#pauses.totalMs(this.#options.clock.now().monoMs) : this.#pauses.totalMs(0);
   }
 
-  /** So much of it is made up for. */
+  /** The part of `pausedMs` that has been made up for. */
   get madeUpMs(): number {
     const { clock, turns } = this.#options;
     return this.#pauses.madeUpMs(clock.now().monoMs, turns.looks);
   }
 
-  /** When `look` has something to do; Infinity for never. */
+  /** Monotonic time when `tick` has something to do; Infinity for never. */
   get dueAt(): number {
     return Math.min(this.#pauseDueAt, this.#begunAt + this.#options.frameMs);
   }
 
-  /** So many times the rate of one user. */
+  /** Sets the rate to that of one user multiplied by the number of users. */
   allowFor(users: number): void {
     const { perS, burst } = this.#options.rate;
     const factor = Math.max(1, users);
@@ -125,32 +127,32 @@ export class HeartbeatReader implements InLine {
     if (isLooseTooMuch && !this.#isPaused) this.#getInLine();
   }
 
-  /** So many bytes came at once. To be told before they are taken, in whatever way. */
+  /** Records bytes that arrived at once. Must be called before the bytes are taken. */
   arrived(bytes: number): void {
     const { clock, turns } = this.#options;
     this.#pauses.heard(bytes);
     if (bytes >= LARGE_BYTES) this.#pauses.stillBehind(clock.now().monoMs, turns.looks);
   }
 
-  /** From within `onFrame`: the frame costs the turn more than its size tells, now or a moment later. */
+  /** Charges the loop turn for more than the size of the current frame. For use within `onFrame`. */
   burden(cost: number): void {
     this.#inARow += cost;
     this.#options.turns.burden(cost);
   }
 
-  /** The connection has cost so much more than its frames did, and waits for it before what comes next. */
+  /** Charges the connection more than its frames cost. It pays before the next frames are read. */
   owe(cost: number, monoMs: number): void {
     this.#bucket.take(this.#rate, monoMs, cost);
   }
 
-  /** Between frames, and nothing waits: what comes next is a frame's beginning. */
+  /** No bytes are pending and reading is not paused: the next byte is between frames or begins one. */
   get isAtRest(): boolean {
     return !this.#isPaused && !this.#isOver && this.#framer.isAtRest;
   }
 
   /**
-   * That many frames of `frameBytes` each came at once, in `bytes` with what stands around them. Returns false, and
-   * counts nothing, if they must be taken one by one.
+   * Charges for that many identical frames of `frameBytes` each that arrived in `bytes` bytes, including what separates
+   * them. Returns false, and charges nothing, if they must be taken one by one.
    */
   takeAll(frames: number, frameBytes: number, bytes: number, monoMs: number): boolean {
     const { turns } = this.#options;
@@ -161,13 +163,13 @@ export class HeartbeatReader implements InLine {
     return true;
   }
 
-  /** Reads on where a pause is over. @returns whether a frame has been under way for too long. */
+  /** Resumes reading if a pause is over. @returns whether a frame is taking too long. */
   tick(monoMs: number): boolean {
     this.#resumeAt(monoMs);
     return monoMs >= this.#begunAt + this.#options.frameMs;
   }
 
-  /** From within `onFrame`: reads no further until it is released, or for as long as a pause may last. */
+  /** Stops reading until `release`, or until the maximum pause has passed. For use within `onFrame`. */
   hold(monoMs: number): void {
     this.#heldUntil = monoMs + this.#options.maxPauseMs;
     this.#framer.stop();
@@ -180,7 +182,7 @@ export class HeartbeatReader implements InLine {
     this.#resumeAt(this.#options.clock.now().monoMs);
   }
 
-  /** It was first in line. */
+  /** Runs when the connection is first in the queue. */
   goOn(): void {
     this.#isInLine = false;
     this.#isItsTurn = true;
@@ -188,7 +190,7 @@ export class HeartbeatReader implements InLine {
     this.#isItsTurn = false;
   }
 
-  /** The connection is over: what is left of the bytes is nobody's any more. */
+  /** Stops for good. The remaining bytes are dropped. */
   stop(): void {
     this.#isOver = true;
     this.#rest = null;
@@ -203,7 +205,7 @@ export class HeartbeatReader implements InLine {
     return this.#pauses.isPaused;
   }
 
-  /** Whoever stands in line is called. */
+  /** Infinity while queued, because the queue calls the connection. */
   get #pauseDueAt(): number {
     if (!this.#isPaused || this.#isInLine) return Infinity;
     return Math.max(this.#overUntil, this.#heldUntil);
@@ -218,7 +220,7 @@ export class HeartbeatReader implements InLine {
     if (this.#pay(cost, monoMs)) this.#framer.stop();
   }
 
-  /** @returns whether to read no further now. */
+  /** @returns whether to stop reading now. */
   #pay(cost: number, monoMs: number): boolean {
     const isTurnOver = this.#options.turns.take(this.#inARow, cost);
     if (this.#isOver) return false;
@@ -233,7 +235,7 @@ export class HeartbeatReader implements InLine {
     return true;
   }
 
-  /** Where the turn is used up, a large chunk is not even begun: a hundred connections bring one each. */
+  /** If the turn is used up, a large chunk is not even begun, because a hundred connections may bring one each. */
   #waitsItsTurn(chunk: Buffer): boolean {
     if (this.#isOver || this.#isPaused || this.#isItsTurn) return false;
     if (this.#framer.heldBytes + chunk.length < DEAR_BYTES) return false;
@@ -243,7 +245,7 @@ export class HeartbeatReader implements InLine {
     return true;
   }
 
-  /** White space and bytes that end no frame mean nothing, and have to be read all the same. */
+  /** Charges for white space and for bytes that complete no frame: they mean nothing but must be read. */
   #payForLoose(crumbs: number): boolean {
     this.#looseBytes += this.#framer.takeSkipped() + crumbs;
     if (this.#looseBytes < FRAME_BYTES) return false;
@@ -254,7 +256,7 @@ export class HeartbeatReader implements InLine {
     return this.#pay(cost, monoMs);
   }
 
-  /** A copy: the packet's memory is the next one's. */
+  /** Keeps a copy, because the next packet reuses the memory. */
   #keep(rest: Buffer): void {
     const mustGetInLine = this.#mustGetInLine;
     this.#mustGetInLine = false;
@@ -275,7 +277,7 @@ export class HeartbeatReader implements InLine {
     this.#options.socket.pause();
   }
 
-  /** Unless what was held back made for another pause, or the end. */
+  /** Resumes reading unless the bytes held back caused another pause or the end. */
   #readOn(): void {
     if (!this.#isPaused && !this.#isOver) this.#options.socket.resume();
   }
@@ -287,7 +289,7 @@ export class HeartbeatReader implements InLine {
     const rest = this.#rest;
     this.#rest = null;
     if (rest !== null) {
-      this.#pauses.heard(-rest.length); // counted when it came
+      this.#pauses.heard(-rest.length); // counted on arrival
       this.#options.onRest(rest);
     }
     this.#readOn();

@@ -1,7 +1,6 @@
 /**
- * The names under which a legacy client writes the fields, and the reading of HUB_TCP_NAMES:
- * `user_id=uid,user_state=state`, or the same as a JSON object. Reads no frame.
- * hub/context.ts calls it once at the start; decode takes the names.
+ * The names that a legacy client uses for the fields, and the parsing of HUB_TCP_NAMES: `user_id=uid,user_state=state`,
+ * or the same as a JSON object. Reads no frame.
  */
 import { parseFields } from '../../../shared/json.ts';
 import { ok, fail, type Result } from '../../lib/result.ts';
@@ -24,14 +23,14 @@ export const defaultFieldNames: FieldNames = {
 
 const EXAMPLE = 'write it like user_id=uid,user_state=state';
 
-/** Names that the XML parser keeps from its objects; no field may bear one. */
+/** Names that the XML parser does not allow as keys of its objects. No field may use one. */
 export const reservedNames: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 
 function isField(text: string): text is Field {
   return (fields as readonly string[]).includes(text);
 }
 
-/** The setting as pairs of field and name, or the sentence that says why it is none. */
+/** The setting as pairs of field and name, or a sentence that says what is wrong with it. */
 function pairsOf(setting: string): (readonly [string, unknown])[] | string {
   const text = setting.trim();
   if (text === '') return [];
@@ -45,7 +44,7 @@ function pairsOf(setting: string): (readonly [string, unknown])[] | string {
   return given === undefined ? `is no JSON object: ${EXAMPLE}, or {"user_id":"uid"}` : Object.entries(given);
 }
 
-/** The names that the setting gives, the usual ones for the rest; or what is wrong with it and what would do. */
+/** The names from the setting, with defaults for the rest; or what is wrong with it and how to fix it. */
 export function parseFieldNames(setting: string): Result<FieldNames> {
   const pairs = pairsOf(setting);
   if (typeof pairs === 'string') return fail(pairs);

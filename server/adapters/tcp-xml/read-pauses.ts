@@ -1,41 +1,40 @@
 /**
- * The pauses of one connection, in which it was not read: how long they were in all, and how much of that is made up for,
- * since all that waited has been heard. A lease stands still for the rest. Pure: instants are arguments, monotonic
- * milliseconds, and so is the number of the listener's last look: between two looks the loop has seen to every socket.
- * Owned by a connection's reading.
+ * The times in which one connection was not read: their total, and the part that has been made up for because all
+ * delayed bytes have been read. A lease stands still for the rest. Pure: the arguments are monotonic milliseconds and
+ * the number of the listener's last tick. Between two ticks the loop has served every socket.
  */
 
-/** Read freely for so many looks, a connection has nothing left that waits. */
+/** After this many ticks of free reading, nothing of the connection waits. */
 const FREE_LOOKS = 2;
 /**
- * More than the buffers of both ends hold, so that all that was sent before has been heard once as much was read. (Linux
- * lets them grow to 6 and 4 MiB.)
+ * More than the buffers of both ends hold. Once this many bytes have been read, everything sent before has arrived.
+ * Linux lets the buffers grow to 6 and 4 MiB.
  */
 const BUFFERS_BYTES = 16 * 1024 * 1024;
 
 export class ReadPauses {
   readonly #comesRoundWithinMs: number;
-  /** Infinity while it is read. */
+  /** Start of the current pause; Infinity while the connection is read. */
   #since = Infinity;
-  /** All that are over. */
+  /** Total of all finished pauses. */
   #overMs = 0;
-  /** What of that was over when nothing waited any more: pauses behind it make a row. */
+  /** The total when last nothing waited. Pauses after that form one row. */
   #rowFromMs = 0;
-  /** Since when it is read freely. */
+  /** Start of the current free reading. */
   #freeAt = 0;
   #freeLook = 0;
   #madeUpMs = 0;
-  /** What will be made up for at `#nextAt`. */
+  /** The total that will be made up for at `#nextAt`. */
   #nextMs = 0;
   #nextAt = 0;
-  /** Bytes heard since the last mark, the total at that mark, and at the one before. */
+  /** Bytes read since the last mark, the total at that mark, and the total at the mark before it. */
   #heardBytes = 0;
   #markMs = 0;
   #heardMs = 0;
 
   /**
-   * `comesRoundWithinMs`: a client that could not send, since nobody read, needs no longer than this until every user of it
-   * has had its turn; nor longer than it had to wait.
+   * `comesRoundWithinMs`: maximum time in which a client that could not send gets to every one of its users again. It
+   * is never longer than the client had to wait.
    */
   constructor(comesRoundWithinMs: number) {
     this.#comesRoundWithinMs = comesRoundWithinMs;
@@ -56,15 +55,15 @@ export class ReadPauses {
     this.#isFreeFrom(monoMs, look);
   }
 
-  /** So much came at once that more may wait in the kernel. */
+  /** Records that more bytes may wait in the kernel, because this many arrived at once. */
   stillBehind(monoMs: number, look: number): void {
     this.#settle(monoMs, look);
     this.#isFreeFrom(monoMs, look);
   }
 
   /**
-   * So many bytes were read. A sender that is over its rate for hours is paused for hours, and what it does not send must
-   * not live for as long: nothing that was sent is further behind than the buffers of both ends.
+   * Records bytes that were read. A sender over its rate for hours is paused for hours, but a user that it no longer
+   * sends must not stay online that long. No byte is further behind than the buffers of both ends.
    */
   heard(bytes: number): void {
     this.#heardBytes += bytes;
@@ -74,12 +73,12 @@ export class ReadPauses {
     this.#markMs = this.#overMs;
   }
 
-  /** Of all pauses up to now. */
+  /** Total of all pauses until now. */
   totalMs(monoMs: number): number {
     return this.isPaused ? this.#overMs + monoMs - this.#since : this.#overMs;
   }
 
-  /** So much of the total was over by the time when last all was heard that had been sent, however late. */
+  /** The part of the total that was over when last everything sent had been read. */
   madeUpMs(monoMs: number, look: number): number {
     this.#settle(monoMs, look);
     return Math.max(this.#madeUpMs, this.#heardMs);
@@ -91,7 +90,7 @@ export class ReadPauses {
   }
 
   #settle(monoMs: number, look: number): void {
-    // Before another row takes its place.
+    // Before another row replaces it.
     if (monoMs >= this.#nextAt) this.#madeUpMs = this.#nextMs;
     const rowMs = this.#overMs - this.#rowFromMs;
     if (rowMs > 0 && !this.isPaused && look >= this.#freeLook + FREE_LOOKS) {

@@ -1,13 +1,13 @@
 /**
- * Has all connections read into one buffer. Node takes a fresh one of 64 KiB for each read, which costs 1.7 µs of the 11 µs
- * that a heartbeat costs in all (60,000 a second on 1,000 connections, Node 20.20, 2026-11-23). It offers `onread` for
- * connections that it opens, and not for those that its server accepts: so the accepted connection's handle is given to a
- * socket of our own. Where a Node should not let that happen, the connection stays as it is: dearer, and no different.
- * Called by the listener, before anything is read.
+ * Makes all connections read into one buffer. Node allocates 64 KiB for each read, which costs 1.7 µs of the 11 µs that
+ * a heartbeat costs in all (60,000 a second on 1,000 connections, Node 20.20, 2026-11-23). Node offers `onread` for
+ * outgoing connections but not for accepted ones, so the handle of the accepted connection moves to a socket of our
+ * own. If a Node version does not allow that, the connection stays unchanged: slower, with the same behavior. Must run
+ * before anything is read.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net';
 
-/** What is private to Node of a socket: the connection itself. */
+/** The private handle of a Node socket: the connection itself. */
 interface Handled {
   _handle: { readonly useUserBuffer?: unknown } | null;
 }
@@ -16,8 +16,8 @@ const READ_BYTES = 65_536;
 const shared = Buffer.allocUnsafeSlow(READ_BYTES);
 
 /**
- * The same connection; `accepted` is a husk from now on. What its `data` brings holds for the length of the call only, and
- * what is to be kept must be copied. `unshift` must not be used: nothing goes through the stream's own buffer.
+ * Returns the same connection. `accepted` is unusable from now on. A chunk of `data` is valid only during the call and
+ * must be copied to be kept. `unshift` must not be used, because nothing passes through the stream's own buffer.
  */
 export function shareReads(accepted: Socket): Socket {
   const husk = accepted as unknown as Handled;
@@ -31,7 +31,7 @@ export function shareReads(accepted: Socket): Socket {
       buffer: shared,
       callback: (bytes: number): boolean => {
         socket.emit('data', shared.subarray(0, bytes));
-        return true; // whoever wants no more of it pauses the socket
+        return true; // a reader that needs a break pauses the socket
       },
     },
   };

@@ -1,7 +1,7 @@
 /**
- * The TCP-XML adapter: the listener of legacy clients, and what all their connections share. Every way that a connection
- * can fail ends in that connection; nothing a peer does stops the accepting. The hub builds it, and calls `look`, which
- * everything here that waits for a time depends on.
+ * The TCP-XML adapter: listens for legacy clients and holds what all their connections share. If a connection fails,
+ * only that connection ends. No peer can stop the listener from accepting. Everything here that waits for a time
+ * depends on `tick`.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { BadFrameReason, RefusalReason } from '../../../shared/reasons.ts';
@@ -29,35 +29,35 @@ import { FairQueue } from '../../lib/fair-queue.ts';
 
 export interface TcpXmlOptions {
   readonly authenticator: Authenticator;
-  /** A user's first frame needs a token. */
+  /** The first frame of a user needs a token. */
   readonly asksForToken: boolean;
   readonly admission: Admission;
-  /** Addresses that may connect; null for all. */
+  /** Addresses that may connect. Null allows all. */
   readonly allowed: Cidrs | null;
-  /** Peers whose PROXY header counts. */
+  /** Peers whose PROXY header is trusted. */
   readonly trustedProxies: Cidrs;
-  /** With a certificate the port takes TLS too; null for none. */
+  /** Certificate files. If present, the port accepts TLS; null disables TLS. */
   readonly tls: TlsFiles | null;
-  /** Whether it takes plain connections beside it. */
+  /** Whether the port accepts plain connections in addition to TLS. */
   readonly tlsMode: 'allow' | 'require';
   readonly onRefused: (reason: RefusalReason) => void;
   readonly explainRefusal: ExplainRefusal;
-  /** Users of one connection. */
+  /** Maximum users of one connection. */
   readonly maxUsers: number;
-  /** Frames of each user on a connection. */
+  /** Frame rate of each user on a connection. */
   readonly messages: Rate;
-  /** How long a connection may take for its first frame, and for any that it has begun. */
+  /** Maximum time until a connection completes its first frame, and until any frame that has begun is complete. */
   readonly frameMs: number;
   readonly intake: Intake;
   readonly clock: Clock;
-  /** What a frame is in that says nothing itself. */
+  /** Encoding of a frame that does not declare one. */
   readonly encoding: Encoding;
   readonly names: FieldNames;
   readonly statusOf: (code: number) => SessionStatus;
   readonly timeoutMs: number;
-  /** Answer each frame. */
+  /** Whether to answer each frame. */
   readonly ack: boolean;
-  /** Ask silent connections. */
+  /** Whether to probe silent connections. */
   readonly probe: boolean;
   readonly onBadFrame: (bad: BadFrame) => void;
 }
@@ -65,30 +65,34 @@ export interface TcpXmlOptions {
 export interface BadFrame {
   readonly reason: BadFrameReason;
   readonly why: string;
-  /** What is wrong, as it came; undefined if that is nothing that can be shown. Never a token. Asked for if it is logged. */
+  /**
+   * The offending value as received, never a token. Undefined if nothing can be shown. Computed only if it is logged.
+   */
   readonly value: () => string | undefined;
   readonly peer: string;
 }
 
 const WHEEL_TICK_MS = 50;
 const WHEEL_SLOTS = 1024;
-/** Connections looked at in one turn of the loop: a small write each, at most. */
+/** Maximum connections that one turn of the loop visits. Each costs one small write at most. */
 const BUDGET = 2000;
-/** The kernel's own notice of a peer that is gone without a word, beside the leases. */
+/** Kernel keep-alive delay. Keep-alive detects a peer that vanished; the leases detect it too. */
 const KEEP_ALIVE_AFTER_MS = 60_000;
-/** More than Node's 511: after a restart thousands of legacy clients come back in the same second. */
+/**
+ * More than Node's default of 511, because after a restart thousands of legacy clients reconnect in the same second.
+ */
 const BACKLOG = 4096;
 
 export class TcpXml {
   readonly #options: TcpXmlOptions;
-  /** One for each open socket. */
+  /** One slot for each open socket. */
   readonly #lines = new Set<WheelSlot>();
   readonly #wheel: TimingWheel<WheelSlot>;
   readonly #turns: FairQueue;
   readonly #shapes: FrameTemplates;
   readonly #server: Server;
   readonly #tls: TlsUpgrade | null;
-  /** How far the wall clock is ahead of the forward one. */
+  /** How far the wall clock is ahead of the monotonic clock. */
   #wallAheadMs: number;
   #isDraining = false;
 
@@ -112,15 +116,15 @@ export class TcpXml {
     return this.#lines.size;
   }
 
-  /** Frames that had to be parsed, for no frame of their shape had come before. */
+  /** Number of frames that were parsed because no template fitted. */
   get parsedFrames(): number {
     return this.#shapes.parsedCount;
   }
 
-  /** Takes the port. @returns the port taken. @throws the system's error where it can't be had. */
+  /** Listens on the port. @returns the port in use. @throws the system's error if the port is not available. */
   async listen(host: string, port: number): Promise<number> {
     const taken = await takePort(this.#server, { host, port, backlog: BACKLOG });
-    // An error of accept (descriptors used up, a peer gone already) concerns that connection alone.
+    // An error of accept (no descriptors left, or the peer already gone) concerns that connection only.
     this.#server.on('error', () => undefined);
     return taken.port;
   }
@@ -131,14 +135,14 @@ export class TcpXml {
     this.#wheel.advance(monoMs, BUDGET, (line) => line.tick(monoMs));
   }
 
-  /** Takes no new connections any more; those that are open stay, and however they end, their sessions stay. */
+  /** Stops accepting. Open connections stay. However they end from now on, their sessions stay. */
   stopAccepting(): void {
     this.#isDraining = true;
     this.#server.close();
     for (const line of this.#lines) line.served?.drain?.();
   }
 
-  /** Stops accepting and cuts every connection. */
+  /** Stops accepting and destroys every connection. */
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.#server.close(() => {
@@ -148,7 +152,10 @@ export class TcpXml {
     });
   }
 
-  /** The wall clock was stepped, or a stall was left out of the forward one: tokens run out by the wall clock. */
+  /**
+   * Detects that the wall clock was stepped, or that the monotonic clock left out a stall. Tokens expire by the wall
+   * clock.
+   */
   #findStep(): void {
     const { wallMs, monoMs } = this.#options.clock.now();
     const aheadMs = wallMs - monoMs;
@@ -158,13 +165,13 @@ export class TcpXml {
   }
 
   #accept(accepted: Socket): void {
-    // TLS takes over what it is given, with its own way of reading.
+    // TLS reads the accepted socket in its own way, so reads are shared only without TLS.
     const raw = this.#tls === null ? shareReads(accepted) : accepted;
-    // A reset is an end like any other, and 'close' follows it.
+    // A reset is an ordinary end, and 'close' follows it.
     raw.on('error', () => undefined);
     const address = canonicalAddress(raw.remoteAddress ?? '');
     if (address === undefined) {
-      raw.destroy(); // gone already
+      raw.destroy(); // the peer has already gone
       return;
     }
     const line = new WheelSlot();

@@ -1,7 +1,8 @@
 /**
- * Whom a connection's tokens let in. A token is verified aside, while the connection goes on: the frames of that user wait
- * for the verdict, in order, and no other's do. A grant holds until its token runs out, whatever becomes of the session.
- * Keeps digests; a token only while it is undecided, since a client sends it once. Knows neither sockets nor sessions.
+ * Decides which users a connection's tokens authorize. Verification runs in the background. Frames of that user wait
+ * for the verdict, in order; frames of other users do not wait. A grant is valid until its token expires, even if the
+ * session ends. Keeps digests only. Keeps a token itself only while it is undecided, because a client sends it once.
+ * Knows neither sockets nor sessions.
  */
 import { createHash } from 'node:crypto';
 import type { RefusalReason } from '../../../shared/reasons.ts';
@@ -15,28 +16,31 @@ export type TokenRefusal = Extract<RefusalReason, 'unauthenticated' | 'forbidden
 
 interface GrantsOptions {
   readonly authenticator: Authenticator;
-  /** The client's. */
+  /** Address of the client. */
   readonly address: string;
   readonly clock: Clock;
-  /** The frame counts. */
+  /** The frame is authorized. */
   readonly onGranted: (heartbeat: Heartbeat, seen: FrameEncoding) => void;
   readonly onRefused: (reason: TokenRefusal, seen: FrameEncoding) => void;
-  /** A fresh token was no good, where the one before still holds. */
+  /** A fresh token was rejected. The previous one is still valid. */
   readonly onBadRenewal: (reason: TokenRefusal) => void;
-  /** A token is verified: that takes a while, in this turn. */
+  /** Verification of a token begins. It costs time in this turn of the loop. */
   readonly onVerify: () => void;
-  /** It was verified, and lets nobody in. */
+  /** A verification ended without authorizing the user. */
   readonly onFutile: () => void;
-  /** The user's token ran out. */
+  /** The user's token expired. */
   readonly onRunOut: (user: string) => void;
-  /** A verdict was applied, and all that waited for it. */
+  /** A verdict was applied, and so were all frames that waited for it. */
   readonly onSettled: () => void;
 }
 
 interface Grant {
-  /** By the wall clock; Infinity for never. */
+  /** Wall-clock time; Infinity for never. */
   readonly expiresAt: number;
-  /** The last token that was judged, good or bad: the same one is not verified anew with each frame. */
+  /**
+   * Digest of the last token that was judged, good or bad, so that the same token is not verified again with each
+   * frame.
+   */
   readonly judged: string;
 }
 
@@ -50,25 +54,25 @@ interface Check {
   readonly token: string;
   readonly digest: string;
   readonly waiting: Waiting[];
-  /** The last of the fresh tokens that came meanwhile, for a user who was in: its turn is after this one. */
+  /** The last fresh token that arrived during this check, for a user with a grant. It is verified after this one. */
   next?: { readonly token: string; readonly digest: string };
 }
 
 /**
- * Users whose token is being verified. A gateway that comes back brings thousands within a moment, and what is taken from
- * its socket faster than it is verified (160 µs each) only waits in memory, and before everybody else's.
+ * Maximum users whose token is being verified. A gateway that reconnects brings thousands at once. Verifying one takes
+ * 160 µs. Tokens that are read faster than they are verified only wait in memory, ahead of those of other connections.
  */
 const MAX_CHECKS = 128;
-/** Frames of one user that wait for a verdict: it takes a millisecond, or an issuer's answer. */
+/** Maximum frames of one user that wait for a verdict. A verdict takes a millisecond, or one answer of the issuer. */
 const MAX_WAITING = 4;
-/** Undecided tokens that are kept, in characters, the latest ones. Other users have to send theirs again. */
+/** Maximum characters of undecided tokens. The latest ones are kept. Other users must send their tokens again. */
 const MAX_UNDECIDED_CHARS = 256 * 1024;
 
-/** A token that could not be judged. Frames of its user have it judged again, after a while. */
+/** A token that could not be judged. A later frame of its user triggers another verification after `retryAt`. */
 interface UndecidedToken {
   readonly token: string;
   readonly digest: string;
-  /** Not to be judged again before this monotonic time. */
+  /** Monotonic time before which the token is not judged again. */
   readonly retryAt: number;
 }
 
@@ -85,32 +89,32 @@ export class TokenGate {
     this.#options = options;
   }
 
-  /** As many tokens are being verified as may be: frames had better wait. */
+  /** The verification limit is reached: hold further frames. */
   get isFull(): boolean {
     return this.#checks.size >= MAX_CHECKS;
   }
 
-  /** Few enough are, to go on after it was full. */
+  /** After the limit was reached, enough verifications are done to go on. */
   get hasRoom(): boolean {
     return this.#checks.size <= MAX_CHECKS / 2;
   }
 
-  /** Verdicts are still to come. */
+  /** Verdicts are pending. */
   get isChecking(): boolean {
     return this.#checks.size > 0;
   }
 
-  /** When the next token may run out, by the wall clock; Infinity for never. */
+  /** Wall-clock time when the next token may expire; Infinity for never. */
   get nextExpiryAt(): number {
     return this.#nextExpiryAt;
   }
 
-  /** Whether a frame of that user that brings no token counts, here and now, and has nothing else to set off. */
+  /** Whether a frame of that user without a token is authorized right now and triggers no verification. */
   lets(user: string): boolean {
     return this.#grantOf(user) !== undefined && !this.#undecided.has(user);
   }
 
-  /** Judges a frame, now or when the verdict is there. */
+  /** Judges a frame at once, or when its verdict arrives. */
   take(heartbeat: Heartbeat, seen: FrameEncoding): void {
     const { user } = heartbeat;
     const kept = this.#undecided.get(user);
@@ -133,7 +137,7 @@ export class TokenGate {
     }
   }
 
-  /** Ends the grants whose token has run out. */
+  /** Ends the grants whose tokens have expired. */
   expire(wallMs: number): void {
     if (wallMs < this.#nextExpiryAt) return;
     let next = Infinity;
@@ -144,7 +148,7 @@ export class TokenGate {
     this.#nextExpiryAt = next;
   }
 
-  /** The connection is over: whatever verdict is still to come changes nothing. */
+  /** Ends the gate with its connection. Pending verdicts change nothing after that. */
   close(): void {
     this.#isClosed = true;
     this.#checks.clear();
@@ -152,7 +156,7 @@ export class TokenGate {
     this.#undecided.clear();
   }
 
-  /** Has a fresh token judged, while the one before still holds. */
+  /** Verifies a fresh token while the previous one is still valid. */
   #renew(user: string, token: string, digest: string): void {
     const check = this.#checks.get(user);
     if (check === undefined) {
@@ -162,7 +166,7 @@ export class TokenGate {
     }
   }
 
-  /** False where too many are being verified. */
+  /** @returns false if too many tokens are being verified. */
   #verify(user: string, check: Check): boolean {
     if (this.#checks.size >= MAX_CHECKS) return false;
     this.#checks.set(user, check);
@@ -181,7 +185,7 @@ export class TokenGate {
     if (refusal !== undefined) this.#options.onFutile();
     if (!verdict.ok && verdict.kind === 'unavailable' && next === undefined) this.#keepUndecided(user, token, verdict);
     if (verdict.ok && refusal === undefined) {
-      // Also where the one before ran out in this moment: that costs the user nothing any more.
+      // Correct even if the previous grant expired at this moment: the user loses nothing.
       const heldUntil = this.#granted.get(user)?.expiresAt ?? 0;
       this.#grant(user, digest, Math.max(verdict.identity.expiresAtMs ?? Infinity, heldUntil));
     } else if (refusal !== undefined) {
@@ -189,8 +193,8 @@ export class TokenGate {
     }
     if (next !== undefined) this.#verify(user, { ...next, waiting: [] });
     for (const frame of waiting) {
-      if (this.#isClosed) return; // one of them may have ended the connection
-      // What comes behind another token is that one's.
+      if (this.#isClosed) return; // one of the frames may have ended the connection
+      // A frame that followed another token waits for the verdict on that token.
       const isOfVerdict = frame.digest === digest || (frame.digest === undefined && !this.#checks.has(user));
       if (refusal !== undefined && isOfVerdict) this.#options.onRefused(refusal, frame.seen);
       else this.take(frame.heartbeat, frame.seen);
@@ -213,7 +217,7 @@ export class TokenGate {
     this.#undecided.delete(user);
   }
 
-  /** A fresh token was no good: what the one before gave stays, until it runs out. */
+  /** A fresh token was rejected: the previous grant stays until it expires. */
   #keep(user: string, digest: string, refusal: TokenRefusal): void {
     const held = this.#grantOf(user);
     if (held === undefined) return;
@@ -244,7 +248,7 @@ function refusalOf(verdict: Verdict, user: string): TokenRefusal | undefined {
   return mayClaim(verdict.identity, user) ? undefined : 'forbidden';
 }
 
-/** The last word counts, and no goodbye is lost for a heartbeat's sake. */
+/** Keeps the latest frames. If full, drops the oldest heartbeat first, so that no goodbye is lost for a heartbeat. */
 function addWaiting(waiting: Waiting[], frame: Waiting): void {
   if (waiting.length >= MAX_WAITING) {
     const beat = waiting.findIndex(({ heartbeat }) => heartbeat.state > 0);

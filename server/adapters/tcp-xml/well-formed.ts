@@ -1,8 +1,8 @@
 /**
- * Whether a text is exactly one well-formed `<protocol>` element with at most an XML declaration before it. Strict,
- * since the parser behind it is not: fast-xml-parser 5.12 takes undefined entities, a DOCTYPE inside the root, `]]>` in
- * text, control characters, `<` in attribute values, unmatched end tags and junk behind the root.
- * Reads no field. decode asks it first and parses only what it hands back; names.ts asks what an XML name is.
+ * Checks whether a text is exactly one well-formed `<protocol>` element with at most an XML declaration before it.
+ * Strict, because the parser behind it is not: fast-xml-parser 5.12 accepts undefined entities, a DOCTYPE inside the
+ * root, `]]>` in text, control characters, `<` in attribute values, unmatched end tags and junk after the root. Reads
+ * no field.
  */
 
 const NAME_START =
@@ -17,7 +17,7 @@ const instruction = new RegExp(`<\\?(?!xml[\\s?])${NAME}(?:\\s[^]*?)?\\?>`, 'iy'
 const attribute = new RegExp(`(${NAME})\\s*=\\s*(${VALUE})`, 'g');
 const wholeName = new RegExp(`^${NAME}$`);
 
-// What stands in no XML 1.0 document. Lone surrogates do not come out of a TextDecoder.
+// Characters that no XML 1.0 document contains. A TextDecoder yields no lone surrogates.
 // eslint-disable-next-line no-control-regex -- control characters are what is looked for
 const ILLEGAL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
 const DTD = /^<!(?:DOCTYPE|ENTITY)/i;
@@ -28,7 +28,7 @@ export function isXmlName(text: string): boolean {
   return wholeName.test(text);
 }
 
-/** Whether the text has a DOCTYPE or an entity definition as markup, however broken the rest is. */
+/** Whether the text has a DOCTYPE or an entity definition as markup, even if the rest is broken. */
 export function hasDtd(text: string): boolean {
   for (let at = text.indexOf('<!'); at >= 0; at = text.indexOf('<!', at)) {
     if (text.startsWith('<!--', at)) at = endOf(text, '-->', at + 4);
@@ -40,7 +40,7 @@ export function hasDtd(text: string): boolean {
   return false;
 }
 
-/** Just behind `end`, -1 where it never comes: what is left is then no markup. */
+/** The position after `end`, or -1 if it is missing: then the rest is not markup. */
 function endOf(text: string, end: string, from: number): number {
   const at = text.indexOf(end, from);
   return at < 0 ? -1 : at + end.length;
@@ -56,7 +56,7 @@ export const predefined: ReadonlyMap<string, string> = new Map([
 ]);
 const REFERENCE = /&([^;&]*;?)/g;
 
-/** What a reference stands for, given as `amp;` or `#x26;`; `undefined` when it is none: no DTD, so no other names. */
+/** The character of a reference such as `amp;` or `#x26;`. `undefined` for other names, because no DTD defines them. */
 function referred(reference: string): string | undefined {
   if (!reference.endsWith(';')) return undefined;
   const name = reference.slice(0, -1);
@@ -68,7 +68,7 @@ function referred(reference: string): string | undefined {
   return ILLEGAL.test(character) ? undefined : character;
 }
 
-/** The text with its references resolved; what is not one stays as it is. */
+/** The text with its references resolved. Anything that is not a reference stays unchanged. */
 export function resolveReferences(text: string): string {
   if (!text.includes('&')) return text;
   return text.replace(REFERENCE, (all, reference: string) => referred(reference) ?? all);
@@ -90,13 +90,13 @@ function attributesHold(attributes: string): boolean {
   return true;
 }
 
-/** The match of a sticky expression at that place. */
+/** The match of a sticky expression at that position. */
 function matchAt(expression: RegExp, text: string, at: number): RegExpExecArray | null {
   expression.lastIndex = at;
   return expression.exec(text);
 }
 
-/** Just behind the comment, CDATA section or instruction that begins at `at`; `undefined` where there is none. */
+/** The position after the comment, CDATA section or instruction that begins at `at`; `undefined` if there is none. */
 function behindAside(text: string, at: number): number | undefined {
   if (text.startsWith('<!--', at)) {
     // The first `--` must be the end: XML allows none inside.
@@ -112,8 +112,8 @@ function behindAside(text: string, at: number): number | undefined {
 }
 
 /**
- * The element alone, without the declaration, comments and instructions (they say nothing, and the parser takes an
- * apostrophe in an instruction for a quote); `undefined` when the text is not one well-formed `<protocol>` element.
+ * The element alone, without the declaration, comments and instructions. Those carry no fields, and the parser takes an
+ * apostrophe in an instruction for a quote. `undefined` if the text is not one well-formed `<protocol>` element.
  */
 export function protocolElement(text: string): string | undefined {
   if (ILLEGAL.test(text)) return undefined;

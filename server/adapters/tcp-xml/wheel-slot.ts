@@ -1,27 +1,27 @@
 /**
- * One accepted socket's place in the timing wheel, whoever serves it at the moment. The wheel may hold on to a line until
- * its date comes; what served it, and all that hangs on that, must not wait so long. The listener makes one for each socket.
+ * The place of one accepted socket in the timing wheel. The wheel may reference a slot until its time comes. Whatever
+ * currently serves the socket is released earlier, together with everything that it references.
  */
 import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/timing-wheel.ts';
 
-/** What serves a line: it opens, or it carries frames. */
+/** The object that serves a socket: its acceptance first, then its connection. */
 export interface SlotOwner {
-  /** Nothing of what came is still to be applied: once its socket is closed, it may be forgotten. */
+  /** Nothing received is still to be applied. Once its socket is closed, the owner may be released. */
   readonly isDone: boolean;
-  /** A time that it waited for has come. Answers when to look again, or DONE. */
+  /** Runs when a scheduled time has come. @returns the time of the next tick, or DONE. */
   tick(monoMs: number): number;
-  /** The wall clock is no longer where it was expected. */
+  /** Reacts to a step of the wall clock. */
   clockStepped?(): void;
-  /** How the connection ends from now on says nothing of its users, where it carries any. */
+  /** From now on, the end of the connection does not change the state of its users. */
   drain?(): void;
-  /** Ends it at once; whom it carried stays as they are. */
+  /** Destroys the connection at once. Its users keep their state. */
   cut(): void;
 }
 
 export class WheelSlot implements Timed {
   wheelTick = NOT_SCHEDULED;
   wheelPlace = 0;
-  /** Null before it is served, and once it is forgotten. */
+  /** Null before the socket is served and after its owner is released. */
   served: SlotOwner | null = null;
 
   tick(monoMs: number): number {
