@@ -1,7 +1,6 @@
 /**
- * A connection from its opening to its welcome: waits for a hello, asks who it is, begins the session or lets an observer
- * in. While a token is checked, what comes waits. In open mode a hello is answered at once.
- * Called by connection.ts; what comes after the welcome is established.ts's.
+ * A connection from its opening to its welcome: waits for a hello, identifies the client, and begins its session or
+ * admits it as an observer. Messages wait while a token is verified. In open mode a hello is answered at once.
  */
 import type { ClientMessage, Hello } from '../../../shared/client-messages.ts';
 import { HELLO_WITHIN_MS, PROTOCOL_VERSION } from '../../../shared/limits.ts';
@@ -20,7 +19,7 @@ const sessionRefusals = {
   sessions_total: 'the hub has as many sessions as it may; try again later',
 } as const;
 
-/** Over how long those are spread whose tokens could not be judged at one moment. */
+/** Time over which reconnects are spread if tokens could not be judged. */
 const RETRY_SPREAD_MS = 3_000;
 
 export class AwaitingHello {
@@ -39,7 +38,7 @@ export class AwaitingHello {
   tick(monoMs: number): number {
     if (monoMs < this.#endsAt) return this.#endsAt;
     this.#line.reject(this.#isVerifying ? 'keys' : 'slow_sender', undefined);
-    return DONE; // the end has its own date
+    return DONE; // the end has its own deadline
   }
 
   hear(message: ClientMessage): undefined {
@@ -58,7 +57,7 @@ export class AwaitingHello {
   #hello(hello: Hello): void {
     const { authenticator } = this.#hub;
     const { withoutToken } = authenticator;
-    // A token can give an admin nothing more.
+    // A token could not add any rights to an admin's.
     const needsNone = withoutToken !== null && (hello.token === undefined || mayAdmin(withoutToken));
     if (needsNone) {
       this.#greet(hello, withoutToken);
@@ -83,7 +82,7 @@ export class AwaitingHello {
     this.#line.release();
   }
 
-  /** The hub says when, since a client's own pauses grow with each attempt. */
+  /** Sends the time to reconnect, because the delays of a client grow with each attempt. */
   #comeBack(hello: Hello, { fault, retryInMs }: Undecided): void {
     this.#line.send({ type: 'reconnect', afterMs: retryInMs + Math.floor(Math.random() * RETRY_SPREAD_MS) });
     this.#line.reject(fault, hello.id);
@@ -95,7 +94,7 @@ export class AwaitingHello {
     } catch (error) {
       this.#hub.onFault(error);
       this.#line.error('internal', FAILED, hello.id);
-      this.#line.endSession('failed'); // who knows how far it got
+      this.#line.endSession('failed'); // the state of the hello is unknown after a fault
     }
   }
 
@@ -150,7 +149,7 @@ export class AwaitingHello {
     if (self === true && user !== undefined) fanout.watchSelf(line.outbox, user);
   }
 
-  /** Undefined where the user has too many. */
+  /** @returns a refusal if there are too many sessions. */
   #begin(hello: Extract<Hello, { user: string; observe?: false | undefined }>): Session | SessionRefusal {
     const status = hello.status ?? 'online';
     return this.#hub.intake.begin({

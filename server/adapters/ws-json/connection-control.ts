@@ -1,6 +1,6 @@
 /**
- * What the phases of a connection (awaiting-hello.ts, established.ts) may do with it: answer, complain, end it; and the table of the
- * refusals that end it. Holds no state: connection.ts is the line.
+ * What the phases of a connection (awaiting-hello.ts, established.ts) may do with it: answer, report errors, end it.
+ * Also holds the table of refusals that end it. Holds no state; connection.ts implements the interface.
  */
 import type { MessageId } from '../../../shared/client-messages.ts';
 import type { CloseReason, ErrorCode, RefusalReason } from '../../../shared/reasons.ts';
@@ -13,49 +13,49 @@ import type { Established } from './established.ts';
 
 export interface ConnectionControl extends SessionOwner {
   readonly outbox: Outbox;
-  /** The client's. */
+  /** Address of the client. */
   readonly address: string;
-  /** False once the hub has said its last word. */
+  /** False once the hub has sent its last message. */
   readonly isOpen: boolean;
-  /** Whether something of the client has come and could not be handled yet. */
+  /** Whether messages of the client have arrived that could not be handled yet. */
   readonly isWaiting: boolean;
-  /** The message in hand costs that much more than its size says: what comes after it waits for longer. */
+  /** Charges more for the current message than its size suggests. Later messages wait accordingly. */
   charge(units: number): void;
-  /** What comes next waits until `release`. */
+  /** Holds further messages until `release`. */
   hold(): void;
   release(): void;
-  /** The greeting is over. */
+  /** Moves the connection to its next phase. */
   welcomed(client: Established): void;
   send(message: HubMessage): void;
   ok(id: MessageId | undefined): void;
   error(code: ErrorCode, message: string, re: MessageId | undefined): void;
-  /** A `bad_message`; the tenth in a row ends the connection. */
+  /** Answers `bad_message`. The tenth in a row ends the connection. */
   bad(problem: string, re: MessageId | undefined): void;
-  /** A good message: the count of bad ones starts anew. */
+  /** Records a good message: the count of bad ones in a row restarts. */
   good(): void;
-  /** Counts it, says why, and ends the connection. */
+  /** Counts the refusal, sends the reason, and ends the connection. */
   reject(reason: Refusal, re: MessageId | undefined): void;
-  /** A session that is still there gets the grace of an unclean end. */
+  /** Ends the connection. If its session is still live, the session gets the grace of an unclean end. */
   endSession(reason: CloseReason): void;
-  /** Says goodbye, whatever becomes of the session. */
+  /** Closes the connection. Does not touch its session. */
   close(reason: CloseReason): void;
   ping(): void;
-  /** Has the phase looked at then, monotonic milliseconds, in place of any other date. */
+  /** Schedules the next tick of the phase at that monotonic time, replacing any other. */
   wakeAt(monoMs: number): void;
 }
 
-/** What is said of a fault of our own. */
+/** Error message for a fault in the hub. */
 export const FAILED = 'the hub failed; it is not the message’s fault, try again';
 
 interface EndingRefusal {
-  /** What it is counted as. */
+  /** The reason that the refusal is counted as. */
   readonly reason: RefusalReason;
   readonly code: ErrorCode;
   readonly message: string;
   readonly close: CloseReason;
 }
 
-/** The refusals that end a connection: what is said, and the close that follows. */
+/** The refusals that end a connection: the error that is sent, and the close that follows. */
 export const refusals = {
   unauthenticated: {
     reason: 'unauthenticated',

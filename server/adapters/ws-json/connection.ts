@@ -1,7 +1,7 @@
 /**
- * One WebSocket connection of the contract: takes what the engine brings, at the pace of its inflow, reads it and gives it
- * to the phase that the connection is in (awaiting-hello.ts, then established.ts); answers, and ends. It is told of its time by the
- * adapter's wheel. Does not know who else is connected.
+ * One WebSocket connection: takes messages from the engine at the rate that its inflow allows, parses them, passes them
+ * to the current phase (awaiting-hello.ts, then established.ts), answers, and ends. Its timing comes from `tick`. Knows
+ * no other connection.
  */
 import { parseClientMessage, type MessageId, type ParsedMessage } from '../../../shared/client-messages.ts';
 import { closeCodes, type CloseReason, type ErrorCode } from '../../../shared/reasons.ts';
@@ -18,7 +18,7 @@ import { plainWatchIn } from './read-watch.ts';
 import type { Established } from './established.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
-/** `closing`: the hub has said its last word. */
+/** `closing`: the hub has sent its last message. */
 type Phase = AwaitingHello | Established | { readonly name: 'closing'; readonly since: number };
 
 const binaryMessage: ParsedMessage = {
@@ -37,7 +37,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
   readonly #socket: Socket;
   readonly #inflow: Inflow;
   #phase: Phase;
-  /** When the phase wants to be looked at. */
+  /** Monotonic time when the phase needs a tick. */
   #phaseDueAt = 0;
   #badInARow = 0;
 
@@ -50,7 +50,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
     outbox.owner = this;
   }
 
-  // What the engine tells.
+  // Events from the engine.
 
   message(json: string): void {
     if (this.isOpen) this.#inflow.arrive(json);
@@ -66,7 +66,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
 
   pong(): void {
     if (!this.isOpen) return;
-    // No lease runs out while something waits, and a flood of pongs must cost little.
+    // No lease expires while messages wait, and a flood of pongs must cost little.
     if (this.#phase.name === 'welcomed' && !this.#inflow.isWaiting) this.#phase.renew();
     this.#inflow.count();
   }
@@ -79,7 +79,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
     this.#hub.fanout.drained(this.outbox);
   }
 
-  /** What still waits ends with it, a `bye` too: the grace of an unclean end begins now. */
+  /** Waiting messages are dropped, even a `bye`: the grace of an unclean end begins now. */
   closed(): void {
     this.#inflow.stop();
     if (this.#phase.name === 'welcomed') {
@@ -92,7 +92,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
     this.#hub.gone(this);
   }
 
-  // What the hub tells.
+  // Events from the hub.
 
   overflowed(): void {
     if (!this.isOpen) return;
@@ -100,18 +100,18 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
     this.endSession('slowReader');
   }
 
-  /** The core ended our session: its lease ran out. */
+  /** The lease of the connection's session expired. */
   lapsed(): void {
     this.endSession('timedOut');
   }
 
-  /** An admin ended our session. */
+  /** An admin ended the connection's session. */
   kicked(): void {
     this.error('forbidden', 'session: an admin ended it', undefined);
     this.endSession('forbidden');
   }
 
-  /** The wheel came by. @returns when to look again, monotonic milliseconds, or `DONE`. */
+  /** @returns the time of the next tick in monotonic milliseconds, or `DONE`. */
   tick(monoMs: number): number {
     this.#inflow.tick(monoMs);
     if (this.#phase.name === 'closing') {
@@ -127,25 +127,27 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
     if (this.#phase.name === 'welcomed') this.#phase.clockStepped(monoMs);
   }
 
-  /** Are you there? */
   ping(): void {
     if (this.isOpen) this.#socket.ping();
   }
 
-  /** The hub is about to go down: come back after that long. However the connection ends now, its session stays. */
+  /**
+   * Asks the client to reconnect after that time, because the hub is about to stop. However the connection ends now,
+   * its session stays.
+   */
   drain(afterMs: number): void {
     if (!this.isOpen) return;
     this.send({ type: 'reconnect', afterMs });
     if (this.#phase.name === 'welcomed') this.#phase.keepSession();
-    else this.close('restarting'); // a hello would begin what is about to end
+    else this.close('restarting'); // a hello would begin a session that is about to end
   }
 
-  /** The hub goes down: the connection ends, and its session stays as it is, for the next run to restore. */
+  /** Closes the connection because the hub stops. Its session stays as it is, so that the next run can restore it. */
   shutDown(): void {
     this.close('restarting');
   }
 
-  // What the client says.
+  // Messages from the client.
 
   handle(message: Incoming): void {
     const phase = this.#phase;
@@ -167,7 +169,9 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
     else this.bad(parsed.problem, parsed.re);
   }
 
-  /** Until a message is answered that takes several turns of the loop, later ones wait, so that answers come in order. */
+  /**
+   * Holds later messages until one that takes several turns of the loop is answered, so that answers keep their order.
+   */
   #waitFor(answered: Promise<void> | undefined): void {
     if (answered === undefined) return;
     this.#inflow.hold();
@@ -192,7 +196,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
     this.#inflow.release();
   }
 
-  // What is answered.
+  // Answers.
 
   get address(): string {
     return this.#socket.remoteAddress;
@@ -259,7 +263,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
     this.close(reason, mustCut);
   }
 
-  /** `mustCut`: without a goodbye, after which uWebSockets.js would go on reading for 4 s. */
+  /** `mustCut`: without a close handshake, because uWebSockets.js would go on reading for 4 s during one. */
   close(reason: CloseReason, mustCut = false): void {
     if (this.#phase.name === 'closing') return;
     if (this.#phase.name === 'welcomed') this.#phase.settle();

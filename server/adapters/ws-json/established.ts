@@ -1,7 +1,7 @@
 /**
- * A connection from its welcome to its end: a user who is present, or an observer. Reports heartbeats to intake, passes
- * watches on, renews tokens; ends when its token runs out or it reads too slowly. What ends a presence's lease is the
- * core. Called by connection.ts with what came, and by the wheel through it.
+ * A connection from its welcome to its end, either of a present user or of an observer. Reports heartbeats to intake,
+ * passes watches on, and renews tokens. Ends when its token expires or when it reads too slowly. Does not expire the
+ * lease of a session: the core does.
  */
 import type { ClientMessage, Hello, MessageId } from '../../../shared/client-messages.ts';
 import type { Verdict } from '../../auth/authenticator.ts';
@@ -18,18 +18,21 @@ import type { ConnectionContext } from './ws-json.ts';
 type Heartbeat = Extract<ClientMessage, { type: 'heartbeat' }>;
 type FreshToken = Extract<ClientMessage, { type: 'token' }>;
 
-/** Who was welcomed. */
+/** The client that was welcomed. */
 interface Client {
   readonly identity: Identity;
-  /** The user that the hello named. */
+  /** The user named in the hello. */
   readonly claimed: string | undefined;
   /** Null for an observer. */
   readonly session: Session | null;
-  /** The user that an observer is counted for; null for none. */
+  /** The user that an observer counts for; null for none. */
   readonly observer: string | null;
 }
 
-/** What most heartbeats say. One object for all of them, with the fields of any other, so that none is made for each. */
+/**
+ * The content of most heartbeats. One shared object saves an allocation for each. It has the fields of any other, so
+ * that its shape is the same.
+ */
 const NOTHING_SAID = { status: undefined, code: undefined, text: undefined };
 
 export class Established {
@@ -40,11 +43,11 @@ export class Established {
   readonly #session: Session | null;
   #observer: string | null;
   #identity: Identity;
-  /** An observer's own; a presence has it in its session. */
+  /** Time of an observer's last sign of life. A present user has it in its session. */
   #observerSignAt: number;
   #looksAt: number;
   #isVerifying = false;
-  /** It came while another was being checked. */
+  /** A token that arrived while another was being verified. */
   #nextToken: FreshToken | null = null;
   #staysAfterwards = false;
 
@@ -65,7 +68,7 @@ export class Established {
     line.wakeAt(this.#looksAt);
   }
 
-  /** @returns what the next one has to wait for, which never rejects; mostly nothing. */
+  /** @returns a promise that the next message must wait for, and that never rejects. Usually undefined. */
   hear(message: ClientMessage): Promise<void> | undefined {
     const line = this.#line;
     if (message.type === 'hello') {
@@ -88,7 +91,7 @@ export class Established {
     }
   }
 
-  /** A plain watch. @returns false, and nothing done, where it is to be heard as any message. */
+  /** Handles a plain watch. @returns false, with nothing done, if it must be handled like any other message. */
   hearPlainWatch(list: IdsInText): boolean {
     try {
       if (!watchListed(this.#hub, this.#line, this.#identity, list)) return false;
@@ -100,13 +103,13 @@ export class Established {
     return true;
   }
 
-  /** A sign of life that says nothing. */
+  /** Records a sign of life without content. */
   renew(): void {
     if (this.#session === null) this.#observerSignAt = this.#hub.clock.now().monoMs;
     else this.#hub.intake.alive(this.#session);
   }
 
-  /** The wheel came by. @returns when to look again, monotonic milliseconds, or `DONE` where the end has its own date. */
+  /** @returns the time of the next tick in monotonic milliseconds, or `DONE` if the connection has ended. */
   tick(monoMs: number): number {
     const { timeoutMs, heartbeatMs, slowMs, onRefused } = this.#hub;
     const lastSignAt = this.#session?.lastSignAt ?? this.#observerSignAt;
@@ -122,31 +125,31 @@ export class Established {
     }
     if (!this.#line.isOpen) return DONE;
     const isSilent = monoMs >= lastSignAt + heartbeatMs;
-    // Also while it waits: a write is what finds that a peer that is not read has gone.
+    // Pings even while messages wait: only a write detects that a peer has gone while it is not read.
     if (isSilent) this.#line.ping();
-    // What waits came in time: a sign of life, too.
+    // Waiting messages came in time, so they are a sign of life.
     if (this.#line.isWaiting) this.renew();
     const pingsAt = (isSilent ? monoMs : lastSignAt) + heartbeatMs;
     this.#looksAt = Math.min(pingsAt, lapsesAt, expiresAt, isSlowAt);
     return this.#looksAt;
   }
 
-  /** The wall clock no longer is where it was by the forward one: when the token runs out has another date. */
+  /** The wall clock was stepped against the monotonic one, so the token expires at another monotonic time. */
   clockStepped(monoMs: number): void {
     if (this.#identity.expiresAtMs !== null) this.#lookBy(monoMs);
   }
 
-  /** However the connection ends from now on, its session stays. */
+  /** Keeps the session, however the connection ends from now on. */
   keepSession(): void {
     this.#staysAfterwards = true;
   }
 
-  /** The connection is over: its session gets the grace of an unclean end, unless it is to stay or is over already. */
+  /** Gives the session of an ended connection the grace of an unclean end, unless it is to stay or is already over. */
   release(cause: Loss = 'lost'): void {
     if (this.#session?.phase === 'live' && !this.#staysAfterwards) this.#hub.intake.disconnect(this.#session, cause);
   }
 
-  /** The connection is over, whatever becomes of its session. */
+  /** Releases what belongs to the connection itself. Does not touch its session. */
   settle(): void {
     if (this.#observer !== null) this.#hub.observers.leave(this.#observer);
     this.#observer = null;
@@ -199,7 +202,7 @@ export class Established {
 
   #token(fresh: FreshToken): void {
     if (this.#hub.authenticator.withoutToken !== null) {
-      this.#line.ok(fresh.id); // open mode asks for none, so any will do
+      this.#line.ok(fresh.id); // open mode needs no token, so any token is accepted
     } else if (this.#isVerifying) {
       this.#nextToken = fresh;
       this.#line.hold();
@@ -208,7 +211,7 @@ export class Established {
     }
   }
 
-  /** The connection goes on meanwhile, up to the next token. */
+  /** Verifies a token in the background. Other messages are handled meanwhile, up to the next token. */
   #verify({ token, id }: FreshToken): void {
     const line = this.#line;
     this.#isVerifying = true;
@@ -245,7 +248,9 @@ export class Established {
     }
   }
 
-  /** What comes meanwhile waits, so that nothing is watched by the rights of before. */
+  /**
+   * Applies the rights of a fresh token. Messages wait meanwhile, so that nothing is watched with the previous rights.
+   */
   async #become(identity: Identity): Promise<void> {
     this.#line.hold();
     try {
@@ -259,7 +264,7 @@ export class Established {
     }
   }
 
-  /** When the token runs out, by the forward clock. */
+  /** Monotonic time when the token expires. */
   #expiresAt(monoMs: number): number {
     const { expiresAtMs } = this.#identity;
     return expiresAtMs === null ? Infinity : monoMs + expiresAtMs - this.#hub.clock.now().wallMs;

@@ -1,4 +1,4 @@
-/** The tail of changes, for admins alone: who may, and how many. Called by established.ts. */
+/** The tail of changes, for admins only: checks who may have one, and how many there are. */
 import type { Tail } from '../../../shared/client-messages.ts';
 import { MAX_TAILS } from '../../../shared/limits.ts';
 import type { Identity } from '../../auth/identity.ts';
@@ -24,7 +24,7 @@ export function tail(
   }
 }
 
-/** A fresh token is no admin's: the tail ends. */
+/** Ends the tail if a fresh token is not an admin's. */
 export function tailAs({ tails }: ConnectionContext, line: ConnectionControl, identity: Identity): void {
   if (mayAdmin(identity) || !tails.end(line.outbox)) return;
   line.error('forbidden', 'tail: is over, since the fresh token is no admin’s', undefined);

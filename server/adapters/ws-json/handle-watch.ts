@@ -1,7 +1,7 @@
 /**
- * Whom a connection may watch, and how many: asks the policy and the limit, then has fan-out do it, or answers with why
- * not. A watch is refused whole, and nothing of the refusal depends on whether a user exists. A long watch may have to wait
- * for a turn of the loop that has room for it: then the connection's later messages wait too. Called by established.ts.
+ * Handles watches: checks the policy and the limit, then registers the watch with fan-out, or answers with the reason
+ * for its refusal. A watch is refused as a whole, and the refusal never depends on whether a user exists. A long watch
+ * may wait for a loop turn with enough budget; later messages of the connection then wait too.
  */
 import type { Unwatch, Watch } from '../../../shared/client-messages.ts';
 import { USERS_PER_UNIT } from '../../../shared/limits.ts';
@@ -13,27 +13,27 @@ import type { Viewer } from '../../presence/viewer.ts';
 import type { ConnectionControl } from './connection-control.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
-/** Watches of up to so many users, as nearly all are, never wait for a turn. */
+/** Watches of up to this many users, as nearly all are, never wait for a turn. */
 const SMALL_WATCH = 128;
-/** The same if storage must say of each user whether it is a friend: that costs three times as much. */
+/** The same limit if storage must be asked for each user whether it is a friend. That costs three times as much. */
 const FEW_LOOK_UPS = 16;
 const LOOK_UP_COST = 3;
 
-/** @returns what the connection's next message has to wait for; undefined if the watch is answered. */
+/** @returns what the connection's next message must wait for; undefined if the watch has been answered. */
 export function watch(
   hub: ConnectionContext,
   line: ConnectionControl,
   identityNow: () => Identity,
   message: Watch,
 ): Promise<void> | undefined {
-  // A list of ids is looked up in storage before it is allowed, so it has its turn before that.
+  // A list of ids is looked up in storage before it is allowed, so it waits for its turn first.
   if ('friendsOf' in message && !isAllowed(hub, line, identityNow(), message)) return undefined;
   const ready =
     'friendsOf' in message
       ? hub.fanout.prepare(message.friendsOf, line.outbox.viewer)
       : turnFor(hub, identityNow(), message.users.length);
   const go = (): void => {
-    // Meanwhile the connection may have ended, or a fresh token may allow less.
+    // In the meantime the connection may have ended, or a fresh token may allow less.
     if (line.isOpen && isAllowed(hub, line, identityNow(), message)) begin(hub, line, message);
   };
   if (ready !== undefined) return ready.then(go);
@@ -46,7 +46,7 @@ function turnFor({ workTurns }: ConnectionContext, identity: Identity, users: nu
   return users > FEW_LOOK_UPS ? workTurns.take(LOOK_UP_COST * users) : undefined;
 }
 
-/** Whether the connection may have this watch, or is told why not. */
+/** Whether the connection may have this watch. If not, answers with the reason. */
 function isAllowed(hub: ConnectionContext, line: ConnectionControl, identity: Identity, message: Watch): boolean {
   const { friendLookUp, maxWatches, onRefused } = hub;
   const mayWatch =
@@ -69,7 +69,7 @@ function isAllowed(hub: ConnectionContext, line: ConnectionControl, identity: Id
   return true;
 }
 
-/** Each user may have been looked up before the watch was refused. */
+/** Charges for a refused watch, because each of its users may have been looked up. */
 function chargeRefused(line: ConnectionControl, message: Watch): void {
   if (!('friendsOf' in message)) line.charge(message.users.length / USERS_PER_UNIT);
 }
@@ -79,7 +79,10 @@ function begin({ fanout }: ConnectionContext, { outbox }: ConnectionControl, mes
   else fanout.watchUsers(outbox, message.users, message.since, message.id);
 }
 
-/** A watch that goes the quick way: nothing of it is to be refused. @returns false where it is to go the plain way. */
+/**
+ * Registers a watch on the fast path, if nothing of it must be refused. @returns false if the watch must take the plain
+ * path.
+ */
 export function watchListed(
   hub: ConnectionContext,
   { outbox }: ConnectionControl,
@@ -92,10 +95,10 @@ export function watchListed(
   return true;
 }
 
-/** A watch that is there already takes no room. */
+/** Whether the watch fits the limit. Users that are already watched do not count again. */
 function hasRoom({ fanout, maxWatches }: ConnectionContext, outbox: Outbox, message: Watch): boolean {
   if (!('friendsOf' in message)) {
-    // Mostly there is room for all of them, so that it does not matter which are watched already.
+    // Usually all of them fit, and then it does not matter which are already watched.
     return (
       outbox.watchCount + message.users.length <= maxWatches ||
       fanout.watchCountWith(outbox, message.users) <= maxWatches
@@ -109,12 +112,13 @@ export function unwatch({ fanout }: ConnectionContext, { outbox }: ConnectionCon
   else fanout.unwatchUsers(outbox, message.users, message.id);
 }
 
-/** Watches that end in one turn of the loop. */
+/** Maximum watches that end in one turn of the loop. */
 const ENDED_AT_ONCE = 1000;
 
 /**
- * A fresh token looks from now on: what it no longer allows ends, in several turns of the loop if that is much, and then
- * `become` is called. Rejects if storage fails: what has not ended by then stays as it was.
+ * Applies the rights of a fresh token: ends the watches that it no longer allows, over several turns of the loop if
+ * there are many, and then calls `become`. Rejects if storage fails. Watches that have not ended by then stay as they
+ * were.
  */
 export async function lookAs(
   { fanout, friendLookUp, workTurns }: ConnectionContext,
@@ -127,7 +131,7 @@ export async function lookAs(
   const allowsLess = (mayObserve && !viewer.mayObserve) || (isAdmin && !viewer.isAdmin);
   if (allowsLess) line.charge(outbox.watchCount / USERS_PER_UNIT);
   for (let isMore = allowsLess; isMore;) {
-    // Asked again each time, because a friendship may have ended meanwhile.
+    // Asks again each time, because a friendship may have ended meanwhile.
     const isFriend = friendLookUp(outbox.users.size);
     const mayWatch = {
       friendsOf: (owner: string) => mayWatchFriendsOf(identity, owner),
@@ -137,7 +141,7 @@ export async function lookAs(
     if (isMore) await workTurns.take(ENDED_AT_ONCE);
     if (!line.isOpen) return;
   }
-  // In one step with the last question: nothing can be watched in between that is not allowed.
+  // In the same step as the last check, so that nothing forbidden can be watched in between.
   fanout.changeViewer(outbox, viewer);
   become();
 }

@@ -1,8 +1,8 @@
 /**
- * How fast one connection is heard. Everything that comes is counted by what it costs; over the rate, while the turn of the
- * event loop is used up, or while a token is being checked, it waits in its order: the socket is paused, and what comes all
- * the same (uWebSockets.js cannot pause) is kept in a lane. Nothing is refused or lost, and only what comes at over ten
- * times the rate for 10 s ends the connection. Knows no message: connection.ts handles them.
+ * Limits how fast the messages of one connection are handled. Everything received is counted by what it costs. Messages
+ * wait in order while the connection is over its rate, while the loop turn is used up, or while a token is being
+ * verified. The socket is then paused, and what still arrives (uWebSockets.js cannot pause) is kept in a lane. Nothing
+ * is refused or lost. Only more than ten times the rate for 10 s ends the connection. Knows no message types.
  */
 import { TokenBucket, type Rate } from '../../lib/token-bucket.ts';
 import { LEAST_FRAMES, type InLine } from '../../lib/fair-queue.ts';
@@ -10,40 +10,45 @@ import type { Socket } from '../../sockets/port.ts';
 import { Lane, type Incoming } from './lane.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
-/** A message counts once for each such piece of it: a watch of a thousand users is no heartbeat. */
+/** A message is charged once for each piece of this size: a watch of a thousand users costs more than a heartbeat. */
 const MESSAGE_CHARS = 1024;
-/** What may come while nothing is heard: ten times the rate, for 10 s. */
+/** Maximum arrivals while messages wait: ten times the rate, for 10 s. */
 const MOST_TIMES_THE_RATE = 10;
 const MOST_FOR_S = 10;
-/** What may wait of one connection, and before its hello is accepted. */
+/** Maximum waiting bytes of one connection, and the lower maximum before its hello is accepted. */
 const MAX_WAITING_BYTES = 2 * 1024 * 1024;
 const MAX_WAITING_BYTES_AT_FIRST = 256 * 1024;
 
-/** The connection, as its inflow sees it. */
+/** The part of a connection that its inflow needs. */
 export interface Heard {
   readonly isOpen: boolean;
   readonly isWelcomed: boolean;
   handle(message: Incoming): void;
-  /** Has it looked at then (monotonic milliseconds), or before. */
+  /** Schedules a tick at that monotonic time or earlier. */
   wakeBy(monoMs: number): void;
-  /** Too much came while it had to wait. `mustCut`: in one turn, so that the engine would read on without an end. */
+  /**
+   * Too much arrived while messages had to wait. `mustCut`: it arrived in one turn, so the engine would go on reading.
+   */
   flooded(mustCut: boolean): void;
 }
 
-/** Only while something waits, or has to. */
+/** Exists only while messages wait or must wait. */
 interface Wait {
   readonly lane: Lane;
-  /** What came since it began. */
+  /** Rate of arrivals since the wait began. */
   readonly arrivals: TokenBucket;
   units: number;
-  /** Until the rate allows more, monotonic milliseconds; 0 if it does. */
+  /** Monotonic time until which the rate allows nothing; 0 if it allows more. */
   overUntil: number;
   isInLine: boolean;
-  /** How many hold it. */
+  /** Number of current holds. */
   holds: number;
 }
 
-/** Itself the bucket, not one beside it: there is one a connection, and each heartbeat would wait for memory twice. */
+/**
+ * Extends the bucket instead of having one. There is one inflow for each connection, and a separate object would cost
+ * each heartbeat a second memory access.
+ */
 export class Inflow extends TokenBucket implements InLine {
   readonly #hub: ConnectionContext;
   readonly #socket: Socket;
@@ -53,7 +58,7 @@ export class Inflow extends TokenBucket implements InLine {
   #inARow = 0;
   #wait: Wait | null = null;
 
-  /** `strictUntil`: till then the burst, and the debt, is what one second allows. */
+  /** `strictUntil`: until then, burst and debt are limited to what one second allows. */
   constructor(hub: ConnectionContext, socket: Socket, connection: Heard, strictUntil: number) {
     super(hub.lookedAt < strictUntil ? withoutBurst(hub.messages) : hub.messages, hub.lookedAt);
     this.#hub = hub;
@@ -62,17 +67,17 @@ export class Inflow extends TokenBucket implements InLine {
     this.#strictUntil = strictUntil;
   }
 
-  /** Whether what comes now has to wait, or what came before does. */
+  /** Whether new messages must wait, or earlier ones still do. */
   get isWaiting(): boolean {
     return this.#wait !== null;
   }
 
-  /** When `look` has something to do; Infinity for never. */
+  /** Monotonic time when `tick` has something to do; Infinity for never. */
   get dueAt(): number {
     return this.#wait === null || this.#wait.overUntil === 0 ? Infinity : this.#wait.overUntil;
   }
 
-  /** A message came: it is handled now, or later. */
+  /** Handles a message now or later. */
   arrive(message: Incoming): void {
     const wait = this.#wait;
     if (wait === null) {
@@ -84,21 +89,21 @@ export class Inflow extends TokenBucket implements InLine {
     else this.#arrived(wait, unitsOf(message));
   }
 
-  /** Something came that is no message, and needs no handling. */
+  /** Counts something received that is not a message and needs no handling. */
   count(): void {
     this.#use(1);
     if (this.#wait === null) this.#afterwards(1);
     else this.#arrived(this.#wait, 1);
   }
 
-  /** The message in hand costs that much more than its size says. */
+  /** Charges more for the current message than its size suggests. */
   charge(units: number): void {
     this.#use(units);
     this.#inARow += units;
     this.#hub.turns.take(this.#inARow, units);
   }
 
-  /** What comes waits until `release`, which each of those who hold it has to call. */
+  /** Holds further messages until `release`. Each hold needs its own release. */
   hold(): void {
     this.#begin().holds++;
   }
@@ -109,11 +114,10 @@ export class Inflow extends TokenBucket implements InLine {
     this.#drain(this.#wait);
   }
 
-  /** The wheel came by. */
   tick(monoMs: number): void {
     const wait = this.#wait;
     if (wait === null || wait.overUntil === 0 || monoMs < wait.overUntil) return;
-    this.#use(0); // more may have come than it knew of
+    this.#use(0); // more may have arrived since the time was planned
     if (this.isOver) {
       this.#waitForRate();
       return;
@@ -123,14 +127,14 @@ export class Inflow extends TokenBucket implements InLine {
     this.#drain(wait);
   }
 
-  /** It was first in line. */
+  /** Runs when the connection is first in the queue. */
   goOn(): void {
     if (this.#wait === null) return;
     this.#wait.isInLine = false;
     this.#drain(this.#wait);
   }
 
-  /** The connection is over: what waits is not heard any more. */
+  /** Drops all waiting messages, because the connection has ended. */
   stop(): void {
     if (this.#wait?.isInLine === true) this.#hub.turns.leave(this);
     this.#wait = null;
@@ -181,7 +185,7 @@ export class Inflow extends TokenBucket implements InLine {
   #arrived(wait: Wait, units: number): void {
     const { turns, messages, lookedAt } = this.#hub;
     wait.units += units;
-    // While a turn is full, each of very many connections may add what one second allows.
+    // While a turn is full, each of a great many connections may add what one second allows.
     const isTurnFull = turns.keep(units) && wait.units > messages.perS;
     const isFlood = wait.arrivals.take(this.#mostArrivals, lookedAt, units) === 'over';
     if (isTurnFull || isFlood) this.#connection.flooded(isTurnFull);
@@ -197,7 +201,7 @@ export class Inflow extends TokenBucket implements InLine {
       }
       wait.units -= unitsOf(message);
       this.#handle(message);
-      if (this.#wait !== wait) return; // it was the last
+      if (this.#wait !== wait) return; // that message ended the connection or the wait
     }
   }
 
@@ -211,7 +215,7 @@ export class Inflow extends TokenBucket implements InLine {
     return { perS, burst: MOST_FOR_S * perS };
   }
 
-  /** What the burst allows always fits. */
+  /** At least as much as the burst allows. */
   get #maxWaitingBytes(): number {
     if (!this.#connection.isWelcomed) return MAX_WAITING_BYTES_AT_FIRST;
     return Math.max(MAX_WAITING_BYTES, this.#hub.messages.burst * MESSAGE_CHARS);

@@ -1,15 +1,18 @@
 /**
- * The messages of one connection that have come and are not handled yet, in their order, as bytes in one growing buffer: a
- * small message takes less room here than it took on the wire. Decides nothing.
+ * The received messages of one connection that are not handled yet, in order, as bytes in one growing buffer. A small
+ * message takes less memory here than it took on the wire. Decides nothing.
  */
 
-/** A binary message, and one over 16 KiB: what is in them is of no use, but they have their place in the order. */
+/**
+ * Stand for a binary message and for one over 16 KiB. Their content is of no use, but they keep their place in the
+ * order.
+ */
 export const BINARY = Symbol('binary');
 export const OVERSIZE = Symbol('oversize');
 export type Incoming = string | typeof BINARY | typeof OVERSIZE;
 
 const LEAST_BYTES = 1024;
-/** Before the bytes of each text; a message has at most 16 KiB. */
+/** Size of the length before each text. A message has at most 16 KiB. */
 const LENGTH_BYTES = 2;
 const BINARY_MARK = 0xffff;
 const OVERSIZE_MARK = 0xfffe;

@@ -1,6 +1,7 @@
 /**
- * Observer connections by user. They have no session that could be counted, but each is sent what it watches, so a user
- * may have as many of them as sessions. Observers that name no user, which only an open hub lets in, are not counted.
+ * Counts observer connections by user. They have no session that could be counted, but each receives what it watches,
+ * so a user may have as many observers as sessions. Observers without a user, which only an open hub allows, are not
+ * counted.
  */
 export class Observers {
   readonly #max: number;
@@ -10,7 +11,7 @@ export class Observers {
     this.#max = max;
   }
 
-  /** @returns false, and counts nothing, if the user has as many as it may. */
+  /** @returns false, and counts nothing, if the user is at the limit. */
   enter(user: string): boolean {
     const count = this.#counts.get(user) ?? 0;
     if (count >= this.#max) return false;
@@ -18,7 +19,6 @@ export class Observers {
     return true;
   }
 
-  /** One that entered is gone. */
   leave(user: string): void {
     const left = (this.#counts.get(user) ?? 0) - 1;
     if (left > 0) this.#counts.set(user, left);

@@ -1,7 +1,7 @@
 /**
- * Which client addresses had a connection closed for its messages a moment ago: their next ones get no burst, so that a
- * flood gains nothing by coming back. Remembers a bounded number; refuses nobody. The adapter has one, and its connections
- * ask it when they open and tell it when they end so.
+ * Remembers the client addresses whose connection was recently closed because of its message rate. Their next
+ * connections get no burst, so that a flood gains nothing by reconnecting. Remembers a bounded number of addresses and
+ * refuses none.
  */
 import { neighbourhoodOf } from '../../auth/cidrs.ts';
 
@@ -9,7 +9,7 @@ const SUSPECT_FOR_MS = 10_000;
 const MAX_SUSPECTS = 10_000;
 
 export class PenaltyBox {
-  /** Until when, monotonic milliseconds; the first to end come first. */
+  /** Monotonic time when each address is forgotten, the earliest first. */
   readonly #until = new Map<string, number>();
 
   add(address: string, monoMs: number): void {
@@ -22,7 +22,7 @@ export class PenaltyBox {
     }
   }
 
-  /** 0 for one that is none. */
+  /** @returns the monotonic time until which the address is remembered; 0 if it is not. */
   untilOf(address: string): number {
     return this.#until.size === 0 ? 0 : (this.#until.get(neighbourhoodOf(address)) ?? 0);
   }

@@ -1,15 +1,16 @@
 /**
- * The watch that thousands send at once after a restart: `{"type":"watch","users":["7","9"]}` and nothing else, to the byte
- * as every JSON library writes it. It is read without a parser, and its ids stay where they stand: 50 of them cost 3 µs
- * instead of 32 where 10,000 clients come at once (2026-11-26, Node 20.20). What it does not take,
- * `parseClientMessage` does, and what it takes, that reads alike: plain-watch.test.ts holds it to that. Judges no right.
+ * Reads the watch that thousands of clients send at once after a restart: `{"type":"watch","users":["7","9"]}` and
+ * nothing else, byte for byte as every JSON library writes it. It is read without a parser, and its ids stay in the
+ * text: 50 of them cost 3 µs instead of 32 if 10,000 clients reconnect at once (2026-11-26, Node 20.20).
+ * `parseClientMessage` reads everything else, and reads the same from every text that is accepted here
+ * (read-watch.test.ts checks that). Checks no rights.
  */
 import { MAX_IDS_PER_MESSAGE, MAX_USER_ID_CHARS } from '../../../shared/limits.ts';
 import type { IdsInText } from '../../lib/ids-in-text.ts';
 import { isUserId } from '../../../shared/ids.ts';
 
 const HEAD = '{"type":"watch","users":["';
-/** Where the type begins: most messages differ there, and are heartbeats. */
+/** Start of the type. Most messages are heartbeats and differ here. */
 const TYPE_AT = '{"type":"'.length;
 const [W, QUOTE, COMMA, BRACKET, BRACE] = Array.from('w",]}', (char) => char.charCodeAt(0)) as [
   number,
@@ -19,14 +20,14 @@ const [W, QUOTE, COMMA, BRACKET, BRACE] = Array.from('w",]}', (char) => char.cha
   number,
 ];
 const ASCII = 128;
-/** The characters that any id may hold, dots among them. */
+/** The characters that any id may contain, including dots. */
 const isIdChar = Uint8Array.from({ length: ASCII }, (_, code) => Number(isUserId(`a${String.fromCharCode(code)}`)));
 
-/** Reused: there is one message in hand at a time. A message of 16 KiB has no index that would not fit. */
+/** Reused, because only one message is read at a time. All positions in a message of 16 KiB fit. */
 const begins = new Uint16Array(MAX_IDS_PER_MESSAGE);
 const ends = new Uint16Array(MAX_IDS_PER_MESSAGE);
 
-/** The ids of a plain watch, perhaps some of them twice; undefined for any other message. */
+/** The ids of a plain watch, possibly with duplicates; undefined for any other message. */
 export function plainWatchIn(json: string): IdsInText | undefined {
   if (json.charCodeAt(TYPE_AT) !== W || !json.startsWith(HEAD)) return undefined;
   let at = HEAD.length;
@@ -54,7 +55,7 @@ function endOfId(json: string, from: number): number {
   return at;
 }
 
-/** `.` and `..` are no ids. */
+/** `.` and `..` are not valid ids. */
 function isDots(json: string, from: number, to: number): boolean {
   return to - from <= 2 && json.startsWith('.', from) && json.startsWith('.', to - 1);
 }

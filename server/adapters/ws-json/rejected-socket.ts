@@ -1,6 +1,7 @@
 /**
- * A socket that there is no room for: told to come back after a while, and closed. It is no connection: it is counted
- * nowhere but among those that leave, hears nothing, and is cut where it does not go. Made by ws-json.ts.
+ * A socket that the hub has no capacity for. It is asked to reconnect later and then closed. It is not a connection: it
+ * counts only among the sockets that are leaving, ignores all messages, and is terminated if the peer does not close
+ * it.
  */
 import { closeCodes, type CloseReason } from '../../../shared/reasons.ts';
 import type { HubMessage } from '../../../shared/hub-messages.ts';

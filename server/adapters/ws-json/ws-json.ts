@@ -1,6 +1,6 @@
 /**
- * The WebSocket-JSON adapter: makes a connection of every socket, keeps the wheel that greets, pings and ends them.
- * The engine brings sockets; the hub calls `look` with the time and `shutDown` at its end.
+ * The WebSocket-JSON adapter: creates a connection for every socket and keeps the timing wheel for its hello, its pings
+ * and its end. Everything here that waits for a time depends on `tick`.
  */
 import type { CloseReason, RefusalReason } from '../../../shared/reasons.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
@@ -24,22 +24,22 @@ import { Observers } from './observers.ts';
 import { PenaltyBox } from './penalty-box.ts';
 import { RejectedSocket } from './rejected-socket.ts';
 
-/** What the connections need of the hub. */
+/** The parts of the hub that connections need. */
 export interface WsJsonOptions {
   readonly authenticator: Authenticator;
   readonly onRefused: (reason: RefusalReason) => void;
   readonly explainRefusal: ExplainRefusal;
-  /** Messages of one connection. */
+  /** Message rate of one connection. */
   readonly messages: Rate;
-  /** Users watched by id and friend lists, of one connection. */
+  /** Maximum watches of one connection: users watched by id plus friend lists. */
   readonly maxWatches: number;
-  /** What one turn of the loop has for long work. */
+  /** Budget for long work in one turn of the loop. */
   readonly workTurns: Pick<TurnBudget, 'take'>;
-  /** Sessions of one user; as many observers of that user may be connected besides. */
+  /** Maximum sessions of one user, and also maximum observers of one user. */
   readonly maxSessions: number;
   /** How long a client may read too slowly. */
   readonly slowMs: number;
-  /** For a question about that many users: who is whose friend. */
+  /** Answers who is whose friend, prepared for that many users. */
   readonly friendLookUp: (count: number) => IsFriend;
   readonly intake: Intake;
   readonly fanout: Fanout;
@@ -49,40 +49,42 @@ export interface WsJsonOptions {
   readonly codeOf: (status: SessionStatus) => number;
   readonly heartbeatMs: number;
   readonly timeoutMs: number;
-  /** Called right after the welcome: what is shown may be behind. */
+  /** Runs right after the welcome, because the entries shown may be outdated. */
   readonly onWelcomed: (outbox: Outbox) => void;
-  /** The name of this hub, told in `welcome`. */
+  /** Name of this hub, sent in `welcome`. */
   readonly node: string;
-  /** The id of a session, told in `welcome`. */
+  /** Id of a session, sent in `welcome`. */
   readonly idOf: (session: Session) => string;
   /** The same for an observer, by its number. */
   readonly idOfObserver: (no: number) => string;
-  /** A message could not be answered through no fault of its own. */
+  /** Reports that a message could not be answered because of a fault in the hub. */
   readonly onFault: (error: unknown) => void;
 }
 
-/** The same, and what a connection asks of the adapter itself. */
+/** Adds what a connection needs from the adapter itself. */
 export interface ConnectionContext extends WsJsonOptions {
   readonly suspects: PenaltyBox;
   readonly turns: FairQueue;
   readonly observers: Observers;
-  /** The last look, monotonic milliseconds: for what may be 25 ms old, and would cost a reading of the clock a message. */
+  /**
+   * Monotonic time of the last tick in milliseconds. May be 25 ms old, but saves reading the clock for each message.
+   */
   readonly lookedAt: number;
-  /** Have it looked at then (monotonic milliseconds), and not before. */
+  /** Schedules the next tick of the connection at that monotonic time, replacing any other. */
   lookAt(connection: Connection, monoMs: number): void;
-  /** What an observer is told in the place of a session's id. */
+  /** Sent to an observer in place of a session id. */
   readonly nameObserver: () => string;
-  /** It is closed. */
+  /** Removes a closed connection. */
   gone(connection: Connection): void;
 }
 
 const WHEEL_TICK_MS = 50;
 const WHEEL_SLOTS = 1024;
-/** Connections looked at in one turn of the loop: a ping costs about 5 µs. */
+/** Maximum connections that one turn of the loop visits. A ping costs about 5 µs. */
 const BUDGET = 1000;
-/** Sockets without room that are let say goodbye at a time; what comes beyond them is cut without a word. */
+/** Maximum rejected sockets that are closing at one time. Further ones are terminated at once. */
 const MAX_LEAVING = 1000;
-/** When those may come back: spread, so that they don't all come at once. */
+/** Range of the reconnect delay of rejected sockets. Spread, so that they do not return all at once. */
 const COME_BACK_AFTER_MS = { least: 1000, most: 10_000 } as const;
 
 export class WsJson {
@@ -91,9 +93,9 @@ export class WsJson {
   readonly #leaving = new Set<RejectedSocket>();
   readonly #wheel: TimingWheel<Connection | RejectedSocket>;
   #observerNo = 0;
-  /** Set once the hub takes leave: over how long those who come back are spread. */
+  /** Set once the hub drains: the time over which reconnects are spread. */
   #drainMs: number | null = null;
-  /** How far the wall clock is ahead of the forward one. */
+  /** How far the wall clock is ahead of the monotonic clock. */
   #wallAheadMs: number;
 
   constructor(options: WsJsonOptions) {
@@ -117,12 +119,11 @@ export class WsJson {
     };
   }
 
-  /** Open WebSocket connections, observers and those without a hello included. */
+  /** Number of open WebSocket connections, including observers and those without a hello. */
   get connectionCount(): number {
     return this.#connections.size;
   }
 
-  /** The engine has a new socket. */
   opened(socket: Socket): SocketEvents {
     const { clock, openOutbox } = this.#context;
     const { monoMs } = clock.now();
@@ -136,25 +137,25 @@ export class WsJson {
     return connection;
   }
 
-  /** Greets, pings and ends what is due. What a budget leaves over comes with the next look. */
+  /** Runs all due ticks of connections. What exceeds the budget follows with the next tick. */
   tick(monoMs: number): void {
     this.#context.lookedAt = monoMs;
     this.#findStep();
     this.#wheel.advance(monoMs, BUDGET, (item) => item.tick(monoMs));
   }
 
-  /** Everybody who was welcomed and is still there. */
+  /** Outboxes of all welcomed connections that are still open. */
   *welcomedOutboxes(): Generator<Outbox> {
     for (const connection of this.#connections) if (connection.isWelcomed) yield connection.outbox;
   }
 
-  /** Asks every connection for a sign of life. */
+  /** Pings every connection to get a sign of life. */
   pingAll(): void {
     for (const connection of this.#connections) connection.ping();
   }
 
   /**
-   * Asks everybody to come back after a while, spread over `spreadMs`. How they leave then ends no session; nobody is
+   * Asks all clients to reconnect later, spread over `spreadMs`. How they leave after that ends no session. Nobody is
    * welcomed any more.
    */
   drain(spreadMs: number): void {
@@ -162,7 +163,7 @@ export class WsJson {
     for (const connection of this.#connections) connection.drain(spread(0, spreadMs));
   }
 
-  /** Says 1012 to everybody. */
+  /** Closes all connections with 1012. */
   shutDown(): void {
     for (const connection of this.#connections) connection.shutDown();
   }
@@ -182,7 +183,10 @@ export class WsJson {
     return turned;
   }
 
-  /** The wall clock was stepped, or a stall was left out of the forward one: tokens run out by the wall clock. */
+  /**
+   * Detects that the wall clock was stepped, or that the monotonic clock left out a stall. Tokens expire by the wall
+   * clock.
+   */
   #findStep(): void {
     const { wallMs, monoMs } = this.#context.clock.now();
     const aheadMs = wallMs - monoMs;
