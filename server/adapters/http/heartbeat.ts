@@ -1,7 +1,7 @@
 /**
- * Heartbeats over HTTP: user and device are the session, the newest beat wins, and a beat brings its own lease. There is
- * no connection, so nothing breaks: it lives until its lease runs out or says `offline`. The API calls it with a body
- * of the right form.
+ * Heartbeats over HTTP. User and device identify the session, the newest heartbeat wins, and each one sets its own
+ * lease. There is no connection that could break, so a session lasts until its lease expires or a heartbeat says
+ * `offline`. The body must already be valid.
  */
 import type { HeartbeatBody } from '../../../shared/http-bodies.ts';
 import type { SessionStatus } from '../../../shared/status.ts';
@@ -11,17 +11,19 @@ import type { Session, SessionOwner } from '../../presence/session.ts';
 export interface HttpHeartbeatOptions {
   readonly intake: Intake;
   readonly codeOf: (status: SessionStatus) => number;
-  /** The lease of a beat that names none. */
+  /** Lease of a heartbeat that does not set one. */
   readonly timeoutMs: number;
-  /** A lease beyond this must be stored, or a restart would cut it short. */
+  /** A longer lease than this must be stored, or a restart would cut it short. */
   readonly warmMs: number;
   readonly keepLease: (user: Session['user']) => void;
 }
 
-/** Nobody waits to hear that an HTTP session lapsed. */
+/** Nobody needs to be notified when an HTTP session expires. */
 const nobody: SessionOwner = { lapsed: () => undefined };
 
-/** The lease is `maxLeaseMs` at most. @returns why it does not count; undefined if it does. */
+/**
+ * Applies a heartbeat with a lease of at most `maxLeaseMs`. @returns why it was refused; undefined if it was accepted.
+ */
 export function takeHttpHeartbeat(
   hub: HttpHeartbeatOptions,
   body: HeartbeatBody,
