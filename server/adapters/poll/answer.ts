@@ -1,7 +1,7 @@
 /**
- * What a good answer says of its user: a JSON object or an XML heartbeat may set the status, anything else means online.
- * Pure, and never throws: an answer is a stranger's. XML is read by a function that is handed in, since adapters do not
- * import each other. The poller calls it.
+ * Reads what a good answer says about its user. A JSON object or an XML heartbeat may set the status; anything else
+ * means online. Pure, and never throws, because answers are not trusted. The function that reads XML is a parameter,
+ * because adapters must not import each other.
  */
 import { replaceHalves, text } from '../../../shared/ids.ts';
 import { parseFields } from '../../../shared/json.ts';
@@ -12,7 +12,7 @@ export interface AnswerReaders {
     readonly codeOf: (status: SessionStatus) => number;
     readonly statusOf: (code: number) => SessionStatus;
   };
-  /** The state in one XML heartbeat: 1 or above, or 0 or -1 for leaving; undefined where it is none. */
+  /** The state in one XML heartbeat: 1 or above, or 0 or -1 for leaving; undefined if it is not a heartbeat. */
   readonly readXmlState: (body: Buffer) => number | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * One target and the session that it keeps: what a good answer, a miss or its removal from the file means for the user.
- * Carries the marks of the poller's schedule, and does no I/O of its own. The poller alone calls it.
+ * One target and its session: decides what a good answer, a miss, or the removal from the file means for the user. Also
+ * holds the schedule fields of the target. Does no I/O.
  */
 import type { Intake } from '../../intake.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -10,7 +10,7 @@ import type { Said } from './answer.ts';
 import type { CutOff } from './probe.ts';
 import type { Target } from './targets.ts';
 
-/** Hears which sessions the hub cannot ask about, because its own network or resolver fails. */
+/** Receives the sessions that the hub cannot poll because its own network or resolver fails. */
 export interface Unasked {
   began(session: Session): void;
   ended(session: Session): void;
@@ -26,16 +26,16 @@ export class Polled implements Timed, SessionOwner {
   wheelTick = NOT_SCHEDULED;
   wheelPlace = 0;
   target: Target;
-  /** Cuts the poll off that is on its way; undefined without one. */
+  /** Cuts off the current poll; undefined if there is none. */
   cutOff: CutOff | undefined;
-  /** Monotonic milliseconds, of the poll that is on its way. */
+  /** Start and deadline of the current poll in monotonic milliseconds. */
   startedAt = 0;
   deadlineAt = 0;
   readonly #options: PolledOptions;
   readonly #intake: Intake;
   #misses = 0;
   #session: Session | undefined;
-  /** Told as unasked. */
+  /** The session that was reported as unasked. */
   #unaskedSession: Session | undefined;
   #unaskedSince: number | undefined;
   #earlierUnaskedMs = 0;
@@ -46,7 +46,7 @@ export class Polled implements Timed, SessionOwner {
     this.#intake = options.intake;
   }
 
-  /** The lease stands still while the hub cannot ask. */
+  /** Total time that the hub could not poll. The lease stands still for that time. */
   get pausedMs(): number {
     if (this.#unaskedSince === undefined) return this.#earlierUnaskedMs;
     return this.#earlierUnaskedMs + this.#now() - this.#unaskedSince;
@@ -57,7 +57,7 @@ export class Polled implements Timed, SessionOwner {
     return this.#unaskedSince !== undefined;
   }
 
-  /** The file gave it another url or rhythm: the session stays, the misses of before do not count. */
+  /** Applies another url or interval from the file. The session stays, and earlier misses no longer count. */
   retarget(target: Target): void {
     this.target = target;
     this.#misses = 0;
@@ -73,7 +73,7 @@ export class Polled implements Timed, SessionOwner {
     }
     const { status, code, text } = said;
     const session = this.#live();
-    // Each answer is all that the target says: a text that is no longer in it is gone.
+    // Each answer is complete: if the text is missing, the user has none any more.
     if (session !== undefined) this.#intake.beat(session, { status, code, text: text ?? '', leaseMs });
     else {
       const claim = { user, device, adapter: 'poll', status, code, text, leaseMs, address, owner: this } as const;
@@ -93,7 +93,10 @@ export class Polled implements Timed, SessionOwner {
     return true;
   }
 
-  /** The hub could not ask: that is no miss, and the user stays as shown. `forMs`: until long after the next poll. */
+  /**
+   * The hub could not poll. That is not a miss, and the user stays as shown. `forMs` lasts until long after the next
+   * poll.
+   */
   unable(forMs: number): void {
     const { user, device } = this.target;
     const session = this.#live() ?? this.#intake.find(user, device, 'poll');
@@ -104,7 +107,7 @@ export class Polled implements Timed, SessionOwner {
     this.#options.unasked.began(session);
   }
 
-  /** The last poll was made, or there will be none. */
+  /** The last poll was made, or polling has ended. */
   asked(): void {
     if (this.#unaskedSince !== undefined) this.#earlierUnaskedMs = this.pausedMs;
     this.#unaskedSince = undefined;
@@ -112,7 +115,7 @@ export class Polled implements Timed, SessionOwner {
     this.#unaskedSession = undefined;
   }
 
-  /** The target says that its user is not there, or nobody asks it any more. */
+  /** The target says that its user is not there, or it is no longer polled. */
   leave(): void {
     const session = this.#live();
     if (session !== undefined) this.#intake.leave(session);
@@ -128,7 +131,7 @@ export class Polled implements Timed, SessionOwner {
     return this.#options.clock.now().monoMs;
   }
 
-  /** Another part of the hub may have ended it, and an ended session never comes back. */
+  /** Undefined if another part of the hub has ended the session: an ended session never comes back. */
   #live(): Session | undefined {
     return this.#session?.phase === 'live' ? this.#session : undefined;
   }

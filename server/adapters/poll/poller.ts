@@ -1,7 +1,7 @@
 /**
- * Polling (PROTOCOL.md section 6): asks each target of the file HUB_POLL in its rhythm, cuts off what takes too long, and
- * follows the file as it changes. Answers for the schedule alone: probe.ts does the asking, polled.ts knows what comes of
- * it. It ends no session when it stops, since the hub's end is not the users'. The hub starts and stops it.
+ * Polling (PROTOCOL.md section 6): polls each target of the file HUB_POLL at its interval, cuts off polls that take too
+ * long, and follows changes of the file. Responsible for the schedule only: probe.ts makes the request, and polled.ts
+ * applies the result. Ends no session when it stops, because the users do not leave with the hub.
  */
 import type { Intake } from '../../intake.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -23,20 +23,20 @@ export interface PollerOptions extends AnswerReaders {
   readonly unasked: Unasked;
   readonly prober?: Pick<Prober, 'probe'>;
   readonly checkFileEveryMs?: number;
-  /** From 0 up to 1, as Math.random. */
+  /** A number from 0 up to 1, like Math.random. */
   readonly random?: () => number;
 }
 
-/** Polls on their way at once, at most; the others wait in line. */
+/** Maximum polls under way at once. Others wait in a queue. */
 export const MAX_POLLS_AT_ONCE = 64;
 
 const LOOK_EVERY_MS = 25;
 const WHEEL_SLOTS = 4096;
-/** New polls in one look: about 2 ms. What else ends makes room for one each. */
+/** New polls of one tick: about 2 ms. Each poll that ends outside of a tick starts one more. */
 const STARTS_PER_LOOK = 16;
-/** A loop that did not run for so long has heard no answer: no target's fault. */
+/** If the loop did not run for this long, it received no answers, which is not the fault of any target. */
 const STALL_MS = 250;
-/** New targets are asked within so long, spread over it. */
+/** New targets are polled within this time, spread over it. */
 const FIRST_POLL_WITHIN_MS = 1000;
 const JITTER = 0.1;
 const CHECK_FILE_EVERY_MS = 1000;
@@ -52,7 +52,7 @@ export class Poller {
   readonly #wheel: TimingWheel<Polled>;
   #longestWaitMs = 0;
   #lookedAt = 0;
-  /** Whose last poll could not be made. */
+  /** Targets whose last poll could not be made. */
   readonly #unable = new Set<Polled>();
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
@@ -65,7 +65,7 @@ export class Poller {
     this.#wheel = new TimingWheel(LOOK_EVERY_MS, WHEEL_SLOTS, this.#now());
   }
 
-  /** Throws a StartError where the file can't be read or has a fault. */
+  /** @throws StartError if the file cannot be read or is not valid. */
   async start(): Promise<void> {
     const read = await this.#file.read();
     if (!read.ok) throw new StartError(read.problem);
@@ -93,10 +93,10 @@ export class Poller {
     else log.error(`${read.problem}; until then the targets of before are polled`);
   }
 
-  /** Makes the given targets those that are polled; the same ones go on untouched. */
+  /** Replaces the polled targets. Unchanged ones go on without interruption. */
   #follow(targets: readonly Target[]): Readonly<Record<string, number>> {
     const counts = { targets: targets.length, added: 0, changed: 0, removed: 0 };
-    // All that may stand before a target in the line, each taking all its time.
+    // The time of all polls that may precede a target in the queue, if each takes its full timeout.
     this.#longestWaitMs = targets.reduce((sum, { timeoutMs }) => sum + timeoutMs, 0) / MAX_POLLS_AT_ONCE;
     const keys = new Set(targets.map(targetKey));
     for (const [key, polled] of this.#polled) {
@@ -129,7 +129,7 @@ export class Poller {
     this.#wheel.schedule(polled, this.#now() + this.#random() * withinMs);
   }
 
-  /** Out of the schedule, wherever in it the target is. */
+  /** Removes the target from the schedule, in whatever state it is. */
   #takeOff(polled: Polled): void {
     this.#wheel.cancel(polled);
     this.#inLine.delete(polled);
@@ -198,7 +198,10 @@ export class Poller {
     }
   }
 
-  /** Longer than all misses that it takes can last: the poller decides, and the lease is there if it does not. */
+  /**
+   * Longer than all misses that end the session can last. The poller decides, and the lease covers the case that it
+   * does not.
+   */
   #leaseMsOf({ everyMs, timeoutMs, failures }: Target): number {
     const roundMs = everyMs * (1 + JITTER) + timeoutMs + this.#longestWaitMs;
     return Math.ceil(roundMs * (failures + 1) + 1000);
@@ -208,7 +211,7 @@ export class Poller {
     this.#options.log.info({ user, device, address, failures, reason }, 'a polled target is down');
   }
 
-  /** One line when it begins, and one when it is over for all targets; not one for each poll. */
+  /** Logs one line when the trouble begins and one when it is over for all targets, instead of one for each poll. */
   #noteUnable(polled: Polled, outcome: Outcome): void {
     const { log } = this.#options;
     const before = this.#unable.size;

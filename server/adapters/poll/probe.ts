@@ -1,7 +1,8 @@
 /**
- * One poll on the wire: connects, or asks over HTTP, and says what came of it. Follows no redirect, keeps no connection, asks
- * for no compression, reads 8 KiB of a body and no more, and bounds all else that a target can send, in bytes and in count. It has no clock: who starts a poll cuts it off in time by calling what `probe`
- * returns. Knows no users and no statuses; the poller calls it.
+ * One poll on the wire: connects, or sends an HTTP request, and reports the outcome. Follows no redirects, keeps no
+ * connections, accepts no compression, and reads at most 8 KiB of a body. Everything else that a target can send is
+ * bounded too, in bytes and in number. Has no clock: the function that `probe` returns must be called in time to cut
+ * off a slow poll. Knows no users and no statuses.
  */
 import { Agent as HttpAgent, get as httpGet, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, get as httpsGet } from 'node:https';
@@ -9,16 +10,19 @@ import { connect, isIP, type Socket } from 'node:net';
 import { MAX_POLL_BODY_BYTES } from '../../../shared/limits.ts';
 import type { Endpoint } from './targets.ts';
 
-/** `unable`: the hub itself lacked what a poll needs, or its network or resolver failed. It says nothing about the target. */
+/**
+ * `unable`: the hub lacked a resource that a poll needs, or its network or resolver failed. That says nothing about the
+ * target.
+ */
 export type Outcome =
   | {
       readonly kind: 'alive';
-      /** Undefined where there is none, or one too long to be read. */ readonly body: Buffer | undefined;
+      /** Undefined if there is none or it is too long to read. */ readonly body: Buffer | undefined;
     }
   | { readonly kind: 'miss'; readonly reason: string }
   | { readonly kind: 'unable'; readonly reason: string };
 
-/** Ends a poll that takes too long. Says what it was waiting for. */
+/** Ends a poll that takes too long. Returns what it was waiting for. */
 export type CutOff = () => 'the name' | 'the answer';
 
 interface ProberOptions {
@@ -26,15 +30,15 @@ interface ProberOptions {
   readonly ca?: string;
 }
 
-/** Bytes of the head of an answer; Node.js refuses more. */
+/** Maximum bytes of the head of an answer, enforced by Node.js. */
 const MAX_HEAD_BYTES = 8 * 1024;
-/** Bytes of a whole answer as it comes: interim answers, the head, the body with the sizes of its chunks. */
+/** Maximum bytes of a whole answer as received: interim answers, the head, and the body with its chunk sizes. */
 const MAX_ANSWER_BYTES = 4 * MAX_POLL_BODY_BYTES;
-/** Reads of one answer: one that comes byte by byte costs a turn of the loop for each. */
+/** Maximum reads of one answer. An answer that comes byte by byte costs a turn of the loop for each. */
 const MAX_READS = 256;
-/** Interim answers (100, 103) before the real one. */
+/** Maximum interim answers (100, 103) before the final one. */
 const MAX_INTERIM_ANSWERS = 8;
-/** The parser goes on to the end of what was read though the poll has ended, so little is read at a time, not 64 KiB. */
+/** Bytes of one read, instead of 64 KiB. The parser finishes the bytes of a read even if the poll has ended. */
 const READ_BYTES = 4096;
 
 const asking = {
@@ -43,7 +47,7 @@ const asking = {
 };
 
 const smallReads = {
-  // One for all: each read is copied before the next one begins.
+  // Shared by all sockets, because each read is copied before the next one begins.
   buffer: Buffer.alloc(READ_BYTES),
   callback(this: Socket, bytes: number, buffer: Uint8Array): boolean {
     this.push(Buffer.from(buffer.subarray(0, bytes)));
@@ -56,7 +60,7 @@ export class Prober {
   readonly #httpsAgent: HttpsAgent;
 
   constructor({ ca }: ProberOptions = {}) {
-    // Without cached TLS sessions each poll looks at the certificate anew.
+    // Without cached TLS sessions, each poll checks the certificate again.
     this.#httpsAgent = new HttpsAgent({
       keepAlive: false,
       maxCachedSessions: 0,
@@ -65,7 +69,7 @@ export class Prober {
     });
   }
 
-  /** Polls once. What it returns cuts the poll off; then `onOutcome` is not called any more. */
+  /** Polls once. The returned function cuts the poll off; `onOutcome` is not called after that. */
   probe(endpoint: Endpoint, onOutcome: (outcome: Outcome) => void): CutOff {
     switch (endpoint.kind) {
       case 'tcp':
@@ -140,7 +144,7 @@ function probeHttp(
 function countReads(socket: Socket, tooMuch: (reason: string) => void): void {
   let bytes = 0;
   let reads = 0;
-  // Before the parser, so that the limits hold whatever it makes of the bytes.
+  // Runs before the parser, so that the limits hold whatever the parser makes of the bytes.
   socket.prependListener('data', (chunk: Buffer) => {
     bytes += chunk.length;
     reads++;
@@ -161,26 +165,26 @@ function readBody(response: IncomingMessage, finish: (outcome: Outcome) => void)
   response.on('error', (error) => finish(asOutcome(error)));
 }
 
-/** What the hub itself has run out of, and what its own network and resolver say. */
+/** Error codes of resources that the hub has used up, and of its own network and resolver. */
 const ownTroubles = new Set([
   ...['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'],
   ...['EAI_AGAIN', 'ENETUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL'],
 ]);
 
 function asOutcome(error: NodeJS.ErrnoException): Outcome {
-  // All addresses of a name were tried. If one of them failed for the target's sake, the hub's network works.
+  // All addresses of a name were tried. If one failed because of the target, the hub's own network works.
   const all = error instanceof AggregateError ? (error.errors as NodeJS.ErrnoException[]) : [error];
   const decisive = all.find(({ code }) => !ownTroubles.has(code ?? '')) ?? error;
   const reason = decisive.code ?? decisive.message;
   return { kind: ownTroubles.has(reason) ? 'unable' : 'miss', reason };
 }
 
-/** Whether the name of the socket's target is still being looked up. */
+/** Whether the name of the socket's target is still being resolved. */
 class NameLookup {
   isUnderWay = false;
 
   follow(socket: Socket, host: string): void {
-    // An address needs no lookup, and no event says that there is none.
+    // An address needs no lookup, and no event reports that there is none.
     if (isIP(host.replace(/^\[|\]$/g, '')) !== 0) return;
     this.isUnderWay = true;
     socket.once('lookup', () => {
@@ -189,7 +193,7 @@ class NameLookup {
   }
 }
 
-/** The first outcome counts; after `cancel` none does. */
+/** Passes on the first outcome only, and none after `cancel`. */
 function once(report: (outcome: Outcome) => void): ((outcome: Outcome) => void) & { cancel: () => void } {
   let isDone = false;
   const finish = (outcome: Outcome): void => {

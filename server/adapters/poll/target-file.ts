@@ -1,13 +1,13 @@
 /**
- * The file HUB_POLL on disk: reads it, and looks once a second whether it became another one. It asks for the file's
- * state instead of waiting for events: a rename over the file, a bind mount and a symbolic link that is moved to another
- * directory all show in a `stat`, and none of them surely in `fs.watch`. Knows no schedule; the poller calls it.
+ * The file HUB_POLL on disk: reads it and checks periodically whether it has changed. Checks `stat` instead of waiting
+ * for events: a rename over the file, a bind mount, and a symbolic link that moves to another directory all show in
+ * `stat`, but `fs.watch` may miss any of them. Knows no schedule.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { fail, type Result } from '../../lib/result.ts';
 import { parseTargets, type Target } from './targets.ts';
 
-/** All targets of the file, or a sentence. */
+/** All targets of the file, or a sentence that says what is wrong. */
 export type ReadTargets = Result<readonly Target[]>;
 
 export class TargetFile {
@@ -21,15 +21,15 @@ export class TargetFile {
     this.#path = path;
   }
 
-  /** The file as it is now; a problem is a sentence that names HUB_POLL. */
+  /** Reads the current file. A problem is a sentence that names HUB_POLL. */
   async read(): Promise<ReadTargets> {
-    // Before the text: what changes in between is seen as another print, and read again.
+    // Taken before the text, so that a change in between shows as a different print and causes another read.
     this.#print = await this.#takePrint();
     const read = await this.#readText();
     return read.ok ? read : fail(`HUB_POLL is ${JSON.stringify(this.#path)}: ${read.problem}`);
   }
 
-  /** Calls `onRead` whenever the file has become another one, or has vanished or come back. */
+  /** Calls `onRead` each time the file has changed, vanished or come back. */
   watch(everyMs: number, onRead: (read: ReadTargets) => void): void {
     this.#timer = setInterval(() => {
       this.#look ??= this.#lookAgain(onRead).finally(() => {

@@ -1,7 +1,6 @@
 /**
- * What the file HUB_POLL says: which users the hub asks for, where, and how often. Pure: text in, targets out, or one
- * sentence that names the target, the field and what would do. It never repeats a url, which may hold a password.
- * The poller's file reader calls it.
+ * Parses the file HUB_POLL: which users to poll, where, and how often. Pure: text in, targets out, or one sentence that
+ * names the target, the field and what to write instead. Never repeats a url, because it may contain a password.
  */
 import { urlToHttpOptions } from 'node:url';
 import { DEVICE_FORM, isDevice, isUserId, USER_ID_FORM } from '../../../shared/ids.ts';
@@ -14,10 +13,10 @@ export type Endpoint =
 export interface Target {
   readonly user: string;
   readonly device: string;
-  /** As the file has it: not for the log. */
+  /** The url as the file has it. Must not be logged. */
   readonly url: string;
   readonly endpoint: Endpoint;
-  /** Host and port, without what may be secret. */
+  /** Host and port, without anything secret. */
   readonly address: string;
   readonly everyMs: number;
   readonly timeoutMs: number;
@@ -37,7 +36,7 @@ const URL_FORM =
   'must be tcp://host:port, http://host/path or https://host/path, with a port from 1 to 65535, and a path for http only';
 const LIST_FORM = 'the file must hold a JSON list of targets, or {"targets": [...]}';
 
-/** Reads the whole file; the first fault is the answer, and completes a sentence that begins with the file. */
+/** Parses the whole file. The first fault is returned as the end of a sentence that begins with the file. */
 export function parseTargets(json: string): Result<readonly Target[]> {
   const list = parseList(json);
   if (!list.ok) return list;
@@ -58,12 +57,12 @@ export function parseTargets(json: string): Result<readonly Target[]> {
   return ok([...targets.values()]);
 }
 
-/** User and device are the session, so they are the target, too. */
+/** User and device identify the session, so they identify the target too. */
 export function targetKey({ user, device }: Pick<Target, 'user' | 'device'>): string {
-  return `${user}\n${device}`; // neither of the two can hold a line end
+  return `${user}\n${device}`; // neither can contain a line end
 }
 
-/** Whether a target may go on untouched. */
+/** Whether nothing about a target has changed, so that its polls go on. */
 export function isSameTarget(a: Target, b: Target): boolean {
   return (
     targetKey(a) === targetKey(b) &&
@@ -88,7 +87,9 @@ function parseList(json: string): Result<readonly unknown[]> {
   return ok(value['targets']);
 }
 
-/** The line of a fault, where the engine tells its place; its own words would repeat a piece of the file. */
+/**
+ * The line of a fault, if the engine states its position. The engine's own message would repeat a piece of the file.
+ */
 function lineOf(error: unknown, json: string): string {
   const [, place] = / at position (\d+)/.exec(String(error)) ?? [];
   return place === undefined ? '' : ` (line ${json.slice(0, Number(place)).split('\n').length})`;
@@ -123,7 +124,7 @@ function readRhythm(fields: Fields, where: string): Result<Pick<Target, 'everyMs
   const fallbackMs = Math.min(DEFAULT_TIMEOUT_MS, everyMs.value);
   const timeoutMs = readWhole(fields['timeoutMs'] ?? fallbackMs, TIMEOUT_MS, `${where}.timeoutMs`);
   if (!timeoutMs.ok) return timeoutMs;
-  // A poll ends before the next one of its target is due, so that everyMs is what it says.
+  // A poll must end before the next one of its target is due, so that everyMs is the true interval.
   if (timeoutMs.value > everyMs.value) {
     return fail(
       `${where}.timeoutMs is ${timeoutMs.value}, longer than its everyMs of ${everyMs.value}: give at most ${everyMs.value}, or a longer everyMs`,
@@ -147,7 +148,7 @@ function readUrl(text: string): Pick<Target, 'endpoint' | 'address'> | undefined
 function readHttpUrl(text: string): Pick<Target, 'endpoint' | 'address'> | undefined {
   try {
     const url = new URL(text);
-    // It throws where a user or password in the url can't be decoded, which would else end the first poll.
+    // Throws if a user or password in the url cannot be decoded. Otherwise the first poll would throw.
     urlToHttpOptions(url);
     if (url.port === '0') return undefined;
     const port = url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
@@ -157,7 +158,7 @@ function readHttpUrl(text: string): Pick<Target, 'endpoint' | 'address'> | undef
   }
 }
 
-/** The host is read as that of an http url: a url of an unknown scheme would keep it undecoded. */
+/** Parses the host as that of an http url, because the host of an unknown scheme would stay undecoded. */
 function readTcpUrl(text: string): Pick<Target, 'endpoint' | 'address'> | undefined {
   const [, authority = '', digits = ''] = /^tcp:\/\/([^/?#@\\\s]+):(\d{1,5})\/?$/i.exec(text) ?? [];
   const port = Number(digits);
@@ -174,7 +175,7 @@ function readTcpUrl(text: string): Pick<Target, 'endpoint' | 'address'> | undefi
   }
 }
 
-/** A value in words short enough for one line. */
+/** Describes a value in a few words that fit one line. */
 function describe(value: unknown): string {
   if (value === undefined) return 'missing';
   if (Array.isArray(value)) return 'a list';
