@@ -1,6 +1,6 @@
 /**
- * Counts the connections of a port that runs on node:net, from their acceptance to their end. A connection beyond a limit is
- * a guest: it may be told so once, and there are few of them. Must not answer anything itself.
+ * Counts the connections of a port on node:net, from their acceptance to their end. A connection beyond a limit is a
+ * guest: it may receive one refusal, and the number of guests is limited. Sends no answers itself.
  */
 import type { Socket as Wire } from 'node:net';
 import { addressText } from './http-rules.ts';
@@ -21,7 +21,7 @@ export class AcceptedWires {
     this.#service = service;
   }
 
-  /** @returns false if it was cut, since there is no room even for a refusal. */
+  /** @returns false if the connection was cut, because there is no capacity even for a refusal. */
   accept(wire: Wire): boolean {
     const { connections } = this.#service;
     const peer = addressText(wire.remoteAddress ?? '');
@@ -35,13 +35,13 @@ export class AcceptedWires {
     return accepted.noRoom === undefined || this.#receiveGuest(wire, accepted.noRoom);
   }
 
-  /** TLS puts another socket in the place of the one that was accepted. */
+  /** Transfers the record to the TLS socket that replaces the accepted one. */
   carryOver(wire: Wire, secured: Wire): void {
     const accepted = this.#accepted.get(wire);
     if (accepted !== undefined) this.#accepted.set(secured, accepted);
   }
 
-  /** Why a request or an upgrade is to be refused. The first header names the client of a proxy. */
+  /** Why a request or an upgrade must be refused. The first request through a proxy names its client. */
   noRoomFor(wire: Wire, address: string): NoRoom | undefined {
     const accepted = this.#accepted.get(wire);
     if (accepted === undefined || accepted.noRoom !== undefined || accepted.address !== null) return accepted?.noRoom;

@@ -1,24 +1,24 @@
 /**
- * Reads a client's WebSocket frames (RFC 6455, without extensions) out of the bytes of one connection, for the ws engine.
- * `ws` has a reader of its own, but it handles a chunk of 64 KiB to its end, which is 10,000 pings, and keeps one Buffer a
- * fragment and a packet. This one stops between two frames when it is told to, and gathers a message in one growing buffer:
- * what it holds is never more than twice what came, and nothing of a message over 16 KiB. Does not know the socket.
+ * Reads a client's WebSocket frames (RFC 6455, without extensions) from the bytes of one connection, for the ws engine.
+ * The reader of `ws` processes a chunk of 64 KiB to its end, which can be 10,000 pings, and keeps one Buffer for each
+ * fragment and packet. This reader can stop between two frames, and gathers a message in one growing buffer. It never
+ * holds more than twice what arrived, and nothing of a message over 16 KiB. Does not know the socket.
  */
 import { isUtf8 } from 'node:buffer';
 import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';
 
-/** What is told, frame by frame. The bytes are the reader's own: they are good until the call returns. */
+/** Events of frames and messages. The bytes belong to the reader and are valid only during the call. */
 export interface FrameEvents {
   onText(message: string): void;
   onBinary(): void;
   onOversize(): void;
-  /** A frame of a message that goes on. */
+  /** A frame of a message that continues. */
   onFragment(): void;
   onPing(payload: Buffer): void;
   onPong(): void;
-  /** The peer's close frame: nothing is read after it. No code if the frame has none. */
+  /** The peer's close frame. Nothing is read after it. `code` is undefined if the frame has none. */
   onEnding(code: number | undefined): void;
-  /** The bytes are no WebSocket's: nothing is read any more. The code says why. */
+  /** The bytes violate the protocol, so reading ends. The code says why. */
   onBroken(code: number): void;
 }
 
@@ -40,17 +40,17 @@ export class FrameReader {
   readonly #events: FrameEvents;
   #isStopped = false;
   #isOver = false;
-  /** A head that a chunk's end cut. */
+  /** A head that the end of a chunk has cut. */
   #head: Buffer | null = null;
   #headBytes = 0;
-  // The frame in hand.
+  // The current frame.
   #isInFrame = false;
   #opcode = 0;
   #isLast = false;
   #leftBytes = 0;
   readonly #mask = new Uint8Array(4);
   #maskAt = 0;
-  /** The message in hand: 0 for none. */
+  /** Opcode of the current message; 0 if there is none. */
   #messageOpcode = 0;
   #messageBytes = 0;
   #message: Growing | null = null;
@@ -60,19 +60,22 @@ export class FrameReader {
     this.#events = events;
   }
 
-  /** From within an event: reads no further for now. */
+  /** Stops reading for now. For use within an event. */
   stop(): void {
     this.#isStopped = true;
   }
 
-  /** Nothing is read any more. */
+  /** Ends reading for good. */
   end(): void {
     this.#isOver = true;
     this.#message = null;
     this.#control = null;
   }
 
-  /** Reads a chunk, and writes in it. @returns the bytes after the frame at which it was stopped; undefined if there are none. */
+  /**
+   * Reads a chunk and unmasks it in place. @returns the bytes after the frame at which it stopped; undefined if there
+   * are none.
+   */
   read(chunk: Buffer): Buffer | undefined {
     this.#isStopped = false;
     let at = 0;
@@ -87,7 +90,7 @@ export class FrameReader {
     return !this.#isStopped && !this.#isOver;
   }
 
-  /** @returns where the payload begins, or the end of the chunk if that lies before it. */
+  /** @returns where the payload begins, or the end of the chunk if the head is incomplete. */
   #readHead(chunk: Buffer, at: number): number {
     if (this.#headBytes === 0) {
       const end = at + headSizeAt(chunk, at);
@@ -137,7 +140,7 @@ export class FrameReader {
     this.#isInFrame = true;
   }
 
-  /** Whether a frame of this kind may come now. `shortLength`: what its head says at first. */
+  /** Whether a frame of this kind may come now. `shortLength`: the length field in the second byte of its head. */
   #fits(opcode: number, shortLength: number): boolean {
     if (opcode >= CLOSE) return opcode <= PONG && this.#isLast && shortLength <= MAX_CONTROL_BYTES;
     return opcode <= BINARY && (opcode === CONTINUATION) === (this.#messageOpcode !== 0);
@@ -146,7 +149,7 @@ export class FrameReader {
   /** @returns where the next frame begins, or the end of the chunk. */
   #readPayload(chunk: Buffer, at: number): number {
     const end = Math.min(at + this.#leftBytes, chunk.length);
-    // A payload of no bytes is there once its head is.
+    // An empty payload is complete together with its head.
     if (this.#isInFrame && (end > at || this.#leftBytes === 0)) this.#take(chunk, at, end);
     return end;
   }
@@ -180,7 +183,7 @@ export class FrameReader {
     this.#maskAt = maskAt & 3;
   }
 
-  /** `bytes`: those of the message that ends, unless there are too many or none. */
+  /** `bytes`: the message that ends; undefined if it is empty or too large. */
   #endFrame(bytes: Buffer | undefined): void {
     if (!this.#isLast) {
       this.#events.onFragment();
@@ -221,7 +224,7 @@ export class FrameReader {
   }
 }
 
-/** Bytes that come in pieces, in one buffer that doubles. */
+/** Gathers pieces in one buffer that doubles. */
 class Growing {
   #bytes = Buffer.allocUnsafeSlow(LEAST_BUFFER_BYTES);
   #length = 0;
@@ -242,7 +245,7 @@ class Growing {
   }
 }
 
-/** How long the head is that begins there; too long for any chunk if its second byte is not there. */
+/** The size of the head that begins there; Infinity if its second byte is missing. */
 function headSizeAt(bytes: Buffer, at: number): number {
   const second = bytes[at + 1];
   if (second === undefined) return Infinity;
@@ -258,7 +261,7 @@ function lengthAt(bytes: Buffer, at: number): number {
   return length;
 }
 
-/** A code that may stand in a frame. */
+/** Whether a close frame may contain this code. */
 function isCloseCode(code: number): boolean {
   if (code >= 3000) return code < 5000;
   return code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006;

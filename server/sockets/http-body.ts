@@ -1,17 +1,17 @@
 /**
- * The body of one request while it comes: one growing buffer, so that what is held is at most twice what was sent, in however
- * small pieces it came. Says when the body is too large, and when its sender costs more than it sends. Knows no engine.
+ * The body of one request while it arrives, in one growing buffer that holds at most twice what was sent, however small
+ * the pieces are. Reports a body that is too large, and a sender that costs more than it sends. Knows no engine.
  */
 import { MAX_HTTP_BODY_BYTES } from '../../shared/limits.ts';
 
 /** Each piece costs a call from the engine, about 1 µs, however small it is. */
 const FREE_PIECES = 256;
 const BYTES_PER_PIECE = 64;
-/** What is read of a body: 2 MiB over the limit are thrown away, so that its sender gets to read its 413. */
+/** Maximum bytes read of a body. 2 MiB over the limit are discarded, so that the sender can read its 413. */
 export const MAX_READ_BYTES = MAX_HTTP_BODY_BYTES + 2 * 1024 * 1024;
 const SMALLEST_BUFFER_BYTES = 256;
 
-/** `flood`: the sender is to be cut, since what it sends costs far more than an answer is worth. */
+/** `flood`: cut the sender, because what it sends costs far more than an answer is worth. */
 export type BodyState = 'ok' | 'too_large' | 'flood';
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -22,12 +22,12 @@ export class HttpBody {
   #pieces = 0;
   readonly #isTooLarge: boolean;
 
-  /** `declaredBytes`: its length if that is known; 0 if not. */
+  /** `declaredBytes`: the declared length; 0 if unknown. */
   constructor(declaredBytes: number) {
     this.#isTooLarge = declaredBytes > MAX_HTTP_BODY_BYTES;
   }
 
-  /** Copies the piece: its memory belongs to the engine. */
+  /** Copies the piece, because its memory belongs to the engine. */
   add(piece: Uint8Array): BodyState {
     const heldBytes = this.#receivedBytes;
     this.#receivedBytes += piece.length;
@@ -40,7 +40,7 @@ export class HttpBody {
     return 'ok';
   }
 
-  /** What the buffer takes up. */
+  /** Size of the buffer. */
   get heldBytes(): number {
     return this.#buffer.length;
   }

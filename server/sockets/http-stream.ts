@@ -1,41 +1,43 @@
 /**
- * A connection as Node's HTTP server sees it: hands over what comes on it in slices, and keeps what is known of its answers.
+ * A connection as Node's HTTP server sees it: delivers the received bytes in slices and tracks the connection's
+ * answers.
  *
- * Node's parser cannot be stopped within the bytes that it was given, and Node reads 64 KiB at a time, which is 1,700
- * requests. So it is given little at a time, in turns with all other connections of the port, and nothing more while an
- * answer is still to be written. The connection itself is not given to Node, which would resume it for each request.
+ * Node's parser cannot be stopped within the bytes that it was given, and Node reads 64 KiB at a time, which can be
+ * 1,700 requests. So the parser gets a slice at a time, in turns with all other connections of the port, and nothing
+ * more while an answer is still to be written. Node does not get the connection itself, because it would resume it for
+ * each request.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket as Wire } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { RequestTurns } from './request-turns.ts';
 
-/** Room for a usual request as a whole, and for no more than some thirty of the smallest, which take half a millisecond. */
+/** Fits a usual request as a whole, but only about thirty of the smallest, which take half a millisecond. */
 const SLICE_BYTES = 1_024;
-/** Requests of a connection that may wait for their answers. More of them cut it. */
+/** Maximum requests of a connection that wait for their answers. More of them cut it. */
 const MAX_WAITING_ANSWERS = 100;
-/** No further request is answered while this much waits to be written: the largest answer, and not one more. */
+/** No further request is answered while this many bytes wait to be written: the largest answer, but only one. */
 const MAX_WAITING_ANSWER_BYTES = 1024 * 1024;
-/** What is read behind a last answer. */
+/** Maximum bytes read after a last answer. */
 const MAX_DISCARDED_BYTES = 2 * 1024 * 1024;
 
 type Done = (error?: Error | null) => void;
 
 export class HttpStream extends Duplex {
   readonly wire: Wire;
-  /** A response may be under way, so that nothing else may be written. */
+  /** A response may be under way, so nothing else may be written. */
   hasResponse = false;
-  /** The client said that nothing follows. What follows all the same is not served. */
+  /** The client said that nothing follows. Further requests are not served. */
   isLastAsked = false;
-  /** The last answer is decided. Nothing more that comes is answered, or has an effect. */
+  /** The last answer is decided. Nothing that arrives later is answered or has an effect. */
   isLeaving = false;
   readonly #turns: RequestTurns;
-  /** What came and was not handed over yet. */
+  /** Bytes that arrived and have not been delivered yet. */
   #rest: Buffer | undefined;
   #hasEnded = false;
   #isStopped = false;
   #isReleased = false;
-  /** Node has room for more. */
+  /** Node can take more bytes. */
   #isWanted = false;
   #isQueued = false;
   /** Requests whose answers are not written yet, in order, each with the size of its answer. */
@@ -44,7 +46,7 @@ export class HttpStream extends Duplex {
   #discardedBytes = 0;
   #afterAnswers: (() => void) | undefined;
 
-  /** `first` is handed over before what is still to come. */
+  /** `first` is delivered before all further bytes. */
   constructor(wire: Wire, turns: RequestTurns, first?: Buffer) {
     super();
     this.wire = wire;
@@ -58,8 +60,8 @@ export class HttpStream extends Duplex {
   }
 
   /**
-   * Takes the connection back, paused, with what came on it and was not handed over. To be called when Node has let go of it,
-   * and all answers are written.
+   * Takes the connection back, paused. Returns the bytes that arrived and were not delivered. Call it only after Node
+   * has released the connection and all answers are written.
    */
   release(): Buffer {
     this.#isReleased = true;
@@ -71,7 +73,7 @@ export class HttpStream extends Duplex {
     return Buffer.concat([buffered ?? NO_BYTES, this.#rest ?? NO_BYTES]);
   }
 
-  /** Nothing more is handed over. */
+  /** Stops delivering bytes. */
   stopReading(): void {
     this.#isStopped = true;
   }
@@ -89,26 +91,26 @@ export class HttpStream extends Duplex {
     return true;
   }
 
-  /** The answer is known, and waits to be written. */
+  /** Counts the size of an answer that waits to be written. */
   countAnswer(request: IncomingMessage, bytes: number): void {
     if (!this.#waiting.has(request)) return;
     this.#waiting.set(request, bytes);
     this.#waitingBytes += bytes;
   }
 
-  /** Calls back once every answer has been written, which may be at once; never if the connection ends before. */
+  /** Calls back once every answer has been written, possibly at once; never if the connection ends before that. */
   afterAnswers(goOn: () => void): void {
     if (this.#waiting.size === 0) goOn();
     else this.#afterAnswers = goOn;
   }
 
-  /** As that of a socket: Node's HTTP server asks for it. */
+  /** Node's HTTP server expects this method of a socket. */
   setTimeout(ms: number): this {
     this.wire.setTimeout(ms);
     return this;
   }
 
-  /** As that of a socket: Node's HTTP server asks for it. */
+  /** Node's HTTP server expects this method of a socket. */
   destroySoon(): void {
     if (this.writable) this.end();
     if (this.writableFinished) this.destroy();
@@ -153,7 +155,9 @@ export class HttpStream extends Duplex {
     if (this.#hasRest) this.wire.pause();
   };
 
-  /** What comes behind the last answer is thrown away, up to a limit: closing at once might keep the client from reading it. */
+  /**
+   * Discards bytes after the last answer, up to a limit: closing at once might keep the client from reading the answer.
+   */
   #discard(bytes: number): void {
     this.#discardedBytes += bytes;
     if (this.#discardedBytes > MAX_DISCARDED_BYTES) this.wire.pause();
@@ -176,7 +180,7 @@ export class HttpStream extends Duplex {
     return this.#rest !== undefined;
   }
 
-  /** A request that has come as a whole is to be answered first. */
+  /** A request that has arrived completely must be answered first. */
   get #mustWait(): boolean {
     const [first] = this.#waiting.keys();
     return first?.complete === true;
@@ -206,7 +210,7 @@ export class HttpStream extends Duplex {
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** A reset is an end like any other, and 'close' follows it. */
+/** A reset is an ordinary end, and 'close' follows it. */
 function noop(): void {
   return;
 }

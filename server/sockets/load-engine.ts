@@ -1,6 +1,6 @@
 /**
- * Chooses the engine: uWebSockets.js where its native binary loads, ws everywhere else, or what HUB_TRANSPORT says.
- * Must not start anything. Called by hub.ts once, before the port is taken.
+ * Chooses the engine: uWebSockets.js if its native binary loads, otherwise ws, or the engine set by HUB_TRANSPORT.
+ * Starts nothing. Must run before the hub takes a port.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -15,18 +15,18 @@ type Transport = 'auto' | 'uws' | 'ws';
 
 interface ChosenEngine {
   readonly engine: Engine;
-  /** Few words for the start line. */
+  /** A few words for the start line. */
   readonly why: string;
-  /** What a hostile client can still do with this engine here, and what ends that; null if there is nothing. */
+  /** What a hostile client can still do with this engine here, and what prevents it; null if there is nothing. */
   readonly limit: string | null;
 }
 
-/** Where modules are loaded from; a test gives another machine. */
+/** The machine for which modules are loaded. Tests pass another one. */
 export interface Machine {
   readonly platform: string;
   readonly arch: string;
   readonly nodeMajor: string;
-  /** Bytes that the kernel lets wait in one socket, at most; undefined if it does not say. */
+  /** Maximum bytes that the kernel keeps in one socket; undefined if unknown. */
   readonly maxReceiveBytes: number | undefined;
   require(name: string): unknown;
 }
@@ -39,7 +39,7 @@ const thisMachine: Machine = {
   require: createRequire(import.meta.url),
 };
 
-/** @throws {StartError} where `uws` is asked for and none loads. */
+/** @throws {StartError} if `uws` is required and no binary loads. */
 export function loadEngine(transport: Transport, machine: Machine = thisMachine): ChosenEngine {
   if (transport === 'ws') return { engine: wsEngine, why: 'ws: asked for by HUB_TRANSPORT=ws', limit: LIMIT_OF_WS };
   const loaded = loadUws(machine);
@@ -54,10 +54,10 @@ export function loadEngine(transport: Transport, machine: Machine = thisMachine)
   );
 }
 
-/** uWebSockets.js reads this much at once, and stays with a socket for as long as its reads come back full. */
+/** uWebSockets.js reads this much at once, and stays with a socket as long as its reads are full. */
 const UWS_READ_BYTES = 512 * 1024;
 
-/** Node's HTTP parser cannot be stopped within what it has read. */
+/** Exists because Node's HTTP parser cannot be stopped within what it has read. */
 const LIMIT_OF_WS =
   'a hundred connections that flood and reconnect can delay new ones with ws by a second (SECURITY.md)';
 
@@ -77,14 +77,14 @@ function readMaxReceiveBytes(): number | undefined {
   }
 }
 
-/** Tells uWebSockets.js to leave its `uWebSockets: 20` header out of answers. */
+/** Makes uWebSockets.js omit its `uWebSockets: 20` header from answers. */
 const WITHOUT_BANNER = '999999990007';
 
 type Loaded = { uws: Uws; name: string } | { uws?: undefined; trouble: string };
 
-/** An operator's own install under the official name wins over the repackaged binary for this very Node.js. */
+/** An operator's own install under the official name takes precedence over the repackaged binary for this Node.js. */
 function loadUws(machine: Machine): Loaded {
-  // Read by the native code when it loads: without it, a request line and headers beyond 4 KiB are refused.
+  // The native code reads this when it loads. Without it, a request line and headers beyond 4 KiB are refused.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(PARSER_HEADER_BYTES);
   const { platform, arch, nodeMajor } = machine;
   const here = `${platform}-${arch}`;
@@ -95,7 +95,7 @@ function loadUws(machine: Machine): Loaded {
       uws._cfg?.(WITHOUT_BANNER);
       return { uws, name: `${name} ${versionOf(name, machine)}`.trimEnd() };
     } catch (error) {
-      // Found, but not for this Node.js (another ABI, glibc or processor): say so, and try the next.
+      // Found, but not for this Node.js (another ABI, glibc or processor): record that and try the next.
       if (!isMissing(error)) trouble = `does not load on ${here}, Node.js ${nodeMajor} (${firstLine(error)})`;
     }
   }

@@ -1,56 +1,57 @@
 /**
- * The engine port: what the hub asks of a WebSocket and HTTP server, in the hub's words.
- * Two engines stand behind it (uws-engine, ws-engine) and pass one contract suite; nobody else knows which one runs.
+ * The engine port: what the hub needs from a WebSocket and HTTP server, in the hub's terms. Two engines implement it
+ * (uws-engine, ws-engine) and pass one contract suite. No other module knows which one runs.
  */
 import type { RefusalReason } from '../../shared/reasons.ts';
 import type { TlsFiles } from '../lib/tls-files.ts';
 
-/** `queued`: taken, but the peer reads slower than we write: send nothing of one's own accord until `drained`. */
+/** `queued`: accepted, but the peer reads slower than we write. Send nothing unsolicited until `drained`. */
 export type SendResult = 'sent' | 'queued' | 'dropped';
 
-/** One open WebSocket. Every call on a socket that has closed does nothing (`send` answers `dropped`). */
+/** One open WebSocket. After it has closed, every call does nothing (`send` returns `dropped`). */
 export interface Socket {
-  /** The client's address: what `clientAddress` said of the upgrade. */
+  /** The client's address: the result of `clientAddress` for the upgrade. */
   readonly remoteAddress: string;
-  /** Set if the connection is beyond a limit on connections: it is to be told so, and closed. */
+  /** Set if the connection exceeds a limit on connections: send it a refusal and close it. */
   readonly noRoom: NoRoom | undefined;
-  /** Sends one text message: a text, or its bytes in UTF-8, which may be sent to many and must not change. */
+  /**
+   * Sends one text message: a string, or its bytes in UTF-8. The bytes may be sent to many sockets and must not change.
+   */
   send(message: string | Uint8Array): SendResult;
   ping(): void;
   /**
-   * Stops reading, if the engine can (ws). What it cannot hold back (uWebSockets.js: everything) is still told. Nothing is
-   * lost, and the end of a connection that is not read is found when something is written to it.
+   * Stops reading, if the engine can (ws). Events that it cannot hold back (uWebSockets.js: all) still arrive. Nothing
+   * is lost. While a connection is not read, its end is detected only by a write.
    */
   pause(): void;
-  /** Reads on. Nothing is told from within the call. */
+  /** Resumes reading. No event fires within the call. */
   resume(): void;
   /**
-   * Says goodbye with a close frame; nothing but `closed` follows. It comes at once or when the peer has answered,
-   * within some 5 seconds, or when `terminate` is called. A reason over 123 bytes is cut.
+   * Sends a close frame. Only `closed` follows. It fires at once, when the peer has answered, after about 5 seconds, or
+   * when `terminate` is called. A reason over 123 bytes is cut.
    */
   close(code: number, reason: string): void;
-  /** Cuts the connection without a word. `closed` follows. */
+  /** Cuts the connection without a close frame. `closed` follows. */
   terminate(): void;
 }
 
 /**
- * What the engine tells about one socket, in order; nothing comes after `closed`.
- * Nothing is told from within a call on the socket itself, so a caller's own loop is never re-entered.
- * What a handler throws is a bug, and surfaces as an uncaught exception.
+ * Events of one socket, in order. None follows `closed`. No event fires within a call on the socket itself, so a
+ * caller's own loop is never re-entered. If a handler throws, that is a bug and surfaces as an uncaught exception.
  */
 export interface SocketEvents {
   message(text: string): void;
-  /** A binary message of up to 16 KiB came; its bytes are of no use here. */
+  /** A binary message of up to 16 KiB arrived. Its bytes are not needed. */
   binary(): void;
-  /** A message, text or binary, over the contract's 16 KiB (up to 2 MiB) came and was thrown away. */
+  /** A message, text or binary, over the contract's 16 KiB (up to 2 MiB) arrived and was discarded. */
   oversize(): void;
   pong(): void;
   /**
-   * Something came that is neither a whole message nor a pong: a ping, which the engine has answered, or, if the engine can
-   * tell (ws), a fragment of a message. Told so that it is counted.
+   * Something arrived that is neither a whole message nor a pong, and must be counted: a ping, which the engine has
+   * answered, or a fragment of a message, if the engine reports fragments (ws).
    */
   frame(): void;
-  /** After a `queued`: all that waited has been written, sending may go on. */
+  /** Follows a `queued`: all waiting data has been written, and sending may go on. */
   drained(): void;
   closed(): void;
 }
@@ -58,88 +59,88 @@ export interface SocketEvents {
 export interface HttpRequest {
   /** Upper case. */
   readonly method: string;
-  /** As it came, still percent-encoded, without the query. */
+  /** As received, still percent-encoded, without the query. */
   readonly path: string;
-  /** What stands after the `?`, or ''. */
+  /** The text after the `?`, or ''. */
   readonly query: string;
-  /** By lower-case name; undefined when absent; one that came more than once is joined with `, `. */
+  /** By lower-case name; undefined if absent. Repeated headers are joined with `, `. */
   readonly headers: ReadonlyMap<string, string>;
-  /** The client's address: what `clientAddress` said. */
+  /** The client's address: the result of `clientAddress`. */
   readonly remoteAddress: string;
-  /** UTF-8 text; '' when there is none, or if there is no room. */
+  /** UTF-8 text; '' if there is none or `noRoom` is set. */
   readonly body: string;
-  /** Set if the connection is beyond a limit on connections. The answer is its last. */
+  /** Set if the connection exceeds a limit on connections. The answer is its last. */
   readonly noRoom?: NoRoom | undefined;
 }
 
 export interface HttpReply {
   readonly status: number;
-  /** Without `content-length`, which is the engine's. */
+  /** Without `content-length`, which the engine adds. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;
 }
 
-/** Why there is no room for a connection. */
+/** Why a connection exceeds the limits. */
 export type NoRoom = Extract<RefusalReason, 'connections' | 'per_address'>;
 
-/** Counts the connections of every port together, each from its acceptance on. `null`: its client is not known yet. */
+/** Counts the connections of all ports together, each from its acceptance. `null`: its client is not known yet. */
 export interface ConnectionCounts {
-  /** Connections beyond the limit that may be let in to be told so. Further ones are to be cut at once. */
+  /** Connections beyond the limit that may be accepted to receive a refusal. Cut further ones at once. */
   readonly maxGuests: number;
-  /** Counts a connection, which must `leave` later, or says why there is no room. */
+  /** Counts a connection, which must `leave` later, or returns the limit that it exceeds. */
   enter(address: string | null): NoRoom | undefined;
   leave(address: string | null): void;
-  /** What `enter` would say if each limit were higher by `beyond` (0 unless given). Counts nothing. */
+  /** What `enter` would return if each limit were higher by `beyond` (default 0). Counts nothing. */
   refusalFor(address: string | null, beyond?: number): NoRoom | undefined;
-  /** Counts a connection whose client cannot be told, whether or not there is room. It must `leave(null)`. */
+  /** Counts a connection whose client cannot be determined, even beyond the limits. It must `leave(null)`. */
   enterUnnamed(): void;
-  /** Counts for its address what is counted in all already. */
+  /** Counts for its address a connection that is already in the total. */
   addTo(address: string): void;
   takeFrom(address: string): void;
-  /** Adds connections of an address that are known only by an estimate; `group` is what `groupOf` says. */
+  /** Adds connections of an address that are known only by an estimate. `group` is a result of `groupOf`. */
   addEstimate(estimate: (group: string) => number): void;
-  /** What an address is counted as: itself, or its /64. */
+  /** The key under which an address is counted: itself, or its /64. */
   groupOf(address: string): string;
 }
 
-/** What the hub gives an engine to serve. */
+/** What the hub provides to an engine. */
 export interface Service {
   readonly connections: ConnectionCounts;
-  /** Whether the peer is a trusted proxy: its connections belong to the clients that it names. */
+  /** Whether the peer is a trusted proxy. Its connections count for the clients that it names. */
   isProxy(peer: string): boolean;
-  /** A connection beyond a limit was cut, or has become a WebSocket that is to be told so. */
+  /** A connection beyond a limit was cut, or became a WebSocket that must receive a refusal. */
   onNoRoom(reason: NoRoom): void;
   /**
-   * Whose address it is: the peer's, or the one that a trusted proxy tells. Asked for every request, upgrades included.
-   * The peer's comes as text, in short form, an IPv4 one never as `::ffff:`.
+   * The client's address: the peer's, or the one that a trusted proxy states. Called for every request, including
+   * upgrades. `peer` is a text in short form, and an IPv4 address never begins with `::ffff:`.
    */
   clientAddress(peer: string, forwardedFor: string | undefined): string;
   /**
-   * Answers one request; never rejects. A body over 256 KiB does not get here: the engine asks `refuse`.
-   * For HEAD the reply is as for GET; the engine leaves its body out.
+   * Answers one request; never rejects. A body over 256 KiB does not get here, because the engine calls `refuse`. For
+   * HEAD the reply is the same as for GET, and the engine omits its body.
    */
   http(request: HttpRequest): HttpReply | Promise<HttpReply>;
-  /** The answer to a request that the engine itself turns down (413, 431, 426, 400). */
+  /** The answer to a request that the engine itself rejects (413, 431, 426, 400). */
   refuse(status: 400 | 413 | 426 | 431): HttpReply;
-  /** Whether a WebSocket upgrade is let in: undefined, or the answer that refuses it. Any path may ask. */
+  /** Whether to accept a WebSocket upgrade: undefined, or the answer that refuses it. Any path may ask. */
   admit(request: HttpRequest): HttpReply | undefined;
-  /** A socket has opened; what is returned hears of it from now on. */
+  /** A socket has opened. The returned object receives its events. */
   opened(socket: Socket): SocketEvents;
 }
 
 export interface Listening {
-  /** The port that was really taken. */
+  /** The actual port. */
   readonly port: number;
-  /** Takes no new connections any more; those that are open stay. The port is free for another process. */
+  /** Stops accepting connections. Open ones stay. Another process can take the port. */
   stopAccepting(): void;
-  /** Stops accepting, cuts what is still open, and resolves when the port is free. */
+  /** Stops accepting, cuts open connections, and resolves when the port is free. */
   close(): Promise<void>;
 }
 
 export interface ListenOptions {
   /**
-   * Speak TLS, 1.2 at least. A pair that changes is taken over: new connections get the new certificate, open ones stay.
-   * What comes without TLS is cut.
+   * Uses TLS, 1.2 at least. If the certificate changes, new connections get the new one and open ones stay. Connections
+   * without TLS are cut.
    */
   readonly tls?: TlsFiles;
 }
@@ -147,8 +148,8 @@ export interface ListenOptions {
 export interface Engine {
   readonly name: 'uws' | 'ws';
   /**
-   * Takes the port exclusively; 0 is any free one.
-   * @throws the system's error where it can't be had: `code` is `EADDRINUSE` where another process holds it.
+   * Listens on the port exclusively; 0 is any free one.
+   * @throws the system's error if the port is not available. Its `code` is `EADDRINUSE` if another process holds it.
    */
   listen(host: string, port: number, service: Service, options?: ListenOptions): Promise<Listening>;
 }

@@ -1,20 +1,20 @@
 /**
- * Shares each turn of the event loop among all connections of a port that ask by HTTP. What is to be done for a connection is
- * done at once if the turn has time left. Otherwise it waits for a later turn. Whoever asks once does not stand in line behind
- * those who ask without end: see `#end`. Knows no engine.
+ * Shares each turn of the event loop among all HTTP connections of a port. A task of a connection runs at once if the
+ * turn has time left. Otherwise it waits for a later turn. A connection with one request does not wait behind those
+ * that send requests without end (see `#end`). Knows no engine.
  */
 
-/** How long a connection that has had a task is none that asks once. */
+/** A connection that had a task within this time is not a newcomer. */
 const RECENT_MS = 100;
 
 interface RequestTurnsOptions {
-  /** How much of a turn is for requests, in ms: most cost 20 to 100 µs. */
+  /** Time of a turn for requests, in ms. Most requests cost 20 to 100 µs. */
   readonly turnMs: number;
-  /** What is done in a turn even if its time is over, so that a busy machine does not delay a few requests. */
+  /** Minimum tasks of a turn, even if its time is over, so that a busy machine does not delay a few requests. */
   readonly leastTasks: number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
-  /** Calls back when the loop has seen to its other work: `setImmediate`. */
+  /** Calls back after the loop has done its other work: `setImmediate`. */
   readonly afterTurn: (run: () => void) => void;
 }
 
@@ -23,10 +23,10 @@ type Task = () => void;
 
 export class RequestTurns {
   readonly #options: RequestTurnsOptions;
-  /** What waits of each connection, in order. Newcomers had no task lately. */
+  /** Waiting tasks of each connection, in order. Newcomers had no recent task. */
   readonly #newcomers = new Map<object, Task[]>();
   readonly #regulars = new Map<object, Task[]>();
-  /** Connections that had a task since then. */
+  /** Connections that had a task since `#recentSince`. */
   #recent = new WeakSet();
   #recentSince = 0;
   /** When this turn's time is over; `null` if this turn has had no task. */
@@ -34,14 +34,14 @@ export class RequestTurns {
   #done = 0;
   /** A connection was accepted in this turn. */
   #hasAccepted = false;
-  /** A connection was accepted in this turn or in the last one: this turn does one task. */
+  /** A connection was accepted in this turn or in the last one, so this turn runs one task only. */
   #isShort = false;
 
   constructor(options: RequestTurnsOptions) {
     this.#options = options;
   }
 
-  /** Does it now or in a later turn, after all that waits of the connection. @returns whether it waits. */
+  /** Runs the task now, or in a later turn after all waiting tasks of the connection. @returns whether it waits. */
   run(connection: object, task: Task): boolean {
     this.#begin();
     const before = this.#regulars.get(connection) ?? this.#newcomers.get(connection);
@@ -56,8 +56,9 @@ export class RequestTurns {
   }
 
   /**
-   * Makes this turn and the next as short as they can be, because a connection was accepted. More of them may wait, and libuv
-   * accepts only one in each turn of the loop: a hundred that arrive at once would delay the next one by a hundred full turns.
+   * Makes this turn and the next as short as possible, because a connection was accepted. More of them may wait, and
+   * libuv accepts only one in each turn of the loop: a hundred that arrive at once would delay the next one by a
+   * hundred full turns.
    */
   hurry(): void {
     this.#begin();
@@ -65,7 +66,7 @@ export class RequestTurns {
     this.#isShort = true;
   }
 
-  /** What waits of a connection that has closed is not done any more. */
+  /** Drops the waiting tasks of a closed connection. */
   forget(connection: object): void {
     this.#newcomers.delete(connection);
     this.#regulars.delete(connection);
@@ -89,8 +90,8 @@ export class RequestTurns {
   }
 
   /**
-   * Begins the next turn with what waits. A newcomer and a regular alternate, each with one task, so that neither kind keeps
-   * the other waiting. A connection that has more to do goes behind the regulars.
+   * Begins the next turn with the waiting tasks. A newcomer and a regular alternate, each with one task, so that
+   * neither kind blocks the other. A connection with more tasks goes behind the regulars.
    */
   #end(): void {
     this.#endsAt = null;

@@ -1,8 +1,8 @@
 /**
- * Counts the connections of a port that runs on uWebSockets.js, which tells that one has closed, but not which one. The total
- * is exact. For each address, WebSockets and requests under way are exact. Connections that wait for a request are counted
- * for their address for 12 to 24 s: by then each has made a request or has been cut by uWebSockets.js. They are never more
- * than are open at all.
+ * Counts the connections of a port on uWebSockets.js, which reports that a connection has closed, but not which one.
+ * The total is exact. For each address, WebSockets and requests under way are exact. Connections that wait for a
+ * request are counted for their address for 12 to 24 s: by then each has made a request or has been cut by
+ * uWebSockets.js. This estimate never exceeds the number of open connections.
  */
 import type { NoRoom, Service } from './port.ts';
 
@@ -10,9 +10,9 @@ const GENERATION_MS = 12_000;
 
 /** A request under way. */
 export interface Asking {
-  /** Set if its connection is beyond a limit. */
+  /** Set if its connection exceeds a limit. */
   readonly noRoom: NoRoom | undefined;
-  /** To be called once. `waitsOn`: its connection stays open for another request. */
+  /** Must be called once. `waitsOn`: its connection stays open for another request. */
   end(waitsOn: boolean): void;
 }
 
@@ -21,9 +21,9 @@ const REFUSED_END = (): void => undefined;
 export class UwsConnections {
   readonly #service: Service;
   readonly #now: () => number;
-  /** Connections that are no WebSocket. */
+  /** Connections that are not WebSockets. */
   #open = 0;
-  // Connections that wait for a request, by address, in two generations, the older of which is forgotten at once.
+  // Connections that wait for a request, by address, in two generations. The older one is forgotten as a whole.
   #young = new Map<string, number>();
   #old = new Map<string, number>();
   #turnsAt: number;
@@ -36,7 +36,7 @@ export class UwsConnections {
     service.connections.addEstimate((group) => this.#waitingOf(group));
   }
 
-  /** @returns whether the connection may stay, if only to be refused. It must be `closed` in any case. */
+  /** @returns whether the connection may stay, if only to be refused. `closed` must follow in any case. */
   opened(peer: string): boolean {
     const { connections } = this.#service;
     const address = this.#service.isProxy(peer) ? null : this.#service.clientAddress(peer, undefined);
@@ -56,12 +56,12 @@ export class UwsConnections {
     this.#service.connections.leave(null);
   }
 
-  /** A request of that client has come. */
+  /** Counts a request of that client. */
   asks(address: string): Asking {
     const { connections } = this.#service;
     this.#waitsNoMore(address);
     const noRoom = connections.refusalFor(address);
-    // Being full in all is told to new WebSockets alone: which connection is one too many, nobody knows.
+    // If the total is at its limit, only new WebSockets are refused, because the connection that exceeds it is unknown.
     if (noRoom === 'per_address') return { noRoom, end: REFUSED_END };
     connections.addTo(address);
     return {
@@ -73,7 +73,10 @@ export class UwsConnections {
     };
   }
 
-  /** The connection becomes a WebSocket. @returns why there is no room for it; otherwise it is counted, until `leave`. */
+  /**
+   * Counts a connection that becomes a WebSocket, until `leave`. @returns the limit that it exceeds instead, if there
+   * is one.
+   */
   upgrades(address: string): NoRoom | undefined {
     this.#waitsNoMore(address);
     this.closed();

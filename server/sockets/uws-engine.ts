@@ -1,19 +1,25 @@
 /**
- * The engine port over uWebSockets.js. Must not let a dead native object be touched: requests die with their handler,
- * responses with their abort, sockets with their close, and a call after that throws.
- * Chosen by load-engine; held to the port by the contract suite.
+ * The engine port over uWebSockets.js. Must never touch a dead native object: a request dies with its handler, a
+ * response with its abort, a socket with its close, and a call after that throws. The contract suite checks it against
+ * the port.
  *
- * Its own timeouts stand, 10 s each, seen as 8 to 12: for the TLS handshake, for a request's head, for a body unless 160 kB
- * of it come meanwhile, for an idle keep-alive connection, for an answer of which nothing is read. A byte a second does
- * not lengthen them. An answer of the hub's own is waited for. Idle connections can't be kept longer: nothing of its API sets
- * the time, and what resets it (pausing a response whose request is over) is memory that it has freed once the connection has
- * ended, of which nobody is told. So a proxy's connection gets one answer, and other clients are told how long theirs lasts.
- * Over TLS, what it reads in one go with the client's end of the connection is lost: a client that says something and ends
- * the connection at once, without the WebSocket's own close, may not be heard.
- * It reads chunked bodies as no other does, and closes within its own parser: an answer to chunks or to who asks for the end
- * is, like a refusal, the connection's last, and comes in a later turn (see uws-http).
- * What it answers in its own words, we can't change: a malformed request (400, or 505 where it can't read the
- * version, HTTP/1.0 included), and a head over PARSER_HEADER_BYTES or of more than 98 headers (431).
+ * Its own timeouts apply: 10 s each, observed as 8 to 12. They limit the TLS handshake, the head of a request, a body
+ * unless 160 kB of it arrive meanwhile, an idle keep-alive connection, and an answer of which nothing is read. Sending
+ * a byte a second does not extend them. They do not run while the hub prepares an answer.
+ *
+ * Idle connections cannot be kept longer. No API sets the timeout. Pausing a response whose request is over would reset
+ * it, but uses memory that is freed once the connection has ended, and the end is not reported. For this reason a
+ * proxy's connection gets one answer, and other clients receive the time that theirs will last.
+ *
+ * Over TLS, bytes that it reads together with the client's end of the connection are lost. A client that sends a
+ * message and ends the connection at once, without a WebSocket close, may not be heard.
+ *
+ * It reads chunked bodies unlike any other server, and closes connections within its own parser. An answer to chunks,
+ * an answer to a client that asks to close, and a refusal are each the last of the connection and are sent in a later
+ * turn (see uws-http).
+ *
+ * We cannot change its own answers: 400 to a malformed request, 505 if it cannot read the version (HTTP/1.0 included),
+ * and 431 to a head over PARSER_HEADER_BYTES or with more than 98 headers.
  */
 import { createServer } from 'node:net';
 import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../shared/limits.ts';
@@ -28,10 +34,13 @@ import type { Uws, UwsApp, UwsListenSocket, UwsWebSocket } from './uws-types.ts'
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** A request that has to wait cuts its connection if another one is pipelined behind it, so usual pipelining must not wait. */
+/**
+ * A request that waits loses its connection if another one is pipelined behind it, so ordinary pipelining must not
+ * wait.
+ */
 const TURN = { turnMs: 10, leastTasks: 64 };
 
-/** What rides on each native socket. */
+/** The data attached to each native socket. */
 interface Attached {
   readonly socket: UwsSocket;
 }
@@ -41,10 +50,10 @@ class UwsSocket implements Socket {
   readonly noRoom: NoRoom | undefined;
   readonly #service: Service;
   #ws: UwsWebSocket<Attached> | undefined;
-  /** None until `opened` has answered, or where it threw. */
+  /** Undefined until `opened` has returned, or if it threw. */
   #events: SocketEvents | undefined;
   #isQueued = false;
-  /** No more than this of what waits is the hub's own, and what waited when it began to. */
+  /** Upper bound of the waiting bytes that are the hub's own, or that waited before the first `queued`. */
   #queuedBytes = 0;
   #isLeaving = false;
 
@@ -58,7 +67,7 @@ class UwsSocket implements Socket {
     if (this.#ws === undefined) return 'dropped';
     const result = this.#ws.send(message, false, false);
     if (result === 2) return 'dropped';
-    // It may answer 1 again before its drain, where the kernel has just found room for all that waited.
+    // A send may return 1 again before its drain, if the kernel has just accepted everything that waited.
     if (result === 0) {
       this.#queuedBytes = this.#isQueued
         ? this.#queuedBytes + Buffer.byteLength(message)
@@ -72,7 +81,7 @@ class UwsSocket implements Socket {
     this.#ws?.ping();
   }
 
-  /** A WebSocket of uWebSockets.js cannot be paused. */
+  /** uWebSockets.js cannot pause a WebSocket. */
   pause(): void {
     return;
   }
@@ -81,7 +90,7 @@ class UwsSocket implements Socket {
     return;
   }
 
-  /** uWebSockets.js forgets the socket here and cuts it itself, some 4 s later if the peer doesn't: see its WebSocket.h. */
+  /** uWebSockets.js forgets the socket here and cuts it about 4 s later if the peer does not (see its WebSocket.h). */
   close(code: number, reason: string): void {
     this.#isLeaving = true;
     this.#ws?.end(code, fittingReason(reason));
@@ -103,7 +112,7 @@ class UwsSocket implements Socket {
     else this.#events?.message(utf8.decode(bytes));
   }
 
-  /** It has been answered by now. */
+  /** Runs after the ping has been answered. */
   onPing(ws: UwsWebSocket<Attached>): void {
     if (ws.getBufferedAmount() > this.#queuedBytes + MAX_WAITING_PONG_BYTES) this.terminate();
     else this.#events?.frame();
@@ -114,8 +123,9 @@ class UwsSocket implements Socket {
   }
 
   /**
-   * Comes for a part, too, and for what we never told to be queued, such as pongs. What is sent from within it and finds no
-   * room is never written, and no other drain comes (microtasks run within it): so it is told in a turn of its own.
+   * Runs after partial drains too, and after drains of data that was never reported as queued, such as pongs. If a
+   * message sent from within the handler does not fit the kernel's buffer, it is never written and no other drain
+   * follows (microtasks run within the handler). So the drain is reported in a separate turn.
    */
   onDrain(ws: UwsWebSocket<Attached>): void {
     if (!this.#isQueued || ws.getBufferedAmount() > 0) return;
@@ -134,7 +144,7 @@ class UwsSocket implements Socket {
       this.#events?.closed();
       return;
     }
-    // We are inside our own `close` or `terminate`, perhaps inside `opened`: the caller ends first.
+    // Runs within our own `close` or `terminate`, perhaps within `opened`: the caller must finish first.
     queueMicrotask(() => {
       this.#events?.closed();
     });
@@ -147,7 +157,7 @@ function appFor(uws: Uws, port: UwsPort, pair: TlsPair | undefined): UwsApp<Atta
   app.ws('/*', {
     maxPayloadLength: MAX_WS_PAYLOAD_BYTES,
     maxBackpressure: MAX_BACKPRESSURE_BYTES,
-    // Pings and leases are the hub's: its idle timeout knows whole seconds from 8 on only.
+    // The hub handles pings and leases itself: this idle timeout allows only whole seconds from 8 on.
     idleTimeout: 0,
     sendPingsAutomatically: false,
     compression: uws.DISABLED,
@@ -194,8 +204,9 @@ function tlsAppFor(uws: Uws, { certPath, keyPath }: TlsPair): UwsApp<Attached> {
 }
 
 /**
- * An app keeps the certificate it began with. The first one goes on listening, so that no connection is refused meanwhile,
- * and passes what it accepts to the newest; the others keep the connections they have.
+ * Apps by certificate, because an app keeps the certificate that it started with. The first app goes on listening, so
+ * that no connection is refused during a change, and passes accepted connections to the newest app. The others keep
+ * their connections.
  */
 class AppsByPair {
   readonly #makeNext: (pair: TlsPair) => UwsApp<Attached>;
@@ -218,7 +229,7 @@ class AppsByPair {
   async close(): Promise<void> {
     for (const app of this.#all) app.close();
     if (this.#all.length === 1) return;
-    // What the first one accepted last reaches the newest in the loop's next turn.
+    // The last connections that the first app accepted reach the newest one in the loop's next turn.
     await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
     for (const app of this.#all.slice(1)) app.close();
@@ -226,8 +237,9 @@ class AppsByPair {
 }
 
 /**
- * Node's `net` takes the port first and gives it back: it says why a port can't be had, resolves names, and turns 0 into
- * a number. uWebSockets.js then takes that number: for 0 it leaves SO_REUSEADDR out, and the port stays blocked after us.
+ * Node's `net` takes the port first and releases it, because it reports why a port is not available, resolves names,
+ * and turns 0 into a number. uWebSockets.js then takes that number. For 0 it omits SO_REUSEADDR, and the port would
+ * stay blocked after the hub ends.
  */
 async function listen(uws: Uws, host: string, port: number, service: Service, tls?: TlsFiles): Promise<Listening> {
   const probe = createServer();
@@ -251,7 +263,7 @@ async function listen(uws: Uws, host: string, port: number, service: Service, tl
   return {
     port: taken.port,
     stopAccepting: () => {
-      // A second time would close what is freed already.
+      // A second call would close what is already freed.
       if (isAccepting) uws.us_listen_socket_close(listening);
       isAccepting = false;
     },
@@ -262,7 +274,10 @@ async function listen(uws: Uws, host: string, port: number, service: Service, tl
   };
 }
 
-/** Somebody took it since the probe gave it back: uWebSockets.js says no reason, and there is hardly another. */
+/**
+ * The error for a port that was taken after the probe released it. uWebSockets.js gives no reason, and hardly any other
+ * exists.
+ */
 function portHeld(host: string, port: number): Error {
   return Object.assign(new Error(`${host}:${port} is held by another process`), { code: 'EADDRINUSE' });
 }

@@ -1,6 +1,6 @@
 /**
- * HTTP and the upgrade over uWebSockets.js: copies a request before it dies, reads its body, writes its reply once and
- * only while the response lives. Must not know what a path means. Called by uws-engine alone.
+ * HTTP and the upgrade over uWebSockets.js: copies a request before it dies, reads its body, and writes its reply once
+ * and only while the response lives. Must not know what a path means.
  */
 import { STATUS_CODES } from 'node:http';
 import { MAX_HTTP_BODY_BYTES } from '../../shared/limits.ts';
@@ -25,7 +25,7 @@ import type { UwsRequest, UwsResponse, UwsUpgradeContext } from './uws-types.ts'
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** What all requests of a port share. */
+/** Shared by all requests of a port. */
 export interface UwsPort {
   readonly service: Service;
   readonly connections: UwsConnections;
@@ -42,7 +42,7 @@ export function answerRequest<Attached>(port: UwsPort, response: UwsResponse<Att
     case 431:
       exchange.refuse(head.method, asked);
       break;
-    // A sound handshake goes to the upgrade handler.
+    // A valid handshake goes to the upgrade handler.
     case 'websocket':
     case 'http':
       exchange.readBody(head, asksForEnd);
@@ -52,7 +52,10 @@ export function answerRequest<Attached>(port: UwsPort, response: UwsResponse<Att
   }
 }
 
-/** uWebSockets.js brings every GET with a key of 24 characters here, whatever else it says. */
+/**
+ * Answers an upgrade. uWebSockets.js calls it for every GET with a key of 24 characters, whatever else the request
+ * says.
+ */
 export function answerUpgrade<Attached>(
   port: UwsPort,
   response: UwsResponse<Attached>,
@@ -85,7 +88,7 @@ function readHead<Attached>(service: Service, response: UwsResponse<Attached>, r
   const peer = peerOf(response);
   let isReadAsClose = false as boolean;
   request.forEach((name, value) => {
-    // It reads "close" by its five bytes; how many bytes there were is certain of ASCII alone.
+    // uWebSockets.js reads "close" by its five bytes, and the number of bytes is certain for ASCII only.
     if (name === 'connection' && !/^(?!.{5}$)[ -~]*$/.test(value)) isReadAsClose = true;
     collector.add(name, value);
   });
@@ -96,9 +99,10 @@ function readHead<Attached>(service: Service, response: UwsResponse<Attached>, r
     headers: collector.headers,
     remoteAddress: clientOf(service, peer, collector.headers),
   };
-  // A proxy uses a connection again for up to a minute, and what it sends when an idle one is just being closed is lost.
+  // A proxy reuses a connection for up to a minute. A request that it sends while an idle one is being closed is lost.
   const isOfProxy = isPassedOn(head) || service.isProxy(peer);
-  // It takes a PROXY header from anybody. We believe X-Forwarded-For of trusted proxies alone, so nobody needs to send one.
+  // uWebSockets.js accepts a PROXY header from anybody. The hub trusts only X-Forwarded-For of trusted proxies, so
+  // nobody needs to send one.
   const hasProxyHeader = response.getProxiedRemoteAddress().byteLength > 0;
   const asked = hasProxyHeader ? 400 : askedFor(head, collector.bytes);
   return { head, asked, asksForEnd: isReadAsClose || asksToClose(head) || isOfProxy };
@@ -109,12 +113,15 @@ export function peerOf<Attached>(response: UwsResponse<Attached>): string {
   return addressText(Buffer.from(response.getRemoteAddressAsText()).toString('latin1'));
 }
 
-/** For clients that heed it: an idle connection is cut after 8 s at the earliest, and a request takes its time to get here. */
+/**
+ * For clients that respect it. An idle connection is cut after 8 s at the earliest, and a request needs time to get
+ * here.
+ */
 const KEPT = 'timeout=6';
-/** Up to so many bytes, a last answer finds room in the kernel where the answers before it did. */
+/** Up to this size, a last answer fits the kernel's buffer if the answers before it did. */
 const SMALL_BYTES = 4_096;
 
-/** One request's response, which may be written once and not after its abort. */
+/** The response to one request. It may be written once, and not after its abort. */
 class Exchange<Attached> {
   readonly #port: UwsPort;
   readonly #response: UwsResponse<Attached>;
@@ -123,13 +130,13 @@ class Exchange<Attached> {
   #isPaused = false;
   /** Whether its answer is the connection's last. */
   #isLast = false;
-  /** Closing would lose the answer, because the client still sends: nothing more is read, and the client closes. */
+  /** Closing would lose the answer, because the client still sends. Nothing more is read, and the client closes. */
   #isReadNoMore = false;
 
   constructor(port: UwsPort, response: UwsResponse<Attached>) {
     this.#port = port;
     this.#response = response;
-    // Before anything else: a handler that throws without it ends the process inside native code, without a word.
+    // Must come first: without it, a handler that throws ends the process inside native code, without a message.
     response.onAborted(() => {
       this.#isOpen = false;
       this.#asking?.end(false);
@@ -137,7 +144,7 @@ class Exchange<Attached> {
     });
   }
 
-  /** Counts the request. @returns false if it is answered already, since there is no room for its connection. */
+  /** Counts the request. @returns false if it has already been answered, because its connection exceeds a limit. */
   begin(head: RequestHead): boolean {
     this.#asking = this.#port.connections.asks(head.remoteAddress);
     if (this.#asking.noRoom === undefined) return true;
@@ -147,10 +154,11 @@ class Exchange<Attached> {
   }
 
   /**
-   * The last answer is given to chunks, since it takes for their end what others don't, so that what follows may be no request
-   * to them; and to who asks for the end. Behind that answer it closes, and where the answer was too large for its own
-   * buffer it does so at once, within its parser, which then goes on with memory that it has freed (the head, where that came
-   * in two parts) and with what is pipelined: two packets of a stranger ended the process.
+   * Reads the body. The answer is the last of the connection if the body is chunked, or if the client asks to close.
+   * uWebSockets.js finds the end of chunks differently from others, so the bytes after it may not be a request to them.
+   * After a last answer it closes. If the answer is too large for its own buffer, it closes at once, within its parser.
+   * The parser then goes on with freed memory (the head, if that came in two parts) and with pipelined requests: two
+   * packets of a stranger ended the process.
    */
   readBody(head: RequestHead, asksForEnd: boolean): void {
     const isChunked = head.headers.has('transfer-encoding');
@@ -174,7 +182,7 @@ class Exchange<Attached> {
       if (state === 'flood') this.#cut();
       else if (!isEnd) return;
       else if (state === 'ok') this.#ask(head, body.text());
-      // What follows a 413 is read and thrown away until its end, so that the client gets to read its answer.
+      // After a 413, the rest of the body is read and discarded, so that the client can read its answer.
       else this.#reply(head.method, this.#port.service.refuse(413));
     });
   }
@@ -183,23 +191,24 @@ class Exchange<Attached> {
     this.refuseWith(method, this.#port.service.refuse(status));
   }
 
-  /** Nothing else is served on the connection. */
+  /** Refuses the request. Nothing else is served on the connection. */
   refuseWith(method: string, refusal: HttpReply): void {
     this.#isLast = true;
     this.#reply(method, refusal);
   }
 
   /**
-   * Cuts the connection from within the handler of its own body. While its request is unanswered, uWebSockets.js then calls
-   * nothing more for it: neither for the rest of what it has read, nor for requests behind it.
+   * Cuts the connection from within the handler of its own body. While its request is unanswered, uWebSockets.js then
+   * calls nothing more for it, neither for the rest of the bytes read nor for the requests behind it.
    */
   #cut(): void {
     this.#response.close();
   }
 
   /**
-   * If the turn has no time left, the answer comes in a later one. uWebSockets.js then cuts a connection on which another
-   * request is pipelined behind this one, so that nobody can hold the loop by sending requests faster than they are answered.
+   * Answers now, or in a later turn if this one has no time left. While a request waits, uWebSockets.js cuts its
+   * connection if another one is pipelined behind it, so nobody can hold the loop by sending requests faster than they
+   * are answered.
    */
   #ask(head: RequestHead, body: string): void {
     const waits = this.#port.turns.run(this, () => {
@@ -216,8 +225,8 @@ class Exchange<Attached> {
       this.#reply(head.method, answer);
       return;
     }
-    // A second request that comes while this one waits would cut the connection: it waits in the kernel. One that came in
-    // the same packet is cut all the same, unless the answer needs no more than microtasks.
+    // A second request would cut the connection while this one waits, so it is left in the kernel. One in the same
+    // packet still cuts it, unless the answer needs only microtasks.
     this.#pause();
     void answer.then((reply) => {
       if (!this.#isOpen) return;
@@ -252,13 +261,14 @@ class Exchange<Attached> {
   }
 
   /**
-   * uWebSockets.js serves what came behind an answer that closes, unless that answer is still to come: then it cuts. So it
-   * comes in a later turn, and nothing is read meanwhile. A small one finds room in the kernel, and uWebSockets.js closes.
-   * A larger one might not: what comes while it waits for room cuts, and after it nothing is read. The client closes then,
-   * or the 10 s do.
+   * Writes a last answer in a later turn, with reading paused. uWebSockets.js serves the bytes behind an answer that
+   * closes, but cuts the connection if the answer is still pending. A small answer fits the kernel's buffer, and
+   * uWebSockets.js closes. A larger one might not: bytes that arrive while it waits cut the connection, and after it
+   * nothing is read. The client closes then, or the timeout of 10 s does.
    *
-   * The turn is a timer's. What is closed in a `setImmediate` nobody frees, 440 bytes each time (measured): libuv's close
-   * callback runs before uSockets hands it the socket (us_poll_free, close_cb_free_poll in its src/eventing/libuv.c).
+   * The turn is that of a timer. A socket that is closed in a `setImmediate` is never freed, 440 bytes each time
+   * (measured): libuv's close callback runs before uSockets passes it the socket (us_poll_free, close_cb_free_poll in
+   * its src/eventing/libuv.c).
    */
   #replyLast(method: string, reply: HttpReply): void {
     this.#response.pause();
@@ -292,8 +302,9 @@ class Exchange<Attached> {
   }
 
   /**
-   * Given a length, uWebSockets.js waits for the body all the same, and cuts the connection at its next request. Told to
-   * close, it writes a length where none may be: so the client closes, as after a large last answer.
+   * Ends an answer without a body. If uWebSockets.js were given a length, it would wait for the body and cut the
+   * connection at its next request. If it were to close, it would write a length even if none is allowed. So the client
+   * closes, as after a large last answer.
    */
   #endWithoutBody(method: string, { status, body }: HttpReply): void {
     const response = this.#response;
@@ -304,7 +315,10 @@ class Exchange<Attached> {
     response.endWithoutBody();
   }
 
-  /** Not `end`: that keeps copies of all the answers to one who asks and asks, and reads none (552 MB for 130 kB of GETs). */
+  /**
+   * Does not use `end`, which keeps copies of all answers to a client that asks and never reads (552 MB for 130 kB of
+   * GETs).
+   */
   #write(body: string | Uint8Array): void {
     const response = this.#response;
     const totalBytes = Buffer.byteLength(body);
@@ -312,7 +326,7 @@ class Exchange<Attached> {
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     const writeFrom = (writtenBytes: number): boolean => {
       if (!this.#isLast) return response.tryEnd(bytes.subarray(writtenBytes), totalBytes)[0];
-      // A write that finds no room makes it read again, so it stops once more before the answer is whole.
+      // A write that does not fit resumes reading, so reading pauses once more before the answer is complete.
       const before = bytes.subarray(writtenBytes, -1);
       if (before.length > 0 && !response.tryEnd(before, totalBytes)[0]) return false;
       response.pause();

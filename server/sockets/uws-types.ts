@@ -1,6 +1,7 @@
 /**
- * What we use of uWebSockets.js 20.5x, which ships no types: written from its documentation and held by the contract suite.
- * Nobody but uws-engine and load-engine may import it. Every object here dies as its comment says; a call after that throws.
+ * The parts of uWebSockets.js 20.5x that the hub uses, because it ships no types. Written from its documentation and
+ * checked by the contract suite. Only modules of the uWebSockets.js engine may import it. Every object here dies as its
+ * comment says; a call after that throws.
  */
 
 declare const listenSocket: unique symbol;
@@ -16,19 +17,19 @@ export interface UwsDescriptor {
   readonly [descriptor]: true;
 }
 
-/** Lives until its `close` handler has been called. `Attached` is what `upgrade` was given. */
+/** Lives until its `close` handler has been called. `Attached` is the object that was passed to `upgrade`. */
 export type UwsWebSocket<Attached> = Attached & {
-  /** 1: written; 0: taken, but waits for the peer; 2: dropped, since over `maxBackpressure`. */
+  /** 1: written; 0: accepted, but waits for the peer; 2: dropped, because it exceeds `maxBackpressure`. */
   send(message: string | Uint8Array, isBinary: boolean, compress: boolean): 0 | 1 | 2;
   ping(): number;
-  /** Sends a close frame and FIN, calls the `close` handler at once, and cuts the connection some 4 s later. */
+  /** Sends a close frame and FIN, calls the `close` handler at once, and cuts the connection about 4 s later. */
   end(code: number, reason: string): void;
   /** Cuts the connection and calls the `close` handler at once. */
   close(): void;
   getBufferedAmount(): number;
 };
 
-/** Lives until its handler returns, however long its response goes on. */
+/** Lives until its handler returns, even if its response goes on. */
 export interface UwsRequest {
   getCaseSensitiveMethod(): string;
   getUrl(): string;
@@ -39,25 +40,29 @@ export interface UwsRequest {
 /** Lives until `end`, `endWithoutBody`, `upgrade` or its abort. */
 export interface UwsResponse<Attached> {
   onAborted(aborted: () => void): void;
-  /** The chunk dies when the handler returns. Called at least once; the last time with `isLast`. */
+  /** The chunk dies when the handler returns. The handler is called at least once, the last time with `isLast`. */
   onData(received: (chunk: ArrayBuffer, isLast: boolean) => void): void;
   getRemoteAddressAsText(): ArrayBuffer;
-  /** The client's address in the PROXY header of the connection (version 2); empty if there is none, or none in it. */
+  /**
+   * The client's address in the PROXY header of the connection (version 2); empty if there is no header or no address
+   * in it.
+   */
   getProxiedRemoteAddress(): ArrayBuffer;
   /** Cuts the connection and calls the abort handler at once. */
   close(): void;
-  /** Reads no more from its connection, until `resume` or until a write finds no room. */
+  /** Stops reading the connection until `resume`, or until a write does not fit the kernel's buffer. */
   pause(): void;
   resume(): void;
   cork(write: () => void): void;
   writeStatus(status: string): void;
   writeHeader(name: string, value: string): void;
-  /** Writes the content-length, and `connection: close` where it is to close. What the kernel does not take is kept. */
+  /** Writes the content-length, and `connection: close` if it closes. Keeps what the kernel does not accept. */
   end(body: string | Uint8Array, closeConnection: boolean): void;
   endWithoutBody(): void;
   /**
-   * Writes what the kernel takes, and the content-length. Until all has been written (the second claim), the response goes
-   * on, and another request on its connection cuts it. The first claim is for the answer of `onWritable`'s handler.
+   * Writes what the kernel accepts, and the content-length. The response goes on until all has been written (the second
+   * value); until then another request on its connection cuts it. The first value is to be returned by the handler of
+   * `onWritable`.
    */
   tryEnd(rest: string | Uint8Array, totalBytes: number): [boolean, boolean];
   onWritable(writable: (writtenBytes: number) => boolean): void;
@@ -80,7 +85,7 @@ export interface UwsBehavior<Attached> {
   open(ws: UwsWebSocket<Attached>): void;
   /** The bytes die when the handler returns. */
   message(ws: UwsWebSocket<Attached>, bytes: ArrayBuffer, isBinary: boolean): void;
-  /** A ping came; its pong has been sent, or waits. */
+  /** A ping arrived. Its pong has been sent, or waits. */
   ping(ws: UwsWebSocket<Attached>): void;
   pong(ws: UwsWebSocket<Attached>): void;
   drain(ws: UwsWebSocket<Attached>): void;
@@ -89,15 +94,18 @@ export interface UwsBehavior<Attached> {
 
 export interface UwsApp<Attached> {
   ws(pattern: string, behavior: UwsBehavior<Attached>): void;
-  /** Tells of each connection that opens (1) or, if it has not become a WebSocket, closes (-1). Only the first may be used. */
+  /**
+   * Reports each connection that opens (1) or, if it has not become a WebSocket, closes (-1). Only the response of an
+   * opening may be used.
+   */
   filter(handler: (response: UwsResponse<Attached>, count: 1 | -1) => void): void;
   any(pattern: string, handler: (response: UwsResponse<Attached>, request: UwsRequest) => void): void;
-  /** Answers false, and no reason, where it can't. */
+  /** Reports false, without a reason, if it fails. */
   listen(host: string, port: number, options: number, done: (socket: UwsListenSocket | false) => void): void;
-  /** Closes the listening socket and every connection, calling their handlers, before it returns. */
+  /** Closes the listening socket and every connection, and calls their handlers, before it returns. */
   close(): void;
   getDescriptor(): UwsDescriptor;
-  /** From now on what this app accepts is the other's: it speaks TLS with the other's certificate. */
+  /** Passes all further connections of this app to the other one, which uses its own certificate for TLS. */
   addChildAppDescriptor(other: UwsDescriptor): void;
   removeChildAppDescriptor(other: UwsDescriptor): void;
 }
@@ -112,10 +120,10 @@ export interface Uws {
   /** Undocumented switches by number; not in every release. */
   _cfg?(key: string): void;
   App<Attached>(): UwsApp<Attached>;
-  /** Reads both files, PEM, within the call. @throws without a reason where it can't use them. */
+  /** Reads both files, PEM, within the call. @throws without a reason if it cannot use them. */
   SSLApp<Attached>(options: UwsTlsOptions): UwsApp<Attached>;
   readonly DISABLED: number;
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
-  /** Stops listening; what is open stays. */
+  /** Stops listening. Open connections stay. */
   us_listen_socket_close(listening: UwsListenSocket): void;
 }

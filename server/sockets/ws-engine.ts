@@ -1,9 +1,10 @@
 /**
  * The engine port over ws and node:http. Must not let an error of one connection escape: a peer's fault ends its own
- * socket and nothing else. Chosen by load-engine; held to the port by the contract suite.
+ * socket and nothing else. The contract suite checks it against the port.
  *
- * A client has SLOW_CLIENT_MS for its TLS handshake, again for a whole request, body included, and as long without reading any
- * of an answer; Node looks once a second. Between two requests it has KEEP_ALIVE_MS. An answer of the hub's own is waited for.
+ * A client has SLOW_CLIENT_MS for its TLS handshake, the same time for a whole request including its body, and the same
+ * time without reading any of an answer. Node checks once a second. Between two requests a client has KEEP_ALIVE_MS. No
+ * timeout runs while the hub prepares an answer.
  */
 import { createServer, type IncomingMessage } from 'node:http';
 import type { Socket as Wire } from 'node:net';
@@ -31,7 +32,7 @@ const webSocketOptions: ServerOptions & { closeTimeout: number } = {
   noServer: true,
   clientTracking: false,
   perMessageDeflate: false,
-  // From our close frame to the cut, where the peer does not answer; 30 s by default.
+  // Time from our close frame to the cut if the peer does not answer. The default is 30 s.
   closeTimeout: 5_000,
 };
 
@@ -45,29 +46,31 @@ const httpOptions = {
   connectionsCheckingInterval: 1_000,
 };
 
-/** Short turns: Node accepts one connection in each, so that a hundred that come at once wait for a hundred turns. */
+/** Short turns, because Node accepts one connection in each: a hundred that arrive at once wait for a hundred turns. */
 const TURN = { turnMs: 2, leastTasks: 4 };
 
 const AS_TEXT = { binary: false };
 const NO_BYTES = Buffer.alloc(0);
 
-/** What a peer may still send after our close frame: one that goes on sending reads nothing of it. */
+/**
+ * Maximum bytes that a peer may still send after our close frame. A peer that goes on sending does not read the frame.
+ */
 const MAX_DISCARDED_BYTES = 256 * 1024;
 
-/** `ws` does the handshake and writes; what the client sends is read by our own reader, which can be stopped. */
+/** One WebSocket. `ws` does the handshake and writes. Our own reader reads the frames, because it can be stopped. */
 class WsSocket implements Socket, FrameEvents {
   readonly remoteAddress: string;
   readonly noRoom: NoRoom | undefined;
   readonly #ws: WebSocket;
   readonly #wire: Duplex;
   readonly #reader = new FrameReader(this);
-  /** None until `opened` has answered, or where it threw. */
+  /** Undefined until `opened` has returned, or if it threw. */
   #events: SocketEvents | undefined;
   #isPaused = false;
-  /** What came before a pause and was not read. */
+  /** Bytes that arrived before a pause and have not been read. */
   #rest: Buffer | undefined;
   #isQueued = false;
-  /** No more than this of what waits is the hub's own, and what waited when it began to. */
+  /** Upper bound of the waiting bytes that are the hub's own, or that waited before the first `queued`. */
   #queuedBytes = 0;
   #isLeaving = false;
   #discardedBytes = 0;
@@ -120,7 +123,7 @@ class WsSocket implements Socket, FrameEvents {
   }
 
   onOpen(service: Service): void {
-    // Those of ws, which would read everything that has come.
+    // Removes the listeners of ws, which would read everything that arrives.
     this.#wire.removeAllListeners('data');
     this.#wire.on('data', (chunk: Buffer) => {
       if (this.#isLeaving) this.#discard(chunk);
@@ -193,7 +196,7 @@ class WsSocket implements Socket, FrameEvents {
     if (!this.#isPaused) this.#wire.resume();
   }
 
-  /** The close frame is written. Nothing is read any more, but the end of the connection is awaited. */
+  /** Ends reading after the close frame is written. Only the end of the connection is awaited. */
   #leave(): void {
     this.#isLeaving = true;
     this.#rest = undefined;
@@ -215,22 +218,22 @@ class WsSocket implements Socket, FrameEvents {
   }
 }
 
-/** A door for HTTP, or none. */
+/** Creates the TLS upgrade if TLS is configured. */
 function doorFor(tls: TlsFiles | undefined): TlsUpgrade | undefined {
   return tls && new TlsUpgrade(tls, { handshakeMs: SLOW_CLIENT_MS, protocols: ['http/1.1'] });
 }
 
-/** Has Node serve HTTP on a connection. `first` is read before all that is still to come. */
+/** Passes a connection to Node's HTTP server. `first` is read before all further bytes. */
 type Serve = (wire: Wire, first?: Buffer) => void;
 
-/** What to do when a request asks for an upgrade; Node has let go of its connection then. */
+/** Handles requests that ask for an upgrade. Node has released their connection. */
 function upgradeWith(shared: WsPort, serve: Serve) {
   const webSockets = new WebSocketServer(webSocketOptions);
   return (request: IncomingMessage, _wire: Duplex, firstBytes: Buffer): void => {
     const stream = streamOf(request.socket);
     stream.stopReading();
     stream.on('error', () => undefined);
-    // Answers to requests before it must not get among the frames.
+    // Answers to earlier requests must not mix with the frames.
     stream.afterAnswers(() => {
       if (!stream.writable || stream.isLeaving || stream.isLastAsked) return;
       const { wire } = stream;
@@ -241,7 +244,7 @@ function upgradeWith(shared: WsPort, serve: Serve) {
       }
       const client = readUpgrade(shared, request, stream);
       if (client === undefined) return;
-      // ws wants this offer alone, though there may be others beside it.
+      // ws accepts this offer only if it is the only one.
       request.headers.upgrade = 'websocket';
       webSockets.handleUpgrade(request, wire, Buffer.concat([firstBytes, stream.release()]), (ws) => {
         new WsSocket(ws, wire, client).onOpen(shared.service);
@@ -252,7 +255,7 @@ function upgradeWith(shared: WsPort, serve: Serve) {
 
 async function listen(host: string, port: number, service: Service, options: ListenOptions = {}): Promise<Listening> {
   const server = createServer(httpOptions);
-  // No header may be dropped unseen.
+  // Keeps all headers, because none may be dropped unseen.
   server.maxHeadersCount = 0;
   const door = doorFor(options.tls);
   const wires = new Set<Wire>();
@@ -267,7 +270,7 @@ async function listen(host: string, port: number, service: Service, options: Lis
       if (wires.size === 0) onAllGone?.();
     });
   };
-  // Node's own handler, which comes after ours and, with TLS, after the handshake.
+  // Node's own handler. It must run after ours and, with TLS, after the handshake.
   const [serveHttp] = server.listeners('connection') as ((stream: Duplex) => void)[];
   server.removeAllListeners('connection');
   const serve: Serve = (wire, first) => {
@@ -305,13 +308,13 @@ async function listen(host: string, port: number, service: Service, options: Lis
       const allGone = new Promise<void>((resolve) => (onAllGone = resolve));
       if (wires.size === 0) onAllGone?.();
       for (const wire of wires) wire.destroy();
-      // Node tells that the server is closed before its connections tell of their end.
+      // Node reports the server as closed before it reports the end of its connections.
       await Promise.all([portFree, allGone]);
     },
   };
 }
 
-/** What sends no hello in time, or is no TLS, is cut. */
+/** Performs the TLS handshake. Cuts a connection that is not TLS or sends no hello in time. */
 function secure(door: TlsUpgrade, wire: Wire, onSecure: (secured: Wire) => void): void {
   const cut = setTimeout(() => wire.destroy(), SLOW_CLIENT_MS);
   wire.once('close', () => clearTimeout(cut));

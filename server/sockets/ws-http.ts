@@ -1,6 +1,6 @@
 /**
- * HTTP and the upgrade over node:http: reads a request and its body, writes its reply, turns malformed ones down.
- * Must not know what a path means. Called by ws-engine alone.
+ * HTTP and the upgrade over node:http: reads a request and its body, writes its reply, and rejects malformed ones. Must
+ * not know what a path means.
  */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -24,10 +24,13 @@ import type { HttpReply, HttpRequest, NoRoom, Service } from './port.ts';
 import { HttpStream } from './http-stream.ts';
 import type { RequestTurns } from './request-turns.ts';
 
-/** For the client to read its last answer and go: cut while it still sends, it might never see it. */
+/**
+ * Time for the client to read its last answer and close. If it is cut while it still sends, it may never see the
+ * answer.
+ */
 const LINGER_MS = 1_000;
 
-/** What all requests of a port share. */
+/** Shared by all requests of a port. */
 export interface WsPort {
   readonly service: Service;
   readonly accepted: AcceptedWires;
@@ -37,7 +40,7 @@ export interface WsPort {
 export function answerRequest(port: WsPort, request: IncomingMessage, response: ServerResponse): void {
   const { service } = port;
   const stream = streamOf(request.socket);
-  // Node goes on telling of requests that came behind the last one.
+  // Node still reports requests behind the last one.
   if (stream.isLeaving || stream.isLastAsked) return;
   if (stream.destroyed || !stream.begin(request, response)) {
     stream.destroy();
@@ -80,8 +83,8 @@ export function answerRequest(port: WsPort, request: IncomingMessage, response: 
 }
 
 /**
- * Tells undefined once if the body is over the limit, before it has come if it says so. What follows is read and thrown away,
- * up to a limit.
+ * Calls `done` with undefined once if the body is over the limit, at once if the declared length is. Further bytes are
+ * read and discarded, up to a limit.
  */
 function readBody(request: IncomingMessage, declaredBytes: number, done: (body: string | undefined) => void): void {
   const body = new HttpBody(declaredBytes);
@@ -107,9 +110,10 @@ function readBody(request: IncomingMessage, declaredBytes: number, done: (body: 
 function writeReply(response: ServerResponse, { status, headers, body }: HttpReply, closeConnection: boolean): void {
   if (response.destroyed) return;
   response.on('error', () => undefined);
-  // One that reads nothing of it would keep it in memory for ever. Node looks twice before it takes a write for stuck.
+  // A client that reads nothing of the answer would keep it in memory forever. Node checks twice before it treats a
+  // write as stuck.
   response.setTimeout(SLOW_CLIENT_MS / 2);
-  // Before Node's own listener, which sets the time for what comes next.
+  // Runs before Node's own listener, which sets the timeout for the next request.
   response.prependOnceListener('finish', () => response.socket?.setTimeout(0));
   response.writeHead(status, {
     ...headers,
@@ -119,7 +123,7 @@ function writeReply(response: ServerResponse, { status, headers, body }: HttpRep
   response.end(body);
 }
 
-/** The peer's address where the upgrade is let in; otherwise it is answered here. */
+/** The client of an accepted upgrade; undefined if the upgrade was refused and answered. */
 export function readUpgrade(
   port: WsPort,
   request: IncomingMessage,
@@ -142,8 +146,9 @@ export function readUpgrade(
 }
 
 /**
- * The head of a request that asks for an upgrade which is none of ours (curl and Java ask for h2c), as it is without: HTTP
- * lets us ignore it, and tells us to in HTTP/1.0 (RFC 9110, section 7.8). Undefined if it asks for a WebSocket.
+ * The head of a request without its upgrade, if that is not to WebSocket (curl and Java ask for h2c). HTTP allows
+ * ignoring an upgrade, and requires it in HTTP/1.0 (RFC 9110, section 7.8). Undefined if the request asks for a
+ * WebSocket.
  */
 export function headWithoutUpgrade(request: IncomingMessage): Buffer | undefined {
   const { method, url, httpVersion, headers, rawHeaders } = request;
@@ -163,7 +168,10 @@ function withoutUpgrade(connectionHeader: string): string {
   return tokens.filter((token) => !/^(upgrade|http2-settings)$/i.test(token)).join(', ');
 }
 
-/** For what Node's parser could not read. What is no TLS, was silent too long, or is gone, is cut without a word. */
+/**
+ * Answers what Node's parser could not read. Cuts the connection without an answer if it is not TLS, timed out, or is
+ * gone.
+ */
 export function answerMalformed(service: Service) {
   return (error: NodeJS.ErrnoException, wire: Duplex): void => {
     const stream = streamOf(wire);
@@ -176,7 +184,7 @@ export function answerMalformed(service: Service) {
   };
 }
 
-/** Answers on a connection that Node's HTTP server has let go of, and ends it. */
+/** Answers on a connection that Node's HTTP server has released, and ends it. */
 function endWith(stream: HttpStream, method: string, { status, headers, body }: HttpReply): void {
   const lines = [`HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}`];
   for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
@@ -211,7 +219,7 @@ function readHead(service: Service, request: IncomingMessage) {
   return { head, asked: lacksHost ? (400 as const) : askedFor(head, collector.bytes) };
 }
 
-/** Every connection that Node's HTTP server is given here is one. */
+/** Every connection that Node's HTTP server gets here is an HttpStream. */
 export function streamOf(connection: Duplex): HttpStream {
   if (connection instanceof HttpStream) return connection;
   throw new TypeError('a connection that the engine did not give to Node');
