@@ -23,7 +23,7 @@ import type { FairQueue } from '../../lib/fair-queue.ts';
 
 /** How long after its end a connection may wait for a peer that does not read. */
 const GONE_WITHIN_MS = 5_000;
-/** Maximum pause, as the divisor of a lease: a fourth of it. */
+/** A pause lasts at most a lease divided by this number. */
 const PAUSES_A_LEASE = 4;
 
 /** What the listener provides to a connection. */

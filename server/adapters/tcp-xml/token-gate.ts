@@ -1,8 +1,8 @@
 /**
- * Decides which users a connection's tokens authorize. Verification runs in the background. Frames of that user wait
- * for the verdict, in order; frames of other users do not wait. A grant is valid until its token expires, even if the
- * session ends. Keeps digests only. Keeps a token itself only while it is undecided, because a client sends it once.
- * Knows neither sockets nor sessions.
+ * Decides which users a connection's tokens authorize. Verification runs in the background. While a user's token is
+ * being verified, the frames of that user wait in order, and those of other users do not. A grant is valid until its
+ * token expires, even if the session ends. Keeps digests of tokens. Keeps a token itself only while it is undecided,
+ * because a client sends it once. Knows neither sockets nor sessions.
  */
 import { createHash } from 'node:crypto';
 import type { RefusalReason } from '../../../shared/reasons.ts';

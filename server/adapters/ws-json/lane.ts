@@ -4,7 +4,7 @@
  */
 
 /**
- * Stand for a binary message and for one over 16 KiB. Their content is of no use, but they keep their place in the
+ * Marks for a binary message and for one over 16 KiB. Their content is of no use, but they keep their place in the
  * order.
  */
 export const BINARY = Symbol('binary');
