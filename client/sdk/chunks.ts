@@ -1,8 +1,11 @@
-/** Ids as they fit into messages: at most so many, and so long that no message is too large for the hub. Pure. */
+/**
+ * Splits ids into chunks that fit into messages: limited in number, and in characters, so that no message is too large
+ * for the hub. Pure.
+ */
 
-/** The contract's: a test holds them to it. */
+/** The contract's limit. A test checks that they are equal. */
 export const MAX_IDS = 1000;
-/** Ids are ASCII: a character is a byte. Leaves room for what else is in a message of at most 16 KiB. */
+/** Ids are ASCII, so a character is a byte. Leaves room for the rest of a message of at most 16 KiB. */
 export const MAX_CHARS = 15_000;
 
 export function inChunks(ids: Iterable<string>): string[][] {

@@ -1,6 +1,7 @@
 /**
- * A client: hands out views of what is watched, and tells what it hears of the connection, of staleness and of oneself.
- * Joins watching (what is watched) with a link (the way to the hub); holds no socket and no timer of its own.
+ * A client: provides views of watched users, and emits events about the connection, staleness and the user's own
+ * presence. Joins `Watching` (what is watched) with a link (the connection to the hub). Has no socket and no timer of
+ * its own.
  */
 import type { HubMessage } from '../../shared/hub-messages.ts';
 import { HubTime } from '../../shared/hub-time.ts';
@@ -12,10 +13,13 @@ import type { ClientEvents, ConnectionStatus, MyStatus, PresenceClient, Presence
 import type { View, ViewOwner } from './view.ts';
 import { Watching } from './watching.ts';
 
-/** Input comes by the hundred: once a second says as much, or four times in the time that makes one away. */
+/**
+ * Minimum time between reports of input, because input comes by the hundred. It is a quarter of the away time if that
+ * is less.
+ */
 const ACTIVE_EVERY_MS = 1_000;
 
-/** Opens the link at the first need; throws at once where there can be none. */
+/** Opens the link when it is first needed. Throws at once if no connection is possible. */
 export type OpenLink = (events: LinkEvents) => Promise<Link>;
 
 export class Client extends Listeners<ClientEvents> implements PresenceClient, ViewOwner {
@@ -31,7 +35,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   #heardAt = 0;
   /** By the hub's clock. */
   #lostAt = Infinity;
-  /** The hub says that it may be behind. */
+  /** The time since which the hub says that its data may be out of date. */
   #hubStaleSince = Infinity;
   #toldStaleSince: number | null = null;
   #activeAt = -Infinity;
@@ -113,7 +117,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     );
   }
 
-  /** The link, opened and connecting where there is none yet. */
+  /** Opens the link and connects, if there is no link yet. */
   #reach(): void {
     if (this.status === 'closed') throw new PresenceError('closed', 'client is closed', true);
     if (this.#link !== undefined) return;
@@ -133,7 +137,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   #heed({ status: told, heardAt, ...rest }: LinkStatus): void {
     const previous = this.status;
     if (previous === 'closed') return;
-    // Another tab's first attempt may be our second.
+    // Another tab's first attempt may be this client's second.
     const status = told === 'connecting' && this.#heardAt > 0 ? 'reconnecting' : told;
     if (status !== 'connected') this.#lost(Math.max(this.#heardAt, heardAt));
     this.status = status;
@@ -151,10 +155,10 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     this.#hubTime.hear(message);
     switch (message.type) {
       case 'welcome':
-        // Another tab may have taken over without a word.
+        // Another tab may have taken over the connection without notice.
         this.#lost(heardAt);
         this.#watching.connected();
-        // A hub that still is stale says so next.
+        // A hub that is still stale says so next.
         this.#hubStaleSince = Infinity;
         break;
       case 'fresh':
@@ -168,7 +172,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
         this.emit('self', this.self);
         break;
       case 'ok':
-        // To a fresh token.
+        // The answer to a fresh token.
         this.#watching.askDenied();
         break;
       default:
@@ -177,7 +181,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     this.#tellStale();
   }
 
-  /** `heardAt`: until when what is shown was right, unless it was behind before. */
+  /** `heardAt`: the time until which the data was current, unless it was out of date before. */
   #lost(heardAt: number): void {
     if (!this.#isBehind) this.#lostAt = heardAt > 0 ? this.#hubTime.at(heardAt) : Infinity;
     this.#watching.lost();

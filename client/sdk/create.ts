@@ -1,6 +1,6 @@
 /**
- * From an app's options to a client: reads them, finds out where it runs, and builds the link when it is first needed.
- * Called by apps, through the entry.
+ * Creates a client from an app's options: validates them, detects the environment, and builds the link when it is first
+ * needed.
  */
 import { Client } from './client.ts';
 import { HubLink } from './hub-link.ts';
@@ -14,7 +14,10 @@ interface Here {
 
 const AWAY_AFTER_MS = 5 * 60_000;
 
-/** Connects when the first thing is watched or set. Throws where an option is bad. */
+/**
+ * Creates a client, which connects when the first user is watched or the first status is set. Throws if an option is
+ * bad.
+ */
 export function createPresenceClient(options: PresenceClientOptions = {}): PresenceClient {
   const { user, getToken, status, text, tabs, idle, device = whereAmI() } = options;
   if (user !== undefined) readUser(user, 'user');
@@ -25,14 +28,14 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
     const { WebSocket = (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket } = options;
     if (WebSocket === undefined) throw bad('give the option WebSocket');
     const how = { url: socketUrl(options.url), user, device, mine: { status, text }, WebSocket, getToken };
-    // Another thread can't be handed a WebSocket of the app's own.
+    // An app's own WebSocket class cannot be passed to another thread.
     const isShared = 'document' in globalThis && tabs !== 'each' && options.WebSocket === undefined;
     const ownLink = (): Link => new HubLink(how, events);
-    // If the part that shares can't be loaded, or fails, this tab has a connection of its own.
+    // If the module for sharing cannot be loaded, or fails, this tab has its own connection.
     const link = isShared
       ? import('./tabs.ts').then(({ openSharedLink }) => openSharedLink(how, events)).catch(ownLink)
       : Promise.resolve(ownLink());
-    // Without it the client just wakes up later.
+    // Without this module, the client only reconnects later.
     if ('addEventListener' in globalThis)
       import('./page-lifecycle.ts').then(
         ({ heedSurroundings }) => heedSurroundings(link, client, how.url, awayAfterMs),

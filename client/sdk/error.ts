@@ -1,14 +1,17 @@
-/** The one error that the SDK throws and tells. */
+/** The one error class that the SDK throws and emits. */
 import type { ErrorCode } from '../../shared/reasons.ts';
 
-/** A code of the contract; `refused`: the connection itself, by its close code; `closed`: used after its end. */
+/**
+ * A code of the contract; `refused`: the connection was refused, by its close code; `closed`: the client was used after
+ * its end.
+ */
 export type PresenceErrorCode = ErrorCode | 'refused' | 'closed';
 
 // `declare` keeps fields that the constructor sets out of the script.
 export class PresenceError extends Error {
   override readonly name = 'PresenceError';
   declare readonly code: PresenceErrorCode;
-  /** Nothing is tried again by itself. */
+  /** The client does not try again. */
   declare readonly isFinal: boolean;
 
   constructor(code: PresenceErrorCode, message: string, isFinal = false) {

@@ -1,12 +1,15 @@
 /**
- * What news make of the entries of a watch: pure. An entry that is not newer is dropped; a full snapshot replaces what there
- * was. The Map that was is never changed, and stays where nothing changes. Called by watched.
+ * Applies new entries to the entries of a watch. Pure. An entry that is not newer is dropped; a full snapshot replaces
+ * everything. The old Map is never modified, and is returned if nothing changes.
  */
 import type { Entry } from '../../shared/entry.ts';
 
 export type Entries = ReadonlyMap<string, Entry>;
 
-/** `newer`: only what has a larger version counts. `these`: they replace their own. `whole`: they replace all. */
+/**
+ * `newer`: an entry counts only if its version is larger. `these`: entries replace those of the same users. `whole`:
+ * entries replace everything.
+ */
 export type FoldMode = 'newer' | 'these' | 'whole';
 
 export interface Folded {
@@ -15,7 +18,7 @@ export interface Folded {
   readonly removed: readonly string[];
 }
 
-/** Where nothing changes, `entries` is the Map that was. */
+/** If nothing changes, `entries` is the old Map. */
 export function fold(
   old: Entries,
   news: Iterable<Entry>,
@@ -39,7 +42,9 @@ export function fold(
   return { entries: changed.length + removed.length > 0 ? entries : old, changed, removed };
 }
 
-/** One version is one entry for one viewer; a token of another viewer may show `lastSeen` where it was hidden. */
+/**
+ * A version identifies an entry for one viewer. The token of another viewer may reveal a `lastSeen` that was hidden.
+ */
 function isKnown(entry: Entry, had: Entry, mode: FoldMode): boolean {
   return mode === 'newer' ? entry.v <= had.v : entry.v === had.v && entry.lastSeen === had.lastSeen;
 }

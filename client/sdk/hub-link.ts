@@ -1,6 +1,6 @@
 /**
- * The link that holds a WebSocket: says hello, sends heartbeats, finds out when the connection is dead, and comes back as
- * the hub's words and close codes tell. Reports away when nobody gives input. Knows nothing of watches but how to send them.
+ * The link that holds a WebSocket: sends the hello and heartbeats, detects a dead connection, and reconnects as the
+ * hub's messages and close codes say. Reports away if there is no input. Only transports watch messages.
  */
 import type { ClientMessage } from '../../shared/client-messages.ts';
 import type { HubMessage } from '../../shared/hub-messages.ts';
@@ -11,13 +11,13 @@ import { Timers } from './timers.ts';
 import type { Tokens } from './tokens.ts';
 import type { GetToken, MyStatus, WebSocketConstructor, WebSocketLike } from './types.ts';
 
-/** For the connection to open, and for its welcome. */
+/** The time limit for opening the connection, and for its welcome. */
 const STEP_WITHIN_MS = 10_000;
-/** After a check, and after a goodbye: a connection that does not answer by then is dead. */
+/** The time limit for an answer after a check or a goodbye. A connection that exceeds it is dead. */
 const ANSWER_WITHIN_MS = 5_000;
-/** No timer is this late, and no clock this much ahead of another one, unless something stood still. */
+/** If a timer is later than this, or two clocks differ by more, the process or the machine was suspended. */
 const JUMP_MS = 1_000;
-/** Browsers take a longer timer, of 2 ** 31 ms, for none. */
+/** Browsers run a timer of 2 ** 31 ms or more at once. */
 const LONGEST_MS = 2e9;
 
 export interface HubLinkOptions {
@@ -41,19 +41,19 @@ export class HubLink implements Link {
   #status: LinkStatus['status'] = 'idle';
   #socket: WebSocketLike | undefined;
   #hasGreeted = false;
-  /** What comes of an earlier attempt counts no more. */
+  /** Results of an earlier attempt are ignored. */
   #attemptNo = 0;
   #heardAt = 0;
-  /** Since the last connection that lasted for a heartbeat. */
+  /** Failures since the last connection that lasted for a heartbeat. */
   #failures = 0;
   #heartbeatMs = 0;
   #timeoutMs = 0;
-  /** Not to come back before, by the forward clock: the hub has said so. */
+  /** The monotonic time before which the hub asked not to reconnect. */
   #pacedUntil = 0;
   #tokens: Tokens | undefined;
   #isTokenRefused = false;
   #mine: MyStatus = { status: 'online', text: '' };
-  /** What the hub has heard of it. */
+  /** The status that was last sent to the hub. */
   #said = '';
   #isAway = false;
   #awayAfterMs = Infinity;
@@ -102,7 +102,7 @@ export class HubLink implements Link {
     this.#tell({ status: 'closed', reason });
   }
 
-  // Coming.
+  // Starts an attempt to connect.
 
   #try(): void {
     this.#drop();
@@ -110,8 +110,8 @@ export class HubLink implements Link {
     const attemptNo = this.#attemptNo;
     this.#open(attemptNo).catch((error: unknown) => {
       if (attemptNo !== this.#attemptNo) return;
-      // A part of the script that can't be loaded now is a TypeError. Else a browser forbids the address: plain ws from a
-      // page of https.
+      // A module that cannot be loaded now is a TypeError. Any other error means that the browser forbids the address,
+      // as plain ws from an https page.
       this.#ended(error instanceof TypeError ? 1006 : 1008, String(error));
     });
   }
@@ -124,7 +124,7 @@ export class HubLink implements Link {
       if (attemptNo !== this.#attemptNo) return;
       const onFresh = (token: string): void => this.send({ type: 'token', id: 'token', token });
       this.#tokens ??= new Tokens(getToken, onFresh, this.#events.onError);
-      // The app may take its time: a token that comes late is used, and no second one is asked for meanwhile.
+      // The app may take its time: a late token is used, and no second one is requested in the meantime.
       token = await this.#tokens.give(this.#isTokenRefused);
       if (attemptNo !== this.#attemptNo) return;
       if (token === null) return this.#ended(1006, 'no token');
@@ -137,7 +137,7 @@ export class HubLink implements Link {
       this.#hasGreeted = true;
     };
     socket.onmessage = ({ data }: { data: unknown }) => this.#hear(JSON.parse(String(data)) as HubMessage);
-    // `close` follows. Browsers tell scripts nothing; Node has a message, or a code if it tried several addresses.
+    // `close` follows. Browsers give scripts no reason; Node has a message, or a code if it tried several addresses.
     let problem = '';
     socket.onerror = ({ message, error }: SocketError) =>
       (problem = message === '' ? (error?.code ?? '') : (message ?? ''));
@@ -145,7 +145,7 @@ export class HubLink implements Link {
     this.#expect(STEP_WITHIN_MS);
   }
 
-  // Being there.
+  // Handles a message from the hub.
 
   #hear(message: HubMessage): void {
     const { type } = message;
@@ -161,19 +161,19 @@ export class HubLink implements Link {
       this.#say();
     } else if (type === 'reconnect') {
       this.#pacedUntil = performance.now() + message.afterMs;
-      // Until then the connection in hand is as good as any.
+      // Until then, the current connection stays in use.
       this.#timers.set('retry', message.afterMs, () => this.#try());
     } else if (type === 'error' && typeof message.re !== 'number') {
       this.#refused(message);
     } else if (type === 'ok' && message.re === 'beat') {
-      this.#failures = 0; // it has lasted
+      this.#failures = 0; // the connection has lasted
     } else {
       this.#events.onMessage(message);
     }
   }
 
   #refused({ code, message, re }: Extract<HubMessage, { type: 'error' }>): void {
-    // Of a token that is refused the close tells, which follows.
+    // For a refused token, the close that follows reports the error.
     if (code !== 'unauthenticated' || re === 'token') this.#events.onError(new PresenceError(code, message));
     if (re !== 'hello') return;
     if (code === 'bad_message') this.#ended(4400, message);
@@ -191,7 +191,10 @@ export class HubLink implements Link {
     return now;
   }
 
-  /** Does not wait for the welcome: a page that is frozen now would not hear it. */
+  /**
+   * Sends a changed status. Does not wait for the welcome, because a page that is about to be frozen would not receive
+   * it.
+   */
   #say(): void {
     if (!this.#hasGreeted || this.#options.user === undefined) return;
     const said = this.#said;
@@ -202,23 +205,23 @@ export class HubLink implements Link {
   #beatLater(): void {
     const dueAt = Date.now() + this.#heartbeatMs;
     this.#timers.set('beat', this.#heartbeatMs, () => {
-      // By the wall clock, which goes on while a machine is suspended. Nobody knows whether the connection outlived that.
+      // By the wall clock, which continues while a machine is suspended. The connection may not have survived that.
       const isLate = Math.abs(Date.now() - dueAt) > JUMP_MS;
       this.#beat(isLate ? ANSWER_WITHIN_MS : this.#timeoutMs);
     });
   }
 
-  /** A sign of life that asks for one. */
+  /** Sends a heartbeat that asks for an answer. */
   #beat(withinMs: number): void {
     this.send({ type: 'heartbeat', id: 'beat' });
     this.#beatLater();
     if (withinMs < this.#timeoutMs || !this.#timers.has('answer')) this.#expect(withinMs);
   }
 
-  /** A word of the hub. */
+  /** Expects a message from the hub within this time. */
   #expect(withinMs: number): void {
     const end = (lateMs: number): void => {
-      // This process stood still, and the answer may be there, not yet read.
+      // The process was suspended, so the answer may have arrived but not been read yet.
       if (lateMs > JUMP_MS) this.#timers.set('answer', ANSWER_WITHIN_MS, () => end(0));
       else this.#ended(4408, 'no answer');
     };
@@ -231,7 +234,7 @@ export class HubLink implements Link {
     if (ms > 0 && ms < LONGEST_MS) this.#timers.set('idle', ms, () => this.#awayIn(0));
   }
 
-  // Going.
+  // Handles the end of a connection or attempt.
 
   #ended(code: number, text: string): void {
     const reason = { code, text };
@@ -244,7 +247,7 @@ export class HubLink implements Link {
     } else {
       this.#drop();
       const now = performance.now();
-      // What the hub has said itself holds.
+      // A delay that the hub requested takes precedence.
       if (isPaced(code) && this.#pacedUntil < now) this.#pacedUntil = now + ms;
       this.#tryIn(ms, reason);
     }
@@ -254,11 +257,12 @@ export class HubLink implements Link {
     const pacedMs = this.#pacedUntil - performance.now();
     const retryInMs = pacedMs > 0 ? pacedMs : ms;
     this.#timers.set('retry', retryInMs, () => this.#try());
-    // That the browser is offline may be wrong, behind a VPN or with a hub on this machine: it is tried all the same.
+    // Retries even if the browser reports that it is offline, because that may be wrong, as behind a VPN or with a hub
+    // on this machine.
     this.#tell({ status: isOffline() ? 'disconnected' : 'reconnecting', retryInMs, reason });
   }
 
-  /** Lets go of the connection, whatever still comes of it. */
+  /** Drops the connection and ignores its later events. */
   #drop(): void {
     const socket = this.#socket;
     this.#socket = undefined;

@@ -1,6 +1,6 @@
 /**
- * The package's entry for clients: `presence-hub/client`. In a browser, a worker or Node: live presence of friends, with
- * one's own. The contract's types too, for whoever writes a client by hand.
+ * The package's entry for clients: `presence-hub/client`. Live presence of friends and of the user, in a browser, a
+ * worker or Node. Also exports the contract's types, for clients that do not use this SDK.
  */
 export type { ClientMessage } from '../../shared/client-messages.ts';
 export type { ErrorCode } from '../../shared/reasons.ts';

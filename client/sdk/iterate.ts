@@ -1,6 +1,7 @@
 /**
- * A view as an async iterator: first what it shows, then each change. Whoever is slow gets the latest of what it missed,
- * merged, never a queue that grows. No generator: its `return` would wait for a change that may never come.
+ * A view as an async iterator: first the current entries, then each change. A slow consumer gets the merged changes
+ * since its last read, never a growing queue. Not a generator, because its `return` would wait for a change that may
+ * never come.
  */
 import { fold, type Entries } from './fold.ts';
 import type { PresenceView, ViewChange } from './types.ts';
@@ -12,7 +13,7 @@ export interface Changes {
   return(): Promise<Result>;
 }
 
-/** Ends when the view does, or with `return`. */
+/** Iterates until the view closes or `return` is called. */
 export function iterate(view: PresenceView): Changes {
   const ending = new AbortController();
   const waiting: ((result: Result) => void)[] = [];
@@ -41,7 +42,7 @@ export function iterate(view: PresenceView): Changes {
   const heed = (change: ViewChange): void => {
     isDue = true;
     isSnapshot ||= change.isSnapshot;
-    // One message of the hub may be several events.
+    // One message of the hub may cause several events.
     queueMicrotask(look);
   };
   view.on('change', heed, ending);

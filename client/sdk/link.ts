@@ -1,6 +1,6 @@
 /**
- * The way to the hub as a client sees it, whoever holds the connection: this tab, or another one for all. A link connects,
- * stays and comes back by itself; with each `welcome` the hub knows of no watch. Types alone.
+ * The connection to the hub as a client sees it, whether this tab holds it or another tab for all. A link connects and
+ * reconnects automatically. After each `welcome`, the hub knows of no watch. Types only.
  */
 import type { Unwatch, Watch } from '../../shared/client-messages.ts';
 import type { HubMessage } from '../../shared/hub-messages.ts';
@@ -9,23 +9,23 @@ import type { MyStatus, StatusChange } from './types.ts';
 
 export interface Link {
   connect(): void;
-  /** Goes nowhere where it is not connected: what is watched is asked again after each welcome. */
+  /** Sends nothing if not connected, because every watch is requested again after each welcome. */
   send(message: Watch | Unwatch): void;
   set(what: MyStatus): void;
   /**
-   * Somebody is here, or was so long ago; away without another such word for that long. 0: away now, as far as this tab
-   * knows.
+   * Reports input that happened `agoMs` ago. The status becomes away after `awayAfterMs` without more input; 0 means
+   * now, as far as this tab knows.
    */
   input(awayAfterMs: number, agoMs?: number): void;
-  /** Finds out within seconds whether the connection is sound; comes back at once if there is none. */
+  /** Checks within seconds whether the connection is alive. Reconnects at once if there is none. */
   check(): void;
-  /** With a goodbye; `closed` is told when it is over. */
+  /** Ends with a goodbye. The status becomes `closed` when it is done. */
   leave(): void;
   close(): void;
 }
 
 export interface LinkStatus extends Omit<StatusChange, 'previous'> {
-  /** When the hub was last heard, by the wall clock; 0: never. */
+  /** When the last message of the hub arrived, by the wall clock; 0: never. */
   readonly heardAt: number;
 }
 

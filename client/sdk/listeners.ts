@@ -1,13 +1,16 @@
 /**
- * Who listens to what: the `on` of clients and views, which extend this. A listener that throws takes nothing from the
- * others; its error goes where uncaught ones go.
+ * Event listeners: the `on` of clients and views, which extend this class. A listener that throws does not affect the
+ * others; its error is reported as uncaught.
  */
 import type { ListenOptions } from './types.ts';
 
 export class Listeners<Events> {
-  /** Frameworks that wrap plain objects, such as Vue, leave alone what has a tag of its own: a proxy has no private fields. */
+  /**
+   * Frameworks that wrap plain objects in proxies, such as Vue, skip objects with their own tag. A proxy cannot access
+   * private fields.
+   */
   readonly [Symbol.toStringTag] = 'Presence';
-  /** Each with an object of its own, so that one listener given twice ends twice. */
+  /** Each listener has its own object, so that a listener that is added twice is removed separately. */
   readonly #all = new Set<{ readonly type: keyof Events; readonly hear: (event: never) => void }>();
 
   on<K extends keyof Events>(type: K, hear: (event: Events[K]) => void, { signal }: ListenOptions = {}): () => void {

@@ -1,13 +1,13 @@
 /**
- * Makes a browser ask whether the page may reach the local network, if the hub is there: it asks nobody for a worker, whose
- * connection would be refused forever.
+ * Makes a browser ask for permission to reach the local network, if the hub is there. Browsers do not ask for a worker,
+ * whose connection would always be refused.
  */
 import type { PresenceClient } from './types.ts';
 
-/** As browsers have called it, one after the other. One that knows none has no such permission. */
+/** The names of the permission, which changed over time. A browser that knows none of them has no such permission. */
 const NAMES = ['loopback-network', 'local-network', 'local-network-access'];
 
-/** To be called when a connection has failed. */
+/** Call this when a connection has failed. */
 export async function askForLocalNetwork(client: PresenceClient, url: string): Promise<void> {
   const asked = await Promise.all(
     NAMES.map((name) => navigator.permissions.query({ name: name as PermissionName }).catch(() => null)),

@@ -1,19 +1,22 @@
 /**
- * What a page or worker tells of itself: the network comes and goes, the tab is looked at again, somebody gives input.
- * Loaded where there is something to hear: in Node there is not. Called by create.
+ * Reacts to events of a page or worker: the network changes, the tab becomes visible, or there is input. Loaded only if
+ * there are such events, which Node lacks.
  */
 import type { Link } from './link.ts';
 import { helpWhenUnreached } from './unreached.ts';
 import type { PresenceClient } from './types.ts';
 
-/** What only a person does. Scrolling is not, because pages scroll by themselves. `pageshow`: who goes back to a page is there. */
+/**
+ * Events that only a person causes. Scrolling is not one, because pages can scroll without input. `pageshow`: a person
+ * who returns to a page is active.
+ */
 const INPUTS = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart', 'pageshow'];
-/** How often it is checked whether the focus is in a frame, or four times in the time that makes one away. */
+/** How often to check whether the focus is in a frame. It is a quarter of the away time if that is less. */
 const FRAME_EVERY_MS = 15_000;
 
 type Listen = (target: EventTarget, types: readonly string[], listener: (event: Event) => void) => void;
 
-/** Until the client is closed. */
+/** Listens until the client is closed. */
 export async function heedSurroundings(
   opening: Promise<Link>,
   client: PresenceClient,
@@ -31,20 +34,20 @@ export async function heedSurroundings(
     if (status === 'closed') ending.abort();
   });
   if (client.status === 'closed') return;
-  // A browser that says it is offline may be wrong: only the connection knows.
+  // A browser that reports being offline may be wrong: only the connection knows.
   listen(globalThis, ['online', 'offline', 'pageshow'], () => link.check());
   const { document } = globalThis as { document?: Document };
   if (document === undefined) return;
   if (awayAfterMs !== undefined) {
     client.markActive();
     listenForInput(listen, () => client.markActive());
-    // What is done in a frame of another origin is not told to this page.
+    // The page receives no events for input in a frame of another origin.
     const look = (): void => {
       if (document.hasFocus() && isFrame(activeElementOf(document))) client.markActive();
     };
     const looking = setInterval(look, Math.min(awayAfterMs / 4, FRAME_EVERY_MS));
     signal.addEventListener('abort', () => clearInterval(looking));
-    // A page that is frozen can't say later that nobody is there, and the browser answers the hub's pings for it.
+    // A frozen page cannot report later that nobody is active, and the browser answers the hub's pings for it.
     let isLeft = false;
     listen(globalThis, ['pagehide', 'pageshow'], ({ type }) => (isLeft = type === 'pagehide'));
     listen(document, ['freeze'], () => {
@@ -59,10 +62,10 @@ export async function heedSurroundings(
 function listenForInput(listen: Listen, onInput: () => void): void {
   let place = '';
   listen(globalThis, INPUTS, (event) => {
-    // Scripts dispatch events, too.
+    // Scripts dispatch events too.
     if (!event.isTrusted) return;
     if (event.type === 'pointermove') {
-      // Some browsers tell of a pointer that rests when the page moves below it.
+      // Some browsers send this event for a resting pointer if the page moves below it.
       const { screenX, screenY } = event as PointerEvent;
       const before = place;
       place = `${screenX} ${screenY}`;
@@ -72,7 +75,7 @@ function listenForInput(listen: Listen, onInput: () => void): void {
   });
 }
 
-/** Also in open shadow trees. */
+/** Finds the element in open shadow trees too. */
 function activeElementOf(root: DocumentOrShadowRoot): Element | null {
   const active = root.activeElement;
   return active?.shadowRoot ? activeElementOf(active.shadowRoot) : active;

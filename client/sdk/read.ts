@@ -1,6 +1,6 @@
 /**
- * What an app gives, judged where it gives it: a bad id or text would otherwise be refused by the hub much later, together
- * with what is good. The forms are the contract's; a test holds them to it.
+ * Validates what an app passes in, at the call itself: otherwise the hub would refuse a bad id or text much later,
+ * together with good ones. The forms are the contract's; a test checks that they agree.
  */
 import { PresenceError } from './error.ts';
 import type { MyStatus } from './types.ts';
@@ -23,7 +23,7 @@ export function readUser(user: unknown, name: string): string {
 }
 
 export function readIds(ids: Iterable<string>): ReadonlySet<string> {
-  // A string is iterable too, and never meant.
+  // A string is iterable too, but never meant as a list.
   if (typeof ids === 'string') throw bad('ids must be a list');
   return new Set(Array.from(ids, (id) => readUser(id, 'each id')));
 }

@@ -1,6 +1,6 @@
 /**
- * A tab's end of a shared link: sends its calls over a port and hands on what comes. Whoever serves may change: with each
- * `attach` it opens anew and says again what must hold. Notices when nobody answers. Called by tabs.
+ * A tab's end of a shared link: sends its calls over a port and emits what comes back. The server of the link may
+ * change: at each `attach`, this end reopens and resends its state. Detects a silent server.
  */
 import { PresenceError } from './error.ts';
 import type { HubLinkOptions } from './hub-link.ts';
@@ -13,14 +13,14 @@ import type { GetToken, MyStatus } from './types.ts';
 const PING_EVERY_MS = 5_000;
 const PONG_WITHIN_MS = 3_000;
 const LEFT_WITHIN_MS = 6_000;
-/** A timer that comes this late tells of this tab's own sleep: nothing follows from what was not heard meanwhile. */
+/** If a timer is this late, the tab was suspended, so a missing answer proves nothing. */
 const LATE_MS = 1_000;
 
 export interface RemoteLinkOptions extends Pick<HubLinkOptions, 'getToken'> {
   readonly shared: SharedOptions;
-  /** The lock that this tab holds. */
+  /** The name of the lock that this tab holds. */
   readonly lock: string;
-  /** Nobody answers at the port; `wasThere`: somebody once did. */
+  /** Nothing answers at the port. `wasThere`: it answered before. */
   readonly onSilent: (wasThere: boolean) => void;
   readonly onClosed: () => void;
 }
@@ -31,13 +31,13 @@ export class RemoteLink implements Link {
   #getToken: GetToken | undefined;
   readonly #timers = new Timers<'ping' | 'pong' | 'leave'>();
   #port: Port<FromTab> | undefined;
-  /** Aborted when it speaks over this port no longer. */
+  /** Aborted when another port is used. */
   #speaking = new AbortController();
   #mine: MyStatus;
-  /** What was set, and not heard yet by whoever serves: each `set` is told to all tabs, this one too. */
+  /** What was set but not confirmed yet by the server, which sends each `set` to all tabs, including this one. */
   #unsaid: MyStatus | undefined;
   #awayAfterMs = 0;
-  /** The last input that it knows of, in any tab. */
+  /** The last input in any tab, as far as this tab knows. */
   #inputAt = -Infinity;
   #isConnecting = false;
   #isClosed = false;
@@ -49,7 +49,7 @@ export class RemoteLink implements Link {
     this.#mine = options.shared.mine;
   }
 
-  /** Speaks over this port from now on; it opens as soon as somebody serves there. */
+  /** Uses this port from now on. The link opens when a server attaches. */
   use(port: Port<FromTab> | undefined, withinMs = PONG_WITHIN_MS): void {
     this.#post(['close']);
     this.#port?.close();
@@ -86,7 +86,7 @@ export class RemoteLink implements Link {
   }
 
   input(awayAfterMs: number): void {
-    // Other tabs may be in use: the tab that holds the connection says `away` when none is.
+    // Other tabs may be in use. The tab that holds the connection reports `away` if none is.
     if (awayAfterMs === 0) return;
     this.#awayAfterMs = awayAfterMs;
     this.#inputAt = performance.now();
@@ -100,7 +100,7 @@ export class RemoteLink implements Link {
 
   leave(): void {
     this.#post(['leave']);
-    // Where nobody hears it there is nobody to wait for.
+    // If no server was there, there is nothing to wait for.
     this.#timers.set('leave', this.#wasThere ? LEFT_WITHIN_MS : 0, () => {
       this.#end();
       this.#events.onStatus({ status: 'closed', heardAt: 0 });
@@ -132,7 +132,7 @@ export class RemoteLink implements Link {
         if (word[1] !== undefined) this.#missBy(word[1]);
         this.#post(['open', { ...this.#options.shared, mine: this.#mine }, this.#options.lock]);
         if (this.#unsaid !== undefined) this.#post(['set', this.#unsaid]);
-        // Before it connects: its first word to the hub says whether anybody is here.
+        // Sent before `connect`, because the first message to the hub says whether the user is active.
         if (this.#awayAfterMs > 0) this.#post(['input', this.#awayAfterMs, performance.now() - this.#inputAt]);
         if (this.#isConnecting) this.#post(['connect']);
         break;
@@ -166,7 +166,7 @@ export class RemoteLink implements Link {
     const port = this.#port;
     try {
       const { onceAtATime } = await import('./tokens.ts');
-      // Nobody asks where the app gives none.
+      // Only asked if the app has `getToken`.
       this.#getToken ??= onceAtATime(this.#options.getToken as GetToken);
       port?.postMessage(['token', no, await this.#getToken(why)]);
     } catch (error) {
@@ -174,12 +174,14 @@ export class RemoteLink implements Link {
     }
   }
 
-  /** Granted when whoever serves has died: much sooner than it would be noticed by its silence. */
+  /**
+   * Requests the server's lock, which is granted when the server dies. That is much sooner than its silence would show.
+   */
   #missBy(lock: string): void {
     const { signal } = this.#speaking;
     locksOf()
       ?.request(lock, { signal }, () => this.#options.onSilent(true))
-      .catch(() => undefined); // another serves from now on, or a page may have no locks
+      .catch(() => undefined); // another server took over, or the page may not use locks
   }
 
   #ping(): void {

@@ -1,6 +1,6 @@
 /**
- * One link for many tabs: a tab's calls go to the hub once for all, and what the hub says goes to whom it concerns. Runs in
- * the SharedWorker or in the tab that leads. Holds no entries: each tab asks for its own, with the `since` it has.
+ * One link for many tabs: sends the calls of all tabs to the hub, and the hub's messages to the tabs that they concern.
+ * Runs in the SharedWorker or in the leading tab. Holds no entries: each tab requests its own, with its own `since`.
  */
 import type { Unwatch, Watch } from '../../shared/client-messages.ts';
 import type { HubMessage } from '../../shared/hub-messages.ts';
@@ -15,14 +15,14 @@ const JUST_NOW_MS = 5_000;
 const ASK_AFTER_MS = 5_000;
 const SILENT_AFTER_MS = 15_000;
 
-/** What a tab watches on this connection. */
+/** A tab, with what it watches on this connection. */
 class Tab {
   readonly port: Port<ToTab>;
   readonly owners = new Set<string>();
   readonly ids = new Set<string>();
-  /** When it last said something. */
+  /** When its last message arrived. */
   heardAt = performance.now();
-  /** When it was asked for a sign of life, and has given none since. */
+  /** When it was asked for a sign of life that has not come. */
   askedAt = Infinity;
 
   constructor(port: Port<ToTab>) {
@@ -37,16 +37,19 @@ class Tab {
 export class SharedLink {
   readonly #link: HubLink;
   readonly #onEmpty: () => void;
-  /** The one that spoke last stands last. */
+  /** The tab whose message is the latest is last. */
   readonly #tabs = new Set<Tab>();
   #status: LinkStatus = { status: 'idle', heardAt: 0 };
-  /** What all tabs remember, also one that comes later: the next who holds the connection begins with it. */
+  /**
+   * The user's own status. All tabs know it, including later ones, because the next holder of the connection starts
+   * with it.
+   */
   #mine: MyStatus;
-  /** The last input of all tabs. */
+  /** The last input in any tab. */
   #inputAt = -Infinity;
-  /** Whether anybody is to be told of those who are away. */
+  /** Whether any tab reports input, so that away may be reported. */
   #hasIdle = false;
-  /** What a tab that comes later has to hear first. */
+  /** The messages that a new tab must receive first. */
   readonly #latest = new Map<HubMessage['type'], HubMessage>();
   readonly #asked = new Map<number, { readonly tab: Tab; readonly id: Watch['id'] }>();
   #question: TokenQuestion | undefined;
@@ -66,7 +69,7 @@ export class SharedLink {
     );
   }
 
-  /** @returns what takes the tab's words. */
+  /** @returns a function that handles the tab's messages. */
   attach(port: Port<ToTab>): (word: FromTab) => void {
     const tab = new Tab(port);
     this.#tabs.add(tab);
@@ -83,14 +86,14 @@ export class SharedLink {
     };
   }
 
-  /** From here on the tab asks for what it watches. */
+  /** Sends the current state, after which the tab requests what it watches. */
   #greet(tab: Tab): void {
     if (this.#status.status !== 'idle') this.#post(tab, ['onStatus', this.#status]);
     this.#post(tab, ['set', this.#mine]);
     for (const message of this.#latest.values()) this.#post(tab, ['onMessage', message]);
   }
 
-  /** A frozen tab would hear all of it at once when it goes on: it gets nothing more until it says something. */
+  /** Sends nothing more to a silent tab: if it is frozen, it would receive all of it at once when it resumes. */
   #post(tab: Tab, word: ToTab): void {
     if (tab.isSilent) return;
     tab.port.postMessage(word);
@@ -101,8 +104,8 @@ export class SharedLink {
   }
 
   /**
-   * The page that holds the connection stands still from now on, and could not say later that nobody is there.
-   * @returns whether another tab had better hold it: one of them was used just now, so that one is not frozen.
+   * Prepares for a freeze of the page that holds the connection, because it could not report away later.
+   * @returns whether another tab should hold the connection: one that was used a moment ago is not frozen.
    */
   freeze(): boolean {
     if (this.#tabs.size > 1 && this.#inputAgoMs < JUST_NOW_MS) return true;
@@ -110,7 +113,7 @@ export class SharedLink {
     return false;
   }
 
-  /** Another holds the connection from now on. */
+  /** Ends this link because another tab holds the connection from now on. */
   abandon(): void {
     this.#tabs.clear();
     this.#link.close();
@@ -156,7 +159,7 @@ export class SharedLink {
     return performance.now() - this.#inputAt;
   }
 
-  /** Its watches end; the last one takes the connection along. */
+  /** Ends the tab's watches. The last tab closes the connection. */
   #part(tab: Tab): void {
     this.#tabs.delete(tab);
     tab.port.postMessage(['onStatus', { status: 'closed', heardAt: 0 }]);
@@ -176,7 +179,7 @@ export class SharedLink {
     this.#link.send({ ...message, id });
   }
 
-  /** What no tab watches any more. */
+  /** Ends the watches that no other tab has. */
   #unwatch(what: { readonly friendsOf: string } | { readonly users: readonly string[] }): void {
     const tabs = [...this.#tabs];
     if ('friendsOf' in what) {

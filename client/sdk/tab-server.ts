@@ -1,6 +1,6 @@
 /**
- * Where tabs meet: gives each its shared link, by what they have in common. Runs in the SharedWorker or in the tab that
- * leads, with a port for each tab. A tab that dies is noticed by the lock that it holds.
+ * The server for tabs: gives each tab the shared link that matches its options. Runs in the SharedWorker or in the
+ * leading tab, with a port for each tab. Detects the end of a tab by the lock that it holds.
  */
 import { SharedLink } from './shared-link.ts';
 import { keyOf, type FromTab, type Port, type ToTab } from './tab-protocol.ts';
@@ -14,12 +14,12 @@ export class Shares {
     this.#WebSocket = WebSocket;
   }
 
-  /** `myLock`: by which a tab notices that whoever serves has died. */
+  /** `myLock`: the lock by which a tab detects that this server has died. */
   serve(port: Port<ToTab>, myLock?: string): void {
     let take: ((word: FromTab) => void) | undefined;
     port.onmessage = ({ data }: MessageEvent<FromTab>) => {
       if (data[0] !== 'open') return take?.(data);
-      // Once more: it has not heard that it is open.
+      // A second `open`: the tab did not receive the answer to the first.
       take?.(['close']);
       const [, options, lock] = data;
       const key = keyOf(options);
@@ -31,15 +31,15 @@ export class Shares {
         this.#links.set(key, (link = made));
       }
       const taking = (take = link.attach(port));
-      // Granted when the tab is gone, however it went.
+      // Granted when the tab is gone, for whatever reason.
       locksOf()
         ?.request(lock, () => taking(['close']))
-        .catch(() => undefined); // a page that may have none is alone
+        .catch(() => undefined); // a page that may not use locks has no other tabs
     };
     port.postMessage(['attach', myLock]);
   }
 
-  /** @returns whether another tab had better hold the connections. */
+  /** @returns whether another tab should hold the connections. */
   freeze(): boolean {
     return [...this.#links.values()].some((link) => link.freeze());
   }
@@ -50,7 +50,7 @@ export class Shares {
   }
 }
 
-/** There are none where the page came over plain http from elsewhere than this machine; some environments have null. */
+/** Undefined if the page came over plain http from another machine. Some environments have null. */
 export function locksOf(): LockManager | undefined {
   return (navigator as { locks?: LockManager | null }).locks ?? undefined;
 }

@@ -1,7 +1,7 @@
 /**
- * One connection for all tabs of a browser: a SharedWorker holds it; where there is none, the tab that gets the lock, with
- * a channel to the others, until it dies or freezes and the next one takes over; where there is not even that, each tab its
- * own. Loaded when it is needed. Called by create.
+ * One connection for all tabs of a browser. A SharedWorker holds it. Without that, the tab that gets the lock leads,
+ * with a channel to each other tab, until it dies or freezes and the next one takes over. Without locks, each tab has
+ * its own connection. Loaded when it is needed.
  */
 import { HubLink, type HubLinkOptions } from './hub-link.ts';
 import type { Link, LinkEvents } from './link.ts';
@@ -9,19 +9,20 @@ import { RemoteLink } from './remote-link.ts';
 import { locksOf, Shares } from './tab-server.ts';
 import { keyOf, type SharedOptions } from './tab-protocol.ts';
 
-/** A module worker on a busy machine takes a while; one that can't run says so at once. */
+/** A module worker on a busy machine takes a while to start. One that cannot run reports that at once. */
 const WORKER_WITHIN_MS = 10_000;
 const LEADER_WITHIN_MS = 3_000;
 /** Sent by a tab that begins to lead: all others connect to it. */
 const LEADING = '';
-/** Sent by a leading tab that is frozen now: another tab takes the lead. */
+/** Sent by a leading tab that is about to freeze: another tab takes the lead. */
 const FROZEN = '-';
 
 export function openSharedLink(options: HubLinkOptions, events: LinkEvents): Link {
   const { WebSocket, getToken, ...rest } = options;
-  // Only the app knows whose its tokens are: an observer's may be another's than those of the next tab.
+  // Only the app knows whom its tokens belong to: an observer's token in this tab may be another person's than in the
+  // next tab.
   const isPersonal = rest.user === undefined && getToken !== undefined;
-  // What is no whole browser, such as jsdom, has no channels.
+  // An incomplete browser environment, such as jsdom, has no channels.
   const hasChannels = 'MessageChannel' in globalThis && 'BroadcastChannel' in globalThis;
   if (isPersonal || !hasChannels) return new HubLink(options, events);
   const shared: SharedOptions = { ...rest, hasToken: getToken !== undefined };
@@ -32,11 +33,11 @@ export function openSharedLink(options: HubLinkOptions, events: LinkEvents): Lin
   return link;
 }
 
-/** How this tab and the others come together. */
+/** How this tab and the others find each other. */
 class Meeting {
   readonly #key: string;
   readonly #shares: Shares;
-  /** Held as long as this tab takes part. */
+  /** The lock that is held as long as this tab takes part. */
   readonly lock: string;
   readonly #closing = new AbortController();
   #link: RemoteLink | undefined;
@@ -44,7 +45,7 @@ class Meeting {
   #door: BroadcastChannel | undefined;
   #knocks = 0;
   #isLeading = false;
-  /** Aborted when this tab takes part no longer. */
+  /** Aborted when this tab stops taking part. */
   #parting = new AbortController();
 
   constructor(key: string, shares: Shares) {
@@ -59,11 +60,11 @@ class Meeting {
     const comeBack = (): void => {
       if (this.#parting.signal.aborted) this.#come();
     };
-    // A page that is kept for the way back must hold nothing.
+    // A page in the back/forward cache must hold nothing.
     addEventListener('pagehide', () => this.#part(), { signal });
     addEventListener('pageshow', comeBack, { signal });
     document.addEventListener('resume', comeBack, { signal });
-    // At once: what is only posted to this page's own link is not heard before the thaw.
+    // Calls `freeze` directly, because a message to this page's own link would not arrive before the page resumes.
     const freeze = (): void => {
       if (this.#shares.freeze()) this.#part();
       else if (this.#isLeading) this.#door?.postMessage(FROZEN);
@@ -79,7 +80,7 @@ class Meeting {
 
   readonly onSilent = (wasThere: boolean): void => {
     if (this.#door !== undefined) return this.#lead(true);
-    // A worker that was there has died: there may be another. One that never was is not tried again.
+    // A worker that was there has died, and there may be another. One that never answered is not tried again.
     this.#hasWorker = wasThere;
     this.#meet();
   };
@@ -90,7 +91,7 @@ class Meeting {
     const meet = (): void => {
       if (!signal.aborted) this.#meet();
     };
-    // Held before it is named to anybody, who would take this tab for dead.
+    // The lock must be held before other tabs learn its name, because they would take this tab for dead.
     const held = locksOf()?.request(this.lock, () => {
       meet();
       return over(signal);
@@ -118,7 +119,7 @@ class Meeting {
         this.#link?.use(worker.port, WORKER_WITHIN_MS);
         return;
       } catch {
-        this.#hasWorker = false; // a page of another origin's script, or of none
+        this.#hasWorker = false; // the page is from another origin than the script, or has none
       }
     }
     if (locksOf() === undefined) return this.#serveMyself();
@@ -132,7 +133,7 @@ class Meeting {
     this.#lead(false);
   }
 
-  /** Opens a channel of its own and names it at the door. */
+  /** Opens a new channel and announces its name to the leader. */
   #knock(): void {
     const name = `${this.lock} ${this.#knocks++}`;
     this.#link?.use(new BroadcastChannel(name), LEADER_WITHIN_MS);
@@ -153,9 +154,9 @@ class Meeting {
       ?.request(this.#key, steal ? { steal } : { signal }, granted)
       .catch(() => {
         if (signal.aborted) return;
-        // There are locks, and this page may have none: a sandbox, or storage that is forbidden.
+        // Locks exist, but this page may not use them: it is in a sandbox, or storage is forbidden.
         if (!this.#isLeading) return this.#serveMyself();
-        // Taken over by a tab that found this one frozen.
+        // A tab that found this one frozen took the lead.
         this.#resign();
         this.#knock();
         this.#lead(false);

@@ -1,4 +1,4 @@
-/** Timers by name, at most one of each: setting one anew replaces it, and none is left when they are stopped. */
+/** Named timers, at most one per name. Setting a timer again replaces it, and no timer remains after `stop`. */
 
 export class Timers<Name extends string> {
   readonly #running = new Map<Name, ReturnType<typeof setTimeout>>();
@@ -7,7 +7,7 @@ export class Timers<Name extends string> {
     return this.#running.has(name);
   }
 
-  /** `run` hears how late it is: this process may have stood still. */
+  /** `run` receives how late it is, because the process may have been suspended. */
   set(name: Name, ms: number, run: (lateMs: number) => void): void {
     this.stop(name);
     const dueAt = performance.now() + ms;

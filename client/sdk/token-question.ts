@@ -1,15 +1,16 @@
 /**
- * Gets a token from one of several tabs. Asks the tab that spoke last, and another one when it fails, is gone or gives no sign
- * of life: it may be frozen. Waits for a tab that lives, however long its app takes. Loaded where the app gives tokens.
+ * Gets a token from one of several tabs. Asks the tab whose message is the latest, and another one if that fails, is
+ * gone or gives no sign of life, because it may be frozen. Waits as long as needed for a tab that is alive. Loaded only
+ * if the app gives tokens.
  */
 import type { Port, ToTab } from './tab-protocol.ts';
 
-/** A tab that is asked and says nothing at all for this long may be frozen. */
+/** A tab that sends nothing for this long after a question may be frozen. */
 const SIGN_OF_LIFE_WITHIN_MS = 3_000;
 
 export interface AskedTab {
   readonly port: Port<ToTab>;
-  /** When it last said something. */
+  /** When its last message arrived. */
   readonly heardAt: number;
 }
 
@@ -18,7 +19,7 @@ export class TokenQuestion {
   readonly answer: Promise<string>;
   readonly #no: number;
   readonly #why: { readonly refresh: boolean };
-  /** The one that spoke last stands last. */
+  /** The tab whose message is the latest is last. */
   readonly #tabs: ReadonlySet<AskedTab>;
   readonly #askedAt = new Map<AskedTab, number>();
   readonly #failed = new Set<AskedTab>();
@@ -37,7 +38,7 @@ export class TokenQuestion {
     this.#askNext();
   }
 
-  /** An answer to an earlier question counts no more. */
+  /** Takes an answer. Ignores answers to an earlier question. */
   take(tab: AskedTab, no: number, token: string | null, problem?: string): void {
     if (no !== this.#no || this.#failed.has(tab)) return;
     clearTimeout(this.#timer);
@@ -54,11 +55,11 @@ export class TokenQuestion {
   }
 
   #ask(tab: AskedTab): void {
-    // What a frozen tab is sent it hears all at once when it goes on: one question is enough.
+    // A frozen tab receives all its messages at once when it resumes, so one question is enough.
     if (this.#lives(tab)) {
       this.#askedAt.set(tab, performance.now());
       tab.port.postMessage(['getToken', this.#no, this.#why]);
-      // Its app may take long: until then it says that the tab is not frozen.
+      // The app may take long. Until then, the answer to this shows that the tab is not frozen.
       tab.port.postMessage(['ask']);
     }
     this.#timer = setTimeout(() => {

@@ -1,15 +1,15 @@
 /**
- * The app's tokens: asks for one, and for a fresh one before it runs out, where it says when: a JWT with `exp`. Judges none.
- * Loaded where the app gives tokens. Called by hub-link.
+ * The app's tokens: requests one, and a fresh one before it expires if it is a JWT with `exp`. Verifies none. Loaded
+ * only if the app gives tokens.
  */
 import { PresenceError } from './error.ts';
 import type { GetToken } from './types.ts';
 
-/** A minute ahead, and for tokens that live shorter, after four fifths of what is left. */
+/** Renew a minute before expiry, or after four fifths of the remaining time for tokens that live shorter. */
 const AHEAD_MS = 60_000;
-/** After the app failed to give one. */
+/** The delay after the app failed to give a token. */
 const AGAIN_MS = 10_000;
-/** Browsers take a longer timer for none. */
+/** Browsers run a longer timer at once. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 export class Tokens {
@@ -17,7 +17,7 @@ export class Tokens {
   readonly #onFresh: (token: string) => void;
   readonly #onError: (error: PresenceError) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** What was asked for before the last `stop` counts no more. */
+  /** Answers to requests before the last `stop` are ignored. */
   #no = 0;
 
   constructor(getToken: GetToken, onFresh: (token: string) => void, onError: (error: PresenceError) => void) {
@@ -26,7 +26,7 @@ export class Tokens {
     this.#onError = onError;
   }
 
-  /** Null where the app fails to give one. */
+  /** Resolves to null if the app fails to give a token. */
   async give(refresh: boolean): Promise<string | null> {
     const no = this.#no;
     try {
@@ -59,7 +59,7 @@ export class Tokens {
   }
 }
 
-/** Milliseconds from now; none above 0 where nobody can say, or where by this clock it is over already. */
+/** Returns milliseconds from now. The result is not above 0 if the expiry is unknown, or has passed by this clock. */
 export function refreshInMs(token: string, nowMs: number): number {
   try {
     const payload = token.split('.')[1] ?? '';
@@ -72,8 +72,7 @@ export function refreshInMs(token: string, nowMs: number): number {
 }
 
 /**
- * Calls `getToken` no second time while a call is unanswered: an answer that takes long would never be used if each attempt
- * to connect made another one.
+ * Calls `getToken` only once at a time: a slow answer would never be used if each attempt to connect made another call.
  */
 export function onceAtATime(getToken: GetToken): (why: { readonly refresh: boolean }) => Promise<string> {
   let inFlight: { readonly answer: Promise<string>; readonly refresh: boolean } | undefined;
@@ -81,7 +80,7 @@ export function onceAtATime(getToken: GetToken): (why: { readonly refresh: boole
     if (inFlight !== undefined) {
       const { answer, refresh } = inFlight;
       if (refresh || !why.refresh) return answer;
-      // That answer may be the token that is no longer good enough.
+      // That answer may be the token that is no longer good.
       return answer.then(
         () => ask(why),
         () => ask(why),

@@ -1,6 +1,6 @@
 /**
- * The SDK's public API: what an app that imports `presence-hub/client` may call and is told, and nothing of how it is done.
- * Types alone; they run nowhere. The contract's own types come from shared.
+ * The SDK's public API: what an app that imports `presence-hub/client` may call and receive. Types only. The contract's
+ * own types come from shared.
  */
 import type { Entry } from '../../shared/entry.ts';
 import type { SessionStatus } from '../../shared/status.ts';
@@ -10,13 +10,16 @@ import type { PresenceError } from './error.ts';
  * - `idle`: nothing to do yet; it connects at the first watch, `set()` or `connect()`.
  * - `connecting`: the first attempt.
  * - `connected`: welcomed by the hub.
- * - `reconnecting`: the connection was lost or an attempt failed; it tries again by itself.
- * - `disconnected`: as `reconnecting`, while the browser says that it is offline.
- * - `closed`: for good: `close()`, `leave()`, or a refusal that no retry mends.
+ * - `reconnecting`: the connection was lost or an attempt failed; the client retries automatically.
+ * - `disconnected`: like `reconnecting`, while the browser reports that it is offline.
+ * - `closed`: final: `close()`, `leave()`, or a refusal that no retry can fix.
  */
 export type ConnectionStatus = 'idle' | 'connecting' | 'connected' | 'reconnecting' | 'disconnected' | 'closed';
 
-/** What the SDK needs of a WebSocket: the browser's own, Node's from 22 on and the package `ws` all fit. */
+/**
+ * The part of a WebSocket that the SDK needs: the browser's class, Node's from version 22, and that of the package `ws`
+ * all fit.
+ */
 export interface WebSocketLike {
   readonly readyState: number;
   send(text: string): void;
@@ -29,36 +32,39 @@ export interface WebSocketLike {
 export type WebSocketConstructor = new (url: string) => WebSocketLike;
 
 export interface PresenceClientOptions {
-  /** The hub: `http(s)://` or `ws(s)://`, with or without `/ws`. In a browser the page's own origin where it is left out. */
+  /** The hub: `http(s)://` or `ws(s)://`, with or without `/ws`. Default in a browser: the page's own origin. */
   readonly url?: string | URL | undefined;
-  /** Who I am. Left out: an observer, who watches and has no presence of its own. */
+  /** The user's id. Without it, the client is an observer, which watches and has no presence. */
   readonly user?: string | undefined;
-  /** Gives a token, where the hub asks for one. With `refresh`, one that was given before is not good enough any more. */
+  /** Returns a token, if the hub requires one. `refresh` means that the previous token is no longer good. */
   readonly getToken?: GetToken | undefined;
-  /** A label of where I am; default: `web` in a browser, `node` in Node.js, `app` elsewhere (React Native, Electron's main process). */
+  /**
+   * A label of the device. Default: `web` in a browser, `node` in Node.js, `app` elsewhere (React Native, Electron's
+   * main process).
+   */
   readonly device?: string | undefined;
-  /** At first; `online` where it is left out. */
+  /** The initial status. Default: `online`. */
   readonly status?: SessionStatus | undefined;
-  /** At first; none where it is left out. */
+  /** The initial text. Default: none. */
   readonly text?: string | undefined;
   /**
-   * Reports `away` after that long without input in any tab, and `online` at the next input; 5 minutes if it is left out.
-   * Input is a key, the wheel, a pointer or a touch in the page, the focus in a frame of it, and `markActive()`; without a
-   * page only `markActive()`, from its first call on. A status that `set()` gave, other than `online`, is never overridden.
-   * `false`: off.
+   * Reports `away` after this long without input in any tab, and `online` at the next input. Default: 5 minutes. Input
+   * is a key, the wheel, a pointer or a touch in the page, the focus in one of its frames, and `markActive()`. Without
+   * a page, it is only `markActive()`, from its first call on. A status other than `online` from `set()` is never
+   * overridden. `false`: off.
    */
   readonly idle?: { readonly awayAfterMs?: number | undefined } | false | undefined;
   /**
-   * `share` (default): one connection for all tabs of this browser with the same url, user and device; not of observers who
-   * have a token, since it may be another's in each tab.
+   * `share` (default): one connection for all tabs of this browser with the same url, user and device. Observers with a
+   * token do not share, because each tab's token may belong to another person.
    */
   readonly tabs?: 'share' | 'each' | undefined;
-  /** The WebSocket to use where there is none in the language: in Node 20, that of the package `ws`. */
+  /** The WebSocket class to use if the environment has none: in Node 20, that of the package `ws`. */
   readonly WebSocket?: WebSocketConstructor | undefined;
 }
 export type GetToken = (why: { readonly refresh: boolean }) => string | Promise<string>;
 
-/** My own true fold, as the hub tells it: `invisible` appears here only. */
+/** The user's own true status, as the hub reports it. `invisible` appears only here. */
 export interface Self {
   readonly status: SessionStatus | 'offline';
   readonly text?: string | undefined;
@@ -67,38 +73,47 @@ export interface Self {
 
 export interface PresenceClient {
   readonly status: ConnectionStatus;
-  /** Who I am; null for an observer. */
+  /** The user's id; null for an observer. */
   readonly user: string | null;
-  /** Since when what is shown may be behind (the hub says so, or it is not connected), by the hub's clock; null: fresh. */
+  /**
+   * The time since which the data may be out of date (the hub says so, or the client is not connected), by the hub's
+   * clock; null if it is current.
+   */
   readonly staleSince: number | null;
-  /** Null until the hub has told it. */
+  /** Null until the hub has sent it. */
   readonly self: Self | null;
-  /** The current time by the hub's clock, to compare with `since`, `lastSeen` and `staleSince`; this machine's may be wrong. */
+  /**
+   * Returns the current time by the hub's clock, to compare with `since`, `lastSeen` and `staleSince`. This machine's
+   * clock may be wrong.
+   */
   hubNow(): number;
-  /** Connects without a watch. Does nothing where it is connected, or closed. */
+  /** Connects without a watch. Does nothing if the client is connected or closed. */
   connect(): void;
-  /** The friends of a user, following the friend list as it changes; of myself where it is left out. */
+  /** Watches the friends of a user and follows changes of the friend list. Default: the client's own user. */
   watchFriends(user?: string): PresenceView;
-  /** These users, and no others. */
+  /** Watches exactly these users. */
   watch(ids: Iterable<string>): PresenceView;
-  /** What I say of myself; what is left out stays. Holds over lost connections. `text: ''` clears it. */
+  /** Sets the user's own status. Omitted fields stay. It survives lost connections. `text: ''` clears the text. */
   set(what: MyStatus): void;
   /**
-   * Says that somebody is here, as input in the page does (see `idle`): for input that the page's events do not tell, such as
-   * a game controller's, a video that somebody watches, or that of an app without a page. May be called as often as one likes.
-   * Does nothing before the client connects.
+   * Reports activity, like input in the page (see `idle`): for activity that causes no page events, such as a game
+   * controller, a video that somebody watches, or an app without a page. May be called as often as needed. Does nothing
+   * before the client connects.
    */
   markActive(): void;
   /**
-   * Finds out within 5 s whether the connection is sound, and comes back at once if there is none: for an app that knows when
-   * its device woke up or its network changed, where no window tells it (React Native, Electron).
+   * Checks within 5 s whether the connection is alive, and reconnects at once if there is none: for an app that knows
+   * when its device woke up or its network changed, but has no window events for it (React Native, Electron).
    */
   check(): void;
-  /** Says goodbye, so that others see me leave at once; then it is closed. With shared tabs the last one says it. */
+  /**
+   * Says goodbye, so that others see the user leave at once, then closes the client. With shared tabs, the last tab
+   * says goodbye.
+   */
   leave(): Promise<void>;
-  /** Closes without a goodbye: for others I stay for the hub's grace, as after a reload. */
+  /** Closes without a goodbye. Others see the user for the hub's grace, as after a reload. */
   close(): void;
-  /** @returns what ends the listening; so does `signal`. */
+  /** @returns a function that removes the listener. An abort of `signal` removes it too. */
   on<K extends keyof ClientEvents>(
     type: K,
     listener: (event: ClientEvents[K]) => void,
@@ -127,23 +142,23 @@ export interface StatusChange {
   readonly previous: ConnectionStatus;
   /** With `reconnecting` and `disconnected`: when the next attempt is due. */
   readonly retryInMs?: number | undefined;
-  /** Why the connection ended: the close code and what it means. */
+  /** Why the connection ended: the close code and its meaning. */
   readonly reason?: { readonly code: number; readonly text: string } | undefined;
 }
 
 /** A live view of users. Ends with `close()`, or with its client. */
 export interface PresenceView extends AsyncIterable<ViewChange> {
-  /** By user id. The same Map until something changes, then a new one: what was read before never changes. */
+  /** The entries by user id. The same Map until something changes, then a new one: a Map is never modified. */
   readonly entries: ReadonlyMap<string, Entry>;
-  /** Whether a snapshot has come at least once. */
+  /** Whether a snapshot has arrived at least once. */
   readonly isSynced: boolean;
-  /** Since when `entries` may be behind, by the hub's clock; null: fresh. */
+  /** The time since which `entries` may be out of date, by the hub's clock; null if they are current. */
   readonly staleSince: number | null;
   readonly status: ConnectionStatus;
-  /** Why the hub refuses this watch; it is asked again with a fresh token and with the next connection. */
+  /** Why the hub refuses this watch. It is requested again with a fresh token and with the next connection. */
   readonly error: PresenceError | null;
   get(user: string): Entry | undefined;
-  /** @returns what ends the listening; so does `signal`. */
+  /** @returns a function that removes the listener. An abort of `signal` removes it too. */
   on<K extends keyof ViewEvents>(
     type: K,
     listener: (event: ViewEvents[K]) => void,
@@ -153,9 +168,12 @@ export interface PresenceView extends AsyncIterable<ViewChange> {
 }
 
 export interface ViewEvents {
-  /** A snapshot came: the view is right as of now. */
+  /** A snapshot arrived: the view is current. */
   sync: ViewChange;
-  /** `entries` changed, by a snapshot or otherwise: one event for each message of the hub, however many users are in it. */
+  /**
+   * `entries` changed, by a snapshot or otherwise. There is one event per message of the hub, however many users are in
+   * it.
+   */
   change: ViewChange;
   status: { readonly status: ConnectionStatus; readonly staleSince: number | null };
   error: PresenceError;
@@ -163,7 +181,7 @@ export interface ViewEvents {
 
 export interface ViewChange {
   readonly entries: ReadonlyMap<string, Entry>;
-  /** New ones too. */
+  /** Includes new entries. */
   readonly changed: readonly Entry[];
   readonly removed: readonly string[];
   readonly isSnapshot: boolean;

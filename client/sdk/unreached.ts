@@ -1,11 +1,11 @@
 /**
- * When a page's client does not get to the hub at first: prints one warning, because an app that listens to no event would
- * say nothing, and a browser tells scripts no more than that it failed; and asks for a permission that may be missing.
+ * Helps if a page's client cannot reach the hub at first. Prints one warning, because an app without event listeners
+ * would show nothing, and browsers give scripts no reason. Also asks for a permission that may be missing.
  */
 import { askForLocalNetwork } from './local-network.ts';
 import type { PresenceClient } from './types.ts';
 
-/** The connection broke, or nothing answered: nobody knows more. Any other code is the hub's own. */
+/** The connection broke, or nothing answered, so the cause is unknown. Any other code is from the hub. */
 const UNKNOWN = new Set([1006, 4408]);
 
 export function helpWhenUnreached(client: PresenceClient, url: string): void {

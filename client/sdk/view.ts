@@ -1,7 +1,7 @@
 /**
- * A view: a friend list or some users, as the hub told them. Keeps the entries and how far the hub has answered on this
- * connection, and hands on its events. Sends nothing: watching.ts does. A key is what a message names: the list's owner, or
- * an id.
+ * A view: a friend list or a set of users, as the hub reported them. Keeps the entries and which keys the hub has
+ * answered on this connection, and emits events. Sends nothing; watching.ts does. A key is what a message names: the
+ * list's owner, or an id.
  */
 import type { Entry } from '../../shared/entry.ts';
 import type { Snapshot } from '../../shared/hub-messages.ts';
@@ -24,13 +24,13 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
   entries: Entries = new Map();
   declare isSynced: boolean;
   error: PresenceError | null = null;
-  /** What the hub has not answered on this connection. */
+  /** The keys that the hub has not answered on this connection. */
   declare unanswered: Set<string>;
-  /** Refused, or ended by the hub. */
+  /** The keys that the hub refused or ended. */
   readonly denied = new Set<string>();
-  /** The `at` that holds for all entries. */
+  /** The `at` that is valid for all entries. */
   declare at: number | undefined;
-  /** The one that holds for what was answered on this connection. */
+  /** The `at` that is valid for what was answered on this connection. */
   #answeredAt: number | undefined;
   readonly #client: ViewOwner;
   readonly #onClose: () => void;
@@ -66,7 +66,7 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
     this.#onClose();
   }
 
-  // What the hub and the client tell.
+  // Marks every key as unanswered, because the next connection knows of no watch.
 
   lost(): void {
     this.#answeredAt = undefined;
@@ -109,7 +109,7 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
     return change;
   }
 
-  /** What was shown of these can't be kept true. */
+  /** Removes what was shown for these keys, because it can no longer be kept current. */
   deny(all: readonly string[], error: PresenceError): void {
     const keys = all.filter((key) => this.keys.has(key));
     if (keys.length === 0) return;
@@ -127,13 +127,16 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
     this.emit('status', { status: this.status, staleSince: this.staleSince });
   }
 
-  /** While some wait for their first answer, an older `at` holds for all, and a lower one in any case. */
+  /**
+   * While some keys wait for their first answer, the older `at` stays valid for all entries, and a lower one always
+   * replaces it.
+   */
   #heard(at: number): void {
     this.#answeredAt = at;
     if (this.unanswered.size === 0 || at < (this.at ?? 0)) this.at = at;
   }
 
-  /** Loaded when it is needed: most listen to events. */
+  /** Loaded when it is needed, because most apps listen to events. */
   [Symbol.asyncIterator](): Changes {
     const changes = import('./iterate.ts').then(({ iterate }) => iterate(this));
     return { next: () => changes.then((own) => own.next()), return: () => changes.then((own) => own.return()) };

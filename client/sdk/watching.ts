@@ -1,7 +1,7 @@
 /**
- * All views of a client, against what the hub was asked for on this connection: asks for what is missing and no more, and
- * gives what comes to the views it concerns. Does not know how a connection is made or kept: the client says when one is
- * there. What is opened and closed in one turn of the loop goes out together.
+ * All views of a client, compared with what the hub was asked for on this connection. Requests only what is missing,
+ * and passes incoming messages to the views that they concern. The client reports when there is a connection. What is
+ * opened and closed in one turn of the loop is sent together.
  */
 import type { Unwatch, Watch } from '../../shared/client-messages.ts';
 import type { HubMessage } from '../../shared/hub-messages.ts';
@@ -10,7 +10,7 @@ import { PresenceError } from './error.ts';
 import { View, type ViewOwner } from './view.ts';
 
 type Name = { readonly friendsOf: string } | { readonly users: string[] };
-/** Either name, as the hub's messages have it. */
+/** The names that messages of the hub can contain. */
 interface Named {
   readonly friendsOf?: string;
   readonly users?: readonly string[];
@@ -22,18 +22,18 @@ interface Asked {
   readonly keys: readonly string[];
 }
 
-/** After an error that is not the watch's fault. */
+/** The delay after an error that is not the watch's fault. */
 const ASK_AGAIN_MS = 5_000;
 
 export class Watching {
   readonly #send: (message: Watch | Unwatch) => void;
   readonly views = new Set<View>();
-  /** By the message's id, until it is answered. */
+  /** Requests by message id, until they are answered. */
   readonly #asked = new Map<unknown, Asked>();
   #isConnected = false;
   #nextId = 0;
   readonly #toAsk = new Set<View>();
-  /** Closed ones that the hub was asked for. */
+  /** Closed views that the hub was asked for. */
   readonly #toEnd = new Set<View>();
   #again: ReturnType<typeof setTimeout> | undefined;
 
@@ -51,14 +51,17 @@ export class Watching {
     return view;
   }
 
-  /** A connection is there that knows of no watch. Those that were refused before are asked alone, to spoil no other. */
+  /**
+   * Requests every watch on a new connection. Views that were refused before are requested alone, so that they do not
+   * affect others.
+   */
   connected(): void {
     this.#isConnected = true;
     this.#ask([...this.views].filter(({ error }) => error === null));
     this.askDenied();
   }
 
-  /** May be allowed by now. */
+  /** Requests what was refused before, because it may be allowed now. */
   askDenied(): void {
     for (const view of this.views) {
       for (const key of view.denied) view.unanswered.add(key);
@@ -86,7 +89,7 @@ export class Watching {
     } else if (type === 'snapshot' || type === 'friend' || type === 'unwatched') {
       const { friendsOf: owner, users = [], re } = message as Named;
       const keys = owner === undefined ? users : [owner];
-      // What nobody asked for is for all that watch it.
+      // A message that answers no request is for all views that watch its users.
       const views = re === undefined ? this.views : (this.#asked.get(re)?.views ?? []);
       this.#asked.delete(re);
       for (const view of [...views]) {
@@ -121,7 +124,7 @@ export class Watching {
     return [...views].flatMap(({ owner, keys }) => (owner === undefined ? [...keys] : []));
   }
 
-  /** What each lacks; where it has entries, only what is newer. */
+  /** Requests what each view lacks. For known entries, requests only newer ones. */
   #ask(views: readonly View[]): void {
     if (!this.#isConnected) return;
     const unknown = new Set<string>();
@@ -159,7 +162,7 @@ export class Watching {
       clearTimeout(this.#again);
       this.#again = setTimeout(() => this.#ask([...this.views]), ASK_AGAIN_MS);
     } else if (asked !== undefined && asked.views.length > 1) {
-      // Asked for together, and one of them spoiled it, which may be closed by now.
+      // They were requested together, and one of them, which may be closed by now, caused the refusal.
       for (const view of asked.views) if (this.views.has(view)) this.#ask([view]);
     } else {
       asked?.views[0]?.deny(asked.keys, new PresenceError(code, message));

@@ -1,9 +1,12 @@
-/** The SharedWorker's script: one connection for all tabs of this browser that have the same url, user and device. */
+/** The SharedWorker's script: one connection for all tabs of this browser with the same url, user and device. */
 import { locksOf, Shares } from './tab-server.ts';
 
 const shares = new Shares(WebSocket);
 const lock = `presence-hub ${Math.random()}`;
-/** Held for life, before it is named to any tab; where there are no locks the tabs notice later that it is gone. */
+/**
+ * Held as long as the worker lives, before any tab learns its name. Without locks, the tabs notice later that the
+ * worker is gone.
+ */
 const held = new Promise<string | undefined>((resolve) => {
   const holding = locksOf()?.request(lock, () => {
     resolve(lock);
