@@ -1,20 +1,20 @@
 /**
- * Where the hooks below a provider have their client from: one that the app made, or one that lives as long as the
- * provider is mounted. Making one in a render would leak it, and closing it in an effect's cleanup would end it for good
- * each time StrictMode unmounts and mounts again: so it is made when mounted, and closed a task after the last unmount.
+ * The source of the client for the hooks below a provider: a client that the app made, or one that lives while the
+ * provider is mounted. A client made during a render would leak, and one closed in an effect's cleanup would end for
+ * good each time StrictMode remounts. So it is made on mount, and closed one task after the last unmount.
  */
 import { createPresenceClient, type MyStatus, type PresenceClient, type PresenceClientOptions } from '../sdk/index.ts';
 
 export interface ClientSource {
   /** null on a server, until the provider is mounted, and until there is a user. */
   readonly client: PresenceClient | null;
-  /** Tells when `client` is another one. */
+  /** Notifies the listener when `client` is replaced. */
   readonly subscribe: (listener: () => void) => () => void;
   readonly set: (what: MyStatus) => void;
   readonly leave: () => Promise<void>;
 }
 
-/** A client that the app made, and closes itself. */
+/** Wraps a client that the app made. The app closes it. */
 export function givenSource(client: PresenceClient): ClientSource {
   return {
     client,
@@ -25,10 +25,10 @@ export function givenSource(client: PresenceClient): ClientSource {
 }
 
 export class MountedSource implements ClientSource {
-  /** Those of the last render: `getToken` may be another function each time. */
+  /** The options of the last render: `getToken` may be a new function each time. */
   options: PresenceClientOptions;
   #client: PresenceClient | null = null;
-  /** What was set before there was a client, or at one that is gone: the next one begins with it. */
+  /** The status that was set before there was a client, or on a client that is gone. The next client starts with it. */
   #said: MyStatus = {};
   #hasLeft = false;
   #closing: ReturnType<typeof setTimeout> | undefined;
@@ -49,7 +49,7 @@ export class MountedSource implements ClientSource {
 
   readonly set = (what: MyStatus): void => {
     this.#said = { ...this.#said, ...what };
-    // Whoever says something after a goodbye is back.
+    // A new status after a goodbye starts a new client.
     if (this.#hasLeft) this.#open();
     else this.#client?.set(what);
   };
@@ -60,7 +60,7 @@ export class MountedSource implements ClientSource {
     await this.#client.leave();
   };
 
-  /** Connects; answers what takes that back. */
+  /** Connects. Returns a function that disconnects. */
   mount(): () => void {
     clearTimeout(this.#closing);
     if (this.#client === null && !this.#isWaiting) this.#open();
@@ -69,7 +69,7 @@ export class MountedSource implements ClientSource {
     };
   }
 
-  /** There is to be a user, and there is none yet. */
+  /** The options have a `user` field, but the user is not known yet. */
   get #isWaiting(): boolean {
     return 'user' in this.options && this.options.user === undefined;
   }

@@ -1,4 +1,4 @@
-/** Lets `<presence-friends>` of presence-hub/element stand in TSX. Types only. */
+/** Types that allow `<presence-friends>` of presence-hub/element in TSX. */
 import type { DetailedHTMLProps, HTMLAttributes } from 'react';
 
 export interface PresenceFriendsAttributes extends DetailedHTMLProps<HTMLAttributes<HTMLElement>, HTMLElement> {

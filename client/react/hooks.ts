@@ -1,6 +1,6 @@
 /**
- * The hooks. Each reads a store outside of React that answers the same object until something changes, so React can
- * interrupt and repeat a render as it likes. On a server, and in the render that hydrates, nothing is known yet.
+ * The React hooks. Each reads an external store that returns the same object until something changes, so React may
+ * interrupt and repeat a render. On a server and during hydration, nothing is known yet.
  */
 import { useCallback, useMemo, useSyncExternalStore } from 'react';
 import type { ConnectionStatus, Entry, MyStatus, PresenceClient, PresenceView, Self } from '../sdk/index.ts';
@@ -8,7 +8,7 @@ import { useClientSource } from './provider.ts';
 import { NOTHING, stateOf, subscribeTo, type ViewState } from './shared-views.ts';
 
 export interface FriendsState extends ViewState {
-  /** Online first, then busy, away and offline; by id among equals. */
+  /** Online first, then busy, away and offline; sorted by id within each status. */
   readonly friends: readonly Entry[];
 }
 
@@ -18,30 +18,33 @@ export interface FriendState extends Omit<ViewState, 'entries'> {
 }
 
 export interface MyPresence {
-  /** My own presence as the hub has it, over all my devices: the one place that says `invisible`. null until it is known. */
+  /**
+   * The user's own presence over all devices, as the hub has it. Only here can it be `invisible`. null until it is
+   * known.
+   */
   readonly self: Self | null;
   readonly set: (what: MyStatus) => void;
-  /** Says that somebody is here, as input in the page does. */
+  /** Reports activity, like input in the page. */
   readonly markActive: () => void;
-  /** Says goodbye: offline at once, and closed until the next `set`. */
+  /** Says goodbye: the user is offline at once, and the client stays closed until the next `set`. */
   readonly leave: () => Promise<void>;
 }
 
 export interface ConnectionState {
   readonly status: ConnectionStatus;
-  /** Since when what is shown may be behind; null: it is fresh. */
+  /** The time since which the data may be out of date; null if it is current. */
   readonly staleSince: number | null;
-  /** The current time by the hub's clock, to compare with `since`, `lastSeen` and `staleSince`. */
+  /** Returns the current time by the hub's clock, to compare with `since`, `lastSeen` and `staleSince`. */
   readonly hubNow: () => number;
 }
 
-/** The friends of a user, by default of the one that the client is. */
+/** Watches the friends of a user. Default: the client's own user. */
 export function useFriends(user?: string): FriendsState {
   const state = useView(`friends of ${user ?? ''}`, (client) => client.watchFriends(user));
   return useMemo(() => ({ ...state, friends: inOrder(state.entries) }), [state]);
 }
 
-/** One user. Nothing is watched while `id` is undefined. */
+/** Watches one user, or nothing while `id` is undefined. */
 export function useFriend(id: string | undefined): FriendState {
   const { entries, isSynced, staleSince, status, error } = useView(id === undefined ? id : `user ${id}`, (client) =>
     client.watch(id === undefined ? [] : [id]),
@@ -86,13 +89,13 @@ export function useConnectionStatus(): ConnectionState {
   );
 }
 
-/** Without a key, nothing is watched. */
+/** Watches nothing without a key. */
 function useView(key: string | undefined, open: (client: PresenceClient) => PresenceView): ViewState {
   const client = useClient();
   const subscribe = useCallback(
     (listener: () => void) =>
       client === null || key === undefined ? nothingToEnd : subscribeTo(client, key, () => open(client), listener),
-    // `open` says no more than the key does.
+    // `open` depends only on the client and the key.
     [client, key],
   );
   return useSyncExternalStore(subscribe, () => (key === undefined ? NOTHING : stateOf(client, key)), nothing);
@@ -109,7 +112,7 @@ const idle = () => 'idle' as const;
 const nothingToEnd = () => undefined;
 
 const RANK = { online: 0, busy: 1, away: 2, offline: 3 } as const;
-/** By the map, which never changes: so two components that show the same friends sort them once. */
+/** Cached by the map, which never changes, so that two components that show the same friends sort them once. */
 const ordered = new WeakMap<ReadonlyMap<string, Entry>, readonly Entry[]>();
 
 function inOrder(entries: ReadonlyMap<string, Entry>): readonly Entry[] {

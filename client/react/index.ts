@@ -1,7 +1,7 @@
 'use client';
 /**
- * The package's entry for React (18 or newer): `presence-hub/react`. A provider and four hooks over the SDK, which does all
- * the work; on a server they render what nobody knows yet, and open nothing.
+ * The package's entry for React (18 or newer): `presence-hub/react`. A provider and four hooks over the SDK. On a
+ * server they render the unknown state and open no connection.
  */
 export { useConnectionStatus, useFriend, useFriends, useMyPresence } from './hooks.ts';
 export type { ConnectionState, FriendsState, FriendState, MyPresence } from './hooks.ts';

@@ -1,4 +1,4 @@
-/** Hands one client to all hooks below it. */
+/** Provides one client to all hooks below it. */
 import { createContext, createElement, useContext, useEffect, useMemo, type ReactNode } from 'react';
 import type { PresenceClient, PresenceClientOptions } from '../sdk/index.ts';
 import { givenSource, MountedSource, type ClientSource } from './client-source.ts';
@@ -6,14 +6,15 @@ import { givenSource, MountedSource, type ClientSource } from './client-source.t
 export type PresenceProviderProps = { readonly children?: ReactNode } & (
   | {
       /**
-       * Connects while the provider is mounted. Another `url`, `user`, `device` or `tabs` is another connection. While `user`
-       * is there and undefined, as before a login, there is none. Without `user`: an observer.
+       * Connects while the provider is mounted. A change of `url`, `user`, `device` or `tabs` starts a new connection.
+       * If `user` is present but undefined, as before a login, there is no connection. Without `user`, the client is an
+       * observer.
        */
       readonly options: PresenceClientOptions;
       readonly client?: never;
     }
   | {
-      /** A client of the app's own: the provider neither connects nor closes it. */
+      /** A client of the app. The provider neither connects nor closes it. */
       readonly client: PresenceClient;
       readonly options?: never;
     }
@@ -22,13 +23,13 @@ export type PresenceProviderProps = { readonly children?: ReactNode } & (
 const Context = createContext<ClientSource | null>(null);
 
 export function PresenceProvider({ client, options, children }: PresenceProviderProps): ReactNode {
-  // Types say so, and not everybody has types.
+  // Checked at run time, because not every app uses types.
   if ((client ?? (options as unknown)) === undefined)
     throw new Error('presence-hub/react: <PresenceProvider> needs options, or a client');
   const key = options === undefined ? undefined : keyOf(options);
   const source = useMemo(
     () => (client === undefined ? new MountedSource(options) : givenSource(client)),
-    // The rest of the options is read when it is needed.
+    // The other options are read when they are needed.
     [client, key],
   );
   useEffect(() => {
@@ -44,7 +45,7 @@ export function useClientSource(): ClientSource {
   return source;
 }
 
-/** What another connection is needed for. */
+/** Returns a key of the options that require another connection when they change. */
 function keyOf(options: PresenceClientOptions): string {
   const { url, user, device, tabs, getToken } = options;
   const isObserver = !('user' in options);

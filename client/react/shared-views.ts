@@ -1,7 +1,7 @@
 /**
- * One view of the SDK for all components that watch the same: opened with the first that subscribes, never in a render,
- * and closed a second after the last has gone, so that StrictMode, a change of page or rows that scroll out and in again
- * cost no second snapshot and show no empty list.
+ * Shares one SDK view among all components that watch the same users. A view opens with its first subscriber, never
+ * during a render, and closes a second after its last subscriber has gone. So StrictMode, a page change, or rows that
+ * scroll out and back cost no second snapshot and show no empty list.
  */
 import {
   PresenceError,
@@ -13,18 +13,18 @@ import {
 
 const LINGER_MS = 1000;
 
-/** What a view shows at one moment; the same object until something of it changes. */
+/** What a view shows at one moment. It is the same object until something changes. */
 export interface ViewState {
   readonly entries: ReadonlyMap<string, Entry>;
-  /** Whether a snapshot has come: before that an empty list says nothing. */
+  /** Whether a snapshot has arrived. Before that, an empty list means nothing. */
   readonly isSynced: boolean;
-  /** Since when this may be behind; null: it is fresh. */
+  /** The time since which this may be out of date; null if it is current. */
   readonly staleSince: number | null;
   readonly status: ConnectionStatus;
   readonly error: PresenceError | null;
 }
 
-/** Before anything is known, and all that a server knows. */
+/** The state before anything is known, and always on a server. */
 export const NOTHING: ViewState = {
   entries: new Map(),
   isSynced: false,
@@ -33,11 +33,11 @@ export const NOTHING: ViewState = {
   error: null,
 };
 
-/** A client that is closed opens no view any more. */
+/** A closed client opens no views. */
 const CLOSED: ViewState = { ...NOTHING, status: 'closed' };
 
 interface SharedView {
-  /** undefined if it could not be opened: `state` then says why. */
+  /** undefined if it could not be opened. `state` then holds the error. */
   readonly view: PresenceView | undefined;
   readonly listeners: Set<() => void>;
   state: ViewState;
@@ -46,7 +46,7 @@ interface SharedView {
 
 const viewsOf = new WeakMap<PresenceClient, Map<string, SharedView>>();
 
-/** Subscribes to the view of this key, and opens it where nobody else does; answers what ends that. */
+/** Subscribes to the view of this key, and opens it if there is none. Returns a function that unsubscribes. */
 export function subscribeTo(
   client: PresenceClient,
   key: string,
@@ -66,7 +66,7 @@ export function subscribeTo(
   });
 }
 
-/** What the view of this key shows now. */
+/** Returns the current state of the view of this key. */
 export function stateOf(client: PresenceClient | null, key: string): ViewState {
   const shared = client === null ? undefined : viewsOf.get(client)?.get(key);
   if (shared === undefined) return client?.status === 'closed' ? CLOSED : NOTHING;
@@ -83,7 +83,7 @@ function openView(open: () => PresenceView): SharedView {
   try {
     view = open();
   } catch (error) {
-    // A bad id, for example. It must not end the whole tree of components.
+    // For example, a bad id. It must not unmount the whole component tree.
     if (!(error instanceof PresenceError)) throw error;
     return { view: undefined, listeners, state: { ...NOTHING, error }, closing: undefined };
   }
@@ -96,7 +96,7 @@ function openView(open: () => PresenceView): SharedView {
 
 function join(shared: SharedView, listener: () => void, end: () => void): () => void {
   clearTimeout(shared.closing);
-  // Wrapped: one listener may subscribe twice.
+  // Wrapped, because one listener may subscribe twice.
   const mine = () => listener();
   shared.listeners.add(mine);
   return () => {
