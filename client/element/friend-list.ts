@@ -1,12 +1,12 @@
 /**
- * What is in the element's shadow: a line for what is not certain, and a list whose rows are changed in place, so that a
- * reader's place in it stays. Knows entries, and nothing of connections.
+ * The content of the element's shadow root: a status line, and a list whose rows are updated in place, so that the
+ * reader's scroll position stays. Knows entries, but no connections.
  */
 import type { Entry } from '../sdk/index.ts';
 import { isolable } from '../ui/bidi.ts';
 import { css } from './style.ts';
 
-/** A shape for each status, so that none is told by its colour alone. */
+/** A shape for each status, so that color alone never distinguishes them. */
 const SHAPES = {
   online: 'M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1Z',
   busy: 'M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1ZM4 7h8v2H4Z',
@@ -30,12 +30,12 @@ export class FriendList {
   #nameOf: (user: string) => string = String;
 
   constructor(root: ShadowRoot) {
-    // Not a <style>: a strict Content-Security-Policy would refuse it.
+    // Not a <style> element, which a strict Content-Security-Policy would refuse.
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(css);
     root.adoptedStyleSheets = [sheet];
     this.#line.setAttribute('role', 'status');
-    // Without it, a list without bullets is no list to Safari's screen reader.
+    // Without the role, Safari's screen reader does not treat a list without bullets as a list.
     this.#list.setAttribute('role', 'list');
     root.append(this.#line, this.#list);
   }
@@ -66,7 +66,7 @@ export class FriendList {
     }
   }
 
-  /** Time has passed. */
+  /** Updates the ages. */
   age(now: number): void {
     for (const { entry, about } of this.#rows.values())
       if (entry?.status === 'offline') about.replaceChildren(...describe(entry, now));
@@ -105,7 +105,7 @@ function fill(row: Row, entry: Entry, name: string, now: number): void {
   row.about.replaceChildren(...describe(entry, now));
 }
 
-/** What there is to say of a friend: its text and the names of its devices are its own words. */
+/** Describes a friend. Its text and device labels are isolated, because clients chose them. */
 function describe({ status, text, devices, lastSeen }: Entry, now: number): (Node | string)[] {
   const parts: (Node | string)[] = [status];
   if (text !== undefined && text !== '') parts.push(' · ', theirs(text));

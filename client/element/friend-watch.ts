@@ -1,6 +1,6 @@
 /**
- * One watch of friends, as long as the element shows it: tells the list what to show, at most once a frame, and what to say
- * above it where that is not certain. Ends all it began.
+ * One watch of friends while the element is shown: updates the list at most once a frame, and the line above it if the
+ * data is uncertain. Ends everything that it began.
  */
 import type { PresenceClient, PresenceView } from '../sdk/index.ts';
 import type { FriendList } from './friend-list.ts';
@@ -30,7 +30,7 @@ export class FriendWatch {
     this.show();
   }
 
-  /** Whether nothing more will come of this without a change of what was asked for. */
+  /** Whether the watch can only continue after its attributes change. */
   get isRefused(): boolean {
     return this.#view.status === 'closed' || this.#view.error !== null;
   }
@@ -50,7 +50,7 @@ export class FriendWatch {
     if (this.#isOwn) this.#client.close();
   }
 
-  /** Empty where all is well. */
+  /** Empty if all is well. */
   #line(): string {
     const { status, error, isSynced, staleSince, entries } = this.#view;
     if (error !== null) return error.message;
@@ -63,7 +63,7 @@ export class FriendWatch {
   }
 }
 
-/** With the date if it was another day. */
+/** Includes the date if it was another day. */
 function timeOf(at: number, now: number): string {
   const moment = new Date(at);
   const isToday = moment.toDateString() === new Date(now).toDateString();

@@ -1,6 +1,6 @@
 /**
  * The package's entry for pages without a framework: `presence-hub/element`. Importing it defines `<presence-friends>`
- * where there are custom elements; elsewhere, as on a server, it does nothing.
+ * if custom elements are available; elsewhere, as on a server, it does nothing.
  */
 import { PresenceFriends } from './presence-friends.ts';
 
@@ -12,7 +12,7 @@ declare global {
   }
 }
 
-// Two bundles of one page may both bring it: the first stays.
+// Two bundles of one page may both include the element. The first definition stays.
 if (typeof customElements !== 'undefined' && customElements.get('presence-friends') === undefined) {
   customElements.define('presence-friends', PresenceFriends);
 }

@@ -1,13 +1,13 @@
 /**
- * `<presence-friends>`: the friends of a user as a list that keeps itself true. It owns its client, unless it is given one:
- * connects when it is put into a document, begins anew when an attribute that matters changes, and does nothing once it is
- * taken out. What is watched is friend-watch.ts, what it looks like friend-list.ts.
+ * `<presence-friends>`: the friends of a user as a live list. Creates its own client unless it is given one. Connects
+ * when it is inserted into a document, restarts when a relevant attribute changes, and stops when it is removed.
+ * friend-watch.ts watches; friend-list.ts renders.
  */
 import { createPresenceClient, type PresenceClient, type PresenceClientOptions } from '../sdk/index.ts';
 import { FriendList } from './friend-list.ts';
 import { FriendWatch } from './friend-watch.ts';
 
-// A server has no HTMLElement, and must be able to load this.
+// A server has no HTMLElement, but must be able to load this module.
 const Base = (globalThis.HTMLElement as typeof HTMLElement | undefined) ?? (class {} as typeof HTMLElement);
 
 export class PresenceFriends extends Base {
@@ -20,7 +20,7 @@ export class PresenceFriends extends Base {
   #isOutdated = false;
   #isDue = false;
 
-  /** A client of the page's own, instead of one by `url`, `token`, `device` and `observe`. */
+  /** A client of the page, instead of one made from `url`, `token`, `device` and `observe`. */
   get client(): PresenceClient | null {
     return this.#client;
   }
@@ -30,7 +30,7 @@ export class PresenceFriends extends Base {
     this.#outdate();
   }
 
-  /** What a user is called; without it, its id. */
+  /** Returns the display name of a user. Default: its id. */
   get nameOf(): ((user: string) => string) | null {
     return this.#nameOf;
   }
@@ -57,7 +57,7 @@ export class PresenceFriends extends Base {
 
   attributeChangedCallback(name: string, before: string | null, after: string | null): void {
     if (before === after) return;
-    // A healthy connection takes the new token when the hub asks for one.
+    // A healthy connection uses the new token when the hub asks for one.
     const isRenewal = name === 'token' && before !== null && after !== null && this.#watch?.isRefused === false;
     if (name === 'label') this.#list?.labelWith(after);
     else if (!isRenewal) this.#outdate();
@@ -68,7 +68,10 @@ export class PresenceFriends extends Base {
     this.#settleSoon();
   }
 
-  /** Once for all that changes in a turn: an element that is moved, or set up attribute by attribute, connects once. */
+  /**
+   * Applies all changes of a turn together, so that an element that is moved, or set up attribute by attribute,
+   * connects once.
+   */
   #settleSoon(): void {
     if (this.#isDue) return;
     this.#isDue = true;

@@ -1,4 +1,6 @@
-/** How the element looks where the page says nothing: its font and colours, and marks of colour and shape. */
+/**
+ * The default style of the element: it inherits the page's font and colors, and marks each status by color and shape.
+ */
 export const css = `
 :host { display: block; }
 :host([hidden]) { display: none; }
