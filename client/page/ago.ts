@@ -1,16 +1,19 @@
-/** Instants in words: how long ago, and at what time of day. Pure; `now` is given, by the hub's clock as the instants are. */
+/** Formats instants in words: ages and times of day. Pure. `now` is by the hub's clock, like the instants. */
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
-/** A date says more than a number of days from here on. */
+/** From this age on, a date says more than a number of days. */
 const LONG_AGO_MS = 30 * DAY_MS;
 
 const inWords = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 const asTime = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const asDate = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'long', year: 'numeric' });
 
-/** `3 minutes ago`. The hub's clock is only estimated, so an instant may seem to lie ahead: that was just now. */
+/**
+ * Returns an age such as `3 minutes ago`. An instant may seem to lie in the future, because the hub's clock is only
+ * estimated. It then counts as just now.
+ */
 export function ago(at: number, now: number): string {
   const ms = now - at;
   if (ms < MINUTE_MS) return 'just now';
@@ -20,7 +23,7 @@ export function ago(at: number, now: number): string {
   return `on ${asDate.format(at)}`;
 }
 
-/** `12:03`, with the date if it was another day. */
+/** Returns `12:03`, with the date if it was another day. */
 export function timeOf(at: number, now: number): string {
   const isToday = asDate.format(at) === asDate.format(now);
   return isToday ? asTime.format(at) : `${asTime.format(at)} on ${asDate.format(at)}`;

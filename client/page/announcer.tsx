@@ -1,10 +1,10 @@
-/** The one line that a screen reader is told: news of friends in bulk, and at once what became of the connection. */
+/** The live region for screen readers: changes of friends in bulk, and changes of the connection at once. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { News } from './news.ts';
 import type { Visit } from './visit.ts';
 import type { Connection } from './words.ts';
 
-/** How long news are gathered, and how far apart two lines are at least. */
+/** How long changes are collected, and the minimum time between two announcements. */
 const GATHER_MS = 1_000;
 const APART_MS = 5_000;
 
@@ -19,7 +19,7 @@ export function Announcer({ session, connection, words }: AnnouncerProps) {
   const isFirst = useRef(true);
   const [trouble, setTrouble] = useState('');
   useEffect(() => {
-    // How it begins is read with the page; from then on each turn is said once, but not as its time ages.
+    // The first state is read with the page. Later changes are announced once each, but not the aging of their times.
     if (connection.kind === 'connecting') return;
     if (!isFirst.current) setTrouble(words);
     isFirst.current = false;

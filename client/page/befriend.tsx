@@ -1,4 +1,4 @@
-/** Adds a friend by id. What the hub has against it stands below the field, and what was typed stays. */
+/** The form to add a friend by id. An error of the hub is shown below the field, which keeps its text. */
 import { useState } from 'preact/hooks';
 import { befriend } from './hub-api.ts';
 

@@ -1,8 +1,8 @@
-/** What stands for a user without a picture: a few letters and a colour, both out of the id alone. Pure. */
+/** The avatar of a user without a picture: a few letters and a color, both derived from the id. Pure. */
 
 export interface Face {
   readonly initials: string;
-  /** Degrees of the colour circle. */
+  /** Degrees of the color wheel. */
   readonly hue: number;
 }
 
@@ -10,7 +10,10 @@ export function faceOf(user: string): Face {
   return { initials: initialsOf(user), hue: hashOf(user) % 360 };
 }
 
-/** `alan.2` is A2, `friend.1204` F04, `ana-maria@chat.example` AM, `demo` DE; of a number the end, in which numbers differ. */
+/**
+ * Returns initials: A2 for `alan.2`, F04 for `friend.1204`, AM for `ana-maria@chat.example`, DE for `demo`. Uses the
+ * end of a number, because numbers differ there.
+ */
 function initialsOf(user: string): string {
   if (/^\d+$/.test(user)) return user.slice(-2);
   const [name = ''] = user.split('@');
@@ -20,7 +23,7 @@ function initialsOf(user: string): string {
   return `${first.slice(0, 1)}${/^\d+$/.test(second) ? second.slice(-2) : second.slice(0, 1)}`.toUpperCase();
 }
 
-/** FNV-1a, with its bits mixed once more: ids that follow each other get colours far apart. */
+/** FNV-1a with a final mix, so that consecutive ids get very different colors. */
 function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);

@@ -1,4 +1,4 @@
-/** All about one friend, in a dialog of the browser's own, and the way to end the friendship: asked twice. */
+/** The details of one friend in a native dialog, and the button to end the friendship, with a confirmation. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Entry } from '../sdk/index.ts';
@@ -28,7 +28,7 @@ export function FriendDetails({ user, entry, isBehind, now, onClose, onDone }: F
       aria-labelledby="details-name"
       onClose={onClose}
       onClick={({ target }) => {
-        // The dialog itself is hit beside its content alone.
+        // The target is the dialog itself only if the click is outside of its content.
         if (target === dialog.current) dialog.current?.close();
       }}
     >

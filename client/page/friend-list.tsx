@@ -1,6 +1,6 @@
 /**
- * The list of friends: as high as all of its rows, with those in the document that row-window names. One stop of the Tab
- * key; arrows, Home, End and Page keys walk in it, and who has the focus keeps it wherever the order takes them.
+ * The list of friends. It is as high as all of its rows, but renders only those that row-window selects. It is one tab
+ * stop; arrows, Home, End and Page keys move within it, and a focused row keeps the focus when the order changes.
  */
 import type { RefObject, TargetedFocusEvent, TargetedKeyboardEvent } from 'preact';
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
@@ -12,7 +12,7 @@ const ROW_REM = 4.5;
 
 interface FriendListProps {
   readonly rows: readonly Entry[];
-  /** What `rows` were searched for: a new search begins with its first row in sight. */
+  /** The search that `rows` match. A new search scrolls to its first row. */
   readonly search: string;
   readonly isBehind: boolean;
   readonly now: number;
@@ -31,7 +31,7 @@ export function FriendList({ rows, search, isBehind, now, onOpen }: FriendListPr
   const shown = rows.slice(from, to).map((entry, place) => ({ entry, index: from + place }));
   const activeIndex = active === undefined ? -1 : rows.findIndex(({ user }) => user === active);
   const activeEntry = rows[activeIndex];
-  // It holds the focus, or will: out of sight it is in the document all the same.
+  // Rendered even if it is out of sight, because it has the focus or will get it.
   if (activeEntry !== undefined && activeIndex < from) shown.unshift({ entry: activeEntry, index: activeIndex });
   if (activeEntry !== undefined && activeIndex >= to) shown.push({ entry: activeEntry, index: activeIndex });
   const isLong = rows.length > WHOLE_UP_TO;
@@ -66,7 +66,7 @@ export function FriendList({ rows, search, isBehind, now, onOpen }: FriendListPr
 
 type ListRef = RefObject<HTMLUListElement>;
 
-/** Follows the window's scrolling and size. Renders again only where other rows come into sight. */
+/** Follows the scroll position and size of the window. Renders again only if other rows come into sight. */
 function useRowWindow(list: ListRef, count: number): RowWindow & { readonly rowPx: number } {
   const [place, setPlace] = useState(() => ({ rowPx: rowHeight(), top: 0, heightPx: innerHeight }));
   const look = useCallback((): void => {
@@ -98,7 +98,7 @@ function useRowWindow(list: ListRef, count: number): RowWindow & { readonly rowP
   return { rowPx: place.rowPx, ...rowWindow(count, place.rowPx, place.top, place.heightPx) };
 }
 
-/** In the unit that text is scaled by. */
+/** Returns the height in pixels. It depends on the root font size, with which text scales. */
 function rowHeight(): number {
   return ROW_REM * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
 }
@@ -113,10 +113,10 @@ interface Walk {
 function useWalk(list: ListRef, rows: readonly Entry[], rowPx: number): Walk {
   const [active, setActive] = useState<string>();
   const hasFocus = useRef(false);
-  /** A row that moves in the document loses the focus in the middle of a render: that is nobody's leaving. */
+  /** A row that moves in the document loses the focus during a render. Such a blur must be ignored. */
   const isRendering = useRef(false);
   isRendering.current = true;
-  /** Where the one with the focus stood last: who is unfriended leaves it to the next one. */
+  /** The last index of the focused row. If that friend is removed, the next row gets the focus. */
   const lastIndex = useRef(0);
   const rowOf = (user: string): HTMLElement | null | undefined =>
     list.current?.querySelector<HTMLElement>(`li[data-user="${CSS.escape(user)}"] button`);
@@ -185,7 +185,7 @@ function nextIndex(key: string, index: number, page: number, count: number): num
   }
 }
 
-/** Brings a row into sight below what sticks to the upper edge, and no further than needed. */
+/** Scrolls a row into sight below the sticky toolbar, no further than needed. */
 function scrollTo(list: HTMLUListElement | null, topPx: number, rowPx: number): void {
   if (list === null) return;
   const stuckPx = document.querySelector('.toolbar')?.getBoundingClientRect().bottom ?? 0;

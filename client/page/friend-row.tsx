@@ -1,4 +1,4 @@
-/** One friend in the list. Rendered again only when what it shows has changed, however often the list is. */
+/** One friend in the list. Renders again only if what it shows has changed. */
 import { Component } from 'preact';
 import type { Entry } from '../sdk/index.ts';
 import { isolable } from '../ui/bidi.ts';
@@ -8,15 +8,15 @@ import { lastSeenWords, statusWord } from './words.ts';
 
 interface FriendRowProps {
   readonly entry: Entry;
-  /** Its place in the whole list, from 0, and how long that is. */
+  /** Its index in the whole list, from 0, and the length of that list. */
   readonly index: number;
   readonly count: number;
-  /** From the list's upper edge. */
+  /** The distance from the top of the list. */
   readonly topPx: number;
-  /** Goes to another place by gliding there, which each row of a long list would have to pay for. */
+  /** Animates a change of position, which would be too expensive for each row of a long list. */
   readonly isGliding: boolean;
   readonly isBehind: boolean;
-  /** The one row that the Tab key leads to. */
+  /** Whether this is the row that the Tab key reaches. */
   readonly isTabStop: boolean;
   readonly now: number;
   readonly onOpen: (user: string) => void;
@@ -26,7 +26,7 @@ export class FriendRow extends Component<FriendRowProps> {
   override shouldComponentUpdate(next: FriendRowProps): boolean {
     const keys = ['entry', 'index', 'count', 'topPx', 'isGliding', 'isBehind', 'isTabStop', 'onOpen'] as const;
     if (keys.some((key) => next[key] !== this.props[key])) return true;
-    // Of what ages only the words count.
+    // Of the age, only a change of its words counts.
     return lastSeenWords(next.entry, next.now) !== lastSeenWords(this.props.entry, this.props.now);
   }
 

@@ -1,4 +1,4 @@
-/** The page of one user: my own card beside the friends. Joins the session with what shows it; draws little itself. */
+/** The page of one user: the user's own card beside the friends. Joins the visit with the components that show it. */
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import { Announcer } from './announcer.tsx';
 import { Befriend } from './befriend.tsx';
@@ -72,7 +72,7 @@ interface FriendsProps {
   readonly picture: Picture;
   readonly now: number;
   readonly onOpen: (user: string) => void;
-  /** Told in words what was done. */
+  /** Receives a description of what was done. */
   readonly onDone: (words: string) => void;
 }
 
@@ -147,7 +147,7 @@ function OnlyWatching({ user, onJoin }: { readonly user: string; readonly onJoin
   );
 }
 
-/** A new one where the hub had refused the old one and a token was given since. */
+/** Returns a new visit if the hub refused the old one and a token was given since. */
 function useSession(who: Who): Visit {
   const [session, setSession] = useState(() => new Visit(who, keptMine(who.user)));
   useEffect(() => {

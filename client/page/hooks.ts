@@ -1,4 +1,7 @@
-/** What the components share: the clock by which words age, the picture of a session, and what is asked and said beside. */
+/**
+ * Hooks that the components share: the clock that updates ages, the picture of a visit, the request for a token, and
+ * short messages.
+ */
 import { useEffect, useState } from 'preact/hooks';
 import type { Picture, Visit } from './visit.ts';
 import { isTokenWanted, onToken } from './token.ts';
@@ -6,7 +9,10 @@ import { isTokenWanted, onToken } from './token.ts';
 const AGE_EVERY_MS = 10_000;
 const TOAST_MS = 4_000;
 
-/** The hub's time. Renders again as it passes: the page's only timer, which rests while the page is hidden. */
+/**
+ * Returns the hub's time and renders again as it passes. This is the page's only timer, and it pauses while the page is
+ * hidden.
+ */
 export function useNow(session: Visit): number {
   const [, setRound] = useState(0);
   useEffect(() => {
@@ -33,14 +39,14 @@ export function usePicture(session: Visit): Picture {
   return session.picture;
 }
 
-/** Whether somebody waits for a token. */
+/** Returns whether a request waits for a token. */
 export function useTokenWanted(): boolean {
   const [isWanted, setWanted] = useState(isTokenWanted);
   useEffect(() => onToken(() => setWanted(isTokenWanted())), []);
   return isWanted;
 }
 
-/** A short word on what was done, which goes by itself. */
+/** A short message on what was done, which disappears after a few seconds. */
 export function useToast(): [string, (words: string) => void] {
   const [words, setWords] = useState('');
   useEffect(() => {

@@ -1,7 +1,7 @@
-/** The friend list's changes, over HTTP. Answers with the hub's own words where it refuses, and never throws. */
+/** Changes of the friend list over HTTP. Returns the hub's own text if it refuses, and never throws. */
 import { currentToken } from './token.ts';
 
-/** Undefined: done, and the live view tells it. */
+/** Undefined on success: the live view then shows the change. */
 export type Problem = string | undefined;
 
 export const befriend = (user: string, friend: string): Promise<Problem> => change('PUT', user, friend);
@@ -15,7 +15,7 @@ async function change(method: 'PUT' | 'DELETE', user: string, friend: string): P
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(10_000),
     });
-    // It answers, so whoever waits to come back to it need not wait any longer.
+    // The hub answers, so a client that waits for a reconnect need not wait any longer.
     dispatchEvent(new Event('online'));
     if (answer.ok) return undefined;
     if (answer.status === 403) return 'You may not change this list; an admin can.';

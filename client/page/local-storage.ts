@@ -1,6 +1,6 @@
 /**
- * What the page remembers in this browser: what I said of myself, so that a reload says the same and nobody sees me flicker,
- * and whether it is light or dark. A browser may forbid storage: then it lives as long as the page.
+ * What the page stores in this browser: the user's own status, so that a reload sends the same one and others see no
+ * flicker, and the theme. If the browser forbids storage, both live as long as the page.
  */
 import type { SessionStatus } from '../sdk/index.ts';
 import { fitting } from './text-limit.ts';
@@ -31,7 +31,7 @@ export function keepMine(user: string, mine: Mine): void {
   write(MINE + user, JSON.stringify(mine));
 }
 
-/** Told when another tab has changed it. */
+/** Notifies the listener when another tab has changed it. */
 export function onMineChanged(user: string, listener: () => void): () => void {
   const hear = ({ key }: StorageEvent): void => {
     if (key === MINE + user) listener();
@@ -40,7 +40,7 @@ export function onMineChanged(user: string, listener: () => void): () => void {
   return () => removeEventListener('storage', hear);
 }
 
-/** Undefined: as the system has it. */
+/** Undefined: follow the system. */
 export function keptTheme(): Theme | undefined {
   const kept = read(THEME);
   return kept === 'light' || kept === 'dark' ? kept : undefined;

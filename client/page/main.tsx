@@ -1,4 +1,4 @@
-/** The friend page: who looks, out of the address or asked for, and then that user's home. */
+/** The friend page: reads the user from the address or asks for it, then shows that user's home. */
 import { render } from 'preact';
 import { useState } from 'preact/hooks';
 import { Home } from './home.tsx';
@@ -17,7 +17,7 @@ function Page() {
   return <Home key={`${who.user} ${who.isObserver}`} who={who} onSwitch={pick} />;
 }
 
-/** `?user=42`, and `&watch` where that user's friends are only watched. */
+/** Reads `?user=42`, and `&watch` if that user's friends are only watched. */
 function whoOfAddress(): Who | undefined {
   const asked = new URLSearchParams(location.search);
   const user = asked.get('user')?.trim() ?? '';

@@ -1,4 +1,4 @@
-/** A user's face, and the mark of a status: each its own shape beside its own colour. Neither is read aloud. */
+/** A user's avatar, and the mark of a status: each has its own shape and color. Hidden from screen readers. */
 import { faceOf } from './face.ts';
 import type { Status } from './words.ts';
 

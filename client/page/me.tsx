@@ -1,4 +1,4 @@
-/** My own card: what I say of myself, and what others see where that differs. */
+/** The user's own card: the own status and text, and what others see if that differs. */
 import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Self, SessionStatus } from '../sdk/index.ts';
@@ -75,7 +75,7 @@ interface MyTextProps {
   readonly onSet: (text: string) => void;
 }
 
-/** Said with Enter or on leaving the field; Escape takes it back. */
+/** Sends the text on Enter or on leaving the field. Escape restores the old text. */
 function MyText({ text, onSet }: MyTextProps) {
   const [draft, setDraft] = useState(text);
   const field = useRef<HTMLInputElement>(null);
@@ -118,7 +118,9 @@ function MyText({ text, onSet }: MyTextProps) {
   );
 }
 
-/** When an input method is done. Preact takes `onCompositionEnd` for an event of that very name. */
+/**
+ * Calls the listener when an input method is done. Preact treats `onCompositionEnd` as an event with exactly that name.
+ */
 function useOnComposed(field: RefObject<HTMLInputElement>, listener: (input: HTMLInputElement) => void): void {
   useEffect(() => {
     const input = field.current;

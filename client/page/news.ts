@@ -1,11 +1,11 @@
 /**
- * What a screen reader is told of changes: politely, in bulk, one sentence at most every few seconds, and only what is
- * still so when it is said. Who said it last stands as it was told; time is given. Called by announcer.
+ * The changes to announce in a screen reader: in bulk, in one sentence at a time, and only if they are still true.
+ * Remembers the last announced status of each friend. The caller decides when to announce.
  */
 import type { Entry } from '../sdk/index.ts';
 import type { Status } from './words.ts';
 
-/** More than these are counted instead of named. */
+/** More changes than this are counted instead of named. */
 const NAMED = 3;
 
 export class News {
@@ -16,7 +16,7 @@ export class News {
     return this.#untold.size === 0;
   }
 
-  /** Who is seen for the first time is no news. */
+  /** A user that is seen for the first time is not announced. */
   hear(changed: readonly Entry[], removed: readonly string[]): void {
     for (const { user, status } of changed) {
       const told = this.#told.get(user);
@@ -30,7 +30,7 @@ export class News {
     }
   }
 
-  /** All that is untold, in one sentence; from then on it is told. */
+  /** Returns all pending changes in one sentence and marks them as announced. */
   tell(): string {
     const news = [...this.#untold];
     this.#untold.clear();

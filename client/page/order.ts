@@ -1,14 +1,14 @@
 /**
- * In which order friends stand, and which of them a search finds: online first, then busy and away, by id; then offline, the
- * last seen first. Runs once a frame over all friends however many of them changed, so what does not change is kept: the
- * ids in their order. Pure but for that. Called by session.
+ * The order of friends, and the search in them: online first, then busy and away, each by id; then offline, the last
+ * seen first. Runs once a frame over all friends however many of them changed, so the sorted ids are cached. Pure
+ * except for that.
  */
 import type { Entry } from '../sdk/index.ts';
 
 export class Order {
   #ids: readonly string[] = [];
 
-  /** Those that `search` finds in their id or text, in order. */
+  /** Returns the entries whose id or text contains `search`, in order. */
   of(entries: ReadonlyMap<string, Entry>, search: string): readonly Entry[] {
     if (!this.#holds(entries)) this.#ids = sortIds([...entries.keys()]);
     const wanted = search.trim().toLowerCase();
@@ -21,7 +21,7 @@ export class Order {
       const entry = entries.get(id);
       if (entry !== undefined && (wanted === '' || isFound(entry, wanted))) places[entry.status].push(entry);
     }
-    // The sort is stable: those never seen stay in the order of their ids.
+    // The sort is stable, so users that were never seen stay sorted by id.
     offline.sort((a, b) => (b.lastSeen ?? 0) - (a.lastSeen ?? 0));
     return [...online, ...busy, ...away, ...offline];
   }
@@ -35,7 +35,10 @@ function isFound({ user, text }: Entry, wanted: string): boolean {
   return user.toLowerCase().includes(wanted) || (text?.toLowerCase().includes(wanted) ?? false);
 }
 
-/** As people count: `a2` before `a10`. A collator would take 100 ms for 10,000 ids, all in one frame. */
+/**
+ * Sorts with numbers in numeric order: `a2` before `a10`. A collator would take 100 ms for 10,000 ids, all in one
+ * frame.
+ */
 function sortIds(ids: readonly string[]): readonly string[] {
   return ids
     .map((id) => ({ id, key: id.toLowerCase().replace(/\d+/g, (digits) => digits.padStart(20, '0')) }))

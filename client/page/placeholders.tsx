@@ -1,4 +1,4 @@
-/** What stands where friends would: before they are known, where there are none, and where a search finds none. */
+/** The placeholders of the list: before the friends are known, if there are none, and if a search finds none. */
 import type { ComponentChildren } from 'preact';
 import { Theirs } from './theirs.tsx';
 

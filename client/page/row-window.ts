@@ -1,25 +1,25 @@
 /**
- * Which rows of a long list are in the document: all of a short one, so that the browser's own search and print find
- * everyone; of a long one those in sight and some beyond, in steps, so that scrolling rarely renders. Pure.
+ * Selects the rows of a list that are rendered: all rows of a short list, so that the browser's own search and print
+ * include everyone; of a long one, those in sight and some beyond, in steps, so that scrolling rarely renders. Pure.
  */
 
-/** Up to here every row is there. */
+/** Up to this length, every row is rendered. */
 export const WHOLE_UP_TO = 150;
 const STEP = 4;
 const BEYOND = 5;
 
 export interface RowWindow {
   readonly from: number;
-  /** Not in it any more. */
+  /** Exclusive. */
   readonly to: number;
 }
 
-/** How far the list was scrolled, in steps. */
+/** Rounds the scroll position down to a step. */
 export function roughly(top: number, rowPx: number): number {
   return Math.floor(top / (rowPx * STEP)) * rowPx * STEP;
 }
 
-/** `top` is how far the list's begin is above the upper edge of what is in sight. */
+/** `top` is how far the top of the list is above the visible area. */
 export function rowWindow(count: number, rowPx: number, top: number, heightPx: number): RowWindow {
   if (count <= WHOLE_UP_TO) return { from: 0, to: count };
   const first = Math.floor(roughly(top, rowPx) / rowPx);

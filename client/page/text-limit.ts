@@ -1,12 +1,15 @@
 /**
- * How much text the hub takes, and what becomes of more: it is cut between characters as people see them, though the hub
- * counts UTF-16 units. Knows a field, and no component.
+ * Limits text to what the hub accepts: cuts it between characters as people see them, although the hub counts UTF-16
+ * units. Knows a field, but no component.
  */
 
 const MAX_UNITS = 140;
 const characters = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
-/** The text, or its beginning if there is no room for all of it. Halves of emoji are left out: the hub refuses them. */
+/**
+ * Returns the text, or its beginning if not all of it fits. Halves of surrogate pairs are removed, because the hub
+ * refuses them.
+ */
 export function fitting(text: string, room = MAX_UNITS): string {
   let fits = '';
   for (const { segment } of characters.segment(text.replace(/\p{Surrogate}/gu, ''))) {
@@ -16,7 +19,7 @@ export function fitting(text: string, room = MAX_UNITS): string {
   return fits;
 }
 
-/** Takes back as much of what was just put in as has no room. What stands behind the caret stays. */
+/** Removes as much of the latest input as does not fit. Text after the caret stays. */
 export function limit(field: HTMLInputElement): string {
   const { value, selectionEnd } = field;
   if (value.length <= MAX_UNITS) return value;

@@ -1,4 +1,4 @@
-/** Words that people other than the page's authors chose. Isolated, they can't turn the direction of what stands around them. */
+/** Text that other people chose. It is isolated, so that it cannot change the direction of its surroundings. */
 import { isolable } from '../ui/bidi.ts';
 
 export function Theirs({ children }: { readonly children: string }) {

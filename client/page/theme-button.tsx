@@ -1,8 +1,8 @@
-/** Light or dark: as the system has it, until somebody says otherwise. */
+/** The button for light or dark. The system decides until the user chooses. */
 import { useState } from 'preact/hooks';
 import { keepTheme, keptTheme, type Theme } from './local-storage.ts';
 
-/** Before the first picture, so that nothing flashes. */
+/** Runs before the first paint, so that the page does not flash. */
 export function applyKeptTheme(): void {
   const theme = keptTheme();
   if (theme !== undefined) document.documentElement.dataset['theme'] = theme;

@@ -1,6 +1,6 @@
 /**
- * The page's token, for a hub that asks for one: out of the address's fragment, which no server sees and which is removed
- * at once, or out of the form; kept in this tab alone, over reloads. Says nothing and sends nothing itself.
+ * Stores the page's token for a hub that requires one. It comes from the form or from the address's fragment, which no
+ * server sees and which is removed at once. It stays in this tab only, across reloads.
  */
 import { isUserId } from './user-id.ts';
 
@@ -9,14 +9,17 @@ let token: string | undefined = recall();
 const waiting = new Set<(token: string) => void>();
 const listeners = new Set<(what: { readonly isGiven: boolean }) => void>();
 takeFromFragment();
-// The address of a page that is open already: nothing is loaded anew.
+// Handles a new address of a page that is already open, which loads nothing.
 addEventListener('hashchange', takeFromFragment);
 
 export function currentToken(): string | undefined {
   return token;
 }
 
-/** The user that the token names. Undefined for an admin's token, or if it cannot be read. Verifies nothing: the hub does. */
+/**
+ * Returns the user that the token names; undefined for an admin's token, or if it cannot be read. Verifies nothing,
+ * because the hub does.
+ */
 export function userOfToken(): string | undefined {
   try {
     const payload = token?.split('.')[1] ?? '';
@@ -27,12 +30,12 @@ export function userOfToken(): string | undefined {
   }
 }
 
-/** Whether somebody waits for a token, so that the page should ask for it. */
+/** Returns whether a request waits for a token, so that the page should ask for it. */
 export function isTokenWanted(): boolean {
   return waiting.size > 0;
 }
 
-/** The next token that is given. */
+/** Resolves to the next token that is given. */
 export function nextToken(): Promise<string> {
   return new Promise((resolve) => {
     waiting.add(resolve);
@@ -42,7 +45,7 @@ export function nextToken(): Promise<string> {
 
 export function giveToken(given: string): void {
   token = given;
-  // A browser may forbid storage: then the token lives as long as the page.
+  // If the browser forbids storage, the token lives as long as the page.
   try {
     sessionStorage.setItem(KEY, given);
   } catch {
@@ -53,7 +56,7 @@ export function giveToken(given: string): void {
   tell(true);
 }
 
-/** Told when a token is wanted, and when one was given. */
+/** Notifies the listener when a token is requested, and when one is given. */
 export function onToken(listener: (what: { readonly isGiven: boolean }) => void): () => void {
   listeners.add(listener);
   return () => void listeners.delete(listener);
@@ -63,7 +66,7 @@ function tell(isGiven: boolean): void {
   for (const listener of listeners) listener({ isGiven });
 }
 
-/** `#token=…` in the address: kept, and out of sight. */
+/** Stores `#token=…` of the address and removes it from there. */
 function takeFromFragment(): void {
   const given = new URLSearchParams(location.hash.slice(1)).get('token')?.trim() ?? '';
   if (given === '') return;

@@ -1,4 +1,6 @@
-/** What stays in sight while the list scrolls: how many are here, how sure that is, and the search. */
+/**
+ * The toolbar, which stays in sight while the list scrolls: how many friends are here, the connection, and the search.
+ */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Picture } from './visit.ts';
@@ -12,7 +14,7 @@ interface ToolbarProps {
   readonly onSearch: (search: string) => void;
   readonly isAdding: boolean;
   readonly onAdd: (isAdding: boolean) => void;
-  /** What is shown while adding. */
+  /** Shown while the form to add a friend is open. */
   readonly children: ComponentChildren;
 }
 
@@ -73,7 +75,7 @@ export function Toolbar({ title, picture, words, search, onSearch, isAdding, onA
   );
 }
 
-/** `/` leads to the search, as in many places, where it is not typed into something. */
+/** The `/` key moves the focus to the search, unless it is typed into a field. */
 function useSearchKey(field: { readonly current: HTMLInputElement | null }): void {
   useEffect(() => {
     const hear = (event: KeyboardEvent): void => {

@@ -1,6 +1,6 @@
 /**
- * One visit of one user: the SDK's client and the view of the friends, as one picture that changes at most once a frame,
- * however many changes come in. Renders nothing and keeps nothing. Called by home.
+ * One visit of one user: the SDK's client and the view of the friends, as one picture that changes at most once a
+ * frame, however many changes arrive. Renders and stores nothing.
  */
 import {
   createPresenceClient,
@@ -15,23 +15,23 @@ import { Order } from './order.ts';
 import { currentToken, isTokenWanted, nextToken, onToken, userOfToken } from './token.ts';
 import type { Connection } from './words.ts';
 
-/** Who looks: the user itself, or somebody who only watches that user's friends. */
+/** The viewer: the user, or an observer of that user's friends. */
 export interface Who {
   readonly user: string;
   readonly isObserver: boolean;
 }
 
-/** What is to be seen, as of one frame. */
+/** The data of one frame. */
 export interface Picture {
-  /** Those that the search finds, in order. */
+  /** The entries that match the search, in order. */
   readonly rows: readonly Entry[];
   readonly total: number;
-  /** Not offline. */
+  /** The number of friends that are not offline. */
   readonly here: number;
   readonly entries: ReadonlyMap<string, Entry>;
   readonly connection: Connection;
   readonly isSynced: boolean;
-  /** My own true fold; null before it is told, and for an observer. */
+  /** The user's own true status; null until it is known, and for an observer. */
   readonly self: Self | null;
 }
 
@@ -54,7 +54,7 @@ export class Visit {
     this.who = who;
     this.#client = createPresenceClient({
       ...(who.isObserver ? {} : { user: who.user, status: mine.status, text: mine.text }),
-      // Without a token the hub is asked first whether it wants one at all.
+      // Without a stored token, the page first connects without one, to find out whether the hub requires it.
       ...(currentToken() === undefined ? {} : { getToken }),
     });
     this.#view = this.#client.watchFriends(who.user);
@@ -75,13 +75,13 @@ export class Visit {
     return this.#client.hubNow();
   }
 
-  /** @returns what ends it. */
+  /** @returns a function that removes the listener. */
   onPicture(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Each change as it comes, for whoever must not miss one. @returns what ends it. */
+  /** Receives every change, for listeners that must not miss one. @returns a function that removes the listener. */
   onChange(listener: (change: ViewChange) => void): () => void {
     return this.#view.on('change', listener);
   }
@@ -95,7 +95,7 @@ export class Visit {
     this.#client.set(mine);
   }
 
-  /** Others see me leave at once. */
+  /** Leaves with a goodbye, so that others see it at once. */
   end(): void {
     if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
     this.#listeners.clear();
@@ -140,7 +140,7 @@ export class Visit {
         `The hub does not show the friends of ${this.who.user}: ${error.message}`;
       return { kind: 'refused', why, wantsToken: isForbidden, isOver: true };
     }
-    // A fresh token is also asked for while all is well, before the old one runs out.
+    // The SDK also requests a fresh token while connected, before the old one expires.
     const isTokenRefused = isTokenWanted() && status !== 'connected';
     if (!isSynced) {
       if (isTokenRefused) return { kind: 'refused', why: NOT_ACCEPTED, wantsToken: true, isOver: false };
@@ -150,13 +150,13 @@ export class Visit {
     return { kind: 'behind', since: staleSince, why: isTokenRefused ? 'token refused' : whyBehind(status) };
   }
 
-  /** Why nothing is tried again. */
+  /** Explains why the client does not try again. */
   #refusal(): Connection {
     const hasToken = currentToken() !== undefined;
     const { code, text } = this.#reason ?? { code: 0, text: 'for good' };
     if (code === 4401) return { kind: 'refused', why: hasToken ? NOT_ACCEPTED : ASK, wantsToken: true, isOver: true };
     if (code === 4403) {
-      // Who was let in once has been put out since.
+      // A user that was connected before has been removed since.
       const why = this.#view.isSynced ? 'An admin has ended this session.' : this.#othersToken();
       return {
         kind: 'refused',
@@ -181,10 +181,10 @@ function whyBehind(status: PresenceClient['status']): 'hub unsure' | 'no network
   return status === 'disconnected' ? 'no network' : 'reconnecting';
 }
 
-/** The one that the hub may have refused. */
+/** The token that the hub may have refused. */
 let handedOut: string | undefined;
 
-/** A token that was given while nobody listened any more has not been tried: it comes before another question. */
+/** Uses a token that was given when nobody waited for it, because it has not been tried yet. Asks only after that. */
 function getToken({ refresh }: { readonly refresh: boolean }): string | Promise<string> {
   const token = currentToken();
   if (token === undefined || (refresh && token === handedOut)) return nextToken();

@@ -1,4 +1,4 @@
-/** Asks what only whoever looks can say: who they are, and the token of a hub that wants one. */
+/** The form for the user id, and for the token if the hub requires one. */
 import { useState } from 'preact/hooks';
 import type { Who } from './visit.ts';
 import { giveToken } from './token.ts';

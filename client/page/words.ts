@@ -1,20 +1,20 @@
-/** What the page says of a friend and of the connection, in words. Pure. */
+/** Describes a friend and the connection in words. Pure. */
 import type { Entry } from '../sdk/index.ts';
 import { ago, timeOf } from './ago.ts';
 
 export type Status = Entry['status'];
 
-/** How sure the page can be of what it shows. */
+/** How current the page's data is. */
 export type Connection =
   | { readonly kind: 'connecting'; readonly isRetry: boolean }
   | { readonly kind: 'live' }
-  /** What was last known is shown; `why` it is not followed any more, or not surely. */
+  /** Shows the last known data. `why` is the reason why it is not current, or not certain to be. */
   | { readonly kind: 'behind'; readonly since: number; readonly why: WhyBehind }
-  /** The person who looks has to do something. `isOver`: this visit does not go on, even if a token is given. */
+  /** The person at the page must act. `isOver`: this visit does not continue, even if a token is given. */
   | { readonly kind: 'refused'; readonly why: string; readonly wantsToken: boolean; readonly isOver: boolean };
 type WhyBehind = 'reconnecting' | 'no network' | 'hub unsure' | 'token refused';
 
-/** Whether the hub tells what happens: then it also knows of me. */
+/** Returns whether the hub sends changes now. If it does, it also knows the user's own presence. */
 export function isFollowing(connection: Connection): boolean {
   return connection.kind === 'live' || (connection.kind === 'behind' && connection.why === 'hub unsure');
 }
@@ -27,16 +27,16 @@ export const statusWords: Readonly<Record<Status | 'invisible', string>> = {
   invisible: 'Invisible',
 };
 
-/** While it is behind, nothing is said as if it were so now. */
+/** Uses the past tense if the data is out of date. */
 export function statusWord(status: Status, isBehind: boolean): string {
   return isBehind ? `Was ${status}` : statusWords[status];
 }
 
-/** The second line of an offline friend; undefined where there is nothing to say. */
+/** Returns the second line of an offline friend; undefined if there is nothing to show. */
 export function lastSeenWords({ status, lastSeen, v }: Entry, now: number): string | undefined {
   if (status !== 'offline') return undefined;
   if (v === 0) return 'Never online yet';
-  // The hub may be set to show it to nobody.
+  // The hub may be configured to hide it.
   return lastSeen === null ? undefined : `Last seen ${ago(lastSeen, now)}`;
 }
 
