@@ -1,4 +1,4 @@
-/** How long ago, how long still, and at what time of day. Pure. Called wherever an instant is shown. */
+/** Formats ages, remaining times and times of day. Pure. */
 
 const STEPS = [
   { ms: 86_400_000, unit: 'd' },
@@ -7,7 +7,7 @@ const STEPS = [
   { ms: 1000, unit: 's' },
 ] as const;
 
-/** "3 s", "4 min 5 s", "2 h 10 min": the two largest units, and nothing finer than a second. */
+/** Returns "3 s", "4 min 5 s" or "2 h 10 min": the two largest units, not finer than a second. */
 export function formatDuration(ms: number): string {
   const whole = Math.max(0, Math.floor(ms / 1000)) * 1000;
   const first = STEPS.findIndex((step) => whole >= step.ms);
@@ -23,14 +23,14 @@ export function formatAgo(at: number, now: number): string {
   return now - at < 1000 ? 'just now' : `${formatDuration(now - at)} ago`;
 }
 
-/** What is left until then, to a tenth of a second while little is. */
+/** Returns the time left until then, to a tenth of a second if little is left. */
 export function formatLeft(until: number, now: number): string {
   const left = until - now;
   if (left <= 0) return 'due';
   return left < 10_000 ? `${(left / 1000).toFixed(1)} s` : formatDuration(left);
 }
 
-/** The time of day here; with its date where that is not today's. */
+/** Returns the local time of day, with the date if it is not today's. */
 export function formatTime(at: number, now: number, withMs = false): string {
   const moment = new Date(at);
   const pad = (part: number, length = 2): string => String(part).padStart(length, '0');

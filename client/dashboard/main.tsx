@@ -1,4 +1,4 @@
-/** The operator's dashboard at /admin: builds its rooms, starts them and shows them. */
+/** The operator's dashboard at /admin: builds its modules, starts them and renders them. */
 import { render } from 'preact';
 import { buildRooms } from './rooms.ts';
 import { App } from './view/app.tsx';

@@ -1,4 +1,4 @@
-/** What the view is given: the rooms of this page, built and joined once. Holds no logic of its own. Called by main. */
+/** The modules of this page that the view uses, built and joined once. Contains no logic of its own. */
 import { Access } from './hub/access.ts';
 import { createCalls, type Calls } from './hub/calls.ts';
 import { createScraper, type Scraper } from './hub/scraper.ts';

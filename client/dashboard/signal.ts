@@ -1,8 +1,8 @@
-/** One value that is watched: what the rooms of this page tell its view. Holds no history. */
+/** One value that can be watched: how the modules of this page notify the view. Keeps no history. */
 
 export interface Signal<T> {
   get(): T;
-  /** Tells the watchers where it is another value. */
+  /** Notifies the watchers if the value is different. */
   set(next: T): void;
   watch(listener: () => void): () => void;
 }

@@ -1,6 +1,6 @@
 /**
- * The one user that is looked at: asks the hub to explain it again and again, at once where the tail tells a change of it,
- * and ends sessions. Keeps what it had while the hub is away. Draws nothing. Started by main.
+ * The user that is being explained: asks the hub for its explanation repeatedly, and at once if the tail shows a change
+ * of it. Also ends sessions. Keeps the last explanation while the hub is unreachable. Draws nothing.
  */
 import { createSignal, type Signal } from '../signal.ts';
 import type { Access } from '../hub/access.ts';
@@ -13,7 +13,7 @@ const ASK_EVERY_MS = 2000;
 export type Explained =
   | { readonly kind: 'nobody' }
   | { readonly kind: 'asking'; readonly user: string }
-  /** `aheadMs`: by how much the hub's clock is ahead of the page's. */
+  /** `aheadMs`: how far the hub's clock is ahead of the page's. */
   | { readonly kind: 'explained'; readonly user: string; readonly explanation: Explanation; readonly aheadMs: number }
   | { readonly kind: 'refused'; readonly user: string; readonly why: string };
 
@@ -22,7 +22,7 @@ export interface ExplainUser {
   start(): void;
   look(user: string): void;
   hear(changes: readonly TailedChange[]): void;
-  /** @returns a sentence that says what became of it. */
+  /** @returns a sentence that describes the result. */
   endSession(user: string, session: string): Promise<{ readonly isEnded: boolean; readonly said: string }>;
 }
 
@@ -30,9 +30,12 @@ export function createExplainUser(access: Access, calls: Calls): ExplainUser {
   const state = createSignal<Explained>({ kind: 'nobody' });
   let user = '';
   let timer: ReturnType<typeof setTimeout> | undefined;
-  /** Counts those that were looked at: an answer about an earlier one is dropped. */
+  /** Counts the users that were chosen, so that an answer about an earlier one is dropped. */
   let turn = 0;
-  /** One is on its way: who changes often is not asked for again before its answer is shown, but once more after it. */
+  /**
+   * A request is under way. A user that changes often is not requested again before its answer is shown, but once after
+   * it.
+   */
   let isAsking = false;
   let isDue = false;
 

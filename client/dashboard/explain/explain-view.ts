@@ -1,16 +1,16 @@
 /**
- * An explanation as sentences and rows: what others see, why, and what each session's record would say on the legacy
- * server. Counts down on the hub's own clock. Pure. Called by the view of one user.
+ * An explanation as sentences and rows: what others see, why, and each session's record as the legacy server would show
+ * it. Countdowns use the hub's clock. Pure.
  */
 import { formatAgo, formatDuration, formatLeft, formatTime } from '../ages.ts';
 import type { ExplainedSession, Explanation, Transition } from '../hub/wire.ts';
 
 export interface SessionRow {
   readonly session: ExplainedSession;
-  /** The legacy record's five fields, by its words. */
+  /** The five fields of the legacy record, by their legacy names. */
   readonly record: readonly { readonly name: string; readonly value: string; readonly note?: string }[];
   readonly leaseLeft: string;
-  /** What is left of the lease as it was at the last sign of life, 0 to 1. */
+  /** What is left of the lease since the last sign of life, 0 to 1. */
   readonly leasePart: number;
 }
 
@@ -25,7 +25,7 @@ export interface TransitionRow {
 export interface ExplainView {
   readonly headline: string;
   readonly seen: string;
-  /** Why some see something else; none where all see the same. */
+  /** Why some viewers see something else; empty if all see the same. */
   readonly hidden: readonly string[];
   readonly sessions: readonly SessionRow[];
   readonly transitions: readonly TransitionRow[];
@@ -53,12 +53,12 @@ export function viewOf(explanation: Explanation, now: number): ExplainView {
   };
 }
 
-/** `grace_over` as a person says it. */
+/** Returns `grace_over` as words. */
 export function asWords(cause: string): string {
   return cause.replaceAll('_', ' ');
 }
 
-/** What the end of a session means for its client. */
+/** Describes what the end of a session means for its client. */
 export function describeEnd(adapter: ExplainedSession['adapter']): string {
   switch (adapter) {
     case 'tcp-xml':
@@ -76,7 +76,7 @@ export function describeEnd(adapter: ExplainedSession['adapter']): string {
 function describeSeen({ entry }: Explanation, now: number): string {
   if (entry.since === null) return 'The hub has never seen this user.';
   const shown = `for ${formatDuration(now - entry.since)}, since ${formatTime(entry.since, now)}`;
-  // While it is visible its last sign of life may be newer than the entry says: the sessions say it.
+  // While the user is visible, its last sign of life may be newer than the entry's. The sessions show it.
   if (entry.status !== 'offline' || entry.lastSeen === null) return shown;
   return `${shown}; last seen ${formatAgo(entry.lastSeen, now)}`;
 }

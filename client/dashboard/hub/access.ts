@@ -1,12 +1,12 @@
 /**
- * May this page ask the hub: with which token, or is one wanted first. An open hub is asked without one and nobody is
- * bothered; a refusal asks again and says why. The only holder of the token. Called by calls, the tail and the form.
+ * Decides whether this page may send requests to the hub: with a token, without, or only after the operator gives one.
+ * An open hub needs none, so the page asks only after a refusal, and shows the reason. The only holder of the token.
  */
 import { createSignal, type Signal } from '../signal.ts';
 import { keepToken, recallToken, takeTokenFromAddress } from './token.ts';
 
 export type AccessState =
-  /** Not known yet: nobody has answered. */
+  /** Unknown: no answer has arrived. */
   { readonly kind: 'trying' } | { readonly kind: 'let in' } | { readonly kind: 'asking'; readonly why: string };
 
 export class Access {
@@ -17,7 +17,7 @@ export class Access {
     return this.#token;
   }
 
-  /** Whether requests may go out: not while somebody has to give a token first. */
+  /** Whether requests may be sent. They may not while the page asks for a token. */
   get mayAsk(): boolean {
     return this.state.get().kind !== 'asking';
   }
@@ -27,14 +27,14 @@ export class Access {
     this.state.set({ kind: 'trying' });
   }
 
-  /** An answer came that the hub gives to operators alone: only now is the token worth keeping. */
+  /** Records an answer that the hub gives to operators only. Only then is the token stored. */
   letIn(): void {
     if (this.state.get().kind === 'let in') return;
     keepToken(this.#token);
     this.state.set({ kind: 'let in' });
   }
 
-  /** @param token the one that was refused: a late answer must not take a newer one away. */
+  /** @param token the refused one: a late answer must not remove a newer token. */
   refuse(token: string | undefined, status: 401 | 403, detail: string): void {
     if (token !== this.#token || !this.mayAsk) return;
     this.#token = undefined;

@@ -1,6 +1,6 @@
 /**
- * HTTP to the hub: with the token, in bounded time, every end a value. Tells access who was refused and the link whether
- * the hub answers at all. Judges no body. Called by the scraper, explain and the kick.
+ * HTTP requests to the hub, with the token and a time limit. Every result is a value. Notifies `Access` of refusals,
+ * and `UnreachableSince` of whether the hub answers. Validates no body.
  */
 import { createSignal, type Signal } from '../signal.ts';
 import type { Access } from './access.ts';
@@ -14,7 +14,7 @@ export type Answer =
   | { readonly kind: 'refused' }
   | { readonly kind: 'unreachable' };
 
-/** Since when the hub has not answered; null while it does. Epoch ms on the page's clock. */
+/** The time since which the hub has not answered, in epoch milliseconds of the page's clock; null while it answers. */
 export type UnreachableSince = Signal<number | null>;
 
 export interface Calls {
@@ -52,7 +52,7 @@ export function createCalls(access: Access): Calls {
   };
 }
 
-/** The sentence of a problem; empty where the body is none. */
+/** Returns the `detail` of a problem; empty if the body is not a problem. */
 export function detailOf(text: string): string {
   try {
     const body: unknown = JSON.parse(text);

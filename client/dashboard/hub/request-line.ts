@@ -1,6 +1,6 @@
 /**
- * What a button is about to do, as something to paste into a terminal. A token never stands in it: the shell is to know
- * it by the name of the hub's own setting. Pure. Called by the view.
+ * The request of a button as text to paste into a terminal. It never contains a token: the shell uses the variable with
+ * the name of the hub's own setting. Pure.
  */
 
 export interface HubRequest {
@@ -30,7 +30,7 @@ export function asCurl({ method, path }: HubRequest, origin: string, hasToken: b
   ].join(' ');
 }
 
-/** The messages of the tail, one a line, for any WebSocket client. */
+/** Returns the messages of the tail, one per line, for any WebSocket client. */
 export function asTailMessages(match: string, origin: string, hasToken: boolean): string {
   const hello = hasToken ? { type: 'hello', observe: true, token: '…' } : { type: 'hello', observe: true };
   const tail = match === '' ? { type: 'tail' } : { type: 'tail', match };
@@ -41,7 +41,7 @@ export function socketAddress(origin: string): string {
   return `${origin.replace(/^http/, 'ws')}/ws`;
 }
 
-/** Safe in any shell: what is between single quotes stands as it is. */
+/** Quotes for any shell: text between single quotes is literal. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", '%27')}'`;
 }

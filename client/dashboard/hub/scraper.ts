@@ -1,6 +1,6 @@
 /**
- * Reads /metrics and /readyz, again and again, into the history; tries on while the hub is away, and waits while a token
- * is wanted. Draws nothing. Started by main.
+ * Reads /metrics and /readyz repeatedly into the history. Continues while the hub is unreachable, and pauses while the
+ * page asks for a token. Draws nothing.
  */
 import { createSignal, type Signal } from '../signal.ts';
 import type { History } from '../metrics/history.ts';
@@ -12,15 +12,15 @@ export const SCRAPE_EVERY_MS = [1000, 2000] as const;
 
 export interface Readiness {
   readonly isReady: boolean;
-  /** The failing part, named by the hub. */
+  /** The failing part, as the hub names it. */
   readonly failing: string;
 }
 
 export interface Scraper {
   readonly everyMs: Signal<number>;
-  /** Counts scrapes, good and bad: what is drawn has changed. */
+  /** Counts scrapes, good and bad, so that watchers know when to redraw. */
   readonly turns: Signal<number>;
-  /** Null until the hub has said. */
+  /** Null until the hub has answered. */
   readonly readiness: Signal<Readiness | null>;
   start(): void;
 }
@@ -63,14 +63,14 @@ export function createScraper(access: Access, calls: Calls, history: History): S
     start: () => {
       access.state.watch(() => void turn());
       everyMs.watch(() => void turn());
-      // Timers of a hidden page are slowed down to one a minute.
+      // Browsers limit timers of a hidden page to one a minute.
       document.addEventListener('visibilitychange', () => void turn());
       void turn();
     },
   };
 }
 
-/** The time of day on a clock that never steps: rates are made of its differences. */
+/** Returns the time of day by a clock that never steps, because rates are computed from differences. */
 function now(): number {
   return performance.timeOrigin + performance.now();
 }

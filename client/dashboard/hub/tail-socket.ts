@@ -1,6 +1,6 @@
 /**
- * The WebSocket that tells every change: says hello as an observer, asks for the tail, comes back by itself with growing
- * pauses, and knows whether the hub says that it is stale. Keeps no row. Started by main.
+ * The WebSocket that receives every change: sends the hello as an observer, requests the tail, reconnects with growing
+ * delays, and tracks whether the hub is stale. Stores no rows.
  */
 import type { HubMessage } from '../../../shared/index.ts';
 import { createSignal } from '../signal.ts';
@@ -11,38 +11,40 @@ import { readMessage, type TailedChange } from './wire.ts';
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
-/** Where the hub has no room (1013), finds this page too busy (4429), or has as many tails as it bears. */
+/**
+ * The delay if the hub is full (1013), the page exceeds its rate (4429), or the hub has its maximum number of tails.
+ */
 const SLOW_PAUSE_MS = 5000;
-/** As the hub would say it. */
+/** The hub's own close code for a timeout. */
 const SILENT = 4408;
 
 export type TailState =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live'; readonly node: string }
   | { readonly kind: 'lost' }
-  /** The hub said why; it is asked again later. */
+  /** The hub gave the reason. The page tries again later. */
   | { readonly kind: 'refused'; readonly why: string };
 
 export interface TailSocketOptions {
   readonly access: Access;
-  /** Where the hub answers again, no pause is waited for. */
+  /** When the hub answers HTTP again, the page reconnects without waiting. */
   readonly link: UnreachableSince;
   readonly onChanges: (changes: readonly TailedChange[], skipped: number) => void;
 }
 
 export class TailSocket {
   readonly state = createSignal<TailState>({ kind: 'connecting' });
-  /** The last moment of which the hub is sure; null while it is fresh, or nothing is known. */
+  /** The last time of which the hub is certain; null if it is current, or nothing is known. */
   readonly staleSince = createSignal<number | null>(null);
   readonly #options: TailSocketOptions;
   #socket: WebSocket | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Tries since the last welcome. */
+  /** Attempts since the last welcome. */
   #attempt = 0;
-  /** When the hub wants this page back, where it has said so. */
+  /** The delay before a reconnect that the hub requested. */
   #pauseAskedMs: number | undefined;
   #match = '';
-  /** While it is welcomed: asks for a sign of life, and gives up on a connection that gives none. */
+  /** After the welcome: asks for signs of life, and closes a connection that gives none. */
   #beating: ReturnType<typeof setInterval> | undefined;
   #heardAt = 0;
 
@@ -65,7 +67,7 @@ export class TailSocket {
     this.#connect();
   }
 
-  /** Only changes of users whose id holds this text. */
+  /** Receives only changes of users whose id contains this text. */
   match(text: string): void {
     if (text === this.#match) return;
     this.#match = text;
@@ -139,7 +141,7 @@ export class TailSocket {
     this.#beating = setInterval(() => {
       this.#send({ type: 'heartbeat', id: 'beat' });
       if (performance.now() <= this.#heardAt + timeoutMs) return;
-      // A network that is gone says nothing of it: the browser would wait for minutes.
+      // A lost network sends no close, so the browser would wait for minutes.
       socket?.close();
       this.#lose(SILENT);
     }, everyMs);
@@ -175,7 +177,7 @@ export class TailSocket {
   }
 }
 
-/** With jitter: all the pages of a hub that comes back do not come at once. */
+/** Adds jitter, so that the pages of a restarted hub do not reconnect at once. */
 export function pauseAfter(code: number, attempt: number, random: number): number {
   const isSlow = code === 1013 || code === 4429;
   return (isSlow ? SLOW_PAUSE_MS : 100) + random * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt);

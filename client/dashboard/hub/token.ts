@@ -1,6 +1,7 @@
 /**
- * The operator's token: given in the form or in the address's fragment, which no server sees and which is removed at once;
- * kept in this tab alone, over reloads. Not the friend page's token. Says nothing and sends nothing. Called by access.
+ * Stores the operator's token, which comes from the form or from the address's fragment. No server sees the fragment,
+ * and it is removed at once. The token stays in this tab only, across reloads. It is separate from the friend page's
+ * token.
  */
 
 const KEY = 'presence-hub admin token';
@@ -9,7 +10,7 @@ export function recallToken(): string | undefined {
   try {
     return sessionStorage.getItem(KEY) ?? undefined;
   } catch {
-    // A browser may forbid storage: then the token lives as long as the page.
+    // If the browser forbids storage, the token lives as long as the page.
     return undefined;
   }
 }
@@ -23,7 +24,7 @@ export function keepToken(token: string | undefined): void {
   }
 }
 
-/** `#token=…` in the address, taken out of sight. */
+/** Takes `#token=…` out of the address. */
 export function takeTokenFromAddress(): string | undefined {
   const given = new URLSearchParams(location.hash.slice(1)).get('token')?.trim() ?? '';
   if (given === '') return undefined;

@@ -1,6 +1,6 @@
 /**
- * What the hub says to this page, by the types of the contract: answers of explain, and the messages of the tail's socket.
- * The hub is trusted to keep to its contract; what is no JSON is nothing.
+ * Parses what the hub sends to this page into the types of the contract: answers of explain, and messages of the tail's
+ * socket. The hub is trusted to follow its contract. Text that is not JSON is ignored.
  */
 import type { Explanation, HubMessage } from '../../../shared/index.ts';
 

@@ -1,20 +1,20 @@
 /**
- * What two scrapes say together: rates, and quantiles of what was observed between them. A counter that went back was
- * started anew with its hub: what it shows is then all that is known of the time between. Pure. Called by measures.
+ * Computes rates and quantiles from two scrapes. A counter that decreased was reset by a restart of the hub, so its new
+ * value is all that is known of the interval. Pure.
  */
 import type { Buckets } from './reading.ts';
 
-/** How much a counter grew. */
+/** Returns how much a counter grew. */
 export function increase(before: number, now: number): number {
   return now >= before ? now - before : now;
 }
 
-/** Per second; null where no time has passed. */
+/** Returns the rate per second; null if no time has passed. */
 export function rate(before: number, now: number, elapsedMs: number): number | null {
   return elapsedMs > 0 ? (increase(before, now) * 1000) / elapsedMs : null;
 }
 
-/** What was observed between two states of a histogram, cumulative as they are. */
+/** Returns what was observed between two states of a histogram. All counts are cumulative. */
 export function observedBetween(before: Buckets, now: Buckets): Buckets {
   const earlier = new Map(before);
   const isRestarted = now.some(([bound, count]) => count < (earlier.get(bound) ?? 0));
@@ -22,8 +22,8 @@ export function observedBetween(before: Buckets, now: Buckets): Buckets {
 }
 
 /**
- * The value below which this part of the observations lies, by a straight line within its bucket; null where nothing was
- * observed. Beyond the last finite bound nobody knows more than that bound.
+ * Returns the value below which this part of the observations lies, interpolated linearly within its bucket; null if
+ * nothing was observed. Beyond the last finite bound, returns that bound.
  */
 export function quantile(part: number, buckets: Buckets): number | null {
   const total = buckets.at(-1)?.[1] ?? 0;

@@ -1,12 +1,14 @@
 /**
- * What is plotted: for each measure its series, one point a scrape, of the last ten minutes and no more. A scrape that
- * failed leaves a hole, never a line drawn over it. Holds no timer and asks nobody. Called by the scraper; read by plots.
+ * The plotted data: the series of each measure, one point per scrape, for the last ten minutes. A failed scrape leaves
+ * a gap, and no line crosses it. Has no timer and sends no requests.
  */
 import { measures, type Measure, type Values } from './measures.ts';
 import { Reading } from './reading.ts';
 
 export const WINDOW_MS = 10 * 60_000;
-/** Scrapes further apart than this leave a hole: a page that slept does not know what was between. */
+/**
+ * A longer time between scrapes leaves a gap, because a page that was suspended does not know what happened in between.
+ */
 const HOLE_AFTER_MS = 15_000;
 
 export type Point = number | null;
@@ -16,9 +18,9 @@ export interface Series {
   readonly points: readonly Point[];
 }
 
-/** What one plot draws. */
+/** The data of one plot. */
 export interface PlotData {
-  /** Seconds since the epoch, as uPlot wants them. */
+  /** Seconds since the epoch, as uPlot requires. */
   readonly times: readonly number[];
   readonly series: readonly Series[];
 }
@@ -41,7 +43,7 @@ export class History {
     this.#last = reading;
   }
 
-  /** Nothing is known of this moment. One hole is enough, however long it lasts. */
+  /** Adds a gap. One gap is enough, however long it lasts. */
   hole(at: number): void {
     const isHole = [...this.#columns.values()].every((columns) =>
       [...columns.values()].every((points) => points.length === 0 || points.at(-1) === null),
@@ -49,7 +51,7 @@ export class History {
     if (!isHole) this.#push(at, () => new Map());
   }
 
-  /** A copy: it stands still while the history goes on. */
+  /** Returns a copy, which does not change while the history continues. */
   plot(measure: Measure): PlotData {
     const columns = [...(this.#columns.get(measure.id) ?? [])];
     const shown = measure.isSparse === true ? columns.filter(([, points]) => points.some(isSomething)) : columns;
@@ -59,7 +61,7 @@ export class History {
     };
   }
 
-  /** The last values that were read; they stand while the hub is away. */
+  /** Returns the last values that were read. They stay while the hub is unreachable. */
   latestOf({ id }: Measure): readonly { readonly label: string; readonly value: Point }[] {
     const index = this.#times.indexOf(this.#last?.at ?? NaN);
     return [...(this.#columns.get(id) ?? [])].map(([label, points]) => ({ label, value: points[index] ?? null }));
@@ -86,7 +88,7 @@ export class History {
     for (const columns of this.#columns.values()) {
       for (const [label, points] of columns) {
         points.splice(0, old);
-        // Gone with its adapter or reason.
+        // Removed together with its adapter or reason.
         if (points.every((point) => point === null)) columns.delete(label);
       }
     }

@@ -1,6 +1,6 @@
 /**
- * The table of what is plotted: each measure's title, unit and how its values come out of a scrape and the one before.
- * Pure: a new plot is a new row here. Called by history and by the plots.
+ * The table of plots: the title and unit of each measure, and how its values follow from a scrape and the previous one.
+ * Pure. A new plot is a new row here.
  */
 import { observedBetween, quantile, rate } from './between.ts';
 import type { Reading } from './reading.ts';
@@ -12,9 +12,9 @@ export interface Measure {
   readonly id: string;
   readonly title: string;
   readonly unit: Unit;
-  /** What is plotted, in a sentence's length. */
+  /** What is plotted, in one sentence. */
   readonly about: string;
-  /** Series that are only shown once they were not zero: there are many, and most never happen. */
+  /** Shows series only after they were not zero, because there are many and most never happen. */
   readonly isSparse?: true;
   readonly read: (reading: Reading, before: Reading | undefined) => Values;
 }
@@ -28,7 +28,7 @@ const rateBy =
   (name: string, label: string): Measure['read'] =>
   (reading, before) => {
     const earlier = before?.by(name, label);
-    // A label that is new since the last scrape has begun at nothing.
+    // A label that is new since the last scrape started at zero.
     const rateOf = (value: string, now: number): number | null =>
       earlier === undefined || before === undefined ? null : rate(earlier.get(value) ?? 0, now, reading.at - before.at);
     return new Map([...reading.by(name, label)].map(([value, now]) => [value, rateOf(value, now)]));

@@ -1,6 +1,6 @@
 /**
- * The Prometheus text format to samples. Knows no metric by name, and skips what is no sample instead of failing: a
- * dashboard shows what it can read. Pure. Called by reading.
+ * Parses the Prometheus text format. Knows no metric by name, and skips lines that are not samples, so that the
+ * dashboard shows what it can read. Pure.
  */
 
 export interface Sample {
@@ -9,7 +9,7 @@ export interface Sample {
   readonly value: number;
 }
 
-/** Name, labels in braces, value, and a time that nobody here needs. */
+/** Name, labels in braces, value, and a timestamp that is ignored. */
 const LINE = /^([a-zA-Z_:][\w:]*)\s*(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?$/;
 const LABEL = /([a-zA-Z_]\w*)\s*=\s*"((?:\\.|[^"\\])*)"/g;
 

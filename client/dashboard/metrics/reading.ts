@@ -1,13 +1,11 @@
-/**
- * One scrape as it is asked for: by metric, by label, by bucket. Pure. Called by measures and by the numbers at the top.
- */
+/** One scrape, with access by metric, label and bucket. Pure. */
 import { parsePrometheusText, type Sample } from './prometheus-text.ts';
 
-/** Cumulative counts by upper bound, ascending, the last one Infinity. */
+/** Cumulative counts by upper bound, in ascending order. The last bound is Infinity. */
 export type Buckets = readonly (readonly [bound: number, count: number])[];
 
 export class Reading {
-  /** When it was read, on the page's clock, milliseconds. */
+  /** When it was read, in milliseconds of the page's clock. */
   readonly at: number;
   readonly #byName = new Map<string, Sample[]>();
 
@@ -24,12 +22,14 @@ export class Reading {
     return this.#byName.has(name);
   }
 
-  /** The value of a metric without labels, or the sum over its labels; undefined where the hub has no such metric. */
+  /**
+   * Returns the value of a metric without labels, or the sum over its labels; undefined if the hub has no such metric.
+   */
   total(name: string): number | undefined {
     return this.#byName.get(name)?.reduce((sum, { value }) => sum + value, 0);
   }
 
-  /** Values by one label, in the hub's order. */
+  /** Returns the values by one label, in the hub's order. */
   by(name: string, label: string): ReadonlyMap<string, number> {
     return new Map((this.#byName.get(name) ?? []).map(({ labels, value }) => [labels[label] ?? '', value]));
   }

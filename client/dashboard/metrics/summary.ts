@@ -1,4 +1,4 @@
-/** A plot in words, for whoever hears it instead of seeing it. Pure. Called by the plots. */
+/** Describes a plot in words, for screen readers. Pure. */
 import type { PlotData, Point } from './history.ts';
 import type { Measure } from './measures.ts';
 import { formatValue, type Unit } from './units.ts';

@@ -1,4 +1,4 @@
-/** Numbers as a person reads them: three digits that matter and a unit. Pure. Called wherever a number is shown. */
+/** Formats numbers for people: three significant digits and a unit. Pure. */
 
 export type Unit = 'count' | 'perSecond' | 'seconds' | 'bytes';
 
@@ -20,7 +20,7 @@ export function formatValue(value: number | null | undefined, unit: Unit): strin
   }
 }
 
-/** Whole below 10,000 where it is whole. */
+/** Shows integers below 10,000 in full. */
 function formatCount(value: number): string {
   const size = Math.abs(value);
   if (size >= 999_500) return `${threeDigits(value / 1e6)} M`;
@@ -41,7 +41,7 @@ function formatBytes(value: number): string {
   return value >= MiB ? `${threeDigits(value / MiB)} MiB` : `${threeDigits(value / 1024)} KiB`;
 }
 
-/** Three digits at most after the first that is not zero, two of them after the point. */
+/** Shows at most three significant digits, two of them after the decimal point. */
 function threeDigits(value: number): string {
   const size = Math.abs(value);
   const text = value.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2);

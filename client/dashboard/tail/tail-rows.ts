@@ -1,16 +1,13 @@
-/**
- * The rows of the tail: which changes pass the filter, newest first, some hundreds kept and no more. Pure but for its own
- * memory. Called by the tail; shown by its view.
- */
+/** The rows of the tail that pass the filter, newest first, limited to some hundreds. Pure except for its own state. */
 import type { TailedChange } from '../hub/wire.ts';
 
-/** What is kept of all that comes, and of what passes the filter. */
+/** The limit of all rows, and of rows that pass the filter. */
 export const MAX_ROWS = 300;
 
 export interface TailFilter {
   /** Part of a user id. */
   readonly user: string;
-  /** The status it came to; empty for any, as the others. */
+  /** The new status. Empty matches any, in this and the other fields. */
   readonly status: string;
   readonly cause: string;
   readonly adapter: string;
@@ -19,7 +16,7 @@ export interface TailFilter {
 export const NO_FILTER: TailFilter = { user: '', status: '', cause: '', adapter: '' };
 
 export interface TailRow extends TailedChange {
-  /** Counts from 1, in the order in which they came. */
+  /** Counts from 1, in the order of arrival. */
   readonly number: number;
 }
 
@@ -44,11 +41,11 @@ export class TailRows {
   get rows(): readonly TailRow[] {
     return this.#passing;
   }
-  /** All that came. */
+  /** The number of all changes that arrived. */
   get count(): number {
     return this.#count;
   }
-  /** Those that were seen, sorted: what there is to choose from. */
+  /** The causes that were seen, sorted: the choices of the filter. */
   get causes(): readonly string[] {
     return this.#causes;
   }
@@ -59,7 +56,7 @@ export class TailRows {
     return this.#filter;
   }
 
-  /** In the order in which they happened. */
+  /** Adds changes, given in the order in which they happened. */
   add(changes: readonly TailedChange[]): void {
     const rows = changes.map((change) => ({ ...change, number: (this.#count += 1) })).reverse();
     this.#recent = [...rows, ...this.#recent].slice(0, MAX_ROWS);
@@ -69,7 +66,7 @@ export class TailRows {
     this.#adapters = withNew(this.#adapters, changes, ({ adapter }) => adapter);
   }
 
-  /** Narrower: only those of the rows that pass. Wider: what is still remembered comes back. */
+  /** A narrower filter keeps only the matching rows. A wider one restores those that are still stored. */
   setFilter(filter: TailFilter): void {
     this.#filter = filter;
     const known = new Map([...this.#passing, ...this.#recent].map((row) => [row.number, row]));
@@ -86,8 +83,8 @@ export class TailRows {
 }
 
 /**
- * What is to be shown next, where more is new than a browser lays out in one frame: those that are shown already and the
- * newest `atMost` of the others. It is `rows` itself once all of them are there.
+ * Returns the rows to show next if a browser cannot lay out all new ones in one frame: those already shown and the
+ * newest `atMost` of the others. Returns `rows` itself once all are shown.
  */
 export function mixIn(rows: readonly TailRow[], shown: readonly TailRow[], atMost: number): readonly TailRow[] {
   const before = new Set(shown);

@@ -1,12 +1,12 @@
 /**
- * The tail as its view shows it: some new rows a frame however much comes, held still while somebody reads, and how many
- * were not sent. Draws nothing. Fed by the tail's socket.
+ * The state of the tail view: a few new rows per frame however many arrive, paused while somebody reads, and the number
+ * of changes that were left out. Draws nothing.
  */
 import { createSignal, type Signal } from '../signal.ts';
 import type { TailedChange } from '../hub/wire.ts';
 import { mixIn, NO_FILTER, TailRows, type TailFilter, type TailRow } from './tail-rows.ts';
 
-/** New rows that a frame takes in: a screenful at once is a task of 40 ms, half of it layout. */
+/** The limit of new rows per frame, because a whole screen of them at once takes 40 ms, half of it layout. */
 const NEW_A_FRAME = 12;
 
 export interface TailShown {
@@ -15,9 +15,9 @@ export interface TailShown {
   readonly causes: readonly string[];
   readonly adapters: readonly string[];
   readonly isHeld: boolean;
-  /** Changes that came since it is held. */
+  /** Changes that arrived during the pause. */
   readonly newer: number;
-  /** Changes that the hub left out: more than it tells. */
+  /** Changes that the hub left out because there were too many. */
   readonly skipped: number;
 }
 
@@ -28,7 +28,7 @@ export interface Tail {
   hold(isHeld: boolean): void;
 }
 
-/** @param onMatch the part of a user id that the hub is to match; told once typing rests. */
+/** @param onMatch receives the part of a user id for the hub to match, once the operator stops typing. */
 export function createTail(onMatch: (match: string) => void): Tail {
   const rows = new TailRows();
   const shown = createSignal<TailShown>({

@@ -1,4 +1,4 @@
-/** The whole page: what is asked first, what is wrong, the numbers, the user that is looked at, the plots and the tail. */
+/** The whole page: the token form, errors, the numbers, the explained user, the plots and the tail. */
 import { useEffect } from 'preact/hooks';
 import { formatDuration, formatTime } from '../ages.ts';
 import type { Rooms } from '../rooms.ts';

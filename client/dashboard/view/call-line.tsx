@@ -1,11 +1,11 @@
-/** The call that a button makes, as a line to copy into a terminal. */
+/** The request of a button, as a line to copy into a terminal. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 
 const SAID_FOR_MS = 1500;
 
 interface CallLineProps {
   readonly text: string;
-  /** What it does, for whoever hears the copy button. */
+  /** What the request does, for the label of the copy button in screen readers. */
   readonly of: string;
 }
 
@@ -39,7 +39,7 @@ export function CallLine({ text, of }: CallLineProps) {
   );
 }
 
-/** The clipboard is for pages of TLS or of this machine; elsewhere the line is selected, for Ctrl-C. */
+/** Copies the text. The clipboard requires TLS or localhost; elsewhere the line is selected, for Ctrl-C. */
 async function copyText(text: string, element: HTMLElement | null): Promise<string> {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-/** Which colour a series has: the same adapter is the same colour in every plot. The colours themselves are the styles'. */
+/** The color of each series. An adapter has the same color in every plot. The styles define the colors. */
 
 const OWN: Readonly<Record<string, number>> = {
   'tcp-xml': 1,
@@ -16,7 +16,7 @@ export function colourOf(label: string, index: number): string {
   return `--series-${OWN[label] ?? (index % COLOURS) + 1}`;
 }
 
-/** As a canvas wants it: a custom property may say `light-dark(…)`, which a canvas does not know. */
+/** Resolves a custom property for a canvas, which does not understand `light-dark(…)`. */
 export function resolveColour(host: HTMLElement, name: string): string {
   const probe = document.createElement('span');
   probe.style.color = `var(${name})`;

@@ -1,6 +1,6 @@
 /**
- * One plot on a canvas, by uPlot: what it looks like, when it is built anew (another set of series, other colours) and how
- * its cursor moves with all others. Knows no measure's meaning. Called by plot.
+ * Draws one plot on a canvas with uPlot: defines its appearance, rebuilds it if its series or colors change, and moves
+ * its cursor with all others. Does not know what a measure means.
  */
 import uPlot from 'uplot';
 import type { PlotData } from '../metrics/history.ts';
@@ -8,23 +8,23 @@ import { WINDOW_MS } from '../metrics/history.ts';
 import { formatValue, type Unit } from '../metrics/units.ts';
 import { colourOf, resolveColour } from './colours.ts';
 
-/** Plots of one key move their cursors together. */
+/** Plots with the same key move their cursors together. */
 const SYNC_KEY = 'plots';
 const HEIGHT = 132;
-/** At first the window is not empty: it grows with what is known, from a minute on. */
+/** The minimum time span, so that the plot is not empty at first. It grows with the data. */
 const LEAST_SPAN_S = 60;
 const MiB = 2 ** 20;
-/** Where no cursor is. */
+/** A position outside of the plot, for no cursor. */
 const OUTSIDE = -10;
 
 export interface Drawing {
   show(data: PlotData): void;
-  /** Colours may have changed. */
+  /** Rebuilds the plot, because colors may have changed. */
   readonly restyle: () => void;
   resize(): void;
-  /** Moves the cursor of all plots by so many points. */
+  /** Moves the cursor of all plots by this many points. */
   step(by: number): void;
-  /** Takes the cursor of all plots away. */
+  /** Removes the cursor from all plots. */
   release(): void;
   destroy(): void;
 }
@@ -32,7 +32,7 @@ export interface Drawing {
 export interface DrawingOptions {
   readonly host: HTMLElement;
   readonly unit: Unit;
-  /** The point under the cursor; null for none. */
+  /** The point under the cursor; null if there is none. */
   readonly onCursor: (index: number | null) => void;
 }
 
@@ -121,7 +121,7 @@ function seriesOf(host: HTMLElement, label: string, index: number, count: number
     stroke,
     width: 1.5,
     ...(count === 1 && { fill: stroke.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.1)') }),
-    // A point between two holes would not be seen as a line.
+    // A point between two gaps would not be visible as a line.
     points: { show: true, size: 4, fill: stroke, filter: lonely },
   };
 }
@@ -141,13 +141,13 @@ function spanOf(_plot: uPlot, first: number | null, last: number | null): [numbe
   return [Math.max(end - WINDOW_MS / 1000, Math.min(first ?? end, end - LEAST_SPAN_S)), end];
 }
 
-/** The top of a plot where all is zero. */
+/** Returns the top of a plot whose values are all zero. */
 function smallest(unit: Unit): number {
   if (unit === 'seconds') return 0.001;
   return unit === 'bytes' ? MiB : 1;
 }
 
-/** Whole sessions, and powers of two for bytes; else what uPlot finds. */
+/** Uses integers for counts and powers of two for bytes. Otherwise uPlot decides. */
 function incrementsOf(unit: Unit): Pick<uPlot.Axis, 'incrs'> {
   if (unit === 'count')
     return { incrs: [...Array(9).keys()].flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power)) };

@@ -1,4 +1,4 @@
-/** Asks once more before a session is ended, says what that means, and shows the call. */
+/** Asks for confirmation before a session is ended, explains the effect, and shows the request. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { describeEnd } from '../explain/explain-view.ts';
 import { asCurl, endSessionRequest } from '../hub/request-line.ts';
@@ -11,7 +11,7 @@ interface EndDialogProps {
   readonly user: string;
   readonly session: ExplainedSession;
   readonly rooms: Rooms;
-  /** With what became of it; empty where nothing was done. */
+  /** Receives a description of the result; empty if nothing was done. */
   readonly onDone: (said: string) => void;
 }
 

@@ -1,4 +1,4 @@
-/** One user: what others see, why, its sessions, and what happened to it. */
+/** One user: what others see, why, its sessions, and its recent transitions. */
 import { isolated } from '../../ui/bidi.ts';
 import type { Rooms } from '../rooms.ts';
 import type { Explained as State } from '../explain/explain-user.ts';
@@ -32,7 +32,7 @@ function Shown({ state, rooms }: { readonly state: State & { kind: 'explained' }
   const { explanation, aheadMs } = state;
   const isBehind = useCell(rooms.calls.link) !== null;
   const ticking = useNow(COUNT_DOWN_EVERY_MS) + aheadMs;
-  // What nobody can know counts no further.
+  // If the explanation is out of date, its countdowns stop.
   const view = viewOf(explanation, isBehind ? explanation.at : ticking);
   const { entry, decision } = explanation;
   return (

@@ -1,4 +1,4 @@
-/** Asks for the user to look at. */
+/** The form for the user to explain. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { asCurl, explainRequest } from '../hub/request-line.ts';
 import { isolated } from '../../ui/bidi.ts';

@@ -1,6 +1,6 @@
 /**
- * Drawing in small pieces: what is to be drawn waits here, and each frame does as much as fits and leaves the rest to the
- * next, so that a dozen plots never make one long task. The last wish of each owner counts.
+ * Spreads drawing over frames: each frame draws what fits into its budget and leaves the rest to the next, so that a
+ * dozen plots never make one long task. Only the last request of each owner counts.
  */
 
 const FRAME_BUDGET_MS = 8;

@@ -1,4 +1,4 @@
-/** What a component watches: a cell, and the time. */
+/** Hooks for what a component watches: a signal, and the time. */
 import { useEffect, useLayoutEffect, useState } from 'preact/hooks';
 import type { Signal } from '../signal.ts';
 
@@ -8,14 +8,14 @@ export function useCell<T>(cell: Signal<T>): T {
     const take = (): void => {
       setValue(() => cell.get());
     };
-    // It may have changed between the first look and this watch.
+    // The value may have changed between the first render and this watch.
     take();
     return cell.watch(take);
   }, [cell]);
   return value;
 }
 
-/** The time, looked at this often. */
+/** Returns the time, updated at this interval. */
 export function useNow(everyMs: number): number {
   const [now, setNow] = useState(() => Date.now());
   useEffect(() => {

@@ -1,4 +1,4 @@
-/** The numbers at the top, and in one word each whether the hub is ready and what it says is fresh. */
+/** The numbers at the top, and one word each for whether the hub is ready and its data current. */
 import { formatTime } from '../ages.ts';
 import { measures } from '../metrics/measures.ts';
 import { formatValue, type Unit } from '../metrics/units.ts';
@@ -8,7 +8,7 @@ import { useCell } from './hooks.ts';
 interface Figure {
   readonly id: string;
   readonly name: string;
-  /** One series of the measure; the sum of all where it is not said. */
+  /** One series of the measure. Default: the sum of all. */
   readonly series?: string;
 }
 
@@ -75,7 +75,7 @@ function State({ rooms }: { readonly rooms: Rooms }) {
   );
 }
 
-/** What was read last. */
+/** Returns the last value that was read. */
 function latest({ history }: Rooms, { id, series: only }: Figure): { value: number | null; unit: Unit } {
   const measure = measures.find((one) => one.id === id);
   if (measure === undefined) return { value: null, unit: 'count' };

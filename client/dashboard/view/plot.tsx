@@ -1,4 +1,4 @@
-/** One plot: its title, its values now or under the cursor, the drawing, and the same in words for who can't see it. */
+/** One plot: its title, its values now or under the cursor, the drawing, and a description for screen readers. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PlotData } from '../metrics/history.ts';
 import type { Measure } from '../metrics/measures.ts';
@@ -11,7 +11,7 @@ import { drawNever, drawSoon } from './frame-queue.ts';
 interface PlotProps {
   readonly measure: Measure;
   readonly data: PlotData;
-  /** Which point is under the cursor; told by the one that the pointer is in, and by all that follow. */
+  /** Receives the index of the point under the cursor, from the plot with the pointer and from all that follow it. */
   readonly onCursor: (index: number | null) => void;
 }
 
@@ -74,7 +74,7 @@ function Legend({ measure, data, index }: Omit<PlotProps, 'onCursor'> & { readon
   );
 }
 
-/** Draws what is new when there is time, and nothing while it is out of sight. */
+/** Draws new data when there is time, and nothing while the plot is out of sight. */
 function useDrawing(measure: Measure, data: PlotData, onCursor: (index: number | null) => void) {
   const host = useRef<HTMLDivElement>(null);
   const drawing = useRef<Drawing>();
@@ -89,7 +89,7 @@ function useDrawing(measure: Measure, data: PlotData, onCursor: (index: number |
   useEffect(() => {
     const element = host.current;
     if (element === null) return undefined;
-    // What is out of sight was drawn long ago: its points are not those of now.
+    // A plot that is out of sight was drawn earlier, so its points are not the current ones.
     const tell = (index: number | null): void => {
       if (isInSight.current) hear.current(index);
     };

@@ -1,4 +1,4 @@
-/** All plots: how often they are read, whether they stand still, and the moment under the cursor. */
+/** All plots, with their interval, their pause, and the time under the cursor. */
 import { useMemo, useState } from 'preact/hooks';
 import { formatTime } from '../ages.ts';
 import { SCRAPE_EVERY_MS } from '../hub/scraper.ts';
@@ -17,7 +17,7 @@ export function Plots({ rooms }: { readonly rooms: Rooms }) {
   const turn = useCell(scraper.turns);
   const [frozen, setFrozen] = useState<Plotted | null>(null);
   const [index, setIndex] = useState<number | null>(null);
-  // Once a scrape, not once a render: the same data is the same object.
+  // Computed once per scrape, not once per render: the same data is the same object.
   const live: Plotted = useMemo(() => new Map(measures.map((one) => [one, history.plot(one)])), [history, turn]);
   const plotted = frozen ?? live;
   const times = [...plotted.values()][0]?.times ?? [];

@@ -1,4 +1,4 @@
-/** The sessions of one user with the legacy server's five fields, their leases, and the way to end one. */
+/** The sessions of one user with the legacy server's five fields, their leases, and a button to end each. */
 import { useState } from 'preact/hooks';
 import type { SessionRow } from '../explain/explain-view.ts';
 import type { ExplainedSession } from '../hub/wire.ts';

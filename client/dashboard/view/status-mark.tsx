@@ -1,4 +1,4 @@
-/** A status by shape and colour, and in words for whoever sees neither. */
+/** A status by shape and color, and in words for screen readers. */
 
 const KNOWN = new Set(['online', 'away', 'busy', 'offline', 'invisible']);
 

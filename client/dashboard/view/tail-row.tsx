@@ -1,4 +1,4 @@
-/** One change of the tail. A change does not change: only its place does. */
+/** One change of the tail. A change is immutable; only its position changes. */
 import { Component } from 'preact';
 import { isolated } from '../../ui/bidi.ts';
 import { formatTime } from '../ages.ts';
@@ -9,7 +9,7 @@ import { Theirs } from './theirs.tsx';
 
 interface TailRowProps {
   readonly row: TailRow;
-  /** In the whole table, its head being the first. */
+  /** The index in the whole table. The header row is the first. */
   readonly index: number;
   readonly onLook: (user: string) => void;
 }
@@ -70,7 +70,7 @@ export class TailRowView extends Component<TailRowProps> {
   }
 }
 
-/** Before and from the point: where there is no room the milliseconds are left out. */
+/** Splits a time before the decimal point, because the milliseconds are hidden on narrow screens. */
 function cut(time: string): readonly [string, string] {
   const point = time.indexOf('.');
   return [time.slice(0, point), time.slice(point)];

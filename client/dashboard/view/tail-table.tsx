@@ -1,15 +1,15 @@
 /**
- * The rows of the tail as a table of which only what is in sight is there: hundreds of new rows four times a second are
- * more than a browser lays out in time, and more than anybody reads.
+ * The rows of the tail as a table that renders only what is in sight: hundreds of new rows four times a second are more
+ * than a browser can lay out in time.
  */
 import type { RefObject } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { TailRow } from '../tail/tail-rows.ts';
 import { TailRowView } from './tail-row.tsx';
 
-/** As the styles have it. */
+/** Must match the styles. */
 const ROW_REM = 1.5;
-/** Rows beyond the edges, so that scrolling shows no gap. */
+/** Extra rows beyond the edges, so that scrolling shows no gap. */
 const BEYOND = 4;
 const COLUMNS = ['Time', 'User', 'From, to', 'Cause', 'Adapter'];
 

@@ -11,7 +11,7 @@ import { useCell } from './hooks.ts';
 import { TailTable } from './tail-table.tsx';
 
 const STATUSES = ['online', 'away', 'busy', 'offline'];
-/** Further down than this somebody reads, and the rows must not run away. */
+/** Scrolled further down than this, somebody reads, so the rows must not move. */
 const READS_BELOW_PX = 8;
 
 export function TailView({ rooms }: { readonly rooms: Rooms }) {

@@ -1,4 +1,7 @@
-/** Words that a client of the hub, or an address, chose. Isolated, they can't turn the direction of what stands around them. */
+/**
+ * Text that a client of the hub, or an address, chose. It is isolated, so that it cannot change the direction of its
+ * surroundings.
+ */
 import { isolable } from '../../ui/bidi.ts';
 
 export function Theirs({ children, class: name }: { readonly children: string; readonly class?: string }) {

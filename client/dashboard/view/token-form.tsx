@@ -1,4 +1,4 @@
-/** Asks whoever opened the page for the token, and says why. */
+/** Asks the operator for the token, and shows the reason. */
 import { useEffect, useRef } from 'preact/hooks';
 import type { Access } from '../hub/access.ts';
 import { asCurl, metricsRequest } from '../hub/request-line.ts';

@@ -1,4 +1,4 @@
-/** What happened to a user of late, and what caused it. */
+/** The recent transitions of a user, with their causes. */
 import type { TransitionRow } from '../explain/explain-view.ts';
 import { Status } from './status-mark.tsx';
 
