@@ -85,7 +85,7 @@ export type Transition = z.infer<typeof transition>;
 export const explanation = z.object({
   user: userId,
   at: instant,
-  /** The entry that a viewer sees from whom nothing is hidden. */
+  /** The entry as a viewer sees it if nothing is hidden from that viewer. */
   entry,
   decision: z.object({
     status: trueStatus,

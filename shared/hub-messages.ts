@@ -34,7 +34,7 @@ const snapshotBase = {
   entries: z.array(entry),
   /** Repeats the request's `since`. If present, `entries` contains only newer entries. */
   since: instant.optional(),
-  /** Only with `since`: the users that are no longer friends. */
+  /** Only with `since`: the users who are not friends any longer. */
   removed: z.array(userId).optional(),
 };
 const snapshotOfFriends = z.object({ ...snapshotBase, friendsOf: userId });

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { MAX_DEVICE_CHARS, MAX_IDS_PER_MESSAGE, MAX_TEXT_UNITS, MAX_USER_ID_CHARS } from './limits.ts';
 
 const USER_ID = /^[A-Za-z0-9._@:-]{1,128}$/;
-// eslint-disable-next-line no-control-regex -- control characters are what a device must not hold
+// eslint-disable-next-line no-control-regex -- a device label must not contain control characters
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 /** Half of a surrogate pair. It is not a character, and strict readers reject any JSON text that contains it. */

@@ -1,4 +1,4 @@
-/** The user's own card: the own status and text, and what others see if that differs. */
+/** The user's own card: the status and text that the user sets, and what others see if that differs. */
 import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Self, SessionStatus } from '../sdk/index.ts';

@@ -11,7 +11,7 @@ export interface PresenceFriendsAttributes extends DetailedHTMLProps<HTMLAttribu
 }
 
 declare module 'react' {
-  // eslint-disable-next-line @typescript-eslint/no-namespace -- React's types have it so
+  // eslint-disable-next-line @typescript-eslint/no-namespace -- required by React's types
   namespace JSX {
     interface IntrinsicElements {
       'presence-friends': PresenceFriendsAttributes;

@@ -7,7 +7,7 @@ import type { PresenceClient } from './types.ts';
 /** The names of the permission, which changed over time. A browser that knows none of them has no such permission. */
 const NAMES = ['loopback-network', 'local-network', 'local-network-access'];
 
-/** Call this when a connection has failed. */
+/** Asks for the permission. Must be called only after a connection has failed. */
 export async function askForLocalNetwork(client: PresenceClient, url: string): Promise<void> {
   const asked = await Promise.all(
     NAMES.map((name) => navigator.permissions.query({ name: name as PermissionName }).catch(() => null)),

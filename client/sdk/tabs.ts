@@ -19,7 +19,7 @@ const FROZEN = '-';
 
 export function openSharedLink(options: HubLinkOptions, events: LinkEvents): Link {
   const { WebSocket, getToken, ...rest } = options;
-  // Only the app knows whom its tokens belong to: an observer's token in this tab may be another person's than in the
+  // Only the app knows the owner of its tokens: an observer's token in this tab may be another person's than in the
   // next tab.
   const isPersonal = rest.user === undefined && getToken !== undefined;
   // An incomplete browser environment, such as jsdom, has no channels.

@@ -97,7 +97,7 @@ export interface PresenceClient {
   set(what: MyStatus): void;
   /**
    * Reports activity, like input in the page (see `idle`): for activity that causes no page events, such as a game
-   * controller, a video that somebody watches, or an app without a page. May be called as often as needed. Does nothing
+   * controller, a video that plays, or input in an app without a page. May be called as often as needed. Does nothing
    * before the client connects.
    */
   markActive(): void;

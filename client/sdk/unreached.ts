@@ -13,7 +13,7 @@ export function helpWhenUnreached(client: PresenceClient, url: string): void {
     if (status !== 'connected' && reason === undefined) return;
     off();
     if (reason === undefined) return;
-    // eslint-disable-next-line no-console -- the page's developer is the one to tell
+    // eslint-disable-next-line no-console -- meant for the page's developer
     console.warn(`presence-hub: no connection to ${url}: ${describe(reason, url)}`);
     if ('permissions' in navigator) void askForLocalNetwork(client, url);
   });

@@ -6,7 +6,7 @@
 
 /** Embeddings, overrides and isolates, with their ends. They have no width and are part of no word. */
 const TURNS = /[\u202a-\u202e\u2066-\u2069]/g;
-// eslint-disable-next-line no-control-regex -- Unicode ends a paragraph with these, too
+// eslint-disable-next-line no-control-regex -- Unicode ends a paragraph with these too
 const PARAGRAPH_ENDS = /[\n\r\u001c-\u001e\u0085\u2029]/g;
 
 /** Cleans text for a `<bdi>`, or another element that isolates its text. */

@@ -1,6 +1,6 @@
 /**
- * Identifies the caller of a request from its bearer token and checks the caller's rate, or returns the refusal. Never
- * tells the client why a token was refused. What an identity may do is decided in auth/policy.ts.
+ * Identifies the caller of a request from its bearer token and checks the caller's rate, or returns the refusal. The
+ * refusal never says why a token is bad. What an identity may do is decided in auth/policy.ts.
  */
 import type { RefusalReason } from '../../shared/reasons.ts';
 import {

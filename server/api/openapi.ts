@@ -160,7 +160,7 @@ function describeApi(routes: readonly Route[]): object {
       version: `${PROTOCOL_VERSION}`,
       description: 'Who is there: see shared/PROTOCOL.md',
     },
-    // The address of this description. Behind a proxy it may be below a path.
+    // The address is relative, because a proxy may serve the API below a path.
     servers: [{ url: './' }],
     paths,
     components: { schemas: describeSchemas(), securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },

@@ -57,7 +57,7 @@ export interface JwtOptions {
 }
 
 const MIN_SECRET_BYTES = 32;
-/** Good tokens are limited to this number, and bad ones too: 3 MB each when full. */
+/** The capacity of each of the two memories, for good and for bad tokens: 3 MB each when full. */
 const MAX_REMEMBERED = 10_000;
 /** Keys may be withdrawn in the meantime. A secret is valid as long as the process runs. */
 const REMEMBER_WITH_KEYS_MS = 60_000;

@@ -8,39 +8,42 @@ import type { Identity } from './identity.ts';
 export type IsFriend = (user: string, other: string) => boolean;
 
 /**
- * May be `user` on a connection (hello, a TCP frame). An admin may not either, because the token's `sub` is the user of
- * a connection.
+ * Permission to be `user` on a connection (hello, a TCP frame). An admin token does not give it, because the token's
+ * `sub` is the user of a connection.
  */
 export function mayClaim(identity: Identity, user: string): boolean {
   return identity.isOpen || isSelf(identity, user);
 }
 
-/** May send a heartbeat for `user` over HTTP. */
+/** Permission to send a heartbeat for `user` over HTTP. */
 export function mayHeartbeat(identity: Identity, user: string): boolean {
   return mayClaim(identity, user) || mayAdmin(identity);
 }
 
-/** May watch a user's friends and follow the list: the owner, or with `observe`. `admin` alone reads over HTTP only. */
+/**
+ * Permission to watch a user's friends and follow the list: for the owner, or with `observe`. `admin` alone reads over
+ * HTTP only.
+ */
 export function mayWatchFriendsOf(identity: Identity, owner: string): boolean {
   return isSelf(identity, owner) || mayWatchAnyone(identity);
 }
 
-/** May watch any user. */
+/** Permission to watch any user. */
 export function mayWatchAnyone(identity: Identity): boolean {
   return identity.scopes.has('observe');
 }
 
-/** May watch all of these users by id. If one is not allowed, the whole watch is refused. */
+/** Permission to watch all of these users by id. If one is not allowed, the whole watch is refused. */
 export function mayWatchUsers(identity: Identity, users: readonly string[], isFriend: IsFriend): boolean {
   return mayWatchAnyone(identity) || users.every((user) => isSelfOrFriend(identity, user, isFriend));
 }
 
-/** May read the entries of all these users over HTTP. If one is not allowed, the whole request is refused. */
+/** Permission to read the entries of all these users over HTTP. If one is not allowed, the whole request is refused. */
 export function mayReadPresence(identity: Identity, users: readonly string[], isFriend: IsFriend): boolean {
   return mayAdmin(identity) || mayWatchUsers(identity, users, isFriend);
 }
 
-/** May read a friend list over HTTP, or the entries of the friends in it. */
+/** Permission to read a friend list over HTTP, or the entries of the friends in it. */
 export function mayReadFriends(identity: Identity, owner: string): boolean {
   return mayAdmin(identity) || mayWatchFriendsOf(identity, owner);
 }
@@ -49,21 +52,21 @@ export function mayReadFriends(identity: Identity, owner: string): boolean {
 export type FriendEdit = 'drop' | 'change';
 
 /**
- * May edit a friend list. In open mode with an admin token, even a drop needs the token, because an identity there is
- * no user.
+ * Permission to edit a friend list. In open mode with an admin token, even a drop needs that token, because an identity
+ * without it is not a user.
  */
 export function mayEditFriends(identity: Identity, owner: string, edit: FriendEdit): boolean {
   return mayAdmin(identity) || (edit === 'drop' && isSelf(identity, owner));
 }
 
-/** May set or lift a block of `user` against another user. */
+/** Permission to set or lift a block of `user` against another user. */
 export function mayBlock(identity: Identity, user: string): boolean {
   return mayHeartbeat(identity, user);
 }
 
 /**
- * May use the rows marked (admin), see what only an admin is shown (addresses, a hidden `lastSeen`), and do what no row
- * names.
+ * Permission for the rows marked (admin), for what only an admin is shown (addresses, a hidden `lastSeen`), and for
+ * what no row names.
  */
 export function mayAdmin(identity: Identity): boolean {
   return identity.scopes.has('admin');

@@ -33,7 +33,7 @@ export const MAX_PROXY_HEADER_BYTES = 536;
 
 const MORE: ProxyHeader = { kind: 'more' };
 
-/** Parses all bytes received so far. Decides within MAX_PROXY_HEADER_BYTES. */
+/** Parses all bytes received so far. Reaches a decision within MAX_PROXY_HEADER_BYTES. */
 export function readProxyHeader(bytes: Buffer): ProxyHeader {
   if (startsLike(bytes, SIGNATURE_1)) return bytes.length < SIGNATURE_1.length ? MORE : readLine(bytes);
   if (startsLike(bytes, SIGNATURE_2)) return bytes.length < FIXED_BYTES ? MORE : readBinary(bytes);

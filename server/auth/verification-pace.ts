@@ -1,8 +1,8 @@
 /**
  * Limits what bad tokens cost the hub: one verification takes 60 to 160 µs. Each verification is charged to the address
  * before it begins, and a good token's charge is refunded. So good tokens cost an address nothing, however many arrive
- * at once, and bad ones use up its rate. Beyond the rate, no token of the address is verified. This file does not read
- * tokens.
+ * at once, and bad ones use up its rate. An address that has exceeded its rate gets no more verifications. This file
+ * does not read tokens.
  */
 import type { Clock } from '../lib/clock.ts';
 import { RecentMap } from '../lib/recent-map.ts';

@@ -1,6 +1,6 @@
 /**
- * The state of the tail view: a few new rows per frame however many arrive, paused while somebody reads, and the number
- * of changes that were left out. Draws nothing.
+ * The state of the tail view: a few new rows per frame however many arrive, paused while the operator reads, and the
+ * number of changes that were left out. Draws nothing.
  */
 import { createSignal, type Signal } from '../signal.ts';
 import type { TailedChange } from '../hub/wire.ts';

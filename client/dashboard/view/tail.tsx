@@ -11,7 +11,7 @@ import { useCell } from './hooks.ts';
 import { TailTable } from './tail-table.tsx';
 
 const STATUSES = ['online', 'away', 'busy', 'offline'];
-/** Scrolled further down than this, somebody reads, so the rows must not move. */
+/** If the rows are scrolled down further than this, the operator is reading, so the rows must not move. */
 const READS_BELOW_PX = 8;
 
 export function TailView({ rooms }: { readonly rooms: Rooms }) {
