@@ -13,7 +13,6 @@ export const adapterNames = ['tcp-xml', 'ws-json', 'http', 'poll'] as const;
 export type AdapterName = (typeof adapterNames)[number];
 export const adapterName = z.enum(adapterNames);
 
-/** What can happen to a session. */
 export const transitionCauses = {
   came: 'A session began.',
   returned: 'It was heard again, or a new one took its place, while it was in its grace or restored.',

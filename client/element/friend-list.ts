@@ -66,7 +66,6 @@ export class FriendList {
     }
   }
 
-  /** Updates the ages. */
   age(now: number): void {
     for (const { entry, about } of this.#rows.values())
       if (entry?.status === 'offline') about.replaceChildren(...describe(entry, now));

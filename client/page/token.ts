@@ -35,7 +35,6 @@ export function isTokenWanted(): boolean {
   return waiting.size > 0;
 }
 
-/** Resolves to the next token that is given. */
 export function nextToken(): Promise<string> {
   return new Promise((resolve) => {
     waiting.add(resolve);

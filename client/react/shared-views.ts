@@ -66,7 +66,6 @@ export function subscribeTo(
   });
 }
 
-/** Returns the current state of the view of this key. */
 export function stateOf(client: PresenceClient | null, key: string): ViewState {
   const shared = client === null ? undefined : viewsOf.get(client)?.get(key);
   if (shared === undefined) return client?.status === 'closed' ? CLOSED : NOTHING;

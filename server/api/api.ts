@@ -31,7 +31,6 @@ interface ApiOptions
   readonly roster: Pick<Roster, 'friendsOf'>;
   /** Which pages may use the hub. */
   readonly pageRules: PageRules;
-  /** The hub speaks TLS. */
   readonly isTls: boolean;
   /** The folder of the built pages. */
   readonly pages: string;

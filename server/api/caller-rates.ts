@@ -17,7 +17,6 @@ export class CallerRates {
     this.#buckets = new RecentMap({ keepMs: longestRefillMs(rate), capacity: maxCallers });
   }
 
-  /** The number of callers that are remembered. */
   get size(): number {
     return this.#buckets.size;
   }

@@ -13,7 +13,6 @@ export function bad<T>(detail: string): Read<T> {
   return { ok: false, reply: problem(400, detail) };
 }
 
-/** Reads a user id in the path. */
 export function readUser(call: Call, name: string): Read<string> {
   const id = call.params[name] ?? '';
   return isUserId(id) ? { ok: true, value: id } : bad(`${name}: ${USER_ID_FORM}`);
@@ -37,7 +36,6 @@ export function readOneway({ query }: Call): Read<boolean> {
     : bad('oneway: must be true or false, once');
 }
 
-/** Reads the JSON body with a schema. */
 export function readBody<T>({ request }: Call, form: z.ZodType<T>): Read<T> {
   const value = parseJson(request.body);
   if (value === undefined) return bad('body: must be JSON');

@@ -77,7 +77,6 @@ export function route<About>({ method, path, isBulk = false, about, usersIn, may
   };
 }
 
-/** For a route that concerns no particular user. */
 export function aboutNobody(): Read<null> {
   return { ok: true, value: null };
 }

@@ -108,7 +108,6 @@ export function refused(fault: TokenFault, why: string): Verdict {
   return { ok: false, kind: 'refused', fault, why };
 }
 
-/** Returns what is wrong with the setting, if anything. */
 export function faultOfAdminToken(adminToken: string): string | undefined {
   // Other characters cannot be sent in a header, or would be trimmed at its ends.
   if (/^[\x21-\x7e]{16,1024}$/.test(adminToken)) return undefined;

@@ -28,7 +28,6 @@ export function mayWatchFriendsOf(identity: Identity, owner: string): boolean {
   return isSelf(identity, owner) || mayWatchAnyone(identity);
 }
 
-/** Permission to watch any user. */
 export function mayWatchAnyone(identity: Identity): boolean {
   return identity.scopes.has('observe');
 }
@@ -59,7 +58,6 @@ export function mayEditFriends(identity: Identity, owner: string, edit: FriendEd
   return mayAdmin(identity) || (edit === 'drop' && isSelf(identity, owner));
 }
 
-/** Permission to set or lift a block of `user` against another user. */
 export function mayBlock(identity: Identity, user: string): boolean {
   return mayHeartbeat(identity, user);
 }

@@ -58,7 +58,6 @@ export class FreshTokenWait {
     this.#source = source;
   }
 
-  /** Records that the hub accepted the token. */
   taken(): void {
     this.#wasTaken = true;
     this.#refusedAtMs = undefined;

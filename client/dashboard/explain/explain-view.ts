@@ -53,7 +53,6 @@ export function viewOf(explanation: Explanation, now: number): ExplainView {
   };
 }
 
-/** Returns `grace_over` as words. */
 export function asWords(cause: string): string {
   return cause.replaceAll('_', ' ');
 }

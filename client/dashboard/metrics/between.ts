@@ -4,7 +4,6 @@
  */
 import type { Buckets } from './reading.ts';
 
-/** Returns how much a counter grew. */
 export function increase(before: number, now: number): number {
   return now >= before ? now - before : now;
 }
