@@ -183,7 +183,7 @@ describe('a newcomer in an empty folder', needing('Chromium'), () => {
     await beat({ status: 'busy', text: 'later' });
     await node.printed(/^7: busy later$/m);
     await fetch(`${hub}/v1/users/42/friends/7`, { method: 'DELETE' });
-    await node.printed(/^7 is no friend any more$/m);
+    await node.printed(/^7 is no longer a friend$/m);
   });
 
   it('sees friends in React, under StrictMode, with one connection', async () => {
