@@ -6,7 +6,9 @@
 /** The version of the wire contract, sent in `welcome`. */
 export const PROTOCOL_VERSION = 1;
 
+/** Maximum characters of a user id. */
 export const MAX_USER_ID_CHARS = 128;
+/** Maximum characters of a device label. */
 export const MAX_DEVICE_CHARS = 64;
 /** Maximum UTF-16 units of a text. */
 export const MAX_TEXT_UNITS = 140;
