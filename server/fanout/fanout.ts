@@ -1,7 +1,7 @@
 /**
  * Who watches whom: begins and ends watches, and answers them. A snapshot is taken in the same synchronous step as its
  * subscription, so nothing is lost or told twice between them. Reads the core, never changes it. Changes are told by
- * `Reports`, edits of friend lists by `RosterTelling`, in the words of `Telling`.
+ * `Reports`, edits of friend lists by `RosterTelling`, in the words of `WatcherMessages`.
  */
 import type { MessageId } from '../../shared/client-messages.ts';
 import type { IdsInText } from '../lib/ids-in-text.ts';

@@ -2,7 +2,7 @@
  * Tells watchers what changed. A change is encoded once for all who may see the same of it, and told once to each connection,
  * however many of its watches cover the user. One turn of the event loop tells about 2,000 connections. What exceeds that
  * goes on in later turns, in order: users with few watchers whole and one after the other, those with many in steps beside
- * them. A user who changes meanwhile is told in its latest state. Decides no words; `Telling` does.
+ * them. A user who changes meanwhile is told in its latest state. Decides no words; `WatcherMessages` does.
  */
 import type { User } from '../presence/user.ts';
 import type { Change } from '../presence/change.ts';

@@ -1,7 +1,7 @@
 /**
  * Tells watchers that friend lists changed, one edit after the other, in as many turns of the loop as it takes: an edit may
  * change ten thousand friends of a list that ten thousand connections watch. Within one turn if that is enough.
- * Decides no words; `Telling` and the contract's `friend` messages do.
+ * Decides no words; `WatcherMessages` and the contract's `friend` messages do.
  */
 import type { TurnBudget } from '../lib/turn-budget.ts';
 import type { Presence } from '../presence/presence.ts';

@@ -16,7 +16,7 @@ import type { RosterTelling } from './roster-telling.ts';
 import { selfJson } from './selves.ts';
 import { presenceJson, type Outbox } from './outbox.ts';
 
-/** What is passed to `Telling` by `Fanout` itself. */
+/** What is passed to `WatcherMessages` by `Fanout` itself. */
 interface TellingContext extends TellingOptions {
   readonly held: HeldBack;
 }

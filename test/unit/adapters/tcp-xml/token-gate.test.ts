@@ -1,4 +1,4 @@
-/** Grants with an authenticator that answers when the test says so: what waits, for whom, and how much of it. */
+/** A token gate with an authenticator that answers when the test says so: what waits, for whom, and how much of it. */
 import { describe, expect, it } from 'vitest';
 import { TokenGate } from '../../../../server/adapters/tcp-xml/token-gate.ts';
 import type { Verdict } from '../../../../server/auth/authenticator.ts';
