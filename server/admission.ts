@@ -1,13 +1,13 @@
 /**
- * How many connections may be open: in all, and from one address, over TCP, WebSocket and HTTP together. Counts and refuses.
- * Closes nothing and knows no socket. Every connection is counted when it is accepted, by the address of its client, which a
- * trusted proxy may name later. Addresses of IPv6 count by their /64.
+ * Limits open connections: in total and per client address, over TCP, WebSocket and HTTP together. Counts and refuses,
+ * but closes nothing and knows no sockets. Every connection is counted when it is accepted, under the address of its
+ * client, which a trusted proxy may report later. IPv6 addresses are counted by their /64 network.
  */
 import type { RefusalReason } from '../shared/reasons.ts';
 import { neighbourhoodOf } from './auth/cidrs.ts';
 
 const MAX_GUESTS = 1_000;
-/** Of those that are kept free beside the connections that are let in. */
+/** Descriptors for guests, taken from those that are kept free beside the admitted connections. */
 export const DESCRIPTORS_FOR_GUESTS = 16;
 
 interface AdmissionOptions {
@@ -15,14 +15,14 @@ interface AdmissionOptions {
   readonly maxPerAddress: number;
 }
 
-/** Why there is no room for a connection. */
+/** The limit that a connection would exceed. */
 type NoRoom = Extract<RefusalReason, 'connections' | 'per_address'>;
 
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #byGroup = new Map<string, number>();
   #count = 0;
-  /** Connections for which there are file descriptors. */
+  /** Maximum connections for which there are file descriptors. */
   #room = Infinity;
   #lastAddress = '';
   #lastGroup = '';
@@ -37,22 +37,25 @@ export class Admission {
     return this.#count;
   }
 
-  /** Whether it is for want of file descriptors that no more are let in. */
+  /** Whether connections are refused because file descriptors, not the setting, limit them. */
   get lacksRoom(): boolean {
     return this.#room < this.#options.maxConnections && this.#count >= this.#room;
   }
 
-  /** Connections beyond the limit that may be let in to be told so. */
+  /** Maximum connections beyond the limit that are accepted only to send them the refusal. */
   get maxGuests(): number {
     return Math.min(MAX_GUESTS, this.#room + DESCRIPTORS_FOR_GUESTS - this.#limit);
   }
 
-  /** Lets in no more than this many, whatever the setting says: each takes a file descriptor. */
+  /** Lowers the limit below the setting, because each connection takes a file descriptor. */
   limitTo(room: number): void {
     this.#room = Math.max(1, room);
   }
 
-  /** Counts a connection, which must `leave` later, or says why there is no room. `null`: its client is not known yet. */
+  /**
+   * Counts a connection, which must `leave` later, or returns the limit that it would exceed. A `null` address means
+   * that the client is not known yet.
+   */
   enter(address: string | null): NoRoom | undefined {
     const refusal = this.refusalFor(address);
     if (refusal !== undefined) return refusal;
@@ -61,25 +64,25 @@ export class Admission {
     return undefined;
   }
 
-  /** A connection that was counted has closed. */
+  /** Removes a closed connection from the counts. */
   leave(address: string | null): void {
     this.#count--;
     if (address !== null) this.takeFrom(address);
   }
 
-  /** What `enter` would say if each limit were higher by `beyond`. Counts nothing. */
+  /** Returns what `enter` would return if each limit were higher by `beyond`. Counts nothing. */
   refusalFor(address: string | null, beyond = 0): NoRoom | undefined {
     const { maxPerAddress } = this.#options;
     if (address !== null && this.#ofGroup(this.groupOf(address)) >= maxPerAddress + beyond) return 'per_address';
     return this.#count >= this.#limit + beyond ? 'connections' : undefined;
   }
 
-  /** Counts a connection whose client cannot be told, whether or not there is room. It must `leave(null)`. */
+  /** Counts a connection of an unknown client even if the limit is reached. It must `leave(null)`. */
   enterUnnamed(): void {
     this.#count++;
   }
 
-  /** Counts for its address what is counted in all already. */
+  /** Counts a connection for its address that is already in the total. */
   addTo(address: string): void {
     const group = this.groupOf(address);
     this.#byGroup.set(group, (this.#byGroup.get(group) ?? 0) + 1);
@@ -92,15 +95,15 @@ export class Admission {
     else this.#byGroup.delete(group);
   }
 
-  /** Adds connections of an address that are known only by an estimate. */
+  /** Adds an estimate of an address's connections that are not counted one by one. */
   addEstimate(estimate: (group: string) => number): void {
     const before = this.#estimate;
     this.#estimate = (group) => before(group) + estimate(group);
   }
 
-  /** What an address is counted as. */
+  /** The group under which an address is counted. */
   groupOf(address: string): string {
-    // One connection asks several times in a row.
+    // One connection asks several times in a row, so the last group is kept.
     if (address !== this.#lastAddress) {
       this.#lastGroup = neighbourhoodOf(address);
       this.#lastAddress = address;

@@ -1,8 +1,8 @@
 /**
- * The settings: flags, then environment, then file, then defaults, to one frozen object; rules across settings fail in a
- * sentence. Reads nothing by itself (arguments, environment and files are handed in by main.ts) and starts nothing.
- * Encodings, names, codes, addresses, origins and tokens stay text here: hub/context.ts has each read by the room that knows
- * its form.
+ * Merges the settings into one frozen object: flags override environment variables, which override the file, which
+ * overrides the defaults. Rules across settings fail with one sentence. Starts nothing and reads nothing from the
+ * system: main.ts passes in arguments, environment and files. Encodings, names, codes, addresses, origins and tokens
+ * stay text here. hub/context.ts has them parsed by the modules that know their formats.
  */
 import { isIP } from 'node:net';
 import { isLoopback } from './lib/loopback.ts';
@@ -40,18 +40,18 @@ export interface Config {
   readonly drainMs: number;
   readonly doubtSessions: number;
   readonly doubtPercent: number;
-  /** 0: a mass lapse is told like any other. */
+  /** 0: a mass lapse is reported like any other. */
   readonly doubtMs: number;
   readonly tcpAck: boolean;
   readonly tcpProbe: boolean;
-  /** HUB_TCP_ENCODING as it was given. */
+  /** HUB_TCP_ENCODING as given. */
   readonly tcpEncoding: string;
-  /** HUB_TCP_NAMES as it was given; null: the contract's names. */
+  /** HUB_TCP_NAMES as given; null: the contract's names. */
   readonly tcpNames: string | null;
-  /** HUB_CODES as it was given; null: the contract's table. */
+  /** HUB_CODES as given; null: the contract's table. */
   readonly codes: string | null;
   readonly logLevel: LogLevel;
-  /** A file of poll targets. */
+  /** Path of the file of poll targets. */
   readonly pollFile: string | null;
   readonly sqliteSync: 'normal' | 'full';
   readonly auth: 'open' | 'jwt';
@@ -61,28 +61,28 @@ export interface Config {
   readonly jwtAudience: string | null;
   readonly adminToken: string | null;
   readonly tcpAuth: 'none' | 'token';
-  /** HUB_TCP_ALLOW as it was given; empty: every address. */
+  /** HUB_TCP_ALLOW as given; empty: every address. */
   readonly tcpAllow: string;
-  /** HUB_ORIGINS as it was given. */
+  /** HUB_ORIGINS as given. */
   readonly origins: string;
-  /** HUB_TRUST_PROXY as it was given. */
+  /** HUB_TRUST_PROXY as given. */
   readonly trustProxy: string;
-  /** Files of certificate and key; both or none. */
+  /** Paths of the certificate and the key; both or neither. */
   readonly tlsCert: string | null;
   readonly tlsKey: string | null;
   readonly tcpTls: 'allow' | 'require';
   readonly lastSeen: 'show' | 'hide';
   readonly maxConnections: number;
   readonly maxPerAddress: number;
-  /** Of one user. */
+  /** Per user. */
   readonly maxSessions: number;
-  /** Of all users; null: as many as the heap has room for. */
+  /** All users together; null: as many as the heap can hold. */
   readonly maxSessionsTotal: number | null;
-  /** Users of one TCP connection. */
+  /** Users per TCP connection. */
   readonly maxPerConnection: number;
-  /** Of one connection. */
+  /** Per connection. */
   readonly maxWatches: number;
-  /** Of one user. */
+  /** Per user. */
   readonly maxFriends: number;
   readonly messagesPerS: number;
   readonly frameMs: number;
@@ -94,11 +94,11 @@ export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' |
 export interface ConfigSources {
   readonly flags: ReadonlyMap<SettingName, string>;
   readonly env: Environment;
-  /** Reads a text file; throws where it can't. */
+  /** Reads a text file. Throws if it cannot be read. */
   readonly readFile: (path: string) => string;
 }
 
-/** Reads the settings. The first problem is the answer: one line that names the setting and says what would do. */
+/** Reads the settings. A failure is the first problem: one line that names the setting and says what is valid. */
 export function readConfig(sources: ConfigSources): Read<{ config: Config; warnings: readonly string[] }> {
   const gathered = gather(sources);
   if (!gathered.ok) return gathered;
@@ -113,7 +113,10 @@ export function readConfig(sources: ConfigSources): Read<{ config: Config; warni
   return { ok: true, config, warnings: warningsFor(config, given, injected) };
 }
 
-/** A wrong value stops the start even where a stronger source overrides it: it would be in force as soon as that is gone. */
+/**
+ * A wrong value stops the start even if a stronger source overrides it, because it would take effect once that source
+ * is gone.
+ */
 function firstFault(layers: readonly GivenSettings[], inForce: GivenSettings): string | undefined {
   for (const name of settingNames) {
     for (const layer of layers) {
@@ -127,7 +130,7 @@ function firstFault(layers: readonly GivenSettings[], inForce: GivenSettings): s
   return undefined;
 }
 
-/** What each source says, the stronger one last. */
+/** The settings of each source, the strongest last. */
 function gather(sources: ConfigSources): Read<{ layers: readonly GivenSettings[]; injected: readonly string[] }> {
   const fromEnv = readEnvironment(sources.env);
   if (!fromEnv.ok) return fromEnv;
@@ -150,7 +153,7 @@ function readFileOfSettings(path: string, readFile: ConfigSources['readFile']): 
   return readSettingsFile(json, path);
 }
 
-/** What is wrong with a value: what it must be, or that its part is not built. */
+/** What is wrong with a value: what it must be, or that its part does not exist yet. */
 type Fault = { readonly mustBe: string } | { readonly notYet: true; readonly instead: string };
 
 function faultIn(form: Form, value: string): Fault | undefined {
@@ -177,7 +180,7 @@ function faultIn(form: Form, value: string): Fault | undefined {
   }
 }
 
-/** A value of a part that is not built may be a secret, so that line does not repeat it. */
+/** The message for a part that does not exist yet omits the value, because it may be a secret. */
 function describeFault(name: SettingName, { value, saidAs }: Given, fault: Fault): string {
   const said = saidAs === name ? '' : ` (said as ${saidAs})`;
   return 'notYet' in fault
@@ -185,7 +188,7 @@ function describeFault(name: SettingName, { value, saidAs }: Given, fault: Fault
     : `${name} is ${quoted(value)}${said}: it must be ${fault.mustBe}`;
 }
 
-/** Every value has passed its form, so the casts below say what the forms have checked. */
+/** Every value has passed the check of its form, so the casts below are safe. */
 function toConfig(valueOf: (name: SettingName) => string): Config {
   const whole = (name: SettingName) => Number(valueOf(name));
   const textOrNull = (name: SettingName) => (valueOf(name) === '' ? null : valueOf(name));
@@ -295,7 +298,7 @@ function warningsFor(config: Config, given: GivenSettings, injected: readonly st
 }
 
 function isHost(value: string): boolean {
-  // What consists of digits and dots only is meant as an address, and a resolver would read 127.1 as one.
+  // Digits and dots alone are meant as an address. A resolver would accept 127.1 as one.
   if (/^[\d.]+$/.test(value) || value.includes(':')) return isIP(value) !== 0;
   return /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(value);
 }

@@ -1,10 +1,11 @@
 /**
- * THE MAP: builds every room and joins them in the order of a heartbeat:
+ * THE MAP: builds every part of the hub and connects them in the order of a heartbeat:
  *
- *   bytes -> adapter -> intake -> presence -> onChange -> fanout -> outbox -> socket
- *                                                    `--> write-behind -> store
+ *     bytes -> adapter -> intake -> presence -> onChange -> fanout -> outbox -> socket
+ *                                                      `--> write-behind -> store
  *
- * Starts what must run, undoes a start that fails, stops in the reverse order. Decides nothing that a room can decide.
+ * Starts everything that must run, undoes a start that fails, and stops everything in reverse order. Leaves every
+ * decision to the parts.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -39,38 +40,41 @@ import { loadEngine } from './sockets/load-engine.ts';
 
 export interface Hub {
   readonly addresses: { readonly http: string; readonly ws: string; readonly tcp: string | null };
-  /** The engine that runs, and why. */
+  /** The socket engine in use, and the reason for it. */
   readonly engine: string;
-  /** What a hostile client can still do with that engine; null if there is nothing. */
+  /** What a hostile client can still do with that engine; null if nothing. */
   readonly engineLimit: string | null;
   /** Where data is kept. */
   readonly storage: string;
-  /** How many sessions it takes, and why. */
+  /** Maximum sessions, and the reason for the number. */
   readonly sessions: string;
-  /** What the machine lacks for the settings. */
+  /** Shortages of the machine for these settings. */
   readonly warnings: readonly string[];
-  /** Ends everything; what lasts is stored. A second call waits for the first. */
+  /** Stops the hub and stores everything that must survive a restart. A second call returns the same promise. */
   stop(): Promise<void>;
-  /** The same, after everybody was asked to come back elsewhere or later: takes up to HUB_DRAIN_MS. Once, like `stop`. */
+  /**
+   * Asks all clients to reconnect elsewhere or later, and then stops. Takes up to HUB_DRAIN_MS. A second call returns
+   * the same promise.
+   */
   drain(): Promise<void>;
 }
 
 export interface HubOptions {
   readonly log: Logger;
-  /** Lines of the log that nobody got to read. */
+  /** Number of log lines that were dropped because the reader was too slow. */
   readonly droppedLogLines?: () => number;
-  /** What time it is; the system's, with stalls left out, unless a test says otherwise. */
+  /** The clock; by default the system's without stalls. Tests pass their own. */
   readonly clock?: Clock;
-  /** Aborted when the process is told to end: a start then waits for nobody. */
+  /** Aborted when the process is told to stop, so that a start stops waiting. */
   readonly interrupted?: AbortSignal;
-  /** The folder of the built pages: `page` and `dashboard` in it. */
+  /** The folder of the built pages, which contains `page` and `dashboard`. */
   readonly pages?: string;
 }
 
 const FORGET_TOMBSTONES_EVERY_MS = 60_000;
 const builtPages = fileURLToPath(new URL('../client', import.meta.url));
 
-/** @throws {StartError} with one sentence for the operator where it can't start. */
+/** @throws {StartError} with one sentence for the operator if the hub cannot start. */
 export async function startHub(config: Config, options: HubOptions): Promise<Hub> {
   const { log, pages = builtPages, droppedLogLines = () => 0, interrupted = new AbortController().signal } = options;
   const clock = options.clock ?? createClock(log);
@@ -81,7 +85,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
   const endAll = async (): Promise<void> => {
     if (isServing) log.info('the hub stops');
     const failures: unknown[] = [];
-    // One end that fails must not leave the others out: ports, locks and storage are freed in any case.
+    // A failing step must not prevent the others: ports, locks and storage are freed in any case.
     for (let end = ends.pop(); end !== undefined; end = ends.pop()) {
       try {
         await end();
@@ -132,7 +136,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const drain = (): Promise<void> => stopped ?? (drained ??= takeLeaveAndStop());
     return { ...opened.facts, stop, drain };
   } catch (error) {
-    // What fails while the start is undone must not hide why it failed.
+    // An error while the start is undone must not hide why the start failed.
     await stop().catch((also: unknown) => {
       log.error({ err: also }, 'a start that failed could not be undone as a whole');
     });
@@ -151,11 +155,14 @@ interface Opened {
   readonly listening: Listening;
 }
 
-/** What is left of the drain's time for the stop itself. */
+/** Part of the drain time that is reserved for the stop itself. */
 const STOP_MS = 500;
 const LOOK_EVERY_MS = 50;
 
-/** Lets nobody new in, stores what there is, and asks everybody to come back; waits until they have gone, or time is up. */
+/**
+ * Stops accepting connections, stores everything, and asks all clients to reconnect. Waits until they have gone, or
+ * until the time is over.
+ */
 async function takeLeave(
   { listening }: Opened,
   { wsJson, tcpXml }: Adapters,
@@ -171,7 +178,7 @@ async function takeLeave(
   while (wsJson.connectionCount > 0 && performance.now() < endsAt) await delay(LOOK_EVERY_MS);
 }
 
-/** Starts the timers and opens the ports: from here on the hub serves. */
+/** Starts the timers and opens the ports. After this the hub serves. */
 async function open(
   site: HubContext,
   core: Core,
@@ -185,7 +192,7 @@ async function open(
   let looked = clock.now();
   const onTick = (now: Moment): void => {
     const { wallMs, monoMs } = now;
-    // A stall only ever moves the wall clock forward beside the other one.
+    // A stall moves the wall clock only forward relative to the monotonic clock.
     if (wallMs - looked.wallMs < monoMs - looked.monoMs - STALL_MS) core.clockSetBack(wallMs);
     looked = now;
     wsJson.tick(monoMs);
@@ -197,7 +204,7 @@ async function open(
     stopExpiry();
   });
   onStop(startForgetting(roster, () => hubClock.now(clock.now().wallMs), log));
-  // A poll's time, like a lease, is judged by what sockets had the time to bring.
+  // Like a lease, a poll is judged at a moment up to which sockets have been read.
   await startPolling(site, core, staleness, { now: () => looked });
   const tcp = await listenTcp(site, tcpXml);
   const { host, port } = config;
@@ -221,7 +228,7 @@ async function open(
     wsJson.shutDown();
     await listening.close();
   });
-  // Not before: how long a start takes is no stall of a hub that serves.
+  // The ticker starts last, because a slow start is not a stall of a serving hub.
   stopExpiry = startTicker({
     presence: core.presence,
     clock,
@@ -249,7 +256,7 @@ async function open(
   return { facts, listening };
 }
 
-/** The machine was suspended until just now: nobody knows who has gone meanwhile. */
+/** After a suspension of the machine, marks presence as stale, because users may have left during it. */
 function doubtSuspended({ clock, config }: HubContext, { staleness }: Adapters, now: Moment): Moment {
   const suspendedAt = clock instanceof StallClock ? clock.takeSuspendedAt() : null;
   const leaseMs = Math.max(config.timeoutMs, config.tcpTimeoutMs);
@@ -257,7 +264,7 @@ function doubtSuspended({ clock, config }: HubContext, { staleness }: Adapters, 
   return now;
 }
 
-/** Old tombstones go once a minute, in bites, with the loop's other work between them. */
+/** Deletes old tombstones periodically, in bites, so that other work runs between them. */
 function startForgetting(roster: Roster, hubNow: () => number, log: Logger): () => void {
   let bite: NodeJS.Immediate | undefined;
   const forget = (): void => {
@@ -265,7 +272,7 @@ function startForgetting(roster: Roster, hubNow: () => number, log: Logger): () 
     try {
       if (roster.forgetTombstones(hubNow())) bite = setImmediate(forget);
     } catch (error) {
-      // Storage that is locked or full must not end the hub; the next round tries again.
+      // Locked or full storage must not end the hub. The next round tries again.
       if (!isSqlError(error)) throw error;
       log.warn({ err: error }, 'old tombstones could not be forgotten');
     }
@@ -313,7 +320,10 @@ function describeRoom({ config, maxSessionsTotal }: HubContext): string {
   return `at most ${maxSessionsTotal} in all (${why})`;
 }
 
-/** Another one in each run, as the name of the node is: no id of a session outlives its run. */
+/**
+ * Draws a new key for each run, so that no session id outlives its run. The name of the node is new for the same
+ * reason.
+ */
 function drawKey(): SessionIdKey {
   const key = randomBytes(16);
   return [key.readUInt32LE(0), key.readUInt32LE(4), key.readUInt32LE(8), key.readUInt32LE(12)];

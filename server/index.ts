@@ -1,4 +1,4 @@
-/** The package's entry for those who start a hub in their own process. */
+/** The package's entry for programs that start a hub in their own process. */
 export { readConfig, type Config, type ConfigSources } from './config.ts';
 export { startHub, type Hub, type HubOptions } from './hub.ts';
 export type { Clock, Moment } from './lib/clock.ts';

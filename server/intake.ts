@@ -1,7 +1,7 @@
 /**
- * The one door: every adapter reports here, in the words of the core, and here `now` is read. Counts heartbeats, applies
- * them, and hands each change on. Refuses a user more sessions than it may have. Formats, sockets and watchers are not its
- * business, and who somebody is was asked before.
+ * The single entrance to the core: every adapter reports here in the terms of the core, and here `now` is read. Counts
+ * heartbeats, applies them, and passes each change on. Refuses sessions beyond the limits. Knows no formats, sockets or
+ * watchers. Users are authenticated before they get here.
  */
 import type { Clock, Moment } from './lib/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
@@ -9,18 +9,18 @@ import type { Change } from './presence/change.ts';
 import type { Loss, Presence } from './presence/presence.ts';
 import { adapters, type AdapterName, type NewSession, type SessionUpdate, type Session } from './presence/session.ts';
 
-/** Why no session begins: the user, or the hub, has as many as it may. */
+/** The limit that a new session would exceed: of its user, or of the hub. */
 export type SessionRefusal = 'sessions' | 'sessions_total';
 
 interface IntakeOptions {
   readonly presence: Presence;
   readonly clock: Clock;
   readonly onChange: (change: Change) => void;
-  /** Sessions of one user: each is folded with the others at every change. */
+  /** Maximum sessions of one user. Every change folds all of them. */
   readonly maxSessions: number;
-  /** Sessions of all users. */
+  /** Maximum sessions of all users. */
   readonly maxSessionsTotal: number;
-  /** Users that are still to be stored, gone or not: they are in memory until then. */
+  /** Number of users that are still to be stored, present or not. They stay in memory until then. */
   readonly unsavedCount: () => number;
   readonly onRefused: (reason: SessionRefusal) => void;
 }
@@ -41,7 +41,7 @@ export class Intake {
     this.#onChange = onChange;
   }
 
-  /** A heartbeat of a user that this source holds no session of: one begins, unless there are too many. */
+  /** Begins a session for the first heartbeat of a user from this source, unless a limit is reached. */
   begin(claim: NewSession): Session | SessionRefusal {
     const refusal = this.#refusalOf(claim);
     if (refusal !== undefined) {
@@ -54,19 +54,19 @@ export class Intake {
     return session;
   }
 
-  /** A heartbeat in a session: renews the lease and applies what it gives another value. */
+  /** Applies a heartbeat of a session: renews the lease and updates changed values. */
   beat(session: Session, said: SessionUpdate): void {
     this.heartbeats[session.adapter]++;
     this.#handOn(this.#presence.update(session, said, this.#clock.now()));
   }
 
-  /** So many heartbeats that say what the session says already, heard a moment ago. */
+  /** Counts heartbeats that repeat the session's values. They arrived a moment ago, at `now`. */
   repeat(session: Session, times: number, now: Moment): void {
     this.heartbeats[session.adapter] += times;
     this.#presence.renew(session, now);
   }
 
-  /** A sign of life that is no heartbeat: a pong, or another valid message. */
+  /** Renews the lease for a sign of life that is not a heartbeat: a pong, or another valid message. */
   alive(session: Session): void {
     this.#presence.renew(session, this.#clock.now());
   }
@@ -76,38 +76,38 @@ export class Intake {
     return this.#presence.findSession(user, device, adapter);
   }
 
-  /** A restored session cannot be heard for now, for the hub's own sake: it waits that much longer. */
+  /** Extends the wait for a restored session that the hub itself cannot hear for now. */
   waitLonger(session: Session, forMs: number): void {
     this.#presence.waitLonger(session, forMs, this.#clock.now());
   }
 
-  /** The user said goodbye. */
+  /** Ends a session because the user said goodbye. */
   leave(session: Session): void {
     this.#handOn(this.#presence.leave(session, this.#clock.now()));
   }
 
-  /** The user said goodbye through a source that holds no session of it: what is in its grace ends. */
+  /** Ends a session in its grace because the user said goodbye through a source that holds no session. */
   leaveDevice(user: string, device: string): void {
     this.#handOn(this.#presence.leaveDevice(user, device, this.#clock.now()));
   }
 
-  /** The connection broke or closed without a goodbye: the grace begins. */
+  /** Starts the grace, because the connection broke or closed without a goodbye. */
   disconnect(session: Session, cause?: Loss): void {
     this.#handOn(this.#presence.disconnect(session, this.#clock.now(), cause));
   }
 
-  /** The source itself found that the user is gone: no grace. */
+  /** Ends a session without a grace, because its source found that the user is gone. */
   end(session: Session): void {
     this.#handOn(this.#presence.end(session, this.#clock.now()));
   }
 
-  /** An admin ends it, at once. Its source is told, so that it does not come back by itself. */
+  /** Ends a session at once for an admin. Notifies its source, so that the client does not reconnect automatically. */
   kick(session: Session): void {
     this.#handOn(this.#presence.end(session, this.#clock.now(), 'kicked'));
     session.owner.kicked?.(session);
   }
 
-  /** The session is heard from that address now: one without a connection may move. */
+  /** Notes the address that the session is heard from. It can change if the session has no connection. */
   heardFrom(session: Session, address: string): void {
     this.#presence.heardFrom(session, address);
   }
@@ -116,7 +116,7 @@ export class Intake {
     const { maxSessions, maxSessionsTotal, unsavedCount } = this.#options;
     const { count, replaces } = this.#presence.countWith(claim);
     if (count > maxSessions) return 'sessions';
-    // A session that takes the place of another needs no room: a user who comes back is never refused for it.
+    // A session that replaces another takes no extra room, so a returning user is never refused because of the total.
     if (replaces) return undefined;
     const isFull = this.#presence.sessionTotal >= maxSessionsTotal || unsavedCount() > maxSessionsTotal;
     return isFull ? 'sessions_total' : undefined;

@@ -1,8 +1,9 @@
 /**
- * The process: arguments, signals, exit code. What others need of `process` is handed to them; beside this file only
- * sockets/load-engine.ts (which binary fits this Node) and lib/sqlite.ts (what of SQLite it has) use it themselves.
- * Knows no room of the hub; it reads the settings, has hub.ts start, says where the hub is, and stops it on a signal.
- * The hub and the other commands are loaded only when they are asked for, so that none pays for another.
+ * The process: arguments, signals and exit code. Reads the settings, starts the hub through hub.ts, prints where it
+ * serves, and stops it on a signal. Knows no other part of the hub. Other modules receive what they need of `process`.
+ * The exceptions are sockets/load-engine.ts, which picks the binary for this Node.js, and lib/sqlite.ts, which checks
+ * the SQLite of this Node.js. The hub and each other command are loaded only when needed, so that no command pays for
+ * another.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -18,7 +19,7 @@ import { handleSignals } from './lib/signals.ts';
 import { StartError } from './lib/start-error.ts';
 
 const STOP_WITHIN_MS = 2000;
-/** How long an exit waits for a reader of stdout that has paused, and as long for one of stderr. */
+/** How long an exit waits for a paused reader of stdout, and again for one of stderr. */
 const LAST_LINES_WITHIN_MS = 500;
 const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -37,7 +38,7 @@ const otherCommands = {
   },
 } as const;
 
-// A reader of the output that has gone away (`presence-hub | head`) is no reason to stop.
+// A closed output pipe (`presence-hub | head`) does not stop the process.
 process.stdout.on('error', () => undefined);
 const errors = stderrLines();
 const output = new LineSink(1);
@@ -60,7 +61,10 @@ async function run(args: readonly string[]): Promise<void> {
   process.exit(await command.run(rest, { stdin, stdout, stderr, env, interrupted: interruption() }));
 }
 
-/** Aborted by the first signal; a command that does not end by itself then is cut off. npm passes a second signal on. */
+/**
+ * Returns a signal that the first interrupt aborts. A command that does not end in time is then cut off. npm forwards a
+ * second interrupt.
+ */
 function interruption(): AbortSignal {
   const controller = new AbortController();
   const interrupt = () => {
@@ -99,10 +103,10 @@ async function serve(args: readonly string[]): Promise<void> {
 }
 
 /**
- * From now on V8 compiles (with Sparkplug) what is called for the first time, instead of interpreting it for a while: after a
- * restart thousands come back within seconds, to a hub that has run hardly any of its code yet. 122 µs instead of 124 for each
- * of the first 10,000, in the median of 12 runs (2026-11-27, Node 20.20). Told before the hub has started, 117 instead of 128,
- * but that would compile the start, too: 11 MB.
+ * From here on V8 compiles functions on their first call (with Sparkplug) instead of interpreting them at first. After
+ * a restart, thousands of clients reconnect within seconds, to a hub that has run hardly any of its code. Each of the
+ * first 10,000 takes 122 µs instead of 124, in the median of 12 runs (2026-11-27, Node 20.20). Setting the flag before
+ * the start would give 117 instead of 128, but would also compile the start: 11 MB.
  */
 function compileAtOnce(): void {
   setFlagsFromString('--always-sparkplug');
@@ -133,8 +137,8 @@ function describeAuth({ auth, adminToken, tcpAuth }: Config): string {
 }
 
 /**
- * SIGTERM takes leave of everybody first, SIGINT and SIGHUP do not, and cut a leave-taking short. A signal that comes
- * again changes nothing: npm passes a second one on, and an impatient operator sends more.
+ * SIGTERM drains the hub. SIGINT and SIGHUP stop it at once, also during a drain. A repeated signal changes nothing,
+ * because npm forwards a second one and an impatient operator sends more.
  */
 function stopOnSignals(starting: Promise<Hub>, interruptStart: () => void, drainMs: number, log: Logger): void {
   let isDraining = false;
@@ -142,7 +146,7 @@ function stopOnSignals(starting: Promise<Hub>, interruptStart: () => void, drain
   const endWithin = (ms: number, end: (hub: Hub) => Promise<void>) => {
     interruptStart();
     setTimeout(() => fail(`the hub did not stop within ${ms} ms and was cut off`), ms).unref();
-    // A start that failed is told by `serve`.
+    // `serve` reports a start that failed.
     starting.then(
       (hub) => end(hub).then(() => process.exit(0), failOnBug),
       () => undefined,
@@ -172,7 +176,10 @@ function stopOnSignals(starting: Promise<Hub>, interruptStart: () => void, drain
   });
 }
 
-/** After an error that nobody expected the state is unknown: better a clean restart than a hub that says what is untrue. */
+/**
+ * Ends the process after an unexpected error. The state is unknown then, and a clean restart is better than false
+ * presence.
+ */
 function endOnBugs(log: Logger): void {
   const end = (error: unknown) => {
     log.fatal({ err: error }, 'the hub ends: an error that nothing handled');
@@ -209,13 +216,16 @@ function say(text: string): void {
   output.write(`${text}\n`);
 }
 
-/** An operator's mistake is one line, whatever a value or a system's message holds. */
+/** Prints an operator's mistake as one line, even if a value or a system message contains line breaks. */
 function fail(problem: string, exitCode: number = EXIT_FAILED): never {
   errors.write(`presence-hub: ${problem.replaceAll(/\s*\n\s*/g, ' ')}\n`);
   process.exit(exitCode);
 }
 
-/** The system refused something: a file that can't be read, a limit that is reached. An operator can mend that. */
+/**
+ * Whether the system refused something, such as a file that cannot be read or a limit that is reached. The operator can
+ * fix that.
+ */
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error && 'code' in error;
 }

@@ -1,9 +1,9 @@
 /**
- * The one lease timer: looks at the core's wheel forty times a second, and hands on what ran out. A mass lapse is
- * taken in bounded bites, with the loop's other work between them. Ends nothing itself: the core decides.
+ * The one lease timer: ticks the core's timing wheel forty times a second and passes on the sessions that expired. A
+ * mass lapse is processed in bites, so that other work runs between them. Ends no session: the core decides.
  *
- * A timer runs before the loop reads the sockets, so what a tick finds due may have a sign of life waiting in the kernel.
- * The moment of the tick is therefore judged only after the loop has been through its sockets twice: once to accept a
+ * A timer runs before the loop reads the sockets, so a heartbeat of a due session may still wait in the kernel. The
+ * moment of the tick is therefore judged only after the loop has been through its sockets twice: once to accept a
  * connection, and once to read it. Time that passes meanwhile counts for the next tick.
  */
 import type { Clock, Moment } from './lib/clock.ts';
@@ -11,28 +11,28 @@ import type { Change, Doubt } from './presence/change.ts';
 import type { Presence } from './presence/presence.ts';
 
 const LOOK_EVERY_MS = 25;
-/** Sessions looked at in one turn of the loop: about 2 ms. */
+/** Sessions checked per loop turn: about 2 ms. */
 const BUDGET = 2000;
 
 interface TickerOptions {
   readonly presence: Presence;
   readonly clock: Clock;
-  /** The loop has come round. Answers with the moment up to which leases may be judged: see stall-clock.ts. */
+  /** Notes that the loop has come around. Returns the moment up to which leases may be judged (see stall-clock.ts). */
   readonly tick: () => Moment;
   readonly onChange: (change: Change) => void;
-  /** Very many sessions ran out at once: their end is held. */
+  /** Receives a mass lapse, whose sessions are held. */
   readonly onDoubt: (doubt: Doubt) => void;
-  /** Nothing runs out meanwhile: the hub itself keeps the signs of life away. */
+  /** Whether leases are suspended, because the hub itself keeps heartbeats out. */
   readonly isSuspended: () => boolean;
-  /** Called with each look, for what else waits for a time to come (connections, polls), once nothing more is due. */
+  /** Runs on each tick once nothing more is due, for connections and polls that wait for a time. */
   readonly onTick: (now: Moment) => void;
 }
 
-/** Starts looking; what it returns stops it. */
+/** Starts ticking. Returns a function that stops it. */
 export function startTicker(options: TickerOptions): () => void {
   const { presence, clock, tick, onChange, onDoubt, isSuspended, onTick } = options;
   let next: NodeJS.Immediate | undefined;
-  /** @returns whether more is due. */
+  /** @returns whether more sessions are due. */
   const expire = (now: Moment): boolean => {
     const { changes, lapsed, doubted, isMoreDue } = presence.expire(now, BUDGET);
     for (const doubt of doubted) onDoubt(doubt);

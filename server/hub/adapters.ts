@@ -1,7 +1,4 @@
-/**
- * Every way in: legacy frames, WebSocket messages, HTTP requests, and what is counted at them. Part of hub.ts; opens no
- * port.
- */
+/** Builds every adapter: legacy frames, WebSocket messages and HTTP requests, with their metrics. Opens no port. */
 import { hostname } from 'node:os';
 import { badFrameReasons, type BadFrameReason, type RefusalReason } from '../../shared/reasons.ts';
 import { Admission } from '../admission.ts';
@@ -28,9 +25,9 @@ import { retrySureness, startRetryingStorage, type Storage } from './storage.ts'
 import { messageRate, type HubContext } from './context.ts';
 import { buildStaleness, untilDecided, type Staleness } from './staleness.ts';
 
-/** What every door with connections asks at its threshold. */
+/** What every adapter with connections needs to accept one. */
 interface Gate {
-  /** Explains by itself why a token is not taken. */
+  /** Explains rejected tokens itself. */
   readonly authenticator: Authenticator;
   readonly explainRefusal: ExplainRefusal;
   readonly admission: Admission;
@@ -74,7 +71,10 @@ export function buildAdapters(site: HubContext, core: Core, lasting: Storage, pa
   return { tcpXml, wsJson, api, staleness, admission };
 }
 
-/** While a mass lapse is doubted: asks whoever can be asked, and tells that what is shown may be behind. */
+/**
+ * Handles a doubted mass lapse: pings the clients that can be pinged, and notifies watchers that what they see may be
+ * stale.
+ */
 export function onDoubt({ log }: HubContext, { presence }: Core, { staleness, wsJson }: Adapters, doubt: Doubt): void {
   const { adapter } = doubt;
   log.warn({ adapter }, 'very many sessions fell silent at once: their end is held, and doubted');

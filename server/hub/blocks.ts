@@ -1,6 +1,6 @@
 /**
- * Setting and lifting a block, in the order that keeps it secret and lasting: stored, then true, then told. Part of
- * hub.ts; the core knows what a blocked viewer sees, fan-out whom to tell.
+ * Sets and lifts blocks in the order that keeps them secret and durable: store, apply, notify. The core knows what a
+ * blocked viewer sees, and fan-out knows which viewers to notify.
  */
 import type { Reports } from '../fanout/reports.ts';
 import { isVisible } from '../presence/fold.ts';
@@ -9,13 +9,16 @@ import type { Store } from '../store/port.ts';
 import type { Clock } from '../lib/clock.ts';
 
 export interface BlockEdits {
-  /** Resolves when it is told; to false if the user has as many blocks as it may, and then nothing has changed. */
+  /**
+   * Resolves when the viewer is notified. Resolves to false, and changes nothing, if the user has reached the maximum
+   * number of blocks.
+   */
   readonly block: (user: string, other: string) => Promise<boolean>;
-  /** Resolves when it is told. */
+  /** Resolves when the viewer is notified. */
   readonly unblock: (user: string, other: string) => Promise<void>;
 }
 
-/** Both reject if storage can't take it, and then nothing has changed. What is so already is done. */
+/** Both edits reject if storage fails, and then nothing has changed. A block that is already set or lifted succeeds. */
 export function buildBlocks(
   { clock, maxBlocks }: { readonly clock: Clock; readonly maxBlocks: number },
   store: Pick<Store, 'block' | 'unblock'>,
@@ -25,14 +28,15 @@ export function buildBlocks(
 ): BlockEdits {
   return {
     async block(user, other) {
-      // A block of a user whom the next run has never heard of would outlive what it hides.
+      // A block of a user whom the next run does not know would outlive what it hides.
       ensureStored();
       const blocker = presence.peek(user);
       const { hiddenFrom } = blocker;
       if (hiddenFrom?.has(other) === true) return true;
       if ((hiddenFrom?.size ?? 0) >= maxBlocks) return false;
       const wasVisible = isVisible(blocker.fold);
-      // That the user went offline is no news of the block: it is told. What else waits is dropped for the blocked one.
+      // If the user is already offline, that change predates the block, so it is sent. Other pending changes are
+      // dropped for the blocked viewer.
       const settled = wasVisible ? undefined : reports.settleFor(other, blocker);
       const frozen = presence.freeze(blocker, clock.now());
       store.block({ user, viewer: other, ...frozen });
@@ -43,7 +47,7 @@ export function buildBlocks(
     },
     async unblock(user, other) {
       if (presence.peek(user).hiddenFrom?.has(other) !== true) return;
-      reports.flush(); // what waits is not for the blocked one, who is told all of it below
+      reports.flush(); // pending changes are not for the blocked viewer, which gets the whole entry below
       store.unblock(user, other);
       const held = presence.acquire(user);
       presence.reveal(held, other, clock.now());

@@ -1,6 +1,6 @@
 /**
- * What every part of the building needs: the settings, the clock, the log, and the tables that settings are read into
- * by the rooms that know their form. Part of hub.ts.
+ * What every part of the hub needs: the settings, the clock, the log, and the tables that the responsible modules parse
+ * from settings.
  */
 import { parseCidrs, type Cidrs } from '../auth/cidrs.ts';
 import { createOpenWithAdmin, openAuthenticator, type Authenticator } from '../auth/authenticator.ts';
@@ -21,34 +21,34 @@ import type { SessionIds } from '../presence/session-id.ts';
 
 export interface HubContext {
   readonly config: Config;
-  /** The name of this hub: another one in each run, so that no id of a session outlives it. */
+  /** The name of this hub. It is new in each run, so that no session id outlives its run. */
   readonly node: string;
   readonly sessionIds: SessionIds;
   readonly clock: Clock;
-  /** What the clock leaves out. */
+  /** The stalls that the clock leaves out. */
   readonly stalls: Stalls;
   readonly log: Logger;
-  /** Lines of the log that nobody got to read. */
+  /** Number of log lines that were dropped because the reader was too slow. */
   readonly droppedLogLines: () => number;
   readonly codes: CodeTable;
   readonly names: FieldNames;
   readonly encoding: Encoding;
   readonly authenticator: Authenticator;
-  /** Who may use TCP; null for everybody. */
+  /** Addresses that may use TCP; null for all. */
   readonly tcpAllowed: Cidrs | null;
   readonly trustedProxies: Cidrs;
   readonly origins: ReadonlySet<string>;
-  /** The certificate of both ports; null where they speak in the clear. */
+  /** The certificate of both ports; null without encryption. */
   readonly tls: TlsFiles | null;
-  /** Sessions of all users. */
+  /** Maximum sessions of all users. */
   readonly maxSessionsTotal: number;
-  /** Who was turned down or away, by reason. */
+  /** Rejected and ended connections by reason. */
   readonly refusals: Record<RefusalReason, number>;
-  /** What fails right now, by part. */
+  /** Current failures by part. */
   readonly failing: Map<string, string>;
-  /** The hub takes leave: leases stand still, since beats may not get in any more. */
+  /** Whether the hub is draining. Leases are suspended then, because heartbeats may no longer arrive. */
   isDraining: boolean;
-  /** Has `end` called at the stop; the last one first. */
+  /** Registers a step of the stop. The last one registered runs first. */
   readonly onStop: (end: () => void | Promise<void>) => void;
 }
 
@@ -85,15 +85,15 @@ function readCidrs(setting: string, text: string): Cidrs {
   return read.cidrs;
 }
 
-/** A reload of a page with many watches, or a gateway that was cut off, sends much at once. */
+/** A reloaded page with many watches, or a gateway that reconnects, sends a burst. */
 const BURST_SECONDS = 10;
 
-/** What one connection, or one caller, may ask of the hub. */
+/** The message rate of one connection or one caller. */
 export function messageRate({ messagesPerS }: Config): Rate {
   return { perS: messagesPerS, burst: BURST_SECONDS * messagesPerS };
 }
 
-/** Who says who somebody is. @throws {StartError} with one sentence that names the setting. */
+/** Builds the authenticator. @throws {StartError} with one sentence that names the setting. */
 export function buildAuthenticator(config: Config, clock: Clock, log: Logger): Authenticator {
   const { auth, adminToken } = config;
   if (auth === 'open' && adminToken === null) return openAuthenticator;
@@ -116,7 +116,7 @@ export function buildAuthenticator(config: Config, clock: Clock, log: Logger): A
   return made.authenticator;
 }
 
-/** The certificate, looked after for as long as the hub runs. @throws {StartError} with one sentence. */
+/** Loads the certificate and reloads it while the hub runs. @throws {StartError} with one sentence. */
 export async function openTls({ tlsCert, tlsKey }: Config, log: Logger): Promise<TlsFiles | null> {
   if (tlsCert === null || tlsKey === null) return null;
   const read = await openTlsFiles({

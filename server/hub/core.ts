@@ -1,6 +1,4 @@
-/**
- * The middle of the map: who is there, and who is told. Every change passes `onChange`. Part of hub.ts; opens no port.
- */
+/** The middle of the map: presence, fan-out, and what connects them. Every change passes `onChange`. Opens no port. */
 import { randomBytes } from 'node:crypto';
 import { neighbourhoodOf } from '../auth/cidrs.ts';
 import { Delays } from '../fanout/delays.ts';
@@ -42,26 +40,25 @@ export interface Core extends SessionActions {
   readonly onChange: (change: Change) => void;
   readonly ensureStored: () => void;
   readonly rosterEdits: RosterEdits;
-  /** What one turn of the loop has for long work. */
+  /** The budget of one loop turn for long work. */
   readonly turns: TurnBudget;
   /**
-   * From now on `other` sees `user` as if it had left now. Durable, and told, when it resolves; to false if the user has as
-   * many blocks as it may. Rejects if storage can't take it.
+   * Hides `user` from `other`, as if the user had left now. Resolves when the block is durable and the viewer is
+   * notified. Resolves to false if the user has reached the maximum number of blocks. Rejects if storage fails.
    */
   readonly block: (user: string, other: string) => Promise<boolean>;
-  /** `other` sees `user` as it is again. */
+  /** Lifts a block, so that `other` sees the current entry of `user` again. */
   readonly unblock: (user: string, other: string) => Promise<void>;
-  /** The wall clock was set back: nothing shown may lie in the future. */
+  /** Handles a wall clock that was set back: nothing shown may lie in the future. */
   readonly clockSetBack: (wallMs: number) => void;
-  /** Stores everything now, should the end that is near not be a clean one. */
+  /** Stores everything now, in case the coming end is not a clean one. */
   readonly storeNow: () => void;
-  /** A lease that outlasts a restart was renewed: the next run must know. */
+  /** Stores a renewed lease, so that it outlasts a restart. */
   readonly keepLease: (user: User) => void;
   readonly counts: { changes: number; deliveries: number };
   readonly delays: Delays;
 }
 
-/** Who is there, who is told, and what is kept of it. */
 export function buildCore(site: HubContext, lasting: Storage): Core {
   const { store, hubClock } = lasting;
   const { config, clock } = site;
@@ -150,7 +147,10 @@ function buildTails({ sessionIds, onStop }: HubContext, presence: Presence, ensu
   return tails;
 }
 
-/** A WebSocket can be asked whether it is there, so it needs no source. One address may be many users' own gateway. */
+/**
+ * The source of a session, for mass lapses. A WebSocket needs none, because it can be pinged. One address may be the
+ * gateway of many users.
+ */
 function sourceOf({ adapter, owner, address }: Session): unknown {
   if (adapter === 'ws-json') return undefined;
   return adapter === 'tcp-xml' ? owner : neighbourhoodOf(address);
@@ -183,7 +183,9 @@ function buildPresence(
   return presence;
 }
 
-/** Takes up what the last run left: blocks first, for a user restored is hidden from whom it blocked. */
+/**
+ * Restores the previous run. Blocks come first, so that a restored user is hidden from the start from those it blocked.
+ */
 function restoreAll({ config, clock }: HubContext, store: Store, presence: Presence): void {
   for (const { user, viewer, ...frozen } of store.blocks()) presence.hide(user, viewer, frozen);
   for (const entry of store.withSessions()) {

@@ -1,19 +1,19 @@
 /**
- * Keeps the hub below the limit on file descriptors, since at the limit nothing can be accepted: uWebSockets.js then tries
- * again and again, without a pause and without a word. So no more connections are let in than there are descriptors for, and
- * further ones are accepted and closed. Looks at the limit again and again, because it can be changed while the hub runs.
- * Part of hub.ts. Does nothing where the system does not tell its limit (no /proc).
+ * Keeps the hub below the limit on file descriptors. At that limit nothing can be accepted, and uWebSockets.js retries
+ * without a pause and without an error. So the hub admits no more connections than there are descriptors, and accepts
+ * and closes further ones. Checks the limit regularly, because it can change while the hub runs. Does nothing on
+ * systems that do not report their limit (no /proc).
  */
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { DESCRIPTORS_FOR_GUESTS, type Admission } from '../admission.ts';
 import type { Logger } from '../lib/log.ts';
 
-/** For storage, polls and fetches, beyond what is open at the start; and for those who are told that there is no room. */
+/** Descriptors kept for storage, polls and fetches that open after the start, and for guests that get a refusal. */
 const KEPT_FREE = 48 + DESCRIPTORS_FOR_GUESTS;
-/** Given up if there are none left all the same, so that what waits can be accepted and closed. */
+/** Descriptors that are given up if none are left, so that waiting connections can be accepted and closed. */
 const RESERVE = 8;
 const LOOK_EVERY_MS = 1_000;
-/** The warning comes again only after no more than this part of the connections was there. */
+/** The warning is repeated only after connections have fallen to this part of the limit. */
 const RECOVERED = 0.9;
 
 interface Options {
@@ -24,16 +24,19 @@ interface Options {
 
 export class Descriptors {
   readonly #options: Options;
-  /** Open beside connections. */
+  /** Descriptors that are not connections. */
   readonly #others: number;
   #limit: number;
-  /** Connections with which there were no descriptors left; Infinity if that was never so. */
+  /** Connections that fit when descriptors ran out; Infinity if they never did. */
   #shortage = Infinity;
   #reserve: number[];
   #isTold = false;
   readonly #timer: NodeJS.Timeout;
 
-  /** To be called when everything but connections is open. Undefined where the system does not tell its limit. */
+  /**
+   * Starts watching. To be called when everything except connections is open. Returns undefined if the system does not
+   * report its limit.
+   */
   static watch(options: Options): Descriptors | undefined {
     const limit = readLimit();
     return typeof limit === 'number' ? new Descriptors(options, limit) : undefined;
@@ -48,7 +51,7 @@ export class Descriptors {
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
   }
 
-  /** What the operator should know at the start. */
+  /** Warnings for the operator at the start. */
   get warnings(): readonly string[] {
     const { maxConnections } = this.#options;
     if (this.#limit >= maxConnections) return [];
@@ -62,7 +65,7 @@ export class Descriptors {
     this.#giveUpReserve();
   }
 
-  /** How many connections there are descriptors for. */
+  /** Connections for which there are descriptors. */
   get #room(): number {
     return Math.max(1, Math.min(this.#limit - this.#others, this.#shortage));
   }
@@ -98,7 +101,7 @@ export class Descriptors {
   }
 }
 
-/** The soft limit, which Node.js raises to the hard one when it starts; undefined where it can't be told. */
+/** The soft limit, which Node.js raises to the hard one when it starts; undefined if it is unknown. */
 function readLimit(): number | 'none left' | undefined {
   try {
     const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? [];
@@ -108,7 +111,7 @@ function readLimit(): number | 'none left' | undefined {
   }
 }
 
-/** As many as there are, if there are fewer. */
+/** Opens the reserve, or as much of it as the system allows. */
 function openReserve(): number[] {
   const reserve: number[] = [];
   try {

@@ -1,10 +1,11 @@
 /**
- * Forgets the stored entries of users whom nobody follows: one-time users would fill the disk otherwise. Goes through all
- * entries in small steps, over and over. Keeps whoever is in memory (present, or watched), has a friend edge or a block;
- * the others for 30 days, and less if there are very many. Part of hub.ts; the store knows who is a stranger.
+ * Deletes the stored entries of strangers: users whom nobody follows. Without this, one-time users would fill the disk.
+ * Goes through all entries in small steps, again and again. Keeps users that are in memory (present or watched) and
+ * users with a friend edge or a block. Keeps strangers for 30 days, or less if there are too many. The store decides
+ * who has edges and blocks.
  *
- * A user who returns needs no row for its version to grow: the hub clock is above every version that is forgotten here,
- * and stays above it across restarts. So the hub clock is the one floor for all of them.
+ * A returning user needs no row for its version to grow: the hub clock is above every version that is deleted here, and
+ * stays above it across restarts. So the hub clock is the one floor for all deleted entries.
  */
 import type { Store } from '../store/port.ts';
 
@@ -13,43 +14,46 @@ export interface ForgettingOptions {
   readonly isHeld: (user: string) => boolean;
   /** The hub clock. */
   readonly now: () => number;
-  /** Strangers that may be kept. */
+  /** Maximum strangers to keep. */
   readonly maxStrangers: number;
-  /** Runs storage work that may fail; it is tried again with the next step. @returns whether it was done. */
+  /** Runs storage work that may fail; the next step repeats it then. @returns whether it succeeded. */
   readonly attempt: (work: () => void) => boolean;
 }
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
-/** For how long strangers are kept: the longest that leaves no more of them than may be. */
+/** How long strangers may be kept. A pass picks the longest time that stays within the maximum. */
 const KEEP_MS = [MINUTE_MS, 10 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS] as const;
-/** About 1 ms. */
+/** One step takes about 1 ms. */
 const STEP_ROWS = 100;
 const REST_MS = 2000;
-/** While there are too many: 20,000 rows a second, about as many as a flood of new users adds. */
+/**
+ * The pause between steps while there are too many: 20,000 rows a second, about as fast as a flood of new users adds
+ * them.
+ */
 const PRESSED_MS = 5;
 
 export class Forgetting {
   readonly #options: ForgettingOptions;
-  /** Where the pass is. */
+  /** The last user of the current pass. */
   #at = '';
   #keepMs: number = KEEP_MS[KEEP_MS.length - 1] ?? DAY_MS;
-  /** Strangers of this pass that are kept, by the first of KEEP_MS that keeps them. */
+  /** Kept strangers of this pass, by the first of KEEP_MS that keeps them. */
   #byAge = new Array<number>(KEEP_MS.length).fill(0);
-  /** Strangers that the last pass left, and those who may have become one since. */
+  /** Strangers that the last pass left, plus users that may have become one since. */
   #estimate = 0;
 
   constructor(options: ForgettingOptions) {
     this.#options = options;
   }
 
-  /** Somebody has left, whom nobody watches. */
+  /** Counts a user that left and is not watched. */
   left(): void {
     this.#estimate++;
   }
 
-  /** Goes on by one step. @returns when to take the next one, in milliseconds. */
+  /** Takes one step. @returns milliseconds until the next one. */
   step(): number {
     const { store, now, isHeld, attempt } = this.#options;
     let last: string | undefined;
@@ -91,7 +95,7 @@ export class Forgetting {
   }
 }
 
-/** Runs it beside the loop's other work. @returns what stops it. */
+/** Runs it in the background. @returns a function that stops it. */
 export function startForgettingStrangers(forgetting: Forgetting): () => void {
   let timer: NodeJS.Timeout;
   const run = (): void => {

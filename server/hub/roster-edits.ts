@@ -1,13 +1,13 @@
 /**
- * Edits of friend lists: one after the other, checked, stored and told, a large one in as many turns of the loop as that
- * takes. An edit holds as a whole or not at all, whatever happens to storage. Part of hub.ts; the roster knows how to store an
- * edit in parts, fan-out how to tell it.
+ * Edits friend lists one after another: checks, stores and announces each edit. A large edit takes several loop turns.
+ * An edit takes effect as a whole or not at all, whatever happens to storage. The roster knows how to store an edit in
+ * parts, and fan-out knows how to announce it.
  */
 import type { Fanout } from '../fanout/fanout.ts';
 import type { TurnBudget } from '../lib/turn-budget.ts';
 import type { Parts, Roster, RosterChange, RosterEdit } from '../roster/port.ts';
 
-/** What an edit changed, or whose list it would have made too long; nothing has changed then. */
+/** What an edit changed, or whose list it would have made too long. In the second case nothing has changed. */
 export type Edited = { readonly added: number; readonly removed: number } | { readonly full: string };
 
 interface RosterEditsOptions {
@@ -17,24 +17,24 @@ interface RosterEditsOptions {
   readonly maxFriends: number;
   /** The hub clock. */
   readonly now: () => number;
-  /** An edit that holds cannot be stored row by row now, or can be again (undefined). */
+  /** Reports that the rows of a committed edit cannot be stored now, or can be again (undefined). */
   readonly onHealth: (error: unknown) => void;
 }
 
-/** An edit that holds. */
+/** An edit that has taken effect. */
 interface Committed {
   readonly change: RosterChange;
-  /** Resolves when its watchers have been told. */
+  /** Resolves when its watchers are notified. */
   readonly told: Promise<void>;
 }
 
-/** What an edge costs in the budget of a turn: 5 to 12 µs. */
+/** Cost of one edge in the turn budget: 5 to 12 µs. */
 const EDGE_COST = 4;
 const RETRY_AFTER_MS = 1000;
 
 export class RosterEdits {
   readonly #options: RosterEditsOptions;
-  /** Those that wait for the edit that is being stored. */
+  /** Edits that wait for the one in progress. */
   readonly #line: (() => void)[] = [];
   #isBusy = false;
   #isStopped = false;
@@ -44,7 +44,7 @@ export class RosterEdits {
     this.#options = options;
   }
 
-  /** Commits an edit and tells it. @throws what storage throws: it has changed nothing then. */
+  /** Commits an edit and notifies its watchers. @throws errors of storage; nothing has changed then. */
   async edit(edit: RosterEdit): Promise<Edited> {
     const committed = await this.#alone(() => this.#commit(edit));
     if ('full' in committed) return committed;
@@ -96,7 +96,7 @@ export class RosterEdits {
     return mutual ? [user, ...friends, ...this.#options.roster.friendsOf(user)] : [user];
   }
 
-  /** Stores the rows of an edit that holds already. If that fails, it is tried again, and before the next edit. */
+  /** Stores the rows of a committed edit. If that fails, it is tried again later, and before the next edit. */
   async #settle(): Promise<void> {
     const { roster, onHealth } = this.#options;
     try {

@@ -1,12 +1,9 @@
 /**
- * How many sessions a hub may have if no setting says so: as many as half of its heap holds. The other half is for
- * connections, watches and what waits to be written. Decides only the number; the intake refuses.
+ * The default maximum of sessions: as many as fit into half of the heap. The other half is for connections, watches and
+ * pending writes. Only computes the number; the intake refuses sessions.
  */
 
-/**
- * Bytes of heap for one session of a user of its own, with its lease, its place in a connection and what waits to be
- * stored of it.
- */
+/** Bytes of heap per session of a separate user, including its lease, its connection's record and its pending write. */
 const SESSION_BYTES = 1024;
 const HEAP_PART = 2;
 

@@ -1,6 +1,6 @@
 /**
- * What an admin asks of sessions: why a user is shown as it is, and to end one. Part of hub.ts; gives sessions their ids
- * and looks the journal through in bites, with the loop's other work between them.
+ * Actions of an admin on sessions: explains why a user is shown as it is, and kicks a session. Gives sessions their
+ * ids. Searches the journal in bites, so that other work runs between them.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Explanation } from '../../shared/explain.ts';
@@ -16,7 +16,7 @@ import type { SessionIds } from '../presence/session-id.ts';
 
 export interface SessionActions {
   readonly explain: (user: string) => Promise<Explanation>;
-  /** Ends a session of the user at once. @returns false where it is not there. */
+  /** Ends a session of the user at once. @returns false if there is no such session. */
   readonly kick: (user: string, sessionId: string) => boolean;
 }
 
@@ -29,7 +29,7 @@ interface SessionsDeskOptions {
   readonly journal: Journal;
 }
 
-/** Transitions looked at in one turn of the loop: 0.1 ms, and 1.5 before the compiler has seen it. */
+/** Transitions searched per loop turn: 0.1 ms, or 1.5 ms before the code is compiled. */
 const BITE = 16_384;
 
 export function buildSessionActions(options: SessionsDeskOptions): SessionActions {

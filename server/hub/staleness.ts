@@ -1,12 +1,14 @@
 /**
- * Whether what is shown may be behind, and since when: after a restart or a suspension of the machine, which concern
- * everybody; while a mass lapse of one adapter is doubted, which concerns those who are shown a user with a session on it; or
- * while the hub cannot poll, which concerns those who are shown a user whom it cannot ask. They are told `stale` when the
- * first reason begins (again when another reaches further back), and `fresh` when the last one is over. Others are told
- * nothing, so that the doubt reveals no user who is shown as offline.
+ * Decides who is told that what is shown may be stale, and since when. There are three kinds of reasons:
+ * - A restart, or a suspension of the machine. It concerns everybody.
+ * - A doubted mass lapse of one adapter. It concerns watchers that are shown a user with a session on that adapter.
+ * - A failure to poll. It concerns watchers that are shown a user whom the hub cannot poll.
  *
- * The store is told of every reason, because a run that ends meanwhile leaves the next one no surer than it was. Part of
- * hub.ts.
+ * A connection is sent `stale` when its first reason begins, again when another reason reaches further back, and
+ * `fresh` when the last one is over. Other connections are sent nothing, so that the doubt reveals no user who is shown
+ * as offline.
+ *
+ * Every reason is stored, because a run that ends meanwhile leaves the next one equally unsure.
  */
 import type { WsJson } from '../adapters/ws-json/ws-json.ts';
 import type { Forewarning } from '../fanout/fanout.ts';
@@ -25,38 +27,38 @@ import type { HubContext } from './context.ts';
 export interface Reason {
   /** The last moment of which the hub is sure, on the wall clock. */
   readonly since: number;
-  /** Whether what this viewer is shown of the user is doubted; null for all that is shown. */
+  /** Whether the doubt concerns what this viewer is shown of the user; null if it concerns everything. */
   readonly isAbout: ((user: User, viewer: Viewer) => boolean) | null;
   readonly isOver: (monoMs: number) => boolean;
 }
 
 interface StalenessOptions {
   readonly presence: Pick<Presence, 'find'>;
-  /** Everybody who has been welcomed. */
+  /** The outboxes of all established connections. */
   readonly outboxes: () => Iterable<Outbox>;
-  /** The earliest `since` of all reasons is another one; null: all is known again. */
+  /** Reports a new earliest `since` of all reasons; null: nothing is in doubt. */
   readonly onSureness: (since: number | null) => void;
   /**
-   * Tells the connection all that waits for it. @returns the `at` that holds for it then; undefined if it does not read, so
-   * that some of it still waits.
+   * Sends all pending changes to the connection. @returns the `at` that then applies; undefined if the connection does
+   * not read, so that some changes are still pending.
    */
   readonly settle: (outbox: Outbox) => number | undefined;
 }
 
 export class Staleness implements Forewarning {
   readonly #options: StalenessOptions;
-  /** Who has been told `stale`, and with which `since`. */
+  /** Connections that were sent `stale`, with the `since` of that message. */
   readonly #told = new Map<Outbox, number>();
   #reasons: Reason[] = [];
   #reportedSince: number | null = null;
-  /** Of those told: who is perhaps not concerned any more. */
+  /** Connections in `#told` that may no longer be concerned. */
   readonly #perhapsFresh = new Set<Outbox>();
 
   constructor(options: StalenessOptions) {
     this.#options = options;
   }
 
-  /** Since when anything that is shown may be behind, on the wall clock; null if nothing is. */
+  /** The moment, on the wall clock, since which something shown may be stale; null if nothing is. */
   get since(): number | null {
     return earliest(this.#reasons);
   }
@@ -66,7 +68,7 @@ export class Staleness implements Forewarning {
     return this.#reasons.some(({ isAbout }) => isAbout !== null);
   }
 
-  /** Whether what this answer shows of these users may be behind. */
+  /** Whether the entries that this viewer is shown of these users may be stale. */
   isStale(ids: readonly string[], viewer: Viewer): boolean {
     const { presence } = this.#options;
     return this.#reasons.some(({ isAbout }) => {
@@ -85,8 +87,8 @@ export class Staleness implements Forewarning {
   }
 
   /**
-   * The reason, which may be a new one or have an earlier `since`, is about this user from now on. Looks only at those who
-   * watch the user.
+   * Applies a reason to this user. The reason may be new, or may have got an earlier `since`. Checks only the watchers
+   * of the user.
    */
   beginAbout(reason: Reason, user: User): void {
     if (!this.#reasons.includes(reason)) this.#reasons.push(reason);
@@ -96,31 +98,30 @@ export class Staleness implements Forewarning {
     }
   }
 
-  /** No reason of `beginAbout` is about this user any more. Those who watch nobody else like it are told soon. */
+  /** Ends the doubt of `beginAbout` about this user. Watchers of no other doubted user are sent `fresh` soon. */
   endAbout(user: User): void {
     for (const outbox of watchersOf(user)) if (this.#told.has(outbox)) this.#perhapsFresh.add(outbox);
   }
 
-  /** The connection has been welcomed. */
+  /** Notifies a newly established connection of the reasons that concern everybody. */
   welcomed(outbox: Outbox): void {
     const since = earliest(this.#reasons.filter(({ isAbout }) => isAbout === null));
     if (since !== null) this.#tell(outbox, since);
   }
 
-  /** The connection is about to be shown these users. */
+  /** Notifies a connection that is about to be shown these users. */
   before(outbox: Outbox, users: Iterable<User>): void {
     for (const { isAbout, since } of this.#reasons) {
       if (isAbout !== null && isAboutAny(users, outbox.viewer, isAbout)) this.#tell(outbox, since);
     }
   }
 
-  /** The connection is gone. */
   closed(outbox: Outbox): void {
     this.#told.delete(outbox);
     this.#perhapsFresh.delete(outbox);
   }
 
-  /** The lease timer came by. */
+  /** Sends `fresh` for the reasons that are over. */
   tick(monoMs: number): void {
     const remaining = this.#reasons.filter(({ isOver }) => !isOver(monoMs));
     if (remaining.length < this.#reasons.length) {
@@ -132,7 +133,7 @@ export class Staleness implements Forewarning {
     }
   }
 
-  /** As many as one look has time for: a connection may watch ten thousand users. */
+  /** Takes as many connections as one tick has time for. One connection may watch ten thousand users. */
   #takeSome(): Outbox[] {
     const some: Outbox[] = [];
     let users = 0;
@@ -151,7 +152,7 @@ export class Staleness implements Forewarning {
       if (this.#reasons.some((reason) => this.#concerns(reason, outbox))) continue;
       const at = this.#options.settle(outbox);
       if (at === undefined) {
-        this.#perhapsFresh.add(outbox); // it is tried again
+        this.#perhapsFresh.add(outbox); // try again on the next tick
         continue;
       }
       this.#told.delete(outbox);
@@ -188,7 +189,7 @@ function earliest(reasons: readonly Reason[]): number | null {
   return reasons.length === 0 ? null : Math.min(...reasons.map(({ since }) => since));
 }
 
-/** Begins with what the restart leaves unsure. */
+/** Builds the staleness, starting with the doubt that the restart causes. */
 export function buildStaleness(
   site: HubContext,
   { presence, fanout }: Core,
@@ -212,28 +213,29 @@ export function buildStaleness(
   return staleness;
 }
 
-/** Users looked at in one turn of the loop: some 2 ms. */
+/** Users checked per loop turn: about 2 ms. */
 const USERS_PER_LOOK = 10_000;
 
-/** The sessions that ran out are looked at up to two looks late; what became of them goes out before `fresh`. */
+/** An expired session is noticed up to two ticks late, and its change is sent before `fresh`. */
 const SETTLED_AFTER_MS = 100;
 
-/** After a restart: until everybody is back, or the warm time is over. */
+/** After a restart: until all users are back, or the warm time is over. */
 function untilBack(presence: Presence, { sureUntil, certainFrom }: StoreState, warmMs: number, now: Moment): Reason {
   const endsAt = now.monoMs + warmMs + SETTLED_AFTER_MS;
   const since = Math.min(sureUntil ?? now.wallMs, now.wallMs);
-  // After an unclean end nobody can know whether all are back: somebody may have come in its last moment.
+  // After an unclean end the list of sessions may be incomplete, because a user may have come online in the last
+  // moment.
   const isUnclean = sureUntil !== null && sureUntil < certainFrom;
   return { since, isAbout: null, isOver: (monoMs) => (!isUnclean && presence.restoredCount === 0) || monoMs >= endsAt };
 }
 
-/** After the machine was suspended: until those who have gone meanwhile are seen to be gone. */
+/** After a suspension of the machine: until users who left during it have expired. */
 export function untilLeaseIsOver(suspendedAt: number, leaseMs: number, now: Moment): Reason {
   const endsAt = now.monoMs + leaseMs + SETTLED_AFTER_MS;
   return { since: suspendedAt, isAbout: null, isOver: (monoMs) => monoMs >= endsAt };
 }
 
-/** While a mass lapse is doubted. */
+/** During a doubted mass lapse: until the end of its hold. */
 export function untilDecided({ adapter, since, heldUntil }: Doubt, presence: Pick<Presence, 'isShownOn'>): Reason {
   const endsAt = heldUntil + SETTLED_AFTER_MS;
   return {

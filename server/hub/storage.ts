@@ -1,6 +1,6 @@
 /**
- * What outlasts the process, and what happens when it can't be written: presence goes on, `/readyz` says what fails, and
- * it is tried again. Part of hub.ts; the store and the roster know how to keep, this knows when.
+ * Opens storage and handles its failures: presence continues, `/readyz` reports what fails, and failed work is
+ * repeated. The store and the roster know how to keep data; this module knows when.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../lib/log.ts';
@@ -27,11 +27,11 @@ export interface Storage {
   readonly hubClock: VersionClock;
 }
 
-/** How long a start waits for the hub before it to let go of HUB_DATA, and how often it looks. */
+/** How long a start waits for a previous hub to release HUB_DATA, and how often it checks. */
 const IN_USE_FOR_MS = 15_000;
 const IN_USE_LOOK_EVERY_MS = 100;
 
-/** @throws {StorageError} where HUB_DATA can't be used; {DataInUseError} where another hub keeps it, or on interruption. */
+/** @throws {StorageError} if HUB_DATA cannot be used; {DataInUseError} if another hub uses it, or on an interrupt. */
 export async function openStorage(site: HubContext, interrupted: AbortSignal): Promise<Storage> {
   const { config, onStop } = site;
   const database = await openWhenFree(site, interrupted);
@@ -82,7 +82,7 @@ function watchWal({ log, onStop }: HubContext, { db, file }: OpenedDatabase): vo
   onStop(() => watch.stop());
 }
 
-/** Completes an edit of friend lists that the last run had stored only a part of when it ended. */
+/** Completes an edit of friend lists that the previous run had stored only in part. */
 function completeEdit(roster: SqliteRoster, path: string): void {
   try {
     roster.complete();
@@ -91,7 +91,7 @@ function completeEdit(roster: SqliteRoster, path: string): void {
   }
 }
 
-/** Strangers whose entries are kept: 100 bytes each, in memory without a disk. */
+/** Maximum strangers whose entries are kept: 100 bytes each. Without a disk, they take memory. */
 const MAX_STRANGERS = 1_000_000;
 const MAX_STRANGERS_IN_MEMORY = 100_000;
 
@@ -105,10 +105,13 @@ export function buildForgetting(site: HubContext, { store, hubClock }: Storage, 
   });
 }
 
-/** Corrupt rows that are named before only their number is. */
+/** Corrupt rows that are logged individually before only their number is. */
 const NAMED_AT_ONCE = 10;
 
-/** Names the first corrupt rows one by one, and later ones at most once a second: a row may be read again and again. */
+/**
+ * Logs the first corrupt rows individually, and later ones at most once a second, because the same row may be read
+ * often.
+ */
 function nameCorrupt({ log, clock }: HubContext): (row: string) => void {
   const quiet = new QuietLog(clock);
   let named = 0;
@@ -121,7 +124,7 @@ function nameCorrupt({ log, clock }: HubContext): (row: string) => void {
   };
 }
 
-/** An error of SQLite during the start as a sentence for the operator; any other error as it is. */
+/** Turns an SQLite error during the start into a sentence for the operator. Returns any other error unchanged. */
 export function explainStart(data: string, error: unknown): unknown {
   return isSqlError(error) ? explainStorage(data, error) : error;
 }
@@ -135,7 +138,8 @@ export function buildWriteBehind(
   return new WriteBehind<User>({
     store,
     storedOf: (user) => storedEntryOf(presence.entryOf(user), presence.sessionsOf(user, site.clock.now())),
-    // Without a disk there is no next run to restore a session: whoever is here is in memory, and is stored on leaving.
+    // Without a disk there is no next run, so sessions are not stored. A present user is in memory, and is stored on
+    // leaving.
     mustKeep: site.config.data === MEMORY ? (user) => user.firstSession === null : () => true,
     onSaved: (user) => {
       if (user.firstSession === null && user.audience?.isEmpty !== false) onLeft();
@@ -147,17 +151,17 @@ export function buildWriteBehind(
   });
 }
 
-/** A stop has two seconds in all. */
+/** A stop has two seconds in total. */
 const LAST_SIGNS_WITHIN_MS = 1000;
 const LAST_SIGNS_A_FLUSH = 1000;
 
-/** Any id will do to see whether the store can be read. */
+/** Any id serves to test whether the store can be read. */
 const RETRIED_USER = '42';
 
-/** How often storage that failed is tried again, whoever asks meanwhile. */
+/** How often failed storage work is repeated, in addition to requests that happen to use it. */
 const RETRY_EVERY_MS = 1000;
 
-/** Tries what failed every so often, so that it is known when it is well again. `more` tries what the caller keeps. */
+/** Repeats failed storage work periodically, so that a recovery is noticed. `more` repeats the caller's own work. */
 export function startRetryingStorage(site: HubContext, lasting: Storage, more: () => void): void {
   const timer = setInterval(() => {
     if (site.failing.has('recall')) recall(site, lasting, RETRIED_USER);
@@ -170,15 +174,16 @@ export function startRetryingStorage(site: HubContext, lasting: Storage, more: (
 }
 
 /**
- * What was given out before the store is certain can't be answered from it. Nor what was given out between its last end
- * and this start: by nobody, unless a backup of it was put in the place of a store that had run on.
+ * Whether the store can answer what changed after `since`. It cannot if `since` is before `certainFrom`. It also cannot
+ * if `since` lies between the end of the last run and this start. The hub issued nothing in that time, unless the store
+ * was replaced by an older backup.
  */
 export function isCertain({ certainFrom, lastRunEndedBy, clockFloor }: StoreState, since: number): boolean {
   const isForeign = lastRunEndedBy !== null && since > lastRunEndedBy && since < clockFloor;
   return since >= certainFrom && !isForeign;
 }
 
-/** What the store knows of a user. Where it can't be read, nobody can say more than that the user is not here. */
+/** Loads what the store knows of a user. If it cannot be read, the answer is only that the user is not here. */
 export function recall(
   site: HubContext,
   lasting: Storage,
@@ -193,7 +198,8 @@ export function recall(
   }
   if (remembered === undefined) return undefined;
   const dated = datedBy(remembered, site.clock.now().wallMs, hubClock);
-  // Once: the next look finds it as it is now. What is held is stored by the write-behind, and only by it.
+  // Corrects the row, so that the next read finds the right date. The write-behind stores users in memory, so they are
+  // left out.
   if (dated !== remembered && isHeld?.(id) !== true) {
     tryStorage(site, 'dates', () => {
       store.correct([{ user: id, ...dated }]);
@@ -202,7 +208,7 @@ export function recall(
   return dated;
 }
 
-/** The same for many users, in their order. */
+/** Like `recall`, for many users, in their order. */
 export function recallMany(
   site: HubContext,
   { store, hubClock }: Storage,
@@ -223,19 +229,19 @@ export function recallMany(
   return dated;
 }
 
-/** What the next run is to know of how sure this one is; null: of all it shows. */
+/** Stores up to which moment this run is sure of what it shows; null: it is sure of everything. */
 export function keepSureUntil(site: HubContext, store: Store, at: number | null): void {
   tryStorage(site, 'sureness', () => {
     store.setSureUntil(at);
   });
 }
 
-/** The same, where it could not be kept when it changed. */
+/** Repeats `keepSureUntil` if it failed. */
 export function retrySureness(site: HubContext, store: Store, at: number | null): void {
   if (site.failing.has('sureness')) keepSureUntil(site, store, at);
 }
 
-/** Stores everything, and then marks the end as a clean one. */
+/** Stores everything, and then marks the end as clean. */
 export function endRun(
   { log }: HubContext,
   presence: Presence,
@@ -251,8 +257,8 @@ export function endRun(
 }
 
 /**
- * Stores what is not yet stored, and then the last sign of every live session, as far as a stop has time for it: of a
- * million sessions most keep the one that came with their last change. @returns whether storage took it.
+ * Stores all pending changes, and then the last heartbeat of live sessions for as long as a stop has time. Of a million
+ * sessions, most keep the heartbeat that was stored with their last change. @returns whether storage succeeded.
  */
 export function writeAll(presence: Presence, writeBehind: WriteBehind<User>, log: Logger): boolean {
   try {
@@ -274,7 +280,7 @@ export function writeAll(presence: Presence, writeBehind: WriteBehind<User>, log
   }
 }
 
-/** Runs a piece of storage work that presence can go on without. @returns whether it was done. */
+/** Runs storage work that presence can do without. @returns whether it succeeded. */
 function tryStorage(site: HubContext, what: string, work: () => void): boolean {
   try {
     work();
@@ -286,7 +292,7 @@ function tryStorage(site: HubContext, what: string, work: () => void): boolean {
   return true;
 }
 
-/** Says once that storage fails, and once that it is well again; `/readyz` says it as long as it lasts. */
+/** Logs a failure of storage once, and its recovery once. `/readyz` reports it while it lasts. */
 export function reportStorage({ failing, log }: HubContext, what: string, error: unknown): void {
   if ((error !== undefined) === failing.has(what)) return;
   if (error === undefined) {

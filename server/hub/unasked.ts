@@ -1,6 +1,6 @@
 /**
- * Polled users that the hub cannot ask, because its own network or resolver fails. Watchers who are shown such a user are
- * told `stale` until the hub can ask again, or the session is gone. Part of hub.ts.
+ * Polled users that the hub cannot poll because its own network or resolver fails. Watchers that are shown such a user
+ * are sent `stale`, until the hub can poll again or the session is gone.
  */
 import type { Unasked } from '../adapters/poll/polled.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -25,7 +25,7 @@ export function createUnasked({ presence, staleness, clock, stalls }: UnaskedOpt
     return false;
   };
   let current: (Reason & { since: number }) | undefined;
-  /** One for all: a reason for each session would have to be gone through for each answer. */
+  /** One reason covers all sessions, because every answer checks each reason. */
   const createReason = (): Reason & { since: number } => {
     const reason = {
       since: Infinity,
