@@ -1,23 +1,24 @@
 /**
- * Blocks: who is kept from seeing a user, and the entry each of them sees instead, as if the user had left at the moment
- * of the block. Holds them all; decides nothing about whom to tell, and keeps nothing past the process (the store does).
- * Written by `Presence` alone, which hangs each user's blocks on it, so that whoever shows a user asks one field.
+ * Blocks: the viewers that a user has blocked, and the entry each of them sees instead, as if the user had left at the
+ * moment of the block. Neither notifies anyone nor stores anything (the store does). `Presence` attaches each user's
+ * blocks to the user, so that showing a user checks one field.
  *
- * All are in memory, whether their users are held or not: a blocked one's read must cost what any other does. Measured
- * on Node 20: about 450 bytes a block where each user has one, 200 where a user has a thousand.
+ * All blocks are in memory, even those of users that are not held, because a read for a blocked viewer must cost the
+ * same as any other read. Measured on Node 20: about 450 bytes a block if each user has one, 200 if a user has a
+ * thousand.
  */
 import type { Entry } from '../../shared/entry.ts';
 import type { Shown } from './fold.ts';
 
-/** What one blocked viewer sees of a user: offline, since then. */
+/** What one blocked viewer sees of a user: offline since that moment. */
 export interface Frozen {
-  /** Null, like `lastSeen`, where nobody had ever seen the user. */
+  /** Null, like `lastSeen`, if the user had never been seen. */
   readonly since: number | null;
   readonly lastSeen: number | null;
   readonly v: number;
 }
 
-/** A frozen entry with its JSON, made when somebody asks. */
+/** A frozen entry with its JSON, which is made on demand. */
 export interface Hidden extends Frozen {
   json: string | null;
 }
@@ -25,7 +26,7 @@ export interface Hidden extends Frozen {
 export class Blocks {
   readonly #byUser = new Map<string, Map<string, Hidden>>();
 
-  /** The blocked viewers of a user; null where there are none. The same map as long as there are some. */
+  /** The blocked viewers of a user; null if there are none. It stays the same map until it is empty. */
   of(user: string): ReadonlyMap<string, Hidden> | null {
     return this.#byUser.get(user) ?? null;
   }
@@ -44,7 +45,6 @@ export class Blocks {
   }
 }
 
-/** A frozen entry as its viewer sees it. */
 export function frozenEntry(user: string, { since, lastSeen, v }: Frozen, offline: Shown): Entry {
   return { user, status: offline.status, code: offline.code, since, lastSeen, devices: [], v };
 }

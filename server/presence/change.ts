@@ -1,38 +1,38 @@
-/** What the core answers: changes, and what ran out. Read by intake, expiry and the hub. */
+/** The results of the core: changes, and what expired. */
 import type { TransitionCause } from '../../shared/explain.ts';
 import type { UserStatus } from '../../shared/status.ts';
 import type { AdapterName, Session } from './session.ts';
 import type { User } from './user.ts';
 
-/** A user's true fold changed; `isShown`: its entry did, too, and has a new version. */
+/** A change of a user's true fold. `isShown`: its entry changed too, and has a new version. */
 export interface Change {
   readonly user: User;
   readonly isShown: boolean;
-  /** What happened, and the session that it happened to. */
+  /** What happened, and to which session. */
   readonly cause: TransitionCause;
   readonly session: Session;
-  /** The status that was shown before. */
+  /** The previously shown status. */
   readonly from: UserStatus;
-  /** On the wall clock. */
+  /** Wall clock. */
   readonly at: number;
 }
 
-/** The end of very many sessions of one adapter is held. */
+/** A mass lapse: the end of very many sessions of one adapter is held. */
 export interface Doubt {
   readonly adapter: AdapterName;
-  /** On the forward clock. */
+  /** Forward clock. */
   readonly heldUntil: number;
-  /** The oldest last sign of life among them, on the wall clock: until then the hub was sure. */
+  /** The oldest last heartbeat among the held sessions, on the wall clock. Up to then the hub was sure. */
   readonly since: number;
 }
 
-/** What ran out in one look at the wheel. */
+/** What expired in one tick of the wheel. */
 export interface Expired {
   readonly changes: readonly Change[];
-  /** Sessions whose lease ran out; those whose grace did are not in it. */
+  /** Sessions whose lease expired, without those whose grace expired. */
   readonly lapsed: readonly Session[];
-  /** Adapters of which so many sessions ran out that their end is held. */
+  /** Mass lapses whose hold begins. */
   readonly doubted: readonly Doubt[];
-  /** More is due already: look again at once. */
+  /** Whether more sessions are due already, so that the next tick must follow at once. */
   readonly isMoreDue: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Why a user is shown as it is: its sessions, which of them decides and by which rule, and from whom it is hidden. Pure;
- * made for an admin's eyes alone.
+ * Explains why a user is shown as it is: its sessions, which of them decides and by which rule, and from whom the user
+ * is hidden. Pure. For admins only.
  */
 import type { Entry } from '../../shared/entry.ts';
 import type { ExplainedSession, Explanation } from '../../shared/explain.ts';
@@ -14,7 +14,7 @@ export type Explained = Pick<Explanation, 'user' | 'entry' | 'decision' | 'hidde
 interface Facts {
   readonly entry: Entry;
   readonly idOf: (no: number) => string;
-  /** A forward instant on the wall clock. */
+  /** Converts a forward-clock instant to the wall clock. */
   readonly wallOf: (monoMs: number) => number;
 }
 
@@ -42,7 +42,7 @@ export function explainUser(user: User, facts: Facts): Explained {
   };
 }
 
-/** The one that came first stands first. */
+/** Sessions in the order in which they began. */
 function sessionsOf({ firstSession }: User): Session[] {
   const sessions: Session[] = [];
   for (let s = firstSession; s !== null; s = s.next) sessions.push(s);

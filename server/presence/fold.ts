@@ -1,25 +1,25 @@
 /**
- * The fold: many live sessions of one user into one status, code, list of devices and text (PROTOCOL.md section 1).
- * `invisible` wins and is shown as offline; then busy, then online, then away; among equals the one set last decides
- * the code; the text set last counts, whoever said it. Pure.
+ * The fold: turns the live sessions of one user into one status, code, device list and text (PROTOCOL.md section 1).
+ * `invisible` wins and is shown as offline; then busy, online and away, in this order. Among equals, the session set
+ * last decides the code. The text set last wins, regardless of the session's status. Pure.
  */
 import type { SessionStatus, UserStatus } from '../../shared/status.ts';
 import { labelsThatFit } from './labels.ts';
 import type { Session } from './session.ts';
 
-/** The true fold, as only the user itself and an admin may see it. */
+/** The true fold, visible only to the user and to admins. */
 export interface Fold {
   readonly status: SessionStatus | 'offline';
   readonly code: number;
-  /** Labels of the live sessions, unique, sorted by code unit. */
+  /** Unique labels of the live sessions, sorted by code unit. */
   readonly devices: readonly string[];
-  /** Those of them that an entry has room for. The same list if it has room for all. */
+  /** The labels that fit into an entry. The same list if all of them fit. */
   readonly shownDevices: readonly string[];
-  /** '' where there is none. */
+  /** '' if there is none. */
   readonly text: string;
 }
 
-/** The part of a fold that the outside sees. */
+/** The part of a fold that others see. */
 export interface Shown {
   readonly status: UserStatus;
   readonly code: number;
@@ -28,7 +28,7 @@ export interface Shown {
   readonly text: string;
 }
 
-/** The part of a user that is folded. */
+/** The part of a user that the fold needs. */
 interface Owner {
   readonly id: string;
   readonly firstSession: Session | null;
@@ -36,7 +36,7 @@ interface Owner {
 
 const RANK = { away: 1, online: 2, busy: 3, invisible: 4 } as const satisfies Record<SessionStatus, number>;
 
-/** Folds the sessions of a user; `offline` is the answer without one. */
+/** Folds the sessions of a user. Returns a fold of `offline` if there are none. */
 export function foldSessions({ id, firstSession: first }: Owner, offline: Shown): Fold {
   if (first === null) return offline;
   let decider = first;
@@ -51,7 +51,7 @@ export function foldSessions({ id, firstSession: first }: Owner, offline: Shown)
   return { status, code, devices, shownDevices: labelsThatFit(first, devices, { user: id, status, code, text }), text };
 }
 
-/** The session among these whose status and code are the user's. */
+/** Returns the session that decides the status and the code of the user. */
 export function deciderOf(first: Session): Session {
   let decider = first;
   for (let session = first.next; session !== null; session = session.next) {
@@ -65,7 +65,7 @@ function outranks(session: Session, decider: Session): boolean {
   return rank > 0 || (rank === 0 && session.statusSetNo > decider.statusSetNo);
 }
 
-/** What the outside sees of a fold: an invisible user is as one who left. */
+/** Returns what others see of a fold. An invisible user looks like one that left. */
 export function shownOf(fold: Fold, offline: Shown): Shown {
   return isVisible(fold) ? (fold as Shown) : offline;
 }
@@ -74,18 +74,18 @@ export function isVisible(fold: Fold): boolean {
   return fold.status !== 'offline' && fold.status !== 'invisible';
 }
 
-/** Whether two folds are the same, to the user itself and to others. */
+/** Whether two folds are the same for the user itself and for others. */
 export function sameFold(a: Fold, b: Fold): boolean {
   return sameDevices(a.devices, b.devices) && a.status === b.status && sameShown(a, b);
 }
 
-/** Whether two folds are the same to others, who see only the labels that an entry has room for. */
+/** Whether two folds are the same for others, who see only the labels that fit into an entry. */
 export function sameShown(a: Fold, b: Fold): boolean {
   const isSame = a.status === b.status && a.code === b.code && a.text === b.text;
   return isSame && sameDevices(a.shownDevices, b.shownDevices);
 }
 
-/** One list for all users with that one device: most users have one, and there are few labels. */
+/** One shared list per device label. Most users have one device, and there are few different labels. */
 const singles = new Map<string, readonly string[]>();
 const MAX_SINGLES = 256;
 

@@ -1,11 +1,11 @@
 /**
- * Dates that lie in the future: taken while the wall clock was ahead, which has been set back since. They are brought back
- * to now, under a version of their own, since an entry changes with them. Nobody is told: no status changed. Pure.
+ * Corrects dates in the future, which were taken before the wall clock was set back. They become now, with a new
+ * version, because the entry changes. Nobody is notified, because no status changes. Pure.
  */
 import type { VersionClock } from './version-clock.ts';
 import type { Remembered, User } from './user.ts';
 
-/** The same where nothing of it lies in the future. */
+/** Returns the remembered values without dates in the future; the same object if there are none. */
 export function datedBy<T extends Remembered>(remembered: T, wallMs: number, clock: VersionClock): T {
   const { since, lastSeen, v } = remembered;
   if (v === 0 || (since <= wallMs && (lastSeen ?? 0) <= wallMs)) return remembered;
@@ -13,7 +13,7 @@ export function datedBy<T extends Remembered>(remembered: T, wallMs: number, clo
   return { ...remembered, ...dates, v: clock.versionAfter(v, wallMs) };
 }
 
-/** The wall clock was set back. `onCorrected`: the user is to be stored. */
+/** Corrects all users after the wall clock was set back. `onCorrected` must have the user stored. */
 export function correctDates(
   users: Iterable<User>,
   wallMs: number,

@@ -1,15 +1,15 @@
 /**
- * The journal: what happened to sessions, newest last, for `explain`. A ring of plain numbers: no object and no text is
- * kept for a transition, and its memory comes in pieces as it is needed: 24 bytes a transition, 13 MB at most. Of a user a
- * hash of 64 bits is kept, so that one who is gone from memory is found too. Written by `Presence` alone; looked through
- * from the newest back, in bites, by whoever explains.
+ * The journal: the transitions of sessions, for `explain`. A ring of plain numbers that keeps no object and no text per
+ * transition. Its memory is allocated in chunks as needed: 24 bytes a transition, 13 MB at most. A user is kept as a
+ * hash of 64 bits, so that a user that is no longer in memory is found too. Searches go backward from the newest
+ * transition, in bites.
  */
 import { adapterNames, transitionCauses, trueStatuses } from '../../shared/explain.ts';
 import type { AdapterName, TransitionCause, TrueStatus } from '../../shared/explain.ts';
 import { hashInto, type HashKey } from '../lib/keyed-hash.ts';
 import type { Session } from './session.ts';
 
-/** Transitions that are kept at least, once there were so many. */
+/** Minimum transitions kept once the ring is full. */
 export const KEPT_TRANSITIONS = 2 ** 19;
 const CHUNK = 4096;
 
@@ -18,7 +18,7 @@ const causeNo = new Map(causes.map((cause, no) => [cause, no]));
 const adapterNo = new Map(adapterNames.map((adapter, no) => [adapter, no]));
 const statusNo = new Map(trueStatuses.map((status, no) => [status, no]));
 
-/** What happened, with the number of the session that it happened to. */
+/** A transition, with the number of its session. */
 export interface Noted {
   readonly at: number;
   readonly cause: TransitionCause;
@@ -28,10 +28,10 @@ export interface Noted {
   readonly session: number;
 }
 
-/** A search on its way: for one user, back from the newest transition there was when it began. */
+/** A search in progress for one user. It goes backward from the newest transition at its start. */
 export interface Search {
   readonly hash: Uint32Array;
-  /** The next one to look at. */
+  /** The next transition to check. */
   no: number;
   readonly atMost: number;
   readonly found: Noted[];
@@ -49,25 +49,25 @@ export class Journal {
   readonly #chunks: Chunk[] = [];
   readonly #maxChunks: number;
   readonly #key: HashKey;
-  /** Of the user in hand. */
+  /** Hash of the current user. */
   readonly #hash = new Uint32Array(2);
-  /** Ever noted. */
+  /** Transitions noted in total. */
   #count = 0;
   #since: number;
 
-  /** `now`: on the wall clock. At least `kept` transitions are kept. */
+  /** `now` is on the wall clock. `kept` is the minimum of transitions to keep. */
   constructor(key: HashKey, now: number, kept = KEPT_TRANSITIONS) {
     this.#key = key;
     this.#since = now;
     this.#maxChunks = Math.ceil(kept / CHUNK) + 1;
   }
 
-  /** From then on, on the wall clock, nothing is missing. */
+  /** The moment, on the wall clock, since which the journal is complete. */
   get since(): number {
     return this.#since;
   }
 
-  /** Something happened to a session, and its user was `from` before and `to` after it. */
+  /** Notes a transition of a session whose user had the status `from` before and `to` after it. */
   note(at: number, cause: TransitionCause, session: Session, from: TrueStatus, to: TrueStatus): void {
     const i = this.#count % CHUNK;
     const chunk = i === 0 ? this.#nextChunk() : (this.#chunks[this.#chunkNo(this.#count)] as Chunk);
@@ -86,7 +86,7 @@ export class Journal {
     return { hash, no: this.#count - 1, atMost, found: [] };
   }
 
-  /** Looks at `budget` transitions more, at most. @returns whether there is more to look at. */
+  /** Checks at most `budget` further transitions. @returns whether there are more to check. */
   lookBack(search: Search, budget: number): boolean {
     const { hash, found, atMost } = search;
     const [hashA, hashB] = hash;
@@ -113,12 +113,13 @@ export class Journal {
     return Math.floor(no / CHUNK) % this.#maxChunks;
   }
 
-  /** A new piece, or the oldest one, whose transitions are forgotten. */
+  /** Adds a chunk, or reuses the oldest one and so forgets its transitions. */
   #nextChunk(): Chunk {
     const chunkNo = this.#chunkNo(this.#count);
     const oldest = this.#chunks[chunkNo];
     if (oldest !== undefined) {
-      // Others of that same millisecond may be forgotten, too. The wall clock may have been set back meanwhile.
+      // Other transitions of that millisecond may be forgotten too. All times are checked, because the wall clock may
+      // have been set back.
       for (const at of oldest.at) if (at >= this.#since) this.#since = at + 1;
       return oldest;
     }
@@ -134,7 +135,7 @@ export class Journal {
   }
 }
 
-/** 4 bits of cause, 2 of adapter, 3 of each status; above them what of the session's number is beyond 32 bits. */
+/** Bits: 4 of cause, 2 of adapter, 3 of each status, and above them the bits of the session's number beyond 32. */
 function pack(cause: TransitionCause, { adapter, no }: Session, from: TrueStatus, to: TrueStatus): number {
   return (
     (causeNo.get(cause) ?? 0) |

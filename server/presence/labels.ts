@@ -1,11 +1,11 @@
 /**
- * Which device labels an entry shows. An entry is at most `MAX_ENTRY_BYTES` long (PROTOCOL.md section 1): each of its
- * watchers is sent all of it at each change, so a user with many long labels would cost everybody else. Pure.
+ * Decides which device labels an entry shows. An entry has at most `MAX_ENTRY_BYTES` (PROTOCOL.md section 1), because
+ * every watcher is sent the whole entry at each change, and a user with many long labels would cost all of them. Pure.
  */
 import { MAX_ENTRY_BYTES } from '../../shared/limits.ts';
 import type { Session } from './session.ts';
 
-/** What else is in the entry. */
+/** The rest of the entry. */
 interface Rest {
   readonly user: string;
   readonly status: string;
@@ -15,17 +15,20 @@ interface Rest {
 
 const utf8 = new TextEncoder();
 
-/** A time in milliseconds has 13 digits until the year 2286. As many for each, so that the list depends on no time. */
+/**
+ * A time in milliseconds has 13 digits until the year 2286. All times count as this one, so that the list depends on no
+ * time.
+ */
 const SOME_TIME = 1_000_000_000_000;
 /** Names, quotes and times of an entry, rounded up. */
 const MOST_BYTES_OF_THE_FORM = 256;
-/** One UTF-16 unit, escaped by JSON. */
+/** One UTF-16 unit that JSON escapes. */
 const MOST_BYTES_A_UNIT = 6;
 const MOST_BYTES_AROUND_A_LABEL = 3;
 
 /**
- * The labels for which there is room, sorted: taken in the order in which their newest session started, ties by label,
- * until the next one does not fit.
+ * Returns the sorted labels that fit. They are taken in the order in which their newest session started (ties by
+ * label), until one does not fit.
  */
 export function labelsThatFit(first: Session, labels: readonly string[], rest: Rest): readonly string[] {
   if (first.next === null || fitForSure(labels, rest)) return labels;
@@ -39,7 +42,7 @@ export function labelsThatFit(first: Session, labels: readonly string[], rest: R
   return labels;
 }
 
-/** Spares nearly every user the exact count. */
+/** Saves the exact count for nearly every user. */
 function fitForSure(labels: readonly string[], { user, text }: Rest): boolean {
   let most = MOST_BYTES_OF_THE_FORM + user.length + MOST_BYTES_A_UNIT * text.length;
   for (const label of labels) most += MOST_BYTES_AROUND_A_LABEL + MOST_BYTES_A_UNIT * label.length;
@@ -57,7 +60,7 @@ function inOrderOfStart(first: Session, labels: readonly string[]): string[] {
     const { device, startedAt } = session;
     startOf.set(device, Math.max(startOf.get(device) ?? 0, startedAt));
   }
-  // The labels come sorted, and the sort keeps that order among those that started at once.
+  // The labels arrive sorted, and the sort keeps that order among sessions that started at the same time.
   return [...labels].sort((a, b) => (startOf.get(a) ?? 0) - (startOf.get(b) ?? 0));
 }
 

@@ -1,7 +1,7 @@
 /**
- * The leases of all sessions: when each is to be looked at, which have run out, and whether their end is held, for very
- * many ran out at once. Counts sessions, since that takes the number of all. Part of the core: pure, `now` is an argument.
- * Ends nothing itself: `Presence` does, and is the only one to call it.
+ * The leases of all sessions: when each must be checked, which have expired, and whether their end is held because very
+ * many expired at once. Counts sessions, because that decision needs the total. Pure: `now` is an argument. Ends no
+ * session; `Presence` does.
  */
 import type { Moment } from '../lib/clock.ts';
 import { DONE, TimingWheel } from '../lib/timing-wheel.ts';
@@ -10,15 +10,15 @@ import { MassLapseDoubt, WITHIN_MS, type Lapse, type MassLapseRule } from './mas
 import { endOf } from './session-list.ts';
 import { adapters, type AdapterName, type Session } from './session.ts';
 
-/** The end of very many sessions of one adapter is held. Instants are on the forward clock. */
+/** A mass lapse whose sessions are held. Instants are on the forward clock. */
 export interface Hold {
   readonly adapter: AdapterName;
   readonly heldUntil: number;
-  /** The oldest last sign of life among all that are held, or will be. */
+  /** The oldest last heartbeat among all sessions that are or will be held. */
   readonly oldestSignAt: number;
 }
 
-/** Late by 25 ms on average; 2048 slots are 102 s, so that a usual lease is looked at once. */
+/** Leases expire 25 ms late on average. 2048 slots cover 102 s, so that a usual lease is checked once. */
 const WHEEL_TICK_MS = 50;
 const WHEEL_SLOTS = 2048;
 const STRETCHED_LOOK_MS = 200;
@@ -28,7 +28,7 @@ export class Leases {
   readonly #doubt: MassLapseDoubt;
   readonly #counts = zeroCounts(adapters);
   #total = 0;
-  /** The longest lease that any session of an adapter ever had. */
+  /** The longest lease that any session of an adapter has had. */
   readonly #longestMs = zeroCounts(adapters);
 
   constructor(massLapse: MassLapseRule, monoMs: number) {
@@ -36,7 +36,7 @@ export class Leases {
     this.#doubt = new MassLapseDoubt(massLapse);
   }
 
-  /** Sessions by adapter, including those in their grace period. */
+  /** Sessions by adapter, including those in their grace. */
   get counts(): Readonly<Record<AdapterName, number>> {
     return this.#counts;
   }
@@ -58,14 +58,14 @@ export class Leases {
     this.#wheel.cancel(session);
   }
 
-  /** The session ends at another time than before, by more than a sign of life. */
+  /** Reschedules a session whose end moved, other than by a heartbeat. */
   moved(session: Session): void {
     const { adapter, phase, leaseMs } = session;
     if (phase === 'live' && leaseMs > this.#longestMs[adapter]) this.#longestMs[adapter] = leaseMs;
     this.#wheel.schedule(session, session.endsAt);
   }
 
-  /** Hands on what is over, after looking at `budget` sessions at most. */
+  /** Passes each session that is over to `onOver`, after checking at most `budget` sessions. */
   tick(now: Moment, budget: number, onOver: (session: Session) => void): { isMoreDue: boolean; holds: Hold[] } {
     const holds: Hold[] = [];
     const isMoreDue = this.#wheel.advance(now.monoMs, budget, (session) => {
@@ -79,7 +79,7 @@ export class Leases {
     return { isMoreDue, holds };
   }
 
-  /** Whether the session ran out, and nothing holds its end. */
+  /** Whether the session expired and its end is not held. */
   isOver(session: Session, now: Moment): boolean {
     return endOf(session) <= now.monoMs && !this.#isHeld(session, now);
   }
@@ -88,7 +88,7 @@ export class Leases {
     return phase === 'live' && this.#doubt.isHeld(adapter, now.monoMs);
   }
 
-  /** Until when a lease that ran out is held, for it ran out with very many others. */
+  /** Returns until when the end of an expired session is held, if it expired together with very many others. */
   #heldUntil(session: Session, now: Moment, holds: Hold[]): number {
     if (session.phase !== 'live') return 0;
     const { adapter } = session;
@@ -100,11 +100,11 @@ export class Leases {
     return heldUntil;
   }
 
-  /** The oldest last sign of all that the hold is about, `first` being the first of them to run out. */
+  /** Returns the oldest last heartbeat of all sessions in the hold. `first` expired first. */
   #oldestSign({ adapter, lastSignAt }: Session, heldUntil: number): number {
     let oldestSignAt = lastSignAt;
-    // Whoever runs out later than this has a later sign, however long its lease, or had a source that was paused. Where all
-    // leases are alike that leaves next to nobody to look at; looking at a million takes 100 ms.
+    // A session that expires later than this has a later heartbeat, however long its lease, or had a paused source. If
+    // all leases are alike, this leaves very few sessions to check. Checking a million takes 100 ms.
     const untilMs = Math.min(heldUntil, lastSignAt + this.#longestMs[adapter]);
     this.#wheel.countUntil(untilMs, Infinity, (session) => {
       const isToBeHeld = runsOut(session, adapter, untilMs);
@@ -119,7 +119,10 @@ function runsOut(session: Session, adapter: AdapterName, untilMs: number): boole
   return session.adapter === adapter && session.phase === 'live' && session.endsAt <= untilMs;
 }
 
-/** An end that waits for a source to be heard may come sooner than it seems: once all that it sent has been. */
+/**
+ * Returns when to check the session next. An end that waits for unread input of its source may come earlier than
+ * computed: once all input has been read.
+ */
 function nextLookAt({ phase, lastSignAt, leaseMs }: Session, endsAt: number, monoMs: number): number {
   const isStretched = phase === 'live' && lastSignAt + leaseMs <= monoMs;
   return isStretched ? Math.min(endsAt, monoMs + STRETCHED_LOOK_MS) : endsAt;

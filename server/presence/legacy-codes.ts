@@ -1,9 +1,9 @@
 /**
- * The table of legacy integers: which one a status is shown as, and which status an integer that a legacy client sends
- * stands for. Read once at the start from HUB_CODES; knows no sessions. The core and the TCP decoder ask it.
+ * The table of legacy integers: the integer under which a status is shown, and the status that an integer from a legacy
+ * client means. Parsed once at the start from HUB_CODES. Knows no sessions.
  *
- * Format: `online=1,away=2|12,busy=3,offline=-1,invisible=40`, or the same as JSON (`{"away":[2,12],"offline":-1}`).
- * A status that is left out keeps what the contract says.
+ * Format: `online=1,away=2|12,busy=3,offline=-1,invisible=40`, or the same as JSON (`{"away":[2,12],"offline":-1}`). A
+ * status that is left out keeps the contract's integers.
  */
 import { defaultCodes, sessionStatuses, type SessionStatus, type UserStatus } from '../../shared/status.ts';
 
@@ -22,7 +22,8 @@ export class CodeTable {
 
   private constructor(listed: Listed) {
     const offline = listed.get('offline')?.[0] ?? defaultCodes.offline;
-    // Nobody may tell invisible from offline, so it is shown as that, whatever a legacy client sends for it.
+    // Invisible is shown with the integer of offline, whatever integer the legacy client sent, so that nobody can
+    // distinguish the two.
     this.#shown = new Map([
       ...[...listed].map(([status, codes]) => [status, codes[0] ?? offline] as const),
       ['invisible', offline],
@@ -33,7 +34,7 @@ export class CodeTable {
     );
   }
 
-  /** Reads HUB_CODES; null is the contract's table. `problem` completes a sentence that begins with the setting. */
+  /** Parses HUB_CODES; null is the contract's table. `problem` completes a sentence that begins with the setting. */
   static parse(setting: string | null): ParsedCodeTable {
     const listed: Listed = new Map(Object.entries(defaultCodes).map(([status, code]) => [status as Status, [code]]));
     const given = setting === null ? [] : setting.trim().startsWith('{') ? fromJson(setting) : fromText(setting);
@@ -51,12 +52,12 @@ export class CodeTable {
     return twice === undefined ? { ok: true, table: new CodeTable(listed) } : refuse(twice);
   }
 
-  /** What a session of this status shows where it brought no integer of its own; a hidden one shows offline's. */
+  /** Returns the integer of a status, for sessions that brought none. Invisible has the integer of offline. */
   codeOf(status: Status): number {
     return this.#shown.get(status) ?? defaultCodes.offline;
   }
 
-  /** What a positive integer of a legacy client means: online, unless it is listed. */
+  /** Returns the status that a positive integer of a legacy client means: online unless it is listed. */
   statusOf(code: number): SessionStatus {
     return this.#meant.get(code) ?? 'online';
   }
@@ -64,7 +65,7 @@ export class CodeTable {
 
 interface GivenCodes {
   readonly status: string;
-  /** As text, so that both formats are judged alike: 2.0 and 1e1 are no integers here. */
+  /** Codes as text, so that both formats follow the same rules: 2.0 and 1e1 are not integers here. */
   readonly codes: readonly string[];
 }
 
@@ -97,7 +98,7 @@ function faultOf(status: Status, codes: readonly string[]): string | undefined {
     : `gives ${status} the code ${bad === '' ? '""' : bad}: it must be a whole number from 1 to ${MAX_CODE}`;
 }
 
-/** A positive integer from a legacy client always means that its user is there, so offline can't be shown as one. */
+/** A positive integer from a legacy client always means that its user is present, so offline cannot have one. */
 function faultOfOffline(codes: readonly string[]): string | undefined {
   const [code = '', ...more] = codes;
   if (more.length > 0) return 'gives offline several integers: give exactly one';

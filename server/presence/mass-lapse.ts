@@ -1,26 +1,27 @@
 /**
- * The doubt about a mass lapse: when very many sessions of one adapter fall silent within a second, the fault is more
- * likely the hub's, or the network's, than theirs (PROTOCOL.md section 2). Their end is then held for a few seconds, in
- * which a sign of life undoes it. Smaller lapses are never held. Decides only; the core ends.
+ * The doubt about a mass lapse, like Eureka's self-preservation. When very many sessions of one adapter fall silent
+ * within a second, the hub or the network is more likely at fault than the clients (PROTOCOL.md section 2). Their end
+ * is then held for a few seconds, and a heartbeat in that time cancels it. Smaller lapses are never held. Only decides;
+ * the core ends sessions.
  *
- * One user or one peer must not bring it about alone. So a user counts once, however many sessions it has, and so does a
- * source that cannot be asked whether it is still there: a TCP connection, or the address of HTTP heartbeats and polls.
+ * One user or one peer must not cause a hold alone. So a user counts once, however many sessions it has. A source that
+ * cannot be pinged counts once too: a TCP connection, or the address of HTTP heartbeats and polls.
  */
 import type { AdapterName, Session } from './session.ts';
 import type { User } from './user.ts';
 
 export interface MassLapseRule {
-  /** At least this many sessions of an adapter, of as many users and sources, … */
+  /** Minimum sessions of an adapter, from as many users and sources. */
   readonly sessions: number;
-  /** … and this much of all its sessions, percent. */
+  /** Minimum share of the adapter's sessions, in percent. */
   readonly percent: number;
-  /** What counts once on an adapter that cannot be pinged; undefined if the session's can. */
+  /** Returns the source that counts once, for an adapter that cannot be pinged; undefined for one that can. */
   readonly sourceOf: (session: Session) => unknown;
-  /** How long their end is held, milliseconds; 0: never. */
+  /** How long the end is held, in milliseconds; 0: never. */
   readonly holdMs: number;
 }
 
-/** Sessions that run out within a second, as far as they have been counted. */
+/** A count of the sessions that expire within a second. */
 export class Lapse {
   readonly #rule: MassLapseRule;
   readonly #enough: number;
@@ -33,20 +34,20 @@ export class Lapse {
     this.#enough = enough;
   }
 
-  /** @returns whether it is a mass lapse by now. */
+  /** @returns whether the sessions so far are a mass lapse. */
   add(session: Session): boolean {
     const { sessions, sourceOf } = this.#rule;
     this.#sessions++;
     if (this.#users.size < sessions) this.#users.add(session.user);
-    // A WebSocket answers a ping if it is there: each of them counts.
+    // Each WebSocket counts, because it answers a ping if it is alive.
     if (this.#sources.size < sessions) this.#sources.add(sourceOf(session) ?? session);
     return this.#sessions >= this.#enough && Math.min(this.#users.size, this.#sources.size) >= sessions;
   }
 }
 
-/** How far ahead of a lapse others count with it. */
+/** Sessions that expire within this time after a lapse count with it. */
 export const WITHIN_MS = 1000;
-/** A verdict holds this long: it looked a second ahead. */
+/** How long a decision holds. It is less than the second that the decision looked ahead. */
 const JUDGE_EVERY_MS = 250;
 
 interface HoldDecision {
@@ -63,9 +64,10 @@ export class MassLapseDoubt {
   }
 
   /**
-   * A lease of this adapter ran out. `total`: its sessions. `isMass` adds those that run out within a second, and says
-   * whether they are a mass lapse.
-   * @returns until when the end is to be held (monotonic milliseconds; not after now: not at all), and whether the hold begins.
+   * Judges a lease of this adapter that expired. `total` is the number of its sessions. `isMass` adds the sessions that
+   * expire within a second, and returns whether they are a mass lapse.
+   * @returns until when the end is held, on the monotonic clock (a time that is not after now means that it is not
+   * held), and whether the hold begins.
    */
   judge(
     adapter: AdapterName,
@@ -80,12 +82,12 @@ export class MassLapseDoubt {
     verdict.judgeFrom = monoMs + JUDGE_EVERY_MS;
     if (total < enough || !isMass(new Lapse(this.#rule, enough))) return { heldUntil: verdict.heldUntil, isNew: false };
     verdict.heldUntil = monoMs + holdMs;
-    // What was held is told then, and not held again.
+    // Held sessions end after the hold and are not held again.
     verdict.judgeFrom = verdict.heldUntil + WITHIN_MS;
     return { heldUntil: verdict.heldUntil, isNew: true };
   }
 
-  /** Whether the lapses of this adapter are held right now. */
+  /** Whether the lapses of this adapter are held now. */
   isHeld(adapter: AdapterName, monoMs: number): boolean {
     return monoMs < (this.#verdicts.get(adapter)?.heldUntil ?? -Infinity);
   }

@@ -1,4 +1,4 @@
-/** What the core is given: its rules, its clock, and the way to what lasts. Read by `Presence`; hub.ts gives it. */
+/** The inputs of the core: its rules, its clock, and access to stored entries. */
 import type { Stalls } from '../lib/stall-clock.ts';
 import type { VersionClock } from './version-clock.ts';
 import type { Journal } from './journal.ts';
@@ -6,25 +6,24 @@ import type { MassLapseRule } from './mass-lapse.ts';
 import type { Remembered, User } from './user.ts';
 
 export interface PresenceOptions {
-  /** How long an unclean end keeps a session visible. */
+  /** How long a session stays visible after an unclean end. */
   readonly graceMs: number;
-  /** The `code` of an entry that is offline. */
+  /** The `code` of an offline entry. */
   readonly offlineCode: number;
-  /** `lastSeen` is for admins alone. */
+  /** Whether only admins see `lastSeen`. */
   readonly hidesLastSeen: boolean;
   readonly clock: VersionClock;
-  /** What forward time left out: the hub's own troubles, which are no client's fault. */
+  /** The stalls that the forward clock leaves out. They are the hub's own failures, not the clients'. */
   readonly stalls: Stalls;
-  /** The grace of an unclean end that is found in the wake of a stall: one WebSocket timeout. */
+  /** The grace of an unclean end that is noticed in the aftermath of a stall: one WebSocket timeout. */
   readonly stallGraceMs: number;
-  /** When the end of very many sessions at once is doubted. */
   readonly massLapse: MassLapseRule;
-  /** Where every transition is noted with its cause. */
+  /** The journal of every transition and its cause. */
   readonly journal: Journal;
-  /** What the store knows of a user that is not held. */
+  /** Returns what the store knows of a user that is not held. */
   readonly recall: (user: string) => Remembered | undefined;
-  /** The same for many users, in their order. */
+  /** Like `recall`, for many users, in their order. */
   readonly recallMany: (users: readonly string[]) => readonly (Remembered | undefined)[];
-  /** A user's sessions are others than before or say something else, or its version was raised: it is to be stored. */
+  /** Must have the user stored, because its sessions changed or its version was raised. */
   readonly onSessions: (user: User) => void;
 }

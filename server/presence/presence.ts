@@ -1,8 +1,8 @@
 /**
- * THE CORE: who is there. Applies what adapters report to sessions, folds them to one entry a user, gives versions,
- * ends leases. Synchronous and pure: no I/O, no timer, no clock; `now` is an argument and what was stored is recalled
- * through a function. Every cause of a change ends in `#refold`, the one place that raises a version.
- * Called by intake and expiry; must not know of sockets, formats or watchers.
+ * THE CORE: which users are present. Applies the reports of adapters to sessions, folds them into one entry per user,
+ * assigns versions, and ends leases. Synchronous and pure: no I/O, no timer, no clock. `now` is an argument, and stored
+ * entries are recalled through a function. Every cause of a change of status ends in `#refold`. Must not know of
+ * sockets, formats or watchers.
  */
 import type { Entry } from '../../shared/entry.ts';
 import type { TransitionCause } from '../../shared/explain.ts';
@@ -22,7 +22,6 @@ import { entryOf, latestSeen, User, type Remembered } from './user.ts';
 import type { Viewer } from './viewer.ts';
 import { versionFor, Views } from './views.ts';
 
-/** Why a session lost its connection. */
 export type Loss = Extract<TransitionCause, 'lost' | 'closed' | 'token_ran_out'>;
 
 const FIRST_SESSION = { count: 1, replaces: false };
@@ -53,12 +52,12 @@ export class Presence {
     this.#views = new Views(this.#offline, options.hidesLastSeen);
   }
 
-  /** Sessions by adapter, including those in their grace period. */
+  /** Sessions by adapter, including those in their grace. */
   get sessionCounts(): Readonly<Record<AdapterName, number>> {
     return this.#leases.counts;
   }
 
-  /** Sessions of all adapters, those in their grace and restored ones included. */
+  /** Sessions of all adapters, including those in their grace and restored ones. */
   get sessionTotal(): number {
     return this.#leases.total;
   }
@@ -68,15 +67,15 @@ export class Presence {
     return this.#users.get(id);
   }
 
-  /** The user as held, or as recalled for this look alone. */
+  /** The held user, or one recalled for this read only. */
   peek(id: string): User {
     return this.#users.get(id) ?? this.#recall(id);
   }
 
   /**
-   * The entry as JSON for one answer. Every user who is shown offline costs the same, so that the time of the answer tells
-   * nothing more: one look in the store and one entry made for this answer, whether the user is gone, invisible with any
-   * number of sessions, or blocks the viewer.
+   * Like `peek`, but returns the entry as JSON and takes equally long for every user that is shown offline, so that
+   * timing reveals neither an invisible user nor a block. Each costs one store read and one new entry, whether the user
+   * is gone, is invisible with any number of sessions, or blocks the viewer.
    */
   peekAs(id: string, viewer: Viewer): string {
     const held = this.#users.get(id);
@@ -85,7 +84,7 @@ export class Presence {
     return this.#views.offlineJsonFor(held ?? recalled, viewer);
   }
 
-  /** The user, held from now on: give it an audience or `release` it. */
+  /** Returns the user and holds it. The caller must give it an audience or `release` it. */
   acquire(id: string): User {
     const held = this.#users.get(id);
     if (held !== undefined) return held;
@@ -94,7 +93,7 @@ export class Presence {
     return user;
   }
 
-  /** The same for all the users of a list, in its order, for a viewer who is going to watch them. */
+  /** Like `acquire`, for all users of a list, in its order, for a viewer that is about to watch them. */
   acquireListed(list: IdsInText, viewer: Viewer): User[] {
     const users = this.#users.getAll(list);
     const missing: number[] = [];
@@ -111,7 +110,10 @@ export class Presence {
     return users as User[];
   }
 
-  /** The same for these ids, in their order: the store is asked once for all that are not held, or seem not to be. */
+  /**
+   * Like `acquire`, for these ids, in their order. One store read covers all users that are not held or seem gone to
+   * the viewer.
+   */
   acquireAll(ids: readonly string[], viewer?: Viewer): User[] {
     const held = ids.map((id) => this.#users.get(id));
     const isAsked = (user: User | undefined): boolean =>
@@ -125,7 +127,7 @@ export class Presence {
     return held.map((user, i) => user ?? (recalled.get(ids[i] as string) as User));
   }
 
-  /** The same as `answerFor` for these ids, in their order: the store is asked once for all of them. */
+  /** Like `peekAs`, for these ids, in their order. One store read covers all of them. */
   answersFor(ids: readonly string[], viewer: Viewer): string[] {
     const held = ids.map((id) => this.#users.get(id));
     const isVisible = held.map((user) => user !== undefined && this.#views.isVisibleTo(user, viewer));
@@ -137,13 +139,13 @@ export class Presence {
     );
   }
 
-  /** Lets go of a user whom nothing needs in memory any more. */
+  /** Drops a user from memory if nothing needs it there. */
   release(user: User): void {
     if (user.firstSession !== null || user.isUnsaved) return;
     if (user.audience === null || user.audience.isEmpty) this.#users.delete(user.id);
   }
 
-  /** Every user held, in no order. */
+  /** Every held user, in no particular order. */
   heldUsers(): Iterable<User> {
     return this.#users.values();
   }
@@ -152,38 +154,41 @@ export class Presence {
     return entryOf(user, this.#offline);
   }
 
-  /** The entry as this viewer may see it, as JSON; each form is made once for each version. */
+  /** The entry as this viewer may see it, as JSON. Each form is made once per version. */
   entryJsonFor(user: User, viewer: Viewer): string {
     return this.#views.jsonFor(user, viewer);
   }
 
-  /** Whether the viewer is shown the user as present, with a session on that adapter: what is doubted concerns it then. */
+  /**
+   * Whether the viewer sees the user as present, with a session on that adapter. Doubts about the adapter then concern
+   * this viewer.
+   */
   isShownOn(user: User, viewer: Viewer, adapter: AdapterName): boolean {
     return this.#views.isVisibleTo(user, viewer) && isOn(user, adapter);
   }
 
-  /** The version of that entry. */
+  /** The version of the entry that this viewer sees. */
   versionFor(user: User, viewer: Viewer): number {
     return versionFor(user, viewer);
   }
 
-  /** What is to be seen of a user by whom it blocks now: as if the user left. */
+  /** Returns what a viewer sees of a user that blocks it now, as if the user had left. */
   freeze(user: User, now: Moment): Frozen {
-    // One who is shown offline already looks no different: not even a version may tell of the block.
+    // A user that is already shown offline must look unchanged. A new version would reveal the block.
     if (!isVisible(user.fold)) return { since: user.since, lastSeen: user.lastSeen, v: user.v };
     const v = this.#options.clock.versionAfter(user.v, now.wallMs);
-    // A goodbye is a sign of life: with an older one, no other end looks like it.
+    // A goodbye is a heartbeat. With an older `lastSeen` the block would look like no other end.
     return { since: now.wallMs, lastSeen: now.wallMs, v };
   }
 
-  /** From now on the viewer sees the user so. */
+  /** Shows the frozen entry to the viewer from now on. */
   hide(id: string, viewer: string, frozen: Frozen): void {
     this.#blocks.set(id, viewer, frozen);
     const user = this.#users.get(id);
     if (user !== undefined) user.hiddenFrom = this.#blocks.of(id);
   }
 
-  /** Lifts a block: the viewer sees the user as it is, in a version above any that it has seen. */
+  /** Lifts a block. The viewer sees the user's own entry again, with a version above all that it has seen. */
   reveal(user: User, viewer: string, now: Moment): void {
     const frozen = user.hiddenFrom?.get(viewer);
     if (frozen === undefined) return;
@@ -197,14 +202,14 @@ export class Presence {
     this.#options.onSessions(user);
   }
 
-  /** How many sessions are still restored, but for those whose lease over HTTP outlasts the warm time anyway. */
+  /** Number of sessions that are still restored, without those over HTTP whose lease outlasts the warm time anyway. */
   get restoredCount(): number {
     return this.#restoredCount;
   }
 
   /**
-   * Takes up a user as the last run left it: its sessions count until their user and device are back, or until the
-   * later of `warmMs` and the rest of a lease over HTTP. Nothing of the entry changes, so nobody is told. For the start.
+   * Restores a user of the previous run, at the start. Its sessions count until their user and device are back, or
+   * until the later of `warmMs` and the rest of a lease over HTTP. The entry does not change, so nobody is notified.
    */
   restore(id: string, entry: Remembered, sessions: readonly RestoredSession[], warmMs: number, now: Moment): void {
     const user = new User(id, this.#offline, entry, this.#blocks.of(id));
@@ -222,24 +227,24 @@ export class Presence {
     }
     user.fold = foldSessions(user, this.#offline);
     for (const session of restored) this.#note(session, 'restored', now);
-    // What came before the visible status began is in `lastSeen` already.
+    // Heartbeats from before the visible status began are in `lastSeen` already.
     user.visibleFromAt = now.monoMs - (now.wallMs - (user.since ?? now.wallMs));
     user.endedSignAt = -Infinity;
   }
 
-  /** The live session of a source that has no connection of its own: user and device are the session. */
+  /** The live session of a source without its own connection. User and device identify it. */
   findSession(id: string, device: string, adapter: AdapterName): Session | undefined {
     const user = this.#users.get(id);
     return user === undefined ? undefined : findSession(user, device, adapter);
   }
 
-  /** How many sessions the user would have with this one, and whether this one would take the place of another. */
+  /** Returns how many sessions the user would have with this one, and whether this one would replace another. */
   countWith({ user: id, device, status }: NewSession): { readonly count: number; readonly replaces: boolean } {
     const user = this.#users.get(id);
     return user === undefined ? FIRST_SESSION : countWith(user, device, status);
   }
 
-  /** A session begins. It silently takes the place of one of its user and device that is in its grace or restored. */
+  /** Begins a session. It silently replaces one of the same user and device that is in its grace or restored. */
   begin(claim: NewSession, now: Moment): { readonly session: Session; readonly change: Change | undefined } {
     const user = this.acquire(claim.user);
     const replaced = lastWaiting(user, claim.device, claim.status);
@@ -251,17 +256,17 @@ export class Presence {
     return { session, change: this.#refold(session, replaced === undefined ? 'came' : 'returned', now) };
   }
 
-  /** A sign of life that says nothing: it renews the lease, and does nothing else. */
+  /** Renews the lease for a heartbeat that changes nothing. */
   renew(session: Session, now: Moment): void {
     session.signed(now.monoMs);
   }
 
-  /** A session without a connection may move. */
+  /** Notes a new address of a session without a connection. */
   heardFrom(session: Session, address: string): void {
     session.address = address;
   }
 
-  /** A heartbeat: renews the lease, and applies what it gives another value. A repetition sets nothing. */
+  /** Applies a heartbeat: renews the lease and sets changed values. Repeated values set nothing. */
   update(session: Session, said: SessionUpdate, now: Moment): Change | undefined {
     session.signed(now.monoMs);
     const isBack = session.phase === 'restored';
@@ -288,7 +293,10 @@ export class Presence {
     return this.#refold(session, isBack ? 'returned' : 'set', now);
   }
 
-  /** A restored session whose source the hub cannot hear for now waits for that long from now, and no longer for the others. */
+  /**
+   * Extends the wait of a restored session whose source the hub cannot hear for now. It no longer counts as one that
+   * the warm time waits for.
+   */
   waitLonger(session: Session, forMs: number, now: Moment): void {
     const untilMs = now.monoMs + forMs;
     if (session.phase !== 'restored' || untilMs <= Math.max(session.waitEndsAt, this.#warmEndsAt)) return;
@@ -297,7 +305,7 @@ export class Presence {
     this.#leases.moved(session);
   }
 
-  /** A clean end: counts at once, and takes what is in its grace of the same user and device with it. */
+  /** Ends a session cleanly and at once, together with sessions of the same user and device that are in their grace. */
   leave(session: Session, now: Moment): Change | undefined {
     if (session.phase === 'ended') return this.leaveDevice(session.user.id, session.device, now);
     session.lastSignAt = now.monoMs;
@@ -306,7 +314,7 @@ export class Presence {
     return this.#refold(session, 'left', now);
   }
 
-  /** A clean end said by a source that holds no session: ends what is in its grace of that user and device. */
+  /** Ends sessions of that user and device in their grace, after a goodbye through a source that holds no session. */
   leaveDevice(id: string, device: string, now: Moment): Change | undefined {
     const user = this.#users.get(id);
     if (user === undefined) return undefined;
@@ -315,7 +323,10 @@ export class Presence {
     return session === undefined ? undefined : this.#refold(session, 'left', now);
   }
 
-  /** An unclean end: the session stays visible for its grace, however much lease was left. A late one says nothing. */
+  /**
+   * Starts the grace after an unclean end. The session stays visible that long, even if more of its lease was left. A
+   * session that is not live ignores the call.
+   */
   disconnect(session: Session, now: Moment, cause: Loss = 'lost'): Change | undefined {
     if (session.phase !== 'live') return undefined;
     const { graceMs, stalls, stallGraceMs } = this.#options;
@@ -329,7 +340,7 @@ export class Presence {
     return undefined;
   }
 
-  /** Ends a session without a goodbye and without a grace: a target that failed too often, an admin's word. */
+  /** Ends a session without a goodbye or a grace, because a target failed too often or an admin kicked it. */
   end(session: Session, now: Moment, cause: Loss | 'failed' | 'kicked' = 'failed'): Change | undefined {
     if (session.phase === 'ended') return undefined;
     this.#unlink(session);
@@ -337,8 +348,9 @@ export class Presence {
   }
 
   /**
-   * Ends what ran out, of `budget` users at most, so that no look takes long. What ran out in one look ends in one
-   * moment: else a visible session would flash up where an invisible one of the same user happened to be looked at first.
+   * Ends what expired, for at most `budget` users, so that no tick takes long. Everything that expires in one tick ends
+   * at the same moment. Otherwise a visible session would flash up if an invisible one of the same user ended before
+   * it.
    */
   expire(now: Moment, budget: number): Expired {
     this.#losses.settle(now.monoMs, this.#options, (session) => this.#leases.moved(session));
@@ -353,7 +365,7 @@ export class Presence {
       const session = ended[i] as Session;
       const cause = causes[i] as TransitionCause;
       if (cause === 'lapsed') lapsed.push(session);
-      // Those of one user stand together: the last of them brings the change.
+      // Sessions of one user are adjacent. The last of them brings the change.
       const isLast = ended[i + 1]?.user !== session.user;
       const change = isLast ? this.#refold(session, cause, now) : this.#note(session, cause, now);
       if (change !== undefined) changes.push(change);
@@ -364,11 +376,11 @@ export class Presence {
     return { changes, lapsed, doubted, isMoreDue };
   }
 
-  /** The sessions of a user as the next run may have to restore them. */
+  /** The sessions of a user as the next run may restore them. */
   sessionsOf(user: User, now: Moment): RestoredSession[] {
     const sessions: RestoredSession[] = [];
     for (let s = user.firstSession; s !== null; s = s.next) {
-      // A sign of a session that has ended since counts for the user all the same: it goes with the first one.
+      // The heartbeat of a session that has since ended still counts for the user. It is stored with the first session.
       const signAt = s === user.firstSession ? Math.max(s.lastSignAt, user.endedSignAt) : s.lastSignAt;
       sessions.push(storableSession(s, this.#options.stalls.wallOf(signAt, now), now));
     }
@@ -397,8 +409,9 @@ export class Presence {
   }
 
   /**
-   * Whether a user who is in memory for its sessions alone, but is shown offline, costs its first watcher what one who is gone
-   * would: a look in the store and a new entry, so that the time does not tell. If somebody watches the user, it would be in memory without a session, too.
+   * Whether the first watcher of a user must cost as much as for a user that is gone, so that timing reveals nothing.
+   * This is so if the user is in memory only for its sessions but is shown offline. The cost is a store read and a new
+   * entry. A watched user is excepted, because it would be in memory without a session too.
    */
   #costsAsGone(user: User, viewer: Viewer): boolean {
     return (user.audience === null || user.audience.isEmpty) && !this.#views.isVisibleTo(user, viewer);
@@ -437,13 +450,13 @@ export class Presence {
     return ended;
   }
 
-  /** Something happened to a session that changed nothing of its user, or nothing yet. */
+  /** Notes a transition that leaves the user unchanged, at least for now. */
   #note(session: Session, cause: TransitionCause, now: Moment): undefined {
     const { status } = session.user.fold;
     this.#options.journal.note(now.wallMs, cause, session, status, status);
   }
 
-  /** Something happened to a session: what has become of its user? */
+  /** Folds the user after a transition of a session. Raises the version if the entry changed. */
   #refold(session: Session, cause: TransitionCause, now: Moment): Change | undefined {
     const { user } = session;
     const before = user.fold;
@@ -465,7 +478,7 @@ export class Presence {
     return { user, isShown, cause, session, from: shownBefore.status, at: now.wallMs };
   }
 
-  /** The last sign that came while the user was visible, on the wall clock. */
+  /** The last heartbeat while the user was visible, on the wall clock. */
   #lastSeen(user: User, now: Moment): number | null {
     const signAt = lastSignOf(user);
     const seenAt = signAt < user.visibleFromAt ? null : this.#options.stalls.wallOf(signAt, now);

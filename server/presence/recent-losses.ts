@@ -1,6 +1,6 @@
 /**
- * Sessions that were lost a moment ago with the usual grace. A stall is known only once it has lasted a while, or is over:
- * a loss that was found before that was found in it, too, and gets the longer grace afterwards. Part of the core: pure.
+ * Sessions that were recently lost with the usual grace. A stall is known only after it has lasted a while, or is over.
+ * A loss that was noticed earlier in the same stall gets the longer grace afterwards. Pure.
  */
 import type { Stalls } from '../lib/stall-clock.ts';
 import type { Session } from './session.ts';
@@ -18,11 +18,14 @@ export class RecentLosses {
     this.#lost.push(session);
   }
 
-  /** Leases are judged by `monoMs` now. `onMoved` hears of each session whose grace is longer than before. */
+  /**
+   * Extends the grace of losses in a stall, before leases are judged at `monoMs`. Reports each extended session to
+   * `onMoved`.
+   */
   settle(monoMs: number, { stalls, graceMs, stallGraceMs }: Rule, onMoved: (session: Session) => void): void {
     if (this.#lost.length === 0) return;
     if (!stalls.isAftermath(monoMs)) {
-      // What was lost after the moment that is judged may have been lost in a stall that is not over.
+      // Losses after the judged moment are kept, because their stall may not be over.
       this.#lost = this.#lost.filter(({ waitEndsAt }) => waitEndsAt - graceMs >= monoMs);
       return;
     }

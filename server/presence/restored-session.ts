@@ -1,12 +1,12 @@
 /**
- * Sessions across a restart of the hub: the form that is stored, and the way back. Their instants are on the wall clock,
- * since the forward clock starts anew.
+ * Sessions across a restart of the hub: the stored form and its restoration. Stored instants are on the wall clock,
+ * because the forward clock restarts.
  */
 import type { Moment } from '../lib/clock.ts';
 import { adapters, Session, type AdapterName, type SessionOwner } from './session.ts';
 import type { User } from './user.ts';
 
-/** A session that was live when the last run of the hub ended. Instants are on the wall clock. */
+/** A session that was live when the previous run ended. Instants are on the wall clock. */
 export interface RestoredSession extends Pick<
   Session,
   'device' | 'status' | 'code' | 'text' | 'statusSetNo' | 'textSetNo' | 'startedAt'
@@ -16,10 +16,13 @@ export interface RestoredSession extends Pick<
   readonly leaseEndsAt: number;
 }
 
-/** It has no source yet that would want to hear of its end. */
+/** A restored session has no source yet, so nobody needs to know of its end. */
 const nobody: SessionOwner = { lapsed: () => undefined };
 
-/** A stored session as it waits for its user and device; undefined where no adapter of this hub can bring them back. */
+/**
+ * Restores a stored session, which then waits for its user and device; undefined if no adapter of this hub can bring
+ * them back.
+ */
 export function restoreSession(
   user: User,
   from: RestoredSession,
@@ -35,13 +38,14 @@ export function restoreSession(
   session.textSetNo = from.textSetNo;
   session.earlierStartAt = from.startedAt;
   session.phase = 'restored';
-  // Only over HTTP did the client itself say how long it is good for. The wall clock may have been set back since.
+  // Only HTTP clients state the length of their lease themselves. The maximum is taken because the wall clock may have
+  // been set back.
   const restMs = adapter === 'http' ? from.leaseEndsAt - Math.max(from.lastSignAt, now.wallMs) : 0;
   session.waitEndsAt = now.monoMs + Math.max(warmMs, restMs);
   return session;
 }
 
-/** A session as it is stored. `lastSignAt`: on the wall clock. */
+/** Returns a session in its stored form. `lastSignAt` is on the wall clock. */
 export function storableSession(session: Session, lastSignAt: number, now: Moment): RestoredSession {
   const { adapter, device, status, code, text, statusSetNo, textSetNo, startedAt } = session;
   const leaseEndsAt = now.wallMs + (session.endsAt - now.monoMs);

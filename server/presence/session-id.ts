@@ -1,16 +1,16 @@
 /**
- * The id of a session: the name of the node, which is different in each run, and the number of the session, encrypted.
- * The numbers count up over all users, so in clear an id would tell its reader how many sessions began since another one,
- * those of an invisible friend included. Ids are made on demand, so that no session stores a text.
+ * Session ids: the name of the node, which is new in each run, and the encrypted number of the session. Numbers count
+ * up over all users, so an unencrypted id would reveal how many sessions, even of invisible users, began since another
+ * one. Ids are made on demand, so that no session stores a text.
  */
 
-/** 128 secret bits, as four whole numbers below 2^32. */
+/** 128 secret bits, as four unsigned 32-bit numbers. */
 export type SessionIdKey = readonly [number, number, number, number];
 
-/** Two whole numbers below 2^32. */
+/** Two unsigned 32-bit numbers. */
 type Block = readonly [number, number];
 
-/** Sets the numbers of observers apart from those of sessions, which stay below 2^53. */
+/** Separates the numbers of observers from those of sessions, which stay below 2^53. */
 const OBSERVER_BIT = 0x80000000;
 const HALF = /^[0-9a-f]{16}$/;
 const ROUNDS = 32;
@@ -29,12 +29,12 @@ export class SessionIds {
     return this.#idOf(Math.floor(no / 2 ** 32), no >>> 0);
   }
 
-  /** What an observer, who has no session, is given in place of a session's id. Looks the same. */
+  /** Returns an id for an observer, which has no session. It looks like a session id. */
   ofObserver(no: number): string {
     return this.#idOf((Math.floor(no / 2 ** 32) | OBSERVER_BIT) >>> 0, no >>> 0);
   }
 
-  /** The number in an id of this node; undefined for any other text. */
+  /** Returns the number in an id of this node; undefined for any other text. */
   noOf(id: string): number | undefined {
     const name = `${this.#node}.`;
     const hex = id.slice(name.length);
@@ -52,8 +52,8 @@ export class SessionIds {
 }
 
 /**
- * XTEA, a block cipher of 64 bits: every number has one id, and neither the order nor the distance of two numbers shows.
- * Exported for its test vectors.
+ * XTEA, a block cipher of 64 bits. Every number has one id, and ids reveal neither the order of two numbers nor their
+ * distance. Exported for its test vectors.
  */
 export function encrypt([high, low]: Block, key: SessionIdKey): Block {
   let a = high;

@@ -1,6 +1,6 @@
 /**
- * The sessions of one user: a list through their `next` fields, since most users have one and a million lists would
- * weigh. Adds, removes and finds; what a session means is the core's business.
+ * The sessions of one user: a list linked through their `next` fields, because most users have one session and a
+ * million arrays would take much memory. Adds, removes and finds sessions, but does not interpret them; the core does.
  */
 import type { AdapterName, Session } from './session.ts';
 import type { User } from './user.ts';
@@ -22,7 +22,7 @@ export function removeFromUser(session: Session): void {
   session.next = null;
 }
 
-/** The session of a source without a connection, live or restored. */
+/** Returns the session of a source without a connection, live or restored. */
 export function findSession(user: User, device: string, adapter: AdapterName): Session | undefined {
   for (let s = user.firstSession; s !== null; s = s.next) {
     if (s.adapter === adapter && s.device === device && s.phase !== 'grace') return s;
@@ -30,7 +30,10 @@ export function findSession(user: User, device: string, adapter: AdapterName): S
   return undefined;
 }
 
-/** How many sessions the user would have with one more of that device and status, which may take the place of another. */
+/**
+ * Returns how many sessions the user would have with one more of that device and status. The new one may replace
+ * another.
+ */
 export function countWith(
   user: User,
   device: string,
@@ -42,19 +45,18 @@ export function countWith(
   return { count, replaces };
 }
 
-/** Whether the user has a session on that adapter, in whatever phase. */
+/** Whether the user has a session on that adapter, in any phase. */
 export function isOn(user: User, adapter: AdapterName): boolean {
   for (let s = user.firstSession; s !== null; s = s.next) if (s.adapter === adapter) return true;
   return false;
 }
 
-/** The session of that number. */
 export function sessionOfNo(user: User, no: number): Session | undefined {
   for (let s = user.firstSession; s !== null; s = s.next) if (s.no === no) return s;
   return undefined;
 }
 
-/** The last sign of life of any session, those that have ended included; monotonic milliseconds. */
+/** Returns the last heartbeat of all sessions, including ended ones, on the monotonic clock. */
 export function lastSignOf(user: User): number {
   let signAt = user.endedSignAt;
   for (let s = user.firstSession; s !== null; s = s.next) signAt = Math.max(signAt, s.lastSignAt);
@@ -62,8 +64,9 @@ export function lastSignOf(user: User): number {
 }
 
 /**
- * Of several that wait to come back, the one that waits longest: most likely the one that is coming. Restored ones wait
- * alike: there the one with the status that is said now, so that no other, hiding its user, gives its place away.
+ * Returns the session that waits longest among those that wait to come back, because it is most likely the one that
+ * returns. Restored sessions all wait equally long. Among them, one with the status of the new session is preferred, so
+ * that a session that hides its user is not replaced by mistake.
  */
 export function lastWaiting(user: User, device: string, status?: Session['status']): Session | undefined {
   let found: Session | undefined;
@@ -83,8 +86,8 @@ function isLikelier(candidate: Session, found: Session, status: Session['status'
 }
 
 /**
- * A restored session that hides its user goes on hiding it as long as others are only restored, too: a user who was
- * shown offline is not shown otherwise until a message of its own says so.
+ * Returns when a session ends. A restored session that hides its user lives as long as the user's other sessions are
+ * all restored too: a user that was shown offline stays so until one of its own messages changes that.
  */
 export function endOf(session: Session): number {
   if (session.phase !== 'restored' || session.status !== 'invisible') return session.endsAt;

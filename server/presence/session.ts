@@ -1,47 +1,47 @@
 /**
- * A session: one claim that a user is there, with the lease that it lives by. A record of one shape, written by
- * `Presence` alone; adapters hold on to it and read `phase`. Its last sign of life is all that a heartbeat writes.
+ * A session: one claim that a user is present, with its lease. All sessions have one record shape. Only `Presence` may
+ * write it; adapters keep a reference and read `phase`. A heartbeat writes only the last sign of life.
  */
 import { adapterNames, type AdapterName } from '../../shared/explain.ts';
 import type { SessionStatus } from '../../shared/status.ts';
 import { NOT_SCHEDULED, type Timed } from '../lib/timing-wheel.ts';
 import type { User } from './user.ts';
 
-/** The adapters, by the names that metrics and `explain` use. */
+/** The adapters, by the names in metrics and `explain`. */
 export const adapters = adapterNames;
 export type { AdapterName };
 
-/** Who feeds a session, and wants to know when its lease ran out. */
+/** The source of a session, which is notified of its end. */
 export interface SessionOwner {
-  /** The lease ran out: the session is over. Not called for an end that the owner itself brought about. */
+  /** The lease expired and the session is over. Not called for an end that the owner caused. */
   lapsed(session: Session): void;
-  /** An admin ended the session: it is over, and is not to come back by itself from where it came. */
+  /** An admin ended the session. The client must not start it again automatically. */
   kicked?(session: Session): void;
-  /** Where its messages come from, if an address that they name may be another one. */
+  /** The actual peer address, if an address that messages claim may differ. */
   readonly peer?: string;
-  /** Milliseconds, counted up: how long this source was not heard for the hub's own sake. Leases stand still meanwhile. */
+  /** Total milliseconds for which the hub itself did not read this source. Leases are suspended in that time. */
   readonly pausedMs?: number;
-  /** What `pausedMs` was when all that had been sent was heard at last: no lease stands still for pauses before that. */
+  /** The value of `pausedMs` when all input had been read again. Earlier pauses no longer suspend a lease. */
   readonly madeUpMs?: number;
 }
 
-/** What an adapter claims when a user appears. */
+/** What an adapter reports when a user appears. */
 export interface NewSession {
   readonly user: string;
   readonly device: string;
   readonly adapter: AdapterName;
   readonly status: SessionStatus;
-  /** The legacy integer that stands for this status. */
+  /** The legacy integer of this status. */
   readonly code: number;
-  /** Undefined: this session says no text ('' says that there is none). */
+  /** Undefined: this session states no text ('' states that there is none). */
   readonly text: string | undefined;
   readonly leaseMs: number;
-  /** Where the user says to be (`user_ip:user_port`), or the peer's; for an admin's eyes. */
+  /** The address that the user claims (`user_ip:user_port`), or the peer's. For admins only. */
   readonly address: string;
   readonly owner: SessionOwner;
 }
 
-/** What a later message may give another value; what is undefined stands. */
+/** The fields that a later message may change. An undefined field keeps its value. */
 export interface SessionUpdate {
   readonly status?: SessionStatus | undefined;
   readonly code?: number | undefined;
@@ -51,8 +51,8 @@ export interface SessionUpdate {
 }
 
 /**
- * `grace`: ended uncleanly, still counted until `waitEndsAt`. `restored`: live when the last run of the hub ended, and
- * counted until its user and device are back, or until `waitEndsAt`. `ended`: out of the fold, never comes back.
+ * `grace`: ended uncleanly, still counted until `waitEndsAt`. `restored`: live when the previous run ended, and counted
+ * until its user and device are back, or until `waitEndsAt`. `ended`: out of the fold for good.
  */
 export type SessionPhase = 'live' | 'grace' | 'restored' | 'ended';
 
@@ -63,29 +63,32 @@ export class Session implements Timed {
   /** The next session of the same user. */
   next: Session | null = null;
   readonly user: User;
-  /** Counts up over all sessions of a run: what its id is made of. */
+  /** Counts up over all sessions of a run. The session id is made of it. */
   readonly no: number;
   readonly adapter: AdapterName;
   readonly owner: SessionOwner;
-  /** '' where it is not known: a restart forgot it. */
+  /** '' if it is unknown after a restart. */
   address: string;
   device: string;
   status: SessionStatus;
   code: number;
   text: string;
-  /** Counts up over all sessions: which status, and which text, was set last. 0: never set. */
+  /** Orders the statuses and texts of all sessions by when they were set. 0: never set. */
   statusSetNo: number;
   textSetNo: number;
   /** Monotonic milliseconds. */
   lastSignAt: number;
-  /** How long its source had been paused by then. */
+  /** `pausedMs` of the source at `lastSignAt`. */
   pausedMsThen: number;
   leaseMs: number;
-  /** How long a session that is not live waits for its user and device to come back; once its lease ran out, when it did. */
+  /** How long a session that is not live waits for its user and device. After its lease expired, the moment of that. */
   waitEndsAt = 0;
-  /** Wall milliseconds; 0 where it is not known: a restart forgot it. */
+  /** Wall milliseconds; 0 if it is unknown after a restart. */
   connectedAt: number;
-  /** When the session began whose place it took, or that a restart restored. Null for most: it costs them no number. */
+  /**
+   * When the first session began that this one continues, by replacement or after a restart. Null for most, so that
+   * they store no number.
+   */
   earlierStartAt: number | null = null;
 
   constructor(user: User, claim: NewSession, no: number, setNo: number, monoMs: number, wallMs: number) {
@@ -106,19 +109,19 @@ export class Session implements Timed {
     this.connectedAt = wallMs;
   }
 
-  /** Orders the labels of its user. Neither a restart nor a reload changes it. Wall milliseconds. */
+  /** Orders the labels of the user. A restart or a page reload does not change it. Wall milliseconds. */
   get startedAt(): number {
     return this.earlierStartAt ?? this.connectedAt;
   }
 
-  /** When this session ends if nothing more is heard, monotonic milliseconds. */
+  /** When the session ends if nothing more is heard, monotonic milliseconds. */
   get endsAt(): number {
     if (this.phase !== 'live') return this.waitEndsAt;
     const { pausedMs = 0, madeUpMs = 0 } = this.owner;
     return this.lastSignAt + this.leaseMs + pausedMs - Math.max(this.pausedMsThen, madeUpMs);
   }
 
-  /** A sign of life. */
+  /** Notes a sign of life. */
   signed(monoMs: number): void {
     this.lastSignAt = monoMs;
     this.pausedMsThen = this.owner.pausedMs ?? 0;

@@ -1,47 +1,47 @@
 /**
- * A user as the hub holds it: its live sessions, what they fold to, and the entry that the outside sees.
- * Written by `Presence` alone. It is held while it has a session, an audience, or something not yet stored.
+ * A user as the hub holds it: its live sessions, their fold, and the entry that others see. Only `Presence` may write
+ * it. A user is held while it has a session, an audience, or unsaved changes.
  */
 import type { Entry } from '../../shared/entry.ts';
 import type { Hidden } from './blocks.ts';
 import { shownOf, type Fold, type Shown } from './fold.ts';
 import type { Session } from './session.ts';
 
-/** Who is to be told of a user: fanout's, kept here so that a change finds it without a look-up. */
+/** The watchers of a user. Fan-out owns them; they are kept here so that a change finds them without a lookup. */
 export interface Audience {
   readonly isEmpty: boolean;
 }
 
-/** What an earlier time left of a user. */
+/** What is stored of a user. */
 export interface Remembered {
-  /** Counts only where `v` is above 0. */
+  /** Valid only if `v` is above 0. */
   readonly since: number;
   readonly lastSeen: number | null;
   readonly v: number;
 }
 
-/** The fields that a snapshot reads come first: together they are one line of the cache. */
+/** The fields that a snapshot reads come first, so that they share one cache line. */
 export class User {
   readonly id: string;
   audience: Audience | null = null;
-  /** The entry as JSON; null until somebody asks, and again after a change. */
+  /** The entry as JSON; null until it is needed, and again after a change. */
   entryJson: string | null = null;
-  /** Who sees the user as it was when it blocked them; null for nobody, which is nearly everybody's. */
+  /** The blocked viewers and what each sees; null for nearly every user, who blocks nobody. */
   hiddenFrom: ReadonlyMap<string, Hidden> | null;
-  /** The store holds an entry of this user, perhaps an older one. */
+  /** Whether the store holds an entry of this user, perhaps an older one. */
   isStored: boolean;
   firstSession: Session | null = null;
   fold: Fold;
   since: number | null;
   lastSeen: number | null;
   v: number;
-  /** Since when this user is visible, monotonic; signs of life from before do not count. */
+  /** When this user became visible, monotonic. Earlier heartbeats do not count for `lastSeen`. */
   visibleFromAt = 0;
-  /** The last sign of a session that is no more, monotonic; -1 for none. */
+  /** The last heartbeat of an ended session, monotonic; -1 if there is none. */
   endedSignAt = -1;
-  /** The same as `entryJson` for an admin, where others are not shown all of it. */
+  /** Like `entryJson`, for an admin, if others may not see all of it. */
   adminEntryJson: string | null = null;
-  /** It changed and the store has not heard of it. */
+  /** Whether a change is not stored yet. */
   isUnsaved = false;
 
   constructor(
@@ -53,7 +53,7 @@ export class User {
     this.id = id;
     this.hiddenFrom = hiddenFrom;
     this.fold = offline;
-    // Kept for its sessions alone: nobody has seen this user yet.
+    // A user that is stored only for its sessions has never been seen.
     const isSeen = remembered !== undefined && remembered.v > 0;
     this.since = isSeen ? remembered.since : null;
     this.lastSeen = remembered?.lastSeen ?? null;
@@ -62,15 +62,18 @@ export class User {
   }
 }
 
-/** `lastSeen` after a sign of life at `seenAt` (null: none since). Never later than now, though the clock may have been. */
+/**
+ * Returns `lastSeen` after a heartbeat at `seenAt` (null: none since). It is never later than now, even if the clock
+ * was ahead.
+ */
 export function latestSeen(lastSeen: number | null, seenAt: number | null, wallMs: number): number | null {
   if (seenAt === null) return lastSeen === null ? null : Math.min(lastSeen, wallMs);
-  // A date that is still to come is from before the wall clock was set back: it is no later sign.
+  // A date in the future is from before the wall clock was set back, so it is not a later heartbeat.
   const isFromAhead = lastSeen === null || lastSeen > wallMs;
   return Math.min(isFromAhead ? seenAt : Math.max(lastSeen, seenAt), wallMs);
 }
 
-/** The entry: what the outside sees. */
+/** The entry that others see. */
 export function entryOf(user: User, offline: Shown): Entry {
   const { status, code, shownDevices, text } = shownOf(user.fold, offline);
   return {

@@ -1,26 +1,27 @@
 /**
  * The hub clock: versions are times that never go back (PROTOCOL.md section 1, `v`). It is the larger of the wall clock
- * and of all it gave out before, also before a restart: a ceiling is made durable ahead of what is given out, so that
+ * and all it has issued, also before a restart. A ceiling is made durable before values up to it are issued, so that
  * the next run starts above it however this one ends. Reads no clock itself.
  */
 
-/** How far ahead a ceiling is promised: one durable write for as long, while anything is given out at all. */
+/** How far ahead a ceiling is set. While values are issued, there is one durable write per this time. */
 export const CEILING_AHEAD_MS = 500;
-/** How long to go on without a promise where storage could not take it: an attempt may hold the loop for 200 ms. */
+/** How long to continue without a new ceiling if storage failed, because an attempt may block the loop for 200 ms. */
 const RETRY_AFTER_MS = 2000;
 
 export class VersionClock {
   #last: number;
   #largest: number;
   #ceiling: number;
-  /** After an attempt that failed, the next one is made when the clock gets here. */
+  /** After a failed attempt, the next one is made when the clock reaches this value. */
   #retryFrom = 0;
   readonly #raiseCeiling: (ceiling: number) => boolean;
 
   /**
-   * `floor`: above everything an earlier run gave out. `raiseCeiling` makes the promise durable before it returns true.
-   * Where it answers false the clock goes on all the same: presence must not end with the disk. Only an unclean end
-   * before storage heals, together with a wall clock that was set back, could then give a version twice.
+   * `floor` is above everything that an earlier run issued. `raiseCeiling` must make the ceiling durable before it
+   * returns true. If it returns false, the clock continues all the same, because presence must not end with the disk. A
+   * version could then be issued twice only if the hub ends uncleanly before storage recovers and the wall clock is
+   * also set back.
    */
   constructor(floor: number, raiseCeiling: (ceiling: number) => boolean) {
     this.#last = floor;
@@ -29,26 +30,26 @@ export class VersionClock {
     this.#raiseCeiling = raiseCeiling;
   }
 
-  /** The largest value given out, for a clean end: a burst of changes takes versions ahead of the clock. */
+  /** The largest issued value, for a clean end. A burst of changes moves versions ahead of the clock. */
   get last(): number {
     return this.#largest;
   }
 
-  /** Now, in hub-clock milliseconds: never less than before. */
+  /** Now, in hub-clock milliseconds. Never less than before. */
   now(wallMs: number): number {
     if (wallMs > this.#last) this.#last = wallMs;
     this.#promise(this.#last);
     return this.#last;
   }
 
-  /** The version of a change of an entry whose version was `previous`. */
+  /** Returns the version of a changed entry whose version was `previous`. */
   versionAfter(previous: number, wallMs: number): number {
     const version = Math.max(previous + 1, this.now(wallMs));
     this.#promise(version);
     return version;
   }
 
-  /** The `at` of what is sent now: every change that comes later has a larger version. */
+  /** Returns the `at` of what is sent now. Every later change has a larger version. */
   sentUpTo(wallMs: number): number {
     return this.now(wallMs) - 1;
   }

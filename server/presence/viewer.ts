@@ -1,14 +1,14 @@
-/**
- * Who looks: what of an entry depends on its reader. Given to whoever shows entries (fanout, api); made by auth from an
- * identity. Holds facts and no rule.
- */
+/** The facts about a reader on which the shown entry depends. Holds facts and no rules. */
 export interface Viewer {
-  /** Against whom blocks hold; null for one who is no user, and for an admin, who sees what is true. */
+  /** The user for whom blocks apply; null for a viewer that is not a user, and for an admin, who sees the truth. */
   readonly user: string | null;
-  /** Sees what HUB_LAST_SEEN=hide keeps from others. */
+  /** Whether the viewer sees what HUB_LAST_SEEN=hide hides from others. */
   readonly isAdmin: boolean;
-  /** Whose friends it watches by right of friendship, an admin's too; null for one who is no user. */
+  /**
+   * The user whose friends the viewer watches by right of friendship, also for an admin; null for a viewer that is not
+   * a user.
+   */
   readonly follower: string | null;
-  /** May watch anyone; the watches of all others end with the friendship. */
+  /** Whether the viewer may watch anyone. The watches of all others end with the friendship. */
   readonly mayObserve: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * What a viewer sees of a user, as JSON: the truth, the truth without what `HUB_LAST_SEEN` hides, or the frozen entry of a
- * block. Each form is made once for each version, however many see it. Pure but for that memory; `Presence` offers it to whoever shows entries.
+ * The entry that a viewer sees of a user, as JSON: the full entry, the entry without what `HUB_LAST_SEEN` hides, or the
+ * frozen entry of a block. Each form is made once per version, however many viewers see it. Pure except for that cache.
  */
 import type { Entry } from '../../shared/entry.ts';
 import { frozenEntry, type Hidden } from './blocks.ts';
@@ -20,21 +20,24 @@ export class Views {
   jsonFor(user: User, viewer: Viewer): string {
     const hidden = user.hiddenFrom === null ? undefined : hiddenOf(user, viewer);
     if (hidden !== undefined) return (hidden.json ??= this.#forMost(frozenEntry(user.id, hidden, this.#offline)));
-    // Of one never seen nothing is kept: a connection may watch ten thousand names that nobody has.
+    // The entry of a user that was never seen is not cached, because a connection may watch ten thousand unused names.
     if (user.v === 0) return JSON.stringify(entryOf(user, this.#offline));
     if (!this.#hidesLastSeen || !viewer.isAdmin)
       return (user.entryJson ??= this.#forMost(entryOf(user, this.#offline)));
     return (user.adminEntryJson ??= JSON.stringify(entryOf(user, this.#offline)));
   }
 
-  /** The entry of a user who is shown offline to the viewer. It is made anew each time, so that all cost the same. */
+  /**
+   * The entry of a user that the viewer is shown as offline. It is made on each call, so that all such users cost the
+   * same.
+   */
   offlineJsonFor(user: User, viewer: Viewer): string {
     const shown = user.hiddenFrom === null ? user : (hiddenOf(user, viewer) ?? user);
     const entry = frozenEntry(user.id, shown, this.#offline);
     return this.#hidesLastSeen && viewer.isAdmin ? JSON.stringify(entry) : this.#forMost(entry);
   }
 
-  /** Forgets the JSON of what this viewer sees. */
+  /** Drops the cached JSON of what this viewer sees. */
   forget(user: User, viewer: Viewer): void {
     const hidden = user.hiddenFrom === null ? undefined : hiddenOf(user, viewer);
     if (hidden !== undefined) hidden.json = null;
@@ -47,12 +50,12 @@ export class Views {
 
   #forMost(entry: Entry): string {
     if (!this.#hidesLastSeen) return JSON.stringify(entry);
-    // Of one who is offline, `since` is when it left.
+    // The `since` of an offline user would reveal when it left.
     return JSON.stringify({ ...entry, since: entry.status === 'offline' ? null : entry.since, lastSeen: null });
   }
 }
 
-/** The version of the entry that this viewer sees. */
+/** Returns the version of the entry that this viewer sees. */
 export function versionFor(user: User, viewer: Viewer): number {
   return (user.hiddenFrom === null ? undefined : hiddenOf(user, viewer))?.v ?? user.v;
 }
