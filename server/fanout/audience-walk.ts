@@ -1,6 +1,7 @@
 /**
- * A walk through everybody who watches one user, which may stop and go on in a later turn of the loop. Comes by all who watch
- * from its beginning to its end, by nobody who does not watch any more, and by some more than once. Tells nobody anything.
+ * A walk through all connections that watch one user. It may pause and continue in a later loop turn. It visits every
+ * connection that watches during the whole walk, some of them more than once, and none that has stopped watching.
+ * Notifies nobody.
  */
 import type { User } from '../presence/user.ts';
 import { audienceOf, type WatchedList } from './watched-list.ts';
@@ -9,7 +10,7 @@ import type { Outbox } from './outbox.ts';
 export class AudienceWalk {
   readonly #user: User;
   readonly #circles: Iterator<WatchedList> | undefined;
-  /** The list whose watchers are being walked; null for those who watch the user by id. */
+  /** The list whose watchers are being walked; null for the connections that watch the user by id. */
   #circle: WatchedList | null = null;
   #watchers: Iterator<Outbox>;
 
@@ -20,7 +21,7 @@ export class AudienceWalk {
     this.#circles = audience.circles?.walk();
   }
 
-  /** The next connection that watches the user; undefined at the end. */
+  /** Returns the next connection that watches the user; undefined at the end. */
   next(): Outbox | undefined {
     for (;;) {
       const watcher = this.#watchers.next();

@@ -1,6 +1,6 @@
 /**
- * How long it takes until a change is told: from when it was applied, once for each flush (its oldest change), and from
- * when a lease ran out. A number and no object is kept for it. Called by `Fanout`; the metrics read it.
+ * Measures how long notifications take: from when a change was applied, once per flush (its oldest change), and from
+ * when a lease expired. Keeps a number per measurement, and no object.
  */
 import { Histogram } from '../lib/histogram.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -9,18 +9,18 @@ import type { Change } from '../presence/change.ts';
 export class Delays {
   readonly delivery = new Histogram([0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000]);
   readonly lapse = new Histogram([10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]);
-  /** When the oldest change that waits was applied; 0 for none. */
+  /** When the oldest pending change was applied; 0 if none is pending. */
   #firstAt = 0;
-  /** When the leases ran out whose end waits to be told, on the forward clock. */
+  /** When the leases expired whose end is still to be sent, on the forward clock. */
   #lapsedAt: number[] = [];
 
-  /** A change that somebody is to be told. */
+  /** Notes a change that some watcher will be sent. */
   changed({ cause, session }: Change): void {
     if (this.#firstAt === 0) this.#firstAt = performance.now();
     if (cause === 'lapsed') this.#lapsedAt.push(session.waitEndsAt);
   }
 
-  /** All that waited has been handed to the sockets. */
+  /** Ends the measurements: everything pending was handed to the sockets. */
   told(clock: Clock): void {
     if (this.#firstAt === 0) return;
     this.delivery.observe(performance.now() - this.#firstAt);

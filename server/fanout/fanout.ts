@@ -1,7 +1,7 @@
 /**
- * Who watches whom: begins and ends watches, and answers them. A snapshot is taken in the same synchronous step as its
- * subscription, so nothing is lost or told twice between them. Reads the core, never changes it. Changes are told by
- * `Reports`, edits of friend lists by `RosterTelling`, in the words of `WatcherMessages`.
+ * Begins and ends watches, and answers them. A snapshot is taken in the same synchronous step as its subscription, so
+ * that nothing between them is lost or sent twice. Reads the core, never changes it. `Reports` sends changes,
+ * `RosterTelling` sends edits of friend lists, and `WatcherMessages` formats the messages.
  */
 import type { MessageId } from '../../shared/client-messages.ts';
 import type { IdsInText } from '../lib/ids-in-text.ts';
@@ -20,27 +20,27 @@ import { headOfFriends, headOfUsers, WatcherMessages, type TellingOptions } from
 import { WatchedLists } from './watched-lists.ts';
 
 export interface FanoutOptions extends Omit<TellingOptions, 'untold' | 'held'>, ReportsOptions {
-  /** The friend lists, for lists not watched yet and for what changed in them. */
+  /** The friend lists: those that are not watched yet, and their changes. */
   readonly friends: {
     friendsOf(user: string): readonly string[];
     changesSince(user: string, sinceMs: number): ListChanges | undefined;
   };
-  /** Whether a `since` can have been given out by this store, and answered from it. */
+  /** Whether this store issued that `since` and can answer it. */
   readonly isCertain: (since: number) => boolean;
-  /** When the entry of a user whom nobody follows was last forgotten, on the hub clock. */
+  /** When the entry of a user without followers was last deleted, on the hub clock. */
   readonly forgottenAt: () => number;
 }
 
-/** What a connection is to be told before it is shown users. */
+/** Notifies connections before they are shown users. */
 export interface Forewarning {
-  /** Whether there is anything of the kind. */
+  /** Whether there may be anything to notify. */
   readonly isOn: boolean;
   before(outbox: Outbox, users: Iterable<User>): void;
   closed(outbox: Outbox): void;
 }
 
 export class Fanout {
-  /** Set by the hub, which builds it after this. */
+  /** Set later, because the hub builds it after fan-out. */
   forewarning: Forewarning = { isOn: false, before: () => undefined, closed: () => undefined };
   readonly reports: Reports;
   readonly #options: FanoutOptions;
@@ -74,14 +74,14 @@ export class Fanout {
     });
   }
 
-  /** Tells what waits, as far as the turn has room. */
+  /** Sends pending changes, as far as the turn has room. */
   flush(): void {
     this.reports.flush();
   }
 
   /**
-   * Loads a friend list that is not in memory, so that a watch of it is short. @returns what to wait for before the watch,
-   * for as many turns of the loop as that takes; undefined if it may come now.
+   * Loads a friend list that is not in memory, so that its watch takes little time. @returns a promise to wait for
+   * before the watch, over as many loop turns as loading takes; undefined if the watch may follow now.
    */
   prepare(owner: string, viewer: Viewer): Promise<void> | undefined {
     const { turns } = this.#options;
@@ -92,9 +92,10 @@ export class Fanout {
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */
   watchFriends(outbox: Outbox, owner: string, since: number | undefined, re: MessageId | undefined): void {
     this.#tellRest(outbox);
-    // While an edit of it is being told, the list in memory and the stored one may differ: the answer then is the whole list.
+    // While an edit of the list is being sent, the list in memory may differ from the stored one. The answer is then
+    // the whole list.
     const from = this.#roster.isUntold(owner) ? undefined : this.#answerable(since);
-    // Storage is read before anything is watched: where it fails, so does the watch.
+    // Storage is read before anything is watched, so that a storage failure also fails the watch.
     const news = from === undefined ? undefined : this.#options.friends.changesSince(owner, from);
     const circle = this.#lists.open(owner, outbox.viewer);
     this.#lists.enter(circle, outbox);
@@ -110,19 +111,18 @@ export class Fanout {
     this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: news.removed });
   }
 
-  /** How many watch the user; more than a user with few of them has are estimated. */
+  /** Returns how many connections watch the user. Large numbers are estimates. */
   watchersOf(id: string): number {
     const user = this.#options.presence.find(id);
     return user === undefined ? 0 : audienceSize(user, this.#options.largeAudience);
   }
 
-  /** Whether the connection watches this list. */
   watchesFriendsOf(outbox: Outbox, owner: string): boolean {
     const circle = this.#lists.get(owner);
     return circle !== undefined && outbox.circles.has(circle);
   }
 
-  /** Adds users (all different) to those watched by id, and answers with a snapshot of them. */
+  /** Watches these users by id, and answers with a snapshot of them. The ids must all be different. */
   watchUsers(outbox: Outbox, ids: readonly string[], since: number | undefined, re: MessageId | undefined): void {
     this.#tellRest(outbox);
     const users = this.#options.presence.acquireAll(ids, outbox.viewer);
@@ -132,7 +132,7 @@ export class Fanout {
     this.forewarning.before(outbox, users);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
-    // A user who seems never seen may have been forgotten since then, which no entry tells.
+    // A user that seems never seen may have been deleted since then, and no entry shows that.
     const mayLack = from !== undefined && from <= this.#options.forgottenAt() && users.some(({ v }) => v === 0);
     if (from === undefined || mayLack) {
       this.#telling.snapshot(outbox, head, re, users, undefined);
@@ -142,7 +142,7 @@ export class Fanout {
     this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: [] });
   }
 
-  /** The same for all the users that a text names, perhaps some of them twice. */
+  /** Like `watchUsers`, for all users that a text names. Names may repeat. */
   watchListed(outbox: Outbox, list: IdsInText): void {
     this.#tellRest(outbox);
     const named = this.#options.presence.acquireListed(list, outbox.viewer);
@@ -154,7 +154,7 @@ export class Fanout {
     this.#telling.snapshot(outbox, head, undefined, users, undefined);
   }
 
-  /** How many watches the connection would have, were it to watch these too. */
+  /** Returns how many watches the connection would have with these ids added. */
   watchCountWith(outbox: Outbox, ids: readonly string[]): number {
     const { presence } = this.#options;
     let count = outbox.watchCount;
@@ -165,7 +165,7 @@ export class Fanout {
     return count;
   }
 
-  /** Ends the watch of a friend list; what waits of those it alone covered is dropped. */
+  /** Ends the watch of a friend list, and drops pending changes of users that no other watch covers. */
   unwatchFriends(outbox: Outbox, owner: string, re: MessageId | undefined): void {
     this.#dropList(outbox, this.#lists.get(owner));
     this.#tellRest(outbox);
@@ -179,10 +179,13 @@ export class Fanout {
     this.#telling.unwatchedUsers(outbox, ids, re);
   }
 
-  /** Ends watches that are not allowed any more, `most` at a time, and says so. @returns how many. Asks before it ends any. */
+  /**
+   * Ends watches that are no longer allowed, at most `most` of them, and notifies the connection. Checks the
+   * permissions before it ends any watch. @returns the number of ended watches.
+   */
   endNotAllowed(outbox: Outbox, mayWatch: MayWatch, most: number): number {
     const { owners, ids } = notAllowed(outbox, mayWatch, most);
-    // All first, so that none of it is told while the rest goes out.
+    // All watches end first, so that nothing of them is sent with the pending changes.
     for (const owner of owners) this.#dropList(outbox, this.#lists.get(owner));
     for (const id of ids) this.#dropUser(outbox, this.#options.presence.find(id));
     if (owners.length + ids.length > 0) this.#tellRest(outbox);
@@ -191,7 +194,10 @@ export class Fanout {
     return owners.length + ids.length;
   }
 
-  /** A fresh token looks through the connection. If the viewer sees other than before, all it watches is sent again. */
+  /**
+   * Changes the viewer of a connection after a new token. If the new viewer sees other entries, all watched users are
+   * sent again.
+   */
   changeViewer(outbox: Outbox, viewer: Viewer): void {
     const before = outbox.viewer;
     outbox.viewer = viewer;
@@ -201,7 +207,7 @@ export class Fanout {
     this.#telling.anew(outbox);
   }
 
-  /** From now on the connection is told its user's own true fold, now and whenever it changes. */
+  /** Sends the connection its user's own true fold, now and after each change. */
   watchSelf(outbox: Outbox, id: string): void {
     const user = this.#options.presence.acquire(id);
     outbox.self = user;
@@ -210,35 +216,35 @@ export class Fanout {
   }
 
   /**
-   * The friend lists of these users are about to be edited at this time. Once the edit is stored, whoever watches one of them is told, and who
-   * watched a user by id because it was a friend watches it no longer.
+   * Announces an edit of the friend lists of these users at this time. After the edit is stored, watchers of the lists
+   * are notified, and watches by id that depended on a removed friendship end.
    */
   rosterChanges(atMs: number, owners: Iterable<string>): RosterEditing {
     return this.#roster.begin(atMs, owners);
   }
 
-  /** Takes out of memory the lists that nobody watches, which otherwise stay for a few seconds. */
+  /** Drops unwatched lists from memory, which otherwise stay for a few seconds. */
   dropIdleLists(): void {
     this.#lists.stop();
   }
 
   /**
-   * Tells one connection all that waits for it, held back or not. @returns the `at` that holds for it then; undefined if it
-   * does not read, so that some of it still waits.
+   * Sends all pending changes to one connection, including those held back. @returns the `at` that then applies;
+   * undefined if the connection does not read, so that some changes are still pending.
    */
   settle(outbox: Outbox): number | undefined {
     this.flush();
     return this.#telling.settle(outbox);
   }
 
-  /** The peer reads again: it is told the latest of everybody who changed meanwhile. */
+  /** Sends the latest entries of users that changed while the peer did not read. */
   drained(outbox: Outbox): void {
     if (!outbox.isBehind) return;
     this.flush();
     this.#telling.caughtUp(outbox);
   }
 
-  /** The connection is gone: all its watches end. */
+  /** Ends all watches of a closed connection. */
   close(outbox: Outbox): void {
     const { presence } = this.#options;
     for (const user of outbox.users) {
@@ -254,12 +260,12 @@ export class Fanout {
       presence.release(outbox.self);
       outbox.self = null;
     }
-    outbox.caughtUp(); // what it was behind with is not told to a socket that drains while it closes
+    outbox.caughtUp(); // pending changes are not sent to a socket that drains while it closes
     outbox.owed = null;
     this.forewarning.closed(outbox);
   }
 
-  /** A `since` that this hub can be sure to answer; undefined calls for a full snapshot. */
+  /** Returns the `since` if this hub can answer it; undefined if a full snapshot is needed. */
   #answerable(since: number | undefined): number | undefined {
     const { isCertain, hubClock, clock } = this.#options;
     if (since === undefined || !isCertain(since) || since > hubClock.now(clock.now().wallMs)) return undefined;
@@ -270,7 +276,7 @@ export class Fanout {
     return this.#options.presence.versionFor(user, viewer) > since;
   }
 
-  /** What waits for this connection goes out before the answer that follows, so that versions only grow. */
+  /** Sends pending changes before the answer that follows, so that versions only grow. */
   #tellRest(outbox: Outbox): void {
     this.flush();
     this.#telling.rest(outbox);

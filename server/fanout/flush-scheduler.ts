@@ -1,35 +1,37 @@
 /**
- * When to flush: at once while telling is a small part of the work (a tick would only add delay), in short ticks once it is
- * a fifth of it, in ticks of up to 6 ms where these make one message of several. The last flush says which.
- * Owns one timer; knows nothing of what is flushed.
+ * Decides when to flush: at once while fan-out is a small part of the work, because a tick would only add delay; in
+ * short ticks once it is a fifth of the work; in ticks of up to 6 ms if these merge several messages into one. The last
+ * flush provides the numbers. Owns one timer, and does not know what is flushed.
  */
 
 /**
- * At 50,000 deliveries/s to 1,000 connections a message then holds 1.08 to 1.1 entries, with p99 5 to 6 ms; with 3 ms 1.06, and
- * 4 to 5; with 5 ms 1.13, and 8, for no less CPU beyond the noise (2026-11-27, Node 20.20).
+ * With 4 ms, at 50,000 deliveries/s to 1,000 connections, a message holds 1.08 to 1.1 entries, with p99 of 5 to 6 ms.
+ * With 3 ms: 1.06, and 4 to 5 ms. With 5 ms: 1.13, and 8 ms, for no measurable difference in CPU (2026-11-27, Node
+ * 20.20).
  */
 const SHORT_REST_MS = 4;
-/** A flush that was quick is not waited for. */
+/** Bounds the rest after a quick flush. */
 const MOST_REST_PER_FLUSH = 4;
 /**
- * A longer rest pays where messages hold several entries each. It grows with the time that this spares, not with the length of a
- * flush: then one hiccup would make long flushes that make long rests that make long flushes.
- * At 150,000 deliveries/s a message then holds 1.8 to 2 entries, with p99 12 to 15 ms; with rests of 3 ms 1.4, for a fifth more CPU.
+ * A longer rest pays off if messages hold several entries each. It grows with the time that this saves, not with the
+ * duration of a flush. Otherwise one hiccup would start a cycle of longer flushes and longer rests. At 150,000
+ * deliveries/s a message then holds 1.8 to 2 entries, with p99 of 12 to 15 ms. With rests of 3 ms it holds 1.4, for a
+ * fifth more CPU.
  */
 const REST_PER_SPARED_MS_A_MS = 24;
 export const MAX_WAIT_MS = 6;
 
-/** What the last flush says of how long to rest. */
+/** Measurements of the last flush, which decide the next rest. */
 export interface Flushed {
-  /** How long it took. */
+  /** Duration of the flush. */
   readonly tookMs: number;
-  /** From the end of the one before to its own. */
+  /** Time from the end of the previous flush to the end of this one. */
   readonly periodMs: number;
-  /** How many entries it put into a message, 1 or more. */
+  /** Average entries per message, 1 or more. */
   readonly entriesAMessage: number;
 }
 
-/** How long to rest, in milliseconds. */
+/** Returns how long to rest, in milliseconds. */
 export function restAfter({ tookMs, periodMs, entriesAMessage }: Flushed): number {
   const sparedMsAMs = (tookMs * (entriesAMessage - 1)) / periodMs;
   const long = Math.min(REST_PER_SPARED_MS_A_MS * sparedMsAMs, MAX_WAIT_MS);
@@ -42,19 +44,19 @@ export class FlushScheduler {
   #notBeforeMs = 0;
   #endedAt = performance.now();
 
-  /** @param flush says how many entries it put into a message, 1 or more. */
+  /** @param flush returns the average entries per message, 1 or more. */
   constructor(flush: () => number) {
     this.#flush = flush;
   }
 
-  /** The last flush had no room for all: another one will come, in the next turn of the loop or at most 6 ms later. */
+  /** Schedules the rest of a flush that had no room for everything: in the next loop turn, or at most 6 ms later. */
   goOn(): void {
     if (this.#isDue) return;
     this.#isDue = true;
     setImmediate(this.#run);
   }
 
-  /** There is something to tell: a flush will come, in this turn of the loop or at most 6 ms later. */
+  /** Schedules a flush: in this loop turn, or at most 6 ms later. */
   request(): void {
     if (this.#isDue) return;
     this.#isDue = true;

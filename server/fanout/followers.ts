@@ -1,6 +1,6 @@
 /**
- * The connections that watch users by id because these are friends of theirs, by the user whose friends they are: the end
- * of a friendship ends their watch. An edit of a list finds them here, and need not search all who watch a user.
+ * Connections that watch users by id because these are friends of a certain user, indexed by that user. The end of the
+ * friendship ends the watch. With this index, an edit of a list does not need to search all watchers of a friend.
  */
 import { SmallSet } from '../lib/small-set.ts';
 import type { Outbox } from './outbox.ts';
@@ -8,7 +8,7 @@ import type { Outbox } from './outbox.ts';
 export class Followers {
   readonly #byUser = new Map<string, SmallSet<Outbox>>();
 
-  /** The connection watches somebody by id, or looks with other rights. */
+  /** Updates the index after the connection watches users by id or changes its viewer. */
   note(outbox: Outbox): void {
     const { follower, mayObserve } = outbox.viewer;
     if (mayObserve || follower === null || outbox.users.size === 0) return;
@@ -21,7 +21,7 @@ export class Followers {
     }
   }
 
-  /** The connection ends. */
+  /** Removes a closed connection. */
   forget(outbox: Outbox): void {
     const { follower } = outbox.viewer;
     if (follower === null) return;
@@ -33,7 +33,7 @@ export class Followers {
     return this.#byUser.has(user);
   }
 
-  /** Those whose watches depend on the friends of this user. */
+  /** Returns the connections whose watches depend on the friends of this user. */
   of(user: string): Outbox[] {
     return Array.from(this.#byUser.get(user) ?? []).filter(({ viewer }) => !viewer.mayObserve);
   }

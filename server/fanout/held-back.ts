@@ -1,10 +1,10 @@
 /**
- * Users of whom somebody is still to be told the latest state, because they changed again less than 50 ms after they were
- * last reported (one user who flaps cannot make everybody who watches it receive more than 20 entries a second), or because
- * the turn of the loop has no room for it. What a block changes for one viewer waits in the same way.
+ * Users whose latest state is still to be sent to some watchers. There are two reasons. Either the user changed again
+ * less than 50 ms after it was last reported, because a user that flaps must not cost every watcher more than 20
+ * entries a second. Or the loop turn has no room left. Changes that a block makes for one viewer wait in the same way.
  *
- * It also answers what a connection has not been sent yet because of that, since no `at` may cover it. Decides nothing
- * about who watches whom. Costs nothing while nobody is held back.
+ * Also finds what a connection has not been sent for these reasons, because no `at` may cover it. Does not decide which
+ * connections watch a user. Costs nothing while no user is held back.
  */
 import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
@@ -14,29 +14,31 @@ import type { Outbox } from './outbox.ts';
 
 interface HeldBackOptions {
   readonly presence: Pick<Presence, 'versionFor'>;
-  /** A user is reported at most that often, milliseconds. */
+  /** Minimum time between two reports of one user, in milliseconds. */
   readonly reportEveryMs: number;
-  /** A user with more watchers than this is told in steps. */
+  /** A user with more watchers than this is sent in steps. */
   readonly largeAudience: number;
-  /** Milliseconds that only grow. */
+  /** A clock in milliseconds that never goes back. */
   readonly nowMs: () => number;
-  /** The time of a user is up: flush. */
+  /** Requests a flush, because a held user is due. */
   readonly onDue: () => void;
 }
 
-/** What is held back of one user, and from whom. What happens to the user meanwhile is numbered. */
+/**
+ * The pending changes of one user, and the connections that have not been sent them. Events of the user are numbered.
+ */
 export class Held {
   readonly user: User;
   isLarge: boolean;
-  /** Some are told already, and the others will be in later turns. */
+  /** The walk that sends the state in several turns; null if none is in progress. */
   walk: AudienceWalk | null = null;
   #walkNo = 0;
   #eventNo = 0;
-  /** The last change that is for everybody; 0 for none. */
+  /** The last change for all watchers; 0 for none. */
   #changeNo = 0;
   /** The last block that was set or lifted, by viewer. */
   #blockNos: Map<string, number> | null = null;
-  /** What some connections have been shown already: since the last walk began, and before. */
+  /** The last event that each connection was shown: since the last walk began, and before. */
   #shownNos = new Map<Outbox, number>();
   #shownBefore = new Map<Outbox, number>();
   #waiting: { readonly eventNo: number; readonly resolve: () => void }[] = [];
@@ -50,23 +52,23 @@ export class Held {
     this.#changeNo = ++this.#eventNo;
   }
 
-  /** A block was set or lifted: the viewer sees the user in another way. */
+  /** Notes a block that was set or lifted, which changes what the viewer sees. */
   changedFor(viewer: string): void {
     (this.#blockNos ??= new Map()).set(viewer, ++this.#eventNo);
   }
 
-  /** The viewer, who is about to be blocked, is told what it has not been told yet. */
+  /** Keeps pending changes for a viewer that is about to be blocked. */
   keepFor(viewer: string): void {
     const newsNo = Math.max(this.#changeNo, this.#blockNos?.get(viewer) ?? 0);
     if (newsNo > 0) (this.#blockNos ??= new Map()).set(viewer, newsNo);
   }
 
-  /** The connection has been sent the latest state. */
+  /** Notes that the connection was sent the latest state. */
   shown(outbox: Outbox): void {
     this.#shownNos.set(outbox, this.#eventNo);
   }
 
-  /** Whether a connection that watches the user is still to be told something. */
+  /** Whether a connection that watches the user has something pending. */
   owes(outbox: Outbox): boolean {
     const viewer = outbox.viewer.user;
     let newsNo = this.#changeNo;
@@ -77,12 +79,15 @@ export class Held {
     return newsNo > (this.#shownNos.get(outbox) ?? this.#shownBefore.get(outbox) ?? 0);
   }
 
-  /** Somebody may change without an end: what is remembered must not grow with those who come and go. */
+  /**
+   * Number of remembered connections. It must stay bounded even if connections come and go while the user keeps
+   * changing.
+   */
   get rememberedCount(): number {
     return this.#shownNos.size + this.#shownBefore.size;
   }
 
-  /** A walk comes by all who watch, and each is then `shown` the latest state, also if it knows it already. */
+  /** Starts a walk through all watchers. Each is then `shown` the latest state, even if it has it already. */
   beginWalk(walk: AudienceWalk): AudienceWalk {
     this.walk = walk;
     this.#walkNo = this.#eventNo;
@@ -91,19 +96,21 @@ export class Held {
     return walk;
   }
 
-  /** @returns whether nothing has happened since it began, so that everybody knows all of it. */
+  /** @returns whether nothing has happened since the walk began, so that all watchers are up to date. */
   endWalk(): boolean {
     this.walk = null;
     for (const [viewer, blockNo] of this.#blockNos ?? []) if (blockNo <= this.#walkNo) this.#blockNos?.delete(viewer);
     return this.#walkNo === this.#eventNo;
   }
 
-  /** Resolves when everybody has been told what has happened until now. */
+  /** Resolves when all events until now have been sent. */
   whenTold(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push({ eventNo: this.#eventNo, resolve }));
   }
 
-  /** Takes out who waits for what the last walk has told, or, with no walk, for anything. */
+  /**
+   * Removes and returns the callbacks of events that the last walk has sent. For a user without a walk, all of them.
+   */
   takeTold(): (() => void)[] {
     const isTold = ({ eventNo }: { readonly eventNo: number }): boolean => !this.isLarge || eventNo <= this.#walkNo;
     const told = this.#waiting.filter(isTold);
@@ -115,9 +122,9 @@ export class Held {
 export class HeldBack {
   readonly #options: HeldBackOptions;
   readonly #users = new Map<User, Held>();
-  /** Those whose time is still to come, by the millisecond. */
+  /** Users that are not due yet, by millisecond. */
   readonly #later = new Map<number, Held[]>();
-  /** Those whose time is up, the first one first: those with few watchers, and those with many. */
+  /** Due users in order: those with few watchers, and those with many. */
   readonly #due = new Set<Held>();
   readonly #dueLarge = new Set<Held>();
   readonly #large = new Set<Held>();
@@ -133,12 +140,12 @@ export class HeldBack {
     return this.#users.size === 0;
   }
 
-  /** Somebody's time is up, and it was not told yet. */
+  /** Whether a due user is still to be sent. */
   get hasDue(): boolean {
     return this.#due.size + this.#dueLarge.size > 0;
   }
 
-  /** Among them is one with very many watchers. */
+  /** Whether a due user has very many watchers. */
   get hasDueLarge(): boolean {
     return this.#dueLarge.size > 0;
   }
@@ -147,7 +154,7 @@ export class HeldBack {
     return this.#users.get(user);
   }
 
-  /** What is held back of the user, from now on if nothing was. */
+  /** Returns the pending changes of the user. Starts to hold it back if it is not held. */
   hold(user: User): Held {
     const known = this.#users.get(user);
     if (known !== undefined) return known;
@@ -159,17 +166,17 @@ export class HeldBack {
     return held;
   }
 
-  /** Whether the user may be told by now. */
+  /** Whether the user may be reported now. */
   isDue(user: User, now: number): boolean {
     return this.#dueAt(user) <= Math.floor(now);
   }
 
-  /** The user is being told now. */
+  /** Notes that the user is being reported now. */
   toldAt(user: User, now: number): void {
     audienceOf(user).toldAt = Math.ceil(now);
   }
 
-  /** Those whose time is up, the first one first; with `all` everybody. Each stays among them until it is told. */
+  /** Returns the due users in order, or all users if `all` is set. Each stays due until it is released. */
   due(now: number, all: boolean): { readonly small: Iterable<Held>; readonly large: Iterable<Held> } {
     let nextAt = Infinity;
     for (const [dueAt, some] of this.#later) {
@@ -184,7 +191,7 @@ export class HeldBack {
     return { small: this.#due, large: this.#dueLarge };
   }
 
-  /** So many watch the user by now that it is to be told in steps. */
+  /** Marks a user as one with very many watchers, so that it is sent in steps. */
   grow(held: Held): void {
     held.isLarge = true;
     this.#large.add(held);
@@ -192,7 +199,7 @@ export class HeldBack {
     this.#dueLarge.add(held);
   }
 
-  /** Everybody has been told of the user. */
+  /** Removes a user that all watchers are up to date with. */
   release(held: Held): void {
     this.#users.delete(held.user);
     this.#large.delete(held);
@@ -200,19 +207,21 @@ export class HeldBack {
     this.#dueLarge.delete(held);
   }
 
-  /** The user changed while it was being told: those who know less are told when its time is up again. */
+  /** Postpones a user that changed during its walk. The remaining watchers are notified when it is due again. */
   holdOn(held: Held): void {
     this.#dueLarge.delete(held);
     this.#wait(held);
   }
 
-  /** The connection has been sent the latest state of these users by other means: it is not told again. */
+  /**
+   * Notes that the connection was sent the latest state of these users by other means, so that it is not sent again.
+   */
   shown(outbox: Outbox, users: Iterable<User>): void {
     if (this.isEmpty) return;
     for (const user of users) this.#users.get(user)?.shown(outbox);
   }
 
-  /** The `at` for what this connection is sent now: `sentUpTo`, but below everything that is held back from it. */
+  /** Returns the `at` for a message to this connection now: `sentUpTo`, but below everything held back from it. */
   limitFor(outbox: Outbox, sentUpTo: number): number {
     const { presence } = this.#options;
     let at = sentUpTo;
@@ -220,12 +229,14 @@ export class HeldBack {
     return at;
   }
 
-  /** Of what the connection is still to be told, that whose time is up. */
+  /** The due users among those pending for the connection. */
   *dueTo(outbox: Outbox): Generator<Held> {
     for (const held of this.owedTo(outbox)) if (this.#due.has(held) || this.#dueLarge.has(held)) yield held;
   }
 
-  /** What the connection is still to be told. Looks at those whom it watches, or at those held back, whichever are fewer. */
+  /**
+   * The users pending for the connection. Iterates over its watched users or over the held users, whichever are fewer.
+   */
   *owedTo(outbox: Outbox): Generator<Held> {
     if (watchesMoreThan(outbox, this.#users.size)) {
       for (const held of this.#users.values()) if (held.owes(outbox) && covers(outbox, held.user)) yield held;
@@ -238,8 +249,9 @@ export class HeldBack {
   }
 
   /**
-   * Notes for all connections at once whether they are still to be told of somebody: ask `isOwed` until the next time.
-   * While there was no room for everybody whose time is up, it says so of all: that passes sooner than a look through them.
+   * Notes for all connections at once whether something is pending for them, until the next call. `isOwed` reads the
+   * result. While due users with few watchers remain, every connection counts as owed, because that state ends sooner
+   * than a search would.
    */
   noteOwed(): void {
     if (this.#due.size > 0) return;
@@ -264,7 +276,7 @@ export class HeldBack {
     if (dueAt < this.#timerAt) this.#wakeAt(dueAt);
   }
 
-  /** When the user may be told again. Whole milliseconds, so that a user needs no number of its own in memory. */
+  /** When the user may be reported again. Whole milliseconds keep the number small in memory. */
   #dueAt(user: User): number {
     const { toldAt } = audienceOf(user);
     return toldAt === 0 ? 0 : toldAt + this.#options.reportEveryMs;
@@ -281,7 +293,7 @@ export class HeldBack {
         this.#timerAt = Infinity;
         this.#options.onDue();
       },
-      // Timers may come a millisecond early.
+      // Timers may fire a millisecond early.
       dueAt - Math.floor(this.#options.nowMs()) + 1,
     );
   }

@@ -1,7 +1,10 @@
-/** Which watches of a connection its viewer may keep: asked by `Fanout` where a fresh token allows less. Decides nothing itself. */
+/**
+ * Finds the watches of a connection that its viewer may not keep, for example after a token with fewer rights. Ends
+ * none itself.
+ */
 import type { Outbox } from './outbox.ts';
 
-/** What somebody may watch. */
+/** The permissions of a viewer. */
 export interface MayWatch {
   friendsOf(owner: string): boolean;
   user(id: string): boolean;
@@ -12,7 +15,7 @@ interface Watches {
   readonly ids: readonly string[];
 }
 
-/** As many of them as `most` at a time. */
+/** Returns at most `most` watches that are not allowed. */
 export function notAllowed(outbox: Outbox, mayWatch: MayWatch, most: number): Watches {
   const owners: string[] = [];
   for (const { owner } of outbox.circles) {

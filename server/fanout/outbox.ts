@@ -1,8 +1,8 @@
 /**
- * One connection's way out: who looks, what waits to be told, and how much the peer can take. While it reads, changes go
- * out with the next flush; while it does not, only WHO changed is kept, so a slow reader costs a reference for each user
- * it watches, never a queue of old news. Its own requests may still fill memory, so their answers are counted.
- * Joins fragments; knows nothing of why somebody is told.
+ * The outgoing side of one connection: its viewer, its pending messages, and its backpressure. While the peer reads,
+ * changes go out with the next flush. While it does not, only the changed users are kept, so a slow consumer costs one
+ * reference per watched user instead of a queue of old messages. Answers to its own requests can still fill memory, so
+ * their bytes are counted. Joins fragments, and does not know why a message is sent.
  */
 import type { Clock } from '../lib/clock.ts';
 import { SmallSet } from '../lib/small-set.ts';
@@ -12,60 +12,60 @@ import type { Viewer } from '../presence/viewer.ts';
 import type { WatchedList } from './watched-list.ts';
 
 export interface OutboxOptions {
-  /** Bytes of answers that may wait for a peer that does not read. */
+  /** Maximum bytes of answers that may wait for a peer that does not read. */
   readonly maxQueuedBytes: number;
   readonly clock: Clock;
 }
 
-/** What is kept while the peer reads slower than we write. */
+/** The state of a peer that reads more slowly than the hub writes. */
 interface Behind {
   /** Monotonic milliseconds. */
   readonly sinceAt: number;
-  /** Who changed since the last of it was told. */
+  /** Users that changed since they were last taken. */
   changed: Set<User>;
-  /** Somebody changed twice, or too many changed: some change will never be told. */
+  /** Whether a change is lost, because a user changed twice or too many users changed. */
   isOverwritten: boolean;
-  /** Answers that wait behind what made the peer slow. */
+  /** Bytes of answers that wait. */
   queuedBytes: number;
 }
 
 export interface OutboxOwner {
   /**
-   * More than the allowed bytes of answers wait, or the engine takes nothing more: from now on nothing is sent. Called
-   * once, in a turn of its own.
+   * Called once, in a microtask, when too many bytes of answers wait or the engine accepts no more. Nothing is sent
+   * after that.
    */
   overflowed(): void;
-  /** The hub does work for the peer beyond the message itself: counts it against the peer's rate. */
+  /** Counts work beyond the message itself against the peer's rate. */
   charge(units: number): void;
 }
 
-/** Users who changed that are remembered for a peer that does not read. If more change, it gets new snapshots instead. */
+/** Maximum changed users remembered for a peer that does not read. If more change, it gets new snapshots instead. */
 export const MAX_CHANGED_KEPT = 1000;
 
 const utf8 = new TextEncoder();
 const nobody: Viewer = { user: null, isAdmin: false, follower: null, mayObserve: false };
 
 export class Outbox {
-  /** Who looks through this connection: set by whoever learns it. */
+  /** The viewer of this connection. Set after authentication. */
   viewer: Viewer = nobody;
-  /** Who speaks through it; while nobody does, an overflow cuts the socket. */
+  /** The established connection. While it is null, an overflow terminates the socket. */
   owner: OutboxOwner | null = null;
   readonly #socket: Socket;
   readonly #options: OutboxOptions;
-  /** Whom it watches by id. */
+  /** Users watched by id. */
   readonly users = new SmallSet<User>();
-  /** Whose friends it watches. */
+  /** Watched friend lists. */
   readonly circles = new SmallSet<WatchedList>();
-  /** Whose own fold it is told, if it asked. */
+  /** The user whose own fold is sent, if the connection asked for it. */
   self: User | null = null;
   lastSelfJson = '';
-  /** The number of the last change given to it: overlapping watches are told once. */
+  /** Number of the last change added, so that overlapping watches send it once. */
   toldNo = 0;
-  /** The number of the last walk that found something held back from it: see `HeldBack.noteOwed`. */
+  /** Number of the last `HeldBack.noteOwed` that found something pending. */
   owedNo = 0;
-  /** Watches that are owed a new snapshot, in order; null for none, as always while the peer keeps up. */
+  /** Watches that need a new snapshot, in order; null if there are none, as is always so while the peer keeps up. */
   owed: Set<WatchedList | User> | null = null;
-  /** What is owed goes on in a later turn. */
+  /** Whether the snapshots continue in a later turn. */
   isAwaitingTurn = false;
   #fragments = '';
   #fragmentCount = 0;
@@ -77,22 +77,22 @@ export class Outbox {
     this.#options = options;
   }
 
-  /** The peer does not keep up: nothing is sent of our own accord. */
+  /** Whether the peer does not keep up, so that only answers are sent. */
   get isBehind(): boolean {
     return this.#behind !== null;
   }
 
-  /** Since when the peer has not kept up, without a break; monotonic milliseconds. */
+  /** Since when the peer has continuously not kept up, in monotonic milliseconds. */
   get behindSinceAt(): number | null {
     return this.#behind === null ? null : this.#behind.sinceAt;
   }
 
-  /** Users by id, and lists. */
+  /** Number of watched users and lists. */
   get watchCount(): number {
     return this.users.size + this.circles.size;
   }
 
-  /** Takes one change. @returns whether this is the first since the last `flush`. */
+  /** Adds a change. @returns whether it is the first since the last `flush`. */
   add(user: User, entryJson: string): boolean {
     if (this.#behind !== null) {
       const { changed } = this.#behind;
@@ -109,7 +109,7 @@ export class Outbox {
     return true;
   }
 
-  /** Sends what `add` collected. @returns entries delivered. */
+  /** Sends the added changes. @returns the number of entries. */
   flush(messages: FlushMessages): number {
     const delivered = this.#fragmentCount;
     const fragments = this.#fragments;
@@ -122,7 +122,10 @@ export class Outbox {
     return delivered;
   }
 
-  /** Hands over who changed while the peer did not read, perhaps with some that it watches no more; it is still behind. */
+  /**
+   * Removes and returns the users that changed while the peer did not read. Some may no longer be watched. The peer
+   * stays behind.
+   */
   takeChanged(): ReadonlySet<User> {
     if (this.#behind === null) return new Set();
     const { changed } = this.#behind;
@@ -130,14 +133,17 @@ export class Outbox {
     return changed;
   }
 
-  /** The peer reads again. @returns whether some change will never be told. */
+  /** Notes that the peer reads again. @returns whether a change was lost. */
   caughtUp(): boolean {
     const isOverwritten = this.#behind?.isOverwritten === true;
     this.#behind = null;
     return isOverwritten;
   }
 
-  /** Sends an answer, or what must keep its place among them, even to a peer that is behind: clients cause these. */
+  /**
+   * Sends an answer, or a message that must keep its place among answers, even to a slow peer. Counts its bytes,
+   * because clients cause these messages.
+   */
   reply(json: string): void {
     if (this.#behind !== null) {
       this.#behind.queuedBytes += Buffer.byteLength(json);
@@ -146,7 +152,7 @@ export class Outbox {
     this.push(json);
   }
 
-  /** Sends what the peer did not ask for. */
+  /** Sends a message that the peer did not ask for. */
   push(message: string | Uint8Array): void {
     if (this.#isOver) return;
     const result = this.#socket.send(message);
@@ -163,7 +169,10 @@ export class Outbox {
     };
   }
 
-  /** The engine's own bound is far above any snapshot: who is behind asks on and on and reads nothing; others have left. */
+  /**
+   * The engine's own bound is far above any snapshot. A slow peer that reaches it keeps sending requests and reads
+   * nothing; any other peer has left.
+   */
   #dropped(): void {
     if (this.#behind !== null) this.#overflow();
     else queueMicrotask(() => this.#socket.terminate());
@@ -172,7 +181,7 @@ export class Outbox {
   #overflow(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    // Not now: the end of this connection takes it out of the very lists that may be being walked.
+    // Deferred, because ending the connection changes lists that may be in iteration now.
     queueMicrotask(() => {
       if (this.owner === null) this.#socket.terminate();
       else this.owner.overflowed();
@@ -181,16 +190,16 @@ export class Outbox {
 }
 
 /**
- * The messages of one flush. Most connections are told of one user alone, and those who watch the same user stand together:
- * from the second on they are sent the same bytes, where a text would be glued and encoded for each of them again. 7.7 µs a
- * delivery instead of 8.7, with 50 who watch each user (2026-11-27, Node 20.20); fanout.test.ts holds the bytes to the text.
+ * The messages of one flush. Most connections are sent one user, and connections with the same user are adjacent. From
+ * the second on they are sent the same bytes, instead of joining and encoding a text for each. This takes 7.7 µs a
+ * delivery instead of 8.7, with 50 watchers per user (2026-11-27, Node 20.20). fanout.test.ts checks that the bytes
+ * equal the text.
  */
 export class FlushMessages {
   readonly at: number | undefined;
   #entryJson = '';
   #bytes: Uint8Array | null = null;
 
-  /** `at`: undefined to leave it out. */
   constructor(at: number | undefined) {
     this.at = at;
   }
@@ -207,7 +216,7 @@ export class FlushMessages {
   }
 }
 
-/** `at` is left out while some watch is owed a snapshot: it would not hold for that one. */
+/** `at` is undefined while a watch needs a snapshot, because it would not be true for that watch. */
 export function presenceJson(fragments: string, at: number | undefined): string {
   return `{"type":"presence","entries":[${fragments}]${at === undefined ? '' : `,"at":${at}`}}`;
 }

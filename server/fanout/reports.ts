@@ -1,8 +1,9 @@
 /**
- * Tells watchers what changed. A change is encoded once for all who may see the same of it, and told once to each connection,
- * however many of its watches cover the user. One turn of the event loop tells about 2,000 connections. What exceeds that
- * goes on in later turns, in order: users with few watchers whole and one after the other, those with many in steps beside
- * them. A user who changes meanwhile is told in its latest state. Decides no words; `WatcherMessages` does.
+ * Notifies watchers of changes. Each change is encoded once for all viewers that see the same, and sent once to each
+ * connection, even if several of its watches cover the user. One loop turn notifies about 2,000 connections; the rest
+ * follows in later turns, in order. Users with few watchers are sent completely, one after another. Users with many
+ * watchers are sent in steps beside them. A user that changes meanwhile is sent in its latest state. `WatcherMessages`
+ * formats the messages.
  */
 import type { User } from '../presence/user.ts';
 import type { Change } from '../presence/change.ts';
@@ -17,14 +18,14 @@ import { Selves } from './selves.ts';
 import type { WatcherMessages, TellingOptions } from './watcher-messages.ts';
 
 export interface ReportsOptions extends Pick<TellingOptions, 'presence' | 'clock' | 'onDelivered' | 'ensureStored'> {
-  /** A user is reported at most that often, milliseconds. */
+  /** Minimum time between two reports of one user, in milliseconds. */
   readonly reportEveryMs: number;
-  /** Real milliseconds that only grow, for that. */
+  /** A real clock in milliseconds that never goes back, for `reportEveryMs`. */
   readonly nowMs: () => number;
-  /** A user with more watchers than this is told in steps, one turn of the loop after the other. */
+  /** A user with more watchers than this is sent in steps over several loop turns. */
   readonly largeAudience: number;
   readonly delays: Delays;
-  /** Calls back when the loop has seen to its other work: `setImmediate`. */
+  /** Calls back after the loop's other work: `setImmediate`. */
   readonly afterTurn: (run: () => void) => void;
 }
 
@@ -33,22 +34,25 @@ interface ReportsContext extends ReportsOptions {
   readonly forewarning: () => Forewarning;
 }
 
-/** A message to a socket takes 7 µs, so two thousand in one turn take about 15 ms. Half of them are for users with very many watchers. */
+/**
+ * A message to a socket takes 7 µs, so two thousand in one turn take about 15 ms. Half of them are for users with very
+ * many watchers.
+ */
 export const LARGE_AUDIENCE = 1000;
 const AUDIENCES_A_TURN = 2;
-/** Watches looked at for each message, most of which need none: 0.1 to 0.3 µs each. */
+/** Watches checked for each message. Most need no message; a check takes 0.1 to 0.3 µs. */
 const LOOKS_A_MESSAGE = 10;
-/** Up to here a turn is not watched: what was used of it counts for the next one, too. */
+/** Below this, the end of a turn is not observed, and its messages count for the next turn too. */
 const UNWATCHED_MESSAGES = 128;
 const UNWATCHED_LOOKS = 10 * UNWATCHED_MESSAGES;
 
-/** What one flush has told so far. */
+/** The progress of one flush. */
 interface Flush {
   readonly isForced: boolean;
   readonly now: number;
   /** Connections with a message to send. */
   readonly touched: Outbox[];
-  /** Whom to tell that something has been told, once it is sent. */
+  /** Callbacks for changes that this flush sends. */
   readonly told: (() => void)[];
   looks: number;
   isReady: boolean;
@@ -61,7 +65,7 @@ export class Reports {
   readonly #rhythm = new FlushScheduler(() => this.flush());
   #changed = new Set<User>();
   #changeNo = 0;
-  /** Used of the turn of the loop. */
+  /** Messages sent in this loop turn. */
   #messages = 0;
   #looks = 0;
   #isTurnWatched = false;
@@ -73,7 +77,7 @@ export class Reports {
     this.selves = new Selves({ ...options, tell: (outbox, json) => options.telling().self(outbox, json), onDue });
   }
 
-  /** A user changed: those who watch it will hear of it with the next flush. */
+  /** Marks a changed user, so that the next flush notifies its watchers. */
   changed(change: Change): void {
     const { user, isShown } = change;
     if (user.audience === null || user.audience.isEmpty) return;
@@ -88,15 +92,15 @@ export class Reports {
     if (isDue || isToldSelf) this.#rhythm.request();
   }
 
-  /** The user changed while watchers were told of it in another way: they are told the latest. */
+  /** Sends a user again that changed while its watchers were notified in another way. */
   tellAgain(user: User): void {
     this.#changed.add(user);
     this.#rhythm.request();
   }
 
   /**
-   * Notifies one viewer about a user whose entry changed for that viewer only, because a block was set or lifted. @returns what
-   * to wait for until it has been told; undefined if it has.
+   * Notifies one viewer about a user whose entry changed for that viewer only, because a block was set or lifted.
+   * @returns a promise that resolves when the notification is sent; undefined if it is sent already.
    */
   changedFor(viewer: string, user: User): Promise<void> | undefined {
     if (user.audience === null || user.audience.isEmpty) return undefined;
@@ -105,7 +109,10 @@ export class Reports {
     return this.held.get(user)?.whenTold();
   }
 
-  /** The viewer is about to be blocked: what waits of the user is told to it all the same. @returns the same. */
+  /**
+   * Keeps pending changes of the user for a viewer that is about to be blocked. @returns a promise as `changedFor`
+   * does.
+   */
   settleFor(viewer: string, user: User): Promise<void> | undefined {
     this.flush();
     const held = this.held.get(user);
@@ -113,14 +120,14 @@ export class Reports {
     return held?.whenTold();
   }
 
-  /** Tells every change that waits, held back or not. */
+  /** Sends every pending change, including those held back. */
   flushAll(): void {
     this.flush(true);
   }
 
   /**
-   * Tells every change that waits and is not held back, as far as the turn has room: each user's latest entry, and one message
-   * a connection. What is not told then is held back. @returns how many entries a message held, 1 if there was none.
+   * Sends pending changes that are not held back, as far as the turn has room: each user's latest entry, in one message
+   * per connection. Holds back the rest. @returns the average entries per message, 1 if there was none.
    */
   flush(isForced = false): number {
     if (this.#changed.size === 0 && this.selves.isEmpty && this.held.isEmpty) return 1;
@@ -139,7 +146,7 @@ export class Reports {
     return flush.touched.length === 0 ? 1 : delivered / flush.touched.length;
   }
 
-  /** Those whose time is up go first, then those who have just changed. */
+  /** Due held users go first, then users that have just changed. */
   #tellSmall(flush: Flush): void {
     const users = this.#changed;
     if (users.size > 0) this.#changed = new Set();
@@ -174,7 +181,7 @@ export class Reports {
     }
   }
 
-  /** Goes on with those who have very many watchers, one after the other, as far as the turn has room. */
+  /** Continues with users that have very many watchers, one after another, as far as the turn has room. */
   #tellLarge(flush: Flush): void {
     if (this.held.isEmpty) return;
     for (const held of this.held.due(flush.now, flush.isForced).large) {
@@ -189,7 +196,7 @@ export class Reports {
     }
   }
 
-  /** @returns whether it came to the end. */
+  /** @returns whether the walk is complete. */
   #walkOn(flush: Flush, held: Held): boolean {
     const { touched, isForced } = flush;
     if (!isForced && !this.#hasRoom(flush)) return false;
@@ -206,7 +213,7 @@ export class Reports {
     return false;
   }
 
-  /** Whether so many watchers can be told in this turn. A part of it is left for users with very many. */
+  /** Whether this turn has room for that many watchers. A part of the turn is reserved for users with very many. */
   #hasRoomFor(flush: Flush, watchers: number): boolean {
     if (flush.isForced) return true;
     const left = this.#messagesLeft(flush) - (this.held.hasDueLarge ? this.#options.largeAudience : 0);
@@ -225,7 +232,7 @@ export class Reports {
     return LOOKS_A_MESSAGE * AUDIENCES_A_TURN * this.#options.largeAudience - this.#looks - looks;
   }
 
-  /** Gives the latest state of a user to everybody who may see it and has not been shown it. */
+  /** Adds the latest state of a user to all connections that may see it and have not been shown it. */
   #tell(flush: Flush, user: User, held: Held | undefined): void {
     this.#getReady(flush);
     this.held.toldAt(user, flush.now);
@@ -260,7 +267,7 @@ export class Reports {
     this.#options.ensureStored();
   }
 
-  /** A connection that will be told of somebody later gets no `at`, which would cover it. @returns entries delivered. */
+  /** A connection with a pending user gets no `at`, because `at` would cover that user. @returns entries delivered. */
   #send(touched: readonly Outbox[]): number {
     if (touched.length === 0) return 0;
     const telling = this.#options.telling();

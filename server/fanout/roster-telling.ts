@@ -1,7 +1,7 @@
 /**
- * Tells watchers that friend lists changed, one edit after the other, in as many turns of the loop as it takes: an edit may
- * change ten thousand friends of a list that ten thousand connections watch. Within one turn if that is enough.
- * Decides no words; `WatcherMessages` and the contract's `friend` messages do.
+ * Notifies watchers of changed friend lists, one edit after another. An edit may change ten thousand friends of a list
+ * with ten thousand watchers, so it takes as many loop turns as needed, and only one if that is enough. Formats only
+ * `friend` messages; `WatcherMessages` formats all others.
  */
 import type { TurnBudget } from '../lib/turn-budget.ts';
 import type { Presence } from '../presence/presence.ts';
@@ -19,27 +19,30 @@ interface RosterTellingOptions {
   readonly lists: WatchedLists;
   readonly followers: Followers;
   readonly telling: WatcherMessages;
-  /** Tells every change that waits. */
+  /** Sends every pending change. */
   readonly flush: () => void;
   /** Ends the watch of a user by id. */
   readonly dropUser: (outbox: Outbox, user: User) => void;
-  /** The connection is about to be shown the user. */
+  /** Prepares a connection that is about to be shown the user. */
   readonly beforeShown: (outbox: Outbox, user: User) => void;
-  /** The user changed while watchers were told of it one by one: they are told the latest. */
+  /** Sends a user again that changed while its watchers were notified one by one. */
   readonly tellAgain: (user: User) => void;
 }
 
-/** Work done before the budget of the turn is asked again: edges, and watchers of one list. */
+/** Work between two checks of the turn budget: edges, and watchers of one list. */
 const EDGES_AT_ONCE = 250;
 const WATCHERS_AT_ONCE = 128;
-/** What a message to a socket costs, in units of the turn's budget. */
+/** Cost of a message to a socket, in units of the turn budget. */
 const MESSAGE_COST = 4;
 
-/** An edit that is under way. */
+/** An edit in progress. */
 export interface RosterEditing {
-  /** It is stored. Resolves when all are told, and does whatever a turn has room for before it returns. */
+  /**
+   * Starts the notifications after the edit is stored, beginning in this turn if it has room. Resolves when all are
+   * sent.
+   */
   stored(change: RosterChange): Promise<void>;
-  /** Nothing of it is stored. */
+  /** Ends an edit that was not stored. */
   failed(): void;
 }
 
@@ -49,13 +52,13 @@ interface UntoldEdit {
   readonly owners: ReadonlySet<string>;
 }
 
-/** Work in parts; before each part its cost. */
+/** Work in parts. Each part is preceded by its cost. */
 type Steps<T = void> = Generator<number, T>;
 
 export class RosterTelling {
   readonly #options: RosterTellingOptions;
   readonly #line: (() => void)[] = [];
-  /** Edits of which somebody may not have been told, in order. */
+  /** Edits that are not sent to all watchers yet, in order. */
   readonly #untold = new Set<UntoldEdit>();
   #isBusy = false;
 
@@ -63,18 +66,18 @@ export class RosterTelling {
     this.#options = options;
   }
 
-  /** Every edit has been told. */
+  /** Whether every edit is sent. */
   get isIdle(): boolean {
     return this.#untold.size === 0;
   }
 
-  /** Whether an edit of that list is not told to everybody yet. */
+  /** Whether an edit of that list is not sent to all watchers yet. */
   isUntold(owner: string): boolean {
     for (const { owners } of this.#untold) if (owners.has(owner)) return true;
     return false;
   }
 
-  /** The `at` for what the connection is sent: `at`, but below any edit of a list it watches that is not told yet. */
+  /** Returns the `at` for a message to the connection: `at`, but below any unsent edit of a list that it watches. */
   limitFor({ circles }: Outbox, at: number): number {
     for (const { atMs, owners } of this.#untold) {
       if (atMs > at) return at;
@@ -83,7 +86,10 @@ export class RosterTelling {
     return at;
   }
 
-  /** An edit of this time is about to be stored, perhaps in parts: no `at` covers it until it is told. Edits come in order. */
+  /**
+   * Announces an edit that is about to be stored, perhaps in parts. No `at` covers it until it is sent. Edits must
+   * arrive in order.
+   */
   begin(atMs: number, owners: Iterable<string>): RosterEditing {
     const edit = { atMs, owners: new Set(owners) };
     this.#untold.add(edit);
@@ -129,7 +135,7 @@ export class RosterTelling {
     yield* this.#addFriends(added);
   }
 
-  /** @returns the edges that were in a list that is in memory. */
+  /** @returns the edges that were in a list in memory. */
   *#dropFriends(removed: readonly Edge[]): Steps<Edge[]> {
     const { lists, presence } = this.#options;
     const ended: Edge[] = [];
@@ -144,7 +150,7 @@ export class RosterTelling {
     return ended;
   }
 
-  /** Ends the watches by id that only a friendship had allowed. @returns them by connection. */
+  /** Ends the watches by id that depended on a removed friendship. @returns them by connection. */
   *#dropUnfriended(removed: readonly Edge[]): Steps<ReadonlyMap<Outbox, string[]>> {
     const { followers } = this.#options;
     const friendsOf = new Map<string, string[]>();
@@ -166,7 +172,7 @@ export class RosterTelling {
     return dropped;
   }
 
-  /** Whom of these the connection watches by id. Walks the shorter of the two lists. */
+  /** Returns the users among these that the connection watches by id. Walks the shorter of the two lists. */
   #watchedOf({ users }: Outbox, friends: readonly string[]): User[] {
     if (users.size < friends.length) {
       const isFriend = new Set(friends);
@@ -182,7 +188,7 @@ export class RosterTelling {
       yield some.length;
       const watched = some.filter(({ user }) => lists.get(user) !== undefined);
       if (watched.length === 0) continue;
-      // All at once, because one query for many costs a third of one for each.
+      // One query for many friends costs a third of a query for each.
       const held = presence.acquireAll(watched.map(({ friend }) => friend));
       for (const edge of watched) yield* this.#addFriend(edge);
       for (const user of held) if (presence.find(user.id) === user) presence.release(user);
@@ -193,11 +199,11 @@ export class RosterTelling {
     const { lists, presence, telling } = this.#options;
     const circle = lists.get(owner);
     const known = presence.find(friend);
-    // A list that was loaded after the edit holds it already, and so did the snapshots of it.
+    // A list that was loaded after the edit contains the friend already, and so do its snapshots.
     if (circle === undefined || (known !== undefined && circle.friends.has(known))) return;
     const head = `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"add","entry":`;
     const v = presence.peek(friend).v;
-    // Joined only afterwards: otherwise a watcher may be told of a change before it is told of the friend.
+    // The friend joins the list only afterwards. Otherwise a watcher could be sent a change before the friend.
     yield* this.#tellWatchers(circle, (outbox) => {
       const user = presence.peek(friend);
       this.#options.beforeShown(outbox, user);
@@ -208,7 +214,7 @@ export class RosterTelling {
     if (user.v !== v) this.#options.tellAgain(user);
   }
 
-  /** Those who come meanwhile are told too: of more than `WATCHERS_AT_ONCE` the set is walked as it is, not a copy. */
+  /** Watchers that arrive meanwhile are notified too, because the set is walked directly and not as a copy. */
   *#tellWatchers(circle: WatchedList, jsonFor: (outbox: Outbox) => string): Steps {
     let count = 0;
     if (circle.watchers.size > 0) yield* this.#turnFor(circle.watchers.size);
@@ -222,7 +228,7 @@ export class RosterTelling {
 
   *#turnFor(watchers: number): Steps {
     yield MESSAGE_COST * Math.max(1, Math.min(watchers, WATCHERS_AT_ONCE));
-    this.#options.flush(); // what changed while this waited goes out first
+    this.#options.flush(); // changes from the waiting time go out first
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * Tells users their own true fold, on the connections that asked for it, with the next flush after it changed. Only a fold
- * that is larger than an entry may be is told every 50 ms at most: it lists all devices, and goes to each connection of a
- * user who may have a hundred.
+ * Sends users their own true fold, on connections that asked for it, with the next flush after a change. A fold that is
+ * larger than the maximum entry is sent at most every 50 ms, because it lists all devices and goes to each connection
+ * of a user that may have a hundred.
  */
 import { MAX_ENTRY_BYTES } from '../../shared/limits.ts';
 import type { User } from '../presence/user.ts';
@@ -10,18 +10,18 @@ import type { Outbox } from './outbox.ts';
 
 interface SelvesOptions {
   readonly tell: (outbox: Outbox, json: string) => void;
-  /** A large fold is told at most that often, milliseconds. */
+  /** Minimum time between two reports of a large fold, in milliseconds. */
   readonly reportEveryMs: number;
-  /** Milliseconds that only grow. */
+  /** A clock in milliseconds that never goes back. */
   readonly nowMs: () => number;
-  /** Something is to be told by now: flush. */
+  /** Requests a flush, because a fold is due. */
   readonly onDue: () => void;
 }
 
 export class Selves {
   readonly #options: SelvesOptions;
   #changed = new Set<User>();
-  /** When a large fold of a user was last told; forgotten once it is long ago. */
+  /** When a large fold of a user was last sent. Old times are dropped. */
   readonly #toldAt = new Map<User, number>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -33,7 +33,7 @@ export class Selves {
     return this.#changed.size === 0;
   }
 
-  /** The fold of the user changed. @returns whether anybody is to be told. */
+  /** Notes that the fold of the user changed. @returns whether any connection is to be notified. */
   changed(user: User): boolean {
     const { selves } = audienceOf(user);
     if (selves === null || selves.size === 0) return false;

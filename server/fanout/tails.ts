@@ -1,7 +1,7 @@
 /**
- * Tails: connections of admins that are shown every change, of whomever, as it comes. A glance, not a record: 200 changes
- * four times a second, and how many more there were. While nobody tails it costs nothing; while somebody does, what is
- * not shown costs a count. Reads the core; called by the hub with each change, and by ws-json.
+ * Tails: connections of admins that are sent changes of all users as they happen. A tail is a sample, not a record: at
+ * most 200 changes four times a second, and the number of omitted ones. Without tails it costs nothing; with tails, an
+ * omitted change costs one increment. Reads the core.
  */
 import { MAX_TAIL_CHANGES, MAX_TAILS, TAIL_EVERY_MS } from '../../shared/limits.ts';
 import type { Change } from '../presence/change.ts';
@@ -10,14 +10,14 @@ import type { Outbox } from './outbox.ts';
 
 interface TailsOptions {
   readonly presence: Pick<Presence, 'entryOf'>;
-  /** The id of a session by its number. */
+  /** Returns the id of a session from its number. */
   readonly idOf: (no: number) => string;
-  /** Makes durable what must not be forgotten once it was told. */
+  /** Makes durable what must not be forgotten after it was sent. */
   readonly ensureStored: () => void;
 }
 
 interface Tail {
-  /** Part of the id of whom it is about; '' for everybody. */
+  /** Part of the user's id; '' for all users. */
   match: string;
   changes: string[];
   skipped: number;
@@ -32,12 +32,15 @@ export class Tails {
     this.#options = options;
   }
 
-  /** Whether anybody tails. */
+  /** Whether there is any tail. */
   get isOn(): boolean {
     return this.#tails.size > 0;
   }
 
-  /** Begins one, or gives the one that is there another match; what waits in it is told all the same. @returns false where there are as many as may be. */
+  /**
+   * Begins a tail, or changes the match of an existing one, whose pending changes are still sent. @returns false if the
+   * maximum of tails is reached.
+   */
   begin(outbox: Outbox, match: string): boolean {
     if (this.#tails.size >= MAX_TAILS && !this.#tails.has(outbox)) return false;
     const tail = this.#tails.get(outbox);
@@ -84,7 +87,7 @@ export class Tails {
     }
   }
 
-  /** The truth, whoever is blocked; not kept with the user, of whom this may be all that is ever asked. */
+  /** The true entry, regardless of blocks. It is not cached with the user, because it may never be needed again. */
   #jsonOf({ user, cause, session, from, at }: Change): string {
     const entry = this.#options.presence.entryOf(user);
     const { adapter, no } = session;

@@ -1,7 +1,7 @@
 /**
- * The friend lists that are in memory: loads them from the roster, a long one in parts, and keeps a list for a few seconds
- * after its last watcher left, so that a client that comes back, or watches and unwatches in turn, does not have it loaded
- * again. Tells nobody anything.
+ * The friend lists in memory. Loads them from the roster, a long one in parts. Keeps a list for a few seconds after its
+ * last watcher left, so that a client that reconnects, or watches and unwatches in turn, does not cause it to be loaded
+ * again. Notifies nobody.
  */
 import type { TurnBudget } from '../lib/turn-budget.ts';
 import type { Presence } from '../presence/presence.ts';
@@ -13,12 +13,15 @@ import type { Outbox } from './outbox.ts';
 
 /** How long a list stays in memory without a watcher. */
 export const IDLE_LIST_MS = 5000;
-/** Lists without a watcher in memory, and friends on them all together (about 500 bytes each), at most; one may be longer. */
+/**
+ * Maximum unwatched lists in memory, and maximum friends on all of them (about 500 bytes each). A single list may be
+ * longer.
+ */
 export const MAX_IDLE_LISTS = 256;
 export const MAX_IDLE_FRIENDS = 20_000;
-/** Friends loaded at once; storage is asked for all of them in one query. */
+/** Friends loaded at once, with one storage query for all of them. */
 const LOADED_AT_ONCE = 250;
-/** A friend that storage is asked for costs twice what one in memory does. */
+/** Cost of a friend read from storage, relative to one in memory. */
 const LOAD_COST = 2;
 
 interface WatchedListsOptions {
@@ -29,7 +32,7 @@ interface WatchedListsOptions {
 
 interface Loading {
   readonly done: Promise<void>;
-  /** The list was edited meanwhile. */
+  /** Whether the list was edited while it was loaded. */
   isStale: boolean;
 }
 
@@ -37,7 +40,7 @@ export class WatchedLists {
   readonly #options: WatchedListsOptions;
   readonly #lists = new Map<string, WatchedList>();
   readonly #loading = new Map<string, Loading>();
-  /** Those without a watcher, the longest idle first, and until when they stay (monotonic milliseconds). */
+  /** Unwatched lists, the longest idle first, with the time until which they stay (monotonic milliseconds). */
   readonly #idle = new Map<WatchedList, number>();
   #idleFriends = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -52,12 +55,12 @@ export class WatchedLists {
     return this.#lists.get(owner);
   }
 
-  /** How many are in memory without a watcher. */
+  /** Number of unwatched lists in memory. */
   get idleCount(): number {
     return this.#idle.size;
   }
 
-  /** Loads a list that is not in memory, in as many turns as that takes. Undefined if it is in memory now. */
+  /** Loads a list that is not in memory, in as many turns as needed. Undefined if it is in memory. */
   prepare(owner: string, viewer: Viewer): Promise<void> | undefined {
     const running = this.#loading.get(owner);
     if (running !== undefined) return running.done;
@@ -70,7 +73,7 @@ export class WatchedLists {
     return undefined;
   }
 
-  /** The list, loaded now if it is not in memory. */
+  /** Returns the list. Loads it now if it is not in memory. */
   open(owner: string, viewer: Viewer): WatchedList {
     return this.#lists.get(owner) ?? this.#loadAll(owner, this.#options.friendsOf(owner), viewer);
   }
@@ -81,7 +84,7 @@ export class WatchedLists {
     outbox.circles.add(circle);
   }
 
-  /** The connection watches the list no longer; its own set of lists is the caller's to change. */
+  /** Removes a watcher from the list. The caller must update the connection's own set of lists. */
   leave(circle: WatchedList, outbox: Outbox): void {
     circle.watchers.delete(outbox);
     if (circle.watchers.size === 0) this.#rest(circle);
@@ -101,13 +104,13 @@ export class WatchedLists {
     return true;
   }
 
-  /** The list was edited: what is being loaded of it may be an older state. */
+  /** Notes an edit of the list, because an ongoing load of it may have read an older state. */
   edited(owner: string): void {
     const loading = this.#loading.get(owner);
     if (loading !== undefined) loading.isStale = true;
   }
 
-  /** Takes all lists that nobody watches out of memory. */
+  /** Drops all unwatched lists from memory. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -182,7 +185,7 @@ export class WatchedLists {
     this.#trim();
   };
 
-  /** Drops what is too many or too old: a connection that ends may leave ten thousand lists at once. */
+  /** Drops lists beyond the maximum number or age. One closing connection may leave ten thousand lists at once. */
   #trim(): void {
     if (this.#isTrimming) return;
     this.#isTrimming = true;

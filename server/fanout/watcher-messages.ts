@@ -1,6 +1,6 @@
 /**
- * What is said to one connection, in the words of PROTOCOL.md section 4: snapshots, latest entries, one's own fold. Each
- * entry as the connection's viewer may see it. Decides nothing about who is told when; `Fanout` does, and calls this.
+ * Formats and sends the messages to one connection (PROTOCOL.md section 4): snapshots, latest entries, and the user's
+ * own fold. Each entry is as the connection's viewer may see it. `Fanout` decides which connection is notified when.
  */
 import type { MessageId } from '../../shared/client-messages.ts';
 import { MAX_IDS_PER_MESSAGE, USERS_PER_UNIT } from '../../shared/limits.ts';
@@ -16,7 +16,7 @@ import type { RosterTelling } from './roster-telling.ts';
 import { selfJson } from './selves.ts';
 import { presenceJson, type Outbox } from './outbox.ts';
 
-/** What is passed to `WatcherMessages` by `Fanout` itself. */
+/** What `Fanout` itself passes in. */
 interface TellingContext extends TellingOptions {
   readonly held: HeldBack;
 }
@@ -26,14 +26,17 @@ export interface TellingOptions {
   readonly clock: Clock;
   readonly hubClock: VersionClock;
   readonly onDelivered: (entries: number) => void;
-  /** Edits of friend lists that are not told to everybody yet. */
+  /** Edits of friend lists that are not sent to all watchers yet. */
   readonly untold: () => Pick<RosterTelling, 'isIdle' | 'limitFor'>;
   readonly turns: TurnBudget;
-  /** Called before news are told, or a user of whom nothing is stored: makes durable what must then not be forgotten. */
+  /**
+   * Must run before a change is sent, or a user that is not stored yet. Makes durable what must not be forgotten after
+   * that.
+   */
   readonly ensureStored: () => void;
 }
 
-/** What a snapshot leaves out: it answers a `since`. */
+/** What a snapshot leaves out, because it answers a `since`. */
 export interface SinceAnswer {
   readonly since: number;
   readonly removed: readonly string[];
@@ -46,17 +49,17 @@ export class WatcherMessages {
     this.#options = options;
   }
 
-  /** The `at` of what is told now to a connection for which nothing else waits. */
+  /** The `at` of a message to a connection with nothing pending. */
   sentUpTo(): number {
     return this.#options.hubClock.sentUpTo(this.#options.clock.now().wallMs);
   }
 
-  /** No edit of a friend list waits to be told. */
+  /** Whether every edit of a friend list is sent. */
   get isAllTold(): boolean {
     return this.#options.untold().isIdle;
   }
 
-  /** An edit of a list that the connection watches is not told to everybody yet. */
+  /** Whether an edit of a list that the connection watches is not sent to all watchers yet. */
   isUntold(outbox: Outbox): boolean {
     return this.#options.untold().limitFor(outbox, Infinity) < Infinity;
   }
@@ -71,7 +74,7 @@ export class WatcherMessages {
   }
 
   /**
-   * What a peer that is behind has not heard, and what a turn had no room for, goes out before the answer that follows, so that
+   * Sends what a slow peer has missed, and what a turn had no room for, before the answer that follows, so that
    * versions only grow.
    */
   rest(outbox: Outbox): void {
@@ -82,7 +85,9 @@ export class WatcherMessages {
     if (json !== undefined) outbox.reply(json);
   }
 
-  /** The peer reads again: the latest of who changed, or where changes were lost on it, all it watches anew. */
+  /**
+   * Sends a peer that reads again the latest entries of changed users, or snapshots of everything if changes were lost.
+   */
   caughtUp(outbox: Outbox): void {
     const changed = outbox.takeChanged();
     if (outbox.caughtUp()) {
@@ -95,7 +100,7 @@ export class WatcherMessages {
     if (outbox.self !== null) this.self(outbox, selfJson(outbox.self));
   }
 
-  /** What the peer knows is not what its viewer sees: all it watches is sent anew, as soon as it takes it. */
+  /** Sends all watched users again as soon as the peer takes them, because its viewer now sees other entries. */
   anew(outbox: Outbox): void {
     oweAll(outbox);
     if (!outbox.isBehind) this.#payOwed(outbox);
@@ -111,7 +116,7 @@ export class WatcherMessages {
     outbox.reply(this.#snapshotJson(outbox, head, re, users, partial));
   }
 
-  /** Counts so many users against the rate of the connection, and against the budget of the turn. */
+  /** Counts this many users against the rate of the connection and the budget of the turn. */
   charge(outbox: Outbox, users: number): void {
     this.#options.turns.spend(users);
     outbox.owner?.charge(users / USERS_PER_UNIT);
@@ -127,7 +132,7 @@ export class WatcherMessages {
     outbox.reply(`{"type":"unwatched"${reField(re)},"friendsOf":${JSON.stringify(owner)}}`);
   }
 
-  /** In as many messages as that takes: what ends of the hub's own accord may be more than one can ask for. */
+  /** Takes as many messages as needed, because the hub itself may end more watches than one request can name. */
   unwatchedUsers(outbox: Outbox, ids: readonly string[], re: MessageId | undefined): void {
     for (let from = 0; from < ids.length; from += MAX_IDS_PER_MESSAGE) {
       const some = ids.slice(from, from + MAX_IDS_PER_MESSAGE);
@@ -135,7 +140,7 @@ export class WatcherMessages {
     }
   }
 
-  /** The entry as JSON, to be told in this turn: a user whom the store does not know yet is stored first. */
+  /** The entry as JSON, to be sent in this turn. A user that is not stored yet is stored first. */
   entry(user: User, viewer: Viewer): string {
     const { presence } = this.#options;
     if (!user.isStored && presence.versionFor(user, viewer) > 0) this.#options.ensureStored();
@@ -143,7 +148,7 @@ export class WatcherMessages {
   }
 
   #latest(outbox: Outbox, changed: Iterable<User>): string | undefined {
-    // Looked at only now: an unwatch, or an edit of a list, need not search what waits for each connection.
+    // Checked only now, so that an unwatch or an edit of a list does not search the pending users of each connection.
     const users = [...changed].filter((user) => covers(outbox, user));
     if (users.length === 0) return undefined;
     this.#options.onDelivered(users.length);
@@ -151,7 +156,10 @@ export class WatcherMessages {
     return presenceJson(this.#entries(outbox, users), outbox.owed === null ? this.#sentUpToFor(outbox) : undefined);
   }
 
-  /** At least one a time, however slow the peer is; no more than one beyond what it takes, nor than a turn has room for. */
+  /**
+   * Sends at least one snapshot per call, however slow the peer is. After the first one, stops when the peer or the
+   * turn has no more room.
+   */
   #payOwed(outbox: Outbox): void {
     let isBehind = false;
     while (outbox.owed !== null && !isBehind) {
@@ -216,7 +224,10 @@ export class WatcherMessages {
     return this.#listed('', outbox, users, '');
   }
 
-  /** Joined in one piece: what is glued with `+` is copied once more on its way out (3 µs of 116 a client that comes back). */
+  /**
+   * Joined in one piece, because a text built with `+` is copied once more when it is sent (3 µs of 116 for a
+   * reconnecting client).
+   */
   #listed(opening: string, { viewer }: Outbox, users: Iterable<User>, ending: string): string {
     const listed = Array.isArray(users) ? (users as readonly User[]) : [...users];
     const entries = listed.map((user) => this.entry(user, viewer));
