@@ -1,13 +1,13 @@
 /**
- * What time it is, twice: by the wall (what people and versions read) and by a clock that only runs forward
- * (what ages and leases are measured with). Everything below the edges is given a moment and asks nobody.
+ * The time on two clocks: the wall clock, for people and versions, and the monotonic clock, for ages and leases. Code
+ * below the edges of the hub is passed a moment and reads no clock.
  */
 
-/** One instant on both clocks, whole milliseconds. */
+/** One instant on both clocks, in whole milliseconds. */
 export interface Moment {
-  /** Since the Unix epoch; may be stepped by an operator or NTP. */
+  /** Since the Unix epoch. May be stepped by an operator or NTP. */
   readonly wallMs: number;
-  /** Since an arbitrary start; never goes back. */
+  /** Since an arbitrary start. Never goes back. */
   readonly monoMs: number;
 }
 

@@ -1,12 +1,15 @@
-/** A stranger's own words for the log, where a terminal may show them: bounded, and with nothing that moves other text. */
+/**
+ * Makes untrusted text safe for the log, which a terminal may display: limits its length, and escapes characters that
+ * could move or hide other text.
+ */
 
 const MAX_CHARS = 64;
-/** Control characters, halves of surrogate pairs, marks of direction, line and paragraph ends. */
+/** Control characters, unpaired surrogates, direction marks, and line and paragraph separators. */
 const UNSAFE = /[\p{C}\p{Zl}\p{Zp}\\]/u;
-/** How each JSON Web Token begins. */
+/** The beginning of every JSON Web Token. */
 const TOKEN_BEGINS = 'eyJ';
 
-/** At most 64 characters; a token in it, and what follows, is left out. */
+/** Returns at most 64 characters, without a token and what follows it. */
 export function escaped(text: string): string {
   const tokenAt = text.indexOf(TOKEN_BEGINS);
   let shown = '';

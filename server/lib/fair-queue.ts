@@ -1,61 +1,63 @@
 /**
- * Shares each turn of the event loop among all connections of a port: whoever has many frames waiting hands them in by
- * slices, in line behind the others, so that no flood keeps the hub's other work waiting. Knows neither frames nor sockets,
- * loses nothing, and asks nothing of the loop while there is little to do. Each adapter with connections has one.
+ * Shares each loop turn among all connections of one port. A connection with many waiting frames is read in slices,
+ * queued behind the others, so that no flood delays the hub's other work. Knows neither frames nor sockets, loses
+ * nothing, and schedules nothing while there is little to do. Each adapter with connections has its own queue.
  */
 import type { Clock } from './clock.ts';
 
-/** A connection whose next frames are there, and wait. */
+/** A connection with waiting frames. */
 export interface InLine {
-  /** Reads on, in this turn. */
+  /** Continues to read, in this turn. */
   goOn(): void;
 }
 
 interface TurnsOptions {
-  /** Real time, which goes on in a stall: turns are what ends it. */
+  /** The real clock, which continues during a stall, because turns are what ends a stall. */
   readonly clock: Clock;
-  /** Calls back when the loop has seen its other work: `setImmediate`. */
+  /** Calls back after the loop's other work: `setImmediate`. */
   readonly afterTurn: (run: () => void) => void;
 }
 
-/** How much of a turn is for frames; a frame costs 5 to 10 µs. */
+/** Time of a turn for frames. A frame costs 5 to 10 µs. */
 const TURN_MS = 10;
-/** The same as a cost: a usual frame is 1. */
+/** The same as a cost. A usual frame costs 1. */
 const TURN_COST = 2000;
-/** So many frames pass before a turn is watched at all: an immediate for each would cost what a small frame does. */
+/** Frames before a turn is observed, because an immediate for each frame would cost as much as a small frame. */
 const UNWATCHED_FRAMES = 128;
-/** Frames of one connection in a row, while others wait. */
+/** Frames of one connection in a row while others wait. */
 const SLICE_FRAMES = 64;
-/** Of a chunk, however late it is: small batches never stand in line, which costs more than hearing them. */
+/** Frames of one chunk that are always read at once. Queuing a small batch costs more than reading it. */
 export const LEAST_FRAMES = 16;
-/** A reading of the clock for each message would cost 2 % of what a heartbeat does. */
+/** Reading the clock for each message would cost 2 % of a heartbeat. */
 const CLOCK_EVERY = 8;
-/** What may come in one turn only to wait, of all connections together: about 10 ms. */
+/** Maximum frames that may arrive in one turn only to wait, of all connections together: about 10 ms. */
 const MAX_KEPT_FRAMES = 20_000;
 
 export class FairQueue {
   readonly #options: TurnsOptions;
   readonly #line = new Set<InLine>();
-  /** How often the listener has looked: between two looks the loop has come round. */
+  /** Number of the listener's checks. The loop has come around between two of them. */
   looks = 0;
-  /** Grows with each turn that was watched. */
+  /** Number of observed turns. */
   turnNo = 0;
-  /** Since a turn was watched. */
+  /** Frames since the last observed turn. */
   #frames = 0;
   #kept = 0;
-  /** What the clock said last, and how often it may go unread. */
+  /** The last reading of the clock, and the frames until the next one. */
   #readAt = 0;
   #untilClock = 0;
-  /** What those cost beside their size. */
+  /** Additional cost of frames beyond their size. */
   #burden = 0;
-  /** When what the turn has for frames is used up; Infinity while no turn is watched. */
+  /** When the turn's time for frames ends; Infinity while no turn is observed. */
   #endsAt = Infinity;
 
   constructor(options: TurnsOptions) {
     this.#options = options;
   }
 
-  /** A frame was handled, its connection's `inARow`th. @returns whether the connection is to get in line before its next. */
+  /**
+   * Counts a frame, the `inARow`th of its connection. @returns whether the connection must queue before its next frame.
+   */
   take(inARow: number, cost: number): boolean {
     this.#frames += cost;
     if (this.#endsAt === Infinity) {
@@ -67,31 +69,34 @@ export class FairQueue {
     return this.#isOverAt(this.#readAt, inARow);
   }
 
-  /** Something came that has to wait. @returns whether too much of that has come in this turn. */
+  /** Counts input that has to wait. @returns whether too much of it has arrived in this turn. */
   keep(cost: number): boolean {
     this.#kept += cost;
     if (this.#endsAt === Infinity) this.#watch();
     return this.#kept > MAX_KEPT_FRAMES;
   }
 
-  /** Whether the connection is to get in line before another frame. */
+  /** Whether the connection must queue before another frame. */
   isOver(inARow: number): boolean {
     return this.#endsAt !== Infinity && this.#isOverAt(this.#readClock(), inARow);
   }
 
-  /** A frame costs more than it seems: what it begins is done after it, so the time until now does not tell. */
+  /** Counts work that a frame causes after it was handled, which the elapsed time does not include. */
   burden(cost: number): void {
     if (this.#endsAt === Infinity) this.#watch();
     this.#burden += cost;
     if (this.#burden >= TURN_COST) this.#endsAt = -Infinity;
   }
 
-  /** Whether the turn has no more time for frames: what can wait had better. */
+  /** Whether the turn has no more time for frames, so that deferrable work should wait. */
   get isUsedUp(): boolean {
     return this.#endsAt !== Infinity && this.#readClock() >= this.#endsAt;
   }
 
-  /** Has it go on after those that wait already, one a turn. Only right after `take` said so: the turn is watched then. */
+  /**
+   * Queues a connection behind those that wait, one per turn. May be called only right after `take` returned true,
+   * because the turn is observed then.
+   */
   getInLine(connection: InLine): void {
     this.#line.add(connection);
   }
@@ -126,7 +131,7 @@ export class FairQueue {
     if (first === undefined) return;
     this.#watch();
     this.#line.delete(first);
-    // One a turn: a slice takes many times what it costs the loop to come round, and all else is seen in between.
+    // One connection per turn: a slice takes many times as long as a turn of the loop, and other work runs in between.
     first.goOn();
   }
 }

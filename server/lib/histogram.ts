@@ -1,9 +1,9 @@
-/** How often something took how long: plain counts by upper bound, for a histogram that somebody reads later. */
+/** A latency histogram: counts by upper bound. */
 
 export class Histogram {
-  /** Upper bounds, milliseconds, rising. */
+  /** Rising upper bounds in milliseconds. */
   readonly boundsMs: readonly number[];
-  /** How many were at most each bound and above the one before; the last is beyond all of them. */
+  /** Counts of values up to each bound and above the previous one. The last count is for values above all bounds. */
   readonly counts: Float64Array;
   sumMs = 0;
   count = 0;

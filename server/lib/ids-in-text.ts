@@ -1,20 +1,20 @@
 /**
- * Ids that still stand in the text that named them: where each begins and ends. Made by whoever read the text and used at
- * once: there is one text in hand at a time, and its borders are written over by the next.
+ * Ids within the text that named them, given by where each begins and ends. The arrays are reused for the next text, so
+ * an object is valid only until then.
  */
 export interface IdsInText {
   readonly text: string;
   readonly count: number;
-  /** The index of each id's first character, and the one behind its last. */
+  /** The index of each id's first character, and the index after its last. */
   readonly begins: Uint16Array;
   readonly ends: Uint16Array;
-  /** The list as JSON, as it stands in the text. */
+  /** The list as JSON, as it is in the text. */
   readonly listJson: string;
 }
 
 /**
- * One of them as a text of its own. What `slice` makes of 13 characters or more is a view of the whole text (V8), which may
- * be 16 KiB long and would live as long as whoever keeps the id.
+ * Copies one id to a separate string. A `slice` of 13 characters or more is a view of the whole text in V8. The text
+ * may be 16 KiB long, and the view would keep it in memory.
  */
 export function ownId({ text, begins, ends }: IdsInText, index: number): string {
   return Buffer.from(text.slice(begins[index], ends[index]), 'latin1').toString('latin1');

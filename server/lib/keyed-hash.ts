@@ -1,14 +1,16 @@
 /**
- * A hash of short texts under a secret key, 64 bits in two halves: HalfSipHash-2-4. Whoever does not know the key can make
- * no two texts alike. No object is made for it: 0.1 µs for an id.
+ * A hash of short texts under a secret key, 64 bits in two halves: HalfSipHash-2-4. Without the key, a sender cannot
+ * construct two texts with the same hash. Allocates no object: 0.1 µs for an id.
  */
 
-/** Two secret whole numbers below 2^32. */
+/** Two secret unsigned 32-bit numbers. */
 export type HashKey = readonly [number, number];
 
-/** Puts the two halves into `out`. Of each UTF-16 unit the lower byte counts, so texts are to be of one byte a unit. */
+/**
+ * Writes the two halves to `out`. Only the lower byte of each UTF-16 unit counts, so texts must have one byte per unit.
+ */
 export function hashInto(out: Uint32Array, text: string, [k0, k1]: HashKey): void {
-  // Local, all of them: a number of 32 bits that outlives the call would be an object.
+  // All variables are local, because a 32-bit number that outlives the call would be an object.
   let v0 = k0 | 0;
   let v1 = k1 ^ 0xee;
   let v2 = 0x6c796765 ^ k0;
@@ -50,7 +52,7 @@ function wordAt(text: string, i: number): number {
   );
 }
 
-/** What is left beyond whole words, under the length. */
+/** The bytes after the last whole word, below the length. */
 function lastOf(text: string, from: number): number {
   let last = text.length << 24;
   for (let i = from; i < text.length; i++) last |= (text.charCodeAt(i) & 0xff) << (8 * (i - from));

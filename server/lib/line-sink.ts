@@ -1,29 +1,31 @@
 /**
- * Writes lines to stdout or stderr without ever waiting for their reader. A reader that pauses is given the lines later;
- * beyond a bound, lines are dropped and counted. At the exit of the process, what waits is written as far as the reader
- * takes it soon.
+ * Writes lines to stdout or stderr without waiting for the reader. A reader that pauses gets the lines later. Beyond a
+ * bound, lines are dropped and counted. At the exit of the process, pending lines are written for as long as the reader
+ * takes them within a short time.
  */
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 
-/** Bytes that wait for a reader that does not read, at most. */
+/** Maximum pending bytes for a reader that does not read. */
 export const MAX_WAITING_BYTES = 256 * 1024;
 const RETRY_EVERY_MS = 100;
 const STEP_MS = 5;
 
 interface LineSinkOptions {
-  /** Lines are taken again; hears how many were dropped since it was called last, and may write. */
+  /** Called when lines are accepted again, with the number of lines dropped since the last call. It may write. */
   readonly onDropped?: (lines: number) => void;
-  /** Writes as much as the reader takes now, and returns the number of bytes. @throws EAGAIN where it takes none. */
+  /**
+   * Writes as much as the reader takes now, and returns the number of bytes. @throws EAGAIN if the reader takes none.
+   */
   readonly write?: (bytes: Uint8Array) => number;
 }
 
 export class LineSink {
-  /** Lines that nobody will ever read. */
+  /** Number of dropped lines. */
   dropped = 0;
   readonly #write: (bytes: Uint8Array) => number;
   readonly #onDropped: (lines: number) => void;
-  /** What waits; the first may be the rest of a line. */
+  /** Pending bytes. The first chunk may be the rest of a line. */
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #droppedBefore = 0;
@@ -35,7 +37,7 @@ export class LineSink {
     this.#onDropped = onDropped;
   }
 
-  /** Writes a text that ends with a line end, now or later, or drops it. */
+  /** Writes a text that ends with a newline, now or later, or drops it. */
   write(text: string): void {
     const bytes = Buffer.from(text);
     if (this.#waitingBytes + bytes.length > MAX_WAITING_BYTES && this.#waitingBytes > 0) {
@@ -44,18 +46,18 @@ export class LineSink {
     }
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
-    // While something waits, the timer alone tries: a system call for each line would be wasted.
+    // While lines are pending, only the timer tries, because a system call per line would be wasted.
     if (this.#timer === undefined) this.#flush();
   }
 
-  /** Writes what waits, for at most this long. It stands still meanwhile: for the exit of the process alone. */
+  /** Writes pending lines for at most this time. Blocks the thread, so it is only for the exit of the process. */
   drain(withinMs: number): void {
     const endsAt = performance.now() + withinMs;
     const sleeper = new Int32Array(new SharedArrayBuffer(4));
     while (!this.#flush() && performance.now() < endsAt) Atomics.wait(sleeper, 0, 0, STEP_MS);
   }
 
-  /** @returns whether nothing waits any more. */
+  /** @returns whether nothing is pending. */
   #flush(): boolean {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -66,7 +68,7 @@ export class LineSink {
         this.#timer = setTimeout(() => this.#flush(), RETRY_EVERY_MS).unref();
         return false;
       }
-      // The reader is gone, or the disk is full. The next line is tried all the same.
+      // The reader is gone, or the disk is full. The next line is tried nevertheless.
       this.dropped += this.#waiting.length;
       this.#waiting = [];
       this.#waitingBytes = 0;
@@ -102,8 +104,9 @@ function isTryLater(error: unknown): boolean {
 }
 
 /**
- * A descriptor of our own that never waits. Opened anew, because the flag that says so belongs to all who share the pipe or
- * terminal. A socket can't be opened anew; Node sets the flag on it when `process.stderr` is first used. Files never wait.
+ * Opens a separate descriptor that never blocks. The file is opened again because the non-blocking flag is shared by
+ * all processes that use the pipe or terminal. A socket cannot be opened again; Node sets the flag on it when
+ * `process.stderr` is first used. Files never block.
  */
 function openWithoutWaiting(fd: number): number {
   try {

@@ -1,10 +1,10 @@
 /**
- * The sentence for an address or port that can't be listened on, the only place that words it: it names the setting, its
- * value, and what to do. Names the settings it is told; knows no server. hub.ts calls it for HTTP and for TCP.
+ * Builds the message for an address or port that cannot be listened on. It names the setting, its value, and what to
+ * do. Knows no server; the names of the settings are passed in.
  */
 import { StartError } from './start-error.ts';
 
-/** The settings that say where to listen, and what they say. */
+/** The settings of the address and port, with their values. */
 interface ListenSettings {
   readonly hostName: string;
   readonly host: string;

@@ -1,6 +1,6 @@
 /**
- * The log: JSON lines on stderr, so that stdout stays for people. Never a line per heartbeat, and never a token in one.
- * Made once by main.ts; every room that has something to say is handed it. It never waits for its reader (line-sink.ts).
+ * The log: JSON lines on stderr, so that stdout stays for people. It must have no line per heartbeat, and never a token
+ * in a line. It never waits for its reader (see line-sink.ts).
  */
 import { stderr } from 'node:process';
 import { pino, type LevelWithSilent, type Logger as PinoLogger } from 'pino';
@@ -8,22 +8,22 @@ import { LineSink } from './line-sink.ts';
 
 export type Logger = Pick<PinoLogger, 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'isLevelEnabled'>;
 
-/** One for the process: lines of two logs must not get into each other. */
+/** One sink per process, so that lines of two logs do not mix. */
 let errors: LineSink | undefined;
 
 export function createLog(level: LevelWithSilent): Logger {
   return pino({ level }, stderrLines());
 }
 
-/** Lines of the log that were dropped since the process began, because its reader did not read. */
+/** Number of log lines dropped since the process began, because the reader did not read. */
 export function droppedLogLines(): number {
   return errors?.dropped ?? 0;
 }
 
-/** Stderr, for the log and for the sentence with which a start fails. Whoever ends the process drains it. */
+/** Stderr, for the log and for the message of a failed start. It must be drained before the process exits. */
 export function stderrLines(): LineSink {
   if (errors !== undefined) return errors;
-  // A reader of the log that has gone away is no reason to stop serving. To use it also keeps a pipe from waiting.
+  // A closed log reader does not stop the hub. Using `stderr` also makes a pipe non-blocking.
   stderr.on('error', () => undefined);
   const sink = new LineSink(2, {
     onDropped: (dropped) => {

@@ -1,6 +1,4 @@
-/**
- * A log for what a stranger can cause as often as it likes: at most one line in a time, and how many were left out.
- */
+/** Limits log lines that a stranger can cause at will: at most one line per period, with the number of omitted ones. */
 import type { Clock } from './clock.ts';
 
 export class QuietLog {
@@ -14,7 +12,7 @@ export class QuietLog {
     this.#everyMs = everyMs;
   }
 
-  /** Calls `write` with the number of lines left out since the last one, if one may be written now. */
+  /** Calls `write` if a line may be written now, with the number of lines omitted since the last one. */
   maybe(write: (leftOut: number) => void): void {
     const { monoMs } = this.#clock.now();
     if (monoMs < this.#nextAtMs) {

@@ -1,10 +1,10 @@
 /**
- * A map that forgets what has not been used for a while, and never holds more than its bound. A user of it keeps one value
- * for each stranger, so it must not grow with their number. Knows nothing of the values.
+ * A map that forgets values that were not used for a while, and never exceeds its maximum size. It is for values per
+ * stranger, which must not grow with the number of strangers. Knows nothing of the values.
  */
 
 interface RecentMapOptions {
-  /** A value that was not used for this long may be forgotten, and is forgotten after twice this time. */
+  /** A value may be forgotten after this time without use, and is forgotten after twice this time. */
   readonly keepMs: number;
   readonly capacity: number;
 }
@@ -12,7 +12,7 @@ interface RecentMapOptions {
 export class RecentMap<K, V> {
   readonly #keepMs: number;
   readonly #maxOfEach: number;
-  // Two generations: nothing in the old one was used since the young one began. It is dropped as a whole.
+  // Two generations. The old one holds values that were not used since the young one began, and is dropped as a whole.
   #young = new Map<K, V>();
   #old = new Map<K, V>();
   #turnsAtMs = -Infinity;
@@ -26,7 +26,7 @@ export class RecentMap<K, V> {
     return this.#young.size + this.#old.size;
   }
 
-  /** The value of the key, made if there is none. */
+  /** Returns the value of the key, and creates it if there is none. */
   get(key: K, monoMs: number, make: () => V): V {
     if (monoMs >= this.#turnsAtMs) this.#turn(monoMs);
     const known = this.#young.get(key);

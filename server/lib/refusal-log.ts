@@ -1,6 +1,6 @@
 /**
- * Tells the operator why somebody is refused: one warning a minute for each door and reason, with how many were left out,
- * since a stranger can be refused as often as it likes. Must never be given a token.
+ * Tells the operator why a client is refused: one warning a minute for each adapter and reason, with the number of
+ * omitted ones, because a stranger can cause refusals at will. Must never be passed a token.
  */
 import type { Clock } from './clock.ts';
 import type { Logger } from './log.ts';
@@ -8,7 +8,7 @@ import { QuietLog } from './quiet-log.ts';
 
 export type Door = 'HTTP' | 'WebSocket' | 'TCP';
 
-/** `reason` comes out of a fixed list. `sentence` says what to change; `facts` may be a stranger's own words. */
+/** `reason` is from a fixed list. `sentence` says what to change. `facts` may contain untrusted text. */
 export type ExplainRefusal = (reason: string, sentence: string, facts?: Readonly<Record<string, string>>) => void;
 
 const EVERY_MS = 60_000;

@@ -1,16 +1,19 @@
 /**
- * Signals whose default action ends or stops a process: for each, whether the hub stops cleanly or ignores it with a line in
- * the log. SIGTERM, SIGINT and SIGHUP are main.ts's own.
+ * Handles signals whose default action ends or stops a process. On each, the hub stops cleanly or ignores it with a
+ * line in the log. main.ts handles SIGTERM, SIGINT and SIGHUP.
  *
- * Left as they are: SIGKILL and SIGSTOP, which nobody can catch; SIGILL, SIGBUS, SIGFPE, SIGSEGV, SIGSYS and SIGTRAP, after
- * which the state of the process is unknown; SIGTTOU, which a terminal would send again without end if it were caught;
- * the real-time signals, which Node.js can't catch. Node.js itself ignores SIGPIPE and SIGXFSZ.
+ * Some signals keep their default action: SIGKILL and SIGSTOP, which cannot be caught; SIGILL, SIGBUS, SIGFPE, SIGSEGV,
+ * SIGSYS and SIGTRAP, after which the state of the process is unknown; SIGTTOU, which a terminal would repeat forever
+ * if it were caught; the real-time signals, which Node.js cannot catch. Node.js itself ignores SIGPIPE and SIGXFSZ.
  */
 import { constants } from 'node:os';
 
-/** Somebody wants the process to end: from a keyboard, a watchdog, a power supply, a limit on CPU time. */
+/** Requests to end the process: from a keyboard, a watchdog, a power supply, or a limit on CPU time. */
 const endings = ['SIGQUIT', 'SIGABRT', 'SIGPWR', 'SIGXCPU', 'SIGBREAK'] as const;
-/** A hub has no use for these. SIGUSR1 would open the inspector, SIGTSTP (Ctrl-Z) would stop the hub for everybody. */
+/**
+ * Signals without a use for the hub. By default SIGUSR1 would open the inspector, and SIGTSTP (Ctrl-Z) would stop the
+ * hub for all clients.
+ */
 const useless = [
   'SIGUSR1',
   'SIGUSR2',
@@ -30,7 +33,7 @@ interface SignalSource {
 interface SignalOptions {
   readonly stop: () => void;
   readonly onIgnored: (signal: NodeJS.Signals) => void;
-  /** Node.js was started with its profiler, which lives on SIGPROF. */
+  /** Whether Node.js runs with its profiler, which uses SIGPROF. */
   readonly isProfiled: boolean;
 }
 

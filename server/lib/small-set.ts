@@ -1,14 +1,14 @@
 /**
- * A set that is a plain array while it is small. Most users have a few watchers and most connections watch some dozens, and
- * a `Set` of 50 weighs 1.3 kB where an array has 0.5; a few have a hundred thousand, and a removal there must not search
- * them all. Keeps the order in which items came. Used by fan-out for both ends of a watch.
+ * A set that is a plain array while it is small. Most users have a few watchers, and most connections watch some
+ * dozens. A `Set` of 50 takes 1.3 kB; an array takes 0.5. A few sets have a hundred thousand items, and a removal from
+ * those must not search all of them. Keeps the order of insertion.
  */
 
-/** Up to here a search through the array costs less than a `Set`'s look-up with its cache misses. */
+/** Up to this size, searching the array costs less than a lookup in a `Set` with its cache misses. */
 const SMALL = 128;
 
 export class SmallSet<T> {
-  /** Null while it has never held anything: most of them don't. */
+  /** Null until an item is added, because most sets never get one. */
   #items: T[] | Set<T> | null = null;
 
   get size(): number {
@@ -23,14 +23,14 @@ export class SmallSet<T> {
     return Array.isArray(items) ? items.includes(item) : items.has(item);
   }
 
-  /** @returns false where it was there already. */
+  /** @returns false if it was there already. */
   add(item: T): boolean {
     if (this.has(item)) return false;
     this.addNew(item);
     return true;
   }
 
-  /** Adds what the caller knows not to be in it, without a search. */
+  /** Adds an item without a search. The caller must know that it is not in the set. */
   addNew(item: T): void {
     const items = this.#items;
     if (items === null) this.#items = [item];
@@ -39,19 +39,22 @@ export class SmallSet<T> {
     else this.#items = new Set(items).add(item);
   }
 
-  /** Whether it holds an item that, as the caller knows, could only have come last: without a search. */
+  /** Whether the last item is this one. Replaces a search if the caller knows that the item can only be the last. */
   hasAsLast(item: T): boolean {
     const items = this.#items;
     if (items === null) return false;
     return Array.isArray(items) ? items[items.length - 1] === item : items.has(item);
   }
 
-  /** Fills an empty one with items that are all different. Takes the array over where it is small: exactly as large as needed. */
+  /**
+   * Fills an empty set with items that are all different. A small array is kept and not copied, so that it is exactly
+   * as large as needed.
+   */
   fill(items: T[]): void {
     this.#items = items.length <= SMALL ? items : new Set(items);
   }
 
-  /** @returns false where it was not there. */
+  /** @returns false if it was not there. */
   delete(item: T): boolean {
     const items = this.#items;
     if (items === null) return false;
@@ -66,12 +69,12 @@ export class SmallSet<T> {
   }
 
   /**
-   * An iterator that may be used over a long time, while items come and go: comes by all that stay in the set, and perhaps by
-   * others. Copies no more than a small set.
+   * Returns an iterator that stays valid for a long time while items come and go. It visits every item that stays in
+   * the set, and perhaps others. It copies at most a small set.
    */
   walk(): Iterator<T> {
     const items = this.#items;
-    // Once it is a `Set`, it stays one, and the iterator of that is as good as this.
+    // A `Set` is never converted back, and its own iterator stays valid.
     return Array.isArray(items) ? items.slice().values() : this[Symbol.iterator]();
   }
 

@@ -1,13 +1,13 @@
 /**
- * SQLite, whichever driver this Node has: its own `node:sqlite` (22.13 and later), else the package that has the same API.
- * Answers for choosing the driver, for all-or-nothing transactions and for naming what kind of trouble an error is.
- * Knows no table and no path of ours. Called by the rooms that keep something in SQLite; nobody else loads a driver.
+ * SQLite with the driver that this Node.js has: its own `node:sqlite` (22.13 and later), or else the package with the
+ * same API. Responsible for choosing the driver, for all-or-nothing transactions, and for classifying errors. Must not
+ * know the hub's tables and paths. No other module may load a driver.
  */
 import { createRequire } from 'node:module';
 
 export type SqlValue = string | number | null;
 
-/** A prepared statement. `Row` is what its SELECT yields: a claim of the caller about its own SQL. */
+/** A prepared statement. `Row` is the caller's claim about what its SELECT returns. */
 export interface SqlStatement<Row> {
   run(...values: SqlValue[]): { readonly changes: number | bigint };
   get(...values: SqlValue[]): Row | undefined;
@@ -29,17 +29,17 @@ const require = createRequire(import.meta.url);
 const builtIn = builtInDriver();
 const driver = builtIn ?? (require(PACKAGE) as Driver);
 
-/** What a thread of its own requires to have the same driver. */
+/** The module that a worker thread loads to have the same driver. */
 export const driverModule = builtIn === undefined ? require.resolve(PACKAGE) : 'node:sqlite';
 
-/** Opens a database file, which is made when missing, or `:memory:`. */
+/** Opens a database file, which is created if it is missing, or `:memory:`. */
 export function openSqlite(file: string): SqlDatabase {
   return new driver.DatabaseSync(file);
 }
 
 /**
- * A database whose writes wait up to `waitMs` for another program's lock, once: the loop stands still meanwhile. While the
- * lock lasts, every further write fails at once. The next write that succeeds makes writes wait again.
+ * Returns a database whose writes wait up to `waitMs` for the lock of another program, but only once, because the wait
+ * blocks the loop. While the lock lasts, further writes fail at once. After a write succeeds, writes wait again.
  */
 export function waitOnce(db: SqlDatabase, waitMs: number): SqlDatabase {
   let isLocked = false;
@@ -68,7 +68,7 @@ export function waitOnce(db: SqlDatabase, waitMs: number): SqlDatabase {
       const statement = db.prepare<Row>(sql);
       return {
         run: (...values) => write(() => statement.run(...values)),
-        // In a write-ahead log a read waits for nobody, so it says nothing about locks.
+        // With a write-ahead log, a read never waits, so it says nothing about locks.
         get: (...values) => statement.get(...values),
         all: (...values) => statement.all(...values),
       };
@@ -79,7 +79,7 @@ export function waitOnce(db: SqlDatabase, waitMs: number): SqlDatabase {
   };
 }
 
-/** Runs `work` in one transaction: all of it is committed, or none of it and the error is thrown on. */
+/** Runs `work` in one transaction. Either all of it is committed, or none of it and the error is thrown again. */
 export function inTransaction<T>(db: SqlDatabase, work: () => T): T {
   db.exec('BEGIN IMMEDIATE');
   try {
@@ -92,7 +92,7 @@ export function inTransaction<T>(db: SqlDatabase, work: () => T): T {
   }
 }
 
-/** What an error of SQLite is about: `denied` means that the file can't be opened or written, `io` that the disk failed. */
+/** The kind of an SQLite error. `denied`: the file cannot be opened or written. `io`: the disk failed. */
 export type SqlTrouble = 'busy' | 'full' | 'denied' | 'io' | 'broken' | 'other';
 
 const troubles: ReadonlyMap<number, SqlTrouble> = new Map([
@@ -107,16 +107,16 @@ const troubles: ReadonlyMap<number, SqlTrouble> = new Map([
 ]);
 
 export function troubleOf(error: unknown): SqlTrouble {
-  // The low byte is the primary code, the rest details it.
+  // The low byte is the primary code; the rest gives details.
   return isSqlError(error) ? (troubles.get(error.errcode & 0xff) ?? 'other') : 'other';
 }
 
-/** Whether it is SQLite that failed, and not a bug of ours. */
+/** Whether SQLite failed, as opposed to a bug in the hub. */
 export function isSqlError(error: unknown): error is Error & { readonly errcode: number } {
   return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number';
 }
 
-/** A stored number is beyond 2^53. Node's own driver has a code for that, the package only words. */
+/** Whether a stored number is beyond 2^53. Node's own driver has a code for this error, the package only a text. */
 export function isOutOfRange(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return ('code' in error && error.code === 'ERR_OUT_OF_RANGE') || error.message.startsWith('Value is too large to be');
@@ -131,7 +131,7 @@ const descriptions: Readonly<Record<SqlTrouble, string>> = {
   other: 'failed',
 };
 
-/** The trouble in a few words that tell nothing of paths and tables; for whoever asks from outside. */
+/** Describes the trouble in a few words without paths and tables, so that outsiders may see it. */
 export function describeTrouble(error: unknown): string {
   return descriptions[troubleOf(error)];
 }
@@ -140,11 +140,11 @@ function rollBack(db: SqlDatabase): void {
   try {
     db.exec('ROLLBACK');
   } catch {
-    // SQLite has already rolled back by itself, as it does when the disk is full; the first error is the one to tell.
+    // SQLite has already rolled back, as it does when the disk is full. The first error is the one to report.
   }
 }
 
-/** Loads `node:sqlite` without its ExperimentalWarning, which would greet the operator at each start; others pass. */
+/** Loads `node:sqlite` without its ExperimentalWarning, which would appear at each start. Other warnings pass. */
 function builtInDriver(): Driver | undefined {
   const emitWarning = process.emitWarning.bind(process);
   process.emitWarning = (warning: string | Error, ...rest: unknown[]): void => {

@@ -1,41 +1,41 @@
 /**
- * A clock whose forward time leaves stalls out: a stall (event loop blocked, process stopped) is nobody's silence but the
- * hub's own (PROTOCOL.md section 2). The lease timer is the witness that the loop has come round: it calls `tick`, and a
- * tick that comes 250 ms or more after the last one ends a stall, however often the clock was read meanwhile. Work done
- * within a stall reads the clock, too: forward time goes on for 250 ms after a tick and then all but stands still.
+ * A clock whose forward time leaves out stalls. During a stall (a blocked event loop or a stopped process) the hub is
+ * silent, not its clients (PROTOCOL.md section 2). The lease timer calls `tick` when the loop has come around. A tick
+ * 250 ms or more after the previous one ends a stall, however often the clock was read meanwhile. Work within a stall
+ * reads the clock too: forward time continues for 250 ms after a tick and then almost stops.
  *
- * Leases are to be judged by what `tick` returns, never by `now`: `now` may be ahead of it by up to 250 ms, before it is
- * known whether these are a part of a stall, and waits for it afterwards. So a sign of life is never dated too early.
+ * Leases must be judged by the result of `tick`, never by `now`. `now` may be up to 250 ms ahead of it, before it is
+ * known whether that time is part of a stall, and then waits for it. So a heartbeat is never dated too early.
  *
- * A machine that was suspended is a stall, too (system-clock.ts tells). A step of the wall clock moves no forward time, but
- * has an aftermath, because a virtual machine that was paused may show no other sign. Does not know leases.
+ * A suspension of the machine is also a stall; system-clock.ts detects it. A step of the wall clock does not move
+ * forward time, but has an aftermath, because a paused virtual machine may show no other sign. Does not know leases.
  */
 import type { Clock, Moment } from './clock.ts';
 import type { RealClock } from './system-clock.ts';
 
-/** A stall: the time between two ticks, or a step of the wall clock, from this length on. */
+/** Minimum length of a stall, and of a step of the wall clock that counts. */
 export const STALL_MS = 250;
-/** How long after a stall its effects still show: broken connections are found one by one. */
+/** How long the effects of a stall last. Broken connections are noticed one by one. */
 const AFTERMATH_MS = 1000;
-/** Stalls that are remembered, and how many of them are dropped at once. */
+/** Maximum stalls remembered, and how many of them are dropped at once. */
 const MOST_REMEMBERED = 4096;
 const DROPPED_AT_ONCE = 1024;
 
 /** What is known of stalls. */
 export interface Stalls {
-  /** An instant of forward time on the wall clock, as it is now. No stall is known that is still to come. */
+  /** Converts an instant of forward time to the current wall clock. Future stalls are unknown. */
   wallOf(monoMs: number, now: Moment): number;
-  /** Whether that instant is within a stall, or within a second after one. */
+  /** Whether the instant is within a stall, or within a second after one. */
   isAftermath(monoMs: number): boolean;
 }
 
-/** For a clock that never stalls: a test's own. */
+/** For the clock of a test, which never stalls. */
 export const noStalls: Stalls = {
   wallOf: (monoMs, now) => now.wallMs - (now.monoMs - monoMs),
   isAftermath: () => false,
 };
 
-/** Real time, for work that must end in time also during a stall, and most of all then. */
+/** Returns real time, for work that must end in time even during a stall. */
 export function realTime(clock: Clock): Clock {
   return clock instanceof StallClock ? clock.real : clock;
 }
@@ -43,26 +43,28 @@ export function realTime(clock: Clock): Clock {
 export class StallClock implements Clock, Stalls {
   readonly real: RealClock;
   readonly #onStall: (lastedMs: number, suspendedMs: number) => void;
-  /** The last tick in real time and in forward time. */
+  /** The last tick, in real time and in forward time. */
   #tickedRealMs: number;
   #tickedMs: number;
-  /** From then on (real) the next tick is late. Infinity until the first tick: nothing is timed before it. */
+  /**
+   * The real time from which the next tick is late. Infinity until the first tick, because nothing is timed before it.
+   */
   #lateFromMs = Infinity;
-  /** The latest forward time that `now` gave out. */
+  /** The latest forward time that `now` returned. */
   #latestMs: number;
   /** How far the wall clock is ahead of real time. */
   #wallAheadMs: number;
-  /** In a stall: when (real) forward time last moved. */
+  /** The real time when forward time last moved during a stall. */
   #movedRealMs = 0;
-  /** When a stall or a step of the wall clock was last seen, in forward time. */
+  /** The forward time of the last stall or step of the wall clock. */
   #troubleAtMs = -Infinity;
-  /** From which forward time on real time is how far ahead of it; the latest last. */
+  /** How far real time is ahead of forward time, and from which forward time on. The latest is last. */
   #offsets: { readonly fromMs: number; readonly aheadMs: number }[] = [{ fromMs: -Infinity, aheadMs: 0 }];
 
   #suspendedMs: number;
   #suspendedAt: number | null = null;
 
-  /** `onStall` hears of each stall found: its length, and for how much of it the machine was suspended. */
+  /** `onStall` receives the length of each stall, and for how much of it the machine was suspended. */
   constructor(real: RealClock, onStall: (lastedMs: number, suspendedMs: number) => void) {
     this.real = real;
     this.#suspendedMs = real.suspendedMs;
@@ -86,13 +88,16 @@ export class StallClock implements Clock, Stalls {
     return { wallMs, monoMs: this.#latestMs };
   }
 
-  /** The loop has come round. @returns the moment by which leases may be judged, once sockets have been read. */
+  /**
+   * Notes that the loop has come around. @returns the moment by which leases may be judged after sockets have been
+   * read.
+   */
   tick(): Moment {
     const { wallMs, monoMs } = this.real.now();
     const passedMs = monoMs - this.#tickedRealMs;
     const isLate = monoMs >= this.#lateFromMs;
     const beforeMs = this.#tickedMs;
-    // One millisecond of a stall passes, so that a sign from before it and one from after it have two instants.
+    // A stall counts as one millisecond, so that heartbeats before and after it have different instants.
     this.#tickedMs += isLate ? 1 : passedMs;
     this.#tickedRealMs = monoMs;
     this.#lateFromMs = monoMs + STALL_MS;
@@ -112,7 +117,7 @@ export class StallClock implements Clock, Stalls {
     return now;
   }
 
-  /** When the machine was suspended, on the wall clock, if it was since this was last asked. */
+  /** Returns the start of a suspension since the last call, on the wall clock; null if there was none. */
   takeSuspendedAt(): number | null {
     const suspendedAt = this.#suspendedAt;
     this.#suspendedAt = null;
@@ -123,7 +128,7 @@ export class StallClock implements Clock, Stalls {
     let i = this.#offsets.length - 1;
     while (i > 0 && (this.#offsets[i]?.fromMs ?? 0) > monoMs) i--;
     const wallMs = monoMs + (this.#offsets[i]?.aheadMs ?? 0) + this.#wallAheadMs;
-    // What came while forward time waited is dated up to 250 ms too late. It is no later than now.
+    // Input that arrived while forward time waited is dated up to 250 ms too late. It is never later than now.
     return monoMs <= now.monoMs ? Math.min(wallMs, now.wallMs) : wallMs;
   }
 
@@ -131,7 +136,10 @@ export class StallClock implements Clock, Stalls {
     return monoMs - this.#troubleAtMs <= AFTERMATH_MS;
   }
 
-  /** A reading within a stall. It moves forward time at most once in 250 ms, so that signs of life keep a date. */
+  /**
+   * Handles a reading within a stall. Moves forward time at most once in 250 ms, so that heartbeats keep distinct
+   * dates.
+   */
   #readLate(realMs: number): void {
     const sinceMs = Math.max(this.#movedRealMs, this.#tickedRealMs);
     if (realMs - sinceMs >= STALL_MS) {
@@ -140,7 +148,7 @@ export class StallClock implements Clock, Stalls {
     }
   }
 
-  /** Forward time goes on here, and is that far behind real time from now on. */
+  /** Continues forward time, which is from now on that far behind real time. */
   #leaveOut(aheadMs: number): void {
     this.#latestMs++;
     this.#troubleAtMs = this.#latestMs;

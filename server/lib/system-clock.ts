@@ -1,29 +1,29 @@
 /**
- * The system's time. On Linux the monotonic clock stands still while the machine is suspended. This clock adds that time,
- * because a suspended hub has heard nobody: to stall-clock.ts it is a stall like any other. If the wall clock jumps
- * forward together with the time since boot, the machine was suspended; if it jumps alone, somebody has set it.
+ * The system's time. On Linux the monotonic clock stops while the machine is suspended. This clock adds that time,
+ * because a suspended hub receives no heartbeats, and stall-clock.ts treats the suspension like any other stall. If the
+ * wall clock jumps forward together with the time since boot, the machine was suspended. If it jumps alone, it was set.
  */
 import { uptime } from 'node:os';
 import type { Clock, Moment } from './clock.ts';
 
-/** A clock that knows how long the machine was suspended. */
+/** A clock that measures suspensions of the machine. */
 export interface RealClock extends Clock {
-  /** In all, in milliseconds, as far as `now` has seen. */
+  /** Total milliseconds of suspension that `now` has seen. */
   readonly suspendedMs: number;
 }
 
-/** What the system says, in milliseconds. */
+/** The system's clocks, in milliseconds. */
 export interface SystemTimes {
   readonly wall: () => number;
   readonly monotonic: () => number;
-  /** Goes on while the machine is suspended. May be whole seconds only. */
+  /** Continues while the machine is suspended. May have a resolution of one second. */
   readonly sinceBoot: () => number;
 }
 
-/** A suspension, from this length on: the time since boot may be as coarse as this. */
+/** Minimum length of a suspension, because the time since boot may be this coarse. */
 const LEAST_SUSPENSION_MS = 1000;
 
-/** The forward clock ticks in step with the wall's milliseconds, so that an instant carried from one to the other is exact. */
+/** Aligns the forward clock with the wall clock's milliseconds, so that converting an instant is exact. */
 const STEP_MS = performance.timeOrigin % 1;
 
 const system: SystemTimes = {
@@ -33,7 +33,7 @@ const system: SystemTimes = {
     try {
       return uptime() * 1000;
     } catch {
-      // Some sandboxes do not say. No suspension is seen there.
+      // Some sandboxes do not provide it. Suspensions are not noticed there.
       return 0;
     }
   },
@@ -72,7 +72,7 @@ export class SystemClock implements RealClock {
     const bootSteppedMs = Math.round(bootAheadMs - this.#bootAheadMs);
     this.#bootAheadMs = bootAheadMs;
     if (bootSteppedMs < LEAST_SUSPENSION_MS) return 0;
-    // The wall clock is the finer one, unless it was set, too.
+    // The wall clock is more precise, unless it was also set.
     return Math.abs(wallSteppedMs - bootSteppedMs) < LEAST_SUSPENSION_MS ? wallSteppedMs : bootSteppedMs;
   }
 }

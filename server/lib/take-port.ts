@@ -1,19 +1,19 @@
 /**
- * Takes a port for a server of Node's, alone. Words nothing: what fails is the system's own error, with its code, and
- * listen-error tells it to the operator. Called by tcp-xml, and by both engines: ws-engine for the port itself,
- * uws-engine to learn what uWebSockets.js won't say, since its `listen` gives no reason.
+ * Takes a port for a Node.js server that shares it with no other. On failure passes the system's own error with its
+ * code; listen-error turns it into a sentence. The uws engine also uses it to learn the reason of a failure, because
+ * the `listen` of uWebSockets.js gives none.
  */
 import type { AddressInfo, Server } from 'node:net';
 
 interface PortOrder {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
-  /** Connections that the system keeps until they are accepted; Node's 511 where it is left out. */
+  /** Connections that the system queues until they are accepted; Node's default of 511 if omitted. */
   readonly backlog?: number;
 }
 
-/** The address and port that the server now has, by number. @throws the system's error where they can't be had. */
+/** Returns the address and port of the server as numbers. @throws the system's error if it cannot listen there. */
 export function takePort(server: Server, order: PortOrder): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);

@@ -1,37 +1,43 @@
 /**
- * A timing wheel: very many items, each looked at about when it is due, without a timer each and without a scan of all.
- * An item stands in one slot; being alive costs it nothing: only when its slot comes by is it asked when to look again.
- * An item has one place at most: moving or canceling it takes the old place away at once, so that however often an item
- * is moved, the wheel does not grow. Knows nothing of leases.
+ * A timing wheel: visits very many items at about the time they are due, without a timer for each and without scanning
+ * all. An item is in one slot. A heartbeat costs nothing: when its slot is visited, the item is asked when to visit it
+ * next. Moving or canceling an item removes it from its slot at once, so that the wheel does not grow however often an
+ * item moves. Knows nothing of leases.
  */
 
-/** An item remembers the tick it waits for and its place in that slot. Begin with `NOT_SCHEDULED` and 0, and leave both to the wheel. */
+/**
+ * The wheel stores the tick and the place in its slot in the item. They must start as `NOT_SCHEDULED` and 0, and only
+ * the wheel may change them.
+ */
 export interface Timed {
   wheelTick: number;
   wheelPlace: number;
 }
 export const NOT_SCHEDULED = -1;
 
-/** Answer of a visit that is done with its item. */
+/** The result of a visit after which the item is not visited again. */
 export const DONE = -1;
 
 export class TimingWheel<T extends Timed> {
   readonly #tickMs: number;
   readonly #slots: T[][];
-  /** The last tick whose slot has been taken out. */
+  /** The last tick whose slot was taken out. */
   #tick: number;
-  /** The slot in hand: what is left of it when a budget ran out. Null where an item was looked at or taken away. */
+  /** The rest of the current slot when a budget ran out. Null for items that were visited or removed. */
   #inHand: (T | null)[] = [];
   #nextInHand = 0;
 
-  /** `tickMs`: how late a visit may be beside the caller's own rhythm. `slots * tickMs`: beyond it, items are looked at in between. */
+  /**
+   * `tickMs` is how late a visit may be, in addition to the caller's own interval. Items due later than `slots *
+   * tickMs` are visited in between.
+   */
   constructor(tickMs: number, slots: number, nowMs: number) {
     this.#tickMs = tickMs;
     this.#slots = Array.from({ length: slots }, () => []);
     this.#tick = Math.floor(nowMs / tickMs);
   }
 
-  /** Has the item visited at `dueMs` or up to a tick later, never earlier. Scheduling anew replaces the old date. */
+  /** Schedules a visit at `dueMs` or up to a tick later, never earlier. Replaces an earlier schedule. */
   schedule(item: T, dueMs: number): void {
     const tick = Math.max(Math.ceil(dueMs / this.#tickMs), this.#tick + 1);
     if (tick === item.wheelTick) return;
@@ -48,15 +54,15 @@ export class TimingWheel<T extends Timed> {
     item.wheelTick = NOT_SCHEDULED;
   }
 
-  /** How many places are taken: one for each item that is scheduled. */
+  /** Number of scheduled items. */
   get placeCount(): number {
     const inHand = this.#inHand.filter((item) => item !== null).length;
     return this.#slots.reduce((count, slot) => count + slot.length, inHand);
   }
 
   /**
-   * Visits what is due. `visit` answers when to look again (ms), or `DONE`. Stops after `budget` items.
-   * @returns whether more is due right now.
+   * Visits due items. `visit` returns when to visit the item next (ms), or `DONE`. Stops after `budget` items.
+   * @returns whether more items are due now.
    */
   advance(nowMs: number, budget: number, visit: (item: T) => number): boolean {
     const nowTick = Math.floor(nowMs / this.#tickMs);
@@ -68,14 +74,14 @@ export class TimingWheel<T extends Timed> {
         if (item !== null) this.#look(item, nowTick, visit);
       }
       if (this.#tick >= nowTick) return false;
-      // After a long pause each slot is taken once, not once for every turn the wheel missed.
+      // After a long pause each slot is visited once, not once per missed turn of the wheel.
       this.#tick = Math.max(this.#tick + 1, nowTick - this.#slots.length + 1);
       this.#inHand = this.#takeSlot(this.#tick);
       this.#nextInHand = 0;
     }
   }
 
-  /** How many items wait for a date up to `untilMs`, as far as `counts` says so; stops at `enough`. */
+  /** Returns how many items are scheduled up to `untilMs` and satisfy `counts`. Stops at `enough`. */
   countUntil(untilMs: number, enough: number, counts: (item: T) => boolean): number {
     let count = 0;
     for (let i = this.#nextInHand; i < this.#inHand.length && count < enough; i++) {
@@ -105,7 +111,7 @@ export class TimingWheel<T extends Timed> {
     slot.push(item);
   }
 
-  /** The last item of the slot takes the place. */
+  /** Moves the last item of the slot into the gap. */
   #takeFromSlot(item: T): void {
     const slot = this.#slotOf(item.wheelTick);
     const last = slot.pop();

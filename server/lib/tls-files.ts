@@ -1,15 +1,14 @@
 /**
- * A certificate and its private key in two PEM files: read, checked against each other, and watched for a change, so that
- * a renewed pair is taken over without a restart. An unsound pair is a sentence and never replaces a sound one; nothing
- * of a key gets into a sentence. Names the settings it is told; knows no server. The hub opens it once, and whoever
- * listens with TLS takes `pair` and asks to be told of the next one.
+ * A certificate and its private key in two PEM files. Reads them, checks that they match, and watches them for changes,
+ * so that a renewed pair is used without a restart. An unsound pair results in a sentence and never replaces a sound
+ * one. No part of a key may appear in a sentence. Knows no server; the names of the settings are passed in.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { fail, type Result } from './result.ts';
 
-/** Where the two files are, and the settings that say so. */
+/** The paths of the two files, and the names of their settings. */
 interface TlsSettings {
   readonly certName: string;
   readonly certPath: string;
@@ -18,21 +17,22 @@ interface TlsSettings {
 }
 
 export interface TlsPair {
-  /** PEM: the certificate, and after it those of its issuers. */
+  /** PEM: the certificate, followed by those of its issuers. */
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly certPath: string;
   readonly keyPath: string;
 }
 
-/** Takes a new pair over. What it throws becomes a problem, and it is asked again at the next look. */
+/** Starts to use a new pair. If it throws, the error becomes a problem, and it is called again at the next check. */
 type TakePair = (pair: TlsPair) => void;
 
 const LOOK_EVERY_MS = 5_000;
 
-/** A problem is one sentence that names the setting, its file and what to do. */
+/** Opens the files. A problem is one sentence that names the setting, its file and what to do. */
 export async function openTlsFiles(settings: TlsSettings): Promise<Result<TlsFiles>> {
-  // Before the bytes: what changes in between is seen as another print, and read again.
+  // The print is taken before the bytes. A change in between then results in another print, and the files are read
+  // again.
   const print = await takePrint(settings);
   const read = await readPair(settings);
   return read.ok ? { ok: true, value: new TlsFiles(settings, read.value, print) } : read;
@@ -42,7 +42,7 @@ export class TlsFiles {
   readonly #settings: TlsSettings;
   readonly #listeners = new Set<TakePair>();
   #pair: TlsPair;
-  /** Of the files as `pair` has them; '' where they must be read again. */
+  /** The print of the files that `pair` was read from; '' if they must be read again. */
   #print: string;
   #problem = '';
   #onProblem: (problem: string) => void = () => undefined;
@@ -50,27 +50,27 @@ export class TlsFiles {
   #look: Promise<void> | undefined;
   #isStopped = false;
 
-  /** Called by openTlsFiles, with a sound pair. */
+  /** Only for `openTlsFiles`, with a sound pair. */
   constructor(settings: TlsSettings, pair: TlsPair, print: string) {
     this.#settings = settings;
     this.#pair = pair;
     this.#print = print;
   }
 
-  /** The newest pair that was sound. */
+  /** The newest sound pair. */
   get pair(): TlsPair {
     return this.#pair;
   }
 
-  /** Answers what ends it. */
+  /** Registers `take` for new pairs. Returns a function that unregisters it. */
   onChange(take: TakePair): () => void {
     this.#listeners.add(take);
     return () => void this.#listeners.delete(take);
   }
 
   /**
-   * Looks every so often by itself; keeps no process alive. `onProblem` hears of an unsound pair once, not at every look;
-   * the old one stays in use.
+   * Checks the files periodically, without keeping the process alive. Reports an unsound pair to `onProblem` once, not
+   * at every check. The previous pair stays in use.
    */
   watch(onProblem: (problem: string) => void, everyMs = LOOK_EVERY_MS): void {
     this.#onProblem = onProblem;
@@ -79,9 +79,9 @@ export class TlsFiles {
     }, everyMs).unref();
   }
 
-  /** Looks now; done when a new pair has been taken over, or told to be unsound. */
+  /** Checks the files now. Resolves when a new pair is in use, or is reported as unsound. */
   async check(): Promise<void> {
-    // A look that is under way may have seen the files as they were before.
+    // A check in progress may have seen the files before the change.
     while (this.#look !== undefined) await this.#look;
     this.#look = this.#lookAgain();
     try {
@@ -103,7 +103,8 @@ export class TlsFiles {
     const read = await readPair(this.#settings);
     if (this.#isStopped) return;
     const problem = read.ok ? this.#takeOver(read.value) : read.problem;
-    // A file that can't be read now (no descriptor left) may be readable at the next look, with the same print.
+    // A file that cannot be read now (for example for lack of descriptors) may be readable at the next check with the
+    // same print.
     this.#print = problem === '' ? print : '';
     if (problem !== '' && problem !== this.#problem) {
       this.#onProblem(`${problem}; until then the certificate of before stays in use`);
@@ -111,7 +112,7 @@ export class TlsFiles {
     this.#problem = problem;
   }
 
-  /** The problem, or ''. */
+  /** Returns the problem, or ''. */
   #takeOver(pair: TlsPair): string {
     if (pair.cert.equals(this.#pair.cert) && pair.key.equals(this.#pair.key)) return '';
     try {
@@ -124,7 +125,7 @@ export class TlsFiles {
   }
 }
 
-/** What is another text when a file has become another one: written anew, renamed over, or a link that was moved. */
+/** Returns a text that changes when a file is rewritten, replaced by a rename, or a moved link. */
 async function takePrint({ certPath, keyPath }: TlsSettings): Promise<string> {
   const prints = [certPath, keyPath].map(async (path) => {
     try {
@@ -151,7 +152,7 @@ async function readPair(settings: TlsSettings): Promise<Result<TlsPair>> {
   return problem === undefined ? { ok: true, value: { cert, key, certPath, keyPath } } : fail(problem);
 }
 
-/** The bytes, or the system's code. */
+/** Returns the bytes, or the system's error code. */
 async function readBytes(path: string): Promise<Buffer | string> {
   try {
     return await readFile(path);
@@ -162,7 +163,7 @@ async function readBytes(path: string): Promise<Buffer | string> {
 
 function findProblem(settings: TlsSettings, cert: Buffer, key: Buffer): string | undefined {
   const certificate = parse(() => new X509Certificate(cert));
-  // The class would take DER too, and not every TLS server does.
+  // The class would also accept DER, which not every TLS server does.
   if (certificate.value === undefined || !cert.includes('-----BEGIN ')) {
     return aboutCert(settings, 'it holds no certificate in PEM form; give one, with those of its issuers after it');
   }
@@ -175,14 +176,14 @@ function findProblem(settings: TlsSettings, cert: Buffer, key: Buffer): string |
   if (!certificate.value.checkPrivateKey(privateKey.value)) {
     return aboutKey(settings, `its key is not that of the certificate in ${settings.certName}; give two of one pair`);
   }
-  // Too short a key, a broken certificate further down.
+  // Finds keys that are too short, and broken certificates later in the file.
   const context = parse(() => createSecureContext({ cert, key }));
   return context.value === undefined
     ? aboutCert(settings, `TLS can't use it (${context.code}); give another pair`)
     : undefined;
 }
 
-/** What a parser says is left out, all but its code: it might quote what it could not read. */
+/** Keeps only the error code of a parser, because its message could quote the unreadable input. */
 function parse<T>(read: () => T): { value: T } | { value?: undefined; code: string } {
   try {
     return { value: read() };

@@ -1,7 +1,7 @@
 /**
- * TLS on connections that were accepted already. It gathers the client's hello, and begins a few handshakes in each turn of
- * the event loop, so that a crowd of clients does not keep everybody else waiting. A renewed certificate holds for the
- * handshakes after it; open connections stay. Accepts nothing itself, and sets no limit on the time until a hello is here.
+ * TLS on connections that are already accepted. Collects the client's hello, and begins a few handshakes per loop turn,
+ * so that a crowd of clients does not block all others. A renewed certificate applies to later handshakes; open
+ * connections stay. Accepts no connections, and does not limit the time until the hello is complete.
  */
 import type { Socket } from 'node:net';
 import { constants } from 'node:crypto';
@@ -14,17 +14,17 @@ const HANDSHAKES_PER_TURN = 4;
 /** The first byte of a TLS handshake. Neither XML in any encoding nor HTTP begins with it. */
 const TLS_HANDSHAKE = 0x16;
 const CLIENT_HELLO = 0x01;
-/** The headers of a record and of a handshake message. */
+/** Size of the headers of a record and of a handshake message. */
 const HEADERS_BYTES = 9;
-/** Real ones have 0.2 to 2 KiB. TLS itself judges what is left incomplete here. */
+/** Real hellos have 0.2 to 2 KiB. TLS itself rejects one that is incomplete at this size. */
 const MAX_HELLO_BYTES = 16_384;
 
-/** Whether a connection that begins with these bytes speaks TLS. */
+/** Whether a connection that begins with these bytes uses TLS. */
 export function beginsTls(bytes: Buffer): boolean {
   return bytes[0] === TLS_HANDSHAKE;
 }
 
-/** Whether all of the hello is there, or something that is none, which TLS refuses at little cost. */
+/** Whether the hello is complete. Also true for bytes that are not a hello, which TLS rejects at little cost. */
 function isWholeHello(bytes: Buffer): boolean {
   if (bytes.length > 0 && !beginsTls(bytes)) return true;
   if (bytes.length < HEADERS_BYTES) return false;
@@ -33,16 +33,16 @@ function isWholeHello(bytes: Buffer): boolean {
 }
 
 interface TlsDoorOptions {
-  /** How long a handshake may take, in ms. */
+  /** Maximum duration of a handshake, in ms. */
   readonly handshakeMs: number;
-  /** What the connections speak above TLS, by the names of ALPN. Not negotiated unless given. */
+  /** The ALPN names of the protocols above TLS. Not negotiated if omitted. */
   readonly protocols?: string[];
 }
 
 export class TlsUpgrade {
   readonly #server: Server;
   readonly #stop: () => void;
-  /** Those whose hello is here, and whose handshake is to begin. */
+  /** Functions that begin the handshake of connections with a complete hello. */
   readonly #waiting = new Set<() => void>();
   #turn: NodeJS.Immediate | undefined;
   #begunInTurn = 0;
@@ -58,23 +58,23 @@ export class TlsUpgrade {
       const name = nameOf(socket);
       const onSecure = this.#shaking.get(name);
       this.#shaking.delete(name);
-      // Gone in the moment that the handshake was done: its addresses can't be had any more.
+      // The connection closed at the moment when the handshake completed, so its addresses are unknown.
       if (onSecure === undefined) socket.destroy();
       else onSecure(socket);
     });
-    // The server closes what fails to shake hands, and says so; scanners do that all day.
+    // The server closes connections that fail the handshake and reports them. Scanners cause this all day.
     this.#server.on('tlsClientError', () => undefined);
     this.#stop = files.onChange((pair) => this.#server.setSecureContext(secure(pair)));
   }
 
-  /** Takes over no new certificates any more. */
+  /** Stops following certificate changes. */
   stop(): void {
     this.#stop();
   }
 
   /**
-   * Begins the handshake when the whole hello has come. `first` is what the peer has sent already. `onSecure` is called once
-   * the handshake is done, and never if it fails.
+   * Begins the handshake when the hello is complete. `first` is what the peer has sent already. Calls `onSecure` after
+   * the handshake, and never if it fails.
    */
   secure(raw: Socket, first: Buffer, onSecure: (socket: TLSSocket) => void): void {
     if (isWholeHello(first)) {
@@ -121,17 +121,19 @@ export class TlsUpgrade {
       if (this.#shaking.get(name) === onSecure) this.#shaking.delete(name);
     });
     raw.unshift(hello);
-    // As Node's documentation has it for streams that come from elsewhere.
+    // Node's documentation recommends this for streams from elsewhere.
     this.#server.emit('connection', raw);
   }
 }
 
-/** A client may not have a connection's keys made again and again: that is one handshake for a few bytes of its own. */
+/** Renegotiation is off, because it would let a client cause a handshake for a few bytes of its own. */
 function secure({ cert, key }: TlsFiles['pair']): SecureContextOptions {
   return { cert, key, minVersion: 'TLSv1.2', secureOptions: constants.SSL_OP_NO_RENEGOTIATION };
 }
 
-/** The two ends of a connection: what it shares with the TLS upon it, and with no other connection. */
+/**
+ * The two addresses of a connection. The TLS socket on top of it has the same ones, and no other connection has them.
+ */
 function nameOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
   return [localAddress, localPort, remoteAddress, remotePort].join(' ');
 }

@@ -1,7 +1,7 @@
 /**
- * A rate with a burst: the level falls by one with each use and rises again with time, up to the burst. It goes on
- * falling below zero, down to a debt as large as the burst: so long has the user to wait at most. Two numbers, since there
- * is one a connection.
+ * A rate limit with a burst. Each use lowers the level by one, and time raises it again up to the burst. The level may
+ * fall below zero, down to a debt as large as the burst, which bounds how long a user must wait. A bucket is only two
+ * numbers, because there is one per connection.
  */
 
 export interface Rate {
@@ -10,7 +10,7 @@ export interface Rate {
   readonly burst: number;
 }
 
-/** A bucket in the deepest debt is full again after this. */
+/** Returns after how long a bucket in the deepest debt is full again. */
 export function longestRefillMs({ perS, burst }: Rate): number {
   return (2000 * burst) / perS;
 }
@@ -26,7 +26,10 @@ export class TokenBucket {
     this.#filledAt = monoMs;
   }
 
-  /** Uses one, or more for what is dear. The rate is an argument, since it may grow with what the connection carries. */
+  /**
+   * Uses one unit, or more for expensive work. The rate is an argument, because it may grow with what the connection
+   * carries.
+   */
   take(rate: Rate, monoMs: number, cost = 1): Level {
     this.#fill(rate, monoMs);
     const { burst } = rate;
@@ -34,12 +37,12 @@ export class TokenBucket {
     return this.#level >= 0 ? 'within' : 'over';
   }
 
-  /** As `take` said last. */
+  /** The last result of `take`. */
   get isOver(): boolean {
     return this.#level < 0;
   }
 
-  /** Uses that much where it is within the rate, and nothing where it is not. */
+  /** Uses `cost` units if that is within the rate, and otherwise nothing. */
   takeWithin(rate: Rate, monoMs: number, cost: number): boolean {
     this.#fill(rate, monoMs);
     if (this.#level < cost) return false;
@@ -47,13 +50,13 @@ export class TokenBucket {
     return true;
   }
 
-  /** What may be used at once now. */
+  /** Returns what may be used at once now. */
   levelAt(rate: Rate, monoMs: number): number {
     this.#fill(rate, monoMs);
     return this.#level;
   }
 
-  /** How long until one more is within the rate, milliseconds; 0 for now. */
+  /** Returns how long until one more unit is within the rate, in milliseconds; 0 for now. */
   waitMs({ perS }: Rate): number {
     return this.#level >= 1 ? 0 : Math.ceil(((1 - this.#level) * 1000) / perS);
   }

@@ -1,12 +1,12 @@
 /**
- * Bounds the heavy work of one turn of the event loop, whichever connection or request it is for. Work within the budget
- * is done at once. What exceeds it waits in line for a later turn, so that sockets and timers are served in between.
- * Longer work takes its budget in parts. Knows nothing of the work.
+ * Bounds the heavy work of one loop turn, for all connections and requests together. Work within the budget runs at
+ * once. Work beyond it waits in order for a later turn, so that sockets and timers are served in between. Long work
+ * takes its budget in parts. Knows nothing of the work.
  */
 
 /**
- * In users touched: a user that is in memory costs 0.5 to 1 µs in a snapshot, one that storage is asked for 3 to 4 µs (and
- * counts as two), a message to a socket about 6 µs (and counts as four). So a turn takes 3 to 10 ms.
+ * Units are users touched. In a snapshot, a user in memory costs 0.5 to 1 µs. One that is read from storage costs 3 to
+ * 4 µs and counts as two. A message to a socket costs about 6 µs and counts as four. So a turn takes 3 to 10 ms.
  */
 export const UNITS_PER_TURN = 2000;
 
@@ -21,12 +21,15 @@ export class TurnBudget {
   #left = UNITS_PER_TURN;
   #isTurnWatched = false;
 
-  /** @param afterTurn calls back when the loop has seen its other work. */
+  /** @param afterTurn calls back after the loop's other work. */
   constructor(afterTurn: (run: () => void) => void = setImmediate) {
     this.#afterTurn = afterTurn;
   }
 
-  /** Takes budget for work of so many units. @returns what to wait for first; undefined if the work may be done at once. */
+  /**
+   * Takes budget for work of this many units. @returns a promise to wait for first; undefined if the work may run at
+   * once.
+   */
   take(units: number): Promise<void> | undefined {
     if (this.#left > 0 && this.#line.length === 0) {
       this.spend(units);
@@ -37,7 +40,7 @@ export class TurnBudget {
     });
   }
 
-  /** Counts work that is too small to wait, or can't. */
+  /** Counts work that is too small to wait, or cannot wait. */
   spend(units: number): void {
     this.#left -= units;
     if (this.#isTurnWatched) return;
@@ -45,7 +48,7 @@ export class TurnBudget {
     this.#afterTurn(this.#begin);
   }
 
-  /** Gives a new turn its budget. Work that alone is more than a turn's budget gets a turn for itself. */
+  /** Renews the budget in a new turn. Work larger than the whole budget gets a turn of its own. */
   readonly #begin = (): void => {
     this.#isTurnWatched = false;
     this.#left = UNITS_PER_TURN;
