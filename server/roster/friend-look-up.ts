@@ -1,13 +1,13 @@
 /**
- * Whether users are friends of somebody, asked of storage in the cheaper way: one by one if few are asked for, otherwise with
- * one look at the whole list. Asked again each time, so that an edit holds from its answer on.
+ * Checks whether users are friends of a user, in the cheaper of two ways: one by one for a few, or with one read of the
+ * whole list for many. Reads storage on each call, so that an edit applies as soon as it is answered.
  */
 import type { Roster } from './port.ts';
 
-/** A look-up costs 3 to 5 µs, a list of a thousand friends 60 µs, and one of ten thousand 1 ms. */
+/** A lookup costs 3 to 5 µs, reading a list of a thousand friends 60 µs, and a list of ten thousand 1 ms. */
 const FEW = 16;
 
-/** For a question about `count` users. */
+/** Returns a check that is used for `count` users. */
 export function friendLookUp(
   roster: Pick<Roster, 'friendsOf' | 'follows'>,
   count: number,

@@ -1,17 +1,19 @@
 /**
- * The roster: who follows whom, as data. An edge `user -> friend` means that `user` sees `friend` in its list.
- * Edges are durable before `edit` returns: they survive the end of the process, and with HUB_SQLITE_SYNC=full a power cut
- * too, which with normal may take the last ones. They keep the time they were made, and leave a tombstone for a day when
- * they end.
+ * The roster: friend lists as data. An edge `user -> friend` means that `user` sees `friend` in its list. Edges are
+ * durable before `edit` returns: they survive the end of the process. With HUB_SQLITE_SYNC=full they also survive a
+ * power cut; with `normal`, a power cut may lose the last ones. An edge keeps the time at which it was made. When it
+ * ends, it leaves a tombstone for a day.
  */
 
-/** One change of the graph. Times are hub-clock milliseconds. */
+/** One change of friend lists. Times are hub-clock milliseconds. */
 export type RosterEdit =
-  /** Adds edges that are not there. */
+  /** Adds edges that do not exist. */
   | { readonly kind: 'add'; readonly edges: readonly Edge[] }
-  /** Ends edges that are there. */
+  /** Ends edges that exist. */
   | { readonly kind: 'remove'; readonly edges: readonly Edge[] }
-  /** Makes `friends` the whole list of `user`; with `mutual`, those kept or added follow back, and those dropped stop. */
+  /**
+   * Makes `friends` the whole list of `user`. With `mutual`, kept and added friends follow back, and dropped ones stop.
+   */
   | { readonly kind: 'replace'; readonly user: string; readonly friends: readonly string[]; readonly mutual: boolean };
 
 export interface Edge {
@@ -19,46 +21,57 @@ export interface Edge {
   readonly friend: string;
 }
 
-/** What an edit really changed: edges that were there already, or were not, are not in it. */
+/** What an edit changed. Leaves out added edges that already existed, and removed ones that did not. */
 export interface RosterChange {
   readonly added: readonly Edge[];
   readonly removed: readonly Edge[];
 }
 
-/** Work in parts: yields, before each part, what it costs in rows. */
+/** Work in parts. Yields the cost of each part, in rows, before the part. */
 export type Parts<T> = Generator<number, T>;
 
-/** What happened to one list after an instant. */
+/** Changes of one list since an instant. */
 export interface ListChanges {
-  /** Friends now, whose edge was made after that instant. */
+  /** Current friends whose edge was made after the instant. */
   readonly added: readonly string[];
-  /** Friends no longer, whose edge ended after that instant. */
+  /** Former friends whose edge ended after the instant. */
   readonly removed: readonly string[];
 }
 
 export interface Roster {
-  /** The friends of a user, sorted by code unit; empty for one never heard of. */
+  /** The friends of a user, sorted by code unit; empty for an unknown user. */
   friendsOf(user: string): readonly string[];
   /** Whether `friend` is in the list of `user`. */
   follows(user: string, friend: string): boolean;
-  /** A user whose list the edit would make longer than `maxFriends`; one that is too long already may shrink or stay. */
+  /**
+   * A user whose list the edit would make longer than `maxFriends`. A list that is already too long may shrink or stay.
+   */
   overfull(edit: RosterEdit, maxFriends: number): string | undefined;
-  /** Changes of the list since an instant; undefined where that is longer ago than tombstones are kept. */
+  /** Changes of the list since an instant; undefined if tombstones do not reach back that far. */
   changesSince(user: string, sinceMs: number): ListChanges | undefined;
-  /** The same in parts. */
+  /** Like `overfull`, in parts. */
   overfullInParts(edit: RosterEdit, maxFriends: number): Parts<string | undefined>;
-  /** Commits one edit made at `atMs` and says what it changed. Throws if storage can't take it: nothing has changed then. */
+  /**
+   * Commits one edit with the time `atMs`, and returns what it changed. If storage fails, throws, and nothing has
+   * changed.
+   */
   edit(edit: RosterEdit, atMs: number): RosterChange;
   /**
-   * The same in parts. From its end on the edit is durable as a whole, and every answer is as if all its rows were stored. Those
-   * of a large edit may still be missing: `settleInParts` stores them, before the next edit.
+   * Like `edit`, in parts. When it ends, the edit is durable as a whole, and every answer is as if all its rows were
+   * stored. Rows of a large edit may still be missing. `settleInParts` must store them before the next edit.
    */
   editInParts(edit: RosterEdit, atMs: number): Parts<RosterChange>;
   /** Whether rows of the last edit are still to be stored. */
   readonly isUnsettled: boolean;
-  /** Stores the rest of the last edit, each part in a transaction. Throws if storage can't take one: to be tried again. */
+  /**
+   * Stores the remaining rows of the last edit, each part in one transaction. Throws if storage fails; it may then be
+   * called again.
+   */
   settleInParts(): Parts<void>;
-  /** Forgets a bounded number of tombstones older than a day before `nowMs`, the oldest first. True where some are left. */
+  /**
+   * Deletes a bounded number of tombstones from more than a day before `nowMs`, the oldest first. Returns whether some
+   * are left.
+   */
   forgetTombstones(nowMs: number): boolean;
 }
 

@@ -1,10 +1,10 @@
 /**
- * The roster in SQLite: one row an edge, a tombstone for each that ended, and the instant from which tombstones are whole.
- * Answers for all-or-nothing edits that say what they changed. Must not know who watches, and keeps no list in memory.
- * Callers have refused bad ids and befriending oneself.
+ * The roster in SQLite: one row per edge, a tombstone per ended edge, and the instant since which tombstones are
+ * complete. Responsible for all-or-nothing edits that return what they changed. Must not know watchers, and keeps no
+ * list in memory. Callers must have rejected invalid ids and edges from a user to itself.
  *
- * A large edit is stored as one row first, which makes it durable at once, and then edge by edge in parts. Meanwhile an
- * `UnsettledEdit` answers for what is still missing, and the next start completes what a crash cut short.
+ * A large edit is first stored as one row, which makes it durable at once, and then edge by edge in parts. Meanwhile an
+ * `UnsettledEdit` answers for the missing rows. The next start completes an edit that a crash interrupted.
  */
 import { inTransaction, type SqlDatabase, type SqlStatement } from '../lib/sqlite.ts';
 import {
@@ -18,19 +18,22 @@ import {
 } from './port.ts';
 import { UnsettledEdit } from './unsettled-edit.ts';
 
-/** Most tombstones forgotten by one call, since the loop stands still meanwhile. */
+/** Maximum tombstones deleted by one call, because the loop is blocked meanwhile. */
 const FORGET_AT_ONCE = 500;
 
-/** Edges made or ended in one part of an edit: about 3 ms. Even, so that the two directions of a friendship stay together. */
+/**
+ * Edges made or ended in one part of an edit: about 3 ms. An even number keeps the two directions of a friendship
+ * together.
+ */
 const EDGES_IN_PART = 250;
-/** Users whose friends are counted in one part; a list of ten thousand takes 0.2 ms. */
+/** Users whose friends are counted in one part. A list of ten thousand takes 0.2 ms. */
 const COUNTED_AT_ONCE = 50;
-/** As many edges are asked for in the time in which one is made. */
+/** Edges that can be looked up in the time of making one. */
 const EDGES_ASKED_FOR = 2;
-/** As many rows are looked through in the time in which one is looked up. */
+/** Rows that can be scanned in the time of looking one up. */
 const ROWS_LOOKED_THROUGH = 10;
 
-/** A whole list in one row, since fifty rows cost three times as much (measured); no id holds a comma. */
+/** A whole list in one row, because fifty rows cost three times as much (measured). No id contains a comma. */
 interface PackedList {
   readonly ids: string | null;
 }
@@ -52,15 +55,15 @@ export class SqliteRoster implements Roster {
   readonly #tombstoneBefore: SqlStatement<{ readonly at: number }>;
   readonly #forget: SqlStatement<never>;
   readonly #moveKeptFrom: SqlStatement<never>;
-  /** Every tombstone from this instant on is there. */
+  /** The instant since which every tombstone is kept. */
   #keptFrom: number;
   #unsettled: UnsettledEdit | undefined;
-  /** What is still to be stored of it; the last one ends it. */
+  /** The parts of `#unsettled` that are still to be stored. The last one ends it. */
   #parts: EditPart[] = [];
 
   constructor({ db }: { readonly db: SqlDatabase }) {
     this.#db = db;
-    // Ids are ASCII, so the key's byte order is code unit order; group_concat keeps the order of the subquery.
+    // Ids are ASCII, so the byte order of the key is code unit order. group_concat keeps the order of the subquery.
     const packed = (rows: string): SqlStatement<PackedList> =>
       db.prepare(`SELECT group_concat(friend, ',') AS ids FROM (SELECT friend FROM ${rows} ORDER BY friend)`);
     this.#friends = packed('edge WHERE user = ?');
@@ -121,7 +124,7 @@ export class SqliteRoster implements Roster {
       const count = this.#count.get(user)?.friends ?? 0;
       rows += count;
       if (count + atMost <= maxFriends) continue;
-      // Only now is it worth asking which of them are new, and how many go.
+      // Only now is it worth reading which edges are new, and how many end.
       making ??= friendsByUser(makes);
       ending ??= friendsByUser(ends);
       const wanted = [...(making.get(user) ?? [])];
@@ -165,7 +168,7 @@ export class SqliteRoster implements Roster {
     }
   }
 
-  /** Completes an edit that the last run had not settled when it ended. For the start. */
+  /** Completes an edit that the previous run left unsettled. For the start. */
   complete(): void {
     const pending = this.#pending.get();
     if (pending === undefined) return;
@@ -185,7 +188,7 @@ export class SqliteRoster implements Roster {
     for (const part of inParts(makes)) {
       yield part.length / EDGES_ASKED_FOR;
       for (const edge of part) {
-        // In a later part it would fail, again and again.
+        // In a later part this edge would fail at every attempt.
         if (edge.user === edge.friend) throw new RangeError('you cannot add yourself');
         if (!this.follows(edge.user, edge.friend)) unsettled.adds(edge);
       }
@@ -212,7 +215,7 @@ export class SqliteRoster implements Roster {
   forgetTombstones(nowMs: number): boolean {
     const before = nowMs - TOMBSTONE_MS;
     if (this.#tombstoneBefore.get(before) !== undefined) {
-      // The instant need outlive the process only where something is gone: until then an earlier one is no lie.
+      // The instant is stored only if something is deleted. Until then the earlier stored one is also true.
       inTransaction(this.#db, () => {
         this.#forget.run(before);
         this.#moveKeptFrom.run(before);

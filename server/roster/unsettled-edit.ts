@@ -1,6 +1,7 @@
 /**
- * A large edit that is durable as a whole, while its rows are still being stored in parts. Answers in their place, so that
- * nobody sees half of it: neither between two parts, nor while storage takes no more of them. Reads and writes nothing.
+ * A large edit that is durable as a whole while its rows are still being stored in parts. Answers in place of the
+ * missing rows, so that no reader sees half of the edit, neither between two parts nor while storage fails. Reads and
+ * writes no storage.
  */
 import type { Edge, ListChanges, RosterChange } from './port.ts';
 
@@ -25,7 +26,7 @@ export class UnsettledEdit {
     this.#removed.add(edge);
   }
 
-  /** The list of a user, of which `stored` is what has been stored. */
+  /** Returns the list of a user. `stored` is the part in storage. */
   friendsOf(user: string, stored: readonly string[]): readonly string[] {
     const [added, removed] = [this.#added.of(user), this.#removed.of(user)];
     if (added.size + removed.size === 0) return stored;
@@ -38,7 +39,7 @@ export class UnsettledEdit {
     return this.#removed.of(user).has(friend) ? false : undefined;
   }
 
-  /** What changed in a list since an instant, of which `stored` is what has been stored. */
+  /** Returns the changes of a list since an instant. `stored` is the part in storage. */
   changesSince(user: string, sinceMs: number, stored: ListChanges): ListChanges {
     if (sinceMs >= this.#atMs) return stored;
     const [added, removed] = [this.#added.of(user), this.#removed.of(user)];
@@ -49,7 +50,7 @@ export class UnsettledEdit {
   }
 }
 
-/** Edges in their order, each once, to be asked for by user. */
+/** Distinct edges in order, indexed by user. */
 class Edges {
   readonly list: Edge[] = [];
   readonly #byUser = new Map<string, Set<string>>();
