@@ -1,7 +1,7 @@
 /**
- * Opens HUB_DATA: the folder, the lock that keeps a second hub out, hub.sqlite with its settings and its schema.
- * Every way in which that can fail is a StorageError whose one sentence tells an operator the cause and what to do.
- * Must not know what the tables mean. Called by hub.ts at the start; the store and the roster work on what it opens.
+ * Opens HUB_DATA: the folder, the lock that excludes a second hub, and hub.sqlite with its settings and schema. Every
+ * failure is a StorageError whose one sentence tells an operator the cause and what to do. Must not know what the
+ * tables mean.
  */
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -18,39 +18,47 @@ import { StartError } from '../lib/start-error.ts';
 import { migrate, NewerSchemaError, steps } from './schema.ts';
 
 export interface DatabaseOptions {
-  /** `normal` survives the death of the process, `full` a power cut too (0.25 ms instead of 0.02 ms a commit, measured). */
+  /**
+   * `normal` survives the end of the process, `full` also a power cut (0.25 ms a commit instead of 0.02 ms, measured).
+   */
   readonly sync: 'normal' | 'full';
   readonly wallMs: number;
 }
 
 export interface OpenedDatabase {
   readonly db: SqlDatabase;
-  /** HUB_DATA as it was given. */
+  /** HUB_DATA as given. */
   readonly path: string;
   /** hub.sqlite, or `:memory:`. */
   readonly file: string;
   readonly openedAt: number;
-  /** Runs `work` in one transaction that survives a power cut, whatever `sync` says. For the rare write that must. */
+  /** Runs `work` in one transaction that survives a power cut whatever `sync` is. For the few writes that need it. */
   readonly durably: (work: () => void) => void;
-  /** Closes the file and lets the next hub in. */
+  /** Closes the file and releases the lock. */
   readonly close: () => void;
 }
 
-/** The HUB_DATA of a hub that forgets all at its end. */
+/** The HUB_DATA of a hub that forgets everything when it stops. */
 export const MEMORY = ':memory:';
 
-/** HUB_DATA can't be opened, or the run can't begin in it. */
+/** HUB_DATA cannot be opened, or the run cannot begin in it. */
 export class StorageError extends StartError {}
 
-/** Another hub has HUB_DATA open: in a rolling update, for as long as it takes leave. */
+/** Another hub has HUB_DATA open. In a rolling update this lasts as long as that hub drains. */
 export class DataInUseError extends StorageError {}
 
-/** The database opens, but not all of its pages are sound. */
+/** The database opens, but some of its pages are corrupt. */
 class BrokenPagesError extends Error {}
 
-/** How long a write waits for another program (a backup, an open sqlite3 shell) before it fails: the loop stands still. */
+/**
+ * How long a write waits for another program (a backup, an open sqlite3 shell) before it fails. The loop is blocked
+ * meanwhile.
+ */
 const BUSY_TIMEOUT_MS = 200;
-/** Up to here every page is looked at on opening: 5 ms a MiB, measured. Broken pages of larger files show when read. */
+/**
+ * Up to this size, every page is checked on opening: 5 ms a MiB, measured. Corrupt pages of larger files are found when
+ * read.
+ */
 const CHECKED_BYTES = 32 * 1024 * 1024;
 
 /**
@@ -69,7 +77,7 @@ export function openDatabase(path: string, options: DatabaseOptions): OpenedData
   }
 }
 
-/** The sentence for an error that came while HUB_DATA was opened or its run begun. */
+/** Returns the sentence for an error while HUB_DATA was opened or its run was begun. */
 export function explainStorage(path: string, error: unknown): StorageError {
   if (error instanceof StorageError) return error;
   const { message } = error instanceof Error ? error : new Error(String(error));
@@ -105,7 +113,7 @@ export function explainStorage(path: string, error: unknown): StorageError {
   }
 }
 
-/** What the system says while the folder is made. */
+/** Kinds of system errors while the folder is created. */
 const fileTroubles: ReadonlyMap<unknown, SqlTrouble> = new Map([
   ['ENOSPC', 'full'],
   ['EDQUOT', 'full'],
@@ -134,17 +142,19 @@ function isDirectory(path: string): boolean {
   }
 }
 
-/** Not `recursive`: where a folder can't be made in one that is there (/proc), Node 20 tries it for ever. */
+/**
+ * Creates folders one by one. With `recursive`, Node 20 loops forever if the parent folder does not allow it (/proc).
+ */
 function makeFolders(path: string): void {
   if (existsSync(path)) return;
   makeFolders(dirname(path));
-  // Who is whose friend is nobody else's business on a shared machine.
+  // Friend lists are private on a shared machine.
   mkdirSync(path, { mode: 0o700 });
 }
 
 /**
- * Holds a lock on a file of its own, so that hub.sqlite stays open to readers and backups. The system frees it when the
- * process dies, however it dies.
+ * Locks a separate file, so that hub.sqlite stays open to readers and backups. The system releases the lock when the
+ * process ends in any way.
  */
 function takeLock(path: string): SqlDatabase {
   let lock: SqlDatabase | undefined;
@@ -195,11 +205,11 @@ function openFile(
       },
       close() {
         try {
-          // Not left to SQLite: under Node 20's driver it goes on while a statement lives, and hub.sqlite alone, which
-          // is what people copy, would lack what hub.sqlite-wal still holds.
+          // SQLite's own checkpoint on closing is not enough. Under Node 20's driver, the database stays open while a
+          // statement exists. hub.sqlite alone, which people copy, would then lack the contents of hub.sqlite-wal.
           db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
         } catch (error) {
-          // On a full disk. Nothing is lost: the next start reads hub.sqlite-wal too.
+          // This happens on a full disk. Nothing is lost, because the next start also reads hub.sqlite-wal.
           if (!isSqlError(error)) throw error;
         } finally {
           closeQuietly(db);
@@ -213,7 +223,7 @@ function openFile(
   }
 }
 
-/** An error of the closing must not hide the one that led to it. */
+/** An error while closing must not hide the one that led to it. */
 function closeQuietly(db: SqlDatabase): void {
   try {
     db.close();

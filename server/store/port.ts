@@ -1,9 +1,10 @@
 /**
- * The store: what must outlive the process beside the roster. Entries with their last seen and version, blocks, and the
- * hub clock's ceiling. The core asks `recall` for users it does not hold; entries are written behind, blocks at once.
+ * The store: what must outlive the process besides the roster. It holds entries with their last seen and version,
+ * blocks, and the ceiling of the hub clock. The core calls `recall` for users that it does not hold. Entries are
+ * written behind, blocks at once.
  */
 
-/** An entry as it is stored. `text` is null where there is none. */
+/** An entry in its stored form. `text` is null if there is none. */
 export interface StoredEntry {
   readonly user: string;
   readonly status: 'online' | 'away' | 'busy' | 'offline';
@@ -12,23 +13,23 @@ export interface StoredEntry {
   readonly lastSeen: number | null;
   readonly devices: readonly string[];
   readonly text: string | null;
-  /** 0: never seen by anybody, kept for its sessions alone. */
+  /** 0: never seen, stored only for its sessions. */
   readonly v: number;
-  /** The live sessions, for the next run to restore. */
+  /** The live sessions, which the next run restores. */
   readonly sessions: readonly StoredSession[];
 }
 
-/** What is left of a stored entry while the user has no session. */
+/** The part of a stored entry that counts while the user has no session. */
 export type OfflineEntry = Pick<StoredEntry, 'since' | 'lastSeen' | 'v'>;
 
-/** A live session as it is stored. Instants are on the wall clock. */
+/** A live session in its stored form. Instants are on the wall clock. */
 export interface StoredSession {
   readonly adapter: string;
   readonly device: string;
   readonly status: 'online' | 'away' | 'busy' | 'invisible';
   readonly code: number;
   readonly text: string;
-  /** The order in which status and text were set, among the sessions of the user. */
+  /** Orders the statuses and texts of the user's sessions by when they were set. */
   readonly statusSetNo: number;
   readonly textSetNo: number;
   /** On the wall clock. Orders the labels of the user. 0 if an older version of the hub stored the session. */
@@ -38,7 +39,10 @@ export interface StoredSession {
   readonly leaseEndsAt: number;
 }
 
-/** What `viewer` sees of `user`, who blocked it: offline. `since` and `lastSeen` are null for a user never seen. */
+/**
+ * What `viewer`, whom `user` blocked, sees of `user`: offline. `since` and `lastSeen` are null for a user that was
+ * never seen.
+ */
 export interface StoredBlock {
   readonly user: string;
   readonly viewer: string;
@@ -49,22 +53,22 @@ export interface StoredBlock {
 
 /** What the store knew when it was opened. */
 export interface StoreState {
-  /** Hub-clock instant the store was made; a `since` from before it can't be answered from it. */
+  /** The hub-clock instant when the store was created. An earlier `since` cannot be answered from it. */
   readonly bornAt: number;
-  /** The hub clock of this run starts here: above everything that an earlier run can have given out. */
+  /** The start of the hub clock of this run, above everything that an earlier run can have issued. */
   readonly clockFloor: number;
-  /** The last run gave out nothing later than this; null for the first run. */
+  /** The last run issued nothing later than this; null for the first run. */
   readonly lastRunEndedBy: number | null;
-  /** A `since` below this can't be trusted: the last unclean end. Equals `bornAt` where there was none. */
+  /** A `since` below this cannot be trusted, because of the last unclean end. Equals `bornAt` if there was none. */
   readonly certainFrom: number;
   /**
-   * Nothing later was sure when the last run ended: its end, or what that run was not sure of itself; null for the first
-   * run. It is below `certainFrom` where an unclean end is the reason, or among the reasons.
+   * The last moment of which the last run was sure when it ended; null for the first run. It is the end of that run, or
+   * an earlier moment if that run had doubts. It is below `certainFrom` if an unclean end is among the reasons.
    */
   readonly sureUntil: number | null;
 }
 
-/** A stored user who is offline and has no friend edge, in either direction, and no block. `v` is its version. */
+/** A stored user that is offline and has no block and no friend edge in either direction. `v` is its version. */
 export interface Stranger {
   readonly user: string;
   readonly v: number;
@@ -73,34 +77,39 @@ export interface Stranger {
 export interface Store {
   readonly state: StoreState;
   /**
-   * What is left of a user that was kept, or undefined for a user never kept. Reads no devices, text or sessions: a user
-   * who is shown offline must not take longer to recall because it is invisible and has sessions.
+   * Returns what is stored of a user that is not present, or undefined for an unknown user. Reads no devices, text or
+   * sessions, because a user that is shown offline must not take longer to recall if it is invisible and has sessions.
    */
   recall(user: string): OfflineEntry | undefined;
-  /** Of many users, in their order, what counts of one who is not here: the rest of the row is not read. */
+  /** Like `recall`, for many users, in their order. */
   recallMany(users: readonly string[]): readonly (OfflineEntry | undefined)[];
-  /** Stores other dates, and the version that they come with, of entries that are kept. */
+  /** Stores corrected dates of stored entries, with their new version. */
   correct(entries: readonly (OfflineEntry & Pick<StoredEntry, 'user'>)[]): void;
   /** The entries that the last run left with live sessions. */
   withSessions(): Iterable<StoredEntry>;
-  /** Every block that stands. */
+  /** All blocks. */
   blocks(): Iterable<StoredBlock>;
-  /** Sets a block, which is durable before this returns; one that stands stays as it is. Throws where storage can't take it. */
+  /** Sets a block durably. An existing block stays as it is. Throws if storage fails. */
   block(block: StoredBlock): void;
-  /** Lifts a block, durably; one that does not stand is lifted. Throws where storage can't take it. */
+  /** Lifts a block durably. Does nothing if there is none. Throws if storage fails. */
   unblock(user: string, viewer: string): void;
-  /** Writes entries in one transaction. Throws where storage can't take it. */
+  /** Writes entries in one transaction. Throws if storage fails. */
   keep(entries: readonly StoredEntry[]): void;
-  /** Looks at `limit` entries behind that id, in order of ids. `last` is where to go on; undefined behind the last one. */
+  /**
+   * Checks `limit` entries after that id, in the order of ids. `last` is where to continue; undefined after the last
+   * entry.
+   */
   strangersAfter(user: string, limit: number): { readonly strangers: readonly Stranger[]; readonly last?: string };
-  /** Forgets those entries: their users were never seen. `at` is the hub clock. */
+  /** Deletes these entries, as if the users had never been seen. `at` is on the hub clock. */
   forget(users: readonly string[], at: number): void;
-  /** The hub clock when an entry was last forgotten; 0 if none ever was. */
+  /** The hub clock when an entry was last deleted; 0 if none ever was. */
   readonly forgottenAt: number;
-  /** Promises that no version above `ceiling` has been given out; durable before it returns. */
+  /** Durably promises that no version above `ceiling` has been issued yet. */
   raiseCeiling(ceiling: number): void;
-  /** The last moment of which the hub is sure, should this run end before it says null: that it is sure of all it shows. */
+  /**
+   * Stores the last moment of which the hub is sure, in case this run ends; null: it is sure of everything it shows.
+   */
   setSureUntil(at: number | null): void;
-  /** Marks a clean end: `clock` is the last value the hub clock gave out. */
+  /** Marks a clean end. `clock` is the last value that the hub clock issued. */
   closeCleanly(clock: number): void;
 }

@@ -1,6 +1,6 @@
 /**
- * From stored rows to entries and blocks. A row may be corrupt: the disk failed, or somebody edited the file. Such a row
- * must not stop the start, so it is reported by name and skipped. Reads no database by itself.
+ * Parses stored rows into entries and blocks. A row may be corrupt after a disk failure or a manual edit. Such a row
+ * must not stop the start, so it is reported by name and skipped. Reads no database.
  */
 import { isDevice, isUserId, replaceHalves } from '../../shared/ids.ts';
 import { isFields, parseJson } from '../../shared/json.ts';
@@ -13,20 +13,20 @@ export type EntryRow = Omit<StoredEntry, 'devices' | 'sessions'> & {
   readonly sessions: string | null;
 };
 
-/** Names a row that is skipped, such as `the entry of user "42"`. */
+/** Receives the name of a skipped row, such as `the entry of user "42"`. */
 export type OnCorrupt = (row: string) => void;
 
-/** No version can be this far above the clock of a run: changes take it ahead by milliseconds. */
+/** No version can be this far above the clock of a run, because changes move it ahead only by milliseconds. */
 const AHEAD_MS = 24 * 60 * 60 * 1000;
 /** Longer names are cut, because a corrupt id may have any length. */
 const MAX_NAMED_CHARS = 128;
-/** How JSON holds half of a surrogate pair. Only such a text is looked at more closely. */
+/** An escaped half of a surrogate pair in JSON. Only texts that match are checked further. */
 const ESCAPED_HALF = /\\ud[89a-f]/i;
 
 /**
- * The entry with its sessions; undefined if a column holds what no hub has written. Older versions of the hub took halves
- * of surrogate pairs: they are replaced, and then a visible entry gets the version `clockFloor`, because it shows
- * something else than before.
+ * Returns the entry with its sessions; undefined if a column holds a value that no hub has written. Older versions of
+ * the hub accepted halves of surrogate pairs. These are replaced, and a visible entry then gets the version
+ * `clockFloor`, because what it shows has changed.
  */
 export function readEntry(row: EntryRow, clockFloor: number): StoredEntry | undefined {
   const devices = parseJson(row.devices);
@@ -62,8 +62,8 @@ export function nameBlock(user: string, viewer: string): string {
 }
 
 /**
- * Reads all rows of a query. SQLite's driver throws for the whole query if one number is beyond 2^53, so then each row is
- * read by itself.
+ * Reads all rows of a query. SQLite's driver throws for the whole query if one number is beyond 2^53, so each row is
+ * then read separately.
  */
 export function readAll<Row, Key>(
   all: () => Row[],
@@ -88,7 +88,10 @@ export function readAll<Row, Key>(
   });
 }
 
-/** A version from the far future would lift the hub clock there, and keep it there in every later run. */
+/**
+ * Whether a version is plausible. One from the far future would move the hub clock there, in this run and all later
+ * ones.
+ */
 export function isVersion(v: number, clockFloor: number): boolean {
   return v >= 0 && v <= clockFloor + AHEAD_MS;
 }

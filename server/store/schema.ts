@@ -1,7 +1,7 @@
 /**
- * The tables of hub.sqlite as a list of steps: step n takes a database of version n - 1 to version n.
- * Answers for running the missing ones, each in one transaction, and for refusing what a newer hub has written.
- * A step that was released is never changed. Called by database.ts when it opens; may not know who reads the tables.
+ * The tables of hub.sqlite as a list of steps: step n takes a database from version n - 1 to version n. Runs the
+ * missing steps, each in one transaction, and refuses a database that a newer hub has written. A released step must
+ * never change. Must not know how the tables are used.
  */
 import { inTransaction, type SqlDatabase } from '../lib/sqlite.ts';
 

@@ -1,7 +1,7 @@
 /**
- * The store in SQLite: entries as they were last kept, and the record of runs from which each start learns how far the
- * hub clock may have got and what it can be sure of. Begins the run on opening, before anything is served.
- * Decides nothing about presence. Called by hub.ts (open, close), the core's owner (recall) and the write-behind (keep).
+ * The store in SQLite: entries as they were last stored, and the record of runs. From that record each start learns how
+ * far the hub clock may have advanced and what it can be sure of. Begins the run on opening, before the hub serves.
+ * Makes no decisions about presence.
  */
 import { inTransaction, isOutOfRange, type SqlDatabase, type SqlStatement } from '../lib/sqlite.ts';
 import { explainStorage, type OpenedDatabase } from './database.ts';
@@ -54,14 +54,17 @@ export class SqliteStore implements Store {
   readonly #markForgotten: SqlStatement<never>;
   #forgottenAt: number;
   readonly #onCorrupt: OnCorrupt;
-  /** Up to where versions of this run may go by now. */
+  /** Versions of this run may reach this ceiling so far. */
   #ceiling = 0;
-  /** Nobody was ever kept: then a user who comes need not be looked up, which costs 11 µs where thousands come at once. */
+  /**
+   * Whether no entry was ever stored. A new user then needs no lookup, which costs 11 µs when thousands connect at
+   * once.
+   */
   #isEmpty: boolean;
 
   /**
-   * Begins a run: durably not cleanly ended, and sure of nothing later than the last end. `ceilingAheadMs`: how far
-   * above what is given out a ceiling may be. `onCorrupt` hears of each row that is skipped.
+   * Begins a run. Marks it durably as not cleanly ended, and as sure of nothing later than the last end.
+   * `ceilingAheadMs` is how far a ceiling may be above the issued versions. `onCorrupt` receives each skipped row.
    * @throws {StorageError}
    */
   constructor(database: OpenedDatabase, ceilingAheadMs: number, onCorrupt: OnCorrupt = () => undefined) {
@@ -75,7 +78,7 @@ export class SqliteStore implements Store {
     this.#db = db;
     this.#read = db.prepare('SELECT since, last_seen AS lastSeen, v FROM entry WHERE user = ?');
     this.#readWhole = db.prepare(`SELECT ${ENTRY} FROM entry WHERE user = ?`);
-    // One row with all of them: a row of its own for each costs three times as much.
+    // One row holds all users, because a separate row for each costs three times as much.
     this.#readMany = db.prepare(`
       SELECT group_concat(asked.key || ' ' || since || ' ' || coalesce(last_seen, '') || ' ' || v) AS found
       FROM json_each(?) AS asked CROSS JOIN entry ON user = asked.value`);
@@ -234,13 +237,15 @@ export class SqliteStore implements Store {
     return entry && { ...entry, v: this.#certainV(entry.v) };
   }
 
-  /** Below certainFrom a row may be older than what an unclean run has told: it must not lose against that. */
+  /**
+   * Below `certainFrom`, a row may be older than what an unclean run has sent. Its version must not be lower than that.
+   */
   #certainV(v: number): number {
     return v === 0 ? 0 : Math.max(v, this.state.certainFrom);
   }
 }
 
-/** Reads how the last run ended, and writes that this one has not. */
+/** Reads how the last run ended, and marks that this one has not ended. */
 function beginRun({ db, openedAt, durably }: OpenedDatabase, ceilingAheadMs: number): StoreState {
   const last = db
     .prepare<RunRow>(
@@ -249,8 +254,9 @@ function beginRun({ db, openedAt, durably }: OpenedDatabase, ceilingAheadMs: num
     )
     .get();
   const state = last === undefined ? firstState(openedAt) : stateAfter(last, openedAt, ceilingAheadMs);
-  // Past a power cut too: were this mark lost, an earlier clean end would vouch for what this run never wrote. What is
-  // not sure goes with it: a start that fails after this ends cleanly, and must not vouch for the end before it.
+  // This must survive a power cut too. If the mark were lost, an earlier clean end would vouch for what this run never
+  // wrote. The doubt is written with it, because a start that fails after this ends cleanly and must not vouch for the
+  // end before it.
   durably(() => {
     db.prepare(
       `INSERT INTO run (one, born_at, ceiling, certain_from, ended_at, sure_until) VALUES (1, ?, ?, ?, NULL, ?)

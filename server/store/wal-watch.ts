@@ -1,7 +1,7 @@
 /**
  * Keeps hub.sqlite-wal small. SQLite cannot reuse that file while another program reads hub.sqlite (a backup, an open
- * shell), and never makes it smaller by itself. If it has grown large, this takes the copying away from the hub's own
- * connection: a thread does it, so that the event loop does not stand still for the megabytes of a whole night.
+ * shell), and never shrinks it automatically. If the file has grown large, a thread does the copying instead of the
+ * hub's own connection, so that the megabytes of a whole night do not block the event loop.
  */
 import { statSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
@@ -10,18 +10,18 @@ import { driverModule, isSqlError, openSqlite, troubleOf, type SqlDatabase } fro
 const LOOK_EVERY_MS = 5000;
 const LARGE_BYTES = 8 * 1024 * 1024;
 const WARN_BYTES = 32_000_000;
-/** What SQLite copies in one piece by default. */
+/** The number of pages that SQLite copies at once by default. */
 const PAGES_BEFORE_CHECKPOINT = 1000;
-/** If writes come faster than they are copied, more rounds would not help. */
+/** If writes are faster than copying, more rounds would not help. */
 const MAX_ROUNDS = 5;
 
 /** Why the file stays large: a reader holds it, or copying fails. */
 export type GrowthCause = 'held' | 'failed';
 
-/** How copying ended; `busy`: another program is copying, or has the file locked. The next look tries again. */
+/** How copying ended. `busy`: another program is copying, or has the file locked. The next check tries again. */
 type Outcome = 'copied' | 'busy' | GrowthCause;
 
-/** Copies without any lock that a writer would wait for, until little is left or a reader keeps it from going on. */
+/** Copies without any lock that a writer would wait for, until little is left or a reader blocks it. */
 const COPY = `
   const { parentPort, workerData } = require('node:worker_threads');
   const { driver, file, maxRounds, fewPages } = workerData;
@@ -49,9 +49,9 @@ const COPY = `
 
 interface WalWatchOptions {
   readonly db: SqlDatabase;
-  /** The database's file; its log stands beside it. */
+  /** The path of the database file; its log is beside it. */
   readonly file: string;
-  /** It has grown beyond 32 MB and cannot be made smaller now. Called once until it is small again. */
+  /** Reports that the file is beyond 32 MB and cannot shrink now. Called once until the file is small again. */
   readonly onGrown: (bytes: number, cause: GrowthCause) => void;
   readonly lookEveryMs?: number;
 }
@@ -82,13 +82,13 @@ export class WalWatch {
     if (this.#isLarge) this.#copying ??= this.#copy();
   }
 
-  /** The hub's own connection copies at its commits only as long as there is little to copy. */
+  /** Sets whether the hub's own connection copies at its commits, which it does only while the file is small. */
   #setLarge(isLarge: boolean): void {
     if (isLarge === this.#isLarge) return;
     try {
       this.#options.db.exec(`PRAGMA wal_autocheckpoint = ${isLarge ? 0 : PAGES_BEFORE_CHECKPOINT}`);
     } catch (error) {
-      // Storage that fails is reported by those who need it.
+      // Modules that need storage report its failure.
       if (!isSqlError(error)) throw error;
       return;
     }
@@ -118,8 +118,8 @@ export class WalWatch {
   }
 
   /**
-   * Copies the little that is left, and truncates the file. The hub's own thread does it: in another one the lock would
-   * make the hub's writes fail. On a connection of its own, which waits for no reader.
+   * Copies the small rest and truncates the file. This runs in the hub's own thread, because in another thread its lock
+   * would make the hub's writes fail. It has a separate connection that does not wait for readers.
    */
   #truncate(): void {
     try {

@@ -1,11 +1,12 @@
 /**
- * Writing behind: entries that changed reach the store within 250 ms, in transactions of bounded size, off the path of
- * a heartbeat. One exception is written ahead: a user never stored before, since after an unclean end the hub could not
- * tell it from one never seen, and would take back what it told. Decides nothing about presence.
+ * Writes changed entries to the store within 250 ms, in transactions of bounded size, outside the processing of
+ * heartbeats. Users that were never stored are the exception: they are written before a change is sent. Otherwise,
+ * after an unclean end, the hub could not tell such a user from one that was never seen, and would contradict what it
+ * sent. Makes no decisions about presence.
  */
 import type { Store, StoredEntry } from './port.ts';
 
-/** What it needs to know of a user. The flags are its own to set. */
+/** What write-behind needs of a user. Only write-behind may set the flags. */
 export interface Savable {
   isUnsaved: boolean;
   isStored: boolean;
@@ -14,21 +15,27 @@ export interface Savable {
 export interface WriteBehindOptions<U extends Savable> {
   readonly store: Store;
   readonly storedOf: (user: U) => StoredEntry;
-  /** Whether the store is to hear of the user as it is now. */
+  /** Whether the current state of the user must be stored. */
   readonly mustKeep: (user: U) => boolean;
-  /** The user is stored: nothing here needs it in memory any more. */
+  /** Called when the user is stored and need not stay in memory for this. */
   readonly onSaved: (user: U) => void;
-  /** The store could not take a batch, or took one after that (undefined). Nothing is lost: it is tried again. */
+  /**
+   * Reports that the store failed to write a batch, or wrote one again (undefined). Nothing is lost, because a failed
+   * batch is repeated.
+   */
   readonly onHealth: (error: Error | undefined) => void;
 }
 
-/** What was told longer ago than this is stored. */
+/** Everything sent longer ago than this is stored. */
 export const WRITTEN_WITHIN_MS = 250;
-/** Two waits and a slow disk stay below that. */
+/** Two such waits and a slow disk stay below the limit. */
 const WRITE_AFTER_MS = 100;
-/** About 2 ms of work where users come in no order: no turn of the loop waits longer for storage. */
+/** About 2 ms of work if users arrive in random order. No loop turn waits longer for storage. */
 const BATCH = 100;
-/** Where more than this waits, it came faster than that stores it: then more at once, or memory would fill. */
+/**
+ * Above this number, users arrive faster than batches of this size store them. Larger batches then keep memory from
+ * filling.
+ */
 const BACKLOG = 20_000;
 const LARGE_BATCH = 1000;
 const RETRY_AFTER_MS = 1000;
@@ -36,7 +43,7 @@ const RETRY_AFTER_MS = 1000;
 export class WriteBehind<U extends Savable> {
   readonly #options: WriteBehindOptions<U>;
   readonly #unsaved = new Set<U>();
-  /** Those of `#unsaved` that have never been stored. */
+  /** Users in `#unsaved` that have never been stored. */
   readonly #firsts = new Set<U>();
   #timer: NodeJS.Timeout | undefined;
   #nextBite: NodeJS.Immediate | undefined;
@@ -46,12 +53,12 @@ export class WriteBehind<U extends Savable> {
     this.#options = options;
   }
 
-  /** Users that the store has yet to hear of. */
+  /** Number of users that are still to be stored. */
   get unsavedCount(): number {
     return this.#unsaved.size;
   }
 
-  /** The user's entry changed, or its sessions did. */
+  /** Notes that the user's entry or its sessions changed. */
   add(user: U): void {
     if (!this.#options.mustKeep(user)) return;
     if (!user.isStored && !this.#unsaved.has(user)) this.#firsts.add(user);
@@ -60,18 +67,18 @@ export class WriteBehind<U extends Savable> {
     if (this.#nextBite === undefined) this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
   }
 
-  /** To be called before anything is told: stores those whom the store has never heard of. */
+  /** Stores the users that were never stored. Must be called before a message about them is sent. */
   writeFirsts(): void {
     if (this.#firsts.size === 0 || this.#isFailing) return;
     this.#write([...this.#firsts]);
   }
 
-  /** Users that wait to be stored, those included that were never stored before. */
+  /** Number of users that wait to be stored, including those that were never stored before. */
   get waitingCount(): number {
     return Math.max(this.#unsaved.size, this.#firsts.size);
   }
 
-  /** Stores everything now. @throws what the store throws. */
+  /** Stores everything now. @throws errors of the store. */
   flush(): void {
     clearTimeout(this.#timer);
     clearImmediate(this.#nextBite);
