@@ -214,7 +214,10 @@ export class RosterTelling {
     if (user.v !== v) this.#options.tellAgain(user);
   }
 
-  /** Watchers that arrive meanwhile are notified too, because the set is walked directly and not as a copy. */
+  /**
+   * Watchers that arrive meanwhile are notified too. More than `WATCHERS_AT_ONCE` of them are in a `Set`, which is
+   * walked directly and not as a copy.
+   */
   *#tellWatchers(circle: WatchedList, jsonFor: (outbox: Outbox) => string): Steps {
     let count = 0;
     if (circle.watchers.size > 0) yield* this.#turnFor(circle.watchers.size);
