@@ -63,7 +63,7 @@ describe('the friend page', needing('Chromium'), () => {
       const page = await stage.page('/');
       const opening = await longestTaskMs('opened', stage.browser, page, async () => {
         await page.goto(`${stage.hub}/?user=42`);
-        await page.getByText(`50 of ${FRIENDS} here`).waitFor();
+        await page.getByText(`50 of ${FRIENDS} online`).waitFor();
         await friendRow(page, 'f0', 'online').waitFor();
         await nextFrame(page);
       });
@@ -93,7 +93,7 @@ describe('the friend page', needing('Chromium'), () => {
       await stage.befriend('42', friends);
       const gateway = await LegacyClient.open(stage.tcpPort);
       const page = await stage.page('/?user=42');
-      await page.getByText(`0 of ${FRIENDS} here`).waitFor();
+      await page.getByText(`0 of ${FRIENDS} online`).waitFor();
       const before = await changesSoFar();
       let sent = 0;
       let tookMs = 0;
