@@ -23,13 +23,13 @@ export default defineConfig({
     reporters: ['default', ...(results === undefined ? [] : ['json']), new SkippedReporter()],
     ...(results !== undefined && { outputFile: { json: results } }),
     projects: [
-      { test: { ...shared, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      { test: { ...shared, name: 'unit', include: ['test/{unit,rules}/**/*.test.ts'] } },
       {
         test: {
           ...shared,
           name: 'hub',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/unit/**', 'test/load/**', 'node_modules/**'],
+          exclude: ['test/{unit,rules}/**', 'test/load/**', 'node_modules/**'],
           globalSetup: ['test/support/build-dist.ts'],
         },
       },

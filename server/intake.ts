@@ -3,11 +3,17 @@
  * heartbeats, applies them, and passes each change on. Refuses sessions beyond the limits. Knows no formats, sockets or
  * watchers. Users are authenticated before they get here.
  */
-import type { Clock, Moment } from './lib/clock.ts';
+import type { Clock, Moment } from './lib/time/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
 import type { Change } from './presence/change.ts';
 import type { Loss, Presence } from './presence/presence.ts';
-import { adapters, type AdapterName, type NewSession, type SessionUpdate, type Session } from './presence/session.ts';
+import {
+  adapters,
+  type AdapterName,
+  type NewSession,
+  type SessionUpdate,
+  type Session,
+} from './presence/sessions/session.ts';
 
 /** The limit that a new session would exceed: of its user, or of the hub. */
 export type SessionRefusal = 'sessions' | 'sessions_total';

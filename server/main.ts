@@ -9,12 +9,12 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from './cli/io.ts';
-import { describeSettings, readConfig, readFlags, type Config } from './config.ts';
+import { describeSettings, readConfig, readFlags, type Config } from './config/config.ts';
 import type { Hub } from './hub.ts';
-import { systemClock } from './lib/system-clock.ts';
-import { LineSink } from './lib/line-sink.ts';
-import { createLog, droppedLogLines, stderrLines, type Logger } from './lib/log.ts';
-import { QuietLog } from './lib/quiet-log.ts';
+import { systemClock } from './lib/time/system-clock.ts';
+import { LineSink } from './lib/log/line-sink.ts';
+import { createLog, droppedLogLines, stderrLines, type Logger } from './lib/log/log.ts';
+import { QuietLog } from './lib/log/quiet-log.ts';
 import { handleSignals } from './lib/signals.ts';
 import { StartError } from './lib/start-error.ts';
 

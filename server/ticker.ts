@@ -6,7 +6,7 @@
  * moment of the tick is therefore judged only after the loop has been through its sockets twice: once to accept a
  * connection, and once to read it. Time that passes meanwhile counts for the next tick.
  */
-import type { Clock, Moment } from './lib/clock.ts';
+import type { Clock, Moment } from './lib/time/clock.ts';
 import type { Change, Doubt } from './presence/change.ts';
 import type { Presence } from './presence/presence.ts';
 

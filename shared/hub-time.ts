@@ -2,7 +2,7 @@
  * Estimates the hub's clock from the `at` of its messages. "Last seen 3 minutes ago" needs the hub's clock, because the
  * clock of the machine that shows it may be wrong. For clients; imports no schema, so that the SDK stays small.
  */
-import type { HubMessage } from './hub-messages.ts';
+import type { HubMessage } from './messages/hub-messages.ts';
 
 export class HubTime {
   /** How far the hub's clock is ahead of this machine's; 0 until a message has shown it. */

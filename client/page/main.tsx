@@ -1,11 +1,11 @@
 /** The friend page: reads the user from the address or asks for it, then shows that user's home. */
 import { render } from 'preact';
 import { useState } from 'preact/hooks';
-import { Home } from './home.tsx';
+import { Home } from './view/home.tsx';
 import type { Who } from './visit.ts';
-import { applyKeptTheme } from './theme-button.tsx';
+import { applyKeptTheme } from './view/theme-button.tsx';
 import { isUserId } from './user-id.ts';
-import { Welcome } from './welcome.tsx';
+import { Welcome } from './view/welcome.tsx';
 
 function Page() {
   const [who, setWho] = useState(whoOfAddress);

@@ -11,7 +11,7 @@ import {
   type ViewChange,
 } from '../sdk/index.ts';
 import type { Mine } from './local-storage.ts';
-import { Order } from './order.ts';
+import { Order } from '../ui/order.ts';
 import { currentToken, isTokenWanted, nextToken, onToken, userOfToken } from './token.ts';
 import type { Connection } from './words.ts';
 

@@ -1,6 +1,6 @@
 /** Describes a friend and the connection in words. Pure. */
 import type { Entry } from '../sdk/index.ts';
-import { ago, timeOf } from './ago.ts';
+import { ago, timeOf } from '../ui/ago.ts';
 
 export type Status = Entry['status'];
 

@@ -3,12 +3,12 @@
  * presence. Joins `Watching` (what is watched) with a link (the connection to the hub). Has no socket and no timer of
  * its own.
  */
-import type { HubMessage } from '../../shared/hub-messages.ts';
+import type { HubMessage } from '../../shared/messages/hub-messages.ts';
 import { HubTime } from '../../shared/hub-time.ts';
 import { PresenceError } from './error.ts';
-import type { Link, LinkEvents, LinkStatus } from './link.ts';
+import type { Link, LinkEvents, LinkStatus } from './link/link.ts';
 import { Listeners } from './listeners.ts';
-import { bad, readIds, readMyStatus, readUser } from './read.ts';
+import { bad, readIds, readMyStatus, readUser } from './link/read.ts';
 import type { ClientEvents, ConnectionStatus, MyStatus, PresenceClient, PresenceView, Self } from './types.ts';
 import type { View, ViewOwner } from './view.ts';
 import { Watching } from './watching.ts';

@@ -3,9 +3,9 @@
  * needed.
  */
 import { Client } from './client.ts';
-import { HubLink } from './hub-link.ts';
-import type { Link } from './link.ts';
-import { bad, readMyStatus, readUser } from './read.ts';
+import { HubLink } from './link/hub-link.ts';
+import type { Link } from './link/link.ts';
+import { bad, readMyStatus, readUser } from './link/read.ts';
 import type { PresenceClient, PresenceClientOptions, WebSocketConstructor } from './types.ts';
 
 interface Here {
@@ -33,11 +33,11 @@ export function createPresenceClient(options: PresenceClientOptions = {}): Prese
     const ownLink = (): Link => new HubLink(how, events);
     // If the module for sharing cannot be loaded, or fails, this tab has its own connection.
     const link = isShared
-      ? import('./tabs.ts').then(({ openSharedLink }) => openSharedLink(how, events)).catch(ownLink)
+      ? import('./tabs/tabs.ts').then(({ openSharedLink }) => openSharedLink(how, events)).catch(ownLink)
       : Promise.resolve(ownLink());
     // Without this module, the client only reconnects later.
     if ('addEventListener' in globalThis)
-      import('./page-lifecycle.ts').then(
+      import('./link/page-lifecycle.ts').then(
         ({ heedSurroundings }) => heedSurroundings(link, client, how.url, awayAfterMs),
         () => undefined,
       );

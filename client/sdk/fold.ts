@@ -2,7 +2,7 @@
  * Applies new entries to the entries of a watch. Pure. An entry that is not newer is dropped; a full snapshot replaces
  * everything. The old Map is never modified, and is returned if nothing changes.
  */
-import type { Entry } from '../../shared/entry.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 
 export type Entries = ReadonlyMap<string, Entry>;
 

@@ -2,7 +2,7 @@
  * The SDK's public API: what an app that imports `presence-hub/client` may call and receive. Types only. The contract's
  * own types come from shared.
  */
-import type { Entry } from '../../shared/entry.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 import type { SessionStatus } from '../../shared/status.ts';
 import type { PresenceError } from './error.ts';
 

@@ -3,8 +3,8 @@
  * answered on this connection, and emits events. Sends nothing; watching.ts does. A key is what a message names: the
  * list's owner, or an id.
  */
-import type { Entry } from '../../shared/entry.ts';
-import type { Snapshot } from '../../shared/hub-messages.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
+import type { Snapshot } from '../../shared/messages/hub-messages.ts';
 import type { PresenceError } from './error.ts';
 import { fold, type Entries, type FoldMode } from './fold.ts';
 import type { Changes } from './iterate.ts';

@@ -3,9 +3,9 @@
  * and passes incoming messages to the views that they concern. The client reports when there is a connection. What is
  * opened and closed in one turn of the loop is sent together.
  */
-import type { Unwatch, Watch } from '../../shared/client-messages.ts';
-import type { HubMessage } from '../../shared/hub-messages.ts';
-import { inChunks } from './chunks.ts';
+import type { Unwatch, Watch } from '../../shared/messages/client-messages.ts';
+import type { HubMessage } from '../../shared/messages/hub-messages.ts';
+import { inChunks } from './link/chunks.ts';
 import { PresenceError } from './error.ts';
 import { View, type ViewOwner } from './view.ts';
 

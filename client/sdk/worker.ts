@@ -1,5 +1,5 @@
 /** The SharedWorker's script: one connection for all tabs of this browser with the same url, user and device. */
-import { locksOf, Shares } from './tab-server.ts';
+import { locksOf, Shares } from './tabs/tab-server.ts';
 
 const shares = new Shares(WebSocket);
 const lock = `presence-hub ${Math.random()}`;

@@ -4,7 +4,7 @@
  * for the log.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { ExplainRefusal } from '../lib/refusal-log.ts';
+import type { ExplainRefusal } from '../lib/log/refusal-log.ts';
 import { everyone, everyoneButAdmin, type Identity } from './identity.ts';
 
 export type Verdict = { readonly ok: true; readonly identity: Identity } | Refused | Undecided;

@@ -4,7 +4,7 @@
  * unreachable, because its outage is no reason to refuse all users. The only file of this folder that does I/O.
  */
 import { createRemoteJWKSet, type JWTVerifyGetKey } from 'jose';
-import type { Clock } from '../lib/clock.ts';
+import type { Clock } from '../lib/time/clock.ts';
 
 /** Keys older than this are fetched again. A key that the issuer withdrew is accepted for this long. */
 export const KEYS_MAX_AGE_MS = 600_000;

@@ -12,8 +12,8 @@ import {
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
 } from 'jose';
-import type { Clock } from '../lib/clock.ts';
-import type { Rate } from '../lib/token-bucket.ts';
+import type { Clock } from '../lib/time/clock.ts';
+import type { Rate } from '../lib/time/token-bucket.ts';
 import {
   createTokenMatcher,
   faultOfAdminToken,

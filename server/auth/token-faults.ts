@@ -4,7 +4,7 @@
  * a key id, and claims of a token whose signature is good are quoted.
  */
 import { decodeProtectedHeader, errors } from 'jose';
-import type { Clock } from '../lib/clock.ts';
+import type { Clock } from '../lib/time/clock.ts';
 import { refused, type Verdict } from './authenticator.ts';
 import { KeysUnavailable } from './jwks.ts';
 

@@ -2,7 +2,7 @@
  * A cache of recent verdicts on tokens: a verification takes 160 µs, a lookup 3, and over HTTP every heartbeat repeats
  * its token. Holds digests, never tokens. Its size is limited; the least recently used entry is removed first.
  */
-import type { Moment } from '../lib/clock.ts';
+import type { Moment } from '../lib/time/clock.ts';
 import type { Verdict } from './authenticator.ts';
 
 export interface TokenMemory {

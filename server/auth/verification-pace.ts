@@ -4,10 +4,10 @@
  * at once, and bad ones use up its rate. An address that has exceeded its rate gets no more verifications. This file
  * does not read tokens.
  */
-import type { Clock } from '../lib/clock.ts';
-import { RecentMap } from '../lib/recent-map.ts';
-import { longestRefillMs, TokenBucket, type Rate } from '../lib/token-bucket.ts';
-import { TurnBudget } from '../lib/turn-budget.ts';
+import type { Clock } from '../lib/time/clock.ts';
+import { RecentMap } from '../lib/collections/recent-map.ts';
+import { longestRefillMs, TokenBucket, type Rate } from '../lib/time/token-bucket.ts';
+import { TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Undecided, Verdict } from './authenticator.ts';
 import { neighbourhoodOf } from './cidrs.ts';
 

@@ -1,6 +1,6 @@
 /** How a command reaches its hub: the address, and the token if there is one. */
-import type { Environment } from '../config.ts';
-import { ok, type Result } from '../lib/result.ts';
+import type { Environment } from '../config/config.ts';
+import { ok, type Result } from '../../shared/result.ts';
 import { readAddress, type AddressFlags, type HubAddress } from './address.ts';
 import { readToken, type TokenFlags, type TokenSource } from './token.ts';
 

@@ -3,8 +3,8 @@
  * defaults. Also the message for a hub that does not answer. Opens no connection.
  */
 import { isIPv6 } from 'node:net';
-import type { Environment } from '../config.ts';
-import { ok, fail, type Result } from '../lib/result.ts';
+import type { Environment } from '../config/config.ts';
+import { ok, fail, type Result } from '../../shared/result.ts';
 import { readWhole } from './command-line.ts';
 
 export interface HubAddress {

@@ -4,7 +4,7 @@
  */
 import { defaultCodes, MAX_CODE, sessionStatus, type SessionStatus } from '../../shared/status.ts';
 import { MAX_TTL_MS } from '../../shared/limits.ts';
-import { ok, fail, type Result } from '../lib/result.ts';
+import { ok, fail, type Result } from '../../shared/result.ts';
 import { readAccess } from './access.ts';
 import { openHttpDoor, openTcpDoor, openWsDoor, type BeatOptions, type Door, type DoorEvents } from './beat-doors.ts';
 import {

@@ -6,7 +6,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { DEVICE_FORM, isDevice, isUserId, USER_ID_FORM } from '../../shared/ids.ts';
 import { MAX_TEXT_UNITS } from '../../shared/limits.ts';
-import { isWholeWithin, ok, fail, type Result } from '../lib/result.ts';
+import { isWholeWithin, ok, fail, type Result } from '../../shared/result.ts';
 import { EXIT_OK, EXIT_USAGE, exitWith, say, type Io } from './io.ts';
 
 /** A flag with a value (`text`) or without (`switch`). */

@@ -3,10 +3,10 @@
  * checks whether that hub accepts TCP.
  */
 import { readFileSync } from 'node:fs';
-import { readConfig } from '../config.ts';
+import { readConfig } from '../config/config.ts';
 import { startHub } from '../hub.ts';
-import { createLog } from '../lib/log.ts';
-import { ok, fail, type Result } from '../lib/result.ts';
+import { createLog } from '../lib/log/log.ts';
+import { ok, fail, type Result } from '../../shared/result.ts';
 import { StartError } from '../lib/start-error.ts';
 import type { HubAccess } from './access.ts';
 import type { TcpAddress } from './address.ts';

@@ -3,7 +3,7 @@
  * something to see. Creates their friend graph, runs their scripts, and sends their goodbyes at Ctrl-C. The script is
  * demo-script.ts.
  */
-import { ok, type Result } from '../lib/result.ts';
+import { ok, type Result } from '../../shared/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import {
   commonFlags,

@@ -2,8 +2,8 @@
  * `presence-hub explain`: explains the status of a user. This file parses the command line; explained-text.ts renders
  * the answer.
  */
-import { explanation } from '../../shared/explain.ts';
-import { ok, type Result } from '../lib/result.ts';
+import { explanation } from '../../shared/messages/explain.ts';
+import { ok, type Result } from '../../shared/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import {
   commonFlags,

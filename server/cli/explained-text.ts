@@ -2,7 +2,7 @@
  * Renders an explanation as lines for people: the decision, the sessions and the recent transitions, with ages. Pure:
  * no stream, no clock. Every text from a hub passes through `isolated` here.
  */
-import type { ExplainedSession, Explanation, Transition } from '../../shared/explain.ts';
+import type { ExplainedSession, Explanation, Transition } from '../../shared/messages/explain.ts';
 import { dateAndTime, describeAge, fit, isolated, widthOf } from './terminal-text.ts';
 
 /** Returns the lines. Ages are by the hub's clock. */

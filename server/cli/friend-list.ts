@@ -2,8 +2,8 @@
  * The state of one user's friends as a watcher knows it from the hub's messages. Pure. Returns which entries a message
  * changed, so that a list can be printed line by line.
  */
-import type { Entry } from '../../shared/entry.ts';
-import type { HubMessage, Snapshot } from '../../shared/hub-messages.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
+import type { HubMessage, Snapshot } from '../../shared/messages/hub-messages.ts';
 
 /** The new entry of a friend, or a user who is no longer a friend. */
 export type FriendChange =

@@ -2,7 +2,7 @@
  * Renders friends as a table that fits a terminal, and as single lines for a pipe. Pure: no stream, no clock. Every
  * text from a hub passes through `harmless` or `isolated` here.
  */
-import type { Entry } from '../../shared/entry.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 import type { FriendChange, FriendList } from './friend-list.ts';
 import { dateAndTime, describeAge, fit, harmless, isolated, widthOf } from './terminal-text.ts';
 

@@ -2,8 +2,8 @@
  * `presence-hub friends`: adds, removes and lists friends, and imports an existing graph. This file parses the command
  * line and sends one request per edit; import-file.ts imports.
  */
-import { friendsAnswer } from '../../shared/http-bodies.ts';
-import { ok, fail, type Result } from '../lib/result.ts';
+import { friendsAnswer } from '../../shared/messages/http-bodies.ts';
+import { ok, fail, type Result } from '../../shared/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import {
   commonFlags,

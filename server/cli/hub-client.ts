@@ -4,10 +4,10 @@
  * of what is watched or shown.
  */
 import { WebSocket, type RawData } from 'ws';
-import type { ClientMessage, Hello } from '../../shared/client-messages.ts';
+import type { ClientMessage, Hello } from '../../shared/messages/client-messages.ts';
 import { closeCodes, type ErrorCode } from '../../shared/reasons.ts';
-import { hubMessage, type HubMessage, type Welcome } from '../../shared/hub-messages.ts';
-import { parseJson } from '../../shared/json.ts';
+import { hubMessage, type HubMessage, type Welcome } from '../../shared/messages/hub-messages.ts';
+import { parseJson } from '../../shared/messages/json.ts';
 import type { HubAccess } from './access.ts';
 import { describeError, describeNoHub } from './address.ts';
 import { comeBackAfter, fullJitterMs, slowJitterMs, type ComeBack } from './backoff.ts';

@@ -2,7 +2,7 @@
  * HTTP requests to a hub: a JSON body, and a JSON answer or the hub's reason for a refusal. Tries once; the kind of the
  * answer says whether another attempt makes sense.
  */
-import { parseJson } from '../../shared/json.ts';
+import { parseJson } from '../../shared/messages/json.ts';
 import type { HubAccess } from './access.ts';
 import { describeNoHub } from './address.ts';
 import { exitWith, type Io } from './io.ts';

@@ -4,7 +4,7 @@
  * second import of them changes nothing.
  */
 import { open } from 'node:fs/promises';
-import { ok, fail, type Result } from '../lib/result.ts';
+import { ok, fail, type Result } from '../../shared/result.ts';
 import type { HubAccess } from './access.ts';
 import { describeError } from './address.ts';
 import { EdgeLines, type BadLine } from './edge-lines.ts';

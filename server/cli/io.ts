@@ -2,7 +2,7 @@
  * What a command gets from its process: streams, the environment, and the signal to stop. Commands use nothing else of
  * the process, so a test can run them with its own streams.
  */
-import type { Environment } from '../config.ts';
+import type { Environment } from '../config/config.ts';
 
 /** An output stream. It has a size if it is a terminal. */
 export interface Output {

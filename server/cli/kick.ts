@@ -1,5 +1,5 @@
 /** `presence-hub kick`: ends one session of a user. This file parses the command line and sends one request. */
-import { ok, fail, type Result } from '../lib/result.ts';
+import { ok, fail, type Result } from '../../shared/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import { commonFlags, commonHelp, readNoMore, readUserId, runCommand, type CommandLine } from './command-line.ts';
 import { askHub, failWith } from './hub-http.ts';

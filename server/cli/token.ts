@@ -3,9 +3,9 @@
  * Checks no signature. No problem, line or error contains a token.
  */
 import { readFileSync } from 'node:fs';
-import { parseFields } from '../../shared/json.ts';
-import type { Environment } from '../config.ts';
-import { ok, fail, type Result } from '../lib/result.ts';
+import { parseFields } from '../../shared/messages/json.ts';
+import type { Environment } from '../config/config.ts';
+import { ok, fail, type Result } from '../../shared/result.ts';
 
 /** Does not begin with HUB_, because an unknown such name would stop a hub that is started in the same shell. */
 const TOKEN_VARIABLE = 'PRESENCE_HUB_TOKEN';

@@ -2,9 +2,9 @@
  * `presence-hub watch USER`: shows that user's friends live: a table on a terminal, a line per change in a pipe. Uses
  * only the wire contract. It is an observer without presence.
  */
-import type { HubMessage } from '../../shared/hub-messages.ts';
+import type { HubMessage } from '../../shared/messages/hub-messages.ts';
 import { HubTime } from '../../shared/hub-time.ts';
-import { ok, type Result } from '../lib/result.ts';
+import { ok, type Result } from '../../shared/result.ts';
 import { readAccess, type HubAccess } from './access.ts';
 import { commonFlags, commonHelp, readNoMore, readUserId, runCommand, type CommandLine } from './command-line.ts';
 import { FriendList } from './friend-list.ts';

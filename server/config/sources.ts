@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
-import { parseFields } from '../../shared/json.ts';
+import { parseFields } from '../../shared/messages/json.ts';
 import { flagOf, isSettingName, nearest, settingNames, type SettingName } from './settings.ts';
 
 /** A value and its name in the source, for the error message. */

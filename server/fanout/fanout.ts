@@ -3,21 +3,21 @@
  * that nothing between them is lost or sent twice. Reads the core, never changes it. `Reports` sends changes,
  * `RosterTelling` sends edits of friend lists, and `WatcherMessages` formats the messages.
  */
-import type { MessageId } from '../../shared/client-messages.ts';
-import type { IdsInText } from '../lib/ids-in-text.ts';
-import { SmallSet } from '../lib/small-set.ts';
+import type { MessageId } from '../../shared/messages/client-messages.ts';
+import type { IdsInText } from '../lib/log/ids-in-text.ts';
+import { SmallSet } from '../lib/collections/small-set.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { ListChanges } from '../roster/port.ts';
-import { audienceOf, audienceSize, watchEach, type WatchedList } from './watched-list.ts';
-import { Followers } from './followers.ts';
+import { audienceOf, audienceSize, watchEach, type WatchedList } from './lists/watched-list.ts';
+import { Followers } from './lists/followers.ts';
 import { notAllowed, type MayWatch } from './may-watch.ts';
-import type { Outbox } from './outbox.ts';
+import type { Outbox } from './delivery/outbox.ts';
 import { Reports, type ReportsOptions } from './reports.ts';
-import { RosterTelling, type RosterEditing } from './roster-telling.ts';
+import { RosterTelling, type RosterEditing } from './lists/roster-telling.ts';
 import { selfJson } from './selves.ts';
-import { headOfFriends, headOfUsers, WatcherMessages, type TellingOptions } from './watcher-messages.ts';
-import { WatchedLists } from './watched-lists.ts';
+import { headOfFriends, headOfUsers, WatcherMessages, type TellingOptions } from './delivery/watcher-messages.ts';
+import { WatchedLists } from './lists/watched-lists.ts';
 
 export interface FanoutOptions extends Omit<TellingOptions, 'untold' | 'held'>, ReportsOptions {
   /** The friend lists: those that are not watched yet, and their changes. */

@@ -2,7 +2,7 @@
  * Finds the watches of a connection that its viewer may not keep, for example after a token with fewer rights. Ends
  * none itself.
  */
-import type { Outbox } from './outbox.ts';
+import type { Outbox } from './delivery/outbox.ts';
 
 /** The permissions of a viewer. */
 export interface MayWatch {

@@ -7,15 +7,15 @@
  */
 import type { User } from '../presence/user.ts';
 import type { Change } from '../presence/change.ts';
-import { AudienceWalk } from './audience-walk.ts';
-import { audienceOf, audienceSize } from './watched-list.ts';
-import type { Delays } from './delays.ts';
+import { AudienceWalk } from './lists/audience-walk.ts';
+import { audienceOf, audienceSize } from './lists/watched-list.ts';
+import type { Delays } from './delivery/delays.ts';
 import type { Forewarning } from './fanout.ts';
-import { HeldBack, type Held } from './held-back.ts';
-import { FlushMessages, type Outbox } from './outbox.ts';
-import { FlushScheduler } from './flush-scheduler.ts';
+import { HeldBack, type Held } from './delivery/held-back.ts';
+import { FlushMessages, type Outbox } from './delivery/outbox.ts';
+import { FlushScheduler } from './delivery/flush-scheduler.ts';
 import { Selves } from './selves.ts';
-import type { WatcherMessages, TellingOptions } from './watcher-messages.ts';
+import type { WatcherMessages, TellingOptions } from './delivery/watcher-messages.ts';
 
 export interface ReportsOptions extends Pick<TellingOptions, 'presence' | 'clock' | 'onDelivered' | 'ensureStored'> {
   /** Minimum time between two reports of one user, in milliseconds. */

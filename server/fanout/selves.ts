@@ -5,8 +5,8 @@
  */
 import { MAX_ENTRY_BYTES } from '../../shared/limits.ts';
 import type { User } from '../presence/user.ts';
-import { audienceOf } from './watched-list.ts';
-import type { Outbox } from './outbox.ts';
+import { audienceOf } from './lists/watched-list.ts';
+import type { Outbox } from './delivery/outbox.ts';
 
 interface SelvesOptions {
   readonly tell: (outbox: Outbox, json: string) => void;

@@ -6,7 +6,7 @@
 import { MAX_TAIL_CHANGES, MAX_TAILS, TAIL_EVERY_MS } from '../../shared/limits.ts';
 import type { Change } from '../presence/change.ts';
 import type { Presence } from '../presence/presence.ts';
-import type { Outbox } from './outbox.ts';
+import type { Outbox } from './delivery/outbox.ts';
 
 interface TailsOptions {
   readonly presence: Pick<Presence, 'entryOf'>;

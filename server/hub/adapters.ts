@@ -3,17 +3,17 @@ import { hostname } from 'node:os';
 import { badFrameReasons, type BadFrameReason, type RefusalReason } from '../../shared/reasons.ts';
 import { Admission } from '../admission.ts';
 import { explaining, type Authenticator } from '../auth/authenticator.ts';
-import type { Rate } from '../lib/token-bucket.ts';
+import type { Rate } from '../lib/time/token-bucket.ts';
 import { TcpXml } from '../adapters/tcp-xml/tcp-xml.ts';
 import { WsJson } from '../adapters/ws-json/ws-json.ts';
-import { createApi, type Api } from '../api/api.ts';
-import { createPageRules } from '../api/own-pages.ts';
-import { Outbox } from '../fanout/outbox.ts';
+import { createApi, type Api } from '../adapters/http/api.ts';
+import { createPageRules } from '../adapters/http/routes/own-pages.ts';
+import { Outbox } from '../fanout/delivery/outbox.ts';
 import type { Intake } from '../intake.ts';
-import { isLoopback } from '../lib/loopback.ts';
-import { escaped } from '../lib/escaped.ts';
-import { QuietLog } from '../lib/quiet-log.ts';
-import { createRefusalLog, type Door, type ExplainRefusal } from '../lib/refusal-log.ts';
+import { isLoopback } from '../lib/net/loopback.ts';
+import { escaped } from '../lib/log/escaped.ts';
+import { QuietLog } from '../lib/log/quiet-log.ts';
+import { createRefusalLog, type Door, type ExplainRefusal } from '../lib/log/refusal-log.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
 import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
@@ -23,7 +23,7 @@ import type { Roster } from '../roster/port.ts';
 import type { Core } from './core.ts';
 import { retrySureness, startRetryingStorage, type Storage } from './storage.ts';
 import { messageRate, type HubContext } from './context.ts';
-import { buildStaleness, untilDecided, type Staleness } from './staleness.ts';
+import { buildStaleness, untilDecided, type Staleness } from '../staleness.ts';
 
 /** What every adapter with connections needs to accept one. */
 interface Gate {

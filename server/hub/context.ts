@@ -7,17 +7,17 @@ import { createOpenWithAdmin, openAuthenticator, type Authenticator } from '../a
 import { createJwtAuthenticator } from '../auth/jwt-authenticator.ts';
 import { parseOrigins } from '../auth/origins.ts';
 import type { RefusalReason } from '../../shared/reasons.ts';
-import { encodingOf, type Encoding } from '../adapters/tcp-xml/charset.ts';
-import { parseFieldNames, type FieldNames } from '../adapters/tcp-xml/names.ts';
-import type { Config } from '../config.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { Rate } from '../lib/token-bucket.ts';
-import type { Stalls } from '../lib/stall-clock.ts';
-import type { Logger } from '../lib/log.ts';
-import { openTlsFiles, type TlsFiles } from '../lib/tls-files.ts';
+import { encodingOf, type Encoding } from '../adapters/tcp-xml/frames/charset.ts';
+import { parseFieldNames, type FieldNames } from '../adapters/tcp-xml/frames/names.ts';
+import type { Config } from '../config/config.ts';
+import type { Clock } from '../lib/time/clock.ts';
+import type { Rate } from '../lib/time/token-bucket.ts';
+import type { Stalls } from '../lib/time/stall-clock.ts';
+import type { Logger } from '../lib/log/log.ts';
+import { openTlsFiles, type TlsFiles } from '../lib/net/tls-files.ts';
 import { StartError } from '../lib/start-error.ts';
 import { CodeTable } from '../presence/legacy-codes.ts';
-import type { SessionIds } from '../presence/session-id.ts';
+import type { SessionIds } from '../presence/sessions/session-id.ts';
 
 export interface HubContext {
   readonly config: Config;

@@ -1,21 +1,21 @@
 /** The middle of the map: presence, fan-out, and what connects them. Every change passes `onChange`. Opens no port. */
 import { randomBytes } from 'node:crypto';
 import { neighbourhoodOf } from '../auth/cidrs.ts';
-import { Delays } from '../fanout/delays.ts';
+import { Delays } from '../fanout/delivery/delays.ts';
 import { Fanout } from '../fanout/fanout.ts';
 import { LARGE_AUDIENCE } from '../fanout/reports.ts';
 import { Tails } from '../fanout/tails.ts';
 import { Intake } from '../intake.ts';
 import type { Change } from '../presence/change.ts';
-import { TurnBudget } from '../lib/turn-budget.ts';
+import { TurnBudget } from '../lib/time/turn-budget.ts';
 import { correctDates } from '../presence/future-dates.ts';
-import { Journal } from '../presence/journal.ts';
+import { Journal } from '../presence/explain/journal.ts';
 import { Presence } from '../presence/presence.ts';
-import type { Session } from '../presence/session.ts';
+import type { Session } from '../presence/sessions/session.ts';
 import type { User } from '../presence/user.ts';
 import { REPORT_EVERY_MS } from '../../shared/limits.ts';
-import type { Store } from '../store/port.ts';
-import { buildBlocks } from './blocks.ts';
+import type { Store } from '../storage/port.ts';
+import { buildBlocks } from '../actions/block.ts';
 import { startForgettingStrangers } from './forgetting.ts';
 import {
   buildForgetting,
@@ -28,8 +28,8 @@ import {
   writeAll,
   type Storage,
 } from './storage.ts';
-import { RosterEdits } from './roster-edits.ts';
-import { buildSessionActions, type SessionActions } from './sessions.ts';
+import { RosterEdits } from '../actions/edit-friends.ts';
+import { buildSessionActions, type SessionActions } from '../actions/sessions.ts';
 import type { HubContext } from './context.ts';
 
 export interface Core extends SessionActions {

@@ -6,7 +6,7 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { DESCRIPTORS_FOR_GUESTS, type Admission } from '../admission.ts';
-import type { Logger } from '../lib/log.ts';
+import type { Logger } from '../lib/log/log.ts';
 
 /** Descriptors kept for storage, polls and fetches that open after the start, and for guests that get a refusal. */
 const KEPT_FREE = 48 + DESCRIPTORS_FOR_GUESTS;

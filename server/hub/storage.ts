@@ -3,21 +3,27 @@
  * repeated. The store and the roster know how to keep data; this module knows when.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Logger } from '../lib/log.ts';
-import { QuietLog } from '../lib/quiet-log.ts';
-import { describeTrouble, isSqlError } from '../lib/sqlite.ts';
+import type { Logger } from '../lib/log/log.ts';
+import { QuietLog } from '../lib/log/quiet-log.ts';
+import { describeTrouble, isSqlError } from '../storage/sqlite/sqlite.ts';
 import { CEILING_AHEAD_MS, VersionClock } from '../presence/version-clock.ts';
 import { datedBy } from '../presence/future-dates.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Remembered, User } from '../presence/user.ts';
 import type { Roster } from '../roster/port.ts';
-import { SqliteRoster } from '../roster/sqlite-roster.ts';
-import { DataInUseError, explainStorage, MEMORY, openDatabase, type OpenedDatabase } from '../store/database.ts';
-import type { Store, StoreState } from '../store/port.ts';
-import { SqliteStore } from '../store/sqlite-store.ts';
-import { storedEntryOf } from '../store/stored-entry.ts';
-import { WalWatch } from '../store/wal-watch.ts';
-import { WriteBehind } from '../store/write-behind.ts';
+import { SqliteRoster } from '../storage/sqlite/sqlite-roster.ts';
+import {
+  DataInUseError,
+  explainStorage,
+  MEMORY,
+  openDatabase,
+  type OpenedDatabase,
+} from '../storage/sqlite/database.ts';
+import type { Store, StoreState } from '../storage/port.ts';
+import { SqliteStore } from '../storage/sqlite/sqlite-store.ts';
+import { storedEntryOf } from '../storage/stored-entry.ts';
+import { WalWatch } from '../storage/sqlite/wal-watch.ts';
+import { WriteBehind } from '../storage/write-behind.ts';
 import { Forgetting } from './forgetting.ts';
 import type { HubContext } from './context.ts';
 

@@ -3,13 +3,13 @@
  * are sent `stale`, until the hub can poll again or the session is gone.
  */
 import type { Unasked } from '../adapters/poll/polled.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { Stalls } from '../lib/stall-clock.ts';
+import type { Clock } from '../lib/time/clock.ts';
+import type { Stalls } from '../lib/time/stall-clock.ts';
 import type { Presence } from '../presence/presence.ts';
-import type { Session } from '../presence/session.ts';
+import type { Session } from '../presence/sessions/session.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
-import type { Reason, Staleness } from './staleness.ts';
+import type { Reason, Staleness } from '../staleness.ts';
 
 interface UnaskedOptions {
   readonly presence: Pick<Presence, 'isShownOn'>;

@@ -7,7 +7,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import type { BadFrameReason, RefusalReason } from '../../shared/reasons.ts';
 import type { Histogram } from '../lib/histogram.ts';
 import { delayHistogram } from './delay-histogram.ts';
-import type { AdapterName } from '../presence/session.ts';
+import type { AdapterName } from '../presence/sessions/session.ts';
 
 interface MetricsSources {
   readonly sessions: () => Readonly<Record<AdapterName, number>>;

@@ -7,7 +7,7 @@
  * same as any other read. Measured on Node 20: about 450 bytes a block if each user has one, 200 if a user has a
  * thousand.
  */
-import type { Entry } from '../../shared/entry.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 import type { Shown } from './fold.ts';
 
 /** What one blocked viewer sees of a user: offline since that moment. */

@@ -1,7 +1,7 @@
 /** The results of the core: changes, and what expired. */
-import type { TransitionCause } from '../../shared/explain.ts';
+import type { TransitionCause } from '../../shared/messages/explain.ts';
 import type { UserStatus } from '../../shared/status.ts';
-import type { AdapterName, Session } from './session.ts';
+import type { AdapterName, Session } from './sessions/session.ts';
 import type { User } from './user.ts';
 
 /** A change of a user's true fold. `isShown`: its entry changed too, and has a new version. */

@@ -5,7 +5,7 @@
  */
 import type { SessionStatus, UserStatus } from '../../shared/status.ts';
 import { labelsThatFit } from './labels.ts';
-import type { Session } from './session.ts';
+import type { Session } from './sessions/session.ts';
 
 /** The true fold, visible only to the user and to admins. */
 export interface Fold {

@@ -3,7 +3,7 @@
  * every watcher is sent the whole entry at each change, and a user with many long labels would cost all of them. Pure.
  */
 import { MAX_ENTRY_BYTES } from '../../shared/limits.ts';
-import type { Session } from './session.ts';
+import type { Session } from './sessions/session.ts';
 
 /** The rest of the entry. */
 interface Rest {

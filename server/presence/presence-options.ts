@@ -1,8 +1,8 @@
 /** The inputs of the core: its rules, its clock, and access to stored entries. */
-import type { Stalls } from '../lib/stall-clock.ts';
+import type { Stalls } from '../lib/time/stall-clock.ts';
 import type { VersionClock } from './version-clock.ts';
-import type { Journal } from './journal.ts';
-import type { MassLapseRule } from './mass-lapse.ts';
+import type { Journal } from './explain/journal.ts';
+import type { MassLapseRule } from './sessions/mass-lapse.ts';
 import type { Remembered, User } from './user.ts';
 
 export interface PresenceOptions {

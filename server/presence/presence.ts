@@ -4,19 +4,27 @@
  * entries are recalled through a function. Every cause of a change of status ends in `#refold`. Must not know of
  * sockets, formats or watchers.
  */
-import type { Entry } from '../../shared/entry.ts';
-import type { TransitionCause } from '../../shared/explain.ts';
-import type { Moment } from '../lib/clock.ts';
-import { IdTable } from '../lib/id-table.ts';
-import { ownId, type IdsInText } from '../lib/ids-in-text.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
+import type { TransitionCause } from '../../shared/messages/explain.ts';
+import type { Moment } from '../lib/time/clock.ts';
+import { IdTable } from '../lib/collections/id-table.ts';
+import { ownId, type IdsInText } from '../lib/log/ids-in-text.ts';
 import { Blocks, type Frozen } from './blocks.ts';
 import { foldSessions, isVisible, sameFold, sameShown, shownOf, type Shown } from './fold.ts';
-import { Leases } from './leases.ts';
+import { Leases } from './sessions/leases.ts';
 import type { Change, Expired } from './change.ts';
-import { RecentLosses } from './recent-losses.ts';
-import { restoreSession, storableSession, type RestoredSession } from './restored-session.ts';
-import { addToUser, countWith, findSession, isOn, lastSignOf, lastWaiting, removeFromUser } from './session-list.ts';
-import { Session, type AdapterName, type NewSession, type SessionUpdate } from './session.ts';
+import { RecentLosses } from './sessions/recent-losses.ts';
+import { restoreSession, storableSession, type RestoredSession } from './sessions/restored-session.ts';
+import {
+  addToUser,
+  countWith,
+  findSession,
+  isOn,
+  lastSignOf,
+  lastWaiting,
+  removeFromUser,
+} from './sessions/session-list.ts';
+import { Session, type AdapterName, type NewSession, type SessionUpdate } from './sessions/session.ts';
 import type { PresenceOptions } from './presence-options.ts';
 import { entryOf, latestSeen, User, type Remembered } from './user.ts';
 import type { Viewer } from './viewer.ts';

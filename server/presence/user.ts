@@ -2,10 +2,10 @@
  * A user as the hub holds it: its live sessions, their fold, and the entry that others see. Only `Presence` may write
  * it. A user is held while it has a session, an audience, or unsaved changes.
  */
-import type { Entry } from '../../shared/entry.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 import type { Hidden } from './blocks.ts';
 import { shownOf, type Fold, type Shown } from './fold.ts';
-import type { Session } from './session.ts';
+import type { Session } from './sessions/session.ts';
 
 /** The watchers of a user. Fan-out owns them; they are kept here so that a change finds them without a lookup. */
 export interface Audience {

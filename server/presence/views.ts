@@ -2,7 +2,7 @@
  * The entry that a viewer sees of a user, as JSON: the full entry, the entry without what `HUB_LAST_SEEN` hides, or the
  * frozen entry of a block. Each form is made once per version, however many viewers see it. Pure except for that cache.
  */
-import type { Entry } from '../../shared/entry.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 import { frozenEntry, type Hidden } from './blocks.ts';
 import { isVisible, type Shown } from './fold.ts';
 import { entryOf, type User } from './user.ts';

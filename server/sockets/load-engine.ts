@@ -7,9 +7,9 @@ import { createRequire } from 'node:module';
 import { StartError } from '../lib/start-error.ts';
 import { PARSER_HEADER_BYTES } from './http-rules.ts';
 import type { Engine } from './port.ts';
-import { createUwsEngine } from './uws-engine.ts';
-import type { Uws } from './uws-types.ts';
-import { wsEngine } from './ws-engine.ts';
+import { createUwsEngine } from './uws/uws-engine.ts';
+import type { Uws } from './uws/uws-types.ts';
+import { wsEngine } from './ws/ws-engine.ts';
 
 type Transport = 'auto' | 'uws' | 'ws';
 

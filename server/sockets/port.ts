@@ -3,7 +3,7 @@
  * (uws-engine, ws-engine) and pass one contract suite. No other module knows which one runs.
  */
 import type { RefusalReason } from '../../shared/reasons.ts';
-import type { TlsFiles } from '../lib/tls-files.ts';
+import type { TlsFiles } from '../lib/net/tls-files.ts';
 
 /** `queued`: accepted, but the peer reads slower than we write. Send nothing unsolicited until `drained`. */
 export type SendResult = 'sent' | 'queued' | 'dropped';

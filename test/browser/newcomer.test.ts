@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Clock } from '../../server/lib/clock.ts';
+import type { Clock } from '../../server/lib/time/clock.ts';
 import { launchChromium } from '../support/chromium.ts';
 import { freePort } from '../support/hub-process.ts';
 import { needing } from '../support/needs.ts';

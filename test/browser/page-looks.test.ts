@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Clock } from '../../server/lib/clock.ts';
+import type { Clock } from '../../server/lib/time/clock.ts';
 import { connection, FriendPageStage, friendRow } from '../support/friend-page.ts';
 import { needing } from '../support/needs.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';

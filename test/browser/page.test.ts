@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Clock } from '../../server/lib/clock.ts';
+import type { Clock } from '../../server/lib/time/clock.ts';
 import { asSeen, TURNING } from '../support/bidi.ts';
 import { connection, FriendPageStage, friendRow } from '../support/friend-page.ts';
 import { LegacyClient } from '../support/legacy-client.ts';

@@ -8,7 +8,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import { Admission } from '../../server/admission.ts';
 import { loadEngine } from '../../server/sockets/load-engine.ts';
-import { openTlsFiles, type TlsFiles } from '../../server/lib/tls-files.ts';
+import { openTlsFiles, type TlsFiles } from '../../server/lib/net/tls-files.ts';
 import type {
   Engine,
   HttpReply,

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type SecureVersion, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { TlsFiles } from '../../server/lib/tls-files.ts';
+import type { TlsFiles } from '../../server/lib/net/tls-files.ts';
 import type { Engine } from '../../server/sockets/port.ts';
 import { certificateFile, openFiles, Raw, Rig } from './engine-rig.ts';
 

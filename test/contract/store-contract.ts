@@ -4,8 +4,8 @@
  */
 import { describe, expect, test } from 'vitest';
 import { CEILING_AHEAD_MS } from '../../server/presence/version-clock.ts';
-import type { Store, StoredEntry, StoredSession } from '../../server/store/port.ts';
-import { WRITTEN_WITHIN_MS } from '../../server/store/write-behind.ts';
+import type { Store, StoredEntry, StoredSession } from '../../server/storage/port.ts';
+import { WRITTEN_WITHIN_MS } from '../../server/storage/write-behind.ts';
 
 export interface StoreRun {
   readonly store: Store;

@@ -1,8 +1,8 @@
 /** What the operator reads about a bad frame: what is wrong with frames like it at `warn`, the value itself at `debug`. */
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
-import type { Config } from '../../server/config.ts';
-import type { Logger } from '../../server/lib/log.ts';
+import type { Config } from '../../server/config/config.ts';
+import type { Logger } from '../../server/lib/log/log.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
 import { tokenFor } from '../support/tokens.ts';

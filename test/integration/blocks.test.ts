@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { Entry } from '../../shared/entry.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
 import { WsClient } from '../support/ws-client.ts';

@@ -9,9 +9,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, expect, it } from 'vitest';
 import { startHub, type Hub } from '../../server/hub.ts';
-import { systemClock } from '../../server/lib/system-clock.ts';
-import { createLog } from '../../server/lib/log.ts';
-import { StallClock } from '../../server/lib/stall-clock.ts';
+import { systemClock } from '../../server/lib/time/system-clock.ts';
+import { createLog } from '../../server/lib/log/log.ts';
+import { StallClock } from '../../server/lib/time/stall-clock.ts';
 import { defaultConfig, onBothEngines } from '../support/hub.ts';
 
 const LEASE_MS = 2000;

@@ -1,6 +1,6 @@
 /** PROTOCOL.md section 1: nothing shown lies in the future after the wall clock was a day ahead, and was set back. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { Entry } from '../../shared/entry.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { WsClient } from '../support/ws-client.ts';
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, expect, it } from 'vitest';
-import type { Entry } from '../../shared/entry.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 import { seededRandom, type Random } from '../../server/cli/random.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
 import { WsClient } from '../support/ws-client.ts';

@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
-import type { Config } from '../../server/config.ts';
+import type { Config } from '../../server/config/config.ts';
 import { ask, type Asked } from '../support/ask.ts';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';

@@ -1,8 +1,8 @@
 /** PROTOCOL.md section 5, through real sockets: every route that is built, and every way to get one wrong. */
 import { connect } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { routeWords } from '../../server/api/openapi.ts';
-import { problem } from '../../shared/http-bodies.ts';
+import { routeWords } from '../../server/adapters/http/routes/openapi.ts';
+import { problem } from '../../shared/messages/http-bodies.ts';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
 import { WsClient } from '../support/ws-client.ts';

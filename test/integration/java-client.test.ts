@@ -10,10 +10,10 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Config } from '../../server/config.ts';
+import type { Config } from '../../server/config/config.ts';
 import { startHub, type Hub } from '../../server/hub.ts';
-import { createLog } from '../../server/lib/log.ts';
-import type { Entry } from '../../shared/entry.ts';
+import { createLog } from '../../server/lib/log/log.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 import { defaultConfig } from '../support/hub.ts';
 import { needing } from '../support/needs.ts';
 

@@ -5,20 +5,20 @@ import { createServer as createTcpServer, type AddressInfo, type Server, type So
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
-import { noStalls } from '../../server/lib/stall-clock.ts';
+import { noStalls } from '../../server/lib/time/stall-clock.ts';
 import { MAX_POLLS_AT_ONCE, Poller, type PollerOptions } from '../../server/adapters/poll/poller.ts';
 import type { CutOff, Outcome, Prober } from '../../server/adapters/poll/probe.ts';
 import type { Endpoint } from '../../server/adapters/poll/targets.ts';
 import { Intake } from '../../server/intake.ts';
-import type { Moment } from '../../server/lib/clock.ts';
-import { systemClock } from '../../server/lib/system-clock.ts';
+import type { Moment } from '../../server/lib/time/clock.ts';
+import { systemClock } from '../../server/lib/time/system-clock.ts';
 import { StartError } from '../../server/lib/start-error.ts';
 import { CodeTable } from '../../server/presence/legacy-codes.ts';
-import { Journal } from '../../server/presence/journal.ts';
+import { Journal } from '../../server/presence/explain/journal.ts';
 import { VersionClock } from '../../server/presence/version-clock.ts';
 import { Presence } from '../../server/presence/presence.ts';
-import type { Session } from '../../server/presence/session.ts';
-import type { Entry } from '../../shared/entry.ts';
+import type { Session } from '../../server/presence/sessions/session.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'poll-'));
 afterAll(() => rmSync(dir, { recursive: true }));

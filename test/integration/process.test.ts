@@ -29,7 +29,7 @@ afterEach(async () => {
 });
 
 const launcher = fileURLToPath(new URL('../../server/launch.mjs', import.meta.url));
-const builtLog = new URL('../../dist/server/lib/log.js', import.meta.url).href;
+const builtLog = new URL('../../dist/server/lib/log/log.js', import.meta.url).href;
 const known = (signal: string): boolean => signal in constants.signals;
 
 describe('a signal', () => {

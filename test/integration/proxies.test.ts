@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import WebSocket from 'ws';
-import type { ExplainedSession } from '../../shared/explain.ts';
+import type { ExplainedSession } from '../../shared/messages/explain.ts';
 import { ask, type Answer, type Asked } from '../support/ask.ts';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { needing } from '../support/needs.ts';

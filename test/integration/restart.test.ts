@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openSqlite } from '../../server/lib/sqlite.ts';
+import { openSqlite } from '../../server/storage/sqlite/sqlite.ts';
 import { endHubProcesses, freePort, holdPort, startHubProcess } from '../support/hub-process.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { LegacyClient } from '../support/legacy-client.ts';

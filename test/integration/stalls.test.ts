@@ -1,8 +1,8 @@
 /** PROTOCOL.md section 2: the hub's own stalls are no client's fault. The loop is stopped for real time by the test's clock. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { Entry } from '../../shared/entry.ts';
-import { StallClock } from '../../server/lib/stall-clock.ts';
-import { SystemClock } from '../../server/lib/system-clock.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
+import { StallClock } from '../../server/lib/time/stall-clock.ts';
+import { SystemClock } from '../../server/lib/time/system-clock.ts';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
 import { WsClient } from '../support/ws-client.ts';

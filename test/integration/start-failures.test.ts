@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { openSqlite } from '../../server/lib/sqlite.ts';
+import { openSqlite } from '../../server/storage/sqlite/sqlite.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
 import { needing } from '../support/needs.ts';
 

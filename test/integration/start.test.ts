@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { startHub } from '../../server/hub.ts';
-import { createLog } from '../../server/lib/log.ts';
+import { createLog } from '../../server/lib/log/log.ts';
 import { loadEngine } from '../../server/sockets/load-engine.ts';
 import { defaultConfig } from '../support/hub.ts';
 import { endHubProcesses, freePort, holdPort, startHubProcess, startLine, type Exit } from '../support/hub-process.ts';

@@ -7,7 +7,7 @@ import { connect as connectTls, TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
-import { openTlsFiles, type TlsFiles } from '../../server/lib/tls-files.ts';
+import { openTlsFiles, type TlsFiles } from '../../server/lib/net/tls-files.ts';
 import { frame, type LegacyClient } from '../support/legacy-client.ts';
 import { startTcpHub } from '../support/tcp-hub.ts';
 import { cidrs, TcpStage } from '../support/tcp-stage.ts';

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Config } from '../../server/config.ts';
+import type { Config } from '../../server/config/config.ts';
 import { frame, type LegacyClient } from '../support/legacy-client.ts';
 import { startTcpHub, toldTo, type TcpHub } from '../support/tcp-hub.ts';
 import { TEST_SECRET, tokenFor, unsignedTokenFor } from '../support/tokens.ts';

@@ -1,7 +1,7 @@
 /** PROTOCOL.md sections 4 and 7, through real sockets: how fast and how much, how many, and who reads too slowly. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Config } from '../../server/config.ts';
+import type { Config } from '../../server/config/config.ts';
 import { sessionStatuses } from '../../shared/status.ts';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { WsClient } from '../support/ws-client.ts';

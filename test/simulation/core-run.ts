@@ -3,8 +3,8 @@
  * The deeds come from fast-check (see `coreDeed`) or from a failing run that was kept.
  */
 import fc from 'fast-check';
-import type { Entry } from '../../shared/entry.ts';
-import type { Session } from '../../server/presence/session.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
+import type { Session } from '../../server/presence/sessions/session.ts';
 import { admin, codeOf, TICK_MS, type PresenceStage } from '../support/presence-stage.ts';
 import { PresenceModel, type ModelClaim, type ModelEntry, type ModelSession } from './model.ts';
 

@@ -4,8 +4,8 @@
  * know it. One of them may watch its friends only, one sees more than others.
  */
 import fc from 'fast-check';
-import type { HubMessage } from '../../shared/hub-messages.ts';
-import type { Entry } from '../../shared/entry.ts';
+import type { HubMessage } from '../../shared/messages/hub-messages.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 import type { Edge } from '../../server/roster/port.ts';
 import type { Viewer } from '../../server/presence/viewer.ts';
 import { FanoutStage, type FanoutStageOptions, type Peer } from '../support/fanout-stage.ts';

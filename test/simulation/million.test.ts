@@ -5,11 +5,11 @@
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { noStalls } from '../../server/lib/stall-clock.ts';
-import { Journal } from '../../server/presence/journal.ts';
+import { noStalls } from '../../server/lib/time/stall-clock.ts';
+import { Journal } from '../../server/presence/explain/journal.ts';
 import { VersionClock } from '../../server/presence/version-clock.ts';
 import { Presence } from '../../server/presence/presence.ts';
-import type { Session, SessionOwner } from '../../server/presence/session.ts';
+import type { Session, SessionOwner } from '../../server/presence/sessions/session.ts';
 import { TestClock } from '../support/clock.ts';
 
 const COUNT = 1_000_000;

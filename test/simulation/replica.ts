@@ -2,8 +2,8 @@
  * A client as the contract lets it be written: it keeps what it is sent, by the rules of PROTOCOL.md section 4, and
  * resumes with the last `at`. Fails at the first message that the contract forbids. Knows nothing of the hub's insides.
  */
-import type { Entry } from '../../shared/entry.ts';
-import type { HubMessage } from '../../shared/hub-messages.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
+import type { HubMessage } from '../../shared/messages/hub-messages.ts';
 
 export class Replica {
   readonly entries = new Map<string, Entry>();

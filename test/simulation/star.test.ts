@@ -1,7 +1,7 @@
 /** A user with two hundred thousand watchers: how long a turn of the event loop is while they are told, and what they are told. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { Outbox } from '../../server/fanout/outbox.ts';
+import { Outbox } from '../../server/fanout/delivery/outbox.ts';
 import { LARGE_AUDIENCE } from '../../server/fanout/reports.ts';
 import type { SendResult } from '../../server/sockets/port.ts';
 import { FakeSocket, FanoutStage, type FanoutStageOptions } from '../support/fanout-stage.ts';

@@ -2,8 +2,8 @@
  * A clock that a test moves: both times stand still until `pass` or `stepWall` is called. Starts at instants that can't
  * be taken for one another, so that a mix-up of the wall clock with the monotonic one shows.
  */
-import type { Moment } from '../../server/lib/clock.ts';
-import type { RealClock } from '../../server/lib/system-clock.ts';
+import type { Moment } from '../../server/lib/time/clock.ts';
+import type { RealClock } from '../../server/lib/time/system-clock.ts';
 
 export class TestClock implements RealClock {
   wallMs = 1_767_225_600_000;

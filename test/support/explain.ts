@@ -1,5 +1,5 @@
 /** Asks a test hub why a user is shown as it is, and holds the answer to the contract's form. */
-import { explanation, type ExplainedSession, type Explanation } from '../../shared/explain.ts';
+import { explanation, type ExplainedSession, type Explanation } from '../../shared/messages/explain.ts';
 import type { TestHub } from './hub.ts';
 
 export async function explain(hub: Pick<TestHub, 'request'>, user: string): Promise<Explanation> {

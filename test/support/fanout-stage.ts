@@ -2,17 +2,17 @@
  * A stage for tests of fan-out: the core's stage, friend lists in memory, and sockets that only note what they are sent.
  * A socket may be made slow: it then answers `queued` and hands nothing over until the test drains it.
  */
-import { Delays } from '../../server/fanout/delays.ts';
+import { Delays } from '../../server/fanout/delivery/delays.ts';
 import { Fanout } from '../../server/fanout/fanout.ts';
-import { Outbox } from '../../server/fanout/outbox.ts';
+import { Outbox } from '../../server/fanout/delivery/outbox.ts';
 import { LARGE_AUDIENCE } from '../../server/fanout/reports.ts';
-import { buildBlocks, type BlockEdits } from '../../server/hub/blocks.ts';
-import { TurnBudget } from '../../server/lib/turn-budget.ts';
+import { buildBlocks, type BlockEdits } from '../../server/actions/block.ts';
+import { TurnBudget } from '../../server/lib/time/turn-budget.ts';
 import type { Viewer } from '../../server/presence/viewer.ts';
 import type { Edge, ListChanges } from '../../server/roster/port.ts';
-import type { Store } from '../../server/store/port.ts';
+import type { Store } from '../../server/storage/port.ts';
 import type { SendResult, Socket } from '../../server/sockets/port.ts';
-import { hubMessage, type HubMessage } from '../../shared/hub-messages.ts';
+import { hubMessage, type HubMessage } from '../../shared/messages/hub-messages.ts';
 import { observer, PresenceStage, type StageOptions } from './presence-stage.ts';
 
 export class FakeSocket implements Socket {

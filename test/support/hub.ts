@@ -5,11 +5,11 @@
  */
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { describe } from 'vitest';
-import type { Config } from '../../server/config.ts';
+import type { Config } from '../../server/config/config.ts';
 import { startHub, type Hub } from '../../server/hub.ts';
-import type { Clock } from '../../server/lib/clock.ts';
-import { createLog, type Logger } from '../../server/lib/log.ts';
-import { StallClock } from '../../server/lib/stall-clock.ts';
+import type { Clock } from '../../server/lib/time/clock.ts';
+import { createLog, type Logger } from '../../server/lib/log/log.ts';
+import { StallClock } from '../../server/lib/time/stall-clock.ts';
 import { TestClock } from './clock.ts';
 import { needing } from './needs.ts';
 

@@ -2,13 +2,13 @@
  * A stage for tests of the core: a `Presence` with a clock that the test moves and a store that is a `Map`.
  * Remembers every change that the core reported. Knows nothing of watchers.
  */
-import type { Entry } from '../../shared/entry.ts';
-import { noStalls } from '../../server/lib/stall-clock.ts';
-import { Journal } from '../../server/presence/journal.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
+import { noStalls } from '../../server/lib/time/stall-clock.ts';
+import { Journal } from '../../server/presence/explain/journal.ts';
 import { VersionClock } from '../../server/presence/version-clock.ts';
 import type { Change, Expired } from '../../server/presence/change.ts';
 import { Presence } from '../../server/presence/presence.ts';
-import type { NewSession, SessionUpdate, Session } from '../../server/presence/session.ts';
+import type { NewSession, SessionUpdate, Session } from '../../server/presence/sessions/session.ts';
 import type { Remembered } from '../../server/presence/user.ts';
 import type { Viewer } from '../../server/presence/viewer.ts';
 import { TestClock } from './clock.ts';

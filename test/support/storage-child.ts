@@ -3,10 +3,10 @@
  * argument: says each thing on a line of its own, and only after it was done.
  */
 import { writeSync } from 'node:fs';
-import { SqliteRoster } from '../../server/roster/sqlite-roster.ts';
-import { openDatabase } from '../../server/store/database.ts';
+import { SqliteRoster } from '../../server/storage/sqlite/sqlite-roster.ts';
+import { openDatabase } from '../../server/storage/sqlite/database.ts';
 import { CEILING_AHEAD_MS } from '../../server/presence/version-clock.ts';
-import { SqliteStore } from '../../server/store/sqlite-store.ts';
+import { SqliteStore } from '../../server/storage/sqlite/sqlite-store.ts';
 
 const say = (line: string): void => void writeSync(1, `${line}\n`);
 

@@ -3,9 +3,9 @@
  * where the hub has one). WebSocket leases are an hour long, so that a watcher outlives any time that a test lets pass.
  */
 import { expect } from 'vitest';
-import type { Config } from '../../server/config.ts';
+import type { Config } from '../../server/config/config.ts';
 import type { BadFrameReason, RefusalReason } from '../../shared/reasons.ts';
-import type { Entry } from '../../shared/entry.ts';
+import type { Entry } from '../../shared/messages/entry.ts';
 import { startTestHub, type TestHub } from './hub.ts';
 import { frame, LegacyClient } from './legacy-client.ts';
 import { tokenFor } from './tokens.ts';

@@ -5,10 +5,10 @@
 import { Admission } from '../../server/admission.ts';
 import { openAuthenticator } from '../../server/auth/authenticator.ts';
 import { parseCidrs, type Cidrs } from '../../server/auth/cidrs.ts';
-import { defaultFieldNames } from '../../server/adapters/tcp-xml/names.ts';
+import { defaultFieldNames } from '../../server/adapters/tcp-xml/frames/names.ts';
 import { TcpXml, type TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
 import { Intake } from '../../server/intake.ts';
-import type { Session } from '../../server/presence/session.ts';
+import type { Session } from '../../server/presence/sessions/session.ts';
 import type { BadFrameReason, RefusalReason } from '../../shared/reasons.ts';
 import { LegacyClient } from './legacy-client.ts';
 import { PresenceStage } from './presence-stage.ts';

@@ -4,7 +4,7 @@
  */
 import { SignJWT } from 'jose';
 import type { Scope } from '../../server/auth/identity.ts';
-import type { Clock } from '../../server/lib/clock.ts';
+import type { Clock } from '../../server/lib/time/clock.ts';
 import { TestClock } from './clock.ts';
 
 export const TEST_SECRET = 'a secret for tests, of 32 bytes or more';

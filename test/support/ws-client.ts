@@ -1,7 +1,7 @@
 /** A WebSocket client for tests: sends objects, waits for messages by type, keeps every one for a look at the whole. */
 import WebSocket from 'ws';
-import type { HubMessage } from '../../shared/hub-messages.ts';
-import { hubMessage } from '../../shared/hub-messages.ts';
+import type { HubMessage } from '../../shared/messages/hub-messages.ts';
+import { hubMessage } from '../../shared/messages/hub-messages.ts';
 
 type Of<T extends HubMessage['type']> = Extract<HubMessage, { type: T }>;
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { describeSettings, readConfig, readFlags, type Environment } from '../../server/config.ts';
+import { describeSettings, readConfig, readFlags, type Environment } from '../../server/config/config.ts';
 
 interface Said {
   readonly args?: readonly string[];

@@ -2,12 +2,12 @@
 import { useEffect } from 'preact/hooks';
 import { formatDuration, formatTime } from '../ages.ts';
 import type { Rooms } from '../rooms.ts';
-import { Explained } from './explained.tsx';
-import { FindUser } from './find-user.tsx';
+import { Explained } from './explain/explained.tsx';
+import { FindUser } from './explain/find-user.tsx';
 import { useCell, useNow } from './hooks.ts';
-import { Numbers } from './numbers.tsx';
-import { Plots } from './plots.tsx';
-import { TailView } from './tail.tsx';
+import { Numbers } from './numbers/numbers.tsx';
+import { Plots } from './numbers/plots.tsx';
+import { TailView } from './tail/tail.tsx';
 import { TokenForm } from './token-form.tsx';
 
 export function App({ rooms }: { readonly rooms: Rooms }) {

@@ -4,7 +4,7 @@
  * because adapters must not import each other.
  */
 import { replaceHalves, text } from '../../../shared/ids.ts';
-import { parseFields } from '../../../shared/json.ts';
+import { parseFields } from '../../../shared/messages/json.ts';
 import { sessionStatus, type SessionStatus } from '../../../shared/status.ts';
 
 export interface AnswerReaders {

@@ -3,9 +3,9 @@
  * holds the schedule fields of the target. Does no I/O.
  */
 import type { Intake } from '../../intake.ts';
-import type { Clock } from '../../lib/clock.ts';
-import { NOT_SCHEDULED, type Timed } from '../../lib/timing-wheel.ts';
-import type { Session, SessionOwner } from '../../presence/session.ts';
+import type { Clock } from '../../lib/time/clock.ts';
+import { NOT_SCHEDULED, type Timed } from '../../lib/time/timing-wheel.ts';
+import type { Session, SessionOwner } from '../../presence/sessions/session.ts';
 import type { Said } from './answer.ts';
 import type { CutOff } from './probe.ts';
 import type { Target } from './targets.ts';

@@ -4,10 +4,10 @@
  * applies the result. Ends no session when it stops, because the users do not leave with the hub.
  */
 import type { Intake } from '../../intake.ts';
-import type { Clock } from '../../lib/clock.ts';
-import type { Logger } from '../../lib/log.ts';
+import type { Clock } from '../../lib/time/clock.ts';
+import type { Logger } from '../../lib/log/log.ts';
 import { StartError } from '../../lib/start-error.ts';
-import { DONE, TimingWheel } from '../../lib/timing-wheel.ts';
+import { DONE, TimingWheel } from '../../lib/time/timing-wheel.ts';
 import { readAnswer, type AnswerReaders } from './answer.ts';
 import { Polled, type Unasked } from './polled.ts';
 import { Prober, type Outcome } from './probe.ts';

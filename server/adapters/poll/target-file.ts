@@ -4,7 +4,7 @@
  * `stat`, but `fs.watch` may miss any of them. Knows no schedule.
  */
 import { readFile, stat } from 'node:fs/promises';
-import { fail, type Result } from '../../lib/result.ts';
+import { fail, type Result } from '../../../shared/result.ts';
 import { parseTargets, type Target } from './targets.ts';
 
 /** All targets of the file, or a sentence that says what is wrong. */

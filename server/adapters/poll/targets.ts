@@ -4,8 +4,8 @@
  */
 import { urlToHttpOptions } from 'node:url';
 import { DEVICE_FORM, isDevice, isUserId, USER_ID_FORM } from '../../../shared/ids.ts';
-import { isFields, type Fields } from '../../../shared/json.ts';
-import { ok, fail, type Result } from '../../lib/result.ts';
+import { isFields, type Fields } from '../../../shared/messages/json.ts';
+import { ok, fail, type Result } from '../../../shared/result.ts';
 
 export type Endpoint =
   { readonly kind: 'tcp'; readonly host: string; readonly port: number } | { readonly kind: 'http'; readonly url: URL };

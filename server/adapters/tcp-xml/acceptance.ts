@@ -5,8 +5,8 @@
  */
 import type { Socket } from 'node:net';
 import { createProxyReader, type ProxySource } from '../../auth/proxy-protocol.ts';
-import { DONE } from '../../lib/timing-wheel.ts';
-import { beginsTls, type TlsUpgrade } from '../../lib/tls-upgrade.ts';
+import { DONE } from '../../lib/time/timing-wheel.ts';
+import { beginsTls, type TlsUpgrade } from '../../lib/net/tls-upgrade.ts';
 import type { SlotOwner } from './wheel-slot.ts';
 import type { TcpXmlOptions } from './tcp-xml.ts';
 

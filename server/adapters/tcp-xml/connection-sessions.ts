@@ -3,8 +3,8 @@
  * answers.
  */
 import type { SessionRefusal } from '../../intake.ts';
-import type { Session, SessionOwner } from '../../presence/session.ts';
-import type { Heartbeat } from './decode.ts';
+import type { Session, SessionOwner } from '../../presence/sessions/session.ts';
+import type { Heartbeat } from './frames/decode.ts';
 import type { TcpXmlOptions } from './tcp-xml.ts';
 
 /** Why a frame is not accepted. */

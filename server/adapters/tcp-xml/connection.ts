@@ -6,20 +6,20 @@
 import type { Socket } from 'node:net';
 import { badFrameReasons, errorCodes, type BadFrameReason } from '../../../shared/reasons.ts';
 import { MAX_BAD_FRAMES_IN_A_ROW } from '../../../shared/limits.ts';
-import { DONE } from '../../lib/timing-wheel.ts';
+import { DONE } from '../../lib/time/timing-wheel.ts';
 import { ConnectionSessions } from './connection-sessions.ts';
-import { decodeText, isWide, type FrameEncoding } from './charset.ts';
-import { offendingValue, type Heartbeat } from './decode.ts';
-import { answerBytes, encodeAck, encodeError, encodeProbe } from './encode.ts';
-import { markupCost, TOKEN_COST } from './frame-cost.ts';
-import { LastFrame } from './last-frame.ts';
+import { decodeText, isWide, type FrameEncoding } from './frames/charset.ts';
+import { offendingValue, type Heartbeat } from './frames/decode.ts';
+import { answerBytes, encodeAck, encodeError, encodeProbe } from './frames/encode.ts';
+import { markupCost, TOKEN_COST } from './frames/frame-cost.ts';
+import { LastFrame } from './frames/last-frame.ts';
 import { TokenGate, type TokenRefusal } from './token-gate.ts';
 import type { SlotOwner } from './wheel-slot.ts';
 import type { Opened } from './acceptance.ts';
-import { HeartbeatReader } from './heartbeat-reader.ts';
-import type { FrameTemplates } from './frame-templates.ts';
+import { HeartbeatReader } from './pacing/heartbeat-reader.ts';
+import type { FrameTemplates } from './frames/frame-templates.ts';
 import type { BadFrame, TcpXmlOptions } from './tcp-xml.ts';
-import type { FairQueue } from '../../lib/fair-queue.ts';
+import type { FairQueue } from '../../lib/collections/fair-queue.ts';
 
 /** How long after its end a connection may wait for a peer that does not read. */
 const GONE_WITHIN_MS = 5_000;

@@ -8,9 +8,9 @@ import { createHash } from 'node:crypto';
 import type { RefusalReason } from '../../../shared/reasons.ts';
 import type { Authenticator, Undecided, Verdict } from '../../auth/authenticator.ts';
 import { mayClaim } from '../../auth/policy.ts';
-import type { Clock } from '../../lib/clock.ts';
-import type { FrameEncoding } from './charset.ts';
-import type { Heartbeat } from './decode.ts';
+import type { Clock } from '../../lib/time/clock.ts';
+import type { FrameEncoding } from './frames/charset.ts';
+import type { Heartbeat } from './frames/decode.ts';
 
 export type TokenRefusal = Extract<RefusalReason, 'unauthenticated' | 'forbidden' | 'unavailable'>;
 

@@ -2,7 +2,7 @@
  * The place of one accepted socket in the timing wheel. The wheel may reference a slot until its time comes. Whatever
  * currently serves the socket is released earlier, together with everything that it references.
  */
-import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/timing-wheel.ts';
+import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/time/timing-wheel.ts';
 
 /** The object that serves a socket: its acceptance first, then its connection. */
 export interface SlotOwner {

@@ -2,14 +2,14 @@
  * What the phases of a connection (awaiting-hello.ts, established.ts) may do with it: answer, report errors, end it.
  * Also holds the table of refusals that end it. Holds no state; connection.ts implements the interface.
  */
-import type { MessageId } from '../../../shared/client-messages.ts';
+import type { MessageId } from '../../../shared/messages/client-messages.ts';
 import type { CloseReason, ErrorCode, RefusalReason } from '../../../shared/reasons.ts';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 import { HELLO_WITHIN_MS } from '../../../shared/limits.ts';
 import { REFUSAL, UNDECIDED, type Undecided } from '../../auth/authenticator.ts';
-import type { Outbox } from '../../fanout/outbox.ts';
-import type { SessionOwner } from '../../presence/session.ts';
-import type { Established } from './established.ts';
+import type { Outbox } from '../../fanout/delivery/outbox.ts';
+import type { SessionOwner } from '../../presence/sessions/session.ts';
+import type { Established } from './phases/established.ts';
 
 export interface ConnectionControl extends SessionOwner {
   readonly outbox: Outbox;

@@ -3,19 +3,19 @@
  * to the current phase (awaiting-hello.ts, then established.ts), answers, and ends. Its timing comes from `tick`. Knows
  * no other connection.
  */
-import { parseClientMessage, type MessageId, type ParsedMessage } from '../../../shared/client-messages.ts';
+import { parseClientMessage, type MessageId, type ParsedMessage } from '../../../shared/messages/client-messages.ts';
 import { closeCodes, type CloseReason, type ErrorCode } from '../../../shared/reasons.ts';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 import { BYE_CLOSE_WITHIN_MS, MAX_BAD_MESSAGES_IN_A_ROW } from '../../../shared/limits.ts';
-import type { Outbox, OutboxOwner } from '../../fanout/outbox.ts';
-import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/timing-wheel.ts';
+import type { Outbox, OutboxOwner } from '../../fanout/delivery/outbox.ts';
+import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/time/timing-wheel.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
-import { AwaitingHello } from './awaiting-hello.ts';
+import { AwaitingHello } from './phases/awaiting-hello.ts';
 import { Inflow, type Heard } from './inflow.ts';
 import { BINARY, OVERSIZE, type Incoming } from './lane.ts';
 import { refusals, type ConnectionControl, type Refusal } from './connection-control.ts';
-import { plainWatchIn } from './read-watch.ts';
-import type { Established } from './established.ts';
+import { plainWatchIn } from './messages/read-watch.ts';
+import type { Established } from './phases/established.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
 /** `closing`: the hub has sent its last message. */

@@ -4,8 +4,8 @@
  * verified. The socket is then paused, and what still arrives (uWebSockets.js cannot pause) is kept in a lane. Nothing
  * is refused or lost. Only more than ten times the rate for 10 s ends the connection. Knows no message types.
  */
-import { TokenBucket, type Rate } from '../../lib/token-bucket.ts';
-import { LEAST_FRAMES, type InLine } from '../../lib/fair-queue.ts';
+import { TokenBucket, type Rate } from '../../lib/time/token-bucket.ts';
+import { LEAST_FRAMES, type InLine } from '../../lib/collections/fair-queue.ts';
 import type { Socket } from '../../sockets/port.ts';
 import { Lane, type Incoming } from './lane.ts';
 import type { ConnectionContext } from './ws-json.ts';

@@ -4,9 +4,9 @@
  * it.
  */
 import { closeCodes, type CloseReason } from '../../../shared/reasons.ts';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 import { BYE_CLOSE_WITHIN_MS } from '../../../shared/limits.ts';
-import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/timing-wheel.ts';
+import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/time/timing-wheel.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
 
 const ignore = (): void => undefined;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { FriendList } from '../../../server/cli/friend-list.ts';
 import { renderChange, renderTable, type LinkState } from '../../../server/cli/friend-table.ts';
 import { widthOf } from '../../../server/cli/terminal-text.ts';
-import type { Entry } from '../../../shared/entry.ts';
+import type { Entry } from '../../../shared/messages/entry.ts';
 
 const NOW = 1_767_225_600_000;
 

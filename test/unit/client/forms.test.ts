@@ -1,9 +1,9 @@
 /** What the SDK repeats of the contract, which it may import as types alone, held to the contract itself. */
 import { describe, expect, it } from 'vitest';
-import { inChunks, MAX_CHARS, MAX_IDS } from '../../../client/sdk/chunks.ts';
-import { isFinal, isPaced } from '../../../client/sdk/reconnect-policy.ts';
-import { readIds, readMyStatus, readUser } from '../../../client/sdk/read.ts';
-import { refreshInMs } from '../../../client/sdk/tokens.ts';
+import { inChunks, MAX_CHARS, MAX_IDS } from '../../../client/sdk/link/chunks.ts';
+import { isFinal, isPaced } from '../../../client/sdk/link/reconnect-policy.ts';
+import { readIds, readMyStatus, readUser } from '../../../client/sdk/link/read.ts';
+import { refreshInMs } from '../../../client/sdk/link/tokens.ts';
 import { closeCodes } from '../../../shared/reasons.ts';
 import { isUserId, text as textForm } from '../../../shared/ids.ts';
 import { MAX_IDS_PER_MESSAGE, MAX_WS_MESSAGE_BYTES } from '../../../shared/limits.ts';

@@ -1,10 +1,10 @@
 /** The link to the hub, with a socket and a clock that the test holds: when it comes back, and when it does not. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { HubLink } from '../../../client/sdk/hub-link.ts';
-import type { LinkStatus } from '../../../client/sdk/link.ts';
-import { onceAtATime } from '../../../client/sdk/tokens.ts';
+import { HubLink } from '../../../client/sdk/link/hub-link.ts';
+import type { LinkStatus } from '../../../client/sdk/link/link.ts';
+import { onceAtATime } from '../../../client/sdk/link/tokens.ts';
 import type { GetToken, WebSocketLike } from '../../../client/sdk/types.ts';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 
 /** A socket whose other end is the test. */
 class Socket implements WebSocketLike {

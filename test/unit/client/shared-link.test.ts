@@ -1,9 +1,9 @@
 /** What tabs that share a connection know of each other's words, and what the one that holds it asks of them. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { SharedLink } from '../../../client/sdk/shared-link.ts';
-import type { FromTab, Port, SharedOptions, ToTab } from '../../../client/sdk/tab-protocol.ts';
+import { SharedLink } from '../../../client/sdk/tabs/shared-link.ts';
+import type { FromTab, Port, SharedOptions, ToTab } from '../../../client/sdk/tabs/tab-protocol.ts';
 import type { WebSocketLike } from '../../../client/sdk/types.ts';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 
 class NoSocket implements WebSocketLike {
   static all: NoSocket[] = [];

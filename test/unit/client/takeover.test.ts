@@ -1,10 +1,10 @@
 /** Who is away stays away when another holds the connection for all tabs: real links, with a socket and a clock of the test. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { RemoteLink } from '../../../client/sdk/remote-link.ts';
-import { Shares } from '../../../client/sdk/tab-server.ts';
-import type { FromTab, Port, SharedOptions, ToTab } from '../../../client/sdk/tab-protocol.ts';
+import { RemoteLink } from '../../../client/sdk/link/remote-link.ts';
+import { Shares } from '../../../client/sdk/tabs/tab-server.ts';
+import type { FromTab, Port, SharedOptions, ToTab } from '../../../client/sdk/tabs/tab-protocol.ts';
 import type { WebSocketLike } from '../../../client/sdk/types.ts';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 
 const AWAY_AFTER_MS = 60_000;
 

@@ -5,9 +5,9 @@
 import { describe, expect, it } from 'vitest';
 import { Watching } from '../../../client/sdk/watching.ts';
 import type { View } from '../../../client/sdk/view.ts';
-import type { Unwatch, Watch } from '../../../shared/client-messages.ts';
-import type { Entry } from '../../../shared/entry.ts';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { Unwatch, Watch } from '../../../shared/messages/client-messages.ts';
+import type { Entry } from '../../../shared/messages/entry.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 
 const USERS = Array.from({ length: 12 }, (_, i) => `u${i}`);
 const OWNERS = ['a', 'b'];

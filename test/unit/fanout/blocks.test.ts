@@ -1,7 +1,7 @@
 /** Who is told what of a user that blocks somebody (PROTOCOL.md sections 1 and 5): the blocked sees it leave, the others nothing. */
 import { describe, expect, it } from 'vitest';
-import type { Entry } from '../../../shared/entry.ts';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { Entry } from '../../../shared/messages/entry.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 import type { Viewer } from '../../../server/presence/viewer.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
 import { admin, observer, plain } from '../../support/presence-stage.ts';

@@ -1,6 +1,6 @@
 /** Who is told what, and when (PROTOCOL.md section 4), with sockets that only note what they are sent. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
 
 /** A message in few words: its type, and the users in it with their status. */

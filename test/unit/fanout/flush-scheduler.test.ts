@@ -1,6 +1,6 @@
 /** The rhythm of flushes keeps the contract's limit, however long a flush takes. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { FlushScheduler, MAX_WAIT_MS, restAfter } from '../../../server/fanout/flush-scheduler.ts';
+import { FlushScheduler, MAX_WAIT_MS, restAfter } from '../../../server/fanout/delivery/flush-scheduler.ts';
 import { MAX_FLUSH_WAIT_MS } from '../../../shared/limits.ts';
 
 let nowMs = 0;

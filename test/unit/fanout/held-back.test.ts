@@ -3,10 +3,10 @@
  * lost, nothing is told twice, and no `at` covers what is still to come.
  */
 import { describe, expect, it, vi } from 'vitest';
-import { Held } from '../../../server/fanout/held-back.ts';
-import type { Entry } from '../../../shared/entry.ts';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
-import type { Session } from '../../../server/presence/session.ts';
+import { Held } from '../../../server/fanout/delivery/held-back.ts';
+import type { Entry } from '../../../shared/messages/entry.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
+import type { Session } from '../../../server/presence/sessions/session.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
 import { plain } from '../../support/presence-stage.ts';
 

@@ -1,6 +1,6 @@
 /** A peer that reads too slowly: new snapshots where changes were lost on it, and bounds to what waits (PROTOCOL.md section 4). */
 import { describe, expect, it, vi } from 'vitest';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
 
 type Status = 'online' | 'away' | 'busy';

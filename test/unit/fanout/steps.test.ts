@@ -3,8 +3,8 @@
  * nobody is left out or told twice, versions only grow, no `at` covers what is still to come, and others are not kept waiting.
  */
 import { describe, expect, it } from 'vitest';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
-import type { Entry } from '../../../shared/entry.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
+import type { Entry } from '../../../shared/messages/entry.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
 import { plain } from '../../support/presence-stage.ts';
 

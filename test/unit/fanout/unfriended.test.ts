@@ -1,6 +1,6 @@
 /** Watches that end because they are no longer allowed: unfriended, or a token that allows less (PROTOCOL.md sections 4 and 7). */
 import { describe, expect, it, vi } from 'vitest';
-import type { HubMessage } from '../../../shared/hub-messages.ts';
+import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 import type { Viewer } from '../../../server/presence/viewer.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
 import { admin, observer, plain } from '../../support/presence-stage.ts';

@@ -1,7 +1,7 @@
 /** How much work a message or an edit causes: whom storage is asked for, what is searched, what a turn of the loop holds. */
 import { describe, expect, it, vi } from 'vitest';
-import { MAX_CHANGED_KEPT } from '../../../server/fanout/outbox.ts';
-import { MAX_IDLE_FRIENDS, MAX_IDLE_LISTS } from '../../../server/fanout/watched-lists.ts';
+import { MAX_CHANGED_KEPT } from '../../../server/fanout/delivery/outbox.ts';
+import { MAX_IDLE_FRIENDS, MAX_IDLE_LISTS } from '../../../server/fanout/lists/watched-lists.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
 import { observer, plain } from '../../support/presence-stage.ts';
 

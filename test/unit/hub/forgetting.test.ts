@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Forgetting } from '../../../server/hub/forgetting.ts';
-import { openDatabase, type OpenedDatabase } from '../../../server/store/database.ts';
-import { SqliteRoster } from '../../../server/roster/sqlite-roster.ts';
-import { SqliteStore } from '../../../server/store/sqlite-store.ts';
+import { openDatabase, type OpenedDatabase } from '../../../server/storage/sqlite/database.ts';
+import { SqliteRoster } from '../../../server/storage/sqlite/sqlite-roster.ts';
+import { SqliteStore } from '../../../server/storage/sqlite/sqlite-store.ts';
 import { entry, session } from '../../contract/store-contract.ts';
 
 const DAY_MS = 86_400_000;

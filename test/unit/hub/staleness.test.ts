@@ -1,8 +1,8 @@
 /** Whom a reason to be unsure is told to, and how much is looked at for it. */
 import { describe, expect, it } from 'vitest';
 import { createUnasked } from '../../../server/hub/unasked.ts';
-import { Staleness } from '../../../server/hub/staleness.ts';
-import { noStalls } from '../../../server/lib/stall-clock.ts';
+import { Staleness } from '../../../server/staleness.ts';
+import { noStalls } from '../../../server/lib/time/stall-clock.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
 
 class Stage extends FanoutStage {

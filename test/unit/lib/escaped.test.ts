@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { escaped } from '../../../server/lib/escaped.ts';
+import { escaped } from '../../../server/lib/log/escaped.ts';
 
 it.each([
   ['plain text, 中文 and emoji 🌱', 'plain text, 中文 and emoji 🌱'],

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { FairQueue, type InLine } from '../../../server/lib/fair-queue.ts';
+import { FairQueue, type InLine } from '../../../server/lib/collections/fair-queue.ts';
 import { TestClock } from '../../support/clock.ts';
 
 const UNWATCHED = 128;

@@ -1,8 +1,8 @@
 /** The table of ids finds what a `Map` would, whatever the ids look like and wherever they stand. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { IdTable } from '../../../server/lib/id-table.ts';
-import type { IdsInText } from '../../../server/lib/ids-in-text.ts';
+import { IdTable } from '../../../server/lib/collections/id-table.ts';
+import type { IdsInText } from '../../../server/lib/log/ids-in-text.ts';
 
 interface Thing {
   readonly id: string;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hashInto } from '../../../server/lib/keyed-hash.ts';
+import { hashInto } from '../../../server/lib/collections/keyed-hash.ts';
 
 /** The first of the published vectors of HalfSipHash-2-4 with 64 bits: key 00 01 … 07, text 00 01 … of growing length. */
 const vectors = [

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { LineSink, MAX_WAITING_BYTES } from '../../../server/lib/line-sink.ts';
+import { LineSink, MAX_WAITING_BYTES } from '../../../server/lib/log/line-sink.ts';
 
 /** A reader of stderr: what it was given, and how many bytes it still takes. */
 function readerOf(takes: number) {

@@ -1,7 +1,7 @@
 /** The small set is a `Set`, below, at and above the size where it becomes one. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SmallSet } from '../../../server/lib/small-set.ts';
+import { SmallSet } from '../../../server/lib/collections/small-set.ts';
 
 describe('a small set', () => {
   it('is walked over a long time: by all that stay, each once, whatever comes and goes', () => {

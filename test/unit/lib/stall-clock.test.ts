@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { realTime, StallClock } from '../../../server/lib/stall-clock.ts';
+import { realTime, StallClock } from '../../../server/lib/time/stall-clock.ts';
 import { TestClock } from '../../support/clock.ts';
 
 function stage() {

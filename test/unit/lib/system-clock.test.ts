@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SystemClock, systemClock } from '../../../server/lib/system-clock.ts';
+import { SystemClock, systemClock } from '../../../server/lib/time/system-clock.ts';
 
 /** A machine with the three clocks of Linux; `coarse`: the time since boot is whole seconds. */
 function machine({ coarse = false } = {}) {

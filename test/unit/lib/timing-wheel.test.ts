@@ -1,7 +1,7 @@
 /** The timing wheel, by example and against a naive model that keeps a list of dates. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DONE, NOT_SCHEDULED, TimingWheel, type Timed } from '../../../server/lib/timing-wheel.ts';
+import { DONE, NOT_SCHEDULED, TimingWheel, type Timed } from '../../../server/lib/time/timing-wheel.ts';
 
 const TICK_MS = 10;
 const SLOTS = 8;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openTlsFiles, type TlsFiles } from '../../../server/lib/tls-files.ts';
+import { openTlsFiles, type TlsFiles } from '../../../server/lib/net/tls-files.ts';
 
 const fixture = (name: string): string =>
   fileURLToPath(new URL(`../../support/certificates/${name}.pem`, import.meta.url));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { TokenBucket, type Level, type Rate } from '../../../server/lib/token-bucket.ts';
+import { TokenBucket, type Level, type Rate } from '../../../server/lib/time/token-bucket.ts';
 
 const rate: Rate = { perS: 10, burst: 5 };
 

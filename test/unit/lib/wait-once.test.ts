@@ -3,7 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { inTransaction, openSqlite, troubleOf, waitOnce, type SqlDatabase } from '../../../server/lib/sqlite.ts';
+import {
+  inTransaction,
+  openSqlite,
+  troubleOf,
+  waitOnce,
+  type SqlDatabase,
+} from '../../../server/storage/sqlite/sqlite.ts';
 
 let folder: string;
 let db: SqlDatabase;

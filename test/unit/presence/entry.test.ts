@@ -1,7 +1,7 @@
 /** When an entry changes, and what its times and its version say (PROTOCOL.md section 1). */
 import type { User } from '../../../server/presence/user.ts';
 import { describe, expect, it, vi } from 'vitest';
-import { entry as entrySchema } from '../../../shared/entry.ts';
+import { entry as entrySchema } from '../../../shared/messages/entry.ts';
 import { admin, GRACE_MS, LEASE_MS, PresenceStage, TICK_MS } from '../../support/presence-stage.ts';
 
 describe('a change', () => {

@@ -1,8 +1,13 @@
 /** The journal of transitions: what is kept, for how long, and what it says of what it has forgotten. */
 import { describe, expect, it } from 'vitest';
-import { adapterNames, transitionCauses, trueStatuses, type TransitionCause } from '../../../shared/explain.ts';
-import { Journal, type Noted } from '../../../server/presence/journal.ts';
-import type { Session } from '../../../server/presence/session.ts';
+import {
+  adapterNames,
+  transitionCauses,
+  trueStatuses,
+  type TransitionCause,
+} from '../../../shared/messages/explain.ts';
+import { Journal, type Noted } from '../../../server/presence/explain/journal.ts';
+import type { Session } from '../../../server/presence/sessions/session.ts';
 
 const KEY = [0x01234567, 0x89abcdef] as const;
 const sessionOf = (user: string, no = 1, adapter: Session['adapter'] = 'http'): Session =>

@@ -1,8 +1,8 @@
 /** Which device labels an entry has room for (PROTOCOL.md section 1): 2,048 bytes, oldest start first. */
 import { describe, expect, it } from 'vitest';
 import { MAX_ENTRY_BYTES } from '../../../shared/limits.ts';
-import type { RestoredSession } from '../../../server/presence/restored-session.ts';
-import type { Session } from '../../../server/presence/session.ts';
+import type { RestoredSession } from '../../../server/presence/sessions/restored-session.ts';
+import type { Session } from '../../../server/presence/sessions/session.ts';
 import { admin, observer, PresenceStage } from '../../support/presence-stage.ts';
 
 const bytesOf = (stage: PresenceStage, user = '42'): number =>

@@ -1,7 +1,7 @@
 /** PROTOCOL.md section 2: an unclean end found during a stall has the longer grace, though nobody knew of the stall yet. */
 import { expect, it } from 'vitest';
-import { RecentLosses } from '../../../server/presence/recent-losses.ts';
-import type { Session } from '../../../server/presence/session.ts';
+import { RecentLosses } from '../../../server/presence/sessions/recent-losses.ts';
+import type { Session } from '../../../server/presence/sessions/session.ts';
 import { GRACE_MS, PresenceStage } from '../../support/presence-stage.ts';
 
 const STALL_GRACE_MS = 25_000;

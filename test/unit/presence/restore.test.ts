@@ -1,6 +1,6 @@
 /** What a restart of the hub restores (PROTOCOL.md section 2): live sessions wait for their users, and nobody is told. */
 import { describe, expect, it } from 'vitest';
-import type { RestoredSession } from '../../../server/presence/restored-session.ts';
+import type { RestoredSession } from '../../../server/presence/sessions/restored-session.ts';
 import { PresenceStage } from '../../support/presence-stage.ts';
 
 const WARM_MS = 25_000;

@@ -1,6 +1,6 @@
 /** The ids of sessions: they are found again, and tell nothing of how many sessions there were. */
 import { describe, expect, it } from 'vitest';
-import { decrypt, encrypt, SessionIds, type SessionIdKey } from '../../../server/presence/session-id.ts';
+import { decrypt, encrypt, SessionIds, type SessionIdKey } from '../../../server/presence/sessions/session-id.ts';
 
 const KEY: SessionIdKey = [0x00010203, 0x04050607, 0x08090a0b, 0x0c0d0e0f];
 const numbers = [1, 2, 3, 35, 36, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER];

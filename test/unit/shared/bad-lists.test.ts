@@ -1,7 +1,7 @@
 /** Lists of bad elements: reading stops at the first, whatever the list holds. */
 import { expect, test } from 'vitest';
-import { clientMessages } from '../../../shared/client-messages.ts';
-import { friendsBody, importBody, presenceBody } from '../../../shared/http-bodies.ts';
+import { clientMessages } from '../../../shared/messages/client-messages.ts';
+import { friendsBody, importBody, presenceBody } from '../../../shared/messages/http-bodies.ts';
 
 const many = <T>(value: T): T[] => Array.from({ length: 131_000 }, () => value);
 

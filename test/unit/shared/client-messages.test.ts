@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { judge, parseClientMessage, type ClientMessageType } from '../../../shared/client-messages.ts';
-import { parseFields } from '../../../shared/json.ts';
+import { judge, parseClientMessage, type ClientMessageType } from '../../../shared/messages/client-messages.ts';
+import { parseFields } from '../../../shared/messages/json.ts';
 
 /** What is said of a message that is no message: its code, and the problem, which begins with the field. */
 function fault(message: unknown): { code: string; problem: string } | undefined {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { describeProblem } from '../../../shared/client-messages.ts';
-import { friendsBody, heartbeatBody, importBody, presenceBody } from '../../../shared/http-bodies.ts';
+import { describeProblem } from '../../../shared/messages/client-messages.ts';
+import { friendsBody, heartbeatBody, importBody, presenceBody } from '../../../shared/messages/http-bodies.ts';
 
 /** The field that the first fault names; undefined where there is none. */
 function faultyField(form: typeof heartbeatBody | typeof friendsBody | typeof importBody, body: unknown) {

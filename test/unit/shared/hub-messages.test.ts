@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { closeCodes, errorCodes } from '../../../shared/reasons.ts';
-import { hubMessage } from '../../../shared/hub-messages.ts';
+import { hubMessage } from '../../../shared/messages/hub-messages.ts';
 
 const seven = {
   user: '7',

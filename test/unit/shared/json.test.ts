@@ -1,6 +1,6 @@
 /** JSON of strangers: what nests too deep is not parsed, and nothing else is turned down for it. */
 import { expect, test, vi } from 'vitest';
-import { MAX_JSON_DEPTH, parseFields, parseJson } from '../../../shared/json.ts';
+import { MAX_JSON_DEPTH, parseFields, parseJson } from '../../../shared/messages/json.ts';
 
 const nested = (depth: number, open = '[', close = ']') => open.repeat(depth) + close.repeat(depth);
 const long = JSON.stringify('x'.repeat(3000));

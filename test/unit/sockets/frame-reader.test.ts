@@ -1,7 +1,7 @@
 /** The reader of the ws engine, with any frames in any pieces: what it tells, where it stops, and what it keeps. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type FrameEvents, FrameReader } from '../../../server/sockets/frame-reader.ts';
+import { type FrameEvents, FrameReader } from '../../../server/sockets/ws/frame-reader.ts';
 
 const [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG] = [0, 1, 2, 8, 9, 10];
 const KIB = 1024;

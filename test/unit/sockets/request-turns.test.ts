@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { RequestTurns } from '../../../server/sockets/request-turns.ts';
+import { RequestTurns } from '../../../server/sockets/ws/request-turns.ts';
 
 /** A loop whose turns a test ends, and whose requests take 1/64 of a millisecond each. */
 class Stage {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../../../server/admission.ts';
 import type { HttpReply, Service, Socket } from '../../../server/sockets/port.ts';
-import { createUwsEngine } from '../../../server/sockets/uws-engine.ts';
+import { createUwsEngine } from '../../../server/sockets/uws/uws-engine.ts';
 import type {
   Uws,
   UwsApp,
@@ -15,7 +15,7 @@ import type {
   UwsListenSocket,
   UwsRequest,
   UwsResponse,
-} from '../../../server/sockets/uws-types.ts';
+} from '../../../server/sockets/uws/uws-types.ts';
 import { certificateFile, openFiles } from '../../contract/engine-rig.ts';
 
 const EXCLUSIVE = 7;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decodeText, encodingOf } from '../../../../server/adapters/tcp-xml/charset.ts';
+import { decodeText, encodingOf } from '../../../../server/adapters/tcp-xml/frames/charset.ts';
 
 const GBK_HELLO = Buffer.from([0xc4, 0xe3, 0xba, 0xc3]);
 const BIG5_HELLO = Buffer.from([0xa7, 0x41, 0xa6, 0x6e]);

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeText } from '../../../../server/adapters/tcp-xml/charset.ts';
-import { decodeFrame } from '../../../../server/adapters/tcp-xml/decode.ts';
-import type { Decoded } from '../../../../server/adapters/tcp-xml/decode.ts';
-import { defaultFieldNames } from '../../../../server/adapters/tcp-xml/names.ts';
+import { decodeText } from '../../../../server/adapters/tcp-xml/frames/charset.ts';
+import { decodeFrame } from '../../../../server/adapters/tcp-xml/frames/decode.ts';
+import type { Decoded } from '../../../../server/adapters/tcp-xml/frames/decode.ts';
+import { defaultFieldNames } from '../../../../server/adapters/tcp-xml/frames/names.ts';
 
 const decode = (text: string): Decoded => decodeFrame(text, defaultFieldNames);
 /** A frame with this inside, and a sound user in front of it. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { answerBytes, encodeAck, encodeError, encodeProbe } from '../../../../server/adapters/tcp-xml/encode.ts';
-import { protocolElement, resolveReferences } from '../../../../server/adapters/tcp-xml/well-formed.ts';
+import { answerBytes, encodeAck, encodeError, encodeProbe } from '../../../../server/adapters/tcp-xml/frames/encode.ts';
+import { protocolElement, resolveReferences } from '../../../../server/adapters/tcp-xml/frames/well-formed.ts';
 import { badFrameReasons } from '../../../../shared/reasons.ts';
 
 describe('answers', () => {

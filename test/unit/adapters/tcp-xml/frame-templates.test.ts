@@ -4,11 +4,11 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { decodeText, type Encoding, type FrameEncoding } from '../../../../server/adapters/tcp-xml/charset.ts';
-import { decodeFrame, type Decoded } from '../../../../server/adapters/tcp-xml/decode.ts';
-import { LastFrame } from '../../../../server/adapters/tcp-xml/last-frame.ts';
-import { defaultFieldNames, type FieldNames } from '../../../../server/adapters/tcp-xml/names.ts';
-import { FrameTemplates } from '../../../../server/adapters/tcp-xml/frame-templates.ts';
+import { decodeText, type Encoding, type FrameEncoding } from '../../../../server/adapters/tcp-xml/frames/charset.ts';
+import { decodeFrame, type Decoded } from '../../../../server/adapters/tcp-xml/frames/decode.ts';
+import { LastFrame } from '../../../../server/adapters/tcp-xml/frames/last-frame.ts';
+import { defaultFieldNames, type FieldNames } from '../../../../server/adapters/tcp-xml/frames/names.ts';
+import { FrameTemplates } from '../../../../server/adapters/tcp-xml/frames/frame-templates.ts';
 import { Random } from '../../../bench/lib/random.ts';
 import { mutate } from '../../../fuzz/lib/mutate.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import type { Encoding, FrameEncoding } from '../../../../server/adapters/tcp-xml/charset.ts';
-import { Framer } from '../../../../server/adapters/tcp-xml/framer.ts';
+import type { Encoding, FrameEncoding } from '../../../../server/adapters/tcp-xml/frames/charset.ts';
+import { Framer } from '../../../../server/adapters/tcp-xml/frames/framer.ts';
 import { MAX_TCP_FRAME_BYTES } from '../../../../shared/limits.ts';
 
 const FRAME = '<protocol><user_id>42</user_id></protocol>';

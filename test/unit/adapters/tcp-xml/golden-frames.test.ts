@@ -4,12 +4,12 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { decodeText } from '../../../../server/adapters/tcp-xml/charset.ts';
-import type { Encoding } from '../../../../server/adapters/tcp-xml/charset.ts';
-import { decodeFrame } from '../../../../server/adapters/tcp-xml/decode.ts';
-import type { Decoded } from '../../../../server/adapters/tcp-xml/decode.ts';
-import { Framer } from '../../../../server/adapters/tcp-xml/framer.ts';
-import { defaultFieldNames } from '../../../../server/adapters/tcp-xml/names.ts';
+import { decodeText } from '../../../../server/adapters/tcp-xml/frames/charset.ts';
+import type { Encoding } from '../../../../server/adapters/tcp-xml/frames/charset.ts';
+import { decodeFrame } from '../../../../server/adapters/tcp-xml/frames/decode.ts';
+import type { Decoded } from '../../../../server/adapters/tcp-xml/frames/decode.ts';
+import { Framer } from '../../../../server/adapters/tcp-xml/frames/framer.ts';
+import { defaultFieldNames } from '../../../../server/adapters/tcp-xml/frames/names.ts';
 
 interface Golden {
   readonly says: string;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defaultFieldNames, parseFieldNames } from '../../../../server/adapters/tcp-xml/names.ts';
+import { defaultFieldNames, parseFieldNames } from '../../../../server/adapters/tcp-xml/frames/names.ts';
 
 describe('HUB_TCP_NAMES', () => {
   it('keeps the usual names where it says nothing', () => {

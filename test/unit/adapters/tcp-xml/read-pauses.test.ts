@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ReadPauses } from '../../../../server/adapters/tcp-xml/read-pauses.ts';
+import { ReadPauses } from '../../../../server/adapters/tcp-xml/pacing/read-pauses.ts';
 
 const LOOK_MS = 25;
 const COMES_ROUND_MS = 2700;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { defaultFieldNames } from '../../../../server/adapters/tcp-xml/names.ts';
-import { readXmlState } from '../../../../server/adapters/tcp-xml/read-state.ts';
+import { defaultFieldNames } from '../../../../server/adapters/tcp-xml/frames/names.ts';
+import { readXmlState } from '../../../../server/adapters/tcp-xml/frames/read-state.ts';
 
 const read = (body: Buffer | string) => readXmlState(Buffer.from(body), 'utf-8', defaultFieldNames);
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { TokenGate } from '../../../../server/adapters/tcp-xml/token-gate.ts';
 import type { Verdict } from '../../../../server/auth/authenticator.ts';
-import type { Heartbeat } from '../../../../server/adapters/tcp-xml/decode.ts';
+import type { Heartbeat } from '../../../../server/adapters/tcp-xml/frames/decode.ts';
 import { TestClock } from '../../../support/clock.ts';
 
 const beat = (user: string, state: number, token?: string): Heartbeat => ({

@@ -1,10 +1,10 @@
 /** Watches that take several turns of the loop: what waits for them, and what is still true when their turn comes. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ConnectionControl } from '../../../../server/adapters/ws-json/connection-control.ts';
-import { lookAs, watch } from '../../../../server/adapters/ws-json/handle-watch.ts';
+import { lookAs, watch } from '../../../../server/adapters/ws-json/messages/handle-watch.ts';
 import type { ConnectionContext } from '../../../../server/adapters/ws-json/ws-json.ts';
 import { viewerOf, type Identity } from '../../../../server/auth/identity.ts';
-import { UNITS_PER_TURN } from '../../../../server/lib/turn-budget.ts';
+import { UNITS_PER_TURN } from '../../../../server/lib/time/turn-budget.ts';
 import { MAX_IDS_PER_MESSAGE } from '../../../../shared/limits.ts';
 import { FanoutStage, type Peer } from '../../../support/fanout-stage.ts';
 

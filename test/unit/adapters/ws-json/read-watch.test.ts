@@ -3,8 +3,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { plainWatchIn } from '../../../../server/adapters/ws-json/read-watch.ts';
-import { parseClientMessage } from '../../../../shared/client-messages.ts';
+import { plainWatchIn } from '../../../../server/adapters/ws-json/messages/read-watch.ts';
+import { parseClientMessage } from '../../../../shared/messages/client-messages.ts';
 import { FanoutStage, type Peer } from '../../../support/fanout-stage.ts';
 
 const watchOf = (users: readonly string[]): string => JSON.stringify({ type: 'watch', users });

@@ -1,7 +1,7 @@
 /** In which order friends stand, and whom a search finds. */
 import { expect, test } from 'vitest';
 import type { Entry } from '../../../../client/sdk/index.ts';
-import { Order } from '../../../../client/page/order.ts';
+import { Order } from '../../../../client/ui/order.ts';
 
 const entry = (user: string, status: Entry['status'], more: Partial<Entry> = {}): Entry => ({
   user,

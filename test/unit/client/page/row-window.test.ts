@@ -1,7 +1,7 @@
 /** Which rows are in the document: whatever is in sight, and never many. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { roughly, rowWindow, WHOLE_UP_TO } from '../../../../client/page/row-window.ts';
+import { roughly, rowWindow, WHOLE_UP_TO } from '../../../../client/page/view/list/row-window.ts';
 
 test('a short list is there as a whole', () => {
   expect(rowWindow(WHOLE_UP_TO, 72, 9000, 800)).toEqual({ from: 0, to: WHOLE_UP_TO });

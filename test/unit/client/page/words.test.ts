@@ -1,6 +1,6 @@
 /** What the page says: of times, of faces, of friends and of the connection. */
 import { describe, expect, test } from 'vitest';
-import { ago, timeOf } from '../../../../client/page/ago.ts';
+import { ago, timeOf } from '../../../../client/ui/ago.ts';
 import { faceOf } from '../../../../client/page/face.ts';
 import { connectionWords, isFollowing, lastSeenWords, statusWord } from '../../../../client/page/words.ts';
 

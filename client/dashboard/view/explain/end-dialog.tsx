@@ -1,0 +1,58 @@
+/** Asks for confirmation before a session is ended, explains the effect, and shows the request. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { describeEnd } from '../../explain/explain-view.ts';
+import { asCurl, endSessionRequest } from '../../hub/request-line.ts';
+import type { ExplainedSession } from '../../hub/wire.ts';
+import type { Rooms } from '../../rooms.ts';
+import { CallLine } from '../call-line.tsx';
+import { Theirs } from '../theirs.tsx';
+
+interface EndDialogProps {
+  readonly user: string;
+  readonly session: ExplainedSession;
+  readonly rooms: Rooms;
+  /** Receives a description of the result; empty if nothing was done. */
+  readonly onDone: (said: string) => void;
+}
+
+export function EndDialog({ user, session: { id, device, adapter }, rooms, onDone }: EndDialogProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [isAsking, setAsking] = useState(false);
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
+  const end = async (): Promise<void> => {
+    setAsking(true);
+    onDone((await rooms.explain.endSession(user, id)).said);
+  };
+  const hasToken = rooms.access.token !== undefined;
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby="end-title"
+      onClose={() => {
+        if (!isAsking) onDone('');
+      }}
+    >
+      <h2 id="end-title">
+        End this session of <span class="id">{user}</span>?
+      </h2>
+      <p>
+        <b>
+          <Theirs>{device}</Theirs>
+        </b>{' '}
+        over {adapter}, <span class="id">{id}</span>. It counts at once, without a grace. {describeEnd(adapter)} The
+        user’s other sessions go on.
+      </p>
+      <CallLine text={asCurl(endSessionRequest(user, id), location.origin, hasToken)} of="end the session" />
+      <div class="row end">
+        <button type="button" disabled={isAsking} onClick={() => dialog.current?.close()}>
+          Keep it
+        </button>
+        <button type="button" class="main danger" disabled={isAsking} onClick={() => void end()}>
+          {isAsking ? 'Ending…' : 'End it'}
+        </button>
+      </div>
+    </dialog>
+  );
+}

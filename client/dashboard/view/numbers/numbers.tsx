@@ -1,0 +1,88 @@
+/** The numbers at the top, and one word each for whether the hub is ready and its data current. */
+import { formatTime } from '../../ages.ts';
+import { measures } from '../../metrics/measures.ts';
+import { formatValue, type Unit } from '../../metrics/units.ts';
+import type { Rooms } from '../../rooms.ts';
+import { useCell } from '../hooks.ts';
+
+interface Figure {
+  readonly id: string;
+  readonly name: string;
+  /** One series of the measure. Default: the sum of all. */
+  readonly series?: string;
+}
+
+const FIGURES: readonly Figure[] = [
+  { id: 'sessions', name: 'Sessions' },
+  { id: 'connections', name: 'Connections' },
+  { id: 'heartbeats', name: 'Heartbeats' },
+  { id: 'changes', name: 'Changes' },
+  { id: 'deliveries', name: 'Deliveries' },
+  { id: 'loop-lag', name: 'Loop lag p99', series: 'p99' },
+  { id: 'memory', name: 'Memory' },
+];
+
+export function Numbers({ rooms }: { readonly rooms: Rooms }) {
+  useCell(rooms.scraper.turns);
+  return (
+    <dl class="numbers">
+      {FIGURES.map((figure) => {
+        const { value, unit } = latest(rooms, figure);
+        return (
+          <div key={figure.name}>
+            <dt>{figure.name}</dt>
+            <dd>
+              <data value={value ?? ''} data-figure={figure.id}>
+                {formatValue(value, unit)}
+              </data>
+            </dd>
+          </div>
+        );
+      })}
+      <State rooms={rooms} />
+    </dl>
+  );
+}
+
+function State({ rooms }: { readonly rooms: Rooms }) {
+  const readiness = useCell(rooms.scraper.readiness);
+  const staleSince = useCell(rooms.socket.staleSince);
+  const isTold = useCell(rooms.socket.state).kind === 'live';
+  const isAway = useCell(rooms.calls.link) !== null;
+  const isReady = readiness?.isReady === true;
+  return (
+    <div class="states">
+      <dt>State</dt>
+      <dd>
+        {readiness === null || isAway ? (
+          <span class="bad" data-state="ready">
+            {isAway ? 'No answer' : 'Not known'}
+          </span>
+        ) : (
+          <span class={isReady ? 'good' : 'bad'} data-state="ready">
+            {isReady
+              ? 'Ready'
+              : `Not ready: ${readiness.failing === '' ? 'the hub does not say why' : readiness.failing}`}
+          </span>
+        )}
+        {isTold && (
+          <span class={staleSince === null ? 'good' : 'warn'} data-state="fresh">
+            {staleSince === null ? 'Fresh' : `Stale since ${formatTime(staleSince, Date.now())}`}
+          </span>
+        )}
+      </dd>
+    </div>
+  );
+}
+
+/** Returns the last value that was read. */
+function latest({ history }: Rooms, { id, series: only }: Figure): { value: number | null; unit: Unit } {
+  const measure = measures.find((one) => one.id === id);
+  if (measure === undefined) return { value: null, unit: 'count' };
+  const points = history
+    .latestOf(measure)
+    .filter(({ label }) => only === undefined || label === only)
+    .map(({ value }) => value)
+    .filter((value) => value !== null);
+  return { value: points.length === 0 ? null : points.reduce((sum, value) => sum + value, 0), unit: measure.unit };
+}

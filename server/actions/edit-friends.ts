@@ -1,0 +1,119 @@
+/**
+ * Edits friend lists one after another: checks, stores and announces each edit. A large edit takes several loop turns.
+ * An edit takes effect as a whole or not at all, whatever happens to storage. The roster knows how to store an edit in
+ * parts, and fan-out knows how to announce it.
+ */
+import type { Fanout } from '../fanout/fanout.ts';
+import type { TurnBudget } from '../lib/time/turn-budget.ts';
+import type { Parts, Roster, RosterChange, RosterEdit } from '../roster/port.ts';
+
+/** What an edit changed, or whose list it would have made too long. In the second case nothing has changed. */
+export type Edited = { readonly added: number; readonly removed: number } | { readonly full: string };
+
+interface RosterEditsOptions {
+  readonly roster: Pick<Roster, 'friendsOf' | 'overfullInParts' | 'editInParts' | 'isUnsettled' | 'settleInParts'>;
+  readonly fanout: Pick<Fanout, 'rosterChanges'>;
+  readonly turns: TurnBudget;
+  readonly maxFriends: number;
+  /** The hub clock. */
+  readonly now: () => number;
+  /** Reports that the rows of a committed edit cannot be stored now, or can be again (undefined). */
+  readonly onHealth: (error: unknown) => void;
+}
+
+/** An edit that has taken effect. */
+interface Committed {
+  readonly change: RosterChange;
+  /** Resolves when its watchers are notified. */
+  readonly told: Promise<void>;
+}
+
+/** Cost of one edge in the turn budget: 5 to 12 µs. */
+const EDGE_COST = 4;
+const RETRY_AFTER_MS = 1000;
+
+export class RosterEdits {
+  readonly #options: RosterEditsOptions;
+  /** Edits that wait for the one in progress. */
+  readonly #line: (() => void)[] = [];
+  #isBusy = false;
+  #isStopped = false;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(options: RosterEditsOptions) {
+    this.#options = options;
+  }
+
+  /** Commits an edit and notifies its watchers. @throws errors of storage; nothing has changed then. */
+  async edit(edit: RosterEdit): Promise<Edited> {
+    const committed = await this.#alone(() => this.#commit(edit));
+    if ('full' in committed) return committed;
+    await committed.told;
+    const { added, removed } = committed.change;
+    return { added: added.length, removed: removed.length };
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#retry);
+  }
+
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#isBusy) await new Promise<void>((goOn) => this.#line.push(goOn));
+    this.#isBusy = true;
+    try {
+      return await work();
+    } finally {
+      const next = this.#line.shift();
+      if (next === undefined) this.#isBusy = false;
+      else next();
+    }
+  }
+
+  async #commit(edit: RosterEdit): Promise<Committed | { readonly full: string }> {
+    const { roster, fanout, maxFriends, now } = this.#options;
+    if (roster.isUnsettled) await this.#run(roster.settleInParts(), EDGE_COST);
+    const full = await this.#run(roster.overfullInParts(edit, maxFriends), 1);
+    if (full !== undefined) return { full };
+    const atMs = now();
+    const editing = fanout.rosterChanges(atMs, this.#ownersIn(edit));
+    let change: RosterChange;
+    try {
+      change = await this.#run(roster.editInParts(edit, atMs), EDGE_COST);
+    } catch (error) {
+      editing.failed();
+      throw error;
+    }
+    const told = editing.stored(change);
+    await this.#settle();
+    return { change, told };
+  }
+
+  /** Users whose lists the edit may change. */
+  #ownersIn(edit: RosterEdit): string[] {
+    if (edit.kind !== 'replace') return edit.edges.map(({ user }) => user);
+    const { user, friends, mutual } = edit;
+    return mutual ? [user, ...friends, ...this.#options.roster.friendsOf(user)] : [user];
+  }
+
+  /** Stores the rows of a committed edit. If that fails, it is tried again later, and before the next edit. */
+  async #settle(): Promise<void> {
+    const { roster, onHealth } = this.#options;
+    try {
+      await this.#run(roster.settleInParts(), EDGE_COST);
+      onHealth(undefined);
+    } catch (error) {
+      if (this.#isStopped) return; // the next start completes it
+      onHealth(error);
+      this.#retry = setTimeout(() => void this.#alone(() => this.#settle()), RETRY_AFTER_MS);
+    }
+  }
+
+  async #run<T>(parts: Parts<T>, costOfRow: number): Promise<T> {
+    for (;;) {
+      const part = parts.next();
+      if (part.done === true) return part.value;
+      await this.#options.turns.take(costOfRow * part.value);
+    }
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The HTTP API: the routes of every group in one table, the pages that may use it, and the guarantee that no request
+ * stops the hub or reveals its internals. The engines call `answer`, and word their own refusals with `refuse`.
+ */
+import type { RefusalReason } from '../../../shared/reasons.ts';
+import type { Logger } from '../../lib/log/log.ts';
+import type { ExplainRefusal } from '../../lib/log/refusal-log.ts';
+import type { Roster } from '../../roster/port.ts';
+import type { HttpReply, HttpRequest, NoRoom } from '../../sockets/port.ts';
+import { blocksRoutes, type BlocksRoutesOptions } from './routes/blocks-routes.ts';
+import { createCallers, type CallersOptions } from './callers.ts';
+import { friendsRoutes, type FriendsRoutesOptions } from './routes/friends-routes.ts';
+import { openApiRoute } from './routes/openapi.ts';
+import { operationsRoutes, type OperationsOptions } from './routes/operations-routes.ts';
+import { sessionsRoutes, type SessionsRoutesOptions } from './routes/sessions-routes.ts';
+import type { PageRules } from './routes/own-pages.ts';
+import { pageRoutes } from './routes/pages.ts';
+import { presenceRoutes, type PresenceRoutesOptions } from './routes/presence-routes.ts';
+import { problem, secureHeaders } from './reply.ts';
+import type { Reply } from './route.ts';
+import { createRouter } from './router.ts';
+
+interface ApiOptions
+  extends
+    CallersOptions,
+    PresenceRoutesOptions,
+    FriendsRoutesOptions,
+    BlocksRoutesOptions,
+    SessionsRoutesOptions,
+    OperationsOptions {
+  readonly roster: Pick<Roster, 'friendsOf'>;
+  /** Which pages may use the hub. */
+  readonly pageRules: PageRules;
+  readonly isTls: boolean;
+  /** The folder of the built pages. */
+  readonly pages: string;
+  readonly log: Logger;
+  readonly onRefused: (reason: RefusalReason) => void;
+  /** Explains a WebSocket upgrade that is refused. */
+  readonly explainUpgrade: ExplainRefusal;
+}
+
+export interface Api {
+  /** Never rejects. */
+  answer(request: HttpRequest): Reply;
+  refuse(status: keyof typeof refusals): HttpReply;
+  /** Returns why a WebSocket upgrade is refused; undefined if it is admitted. */
+  admit(request: HttpRequest): HttpReply | undefined;
+}
+
+const WEBSOCKET_PATH = '/ws';
+/** The version that is sent to a client that speaks another (RFC 6455, section 4.4). */
+const OUR_VERSION = { 'sec-websocket-version': '13' };
+/** The paths of probes, which may use any host name. A foreign page would learn nothing from them. */
+const forAnyHost: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
+
+/** The paths that are answered even when the hub is full, so that monitoring does not report it as dead. */
+const forMonitoring: ReadonlySet<string> = new Set([...forAnyHost, '/metrics']);
+
+const refusals = {
+  400: 'request: must be HTTP/1.1 of the right form, without a PROXY header before it',
+  413: 'body: must be at most 256 KiB',
+  426: 'sec-websocket-version: must be 13',
+  431: 'headers: request line and headers must be at most 16 KiB together',
+} as const;
+
+export function createApi(options: ApiOptions): Api {
+  const { pageRules, onRefused, explainRefusal, explainUpgrade, log } = options;
+  const calls = [
+    ...presenceRoutes(options),
+    ...friendsRoutes(options),
+    ...blocksRoutes(options),
+    ...sessionsRoutes(options),
+    ...operationsRoutes(options),
+  ];
+  const routes = [...calls, openApiRoute(calls), ...pageRoutes(options.pages)];
+  const route = createRouter(routes, { pageRules, callers: createCallers(options), turns: options.turns, onRefused });
+  const refuseOrigin = (detail: string): HttpReply => {
+    onRefused('origin');
+    return problem(403, detail);
+  };
+  const refuseHost = (request: HttpRequest, tell: ExplainRefusal): HttpReply | undefined => {
+    if (pageRules.isKnownHost(request)) return undefined;
+    tell('host', UNKNOWN_HOST, namesOf(request));
+    return refuseOrigin(
+      'host: an open hub answers to its own names alone: HUB_HOST, or an origin of this name in HUB_ORIGINS, would allow it',
+    );
+  };
+  const failed = ({ method, path }: HttpRequest, error: unknown): HttpReply => {
+    log.error({ err: error, method, path }, 'a request failed');
+    return problem(500, 'the hub failed; it is not the request’s fault, try again');
+  };
+  const refuseForRoom = (reason: NoRoom): HttpReply => {
+    onRefused(reason);
+    const whose = reason === 'per_address' ? 'from your address' : 'in all';
+    return problem(503, `connection: the hub allows no more connections ${whose}; try again later`, {
+      'retry-after': '5',
+    });
+  };
+  const attempt = (request: HttpRequest): Reply => {
+    if (request.noRoom !== undefined && !forMonitoring.has(request.path)) return refuseForRoom(request.noRoom);
+    try {
+      const reply = route(request);
+      return reply instanceof Promise ? reply.catch((error: unknown) => failed(request, error)) : reply;
+    } catch (error) {
+      return failed(request, error);
+    }
+  };
+  const secure = secureHeaders(options.isTls);
+  const admit = (request: HttpRequest): HttpReply | undefined => {
+    const refusal = refuseHost(request, explainUpgrade);
+    if (refusal !== undefined) return refusal;
+    if (request.path !== WEBSOCKET_PATH) return problem(404, `path: WebSockets are at ${WEBSOCKET_PATH}`);
+    if (pageRules.isAllowed(request)) return undefined;
+    explainUpgrade('origin', OTHER_ORIGIN, namesOf(request));
+    return refuseOrigin('origin: a page of another origin may not connect: HUB_ORIGINS would allow it');
+  };
+  return {
+    answer: (request) => {
+      const refusal = forAnyHost.has(request.path)
+        ? undefined
+        : (refuseHost(request, explainRefusal) ?? askForUpgrade(request));
+      // For a foreign GET, the browser withholds the answer from the page, so it is only explained in the log.
+      if (refusal === undefined && request.headers.has('origin') && !pageRules.isAllowed(request)) {
+        explainRefusal('origin', OTHER_ORIGIN, namesOf(request));
+      }
+      const reply = refusal ?? attempt(request);
+      const headers = { ...secure, ...pageRules.corsHeaders(request) };
+      return reply instanceof Promise ? reply.then((late) => dressed(late, headers)) : dressed(reply, headers);
+    },
+    refuse: (status) => {
+      const headers = status === 426 ? { upgrade: 'websocket', ...OUR_VERSION } : undefined;
+      return dressed(problem(status, refusals[status], headers), secure);
+    },
+    admit: (request) => {
+      const refusal = admit(request);
+      return refusal && dressed(refusal, secure);
+    },
+  };
+}
+
+const UNKNOWN_HOST =
+  'a request was refused: an open hub does not answer to this name; set HUB_HOST to it, or add an origin of this name to HUB_ORIGINS';
+const OTHER_ORIGIN =
+  'a page of another origin was refused: add its origin to HUB_ORIGINS, or, if a proxy changes the Host, have it pass on that of the page';
+
+function namesOf({ headers }: HttpRequest): Record<string, string> {
+  return { origin: headers.get('origin') ?? 'none', host: headers.get('host') ?? 'none' };
+}
+
+/** Answers a plain HTTP request for the WebSocket path. */
+function askForUpgrade({ path }: HttpRequest): HttpReply | undefined {
+  if (path !== WEBSOCKET_PATH) return undefined;
+  return problem(426, `upgrade: ${WEBSOCKET_PATH} is a WebSocket: ask for an upgrade to one`, {
+    upgrade: 'websocket',
+    connection: 'Upgrade',
+    ...OUR_VERSION,
+  });
+}
+
+function dressed(reply: HttpReply, headers: Readonly<Record<string, string>>): HttpReply {
+  return { ...reply, headers: { ...reply.headers, ...headers } };
+}

@@ -1,0 +1,143 @@
+/**
+ * Identifies the caller of a request from its bearer token and checks the caller's rate, or returns the refusal. The
+ * refusal never says why a token is bad. What an identity may do is decided in auth/policy.ts.
+ */
+import type { RefusalReason } from '../../../shared/reasons.ts';
+import {
+  readBearer,
+  REFUSAL,
+  UNDECIDED,
+  type Authenticator,
+  type Undecided,
+  type Verdict,
+} from '../../auth/authenticator.ts';
+import { neighbourhoodOf } from '../../auth/cidrs.ts';
+import type { Identity } from '../../auth/identity.ts';
+import { mayAdmin } from '../../auth/policy.ts';
+import type { Clock } from '../../lib/time/clock.ts';
+import type { ExplainRefusal } from '../../lib/log/refusal-log.ts';
+import type { Rate } from '../../lib/time/token-bucket.ts';
+import type { HttpReply, HttpRequest } from '../../sockets/port.ts';
+import { CallerRates } from './caller-rates.ts';
+import { problem, tooMany } from './reply.ts';
+
+export interface CallersOptions {
+  readonly authenticator: Authenticator;
+  /** HUB_MESSAGES_PER_S and its burst. */
+  readonly messages: Rate;
+  readonly clock: Clock;
+  readonly onRefused: (reason: RefusalReason) => void;
+  readonly explainRefusal: ExplainRefusal;
+}
+
+export type Caller =
+  { readonly ok: true; readonly identity: Identity } | { readonly ok: false; readonly reply: HttpReply };
+
+export interface Callers {
+  /** Returns synchronously if no token must be verified, so that uWebSockets.js serves pipelined requests. */
+  identify(request: HttpRequest, isBulk: boolean): Caller | Promise<Caller>;
+  /**
+   * Charges what a request costs beyond one unit. A caller that was within its rate may get into debt, so that its
+   * later requests wait.
+   */
+  charge(identity: Identity, request: HttpRequest, isBulk: boolean, units: number): void;
+  /** Refuses a caller that lacks permission. A caller without a token is asked for one. */
+  refuse(identity: Identity): HttpReply;
+}
+
+export function createCallers({ authenticator, messages, clock, onRefused, explainRefusal }: CallersOptions): Callers {
+  const { withoutToken } = authenticator;
+  const rates = new CallerRates(messages, clock);
+
+  const unauthenticated = (): HttpReply => {
+    onRefused('unauthenticated');
+    return problem(401, `authorization: ${REFUSAL}`, { 'www-authenticate': 'Bearer' });
+  };
+  /** Refuses a caller that exceeds its rate. */
+  const overRate = (caller: string, { body }: HttpRequest, units = 1): HttpReply | undefined => {
+    const waitMs = rates.take(caller, units);
+    if (waitMs === 0) {
+      if (body.length >= BODY_CHARS_PER_UNIT) rates.take(caller, Math.floor(body.length / BODY_CHARS_PER_UNIT));
+      return undefined;
+    }
+    onRefused('messages');
+    return tooMany('requests: more than the hub allows in this time, and this one did nothing: slow down', waitMs);
+  };
+  /** Counted separately, so that a caller with a good token does not pay for others at its address. */
+  const overRefusalRate = (request: HttpRequest) => overRate(`refused ${byAddress(request)}`, request);
+  const admit = (identity: Identity, request: HttpRequest, isBulk: boolean): Caller => {
+    const caller = countedAs(identity, request, isBulk);
+    const reply = caller === undefined ? undefined : overRate(caller, request, identity.isOpen && isBulk ? 0 : 1);
+    return reply === undefined ? { ok: true, identity } : { ok: false, reply };
+  };
+  const judge = (verdict: Verdict, request: HttpRequest, isBulk: boolean): Caller => {
+    if (verdict.ok) return admit(verdict.identity, request, isBulk);
+    const limited = verdict.fault === 'busy' ? undefined : overRefusalRate(request);
+    if (limited !== undefined) return { ok: false, reply: limited };
+    if (verdict.kind === 'refused') return { ok: false, reply: unauthenticated() };
+    onRefused(verdict.fault === 'busy' ? 'messages' : 'unavailable');
+    return { ok: false, reply: undecided(verdict) };
+  };
+
+  return {
+    identify: (request, isBulk) => {
+      // If every caller is admin, a token can add nothing, so none is verified.
+      if (withoutToken !== null && mayAdmin(withoutToken)) return admit(withoutToken, request, isBulk);
+      const token = readBearer(request.headers.get('authorization'));
+      if (token !== undefined) {
+        const verified = authenticator.verify(token, request.remoteAddress);
+        return verified.then((verdict) => judge(verdict, request, isBulk));
+      }
+      if (withoutToken !== null) return admit(withoutToken, request, isBulk);
+      explainRefusal('missing', 'a request brought no token as “Authorization: Bearer”, and HUB_AUTH=jwt asks for one');
+      return { ok: false, reply: overRefusalRate(request) ?? unauthenticated() };
+    },
+    charge: (identity, request, isBulk, units) => {
+      const caller = countedAs(identity, request, isBulk);
+      if (caller !== undefined) rates.take(caller, units);
+    },
+    refuse: (identity) => {
+      if (identity === withoutToken) {
+        explainRefusal('admin', 'a request without HUB_ADMIN_TOKEN was refused: what it asks for is an admin’s');
+        return unauthenticated();
+      }
+      onRefused('forbidden');
+      explainRefusal('forbidden', 'a request was refused: its token’s sub and scope do not allow it', {
+        sub: identity.user ?? 'no user',
+        scope: [...identity.scopes].join(' '),
+      });
+      return problem(403, 'authorization: the token does not allow this');
+    },
+  };
+}
+
+function undecided({ fault, retryInMs }: Undecided): HttpReply {
+  const detail = `authorization: ${UNDECIDED[fault]}`;
+  if (fault === 'busy') return tooMany(detail, retryInMs);
+  return problem(503, detail, { 'retry-after': String(Math.ceil(retryInMs / 1000)) });
+}
+
+/** A body costs one more unit for each group of this many characters, because parsing ten thousand ids takes time. */
+const BODY_CHARS_PER_UNIT = 4096;
+
+/**
+ * Returns the name under which a request is counted; undefined for an admin's token, which is trusted. In open mode,
+ * bulk work is counted separately and by its size only, so that a script that adds or imports friends does not use up
+ * the rate of other requests of its address.
+ */
+function countedAs(identity: Identity, request: HttpRequest, isBulk: boolean): string | undefined {
+  if (identity.isOpen) return isBulk ? `bulk ${byAddress(request)}` : nameOf(identity, request);
+  return mayAdmin(identity) ? undefined : nameOf(identity, request);
+}
+
+/**
+ * Returns the name under which requests with a good token are counted. Neither a user id nor an address contains a
+ * space, so the two kinds of names cannot collide.
+ */
+function nameOf({ user }: Identity, request: HttpRequest): string {
+  return user === null ? byAddress(request) : `user ${user}`;
+}
+
+function byAddress({ remoteAddress }: HttpRequest): string {
+  return `address ${neighbourhoodOf(remoteAddress)}`;
+}

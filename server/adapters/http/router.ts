@@ -1,0 +1,140 @@
+/**
+ * Finds the route of a request in one table of method and path: 404 for an unknown path, 405 for a method that the path
+ * does not take, 403 for a change by a foreign page. Then identifies the caller and checks permission. HEAD is treated
+ * as GET. Knows no route by name.
+ */
+import { USERS_PER_UNIT } from '../../../shared/limits.ts';
+import type { RefusalReason } from '../../../shared/reasons.ts';
+import { viewerOf, type Identity } from '../../auth/identity.ts';
+import type { TurnBudget } from '../../lib/time/turn-budget.ts';
+import type { HttpReply, HttpRequest } from '../../sockets/port.ts';
+import type { Callers } from './callers.ts';
+import type { PageRules } from './routes/own-pages.ts';
+import { noContent, problem } from './reply.ts';
+import type { JudgedRoute, Reply, Route } from './route.ts';
+
+type CompiledRoute = Route & { readonly segments: readonly string[] };
+
+interface RouterOptions {
+  readonly pageRules: PageRules;
+  readonly callers: Callers;
+  /** The budget of one loop turn for long work. */
+  readonly turns: Pick<TurnBudget, 'take'>;
+  readonly onRefused: (reason: RefusalReason) => void;
+}
+
+/**
+ * In units of `TurnBudget`: about 40 µs for a request, and more for its content. Each id in it may have to be looked up
+ * in storage, which costs 10 µs, before the permission is known.
+ */
+const REQUEST_COST = 10;
+const CHARS_A_UNIT = 4;
+/**
+ * A request without a token is answered at once up to this size, so that uWebSockets.js serves the requests pipelined
+ * behind it.
+ */
+const SMALL_CHARS = 1024;
+
+type Router = (request: HttpRequest) => Reply;
+
+export function createRouter(
+  routes: readonly Route[],
+  { pageRules, callers, turns, onRefused }: RouterOptions,
+): Router {
+  const compiled = routes.map((route) => ({ ...route, segments: route.path.split('/') }));
+  const call = (route: JudgedRoute, params: Readonly<Record<string, string>>, request: HttpRequest): Reply => {
+    const go = (identity: Identity): Reply => {
+      const query = new URLSearchParams(request.query);
+      const chargeFor = (users: number): void => {
+        callers.charge(identity, request, route.isBulk, users / USERS_PER_UNIT);
+      };
+      const judgement = route.judge({ request, params, query, identity, viewer: viewerOf(identity), chargeFor });
+      switch (judgement.kind) {
+        case 'bad':
+          return judgement.reply;
+        case 'forbidden':
+          return callers.refuse(identity);
+        case 'granted':
+          return judgement.answer();
+        default:
+          return judgement satisfies never;
+      }
+    };
+    const caller = callers.identify(request, route.isBulk);
+    const chars = request.body.length + request.query.length;
+    const cost = REQUEST_COST + chars / CHARS_A_UNIT;
+    if (caller instanceof Promise) {
+      return caller.then(async (late) => {
+        if (!late.ok) return late.reply;
+        // Many tokens may be verified in one turn.
+        await turns.take(cost);
+        return go(late.identity);
+      });
+    }
+    if (!caller.ok) return caller.reply;
+    const turn = chars > SMALL_CHARS ? turns.take(cost) : undefined;
+    return turn === undefined ? go(caller.identity) : turn.then(() => go(caller.identity));
+  };
+  return (request) => {
+    const segments = decodePath(request.path);
+    if (segments === undefined) return problem(400, 'path: must be percent-encoded UTF-8');
+    const here = compiled.filter((route) => matches(route, segments));
+    if (here.length === 0) return problem(404, `path: there is nothing at ${request.path}`);
+    if (pageRules.isPreflight(request)) return preflight(here);
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    const route = here.find((one) => one.method === method);
+    if (route === undefined) return methodNotAllowed(request, here);
+    if (method !== 'GET' && !pageRules.isAllowed(request)) {
+      onRefused('origin');
+      return problem(403, 'origin: a page of another origin may not change anything here: HUB_ORIGINS would allow it');
+    }
+    return route.access === 'anyone' ? route.answer() : call(route, paramsOf(route, segments), request);
+  };
+}
+
+/**
+ * Answers the question that a browser sends before it lets a page of a listed origin send a token or change anything.
+ */
+function preflight(here: readonly CompiledRoute[]): HttpReply {
+  const { status, headers, body } = noContent();
+  const allowed = {
+    'access-control-allow-methods': methodsOf(here).join(', '),
+    'access-control-allow-headers': 'authorization, content-type',
+    'access-control-max-age': '600',
+  };
+  return { status, headers: { ...headers, ...allowed }, body };
+}
+
+function methodNotAllowed(request: HttpRequest, here: readonly CompiledRoute[]): HttpReply {
+  const allow = methodsOf(here).join(', ');
+  return problem(405, `method: ${request.path} takes ${allow}, not ${request.method}`, { allow });
+}
+
+function methodsOf(here: readonly CompiledRoute[]): string[] {
+  return [...new Set(here.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method])))];
+}
+
+function paramsOf({ segments: names }: CompiledRoute, segments: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name, i) => (isParam(name) ? [[name.slice(1, -1), segments[i] ?? '']] : [])),
+  );
+}
+
+function matches({ segments: wanted }: CompiledRoute, segments: readonly string[]): boolean {
+  return (
+    wanted.length === segments.length &&
+    wanted.every((name, i) => (isParam(name) ? segments[i] !== '' : name === segments[i]))
+  );
+}
+
+function isParam(segment: string): boolean {
+  return segment.startsWith('{');
+}
+
+function decodePath(path: string): readonly string[] | undefined {
+  try {
+    return path.split('/').map(decodeURIComponent);
+  } catch {
+    return undefined;
+  }
+}

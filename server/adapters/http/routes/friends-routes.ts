@@ -1,0 +1,136 @@
+/**
+ * Friend lists over HTTP. Before an edit is answered with 204, it is durable and the watchers of the list are notified.
+ * If storage fails or a list would be too long, nothing changes and the answer is 503 or 409.
+ */
+import type { RefusalReason } from '../../../../shared/reasons.ts';
+import { USERS_PER_UNIT } from '../../../../shared/limits.ts';
+import { friendsBody, importBody } from '../../../../shared/messages/http-bodies.ts';
+import { mayAdmin, mayEditFriends, mayReadFriends } from '../../../auth/policy.ts';
+import type { Edge, Roster, RosterEdit } from '../../../roster/port.ts';
+import type { HttpReply } from '../../../sockets/port.ts';
+import { durably } from '../durably.ts';
+import { readBody, readOneway, readPair, readUser } from '../read.ts';
+import { json, noContent, problem } from '../reply.ts';
+import { aboutNobody, route, type Call, type Reply, type Route } from '../route.ts';
+
+/**
+ * Commits an edit and notifies the watchers. @returns the number of changed edges, or the user whose list would be too
+ * long. @throws if storage fails.
+ */
+export type EditRoster = (
+  edit: RosterEdit,
+) => Promise<{ readonly added: number; readonly removed: number } | { readonly full: string }>;
+
+export interface FriendsRoutesOptions {
+  readonly roster: Pick<Roster, 'friendsOf'>;
+  readonly edit: EditRoster;
+  /** Maximum for one user. */
+  readonly maxFriends: number;
+  readonly onRefused: (reason: RefusalReason) => void;
+}
+
+const ONESELF = 'you cannot add yourself';
+
+export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
+  const editOne = (method: 'PUT' | 'DELETE', kind: 'add' | 'remove'): Route =>
+    route({
+      method,
+      path: '/v1/users/{user}/friends/{friend}',
+      isBulk: true,
+      about: (call) => readPair(call, 'friend', ONESELF),
+      may: (identity, { user }) => mayEditFriends(identity, user, kind === 'remove' ? 'drop' : 'change'),
+      answer: (call, { user, other }) => {
+        const oneway = readOneway(call);
+        if (!oneway.ok) return oneway.reply;
+        return commit(options, call, { kind, edges: edgesBetween(user, other, oneway.value) }, noContent);
+      },
+    });
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/users/{user}/friends',
+      about: (call) => readUser(call, 'user'),
+      may: mayReadFriends,
+      answer: ({ chargeFor }, user) => {
+        const friends = options.roster.friendsOf(user);
+        chargeFor(friends.length);
+        return json(JSON.stringify({ user, friends }));
+      },
+    }),
+    route({
+      method: 'PUT',
+      path: '/v1/users/{user}/friends',
+      isBulk: true,
+      about: (call) => readUser(call, 'user'),
+      may: (identity, user) => mayEditFriends(identity, user, 'change'),
+      answer: (call, user) => replaceList(options, call, user),
+    }),
+    editOne('PUT', 'add'),
+    editOne('DELETE', 'remove'),
+    route({
+      method: 'POST',
+      path: '/v1/friends/import',
+      isBulk: true,
+      about: aboutNobody,
+      may: mayAdmin,
+      answer: (call) => addMany(options, call),
+    }),
+  ];
+}
+
+function replaceList(options: FriendsRoutesOptions, call: Call, user: string): Reply {
+  const oneway = readOneway(call);
+  if (!oneway.ok) return oneway.reply;
+  const body = readBody(call, friendsBody);
+  if (!body.ok) return body.reply;
+  const { friends } = body.value;
+  if (friends.includes(user)) return problem(400, `friends: ${ONESELF}`);
+  return commit(options, call, { kind: 'replace', user, friends, mutual: !oneway.value }, noContent);
+}
+
+function addMany(options: FriendsRoutesOptions, call: Call): Reply {
+  const oneway = readOneway(call);
+  if (!oneway.ok) return oneway.reply;
+  const body = readBody(call, importBody);
+  if (!body.ok) return body.reply;
+  const own = body.value.edges.findIndex(([user, friend]) => user === friend);
+  if (own >= 0) return problem(400, `edges.${own}: ${ONESELF}`);
+  const edges = body.value.edges.flatMap(([user, friend]) => edgesBetween(user, friend, oneway.value));
+  return commit(options, call, { kind: 'add', edges }, (added) => json(JSON.stringify({ added })));
+}
+
+function commit(
+  { edit, maxFriends, onRefused }: FriendsRoutesOptions,
+  { chargeFor }: Call,
+  change: RosterEdit,
+  answer: (added: number) => HttpReply,
+): Promise<HttpReply> {
+  chargeFor(edgesIn(change));
+  return durably(async () => {
+    const edited = await edit(change);
+    if (!('full' in edited)) {
+      if (change.kind === 'replace') chargeFor(edited.removed);
+      return answer(edited.added);
+    }
+    onRefused('friends');
+    return problem(409, `friends: ${edited.full} may have at most ${maxFriends}, so nothing was changed`);
+  });
+}
+
+/**
+ * Returns the number of edges that an edit names. Fewer than one unit are free, because a script may add many friends
+ * one by one.
+ */
+function edgesIn(edit: RosterEdit): number {
+  const edges = edit.kind === 'replace' ? edit.friends.length * (edit.mutual ? 2 : 1) : edit.edges.length;
+  return edges < USERS_PER_UNIT ? 0 : edges;
+}
+
+function edgesBetween(user: string, friend: string, oneway: boolean): Edge[] {
+  return oneway
+    ? [{ user, friend }]
+    : [
+        { user, friend },
+        { user: friend, friend: user },
+      ];
+}

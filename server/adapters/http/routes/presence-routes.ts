@@ -1,0 +1,142 @@
+/**
+ * Presence over HTTP: the entries of one user, of a list and of friends, and the heartbeat. Reads the core and reports
+ * to intake.
+ */
+import { heartbeatBody, presenceBody, type HeartbeatBody } from '../../../../shared/messages/http-bodies.ts';
+import { takeHttpHeartbeat, type HttpHeartbeatOptions } from './heartbeat.ts';
+import { viewerOf } from '../../../auth/identity.ts';
+import { mayHeartbeat, mayReadFriends, mayReadPresence, type IsFriend } from '../../../auth/policy.ts';
+import type { Clock } from '../../../lib/time/clock.ts';
+import type { TurnBudget } from '../../../lib/time/turn-budget.ts';
+import type { Presence } from '../../../presence/presence.ts';
+import type { Viewer } from '../../../presence/viewer.ts';
+import type { Roster } from '../../../roster/port.ts';
+import type { HttpReply } from '../../../sockets/port.ts';
+import { readBody, readForm, readUser } from '../read.ts';
+import { json, tooMany } from '../reply.ts';
+import { route, type Call, type Read, type Reply, type Route } from '../route.ts';
+
+export interface PresenceRoutesOptions {
+  readonly presence: Pick<Presence, 'peekAs' | 'answersFor'>;
+  readonly roster: Pick<Roster, 'friendsOf'>;
+  /** Returns the check for friendship, for a question about `count` users. */
+  readonly friendLookUp: (count: number) => IsFriend;
+  readonly heartbeat: HttpHeartbeatOptions;
+  readonly clock: Clock;
+  /** The budget of one loop turn for long work. */
+  readonly turns: Pick<TurnBudget, 'take' | 'spend'>;
+  /** Returns whether the entries may be out of date. */
+  readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
+  /** Makes durable what must not be forgotten once it is shown. */
+  readonly ensureStored: () => void;
+}
+
+export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
+  const list = (method: 'GET' | 'POST', about: (call: Call) => Read<{ users: string[] }>): Route =>
+    route({
+      method,
+      path: '/v1/presence',
+      about,
+      usersIn: ({ users }) => users.length,
+      may: (identity, { users }) => mayReadPresence(identity, users, options.friendLookUp(users.length)),
+      answer: ({ viewer }, { users }) => entries(options, users, viewer),
+    });
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/presence/{user}',
+      about: (call) => readUser(call, 'user'),
+      may: (identity, user) => mayReadPresence(identity, [user], options.friendLookUp(1)),
+      answer: ({ viewer }, user) => {
+        options.ensureStored();
+        return withStale(options, entryJson(options, user, viewer), [user], viewer);
+      },
+    }),
+    list('GET', ({ query }) => {
+      const users = query.getAll('users').flatMap((list) => list.split(','));
+      return readForm({ users }, presenceBody, 'users: must be a list of user ids');
+    }),
+    list('POST', (call) => readBody(call, presenceBody)),
+    route({
+      method: 'POST',
+      path: '/v1/heartbeat',
+      about: (call) => readBody(call, heartbeatBody),
+      may: (identity, { user }) => mayHeartbeat(identity, user),
+      answer: (call, body) => takeHeartbeat(options, call, body),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/users/{user}/friends/presence',
+      about: (call) => readUser(call, 'user'),
+      may: mayReadFriends,
+      answer: ({ viewer, chargeFor }, user) => {
+        const friends = options.roster.friendsOf(user);
+        chargeFor(friends.length);
+        return entries(options, friends, viewer);
+      },
+    }),
+  ];
+}
+
+const refusals = {
+  sessions: 'user: it has as many sessions as the hub allows: end one, or wait until one has',
+  sessions_total: 'the hub has as many sessions as it may: try again later',
+} as const;
+
+function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): HttpReply {
+  const { heartbeat, clock, ensureStored } = options;
+  const { expiresAtMs } = identity;
+  // The session ends with its token, even if a longer lease was requested.
+  const restMs = expiresAtMs === null ? Infinity : Math.max(1, expiresAtMs - clock.now().wallMs);
+  const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs);
+  if (refusal !== undefined) return tooMany(refusals[refusal], heartbeat.timeoutMs);
+  ensureStored();
+  const viewer = viewerOf(identity, body.user);
+  return withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);
+}
+
+/** Up to this many users are answered at once. Longer lists are answered in parts of this size, one per turn. */
+const READ_AT_ONCE = 250;
+/** In units of `TurnBudget`, a user that must be read from storage counts as two. */
+const READ_COST = 2;
+
+function entries(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): Reply {
+  if (users.length > READ_AT_ONCE) return entriesInParts(options, users, viewer);
+  const turn = options.turns.take(READ_COST * users.length);
+  const answer = (): HttpReply =>
+    withStale(options, `{"entries":[${entryJsons(options, users, viewer).join(',')}]}`, users, viewer);
+  return turn === undefined ? answer() : turn.then(answer);
+}
+
+async function entriesInParts(
+  options: PresenceRoutesOptions,
+  users: readonly string[],
+  viewer: Viewer,
+): Promise<HttpReply> {
+  const parts: string[] = [];
+  for (let from = 0; from < users.length; from += READ_AT_ONCE) {
+    const some = users.slice(from, from + READ_AT_ONCE);
+    await options.turns.take(READ_COST * some.length);
+    parts.push(entryJsons(options, some, viewer).join(','));
+  }
+  return withStale(options, `{"entries":[${parts.join(',')}]}`, users, viewer);
+}
+
+function entryJsons(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): string[] {
+  const { presence, ensureStored } = options;
+  ensureStored();
+  return presence.answersFor(users, viewer);
+}
+
+function entryJson({ presence }: PresenceRoutesOptions, user: string, viewer: Viewer): string {
+  return presence.peekAs(user, viewer);
+}
+
+function withStale(
+  { isStale }: PresenceRoutesOptions,
+  body: string,
+  users: readonly string[],
+  viewer: Viewer,
+): HttpReply {
+  return json(isStale(users, viewer) ? `${body.slice(0, -1)},"stale":true}` : body);
+}

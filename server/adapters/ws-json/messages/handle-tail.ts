@@ -1,0 +1,31 @@
+/** The tail of changes, for admins only: checks who may have one, and how many there are. */
+import type { Tail } from '../../../../shared/messages/client-messages.ts';
+import { MAX_TAILS } from '../../../../shared/limits.ts';
+import type { Identity } from '../../../auth/identity.ts';
+import { mayAdmin } from '../../../auth/policy.ts';
+import type { ConnectionControl } from '../connection-control.ts';
+import type { ConnectionContext } from '../ws-json.ts';
+
+export function tail(
+  { tails, onRefused }: ConnectionContext,
+  line: ConnectionControl,
+  identity: Identity,
+  message: Tail,
+): void {
+  const { match = '', id } = message;
+  if (!mayAdmin(identity)) {
+    onRefused('forbidden');
+    line.error('forbidden', 'tail: is for an admin’s token alone', id);
+  } else if (!tails.begin(line.outbox, match)) {
+    onRefused('watches');
+    line.error('too_many', `tail: ${MAX_TAILS} connections have one already`, id);
+  } else {
+    line.ok(id);
+  }
+}
+
+/** Ends the tail if a fresh token is not an admin's. */
+export function tailAs({ tails }: ConnectionContext, line: ConnectionControl, identity: Identity): void {
+  if (mayAdmin(identity) || !tails.end(line.outbox)) return;
+  line.error('forbidden', 'tail: is over, since the fresh token is no admin’s', undefined);
+}

@@ -1,0 +1,147 @@
+/**
+ * Handles watches: checks the policy and the limit, then registers the watch with fan-out, or answers with the reason
+ * for its refusal. A watch is refused as a whole, and the refusal never depends on whether a user exists. A long watch
+ * may wait for a loop turn with enough budget; later messages of the connection then wait too.
+ */
+import type { Unwatch, Watch } from '../../../../shared/messages/client-messages.ts';
+import { USERS_PER_UNIT } from '../../../../shared/limits.ts';
+import type { Identity } from '../../../auth/identity.ts';
+import { mayWatchAnyone, mayWatchFriendsOf, mayWatchUsers } from '../../../auth/policy.ts';
+import type { Outbox } from '../../../fanout/delivery/outbox.ts';
+import type { IdsInText } from '../../../lib/log/ids-in-text.ts';
+import type { Viewer } from '../../../presence/viewer.ts';
+import type { ConnectionControl } from '../connection-control.ts';
+import type { ConnectionContext } from '../ws-json.ts';
+
+/** Watches of up to this many users, as nearly all are, never wait for a turn. */
+const SMALL_WATCH = 128;
+/** The same limit if storage must be asked for each user whether it is a friend. That costs three times as much. */
+const FEW_LOOK_UPS = 16;
+const LOOK_UP_COST = 3;
+
+/** @returns what the connection's next message must wait for; undefined if the watch has been answered. */
+export function watch(
+  hub: ConnectionContext,
+  line: ConnectionControl,
+  identityNow: () => Identity,
+  message: Watch,
+): Promise<void> | undefined {
+  // A list of ids is looked up in storage before it is allowed, so it waits for its turn first.
+  if ('friendsOf' in message && !isAllowed(hub, line, identityNow(), message)) return undefined;
+  const ready =
+    'friendsOf' in message
+      ? hub.fanout.prepare(message.friendsOf, line.outbox.viewer)
+      : turnFor(hub, identityNow(), message.users.length);
+  const go = (): void => {
+    // In the meantime the connection may have ended, or a fresh token may allow less.
+    if (line.isOpen && isAllowed(hub, line, identityNow(), message)) begin(hub, line, message);
+  };
+  if (ready !== undefined) return ready.then(go);
+  go();
+  return undefined;
+}
+
+function turnFor({ workTurns }: ConnectionContext, identity: Identity, users: number): Promise<void> | undefined {
+  if (mayWatchAnyone(identity)) return users > SMALL_WATCH ? workTurns.take(users) : undefined;
+  return users > FEW_LOOK_UPS ? workTurns.take(LOOK_UP_COST * users) : undefined;
+}
+
+/** Whether the connection may have this watch. If not, answers with the reason. */
+function isAllowed(hub: ConnectionContext, line: ConnectionControl, identity: Identity, message: Watch): boolean {
+  const { friendLookUp, maxWatches, onRefused } = hub;
+  const mayWatch =
+    'friendsOf' in message
+      ? mayWatchFriendsOf(identity, message.friendsOf)
+      : mayWatchUsers(identity, message.users, friendLookUp(message.users.length));
+  if (!mayWatch) {
+    onRefused('forbidden');
+    chargeRefused(line, message);
+    const what = 'friendsOf' in message ? 'friendsOf: must be your own user' : 'users: must be you and your friends';
+    line.error('forbidden', `${what}, where the token does not allow more`, message.id);
+    return false;
+  }
+  if (!hasRoom(hub, line.outbox, message)) {
+    onRefused('watches');
+    chargeRefused(line, message);
+    line.error('too_many', `more than ${maxWatches} watches on one connection: end some first`, message.id);
+    return false;
+  }
+  return true;
+}
+
+/** Charges for a refused watch, because each of its users may have been looked up. */
+function chargeRefused(line: ConnectionControl, message: Watch): void {
+  if (!('friendsOf' in message)) line.charge(message.users.length / USERS_PER_UNIT);
+}
+
+function begin({ fanout }: ConnectionContext, { outbox }: ConnectionControl, message: Watch): void {
+  if ('friendsOf' in message) fanout.watchFriends(outbox, message.friendsOf, message.since, message.id);
+  else fanout.watchUsers(outbox, message.users, message.since, message.id);
+}
+
+/**
+ * Registers a watch on the fast path, if nothing of it must be refused. @returns false if the watch must take the plain
+ * path.
+ */
+export function watchListed(
+  hub: ConnectionContext,
+  { outbox }: ConnectionControl,
+  identity: Identity,
+  list: IdsInText,
+): boolean {
+  if (!mayWatchAnyone(identity) || outbox.watchCount + list.count > hub.maxWatches) return false;
+  if (list.count > SMALL_WATCH) return false;
+  hub.fanout.watchListed(outbox, list);
+  return true;
+}
+
+/** Whether the watch fits the limit. Users that are already watched do not count again. */
+function hasRoom({ fanout, maxWatches }: ConnectionContext, outbox: Outbox, message: Watch): boolean {
+  if (!('friendsOf' in message)) {
+    // Usually all of them fit, and then it does not matter which are already watched.
+    return (
+      outbox.watchCount + message.users.length <= maxWatches ||
+      fanout.watchCountWith(outbox, message.users) <= maxWatches
+    );
+  }
+  return outbox.watchCount < maxWatches || fanout.watchesFriendsOf(outbox, message.friendsOf);
+}
+
+export function unwatch({ fanout }: ConnectionContext, { outbox }: ConnectionControl, message: Unwatch): void {
+  if ('friendsOf' in message) fanout.unwatchFriends(outbox, message.friendsOf, message.id);
+  else fanout.unwatchUsers(outbox, message.users, message.id);
+}
+
+/** Maximum watches that end in one turn of the loop. */
+const ENDED_AT_ONCE = 1000;
+
+/**
+ * Applies the rights of a fresh token: ends the watches that it no longer allows, over several turns of the loop if
+ * there are many, and then calls `become`. Rejects if storage fails. Watches that have not ended by then stay as they
+ * were.
+ */
+export async function lookAs(
+  { fanout, friendLookUp, workTurns }: ConnectionContext,
+  line: ConnectionControl,
+  { identity, viewer }: { readonly identity: Identity; readonly viewer: Viewer },
+  become: () => void,
+): Promise<void> {
+  const { outbox } = line;
+  const { mayObserve, isAdmin } = outbox.viewer;
+  const allowsLess = (mayObserve && !viewer.mayObserve) || (isAdmin && !viewer.isAdmin);
+  if (allowsLess) line.charge(outbox.watchCount / USERS_PER_UNIT);
+  for (let isMore = allowsLess; isMore;) {
+    // Asks again each time, because a friendship may have ended meanwhile.
+    const isFriend = friendLookUp(outbox.users.size);
+    const mayWatch = {
+      friendsOf: (owner: string) => mayWatchFriendsOf(identity, owner),
+      user: (id: string) => mayWatchUsers(identity, [id], isFriend),
+    };
+    isMore = fanout.endNotAllowed(outbox, mayWatch, ENDED_AT_ONCE) === ENDED_AT_ONCE;
+    if (isMore) await workTurns.take(ENDED_AT_ONCE);
+    if (!line.isOpen) return;
+  }
+  // In the same step as the last check, so that nothing forbidden can be watched in between.
+  fanout.changeViewer(outbox, viewer);
+  become();
+}

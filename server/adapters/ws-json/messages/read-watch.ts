@@ -1,0 +1,61 @@
+/**
+ * Reads the watch that thousands of clients send at once after a restart: `{"type":"watch","users":["7","9"]}` and
+ * nothing else, byte for byte as every JSON library writes it. It is read without a parser, and its ids stay in the
+ * text: 50 of them cost 3 µs instead of 32 if 10,000 clients reconnect at once (2026-11-26, Node 20.20).
+ * `parseClientMessage` reads everything else, and reads the same from every text that is accepted here
+ * (read-watch.test.ts checks that). Checks no rights.
+ */
+import { MAX_IDS_PER_MESSAGE, MAX_USER_ID_CHARS } from '../../../../shared/limits.ts';
+import type { IdsInText } from '../../../lib/log/ids-in-text.ts';
+import { isUserId } from '../../../../shared/ids.ts';
+
+const HEAD = '{"type":"watch","users":["';
+/** Start of the type. Most messages are heartbeats and differ here. */
+const TYPE_AT = '{"type":"'.length;
+const [W, QUOTE, COMMA, BRACKET, BRACE] = Array.from('w",]}', (char) => char.charCodeAt(0)) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+];
+const ASCII = 128;
+/** The characters that any id may contain, including dots. */
+const isIdChar = Uint8Array.from({ length: ASCII }, (_, code) => Number(isUserId(`a${String.fromCharCode(code)}`)));
+
+/** Reused, because only one message is read at a time. All positions in a message of 16 KiB fit. */
+const begins = new Uint16Array(MAX_IDS_PER_MESSAGE);
+const ends = new Uint16Array(MAX_IDS_PER_MESSAGE);
+
+/** The ids of a plain watch, possibly with duplicates; undefined for any other message. */
+export function plainWatchIn(json: string): IdsInText | undefined {
+  if (json.charCodeAt(TYPE_AT) !== W || !json.startsWith(HEAD)) return undefined;
+  let at = HEAD.length;
+  for (let count = 0; count < MAX_IDS_PER_MESSAGE; count++) {
+    const from = at;
+    at = endOfId(json, from);
+    if (at === from || at - from > MAX_USER_ID_CHARS || isDots(json, from, at)) return undefined;
+    begins[count] = from;
+    ends[count] = at;
+    if (json.charCodeAt(at) !== QUOTE) return undefined;
+    const next = json.charCodeAt(at + 1);
+    if (next === BRACKET) {
+      if (at + 3 !== json.length || json.charCodeAt(at + 2) !== BRACE) return undefined;
+      return { text: json, count: count + 1, begins, ends, listJson: json.slice(HEAD.length - 2, at + 2) };
+    }
+    if (next !== COMMA || json.charCodeAt(at + 2) !== QUOTE) return undefined;
+    at += 3;
+  }
+  return undefined;
+}
+
+function endOfId(json: string, from: number): number {
+  let at = from;
+  for (let code = json.charCodeAt(at); code < ASCII && isIdChar[code] === 1; code = json.charCodeAt(at)) at++;
+  return at;
+}
+
+/** `.` and `..` are not valid ids. */
+function isDots(json: string, from: number, to: number): boolean {
+  return to - from <= 2 && json.startsWith('.', from) && json.startsWith('.', to - 1);
+}

@@ -1,0 +1,167 @@
+/**
+ * A connection from its opening to its welcome: waits for a hello, identifies the client, and begins its session or
+ * admits it as an observer. Messages wait while a token is verified. In open mode a hello is answered at once.
+ */
+import type { ClientMessage, Hello } from '../../../../shared/messages/client-messages.ts';
+import { HELLO_WITHIN_MS, PROTOCOL_VERSION } from '../../../../shared/limits.ts';
+import type { Undecided, Verdict } from '../../../auth/authenticator.ts';
+import { viewerOf, type Identity } from '../../../auth/identity.ts';
+import { mayAdmin, mayClaim } from '../../../auth/policy.ts';
+import { DONE } from '../../../lib/time/timing-wheel.ts';
+import type { SessionRefusal } from '../../../intake.ts';
+import type { Session } from '../../../presence/sessions/session.ts';
+import { FAILED, type ConnectionControl } from '../connection-control.ts';
+import { Established } from './established.ts';
+import type { ConnectionContext } from '../ws-json.ts';
+
+const sessionRefusals = {
+  sessions: 'user: has as many sessions as the hub allows; end one of them',
+  sessions_total: 'the hub has as many sessions as it may; try again later',
+} as const;
+
+/** Time over which reconnects are spread if tokens could not be judged. */
+const RETRY_SPREAD_MS = 3_000;
+
+export class AwaitingHello {
+  readonly name = 'greeting';
+  readonly #hub: ConnectionContext;
+  readonly #line: ConnectionControl;
+  readonly #endsAt: number;
+  #isVerifying = false;
+
+  constructor(hub: ConnectionContext, line: ConnectionControl, monoMs: number) {
+    this.#hub = hub;
+    this.#line = line;
+    this.#endsAt = monoMs + HELLO_WITHIN_MS;
+  }
+
+  tick(monoMs: number): number {
+    if (monoMs < this.#endsAt) return this.#endsAt;
+    this.#line.reject(this.#isVerifying ? 'keys' : 'slow_sender', undefined);
+    return DONE; // the end has its own deadline
+  }
+
+  hear(message: ClientMessage): undefined {
+    if (message.type === 'hello') {
+      this.#line.good();
+      this.#hello(message);
+    } else {
+      this.sayHelloFirst(message.id);
+    }
+  }
+
+  sayHelloFirst(re: ClientMessage['id']): void {
+    this.#line.error('hello_first', 'type: must be hello before anything else', re);
+  }
+
+  #hello(hello: Hello): void {
+    const { authenticator } = this.#hub;
+    const { withoutToken } = authenticator;
+    // A token could not add any rights to an admin's.
+    const needsNone = withoutToken !== null && (hello.token === undefined || mayAdmin(withoutToken));
+    if (needsNone) {
+      this.#greet(hello, withoutToken);
+    } else if (hello.token === undefined) {
+      this.#hub.explainRefusal('missing', 'a hello brought no token, and HUB_AUTH=jwt asks for one');
+      this.#line.reject('unauthenticated', hello.id);
+    } else {
+      this.#isVerifying = true;
+      this.#line.hold();
+      void authenticator.verify(hello.token, this.#line.address).then((verdict) => {
+        this.#verified(hello, verdict);
+      });
+    }
+  }
+
+  #verified(hello: Hello, verdict: Verdict): void {
+    this.#isVerifying = false;
+    if (!this.#line.isOpen) return;
+    if (verdict.ok) this.#greet(hello, verdict.identity);
+    else if (verdict.kind === 'refused') this.#line.reject('unauthenticated', hello.id);
+    else this.#comeBack(hello, verdict);
+    this.#line.release();
+  }
+
+  /** Sends the time to reconnect, because the delays of a client grow with each attempt. */
+  #comeBack(hello: Hello, { fault, retryInMs }: Undecided): void {
+    this.#line.send({ type: 'reconnect', afterMs: retryInMs + Math.floor(Math.random() * RETRY_SPREAD_MS) });
+    this.#line.reject(fault, hello.id);
+  }
+
+  #greet(hello: Hello, identity: Identity): void {
+    try {
+      this.#admit(hello, identity);
+    } catch (error) {
+      this.#hub.onFault(error);
+      this.#line.error('internal', FAILED, hello.id);
+      this.#line.endSession('failed'); // the state of the hello is unknown after a fault
+    }
+  }
+
+  #admit(hello: Hello, identity: Identity): void {
+    const line = this.#line;
+    if (hello.user !== undefined && !mayClaim(identity, hello.user)) {
+      const sub = identity.user ?? 'no user';
+      this.#hub.explainRefusal('user', 'a hello was refused: its user is not the sub of its token', {
+        user: hello.user,
+        sub,
+      });
+      line.reject('forbidden', hello.id);
+      return;
+    }
+    const observer = hello.observe === true ? (identity.user ?? hello.user ?? null) : null;
+    if (observer !== null && !this.#hub.observers.enter(observer)) {
+      this.#hub.onRefused('observers');
+      line.error('too_many', 'observe: the user has as many observers as the hub allows; close one of them', hello.id);
+      return;
+    }
+    const session = hello.observe === true ? null : this.#begin(hello);
+    if (typeof session === 'string') {
+      line.error('too_many', sessionRefusals[session], hello.id);
+      return;
+    }
+    line.outbox.viewer = viewerOf(identity, hello.user);
+    line.welcomed(
+      new Established(
+        this.#hub,
+        line,
+        { identity, claimed: hello.user, session, observer },
+        this.#hub.clock.now().monoMs,
+      ),
+    );
+    this.#welcome(hello, session);
+  }
+
+  #welcome({ id, user, self }: Hello, session: Session | null): void {
+    const { fanout, heartbeatMs, timeoutMs, node, idOf, nameObserver } = this.#hub;
+    const line = this.#line;
+    line.send({
+      type: 'welcome',
+      re: id,
+      session: session === null ? nameObserver() : idOf(session),
+      user,
+      heartbeatMs,
+      timeoutMs,
+      node,
+      protocol: PROTOCOL_VERSION,
+    });
+    this.#hub.onWelcomed(line.outbox);
+    if (self === true && user !== undefined) fanout.watchSelf(line.outbox, user);
+  }
+
+  /** @returns a refusal if there are too many sessions. */
+  #begin(hello: Extract<Hello, { user: string; observe?: false | undefined }>): Session | SessionRefusal {
+    const status = hello.status ?? 'online';
+    return this.#hub.intake.begin({
+      user: hello.user,
+      device: hello.device ?? 'web',
+      adapter: 'ws-json',
+      status,
+      code: this.#hub.codeOf(status),
+      text: hello.text,
+      leaseMs: this.#hub.timeoutMs,
+      address: this.#line.address,
+      owner: this.#line,
+    });
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * Measures how long notifications take: from when a change was applied, once per flush (its oldest change), and from
+ * when a lease expired. Keeps a number per measurement, and no object.
+ */
+import { Histogram } from '../../lib/histogram.ts';
+import type { Clock } from '../../lib/time/clock.ts';
+import type { Change } from '../../presence/change.ts';
+
+export class Delays {
+  readonly delivery = new Histogram([0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000]);
+  readonly lapse = new Histogram([10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]);
+  /** When the oldest pending change was applied; 0 if none is pending. */
+  #firstAt = 0;
+  /** When the leases expired whose end is still to be sent, on the forward clock. */
+  #lapsedAt: number[] = [];
+
+  /** Notes a change that some watcher will be sent. */
+  changed({ cause, session }: Change): void {
+    if (this.#firstAt === 0) this.#firstAt = performance.now();
+    if (cause === 'lapsed') this.#lapsedAt.push(session.waitEndsAt);
+  }
+
+  /** Ends the measurements: everything pending was handed to the sockets. */
+  told(clock: Clock): void {
+    if (this.#firstAt === 0) return;
+    this.delivery.observe(performance.now() - this.#firstAt);
+    this.#firstAt = 0;
+    if (this.#lapsedAt.length === 0) return;
+    const { monoMs } = clock.now();
+    for (const lapsedAt of this.#lapsedAt) this.lapse.observe(monoMs - lapsedAt);
+    this.#lapsedAt = [];
+  }
+}

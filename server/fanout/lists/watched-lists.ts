@@ -1,0 +1,222 @@
+/**
+ * The friend lists in memory. Loads them from the roster, a long one in parts. Keeps a list for a few seconds after its
+ * last watcher left, so that a client that reconnects, or watches and unwatches in turn, does not cause it to be loaded
+ * again. Notifies nobody.
+ */
+import type { TurnBudget } from '../../lib/time/turn-budget.ts';
+import type { Presence } from '../../presence/presence.ts';
+import type { User } from '../../presence/user.ts';
+import type { Viewer } from '../../presence/viewer.ts';
+import { SmallSet } from '../../lib/collections/small-set.ts';
+import { audienceOf, WatchedList } from './watched-list.ts';
+import type { Outbox } from '../delivery/outbox.ts';
+
+/** How long a list stays in memory without a watcher. */
+export const IDLE_LIST_MS = 5000;
+/**
+ * Maximum unwatched lists in memory, and maximum friends on all of them (about 500 bytes each). A single list may be
+ * longer.
+ */
+export const MAX_IDLE_LISTS = 256;
+export const MAX_IDLE_FRIENDS = 20_000;
+/** Friends loaded at once, with one storage query for all of them. */
+const LOADED_AT_ONCE = 250;
+/** Cost of a friend read from storage, relative to one in memory. */
+const LOAD_COST = 2;
+
+interface WatchedListsOptions {
+  readonly presence: Presence;
+  readonly turns: TurnBudget;
+  readonly friendsOf: (owner: string) => readonly string[];
+}
+
+interface Loading {
+  readonly done: Promise<void>;
+  /** Whether the list was edited while it was loaded. */
+  isStale: boolean;
+}
+
+export class WatchedLists {
+  readonly #options: WatchedListsOptions;
+  readonly #lists = new Map<string, WatchedList>();
+  readonly #loading = new Map<string, Loading>();
+  /** Unwatched lists, the longest idle first, with the time until which they stay (monotonic milliseconds). */
+  readonly #idle = new Map<WatchedList, number>();
+  #idleFriends = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isTrimming = false;
+
+  constructor(options: WatchedListsOptions) {
+    this.#options = options;
+  }
+
+  /** The list if it is in memory. */
+  get(owner: string): WatchedList | undefined {
+    return this.#lists.get(owner);
+  }
+
+  /** Number of unwatched lists in memory. */
+  get idleCount(): number {
+    return this.#idle.size;
+  }
+
+  /** Loads a list that is not in memory, in as many turns as needed. Undefined if it is in memory. */
+  prepare(owner: string, viewer: Viewer): Promise<void> | undefined {
+    const running = this.#loading.get(owner);
+    if (running !== undefined) return running.done;
+    if (this.#lists.has(owner)) return undefined;
+    const ids = this.#options.friendsOf(owner);
+    if (ids.length > LOADED_AT_ONCE) return this.#loadInParts(owner, ids, viewer);
+    const turn = this.#options.turns.take(LOAD_COST * ids.length);
+    if (turn !== undefined) return turn.then(() => this.prepare(owner, viewer));
+    this.#rest(this.#loadAll(owner, ids, viewer));
+    return undefined;
+  }
+
+  /** Returns the list. Loads it now if it is not in memory. */
+  open(owner: string, viewer: Viewer): WatchedList {
+    return this.#lists.get(owner) ?? this.#loadAll(owner, this.#options.friendsOf(owner), viewer);
+  }
+
+  enter(circle: WatchedList, outbox: Outbox): void {
+    this.#wake(circle);
+    circle.watchers.add(outbox);
+    outbox.circles.add(circle);
+  }
+
+  /** Removes a watcher from the list. The caller must update the connection's own set of lists. */
+  leave(circle: WatchedList, outbox: Outbox): void {
+    circle.watchers.delete(outbox);
+    if (circle.watchers.size === 0) this.#rest(circle);
+  }
+
+  join(circle: WatchedList, id: string): User {
+    const user = this.#options.presence.acquire(id);
+    this.#put(circle, user);
+    return user;
+  }
+
+  part(circle: WatchedList, user: User): boolean {
+    if (!circle.friends.delete(user)) return false;
+    if (this.#idle.has(circle)) this.#idleFriends--;
+    audienceOf(user).circles?.delete(circle);
+    this.#options.presence.release(user);
+    return true;
+  }
+
+  /** Notes an edit of the list, because an ongoing load of it may have read an older state. */
+  edited(owner: string): void {
+    const loading = this.#loading.get(owner);
+    if (loading !== undefined) loading.isStale = true;
+  }
+
+  /** Drops all unwatched lists from memory. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const circle of this.#idle.keys()) this.#drop(circle);
+  }
+
+  #loadAll(owner: string, ids: readonly string[], viewer: Viewer): WatchedList {
+    const circle = new WatchedList(owner);
+    for (const user of this.#options.presence.acquireAll(ids, viewer)) this.#put(circle, user);
+    this.#lists.set(owner, circle);
+    return circle;
+  }
+
+  #loadInParts(owner: string, ids: readonly string[], viewer: Viewer): Promise<void> {
+    const loading: Loading = { isStale: false, done: Promise.resolve() };
+    const done = this.#load(owner, ids, viewer, loading).finally(() => this.#loading.delete(owner));
+    this.#loading.set(owner, Object.assign(loading, { done }));
+    return done;
+  }
+
+  async #load(owner: string, ids: readonly string[], viewer: Viewer, loading: Loading): Promise<void> {
+    const { presence, turns } = this.#options;
+    const circle = new WatchedList(owner);
+    try {
+      for (let from = 0; from < ids.length; from += LOADED_AT_ONCE) {
+        const some = ids.slice(from, from + LOADED_AT_ONCE);
+        await turns.take(LOAD_COST * some.length);
+        for (const user of presence.acquireAll(some, viewer)) this.#put(circle, user);
+      }
+      if (loading.isStale) this.#reconcile(circle);
+    } catch (error) {
+      for (const user of circle.friends) this.part(circle, user);
+      throw error;
+    }
+    this.#lists.set(owner, circle);
+    this.#rest(circle);
+  }
+
+  #reconcile(circle: WatchedList): void {
+    const ids = this.#options.friendsOf(circle.owner);
+    const isFriend = new Set(ids);
+    for (const user of circle.friends) if (!isFriend.has(user.id)) this.part(circle, user);
+    for (const user of this.#options.presence.acquireAll(ids)) this.#put(circle, user);
+  }
+
+  #put(circle: WatchedList, user: User): void {
+    if (circle.friends.has(user)) return;
+    circle.friends.add(user);
+    if (this.#idle.has(circle)) this.#idleFriends++;
+    const audience = audienceOf(user);
+    (audience.circles ??= new SmallSet()).addNew(circle);
+  }
+
+  #wake(circle: WatchedList): void {
+    if (this.#idle.delete(circle)) this.#idleFriends -= circle.friends.size;
+  }
+
+  #rest(circle: WatchedList): void {
+    this.#idle.set(circle, performance.now() + IDLE_LIST_MS);
+    this.#idleFriends += circle.friends.size;
+    if (this.#isCrowded) this.#trim();
+    else this.#timer ??= setTimeout(this.#tick, IDLE_LIST_MS).unref();
+  }
+
+  get #isCrowded(): boolean {
+    const { size } = this.#idle;
+    return size > MAX_IDLE_LISTS || (size > 1 && this.#idleFriends > MAX_IDLE_FRIENDS);
+  }
+
+  readonly #tick = (): void => {
+    this.#timer = undefined;
+    this.#trim();
+  };
+
+  /** Drops lists beyond the maximum number or age. One closing connection may leave ten thousand lists at once. */
+  #trim(): void {
+    if (this.#isTrimming) return;
+    this.#isTrimming = true;
+    void this.#trimInTurns().finally(() => (this.#isTrimming = false));
+  }
+
+  async #trimInTurns(): Promise<void> {
+    const { turns } = this.#options;
+    for (let next = this.#nextToDrop(); next !== undefined; next = this.#nextToDrop()) {
+      turns.spend(next.friends.size + 1);
+      this.#drop(next);
+      await turns.take(0);
+    }
+    const [firstEnds] = this.#idle.values();
+    if (firstEnds === undefined) return;
+    this.#timer ??= setTimeout(this.#tick, Math.max(1, Math.ceil(firstEnds - performance.now()))).unref();
+  }
+
+  #nextToDrop(): WatchedList | undefined {
+    for (const [circle, until] of this.#idle) {
+      return this.#isCrowded || until <= performance.now() ? circle : undefined;
+    }
+    return undefined;
+  }
+
+  #drop(circle: WatchedList): void {
+    this.#wake(circle);
+    this.#lists.delete(circle.owner);
+    for (const user of circle.friends) {
+      audienceOf(user).circles?.delete(circle);
+      this.#options.presence.release(user);
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * Counts the connections of a port on uWebSockets.js, which reports that a connection has closed, but not which one.
+ * The total is exact. For each address, WebSockets and requests under way are exact. Connections that wait for a
+ * request are counted for their address for 12 to 24 s: by then each has made a request or has been cut by
+ * uWebSockets.js. This estimate never exceeds the number of open connections.
+ */
+import type { NoRoom, Service } from '../port.ts';
+
+const GENERATION_MS = 12_000;
+
+/** A request under way. */
+export interface Asking {
+  /** Set if its connection exceeds a limit. */
+  readonly noRoom: NoRoom | undefined;
+  /** Must be called once. `waitsOn`: its connection stays open for another request. */
+  end(waitsOn: boolean): void;
+}
+
+const REFUSED_END = (): void => undefined;
+
+export class UwsConnections {
+  readonly #service: Service;
+  readonly #now: () => number;
+  /** Connections that are not WebSockets. */
+  #open = 0;
+  // Connections that wait for a request, by address, in two generations. The older one is forgotten as a whole.
+  #young = new Map<string, number>();
+  #old = new Map<string, number>();
+  #turnsAt: number;
+
+  /** `now`: monotonic milliseconds. */
+  constructor(service: Service, now: () => number) {
+    this.#service = service;
+    this.#now = now;
+    this.#turnsAt = now() + GENERATION_MS;
+    service.connections.addEstimate((group) => this.#waitingOf(group));
+  }
+
+  /** @returns whether the connection may stay, if only to be refused. `closed` must follow in any case. */
+  opened(peer: string): boolean {
+    const { connections } = this.#service;
+    const address = this.#service.isProxy(peer) ? null : this.#service.clientAddress(peer, undefined);
+    const noRoom = connections.refusalFor(address, connections.maxGuests);
+    this.#open++;
+    connections.enterUnnamed();
+    if (noRoom !== undefined) {
+      this.#service.onNoRoom(noRoom);
+      return false;
+    }
+    if (address !== null) this.#waits(address);
+    return true;
+  }
+
+  closed(): void {
+    this.#open--;
+    this.#service.connections.leave(null);
+  }
+
+  /** Counts a request of that client. */
+  asks(address: string): Asking {
+    const { connections } = this.#service;
+    this.#waitsNoMore(address);
+    const noRoom = connections.refusalFor(address);
+    // If the total is at its limit, only new WebSockets are refused, because the connection that exceeds it is unknown.
+    if (noRoom === 'per_address') return { noRoom, end: REFUSED_END };
+    connections.addTo(address);
+    return {
+      noRoom: undefined,
+      end: (waitsOn) => {
+        connections.takeFrom(address);
+        if (waitsOn) this.#waits(address);
+      },
+    };
+  }
+
+  /**
+   * Counts a connection that becomes a WebSocket, until `leave`. @returns the limit that it exceeds instead, if there
+   * is one.
+   */
+  upgrades(address: string): NoRoom | undefined {
+    this.#waitsNoMore(address);
+    this.closed();
+    const noRoom = this.#service.connections.enter(address);
+    if (noRoom !== undefined) this.#service.onNoRoom(noRoom);
+    return noRoom;
+  }
+
+  #waits(address: string): void {
+    this.#turn();
+    const group = this.#service.connections.groupOf(address);
+    this.#young.set(group, (this.#young.get(group) ?? 0) + 1);
+  }
+
+  #waitsNoMore(address: string): void {
+    this.#turn();
+    const group = this.#service.connections.groupOf(address);
+    const from = this.#old.has(group) ? this.#old : this.#young;
+    const left = (from.get(group) ?? 0) - 1;
+    if (left > 0) from.set(group, left);
+    else from.delete(group);
+  }
+
+  #waitingOf(group: string): number {
+    this.#turn();
+    return Math.min((this.#young.get(group) ?? 0) + (this.#old.get(group) ?? 0), this.#open);
+  }
+
+  #turn(): void {
+    const now = this.#now();
+    if (now < this.#turnsAt) return;
+    this.#old = now < this.#turnsAt + GENERATION_MS ? this.#young : new Map<string, number>();
+    this.#young = new Map();
+    this.#turnsAt = now + GENERATION_MS;
+  }
+}

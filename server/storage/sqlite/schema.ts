@@ -1,0 +1,105 @@
+/**
+ * The tables of hub.sqlite as a list of steps: step n takes a database from version n - 1 to version n. Runs the
+ * missing steps, each in one transaction, and refuses a database that a newer hub has written. A released step must
+ * never change. Must not know how the tables are used.
+ */
+import { inTransaction, type SqlDatabase } from './sqlite.ts';
+
+export const steps: readonly string[] = [
+  `
+  -- One row: the run that is under way, or the last one. ended_at is the hub clock of a clean end, NULL before it.
+  CREATE TABLE run (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    born_at INTEGER NOT NULL,
+    ceiling INTEGER NOT NULL,
+    certain_from INTEGER NOT NULL,
+    ended_at INTEGER
+  ) STRICT;
+
+  -- devices: a JSON list of labels. sessions: a JSON list of what must be restored, NULL where there is none.
+  CREATE TABLE entry (
+    user TEXT PRIMARY KEY,
+    status TEXT NOT NULL CHECK (status IN ('online', 'away', 'busy', 'offline')),
+    code INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    last_seen INTEGER,
+    devices TEXT NOT NULL,
+    text TEXT,
+    v INTEGER NOT NULL,
+    sessions TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX entry_with_sessions ON entry (user) WHERE sessions IS NOT NULL;
+
+  CREATE TABLE edge (
+    user TEXT NOT NULL,
+    friend TEXT NOT NULL CHECK (friend <> user),
+    at INTEGER NOT NULL,
+    PRIMARY KEY (user, friend)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE tombstone (
+    user TEXT NOT NULL,
+    friend TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (user, friend)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX tombstone_at ON tombstone (at);
+
+  -- One row: every tombstone from this instant on is still there.
+  CREATE TABLE tombstones_kept (one INTEGER PRIMARY KEY CHECK (one = 1), from_at INTEGER NOT NULL) STRICT;
+  INSERT INTO tombstones_kept VALUES (1, 0);
+  `,
+  `
+  -- What viewer sees of user, who blocked it: offline since then. since and last_seen are NULL for a user never seen.
+  CREATE TABLE block (
+    user TEXT NOT NULL,
+    viewer TEXT NOT NULL CHECK (viewer <> user),
+    since INTEGER,
+    last_seen INTEGER,
+    v INTEGER NOT NULL,
+    PRIMARY KEY (user, viewer)
+  ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  -- The last moment of which the hub is sure, for as long as what it shows may be behind; NULL once it is sure again.
+  ALTER TABLE run ADD COLUMN sure_until INTEGER;
+  `,
+  `
+  -- One row while a large edit of friend lists is being stored in parts: what a start after a crash has to complete.
+  CREATE TABLE edit_pending (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    at INTEGER NOT NULL,
+    edit TEXT NOT NULL
+  ) STRICT;
+  `,
+  `
+  -- Whether anybody follows a user: an entry that nobody follows may be forgotten. forgotten_at: when one last was.
+  CREATE INDEX edge_by_friend ON edge (friend);
+  ALTER TABLE run ADD COLUMN forgotten_at INTEGER NOT NULL DEFAULT 0;
+  `,
+];
+
+/** The database was written by a hub that knows more steps. */
+export class NewerSchemaError extends Error {
+  readonly found: number;
+  readonly known: number;
+
+  constructor(found: number, known: number) {
+    super(`schema ${found} is newer than ${known}`);
+    this.found = found;
+    this.known = known;
+  }
+}
+
+/** Takes a database to the newest version. A step that fails leaves the version before it. */
+export function migrate(db: SqlDatabase, list: readonly string[]): void {
+  const version = db.prepare<{ user_version: number }>('PRAGMA user_version').get()?.user_version ?? 0;
+  if (version > list.length) throw new NewerSchemaError(version, list.length);
+  for (const [index, step] of list.entries()) {
+    if (index < version) continue;
+    inTransaction(db, () => {
+      db.exec(step);
+      db.exec(`PRAGMA user_version = ${index + 1}`);
+    });
+  }
+}

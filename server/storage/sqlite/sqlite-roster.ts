@@ -1,0 +1,293 @@
+/**
+ * The roster in SQLite: one row per edge, a tombstone per ended edge, and the instant since which tombstones are
+ * complete. Responsible for all-or-nothing edits that return what they changed. Must not know watchers, and keeps no
+ * list in memory. Callers must have rejected invalid ids and edges from a user to itself.
+ *
+ * A large edit is first stored as one row, which makes it durable at once, and then edge by edge in parts. Meanwhile an
+ * `UnsettledEdit` answers for the missing rows. The next start completes an edit that a crash interrupted.
+ */
+import { inTransaction, type SqlDatabase, type SqlStatement } from './sqlite.ts';
+import {
+  TOMBSTONE_MS,
+  type Edge,
+  type ListChanges,
+  type Parts,
+  type Roster,
+  type RosterChange,
+  type RosterEdit,
+} from '../../roster/port.ts';
+import { UnsettledEdit } from '../../roster/unsettled-edit.ts';
+
+/** Maximum tombstones deleted by one call, because the loop is blocked meanwhile. */
+const FORGET_AT_ONCE = 500;
+
+/**
+ * Edges made or ended in one part of an edit: about 3 ms. An even number keeps the two directions of a friendship
+ * together.
+ */
+const EDGES_IN_PART = 250;
+/** Users whose friends are counted in one part. A list of ten thousand takes 0.2 ms. */
+const COUNTED_AT_ONCE = 50;
+/** Edges that can be looked up in the time of making one. */
+const EDGES_ASKED_FOR = 2;
+/** Rows that can be scanned in the time of looking one up. */
+const ROWS_LOOKED_THROUGH = 10;
+
+/** A whole list in one row, because fifty rows cost three times as much (measured). No id contains a comma. */
+interface PackedList {
+  readonly ids: string | null;
+}
+
+export class SqliteRoster implements Roster {
+  readonly #db: SqlDatabase;
+  readonly #friends: SqlStatement<PackedList>;
+  readonly #follows: SqlStatement<{ readonly one: number }>;
+  readonly #count: SqlStatement<{ readonly friends: number }>;
+  readonly #addedSince: SqlStatement<PackedList>;
+  readonly #removedSince: SqlStatement<PackedList>;
+  readonly #make: SqlStatement<never>;
+  readonly #end: SqlStatement<never>;
+  readonly #bury: SqlStatement<never>;
+  readonly #unbury: SqlStatement<never>;
+  readonly #setPending: SqlStatement<never>;
+  readonly #pending: SqlStatement<{ readonly at: number; readonly edit: string }>;
+  readonly #clearPending: SqlStatement<never>;
+  readonly #tombstoneBefore: SqlStatement<{ readonly at: number }>;
+  readonly #forget: SqlStatement<never>;
+  readonly #moveKeptFrom: SqlStatement<never>;
+  /** The instant since which every tombstone is kept. */
+  #keptFrom: number;
+  #unsettled: UnsettledEdit | undefined;
+  /** The parts of `#unsettled` that are still to be stored. The last one ends it. */
+  #parts: EditPart[] = [];
+
+  constructor({ db }: { readonly db: SqlDatabase }) {
+    this.#db = db;
+    // Ids are ASCII, so the byte order of the key is code unit order. group_concat keeps the order of the subquery.
+    const packed = (rows: string): SqlStatement<PackedList> =>
+      db.prepare(`SELECT group_concat(friend, ',') AS ids FROM (SELECT friend FROM ${rows} ORDER BY friend)`);
+    this.#friends = packed('edge WHERE user = ?');
+    this.#follows = db.prepare('SELECT 1 AS one FROM edge WHERE user = ? AND friend = ?');
+    this.#count = db.prepare('SELECT count(*) AS friends FROM edge WHERE user = ?');
+    this.#addedSince = packed('edge WHERE user = ? AND at > ?');
+    this.#removedSince = packed('tombstone WHERE user = ? AND at > ?');
+    this.#make = db.prepare('INSERT INTO edge (user, friend, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING');
+    this.#end = db.prepare('DELETE FROM edge WHERE user = ? AND friend = ?');
+    this.#bury = db.prepare(
+      'INSERT INTO tombstone (user, friend, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
+    );
+    this.#unbury = db.prepare('DELETE FROM tombstone WHERE user = ? AND friend = ?');
+    this.#setPending = db.prepare('INSERT INTO edit_pending (one, at, edit) VALUES (1, ?, ?)');
+    this.#pending = db.prepare('SELECT at, edit FROM edit_pending');
+    this.#clearPending = db.prepare('DELETE FROM edit_pending');
+    this.#tombstoneBefore = db.prepare('SELECT at FROM tombstone WHERE at < ? LIMIT 1');
+    this.#forget = db.prepare(
+      `DELETE FROM tombstone
+       WHERE (user, friend) IN (SELECT user, friend FROM tombstone WHERE at < ? ORDER BY at LIMIT ${FORGET_AT_ONCE})`,
+    );
+    this.#moveKeptFrom = db.prepare('UPDATE tombstones_kept SET from_at = max(from_at, ?)');
+    this.#keptFrom = db.prepare<{ at: number }>('SELECT from_at AS at FROM tombstones_kept').get()?.at ?? 0;
+  }
+
+  get isUnsettled(): boolean {
+    return this.#unsettled !== undefined;
+  }
+
+  friendsOf(user: string): readonly string[] {
+    const stored = unpack(this.#friends.get(user));
+    return this.#unsettled?.friendsOf(user, stored) ?? stored;
+  }
+
+  follows(user: string, friend: string): boolean {
+    return this.#unsettled?.follows({ user, friend }) ?? this.#follows.get(user, friend) !== undefined;
+  }
+
+  overfull(edit: RosterEdit, maxFriends: number): string | undefined {
+    return atOnce(this.overfullInParts(edit, maxFriends));
+  }
+
+  *overfullInParts(edit: RosterEdit, maxFriends: number): Parts<string | undefined> {
+    if (edit.kind === 'remove') return undefined;
+    if (edit.kind === 'replace') yield edit.friends.length / ROWS_LOOKED_THROUGH;
+    const { ends, makes } = this.#stepsOf(edit);
+    const countOf = new Map<string, number>();
+    for (const { user } of makes) countOf.set(user, (countOf.get(user) ?? 0) + 1);
+    let making: FriendsByUser | undefined;
+    let ending: FriendsByUser | undefined;
+    let rows = 0;
+    let users = 0;
+    for (const [user, atMost] of countOf) {
+      if (++users % COUNTED_AT_ONCE === 0 || rows > 10_000) {
+        yield COUNTED_AT_ONCE + rows / ROWS_LOOKED_THROUGH;
+        rows = 0;
+      }
+      const count = this.#count.get(user)?.friends ?? 0;
+      rows += count;
+      if (count + atMost <= maxFriends) continue;
+      // Only now is it worth reading which edges are new, and how many end.
+      making ??= friendsByUser(makes);
+      ending ??= friendsByUser(ends);
+      const wanted = [...(making.get(user) ?? [])];
+      rows += wanted.length * ROWS_LOOKED_THROUGH;
+      const added = wanted.filter((friend) => !this.follows(user, friend)).length;
+      const removed = ending.get(user)?.size ?? 0;
+      if (added > removed && count + added - removed > maxFriends) return user;
+    }
+    return undefined;
+  }
+
+  changesSince(user: string, sinceMs: number): ListChanges | undefined {
+    if (sinceMs < this.#keptFrom) return undefined;
+    const stored = {
+      added: unpack(this.#addedSince.get(user, sinceMs)),
+      removed: unpack(this.#removedSince.get(user, sinceMs)),
+    };
+    return this.#unsettled?.changesSince(user, sinceMs, stored) ?? stored;
+  }
+
+  edit(edit: RosterEdit, atMs: number): RosterChange {
+    const change = atOnce(this.editInParts(edit, atMs));
+    atOnce(this.settleInParts());
+    return change;
+  }
+
+  *editInParts(edit: RosterEdit, atMs: number): Parts<RosterChange> {
+    if (this.#unsettled !== undefined) throw new Error('an edit of friend lists before the last one was settled');
+    if (edit.kind === 'replace') yield edit.friends.length / ROWS_LOOKED_THROUGH;
+    const steps = this.#stepsOf(edit);
+    const size = steps.ends.length + steps.makes.length;
+    if (size > EDGES_IN_PART) return yield* this.#begin(edit, steps, atMs);
+    yield size;
+    return inTransaction(this.#db, () => this.#apply(steps, atMs));
+  }
+
+  *settleInParts(): Parts<void> {
+    for (let part = this.#parts[0]; part !== undefined; part = this.#parts[0]) {
+      yield part.ends.length + part.makes.length;
+      this.#settle(part);
+    }
+  }
+
+  /** Completes an edit that the previous run left unsettled. For the start. */
+  complete(): void {
+    const pending = this.#pending.get();
+    if (pending === undefined) return;
+    inTransaction(this.#db, () => {
+      this.#clearPending.run();
+      this.#apply(this.#stepsOf(JSON.parse(pending.edit) as RosterEdit), pending.at);
+    });
+  }
+
+  /** Finds out what a large edit changes, and makes it durable. */
+  *#begin(edit: RosterEdit, { ends, makes }: EditSteps, atMs: number): Parts<RosterChange> {
+    const unsettled = new UnsettledEdit(atMs);
+    for (const part of inParts(ends)) {
+      yield part.length / EDGES_ASKED_FOR;
+      for (const edge of part) if (this.follows(edge.user, edge.friend)) unsettled.removes(edge);
+    }
+    for (const part of inParts(makes)) {
+      yield part.length / EDGES_ASKED_FOR;
+      for (const edge of part) {
+        // In a later part this edge would fail at every attempt.
+        if (edge.user === edge.friend) throw new RangeError('you cannot add yourself');
+        if (!this.follows(edge.user, edge.friend)) unsettled.adds(edge);
+      }
+    }
+    this.#setPending.run(atMs, JSON.stringify(edit));
+    this.#unsettled = unsettled;
+    this.#parts = [
+      ...inParts(ends).map((part) => ({ ends: part, makes: [], atMs })),
+      ...inParts(makes).map((part) => ({ ends: [], makes: part, atMs })),
+    ];
+    return unsettled.change;
+  }
+
+  #settle(part: EditPart): void {
+    const isLast = this.#parts.length === 1;
+    inTransaction(this.#db, () => {
+      if (isLast) this.#clearPending.run();
+      this.#apply(part, part.atMs);
+    });
+    this.#parts.shift();
+    if (isLast) this.#unsettled = undefined;
+  }
+
+  forgetTombstones(nowMs: number): boolean {
+    const before = nowMs - TOMBSTONE_MS;
+    if (this.#tombstoneBefore.get(before) !== undefined) {
+      // The instant is stored only if something is deleted. Until then the earlier stored one is also true.
+      inTransaction(this.#db, () => {
+        this.#forget.run(before);
+        this.#moveKeptFrom.run(before);
+      });
+    }
+    this.#keptFrom = Math.max(this.#keptFrom, before);
+    return this.#tombstoneBefore.get(before) !== undefined;
+  }
+
+  #apply({ ends, makes }: EditSteps, atMs: number): RosterChange {
+    const removed = ends.filter(({ user, friend }) => Number(this.#end.run(user, friend).changes) === 1);
+    for (const { user, friend } of removed) this.#bury.run(user, friend, atMs);
+    const added = makes.filter(({ user, friend }) => Number(this.#make.run(user, friend, atMs).changes) === 1);
+    for (const { user, friend } of added) this.#unbury.run(user, friend);
+    return { added, removed };
+  }
+
+  #stepsOf(edit: RosterEdit): EditSteps {
+    switch (edit.kind) {
+      case 'add':
+        return { ends: [], makes: edit.edges };
+      case 'remove':
+        return { ends: edit.edges, makes: [] };
+      case 'replace': {
+        const { user, friends, mutual } = edit;
+        const wanted = new Set(friends);
+        const dropped = this.friendsOf(user).filter((friend) => !wanted.has(friend));
+        return { ends: edgesOf(user, dropped, mutual), makes: edgesOf(user, friends, mutual) };
+      }
+    }
+  }
+}
+
+interface EditSteps {
+  readonly ends: readonly Edge[];
+  readonly makes: readonly Edge[];
+}
+
+interface EditPart extends EditSteps {
+  readonly atMs: number;
+}
+
+function inParts(edges: readonly Edge[]): (readonly Edge[])[] {
+  const parts: (readonly Edge[])[] = [];
+  for (let from = 0; from < edges.length; from += EDGES_IN_PART) parts.push(edges.slice(from, from + EDGES_IN_PART));
+  return parts;
+}
+
+function atOnce<T>(parts: Parts<T>): T {
+  for (;;) {
+    const { done, value } = parts.next();
+    if (done === true) return value;
+  }
+}
+
+function edgesOf(user: string, friends: readonly string[], mutual: boolean): Edge[] {
+  const own = friends.map((friend) => ({ user, friend }));
+  return mutual ? own.flatMap((edge) => [edge, { user: edge.friend, friend: user }]) : own;
+}
+
+type FriendsByUser = ReadonlyMap<string, ReadonlySet<string>>;
+
+function friendsByUser(edges: readonly Edge[]): FriendsByUser {
+  const byUser = new Map<string, Set<string>>();
+  for (const { user, friend } of edges) {
+    const friends = byUser.get(user);
+    if (friends === undefined) byUser.set(user, new Set([friend]));
+    else friends.add(friend);
+  }
+  return byUser;
+}
+
+function unpack(list: PackedList | undefined): readonly string[] {
+  return list?.ids ? list.ids.split(',') : [];
+}

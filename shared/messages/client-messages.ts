@@ -1,0 +1,219 @@
+/**
+ * Every message that a client may send over WebSocket. Unknown fields are ignored; the known ones are strict. Types are
+ * inferred from the schemas, and `parseClientMessage` is the only entrance. This file does not check the order of
+ * messages.
+ */
+import { z } from 'zod';
+import type { ErrorCode } from '../reasons.ts';
+import { device, hasHalf, instant, isDevice, isUserId, text, userId, userIds } from '../ids.ts';
+import { parseFields, type Fields } from './json.ts';
+import { MAX_IDS_PER_MESSAGE, MAX_USER_ID_CHARS } from '../limits.ts';
+import { sessionStatus } from '../status.ts';
+
+const ID_FORM = 'must be a string without halves of surrogate pairs, or a number';
+const id = z
+  .union([z.string(), z.number()], ID_FORM)
+  .refine((value) => isMessageId(value), ID_FORM)
+  .optional();
+const flag = z.boolean('must be true or false').optional();
+const token = z.string('must be a string');
+const ONE_OF = 'must stand alone: give either friendsOf or users';
+
+const presenceHello = z.object({
+  type: z.literal('hello'),
+  id,
+  observe: z.literal(false, 'must be true or false').optional(),
+  user: userId,
+  token: token.optional(),
+  device: device.optional(),
+  status: sessionStatus.optional(),
+  text: text.optional(),
+  self: flag,
+});
+const observerHello = z.object({
+  type: z.literal('hello'),
+  id,
+  observe: z.literal(true),
+  user: userId.optional(),
+  token: token.optional(),
+  status: z.undefined('must be left out: an observer has no presence').optional(),
+  self: flag,
+});
+const heartbeat = z.object({
+  type: z.literal('heartbeat'),
+  id,
+  status: sessionStatus.optional(),
+  text: text.optional(),
+});
+const watchFriends = z.object({
+  type: z.literal('watch'),
+  id,
+  friendsOf: userId,
+  users: z.undefined(ONE_OF).optional(),
+  since: instant.optional(),
+});
+const watchUsers = z.object({ type: z.literal('watch'), id, users: userIds, since: instant.optional() });
+const unwatchFriends = z.object({
+  type: z.literal('unwatch'),
+  id,
+  friendsOf: userId,
+  users: z.undefined(ONE_OF).optional(),
+});
+const unwatchUsers = z.object({ type: z.literal('unwatch'), id, users: userIds });
+const freshToken = z.object({ type: z.literal('token'), id, token });
+const MATCH_FORM = `must be a part of a user id, 1 to ${MAX_USER_ID_CHARS} characters`;
+const tail = z.object({
+  type: z.literal('tail'),
+  id,
+  match: z.string(MATCH_FORM).min(1, MATCH_FORM).max(MAX_USER_ID_CHARS, MATCH_FORM).optional(),
+});
+const untail = z.object({ type: z.literal('untail'), id });
+const bye = z.object({ type: z.literal('bye'), id });
+
+export type Hello = z.infer<typeof presenceHello> | z.infer<typeof observerHello>;
+export type Watch = z.infer<typeof watchFriends> | z.infer<typeof watchUsers>;
+export type Unwatch = z.infer<typeof unwatchFriends> | z.infer<typeof unwatchUsers>;
+export type Tail = z.infer<typeof tail>;
+export type ClientMessage =
+  | Hello
+  | z.infer<typeof heartbeat>
+  | Watch
+  | Unwatch
+  | z.infer<typeof freshToken>
+  | Tail
+  | z.infer<typeof untail>
+  | z.infer<typeof bye>;
+export type ClientMessageType = ClientMessage['type'];
+
+type Form = z.ZodType<ClientMessage>;
+
+/** The schema of each type. If a type has two schemas, a field of the message selects one. */
+const formOf: Record<ClientMessageType, (fields: Fields) => Form> = {
+  hello: ({ observe }) => (observe === true ? observerHello : presenceHello),
+  heartbeat: () => heartbeat,
+  watch: ({ friendsOf }) => (friendsOf === undefined ? watchUsers : watchFriends),
+  unwatch: ({ friendsOf }) => (friendsOf === undefined ? unwatchUsers : unwatchFriends),
+  token: () => freshToken,
+  tail: () => tail,
+  untail: () => untail,
+  bye: () => bye,
+};
+
+/** The schemas by name, for the reference and the tests. */
+export const clientMessages = {
+  hello: presenceHello,
+  'hello (observer)': observerHello,
+  heartbeat,
+  'watch (friends)': watchFriends,
+  'watch (ids)': watchUsers,
+  'unwatch (friends)': unwatchFriends,
+  'unwatch (ids)': unwatchUsers,
+  token: freshToken,
+  tail,
+  untail,
+  bye,
+} as const;
+
+/** A client's `id`, which the hub returns as `re`. */
+export type MessageId = string | number;
+
+/**
+ * A message, or the reason why the text is not one. `type` is set only if the type is known and its fields are wrong.
+ */
+export type ParsedMessage =
+  | { readonly ok: true; readonly message: ClientMessage }
+  | {
+      readonly ok: false;
+      readonly code: ErrorCode & ('bad_message' | 'unknown_type');
+      readonly problem: string;
+      readonly re: MessageId | undefined;
+      readonly type: ClientMessageType | undefined;
+    };
+
+/** Parses one text message. Never throws: bad input is a returned value whose `problem` names the field. */
+export function parseClientMessage(json: string): ParsedMessage {
+  if (json === BARE_HEARTBEAT) return bareHeartbeat;
+  const fields = parseFields(json);
+  return readPlainHello(fields) ?? readPlainWatch(fields) ?? judge(fields);
+}
+
+/**
+ * Three messages are parsed without zod. The bare heartbeat is the most frequent one: 0.01 µs instead of 0.3. The other
+ * two arrive by the thousand after a restart: a hello without a status saves 3 to 4 µs of 117 to 126 for each of 10,000
+ * (2026-11-27), and a watch of 50 ids takes 8 µs instead of 11 (2026-11-23, Node 20.20, a loop over 2,000 messages).
+ * `judge` parses everything else. A test checks that both ways give the same result.
+ */
+const BARE_HEARTBEAT = '{"type":"heartbeat"}';
+const bareHeartbeat: ParsedMessage = { ok: true, message: { type: 'heartbeat' } };
+
+function readPlainHello(fields: Fields | undefined): ParsedMessage | undefined {
+  if (fields?.['type'] !== 'hello') return undefined;
+  const { id: re, user, token: presented, device: label, observe, status, text: words, self } = fields;
+  if (observe !== undefined || status !== undefined || words !== undefined || self !== undefined) return undefined;
+  if (typeof user !== 'string' || !isUserId(user) || (re !== undefined && !isMessageId(re))) return undefined;
+  if (presented !== undefined && typeof presented !== 'string') return undefined;
+  if (label !== undefined && !(typeof label === 'string' && isDevice(label))) return undefined;
+  const message: Hello = { type: 'hello', user };
+  if (re !== undefined) message.id = re;
+  if (presented !== undefined) message.token = presented;
+  if (label !== undefined) message.device = label;
+  return { ok: true, message };
+}
+
+function readPlainWatch(fields: Fields | undefined): ParsedMessage | undefined {
+  if (fields?.['type'] !== 'watch' || fields['friendsOf'] !== undefined) return undefined;
+  const { id: re, users, since } = fields;
+  if ((re !== undefined && !isMessageId(re)) || (since !== undefined && !isInstant(since))) return undefined;
+  if (!Array.isArray(users) || users.length === 0 || users.length > MAX_IDS_PER_MESSAGE) return undefined;
+  if (!users.every((user): user is string => typeof user === 'string' && isUserId(user))) return undefined;
+  const different = new Set(users);
+  const message: Watch = { type: 'watch', users: different.size === users.length ? users : [...different] };
+  if (re !== undefined) message.id = re;
+  if (since !== undefined) message.since = since;
+  return { ok: true, message };
+}
+
+/** Parses one JSON object with the schemas. Anything else is a bad message. */
+export function judge(fields: Fields | undefined): ParsedMessage {
+  if (fields === undefined) return refuse('bad_message', 'the message must be one JSON object', undefined, undefined);
+  const re = isMessageId(fields['id']) ? fields['id'] : undefined;
+  const type = fields['type'];
+  if (typeof type !== 'string') return refuse('bad_message', 'type: must be a string', re, undefined);
+  if (!isClientMessageType(type)) {
+    return refuse('unknown_type', `type: must be one of ${Object.keys(formOf).join(', ')}`, re, undefined);
+  }
+  const read = formOf[type](fields).safeParse(fields);
+  return read.success ? { ok: true, message: read.data } : refuse('bad_message', describeProblem(read.error), re, type);
+}
+
+/** Describes the first fault: the path of the field, then what it must be. */
+export function describeProblem(error: z.ZodError): string {
+  const issue = error.issues[0];
+  if (issue === undefined) return 'the message is not of its form';
+  return issue.path.length === 0 ? issue.message : `${issue.path.join('.')}: ${issue.message}`;
+}
+
+function isClientMessageType(type: string): type is ClientMessageType {
+  return Object.hasOwn(formOf, type);
+}
+
+/**
+ * Returns whether an answer can repeat the id. The JSON parser turns a number that is too large into infinity, which
+ * JSON cannot express, and half of a surrogate pair is not valid text.
+ */
+function isMessageId(id: unknown): id is MessageId {
+  return typeof id === 'string' ? !hasHalf(id) : Number.isFinite(id);
+}
+
+function isInstant(since: unknown): since is number {
+  return Number.isSafeInteger(since) && (since as number) >= 0;
+}
+
+function refuse(
+  code: 'bad_message' | 'unknown_type',
+  problem: string,
+  re: MessageId | undefined,
+  type: ClientMessageType | undefined,
+): ParsedMessage {
+  return { ok: false, code, problem, re, type };
+}

@@ -1,0 +1,51 @@
+/** The bodies of HTTP requests and answers. Ids and texts have the same form as in every other adapter. */
+import { z } from 'zod';
+import { entry } from './entry.ts';
+import { device, list, text, userId, userIds } from '../ids.ts';
+import { MAX_EDGES_PER_IMPORT, MAX_TTL_MS } from '../limits.ts';
+import { sessionStatuses } from '../status.ts';
+
+const heartbeatStatuses = [...sessionStatuses, 'offline'] as const;
+const TTL_FORM = `must be a whole number from 1 to ${MAX_TTL_MS}`;
+
+/** `POST /v1/heartbeat`. */
+export const heartbeatBody = z.object({
+  user: userId,
+  device: device.optional(),
+  status: z.enum(heartbeatStatuses, `must be one of ${heartbeatStatuses.join(', ')}`).optional(),
+  text: text.optional(),
+  /** The lease of this heartbeat in milliseconds. Default: the WebSocket timeout. */
+  ttlMs: z.int(TTL_FORM).min(1, TTL_FORM).max(MAX_TTL_MS, TTL_FORM).optional(),
+});
+export type HeartbeatBody = z.infer<typeof heartbeatBody>;
+
+/** `POST /v1/presence`. */
+export const presenceBody = z.object({ users: userIds });
+
+const FRIENDS_FORM = 'must be a list of user ids';
+/**
+ * `PUT /v1/users/{user}/friends`: an empty list ends every friendship. The list is limited only by the size of a body.
+ */
+export const friendsBody = z.object({
+  friends: list(userId, FRIENDS_FORM).transform((ids) => [...new Set(ids)]),
+});
+
+const EDGES_FORM = `must be a list of 1 to ${MAX_EDGES_PER_IMPORT} [user, friend] pairs`;
+const edge = z.tuple([userId, userId], 'must be a pair [user, friend] of user ids');
+/** `POST /v1/friends/import`: adds these pairs to the existing ones, in one transaction. */
+export const importBody = z.object({
+  edges: list(edge, EDGES_FORM, { min: 1, max: MAX_EDGES_PER_IMPORT }),
+});
+
+export const entryAnswer = z.object({ entry });
+export const entriesAnswer = z.object({ entries: z.array(entry) });
+export const friendsAnswer = z.object({ user: userId, friends: z.array(userId) });
+
+/** An error: `application/problem+json` (RFC 9457). `detail` names the field and the remedy. */
+export const problem = z.object({
+  type: z.literal('about:blank'),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+});
+export type Problem = z.infer<typeof problem>;
