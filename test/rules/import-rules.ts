@@ -65,11 +65,16 @@ const table: Readonly<Record<string, Room>> = {
   sockets: { rooms: ['shared'], packages: ['ws', 'uWebSockets.js'], node: true },
   roster: { rooms: ['shared'], packages: ['pg'], node: true },
   // Only this folder knows SQLite; only the map opens it.
-  'storage/sqlite': { rooms: ['storage', 'roster', 'shared'], packages: ['@photostructure/sqlite'], node: true },
+  'storage/sqlite': {
+    rooms: ['storage', 'roster', 'webhooks (types)', 'shared'],
+    packages: ['@photostructure/sqlite'],
+    node: true,
+  },
   storage: { rooms: ['shared'], node: true },
   cluster: { rooms: ['presence (types)', 'shared'], packages: ['@redis/client'], node: true },
   auth: { rooms: ['shared', 'presence (types)'], packages: ['jose'], node: true },
   metrics: { rooms: ['presence (types)', 'shared'], packages: ['prom-client'], node: true },
+  webhooks: { rooms: ['presence (types)', 'auth', 'shared'], packages: ['zod'], node: true },
   lib: { rooms: ['shared'], packages: ['pino'], node: true },
   'client/sdk': { rooms: ['shared (types)', 'shared/hub-time'], node: false },
   'client/react': { rooms: ['client/sdk entry'], packages: ['react'], node: false },
