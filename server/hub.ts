@@ -24,6 +24,7 @@ import { Descriptors } from './hub/descriptors.ts';
 import { explainStart, openStorage, type Storage } from './hub/storage.ts';
 import { sessionsThatFit } from './hub/session-room.ts';
 import { untilLeaseIsOver, type Staleness } from './staleness.ts';
+import { buildWebhooks } from './hub/webhooks.ts';
 import { createUnasked } from './hub/unasked.ts';
 import { buildAuthenticator, openTls, readTables, type HubContext } from './hub/context.ts';
 import type { Clock, Moment } from './lib/time/clock.ts';
@@ -122,7 +123,9 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     };
     const lasting = await openStorage(site, interrupted);
     const core = buildCore(site, lasting);
-    const doors = buildAdapters(site, core, lasting, pages);
+    const webhooks = buildWebhooks(site, core, lasting);
+    const doors = buildAdapters(site, core, lasting, webhooks?.webhooks ?? null, pages);
+    await webhooks?.start(doors.staleness);
     const opened = await open(site, core, doors, lasting, tick);
     isServing = true;
     log.info({ ...opened.facts.addresses, engine: opened.facts.engine, data: config.data }, 'the hub serves');

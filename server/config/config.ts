@@ -53,6 +53,11 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** Path of the file of poll targets. */
   readonly pollFile: string | null;
+  readonly webhookUrl: string | null;
+  readonly webhookSecret: string | null;
+  readonly webhookFile: string | null;
+  readonly webhookKeepMs: number;
+  readonly webhookAllow: string;
   readonly sqliteSync: 'normal' | 'full';
   readonly auth: 'open' | 'jwt';
   readonly jwtSecret: string | null;
@@ -217,6 +222,11 @@ function toConfig(valueOf: (name: SettingName) => string): Config {
     codes: textOrNull('HUB_CODES'),
     logLevel: valueOf('HUB_LOG_LEVEL') as LogLevel,
     pollFile: textOrNull('HUB_POLL'),
+    webhookUrl: textOrNull('HUB_WEBHOOK_URL'),
+    webhookSecret: textOrNull('HUB_WEBHOOK_SECRET'),
+    webhookFile: textOrNull('HUB_WEBHOOKS'),
+    webhookKeepMs: whole('HUB_WEBHOOK_KEEP_MS'),
+    webhookAllow: valueOf('HUB_WEBHOOK_ALLOW'),
     sqliteSync: valueOf('HUB_SQLITE_SYNC') as Config['sqliteSync'],
     auth,
     jwtSecret: textOrNull('HUB_JWT_SECRET'),

@@ -146,12 +146,23 @@ const table = {
     fallback: '5000',
     help: 'how long a mass lapse is held before it is told; 0 = not at all',
   },
+  HUB_WEBHOOK_URL: { form: { kind: 'text' }, fallback: '', help: 'where every change of status is posted' },
+  HUB_WEBHOOK_SECRET: { form: { kind: 'text' }, fallback: '', help: 'the secret that signs them: whsec_ and base64' },
+  HUB_WEBHOOKS: { form: { kind: 'text' }, fallback: '', help: 'a JSON file of webhook rules' },
+  HUB_WEBHOOK_KEEP_MS: {
+    form: { kind: 'whole', min: 1000, max: 30 * LONGEST_MS },
+    fallback: String(LONGEST_MS),
+    help: 'how long a webhook that is not delivered is tried again',
+  },
+  HUB_WEBHOOK_ALLOW: {
+    form: { kind: 'text' },
+    fallback: '',
+    help: 'link-local addresses that webhooks may be posted to',
+  },
   HUB_WORKERS: { form: { kind: 'later', passes: ['1'] }, fallback: '1', help: 'processes that share the port' },
   HUB_ROSTER: { form: { kind: 'later', passes: ['sqlite'] }, fallback: 'sqlite', help: 'where friend lists live' },
   HUB_HISTORY_DAYS: { form: { kind: 'later', passes: ['0'] }, fallback: '0', help: 'days of history' },
   HUB_REDIS_URL: { form: later, fallback: '', help: 'the bus of a cluster' },
-  HUB_WEBHOOK_URL: { form: later, fallback: '', help: 'where changes are posted' },
-  HUB_WEBHOOK_SECRET: { form: later, fallback: '', help: 'what signs them' },
 } as const satisfies Readonly<Record<string, Setting>>;
 
 export type SettingName = keyof typeof table;

@@ -23,6 +23,7 @@ import type { Roster } from '../roster/port.ts';
 import type { Core } from './core.ts';
 import { retrySureness, startRetryingStorage, type Storage } from './storage.ts';
 import { messageRate, type HubContext } from './context.ts';
+import type { Webhooks } from '../webhooks/webhooks.ts';
 import { buildStaleness, untilDecided, type Staleness } from '../staleness.ts';
 
 /** What every adapter with connections needs to accept one. */
@@ -45,7 +46,13 @@ export interface Adapters {
   readonly admission: Admission;
 }
 
-export function buildAdapters(site: HubContext, core: Core, lasting: Storage, pages: string): Adapters {
+export function buildAdapters(
+  site: HubContext,
+  core: Core,
+  lasting: Storage,
+  webhooks: Webhooks | null,
+  pages: string,
+): Adapters {
   const admission = new Admission(site.config);
   const webSocketGate = buildGate(site, admission, 'WebSocket');
   const badFrames = zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]);
@@ -57,7 +64,7 @@ export function buildAdapters(site: HubContext, core: Core, lasting: Storage, pa
   startRetryingStorage(site, lasting, () => {
     retrySureness(site, lasting.store, staleness.since);
   });
-  const metrics = buildMetrics(site, core, tcpXml, wsJson, badFrames);
+  const metrics = buildMetrics(site, core, tcpXml, wsJson, badFrames, webhooks);
   const api = buildApi(
     site,
     core,
@@ -66,6 +73,7 @@ export function buildAdapters(site: HubContext, core: Core, lasting: Storage, pa
     webSocketGate.explainRefusal,
     staleness,
     metrics,
+    webhooks,
     pages,
   );
   return { tcpXml, wsJson, api, staleness, admission };
@@ -137,6 +145,7 @@ function buildMetrics(
   tcpXml: TcpXml,
   wsJson: WsJson,
   badFrames: Record<BadFrameReason, number>,
+  webhooks: Webhooks | null,
 ): Metrics {
   const loopLag = new LoopLag();
   onStop(() => {
@@ -155,6 +164,7 @@ function buildMetrics(
     delivery: delays.delivery,
     lapse: delays.lapse,
     loopLag: loopLag.delays,
+    webhooks,
   });
 }
 
@@ -166,6 +176,7 @@ function buildApi(
   explainUpgrade: ExplainRefusal,
   staleness: Staleness,
   metrics: Metrics,
+  webhooks: Webhooks | null,
   pages: string,
 ): Api {
   const { config, clock, log, codes, failing, origins } = site;
@@ -188,6 +199,7 @@ function buildApi(
     watchersOf: (user) => core.fanout.watchersOf(user),
     explain: core.explain,
     kick: core.kick,
+    webhooks,
     authenticator,
     messages,
     onRefused,

@@ -15,6 +15,7 @@ import type { Session } from '../presence/sessions/session.ts';
 import type { User } from '../presence/user.ts';
 import { REPORT_EVERY_MS } from '../../shared/limits.ts';
 import type { Store } from '../storage/port.ts';
+import type { Companion } from '../storage/write-behind.ts';
 import { buildBlocks } from '../actions/block.ts';
 import { startForgettingStrangers } from './forgetting.ts';
 import {
@@ -37,8 +38,11 @@ export interface Core extends SessionActions {
   readonly fanout: Fanout;
   readonly tails: Tails;
   readonly intake: Intake;
-  readonly onChange: readonly ChangeListener[];
+  /** What every change passes, in this order. */
+  readonly onChange: ChangeListener[];
   readonly ensureStored: () => void;
+  /** Has this stored together with entries. */
+  readonly storeWith: (companion: Companion<User>) => void;
   readonly rosterEdits: RosterEdits;
   /** The budget of one loop turn for long work. */
   readonly turns: TurnBudget;
@@ -83,7 +87,7 @@ export function buildCore(site: HubContext, lasting: Storage): Core {
   const fanout = buildFanout(site, lasting, presence, { ensureStored, counts, delays, turns });
   const rosterEdits = buildRosterEdits(site, lasting, fanout, turns);
   const tails = buildTails(site, presence, ensureStored);
-  const onChange: readonly ChangeListener[] = [
+  const onChange: ChangeListener[] = [
     ({ isShown }) => {
       if (isShown) counts.changes++;
     },
@@ -107,6 +111,9 @@ export function buildCore(site: HubContext, lasting: Storage): Core {
     tails,
     intake,
     onChange,
+    storeWith: (companion) => {
+      writeBehind.attach(companion);
+    },
     ensureStored,
     rosterEdits,
     turns,

@@ -22,7 +22,9 @@ import {
 import type { Store, StoreState } from '../storage/port.ts';
 import { SqliteStore } from '../storage/sqlite/sqlite-store.ts';
 import { storedEntryOf } from '../storage/stored-entry.ts';
+import { SqliteWebhookQueue } from '../storage/sqlite/sqlite-webhook-queue.ts';
 import { WalWatch } from '../storage/sqlite/wal-watch.ts';
+import type { WebhookQueue } from '../webhooks/queue.ts';
 import { WriteBehind } from '../storage/write-behind.ts';
 import { Forgetting } from './forgetting.ts';
 import type { HubContext } from './context.ts';
@@ -31,6 +33,7 @@ export interface Storage {
   readonly store: Store;
   readonly roster: Roster;
   readonly hubClock: VersionClock;
+  readonly webhookQueue: WebhookQueue;
 }
 
 /** How long a start waits for a previous hub to release HUB_DATA, and how often it checks. */
@@ -53,7 +56,7 @@ export async function openStorage(site: HubContext, interrupted: AbortSignal): P
       store.raiseCeiling(ceiling);
     }),
   );
-  return { store, roster, hubClock };
+  return { store, roster, hubClock, webhookQueue: new SqliteWebhookQueue(database) };
 }
 
 async function openWhenFree({ config, clock, log }: HubContext, interrupted: AbortSignal): Promise<OpenedDatabase> {

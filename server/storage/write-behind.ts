@@ -12,6 +12,16 @@ export interface Savable {
   isStored: boolean;
 }
 
+/** Writes something that must be stored together with the entries to which it belongs, or not at all. */
+export interface Companion<U> {
+  /** The users whose entries its writes belong to; empty if it has nothing to write. */
+  users(): readonly U[];
+  /** Writes. Runs in the transaction of the entries. */
+  write(): void;
+  /** The transaction was committed. */
+  written(): void;
+}
+
 export interface WriteBehindOptions<U extends Savable> {
   readonly store: Store;
   readonly storedOf: (user: U) => StoredEntry;
@@ -45,6 +55,7 @@ export class WriteBehind<U extends Savable> {
   readonly #unsaved = new Set<U>();
   /** Users in `#unsaved` that have never been stored. */
   readonly #firsts = new Set<U>();
+  #companion: Companion<U> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #nextBite: NodeJS.Immediate | undefined;
   #isFailing = false;
@@ -67,10 +78,19 @@ export class WriteBehind<U extends Savable> {
     if (this.#nextBite === undefined) this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
   }
 
-  /** Stores the users that were never stored. Must be called before a message about them is sent. */
+  /** From now on, this is written together with the entries. */
+  attach(companion: Companion<U>): void {
+    this.#companion = companion;
+  }
+
+  /**
+   * Stores the users that were never stored, and what the companion has. Must be called before a message about them is
+   * sent.
+   */
   writeFirsts(): void {
-    if (this.#firsts.size === 0 || this.#isFailing) return;
-    this.#write([...this.#firsts]);
+    if (this.#isFailing) return;
+    const alongside = this.#companion?.users() ?? [];
+    if (this.#firsts.size > 0 || alongside.length > 0) this.#write([...this.#firsts], alongside);
   }
 
   /** Number of users that wait to be stored, including those that were never stored before. */
@@ -109,10 +129,11 @@ export class WriteBehind<U extends Savable> {
     return batch;
   }
 
-  #write(users: readonly U[]): Error | undefined {
+  #write(some: readonly U[], alongside = this.#companion?.users() ?? []): Error | undefined {
+    const users = alongside.length === 0 ? some : [...new Set([...some, ...alongside])];
     if (users.length === 0) return undefined;
     try {
-      this.#options.store.keep(users.map(this.#options.storedOf));
+      this.#options.store.keep(users.map(this.#options.storedOf), () => this.#companion?.write());
     } catch (error) {
       this.#isFailing = true;
       const reason = error instanceof Error ? error : new Error(String(error));
@@ -121,6 +142,7 @@ export class WriteBehind<U extends Savable> {
     }
     if (this.#isFailing) this.#options.onHealth(undefined);
     this.#isFailing = false;
+    this.#companion?.written();
     for (const user of users) {
       user.isUnsaved = false;
       user.isStored = true;

@@ -48,7 +48,10 @@ export interface QueueCounts {
 
 /** Every method throws if storage fails, and has then changed nothing. */
 export interface WebhookQueue {
-  /** Applies the steps in one transaction. @returns how many waiting events were replaced or dropped, by rule. */
+  /**
+   * Applies the steps. Must be called in the transaction that stores the entries of their users.
+   * @returns how many waiting events were replaced or dropped, by rule.
+   */
   apply(steps: readonly QueueStep[], nowMs: number): ReadonlyMap<string, number>;
   /** The batch of the rule that is on its way. */
   batchOf(rule: string): Batch | undefined;

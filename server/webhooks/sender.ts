@@ -28,10 +28,8 @@ export interface SenderOptions {
 
 const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 300_000;
-/** How often held events are tried again, and a queue that fails. */
+/** How often it is checked again whether something is due: events may be held, and the wall clock may be set. */
 const CHECK_AGAIN_MS = 1000;
-/** The longest wait of a Node.js timer is 24 days; a shorter one follows a wall clock that was set. */
-const MAX_WAIT_MS = 60_000;
 
 export class Sender {
   readonly #options: SenderOptions;
@@ -122,7 +120,7 @@ export class Sender {
       if (nextAt === undefined) return undefined;
       // What is due and was not sent is held.
       const dueInMs = nextAt - now();
-      return dueInMs <= 0 ? CHECK_AGAIN_MS : Math.min(dueInMs, MAX_WAIT_MS);
+      return dueInMs <= 0 ? CHECK_AGAIN_MS : Math.min(dueInMs, CHECK_AGAIN_MS);
     } catch {
       return CHECK_AGAIN_MS;
     }

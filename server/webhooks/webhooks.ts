@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Cidrs } from '../auth/cidrs.ts';
 import type { ShownCause } from '../../shared/messages/shown-cause.ts';
+import { REPORT_EVERY_MS } from '../../shared/limits.ts';
 import type { UserStatus } from '../../shared/status.ts';
 import { post, type Outcome } from './post.ts';
 import type { QueueCounts, QueueStep, WebhookQueue } from './queue.ts';
@@ -23,10 +24,10 @@ export interface ShownChange {
 
 export interface WebhooksOptions {
   readonly queue: WebhookQueue;
+  /** Stores the noted changes with the entries of their users, through `storePending`. Never throws. */
+  readonly requestStore: () => void;
   /** The current entry as a stranger with the scope `observe` sees it, as JSON. */
   readonly entryOf: (user: string) => string;
-  /** Whether the state of this user is in doubt now; undefined: of all users. */
-  readonly isStale: (user?: string) => boolean;
   /** The name of the hub, for the body. */
   readonly hub: string;
   readonly keepMs: number;
@@ -63,23 +64,32 @@ interface Running {
   lastFailure: string | null;
 }
 
-const RETRY_STORE_MS = 1000;
+/** Noted changes are stored before there are more of them, because a large transaction would block the loop. */
+const MAX_PENDING = 200;
 
 export class Webhooks {
   readonly #options: WebhooksOptions;
   readonly #running = new Map<string, Running>();
   readonly #results = new Map<string, Record<SendResult | 'replaced', number>>();
-  #retry: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Whether the state of this user is in doubt now; undefined: of all users. Nothing is certain before the start. */
+  #isStale: (user?: string) => boolean = () => true;
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
+  }
+
+  /** Begins to send. `isStale` tells whether the state of this user (undefined: of all users) is in doubt now. */
+  async start(rules: readonly Rule[], isStale: (user?: string) => boolean): Promise<void> {
+    this.#isStale = isStale;
+    await this.setRules(rules);
   }
 
   /** Replaces the rules. A rule keeps its queue by its name; events of rules that are gone are deleted. */
   async setRules(rules: readonly Rule[]): Promise<void> {
     await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop()));
     // From here on nothing waits, so no change falls between the old rules and the new ones.
-    this.storePending();
+    this.#options.requestStore();
     this.#running.clear();
     const deleted = this.#options.queue.keepOnly(rules.map(({ name }) => name));
     if (deleted > 0) this.#options.log.warn({ events: deleted }, 'events of webhook rules that are gone were deleted');
@@ -93,12 +103,22 @@ export class Webhooks {
       if (!rule.includesUser(change.user)) continue;
       const earlier = pending.get(change.user);
       pending.set(change.user, earlier === undefined ? change : { ...change, from: earlier.from });
+      // Nobody may watch the user, so nothing else may ask for it.
+      this.#timer ??= setTimeout(this.#store, REPORT_EVERY_MS);
+      if (pending.size >= MAX_PENDING) this.#options.requestStore();
     }
   }
 
-  /** Puts the noted changes into the queue. Must be called before watchers are sent them. Never throws. */
+  /** The users of the noted changes that are not in the queue yet. */
+  pendingUsers(): ReadonlySet<string> {
+    return new Set([...this.#running.values()].flatMap(({ pending }) => [...pending.keys()]));
+  }
+
+  /**
+   * Puts the noted changes into the queue, in the transaction that stores the entries of their users: otherwise a crash
+   * between the two would lose one of them. `pendingStored` must follow. @throws errors of the queue.
+   */
   storePending(): void {
-    const now = this.#options.now();
     const steps: QueueStep[] = [];
     for (const { rule, pending } of this.#running.values()) {
       for (const change of pending.values()) {
@@ -106,23 +126,17 @@ export class Webhooks {
         if (step !== undefined) steps.push(step);
       }
     }
-    if (steps.length === 0) {
-      this.#clearPending();
-      return;
+    const gone = this.#options.queue.apply(steps, this.#options.now());
+    for (const [rule, count] of gone) this.#count(rule, 'replaced', count);
+  }
+
+  /** The transaction of `storePending` was committed. */
+  pendingStored(): void {
+    for (const { pending, sender } of this.#running.values()) {
+      if (pending.size === 0) continue;
+      pending.clear();
+      sender.wake();
     }
-    try {
-      for (const [rule, count] of this.#options.queue.apply(steps, now)) this.#count(rule, 'replaced', count);
-      this.#options.onHealth(undefined);
-    } catch (error) {
-      this.#options.onHealth(error);
-      this.#retry ??= setTimeout(() => {
-        this.#retry = undefined;
-        this.storePending();
-      }, RETRY_STORE_MS);
-      return;
-    }
-    for (const { pending, sender } of this.#running.values()) if (pending.size > 0) sender.wake();
-    this.#clearPending();
   }
 
   /** Sends one signed message without events to the receiver of a rule. Undefined: no rule has that name. */
@@ -169,20 +183,24 @@ export class Webhooks {
   }
 
   async stop(): Promise<void> {
-    clearTimeout(this.#retry);
-    this.storePending();
-    clearTimeout(this.#retry);
+    this.#options.requestStore();
+    clearTimeout(this.#timer);
     await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop()));
   }
 
+  readonly #store = (): void => {
+    this.#timer = undefined;
+    this.#options.requestStore();
+  };
+
   #start(rule: Rule): void {
-    const { queue, now, isStale, hub, keepMs, onHealth } = this.#options;
+    const { queue, now, hub, keepMs, onHealth } = this.#options;
     const sender = new Sender({
       rule: rule.name,
       queue,
       post: (batch, signal) => this.#post(rule, batch, signal),
       now,
-      isHeld: isStale,
+      isHeld: (user) => this.#isStale(user),
       toBody: (events) => ({
         id: messageId(),
         body: `{"type":"presence.changed","hub":${JSON.stringify(hub)},"events":[${events.join(',')}]}`,
@@ -224,10 +242,6 @@ export class Webhooks {
     const dueAt = at + rule.afterMs;
     const event = { id: randomUUID(), rule: rule.name, user, at, from, status: to, cause, entry: entryOf(user), dueAt };
     return { kind: 'put', event };
-  }
-
-  #clearPending(): void {
-    for (const { pending } of this.#running.values()) pending.clear();
   }
 
   #count(rule: string, result: SendResult | 'replaced', count: number): void {

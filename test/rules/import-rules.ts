@@ -54,7 +54,7 @@ const table: Readonly<Record<string, Room>> = {
   'adapters/tcp-xml': adapter(['fast-xml-parser']),
   'adapters/ws-json': adapter([]),
   'adapters/http': {
-    rooms: [...adapter([]).rooms, 'metrics (types)', 'roster (types)', 'storage/sqlite'],
+    rooms: [...adapter([]).rooms, 'metrics (types)', 'roster (types)', 'webhooks (types)', 'storage/sqlite'],
     packages: ['zod'],
     node: true,
   },
@@ -65,7 +65,7 @@ const table: Readonly<Record<string, Room>> = {
   roster: { rooms: ['shared'], packages: ['pg'], node: true },
   // Only this folder knows SQLite; only the map opens it.
   'storage/sqlite': {
-    rooms: ['storage', 'roster', 'webhooks (types)', 'shared'],
+    rooms: ['storage', 'roster', 'webhooks', 'shared'],
     packages: ['@photostructure/sqlite'],
     node: true,
   },

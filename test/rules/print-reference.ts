@@ -141,6 +141,7 @@ function printMetrics(): string {
     delivery: new Histogram([]),
     lapse: new Histogram([]),
     loopLag: new Histogram([]),
+    webhooks: { results: new Map(), states: () => [] },
   });
   // What prom-client's types leave out of an instrument.
   const instruments = registry.getMetricsAsArray() as unknown as readonly Instrument[];

@@ -16,6 +16,7 @@ import { sessionsRoutes, type SessionsRoutesOptions } from './routes/sessions-ro
 import type { PageRules } from './routes/own-pages.ts';
 import { pageRoutes } from './routes/pages.ts';
 import { presenceRoutes, type PresenceRoutesOptions } from './routes/presence-routes.ts';
+import { webhooksRoutes, type WebhooksRoutesOptions } from './routes/webhooks-routes.ts';
 import { problem, secureHeaders } from './reply.ts';
 import type { Reply } from './route.ts';
 import { createRouter } from './router.ts';
@@ -27,6 +28,7 @@ interface ApiOptions
     FriendsRoutesOptions,
     BlocksRoutesOptions,
     SessionsRoutesOptions,
+    WebhooksRoutesOptions,
     OperationsOptions {
   readonly roster: Pick<Roster, 'friendsOf'>;
   /** Which pages may use the hub. */
@@ -71,6 +73,7 @@ export function createApi(options: ApiOptions): Api {
     ...friendsRoutes(options),
     ...blocksRoutes(options),
     ...sessionsRoutes(options),
+    ...webhooksRoutes(options),
     ...operationsRoutes(options),
   ];
   const routes = [...calls, openApiRoute(calls), ...pageRoutes(options.pages)];

@@ -55,12 +55,10 @@ export class SqliteWebhookQueue implements WebhookQueue {
   apply(steps: readonly QueueStep[], nowMs: number): ReadonlyMap<string, number> {
     const gone = new Map<string, number>();
     const count = (rule: string): void => void gone.set(rule, (gone.get(rule) ?? 0) + 1);
-    inTransaction(this.#db, () => {
-      for (const step of steps) {
-        if (step.kind === 'put') this.#replace(step.event, nowMs, count);
-        else if (this.#drop.run(step.rule, step.user).changes > 0) count(step.rule);
-      }
-    });
+    for (const step of steps) {
+      if (step.kind === 'put') this.#replace(step.event, nowMs, count);
+      else if (this.#drop.run(step.rule, step.user).changes > 0) count(step.rule);
+    }
     return gone;
   }
 
