@@ -214,7 +214,7 @@ const patient = { ...quick, everyMs: 1000, timeoutMs: 1000 };
 const prompt = { random: () => 0 };
 
 describe('a TCP target', () => {
-  test('is online while its port is open, offline while it is closed, and back again', async () => {
+  test('is online while its port is open, offline while it is closed, and back again (I2, P2)', async () => {
     const server = createTcpServer((socket) => socket.resume());
     const port = await listen(server);
     const hub = await startHub([{ ...quick, url: `tcp://127.0.0.1:${port}` }]);
@@ -231,7 +231,7 @@ describe('a TCP target', () => {
 });
 
 describe('an HTTP target', () => {
-  test('is online with a 2xx, offline after as many misses in a row as the file says, and back with one good answer', async () => {
+  test('is online with a 2xx, offline after as many misses in a row as the file says, and back with one good answer (P2)', async () => {
     const target = await Answering.start();
     const hub = await startHub([{ ...quick, failures: 3, url: target.url }]);
     await hub.shows({ status: 'online' });
@@ -287,7 +287,7 @@ describe('an HTTP target', () => {
     expect(hub.entries.all).toEqual([expect.objectContaining({ status: 'online' })]);
   });
 
-  test('sets status and text with a JSON answer, and is online again without them', async () => {
+  test('sets status and text with a JSON answer, and is online again without them (L5, P3)', async () => {
     const target = await Answering.start();
     const hub = await startHub([{ ...quick, url: target.url }]);
     target.says('{"status":"away","text":"lunch"}');
@@ -307,7 +307,7 @@ describe('an HTTP target', () => {
     expect(hub.log.all).toEqual([]);
   });
 
-  test('sets status and code with an XML answer', async () => {
+  test('sets status and code with an XML answer (P3)', async () => {
     const target = await Answering.start();
     const hub = await startHub([{ ...quick, url: target.url }]);
     const say = (state: number): void =>
@@ -364,7 +364,7 @@ describe('the file of targets', () => {
   test.each([
     ['[{"user":"42","url":"tcp://127.0.0.1"}]', /^HUB_POLL is ".+\.json": targets\[0\]\.url .+ must be tcp:/],
     ['{', /^HUB_POLL is ".+\.json": it is not JSON/],
-  ])('stops the start where it is wrong: %s', async (text, message) => {
+  ])('stops the start where it is wrong: %s (P1)', async (text, message) => {
     const start = startHub(text);
     await expect(start).rejects.toThrow(StartError);
     await expect(start).rejects.toThrow(message);
@@ -376,7 +376,7 @@ describe('the file of targets', () => {
     await expect(hub.poller.start()).rejects.toThrow(/^HUB_POLL is ".+": no such file can be read \(ENOENT\); give a/);
   });
 
-  test('takes a target off: its user leaves, and it is asked no more', async () => {
+  test('takes a target off: its user leaves, and it is asked no more (P1)', async () => {
     const [stays, goes] = [await Answering.start(), await Answering.start()];
     const keeper = { ...quick, user: '7', url: stays.url };
     const hub = await startHub([keeper, { ...quick, url: goes.url }]);
@@ -431,7 +431,7 @@ describe('the file of targets', () => {
     expect(from.requests.all).toHaveLength(1);
   });
 
-  test('that is wrong, or gone, is named once, while the old targets go on; the next right one counts', async () => {
+  test('that is wrong, or gone, is named once, while the old targets go on; the next right one counts (P1)', async () => {
     const target = await Answering.start();
     const hub = await startHub([{ ...quick, url: target.url }]);
     await hub.shows({ status: 'online' });
@@ -540,7 +540,7 @@ describe('the schedule', () => {
     await hub.shows({ status: 'online' });
   });
 
-  test('counts no poll that the hub lacked the means for, and says so once', async () => {
+  test('counts no poll that the hub lacked the means for, and says so once (P5)', async () => {
     const prober = new Held();
     const hub = await startHub([{ ...quick, failures: 1, url: 'tcp://127.0.0.1:1' }], { ...prompt, prober });
     (await prober.polls.next()).answer(alive);
@@ -549,7 +549,7 @@ describe('the schedule', () => {
     expect(hub.log.all).toEqual([expect.stringContaining('EMFILE')]);
   });
 
-  test('takes a name that is not found in time for a trouble of the hub, not for a miss', async () => {
+  test('takes a name that is not found in time for a trouble of the hub, not for a miss (P5)', async () => {
     const prober = new Held();
     const hub = await startHub([{ ...quick, failures: 1, url: 'tcp://a.name:1' }], { ...prompt, prober });
     (await prober.polls.next()).answer(alive);
@@ -562,7 +562,7 @@ describe('the schedule', () => {
     expect(hub.unasked.all).toEqual(['42 began', '42 ended']);
   });
 
-  test('lets no lease run out while the hub cannot poll, and gives nobody a later sign of life for it', async () => {
+  test('lets no lease run out while the hub cannot poll, and gives nobody a later sign of life for it (P5)', async () => {
     const prober = new Held();
     const hub = await startHub([{ ...quick, failures: 2, url: 'tcp://127.0.0.1:1' }], { ...prompt, prober });
     (await prober.polls.next()).answer(alive);

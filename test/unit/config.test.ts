@@ -98,7 +98,7 @@ describe('defaults and sources', () => {
     expect(Object.isFrozen(configOf({}))).toBe(true);
   });
 
-  test('a flag is stronger than the environment, that than the file, and that than the default', () => {
+  test('a flag is stronger than the environment, that than the file, and that than the default (S1)', () => {
     const files = { 'hub.json': '{"port":1,"tcpPort":1,"graceMs":1}' };
     const env = { HUB_CONFIG: 'hub.json', HUB_PORT: '2', HUB_TCP_PORT: '2' };
     expect(configOf({ args: ['--port', '3'], env, files })).toMatchObject({ port: 3, tcpPort: 2, graceMs: 1 });
@@ -115,7 +115,7 @@ describe('defaults and sources', () => {
   });
 
   test.each(['HUB_TCP_TIMEOUT_MS', 'tcp-timeout-ms', 'tcpTimeoutMs', 'tcp_timeout_ms'])(
-    'the file may say %s',
+    'the file may say %s (S1)',
     (key) => {
       const files = { f: JSON.stringify({ [key]: 4000 }) };
       expect(configOf({ env: { HUB_CONFIG: 'f' }, files }).tcpTimeoutMs).toBe(4000);
@@ -132,7 +132,7 @@ describe('defaults and sources', () => {
     });
   });
 
-  test('empty text counts as unset on every way in', () => {
+  test('empty text counts as unset on every way in (S1)', () => {
     const files = { f: '{"port":""}' };
     const env = { HUB_CONFIG: 'f', HUB_TCP_PORT: '', HUB_ADMIN_TOKEN: ' ' };
     expect(configOf({ args: ['--grace-ms', ''], env, files })).toEqual(configOf({}));
@@ -179,7 +179,7 @@ describe('values', () => {
     ['HUB_MAX_FRIENDS', 'many'],
     ['HUB_WARM_MS', '-1'],
     ['HUB_MESSAGES_PER_S', '0'],
-  ])('%s=%s stops the start: the line names the setting, the value and what would do', (name, value) => {
+  ])('%s=%s stops the start: the line names the setting, the value and what would do (S2)', (name, value) => {
     expect(problemOf({ env: { [name]: value } })).toMatch(
       new RegExp(`^${name} is "${value.replace(/[[\].]/g, '\\$&')}": it must be `),
     );
@@ -219,7 +219,7 @@ describe('rules across settings', () => {
   );
 
   test.each(['0.0.0.0', '::', '10.0.0.7', '128.0.0.1', 'hub.example', '::ffff:10.0.0.7', 'localhost.example'])(
-    'open mode refuses %s on either port, and the sentence says both ways out',
+    'open mode refuses %s on either port, and the sentence says both ways out (S3)',
     (host) => {
       for (const name of ['HUB_HOST', 'HUB_TCP_HOST']) {
         const problem = problemOf({ env: { [name]: host } });
@@ -303,7 +303,7 @@ describe('who may', () => {
     expect(configOf({ env: { HUB_TCP_TLS: 'require', ...files } }).tcpTls).toBe('require');
   });
 
-  test('HUB_LAST_SEEN=hide is warned of where everyone is admin, and only there', () => {
+  test('HUB_LAST_SEEN=hide is warned of where everyone is admin, and only there (S3)', () => {
     expect(warningsOf({ HUB_LAST_SEEN: 'hide' })).toEqual([expect.stringContaining('HUB_LAST_SEEN=hide')]);
     expect(warningsOf({ HUB_LAST_SEEN: 'hide', HUB_ADMIN_TOKEN: 'a-long-admin-token' })).toEqual([]);
     expect(warningsOf({ HUB_LAST_SEEN: 'hide', ...secret })).toEqual([]);
@@ -316,7 +316,7 @@ describe('unknown names', () => {
     ['HUB_TCPPORT', 'HUB_TCP_PORT'],
     ['HUB_LOGLEVEL', 'HUB_LOG_LEVEL'],
     ['HUB_port', 'HUB_PORT'],
-  ])('%s stops the start and suggests %s', (name, meant) => {
+  ])('%s stops the start and suggests %s (S2)', (name, meant) => {
     expect(problemOf({ env: { [name]: '1' } })).toBe(
       `${name} is not a setting: did you mean ${meant}? If another program needs it, start the hub with \`env -u ${name}\``,
     );
@@ -367,7 +367,7 @@ describe('unknown names', () => {
     return env;
   };
 
-  test('what Kubernetes injects for Services whose names begin with hub- is named in one warning and ignored', () => {
+  test('what Kubernetes injects for Services whose names begin with hub- is named in one warning and ignored (S2)', () => {
     const env = {
       ...injectedFor('hub', { http: 8080 }, '10.0.0.1'),
       ...injectedFor('hub-tcp', { 'tcp-xml': 60001, admin: 9 }, '10.0.0.2'),

@@ -92,7 +92,7 @@ describe('a block', () => {
     expect(told(peer)).toEqual(['add anna:offline', 'snapshot anna:offline', 'snapshot']);
   });
 
-  it('set on a user who is shown offline is seen by nobody: not by a message, not by a version', () => {
+  it('set on a user who is shown offline is seen by nobody: not by a message, not by a version (I22)', () => {
     for (const prepare of [
       () => undefined,
       (stage: FanoutStage) => void stage.core.leave(stage.core.begin('anna')),

@@ -29,7 +29,7 @@ function watching(stage: FanoutStage, viewer: Viewer, ...users: string[]): Peer 
 }
 
 describe('the end of a friendship', () => {
-  it('ends the watches by id of the former friend before the edit returns, and says so', () => {
+  it('ends the watches by id of the former friend before the edit returns, and says so (W31, H10)', () => {
     const stage = new FanoutStage();
     stage.befriend('anna', 'bob', 'carl');
     const peers = [watching(stage, plain('anna'), 'bob', 'carl'), watching(stage, plain('anna'), 'bob')];

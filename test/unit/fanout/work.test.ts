@@ -151,7 +151,7 @@ describe('a friend list', () => {
   });
 });
 
-it('a watch and an unwatch are charged one unit for every fifty users', () => {
+it('a watch and an unwatch are charged one unit for every fifty users (W19)', () => {
   const stage = new FanoutStage();
   stage.befriend('42', ...names('f', 1000));
   const peer = stage.open();

@@ -3,7 +3,7 @@ import { sessionsThatFit } from '../../../server/hub/session-room.ts';
 
 const MIB = 1024 * 1024;
 
-it('half of the heap is for sessions, a KiB each', () => {
+it('half of the heap is for sessions, a KiB each (S11)', () => {
   expect(sessionsThatFit(4096 * MIB)).toBe(2_097_152);
   expect(sessionsThatFit(192 * MIB)).toBe(98_304);
 });

@@ -35,7 +35,7 @@ describe('a change', () => {
     expect(stage.leave(session)).toMatchObject({ isShown: false });
   });
 
-  it('makes an entry of the contract, and JSON of it that is made anew', () => {
+  it('makes an entry of the contract, and JSON of it that is made anew (I15)', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42', { text: 'say "hi"\n' });
     for (const said of [{}, { status: 'away' }, { status: 'invisible' }, { status: 'busy', text: '' }] as const) {
@@ -48,7 +48,7 @@ describe('a change', () => {
   });
 });
 
-describe('since', () => {
+describe('since (I9)', () => {
   it('is null for a user never seen', () => {
     expect(new PresenceStage().entry('42')).toMatchObject({ since: null, lastSeen: null, v: 0 });
   });
@@ -83,7 +83,7 @@ describe('since', () => {
   });
 });
 
-describe('lastSeen', () => {
+describe('lastSeen (I10)', () => {
   it('is the last sign of life, not the moment its absence was found out, after a lapse', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42');
@@ -163,7 +163,7 @@ describe('lastSeen', () => {
     expect(stage.entry('42')).toMatchObject({ status: 'offline', lastSeen: goneAt });
   });
 
-  it('is not in the future after the wall clock was a day ahead, and was set back', () => {
+  it('is not in the future after the wall clock was a day ahead, and was set back (I11)', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42');
     stage.clock.stepWall(86_400_000);
@@ -189,7 +189,7 @@ describe('lastSeen', () => {
   });
 });
 
-describe('the version', () => {
+describe('the version (I16)', () => {
   it('grows with every change, also of many within one millisecond', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42');
@@ -244,6 +244,18 @@ describe('the version', () => {
       expect([...stage.presence.heldUsers()]).toEqual([]);
       expect(stage.entry('42')).toEqual(entry);
     }
+  });
+
+  it('of a forgotten user is 0, and above every earlier one once the user is back (I20)', () => {
+    const stage = new PresenceStage();
+    stage.leave(stage.begin('42'));
+    const { v } = stage.entry('42');
+    stage.evict();
+    stage.stored.delete('42');
+    stage.clock.pass(60_000);
+    expect(stage.entry('42')).toMatchObject({ since: null, lastSeen: null, v: 0 });
+    stage.begin('42');
+    expect(stage.entry('42').v).toBeGreaterThan(v);
   });
 
   it('does not go back when the wall clock does', () => {

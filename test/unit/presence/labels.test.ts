@@ -31,7 +31,7 @@ function expected(stage: PresenceStage, inOrder: readonly string[]): string[] {
   return shown.sort();
 }
 
-describe('an entry', () => {
+describe('an entry (I13)', () => {
   it('is at most 2,048 bytes with any labels and text, and shows those that started first and fit', () => {
     for (const [filler, text] of [
       ['x', ''],
@@ -79,7 +79,7 @@ describe('an entry', () => {
     expect(stage.entry('42').devices).not.toContain(oldest);
   });
 
-  it('does not change when a label that has no room comes or goes; the user itself sees all of them', () => {
+  it('does not change when a label that has no room comes or goes; the user itself sees all of them (I12)', () => {
     const { stage, sessions } = stageWith(50);
     const before = stage.entry('42');
     const { fold } = stage.presence.peek('42');

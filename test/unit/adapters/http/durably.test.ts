@@ -7,7 +7,7 @@ describe('a change that must be stored', () => {
     expect(await durably(noContent)).toEqual(noContent());
   });
 
-  it('is 503 in plain words where storage fails', async () => {
+  it('is 503 in plain words where storage fails (H17)', async () => {
     const full = Object.assign(new Error('database or disk is full'), { errcode: 13 });
     const reply = await durably(() => {
       throw full;

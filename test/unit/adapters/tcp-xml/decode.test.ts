@@ -45,7 +45,7 @@ describe('fields', () => {
     );
   });
 
-  it('the shallowest wins, then the first', () => {
+  it('the shallowest wins, then the first (T4)', () => {
     expect(
       decode('<protocol><a><user_id>deep</user_id></a><user_id>42</user_id><user_id>7</user_id></protocol>'),
     ).toEqual(said({}));
@@ -153,7 +153,7 @@ describe('user_state', () => {
     expect(withUser(`<user_state>${text}</user_state>`)).toEqual(said({ state }));
   });
 
-  it('is 1 where it is absent', () => {
+  it('is 1 where it is absent (T3)', () => {
     expect(withUser('')).toEqual(said({ state: 1 }));
   });
 
@@ -176,7 +176,7 @@ describe('the optional fields', () => {
     'localhost',
     '10.0.0.7:80',
     '010.0.0.1',
-  ])('a bad user_ip counts as absent: %j', (ip) => {
+  ])('a bad user_ip counts as absent: %j (T3)', (ip) => {
     expect(withUser(`<user_ip>${ip}</user_ip>`)).toEqual(said({}));
   });
 

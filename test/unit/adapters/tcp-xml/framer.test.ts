@@ -161,7 +161,7 @@ describe('the frame limit', () => {
     }
   });
 
-  it('is broken by a frame of 8193 bytes, in one packet and byte by byte', () => {
+  it('is broken by a frame of 8193 bytes, in one packet and byte by byte (T1)', () => {
     const larger = Buffer.from(frameOf(MAX_TCP_FRAME_BYTES + 1));
     for (const chunks of [[larger], bytewise(larger), [larger.subarray(0, 8192), larger.subarray(8192)]]) {
       const framed = frame(chunks);

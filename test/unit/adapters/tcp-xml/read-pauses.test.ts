@@ -109,7 +109,7 @@ describe('pauses', () => {
 describe('a connection that is paused for hours, since it sends too much', () => {
   const MIB = 1024 * 1024;
 
-  it('makes up for a pause once more was read than both ends can hold back', () => {
+  it('makes up for a pause once more was read than both ends can hold back (T26)', () => {
     pause(1000);
     pauses.heard(16 * MIB);
     pauses.begin(now, look());

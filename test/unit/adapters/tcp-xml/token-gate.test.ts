@@ -105,7 +105,7 @@ describe('while a token is verified', () => {
 });
 
 describe('a token that can’t be judged', () => {
-  it('is kept and judged again with a later frame of the user, which need not bring it', async () => {
+  it('is kept and judged again with a later frame of the user, which need not bring it (T19)', async () => {
     const { take, settle, said, asked, good, clock } = stage();
     take(beat('42', 1, 'a'));
     await settle(unavailable);
@@ -148,7 +148,7 @@ describe('a token that can’t be judged', () => {
     expect(grants.lets('42')).toBe(true);
   });
 
-  it('is one of the latest 256 KiB of them', async () => {
+  it('is one of the latest 256 KiB of them (T19)', async () => {
     const { take, settle, said, clock } = stage();
     const users = Array.from({ length: 33 }, (_, user) => `${user}`);
     for (const user of users) {
