@@ -84,11 +84,12 @@ function interruption(): AbortSignal {
 async function serve(args: readonly string[]): Promise<void> {
   const line = readFlags(args);
   if (!line.ok) return fail(line.problem, EXIT_USAGE);
-  if (line.wants === 'help') return say(help());
-  if (line.wants === 'version') return say(version());
-  const settings = readConfig({ flags: line.flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+  const { flags, wants } = line.value;
+  if (wants === 'help') return say(help());
+  if (wants === 'version') return say(version());
+  const settings = readConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
   if (!settings.ok) return fail(settings.problem);
-  const { config, warnings } = settings;
+  const { config, warnings } = settings.value;
   const log = createLog(config.logLevel);
   endOnBugs(log);
   const ending = new AbortController();
