@@ -70,19 +70,19 @@ export function readTables(config: Config): Tables {
   const origins = parseOrigins(config.origins);
   if (!origins.ok) throw new StartError(origins.problem);
   return {
-    codes: codes.table,
+    codes: codes.value,
     names: names.value,
     encoding,
     tcpAllowed: allowed.isEmpty ? null : allowed,
     trustedProxies: readCidrs('HUB_TRUST_PROXY', config.trustProxy),
-    origins: origins.origins,
+    origins: origins.value,
   };
 }
 
 function readCidrs(setting: string, text: string): Cidrs {
   const read = parseCidrs(setting, text);
   if (!read.ok) throw new StartError(read.problem);
-  return read.cidrs;
+  return read.value;
 }
 
 /** A reloaded page with many watches, or a gateway that reconnects, sends a burst. */
@@ -113,7 +113,7 @@ export function buildAuthenticator(config: Config, clock: Clock, log: Logger): A
         })
       : createOpenWithAdmin(adminToken ?? '');
   if (!made.ok) throw new StartError(made.problem);
-  return made.authenticator;
+  return made.value;
 }
 
 /** Loads the certificate and reloads it while the hub runs. @throws {StartError} with one sentence. */

@@ -114,7 +114,7 @@ class Hub {
       intake: this.intake,
       clock,
       log: { error: note, warn: note, info: note },
-      codes: parsed.table,
+      codes: parsed.value,
       readXmlState: (body) => {
         const [, state] = /<protocol>.*<user_state>(-?\d+)</s.exec(body.toString()) ?? [];
         return state === undefined ? undefined : Number(state);

@@ -101,5 +101,5 @@ export class TcpStage {
 export function cidrs(text: string): Cidrs {
   const read = parseCidrs('A_TEST', text);
   if (!read.ok) throw new Error(read.problem);
-  return read.cidrs;
+  return read.value;
 }

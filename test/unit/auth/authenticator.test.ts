@@ -14,7 +14,7 @@ const HERE = '192.0.2.1';
 function openWithAdmin(): Authenticator {
   const made = createOpenWithAdmin(ADMIN_TOKEN);
   if (!made.ok) throw new Error(made.problem);
-  return made.authenticator;
+  return made.value;
 }
 
 describe('open mode', () => {

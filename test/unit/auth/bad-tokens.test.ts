@@ -30,7 +30,7 @@ beforeEach(() => {
   clock = new TestClock();
   const made = createJwtAuthenticator({ secret: TEST_SECRET, badTokens: { perS: 1, burst: 3 }, clock });
   if (!made.ok) throw new Error(made.problem);
-  authenticator = made.authenticator;
+  authenticator = made.value;
 });
 
 describe('an address that has used up its rate with bad tokens (W8)', () => {

@@ -5,7 +5,7 @@ import { clientAddress } from '../../../server/auth/client-address.ts';
 
 const read = parseCidrs('HUB_TRUST_PROXY', '10.0.0.0/8, fd00::/8');
 if (!read.ok) throw new Error(read.problem);
-const trusted = read.cidrs;
+const trusted = read.value;
 
 describe('the address of a client (S8)', () => {
   it.each<[string, string, string | undefined, string]>([

@@ -77,7 +77,7 @@ function createAuthenticator(): Authenticator {
     onKeysFailure: (why) => failures.push(why),
   });
   if (!made.ok) throw new Error(made.problem);
-  return made.authenticator;
+  return made.value;
 }
 
 let serial = 0;

@@ -24,7 +24,7 @@ beforeEach(() => {
 function make(options: Omit<JwtOptions, 'clock' | 'badTokens'>): Authenticator {
   const made = createJwtAuthenticator({ ...options, badTokens, clock });
   if (!made.ok) throw new Error(made.problem);
-  return made.authenticator;
+  return made.value;
 }
 
 const nowS = () => clock.wallMs / 1000;

@@ -4,7 +4,7 @@ import { CodeTable } from '../../../server/presence/legacy-codes.ts';
 function tableOf(setting: string | null): CodeTable {
   const parsed = CodeTable.parse(setting);
   if (!parsed.ok) throw new Error(parsed.problem);
-  return parsed.table;
+  return parsed.value;
 }
 
 describe('the contract’s table (I8)', () => {
