@@ -77,10 +77,12 @@ const table: Readonly<Record<string, Room>> = {
   lib: { rooms: ['shared'], packages: ['pino'], node: true },
   // A client of the hub like any other: it does not know the server.
   'client/cli': {
-    rooms: ['client/sdk entry', 'client/ui', 'shared', 'shared/hub-time'],
+    rooms: ['client/sdk entry', 'client/sdk/internal', 'client/ui', 'shared'],
     packages: ['ws', 'zod'],
     node: true,
   },
+  // The SDK's parts for the command line and the dashboard.
+  'client/sdk/internal': { rooms: ['client/sdk'], node: false },
   'client/sdk': { rooms: ['shared (types)', 'shared/hub-time'], node: false },
   'client/react': { rooms: ['client/sdk entry'], packages: ['react'], node: false },
   // What the page, the dashboard and the element have in common.
@@ -88,7 +90,7 @@ const table: Readonly<Record<string, Room>> = {
   'client/element': { rooms: ['client/sdk entry', 'client/ui'], node: false },
   'client/page': { rooms: ['client/sdk entry', 'client/ui'], packages: pageFramework, node: false },
   'client/dashboard': {
-    rooms: ['client/sdk entry', 'client/ui', 'shared (types)'],
+    rooms: ['client/sdk entry', 'client/sdk/internal', 'client/ui', 'shared (types)'],
     packages: [...pageFramework, 'uplot'],
     node: false,
   },
