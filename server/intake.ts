@@ -5,7 +5,7 @@
  */
 import type { Clock, Moment } from './lib/time/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
-import type { Change } from './presence/change.ts';
+import type { Change, ChangeListener } from './presence/change.ts';
 import type { Loss, Presence } from './presence/presence.ts';
 import {
   adapters,
@@ -21,7 +21,8 @@ export type SessionRefusal = 'sessions' | 'sessions_total';
 interface IntakeOptions {
   readonly presence: Presence;
   readonly clock: Clock;
-  readonly onChange: (change: Change) => void;
+  /** Receive each change, in this order. */
+  readonly onChange: readonly ChangeListener[];
   /** Maximum sessions of one user. Every change folds all of them. */
   readonly maxSessions: number;
   /** Maximum sessions of all users. */
@@ -35,7 +36,7 @@ export class Intake {
   readonly #options: IntakeOptions;
   readonly #presence: Presence;
   readonly #clock: Clock;
-  readonly #onChange: (change: Change) => void;
+  readonly #onChange: readonly ChangeListener[];
   /** Valid heartbeats by adapter, for the metrics. */
   readonly heartbeats: Record<AdapterName, number> = zeroCounts(adapters);
 
@@ -129,6 +130,7 @@ export class Intake {
   }
 
   #handOn(change: Change | undefined): void {
-    if (change !== undefined) this.#onChange(change);
+    if (change === undefined) return;
+    for (const listener of this.#onChange) listener(change);
   }
 }

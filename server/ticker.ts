@@ -7,7 +7,7 @@
  * connection, and once to read it. Time that passes meanwhile counts for the next tick.
  */
 import type { Clock, Moment } from './lib/time/clock.ts';
-import type { Change, Doubt } from './presence/change.ts';
+import type { ChangeListener, Doubt } from './presence/change.ts';
 import type { Presence } from './presence/presence.ts';
 
 const LOOK_EVERY_MS = 25;
@@ -19,7 +19,8 @@ interface TickerOptions {
   readonly clock: Clock;
   /** Notes that the loop has come around. Returns the moment up to which leases may be judged (see stall-clock.ts). */
   readonly tick: () => Moment;
-  readonly onChange: (change: Change) => void;
+  /** Receive each change, in this order. */
+  readonly onChange: readonly ChangeListener[];
   /** Receives a mass lapse, whose sessions are held. */
   readonly onDoubt: (doubt: Doubt) => void;
   /** Whether leases are suspended, because the hub itself keeps heartbeats out. */
@@ -36,7 +37,7 @@ export function startTicker(options: TickerOptions): () => void {
   const expire = (now: Moment): boolean => {
     const { changes, lapsed, doubted, isMoreDue } = presence.expire(now, BUDGET);
     for (const doubt of doubted) onDoubt(doubt);
-    for (const change of changes) onChange(change);
+    for (const change of changes) for (const listener of onChange) listener(change);
     for (const session of lapsed) session.owner.lapsed(session);
     return isMoreDue;
   };

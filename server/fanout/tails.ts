@@ -10,8 +10,6 @@ import type { Outbox } from './delivery/outbox.ts';
 
 interface TailsOptions {
   readonly presence: Pick<Presence, 'entryOf'>;
-  /** Returns the id of a session from its number. */
-  readonly idOf: (no: number) => string;
   /** Makes durable what must not be forgotten after it was sent. */
   readonly ensureStored: () => void;
 }
@@ -30,11 +28,6 @@ export class Tails {
 
   constructor(options: TailsOptions) {
     this.#options = options;
-  }
-
-  /** Whether there is any tail. */
-  get isOn(): boolean {
-    return this.#tails.size > 0;
   }
 
   /**
@@ -63,6 +56,7 @@ export class Tails {
   }
 
   changed(change: Change): void {
+    if (!change.isShown || this.#tails.size === 0) return;
     let json: string | undefined;
     for (const tail of this.#tails.values()) {
       if (!change.user.id.includes(tail.match)) continue;
@@ -88,9 +82,8 @@ export class Tails {
   }
 
   /** The true entry, regardless of blocks. It is not cached with the user, because it may never be needed again. */
-  #jsonOf({ user, cause, session, from, at }: Change): string {
+  #jsonOf({ user, cause, source, from, at }: Change): string {
     const entry = this.#options.presence.entryOf(user);
-    const { adapter, no } = session;
-    return JSON.stringify({ at, cause, adapter, session: this.#options.idOf(no), from, entry });
+    return JSON.stringify({ at, cause, ...source, from, entry });
   }
 }

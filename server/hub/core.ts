@@ -6,7 +6,7 @@ import { Fanout } from '../fanout/fanout.ts';
 import { LARGE_AUDIENCE } from '../fanout/reports.ts';
 import { Tails } from '../fanout/tails.ts';
 import { Intake } from '../intake.ts';
-import type { Change } from '../presence/change.ts';
+import type { ChangeListener } from '../presence/change.ts';
 import { TurnBudget } from '../lib/time/turn-budget.ts';
 import { correctDates } from '../presence/future-dates.ts';
 import { Journal } from '../presence/explain/journal.ts';
@@ -37,7 +37,7 @@ export interface Core extends SessionActions {
   readonly fanout: Fanout;
   readonly tails: Tails;
   readonly intake: Intake;
-  readonly onChange: (change: Change) => void;
+  readonly onChange: readonly ChangeListener[];
   readonly ensureStored: () => void;
   readonly rosterEdits: RosterEdits;
   /** The budget of one loop turn for long work. */
@@ -83,13 +83,13 @@ export function buildCore(site: HubContext, lasting: Storage): Core {
   const fanout = buildFanout(site, lasting, presence, { ensureStored, counts, delays, turns });
   const rosterEdits = buildRosterEdits(site, lasting, fanout, turns);
   const tails = buildTails(site, presence, ensureStored);
-  const onChange = (change: Change): void => {
-    if (change.isShown) {
-      counts.changes++;
-      if (tails.isOn) tails.changed(change);
-    }
-    fanout.reports.changed(change);
-  };
+  const onChange: readonly ChangeListener[] = [
+    ({ isShown }) => {
+      if (isShown) counts.changes++;
+    },
+    (change) => tails.changed(change),
+    (change) => fanout.reports.changed(change),
+  ];
   const intake = new Intake({
     presence,
     clock,
@@ -139,8 +139,8 @@ function openJournal({ clock }: HubContext): Journal {
   return new Journal([key.readUInt32LE(0), key.readUInt32LE(4)], clock.now().wallMs);
 }
 
-function buildTails({ sessionIds, onStop }: HubContext, presence: Presence, ensureStored: () => void): Tails {
-  const tails = new Tails({ presence, idOf: (no) => sessionIds.of(no), ensureStored });
+function buildTails({ onStop }: HubContext, presence: Presence, ensureStored: () => void): Tails {
+  const tails = new Tails({ presence, ensureStored });
   onStop(() => {
     tails.stop();
   });
@@ -174,6 +174,7 @@ function buildPresence(
       stallGraceMs: timeoutMs,
       massLapse: { sessions: doubtSessions, percent: doubtPercent, holdMs: doubtMs, sourceOf },
       journal,
+      sessionIdOf: (no) => site.sessionIds.of(no),
       recall: (id) => recall(site, lasting, id, (held) => presence.find(held) !== undefined),
       recallMany: (ids) => recallMany(site, lasting, ids, (held) => presence.find(held) !== undefined),
       onSessions,

@@ -4,18 +4,29 @@ import type { UserStatus } from '../../shared/status.ts';
 import type { AdapterName, Session } from './sessions/session.ts';
 import type { User } from './user.ts';
 
+/** The session to which something happened. In a cluster it may be on another node. */
+export interface ChangeSource {
+  readonly adapter: AdapterName;
+  /** The id of the session. */
+  readonly session: string;
+}
+
 /** A change of a user's true fold. `isShown`: its entry changed too, and has a new version. */
 export interface Change {
   readonly user: User;
   readonly isShown: boolean;
-  /** What happened, and to which session. */
   readonly cause: TransitionCause;
-  readonly session: Session;
+  readonly source: ChangeSource;
   /** The previously shown status. */
   readonly from: UserStatus;
   /** Wall clock. */
   readonly at: number;
+  /** When the lease expired, on the forward clock; null unless the cause is `lapsed`. */
+  readonly lapsedAt: number | null;
 }
+
+/** Receives every change. */
+export type ChangeListener = (change: Change) => void;
 
 /** A mass lapse: the end of very many sessions of one adapter is held. */
 export interface Doubt {

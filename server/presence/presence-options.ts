@@ -20,6 +20,8 @@ export interface PresenceOptions {
   readonly massLapse: MassLapseRule;
   /** The journal of every transition and its cause. */
   readonly journal: Journal;
+  /** Returns the id of the session with this number. */
+  readonly sessionIdOf: (no: number) => string;
   /** Returns what the store knows of a user that is not held. */
   readonly recall: (user: string) => Remembered | undefined;
   /** Like `recall`, for many users, in their order. */

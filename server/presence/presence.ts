@@ -483,7 +483,9 @@ export class Presence {
       user.entryJson = null;
       user.adminEntryJson = null;
     }
-    return { user, isShown, cause, session, from: shownBefore.status, at: now.wallMs };
+    const source = { adapter: session.adapter, session: this.#options.sessionIdOf(session.no) };
+    const lapsedAt = cause === 'lapsed' ? session.waitEndsAt : null;
+    return { user, isShown, cause, source, from: shownBefore.status, at: now.wallMs, lapsedAt };
   }
 
   /** The last heartbeat while the user was visible, on the wall clock. */

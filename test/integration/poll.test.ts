@@ -86,6 +86,7 @@ class Hub {
         massLapse: { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined },
         onSessions: () => undefined,
         journal: new Journal([1, 2], this.now().wallMs),
+        sessionIdOf: (no) => `hub.${no}`,
         recall,
         recallMany: (users) => users.map(() => undefined),
       },
@@ -94,9 +95,11 @@ class Hub {
     this.intake = new Intake({
       presence: this.presence,
       clock,
-      onChange: ({ user, isShown }) => {
-        if (isShown) this.entries.push(this.presence.entryOf(user));
-      },
+      onChange: [
+        ({ user, isShown }) => {
+          if (isShown) this.entries.push(this.presence.entryOf(user));
+        },
+      ],
       maxSessions: 100,
       maxSessionsTotal: 1_000_000,
       unsavedCount: () => 0,

@@ -42,6 +42,7 @@ describe('a million sessions', () => {
           massLapse: { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined },
           onSessions: () => undefined,
           journal: new Journal([1, 2], clock.now().wallMs),
+          sessionIdOf: (no) => `hub.${no}`,
           recall: () => undefined,
           recallMany: (users) => users.map(() => undefined),
         },

@@ -68,6 +68,7 @@ export class PresenceStage {
         massLapse: { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined },
         onSessions: (user) => (user.isUnsaved = true),
         journal: this.journal,
+        sessionIdOf: (no) => `hub.${no}`,
         recall: (user) => {
           this.onRecall(user);
           return this.stored.get(user);

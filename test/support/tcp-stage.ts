@@ -29,7 +29,7 @@ export class TcpStage {
     this.intake = new Intake({
       presence,
       clock,
-      onChange: () => undefined,
+      onChange: [],
       maxSessions: 100,
       maxSessionsTotal: 1_000_000,
       unsavedCount: () => 0,

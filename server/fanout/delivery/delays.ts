@@ -15,9 +15,9 @@ export class Delays {
   #lapsedAt: number[] = [];
 
   /** Notes a change that some watcher will be sent. */
-  changed({ cause, session }: Change): void {
+  changed({ lapsedAt }: Change): void {
     if (this.#firstAt === 0) this.#firstAt = performance.now();
-    if (cause === 'lapsed') this.#lapsedAt.push(session.waitEndsAt);
+    if (lapsedAt !== null) this.#lapsedAt.push(lapsedAt);
   }
 
   /** Ends the measurements: everything pending was handed to the sockets. */

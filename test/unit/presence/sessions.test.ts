@@ -5,6 +5,21 @@ import { GRACE_MS, LEASE_MS, PresenceStage, TICK_MS } from '../../support/presen
 const counts = (stage: PresenceStage): unknown => ({ ...stage.presence.sessionCounts });
 const NONE = { 'tcp-xml': 0, 'ws-json': 0, http: 0, poll: 0 };
 
+it('a change names its session by adapter and id, and holds no session', () => {
+  const stage = new PresenceStage();
+  const session = stage.begin('42');
+  const [change] = stage.changes;
+  expect(change).toEqual({
+    user: session.user,
+    isShown: true,
+    cause: 'came',
+    source: { adapter: 'ws-json', session: `hub.${session.no}` },
+    from: 'offline',
+    at: stage.clock.wallMs,
+    lapsedAt: null,
+  });
+});
+
 describe('a lease', () => {
   it('runs out at its end, not before, and within one tick of the wheel', () => {
     const stage = new PresenceStage();
@@ -12,7 +27,7 @@ describe('a lease', () => {
     expect(stage.pass(LEASE_MS - 1).lapsed).toEqual([]);
     const { lapsed, changes } = stage.pass(1 + TICK_MS);
     expect(lapsed).toEqual([session]);
-    expect(changes).toMatchObject([{ isShown: true }]);
+    expect(changes).toMatchObject([{ isShown: true, cause: 'lapsed', lapsedAt: session.endsAt }]);
     expect(session.phase).toBe('ended');
   });
 

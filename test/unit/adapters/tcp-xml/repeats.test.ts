@@ -40,7 +40,7 @@ class Side {
     this.#intake = new Intake({
       presence,
       clock,
-      onChange: ({ user }) => tell(`${user.id} ${user.fold.status} ${user.fold.devices.join()}`),
+      onChange: [({ user }) => tell(`${user.id} ${user.fold.status} ${user.fold.devices.join()}`)],
       maxSessions: 100,
       maxSessionsTotal: 1_000_000,
       unsavedCount: () => 0,
