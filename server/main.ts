@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
-import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from './cli/io.ts';
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from '../client/cli/terminal/io.ts';
 import { describeSettings, readConfig, readFlags, type Config } from './config/config.ts';
 import type { Hub } from './hub.ts';
 import { systemClock } from './lib/time/system-clock.ts';
@@ -24,17 +24,20 @@ const LAST_LINES_WITHIN_MS = 500;
 const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 const otherCommands = {
-  watch: { help: 'shows the friends of USER, live', load: () => import('./cli/watch.ts') },
-  beat: { help: 'sends heartbeats for USER until Ctrl-C, then says goodbye', load: () => import('./cli/beat.ts') },
+  watch: { help: 'shows the friends of USER, live', load: () => import('../client/cli/commands/watch.ts') },
+  beat: {
+    help: 'sends heartbeats for USER until Ctrl-C, then says goodbye',
+    load: () => import('../client/cli/commands/beat.ts'),
+  },
   friends: {
     help: 'adds, removes and lists friends, and imports a graph of them',
-    load: () => import('./cli/friends.ts'),
+    load: () => import('../client/cli/commands/friends.ts'),
   },
-  explain: { help: 'says why USER is shown as it is', load: () => import('./cli/explain.ts') },
-  kick: { help: 'ends one session of USER, as explain shows it', load: () => import('./cli/kick.ts') },
+  explain: { help: 'says why USER is shown as it is', load: () => import('../client/cli/commands/explain.ts') },
+  kick: { help: 'ends one session of USER, as explain shows it', load: () => import('../client/cli/commands/kick.ts') },
   demo: {
     help: 'simulated users that come and go, in the hub that runs or one that it starts',
-    load: () => import('./cli/demo.ts'),
+    load: () => import('../client/cli/demo/demo.ts'),
   },
 } as const;
 
@@ -58,7 +61,9 @@ async function run(args: readonly string[]): Promise<void> {
   }
   const command = await otherCommands[first].load();
   const { stdin, stdout, stderr, env } = process;
-  process.exit(await command.run(rest, { stdin, stdout, stderr, env, interrupted: interruption() }));
+  const startHub = (settings: NodeJS.ProcessEnv) =>
+    import('./hub/memory-hub.ts').then(({ startMemoryHub }) => startMemoryHub(settings));
+  process.exit(await command.run(rest, { stdin, stdout, stderr, env, interrupted: interruption(), startHub }));
 }
 
 /**

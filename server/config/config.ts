@@ -5,6 +5,7 @@
  * stay text here. hub/context.ts has them parsed by the modules that know their formats.
  */
 import { isIP } from 'node:net';
+import type { Environment } from '../../shared/environment.ts';
 import { isLoopback } from '../lib/net/loopback.ts';
 import { flagOf, settingNames, settings, type Form, type SettingName } from './settings.ts';
 import {
@@ -12,7 +13,6 @@ import {
   quoted,
   readEnvironment,
   readSettingsFile,
-  type Environment,
   type Given,
   type GivenSettings,
   type Read,
@@ -20,7 +20,7 @@ import {
 import { isWholeWithin } from '../../shared/result.ts';
 
 export { describeSettings } from './settings.ts';
-export { readFlags, type CommandLine, type Environment } from './sources.ts';
+export { readFlags, type CommandLine } from './sources.ts';
 
 export interface Config {
   readonly host: string;

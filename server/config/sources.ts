@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
+import type { Environment } from '../../shared/environment.ts';
 import { parseFields } from '../../shared/messages/json.ts';
 import { flagOf, isSettingName, nearest, settingNames, type SettingName } from './settings.ts';
 
@@ -41,8 +42,6 @@ export function readFlags(args: readonly string[]): Read<CommandLine> {
   }
   return { ok: true, flags, wants };
 }
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Reads the `HUB_` names of the environment. Names that Kubernetes injected are listed separately. */
 export function readEnvironment(env: Environment): Read<{ given: GivenSettings; injected: readonly string[] }> {

@@ -4,9 +4,9 @@
  */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { renderExplanation } from '../../server/cli/explained-text.ts';
-import { FriendList } from '../../server/cli/friend-list.ts';
-import { renderTable } from '../../server/cli/friend-table.ts';
+import { renderExplanation } from '../../client/cli/terminal/explained-text.ts';
+import { FriendList } from '../../client/cli/hub/friend-list.ts';
+import { renderTable } from '../../client/cli/terminal/friend-table.ts';
 import type { Explanation } from '../../shared/index.ts';
 import { asSeen } from '../support/bidi.ts';
 import { launchChromium } from '../support/chromium.ts';

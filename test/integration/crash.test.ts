@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, expect, it } from 'vitest';
 import type { Entry } from '../../shared/messages/entry.ts';
-import { seededRandom, type Random } from '../../server/cli/random.ts';
+import { seededRandom, type Random } from '../../client/cli/demo/random.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
 import { WsClient } from '../support/ws-client.ts';
 

@@ -1,7 +1,7 @@
 /** `presence-hub explain` and `presence-hub kick`, each against a real hub. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { run as explainCommand } from '../../server/cli/explain.ts';
-import { run as kickCommand } from '../../server/cli/kick.ts';
+import { run as explainCommand } from '../../client/cli/commands/explain.ts';
+import { run as kickCommand } from '../../client/cli/commands/kick.ts';
 import { testIo } from '../support/cli-io.ts';
 import { explain, onlySession } from '../support/explain.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';

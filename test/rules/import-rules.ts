@@ -35,7 +35,7 @@ const table: Readonly<Record<string, Room>> = {
   // Without zod, so that the SDK can use it.
   'shared/hub-time': { rooms: ['shared (types)'], node: false },
   shared: { rooms: [], packages: ['zod'], node: false },
-  main: { rooms: ['config', 'hub', 'cli'], node: true },
+  main: { rooms: ['config', 'hub', 'client/cli'], node: true },
   index: { rooms: ['config', 'hub'], node: false },
   hub: { rooms: ['every room'], node: true },
   config: { rooms: ['shared'], node: true },
@@ -48,7 +48,6 @@ const table: Readonly<Record<string, Room>> = {
     rooms: ['presence (types)', 'fanout', 'adapters/ws-json (types)', 'storage (types)', 'hub'],
     node: false,
   },
-  cli: { rooms: ['config', 'hub', 'shared', 'shared/hub-time'], packages: ['ws', 'zod'], node: true },
   intake: { rooms: ['presence', 'auth (types)', 'shared'], node: false },
   admission: { rooms: ['auth', 'shared'], node: false },
   ticker: { rooms: ['presence'], node: false },
@@ -76,6 +75,12 @@ const table: Readonly<Record<string, Room>> = {
   metrics: { rooms: ['presence (types)', 'shared'], packages: ['prom-client'], node: true },
   webhooks: { rooms: ['presence (types)', 'auth', 'shared'], packages: ['zod'], node: true },
   lib: { rooms: ['shared'], packages: ['pino'], node: true },
+  // A client of the hub like any other: it does not know the server.
+  'client/cli': {
+    rooms: ['client/sdk entry', 'client/ui', 'shared', 'shared/hub-time'],
+    packages: ['ws', 'zod'],
+    node: true,
+  },
   'client/sdk': { rooms: ['shared (types)', 'shared/hub-time'], node: false },
   'client/react': { rooms: ['client/sdk entry'], packages: ['react'], node: false },
   // What the page, the dashboard and the element have in common.

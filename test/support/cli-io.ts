@@ -3,7 +3,8 @@
  * Called by the tests of the command line.
  */
 import { EventEmitter } from 'node:events';
-import type { Io, Output } from '../../server/cli/io.ts';
+import { startMemoryHub } from '../../server/hub/memory-hub.ts';
+import type { Io, Output } from '../../client/cli/terminal/io.ts';
 
 export class KeptOutput extends EventEmitter implements Output {
   readonly isTTY: boolean;
@@ -58,6 +59,7 @@ export function testIo(options: { isTTY?: boolean; env?: Io['env']; stdin?: read
     stderr: new KeptOutput(isTTY),
     env,
     interrupted: controller.signal,
+    startHub: startMemoryHub,
     interrupt: () => controller.abort(),
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { describeSettings, readConfig, readFlags, type Environment } from '../../server/config/config.ts';
+import type { Environment } from '../../shared/environment.ts';
+import { describeSettings, readConfig, readFlags } from '../../server/config/config.ts';
 
 interface Said {
   readonly args?: readonly string[];

@@ -1,0 +1,173 @@
+/**
+ * `presence-hub beat USER`: sends heartbeats for one user over WebSocket, TCP or HTTP until Ctrl-C, then says goodbye.
+ * Prints what it sends and receives. This file parses the command line; beat-doors.ts sends.
+ */
+import { defaultCodes, MAX_CODE, sessionStatus, type SessionStatus } from '../../../shared/status.ts';
+import { MAX_TTL_MS } from '../../../shared/limits.ts';
+import { ok, fail, type Result } from '../../../shared/result.ts';
+import { readAccess } from '../hub/access.ts';
+import {
+  openHttpDoor,
+  openTcpDoor,
+  openWsDoor,
+  type BeatOptions,
+  type Door,
+  type DoorEvents,
+} from '../hub/beat-doors.ts';
+import {
+  commonFlags,
+  commonHelp,
+  readDevice,
+  readNoMore,
+  readText,
+  readUserId,
+  readWhole,
+  runCommand,
+  tcpFlags,
+  tcpHelp,
+  type CommandLine,
+  type Flags,
+} from './command-line.ts';
+import { EXIT_OK, exitWith, say, untilStopped, type Io } from '../terminal/io.ts';
+import { clockTime, harmless } from '../terminal/terminal-text.ts';
+
+const TCP_EVERY_MS = 1_000;
+const HTTP_EVERY_MS = 10_000;
+/** Two heartbeats may be lost before the lease ends. */
+const HTTP_BEATS_PER_TTL = 3;
+const MAX_EVERY_MS = MAX_TTL_MS / HTTP_BEATS_PER_TTL;
+
+const help = [
+  'presence-hub beat USER [--ws | --tcp | --http]     sends heartbeats for USER until Ctrl-C, then says goodbye',
+  '',
+  '  --ws              over WebSocket (the default), at the interval that the hub says',
+  '  --tcp             as XML over TCP, each second',
+  '  --http            over HTTP, each 10 s, each heartbeat good for three of them',
+  '  --status STATUS   online, away, busy or invisible (TCP knows no invisible)',
+  '  --code N          the legacy integer instead of a status (TCP alone)',
+  '  --text TEXT       a text to go with it (not over TCP)',
+  '  --device DEVICE   the label of the session',
+  '  --every MS        another interval',
+  '  --ttl MS          how long a heartbeat is good for (HTTP alone)',
+  '  --once            one heartbeat and no goodbye: the session lasts as long as the hub lets it',
+  ...tcpHelp,
+  ...commonHelp,
+  '',
+  'Over TCP a hub says nothing of a token that it does not take, but for one with HUB_TCP_ACK=1.',
+].join('\n');
+
+const flags = {
+  ...commonFlags,
+  ...tcpFlags,
+  ws: 'switch',
+  tcp: 'switch',
+  http: 'switch',
+  once: 'switch',
+  status: 'text',
+  code: 'text',
+  text: 'text',
+  device: 'text',
+  every: 'text',
+  ttl: 'text',
+} as const satisfies Flags;
+type Given = CommandLine<typeof flags>['flags'];
+
+export function run(args: readonly string[], io: Io): Promise<number> {
+  return runCommand({ help, flags, read: readOrder, run: beat }, args, io);
+}
+
+type OpenDoor = (events: DoorEvents) => Door;
+interface Order {
+  readonly open: OpenDoor;
+  readonly isOnce: boolean;
+}
+type End = { readonly kind: 'stopped' | 'once' } | { readonly kind: 'failed'; readonly problem: string };
+
+async function beat({ open, isOnce }: Order, io: Io): Promise<number> {
+  const print = (word: string, text: string) => say(io, `${clockTime(Date.now())} ${word} ${harmless(text.trimEnd())}`);
+  let resolveEnd: (end: End) => void = () => undefined;
+  const ended = new Promise<End>((resolve) => (resolveEnd = resolve));
+  const door = open({
+    onSent: (text) => print('sent', text),
+    onGot: (text) => print('got ', text),
+    onBeat: () => isOnce && resolveEnd({ kind: 'once' }),
+    onLost: (reason) => print('lost', `${reason}; reconnecting`),
+    onFailed: (problem) => resolveEnd({ kind: 'failed', problem }),
+  });
+  void untilStopped(io).then(() => resolveEnd({ kind: 'stopped' }));
+  const end = await ended;
+  await (end.kind === 'stopped' ? door.leave() : door.end());
+  return end.kind === 'failed' ? exitWith(io, harmless(end.problem)) : EXIT_OK;
+}
+
+function readOrder(line: CommandLine<typeof flags>, io: Io): Result<Order> {
+  const open = readDoor(line, io);
+  return open.ok ? ok({ open: open.value, isOnce: line.flags.once === true }) : open;
+}
+
+function readDoor({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Result<OpenDoor> {
+  const user = readUserId('USER', words[0]);
+  if (!user.ok) return user;
+  const noMore = readNoMore(words, 1);
+  if (!noMore.ok) return noMore;
+  const access = readAccess(given, env);
+  if (!access.ok) return access;
+  const says = readSays(given);
+  if (!says.ok) return says;
+  const everyMs = readOptional(given.every, (value) => readWhole('--every', value, 1, MAX_EVERY_MS));
+  if (!everyMs.ok) return everyMs;
+  const options = { access: access.value, user: user.value, ...says.value };
+  const doors = (['ws', 'tcp', 'http'] as const).filter((door) => given[door] === true);
+  if (doors.length > 1) return fail(`--${doors.join(' and --')} exclude each other: give one`);
+  if (doors[0] === 'tcp') return readTcpDoor(given, options, everyMs.value);
+  if (given.code !== undefined) return fail('--code goes with --tcp alone: give --status');
+  if (doors[0] === 'http') return readHttpDoor(given, options, everyMs.value);
+  if (given.ttl !== undefined) return fail('--ttl goes with --http alone');
+  const every = everyMs.value === undefined ? {} : { everyMs: everyMs.value };
+  return ok((events) => openWsDoor({ ...options, ...every }, events));
+}
+
+function readTcpDoor(given: Given, options: BeatOptions, everyMs = TCP_EVERY_MS): Result<OpenDoor> {
+  const { text, status = 'online', ...rest } = options;
+  if (text !== undefined) return fail('--text can’t be said over TCP: give --ws or --http');
+  if (given.ttl !== undefined) return fail('--ttl goes with --http alone');
+  if (status === 'invisible') return fail('--status is invisible, which can’t be said over TCP: give --ws or --http');
+  if (given.code === undefined) {
+    return ok((events) => openTcpDoor({ ...rest, code: defaultCodes[status], everyMs }, events));
+  }
+  if (given.status !== undefined) return fail('--code and --status exclude each other: give one');
+  const code = readWhole('--code', given.code, 1, MAX_CODE);
+  return code.ok ? ok((events) => openTcpDoor({ ...rest, code: code.value, everyMs }, events)) : code;
+}
+
+function readHttpDoor(given: Given, options: BeatOptions, everyMs = HTTP_EVERY_MS): Result<OpenDoor> {
+  const ttlMs = readOptional(given.ttl, (value) => readWhole('--ttl', value, 1, MAX_TTL_MS));
+  if (!ttlMs.ok) return ttlMs;
+  const ttl = ttlMs.value ?? everyMs * HTTP_BEATS_PER_TTL;
+  return ok((events) => openHttpDoor({ ...options, everyMs, ttlMs: ttl }, events));
+}
+
+function readSays(given: Given): Result<Pick<BeatOptions, 'status' | 'text' | 'device'>> {
+  const status = readOptional(given.status, readStatus);
+  if (!status.ok) return status;
+  const text = readOptional(given.text, readText);
+  if (!text.ok) return text;
+  const device = readOptional(given.device, readDevice);
+  if (!device.ok) return device;
+  return ok({
+    ...(status.value === undefined ? {} : { status: status.value }),
+    ...(text.value === undefined ? {} : { text: text.value }),
+    ...(device.value === undefined ? {} : { device: device.value }),
+  });
+}
+
+function readStatus(value: string): Result<SessionStatus> {
+  const read = sessionStatus.safeParse(value);
+  return read.success
+    ? ok(read.data)
+    : fail(`--status is ${JSON.stringify(value)}: it must be one of ${sessionStatus.options.join(', ')}`);
+}
+
+function readOptional<T>(value: string | undefined, read: (value: string) => Result<T>): Result<T | undefined> {
+  return value === undefined ? ok(undefined) : read(value);
+}

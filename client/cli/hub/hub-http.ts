@@ -1,0 +1,100 @@
+/**
+ * HTTP requests to a hub: a JSON body, and a JSON answer or the hub's reason for a refusal. Tries once; the kind of the
+ * answer says whether another attempt makes sense.
+ */
+import { parseJson } from '../../../shared/messages/json.ts';
+import type { HubAccess } from './access.ts';
+import { describeNoHub } from './address.ts';
+import { exitWith, type Io } from '../terminal/io.ts';
+import { harmless } from '../terminal/terminal-text.ts';
+import { describeRefusal, type TokenSource } from './token.ts';
+
+const ANSWER_WITHIN_MS = 30_000;
+
+export type HubAnswer =
+  | { readonly kind: 'ok'; readonly body: unknown }
+  /** The hub refuses and would refuse again. `says` is the hub's text; `problem` is a line with the remedy. */
+  | { readonly kind: 'refused'; readonly status: number; readonly says: string; readonly problem: string }
+  /** The hub refuses for now. */
+  | { readonly kind: 'later'; readonly status: number; readonly problem: string; readonly afterMs: number | undefined }
+  | { readonly kind: 'unreachable'; readonly problem: string };
+
+interface HubRequest {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  /** The path below the hub's address: `/v1/…`. */
+  readonly path: string;
+  readonly body?: unknown;
+  readonly signal?: AbortSignal;
+}
+
+export type HttpAccess = Pick<HubAccess, 'http' | 'token'>;
+
+export async function askHub(access: HttpAccess, request: HubRequest): Promise<HubAnswer> {
+  const token = access.token.read();
+  if (!token.ok) return { kind: 'unreachable', problem: token.problem };
+  const timeout = AbortSignal.timeout(ANSWER_WITHIN_MS);
+  const { method, path, body, signal } = request;
+  try {
+    const response = await fetch(`${access.http}${path}`, {
+      method,
+      signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(token.value === undefined ? {} : { authorization: `Bearer ${token.value}` }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return await readAnswer(response, access.token);
+  } catch (error) {
+    return { kind: 'unreachable', problem: describeNoHub(access.http, error) };
+  }
+}
+
+async function readAnswer(response: Response, token: TokenSource): Promise<HubAnswer> {
+  const body = parseJson(await response.text());
+  const { ok, status, headers } = response;
+  if (ok) return { kind: 'ok', body };
+  const says = readDetail(status, body);
+  if (isForNow(status)) {
+    return { kind: 'later', status, problem: says, afterMs: readRetryAfter(headers.get('retry-after')) };
+  }
+  return { kind: 'refused', status, says, problem: describeStatus(status, says, token) };
+}
+
+/** Prints why the request failed and returns the exit code. */
+export function failWith(answer: Exclude<HubAnswer, { kind: 'ok' }>, io: Io): number {
+  return exitWith(io, harmless(describeFailure(answer)));
+}
+
+function describeFailure(answer: Exclude<HubAnswer, { kind: 'ok' }>): string {
+  if (answer.kind !== 'later') return answer.problem;
+  const when = answer.afterMs === undefined ? 'later' : `in ${Math.ceil(answer.afterMs / 1000)} s`;
+  return `the hub says not now: ${answer.problem}; try again ${when}`;
+}
+
+export function friendPath(user: string, friend: string, isOneway: boolean): string {
+  const path = `/v1/users/${encodeURIComponent(user)}/friends/${encodeURIComponent(friend)}`;
+  return isOneway ? `${path}?oneway=true` : path;
+}
+
+/** 429 limits the rate. 500 is a failure of the hub, and a proxy answers 502 and 504 while the hub restarts. */
+function isForNow(status: number): boolean {
+  return status === 429 || status >= 500;
+}
+
+/** Adds the remedy to a refused permission. For anything else, repeats the hub's text. */
+function describeStatus(status: number, says: string, token: TokenSource): string {
+  if (status === 401) return describeRefusal('unauthenticated', token, says);
+  if (status === 403) return describeRefusal('forbidden', token, says);
+  return `the hub refused: ${says}`;
+}
+
+/** Reads the `detail` of a problem. An answer that is not from a hub has none. */
+function readDetail(status: number, body: unknown): string {
+  const detail = typeof body === 'object' && body !== null && 'detail' in body ? body.detail : undefined;
+  return typeof detail === 'string' ? detail : `it answered ${status}`;
+}
+
+function readRetryAfter(value: string | null): number | undefined {
+  return value !== null && /^\d{1,6}$/.test(value) ? Number(value) * 1000 : undefined;
+}

@@ -1,0 +1,78 @@
+/**
+ * Renders an explanation as lines for people: the decision, the sessions and the recent transitions, with ages. Pure:
+ * no stream, no clock. Every text from a hub passes through `isolated` here.
+ */
+import type { ExplainedSession, Explanation, Transition } from '../../../shared/messages/explain.ts';
+import { dateAndTime, describeAge, fit, isolated, widthOf } from './terminal-text.ts';
+
+/** Returns the lines. Ages are by the hub's clock. */
+export function renderExplanation(explanation: Explanation): readonly string[] {
+  const { user, at, entry, decision, sessions, transitions, transitionsSince, stale } = explanation;
+  const { status, since, lastSeen } = entry;
+  return [
+    `${user} is shown ${status} (code ${entry.code})${since === null ? '' : `, for ${describeAge(at - since)}`}`,
+    `  because    ${isolated(decision.rule)}`,
+    ...describeHidden(explanation),
+    ...(entry.text === undefined ? [] : [`  text       ${isolated(entry.text)}`]),
+    `  last seen  ${lastSeen === null ? 'never' : ago(lastSeen, at)}`,
+    ...(stale === true ? ['  stale      the hub is not sure of it right now'] : []),
+    '',
+    sessions.length === 0 ? 'No session.' : `Sessions (* decides):`,
+    ...inColumns(sessions.map((session) => sessionCells(session, at))),
+    '',
+    transitions.length === 0 ? 'No changes recorded' : 'Changes, newest first',
+    ...inColumns(transitions.map((transition) => transitionCells(transition, at))),
+    `  (kept since ${dateAndTime(transitionsSince, at)}, ${ago(transitionsSince, at)})`,
+  ];
+}
+
+function describeHidden({ hidden: { isInvisible, from, fromCount } }: Explanation): string[] {
+  const others = fromCount > from.length ? ` and ${fromCount - from.length} more` : '';
+  return [
+    ...(isInvisible ? ['  invisible  everybody else sees it offline'] : []),
+    ...(fromCount > 0 ? [`  blocks     ${from.join(', ')}${others}: they see it offline`] : []),
+  ];
+}
+
+function sessionCells(session: ExplainedSession, at: number): string[] {
+  const { id, state, adapter, device, status, code, text, connectedAt, lastHeartbeatAt, decides } = session;
+  const rest = session.leaseEndsAt - at;
+  return [
+    decides ? '*' : ' ',
+    id,
+    state,
+    adapter,
+    device,
+    `${status} (${code})`,
+    describeAddress(session),
+    connectedAt === null ? 'came before a restart' : `came ${ago(connectedAt, at)}`,
+    `heard ${ago(lastHeartbeatAt, at)}`,
+    rest > 0 ? `ends in ${describeAge(rest)}` : 'its end is held',
+    text ?? '',
+  ];
+}
+
+function describeAddress({ address, peerAddress }: ExplainedSession): string {
+  if (address === null) return 'address unknown';
+  return peerAddress === undefined ? address : `${address} (claimed; from ${peerAddress})`;
+}
+
+function transitionCells({ at: when, cause, from, to, adapter, session }: Transition, at: number): string[] {
+  return ['', dateAndTime(when, at), ago(when, at), cause, from === to ? to : `${from} > ${to}`, adapter, session];
+}
+
+function ago(when: number, at: number): string {
+  return `${describeAge(at - when)} ago`;
+}
+
+/** Aligns cells in columns as wide as their widest cell, without trailing spaces. */
+function inColumns(rows: readonly (readonly string[])[]): string[] {
+  const safe = rows.map((row) => row.map(isolated));
+  const widthOfColumn = (column: number): number => Math.max(0, ...safe.map((row) => widthOf(row[column] ?? '')));
+  return safe.map((row) =>
+    row
+      .map((cell, column) => fit(cell, widthOfColumn(column)))
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,137 @@
+/**
+ * Renders friends as a table that fits a terminal, and as single lines for a pipe. Pure: no stream, no clock. Every
+ * text from a hub passes through `harmless` or `isolated` here.
+ */
+import type { Entry } from '../../../shared/messages/entry.ts';
+import type { FriendChange, FriendList } from '../hub/friend-list.ts';
+import { dateAndTime, describeAge, fit, harmless, isolated, widthOf } from './terminal-text.ts';
+
+/** The state of the connection. */
+export type LinkState =
+  | { readonly kind: 'connecting' }
+  | { readonly kind: 'live' }
+  /** Connected, but the hub's data may be out of date since then. */
+  | { readonly kind: 'stale'; readonly sinceMs: number }
+  | { readonly kind: 'lost'; readonly asOfMs: number };
+
+interface TableOptions {
+  readonly title: string;
+  readonly friends: FriendList;
+  readonly link: LinkState;
+  readonly nowMs: number;
+  readonly columns: number;
+  readonly rows: number;
+  readonly hasColour: boolean;
+}
+
+const look = {
+  online: { symbol: '●', colour: 32 },
+  busy: { symbol: '⊖', colour: 31 },
+  away: { symbol: '◐', colour: 33 },
+  offline: { symbol: '○', colour: 90 },
+} as const satisfies Record<Entry['status'], { symbol: string; colour: number }>;
+
+const STATUS_WIDTH = 8;
+const WHEN_WIDTH = 18;
+const MAX_USER_WIDTH = 28;
+const MAX_DEVICES_WIDTH = 22;
+const GREY = 90;
+
+/** Returns at most `rows` lines, none wider than `columns`. */
+export function renderTable(options: TableOptions): readonly string[] {
+  const { title, friends, link, columns, hasColour } = options;
+  const paint: Paint = (colour, text) => (hasColour ? `\u001b[${colour}m${text}\u001b[0m` : text);
+  const count = `${friends.countHere} of ${friends.size} online`;
+  const head = [
+    fit(`${title}   ${count}`, columns),
+    paint(linkColour(link), fit(describeLink(link, options.nowMs), columns)),
+  ];
+  const room = Math.max(1, options.rows - head.length - 2);
+  const entries = friends.sorted();
+  const shown = entries.length <= room ? entries : entries.slice(0, Math.max(0, room - 1));
+  const rest = entries.length - shown.length;
+  const widths = columnWidths(shown, columns);
+  const body = shown.map((entry) => paintRow(entry, options, widths, paint));
+  const names = ['USER', 'STATUS', '', 'DEVICES', 'TEXT'];
+  const titles = names.map((name, i) => fit(name, widths[i] ?? 0)).join(' ');
+  return [
+    ...head,
+    '',
+    entries.length === 0
+      ? fit(link.kind === 'connecting' ? '' : 'no friends yet', columns)
+      : paint(GREY, fit(`  ${titles}`, columns)),
+    ...body,
+    ...(rest > 0 ? [paint(GREY, fit(`… and ${rest} more`, columns))] : []),
+  ].slice(0, options.rows);
+}
+
+/**
+ * Returns `time, user, status, text` separated by tabs, for `cut` and `awk`. The text needs no isolation, because
+ * nothing follows it on the line.
+ */
+export function renderChange(change: FriendChange, nowMs: number): string {
+  const time = new Date(nowMs).toISOString();
+  if (change.kind === 'removed') return [time, harmless(change.user), 'removed', ''].join('\t');
+  const { user, status, text } = change.entry;
+  return [time, harmless(user), status, harmless(text ?? '')].join('\t');
+}
+
+function describeLink(link: LinkState, nowMs: number): string {
+  switch (link.kind) {
+    case 'connecting':
+      return 'connecting';
+    case 'live':
+      return 'live';
+    case 'stale':
+      return `as of ${dateAndTime(link.sinceMs, nowMs)}: the hub is not sure yet`;
+    case 'lost':
+      return `as of ${dateAndTime(link.asOfMs, nowMs)}, reconnecting`;
+    default:
+      return link satisfies never;
+  }
+}
+
+/** Returns `for 3 m` or `last seen 3 m ago`. `nowMs` is by the hub's clock, like the instants. */
+function describeWhen({ status, since, lastSeen, v }: Entry, nowMs: number): string {
+  if (status !== 'offline') return since === null ? '' : `for ${describeAge(nowMs - since)}`;
+  if (v === 0) return 'never seen';
+  // A hub may hide it.
+  return lastSeen === null ? '' : `last seen ${describeAge(nowMs - lastSeen)} ago`;
+}
+
+type Paint = (colour: number, text: string) => string;
+type Widths = readonly [user: number, status: number, when: number, devices: number, text: number];
+
+function columnWidths(entries: readonly Entry[], columns: number): Widths {
+  const widest = (words: readonly string[], most: number) => Math.min(most, Math.max(7, ...words.map(widthOf)));
+  const user = widest(
+    entries.map((entry) => entry.user),
+    MAX_USER_WIDTH,
+  );
+  const devices = widest(entries.map(describeDevices), MAX_DEVICES_WIDTH);
+  const text = columns - 2 - user - STATUS_WIDTH - WHEN_WIDTH - devices - 4;
+  return [user, STATUS_WIDTH, WHEN_WIDTH, devices, Math.max(0, text)];
+}
+
+function paintRow(entry: Entry, { nowMs, columns }: TableOptions, widths: Widths, paint: Paint): string {
+  const { symbol, colour } = look[entry.status];
+  const cells = [
+    harmless(entry.user),
+    entry.status,
+    describeWhen(entry, nowMs),
+    describeDevices(entry),
+    isolated(entry.text ?? ''),
+  ];
+  const row = cells.map((cell, i) => fit(cell, widths[i] ?? 0)).join(' ');
+  // Painted after padding, because color codes have no width.
+  const line = fit(`${symbol} ${row}`, columns);
+  return entry.status === 'offline' ? paint(colour, line) : paint(colour, line.slice(0, 1)) + line.slice(1);
+}
+
+function describeDevices({ devices }: Entry): string {
+  return devices.map(isolated).join(',');
+}
+
+function linkColour({ kind }: LinkState): number {
+  return kind === 'live' ? look.online.colour : look.away.colour;
+}
