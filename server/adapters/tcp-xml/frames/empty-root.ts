@@ -37,13 +37,14 @@ export class EmptyRoot {
   }
 
   /** The end of the frame that begins at `start`. Undefined if it has not arrived yet or the root is not empty. */
-  endIn(bytes: Buffer, start: number, seen: FrameEncoding): number | undefined {
-    const width = isWide(seen) ? 2 : 1;
+  endIn(bytes: Buffer, start: number, detected: FrameEncoding): number | undefined {
+    const width = isWide(detected) ? 2 : 1;
     while (this.#phase !== 'not empty') {
       const at = start + this.#readBytes;
       if (at + width > bytes.length) return undefined;
       this.#readBytes += width;
-      const character = width === 1 ? bytes[at] : seen === 'utf-16le' ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
+      const character =
+        width === 1 ? bytes[at] : detected === 'utf-16le' ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
       if (this.#isEnd(character ?? 0)) return at + width;
     }
     return undefined;

@@ -24,7 +24,7 @@ const EAGER_MISSES = 64;
 const LEARN_EVERY = 64;
 
 interface Shape {
-  readonly seen: FrameEncoding;
+  readonly detected: FrameEncoding;
   /** The bytes before each hole and after the last. */
   readonly literals: readonly Buffer[];
   /** The hole of each field's value; -1 for none. */
@@ -54,19 +54,19 @@ export class FrameTemplates {
     return this.#parsedCount;
   }
 
-  decode(frame: Buffer, seen: FrameEncoding): Decoded {
+  decode(frame: Buffer, detected: FrameEncoding): Decoded {
     for (let i = 0; i < this.#shapes.length; i++) {
       const shape = this.#shapes[i] as Shape;
-      const values = shape.seen === seen ? valuesOf(frame, shape) : undefined;
+      const values = shape.detected === detected ? valuesOf(frame, shape) : undefined;
       if (values === undefined) continue;
       if (i > 0) this.#toFront(i);
       return heartbeatOf(values);
     }
-    const text = decodeText(frame, seen, this.#encoding);
+    const text = decodeText(frame, detected, this.#encoding);
     const decoded = decodeFrame(text, this.#names);
     this.#parsedCount++;
     if (decoded.ok && (this.#parsedCount <= EAGER_MISSES || this.#parsedCount % LEARN_EVERY === 0))
-      this.#learn(frame, seen);
+      this.#learn(frame, detected);
     return decoded;
   }
 
@@ -75,15 +75,15 @@ export class FrameTemplates {
     if (shape !== undefined) this.#shapes.unshift(shape);
   }
 
-  #learn(frame: Buffer, seen: FrameEncoding): void {
-    const shape = isWide(seen) ? undefined : shapeOf(frame, seen, (bytes) => this.#read(bytes, seen));
+  #learn(frame: Buffer, detected: FrameEncoding): void {
+    const shape = isWide(detected) ? undefined : shapeOf(frame, detected, (bytes) => this.#read(bytes, detected));
     if (shape === undefined) return;
     if (this.#shapes.length === MAX_SHAPES) this.#shapes.pop();
     this.#shapes.unshift(shape);
   }
 
-  #read(frame: Buffer, seen: FrameEncoding): FieldValues | undefined {
-    return readFields(decodeText(frame, seen, this.#encoding), this.#names);
+  #read(frame: Buffer, detected: FrameEncoding): FieldValues | undefined {
+    return readFields(decodeText(frame, detected, this.#encoding), this.#names);
   }
 }
 
@@ -132,7 +132,7 @@ function standsAt(frame: Buffer, at: number, literal: Buffer): boolean {
  */
 function shapeOf(
   frame: Buffer,
-  seen: FrameEncoding,
+  detected: FrameEncoding,
   read: (frame: Buffer) => FieldValues | undefined,
 ): Shape | undefined {
   const text = frame.toString('latin1');
@@ -171,7 +171,7 @@ function shapeOf(
   // Fits one user only: LastFrame covers that case.
   if (holeOf.user_id < 0) return undefined;
   // Copies, so that a template never keeps a whole packet in memory.
-  return { seen, literals: literals.map((literal) => Buffer.from(literal)), holeOf, constants };
+  return { detected, literals: literals.map((literal) => Buffer.from(literal)), holeOf, constants };
 }
 
 function wordOf(hole: number): string {
