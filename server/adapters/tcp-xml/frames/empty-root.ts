@@ -14,7 +14,7 @@ const GREATER_THAN = 0x3e;
 const DOUBLE_QUOTE = 0x22;
 const SINGLE_QUOTE = 0x27;
 
-type Phase = 'root' | 'declaration' | 'behind name' | 'attributes' | 'not empty';
+type Phase = 'root' | 'declaration' | 'after name' | 'attributes' | 'not empty';
 
 export class EmptyRoot {
   #phase: Phase = 'not empty';
@@ -55,7 +55,7 @@ export class EmptyRoot {
       case 'root':
         this.#phase = this.#afterRoot(character);
         return false;
-      case 'behind name':
+      case 'after name':
         this.#phase = isSpace(character) || character === SLASH ? 'attributes' : 'not empty';
         break;
       case 'declaration':
@@ -77,7 +77,7 @@ export class EmptyRoot {
   }
 
   #afterRoot(character: number): Phase {
-    if (character === ROOT.charCodeAt(this.#matched)) return ++this.#matched === ROOT.length ? 'behind name' : 'root';
+    if (character === ROOT.charCodeAt(this.#matched)) return ++this.#matched === ROOT.length ? 'after name' : 'root';
     if (this.#isDeclared) return this.#matched === 0 && isSpace(character) ? 'root' : 'not empty';
     if (this.#matched !== 1 || character !== QUESTION_MARK) return 'not empty';
     this.#isDeclared = true;

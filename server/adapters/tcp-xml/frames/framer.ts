@@ -58,7 +58,7 @@ export class Framer {
     return this.#detected ?? 'bytes';
   }
 
-  /** Nothing is held: the next byte begins a frame or stands between two. */
+  /** Nothing is held: the next byte begins a frame or is between two. */
   get isAtRest(): boolean {
     return this.#heldBytes === 0 && this.#detected !== undefined;
   }

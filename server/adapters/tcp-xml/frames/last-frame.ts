@@ -66,10 +66,10 @@ export class LastFrame {
 
   /** The position after the kept frame and the space around it, or -1 if something else is there. */
   #endOfRepeat(bytes: Buffer, from: number): number {
-    const at = behindSpace(bytes, from);
+    const at = skipSpace(bytes, from);
     const length = this.#frame.length;
     if (bytes.length - at < length || bytes.compare(this.#frame, 0, length, at, at + length) !== 0) return -1;
-    return behindSpace(bytes, at + length);
+    return skipSpace(bytes, at + length);
   }
 
   #keep(frame: Buffer, detected: FrameEncoding, decoded: Heartbeat): void {
@@ -81,7 +81,7 @@ export class LastFrame {
   }
 }
 
-function behindSpace(bytes: Buffer, from: number): number {
+function skipSpace(bytes: Buffer, from: number): number {
   let at = from;
   while (isSpace(bytes[at]) || bytes[at] === 0) at++;
   return at;

@@ -164,7 +164,7 @@ export class ReadControl implements InLine {
     if (this.#state.kind === 'paused' && this.#state.reason === 'tokens') this.#endPause(this.#nowMs());
   }
 
-  /** Queues behind the other connections. Only right after `charge` or `isTurnUsedUp` said so. */
+  /** Queues behind the other connections. Call only right after `charge` or `isTurnUsedUp` said that the turn is over. */
   waitInQueue(): void {
     this.#queue.getInLine(this);
     this.#pause(QUEUED, this.#nowMs());

@@ -120,14 +120,4 @@ describe('a connection that is paused for hours, since it sends too much', () =>
     pauses.received(MIB);
     expect(madeUp()).toBe(1000);
   });
-
-  it('does not count twice what waited for a pause to end', () => {
-    pause(1000);
-    for (let i = 0; i < 100; i++) {
-      pauses.received(MIB);
-      pauses.received(-MIB);
-    }
-    pauses.begin(now, look());
-    expect(madeUp()).toBe(0);
-  });
 });
