@@ -1,7 +1,8 @@
 /** What a TCP connection may do, and how it bends before it breaks: rates, slow senders, peers that do not read. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { TcpConnection } from '../../server/adapters/tcp-xml/connection.ts';
-import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
+import { ReadControl } from '../../server/adapters/tcp-xml/pacing/read-control.ts';
+import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/options.ts';
 import { TestClock } from '../support/clock.ts';
 import { frame, type LegacyClient } from '../support/legacy-client.ts';
 import { LEASE_MS } from '../support/presence-stage.ts';
@@ -450,7 +451,7 @@ describe('what comes in beside usual frames', () => {
   it('counts packets that end no frame, four as one (T25)', async () => {
     await start({ messages });
     const client = await stage.connect();
-    const reading = vi.spyOn(TcpConnection.prototype, 'take');
+    const reading = vi.spyOn(ReadControl.prototype, 'arrived');
     client.beat('42');
     await hasHeard(1);
     for (let packets = 0; stage.refused.length === 0; packets++) {

@@ -6,7 +6,7 @@ import { Duplex } from 'node:stream';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
+import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/options.ts';
 import { openTlsFiles, type TlsFiles } from '../../server/lib/net/tls-files.ts';
 import { frame, type LegacyClient } from '../support/legacy-client.ts';
 import { startTcpHub } from '../support/tcp-hub.ts';

@@ -222,7 +222,7 @@ describe('byte order marks and widths', () => {
 
   it('says `bytes` of a connection without a mark', () => {
     expect(frame([Buffer.from(FRAME)]).seen).toEqual(['bytes']);
-    expect(new Framer('gbk').seen).toBe('bytes');
+    expect(new Framer('gbk').detected).toBe('bytes');
   });
 
   for (const [seen, encode, mark] of [
@@ -235,7 +235,7 @@ describe('byte order marks and widths', () => {
       const framed = frame([mark, encode(`${FRAME}\r\n${FRAME}`)]);
       expect(framed.frames).toEqual(both);
       expect(framed.seen).toEqual([seen, seen]);
-      expect(framed.framer.seen).toBe(seen);
+      expect(framed.framer.detected).toBe(seen);
     });
 
     it(`${seen}: a mark before each frame is passed over`, () => {
