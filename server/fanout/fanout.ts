@@ -84,9 +84,7 @@ export class Fanout {
    * before the watch, over as many loop turns as loading takes; undefined if the watch may follow now.
    */
   prepare(owner: string, viewer: Viewer): Promise<void> | undefined {
-    const { turns } = this.#options;
-    const snapshotTurn = (): Promise<void> | undefined => turns.take(this.#lists.get(owner)?.friends.size ?? 0);
-    return this.#lists.prepare(owner, viewer)?.then(snapshotTurn) ?? snapshotTurn();
+    return this.#lists.prepare(owner, viewer);
   }
 
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */
