@@ -4,7 +4,6 @@
  * `RosterTelling` sends edits of friend lists, and `WatcherMessages` formats the messages.
  */
 import type { MessageId } from '../../shared/messages/client-messages.ts';
-import type { IdsInText } from '../lib/log/ids-in-text.ts';
 import { SmallSet } from '../lib/collections/small-set.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
@@ -84,9 +83,7 @@ export class Fanout {
    * before the watch, over as many loop turns as loading takes; undefined if the watch may follow now.
    */
   prepare(owner: string, viewer: Viewer): Promise<void> | undefined {
-    const { turns } = this.#options;
-    const snapshotTurn = (): Promise<void> | undefined => turns.take(this.#lists.get(owner)?.friends.size ?? 0);
-    return this.#lists.prepare(owner, viewer)?.then(snapshotTurn) ?? snapshotTurn();
+    return this.#lists.prepare(owner, viewer);
   }
 
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */
@@ -140,18 +137,6 @@ export class Fanout {
     }
     const newer = users.filter((user) => this.#isNewer(user, from, outbox));
     this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: [] });
-  }
-
-  /** Like `watchUsers`, for all users that a text names. Names may repeat. */
-  watchListed(outbox: Outbox, list: IdsInText): void {
-    this.#tellRest(outbox);
-    const named = this.#options.presence.acquireListed(list, outbox.viewer);
-    const users = watchEach(named, outbox);
-    this.#followers.note(outbox);
-    this.#telling.charge(outbox, users.length);
-    this.forewarning.before(outbox, users);
-    const head = users.length === named.length ? `"users":${list.listJson}` : headOfUsers(users.map(({ id }) => id));
-    this.#telling.snapshot(outbox, head, undefined, users, undefined);
   }
 
   /** Returns how many watches the connection would have with these ids added. */

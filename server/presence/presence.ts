@@ -8,7 +8,6 @@ import type { Entry } from '../../shared/messages/entry.ts';
 import type { TransitionCause } from '../../shared/messages/explain.ts';
 import type { Moment } from '../lib/time/clock.ts';
 import { IdTable } from '../lib/collections/id-table.ts';
-import { ownId, type IdsInText } from '../lib/log/ids-in-text.ts';
 import { Blocks, type Frozen } from './blocks.ts';
 import { foldSessions, isVisible, sameFold, sameShown, shownOf, type Shown } from './fold.ts';
 import { Leases } from './sessions/leases.ts';
@@ -101,38 +100,24 @@ export class Presence {
     return user;
   }
 
-  /** Like `acquire`, for all users of a list, in its order, for a viewer that is about to watch them. */
-  acquireListed(list: IdsInText, viewer: Viewer): User[] {
-    const users = this.#users.getAll(list);
-    const missing: number[] = [];
-    for (let i = 0; i < users.length; i++) {
-      const user = users[i];
-      if (user === undefined || this.#costsAsGone(user, viewer)) missing.push(i);
-    }
-    if (missing.length === 0) return users as User[];
-    const held = this.acquireAll(
-      missing.map((i) => ownId(list, i)),
-      viewer,
-    );
-    for (const [n, i] of missing.entries()) users[i] = held[n];
-    return users as User[];
-  }
-
   /**
    * Like `acquire`, for these ids, in their order. One store read covers all users that are not held or seem gone to
    * the viewer.
    */
   acquireAll(ids: readonly string[], viewer?: Viewer): User[] {
-    const held = ids.map((id) => this.#users.get(id));
-    const isAsked = (user: User | undefined): boolean =>
-      user === undefined || (viewer !== undefined && this.#costsAsGone(user, viewer));
-    const recalled = this.#recallMany(ids.filter((_, i) => isAsked(held[i])));
+    const users = this.#users.getAll(ids);
+    const asked = ids.filter((_, i) => {
+      const user = users[i];
+      return user === undefined || (viewer !== undefined && this.#costsAsGone(user, viewer));
+    });
+    if (asked.length === 0) return users as User[];
+    const recalled = this.#recallMany(asked);
     for (const [id, user] of recalled) {
       const seemsGone = this.#users.get(id);
       if (seemsGone === undefined) this.#users.add(user);
       else if (viewer !== undefined) this.#views.forget(seemsGone, viewer);
     }
-    return held.map((user, i) => user ?? (recalled.get(ids[i] as string) as User));
+    return users.map((user, i) => user ?? (recalled.get(ids[i] as string) as User));
   }
 
   /** Like `peekAs`, for these ids, in their order. One store read covers all of them. */

@@ -248,7 +248,7 @@ export function headOfFriends(owner: string): string {
 }
 
 export function headOfUsers(ids: readonly string[]): string {
-  return `"users":${JSON.stringify(ids)}`;
+  return `"users":["${ids.join('","')}"]`; // no id needs an escape
 }
 
 function reField(re: MessageId | undefined): string {
