@@ -25,6 +25,7 @@ export interface FanoutOptions extends Omit<TellingOptions, 'untold' | 'held'>, 
     friendsOf(user: string): readonly string[];
     changesSince(user: string, sinceMs: number): ListChanges | undefined;
   };
+  readonly forewarning: Forewarning;
   /** Whether this store issued that `since` and can answer it. */
   readonly isCertain: (since: number) => boolean;
   /** When the entry of a user without followers was last deleted, on the hub clock. */
@@ -40,8 +41,6 @@ export interface Forewarning {
 }
 
 export class Fanout {
-  /** Set later, because the hub builds it after fan-out. */
-  forewarning: Forewarning = { isOn: false, before: () => undefined, closed: () => undefined };
   readonly reports: Reports;
   readonly #options: FanoutOptions;
   readonly #telling: WatcherMessages;
@@ -52,7 +51,7 @@ export class Fanout {
   constructor(options: FanoutOptions) {
     const { presence, turns, friends } = options;
     this.#options = options;
-    this.reports = new Reports({ ...options, telling: () => this.#telling, forewarning: () => this.forewarning });
+    this.reports = new Reports({ ...options, telling: () => this.#telling, forewarning: () => options.forewarning });
     const { held } = this.reports;
     this.#telling = new WatcherMessages({ ...options, held, untold: () => this.#roster });
     this.#lists = new WatchedLists({ presence, turns, friendsOf: (owner) => friends.friendsOf(owner) });
@@ -68,7 +67,7 @@ export class Fanout {
       },
       beforeShown: (outbox, user) => {
         held.shown(outbox, [user]);
-        this.forewarning.before(outbox, [user]);
+        this.#options.forewarning.before(outbox, [user]);
       },
       tellAgain: (user) => this.reports.tellAgain(user),
     });
@@ -100,7 +99,7 @@ export class Fanout {
     const circle = this.#lists.open(owner, outbox.viewer);
     this.#lists.enter(circle, outbox);
     this.#telling.charge(outbox, circle.friends.size);
-    this.forewarning.before(outbox, circle.friends);
+    this.#options.forewarning.before(outbox, circle.friends);
     const head = headOfFriends(owner);
     if (from === undefined || news === undefined) {
       this.#telling.snapshot(outbox, head, re, circle.friends, undefined);
@@ -129,7 +128,7 @@ export class Fanout {
     watchEach(users, outbox);
     this.#followers.note(outbox);
     this.#telling.charge(outbox, users.length);
-    this.forewarning.before(outbox, users);
+    this.#options.forewarning.before(outbox, users);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
     // A user that seems never seen may have been deleted since then, and no entry shows that.
@@ -149,7 +148,7 @@ export class Fanout {
     const users = watchEach(named, outbox);
     this.#followers.note(outbox);
     this.#telling.charge(outbox, users.length);
-    this.forewarning.before(outbox, users);
+    this.#options.forewarning.before(outbox, users);
     const head = users.length === named.length ? `"users":${list.listJson}` : headOfUsers(users.map(({ id }) => id));
     this.#telling.snapshot(outbox, head, undefined, users, undefined);
   }
@@ -262,7 +261,7 @@ export class Fanout {
     }
     outbox.caughtUp(); // pending changes are not sent to a socket that drains while it closes
     outbox.owed = null;
-    this.forewarning.closed(outbox);
+    this.#options.forewarning.closed(outbox);
   }
 
   /** Returns the `since` if this hub can answer it; undefined if a full snapshot is needed. */

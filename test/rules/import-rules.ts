@@ -45,7 +45,7 @@ const table: Readonly<Record<string, Room>> = {
     node: true,
   },
   staleness: {
-    rooms: ['presence (types)', 'fanout', 'adapters/ws-json (types)', 'storage (types)', 'hub'],
+    rooms: ['presence (types)', 'fanout', 'storage (types)'],
     node: false,
   },
   intake: { rooms: ['presence', 'auth (types)', 'shared'], node: false },
