@@ -1,5 +1,5 @@
 /** Deletes old tombstones of friend lists periodically, in bites, so that other work runs between them. */
-import { isSqlError } from '../storage/sqlite/sqlite.ts';
+import { StorageUnavailable } from '../lib/storage-unavailable.ts';
 import type { HubContext } from './context.ts';
 import type { Storage } from './storage.ts';
 
@@ -17,7 +17,7 @@ export function startForgettingTombstones(
       if (roster.forgetTombstones(versions.now(clock.now().wallMs))) bite = setImmediate(forget);
     } catch (error) {
       // Locked or full storage must not end the hub. The next round tries again.
-      if (!isSqlError(error)) throw error;
+      if (!(error instanceof StorageUnavailable)) throw error;
       log.warn({ err: error }, 'old tombstones could not be forgotten');
     }
   };

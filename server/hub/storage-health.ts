@@ -3,7 +3,7 @@
  * work is repeated by whoever needs it. Does not know what the work is.
  */
 import type { Logger } from '../lib/log/log.ts';
-import { describeTrouble } from '../storage/sqlite/sqlite.ts';
+import { StorageUnavailable } from '../lib/storage-unavailable.ts';
 
 export class StorageHealth {
   readonly #log: Logger;
@@ -41,7 +41,10 @@ export class StorageHealth {
       this.#failing.delete(what);
       this.#log.info({ what }, 'storage is well again');
     } else {
-      this.#failing.set(what, `storage: ${what} can’t be kept, since it ${describeTrouble(error)}`);
+      this.#failing.set(
+        what,
+        `storage: ${what} can’t be kept, since it ${error instanceof StorageUnavailable ? error.reason : 'failed'}`,
+      );
       this.#log.error({ what, err: error }, 'storage fails; presence goes on, and it is tried again');
     }
   }

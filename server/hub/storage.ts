@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { QuietLog } from '../lib/log/quiet-log.ts';
-import { isSqlError } from '../storage/sqlite/sqlite.ts';
+import { StorageUnavailable } from '../lib/storage-unavailable.ts';
 import { CEILING_AHEAD_MS, VersionClock } from '../presence/version-clock.ts';
 import type { Roster } from '../roster/port.ts';
 import { SqliteRoster } from '../storage/sqlite/sqlite-roster.ts';
@@ -115,9 +115,9 @@ function nameCorrupt({ log, clock }: HubContext): (row: string) => void {
   };
 }
 
-/** Turns an SQLite error during the start into a sentence for the operator. Returns any other error unchanged. */
+/** Turns an error of storage during the start into a sentence for the operator. Returns any other error unchanged. */
 export function explainStart(data: string, error: unknown): unknown {
-  return isSqlError(error) ? explainStorage(data, error) : error;
+  return error instanceof StorageUnavailable ? explainStorage(data, error) : error;
 }
 
 /** Any id serves to test whether the store can be read. */
