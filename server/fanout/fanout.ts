@@ -24,6 +24,7 @@ export interface FanoutOptions extends Omit<TellingOptions, 'untold' | 'held'>, 
     friendsOf(user: string): readonly string[];
     changesSince(user: string, sinceMs: number): ListChanges | undefined;
   };
+  readonly forewarning: Forewarning;
   /** Whether this store issued that `since` and can answer it. */
   readonly isCertain: (since: number) => boolean;
   /** When the entry of a user without followers was last deleted, on the hub clock. */
@@ -39,8 +40,6 @@ export interface Forewarning {
 }
 
 export class Fanout {
-  /** Set later, because the hub builds it after fan-out. */
-  forewarning: Forewarning = { isOn: false, before: () => undefined, closed: () => undefined };
   readonly reports: Reports;
   readonly #options: FanoutOptions;
   readonly #telling: WatcherMessages;
@@ -51,7 +50,7 @@ export class Fanout {
   constructor(options: FanoutOptions) {
     const { presence, turns, friends } = options;
     this.#options = options;
-    this.reports = new Reports({ ...options, telling: () => this.#telling, forewarning: () => this.forewarning });
+    this.reports = new Reports({ ...options, telling: () => this.#telling, forewarning: () => options.forewarning });
     const { held } = this.reports;
     this.#telling = new WatcherMessages({ ...options, held, untold: () => this.#roster });
     this.#lists = new WatchedLists({ presence, turns, friendsOf: (owner) => friends.friendsOf(owner) });
@@ -67,7 +66,7 @@ export class Fanout {
       },
       beforeShown: (outbox, user) => {
         held.shown(outbox, [user]);
-        this.forewarning.before(outbox, [user]);
+        this.#options.forewarning.before(outbox, [user]);
       },
       tellAgain: (user) => this.reports.tellAgain(user),
     });
@@ -97,7 +96,7 @@ export class Fanout {
     const circle = this.#lists.open(owner, outbox.viewer);
     this.#lists.enter(circle, outbox);
     this.#telling.charge(outbox, circle.friends.size);
-    this.forewarning.before(outbox, circle.friends);
+    this.#options.forewarning.before(outbox, circle.friends);
     const head = headOfFriends(owner);
     if (from === undefined || news === undefined) {
       this.#telling.snapshot(outbox, head, re, circle.friends, undefined);
@@ -126,7 +125,7 @@ export class Fanout {
     watchEach(users, outbox);
     this.#followers.note(outbox);
     this.#telling.charge(outbox, users.length);
-    this.forewarning.before(outbox, users);
+    this.#options.forewarning.before(outbox, users);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
     // A user that seems never seen may have been deleted since then, and no entry shows that.
@@ -247,7 +246,7 @@ export class Fanout {
     }
     outbox.caughtUp(); // pending changes are not sent to a socket that drains while it closes
     outbox.owed = null;
-    this.forewarning.closed(outbox);
+    this.#options.forewarning.closed(outbox);
   }
 
   /** Returns the `since` if this hub can answer it; undefined if a full snapshot is needed. */

@@ -5,7 +5,6 @@ import { createServer as createTcpServer, type AddressInfo, type Server, type So
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
-import { noStalls } from '../../server/lib/time/stall-clock.ts';
 import { MAX_POLLS_AT_ONCE, Poller, type PollerOptions } from '../../server/adapters/poll/poller.ts';
 import type { CutOff, Outcome, Prober } from '../../server/adapters/poll/probe.ts';
 import type { Endpoint } from '../../server/adapters/poll/targets.ts';
@@ -16,9 +15,11 @@ import { StartError } from '../../server/lib/start-error.ts';
 import { CodeTable } from '../../server/presence/legacy-codes.ts';
 import { Journal } from '../../server/presence/explain/journal.ts';
 import { VersionClock } from '../../server/presence/version-clock.ts';
-import { Presence } from '../../server/presence/presence.ts';
+import type { Presence } from '../../server/presence/presence.ts';
+import type { Users } from '../../server/presence/users.ts';
 import type { Session } from '../../server/presence/sessions/session.ts';
 import type { Entry } from '../../shared/messages/entry.ts';
+import { buildTestCore } from '../support/presence-stage.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'poll-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -64,7 +65,8 @@ class Hub {
   readonly file = join(dir, `${Math.random().toString(36).slice(2)}.json`);
   readonly log = new Feed<string>();
   readonly entries = new Feed<Entry>();
-  readonly unasked = new Feed<string>();
+  readonly outage = new Feed<string>();
+  readonly users: Users;
   readonly presence: Presence;
   readonly intake: Intake;
   readonly poller: Poller;
@@ -74,30 +76,17 @@ class Hub {
     this.write(targets);
     const clock = { now: () => this.now() };
     const hubClock = new VersionClock(0, () => true);
-    const recall = () => undefined;
-    this.presence = new Presence(
-      {
-        graceMs: 2000,
-        offlineCode: -1,
-        hidesLastSeen: false,
-        clock: hubClock,
-        stalls: noStalls,
-        stallGraceMs: 25_000,
-        massLapse: { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined },
-        onSessions: () => undefined,
-        journal: new Journal([1, 2], this.now().wallMs),
-        sessionIdOf: (no) => `hub.${no}`,
-        recall,
-        recallMany: (users) => users.map(() => undefined),
-      },
-      this.now(),
-    );
+    const journal = new Journal([1, 2], this.now().wallMs);
+    const { users, presence } = buildTestCore({ graceMs: 2000, hubClock, journal, now: this.now() });
+    this.users = users;
+    this.presence = presence;
     this.intake = new Intake({
-      presence: this.presence,
+      users,
+      presence,
       clock,
       onChange: [
         ({ user, isShown }) => {
-          if (isShown) this.entries.push(this.presence.entryOf(user));
+          if (isShown) this.entries.push(this.users.entryOf(user));
         },
       ],
       maxSessions: 100,
@@ -119,9 +108,9 @@ class Hub {
         const [, state] = /<protocol>.*<user_state>(-?\d+)</s.exec(body.toString()) ?? [];
         return state === undefined ? undefined : Number(state);
       },
-      unasked: {
-        began: ({ user }) => this.unasked.push(`${user.id} began`),
-        ended: ({ user }) => this.unasked.push(`${user.id} ended`),
+      outage: {
+        began: ({ user }) => this.outage.push(`${user.id} began`),
+        ended: ({ user }) => this.outage.push(`${user.id} ended`),
       },
       checkFileEveryMs: 20,
       ...given,
@@ -142,11 +131,11 @@ class Hub {
   }
 
   entry(user = '42'): Entry {
-    return this.presence.entryOf(this.presence.peek(user));
+    return this.users.entryOf(this.users.peek(user));
   }
 
   session(user = '42', device = 'poll'): Session | undefined {
-    return this.presence.findSession(user, device, 'poll');
+    return this.intake.find(user, device, 'poll');
   }
 
   /** Waits until the entry is so, if it is not. */
@@ -559,7 +548,7 @@ describe('the schedule', () => {
     expect(hub.entry().status).toBe('online');
     prober.waitsFor = 'the answer';
     await hub.shows({ status: 'offline' });
-    expect(hub.unasked.all).toEqual(['42 began', '42 ended']);
+    expect(hub.outage.all).toEqual(['42 began', '42 ended']);
   });
 
   test('lets no lease run out while the hub cannot poll, and gives nobody a later sign of life for it (P5)', async () => {
@@ -582,7 +571,7 @@ describe('the schedule', () => {
     await unable();
     (await prober.polls.next()).answer({ kind: 'miss', reason: 'ECONNREFUSED' });
     expect(hub.entry().status).toBe('offline');
-    expect(hub.unasked.all).toEqual(['42 began', '42 ended', '42 began', '42 ended']);
+    expect(hub.outage.all).toEqual(['42 began', '42 ended', '42 began', '42 ended']);
   });
 
   test('warns once while any target cannot be polled, not each time that one can', async () => {

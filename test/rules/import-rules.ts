@@ -45,7 +45,7 @@ const table: Readonly<Record<string, Room>> = {
     node: true,
   },
   staleness: {
-    rooms: ['presence (types)', 'fanout', 'adapters/ws-json (types)', 'storage (types)', 'hub'],
+    rooms: ['presence (types)', 'fanout', 'storage (types)'],
     node: false,
   },
   intake: { rooms: ['presence', 'auth (types)', 'shared'], node: false },
@@ -54,7 +54,7 @@ const table: Readonly<Record<string, Room>> = {
   'adapters/tcp-xml': adapter(['fast-xml-parser']),
   'adapters/ws-json': adapter([]),
   'adapters/http': {
-    rooms: [...adapter([]).rooms, 'metrics (types)', 'roster (types)', 'storage/sqlite'],
+    rooms: [...adapter([]).rooms, 'metrics (types)', 'roster (types)'],
     packages: ['zod'],
     node: true,
   },

@@ -26,8 +26,9 @@ export class TcpStage {
   #port = 0;
 
   private constructor(options: Partial<TcpXmlOptions>) {
-    const { presence, clock } = this.core;
+    const { users, presence, clock } = this.core;
     this.intake = new Intake({
+      users,
       presence,
       clock,
       onChange: [],

@@ -7,8 +7,8 @@ import { MAX_IDS_PER_MESSAGE, USERS_PER_UNIT } from '../../../shared/limits.ts';
 import type { Clock } from '../../lib/time/clock.ts';
 import type { TurnBudget } from '../../lib/time/turn-budget.ts';
 import type { VersionClock } from '../../presence/version-clock.ts';
-import type { Presence } from '../../presence/presence.ts';
 import type { User } from '../../presence/user.ts';
+import type { Users } from '../../presence/users.ts';
 import type { Viewer } from '../../presence/viewer.ts';
 import { WatchedList, covers } from '../lists/watched-list.ts';
 import type { HeldBack } from './held-back.ts';
@@ -22,7 +22,7 @@ interface TellingContext extends TellingOptions {
 }
 
 export interface TellingOptions {
-  readonly presence: Presence;
+  readonly presence: Users;
   readonly clock: Clock;
   readonly hubClock: VersionClock;
   readonly onDelivered: (entries: number) => void;

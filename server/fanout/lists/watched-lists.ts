@@ -4,8 +4,8 @@
  * again. Notifies nobody.
  */
 import type { TurnBudget } from '../../lib/time/turn-budget.ts';
-import type { Presence } from '../../presence/presence.ts';
 import type { User } from '../../presence/user.ts';
+import type { Users } from '../../presence/users.ts';
 import type { Viewer } from '../../presence/viewer.ts';
 import { SmallSet } from '../../lib/collections/small-set.ts';
 import { audienceOf, WatchedList } from './watched-list.ts';
@@ -26,7 +26,7 @@ const LOAD_COST = 2;
 const SNAPSHOT_COST = 1;
 
 interface WatchedListsOptions {
-  readonly presence: Presence;
+  readonly presence: Users;
   readonly turns: TurnBudget;
   readonly friendsOf: (owner: string) => readonly string[];
 }

@@ -326,11 +326,11 @@ describe('an unwatch', () => {
     stage.befriend('42', '7', '8');
     const peer = watching(stage, '9');
     stage.fanout.watchFriends(peer.outbox, '42', undefined, undefined);
-    expect([...stage.core.presence.heldUsers()]).toHaveLength(3);
+    expect([...stage.core.users.held()]).toHaveLength(3);
     stage.fanout.unwatchFriends(peer.outbox, '42', undefined);
     stage.fanout.unwatchUsers(peer.outbox, ['9'], undefined);
     stage.fanout.dropIdleLists();
-    expect([...stage.core.presence.heldUsers()]).toEqual([]);
+    expect([...stage.core.users.held()]).toEqual([]);
   });
 });
 
@@ -395,7 +395,7 @@ describe('a watched friend list', () => {
   it('is not told to those who watch another, and not read where nobody watches it', () => {
     const stage = new FanoutStage();
     const peer = watchingFriendsOf(stage, '43');
-    const recalled = vi.spyOn(stage.core.presence, 'peek');
+    const recalled = vi.spyOn(stage.core.users, 'peek');
     stage.befriend('42', '7');
     stage.unfriend('42', '7');
     expect(told(peer)).toEqual([]);
@@ -611,7 +611,7 @@ describe('a closed connection', () => {
     stage.fanout.close(peer.outbox);
     stage.fanout.close(peer.outbox);
     stage.fanout.dropIdleLists();
-    expect([...stage.core.presence.heldUsers()]).toEqual([]);
+    expect([...stage.core.users.held()]).toEqual([]);
   });
 });
 

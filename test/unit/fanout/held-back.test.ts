@@ -129,7 +129,7 @@ describe('a user who changes', () => {
     const seen = own.socket.take();
     expect(seen.length).toBeGreaterThan(15);
     expect(seen.length).toBeLessThanOrEqual(20);
-    expect(seen.at(-1)).toMatchObject({ devices: stage.core.presence.peek('7').fold.devices });
+    expect(seen.at(-1)).toMatchObject({ devices: stage.core.users.peek('7').fold.devices });
   });
 
   it('is told at once when everything is to be told: before `fresh`, before leave is taken', () => {

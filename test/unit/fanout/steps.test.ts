@@ -150,7 +150,7 @@ describe('a user with very many watchers', () => {
       await step(stage);
       stage.fanout.close(guest.outbox);
       if (n === 150) expect([isDone, told(eve).at(-1)]).toEqual([true, 'presence star:']);
-      remembered.push(stage.fanout.reports.held.get(stage.core.presence.peek('star'))?.rememberedCount ?? 0);
+      remembered.push(stage.fanout.reports.held.get(stage.core.users.peek('star'))?.rememberedCount ?? 0);
     }
     expect(told(eve)).toEqual([]);
     // Those who watch, and the guests of two walks.

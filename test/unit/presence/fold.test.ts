@@ -35,7 +35,7 @@ describe('the status of a user', () => {
     stage.begin('42', { text: 'here', device: 'phone' });
     stage.begin('42', { status: 'invisible' });
     expect(shown(stage)).toEqual({ status: 'offline', code: -1, devices: [], text: undefined });
-    const { status, devices, text } = stage.presence.peek('42').fold;
+    const { status, devices, text } = stage.users.peek('42').fold;
     expect({ status, devices, text }).toEqual({ status: 'invisible', devices: ['phone', 'web'], text: 'here' });
   });
 

@@ -55,7 +55,7 @@ describe('a restored user', () => {
   it('keeps the rest of its own lease over HTTP, and a beat there takes it up again as it stands (L13)', () => {
     const stage = stageWith({ adapter: 'http', device: 'cron', status: 'away', code: 2 });
     expect(stage.presence.restoredCount).toBe(1);
-    const session = stage.presence.findSession('42', 'cron', 'http')!;
+    const session = stage.findSession('42', 'cron', 'http')!;
     stage.say(session, { leaseMs: 60_000 });
     expect(stage.presence.restoredCount).toBe(0);
     stage.pass(59_000);

@@ -81,7 +81,7 @@ describe('a lease', () => {
     stage.begin('42', { device: 'phone', leaseMs: LEASE_MS });
     const before = stage.entry('42');
     stage.pass(LEASE_MS + TICK_MS);
-    expect(stage.presence.peek('42').firstSession).toBeNull();
+    expect(stage.users.peek('42').firstSession).toBeNull();
     expect(stage.entry('42')).toEqual(before); // nobody may see the phone flash up as the invisible one goes
   });
 });
@@ -266,7 +266,7 @@ describe('a clean end', () => {
   it('of a user never seen is nothing, and holds nobody in memory', () => {
     const stage = new PresenceStage();
     expect(stage.leaveDevice('42', 'web')).toBeUndefined();
-    expect([...stage.presence.heldUsers()]).toEqual([]);
+    expect([...stage.users.held()]).toEqual([]);
   });
 });
 
@@ -275,18 +275,18 @@ describe('find', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42', { adapter: 'http', device: 'cron' });
     stage.begin('42', { adapter: 'ws-json', device: 'cron' });
-    expect(stage.presence.findSession('42', 'cron', 'http')).toBe(session);
-    expect(stage.presence.findSession('42', 'web', 'http')).toBeUndefined();
-    expect(stage.presence.findSession('7', 'cron', 'http')).toBeUndefined();
+    expect(stage.findSession('42', 'cron', 'http')).toBe(session);
+    expect(stage.findSession('42', 'web', 'http')).toBeUndefined();
+    expect(stage.findSession('7', 'cron', 'http')).toBeUndefined();
   });
 
   it('does not find one that is over or in its grace', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42', { adapter: 'http' });
     stage.lose(session);
-    expect(stage.presence.findSession('42', 'web', 'http')).toBeUndefined();
+    expect(stage.findSession('42', 'web', 'http')).toBeUndefined();
     stage.leave(stage.begin('42', { adapter: 'http' }));
-    expect(stage.presence.findSession('42', 'web', 'http')).toBeUndefined();
+    expect(stage.findSession('42', 'web', 'http')).toBeUndefined();
   });
 });
 

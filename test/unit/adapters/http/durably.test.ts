@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { durably } from '../../../../server/adapters/http/durably.ts';
+import { StorageUnavailable } from '../../../../server/lib/storage-unavailable.ts';
 import { noContent } from '../../../../server/adapters/http/reply.ts';
 
 describe('a change that must be stored', () => {
@@ -8,7 +9,7 @@ describe('a change that must be stored', () => {
   });
 
   it('is 503 in plain words where storage fails (H17)', async () => {
-    const full = Object.assign(new Error('database or disk is full'), { errcode: 13 });
+    const full = new StorageUnavailable('has no room left', new Error('database or disk is full'));
     const reply = await durably(() => {
       throw full;
     });

@@ -33,11 +33,12 @@ class Side {
   #afterTurn: (() => void)[] = [];
 
   constructor(authenticator: Authenticator) {
-    const { presence, clock } = this.core;
+    const { users, presence, clock } = this.core;
     const tell = (what: string): void => {
       this.told.push(`${clock.now().monoMs} ${what}`);
     };
     this.#intake = new Intake({
+      users,
       presence,
       clock,
       onChange: [({ user }) => tell(`${user.id} ${user.fold.status} ${user.fold.devices.join()}`)],

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Forgetting } from '../../../server/hub/forgetting.ts';
+import { ForgetStrangers } from '../../../server/hub/forget-strangers.ts';
 import { openDatabase, type OpenedDatabase } from '../../../server/storage/sqlite/database.ts';
 import { SqliteRoster } from '../../../server/storage/sqlite/sqlite-roster.ts';
 import { SqliteStore } from '../../../server/storage/sqlite/sqlite-store.ts';
@@ -21,8 +21,8 @@ beforeEach(() => {
 });
 
 const gone = (user: string, v = now) => entry(user, v, { status: 'offline', code: -1, devices: [] });
-const forgetting = (maxStrangers = 1000): Forgetting =>
-  new Forgetting({
+const forgetting = (maxStrangers = 1000): ForgetStrangers =>
+  new ForgetStrangers({
     store,
     isHeld: (user) => held.has(user),
     now: () => now,
@@ -32,7 +32,7 @@ const forgetting = (maxStrangers = 1000): Forgetting =>
       return true;
     },
   });
-const pass = (on: Forgetting, rows = 100): void => {
+const pass = (on: ForgetStrangers, rows = 100): void => {
   for (let done = 0; done <= rows; done += 100) on.step();
 };
 const kept = (...users: string[]): string[] => users.filter((user) => store.recall(user) !== undefined);

@@ -20,7 +20,7 @@ onBothEngines('a hub that cannot poll', (transport) => {
   const server = createServer((socket) => socket.on('error', () => undefined).resume());
 
   beforeEach(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'hub-unasked-'));
+    folder = mkdtempSync(join(tmpdir(), 'hub-outage-'));
     pollFile = join(folder, 'targets.json');
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     alive = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
