@@ -4,6 +4,7 @@
  * for the log.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { fail, ok, type Result } from '../../shared/result.ts';
 import type { ExplainRefusal } from '../lib/log/refusal-log.ts';
 import { everyone, everyoneButAdmin, type Identity } from './identity.ts';
 
@@ -55,10 +56,6 @@ export interface Authenticator {
   verify(token: string, address: string): Promise<Verdict>;
 }
 
-/** The authenticator, or the sentence that stops the start and names the setting. */
-export type Made =
-  { readonly ok: true; readonly authenticator: Authenticator } | { readonly ok: false; readonly problem: string };
-
 /** The client's message for any bad token, because the name of the failed check would help only a forger. */
 export const REFUSAL = 'the token is missing, wrong or has run out';
 export const UNDECIDED = {
@@ -76,17 +73,19 @@ export const openAuthenticator: Authenticator = {
   verify: async () => ({ ok: true, identity: everyone }),
 };
 
-/** `HUB_AUTH=open` with `HUB_ADMIN_TOKEN`: open, except for what needs an admin. Any other token is refused. */
-export function createOpenWithAdmin(adminToken: string): Made {
+/**
+ * `HUB_AUTH=open` with `HUB_ADMIN_TOKEN`: open, except for what needs an admin. Any other token is refused. The problem
+ * names the setting.
+ */
+export function createOpenWithAdmin(adminToken: string): Result<Authenticator> {
   const problem = faultOfAdminToken(adminToken);
-  if (problem !== undefined) return { ok: false, problem };
+  if (problem !== undefined) return fail(problem);
   const isAdminToken = createTokenMatcher(adminToken);
-  const authenticator: Authenticator = {
+  return ok({
     withoutToken: everyoneButAdmin,
     verify: async (token) =>
       isAdminToken(token) ? { ok: true, identity: everyone } : refused('admin', 'it is not HUB_ADMIN_TOKEN'),
-  };
-  return { ok: true, authenticator };
+  });
 }
 
 /** Wraps an authenticator and explains to the operator why tokens are refused. */

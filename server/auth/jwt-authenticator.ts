@@ -12,6 +12,7 @@ import {
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
 } from 'jose';
+import { fail, ok, type Result } from '../../shared/result.ts';
 import type { Clock } from '../lib/time/clock.ts';
 import type { Rate } from '../lib/time/token-bucket.ts';
 import {
@@ -20,7 +21,6 @@ import {
   MAX_TOKEN_CHARS,
   refused,
   type Authenticator,
-  type Made,
   type TokenFault,
   type Verdict,
 } from './authenticator.ts';
@@ -69,9 +69,10 @@ const REMEMBER_BAD_MS = 60_000;
 /** These faults may pass when an issuer publishes another key. */
 const FAULTS_OF_KEYS: ReadonlySet<TokenFault> = new Set(['key', 'signature']);
 
-export function createJwtAuthenticator(options: JwtOptions): Made {
+/** The problem names the setting. */
+export function createJwtAuthenticator(options: JwtOptions): Result<Authenticator> {
   const problem = faultOf(options);
-  if (problem !== undefined) return { ok: false, problem };
+  if (problem !== undefined) return fail(problem);
   const { issuer, audience, adminToken, clock } = options;
   const isAdminToken = adminToken === undefined ? () => false : createTokenMatcher(adminToken);
   const checkSignature = signatureCheckOf(options, {
@@ -97,7 +98,7 @@ export function createJwtAuthenticator(options: JwtOptions): Made {
       return verdictOf(error, token, options);
     }
   };
-  const authenticator: Authenticator = {
+  return ok({
     withoutToken: null,
     verify: async (token, address) => {
       if (token.length > MAX_TOKEN_CHARS) return refused('length', `it has ${token.length} characters`);
@@ -109,8 +110,7 @@ export function createJwtAuthenticator(options: JwtOptions): Made {
       remember(digest, verdict);
       return verdict;
     },
-  };
-  return { ok: true, authenticator };
+  });
 }
 
 function judge(claims: JWTPayload, clock: Clock): Verdict {

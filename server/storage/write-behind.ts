@@ -27,8 +27,6 @@ export interface WriteBehindOptions<U extends Savable> {
   readonly storedOf: (user: U) => StoredEntry;
   /** Whether the current state of the user must be stored. */
   readonly mustKeep: (user: U) => boolean;
-  /** Called when the user is stored and need not stay in memory for this. */
-  readonly onSaved: (user: U) => void;
   /**
    * Reports that the store failed to write a batch, or wrote one again (undefined). Nothing is lost, because a failed
    * batch is repeated.
@@ -51,6 +49,8 @@ const LARGE_BATCH = 1000;
 const RETRY_AFTER_MS = 1000;
 
 export class WriteBehind<U extends Savable> {
+  /** Receive each user that is stored, and need not stay in memory for this. */
+  readonly onSaved: ((user: U) => void)[] = [];
   readonly #options: WriteBehindOptions<U>;
   readonly #unsaved = new Set<U>();
   /** Users in `#unsaved` that have never been stored. */
@@ -148,7 +148,7 @@ export class WriteBehind<U extends Savable> {
       user.isStored = true;
       this.#unsaved.delete(user);
       this.#firsts.delete(user);
-      this.#options.onSaved(user);
+      for (const listener of this.onSaved) listener(user);
     }
     return undefined;
   }

@@ -133,5 +133,5 @@ function describeError(error: NodeJS.ErrnoException): string {
 function readLinkLocal(): Cidrs {
   const read = parseCidrs('link-local', '169.254.0.0/16,fe80::/10');
   if (!read.ok) throw new Error(read.problem);
-  return read.cidrs;
+  return read.value;
 }

@@ -28,6 +28,8 @@ export interface WebhooksOptions {
   readonly requestStore: () => void;
   /** The current entry as a stranger with the scope `observe` sees it, as JSON. */
   readonly entryOf: (user: string) => string;
+  /** Whether the state of this user (undefined: of all users) is in doubt now. */
+  readonly isStale: (user?: string) => boolean;
   /** The name of the hub, for the body. */
   readonly hub: string;
   readonly keepMs: number;
@@ -72,17 +74,9 @@ export class Webhooks {
   readonly #running = new Map<string, Running>();
   readonly #results = new Map<string, Record<SendResult | 'replaced', number>>();
   #timer: NodeJS.Timeout | undefined;
-  /** Whether the state of this user is in doubt now; undefined: of all users. Nothing is certain before the start. */
-  #isStale: (user?: string) => boolean = () => true;
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
-  }
-
-  /** Begins to send. `isStale` tells whether the state of this user (undefined: of all users) is in doubt now. */
-  async start(rules: readonly Rule[], isStale: (user?: string) => boolean): Promise<void> {
-    this.#isStale = isStale;
-    await this.setRules(rules);
   }
 
   /** Replaces the rules. A rule keeps its queue by its name; events of rules that are gone are deleted. */
@@ -194,13 +188,13 @@ export class Webhooks {
   };
 
   #start(rule: Rule): void {
-    const { queue, now, hub, keepMs, onHealth } = this.#options;
+    const { queue, now, isStale, hub, keepMs, onHealth } = this.#options;
     const sender = new Sender({
       rule: rule.name,
       queue,
       post: (batch, signal) => this.#post(rule, batch, signal),
       now,
-      isHeld: (user) => this.#isStale(user),
+      isHeld: isStale,
       toBody: (events) => ({
         id: messageId(),
         body: `{"type":"presence.changed","hub":${JSON.stringify(hub)},"events":[${events.join(',')}]}`,

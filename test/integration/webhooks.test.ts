@@ -52,11 +52,11 @@ const heartbeat = (user: string, fields: object = {}): Promise<{ status: number 
 const told = ({ from, cause, entry }: ReceivedEvent): string => `${from} -> ${entry.status} (${cause})`;
 
 describe('an event', () => {
-  it('is posted for each change of status, with the entry, though nobody watches the user', async () => {
-    const { request } = await start();
+  it('is posted for each change of status, with the entry, though nobody watches the user (N2)', async () => {
+    await start();
     await heartbeat('42', { text: 'hi' });
     await receiver.until(() => receiver.events.length === 1);
-    const entry = (await request('GET', '/v1/presence/42')).body;
+    const entry = (await hub!.request('GET', '/v1/presence/42')).body;
     expect(receiver.events[0]).toMatchObject({ rule: 'default', from: 'offline', cause: 'began', entry });
     await heartbeat('42', { status: 'offline' });
     await receiver.until(() => receiver.events.length === 2);
@@ -134,7 +134,7 @@ it('with afterMs reports only what still holds then, counted from the change and
 });
 
 describe('nothing tells', () => {
-  it('an invisible user from one who left, and nothing is sent while it is invisible', async () => {
+  it('an invisible user from one who left, and nothing is sent while it is invisible (N7)', async () => {
     await startWithRules({ events: 'all' });
     for (const user of ['hides', 'leaves']) await heartbeat(user, { text: 'hi' });
     await receiver.until(() => receiver.events.length === 2);
@@ -169,7 +169,7 @@ describe('nothing tells', () => {
 });
 
 describe('a mass lapse', () => {
-  it('that turns out to be false sends nothing', async () => {
+  it('that turns out to be false sends nothing (N6)', async () => {
     const { clock, addresses, tcpPort } = await start({ doubtMs: 5000, tcpTimeoutMs: 5400 });
     const users = Array.from({ length: 120 }, (_, n) => `u${n}`);
     const clients = await Promise.all(users.map(() => LegacyClient.open(tcpPort)));
@@ -235,7 +235,7 @@ describe('a hub as a process', () => {
     expect(receiver.messages.some(({ status }) => status !== 200)).toBe(true);
   });
 
-  it('that is killed ten times loses no last state, and events of one user stay in order', async () => {
+  it('that is killed ten times loses no last state, and events of one user stay in order (N5)', async () => {
     const users = Array.from({ length: 20 }, (_, n) => `u${n}`);
     const statuses = ['online', 'away', 'busy'];
     let answers = 0;
@@ -283,7 +283,7 @@ describe('a hub as a process', () => {
 });
 
 describe('the file of rules', () => {
-  it('is read again when it changes, and an invalid one leaves the old rules', async () => {
+  it('is read again when it changes, and an invalid one leaves the old rules (N1)', async () => {
     await startWithRules({ users: ['42'] });
     writeFileSync(join(folder, 'rules.json'), '[');
     await heartbeat('42');
@@ -299,30 +299,30 @@ describe('the file of rules', () => {
 });
 
 describe('an admin', () => {
-  it('lists the rules without secrets, sends a test, and replays dead events', async () => {
+  it('lists the rules without secrets, sends a test, and replays dead events (N9)', async () => {
     const url = `${receiver.url}?key=hush`.replace('//', '//me:hush@');
-    const { request } = await start({ webhookUrl: url, webhookKeepMs: 1 });
+    await start({ webhookUrl: url, webhookKeepMs: 1 });
     receiver.answer = () => 500;
     await heartbeat('42');
     await hub!.until(async () => {
-      const { body } = await request('GET', '/v1/webhooks');
+      const { body } = await hub!.request('GET', '/v1/webhooks');
       return (body as { rules: { dead: number }[] }).rules[0]?.dead === 1;
     });
-    const { body } = await request('GET', '/v1/webhooks');
+    const { body } = await hub!.request('GET', '/v1/webhooks');
     expect(body).toMatchObject({
       rules: [{ name: 'default', url: receiver.url, queued: 0, dead: 1, lastFailure: 'it answered 500' }],
     });
     expect(JSON.stringify(body)).not.toMatch(/hush|whsec/);
-    expect((await request('POST', '/v1/webhooks/default/test')).body).toEqual({
+    expect((await hub!.request('POST', '/v1/webhooks/default/test')).body).toEqual({
       delivered: false,
       reason: 'it answered 500',
     });
     receiver.answer = () => 200;
-    expect((await request('POST', '/v1/webhooks/default/test')).body).toEqual({ delivered: true });
+    expect((await hub!.request('POST', '/v1/webhooks/default/test')).body).toEqual({ delivered: true });
     expect(JSON.parse(receiver.messages.at(-1)!.body)).toMatchObject({ type: 'presence.test', events: [] });
-    expect((await request('POST', '/v1/webhooks/default/replay')).body).toEqual({ events: 1 });
+    expect((await hub!.request('POST', '/v1/webhooks/default/replay')).body).toEqual({ events: 1 });
     await receiver.until(() => receiver.events.length === 1);
-    expect((await request('POST', '/v1/webhooks/other/replay')).status).toBe(404);
+    expect((await hub!.request('POST', '/v1/webhooks/other/replay')).status).toBe(404);
     expect(await hub!.metric('presence_hub_webhook_events_total{rule="default",result="delivered"}')).toBe(1);
     expect(await hub!.metric('presence_hub_webhook_events_total{rule="default",result="dead"}')).toBe(1);
     expect(await hub!.metric('presence_hub_webhook_queue{rule="default"}')).toBe(0);

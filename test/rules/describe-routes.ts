@@ -8,6 +8,7 @@ import { openApiRoute, routeWords } from '../../server/adapters/http/routes/open
 import { operationsRoutes } from '../../server/adapters/http/routes/operations-routes.ts';
 import { presenceRoutes } from '../../server/adapters/http/routes/presence-routes.ts';
 import { sessionsRoutes } from '../../server/adapters/http/routes/sessions-routes.ts';
+import { webhooksRoutes } from '../../server/adapters/http/routes/webhooks-routes.ts';
 
 /** `METHOD /path` and its meaning, in the order of the API's own table. */
 export function describeRoutes(): readonly (readonly [route: string, meaning: string])[] {
@@ -18,6 +19,7 @@ export function describeRoutes(): readonly (readonly [route: string, meaning: st
     friendsRoutes(nothing),
     blocksRoutes(nothing),
     sessionsRoutes(nothing),
+    webhooksRoutes(nothing),
     operationsRoutes(nothing),
     openApiRoute([]),
   ];

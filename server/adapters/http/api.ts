@@ -21,7 +21,7 @@ import { problem, secureHeaders } from './reply.ts';
 import type { Reply } from './route.ts';
 import { createRouter } from './router.ts';
 
-interface ApiOptions
+export interface ApiOptions
   extends
     CallersOptions,
     PresenceRoutesOptions,

@@ -9,7 +9,7 @@ import type { Logger } from '../../lib/log/log.ts';
 import { StartError } from '../../lib/start-error.ts';
 import { DONE, TimingWheel } from '../../lib/time/timing-wheel.ts';
 import { readAnswer, type AnswerReaders } from './answer.ts';
-import { Polled, type Unasked } from './polled.ts';
+import { Polled, type PollOutage } from './polled.ts';
 import { Prober, type Outcome } from './probe.ts';
 import { WatchedFile } from '../../lib/watched-file.ts';
 import type { Result } from '../../../shared/result.ts';
@@ -21,7 +21,7 @@ export interface PollerOptions extends AnswerReaders {
   readonly intake: Intake;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'error' | 'warn' | 'info'>;
-  readonly unasked: Unasked;
+  readonly outage: PollOutage;
   readonly prober?: Pick<Prober, 'probe'>;
   readonly checkFileEveryMs?: number;
   /** A number from 0 up to 1, like Math.random. */

@@ -37,7 +37,7 @@ const receive = (listener: RequestListener): Promise<number> => listen(createHtt
 function cidrs(text: string): Cidrs {
   const read = parseCidrs('test', text);
   if (!read.ok) throw new Error(read.problem);
-  return read.cidrs;
+  return read.value;
 }
 
 interface Options {
@@ -163,7 +163,7 @@ test('no more than 4 KiB of an endless answer is read', async () => {
   expect(written).toBeGreaterThan(4096);
 });
 
-describe('a link-local address is refused', () => {
+describe('a link-local address is refused (N8)', () => {
   test.each(['http://169.254.169.254/', 'http://2852039166/', 'http://[fe80::1]/', 'http://[::ffff:169.254.1.1]/'])(
     '%s',
     async (url) => {

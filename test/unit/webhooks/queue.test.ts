@@ -35,7 +35,7 @@ function form(queue: SqliteWebhookQueue, nowMs = AT, isHeld = NOBODY_HELD as (us
   return batch === undefined ? [] : (JSON.parse(batch.body) as { events: Sent[] }).events;
 }
 
-test('a later event of a user takes the place of the waiting one, has its own id, and keeps the first `from`', () => {
+test('a later event of a user takes the place of the waiting one, has its own id, and keeps the first `from` (N4)', () => {
   const queue = openQueue();
   queue.apply([put('42', { id: 'a', from: 'online', status: 'away' })], AT);
   expect(queue.apply([put('42', { id: 'b', from: 'away', status: 'offline' })], AT)).toEqual(new Map([['mail', 1]]));

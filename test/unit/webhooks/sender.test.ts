@@ -67,7 +67,7 @@ test('an event is sent at once, and one with afterMs when that time is over', as
   expect(results).toEqual(['delivered 1', 'delivered 1']);
 });
 
-test('a receiver that is down for an hour gets the same batch with the same id, ever more slowly, and then the rest', async () => {
+test('a receiver that is down for an hour gets the same batch with the same id, ever more slowly, and then the rest (N3)', async () => {
   receiver = () => Promise.resolve({ kind: 'failed', reason: 'ECONNREFUSED' });
   put('42');
   await passed(0);

@@ -33,7 +33,7 @@ const named: Authenticator = {
 function openWithAdmin(): Authenticator {
   const made = createOpenWithAdmin(ADMIN_TOKEN);
   if (!made.ok) throw new Error(made.problem);
-  return made.authenticator;
+  return made.value;
 }
 
 function stage(authenticator: Authenticator) {
