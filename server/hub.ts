@@ -64,7 +64,8 @@ async function buildCore(context: HubContext) {
   const keep = (user: User): void => writeBehind.add(user);
 
   const hidesLastSeen = config.lastSeen === 'hide';
-  const users = new Users({ offline, hidesLastSeen, ...buildReads(context, storage) });
+  const storeFirsts = (): void => writeBehind.writeFirsts();
+  const users = new Users({ offline, hidesLastSeen, ...buildReads(context, storage), storeFirsts });
   const ledger = new OwnLedger(storage.versions, stalls, offline);
   const journal = createJournal(clock);
   const presence = buildPresence(context, { users, ledger, journal, onSessions: keep });
@@ -77,7 +78,6 @@ async function buildCore(context: HubContext) {
   return {
     storage,
     writeBehind,
-    ensureStored: () => writeBehind.writeFirsts(),
     keep,
     users,
     ledger,
@@ -89,7 +89,7 @@ async function buildCore(context: HubContext) {
 type Core = Awaited<ReturnType<typeof buildCore>>;
 
 /** Everything that learns of a change: the counters, tails of admins, and watchers. */
-function buildFanout({ clock, onStop }: HubContext, { storage, users, ensureStored }: Core) {
+function buildFanout({ clock, onStop }: HubContext, { storage, users }: Core) {
   const { store, roster, versions } = storage;
   const counts = { changes: 0, deliveries: 0 };
   const delays = new Delays();
@@ -104,7 +104,6 @@ function buildFanout({ clock, onStop }: HubContext, { storage, users, ensureStor
     friends: roster,
     isCertain: (since) => isCertain(store.state, since),
     forgottenAt: () => store.forgottenAt,
-    ensureStored,
     delays,
     reportEveryMs: REPORT_EVERY_MS,
     largeAudience: LARGE_AUDIENCE,
@@ -115,7 +114,7 @@ function buildFanout({ clock, onStop }: HubContext, { storage, users, ensureStor
     },
   });
   onStop(() => fanout.dropIdleLists());
-  const tails = new Tails({ presence: users, ensureStored });
+  const tails = new Tails({ presence: users });
   onStop(() => tails.stop());
 
   const onChange: readonly ChangeListener[] = [
@@ -153,7 +152,7 @@ function buildActions(
   intake: Intake,
 ): Actions {
   const { config, clock, stalls, sessionIds, onStop } = context;
-  const { storage, users, ledger, journal, presence, ensureStored } = core;
+  const { storage, users, ledger, journal, presence } = core;
   const { store, roster, versions, health } = storage;
   const { maxFriends } = config;
   const now = (): number => versions.now(clock.now().wallMs);
@@ -161,7 +160,7 @@ function buildActions(
   const edits = new RosterEdits({ roster, fanout, turns, maxFriends, now, onHealth });
   onStop(() => edits.stop());
   const { reports } = fanout;
-  const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: maxFriends, ensureStored };
+  const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: maxFriends };
   return {
     edit: (edit) => edits.edit(edit),
     block: (user, other) => block(blocks, user, other),

@@ -64,7 +64,6 @@ export interface Inner extends Actions {
   readonly turns: TurnBudget;
   readonly counts: { readonly changes: number; readonly deliveries: number };
   readonly delays: Delays;
-  readonly ensureStored: () => void;
   /** Has the user stored, because something about it changed. */
   readonly keep: (user: User) => void;
 }
