@@ -17,7 +17,7 @@ import { FlushScheduler } from './delivery/flush-scheduler.ts';
 import { Selves } from './selves.ts';
 import type { WatcherMessages, TellingOptions } from './delivery/watcher-messages.ts';
 
-export interface ReportsOptions extends Pick<TellingOptions, 'presence' | 'clock' | 'onDelivered' | 'ensureStored'> {
+export interface ReportsOptions extends Pick<TellingOptions, 'presence' | 'clock' | 'onDelivered'> {
   /** Minimum time between two reports of one user, in milliseconds. */
   readonly reportEveryMs: number;
   /** A real clock in milliseconds that never goes back, for `reportEveryMs`. */
@@ -55,7 +55,6 @@ interface Flush {
   /** Callbacks for changes that this flush sends. */
   readonly told: (() => void)[];
   looks: number;
-  isReady: boolean;
 }
 
 export class Reports {
@@ -131,9 +130,8 @@ export class Reports {
    */
   flush(isForced = false): number {
     if (this.#changed.size === 0 && this.selves.isEmpty && this.held.isEmpty) return 1;
-    const flush: Flush = { isForced, now: this.#options.nowMs(), touched: [], told: [], looks: 0, isReady: false };
+    const flush: Flush = { isForced, now: this.#options.nowMs(), touched: [], told: [], looks: 0 };
     if (!this.selves.isEmpty) {
-      this.#getReady(flush);
       this.selves.flush(isForced);
     }
     this.#tellSmall(flush);
@@ -200,7 +198,6 @@ export class Reports {
   #walkOn(flush: Flush, held: Held): boolean {
     const { touched, isForced } = flush;
     if (!isForced && !this.#hasRoom(flush)) return false;
-    this.#getReady(flush);
     if (held.walk === null) this.held.toldAt(held.user, flush.now);
     const walk = held.walk ?? held.beginWalk(new AudienceWalk(held.user));
     while (isForced || this.#hasRoom(flush)) {
@@ -234,7 +231,6 @@ export class Reports {
 
   /** Adds the latest state of a user to all connections that may see it and have not been shown it. */
   #tell(flush: Flush, user: User, held: Held | undefined): void {
-    this.#getReady(flush);
     this.held.toldAt(user, flush.now);
     const audience = audienceOf(user);
     const { hiddenFrom } = user;
@@ -259,12 +255,6 @@ export class Reports {
     const forewarning = this.#options.forewarning();
     if (forewarning.isOn) forewarning.before(outbox, [user]);
     if (outbox.add(user, this.#options.presence.entryJsonFor(user, outbox.viewer))) touched.push(outbox);
-  }
-
-  #getReady(flush: Flush): void {
-    if (flush.isReady) return;
-    flush.isReady = true;
-    this.#options.ensureStored();
   }
 
   /** A connection with a pending user gets no `at`, because `at` would cover that user. @returns entries delivered. */

@@ -10,8 +10,6 @@ import type { Outbox } from './delivery/outbox.ts';
 
 interface TailsOptions {
   readonly presence: Pick<Users, 'entryOf'>;
-  /** Makes durable what must not be forgotten after it was sent. */
-  readonly ensureStored: () => void;
 }
 
 interface Tail {
@@ -66,7 +64,6 @@ export class Tails {
   }
 
   #tell(): void {
-    this.#options.ensureStored();
     for (const [outbox, tail] of this.#tails) {
       const { changes } = tail;
       if (changes.length + tail.skipped === 0) continue;

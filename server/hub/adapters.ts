@@ -27,7 +27,7 @@ import type { Users } from '../presence/users.ts';
 import { friendLookUp } from '../roster/friend-look-up.ts';
 import type { Staleness } from '../staleness.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
-import type { Storage } from './storage.ts';
+import type { Storage } from './storage/storage.ts';
 import { messageRate, type HubContext } from './context.ts';
 
 /** What every adapter with connections needs to accept one. */
@@ -65,7 +65,6 @@ export interface Inner extends Actions {
   readonly turns: TurnBudget;
   readonly counts: { readonly changes: number; readonly deliveries: number };
   readonly delays: Delays;
-  readonly ensureStored: () => void;
   /** Null if no setting asks for webhooks. */
   readonly webhooks: Webhooks | null;
   /** Has the user stored, because something about it changed. */

@@ -29,11 +29,6 @@ export interface TellingOptions {
   /** Edits of friend lists that are not sent to all watchers yet. */
   readonly untold: () => Pick<RosterTelling, 'isIdle' | 'limitFor'>;
   readonly turns: TurnBudget;
-  /**
-   * Must run before a change is sent, or a user that is not stored yet. Makes durable what must not be forgotten after
-   * that.
-   */
-  readonly ensureStored: () => void;
 }
 
 /** What a snapshot leaves out, because it answers a `since`. */
@@ -140,11 +135,8 @@ export class WatcherMessages {
     }
   }
 
-  /** The entry as JSON, to be sent in this turn. A user that is not stored yet is stored first. */
   entry(user: User, viewer: Viewer): string {
-    const { presence } = this.#options;
-    if ((!user.isStored || user.isUnsaved) && presence.versionFor(user, viewer) > 0) this.#options.ensureStored();
-    return presence.entryJsonFor(user, viewer);
+    return this.#options.presence.entryJsonFor(user, viewer);
   }
 
   #latest(outbox: Outbox, changed: Iterable<User>): string | undefined {

@@ -14,10 +14,9 @@ export interface SessionsRoutesOptions {
   /** @returns false if the user has no such session. */
   readonly kick: (user: string, sessionId: string) => boolean;
   readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
-  readonly ensureStored: () => void;
 }
 
-export function sessionsRoutes({ explain, kick, isStale, ensureStored }: SessionsRoutesOptions): Route[] {
+export function sessionsRoutes({ explain, kick, isStale }: SessionsRoutesOptions): Route[] {
   return [
     route({
       method: 'GET',
@@ -25,7 +24,6 @@ export function sessionsRoutes({ explain, kick, isStale, ensureStored }: Session
       about: (call) => readUser(call, 'user'),
       may: mayAdmin,
       answer: async ({ viewer }, user) => {
-        ensureStored();
         const explanation = await explain(user);
         return json(JSON.stringify(isStale([user], viewer) ? { ...explanation, stale: true } : explanation));
       },

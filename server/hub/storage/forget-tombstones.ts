@@ -1,6 +1,6 @@
 /** Deletes old tombstones of friend lists periodically, in bites, so that other work runs between them. */
-import { StorageUnavailable } from '../lib/storage-unavailable.ts';
-import type { HubContext } from './context.ts';
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
+import type { HubContext } from '../context.ts';
 import type { Storage } from './storage.ts';
 
 const EVERY_MS = 60_000;

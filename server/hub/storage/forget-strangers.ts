@@ -7,7 +7,7 @@
  * A returning user needs no row for its version to grow: the hub clock is above every version that is deleted here, and
  * stays above it across restarts. So the hub clock is the one floor for all deleted entries.
  */
-import type { Store } from '../storage/port.ts';
+import type { Store } from '../../storage/port.ts';
 
 export interface ForgetStrangersOptions {
   readonly store: Pick<Store, 'strangersAfter' | 'forget'>;

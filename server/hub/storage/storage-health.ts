@@ -2,8 +2,8 @@
  * What of storage fails now. If it does, presence continues: the failure is logged once, `/readyz` reports it, and the
  * work is repeated by whoever needs it. Does not know what the work is.
  */
-import type { Logger } from '../lib/log/log.ts';
-import { StorageUnavailable } from '../lib/storage-unavailable.ts';
+import type { Logger } from '../../lib/log/log.ts';
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 
 export class StorageHealth {
   readonly #log: Logger;

@@ -3,24 +3,24 @@
  * it is. The store and the roster know how to keep data.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { QuietLog } from '../lib/log/quiet-log.ts';
-import { StorageUnavailable } from '../lib/storage-unavailable.ts';
-import { CEILING_AHEAD_MS, VersionClock } from '../presence/version-clock.ts';
-import type { Roster } from '../roster/port.ts';
-import { SqliteRoster } from '../storage/sqlite/sqlite-roster.ts';
+import { QuietLog } from '../../lib/log/quiet-log.ts';
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
+import { CEILING_AHEAD_MS, VersionClock } from '../../presence/version-clock.ts';
+import type { Roster } from '../../roster/port.ts';
+import { SqliteRoster } from '../../storage/sqlite/sqlite-roster.ts';
 import {
   DataInUseError,
   explainStorage,
   MEMORY,
   openDatabase,
   type OpenedDatabase,
-} from '../storage/sqlite/database.ts';
-import type { Store, StoreState } from '../storage/port.ts';
-import { SqliteStore } from '../storage/sqlite/sqlite-store.ts';
-import { SqliteWebhookQueue } from '../storage/sqlite/sqlite-webhook-queue.ts';
-import { WalWatch } from '../storage/sqlite/wal-watch.ts';
-import type { WebhookQueue } from '../webhooks/queue.ts';
-import type { HubContext } from './context.ts';
+} from '../../storage/sqlite/database.ts';
+import type { Store, StoreState } from '../../storage/port.ts';
+import { SqliteStore } from '../../storage/sqlite/sqlite-store.ts';
+import { SqliteWebhookQueue } from '../../storage/sqlite/sqlite-webhook-queue.ts';
+import { WalWatch } from '../../storage/sqlite/wal-watch.ts';
+import type { WebhookQueue } from '../../webhooks/queue.ts';
+import type { HubContext } from '../context.ts';
 import { StorageHealth } from './storage-health.ts';
 
 export interface Storage {

@@ -3,17 +3,17 @@
  * previous run and stores this one at its end. `Presence` and `Users` must not know storage, so this module connects
  * them.
  */
-import type { Logger } from '../lib/log/log.ts';
-import type { Moment } from '../lib/time/clock.ts';
-import type { Shown } from '../presence/fold.ts';
-import { datedBy } from '../presence/future-dates.ts';
-import type { Presence } from '../presence/presence.ts';
-import { storableSessions } from '../presence/sessions/restored-session.ts';
-import { entryOf, type Remembered, type User } from '../presence/user.ts';
-import type { Users, UsersOptions } from '../presence/users.ts';
-import { storedEntryOf } from '../storage/stored-entry.ts';
-import { WriteBehind } from '../storage/write-behind.ts';
-import type { HubContext } from './context.ts';
+import type { Logger } from '../../lib/log/log.ts';
+import type { Moment } from '../../lib/time/clock.ts';
+import type { Shown } from '../../presence/fold.ts';
+import { datedBy } from '../../presence/future-dates.ts';
+import type { Presence } from '../../presence/presence.ts';
+import { storableSessions } from '../../presence/sessions/restored-session.ts';
+import { entryOf, type Remembered, type User } from '../../presence/user.ts';
+import type { Users, UsersOptions } from '../../presence/users.ts';
+import { storedEntryOf } from '../../storage/stored-entry.ts';
+import { WriteBehind } from '../../storage/write-behind.ts';
+import type { HubContext } from '../context.ts';
 import { ForgetStrangers } from './forget-strangers.ts';
 import type { Storage } from './storage.ts';
 

@@ -2,7 +2,7 @@
  * Decides which device labels an entry shows. An entry has at most `MAX_ENTRY_BYTES` (PROTOCOL.md section 1), because
  * every watcher is sent the whole entry at each change, and a user with many long labels would cost all of them. Pure.
  */
-import { MAX_ENTRY_BYTES } from '../../shared/limits.ts';
+import { MAX_ENTRY_BYTES } from '../../../shared/limits.ts';
 
 /** What the choice of labels needs of a session. */
 interface Labelled {
