@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { createHubClient, leaveHub, type HubClientOptions } from '../../../../client/cli/hub/hub-client.ts';
-import { TcpClient } from '../../../../client/cli/hub/tcp-client.ts';
-import { noToken, readToken, type TokenSource } from '../../../../client/cli/hub/token.ts';
-import { run as watch } from '../../../../client/cli/commands/watch.ts';
-import { testIo } from '../../../support/cli-io.ts';
+import { createHubClient, leaveHub, type HubClientOptions } from '../../client/cli/hub/hub-client.ts';
+import { TcpClient } from '../../client/cli/hub/tcp-client.ts';
+import { noToken, readToken, type TokenSource } from '../../client/cli/hub/token.ts';
+import { run as watch } from '../../client/cli/commands/watch.ts';
+import { testIo } from '../support/cli-io.ts';
 
 const HOUR = 3_600_000;
 const ends: (() => unknown)[] = [];
@@ -539,7 +539,7 @@ function tokenFile(token: string): { readonly source: TokenSource; readonly put:
 }
 
 function certificate(name: string): Buffer {
-  return readFileSync(new URL(`../../../support/certificates/${name}`, import.meta.url));
+  return readFileSync(new URL(`../support/certificates/${name}`, import.meta.url));
 }
 
 async function listen(server: Server): Promise<number> {
