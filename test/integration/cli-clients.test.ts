@@ -222,7 +222,7 @@ describe('a WebSocket connection to a hub', () => {
 });
 
 describe('a WebSocket connection with a token', () => {
-  const REFUSED = 'the token is missing, wrong or has run out';
+  const REFUSED = 'the token is missing, wrong or has expired';
   const refuse = (connection: PlayedConnection) => {
     connection.send({ type: 'error', re: 'hello', code: 'unauthenticated', message: REFUSED });
     connection.socket.close(4401);
