@@ -17,7 +17,7 @@ import type { Intake } from '../intake.ts';
 import { isLoopback } from '../lib/net/loopback.ts';
 import { escaped } from '../lib/log/escaped.ts';
 import { QuietLog } from '../lib/log/quiet-log.ts';
-import { createRefusalLog, type Door, type ExplainRefusal } from '../lib/log/refusal-log.ts';
+import { createRefusalLog, type Protocol, type ExplainRefusal } from '../lib/log/refusal-log.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
 import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
@@ -86,9 +86,9 @@ export function buildAdapters(context: HubContext, inner: Inner, pages: string):
 function buildGate(
   { config, authenticator, refusals, log, clock }: HubContext,
   admission: Admission,
-  door: Door,
+  protocol: Protocol,
 ): Gate {
-  const explainRefusal = createRefusalLog(door, log, clock);
+  const explainRefusal = createRefusalLog(protocol, log, clock);
   return {
     authenticator: explaining(authenticator, explainRefusal),
     explainRefusal,

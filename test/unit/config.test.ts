@@ -92,6 +92,11 @@ describe('defaults and sources', () => {
       frameMs: 30_000,
       maxQueuedBytes: 4_194_304,
       slowMs: 60_000,
+      webhookUrl: null,
+      webhookSecret: null,
+      webhookFile: null,
+      webhookKeepMs: 86_400_000,
+      webhookAllow: '',
     });
     expect(Object.isFrozen(configOf({}))).toBe(true);
   });
@@ -241,8 +246,6 @@ describe('what this version does not have yet', () => {
     ['HUB_ROSTER', 'postgres://me:hush-hush@db/roster'],
     ['HUB_WORKERS', '2'],
     ['HUB_WORKERS', 'four'],
-    ['HUB_WEBHOOK_URL', 'https://hook.example'],
-    ['HUB_WEBHOOK_SECRET', 'hush-hush'],
     ['HUB_HISTORY_DAYS', '30'],
   ])('%s=%s stops the start, says so, and repeats no secret', (name, value) => {
     const problem = problemOf({ env: { [name]: value } });

@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { createHubClient, leaveHub, type HubClientOptions } from '../../../../client/cli/hub/hub-client.ts';
-import { TcpClient } from '../../../../client/cli/hub/tcp-client.ts';
-import { noToken, readToken, type TokenSource } from '../../../../client/cli/hub/token.ts';
-import { run as watch } from '../../../../client/cli/commands/watch.ts';
-import { testIo } from '../../../support/cli-io.ts';
+import { createHubClient, leaveHub, type HubClientOptions } from '../../client/cli/hub/hub-client.ts';
+import { TcpClient } from '../../client/cli/hub/tcp-client.ts';
+import { noToken, readToken, type TokenSource } from '../../client/cli/hub/token.ts';
+import { run as watch } from '../../client/cli/commands/watch.ts';
+import { testIo } from '../support/cli-io.ts';
 
 const HOUR = 3_600_000;
 const ends: (() => unknown)[] = [];
@@ -222,7 +222,7 @@ describe('a WebSocket connection to a hub', () => {
 });
 
 describe('a WebSocket connection with a token', () => {
-  const REFUSED = 'the token is missing, wrong or has run out';
+  const REFUSED = 'the token is missing, wrong or has expired';
   const refuse = (connection: PlayedConnection) => {
     connection.send({ type: 'error', re: 'hello', code: 'unauthenticated', message: REFUSED });
     connection.socket.close(4401);
@@ -539,7 +539,7 @@ function tokenFile(token: string): { readonly source: TokenSource; readonly put:
 }
 
 function certificate(name: string): Buffer {
-  return readFileSync(new URL(`../../../support/certificates/${name}`, import.meta.url));
+  return readFileSync(new URL(`../support/certificates/${name}`, import.meta.url));
 }
 
 async function listen(server: Server): Promise<number> {

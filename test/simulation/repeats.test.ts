@@ -5,17 +5,17 @@
  */
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { Admission } from '../../../../server/admission.ts';
-import { TcpConnection } from '../../../../server/adapters/tcp-xml/connection.ts';
-import { defaultFieldNames } from '../../../../server/adapters/tcp-xml/frames/names.ts';
-import { FrameTemplates } from '../../../../server/adapters/tcp-xml/frames/frame-templates.ts';
-import type { TcpXmlOptions } from '../../../../server/adapters/tcp-xml/options.ts';
-import { FairQueue } from '../../../../server/lib/collections/fair-queue.ts';
-import { openAuthenticator, type Authenticator } from '../../../../server/auth/authenticator.ts';
-import { Intake } from '../../../../server/intake.ts';
-import { Random } from '../../../bench/lib/random.ts';
-import { PresenceStage } from '../../../support/presence-stage.ts';
-import { cidrs } from '../../../support/tcp-stage.ts';
+import { Admission } from '../../server/admission.ts';
+import { TcpConnection } from '../../server/adapters/tcp-xml/connection.ts';
+import { defaultFieldNames } from '../../server/adapters/tcp-xml/frames/names.ts';
+import { FrameTemplates } from '../../server/adapters/tcp-xml/frames/frame-templates.ts';
+import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/options.ts';
+import { FairQueue } from '../../server/lib/collections/fair-queue.ts';
+import { openAuthenticator, type Authenticator } from '../../server/auth/authenticator.ts';
+import { Intake } from '../../server/intake.ts';
+import { Random } from '../bench/lib/random.ts';
+import { PresenceStage } from '../support/presence-stage.ts';
+import { cidrs } from '../support/tcp-stage.ts';
 
 const USERS = ['42', '43'];
 /** Out of the way: a pause would fall on another packet of the two. test/integration/tcp-limits.test.ts has the rate. */
