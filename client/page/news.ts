@@ -3,6 +3,7 @@
  * Remembers the last announced status of each friend. The caller decides when to announce.
  */
 import type { Entry } from '../sdk/index.ts';
+import { statusOrder } from '../ui/order.ts';
 import type { Status } from './words.ts';
 
 /** More changes than this are counted instead of named. */
@@ -36,14 +37,10 @@ export class News {
     this.#untold.clear();
     for (const [user, status] of news) this.#told.set(user, status);
     if (news.length <= NAMED) return news.map(([user, status]) => `${user} is ${status}`).join('. ');
-    const count = (...wanted: Status[]): number => news.filter(([, status]) => wanted.includes(status)).length;
-    const counts = [
-      [count('online'), 'now online'],
-      [count('busy'), 'busy'],
-      [count('away'), 'away'],
-      [count('offline'), 'offline'],
-    ] as const;
-    const parts = counts.filter(([number]) => number > 0).map(([number, word]) => `${number} ${word}`);
+    const parts = statusOrder.flatMap((wanted) => {
+      const count = news.filter(([, status]) => status === wanted).length;
+      return count === 0 ? [] : `${count} ${wanted === 'online' ? 'now online' : wanted}`;
+    });
     return `${news.length} friends changed: ${parts.join(', ')}`;
   }
 }

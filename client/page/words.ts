@@ -1,6 +1,6 @@
 /** Describes a friend and the connection in words. Pure. */
 import type { Entry } from '../sdk/index.ts';
-import { ago, timeOf } from '../ui/ago.ts';
+import { agoInWords, timeInWords } from '../ui/ago.ts';
 
 export type Status = Entry['status'];
 
@@ -37,7 +37,7 @@ export function lastSeenWords({ status, lastSeen, v }: Entry, now: number): stri
   if (status !== 'offline') return undefined;
   if (v === 0) return 'Never online yet';
   // The hub may be configured to hide it.
-  return lastSeen === null ? undefined : `Last seen ${ago(lastSeen, now)}`;
+  return lastSeen === null ? undefined : `Last seen ${agoInWords(lastSeen, now)}`;
 }
 
 export function connectionWords(connection: Connection, now: number): string {
@@ -47,7 +47,7 @@ export function connectionWords(connection: Connection, now: number): string {
     case 'live':
       return 'Live';
     case 'behind': {
-      const asOf = `As of ${timeOf(connection.since, now)}`;
+      const asOf = `As of ${timeInWords(connection.since, now)}`;
       if (connection.why === 'reconnecting') return `${asOf}, reconnecting…`;
       if (connection.why === 'no network') return `${asOf}: this device has no network`;
       if (connection.why === 'token refused') return `${asOf}: the hub no longer accepts the token`;

@@ -133,7 +133,7 @@ describe('watch', () => {
     const running = watch(['42', ...at], io);
     await io.stdout.until(/0 of 1 online.*live.*○ 7 +offline +never seen/s);
     await hub.request('POST', '/v1/heartbeat', { user: '7', text: 'hello' });
-    await io.stdout.until(/1 of 1 online.*● 7 +online +for \d+ [smhd] +http +hello/s);
+    await io.stdout.until(/1 of 1 online.*● 7 +online +for \d+ (s|min) +http +hello/s);
     io.interrupt();
     expect(await running).toBe(0);
     expect(io.stdout.text.startsWith('\u001b[?1049h\u001b[?25l')).toBe(true);

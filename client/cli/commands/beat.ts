@@ -29,7 +29,8 @@ import {
   type Flags,
 } from './command-line.ts';
 import { EXIT_OK, exitWith, say, untilStopped, type Io } from '../terminal/io.ts';
-import { clockTime, harmless } from '../terminal/terminal-text.ts';
+import { formatTime } from '../../ui/ago.ts';
+import { harmless } from '../terminal/terminal-text.ts';
 
 const TCP_EVERY_MS = 1_000;
 const HTTP_EVERY_MS = 10_000;
@@ -84,7 +85,8 @@ interface Order {
 type End = { readonly kind: 'stopped' | 'once' } | { readonly kind: 'failed'; readonly problem: string };
 
 async function beat({ start, isOnce }: Order, io: Io): Promise<number> {
-  const print = (word: string, text: string) => say(io, `${clockTime(Date.now())} ${word} ${harmless(text.trimEnd())}`);
+  const print = (word: string, text: string) =>
+    say(io, `${formatTime(Date.now())} ${word} ${harmless(text.trimEnd())}`);
   let resolveEnd: (end: End) => void = () => undefined;
   const ended = new Promise<End>((resolve) => (resolveEnd = resolve));
   const sender = start({

@@ -1,6 +1,6 @@
 /** The whole page: the token form, errors, the numbers, the explained user, the plots and the tail. */
 import { useEffect } from 'preact/hooks';
-import { formatDuration, formatTime } from '../ages.ts';
+import { formatDuration, formatTime } from '../../ui/ago.ts';
 import type { Rooms } from '../rooms.ts';
 import { Explained } from './explain/explained.tsx';
 import { FindUser } from './explain/find-user.tsx';

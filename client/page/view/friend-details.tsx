@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Entry } from '../../sdk/index.ts';
-import { ago, timeOf } from '../../ui/ago.ts';
+import { agoInWords, timeInWords } from '../../ui/ago.ts';
 import { unfriend } from '../hub-api.ts';
 import { Avatar } from './marks.tsx';
 import { CrossIcon } from './me.tsx';
@@ -55,9 +55,12 @@ function Facts({ entry, now }: { readonly entry: Entry; readonly now: number }) 
   const facts: readonly (readonly [name: string, fact: ComponentChildren])[] = [
     ['Status text', text === undefined || text === '' ? undefined : <Theirs>{text}</Theirs>],
     ['Device', devices.length === 0 ? undefined : <Devices of={devices} />],
-    ['Since', since === null || status === 'offline' ? undefined : `${timeOf(since, now)}, ${ago(since, now)}`],
+    [
+      'Since',
+      since === null || status === 'offline' ? undefined : `${timeInWords(since, now)}, ${agoInWords(since, now)}`,
+    ],
     ['Seen', lastSeenWords(entry, now)?.replace('Last seen ', '')],
-    ['At', status === 'offline' && lastSeen !== null ? timeOf(lastSeen, now) : undefined],
+    ['At', status === 'offline' && lastSeen !== null ? timeInWords(lastSeen, now) : undefined],
   ];
   return (
     <dl>

@@ -1,5 +1,5 @@
 /** The numbers at the top, and one word each for whether the hub is ready and its data current. */
-import { formatTime } from '../../ages.ts';
+import { formatTime } from '../../../ui/ago.ts';
 import { measures } from '../../metrics/measures.ts';
 import { formatValue, type Unit } from '../../metrics/units.ts';
 import type { Rooms } from '../../rooms.ts';

@@ -1,6 +1,6 @@
 /** All plots, with their interval, their pause, and the time under the cursor. */
 import { useMemo, useState } from 'preact/hooks';
-import { formatTime } from '../../ages.ts';
+import { formatTime } from '../../../ui/ago.ts';
 import { SCRAPE_EVERY_MS } from '../../hub/scraper.ts';
 import { asCurl, metricsRequest } from '../../hub/request-line.ts';
 import type { PlotData } from '../../metrics/history.ts';

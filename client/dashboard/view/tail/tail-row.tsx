@@ -1,7 +1,7 @@
 /** One change of the tail. A change is immutable; only its position changes. */
 import { Component } from 'preact';
 import { isolated } from '../../../ui/bidi.ts';
-import { formatTime } from '../../ages.ts';
+import { formatTime } from '../../../ui/ago.ts';
 import { asWords } from '../../explain/explain-view.ts';
 import type { TailRow } from '../../tail/tail-rows.ts';
 import { StatusMark } from '../status-mark.tsx';

@@ -1,5 +1,6 @@
 /** The live tail of changes: its filter, its pause, and the rows. */
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { statusOrder } from '../../../ui/order.ts';
 import { asTailMessages } from '../../hub/request-line.ts';
 import type { TailState } from '../../hub/tail-socket.ts';
 import { asWords } from '../../explain/explain-view.ts';
@@ -10,7 +11,6 @@ import { CallLine } from '../call-line.tsx';
 import { useCell } from '../hooks.ts';
 import { TailTable } from './tail-table.tsx';
 
-const STATUSES = ['online', 'away', 'busy', 'offline'];
 /** If the rows are scrolled down further than this, the operator is reading, so the rows must not move. */
 const READS_BELOW_PX = 8;
 
@@ -77,7 +77,7 @@ interface FilterProps {
 
 function Filter({ shown: { filter, causes, adapters }, onFilter }: FilterProps) {
   const choices = [
-    { field: 'status', any: 'to any status', of: STATUSES },
+    { field: 'status', any: 'to any status', of: statusOrder },
     { field: 'cause', any: 'any cause', of: causes },
     { field: 'adapter', any: 'any adapter', of: adapters },
   ] as const;

@@ -357,7 +357,7 @@ describe('watch', () => {
         connection.send(welcome);
         connection.send({ type: 'snapshot', friendsOf: '42', at, entries: [gone] });
         if (isTTY) {
-          await io.stdout.until(/7 +offline +last seen 3 m ago/);
+          await io.stdout.until(/7 +offline +last seen 3 min ago/);
         } else {
           await io.stdout.until(/\t7\toffline\t\n/);
           const offMs = Date.parse(io.stdout.text.split('\t')[0]!) - at;

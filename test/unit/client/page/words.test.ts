@@ -1,29 +1,10 @@
-/** What the page says: of times, of faces, of friends and of the connection. */
+/** What the page says: of faces, of friends and of the connection. */
 import { describe, expect, test } from 'vitest';
-import { ago, timeOf } from '../../../../client/ui/ago.ts';
 import { faceOf } from '../../../../client/page/face.ts';
 import { connectionWords, isFollowing, lastSeenWords, statusWord } from '../../../../client/page/words.ts';
 
 const MINUTE = 60_000;
 const now = new Date(2026, 10, 22, 12, 3, 20).getTime();
-
-test.each([
-  [-5_000, 'just now'],
-  [59_999, 'just now'],
-  [MINUTE, '1 minute ago'],
-  [3 * MINUTE + 50_000, '3 minutes ago'],
-  [60 * MINUTE, '1 hour ago'],
-  [23.9 * 60 * MINUTE, '23 hours ago'],
-  [24 * 60 * MINUTE, 'yesterday'],
-  [29 * 24 * 60 * MINUTE, '29 days ago'],
-])('%d ms before now is %s', (ms, words) => expect(ago(now - ms, now)).toBe(words));
-
-test('what is long ago has a date, and a time of another day too', () => {
-  expect(ago(new Date(2026, 2, 1, 8).getTime(), now)).toBe('on March 1, 2026');
-  expect(timeOf(now, now)).toBe('12:03');
-  expect(timeOf(new Date(2026, 10, 21, 23, 59).getTime(), now)).toBe('23:59 on November 21, 2026');
-  expect(timeOf(new Date(2026, 2, 1, 8).getTime(), now)).toBe('08:00 on March 1, 2026');
-});
 
 test.each([
   ['alan.2', 'A2'],
