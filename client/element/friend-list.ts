@@ -101,20 +101,20 @@ function fill(row: Row, entry: Entry, name: string, now: number): void {
   row.item.dataset['status'] = entry.status;
   row.item.dataset['user'] = entry.user;
   row.shape.setAttribute('d', SHAPES[entry.status]);
-  row.name.replaceChildren(theirs(name));
+  row.name.replaceChildren(isolate(name));
   row.about.replaceChildren(...describe(entry, now));
 }
 
 /** Describes a friend. Its text and device labels are isolated, because clients chose them. */
 function describe({ status, text, devices, lastSeen }: Entry, now: number): (Node | string)[] {
   const parts: (Node | string)[] = [status];
-  if (text !== undefined && text !== '') parts.push(' · ', theirs(text));
-  devices.forEach((device, i) => parts.push(i === 0 ? ' · ' : ', ', theirs(device)));
+  if (text !== undefined && text !== '') parts.push(' · ', isolate(text));
+  devices.forEach((device, i) => parts.push(i === 0 ? ' · ' : ', ', isolate(device)));
   if (status === 'offline' && lastSeen !== null) parts.push(` · last seen ${agoInWords(lastSeen, now)}`);
   return parts;
 }
 
-function theirs(words: string): HTMLElement {
+function isolate(words: string): HTMLElement {
   const isolate = document.createElement('bdi');
   isolate.textContent = isolable(words);
   return isolate;

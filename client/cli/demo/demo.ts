@@ -19,7 +19,7 @@ import {
 } from '../commands/command-line.ts';
 import { DemoPerson } from './demo-person.ts';
 import { describeAct, writePlay, type Play } from './demo-script.ts';
-import { findStage, takesTcp } from './demo-stage.ts';
+import { findStage, takesTcp } from './demo-hub.ts';
 import { DemoTicker } from './demo-ticker.ts';
 import { ImportPoster } from '../import/import-poster.ts';
 import { EXIT_OK, exitWith, say, untilStopped, type Io } from '../terminal/io.ts';
