@@ -16,7 +16,7 @@ export function renderExplanation(explanation: Explanation): readonly string[] {
     ...describeHidden(explanation),
     ...(entry.text === undefined ? [] : [`  text       ${isolated(entry.text)}`]),
     `  last seen  ${lastSeen === null ? 'never' : ago(lastSeen, at)}`,
-    ...(stale === true ? ['  stale      the hub is not sure of it right now'] : []),
+    ...(stale === true ? ['  stale      the hub has just restarted; this may be out of date'] : []),
     '',
     sessions.length === 0 ? 'No session.' : `Sessions (* decides):`,
     ...inColumns(sessions.map((session) => sessionCells(session, at))),
@@ -30,7 +30,7 @@ export function renderExplanation(explanation: Explanation): readonly string[] {
 function describeHidden({ hidden: { isInvisible, from, fromCount } }: Explanation): string[] {
   const others = fromCount > from.length ? ` and ${fromCount - from.length} more` : '';
   return [
-    ...(isInvisible ? ['  invisible  everybody else sees it offline'] : []),
+    ...(isInvisible ? ['  invisible  everyone else sees the user offline'] : []),
     ...(fromCount > 0 ? [`  blocks     ${from.join(', ')}${others}: they see it offline`] : []),
   ];
 }
@@ -48,7 +48,7 @@ function sessionCells(session: ExplainedSession, at: number): string[] {
     describeAddress(session),
     connectedAt === null ? 'came before a restart' : `came ${ago(connectedAt, at)}`,
     `heard ${ago(lastHeartbeatAt, at)}`,
-    rest > 0 ? `ends in ${formatDuration(rest, 1)}` : 'its end is held',
+    rest > 0 ? `ends in ${formatDuration(rest, 1)}` : 'kept past its end',
     text ?? '',
   ];
 }
