@@ -198,7 +198,7 @@ describe('a WebSocket connection to a hub', () => {
   it('says who answers where that is no hub', async () => {
     const server = createServer((socket) => socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n'));
     const url = `http://127.0.0.1:${await listen(server)}`;
-    expect(await connect({ url }).failed.take()).toBe(`what answers at ${url} is not a hub (404 for /ws)`);
+    expect(await connect({ url }).failed.take()).toBe(`the server at ${url} is not a hub (it answers /ws with 404)`);
   });
 
   it('keeps trying where the first try finds nobody, if it is patient', async () => {
@@ -241,7 +241,7 @@ describe('a WebSocket connection with a token', () => {
       const hub = await playHub();
       const { failed } = connect(hub, tokenFile('secret-word').source);
       for (let i = 0; i < 2; i += 1) refusal(await hub.next());
-      expect(await failed.take()).toMatch(/^the hub does not take the token of \/[^ ]+ \(.+\): put a fresh one there$/);
+      expect(await failed.take()).toMatch(/^the hub rejects the token of \/[^ ]+ \(.+\): put a fresh one there$/);
     }
   });
 
@@ -252,7 +252,7 @@ describe('a WebSocket connection with a token', () => {
     connection.send(welcome);
     refuse(connection);
     refuse(await hub.next());
-    expect(await failed.take()).toBe(`the hub does not take the token of --token (${REFUSED}): give a fresh one`);
+    expect(await failed.take()).toBe(`the hub rejects the token of --token (${REFUSED}): give a fresh one`);
   });
 
   it('says what a hello is forbidden for, by the error or the close alone', async () => {
@@ -357,7 +357,7 @@ describe('watch', () => {
         connection.send(welcome);
         connection.send({ type: 'snapshot', friendsOf: '42', at, entries: [gone] });
         if (isTTY) {
-          await io.stdout.until(/7 +offline +last seen 3 m ago/);
+          await io.stdout.until(/7 +offline +last seen 3 min ago/);
         } else {
           await io.stdout.until(/\t7\toffline\t\n/);
           const offMs = Date.parse(io.stdout.text.split('\t')[0]!) - at;
@@ -379,7 +379,7 @@ describe('watch', () => {
     connection.send({ type: 'error', re, code: 'forbidden', message: 'not\u001byours' });
     expect(await running).toBe(1);
     expect(io.stderr.text).toMatch(
-      /^presence-hub: the hub refuses to show the friends of 42 \(not\\u\{1b\}yours\): where it needs a token, [^\n]+\n$/,
+      /^presence-hub: the hub refuses to show the friends of 42 \(not\\u\{1b\}yours\): if it requires a token, [^\n]+\n$/,
     );
   });
 
@@ -482,7 +482,7 @@ describe('a TCP connection to a hub', () => {
     answer(ERROR.slice(0, 30));
     await hub.next();
     answer(ERROR.slice(30));
-    expect(await failed.take()).toBe('the hub does not take the token of --token (no good): give a fresh one');
+    expect(await failed.take()).toBe('the hub rejects the token of --token (no good): give a fresh one');
   });
 
   it('says the fresh token of the file where the old one has run out', async () => {

@@ -12,27 +12,27 @@ import { noToken } from '../hub/token.ts';
 
 const CONNECT_WITHIN_MS = 3_000;
 
-interface Stage {
+interface DemoHub {
   readonly access: HubAccess;
   /** Stops a hub that was started here. Another hub keeps running. */
   readonly close: () => Promise<void>;
 }
 
-export async function findStage(access: HubAccess, follower: string, io: Io): Promise<Result<Stage>> {
+export async function findHub(access: HubAccess, follower: string, io: Io): Promise<Result<DemoHub>> {
   const path = `/v1/presence/${encodeURIComponent(follower)}`;
   // Without the token, because the simulated users have none either.
   const asked = { http: access.http, token: noToken };
   const answer = await askHub(asked, { method: 'GET', path, signal: io.interrupted });
   if (answer.kind === 'refused' && (answer.status === 401 || answer.status === 403)) {
-    return fail(describeNoPlay(`the hub at ${access.http}`));
+    return fail(describeNeedsTokens(`the hub at ${access.http}`));
   }
-  if (answer.kind === 'refused') return fail(`what answers at ${access.http} is no hub: name one with --url`);
+  if (answer.kind === 'refused') return fail(`the server at ${access.http} is not a hub: give the hub with --url`);
   if (answer.kind !== 'unreachable') return ok({ access, close: () => Promise.resolve() });
   return access.isNamed ? fail(answer.problem) : startOwnHub(access, io);
 }
 
 /** Returns whether something accepts connections at the TCP address, with TLS if required. */
-export function takesTcp(address: TcpAddress): Promise<boolean> {
+export function acceptsTcp(address: TcpAddress): Promise<boolean> {
   return new Promise((resolve) => {
     const answer = (takes: boolean) => {
       socket.destroy();
@@ -44,18 +44,18 @@ export function takesTcp(address: TcpAddress): Promise<boolean> {
   });
 }
 
-function describeNoPlay(where: string): string {
-  return `${where} asks every user for a token of its own, and the people of the demo have none: play it on one with HUB_AUTH=open`;
+function describeNeedsTokens(where: string): string {
+  return `${where} requires a token of every user, and the demo’s users have none: use a hub with HUB_AUTH=open`;
 }
 
-async function startOwnHub(access: HubAccess, io: Io): Promise<Result<Stage>> {
+async function startOwnHub(access: HubAccess, io: Io): Promise<Result<DemoHub>> {
   const hub = await io.startHub(io.env);
   if (!hub.ok) return hub;
   const close = () => hub.value.stop();
   if (!hub.value.isOpen) {
     await close();
-    return fail(describeNoPlay('a hub started here'));
+    return fail(describeNeedsTokens('a hub started here'));
   }
-  say(io, `No hub answers at ${access.http}: this is one of the demo’s own, which keeps nothing.`);
+  say(io, `No hub answers at ${access.http}, so the demo started its own, which stores nothing.`);
   return ok({ access, close });
 }

@@ -1,6 +1,6 @@
 /** A user's avatar, and the mark of a status: each has its own shape and color. Hidden from screen readers. */
-import { faceOf } from '../face.ts';
-import type { Status } from '../words.ts';
+import { avatarOf } from '../avatar.ts';
+import type { Status } from '../descriptions.ts';
 
 type Shape = Status | 'invisible';
 
@@ -51,7 +51,7 @@ interface AvatarProps {
 }
 
 export function Avatar({ user, status }: AvatarProps) {
-  const { initials, hue } = faceOf(user);
+  const { initials, hue } = avatarOf(user);
   return (
     <span class="avatar" style={{ '--hue': String(hue) }} aria-hidden="true">
       <span class="initials">{initials}</span>

@@ -4,6 +4,6 @@
  */
 import { isolable } from '../../ui/bidi.ts';
 
-export function Theirs({ children, class: name }: { readonly children: string; readonly class?: string }) {
+export function IsolatedText({ children, class: name }: { readonly children: string; readonly class?: string }) {
   return <bdi class={name}>{isolable(children)}</bdi>;
 }

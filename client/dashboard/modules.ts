@@ -7,7 +7,7 @@ import { createExplainUser, type ExplainUser } from './explain/explain-user.ts';
 import { History } from './metrics/history.ts';
 import { createTail, type Tail } from './tail/tail.ts';
 
-export interface Rooms {
+export interface Modules {
   readonly access: Access;
   readonly calls: Calls;
   readonly history: History;
@@ -17,7 +17,7 @@ export interface Rooms {
   readonly explain: ExplainUser;
 }
 
-export function buildRooms(): Rooms {
+export function buildModules(): Modules {
   const access = new Access();
   const calls = createCalls(access);
   const history = new History();
@@ -28,7 +28,7 @@ export function buildRooms(): Rooms {
   });
   const socket = new TailSocket({
     access,
-    link: calls.link,
+    unreachableSince: calls.unreachableSince,
     onChanges: (changes, skipped) => {
       tail.add(changes, skipped);
       explain.hear(changes);

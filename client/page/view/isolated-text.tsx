@@ -1,7 +1,7 @@
 /** Text that other people chose. It is isolated, so that it cannot change the direction of its surroundings. */
 import { isolable } from '../../ui/bidi.ts';
 
-export function Theirs({ children }: { readonly children: string }) {
+export function IsolatedText({ children }: { readonly children: string }) {
   return <bdi>{isolable(children)}</bdi>;
 }
 
@@ -11,7 +11,7 @@ export function Devices({ of }: { readonly of: readonly string[] }) {
       {of.map((device, i) => (
         <>
           {i > 0 && ', '}
-          <Theirs>{device}</Theirs>
+          <IsolatedText>{device}</IsolatedText>
         </>
       ))}
     </>

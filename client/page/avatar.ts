@@ -1,12 +1,12 @@
 /** The avatar of a user without a picture: a few letters and a color, both derived from the id. Pure. */
 
-export interface Face {
+export interface AvatarLook {
   readonly initials: string;
   /** Degrees of the color wheel. */
   readonly hue: number;
 }
 
-export function faceOf(user: string): Face {
+export function avatarOf(user: string): AvatarLook {
   return { initials: initialsOf(user), hue: hashOf(user) % 360 };
 }
 

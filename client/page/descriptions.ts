@@ -1,6 +1,6 @@
 /** Describes a friend and the connection in words. Pure. */
 import type { Entry } from '../sdk/index.ts';
-import { ago, timeOf } from '../ui/ago.ts';
+import { agoInWords, timeInWords } from '../ui/ago.ts';
 
 export type Status = Entry['status'];
 
@@ -19,7 +19,7 @@ export function isFollowing(connection: Connection): boolean {
   return connection.kind === 'live' || (connection.kind === 'behind' && connection.why === 'hub unsure');
 }
 
-export const statusWords: Readonly<Record<Status | 'invisible', string>> = {
+export const statusLabels: Readonly<Record<Status | 'invisible', string>> = {
   online: 'Online',
   busy: 'Busy',
   away: 'Away',
@@ -28,26 +28,26 @@ export const statusWords: Readonly<Record<Status | 'invisible', string>> = {
 };
 
 /** Uses the past tense if the data is out of date. */
-export function statusWord(status: Status, isBehind: boolean): string {
-  return isBehind ? `Was ${status}` : statusWords[status];
+export function statusLabel(status: Status, isBehind: boolean): string {
+  return isBehind ? `Was ${status}` : statusLabels[status];
 }
 
 /** Returns the second line of an offline friend; undefined if there is nothing to show. */
-export function lastSeenWords({ status, lastSeen, v }: Entry, now: number): string | undefined {
+export function describeLastSeen({ status, lastSeen, v }: Entry, now: number): string | undefined {
   if (status !== 'offline') return undefined;
   if (v === 0) return 'Never online yet';
   // The hub may be configured to hide it.
-  return lastSeen === null ? undefined : `Last seen ${ago(lastSeen, now)}`;
+  return lastSeen === null ? undefined : `Last seen ${agoInWords(lastSeen, now)}`;
 }
 
-export function connectionWords(connection: Connection, now: number): string {
+export function describeConnection(connection: Connection, now: number): string {
   switch (connection.kind) {
     case 'connecting':
       return connection.isRetry ? 'The hub can’t be reached yet, trying again…' : 'Connecting…';
     case 'live':
       return 'Live';
     case 'behind': {
-      const asOf = `As of ${timeOf(connection.since, now)}`;
+      const asOf = `As of ${timeInWords(connection.since, now)}`;
       if (connection.why === 'reconnecting') return `${asOf}, reconnecting…`;
       if (connection.why === 'no network') return `${asOf}: this device has no network`;
       if (connection.why === 'token refused') return `${asOf}: the hub no longer accepts the token`;
