@@ -206,14 +206,14 @@ export class PendingChanges {
   }
 }
 
-function watchesMoreThan({ users, lists: circles }: Outbox, count: number): boolean {
+function watchesMoreThan({ users, lists }: Outbox, count: number): boolean {
   let left = count - users.size;
   if (left < 0) return true;
-  for (const { friends } of circles) if ((left -= friends.size + 1) < 0) return true;
+  for (const { friends } of lists) if ((left -= friends.size + 1) < 0) return true;
   return false;
 }
 
-function* watchedBy({ users, lists: circles }: Outbox): Generator<User> {
+function* watchedBy({ users, lists }: Outbox): Generator<User> {
   yield* users;
-  for (const { friends } of circles) yield* friends;
+  for (const { friends } of lists) yield* friends;
 }

@@ -74,10 +74,10 @@ export class ListEditNotifier {
   }
 
   /** Returns the `at` for a message to the connection: `at`, but below any unsent edit of a list that it watches. */
-  limitFor({ lists: circles }: Outbox, at: number): number {
+  limitFor({ lists }: Outbox, at: number): number {
     for (const { atMs, owners } of this.#unsent) {
       if (atMs > at) return at;
-      for (const { owner } of circles) if (owners.has(owner)) return atMs - 1;
+      for (const { owner } of lists) if (owners.has(owner)) return atMs - 1;
     }
     return at;
   }

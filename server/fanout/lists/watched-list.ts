@@ -10,7 +10,7 @@ import type { Outbox } from '../delivery/outbox.ts';
 /** The friends of `owner`, and the connections that watch them on this hub. */
 export class WatchedList {
   readonly owner: string;
-  readonly friends = new Set<User>();
+  readonly friends = new SmallSet<User>();
   readonly watchers = new SmallSet<Outbox>();
 
   constructor(owner: string) {

@@ -131,7 +131,9 @@ export class WatchedLists {
 
   #loadAll(owner: string, ids: readonly string[], viewer: Viewer): WatchedList {
     const list = new WatchedList(owner);
-    for (const user of this.#options.presence.acquireAll(ids, viewer)) this.#addFriend(list, user);
+    const friends = this.#options.presence.acquireAll(ids, viewer);
+    list.friends.fill(friends);
+    for (const user of friends) (audienceOf(user).lists ??= new SmallSet()).addNew(list);
     this.#lists.set(owner, list);
     return list;
   }
@@ -158,7 +160,7 @@ export class WatchedLists {
       }
       if (loading.isStale) this.#reconcile(list);
     } catch (error) {
-      for (const user of list.friends) this.removeFriend(list, user);
+      for (const user of [...list.friends]) this.removeFriend(list, user);
       throw error;
     }
     this.#lists.set(owner, list);
@@ -168,13 +170,12 @@ export class WatchedLists {
   #reconcile(list: WatchedList): void {
     const ids = this.#options.friendsOf(list.owner);
     const isFriend = new Set(ids);
-    for (const user of list.friends) if (!isFriend.has(user.id)) this.removeFriend(list, user);
+    for (const user of [...list.friends]) if (!isFriend.has(user.id)) this.removeFriend(list, user);
     for (const user of this.#options.presence.acquireAll(ids)) this.#addFriend(list, user);
   }
 
   #addFriend(list: WatchedList, user: User): void {
-    if (list.friends.has(user)) return;
-    list.friends.add(user);
+    if (!list.friends.add(user)) return;
     if (this.#idle.has(list)) this.#idleFriends++;
     const audience = audienceOf(user);
     (audience.lists ??= new SmallSet()).addNew(list);
