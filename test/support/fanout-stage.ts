@@ -199,7 +199,7 @@ export class FanoutStage {
   edit(added: readonly Edge[], removed: readonly Edge[] = []): Promise<void> {
     const atMs = this.core.hubClock.now(this.core.clock.wallMs);
     const owners = [...added, ...removed].map(({ user }) => user);
-    return this.fanout.rosterChanges(atMs, owners).stored({
+    return this.fanout.beginListEdit(atMs, owners).stored({
       removed: removed.filter((edge) => this.lists.remove(edge, atMs)),
       added: added.filter((edge) => this.lists.add(edge, atMs)),
     });

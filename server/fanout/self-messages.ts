@@ -8,8 +8,8 @@ import type { User } from '../presence/user.ts';
 import { audienceOf } from './lists/watched-list.ts';
 import type { Outbox } from './delivery/outbox.ts';
 
-interface SelvesOptions {
-  readonly tell: (outbox: Outbox, json: string) => void;
+interface SelfMessagesOptions {
+  readonly send: (outbox: Outbox, json: string) => void;
   /** Minimum time between two reports of a large fold, in milliseconds. */
   readonly reportEveryMs: number;
   /** A clock in milliseconds that never goes back. */
@@ -18,14 +18,14 @@ interface SelvesOptions {
   readonly onDue: () => void;
 }
 
-export class Selves {
-  readonly #options: SelvesOptions;
+export class SelfMessages {
+  readonly #options: SelfMessagesOptions;
   #changed = new Set<User>();
   /** When a large fold of a user was last sent. Old times are dropped. */
-  readonly #toldAt = new Map<User, number>();
+  readonly #sentAt = new Map<User, number>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: SelvesOptions) {
+  constructor(options: SelfMessagesOptions) {
     this.#options = options;
   }
 
@@ -35,7 +35,7 @@ export class Selves {
 
   /** Notes that the fold of the user changed. @returns whether any connection is to be notified. */
   changed(user: User): boolean {
-    const { selves } = audienceOf(user);
+    const { selfWatchers: selves } = audienceOf(user);
     if (selves === null || selves.size === 0) return false;
     this.#changed.add(user);
     return true;
@@ -44,18 +44,18 @@ export class Selves {
   flush(isForced: boolean): void {
     const now = this.#options.nowMs();
     const { reportEveryMs } = this.#options;
-    for (const [user, toldAt] of this.#toldAt) if (now - toldAt >= reportEveryMs) this.#toldAt.delete(user);
+    for (const [user, sentAt] of this.#sentAt) if (now - sentAt >= reportEveryMs) this.#sentAt.delete(user);
     const users = this.#changed;
     this.#changed = new Set();
     for (const user of users) {
       const json = selfJson(user);
       const isLarge = json.length > MAX_ENTRY_BYTES;
-      if (isLarge && this.#toldAt.has(user) && !isForced) {
+      if (isLarge && this.#sentAt.has(user) && !isForced) {
         this.#changed.add(user);
         continue;
       }
-      if (isLarge) this.#toldAt.set(user, now);
-      for (const outbox of audienceOf(user).selves ?? []) this.#options.tell(outbox, json);
+      if (isLarge) this.#sentAt.set(user, now);
+      for (const outbox of audienceOf(user).selfWatchers ?? []) this.#options.send(outbox, json);
     }
     if (!this.isEmpty) this.#timer ??= setTimeout(this.#wake, reportEveryMs);
   }

@@ -8,25 +8,21 @@ import type { User } from '../../presence/user.ts';
 import type { Users } from '../../presence/users.ts';
 import type { Edge, RosterChange } from '../../roster/port.ts';
 import type { WatchedList } from './watched-list.ts';
-import type { Followers } from './followers.ts';
 import type { Outbox } from '../delivery/outbox.ts';
 import type { WatcherMessages } from '../delivery/watcher-messages.ts';
-import type { WatchedLists } from './watched-lists.ts';
+import type { WatchGraph } from '../watch-graph.ts';
 
-interface RosterTellingOptions {
+interface ListEditNotifierOptions {
   readonly presence: Users;
   readonly turns: TurnBudget;
-  readonly lists: WatchedLists;
-  readonly followers: Followers;
-  readonly telling: WatcherMessages;
+  readonly graph: WatchGraph;
+  readonly messages: WatcherMessages;
   /** Sends every pending change. */
   readonly flush: () => void;
-  /** Ends the watch of a user by id. */
-  readonly dropUser: (outbox: Outbox, user: User) => void;
   /** Prepares a connection that is about to be shown the user. */
   readonly beforeShown: (outbox: Outbox, user: User) => void;
   /** Sends a user again that changed while its watchers were notified one by one. */
-  readonly tellAgain: (user: User) => void;
+  readonly sendAgain: (user: User) => void;
 }
 
 /** Work between two checks of the turn budget: edges, and watchers of one list. */
@@ -36,7 +32,7 @@ const WATCHERS_AT_ONCE = 128;
 const MESSAGE_COST = 4;
 
 /** An edit in progress. */
-export interface RosterEditing {
+export interface AnnouncedEdit {
   /**
    * Starts the notifications after the edit is stored, beginning in this turn if it has room. Resolves when all are
    * sent.
@@ -47,7 +43,7 @@ export interface RosterEditing {
 }
 
 /** An edit, and the users whose lists it may change. */
-interface UntoldEdit {
+interface UnsentEdit {
   readonly atMs: number;
   readonly owners: ReadonlySet<string>;
 }
@@ -55,33 +51,33 @@ interface UntoldEdit {
 /** Work in parts. Each part is preceded by its cost. */
 type Steps<T = void> = Generator<number, T>;
 
-export class RosterTelling {
-  readonly #options: RosterTellingOptions;
-  readonly #line: (() => void)[] = [];
+export class ListEditNotifier {
+  readonly #options: ListEditNotifierOptions;
+  readonly #queue: (() => void)[] = [];
   /** Edits that are not sent to all watchers yet, in order. */
-  readonly #untold = new Set<UntoldEdit>();
+  readonly #unsent = new Set<UnsentEdit>();
   #isBusy = false;
 
-  constructor(options: RosterTellingOptions) {
+  constructor(options: ListEditNotifierOptions) {
     this.#options = options;
   }
 
   /** Whether every edit is sent. */
   get isIdle(): boolean {
-    return this.#untold.size === 0;
+    return this.#unsent.size === 0;
   }
 
   /** Whether an edit of that list is not sent to all watchers yet. */
-  isUntold(owner: string): boolean {
-    for (const { owners } of this.#untold) if (owners.has(owner)) return true;
+  isUnsent(owner: string): boolean {
+    for (const { owners } of this.#unsent) if (owners.has(owner)) return true;
     return false;
   }
 
   /** Returns the `at` for a message to the connection: `at`, but below any unsent edit of a list that it watches. */
-  limitFor({ circles }: Outbox, at: number): number {
-    for (const { atMs, owners } of this.#untold) {
+  limitFor({ lists }: Outbox, at: number): number {
+    for (const { atMs, owners } of this.#unsent) {
       if (atMs > at) return at;
-      for (const { owner } of circles) if (owners.has(owner)) return atMs - 1;
+      for (const { owner } of lists) if (owners.has(owner)) return atMs - 1;
     }
     return at;
   }
@@ -90,17 +86,17 @@ export class RosterTelling {
    * Announces an edit that is about to be stored, perhaps in parts. No `at` covers it until it is sent. Edits must
    * arrive in order.
    */
-  begin(atMs: number, owners: Iterable<string>): RosterEditing {
+  begin(atMs: number, owners: Iterable<string>): AnnouncedEdit {
     const edit = { atMs, owners: new Set(owners) };
-    this.#untold.add(edit);
+    this.#unsent.add(edit);
     const end = (): void => {
-      this.#untold.delete(edit);
+      this.#unsent.delete(edit);
     };
-    return { stored: (change) => this.#tell(change, end), failed: end };
+    return { stored: (change) => this.#notify(change, end), failed: end };
   }
 
-  async #tell(change: RosterChange, end: () => void): Promise<void> {
-    if (this.#isBusy) await new Promise<void>((goOn) => this.#line.push(goOn));
+  async #notify(change: RosterChange, end: () => void): Promise<void> {
+    if (this.#isBusy) await new Promise<void>((start) => this.#queue.push(start));
     this.#isBusy = true;
     try {
       for (const cost of this.#steps(change)) {
@@ -109,42 +105,46 @@ export class RosterTelling {
       }
     } finally {
       end();
-      const next = this.#line.shift();
+      const next = this.#queue.shift();
       if (next === undefined) this.#isBusy = false;
       else next();
     }
   }
 
   *#steps({ added, removed }: RosterChange): Steps {
-    const { telling } = this.#options;
-    for (const { user } of [...removed, ...added]) this.#options.lists.edited(user);
+    const { messages } = this.#options;
+    for (const { user } of [...removed, ...added]) this.#options.graph.lists.edited(user);
     const ended = yield* this.#dropFriends(removed);
     const unwatched = yield* this.#dropUnfriended(removed);
-    if (ended.length === 0 && unwatched.size === 0 && !added.some(({ user }) => this.#options.lists.get(user))) return;
+    if (ended.length === 0 && unwatched.size === 0 && !added.some(({ user }) => this.#options.graph.lists.get(user)))
+      return;
     this.#options.flush();
     for (const { user: owner, friend } of ended) {
-      const circle = this.#options.lists.get(owner);
+      const list = this.#options.graph.lists.get(owner);
       const json = `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"remove","user":${JSON.stringify(friend)}}`;
-      if (circle !== undefined) yield* this.#tellWatchers(circle, () => json);
+      if (list !== undefined) yield* this.#notifyWatchers(list, () => json);
     }
     for (const [outbox, ids] of unwatched) {
       yield MESSAGE_COST;
-      telling.rest(outbox);
-      telling.unwatchedUsers(outbox, ids, undefined);
+      messages.sendPending(outbox);
+      messages.unwatchedUsers(outbox, ids, undefined);
     }
     yield* this.#addFriends(added);
   }
 
   /** @returns the edges that were in a list in memory. */
   *#dropFriends(removed: readonly Edge[]): Steps<Edge[]> {
-    const { lists, presence } = this.#options;
+    const {
+      graph: { lists },
+      presence,
+    } = this.#options;
     const ended: Edge[] = [];
-    for (const some of parts(removed)) {
-      yield some.length;
-      for (const edge of some) {
-        const circle = lists.get(edge.user);
-        const user = circle === undefined ? undefined : presence.find(edge.friend);
-        if (circle !== undefined && user !== undefined && lists.part(circle, user)) ended.push(edge);
+    for (const part of inParts(removed)) {
+      yield part.length;
+      for (const edge of part) {
+        const list = lists.get(edge.user);
+        const user = list === undefined ? undefined : presence.find(edge.friend);
+        if (list !== undefined && user !== undefined && lists.removeFriend(list, user)) ended.push(edge);
       }
     }
     return ended;
@@ -152,7 +152,7 @@ export class RosterTelling {
 
   /** Ends the watches by id that depended on a removed friendship. @returns them by connection. */
   *#dropUnfriended(removed: readonly Edge[]): Steps<ReadonlyMap<Outbox, string[]>> {
-    const { followers } = this.#options;
+    const { followers } = this.#options.graph;
     const friendsOf = new Map<string, string[]>();
     for (const { user: former, friend } of removed) {
       if (!followers.has(former)) continue;
@@ -165,7 +165,7 @@ export class RosterTelling {
       for (const outbox of followers.of(former)) {
         yield Math.min(friends.length, outbox.users.size);
         const watched = this.#watchedOf(outbox, friends);
-        for (const user of watched) this.#options.dropUser(outbox, user);
+        for (const user of watched) this.#options.graph.unwatchUser(outbox, user);
         if (watched.length > 0) dropped.set(outbox, [...(dropped.get(outbox) ?? []), ...watched.map(({ id }) => id)]);
       }
     }
@@ -183,10 +183,13 @@ export class RosterTelling {
   }
 
   *#addFriends(added: readonly Edge[]): Steps {
-    const { lists, presence } = this.#options;
-    for (const some of parts(added)) {
-      yield some.length;
-      const watched = some.filter(({ user }) => lists.get(user) !== undefined);
+    const {
+      graph: { lists },
+      presence,
+    } = this.#options;
+    for (const part of inParts(added)) {
+      yield part.length;
+      const watched = part.filter(({ user }) => lists.get(user) !== undefined);
       if (watched.length === 0) continue;
       // One query for many friends costs a third of a query for each.
       const held = presence.acquireAll(watched.map(({ friend }) => friend));
@@ -196,35 +199,39 @@ export class RosterTelling {
   }
 
   *#addFriend({ user: owner, friend }: Edge): Steps {
-    const { lists, presence, telling } = this.#options;
-    const circle = lists.get(owner);
+    const {
+      graph: { lists },
+      presence,
+      messages,
+    } = this.#options;
+    const list = lists.get(owner);
     const known = presence.find(friend);
     // A list that was loaded after the edit contains the friend already, and so do its snapshots.
-    if (circle === undefined || (known !== undefined && circle.friends.has(known))) return;
+    if (list === undefined || (known !== undefined && list.friends.has(known))) return;
     const head = `{"type":"friend","friendsOf":${JSON.stringify(owner)},"op":"add","entry":`;
     const v = presence.peek(friend).v;
     // The friend joins the list only afterwards. Otherwise a watcher could be sent a change before the friend.
-    yield* this.#tellWatchers(circle, (outbox) => {
+    yield* this.#notifyWatchers(list, (outbox) => {
       const user = presence.peek(friend);
       this.#options.beforeShown(outbox, user);
-      return `${head}${telling.entry(user, outbox.viewer)}}`;
+      return `${head}${messages.entry(user, outbox.viewer)}}`;
     });
-    if (lists.get(owner) !== circle) return;
-    const user = lists.join(circle, friend);
-    if (user.v !== v) this.#options.tellAgain(user);
+    if (lists.get(owner) !== list) return;
+    const user = lists.addFriend(list, friend);
+    if (user.v !== v) this.#options.sendAgain(user);
   }
 
   /**
    * Watchers that arrive meanwhile are notified too. More than `WATCHERS_AT_ONCE` of them are in a `Set`, which is
    * walked directly and not as a copy.
    */
-  *#tellWatchers(circle: WatchedList, jsonFor: (outbox: Outbox) => string): Steps {
+  *#notifyWatchers(list: WatchedList, jsonFor: (outbox: Outbox) => string): Steps {
     let count = 0;
-    if (circle.watchers.size > 0) yield* this.#turnFor(circle.watchers.size);
-    for (const outbox of circle.watchers) {
-      if (count > 0 && count % WATCHERS_AT_ONCE === 0) yield* this.#turnFor(circle.watchers.size - count);
+    if (list.watchers.size > 0) yield* this.#turnFor(list.watchers.size);
+    for (const outbox of list.watchers) {
+      if (count > 0 && count % WATCHERS_AT_ONCE === 0) yield* this.#turnFor(list.watchers.size - count);
       count++;
-      this.#options.telling.rest(outbox);
+      this.#options.messages.sendPending(outbox);
       outbox.reply(jsonFor(outbox));
     }
   }
@@ -235,6 +242,6 @@ export class RosterTelling {
   }
 }
 
-function* parts(edges: readonly Edge[]): Generator<readonly Edge[]> {
+function* inParts(edges: readonly Edge[]): Generator<readonly Edge[]> {
   for (let from = 0; from < edges.length; from += EDGES_AT_ONCE) yield edges.slice(from, from + EDGES_AT_ONCE);
 }

@@ -3,7 +3,7 @@
  * lost, nothing is told twice, and no `at` covers what is still to come.
  */
 import { describe, expect, it, vi } from 'vitest';
-import { Held } from '../../../server/fanout/delivery/held-back.ts';
+import { PendingUser } from '../../../server/fanout/delivery/pending-user.ts';
 import type { Entry } from '../../../shared/messages/entry.ts';
 import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 import type { Session } from '../../../server/presence/sessions/session.ts';
@@ -447,7 +447,7 @@ describe('`at` while a change is held back', () => {
     stage.core.begin('8');
     stage.fanout.flush();
     expect(lastAt(stranger.socket.take())).toBe(usual);
-    const asked = vi.spyOn(Held.prototype, 'owes');
+    const asked = vi.spyOn(PendingUser.prototype, 'isPendingFor');
     stage.fanout.watchUsers(stranger.outbox, ['9'], undefined, undefined);
     expect(lastAt(stranger.socket.take())).toBe(usual);
     expect(asked).not.toHaveBeenCalled();
