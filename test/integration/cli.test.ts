@@ -294,9 +294,7 @@ describe('a hub that asks for tokens', () => {
     const io = testIo();
     const token = await tokenOf('42', { expiresInS: -1 });
     expect(await run([...args, ...argsFor(args), '--token', token], io)).toBe(1);
-    expect(io.stderr.text).toMatch(
-      /^presence-hub: the hub rejects the token of --token [^\n]+: give a fresh one\n$/,
-    );
+    expect(io.stderr.text).toMatch(/^presence-hub: the hub rejects the token of --token [^\n]+: give a fresh one\n$/);
     expect(io.stdout.text + io.stderr.text).not.toContain(token);
   });
 
