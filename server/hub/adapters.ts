@@ -27,7 +27,7 @@ import type { Users } from '../presence/users.ts';
 import { friendLookUp } from '../roster/friend-look-up.ts';
 import type { Staleness } from '../staleness.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
-import type { Storage } from './storage/storage.ts';
+import type { Storage } from './storage/open-storage.ts';
 import { messageRate, type HubContext } from './context.ts';
 
 /** What every adapter with connections needs to accept one. */
