@@ -34,6 +34,10 @@ const otherCommands = {
   },
   explain: { help: 'explains the status of USER', load: () => import('../client/cli/commands/explain.ts') },
   kick: { help: 'ends one session of USER, as explain shows it', load: () => import('../client/cli/commands/kick.ts') },
+  webhooks: {
+    help: 'lists the rules of webhooks, tests a receiver, and replays dead events',
+    load: () => import('../client/cli/commands/webhooks.ts'),
+  },
   demo: {
     help: 'simulates users, on the running hub or on one that it starts',
     load: () => import('../client/cli/demo/demo.ts'),

@@ -2,11 +2,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run as explainCommand } from '../../client/cli/commands/explain.ts';
 import { run as kickCommand } from '../../client/cli/commands/kick.ts';
+import { run as webhooksCommand } from '../../client/cli/commands/webhooks.ts';
 import { testIo } from '../support/cli-io.ts';
 import { explain, onlySession } from '../support/explain.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
+import { WEBHOOK_SECRET, WebhookReceiver } from '../support/webhook-receiver.ts';
 import { WsClient } from '../support/ws-client.ts';
 
 let hub: TestHub;
@@ -24,6 +26,7 @@ const running =
   };
 const runExplain = running(explainCommand);
 const runKick = running(kickCommand);
+const runWebhooks = running(webhooksCommand);
 
 describe('explain', () => {
   it('is a page that people read: the verdict, why, the sessions, and what happened', async () => {
@@ -149,5 +152,51 @@ describe('kick', () => {
     expect(await runKick('42')).toMatchObject({ code: 2, out: '' });
     expect((await runKick('42')).err).toContain('SESSION is missing');
     expect((await runKick('42', 'x', 'y')).err).toContain('"y" is an extra argument');
+  });
+});
+
+describe('webhooks', () => {
+  let receiver: WebhookReceiver;
+  beforeEach(async () => {
+    receiver = await WebhookReceiver.open();
+    await hub.stop();
+    hub = await startTestHub({ webhookUrl: receiver.url, webhookSecret: WEBHOOK_SECRET, webhookKeepMs: 1 });
+  });
+  afterEach(() => receiver.close());
+
+  it('lists the rules with their queues, tests the receiver, and replays what is dead', async () => {
+    receiver.answer = () => 500;
+    await hub.request('POST', '/v1/heartbeat', { user: '42', ttlMs: 60_000 });
+    await hub.until(
+      async () => (await hub.metric('presence_hub_webhook_events_total{rule="default",result="dead"}')) === 1,
+    );
+    expect((await runWebhooks()).out.split('\n')).toEqual([
+      `default  ${receiver.url}`,
+      '  reports    changes of status to online, away, busy, offline',
+      '  queue      0 waiting, 1 dead (presence-hub webhooks --replay default)',
+      '  failing    it answered 500',
+      '',
+    ]);
+    const refused = await runWebhooks('--test', 'default');
+    expect(refused).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('did not take the test: it answered 500') as string,
+    });
+    receiver.answer = () => 200;
+    expect(await runWebhooks('--test', 'default')).toMatchObject({
+      code: 0,
+      out: 'the receiver of default took the test\n',
+    });
+    expect((await runWebhooks('--replay', 'default')).out).toBe('1 dead event of default will be sent again\n');
+    await receiver.until(() => receiver.events.length === 1);
+  });
+
+  it('says what is wrong with a command line, and which rule there is not', async () => {
+    expect(await runWebhooks('--test', 'a', '--replay', 'b')).toMatchObject({ code: 2 });
+    expect(await runWebhooks('default')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('extra argument') as string,
+    });
+    expect((await runWebhooks('--replay', 'other')).err).toContain('there is no such rule');
   });
 });
