@@ -59,7 +59,9 @@ export interface Config {
   readonly jwksUrl: string | null;
   readonly jwtIssuer: string | null;
   readonly jwtAudience: string | null;
+  /** HUB_ADMIN_TOKEN and HUB_METRICS_TOKEN as given. */
   readonly adminToken: string | null;
+  readonly metricsToken: string | null;
   readonly tcpAuth: 'none' | 'token';
   /** HUB_TCP_ALLOW as given; empty: every address. */
   readonly tcpAllow: string;
@@ -224,6 +226,7 @@ function toConfig(valueOf: (name: SettingName) => string): Config {
     jwtIssuer: textOrNull('HUB_JWT_ISSUER'),
     jwtAudience: textOrNull('HUB_JWT_AUDIENCE'),
     adminToken: textOrNull('HUB_ADMIN_TOKEN'),
+    metricsToken: textOrNull('HUB_METRICS_TOKEN'),
     tcpAuth: (textOrNull('HUB_TCP_AUTH') ?? (auth === 'jwt' ? 'token' : 'none')) as Config['tcpAuth'],
     tcpAllow: valueOf('HUB_TCP_ALLOW'),
     origins: valueOf('HUB_ORIGINS'),

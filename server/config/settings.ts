@@ -68,7 +68,16 @@ const table = {
   HUB_JWKS_URL: { form: { kind: 'text' }, fallback: '', help: 'where the issuer’s keys are, instead of a secret' },
   HUB_JWT_ISSUER: { form: { kind: 'text' }, fallback: '', help: 'the iss that tokens must have' },
   HUB_JWT_AUDIENCE: { form: { kind: 'text' }, fallback: '', help: 'the aud that tokens must have' },
-  HUB_ADMIN_TOKEN: { form: { kind: 'text' }, fallback: '', help: 'a static bearer with the scope admin' },
+  HUB_ADMIN_TOKEN: {
+    form: { kind: 'text' },
+    fallback: '',
+    help: 'a static bearer with the scope admin; several with commas',
+  },
+  HUB_METRICS_TOKEN: {
+    form: { kind: 'text' },
+    fallback: '',
+    help: 'a static bearer that reads only /metrics; several with commas',
+  },
   HUB_TCP_AUTH: {
     form: { kind: 'choice', of: ['none', 'token'] },
     fallback: '',

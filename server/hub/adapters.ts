@@ -202,6 +202,7 @@ function buildApi(
       listed: origins,
     }),
     pages,
+    hidesLastSeen: config.lastSeen === 'hide',
     clock,
     log,
   });

@@ -3,7 +3,7 @@
  * from settings.
  */
 import { parseCidrs, type Cidrs } from '../auth/cidrs.ts';
-import { createOpenWithAdmin, openAuthenticator, type Authenticator } from '../auth/authenticator.ts';
+import { createOpenWithTokens, openAuthenticator, type Authenticator } from '../auth/authenticator.ts';
 import { createJwtAuthenticator } from '../auth/jwt-authenticator.ts';
 import { parseOrigins } from '../auth/origins.ts';
 import type { RefusalReason } from '../../shared/reasons.ts';
@@ -95,8 +95,8 @@ export function messageRate({ messagesPerS }: Config): Rate {
 
 /** Builds the authenticator. @throws {StartError} with one sentence that names the setting. */
 export function buildAuthenticator(config: Config, clock: Clock, log: Logger): Authenticator {
-  const { auth, adminToken } = config;
-  if (auth === 'open' && adminToken === null) return openAuthenticator;
+  const { auth, adminToken, metricsToken } = config;
+  if (auth === 'open' && adminToken === null && metricsToken === null) return openAuthenticator;
   const made =
     auth === 'jwt'
       ? createJwtAuthenticator({
@@ -105,13 +105,14 @@ export function buildAuthenticator(config: Config, clock: Clock, log: Logger): A
           issuer: config.jwtIssuer ?? undefined,
           audience: config.jwtAudience ?? undefined,
           adminToken: adminToken ?? undefined,
+          metricsToken: metricsToken ?? undefined,
           badTokens: messageRate(config),
           clock,
           onKeysFailure: (why) => {
             log.warn({ why }, 'tokens of new keys can’t be checked');
           },
         })
-      : createOpenWithAdmin(adminToken ?? '');
+      : createOpenWithTokens(adminToken, metricsToken);
   if (!made.ok) throw new StartError(made.problem);
   return made.authenticator;
 }

@@ -64,6 +64,7 @@ export const defaultConfig: Config = {
   jwtIssuer: null,
   jwtAudience: null,
   adminToken: null,
+  metricsToken: null,
   tcpAuth: 'none',
   tcpAllow: '',
   origins: '',

@@ -74,6 +74,7 @@ describe('defaults and sources', () => {
         jwtIssuer: null,
         jwtAudience: null,
         adminToken: null,
+        metricsToken: null,
         tcpAuth: 'none',
         tcpAllow: '',
         origins: '',

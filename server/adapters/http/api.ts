@@ -74,7 +74,15 @@ export function createApi(options: ApiOptions): Api {
     ...operationsRoutes(options),
   ];
   const routes = [...calls, openApiRoute(calls), ...pageRoutes(options.pages)];
-  const route = createRouter(routes, { pageRules, callers: createCallers(options), turns: options.turns, onRefused });
+  const route = createRouter(routes, {
+    pageRules,
+    callers: createCallers(options),
+    turns: options.turns,
+    onRefused,
+    onAdminChange: (change) => {
+      log.info(change, 'audit: an admin’s change');
+    },
+  });
   const refuseOrigin = (detail: string): HttpReply => {
     onRefused('origin');
     return problem(403, detail);

@@ -5,7 +5,7 @@
 import { heartbeatBody, presenceBody, type HeartbeatBody } from '../../../../shared/messages/http-bodies.ts';
 import { takeHttpHeartbeat, type HttpHeartbeatOptions } from './heartbeat.ts';
 import { viewerOf } from '../../../auth/identity.ts';
-import { mayHeartbeat, mayReadFriends, mayReadPresence, type IsFriend } from '../../../auth/policy.ts';
+import { mayHeartbeat, mayReadFriendsPresence, mayReadPresence, type IsFriend } from '../../../auth/policy.ts';
 import type { Clock } from '../../../lib/time/clock.ts';
 import type { TurnBudget } from '../../../lib/time/turn-budget.ts';
 import type { Presence } from '../../../presence/presence.ts';
@@ -68,7 +68,7 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       method: 'GET',
       path: '/v1/users/{user}/friends/presence',
       about: (call) => readUser(call, 'user'),
-      may: mayReadFriends,
+      may: mayReadFriendsPresence,
       answer: ({ viewer, chargeFor }, user) => {
         const friends = options.roster.friendsOf(user);
         chargeFor(friends.length);

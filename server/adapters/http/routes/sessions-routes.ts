@@ -1,9 +1,9 @@
 /**
- * Sessions over HTTP, for an admin: explains the status of a user, and ends one of its sessions. The explanation
- * contains an entry, so it says if that may be out of date.
+ * Sessions over HTTP: explains the status of a user, and ends one of its sessions. The explanation contains an entry, so
+ * it says if that may be out of date. Only an admin is shown addresses.
  */
 import type { Explanation } from '../../../../shared/messages/explain.ts';
-import { mayAdmin } from '../../../auth/policy.ts';
+import { mayAdmin, mayExplain } from '../../../auth/policy.ts';
 import type { Viewer } from '../../../presence/viewer.ts';
 import { readUser } from '../read.ts';
 import { json, noContent, problem } from '../reply.ts';
@@ -15,23 +15,28 @@ export interface SessionsRoutesOptions {
   readonly kick: (user: string, sessionId: string) => boolean;
   readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
   readonly ensureStored: () => void;
+  /** HUB_LAST_SEEN=hide */
+  readonly hidesLastSeen: boolean;
 }
 
-export function sessionsRoutes({ explain, kick, isStale, ensureStored }: SessionsRoutesOptions): Route[] {
+export function sessionsRoutes(options: SessionsRoutesOptions): Route[] {
+  const { explain, kick, isStale, ensureStored } = options;
   return [
     route({
       method: 'GET',
       path: '/v1/users/{user}/explain',
       about: (call) => readUser(call, 'user'),
-      may: mayAdmin,
+      may: (identity) => mayExplain(identity, options.hidesLastSeen),
       answer: async ({ viewer }, user) => {
         ensureStored();
-        const explanation = await explain(user);
+        const explained = await explain(user);
+        const explanation = viewer.isAdmin ? explained : withoutAddresses(explained);
         return json(JSON.stringify(isStale([user], viewer) ? { ...explanation, stale: true } : explanation));
       },
     }),
     route({
       method: 'DELETE',
+      isAudited: true,
       path: '/v1/users/{user}/sessions/{session}',
       about: (call) => readUser(call, 'user'),
       may: mayAdmin,
@@ -41,4 +46,9 @@ export function sessionsRoutes({ explain, kick, isStale, ensureStored }: Session
           : problem(404, `session: ${user} has no such session: explain shows those that it has`),
     }),
   ];
+}
+
+function withoutAddresses(explanation: Explanation): Explanation {
+  const sessions = explanation.sessions.map(({ peerAddress: _peer, ...session }) => ({ ...session, address: null }));
+  return { ...explanation, sessions };
 }
