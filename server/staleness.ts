@@ -63,6 +63,11 @@ export class Staleness implements Forewarning {
     return earliest(this.#reasons);
   }
 
+  /** Whether there is any reason. */
+  get isAny(): boolean {
+    return this.#reasons.length > 0;
+  }
+
   /** Whether there is a reason that does not concern everybody. */
   get isOn(): boolean {
     return this.#reasons.some(({ isAbout }) => isAbout !== null);

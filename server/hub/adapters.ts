@@ -177,6 +177,9 @@ function buildApi(
     friendLookUp: (count) => friendLookUp(roster, count),
     heartbeat: { intake, codeOf: (status) => codes.codeOf(status), timeoutMs, warmMs, keepLease },
     isStale: (ids, viewer) => staleness.isStale(ids, viewer),
+    list: (query, viewer) => core.presentUsers.page(query, viewer),
+    counts: (viewer) =>
+      core.presentUsers.counts(viewer, (user) => staleness.isAny && staleness.isStale([user.id], viewer)),
     ensureStored,
     turns,
     edit: (edit) => core.rosterEdits.edit(edit),

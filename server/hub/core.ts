@@ -28,6 +28,7 @@ import {
   writeAll,
   type Storage,
 } from './storage.ts';
+import { PresentUsers } from '../actions/present-users.ts';
 import { RosterEdits } from '../actions/edit-friends.ts';
 import { buildSessionActions, type SessionActions } from '../actions/sessions.ts';
 import type { HubContext } from './context.ts';
@@ -36,6 +37,7 @@ export interface Core extends SessionActions {
   readonly presence: Presence;
   readonly fanout: Fanout;
   readonly tails: Tails;
+  readonly presentUsers: PresentUsers;
   readonly intake: Intake;
   readonly onChange: readonly ChangeListener[];
   readonly ensureStored: () => void;
@@ -83,10 +85,12 @@ export function buildCore(site: HubContext, lasting: Storage): Core {
   const fanout = buildFanout(site, lasting, presence, { ensureStored, counts, delays, turns });
   const rosterEdits = buildRosterEdits(site, lasting, fanout, turns);
   const tails = buildTails(site, presence, ensureStored);
+  const presentUsers = new PresentUsers({ presence, ensureStored, turns, nowMs: () => performance.now() });
   const onChange: readonly ChangeListener[] = [
     ({ isShown }) => {
       if (isShown) counts.changes++;
     },
+    (change) => presentUsers.changed(change),
     (change) => tails.changed(change),
     (change) => fanout.reports.changed(change),
   ];
@@ -105,6 +109,7 @@ export function buildCore(site: HubContext, lasting: Storage): Core {
     presence,
     fanout,
     tails,
+    presentUsers,
     intake,
     onChange,
     ensureStored,

@@ -54,7 +54,7 @@ const table: Readonly<Record<string, Room>> = {
   'adapters/tcp-xml': adapter(['fast-xml-parser']),
   'adapters/ws-json': adapter([]),
   'adapters/http': {
-    rooms: [...adapter([]).rooms, 'metrics (types)', 'roster (types)', 'storage/sqlite'],
+    rooms: [...adapter([]).rooms, 'actions (types)', 'metrics (types)', 'roster (types)', 'storage/sqlite'],
     packages: ['zod'],
     node: true,
   },

@@ -15,6 +15,7 @@ import { operationsRoutes, type OperationsOptions } from './routes/operations-ro
 import { sessionsRoutes, type SessionsRoutesOptions } from './routes/sessions-routes.ts';
 import type { PageRules } from './routes/own-pages.ts';
 import { pageRoutes } from './routes/pages.ts';
+import { listRoutes, type ListRoutesOptions } from './routes/list-routes.ts';
 import { presenceRoutes, type PresenceRoutesOptions } from './routes/presence-routes.ts';
 import { problem, secureHeaders } from './reply.ts';
 import type { Reply } from './route.ts';
@@ -24,6 +25,7 @@ interface ApiOptions
   extends
     CallersOptions,
     PresenceRoutesOptions,
+    ListRoutesOptions,
     FriendsRoutesOptions,
     BlocksRoutesOptions,
     SessionsRoutesOptions,
@@ -68,6 +70,7 @@ export function createApi(options: ApiOptions): Api {
   const { pageRules, onRefused, explainRefusal, explainUpgrade, log } = options;
   const calls = [
     ...presenceRoutes(options),
+    ...listRoutes(options),
     ...friendsRoutes(options),
     ...blocksRoutes(options),
     ...sessionsRoutes(options),
