@@ -297,17 +297,19 @@ async function listenTcp({ config, onStop }: HubContext, tcpXml: TcpXml): Promis
 
 async function startPolling(
   { config, log, codes, names, encoding, stalls, onStop }: HubContext,
-  { intake, presence }: Core,
+  { intake, presence, history }: Core,
   staleness: Staleness,
   clock: Clock,
 ): Promise<void> {
   if (config.pollFile === null) return;
+  const record = (user: string, since: number, until: number | null): void =>
+    history?.recorder.doubtUsers([user], since, until);
   const poller = new Poller({
     file: config.pollFile,
     intake,
     clock,
     log,
-    unasked: createUnasked({ presence, staleness, clock, stalls }),
+    unasked: createUnasked({ presence, staleness, clock, stalls, record }),
     codes,
     readXmlState: (body) => readXmlState(body, encoding, names),
   });

@@ -38,6 +38,8 @@ interface StalenessOptions {
   readonly outboxes: () => Iterable<Outbox>;
   /** Reports a new earliest `since` of all reasons; null: nothing is in doubt. */
   readonly onSureness: (since: number | null) => void;
+  /** Reports a new earliest `since` of the reasons that concern everybody; null: there is none. */
+  readonly onDoubt?: (since: number | null) => void;
   /**
    * Sends all pending changes to the connection. @returns the `at` that then applies; undefined if the connection does
    * not read, so that some changes are still pending.
@@ -166,6 +168,7 @@ export class Staleness implements Forewarning {
   }
 
   #report(): void {
+    this.#options.onDoubt?.(earliest(this.#reasons.filter(({ isAbout }) => isAbout === null)));
     const { since } = this;
     if (since === this.#reportedSince) return;
     this.#reportedSince = since;
@@ -197,7 +200,7 @@ function earliest(reasons: readonly Reason[]): number | null {
 /** Builds the staleness, starting with the doubt that the restart causes. */
 export function buildStaleness(
   site: HubContext,
-  { presence, fanout }: Core,
+  { presence, fanout, history }: Core,
   { store }: Storage,
   wsJson: WsJson,
 ): Staleness {
@@ -208,13 +211,17 @@ export function buildStaleness(
     onSureness: (since) => {
       keepSureUntil(site, store, since);
     },
+    onDoubt: (since) => history?.recorder.doubt(since),
     settle: (outbox) => fanout.settle(outbox),
   });
   fanout.forewarning = staleness;
   const now = clock.now();
   const reason = untilBack(presence, store.state, config.warmMs, now);
   if (!reason.isOver(now.monoMs)) staleness.begin(reason);
-  else keepSureUntil(site, store, null);
+  else {
+    keepSureUntil(site, store, null);
+    history?.recorder.doubt(null);
+  }
   return staleness;
 }
 

@@ -98,6 +98,12 @@ export function mayExplain(identity: Identity, hidesLastSeen: boolean): boolean 
   return mayAdmin(identity) || (mayReadAll(identity) && !hidesLastSeen);
 }
 
+/** Permission to read the history of a user. In open mode with an admin token, it needs that token. */
+export function mayReadHistory(identity: Identity, user: string, hidesLastSeen: boolean): boolean {
+  if (isSelf(identity, user) || mayExplain(identity, hidesLastSeen)) return true;
+  return !hidesLastSeen && mayWatchAnyone(identity) && !identity.isOpen;
+}
+
 /** In open mode, the metrics may need a token although everyone is admin (HUB_METRICS_TOKEN). */
 export function mayReadMetrics(identity: Identity): boolean {
   return identity.scopes.has('metrics') || (mayReadAll(identity) && !identity.isOpen);

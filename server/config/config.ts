@@ -90,6 +90,10 @@ export interface Config {
   readonly frameMs: number;
   readonly maxQueuedBytes: number;
   readonly slowMs: number;
+  /** 0: history is off. */
+  readonly historyDays: number;
+  /** Maximum single transitions of a user in a day. */
+  readonly historyPerDay: number;
 }
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 
@@ -246,6 +250,8 @@ function toConfig(valueOf: (name: SettingName) => string): Config {
     frameMs: whole('HUB_FRAME_MS'),
     maxQueuedBytes: whole('HUB_MAX_QUEUED_BYTES'),
     slowMs: whole('HUB_SLOW_MS'),
+    historyDays: whole('HUB_HISTORY_DAYS'),
+    historyPerDay: whole('HUB_HISTORY_PER_DAY'),
   });
 }
 

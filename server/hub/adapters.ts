@@ -21,6 +21,7 @@ import type { Doubt } from '../presence/change.ts';
 import { friendLookUp } from '../roster/friend-look-up.ts';
 import type { Roster } from '../roster/port.ts';
 import type { Core } from './core.ts';
+import { recordDoubt } from './history.ts';
 import { retrySureness, startRetryingStorage, type Storage } from './storage.ts';
 import { messageRate, type HubContext } from './context.ts';
 import { buildStaleness, untilDecided, type Staleness } from '../staleness.ts';
@@ -75,9 +76,11 @@ export function buildAdapters(site: HubContext, core: Core, lasting: Storage, pa
  * Handles a doubted mass lapse: pings the clients that can be pinged, and notifies watchers that what they see may be
  * stale.
  */
-export function onDoubt({ log }: HubContext, { presence }: Core, { staleness, wsJson }: Adapters, doubt: Doubt): void {
+export function onDoubt(site: HubContext, core: Core, { staleness, wsJson }: Adapters, doubt: Doubt): void {
   const { adapter } = doubt;
-  log.warn({ adapter }, 'very many sessions fell silent at once: their end is held, and doubted');
+  const { presence, history, turns } = core;
+  if (history !== null) void recordDoubt(site, history, presence, turns, doubt);
+  site.log.warn({ adapter }, 'very many sessions fell silent at once: their end is held, and doubted');
   staleness.begin(untilDecided(doubt, presence));
   if (adapter === 'ws-json') wsJson.pingAll();
 }
@@ -205,6 +208,7 @@ function buildApi(
       listed: origins,
     }),
     pages,
+    history: core.history?.history ?? null,
     hidesLastSeen: config.lastSeen === 'hide',
     clock,
     log,

@@ -28,6 +28,7 @@ import {
   writeAll,
   type Storage,
 } from './storage.ts';
+import { buildHistory, type HistoryParts } from './history.ts';
 import { PresentUsers } from '../actions/present-users.ts';
 import { RosterEdits } from '../actions/edit-friends.ts';
 import { buildSessionActions, type SessionActions } from '../actions/sessions.ts';
@@ -38,6 +39,8 @@ export interface Core extends SessionActions {
   readonly fanout: Fanout;
   readonly tails: Tails;
   readonly presentUsers: PresentUsers;
+  /** Null if history is off. */
+  readonly history: HistoryParts | null;
   readonly intake: Intake;
   readonly onChange: readonly ChangeListener[];
   readonly ensureStored: () => void;
@@ -85,12 +88,14 @@ export function buildCore(site: HubContext, lasting: Storage): Core {
   const fanout = buildFanout(site, lasting, presence, { ensureStored, counts, delays, turns });
   const rosterEdits = buildRosterEdits(site, lasting, fanout, turns);
   const tails = buildTails(site, presence, ensureStored);
+  const history = buildHistory(site, lasting.historyStore, presence);
   const presentUsers = new PresentUsers({ presence, ensureStored, turns, nowMs: () => performance.now() });
   const onChange: readonly ChangeListener[] = [
     ({ isShown }) => {
       if (isShown) counts.changes++;
     },
     (change) => presentUsers.changed(change),
+    (change) => history?.recorder.changed(change),
     (change) => tails.changed(change),
     (change) => fanout.reports.changed(change),
   ];
@@ -110,6 +115,7 @@ export function buildCore(site: HubContext, lasting: Storage): Core {
     fanout,
     tails,
     presentUsers,
+    history,
     intake,
     onChange,
     ensureStored,

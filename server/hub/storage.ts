@@ -20,6 +20,8 @@ import {
   type OpenedDatabase,
 } from '../storage/sqlite/database.ts';
 import type { Store, StoreState } from '../storage/port.ts';
+import { SqliteHistory } from '../storage/sqlite/sqlite-history.ts';
+import type { HistoryStore } from '../history/port.ts';
 import { SqliteStore } from '../storage/sqlite/sqlite-store.ts';
 import { storedEntryOf } from '../storage/stored-entry.ts';
 import { WalWatch } from '../storage/sqlite/wal-watch.ts';
@@ -31,6 +33,7 @@ export interface Storage {
   readonly store: Store;
   readonly roster: Roster;
   readonly hubClock: VersionClock;
+  readonly historyStore: HistoryStore;
 }
 
 /** How long a start waits for a previous hub to release HUB_DATA, and how often it checks. */
@@ -53,7 +56,7 @@ export async function openStorage(site: HubContext, interrupted: AbortSignal): P
       store.raiseCeiling(ceiling);
     }),
   );
-  return { store, roster, hubClock };
+  return { store, roster, hubClock, historyStore: new SqliteHistory(database, config.historyPerDay) };
 }
 
 async function openWhenFree({ config, clock, log }: HubContext, interrupted: AbortSignal): Promise<OpenedDatabase> {

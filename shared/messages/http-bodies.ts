@@ -4,7 +4,8 @@ import { entry } from './entry.ts';
 import { adapterNames } from './explain.ts';
 import { device, instant, list, text, userId, userIds } from '../ids.ts';
 import { MAX_EDGES_PER_IMPORT, MAX_TTL_MS } from '../limits.ts';
-import { presentStatuses, sessionStatuses } from '../status.ts';
+import { shownCauses, type ShownCause } from './shown-cause.ts';
+import { presentStatuses, sessionStatuses, userStatus } from '../status.ts';
 
 const heartbeatStatuses = [...sessionStatuses, 'offline'] as const;
 const TTL_FORM = `must be a whole number from 1 to ${MAX_TTL_MS}`;
@@ -57,6 +58,23 @@ export const countsAnswer = z.object({
   sessions: z.object(fieldsOf(adapterNames, count)),
   at: instant,
   stale: z.literal(true).optional(),
+});
+const cause = z.enum(Object.keys(shownCauses) as [ShownCause, ...ShownCause[]]);
+/** `merged`: several transitions beyond HUB_HISTORY_PER_DAY as one. `next` is the `from` of the next page. */
+export const historyAnswer = z.object({
+  user: userId,
+  transitions: z.array(
+    z.object({ at: instant, from: userStatus, to: userStatus, cause, merged: z.literal(true).optional() }),
+  ),
+  next: instant.nullable(),
+});
+export const uptimeAnswer = z.object({
+  user: userId,
+  onlineMs: count,
+  awayMs: count,
+  busyMs: count,
+  offlineMs: count,
+  unknownMs: count,
 });
 export const friendsAnswer = z.object({ user: userId, friends: z.array(userId) });
 

@@ -6,6 +6,7 @@ import { blocksRoutes } from '../../server/adapters/http/routes/blocks-routes.ts
 import { friendsRoutes } from '../../server/adapters/http/routes/friends-routes.ts';
 import { openApiRoute, routeWords } from '../../server/adapters/http/routes/openapi.ts';
 import { operationsRoutes } from '../../server/adapters/http/routes/operations-routes.ts';
+import { historyRoutes } from '../../server/adapters/http/routes/history-routes.ts';
 import { listRoutes } from '../../server/adapters/http/routes/list-routes.ts';
 import { presenceRoutes } from '../../server/adapters/http/routes/presence-routes.ts';
 import { sessionsRoutes } from '../../server/adapters/http/routes/sessions-routes.ts';
@@ -20,6 +21,7 @@ export function describeRoutes(): readonly (readonly [route: string, meaning: st
     friendsRoutes(nothing),
     blocksRoutes(nothing),
     sessionsRoutes(nothing),
+    historyRoutes(nothing),
     operationsRoutes(nothing),
     openApiRoute([]),
   ];

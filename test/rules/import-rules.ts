@@ -54,7 +54,14 @@ const table: Readonly<Record<string, Room>> = {
   'adapters/tcp-xml': adapter(['fast-xml-parser']),
   'adapters/ws-json': adapter([]),
   'adapters/http': {
-    rooms: [...adapter([]).rooms, 'actions (types)', 'metrics (types)', 'roster (types)', 'storage/sqlite'],
+    rooms: [
+      ...adapter([]).rooms,
+      'actions (types)',
+      'history (types)',
+      'metrics (types)',
+      'roster (types)',
+      'storage/sqlite',
+    ],
     packages: ['zod'],
     node: true,
   },
@@ -65,11 +72,12 @@ const table: Readonly<Record<string, Room>> = {
   roster: { rooms: ['shared'], packages: ['pg'], node: true },
   // Only this folder knows SQLite; only the map opens it.
   'storage/sqlite': {
-    rooms: ['storage', 'roster', 'webhooks (types)', 'shared'],
+    rooms: ['storage', 'roster', 'webhooks (types)', 'history (types)', 'shared'],
     packages: ['@photostructure/sqlite'],
     node: true,
   },
   storage: { rooms: ['shared'], node: true },
+  history: { rooms: ['presence', 'shared'], node: true },
   cluster: { rooms: ['presence (types)', 'shared'], packages: ['@redis/client'], node: true },
   auth: { rooms: ['shared', 'presence (types)'], packages: ['jose'], node: true },
   metrics: { rooms: ['presence (types)', 'shared'], packages: ['prom-client'], node: true },

@@ -17,6 +17,7 @@ import {
 import { entry } from '../../shared/messages/entry.ts';
 import { explainedSession, explanation, transition, transitionCauses } from '../../shared/messages/explain.ts';
 import { friendsBody, heartbeatBody, importBody, presenceBody, problem } from '../../shared/messages/http-bodies.ts';
+import { shownCauses } from '../../shared/messages/shown-cause.ts';
 import { hubMessages, tailedChange } from '../../shared/messages/hub-messages.ts';
 import * as limits from '../../shared/limits.ts';
 import { defaultCodes } from '../../shared/status.ts';
@@ -50,6 +51,7 @@ export const sections: Readonly<Record<string, () => string>> = {
   routes: () => table(['request', 'answer'], describeRoutes()),
   'http bodies': () => table(['body of', 'fields'], Object.entries(bodies).map(bodyRow)),
   explanation: () => table(['what', 'fields'], Object.entries(explanations).map(bodyRow)),
+  'shown causes': () => table(['cause', 'meaning'], rowsOf(shownCauses)),
   'transition causes': () => table(['cause', 'meaning'], rowsOf(transitionCauses)),
   metrics: printMetrics,
   settings: () => printSettings((name) => !isLater(name)),

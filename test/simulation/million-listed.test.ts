@@ -39,7 +39,12 @@ it('are listed whole under churn, in turns of at most 5 ms', { timeout: 600_000 
   const stage = new PresenceStage({ onChange: (change) => present.changed(change) });
   const { presence } = stage;
   const work = new WorkClock();
-  const present: PresentUsers = new PresentUsers({ presence, turns: new TurnBudget(), ensureStored: () => {}, nowMs: work.nowMs });
+  const present: PresentUsers = new PresentUsers({
+    presence,
+    turns: new TurnBudget(),
+    ensureStored: () => {},
+    nowMs: work.nowMs,
+  });
   const idOf = (i: number) => `user-${(i * 7919) % COUNT}`;
   const rare = new Set([17, 500_000, 999_999].map(idOf));
   for (let i = 0; i < COUNT; i++) {

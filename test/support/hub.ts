@@ -84,6 +84,8 @@ export const defaultConfig: Config = {
   frameMs: 30_000,
   maxQueuedBytes: 4_194_304,
   slowMs: 60_000,
+  historyDays: 0,
+  historyPerDay: 2_000,
 };
 
 /** Starts a hub; the test stops it. */

@@ -94,6 +94,8 @@ describe('defaults and sources', () => {
         frameMs: 30_000,
         maxQueuedBytes: 4_194_304,
         slowMs: 60_000,
+        historyDays: 0,
+        historyPerDay: 2000,
       },
     });
     expect(Object.isFrozen(configOf({}))).toBe(true);
@@ -246,7 +248,6 @@ describe('what this version does not have yet', () => {
     ['HUB_WORKERS', 'four'],
     ['HUB_WEBHOOK_URL', 'https://hook.example'],
     ['HUB_WEBHOOK_SECRET', 'hush-hush'],
-    ['HUB_HISTORY_DAYS', '30'],
   ])('%s=%s stops the start, says so, and repeats no secret', (name, value) => {
     const problem = problemOf({ env: { [name]: value } });
     expect(problem).toMatch(new RegExp(`^${name} asks for what this version does not have yet: leave it unset`));

@@ -15,6 +15,7 @@ import { operationsRoutes, type OperationsOptions } from './routes/operations-ro
 import { sessionsRoutes, type SessionsRoutesOptions } from './routes/sessions-routes.ts';
 import type { PageRules } from './routes/own-pages.ts';
 import { pageRoutes } from './routes/pages.ts';
+import { historyRoutes, type HistoryRoutesOptions } from './routes/history-routes.ts';
 import { listRoutes, type ListRoutesOptions } from './routes/list-routes.ts';
 import { presenceRoutes, type PresenceRoutesOptions } from './routes/presence-routes.ts';
 import { problem, secureHeaders } from './reply.ts';
@@ -26,6 +27,7 @@ interface ApiOptions
     CallersOptions,
     PresenceRoutesOptions,
     ListRoutesOptions,
+    HistoryRoutesOptions,
     FriendsRoutesOptions,
     BlocksRoutesOptions,
     SessionsRoutesOptions,
@@ -74,6 +76,7 @@ export function createApi(options: ApiOptions): Api {
     ...friendsRoutes(options),
     ...blocksRoutes(options),
     ...sessionsRoutes(options),
+    ...historyRoutes(options),
     ...operationsRoutes(options),
   ];
   const routes = [...calls, openApiRoute(calls), ...pageRoutes(options.pages)];

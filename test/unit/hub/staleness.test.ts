@@ -26,6 +26,7 @@ class Stage extends FanoutStage {
     staleness: this.staleness,
     clock: this.core.clock,
     stalls: noStalls,
+    record: () => undefined,
   });
 
   watch(...users: string[]): Peer {

@@ -14,12 +14,14 @@ import {
   friendsAnswer,
   friendsBody,
   heartbeatBody,
+  historyAnswer,
   importBody,
   listAnswer,
   presenceBody,
   problem,
+  uptimeAnswer,
 } from '../../../../shared/messages/http-bodies.ts';
-import { MAX_LISTED, PROTOCOL_VERSION } from '../../../../shared/limits.ts';
+import { MAX_HISTORY, MAX_LISTED, PROTOCOL_VERSION } from '../../../../shared/limits.ts';
 import { json } from '../reply.ts';
 import type { Route } from '../route.ts';
 
@@ -40,6 +42,7 @@ const presenceAnswer = z.union([listAnswer, entriesAnswer]);
 const description = z.record(z.string(), z.unknown());
 
 const TEXT = { type: 'string' };
+const INSTANT = { type: 'integer', minimum: 0 };
 const ONEWAY = { oneway: { type: 'boolean', default: false } };
 
 /** The schemas, by the type names in a generated client. */
@@ -54,6 +57,8 @@ const named = {
   ListAnswer: listAnswer,
   PresenceAnswer: presenceAnswer,
   CountsAnswer: countsAnswer,
+  HistoryAnswer: historyAnswer,
+  UptimeAnswer: uptimeAnswer,
   FriendsAnswer: friendsAnswer,
   ImportAnswer: importAnswer,
   PresenceBody: presenceBody,
@@ -147,6 +152,18 @@ export const routeWords: Readonly<Record<string, Words>> = {
   'DELETE /v1/users/{user}/sessions/{session}': {
     id: 'endSession',
     says: '(admin) 204; ends the session at once; 404 for one that is not there',
+  },
+  'GET /v1/users/{user}/history': {
+    id: 'getHistory',
+    says: '`{"user":"42","transitions":[{"at":…,"from":"online","to":"offline","cause":"lapsed"}],"next":null}`, oldest first, see H31',
+    answer: historyAnswer,
+    query: { from: INSTANT, to: INSTANT, limit: { type: 'integer', minimum: 1, maximum: MAX_HISTORY } },
+  },
+  'GET /v1/users/{user}/uptime': {
+    id: 'getUptime',
+    says: '`{"user":"42","onlineMs":…,"awayMs":…,"busyMs":…,"offlineMs":…,"unknownMs":…}`, see H33',
+    answer: uptimeAnswer,
+    query: { from: INSTANT, to: INSTANT },
   },
   'GET /healthz': { id: 'getHealth', says: '200 while the process serves', answer: status },
   'GET /readyz': { id: 'getReadiness', says: '200, or 503 whose `detail` names the failing part', answer: status },
