@@ -1,38 +1,39 @@
 /**
- * The build into dist/: `tsc --build` and beside it the pages (build-pages.mjs). Does nothing where the sources are those of the last
- * build, and holds a lock so that two starts at once do not write over each other. Called by launch.mjs, by `npm run build`
- * and by the tests' global setup. Plain JavaScript, since it runs before anything is built.
+ * The build into dist/: `tsc --build`, and at the same time the pages (build-pages.mjs). Does nothing if the sources are those
+ * of the last build. Holds a lock, so that two starts at the same time do not overwrite each other. Plain JavaScript, because
+ * it runs before anything is built.
  */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, 'dist');
+/** What the last complete build was made of. */
+const record = join(dist, '.built');
+const compiler = join(root, 'node_modules/typescript/bin/tsc');
 const ROOMS = ['shared', 'server', 'client'];
 const PAGES = ['client/page', 'client/dashboard'];
 const SOURCE = /\.(ts|tsx|html|css|svg)$|^tsconfig\.json$/;
-/** What the build is made with and what is built in, beside the sources. */
-const INGREDIENTS = [
+/** What the build depends on beside the sources. */
+const TOOLS = [
   ...['tsconfig.json', 'tsconfig.base.json', 'server/build-pages.mjs'],
   ...['typescript', 'vite', 'preact', 'uplot'].map((name) => `node_modules/${name}/package.json`),
 ];
-const LOCK_POLL_MS = 50;
-/** A holder touches its lock every second; one that has not for this long is gone, whoever has its process id now. */
-const LOCK_TIMEOUT_MS = 10_000;
+const MAX_LOCK_WAIT_MS = 600_000;
 
-/** Builds where dist/ is stale, and says whether it now is what the sources say. */
+/** Builds if dist/ is stale. Returns whether dist/ now matches the sources. */
 export async function buildIfStale() {
   try {
     if (isFresh()) return true;
-    fs.mkdirSync(join(root, 'dist'), { recursive: true });
-    const unlock = await takeLock(join(root, 'dist', '.lock'));
-    try {
-      return isFresh() || (await build());
-    } finally {
-      unlock();
+    fs.mkdirSync(dist, { recursive: true });
+    fs.accessSync(dist, fs.constants.W_OK);
+    if (!fs.existsSync(compiler)) {
+      process.stderr.write('presence-hub: the build needs the compiler: run npm ci first\n');
+      return false;
     }
+    return await withLock(async () => isFresh() || (await build()));
   } catch (error) {
     if (!['EACCES', 'EPERM', 'EROFS'].includes(error.code)) throw error;
     process.stderr.write(
@@ -43,72 +44,95 @@ export async function buildIfStale() {
   }
 }
 
+/** SQLite locks the file through the kernel, which releases the lock when the process ends, however it ends. */
+async function withLock(work) {
+  const { DatabaseSync } = await import('@photostructure/sqlite');
+  const lock = new DatabaseSync(join(dist, '.build-lock'));
+  try {
+    try {
+      lock.exec('PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE');
+    } catch {
+      process.stdout.write('waiting for another build…\n');
+      lock.exec(`PRAGMA busy_timeout = ${MAX_LOCK_WAIT_MS}; BEGIN EXCLUSIVE`);
+    }
+    return await work();
+  } finally {
+    lock.close();
+  }
+}
+
 async function build() {
   const startedAt = performance.now();
-  const record = join(root, 'dist', '.built');
-  // Without a record nobody knows what dist/ holds, and tsc believes its own notes more than what is there.
-  if (!fs.existsSync(record) || !isWhole()) {
-    for (const room of ROOMS) fs.rmSync(join(root, 'dist', room), { recursive: true, force: true });
-  }
-  // Listed before the compiler reads: a source that is saved meanwhile makes this build stale, as it should.
+  // Listed before the compiler reads, so that a source that is saved in the meantime makes this build stale.
   const sources = describeSources();
-  fs.writeFileSync(record, 'unfinished\n');
+  if (mustStartOver(sources)) {
+    for (const room of ROOMS) fs.rmSync(join(dist, room), { recursive: true, force: true });
+  }
+  fs.writeFileSync(record, `unfinished\n${sources}`);
   process.stdout.write('building… ');
   const { code, output } = await compile();
-  // The compiler goes by times: a source that was saved while it ran may be older than its notes, and it would never read it.
-  if (describeSources() !== sources) {
-    const outputs = ROOMS.flatMap((room) => listFiles(join(root, 'dist', room)));
-    for (const path of outputs.filter((name) => name.endsWith('.tsbuildinfo'))) fs.rmSync(path);
-  }
   if (code !== 0) {
     process.stdout.write('failed\n');
     process.stderr.write(output.endsWith('\n') ? output : `${output}\n`);
     return false;
   }
   // Replaces the compiler's version, which has imports.
-  const worker = join(root, 'dist/client/sdk/worker');
+  const worker = join(dist, 'client/sdk/worker');
   if (fs.existsSync(`${worker}.bundle.js`)) fs.renameSync(`${worker}.bundle.js`, `${worker}.js`);
-  pruneOutputs();
-  fs.writeFileSync(record, sources);
+  // The compiler goes by times and could miss a source that was saved while it ran, so the next build starts over.
+  if (describeSources() === sources) fs.writeFileSync(record, sources);
+  else fs.rmSync(record);
   process.stdout.write(`done in ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
   return true;
 }
 
 function isFresh() {
-  return isWhole() && readText(join(root, 'dist/.built')) === describeSources();
+  return isWhole() && readRecord() === describeSources();
 }
 
-/** Whether what is run and opened is there; all else of dist/ is taken on trust. */
+/** Whether the files that are run and opened exist. The rest of dist/ is taken on trust. */
 function isWhole() {
   const entries = PAGES.map((page) => `${page}/index.html`).filter((path) => fs.existsSync(join(root, path)));
-  return ['server/main.js', ...entries].every((path) => fs.existsSync(join(root, 'dist', path)));
+  return ['server/main.js', ...entries].every((path) => fs.existsSync(join(dist, path)));
 }
 
-/** What a build depends on, as text that is equal when nothing has changed. */
+/**
+ * Whether an incremental build would be wrong: the compiler trusts its notes more than the files in dist/, and neither it
+ * nor Vite removes the outputs of sources that no longer exist.
+ */
+function mustStartOver(sources) {
+  const before = readRecord();
+  const paths = new Set(sources.split('\n').map(pathIn));
+  const isGone = (line) => line !== 'unfinished' && !paths.has(pathIn(line));
+  return before === '' || !isWhole() || before.split('\n').some(isGone);
+}
+
+/** The path in a line of the record, which ends with the size and the time. */
+function pathIn(line) {
+  return line.split(' ').slice(0, -2).join(' ');
+}
+
+/** What a build depends on, as text that is equal if nothing has changed: a line per file. */
 function describeSources() {
   const paths = ROOMS.flatMap((room) => listFiles(join(root, room))).filter((path) =>
     SOURCE.test(path.split('/').at(-1)),
   );
-  paths.push(...INGREDIENTS.map((name) => join(root, name)));
+  paths.push(...TOOLS.map((name) => join(root, name)));
   return paths
     .sort()
     .map((path) => {
       const stats = fs.statSync(path, { throwIfNoEntry: false });
-      return `${relative(root, path)} ${stats?.size ?? '-'} ${stats?.mtimeMs ?? '-'}\n`;
+      return `${relative(root, path)} ${stats?.size ?? '-'} ${stats?.mtimeMs ?? '-'}`;
     })
-    .join('');
+    .join('\n');
 }
 
-/** Runs the compiler and Vite at once, because neither reads what the other writes. The compiler's problems go first. */
+/** Runs the compiler and Vite at the same time, because neither reads what the other writes. */
 async function compile() {
-  const compiler = join(root, 'node_modules/typescript/bin/tsc');
-  if (!fs.existsSync(compiler)) {
-    return { code: 1, output: 'presence-hub: the build needs the compiler: run npm ci first' };
-  }
   const children = [[compiler, '--build', root], [join(root, 'server/build-pages.mjs')]].map((args) =>
     spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] }),
   );
-  // A compiler that outlives its launcher would write without the lock.
+  // A compiler that outlives this process would write without the lock.
   const stop = () => {
     for (const child of children) child.kill();
     process.exit(1);
@@ -130,21 +154,6 @@ function endOf(child) {
   });
 }
 
-/** Removes what an earlier build made of sources that are gone; of a page that is still there, Vite has done so. */
-function pruneOutputs() {
-  for (const path of ROOMS.flatMap((room) => listFiles(join(root, 'dist', room)))) {
-    const place = relative(join(root, 'dist'), path);
-    const source = join(root, place).replace(/(\.d\.ts|\.js)$/, '');
-    const isPage = PAGES.some(
-      (page) =>
-        (place === `${page}/index.html` || place.startsWith(`${page}/assets/`)) &&
-        fs.existsSync(join(root, page, 'index.html')),
-    );
-    const isOutput = isPage || place.endsWith('.tsbuildinfo') || [`${source}.ts`, `${source}.tsx`].some(fs.existsSync);
-    if (!isOutput) fs.rmSync(path);
-  }
-}
-
 function listFiles(directory) {
   if (!fs.existsSync(directory)) return [];
   return fs
@@ -153,74 +162,10 @@ function listFiles(directory) {
     .map((found) => join(found.parentPath ?? found.path, found.name));
 }
 
-/** Waits for its turn and answers what gives the lock back. */
-async function takeLock(lock) {
-  const owner = join(lock, 'pid');
-  for (let isFirst = true; !tryMkdir(lock); isFirst = false) {
-    if (isFirst) process.stdout.write('waiting for another build…\n');
-    if (isAbandoned(lock)) stealLock(lock);
-    else await sleep(LOCK_POLL_MS);
-  }
-  fs.writeFileSync(owner, String(process.pid));
-  const touch = setInterval(() => fs.utimes(owner, new Date(), new Date(), () => undefined), 1000);
-  const unlock = () => fs.rmSync(lock, { recursive: true, force: true });
-  process.once('exit', unlock);
-  return () => {
-    clearInterval(touch);
-    process.off('exit', unlock);
-    unlock();
-  };
+function readRecord() {
+  return fs.existsSync(record) ? fs.readFileSync(record, 'utf8') : '';
 }
 
-function isAbandoned(lock) {
-  const owner = join(lock, 'pid');
-  const touchedAt = (fs.statSync(owner, { throwIfNoEntry: false }) ?? fs.statSync(lock, { throwIfNoEntry: false }))
-    ?.mtimeMs;
-  if (touchedAt === undefined) return false;
-  if (Date.now() - touchedAt > LOCK_TIMEOUT_MS) return true;
-  const pid = Number(readText(owner) || Number.NaN);
-  if (Number.isNaN(pid)) return false;
-  // Its own id in a lock that it does not hold: the process of an earlier container.
-  if (pid === process.pid) return true;
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return error.code === 'ESRCH';
-  }
-}
-
-/** Renaming first lets only one of several waiters win, and what it removes is what it has renamed. */
-function stealLock(lock) {
-  const mine = `${lock}.${process.pid}`;
-  try {
-    fs.renameSync(lock, mine);
-  } catch {
-    return;
-  }
-  // Another waiter may have stolen and taken it between the look and the rename: then it goes back.
-  if (isAbandoned(mine)) fs.rmSync(mine, { recursive: true, force: true });
-  else fs.renameSync(mine, lock);
-}
-
-function tryMkdir(path) {
-  try {
-    fs.mkdirSync(path);
-    return true;
-  } catch (error) {
-    if (error.code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-function readText(path) {
-  try {
-    return fs.readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-// By its real path: a clone may be reached through a link.
+// By its real path, because a clone may be reached through a link.
 const isCommand = process.argv[1] !== undefined && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url);
 if (isCommand && !(await buildIfStale())) process.exitCode = 1;

@@ -7,6 +7,7 @@ import type { Clock, Moment } from './lib/time/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
 import type { Change, ChangeListener } from './presence/change.ts';
 import type { Loss, Presence } from './presence/presence.ts';
+import { countWith, findSession } from './presence/sessions/session-list.ts';
 import {
   adapters,
   type AdapterName,
@@ -14,11 +15,13 @@ import {
   type SessionUpdate,
   type Session,
 } from './presence/sessions/session.ts';
+import type { Users } from './presence/users.ts';
 
 /** The limit that a new session would exceed: of its user, or of the hub. */
 export type SessionRefusal = 'sessions' | 'sessions_total';
 
 interface IntakeOptions {
+  readonly users: Pick<Users, 'find'>;
   readonly presence: Presence;
   readonly clock: Clock;
   /** Receive each change, in this order. */
@@ -31,6 +34,9 @@ interface IntakeOptions {
   readonly unsavedCount: () => number;
   readonly onRefused: (reason: SessionRefusal) => void;
 }
+
+/** The first session of a user. */
+const FIRST = { count: 1, replaces: false };
 
 export class Intake {
   readonly #options: IntakeOptions;
@@ -80,7 +86,8 @@ export class Intake {
 
   /** The live session of a source without a connection. */
   find(user: string, device: string, adapter: AdapterName): Session | undefined {
-    return this.#presence.findSession(user, device, adapter);
+    const held = this.#options.users.find(user);
+    return held === undefined ? undefined : findSession(held, device, adapter);
   }
 
   /** Extends the wait for a restored session that the hub itself cannot hear for now. */
@@ -120,8 +127,9 @@ export class Intake {
   }
 
   #refusalOf(claim: NewSession): SessionRefusal | undefined {
-    const { maxSessions, maxSessionsTotal, unsavedCount } = this.#options;
-    const { count, replaces } = this.#presence.countWith(claim);
+    const { users, maxSessions, maxSessionsTotal, unsavedCount } = this.#options;
+    const user = users.find(claim.user);
+    const { count, replaces } = user === undefined ? FIRST : countWith(user, claim.device, claim.status);
     if (count > maxSessions) return 'sessions';
     // A session that replaces another takes no extra room, so a returning user is never refused because of the total.
     if (replaces) return undefined;

@@ -7,7 +7,6 @@
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { setFlagsFromString } from 'node:v8';
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from '../client/cli/terminal/io.ts';
 import { describeSettings, readConfig, readFlags, type Config } from './config/config.ts';
 import type { Hub } from './hub.ts';
@@ -84,11 +83,12 @@ function interruption(): AbortSignal {
 async function serve(args: readonly string[]): Promise<void> {
   const line = readFlags(args);
   if (!line.ok) return fail(line.problem, EXIT_USAGE);
-  if (line.wants === 'help') return say(help());
-  if (line.wants === 'version') return say(version());
-  const settings = readConfig({ flags: line.flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+  const { flags, wants } = line.value;
+  if (wants === 'help') return say(help());
+  if (wants === 'version') return say(version());
+  const settings = readConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
   if (!settings.ok) return fail(settings.problem);
-  const { config, warnings } = settings;
+  const { config, warnings } = settings.value;
   const log = createLog(config.logLevel);
   endOnBugs(log);
   const ending = new AbortController();
@@ -97,7 +97,6 @@ async function serve(args: readonly string[]): Promise<void> {
   stopOnSignals(starting, () => ending.abort(), config.drainMs, log);
   try {
     const hub = await starting;
-    compileAtOnce();
     say(describeStart(hub, config, warnings));
   } catch (error) {
     if (interrupted.aborted && error instanceof StartError) process.exit(0);
@@ -105,16 +104,6 @@ async function serve(args: readonly string[]): Promise<void> {
     if (isSystemError(error)) fail(`the start failed (${error.message}): see to what it names, and start again`);
     failOnBug(error);
   }
-}
-
-/**
- * From here on V8 compiles functions on their first call (with Sparkplug) instead of interpreting them at first. After
- * a restart, thousands of clients reconnect within seconds, to a hub that has run hardly any of its code. Each of the
- * first 10,000 takes 122 µs instead of 124, in the median of 12 runs (2026-11-27, Node 20.20). Setting the flag before
- * the start would give 117 instead of 128, but would also compile the start: 11 MB.
- */
-function compileAtOnce(): void {
-  setFlagsFromString('--always-sparkplug');
 }
 
 function describeStart(hub: Hub, config: Config, warnings: readonly string[]): string {

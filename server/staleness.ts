@@ -10,19 +10,16 @@
  *
  * Every reason is stored, because a run that ends meanwhile leaves the next one equally unsure.
  */
-import type { WsJson } from './adapters/ws-json/ws-json.ts';
-import type { Forewarning } from './fanout/fanout.ts';
+import type { Fanout, Forewarning } from './fanout/fanout.ts';
 import { watchersOf } from './fanout/lists/watched-list.ts';
 import type { Outbox } from './fanout/delivery/outbox.ts';
 import type { Moment } from './lib/time/clock.ts';
 import type { Doubt } from './presence/change.ts';
 import type { Presence } from './presence/presence.ts';
 import type { User } from './presence/user.ts';
+import type { Users } from './presence/users.ts';
 import type { Viewer } from './presence/viewer.ts';
 import type { StoreState } from './storage/port.ts';
-import type { Core } from './hub/core.ts';
-import { keepSureUntil, type Storage } from './hub/storage.ts';
-import type { HubContext } from './hub/context.ts';
 
 export interface Reason {
   /** The last moment of which the hub is sure, on the wall clock. */
@@ -33,19 +30,15 @@ export interface Reason {
 }
 
 interface StalenessOptions {
-  readonly presence: Pick<Presence, 'find'>;
-  /** The outboxes of all established connections. */
-  readonly outboxes: () => Iterable<Outbox>;
+  readonly users: Pick<Users, 'find'>;
   /** Reports a new earliest `since` of all reasons; null: nothing is in doubt. */
   readonly onSureness: (since: number | null) => void;
-  /** Reports a new earliest `since` of the reasons that concern everybody; null: there is none. */
+  /** Reports the earliest `since` of the reasons that concern everybody; null: there is none. */
   readonly onDoubt?: (since: number | null) => void;
-  /**
-   * Sends all pending changes to the connection. @returns the `at` that then applies; undefined if the connection does
-   * not read, so that some changes are still pending.
-   */
-  readonly settle: (outbox: Outbox) => number | undefined;
 }
+
+/** Sends pending changes, so that `fresh` comes after them. */
+type Settler = Pick<Fanout, 'settle'>;
 
 export class Staleness implements Forewarning {
   readonly #options: StalenessOptions;
@@ -77,20 +70,21 @@ export class Staleness implements Forewarning {
 
   /** Whether the entries that this viewer is shown of these users may be stale. */
   isStale(ids: readonly string[], viewer: Viewer): boolean {
-    const { presence } = this.#options;
+    const { users } = this.#options;
     return this.#reasons.some(({ isAbout }) => {
       if (isAbout === null) return true;
       return ids.some((id) => {
-        const user = presence.find(id);
+        const user = users.find(id);
         return user !== undefined && isAbout(user, viewer);
       });
     });
   }
 
-  begin(reason: Reason): void {
+  /** Begins a doubt. `outboxes` are those of all established connections. */
+  begin(reason: Reason, outboxes: Iterable<Outbox>): void {
     this.#reasons.push(reason);
     this.#report();
-    for (const outbox of this.#options.outboxes()) if (this.#concerns(reason, outbox)) this.#tell(outbox, reason.since);
+    for (const outbox of outboxes) if (this.#concerns(reason, outbox)) this.#tell(outbox, reason.since);
   }
 
   /**
@@ -129,14 +123,14 @@ export class Staleness implements Forewarning {
   }
 
   /** Sends `fresh` for the reasons that are over. */
-  tick(monoMs: number): void {
+  tick(monoMs: number, fanout: Settler): void {
     const remaining = this.#reasons.filter(({ isOver }) => !isOver(monoMs));
     if (remaining.length < this.#reasons.length) {
       this.#reasons = remaining;
-      this.#tellFresh(this.#told.keys());
+      this.#tellFresh(this.#told.keys(), fanout);
       this.#report();
     } else if (this.#perhapsFresh.size > 0) {
-      this.#tellFresh(this.#takeSome());
+      this.#tellFresh(this.#takeSome(), fanout);
     }
   }
 
@@ -154,10 +148,10 @@ export class Staleness implements Forewarning {
     return some;
   }
 
-  #tellFresh(told: Iterable<Outbox>): void {
+  #tellFresh(told: Iterable<Outbox>, fanout: Settler): void {
     for (const outbox of told) {
       if (this.#reasons.some((reason) => this.#concerns(reason, outbox))) continue;
-      const at = this.#options.settle(outbox);
+      const at = fanout.settle(outbox);
       if (at === undefined) {
         this.#perhapsFresh.add(outbox); // try again on the next tick
         continue;
@@ -197,34 +191,6 @@ function earliest(reasons: readonly Reason[]): number | null {
   return reasons.length === 0 ? null : Math.min(...reasons.map(({ since }) => since));
 }
 
-/** Builds the staleness, starting with the doubt that the restart causes. */
-export function buildStaleness(
-  site: HubContext,
-  { presence, fanout, history }: Core,
-  { store }: Storage,
-  wsJson: WsJson,
-): Staleness {
-  const { clock, config } = site;
-  const staleness = new Staleness({
-    presence,
-    outboxes: () => wsJson.welcomedOutboxes(),
-    onSureness: (since) => {
-      keepSureUntil(site, store, since);
-    },
-    onDoubt: (since) => history?.recorder.doubt(since),
-    settle: (outbox) => fanout.settle(outbox),
-  });
-  fanout.forewarning = staleness;
-  const now = clock.now();
-  const reason = untilBack(presence, store.state, config.warmMs, now);
-  if (!reason.isOver(now.monoMs)) staleness.begin(reason);
-  else {
-    keepSureUntil(site, store, null);
-    history?.recorder.doubt(null);
-  }
-  return staleness;
-}
-
 /** Users checked per loop turn: about 2 ms. */
 const USERS_PER_LOOK = 10_000;
 
@@ -232,7 +198,12 @@ const USERS_PER_LOOK = 10_000;
 const SETTLED_AFTER_MS = 100;
 
 /** After a restart: until all users are back, or the warm time is over. */
-function untilBack(presence: Presence, { sureUntil, certainFrom }: StoreState, warmMs: number, now: Moment): Reason {
+export function untilBack(
+  presence: Pick<Presence, 'restoredCount'>,
+  { sureUntil, certainFrom }: StoreState,
+  warmMs: number,
+  now: Moment,
+): Reason {
   const endsAt = now.monoMs + warmMs + SETTLED_AFTER_MS;
   const since = Math.min(sureUntil ?? now.wallMs, now.wallMs);
   // After an unclean end the list of sessions may be incomplete, because a user may have come online in the last
@@ -248,11 +219,11 @@ export function untilLeaseIsOver(suspendedAt: number, leaseMs: number, now: Mome
 }
 
 /** During a doubted mass lapse: until the end of its hold. */
-export function untilDecided({ adapter, since, heldUntil }: Doubt, presence: Pick<Presence, 'isShownOn'>): Reason {
+export function untilDecided({ adapter, since, heldUntil }: Doubt, users: Pick<Users, 'isShownOn'>): Reason {
   const endsAt = heldUntil + SETTLED_AFTER_MS;
   return {
     since,
-    isAbout: (user, viewer) => presence.isShownOn(user, viewer, adapter),
+    isAbout: (user, viewer) => users.isShownOn(user, viewer, adapter),
     isOver: (monoMs) => monoMs >= endsAt,
   };
 }

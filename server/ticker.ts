@@ -23,40 +23,68 @@ interface TickerOptions {
   readonly onChange: readonly ChangeListener[];
   /** Receives a mass lapse, whose sessions are held. */
   readonly onDoubt: (doubt: Doubt) => void;
-  /** Whether leases are suspended, because the hub itself keeps heartbeats out. */
-  readonly isSuspended: () => boolean;
   /** Runs on each tick once nothing more is due, for connections and polls that wait for a time. */
-  readonly onTick: (now: Moment) => void;
+  readonly onTick: (now: Moment, before: Moment) => void;
 }
 
-/** Starts ticking. Returns a function that stops it. */
-export function startTicker(options: TickerOptions): () => void {
-  const { presence, clock, tick, onChange, onDoubt, isSuspended, onTick } = options;
-  let next: NodeJS.Immediate | undefined;
+export class Ticker {
+  readonly #options: TickerOptions;
+  #judged: Moment;
+  #isSuspended = false;
+  #timer: NodeJS.Timeout | undefined;
+  #next: NodeJS.Immediate | undefined;
+
+  constructor(options: TickerOptions) {
+    this.#options = options;
+    this.#judged = options.clock.now();
+  }
+
+  /** The moment of the last complete tick. Up to then, sockets have been read and leases judged. */
+  get judged(): Moment {
+    return this.#judged;
+  }
+
+  start(): void {
+    const { tick } = this.#options;
+    tick();
+    this.#timer = setInterval(() => {
+      const { monoMs } = tick();
+      this.#next ??= setImmediate(() => {
+        this.#next = setImmediate(() => this.#judge(monoMs));
+      });
+    }, LOOK_EVERY_MS);
+  }
+
+  /** Ends no lease from now on, because the hub itself keeps heartbeats out. */
+  suspend(): void {
+    this.#isSuspended = true;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    clearImmediate(this.#next);
+  }
+
+  #judge(monoMs: number): void {
+    const { clock, onTick } = this.#options;
+    this.#next = undefined;
+    const now = { wallMs: clock.now().wallMs, monoMs };
+    if (!this.#isSuspended && this.#expire(now)) {
+      this.#next = setImmediate(() => this.#judge(monoMs));
+      return;
+    }
+    const before = this.#judged;
+    this.#judged = now;
+    onTick(now, before);
+  }
+
   /** @returns whether more sessions are due. */
-  const expire = (now: Moment): boolean => {
+  #expire(now: Moment): boolean {
+    const { presence, onChange, onDoubt } = this.#options;
     const { changes, lapsed, doubted, isMoreDue } = presence.expire(now, BUDGET);
     for (const doubt of doubted) onDoubt(doubt);
     for (const change of changes) for (const listener of onChange) listener(change);
     for (const session of lapsed) session.owner.lapsed(session);
     return isMoreDue;
-  };
-  const judge = (monoMs: number): void => {
-    next = undefined;
-    const now = { wallMs: clock.now().wallMs, monoMs };
-    if (!isSuspended() && expire(now)) next = setImmediate(judge, monoMs);
-    else onTick(now);
-  };
-  const readOnceMore = (monoMs: number): void => {
-    next = setImmediate(judge, monoMs);
-  };
-  tick();
-  const timer = setInterval(() => {
-    const { monoMs } = tick();
-    next ??= setImmediate(readOnceMore, monoMs);
-  }, LOOK_EVERY_MS);
-  return () => {
-    clearInterval(timer);
-    clearImmediate(next);
-  };
+  }
 }

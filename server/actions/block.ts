@@ -1,59 +1,64 @@
 /**
- * Sets and lifts blocks in the order that keeps them secret and durable: store, apply, notify. The core knows what a
+ * Sets and lifts blocks in the order that keeps them secret and durable: store, apply, notify. The ledger knows what a
  * blocked viewer sees, and fan-out knows which viewers to notify.
  */
 import type { Reports } from '../fanout/reports.ts';
+import type { Ledger } from '../presence/entries.ts';
 import { isVisible } from '../presence/fold.ts';
 import type { Presence } from '../presence/presence.ts';
+import type { Users } from '../presence/users.ts';
 import type { Store } from '../storage/port.ts';
 import type { Clock } from '../lib/time/clock.ts';
 
-export interface BlockEdits {
-  /**
-   * Resolves when the viewer is notified. Resolves to false, and changes nothing, if the user has reached the maximum
-   * number of blocks.
-   */
-  readonly block: (user: string, other: string) => Promise<boolean>;
-  /** Resolves when the viewer is notified. */
-  readonly unblock: (user: string, other: string) => Promise<void>;
+export interface BlockOptions {
+  readonly store: Pick<Store, 'block' | 'unblock'>;
+  readonly users: Users;
+  readonly presence: Pick<Presence, 'reveal'>;
+  readonly ledger: Pick<Ledger, 'freeze'>;
+  readonly reports: Reports;
+  readonly clock: Clock;
+  /** Maximum for one user. */
+  readonly maxBlocks: number;
+  readonly ensureStored: () => void;
 }
 
-/** Both edits reject if storage fails, and then nothing has changed. A block that is already set or lifted succeeds. */
-export function buildBlocks(
-  { clock, maxBlocks }: { readonly clock: Clock; readonly maxBlocks: number },
-  store: Pick<Store, 'block' | 'unblock'>,
-  presence: Presence,
-  reports: Reports,
-  ensureStored: () => void,
-): BlockEdits {
-  return {
-    async block(user, other) {
-      // A block of a user whom the next run does not know would outlive what it hides.
-      ensureStored();
-      const blocker = presence.peek(user);
-      const { hiddenFrom } = blocker;
-      if (hiddenFrom?.has(other) === true) return true;
-      if ((hiddenFrom?.size ?? 0) >= maxBlocks) return false;
-      const wasVisible = isVisible(blocker.fold);
-      // If the user is already offline, that change predates the block, so it is sent. Other pending changes are
-      // dropped for the blocked viewer.
-      const settled = wasVisible ? undefined : reports.settleFor(other, blocker);
-      const frozen = presence.freeze(blocker, clock.now());
-      store.block({ user, viewer: other, ...frozen });
-      presence.hide(user, other, frozen);
-      const held = presence.find(user);
-      await (wasVisible && held !== undefined ? reports.changedFor(other, held) : settled);
-      return true;
-    },
-    async unblock(user, other) {
-      if (presence.peek(user).hiddenFrom?.has(other) !== true) return;
-      reports.flush(); // pending changes are not for the blocked viewer, which gets the whole entry below
-      store.unblock(user, other);
-      const held = presence.acquire(user);
-      presence.reveal(held, other, clock.now());
-      const told = isVisible(held.fold) ? reports.changedFor(other, held) : undefined;
-      presence.release(held);
-      await told;
-    },
-  };
+/**
+ * Hides `user` from `other`, as if the user had left now. Resolves when the block is durable and the viewer is
+ * notified. Resolves to false, and changes nothing, if the user has reached the maximum number of blocks. Rejects if
+ * storage fails, and then nothing has changed. A block that is already set succeeds.
+ */
+export async function block(options: BlockOptions, user: string, other: string): Promise<boolean> {
+  const { store, users, ledger, reports, clock, maxBlocks, ensureStored } = options;
+  // A block of a user whom the next run does not know would outlive what it hides.
+  ensureStored();
+  const blocker = users.peek(user);
+  const { hiddenFrom } = blocker;
+  if (hiddenFrom?.has(other) === true) return true;
+  if ((hiddenFrom?.size ?? 0) >= maxBlocks) return false;
+  const wasVisible = isVisible(blocker.fold);
+  // If the user is already offline, that change predates the block, so it is sent. Other pending changes are dropped
+  // for the blocked viewer.
+  const settled = wasVisible ? undefined : reports.settleFor(other, blocker);
+  const frozen = ledger.freeze(blocker, clock.now());
+  store.block({ user, viewer: other, ...frozen });
+  users.hide(user, other, frozen);
+  const held = users.find(user);
+  await (wasVisible && held !== undefined ? reports.changedFor(other, held) : settled);
+  return true;
+}
+
+/**
+ * Lifts a block, so that `other` sees the current entry of `user` again. Resolves when the viewer is notified. Rejects
+ * if storage fails, and then nothing has changed. A block that is already lifted succeeds.
+ */
+export async function unblock(options: BlockOptions, user: string, other: string): Promise<void> {
+  const { store, users, presence, reports, clock } = options;
+  if (users.peek(user).hiddenFrom?.has(other) !== true) return;
+  reports.flush(); // pending changes are not for the blocked viewer, which gets the whole entry below
+  store.unblock(user, other);
+  const held = users.acquire(user);
+  presence.reveal(held, other, clock.now());
+  const told = isVisible(held.fold) ? reports.changedFor(other, held) : undefined;
+  users.release(held);
+  await told;
 }

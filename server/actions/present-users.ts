@@ -9,9 +9,9 @@ import { zeroCounts } from '../lib/zero-counts.ts';
 import { SortedById } from '../lib/collections/sorted-by-id.ts';
 import type { TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Change } from '../presence/change.ts';
-import type { Presence } from '../presence/presence.ts';
 import { adapters, type AdapterName } from '../presence/sessions/session.ts';
 import type { User } from '../presence/user.ts';
+import type { Users } from '../presence/users.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import { presentStatuses, type PresentStatus } from '../../shared/status.ts';
 
@@ -39,7 +39,7 @@ export interface Counts extends Readonly<Record<PresentStatus, number>> {
 }
 
 interface PresentUsersOptions {
-  readonly presence: Pick<Presence, 'heldUsers' | 'entryJsonOnceFor'>;
+  readonly users: Pick<Users, 'held' | 'entryJsonOnceFor'>;
   /** Makes durable what must not be forgotten after it was sent. */
   readonly ensureStored: () => void;
   readonly turns: Pick<TurnBudget, 'take'>;
@@ -91,7 +91,7 @@ export class PresentUsers {
         after = user.id;
         if (!isBlocked(user, viewer)) {
           ids.push(after);
-          entries.push(this.#options.presence.entryJsonOnceFor(user, viewer));
+          entries.push(this.#options.users.entryJsonOnceFor(user, viewer));
         }
         isWhole = !bite.isOver();
         if (!isWhole) break;
@@ -121,7 +121,7 @@ export class PresentUsers {
     let isStale = false;
     const bite = new Bite(this.#options);
     await bite.begin();
-    for (const user of this.#options.presence.heldUsers()) {
+    for (const user of this.#options.users.held()) {
       const status = statusOf(user);
       if (status !== 'offline' && !isBlocked(user, viewer)) {
         counts[status]++;
@@ -140,7 +140,7 @@ export class PresentUsers {
     this.#index = index;
     const bite = new Bite(this.#options);
     await bite.begin();
-    for (const user of this.#options.presence.heldUsers()) {
+    for (const user of this.#options.users.held()) {
       const status = statusOf(user);
       if (status !== 'offline') index[status].add(user);
       if (!bite.isOver()) continue;

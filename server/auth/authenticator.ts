@@ -3,6 +3,7 @@
  * jwt-authenticator.ts). Knows no wire format and no route. A client gets the same sentence for every refusal; `why` is
  * for the log.
  */
+import { ok, type Result } from '../../shared/result.ts';
 import type { ExplainRefusal } from '../lib/log/refusal-log.ts';
 import { everyone, everyoneButAdmin, everyoneButMetrics, type Identity } from './identity.ts';
 import { createStaticTokens } from './static-tokens.ts';
@@ -55,10 +56,6 @@ export interface Authenticator {
   verify(token: string, address: string): Promise<Verdict>;
 }
 
-/** The authenticator, or the sentence that stops the start and names the setting. */
-export type Made =
-  { readonly ok: true; readonly authenticator: Authenticator } | { readonly ok: false; readonly problem: string };
-
 /** The client's message for any bad token, because the name of the failed check would help only a forger. */
 export const REFUSAL = 'the token is missing, wrong or has run out';
 export const UNDECIDED = {
@@ -77,18 +74,17 @@ export const openAuthenticator: Authenticator = {
  * `HUB_AUTH=open` with tokens in the settings. With `HUB_ADMIN_TOKEN`: open, except for what needs an admin, and any
  * other token is refused. With `HUB_METRICS_TOKEN` alone: open, except for the metrics.
  */
-export function createOpenWithTokens(adminTokens: string | null, metricsTokens: string | null): Made {
+export function createOpenWithTokens(adminTokens: string | null, metricsTokens: string | null): Result<Authenticator> {
   const tokens = createStaticTokens(adminTokens, metricsTokens, everyone);
   if (!tokens.ok) return tokens;
   const withoutToken = adminTokens === null ? everyoneButMetrics : everyoneButAdmin;
-  const authenticator: Authenticator = {
+  return ok({
     withoutToken,
     verify: async (token) => {
       const identity = tokens.value(token) ?? (adminTokens === null ? withoutToken : undefined);
       return identity === undefined ? refused('admin', 'it is not HUB_ADMIN_TOKEN') : { ok: true, identity };
     },
-  };
-  return { ok: true, authenticator };
+  });
 }
 
 /** Wraps an authenticator and explains to the operator why tokens are refused. */

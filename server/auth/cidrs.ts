@@ -3,6 +3,7 @@
  * (::ffff:10.0.0.1, as a dual-stack socket shows it) always counts as the IPv4 address. Pure.
  */
 import { BlockList, isIP, isIPv4, SocketAddress } from 'node:net';
+import { fail, ok, type Result } from '../../shared/result.ts';
 
 export interface Cidrs {
   readonly isEmpty: boolean;
@@ -10,10 +11,8 @@ export interface Cidrs {
   contains(address: string): boolean;
 }
 
-export type ReadCidrs = { readonly ok: true; readonly cidrs: Cidrs } | { readonly ok: false; readonly problem: string };
-
 /** Parses the value of `setting`. A fault names the entry. White space alone is the empty set. */
-export function parseCidrs(setting: string, text: string): ReadCidrs {
+export function parseCidrs(setting: string, text: string): Result<Cidrs> {
   // One list per family, because in a common one Node's ::/0 contains every IPv4 address too.
   const v4 = new BlockList();
   const v6 = new BlockList();
@@ -21,8 +20,9 @@ export function parseCidrs(setting: string, text: string): ReadCidrs {
   for (const entry of entries) {
     const range = parseRange(entry);
     if (range === undefined) {
-      const problem = `${setting} holds "${entry}", which is no address and no range of them: write 10.0.0.7, 10.0.0.0/8, ::1 or fd00::/8, with commas between`;
-      return { ok: false, problem };
+      return fail(
+        `${setting} holds "${entry}", which is no address and no range of them: write 10.0.0.7, 10.0.0.0/8, ::1 or fd00::/8, with commas between`,
+      );
     }
     if (range.family === 'ipv4') v4.addSubnet(range.address, range.prefix, 'ipv4');
     else v6.addSubnet(range.address, range.prefix, 'ipv6');
@@ -32,7 +32,7 @@ export function parseCidrs(setting: string, text: string): ReadCidrs {
     if (canonical === undefined) return false;
     return isIPv4(canonical) ? v4.check(canonical, 'ipv4') : v6.check(canonical, 'ipv6');
   };
-  return { ok: true, cidrs: { isEmpty: entries.length === 0, contains } };
+  return ok({ isEmpty: entries.length === 0, contains });
 }
 
 /**

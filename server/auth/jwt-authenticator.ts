@@ -12,9 +12,10 @@ import {
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
 } from 'jose';
+import { fail, ok, type Result } from '../../shared/result.ts';
 import type { Clock } from '../lib/time/clock.ts';
 import type { Rate } from '../lib/time/token-bucket.ts';
-import { refused, type Authenticator, type Made, type TokenFault, type Verdict } from './authenticator.ts';
+import { refused, type Authenticator, type TokenFault, type Verdict } from './authenticator.ts';
 import { identityOf, staticAdmin } from './identity.ts';
 import { createStaticTokens, MAX_TOKEN_CHARS } from './static-tokens.ts';
 import { createJwksKeys, KeysUnavailable, type IssuerKeys } from './jwks.ts';
@@ -62,9 +63,10 @@ const REMEMBER_BAD_MS = 60_000;
 /** These faults may pass when an issuer publishes another key. */
 const FAULTS_OF_KEYS: ReadonlySet<TokenFault> = new Set(['key', 'signature']);
 
-export function createJwtAuthenticator(options: JwtOptions): Made {
+/** The problem names the setting. */
+export function createJwtAuthenticator(options: JwtOptions): Result<Authenticator> {
   const problem = faultOf(options);
-  if (problem !== undefined) return { ok: false, problem };
+  if (problem !== undefined) return fail(problem);
   const { issuer, audience, clock } = options;
   const tokens = createStaticTokens(options.adminToken ?? null, options.metricsToken ?? null, staticAdmin);
   if (!tokens.ok) return tokens;
@@ -91,7 +93,7 @@ export function createJwtAuthenticator(options: JwtOptions): Made {
       return verdictOf(error, token, options);
     }
   };
-  const authenticator: Authenticator = {
+  return ok({
     withoutToken: null,
     verify: async (token, address) => {
       if (token.length > MAX_TOKEN_CHARS) return refused('length', `it has ${token.length} characters`);
@@ -104,8 +106,7 @@ export function createJwtAuthenticator(options: JwtOptions): Made {
       remember(digest, verdict);
       return verdict;
     },
-  };
-  return { ok: true, authenticator };
+  });
 }
 
 function judge(claims: JWTPayload, clock: Clock): Verdict {

@@ -4,6 +4,7 @@
  * makes Origin and Host equal too (DNS rebinding). Pure.
  */
 import { isIP } from 'node:net';
+import { fail, ok, type Result } from '../../shared/result.ts';
 
 export interface OriginRules {
   /** The result of `parseOrigins` for HUB_ORIGINS. */
@@ -12,13 +13,10 @@ export interface OriginRules {
   readonly hubHosts: ReadonlySet<string>;
 }
 
-export type ReadOrigins =
-  { readonly ok: true; readonly origins: ReadonlySet<string> } | { readonly ok: false; readonly problem: string };
-
 /**
  * Parses HUB_ORIGINS. White space alone is the empty set. An origin may end with a slash, as an address bar shows it.
  */
-export function parseOrigins(text: string): ReadOrigins {
+export function parseOrigins(text: string): Result<ReadonlySet<string>> {
   const entries = text.trim() === '' ? [] : text.split(',').map((entry) => entry.trim());
   const origins = new Set<string>();
   for (const entry of entries) {
@@ -27,11 +25,11 @@ export function parseOrigins(text: string): ReadOrigins {
       const advice = entry.includes('*')
         ? 'wildcards are not allowed: list each origin'
         : 'write https://app.example.com, with commas between';
-      return { ok: false, problem: `HUB_ORIGINS holds "${entry}", which is no origin: ${advice}` };
+      return fail(`HUB_ORIGINS holds "${entry}", which is no origin: ${advice}`);
     }
     origins.add(origin);
   }
-  return { ok: true, origins };
+  return ok<ReadonlySet<string>>(origins);
 }
 
 /** Returns whether a request with these headers comes from no page, the hub's own page, or a listed one. */

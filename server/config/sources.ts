@@ -6,7 +6,8 @@ import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import type { Environment } from '../../shared/environment.ts';
 import { parseFields } from '../../shared/messages/json.ts';
-import { flagOf, isSettingName, nearest, settingNames, type SettingName } from './settings.ts';
+import { fail, ok, type Result } from '../../shared/result.ts';
+import { flagOf, isSettingName, settingNames, type SettingName } from './settings.ts';
 
 /** A value and its name in the source, for the error message. */
 export interface Given {
@@ -14,7 +15,6 @@ export interface Given {
   readonly saidAs: string;
 }
 export type GivenSettings = ReadonlyMap<SettingName, Given>;
-export type Read<T> = ({ readonly ok: true } & T) | { readonly ok: false; readonly problem: string };
 
 export interface CommandLine {
   readonly flags: ReadonlyMap<SettingName, string>;
@@ -22,7 +22,7 @@ export interface CommandLine {
 }
 
 /** Parses the arguments of `serve`. Reports the first fault only. */
-export function readFlags(args: readonly string[]): Read<CommandLine> {
+export function readFlags(args: readonly string[]): Result<CommandLine> {
   const names = new Map(settingNames.map((name) => [flagOf(name), name]));
   const options = Object.fromEntries([...names.keys()].map((flag) => [flag, { type: 'string' as const }]));
   // Not `strict`, because its errors span several lines and suggest nothing. The loop below checks the tokens.
@@ -31,20 +31,20 @@ export function readFlags(args: readonly string[]): Read<CommandLine> {
   let wants: CommandLine['wants'] = 'start';
   for (const token of tokens) {
     if (token.kind === 'option-terminator') continue;
-    if (token.kind === 'positional') return refuse(`"${token.value}" is neither a command nor a flag: see --help`);
+    if (token.kind === 'positional') return fail(`"${token.value}" is neither a command nor a flag: see --help`);
     const name = names.get(token.name);
     if (name !== undefined && token.rawName.startsWith('--')) {
-      if (token.value === undefined) return refuse(`--${token.name} lacks a value: write --${token.name} VALUE`);
+      if (token.value === undefined) return fail(`--${token.name} lacks a value: write --${token.name} VALUE`);
       flags.set(name, token.value);
     } else if (token.rawName === '--help' || token.rawName === '-h') wants = 'help';
     else if (token.rawName === '--version' || token.rawName === '-v') wants = wants === 'help' ? 'help' : 'version';
-    else return refuse(`${token.rawName} is not a flag: ${suggest(token.name, [...names.keys()], '--')}`);
+    else return fail(`${token.rawName} is not a flag: ${suggest(token.name, [...names.keys()], '--')}`);
   }
-  return { ok: true, flags, wants };
+  return ok({ flags, wants });
 }
 
 /** Reads the `HUB_` names of the environment. Names that Kubernetes injected are listed separately. */
-export function readEnvironment(env: Environment): Read<{ given: GivenSettings; injected: readonly string[] }> {
+export function readEnvironment(env: Environment): Result<{ given: GivenSettings; injected: readonly string[] }> {
   const given = new Map<SettingName, Given>();
   const injected: string[] = [];
   for (const name of Object.keys(env).sort()) {
@@ -52,31 +52,31 @@ export function readEnvironment(env: Environment): Read<{ given: GivenSettings; 
     if (!name.startsWith('HUB_') || value === undefined) continue;
     if (isInjected(name, value)) injected.push(name);
     else if (isSettingName(name)) give(given, name, value, name);
-    else return refuse(`${name} is not a setting: ${orAnothers(name)}`);
+    else return fail(`${name} is not a setting: ${orAnothers(name)}`);
   }
-  return { ok: true, given, injected };
+  return ok({ given, injected });
 }
 
 /** Parses a settings file: one JSON object. A name may be written HUB_TCP_PORT, tcp-port, tcpPort or tcp_port. */
-export function readSettingsFile(json: string, path: string): Read<{ given: GivenSettings }> {
+export function readSettingsFile(json: string, path: string): Result<GivenSettings> {
   const fields = parseFields(json.replace(/^\uFEFF/, ''));
-  if (fields === undefined) return refuse(`HUB_CONFIG is "${path}": the file must hold one JSON object`);
+  if (fields === undefined) return fail(`HUB_CONFIG is "${path}": the file must hold one JSON object`);
   const given = new Map<SettingName, Given>();
   const seen = new Map<SettingName, string>();
   for (const [key, value] of Object.entries(fields)) {
     const name = settingNameOf(key);
     const where = `${quoted(key)} in ${path}`;
-    if (!isSettingName(name)) return refuse(`${where} is not a setting: ${suggest(name, settingNames)}`);
-    if (name === 'HUB_CONFIG') return refuse(`HUB_CONFIG can't stand in the file that it names (${path}): remove it`);
+    if (!isSettingName(name)) return fail(`${where} is not a setting: ${suggest(name, settingNames)}`);
+    if (name === 'HUB_CONFIG') return fail(`HUB_CONFIG can't stand in the file that it names (${path}): remove it`);
     const other = seen.get(name);
     if (other !== undefined)
-      return refuse(`${name} stands twice in ${path}, as ${quoted(other)} and ${quoted(key)}: keep one`);
+      return fail(`${name} stands twice in ${path}, as ${quoted(other)} and ${quoted(key)}: keep one`);
     seen.set(name, key);
     const text = textOf(name, value);
-    if (text === undefined) return refuse(`${name} (${where}) must be text, a number, true or false`);
+    if (text === undefined) return fail(`${name} (${where}) must be text, a number, true or false`);
     give(given, name, text, where);
   }
-  return { ok: true, given };
+  return ok<GivenSettings>(given);
 }
 
 /** Treats empty text as unset, as in `HUB_PORT= npm start`. */
@@ -143,6 +143,25 @@ function suggest(word: string, candidates: readonly string[], prefix = ''): stri
   return candidate === undefined ? 'see --help for the list' : `did you mean ${prefix}${candidate}?`;
 }
 
-function refuse(problem: string): { readonly ok: false; readonly problem: string } {
-  return { ok: false, problem };
+/** Returns the candidate that takes the fewest edits, if it is similar enough to be a plausible correction. */
+function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, edits: editsBetween(word.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.edits - b.edits);
+  const best = ranked[0];
+  return best !== undefined && best.edits <= Math.max(3, Math.floor(word.length / 3)) ? best.candidate : undefined;
+}
+
+/** The Levenshtein distance, row by row. */
+function editsBetween(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 0; i < a.length; i += 1) {
+    const next = [i + 1];
+    for (let j = 0; j < b.length; j += 1) {
+      const swap = (row[j] ?? 0) + (a[i] === b[j] ? 0 : 1);
+      next.push(Math.min(swap, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
 }

@@ -4,7 +4,6 @@
  * `RosterTelling` sends edits of friend lists, and `WatcherMessages` formats the messages.
  */
 import type { MessageId } from '../../shared/messages/client-messages.ts';
-import type { IdsInText } from '../lib/log/ids-in-text.ts';
 import { SmallSet } from '../lib/collections/small-set.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
@@ -25,6 +24,7 @@ export interface FanoutOptions extends Omit<TellingOptions, 'untold' | 'held'>, 
     friendsOf(user: string): readonly string[];
     changesSince(user: string, sinceMs: number): ListChanges | undefined;
   };
+  readonly forewarning: Forewarning;
   /** Whether this store issued that `since` and can answer it. */
   readonly isCertain: (since: number) => boolean;
   /** When the entry of a user without followers was last deleted, on the hub clock. */
@@ -40,8 +40,6 @@ export interface Forewarning {
 }
 
 export class Fanout {
-  /** Set later, because the hub builds it after fan-out. */
-  forewarning: Forewarning = { isOn: false, before: () => undefined, closed: () => undefined };
   readonly reports: Reports;
   readonly #options: FanoutOptions;
   readonly #telling: WatcherMessages;
@@ -52,7 +50,7 @@ export class Fanout {
   constructor(options: FanoutOptions) {
     const { presence, turns, friends } = options;
     this.#options = options;
-    this.reports = new Reports({ ...options, telling: () => this.#telling, forewarning: () => this.forewarning });
+    this.reports = new Reports({ ...options, telling: () => this.#telling, forewarning: () => options.forewarning });
     const { held } = this.reports;
     this.#telling = new WatcherMessages({ ...options, held, untold: () => this.#roster });
     this.#lists = new WatchedLists({ presence, turns, friendsOf: (owner) => friends.friendsOf(owner) });
@@ -68,7 +66,7 @@ export class Fanout {
       },
       beforeShown: (outbox, user) => {
         held.shown(outbox, [user]);
-        this.forewarning.before(outbox, [user]);
+        this.#options.forewarning.before(outbox, [user]);
       },
       tellAgain: (user) => this.reports.tellAgain(user),
     });
@@ -84,9 +82,7 @@ export class Fanout {
    * before the watch, over as many loop turns as loading takes; undefined if the watch may follow now.
    */
   prepare(owner: string, viewer: Viewer): Promise<void> | undefined {
-    const { turns } = this.#options;
-    const snapshotTurn = (): Promise<void> | undefined => turns.take(this.#lists.get(owner)?.friends.size ?? 0);
-    return this.#lists.prepare(owner, viewer)?.then(snapshotTurn) ?? snapshotTurn();
+    return this.#lists.prepare(owner, viewer);
   }
 
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */
@@ -100,7 +96,7 @@ export class Fanout {
     const circle = this.#lists.open(owner, outbox.viewer);
     this.#lists.enter(circle, outbox);
     this.#telling.charge(outbox, circle.friends.size);
-    this.forewarning.before(outbox, circle.friends);
+    this.#options.forewarning.before(outbox, circle.friends);
     const head = headOfFriends(owner);
     if (from === undefined || news === undefined) {
       this.#telling.snapshot(outbox, head, re, circle.friends, undefined);
@@ -129,7 +125,7 @@ export class Fanout {
     watchEach(users, outbox);
     this.#followers.note(outbox);
     this.#telling.charge(outbox, users.length);
-    this.forewarning.before(outbox, users);
+    this.#options.forewarning.before(outbox, users);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
     // A user that seems never seen may have been deleted since then, and no entry shows that.
@@ -140,18 +136,6 @@ export class Fanout {
     }
     const newer = users.filter((user) => this.#isNewer(user, from, outbox));
     this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: [] });
-  }
-
-  /** Like `watchUsers`, for all users that a text names. Names may repeat. */
-  watchListed(outbox: Outbox, list: IdsInText): void {
-    this.#tellRest(outbox);
-    const named = this.#options.presence.acquireListed(list, outbox.viewer);
-    const users = watchEach(named, outbox);
-    this.#followers.note(outbox);
-    this.#telling.charge(outbox, users.length);
-    this.forewarning.before(outbox, users);
-    const head = users.length === named.length ? `"users":${list.listJson}` : headOfUsers(users.map(({ id }) => id));
-    this.#telling.snapshot(outbox, head, undefined, users, undefined);
   }
 
   /** Returns how many watches the connection would have with these ids added. */
@@ -262,7 +246,7 @@ export class Fanout {
     }
     outbox.caughtUp(); // pending changes are not sent to a socket that drains while it closes
     outbox.owed = null;
-    this.forewarning.closed(outbox);
+    this.#options.forewarning.closed(outbox);
   }
 
   /** Returns the `since` if this hub can answer it; undefined if a full snapshot is needed. */

@@ -5,11 +5,11 @@
  */
 import { MAX_TAIL_CHANGES, MAX_TAILS, TAIL_EVERY_MS } from '../../shared/limits.ts';
 import type { Change } from '../presence/change.ts';
-import type { Presence } from '../presence/presence.ts';
+import type { Users } from '../presence/users.ts';
 import type { Outbox } from './delivery/outbox.ts';
 
 interface TailsOptions {
-  readonly presence: Pick<Presence, 'entryOf'>;
+  readonly presence: Pick<Users, 'entryOf'>;
   /** Makes durable what must not be forgotten after it was sent. */
   readonly ensureStored: () => void;
 }

@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { UserStatus } from '../../shared/status.ts';
 import type { Clock } from '../lib/time/clock.ts';
-import type { Presence } from '../presence/presence.ts';
+import type { Users } from '../presence/users.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { HistoryStore, HistoryTransition } from './port.ts';
 import type { Recorder } from './recorder.ts';
@@ -15,7 +15,7 @@ import { Uptime, type Span, type Sums } from './uptime.ts';
 interface HistoryOptions {
   readonly store: HistoryStore;
   readonly recorder: Recorder;
-  readonly presence: Pick<Presence, 'peek' | 'find'>;
+  readonly users: Pick<Users, 'peek' | 'find'>;
   readonly clock: Clock;
   readonly days: number;
   /** Reports that storage fails (an error), or works again (undefined). */
@@ -118,15 +118,15 @@ export class History {
   }
 
   #endFor(user: string, viewer: Viewer): End {
-    const { presence, clock } = this.#options;
-    const frozen = viewer.user === null ? undefined : presence.peek(user).hiddenFrom?.get(viewer.user);
+    const { users, clock } = this.#options;
+    const frozen = viewer.user === null ? undefined : users.peek(user).hiddenFrom?.get(viewer.user);
     if (frozen === undefined) return { status: this.#shownNow(user), blockedAt: null };
     // A user that was never seen when it set the block has no history for the viewer.
     return { status: 'offline', blockedAt: frozen.since ?? Math.min(0, clock.now().wallMs) };
   }
 
   #shownNow(user: string): UserStatus {
-    const status = this.#options.presence.find(user)?.fold.status ?? 'offline';
+    const status = this.#options.users.find(user)?.fold.status ?? 'offline';
     return status === 'invisible' ? 'offline' : status;
   }
 

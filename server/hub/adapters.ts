@@ -4,11 +4,15 @@ import { badFrameReasons, type BadFrameReason, type RefusalReason } from '../../
 import { Admission } from '../admission.ts';
 import { explaining, type Authenticator } from '../auth/authenticator.ts';
 import type { Rate } from '../lib/time/token-bucket.ts';
+import type { TurnBudget } from '../lib/time/turn-budget.ts';
 import { TcpXml } from '../adapters/tcp-xml/tcp-xml.ts';
 import { WsJson } from '../adapters/ws-json/ws-json.ts';
-import { createApi, type Api } from '../adapters/http/api.ts';
+import { createApi, type Api, type ApiOptions } from '../adapters/http/api.ts';
 import { createPageRules } from '../adapters/http/routes/own-pages.ts';
+import type { Delays } from '../fanout/delivery/delays.ts';
 import { Outbox } from '../fanout/delivery/outbox.ts';
+import type { Fanout } from '../fanout/fanout.ts';
+import type { Tails } from '../fanout/tails.ts';
 import type { Intake } from '../intake.ts';
 import { isLoopback } from '../lib/net/loopback.ts';
 import { escaped } from '../lib/log/escaped.ts';
@@ -17,14 +21,16 @@ import { createRefusalLog, type Door, type ExplainRefusal } from '../lib/log/ref
 import { zeroCounts } from '../lib/zero-counts.ts';
 import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import type { Doubt } from '../presence/change.ts';
+import type { Presence } from '../presence/presence.ts';
+import type { User } from '../presence/user.ts';
+import type { Users } from '../presence/users.ts';
 import { friendLookUp } from '../roster/friend-look-up.ts';
-import type { Roster } from '../roster/port.ts';
-import type { Core } from './core.ts';
-import { recordDoubt } from './history.ts';
-import { retrySureness, startRetryingStorage, type Storage } from './storage.ts';
+import type { Staleness } from '../staleness.ts';
+import type { Webhooks } from '../webhooks/webhooks.ts';
+import type { PresentUsers } from '../actions/present-users.ts';
+import type { HistoryParts } from './history.ts';
+import type { Storage } from './storage.ts';
 import { messageRate, type HubContext } from './context.ts';
-import { buildStaleness, untilDecided, type Staleness } from '../staleness.ts';
 
 /** What every adapter with connections needs to accept one. */
 interface Gate {
@@ -42,47 +48,45 @@ export interface Adapters {
   readonly tcpXml: TcpXml;
   readonly wsJson: WsJson;
   readonly api: Api;
-  readonly staleness: Staleness;
   readonly admission: Admission;
 }
 
-export function buildAdapters(site: HubContext, core: Core, lasting: Storage, pages: string): Adapters {
-  const admission = new Admission(site.config);
-  const webSocketGate = buildGate(site, admission, 'WebSocket');
-  const badFrames = zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]);
-  const tcpXml = buildTcpXml(site, core.intake, buildGate(site, admission, 'TCP'), badFrames);
-  const wsJson = buildWsJson(site, core, lasting.roster, webSocketGate, (outbox) => {
-    staleness.welcomed(outbox);
-  });
-  const staleness = buildStaleness(site, core, lasting, wsJson);
-  startRetryingStorage(site, lasting, () => {
-    retrySureness(site, lasting.store, staleness.since);
-  });
-  const metrics = buildMetrics(site, core, tcpXml, wsJson, badFrames);
-  const api = buildApi(
-    site,
-    core,
-    lasting,
-    buildGate(site, admission, 'HTTP'),
-    webSocketGate.explainRefusal,
-    staleness,
-    metrics,
-    pages,
-  );
-  return { tcpXml, wsJson, api, staleness, admission };
+/** The use cases of the API and the command line. */
+export type Actions = Pick<ApiOptions, 'edit' | 'block' | 'unblock' | 'explain' | 'kick'>;
+
+/** What the adapters call: the entrance, fan-out, and the use cases. */
+export interface Inner extends Actions {
+  readonly users: Users;
+  readonly presence: Presence;
+  readonly fanout: Fanout;
+  readonly tails: Tails;
+  readonly presentUsers: PresentUsers;
+  /** Null if history is off. */
+  readonly historyParts: HistoryParts | null;
+  readonly staleness: Staleness;
+  readonly intake: Intake;
+  readonly storage: Storage;
+  /** The budget of one loop turn for long work. */
+  readonly turns: TurnBudget;
+  readonly counts: { readonly changes: number; readonly deliveries: number };
+  readonly delays: Delays;
+  readonly ensureStored: () => void;
+  /** Null if no setting asks for webhooks. */
+  readonly webhooks: Webhooks | null;
+  /** Has the user stored, because something about it changed. */
+  readonly keep: (user: User) => void;
 }
 
-/**
- * Handles a doubted mass lapse: pings the clients that can be pinged, and notifies watchers that what they see may be
- * stale.
- */
-export function onDoubt(site: HubContext, core: Core, { staleness, wsJson }: Adapters, doubt: Doubt): void {
-  const { adapter } = doubt;
-  const { presence, history, turns } = core;
-  if (history !== null) void recordDoubt(site, history, presence, turns, doubt);
-  site.log.warn({ adapter }, 'very many sessions fell silent at once: their end is held, and doubted');
-  staleness.begin(untilDecided(doubt, presence));
-  if (adapter === 'ws-json') wsJson.pingAll();
+export function buildAdapters(context: HubContext, inner: Inner, pages: string): Adapters {
+  const admission = new Admission(context.config);
+  const webSocketGate = buildGate(context, admission, 'WebSocket');
+  const badFrames = zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]);
+  const tcpXml = buildTcpXml(context, inner.intake, buildGate(context, admission, 'TCP'), badFrames);
+  const wsJson = buildWsJson(context, inner, webSocketGate);
+  const metrics = buildMetrics(context, inner, tcpXml, wsJson, badFrames);
+  const httpGate = buildGate(context, admission, 'HTTP');
+  const api = buildApi(context, inner, httpGate, webSocketGate.explainRefusal, metrics, pages);
+  return { tcpXml, wsJson, api, admission };
 }
 
 function buildGate(
@@ -104,10 +108,8 @@ function buildGate(
 
 function buildWsJson(
   { config, node, sessionIds, clock, log, codes }: HubContext,
-  { intake, fanout, tails, turns }: Core,
-  roster: Roster,
+  { intake, fanout, tails, turns, staleness, storage }: Inner,
   gate: Gate,
-  onWelcomed: (outbox: Outbox) => void,
 ): WsJson {
   return new WsJson({
     ...gate,
@@ -123,8 +125,10 @@ function buildWsJson(
     maxWatches: config.maxWatches,
     maxSessions: config.maxSessions,
     slowMs: config.slowMs,
-    friendLookUp: (count) => friendLookUp(roster, count),
-    onWelcomed,
+    friendLookUp: (count) => friendLookUp(storage.roster, count),
+    onWelcomed: (outbox) => {
+      staleness.welcomed(outbox);
+    },
     node,
     idOf: ({ no }) => sessionIds.of(no),
     idOfObserver: (no) => sessionIds.ofObserver(no),
@@ -136,7 +140,7 @@ function buildWsJson(
 
 function buildMetrics(
   { refusals, droppedLogLines, onStop }: HubContext,
-  { presence, intake, counts, delays }: Core,
+  { presence, intake, counts, delays, webhooks }: Inner,
   tcpXml: TcpXml,
   wsJson: WsJson,
   badFrames: Record<BadFrameReason, number>,
@@ -158,48 +162,43 @@ function buildMetrics(
     delivery: delays.delivery,
     lapse: delays.lapse,
     loopLag: loopLag.delays,
+    webhooks,
   });
 }
 
 function buildApi(
-  site: HubContext,
-  core: Core,
-  { roster }: Storage,
+  context: HubContext,
+  inner: Inner,
   { authenticator, messages, onRefused, explainRefusal }: Gate,
   explainUpgrade: ExplainRefusal,
-  staleness: Staleness,
   metrics: Metrics,
   pages: string,
 ): Api {
-  const { config, clock, log, codes, failing, origins } = site;
-  const { intake, presence, ensureStored, keepLease, turns } = core;
+  const { config, clock, log, codes, origins } = context;
+  const { fanout, intake, staleness, keep: keepLease } = inner;
+  const { roster, health } = inner.storage;
   const { host, auth, timeoutMs, warmMs, maxFriends } = config;
   return createApi({
-    presence,
+    ...inner,
     roster,
     friendLookUp: (count) => friendLookUp(roster, count),
     heartbeat: { intake, codeOf: (status) => codes.codeOf(status), timeoutMs, warmMs, keepLease },
     isStale: (ids, viewer) => staleness.isStale(ids, viewer),
-    list: (query, viewer) => core.presentUsers.page(query, viewer),
+    list: (query, viewer) => inner.presentUsers.page(query, viewer),
     counts: (viewer) =>
-      core.presentUsers.counts(viewer, (user) => staleness.isAny && staleness.isStale([user.id], viewer)),
-    ensureStored,
-    turns,
-    edit: (edit) => core.rosterEdits.edit(edit),
-    failures: () => [...failing.values()],
+      inner.presentUsers.counts(viewer, (user) => staleness.isAny && staleness.isStale([user.id], viewer)),
+    history: inner.historyParts?.history ?? null,
+    hidesLastSeen: config.lastSeen === 'hide',
+    failures: () => health.failures,
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
     maxFriends,
-    block: core.block,
-    unblock: core.unblock,
-    watchersOf: (user) => core.fanout.watchersOf(user),
-    explain: core.explain,
-    kick: core.kick,
+    watchersOf: (user) => fanout.watchersOf(user),
     authenticator,
     messages,
     onRefused,
     explainRefusal,
     explainUpgrade,
-    isTls: site.tls !== null,
+    isTls: context.tls !== null,
     pageRules: createPageRules({
       host,
       machineName: hostname(),
@@ -208,22 +207,25 @@ function buildApi(
       listed: origins,
     }),
     pages,
-    history: core.history?.history ?? null,
-    hidesLastSeen: config.lastSeen === 'hide',
     clock,
     log,
   });
 }
 
-function buildTcpXml(site: HubContext, intake: Intake, gate: Gate, badFrames: Record<BadFrameReason, number>): TcpXml {
-  const { config, clock, log, codes, names, encoding } = site;
+function buildTcpXml(
+  context: HubContext,
+  intake: Intake,
+  gate: Gate,
+  badFrames: Record<BadFrameReason, number>,
+): TcpXml {
+  const { config, clock, log, codes, names, encoding } = context;
   const badFrameLog = new QuietLog(clock);
   return new TcpXml({
     ...gate,
     asksForToken: config.tcpAuth === 'token',
-    allowed: site.tcpAllowed,
-    trustedProxies: site.trustedProxies,
-    tls: site.tls,
+    allowed: context.tcpAllowed,
+    trustedProxies: context.trustedProxies,
+    tls: context.tls,
     tlsMode: config.tcpTls,
     frameMs: config.frameMs,
     maxUsers: config.maxPerConnection,

@@ -2,22 +2,42 @@
  * What every part of the hub needs: the settings, the clock, the log, and the tables that the responsible modules parse
  * from settings.
  */
+import { randomBytes } from 'node:crypto';
+import { getHeapStatistics } from 'node:v8';
 import { parseCidrs, type Cidrs } from '../auth/cidrs.ts';
 import { createOpenWithTokens, openAuthenticator, type Authenticator } from '../auth/authenticator.ts';
 import { createJwtAuthenticator } from '../auth/jwt-authenticator.ts';
 import { parseOrigins } from '../auth/origins.ts';
-import type { RefusalReason } from '../../shared/reasons.ts';
+import { refusalReasons, type RefusalReason } from '../../shared/reasons.ts';
 import { encodingOf, type Encoding } from '../adapters/tcp-xml/frames/charset.ts';
 import { parseFieldNames, type FieldNames } from '../adapters/tcp-xml/frames/names.ts';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../lib/time/clock.ts';
 import type { Rate } from '../lib/time/token-bucket.ts';
-import type { Stalls } from '../lib/time/stall-clock.ts';
+import { noStalls, StallClock, type Stalls } from '../lib/time/stall-clock.ts';
+import { systemClock } from '../lib/time/system-clock.ts';
 import type { Logger } from '../lib/log/log.ts';
 import { openTlsFiles, type TlsFiles } from '../lib/net/tls-files.ts';
 import { StartError } from '../lib/start-error.ts';
+import { zeroCounts } from '../lib/zero-counts.ts';
 import { CodeTable } from '../presence/legacy-codes.ts';
-import type { SessionIds } from '../presence/sessions/session-id.ts';
+import { SessionIds, type SessionIdKey } from '../presence/sessions/session-id.ts';
+import { defaultMaxSessions } from './default-max-sessions.ts';
+
+export interface HubOptions {
+  readonly log: Logger;
+  /** Number of log lines that were dropped because the reader was too slow. */
+  readonly droppedLogLines?: () => number;
+  /** The clock; by default the system's without stalls. Tests pass their own. */
+  readonly clock?: Clock;
+  /** Aborted when the process is told to stop, so that a start stops waiting. */
+  readonly interrupted?: AbortSignal;
+  /** The folder of the built pages, which contains `page` and `dashboard`. */
+  readonly pages?: string;
+}
+
+/** Registers a step of the stop. The last one registered runs first. */
+export type OnStop = (end: () => void | Promise<void>) => void;
 
 export interface HubContext {
   readonly config: Config;
@@ -44,18 +64,55 @@ export interface HubContext {
   readonly maxSessionsTotal: number;
   /** Rejected and ended connections by reason. */
   readonly refusals: Record<RefusalReason, number>;
-  /** Current failures by part. */
-  readonly failing: Map<string, string>;
-  /** Whether the hub is draining. Leases are suspended then, because heartbeats may no longer arrive. */
-  isDraining: boolean;
-  /** Registers a step of the stop. The last one registered runs first. */
-  readonly onStop: (end: () => void | Promise<void>) => void;
+  /** Aborted when the process is told to stop, so that a start stops waiting. */
+  readonly interrupted: AbortSignal;
+  readonly onStop: OnStop;
+}
+
+/** @throws {StartError} with one sentence for the operator. */
+export async function openContext(config: Config, options: HubOptions, onStop: OnStop): Promise<HubContext> {
+  const { log, droppedLogLines = () => 0, interrupted = new AbortController().signal } = options;
+  const clock = options.clock ?? createClock(log);
+  const tls = await openTls(config, log);
+  onStop(() => tls?.stop());
+  const node = `hub-${randomBytes(4).toString('hex')}`;
+  return {
+    config,
+    node,
+    sessionIds: new SessionIds(node, drawKey()),
+    clock,
+    stalls: clock instanceof StallClock ? clock : noStalls,
+    log,
+    droppedLogLines,
+    ...readTables(config),
+    authenticator: buildAuthenticator(config, clock, log),
+    tls,
+    maxSessionsTotal: config.maxSessionsTotal ?? defaultMaxSessions(getHeapStatistics().heap_size_limit),
+    refusals: zeroCounts(Object.keys(refusalReasons) as RefusalReason[]),
+    interrupted,
+    onStop,
+  };
+}
+
+function createClock(log: Logger): StallClock {
+  return new StallClock(systemClock, (lastedMs, suspendedMs) => {
+    log.warn({ lastedMs }, suspendedMs > 0 ? 'the machine was suspended' : 'event loop blocked');
+  });
+}
+
+/**
+ * Draws a new key for each run, so that no session id outlives its run. The name of the node is new for the same
+ * reason.
+ */
+function drawKey(): SessionIdKey {
+  const key = randomBytes(16);
+  return [key.readUInt32LE(0), key.readUInt32LE(4), key.readUInt32LE(8), key.readUInt32LE(12)];
 }
 
 type Tables = Pick<HubContext, 'codes' | 'names' | 'encoding' | 'tcpAllowed' | 'trustedProxies' | 'origins'>;
 
 /** @throws {StartError} with one sentence that names the setting. */
-export function readTables(config: Config): Tables {
+function readTables(config: Config): Tables {
   const { codes: codesGiven, tcpNames, tcpEncoding } = config;
   const codes = CodeTable.parse(codesGiven);
   if (!codes.ok) throw new StartError(`HUB_CODES is "${codesGiven ?? ''}": it ${codes.problem}`);
@@ -70,19 +127,19 @@ export function readTables(config: Config): Tables {
   const origins = parseOrigins(config.origins);
   if (!origins.ok) throw new StartError(origins.problem);
   return {
-    codes: codes.table,
+    codes: codes.value,
     names: names.value,
     encoding,
     tcpAllowed: allowed.isEmpty ? null : allowed,
     trustedProxies: readCidrs('HUB_TRUST_PROXY', config.trustProxy),
-    origins: origins.origins,
+    origins: origins.value,
   };
 }
 
 function readCidrs(setting: string, text: string): Cidrs {
   const read = parseCidrs(setting, text);
   if (!read.ok) throw new StartError(read.problem);
-  return read.cidrs;
+  return read.value;
 }
 
 /** A reloaded page with many watches, or a gateway that reconnects, sends a burst. */
@@ -94,7 +151,7 @@ export function messageRate({ messagesPerS }: Config): Rate {
 }
 
 /** Builds the authenticator. @throws {StartError} with one sentence that names the setting. */
-export function buildAuthenticator(config: Config, clock: Clock, log: Logger): Authenticator {
+function buildAuthenticator(config: Config, clock: Clock, log: Logger): Authenticator {
   const { auth, adminToken, metricsToken } = config;
   if (auth === 'open' && adminToken === null && metricsToken === null) return openAuthenticator;
   const made =
@@ -114,11 +171,11 @@ export function buildAuthenticator(config: Config, clock: Clock, log: Logger): A
         })
       : createOpenWithTokens(adminToken, metricsToken);
   if (!made.ok) throw new StartError(made.problem);
-  return made.authenticator;
+  return made.value;
 }
 
 /** Loads the certificate and reloads it while the hub runs. @throws {StartError} with one sentence. */
-export async function openTls({ tlsCert, tlsKey }: Config, log: Logger): Promise<TlsFiles | null> {
+async function openTls({ tlsCert, tlsKey }: Config, log: Logger): Promise<TlsFiles | null> {
   if (tlsCert === null || tlsKey === null) return null;
   const read = await openTlsFiles({
     certName: 'HUB_TLS_CERT',

@@ -1,33 +1,35 @@
 /** Builds the history, and tells it which times are uncertain. The history itself decides what that means. */
 import { History } from '../history/history.ts';
-import type { HistoryStore } from '../history/port.ts';
 import { Recorder } from '../history/recorder.ts';
 import type { TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Doubt } from '../presence/change.ts';
-import type { Presence } from '../presence/presence.ts';
+import type { Users } from '../presence/users.ts';
 import type { HubContext } from './context.ts';
-import { reportStorage } from './storage.ts';
+import type { Storage } from './storage.ts';
 
 export interface HistoryParts {
-  readonly store: HistoryStore;
   readonly recorder: Recorder;
   readonly history: History;
 }
 
 /** Returns null if history is off. */
-export function buildHistory(site: HubContext, store: HistoryStore, presence: Presence): HistoryParts | null {
-  const { config, clock, onStop } = site;
+export function buildHistory(
+  context: HubContext,
+  { historyStore: store, health }: Storage,
+  users: Users,
+): HistoryParts | null {
+  const { config, clock, onStop } = context;
   if (config.historyDays === 0) return null;
   const onHealth = (error: unknown): void => {
-    reportStorage(site, 'history', error);
+    health.report('history', error);
   };
   const recorder = new Recorder({ store, clock, onHealth });
-  const history = new History({ store, recorder, presence, clock, days: config.historyDays, onHealth });
+  const history = new History({ store, recorder, users, clock, days: config.historyDays, onHealth });
   onStop(() => {
     history.stop();
     recorder.stop();
   });
-  return { store, recorder, history };
+  return { recorder, history };
 }
 
 const USERS_AT_ONCE = 500;
@@ -39,7 +41,7 @@ const USERS_AT_ONCE = 500;
 export async function recordDoubt(
   { clock }: HubContext,
   { recorder }: HistoryParts,
-  presence: Presence,
+  users: Users,
   turns: TurnBudget,
   { adapter, since, heldUntil }: Doubt,
 ): Promise<void> {
@@ -48,8 +50,8 @@ export async function recordDoubt(
   const everything = { user: null, isAdmin: true, follower: null, mayObserve: true };
   let some: string[] = [];
   let looked = 0;
-  for (const user of presence.heldUsers()) {
-    if (presence.isShownOn(user, everything, adapter)) some.push(user.id);
+  for (const user of users.held()) {
+    if (users.isShownOn(user, everything, adapter)) some.push(user.id);
     if (++looked % USERS_AT_ONCE !== 0) continue;
     recorder.doubtUsers(some, since, to);
     some = [];

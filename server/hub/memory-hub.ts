@@ -26,9 +26,10 @@ export async function startMemoryHub(env: Environment): Promise<Result<MemoryHub
     readFile: (path) => readFileSync(path, 'utf8'),
   });
   if (!settings.ok) return settings;
+  const { config } = settings.value;
   try {
-    const hub = await startHub(settings.config, { log: createLog(settings.config.logLevel) });
-    return ok({ isOpen: settings.config.auth === 'open', stop: () => hub.stop() });
+    const hub = await startHub(config, { log: createLog(config.logLevel) });
+    return ok({ isOpen: config.auth === 'open', stop: () => hub.stop() });
   } catch (error) {
     if (error instanceof StartError) return fail(error.message);
     throw error;

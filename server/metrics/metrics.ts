@@ -7,6 +7,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import type { BadFrameReason, RefusalReason } from '../../shared/reasons.ts';
 import type { Histogram } from '../lib/histogram.ts';
 import { delayHistogram } from './delay-histogram.ts';
+import { registerWebhooks, type WebhookSource } from './webhook-metrics.ts';
 import type { AdapterName } from '../presence/sessions/session.ts';
 
 interface MetricsSources {
@@ -23,6 +24,8 @@ interface MetricsSources {
   readonly delivery: Histogram;
   readonly lapse: Histogram;
   readonly loopLag: Histogram;
+  /** Null if no setting asks for webhooks. */
+  readonly webhooks: WebhookSource | null;
 }
 
 type Labelled = () => Readonly<Partial<Record<string, number>>>;
@@ -79,6 +82,7 @@ export function createMetrics(sources: MetricsSources): Registry {
   registry.registerMetric(droppedLines(sources));
   registerDelays(registry, sources);
   registerMemory(registry);
+  if (sources.webhooks !== null) registerWebhooks(registry, sources.webhooks);
   return registry;
 }
 

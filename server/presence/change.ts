@@ -11,18 +11,22 @@ export interface ChangeSource {
   readonly session: string;
 }
 
-/** A change of a user's true fold. `isShown`: its entry changed too, and has a new version. */
-export interface Change {
-  readonly user: User;
-  readonly isShown: boolean;
+/** What happened, and to which session. */
+export interface Origin {
   readonly cause: TransitionCause;
   readonly source: ChangeSource;
+  /** When the lease expired, on the forward clock; null unless the cause is `lapsed`. */
+  readonly lapsedAt: number | null;
+}
+
+/** A change of a user's true fold. `isShown`: its entry changed too, and has a new version. */
+export interface Change extends Origin {
+  readonly user: User;
+  readonly isShown: boolean;
   /** The previously shown status. */
   readonly from: UserStatus;
   /** Wall clock. */
   readonly at: number;
-  /** When the lease expired, on the forward clock; null unless the cause is `lapsed`. */
-  readonly lapsedAt: number | null;
 }
 
 /** Receives every change. */

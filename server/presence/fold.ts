@@ -5,7 +5,6 @@
  */
 import type { SessionStatus, UserStatus } from '../../shared/status.ts';
 import { labelsThatFit } from './labels.ts';
-import type { Session } from './sessions/session.ts';
 
 /** The true fold, visible only to the user and to admins. */
 export interface Fold {
@@ -28,13 +27,31 @@ export interface Shown {
   readonly text: string;
 }
 
-/** The part of a user that the fold needs. */
+/** What the fold needs of a session. */
+export interface FoldedSession {
+  readonly status: SessionStatus;
+  readonly code: number;
+  readonly text: string;
+  readonly device: string;
+  readonly statusSetNo: number;
+  readonly textSetNo: number;
+  readonly startedAt: number;
+  /** The next session of the same user. */
+  readonly next: this | null;
+}
+
+/** What the fold needs of a user. */
 interface Owner {
   readonly id: string;
-  readonly firstSession: Session | null;
+  readonly firstSession: FoldedSession | null;
 }
 
 const RANK = { away: 1, online: 2, busy: 3, invisible: 4 } as const satisfies Record<SessionStatus, number>;
+
+/** Returns the fold of a user without sessions. */
+export function offlineFold(code: number): Shown {
+  return Object.freeze({ status: 'offline', code, devices: [], shownDevices: [], text: '' });
+}
 
 /** Folds the sessions of a user. Returns a fold of `offline` if there are none. */
 export function foldSessions({ id, firstSession: first }: Owner, offline: Shown): Fold {
@@ -52,7 +69,7 @@ export function foldSessions({ id, firstSession: first }: Owner, offline: Shown)
 }
 
 /** Returns the session that decides the status and the code of the user. */
-export function deciderOf(first: Session): Session {
+export function deciderOf<S extends FoldedSession>(first: S): S {
   let decider = first;
   for (let session = first.next; session !== null; session = session.next) {
     if (outranks(session, decider)) decider = session;
@@ -60,7 +77,7 @@ export function deciderOf(first: Session): Session {
   return decider;
 }
 
-function outranks(session: Session, decider: Session): boolean {
+function outranks(session: FoldedSession, decider: FoldedSession): boolean {
   const rank = RANK[session.status] - RANK[decider.status];
   return rank > 0 || (rank === 0 && session.statusSetNo > decider.statusSetNo);
 }
@@ -89,10 +106,10 @@ export function sameShown(a: Fold, b: Fold): boolean {
 const singles = new Map<string, readonly string[]>();
 const MAX_SINGLES = 256;
 
-function devicesOf(first: Session): readonly string[] {
+function devicesOf(first: FoldedSession): readonly string[] {
   if (first.next === null) return singleDevice(first.device);
   const devices: string[] = [];
-  for (let session: Session | null = first; session !== null; session = session.next) {
+  for (let session: FoldedSession | null = first; session !== null; session = session.next) {
     if (!devices.includes(session.device)) devices.push(session.device);
   }
   return devices.length === 1 ? singleDevice(first.device) : devices.sort();

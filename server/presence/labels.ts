@@ -3,7 +3,13 @@
  * every watcher is sent the whole entry at each change, and a user with many long labels would cost all of them. Pure.
  */
 import { MAX_ENTRY_BYTES } from '../../shared/limits.ts';
-import type { Session } from './sessions/session.ts';
+
+/** What the choice of labels needs of a session. */
+interface Labelled {
+  readonly device: string;
+  readonly startedAt: number;
+  readonly next: this | null;
+}
 
 /** The rest of the entry. */
 interface Rest {
@@ -30,7 +36,7 @@ const MOST_BYTES_AROUND_A_LABEL = 3;
  * Returns the sorted labels that fit. They are taken in the order in which their newest session started (ties by
  * label), until one does not fit.
  */
-export function labelsThatFit(first: Session, labels: readonly string[], rest: Rest): readonly string[] {
+export function labelsThatFit(first: Labelled, labels: readonly string[], rest: Rest): readonly string[] {
   if (first.next === null || fitForSure(labels, rest)) return labels;
   let size = sizeWithout(rest);
   const fitting: string[] = [];
@@ -54,9 +60,9 @@ function sizeWithout({ user, status, code, text }: Rest): number {
   return bytesOf({ user, status, code, ...times, devices: [], ...(text === '' ? {} : { text }) });
 }
 
-function inOrderOfStart(first: Session, labels: readonly string[]): string[] {
+function inOrderOfStart(first: Labelled, labels: readonly string[]): string[] {
   const startOf = new Map<string, number>();
-  for (let session: Session | null = first; session !== null; session = session.next) {
+  for (let session: Labelled | null = first; session !== null; session = session.next) {
     const { device, startedAt } = session;
     startOf.set(device, Math.max(startOf.get(device) ?? 0, startedAt));
   }

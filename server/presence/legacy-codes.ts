@@ -5,12 +5,11 @@
  * Format: `online=1,away=2|12,busy=3,offline=-1,invisible=40`, or the same as JSON (`{"away":[2,12],"offline":-1}`). A
  * status that is left out keeps the contract's integers.
  */
+import { fail, ok, type Result } from '../../shared/result.ts';
 import { defaultCodes, sessionStatuses, type SessionStatus, type UserStatus } from '../../shared/status.ts';
 
 type Status = UserStatus | SessionStatus;
 type Listed = Map<Status, readonly number[]>;
-export type ParsedCodeTable =
-  { readonly ok: true; readonly table: CodeTable } | { readonly ok: false; readonly problem: string };
 
 const statuses: readonly Status[] = [...sessionStatuses, 'offline'];
 /** A legacy client's integer is a Java int. */
@@ -35,21 +34,21 @@ export class CodeTable {
   }
 
   /** Parses HUB_CODES; null is the contract's table. `problem` completes a sentence that begins with the setting. */
-  static parse(setting: string | null): ParsedCodeTable {
+  static parse(setting: string | null): Result<CodeTable> {
     const listed: Listed = new Map(Object.entries(defaultCodes).map(([status, code]) => [status as Status, [code]]));
     const given = setting === null ? [] : setting.trim().startsWith('{') ? fromJson(setting) : fromText(setting);
-    if (given === undefined) return refuse('must be one JSON object, or a list such as online=1,away=2|12');
+    if (given === undefined) return fail('must be one JSON object, or a list such as online=1,away=2|12');
     const named = new Set<string>();
     for (const { status, codes } of given) {
-      if (!isStatus(status)) return refuse(`names "${status}": the statuses are ${statuses.join(', ')}`);
-      if (named.has(status)) return refuse(`names ${status} twice: list its integers as in ${status}=2|12`);
+      if (!isStatus(status)) return fail(`names "${status}": the statuses are ${statuses.join(', ')}`);
+      if (named.has(status)) return fail(`names ${status} twice: list its integers as in ${status}=2|12`);
       named.add(status);
       const fault = status === 'offline' ? faultOfOffline(codes) : faultOf(status, codes);
-      if (fault !== undefined) return refuse(fault);
+      if (fault !== undefined) return fail(fault);
       listed.set(status, codes.map(Number));
     }
     const twice = findTwice(listed);
-    return twice === undefined ? { ok: true, table: new CodeTable(listed) } : refuse(twice);
+    return twice === undefined ? ok(new CodeTable(listed)) : fail(twice);
   }
 
   /** Returns the integer of a status, for sessions that brought none. Invisible has the integer of offline. */
@@ -122,8 +121,4 @@ function findTwice(listed: Listed): string | undefined {
 
 function isStatus(name: string): name is Status {
   return (statuses as readonly string[]).includes(name);
-}
-
-function refuse(problem: string): ParsedCodeTable {
-  return { ok: false, problem };
 }

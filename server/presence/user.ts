@@ -62,17 +62,6 @@ export class User {
   }
 }
 
-/**
- * Returns `lastSeen` after a heartbeat at `seenAt` (null: none since). It is never later than now, even if the clock
- * was ahead.
- */
-export function latestSeen(lastSeen: number | null, seenAt: number | null, wallMs: number): number | null {
-  if (seenAt === null) return lastSeen === null ? null : Math.min(lastSeen, wallMs);
-  // A date in the future is from before the wall clock was set back, so it is not a later heartbeat.
-  const isFromAhead = lastSeen === null || lastSeen > wallMs;
-  return Math.min(isFromAhead ? seenAt : Math.max(lastSeen, seenAt), wallMs);
-}
-
 /** The entry that others see. */
 export function entryOf(user: User, offline: Shown): Entry {
   const { status, code, shownDevices, text } = shownOf(user.fold, offline);

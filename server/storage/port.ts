@@ -93,8 +93,8 @@ export interface Store {
   block(block: StoredBlock): void;
   /** Lifts a block durably. Does nothing if there is none. Throws if storage fails. */
   unblock(user: string, viewer: string): void;
-  /** Writes entries in one transaction. Throws if storage fails. */
-  keep(entries: readonly StoredEntry[]): void;
+  /** Writes entries, and runs `alongside`, in one transaction. Throws if storage fails. */
+  keep(entries: readonly StoredEntry[], alongside?: () => void): void;
   /**
    * Checks `limit` entries after that id, in the order of ids. `last` is where to continue; undefined after the last
    * entry.

@@ -12,13 +12,21 @@ export interface Savable {
   isStored: boolean;
 }
 
+/** Writes something that must be stored together with the entries to which it belongs, or not at all. */
+export interface Companion<U> {
+  /** The users whose entries its writes belong to; empty if it has nothing to write. */
+  users(): readonly U[];
+  /** Writes. Runs in the transaction of the entries. */
+  write(): void;
+  /** The transaction was committed. */
+  written(): void;
+}
+
 export interface WriteBehindOptions<U extends Savable> {
   readonly store: Store;
   readonly storedOf: (user: U) => StoredEntry;
   /** Whether the current state of the user must be stored. */
   readonly mustKeep: (user: U) => boolean;
-  /** Called when the user is stored and need not stay in memory for this. */
-  readonly onSaved: (user: U) => void;
   /**
    * Reports that the store failed to write a batch, or wrote one again (undefined). Nothing is lost, because a failed
    * batch is repeated.
@@ -41,10 +49,13 @@ const LARGE_BATCH = 1000;
 const RETRY_AFTER_MS = 1000;
 
 export class WriteBehind<U extends Savable> {
+  /** Receive each user that is stored, and need not stay in memory for this. */
+  readonly onSaved: ((user: U) => void)[] = [];
   readonly #options: WriteBehindOptions<U>;
   readonly #unsaved = new Set<U>();
   /** Users in `#unsaved` that have never been stored. */
   readonly #firsts = new Set<U>();
+  #companion: Companion<U> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #nextBite: NodeJS.Immediate | undefined;
   #isFailing = false;
@@ -67,10 +78,19 @@ export class WriteBehind<U extends Savable> {
     if (this.#nextBite === undefined) this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
   }
 
-  /** Stores the users that were never stored. Must be called before a message about them is sent. */
+  /** From now on, this is written together with the entries. */
+  attach(companion: Companion<U>): void {
+    this.#companion = companion;
+  }
+
+  /**
+   * Stores the users that were never stored, and what the companion has. Must be called before a message about them is
+   * sent.
+   */
   writeFirsts(): void {
-    if (this.#firsts.size === 0 || this.#isFailing) return;
-    this.#write([...this.#firsts]);
+    if (this.#isFailing) return;
+    const alongside = this.#companion?.users() ?? [];
+    if (this.#firsts.size > 0 || alongside.length > 0) this.#write([...this.#firsts], alongside);
   }
 
   /** Number of users that wait to be stored, including those that were never stored before. */
@@ -109,10 +129,11 @@ export class WriteBehind<U extends Savable> {
     return batch;
   }
 
-  #write(users: readonly U[]): Error | undefined {
+  #write(some: readonly U[], alongside = this.#companion?.users() ?? []): Error | undefined {
+    const users = alongside.length === 0 ? some : [...new Set([...some, ...alongside])];
     if (users.length === 0) return undefined;
     try {
-      this.#options.store.keep(users.map(this.#options.storedOf));
+      this.#options.store.keep(users.map(this.#options.storedOf), () => this.#companion?.write());
     } catch (error) {
       this.#isFailing = true;
       const reason = error instanceof Error ? error : new Error(String(error));
@@ -121,12 +142,13 @@ export class WriteBehind<U extends Savable> {
     }
     if (this.#isFailing) this.#options.onHealth(undefined);
     this.#isFailing = false;
+    this.#companion?.written();
     for (const user of users) {
       user.isUnsaved = false;
       user.isStored = true;
       this.#unsaved.delete(user);
       this.#firsts.delete(user);
-      this.#options.onSaved(user);
+      for (const listener of this.onSaved) listener(user);
     }
     return undefined;
   }

@@ -78,6 +78,30 @@ export const uptimeAnswer = z.object({
 });
 export const friendsAnswer = z.object({ user: userId, friends: z.array(userId) });
 
+/** `GET /v1/webhooks`. */
+export const webhooksAnswer = z.object({
+  rules: z.array(
+    z.object({
+      name: z.string(),
+      /** Without user info, query and fragment. */
+      url: z.string(),
+      on: z.array(userStatus),
+      afterMs: z.int(),
+      events: z.enum(['status', 'all']),
+      /** Events that wait or are on their way. */
+      queued: z.int(),
+      /** Events that were not delivered in time. */
+      dead: z.int(),
+      /** Why the last attempt failed; null if it did not. */
+      lastFailure: z.string().nullable(),
+    }),
+  ),
+});
+/** `POST /v1/webhooks/{rule}/test`. `reason`: why the test was not delivered. */
+export const webhookTestAnswer = z.object({ delivered: z.boolean(), reason: z.string().optional() });
+/** `POST /v1/webhooks/{rule}/replay`: how many dead events are sent again. */
+export const webhookReplayAnswer = z.object({ events: z.int() });
+
 /** An error: `application/problem+json` (RFC 9457). `detail` names the field and the remedy. */
 export const problem = z.object({
   type: z.literal('about:blank'),

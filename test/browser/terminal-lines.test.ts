@@ -5,7 +5,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { renderExplanation } from '../../client/cli/terminal/explained-text.ts';
-import { FriendList } from '../../client/cli/hub/friend-list.ts';
 import { renderTable } from '../../client/cli/terminal/friend-table.ts';
 import type { Explanation } from '../../shared/index.ts';
 import { asSeen } from '../support/bidi.ts';
@@ -36,11 +35,9 @@ describe('lines for a terminal', needing('Chromium'), () => {
     return asSeen(pre, words);
   };
   const table = (columns: number, text: string) => {
-    const friends = new FriendList();
     const entries = [{ ...entry, devices: ['מכשיר', '１２'], text }];
-    friends.apply({ type: 'snapshot', friendsOf: '42', at: 10, entries });
-    const link = { kind: 'live' } as const;
-    return renderTable({ title: '', friends, link, nowMs: NOW, columns, rows: 24, hasColour: false });
+    const view = { isSynced: true, staleSince: null, status: 'connected' } as const;
+    return renderTable({ title: '', entries, view, nowMs: NOW, columns, rows: 24, hasColour: false });
   };
 
   it('of watch keep their columns, whatever friends and devices are called', async () => {

@@ -80,7 +80,7 @@ onBothEngines('RFC 6455', (transport) => {
 
   describe.each(deliveries)('%s', (delivery) => {
     for (const { section, rule, request, status, statusOnUws, headers } of handshakeCases) {
-      it(`${section}: ${rule}`, async () => {
+      it(`${section}: ${rule} (R1)`, async () => {
         const socket = connect();
         await socket.send(piecesOf(Buffer.from(request), delivery, random));
         const [statusLine = '', ...lines] = (await socket.answer()).split('\r\n');
@@ -99,14 +99,14 @@ onBothEngines('RFC 6455', (transport) => {
 
     for (const { section, rule, send, answers, onUws } of cases) {
       const deviates = isUws && onUws !== undefined;
-      it(`${section}: ${rule}${deviates ? ` (known deviation: ${onUws.deviation})` : ''}`, async () => {
+      it(`${section}: ${rule}${deviates ? ` (known deviation: ${onUws.deviation})` : ''} (R4, R5)`, async () => {
         const socket = await welcomed();
         const came = await answersTo(socket, send, delivery);
         expect(sure(came, isUws), `seed ${seed}`).toEqual(sure(deviates ? onUws.answers : answers, isUws));
       });
     }
 
-    it('RFC 7692, 6: a compressed frame fails, because compression was offered and not agreed to', async () => {
+    it('RFC 7692, 6: a compressed frame fails, because compression was offered and not agreed to (R3)', async () => {
       const socket = await welcomed(soundHandshake('permessage-deflate'));
       const answers = await answersTo(socket, [ask('a', { reserved: 4 })], delivery);
       expect(answers).toEqual([isUws ? 'cut' : 'close 1002']);
@@ -135,7 +135,7 @@ async function lengthOf(socket: RawWebSocket, atMost: number, idLength: number):
   return (await socket.frame())?.payload.length ?? 0;
 }
 
-it('each known deviation of uWebSockets.js has a case', () => {
+it('each known deviation of uWebSockets.js has a case (R6, R7, R8, R9)', () => {
   const seen = new Set<string | undefined>(cases.map(({ onUws }) => onUws?.deviation));
   expect(Object.keys(uwsDeviations).filter((name) => !seen.has(name))).toEqual([]);
 });

@@ -152,7 +152,7 @@ export function endContract(engine: Tested): void {
       expect(await client.messages.next()).toBe('after');
     });
 
-    it.each([0, 14])('is cut when it pings on and reads no answer, with %i MiB waiting', async (mebibytes) => {
+    it.each([0, 14])('is cut when it pings on and reads no answer, with %i MiB waiting (W44)', async (mebibytes) => {
       const { raw, hub } = await rig.rawWebSocket();
       raw.wire.pause();
       for (let i = 0; i < mebibytes; i++) hub.socket.send('x'.repeat(1024 * 1024));

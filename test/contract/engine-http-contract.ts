@@ -343,7 +343,7 @@ export function httpContract(engine: Tested): void {
       ['with a length that is no number', 'POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: x\r\n\r\n'],
       ['with a method in lower case', 'get / HTTP/1.1\r\nhost: hub\r\n\r\n'],
       ['with a broken chunk', 'POST / HTTP/1.1\r\nhost: hub\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n'],
-    ])('%s is answered with 400 and cut', async (_, text) => {
+    ])('%s is answered with 400 and cut (H3)', async (_, text) => {
       const raw = rig.raw();
       raw.write(text);
       expect(await raw.closed).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
@@ -353,7 +353,7 @@ export function httpContract(engine: Tested): void {
     it.each([
       ['IPv4', '2111000c' + '01020304' + '7f000001' + '00500051'],
       ['IPv6', '21210024' + '20010db8000000000000000000000001' + '20010db8000000000000000000000002' + '00500051'],
-    ])('behind a PROXY header (version 2, %s) is answered with 400 and cut, an upgrade too', async (_, header) => {
+    ])('behind a PROXY header (version 2, %s) is answered with 400 and cut, an upgrade too (S8)', async (_, header) => {
       for (const upgrade of ['', `${UPGRADE.join('\r\n')}\r\n`]) {
         const raw = rig.raw();
         raw.write(Buffer.concat([PROXY_SIGNATURE, Buffer.from(header, 'hex')]));

@@ -78,7 +78,7 @@ export function lastAnswerContract(engine: Tested): void {
       expect(await asked(raw)).toEqual([]);
     });
 
-    it.each(sloppy)('behind chunks with %s', async (_, request) => {
+    it.each(sloppy)('behind chunks with %s (H3)', async (_, request) => {
       const raw = rig.raw();
       raw.write(request + HEARTBEAT + HEARTBEAT);
       const paths = await asked(raw);
@@ -88,7 +88,7 @@ export function lastAnswerContract(engine: Tested): void {
     it.each([
       ['small', 'ok'],
       ['large', 'x'.repeat(5_000_000)],
-    ])('behind a %s answer to one who asks for the end', async (_, body) => {
+    ])('behind a %s answer to one who asks for the end (H3)', async (_, body) => {
       const usual = rig.http;
       rig.http = (request) => (request.path === '/other' ? usual(request) : { status: 200, headers: {}, body });
       const raw = rig.raw();
@@ -102,7 +102,7 @@ export function lastAnswerContract(engine: Tested): void {
     });
 
     it.each(['close', 'Close', 'close, te', 'te, close'])(
-      'behind one who says %s, in the same packet',
+      'behind one who says %s, in the same packet (H3)',
       async (said) => {
         const raw = rig.raw();
         raw.write(post(`connection: ${said}\r\ncontent-length: 2`, 'ab') + HEARTBEAT);

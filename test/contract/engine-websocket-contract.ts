@@ -102,14 +102,14 @@ export function webSocketContract(engine: Tested): void {
       } else expect(text).not.toContain('hello');
     });
 
-    it('takes the first subprotocol offered', async () => {
+    it('takes the first subprotocol offered (R2)', async () => {
       const ws = new WebSocket(rig.url('/'), ['one', 'two'], { rejectUnauthorized: false });
       await new Promise((resolve) => ws.once('open', resolve));
       expect(ws.protocol).toBe('one');
       ws.terminate();
     });
 
-    it('agrees to no compression', async () => {
+    it('agrees to no compression (R3)', async () => {
       const { client } = await rig.connect();
       expect(client.ws.extensions).toBe('');
     });
@@ -189,7 +189,7 @@ export function webSocketContract(engine: Tested): void {
       expect(await hub.events.next()).toBe('message still here');
     });
 
-    it('joins the fragments of a message, also where a ping or half a character lies between', async () => {
+    it('joins the fragments of a message, also where a ping or half a character lies between (R4)', async () => {
       const { raw, hub } = await rig.rawWebSocket();
       const [first, second] = [Buffer.from('€').subarray(0, 1), Buffer.from('€').subarray(1)];
       raw.write(frame(TEXT, first, false));

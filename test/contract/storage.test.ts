@@ -137,7 +137,7 @@ describe('two processes and one folder', () => {
     expect(child.complaints()).toBe('');
   });
 
-  test('what a killed process had done is there, and its versions are below what is shown now', async () => {
+  test('what a killed process had done is there, and its versions are below what is shown now (S13)', async () => {
     const folder = newFolder();
     const child = startChild(folder);
     await child.saying(300);

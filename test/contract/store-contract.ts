@@ -147,7 +147,7 @@ export function storeContract(newPlace: () => OpenRun): void {
 
 export function lastingStoreContract(newPlace: () => OpenRun): void {
   describe('a store after a clean end', () => {
-    test('starts its clock above the last value given out, though the wall clock was set back', () => {
+    test('starts its clock above the last value given out, though the wall clock was set back (I18)', () => {
       const open = newPlace();
       const first = open(5000);
       first.store.closeCleanly(7000);
@@ -256,7 +256,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       expect(open(6000).store.state.clockFloor).toBe(8001);
     });
 
-    test('shows every stored entry above what may have been told of it, each time it is asked', () => {
+    test('shows every stored entry above what may have been told of it, each time it is asked (I18)', () => {
       const open = newPlace();
       const first = open(5000);
       const offline = entry('a', 5005, { status: 'offline', code: -1, devices: [] });

@@ -35,7 +35,7 @@ onBothEngines('an address that has sent as many bad tokens as it may', (transpor
   });
   afterEach(() => hub.stop());
 
-  it('gets 429 with `retry-after`, until there is time for another one', async () => {
+  it('gets 429 with `retry-after`, until there is time for another one (W8)', async () => {
     await useUp();
     expect(await presence(await good('42'))).toMatchObject({ status: 429, headers: { 'retry-after': '1' } });
     expect(await hub.refusals()).toMatchObject({ unauthenticated: BURST, messages: 1 });
@@ -43,7 +43,7 @@ onBothEngines('an address that has sent as many bad tokens as it may', (transpor
     expect((await presence(await good('42'))).status).toBe(200);
   });
 
-  it('is served with a token that was verified before, and so is every other address', async () => {
+  it('is served with a token that was verified before, and so is every other address (W8)', async () => {
     const known = await good('42');
     expect((await presence(known)).status).toBe(200);
     await useUp();
@@ -51,7 +51,7 @@ onBothEngines('an address that has sent as many bad tokens as it may', (transpor
     expect((await presence(await tokenFor('42', { clock: hub.clock, expiresInS: 60 }), '127.0.0.2')).status).toBe(200);
   });
 
-  it('is told over WebSocket to come back: `reconnect`, `unavailable` and 1013', async () => {
+  it('is told over WebSocket to come back: `reconnect`, `unavailable` and 1013 (W8)', async () => {
     await useUp();
     const client = await WsClient.open(hub.addresses.ws);
     client.send({ type: 'hello', user: '42', token: await good('42') });

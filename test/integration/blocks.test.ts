@@ -28,7 +28,7 @@ onBothEngines('a block', (transport) => {
   });
   afterEach(() => hub.stop());
 
-  it('shows the blocked one a goodbye before the 204, and nothing after it; others hear what is true', async () => {
+  it('shows the blocked one a goodbye before the 204, and nothing after it; others hear what is true (H9)', async () => {
     await hub.request('PUT', '/v1/users/eve/friends/anna');
     const anna = await WsClient.hello(hub.addresses.ws, { user: 'anna' });
     const eve = await WsClient.hello(hub.addresses.ws, { user: 'eve' });
@@ -53,7 +53,7 @@ onBothEngines('a block', (transport) => {
     for (const client of [anna, bob, eve]) client.close();
   });
 
-  it('toggled as fast as requests go reaches the blocked one every 50 ms at most, the last word included', async () => {
+  it('toggled as fast as requests go reaches the blocked one every 50 ms at most, the last word included (H9)', async () => {
     const anna = await WsClient.hello(hub.addresses.ws, { user: 'anna' });
     const eve = await WsClient.hello(hub.addresses.ws, { user: 'eve' });
     eve.send({ type: 'watch', users: ['anna'] });

@@ -174,7 +174,7 @@ onBothEngines('attempts to get in', (transport) => {
       client.close();
     });
 
-    test('unfriended during the watch: it ends before the 204, and nothing of the former friend comes after it', async () => {
+    test('unfriended during the watch: it ends before the 204, and nothing of the former friend comes after it (H10)', async () => {
       const token = await good('50');
       expect(await ask('PUT', '/v1/users/50/friends/51', ADMIN)).toBe(204);
       const friend = await WsClient.hello(hub.addresses.ws, { user: '51', token: await good('51') });
@@ -218,7 +218,7 @@ onBothEngines('attempts to get in', (transport) => {
       ['PUT', '/v1/users/7/blocks/9', undefined],
       ['DELETE', '/v1/users/7/blocks/42', undefined],
       ['POST', '/v1/friends/import', { edges: [['42', '9']] }],
-    ])('%s %s with a user’s token: 403', async (method, path, body) => {
+    ])('%s %s with a user’s token: 403 (H20)', async (method, path, body) => {
       expect(await ask(method, path, await good('42'), body)).toBe(403);
     });
   });

@@ -19,7 +19,7 @@ const entryOf = async (user: string) => (await hub.request('GET', `/v1/presence/
 const until = (user: string, condition: (entry: Entry) => boolean) =>
   hub.until(async () => condition(await entryOf(user)));
 
-it('brings the dates of users in the store back to the first look at them, under a version of their own', async () => {
+it('brings the dates of users in the store back to the first look at them, under a version of their own (I11)', async () => {
   hub.clock.stepWall(DAY_MS);
   await beat('9', 'online');
   await beat('9', 'offline');
@@ -35,7 +35,7 @@ it('brings the dates of users in the store back to the first look at them, under
   expect(await entryOf('9'), 'once, and not with each look').toEqual(corrected);
 });
 
-it('brings the dates of users in memory back, and goes on to give out larger versions', async () => {
+it('brings the dates of users in memory back, and goes on to give out larger versions (I11)', async () => {
   const watcher = await WsClient.hello(hub.addresses.ws, { user: '7' });
   hub.clock.stepWall(DAY_MS);
   await hub.looked(); // only a step that was seen can be seen to be taken back

@@ -37,7 +37,7 @@ interface Told {
 }
 
 it(
-  `keeps every answered edge, every told entry and growing versions over ${ROUNDS} kills (CRASH_SEED=${SEED})`,
+  `keeps every answered edge, every told entry and growing versions over ${ROUNDS} kills (CRASH_SEED=${SEED}) (I18, L15, H7)`,
   { timeout: 300_000 },
   async () => {
     const told: Told = { versions: new Map(), seen: new Map(), edges: new Map(), lastAt: 0 };

@@ -24,7 +24,7 @@ onBothEngines('explain', (transport) => {
   const shows = (user: string, status: string) =>
     hub.until(async () => (await explain(hub, user)).entry.status === status);
 
-  it('answers 200 with empty lists for a user never seen', async () => {
+  it('answers 200 with empty lists for a user never seen (H12)', async () => {
     expect(await explain(hub, 'never')).toEqual({
       user: 'never',
       at: hub.clock.wallMs,
@@ -42,7 +42,7 @@ onBothEngines('explain', (transport) => {
     });
   });
 
-  it('gives a WebSocket session the id of its welcome, and says when it came, was heard, and would lapse', async () => {
+  it('gives a WebSocket session the id of its welcome, and says when it came, was heard, and would lapse (H12)', async () => {
     const client = await WsClient.open(hub.addresses.ws);
     client.send({ type: 'hello', user: '42', device: 'phone', status: 'busy', text: 'in a meeting' });
     const { session } = await client.next('welcome');
@@ -69,7 +69,7 @@ onBothEngines('explain', (transport) => {
     client.close();
   });
 
-  it('shows the legacy server’s five fields of a legacy client', async () => {
+  it('shows the legacy server’s five fields of a legacy client (I23, H13)', async () => {
     const client = await LegacyClient.open(hub.tcpPort);
     const cameAt = hub.clock.wallMs;
     client.write(
@@ -119,7 +119,7 @@ onBothEngines('explain', (transport) => {
     });
   });
 
-  it('says who sees a user offline though it is there: everybody, or those whom it blocks', async () => {
+  it('says who sees a user offline though it is there: everybody, or those whom it blocks (H14)', async () => {
     const client = await WsClient.hello(hub.addresses.ws, { user: '42' });
     await hub.request('PUT', '/v1/users/42/blocks/7');
     expect((await explain(hub, '42')).hidden).toEqual({ isInvisible: false, from: ['7'], fromCount: 1 });
@@ -179,7 +179,7 @@ onBothEngines('explain', (transport) => {
     expect((await explain(hub, '42')).decision.rule).toBe('it has no session: offline');
   });
 
-  it('shows the last 20 transitions and no more', async () => {
+  it('shows the last 20 transitions and no more (H14)', async () => {
     for (let i = 0; i < 30; i++) {
       const status = i % 2 === 0 ? 'away' : 'busy';
       await hub.request('POST', '/v1/heartbeat', { user: '42', status, text: `${i}`, ttlMs: HOUR_MS });
@@ -196,7 +196,7 @@ onBothEngines('explain', (transport) => {
     expect(await transitionsOf(hub, '42')).toEqual(['closed online>online ws-json', 'came offline>online ws-json']);
   });
 
-  it('gives each session an id that another run of the hub gives to nobody', async () => {
+  it('gives each session an id that another run of the hub gives to nobody (H12)', async () => {
     await hub.request('POST', '/v1/heartbeat', { user: '42', ttlMs: HOUR_MS });
     const { id } = await onlySession(hub, '42');
     await hub.stop();

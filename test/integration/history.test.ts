@@ -61,7 +61,7 @@ onBothEngines('history', (transport) => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('has every change of the shown status with its cause, oldest first', async () => {
+  it('has every change of the shown status with its cause, oldest first (H31)', async () => {
     await start();
     const at1 = await beat('42', 'online');
     hub.clock.pass(1000);
@@ -163,7 +163,7 @@ onBothEngines('history', (transport) => {
     });
   });
 
-  it('merges what is beyond the limit of a day, and keeps uptime exact', async () => {
+  it('merges what is beyond the limit of a day, and keeps uptime exact (H32)', async () => {
     await start({ historyPerDay: 3, data: folder });
     const began = hub.clock.wallMs;
     for (let i = 0; i < 10; i++) {
@@ -192,7 +192,7 @@ onBothEngines('history', (transport) => {
       });
     };
 
-    it('does not know the time in which no hub ran, nor the time until it was sure again', async () => {
+    it('does not know the time in which no hub ran, nor the time until it was sure again (H33)', async () => {
       await start({ data: folder });
       const began = hub.clock.wallMs;
       await beat('42', 'online');
@@ -262,7 +262,7 @@ onBothEngines('history', (transport) => {
       );
     });
 
-    it('who blocks the caller: the history ends as if the user had left', async () => {
+    it('who blocks the caller: the history ends as if the user had left (H34)', async () => {
       await start();
       const caller = await tokenFor('caller', { scopes: ['observe'], expiresInS: null });
       for (const user of ['1', '2', '3']) await beat(user, 'away');

@@ -92,7 +92,7 @@ onBothEngines('who may over HTTP', (transport) => {
     });
     afterAll(() => hub.stop());
 
-    it('asks for a token everywhere but at what is free, and says how', async () => {
+    it('asks for a token everywhere but at what is free, and says how (H18)', async () => {
       expect(await statuses()).toEqual(expected([free], 401));
       expect(await call(own.entry)).toMatchObject({
         headers: { 'www-authenticate': 'Bearer', 'content-type': 'application/problem+json' },
@@ -100,12 +100,12 @@ onBothEngines('who may over HTTP', (transport) => {
       });
     });
 
-    it('lets a user do what is its own', async () => {
+    it('lets a user do what is its own (H20)', async () => {
       expect(await statuses(await tokenFor('42'))).toEqual(expected([own, free], 403));
       await befriend(ADMIN);
     });
 
-    it('lets an observer read anyone, and nothing else', async () => {
+    it('lets an observer read anyone, and nothing else (H20)', async () => {
       const { heartbeat, block, unblock, ...rest } = own;
       const { 'drop of a friend': drop, 'one-way drop of a friend': oneway, ...reads } = rest;
       expect([heartbeat, block, unblock, drop, oneway]).not.toContain(undefined);
@@ -117,12 +117,12 @@ onBothEngines('who may over HTTP', (transport) => {
     it.each([
       ['of the settings', () => ADMIN],
       ['by scope', () => tokenFor('ops', { scopes: ['admin'] })],
-    ])('lets an admin %s do all', async (_which, token) => {
+    ])('lets an admin %s do all (H20)', async (_which, token) => {
       expect(await statuses(await token())).toEqual(expected([all], 0));
       await befriend(ADMIN);
     });
 
-    it('refuses a stranger with the same answer as one never seen', async () => {
+    it('refuses a stranger with the same answer as one never seen (H20)', async () => {
       const token = await tokenFor('42');
       const answers = await Promise.all(
         [strangers['a stranger’s entry'], strangers['the entry of one never seen']].map((row) => call(row, { token })),
@@ -198,7 +198,7 @@ onBothEngines('who may over HTTP', (transport) => {
     it.each([
       ['a long lease', { ttlMs: 60_000 }],
       ['the usual lease', {}],
-    ])('lets %s of a heartbeat end with it', async (_which, fields) => {
+    ])('lets %s of a heartbeat end with it (H6)', async (_which, fields) => {
       const token = await tokenFor('43', { expiresInS: 10, clock: hub.clock });
       const status = async () =>
         ((await call(['GET', '/v1/presence/43'], { token: ADMIN })).body as { status: string }).status;
@@ -255,13 +255,13 @@ onBothEngines('who may over HTTP', (transport) => {
     });
     afterAll(() => hub.stop());
 
-    it('keeps friend lists and metrics for the admin, asks for the token there, and leaves all else open', async () => {
+    it('keeps friend lists and metrics for the admin, asks for the token there, and leaves all else open (H19)', async () => {
       const { 'drop of a friend': drop, 'one-way drop of a friend': oneway, ...open } = own;
       expect([drop, oneway]).not.toContain(undefined);
       expect(await statuses()).toEqual(expected([open, strangers, foreign, free], 401));
     });
 
-    it('lets the admin do all', async () => {
+    it('lets the admin do all (H19)', async () => {
       expect(await statuses(ADMIN)).toEqual(expected([all], 0));
       await befriend(ADMIN);
     });

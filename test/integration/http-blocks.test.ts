@@ -46,7 +46,7 @@ onBothEngines('blocks over HTTP', (transport) => {
     });
     afterEach(() => hub.stop());
 
-    it('are refused with 409 where the user has as many as it may have friends, and nothing has changed', async () => {
+    it('are refused with 409 where the user has as many as it may have friends, and nothing has changed (H9)', async () => {
       await hub.stop();
       hub = await startTestHub({ transport, ...JWT, maxFriends: 2 });
       expect((await block('42', '7')).status).toBe(204);
@@ -59,7 +59,7 @@ onBothEngines('blocks over HTTP', (transport) => {
       expect((await block('42', '9')).status).toBe(204);
     });
 
-    it('show it to the blocked one as if it had left at that moment, and to all others as it is', async () => {
+    it('show it to the blocked one as if it had left at that moment, and to all others as it is (I22, H9)', async () => {
       const before = await seenBy('7');
       expect(await block('42', '7')).toMatchObject({ status: 204, body: '' });
       const frozen = await seenBy('7');
@@ -130,7 +130,7 @@ onBothEngines('blocks over HTTP', (transport) => {
     });
   });
 
-  it('are refused with 503 and a reason where storage can’t take them, and hold once it can', async () => {
+  it('are refused with 503 and a reason where storage can’t take them, and hold once it can (H17)', async () => {
     const data = mkdtempSync(join(tmpdir(), 'hub-blocks-'));
     hub = await startTestHub({ transport, data });
     await call('POST', '/v1/heartbeat', { body: { user: '42' } });
@@ -166,7 +166,7 @@ onBothEngines('blocks over HTTP', (transport) => {
 });
 
 describe('HUB_LAST_SEEN=hide', () => {
-  it('shows lastSeen to an admin alone, whichever way it is read', async () => {
+  it('shows lastSeen to an admin alone, whichever way it is read (I24)', async () => {
     const hub = await startTestHub({ ...JWT, lastSeen: 'hide' });
     const call = (token: string, method: string, path: string, body?: unknown) =>
       ask(hub.addresses.http, method, path, { token, ...(body !== undefined && { body }) });
@@ -186,7 +186,7 @@ describe('HUB_LAST_SEEN=hide', () => {
   });
 
   it.each(['left', 'invisible', 'blocked'])(
-    'shows no since of one who is offline, but to an admin: %s',
+    'shows no since of one who is offline, but to an admin: %s (I24)',
     async (how) => {
       const hub = await startTestHub({ ...JWT, lastSeen: 'hide' });
       const own = await tokenFor('42');

@@ -64,7 +64,7 @@ const answers: readonly (readonly [what: string, status: number, text: string])[
 ];
 
 onBothEngines('every answer', (transport) => {
-  it('says that its type is not to be guessed, and names no software', async () => {
+  it('says that its type is not to be guessed, and names no software (H24)', async () => {
     hub = await startTestHub({ transport });
     for (const [what, status, text] of answers) {
       const { status: answered, head } = await ask(text);
@@ -86,7 +86,7 @@ onBothEngines('every answer', (transport) => {
     expect((await ask(request('GET /ws', [...upgrade, key]))).head).not.toMatch(/uwebsockets|\nserver:/);
   });
 
-  it('tells browsers to use TLS alone, where the hub speaks it', async () => {
+  it('tells browsers to use TLS alone, where the hub speaks it (H24)', async () => {
     hub = await startTestHub({ transport, tlsCert: certificate('crt'), tlsKey: certificate('key') });
     for (const [what, , text] of answers) {
       const { head } = await ask(text);

@@ -33,7 +33,7 @@ onBothEngines('limits over HTTP', (transport) => {
   };
 
   describe('of requests', () => {
-    it('answers 429 over the rate of an address in open mode, says when to come back, and then lets it in', async () => {
+    it('answers 429 over the rate of an address in open mode, says when to come back, and then lets it in (H11)', async () => {
       await start({ messagesPerS: 1 });
       expect(await many(10, 'GET', '/v1/presence/42')).toEqual({ 200: 10 });
       const over = await call('POST', '/v1/heartbeat', { body: { user: '42' } });
@@ -44,7 +44,7 @@ onBothEngines('limits over HTTP', (transport) => {
       expect((await call('GET', '/v1/presence/42')).body).toMatchObject({ status: 'offline', v: 0 });
     });
 
-    it('counts a list by its users: a large one is answered after a rest, and the next request waits', async () => {
+    it('counts a list by its users: a large one is answered after a rest, and the next request waits (H2)', async () => {
       await start({ messagesPerS: 1 });
       const users = Array.from({ length: 1000 }, (_, n) => `u${n}`);
       expect((await call('POST', '/v1/presence', { body: { users } })).status).toBe(200);
@@ -53,7 +53,7 @@ onBothEngines('limits over HTTP', (transport) => {
       expect((await call('GET', '/v1/presence/42')).status).toBe(200);
     });
 
-    it('leaves edits of friend lists, probes, metrics and pages alone in open mode', async () => {
+    it('leaves edits of friend lists, probes, metrics and pages alone in open mode (H11)', async () => {
       await start({ messagesPerS: 1 });
       await many(11, 'GET', '/v1/presence/42');
       expect(await many(15, 'PUT', '/v1/users/42/friends/7')).toEqual({ 204: 15 });
@@ -62,7 +62,7 @@ onBothEngines('limits over HTTP', (transport) => {
       expect((await call('GET', '/v1/presence/42')).status).toBe(429);
     });
 
-    it('counts by user in jwt mode, and no admin', async () => {
+    it('counts by user in jwt mode, and no admin (H11)', async () => {
       await start({ ...JWT, messagesPerS: 1 });
       const token = await tokenFor('42');
       expect(await many(12, 'GET', '/v1/presence/42', { token })).toEqual({ 200: 10, 429: 2 });
@@ -71,7 +71,7 @@ onBothEngines('limits over HTTP', (transport) => {
       expect(await refused('messages', ADMIN)).toBe(2);
     });
 
-    it('counts those without a good token by address, which keeps no good one of it out', async () => {
+    it('counts those without a good token by address, which keeps no good one of it out (H11)', async () => {
       await start({ ...JWT, messagesPerS: 1 });
       expect(await many(6, 'GET', '/v1/presence/42')).toEqual({ 401: 6 });
       expect(await many(6, 'GET', '/v1/presence/42', { token: 'no token of ours' })).toEqual({ 401: 4, 429: 2 });
@@ -134,7 +134,7 @@ onBothEngines('limits over HTTP', (transport) => {
         socket.on('error', () => undefined);
       });
 
-    it('lets a listed page change things, read the answers and connect', async () => {
+    it('lets a listed page change things, read the answers and connect (H22)', async () => {
       await start({ origins: LISTED });
       const headers = { origin: LISTED };
       const put = await call('PUT', '/v1/users/42/friends/7', { headers });
@@ -148,7 +148,7 @@ onBothEngines('limits over HTTP', (transport) => {
       expect(await upgrade(headers)).toBe(101);
     });
 
-    it('gives a foreign page no header that lets it read, and refuses its changes and its WebSocket', async () => {
+    it('gives a foreign page no header that lets it read, and refuses its changes and its WebSocket (H22)', async () => {
       await start({ origins: LISTED });
       for (const origin of ['https://evil.example', 'null', `${LISTED}.evil.example`]) {
         const headers = { origin };
@@ -164,7 +164,7 @@ onBothEngines('limits over HTTP', (transport) => {
       expect(await refused('origin')).toBe(6);
     });
 
-    it('answers the question before a request of a listed page, without a token, and of no other page', async () => {
+    it('answers the question before a request of a listed page, without a token, and of no other page (H22)', async () => {
       await start({ ...JWT, origins: LISTED });
       const asks = (origin: string) =>
         call('OPTIONS', '/v1/users/42/friends/7', {
@@ -193,7 +193,7 @@ onBothEngines('limits over HTTP', (transport) => {
       });
     });
 
-    it('answers an open hub of this machine under no foreign name, but for probes', async () => {
+    it('answers an open hub of this machine under no foreign name, but for probes (H23)', async () => {
       await start({ origins: LISTED });
       const status = async (path: string, host: string, method = 'GET') =>
         (await call(method, path, { headers: { host } })).status;
@@ -210,7 +210,7 @@ onBothEngines('limits over HTTP', (transport) => {
       expect(await upgrade({ host: 'evil.example:8080', origin: 'http://evil.example:8080' })).toBe(403);
     });
 
-    it('answers under any name where a token is asked for', async () => {
+    it('answers under any name where a token is asked for (H23)', async () => {
       await start(JWT);
       const headers = { host: 'hub.example' };
       expect((await call('GET', '/v1/presence/42', { headers, token: await tokenFor('42') })).status).toBe(200);

@@ -26,7 +26,7 @@ onBothEngines('HTTP', (transport) => {
     });
   });
 
-  it('takes ids percent-encoded, and knows 042 from 42', async () => {
+  it('takes ids percent-encoded, and knows 042 from 42 (I1, H5)', async () => {
     await beat({ user: 'a@b:c.d-e_f' });
     expect((await get('/v1/presence/a%40b%3Ac.d-e_f')).body).toMatchObject({ user: 'a@b:c.d-e_f', status: 'online' });
     await beat({ user: '42' });
@@ -55,7 +55,7 @@ onBothEngines('HTTP', (transport) => {
     expect((body as { entries: unknown[] }).entries).toHaveLength(1000);
   });
 
-  it('lets an HTTP heartbeat live for its ttl: user and device are the session, the newest beat wins', async () => {
+  it('lets an HTTP heartbeat live for its ttl: user and device are the session, the newest beat wins (L2, L7, H6)', async () => {
     expect(await beat({ user: '42', device: 'cron', status: 'away', text: 'nightly', ttlMs: 60_000 })).toMatchObject({
       entry: { status: 'away', code: 2, devices: ['cron'], text: 'nightly' },
     });
@@ -69,7 +69,7 @@ onBothEngines('HTTP', (transport) => {
     expect((await get('/v1/presence/42')).body).toMatchObject({ lastSeen: hub.clock.wallMs - 1_100, devices: [] });
   });
 
-  it('gives a beat without a ttl the WebSocket timeout, and one without a status online', async () => {
+  it('gives a beat without a ttl the WebSocket timeout, and one without a status online (I2, H6)', async () => {
     expect(await beat({ user: '42' })).toMatchObject({ entry: { status: 'online', devices: ['http'] } });
     hub.clock.pass(24_900);
     await hub.looked();
@@ -78,13 +78,13 @@ onBothEngines('HTTP', (transport) => {
     await hub.until(async () => ((await get('/v1/presence/42')).body as { status: string }).status === 'offline');
   });
 
-  it('ends an HTTP session with status offline, at once; a user never seen stays so', async () => {
+  it('ends an HTTP session with status offline, at once; a user never seen stays so (L5)', async () => {
     await beat({ user: '42' });
     expect(await beat({ user: '42', status: 'offline' })).toMatchObject({ entry: { status: 'offline', devices: [] } });
     expect(await beat({ user: 'new', status: 'offline' })).toMatchObject({ entry: { status: 'offline', v: 0 } });
   });
 
-  it('ends with offline a session of that user and device that is in its grace, and no live one', async () => {
+  it('ends with offline a session of that user and device that is in its grace, and no live one (L5)', async () => {
     const tab = await WsClient.hello(hub.addresses.ws, { user: '42' });
     expect(await beat({ user: '42', device: 'web', status: 'offline' })).toMatchObject({ entry: { status: 'online' } });
     tab.cut();
@@ -95,7 +95,7 @@ onBothEngines('HTTP', (transport) => {
     });
   });
 
-  it('shows an invisible user as one who left', async () => {
+  it('shows an invisible user as one who left (I14)', async () => {
     await beat({ user: '42', text: 'here' });
     const { entry } = (await beat({ user: '42', status: 'invisible' })) as { entry: object };
     expect(entry).toMatchObject({ status: 'offline', code: -1, devices: [], lastSeen: hub.clock.wallMs });
@@ -142,6 +142,18 @@ onBothEngines('HTTP', (transport) => {
       ['8', 'online'],
     ]);
     expect((await get('/v1/users/nobody/friends/presence')).body).toEqual({ entries: [] });
+  });
+
+  it('takes 2000 pairs in one import, and no more (H8)', async () => {
+    const edges = Array.from({ length: 2001 }, (_, i) => ['1', `f${i}`]);
+    const path = '/v1/friends/import?oneway=true';
+    expect(await hub.request('POST', path, { edges })).toMatchObject({
+      status: 400,
+      body: { detail: expect.stringContaining('edges') as string },
+    });
+    expect(await friendsOf('1')).toEqual([]);
+    expect(await hub.request('POST', path, { edges: [] })).toMatchObject({ status: 400 });
+    expect((await hub.request('POST', path, { edges: edges.slice(1) })).body).toEqual({ added: 2000 });
   });
 
   it('adds many pairs at once, as an extension of ours', async () => {
@@ -191,7 +203,7 @@ onBothEngines('HTTP', (transport) => {
     ['POST', '/v1/friends/import', { edges: [] }, 'edges'],
     ['POST', '/v1/friends/import', { edges: [['1', '1']] }, 'edges'],
     ['POST', '/v1/friends/import', { edges: [['1']] }, 'edges'],
-  ])('answers %s %.60s %j with 400 and a problem that names the field', async (method, path, body, field) => {
+  ])('answers %s %.60s %j with 400 and a problem that names the field (H1)', async (method, path, body, field) => {
     if (field === undefined) return; // fetch itself takes `..` out of a path; the raw test below has it
     const answer = await hub.request(method, path, body);
     expect(answer.status).toBe(400);
@@ -262,7 +274,17 @@ onBothEngines('HTTP', (transport) => {
     expect(answer.headers.get('content-type')).toBe('application/problem+json');
   });
 
-  it('answers HEAD like GET, without a body', async () => {
+  it('ignores unknown fields of a body, and its content-type (H5)', async () => {
+    const answer = await fetch(`${hub.addresses.http}/v1/heartbeat`, {
+      method: 'POST',
+      headers: { 'content-type': 'text/plain' },
+      body: '{"user":"42","status":"busy","mood":"good"}',
+    });
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toMatchObject({ entry: { user: '42', status: 'busy' } });
+  });
+
+  it('answers HEAD like GET, without a body (H5)', async () => {
     const answer = await fetch(`${hub.addresses.http}/v1/presence/42`, { method: 'HEAD' });
     expect(answer.status).toBe(200);
     expect(answer.headers.get('content-type')).toBe('application/json');

@@ -25,7 +25,7 @@ onBothEngines('the end of a session', (transport) => {
     expect(await kick(hub, user, (await onlySession(hub, user)).id)).toEqual({ status: 204, body: '' });
   };
 
-  it('over WebSocket: an error and 4403 at once, no grace, whoever watches is told, and the other tab goes on', async () => {
+  it('over WebSocket: an error and 4403 at once, no grace, whoever watches is told, and the other tab goes on (H15)', async () => {
     const watcher = await hub.watch('42');
     const tab = await WsClient.hello(hub.addresses.ws, { user: '42', device: 'phone', status: 'away' });
     const other = await WsClient.open(hub.addresses.ws);
@@ -49,7 +49,7 @@ onBothEngines('the end of a session', (transport) => {
     ]);
   });
 
-  it('over HTTP: it may begin anew with its next heartbeat, as another session', async () => {
+  it('over HTTP: it may begin anew with its next heartbeat, as another session (H15)', async () => {
     await hub.request('POST', '/v1/heartbeat', { user: '42', status: 'busy' });
     const { id } = await onlySession(hub, '42');
     await kickOnly('42');
@@ -59,7 +59,7 @@ onBothEngines('the end of a session', (transport) => {
     expect((await onlySession(hub, '42')).id).not.toBe(id);
   });
 
-  it('in its grace: it is gone at once', async () => {
+  it('in its grace: it is gone at once (H15)', async () => {
     const client = await WsClient.hello(hub.addresses.ws, { user: '42' });
     client.cut();
     await hub.until(async () => (await onlySession(hub, '42')).state === 'grace');
@@ -144,7 +144,7 @@ describe('the end of a session on a TCP connection', () => {
     client = await hub.open();
   };
 
-  it('refuses that user there from then on, tells it so where it is answered, and lets it in elsewhere', async () => {
+  it('refuses that user there from then on, tells it so where it is answered, and lets it in elsewhere (T16, H15)', async () => {
     const watcher = await hub.watch('42');
     client.beat('42', 3);
     await hub.shows('42', { status: 'busy' });
@@ -192,7 +192,7 @@ describe('the end of a session on a TCP connection', () => {
     expect(await hub.badFrames()).toEqual({ forbidden: 1 + 16 + 3 + 3 + 1 });
   });
 
-  it('takes nothing from the other users of a gateway, whoever comes by turns', async () => {
+  it('takes nothing from the other users of a gateway, whoever comes by turns (H15)', async () => {
     await withoutAck();
     const users = Array.from({ length: 50 }, (_, i) => `user-${i}`);
     const round = users.map((user) => frame(user, 1)).join('');
@@ -212,7 +212,7 @@ describe('the end of a session on a TCP connection', () => {
     expect(await hub.metric('presence_hub_sessions{adapter="tcp-xml"}')).toBe(50); // 49 and one marker
   });
 
-  it('never closes the connection, however often it is refused: on a new one the user would be let in', async () => {
+  it('never closes the connection, however often it is refused: on a new one the user would be let in (T16)', async () => {
     await withoutAck();
     client.beat('42');
     await hub.shows('42', { status: 'online' });
@@ -272,7 +272,7 @@ describe('the end of a session', () => {
     rmSync(data, { recursive: true, force: true });
   });
 
-  it('that a restart took up is its end: it comes back neither now nor after the next one', async () => {
+  it('that a restart took up is its end: it comes back neither now nor after the next one (H15)', async () => {
     const before = await startTestHub({ data });
     await WsClient.hello(before.addresses.ws, { user: '42' });
     await before.stop();
@@ -286,7 +286,7 @@ describe('the end of a session', () => {
     await after.stop();
   });
 
-  it('of a polled target lasts until its next good answer', async () => {
+  it('of a polled target lasts until its next good answer (H15)', async () => {
     const target = createServer((socket) => socket.end());
     target.listen(0, '127.0.0.1');
     await once(target, 'listening');

@@ -102,7 +102,7 @@ describe('liveness and telling', () => {
   });
 
   it.each([0, 1, 900, 1_799])(
-    'legacy bug 6: a lease is 5400 ms from the last frame, %i ms after whatever look',
+    'legacy bug 6: a lease is 5400 ms from the last frame, %i ms after whatever look (L2)',
     async (phaseMs) => {
       hub.clock.pass(phaseMs);
       await hub.looked();
@@ -494,7 +494,7 @@ describe('trust', () => {
     expect(toldTo(watcher)).toEqual(['7 away 2', '8 online 1']);
   });
 
-  it('legacy bug 29: the address in a message, and the peer’s, reach no watcher and no reader', async () => {
+  it('legacy bug 29: the address in a message, and the peer’s, reach no watcher and no reader (I23)', async () => {
     const watcher = await hub.watch('7');
     const client = await hub.open();
     const address = '<user_ip>10.99.88.77</user_ip><user_port>54321</user_port>';

@@ -36,7 +36,7 @@ onBothEngines('the list of present users', (transport) => {
   const counts = async (token?: string) => (await get('/v1/counts', token)).body;
   afterEach(() => hub.stop());
 
-  it('has every present user in byte order, and no other', async () => {
+  it('has every present user in byte order, and no other (H28)', async () => {
     await start();
     for (const user of ['b', 'B', '10', '9', 'a_', 'a-', 'a:b']) await beat(user);
     expect(idsOf(await page())).toEqual(['10', '9', 'B', 'a-', 'a:b', 'a_', 'b']);
@@ -131,7 +131,7 @@ onBothEngines('the list of present users', (transport) => {
     });
   });
 
-  it('counts users by status, and the sessions of those who are counted', async () => {
+  it('counts users by status, and the sessions of those who are counted (H29)', async () => {
     await start();
     expect(await counts()).toEqual({
       online: 0,
@@ -171,7 +171,7 @@ onBothEngines('the list of present users', (transport) => {
     expect([await page('?limit=1', observer), await counts(observer)]).toEqual(before);
   });
 
-  it('tells nothing of a user who blocks the caller, and all of it to others', async () => {
+  it('tells nothing of a user who blocks the caller, and all of it to others (H30)', async () => {
     await start(JWT);
     const caller = await tokenFor('caller', { scopes: ['observe'] });
     const other = await tokenFor('other', { scopes: ['observe'] });

@@ -33,7 +33,7 @@ async function legacyUsers(count: number, { onOneConnection = false } = {}) {
   return { users, watcher, beat, offline };
 }
 
-it('holds the end of 150 of 150 for five seconds, tells stale, and then those who are still silent, once', async () => {
+it('holds the end of 150 of 150 for five seconds, tells stale, and then those who are still silent, once (L22)', async () => {
   hub = await startTestHub({ doubtMs: 5_000 });
   const { users, watcher, beat, offline } = await legacyUsers(150);
   const lastSignAt = hub.clock.wallMs;
@@ -69,7 +69,7 @@ it('is not sure since the oldest last sign of all that it holds, however long th
   expect((await watcher.next('stale')).since).toBe(oldestSignAt);
 });
 
-it('tells 90 at once, though they are all there are', async () => {
+it('tells 90 at once, though they are all there are (L22)', async () => {
   hub = await startTestHub({ doubtMs: 5_000 });
   const { watcher, offline } = await legacyUsers(90);
   hub.clock.pass(LEASE_MS + 50);
@@ -77,7 +77,7 @@ it('tells 90 at once, though they are all there are', async () => {
   expect(watcher.all.some(({ type }) => type === 'stale')).toBe(false);
 });
 
-it('tells 120 of 1000 at once: that is less than a fifth', async () => {
+it('tells 120 of 1000 at once: that is less than a fifth (L22)', async () => {
   hub = await startTestHub({ doubtMs: 5_000 });
   const { users, watcher, beat, offline } = await legacyUsers(1000);
   hub.clock.pass(LEASE_MS - 400);
@@ -87,7 +87,7 @@ it('tells 120 of 1000 at once: that is less than a fifth', async () => {
   expect(watcher.all.some(({ type }) => type === 'stale')).toBe(false);
 });
 
-it('tells 150 of one gateway at once: what all of them share is its connection', async () => {
+it('tells 150 of one gateway at once: what all of them share is its connection (L24)', async () => {
   hub = await startTestHub({ doubtMs: 5_000 });
   const { watcher, offline } = await legacyUsers(150, { onOneConnection: true });
   hub.clock.pass(LEASE_MS + 50);
@@ -98,7 +98,7 @@ it('tells 150 of one gateway at once: what all of them share is its connection',
 it.each([
   ['two users with fifty devices each', 2, 50, 100],
   ['a hundred users of one address', 100, 1, 1],
-])('tells the end of %s over HTTP at once', async (_, users, devices, addresses) => {
+])('tells the end of %s over HTTP at once (L24)', async (_, users, devices, addresses) => {
   hub = await startTestHub({ doubtMs: 5_000 });
   const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
   watcher.send({ type: 'watch', users: ['u0'] });
@@ -142,7 +142,7 @@ describe('while one adapter is doubted', () => {
     return { ...there, extras };
   }
 
-  it('tells stale, and fresh, to those who are shown somebody on that adapter, and to nobody else', async () => {
+  it('tells stale, and fresh, to those who are shown somebody on that adapter, and to nobody else (L25)', async () => {
     const { watcher, users } = await doubted();
     const eve = await WsClient.hello(hub.addresses.ws, { user: 'eve', observe: true });
     await watch(eve, ['invisible', 'blocking', 'gone', 'by-websocket']);
@@ -162,7 +162,7 @@ describe('while one adapter is doubted', () => {
     expect(await typesOf(bob)).toEqual(['snapshot', 'stale', 'fresh']);
   });
 
-  it('tells stale before the snapshot to who begins to watch such a user meanwhile, once', async () => {
+  it('tells stale before the snapshot to who begins to watch such a user meanwhile, once (L25)', async () => {
     const { watcher, users } = await doubted();
     const late = await WsClient.hello(hub.addresses.ws, { user: 'eve', observe: true });
     hub.clock.pass(LEASE_MS + 50);
@@ -187,7 +187,7 @@ describe('while one adapter is doubted', () => {
     expect(late.all.slice(-2).map(({ type }) => type)).toEqual(['stale', 'friend']);
   });
 
-  it('says so over HTTP if an entry of the answer is one of them, and else not', async () => {
+  it('says so over HTTP if an entry of the answer is one of them, and else not (L25)', async () => {
     const { watcher, users } = await doubted();
     await hub.request('PUT', '/v1/users/bob/friends', { friends: ['gone', users[0]] });
     hub.clock.pass(LEASE_MS + 50);
@@ -209,7 +209,7 @@ it('holds nothing where it is told not to', async () => {
   await hub.until(() => offline().length === 150);
 });
 
-it('asks silent WebSocket clients, and keeps those who answer', async () => {
+it('asks silent WebSocket clients, and keeps those who answer (L23)', async () => {
   hub = await startTestHub({ doubtMs: 5_000 });
   const clients = await Promise.all(
     Array.from({ length: 120 }, (_, i) => WsClient.hello(hub.addresses.ws, { user: `w${i}` })),

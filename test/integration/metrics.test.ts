@@ -1,5 +1,6 @@
 /** What /metrics says of delays, the loop and memory: names that a dashboard reads. */
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { needing, programPath } from '../support/needs.ts';
@@ -60,6 +61,20 @@ describe('the metrics', () => {
     expect(one).toBeGreaterThan(before);
     expect(other).toBeGreaterThanOrEqual(one);
     expect(await hub.metric('process_resident_memory_bytes')).toBeGreaterThan(10_000_000);
+  });
+
+  it('have the names, labels and kinds that the reference promises (H25)', async () => {
+    const reference = readFileSync(new URL('../../shared/PROTOCOL.md', import.meta.url), 'utf8');
+    const [, table = ''] = /<!-- printed: metrics -->([^]*?)<!-- end -->/.exec(reference) ?? [];
+    const rows = [...table.matchAll(/^\| `(\w+)(?:\{(\w+)\})?` \| (\w+) \|/gm)];
+    expect(rows.length).toBeGreaterThan(10);
+    const text = String((await hub.request('GET', '/metrics')).body);
+    for (const [, name = '', label = '', kind = ''] of rows) {
+      expect(text).toContain(`\n# TYPE ${name} ${kind}\n`);
+      if (label !== '') expect(text).toContain(`\n${name}{${label}="`);
+    }
+    for (const adapter of ['tcp-xml', 'ws-json', 'http', 'poll'])
+      expect(text).toContain(`\npresence_hub_sessions{adapter="${adapter}"} 0\n`);
   });
 
   it('follow the rules of Prometheus for names and labels', async () => {

@@ -5,7 +5,6 @@ import { createServer as createTcpServer, type AddressInfo, type Server, type So
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
-import { noStalls } from '../../server/lib/time/stall-clock.ts';
 import { MAX_POLLS_AT_ONCE, Poller, type PollerOptions } from '../../server/adapters/poll/poller.ts';
 import type { CutOff, Outcome, Prober } from '../../server/adapters/poll/probe.ts';
 import type { Endpoint } from '../../server/adapters/poll/targets.ts';
@@ -16,9 +15,11 @@ import { StartError } from '../../server/lib/start-error.ts';
 import { CodeTable } from '../../server/presence/legacy-codes.ts';
 import { Journal } from '../../server/presence/explain/journal.ts';
 import { VersionClock } from '../../server/presence/version-clock.ts';
-import { Presence } from '../../server/presence/presence.ts';
+import type { Presence } from '../../server/presence/presence.ts';
+import type { Users } from '../../server/presence/users.ts';
 import type { Session } from '../../server/presence/sessions/session.ts';
 import type { Entry } from '../../shared/messages/entry.ts';
+import { buildTestCore } from '../support/presence-stage.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'poll-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -64,7 +65,8 @@ class Hub {
   readonly file = join(dir, `${Math.random().toString(36).slice(2)}.json`);
   readonly log = new Feed<string>();
   readonly entries = new Feed<Entry>();
-  readonly unasked = new Feed<string>();
+  readonly outage = new Feed<string>();
+  readonly users: Users;
   readonly presence: Presence;
   readonly intake: Intake;
   readonly poller: Poller;
@@ -74,30 +76,17 @@ class Hub {
     this.write(targets);
     const clock = { now: () => this.now() };
     const hubClock = new VersionClock(0, () => true);
-    const recall = () => undefined;
-    this.presence = new Presence(
-      {
-        graceMs: 2000,
-        offlineCode: -1,
-        hidesLastSeen: false,
-        clock: hubClock,
-        stalls: noStalls,
-        stallGraceMs: 25_000,
-        massLapse: { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined },
-        onSessions: () => undefined,
-        journal: new Journal([1, 2], this.now().wallMs),
-        sessionIdOf: (no) => `hub.${no}`,
-        recall,
-        recallMany: (users) => users.map(() => undefined),
-      },
-      this.now(),
-    );
+    const journal = new Journal([1, 2], this.now().wallMs);
+    const { users, presence } = buildTestCore({ graceMs: 2000, hubClock, journal, now: this.now() });
+    this.users = users;
+    this.presence = presence;
     this.intake = new Intake({
-      presence: this.presence,
+      users,
+      presence,
       clock,
       onChange: [
         ({ user, isShown }) => {
-          if (isShown) this.entries.push(this.presence.entryOf(user));
+          if (isShown) this.entries.push(this.users.entryOf(user));
         },
       ],
       maxSessions: 100,
@@ -114,14 +103,14 @@ class Hub {
       intake: this.intake,
       clock,
       log: { error: note, warn: note, info: note },
-      codes: parsed.table,
+      codes: parsed.value,
       readXmlState: (body) => {
         const [, state] = /<protocol>.*<user_state>(-?\d+)</s.exec(body.toString()) ?? [];
         return state === undefined ? undefined : Number(state);
       },
-      unasked: {
-        began: ({ user }) => this.unasked.push(`${user.id} began`),
-        ended: ({ user }) => this.unasked.push(`${user.id} ended`),
+      outage: {
+        began: ({ user }) => this.outage.push(`${user.id} began`),
+        ended: ({ user }) => this.outage.push(`${user.id} ended`),
       },
       checkFileEveryMs: 20,
       ...given,
@@ -142,11 +131,11 @@ class Hub {
   }
 
   entry(user = '42'): Entry {
-    return this.presence.entryOf(this.presence.peek(user));
+    return this.users.entryOf(this.users.peek(user));
   }
 
   session(user = '42', device = 'poll'): Session | undefined {
-    return this.presence.findSession(user, device, 'poll');
+    return this.intake.find(user, device, 'poll');
   }
 
   /** Waits until the entry is so, if it is not. */
@@ -214,7 +203,7 @@ const patient = { ...quick, everyMs: 1000, timeoutMs: 1000 };
 const prompt = { random: () => 0 };
 
 describe('a TCP target', () => {
-  test('is online while its port is open, offline while it is closed, and back again', async () => {
+  test('is online while its port is open, offline while it is closed, and back again (I2, P2)', async () => {
     const server = createTcpServer((socket) => socket.resume());
     const port = await listen(server);
     const hub = await startHub([{ ...quick, url: `tcp://127.0.0.1:${port}` }]);
@@ -231,7 +220,7 @@ describe('a TCP target', () => {
 });
 
 describe('an HTTP target', () => {
-  test('is online with a 2xx, offline after as many misses in a row as the file says, and back with one good answer', async () => {
+  test('is online with a 2xx, offline after as many misses in a row as the file says, and back with one good answer (P2)', async () => {
     const target = await Answering.start();
     const hub = await startHub([{ ...quick, failures: 3, url: target.url }]);
     await hub.shows({ status: 'online' });
@@ -287,7 +276,7 @@ describe('an HTTP target', () => {
     expect(hub.entries.all).toEqual([expect.objectContaining({ status: 'online' })]);
   });
 
-  test('sets status and text with a JSON answer, and is online again without them', async () => {
+  test('sets status and text with a JSON answer, and is online again without them (L5, P3)', async () => {
     const target = await Answering.start();
     const hub = await startHub([{ ...quick, url: target.url }]);
     target.says('{"status":"away","text":"lunch"}');
@@ -307,7 +296,7 @@ describe('an HTTP target', () => {
     expect(hub.log.all).toEqual([]);
   });
 
-  test('sets status and code with an XML answer', async () => {
+  test('sets status and code with an XML answer (P3)', async () => {
     const target = await Answering.start();
     const hub = await startHub([{ ...quick, url: target.url }]);
     const say = (state: number): void =>
@@ -364,7 +353,7 @@ describe('the file of targets', () => {
   test.each([
     ['[{"user":"42","url":"tcp://127.0.0.1"}]', /^HUB_POLL is ".+\.json": targets\[0\]\.url .+ must be tcp:/],
     ['{', /^HUB_POLL is ".+\.json": it is not JSON/],
-  ])('stops the start where it is wrong: %s', async (text, message) => {
+  ])('stops the start where it is wrong: %s (P1)', async (text, message) => {
     const start = startHub(text);
     await expect(start).rejects.toThrow(StartError);
     await expect(start).rejects.toThrow(message);
@@ -376,7 +365,7 @@ describe('the file of targets', () => {
     await expect(hub.poller.start()).rejects.toThrow(/^HUB_POLL is ".+": no such file can be read \(ENOENT\); give a/);
   });
 
-  test('takes a target off: its user leaves, and it is asked no more', async () => {
+  test('takes a target off: its user leaves, and it is asked no more (P1)', async () => {
     const [stays, goes] = [await Answering.start(), await Answering.start()];
     const keeper = { ...quick, user: '7', url: stays.url };
     const hub = await startHub([keeper, { ...quick, url: goes.url }]);
@@ -431,7 +420,7 @@ describe('the file of targets', () => {
     expect(from.requests.all).toHaveLength(1);
   });
 
-  test('that is wrong, or gone, is named once, while the old targets go on; the next right one counts', async () => {
+  test('that is wrong, or gone, is named once, while the old targets go on; the next right one counts (P1)', async () => {
     const target = await Answering.start();
     const hub = await startHub([{ ...quick, url: target.url }]);
     await hub.shows({ status: 'online' });
@@ -540,7 +529,7 @@ describe('the schedule', () => {
     await hub.shows({ status: 'online' });
   });
 
-  test('counts no poll that the hub lacked the means for, and says so once', async () => {
+  test('counts no poll that the hub lacked the means for, and says so once (P5)', async () => {
     const prober = new Held();
     const hub = await startHub([{ ...quick, failures: 1, url: 'tcp://127.0.0.1:1' }], { ...prompt, prober });
     (await prober.polls.next()).answer(alive);
@@ -549,7 +538,7 @@ describe('the schedule', () => {
     expect(hub.log.all).toEqual([expect.stringContaining('EMFILE')]);
   });
 
-  test('takes a name that is not found in time for a trouble of the hub, not for a miss', async () => {
+  test('takes a name that is not found in time for a trouble of the hub, not for a miss (P5)', async () => {
     const prober = new Held();
     const hub = await startHub([{ ...quick, failures: 1, url: 'tcp://a.name:1' }], { ...prompt, prober });
     (await prober.polls.next()).answer(alive);
@@ -559,10 +548,10 @@ describe('the schedule', () => {
     expect(hub.entry().status).toBe('online');
     prober.waitsFor = 'the answer';
     await hub.shows({ status: 'offline' });
-    expect(hub.unasked.all).toEqual(['42 began', '42 ended']);
+    expect(hub.outage.all).toEqual(['42 began', '42 ended']);
   });
 
-  test('lets no lease run out while the hub cannot poll, and gives nobody a later sign of life for it', async () => {
+  test('lets no lease run out while the hub cannot poll, and gives nobody a later sign of life for it (P5)', async () => {
     const prober = new Held();
     const hub = await startHub([{ ...quick, failures: 2, url: 'tcp://127.0.0.1:1' }], { ...prompt, prober });
     (await prober.polls.next()).answer(alive);
@@ -582,7 +571,7 @@ describe('the schedule', () => {
     await unable();
     (await prober.polls.next()).answer({ kind: 'miss', reason: 'ECONNREFUSED' });
     expect(hub.entry().status).toBe('offline');
-    expect(hub.unasked.all).toEqual(['42 began', '42 ended', '42 began', '42 ended']);
+    expect(hub.outage.all).toEqual(['42 began', '42 ended', '42 began', '42 ended']);
   });
 
   test('warns once while any target cannot be polled, not each time that one can', async () => {

@@ -33,7 +33,7 @@ const builtLog = new URL('../../dist/server/lib/log/log.js', import.meta.url).hr
 const known = (signal: string): boolean => signal in constants.signals;
 
 describe('a signal', () => {
-  test('that wants the process to end stops the hub cleanly', async () => {
+  test('that wants the process to end stops the hub cleanly (L20)', async () => {
     const ends = (['SIGQUIT', 'SIGABRT', 'SIGPWR', 'SIGXCPU'] as const).filter(known).map(async (signal) => {
       const hub = startHubProcess({ HUB_TRANSPORT: 'ws' });
       await hub.started;
@@ -44,7 +44,7 @@ describe('a signal', () => {
     for (const end of await Promise.all(ends)) expect(end).toMatchObject({ code: 0, endedBy: null });
   });
 
-  test('that means nothing to a hub is ignored with a line in the log, and opens no inspector', async () => {
+  test('that means nothing to a hub is ignored with a line in the log, and opens no inspector (L20)', async () => {
     const hub = startHubProcess({ HUB_TRANSPORT: 'ws' });
     const page = startLine(await hub.started, 'page');
     const signals = [
@@ -96,7 +96,7 @@ async function isServing(port: number): Promise<void> {
 }
 
 describe('a reader that never reads', needing('POSIX'), () => {
-  test('of stderr freezes nothing, and the hub ends as it should', async () => {
+  test('of stderr freezes nothing, and the hub ends as it should (S16)', async () => {
     const port = await freePort();
     const child = startWith('ignore', fullPipe(), port);
     await isServing(port);
@@ -117,7 +117,7 @@ describe('a reader that never reads', needing('POSIX'), () => {
   });
 });
 
-test('log lines beyond what can wait are dropped and counted; one line says so, and the last line before an exit is there', async () => {
+test('log lines beyond what can wait are dropped and counted; one line says so, and the last line before an exit is there (S16)', async () => {
   const source = `
     import { createLog, droppedLogLines, stderrLines } from ${JSON.stringify(builtLog)};
     process.on('exit', () => stderrLines().drain(5000));

@@ -38,7 +38,7 @@ describe('a restart', () => {
   const entryOf = async (user: string) => (await hub.request('GET', `/v1/presence/${user}`)).body as object;
   const observe = () => WsClient.hello(hub.addresses.ws, { observe: true });
 
-  it('shows everybody as before, tells stale and then fresh, and tells those who do not come back once', async () => {
+  it('shows everybody as before, tells stale and then fresh, and tells those who do not come back once (L13, L16, W34)', async () => {
     const legacy = await LegacyClient.open(hub.tcpPort);
     legacy.beat('tcp', 3);
     await WsClient.hello(hub.addresses.ws, { user: 'ws', device: 'phone', text: 'here' });
@@ -101,7 +101,7 @@ describe('a restart', () => {
     expect(JSON.stringify(watcher.all)).not.toMatch(/\\ud/);
   });
 
-  it('is fresh at once when everybody is back', async () => {
+  it('is fresh at once when everybody is back (L16)', async () => {
     await WsClient.hello(hub.addresses.ws, { user: 'ws' });
     await restart();
     const watcher = await observe();
@@ -112,14 +112,14 @@ describe('a restart', () => {
     expect((await watcher.next('snapshot')).entries).toMatchObject([{ status: 'online' }]);
   });
 
-  it('says nothing of stale where nobody was there', async () => {
+  it('says nothing of stale where nobody was there (L17)', async () => {
     await restart();
     const watcher = await observe();
     await watcher.roundTrip();
     expect(watcher.all.map(({ type }) => type)).toEqual(['welcome', 'ok']);
   });
 
-  it('tells since when it is not sure: the first end, until it was sure in between', async () => {
+  it('tells since when it is not sure: the first end, until it was sure in between (W34)', async () => {
     const staleSince = async () => (await (await observe()).next('stale')).since;
     await WsClient.hello(hub.addresses.ws, { user: 'ws' });
     hub.clock.pass(5_000);
@@ -171,7 +171,7 @@ describe('a restart', () => {
     expect((await (await observe()).next('stale')).since).toBe(endAt);
   });
 
-  it('keeps an invisible user hidden, one never seen included, until a message of its own', async () => {
+  it('keeps an invisible user hidden, one never seen included, until a message of its own (L14)', async () => {
     await WsClient.hello(hub.addresses.ws, { user: 'secret', status: 'invisible' });
     await hub.until(async () => (await hub.metric('presence_hub_sessions{adapter="ws-json"}')) === 1);
     const before = await entryOf('secret');
@@ -200,7 +200,7 @@ describe('a restart', () => {
 describe('a hub process', { timeout: 60_000 }, () => {
   afterEach(endHubProcesses);
 
-  it('killed and started again within the warm window tells nobody offline who comes back', async () => {
+  it('killed and started again within the warm window tells nobody offline who comes back (L13)', async () => {
     const [port, tcpPort] = [await freePort(), await freePort()];
     const settings = { HUB_DATA: data, HUB_PORT: `${port}`, HUB_TCP_PORT: `${tcpPort}`, HUB_WARM_MS: '3000' };
     const first = startHubProcess(settings);
@@ -266,7 +266,7 @@ describe('a hub process', { timeout: 60_000 }, () => {
     expect(performance.now() - staleAt).toBeGreaterThan(1000); // somebody may have come in the last moment
   });
 
-  it('killed, it restores a session that another one hid, too: a beat that says nothing new reveals nobody', async () => {
+  it('killed, it restores a session that another one hid, too: a beat that says nothing new reveals nobody (L14)', async () => {
     const port = await freePort();
     const settings = { HUB_DATA: data, HUB_PORT: `${port}` };
     const url = `ws://127.0.0.1:${port}/ws`;
@@ -292,7 +292,7 @@ describe('a hub process', { timeout: 60_000 }, () => {
     expect(told.map(({ user }) => user)).toEqual(['marker']);
   });
 
-  it('lets no lease run out while it takes leave: its users can’t get their beats in', async () => {
+  it('lets no lease run out while it takes leave: its users can’t get their beats in (L19)', async () => {
     const [port, tcpPort] = [await freePort(), await freePort()];
     const settings = { HUB_DATA: data, HUB_PORT: `${port}`, HUB_TCP_PORT: `${tcpPort}`, HUB_DRAIN_MS: '2500' };
     const first = startHubProcess(settings);
@@ -311,7 +311,7 @@ describe('a hub process', { timeout: 60_000 }, () => {
     expect(await answer.json()).toMatchObject({ status: 'online', stale: true });
   });
 
-  it('asks everybody to come back on SIGTERM, lets nobody new in, and ends within its time', async () => {
+  it('asks everybody to come back on SIGTERM, lets nobody new in, and ends within its time (L18, W35)', async () => {
     const port = await freePort();
     const hub = startHubProcess({ HUB_DATA: data, HUB_PORT: `${port}`, HUB_DRAIN_MS: '1500' });
     await hub.started;

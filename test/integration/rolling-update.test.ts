@@ -39,7 +39,7 @@ const messages = (stderr: string): string[] =>
     .map((line) => (JSON.parse(line) as { msg: string }).msg);
 
 describe('a second hub with the data and the ports of the first', () => {
-  test('waits for the end of the first, says so, and takes over', async () => {
+  test('waits for the end of the first, says so, and takes over (S14)', async () => {
     const port = String(await freePort());
     const settings = { HUB_DATA: folder, HUB_PORT: port, HUB_DRAIN_MS: '1000' };
     const first = startHubProcess(settings);

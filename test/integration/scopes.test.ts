@@ -61,12 +61,12 @@ onBothEngines('scopes', (transport) => {
     ['read', ['entry', 'friends', 'friends’ presence', 'explanation', 'metrics']],
     ['observe', ['entry', 'friends', 'friends’ presence']],
     ['admin', names],
-  ])('let a token with %s do its part and nothing else', async (scope, good) => {
+  ])('let a token with %s do its part and nothing else (S18)', async (scope, good) => {
     await start(jwt);
     expect(await allowed(await tokenFor(null, { scopes: [scope] }))).toEqual(good);
   });
 
-  it('let `read` see who is invisible or blocks it, and no address', async () => {
+  it('let `read` see who is invisible or blocks it, and no address (H26)', async () => {
     await start({ ...jwt, adminToken: FIRST });
     const as = (token: string, method: string, path: string, body?: unknown) =>
       ask(hub.addresses.http, method, path, { token, ...(body !== undefined && { body }) });
@@ -126,7 +126,7 @@ onBothEngines('scopes', (transport) => {
     expect(await allowed(METRICS)).toEqual(['metrics']);
   });
 
-  it('have the changes of an admin logged with the token, and no other request', async () => {
+  it('have the changes of an admin logged with the token, and no other request (H27)', async () => {
     await start({ ...jwt, adminToken: `${FIRST},${SECOND}` });
     const tokens = [SECOND, await tokenFor('auth0|ops', { scopes: ['roster'] }), await tokenFor('9')];
     for (const token of tokens) await allowed(token);

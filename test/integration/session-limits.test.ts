@@ -18,7 +18,7 @@ afterEach(async () => {
 const beat = (user: string) => hub.request('POST', '/v1/heartbeat', { user });
 
 describe('a hub with as many sessions as it may have', () => {
-  it('refuses another one however it comes, and loses none of those that it has', async () => {
+  it('refuses another one however it comes, and loses none of those that it has (T13, W23)', async () => {
     hub = await startTcpHub({ maxSessionsTotal: 3, tcpAck: true });
     const legacy = await hub.open();
     legacy.write(frame('tcp'));
@@ -42,7 +42,7 @@ describe('a hub with as many sessions as it may have', () => {
     await late.next('welcome');
   });
 
-  it('takes another one as soon as one has ended, and one that takes the place of another at any time', async () => {
+  it('takes another one as soon as one has ended, and one that takes the place of another at any time (W23)', async () => {
     hub = await startTcpHub({ maxSessionsTotal: 1, graceMs: 60_000 });
     const legacy = await hub.open();
     legacy.write(frame('42'));
@@ -58,7 +58,7 @@ describe('a hub with as many sessions as it may have', () => {
     expect((await beat('7')).status).toBe(200);
   });
 
-  it('counts restored sessions, and gives them their place back', async () => {
+  it('counts restored sessions, and gives them their place back (S11)', async () => {
     data = mkdtempSync(join(tmpdir(), 'hub-limits-'));
     hub = await startTcpHub({ data, maxSessionsTotal: 2 });
     expect([(await beat('1')).status, (await beat('2')).status]).toEqual([200, 200]);
@@ -70,7 +70,7 @@ describe('a hub with as many sessions as it may have', () => {
   });
 });
 
-it('a gateway loses nobody over a user too many', async () => {
+it('a gateway loses nobody over a user too many (T13)', async () => {
   hub = await startTcpHub({ maxPerConnection: 2 });
   const gateway = await hub.open();
   gateway.write(['1', '2', '3', '3', '1'].map((user) => frame(user)).join(''));

@@ -17,7 +17,7 @@ onBothEngines('a stall of the hub', (transport) => {
   const statusOf = async (user: string) =>
     ((await hub.request('GET', `/v1/presence/${user}`)).body as { status: string }).status;
 
-  it('lengthens every lease by as long as it lasted, of all adapters', async () => {
+  it('lengthens every lease by as long as it lasted, of all adapters (L10)', async () => {
     const legacy = await LegacyClient.open(hub.tcpPort);
     legacy.beat('7');
     await WsClient.hello(hub.addresses.ws, { user: '8' }, { autoPong: false });
@@ -38,7 +38,7 @@ onBothEngines('a stall of the hub', (transport) => {
     expect(await statusOf('7')).toBe('offline');
   });
 
-  it('gives an unclean end within a second after it a grace of one WebSocket timeout', async () => {
+  it('gives an unclean end within a second after it a grace of one WebSocket timeout (L11)', async () => {
     const tab = await WsClient.hello(hub.addresses.ws, { user: '8' });
     hub.clock.pass(60_000);
     await hub.looked();
@@ -88,7 +88,7 @@ onBothEngines('a suspension of the machine', (transport) => {
   };
   const entryOf = async (user: string) => (await hub.request('GET', `/v1/presence/${user}`)).body as Entry;
 
-  it('is told as stale until a lease is over, and dates those who are gone before it', async () => {
+  it('is told as stale until a lease is over, and dates those who are gone before it (L12)', async () => {
     const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
     watcher.send({ type: 'watch', users: ['7', '8', '9'] });
     await watcher.next('snapshot');
@@ -125,7 +125,7 @@ onBothEngines('a suspension of the machine', (transport) => {
     expect(await entryOf('7')).not.toHaveProperty('stale');
   });
 
-  it('is not what a wall clock that was set looks like', async () => {
+  it('is not what a wall clock that was set looks like (L9, L12)', async () => {
     const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
     (await LegacyClient.open(hub.tcpPort)).beat('7');
     await hub.until(async () => (await entryOf('7')).status === 'online');

@@ -59,7 +59,7 @@ test.each([
     'HUB_POLL',
     JSON.stringify([{ user: 'x'.repeat(1e6), url: 'tcp://a:1' }]),
   ],
-])('%s', async (_, setting, content) => {
+])('%s (S15)', async (_, setting, content) => {
   const file = join(folder, 'file.json');
   writeFileSync(file, content);
   const exit = await startHubProcess({ [setting]: file }).exited;
@@ -84,7 +84,7 @@ describe('storage', () => {
     expectSentence(exit.stderr, 'HUB_DATA', 'edge');
   });
 
-  test('with a corrupt row: it is named in the log and skipped, and the hub serves the others', async () => {
+  test('with a corrupt row: it is named in the log and skipped, and the hub serves the others (S15)', async () => {
     const data = await usedData("UPDATE entry SET sessions = '[{' WHERE user = '7'");
     const hub = startHubProcess({ HUB_DATA: data, HUB_TRANSPORT: 'ws' });
     const page = startLine(await hub.started, 'page');

@@ -112,7 +112,7 @@ describe('a start that can’t succeed is one line, and exit code 1 for a settin
     ['field names that are none', { HUB_TCP_NAMES: '=', HUB_TCP_PORT: '60001' }, 'HUB_TCP_NAMES'],
     ['codes that are no integers', { HUB_CODES: 'away=two' }, 'HUB_CODES'],
     ['a file of poll targets that is not there', { HUB_POLL: '/nowhere/poll.json' }, 'HUB_POLL'],
-  ])('%s', async (_, settings, named) => {
+  ])('%s (S17)', async (_, settings, named) => {
     expectOneLine(await startHubProcess(settings).exited, named);
   });
 
@@ -123,7 +123,7 @@ describe('a start that can’t succeed is one line, and exit code 1 for a settin
     expectOneLine(await startHubProcess({ HUB_DATA: file }).exited, 'HUB_DATA');
   });
 
-  test('a stray word and an unknown flag: exit code 2, as no setting is at fault', async () => {
+  test('a stray word and an unknown flag: exit code 2, as no setting is at fault (S17)', async () => {
     const word = await startHubProcess({}, ['sevre']).exited;
     expect(word).toMatchObject({
       code: 2,
@@ -149,7 +149,7 @@ test('a second stop waits for the first', async () => {
 const engines = loadEngine('auto').engine.name === 'uws' ? ['uws', 'ws'] : ['ws'];
 
 describe.each(engines)('on the engine %s', (engine) => {
-  test('a port that another process holds stops the start, for HTTP and for TCP', async () => {
+  test('a port that another process holds stops the start, for HTTP and for TCP (S14)', async () => {
     const held = await holdPort();
     const settings = { HUB_TRANSPORT: engine };
     expectOneLine(await startHubProcess({ ...settings, HUB_PORT: String(held.port) }).exited, 'HUB_PORT');
@@ -194,7 +194,7 @@ describe.each(engines)('on the engine %s', (engine) => {
     }
   });
 
-  test.each(['SIGHUP', 'SIGINT'] as const)('%s stops within 2 s while clients are connected', async (signal) => {
+  test.each(['SIGHUP', 'SIGINT'] as const)('%s stops within 2 s while clients are connected (L20)', async (signal) => {
     const tcpPort = await freePort();
     const hub = startHubProcess({ HUB_TRANSPORT: engine, HUB_TCP_PORT: String(tcpPort) });
     const webSocket = new WebSocket(startLine(await hub.started, 'websocket'));

@@ -24,7 +24,7 @@ afterEach(async () => {
   rmSync(data, { recursive: true, force: true });
 });
 
-it('a locked database ends nothing: users come and go, edges get 503, /readyz says why, and all is stored in the end', async () => {
+it('a locked database ends nothing: users come and go, edges get 503, /readyz says why, and all is stored in the end (L21)', async () => {
   await hub.request('PUT', '/v1/users/42/friends/7');
   const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
   watcher.send({ type: 'watch', friendsOf: '42' });
@@ -55,7 +55,7 @@ it('a locked database ends nothing: users come and go, edges get 503, /readyz sa
   await hub.until(() => stored() === 'busy');
 });
 
-it('a list that is being replaced when storage fails is the new one for everybody, as a whole, and is stored when it can be', async () => {
+it('a list that is being replaced when storage fails is the new one for everybody, as a whole, and is stored when it can be (H7)', async () => {
   await hub.request('PUT', '/v1/users/42/friends', { friends: ['old', 'f1'] });
   const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
   watcher.send({ type: 'watch', friendsOf: '42' });
@@ -114,7 +114,7 @@ it('that it is sure again is kept late where it could not be at once, so that th
   expect((await (await restart()).next('stale')).since).toBeGreaterThan(firstEndAt);
 });
 
-it('/readyz asks nothing of storage: however often it is asked while that is locked, the answer comes from what is known', async () => {
+it('/readyz asks nothing of storage: however often it is asked while that is locked, the answer comes from what is known (H16)', async () => {
   const legacy = await LegacyClient.open(hub.tcpPort);
   other.exec('BEGIN IMMEDIATE');
   hub.clock.pass(5_000);

@@ -24,7 +24,7 @@ onBothEngines('a tail', (transport) => {
   });
   afterEach(() => hub.stop());
 
-  it('shows each change with its cause, its session and what was shown before; blocks hide nothing', async () => {
+  it('shows each change with its cause, its session and what was shown before; blocks hide nothing (W36)', async () => {
     await hub.request('PUT', '/v1/users/42/blocks/boss');
     const client = await tail(hub, {}, { observe: true, user: 'boss' });
     await hub.request('POST', '/v1/heartbeat', { user: '42', status: 'away', text: 'x' });
@@ -43,7 +43,7 @@ onBothEngines('a tail', (transport) => {
     client.close();
   });
 
-  it('shows those alone whose id holds the match; another match takes its place, untail ends it', async () => {
+  it('shows those alone whose id holds the match; another match takes its place, untail ends it (W18)', async () => {
     const client = await tail(hub, { match: 'print' });
     const beat = (user: string, text: string) => hub.request('POST', '/v1/heartbeat', { user, text });
     for (const user of ['printer-3', '42', 'blueprint']) await beat(user, 'a');
@@ -73,7 +73,7 @@ onBothEngines('a tail', (transport) => {
     client.close();
   });
 
-  it('counts what is more than it shows', async () => {
+  it('counts what is more than it shows (W36)', async () => {
     const client = await tail(hub);
     const changer = await WsClient.hello(hub.addresses.ws, { user: '42' });
     const count = 3 * MAX_TAIL_CHANGES;
@@ -89,7 +89,7 @@ onBothEngines('a tail', (transport) => {
     for (const one of [client, changer]) one.close();
   });
 
-  it('is had by a few at a time, and the end of one makes room', async () => {
+  it('is had by a few at a time, and the end of one makes room (W18)', async () => {
     const clients = await Promise.all(Array.from({ length: MAX_TAILS }, () => tail(hub)));
     const late = await admin();
     late.send({ type: 'tail', id: 1 });
@@ -123,7 +123,7 @@ describe('a tail', () => {
   });
   afterEach(() => hub.stop());
 
-  it('is for admins alone', async () => {
+  it('is for admins alone (W18, H19)', async () => {
     for (const [user, scopes] of [['42', []] as const, ['42', ['observe']] as const]) {
       const token = await tokenFor(user, { clock: hub.clock, scopes });
       const client = await WsClient.hello(hub.addresses.ws, { observe: true, token });
@@ -141,7 +141,7 @@ describe('a tail', () => {
     (await tail(hub, {}, { token: ADMIN })).close();
   });
 
-  it('ends where a fresh token is no admin’s', async () => {
+  it('ends where a fresh token is no admin’s (W18)', async () => {
     const tokenOf = (scopes: ('admin' | 'observe')[]) => tokenFor('ops', { clock: hub.clock, scopes });
     const client = await tail(hub, {}, { token: await tokenOf(['admin']) });
     client.send({ type: 'token', token: await tokenOf(['observe']) });

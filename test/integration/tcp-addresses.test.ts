@@ -25,7 +25,7 @@ const writeInBytes = async (client: LegacyClient, bytes: Buffer): Promise<void> 
 };
 
 describe('HUB_TCP_ALLOW', () => {
-  it('cuts whoever is not in it at once, and lets the others in', async () => {
+  it('cuts whoever is not in it at once, and lets the others in (T20)', async () => {
     hub = await startTcpHub({ tcpAllow: '10.0.0.0/8, 127.0.0.2' });
     const stranger = await hub.open({ from: '127.0.0.3' });
     stranger.beat('42');
@@ -86,7 +86,7 @@ describe('the PROXY header of a trusted proxy', () => {
     ['binary', binaryHeader([10, 0, 0, 8], 5223)],
     ['binary, IPv6', binaryHeader([0xfd, ...Array<number>(14).fill(0), 7], 5224)],
     ['an IPv4 address in IPv6 clothes', Buffer.from('PROXY TCP6 ::ffff:10.0.0.7 ::1 5222 1\r\n')],
-  ])('%s: is no frame, in whatever packets it comes', async (_, header) => {
+  ])('%s: is no frame, in whatever packets it comes (T21)', async (_, header) => {
     await start();
     const [whole, split] = [await hub.open({ from: proxy }), await hub.open({ from: proxy })];
     whole.write(Buffer.concat([header, Buffer.from(frame('42'))]));
@@ -96,7 +96,7 @@ describe('the PROXY header of a trusted proxy', () => {
     expect(await hub.badFrames()).toEqual({});
   });
 
-  it('names whom HUB_TCP_ALLOW and the counts by address see', async () => {
+  it('names whom HUB_TCP_ALLOW and the counts by address see (T21)', async () => {
     await start({ tcpAllow: '10.0.0.7, 10.0.0.8', maxPerAddress: 1 });
     const one = await hub.open({ from: proxy });
     one.write(line + frame('1'));
@@ -122,7 +122,7 @@ describe('the PROXY header of a trusted proxy', () => {
     ['a health check of its own', Buffer.from('PROXY UNKNOWN\r\n')],
     ['LOCAL', binaryHeader([10, 0, 0, 8], 5223, 0x20)],
     ['no header at all', Buffer.alloc(0)],
-  ])('with %s, the proxy is taken by its own address', async (_, header) => {
+  ])('with %s, the proxy is taken by its own address (T21)', async (_, header) => {
     await start({ tcpAllow: proxy });
     const client = await hub.open({ from: proxy });
     client.write(Buffer.concat([header, Buffer.from(frame('42'))]));

@@ -16,7 +16,7 @@ const probe = '<protocol><probe/></protocol>\n';
 describe('by default', () => {
   afterEach(stop);
 
-  it('answers nothing: neither to good frames, nor to bad ones, nor to silence', async () => {
+  it('answers nothing: neither to good frames, nor to bad ones, nor to silence (T9)', async () => {
     hub = await startTcpHub();
     const client = await hub.open();
     client.write(frame('42') + frame('abc def') + frame('42', -1));
@@ -32,7 +32,7 @@ describe('by default', () => {
 describe('with HUB_TCP_ACK', () => {
   afterEach(stop);
 
-  it('answers each frame in order: its user and state, or why it was skipped', async () => {
+  it('answers each frame in order: its user and state, or why it was skipped (T9)', async () => {
     hub = await startTcpHub({ tcpAck: true });
     const client = await hub.open();
     const frames = [frame('42'), frame('7', 7), frame('abc def'), frame('8', -2), frame('42', 0), '<x></protocol>'];
@@ -112,7 +112,7 @@ describe('with HUB_TCP_ACK', () => {
 describe('with HUB_TCP_PROBE', () => {
   afterEach(stop);
 
-  it('asks once two thirds of the lease have passed in silence, and not before', async () => {
+  it('asks once two thirds of the lease have passed in silence, and not before (T10)', async () => {
     hub = await startTcpHub({ tcpProbe: true });
     const [silent, beating] = [await hub.open(), await hub.open()];
     for (const client of [silent, beating]) client.beat('42');
@@ -148,7 +148,7 @@ describe('with HUB_TCP_PROBE', () => {
     expect(await hub.entry('42')).toMatchObject({ status: 'online' });
   });
 
-  it('asks in the width that the connection writes', async () => {
+  it('asks in the width that the connection writes (T11)', async () => {
     hub = await startTcpHub({ tcpProbe: true });
     const client = await hub.open();
     client.write(Buffer.from(frame('42'), 'utf16le'));
@@ -162,7 +162,7 @@ describe('HUB_TCP_NAMES', () => {
   afterEach(stop);
   const named = '<protocol><uid>42</uid><state>3</state><device>phone</device></protocol>';
 
-  it.each(['user_id=uid,user_state=state', '{"user_id":"uid","user_state":"state"}'])('%s', async (tcpNames) => {
+  it.each(['user_id=uid,user_state=state', '{"user_id":"uid","user_state":"state"}'])('%s (T5)', async (tcpNames) => {
     hub = await startTcpHub({ tcpNames });
     const client = await hub.open();
     client.write(named);
@@ -177,7 +177,7 @@ describe('HUB_TCP_NAMES', () => {
 describe('HUB_CODES', () => {
   afterEach(stop);
 
-  it('says what integers mean, and which one is shown', async () => {
+  it('says what integers mean, and which one is shown (T6)', async () => {
     hub = await startTcpHub({ codes: 'online=10,away=20|21,busy=30,invisible=40,offline=0' });
     expect(await hub.entry('42')).toMatchObject({ status: 'offline', code: 0 });
     const client = await hub.open();
@@ -205,7 +205,7 @@ describe('HUB_TCP_ENCODING', () => {
   afterEach(stop);
   const device = (name: string): string => `<protocol user_id="42"><device>${name}</device></protocol>`;
 
-  it('holds where neither the frame nor its first bytes say otherwise', async () => {
+  it('holds where neither the frame nor its first bytes say otherwise (T7)', async () => {
     hub = await startTcpHub({ tcpEncoding: 'GBK' });
     const client = await hub.open();
     client.write(Buffer.from(device('ÊÖ»ú'), 'latin1'));

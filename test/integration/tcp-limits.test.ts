@@ -1,7 +1,8 @@
 /** What a TCP connection may do, and how it bends before it breaks: rates, slow senders, peers that do not read. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { TcpConnection } from '../../server/adapters/tcp-xml/connection.ts';
-import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
+import { ReadControl } from '../../server/adapters/tcp-xml/pacing/read-control.ts';
+import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/options.ts';
 import { TestClock } from '../support/clock.ts';
 import { frame, type LegacyClient } from '../support/legacy-client.ts';
 import { LEASE_MS } from '../support/presence-stage.ts';
@@ -25,7 +26,7 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, inde
 describe('HUB_MESSAGES_PER_S', () => {
   const messages = { perS: 100, burst: 200 };
 
-  it('over it the connection is read later: nothing is lost, all comes in its order', async () => {
+  it('over it the connection is read later: nothing is lost, all comes in its order (T24)', async () => {
     await start({ messages });
     const client = await stage.connect();
     client.write(
@@ -59,7 +60,7 @@ describe('HUB_MESSAGES_PER_S', () => {
     expect(stage.frames).toBe(202);
   });
 
-  it('counts a large frame as several, so that the dear ones are not the cheap way to keep the hub busy', async () => {
+  it('counts a large frame as several, so that the dear ones are not the cheap way to keep the hub busy (T25)', async () => {
     await start({ messages });
     const client = await stage.connect();
     const large = frame('42').replace('<protocol>', `<protocol><note>${'x'.repeat(4_900)}</note>`);
@@ -140,7 +141,7 @@ describe('HUB_MESSAGES_PER_S', () => {
     return passed;
   }
 
-  it('lets a silent user live on while its connection is behind, and no longer than it was', async () => {
+  it('lets a silent user live on while its connection is behind, and no longer than it was (T26)', async () => {
     // A second of pauses, within which the lease would have run out.
     const lived = await livesWhile((passed) => passed === LEASE_MS - 500);
     expect(lived).toBeGreaterThan(LEASE_MS + 400);
@@ -224,7 +225,7 @@ describe('a connection whose token lasts a day', () => {
 });
 
 describe('a web page that posts to the port', () => {
-  it('is closed at its request line, before the frames in its body', async () => {
+  it('is closed at its request line, before the frames in its body (T15)', async () => {
     await start();
     const page = await stage.connect();
     const body = `<x></protocol>${frame('42')}`;
@@ -235,7 +236,7 @@ describe('a web page that posts to the port', () => {
 });
 
 describe('slow senders', () => {
-  it('are closed that send nothing, or nothing good, within the time of a first frame', async () => {
+  it('are closed that send nothing, or nothing good, within the time of a first frame (T23)', async () => {
     await start();
     const [silent, bad, begun] = [await stage.connect(), await stage.connect(), await stage.connect()];
     bad.write(frame('no user'));
@@ -249,7 +250,7 @@ describe('slow senders', () => {
     await hasConnections(0);
   });
 
-  it('are closed that drip a frame, though bytes keep coming; their users get the grace', async () => {
+  it('are closed that drip a frame, though bytes keep coming; their users get the grace (T23)', async () => {
     await start({ timeoutMs: 100_000 });
     const client = await stage.connect();
     client.write(`${frame('42')}<protocol>`);
@@ -268,7 +269,7 @@ describe('slow senders', () => {
     expect(session?.phase).toBe('grace');
   });
 
-  it('are not those who take long between frames, or leave white space behind them', async () => {
+  it('are not those who take long between frames, or leave white space behind them (T23)', async () => {
     await start();
     const [narrow, wide] = [await stage.connect(), await stage.connect()];
     narrow.write(`${frame('42')}\r\n`);
@@ -382,7 +383,7 @@ describe('HUB_MAX_PER_CONNECTION', () => {
   const errors = ({ received }: LegacyClient): string[] =>
     [...received.matchAll(/<error code="(\w+)"/g)].map(([, code]) => code ?? '');
 
-  it('skips a user beyond it with too_many, which is no bad frame, and keeps the others', async () => {
+  it('skips a user beyond it with too_many, which is no bad frame, and keeps the others (T13)', async () => {
     await start({ maxUsers: 2 });
     const gateway = await stage.connect();
     gateway.write(
@@ -418,7 +419,7 @@ describe('what comes in beside usual frames', () => {
     ['white space', ' '],
     ['NUL', '\0'],
     ['line ends', '\r\n'],
-  ])('%s means nothing and is read at the rate, so that a flood of it waits', async (_what, nothing) => {
+  ])('%s means nothing and is read at the rate, so that a flood of it waits (T25)', async (_what, nothing) => {
     await start({ messages });
     const client = await stage.connect();
     client.write(frame('42') + nothing.repeat(Math.ceil(300_000 / nothing.length)) + frame('42', 7));
@@ -447,10 +448,10 @@ describe('what comes in beside usual frames', () => {
     expect(stage.refused).toContain('messages');
   });
 
-  it('counts packets that end no frame, four as one', async () => {
+  it('counts packets that end no frame, four as one (T25)', async () => {
     await start({ messages });
     const client = await stage.connect();
-    const reading = vi.spyOn(TcpConnection.prototype, 'take');
+    const reading = vi.spyOn(ReadControl.prototype, 'arrived');
     client.beat('42');
     await hasHeard(1);
     for (let packets = 0; stage.refused.length === 0; packets++) {
@@ -464,7 +465,7 @@ describe('what comes in beside usual frames', () => {
     expect(await isOpen(client)).toBe(true);
   });
 
-  it('counts a frame of very many elements by them', async () => {
+  it('counts a frame of very many elements by them (T25)', async () => {
     await start({ messages });
     const client = await stage.connect();
     const dear = frame('42').replace('<protocol>', `<protocol>${'<a b=""/>'.repeat(800)}`);

@@ -6,7 +6,7 @@ import { Duplex } from 'node:stream';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
+import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/options.ts';
 import { openTlsFiles, type TlsFiles } from '../../server/lib/net/tls-files.ts';
 import { frame, type LegacyClient } from '../support/legacy-client.ts';
 import { startTcpHub } from '../support/tcp-hub.ts';
@@ -50,7 +50,7 @@ const certificateOf = ({ socket }: LegacyClient): string | undefined =>
   socket instanceof TLSSocket ? socket.getPeerX509Certificate()?.fingerprint256 : undefined;
 
 describe('a port with a certificate', () => {
-  it('takes TLS and plain connections', async () => {
+  it('takes TLS and plain connections (T22)', async () => {
     const opened = await start();
     const [safe, plain] = [await opened.connect({ tls }), await opened.connect()];
     safe.beat('42', 2);
@@ -109,7 +109,7 @@ describe('a port with a certificate', () => {
     );
   });
 
-  it('takes a renewed certificate over, and the connections of before stay', async () => {
+  it('takes a renewed certificate over, and the connections of before stay (S9)', async () => {
     const opened = await start();
     const before = await opened.connect({ tls });
     usePair('second');
@@ -157,7 +157,7 @@ describe('a port with a certificate', () => {
 });
 
 describe('HUB_TCP_TLS=require', () => {
-  it('cuts plain connections, counts them as malformed, and takes TLS', async () => {
+  it('cuts plain connections, counts them as malformed, and takes TLS (T22)', async () => {
     const opened = await start({ tlsMode: 'require' });
     const plain = await opened.connect();
     plain.write(frame('42'));
@@ -172,7 +172,7 @@ describe('HUB_TCP_TLS=require', () => {
 });
 
 describe('a client that asks for another handshake', () => {
-  it('on the same connection is not given one', async () => {
+  it('on the same connection is not given one (T22)', async () => {
     const opened = await start();
     const client = await opened.connect({ tls: { ...tls, maxVersion: 'TLSv1.2' } });
     client.beat('42');

@@ -45,7 +45,7 @@ const answersOf = ({ received }: LegacyClient): string[] =>
   );
 
 describe('the first frame of a user on a connection', () => {
-  it('counts with a token of that user, and does not without one', async () => {
+  it('counts with a token of that user, and does not without one (T17)', async () => {
     await start();
     const client = await hub.open();
     expect(await answers(client, frame('42'), frame('42', 2, await good('42')))).toEqual(['unauthenticated', '42 2']);
@@ -169,7 +169,7 @@ describe('while a token is looked at', () => {
     await stop();
   });
 
-  it('other users of the connection go on', async () => {
+  it('other users of the connection go on (T18)', async () => {
     const { url, hold, stop } = await startKeys();
     await start({ jwtSecret: null, jwksUrl: url });
     const { publish, sign } = hold;
@@ -230,7 +230,7 @@ describe('while a token is looked at', () => {
 });
 
 describe('a grant', () => {
-  it('holds without a token after a lapse and after a goodbye, until it runs out', async () => {
+  it('holds without a token after a lapse and after a goodbye, until it runs out (T17)', async () => {
     await start();
     const client = await hub.open();
     await answers(client, frame('42', 1, await good('42', 60)));
@@ -242,7 +242,7 @@ describe('a grant', () => {
     expect(await answers(client, frame('42'))).toEqual(['unauthenticated']);
   });
 
-  it('ends its session when its token runs out, with the grace, and the next frame needs a fresh one', async () => {
+  it('ends its session when its token runs out, with the grace, and the next frame needs a fresh one (T17)', async () => {
     await start({ tcpTimeoutMs: 600_000 });
     const watcher = await hub.watch('42', '7');
     const gateway = await hub.open();
@@ -276,7 +276,7 @@ describe('a grant', () => {
     expect(toldTo(watcher)).toEqual(['42 online 1', '42 away 2']);
   });
 
-  it('is lengthened by a fresh token before it runs out', async () => {
+  it('is lengthened by a fresh token before it runs out (T17)', async () => {
     await start({ tcpTimeoutMs: 600_000 });
     const client = await hub.open();
     await answers(client, frame('42', 1, await good('42', 60)), frame('42', 1, await good('42', 120)));
@@ -326,7 +326,7 @@ describe('a grant', () => {
 });
 
 describe('refused frames', () => {
-  it('ten in a row close a connection that carries nobody', async () => {
+  it('ten in a row close a connection that carries nobody (T16)', async () => {
     await start();
     const client = await hub.open();
     client.write(frame('42').repeat(9));
@@ -337,7 +337,7 @@ describe('refused frames', () => {
     expect(await hub.badFrames()).toEqual({ unauthenticated: 10 });
   });
 
-  it('never close one that carries a good user; ten malformed ones do', async () => {
+  it('never close one that carries a good user; ten malformed ones do (T16)', async () => {
     await start();
     const gateway = await hub.open();
     await answers(gateway, frame('42', 1, await good('42')));
@@ -359,7 +359,7 @@ describe('refused frames', () => {
 });
 
 describe('keys that can’t be had', () => {
-  it('refuse no frame: it is answered with `unavailable`, and a later one without a token counts', async () => {
+  it('refuse no frame: it is answered with `unavailable`, and a later one without a token counts (T19)', async () => {
     const { url, hold, stop } = await startKeys();
     await start({ jwtSecret: null, jwksUrl: url });
     hold.fail();

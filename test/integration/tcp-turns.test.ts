@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
+import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/options.ts';
 import { TestClock } from '../support/clock.ts';
 import { frame, type LegacyClient } from '../support/legacy-client.ts';
 import { LEASE_MS } from '../support/presence-stage.ts';

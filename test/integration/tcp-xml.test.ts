@@ -21,7 +21,7 @@ const frameOfBytes = (user: string, bytes: number): string => {
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('frames', () => {
-  it('takes a frame that comes byte by byte', async () => {
+  it('takes a frame that comes byte by byte (I2, T2)', async () => {
     const client = await hub.open();
     for (const byte of Buffer.from(userFrame('42', '<user_state>2</user_state>'))) {
       client.write(Uint8Array.of(byte));
@@ -31,7 +31,7 @@ describe('frames', () => {
     await hub.hasHeard(1);
   });
 
-  it('takes three frames of one packet without line ends', async () => {
+  it('takes three frames of one packet without line ends (T2)', async () => {
     const client = await hub.open();
     client.write(frame('1') + frame('2', 2) + frame('3', 3));
     await hub.hasHeard(3);
@@ -62,7 +62,7 @@ describe('frames', () => {
     ['buffers of 256 bytes', [frame('1').padEnd(256, '\0'), frame('2').padEnd(256, '\0')]],
     ['buffers of 256 bytes, padded in front', [frame('1').padStart(256, '\0'), frame('2').padStart(256, '\0')]],
     ['a NUL in a packet of its own', ['\0', frame('1'), '\0', '\n\0', '\0', frame('2')]],
-  ])('takes NUL for white space: %s', async (_, packets) => {
+  ])('takes NUL for white space: %s (T2)', async (_, packets) => {
     const client = await hub.open();
     for (const packet of [...packets, ...packets]) {
       client.write(packet);
@@ -74,7 +74,7 @@ describe('frames', () => {
     expect(await hub.badFrames()).toEqual({});
   });
 
-  it('takes an empty element with attributes for a frame, at once, and what follows it for the next', async () => {
+  it('takes an empty element with attributes for a frame, at once, and what follows it for the next (T1)', async () => {
     const client = await hub.open();
     client.write('<protocol user_id="1"/>');
     await hub.shows('1', { status: 'online' });
@@ -94,7 +94,7 @@ describe('frames', () => {
     expect(await hub.badFrames()).toEqual({});
   });
 
-  it('takes a frame of exactly 8 KiB', async () => {
+  it('takes a frame of exactly 8 KiB (T1)', async () => {
     const client = await hub.open();
     const largest = frameOfBytes('42', MAX_TCP_FRAME_BYTES);
     expect(Buffer.byteLength(largest)).toBe(8192);
@@ -107,7 +107,7 @@ describe('frames', () => {
   it.each([
     ['a frame of 8 KiB and a byte', frameOfBytes('8', MAX_TCP_FRAME_BYTES + 1)],
     ['9 KiB without an end', `<protocol>${'x'.repeat(9 * 1024)}`],
-  ])('closes at %s, counts it, and gives its users the grace', async (_, bytes) => {
+  ])('closes at %s, counts it, and gives its users the grace (T15)', async (_, bytes) => {
     const client = await hub.open();
     client.beat('42');
     await hub.hasHeard(1);
@@ -140,7 +140,7 @@ describe('encodings', () => {
     await hub.shows('42', { devices: [phone] });
   });
 
-  it.each(['GBK', 'gb18030', 'GB2312'])('reads %s where it is declared', async (encoding) => {
+  it.each(['GBK', 'gb18030', 'GB2312'])('reads %s where it is declared (T7)', async (encoding) => {
     const client = await hub.open();
     const [before = '', after = ''] = declared(encoding, '|').split('|');
     client.write(Buffer.concat([Buffer.from(before), gbkPhone, Buffer.from(after)]));
@@ -156,7 +156,7 @@ describe('encodings', () => {
     await hub.shows('42', { devices: ['télé'] });
   });
 
-  it('takes an undeclared GBK name, which is not read, and no undeclared GBK device, which is', async () => {
+  it('takes an undeclared GBK name, which is not read, and no undeclared GBK device, which is (T8)', async () => {
     const client = await hub.open();
     const withBytes = (element: string): Buffer => {
       const [before = '', after = ''] = userFrame('42', `<${element}>|</${element}>`).split('|');
@@ -171,7 +171,7 @@ describe('encodings', () => {
   });
 
   it.each(['le', 'be'] as const)(
-    'reads UTF-16 (%s) with a byte order mark, which holds for the connection',
+    'reads UTF-16 (%s) with a byte order mark, which holds for the connection (T7)',
     async (order) => {
       const client = await hub.open();
       client.write(utf16(`\ufeff${userFrame('42', `<device>${phone}</device>`)}`, order));
@@ -208,7 +208,7 @@ describe('fields', () => {
     await hub.shows('42', { status, code });
   });
 
-  it('takes an integer of the client’s own for a change of code alone', async () => {
+  it('takes an integer of the client’s own for a change of code alone (I8)', async () => {
     const watcher = await hub.watch('42');
     const client = await hub.open();
     client.beat('42', 7);
@@ -220,24 +220,27 @@ describe('fields', () => {
     expect(after.v).toBeGreaterThan(v);
   });
 
-  it.each([0, -1])('takes a state of %i for a goodbye: it counts at once, and the connection stays', async (state) => {
-    const watcher = await hub.watch('42');
-    const client = await hub.open();
-    client.beat('42');
-    await watcher.entryOf('42');
-    hub.clock.pass(1_000);
-    client.beat('42', state);
-    expect(await watcher.entryOf('42')).toMatchObject({
-      status: 'offline',
-      code: -1,
-      devices: [],
-      lastSeen: hub.clock.wallMs,
-    });
-    client.beat('42', 2);
-    expect(await watcher.entryOf('42')).toMatchObject({ status: 'away' });
-  });
+  it.each([0, -1])(
+    'takes a state of %i for a goodbye: it counts at once, and the connection stays (L5)',
+    async (state) => {
+      const watcher = await hub.watch('42');
+      const client = await hub.open();
+      client.beat('42');
+      await watcher.entryOf('42');
+      hub.clock.pass(1_000);
+      client.beat('42', state);
+      expect(await watcher.entryOf('42')).toMatchObject({
+        status: 'offline',
+        code: -1,
+        devices: [],
+        lastSeen: hub.clock.wallMs,
+      });
+      client.beat('42', 2);
+      expect(await watcher.entryOf('42')).toMatchObject({ status: 'away' });
+    },
+  );
 
-  it('reads attributes, of the root too, and lets the shallowest win, then the first', async () => {
+  it('reads attributes, of the root too, and lets the shallowest win, then the first (T4)', async () => {
     const client = await hub.open();
     client.write('<protocol user_id="1" user_state="2"></protocol>');
     client.write(protocol('<user user_id="2"><user_state>3</user_state></user>'));
@@ -259,7 +262,7 @@ describe('fields', () => {
     await hub.shows('42', { devices: ['x'.repeat(64)] });
   });
 
-  it('takes ids as text: trimmed, `042` is not `42`, and 128 characters are allowed', async () => {
+  it('takes ids as text: trimmed, `042` is not `42`, and 128 characters are allowed (I1)', async () => {
     const client = await hub.open();
     const longest = `${'x'.repeat(123)}._@:-`;
     client.beat(' 042\n');
@@ -274,7 +277,7 @@ describe('fields', () => {
     ['an empty address', '<user_ip/><user_port></user_port>'],
     ['a port that is none', '<user_ip>10.0.0.7</user_ip><user_port>65536</user_port>'],
     ['a port as a word', '<user_port>eighty</user_port>'],
-  ])('takes %s as absent', async (_, address) => {
+  ])('takes %s as absent (T3)', async (_, address) => {
     const client = await hub.open();
     client.write(userFrame('42', address));
     await hub.shows('42', { status: 'online' });
@@ -312,7 +315,7 @@ describe('bad frames', () => {
     ['an element before it', `<x/>${userFrame('8', '')}`, 'malformed'],
     ['text before it', `junk ${userFrame('8', '')}`, 'malformed'],
     ['text that is no XML', 'GET / HTTP/1.1\r\n\r\n</protocol>', 'malformed'],
-  ])('skips %s, counts it, and harms no user of the connection', async (_, bytes, reason) => {
+  ])('skips %s, counts it, and harms no user of the connection (T14)', async (_, bytes, reason) => {
     const client = await hub.open();
     client.beat('42', 3);
     await hub.shows('42', { code: 3 });
@@ -335,7 +338,7 @@ describe('bad frames', () => {
     await hub.hasConnections(2);
   });
 
-  it('closes at ten in a row, takes nothing after them, and gives its users the grace', async () => {
+  it('closes at ten in a row, takes nothing after them, and gives its users the grace (T15)', async () => {
     const watcher = await hub.watch('42', '8');
     const client = await hub.open();
     client.beat('42');
@@ -373,7 +376,7 @@ describe('leases and ends', () => {
     await hub.shows('42', { status: 'offline', lastSeen });
   });
 
-  it('keeps the connection open after a lapse, and the next frame is a new session', async () => {
+  it('keeps the connection open after a lapse, and the next frame is a new session (L4)', async () => {
     const watcher = await hub.watch('42');
     const client = await hub.open();
     client.beat('42', 3);
@@ -392,7 +395,7 @@ describe('leases and ends', () => {
     ['a reset', (client) => client.reset()],
   ];
 
-  it.each(unclean)('gives %s the grace from that moment, and lastSeen the last frame', async (_, end) => {
+  it.each(unclean)('gives %s the grace from that moment, and lastSeen the last frame (L3)', async (_, end) => {
     const watcher = await hub.watch('early', 'late');
     const [early, late] = [await hub.open(), await hub.open()];
     late.beat('late');
@@ -430,7 +433,7 @@ describe('leases and ends', () => {
     expect(toldTo(watcher)).toEqual(['42 away 2', 'marker online 1']);
   });
 
-  it('lets a session that comes back within the grace speak for itself: one change, no leave and join', async () => {
+  it('lets a session that comes back within the grace speak for itself: one change, no leave and join (I21)', async () => {
     const watcher = await hub.watch('42');
     const client = await hub.open();
     client.beat('42', 3);
@@ -442,7 +445,7 @@ describe('leases and ends', () => {
     expect(toldTo(watcher)).toEqual(['42 busy 3', '42 away 2']);
   });
 
-  it('lets a goodbye on a new connection end the session of that user and device that is in its grace', async () => {
+  it('lets a goodbye on a new connection end the session of that user and device that is in its grace (L5)', async () => {
     const watcher = await hub.watch('42');
     const client = await hub.open();
     client.beat('42');
@@ -474,7 +477,7 @@ describe('leases and ends', () => {
     await hub.shows('42', { status: 'offline', devices: [] });
   });
 
-  it('holds two connections of one user as two sessions: neither the end nor the goodbye of one touches the other', async () => {
+  it('holds two connections of one user as two sessions: neither the end nor the goodbye of one touches the other (L8)', async () => {
     const watcher = await hub.watch('42');
     const [one, two, three] = [await hub.open(), await hub.open(), await hub.open()];
     for (const client of [one, two, three]) client.beat('42');
@@ -520,7 +523,7 @@ describe('a gateway with a thousand users on one connection', () => {
     return counts;
   };
 
-  it('holds each as a session of its own: one lapses alone, and all end with the connection, and no other', async () => {
+  it('holds each as a session of its own: one lapses alone, and all end with the connection, and no other (T12)', async () => {
     const watcher = await hub.watch(...users);
     const bystander = await hub.open();
     const gateway = await hub.open();

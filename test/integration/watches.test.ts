@@ -25,7 +25,7 @@ onBothEngines('watches', (transport) => {
       return message.entries.filter((entry) => entry.user === user).map((entry) => entry.v);
     });
 
-  it('answers a watch of ids with one entry for each, duplicates once, offline ones included', async () => {
+  it('answers a watch of ids with one entry for each, duplicates once, offline ones included (W26)', async () => {
     await beat('7');
     const client = await observe();
     client.send({ type: 'watch', users: ['9', '7', '9'], id: 'w' });
@@ -47,7 +47,7 @@ onBothEngines('watches', (transport) => {
     ['a bad id in the list', { users: ['7', 'a b'] }, 'users'],
     ['a bad friendsOf', { friendsOf: '' }, 'friendsOf'],
     ['a since of text', { users: ['7'], since: 'now' }, 'since'],
-  ])('refuses %s, for watch and for unwatch', async (_, fields, field) => {
+  ])('refuses %s, for watch and for unwatch (W12)', async (_, fields, field) => {
     const client = await observe();
     client.send({ type: 'watch', ...fields });
     expect((await client.next('error')).message).toContain(field);
@@ -56,7 +56,7 @@ onBothEngines('watches', (transport) => {
     expect(await client.next('error')).toMatchObject({ code: 'bad_message' });
   });
 
-  it('takes 1000 users in one message, and adds those of the next', async () => {
+  it('takes 1000 users in one message, and adds those of the next (W11)', async () => {
     const client = await observe();
     client.send({ type: 'watch', users: Array.from({ length: 1000 }, (_, i) => `u${i}`) });
     expect((await client.next('snapshot')).entries).toHaveLength(1000);
@@ -68,7 +68,7 @@ onBothEngines('watches', (transport) => {
     expect(await client.entryOf('more')).toMatchObject({ status: 'online' });
   });
 
-  it('tells a change when, and only when, status, code, devices or text changed', async () => {
+  it('tells a change when, and only when, status, code, devices or text changed (I21)', async () => {
     const client = await observe();
     client.send({ type: 'watch', users: ['7', 'marker'] });
     await client.next('snapshot');
@@ -89,7 +89,7 @@ onBothEngines('watches', (transport) => {
     expect(await client.entryOf('7')).toMatchObject({ text: 'x' });
   });
 
-  it('tells overlapping watches once', async () => {
+  it('tells overlapping watches once (W37)', async () => {
     await befriend('42', '7');
     await befriend('43', '7');
     const client = await observe();
@@ -106,7 +106,7 @@ onBothEngines('watches', (transport) => {
     );
   });
 
-  it('follows the friend list as it changes: add with an entry, remove with the user', async () => {
+  it('follows the friend list as it changes: add with an entry, remove with the user (W11)', async () => {
     await befriend('42', '7');
     const client = await observe();
     client.send({ type: 'watch', friendsOf: '42' });
@@ -144,7 +144,7 @@ onBothEngines('watches', (transport) => {
     expect(versionsOf(client, '7')).toHaveLength(3);
   });
 
-  it('ends a watch of friends with unwatch, and says nothing more of them', async () => {
+  it('ends a watch of friends with unwatch, and says nothing more of them (W31)', async () => {
     await befriend('42', '7');
     const client = await observe();
     client.send({ type: 'watch', friendsOf: '42' });
@@ -156,7 +156,7 @@ onBothEngines('watches', (transport) => {
     expect(client.all.filter(({ type }) => type === 'presence' || type === 'friend')).toEqual([]);
   });
 
-  it('answers a second watch of the same friends with a new snapshot, and still tells once', async () => {
+  it('answers a second watch of the same friends with a new snapshot, and still tells once (W12)', async () => {
     await befriend('42', '7');
     const client = await observe();
     client.send({ type: 'watch', friendsOf: '42' });
@@ -181,7 +181,7 @@ onBothEngines('watches', (transport) => {
     expect((await client.next('snapshot')).entries.map(({ user }) => user)).toEqual(['7']);
   });
 
-  it('shows a joining watcher of a user who changes 500 times a second growing versions, none twice, the last one right', async () => {
+  it('shows a joining watcher of a user who changes 500 times a second growing versions, none twice, the last one right (W41)', async () => {
     const busy = await WsClient.hello(hub.addresses.ws, { user: '7' });
     const clients: WsClient[] = [];
     for (let i = 0; i < 500; i++) {
@@ -202,7 +202,7 @@ onBothEngines('watches', (transport) => {
     }
   });
 
-  it('sends only what was missed, with since: changes, the added and the removed', async () => {
+  it('sends only what was missed, with since: changes, the added and the removed (W13, W27)', async () => {
     for (const friend of ['7', '8', '9']) await befriend('42', friend);
     await beat('7');
     hub.clock.pass(1);
@@ -226,7 +226,7 @@ onBothEngines('watches', (transport) => {
     expect(ofUsers.entries.map(({ user }) => user)).toEqual(['8']);
   });
 
-  it('sends a full snapshot without since where it can’t be sure: from before the store, or ahead of its clock', async () => {
+  it('sends a full snapshot without since where it can’t be sure: from before the store, or ahead of its clock (W28)', async () => {
     await befriend('42', '7');
     const client = await observe();
     const born = hub.clock.wallMs;
@@ -238,7 +238,7 @@ onBothEngines('watches', (transport) => {
     }
   });
 
-  it('takes the at of a presence message as since for any watch of the connection', async () => {
+  it('takes the at of a presence message as since for any watch of the connection (W29)', async () => {
     await befriend('42', '7');
     const client = await observe();
     client.send({ type: 'watch', friendsOf: '42' });

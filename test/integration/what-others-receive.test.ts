@@ -33,7 +33,7 @@ onBothEngines('a user', (transport) => {
     expect(told.at(-1)!.devices.length).toBeLessThan(50);
   });
 
-  it('cannot tell from the ids in its welcomes whether others, or how many, began in between', async () => {
+  it('cannot tell from the ids in its welcomes whether others, or how many, began in between (W25)', async () => {
     const idOf = async (hello: object): Promise<string> => {
       const client = await WsClient.open(hub.addresses.ws);
       client.send({ type: 'hello', ...hello });
@@ -57,7 +57,7 @@ onBothEngines('a user', (transport) => {
   });
 
   it.each(['\ud83d', 'a\ude42b', '\ude42\ud83d'])(
-    'cannot send half of a surrogate pair to anybody: %j',
+    'cannot send half of a surrogate pair to anybody: %j (I3)',
     async (half) => {
       const raw: string[] = [];
       const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });

@@ -43,7 +43,7 @@ const connections = () => metric('presence_hub_connections{adapter="ws-json"}');
 onBothEngines('who is welcomed', (transport) => {
   beforeEach(() => start({ ...jwt, transport }));
 
-  it('welcomes whoever brings a good token of its own, and answers what came meanwhile in its order', async () => {
+  it('welcomes whoever brings a good token of its own, and answers what came meanwhile in its order (W6)', async () => {
     const client = await open();
     client.send({ type: 'hello', user: '42', token: await token('42'), id: 1 });
     client.send({ type: 'heartbeat', status: 'busy', id: 2 });
@@ -69,7 +69,7 @@ onBothEngines('who is welcomed', (transport) => {
     ['a token that has run out', () => token('42', { expiresInS: -1 })],
     ['a token that needs no signature', () => unsignedTokenFor('42', ['admin'])],
     ['a token of 15,000 characters', () => 'x'.repeat(15_000)],
-  ])('refuses %s with unauthenticated and 4401, and says nothing more', async (_, made) => {
+  ])('refuses %s with unauthenticated and 4401, and says nothing more (W6)', async (_, made) => {
     const client = await open();
     client.send({ type: 'hello', user: '42', token: await made(), id: 'h' });
     client.send({ type: 'watch', users: ['7'] });
@@ -83,7 +83,7 @@ onBothEngines('who is welcomed', (transport) => {
   it.each([
     ['a presence', {}],
     ['an observer', { observe: true }],
-  ])('refuses %s with another user’s token with forbidden and 4403, whatever its scopes', async (_, kind) => {
+  ])('refuses %s with another user’s token with forbidden and 4403, whatever its scopes (W6)', async (_, kind) => {
     const client = await open();
     client.send({ type: 'hello', user: '7', token: await token('42', { scopes: ['observe', 'admin'] }), ...kind });
     client.send({ type: 'watch', users: ['42'], id: 'after' });
@@ -93,7 +93,7 @@ onBothEngines('who is welcomed', (transport) => {
     expect(await refused('forbidden')).toBe(1);
   });
 
-  it('welcomes an observer with any good token, and does not let a static admin be a user', async () => {
+  it('welcomes an observer with any good token, and does not let a static admin be a user (W9)', async () => {
     const observers = [
       { observe: true, token: await token('42') },
       { observe: true, token: await token(null, { scopes: ['observe'] }) },
@@ -118,7 +118,7 @@ onBothEngines('who is welcomed', (transport) => {
     expect(await client.next('error')).toMatchObject({ code: 'bad_message' });
   });
 
-  it('ends the session when its token runs out, not earlier, with 4401 and the grace of an unclean end', async () => {
+  it('ends the session when its token runs out, not earlier, with 4401 and the grace of an unclean end (W6)', async () => {
     await befriend('42', '7');
     const client = await hello('42', { expiresInS: 5 });
     client.send({ type: 'watch', users: ['7'] });
@@ -135,7 +135,7 @@ onBothEngines('who is welcomed', (transport) => {
     await hub.until(async () => (await presenceOf('42')).status === 'offline');
   });
 
-  it('lets a fresh token of the same user take over, and counts from it', async () => {
+  it('lets a fresh token of the same user take over, and counts from it (W15)', async () => {
     const client = await hello('42', { expiresInS: 5 });
     client.send({ type: 'token', token: await token('42', { expiresInS: 20 }), id: 't' });
     expect(await client.next('ok')).toMatchObject({ re: 't' });
@@ -160,7 +160,7 @@ onBothEngines('who is welcomed', (transport) => {
     await hello('42');
   });
 
-  it('keeps the old token where the fresh one is bad or another user’s, until it runs out', async () => {
+  it('keeps the old token where the fresh one is bad or another user’s, until it runs out (W15)', async () => {
     const client = await hello('42', { expiresInS: 5 });
     client.send({ type: 'token', token: 'nonsense', id: 'bad' });
     expect(await client.next('error')).toMatchObject({ code: 'unauthenticated', re: 'bad' });
@@ -228,7 +228,7 @@ onBothEngines('whom a token lets watch', (transport) => {
     }
   };
 
-  it('itself and its friends, and nobody else', async () => {
+  it('itself and its friends, and nobody else (H21)', async () => {
     const client = await hello('42');
     expect(await watched(client, { friendsOf: '42' })).toBe('snapshot');
     expect(await watched(client, { users: ['7', '42'] })).toBe('snapshot');
@@ -236,7 +236,7 @@ onBothEngines('whom a token lets watch', (transport) => {
       expect(await watched(client, refusedOnes)).toBe('forbidden');
   });
 
-  it('nobody of a list with a stranger in it: it is refused whole, and nothing changes', async () => {
+  it('nobody of a list with a stranger in it: it is refused whole, and nothing changes (W12, H21)', async () => {
     const client = await hello('42');
     expect(await watched(client, { users: ['42'] })).toBe('snapshot');
     expect(await watched(client, { users: ['7', '9'] })).toBe('forbidden');
@@ -256,7 +256,7 @@ onBothEngines('whom a token lets watch', (transport) => {
     expect(errors[2]).toEqual(errors[3]);
   });
 
-  it('anyone with observe, and with admin alone not', async () => {
+  it('anyone with observe, and with admin alone not (H21)', async () => {
     const observer = await observe({ scopes: ['observe'] });
     expect(await watched(observer, { users: ['9', 'nobody'] })).toBe('snapshot');
     expect(await watched(observer, { friendsOf: '7' })).toBe('snapshot');
@@ -268,7 +268,7 @@ onBothEngines('whom a token lets watch', (transport) => {
     expect(await watched(plain, { friendsOf: '42' })).toBe('snapshot');
   });
 
-  it('ends what a fresh token no longer allows, and nothing else', async () => {
+  it('ends what a fresh token no longer allows, and nothing else (W16, W31)', async () => {
     const client = await observe({ scopes: ['observe'] });
     client.send({ type: 'watch', users: ['9', '7'] });
     client.send({ type: 'watch', friendsOf: '7' });
@@ -328,7 +328,7 @@ onBothEngines('whom a token lets watch', (transport) => {
     expect(client.all.filter(({ type }) => type === 'presence')).toEqual([]);
   });
 
-  it('one that is no admin any more is sent anew what it may see from then on', async () => {
+  it('one that is no admin any more is sent anew what it may see from then on (W16)', async () => {
     await beat('7');
     await asked('/v1/users/7/blocks/42', { method: 'PUT' });
     const client = await observe({ scopes: ['admin'] });
@@ -361,7 +361,7 @@ onBothEngines('whom a token lets watch', (transport) => {
 describe('open mode with an admin token', () => {
   beforeEach(() => start({}));
 
-  it('welcomes without a token and with the admin’s, and refuses another one', async () => {
+  it('welcomes without a token and with the admin’s, and refuses another one (W17)', async () => {
     await WsClient.hello(hub.addresses.ws, { user: '42' });
     const admin = await WsClient.hello(hub.addresses.ws, { user: '7', token: ADMIN_TOKEN });
     admin.send({ type: 'token', token: 'any', id: 't' });
@@ -373,7 +373,7 @@ describe('open mode with an admin token', () => {
 });
 
 describe('open mode without one', () => {
-  it('asks for no token, and looks at none', async () => {
+  it('asks for no token, and looks at none (W17)', async () => {
     await start({ adminToken: null });
     const client = await WsClient.hello(hub.addresses.ws, { user: '42', token: 'whatever' });
     client.send({ type: 'watch', users: ['anyone'] });
@@ -537,7 +537,7 @@ onBothEngines('while an issuer’s new key is waited for', (transport) => {
     expect(await metric('presence_hub_sessions{adapter="ws-json"}')).toBe(1);
   });
 
-  it('a client that can’t be judged is told to come back: `unavailable`, `reconnect` and 1013 with the cause', async () => {
+  it('a client that can’t be judged is told to come back: `unavailable`, `reconnect` and 1013 with the cause (W7)', async () => {
     const { client } = await waiting();
     issuer.status = 500;
     release();

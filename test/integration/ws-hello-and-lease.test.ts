@@ -14,7 +14,7 @@ onBothEngines('hello, lease and end', (transport) => {
   const hello = (fields: object) => WsClient.hello(hub.addresses.ws, fields);
   const presenceOf = async (user: string) => (await hub.request('GET', `/v1/presence/${user}`)).body;
 
-  it('welcomes with its intervals, a session and the id of the hello', async () => {
+  it('welcomes with its intervals, a session and the id of the hello (I2, L2, W5, W24)', async () => {
     const client = await open();
     client.send({ type: 'hello', user: '42', id: 7, unknown: { field: true } });
     const welcome = await client.next('welcome');
@@ -23,7 +23,13 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await presenceOf('42')).toMatchObject({ status: 'online', code: 1, devices: ['web'] });
   });
 
-  it('takes device, status and text from the hello', async () => {
+  it('names no user to an observer that named none (W24)', async () => {
+    const client = await open();
+    client.send({ type: 'hello', observe: true });
+    expect(await client.next('welcome')).not.toHaveProperty('user');
+  });
+
+  it('takes device, status and text from the hello (W5)', async () => {
     await hello({ user: '42', device: 'phone', status: 'busy', text: 'in a meeting' });
     expect(await presenceOf('42')).toMatchObject({ status: 'busy', code: 3, devices: ['phone'], text: 'in a meeting' });
   });
@@ -37,7 +43,7 @@ onBothEngines('hello, lease and end', (transport) => {
     ['an empty device', { type: 'hello', user: '42', device: '' }, 'device'],
     ['a text of 141 units', { type: 'hello', user: '42', text: 'x'.repeat(141) }, 'text'],
     ['an observer with a status', { type: 'hello', observe: true, status: 'online' }, 'status'],
-  ])('refuses %s, names the field, and lets the client try again', async (_, bad, field) => {
+  ])('refuses %s, names the field, and lets the client try again (W4)', async (_, bad, field) => {
     const client = await open();
     client.send({ ...bad, id: 'x' });
     expect(await client.next('error')).toMatchObject({
@@ -49,7 +55,7 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await client.next('welcome')).toMatchObject({ user: '42' });
   });
 
-  it('asks for hello first, and does not close', async () => {
+  it('asks for hello first, and does not close (W4)', async () => {
     const client = await open();
     client.send({ type: 'heartbeat', id: 1 });
     expect(await client.next('error')).toMatchObject({ code: 'hello_first', re: 1 });
@@ -59,7 +65,7 @@ onBothEngines('hello, lease and end', (transport) => {
     await client.next('welcome');
   });
 
-  it('closes with 4408 when no hello came within 10 s, and says why', async () => {
+  it('closes with 4408 when no hello came within 10 s, and says why (W4)', async () => {
     const client = await open();
     client.send({ type: 'heartbeat' });
     await client.next('error');
@@ -71,7 +77,7 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await client.closed).toBe(4408);
   });
 
-  it('refuses a second hello, an unknown type, a binary message and what is no JSON object, and stays open', async () => {
+  it('refuses a second hello, an unknown type, a binary message and what is no JSON object, and stays open (W1, W3, W4, W45)', async () => {
     const client = await hello({ user: '42' });
     client.send({ type: 'hello', user: '42', id: 'again' });
     expect(await client.next('error')).toMatchObject({ code: 'bad_message', re: 'again' });
@@ -86,7 +92,7 @@ onBothEngines('hello, lease and end', (transport) => {
     await client.roundTrip();
   });
 
-  it('closes with 4400 at ten bad messages in a row; a good one starts the count anew', async () => {
+  it('closes with 4400 at ten bad messages in a row; a good one starts the count anew (W46)', async () => {
     const client = await hello({ user: '42' });
     for (let i = 0; i < 9; i++) client.send('nonsense');
     await client.roundTrip();
@@ -105,7 +111,7 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await client.closed).toBe(1009);
   });
 
-  it('answers a heartbeat only when it carries an id, and a token always so', async () => {
+  it('answers a heartbeat only when it carries an id, and a token always so (W2, W32)', async () => {
     const client = await hello({ user: '42' });
     client.send({ type: 'heartbeat' });
     client.send({ type: 'heartbeat', id: 0 });
@@ -119,7 +125,7 @@ onBothEngines('hello, lease and end', (transport) => {
     });
   });
 
-  it('changes status and text with a heartbeat, and clears the text with an empty one', async () => {
+  it('changes status and text with a heartbeat, and clears the text with an empty one (W10)', async () => {
     const client = await hello({ user: '42', text: 'here' });
     client.send({ type: 'heartbeat', status: 'away' });
     await client.roundTrip();
@@ -129,13 +135,24 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await presenceOf('42')).not.toHaveProperty('text');
   });
 
-  it('ends the session at once with bye, says nothing more and closes with 1000', async () => {
+  it('ends the session at once with bye, says nothing more and closes with 1000 (L5, W14)', async () => {
     const client = await hello({ user: '42' });
     client.send({ type: 'bye', id: 'x' });
     client.send({ type: 'heartbeat', id: 'late' });
     expect(await client.closed).toBe(1000);
     expect(client.all.map(({ type }) => type)).toEqual(['welcome']);
     expect(await presenceOf('42')).toMatchObject({ status: 'offline', lastSeen: hub.clock.wallMs });
+  });
+
+  it('closes within 5 s after a bye, also if the client does not answer the close (W14)', async () => {
+    const connections = () => hub.metric('presence_hub_connections{adapter="ws-json"}');
+    const client = await hello({ user: '42' });
+    client.pause();
+    client.send({ type: 'bye' });
+    await hub.until(async () => ((await presenceOf('42')) as { status: string }).status === 'offline');
+    hub.clock.pass(5_100);
+    await hub.until(async () => (await connections()) === 0);
+    client.cut();
   });
 
   it.each([
@@ -157,7 +174,7 @@ onBothEngines('hello, lease and end', (transport) => {
         client.close(1001);
       },
     ],
-  ])('keeps the session visible for the grace after %s, from that moment', async (_, end) => {
+  ])('keeps the session visible for the grace after %s, from that moment (L3)', async (_, end) => {
     const client = await hello({ user: '42' });
     hub.clock.pass(24_000);
     await client.roundTrip();
@@ -172,7 +189,7 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await presenceOf('42')).toMatchObject({ lastSeen: hub.clock.wallMs - 2_100 });
   });
 
-  it('closes with 4408 when the lease runs out, at once offline, with the last sign as lastSeen', async () => {
+  it('closes with 4408 when the lease runs out, at once offline, with the last sign as lastSeen (L4)', async () => {
     const client = await WsClient.hello(hub.addresses.ws, { user: '42' }, { autoPong: false });
     const lastSignAt = hub.clock.wallMs;
     hub.clock.pass(24_900);
@@ -183,7 +200,7 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await presenceOf('42')).toMatchObject({ status: 'offline', lastSeen: lastSignAt });
   });
 
-  it('pings a silent client, and a pong alone keeps it alive', async () => {
+  it('pings a silent client, and a pong alone keeps it alive (L1)', async () => {
     const client = await hello({ user: '42' });
     for (let i = 0; i < 4; i++) {
       const pinged = new Promise<void>((resolve) => {
@@ -198,7 +215,7 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await presenceOf('42')).toMatchObject({ status: 'online' });
   });
 
-  it('lets an observer watch without a presence, under the same lease', async () => {
+  it('lets an observer watch without a presence, under the same lease (W9)', async () => {
     const observer = await WsClient.hello(hub.addresses.ws, { observe: true, user: '42' }, { autoPong: false });
     expect(await presenceOf('42')).toMatchObject({ status: 'offline', v: 0 });
     observer.send({ type: 'heartbeat', status: 'away', id: 1 });
@@ -221,7 +238,7 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await observer.closed).toBe(4408);
   });
 
-  it('tells the true fold to whoever asked for self, and only when it changes', async () => {
+  it('tells the true fold to whoever asked for self, and only when it changes (W5, W33)', async () => {
     const phone = await hello({ user: '42', device: 'phone', status: 'invisible', self: true });
     expect(await phone.next('self')).toEqual({ type: 'self', status: 'invisible', devices: ['phone'] });
     const laptop = await hello({ user: '42', device: 'laptop', text: 'hi' });
@@ -240,7 +257,7 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await presenceOf('42')).toMatchObject({ status: 'offline', devices: [], v: 0 });
   });
 
-  it('lets two tabs of one device be two sessions: the end of one changes nothing', async () => {
+  it('lets two tabs of one device be two sessions: the end of one changes nothing (L6)', async () => {
     const first = await hello({ user: '42' });
     await hello({ user: '42' });
     const before = await presenceOf('42');

@@ -28,7 +28,7 @@ onBothEngines('more messages than the rate allows', (transport) => {
   /** How many of the answers `use 0`, `use 1` … have come. */
   const answered = (client: WsClient) => client.all.filter(({ type }) => type === 'ok').length;
 
-  it('wait, and are answered in their order at the rate; none is refused or lost', async () => {
+  it('wait, and are answered in their order at the rate; none is refused or lost (W20)', async () => {
     await start({ transport, messagesPerS: 10 });
     const client = await hello('42');
     for (let id = 0; id < 200; id++) client.send({ type: 'heartbeat', text: `${id}`, id });
@@ -83,7 +83,7 @@ onBothEngines('more messages than the rate allows', (transport) => {
     expect(await client.next('welcome')).toMatchObject({ re: 'h' });
   });
 
-  it('keep the lease from running out while they wait, and each is pinged all the same', async () => {
+  it('keep the lease from running out while they wait, and each is pinged all the same (W20)', async () => {
     await start({ transport, messagesPerS: 1, timeoutMs: 4_000, heartbeatMs: 2_000 });
     const client = await WsClient.hello(hub.addresses.ws, { user: '42' }, { autoPong: false });
     let pings = 0;
@@ -109,7 +109,7 @@ onBothEngines('more messages than the rate allows', (transport) => {
     expect(await client.closed).toBe(4408);
   });
 
-  it('count once for each KiB, so that a few large ones are as many as many small ones', async () => {
+  it('count once for each KiB, so that a few large ones are as many as many small ones (W19)', async () => {
     await start({ transport, messagesPerS: 1 });
     const client = await hello('42');
     const unknown = 'x'.repeat(5_500);
@@ -124,7 +124,7 @@ onBothEngines('more messages than the rate allows', (transport) => {
   it.each<[string, (client: WsClient) => void]>([
     ['pings', (client) => client.ping()],
     ['pongs', (client) => client.pong()],
-  ])('may be %s: what comes after them waits', async (_, sendOne) => {
+  ])('may be %s: what comes after them waits (W19)', async (_, sendOne) => {
     await start({ transport, messagesPerS: 1 });
     const client = await hello('42');
     await useUp(client, 8);
@@ -140,7 +140,7 @@ onBothEngines('more messages than the rate allows', (transport) => {
   it.each<[string, (client: WsClient) => void]>([
     ['is cut', (client) => client.cut()],
     ['closes', (client) => client.close(1001)],
-  ])('end with a connection that %s: its session has the grace of an unclean end', async (_, end) => {
+  ])('end with a connection that %s: its session has the grace of an unclean end (W22)', async (_, end) => {
     await start({ transport, messagesPerS: 1 });
     const client = await hello('42');
     await useUp(client, 10);
@@ -164,7 +164,7 @@ onBothEngines('more messages than the rate allows', (transport) => {
     it.each<[string, (client: WsClient) => Promise<void>]>([
       ['a hundred times the rate, which is ten times the rate for 10 s', bytesOf(() => ({ type: 'heartbeat' }), 120)],
       ['2 MiB', bytesOf(() => ({ type: 'dance', to: 'x'.repeat(16_000) }), 200)],
-    ])('end the connection with 4429 if the engine can’t pause it and they come to %s', async (what, flood) => {
+    ])('end the connection with 4429 if the engine can’t pause it and they come to %s (W21)', async (what, flood) => {
       await start({ transport, messagesPerS: what === '2 MiB' ? 30 : 1 });
       const client = await hello('42');
       await flood(client);
@@ -176,7 +176,7 @@ onBothEngines('more messages than the rate allows', (transport) => {
   }
 
   if (transport === 'ws') {
-    it('stay in the socket, however many they are, if the engine can pause it', async () => {
+    it('stay in the socket, however many they are, if the engine can pause it (W21)', async () => {
       await start({ transport, messagesPerS: 10 });
       const client = await hello('42');
       for (let id = 0; id < 3_000; id++) client.send({ type: 'heartbeat', id });
@@ -228,7 +228,7 @@ describe('heartbeats at any pace', () => {
 });
 
 onBothEngines('more than there is room for', (transport) => {
-  it('is turned away with reconnect and 1013, and let in when there is room again', async () => {
+  it('is turned away with reconnect and 1013, and let in when there is room again (W35)', async () => {
     await start({ transport, maxConnections: 2 });
     const first = await hello('1');
     await hello('2');
@@ -251,7 +251,7 @@ onBothEngines('more than there is room for', (transport) => {
     expect(await connections()).toBe(2);
   });
 
-  it('of one address is turned away the same, and each that goes leaves its place once', async () => {
+  it('of one address is turned away the same, and each that goes leaves its place once (W35)', async () => {
     await start({ transport, maxPerAddress: 1 });
     for (let i = 0; i < 3; i++) {
       const client = await hello('42');
@@ -264,7 +264,7 @@ onBothEngines('more than there is room for', (transport) => {
     expect(await refused('per_address')).toBe(3);
   });
 
-  it('of watches is too_many, and changes nothing', async () => {
+  it('of watches is too_many, and changes nothing (W23)', async () => {
     await start({ transport, maxWatches: 3 });
     const client = await WsClient.hello(hub.addresses.ws, { observe: true });
     client.send({ type: 'watch', users: ['1', '2'] });
@@ -287,7 +287,7 @@ onBothEngines('more than there is room for', (transport) => {
     expect(await client.next('snapshot')).toMatchObject({ re: 'fits' });
   });
 
-  it('of sessions is too_many, and the client may observe instead', async () => {
+  it('of sessions is too_many, and the client may observe instead (W23)', async () => {
     await start({ transport, maxSessions: 1 });
     await hello('42', { device: 'phone' });
     const client = await open();
@@ -299,7 +299,7 @@ onBothEngines('more than there is room for', (transport) => {
     expect(await refused('sessions')).toBe(1);
   });
 
-  it('of observers of one user is too_many; others have room, and so has the user once one of them is gone', async () => {
+  it('of observers of one user is too_many; others have room, and so has the user once one of them is gone (W23)', async () => {
     await start({ transport, maxSessions: 2 });
     const observe = { user: '42', observe: true } as const;
     const [first] = [await hello(observe.user, observe), await hello(observe.user, observe)];
@@ -356,7 +356,7 @@ onBothEngines('a client that reads too slowly', (transport) => {
   };
   const heartbeats = () => hub.metric('presence_hub_heartbeats_total{adapter="ws-json"}');
 
-  it('is let go with 1013 when more answers wait than may, and keeps its grace', async () => {
+  it('is let go with 1013 when more answers wait than may, and keeps its grace (W44)', async () => {
     await start({ transport, maxQueuedBytes: 65_536, messagesPerS: 10_000 });
     const client = await askAndReadNothing(40);
     await hub.until(async () => (await refused('slow_reader')) === 1);
@@ -369,7 +369,7 @@ onBothEngines('a client that reads too slowly', (transport) => {
     expect([1006, 1013]).toContain(await client.closed);
   });
 
-  it('is let go when it has been behind for too long, and not before', async () => {
+  it('is let go when it has been behind for too long, and not before (W44)', async () => {
     await start({ transport, maxQueuedBytes: 16_777_216, slowMs: 20_000, messagesPerS: 10_000 });
     const client = await askAndReadNothing(40);
     await hub.until(async () => (await heartbeats()) === 41);

@@ -10,6 +10,7 @@ import { historyRoutes } from '../../server/adapters/http/routes/history-routes.
 import { listRoutes } from '../../server/adapters/http/routes/list-routes.ts';
 import { presenceRoutes } from '../../server/adapters/http/routes/presence-routes.ts';
 import { sessionsRoutes } from '../../server/adapters/http/routes/sessions-routes.ts';
+import { webhooksRoutes } from '../../server/adapters/http/routes/webhooks-routes.ts';
 
 /** `METHOD /path` and its meaning, in the order of the API's own table. */
 export function describeRoutes(): readonly (readonly [route: string, meaning: string])[] {
@@ -22,6 +23,7 @@ export function describeRoutes(): readonly (readonly [route: string, meaning: st
     blocksRoutes(nothing),
     sessionsRoutes(nothing),
     historyRoutes(nothing),
+    webhooksRoutes(nothing),
     operationsRoutes(nothing),
     openApiRoute([]),
   ];

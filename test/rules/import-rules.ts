@@ -45,7 +45,7 @@ const table: Readonly<Record<string, Room>> = {
     node: true,
   },
   staleness: {
-    rooms: ['presence (types)', 'fanout', 'adapters/ws-json (types)', 'storage (types)', 'hub'],
+    rooms: ['presence (types)', 'fanout', 'storage (types)'],
     node: false,
   },
   intake: { rooms: ['presence', 'auth (types)', 'shared'], node: false },
@@ -60,7 +60,7 @@ const table: Readonly<Record<string, Room>> = {
       'history (types)',
       'metrics (types)',
       'roster (types)',
-      'storage/sqlite',
+      'webhooks (types)',
     ],
     packages: ['zod'],
     node: true,
@@ -72,7 +72,7 @@ const table: Readonly<Record<string, Room>> = {
   roster: { rooms: ['shared'], packages: ['pg'], node: true },
   // Only this folder knows SQLite; only the map opens it.
   'storage/sqlite': {
-    rooms: ['storage', 'roster', 'webhooks (types)', 'history (types)', 'shared'],
+    rooms: ['storage', 'roster', 'webhooks', 'history (types)', 'shared'],
     packages: ['@photostructure/sqlite'],
     node: true,
   },
@@ -85,10 +85,12 @@ const table: Readonly<Record<string, Room>> = {
   lib: { rooms: ['shared'], packages: ['pino'], node: true },
   // A client of the hub like any other: it does not know the server.
   'client/cli': {
-    rooms: ['client/sdk entry', 'client/ui', 'shared', 'shared/hub-time'],
+    rooms: ['client/sdk entry', 'client/sdk/internal', 'client/ui', 'shared'],
     packages: ['ws', 'zod'],
     node: true,
   },
+  // The SDK's parts for the command line and the dashboard.
+  'client/sdk/internal': { rooms: ['client/sdk'], node: false },
   'client/sdk': { rooms: ['shared (types)', 'shared/hub-time'], node: false },
   'client/react': { rooms: ['client/sdk entry'], packages: ['react'], node: false },
   // What the page, the dashboard and the element have in common.
@@ -96,7 +98,7 @@ const table: Readonly<Record<string, Room>> = {
   'client/element': { rooms: ['client/sdk entry', 'client/ui'], node: false },
   'client/page': { rooms: ['client/sdk entry', 'client/ui'], packages: pageFramework, node: false },
   'client/dashboard': {
-    rooms: ['client/sdk entry', 'client/ui', 'shared (types)'],
+    rooms: ['client/sdk entry', 'client/sdk/internal', 'client/ui', 'shared (types)'],
     packages: [...pageFramework, 'uplot'],
     node: false,
   },

@@ -16,12 +16,12 @@ import {
 } from '../../shared/reasons.ts';
 import { entry } from '../../shared/messages/entry.ts';
 import { explainedSession, explanation, transition, transitionCauses } from '../../shared/messages/explain.ts';
-import { friendsBody, heartbeatBody, importBody, presenceBody, problem } from '../../shared/messages/http-bodies.ts';
 import { shownCauses } from '../../shared/messages/shown-cause.ts';
+import { friendsBody, heartbeatBody, importBody, presenceBody, problem } from '../../shared/messages/http-bodies.ts';
 import { hubMessages, tailedChange } from '../../shared/messages/hub-messages.ts';
 import * as limits from '../../shared/limits.ts';
 import { defaultCodes } from '../../shared/status.ts';
-import { flagOf, settingNames, settings, type Form, type SettingName } from '../../server/config/settings.ts';
+import { flagOf, laterSettings, settings, writtenDefault, type SettingName } from '../../server/config/settings.ts';
 import { Histogram } from '../../server/lib/histogram.ts';
 import { zeroCounts } from '../../server/lib/zero-counts.ts';
 import { createMetrics } from '../../server/metrics/metrics.ts';
@@ -51,11 +51,11 @@ export const sections: Readonly<Record<string, () => string>> = {
   routes: () => table(['request', 'answer'], describeRoutes()),
   'http bodies': () => table(['body of', 'fields'], Object.entries(bodies).map(bodyRow)),
   explanation: () => table(['what', 'fields'], Object.entries(explanations).map(bodyRow)),
-  'shown causes': () => table(['cause', 'meaning'], rowsOf(shownCauses)),
   'transition causes': () => table(['cause', 'meaning'], rowsOf(transitionCauses)),
+  'shown causes': () => table(['cause', 'meaning'], rowsOf(shownCauses)),
   metrics: printMetrics,
-  settings: () => printSettings((name) => !isLater(name)),
-  'later settings': () => printSettings(isLater),
+  settings: printSettings,
+  'later settings': printLaterSettings,
   limits: printLimits,
 };
 
@@ -143,6 +143,7 @@ function printMetrics(): string {
     delivery: new Histogram([]),
     lapse: new Histogram([]),
     loopLag: new Histogram([]),
+    webhooks: { results: new Map(), states: () => [] },
   });
   // What prom-client's types leave out of an instrument.
   const instruments = registry.getMetricsAsArray() as unknown as readonly Instrument[];
@@ -153,35 +154,24 @@ function printMetrics(): string {
   return table(['name', 'kind', 'what it counts'], rows);
 }
 
-function printSettings(isWanted: (name: SettingName) => boolean): string {
-  const rows = settingNames.filter(isWanted).map((name) => {
-    const { form, fallback, help } = settings[name];
-    return [mono(name), mono(`--${flagOf(name)}`), fallback === '' ? '' : mono(fallback), describeForm(form), help];
+function printSettings(): string {
+  const rows = Object.values(settings).map((one) => {
+    return settingRow(one.name, writtenDefault(one), one.form.reference, one.help);
   });
-  return table(['setting', 'flag', 'default', 'form', 'what it is'], rows);
+  return table(settingHead, rows);
 }
 
-function isLater(name: SettingName): boolean {
-  return settings[name].form.kind === 'later';
+function printLaterSettings(): string {
+  const rows = laterSettings.map(({ name, accepts, help }) =>
+    settingRow(name, accepts ?? '', accepts === undefined ? 'leave it unset' : `${mono(accepts)} only`, help),
+  );
+  return table(settingHead, rows);
 }
 
-function describeForm(form: Form): string {
-  switch (form.kind) {
-    case 'text':
-      return 'text';
-    case 'host':
-      return 'host or address';
-    case 'yes-no':
-      return '1 or 0';
-    case 'choice':
-      return form.of.map(mono).join(', ');
-    case 'whole':
-      return `${form.min} to ${form.max}`;
-    case 'later':
-      return form.passes.length === 0 ? 'leave it unset' : `${form.passes.map(mono).join(', ')} only`;
-    default:
-      return form satisfies never;
-  }
+const settingHead = ['setting', 'flag', 'default', 'form', 'what it is'];
+
+function settingRow(name: SettingName, fallback: string, form: string, help: string): Cell[] {
+  return [mono(name), mono(`--${flagOf(name)}`), fallback === '' ? '' : mono(fallback), form, help];
 }
 
 /** A limit's comment is what it means: the one place where it is said. */

@@ -149,7 +149,7 @@ export class CoreRun {
   end(): void {
     for (let at = 0; at < this.#pairs.length; at++) this.apply({ kind: 'leave', at });
     this.stage.evict();
-    const idle = [...this.stage.presence.heldUsers()].filter(({ audience }) => audience?.isEmpty !== false);
+    const idle = [...this.stage.users.held()].filter(({ audience }) => audience?.isEmpty !== false);
     same(
       idle.map(({ id }) => id),
       [],
@@ -159,7 +159,7 @@ export class CoreRun {
   }
 
   #begin(claim: ModelClaim, adapter: (typeof adapters)[number]): void {
-    const found = adapter === 'http' ? this.stage.presence.findSession(claim.user, claim.device, adapter) : undefined;
+    const found = adapter === 'http' ? this.stage.findSession(claim.user, claim.device, adapter) : undefined;
     const wanted = this.#pairs.find(
       ({ real, model: s }) =>
         adapter === 'http' &&
@@ -227,7 +227,7 @@ export class CoreRun {
     const wanted = model.entryOf(user);
     const { v: _v, user: _user, text: shownText = '', ...shown } = entry;
     same(this.inOrder({ ...shown, text: shownText }), this.inOrder(wanted), `entry of ${user}`);
-    const { shownDevices, ...fold } = stage.presence.peek(user).fold;
+    const { shownDevices, ...fold } = stage.users.peek(user).fold;
     same(fold, model.foldOf(user), `fold of ${user}`);
     same(shownDevices, fold.devices, `labels of ${user} that an entry has room for`);
     same(stage.entryFor(user, admin), entry, `JSON of ${user}`);

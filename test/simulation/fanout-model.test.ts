@@ -31,7 +31,11 @@ describe('fan-out', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setImmediate', 'setTimeout'] }));
   afterEach(() => void vi.useRealTimers());
 
-  it('tells every client the truth it may know, once, in order, of whom it watches', { timeout: 120_000 }, () => {
-    fc.assert(fc.property(fc.array(fanoutDeed, { maxLength: 60, size: 'max' }), kind, run), { numRuns: 1500 });
-  });
+  it(
+    'tells every client the truth it may know, once, in order, of whom it watches (I17, W26, W41)',
+    { timeout: 120_000 },
+    () => {
+      fc.assert(fc.property(fc.array(fanoutDeed, { maxLength: 60, size: 'max' }), kind, run), { numRuns: 1500 });
+    },
+  );
 });

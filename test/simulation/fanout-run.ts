@@ -196,7 +196,7 @@ export class FanoutRun {
     }
     this.#stage.fanout.dropIdleLists();
     this.#core.end();
-    same([...this.#stage.core.presence.heldUsers()].length, 0, 'users held at the end');
+    same([...this.#stage.core.users.held()].length, 0, 'users held at the end');
   }
 
   #edit(added: Edge[], removed: Edge[]): void {
@@ -245,8 +245,8 @@ export class FanoutRun {
         same(this.#core.inOrder(plainEntry(entry)), this.#core.inOrder(wanted), `${user} as ${viewer.user} sees it`);
         const key = `${user}>${viewer.user}`;
         if (entry.status !== 'offline') this.#leftOver.delete(key);
-        const { presence } = this.#stage.core;
-        same(presence.versionFor(presence.peek(user), viewer), entry.v, 'version');
+        const { users } = this.#stage.core;
+        same(users.versionFor(users.peek(user), viewer), entry.v, 'version');
         if (entry.v < (this.#lastV.get(key) ?? 0)) throw new Error(`version of ${key} went back`);
         this.#lastV.set(key, entry.v);
         const seen = this.#seen.get(`${key}@${entry.v}`);
@@ -350,7 +350,7 @@ export class FanoutRun {
     for (const [owner, list] of replica.lists) same([...list].sort(), lists.friendsOf(owner), `friends of ${owner}`);
     for (const id of users) if (replica.covers(id)) this.#checkEntry(client, id);
     if (client.self === null) return;
-    const { status, text, devices } = core.presence.peek(client.self).fold;
+    const { status, text, devices } = core.users.peek(client.self).fold;
     same(replica.self, JSON.stringify({ status, ...(text === '' ? {} : { text }), devices }), 'self');
   }
 

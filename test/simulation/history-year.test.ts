@@ -21,7 +21,7 @@ const PER_DAY = 20;
 it('answers a month of one user in less than 20 ms', { timeout: 3_600_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'presence-hub-year-'));
   const stage = new PresenceStage();
-  const { presence, clock } = stage;
+  const { users, clock } = stage;
   const began = clock.now().wallMs;
   const database = openDatabase(folder, { sync: 'normal', wallMs: began });
   try {
@@ -35,7 +35,7 @@ it('answers a month of one user in less than 20 ms', { timeout: 3_600_000 }, asy
       SELECT printf('user-%06d', u.n), ${began} + t.n * ${DAY / PER_DAY}, t.n % 2, 1 - t.n % 2, 1, NULL FROM u CROSS JOIN t`);
     clock.pass(DAYS * DAY);
     const onHealth = (): void => undefined;
-    const history = new History({ store, recorder, presence, clock, days: DAYS + 1, onHealth });
+    const history = new History({ store, recorder, users, clock, days: DAYS + 1, onHealth });
     const lengths: number[] = [];
     for (let i = 0; i < 100; i++) {
       const user = `user-${String((i * 7919) % USERS).padStart(6, '0')}`;

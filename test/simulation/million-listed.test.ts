@@ -37,10 +37,10 @@ class WorkClock {
 
 it('are listed whole under churn, in turns of at most 5 ms', { timeout: 600_000 }, async () => {
   const stage = new PresenceStage({ onChange: (change) => present.changed(change) });
-  const { presence } = stage;
+  const { users } = stage;
   const work = new WorkClock();
   const present: PresentUsers = new PresentUsers({
-    presence,
+    users,
     turns: new TurnBudget(),
     ensureStored: () => {},
     nowMs: work.nowMs,

@@ -5,12 +5,11 @@
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { noStalls } from '../../server/lib/time/stall-clock.ts';
 import { Journal } from '../../server/presence/explain/journal.ts';
 import { VersionClock } from '../../server/presence/version-clock.ts';
-import { Presence } from '../../server/presence/presence.ts';
 import type { Session, SessionOwner } from '../../server/presence/sessions/session.ts';
 import { TestClock } from '../support/clock.ts';
+import { buildTestCore } from '../support/presence-stage.ts';
 
 const COUNT = 1_000_000;
 const LEASE_MS = 20_000;
@@ -31,23 +30,8 @@ describe('a million sessions', () => {
     () => {
       const clock = new TestClock();
       const hubClock = new VersionClock(0, () => true);
-      const presence = new Presence(
-        {
-          graceMs: 2000,
-          offlineCode: -1,
-          hidesLastSeen: false,
-          clock: hubClock,
-          stalls: noStalls,
-          stallGraceMs: 25_000,
-          massLapse: { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined },
-          onSessions: () => undefined,
-          journal: new Journal([1, 2], clock.now().wallMs),
-          sessionIdOf: (no) => `hub.${no}`,
-          recall: () => undefined,
-          recallMany: (users) => users.map(() => undefined),
-        },
-        clock.now(),
-      );
+      const journal = new Journal([1, 2], clock.now().wallMs);
+      const { presence } = buildTestCore({ graceMs: 2000, hubClock, journal, now: clock.now() });
       const owner: SessionOwner = { lapsed: () => {} };
       const ids = Array.from({ length: COUNT }, (_, i) => `user-${i}`);
       const sessions: Session[] = [];

@@ -6,7 +6,7 @@ import { Delays } from '../../server/fanout/delivery/delays.ts';
 import { Fanout } from '../../server/fanout/fanout.ts';
 import { Outbox } from '../../server/fanout/delivery/outbox.ts';
 import { LARGE_AUDIENCE } from '../../server/fanout/reports.ts';
-import { buildBlocks, type BlockEdits } from '../../server/actions/block.ts';
+import { block, unblock } from '../../server/actions/block.ts';
 import { TurnBudget } from '../../server/lib/time/turn-budget.ts';
 import type { Viewer } from '../../server/presence/viewer.ts';
 import type { Edge, ListChanges } from '../../server/roster/port.ts';
@@ -140,7 +140,8 @@ export class FanoutStage {
   readonly lists = new ListsInMemory();
   readonly turns: TurnBudget;
   readonly fanout: Fanout;
-  readonly blocks: BlockEdits;
+  /** Blocks and unblocks, each of a user against another one. */
+  readonly blocks: Readonly<Record<'block' | 'unblock', (user: string, other: string) => Promise<unknown>>>;
   /** Storage takes no block. */
   storageFails = false;
   /** When the entry of somebody whom nobody follows was last forgotten. */
@@ -160,7 +161,8 @@ export class FanoutStage {
     this.#maxQueuedBytes = options.maxQueuedBytes ?? Infinity;
     this.core = new PresenceStage({ ...options, onChange: (change) => this.fanout.reports.changed(change) });
     this.fanout = new Fanout({
-      presence: this.core.presence,
+      presence: this.core.users,
+      forewarning: { isOn: false, before: () => undefined, closed: () => undefined },
       clock: this.core.clock,
       hubClock: this.core.hubClock,
       turns: this.turns,
@@ -179,13 +181,14 @@ export class FanoutStage {
       if (this.storageFails) throw new Error('storage fails');
     };
     const store: Pick<Store, 'block' | 'unblock'> = { block: take, unblock: take };
-    this.blocks = buildBlocks(
-      { clock: this.core.clock, maxBlocks: 10_000 },
-      store,
-      this.core.presence,
-      this.fanout.reports,
-      () => this.tellings++,
-    );
+    const { users, presence, ledger, clock } = this.core;
+    const ensureStored = (): number => this.tellings++;
+    const { reports } = this.fanout;
+    const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: 10_000, ensureStored };
+    this.blocks = {
+      block: (user, other) => block(blocks, user, other),
+      unblock: (user, other) => unblock(blocks, user, other),
+    };
   }
 
   open(viewer: Viewer = observer('watcher')): Peer {

@@ -5,7 +5,7 @@
  */
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { describe } from 'vitest';
-import type { Config } from '../../server/config/config.ts';
+import { readConfig, type Config } from '../../server/config/config.ts';
 import { startHub, type Hub } from '../../server/hub.ts';
 import type { Clock } from '../../server/lib/time/clock.ts';
 import { createLog, type Logger } from '../../server/lib/log/log.ts';
@@ -34,59 +34,20 @@ export interface TestHub extends Hub {
 }
 
 export const defaultConfig: Config = {
-  host: '127.0.0.1',
+  ...defaults(),
   port: 0,
-  tcpHost: '127.0.0.1',
   tcpPort: 0,
   data: ':memory:',
-  transport: 'auto',
-  heartbeatMs: 10_000,
-  timeoutMs: 25_000,
-  tcpTimeoutMs: 5_400,
-  graceMs: 2_000,
-  warmMs: 25_000,
-  drainMs: 5_000,
-  doubtSessions: 100,
-  doubtPercent: 20,
+  logLevel: 'silent',
   // Whole hubs fall silent in these tests; the one of the mass lapse turns the doubt on.
   doubtMs: 0,
-  tcpAck: false,
-  tcpProbe: false,
-  tcpEncoding: 'utf-8',
-  tcpNames: null,
-  codes: null,
-  logLevel: 'silent',
-  pollFile: null,
-  sqliteSync: 'normal',
-  auth: 'open',
-  jwtSecret: null,
-  jwksUrl: null,
-  jwtIssuer: null,
-  jwtAudience: null,
-  adminToken: null,
-  metricsToken: null,
-  tcpAuth: 'none',
-  tcpAllow: '',
-  origins: '',
-  trustProxy: '',
-  tlsCert: null,
-  tlsKey: null,
-  tcpTls: 'allow',
-  lastSeen: 'show',
-  maxConnections: 100_000,
-  maxPerAddress: 20_000,
-  maxSessions: 50,
-  maxSessionsTotal: null,
-  maxPerConnection: 20_000,
-  maxWatches: 10_000,
-  maxFriends: 10_000,
-  messagesPerS: 200,
-  frameMs: 30_000,
-  maxQueuedBytes: 4_194_304,
-  slowMs: 60_000,
-  historyDays: 0,
-  historyPerDay: 2_000,
 };
+
+function defaults(): Config {
+  const read = readConfig({ flags: new Map(), env: {}, readFile: () => '' });
+  if (!read.ok) throw new Error(read.problem);
+  return read.value.config;
+}
 
 /** Starts a hub; the test stops it. */
 export async function startTestHub(

@@ -3,13 +3,18 @@
  * Remembers every change that the core reported. Knows nothing of watchers.
  */
 import type { Entry } from '../../shared/messages/entry.ts';
+import type { Moment } from '../../server/lib/time/clock.ts';
 import { noStalls } from '../../server/lib/time/stall-clock.ts';
 import { Journal } from '../../server/presence/explain/journal.ts';
 import { VersionClock } from '../../server/presence/version-clock.ts';
 import type { Change, Expired } from '../../server/presence/change.ts';
+import { OwnLedger, type Ledger } from '../../server/presence/entries.ts';
+import { offlineFold } from '../../server/presence/fold.ts';
 import { Presence } from '../../server/presence/presence.ts';
-import type { NewSession, SessionUpdate, Session } from '../../server/presence/sessions/session.ts';
-import type { Remembered } from '../../server/presence/user.ts';
+import { findSession } from '../../server/presence/sessions/session-list.ts';
+import type { AdapterName, NewSession, SessionUpdate, Session } from '../../server/presence/sessions/session.ts';
+import type { Remembered, User } from '../../server/presence/user.ts';
+import { Users, type UsersOptions } from '../../server/presence/users.ts';
 import type { Viewer } from '../../server/presence/viewer.ts';
 import { TestClock } from './clock.ts';
 
@@ -33,6 +38,27 @@ export function plain(user: string): Viewer {
   return { user, isAdmin: false, follower: user, mayObserve: false };
 }
 
+interface TestCoreOptions extends Partial<Pick<UsersOptions, 'hidesLastSeen' | 'recall' | 'recallMany'>> {
+  readonly graceMs: number;
+  readonly hubClock: VersionClock;
+  readonly journal: Journal;
+  readonly now: Moment;
+  readonly onSessions?: (user: User) => void;
+}
+
+/** The core of a single hub, as the map joins it. By default with a store that knows nobody. */
+export function buildTestCore(options: TestCoreOptions): { users: Users; ledger: Ledger; presence: Presence } {
+  const { graceMs, hubClock, journal, now, hidesLastSeen = false, onSessions = () => undefined } = options;
+  const { recall = () => undefined, recallMany = (users: readonly string[]) => users.map(() => undefined) } = options;
+  const offline = offlineFold(-1);
+  const users = new Users({ offline, hidesLastSeen, recall, recallMany });
+  const ledger = new OwnLedger(hubClock, noStalls, offline);
+  const massLapse = { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined };
+  const sessionIdOf = (no: number): string => `hub.${no}`;
+  const rules = { graceMs, stalls: noStalls, stallGraceMs: 25_000, massLapse };
+  return { users, ledger, presence: new Presence({ users, ledger, journal, sessionIdOf, onSessions, ...rules }, now) };
+}
+
 export interface StageOptions {
   readonly graceMs?: number;
   readonly hidesLastSeen?: boolean;
@@ -50,6 +76,8 @@ export class PresenceStage {
   onRecall: (user: string) => void = () => undefined;
   /** Hears each query for many users. */
   onRecallMany: (users: readonly string[]) => void = () => undefined;
+  readonly users: Users;
+  readonly ledger: Ledger;
   readonly presence: Presence;
   readonly graceMs: number;
   readonly #onChange: (change: Change) => void;
@@ -57,29 +85,25 @@ export class PresenceStage {
   constructor({ graceMs = GRACE_MS, hidesLastSeen = false, onChange = () => {} }: StageOptions = {}) {
     this.graceMs = graceMs;
     this.#onChange = onChange;
-    this.presence = new Presence(
-      {
-        graceMs,
-        offlineCode: -1,
-        hidesLastSeen,
-        clock: this.hubClock,
-        stalls: noStalls,
-        stallGraceMs: 25_000,
-        massLapse: { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined },
-        onSessions: (user) => (user.isUnsaved = true),
-        journal: this.journal,
-        sessionIdOf: (no) => `hub.${no}`,
-        recall: (user) => {
-          this.onRecall(user);
-          return this.stored.get(user);
-        },
-        recallMany: (users) => {
-          this.onRecallMany(users);
-          return users.map((user) => this.stored.get(user));
-        },
+    const built = buildTestCore({
+      graceMs,
+      hidesLastSeen,
+      hubClock: this.hubClock,
+      journal: this.journal,
+      now: this.clock.now(),
+      onSessions: (user) => (user.isUnsaved = true),
+      recall: (user) => {
+        this.onRecall(user);
+        return this.stored.get(user);
       },
-      this.clock.now(),
-    );
+      recallMany: (users) => {
+        this.onRecallMany(users);
+        return users.map((user) => this.stored.get(user));
+      },
+    });
+    this.users = built.users;
+    this.ledger = built.ledger;
+    this.presence = built.presence;
   }
 
   begin(user: string, claim: Partial<NewSession> = {}): Session {
@@ -107,6 +131,11 @@ export class PresenceStage {
   say(session: Session, said: SessionUpdate): Change | undefined {
     const code = said.code ?? (said.status === undefined ? undefined : codeOf[said.status]);
     return this.note(this.presence.update(session, { ...said, code }, this.clock.now()));
+  }
+
+  findSession(user: string, device: string, adapter: AdapterName): Session | undefined {
+    const held = this.users.find(user);
+    return held === undefined ? undefined : findSession(held, device, adapter);
   }
 
   renew(session: Session): void {
@@ -139,23 +168,23 @@ export class PresenceStage {
 
   /** Writes every user down and lets go of those whom nothing needs in memory. */
   evict(): void {
-    for (const user of [...this.presence.heldUsers()]) {
+    for (const user of [...this.users.held()]) {
       if (user.isUnsaved) {
         this.stored.set(user.id, { since: user.since ?? 0, lastSeen: user.lastSeen, v: user.v });
         user.isUnsaved = false;
         user.isStored = true;
       }
-      this.presence.release(user);
+      this.users.release(user);
     }
   }
 
   entry(user: string): Entry {
-    return this.presence.entryOf(this.presence.peek(user));
+    return this.users.entryOf(this.users.peek(user));
   }
 
   /** The entry as somebody sees it. */
   entryFor(user: string, viewer: Viewer): Entry {
-    return JSON.parse(this.presence.entryJsonFor(this.presence.peek(user), viewer)) as Entry;
+    return JSON.parse(this.users.entryJsonFor(this.users.peek(user), viewer)) as Entry;
   }
 
   /** Remembers a change and hands it on. */

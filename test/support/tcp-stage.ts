@@ -6,7 +6,8 @@ import { Admission } from '../../server/admission.ts';
 import { openAuthenticator } from '../../server/auth/authenticator.ts';
 import { parseCidrs, type Cidrs } from '../../server/auth/cidrs.ts';
 import { defaultFieldNames } from '../../server/adapters/tcp-xml/frames/names.ts';
-import { TcpXml, type TcpXmlOptions } from '../../server/adapters/tcp-xml/tcp-xml.ts';
+import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/options.ts';
+import { TcpXml } from '../../server/adapters/tcp-xml/tcp-xml.ts';
 import { Intake } from '../../server/intake.ts';
 import type { Session } from '../../server/presence/sessions/session.ts';
 import type { BadFrameReason, RefusalReason } from '../../shared/reasons.ts';
@@ -25,8 +26,9 @@ export class TcpStage {
   #port = 0;
 
   private constructor(options: Partial<TcpXmlOptions>) {
-    const { presence, clock } = this.core;
+    const { users, presence, clock } = this.core;
     this.intake = new Intake({
+      users,
       presence,
       clock,
       onChange: [],
@@ -101,5 +103,5 @@ export class TcpStage {
 export function cidrs(text: string): Cidrs {
   const read = parseCidrs('A_TEST', text);
   if (!read.ok) throw new Error(read.problem);
-  return read.cidrs;
+  return read.value;
 }

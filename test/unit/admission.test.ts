@@ -20,7 +20,7 @@ describe('how many may be connected', () => {
     expect(admission.enter('10.0.0.1')).toBeUndefined();
   });
 
-  test('a host with an IPv6 network of its own is one address, and its neighbour another', () => {
+  test('a host with an IPv6 network of its own is one address, and its neighbour another (S10)', () => {
     const admission = new Admission({ maxConnections: 100, maxPerAddress: 1 });
     expect(admission.enter('2001:db8:1:2::1')).toBeUndefined();
     expect(admission.enter('2001:db8:1:2:ffff:1:2:3')).toBe('per_address');

@@ -1,19 +1,19 @@
 /**
  * `presence-hub beat USER`: sends heartbeats for one user over WebSocket, TCP or HTTP until Ctrl-C, then says goodbye.
- * Prints what it sends and receives. This file parses the command line; beat-doors.ts sends.
+ * Prints what it sends and receives. This file parses the command line; senders.ts sends.
  */
 import { defaultCodes, MAX_CODE, sessionStatus, type SessionStatus } from '../../../shared/status.ts';
 import { MAX_TTL_MS } from '../../../shared/limits.ts';
 import { ok, fail, type Result } from '../../../shared/result.ts';
 import { readAccess } from '../hub/access.ts';
 import {
-  openHttpDoor,
-  openTcpDoor,
-  openWsDoor,
-  type BeatOptions,
-  type Door,
-  type DoorEvents,
-} from '../hub/beat-doors.ts';
+  sendOverHttp,
+  sendOverTcp,
+  sendOverWebSocket,
+  type Heartbeats,
+  type Sender,
+  type SenderEvents,
+} from '../hub/senders.ts';
 import {
   commonFlags,
   commonHelp,
@@ -76,36 +76,36 @@ export function run(args: readonly string[], io: Io): Promise<number> {
   return runCommand({ help, flags, read: readOrder, run: beat }, args, io);
 }
 
-type OpenDoor = (events: DoorEvents) => Door;
+type StartSender = (events: SenderEvents) => Sender;
 interface Order {
-  readonly open: OpenDoor;
+  readonly start: StartSender;
   readonly isOnce: boolean;
 }
 type End = { readonly kind: 'stopped' | 'once' } | { readonly kind: 'failed'; readonly problem: string };
 
-async function beat({ open, isOnce }: Order, io: Io): Promise<number> {
+async function beat({ start, isOnce }: Order, io: Io): Promise<number> {
   const print = (word: string, text: string) => say(io, `${clockTime(Date.now())} ${word} ${harmless(text.trimEnd())}`);
   let resolveEnd: (end: End) => void = () => undefined;
   const ended = new Promise<End>((resolve) => (resolveEnd = resolve));
-  const door = open({
+  const sender = start({
     onSent: (text) => print('sent', text),
     onGot: (text) => print('got ', text),
-    onBeat: () => isOnce && resolveEnd({ kind: 'once' }),
+    onHeartbeat: () => isOnce && resolveEnd({ kind: 'once' }),
     onLost: (reason) => print('lost', `${reason}; reconnecting`),
     onFailed: (problem) => resolveEnd({ kind: 'failed', problem }),
   });
   void untilStopped(io).then(() => resolveEnd({ kind: 'stopped' }));
   const end = await ended;
-  await (end.kind === 'stopped' ? door.leave() : door.end());
+  await (end.kind === 'stopped' ? sender.leave() : sender.end());
   return end.kind === 'failed' ? exitWith(io, harmless(end.problem)) : EXIT_OK;
 }
 
 function readOrder(line: CommandLine<typeof flags>, io: Io): Result<Order> {
-  const open = readDoor(line, io);
-  return open.ok ? ok({ open: open.value, isOnce: line.flags.once === true }) : open;
+  const start = readSender(line, io);
+  return start.ok ? ok({ start: start.value, isOnce: line.flags.once === true }) : start;
 }
 
-function readDoor({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Result<OpenDoor> {
+function readSender({ words, flags: given }: CommandLine<typeof flags>, { env }: Io): Result<StartSender> {
   const user = readUserId('USER', words[0]);
   if (!user.ok) return user;
   const noMore = readNoMore(words, 1);
@@ -117,37 +117,37 @@ function readDoor({ words, flags: given }: CommandLine<typeof flags>, { env }: I
   const everyMs = readOptional(given.every, (value) => readWhole('--every', value, 1, MAX_EVERY_MS));
   if (!everyMs.ok) return everyMs;
   const options = { access: access.value, user: user.value, ...says.value };
-  const doors = (['ws', 'tcp', 'http'] as const).filter((door) => given[door] === true);
-  if (doors.length > 1) return fail(`--${doors.join(' and --')} exclude each other: give one`);
-  if (doors[0] === 'tcp') return readTcpDoor(given, options, everyMs.value);
+  const protocols = (['ws', 'tcp', 'http'] as const).filter((protocol) => given[protocol] === true);
+  if (protocols.length > 1) return fail(`--${protocols.join(' and --')} exclude each other: give one`);
+  if (protocols[0] === 'tcp') return readTcp(given, options, everyMs.value);
   if (given.code !== undefined) return fail('--code goes with --tcp alone: give --status');
-  if (doors[0] === 'http') return readHttpDoor(given, options, everyMs.value);
+  if (protocols[0] === 'http') return readHttp(given, options, everyMs.value);
   if (given.ttl !== undefined) return fail('--ttl goes with --http alone');
   const every = everyMs.value === undefined ? {} : { everyMs: everyMs.value };
-  return ok((events) => openWsDoor({ ...options, ...every }, events));
+  return ok((events) => sendOverWebSocket({ ...options, ...every }, events));
 }
 
-function readTcpDoor(given: Given, options: BeatOptions, everyMs = TCP_EVERY_MS): Result<OpenDoor> {
+function readTcp(given: Given, options: Heartbeats, everyMs = TCP_EVERY_MS): Result<StartSender> {
   const { text, status = 'online', ...rest } = options;
   if (text !== undefined) return fail('--text can’t be said over TCP: give --ws or --http');
   if (given.ttl !== undefined) return fail('--ttl goes with --http alone');
   if (status === 'invisible') return fail('--status is invisible, which can’t be said over TCP: give --ws or --http');
   if (given.code === undefined) {
-    return ok((events) => openTcpDoor({ ...rest, code: defaultCodes[status], everyMs }, events));
+    return ok((events) => sendOverTcp({ ...rest, code: defaultCodes[status], everyMs }, events));
   }
   if (given.status !== undefined) return fail('--code and --status exclude each other: give one');
   const code = readWhole('--code', given.code, 1, MAX_CODE);
-  return code.ok ? ok((events) => openTcpDoor({ ...rest, code: code.value, everyMs }, events)) : code;
+  return code.ok ? ok((events) => sendOverTcp({ ...rest, code: code.value, everyMs }, events)) : code;
 }
 
-function readHttpDoor(given: Given, options: BeatOptions, everyMs = HTTP_EVERY_MS): Result<OpenDoor> {
+function readHttp(given: Given, options: Heartbeats, everyMs = HTTP_EVERY_MS): Result<StartSender> {
   const ttlMs = readOptional(given.ttl, (value) => readWhole('--ttl', value, 1, MAX_TTL_MS));
   if (!ttlMs.ok) return ttlMs;
   const ttl = ttlMs.value ?? everyMs * HTTP_BEATS_PER_TTL;
-  return ok((events) => openHttpDoor({ ...options, everyMs, ttlMs: ttl }, events));
+  return ok((events) => sendOverHttp({ ...options, everyMs, ttlMs: ttl }, events));
 }
 
-function readSays(given: Given): Result<Pick<BeatOptions, 'status' | 'text' | 'device'>> {
+function readSays(given: Given): Result<Pick<Heartbeats, 'status' | 'text' | 'device'>> {
   const status = readOptional(given.status, readStatus);
   if (!status.ok) return status;
   const text = readOptional(given.text, readText);

@@ -2,18 +2,17 @@
  * `presence-hub watch USER`: shows that user's friends live: a table on a terminal, a line per change in a pipe. Uses
  * only the wire contract. It is an observer without presence.
  */
-import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
-import { HubTime } from '../../../shared/hub-time.ts';
 import { ok, type Result } from '../../../shared/result.ts';
+import type { PresenceClient, PresenceView } from '../../sdk/index.ts';
+import { Order } from '../../ui/order.ts';
 import { readAccess, type HubAccess } from '../hub/access.ts';
-import { commonFlags, commonHelp, readNoMore, readUserId, runCommand, type CommandLine } from './command-line.ts';
-import { FriendList } from '../hub/friend-list.ts';
-import { renderChange, renderTable, type LinkState } from '../terminal/friend-table.ts';
-import { HubClient } from '../hub/hub-client.ts';
+import { createHubClient, leaveHub } from '../hub/hub-client.ts';
+import { howToBeAllowed } from '../hub/token.ts';
+import { renderChange, renderTable } from '../terminal/friend-table.ts';
 import { EXIT_OK, exitWith, say, untilStopped, wantsColour, type Io } from '../terminal/io.ts';
 import { openScreen } from '../terminal/screen.ts';
 import { harmless } from '../terminal/terminal-text.ts';
-import { describeRefusal, howToBeAllowed, type TokenSource } from '../hub/token.ts';
+import { commonFlags, commonHelp, readNoMore, readUserId, runCommand, type CommandLine } from './command-line.ts';
 
 const help = [
   'presence-hub watch USER     shows the friends of USER as they come and go, until Ctrl-C',
@@ -23,7 +22,7 @@ const help = [
   ...commonHelp,
 ].join('\n');
 
-interface Order {
+interface WatchOrder {
   readonly user: string;
   readonly access: HubAccess;
 }
@@ -32,7 +31,7 @@ export function run(args: readonly string[], io: Io): Promise<number> {
   return runCommand({ help, flags: commonFlags, read: readOrder, run: watchFriends }, args, io);
 }
 
-function readOrder({ words, flags: given }: CommandLine<typeof commonFlags>, { env }: Io): Result<Order> {
+function readOrder({ words, flags: given }: CommandLine<typeof commonFlags>, { env }: Io): Result<WatchOrder> {
   const user = readUserId('USER', words[0]);
   if (!user.ok) return user;
   const noMore = readNoMore(words, 1);
@@ -41,91 +40,67 @@ function readOrder({ words, flags: given }: CommandLine<typeof commonFlags>, { e
   return access.ok ? ok({ user: user.value, access: access.value }) : access;
 }
 
-async function watchFriends({ user, access }: Order, io: Io): Promise<number> {
-  const friends = new FriendList();
-  const time = new HubTime();
-  const view = io.stdout.isTTY === true ? openTable(user, access, friends, time, io) : openLines(time, io);
-  let lastHeardAtMs = time.now();
-  const { problem, client } = await new Promise<{ problem?: string; client: HubClient }>((resolve) => {
-    const client = new HubClient({
-      access,
-      hello: () => ({ type: 'hello', observe: true }),
-      onWelcome: () => {
-        const { at } = friends;
-        client.send({ type: 'watch', id: 'friends', friendsOf: user, ...(at === undefined ? {} : { since: at }) });
-      },
-      onMessage: (message) => {
-        time.hear(message);
-        lastHeardAtMs = time.now();
-        const problem = problemOf(message, user, access.token);
-        if (problem !== undefined) return resolve({ client, problem });
-        view.told(message, friends);
-      },
-      onLost: (reason) => view.lost(lastHeardAtMs, harmless(reason)),
-      onFailed: (problem) => resolve({ client, problem }),
-    });
-    void untilStopped(io).then(() => resolve({ client }));
-    client.connect();
+async function watchFriends({ user, access }: WatchOrder, io: Io): Promise<number> {
+  let end: (problem?: string) => void = () => undefined;
+  const ended = new Promise<string | undefined>((resolve) => (end = resolve));
+  const isTable = io.stdout.isTTY === true;
+  const client = createHubClient({
+    access,
+    onLost: (reason) => isTable || io.stderr.write(`presence-hub: ${harmless(reason)}; reconnecting\n`),
+    onFailed: end,
   });
-  view.close();
-  await client.leave();
+  const view = client.watchFriends(user);
+  view.on('error', ({ code, message }) => {
+    const says = `the hub refuses to show the friends of ${user} (${message})`;
+    end(code === 'forbidden' ? `${says}: ${howToBeAllowed(access.token)}` : says);
+  });
+  void untilStopped(io).then(() => end());
+  const close = isTable
+    ? showTable(`Friends of ${user} at ${access.http}`, client, view, io)
+    : printChanges(client, view, io);
+  const problem = await ended;
+  close();
+  await leaveHub(client);
   return problem === undefined ? EXIT_OK : exitWith(io, harmless(problem));
 }
 
-/** Returns why there is nothing to wait for: the watch was refused, or a new token no longer allows it. */
-function problemOf(message: HubMessage, user: string, token: TokenSource): string | undefined {
-  if (message.type === 'unwatched' && message.re === undefined) {
-    return describeRefusal('forbidden', token, `the friends of ${user} are no longer shown`);
-  }
-  if (message.type !== 'error' || message.re !== 'friends') return undefined;
-  const says = `the hub refuses to show the friends of ${user} (${message.message})`;
-  return message.code === 'forbidden' ? `${says}: ${howToBeAllowed(token)}` : says;
-}
-
-interface View {
-  told(message: HubMessage, friends: FriendList): void;
-  lost(lastHeardAtMs: number, reason: string): void;
-  close(): void;
-}
-
-function openTable(user: string, { http }: HubAccess, friends: FriendList, time: HubTime, io: Io): View {
-  let link: LinkState = { kind: 'connecting' };
+/** @returns a function that restores the terminal. */
+function showTable(title: string, client: PresenceClient, view: PresenceView, io: Io): () => void {
+  const order = new Order();
   const hasColour = wantsColour(io);
-  const title = `Friends of ${user} at ${http}`;
   const screen = openScreen(io.stdout, (columns, rows) =>
-    renderTable({ title, friends, link, nowMs: time.now(), columns, rows, hasColour }),
+    renderTable({
+      title,
+      entries: order.of(view.entries, ''),
+      view,
+      nowMs: client.hubNow(),
+      columns,
+      rows,
+      hasColour,
+    }),
   );
-  return {
-    told: (message) => {
-      friends.apply(message);
-      link = linkAfter(message, link);
-      screen.touch();
-    },
-    lost: (asOfMs) => {
-      // Repeated failures keep the time of the last certain state. Before the first connection there is none.
-      if (link.kind === 'live') link = { kind: 'lost', asOfMs };
-      else if (link.kind === 'stale') link = { kind: 'lost', asOfMs: link.sinceMs };
-      screen.touch();
-    },
-    close: () => screen.close(),
-  };
+  for (const type of ['sync', 'change', 'status'] as const) view.on(type, () => screen.touch());
+  return () => screen.close();
 }
 
-/** Returns the state after a message. Between welcome and snapshot, the table still shows what was known before. */
-function linkAfter(message: HubMessage, link: LinkState): LinkState {
-  if (message.type === 'stale') return { kind: 'stale', sinceMs: message.since };
-  if (message.type === 'fresh' || (message.type === 'snapshot' && link.kind !== 'stale')) return { kind: 'live' };
-  return link;
-}
-
-function openLines(time: HubTime, io: Io): View {
-  return {
-    told: (message, friends) => {
-      for (const change of friends.apply(message)) say(io, renderChange(change, time.now()));
-      if (message.type === 'stale')
-        io.stderr.write('presence-hub: the hub has just restarted; statuses may be out of date\n');
-    },
-    lost: (_asOf, reason) => io.stderr.write(`presence-hub: ${reason}; reconnecting\n`),
-    close: () => undefined,
-  };
+function printChanges(client: PresenceClient, view: PresenceView, io: Io): () => void {
+  /** What was printed of each friend. After a restart of the hub, an entry may be newer and still look the same. */
+  const printed = new Map<string, string>();
+  view.on('change', ({ changed, removed }) => {
+    for (const user of removed) {
+      printed.delete(user);
+      say(io, renderChange({ user, status: 'removed' }, client.hubNow()));
+    }
+    for (const { user, status, code, text, devices } of changed) {
+      const shown = JSON.stringify([status, code, text, devices]);
+      if (printed.get(user) !== shown)
+        say(io, renderChange({ user, status, ...(text === undefined ? {} : { text }) }, client.hubNow()));
+      printed.set(user, shown);
+    }
+  });
+  client.on('stale', ({ staleSince }) => {
+    if (staleSince === null || client.status !== 'connected') return;
+    io.stderr.write('presence-hub: the hub has just restarted; statuses may be out of date\n');
+  });
+  return () => undefined;
 }

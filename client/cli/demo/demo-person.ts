@@ -4,9 +4,9 @@
  */
 import { defaultCodes } from '../../../shared/status.ts';
 import type { HubAccess } from '../hub/access.ts';
-import { nextAct, type Act, type Person, type Says } from './demo-script.ts';
-import { HubClient } from '../hub/hub-client.ts';
+import { createHubClient, leaveHub } from '../hub/hub-client.ts';
 import { TcpClient } from '../hub/tcp-client.ts';
+import { nextAct, type Act, type Person, type Says } from './demo-script.ts';
 
 const TCP_EVERY_MS = 1_000;
 
@@ -16,11 +16,20 @@ interface DemoPersonOptions {
   readonly onAct: (user: string, act: Act) => void;
 }
 
+/** A connection of one user. */
+interface Connection {
+  say(says: Partial<Says>): void;
+  leave(): Promise<void>;
+  /** Ends without a goodbye. */
+  end(): void;
+}
+
 export class DemoPerson {
   readonly #options: DemoPersonOptions;
   #says: Says = { status: 'online', text: '' };
-  #client: HubClient | TcpClient | undefined;
+  #connection: Connection | undefined;
   #next: NodeJS.Timeout | undefined;
+  #back: NodeJS.Timeout | undefined;
   #goodbye: Promise<void> | undefined;
 
   constructor(options: DemoPersonOptions) {
@@ -28,7 +37,7 @@ export class DemoPerson {
   }
 
   get isHere(): boolean {
-    return this.#client !== undefined;
+    return this.#connection !== undefined;
   }
 
   start(): void {
@@ -39,7 +48,8 @@ export class DemoPerson {
   /** Ends with a clean goodbye and does not return. */
   async leave(): Promise<void> {
     clearTimeout(this.#next);
-    await Promise.all([this.#goodbye, this.#client?.leave()]);
+    clearTimeout(this.#back);
+    await Promise.all([this.#goodbye, this.#connection?.leave()]);
   }
 
   #schedule(afterMs: number, act: Act): void {
@@ -56,44 +66,42 @@ export class DemoPerson {
     switch (act.kind) {
       case 'come':
         this.#says = act.says;
-        this.#client = this.#open();
-        this.#client.connect();
+        this.#connection = this.#connect();
         return;
       case 'leave':
-        this.#goodbye = this.#client?.leave();
-        this.#client = undefined;
+        this.#goodbye = this.#connection?.leave();
+        this.#connection = undefined;
         return;
       case 'status':
-        this.#says = { ...this.#says, status: act.status };
-        return this.#tell();
+        return this.#say({ status: act.status });
       case 'text':
-        this.#says = { ...this.#says, text: act.text };
-        return this.#tell();
+        return this.#say({ text: act.text });
       case 'reload':
       case 'lose':
-        return this.#client?.cut(act.backAfterMs);
+        this.#connection?.end();
+        this.#back = setTimeout(() => (this.#connection = this.#connect()), act.backAfterMs);
+        return;
       default:
         return act satisfies never;
     }
   }
 
-  #tell(): void {
-    if (this.#client instanceof TcpClient) this.#client.beat();
-    else this.#client?.send({ type: 'heartbeat', ...this.#says });
+  #say(says: Partial<Says>): void {
+    this.#says = { ...this.#says, ...says };
+    this.#connection?.say(says);
   }
 
-  #open(): HubClient | TcpClient {
+  #connect(): Connection {
     const { person, access } = this.#options;
     const { user, device } = person;
-    const common = { isPatient: true, onFailed: () => undefined };
-    if (person.door === 'websocket') {
-      return new HubClient({ ...common, access, hello: () => ({ type: 'hello', user, device, ...this.#says }) });
+    const common = { access, user, device, isPatient: true, onFailed: () => undefined };
+    if (person.adapter === 'ws-json') {
+      const client = createHubClient({ ...common, ...this.#says });
+      client.connect();
+      return { say: (says) => client.set(says), leave: () => leaveHub(client), end: () => client.close() };
     }
-    return new TcpClient({
-      ...common,
-      ...{ access, user, device },
-      everyMs: TCP_EVERY_MS,
-      state: () => defaultCodes[this.#says.status],
-    });
+    const client = new TcpClient({ ...common, everyMs: TCP_EVERY_MS, state: () => defaultCodes[this.#says.status] });
+    client.connect();
+    return { say: () => client.beat(), leave: () => client.leave(), end: () => void client.end() };
   }
 }

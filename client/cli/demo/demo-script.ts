@@ -7,7 +7,7 @@ import { between, pick, seededRandom, type Random } from './random.ts';
 
 export interface Person {
   readonly user: string;
-  readonly door: 'tcp-xml' | 'websocket';
+  readonly adapter: 'tcp-xml' | 'ws-json';
   readonly device: string;
   /** When the user first connects. Small for users who are present at the start. */
   readonly firstComesAfterMs: number;
@@ -50,12 +50,12 @@ export function writePlay(seed: number, count: number): Play {
 }
 
 /** Returns the next act of a user. Depends only on whether the user is present and on its own random numbers. */
-export function nextAct({ door, random }: Pick<Person, 'door' | 'random'>, isHere: boolean): NextAct {
+export function nextAct({ adapter, random }: Pick<Person, 'adapter' | 'random'>, isHere: boolean): NextAct {
   if (!isHere) return { afterMs: between(random, 4_000, 30_000), act: { kind: 'come', says: writeSays(random) } };
   const afterMs = between(random, 4_000, 32_000);
   const chance = random();
   // The legacy client has no text, so it sets another status instead.
-  if (chance < 0.3 && door === 'websocket') return { afterMs, act: { kind: 'text', text: pick(random, texts) } };
+  if (chance < 0.3 && adapter === 'ws-json') return { afterMs, act: { kind: 'text', text: pick(random, texts) } };
   if (chance < 0.62) return { afterMs, act: { kind: 'status', status: pick(random, statuses) } };
   if (chance < 0.77) return { afterMs, act: { kind: 'reload', backAfterMs: between(random, 100, 900) } };
   if (chance < 0.85) return { afterMs, act: { kind: 'lose', backAfterMs: between(random, 4_000, 12_000) } };
@@ -83,13 +83,13 @@ export function describeAct(user: string, act: Act): string {
 }
 
 function writePerson(index: number, seed: number, random: Random): Person {
-  const door = index % 2 === 0 ? 'tcp-xml' : 'websocket';
+  const adapter = index % 2 === 0 ? 'tcp-xml' : 'ws-json';
   const name = names[index % names.length] ?? names[0];
   const comesAtStart = random() < SHARE_AT_START;
   return {
     user: `${name}.${index + 1}`,
-    door,
-    device: door === 'tcp-xml' ? 'legacy' : pick(random, ['web', 'web', 'phone', 'tablet']),
+    adapter,
+    device: adapter === 'tcp-xml' ? 'legacy' : pick(random, ['web', 'web', 'phone', 'tablet']),
     firstComesAfterMs: comesAtStart ? between(random, 0, 2_500) : between(random, 2_500, 25_000),
     // Each user has its own generator, so that its acts do not depend on the timing of others.
     random: seededRandom(seed * 1_000_003 + index),

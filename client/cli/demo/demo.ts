@@ -90,7 +90,7 @@ async function putOn({ follower, play, access }: Order, io: Io): Promise<number>
   const people: readonly DemoPerson[] = play.people.map(
     (person) =>
       new DemoPerson({
-        person: hasTcp ? person : { ...person, door: 'websocket' },
+        person: hasTcp ? person : { ...person, adapter: 'ws-json' },
         // A token belongs to one user, so the simulated users connect without.
         access: { ...access, token: noToken },
         onAct: (user, act) => {

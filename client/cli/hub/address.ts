@@ -10,7 +10,6 @@ import { readWhole } from '../commands/command-line.ts';
 export interface HubAddress {
   /** `http://127.0.0.1:8080`, without a trailing slash. */
   readonly http: string;
-  readonly ws: string;
   readonly tcpHost: string;
   readonly tcpPort: number;
   /** TLS on the TCP port. It is assumed for https, because a hub with a certificate accepts TLS on both ports. */
@@ -34,7 +33,6 @@ export function readAddress(flags: AddressFlags, env: Environment): Result<HubAd
   const tcpHost = flags.url === undefined ? (env['HUB_TCP_HOST'] ?? '') : '';
   return ok({
     http,
-    ws: `${http.replace(/^http/, 'ws')}/ws`,
     tcpHost: tcpHost === '' ? base.value.hostname.replace(/^\[|\]$/g, '') : reachable(tcpHost),
     tcpPort: port.value,
     isTcpTls: flags.tls === true || base.value.protocol === 'https:',

@@ -3,21 +3,33 @@
  * answer says whether another attempt makes sense.
  */
 import { parseJson } from '../../../shared/messages/json.ts';
+import { waitMs } from '../../sdk/internal.ts';
 import type { HubAccess } from './access.ts';
 import { describeNoHub } from './address.ts';
 import { exitWith, type Io } from '../terminal/io.ts';
 import { harmless } from '../terminal/terminal-text.ts';
 import { describeRefusal, type TokenSource } from './token.ts';
 
+/** The close code of a connection that broke. */
+const NO_ANSWER = 1006;
 const ANSWER_WITHIN_MS = 30_000;
 
 export type HubAnswer =
   | { readonly kind: 'ok'; readonly body: unknown }
   /** The hub refuses and would refuse again. `says` is the hub's text; `problem` is a line with the remedy. */
-  | { readonly kind: 'refused'; readonly status: number; readonly says: string; readonly problem: string }
+  | Refused
   /** The hub refuses for now. */
   | { readonly kind: 'later'; readonly status: number; readonly problem: string; readonly afterMs: number | undefined }
   | { readonly kind: 'unreachable'; readonly problem: string };
+
+export interface Refused {
+  readonly kind: 'refused';
+  readonly status: number;
+  readonly says: string;
+  readonly problem: string;
+  /** Waits for a fresh token and returns whether to ask again. Undefined if that would not help. */
+  readonly renewed: (() => Promise<boolean>) | undefined;
+}
 
 interface HubRequest {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -44,21 +56,37 @@ export async function askHub(access: HttpAccess, request: HubRequest): Promise<H
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    return await readAnswer(response, access.token);
+    return await readAnswer(response, access.token, token.value, signal);
   } catch (error) {
     return { kind: 'unreachable', problem: describeNoHub(access.http, error) };
   }
 }
 
-async function readAnswer(response: Response, token: TokenSource): Promise<HubAnswer> {
+async function readAnswer(
+  response: Response,
+  token: TokenSource,
+  sent: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<HubAnswer> {
   const body = parseJson(await response.text());
   const { ok, status, headers } = response;
-  if (ok) return { kind: 'ok', body };
+  if (ok) {
+    token.accepted();
+    return { kind: 'ok', body };
+  }
   const says = readDetail(status, body);
   if (isForNow(status)) {
     return { kind: 'later', status, problem: says, afterMs: readRetryAfter(headers.get('retry-after')) };
   }
-  return { kind: 'refused', status, says, problem: describeStatus(status, says, token) };
+  const problem = describeStatus(status, says, token);
+  const isRenewable = status === 401 && sent !== undefined && token.isRenewable;
+  return {
+    kind: 'refused',
+    status,
+    says,
+    problem,
+    renewed: isRenewable ? () => token.renewed(sent, signal) : undefined,
+  };
 }
 
 /** Prints why the request failed and returns the exit code. */
@@ -75,6 +103,11 @@ function describeFailure(answer: Exclude<HubAnswer, { kind: 'ok' }>): string {
 export function friendPath(user: string, friend: string, isOneway: boolean): string {
   const path = `/v1/users/${encodeURIComponent(user)}/friends/${encodeURIComponent(friend)}`;
   return isOneway ? `${path}?oneway=true` : path;
+}
+
+/** Returns when to try again after a request that failed this often in a row. */
+export function retryMs(failures: number): number {
+  return waitMs(NO_ANSWER, failures, Math.random());
 }
 
 /** 429 limits the rate. 500 is a failure of the hub, and a proxy answers 502 and 504 while the hub restarts. */

@@ -1,15 +1,15 @@
 /**
  * One user's heartbeats as XML over TCP or TLS, as the legacy client sends them, on a connection that reconnects
- * automatically. The first frame of a connection carries the token, as does the first one after a token is renewed.
- * Reads the answers of a hub with HUB_TCP_ACK; other hubs send none. The state -1 is the clean goodbye.
+ * automatically. The first frame of a connection carries the token, as does the first one after a token is renewed: the
+ * SDK says when that is due. Reads the answers of a hub with HUB_TCP_ACK; other hubs send none. The state -1 is the clean goodbye.
  */
 import { createConnection, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { Tokens } from '../../sdk/internal.ts';
 import type { HubAccess } from './access.ts';
 import { describeError, describeNoTcp, type TcpAddress } from './address.ts';
-import { fullJitterMs } from './backoff.ts';
-import { FreshTokenWait, TokenRenewal } from './token-renewal.ts';
-import { describeRefusal, expiryOf, type Refusal } from './token.ts';
+import { retryMs } from './hub-http.ts';
+import { describeRefusal, expiryOf, getTokenFrom, type Refusal } from './token.ts';
 
 const GOOD_AFTER_MS = 5_000;
 const CONNECT_WITHIN_MS = 10_000;
@@ -48,8 +48,8 @@ export function openTcp({ tcpHost, tcpPort, isTcpTls }: TcpAddress, withinMs: nu
 
 export class TcpClient {
   readonly #options: TcpClientOptions;
-  readonly #renewal: TokenRenewal;
-  readonly #freshTokenWait: FreshTokenWait;
+  /** Undefined if there is no token. */
+  readonly #tokens: Tokens | undefined;
   #socket: Socket | undefined;
   #wasEverConnected = false;
   #isEnding = false;
@@ -58,51 +58,54 @@ export class TcpClient {
   #attempt = 0;
   /** When the current connection was established; undefined until then. */
   #connectedAtMs: number | undefined;
-  #backAfterMs: number | undefined;
   #token: string | undefined;
+  #isRenewing = false;
+  /** Why the current connection ends, if that is known. */
+  #fault: Error | undefined;
   /** The next frame carries the token. */
   #isTokenDue = false;
   #heard = '';
 
   constructor(options: TcpClientOptions) {
     this.#options = options;
-    this.#renewal = new TokenRenewal(options.access.token);
-    this.#freshTokenWait = new FreshTokenWait(options.access.token);
+    const getToken = getTokenFrom(options.access.token);
+    if (getToken === undefined) return;
+    const onFresh = (token: string) => this.#useToken(token);
+    this.#tokens = new Tokens(getToken, onFresh, ({ message }) => (this.#fault = new Error(message)));
   }
 
   connect(): void {
+    void this.#connect();
+  }
+
+  async #connect(): Promise<void> {
     clearTimeout(this.#nextTry);
-    this.#backAfterMs = undefined;
     this.#connectedAtMs = undefined;
     this.#heard = '';
-    const { access } = this.#options;
-    const token = access.token.read();
-    if (!token.ok) return this.#closed(new Error(token.problem));
-    const socket = openTcp(access, CONNECT_WITHIN_MS, () => this.#opened(socket, token.value));
+    this.#fault = undefined;
+    const token = await this.#tokens?.give(false);
+    if (this.#isEnding) return;
+    if (token === null) return this.#closed();
+    const socket = openTcp(this.#options.access, CONNECT_WITHIN_MS, () => this.#opened(socket, token));
     this.#socket = socket;
-    let fault: Error | undefined;
     socket.on('timeout', () => socket.destroy(new Error(`no answer within ${CONNECT_WITHIN_MS} ms`)));
     // Read even without a listener, because unread data would delay the end of the stream.
     socket.setEncoding('utf8').on('data', (text: string) => {
       this.#options.onGot?.(text);
       this.#hear(text);
     });
-    socket.on('error', (error) => (fault = error));
+    socket.on('error', (error) => (this.#fault = error));
     socket.on('close', () => {
-      if (this.#socket === socket) this.#closed(fault);
+      if (this.#socket === socket) this.#closed();
     });
   }
 
   /** Sends an extra heartbeat now. */
   beat(): void {
-    if (this.#isOpen) this.#write(this.#options.state());
-  }
-
-  /** Ends uncleanly and reconnects after that time. */
-  cut(backAfterMs: number): void {
-    if (this.#isEnding || !this.#isOpen) return;
-    this.#backAfterMs = backAfterMs;
-    this.#socket?.destroy();
+    if (!this.#isOpen) return;
+    this.#write(this.#options.state());
+    // A hub that sends no answers accepts silently.
+    if (this.#isGood) this.#options.access.token.accepted();
   }
 
   /** Ends with a clean goodbye. Resolves when the connection has ended. */
@@ -119,7 +122,7 @@ export class TcpClient {
     this.#isEnding = true;
     clearTimeout(this.#nextTry);
     clearInterval(this.#heartbeats);
-    this.#renewal.stop();
+    this.#tokens?.stop();
     const socket = this.#socket;
     if (socket === undefined || socket.closed) return;
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
@@ -136,6 +139,10 @@ export class TcpClient {
     return this.#connectedAtMs !== undefined && this.#socket?.readyState === 'open';
   }
 
+  get #isGood(): boolean {
+    return performance.now() - (this.#connectedAtMs ?? Infinity) > GOOD_AFTER_MS;
+  }
+
   #opened(socket: Socket, token: string | undefined): void {
     socket.setTimeout(0);
     this.#wasEverConnected = true;
@@ -148,21 +155,20 @@ export class TcpClient {
   #useToken(token: string | undefined): void {
     this.#token = token;
     this.#isTokenDue = token !== undefined;
-    this.#renewal.start(token, (fresh) => this.#useToken(fresh));
   }
 
-  #closed(fault: Error | undefined): void {
+  #closed(): void {
     clearInterval(this.#heartbeats);
-    this.#renewal.stop();
+    this.#tokens?.stop();
     if (this.#isEnding) return;
     const { access, isPatient, onFailed, onLost } = this.#options;
+    const fault = this.#fault;
     if (!this.#wasEverConnected && isPatient !== true) return onFailed(describeNoTcp(access, fault));
     // A hub that sends no answers does not report an expired token either.
     if (access.token.kind === 'given' && hasRunOut(this.#token))
-      return this.#refused('unauthenticated', 'it has run out');
-    const livedMs = this.#connectedAtMs === undefined ? 0 : performance.now() - this.#connectedAtMs;
-    if (livedMs > GOOD_AFTER_MS) this.#attempt = 0;
-    const waitMs = this.#backAfterMs ?? fullJitterMs(this.#attempt);
+      return onFailed(describeRefusal('unauthenticated', access.token, 'it has run out'));
+    if (this.#isGood) this.#attempt = 0;
+    const waitMs = retryMs(this.#attempt);
     this.#attempt += 1;
     onLost?.(fault === undefined ? 'the connection closed' : describeError(fault));
     this.#nextTry = setTimeout(() => this.connect(), waitMs);
@@ -174,19 +180,21 @@ export class TcpClient {
     let end = 0;
     for (const { index, 0: answer, 1: kind, 2: code = '', 3: says = '' } of this.#heard.matchAll(ANSWER)) {
       end = index + answer.length;
-      if (kind === 'ack') this.#freshTokenWait.taken();
-      else if (code === 'unauthenticated' || code === 'forbidden') this.#refused(code, says);
+      if (kind === 'ack') this.#options.access.token.accepted();
+      else if (code === 'unauthenticated' || code === 'forbidden') void this.#refused(code, says);
     }
     this.#heard = this.#heard.slice(end);
   }
 
-  #refused(refusal: Refusal, says: string): void {
-    if (this.#isEnding) return;
+  /** Goes on if the file contains another token, or soon will. */
+  async #refused(refusal: Refusal, says: string): Promise<void> {
+    if (this.#isRenewing) return;
     const { access, onFailed } = this.#options;
-    const read = access.token.read();
-    const hasFresh = read.ok && read.value !== this.#token;
-    if (hasFresh) this.#useToken(read.value);
-    if (refusal === 'unauthenticated' && this.#freshTokenWait.refused()) return;
+    this.#isRenewing = true;
+    const fresh = refusal === 'unauthenticated' ? await this.#tokens?.give(true) : undefined;
+    this.#isRenewing = false;
+    if (this.#isEnding) return;
+    if (typeof fresh === 'string' && fresh !== this.#token) return this.#useToken(fresh);
     void this.end();
     onFailed(describeRefusal(refusal, access.token, says));
   }

@@ -7,10 +7,8 @@
  * 1.2 GB written; measured 2026-11-22 with SQLite).
  */
 import { z } from 'zod';
-import { fullJitterMs } from '../hub/backoff.ts';
 import type { BadLine, NumberedEdge } from './edge-lines.ts';
-import { askHub, type HttpAccess, type HubAnswer } from '../hub/hub-http.ts';
-import { FreshTokenWait } from '../hub/token-renewal.ts';
+import { askHub, retryMs, type HttpAccess, type HubAnswer } from '../hub/hub-http.ts';
 
 const EDGES_PER_SORT = 100_000;
 /** 500 edges with the longest ids take half of the maximum body, and a few milliseconds of the hub's loop. */
@@ -30,7 +28,6 @@ interface ImportPosterOptions {
 
 export class ImportPoster {
   readonly #options: ImportPosterOptions;
-  readonly #freshTokenWait: FreshTokenWait;
   readonly #inFlight = new Set<Promise<void>>();
   #gathered: NumberedEdge[] = [];
   #lastProgressAtMs: number | undefined;
@@ -40,7 +37,6 @@ export class ImportPoster {
 
   constructor(options: ImportPosterOptions) {
     this.#options = options;
-    this.#freshTokenWait = new FreshTokenWait(options.access.token);
   }
 
   /** The number of pairs that the hub has accepted. One of two directions is half a pair. */
@@ -113,9 +109,9 @@ export class ImportPoster {
     const body = { edges: piece.map(({ edge }) => edge) };
     for (let attempt = 0; !this.#isOver(); attempt += 1) {
       const answer = await askHub(access, { method: 'POST', path, body, signal: interrupted });
-      if (answer.kind === 'ok') this.#freshTokenWait.taken();
-      if (answer.kind === 'ok' || (answer.kind === 'refused' && !this.#mayBeTakenLater(answer))) {
+      if (answer.kind === 'ok' || answer.kind === 'refused') {
         this.#lastProgressAtMs = performance.now();
+        if (answer.kind === 'refused' && (await answer.renewed?.()) === true) continue;
         return answer;
       }
       if (interrupted.aborted) return undefined;
@@ -125,13 +121,9 @@ export class ImportPoster {
       const isNobody = answer.kind === 'unreachable' && this.#lastProgressAtMs === undefined;
       const silentMs = performance.now() - (this.#lastProgressAtMs ??= performance.now());
       if (isNobody || silentMs > GIVE_UP_AFTER_MS) this.#problem ??= answer.problem;
-      else await pause((answer.kind === 'later' ? answer.afterMs : undefined) ?? fullJitterMs(attempt), interrupted);
+      else await pause((answer.kind === 'later' ? answer.afterMs : undefined) ?? retryMs(attempt), interrupted);
     }
     return undefined;
-  }
-
-  #mayBeTakenLater({ status }: Extract<HubAnswer, { kind: 'refused' }>): boolean {
-    return status === 401 && this.#freshTokenWait.refused();
   }
 
   #isOver(): boolean {

@@ -2,22 +2,21 @@
  * Renders friends as a table that fits a terminal, and as single lines for a pipe. Pure: no stream, no clock. Every
  * text from a hub passes through `harmless` or `isolated` here.
  */
-import type { Entry } from '../../../shared/messages/entry.ts';
-import type { FriendChange, FriendList } from '../hub/friend-list.ts';
+import type { ConnectionStatus, Entry } from '../../sdk/index.ts';
 import { dateAndTime, describeAge, fit, harmless, isolated, widthOf } from './terminal-text.ts';
 
-/** The state of the connection. */
-export type LinkState =
-  | { readonly kind: 'connecting' }
-  | { readonly kind: 'live' }
-  /** Connected, but the hub's data may be out of date since then. */
-  | { readonly kind: 'stale'; readonly sinceMs: number }
-  | { readonly kind: 'lost'; readonly asOfMs: number };
+/** How current the entries are: a view of the SDK, or what it shows. */
+export interface Currency {
+  readonly isSynced: boolean;
+  readonly staleSince: number | null;
+  readonly status: ConnectionStatus;
+}
 
 interface TableOptions {
   readonly title: string;
-  readonly friends: FriendList;
-  readonly link: LinkState;
+  /** In the order in which they are shown. */
+  readonly entries: readonly Entry[];
+  readonly view: Currency;
   readonly nowMs: number;
   readonly columns: number;
   readonly rows: number;
@@ -39,15 +38,14 @@ const GREY = 90;
 
 /** Returns at most `rows` lines, none wider than `columns`. */
 export function renderTable(options: TableOptions): readonly string[] {
-  const { title, friends, link, columns, hasColour } = options;
+  const { title, entries, view, columns, hasColour } = options;
   const paint: Paint = (colour, text) => (hasColour ? `\u001b[${colour}m${text}\u001b[0m` : text);
-  const count = `${friends.countHere} of ${friends.size} online`;
+  const count = `${entries.filter(({ status }) => status !== 'offline').length} of ${entries.length} online`;
   const head = [
     fit(`${title}   ${count}`, columns),
-    paint(linkColour(link), fit(describeLink(link, options.nowMs), columns)),
+    paint(isLive(view) ? look.online.colour : look.away.colour, fit(describeView(view, options.nowMs), columns)),
   ];
   const room = Math.max(1, options.rows - head.length - 2);
-  const entries = friends.sorted();
   const shown = entries.length <= room ? entries : entries.slice(0, Math.max(0, room - 1));
   const rest = entries.length - shown.length;
   const widths = columnWidths(shown, columns);
@@ -58,7 +56,7 @@ export function renderTable(options: TableOptions): readonly string[] {
     ...head,
     '',
     entries.length === 0
-      ? fit(link.kind === 'connecting' ? '' : 'no friends yet', columns)
+      ? fit(view.isSynced ? 'no friends yet' : '', columns)
       : paint(GREY, fit(`  ${titles}`, columns)),
     ...body,
     ...(rest > 0 ? [paint(GREY, fit(`… and ${rest} more`, columns))] : []),
@@ -69,26 +67,22 @@ export function renderTable(options: TableOptions): readonly string[] {
  * Returns `time, user, status, text` separated by tabs, for `cut` and `awk`. The text needs no isolation, because
  * nothing follows it on the line.
  */
-export function renderChange(change: FriendChange, nowMs: number): string {
-  const time = new Date(nowMs).toISOString();
-  if (change.kind === 'removed') return [time, harmless(change.user), 'removed', ''].join('\t');
-  const { user, status, text } = change.entry;
-  return [time, harmless(user), status, harmless(text ?? '')].join('\t');
+export function renderChange(
+  { user, status, text = '' }: Pick<Entry, 'user' | 'text'> & { readonly status: Entry['status'] | 'removed' },
+  nowMs: number,
+): string {
+  return [new Date(nowMs).toISOString(), harmless(user), status, harmless(text)].join('\t');
 }
 
-function describeLink(link: LinkState, nowMs: number): string {
-  switch (link.kind) {
-    case 'connecting':
-      return 'connecting';
-    case 'live':
-      return 'live';
-    case 'stale':
-      return `as of ${dateAndTime(link.sinceMs, nowMs)}: the hub is not sure yet`;
-    case 'lost':
-      return `as of ${dateAndTime(link.asOfMs, nowMs)}, reconnecting`;
-    default:
-      return link satisfies never;
-  }
+function isLive({ isSynced, staleSince }: Currency): boolean {
+  return isSynced && staleSince === null;
+}
+
+function describeView({ isSynced, staleSince, status }: Currency, nowMs: number): string {
+  if (!isSynced) return 'connecting';
+  if (staleSince === null) return 'live';
+  const asOf = `as of ${dateAndTime(staleSince, nowMs)}`;
+  return status === 'connected' ? `${asOf}: some friends may still be reconnecting` : `${asOf}, reconnecting`;
 }
 
 /** Returns `for 3 m` or `last seen 3 m ago`. `nowMs` is by the hub's clock, like the instants. */
@@ -130,8 +124,4 @@ function paintRow(entry: Entry, { nowMs, columns }: TableOptions, widths: Widths
 
 function describeDevices({ devices }: Entry): string {
   return devices.map(isolated).join(',');
-}
-
-function linkColour({ kind }: LinkState): number {
-  return kind === 'live' ? look.online.colour : look.away.colour;
 }

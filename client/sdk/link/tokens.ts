@@ -17,6 +17,7 @@ export class Tokens {
   readonly #onFresh: (token: string) => void;
   readonly #onError: (error: PresenceError) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #last: string | undefined;
   /** Answers to requests before the last `stop` are ignored. */
   #no = 0;
 
@@ -32,7 +33,7 @@ export class Tokens {
     try {
       const token = await this.#getToken({ refresh });
       this.#renewIn(no, refreshInMs(token, Date.now()));
-      return token;
+      return (this.#last = token);
     } catch (error) {
       this.#onError(new PresenceError('unauthenticated', `getToken failed: ${String(error)}`));
       this.#renewIn(no, AGAIN_MS);
@@ -50,8 +51,9 @@ export class Tokens {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(
       () => {
+        const last = this.#last;
         void this.give(true).then((token) => {
-          if (no === this.#no && token !== null) this.#onFresh(token);
+          if (no === this.#no && token !== null && token !== last) this.#onFresh(token);
         });
       },
       Math.min(ms, LONGEST_MS),

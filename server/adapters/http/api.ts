@@ -18,11 +18,12 @@ import { pageRoutes } from './routes/pages.ts';
 import { historyRoutes, type HistoryRoutesOptions } from './routes/history-routes.ts';
 import { listRoutes, type ListRoutesOptions } from './routes/list-routes.ts';
 import { presenceRoutes, type PresenceRoutesOptions } from './routes/presence-routes.ts';
+import { webhooksRoutes, type WebhooksRoutesOptions } from './routes/webhooks-routes.ts';
 import { problem, secureHeaders } from './reply.ts';
 import type { Reply } from './route.ts';
 import { createRouter } from './router.ts';
 
-interface ApiOptions
+export interface ApiOptions
   extends
     CallersOptions,
     PresenceRoutesOptions,
@@ -31,6 +32,7 @@ interface ApiOptions
     FriendsRoutesOptions,
     BlocksRoutesOptions,
     SessionsRoutesOptions,
+    WebhooksRoutesOptions,
     OperationsOptions {
   readonly roster: Pick<Roster, 'friendsOf'>;
   /** Which pages may use the hub. */
@@ -77,6 +79,7 @@ export function createApi(options: ApiOptions): Api {
     ...blocksRoutes(options),
     ...sessionsRoutes(options),
     ...historyRoutes(options),
+    ...webhooksRoutes(options),
     ...operationsRoutes(options),
   ];
   const routes = [...calls, openApiRoute(calls), ...pageRoutes(options.pages)];

@@ -1,19 +1,18 @@
 /** Changes that must be stored before they are answered. If storage fails, the answer is 503 with the reason. */
-import { describeTrouble, isSqlError } from '../../storage/sqlite/sqlite.ts';
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { HttpReply } from '../../sockets/port.ts';
 import { problem } from './reply.ts';
 import type { Reply } from './route.ts';
 
 /**
- * `change` must throw an SQL error if storage fails, and must have changed nothing then. Any other error is a bug and
+ * `change` must throw `StorageUnavailable` if storage fails, and must have changed nothing then. Any other error is a bug and
  * is rethrown.
  */
 export async function durably(change: () => Reply): Promise<HttpReply> {
   try {
     return await change();
   } catch (error) {
-    if (!isSqlError(error)) throw error;
-    const reason = describeTrouble(error);
-    return problem(503, `storage: it ${reason}, so the change was not made; try again`, { 'retry-after': '1' });
+    if (!(error instanceof StorageUnavailable)) throw error;
+    return problem(503, `storage: it ${error.reason}, so the change was not made; try again`, { 'retry-after': '1' });
   }
 }

@@ -11,7 +11,7 @@ import type { CutOff } from './probe.ts';
 import type { Target } from './targets.ts';
 
 /** Receives the sessions that the hub cannot poll because its own network or resolver fails. */
-export interface Unasked {
+export interface PollOutage {
   began(session: Session): void;
   ended(session: Session): void;
 }
@@ -19,7 +19,7 @@ export interface Unasked {
 export interface PolledOptions {
   readonly intake: Intake;
   readonly clock: Clock;
-  readonly unasked: Unasked;
+  readonly outage: PollOutage;
 }
 
 export class Polled implements Timed, SessionOwner {
@@ -35,10 +35,10 @@ export class Polled implements Timed, SessionOwner {
   readonly #intake: Intake;
   #misses = 0;
   #session: Session | undefined;
-  /** The session that was reported as unasked. */
-  #unaskedSession: Session | undefined;
-  #unaskedSince: number | undefined;
-  #earlierUnaskedMs = 0;
+  /** The session that was reported to the outage. */
+  #outageSession: Session | undefined;
+  #outageSince: number | undefined;
+  #earlierOutageMs = 0;
 
   constructor(target: Target, options: PolledOptions) {
     this.target = target;
@@ -48,13 +48,13 @@ export class Polled implements Timed, SessionOwner {
 
   /** Total time that the hub could not poll. The lease stands still for that time. */
   get pausedMs(): number {
-    if (this.#unaskedSince === undefined) return this.#earlierUnaskedMs;
-    return this.#earlierUnaskedMs + this.#now() - this.#unaskedSince;
+    if (this.#outageSince === undefined) return this.#earlierOutageMs;
+    return this.#earlierOutageMs + this.#now() - this.#outageSince;
   }
 
   /** Whether the last poll could not be made. */
-  get isUnasked(): boolean {
-    return this.#unaskedSince !== undefined;
+  get isInOutage(): boolean {
+    return this.#outageSince !== undefined;
   }
 
   /** Applies another url or interval from the file. The session stays, and earlier misses no longer count. */
@@ -100,19 +100,19 @@ export class Polled implements Timed, SessionOwner {
   unable(forMs: number): void {
     const { user, device } = this.target;
     const session = this.#live() ?? this.#intake.find(user, device, 'poll');
-    this.#unaskedSince ??= this.#now();
+    this.#outageSince ??= this.#now();
     if (session?.phase === 'restored') this.#intake.waitLonger(session, forMs);
-    if (session === undefined || session === this.#unaskedSession) return;
-    this.#unaskedSession = session;
-    this.#options.unasked.began(session);
+    if (session === undefined || session === this.#outageSession) return;
+    this.#outageSession = session;
+    this.#options.outage.began(session);
   }
 
   /** The last poll was made, or polling has ended. */
   asked(): void {
-    if (this.#unaskedSince !== undefined) this.#earlierUnaskedMs = this.pausedMs;
-    this.#unaskedSince = undefined;
-    if (this.#unaskedSession !== undefined) this.#options.unasked.ended(this.#unaskedSession);
-    this.#unaskedSession = undefined;
+    if (this.#outageSince !== undefined) this.#earlierOutageMs = this.pausedMs;
+    this.#outageSince = undefined;
+    if (this.#outageSession !== undefined) this.#options.outage.ended(this.#outageSession);
+    this.#outageSession = undefined;
   }
 
   /** The target says that its user is not there, or it is no longer polled. */

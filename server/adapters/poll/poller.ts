@@ -9,10 +9,11 @@ import type { Logger } from '../../lib/log/log.ts';
 import { StartError } from '../../lib/start-error.ts';
 import { DONE, TimingWheel } from '../../lib/time/timing-wheel.ts';
 import { readAnswer, type AnswerReaders } from './answer.ts';
-import { Polled, type Unasked } from './polled.ts';
+import { Polled, type PollOutage } from './polled.ts';
 import { Prober, type Outcome } from './probe.ts';
-import { TargetFile, type ReadTargets } from './target-file.ts';
-import { isSameTarget, targetKey, type Target } from './targets.ts';
+import { WatchedFile } from '../../lib/watched-file.ts';
+import type { Result } from '../../../shared/result.ts';
+import { isSameTarget, parseTargets, targetKey, type Target } from './targets.ts';
 
 export interface PollerOptions extends AnswerReaders {
   /** The path in HUB_POLL. */
@@ -20,7 +21,7 @@ export interface PollerOptions extends AnswerReaders {
   readonly intake: Intake;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'error' | 'warn' | 'info'>;
-  readonly unasked: Unasked;
+  readonly outage: PollOutage;
   readonly prober?: Pick<Prober, 'probe'>;
   readonly checkFileEveryMs?: number;
   /** A number from 0 up to 1, like Math.random. */
@@ -43,7 +44,7 @@ const CHECK_FILE_EVERY_MS = 1000;
 
 export class Poller {
   readonly #options: PollerOptions;
-  readonly #file: TargetFile;
+  readonly #file: WatchedFile<readonly Target[]>;
   readonly #prober: Pick<Prober, 'probe'>;
   readonly #random: () => number;
   readonly #polled = new Map<string, Polled>();
@@ -59,7 +60,12 @@ export class Poller {
 
   constructor(options: PollerOptions) {
     this.#options = options;
-    this.#file = new TargetFile(options.file);
+    this.#file = new WatchedFile({
+      setting: 'HUB_POLL',
+      path: options.file,
+      form: 'a JSON file of targets',
+      parse: parseTargets,
+    });
     this.#prober = options.prober ?? new Prober();
     this.#random = options.random ?? Math.random;
     this.#wheel = new TimingWheel(LOOK_EVERY_MS, WHEEL_SLOTS, this.#now());
@@ -87,7 +93,7 @@ export class Poller {
     return this.#options.clock.now().monoMs;
   }
 
-  #reload(read: ReadTargets): void {
+  #reload(read: Result<readonly Target[]>): void {
     const { log } = this.#options;
     if (read.ok) log.info(this.#follow(read.value), 'HUB_POLL was read again');
     else log.error(`${read.problem}; until then the targets of before are polled`);

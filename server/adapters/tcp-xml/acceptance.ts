@@ -5,10 +5,9 @@
  */
 import type { Socket } from 'node:net';
 import { createProxyReader, type ProxySource } from '../../auth/proxy-protocol.ts';
-import { DONE } from '../../lib/time/timing-wheel.ts';
 import { beginsTls, type TlsUpgrade } from '../../lib/net/tls-upgrade.ts';
 import type { SlotOwner } from './wheel-slot.ts';
-import type { TcpXmlOptions } from './tcp-xml.ts';
+import type { TcpXmlOptions } from './options.ts';
 
 /** A connection whose next bytes are frames. */
 export interface Opened {
@@ -33,35 +32,35 @@ interface AcceptOptions {
 
 export class Acceptance implements SlotOwner {
   readonly isDone = true;
-  readonly #hub: TcpXmlOptions;
+  readonly #context: TcpXmlOptions;
   readonly #raw: Socket;
-  readonly #threshold: AcceptOptions;
+  readonly #options: AcceptOptions;
   readonly #openedAt: number;
 
-  constructor(hub: TcpXmlOptions, raw: Socket, threshold: AcceptOptions) {
-    this.#hub = hub;
+  constructor(context: TcpXmlOptions, raw: Socket, options: AcceptOptions) {
+    this.#context = context;
     this.#raw = raw;
-    this.#threshold = threshold;
-    this.#openedAt = hub.clock.now().monoMs;
+    this.#options = options;
+    this.#openedAt = context.clock.now().monoMs;
   }
 
   /** Monotonic time by which the connection must be accepted. */
   get dueAt(): number {
-    return this.#openedAt + this.#hub.frameMs;
+    return this.#openedAt + this.#context.frameMs;
   }
 
   /** Accepts the connection at once, or after the peer has sent something. */
   start(): void {
-    const { peer } = this.#threshold;
-    if (this.#hub.trustedProxies.contains(peer.address)) this.#readHeader(peer);
+    const { peer } = this.#options;
+    if (this.#context.trustedProxies.contains(peer.address)) this.#readHeader(peer);
     else this.#admit(peer, undefined);
   }
 
   tick(monoMs: number): number {
     if (monoMs < this.dueAt) return this.dueAt;
-    this.#hub.onRefused('slow_sender');
+    this.#context.onRefused('slow_sender');
     this.#raw.destroy();
-    return DONE;
+    return Infinity;
   }
 
   cut(): void {
@@ -78,8 +77,8 @@ export class Acceptance implements SlotOwner {
         this.#admit(outcome.source ?? peer, outcome.rest.length > 0 ? outcome.rest : undefined);
         return;
       }
-      this.#hub.onRefused('proxy');
-      this.#hub.explainRefusal('proxy', 'a proxy of HUB_TRUST_PROXY began a PROXY header that is not sound', {
+      this.#context.onRefused('proxy');
+      this.#context.explainRefusal('proxy', 'a proxy of HUB_TRUST_PROXY began a PROXY header that is not sound', {
         address: peer.address,
       });
       this.#raw.destroy();
@@ -88,30 +87,30 @@ export class Acceptance implements SlotOwner {
   }
 
   #admit(source: ProxySource, first: Buffer | undefined): void {
-    const { allowed, onRefused, explainRefusal } = this.#hub;
+    const { allowed, onRefused, explainRefusal } = this.#context;
     if (allowed !== null && !allowed.contains(source.address)) {
       onRefused('address');
       explainRefusal('address', 'a connection was refused: add its address to HUB_TCP_ALLOW if it may connect', {
         address: source.address,
       });
       this.#raw.destroy();
-    } else if (!this.#threshold.enter(source.address)) {
+    } else if (!this.#options.enter(source.address)) {
       this.#raw.destroy();
-    } else if (this.#threshold.tls === null) {
+    } else if (this.#options.tls === null) {
       this.#open(this.#raw, source, first);
     } else if (first === undefined) {
-      this.#raw.once('data', (packet) => this.#tellTls(source, packet));
+      this.#raw.once('data', (packet) => this.#detectTls(source, packet));
     } else {
-      this.#tellTls(source, first);
+      this.#detectTls(source, first);
     }
   }
 
-  #tellTls(source: ProxySource, first: Buffer): void {
-    const { tls } = this.#threshold;
+  #detectTls(source: ProxySource, first: Buffer): void {
+    const { tls } = this.#options;
     if (tls !== null && beginsTls(first)) {
       tls.secure(this.#raw, first, (socket) => this.#open(socket, source, undefined));
-    } else if (this.#hub.tlsMode === 'require') {
-      this.#hub.onBadFrame({
+    } else if (this.#context.tlsMode === 'require') {
+      this.#context.onBadFrame({
         reason: 'malformed',
         why: 'HUB_TCP_TLS=require takes connections with TLS only, and this one began without it.',
         value: () => undefined,
@@ -124,6 +123,6 @@ export class Acceptance implements SlotOwner {
   }
 
   #open(socket: Socket, source: ProxySource, first: Buffer | undefined): void {
-    this.#threshold.onOpened({ socket, source, openedAt: this.#openedAt }, first);
+    this.#options.onOpened({ socket, source, openedAt: this.#openedAt }, first);
   }
 }

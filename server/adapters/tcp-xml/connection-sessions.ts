@@ -1,45 +1,38 @@
 /**
- * The sessions of one connection: applies frames to them and ends them with the connection. Knows no bytes, tokens or
+ * The sessions of one connection: applies heartbeats to them and ends them with the connection. Knows no bytes, tokens or
  * answers.
  */
 import type { SessionRefusal } from '../../intake.ts';
 import type { Session, SessionOwner } from '../../presence/sessions/session.ts';
 import type { Heartbeat } from './frames/decode.ts';
-import type { TcpXmlOptions } from './tcp-xml.ts';
+import type { TcpXmlOptions } from './options.ts';
+import type { ReadControl } from './pacing/read-control.ts';
 
-/** Why a frame is not accepted. */
-type CarriedRefusal = SessionRefusal | 'per_connection' | 'forbidden';
-
-interface CarriedBy {
-  readonly onCount: (sessions: number) => void;
-  /** Total time that the connection was not read. */
-  readonly pausedMs: () => number;
-  /** The part of that time after which everything sent has been read. */
-  readonly madeUpMs: () => number;
-}
+/** Why a heartbeat is not accepted. */
+export type HeartbeatRefusal = SessionRefusal | 'per_connection' | 'forbidden';
 
 export class ConnectionSessions implements SessionOwner {
-  readonly #hub: TcpXmlOptions;
+  readonly #context: TcpXmlOptions;
   readonly peer: string;
-  readonly #by: CarriedBy;
+  readonly #control: ReadControl;
   readonly #sessions = new Map<string, Session>();
   /** Users whose session on this connection was ended by an admin. Null if there are none, which is the usual case. */
   #kicked: Set<string> | null = null;
   #isDraining = false;
 
-  constructor(hub: TcpXmlOptions, peer: string, by: CarriedBy) {
-    this.#hub = hub;
+  constructor(context: TcpXmlOptions, peer: string, control: ReadControl) {
+    this.#context = context;
     this.peer = peer;
-    this.#by = by;
+    this.#control = control;
   }
 
   /** Frames may wait in a socket that the hub does not read, so a user's lease is extended by this time. */
   get pausedMs(): number {
-    return Math.ceil(this.#by.pausedMs());
+    return Math.ceil(this.#control.pausedMs);
   }
 
   get madeUpMs(): number {
-    return Math.ceil(this.#by.madeUpMs());
+    return Math.ceil(this.#control.madeUpMs);
   }
 
   get count(): number {
@@ -54,15 +47,15 @@ export class ConnectionSessions implements SessionOwner {
   /** An admin ended a session. This connection refuses its user from now on. Other users are not affected. */
   kicked(session: Session): void {
     const { user } = session;
-    const here = this.#sessions.get(user.id);
-    if (here !== undefined && here !== session) return; // the ended one was in its grace, and a later one is live
+    const live = this.#sessions.get(user.id);
+    if (live !== undefined && live !== session) return; // the ended one was in its grace
     this.#kicked ??= new Set();
     this.#kicked.add(user.id);
-    if (here !== undefined) this.#forget(session);
+    if (live !== undefined) this.#forget(session);
   }
 
-  /** @returns why the frame is not accepted; undefined if it is. */
-  apply(heartbeat: Heartbeat): CarriedRefusal | undefined {
+  /** @returns why the heartbeat is not accepted; undefined if it is. */
+  apply(heartbeat: Heartbeat): HeartbeatRefusal | undefined {
     if (this.#kicked?.has(heartbeat.user) === true) return 'forbidden';
     const session = this.#sessions.get(heartbeat.user);
     if (heartbeat.state <= 0) {
@@ -70,25 +63,25 @@ export class ConnectionSessions implements SessionOwner {
       return undefined;
     }
     if (session === undefined) return this.#begin(heartbeat);
-    const status = this.#hub.statusOf(heartbeat.state);
-    this.#hub.intake.beat(session, { status, code: heartbeat.state, device: heartbeat.device });
+    const status = this.#context.statusOf(heartbeat.state);
+    this.#context.intake.beat(session, { status, code: heartbeat.state, device: heartbeat.device });
     return undefined;
   }
 
   /** The live session if the heartbeat changes nothing; undefined if it does. */
   repeated({ user, state, device }: Heartbeat): Session | undefined {
     const session = this.#sessions.get(user);
-    if (session?.phase !== 'live' || session.code !== state || session.status !== this.#hub.statusOf(state))
+    if (session?.phase !== 'live' || session.code !== state || session.status !== this.#context.statusOf(state))
       return undefined;
     return device === undefined || device === session.device ? session : undefined;
   }
 
   /** The token of the user expired: an unclean end, like a cut. */
-  runOut(user: string): void {
+  tokenExpired(user: string): void {
     const session = this.#sessions.get(user);
     if (session === undefined) return;
     this.#forget(session);
-    if (!this.#isDraining) this.#hub.intake.disconnect(session, 'token_ran_out');
+    if (!this.#isDraining) this.#context.intake.disconnect(session, 'token_ran_out');
   }
 
   /** The hub is about to stop. From now on, the end of the connection does not change the state of its users. */
@@ -97,8 +90,8 @@ export class ConnectionSessions implements SessionOwner {
   }
 
   /** The connection ended. */
-  loseAll(): void {
-    if (!this.#isDraining) for (const session of this.#sessions.values()) this.#hub.intake.disconnect(session);
+  disconnectAll(): void {
+    if (!this.#isDraining) for (const session of this.#sessions.values()) this.#context.intake.disconnect(session);
     this.#sessions.clear();
   }
 
@@ -107,35 +100,35 @@ export class ConnectionSessions implements SessionOwner {
     const device = named ?? session?.device ?? 'legacy';
     if (session !== undefined) {
       this.#forget(session);
-      this.#hub.intake.leave(session);
+      this.#context.intake.leave(session);
     }
-    if (device !== session?.device) this.#hub.intake.leaveDevice(user, device);
+    if (device !== session?.device) this.#context.intake.leaveDevice(user, device);
   }
 
-  #begin({ user, state, device, ip, port }: Heartbeat): CarriedRefusal | undefined {
-    if (this.#sessions.size >= this.#hub.maxUsers) {
-      this.#hub.onRefused('per_connection');
+  #begin({ user, state, device, ip, port }: Heartbeat): HeartbeatRefusal | undefined {
+    if (this.#sessions.size >= this.#context.maxUsers) {
+      this.#context.onRefused('per_connection');
       return 'per_connection';
     }
-    const session = this.#hub.intake.begin({
+    const session = this.#context.intake.begin({
       user,
       device: device ?? 'legacy',
       adapter: 'tcp-xml',
-      status: this.#hub.statusOf(state),
+      status: this.#context.statusOf(state),
       code: state,
       text: undefined,
-      leaseMs: this.#hub.timeoutMs,
+      leaseMs: this.#context.timeoutMs,
       address: ip === undefined ? this.peer : `${ip}:${port ?? ''}`,
       owner: this,
     });
     if (typeof session === 'string') return session;
     this.#sessions.set(user, session);
-    this.#by.onCount(this.#sessions.size);
+    this.#control.allowFor(this.#sessions.size);
     return undefined;
   }
 
   #forget(session: Session): void {
     this.#sessions.delete(session.user.id);
-    this.#by.onCount(this.#sessions.size);
+    this.#control.allowFor(this.#sessions.size);
   }
 }

@@ -1,149 +1,137 @@
 /**
  * Decides which users a connection's tokens authorize. Verification runs in the background. While a user's token is
- * being verified, the frames of that user wait in order, and those of other users do not. A grant is valid until its
- * token expires, even if the session ends. Keeps digests of tokens. Keeps a token itself only while it is undecided,
- * because a client sends it once. Knows neither sockets nor sessions.
+ * being verified, the heartbeats of that user wait in order, and those of other users do not. A grant is valid until its
+ * token expires, even if the session ends. Of a token that was judged, only the digest is kept. Knows neither sockets
+ * nor sessions.
  */
 import { createHash } from 'node:crypto';
 import type { RefusalReason } from '../../../shared/reasons.ts';
-import type { Authenticator, Undecided, Verdict } from '../../auth/authenticator.ts';
+import type { Authenticator, Verdict } from '../../auth/authenticator.ts';
 import { mayClaim } from '../../auth/policy.ts';
 import type { Clock } from '../../lib/time/clock.ts';
 import type { FrameEncoding } from './frames/charset.ts';
 import type { Heartbeat } from './frames/decode.ts';
+import { UndecidedTokens, type Token } from './undecided-tokens.ts';
 
 export type TokenRefusal = Extract<RefusalReason, 'unauthenticated' | 'forbidden' | 'unavailable'>;
 
-interface GrantsOptions {
+interface TokenGateOptions {
   readonly authenticator: Authenticator;
   /** Address of the client. */
   readonly address: string;
   readonly clock: Clock;
-  /** The frame is authorized. */
-  readonly onGranted: (heartbeat: Heartbeat, seen: FrameEncoding) => void;
-  readonly onRefused: (reason: TokenRefusal, seen: FrameEncoding) => void;
+  /** The heartbeat is authorized. */
+  readonly onGranted: (heartbeat: Heartbeat, encoding: FrameEncoding) => void;
+  readonly onRefused: (reason: TokenRefusal, encoding: FrameEncoding) => void;
   /** A fresh token was rejected. The previous one is still valid. */
-  readonly onBadRenewal: (reason: TokenRefusal) => void;
+  readonly onRenewalRefused: (reason: TokenRefusal) => void;
   /** Verification of a token begins. It costs time in this turn of the loop. */
   readonly onVerify: () => void;
   /** A verification ended without authorizing the user. */
-  readonly onFutile: () => void;
+  readonly onNotAuthorized: () => void;
   /** The user's token expired. */
-  readonly onRunOut: (user: string) => void;
-  /** A verdict was applied, and so were all frames that waited for it. */
+  readonly onExpired: (user: string) => void;
+  /** A verdict was applied, and so were all heartbeats that waited for it. */
   readonly onSettled: () => void;
 }
 
 interface Grant {
   /** Wall-clock time; Infinity for never. */
   readonly expiresAt: number;
-  /**
-   * Digest of the last token that was judged, good or bad, so that the same token is not verified again with each
-   * frame.
-   */
+  /** Digest of the last token that was judged, good or bad. The same token is not verified again with each frame. */
   readonly judged: string;
 }
 
-interface Waiting {
+interface WaitingHeartbeat {
   readonly heartbeat: Heartbeat;
-  readonly seen: FrameEncoding;
+  readonly encoding: FrameEncoding;
+  /** Digest of its token. Undefined if it came without one. */
   readonly digest: string | undefined;
 }
 
-interface Check {
-  readonly token: string;
-  readonly digest: string;
-  readonly waiting: Waiting[];
-  /** The last fresh token that arrived during this check, for a user with a grant. It is verified after this one. */
-  next?: { readonly token: string; readonly digest: string };
+interface Verification {
+  readonly token: Token;
+  readonly waiting: WaitingHeartbeat[];
+  /** The last fresh token that arrived meanwhile, for a user with a grant. It is verified after this one. */
+  next?: Token;
 }
 
 /**
  * Maximum users whose token is being verified. A gateway that reconnects brings thousands at once. Verifying one takes
  * 160 µs. Tokens that are read faster than they are verified only wait in memory, ahead of those of other connections.
  */
-const MAX_CHECKS = 128;
-/** Maximum frames of one user that wait for a verdict. A verdict takes a millisecond, or one answer of the issuer. */
+const MAX_VERIFICATIONS = 128;
+/** Maximum heartbeats of one user that wait for a verdict. It takes a millisecond, or one answer of the issuer. */
 const MAX_WAITING = 4;
-/** Maximum characters of undecided tokens. The latest ones are kept. Other users must send their tokens again. */
-const MAX_UNDECIDED_CHARS = 256 * 1024;
-
-/** A token that could not be judged. A later frame of its user triggers another verification after `retryAt`. */
-interface UndecidedToken {
-  readonly token: string;
-  readonly digest: string;
-  /** Monotonic time before which the token is not judged again. */
-  readonly retryAt: number;
-}
 
 export class TokenGate {
-  readonly #options: GrantsOptions;
-  readonly #granted = new Map<string, Grant>();
-  readonly #checks = new Map<string, Check>();
-  readonly #undecided = new Map<string, UndecidedToken>();
-  #undecidedChars = 0;
+  readonly #options: TokenGateOptions;
+  readonly #grants = new Map<string, Grant>();
+  readonly #verifications = new Map<string, Verification>();
+  readonly #undecided = new UndecidedTokens();
+  /** Wall-clock time. */
   #nextExpiryAt = Infinity;
   #isClosed = false;
 
-  constructor(options: GrantsOptions) {
+  constructor(options: TokenGateOptions) {
     this.#options = options;
   }
 
-  /** The verification limit is reached: hold further frames. */
+  /** The verification limit is reached: stop reading. */
   get isFull(): boolean {
-    return this.#checks.size >= MAX_CHECKS;
+    return this.#verifications.size >= MAX_VERIFICATIONS;
   }
 
-  /** After the limit was reached, enough verifications are done to go on. */
-  get hasRoom(): boolean {
-    return this.#checks.size <= MAX_CHECKS / 2;
+  /** After the limit was reached, enough verifications have ended to read again. */
+  get isHalfEmpty(): boolean {
+    return this.#verifications.size <= MAX_VERIFICATIONS / 2;
   }
 
-  /** Verdicts are pending. */
-  get isChecking(): boolean {
-    return this.#checks.size > 0;
+  get isVerifying(): boolean {
+    return this.#verifications.size > 0;
   }
 
-  /** Wall-clock time when the next token may expire; Infinity for never. */
+  /** Monotonic time when the next token may expire, as far as is known now; Infinity for never. */
   get nextExpiryAt(): number {
-    return this.#nextExpiryAt;
+    if (this.#nextExpiryAt === Infinity) return Infinity;
+    const { monoMs, wallMs } = this.#options.clock.now();
+    return monoMs + Math.max(this.#nextExpiryAt - wallMs, 0);
   }
 
-  /** Whether a frame of that user without a token is authorized right now and triggers no verification. */
-  lets(user: string): boolean {
+  /** Whether a heartbeat of that user without a token is authorized right now and triggers no verification. */
+  allows(user: string): boolean {
     return this.#grantOf(user) !== undefined && !this.#undecided.has(user);
   }
 
-  /** Judges a frame at once, or when its verdict arrives. */
-  take(heartbeat: Heartbeat, seen: FrameEncoding): void {
+  /** Judges a heartbeat at once, or when its verdict arrives. */
+  take(heartbeat: Heartbeat, encoding: FrameEncoding): void {
     const { user } = heartbeat;
-    const kept = this.#undecided.get(user);
-    const token = heartbeat.token ?? kept?.token;
-    const digest = heartbeat.token === undefined ? kept?.digest : digestOf(heartbeat.token);
-    const mayJudge = digest !== kept?.digest || this.#options.clock.now().monoMs >= (kept?.retryAt ?? 0);
-    const check = this.#checks.get(user);
+    const token = heartbeat.token === undefined ? this.#undecided.get(user)?.token : tokenOf(heartbeat.token);
+    const frame = { heartbeat, encoding, digest: token?.digest };
+    const verification = this.#verifications.get(user);
     const grant = this.#grantOf(user);
     if (grant !== undefined) {
-      if (token !== undefined && digest !== undefined && digest !== grant.judged && mayJudge) {
-        this.#renew(user, token, digest);
+      if (token !== undefined && token.digest !== grant.judged && this.#mayVerify(user, token)) {
+        this.#renew(user, token);
       }
-      this.#options.onGranted(heartbeat, seen);
-    } else if (check !== undefined) {
-      addWaiting(check.waiting, { heartbeat, seen, digest });
-    } else if (token === undefined || digest === undefined) {
-      this.#options.onRefused('unauthenticated', seen);
-    } else if (!mayJudge || !this.#verify(user, { token, digest, waiting: [{ heartbeat, seen, digest }] })) {
-      this.#options.onRefused('unavailable', seen);
+      this.#options.onGranted(heartbeat, encoding);
+    } else if (verification !== undefined) {
+      addWaiting(verification.waiting, frame);
+    } else if (token === undefined) {
+      this.#options.onRefused('unauthenticated', encoding);
+    } else if (!this.#mayVerify(user, token) || !this.#verify(user, { token, waiting: [frame] })) {
+      this.#options.onRefused('unavailable', encoding);
     }
   }
 
   /** Ends the grants whose tokens have expired. */
-  expire(wallMs: number): void {
+  expire(): void {
+    const { wallMs } = this.#options.clock.now();
     if (wallMs < this.#nextExpiryAt) return;
     let next = Infinity;
-    for (const [user, { expiresAt }] of this.#granted) {
+    for (const [user, { expiresAt }] of this.#grants) {
       if (wallMs < expiresAt) next = Math.min(next, expiresAt);
-      else this.#runOut(user);
+      else this.#endGrant(user);
     }
     this.#nextExpiryAt = next;
   }
@@ -151,95 +139,87 @@ export class TokenGate {
   /** Ends the gate with its connection. Pending verdicts change nothing after that. */
   close(): void {
     this.#isClosed = true;
-    this.#checks.clear();
-    this.#granted.clear();
+    this.#verifications.clear();
+    this.#grants.clear();
     this.#undecided.clear();
   }
 
+  /** A token that could not be judged is not judged again at once. */
+  #mayVerify(user: string, token: Token): boolean {
+    const undecided = this.#undecided.get(user);
+    if (undecided?.token.digest !== token.digest) return true;
+    return this.#options.clock.now().monoMs >= undecided.retryAt;
+  }
+
   /** Verifies a fresh token while the previous one is still valid. */
-  #renew(user: string, token: string, digest: string): void {
-    const check = this.#checks.get(user);
-    if (check === undefined) {
-      if (!this.#verify(user, { token, digest, waiting: [] })) this.#options.onBadRenewal('unavailable');
-    } else if (digest !== check.digest) {
-      check.next = { token, digest };
+  #renew(user: string, token: Token): void {
+    const verification = this.#verifications.get(user);
+    if (verification === undefined) {
+      if (!this.#verify(user, { token, waiting: [] })) this.#options.onRenewalRefused('unavailable');
+    } else if (token.digest !== verification.token.digest) {
+      verification.next = token;
     }
   }
 
   /** @returns false if too many tokens are being verified. */
-  #verify(user: string, check: Check): boolean {
-    if (this.#checks.size >= MAX_CHECKS) return false;
-    this.#checks.set(user, check);
+  #verify(user: string, verification: Verification): boolean {
+    if (this.isFull) return false;
+    this.#verifications.set(user, verification);
     this.#options.onVerify();
     const { authenticator, address } = this.#options;
-    void authenticator.verify(check.token, address).then((verdict) => {
-      if (!this.#isClosed) this.#settle(user, check, verdict);
+    void authenticator.verify(verification.token.text, address).then((verdict) => {
+      if (!this.#isClosed) this.#settle(user, verification, verdict);
     });
     return true;
   }
 
-  #settle(user: string, { token, digest, waiting, next }: Check, verdict: Verdict): void {
-    this.#checks.delete(user);
-    this.#forget(user);
+  #settle(user: string, { token, waiting, next }: Verification, verdict: Verdict): void {
+    this.#verifications.delete(user);
+    this.#undecided.delete(user);
     const refusal = refusalOf(verdict, user);
-    if (refusal !== undefined) this.#options.onFutile();
-    if (!verdict.ok && verdict.kind === 'unavailable' && next === undefined) this.#keepUndecided(user, token, verdict);
-    if (verdict.ok && refusal === undefined) {
-      // Correct even if the previous grant expired at this moment: the user loses nothing.
-      const heldUntil = this.#granted.get(user)?.expiresAt ?? 0;
-      this.#grant(user, digest, Math.max(verdict.identity.expiresAtMs ?? Infinity, heldUntil));
-    } else if (refusal !== undefined) {
-      this.#keep(user, digest, refusal);
+    if (refusal !== undefined) this.#options.onNotAuthorized();
+    if (!verdict.ok && verdict.kind === 'unavailable' && next === undefined) {
+      this.#undecided.add(user, token, this.#options.clock.now().monoMs + verdict.retryInMs);
     }
-    if (next !== undefined) this.#verify(user, { ...next, waiting: [] });
-    for (const frame of waiting) {
-      if (this.#isClosed) return; // one of the frames may have ended the connection
-      // A frame that followed another token waits for the verdict on that token.
-      const isOfVerdict = frame.digest === digest || (frame.digest === undefined && !this.#checks.has(user));
-      if (refusal !== undefined && isOfVerdict) this.#options.onRefused(refusal, frame.seen);
-      else this.take(frame.heartbeat, frame.seen);
+    if (verdict.ok && refusal === undefined) this.#grant(user, token, verdict.identity.expiresAtMs ?? Infinity);
+    else if (refusal !== undefined) this.#refuseRenewal(user, token, refusal);
+    if (next !== undefined) this.#verify(user, { token: next, waiting: [] });
+    for (const { heartbeat, encoding, digest } of waiting) {
+      if (this.#isClosed) return; // one of the heartbeats may have ended the connection
+      // A heartbeat that followed another token waits for the verdict on that token.
+      const isOfVerdict = digest === token.digest || (digest === undefined && !this.#verifications.has(user));
+      if (refusal !== undefined && isOfVerdict) this.#options.onRefused(refusal, encoding);
+      else this.take(heartbeat, encoding);
     }
     this.#options.onSettled();
   }
 
-  #keepUndecided(user: string, token: string, { retryInMs }: Undecided): void {
-    for (const oldest of this.#undecided.keys()) {
-      if (this.#undecidedChars + token.length <= MAX_UNDECIDED_CHARS) break;
-      this.#forget(oldest);
-    }
-    this.#undecidedChars += token.length;
-    const retryAt = this.#options.clock.now().monoMs + retryInMs;
-    this.#undecided.set(user, { token, digest: digestOf(token), retryAt });
+  #grant(user: string, { digest }: Token, expiresAt: number): void {
+    // The user loses nothing, even if the previous grant expired at this moment.
+    const latest = Math.max(expiresAt, this.#grants.get(user)?.expiresAt ?? 0);
+    this.#grants.set(user, { expiresAt: latest, judged: digest });
+    this.#nextExpiryAt = Math.min(this.#nextExpiryAt, latest);
   }
 
-  #forget(user: string): void {
-    this.#undecidedChars -= this.#undecided.get(user)?.token.length ?? 0;
-    this.#undecided.delete(user);
+  /** If the user has a grant, it stays until it expires. */
+  #refuseRenewal(user: string, { digest }: Token, refusal: TokenRefusal): void {
+    const grant = this.#grantOf(user);
+    if (grant === undefined) return;
+    if (refusal !== 'unavailable') this.#grants.set(user, { ...grant, judged: digest });
+    this.#options.onRenewalRefused(refusal);
   }
 
-  /** A fresh token was rejected: the previous grant stays until it expires. */
-  #keep(user: string, digest: string, refusal: TokenRefusal): void {
-    const held = this.#grantOf(user);
-    if (held === undefined) return;
-    if (refusal !== 'unavailable') this.#granted.set(user, { ...held, judged: digest });
-    this.#options.onBadRenewal(refusal);
-  }
-
-  #grant(user: string, judged: string, expiresAt: number): void {
-    this.#granted.set(user, { expiresAt, judged });
-    this.#nextExpiryAt = Math.min(this.#nextExpiryAt, expiresAt);
-  }
-
+  /** The user's grant, unless its token has expired. */
   #grantOf(user: string): Grant | undefined {
-    const grant = this.#granted.get(user);
+    const grant = this.#grants.get(user);
     if (grant === undefined || this.#options.clock.now().wallMs < grant.expiresAt) return grant;
-    this.#runOut(user);
+    this.#endGrant(user);
     return undefined;
   }
 
-  #runOut(user: string): void {
-    this.#granted.delete(user);
-    this.#options.onRunOut(user);
+  #endGrant(user: string): void {
+    this.#grants.delete(user);
+    this.#options.onExpired(user);
   }
 }
 
@@ -248,15 +228,15 @@ function refusalOf(verdict: Verdict, user: string): TokenRefusal | undefined {
   return mayClaim(verdict.identity, user) ? undefined : 'forbidden';
 }
 
-/** Keeps the latest frames. If full, drops the oldest heartbeat first, so that no goodbye is lost for a heartbeat. */
-function addWaiting(waiting: Waiting[], frame: Waiting): void {
+/** Keeps the latest heartbeats. If full, drops the oldest that is no goodbye, so that no goodbye is lost for it. */
+function addWaiting(waiting: WaitingHeartbeat[], frame: WaitingHeartbeat): void {
   if (waiting.length >= MAX_WAITING) {
-    const beat = waiting.findIndex(({ heartbeat }) => heartbeat.state > 0);
-    waiting.splice(Math.max(beat, 0), 1);
+    const droppable = waiting.findIndex(({ heartbeat }) => heartbeat.state > 0);
+    waiting.splice(Math.max(droppable, 0), 1);
   }
   waiting.push(frame);
 }
 
-function digestOf(token: string): string {
-  return createHash('sha256').update(token).digest('base64');
+function tokenOf(text: string): Token {
+  return { text, digest: createHash('sha256').update(text).digest('base64') };
 }

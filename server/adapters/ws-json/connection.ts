@@ -14,7 +14,7 @@ import { AwaitingHello } from './phases/awaiting-hello.ts';
 import { Inflow, type Heard } from './inflow.ts';
 import { BINARY, OVERSIZE, type Incoming } from './lane.ts';
 import { refusals, type ConnectionControl, type Refusal } from './connection-control.ts';
-import { plainWatchIn } from './messages/read-watch.ts';
+import { readPlainWatch } from './messages/read-watch.ts';
 import type { Established } from './phases/established.ts';
 import type { ConnectionContext } from './ws-json.ts';
 
@@ -157,11 +157,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
       this.endSession('tooLarge');
       return;
     }
-    if (message !== BINARY && phase.name === 'welcomed') {
-      const list = plainWatchIn(message);
-      if (list !== undefined && phase.hearPlainWatch(list)) return;
-    }
-    const parsed = message === BINARY ? binaryMessage : parseClientMessage(message);
+    const parsed = message === BINARY ? binaryMessage : (readPlainWatch(message) ?? parseClientMessage(message));
     if (parsed.ok) this.#waitFor(phase.hear(parsed.message));
     else if (phase.name === 'greeting' && parsed.type !== undefined && parsed.type !== 'hello')
       phase.sayHelloFirst(parsed.re);

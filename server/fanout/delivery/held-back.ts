@@ -6,14 +6,14 @@
  * Also finds what a connection has not been sent for these reasons, because no `at` may cover it. Does not decide which
  * connections watch a user. Costs nothing while no user is held back.
  */
-import type { Presence } from '../../presence/presence.ts';
 import type { User } from '../../presence/user.ts';
+import type { Users } from '../../presence/users.ts';
 import type { AudienceWalk } from '../lists/audience-walk.ts';
 import { audienceOf, audienceSize, covers, watchersOf } from '../lists/watched-list.ts';
 import type { Outbox } from './outbox.ts';
 
 interface HeldBackOptions {
-  readonly presence: Pick<Presence, 'versionFor'>;
+  readonly presence: Pick<Users, 'versionFor'>;
   /** Minimum time between two reports of one user, in milliseconds. */
   readonly reportEveryMs: number;
   /** A user with more watchers than this is sent in steps. */

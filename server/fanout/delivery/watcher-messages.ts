@@ -7,8 +7,8 @@ import { MAX_IDS_PER_MESSAGE, USERS_PER_UNIT } from '../../../shared/limits.ts';
 import type { Clock } from '../../lib/time/clock.ts';
 import type { TurnBudget } from '../../lib/time/turn-budget.ts';
 import type { VersionClock } from '../../presence/version-clock.ts';
-import type { Presence } from '../../presence/presence.ts';
 import type { User } from '../../presence/user.ts';
+import type { Users } from '../../presence/users.ts';
 import type { Viewer } from '../../presence/viewer.ts';
 import { WatchedList, covers } from '../lists/watched-list.ts';
 import type { HeldBack } from './held-back.ts';
@@ -22,7 +22,7 @@ interface TellingContext extends TellingOptions {
 }
 
 export interface TellingOptions {
-  readonly presence: Presence;
+  readonly presence: Users;
   readonly clock: Clock;
   readonly hubClock: VersionClock;
   readonly onDelivered: (entries: number) => void;
@@ -143,7 +143,7 @@ export class WatcherMessages {
   /** The entry as JSON, to be sent in this turn. A user that is not stored yet is stored first. */
   entry(user: User, viewer: Viewer): string {
     const { presence } = this.#options;
-    if (!user.isStored && presence.versionFor(user, viewer) > 0) this.#options.ensureStored();
+    if ((!user.isStored || user.isUnsaved) && presence.versionFor(user, viewer) > 0) this.#options.ensureStored();
     return presence.entryJsonFor(user, viewer);
   }
 
@@ -248,7 +248,7 @@ export function headOfFriends(owner: string): string {
 }
 
 export function headOfUsers(ids: readonly string[]): string {
-  return `"users":${JSON.stringify(ids)}`;
+  return `"users":["${ids.join('","')}"]`; // no id needs an escape
 }
 
 function reField(re: MessageId | undefined): string {

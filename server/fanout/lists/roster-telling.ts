@@ -4,8 +4,8 @@
  * `friend` messages; `WatcherMessages` formats all others.
  */
 import type { TurnBudget } from '../../lib/time/turn-budget.ts';
-import type { Presence } from '../../presence/presence.ts';
 import type { User } from '../../presence/user.ts';
+import type { Users } from '../../presence/users.ts';
 import type { Edge, RosterChange } from '../../roster/port.ts';
 import type { WatchedList } from './watched-list.ts';
 import type { Followers } from './followers.ts';
@@ -14,7 +14,7 @@ import type { WatcherMessages } from '../delivery/watcher-messages.ts';
 import type { WatchedLists } from './watched-lists.ts';
 
 interface RosterTellingOptions {
-  readonly presence: Presence;
+  readonly presence: Users;
   readonly turns: TurnBudget;
   readonly lists: WatchedLists;
   readonly followers: Followers;

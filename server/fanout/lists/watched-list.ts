@@ -84,23 +84,16 @@ export function covers(outbox: Outbox, user: User): boolean {
 }
 
 /**
- * Adds the connection as a watcher of users by id. Either both ends hold the watch or neither does, so one search is
- * enough. A connection that watched nobody needs no search, because a user that is named twice then has it as the last
- * watcher.
- * @returns the users, each once.
+ * Adds the connection as a watcher of these users by id, who must all be different. Either both ends hold the watch or
+ * neither does, so one search is enough. A connection that watched nobody needs no search.
  */
-export function watchEach(users: User[], outbox: Outbox): User[] {
+export function watchEach(users: User[], outbox: Outbox): void {
   const isFirstWatch = outbox.users.size === 0;
-  let isRepeated = false;
   // Two steps are used for the reason in IdTable.getAll. They save 3 µs for 50 users when 10,000 clients reconnect at
   // once (2026-11-27).
   const audiences = users.map(audienceOf);
   for (let i = 0; i < users.length; i++) {
-    const audience = audiences[i] as UserAudience;
-    if (isFirstWatch ? audience.hasAsLast(outbox) : !outbox.users.add(users[i] as User)) isRepeated = true;
-    else audience.addNew(outbox);
+    if (isFirstWatch || outbox.users.add(users[i] as User)) (audiences[i] as UserAudience).addNew(outbox);
   }
-  const different = isRepeated ? [...new Set(users)] : users;
-  if (isFirstWatch) outbox.users.fill(different);
-  return different;
+  if (isFirstWatch) outbox.users.fill(users);
 }

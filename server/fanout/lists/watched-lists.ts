@@ -4,8 +4,8 @@
  * again. Notifies nobody.
  */
 import type { TurnBudget } from '../../lib/time/turn-budget.ts';
-import type { Presence } from '../../presence/presence.ts';
 import type { User } from '../../presence/user.ts';
+import type { Users } from '../../presence/users.ts';
 import type { Viewer } from '../../presence/viewer.ts';
 import { SmallSet } from '../../lib/collections/small-set.ts';
 import { audienceOf, WatchedList } from './watched-list.ts';
@@ -23,9 +23,10 @@ export const MAX_IDLE_FRIENDS = 20_000;
 const LOADED_AT_ONCE = 250;
 /** Cost of a friend read from storage, relative to one in memory. */
 const LOAD_COST = 2;
+const SNAPSHOT_COST = 1;
 
 interface WatchedListsOptions {
-  readonly presence: Presence;
+  readonly presence: Users;
   readonly turns: TurnBudget;
   readonly friendsOf: (owner: string) => readonly string[];
 }
@@ -60,17 +61,28 @@ export class WatchedLists {
     return this.#idle.size;
   }
 
-  /** Loads a list that is not in memory, in as many turns as needed. Undefined if it is in memory. */
+  /**
+   * Takes the turn budget for a snapshot of the list, and loads the list if it is not in memory. @returns a promise to
+   * wait for before the snapshot; undefined if it may follow now.
+   */
   prepare(owner: string, viewer: Viewer): Promise<void> | undefined {
     const running = this.#loading.get(owner);
-    if (running !== undefined) return running.done;
-    if (this.#lists.has(owner)) return undefined;
+    if (running !== undefined) return running.done.then(() => this.#snapshotTurn(owner));
+    if (this.#lists.has(owner)) return this.#snapshotTurn(owner);
     const ids = this.#options.friendsOf(owner);
-    if (ids.length > LOADED_AT_ONCE) return this.#loadInParts(owner, ids, viewer);
-    const turn = this.#options.turns.take(LOAD_COST * ids.length);
-    if (turn !== undefined) return turn.then(() => this.prepare(owner, viewer));
-    this.#rest(this.#loadAll(owner, ids, viewer));
-    return undefined;
+    if (ids.length > LOADED_AT_ONCE) return this.#loadInParts(owner, ids, viewer).then(() => this.#snapshotTurn(owner));
+    const turn = this.#options.turns.take((LOAD_COST + SNAPSHOT_COST) * ids.length);
+    if (turn === undefined) {
+      this.#rest(this.#loadAll(owner, ids, viewer));
+      return undefined;
+    }
+    return turn.then(() => {
+      const begun = this.#loading.get(owner);
+      if (begun !== undefined) return begun.done;
+      // This turn is paid for. If the list waited for another one, a few dozen lists could keep each other waiting forever.
+      if (!this.#lists.has(owner)) this.#rest(this.#loadAll(owner, this.#options.friendsOf(owner), viewer));
+      return undefined;
+    });
   }
 
   /** Returns the list. Loads it now if it is not in memory. */
@@ -122,6 +134,10 @@ export class WatchedLists {
     for (const user of this.#options.presence.acquireAll(ids, viewer)) this.#put(circle, user);
     this.#lists.set(owner, circle);
     return circle;
+  }
+
+  #snapshotTurn(owner: string): Promise<void> | undefined {
+    return this.#options.turns.take(SNAPSHOT_COST * (this.#lists.get(owner)?.friends.size ?? 0));
   }
 
   #loadInParts(owner: string, ids: readonly string[], viewer: Viewer): Promise<void> {

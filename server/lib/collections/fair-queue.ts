@@ -36,8 +36,8 @@ const MAX_KEPT_FRAMES = 20_000;
 export class FairQueue {
   readonly #options: TurnsOptions;
   readonly #line = new Set<InLine>();
-  /** Number of the listener's checks. The loop has come around between two of them. */
-  looks = 0;
+  /** Number of the listener's ticks. The loop has served every socket between two of them. */
+  tickNo = 0;
   /** Number of observed turns. */
   turnNo = 0;
   /** Frames since the last observed turn. */

@@ -9,7 +9,6 @@
  * µs more (2026-11-27).
  */
 import { randomInt } from 'node:crypto';
-import type { IdsInText } from '../log/ids-in-text.ts';
 
 interface Identified {
   readonly id: string;
@@ -24,54 +23,42 @@ const seed = randomInt(2 ** 31);
 
 export class IdTable<T extends Identified> {
   readonly #shards: readonly Shard<T>[] = Array.from({ length: 2 ** SHARD_BITS }, () => new Shard<T>());
-  /** Reused by `getAll`. */
-  #hashes = new Int32Array(64);
 
   get size(): number {
     return this.#shards.reduce((size, shard) => size + shard.size, 0);
   }
 
   get(id: string): T | undefined {
-    return this.getIn(id, 0, id.length);
-  }
-
-  /** Like `get`, for the id in `text` from `from` up to `to`. */
-  getIn(text: string, from: number, to: number): T | undefined {
-    const hash = hashOf(text, from, to);
-    return this.#shardOf(hash).get(hash, text, from, to);
+    const hash = hashOf(id);
+    return this.#shardOf(hash).get(hash, id);
   }
 
   /**
-   * Like `get`, for every id of a list. Each step runs for all ids before the next step. Steps of different ids do not
-   * depend on each other, so the processor waits for many cache misses at once instead of one after another.
+   * Like `get`, for each id, in their order. Each step runs for all ids before the next step. Steps of different ids do
+   * not depend on each other, so the processor waits for many cache misses at once instead of one after another.
    */
-  getAll({ text, count, begins, ends }: IdsInText): (T | undefined)[] {
+  getAll(ids: readonly string[]): (T | undefined)[] {
+    const count = ids.length;
+    const hashes = new Int32Array(count);
+    for (let i = 0; i < count; i++) hashes[i] = hashOf(ids[i] as string);
     const found = new Array<T | undefined>(count);
-    if (this.#hashes.length < count) this.#hashes = new Int32Array(count);
-    const hashes = this.#hashes;
-    for (let i = 0; i < count; i++) hashes[i] = hashOf(text, begins[i] as number, ends[i] as number);
     for (let i = 0; i < count; i++) found[i] = this.#shardOf(hashes[i] as number).likely(hashes[i] as number);
-    const lengths = hashes; // the lengths are no longer needed
-    for (let i = 0; i < count; i++) lengths[i] = found[i]?.id.length ?? -1;
     for (let i = 0; i < count; i++) {
       const item = found[i];
-      const from = begins[i] as number;
-      const to = ends[i] as number;
-      const isIt = lengths[i] === to - from && standsIn((item as T).id, text, from, to);
-      if (!isIt && item !== undefined) found[i] = this.getIn(text, from, to);
+      if (item !== undefined && item.id !== ids[i]) found[i] = this.get(ids[i] as string);
     }
     return found;
   }
 
   /** Adds an item whose id is not in the table. */
   add(item: T): void {
-    const hash = hashOf(item.id, 0, item.id.length);
+    const hash = hashOf(item.id);
     this.#shardOf(hash).add(hash, item);
   }
 
   /** @returns false if there was none. */
   delete(id: string): boolean {
-    const hash = hashOf(id, 0, id.length);
+    const hash = hashOf(id);
     return this.#shardOf(hash).delete(hash, id);
   }
 
@@ -91,13 +78,13 @@ class Shard<T extends Identified> {
   #hashes = new Int32Array(FIRST_SLOTS);
   #items = emptySlots<T>(FIRST_SLOTS);
 
-  get(hash: number, text: string, from: number, to: number): T | undefined {
+  get(hash: number, id: string): T | undefined {
     const hashes = this.#hashes;
     const mask = hashes.length - 1;
     for (let slot = hash & mask; hashes[slot] !== 0; slot = (slot + 1) & mask) {
       if (hashes[slot] !== hash) continue;
       const item = this.#items[slot] as T;
-      if (standsIn(item.id, text, from, to)) return item;
+      if (item.id === id) return item;
     }
     return undefined;
   }
@@ -170,18 +157,11 @@ function emptySlots<T>(count: number): (T | undefined)[] {
   return new Array<T | undefined>(count).fill(undefined);
 }
 
-function standsIn(id: string, text: string, from: number, to: number): boolean {
-  if (id.length !== to - from) return false;
-  if (id === text) return true;
-  for (let i = 0; i < id.length; i++) if (id.charCodeAt(i) !== text.charCodeAt(from + i)) return false;
-  return true;
-}
-
 /** Bob Jenkins' one-at-a-time hash, which V8 uses for its strings. Never 0. */
-function hashOf(text: string, from: number, to: number): number {
+function hashOf(id: string): number {
   let hash = seed;
-  for (let i = from; i < to; i++) {
-    hash = (hash + text.charCodeAt(i)) | 0;
+  for (let i = 0; i < id.length; i++) {
+    hash = (hash + id.charCodeAt(i)) | 0;
     hash = (hash + (hash << 10)) | 0;
     hash ^= hash >>> 6;
   }

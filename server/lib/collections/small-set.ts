@@ -39,13 +39,6 @@ export class SmallSet<T> {
     else this.#items = new Set(items).add(item);
   }
 
-  /** Whether the last item is this one. Replaces a search if the caller knows that the item can only be the last. */
-  hasAsLast(item: T): boolean {
-    const items = this.#items;
-    if (items === null) return false;
-    return Array.isArray(items) ? items[items.length - 1] === item : items.has(item);
-  }
-
   /**
    * Fills an empty set with items that are all different. A small array is kept and not copied, so that it is exactly
    * as large as needed.

@@ -3,6 +3,7 @@
  * because the forward clock restarts.
  */
 import type { Moment } from '../../lib/time/clock.ts';
+import type { Stalls } from '../../lib/time/stall-clock.ts';
 import { adapters, Session, type AdapterName, type SessionOwner } from './session.ts';
 import type { User } from '../user.ts';
 
@@ -45,8 +46,19 @@ export function restoreSession(
   return session;
 }
 
-/** Returns a session in its stored form. `lastSignAt` is on the wall clock. */
-export function storableSession(session: Session, lastSignAt: number, now: Moment): RestoredSession {
+/** Returns the sessions of a user as the next run may restore them. */
+export function storableSessions(user: User, stalls: Stalls, now: Moment): RestoredSession[] {
+  const sessions: RestoredSession[] = [];
+  for (let s = user.firstSession; s !== null; s = s.next) {
+    // The heartbeat of a session that has since ended still counts for the user. It is stored with the first session.
+    const signAt = s === user.firstSession ? Math.max(s.lastSignAt, user.endedSignAt) : s.lastSignAt;
+    sessions.push(storableSession(s, stalls.wallOf(signAt, now), now));
+  }
+  return sessions;
+}
+
+/** `lastSignAt` is on the wall clock. */
+function storableSession(session: Session, lastSignAt: number, now: Moment): RestoredSession {
   const { adapter, device, status, code, text, statusSetNo, textSetNo, startedAt } = session;
   const leaseEndsAt = now.wallMs + (session.endsAt - now.monoMs);
   return { adapter, device, status, code, text, statusSetNo, textSetNo, startedAt, lastSignAt, leaseEndsAt };

@@ -78,6 +78,42 @@ export const steps: readonly string[] = [
   ALTER TABLE run ADD COLUMN forgotten_at INTEGER NOT NULL DEFAULT 0;
   `,
   `
+  -- The event of a user that waits for a rule. origin: the status before it. entry: the entry as JSON.
+  CREATE TABLE webhook_event (
+    rule TEXT NOT NULL,
+    user TEXT NOT NULL,
+    id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    origin TEXT NOT NULL,
+    status TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    due_at INTEGER NOT NULL,
+    PRIMARY KEY (rule, user)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX webhook_event_due ON webhook_event (rule, due_at);
+  -- The batch of a rule that was sent and not answered with 2xx yet.
+  CREATE TABLE webhook_batch (
+    rule TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    formed_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  -- Events that no attempt delivered in time, as JSON. is_replayed: an operator lets them be sent again.
+  CREATE TABLE webhook_dead (
+    seq INTEGER PRIMARY KEY,
+    rule TEXT NOT NULL,
+    user TEXT NOT NULL,
+    event TEXT NOT NULL,
+    died_at INTEGER NOT NULL,
+    is_replayed INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX webhook_dead_rule ON webhook_dead (rule, is_replayed);
+  `,
+  `
   -- Transitions of shown statuses; numbers stand for statuses and causes. merged: several as one, see SqliteHistory.
   CREATE TABLE history (
     user TEXT NOT NULL,

@@ -163,13 +163,14 @@ export class SqliteStore implements Store {
     return rows.flatMap((row) => this.#toEntry(row) ?? []);
   }
 
-  keep(entries: readonly StoredEntry[]): void {
+  keep(entries: readonly StoredEntry[], alongside?: () => void): void {
     this.#isEmpty = false;
     inTransaction(this.#db, () => {
       for (const { user, status, code, since, lastSeen, devices, text, v, sessions } of entries) {
         const kept = sessions.length === 0 ? null : JSON.stringify(sessions);
         this.#write.run(user, status, code, since, lastSeen, JSON.stringify(devices), text, v, kept);
       }
+      alongside?.();
     });
   }
 

@@ -4,6 +4,7 @@
  * know the hub's tables and paths. No other module may load a driver.
  */
 import { createRequire } from 'node:module';
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 
 export type SqlValue = string | number | null;
 
@@ -39,7 +40,8 @@ export function openSqlite(file: string): SqlDatabase {
 
 /**
  * Returns a database whose writes wait up to `waitMs` for the lock of another program, but only once, because the wait
- * blocks the loop. While the lock lasts, further writes fail at once. After a write succeeds, writes wait again.
+ * blocks the loop. While the lock lasts, further writes fail at once. After a write succeeds, writes wait again. Its
+ * errors of SQLite are `StorageUnavailable`.
  */
 export function waitOnce(db: SqlDatabase, waitMs: number): SqlDatabase {
   let isLocked = false;
@@ -54,7 +56,15 @@ export function waitOnce(db: SqlDatabase, waitMs: number): SqlDatabase {
       return result;
     } catch (error) {
       if (!isLocked && troubleOf(error) === 'busy') setLocked(true);
-      throw error;
+      throw unavailable(error);
+    }
+  };
+  // With a write-ahead log, a read never waits, so it says nothing about locks.
+  const read = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw unavailable(error);
     }
   };
   setLocked(false);
@@ -68,9 +78,8 @@ export function waitOnce(db: SqlDatabase, waitMs: number): SqlDatabase {
       const statement = db.prepare<Row>(sql);
       return {
         run: (...values) => write(() => statement.run(...values)),
-        // With a write-ahead log, a read never waits, so it says nothing about locks.
-        get: (...values) => statement.get(...values),
-        all: (...values) => statement.all(...values),
+        get: (...values) => read(() => statement.get(...values)),
+        all: (...values) => read(() => statement.all(...values)),
       };
     },
     close: () => {
@@ -108,11 +117,20 @@ const troubles: ReadonlyMap<number, SqlTrouble> = new Map([
 
 export function troubleOf(error: unknown): SqlTrouble {
   // The low byte is the primary code; the rest gives details.
-  return isSqlError(error) ? (troubles.get(error.errcode & 0xff) ?? 'other') : 'other';
+  const cause = error instanceof StorageUnavailable ? error.cause : error;
+  return isDriverError(cause) ? (troubles.get(cause.errcode & 0xff) ?? 'other') : 'other';
+}
+
+function unavailable(error: unknown): unknown {
+  return isDriverError(error) ? new StorageUnavailable(descriptions[troubleOf(error)], error) : error;
 }
 
 /** Whether SQLite failed, as opposed to a bug in the hub. */
-export function isSqlError(error: unknown): error is Error & { readonly errcode: number } {
+export function isSqlError(error: unknown): boolean {
+  return error instanceof StorageUnavailable || isDriverError(error);
+}
+
+function isDriverError(error: unknown): error is Error & { readonly errcode: number } {
   return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number';
 }
 
@@ -130,11 +148,6 @@ const descriptions: Readonly<Record<SqlTrouble, string>> = {
   broken: 'is broken',
   other: 'failed',
 };
-
-/** Describes the trouble in a few words without paths and tables, so that outsiders may see it. */
-export function describeTrouble(error: unknown): string {
-  return descriptions[troubleOf(error)];
-}
 
 function rollBack(db: SqlDatabase): void {
   try {

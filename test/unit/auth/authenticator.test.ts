@@ -14,7 +14,7 @@ const HERE = '192.0.2.1';
 function openWithAdmin(): Authenticator {
   const made = createOpenWithTokens(ADMIN_TOKEN, null);
   if (!made.ok) throw new Error(made.problem);
-  return made.authenticator;
+  return made.value;
 }
 
 describe('open mode', () => {
@@ -34,7 +34,7 @@ describe('open mode with an admin token', () => {
     expect(mayAdmin(anybody)).toBe(false);
   });
 
-  it('makes the bearer of the token admin', async () => {
+  it('makes the bearer of the token admin (S7)', async () => {
     const verdict = await openWithAdmin().verify(ADMIN_TOKEN, HERE);
     expect(verdict.ok && mayAdmin(verdict.identity) && mayClaim(verdict.identity, '42')).toBe(true);
   });
@@ -60,7 +60,7 @@ describe('open mode with an admin token', () => {
     ['sixteen chars and a space'],
     ['sixteen-chars-ünd'],
     ['sixteen-characters\n'],
-  ])('does not start with %j as the token', (token) => {
+  ])('does not start with %j as the token (S7)', (token) => {
     expect(createOpenWithTokens(token, null)).toEqual({
       ok: false,
       problem: expect.stringMatching(/^HUB_ADMIN_TOKEN must/) as unknown,

@@ -30,10 +30,10 @@ beforeEach(() => {
   clock = new TestClock();
   const made = createJwtAuthenticator({ secret: TEST_SECRET, badTokens: { perS: 1, burst: 3 }, clock });
   if (!made.ok) throw new Error(made.problem);
-  authenticator = made.authenticator;
+  authenticator = made.value;
 });
 
-describe('an address that has used up its rate with bad tokens', () => {
+describe('an address that has used up its rate with bad tokens (W8)', () => {
   it('has no more of them verified, so that not even a good one is judged', async () => {
     expect(faultsOf(await verifyAll(await bad(3)))).toEqual(['signature', 'signature', 'signature']);
     const [token] = await good(1);
@@ -101,7 +101,7 @@ describe('tokens that come at once', () => {
 });
 
 describe('the same bad token', () => {
-  it('is verified and charged once, so that a client that repeats it costs its address nothing more', async () => {
+  it('is verified and charged once, so that a client that repeats it costs its address nothing more (W8)', async () => {
     const [token] = await bad(1);
     for (let i = 0; i < 10; i++) expect(faultsOf([await verify(token!)])).toEqual(['signature']);
     expect(faultsOf(await verifyAll(await good(3)))).toEqual(Array(3).fill('none'));

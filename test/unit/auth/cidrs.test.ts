@@ -5,7 +5,7 @@ import { canonicalAddress, parseCidrs, type Cidrs } from '../../../server/auth/c
 function cidrsOf(text: string): Cidrs {
   const read = parseCidrs('HUB_TCP_ALLOW', text);
   if (!read.ok) throw new Error(read.problem);
-  return read.cidrs;
+  return read.value;
 }
 
 describe('a set of addresses', () => {

@@ -5,9 +5,9 @@ import { clientAddress } from '../../../server/auth/client-address.ts';
 
 const read = parseCidrs('HUB_TRUST_PROXY', '10.0.0.0/8, fd00::/8');
 if (!read.ok) throw new Error(read.problem);
-const trusted = read.cidrs;
+const trusted = read.value;
 
-describe('the address of a client', () => {
+describe('the address of a client (S8)', () => {
   it.each<[string, string, string | undefined, string]>([
     ['the peer’s without the header', '10.0.0.1', undefined, '10.0.0.1'],
     ['the peer’s where the peer is no trusted proxy', '192.0.2.1', '198.51.100.7', '192.0.2.1'],

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { identityOf } from '../../../server/auth/identity.ts';
 
-describe('the user of a token', () => {
+describe('the user of a token (S5)', () => {
   it('is its sub', () => {
     expect(identityOf({ sub: '42' })).toEqual({
       user: '42',
@@ -26,7 +26,7 @@ describe('the user of a token', () => {
   });
 });
 
-describe('the scopes of a token', () => {
+describe('the scopes of a token (S5)', () => {
   it.each<[string, Record<string, unknown>, string[]]>([
     ['a text with one', { scope: 'observe' }, ['observe']],
     ['a text with both among others', { scope: 'openid admin  email observe' }, ['admin', 'observe']],

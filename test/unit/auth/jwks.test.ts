@@ -77,7 +77,7 @@ function createAuthenticator(): Authenticator {
     onKeysFailure: (why) => failures.push(why),
   });
   if (!made.ok) throw new Error(made.problem);
-  return made.authenticator;
+  return made.value;
 }
 
 let serial = 0;
@@ -93,7 +93,7 @@ const attempt = async (key: Key, header?: { readonly kid?: string }): Promise<Ve
   authenticator.verify(await sign(key, header), HERE);
 
 describe('a key set', () => {
-  it.each(['RS256', 'PS256', 'ES256', 'EdDSA'])('lets in a token signed with %s', async (alg) => {
+  it.each(['RS256', 'PS256', 'ES256', 'EdDSA'])('lets in a token signed with %s (S4)', async (alg) => {
     const key = await createKey(alg, 'it');
     handsOut = [old, key];
     expect(await attempt(key)).toMatchObject({ ok: true, identity: { user: '42' } });
@@ -143,7 +143,7 @@ describe('a rotation', () => {
     expect(fetches).toBe(2);
   });
 
-  it('ends tokens of the old key once the keys are fetched anew, at most 10 minutes later', async () => {
+  it('ends tokens of the old key once the keys are fetched anew, at most 10 minutes later (S4)', async () => {
     await attempt(old);
     handsOut = [fresh];
     clock.pass(KEYS_MAX_AGE_MS - 1);

@@ -24,7 +24,7 @@ beforeEach(() => {
 function make(options: Omit<JwtOptions, 'clock' | 'badTokens'>): Authenticator {
   const made = createJwtAuthenticator({ ...options, badTokens, clock });
   if (!made.ok) throw new Error(made.problem);
-  return made.authenticator;
+  return made.value;
 }
 
 const nowS = () => clock.wallMs / 1000;
@@ -66,11 +66,11 @@ describe('a good token', () => {
     expect(await make({ secret: SECRET }).verify(token, HERE)).toMatchObject({ ok: true });
   });
 
-  it.each(['HS256', 'HS384', 'HS512'])('may be signed with %s', async (alg) => {
+  it.each(['HS256', 'HS384', 'HS512'])('may be signed with %s (S4)', async (alg) => {
     expect(await authenticator.verify(await sign(goodClaims(), { alg }), HERE)).toMatchObject({ ok: true });
   });
 
-  it('that becomes valid within 5 minutes is undecided, and good from 5 s before that moment on', async () => {
+  it('that becomes valid within 5 minutes is undecided, and good from 5 s before that moment on (S6)', async () => {
     const token = await sign({ ...goodClaims(), exp: nowS() + 900, nbf: nowS() + 300 });
     for (let leftS = 295; leftS > 0; leftS -= 5) {
       expect(await authenticator.verify(token, HERE)).toEqual({
@@ -85,12 +85,12 @@ describe('a good token', () => {
     expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true });
   });
 
-  it('may begin up to 5 s ahead of our clock', async () => {
+  it('may begin up to 5 s ahead of our clock (S6)', async () => {
     const token = await sign({ ...goodClaims(), nbf: nowS() + 5 });
     expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true });
   });
 
-  it('is good until the millisecond of its exp, the second time as the first', async () => {
+  it('is good until the millisecond of its exp, the second time as the first (S6)', async () => {
     const token = await sign(goodClaims());
     clock.pass(59_999);
     expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true });
@@ -189,7 +189,7 @@ describe('an attempt is refused', () => {
     ['8 KiB and a byte long', () => 'x'.repeat(8193), 'it has 8193 characters'],
     ['good but 9 KiB long', () => sign({ ...goodClaims(), pad: 'x'.repeat(9000) }), 'characters'],
     ['with what is nearly the admin token', () => `${ADMIN_TOKEN}!`, 'it can’t be read as a signed token'],
-  ])('%s', async (_what, attempt, why) => {
+  ])('%s (S4)', async (_what, attempt, why) => {
     const token = await attempt();
     const verdict = await authenticator.verify(token, HERE);
     expect(verdict).toMatchObject({ ok: false, kind: 'refused', why: expect.stringContaining(why) as unknown });

@@ -5,7 +5,7 @@ import { isAllowedOrigin, parseOrigins } from '../../../server/auth/origins.ts';
 function originsOf(text: string): ReadonlySet<string> {
   const read = parseOrigins(text);
   if (!read.ok) throw new Error(read.problem);
-  return read.origins;
+  return read.value;
 }
 
 describe('HUB_ORIGINS', () => {

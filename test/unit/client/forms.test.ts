@@ -1,9 +1,9 @@
 /** What the SDK repeats of the contract, which it may import as types alone, held to the contract itself. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { inChunks, MAX_CHARS, MAX_IDS } from '../../../client/sdk/link/chunks.ts';
-import { isFinal, isPaced } from '../../../client/sdk/link/reconnect-policy.ts';
+import { isFinal, isPaced, waitMs } from '../../../client/sdk/link/reconnect-policy.ts';
 import { readIds, readMyStatus, readUser } from '../../../client/sdk/link/read.ts';
-import { refreshInMs } from '../../../client/sdk/link/tokens.ts';
+import { refreshInMs, Tokens } from '../../../client/sdk/link/tokens.ts';
 import { closeCodes } from '../../../shared/reasons.ts';
 import { isUserId, text as textForm } from '../../../shared/ids.ts';
 import { MAX_IDS_PER_MESSAGE, MAX_WS_MESSAGE_BYTES } from '../../../shared/limits.ts';
@@ -73,6 +73,20 @@ describe('the SDK takes what the contract takes', () => {
   });
 });
 
+describe('the wait before the next try', () => {
+  it('is anywhere from nothing to a bound that doubles up to half a minute', () => {
+    expect(waitMs(1006, 0, 0)).toBe(0);
+    expect([0, 1, 2, 6, 7, 5_000].map((failures) => waitMs(1006, failures, 1))).toEqual([
+      500, 1_000, 2_000, 30_000, 30_000, 30_000,
+    ]);
+  });
+
+  it('is never short where the hub has no room', () => {
+    expect([waitMs(1013, 0, 0), waitMs(4429, 0, 1)]).toEqual([2_500, 5_000]);
+    expect([waitMs(1013, 99, 0), waitMs(4429, 99, 1)]).toEqual([30_000, 60_000]);
+  });
+});
+
 describe('a token is refreshed', () => {
   const clock = { now: () => ({ wallMs: 1_000_000, monoMs: 0 }) };
 
@@ -82,6 +96,27 @@ describe('a token is refreshed', () => {
     [-5, -4_000],
   ])('that runs out in %d s, in %d ms', async (expiresInS, ms) => {
     expect(refreshInMs(await tokenFor('42', { clock, expiresInS }), 1_000_000)).toBeCloseTo(ms);
+  });
+
+  it('and sent to the hub only if it is another one', async () => {
+    vi.useFakeTimers({ now: 1_000_000 });
+    const first = await tokenFor('42', { clock, expiresInS: 10 });
+    const second = await tokenFor('42', { clock, expiresInS: 3600 });
+    let given = first;
+    const sent: string[] = [];
+    const tokens = new Tokens(
+      () => given,
+      (token) => sent.push(token),
+      () => undefined,
+    );
+    await tokens.give(false);
+    await vi.advanceTimersByTimeAsync(8_500);
+    expect(sent).toEqual([]);
+    given = second;
+    await vi.advanceTimersByTimeAsync(1_500);
+    expect(sent).toEqual([second]);
+    tokens.stop();
+    vi.useRealTimers();
   });
 
   it.each(['', 'abc', 'a.b.c', 'a.bnVsbA.c'])('never, where it does not say when: %j', (token) => {

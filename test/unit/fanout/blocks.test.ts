@@ -92,7 +92,7 @@ describe('a block', () => {
     expect(told(peer)).toEqual(['add anna:offline', 'snapshot anna:offline', 'snapshot']);
   });
 
-  it('set on a user who is shown offline is seen by nobody: not by a message, not by a version', () => {
+  it('set on a user who is shown offline is seen by nobody: not by a message, not by a version (I22)', () => {
     for (const prepare of [
       () => undefined,
       (stage: FanoutStage) => void stage.core.leave(stage.core.begin('anna')),
@@ -176,7 +176,7 @@ describe('a block', () => {
     const frozen = stage.core.entryFor('anna', eve);
     stage.core.leave(session);
     stage.core.evict();
-    expect(stage.core.presence.find('anna')).toBeUndefined();
+    expect(stage.core.users.find('anna')).toBeUndefined();
     expect(stage.core.entryFor('anna', eve)).toEqual(frozen);
     expect(stage.core.entryFor('anna', bob).v).toBeGreaterThanOrEqual(frozen.v);
   });
@@ -249,7 +249,7 @@ describe('lifting a block', () => {
     void stage.blocks.block('nobody', 'eve');
     void stage.blocks.unblock('nobody', 'eve');
     expect(stage.core.entry('nobody')).toMatchObject({ v: 0, since: null });
-    expect([...stage.core.presence.heldUsers()].map(({ id }) => id)).toEqual(['anna']);
+    expect([...stage.core.users.held()].map(({ id }) => id)).toEqual(['anna']);
   });
 
   it('and setting it again and again gives each frozen entry a version of its own', () => {
@@ -306,13 +306,13 @@ describe('where last seen is hidden', () => {
   it('each form of an entry is made once for all who see it', () => {
     const stage = new FanoutStage({ hidesLastSeen: true });
     stage.core.begin('anna');
-    const user = stage.core.presence.peek('anna');
-    const { presence } = stage.core;
+    const user = stage.core.users.peek('anna');
+    const { users } = stage.core;
     void stage.blocks.block('anna', 'eve');
     for (const viewer of [admin, bob, eve]) {
-      const first = presence.entryJsonFor(user, viewer);
-      expect(Object.is(presence.entryJsonFor(user, { ...viewer }), first)).toBe(true);
+      const first = users.entryJsonFor(user, viewer);
+      expect(Object.is(users.entryJsonFor(user, { ...viewer }), first)).toBe(true);
     }
-    expect(new Set([admin, bob, eve].map((viewer) => presence.entryJsonFor(user, viewer))).size).toBe(3);
+    expect(new Set([admin, bob, eve].map((viewer) => users.entryJsonFor(user, viewer))).size).toBe(3);
   });
 });

@@ -74,7 +74,7 @@ describe('a watch', () => {
     expect(snapshot).not.toHaveProperty('re');
   });
 
-  it('is told every later change, one message a flush, one entry a user, the last of each', () => {
+  it('is told every later change, one message a flush, one entry a user, the last of each (W39)', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, '7', '9');
     const session = stage.core.begin('7');
@@ -259,7 +259,7 @@ describe('a watch with `since`', () => {
     expect(told(again)).toEqual(['snapshot 7:away']);
   });
 
-  it('is answered in full, without `since`, from before the hub can be sure, ahead of its clock, or beyond the tombstones', () => {
+  it('is answered in full, without `since`, from before the hub can be sure, ahead of its clock, or beyond the tombstones (W28)', () => {
     const certainFrom = 1_767_225_600_000;
     const stage = new FanoutStage({ certainFrom });
     stage.befriend('42', '7');
@@ -283,7 +283,7 @@ describe('a watch with `since`', () => {
 });
 
 describe('an unwatch', () => {
-  it('drops what is pending of the unwatched, sends the rest, then answers', () => {
+  it('drops what is pending of the unwatched, sends the rest, then answers (W38)', () => {
     const stage = new FanoutStage();
     stage.befriend('42', '7', '8');
     const peer = watching(stage, '8', '9');
@@ -326,16 +326,16 @@ describe('an unwatch', () => {
     stage.befriend('42', '7', '8');
     const peer = watching(stage, '9');
     stage.fanout.watchFriends(peer.outbox, '42', undefined, undefined);
-    expect([...stage.core.presence.heldUsers()]).toHaveLength(3);
+    expect([...stage.core.users.held()]).toHaveLength(3);
     stage.fanout.unwatchFriends(peer.outbox, '42', undefined);
     stage.fanout.unwatchUsers(peer.outbox, ['9'], undefined);
     stage.fanout.dropIdleLists();
-    expect([...stage.core.presence.heldUsers()]).toEqual([]);
+    expect([...stage.core.users.held()]).toEqual([]);
   });
 });
 
 describe('a watched friend list', () => {
-  it('that grows tells the new friend with its entry, and its changes from then on', () => {
+  it('that grows tells the new friend with its entry, and its changes from then on (W30)', () => {
     const stage = new FanoutStage();
     stage.core.begin('7');
     const peer = watchingFriendsOf(stage, '42');
@@ -345,7 +345,7 @@ describe('a watched friend list', () => {
     expect(told(peer)).toEqual(['add 7:online', 'presence 7:busy']);
   });
 
-  it('that shrinks tells it, and nothing more of that user, pending changes included', () => {
+  it('that shrinks tells it, and nothing more of that user, pending changes included (W38)', () => {
     const stage = new FanoutStage();
     stage.befriend('42', '7', '8');
     const peer = watchingFriendsOf(stage, '42');
@@ -368,7 +368,7 @@ describe('a watched friend list', () => {
     expect(told(peer)).toEqual(['presence 7:online', 'remove 7']);
   });
 
-  it('tells the rest before it tells of a friend, so that the versions of a user only grow', () => {
+  it('tells the rest before it tells of a friend, so that the versions of a user only grow (W38)', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, '7');
     stage.fanout.watchFriends(peer.outbox, '42', undefined, undefined);
@@ -395,7 +395,7 @@ describe('a watched friend list', () => {
   it('is not told to those who watch another, and not read where nobody watches it', () => {
     const stage = new FanoutStage();
     const peer = watchingFriendsOf(stage, '43');
-    const recalled = vi.spyOn(stage.core.presence, 'peek');
+    const recalled = vi.spyOn(stage.core.users, 'peek');
     stage.befriend('42', '7');
     stage.unfriend('42', '7');
     expect(told(peer)).toEqual([]);
@@ -611,7 +611,7 @@ describe('a closed connection', () => {
     stage.fanout.close(peer.outbox);
     stage.fanout.close(peer.outbox);
     stage.fanout.dropIdleLists();
-    expect([...stage.core.presence.heldUsers()]).toEqual([]);
+    expect([...stage.core.users.held()]).toEqual([]);
   });
 });
 
@@ -650,7 +650,7 @@ describe('the rhythm', () => {
   });
 });
 
-describe('a watch by id after entries were forgotten', () => {
+describe('a watch by id after entries were forgotten (I20)', () => {
   it('is answered in full where it names somebody who seems never seen, for an entry may be gone since', () => {
     const stage = new FanoutStage();
     stage.core.begin('7');

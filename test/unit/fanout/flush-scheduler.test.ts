@@ -14,7 +14,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-it('waits no longer than the contract lets two changes of a user be told as one', () => {
+it('waits no longer than the contract lets two changes of a user be told as one (W39)', () => {
   expect(MAX_WAIT_MS).toBeLessThanOrEqual(MAX_FLUSH_WAIT_MS);
 });
 

@@ -42,7 +42,7 @@ function held(stage: FanoutStage, user = '7'): Session {
 }
 
 describe('a user who changes', () => {
-  it('is told with the next flush after 50 ms of quiet, and else 50 ms after it was last told, in its latest state', () => {
+  it('is told with the next flush after 50 ms of quiet, and else 50 ms after it was last told, in its latest state (W40)', () => {
     const stage = newStage();
     const peer = watching(stage, '7');
     const session = held(stage);
@@ -61,7 +61,7 @@ describe('a user who changes', () => {
     expect(told(peer)).toEqual(['presence 7:online']);
   });
 
-  it('190 times a second for ten seconds is reported 20 times a second at most, the last state included', () => {
+  it('190 times a second for ten seconds is reported 20 times a second at most, the last state included (W40)', () => {
     const stage = newStage();
     const peer = watching(stage, '7');
     const session = stage.core.begin('7');
@@ -100,7 +100,7 @@ describe('a user who changes', () => {
     await expect.poll(() => peer.socket.take().length, { interval: 5, timeout: 5000 }).toBe(1);
   });
 
-  it('is told its own fold at once', () => {
+  it('is told its own fold at once (W40)', () => {
     const stage = newStage();
     const peer = stage.open(plain('7'));
     stage.fanout.watchSelf(peer.outbox, '7');
@@ -129,7 +129,7 @@ describe('a user who changes', () => {
     const seen = own.socket.take();
     expect(seen.length).toBeGreaterThan(15);
     expect(seen.length).toBeLessThanOrEqual(20);
-    expect(seen.at(-1)).toMatchObject({ devices: stage.core.presence.peek('7').fold.devices });
+    expect(seen.at(-1)).toMatchObject({ devices: stage.core.users.peek('7').fold.devices });
   });
 
   it('is told at once when everything is to be told: before `fresh`, before leave is taken', () => {
@@ -262,7 +262,7 @@ describe('what a block changes', () => {
     return peer;
   };
 
-  it('190 times a second for ten seconds is told 20 times a second at most, the last state included, and to nobody else', async () => {
+  it('190 times a second for ten seconds is told 20 times a second at most, the last state included, and to nobody else (W40)', async () => {
     const stage = newStage();
     const [blocked, other] = [eve(stage), watching(stage, '7')];
     stage.core.begin('7');
@@ -371,7 +371,7 @@ describe('`at` while a change is held back', () => {
   const lastAt = (messages: readonly HubMessage[]): number =>
     messages.reduce((at, message) => ('at' in message && message.at !== undefined ? message.at : at), 0);
 
-  it('is below the version of that change for whoever waits for it, and a resume from there brings it', () => {
+  it('is below the version of that change for whoever waits for it, and a resume from there brings it (W40)', () => {
     const stage = newStage();
     const peer = watching(stage, '7', '8');
     held(stage);

@@ -63,7 +63,7 @@ async function finish(stage: FanoutStage): Promise<void> {
 }
 
 describe('a user with very many watchers', () => {
-  it('is told to as many in a turn as one has room for, however often it is asked to flush, and to each once', async () => {
+  it('is told to as many in a turn as one has room for, however often it is asked to flush, and to each once (W42)', async () => {
     const stage = new FanoutStage(SMALL);
     const peers = watchers(stage, 100, 'star');
     await begun(stage);
@@ -76,7 +76,7 @@ describe('a user with very many watchers', () => {
     expect(stage.deliveries.reduce((sum, count) => sum + count)).toBe(100);
   });
 
-  it('goes on by itself, turn after turn, until all are told', async () => {
+  it('goes on by itself, turn after turn, until all are told (W42)', async () => {
     const stage = new FanoutStage({ largeAudience: 10 });
     const peers = watchers(stage, 1000, 'star');
     stage.core.begin('star', { text: '1' });
@@ -150,7 +150,7 @@ describe('a user with very many watchers', () => {
       await step(stage);
       stage.fanout.close(guest.outbox);
       if (n === 150) expect([isDone, told(eve).at(-1)]).toEqual([true, 'presence star:']);
-      remembered.push(stage.fanout.reports.held.get(stage.core.presence.peek('star'))?.rememberedCount ?? 0);
+      remembered.push(stage.fanout.reports.held.get(stage.core.users.peek('star'))?.rememberedCount ?? 0);
     }
     expect(told(eve)).toEqual([]);
     // Those who watch, and the guests of two walks.
@@ -349,7 +349,7 @@ describe('`at` while a change is told in steps', () => {
     expect(again.socket.take()).toMatchObject([{ since: v - 1, entries: [{ user: 'star', v }] }]);
   });
 
-  it('is left out of messages to those who wait for it, and only of theirs', async () => {
+  it('is left out of messages to those who wait for it, and only of theirs (W42)', async () => {
     const stage = new FanoutStage({ ...SMALL, reportEveryMs: EVERY_MS });
     watchers(stage, 100, 'star');
     const waits = watch(stage, ['star', 'other']);

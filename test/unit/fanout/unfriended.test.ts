@@ -29,7 +29,7 @@ function watching(stage: FanoutStage, viewer: Viewer, ...users: string[]): Peer 
 }
 
 describe('the end of a friendship', () => {
-  it('ends the watches by id of the former friend before the edit returns, and says so', () => {
+  it('ends the watches by id of the former friend before the edit returns, and says so (W31, H10)', () => {
     const stage = new FanoutStage();
     stage.befriend('anna', 'bob', 'carl');
     const peers = [watching(stage, plain('anna'), 'bob', 'carl'), watching(stage, plain('anna'), 'bob')];
@@ -112,7 +112,7 @@ describe('the end of a friendship', () => {
       ['unwatched', 1000],
       ['unwatched', 100],
     ]);
-    expect([...stage.core.presence.heldUsers()].map(({ id }) => id)).toEqual(['f1']);
+    expect([...stage.core.users.held()].map(({ id }) => id)).toEqual(['f1']);
   });
 });
 
@@ -221,7 +221,7 @@ it('a watch whose list can’t be read is no watch, and holds nobody', () => {
     stage.fanout.watchFriends(peer.outbox, 'anna', 0, undefined);
   }).toThrow('storage fails');
   reads.mockRestore();
-  expect([peer.outbox.watchCount, [...stage.core.presence.heldUsers()]]).toEqual([0, []]);
+  expect([peer.outbox.watchCount, [...stage.core.users.held()]]).toEqual([0, []]);
   stage.core.begin('bob');
   stage.fanout.flush();
   expect(told(peer)).toEqual([]);

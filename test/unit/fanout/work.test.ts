@@ -98,23 +98,23 @@ describe('a friend list', () => {
       stage.fanout.unwatchFriends(peer.outbox, owner, undefined);
       await stage.nextTurn();
     }
-    expect([...stage.core.presence.heldUsers()].length).toBeLessThanOrEqual(MAX_IDLE_FRIENDS);
+    expect([...stage.core.users.held()].length).toBeLessThanOrEqual(MAX_IDLE_FRIENDS);
     for (const owner of names('none', 2 * MAX_IDLE_LISTS)) {
       stage.fanout.watchFriends(peer.outbox, owner, undefined, undefined);
       stage.fanout.unwatchFriends(peer.outbox, owner, undefined);
       await stage.nextTurn();
     }
-    expect([...stage.core.presence.heldUsers()]).toEqual([]);
+    expect([...stage.core.users.held()]).toEqual([]);
     stage.fanout.dropIdleLists();
   });
 
   it('that names an unknown user twice holds it once, and nothing once it is let go', () => {
-    const { presence } = new FanoutStage().core;
-    const [first, second] = presence.acquireAll(['x', 'x'], observer('42'));
+    const { users } = new FanoutStage().core;
+    const [first, second] = users.acquireAll(['x', 'x'], observer('42'));
     expect(second).toBe(first);
-    expect([...presence.heldUsers()]).toHaveLength(1);
-    if (first !== undefined) presence.release(first);
-    expect([...presence.heldUsers()]).toHaveLength(0);
+    expect([...users.held()]).toHaveLength(1);
+    if (first !== undefined) users.release(first);
+    expect([...users.held()]).toHaveLength(0);
   });
 
   it('that is long is loaded in parts, each with one query, over several turns of the loop', async () => {
@@ -151,7 +151,7 @@ describe('a friend list', () => {
   });
 });
 
-it('a watch and an unwatch are charged one unit for every fifty users', () => {
+it('a watch and an unwatch are charged one unit for every fifty users (W19)', () => {
   const stage = new FanoutStage();
   stage.befriend('42', ...names('f', 1000));
   const peer = stage.open();

@@ -1,6 +1,6 @@
 /** Whom a reason to be unsure is told to, and how much is looked at for it. */
 import { describe, expect, it } from 'vitest';
-import { createUnasked } from '../../../server/hub/unasked.ts';
+import { createPollOutage } from '../../../server/hub/poll-outage.ts';
 import { Staleness } from '../../../server/staleness.ts';
 import { noStalls } from '../../../server/lib/time/stall-clock.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
@@ -11,16 +11,14 @@ class Stage extends FanoutStage {
   questions = 0;
   sureness: (number | null)[] = [];
   readonly staleness = new Staleness({
-    presence: this.core.presence,
-    outboxes: () => this.peers.map(({ outbox }) => outbox),
+    users: this.core.users,
     onSureness: (since) => this.sureness.push(since),
-    settle: (outbox) => this.fanout.settle(outbox),
   });
-  readonly unasked = createUnasked({
-    presence: {
+  readonly outage = createPollOutage({
+    users: {
       isShownOn: (...asked) => {
         this.questions++;
-        return this.core.presence.isShownOn(...asked);
+        return this.core.users.isShownOn(...asked);
       },
     },
     staleness: this.staleness,
@@ -44,7 +42,7 @@ describe('the end of a doubt', () => {
     const peer = stage.watch('42');
     const slow = stage.watch('42');
     let isOver = false;
-    stage.staleness.begin({ since: 1, isAbout: null, isOver: () => isOver });
+    stage.staleness.begin({ since: 1, isAbout: null, isOver: () => isOver }, [peer.outbox, slow.outbox]);
     stage.core.begin('42', { text: '1' });
     stage.fanout.flush();
     slow.socket.isSlow = true;
@@ -54,15 +52,15 @@ describe('the end of a doubt', () => {
     stage.core.say(session, { text: '3' });
     for (const { socket } of [peer, slow]) socket.take();
     isOver = true;
-    stage.staleness.tick(stage.core.clock.monoMs);
+    stage.staleness.tick(stage.core.clock.monoMs, stage.fanout);
     expect(peer.socket.take()).toMatchObject([
       { type: 'presence', entries: [{ text: '3' }] },
       { type: 'fresh', at: stage.core.clock.wallMs - 1 },
     ]);
-    stage.staleness.tick(stage.core.clock.monoMs);
+    stage.staleness.tick(stage.core.clock.monoMs, stage.fanout);
     slow.socket.isSlow = false;
     stage.drain(slow);
-    stage.staleness.tick(stage.core.clock.monoMs);
+    stage.staleness.tick(stage.core.clock.monoMs, stage.fanout);
     const told = slow.socket.take();
     expect(told.at(-1)).toMatchObject({ type: 'fresh' });
     expect(JSON.stringify(told.slice(0, -1))).toContain('"text":"3"');
@@ -77,11 +75,11 @@ describe('a user whom the hub cannot ask', () => {
     const other = stage.core.begin('other', { adapter: 'poll' });
     const concerned = stage.watch('polled');
     const unconcerned = Array.from({ length: 1000 }, () => stage.watch('a', 'b', 'c'));
-    stage.unasked.began(other);
-    stage.unasked.began(session);
+    stage.outage.began(other);
+    stage.outage.began(session);
     expect(concerned.socket.take()).toMatchObject([{ type: 'stale' }]);
-    stage.unasked.ended(session);
-    stage.staleness.tick(stage.core.clock.now().monoMs);
+    stage.outage.ended(session);
+    stage.staleness.tick(stage.core.clock.now().monoMs, stage.fanout);
     expect(concerned.socket.take()).toMatchObject([{ type: 'fresh' }]);
     expect(unconcerned.flatMap(({ socket }) => socket.take())).toEqual([]);
     expect(stage.questions).toBeLessThan(10);

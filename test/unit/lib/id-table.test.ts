@@ -1,23 +1,10 @@
-/** The table of ids finds what a `Map` would, whatever the ids look like and wherever they stand. */
+/** The table of ids finds what a `Map` would, whatever the ids look like. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { IdTable } from '../../../server/lib/collections/id-table.ts';
-import type { IdsInText } from '../../../server/lib/log/ids-in-text.ts';
 
 interface Thing {
   readonly id: string;
-}
-
-/** The ids as they stand in one text. */
-function listOf(ids: readonly string[]): IdsInText {
-  const text = ids.join(' ');
-  const ends = new Uint16Array(ids.length);
-  const begins = Uint16Array.from(ids, (id, i) => {
-    const begin = i === 0 ? 0 : (ends[i - 1] ?? 0) + 1;
-    ends[i] = begin + id.length;
-    return begin;
-  });
-  return { text, count: ids.length, begins, ends, listJson: '' };
 }
 
 describe('a table of ids', () => {
@@ -59,23 +46,13 @@ describe('a table of ids', () => {
     expect(table.size).toBe(10_000);
   });
 
-  it('finds an id within a text, and none that is longer, shorter or another', () => {
-    const table = new IdTable<Thing>();
-    const thing = { id: 'u12' };
-    table.add(thing);
-    const text = '["u1","u12","u123","v12"]';
-    const find = (id: string) =>
-      table.getIn(text, text.indexOf(`"${id}"`) + 1, text.indexOf(`"${id}"`) + 1 + id.length);
-    expect([find('u1'), find('u12'), find('u123'), find('v12')]).toEqual([undefined, thing, undefined, undefined]);
-  });
-
   it('finds all the ids of a list as it finds each, those that are not there and those named twice among them', () => {
     const id = fc.nat(60).map((n) => (n % 7 === 0 ? `user-${n}` : `u${n}`));
     fc.assert(
       fc.property(fc.uniqueArray(id), fc.array(id, { maxLength: 200 }), (held, named) => {
         const table = new IdTable<Thing>();
         for (const heldId of held) table.add({ id: heldId });
-        expect(table.getAll(listOf(named))).toEqual(named.map((namedId) => table.get(namedId)));
+        expect(table.getAll(named)).toEqual(named.map((namedId) => table.get(namedId)));
       }),
     );
   });
@@ -86,7 +63,7 @@ describe('a table of ids', () => {
     for (const thing of things) table.add(thing);
     for (let from = 0; from < things.length; from += 1000) {
       const some = things.slice(from, from + 1000);
-      const found = table.getAll(listOf(some.map(({ id }) => id)));
+      const found = table.getAll(some.map(({ id }) => id));
       expect(found.every((thing, i) => thing === some[i])).toBe(true);
     }
   });

@@ -63,7 +63,7 @@ describe('a clock that leaves stalls out', () => {
     expect(clock.now()).toEqual({ wallMs: start.wallMs + 31_500, monoMs: start.monoMs + 1501 });
   });
 
-  it('takes 250 ms for a stall, and 249 for work', () => {
+  it('takes 250 ms for a stall, and 249 for work (L10)', () => {
     const { real, clock, start, stalls } = stage();
     real.pass(249);
     expect(clock.tick().monoMs).toBe(start.monoMs + 249);
@@ -89,7 +89,7 @@ describe('a clock that leaves stalls out', () => {
     expect(readMs()).toBe(351);
   });
 
-  it('is not moved by a step of the wall clock', () => {
+  it('is not moved by a step of the wall clock (L9)', () => {
     const { real, clock, start, stalls } = stage();
     real.stepWall(3_600_000);
     real.pass(25);
@@ -116,7 +116,7 @@ describe('a clock that leaves stalls out', () => {
     expect(clock.takeSuspendedAt()).toBeNull();
   });
 
-  it('has an aftermath of a step of the wall clock, forward or back, as a machine has that was suspended', () => {
+  it('has an aftermath of a step of the wall clock, forward or back, as a machine has that was suspended (L11)', () => {
     for (const stepMs of [60_000, -60_000, 250]) {
       const { real, clock, run } = stage();
       run(1000);

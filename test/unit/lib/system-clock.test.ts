@@ -25,7 +25,7 @@ function machine({ coarse = false } = {}) {
 }
 
 describe.each([{ coarse: false }, { coarse: true }])('the system’s time, $coarse', (how) => {
-  it('goes on while the machine is suspended, though the monotonic clock does not', () => {
+  it('goes on while the machine is suspended, though the monotonic clock does not (L12)', () => {
     const { clock, pass, suspend } = machine(how);
     const start = clock.now();
     pass(10_000);

@@ -112,7 +112,7 @@ describe('a renewed pair', () => {
     expect(problems).toEqual([]);
   });
 
-  it('is found without being asked for', async () => {
+  it('is found without being asked for (S9)', async () => {
     const files = await open();
     const taken = new Promise<string>((resolve) => files.onChange((pair) => resolve(pair.cert.toString())));
     // A look may find half of the pair, which is a problem until the next.
@@ -129,7 +129,7 @@ describe('a renewed pair', () => {
     expect([taken, problems]).toEqual([[], []]);
   });
 
-  it('that is unsound is told once, and the old one stays until a sound one is there', async () => {
+  it('that is unsound is told once, and the old one stays until a sound one is there (S9)', async () => {
     const { files, taken, problems } = await watched();
     await copyFile(fixture('second.crt'), certPath);
     for (let i = 0; i < 3; i++) await files.check();

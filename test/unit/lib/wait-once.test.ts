@@ -40,7 +40,7 @@ function insert(): string {
   }
 }
 
-test('after a write that waited in vain no other one waits, until one succeeds', () => {
+test('after a write that waited in vain no other one waits, until one succeeds (H16)', () => {
   other.exec('BEGIN IMMEDIATE');
   expect([waits(), insert(), waits(), insert(), waits()]).toEqual([20, 'busy', 0, 'busy', 0]);
   expect(() => inTransaction(waiting, () => undefined)).toThrow();

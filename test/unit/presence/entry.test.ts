@@ -35,20 +35,18 @@ describe('a change', () => {
     expect(stage.leave(session)).toMatchObject({ isShown: false });
   });
 
-  it('makes an entry of the contract, and JSON of it that is made anew', () => {
+  it('makes an entry of the contract, and JSON of it that is made anew (I15)', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42', { text: 'say "hi"\n' });
     for (const said of [{}, { status: 'away' }, { status: 'invisible' }, { status: 'busy', text: '' }] as const) {
       stage.say(session, said);
-      const read = entrySchema
-        .strict()
-        .parse(JSON.parse(stage.presence.entryJsonFor(stage.presence.peek('42'), admin)));
+      const read = entrySchema.strict().parse(JSON.parse(stage.users.entryJsonFor(stage.users.peek('42'), admin)));
       expect(read).toEqual(stage.entry('42'));
     }
   });
 });
 
-describe('since', () => {
+describe('since (I9)', () => {
   it('is null for a user never seen', () => {
     expect(new PresenceStage().entry('42')).toMatchObject({ since: null, lastSeen: null, v: 0 });
   });
@@ -83,7 +81,7 @@ describe('since', () => {
   });
 });
 
-describe('lastSeen', () => {
+describe('lastSeen (I10)', () => {
   it('is the last sign of life, not the moment its absence was found out, after a lapse', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42');
@@ -163,7 +161,7 @@ describe('lastSeen', () => {
     expect(stage.entry('42')).toMatchObject({ status: 'offline', lastSeen: goneAt });
   });
 
-  it('is not in the future after the wall clock was a day ahead, and was set back', () => {
+  it('is not in the future after the wall clock was a day ahead, and was set back (I11)', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42');
     stage.clock.stepWall(86_400_000);
@@ -189,7 +187,7 @@ describe('lastSeen', () => {
   });
 });
 
-describe('the version', () => {
+describe('the version (I16)', () => {
   it('grows with every change, also of many within one millisecond', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42');
@@ -210,7 +208,7 @@ describe('the version', () => {
     stage.leave(session);
     expect(stage.entry('42')).toEqual(never);
     stage.evict();
-    expect([...stage.presence.heldUsers()]).toEqual([]);
+    expect([...stage.users.held()]).toEqual([]);
   });
 
   it('stands while nothing shown changes', () => {
@@ -241,9 +239,21 @@ describe('the version', () => {
       expect(entry.v).toBeGreaterThan(last);
       last = entry.v;
       stage.evict();
-      expect([...stage.presence.heldUsers()]).toEqual([]);
+      expect([...stage.users.held()]).toEqual([]);
       expect(stage.entry('42')).toEqual(entry);
     }
+  });
+
+  it('of a forgotten user is 0, and above every earlier one once the user is back (I20)', () => {
+    const stage = new PresenceStage();
+    stage.leave(stage.begin('42'));
+    const { v } = stage.entry('42');
+    stage.evict();
+    stage.stored.delete('42');
+    stage.clock.pass(60_000);
+    expect(stage.entry('42')).toMatchObject({ since: null, lastSeen: null, v: 0 });
+    stage.begin('42');
+    expect(stage.entry('42').v).toBeGreaterThan(v);
   });
 
   it('does not go back when the wall clock does', () => {
@@ -264,23 +274,23 @@ describe('a user in memory', () => {
     const session = stage.begin('42');
     const { user } = session;
     stage.evict();
-    expect(stage.presence.peek('42')).toBe(user);
+    expect(stage.users.peek('42')).toBe(user);
     stage.leave(session);
-    stage.presence.release(user);
-    expect(stage.presence.peek('42')).toBe(user);
+    stage.users.release(user);
+    expect(stage.users.peek('42')).toBe(user);
     user.audience = { isEmpty: false };
     stage.evict();
-    expect(stage.presence.peek('42')).toBe(user);
+    expect(stage.users.peek('42')).toBe(user);
     user.audience = { isEmpty: true };
     stage.evict();
-    expect(stage.presence.peek('42')).not.toBe(user);
+    expect(stage.users.peek('42')).not.toBe(user);
   });
 
   it('is not held by a look', () => {
     const stage = new PresenceStage();
-    stage.presence.peek('42');
-    expect([...stage.presence.heldUsers()]).toEqual([]);
-    expect(stage.presence.acquire('42')).toBe(stage.presence.peek('42'));
+    stage.users.peek('42');
+    expect([...stage.users.held()]).toEqual([]);
+    expect(stage.users.acquire('42')).toBe(stage.users.peek('42'));
   });
 });
 
@@ -291,14 +301,14 @@ describe('an answer for a reader whom its time may tell nothing', () => {
   /** Users who are shown offline to eve for different reasons, all seen before, and nobody watches them. */
   function stageOfOffline({ hidesLastSeen = false } = {}): PresenceStage {
     const stage = new PresenceStage({ hidesLastSeen });
-    const { presence } = stage;
+    const { users, ledger } = stage;
     for (const user of offline) {
       const count = user.includes('forty') ? 40 : 1;
       const sessions = Array.from({ length: count }, (_, i) => stage.begin(user, { device: `d${i}`, text: 'x' }));
       if (user === 'gone') stage.leave(sessions[0]!);
       if (user.startsWith('hidden')) stage.say(sessions[0]!, { status: 'invisible' });
       if (!user.startsWith('blocking')) continue;
-      presence.hide(user, 'eve', presence.freeze(presence.peek(user), stage.clock.now()));
+      users.hide(user, 'eve', ledger.freeze(users.peek(user), stage.clock.now()));
     }
     stage.evict();
     return stage;
@@ -322,7 +332,7 @@ describe('an answer for a reader whom its time may tell nothing', () => {
       const stage = stageOfOffline({ hidesLastSeen });
       for (const user of [...offline, ...offline])
         expect(
-          workOf(stage, () => stage.presence.peekAs(user, eve)),
+          workOf(stage, () => stage.users.peekAs(user, eve)),
           user,
         ).toEqual({ recalls: 1, parses: 0, strings: 1 });
     }
@@ -334,20 +344,20 @@ describe('an answer for a reader whom its time may tell nothing', () => {
       stage.begin('here');
       for (const viewer of [eve, admin])
         for (const user of [...offline, 'here', 'never'])
-          expect(JSON.parse(stage.presence.peekAs(user, viewer))).toEqual(stage.entryFor(user, viewer));
+          expect(JSON.parse(stage.users.peekAs(user, viewer))).toEqual(stage.entryFor(user, viewer));
     }
   });
 
   it('costs the first watcher of each of them the same, and the next watcher nothing', () => {
     for (const user of offline) {
       const stage = stageOfOffline();
-      for (const { id } of stage.presence.heldUsers()) stage.presence.peekAs(id, eve);
+      for (const { id } of stage.users.held()) stage.users.peekAs(id, eve);
       stage.entryFor(user, eve);
       const watch = (): void => {
-        stage.presence.entryJsonFor(stage.presence.acquireAll([user], eve)[0] as User, eve);
+        stage.users.entryJsonFor(stage.users.acquireAll([user], eve)[0] as User, eve);
       };
       expect(workOf(stage, watch), user).toEqual({ recalls: 1, parses: 0, strings: 1 });
-      stage.presence.peek(user).audience = { isEmpty: false };
+      stage.users.peek(user).audience = { isEmpty: false };
       expect(workOf(stage, watch), user).toEqual({ recalls: 0, parses: 0, strings: 0 });
     }
   });

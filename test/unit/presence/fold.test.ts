@@ -11,13 +11,13 @@ function shown(stage: PresenceStage): unknown {
 }
 
 describe('the status of a user', () => {
-  it('is offline, with the offline code and no devices, without a session', () => {
+  it('is offline, with the offline code and no devices, without a session (I4)', () => {
     expect(shown(new PresenceStage())).toEqual({ status: 'offline', code: -1, devices: [], text: undefined });
   });
 
   for (const [rank, weaker] of ORDER.entries()) {
     for (const stronger of ORDER.slice(rank + 1)) {
-      it(`is decided by ${stronger} against ${weaker}, whichever came first`, () => {
+      it(`is decided by ${stronger} against ${weaker}, whichever came first (I5)`, () => {
         for (const pair of [
           [weaker, stronger],
           [stronger, weaker],
@@ -30,12 +30,12 @@ describe('the status of a user', () => {
     }
   }
 
-  it('is invisible to the user itself and offline to all others, without devices or text', () => {
+  it('is invisible to the user itself and offline to all others, without devices or text (I5)', () => {
     const stage = new PresenceStage();
     stage.begin('42', { text: 'here', device: 'phone' });
     stage.begin('42', { status: 'invisible' });
     expect(shown(stage)).toEqual({ status: 'offline', code: -1, devices: [], text: undefined });
-    const { status, devices, text } = stage.presence.peek('42').fold;
+    const { status, devices, text } = stage.users.peek('42').fold;
     expect({ status, devices, text }).toEqual({ status: 'invisible', devices: ['phone', 'web'], text: 'here' });
   });
 
@@ -49,7 +49,7 @@ describe('the status of a user', () => {
 });
 
 describe('the code of a user', () => {
-  it('is that of the winning session whose status was set last', () => {
+  it('is that of the winning session whose status was set last (I6)', () => {
     const stage = new PresenceStage();
     const first = stage.begin('42', { code: 5 });
     stage.begin('42', { code: 6 });
@@ -66,7 +66,7 @@ describe('the code of a user', () => {
     expect(stage.entry('42').code).toBe(3);
   });
 
-  it('stays with who set it last when another session repeats itself', () => {
+  it('stays with who set it last when another session repeats itself (I7)', () => {
     const stage = new PresenceStage();
     const first = stage.begin('42', { code: 5 });
     stage.begin('42', { code: 6 });
@@ -74,7 +74,7 @@ describe('the code of a user', () => {
     expect(stage.entry('42').code).toBe(6);
   });
 
-  it('counts as set when it alone changes', () => {
+  it('counts as set when it alone changes (I7)', () => {
     const stage = new PresenceStage();
     const first = stage.begin('42', { code: 5 });
     stage.begin('42', { code: 6 });
@@ -93,7 +93,7 @@ describe('the code of a user', () => {
 });
 
 describe('the text of a user', () => {
-  it('is the one set last by a live session, whatever its status', () => {
+  it('is the one set last by a live session, whatever its status (I6)', () => {
     const stage = new PresenceStage();
     stage.begin('42', { status: 'busy', text: 'on the phone' });
     const away = stage.begin('42', { status: 'away', text: 'lunch' });
@@ -117,7 +117,7 @@ describe('the text of a user', () => {
     expect(stage.entry('42').text).toBe('hi');
   });
 
-  it('is not set by a repetition', () => {
+  it('is not set by a repetition (I7)', () => {
     const stage = new PresenceStage();
     const first = stage.begin('42', { text: 'hi' });
     stage.begin('42', { text: 'ho' });
@@ -137,7 +137,7 @@ describe('the text of a user', () => {
 });
 
 describe('the devices of a user', () => {
-  it('are the labels of the live sessions, unique and sorted by code unit', () => {
+  it('are the labels of the live sessions, unique and sorted by code unit (I12)', () => {
     const stage = new PresenceStage();
     for (const device of ['web', 'legacy', 'Zed', 'web', 'ä']) stage.begin('42', { device });
     expect(stage.entry('42').devices).toEqual(['Zed', 'legacy', 'web', 'ä']);

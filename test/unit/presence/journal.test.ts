@@ -52,7 +52,7 @@ describe('the journal', () => {
     expect(journal.since).toBe(77);
   });
 
-  it('forgets the oldest, keeps at least as many as it should, and says from when on nothing is missing', () => {
+  it('forgets the oldest, keeps at least as many as it should, and says from when on nothing is missing (H14)', () => {
     const kept = 10_000;
     const journal = new Journal(KEY, 0, kept);
     for (let i = 1; i <= 50_000; i++) {

@@ -1,12 +1,13 @@
 /** Which device labels an entry has room for (PROTOCOL.md section 1): 2,048 bytes, oldest start first. */
 import { describe, expect, it } from 'vitest';
 import { MAX_ENTRY_BYTES } from '../../../shared/limits.ts';
-import type { RestoredSession } from '../../../server/presence/sessions/restored-session.ts';
+import { noStalls } from '../../../server/lib/time/stall-clock.ts';
+import { storableSessions, type RestoredSession } from '../../../server/presence/sessions/restored-session.ts';
 import type { Session } from '../../../server/presence/sessions/session.ts';
 import { admin, observer, PresenceStage } from '../../support/presence-stage.ts';
 
 const bytesOf = (stage: PresenceStage, user = '42'): number =>
-  Buffer.byteLength(stage.presence.entryJsonFor(stage.presence.peek(user), admin));
+  Buffer.byteLength(stage.users.entryJsonFor(stage.users.peek(user), admin));
 const label = (no: number, filler = 'x'): string => String(no).padStart(2, '0') + filler.repeat(62);
 
 /** A user with so many sessions, each with a label of its own, one millisecond apart. */
@@ -31,7 +32,7 @@ function expected(stage: PresenceStage, inOrder: readonly string[]): string[] {
   return shown.sort();
 }
 
-describe('an entry', () => {
+describe('an entry (I13)', () => {
   it('is at most 2,048 bytes with any labels and text, and shows those that started first and fit', () => {
     for (const [filler, text] of [
       ['x', ''],
@@ -79,15 +80,15 @@ describe('an entry', () => {
     expect(stage.entry('42').devices).not.toContain(oldest);
   });
 
-  it('does not change when a label that has no room comes or goes; the user itself sees all of them', () => {
+  it('does not change when a label that has no room comes or goes; the user itself sees all of them (I12)', () => {
     const { stage, sessions } = stageWith(50);
     const before = stage.entry('42');
-    const { fold } = stage.presence.peek('42');
+    const { fold } = stage.users.peek('42');
     expect(fold.devices).toHaveLength(50);
     stage.clock.pass(1);
     const more = stage.begin('42', { device: label(77) });
     expect(stage.changes.at(-1)).toMatchObject({ isShown: false });
-    expect(stage.presence.peek('42').fold.devices).toContain(label(77));
+    expect(stage.users.peek('42').fold.devices).toContain(label(77));
     expect(stage.leave(more)).toMatchObject({ isShown: false });
     expect(stage.leave(sessions.at(-1)!)).toMatchObject({ isShown: false });
     expect(stage.entry('42')).toEqual(before);
@@ -107,8 +108,8 @@ describe('an entry', () => {
 
   it('keeps its labels over a restart, and while its users come back in any order', () => {
     const { stage } = stageWith(50);
-    const user = stage.presence.peek('42');
-    const stored = JSON.parse(JSON.stringify(stage.presence.sessionsOf(user, stage.clock.now()))) as RestoredSession[];
+    const user = stage.users.peek('42');
+    const stored = JSON.parse(JSON.stringify(storableSessions(user, noStalls, stage.clock.now()))) as RestoredSession[];
     const next = new PresenceStage();
     next.clock.pass(5000);
     const { since, lastSeen, v } = stage.entry('42');

@@ -4,10 +4,10 @@ import { CodeTable } from '../../../server/presence/legacy-codes.ts';
 function tableOf(setting: string | null): CodeTable {
   const parsed = CodeTable.parse(setting);
   if (!parsed.ok) throw new Error(parsed.problem);
-  return parsed.table;
+  return parsed.value;
 }
 
-describe('the contract’s table', () => {
+describe('the contract’s table (I8)', () => {
   test('shows -1, 1, 2 and 3, and invisible as offline', () => {
     const table = tableOf(null);
     expect((['offline', 'online', 'away', 'busy', 'invisible'] as const).map((status) => table.codeOf(status))).toEqual(
@@ -31,7 +31,7 @@ describe('the contract’s table', () => {
 describe.each([
   ['a list', 'online=5, away=2|12 ,busy=3,offline=-9,invisible=40|41'],
   ['JSON', '{"online":5,"away":[2,12],"busy":[3],"offline":-9,"invisible":[40,41]}'],
-])('HUB_CODES as %s', (_, setting) => {
+])('HUB_CODES as %s (T6)', (_, setting) => {
   const table = tableOf(setting);
 
   test('shows the first integer of each status, and never the one of invisible', () => {

@@ -52,10 +52,10 @@ describe('a restored user', () => {
     expect(stage.entry('42')).toMatchObject({ status: 'offline', lastSeen: lastSignAt });
   });
 
-  it('keeps the rest of its own lease over HTTP, and a beat there takes it up again as it stands', () => {
+  it('keeps the rest of its own lease over HTTP, and a beat there takes it up again as it stands (L13)', () => {
     const stage = stageWith({ adapter: 'http', device: 'cron', status: 'away', code: 2 });
     expect(stage.presence.restoredCount).toBe(1);
-    const session = stage.presence.findSession('42', 'cron', 'http')!;
+    const session = stage.findSession('42', 'cron', 'http')!;
     stage.say(session, { leaseMs: 60_000 });
     expect(stage.presence.restoredCount).toBe(0);
     stage.pass(59_000);
@@ -67,7 +67,7 @@ describe('a restored user', () => {
     expect(long.entry('42').status).toBe('online');
   });
 
-  it('who was invisible stays so until a message of its own, though other sessions wait longer', () => {
+  it('who was invisible stays so until a message of its own, though other sessions wait longer (L14)', () => {
     const stage = stageWith(
       { status: 'invisible' },
       { adapter: 'http', device: 'cron', leaseEndsAt: 1_767_225_600_000 + 3_600_000 },

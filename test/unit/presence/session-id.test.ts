@@ -30,7 +30,7 @@ describe('the id of a session', () => {
     expect(numbers.map((no) => ids.noOf(ids.of(no)))).toEqual(numbers);
   });
 
-  it('names the node, and is of one length whatever the number', () => {
+  it('names the node, and is of one length whatever the number (W25)', () => {
     for (const no of numbers) expect(ids.of(no)).toMatch(/^hub-1\.[0-9a-f]{16}$/);
     for (const no of numbers) expect(ids.ofObserver(no)).toMatch(/^hub-1\.[0-9a-f]{16}$/);
   });

@@ -31,14 +31,14 @@ describe('a lease', () => {
     expect(session.phase).toBe('ended');
   });
 
-  it('gets no grace when it runs out', () => {
+  it('gets no grace when it runs out (L4)', () => {
     const stage = new PresenceStage({ graceMs: 60_000 });
     stage.begin('42');
     stage.pass(LEASE_MS + TICK_MS);
     expect(stage.entry('42').status).toBe('offline');
   });
 
-  it('is renewed by a sign of life and by a heartbeat', () => {
+  it('is renewed by a sign of life and by a heartbeat (L1)', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42');
     stage.pass(LEASE_MS - 1);
@@ -67,7 +67,7 @@ describe('a lease', () => {
     expect(stage.pass(86_400_000).lapsed).toEqual([session]);
   });
 
-  it('that ran out takes nothing from the other sessions of its user', () => {
+  it('that ran out takes nothing from the other sessions of its user (L8)', () => {
     const stage = new PresenceStage();
     stage.begin('42', { device: 'phone', leaseMs: 60_000 });
     stage.begin('42');
@@ -81,13 +81,13 @@ describe('a lease', () => {
     stage.begin('42', { device: 'phone', leaseMs: LEASE_MS });
     const before = stage.entry('42');
     stage.pass(LEASE_MS + TICK_MS);
-    expect(stage.presence.peek('42').firstSession).toBeNull();
+    expect(stage.users.peek('42').firstSession).toBeNull();
     expect(stage.entry('42')).toEqual(before); // nobody may see the phone flash up as the invisible one goes
   });
 });
 
 describe('an unclean end', () => {
-  it('keeps the session visible for the grace, without a change', () => {
+  it('keeps the session visible for the grace, without a change (L3)', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42');
     const before = stage.entry('42');
@@ -162,7 +162,7 @@ describe('an unclean end', () => {
 });
 
 describe('a new session', () => {
-  it('silently takes the place of one in its grace, of its user and device, whatever the adapter', () => {
+  it('silently takes the place of one in its grace, of its user and device, whatever the adapter (L6)', () => {
     const stage = new PresenceStage();
     const old = stage.begin('42', { status: 'away', code: 2, text: 'lunch', adapter: 'tcp-xml' });
     const before = stage.entry('42');
@@ -176,7 +176,7 @@ describe('a new session', () => {
     expect(counts(stage)).toEqual({ ...NONE, 'ws-json': 1 });
   });
 
-  it('brings its own status, code and text when it takes a place', () => {
+  it('brings its own status, code and text when it takes a place (L6)', () => {
     const stage = new PresenceStage();
     stage.lose(stage.begin('42', { status: 'busy', text: 'meeting' }));
     stage.begin('42', { status: 'away' });
@@ -214,7 +214,7 @@ describe('a new session', () => {
     expect(stage.entry('42').devices).toEqual(['phone', 'web']);
   });
 
-  it('never ends a live one: two tabs with one device are two sessions', () => {
+  it('never ends a live one: two tabs with one device are two sessions (L6)', () => {
     const stage = new PresenceStage();
     const [one, two] = [stage.begin('42'), stage.begin('42')];
     expect([one.phase, two.phase]).toEqual(['live', 'live']);
@@ -266,7 +266,7 @@ describe('a clean end', () => {
   it('of a user never seen is nothing, and holds nobody in memory', () => {
     const stage = new PresenceStage();
     expect(stage.leaveDevice('42', 'web')).toBeUndefined();
-    expect([...stage.presence.heldUsers()]).toEqual([]);
+    expect([...stage.users.held()]).toEqual([]);
   });
 });
 
@@ -275,18 +275,18 @@ describe('find', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42', { adapter: 'http', device: 'cron' });
     stage.begin('42', { adapter: 'ws-json', device: 'cron' });
-    expect(stage.presence.findSession('42', 'cron', 'http')).toBe(session);
-    expect(stage.presence.findSession('42', 'web', 'http')).toBeUndefined();
-    expect(stage.presence.findSession('7', 'cron', 'http')).toBeUndefined();
+    expect(stage.findSession('42', 'cron', 'http')).toBe(session);
+    expect(stage.findSession('42', 'web', 'http')).toBeUndefined();
+    expect(stage.findSession('7', 'cron', 'http')).toBeUndefined();
   });
 
   it('does not find one that is over or in its grace', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42', { adapter: 'http' });
     stage.lose(session);
-    expect(stage.presence.findSession('42', 'web', 'http')).toBeUndefined();
+    expect(stage.findSession('42', 'web', 'http')).toBeUndefined();
     stage.leave(stage.begin('42', { adapter: 'http' }));
-    expect(stage.presence.findSession('42', 'web', 'http')).toBeUndefined();
+    expect(stage.findSession('42', 'web', 'http')).toBeUndefined();
   });
 });
 

@@ -46,12 +46,12 @@ describe('a message of the contract', () => {
     expect(parseClientMessage(JSON.stringify(message))).toEqual({ ok: true, message });
   });
 
-  it('may have fields that nobody knows', () => {
+  it('may have fields that nobody knows (W3)', () => {
     const read = parseClientMessage('{"type":"bye","reason":"lunch","__proto__":{"type":"hello"}}');
     expect(read).toEqual({ ok: true, message: { type: 'bye' } });
   });
 
-  it('may carry any string or number as its id', () => {
+  it('may carry any string or number as its id (W2)', () => {
     for (const id of ['', 'a', 0, -1, 1.5]) {
       expect(parseClientMessage(JSON.stringify({ type: 'bye', id }))).toEqual({
         ok: true,
@@ -127,7 +127,7 @@ describe('a message that is not of its form', () => {
     expect(fault({ type: 1 })?.problem).toBe('type: must be a string');
   });
 
-  it('is told apart from one of a type that nobody knows', () => {
+  it('is told apart from one of a type that nobody knows (W3)', () => {
     for (const type of ['poke', 'toString', '__proto__', 'constructor', '']) {
       expect(fault({ type })?.code).toBe('unknown_type');
     }

@@ -62,7 +62,7 @@ describe('a message of the hub', () => {
       { type: 'welcome', session: 's', heartbeatMs: 1, timeoutMs: 2, node: 'n', protocol: 2 },
     ],
     ['a type that nobody knows', { type: 'poke' }],
-  ])('is never: %s', (_what, message) => {
+  ])('is never: %s (I14)', (_what, message) => {
     expect(hubMessage.safeParse(message).success).toBe(false);
   });
 });
@@ -76,7 +76,7 @@ describe('the codes', () => {
     );
   });
 
-  it('of closes are those of the contract, and each reason fits a close frame', () => {
+  it('of closes are those of the contract, and each reason fits a close frame (W46)', () => {
     const all = Object.values(closeCodes);
     expect([...new Set(all.map(({ code }) => code))]).toEqual([
       1000, 1008, 1009, 1012, 1013, 4400, 4401, 4403, 4408, 4429,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { device, instant, isDevice, isUserId, text, userId, userIds } from '../../../shared/ids.ts';
 
-describe('a user id', () => {
+describe('a user id (I1)', () => {
   it.each(['42', '042', 'a', 'A.b_c@d:e-f', '...', '.a', '-1'])('may be %s', (id) => {
     expect(isUserId(id)).toBe(true);
     expect(userId.parse(id)).toBe(id);
@@ -49,7 +49,7 @@ describe('a user id', () => {
   });
 });
 
-describe('a device', () => {
+describe('a device (I2)', () => {
   it.each(['w', 'Ada’s phone 🙂', '日本'])('may be %s', (label) => {
     expect(isDevice(label)).toBe(true);
     expect(device.parse(label)).toBe(label);
@@ -74,7 +74,7 @@ describe('a device', () => {
   });
 });
 
-describe('a text', () => {
+describe('a text (I3)', () => {
   it('is counted in UTF-16 units: 140 are taken, 141 are not', () => {
     expect(text.safeParse('x'.repeat(140)).success).toBe(true);
     expect(text.safeParse('x'.repeat(141)).success).toBe(false);

@@ -51,7 +51,7 @@ describe('loadEngine', () => {
     expect(why).toBe('ws: uWebSockets.js is not installed for darwin-arm64, Node.js 22');
   });
 
-  it('takes ws where none loads, and says why', () => {
+  it('takes ws where none loads, and says why (S12)', () => {
     const { engine, why } = loadEngine('auto', machineWith({ 'uWebSockets.js': otherAbi }));
     expect(engine.name).toBe('ws');
     expect(why).toBe(
@@ -59,7 +59,7 @@ describe('loadEngine', () => {
     );
   });
 
-  it('stops the start in one sentence where uws is asked for and none loads', () => {
+  it('stops the start in one sentence where uws is asked for and none loads (S12)', () => {
     const load = () => loadEngine('uws', machineWith({ 'uWebSockets.js': otherAbi }));
     expect(load).toThrow(StartError);
     expect(load).toThrow(

@@ -26,7 +26,7 @@ test.each([
   ['a time beyond 2^53', "UPDATE entry SET since = 9223372036854775807 WHERE user = 'bad'"],
   ['a version from the far future', "UPDATE entry SET v = 9007199254740000 WHERE user = 'bad'"],
   ['a negative version', "UPDATE entry SET v = -1 WHERE user = 'bad'"],
-])('an entry with %s is named and skipped', (_, sql) => {
+])('an entry with %s is named and skipped (S15)', (_, sql) => {
   const { store, named } = corruptStore(sql);
   expect(store.withSessions().map(({ user }) => user)).toEqual(['good']);
   expect(named).toEqual(['the entry of user "bad"']);

@@ -65,7 +65,7 @@ describe('HUB_DATA', () => {
     expect(statSync(path).mode & 0o077).toBe(0);
   });
 
-  test('is opened with a write-ahead log, and synced as asked', () => {
+  test('is opened with a write-ahead log, and synced as asked (S13)', () => {
     expect([pragma(open(), 'journal_mode'), pragma(open(join(folder, 'n')), 'synchronous')]).toEqual(['wal', 1]);
     const full = openDatabase(join(folder, 'f'), { sync: 'full', wallMs: 1000 });
     opened.push(full);

@@ -73,7 +73,7 @@ describe('a large edit', () => {
     rmSync(folder, { recursive: true });
   });
 
-  test('is seen whole from its beginning on, whatever of it is stored, and says what it changes', () => {
+  test('is seen whole from its beginning on, whatever of it is stored, and says what it changes (H7)', () => {
     const whole = new SqliteRoster(openDatabase(':memory:', { sync: 'normal', wallMs: 1000 }));
     whole.edit({ kind: 'replace', user: 'a', friends: ['old', 'f1'], mutual: true }, 1);
     const change = whole.edit(replacement, 2);
@@ -126,7 +126,7 @@ describe('a large edit', () => {
     expect(roster.friendsOf('a')).toEqual(['f1', 'old']);
   });
 
-  test('that a crash cut short is completed by the next start, and by nothing twice', () => {
+  test('that a crash cut short is completed by the next start, and by nothing twice (H7)', () => {
     begin(replacement, 2);
     const settling = roster.settleInParts();
     for (let n = 0; n < 4; n++) expect(settling.next().done).toBe(false);

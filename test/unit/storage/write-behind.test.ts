@@ -42,7 +42,6 @@ function writeBehind(mustKeep: (user: Someone) => boolean): WriteBehind<Someone>
       },
     }),
     mustKeep,
-    onSaved: () => undefined,
     onHealth: () => undefined,
   });
 }

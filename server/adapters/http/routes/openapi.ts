@@ -20,6 +20,9 @@ import {
   presenceBody,
   problem,
   uptimeAnswer,
+  webhookReplayAnswer,
+  webhooksAnswer,
+  webhookTestAnswer,
 } from '../../../../shared/messages/http-bodies.ts';
 import { MAX_HISTORY, MAX_LISTED, PROTOCOL_VERSION } from '../../../../shared/limits.ts';
 import { json } from '../reply.ts';
@@ -65,6 +68,9 @@ const named = {
   HeartbeatBody: heartbeatBody,
   FriendsBody: friendsBody,
   ImportBody: importBody,
+  WebhooksAnswer: webhooksAnswer,
+  WebhookTestAnswer: webhookTestAnswer,
+  WebhookReplayAnswer: webhookReplayAnswer,
 } as const;
 
 /** What each route answers. The reference prints these words. */
@@ -164,6 +170,21 @@ export const routeWords: Readonly<Record<string, Words>> = {
     says: '`{"user":"42","onlineMs":…,"awayMs":…,"busyMs":…,"offlineMs":…,"unknownMs":…}`, see H33',
     answer: uptimeAnswer,
     query: { from: INSTANT, to: INSTANT },
+  },
+  'GET /v1/webhooks': {
+    id: 'listWebhooks',
+    says: '(admin) the rules of webhooks with their queues; 404 without rules',
+    answer: webhooksAnswer,
+  },
+  'POST /v1/webhooks/{rule}/test': {
+    id: 'testWebhook',
+    says: '(admin) sends one signed message of the type `presence.test`: `{"delivered":true}`, or why not',
+    answer: webhookTestAnswer,
+  },
+  'POST /v1/webhooks/{rule}/replay': {
+    id: 'replayWebhook',
+    says: '(admin) sends the dead events of the rule again: `{"events":4}`',
+    answer: webhookReplayAnswer,
   },
   'GET /healthz': { id: 'getHealth', says: '200 while the process serves', answer: status },
   'GET /readyz': { id: 'getReadiness', says: '200, or 503 whose `detail` names the failing part', answer: status },

@@ -9,7 +9,7 @@ import { mayHeartbeat, mayList, mayReadFriendsPresence, mayReadPresence, type Is
 import type { ListQuery } from '../../../actions/present-users.ts';
 import type { Clock } from '../../../lib/time/clock.ts';
 import type { TurnBudget } from '../../../lib/time/turn-budget.ts';
-import type { Presence } from '../../../presence/presence.ts';
+import type { Users } from '../../../presence/users.ts';
 import type { Viewer } from '../../../presence/viewer.ts';
 import type { Roster } from '../../../roster/port.ts';
 import type { HttpReply } from '../../../sockets/port.ts';
@@ -19,7 +19,7 @@ import { answerList, isListQuery, readListQuery, type ListRoutesOptions } from '
 import { route, type Call, type Read, type Reply, type Route } from '../route.ts';
 
 export interface PresenceRoutesOptions extends Pick<ListRoutesOptions, 'list'> {
-  readonly presence: Pick<Presence, 'peekAs' | 'answersFor'>;
+  readonly users: Pick<Users, 'peekAs' | 'answersFor'>;
   readonly roster: Pick<Roster, 'friendsOf'>;
   /** Returns the check for friendship, for a question about `count` users. */
   readonly friendLookUp: (count: number) => IsFriend;
@@ -132,13 +132,12 @@ async function entriesInParts(
 }
 
 function entryJsons(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): string[] {
-  const { presence, ensureStored } = options;
-  ensureStored();
-  return presence.answersFor(users, viewer);
+  options.ensureStored();
+  return options.users.answersFor(users, viewer);
 }
 
-function entryJson({ presence }: PresenceRoutesOptions, user: string, viewer: Viewer): string {
-  return presence.peekAs(user, viewer);
+function entryJson({ users }: PresenceRoutesOptions, user: string, viewer: Viewer): string {
+  return users.peekAs(user, viewer);
 }
 
 function withStale(

@@ -63,11 +63,11 @@ function declaredEncoding(frame: Buffer): Encoding | undefined {
   return label === undefined ? undefined : encodingOf(label);
 }
 
-export function decodeText(frame: Buffer, seen: FrameEncoding, defaultEncoding: Encoding): string {
-  if (isWide(seen)) return decoderOf(seen).decode(frame);
+export function decodeText(frame: Buffer, detected: FrameEncoding, defaultEncoding: Encoding): string {
+  if (isWide(detected)) return decoderOf(detected).decode(frame);
   // Java clients write encoding="UTF-16" over UTF-8 bytes. A default of UTF-16 is equally wrong for such a frame.
   const declared = declaredEncoding(frame);
   if (declared !== undefined && !isWide(declared)) return decoderOf(declared).decode(frame);
-  if (seen === 'utf-8' || isWide(defaultEncoding)) return decoderOf('utf-8').decode(frame);
+  if (detected === 'utf-8' || isWide(defaultEncoding)) return decoderOf('utf-8').decode(frame);
   return decoderOf(defaultEncoding).decode(frame);
 }

@@ -145,9 +145,9 @@ function portOf(text: string | undefined): number | undefined {
 /** Walks level by level, each in document order, so that the first match is the shallowest. */
 function fieldsOf(tree: readonly ParsedNode[], names: FieldNames): FieldValues {
   const values: Record<Field, string | undefined> = { ...noValues };
-  const note = (name: string, valueOf: () => string): void => {
+  const take = (name: string, valueOf: () => string): void => {
     const field = fields.find((candidate) => names[candidate] === name);
-    if (field !== undefined) values[field] ??= own(valueOf().trim());
+    if (field !== undefined) values[field] ??= copyOf(valueOf().trim());
   };
   let level = tree;
   while (level.length > 0 && fields.some((field) => values[field] === undefined)) {
@@ -155,12 +155,12 @@ function fieldsOf(tree: readonly ParsedNode[], names: FieldNames): FieldValues {
     for (const element of level) {
       for (const [key, value] of Object.entries(element[':@'] ?? {})) {
         // White space in an attribute is a space, unless it is written as a reference.
-        note(key.slice(ATTRIBUTE_PREFIX.length), () => resolveReferences(value.replace(/[\t\n]/g, ' ')));
+        take(key.slice(ATTRIBUTE_PREFIX.length), () => resolveReferences(value.replace(/[\t\n]/g, ' ')));
       }
       for (const child of contentOf(element)) {
         const name = kindOf(child);
         if (name === TEXT || name === CDATA) continue;
-        note(name, () => textOf(child));
+        take(name, () => textOf(child));
         below.push(child);
       }
     }
@@ -173,7 +173,7 @@ function fieldsOf(tree: readonly ParsedNode[], names: FieldNames): FieldValues {
  * Returns a copy that keeps no other text in memory. V8 represents a longer substring as a view of the original, so the
  * user id of a session would keep its whole frame of up to 8 KiB.
  */
-function own(text: string): string {
+function copyOf(text: string): string {
   return text.length < SHORTEST_VIEW_CHARS ? text : Buffer.from(text).toString();
 }
 

@@ -14,7 +14,7 @@ const GREATER_THAN = 0x3e;
 const DOUBLE_QUOTE = 0x22;
 const SINGLE_QUOTE = 0x27;
 
-type Phase = 'root' | 'declaration' | 'behind name' | 'attributes' | 'not empty';
+type Phase = 'root' | 'declaration' | 'after name' | 'attributes' | 'not empty';
 
 export class EmptyRoot {
   #phase: Phase = 'not empty';
@@ -37,13 +37,14 @@ export class EmptyRoot {
   }
 
   /** The end of the frame that begins at `start`. Undefined if it has not arrived yet or the root is not empty. */
-  endIn(bytes: Buffer, start: number, seen: FrameEncoding): number | undefined {
-    const width = isWide(seen) ? 2 : 1;
+  endIn(bytes: Buffer, start: number, detected: FrameEncoding): number | undefined {
+    const width = isWide(detected) ? 2 : 1;
     while (this.#phase !== 'not empty') {
       const at = start + this.#readBytes;
       if (at + width > bytes.length) return undefined;
       this.#readBytes += width;
-      const character = width === 1 ? bytes[at] : seen === 'utf-16le' ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
+      const character =
+        width === 1 ? bytes[at] : detected === 'utf-16le' ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
       if (this.#isEnd(character ?? 0)) return at + width;
     }
     return undefined;
@@ -54,7 +55,7 @@ export class EmptyRoot {
       case 'root':
         this.#phase = this.#afterRoot(character);
         return false;
-      case 'behind name':
+      case 'after name':
         this.#phase = isSpace(character) || character === SLASH ? 'attributes' : 'not empty';
         break;
       case 'declaration':
@@ -76,7 +77,7 @@ export class EmptyRoot {
   }
 
   #afterRoot(character: number): Phase {
-    if (character === ROOT.charCodeAt(this.#matched)) return ++this.#matched === ROOT.length ? 'behind name' : 'root';
+    if (character === ROOT.charCodeAt(this.#matched)) return ++this.#matched === ROOT.length ? 'after name' : 'root';
     if (this.#isDeclared) return this.#matched === 0 && isSpace(character) ? 'root' : 'not empty';
     if (this.#matched !== 1 || character !== QUESTION_MARK) return 'not empty';
     this.#isDeclared = true;

@@ -34,9 +34,9 @@ export function encodeProbe(): string {
 }
 
 /** The bytes of an answer in the width of the connection. A line end closes it, because some clients read lines. */
-export function answerBytes(xml: string, seen: FrameEncoding): Buffer {
+export function answerBytes(xml: string, detected: FrameEncoding): Buffer {
   const line = `${xml}\n`;
-  if (!isWide(seen)) return Buffer.from(line, 'latin1');
+  if (!isWide(detected)) return Buffer.from(line, 'latin1');
   const bytes = Buffer.from(line, 'utf16le');
-  return seen === 'utf-16be' ? bytes.swap16() : bytes;
+  return detected === 'utf-16be' ? bytes.swap16() : bytes;
 }

@@ -10,7 +10,7 @@ import { EmptyRoot } from './empty-root.ts';
 import { isSpace } from './space.ts';
 
 /** `frame` is valid only during the call: copy what must be kept. */
-type OnFrame = (frame: Buffer, seen: FrameEncoding) => void;
+type OnFrame = (frame: Buffer, detected: FrameEncoding) => void;
 
 const TERMINATOR = '</protocol>';
 const terminators = {
@@ -31,7 +31,7 @@ export class Framer {
    * Encoding found in the bytes. `undefined` until a byte order mark or the first frame shows it; then fixed for the
    * connection.
    */
-  #seen: FrameEncoding | undefined;
+  #detected: FrameEncoding | undefined;
   /** Whether an even number of bytes preceded the first frame. In UTF-16 a character begins there. */
   #isAtEvenByte = true;
   /** An incomplete frame, or up to three bytes that may begin a mark or a frame. May be larger than `#heldBytes`. */
@@ -54,13 +54,13 @@ export class Framer {
   }
 
   /** Encoding found in the connection's bytes. Answers that belong to no frame are written in it. */
-  get seen(): FrameEncoding {
-    return this.#seen ?? 'bytes';
+  get detected(): FrameEncoding {
+    return this.#detected ?? 'bytes';
   }
 
-  /** Nothing is held: the next byte begins a frame or stands between two. */
+  /** Nothing is held: the next byte begins a frame or is between two. */
   get isAtRest(): boolean {
-    return this.#heldBytes === 0 && this.#seen !== undefined;
+    return this.#heldBytes === 0 && this.#detected !== undefined;
   }
 
   /** A frame has begun and is not complete. */
@@ -120,7 +120,7 @@ export class Framer {
         return 'ok';
       }
       this.#inFrame = false;
-      onFrame(bytes.subarray(at, end), this.seen);
+      onFrame(bytes.subarray(at, end), this.detected);
       at = end;
     }
   }
@@ -136,14 +136,14 @@ export class Framer {
     if ((end ?? frame.length) > MAX_TCP_FRAME_BYTES) return this.#tooLarge(frame);
     if (end === undefined) return chunk.length;
     this.#release();
-    onFrame(frame.subarray(0, end), this.seen);
+    onFrame(frame.subarray(0, end), this.detected);
     return end - before;
   }
 
   /** The end of the frame that begins at `start`; `undefined` if it has not arrived yet. */
   #endOf(bytes: Buffer, start: number, searchFrom: number): number | undefined {
     // A `<` ends the search for an empty root, so a match precedes any terminator.
-    const emptyEnd = this.#emptyRoot.endIn(bytes, start, this.seen);
+    const emptyEnd = this.#emptyRoot.endIn(bytes, start, this.detected);
     if (emptyEnd !== undefined) return emptyEnd;
     const terminator = this.#terminator();
     let at = bytes.indexOf(terminator, searchFrom);
@@ -155,8 +155,8 @@ export class Framer {
   }
 
   #terminator(): Buffer {
-    const seen = this.seen;
-    return isWide(seen) ? terminators[seen] : terminators.narrow;
+    const detected = this.detected;
+    return isWide(detected) ? terminators[detected] : terminators.narrow;
   }
 
   /**
@@ -169,19 +169,19 @@ export class Framer {
       const mark = markAt(bytes, at);
       if (mark === 'unclear') return at;
       if (mark !== undefined) {
-        this.#seen = mark.seen;
+        this.#detected = mark.detected;
         at += mark.bytes;
         continue;
       }
-      const found = this.#seen === undefined ? this.#firstFrameAt(bytes, at) : frameAt(this.#seen, bytes, at);
+      const found = this.#detected === undefined ? this.#firstFrameAt(bytes, at) : frameAt(this.#detected, bytes, at);
       if (found === 'unclear') return at;
       if (found !== 'space') {
-        this.#seen = found;
+        this.#detected = found;
         this.#inFrame = true;
         this.#emptyRoot.begin();
         return at;
       }
-      if (this.#seen === undefined) this.#isAtEvenByte = !this.#isAtEvenByte;
+      if (this.#detected === undefined) this.#isAtEvenByte = !this.#isAtEvenByte;
       at++;
     }
     return at;
@@ -234,32 +234,32 @@ export class Framer {
 function markAt(
   bytes: Buffer,
   at: number,
-): { readonly seen: FrameEncoding; readonly bytes: number } | 'unclear' | undefined {
+): { readonly detected: FrameEncoding; readonly bytes: number } | 'unclear' | undefined {
   const first = bytes[at];
   // Nearly every frame begins without a mark.
   if (first === LESS_THAN) return undefined;
   const second = bytes[at + 1];
   if (first === 0xff || first === 0xfe) {
     if (second === undefined) return 'unclear';
-    if (first === 0xff && second === 0xfe) return { seen: 'utf-16le', bytes: 2 };
-    if (first === 0xfe && second === 0xff) return { seen: 'utf-16be', bytes: 2 };
+    if (first === 0xff && second === 0xfe) return { detected: 'utf-16le', bytes: 2 };
+    if (first === 0xfe && second === 0xff) return { detected: 'utf-16be', bytes: 2 };
   }
   if (first === 0xef && (second === undefined || second === 0xbb)) {
     const third = bytes[at + 2];
     if (second === undefined || third === undefined) return 'unclear';
-    if (third === 0xbf) return { seen: 'utf-8', bytes: 3 };
+    if (third === 0xbf) return { detected: 'utf-8', bytes: 3 };
   }
   return undefined;
 }
 
 /** Whether a frame of a known width begins there. Line ends and NUL of one byte mean nothing in UTF-16 either. */
-function frameAt(seen: FrameEncoding, bytes: Buffer, at: number): FrameEncoding | 'space' | 'unclear' {
+function frameAt(detected: FrameEncoding, bytes: Buffer, at: number): FrameEncoding | 'space' | 'unclear' {
   const first = bytes[at];
   if (isSpace(first)) return 'space';
-  if (first !== 0) return seen;
-  if (seen !== 'utf-16be') return 'space';
+  if (first !== 0) return detected;
+  if (detected !== 'utf-16be') return 'space';
   const nul = nulAt(bytes, at);
-  return nul === 'frame' ? seen : nul;
+  return nul === 'frame' ? detected : nul;
 }
 
 /** A NUL may be the first half of a UTF-16BE character that begins a `frame`. */

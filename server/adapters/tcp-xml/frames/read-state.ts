@@ -10,6 +10,8 @@ import type { FieldNames } from './names.ts';
 /** The `user_state` of the first frame in the body. Undefined if there is no frame or its state is not valid. */
 export function readXmlState(body: Buffer, encoding: Encoding, names: FieldNames): number | undefined {
   const states: (number | undefined)[] = [];
-  new Framer(encoding).push(body, (frame, seen) => states.push(decodeState(decodeText(frame, seen, encoding), names)));
+  new Framer(encoding).push(body, (frame, detected) =>
+    states.push(decodeState(decodeText(frame, detected, encoding), names)),
+  );
   return states[0];
 }

@@ -8,7 +8,6 @@ import { USERS_PER_UNIT } from '../../../../shared/limits.ts';
 import type { Identity } from '../../../auth/identity.ts';
 import { mayWatchAnyone, mayWatchFriendsOf, mayWatchUsers } from '../../../auth/policy.ts';
 import type { Outbox } from '../../../fanout/delivery/outbox.ts';
-import type { IdsInText } from '../../../lib/log/ids-in-text.ts';
 import type { Viewer } from '../../../presence/viewer.ts';
 import type { ConnectionControl } from '../connection-control.ts';
 import type { ConnectionContext } from '../ws-json.ts';
@@ -77,22 +76,6 @@ function chargeRefused(line: ConnectionControl, message: Watch): void {
 function begin({ fanout }: ConnectionContext, { outbox }: ConnectionControl, message: Watch): void {
   if ('friendsOf' in message) fanout.watchFriends(outbox, message.friendsOf, message.since, message.id);
   else fanout.watchUsers(outbox, message.users, message.since, message.id);
-}
-
-/**
- * Registers a watch on the fast path, if nothing of it must be refused. @returns false if the watch must take the plain
- * path.
- */
-export function watchListed(
-  hub: ConnectionContext,
-  { outbox }: ConnectionControl,
-  identity: Identity,
-  list: IdsInText,
-): boolean {
-  if (!mayWatchAnyone(identity) || outbox.watchCount + list.count > hub.maxWatches) return false;
-  if (list.count > SMALL_WATCH) return false;
-  hub.fanout.watchListed(outbox, list);
-  return true;
 }
 
 /** Whether the watch fits the limit. Users that are already watched do not count again. */

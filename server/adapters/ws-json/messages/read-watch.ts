@@ -6,8 +6,8 @@
  * (read-watch.test.ts checks that). Checks no rights.
  */
 import { MAX_IDS_PER_MESSAGE, MAX_USER_ID_CHARS } from '../../../../shared/limits.ts';
-import type { IdsInText } from '../../../lib/log/ids-in-text.ts';
 import { isUserId } from '../../../../shared/ids.ts';
+import type { ParsedMessage } from '../../../../shared/messages/client-messages.ts';
 
 const HEAD = '{"type":"watch","users":["';
 /** Start of the type. Most messages are heartbeats and differ here. */
@@ -23,30 +23,36 @@ const ASCII = 128;
 /** The characters that any id may contain, including dots. */
 const isIdChar = Uint8Array.from({ length: ASCII }, (_, code) => Number(isUserId(`a${String.fromCharCode(code)}`)));
 
-/** Reused, because only one message is read at a time. All positions in a message of 16 KiB fit. */
-const begins = new Uint16Array(MAX_IDS_PER_MESSAGE);
-const ends = new Uint16Array(MAX_IDS_PER_MESSAGE);
+/** A slice of at least this many characters is a view of the whole text in V8, and would keep it in memory. */
+const LEAST_VIEW_CHARS = 13;
 
-/** The ids of a plain watch, possibly with duplicates; undefined for any other message. */
-export function plainWatchIn(json: string): IdsInText | undefined {
+/** Reads a plain watch; undefined for any other message, and for one that must be refused. */
+export function readPlainWatch(json: string): ParsedMessage | undefined {
   if (json.charCodeAt(TYPE_AT) !== W || !json.startsWith(HEAD)) return undefined;
-  let at = HEAD.length;
-  for (let count = 0; count < MAX_IDS_PER_MESSAGE; count++) {
+  const users: string[] = [];
+  for (let at = HEAD.length; users.length < MAX_IDS_PER_MESSAGE; at += 3) {
     const from = at;
     at = endOfId(json, from);
     if (at === from || at - from > MAX_USER_ID_CHARS || isDots(json, from, at)) return undefined;
-    begins[count] = from;
-    ends[count] = at;
+    users.push(ownId(json, from, at));
     if (json.charCodeAt(at) !== QUOTE) return undefined;
     const next = json.charCodeAt(at + 1);
     if (next === BRACKET) {
       if (at + 3 !== json.length || json.charCodeAt(at + 2) !== BRACE) return undefined;
-      return { text: json, count: count + 1, begins, ends, listJson: json.slice(HEAD.length - 2, at + 2) };
+      const different = new Set(users);
+      return {
+        ok: true,
+        message: { type: 'watch', users: different.size === users.length ? users : [...different] },
+      };
     }
     if (next !== COMMA || json.charCodeAt(at + 2) !== QUOTE) return undefined;
-    at += 3;
   }
   return undefined;
+}
+
+function ownId(json: string, from: number, to: number): string {
+  const id = json.slice(from, to);
+  return to - from < LEAST_VIEW_CHARS ? id : Buffer.from(id, 'latin1').toString('latin1');
 }
 
 function endOfId(json: string, from: number): number {

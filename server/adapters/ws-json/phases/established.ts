@@ -7,12 +7,11 @@ import type { ClientMessage, Hello, MessageId } from '../../../../shared/message
 import type { Verdict } from '../../../auth/authenticator.ts';
 import { viewerOf, type Identity } from '../../../auth/identity.ts';
 import { DONE } from '../../../lib/time/timing-wheel.ts';
-import type { IdsInText } from '../../../lib/log/ids-in-text.ts';
 import type { Loss } from '../../../presence/presence.ts';
 import type { Session } from '../../../presence/sessions/session.ts';
 import { FAILED, refusals, type ConnectionControl } from '../connection-control.ts';
 import { tail, tailAs } from '../messages/handle-tail.ts';
-import { lookAs, unwatch, watch, watchListed } from '../messages/handle-watch.ts';
+import { lookAs, unwatch, watch } from '../messages/handle-watch.ts';
 import type { ConnectionContext } from '../ws-json.ts';
 
 type Heartbeat = Extract<ClientMessage, { type: 'heartbeat' }>;
@@ -89,18 +88,6 @@ export class Established {
       this.#failed(error, message.id);
       return undefined;
     }
-  }
-
-  /** Handles a plain watch. @returns false, with nothing done, if it must be handled like any other message. */
-  hearPlainWatch(list: IdsInText): boolean {
-    try {
-      if (!watchListed(this.#hub, this.#line, this.#identity, list)) return false;
-      this.renew();
-      this.#line.good();
-    } catch (error) {
-      this.#failed(error, undefined);
-    }
-    return true;
   }
 
   /** Records a sign of life without content. */

@@ -33,7 +33,7 @@ const named: Authenticator = {
 function openWithAdmin(): Authenticator {
   const made = createOpenWithTokens(ADMIN_TOKEN, null);
   if (!made.ok) throw new Error(made.problem);
-  return made.authenticator;
+  return made.value;
 }
 
 function stage(authenticator: Authenticator) {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { durably } from '../../../../server/adapters/http/durably.ts';
+import { StorageUnavailable } from '../../../../server/lib/storage-unavailable.ts';
 import { noContent } from '../../../../server/adapters/http/reply.ts';
 
 describe('a change that must be stored', () => {
@@ -7,8 +8,8 @@ describe('a change that must be stored', () => {
     expect(await durably(noContent)).toEqual(noContent());
   });
 
-  it('is 503 in plain words where storage fails', async () => {
-    const full = Object.assign(new Error('database or disk is full'), { errcode: 13 });
+  it('is 503 in plain words where storage fails (H17)', async () => {
+    const full = new StorageUnavailable('has no room left', new Error('database or disk is full'));
     const reply = await durably(() => {
       throw full;
     });

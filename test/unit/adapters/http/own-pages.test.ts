@@ -38,7 +38,7 @@ describe('the name that an open hub on loopback is called by', () => {
     ['hub.localhost:8080'],
     ['app.example.com'],
     ['App.Example.com:8080'],
-  ])('may be %s', (host) => {
+  ])('may be %s (H23)', (host) => {
     expect(rulesOf().isKnownHost(requestOf({ host }))).toBe(true);
   });
 
@@ -76,7 +76,7 @@ describe('the name that an open hub beyond loopback is called by', () => {
     'app.example.com',
     'box.local.example',
     'box',
-  ])('may be %s', (host) => {
+  ])('may be %s (H23)', (host) => {
     expect(rules.isKnownHost(requestOf({ host }))).toBe(true);
   });
 

@@ -34,7 +34,7 @@ const replies = (from: string): Map<string, HttpReply> =>
     }),
   );
 
-test('a page is at its path, with the slash and without, its assets below, and nothing else is served', () => {
+test('a page is at its path, with the slash and without, its assets below, and nothing else is served (H4)', () => {
   const bodies = [...replies(folder)].map(([path, { body }]) => `${path}: ${String(body)}`);
   expect(bodies.sort()).toEqual([
     '/: this is page/index.html',

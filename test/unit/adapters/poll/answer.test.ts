@@ -30,7 +30,7 @@ describe('an answer without a status', () => {
 });
 
 describe('a JSON answer', () => {
-  test.each(['online', 'away', 'busy', 'invisible'] as const)('sets the status %s and its code', (status) => {
+  test.each(['online', 'away', 'busy', 'invisible'] as const)('sets the status %s and its code (P3)', (status) => {
     expect(read(JSON.stringify({ status })).said).toEqual({
       kind: 'present',
       status,
@@ -44,7 +44,7 @@ describe('a JSON answer', () => {
     expect(read('\uFEFF {"status":"away"}').said).toMatchObject({ status: 'away' });
   });
 
-  test('sets the text, unless that is not of its form', () => {
+  test('sets the text, unless that is not of its form (I3)', () => {
     expect(read('{"status":"away","text":"lunch"}').said).toMatchObject({ status: 'away', text: 'lunch' });
     expect(read('{"text":"here"}').said).toEqual({ ...online, text: 'here' });
     expect(read(JSON.stringify({ text: 'x'.repeat(140) })).said).toMatchObject({ text: 'x'.repeat(140) });
@@ -75,7 +75,7 @@ describe('an XML answer', () => {
     expect(read(`\0\r\n\0${frame}\0`, 12).said).toMatchObject({ status: 'away' });
   });
 
-  test.each([0, -1])('of the state %d says that the user left', (state) => {
+  test.each([0, -1])('of the state %d says that the user left (P3)', (state) => {
     expect(read(frame, state).said).toEqual({ kind: 'left' });
   });
 

@@ -85,7 +85,7 @@ describe('a TCP probe', () => {
 });
 
 describe('an HTTP probe', () => {
-  test.each([200, 204, 299])('takes %d as alive', async (status) => {
+  test.each([200, 204, 299])('takes %d as alive (P2)', async (status) => {
     expect(await askServer((_, response) => response.writeHead(status).end())).toEqual({
       kind: 'alive',
       body: Buffer.alloc(0),
@@ -109,7 +109,7 @@ describe('an HTTP probe', () => {
     expect(asked).toEqual([['GET', '/alive?of=42', `Basic ${btoa('me:s@')}`, 'close']]);
   });
 
-  test('follows no redirect: one to itself is asked for once', async () => {
+  test('follows no redirect: one to itself is asked for once (P2)', async () => {
     let requests = 0;
     const outcome = await askServer(({ url = '/' }, response) => {
       requests++;
@@ -127,7 +127,7 @@ describe('an HTTP probe', () => {
     expect(await askHttp(`http://[::1]:${port}/`)).toMatchObject({ kind: 'alive' });
   });
 
-  test('hands on a body of 8 KiB, and drops one of a byte more', async () => {
+  test('hands on a body of 8 KiB, and drops one of a byte more (P3)', async () => {
     const largest = 'x'.repeat(8192);
     expect(await askServer((_, response) => response.end(largest))).toEqual({
       kind: 'alive',
@@ -207,14 +207,14 @@ describe('an HTTP probe', () => {
       'it sent more than',
     ],
     ['headers', 'HTTP/1.1 200 OK\r\n', 'x: y\r\n'.repeat(1000), 'HPE_HEADER_OVERFLOW'],
-  ])('takes endless %s as a miss, and cuts them off', async (_, first, piece, reason) => {
+  ])('takes endless %s as a miss, and cuts them off (P4)', async (_, first, piece, reason) => {
     const { outcome, sentBytes } = await askEndless(first, piece);
     expect(outcome).toEqual({ kind: 'miss', reason: expect.stringContaining(reason) as string });
     // What the kernel's buffers of both ends took in, out of 256 MiB.
     expect(sentBytes).toBeLessThan(32 * 2 ** 20);
   });
 
-  test('takes a few interim answers before the real one', async () => {
+  test('takes a few interim answers before the real one (P4)', async () => {
     expect(await askBytes((socket) => socket.end(`${EARLY.repeat(8)}HTTP/1.1 204 No Content\r\n\r\n`))).toMatchObject({
       kind: 'alive',
     });
@@ -225,7 +225,7 @@ describe('an HTTP probe', () => {
     ['chunks of one byte', '1\r\n{\r\n', false],
     ['chunks that come byte by byte', '1\r\n{\r\n', true],
     ['trailers', `0\r\n${'x: y\r\n'.repeat(1000)}`, false],
-  ])('ends a good answer of endless %s without its body', async (_, piece, everyTurn) => {
+  ])('ends a good answer of endless %s without its body (P4)', async (_, piece, everyTurn) => {
     const { outcome, sentBytes } = await askEndless(OK, piece, everyTurn);
     expect(['alive', 'miss']).toContain(outcome.kind);
     expect(outcome).not.toHaveProperty('body', expect.any(Buffer));
@@ -313,7 +313,7 @@ describe('the hub’s own network and resolver', () => {
     ['ENETDOWN', 'unable'],
     ['EADDRNOTAVAIL', 'unable'],
     ['ENOTFOUND', 'miss'],
-  ])('a lookup that fails with %s is %s', async (code, kind) => {
+  ])('a lookup that fails with %s is %s (P5)', async (code, kind) => {
     resolver((done) => done(fault(code)));
     for (const endpoint of [tcp('a.name'), http('a.name')]) expect(await ask(endpoint)).toEqual({ kind, reason: code });
   });

@@ -15,7 +15,7 @@ function problemIn(value: unknown): string {
   return parsed.problem;
 }
 
-describe('a file of targets', () => {
+describe('a file of targets (P1)', () => {
   test('may be a list, or an object that holds one, with a byte order mark or without', () => {
     expect(targetsIn([good])).toEqual(targetsIn({ targets: [good] }));
     expect(parseTargets(`\uFEFF${JSON.stringify([good])}`)).toMatchObject({ ok: true });

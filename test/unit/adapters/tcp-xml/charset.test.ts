@@ -16,7 +16,7 @@ const plain = (bytes: Buffer): Buffer =>
   Buffer.concat([Buffer.from('<protocol><a>'), bytes, Buffer.from('</a></protocol>')]);
 const contentOf = (text: string): string => /<a>(.*)<\/a>/s.exec(text)?.[1] ?? 'no <a>';
 
-describe('the encoding of a frame', () => {
+describe('the encoding of a frame (T7)', () => {
   it.each([
     ['UTF-8', Buffer.from('你好'), '你好'],
     ['gbk', GBK_HELLO, '你好'],
@@ -75,7 +75,7 @@ describe('the encoding of a frame', () => {
 });
 
 describe('bytes that do not fit', () => {
-  it('become U+FFFD and leave the markup behind them whole, in every encoding', () => {
+  it('become U+FFFD and leave the markup behind them whole, in every encoding (T8)', () => {
     const cut = plain(Buffer.from([0xc4]));
     for (const encoding of ['utf-8', 'gbk', 'gb18030', 'big5'] as const) {
       expect(decodeText(cut, 'bytes', encoding)).toBe('<protocol><a>\ufffd</a></protocol>');

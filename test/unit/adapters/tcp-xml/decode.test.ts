@@ -4,6 +4,7 @@ import { decodeText } from '../../../../server/adapters/tcp-xml/frames/charset.t
 import { decodeFrame } from '../../../../server/adapters/tcp-xml/frames/decode.ts';
 import type { Decoded } from '../../../../server/adapters/tcp-xml/frames/decode.ts';
 import { defaultFieldNames } from '../../../../server/adapters/tcp-xml/frames/names.ts';
+import { malformedFrames } from '../../../support/malformed-frames.ts';
 
 const decode = (text: string): Decoded => decodeFrame(text, defaultFieldNames);
 /** A frame with this inside, and a sound user in front of it. */
@@ -45,7 +46,7 @@ describe('fields', () => {
     );
   });
 
-  it('the shallowest wins, then the first', () => {
+  it('the shallowest wins, then the first (T4)', () => {
     expect(
       decode('<protocol><a><user_id>deep</user_id></a><user_id>42</user_id><user_id>7</user_id></protocol>'),
     ).toEqual(said({}));
@@ -153,7 +154,7 @@ describe('user_state', () => {
     expect(withUser(`<user_state>${text}</user_state>`)).toEqual(said({ state }));
   });
 
-  it('is 1 where it is absent', () => {
+  it('is 1 where it is absent (T3)', () => {
     expect(withUser('')).toEqual(said({ state: 1 }));
   });
 
@@ -176,7 +177,7 @@ describe('the optional fields', () => {
     'localhost',
     '10.0.0.7:80',
     '010.0.0.1',
-  ])('a bad user_ip counts as absent: %j', (ip) => {
+  ])('a bad user_ip counts as absent: %j (T3)', (ip) => {
     expect(withUser(`<user_ip>${ip}</user_ip>`)).toEqual(said({}));
   });
 
@@ -219,58 +220,7 @@ describe('one well-formed element', () => {
     expect(decode(text)).toEqual(said({}));
   });
 
-  const user = '<user_id>42</user_id>';
-  it.each([
-    ['nothing', ''],
-    ['text only', 'hello'],
-    ['another root', `<message>${user}</message>`],
-    ['a root in another case', `<Protocol>${user}</Protocol>`],
-    ['a terminator only', '</protocol>'],
-    ['an unclosed element', `<protocol>${user}<a></protocol>`],
-    ['crossed elements', `<protocol>${user}<a><b></a></b></protocol>`],
-    ['an end tag too many', `<protocol>${user}</a></protocol>`],
-    ['text behind the root', `<protocol>${user}</protocol>x`],
-    ['a second root', `<protocol>${user}</protocol><protocol/>`],
-    ['a comment behind the root', `<protocol>${user}</protocol><!-- x -->`],
-    ['text before the root', `x<protocol>${user}</protocol>`],
-    ['a comment before the root', `<!-- x --><protocol>${user}</protocol>`],
-    ['an instruction before the root', `<?pi x?><protocol>${user}</protocol>`],
-    ['CDATA before the root', `<![CDATA[]]><protocol>${user}</protocol>`],
-    ['a second declaration', `<?xml version="1.0"?><?xml version="1.0"?><protocol>${user}</protocol>`],
-    ['white space before the declaration', ` <?xml version="1.0"?><protocol>${user}</protocol>`],
-    ['an empty declaration', `<?xml?><protocol>${user}</protocol>`],
-    ['a declaration inside', `<protocol>${user}<?xml version="1.0"?></protocol>`],
-    ['a declaration inside in capitals', `<protocol>${user}<?XML version="1.0"?></protocol>`],
-    ['an instruction without a name', `<protocol>${user}<? x?></protocol>`],
-    ['an undefined entity', `<protocol>${user}<a>&foo;</a></protocol>`],
-    ['an HTML entity', `<protocol>${user}<a>&nbsp;</a></protocol>`],
-    ['an undefined entity in an attribute', `<protocol a="&foo;">${user}</protocol>`],
-    ['an ampersand that stands alone', `<protocol>${user}<a>a & b; c</a></protocol>`],
-    ['an unfinished reference', `<protocol>${user}<a>&amp</a></protocol>`],
-    ['a reference that a comment cuts', `<protocol>${user}<a>&am<!---->p;</a></protocol>`],
-    ['a reference to NUL', `<protocol>${user}<a>&#0;</a></protocol>`],
-    ['a reference to a surrogate', `<protocol>${user}<a>&#xD800;</a></protocol>`],
-    ['a reference beyond Unicode', `<protocol>${user}<a>&#x110000;</a></protocol>`],
-    ['a reference of 5000 digits', `<protocol>${user}<a>&#${'9'.repeat(5000)};</a></protocol>`],
-    ['`]]>` in text', `<protocol>${user}<a>]]></a></protocol>`],
-    ['`--` in a comment', `<protocol>${user}<!-- a -- b --></protocol>`],
-    ['a comment that ends in `--->`', `<protocol>${user}<!-- a ---></protocol>`],
-    ['an unclosed comment', `<protocol>${user}<!-- </protocol>`],
-    ['unclosed CDATA', `<protocol>${user}<![CDATA[ </protocol>`],
-    ['`<` in an attribute', `<protocol a="<">${user}</protocol>`],
-    ['an attribute without a value', `<protocol a>${user}</protocol>`],
-    ['an attribute without quotes', `<protocol a=1>${user}</protocol>`],
-    ['an attribute with mixed quotes', `<protocol a="1'>${user}</protocol>`],
-    ['the same attribute twice', `<protocol a="1" b="2" a="3">${user}</protocol>`],
-    ['attributes without a space between', `<protocol a="1"b="2">${user}</protocol>`],
-    ['an attribute in an end tag', `<protocol>${user}<a></a b="1"></protocol>`],
-    ['a name that begins with a digit', `<protocol>${user}<1a/></protocol>`],
-    ['white space before a name', `<protocol>${user}< a/></protocol>`],
-    ['NUL', `<protocol>${user}\0</protocol>`],
-    ['a control character', `<protocol>${user}<a b="\u001b"/></protocol>`],
-    ['a non-character', `<protocol>${user}\uffff</protocol>`],
-    ['conditional sections', `<protocol>${user}<![INCLUDE[x]]></protocol>`],
-  ])('is not: %s', (_, text) => {
+  it.each(malformedFrames)('is not: %s', (_, text) => {
     expect(decode(text)).toEqual(bad('malformed'));
   });
 

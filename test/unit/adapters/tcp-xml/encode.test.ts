@@ -31,7 +31,7 @@ describe('answers', () => {
     }
   });
 
-  it('go out as lines, in the width and order that the connection writes', () => {
+  it('go out as lines, in the width and order that the connection writes (T11)', () => {
     const xml = encodeProbe();
     const line = `${xml}\n`;
     expect(answerBytes(xml, 'bytes')).toEqual(Buffer.from(line));

@@ -161,7 +161,7 @@ describe('the frame limit', () => {
     }
   });
 
-  it('is broken by a frame of 8193 bytes, in one packet and byte by byte', () => {
+  it('is broken by a frame of 8193 bytes, in one packet and byte by byte (T1)', () => {
     const larger = Buffer.from(frameOf(MAX_TCP_FRAME_BYTES + 1));
     for (const chunks of [[larger], bytewise(larger), [larger.subarray(0, 8192), larger.subarray(8192)]]) {
       const framed = frame(chunks);
@@ -222,7 +222,7 @@ describe('byte order marks and widths', () => {
 
   it('says `bytes` of a connection without a mark', () => {
     expect(frame([Buffer.from(FRAME)]).seen).toEqual(['bytes']);
-    expect(new Framer('gbk').seen).toBe('bytes');
+    expect(new Framer('gbk').detected).toBe('bytes');
   });
 
   for (const [seen, encode, mark] of [
@@ -235,7 +235,7 @@ describe('byte order marks and widths', () => {
       const framed = frame([mark, encode(`${FRAME}\r\n${FRAME}`)]);
       expect(framed.frames).toEqual(both);
       expect(framed.seen).toEqual([seen, seen]);
-      expect(framed.framer.seen).toBe(seen);
+      expect(framed.framer.detected).toBe(seen);
     });
 
     it(`${seen}: a mark before each frame is passed over`, () => {

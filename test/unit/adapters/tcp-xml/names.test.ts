@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { defaultFieldNames, parseFieldNames } from '../../../../server/adapters/tcp-xml/frames/names.ts';
 
-describe('HUB_TCP_NAMES', () => {
+describe('HUB_TCP_NAMES (T5)', () => {
   it('keeps the usual names where it says nothing', () => {
     expect(parseFieldNames('')).toEqual({ ok: true, value: defaultFieldNames });
     expect(parseFieldNames('user_id=user_id')).toEqual({ ok: true, value: defaultFieldNames });

@@ -109,25 +109,15 @@ describe('pauses', () => {
 describe('a connection that is paused for hours, since it sends too much', () => {
   const MIB = 1024 * 1024;
 
-  it('makes up for a pause once more was read than both ends can hold back', () => {
+  it('makes up for a pause once more was read than both ends can hold back (T26)', () => {
     pause(1000);
-    pauses.heard(16 * MIB);
+    pauses.received(16 * MIB);
     pauses.begin(now, look());
     expect(madeUp()).toBe(0);
     now += 5000;
-    pauses.heard(15 * MIB);
+    pauses.received(15 * MIB);
     expect(madeUp()).toBe(0);
-    pauses.heard(MIB);
+    pauses.received(MIB);
     expect(madeUp()).toBe(1000);
-  });
-
-  it('does not count twice what waited for a pause to end', () => {
-    pause(1000);
-    for (let i = 0; i < 100; i++) {
-      pauses.heard(MIB);
-      pauses.heard(-MIB);
-    }
-    pauses.begin(now, look());
-    expect(madeUp()).toBe(0);
   });
 });

@@ -9,7 +9,7 @@ import { Admission } from '../../../../server/admission.ts';
 import { TcpConnection } from '../../../../server/adapters/tcp-xml/connection.ts';
 import { defaultFieldNames } from '../../../../server/adapters/tcp-xml/frames/names.ts';
 import { FrameTemplates } from '../../../../server/adapters/tcp-xml/frames/frame-templates.ts';
-import type { TcpXmlOptions } from '../../../../server/adapters/tcp-xml/tcp-xml.ts';
+import type { TcpXmlOptions } from '../../../../server/adapters/tcp-xml/options.ts';
 import { FairQueue } from '../../../../server/lib/collections/fair-queue.ts';
 import { openAuthenticator, type Authenticator } from '../../../../server/auth/authenticator.ts';
 import { Intake } from '../../../../server/intake.ts';
@@ -33,11 +33,12 @@ class Side {
   #afterTurn: (() => void)[] = [];
 
   constructor(authenticator: Authenticator) {
-    const { presence, clock } = this.core;
+    const { users, presence, clock } = this.core;
     const tell = (what: string): void => {
       this.told.push(`${clock.now().monoMs} ${what}`);
     };
     this.#intake = new Intake({
+      users,
       presence,
       clock,
       onChange: [({ user }) => tell(`${user.id} ${user.fold.status} ${user.fold.devices.join()}`)],
@@ -80,15 +81,16 @@ class Side {
       openedAt: clock.now().monoMs,
     };
     this.#connection = new TcpConnection(options, opened, {
-      turns: new FairQueue({ clock, afterTurn: (run) => this.#afterTurn.push(run) }),
-      shapes: new FrameTemplates('utf-8', defaultFieldNames),
-      lookOn: () => undefined,
+      queue: new FairQueue({ clock, afterTurn: (run) => this.#afterTurn.push(run) }),
+      templates: new FrameTemplates('utf-8', defaultFieldNames),
+      visitBy: () => undefined,
       onDone: () => tell('done'),
     });
+    this.#connection.start(undefined);
   }
 
   take(packets: readonly Buffer[]): void {
-    for (const packet of packets) this.#connection.take(packet);
+    for (const packet of packets) this.#socket.emit('data', packet);
   }
 
   pass(ms: number): void {

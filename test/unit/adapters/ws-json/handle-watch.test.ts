@@ -141,6 +141,18 @@ describe('a watch of a friend list', () => {
     expect(peer.socket.take()).toMatchObject([{ type: 'snapshot', friendsOf: '42', entries: { length: 5000 } }]);
   });
 
+  it('is answered within the turns that all lists cost together, if hundreds are asked for at once', async () => {
+    const owners = names(300, 'owner');
+    for (const owner of owners) {
+      void stage.edit(names(50, `${owner}-`).map((friend) => ({ user: owner, friend })));
+      await stage.nextTurn();
+    }
+    useUpTurn();
+    const waiting = Promise.all(owners.map(async (owner) => watchList(owner))).then(() => undefined);
+    expect(await turnsUntil(waiting)).toBeLessThan(40);
+    expect(peer.socket.take().map(({ type }) => type)).toEqual(owners.map(() => 'snapshot'));
+  });
+
   it('is answered as the list is when its turn comes, and follows it from then on', async () => {
     await befriend(3000);
     const waiting = watchList();

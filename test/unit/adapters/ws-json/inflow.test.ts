@@ -133,7 +133,7 @@ describe('the inflow of a connection', () => {
     expect(pinging.log).toEqual(['pause', 'resume']);
   });
 
-  it('waits no longer than ten seconds for whatever it has cost', () => {
+  it('waits no longer than ten seconds for whatever it has cost (W20)', () => {
     peer.onHandle = () => peer.inflow.charge(1_000_000);
     peer.send(1);
     expect(peer.lookAt - stage.clock.monoMs).toBeLessThanOrEqual(10_010);
@@ -159,7 +159,7 @@ describe('the inflow of a connection', () => {
     expect(peer.log).toEqual(['pause', 'resume']);
   });
 
-  it('keeps 2 MiB, and before the hello 256 KiB; more ends the connection', () => {
+  it('keeps 2 MiB, and before the hello 256 KiB; more ends the connection (W21)', () => {
     peer.inflow.hold();
     const large = 'x'.repeat(16_000);
     for (let i = 0; i < 131; i++) peer.inflow.arrive(large);
@@ -173,7 +173,7 @@ describe('the inflow of a connection', () => {
     expect(stranger.log).toEqual(['pause', 'closed']);
   });
 
-  it('ends where ten times the rate has come for ten seconds, and not before', () => {
+  it('ends where ten times the rate has come for ten seconds, and not before (W21)', () => {
     const slower = new Peer(stage);
     slower.send(2_000);
     const perTenth = { faster: 400, slower: 190 };

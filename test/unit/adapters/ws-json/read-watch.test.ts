@@ -1,22 +1,21 @@
-/** The watch that is read where it stands is what the parser reads, and its answer what the plain way would send. */
+/** The watch that is read without the parser is the message that the parser reads. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { plainWatchIn } from '../../../../server/adapters/ws-json/messages/read-watch.ts';
+import { readPlainWatch } from '../../../../server/adapters/ws-json/messages/read-watch.ts';
 import { parseClientMessage } from '../../../../shared/messages/client-messages.ts';
-import { FanoutStage, type Peer } from '../../../support/fanout-stage.ts';
+import { FanoutStage } from '../../../support/fanout-stage.ts';
 
 const watchOf = (users: readonly string[]): string => JSON.stringify({ type: 'watch', users });
 
-/** The ids that are read in place, as they stand. */
+/** The ids that are read without the parser, each once. */
 function idsIn(json: string): readonly string[] | undefined {
-  const list = plainWatchIn(json);
-  if (list === undefined) return undefined;
-  return Array.from({ length: list.count }, (_, i) => list.text.slice(list.begins[i], list.ends[i]));
+  const read = readPlainWatch(json);
+  return read?.ok === true && 'users' in read.message ? read.message.users : undefined;
 }
 
-describe('a watch that is read in place', () => {
+describe('a watch that is read without the parser', () => {
   const id = fc.oneof(
     { weight: 8, arbitrary: fc.constantFrom('7', '9', '42', 'a.b', 'A_z:@-', '...', '.a', 'a.') },
     { weight: 1, arbitrary: fc.constantFrom('.', '..', '', 'a b', 'é', 'x'.repeat(128), 'x'.repeat(129)) },
@@ -38,13 +37,10 @@ describe('a watch that is read in place', () => {
     let taken = 0;
     fc.assert(
       fc.property(text, (frame) => {
-        const ids = idsIn(frame);
-        if (ids === undefined) return;
+        const read = readPlainWatch(frame);
+        if (read === undefined) return;
         taken++;
-        expect(parseClientMessage(frame)).toStrictEqual({
-          ok: true,
-          message: { type: 'watch', users: [...new Set(ids)] },
-        });
+        expect(read).toStrictEqual(parseClientMessage(frame));
       }),
       { numRuns: 100_000 },
     );
@@ -73,50 +69,8 @@ describe('a watch that is read in place', () => {
     ['a heartbeat', '{"type":"heartbeat"}'],
     ['nothing', ''],
   ])('goes the plain way with %s', (_, frame) => {
-    expect(plainWatchIn(frame)).toBeUndefined();
+    expect(readPlainWatch(frame)).toBeUndefined();
   });
-});
-
-it('is answered, and told of later, as the plain way does it: 2,000 watches of random users', () => {
-  const stage = new FanoutStage();
-  const pool = Array.from({ length: 300 }, (_, i) => `u${i}`);
-  for (const user of pool.slice(0, 200)) stage.core.begin(user);
-  let [inPlace, plainly]: Peer[] = [stage.open(), stage.open()];
-  const both = (act: (peer: Peer) => void): void => {
-    for (const peer of [inPlace, plainly] as Peer[]) act(peer);
-  };
-  const step = fc.record({
-    users: fc.array(fc.constantFrom(...pool), { minLength: 1, maxLength: 12 }),
-    then: fc.constantFrom('watch', 'watch', 'unwatch', 'change', 'reopen'),
-  });
-  let watches = 0;
-  fc.assert(
-    fc.property(fc.array(step, { minLength: 40, maxLength: 40 }), (steps) => {
-      for (const { users, then } of steps) {
-        if (then === 'reopen') {
-          both(({ outbox }) => {
-            stage.fanout.close(outbox);
-          });
-          [inPlace, plainly] = [stage.open(), stage.open()];
-        } else if (then === 'unwatch') {
-          both(({ outbox }) => {
-            stage.fanout.unwatchUsers(outbox, [...new Set(users)], undefined);
-          });
-        } else if (then === 'change') {
-          for (const user of new Set(users)) stage.core.leave(stage.core.begin(user));
-          stage.fanout.flush();
-        } else {
-          watches++;
-          stage.fanout.watchListed((inPlace as Peer).outbox, plainWatchIn(watchOf(users))!);
-          stage.fanout.watchUsers((plainly as Peer).outbox, [...new Set(users)], undefined, undefined);
-        }
-        expect((inPlace as Peer).socket.takeRaw()).toEqual((plainly as Peer).socket.takeRaw());
-        expect((inPlace as Peer).outbox.watchCount).toBe((plainly as Peer).outbox.watchCount);
-      }
-    }),
-    { numRuns: 150 },
-  );
-  expect(watches).toBeGreaterThan(2000);
 });
 
 it('is not kept in memory by the ids that it names', () => {
@@ -131,7 +85,7 @@ it('is not kept in memory by the ids that it names', () => {
   const known = 'k'.repeat(128);
   const watch = (no: number): void => {
     const json = watchOf([`user-of-13-${no}`, ...Array.from({ length: 110 }, () => known)]);
-    stage.fanout.watchListed(outbox, plainWatchIn(json)!);
+    stage.fanout.watchUsers(outbox, idsIn(json)!, undefined, undefined);
   };
   for (let no = 1000; no < 2000; no++) watch(no);
   const before = heldBytes();

@@ -81,7 +81,6 @@ describe('where the hub is', () => {
   it('is this machine on the default ports where nobody says otherwise', () => {
     expect(at({})).toEqual({
       http: 'http://127.0.0.1:8080',
-      ws: 'ws://127.0.0.1:8080/ws',
       tcpHost: '127.0.0.1',
       tcpPort: 60_001,
       isTcpTls: false,
@@ -99,7 +98,6 @@ describe('where the hub is', () => {
     const env = { HUB_HOST: '10.0.0.1', HUB_TCP_HOST: '10.0.0.2', HUB_TCP_PORT: '9001' };
     expect(at({ url: 'https://hub.example/base/', 'tcp-port': '7' }, env)).toEqual({
       http: 'https://hub.example/base',
-      ws: 'wss://hub.example/base/ws',
       tcpHost: 'hub.example',
       tcpPort: 7,
       isTcpTls: true,
@@ -109,7 +107,7 @@ describe('where the hub is', () => {
 
   it('takes the address of the WebSocket too', () => {
     expect(at({ url: 'wss://hub.example' })).toMatchObject({ http: 'https://hub.example', isTcpTls: true });
-    expect(at({ url: 'ws://hub.example:81' })).toMatchObject({ ws: 'ws://hub.example:81/ws', isTcpTls: false });
+    expect(at({ url: 'ws://hub.example:81' })).toMatchObject({ http: 'http://hub.example:81', isTcpTls: false });
   });
 
   it('is secured over TCP where --tls says so, and where the environment has a certificate', () => {

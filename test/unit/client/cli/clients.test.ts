@@ -1,4 +1,4 @@
-/** The two connections that come back by themselves, against a hub that a test plays. */
+/** The two connections of the command line, against a hub that a test plays: what people read of them, and their tokens. */
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { HubClient, type HubClientOptions } from '../../../../client/cli/hub/hub-client.ts';
+import { createHubClient, leaveHub, type HubClientOptions } from '../../../../client/cli/hub/hub-client.ts';
 import { TcpClient } from '../../../../client/cli/hub/tcp-client.ts';
 import { noToken, readToken, type TokenSource } from '../../../../client/cli/hub/token.ts';
 import { run as watch } from '../../../../client/cli/commands/watch.ts';
@@ -24,7 +24,6 @@ const welcome = { type: 'welcome', session: 's', heartbeatMs: 10_000, timeoutMs:
 /** A hub of which the test says what it answers; each connection is handed over with its first message. */
 interface PlayedHub {
   readonly url: string;
-  readonly options: Pick<HubClientOptions, 'access'>;
   next(): Promise<PlayedConnection>;
 }
 interface PlayedConnection {
@@ -50,7 +49,7 @@ async function playHub(): Promise<PlayedHub> {
   });
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
-  return { url, options: { access: accessTo(url) }, next: () => queue.take() };
+  return { url, next: () => queue.take() };
 }
 
 /** Values that come, and whoever waits for them. */
@@ -70,41 +69,46 @@ class Waiting<T> {
   }
 }
 
-describe('a WebSocket connection to a hub', () => {
-  function connect(hub: PlayedHub, options: Partial<HubClientOptions> = {}) {
-    const failed = new Waiting<string>();
-    const lost = new Waiting<string>();
-    const client = new HubClient({
-      ...hub.options,
-      hello: () => ({ type: 'hello', user: '42' }),
-      onFailed: (problem) => failed.put(problem),
-      onLost: (reason) => lost.put(reason),
-      ...options,
-    });
-    ends.push(() => client.end());
-    client.connect();
-    return { client, failed, lost };
-  }
+function connect({ url }: Pick<PlayedHub, 'url'>, token = noToken, options: Partial<HubClientOptions> = {}) {
+  const failed = new Waiting<string>();
+  const lost = new Waiting<string>();
+  const sent: string[] = [];
+  const client = createHubClient({
+    access: { http: url, token },
+    user: '42',
+    device: 'web',
+    onFailed: (problem) => failed.put(problem),
+    onLost: (reason) => lost.put(reason),
+    onSent: (json) => sent.push(json),
+    ...options,
+  });
+  ends.push(() => client.close());
+  client.connect();
+  return { client, failed, lost, sent };
+}
 
-  it('comes back after a loss, with the hello of that moment', async () => {
+describe('a WebSocket connection to a hub', () => {
+  it('comes back after a loss, with the status of that moment', async () => {
     const hub = await playHub();
-    let text = 'first';
-    connect(hub, { hello: () => ({ type: 'hello', user: '42', text }) });
+    const { client } = connect(hub, noToken, { text: 'first' });
     const first = await hub.next();
-    expect(first.hello).toEqual({ type: 'hello', user: '42', text: 'first' });
+    expect(first.hello).toMatchObject({ type: 'hello', user: '42', device: 'web', text: 'first' });
     first.send(welcome);
-    text = 'second';
+    client.set({ text: 'second' });
+    expect(await first.read()).toMatchObject({ type: 'heartbeat', text: 'second' });
     first.socket.terminate();
     expect((await hub.next()).hello).toMatchObject({ text: 'second' });
   });
 
-  it('sends heartbeats at the hub’s interval', async () => {
+  it.each([
+    ['the hub’s interval', 20, undefined],
+    ['an interval of its own', 10_000, 20],
+  ])('sends heartbeats at %s', async (_name, heartbeatMs, everyMs) => {
     const hub = await playHub();
-    connect(hub);
+    connect(hub, noToken, { everyMs });
     const connection = await hub.next();
-    connection.send({ ...welcome, heartbeatMs: 20 });
-    expect(await connection.read()).toEqual({ type: 'heartbeat', id: 1 });
-    expect(await connection.read()).toEqual({ type: 'heartbeat', id: 2 });
+    connection.send({ ...welcome, heartbeatMs });
+    for (let i = 0; i < 2; i += 1) expect(await connection.read()).toEqual({ type: 'heartbeat', id: 'beat' });
   });
 
   it('comes back when the hub went silent', async () => {
@@ -112,21 +116,8 @@ describe('a WebSocket connection to a hub', () => {
     const { lost } = connect(hub);
     const connection = await hub.next();
     connection.send({ ...welcome, heartbeatMs: 20, timeoutMs: 60 });
-    expect(await lost.take()).toBe('the hub went silent');
+    expect(await lost.take()).toBe('no answer');
     await hub.next();
-  });
-
-  it('stays while the hub only pings', async () => {
-    const hub = await playHub();
-    const { lost } = connect(hub);
-    const connection = await hub.next();
-    connection.send({ ...welcome, heartbeatMs: 100, timeoutMs: 400 });
-    const pinging = setInterval(() => connection.socket.ping(), 50);
-    ends.push(() => clearInterval(pinging));
-    // Eight heartbeats take twice the timeout.
-    for (let i = 1; i <= 8; i += 1) expect(await connection.read()).toEqual({ type: 'heartbeat', id: i });
-    connection.socket.terminate();
-    expect(await lost.take()).not.toBe('the hub went silent');
   });
 
   it.each([1012, 1013])('obeys reconnect, before a welcome too, and after the close %d', async (code) => {
@@ -143,11 +134,12 @@ describe('a WebSocket connection to a hub', () => {
 
   it('goes by itself after reconnect where the hub stays', async () => {
     const hub = await playHub();
-    connect(hub);
+    const { lost } = connect(hub);
     const first = await hub.next();
     first.send(welcome);
     first.send({ type: 'reconnect', afterMs: 50 });
     await once(first.socket, 'close');
+    expect(await lost.take()).toBe('the hub asked to come back later');
     await hub.next();
   });
 
@@ -164,7 +156,7 @@ describe('a WebSocket connection to a hub', () => {
   it('ends with the hub’s words where its hello is refused', async () => {
     const hub = await playHub();
     const { failed } = connect(hub);
-    (await hub.next()).send({ type: 'error', code: 'bad_message', message: 'device: must be short' });
+    (await hub.next()).send({ type: 'error', re: 'hello', code: 'bad_message', message: 'device: must be short' });
     expect(await failed.take()).toBe('the hub refused: device: must be short');
   });
 
@@ -176,68 +168,79 @@ describe('a WebSocket connection to a hub', () => {
     connection.send({ type: 'weather', sunny: true });
     connection.socket.send(Buffer.from([1, 2]), { binary: true });
     connection.send({ ...welcome, heartbeatMs: 20, extra: 1 });
-    expect(await connection.read()).toEqual({ type: 'heartbeat', id: 1 });
+    expect(await connection.read()).toEqual({ type: 'heartbeat', id: 'beat' });
     connection.socket.close(1001);
     expect(await lost.take()).toBe('the connection closed (1001)');
   });
 
   it('says bye when it leaves, and waits until the hub has closed', async () => {
     const hub = await playHub();
-    const welcomed = new Waiting<true>();
-    const { client } = connect(hub, { onWelcome: () => welcomed.put(true) });
+    const { client } = connect(hub);
     const connection = await hub.next();
     connection.send(welcome);
-    await welcomed.take();
-    const left = client.leave();
+    await new Promise((resolve) => client.on('status', resolve));
+    const left = leaveHub(client);
     expect(await connection.read()).toEqual({ type: 'bye' });
     connection.socket.close(1000);
     await left;
   });
 
+  it('does not wait long for a hub that never closes', async () => {
+    const hub = await playHub();
+    const { client } = connect(hub);
+    (await hub.next()).send(welcome);
+    await new Promise((resolve) => client.on('status', resolve));
+    const startedAtMs = performance.now();
+    await leaveHub(client);
+    expect(performance.now() - startedAtMs).toBeLessThan(1_900);
+  });
+
   it('says who answers where that is no hub', async () => {
     const server = createServer((socket) => socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n'));
-    const port = await listen(server);
-    const http = `http://127.0.0.1:${port}`;
-    const { failed } = connect({ url: http, options: { access: accessTo(http) }, next: never });
-    expect(await failed.take()).toBe(`what answers at ${http} is no hub (404 for /ws)`);
+    const url = `http://127.0.0.1:${await listen(server)}`;
+    expect(await connect({ url }).failed.take()).toBe(`what answers at ${url} is not a hub (404 for /ws)`);
+  });
+
+  it('keeps trying where the first try finds nobody, if it is patient', async () => {
+    const server = createServer((socket) => socket.destroy());
+    const url = `http://127.0.0.1:${await listen(server)}`;
+    const { failed, lost } = connect({ url }, noToken, { isPatient: true });
+    for (let i = 0; i < 2; i += 1) expect(await lost.take()).not.toBe('');
+    void failed.take().then(expect.unreachable);
+  });
+
+  it('comes back slowly where the hub has no room', async () => {
+    const hub = await playHub();
+    const { lost } = connect(hub);
+    const first = await hub.next();
+    first.send({ type: 'error', re: 'hello', code: 'too_many', message: 'as many sessions as there may be' });
+    expect(await lost.take()).toBe('as many sessions as there may be');
+    const lostAtMs = performance.now();
+    await hub.next();
+    expect(performance.now() - lostAtMs).toBeGreaterThan(2_400);
   });
 });
 
 describe('a WebSocket connection with a token', () => {
   const REFUSED = 'the token is missing, wrong or has run out';
-
-  function connect(hub: PlayedHub, token: TokenSource) {
-    const failed = new Waiting<string>();
-    const lost = new Waiting<string>();
-    const sent: string[] = [];
-    const client = new HubClient({
-      access: accessTo(hub.url, token),
-      hello: () => ({ type: 'hello', user: '42' }),
-      onFailed: (problem) => failed.put(problem),
-      onLost: (reason) => lost.put(reason),
-      onSent: (json) => sent.push(json),
-    });
-    ends.push(() => client.end());
-    client.connect();
-    return { failed, lost, sent };
-  }
   const refuse = (connection: PlayedConnection) => {
-    connection.send({ type: 'error', code: 'unauthenticated', message: REFUSED });
+    connection.send({ type: 'error', re: 'hello', code: 'unauthenticated', message: REFUSED });
     connection.socket.close(4401);
   };
 
   it('says it in the hello, and to nobody else', async () => {
     const hub = await playHub();
     const { sent } = connect(hub, tokenOf('secret-word'));
-    expect((await hub.next()).hello).toEqual({ type: 'hello', user: '42', token: 'secret-word' });
-    expect(sent).toEqual(['{"type":"hello","user":"42","token":"…"}']);
+    expect((await hub.next()).hello).toMatchObject({ type: 'hello', user: '42', token: 'secret-word' });
+    expect(sent).toHaveLength(1);
+    expect(JSON.parse(sent[0]!)).toMatchObject({ type: 'hello', user: '42', token: '…' });
   });
 
   it('ends with a line where the first is refused, with the error or the close alone', async () => {
     for (const refusal of [refuse, ({ socket }: PlayedConnection) => socket.close(4401)]) {
       const hub = await playHub();
       const { failed } = connect(hub, tokenFile('secret-word').source);
-      refusal(await hub.next());
+      for (let i = 0; i < 2; i += 1) refusal(await hub.next());
       expect(await failed.take()).toMatch(/^the hub does not take the token of \/[^ ]+ \(.+\): put a fresh one there$/);
     }
   });
@@ -248,12 +251,16 @@ describe('a WebSocket connection with a token', () => {
     const connection = await hub.next();
     connection.send(welcome);
     refuse(connection);
+    refuse(await hub.next());
     expect(await failed.take()).toBe(`the hub does not take the token of --token (${REFUSED}): give a fresh one`);
   });
 
   it('says what a hello is forbidden for, by the error or the close alone', async () => {
     const refusals = [
-      (connection: PlayedConnection) => connection.send({ type: 'error', code: 'forbidden', message: 'not yours' }),
+      (connection: PlayedConnection) => {
+        connection.send({ type: 'error', re: 'hello', code: 'forbidden', message: 'not yours' });
+        connection.socket.close(4403);
+      },
       ({ socket }: PlayedConnection) => socket.close(4403),
     ];
     for (const refusal of refusals) {
@@ -283,19 +290,8 @@ describe('a WebSocket connection with a token', () => {
     const connection = await hub.next();
     put('second');
     connection.send(welcome);
-    expect(await connection.read()).toEqual({ type: 'token', token: 'second' });
-    expect(sent.at(-1)).toBe('{"type":"token","token":"…"}');
-  });
-
-  it('comes back slowly where the hub has no room', async () => {
-    const hub = await playHub();
-    const { lost } = connect(hub, noToken);
-    const first = await hub.next();
-    first.send({ type: 'error', code: 'too_many', message: 'as many sessions as there may be' });
-    expect(await lost.take()).toBe('as many sessions as there may be');
-    const lostAtMs = performance.now();
-    await hub.next();
-    expect(performance.now() - lostAtMs).toBeGreaterThan(2_400);
+    expect(await connection.read()).toEqual({ type: 'token', id: 'token', token: 'second' });
+    expect(sent.at(-1)).toBe('{"type":"token","id":"token","token":"…"}');
   });
 });
 
@@ -306,15 +302,16 @@ describe('watch', () => {
     const running = watch(['42', '--url', hub.url], io);
     const entry = { user: '7', status: 'online', code: 1, since: 1, lastSeen: 1, devices: ['web'], v: 5 };
     const first = await hub.next();
-    expect(first.hello).toEqual({ type: 'hello', observe: true });
+    expect(first.hello).toEqual({ type: 'hello', id: 'hello', observe: true });
     first.send(welcome);
-    expect(await first.read()).toEqual({ type: 'watch', id: 'friends', friendsOf: '42' });
-    first.send({ type: 'snapshot', re: 'friends', friendsOf: '42', at: 10, entries: [entry] });
+    const asked = (await first.read()) as { readonly id: number };
+    expect(asked).toEqual({ type: 'watch', id: asked.id, friendsOf: '42' });
+    first.send({ type: 'snapshot', re: asked.id, friendsOf: '42', at: 10, entries: [entry] });
     await io.stdout.until(/\t7\tonline\t\n/);
     first.socket.terminate();
     const second = await hub.next();
     second.send(welcome);
-    expect(await second.read()).toEqual({ type: 'watch', id: 'friends', friendsOf: '42', since: 10 });
+    expect(await second.read()).toMatchObject({ type: 'watch', friendsOf: '42', since: 10 });
     const away = { ...entry, status: 'away', code: 2, v: 12 };
     second.send({ type: 'snapshot', friendsOf: '42', since: 10, at: 20, entries: [away], removed: [] });
     await io.stdout.until(/\t7\taway\t\n/);
@@ -338,7 +335,7 @@ describe('watch', () => {
     second.send(welcome);
     second.send({ type: 'stale', since: 11 });
     second.send({ type: 'snapshot', friendsOf: '42', at: 12, entries: [] });
-    await io.stdout.until(/as of \d\d:\d\d:\d\d: the hub is not sure yet/);
+    await io.stdout.until(/as of \d\d:\d\d:\d\d: some friends may still be reconnecting/);
     const from = io.stdout.text.length;
     second.send({ type: 'fresh', at: 13 });
     await io.stdout.until(/live/, from);
@@ -378,7 +375,8 @@ describe('watch', () => {
     const running = watch(['42', '--url', hub.url], io);
     const connection = await hub.next();
     connection.send(welcome);
-    connection.send({ type: 'error', re: 'friends', code: 'forbidden', message: 'not\u001byours' });
+    const { id: re } = (await connection.read()) as { readonly id: number };
+    connection.send({ type: 'error', re, code: 'forbidden', message: 'not\u001byours' });
     expect(await running).toBe(1);
     expect(io.stderr.text).toMatch(
       /^presence-hub: the hub refuses to show the friends of 42 \(not\\u\{1b\}yours\): where it needs a token, [^\n]+\n$/,
@@ -390,11 +388,11 @@ describe('watch', () => {
     const io = testIo({ env: { PRESENCE_HUB_TOKEN: 'secret-word' } });
     const running = watch(['42', '--url', hub.url], io);
     const connection = await hub.next();
-    expect(connection.hello).toEqual({ type: 'hello', observe: true, token: 'secret-word' });
+    expect(connection.hello).toEqual({ type: 'hello', id: 'hello', observe: true, token: 'secret-word' });
     connection.send(welcome);
     connection.send({ type: 'unwatched', friendsOf: '42' });
     expect(await running).toBe(1);
-    expect(io.stderr.text).toContain('the friends of 42 are no longer shown');
+    expect(io.stderr.text).toContain('the hub refuses to show the friends of 42 (no longer allowed): the token of');
     expect(io.stderr.text).not.toContain('secret-word');
   });
 
@@ -542,14 +540,6 @@ function tokenFile(token: string): { readonly source: TokenSource; readonly put:
 
 function certificate(name: string): Buffer {
   return readFileSync(new URL(`../../../support/certificates/${name}`, import.meta.url));
-}
-
-function accessTo(http: string, token = noToken): HubClientOptions['access'] {
-  return { http, ws: `${http.replace('http', 'ws')}/ws`, token };
-}
-
-function never(): Promise<never> {
-  return new Promise(() => undefined);
 }
 
 async function listen(server: Server): Promise<number> {

@@ -23,10 +23,10 @@ describe('the play', () => {
     expect(plot(7)).not.toBe(plot(8));
   });
 
-  it('has as many people as asked, half over each door, with ids of their own', () => {
+  it('has as many people as asked, half over each adapter, with ids of their own', () => {
     const { people } = writePlay(1, 100);
     expect(new Set(people.map(({ user }) => user)).size).toBe(100);
-    expect(people.filter(({ door }) => door === 'tcp-xml')).toHaveLength(50);
+    expect(people.filter(({ adapter }) => adapter === 'tcp-xml')).toHaveLength(50);
     expect(people.every(({ user }) => isUserId(user))).toBe(true);
     expect(people.filter(({ firstComesAfterMs }) => firstComesAfterMs < 3_000).length).toBeGreaterThan(50);
   });
@@ -52,7 +52,7 @@ describe('the play', () => {
   });
 
   it('lets nobody over TCP say a text, which XML heartbeats do not carry', () => {
-    const legacy = writePlay(1, 100).people.filter(({ door }) => door === 'tcp-xml');
+    const legacy = writePlay(1, 100).people.filter(({ adapter }) => adapter === 'tcp-xml');
     const kinds = legacy.flatMap((person) => liveOf(person, 50)).map(({ kind }) => kind);
     expect(kinds).not.toContain('text');
   });

@@ -1,7 +1,6 @@
 /** What reaches a terminal: other people's words made harmless, widths in columns, ages in words, progress. */
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { fullJitterMs } from '../../../../client/cli/hub/backoff.ts';
 import { DemoTicker } from '../../../../client/cli/demo/demo-ticker.ts';
 import { renderProgress, writeProgress } from '../../../../client/cli/import/progress.ts';
 import { openScreen } from '../../../../client/cli/terminal/screen.ts';
@@ -109,14 +108,5 @@ describe('a terminal that does not know its size', () => {
     writer.close();
     vi.useRealTimers();
     expect(output.text).toContain('3 pairs');
-  });
-});
-
-describe('the wait before the next try', () => {
-  it('is anywhere from nothing to a bound that doubles up to half a minute', () => {
-    expect(fullJitterMs(0, () => 0)).toBe(0);
-    expect([0, 1, 2, 6, 7, 5_000].map((attempt) => fullJitterMs(attempt, () => 0.999_999))).toEqual([
-      499, 999, 1_999, 29_999, 29_999, 29_999,
-    ]);
   });
 });

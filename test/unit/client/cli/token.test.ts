@@ -3,9 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { comeBackAfter, fullJitterMs, slowJitterMs } from '../../../../client/cli/hub/backoff.ts';
-import { FreshTokenWait, TokenRenewal } from '../../../../client/cli/hub/token-renewal.ts';
-import { describeRefusal, expiryOf, noToken, readToken, type TokenSource } from '../../../../client/cli/hub/token.ts';
+import {
+  describeRefusal,
+  expiryOf,
+  getTokenFrom,
+  noToken,
+  readToken,
+  type TokenSource,
+} from '../../../../client/cli/hub/token.ts';
 import { tokenFor } from '../../../support/tokens.ts';
 
 let folder: string;
@@ -88,78 +93,70 @@ describe('a refusal', () => {
   });
 });
 
-describe('a token file', () => {
-  it('is looked into before the token runs out, and a fresh one is handed over once', () => {
-    vi.useFakeTimers({ now: 1_000_000 });
+describe('a fresh token', () => {
+  const answerOf = (promise: Promise<boolean>) => {
+    let answer: boolean | undefined;
+    void promise.then((is) => (answer = is));
+    return () => answer;
+  };
+  beforeEach(() => void vi.useFakeTimers({ now: 1_000_000, toFake: ['Date', 'performance', 'setTimeout'] }));
+
+  it('is waited for until a minute after the old one has run out', async () => {
+    for (const isLate of [false, true]) {
+      const old = expiring(2);
+      const token = fromFile(old);
+      token.accepted();
+      const answer = answerOf(token.renewed(old));
+      await vi.advanceTimersByTimeAsync(61_000);
+      expect(answer()).toBeUndefined();
+      if (!isLate) writeFileSync(file, expiring(60, 'next'));
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(answer()).toBe(!isLate);
+    }
+  });
+
+  it('is waited for a moment only while the old one is good, for a lost connection needs it', async () => {
+    const old = expiring(60);
+    const token = fromFile(old);
+    token.accepted();
+    const answer = answerOf(token.renewed(old));
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(answer()).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(answer()).toBe(false);
+  });
+
+  it('ends with what asked for it', async () => {
+    const old = expiring(-1);
+    const token = fromFile(old);
+    token.accepted();
+    const controller = new AbortController();
+    const answer = answerOf(token.renewed(old, controller.signal));
+    controller.abort();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(answer()).toBe(false);
+  });
+
+  it('is what the SDK gets: the old one at first, and the fresh one where it asks for it', async () => {
     const token = fromFile(expiring(60));
-    const renewal = new TokenRenewal(token);
-    const fresh: string[] = [];
-    renewal.start(expiring(60), (one) => fresh.push(one));
+    const getToken = getTokenFrom(token)!;
+    token.accepted();
+    expect(await getToken({ refresh: false })).toBe(expiring(60));
     const next = expiring(600, 'next');
+    const asked = getToken({ refresh: true });
     writeFileSync(file, next);
-    vi.advanceTimersByTime(59_000);
-    expect(fresh).toEqual([next]);
-    renewal.stop();
-    expect(vi.getTimerCount()).toBe(0);
-  });
-
-  it('that comes late is still found in the last second', () => {
-    vi.useFakeTimers({ now: 1_000_000 });
-    const first = expiring(60);
-    const renewal = new TokenRenewal(fromFile(first));
-    const fresh: string[] = [];
-    renewal.start(first, (one) => fresh.push(one));
-    vi.advanceTimersByTime(57_500);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await asked).toBe(next);
     rmSync(file);
-    vi.advanceTimersByTime(1_000);
-    expect(fresh).toEqual([]);
-    writeFileSync(file, expiring(60, 'late'));
-    vi.advanceTimersByTime(1_000);
-    expect(fresh).toHaveLength(1);
-    renewal.stop();
+    await expect(getToken({ refresh: false })).rejects.toThrow('ENOENT');
   });
 
-  it('is not looked into where the token does not say when it runs out, or is no file’s', () => {
-    vi.useFakeTimers({ now: 1_000_000 });
-    new TokenRenewal(fromFile('opaque')).start('opaque', () => undefined);
-    new TokenRenewal(source({ token: expiring(9) }, {})).start(expiring(9), () => undefined);
-    expect(vi.getTimerCount()).toBe(0);
-  });
-
-  it('is waited for a minute once the hub has taken a token of it, and not before', () => {
-    vi.useFakeTimers({ now: 1_000_000 });
-    const wait = new FreshTokenWait(fromFile('one'));
-    expect(wait.refused()).toBe(false);
-    wait.taken();
-    expect(wait.refused()).toBe(true);
-    vi.advanceTimersByTime(59_000);
-    expect(wait.refused()).toBe(true);
-    vi.advanceTimersByTime(1_000);
-    expect(wait.refused()).toBe(false);
-    const given = new FreshTokenWait(source({ token: 'one' }, {}));
-    given.taken();
-    expect(given.refused()).toBe(false);
-  });
-});
-
-describe('coming back', () => {
-  it.each([
-    [1008, 'never'],
-    [4400, 'never'],
-    [4403, 'never'],
-    [4401, 'renewed'],
-    [1013, 'slowly'],
-    [4429, 'slowly'],
-    [1012, 'soon'],
-    [4408, 'soon'],
-    [1006, 'soon'],
-  ])('after %d: %s', (code, how) => {
-    expect(comeBackAfter(code)).toBe(how);
-  });
-
-  it('slowly is never at once, and ten times as long as soon', () => {
-    expect([slowJitterMs(0, () => 0), slowJitterMs(0, () => 0.999)]).toEqual([2_500, 4_997]);
-    expect([slowJitterMs(99, () => 0), slowJitterMs(99, () => 1)]).toEqual([60_000, 120_000]);
-    expect(fullJitterMs(0, () => 0.999)).toBe(499);
+  it('is not waited for where the hub has taken none of the file yet, or there is no file', async () => {
+    const token = fromFile('one');
+    expect([token.isRenewable, await token.renewed('one')]).toEqual([false, false]);
+    const given = source({ token: 'one' }, {});
+    given.accepted();
+    expect([given.isRenewable, await given.renewed('one')]).toEqual([false, false]);
+    expect(getTokenFrom(noToken)).toBeUndefined();
   });
 });

@@ -7,6 +7,6 @@
 const SESSION_BYTES = 1024;
 const HEAP_PART = 2;
 
-export function sessionsThatFit(heapBytes: number): number {
+export function defaultMaxSessions(heapBytes: number): number {
   return Math.max(1, Math.floor(heapBytes / HEAP_PART / SESSION_BYTES));
 }

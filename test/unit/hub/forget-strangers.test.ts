@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Forgetting } from '../../../server/hub/forgetting.ts';
+import { ForgetStrangers } from '../../../server/hub/forget-strangers.ts';
 import { openDatabase, type OpenedDatabase } from '../../../server/storage/sqlite/database.ts';
 import { SqliteRoster } from '../../../server/storage/sqlite/sqlite-roster.ts';
 import { SqliteStore } from '../../../server/storage/sqlite/sqlite-store.ts';
@@ -21,8 +21,8 @@ beforeEach(() => {
 });
 
 const gone = (user: string, v = now) => entry(user, v, { status: 'offline', code: -1, devices: [] });
-const forgetting = (maxStrangers = 1000): Forgetting =>
-  new Forgetting({
+const forgetting = (maxStrangers = 1000): ForgetStrangers =>
+  new ForgetStrangers({
     store,
     isHeld: (user) => held.has(user),
     now: () => now,
@@ -32,13 +32,13 @@ const forgetting = (maxStrangers = 1000): Forgetting =>
       return true;
     },
   });
-const pass = (on: Forgetting, rows = 100): void => {
+const pass = (on: ForgetStrangers, rows = 100): void => {
   for (let done = 0; done <= rows; done += 100) on.step();
 };
 const kept = (...users: string[]): string[] => users.filter((user) => store.recall(user) !== undefined);
 
 describe('the stored entry of a user whom nobody follows', () => {
-  it('is forgotten 30 days after the user was last there', () => {
+  it('is forgotten 30 days after the user was last there (I19)', () => {
     store.keep([gone('old'), gone('new', now + DAY_MS)]);
     now += 30 * DAY_MS + 1;
     pass(forgetting());
@@ -46,7 +46,7 @@ describe('the stored entry of a user whom nobody follows', () => {
     expect(store.forgottenAt).toBe(now);
   });
 
-  it('stays while the user is in memory, has a session, is or has a friend, or has a block', () => {
+  it('stays while the user is in memory, has a session, is or has a friend, or has a block (I19)', () => {
     store.keep(['held', 'followed', 'follower', 'blocking', 'nobody'].map((user) => gone(user)));
     store.keep([entry('present', now, { sessions: [session()] }), entry('shown', now)]);
     held.add('held');
@@ -60,7 +60,7 @@ describe('the stored entry of a user whom nobody follows', () => {
     expect(kept(...users, 'nobody')).toEqual(users);
   });
 
-  it('is forgotten sooner where there are very many, the oldest first', () => {
+  it('is forgotten sooner where there are very many, the oldest first (I19)', () => {
     store.keep(Array.from({ length: 900 }, (_, no) => gone(`early-${no}`)));
     now += 2 * 60 * MINUTE_MS;
     store.keep(Array.from({ length: 90 }, (_, no) => gone(`late-${no}`)));

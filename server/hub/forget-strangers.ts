@@ -9,7 +9,7 @@
  */
 import type { Store } from '../storage/port.ts';
 
-export interface ForgettingOptions {
+export interface ForgetStrangersOptions {
   readonly store: Pick<Store, 'strangersAfter' | 'forget'>;
   readonly isHeld: (user: string) => boolean;
   /** The hub clock. */
@@ -34,8 +34,8 @@ const REST_MS = 2000;
  */
 const PRESSED_MS = 5;
 
-export class Forgetting {
-  readonly #options: ForgettingOptions;
+export class ForgetStrangers {
+  readonly #options: ForgetStrangersOptions;
   /** The last user of the current pass. */
   #at = '';
   #keepMs: number = KEEP_MS[KEEP_MS.length - 1] ?? DAY_MS;
@@ -44,13 +44,26 @@ export class Forgetting {
   /** Strangers that the last pass left, plus users that may have become one since. */
   #estimate = 0;
 
-  constructor(options: ForgettingOptions) {
+  constructor(options: ForgetStrangersOptions) {
     this.#options = options;
   }
 
   /** Counts a user that left and is not watched. */
   left(): void {
     this.#estimate++;
+  }
+
+  /** Takes steps in the background. @returns a function that ends this. */
+  start(): () => void {
+    let timer: NodeJS.Timeout;
+    const wait = (ms: number): void => {
+      timer = setTimeout(() => wait(this.step()), ms);
+      timer.unref();
+    };
+    wait(REST_MS);
+    return () => {
+      clearTimeout(timer);
+    };
   }
 
   /** Takes one step. @returns milliseconds until the next one. */
@@ -93,18 +106,4 @@ export class Forgetting {
     this.#keepMs = keepMs;
     this.#byAge.fill(0);
   }
-}
-
-/** Runs it in the background. @returns a function that stops it. */
-export function startForgettingStrangers(forgetting: Forgetting): () => void {
-  let timer: NodeJS.Timeout;
-  const run = (): void => {
-    timer = setTimeout(run, forgetting.step());
-    timer.unref();
-  };
-  timer = setTimeout(run, REST_MS);
-  timer.unref();
-  return () => {
-    clearTimeout(timer);
-  };
 }

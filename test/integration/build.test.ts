@@ -1,8 +1,10 @@
 /** The launcher and the build, as processes, in a small clone of their own. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
@@ -50,7 +52,8 @@ beforeEach(() => {
     '<!doctype html><link rel="stylesheet" href="./page.css" /><script type="module" src="./page.ts"></script>',
   );
   fs.mkdirSync(join(clone, 'node_modules'));
-  for (const name of ['typescript', 'vite']) {
+  fs.mkdirSync(join(clone, 'node_modules/@photostructure'));
+  for (const name of ['typescript', 'vite', '@photostructure/sqlite']) {
     fs.symlinkSync(join(repository, 'node_modules', name), join(clone, 'node_modules', name));
   }
 });
@@ -147,7 +150,7 @@ describe('the build', () => {
     fs.chmodSync(clone, 0o755);
     fs.mkdirSync(join(clone, 'dist'));
     fs.chmodSync(join(clone, 'dist'), mode);
-    await isRefused(join(clone, 'dist/.lock'));
+    await isRefused(join(clone, 'dist'));
     fs.chmodSync(join(clone, 'dist'), 0o755);
   });
 
@@ -211,15 +214,39 @@ describe('the build', () => {
     expect([one.stderr, other.stderr]).toEqual(['', '']);
     expect(`${one.stdout}${other.stdout}`.match(/building…/g)).toHaveLength(1);
     expect(`${one.stdout}${other.stdout}`.match(/main says first/g)).toHaveLength(2);
-    expect(inDist('.lock')).toBe(false);
   });
 
-  test('the lock of a process that died is taken over', async () => {
-    const dead = spawn(process.execPath, ['--eval', '']);
-    await new Promise((resolve) => dead.on('close', resolve));
-    write('dist/.lock/pid', String(dead.pid));
-    expect((await launch()).stdout).toContain('main says first');
-    expect(inDist('.lock')).toBe(false);
+  test('waits for another build, and goes on if that is killed', async () => {
+    fs.mkdirSync(join(clone, 'dist'));
+    const lock = JSON.stringify(join(clone, 'dist/.build-lock'));
+    const holding = `
+      const { DatabaseSync } = require('@photostructure/sqlite');
+      globalThis.lock = new DatabaseSync(${lock});
+      lock.exec('BEGIN EXCLUSIVE');
+      console.log('holds');
+      setInterval(() => undefined, 1000);`;
+    const holder = spawn(process.execPath, ['--eval', holding], { cwd: repository });
+    await once(holder.stdout, 'data');
+    const launched = launch();
+    await delay(1000);
+    expect(inDist('.built')).toBe(false);
+    holder.kill('SIGKILL');
+    expect((await launched).stdout).toMatch(/^waiting for another build…\nbuilding… done.*\nmain says first\n$/);
+  });
+
+  test('npm run dev builds again and restarts when a source is saved', async () => {
+    const { scripts } = JSON.parse(fs.readFileSync(join(repository, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    const child = spawn(scripts['dev']!, { cwd: clone, shell: true, stdio: ['ignore', 'pipe', 'ignore'] });
+    let stdout = '';
+    const says = (text: string) => expect.poll(() => stdout, { timeout: 60_000 }).toContain(text);
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    await says('main says first');
+    write('shared/word.ts', "export const word = 'saved word';\n");
+    await says('main says saved word');
+    child.kill();
+    await once(child, 'close');
   });
 
   test('without the compiler one line says what to run', async () => {

@@ -20,7 +20,7 @@ onBothEngines('a hub that cannot poll', (transport) => {
   const server = createServer((socket) => socket.on('error', () => undefined).resume());
 
   beforeEach(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'hub-unasked-'));
+    folder = mkdtempSync(join(tmpdir(), 'hub-outage-'));
     pollFile = join(folder, 'targets.json');
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     alive = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -73,7 +73,20 @@ onBothEngines('a hub that cannot poll', (transport) => {
   };
   const staleOf = ({ all }: WsClient) => all.map(({ type }) => type).filter((type) => /stale|fresh/.test(type));
 
-  it('shows its users as before and as stale, to those who are shown them, until it can', async () => {
+  it('shows the polled user to its friends while it can (P6)', async () => {
+    await hub.request('PUT', '/v1/users/7/friends/polled');
+    const friend = await WsClient.hello(hub.addresses.ws, { user: '7' });
+    friend.send({ type: 'watch', friendsOf: '7' });
+    await friend.next('snapshot');
+    await until(async () => (await entryOf('polled')).status === 'online');
+    targets({ other: alive });
+    await until(async () => (await entryOf('polled')).status === 'offline');
+    await friend.roundTrip();
+    const seen = friend.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
+    expect(seen.at(-1)).toMatchObject({ user: 'polled', status: 'offline' });
+  });
+
+  it('shows its users as before and as stale, to those who are shown them, until it can (P5)', async () => {
     await until(
       async () => (await entryOf('polled')).status === 'online' && (await entryOf('other')).status === 'online',
     );

@@ -2,17 +2,17 @@
  * Polled users that the hub cannot poll because its own network or resolver fails. Watchers that are shown such a user
  * are sent `stale`, until the hub can poll again or the session is gone.
  */
-import type { Unasked } from '../adapters/poll/polled.ts';
+import type { PollOutage } from '../adapters/poll/polled.ts';
 import type { Clock } from '../lib/time/clock.ts';
 import type { Stalls } from '../lib/time/stall-clock.ts';
-import type { Presence } from '../presence/presence.ts';
 import type { Session } from '../presence/sessions/session.ts';
 import type { User } from '../presence/user.ts';
+import type { Users } from '../presence/users.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { Reason, Staleness } from '../staleness.ts';
 
-interface UnaskedOptions {
-  readonly presence: Pick<Presence, 'isShownOn'>;
+interface PollOutageOptions {
+  readonly users: Pick<Users, 'isShownOn'>;
   readonly staleness: Pick<Staleness, 'beginAbout' | 'endAbout'>;
   readonly clock: Clock;
   readonly stalls: Stalls;
@@ -20,10 +20,10 @@ interface UnaskedOptions {
   readonly record: (user: string, since: number, until: number | null) => void;
 }
 
-export function createUnasked({ presence, staleness, clock, stalls, record }: UnaskedOptions): Unasked {
+export function createPollOutage({ users, staleness, clock, stalls, record }: PollOutageOptions): PollOutage {
   /** With the moment since which each is in doubt. */
   const sessions = new Map<Session, number>();
-  const isUnasked = (user: User): boolean => {
+  const isInOutage = (user: User): boolean => {
     for (let s = user.firstSession; s !== null; s = s.next) if (sessions.has(s)) return true;
     return false;
   };
@@ -32,7 +32,7 @@ export function createUnasked({ presence, staleness, clock, stalls, record }: Un
   const createReason = (): Reason & { since: number } => {
     const reason = {
       since: Infinity,
-      isAbout: (user: User, viewer: Viewer) => presence.isShownOn(user, viewer, 'poll') && isUnasked(user),
+      isAbout: (user: User, viewer: Viewer) => users.isShownOn(user, viewer, 'poll') && isInOutage(user),
       isOver: () => current !== reason,
     };
     return reason;

@@ -1,0 +1,58 @@
+/**
+ * The forms of a setting's value: how it is parsed, and how it is described in error messages and in the reference.
+ * Knows no setting.
+ */
+import { isIP } from 'node:net';
+import { isWholeWithin } from '../../shared/result.ts';
+
+export interface Form<T> {
+  /** Returns undefined for a value that is not valid. Never gets an empty text, because that counts as unset. */
+  readonly parse: (text: string) => T | undefined;
+  /** Completes "it must be …" in an error message. */
+  readonly mustBe: string;
+  /** What the reference says, in Markdown. */
+  readonly reference: string;
+}
+
+/** Any text. The module that knows its format parses it. */
+export const text: Form<string> = { parse: (value) => value, mustBe: 'text', reference: 'text' };
+
+export const host: Form<string> = {
+  parse: (value) => (isHost(value) ? value : undefined),
+  mustBe: 'a host name or an IP address, such as 127.0.0.1',
+  reference: 'host or address',
+};
+
+export const yesNo: Form<boolean> = {
+  parse: (value) => (/^(1|0|true|false)$/.test(value) ? value === '1' || value === 'true' : undefined),
+  mustBe: '1 or 0',
+  reference: '1 or 0',
+};
+
+export function whole(min: number, max: number): Form<number> {
+  return {
+    parse: (value) => (isWholeWithin(value, min, max) ? Number(value) : undefined),
+    mustBe: `a whole number from ${min} to ${max}`,
+    reference: `${min} to ${max}`,
+  };
+}
+
+export function choice<const T extends string>(...choices: readonly T[]): Form<T> {
+  return {
+    parse: (value) => choices.find((one) => one === value),
+    mustBe: `${choices.slice(0, -1).join(', ')} or ${choices.at(-1) ?? ''}`,
+    reference: choices.map((one) => `\`${one}\``).join(', '),
+  };
+}
+
+const DAY_MS = 86_400_000;
+export const port = whole(0, 65_535);
+export const duration = whole(1, DAY_MS);
+export const durationOrZero = whole(0, DAY_MS);
+export const count = whole(1, 1_000_000_000);
+
+function isHost(value: string): boolean {
+  // Digits and dots alone are meant as an address. A resolver would accept 127.1 as one.
+  if (/^[\d.]+$/.test(value) || value.includes(':')) return isIP(value) !== 0;
+  return /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(value);
+}

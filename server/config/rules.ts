@@ -1,0 +1,57 @@
+/** The rules across settings: what stops the start, and what the operator is warned of. Reads no source. */
+import { isLoopback } from '../lib/net/loopback.ts';
+import type { Config } from './config.ts';
+import type { SettingName } from './settings.ts';
+
+/** Returns what is wrong with settings that are valid by themselves, in one sentence. */
+export function faultAcross(config: Config): string | undefined {
+  const { heartbeatMs, timeoutMs, host, port, tcpHost, tcpPort } = config;
+  if (timeoutMs < 2 * heartbeatMs) {
+    return `HUB_TIMEOUT_MS is ${timeoutMs}, less than two heartbeats of ${heartbeatMs} ms: give at least ${2 * heartbeatMs}, or a smaller HUB_HEARTBEAT_MS`;
+  }
+  if (tcpPort !== null && tcpPort === port && tcpHost === host) {
+    return `HUB_TCP_PORT is ${tcpPort}, the port of HUB_PORT: give each a port of its own`;
+  }
+  if ((config.tlsCert === null) !== (config.tlsKey === null)) {
+    const [has, lacks] = config.tlsKey === null ? ['HUB_TLS_CERT', 'HUB_TLS_KEY'] : ['HUB_TLS_KEY', 'HUB_TLS_CERT'];
+    return `${has} is set and ${lacks} is not: TLS needs both files`;
+  }
+  if (config.tcpTls === 'require' && config.tlsCert === null) {
+    return 'HUB_TCP_TLS is require, and there is no certificate: set HUB_TLS_CERT and HUB_TLS_KEY, or HUB_TCP_TLS=allow';
+  }
+  if (config.auth === 'jwt') return undefined;
+  if (config.tcpAuth === 'token') {
+    return 'HUB_TCP_AUTH is token, and HUB_AUTH is open, where no token is known: set HUB_AUTH=jwt, or HUB_TCP_AUTH=none';
+  }
+  if (config.allowOpen) return undefined;
+  const beyond = !isLoopback(host) ? 'HUB_HOST' : isTcpBeyondLoopback(config) ? 'HUB_TCP_HOST' : undefined;
+  if (beyond === undefined) return undefined;
+  const address = beyond === 'HUB_HOST' ? host : tcpHost;
+  return `${beyond} is "${address}", which is beyond this machine, and HUB_AUTH is open, where everyone is admin: set ${beyond} to 127.0.0.1, or HUB_ALLOW_OPEN=1 if everyone who can reach the port may be trusted`;
+}
+
+const jwtSettings = ['HUB_JWT_SECRET', 'HUB_JWKS_URL', 'HUB_JWT_ISSUER', 'HUB_JWT_AUDIENCE'] as const;
+
+export function warningsFor(config: Config, isGiven: (name: SettingName) => boolean): readonly string[] {
+  const isTcpOut = isTcpBeyondLoopback(config);
+  if (config.auth === 'jwt') {
+    if (!isTcpOut || config.tcpAuth === 'token' || config.tcpAllow !== '') return [];
+    return ['HUB_TCP_AUTH=none without HUB_TCP_ALLOW: anyone who can reach the TCP port can claim to be any user'];
+  }
+  const warnings: string[] = [];
+  const idle = jwtSettings.filter(isGiven);
+  if (idle.length > 0) warnings.push(`without effect while HUB_AUTH is open: ${idle.join(', ')}`);
+  if (config.lastSeen === 'hide' && config.adminToken === null) {
+    warnings.push('HUB_LAST_SEEN=hide changes nothing while HUB_AUTH is open: everyone is admin and sees lastSeen');
+  }
+  if (!isLoopback(config.host) || isTcpOut) {
+    warnings.push(
+      'HUB_ALLOW_OPEN=1: anyone who can reach the ports can claim to be any user, and read and change everything',
+    );
+  }
+  return warnings;
+}
+
+function isTcpBeyondLoopback({ tcpPort, tcpHost }: Config): boolean {
+  return tcpPort !== null && !isLoopback(tcpHost);
+}

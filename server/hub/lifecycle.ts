@@ -1,0 +1,228 @@
+/**
+ * Starts and stops the hub: opens the ports, runs what happens with time, drains, and stops everything in reverse
+ * order. Decides nothing about users.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Moment } from '../lib/time/clock.ts';
+import type { Logger } from '../lib/log/log.ts';
+import { STALL_MS, StallClock } from '../lib/time/stall-clock.ts';
+import type { ChangeListener, Doubt } from '../presence/change.ts';
+import { correctDates } from '../presence/future-dates.ts';
+import type { User } from '../presence/user.ts';
+import { recordDoubt } from './history.ts';
+import { untilBack, untilDecided, untilLeaseIsOver } from '../staleness.ts';
+import type { WriteBehind } from '../storage/write-behind.ts';
+import { Ticker } from '../ticker.ts';
+import type { Adapters, Inner } from './adapters.ts';
+import type { HubContext, OnStop } from './context.ts';
+import { Descriptors } from './descriptors.ts';
+import { startForgettingTombstones } from './forget-tombstones.ts';
+import { listenHttp, listenTcp, startPolling } from './ports.ts';
+import { keepSureUntil, startRetryingStorage } from './storage.ts';
+import { writeAll } from './stored-users.ts';
+
+export interface Hub {
+  readonly addresses: { readonly http: string; readonly ws: string; readonly tcp: string | null };
+  /** The socket engine in use, and the reason for it. */
+  readonly engine: string;
+  /** What a hostile client can still do with that engine; null if nothing. */
+  readonly engineLimit: string | null;
+  /** Where data is kept. */
+  readonly storage: string;
+  /** Maximum sessions, and the reason for the number. */
+  readonly sessions: string;
+  /** Shortages of the machine for these settings. */
+  readonly warnings: readonly string[];
+  /** Stops the hub and stores everything that must survive a restart. A second call returns the same promise. */
+  stop(): Promise<void>;
+  /**
+   * Asks all clients to reconnect elsewhere or later, and then stops. Takes up to HUB_DRAIN_MS. A second call returns
+   * the same promise.
+   */
+  drain(): Promise<void>;
+}
+
+/** Everything between the adapters and storage, as the map joined it. */
+export interface Parts extends Inner {
+  readonly writeBehind: WriteBehind<User>;
+  readonly onChange: readonly ChangeListener[];
+}
+
+/** The steps of the stop, which every started part adds to. */
+export class Stops {
+  readonly #log: Logger;
+  readonly #steps: (() => void | Promise<void>)[] = [];
+  #isServing = false;
+  #stopped: Promise<void> | undefined;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  readonly add: OnStop = (step) => void this.#steps.push(step);
+
+  /** Notes that the hub serves, so that the log tells of its stop. */
+  served(): void {
+    this.#isServing = true;
+  }
+
+  get hasBegun(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  /** Runs the steps, the last one first. A second call returns the same promise. */
+  run(): Promise<void> {
+    return (this.#stopped ??= this.#runAll());
+  }
+
+  /** Undoes a start that failed. An error while it is undone must not hide why it failed. */
+  async undoStart(): Promise<void> {
+    try {
+      await this.run();
+    } catch (error) {
+      this.#log.error({ err: error }, 'a start that failed could not be undone as a whole');
+    }
+  }
+
+  async #runAll(): Promise<void> {
+    if (this.#isServing) this.#log.info('the hub stops');
+    const failures: unknown[] = [];
+    // A failing step must not prevent the others: ports, locks and storage are freed in any case.
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+    if (this.#isServing) this.#log.info('the hub has stopped: its ports and its data are free');
+  }
+}
+
+/** Starts what runs with time, and opens the ports. After this the hub serves. */
+export async function serve(context: HubContext, parts: Parts, adapters: Adapters, stops: Stops): Promise<Hub> {
+  const { config, log, onStop } = context;
+  const { storage, staleness } = parts;
+  doubtRestart(context, parts);
+  startRetryingStorage(context, storage, () => staleness.since);
+  const ticker = buildTicker(context, parts, adapters);
+  onStop(() => ticker.stop());
+  onStop(startForgettingTombstones(context, storage));
+  await startPolling(context, parts, ticker);
+  const tcp = await listenTcp(context, adapters.tcpXml);
+  const { listening, urls, why, limit } = await listenHttp(context, adapters);
+  onStop(async () => {
+    parts.fanout.reports.flushAll();
+    adapters.wsJson.shutDown();
+    await listening.close();
+  });
+  // The ticker starts last, because a slow start is not a stall of a serving hub.
+  ticker.start();
+  const descriptors = Descriptors.watch({ admission: adapters.admission, maxConnections: config.maxConnections, log });
+  onStop(() => descriptors?.stop());
+  const addresses = { ...urls, tcp };
+  stops.served();
+  log.info({ ...addresses, engine: why, data: config.data }, 'the hub serves');
+  let drained: Promise<void> | undefined;
+  const drainAndStop = async (): Promise<void> => {
+    log.info({ withinMs: config.drainMs }, 'the hub takes leave of its clients');
+    ticker.suspend();
+    listening.stopAccepting();
+    await takeLeave(context, parts, adapters);
+    return stops.run();
+  };
+  return {
+    addresses,
+    engine: why,
+    engineLimit: limit,
+    storage: storage.isDurable ? `SQLite in ${config.data}` : 'in memory: gone when the hub stops',
+    sessions: describeMaxSessions(context),
+    warnings: descriptors?.warnings ?? [],
+    stop: () => stops.run(),
+    drain: () => (stops.hasBegun ? stops.run() : (drained ??= drainAndStop())),
+  };
+}
+
+/** Part of the drain time that is reserved for the stop itself. */
+const STOP_MS = 500;
+const LOOK_EVERY_MS = 50;
+
+/** Stores everything, and asks all clients to reconnect. Waits until they have gone, or until the time is over. */
+async function takeLeave(
+  { config: { drainMs }, log }: HubContext,
+  { fanout, users, writeBehind }: Parts,
+  { wsJson, tcpXml }: Adapters,
+): Promise<void> {
+  const endsAt = performance.now() + drainMs - STOP_MS;
+  tcpXml.stopAccepting();
+  fanout.reports.flushAll();
+  writeAll(users, writeBehind, log); // in case the coming end is not a clean one
+  wsJson.drain(Math.max(0, drainMs - STOP_MS));
+  while (wsJson.connectionCount > 0 && performance.now() < endsAt) await delay(LOOK_EVERY_MS);
+}
+
+function buildTicker(context: HubContext, parts: Parts, adapters: Adapters): Ticker {
+  const { clock } = context;
+  const { presence, staleness, fanout, users, onChange, keep, storage } = parts;
+  const { wsJson, tcpXml } = adapters;
+  const tick = clock instanceof StallClock ? () => clock.tick() : () => clock.now();
+  return new Ticker({
+    presence,
+    clock,
+    tick: () => doubtSuspension(context, parts, adapters, tick()),
+    onChange,
+    onDoubt: (doubt) => {
+      doubtMassLapse(context, parts, adapters, doubt);
+    },
+    onTick: (now, before) => {
+      const { wallMs, monoMs } = now;
+      // A stall moves the wall clock only forward relative to the monotonic clock.
+      const isSetBack = wallMs - before.wallMs < monoMs - before.monoMs - STALL_MS;
+      if (isSetBack) correctDates(users.held(), wallMs, storage.versions, keep);
+      wsJson.tick(monoMs);
+      tcpXml.tick(monoMs);
+      staleness.tick(monoMs, fanout);
+    },
+  });
+}
+
+/** Doubts what the previous run left, until its users are back. */
+function doubtRestart({ config, clock }: HubContext, { presence, staleness, storage, historyParts }: Parts): void {
+  const now = clock.now();
+  const reason = untilBack(presence, storage.store.state, config.warmMs, now);
+  if (!reason.isOver(now.monoMs)) {
+    staleness.begin(reason, []);
+    return;
+  }
+  keepSureUntil(storage, null);
+  historyParts?.recorder.doubt(null);
+}
+
+/** After a suspension of the machine, marks presence as stale, because users may have left during it. */
+function doubtSuspension(
+  { clock, config }: HubContext,
+  { staleness }: Parts,
+  { wsJson }: Adapters,
+  now: Moment,
+): Moment {
+  const suspendedAt = clock instanceof StallClock ? clock.takeSuspendedAt() : null;
+  const leaseMs = Math.max(config.timeoutMs, config.tcpTimeoutMs);
+  if (suspendedAt !== null) staleness.begin(untilLeaseIsOver(suspendedAt, leaseMs, now), wsJson.welcomedOutboxes());
+  return now;
+}
+
+/** Pings the clients that can be pinged, and notifies watchers that what they see may be stale. */
+function doubtMassLapse(context: HubContext, parts: Parts, { wsJson }: Adapters, doubt: Doubt): void {
+  const { adapter } = doubt;
+  const { users, staleness, historyParts, turns } = parts;
+  if (historyParts !== null) void recordDoubt(context, historyParts, users, turns, doubt);
+  context.log.warn({ adapter }, 'very many sessions fell silent at once: their end is held, and doubted');
+  staleness.begin(untilDecided(doubt, users), wsJson.welcomedOutboxes());
+  if (adapter === 'ws-json') wsJson.pingAll();
+}
+
+function describeMaxSessions({ config, maxSessionsTotal }: HubContext): string {
+  const why = config.maxSessionsTotal === null ? 'half of the heap; HUB_MAX_SESSIONS_TOTAL' : 'HUB_MAX_SESSIONS_TOTAL';
+  return `at most ${maxSessionsTotal} in all (${why})`;
+}

@@ -1,0 +1,188 @@
+/** The queue of webhook events in SQLite. Must not know the rules or how events are sent. */
+import type { Batch, QueueCounts, QueueStep, WebhookEvent, WebhookQueue } from '../../webhooks/queue.ts';
+import { eventJson, MAX_BATCH } from '../../webhooks/queue.ts';
+import { inTransaction, type SqlDatabase, type SqlStatement } from './sqlite.ts';
+
+type WaitingRow = Omit<WebhookEvent, 'rule'>;
+interface ReplayedRow {
+  readonly seq: number;
+  readonly event: string;
+}
+
+/** Rows that one batch may pass over because their users are held. */
+const MAX_PASSED_OVER = 2_000;
+
+export class SqliteWebhookQueue implements WebhookQueue {
+  readonly #db: SqlDatabase;
+  readonly #find: SqlStatement<Pick<WebhookEvent, 'from' | 'dueAt'>>;
+  readonly #put: SqlStatement<never>;
+  readonly #drop: SqlStatement<never>;
+  readonly #due: SqlStatement<WaitingRow>;
+  readonly #nextDue: SqlStatement<{ readonly dueAt: number | null }>;
+  readonly #replayed: SqlStatement<ReplayedRow>;
+  readonly #dropDead: SqlStatement<never>;
+  readonly #addDead: SqlStatement<never>;
+  readonly #markReplayed: SqlStatement<never>;
+  readonly #batch: SqlStatement<Batch>;
+  readonly #addBatch: SqlStatement<never>;
+  readonly #dropBatch: SqlStatement<never>;
+  readonly #retry: SqlStatement<never>;
+
+  constructor({ db }: { readonly db: SqlDatabase }) {
+    this.#db = db;
+    this.#find = db.prepare('SELECT origin AS "from", due_at AS dueAt FROM webhook_event WHERE rule = ? AND user = ?');
+    this.#put = db.prepare('REPLACE INTO webhook_event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    this.#drop = db.prepare('DELETE FROM webhook_event WHERE rule = ? AND user = ?');
+    this.#due = db.prepare(
+      `SELECT id, user, at, origin AS "from", status, cause, entry, due_at AS dueAt FROM webhook_event
+       WHERE rule = ? AND due_at <= ? ORDER BY due_at LIMIT ?`,
+    );
+    this.#nextDue = db.prepare('SELECT min(due_at) AS dueAt FROM webhook_event WHERE rule = ?');
+    this.#replayed = db.prepare(
+      'SELECT seq, event FROM webhook_dead WHERE rule = ? AND is_replayed = 1 ORDER BY seq LIMIT ?',
+    );
+    this.#dropDead = db.prepare('DELETE FROM webhook_dead WHERE seq = ?');
+    this.#addDead = db.prepare('INSERT INTO webhook_dead (rule, user, event, died_at) VALUES (?, ?, ?, ?)');
+    this.#markReplayed = db.prepare('UPDATE webhook_dead SET is_replayed = 1 WHERE rule = ? AND is_replayed = 0');
+    this.#batch = db.prepare(
+      `SELECT id, body, count, formed_at AS formedAt, attempts, next_at AS nextAt FROM webhook_batch WHERE rule = ?`,
+    );
+    this.#addBatch = db.prepare('INSERT INTO webhook_batch VALUES (?, ?, ?, ?, ?, 0, ?)');
+    this.#dropBatch = db.prepare('DELETE FROM webhook_batch WHERE rule = ?');
+    this.#retry = db.prepare('UPDATE webhook_batch SET attempts = ?, next_at = ? WHERE rule = ?');
+  }
+
+  apply(steps: readonly QueueStep[], nowMs: number): ReadonlyMap<string, number> {
+    const gone = new Map<string, number>();
+    const count = (rule: string): void => void gone.set(rule, (gone.get(rule) ?? 0) + 1);
+    for (const step of steps) {
+      if (step.kind === 'put') this.#replace(step.event, nowMs, count);
+      else if (this.#drop.run(step.rule, step.user).changes > 0) count(step.rule);
+    }
+    return gone;
+  }
+
+  batchOf(rule: string): Batch | undefined {
+    return this.#batch.get(rule);
+  }
+
+  formBatch(
+    rule: string,
+    nowMs: number,
+    isHeld: (user: string) => boolean,
+    toBody: (events: readonly string[]) => Pick<Batch, 'id' | 'body'>,
+  ): Batch | undefined {
+    const replayed = this.#replayed.all(rule, MAX_BATCH);
+    const due =
+      replayed.length > 0
+        ? []
+        : this.#due
+            .all(rule, nowMs, MAX_PASSED_OVER)
+            .filter(({ user }) => !isHeld(user))
+            .slice(0, MAX_BATCH);
+    const events = [...replayed.map(({ event }) => event), ...due.map((row) => eventJson({ ...row, rule }))];
+    if (events.length === 0) return undefined;
+    const { id, body } = toBody(events);
+    inTransaction(this.#db, () => {
+      for (const { seq } of replayed) this.#dropDead.run(seq);
+      for (const { user } of due) this.#drop.run(rule, user);
+      this.#addBatch.run(rule, id, body, events.length, nowMs, nowMs);
+    });
+    return { id, body, count: events.length, formedAt: nowMs, attempts: 0, nextAt: nowMs };
+  }
+
+  nextDueAt(rule: string): number | undefined {
+    return this.#nextDue.get(rule)?.dueAt ?? undefined;
+  }
+
+  delivered(rule: string): void {
+    this.#dropBatch.run(rule);
+  }
+
+  retry(rule: string, attempts: number, nextAt: number): void {
+    this.#retry.run(attempts, nextAt, rule);
+  }
+
+  bury(rule: string, nowMs: number): void {
+    const batch = this.batchOf(rule);
+    if (batch === undefined) return;
+    inTransaction(this.#db, () => {
+      for (const event of eventsOf(batch)) this.#addDead.run(rule, userOf(event), JSON.stringify(event), nowMs);
+      this.#dropBatch.run(rule);
+    });
+  }
+
+  replay(rule: string): number {
+    return Number(this.#markReplayed.run(rule).changes);
+  }
+
+  counts(): ReadonlyMap<string, QueueCounts> {
+    const rows = this.#db
+      .prepare<{ readonly rule: string; readonly queued: number; readonly dead: number }>(
+        `SELECT rule, sum(queued) AS queued, sum(dead) AS dead FROM (
+           SELECT rule, count(*) AS queued, 0 AS dead FROM webhook_event GROUP BY rule
+           UNION ALL SELECT rule, count, 0 FROM webhook_batch
+           UNION ALL SELECT rule, sum(is_replayed), sum(1 - is_replayed) FROM webhook_dead GROUP BY rule
+         ) GROUP BY rule`,
+      )
+      .all();
+    return new Map(rows.map(({ rule, queued, dead }) => [rule, { queued, dead }]));
+  }
+
+  keepOnly(rules: readonly string[]): number {
+    let count = 0;
+    inTransaction(this.#db, () => {
+      for (const [rule, { queued, dead }] of this.counts()) {
+        if (rules.includes(rule)) continue;
+        count += queued + dead;
+        for (const table of ['webhook_event', 'webhook_batch', 'webhook_dead']) {
+          this.#db.prepare(`DELETE FROM ${table} WHERE rule = ?`).run(rule);
+        }
+      }
+    });
+    return count;
+  }
+
+  eraseUser(user: string): void {
+    const rules = this.#db.prepare<{ readonly rule: string }>('SELECT rule FROM webhook_batch');
+    inTransaction(this.#db, () => {
+      this.#db.prepare('DELETE FROM webhook_event WHERE user = ?').run(user);
+      this.#db.prepare('DELETE FROM webhook_dead WHERE user = ?').run(user);
+      for (const { rule } of rules.all()) this.#eraseFromBatch(rule, user);
+    });
+  }
+
+  #replace(event: WebhookEvent, nowMs: number, count: (rule: string) => void): void {
+    const { rule, user, id, at, status, cause, entry, dueAt } = event;
+    const waiting = this.#find.get(rule, user);
+    if (waiting !== undefined) count(rule);
+    // The user is back in the status of which the receiver knows, before anything was due: nothing has happened.
+    if (waiting?.from === status && waiting.dueAt > nowMs) this.#drop.run(rule, user);
+    else this.#put.run(rule, user, id, at, waiting?.from ?? event.from, status, cause, entry, dueAt);
+  }
+
+  #eraseFromBatch(rule: string, user: string): void {
+    const batch = this.batchOf(rule);
+    if (batch === undefined) return;
+    const events = eventsOf(batch);
+    const rest = events.filter((event) => userOf(event) !== user);
+    if (rest.length === events.length) return;
+    if (rest.length === 0) this.#dropBatch.run(rule);
+    else {
+      const body = JSON.stringify({ ...(JSON.parse(batch.body) as object), events: rest });
+      this.#db.prepare('UPDATE webhook_batch SET body = ?, count = ? WHERE rule = ?').run(body, rest.length, rule);
+    }
+  }
+}
+
+interface SentEvent {
+  readonly entry: { readonly user: string };
+}
+
+function eventsOf({ body }: Batch): readonly SentEvent[] {
+  return (JSON.parse(body) as { readonly events: readonly SentEvent[] }).events;
+}
+
+function userOf({ entry }: SentEvent): string {
+  return entry.user;
+}

@@ -1,0 +1,128 @@
+/**
+ * Sends the events of one rule, one batch after the other, so that the events of a user arrive in order. Repeats a batch
+ * unchanged until it is delivered or too old. Must not know how events come to be, or how a batch is posted.
+ */
+import type { Batch, WebhookQueue } from './queue.ts';
+import type { Outcome } from './post.ts';
+
+export type SendResult = 'delivered' | 'failed' | 'dead';
+
+export interface SenderOptions {
+  readonly rule: string;
+  readonly queue: WebhookQueue;
+  readonly post: (batch: Batch, signal: AbortSignal) => Promise<Outcome>;
+  /** Wall clock, in milliseconds. */
+  readonly now: () => number;
+  /** Whether the state of this user (undefined: of all users) is in doubt now, so that nothing may be reported of it. */
+  readonly isHeld: (user?: string) => boolean;
+  readonly toBody: (events: readonly string[]) => Pick<Batch, 'id' | 'body'>;
+  /** How long a batch is repeated, in milliseconds. */
+  readonly keepMs: number;
+  /** A number from 0 to 1. */
+  readonly random: () => number;
+  /** `count` events had this result. `reason` says why an attempt failed. */
+  readonly onResult: (result: SendResult, count: number, reason?: string) => void;
+  /** The queue failed, or works again (undefined). */
+  readonly onHealth: (error: unknown) => void;
+}
+
+const FIRST_RETRY_MS = 1000;
+const MAX_RETRY_MS = 300_000;
+/** How often it is checked again whether something is due: events may be held, and the wall clock may be set. */
+const CHECK_AGAIN_MS = 1000;
+
+export class Sender {
+  readonly #options: SenderOptions;
+  readonly #stopped = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #sending: Promise<void> | undefined;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+  }
+
+  /** Sends what is due, unless an attempt is under way: what comes meanwhile follows it. */
+  wake(): void {
+    if (this.#isStopped) return;
+    clearTimeout(this.#timer);
+    this.#sending ??= this.#send().finally(() => {
+      this.#sending = undefined;
+      this.#sleep();
+    });
+  }
+
+  /** Ends an attempt that is under way. The next run repeats it. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#stopped.abort();
+    await this.#sending;
+  }
+
+  get #isStopped(): boolean {
+    return this.#stopped.signal.aborted;
+  }
+
+  async #send(): Promise<void> {
+    const { rule, queue, now, isHeld, toBody, post, onHealth } = this.#options;
+    try {
+      for (;;) {
+        const batch = queue.batchOf(rule) ?? (isHeld() ? undefined : queue.formBatch(rule, now(), isHeld, toBody));
+        if (batch === undefined || batch.nextAt > now()) break;
+        const outcome = await post(batch, this.#stopped.signal);
+        // An attempt that the stop ended says nothing about the receiver.
+        if (outcome.kind === 'delivered' || !this.#isStopped) this.#settle(batch, outcome);
+        if (this.#isStopped) break;
+      }
+      onHealth(undefined);
+    } catch (error) {
+      onHealth(error);
+    }
+  }
+
+  #settle(batch: Batch, outcome: Outcome): void {
+    const { rule, queue, now, keepMs, onResult } = this.#options;
+    if (outcome.kind === 'delivered') {
+      queue.delivered(rule);
+      onResult('delivered', batch.count);
+      return;
+    }
+    onResult('failed', batch.count, outcome.reason);
+    const attempts = batch.attempts + 1;
+    const nextAt = now() + this.#retryAfterMs(attempts);
+    if (nextAt - batch.formedAt <= keepMs) queue.retry(rule, attempts, nextAt);
+    else {
+      queue.bury(rule, now());
+      onResult('dead', batch.count);
+    }
+  }
+
+  /** Doubles up to the maximum. Between half of it and all of it, so that many hubs do not retry at once. */
+  #retryAfterMs(attempts: number): number {
+    const longest = Math.min(FIRST_RETRY_MS * 2 ** Math.min(attempts - 1, 20), MAX_RETRY_MS);
+    return Math.ceil(longest * (0.5 + this.#options.random() / 2));
+  }
+
+  #sleep(): void {
+    if (this.#isStopped) return;
+    clearTimeout(this.#timer);
+    const waitMs = this.#untilNextMs();
+    if (waitMs === undefined) return;
+    this.#timer = setTimeout(() => {
+      this.wake();
+    }, waitMs);
+  }
+
+  /** Milliseconds until something can be sent; undefined if nothing waits. */
+  #untilNextMs(): number | undefined {
+    const { rule, queue, now } = this.#options;
+    try {
+      const nextAt = queue.batchOf(rule)?.nextAt ?? queue.nextDueAt(rule);
+      if (nextAt === undefined) return undefined;
+      // What is due and was not sent is held.
+      const dueInMs = nextAt - now();
+      return dueInMs <= 0 ? CHECK_AGAIN_MS : Math.min(dueInMs, CHECK_AGAIN_MS);
+    } catch {
+      return CHECK_AGAIN_MS;
+    }
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * Reports changes of entries to the receivers that the rules name. Notes each change, puts it into the durable queue
+ * before watchers are sent it, and runs a sender for each rule. Must not read files or settings.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Cidrs } from '../auth/cidrs.ts';
+import type { ShownCause } from '../../shared/messages/shown-cause.ts';
+import { REPORT_EVERY_MS } from '../../shared/limits.ts';
+import type { UserStatus } from '../../shared/status.ts';
+import { post, type Outcome } from './post.ts';
+import type { QueueCounts, QueueStep, WebhookQueue } from './queue.ts';
+import { publicUrl, type Rule } from './rules.ts';
+import { Sender, type SendResult } from './sender.ts';
+
+/** A change of an entry, as everybody may know it. */
+export interface ShownChange {
+  readonly user: string;
+  readonly from: UserStatus;
+  readonly to: UserStatus;
+  readonly cause: ShownCause;
+  /** Wall clock. */
+  readonly at: number;
+}
+
+export interface WebhooksOptions {
+  readonly queue: WebhookQueue;
+  /** Stores the noted changes with the entries of their users, through `storePending`. Never throws. */
+  readonly requestStore: () => void;
+  /** The current entry as a stranger with the scope `observe` sees it, as JSON. */
+  readonly entryOf: (user: string) => string;
+  /** Whether the state of this user (undefined: of all users) is in doubt now. */
+  readonly isStale: (user?: string) => boolean;
+  /** The name of the hub, for the body. */
+  readonly hub: string;
+  readonly keepMs: number;
+  /** Link-local addresses that receivers may have. */
+  readonly allowed: Cidrs;
+  /** Wall clock, in milliseconds. */
+  readonly now: () => number;
+  readonly log: Log;
+  /** The queue failed, or works again (undefined). */
+  readonly onHealth: (error: unknown) => void;
+}
+
+interface Log {
+  readonly info: (facts: object, text: string) => void;
+  readonly warn: (facts: object, text: string) => void;
+}
+
+export interface RuleState extends QueueCounts {
+  readonly name: string;
+  /** Without user info, query and fragment. */
+  readonly url: string;
+  readonly on: readonly UserStatus[];
+  readonly afterMs: number;
+  readonly events: Rule['events'];
+  /** Why the last attempt failed; null if it did not. */
+  readonly lastFailure: string | null;
+}
+
+interface Running {
+  readonly rule: Rule;
+  readonly sender: Sender;
+  /** The latest change of each user that is not in the queue yet. */
+  readonly pending: Map<string, ShownChange>;
+  lastFailure: string | null;
+}
+
+/** Noted changes are stored before there are more of them, because a large transaction would block the loop. */
+const MAX_PENDING = 200;
+
+export class Webhooks {
+  readonly #options: WebhooksOptions;
+  readonly #running = new Map<string, Running>();
+  readonly #results = new Map<string, Record<SendResult | 'replaced', number>>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: WebhooksOptions) {
+    this.#options = options;
+  }
+
+  /** Replaces the rules. A rule keeps its queue by its name; events of rules that are gone are deleted. */
+  async setRules(rules: readonly Rule[]): Promise<void> {
+    await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop()));
+    // From here on nothing waits, so no change falls between the old rules and the new ones.
+    this.#options.requestStore();
+    this.#running.clear();
+    const deleted = this.#options.queue.keepOnly(rules.map(({ name }) => name));
+    if (deleted > 0) this.#options.log.warn({ events: deleted }, 'events of webhook rules that are gone were deleted');
+    for (const rule of rules) this.#start(rule);
+  }
+
+  /** Notes a change. Costs no I/O. */
+  changed(change: ShownChange): void {
+    for (const { rule, pending } of this.#running.values()) {
+      if (rule.events === 'status' && change.from === change.to) continue;
+      if (!rule.includesUser(change.user)) continue;
+      const earlier = pending.get(change.user);
+      pending.set(change.user, earlier === undefined ? change : { ...change, from: earlier.from });
+      // Nobody may watch the user, so nothing else may ask for it.
+      this.#timer ??= setTimeout(this.#store, REPORT_EVERY_MS);
+      if (pending.size >= MAX_PENDING) this.#options.requestStore();
+    }
+  }
+
+  /** The users of the noted changes that are not in the queue yet. */
+  pendingUsers(): ReadonlySet<string> {
+    return new Set([...this.#running.values()].flatMap(({ pending }) => [...pending.keys()]));
+  }
+
+  /**
+   * Puts the noted changes into the queue, in the transaction that stores the entries of their users: otherwise a crash
+   * between the two would lose one of them. `pendingStored` must follow. @throws errors of the queue.
+   */
+  storePending(): void {
+    const steps: QueueStep[] = [];
+    for (const { rule, pending } of this.#running.values()) {
+      for (const change of pending.values()) {
+        const step = this.#stepOf(rule, change);
+        if (step !== undefined) steps.push(step);
+      }
+    }
+    const gone = this.#options.queue.apply(steps, this.#options.now());
+    for (const [rule, count] of gone) this.#count(rule, 'replaced', count);
+  }
+
+  /** The transaction of `storePending` was committed. */
+  pendingStored(): void {
+    for (const { pending, sender } of this.#running.values()) {
+      if (pending.size === 0) continue;
+      pending.clear();
+      sender.wake();
+    }
+  }
+
+  /** Sends one signed message without events to the receiver of a rule. Undefined: no rule has that name. */
+  async test(name: string): Promise<Outcome | undefined> {
+    const rule = this.#running.get(name)?.rule;
+    if (rule === undefined) return undefined;
+    const body = JSON.stringify({ type: 'presence.test', hub: this.#options.hub, events: [] });
+    return this.#post(rule, { id: messageId(), body }, AbortSignal.timeout(MAX_TEST_MS));
+  }
+
+  /** Sends the dead events of a rule again. @returns their number; undefined if no rule has that name. */
+  replay(name: string): number | undefined {
+    const running = this.#running.get(name);
+    if (running === undefined) return undefined;
+    const count = this.#options.queue.replay(name);
+    running.sender.wake();
+    return count;
+  }
+
+  /** The rules with their queues, in the order of the file. */
+  states(): readonly RuleState[] {
+    const counts = this.#options.queue.counts();
+    return [...this.#running.values()].map(({ rule: { name, url, on, afterMs, events }, lastFailure }) => ({
+      name,
+      url: publicUrl(url),
+      on: [...on],
+      afterMs,
+      events,
+      queued: counts.get(name)?.queued ?? 0,
+      dead: counts.get(name)?.dead ?? 0,
+      lastFailure,
+    }));
+  }
+
+  /** Events by rule and result since the start, for metrics. */
+  get results(): ReadonlyMap<string, Readonly<Record<SendResult | 'replaced', number>>> {
+    return this.#results;
+  }
+
+  /** Deletes what is queued about a user. @throws errors of the queue. */
+  eraseUser(user: string): void {
+    for (const { pending } of this.#running.values()) pending.delete(user);
+    this.#options.queue.eraseUser(user);
+  }
+
+  async stop(): Promise<void> {
+    this.#options.requestStore();
+    clearTimeout(this.#timer);
+    await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop()));
+  }
+
+  readonly #store = (): void => {
+    this.#timer = undefined;
+    this.#options.requestStore();
+  };
+
+  #start(rule: Rule): void {
+    const { queue, now, isStale, hub, keepMs, onHealth } = this.#options;
+    const sender = new Sender({
+      rule: rule.name,
+      queue,
+      post: (batch, signal) => this.#post(rule, batch, signal),
+      now,
+      isHeld: isStale,
+      toBody: (events) => ({
+        id: messageId(),
+        body: `{"type":"presence.changed","hub":${JSON.stringify(hub)},"events":[${events.join(',')}]}`,
+      }),
+      keepMs,
+      random: Math.random,
+      onResult: (result, count, reason) => {
+        this.#onResult(rule, result, count, reason);
+      },
+      onHealth,
+    });
+    this.#running.set(rule.name, { rule, sender, pending: new Map(), lastFailure: null });
+    sender.wake();
+  }
+
+  #post(rule: Rule, message: { id: string; body: string }, signal: AbortSignal): Promise<Outcome> {
+    return post(rule, message, this.#options.now(), { allowed: this.#options.allowed, signal });
+  }
+
+  #onResult(rule: Rule, result: SendResult, count: number, reason?: string): void {
+    const { log } = this.#options;
+    this.#count(rule.name, result, count);
+    const running = this.#running.get(rule.name);
+    if (running === undefined) return;
+    const facts = { rule: rule.name, url: publicUrl(rule.url) };
+    if (result === 'delivered' && running.lastFailure !== null) log.info(facts, 'webhooks are delivered again');
+    if (result === 'failed' && running.lastFailure === null) {
+      log.warn({ ...facts, reason }, 'a webhook could not be delivered: it is tried again');
+    }
+    if (result === 'dead') log.warn({ ...facts, events: count }, 'webhook events are dead: replay them when it works');
+    running.lastFailure = result === 'delivered' ? null : (reason ?? running.lastFailure);
+  }
+
+  #stepOf(rule: Rule, { user, from, to, cause, at }: ShownChange): QueueStep | undefined {
+    // The user is back in the status from which it came before anybody was told of the change.
+    if (rule.events === 'status' && from === to) return undefined;
+    if (!rule.on.has(to)) return { kind: 'drop', rule: rule.name, user };
+    const { entryOf } = this.#options;
+    const dueAt = at + rule.afterMs;
+    const event = { id: randomUUID(), rule: rule.name, user, at, from, status: to, cause, entry: entryOf(user), dueAt };
+    return { kind: 'put', event };
+  }
+
+  #count(rule: string, result: SendResult | 'replaced', count: number): void {
+    let results = this.#results.get(rule);
+    if (results === undefined) {
+      results = { delivered: 0, failed: 0, dead: 0, replaced: 0 };
+      this.#results.set(rule, results);
+    }
+    results[result] += count;
+  }
+}
+
+const MAX_TEST_MS = 15_000;
+
+function messageId(): string {
+  return `msg_${randomUUID()}`;
+}

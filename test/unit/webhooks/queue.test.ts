@@ -1,0 +1,134 @@
+import { expect, test } from 'vitest';
+import { openDatabase } from '../../../server/storage/sqlite/database.ts';
+import { SqliteWebhookQueue } from '../../../server/storage/sqlite/sqlite-webhook-queue.ts';
+import { MAX_BATCH, type QueueStep, type WebhookEvent } from '../../../server/webhooks/queue.ts';
+
+const NOBODY_HELD = (): boolean => false;
+const AT = 1_000_000;
+
+function openQueue(): SqliteWebhookQueue {
+  return new SqliteWebhookQueue(openDatabase(':memory:', { sync: 'normal', wallMs: AT }));
+}
+
+let ids = 0;
+function put(user: string, changes: Partial<WebhookEvent> = {}): QueueStep {
+  const id = `e${++ids}`;
+  const status = changes.status ?? 'offline';
+  const entry = JSON.stringify({ user, status });
+  return {
+    kind: 'put',
+    event: { id, rule: 'mail', user, at: AT, from: 'online', cause: 'lapsed', dueAt: AT, ...changes, status, entry },
+  };
+}
+
+interface Sent {
+  readonly id: string;
+  readonly from: string;
+  readonly entry: { readonly user: string; readonly status: string };
+}
+
+function form(queue: SqliteWebhookQueue, nowMs = AT, isHeld = NOBODY_HELD as (user: string) => boolean): Sent[] {
+  const batch = queue.formBatch('mail', nowMs, isHeld, (events) => ({
+    id: 'm1',
+    body: `{"events":[${events.join(',')}]}`,
+  }));
+  return batch === undefined ? [] : (JSON.parse(batch.body) as { events: Sent[] }).events;
+}
+
+test('a later event of a user takes the place of the waiting one, has its own id, and keeps the first `from` (N4)', () => {
+  const queue = openQueue();
+  queue.apply([put('42', { id: 'a', from: 'online', status: 'away' })], AT);
+  expect(queue.apply([put('42', { id: 'b', from: 'away', status: 'offline' })], AT)).toEqual(new Map([['mail', 1]]));
+  expect(form(queue)).toEqual([
+    expect.objectContaining({ id: 'b', from: 'online', entry: { user: '42', status: 'offline' } }),
+  ]);
+});
+
+test('a change back before the event is due leaves nothing to send', () => {
+  const queue = openQueue();
+  queue.apply([put('42', { from: 'online', status: 'offline', dueAt: AT + 60_000 })], AT);
+  queue.apply([put('42', { from: 'offline', status: 'online', dueAt: AT + 90_000 })], AT + 30_000);
+  expect(queue.nextDueAt('mail')).toBeUndefined();
+});
+
+test('a change back after the event was due is sent, because it may be all that the receiver hears of the user', () => {
+  const queue = openQueue();
+  queue.apply([put('42', { from: 'offline', status: 'online', dueAt: AT })], AT);
+  queue.apply([put('42', { from: 'online', status: 'offline', dueAt: AT + 5 })], AT + 5);
+  expect(form(queue, AT + 5)).toEqual([expect.objectContaining({ from: 'offline' })]);
+});
+
+test('a user who leaves the reported statuses drops its waiting event', () => {
+  const queue = openQueue();
+  queue.apply([put('42'), put('7')], AT);
+  queue.apply([{ kind: 'drop', rule: 'mail', user: '42' }], AT);
+  expect(form(queue).map(({ entry }) => entry.user)).toEqual(['7']);
+});
+
+test('events that are not due, and those of held users, wait', () => {
+  const queue = openQueue();
+  queue.apply([put('42', { dueAt: AT + 1 }), put('7'), put('9')], AT);
+  expect(form(queue, AT, (user) => user === '7').map(({ entry }) => entry.user)).toEqual(['9']);
+  expect(queue.nextDueAt('mail')).toBe(AT);
+});
+
+test('a batch has at most a thousand events, the oldest first', () => {
+  const queue = openQueue();
+  queue.apply(
+    Array.from({ length: MAX_BATCH + 5 }, (_, n) => put(`u${n}`, { dueAt: AT - n })),
+    AT,
+  );
+  const events = form(queue);
+  expect(events).toHaveLength(MAX_BATCH);
+  expect(events[0]?.entry.user).toBe(`u${MAX_BATCH + 4}`);
+  expect(queue.counts().get('mail')).toEqual({ queued: MAX_BATCH + 5, dead: 0 });
+});
+
+test('a batch stays as it is while later events of its users wait', () => {
+  const queue = openQueue();
+  queue.apply([put('42', { id: 'a' })], AT);
+  form(queue);
+  const before = queue.batchOf('mail');
+  queue.apply([put('42', { id: 'b', from: 'offline', status: 'online' })], AT);
+  queue.retry('mail', 1, AT + 1000);
+  expect(queue.batchOf('mail')).toEqual({ ...before, attempts: 1, nextAt: AT + 1000 });
+  queue.delivered('mail');
+  expect(form(queue)).toEqual([expect.objectContaining({ id: 'b', from: 'offline' })]);
+});
+
+test('dead events are sent again with their ids once they are replayed', () => {
+  const queue = openQueue();
+  queue.apply([put('42', { id: 'a' })], AT);
+  form(queue);
+  queue.bury('mail', AT);
+  expect(queue.counts().get('mail')).toEqual({ queued: 0, dead: 1 });
+  expect(form(queue)).toEqual([]);
+  expect(queue.replay('mail')).toBe(1);
+  expect(queue.counts().get('mail')).toEqual({ queued: 1, dead: 0 });
+  expect(form(queue)).toEqual([expect.objectContaining({ id: 'a' })]);
+});
+
+test('the events of rules that are gone are deleted, and those of the others stay', () => {
+  const queue = openQueue();
+  queue.apply([put('42'), put('42', { rule: 'other' })], AT);
+  form(queue);
+  expect(queue.keepOnly(['other'])).toBe(1);
+  expect(queue.batchOf('mail')).toBeUndefined();
+  expect(queue.nextDueAt('other')).toBe(AT);
+});
+
+test('an erased user is in no waiting event, no batch and no dead event', () => {
+  const queue = openQueue();
+  queue.apply([put('42'), put('7')], AT);
+  form(queue);
+  queue.bury('mail', AT);
+  queue.replay('mail');
+  form(queue);
+  queue.apply([put('42')], AT);
+  queue.eraseUser('42');
+  expect(queue.batchOf('mail')).toMatchObject({ count: 1 });
+  expect(queue.batchOf('mail')?.body).not.toContain('42');
+  queue.eraseUser('7');
+  expect(queue.batchOf('mail')).toBeUndefined();
+  expect(queue.nextDueAt('mail')).toBeUndefined();
+});
