@@ -1,5 +1,12 @@
-// Lint: typescript-eslint at its strictest with types, and the house rules that a syntax can tell.
+// Lint: typescript-eslint at its strictest with types, ESLint's own recommendation for plain JavaScript, and the house rules
+// that syntax alone can show.
+import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
+
+/** Names that plain JavaScript for Node may use without an import. */
+const nodeGlobals = Object.fromEntries(
+  ['process', 'performance', 'console', 'URL', 'setInterval', 'setTimeout'].map((name) => [name, 'readonly']),
+);
 
 const noDefaultExport = {
   selector: 'ExportDefaultDeclaration',
@@ -7,7 +14,15 @@ const noDefaultExport = {
 };
 
 export default tseslint.config(
-  { ignores: ['dist/', 'data/', 'coverage/', 'node_modules/', '**/*.mjs', '**/*.js', '!eslint.config.js'] },
+  { ignores: ['dist/', 'data/', 'coverage/', 'node_modules/'] },
+  {
+    // Plain JavaScript runs before anything is built, or is handed to a browser or a process as it stands.
+    files: ['**/*.mjs', '**/*.js'],
+    extends: [eslint.configs.recommended],
+    linterOptions: { reportUnusedDisableDirectives: 'error' },
+    languageOptions: { globals: nodeGlobals },
+    rules: { eqeqeq: 'error', 'no-control-regex': 'off', 'prefer-const': 'error', 'no-var': 'error' },
+  },
   {
     files: ['**/*.ts', '**/*.tsx'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],

@@ -24,8 +24,8 @@ import { openContext, type HubContext, type HubOptions } from './hub/context.ts'
 import { buildHistory } from './hub/history.ts';
 import { serve, Stops, type Hub, type Parts } from './hub/lifecycle.ts';
 import { buildPresence, createJournal } from './hub/presence.ts';
-import { explainStart, isCertain, keepSureUntil, openStorage } from './hub/storage.ts';
-import { buildReads, buildWriteBehind, endRun, restoreRun, startForgetting } from './hub/stored-users.ts';
+import { explainStart, isCertain, keepSureUntil, openStorage } from './hub/storage/storage.ts';
+import { buildReads, buildWriteBehind, endRun, restoreRun, startForgetting } from './hub/storage/stored-users.ts';
 import { buildWebhooks } from './hub/webhooks.ts';
 import { Intake } from './intake.ts';
 import { TurnBudget } from './lib/time/turn-budget.ts';
@@ -68,7 +68,8 @@ async function buildCore(context: HubContext) {
   const keep = (user: User): void => writeBehind.add(user);
 
   const hidesLastSeen = config.lastSeen === 'hide';
-  const users = new Users({ offline, hidesLastSeen, ...buildReads(context, storage) });
+  const storeFirsts = (): void => writeBehind.writeFirsts();
+  const users = new Users({ offline, hidesLastSeen, ...buildReads(context, storage), storeFirsts });
   const ledger = new OwnLedger(storage.versions, stalls, offline);
   const journal = createJournal(clock);
   const presence = buildPresence(context, { users, ledger, journal, onSessions: keep });
@@ -81,7 +82,6 @@ async function buildCore(context: HubContext) {
   return {
     storage,
     writeBehind,
-    ensureStored: () => writeBehind.writeFirsts(),
     keep,
     users,
     ledger,
@@ -93,7 +93,7 @@ async function buildCore(context: HubContext) {
 type Core = Awaited<ReturnType<typeof buildCore>>;
 
 /** Everything that learns of a change: the counters, tails of admins, and watchers. */
-function buildFanout(context: HubContext, { storage, users, writeBehind, ensureStored }: Core) {
+function buildFanout(context: HubContext, { storage, users, writeBehind }: Core) {
   const { clock, onStop } = context;
   const { store, roster, versions } = storage;
   const counts = { changes: 0, deliveries: 0 };
@@ -114,7 +114,6 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, ensureS
     friends: roster,
     isCertain: (since) => isCertain(store.state, since),
     forgottenAt: () => store.forgottenAt,
-    ensureStored,
     delays,
     reportEveryMs: REPORT_EVERY_MS,
     largeAudience: LARGE_AUDIENCE,
@@ -125,10 +124,10 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, ensureS
     },
   });
   onStop(() => fanout.dropIdleLists());
-  const tails = new Tails({ presence: users, ensureStored });
+  const tails = new Tails({ presence: users });
   onStop(() => tails.stop());
 
-  const presentUsers = new PresentUsers({ users, ensureStored, turns, nowMs: () => performance.now() });
+  const presentUsers = new PresentUsers({ users, turns, nowMs: () => performance.now() });
   const webhooks = buildWebhooks(context, { storage, users, writeBehind, staleness });
   const onChange: readonly ChangeListener[] = [
     ...(webhooks === null ? [] : [webhooks.onChange]),
@@ -180,7 +179,7 @@ function buildActions(
   intake: Intake,
 ): Actions {
   const { config, clock, stalls, sessionIds, onStop } = context;
-  const { storage, users, ledger, journal, presence, ensureStored } = core;
+  const { storage, users, ledger, journal, presence } = core;
   const { store, roster, versions, health } = storage;
   const { maxFriends } = config;
   const now = (): number => versions.now(clock.now().wallMs);
@@ -188,7 +187,7 @@ function buildActions(
   const edits = new RosterEdits({ roster, fanout, turns, maxFriends, now, onHealth });
   onStop(() => edits.stop());
   const { reports } = fanout;
-  const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: maxFriends, ensureStored };
+  const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: maxFriends };
   return {
     edit: (edit) => edits.edit(edit),
     block: (user, other) => block(blocks, user, other),

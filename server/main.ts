@@ -32,10 +32,10 @@ const otherCommands = {
     help: 'adds, removes and lists friends, and imports a graph of them',
     load: () => import('../client/cli/commands/friends.ts'),
   },
-  explain: { help: 'says why USER is shown as it is', load: () => import('../client/cli/commands/explain.ts') },
+  explain: { help: 'explains the status of USER', load: () => import('../client/cli/commands/explain.ts') },
   kick: { help: 'ends one session of USER, as explain shows it', load: () => import('../client/cli/commands/kick.ts') },
   demo: {
-    help: 'simulated users that come and go, in the hub that runs or one that it starts',
+    help: 'simulates users, on the running hub or on one that it starts',
     load: () => import('../client/cli/demo/demo.ts'),
   },
 } as const;

@@ -143,7 +143,7 @@ export class Staleness implements Forewarning {
       this.#perhapsFresh.delete(outbox);
       some.push(outbox);
       users += 1 + outbox.users.size;
-      for (const { friends } of outbox.circles) users += friends.size;
+      for (const { friends } of outbox.lists) users += friends.size;
     }
     return some;
   }
@@ -175,9 +175,9 @@ export class Staleness implements Forewarning {
     outbox.push(JSON.stringify({ type: 'stale', since }));
   }
 
-  #concerns({ isAbout }: Reason, { viewer, users, circles }: Outbox): boolean {
+  #concerns({ isAbout }: Reason, { viewer, users, lists }: Outbox): boolean {
     if (isAbout === null || isAboutAny(users, viewer, isAbout)) return true;
-    for (const { friends } of circles) if (isAboutAny(friends, viewer, isAbout)) return true;
+    for (const { friends } of lists) if (isAboutAny(friends, viewer, isAbout)) return true;
     return false;
   }
 }

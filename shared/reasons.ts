@@ -5,14 +5,15 @@
 
 export const errorCodes = {
   bad_message: 'Not JSON, or not of its type’s form; `message` names the field.',
-  hello_first: 'A message came before `hello`: say `hello` and send it again. Or none came in time, and 4408 follows.',
-  unauthenticated: 'The token is missing, wrong or has run out.',
+  hello_first:
+    'A message came before `hello`: send `hello`, then the message again. Or no `hello` came in time, and 4408 follows.',
+  unauthenticated: 'The token is missing, wrong or has expired.',
   forbidden: 'The client may not do that.',
   too_many: 'More watches, sessions or friends than the hub allows.',
   rate_limited: 'Too many messages; slow down.',
   unknown_type: 'The hub knows no message of that `type`.',
   unavailable:
-    'The token can’t be judged now: its key can’t be fetched, it is not valid yet, or too many bad tokens came from the address. It is no refusal: try again.',
+    'The token can’t be checked now: its key can’t be fetched, it is not valid yet, or too many bad tokens came from the address. This is not a refusal: try again.',
   internal: 'The hub failed; it is not the client’s fault. Try again.',
 } as const;
 export type ErrorCode = keyof typeof errorCodes;
@@ -21,18 +22,18 @@ export const closeCodes = {
   normal: { code: 1000, meaning: 'The client said `bye`.' },
   policy: { code: 1008, meaning: 'Policy: the client broke a rule that has no code of its own.' },
   tooLarge: { code: 1009, meaning: 'A message over 16 KiB; beyond 2 MiB the connection may just be cut.' },
-  restarting: { code: 1012, meaning: 'The hub goes down or restarts: come back.' },
-  overloaded: { code: 1013, meaning: 'The hub has no room: come back later.' },
-  slowReader: { code: 1013, meaning: 'The client read too slowly: come back later.' },
-  keysUnavailable: { code: 1013, meaning: 'The keys that check the token can’t be fetched now: come back later.' },
-  earlyToken: { code: 1013, meaning: 'The token is not valid yet, because two clocks differ: come back later.' },
-  badTokens: { code: 1013, meaning: 'Too many bad tokens came from the client’s address: come back later.' },
-  failed: { code: 1013, meaning: 'The hub failed; it is not the client’s fault: come back later.' },
-  badMessages: { code: 4400, meaning: 'Ten `bad_message` in a row: mend the client before it comes back.' },
-  unauthenticated: { code: 4401, meaning: 'Unauthenticated: come back with a fresh token.' },
-  forbidden: { code: 4403, meaning: 'Forbidden, or ended by an admin: do not come back by yourself.' },
-  timedOut: { code: 4408, meaning: 'No `hello` in time, or the lease ran out: come back.' },
-  rateLimited: { code: 4429, meaning: 'Over the rate limit: come back later, and slower.' },
+  restarting: { code: 1012, meaning: 'The hub is shutting down or restarting: reconnect.' },
+  overloaded: { code: 1013, meaning: 'The hub is full: reconnect later.' },
+  slowReader: { code: 1013, meaning: 'The client read too slowly: reconnect later.' },
+  keysUnavailable: { code: 1013, meaning: 'The keys that check the token can’t be fetched now: reconnect later.' },
+  earlyToken: { code: 1013, meaning: 'The token is not valid yet, because two clocks differ: reconnect later.' },
+  badTokens: { code: 1013, meaning: 'Too many bad tokens came from the client’s address: reconnect later.' },
+  failed: { code: 1013, meaning: 'The hub failed; it is not the client’s fault: reconnect later.' },
+  badMessages: { code: 4400, meaning: 'Ten `bad_message` in a row: fix the client before it reconnects.' },
+  unauthenticated: { code: 4401, meaning: 'Unauthenticated: reconnect with a fresh token.' },
+  forbidden: { code: 4403, meaning: 'Forbidden, or ended by an admin: do not reconnect automatically.' },
+  timedOut: { code: 4408, meaning: 'No `hello` in time, or the lease expired: reconnect.' },
+  rateLimited: { code: 4429, meaning: 'Over the rate limit: reconnect later, and send more slowly.' },
 } as const;
 export type CloseReason = keyof typeof closeCodes;
 
@@ -41,10 +42,10 @@ export const badFrameReasons = {
   malformed: 'Not one well-formed `<protocol>` element with at most a declaration before it.',
   doctype: 'It has a DOCTYPE or an entity definition.',
   user_id: '`user_id` is missing, or is not 1 to 128 characters out of `A-Z a-z 0-9 . _ @ : -`.',
-  user_state: '`user_state` is no integer, or a negative one other than -1.',
+  user_state: '`user_state` is not an integer, or is negative and not -1.',
   device: '`device` is not 1 to 64 characters without control characters.',
   too_large: 'More than 8 KiB without `</protocol>`: the connection is closed.',
-  unauthenticated: 'The `token` is missing, wrong or has run out.',
+  unauthenticated: 'The `token` is missing, wrong or has expired.',
   forbidden: 'The `token` is another user’s, or an admin ended the user’s session on this connection.',
   too_many:
     'The user has as many sessions as the hub allows. (The code also answers a frame that is skipped because the connection or the hub is full: that one is not counted here.)',
@@ -53,13 +54,13 @@ export type BadFrameReason = keyof typeof badFrameReasons;
 
 /** Why the hub refused something or closed a connection: the `reason` label of `presence_hub_refused_total`. */
 export const refusalReasons = {
-  unauthenticated: 'The token is missing, wrong or has run out (401, 4401, a bad frame).',
+  unauthenticated: 'The token is missing, wrong or has expired (401, 4401, a bad frame).',
   forbidden: 'The token does not allow it (403, 4403, a bad frame), or an admin ended it (a bad frame).',
   unavailable:
-    'A token can’t be judged now: the issuer’s keys can’t be fetched, or it becomes valid within 5 minutes (503, 1013; TCP: `unavailable`, also after too many bad tokens).',
+    'A token can’t be checked now: the issuer’s keys can’t be fetched, or it becomes valid within 5 minutes (503, 1013; TCP: `unavailable`, also after too many bad tokens).',
   origin: 'The page’s origin is neither the hub’s own nor in `HUB_ORIGINS` (403).',
   address: 'The address is not in `HUB_TCP_ALLOW`: the connection is closed.',
-  proxy: 'A trusted proxy began a PROXY header that is not sound: the connection is closed.',
+  proxy: 'A trusted proxy sent an invalid PROXY header: the connection is closed.',
   connections: '`HUB_MAX_CONNECTIONS` are open (`reconnect` and 1013; TCP: closed).',
   per_address: '`HUB_MAX_PER_ADDRESS` of that address are open (`reconnect` and 1013; TCP: closed).',
   sessions: 'The user has `HUB_MAX_SESSIONS` (`too_many`, 429, a bad frame).',

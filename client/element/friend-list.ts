@@ -3,7 +3,9 @@
  * reader's scroll position stays. Knows entries, but no connections.
  */
 import type { Entry } from '../sdk/index.ts';
+import { agoInWords } from '../ui/ago.ts';
 import { isolable } from '../ui/bidi.ts';
+import { statusOrder } from '../ui/order.ts';
 import { css } from './style.ts';
 
 /** A shape for each status, so that color alone never distinguishes them. */
@@ -13,7 +15,6 @@ const SHAPES = {
   away: 'M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1ZM8 3a5 5 0 1 1 0 10Z',
   offline: 'M8 1a7 7 0 1 0 0 14A7 7 0 1 0 8 1ZM8 3a5 5 0 1 0 0 10A5 5 0 1 0 8 3Z',
 } as const satisfies Record<Entry['status'], string>;
-const RANK = { online: 0, busy: 1, away: 2, offline: 3 } as const satisfies Record<Entry['status'], number>;
 
 interface Row {
   readonly item: HTMLLIElement;
@@ -73,8 +74,8 @@ export class FriendList {
 
   #inOrder(entries: ReadonlyMap<string, Entry>): { readonly entry: Entry; readonly name: string }[] {
     return [...entries.values()]
-      .map((entry) => ({ entry, name: this.#nameOf(entry.user) }))
-      .sort((a, b) => RANK[a.entry.status] - RANK[b.entry.status] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+      .map((entry) => ({ entry, name: this.#nameOf(entry.user), rank: statusOrder.indexOf(entry.status) }))
+      .sort((a, b) => a.rank - b.rank || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   }
 
   #newRow(user: string): Row {
@@ -100,30 +101,23 @@ function fill(row: Row, entry: Entry, name: string, now: number): void {
   row.item.dataset['status'] = entry.status;
   row.item.dataset['user'] = entry.user;
   row.shape.setAttribute('d', SHAPES[entry.status]);
-  row.name.replaceChildren(theirs(name));
+  row.name.replaceChildren(isolate(name));
   row.about.replaceChildren(...describe(entry, now));
 }
 
 /** Describes a friend. Its text and device labels are isolated, because clients chose them. */
 function describe({ status, text, devices, lastSeen }: Entry, now: number): (Node | string)[] {
   const parts: (Node | string)[] = [status];
-  if (text !== undefined && text !== '') parts.push(' · ', theirs(text));
-  devices.forEach((device, i) => parts.push(i === 0 ? ' · ' : ', ', theirs(device)));
-  if (status === 'offline' && lastSeen !== null) parts.push(` · last seen ${ago(lastSeen, now)}`);
+  if (text !== undefined && text !== '') parts.push(' · ', isolate(text));
+  devices.forEach((device, i) => parts.push(i === 0 ? ' · ' : ', ', isolate(device)));
+  if (status === 'offline' && lastSeen !== null) parts.push(` · last seen ${agoInWords(lastSeen, now)}`);
   return parts;
 }
 
-function theirs(words: string): HTMLElement {
+function isolate(words: string): HTMLElement {
   const isolate = document.createElement('bdi');
   isolate.textContent = isolable(words);
   return isolate;
-}
-
-function ago(at: number, now: number): string {
-  const minutes = Math.floor((now - at) / 60_000);
-  if (minutes < 1) return 'just now';
-  if (minutes < 60) return `${minutes} min ago`;
-  return minutes < 1440 ? `${Math.floor(minutes / 60)} h ago` : `${Math.floor(minutes / 1440)} d ago`;
 }
 
 function element<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, part: string): HTMLElementTagNameMap[Tag] {

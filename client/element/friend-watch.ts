@@ -3,6 +3,7 @@
  * data is uncertain. Ends everything that it began.
  */
 import type { PresenceClient, PresenceView } from '../sdk/index.ts';
+import { timeInWords } from '../ui/ago.ts';
 import type { FriendList } from './friend-list.ts';
 
 const AGE_EVERY_MS = 15_000;
@@ -57,15 +58,8 @@ export class FriendWatch {
     if (status === 'closed') return this.#reason === '' ? 'Not connected.' : `Not connected: ${this.#reason}`;
     if (!isSynced) return status === 'disconnected' ? 'Offline.' : 'Connecting…';
     if (staleSince === null) return entries.size === 0 ? 'No friends yet.' : '';
-    const asOf = `As of ${timeOf(staleSince, this.#client.hubNow())}`;
+    const asOf = `As of ${timeInWords(staleSince, this.#client.hubNow())}`;
     if (status === 'connected') return `${asOf}: some friends may still be reconnecting.`;
     return status === 'disconnected' ? `${asOf}, offline.` : `${asOf}, reconnecting…`;
   }
-}
-
-/** Includes the date if it was another day. */
-function timeOf(at: number, now: number): string {
-  const moment = new Date(at);
-  const isToday = moment.toDateString() === new Date(now).toDateString();
-  return isToday ? moment.toLocaleTimeString() : moment.toLocaleString();
 }

@@ -13,7 +13,7 @@ import {
 import type { Mine } from './local-storage.ts';
 import { Order } from '../ui/order.ts';
 import { currentToken, isTokenWanted, nextToken, onToken, userOfToken } from './token.ts';
-import type { Connection } from './words.ts';
+import type { Connection } from './descriptions.ts';
 
 /** The viewer: the user, or an observer of that user's friends. */
 export interface Who {

@@ -5,6 +5,9 @@
  */
 import type { Entry } from '../sdk/index.ts';
 
+/** Who is online first. */
+export const statusOrder: readonly Entry['status'][] = ['online', 'busy', 'away', 'offline'];
+
 export class Order {
   #ids: readonly string[] = [];
 
@@ -12,18 +15,14 @@ export class Order {
   of(entries: ReadonlyMap<string, Entry>, search: string): readonly Entry[] {
     if (!this.#holds(entries)) this.#ids = sortIds([...entries.keys()]);
     const wanted = search.trim().toLowerCase();
-    const online: Entry[] = [];
-    const busy: Entry[] = [];
-    const away: Entry[] = [];
-    const offline: Entry[] = [];
-    const places = { online, busy, away, offline };
+    const places: Record<Entry['status'], Entry[]> = { online: [], busy: [], away: [], offline: [] };
     for (const id of this.#ids) {
       const entry = entries.get(id);
       if (entry !== undefined && (wanted === '' || isFound(entry, wanted))) places[entry.status].push(entry);
     }
     // The sort is stable, so users that were never seen stay sorted by id.
-    offline.sort((a, b) => (b.lastSeen ?? 0) - (a.lastSeen ?? 0));
-    return [...online, ...busy, ...away, ...offline];
+    places.offline.sort((a, b) => (b.lastSeen ?? 0) - (a.lastSeen ?? 0));
+    return statusOrder.flatMap((status) => places[status]);
   }
 
   #holds(entries: ReadonlyMap<string, Entry>): boolean {

@@ -19,7 +19,6 @@ export interface BlockOptions {
   readonly clock: Clock;
   /** Maximum for one user. */
   readonly maxBlocks: number;
-  readonly ensureStored: () => void;
 }
 
 /**
@@ -28,10 +27,10 @@ export interface BlockOptions {
  * storage fails, and then nothing has changed. A block that is already set succeeds.
  */
 export async function block(options: BlockOptions, user: string, other: string): Promise<boolean> {
-  const { store, users, ledger, reports, clock, maxBlocks, ensureStored } = options;
-  // A block of a user whom the next run does not know would outlive what it hides.
-  ensureStored();
+  const { store, users, ledger, reports, clock, maxBlocks } = options;
   const blocker = users.peek(user);
+  // A block of a user whom the next run does not know would outlive what it hides.
+  users.ensureStored(blocker);
   const { hiddenFrom } = blocker;
   if (hiddenFrom?.has(other) === true) return true;
   if ((hiddenFrom?.size ?? 0) >= maxBlocks) return false;

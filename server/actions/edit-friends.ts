@@ -12,7 +12,7 @@ export type Edited = { readonly added: number; readonly removed: number } | { re
 
 interface RosterEditsOptions {
   readonly roster: Pick<Roster, 'friendsOf' | 'overfullInParts' | 'editInParts' | 'isUnsettled' | 'settleInParts'>;
-  readonly fanout: Pick<Fanout, 'rosterChanges'>;
+  readonly fanout: Pick<Fanout, 'beginListEdit'>;
   readonly turns: TurnBudget;
   readonly maxFriends: number;
   /** The hub clock. */
@@ -76,7 +76,7 @@ export class RosterEdits {
     const full = await this.#run(roster.overfullInParts(edit, maxFriends), 1);
     if (full !== undefined) return { full };
     const atMs = now();
-    const editing = fanout.rosterChanges(atMs, this.#ownersIn(edit));
+    const editing = fanout.beginListEdit(atMs, this.#ownersIn(edit));
     let change: RosterChange;
     try {
       change = await this.#run(roster.editInParts(edit, atMs), EDGE_COST);

@@ -40,8 +40,6 @@ export interface Counts extends Readonly<Record<PresentStatus, number>> {
 
 interface PresentUsersOptions {
   readonly users: Pick<Users, 'held' | 'entryJsonOnceFor'>;
-  /** Makes durable what must not be forgotten after it was sent. */
-  readonly ensureStored: () => void;
   readonly turns: Pick<TurnBudget, 'take'>;
   /** A clock in milliseconds for the length of a bite. */
   readonly nowMs: () => number;
@@ -84,7 +82,6 @@ export class PresentUsers {
     let { after } = query;
     for (;;) {
       let isWhole = true;
-      this.#options.ensureStored();
       for (const user of this.#from(query, after)) {
         if (entries.length === query.limit && !isBlocked(user, viewer))
           return { ids, entries, next: ids.at(-1) ?? null };

@@ -57,7 +57,7 @@ export interface Authenticator {
 }
 
 /** The client's message for any bad token, because the name of the failed check would help only a forger. */
-export const REFUSAL = 'the token is missing, wrong or has run out';
+export const REFUSAL = 'the token is missing, wrong or has expired';
 export const UNDECIDED = {
   keys: 'the token can’t be checked at the moment: try again',
   early: 'the token is not valid yet: try again',

@@ -1,24 +1,27 @@
 /**
- * Begins and ends watches, and answers them. A snapshot is taken in the same synchronous step as its subscription, so
- * that nothing between them is lost or sent twice. Reads the core, never changes it. `Reports` sends changes,
- * `RosterTelling` sends edits of friend lists, and `WatcherMessages` formats the messages.
+ * Answers watches and their ends. A snapshot is taken in the same synchronous step as its subscription, so that nothing
+ * between them is lost or sent twice. Reads the core, never changes it. `WatchGraph` holds who watches whom, `Reports`
+ * sends changes, `ListEditNotifier` sends edits of friend lists, and `WatcherMessages` formats the messages.
  */
 import type { MessageId } from '../../shared/messages/client-messages.ts';
-import { SmallSet } from '../lib/collections/small-set.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { ListChanges } from '../roster/port.ts';
-import { audienceOf, audienceSize, watchEach, type WatchedList } from './lists/watched-list.ts';
-import { Followers } from './lists/followers.ts';
+import { audienceSize } from './lists/watched-list.ts';
 import { notAllowed, type MayWatch } from './may-watch.ts';
 import type { Outbox } from './delivery/outbox.ts';
 import { Reports, type ReportsOptions } from './reports.ts';
-import { RosterTelling, type RosterEditing } from './lists/roster-telling.ts';
-import { selfJson } from './selves.ts';
-import { headOfFriends, headOfUsers, WatcherMessages, type TellingOptions } from './delivery/watcher-messages.ts';
-import { WatchedLists } from './lists/watched-lists.ts';
+import { ListEditNotifier, type AnnouncedEdit } from './lists/list-edit-notifier.ts';
+import { selfJson } from './self-messages.ts';
+import {
+  headOfFriends,
+  headOfUsers,
+  WatcherMessages,
+  type WatcherMessagesOptions,
+} from './delivery/watcher-messages.ts';
+import { WatchGraph } from './watch-graph.ts';
 
-export interface FanoutOptions extends Omit<TellingOptions, 'untold' | 'held'>, ReportsOptions {
+export interface FanoutOptions extends Omit<WatcherMessagesOptions, 'unsentEdits' | 'pending'>, ReportsOptions {
   /** The friend lists: those that are not watched yet, and their changes. */
   readonly friends: {
     friendsOf(user: string): readonly string[];
@@ -42,33 +45,28 @@ export interface Forewarning {
 export class Fanout {
   readonly reports: Reports;
   readonly #options: FanoutOptions;
-  readonly #telling: WatcherMessages;
-  readonly #lists: WatchedLists;
-  readonly #followers = new Followers();
-  readonly #roster: RosterTelling;
+  readonly #messages: WatcherMessages;
+  readonly #graph: WatchGraph;
+  readonly #listEdits: ListEditNotifier;
 
   constructor(options: FanoutOptions) {
     const { presence, turns, friends } = options;
     this.#options = options;
-    this.reports = new Reports({ ...options, telling: () => this.#telling, forewarning: () => options.forewarning });
-    const { held } = this.reports;
-    this.#telling = new WatcherMessages({ ...options, held, untold: () => this.#roster });
-    this.#lists = new WatchedLists({ presence, turns, friendsOf: (owner) => friends.friendsOf(owner) });
-    this.#roster = new RosterTelling({
+    this.reports = new Reports({ ...options, messages: () => this.#messages, forewarning: () => options.forewarning });
+    const { pending } = this.reports;
+    this.#messages = new WatcherMessages({ ...options, pending, unsentEdits: () => this.#listEdits });
+    this.#graph = new WatchGraph({ presence, turns, friendsOf: (owner) => friends.friendsOf(owner) });
+    this.#listEdits = new ListEditNotifier({
       presence,
       turns,
-      lists: this.#lists,
-      followers: this.#followers,
-      telling: this.#telling,
+      graph: this.#graph,
+      messages: this.#messages,
       flush: () => this.flush(),
-      dropUser: (outbox, user) => {
-        this.#dropUser(outbox, user);
-      },
       beforeShown: (outbox, user) => {
-        held.shown(outbox, [user]);
+        pending.shown(outbox, [user]);
         this.#options.forewarning.before(outbox, [user]);
       },
-      tellAgain: (user) => this.reports.tellAgain(user),
+      sendAgain: (user) => this.reports.sendAgain(user),
     });
   }
 
@@ -82,29 +80,28 @@ export class Fanout {
    * before the watch, over as many loop turns as loading takes; undefined if the watch may follow now.
    */
   prepare(owner: string, viewer: Viewer): Promise<void> | undefined {
-    return this.#lists.prepare(owner, viewer);
+    return this.#graph.lists.prepare(owner, viewer);
   }
 
   /** Starts or renews the watch of a friend list, and answers it with a snapshot. */
   watchFriends(outbox: Outbox, owner: string, since: number | undefined, re: MessageId | undefined): void {
-    this.#tellRest(outbox);
+    this.#sendPending(outbox);
     // While an edit of the list is being sent, the list in memory may differ from the stored one. The answer is then
     // the whole list.
-    const from = this.#roster.isUntold(owner) ? undefined : this.#answerable(since);
+    const from = this.#listEdits.isUnsent(owner) ? undefined : this.#answerable(since);
     // Storage is read before anything is watched, so that a storage failure also fails the watch.
     const news = from === undefined ? undefined : this.#options.friends.changesSince(owner, from);
-    const circle = this.#lists.open(owner, outbox.viewer);
-    this.#lists.enter(circle, outbox);
-    this.#telling.charge(outbox, circle.friends.size);
-    this.#options.forewarning.before(outbox, circle.friends);
+    const list = this.#graph.watchFriends(outbox, owner);
+    this.#messages.charge(outbox, list.friends.size);
+    this.#options.forewarning.before(outbox, list.friends);
     const head = headOfFriends(owner);
     if (from === undefined || news === undefined) {
-      this.#telling.snapshot(outbox, head, re, circle.friends, undefined);
+      this.#messages.snapshot(outbox, head, re, list.friends, undefined);
       return;
     }
     const added = new Set(news.added);
-    const newer = [...circle.friends].filter((user) => this.#isNewer(user, from, outbox) || added.has(user.id));
-    this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: news.removed });
+    const newer = [...list.friends].filter((user) => this.#isNewer(user, from, outbox) || added.has(user.id));
+    this.#messages.snapshot(outbox, head, re, newer, { since: from, removed: news.removed });
   }
 
   /** Returns how many connections watch the user. Large numbers are estimates. */
@@ -114,28 +111,26 @@ export class Fanout {
   }
 
   watchesFriendsOf(outbox: Outbox, owner: string): boolean {
-    const circle = this.#lists.get(owner);
-    return circle !== undefined && outbox.circles.has(circle);
+    const list = this.#graph.lists.get(owner);
+    return list !== undefined && outbox.lists.has(list);
   }
 
   /** Watches these users by id, and answers with a snapshot of them. The ids must all be different. */
   watchUsers(outbox: Outbox, ids: readonly string[], since: number | undefined, re: MessageId | undefined): void {
-    this.#tellRest(outbox);
-    const users = this.#options.presence.acquireAll(ids, outbox.viewer);
-    watchEach(users, outbox);
-    this.#followers.note(outbox);
-    this.#telling.charge(outbox, users.length);
+    this.#sendPending(outbox);
+    const users = this.#graph.watchUsers(outbox, ids);
+    this.#messages.charge(outbox, users.length);
     this.#options.forewarning.before(outbox, users);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
     // A user that seems never seen may have been deleted since then, and no entry shows that.
     const mayLack = from !== undefined && from <= this.#options.forgottenAt() && users.some(({ v }) => v === 0);
     if (from === undefined || mayLack) {
-      this.#telling.snapshot(outbox, head, re, users, undefined);
+      this.#messages.snapshot(outbox, head, re, users, undefined);
       return;
     }
     const newer = users.filter((user) => this.#isNewer(user, from, outbox));
-    this.#telling.snapshot(outbox, head, re, newer, { since: from, removed: [] });
+    this.#messages.snapshot(outbox, head, re, newer, { since: from, removed: [] });
   }
 
   /** Returns how many watches the connection would have with these ids added. */
@@ -151,16 +146,16 @@ export class Fanout {
 
   /** Ends the watch of a friend list, and drops pending changes of users that no other watch covers. */
   unwatchFriends(outbox: Outbox, owner: string, re: MessageId | undefined): void {
-    this.#dropList(outbox, this.#lists.get(owner));
-    this.#tellRest(outbox);
-    this.#telling.unwatchedFriends(outbox, owner, re);
+    this.#graph.unwatchFriends(outbox, owner);
+    this.#sendPending(outbox);
+    this.#messages.unwatchedFriends(outbox, owner, re);
   }
 
   unwatchUsers(outbox: Outbox, ids: readonly string[], re: MessageId | undefined): void {
-    this.#telling.charge(outbox, ids.length);
-    for (const id of ids) this.#dropUser(outbox, this.#options.presence.find(id));
-    this.#tellRest(outbox);
-    this.#telling.unwatchedUsers(outbox, ids, re);
+    this.#messages.charge(outbox, ids.length);
+    for (const id of ids) this.#graph.unwatchUser(outbox, this.#options.presence.find(id));
+    this.#sendPending(outbox);
+    this.#messages.unwatchedUsers(outbox, ids, re);
   }
 
   /**
@@ -170,11 +165,11 @@ export class Fanout {
   endNotAllowed(outbox: Outbox, mayWatch: MayWatch, most: number): number {
     const { owners, ids } = notAllowed(outbox, mayWatch, most);
     // All watches end first, so that nothing of them is sent with the pending changes.
-    for (const owner of owners) this.#dropList(outbox, this.#lists.get(owner));
-    for (const id of ids) this.#dropUser(outbox, this.#options.presence.find(id));
-    if (owners.length + ids.length > 0) this.#tellRest(outbox);
-    for (const owner of owners) this.#telling.unwatchedFriends(outbox, owner, undefined);
-    this.#telling.unwatchedUsers(outbox, ids, undefined);
+    for (const owner of owners) this.#graph.unwatchFriends(outbox, owner);
+    for (const id of ids) this.#graph.unwatchUser(outbox, this.#options.presence.find(id));
+    if (owners.length + ids.length > 0) this.#sendPending(outbox);
+    for (const owner of owners) this.#messages.unwatchedFriends(outbox, owner, undefined);
+    this.#messages.unwatchedUsers(outbox, ids, undefined);
     return owners.length + ids.length;
   }
 
@@ -185,31 +180,28 @@ export class Fanout {
   changeViewer(outbox: Outbox, viewer: Viewer): void {
     const before = outbox.viewer;
     outbox.viewer = viewer;
-    this.#followers.note(outbox);
+    this.#graph.viewerChanged(outbox);
     if (before.user === viewer.user && before.isAdmin === viewer.isAdmin) return;
     this.flush();
-    this.#telling.anew(outbox);
+    this.#messages.sendAllAgain(outbox);
   }
 
   /** Sends the connection its user's own true fold, now and after each change. */
   watchSelf(outbox: Outbox, id: string): void {
-    const user = this.#options.presence.acquire(id);
-    outbox.self = user;
-    (audienceOf(user).selves ??= new SmallSet()).add(outbox);
-    this.#telling.self(outbox, selfJson(user));
+    this.#messages.self(outbox, selfJson(this.#graph.watchSelf(outbox, id)));
   }
 
   /**
    * Announces an edit of the friend lists of these users at this time. After the edit is stored, watchers of the lists
    * are notified, and watches by id that depended on a removed friendship end.
    */
-  rosterChanges(atMs: number, owners: Iterable<string>): RosterEditing {
-    return this.#roster.begin(atMs, owners);
+  beginListEdit(atMs: number, owners: Iterable<string>): AnnouncedEdit {
+    return this.#listEdits.begin(atMs, owners);
   }
 
   /** Drops unwatched lists from memory, which otherwise stay for a few seconds. */
   dropIdleLists(): void {
-    this.#lists.stop();
+    this.#graph.lists.stop();
   }
 
   /**
@@ -218,34 +210,21 @@ export class Fanout {
    */
   settle(outbox: Outbox): number | undefined {
     this.flush();
-    return this.#telling.settle(outbox);
+    return this.#messages.settle(outbox);
   }
 
   /** Sends the latest entries of users that changed while the peer did not read. */
   drained(outbox: Outbox): void {
     if (!outbox.isBehind) return;
     this.flush();
-    this.#telling.caughtUp(outbox);
+    this.#messages.caughtUp(outbox);
   }
 
   /** Ends all watches of a closed connection. */
   close(outbox: Outbox): void {
-    const { presence } = this.#options;
-    for (const user of outbox.users) {
-      audienceOf(user).delete(outbox);
-      presence.release(user);
-    }
-    outbox.users.clear();
-    this.#followers.forget(outbox);
-    for (const circle of outbox.circles) this.#lists.leave(circle, outbox);
-    outbox.circles.clear();
-    if (outbox.self !== null) {
-      audienceOf(outbox.self).selves?.delete(outbox);
-      presence.release(outbox.self);
-      outbox.self = null;
-    }
+    this.#graph.close(outbox);
     outbox.caughtUp(); // pending changes are not sent to a socket that drains while it closes
-    outbox.owed = null;
+    outbox.owedSnapshots = null;
     this.#options.forewarning.closed(outbox);
   }
 
@@ -261,21 +240,8 @@ export class Fanout {
   }
 
   /** Sends pending changes before the answer that follows, so that versions only grow. */
-  #tellRest(outbox: Outbox): void {
+  #sendPending(outbox: Outbox): void {
     this.flush();
-    this.#telling.rest(outbox);
-  }
-
-  #dropList(outbox: Outbox, circle: WatchedList | undefined): void {
-    if (circle === undefined || !outbox.circles.delete(circle)) return;
-    outbox.owed?.delete(circle);
-    this.#lists.leave(circle, outbox);
-  }
-
-  #dropUser(outbox: Outbox, user: User | undefined): void {
-    if (user === undefined || !outbox.users.delete(user)) return;
-    outbox.owed?.delete(user);
-    audienceOf(user).delete(outbox);
-    this.#options.presence.release(user);
+    this.#messages.sendPending(outbox);
   }
 }

@@ -18,7 +18,7 @@ interface Watches {
 /** Returns at most `most` watches that are not allowed. */
 export function notAllowed(outbox: Outbox, mayWatch: MayWatch, most: number): Watches {
   const owners: string[] = [];
-  for (const { owner } of outbox.circles) {
+  for (const { owner } of outbox.lists) {
     if (owners.length === most) break;
     if (!mayWatch.friendsOf(owner)) owners.push(owner);
   }

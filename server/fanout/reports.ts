@@ -11,13 +11,15 @@ import { AudienceWalk } from './lists/audience-walk.ts';
 import { audienceOf, audienceSize } from './lists/watched-list.ts';
 import type { Delays } from './delivery/delays.ts';
 import type { Forewarning } from './fanout.ts';
-import { HeldBack, type Held } from './delivery/held-back.ts';
+import { PendingChanges } from './delivery/pending-changes.ts';
+import type { PendingUser } from './delivery/pending-user.ts';
 import { FlushMessages, type Outbox } from './delivery/outbox.ts';
+import { FlushTurn } from './delivery/flush-turn.ts';
 import { FlushScheduler } from './delivery/flush-scheduler.ts';
-import { Selves } from './selves.ts';
-import type { WatcherMessages, TellingOptions } from './delivery/watcher-messages.ts';
+import { SelfMessages } from './self-messages.ts';
+import type { WatcherMessages, WatcherMessagesOptions } from './delivery/watcher-messages.ts';
 
-export interface ReportsOptions extends Pick<TellingOptions, 'presence' | 'clock' | 'onDelivered' | 'ensureStored'> {
+export interface ReportsOptions extends Pick<WatcherMessagesOptions, 'presence' | 'clock' | 'onDelivered'> {
   /** Minimum time between two reports of one user, in milliseconds. */
   readonly reportEveryMs: number;
   /** A real clock in milliseconds that never goes back, for `reportEveryMs`. */
@@ -30,21 +32,12 @@ export interface ReportsOptions extends Pick<TellingOptions, 'presence' | 'clock
 }
 
 interface ReportsContext extends ReportsOptions {
-  readonly telling: () => WatcherMessages;
+  readonly messages: () => WatcherMessages;
   readonly forewarning: () => Forewarning;
 }
 
-/**
- * A message to a socket takes 7 µs, so two thousand in one turn take about 15 ms. Half of them are for users with very
- * many watchers.
- */
+/** A message to a socket takes 7 µs, so twice this many in one turn take about 15 ms. */
 export const LARGE_AUDIENCE = 1000;
-const AUDIENCES_A_TURN = 2;
-/** Watches checked for each message. Most need no message; a check takes 0.1 to 0.3 µs. */
-const LOOKS_A_MESSAGE = 10;
-/** Below this, the end of a turn is not observed, and its messages count for the next turn too. */
-const UNWATCHED_MESSAGES = 128;
-const UNWATCHED_LOOKS = 10 * UNWATCHED_MESSAGES;
 
 /** The progress of one flush. */
 interface Flush {
@@ -53,49 +46,50 @@ interface Flush {
   /** Connections with a message to send. */
   readonly touched: Outbox[];
   /** Callbacks for changes that this flush sends. */
-  readonly told: (() => void)[];
-  looks: number;
-  isReady: boolean;
+  readonly onSent: (() => void)[];
+  checks: number;
 }
 
 export class Reports {
-  readonly held: HeldBack;
-  readonly selves: Selves;
+  readonly pending: PendingChanges;
+  readonly selfMessages: SelfMessages;
   readonly #options: ReportsContext;
-  readonly #rhythm = new FlushScheduler(() => this.flush());
+  readonly #scheduler = new FlushScheduler(() => this.flush());
   #changed = new Set<User>();
   #changeNo = 0;
-  /** Messages sent in this loop turn. */
-  #messages = 0;
-  #looks = 0;
-  #isTurnWatched = false;
+  readonly #turn: FlushTurn;
 
   constructor(options: ReportsContext) {
     this.#options = options;
-    const onDue = (): void => this.#rhythm.request();
-    this.held = new HeldBack({ ...options, onDue });
-    this.selves = new Selves({ ...options, tell: (outbox, json) => options.telling().self(outbox, json), onDue });
+    this.#turn = new FlushTurn(options);
+    const onDue = (): void => this.#scheduler.request();
+    this.pending = new PendingChanges({ ...options, onDue });
+    this.selfMessages = new SelfMessages({
+      ...options,
+      send: (outbox, json) => options.messages().self(outbox, json),
+      onDue,
+    });
   }
 
   /** Marks a changed user, so that the next flush notifies its watchers. */
   changed(change: Change): void {
     const { user, isShown } = change;
     if (user.audience === null || user.audience.isEmpty) return;
-    const held = this.held.isEmpty ? undefined : this.held.get(user);
-    if (isShown && held !== undefined) held.changed();
-    const isDue = isShown && held === undefined;
+    const pending = this.pending.isEmpty ? undefined : this.pending.get(user);
+    if (isShown && pending !== undefined) pending.changed();
+    const isDue = isShown && pending === undefined;
     if (isDue) {
       this.#changed.add(user);
       this.#options.delays.changed(change);
     }
-    const isToldSelf = this.selves.changed(user);
-    if (isDue || isToldSelf) this.#rhythm.request();
+    const hasSelfWatchers = this.selfMessages.changed(user);
+    if (isDue || hasSelfWatchers) this.#scheduler.request();
   }
 
   /** Sends a user again that changed while its watchers were notified in another way. */
-  tellAgain(user: User): void {
+  sendAgain(user: User): void {
     this.#changed.add(user);
-    this.#rhythm.request();
+    this.#scheduler.request();
   }
 
   /**
@@ -104,9 +98,9 @@ export class Reports {
    */
   changedFor(viewer: string, user: User): Promise<void> | undefined {
     if (user.audience === null || user.audience.isEmpty) return undefined;
-    this.held.hold(user).changedFor(viewer);
+    this.pending.hold(user).changedFor(viewer);
     this.flush();
-    return this.held.get(user)?.whenTold();
+    return this.pending.get(user)?.whenSent();
   }
 
   /**
@@ -115,9 +109,9 @@ export class Reports {
    */
   settleFor(viewer: string, user: User): Promise<void> | undefined {
     this.flush();
-    const held = this.held.get(user);
-    held?.keepFor(viewer);
-    return held?.whenTold();
+    const pending = this.pending.get(user);
+    pending?.keepFor(viewer);
+    return pending?.whenSent();
   }
 
   /** Sends every pending change, including those held back. */
@@ -130,173 +124,138 @@ export class Reports {
    * per connection. Holds back the rest. @returns the average entries per message, 1 if there was none.
    */
   flush(isForced = false): number {
-    if (this.#changed.size === 0 && this.selves.isEmpty && this.held.isEmpty) return 1;
-    const flush: Flush = { isForced, now: this.#options.nowMs(), touched: [], told: [], looks: 0, isReady: false };
-    if (!this.selves.isEmpty) {
-      this.#getReady(flush);
-      this.selves.flush(isForced);
+    if (this.#changed.size === 0 && this.selfMessages.isEmpty && this.pending.isEmpty) return 1;
+    const flush: Flush = { isForced, now: this.#options.nowMs(), touched: [], onSent: [], checks: 0 };
+    if (!this.selfMessages.isEmpty) {
+      this.selfMessages.flush(isForced);
     }
-    this.#tellSmall(flush);
-    this.#tellLarge(flush);
+    this.#flushSmall(flush);
+    this.#flushLarge(flush);
     const delivered = this.#send(flush.touched);
-    this.#useTurn(flush);
-    for (const tell of flush.told) tell();
-    if (this.held.hasDue) this.#rhythm.goOn();
-    else this.#options.delays.told(this.#options.clock);
+    this.#turn.use(flush, this.pending.hasDue);
+    for (const tell of flush.onSent) tell();
+    if (this.pending.hasDue) this.#scheduler.continueNext();
+    else this.#options.delays.sent(this.#options.clock);
     return flush.touched.length === 0 ? 1 : delivered / flush.touched.length;
   }
 
   /** Due held users go first, then users that have just changed. */
-  #tellSmall(flush: Flush): void {
+  #flushSmall(flush: Flush): void {
     const users = this.#changed;
     if (users.size > 0) this.#changed = new Set();
     const { largeAudience } = this.#options;
     let hasRoom = true;
-    if (!this.held.isEmpty) {
+    if (!this.pending.isEmpty) {
       for (const user of users) {
-        const held = this.held.get(user);
-        if (held === undefined) continue;
-        held.changed();
+        const pending = this.pending.get(user);
+        if (pending === undefined) continue;
+        pending.changed();
         users.delete(user);
       }
-      for (const held of this.held.due(flush.now, flush.isForced).small) {
-        const size = audienceSize(held.user, largeAudience);
+      for (const pending of this.pending.due(flush.now, flush.isForced).small) {
+        const size = audienceSize(pending.user, largeAudience);
         if (size > largeAudience) {
-          this.held.grow(held);
+          this.pending.markLarge(pending);
           continue;
         }
         hasRoom = this.#hasRoomFor(flush, size);
         if (!hasRoom) break;
-        this.#tell(flush, held.user, held);
-        flush.told.push(...held.takeTold());
-        this.held.release(held);
+        this.#notify(flush, pending.user, pending);
+        flush.onSent.push(...pending.takeSent());
+        this.pending.release(pending);
       }
     }
     for (const user of users) {
       const size = audienceSize(user, largeAudience);
-      const isSmallAndDue = size <= largeAudience && (flush.isForced || this.held.isDue(user, flush.now));
+      const isSmallAndDue = size <= largeAudience && (flush.isForced || this.pending.isDue(user, flush.now));
       if (isSmallAndDue && hasRoom) hasRoom = this.#hasRoomFor(flush, size);
-      if (isSmallAndDue && hasRoom) this.#tell(flush, user, undefined);
-      else this.held.hold(user).changed();
+      if (isSmallAndDue && hasRoom) this.#notify(flush, user, undefined);
+      else this.pending.hold(user).changed();
     }
   }
 
   /** Continues with users that have very many watchers, one after another, as far as the turn has room. */
-  #tellLarge(flush: Flush): void {
-    if (this.held.isEmpty) return;
-    for (const held of this.held.due(flush.now, flush.isForced).large) {
-      let isKnown: boolean;
+  #flushLarge(flush: Flush): void {
+    if (this.pending.isEmpty) return;
+    for (const pending of this.pending.due(flush.now, flush.isForced).large) {
+      let isComplete: boolean;
       do {
-        if (!this.#walkOn(flush, held)) return;
-        isKnown = held.endWalk();
-      } while (!isKnown && flush.isForced);
-      flush.told.push(...held.takeTold());
-      if (isKnown) this.held.release(held);
-      else this.held.holdOn(held);
+        if (!this.#continueWalk(flush, pending)) return;
+        isComplete = pending.endWalk();
+      } while (!isComplete && flush.isForced);
+      flush.onSent.push(...pending.takeSent());
+      if (isComplete) this.pending.release(pending);
+      else this.pending.postpone(pending);
     }
   }
 
   /** @returns whether the walk is complete. */
-  #walkOn(flush: Flush, held: Held): boolean {
+  #continueWalk(flush: Flush, pending: PendingUser): boolean {
     const { touched, isForced } = flush;
-    if (!isForced && !this.#hasRoom(flush)) return false;
-    this.#getReady(flush);
-    if (held.walk === null) this.held.toldAt(held.user, flush.now);
-    const walk = held.walk ?? held.beginWalk(new AudienceWalk(held.user));
-    while (isForced || this.#hasRoom(flush)) {
+    if (!isForced && !this.#turn.hasRoom(flush)) return false;
+    if (pending.walk === null) this.pending.reportedAt(pending.user, flush.now);
+    const walk = pending.walk ?? pending.beginWalk(new AudienceWalk(pending.user));
+    while (isForced || this.#turn.hasRoom(flush)) {
       const outbox = walk.next();
       if (outbox === undefined) return true;
-      flush.looks++;
-      if (held.owes(outbox)) this.#give(held.user, outbox, touched);
-      held.shown(outbox);
+      flush.checks++;
+      if (pending.isPendingFor(outbox)) this.#add(pending.user, outbox, touched);
+      pending.shown(outbox);
     }
     return false;
   }
 
   /** Whether this turn has room for that many watchers. A part of the turn is reserved for users with very many. */
   #hasRoomFor(flush: Flush, watchers: number): boolean {
-    if (flush.isForced) return true;
-    const left = this.#messagesLeft(flush) - (this.held.hasDueLarge ? this.#options.largeAudience : 0);
-    return watchers <= left && watchers <= this.#looksLeft(flush);
-  }
-
-  #hasRoom(flush: Flush): boolean {
-    return this.#messagesLeft(flush) > 0 && this.#looksLeft(flush) > 0;
-  }
-
-  #messagesLeft({ touched }: Flush): number {
-    return AUDIENCES_A_TURN * this.#options.largeAudience - this.#messages - touched.length;
-  }
-
-  #looksLeft({ looks }: Flush): number {
-    return LOOKS_A_MESSAGE * AUDIENCES_A_TURN * this.#options.largeAudience - this.#looks - looks;
+    const reserved = this.pending.hasDueLarge ? this.#options.largeAudience : 0;
+    return flush.isForced || this.#turn.hasRoom(flush, watchers, reserved);
   }
 
   /** Adds the latest state of a user to all connections that may see it and have not been shown it. */
-  #tell(flush: Flush, user: User, held: Held | undefined): void {
-    this.#getReady(flush);
-    this.held.toldAt(user, flush.now);
+  #notify(flush: Flush, user: User, pending: PendingUser | undefined): void {
+    this.pending.reportedAt(user, flush.now);
     const audience = audienceOf(user);
     const { hiddenFrom } = user;
     const { touched } = flush;
     const changeNo = ++this.#changeNo;
-    const give = (outbox: Outbox): void => {
-      flush.looks++;
-      if (outbox.toldNo === changeNo) return;
-      outbox.toldNo = changeNo;
+    const notify = (outbox: Outbox): void => {
+      flush.checks++;
+      if (outbox.changeNo === changeNo) return;
+      outbox.changeNo = changeNo;
       const viewer = outbox.viewer.user;
-      if (held !== undefined) {
-        if (!held.owes(outbox)) return;
+      if (pending !== undefined) {
+        if (!pending.isPendingFor(outbox)) return;
       } else if (hiddenFrom !== null && viewer !== null && hiddenFrom.has(viewer)) return;
-      this.#give(user, outbox, touched);
+      this.#add(user, outbox, touched);
     };
-    for (const outbox of audience) give(outbox);
-    if (audience.circles === null) return;
-    for (const circle of audience.circles) for (const outbox of circle.watchers) give(outbox);
+    for (const outbox of audience) notify(outbox);
+    if (audience.lists === null) return;
+    for (const circle of audience.lists) for (const outbox of circle.watchers) notify(outbox);
   }
 
-  #give(user: User, outbox: Outbox, touched: Outbox[]): void {
+  #add(user: User, outbox: Outbox, touched: Outbox[]): void {
     const forewarning = this.#options.forewarning();
     if (forewarning.isOn) forewarning.before(outbox, [user]);
     if (outbox.add(user, this.#options.presence.entryJsonFor(user, outbox.viewer))) touched.push(outbox);
   }
 
-  #getReady(flush: Flush): void {
-    if (flush.isReady) return;
-    flush.isReady = true;
-    this.#options.ensureStored();
-  }
-
   /** A connection with a pending user gets no `at`, because `at` would cover that user. @returns entries delivered. */
   #send(touched: readonly Outbox[]): number {
     if (touched.length === 0) return 0;
-    const telling = this.#options.telling();
-    const messages = new FlushMessages(telling.sentUpTo());
+    const messages = this.#options.messages();
+    const withAt = new FlushMessages(messages.sentUpTo());
     let delivered = 0;
-    if (this.held.isEmpty && telling.isAllTold) {
-      for (const outbox of touched) delivered += outbox.flush(messages);
+    if (this.pending.isEmpty && messages.isAllSent) {
+      for (const outbox of touched) delivered += outbox.flush(withAt);
     } else {
-      this.held.noteOwed();
+      this.pending.notePending();
       const withoutAt = new FlushMessages(undefined);
       for (const outbox of touched) {
-        const isOwed = this.held.isOwed(outbox) || telling.isUntold(outbox);
-        delivered += outbox.flush(isOwed ? withoutAt : messages);
+        const isOwed = this.pending.hasPending(outbox) || messages.hasUnsent(outbox);
+        delivered += outbox.flush(isOwed ? withoutAt : withAt);
       }
     }
     this.#options.onDelivered(delivered);
     return delivered;
-  }
-
-  #useTurn({ touched, looks }: Flush): void {
-    this.#messages += touched.length;
-    this.#looks += looks;
-    const isLittle = this.#messages < UNWATCHED_MESSAGES && this.#looks < UNWATCHED_LOOKS && !this.held.hasDue;
-    if (this.#isTurnWatched || isLittle) return;
-    this.#isTurnWatched = true;
-    this.#options.afterTurn(() => {
-      this.#isTurnWatched = false;
-      this.#messages = 0;
-      this.#looks = 0;
-    });
   }
 }

@@ -10,8 +10,6 @@ import type { Outbox } from './delivery/outbox.ts';
 
 interface TailsOptions {
   readonly presence: Pick<Users, 'entryOf'>;
-  /** Makes durable what must not be forgotten after it was sent. */
-  readonly ensureStored: () => void;
 }
 
 interface Tail {
@@ -39,7 +37,7 @@ export class Tails {
     const tail = this.#tails.get(outbox);
     if (tail === undefined) this.#tails.set(outbox, { match, changes: [], skipped: 0 });
     else tail.match = match;
-    this.#timer ??= setInterval(() => this.#tell(), TAIL_EVERY_MS);
+    this.#timer ??= setInterval(() => this.#send(), TAIL_EVERY_MS);
     return true;
   }
 
@@ -65,8 +63,7 @@ export class Tails {
     }
   }
 
-  #tell(): void {
-    this.#options.ensureStored();
+  #send(): void {
     for (const [outbox, tail] of this.#tails) {
       const { changes } = tail;
       if (changes.length + tail.skipped === 0) continue;

@@ -17,7 +17,7 @@ import type { Intake } from '../intake.ts';
 import { isLoopback } from '../lib/net/loopback.ts';
 import { escaped } from '../lib/log/escaped.ts';
 import { QuietLog } from '../lib/log/quiet-log.ts';
-import { createRefusalLog, type Door, type ExplainRefusal } from '../lib/log/refusal-log.ts';
+import { createRefusalLog, type Protocol, type ExplainRefusal } from '../lib/log/refusal-log.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
 import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
@@ -29,7 +29,7 @@ import type { Staleness } from '../staleness.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import type { PresentUsers } from '../actions/present-users.ts';
 import type { HistoryParts } from './history.ts';
-import type { Storage } from './storage.ts';
+import type { Storage } from './storage/storage.ts';
 import { messageRate, type HubContext } from './context.ts';
 
 /** What every adapter with connections needs to accept one. */
@@ -70,7 +70,6 @@ export interface Inner extends Actions {
   readonly turns: TurnBudget;
   readonly counts: { readonly changes: number; readonly deliveries: number };
   readonly delays: Delays;
-  readonly ensureStored: () => void;
   /** Null if no setting asks for webhooks. */
   readonly webhooks: Webhooks | null;
   /** Has the user stored, because something about it changed. */
@@ -92,9 +91,9 @@ export function buildAdapters(context: HubContext, inner: Inner, pages: string):
 function buildGate(
   { config, authenticator, refusals, log, clock }: HubContext,
   admission: Admission,
-  door: Door,
+  protocol: Protocol,
 ): Gate {
-  const explainRefusal = createRefusalLog(door, log, clock);
+  const explainRefusal = createRefusalLog(protocol, log, clock);
   return {
     authenticator: explaining(authenticator, explainRefusal),
     explainRefusal,

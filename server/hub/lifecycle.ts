@@ -16,10 +16,10 @@ import { Ticker } from '../ticker.ts';
 import type { Adapters, Inner } from './adapters.ts';
 import type { HubContext, OnStop } from './context.ts';
 import { Descriptors } from './descriptors.ts';
-import { startForgettingTombstones } from './forget-tombstones.ts';
+import { startForgettingTombstones } from './storage/forget-tombstones.ts';
 import { listenHttp, listenTcp, startPolling } from './ports.ts';
-import { keepSureUntil, startRetryingStorage } from './storage.ts';
-import { writeAll } from './stored-users.ts';
+import { keepSureUntil, startRetryingStorage } from './storage/storage.ts';
+import { writeAll } from './storage/stored-users.ts';
 
 export interface Hub {
   readonly addresses: { readonly http: string; readonly ws: string; readonly tcp: string | null };

@@ -15,7 +15,7 @@ import type { User } from '../presence/user.ts';
 import type { Users } from '../presence/users.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
 import type { HubContext } from './context.ts';
-import type { Storage } from './storage.ts';
+import type { Storage } from './storage/storage.ts';
 
 /** A receiver sees what a stranger with the scope `observe` sees. */
 const stranger: Viewer = { user: null, isAdmin: false, follower: null, mayObserve: true };
@@ -59,7 +59,6 @@ export function buildWebhooks(context: HubContext, options: WebhookOptions): Web
   });
   onStop(() => webhooks.stop());
   writeBehind.attach({
-    users: () => [...webhooks.pendingUsers()].flatMap((id) => users.find(id) ?? []),
     write: () => {
       webhooks.storePending();
     },
@@ -72,7 +71,8 @@ export function buildWebhooks(context: HubContext, options: WebhookOptions): Web
     onChange: ({ user, isShown, cause, from, at }) => {
       if (!isShown) return;
       const to = users.entryOf(user).status;
-      webhooks.changed({ user: user.id, from, to, cause: shownCause(cause, from, to), at });
+      const isNoted = webhooks.changed({ user: user.id, from, to, cause: shownCause(cause, from, to), at });
+      if (isNoted) writeBehind.storeFirst(user);
     },
     start: () => startSending(context, webhooks, ownRules),
   };

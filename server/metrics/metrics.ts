@@ -71,10 +71,10 @@ export function createMetrics(sources: MetricsSources): Registry {
   gauge('presence_hub_connections', 'Open connections', 'adapter', sources.connections);
   counter('presence_hub_heartbeats_total', 'Valid heartbeats', 'adapter', sources.heartbeats);
   total('presence_hub_changes_total', 'Changes of entries', sources.changes);
-  total('presence_hub_deliveries_total', 'Entries told to watchers as changes', sources.deliveries);
+  total('presence_hub_deliveries_total', 'Changed entries sent to watchers', sources.deliveries);
   total(
     'presence_hub_parsed_frames_total',
-    'TCP frames that were parsed: nearly all have a shape that is known, and cost a tenth',
+    'TCP frames that needed full parsing: nearly all have a known form, and cost a tenth',
     sources.parsedFrames,
   );
   counter('presence_hub_bad_frames_total', 'TCP frames that were skipped', 'reason', sources.badFrames);
@@ -88,7 +88,7 @@ export function createMetrics(sources: MetricsSources): Registry {
 
 function droppedLines({ droppedLogLines }: MetricsSources): Counter {
   const name = 'presence_hub_log_lines_dropped_total';
-  const help = 'Log lines that were dropped, because the reader of stderr did not read';
+  const help = 'Log lines dropped because the reader of stderr did not read';
   const collect = (): void => {
     instrument.reset();
     instrument.inc(droppedLogLines());
@@ -104,19 +104,19 @@ function registerDelays(
   registry.registerMetric(
     delayHistogram(
       'presence_hub_delivery_delay_seconds',
-      'From a change to its telling: the oldest change of each flush',
+      'From a change to its notification: the oldest change of each flush',
       delivery,
     ),
   );
   registry.registerMetric(
     delayHistogram(
       'presence_hub_lapse_delay_seconds',
-      'From the end of a lease to its telling, where it was told',
+      'From the end of a lease to its notification, if someone was notified',
       lapse,
     ),
   );
   registry.registerMetric(
-    delayHistogram('presence_hub_event_loop_lag_seconds', 'How late the event loop ran what was due', loopLag),
+    delayHistogram('presence_hub_event_loop_lag_seconds', 'How late the event loop ran timers that were due', loopLag),
   );
 }
 

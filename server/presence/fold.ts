@@ -4,7 +4,7 @@
  * last decides the code. The text set last wins, regardless of the session's status. Pure.
  */
 import type { SessionStatus, UserStatus } from '../../shared/status.ts';
-import { labelsThatFit } from './labels.ts';
+import { labelsThatFit } from './sessions/labels.ts';
 
 /** The true fold, visible only to the user and to admins. */
 export interface Fold {

@@ -24,6 +24,8 @@ export interface UsersOptions {
     users: readonly string[],
     isHeld: (user: string) => boolean,
   ) => readonly (Remembered | undefined)[];
+  /** Stores all users that were never stored. */
+  readonly storeFirsts: () => void;
 }
 
 export class Users {
@@ -37,7 +39,7 @@ export class Users {
   constructor(options: UsersOptions) {
     this.#options = options;
     this.offline = options.offline;
-    this.#views = new Views(this.offline, options.hidesLastSeen);
+    this.#views = new Views(this.offline, options.hidesLastSeen, (user) => this.ensureStored(user));
   }
 
   /** The user if it is held. */
@@ -123,6 +125,7 @@ export class Users {
 
   /** The entry that others see, regardless of blocks. */
   entryOf(user: User): Entry {
+    if (user.v > 0) this.ensureStored(user);
     return entryOf(user, this.offline);
   }
 
@@ -147,6 +150,15 @@ export class Users {
    */
   isShownOn(user: User, viewer: Viewer, adapter: AdapterName): boolean {
     return this.#views.isVisibleTo(user, viewer) && isOn(user, adapter);
+  }
+
+  /**
+   * THE GATE that every shown entry passes, whatever it is shown by: a user must be in the store before anyone is shown
+   * it. Otherwise, after an unclean end, the hub could not tell it from a user that was never seen, and would contradict
+   * what it showed.
+   */
+  ensureStored(user: User): void {
+    if (!user.isStored) this.#options.storeFirsts();
   }
 
   /** Shows the frozen entry to the viewer from now on. */

@@ -11,14 +11,19 @@ import type { Viewer } from './viewer.ts';
 export class Views {
   readonly #offline: Shown;
   readonly #hidesLastSeen: boolean;
+  readonly #ensureStored: (user: User) => void;
 
-  constructor(offline: Shown, hidesLastSeen: boolean) {
+  /** `ensureStored` runs before a user is shown that may not be stored. */
+  constructor(offline: Shown, hidesLastSeen: boolean, ensureStored: (user: User) => void) {
     this.#offline = offline;
     this.#hidesLastSeen = hidesLastSeen;
+    this.#ensureStored = ensureStored;
   }
 
   jsonFor(user: User, viewer: Viewer): string {
     const hidden = user.hiddenFrom === null ? undefined : hiddenOf(user, viewer);
+    // A user that was never seen is not stored for its reader: that would reveal an invisible user by the time it takes.
+    if (!user.isStored && (hidden ?? user).v > 0) this.#ensureStored(user);
     if (hidden !== undefined) return (hidden.json ??= this.#forMost(frozenEntry(user.id, hidden, this.#offline)));
     // The entry of a user that was never seen is not cached, because a connection may watch ten thousand unused names.
     if (user.v === 0) return JSON.stringify(entryOf(user, this.#offline));
@@ -42,6 +47,7 @@ export class Views {
    */
   offlineJsonFor(user: User, viewer: Viewer): string {
     const shown = user.hiddenFrom === null ? user : (hiddenOf(user, viewer) ?? user);
+    if (!user.isStored && shown.v > 0) this.#ensureStored(user);
     const entry = frozenEntry(user.id, shown, this.#offline);
     return this.#hidesLastSeen && viewer.isAdmin ? JSON.stringify(entry) : this.#forMost(entry);
   }

@@ -13,10 +13,8 @@ export interface Savable {
 }
 
 /** Writes something that must be stored together with the entries to which it belongs, or not at all. */
-export interface Companion<U> {
-  /** The users whose entries its writes belong to; empty if it has nothing to write. */
-  users(): readonly U[];
-  /** Writes. Runs in the transaction of the entries. */
+export interface Companion {
+  /** Writes. Runs in the transaction of the entries, which include those of all users for whom `storeFirst` was called. */
   write(): void;
   /** The transaction was committed. */
   written(): void;
@@ -46,6 +44,8 @@ const BATCH = 100;
  */
 const BACKLOG = 20_000;
 const LARGE_BATCH = 1000;
+/** Entries that `storeFirst` lets wait: more of them in one transaction would block the loop. */
+const MAX_FIRSTS = 200;
 const RETRY_AFTER_MS = 1000;
 
 export class WriteBehind<U extends Savable> {
@@ -55,7 +55,8 @@ export class WriteBehind<U extends Savable> {
   readonly #unsaved = new Set<U>();
   /** Users in `#unsaved` that have never been stored. */
   readonly #firsts = new Set<U>();
-  #companion: Companion<U> | undefined;
+  #companion: Companion | undefined;
+  #isWriting = false;
   #timer: NodeJS.Timeout | undefined;
   #nextBite: NodeJS.Immediate | undefined;
   #isFailing = false;
@@ -79,18 +80,22 @@ export class WriteBehind<U extends Savable> {
   }
 
   /** From now on, this is written together with the entries. */
-  attach(companion: Companion<U>): void {
+  attach(companion: Companion): void {
     this.#companion = companion;
   }
 
-  /**
-   * Stores the users that were never stored, and what the companion has. Must be called before a message about them is
-   * sent.
-   */
+  /** Has the current entry of the user stored before it is shown, as if it had never been stored. */
+  storeFirst(user: U): void {
+    user.isStored = false;
+    this.#firsts.add(user);
+    if (this.#firsts.size >= MAX_FIRSTS) this.writeFirsts();
+  }
+
+  /** Stores the users that were never stored. Must be called before a message about them is sent. */
   writeFirsts(): void {
-    if (this.#isFailing) return;
-    const alongside = this.#companion?.users() ?? [];
-    if (this.#firsts.size > 0 || alongside.length > 0) this.#write([...this.#firsts], alongside);
+    // The companion may read entries while it writes.
+    if (this.#firsts.size === 0 || this.#isFailing || this.#isWriting) return;
+    this.#write([...this.#firsts]);
   }
 
   /** Number of users that wait to be stored, including those that were never stored before. */
@@ -129,9 +134,10 @@ export class WriteBehind<U extends Savable> {
     return batch;
   }
 
-  #write(some: readonly U[], alongside = this.#companion?.users() ?? []): Error | undefined {
-    const users = alongside.length === 0 ? some : [...new Set([...some, ...alongside])];
+  #write(some: readonly U[]): Error | undefined {
+    const users = this.#companion === undefined ? some : [...new Set([...some, ...this.#firsts])];
     if (users.length === 0) return undefined;
+    this.#isWriting = true;
     try {
       this.#options.store.keep(users.map(this.#options.storedOf), () => this.#companion?.write());
     } catch (error) {
@@ -139,6 +145,8 @@ export class WriteBehind<U extends Savable> {
       const reason = error instanceof Error ? error : new Error(String(error));
       this.#options.onHealth(reason);
       return reason;
+    } finally {
+      this.#isWriting = false;
     }
     if (this.#isFailing) this.#options.onHealth(undefined);
     this.#isFailing = false;

@@ -66,9 +66,6 @@ interface Running {
   lastFailure: string | null;
 }
 
-/** Noted changes are stored before there are more of them, because a large transaction would block the loop. */
-const MAX_PENDING = 200;
-
 export class Webhooks {
   readonly #options: WebhooksOptions;
   readonly #running = new Map<string, Running>();
@@ -90,8 +87,9 @@ export class Webhooks {
     for (const rule of rules) this.#start(rule);
   }
 
-  /** Notes a change. Costs no I/O. */
-  changed(change: ShownChange): void {
+  /** Notes a change. @returns whether a rule wants it. */
+  changed(change: ShownChange): boolean {
+    let isNoted = false;
     for (const { rule, pending } of this.#running.values()) {
       if (rule.events === 'status' && change.from === change.to) continue;
       if (!rule.includesUser(change.user)) continue;
@@ -99,13 +97,9 @@ export class Webhooks {
       pending.set(change.user, earlier === undefined ? change : { ...change, from: earlier.from });
       // Nobody may watch the user, so nothing else may ask for it.
       this.#timer ??= setTimeout(this.#store, REPORT_EVERY_MS);
-      if (pending.size >= MAX_PENDING) this.#options.requestStore();
+      isNoted = true;
     }
-  }
-
-  /** The users of the noted changes that are not in the queue yet. */
-  pendingUsers(): ReadonlySet<string> {
-    return new Set([...this.#running.values()].flatMap(({ pending }) => [...pending.keys()]));
+    return isNoted;
   }
 
   /**

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { formatTime } from '../../client/dashboard/ages.ts';
+import { formatTime } from '../../client/ui/ago.ts';
 import type { Explanation } from '../../shared/index.ts';
 import { asSeen, TURNING } from '../support/bidi.ts';
 import { DashboardStage, plotInWords, recordField, tailIsLive, tailRow } from '../support/dashboard-stage.ts';

@@ -145,7 +145,7 @@ describe('<presence-friends>', needing('Chromium'), () => {
     await open('<presence-friends url="HUB" user="42"></presence-friends>');
     await shows(/^8online/, /^7offline · last seen just now$/);
     await page.clock.fastForward('03:05');
-    await shows(/^8online/, /^7offline · last seen 3 min ago$/);
+    await shows(/^8online/, /^7offline · last seen 3 minutes ago$/);
   });
 
   it('changes rows in place, and moves only those whose place is another', async () => {

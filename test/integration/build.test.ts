@@ -46,7 +46,7 @@ beforeEach(() => {
   write('client/sdk/sdk.ts', "export const said = 'by the page';\n");
   write('client/page/page.ts', "import { said } from '../sdk/sdk.ts';\ndocument.title = said;\n");
   write('client/page/page.css', 'body { background: url(./face.svg); }');
-  write('client/page/face.svg', '<svg xmlns="http://www.w3.org/2000/svg"></svg>');
+  write('client/page/initials.svg', '<svg xmlns="http://www.w3.org/2000/svg"></svg>');
   write(
     'client/page/index.html',
     '<!doctype html><link rel="stylesheet" href="./page.css" /><script type="module" src="./page.ts"></script>',

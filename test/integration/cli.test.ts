@@ -133,7 +133,7 @@ describe('watch', () => {
     const running = watch(['42', ...at], io);
     await io.stdout.until(/0 of 1 online.*live.*○ 7 +offline +never seen/s);
     await hub.request('POST', '/v1/heartbeat', { user: '7', text: 'hello' });
-    await io.stdout.until(/1 of 1 online.*● 7 +online +for \d+ [smhd] +http +hello/s);
+    await io.stdout.until(/1 of 1 online.*● 7 +online +for \d+ (s|min) +http +hello/s);
     io.interrupt();
     expect(await running).toBe(0);
     expect(io.stdout.text.startsWith('\u001b[?1049h\u001b[?25l')).toBe(true);
@@ -195,7 +195,7 @@ describe('demo', () => {
     expect((await friendsOf('ada.1')).length).toBeGreaterThan(0);
     expect(io.stdout.text).toContain(`${hub.addresses.http}/?user=grace`);
     expect(io.stdout.text).toContain(`npx presence-hub watch grace --url ${hub.addresses.http}`);
-    expect(io.stdout.text).toMatch(/\d of 20 connected {2}\w+\.\d+ comes/);
+    expect(io.stdout.text).toMatch(/\d of 20 connected {2}\w+\.\d+ connects/);
     io.interrupt();
     expect(await running).toBe(0);
     await expect.poll(async () => (await shown()).filter(({ status }) => status !== 'offline'), POLL).toEqual([]);
@@ -206,7 +206,7 @@ describe('demo', () => {
     const port = await freePort();
     const running = demo([follower, '--users', '6', '--tcp-port', String(port), ...at], io);
     await io.stdout.until(/6 connected|[1-6] of 6 connected/);
-    expect(io.stdout.text).toContain(`Nobody takes TCP at port ${port}`);
+    expect(io.stdout.text).toContain(`No TCP listener at port ${port}`);
     io.interrupt();
     expect(await running).toBe(0);
   });
@@ -286,7 +286,7 @@ describe('a hub that asks for tokens', () => {
     const io = testIo();
     expect(await run([...args, ...argsFor(args)], io)).toBe(1);
     expect(io.stderr.text).toMatch(
-      /^presence-hub: the hub asks for a token \([^\n]+\): give one with --token-file[^\n]+\n$/,
+      /^presence-hub: the hub requires a token \([^\n]+\): give one with --token-file[^\n]+\n$/,
     );
   });
 
@@ -294,9 +294,7 @@ describe('a hub that asks for tokens', () => {
     const io = testIo();
     const token = await tokenOf('42', { expiresInS: -1 });
     expect(await run([...args, ...argsFor(args), '--token', token], io)).toBe(1);
-    expect(io.stderr.text).toMatch(
-      /^presence-hub: the hub does not take the token of --token [^\n]+: give a fresh one\n$/,
-    );
+    expect(io.stderr.text).toMatch(/^presence-hub: the hub rejects the token of --token [^\n]+: give a fresh one\n$/);
     expect(io.stdout.text + io.stderr.text).not.toContain(token);
   });
 
@@ -354,7 +352,7 @@ describe('a hub that asks for tokens', () => {
     writeFileSync(file, token);
     const running = watch(['42', ...jwtHub.args, '--token-file', file], late);
     expect(await ended).toBe(1);
-    expect(given.stderr.text).toMatch(/the hub does not take the token of --token \([^\n]+\): give a fresh one\n$/);
+    expect(given.stderr.text).toMatch(/the hub rejects the token of --token \([^\n]+\): give a fresh one\n$/);
     await late.stderr.until(/reconnecting/);
     writeFileSync(file, await tokenOf('42'));
     await jwtHub.ask('PUT', '/v1/users/42/friends/7');
@@ -368,7 +366,7 @@ describe('a hub that asks for tokens', () => {
     const io = testIo();
     const running = beat(['8', '--http', ...jwtHub.args, '--token-file', file, '--every', '50'], io);
     await io.stdout.until(
-      /got .*\n(.*\n)*.*lost the hub does not take the token of [^\n]+: put a fresh one there; reconnecting/,
+      /got .*\n(.*\n)*.*lost the hub rejects the token of [^\n]+: put a fresh one there; reconnecting/,
     );
     writeFileSync(file, await tokenOf('8'));
     await io.stdout.until(/got /, io.stdout.text.length);
@@ -380,7 +378,7 @@ describe('a hub that asks for tokens', () => {
   it('is no stage for the demo', async () => {
     const io = testIo();
     expect(await demo([...jwtHub.args, '--token', ADMIN_TOKEN], io)).toBe(1);
-    expect(io.stderr.text).toContain('asks every user for a token of its own');
+    expect(io.stderr.text).toContain('requires a token of every user');
   });
 });
 

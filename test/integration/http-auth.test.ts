@@ -96,7 +96,7 @@ onBothEngines('who may over HTTP', (transport) => {
       expect(await statuses()).toEqual(expected([free], 401));
       expect(await call(own.entry)).toMatchObject({
         headers: { 'www-authenticate': 'Bearer', 'content-type': 'application/problem+json' },
-        body: { detail: 'authorization: the token is missing, wrong or has run out' },
+        body: { detail: 'authorization: the token is missing, wrong or has expired' },
       });
     });
 

@@ -88,7 +88,7 @@ describe('explain', () => {
     });
     const { out } = await runExplain('42');
     expect(out).toContain('42 is shown offline (code -1)\n  because    its only session says invisible, and others');
-    expect(out).toContain('\n  invisible  everybody else sees it offline\n');
+    expect(out).toContain('\n  invisible  everyone else sees the user offline\n');
     expect(out).toContain('\\u{1b}[2Jgone\\u{202e}');
     for (const character of ['\u001b', '\u202e']) expect(out).not.toContain(character);
     client.close();
@@ -105,7 +105,7 @@ describe('explain', () => {
   it.each([
     [['a b'], 'USER is "a b": it must be'],
     [[], 'USER is missing'],
-    [['42', 'more'], '"more" is one word too many'],
+    [['42', 'more'], '"more" is an extra argument'],
     [['42', '--jsn'], '--jsn is not a flag of this command'],
   ])('of %j asks for nothing, and says what is wrong', async (args, problem) => {
     const { code, out, err } = await runExplain(...args);
@@ -135,7 +135,7 @@ describe('kick', () => {
   it('ends the session that explain shows, and says what is not there', async () => {
     const client = await WsClient.hello(hub.addresses.ws, { user: '42' });
     const { id } = await onlySession(hub, '42');
-    expect(await runKick('42', id)).toEqual({ code: 0, out: `session ${id} of 42 is over\n`, err: '' });
+    expect(await runKick('42', id)).toEqual({ code: 0, out: `session ${id} of 42 has ended\n`, err: '' });
     expect(await client.closed).toBe(4403);
     expect(await runKick('42', id)).toEqual({
       code: 1,
@@ -148,6 +148,6 @@ describe('kick', () => {
   it('asks for both words, and no more', async () => {
     expect(await runKick('42')).toMatchObject({ code: 2, out: '' });
     expect((await runKick('42')).err).toContain('SESSION is missing');
-    expect((await runKick('42', 'x', 'y')).err).toContain('"y" is one word too many');
+    expect((await runKick('42', 'x', 'y')).err).toContain('"y" is an extra argument');
   });
 });

@@ -65,10 +65,11 @@ it('its types are right for ES modules: with Node, with bundlers, and for resolv
     expect(output).toContain(`"presence-hub${entry}"`);
 });
 
-// Bytes of what each layer adds to an app that has the SDK (and React) already, minified and gzipped. Raise one with a reason.
+// Bytes of what each layer adds to an app that has the SDK (and React) already, minified and gzipped. Raise one with a
+// reason. The last one: the element says ages in the words of the friend page (110 bytes).
 it.each([
   ['react', 1800],
-  ['element', 2900],
+  ['element', 3020],
 ])('%s adds at most %i bytes', async (layer, most) => {
   const output = (await build({
     configFile: false,

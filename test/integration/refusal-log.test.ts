@@ -1,4 +1,4 @@
-/** What the operator reads about those who are refused, at the default log level: one warning for each door and reason. */
+/** What the operator reads about those who are refused, at the default log level: one warning for each protocol and reason. */
 import { generateKeyPairSync } from 'node:crypto';
 import { connect } from 'node:net';
 import { SignJWT } from 'jose';
@@ -12,7 +12,7 @@ import { TEST_SECRET, tokenFor, type TokenOptions } from '../support/tokens.ts';
 import { WsClient } from '../support/ws-client.ts';
 
 interface Line {
-  readonly door?: string;
+  readonly protocol?: string;
   readonly reason?: string;
   readonly leftOut?: number;
   readonly origin?: string;
@@ -62,7 +62,7 @@ const bad: readonly (readonly [reason: string, says: string, made: () => Promise
 ];
 
 onBothEngines('a token that is not taken', (transport) => {
-  const doors: Readonly<Record<string, (made: string) => Promise<void>>> = {
+  const protocols: Readonly<Record<string, (made: string) => Promise<void>>> = {
     HTTP: async (made) => {
       await fetch(`${hub.addresses.http}/v1/presence/42`, { headers: { authorization: `Bearer ${made}` } });
     },
@@ -79,29 +79,32 @@ onBothEngines('a token that is not taken', (transport) => {
     },
   };
 
-  it.each(Object.keys(doors))('is explained once for each reason at the door %s, and never shown', async (door) => {
-    await start({ ...jwt, transport, tcpPort: 0 });
-    const made = await Promise.all(bad.map(([, , make]) => make()));
-    for (const one of [...made, ...made]) await doors[door]?.(one);
-    const told = lines.filter((line) => line.door === door);
-    expect(told.map(({ reason }) => reason)).toEqual(bad.map(([reason]) => reason));
-    for (const [i, [, says]] of bad.entries()) expect(told[i]?.says).toContain(says);
-    for (const one of made) expect(JSON.stringify(lines)).not.toContain(one.slice(-20));
-    hub.clock.pass(60_000);
-    await doors[door]?.(made[0] ?? '');
-    expect(lines.filter(({ reason }) => reason === 'algorithm').at(-1)).toMatchObject({ door, leftOut: 1 });
-  });
+  it.each(Object.keys(protocols))(
+    'is explained once for each reason at the protocol %s, and never shown',
+    async (protocol) => {
+      await start({ ...jwt, transport, tcpPort: 0 });
+      const made = await Promise.all(bad.map(([, , make]) => make()));
+      for (const one of [...made, ...made]) await protocols[protocol]?.(one);
+      const told = lines.filter((line) => line.protocol === protocol);
+      expect(told.map(({ reason }) => reason)).toEqual(bad.map(([reason]) => reason));
+      for (const [i, [, says]] of bad.entries()) expect(told[i]?.says).toContain(says);
+      for (const one of made) expect(JSON.stringify(lines)).not.toContain(one.slice(-20));
+      hub.clock.pass(60_000);
+      await protocols[protocol]?.(made[0] ?? '');
+      expect(lines.filter(({ reason }) => reason === 'algorithm').at(-1)).toMatchObject({ protocol, leftOut: 1 });
+    },
+  );
 
   it('is another user’s, or missing: that is explained too', async () => {
     await start({ ...jwt, transport });
     const client = await WsClient.open(hub.addresses.ws);
     client.send({ type: 'hello', user: '7', token: await token() });
     await client.closed;
-    expect(lines.at(-1)).toMatchObject({ door: 'WebSocket', reason: 'user', user: '7', sub: '42' });
+    expect(lines.at(-1)).toMatchObject({ protocol: 'WebSocket', reason: 'user', user: '7', sub: '42' });
     await fetch(`${hub.addresses.http}/v1/presence/42`);
-    expect(lines.at(-1)).toMatchObject({ door: 'HTTP', reason: 'missing' });
+    expect(lines.at(-1)).toMatchObject({ protocol: 'HTTP', reason: 'missing' });
     await fetch(`${hub.addresses.http}/v1/presence/7`, { headers: { authorization: `Bearer ${await token()}` } });
-    expect(lines.at(-1)).toMatchObject({ door: 'HTTP', reason: 'forbidden', sub: '42' });
+    expect(lines.at(-1)).toMatchObject({ protocol: 'HTTP', reason: 'forbidden', sub: '42' });
   });
 });
 
@@ -113,7 +116,9 @@ onBothEngines('a page of another origin', (transport) => {
     async (method) => {
       await start({ transport });
       await fetch(`${hub.addresses.http}/v1/presence/42`, { method, headers: { origin } });
-      expect(lines).toMatchObject([{ door: 'HTTP', reason: 'origin', origin, host: new URL(hub.addresses.http).host }]);
+      expect(lines).toMatchObject([
+        { protocol: 'HTTP', reason: 'origin', origin, host: new URL(hub.addresses.http).host },
+      ]);
       expect(lines[0]?.says).toContain('HUB_ORIGINS');
     },
   );
@@ -122,7 +127,7 @@ onBothEngines('a page of another origin', (transport) => {
     await start({ transport, origins: 'https://listed.example' });
     const page = new WebSocket(hub.addresses.ws, { origin });
     await new Promise((resolve) => page.once('error', resolve));
-    expect(lines).toMatchObject([{ door: 'WebSocket', reason: 'origin', origin }]);
+    expect(lines).toMatchObject([{ protocol: 'WebSocket', reason: 'origin', origin }]);
     await fetch(`${hub.addresses.http}/v1/presence/42`, { headers: { origin: 'https://listed.example' } });
     await fetch(`${hub.addresses.http}/v1/presence/42`);
     expect(lines).toHaveLength(1);
@@ -140,7 +145,7 @@ onBothEngines('a page of another origin', (transport) => {
     const socket = connect(Number(port), hostname);
     socket.write('GET / HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n');
     await new Promise((resolve) => socket.resume().once('close', resolve));
-    expect(lines).toMatchObject([{ door: 'HTTP', reason: 'host', host: 'evil.example' }]);
+    expect(lines).toMatchObject([{ protocol: 'HTTP', reason: 'host', host: 'evil.example' }]);
     expect(lines[0]?.says).toContain('HUB_HOST');
   });
 });
@@ -150,7 +155,7 @@ describe('an address that is not in HUB_TCP_ALLOW', () => {
     await start({ tcpAllow: '10.0.0.0/8', tcpPort: 0 });
     const client = await LegacyClient.open(hub.tcpPort);
     await client.closed;
-    expect(lines).toMatchObject([{ door: 'TCP', reason: 'address', address: '127.0.0.1' }]);
+    expect(lines).toMatchObject([{ protocol: 'TCP', reason: 'address', address: '127.0.0.1' }]);
     expect(lines[0]?.says).toContain('HUB_TCP_ALLOW');
   });
 });

@@ -577,20 +577,22 @@ onBothEngines('while an issuer’s new key is waited for', (transport) => {
     for (let bad = 0; bad < 5; bad++) expect(await client.next('error')).toMatchObject({ code: 'bad_message' });
   });
 
-  it('a connection that renews its token goes on, and what comes after one more token waits', async () => {
+  it('a connection that renews its token goes on, and what comes after one more token waits, but for heartbeats', async () => {
     const client = await WsClient.hello(hub.addresses.ws, { user: '42', token: await signed('42', known, 'old') });
     const { key, jwk } = await newKey('new');
     client.send({ type: 'token', token: await signed('42', key, 'new'), id: 'first' });
     await client.roundTrip();
     client.send({ type: 'token', token: 'nonsense', id: 'second' });
-    client.send({ type: 'heartbeat', id: 'third' });
+    client.send({ type: 'unwatch', users: ['7'], id: 'third' });
+    client.send({ type: 'heartbeat', id: 'fourth' });
+    expect(await client.next('ok')).toMatchObject({ re: 'fourth' });
     await hub.until(() => issuer.asked === 2);
     await hub.looked();
-    expect(client.all).toHaveLength(2);
+    expect(client.all).toHaveLength(3);
     issuer.keys.push(jwk);
     release();
     expect(await client.next('ok')).toMatchObject({ re: 'first' });
-    expect(await client.next('ok')).toMatchObject({ re: 'third' });
+    expect(await client.next('unwatched')).toMatchObject({ re: 'third' });
     await hub.until(() => client.all.some(({ type }) => type === 'error'));
     expect(client.all.find(({ type }) => type === 'error')).toMatchObject({ code: 'unauthenticated', re: 'second' });
   });

@@ -78,7 +78,8 @@ const table: Readonly<Record<string, Room>> = {
   },
   storage: { rooms: ['shared'], node: true },
   history: { rooms: ['presence', 'shared'], node: true },
-  cluster: { rooms: ['presence (types)', 'shared'], packages: ['@redis/client'], node: true },
+  // Of presence, only the pure functions: what a user's sessions on all nodes become is folded as on one.
+  cluster: { rooms: ['presence', 'shared'], packages: ['@redis/client', 'zod'], node: true },
   auth: { rooms: ['shared', 'presence (types)'], packages: ['jose'], node: true },
   metrics: { rooms: ['presence (types)', 'shared'], packages: ['prom-client'], node: true },
   webhooks: { rooms: ['presence (types)', 'auth', 'shared'], packages: ['zod'], node: true },

@@ -159,7 +159,7 @@ export class FanoutRun {
         if (this.#isPaced) this.#stage.fanout.reports.flushAll();
         else
           do this.#stage.fanout.flush();
-          while (!this.#stage.fanout.reports.held.isEmpty);
+          while (!this.#stage.fanout.reports.pending.isEmpty);
         break;
       case 'stepWall':
         this.#core.stepWall(deed.ms);

@@ -42,7 +42,6 @@ it('are listed whole under churn, in turns of at most 5 ms', { timeout: 600_000 
   const present: PresentUsers = new PresentUsers({
     users,
     turns: new TurnBudget(),
-    ensureStored: () => {},
     nowMs: work.nowMs,
   });
   const idOf = (i: number) => `user-${(i * 7919) % COUNT}`;

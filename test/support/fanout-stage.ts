@@ -146,9 +146,8 @@ export class FanoutStage {
   storageFails = false;
   /** When the entry of somebody whom nobody follows was last forgotten. */
   forgottenAt = 0;
-  /** Told in order: how often something was made durable ahead of telling, and entries delivered. */
+  /** The entries delivered, by flush. */
   readonly deliveries: number[] = [];
-  tellings = 0;
   readonly #maxQueuedBytes: number;
   #afterTurn: (() => void)[] = [];
 
@@ -169,7 +168,6 @@ export class FanoutStage {
       friends: this.lists,
       isCertain: (since) => since >= (options.certainFrom ?? 0),
       forgottenAt: () => this.forgottenAt,
-      ensureStored: () => this.tellings++,
       delays: this.delays,
       reportEveryMs: options.reportEveryMs ?? 0,
       largeAudience: options.largeAudience ?? LARGE_AUDIENCE,
@@ -182,9 +180,8 @@ export class FanoutStage {
     };
     const store: Pick<Store, 'block' | 'unblock'> = { block: take, unblock: take };
     const { users, presence, ledger, clock } = this.core;
-    const ensureStored = (): number => this.tellings++;
     const { reports } = this.fanout;
-    const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: 10_000, ensureStored };
+    const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: 10_000 };
     this.blocks = {
       block: (user, other) => block(blocks, user, other),
       unblock: (user, other) => unblock(blocks, user, other),
@@ -202,7 +199,7 @@ export class FanoutStage {
   edit(added: readonly Edge[], removed: readonly Edge[] = []): Promise<void> {
     const atMs = this.core.hubClock.now(this.core.clock.wallMs);
     const owners = [...added, ...removed].map(({ user }) => user);
-    return this.fanout.rosterChanges(atMs, owners).stored({
+    return this.fanout.beginListEdit(atMs, owners).stored({
       removed: removed.filter((edge) => this.lists.remove(edge, atMs)),
       added: added.filter((edge) => this.lists.add(edge, atMs)),
     });

@@ -63,6 +63,8 @@ const programs = {
   Chromium: program('Chromium', 'CHROMIUM', 'chromium', ['chromium', 'chromium-browser', 'google-chrome']),
   nginx: program('nginx', 'NGINX', 'nginx', ['nginx']),
   haproxy: program('HAProxy', 'HAPROXY', 'haproxy', ['haproxy']),
+  'redis-server': program('Redis', 'REDIS_SERVER', 'redis-server', ['redis-server', 'valkey-server']),
+  spin: program('spin', 'SPIN', 'spin', ['spin']),
   promtool: program('promtool', 'PROMTOOL', 'prometheus', ['promtool']),
 } satisfies Record<string, Program>;
 

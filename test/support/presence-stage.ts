@@ -44,6 +44,7 @@ interface TestCoreOptions extends Partial<Pick<UsersOptions, 'hidesLastSeen' | '
   readonly journal: Journal;
   readonly now: Moment;
   readonly onSessions?: (user: User) => void;
+  readonly storeFirsts?: () => void;
 }
 
 /** The core of a single hub, as the map joins it. By default with a store that knows nobody. */
@@ -51,7 +52,8 @@ export function buildTestCore(options: TestCoreOptions): { users: Users; ledger:
   const { graceMs, hubClock, journal, now, hidesLastSeen = false, onSessions = () => undefined } = options;
   const { recall = () => undefined, recallMany = (users: readonly string[]) => users.map(() => undefined) } = options;
   const offline = offlineFold(-1);
-  const users = new Users({ offline, hidesLastSeen, recall, recallMany });
+  const { storeFirsts = () => undefined } = options;
+  const users = new Users({ offline, hidesLastSeen, recall, recallMany, storeFirsts });
   const ledger = new OwnLedger(hubClock, noStalls, offline);
   const massLapse = { sessions: 100, percent: 20, holdMs: 0, sourceOf: () => undefined };
   const sessionIdOf = (no: number): string => `hub.${no}`;
@@ -72,6 +74,8 @@ export class PresenceStage {
   readonly ceilings: number[] = [];
   readonly hubClock = new VersionClock(0, (ceiling) => this.ceilings.push(ceiling) > 0);
   readonly changes: Change[] = [];
+  /** How often users were stored because one of them was to be shown. */
+  storings = 0;
   /** Hears whom the core asks the store for. */
   onRecall: (user: string) => void = () => undefined;
   /** Hears each query for many users. */
@@ -100,6 +104,7 @@ export class PresenceStage {
         this.onRecallMany(users);
         return users.map((user) => this.stored.get(user));
       },
+      storeFirsts: () => this.#storeFirsts(),
     });
     this.users = built.users;
     this.ledger = built.ledger;
@@ -169,13 +174,20 @@ export class PresenceStage {
   /** Writes every user down and lets go of those whom nothing needs in memory. */
   evict(): void {
     for (const user of [...this.users.held()]) {
-      if (user.isUnsaved) {
-        this.stored.set(user.id, { since: user.since ?? 0, lastSeen: user.lastSeen, v: user.v });
-        user.isUnsaved = false;
-        user.isStored = true;
-      }
+      if (user.isUnsaved) this.#store(user);
       this.users.release(user);
     }
+  }
+
+  #storeFirsts(): void {
+    this.storings++;
+    for (const user of this.users.held()) if (user.isUnsaved && !user.isStored) this.#store(user);
+  }
+
+  #store(user: User): void {
+    this.stored.set(user.id, { since: user.since ?? 0, lastSeen: user.lastSeen, v: user.v });
+    user.isUnsaved = false;
+    user.isStored = true;
   }
 
   entry(user: string): Entry {

@@ -29,7 +29,8 @@ import {
   type Flags,
 } from './command-line.ts';
 import { EXIT_OK, exitWith, say, untilStopped, type Io } from '../terminal/io.ts';
-import { clockTime, harmless } from '../terminal/terminal-text.ts';
+import { formatTime } from '../../ui/ago.ts';
+import { harmless } from '../terminal/terminal-text.ts';
 
 const TCP_EVERY_MS = 1_000;
 const HTTP_EVERY_MS = 10_000;
@@ -40,20 +41,20 @@ const MAX_EVERY_MS = MAX_TTL_MS / HTTP_BEATS_PER_TTL;
 const help = [
   'presence-hub beat USER [--ws | --tcp | --http]     sends heartbeats for USER until Ctrl-C, then says goodbye',
   '',
-  '  --ws              over WebSocket (the default), at the interval that the hub says',
-  '  --tcp             as XML over TCP, each second',
-  '  --http            over HTTP, each 10 s, each heartbeat good for three of them',
-  '  --status STATUS   online, away, busy or invisible (TCP knows no invisible)',
-  '  --code N          the legacy integer instead of a status (TCP alone)',
-  '  --text TEXT       a text to go with it (not over TCP)',
+  '  --ws              over WebSocket (the default), at the interval that the hub sets',
+  '  --tcp             as XML over TCP, every second',
+  '  --http            over HTTP, every 10 s; each heartbeat is valid for 30 s',
+  '  --status STATUS   online, away, busy or invisible (not over TCP)',
+  '  --code N          the legacy integer instead of a status (TCP only)',
+  '  --text TEXT       the status text (not over TCP)',
   '  --device DEVICE   the label of the session',
   '  --every MS        another interval',
-  '  --ttl MS          how long a heartbeat is good for (HTTP alone)',
-  '  --once            one heartbeat and no goodbye: the session lasts as long as the hub lets it',
+  '  --ttl MS          how long a heartbeat is valid (HTTP only)',
+  '  --once            send one heartbeat and no goodbye: the session lasts until the hub ends it',
   ...tcpHelp,
   ...commonHelp,
   '',
-  'Over TCP a hub says nothing of a token that it does not take, but for one with HUB_TCP_ACK=1.',
+  'Over TCP, a hub reports a rejected token only with HUB_TCP_ACK=1.',
 ].join('\n');
 
 const flags = {
@@ -84,7 +85,8 @@ interface Order {
 type End = { readonly kind: 'stopped' | 'once' } | { readonly kind: 'failed'; readonly problem: string };
 
 async function beat({ start, isOnce }: Order, io: Io): Promise<number> {
-  const print = (word: string, text: string) => say(io, `${clockTime(Date.now())} ${word} ${harmless(text.trimEnd())}`);
+  const print = (word: string, text: string) =>
+    say(io, `${formatTime(Date.now())} ${word} ${harmless(text.trimEnd())}`);
   let resolveEnd: (end: End) => void = () => undefined;
   const ended = new Promise<End>((resolve) => (resolveEnd = resolve));
   const sender = start({
@@ -120,18 +122,18 @@ function readSender({ words, flags: given }: CommandLine<typeof flags>, { env }:
   const protocols = (['ws', 'tcp', 'http'] as const).filter((protocol) => given[protocol] === true);
   if (protocols.length > 1) return fail(`--${protocols.join(' and --')} exclude each other: give one`);
   if (protocols[0] === 'tcp') return readTcp(given, options, everyMs.value);
-  if (given.code !== undefined) return fail('--code goes with --tcp alone: give --status');
+  if (given.code !== undefined) return fail('--code requires --tcp: otherwise use --status');
   if (protocols[0] === 'http') return readHttp(given, options, everyMs.value);
-  if (given.ttl !== undefined) return fail('--ttl goes with --http alone');
+  if (given.ttl !== undefined) return fail('--ttl requires --http');
   const every = everyMs.value === undefined ? {} : { everyMs: everyMs.value };
   return ok((events) => sendOverWebSocket({ ...options, ...every }, events));
 }
 
 function readTcp(given: Given, options: Heartbeats, everyMs = TCP_EVERY_MS): Result<StartSender> {
   const { text, status = 'online', ...rest } = options;
-  if (text !== undefined) return fail('--text can’t be said over TCP: give --ws or --http');
-  if (given.ttl !== undefined) return fail('--ttl goes with --http alone');
-  if (status === 'invisible') return fail('--status is invisible, which can’t be said over TCP: give --ws or --http');
+  if (text !== undefined) return fail('--text cannot be sent over TCP: use --ws or --http');
+  if (given.ttl !== undefined) return fail('--ttl requires --http');
+  if (status === 'invisible') return fail('--status is invisible, which cannot be sent over TCP: use --ws or --http');
   if (given.code === undefined) {
     return ok((events) => sendOverTcp({ ...rest, code: defaultCodes[status], everyMs }, events));
   }

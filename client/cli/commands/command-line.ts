@@ -25,13 +25,13 @@ export const tcpFlags = { 'tcp-port': 'text', tls: 'switch' } as const satisfies
 
 export const tcpHelp = [
   '  --tcp-port PORT   its TCP port (HUB_TCP_PORT, else 60001)',
-  '  --tls             TLS on the TCP port too (goes without saying where the URL is https)',
+  '  --tls             TLS on the TCP port too (implied if the URL is https)',
 ];
 export const commonHelp = [
-  '  --url URL         where the hub is, http or https (HUB_HOST and HUB_PORT, else http://127.0.0.1:8080);',
-  '                    NODE_EXTRA_CA_CERTS=FILE trusts a certificate that nobody known has signed',
-  '  --token-file FILE the token for a hub that asks for one; read anew whenever it is needed',
-  '  --token TOKEN     the token itself (others on this machine can see it); else PRESENCE_HUB_TOKEN',
+  '  --url URL         the hub’s address, http or https (HUB_HOST and HUB_PORT, else http://127.0.0.1:8080);',
+  '                    NODE_EXTRA_CA_CERTS=FILE makes a self-signed certificate trusted',
+  '  --token-file FILE the token for a hub that requires one; read again whenever it is needed',
+  '  --token TOKEN     the token itself (visible to others on this machine); else PRESENCE_HUB_TOKEN',
   '  --help            this text',
 ];
 
@@ -101,7 +101,7 @@ export function readDevice(value: string): Result<string> {
 export function readText(value: string): Result<string> {
   return value.length <= MAX_TEXT_UNITS
     ? ok(value)
-    : fail(`--text is ${value.length} characters long: at most ${MAX_TEXT_UNITS} will do`);
+    : fail(`--text is ${value.length} characters long: at most ${MAX_TEXT_UNITS} are allowed`);
 }
 
 export function readWhole(name: string, value: string, min: number, max: number): Result<number> {
@@ -113,5 +113,5 @@ export function readWhole(name: string, value: string, min: number, max: number)
 /** Checks that there are no more words than the command knows. */
 export function readNoMore(words: readonly string[], known: number): Result<undefined> {
   const extra = words[known];
-  return extra === undefined ? ok(undefined) : fail(`${JSON.stringify(extra)} is one word too many`);
+  return extra === undefined ? ok(undefined) : fail(`${JSON.stringify(extra)} is an extra argument`);
 }

@@ -19,9 +19,9 @@ import { askHub, failWith } from '../hub/hub-http.ts';
 import { EXIT_OK, exitWith, say, type Io } from '../terminal/io.ts';
 
 const help = [
-  'presence-hub explain USER [--json]    why USER is shown as it is: its sessions, and what happened last',
+  'presence-hub explain USER [--json]    why USER has this status: sessions and recent changes',
   '',
-  '  --json            as the hub answers it',
+  '  --json            the hub’s answer as JSON',
   ...commonHelp,
 ].join('\n');
 
@@ -51,7 +51,7 @@ async function explain({ user, isJson, access }: Order, io: Io): Promise<number>
   const answer = await askHub(access, { method: 'GET', path, signal: io.interrupted });
   if (answer.kind !== 'ok') return failWith(answer, io);
   const read = explanation.safeParse(answer.body);
-  if (!read.success) return exitWith(io, `what answers at ${access.http} is no hub, or of another version`);
+  if (!read.success) return exitWith(io, `the server at ${access.http} is not a hub, or a hub of another version`);
   if (isJson) say(io, JSON.stringify(read.data));
   else for (const line of renderExplanation(read.data)) say(io, line);
   return EXIT_OK;

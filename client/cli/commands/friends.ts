@@ -21,12 +21,12 @@ import { harmless } from '../terminal/terminal-text.ts';
 
 const help = [
   'presence-hub friends add USER FRIEND [--oneway]       makes them friends of each other',
-  'presence-hub friends remove USER FRIEND [--oneway]    ends that',
-  'presence-hub friends list USER [--json]               whom USER follows, one a line',
-  'presence-hub friends import FILE.csv [--oneway]       lines of user,friend; - is standard input',
+  'presence-hub friends remove USER FRIEND [--oneway]    ends the friendship',
+  'presence-hub friends list USER [--json]               whom USER follows, one per line',
+  'presence-hub friends import FILE.csv [--oneway]       reads lines of user,friend; - is standard input',
   '',
   '  --oneway          only USER follows FRIEND',
-  '  --json            as the hub answers it',
+  '  --json            the hub’s answer as JSON',
   ...commonHelp,
 ].join('\n');
 
@@ -34,20 +34,21 @@ const flags = { ...commonFlags, oneway: 'switch', json: 'switch' } as const sati
 type Line = CommandLine<typeof flags>;
 
 /** The action to run once the whole command line is valid. */
-type Deed = () => Promise<number>;
+type Action = () => Promise<number>;
 
 export function run(args: readonly string[], io: Io): Promise<number> {
-  return runCommand({ help, flags, read: readDeed, run: (deed) => deed() }, args, io);
+  return runCommand({ help, flags, read: readAction, run: (action) => action() }, args, io);
 }
 
-function readDeed({ words, flags: given }: Line, io: Io): Result<Deed> {
+function readAction({ words, flags: given }: Line, io: Io): Result<Action> {
   const found = readAccess(given, io.env);
   if (!found.ok) return found;
   const access = found.value;
   const [verb, ...rest] = words;
   const isOneway = given.oneway === true;
-  if (given.json === true && verb !== 'list') return fail('--json goes with list alone');
-  if (isOneway && verb === 'list') return fail('--oneway does not go with list: a list is always whom USER follows');
+  if (given.json === true && verb !== 'list') return fail('--json requires list');
+  if (isOneway && verb === 'list')
+    return fail('--oneway cannot be used with list, which always shows whom USER follows');
   switch (verb) {
     case 'add':
     case 'remove':
@@ -65,7 +66,7 @@ function readDeed({ words, flags: given }: Line, io: Io): Result<Deed> {
     case undefined:
       return fail('add, remove, list or import is missing: see presence-hub friends --help');
     default:
-      return fail(`${JSON.stringify(verb)} is none of add, remove, list and import`);
+      return fail(`${JSON.stringify(verb)} is not add, remove, list or import`);
   }
 }
 
@@ -75,7 +76,7 @@ function readEdit(
   isOneway: boolean,
   access: HubAccess,
   io: Io,
-): Result<Deed> {
+): Result<Action> {
   const user = readUserId('USER', words[0]);
   if (!user.ok) return user;
   const friend = readUserId('FRIEND', words[1]);
@@ -114,13 +115,13 @@ async function list(user: string, isJson: boolean, access: HubAccess, io: Io): P
   const answer = await askHub(access, { method: 'GET', path, signal: io.interrupted });
   if (answer.kind !== 'ok') return failWith(answer, io);
   const read = friendsAnswer.safeParse(answer.body);
-  if (!read.success) return exitWith(io, `what answers at ${access.http} is no hub`);
+  if (!read.success) return exitWith(io, `the server at ${access.http} is not a hub`);
   if (isJson) say(io, JSON.stringify(read.data));
   else for (const friend of read.data.friends) say(io, friend);
   return EXIT_OK;
 }
 
-function only(words: readonly string[], known: number, deed: Deed): Result<Deed> {
+function only(words: readonly string[], known: number, action: Action): Result<Action> {
   const noMore = readNoMore(words, known);
-  return noMore.ok ? ok(deed) : noMore;
+  return noMore.ok ? ok(action) : noMore;
 }

@@ -43,6 +43,6 @@ async function kick({ user, session, access }: Order, io: Io): Promise<number> {
     );
   }
   if (answer.kind !== 'ok') return failWith(answer, io);
-  say(io, `session ${harmless(session)} of ${user} is over`);
+  say(io, `session ${harmless(session)} of ${user} has ended`);
   return EXIT_OK;
 }

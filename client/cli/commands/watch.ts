@@ -17,7 +17,7 @@ import { commonFlags, commonHelp, readNoMore, readUserId, runCommand, type Comma
 const help = [
   'presence-hub watch USER     shows the friends of USER as they come and go, until Ctrl-C',
   '',
-  'On a terminal a table; in a pipe a line for each change: time, user, status, text, with tabs between.',
+  'Shows a table on a terminal. In a pipe, prints a line per change: time, user, status, text, separated by tabs.',
   '',
   ...commonHelp,
 ].join('\n');

@@ -34,7 +34,7 @@ interface NextAct {
   readonly act: Act;
 }
 
-export interface Play {
+export interface Scenario {
   readonly people: readonly Person[];
   /** Mutual friendships, each pair once. */
   readonly friendships: readonly (readonly [user: string, friend: string])[];
@@ -43,15 +43,15 @@ export interface Play {
 const FRIENDS_EACH = 4;
 const SHARE_AT_START = 0.7;
 
-export function writePlay(seed: number, count: number): Play {
+export function createScenario(seed: number, count: number): Scenario {
   const random = seededRandom(seed);
-  const people = Array.from({ length: count }, (_, i) => writePerson(i, seed, random));
+  const people = Array.from({ length: count }, (_, i) => createPerson(i, seed, random));
   return { people, friendships: befriend(people, random) };
 }
 
 /** Returns the next act of a user. Depends only on whether the user is present and on its own random numbers. */
 export function nextAct({ adapter, random }: Pick<Person, 'adapter' | 'random'>, isHere: boolean): NextAct {
-  if (!isHere) return { afterMs: between(random, 4_000, 30_000), act: { kind: 'come', says: writeSays(random) } };
+  if (!isHere) return { afterMs: between(random, 4_000, 30_000), act: { kind: 'come', says: pickSays(random) } };
   const afterMs = between(random, 4_000, 32_000);
   const chance = random();
   // The legacy client has no text, so it sets another status instead.
@@ -66,7 +66,7 @@ export function nextAct({ adapter, random }: Pick<Person, 'adapter' | 'random'>,
 export function describeAct(user: string, act: Act): string {
   switch (act.kind) {
     case 'come':
-      return `${user} comes${act.says.status === 'online' ? '' : `, ${act.says.status}`}`;
+      return `${user} connects${act.says.status === 'online' ? '' : `, ${act.says.status}`}`;
     case 'leave':
       return `${user} says goodbye`;
     case 'status':
@@ -82,7 +82,7 @@ export function describeAct(user: string, act: Act): string {
   }
 }
 
-function writePerson(index: number, seed: number, random: Random): Person {
+function createPerson(index: number, seed: number, random: Random): Person {
   const adapter = index % 2 === 0 ? 'tcp-xml' : 'ws-json';
   const name = names[index % names.length] ?? names[0];
   const comesAtStart = random() < SHARE_AT_START;
@@ -114,7 +114,7 @@ function befriend(people: readonly Person[], random: Random): readonly (readonly
   return [...pairs.values()];
 }
 
-function writeSays(random: Random): Says {
+function pickSays(random: Random): Says {
   return { status: pick(random, statuses), text: random() < 0.5 ? '' : pick(random, texts) };
 }
 

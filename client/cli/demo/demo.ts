@@ -18,8 +18,8 @@ import {
   type Flags,
 } from '../commands/command-line.ts';
 import { DemoPerson } from './demo-person.ts';
-import { describeAct, writePlay, type Play } from './demo-script.ts';
-import { findStage, takesTcp } from './demo-stage.ts';
+import { describeAct, createScenario, type Scenario } from './demo-script.ts';
+import { findHub, acceptsTcp } from './demo-hub.ts';
 import { DemoTicker } from './demo-ticker.ts';
 import { ImportPoster } from '../import/import-poster.ts';
 import { EXIT_OK, exitWith, say, untilStopped, type Io } from '../terminal/io.ts';
@@ -32,37 +32,37 @@ const MAX_SEED = 2 ** 31 - 1;
 const help = [
   'presence-hub demo [USER] [--users N] [--seed N]     simulated users, half over TCP + XML, half over WebSocket',
   '',
-  'USER (default: demo) follows them all: watch it in the page or with presence-hub watch. The hub that runs is used, and',
-  'keeps the friend lists made here; where none runs and --url is not given, one is started that keeps nothing.',
+  'USER (default: demo) follows them all: watch it in the page or with presence-hub watch. Uses the running hub, which',
+  'keeps these friend lists. If none is running and --url is not given, starts one that stores nothing.',
   '',
-  '  --users N         how many (100)',
-  '  --seed N          the same people and the same lives again (1)',
+  '  --users N         number of users (100)',
+  '  --seed N          repeats the same users and events (1)',
   ...tcpHelp,
   ...commonHelp,
   '',
-  'The token is for the friend lists, where a hub has HUB_ADMIN_TOKEN. One with HUB_AUTH=jwt asks every user for a token of',
-  'its own, and the people here have none.',
+  'The token is for the friend lists, if the hub has HUB_ADMIN_TOKEN. A hub with HUB_AUTH=jwt cannot be used, because the',
+  'simulated users have no tokens.',
 ].join('\n');
 
 const flags = { ...commonFlags, ...tcpFlags, users: 'text', seed: 'text' } as const satisfies Flags;
 
 interface Order {
   readonly follower: string;
-  readonly play: Play;
+  readonly scenario: Scenario;
   readonly access: HubAccess;
 }
 
 export function run(args: readonly string[], io: Io): Promise<number> {
-  return runCommand({ help, flags, read: readOrder, run: playOnStage }, args, io);
+  return runCommand({ help, flags, read: readOrder, run: runOnHub }, args, io);
 }
 
-async function playOnStage(order: Order, io: Io): Promise<number> {
-  const stage = await findStage(order.access, order.follower, io);
-  if (!stage.ok) return exitWith(io, harmless(stage.problem));
+async function runOnHub(order: Order, io: Io): Promise<number> {
+  const hub = await findHub(order.access, order.follower, io);
+  if (!hub.ok) return exitWith(io, harmless(hub.problem));
   try {
-    return await putOn({ ...order, access: stage.value.access }, io);
+    return await runDemo({ ...order, access: hub.value.access }, io);
   } finally {
-    await stage.value.close();
+    await hub.value.close();
   }
 }
 
@@ -77,17 +77,18 @@ function readOrder({ words, flags: given }: CommandLine<typeof flags>, { env }: 
   if (!seed.ok) return seed;
   const access = readAccess(given, env);
   if (!access.ok) return access;
-  return ok({ follower: follower.value, play: writePlay(seed.value, count.value), access: access.value });
+  return ok({ follower: follower.value, scenario: createScenario(seed.value, count.value), access: access.value });
 }
 
-async function putOn({ follower, play, access }: Order, io: Io): Promise<number> {
-  const problem = await makeFriends(follower, play, access, io);
+async function runDemo({ follower, scenario, access }: Order, io: Io): Promise<number> {
+  const problem = await makeFriends(follower, scenario, access, io);
   if (problem !== undefined) return exitWith(io, harmless(problem));
-  const hasTcp = await takesTcp(access);
-  if (!hasTcp) say(io, `Nobody takes TCP at port ${access.tcpPort} (--tcp-port names it): all come over WebSocket.`);
-  say(io, describePlay(follower, play, access));
+  const hasTcp = await acceptsTcp(access);
+  if (!hasTcp)
+    say(io, `No TCP listener at port ${access.tcpPort} (set it with --tcp-port): all users connect over WebSocket.`);
+  say(io, describeScenario(follower, scenario, access));
   const ticker = new DemoTicker(io.stdout);
-  const people: readonly DemoPerson[] = play.people.map(
+  const people: readonly DemoPerson[] = scenario.people.map(
     (person) =>
       new DemoPerson({
         person: hasTcp ? person : { ...person, adapter: 'ws-json' },
@@ -103,16 +104,21 @@ async function putOn({ follower, play, access }: Order, io: Io): Promise<number>
   await untilStopped(io);
   await Promise.all(people.map((person) => person.leave()));
   ticker.close();
-  say(io, 'Everybody has said goodbye.');
+  say(io, 'All users have left.');
   return EXIT_OK;
 }
 
 /** @returns the problem, or undefined on success. */
-async function makeFriends(follower: string, play: Play, access: HubAccess, io: Io): Promise<string | undefined> {
-  const follows = play.people.filter(({ user }) => user !== follower).map(({ user }) => [follower, user] as const);
+async function makeFriends(
+  follower: string,
+  scenario: Scenario,
+  access: HubAccess,
+  io: Io,
+): Promise<string | undefined> {
+  const follows = scenario.people.filter(({ user }) => user !== follower).map(({ user }) => [follower, user] as const);
   for (const { pairs, isOneway } of [
     { pairs: follows, isOneway: true },
-    { pairs: play.friendships, isOneway: false },
+    { pairs: scenario.friendships, isOneway: false },
   ]) {
     const refusals: string[] = [];
     const onBad = ({ problem }: { readonly problem: string }) => refusals.push(problem);
@@ -125,12 +131,12 @@ async function makeFriends(follower: string, play: Play, access: HubAccess, io: 
   return undefined;
 }
 
-function describePlay(follower: string, play: Play, { http }: HubAccess): string {
+function describeScenario(follower: string, scenario: Scenario, { http }: HubAccess): string {
   const url = http === 'http://127.0.0.1:8080' ? '' : ` --url ${http}`;
   return [
-    `${play.people.length} people, and ${follower} follows them all:`,
+    `${scenario.people.length} users; ${follower} follows them all:`,
     `  ${http}/?user=${encodeURIComponent(follower)}`,
     `  npx presence-hub watch ${follower}${url}`,
-    'Ctrl-C sends everybody home.',
+    'Ctrl-C ends the demo.',
   ].join('\n');
 }

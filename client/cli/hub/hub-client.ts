@@ -91,7 +91,7 @@ function describeEnd(code: number, why: string, wasConnected: boolean, { token }
 
 function describeNobody(error: Error | undefined, http: string): string {
   const answered = /^Unexpected server response: (\d+)$/.exec(error === undefined ? '' : describeError(error));
-  if (answered !== null) return `what answers at ${http} is not a hub (${answered[1] ?? ''} for /ws)`;
+  if (answered !== null) return `the server at ${http} is not a hub (it answers /ws with ${answered[1] ?? ''})`;
   return describeNoHub(http, error);
 }
 

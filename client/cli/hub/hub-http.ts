@@ -97,7 +97,7 @@ export function failWith(answer: Exclude<HubAnswer, { kind: 'ok' }>, io: Io): nu
 function describeFailure(answer: Exclude<HubAnswer, { kind: 'ok' }>): string {
   if (answer.kind !== 'later') return answer.problem;
   const when = answer.afterMs === undefined ? 'later' : `in ${Math.ceil(answer.afterMs / 1000)} s`;
-  return `the hub says not now: ${answer.problem}; try again ${when}`;
+  return `the hub is busy: ${answer.problem}; try again ${when}`;
 }
 
 export function friendPath(user: string, friend: string, isOneway: boolean): string {

@@ -89,13 +89,13 @@ export function describeRefusal(
   says: string,
 ): string {
   if (refusal === 'forbidden') return `the hub does not allow that (${says}): ${howToBeAllowed({ kind, name })}`;
-  if (kind === 'none') return `the hub asks for a token (${says}): ${HOW_TO_GIVE}`;
-  return `the hub does not take the token of ${name} (${says}): ${kind === 'file' ? 'put a fresh one there' : 'give a fresh one'}`;
+  if (kind === 'none') return `the hub requires a token (${says}): ${HOW_TO_GIVE}`;
+  return `the hub rejects the token of ${name} (${says}): ${kind === 'file' ? 'put a fresh one there' : 'give a fresh one'}`;
 }
 
 /** Returns the remedy if the hub knows the caller but does not allow the request. */
 export function howToBeAllowed({ kind, name }: Pick<TokenSource, 'kind' | 'name'>): string {
-  if (kind === 'none') return `where it needs a token, ${HOW_TO_GIVE}`;
+  if (kind === 'none') return `if it requires a token, ${HOW_TO_GIVE}`;
   return `the token of ${name} must be the user’s own, or have the scope for it: observe to watch, admin to change`;
 }
 

@@ -51,7 +51,7 @@ export class EdgeLines {
     this.#line += 1;
     const isTooLong = this.#isSkipping || text.length > MAX_LINE_CHARS;
     this.#isSkipping = false;
-    const fields = isTooLong ? 'it is too long' : readFields(this.#line === 1 ? withoutMark(text) : text);
+    const fields = isTooLong ? 'the line is too long' : readFields(this.#line === 1 ? withoutMark(text) : text);
     if (fields === undefined) return;
     const isFirst = !this.#hasData;
     this.#hasData = true;
@@ -71,7 +71,7 @@ function readFields(text: string): readonly string[] | string | undefined {
   const field = /\s*(?:"((?:[^"]|"")*)"|([^",]*))\s*(,|$)/y;
   while (field.lastIndex < line.length) {
     const found = field.exec(line);
-    if (found === null) return 'a quote is not closed, or stands within a field';
+    if (found === null) return 'a quote is not closed, or is inside a field';
     fields.push(found[1]?.replaceAll('""', '"') ?? (found[2] ?? '').trim());
     if (found[3] === ',' && field.lastIndex === line.length) fields.push('');
   }
@@ -84,7 +84,7 @@ function readEdge(fields: readonly string[]): readonly [string, string] | string
     return `it has ${fields.length} ${fields.length === 1 ? 'field' : 'fields'} instead of user,friend`;
   }
   for (const id of [user, friend]) {
-    if (!isUserId(id)) return id === '' ? 'an id is empty' : `${JSON.stringify(id)} is no user id`;
+    if (!isUserId(id)) return id === '' ? 'an id is empty' : `${JSON.stringify(id)} is not a user id`;
   }
   return user === friend ? `${user} can’t be a friend of itself` : [user, friend];
 }

@@ -3,33 +3,34 @@
  * no stream, no clock. Every text from a hub passes through `isolated` here.
  */
 import type { ExplainedSession, Explanation, Transition } from '../../../shared/messages/explain.ts';
-import { dateAndTime, describeAge, fit, isolated, widthOf } from './terminal-text.ts';
+import { formatAgo, formatDuration, formatTime } from '../../ui/ago.ts';
+import { fit, isolated, widthOf } from './terminal-text.ts';
 
 /** Returns the lines. Ages are by the hub's clock. */
 export function renderExplanation(explanation: Explanation): readonly string[] {
   const { user, at, entry, decision, sessions, transitions, transitionsSince, stale } = explanation;
   const { status, since, lastSeen } = entry;
   return [
-    `${user} is shown ${status} (code ${entry.code})${since === null ? '' : `, for ${describeAge(at - since)}`}`,
+    `${user} is shown ${status} (code ${entry.code})${since === null ? '' : `, for ${formatDuration(at - since, 1)}`}`,
     `  because    ${isolated(decision.rule)}`,
     ...describeHidden(explanation),
     ...(entry.text === undefined ? [] : [`  text       ${isolated(entry.text)}`]),
     `  last seen  ${lastSeen === null ? 'never' : ago(lastSeen, at)}`,
-    ...(stale === true ? ['  stale      the hub is not sure of it right now'] : []),
+    ...(stale === true ? ['  stale      the hub has just restarted; this may be out of date'] : []),
     '',
     sessions.length === 0 ? 'No session.' : `Sessions (* decides):`,
     ...inColumns(sessions.map((session) => sessionCells(session, at))),
     '',
     transitions.length === 0 ? 'No changes recorded' : 'Changes, newest first',
     ...inColumns(transitions.map((transition) => transitionCells(transition, at))),
-    `  (kept since ${dateAndTime(transitionsSince, at)}, ${ago(transitionsSince, at)})`,
+    `  (kept since ${formatTime(transitionsSince, at)}, ${ago(transitionsSince, at)})`,
   ];
 }
 
 function describeHidden({ hidden: { isInvisible, from, fromCount } }: Explanation): string[] {
   const others = fromCount > from.length ? ` and ${fromCount - from.length} more` : '';
   return [
-    ...(isInvisible ? ['  invisible  everybody else sees it offline'] : []),
+    ...(isInvisible ? ['  invisible  everyone else sees the user offline'] : []),
     ...(fromCount > 0 ? [`  blocks     ${from.join(', ')}${others}: they see it offline`] : []),
   ];
 }
@@ -47,7 +48,7 @@ function sessionCells(session: ExplainedSession, at: number): string[] {
     describeAddress(session),
     connectedAt === null ? 'came before a restart' : `came ${ago(connectedAt, at)}`,
     `heard ${ago(lastHeartbeatAt, at)}`,
-    rest > 0 ? `ends in ${describeAge(rest)}` : 'its end is held',
+    rest > 0 ? `ends in ${formatDuration(rest, 1)}` : 'kept past its end',
     text ?? '',
   ];
 }
@@ -58,11 +59,11 @@ function describeAddress({ address, peerAddress }: ExplainedSession): string {
 }
 
 function transitionCells({ at: when, cause, from, to, adapter, session }: Transition, at: number): string[] {
-  return ['', dateAndTime(when, at), ago(when, at), cause, from === to ? to : `${from} > ${to}`, adapter, session];
+  return ['', formatTime(when, at), ago(when, at), cause, from === to ? to : `${from} > ${to}`, adapter, session];
 }
 
 function ago(when: number, at: number): string {
-  return `${describeAge(at - when)} ago`;
+  return formatAgo(when, at, 1);
 }
 
 /** Aligns cells in columns as wide as their widest cell, without trailing spaces. */

@@ -3,7 +3,8 @@
  * text from a hub passes through `harmless` or `isolated` here.
  */
 import type { ConnectionStatus, Entry } from '../../sdk/index.ts';
-import { dateAndTime, describeAge, fit, harmless, isolated, widthOf } from './terminal-text.ts';
+import { formatAgo, formatDuration, formatTime } from '../../ui/ago.ts';
+import { fit, harmless, isolated, widthOf } from './terminal-text.ts';
 
 /** How current the entries are: a view of the SDK, or what it shows. */
 export interface Currency {
@@ -31,7 +32,7 @@ const look = {
 } as const satisfies Record<Entry['status'], { symbol: string; colour: number }>;
 
 const STATUS_WIDTH = 8;
-const WHEN_WIDTH = 18;
+const WHEN_WIDTH = 20;
 const MAX_USER_WIDTH = 28;
 const MAX_DEVICES_WIDTH = 22;
 const GREY = 90;
@@ -81,16 +82,16 @@ function isLive({ isSynced, staleSince }: Currency): boolean {
 function describeView({ isSynced, staleSince, status }: Currency, nowMs: number): string {
   if (!isSynced) return 'connecting';
   if (staleSince === null) return 'live';
-  const asOf = `as of ${dateAndTime(staleSince, nowMs)}`;
+  const asOf = `as of ${formatTime(staleSince, nowMs)}`;
   return status === 'connected' ? `${asOf}: some friends may still be reconnecting` : `${asOf}, reconnecting`;
 }
 
-/** Returns `for 3 m` or `last seen 3 m ago`. `nowMs` is by the hub's clock, like the instants. */
+/** Returns `for 3 min` or `last seen 3 min ago`. `nowMs` is by the hub's clock, like the instants. */
 function describeWhen({ status, since, lastSeen, v }: Entry, nowMs: number): string {
-  if (status !== 'offline') return since === null ? '' : `for ${describeAge(nowMs - since)}`;
+  if (status !== 'offline') return since === null ? '' : `for ${formatDuration(nowMs - since, 1)}`;
   if (v === 0) return 'never seen';
   // A hub may hide it.
-  return lastSeen === null ? '' : `last seen ${describeAge(nowMs - lastSeen)} ago`;
+  return lastSeen === null ? '' : `last seen ${formatAgo(lastSeen, nowMs, 1)}`;
 }
 
 type Paint = (colour: number, text: string) => string;

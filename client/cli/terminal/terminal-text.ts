@@ -1,6 +1,6 @@
 /**
- * Text for a terminal: removes control characters from text of others, measures widths in columns, and describes ages.
- * Pure. Everything that a hub or its users send passes through `harmless` before it is printed.
+ * Text for a terminal: removes control characters from text of others, and measures widths in columns. Pure.
+ * Everything that a hub or its users send passes through `harmless` before it is printed.
  */
 
 /**
@@ -61,33 +61,4 @@ export function fit(text: string, width: number): string {
 function widthOfGrapheme(grapheme: string): number {
   if (WIDE.test(grapheme)) return 2;
   return /^[\p{M}\u2068\u2069]/u.test(grapheme) ? 0 : 1;
-}
-
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
-
-/** Returns `12 s`, `3 m`, `2 h` or `5 d`. Never negative, even if the hub's clock is ahead of this machine's. */
-export function describeAge(ageMs: number): string {
-  const age = Math.max(0, ageMs);
-  if (age < MINUTE_MS) return `${Math.floor(age / 1000)} s`;
-  if (age < HOUR_MS) return `${Math.floor(age / MINUTE_MS)} m`;
-  return age < DAY_MS ? `${Math.floor(age / HOUR_MS)} h` : `${Math.floor(age / DAY_MS)} d`;
-}
-
-/** Returns `12:03:05`, in this machine's time zone. */
-export function clockTime(atMs: number): string {
-  const at = new Date(atMs);
-  return [at.getHours(), at.getMinutes(), at.getSeconds()].map(twoDigits).join(':');
-}
-
-/** Returns `12:03:05`, or `2026-03-01 12:03:05` if it was another day. */
-export function dateAndTime(atMs: number, nowMs: number): string {
-  const at = new Date(atMs);
-  if (at.toDateString() === new Date(nowMs).toDateString()) return clockTime(atMs);
-  return `${[at.getFullYear(), at.getMonth() + 1, at.getDate()].map(twoDigits).join('-')} ${clockTime(atMs)}`;
-}
-
-function twoDigits(part: number): string {
-  return String(part).padStart(2, '0');
 }

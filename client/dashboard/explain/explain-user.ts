@@ -20,7 +20,8 @@ export type Explained =
 export interface ExplainUser {
   readonly state: Signal<Explained>;
   start(): void;
-  look(user: string): void;
+  /** Explains this user from now on; nobody if it is empty. */
+  show(user: string): void;
   hear(changes: readonly TailedChange[]): void;
   /** @returns a sentence that describes the result. */
   endSession(user: string, session: string): Promise<{ readonly isEnded: boolean; readonly said: string }>;
@@ -63,7 +64,7 @@ export function createExplainUser(access: Access, calls: Calls): ExplainUser {
       });
       show(userInAddress());
     },
-    look: (wanted) => {
+    show: (wanted) => {
       if (wanted === user) return void ask();
       history.pushState(null, '', wanted === '' ? location.pathname : `?user=${encodeURIComponent(wanted)}`);
       show(wanted);

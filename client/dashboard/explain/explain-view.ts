@@ -2,7 +2,7 @@
  * An explanation as sentences and rows: what others see, why, and each session's record as the legacy server would show
  * it. Countdowns use the hub's clock. Pure.
  */
-import { formatAgo, formatDuration, formatLeft, formatTime } from '../ages.ts';
+import { formatAgo, formatDuration, formatTime } from '../../ui/ago.ts';
 import type { ExplainedSession, Explanation, Transition } from '../hub/wire.ts';
 
 export interface SessionRow {
@@ -86,6 +86,13 @@ function describeHidden({ hidden: { isInvisible, from, fromCount } }: Explanatio
     ...(isInvisible ? ['It is invisible: everybody sees it offline.'] : []),
     ...(fromCount > 0 ? [`It blocks ${from.join(', ')}${others}: they see it offline.`] : []),
   ];
+}
+
+/** Returns the time left until then, to a tenth of a second if little is left. */
+export function formatLeft(until: number, now: number): string {
+  const left = until - now;
+  if (left <= 0) return 'due';
+  return left < 10_000 ? `${(left / 1000).toFixed(1)} s` : formatDuration(left);
 }
 
 function sessionRow(user: string, session: ExplainedSession, now: number): SessionRow {

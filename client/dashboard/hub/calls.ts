@@ -18,15 +18,15 @@ export type Answer =
 export type UnreachableSince = Signal<number | null>;
 
 export interface Calls {
-  readonly link: UnreachableSince;
+  readonly unreachableSince: UnreachableSince;
   send(request: HubRequest): Promise<Answer>;
 }
 
 export function createCalls(access: Access): Calls {
-  const link: UnreachableSince = createSignal<number | null>(null);
+  const unreachableSince: UnreachableSince = createSignal<number | null>(null);
   let lastAnswerAt: number | undefined;
   return {
-    link,
+    unreachableSince,
     send: async ({ method, path }) => {
       const { token } = access;
       try {
@@ -38,14 +38,14 @@ export function createCalls(access: Access): Calls {
         });
         const text = await response.text();
         lastAnswerAt = Date.now();
-        link.set(null);
+        unreachableSince.set(null);
         if (response.status === 401 || response.status === 403) {
           access.refuse(token, response.status, detailOf(text));
           return { kind: 'refused' };
         }
         return { kind: 'answered', status: response.status, text };
       } catch {
-        if (link.get() === null) link.set(lastAnswerAt ?? Date.now());
+        if (unreachableSince.get() === null) unreachableSince.set(lastAnswerAt ?? Date.now());
         return { kind: 'unreachable' };
       }
     },

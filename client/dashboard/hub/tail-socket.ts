@@ -24,7 +24,7 @@ export type TailState =
 export interface TailSocketOptions {
   readonly access: Access;
   /** When the hub answers HTTP again, the page reconnects without waiting. */
-  readonly link: UnreachableSince;
+  readonly unreachableSince: UnreachableSince;
   readonly onChanges: (changes: readonly TailedChange[], skipped: number) => void;
 }
 
@@ -43,13 +43,13 @@ export class TailSocket {
   }
 
   start(): void {
-    const { access, link } = this.#options;
+    const { access, unreachableSince } = this.#options;
     access.state.watch(() => {
       if (access.state.get().kind !== 'let in') this.#close();
       else if (this.#link === undefined) this.#open();
     });
-    link.watch(() => {
-      if (link.get() === null) this.#link?.check();
+    unreachableSince.watch(() => {
+      if (unreachableSince.get() === null) this.#link?.check();
     });
   }
 

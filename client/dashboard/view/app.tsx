@@ -1,34 +1,34 @@
 /** The whole page: the token form, errors, the numbers, the explained user, the plots and the tail. */
 import { useEffect } from 'preact/hooks';
-import { formatDuration, formatTime } from '../ages.ts';
-import type { Rooms } from '../rooms.ts';
+import { formatDuration, formatTime } from '../../ui/ago.ts';
+import type { Modules } from '../modules.ts';
 import { Explained } from './explain/explained.tsx';
 import { FindUser } from './explain/find-user.tsx';
-import { useCell, useNow } from './hooks.ts';
+import { useSignal, useNow } from './hooks.ts';
 import { Numbers } from './numbers/numbers.tsx';
 import { Plots } from './numbers/plots.tsx';
 import { TailView } from './tail/tail.tsx';
 import { TokenForm } from './token-form.tsx';
 
-export function App({ rooms }: { readonly rooms: Rooms }) {
-  const access = useCell(rooms.access.state);
-  const downSince = useCell(rooms.calls.link);
-  const wasLetIn = useCell(rooms.scraper.turns) > 0 && rooms.history.isBegun;
+export function App({ modules }: { readonly modules: Modules }) {
+  const access = useSignal(modules.access.state);
+  const downSince = useSignal(modules.calls.unreachableSince);
+  const wasLetIn = useSignal(modules.scraper.turns) > 0 && modules.history.isBegun;
   const isBehind = downSince !== null || access.kind === 'asking';
   useTitle(downSince !== null);
   return (
     <>
-      <Top rooms={rooms} />
+      <Top modules={modules} />
       {downSince !== null && <Unreachable since={downSince} hasData={wasLetIn} />}
-      {access.kind === 'asking' && <TokenForm access={rooms.access} why={access.why} />}
+      {access.kind === 'asking' && <TokenForm access={modules.access} why={access.why} />}
       {wasLetIn && (
         <main class={isBehind ? 'behind' : ''}>
-          <Numbers rooms={rooms} />
-          <FindUser rooms={rooms} />
-          <Explained rooms={rooms} />
+          <Numbers modules={modules} />
+          <FindUser modules={modules} />
+          <Explained modules={modules} />
           <div class="live">
-            <Plots rooms={rooms} />
-            <TailView rooms={rooms} />
+            <Plots modules={modules} />
+            <TailView modules={modules} />
           </div>
         </main>
       )}
@@ -36,9 +36,9 @@ export function App({ rooms }: { readonly rooms: Rooms }) {
   );
 }
 
-function Top({ rooms }: { readonly rooms: Rooms }) {
-  const state = useCell(rooms.socket.state);
-  const hasToken = useCell(rooms.access.state).kind === 'let in' && rooms.access.token !== undefined;
+function Top({ modules }: { readonly modules: Modules }) {
+  const state = useSignal(modules.socket.state);
+  const hasToken = useSignal(modules.access.state).kind === 'let in' && modules.access.token !== undefined;
   return (
     <header>
       <h1>
@@ -54,7 +54,7 @@ function Top({ rooms }: { readonly rooms: Rooms }) {
           type="button"
           class="quiet"
           onClick={() => {
-            rooms.access.leave();
+            modules.access.leave();
           }}
         >
           Sign out<span class="unseen"> and forget the token</span>

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useState } from 'preact/hooks';
 import type { Signal } from '../signal.ts';
 
-export function useCell<T>(cell: Signal<T>): T {
+export function useSignal<T>(cell: Signal<T>): T {
   const [value, setValue] = useState<T>(() => cell.get());
   useLayoutEffect(() => {
     const take = (): void => {

@@ -1,21 +1,21 @@
 /** The live region for screen readers: changes of friends in bulk, and changes of the connection at once. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { News } from '../news.ts';
+import { Announcements } from '../announcements.ts';
 import type { Visit } from '../visit.ts';
-import type { Connection } from '../words.ts';
+import type { Connection } from '../descriptions.ts';
 
 /** How long changes are collected, and the minimum time between two announcements. */
 const GATHER_MS = 1_000;
 const APART_MS = 5_000;
 
 interface AnnouncerProps {
-  readonly session: Visit;
+  readonly visit: Visit;
   readonly connection: Connection;
   readonly words: string;
 }
 
-export function Announcer({ session, connection, words }: AnnouncerProps) {
-  const line = useNews(session);
+export function Announcer({ visit, connection, words }: AnnouncerProps) {
+  const line = useAnnouncements(visit);
   const isFirst = useRef(true);
   const [trouble, setTrouble] = useState('');
   useEffect(() => {
@@ -34,27 +34,27 @@ export function Announcer({ session, connection, words }: AnnouncerProps) {
   );
 }
 
-function useNews(session: Visit): string {
+function useAnnouncements(visit: Visit): string {
   const [line, setLine] = useState('');
   useEffect(() => {
-    const news = new News();
-    let toldAt = -Infinity;
+    const announcements = new Announcements();
+    let announcedAt = -Infinity;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const tell = (): void => {
+    const announce = (): void => {
       timer = undefined;
-      if (news.isEmpty) return;
-      toldAt = performance.now();
-      setLine(news.tell());
+      if (announcements.isEmpty) return;
+      announcedAt = performance.now();
+      setLine(announcements.take());
     };
-    const off = session.onChange(({ changed, removed }) => {
-      news.hear(changed, removed);
-      if (news.isEmpty) return;
-      timer ??= setTimeout(tell, Math.max(GATHER_MS, toldAt + APART_MS - performance.now()));
+    const off = visit.onChange(({ changed, removed }) => {
+      announcements.add(changed, removed);
+      if (announcements.isEmpty) return;
+      timer ??= setTimeout(announce, Math.max(GATHER_MS, announcedAt + APART_MS - performance.now()));
     });
     return () => {
       off();
       clearTimeout(timer);
     };
-  }, [session]);
+  }, [visit]);
   return line;
 }

@@ -2,12 +2,12 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Entry } from '../../sdk/index.ts';
-import { ago, timeOf } from '../../ui/ago.ts';
+import { agoInWords, timeInWords } from '../../ui/ago.ts';
 import { unfriend } from '../hub-api.ts';
-import { Avatar } from './marks.tsx';
+import { Avatar } from './avatar.tsx';
 import { CrossIcon } from './me.tsx';
-import { Devices, Theirs } from './theirs.tsx';
-import { lastSeenWords, statusWord } from '../words.ts';
+import { Devices, IsolatedText } from './isolated-text.tsx';
+import { describeLastSeen, statusLabel } from '../descriptions.ts';
 
 interface FriendDetailsProps {
   readonly user: string;
@@ -40,7 +40,7 @@ export function FriendDetails({ user, entry, isBehind, now, onClose, onDone }: F
           <Avatar user={entry.user} status={entry.status} />
           <div>
             <h2 id="details-name">{entry.user}</h2>
-            <p class="word">{statusWord(entry.status, isBehind)}</p>
+            <p class="word">{statusLabel(entry.status, isBehind)}</p>
           </div>
         </div>
         <Facts entry={entry} now={now} />
@@ -53,11 +53,14 @@ export function FriendDetails({ user, entry, isBehind, now, onClose, onDone }: F
 function Facts({ entry, now }: { readonly entry: Entry; readonly now: number }) {
   const { status, text, devices, since, lastSeen } = entry;
   const facts: readonly (readonly [name: string, fact: ComponentChildren])[] = [
-    ['Status text', text === undefined || text === '' ? undefined : <Theirs>{text}</Theirs>],
+    ['Status text', text === undefined || text === '' ? undefined : <IsolatedText>{text}</IsolatedText>],
     ['Device', devices.length === 0 ? undefined : <Devices of={devices} />],
-    ['Since', since === null || status === 'offline' ? undefined : `${timeOf(since, now)}, ${ago(since, now)}`],
-    ['Seen', lastSeenWords(entry, now)?.replace('Last seen ', '')],
-    ['At', status === 'offline' && lastSeen !== null ? timeOf(lastSeen, now) : undefined],
+    [
+      'Since',
+      since === null || status === 'offline' ? undefined : `${timeInWords(since, now)}, ${agoInWords(since, now)}`,
+    ],
+    ['Seen', describeLastSeen(entry, now)?.replace('Last seen ', '')],
+    ['At', status === 'offline' && lastSeen !== null ? timeInWords(lastSeen, now) : undefined],
   ];
   return (
     <dl>

@@ -13,7 +13,7 @@ import { ThemeButton } from './theme-button.tsx';
 import { onToken } from '../token.ts';
 import { Toolbar } from './list/toolbar.tsx';
 import { TokenForm } from './welcome.tsx';
-import { connectionWords, isFollowing } from '../words.ts';
+import { describeConnection, isFollowing } from '../descriptions.ts';
 
 interface HomeProps {
   readonly who: Who;
@@ -21,10 +21,10 @@ interface HomeProps {
 }
 
 export function Home({ who, onSwitch }: HomeProps) {
-  const session = useSession(who);
-  const picture = usePicture(session);
-  const now = useNow(session);
-  const [mine, setMine] = useMine(who.user, session);
+  const visit = useVisit(who);
+  const picture = usePicture(visit);
+  const now = useNow(visit);
+  const [mine, setMine] = useMine(who.user, visit);
   const [opened, setOpened] = useState<string>();
   const [toast, say] = useToast();
   const { connection, entries } = picture;
@@ -45,7 +45,7 @@ export function Home({ who, onSwitch }: HomeProps) {
           />
         )}
       </aside>
-      <Friends session={session} picture={picture} now={now} onOpen={setOpened} onDone={say} />
+      <Friends visit={visit} picture={picture} now={now} onOpen={setOpened} onDone={say} />
       {openedEntry !== undefined && (
         <FriendDetails
           user={who.user}
@@ -62,13 +62,13 @@ export function Home({ who, onSwitch }: HomeProps) {
       <p role="status" class={toast === '' ? 'toast' : 'toast up'}>
         {toast}
       </p>
-      <Announcer session={session} connection={connection} words={connectionWords(connection, now)} />
+      <Announcer visit={visit} connection={connection} words={describeConnection(connection, now)} />
     </div>
   );
 }
 
 interface FriendsProps {
-  readonly session: Visit;
+  readonly visit: Visit;
   readonly picture: Picture;
   readonly now: number;
   readonly onOpen: (user: string) => void;
@@ -76,15 +76,15 @@ interface FriendsProps {
   readonly onDone: (words: string) => void;
 }
 
-function Friends({ session, picture, now, onOpen, onDone }: FriendsProps) {
-  const { user, isObserver } = session.who;
+function Friends({ visit, picture, now, onOpen, onDone }: FriendsProps) {
+  const { user, isObserver } = visit.who;
   const { connection, rows, total, isSynced } = picture;
   const [search, setSearch] = useState('');
   const [isAdding, setAdding] = useState(false);
   const open = useCallback(onOpen, []);
   const lookFor = (text: string): void => {
     setSearch(text);
-    session.search(text);
+    visit.search(text);
   };
   const befriend = (
     <Befriend
@@ -100,7 +100,7 @@ function Friends({ session, picture, now, onOpen, onDone }: FriendsProps) {
       <Toolbar
         title={isObserver ? `Friends of ${user}` : 'Friends'}
         picture={picture}
-        words={connectionWords(connection, now)}
+        words={describeConnection(connection, now)}
         search={search}
         onSearch={lookFor}
         isAdding={isAdding}
@@ -148,22 +148,22 @@ function OnlyWatching({ user, onJoin }: { readonly user: string; readonly onJoin
 }
 
 /** Returns a new visit if the hub refused the old one and a token was given since. */
-function useSession(who: Who): Visit {
-  const [session, setSession] = useState(() => new Visit(who, keptMine(who.user)));
+function useVisit(who: Who): Visit {
+  const [visit, setVisit] = useState(() => new Visit(who, keptMine(who.user)));
   useEffect(() => {
     const off = onToken(({ isGiven }) => {
-      const { connection } = session.picture;
-      if (isGiven && connection.kind === 'refused' && connection.isOver) setSession(new Visit(who, keptMine(who.user)));
+      const { connection } = visit.picture;
+      if (isGiven && connection.kind === 'refused' && connection.isOver) setVisit(new Visit(who, keptMine(who.user)));
     });
     return () => {
       off();
-      session.end();
+      visit.end();
     };
-  }, [session]);
-  return session;
+  }, [visit]);
+  return visit;
 }
 
-function useMine(user: string, session: Visit): [Mine, (said: Partial<Mine>) => void] {
+function useMine(user: string, visit: Visit): [Mine, (said: Partial<Mine>) => void] {
   const [mine, setMine] = useState(() => keptMine(user));
   useEffect(() => onMineChanged(user, () => setMine(keptMine(user))), [user]);
   return [
@@ -172,7 +172,7 @@ function useMine(user: string, session: Visit): [Mine, (said: Partial<Mine>) => 
       const all = { ...mine, ...said };
       keepMine(user, all);
       setMine(all);
-      session.set(said);
+      visit.set(said);
     },
   ];
 }

@@ -13,7 +13,7 @@ const TOAST_MS = 4_000;
  * Returns the hub's time and renders again as it passes. This is the page's only timer, and it pauses while the page is
  * hidden.
  */
-export function useNow(session: Visit): number {
+export function useNow(visit: Visit): number {
   const [, setRound] = useState(0);
   useEffect(() => {
     const look = (): void => {
@@ -26,17 +26,17 @@ export function useNow(session: Visit): number {
       document.removeEventListener('visibilitychange', look);
     };
   }, []);
-  return session.hubNow();
+  return visit.hubNow();
 }
 
-export function usePicture(session: Visit): Picture {
-  const [, setPicture] = useState(session.picture);
+export function usePicture(visit: Visit): Picture {
+  const [, setPicture] = useState(visit.picture);
   useEffect(() => {
-    const look = (): void => setPicture(session.picture);
+    const look = (): void => setPicture(visit.picture);
     look();
-    return session.onPicture(look);
-  }, [session]);
-  return session.picture;
+    return visit.onPicture(look);
+  }, [visit]);
+  return visit.picture;
 }
 
 /** Returns whether a request waits for a token. */

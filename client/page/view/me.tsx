@@ -3,11 +3,11 @@ import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Self, SessionStatus } from '../../sdk/index.ts';
 import type { Mine } from '../local-storage.ts';
-import { Avatar, StatusMark } from './marks.tsx';
+import { Avatar, StatusMark } from './avatar.tsx';
 import { ThemeButton } from './theme-button.tsx';
 import { fitting, limit } from '../text-limit.ts';
-import { Devices } from './theirs.tsx';
-import { statusWords } from '../words.ts';
+import { Devices } from './isolated-text.tsx';
+import { statusLabels } from '../descriptions.ts';
 
 const CHOICES: readonly SessionStatus[] = ['online', 'away', 'busy', 'invisible'];
 
@@ -48,7 +48,7 @@ export function Me({ user, mine, self, isConnected, onSet, onSwitch }: MeProps) 
               onChange={() => onSet({ status })}
             />
             <StatusMark status={status} />
-            <span>{statusWords[status]}</span>
+            <span>{statusLabels[status]}</span>
           </label>
         ))}
       </fieldset>
@@ -60,7 +60,7 @@ export function Me({ user, mine, self, isConnected, onSet, onSwitch }: MeProps) 
 function SeenAs({ mine, self }: Pick<MeProps, 'mine' | 'self'>) {
   if (self === null) return null;
   if (self.status === 'invisible') return <>Others see you offline</>;
-  const word = statusWords[self.status];
+  const word = statusLabels[self.status];
   return (
     <>
       {self.status === mine.status ? word : `Others see you ${word.toLowerCase()}`}

@@ -176,6 +176,13 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
     });
   }
 
+  /** Heartbeats keep their order among each other, but need no answer to a watch or a token. */
+  mayPass(message: Incoming): boolean {
+    if (this.#phase.name !== 'welcomed' || typeof message !== 'string') return false;
+    const parsed = parseClientMessage(message);
+    return parsed.ok && (parsed.message.type === 'heartbeat' || parsed.message.type === 'bye');
+  }
+
   flooded(mustCut: boolean): void {
     this.reject('messages', undefined, mustCut);
   }

@@ -1,7 +1,7 @@
 /**
  * Limits how fast the messages of one connection are handled. Everything received is counted by what it costs. Messages
- * wait in order while the connection is over its rate, while the loop turn is used up, or while a token is being
- * verified. The socket is then paused, and what still arrives (uWebSockets.js cannot pause) is kept in a lane. Nothing
+ * wait in order while the connection is over its rate, while the loop turn is used up, or while a handler is not done (a
+ * token is being verified, a long list is being loaded). Heartbeats and `bye` pass a handler that is not done. The socket is then paused, and what still arrives (uWebSockets.js cannot pause) is kept in a lane. Nothing
  * is refused or lost. Only more than ten times the rate for 10 s ends the connection. Knows no message types.
  */
 import { TokenBucket, type Rate } from '../../lib/time/token-bucket.ts';
@@ -18,12 +18,16 @@ const MOST_FOR_S = 10;
 /** Maximum waiting bytes of one connection, and the lower maximum before its hello is accepted. */
 const MAX_WAITING_BYTES = 2 * 1024 * 1024;
 const MAX_WAITING_BYTES_AT_FIRST = 256 * 1024;
+/** While only a handler is waited for, the socket is read on up to this much, so that heartbeats arrive. */
+const UNPAUSED_BYTES = 64 * 1024;
 
 /** The part of a connection that its inflow needs. */
 export interface Heard {
   readonly isOpen: boolean;
   readonly isWelcomed: boolean;
   handle(message: Incoming): void;
+  /** Whether the message may be handled before earlier ones that wait for a handler. */
+  mayPass(message: Incoming): boolean;
   /** Schedules a tick at that monotonic time or earlier. */
   wakeBy(monoMs: number): void;
   /**
@@ -43,6 +47,9 @@ interface Wait {
   isInLine: boolean;
   /** Number of current holds. */
   holds: number;
+  isPaused: boolean;
+  /** Whether no message waits that could pass a handler. Another one must not pass it either. */
+  isPassable: boolean;
 }
 
 /**
@@ -80,11 +87,14 @@ export class Inflow extends TokenBucket implements InLine {
   /** Handles a message now or later. */
   arrive(message: Incoming): void {
     const wait = this.#wait;
-    if (wait === null) {
+    if (wait === null || (wait.isPassable && this.#connection.mayPass(message))) {
       this.#handle(message);
       return;
     }
     wait.lane.push(message);
+    // Before the welcome nothing passes, so a heartbeat may be waiting now.
+    if (!this.#connection.isWelcomed) wait.isPassable = false;
+    if (wait.lane.bytes > UNPAUSED_BYTES) this.#pause(wait);
     if (wait.lane.bytes > this.#maxWaitingBytes) this.#connection.flooded(false);
     else this.#arrived(wait, unitsOf(message));
   }
@@ -162,13 +172,16 @@ export class Inflow extends TokenBucket implements InLine {
     if (this.isOver) {
       this.#waitForRate();
     } else if (isTurnOver) {
-      this.#begin().isInLine = true;
+      const wait = this.#begin();
+      this.#pause(wait);
+      wait.isInLine = true;
       turns.getInLine(this);
     }
   }
 
   #waitForRate(): void {
     const wait = this.#begin();
+    this.#pause(wait);
     if (wait.overUntil === 0) this.#hub.onRefused('messages');
     wait.overUntil = this.#hub.lookedAt + this.waitMs(this.#rate);
     this.#connection.wakeBy(wait.overUntil);
@@ -176,10 +189,27 @@ export class Inflow extends TokenBucket implements InLine {
 
   #begin(): Wait {
     if (this.#wait !== null) return this.#wait;
-    this.#socket.pause();
     const arrivals = new TokenBucket(this.#mostArrivals, this.#hub.lookedAt);
-    this.#wait = { lane: new Lane(), arrivals, units: 0, overUntil: 0, isInLine: false, holds: 0 };
+    const lane = new Lane();
+    this.#wait = {
+      lane,
+      arrivals,
+      units: 0,
+      overUntil: 0,
+      isInLine: false,
+      holds: 0,
+      isPaused: false,
+      isPassable: true,
+    };
     return this.#wait;
+  }
+
+  /** From now on every message waits, and the engine reads no more. */
+  #pause(wait: Wait): void {
+    wait.isPassable = false;
+    if (wait.isPaused) return;
+    wait.isPaused = true;
+    this.#socket.pause();
   }
 
   #arrived(wait: Wait, units: number): void {
@@ -196,7 +226,7 @@ export class Inflow extends TokenBucket implements InLine {
       const message = wait.lane.shift();
       if (message === undefined) {
         this.#wait = null;
-        this.#socket.resume();
+        if (wait.isPaused) this.#socket.resume();
         return;
       }
       wait.units -= unitsOf(message);

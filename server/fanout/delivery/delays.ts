@@ -21,7 +21,7 @@ export class Delays {
   }
 
   /** Ends the measurements: everything pending was handed to the sockets. */
-  told(clock: Clock): void {
+  sent(clock: Clock): void {
     if (this.#firstAt === 0) return;
     this.delivery.observe(performance.now() - this.#firstAt);
     this.#firstAt = 0;

@@ -18,7 +18,7 @@ const MOST_REST_PER_FLUSH = 4;
  * deliveries/s a message then holds 1.8 to 2 entries, with p99 of 12 to 15 ms. With rests of 3 ms it holds 1.4, for a
  * fifth more CPU.
  */
-const REST_PER_SPARED_MS_A_MS = 24;
+const REST_MS_PER_SAVED_MS_PER_MS = 24;
 export const MAX_WAIT_MS = 6;
 
 /** Measurements of the last flush, which decide the next rest. */
@@ -28,13 +28,13 @@ export interface Flushed {
   /** Time from the end of the previous flush to the end of this one. */
   readonly periodMs: number;
   /** Average entries per message, 1 or more. */
-  readonly entriesAMessage: number;
+  readonly entriesPerMessage: number;
 }
 
 /** Returns how long to rest, in milliseconds. */
-export function restAfter({ tookMs, periodMs, entriesAMessage }: Flushed): number {
-  const sparedMsAMs = (tookMs * (entriesAMessage - 1)) / periodMs;
-  const long = Math.min(REST_PER_SPARED_MS_A_MS * sparedMsAMs, MAX_WAIT_MS);
+export function restAfter({ tookMs, periodMs, entriesPerMessage }: Flushed): number {
+  const savedMsPerMs = (tookMs * (entriesPerMessage - 1)) / periodMs;
+  const long = Math.min(REST_MS_PER_SAVED_MS_PER_MS * savedMsPerMs, MAX_WAIT_MS);
   return Math.min(MOST_REST_PER_FLUSH * tookMs, Math.max(SHORT_REST_MS, long));
 }
 
@@ -50,7 +50,7 @@ export class FlushScheduler {
   }
 
   /** Schedules the rest of a flush that had no room for everything: in the next loop turn, or at most 6 ms later. */
-  goOn(): void {
+  continueNext(): void {
     if (this.#isDue) return;
     this.#isDue = true;
     setImmediate(this.#run);
@@ -68,10 +68,10 @@ export class FlushScheduler {
   readonly #run = (): void => {
     this.#isDue = false;
     const startMs = performance.now();
-    const entriesAMessage = this.#flush();
+    const entriesPerMessage = this.#flush();
     const endMs = performance.now();
     const tookMs = endMs - startMs;
-    this.#notBeforeMs = endMs + restAfter({ tookMs, periodMs: endMs - this.#endedAt, entriesAMessage });
+    this.#notBeforeMs = endMs + restAfter({ tookMs, periodMs: endMs - this.#endedAt, entriesPerMessage });
     this.#endedAt = endMs;
   };
 }

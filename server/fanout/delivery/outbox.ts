@@ -55,16 +55,16 @@ export class Outbox {
   /** Users watched by id. */
   readonly users = new SmallSet<User>();
   /** Watched friend lists. */
-  readonly circles = new SmallSet<WatchedList>();
+  readonly lists = new SmallSet<WatchedList>();
   /** The user whose own fold is sent, if the connection asked for it. */
   self: User | null = null;
   lastSelfJson = '';
   /** Number of the last change added, so that overlapping watches send it once. */
-  toldNo = 0;
-  /** Number of the last `HeldBack.noteOwed` that found something pending. */
-  owedNo = 0;
+  changeNo = 0;
+  /** Number of the last `PendingChanges.notePending` that found something pending. */
+  pendingNo = 0;
   /** Watches that need a new snapshot, in order; null if there are none, as is always so while the peer keeps up. */
-  owed: Set<WatchedList | User> | null = null;
+  owedSnapshots: Set<WatchedList | User> | null = null;
   /** Whether the snapshots continue in a later turn. */
   isAwaitingTurn = false;
   #fragments = '';
@@ -89,7 +89,7 @@ export class Outbox {
 
   /** Number of watched users and lists. */
   get watchCount(): number {
-    return this.users.size + this.circles.size;
+    return this.users.size + this.lists.size;
   }
 
   /** Adds a change. @returns whether it is the first since the last `flush`. */
@@ -116,7 +116,7 @@ export class Outbox {
     this.#fragments = '';
     this.#fragmentCount = 0;
     if (delivered === 0) return 0;
-    if (this.owed !== null) this.push(presenceJson(fragments, undefined));
+    if (this.owedSnapshots !== null) this.push(presenceJson(fragments, undefined));
     else if (delivered === 1) this.push(messages.ofOne(fragments));
     else this.push(messages.of(fragments));
     return delivered;

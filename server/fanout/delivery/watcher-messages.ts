@@ -11,29 +11,24 @@ import type { User } from '../../presence/user.ts';
 import type { Users } from '../../presence/users.ts';
 import type { Viewer } from '../../presence/viewer.ts';
 import { WatchedList, covers } from '../lists/watched-list.ts';
-import type { HeldBack } from './held-back.ts';
-import type { RosterTelling } from '../lists/roster-telling.ts';
-import { selfJson } from '../selves.ts';
+import type { PendingChanges } from './pending-changes.ts';
+import type { ListEditNotifier } from '../lists/list-edit-notifier.ts';
+import { selfJson } from '../self-messages.ts';
 import { presenceJson, type Outbox } from './outbox.ts';
 
 /** What `Fanout` itself passes in. */
-interface TellingContext extends TellingOptions {
-  readonly held: HeldBack;
+interface WatcherMessagesContext extends WatcherMessagesOptions {
+  readonly pending: PendingChanges;
 }
 
-export interface TellingOptions {
+export interface WatcherMessagesOptions {
   readonly presence: Users;
   readonly clock: Clock;
   readonly hubClock: VersionClock;
   readonly onDelivered: (entries: number) => void;
   /** Edits of friend lists that are not sent to all watchers yet. */
-  readonly untold: () => Pick<RosterTelling, 'isIdle' | 'limitFor'>;
+  readonly unsentEdits: () => Pick<ListEditNotifier, 'isIdle' | 'limitFor'>;
   readonly turns: TurnBudget;
-  /**
-   * Must run before a change is sent, or a user that is not stored yet. Makes durable what must not be forgotten after
-   * that.
-   */
-  readonly ensureStored: () => void;
 }
 
 /** What a snapshot leaves out, because it answers a `since`. */
@@ -43,9 +38,9 @@ export interface SinceAnswer {
 }
 
 export class WatcherMessages {
-  readonly #options: TellingContext;
+  readonly #options: WatcherMessagesContext;
 
-  constructor(options: TellingContext) {
+  constructor(options: WatcherMessagesContext) {
     this.#options = options;
   }
 
@@ -55,20 +50,20 @@ export class WatcherMessages {
   }
 
   /** Whether every edit of a friend list is sent. */
-  get isAllTold(): boolean {
-    return this.#options.untold().isIdle;
+  get isAllSent(): boolean {
+    return this.#options.unsentEdits().isIdle;
   }
 
   /** Whether an edit of a list that the connection watches is not sent to all watchers yet. */
-  isUntold(outbox: Outbox): boolean {
-    return this.#options.untold().limitFor(outbox, Infinity) < Infinity;
+  hasUnsent(outbox: Outbox): boolean {
+    return this.#options.unsentEdits().limitFor(outbox, Infinity) < Infinity;
   }
 
   /** See `Fanout.settle`. */
   settle(outbox: Outbox): number | undefined {
     if (outbox.isBehind) return undefined;
-    const owed = Array.from(this.#options.held.owedTo(outbox), ({ user }) => user);
-    const json = this.#latest(outbox, owed);
+    const owedSnapshots = Array.from(this.#options.pending.pendingFor(outbox), ({ user }) => user);
+    const json = this.#latest(outbox, owedSnapshots);
     if (json !== undefined) outbox.push(json);
     return this.#sentUpToFor(outbox);
   }
@@ -77,10 +72,10 @@ export class WatcherMessages {
    * Sends what a slow peer has missed, and what a turn had no room for, before the answer that follows, so that
    * versions only grow.
    */
-  rest(outbox: Outbox): void {
-    const { held } = this.#options;
-    if (!outbox.isBehind && !held.hasDue) return;
-    const due = held.hasDue ? Array.from(held.dueTo(outbox), ({ user }) => user) : [];
+  sendPending(outbox: Outbox): void {
+    const { pending } = this.#options;
+    if (!outbox.isBehind && !pending.hasDue) return;
+    const due = pending.hasDue ? Array.from(pending.dueFor(outbox), ({ user }) => user) : [];
     const json = this.#latest(outbox, new Set([...outbox.takeChanged(), ...due]));
     if (json !== undefined) outbox.reply(json);
   }
@@ -91,19 +86,19 @@ export class WatcherMessages {
   caughtUp(outbox: Outbox): void {
     const changed = outbox.takeChanged();
     if (outbox.caughtUp()) {
-      oweAll(outbox);
+      oweAllSnapshots(outbox);
     } else {
       const json = this.#latest(outbox, changed);
       if (json !== undefined) outbox.push(json);
     }
-    this.#payOwed(outbox);
+    this.#sendOwedSnapshots(outbox);
     if (outbox.self !== null) this.self(outbox, selfJson(outbox.self));
   }
 
   /** Sends all watched users again as soon as the peer takes them, because its viewer now sees other entries. */
-  anew(outbox: Outbox): void {
-    oweAll(outbox);
-    if (!outbox.isBehind) this.#payOwed(outbox);
+  sendAllAgain(outbox: Outbox): void {
+    oweAllSnapshots(outbox);
+    if (!outbox.isBehind) this.#sendOwedSnapshots(outbox);
   }
 
   snapshot(
@@ -140,11 +135,8 @@ export class WatcherMessages {
     }
   }
 
-  /** The entry as JSON, to be sent in this turn. A user that is not stored yet is stored first. */
   entry(user: User, viewer: Viewer): string {
-    const { presence } = this.#options;
-    if ((!user.isStored || user.isUnsaved) && presence.versionFor(user, viewer) > 0) this.#options.ensureStored();
-    return presence.entryJsonFor(user, viewer);
+    return this.#options.presence.entryJsonFor(user, viewer);
   }
 
   #latest(outbox: Outbox, changed: Iterable<User>): string | undefined {
@@ -152,43 +144,46 @@ export class WatcherMessages {
     const users = [...changed].filter((user) => covers(outbox, user));
     if (users.length === 0) return undefined;
     this.#options.onDelivered(users.length);
-    this.#options.held.shown(outbox, users);
-    return presenceJson(this.#entries(outbox, users), outbox.owed === null ? this.#sentUpToFor(outbox) : undefined);
+    this.#options.pending.shown(outbox, users);
+    return presenceJson(
+      this.#entries(outbox, users),
+      outbox.owedSnapshots === null ? this.#sentUpToFor(outbox) : undefined,
+    );
   }
 
   /**
    * Sends at least one snapshot per call, however slow the peer is. After the first one, stops when the peer or the
    * turn has no more room.
    */
-  #payOwed(outbox: Outbox): void {
+  #sendOwedSnapshots(outbox: Outbox): void {
     let isBehind = false;
-    while (outbox.owed !== null && !isBehind) {
+    while (outbox.owedSnapshots !== null && !isBehind) {
       if (outbox.isAwaitingTurn) return;
       const turn = this.#options.turns.take(0);
       if (turn !== undefined) {
         outbox.isAwaitingTurn = true;
         void turn.then(() => {
           outbox.isAwaitingTurn = false;
-          if (!outbox.isBehind) this.#payOwed(outbox);
+          if (!outbox.isBehind) this.#sendOwedSnapshots(outbox);
         });
         return;
       }
-      this.#nextOwed(outbox, outbox.owed);
+      this.#sendNextSnapshot(outbox, outbox.owedSnapshots);
       isBehind = outbox.isBehind;
     }
   }
 
-  #nextOwed(outbox: Outbox, owed: Set<WatchedList | User>): void {
+  #sendNextSnapshot(outbox: Outbox, owedSnapshots: Set<WatchedList | User>): void {
     const users: User[] = [];
-    for (const watch of owed) {
+    for (const watch of owedSnapshots) {
       if (watch instanceof WatchedList) {
         if (users.length > 0) break;
-        owed.delete(watch);
+        owedSnapshots.delete(watch);
         this.charge(outbox, watch.friends.size);
         outbox.push(this.#snapshotJson(outbox, headOfFriends(watch.owner), undefined, watch.friends, undefined));
         break;
       }
-      owed.delete(watch);
+      owedSnapshots.delete(watch);
       if (users.push(watch) === MAX_IDS_PER_MESSAGE) break;
     }
     if (users.length > 0) {
@@ -196,7 +191,7 @@ export class WatcherMessages {
       const ids = users.map(({ id }) => id);
       outbox.push(this.#snapshotJson(outbox, headOfUsers(ids), undefined, users, undefined));
     }
-    if (owed.size === 0) outbox.owed = null;
+    if (owedSnapshots.size === 0) outbox.owedSnapshots = null;
   }
 
   #snapshotJson(
@@ -208,29 +203,29 @@ export class WatcherMessages {
   ): string {
     const sinceFields =
       partial === undefined ? '' : `,"since":${partial.since},"removed":${JSON.stringify(partial.removed)}`;
-    this.#options.held.shown(outbox, users);
+    this.#options.pending.shown(outbox, users);
     const at = this.#sentUpToFor(outbox);
     const opening = `{"type":"snapshot"${reField(re)},${head},"at":${at}${sinceFields},"entries":[`;
-    return this.#listed(opening, outbox, users, ']}');
+    return this.#joined(opening, outbox, users, ']}');
   }
 
   #sentUpToFor(outbox: Outbox): number {
-    const { held, untold } = this.#options;
-    const at = untold().limitFor(outbox, this.sentUpTo());
-    return held.isEmpty ? at : held.limitFor(outbox, at);
+    const { pending, unsentEdits } = this.#options;
+    const at = unsentEdits().limitFor(outbox, this.sentUpTo());
+    return pending.isEmpty ? at : pending.limitFor(outbox, at);
   }
 
   #entries(outbox: Outbox, users: Iterable<User>): string {
-    return this.#listed('', outbox, users, '');
+    return this.#joined('', outbox, users, '');
   }
 
   /**
    * Joined in one piece, because a text built with `+` is copied once more when it is sent (3 µs of 116 for a
    * reconnecting client).
    */
-  #listed(opening: string, { viewer }: Outbox, users: Iterable<User>, ending: string): string {
-    const listed = Array.isArray(users) ? (users as readonly User[]) : [...users];
-    const entries = listed.map((user) => this.entry(user, viewer));
+  #joined(opening: string, { viewer }: Outbox, users: Iterable<User>, ending: string): string {
+    const array = Array.isArray(users) ? (users as readonly User[]) : [...users];
+    const entries = array.map((user) => this.entry(user, viewer));
     const last = entries.length - 1;
     if (last < 0) return opening + ending;
     entries[0] = opening + (entries[0] as string);
@@ -239,8 +234,8 @@ export class WatcherMessages {
   }
 }
 
-function oweAll(outbox: Outbox): void {
-  outbox.owed = new Set([...(outbox.owed ?? []), ...outbox.circles, ...outbox.users]);
+function oweAllSnapshots(outbox: Outbox): void {
+  outbox.owedSnapshots = new Set([...(outbox.owedSnapshots ?? []), ...outbox.lists, ...outbox.users]);
 }
 
 export function headOfFriends(owner: string): string {

@@ -9,16 +9,16 @@ import type { Outbox } from '../delivery/outbox.ts';
 
 export class AudienceWalk {
   readonly #user: User;
-  readonly #circles: Iterator<WatchedList> | undefined;
+  readonly #lists: Iterator<WatchedList> | undefined;
   /** The list whose watchers are being walked; null for the connections that watch the user by id. */
-  #circle: WatchedList | null = null;
+  #list: WatchedList | null = null;
   #watchers: Iterator<Outbox>;
 
   constructor(user: User) {
     const audience = audienceOf(user);
     this.#user = user;
     this.#watchers = audience.walk();
-    this.#circles = audience.circles?.walk();
+    this.#lists = audience.lists?.walk();
   }
 
   /** Returns the next connection that watches the user; undefined at the end. */
@@ -29,16 +29,16 @@ export class AudienceWalk {
         if (this.#stillWatches(watcher.value)) return watcher.value;
         continue;
       }
-      const circle = this.#circles?.next();
-      if (circle === undefined || circle.done === true) return undefined;
-      this.#circle = circle.value;
-      this.#watchers = circle.value.watchers.walk();
+      const list = this.#lists?.next();
+      if (list === undefined || list.done === true) return undefined;
+      this.#list = list.value;
+      this.#watchers = list.value.watchers.walk();
     }
   }
 
   #stillWatches(outbox: Outbox): boolean {
-    const circle = this.#circle;
-    if (circle === null) return outbox.users.has(this.#user);
-    return circle.friends.has(this.#user) && outbox.circles.has(circle);
+    const list = this.#list;
+    if (list === null) return outbox.users.has(this.#user);
+    return list.friends.has(this.#user) && outbox.lists.has(list);
   }
 }

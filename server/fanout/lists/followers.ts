@@ -12,8 +12,8 @@ export class Followers {
   note(outbox: Outbox): void {
     const { follower, mayObserve } = outbox.viewer;
     if (mayObserve || follower === null || outbox.users.size === 0) return;
-    const here = this.#byUser.get(follower);
-    if (here !== undefined) here.add(outbox);
+    const connections = this.#byUser.get(follower);
+    if (connections !== undefined) connections.add(outbox);
     else {
       const first = new SmallSet<Outbox>();
       first.addNew(outbox);
@@ -25,8 +25,8 @@ export class Followers {
   forget(outbox: Outbox): void {
     const { follower } = outbox.viewer;
     if (follower === null) return;
-    const here = this.#byUser.get(follower);
-    if (here?.delete(outbox) === true && here.size === 0) this.#byUser.delete(follower);
+    const connections = this.#byUser.get(follower);
+    if (connections?.delete(outbox) === true && connections.size === 0) this.#byUser.delete(follower);
   }
 
   has(user: string): boolean {

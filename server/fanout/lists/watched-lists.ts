@@ -25,7 +25,7 @@ const LOADED_AT_ONCE = 250;
 const LOAD_COST = 2;
 const SNAPSHOT_COST = 1;
 
-interface WatchedListsOptions {
+export interface WatchedListsOptions {
   readonly presence: Users;
   readonly turns: TurnBudget;
   readonly friendsOf: (owner: string) => readonly string[];
@@ -90,28 +90,28 @@ export class WatchedLists {
     return this.#lists.get(owner) ?? this.#loadAll(owner, this.#options.friendsOf(owner), viewer);
   }
 
-  enter(circle: WatchedList, outbox: Outbox): void {
-    this.#wake(circle);
-    circle.watchers.add(outbox);
-    outbox.circles.add(circle);
+  enter(list: WatchedList, outbox: Outbox): void {
+    this.#unrest(list);
+    list.watchers.add(outbox);
+    outbox.lists.add(list);
   }
 
   /** Removes a watcher from the list. The caller must update the connection's own set of lists. */
-  leave(circle: WatchedList, outbox: Outbox): void {
-    circle.watchers.delete(outbox);
-    if (circle.watchers.size === 0) this.#rest(circle);
+  leave(list: WatchedList, outbox: Outbox): void {
+    list.watchers.delete(outbox);
+    if (list.watchers.size === 0) this.#rest(list);
   }
 
-  join(circle: WatchedList, id: string): User {
+  addFriend(list: WatchedList, id: string): User {
     const user = this.#options.presence.acquire(id);
-    this.#put(circle, user);
+    this.#addFriend(list, user);
     return user;
   }
 
-  part(circle: WatchedList, user: User): boolean {
-    if (!circle.friends.delete(user)) return false;
-    if (this.#idle.has(circle)) this.#idleFriends--;
-    audienceOf(user).circles?.delete(circle);
+  removeFriend(list: WatchedList, user: User): boolean {
+    if (!list.friends.delete(user)) return false;
+    if (this.#idle.has(list)) this.#idleFriends--;
+    audienceOf(user).lists?.delete(list);
     this.#options.presence.release(user);
     return true;
   }
@@ -126,14 +126,16 @@ export class WatchedLists {
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    for (const circle of this.#idle.keys()) this.#drop(circle);
+    for (const list of this.#idle.keys()) this.#drop(list);
   }
 
   #loadAll(owner: string, ids: readonly string[], viewer: Viewer): WatchedList {
-    const circle = new WatchedList(owner);
-    for (const user of this.#options.presence.acquireAll(ids, viewer)) this.#put(circle, user);
-    this.#lists.set(owner, circle);
-    return circle;
+    const list = new WatchedList(owner);
+    const friends = this.#options.presence.acquireAll(ids, viewer);
+    list.friends.fill(friends);
+    for (const user of friends) (audienceOf(user).lists ??= new SmallSet()).addNew(list);
+    this.#lists.set(owner, list);
+    return list;
   }
 
   #snapshotTurn(owner: string): Promise<void> | undefined {
@@ -149,44 +151,43 @@ export class WatchedLists {
 
   async #load(owner: string, ids: readonly string[], viewer: Viewer, loading: Loading): Promise<void> {
     const { presence, turns } = this.#options;
-    const circle = new WatchedList(owner);
+    const list = new WatchedList(owner);
     try {
       for (let from = 0; from < ids.length; from += LOADED_AT_ONCE) {
         const some = ids.slice(from, from + LOADED_AT_ONCE);
         await turns.take(LOAD_COST * some.length);
-        for (const user of presence.acquireAll(some, viewer)) this.#put(circle, user);
+        for (const user of presence.acquireAll(some, viewer)) this.#addFriend(list, user);
       }
-      if (loading.isStale) this.#reconcile(circle);
+      if (loading.isStale) this.#reconcile(list);
     } catch (error) {
-      for (const user of circle.friends) this.part(circle, user);
+      for (const user of [...list.friends]) this.removeFriend(list, user);
       throw error;
     }
-    this.#lists.set(owner, circle);
-    this.#rest(circle);
+    this.#lists.set(owner, list);
+    this.#rest(list);
   }
 
-  #reconcile(circle: WatchedList): void {
-    const ids = this.#options.friendsOf(circle.owner);
+  #reconcile(list: WatchedList): void {
+    const ids = this.#options.friendsOf(list.owner);
     const isFriend = new Set(ids);
-    for (const user of circle.friends) if (!isFriend.has(user.id)) this.part(circle, user);
-    for (const user of this.#options.presence.acquireAll(ids)) this.#put(circle, user);
+    for (const user of [...list.friends]) if (!isFriend.has(user.id)) this.removeFriend(list, user);
+    for (const user of this.#options.presence.acquireAll(ids)) this.#addFriend(list, user);
   }
 
-  #put(circle: WatchedList, user: User): void {
-    if (circle.friends.has(user)) return;
-    circle.friends.add(user);
-    if (this.#idle.has(circle)) this.#idleFriends++;
+  #addFriend(list: WatchedList, user: User): void {
+    if (!list.friends.add(user)) return;
+    if (this.#idle.has(list)) this.#idleFriends++;
     const audience = audienceOf(user);
-    (audience.circles ??= new SmallSet()).addNew(circle);
+    (audience.lists ??= new SmallSet()).addNew(list);
   }
 
-  #wake(circle: WatchedList): void {
-    if (this.#idle.delete(circle)) this.#idleFriends -= circle.friends.size;
+  #unrest(list: WatchedList): void {
+    if (this.#idle.delete(list)) this.#idleFriends -= list.friends.size;
   }
 
-  #rest(circle: WatchedList): void {
-    this.#idle.set(circle, performance.now() + IDLE_LIST_MS);
-    this.#idleFriends += circle.friends.size;
+  #rest(list: WatchedList): void {
+    this.#idle.set(list, performance.now() + IDLE_LIST_MS);
+    this.#idleFriends += list.friends.size;
     if (this.#isCrowded) this.#trim();
     else this.#timer ??= setTimeout(this.#tick, IDLE_LIST_MS).unref();
   }
@@ -221,17 +222,17 @@ export class WatchedLists {
   }
 
   #nextToDrop(): WatchedList | undefined {
-    for (const [circle, until] of this.#idle) {
-      return this.#isCrowded || until <= performance.now() ? circle : undefined;
+    for (const [list, until] of this.#idle) {
+      return this.#isCrowded || until <= performance.now() ? list : undefined;
     }
     return undefined;
   }
 
-  #drop(circle: WatchedList): void {
-    this.#wake(circle);
-    this.#lists.delete(circle.owner);
-    for (const user of circle.friends) {
-      audienceOf(user).circles?.delete(circle);
+  #drop(list: WatchedList): void {
+    this.#unrest(list);
+    this.#lists.delete(list.owner);
+    for (const user of list.friends) {
+      audienceOf(user).lists?.delete(list);
       this.#options.presence.release(user);
     }
   }

@@ -32,7 +32,7 @@ function isWholeHello(bytes: Buffer): boolean {
   return bytes.length >= Math.min(HEADERS_BYTES + bytes.readUIntBE(6, 3), MAX_HELLO_BYTES);
 }
 
-interface TlsDoorOptions {
+interface TlsUpgradeOptions {
   /** Maximum duration of a handshake, in ms. */
   readonly handshakeMs: number;
   /** The ALPN names of the protocols above TLS. Not negotiated if omitted. */
@@ -48,7 +48,7 @@ export class TlsUpgrade {
   #begunInTurn = 0;
   readonly #shaking = new Map<string, (socket: TLSSocket) => void>();
 
-  constructor(files: TlsFiles, { handshakeMs, protocols }: TlsDoorOptions) {
+  constructor(files: TlsFiles, { handshakeMs, protocols }: TlsUpgradeOptions) {
     const options = {
       ...secure(files.pair),
       handshakeTimeout: handshakeMs,

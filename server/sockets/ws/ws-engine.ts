@@ -219,7 +219,7 @@ class WsSocket implements Socket, FrameEvents {
 }
 
 /** Creates the TLS upgrade if TLS is configured. */
-function doorFor(tls: TlsFiles | undefined): TlsUpgrade | undefined {
+function tlsUpgradeFor(tls: TlsFiles | undefined): TlsUpgrade | undefined {
   return tls && new TlsUpgrade(tls, { handshakeMs: SLOW_CLIENT_MS, protocols: ['http/1.1'] });
 }
 
@@ -257,7 +257,7 @@ async function listen(host: string, port: number, service: Service, options: Lis
   const server = createServer(httpOptions);
   // Keeps all headers, because none may be dropped unseen.
   server.maxHeadersCount = 0;
-  const door = doorFor(options.tls);
+  const tlsUpgrade = tlsUpgradeFor(options.tls);
   const wires = new Set<Wire>();
   const turns = new RequestTurns({ ...TURN, now: () => performance.now(), afterTurn: setImmediate });
   const shared: WsPort = { service, accepted: new AcceptedWires(service), turns };
@@ -280,11 +280,11 @@ async function listen(host: string, port: number, service: Service, options: Lis
     turns.hurry();
     keep(wire);
     if (!shared.accepted.accept(wire)) return;
-    if (door === undefined) {
+    if (tlsUpgrade === undefined) {
       serve(wire);
       return;
     }
-    secure(door, wire, (secured) => {
+    secure(tlsUpgrade, wire, (secured) => {
       keep(secured);
       shared.accepted.carryOver(wire, secured);
       serve(secured);
@@ -303,7 +303,7 @@ async function listen(host: string, port: number, service: Service, options: Lis
       server.close();
     },
     close: async () => {
-      door?.stop();
+      tlsUpgrade?.stop();
       const portFree = new Promise((resolve) => server.close(resolve));
       const allGone = new Promise<void>((resolve) => (onAllGone = resolve));
       if (wires.size === 0) onAllGone?.();
@@ -315,11 +315,11 @@ async function listen(host: string, port: number, service: Service, options: Lis
 }
 
 /** Performs the TLS handshake. Cuts a connection that is not TLS or sends no hello in time. */
-function secure(door: TlsUpgrade, wire: Wire, onSecure: (secured: Wire) => void): void {
+function secure(tlsUpgrade: TlsUpgrade, wire: Wire, onSecure: (secured: Wire) => void): void {
   const cut = setTimeout(() => wire.destroy(), SLOW_CLIENT_MS);
   wire.once('close', () => clearTimeout(cut));
   wire.on('error', () => undefined);
-  door.secure(wire, NO_BYTES, (secured) => {
+  tlsUpgrade.secure(wire, NO_BYTES, (secured) => {
     clearTimeout(cut);
     onSecure(secured);
   });

@@ -114,6 +114,15 @@ export const steps: readonly string[] = [
   CREATE INDEX webhook_dead_rule ON webhook_dead (rule, is_replayed);
   `,
   `
+  -- A read cache of edge: the friends of each user in one row, sorted, with commas between them. A user without friends
+  -- has no row. A list without a row is read from edge. The triggers drop the row of every list that changes.
+  CREATE TABLE friend_list (user TEXT PRIMARY KEY, friends TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER edge_made AFTER INSERT ON edge BEGIN DELETE FROM friend_list WHERE user = NEW.user; END;
+  CREATE TRIGGER edge_ended AFTER DELETE ON edge BEGIN DELETE FROM friend_list WHERE user = OLD.user; END;
+  INSERT INTO friend_list
+    SELECT user, group_concat(friend, ',') FROM (SELECT user, friend FROM edge ORDER BY user, friend) GROUP BY user;
+  `,
+  `
   -- Transitions of shown statuses; numbers stand for statuses and causes. merged: several as one, see SqliteHistory.
   CREATE TABLE history (
     user TEXT NOT NULL,

@@ -1,11 +1,12 @@
 /**
  * The roster in SQLite: one row per edge, a tombstone per ended edge, and the instant since which tombstones are
- * complete. Responsible for all-or-nothing edits that return what they changed. Must not know watchers, and keeps no
+ * complete. Each list is also stored in one row, as a cache for reads. Responsible for all-or-nothing edits that return what they changed. Must not know watchers, and keeps no
  * list in memory. Callers must have rejected invalid ids and edges from a user to itself.
  *
  * A large edit is first stored as one row, which makes it durable at once, and then edge by edge in parts. Meanwhile an
  * `UnsettledEdit` answers for the missing rows. The next start completes an edit that a crash interrupted.
  */
+import { FriendLists, packFriends, unpack, type PackedList } from './friend-lists.ts';
 import { inTransaction, type SqlDatabase, type SqlStatement } from './sqlite.ts';
 import {
   TOMBSTONE_MS,
@@ -33,14 +34,9 @@ const EDGES_ASKED_FOR = 2;
 /** Rows that can be scanned in the time of looking one up. */
 const ROWS_LOOKED_THROUGH = 10;
 
-/** A whole list in one row, because fifty rows cost three times as much (measured). No id contains a comma. */
-interface PackedList {
-  readonly ids: string | null;
-}
-
 export class SqliteRoster implements Roster {
   readonly #db: SqlDatabase;
-  readonly #friends: SqlStatement<PackedList>;
+  readonly #lists: FriendLists;
   readonly #follows: SqlStatement<{ readonly one: number }>;
   readonly #count: SqlStatement<{ readonly friends: number }>;
   readonly #addedSince: SqlStatement<PackedList>;
@@ -63,14 +59,11 @@ export class SqliteRoster implements Roster {
 
   constructor({ db }: { readonly db: SqlDatabase }) {
     this.#db = db;
-    // Ids are ASCII, so the byte order of the key is code unit order. group_concat keeps the order of the subquery.
-    const packed = (rows: string): SqlStatement<PackedList> =>
-      db.prepare(`SELECT group_concat(friend, ',') AS ids FROM (SELECT friend FROM ${rows} ORDER BY friend)`);
-    this.#friends = packed('edge WHERE user = ?');
+    this.#lists = new FriendLists(db);
     this.#follows = db.prepare('SELECT 1 AS one FROM edge WHERE user = ? AND friend = ?');
     this.#count = db.prepare('SELECT count(*) AS friends FROM edge WHERE user = ?');
-    this.#addedSince = packed('edge WHERE user = ? AND at > ?');
-    this.#removedSince = packed('tombstone WHERE user = ? AND at > ?');
+    this.#addedSince = packFriends(db, 'edge WHERE user = ? AND at > ?');
+    this.#removedSince = packFriends(db, 'tombstone WHERE user = ? AND at > ?');
     this.#make = db.prepare('INSERT INTO edge (user, friend, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING');
     this.#end = db.prepare('DELETE FROM edge WHERE user = ? AND friend = ?');
     this.#bury = db.prepare(
@@ -94,7 +87,7 @@ export class SqliteRoster implements Roster {
   }
 
   friendsOf(user: string): readonly string[] {
-    const stored = unpack(this.#friends.get(user));
+    const stored = this.#lists.read(user);
     return this.#unsettled?.friendsOf(user, stored) ?? stored;
   }
 
@@ -230,6 +223,7 @@ export class SqliteRoster implements Roster {
     for (const { user, friend } of removed) this.#bury.run(user, friend, atMs);
     const added = makes.filter(({ user, friend }) => Number(this.#make.run(user, friend, atMs).changes) === 1);
     for (const { user, friend } of added) this.#unbury.run(user, friend);
+    for (const user of new Set([...removed, ...added].map((edge) => edge.user))) this.#lists.store(user);
     return { added, removed };
   }
 
@@ -286,8 +280,4 @@ function friendsByUser(edges: readonly Edge[]): FriendsByUser {
     else friends.add(friend);
   }
   return byUser;
-}
-
-function unpack(list: PackedList | undefined): readonly string[] {
-  return list?.ids ? list.ids.split(',') : [];
 }

@@ -14,7 +14,7 @@ export const crowdKnobs = {
   clients: { fallback: 10_000, least: 2, help: 'clients, each with a connection' },
   users: { fallback: 10_000, least: 1, help: 'users who are watched, online before' },
   friends: { fallback: 50, least: 1, help: 'users that each client watches' },
-  'friends-of': { fallback: 0, help: '1: the hub’s clients watch by their friend list instead of by ids' },
+  ids: { fallback: 0, help: '1: the hub’s clients watch by ids instead of by their friend list' },
 };
 type Crowd = Readonly<Record<keyof typeof crowdKnobs, number>>;
 
@@ -24,7 +24,7 @@ const SETTLE_MS = 1500;
 export async function startComers(server: Server, contender: Contender, crowd: Crowd): Promise<Role<ComersCommands>> {
   const { clients, users, friends } = crowd;
   const isHub = contender.name === HUB;
-  const isByFriends = isHub && crowd['friends-of'] > 0;
+  const isByFriends = isHub && crowd.ids === 0;
   if (isByFriends) await putEdges(server.port, crowd);
   const comers = startRole<ComersCommands>(new URL('../roles/comers.js', import.meta.url));
   await comers.call('prepare', { port: server.port, wire: contender.wire, clients, users, friends, isByFriends });

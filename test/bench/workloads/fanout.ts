@@ -24,7 +24,7 @@ const knobs = {
     least: 1,
     help: 'deliveries a second, all watchers together; 150000 is the other figure of the design',
   },
-  'friends-of': { fallback: 0, help: '1: the hub’s watchers watch by their friend list instead of by ids' },
+  ids: { fallback: 0, help: '1: the hub’s watchers watch by ids instead of by their friend list' },
   'warm-seconds': { fallback: 2, help: 'load before the window' },
   seconds: { fallback: 4, least: 1, help: 'length of the window' },
   rounds: { fallback: 5, least: 1, help: 'rounds, each with one run of every server' },
@@ -64,7 +64,7 @@ function goals(against: string, atMost: number, p99Ms: number): Goal[] {
 
 async function runOnce(server: Server, contender: Contender, values: Values): Promise<RunResult> {
   const { watchers, friends, publishers } = values;
-  const isByFriends = contender.name === HUB && values['friends-of'] > 0;
+  const isByFriends = contender.name === HUB && values.ids === 0;
   if (isByFriends) await putEdges(server.port, { clients: watchers, users: publishers, friends });
   const audience = startRole<AudienceCommands>(new URL('../roles/audience.js', import.meta.url));
   try {

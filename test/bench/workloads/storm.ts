@@ -32,7 +32,7 @@ function run(stage: Stage, values: Values): Promise<Outcome> {
     references: ['uws:ticks', 'uws:topics', 'ws', 'socketio'],
     rounds: values.rounds,
     mainFigure: COST,
-    goals: [{ against: 'uws:ticks', atMost: 1.5 }],
+    goals: [{ against: 'uws:ticks', atMost: 1.4 }],
     run: (server, contender) => runOnce(server, contender, values),
   });
 }

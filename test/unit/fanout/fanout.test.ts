@@ -186,36 +186,6 @@ describe('a watch', () => {
     stage.fanout.flush();
     expect(told(peer)).toEqual(['presence 7:online', 'snapshot 9:offline', 'presence 9:online']);
   });
-
-  it('tells nothing before what must be durable is so', () => {
-    const stage = new FanoutStage();
-    const peer = watching(stage, '7');
-    stage.core.begin('7');
-    const before = stage.tellings;
-    stage.fanout.flush();
-    expect(stage.tellings).toBe(before + 1);
-    stage.fanout.watchUsers(peer.outbox, ['7'], undefined, undefined);
-    expect(stage.tellings).toBe(before + 2);
-  });
-
-  it('makes durable whom a snapshot or a new friend tells of for the first time, and waits for storage no more after that', () => {
-    const stage = new FanoutStage();
-    const byId = watching(stage, '8');
-    const byList = watchingFriendsOf(stage, '42');
-    stage.core.begin('7');
-    stage.fanout.flush();
-    const before = stage.tellings;
-    stage.fanout.watchUsers(byId.outbox, ['8'], undefined, undefined);
-    expect(stage.tellings, 'nothing is told of 7').toBe(before);
-    stage.fanout.watchUsers(byId.outbox, ['7'], undefined, undefined);
-    expect(stage.tellings).toBe(before + 1);
-    stage.befriend('42', '7');
-    expect(told(byList)).toEqual(['add 7:online']);
-    expect(stage.tellings).toBe(before + 2);
-    stage.core.evict();
-    stage.fanout.watchUsers(byId.outbox, ['7', '8', '9'], undefined, undefined);
-    expect(stage.tellings).toBe(before + 2);
-  });
 });
 
 describe('a watch with `since`', () => {

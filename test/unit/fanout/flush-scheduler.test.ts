@@ -36,20 +36,22 @@ it('flushes at once after rest, and within its longest wait after a flush that t
 
 it('rests after a short flush only as long as that is no delay to speak of, however many entries went into a message', () => {
   for (const entriesAMessage of [1, 50]) {
-    const rests = [0, 0.25, 0.5, 1].map((tookMs) => restAfter({ tookMs, periodMs: tookMs + 1, entriesAMessage }));
+    const rests = [0, 0.25, 0.5, 1].map((tookMs) =>
+      restAfter({ tookMs, periodMs: tookMs + 1, entriesPerMessage: entriesAMessage }),
+    );
     expect(rests.slice(0, 3)).toEqual([0, 1, 2]);
     expect(rests[3]).toBe(4);
   }
 });
 
 it('rests no longer where each message holds one entry, however long it flushes', () => {
-  const rests = [1, 5, 500].map((tookMs) => restAfter({ tookMs, periodMs: tookMs + 1, entriesAMessage: 1 }));
+  const rests = [1, 5, 500].map((tookMs) => restAfter({ tookMs, periodMs: tookMs + 1, entriesPerMessage: 1 }));
   expect(rests).toEqual([4, 4, 4]);
 });
 
 it('rests longer the more of the time fewer messages have spared, up to its longest', () => {
   const rests = [1, 1.5, 1.75, 1.875, 2, 3, 50].map((entriesAMessage) =>
-    restAfter({ tookMs: 3, periodMs: 12, entriesAMessage }),
+    restAfter({ tookMs: 3, periodMs: 12, entriesPerMessage: entriesAMessage }),
   );
   expect(rests).toEqual([4, 4, 4.5, 5.25, 6, 6, 6]);
 });
@@ -62,7 +64,7 @@ function settledRest(deliveriesPerS: number, timesAsSlow: number, hiccupMs: numb
   let entriesAMessage = 1;
   let restMs = 0;
   for (let turn = 0; turn < 200; turn++) {
-    restMs = restAfter({ tookMs, periodMs, entriesAMessage });
+    restMs = restAfter({ tookMs, periodMs, entriesPerMessage: entriesAMessage });
     // What came while it flushed and rested is what the next flush has to tell.
     const entries = (deliveriesPerS / 1000) * (tookMs + restMs);
     const messages = connections * (1 - Math.exp(-entries / connections));

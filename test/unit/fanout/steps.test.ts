@@ -55,9 +55,9 @@ async function step(stage: FanoutStage): Promise<void> {
 
 /** Everything is told, without time passing but for what was told just before. */
 async function finish(stage: FanoutStage): Promise<void> {
-  for (let turns = 0; !stage.fanout.reports.held.isEmpty; turns++) {
+  for (let turns = 0; !stage.fanout.reports.pending.isEmpty; turns++) {
     if (turns > 1000) throw new Error('it does not end');
-    if (!stage.fanout.reports.held.hasDue) stage.core.clock.pass(EVERY_MS);
+    if (!stage.fanout.reports.pending.hasDue) stage.core.clock.pass(EVERY_MS);
     await step(stage);
   }
 }
@@ -150,7 +150,7 @@ describe('a user with very many watchers', () => {
       await step(stage);
       stage.fanout.close(guest.outbox);
       if (n === 150) expect([isDone, told(eve).at(-1)]).toEqual([true, 'presence star:']);
-      remembered.push(stage.fanout.reports.held.get(stage.core.users.peek('star'))?.rememberedCount ?? 0);
+      remembered.push(stage.fanout.reports.pending.get(stage.core.users.peek('star'))?.rememberedCount ?? 0);
     }
     expect(told(eve)).toEqual([]);
     // Those who watch, and the guests of two walks.

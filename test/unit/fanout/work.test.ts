@@ -195,7 +195,7 @@ describe('an edit that is not told yet, perhaps because storage fails', () => {
       return peer;
     });
     const editedAt = stage.core.hubClock.now(stage.core.clock.wallMs);
-    const editing = stage.fanout.rosterChanges(editedAt, ['42']);
+    const editing = stage.fanout.beginListEdit(editedAt, ['42']);
     stage.core.clock.pass(60_000);
     const usual = stage.core.clock.wallMs - 1;
     stage.core.begin('a');
@@ -215,7 +215,7 @@ describe('an edit that is not told yet, perhaps because storage fails', () => {
     stage.befriend('43', 'a');
     const since = stage.core.clock.wallMs + 10;
     stage.core.clock.pass(20);
-    stage.fanout.rosterChanges(stage.core.clock.wallMs, ['42']);
+    stage.fanout.beginListEdit(stage.core.clock.wallMs, ['42']);
     const peer = stage.open();
     for (const owner of ['42', '43']) stage.fanout.watchFriends(peer.outbox, owner, since, undefined);
     expect(peer.socket.take().map((message) => 'since' in message)).toEqual([false, true]);

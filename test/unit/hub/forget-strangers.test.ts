@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ForgetStrangers } from '../../../server/hub/forget-strangers.ts';
+import { ForgetStrangers } from '../../../server/hub/storage/forget-strangers.ts';
 import { openDatabase, type OpenedDatabase } from '../../../server/storage/sqlite/database.ts';
 import { SqliteRoster } from '../../../server/storage/sqlite/sqlite-roster.ts';
 import { SqliteStore } from '../../../server/storage/sqlite/sqlite-store.ts';

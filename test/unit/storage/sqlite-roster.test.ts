@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqlite, troubleOf } from '../../../server/storage/sqlite/sqlite.ts';
 import { SqliteRoster } from '../../../server/storage/sqlite/sqlite-roster.ts';
 import type { RosterEdit } from '../../../server/roster/port.ts';
+import { migrate, steps } from '../../../server/storage/sqlite/schema.ts';
 import { openDatabase, type OpenedDatabase } from '../../../server/storage/sqlite/database.ts';
 
 test('an edit while another program writes is refused whole and named busy; the next one passes', () => {
@@ -44,6 +45,66 @@ test('a reader does not hold up the hub: edits pass while another program has a 
   reader.close();
   database.close();
   rmSync(folder, { recursive: true });
+});
+
+describe('the row of a whole list', () => {
+  const edit = (user: string, friend: string, kind: 'add' | 'remove'): RosterEdit => ({
+    kind,
+    edges: [{ user, friend }],
+  });
+
+  test('is right after every edit, and gone with the last friend', () => {
+    const database = openDatabase(':memory:', { sync: 'normal', wallMs: 1000 });
+    const roster = new SqliteRoster(database);
+    const expected = new Map<string, Set<string>>();
+    for (let at = 1; at <= 2000; at++) {
+      const user = `u${(at * 7) % 5}`;
+      const friend = `f${(at * 31) % 13}`;
+      const isAdded = (at * 17) % 7 < 4;
+      const friends = expected.get(user) ?? new Set();
+      expected.set(user, friends);
+      if (isAdded) friends.add(friend);
+      else friends.delete(friend);
+      roster.edit(edit(user, friend, isAdded ? 'add' : 'remove'), at);
+    }
+    for (const friend of expected.get('u0') ?? []) roster.edit(edit('u0', friend, 'remove'), 3000);
+    expected.get('u0')?.clear();
+    const rows = database.db
+      .prepare<{ user: string; friends: string }>('SELECT * FROM friend_list ORDER BY user')
+      .all();
+    expect(rows.map((row) => [row.user, row.friends])).toEqual(
+      ['u1', 'u2', 'u3', 'u4'].map((user) => [user, [...(expected.get(user) ?? [])].sort().join(',')]),
+    );
+    for (const [user, friends] of expected) expect(roster.friendsOf(user)).toEqual([...friends].sort());
+    database.close();
+  });
+
+  test('is dropped by an edit of another program, and made again by the next read', () => {
+    const database = openDatabase(':memory:', { sync: 'normal', wallMs: 1000 });
+    const roster = new SqliteRoster(database);
+    roster.edit(edit('a', 'b', 'add'), 1);
+    database.db.exec("INSERT INTO edge VALUES ('a', 'c', 2)");
+    const count = database.db.prepare<{ n: number }>('SELECT count(*) AS n FROM friend_list');
+    expect(count.get()?.n).toBe(0);
+    expect(roster.friendsOf('a')).toEqual(['b', 'c']);
+    expect(count.get()?.n).toBe(1);
+    database.close();
+  });
+
+  test('is made for every list when a database of an earlier hub is opened', () => {
+    const db = openSqlite(':memory:');
+    const before = steps.findIndex((step) => step.includes('friend_list'));
+    migrate(db, steps.slice(0, before));
+    db.exec("INSERT INTO edge VALUES ('a', 'c', 1), ('a', 'b', 2), ('d', 'a', 3)");
+    migrate(db, steps);
+    expect(db.prepare('SELECT user, friends FROM friend_list ORDER BY user').all()).toMatchObject([
+      { user: 'a', friends: 'b,c' },
+      { user: 'd', friends: 'a' },
+    ]);
+    expect(db.prepare('SELECT count(*) AS n FROM edge').get()).toEqual({ n: 3 });
+    expect(new SqliteRoster({ db }).friendsOf('a')).toEqual(['b', 'c']);
+    db.close();
+  });
 });
 
 describe('a large edit', () => {

@@ -77,3 +77,43 @@ it('leaves those to memory whom the store need not hear of yet, and does not cou
   writing.flush();
   expect(store.recall('42')).toBeDefined();
 });
+
+it('stores what belongs to entries together with them, or not at all', () => {
+  const writing = writeBehind(() => true);
+  database.db.exec('CREATE TABLE note (user TEXT)');
+  const notes = (): unknown[] => database.db.prepare('SELECT user FROM note').all();
+  const user = someone('42', true);
+  let isFailing = true;
+  let written = 0;
+  writing.attach({
+    write: () => {
+      database.db.exec(`INSERT INTO note VALUES ('42')`);
+      // It may read the entry, which asks to have it stored.
+      writing.writeFirsts();
+      if (isFailing) throw new Error('full');
+    },
+    written: () => written++,
+  });
+  writing.add(user);
+  writing.storeFirst(user);
+  writing.writeFirsts();
+  expect([store.recall('42'), notes(), written, user.isStored]).toEqual([undefined, [], 0, false]);
+  isFailing = false;
+  writing.flush();
+  expect(store.recall('42')).toMatchObject({ v: 5000 });
+  expect([notes(), written, user.isStored]).toEqual([[{ user: '42' }], 1, true]);
+});
+
+it('includes everyone who waits to be stored first in each transaction with a companion', () => {
+  const writing = writeBehind(() => true);
+  const stored: boolean[] = [];
+  const [first, ...others] = Array.from({ length: 150 }, (_, n) => someone(`${n}`, true));
+  writing.attach({ write: () => stored.push(store.recall('0') !== undefined), written: () => undefined });
+  for (const user of others) {
+    user.isStored = true;
+    writing.add(user);
+  }
+  writing.storeFirst(first!);
+  writing.flush();
+  expect(stored[0]).toBe(true);
+});

@@ -3,19 +3,19 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { describeEnd } from '../../explain/explain-view.ts';
 import { asCurl, endSessionRequest } from '../../hub/request-line.ts';
 import type { ExplainedSession } from '../../hub/wire.ts';
-import type { Rooms } from '../../rooms.ts';
+import type { Modules } from '../../modules.ts';
 import { CallLine } from '../call-line.tsx';
-import { Theirs } from '../theirs.tsx';
+import { IsolatedText } from '../isolated-text.tsx';
 
 interface EndDialogProps {
   readonly user: string;
   readonly session: ExplainedSession;
-  readonly rooms: Rooms;
+  readonly modules: Modules;
   /** Receives a description of the result; empty if nothing was done. */
   readonly onDone: (said: string) => void;
 }
 
-export function EndDialog({ user, session: { id, device, adapter }, rooms, onDone }: EndDialogProps) {
+export function EndDialog({ user, session: { id, device, adapter }, modules, onDone }: EndDialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [isAsking, setAsking] = useState(false);
   useEffect(() => {
@@ -23,9 +23,9 @@ export function EndDialog({ user, session: { id, device, adapter }, rooms, onDon
   }, []);
   const end = async (): Promise<void> => {
     setAsking(true);
-    onDone((await rooms.explain.endSession(user, id)).said);
+    onDone((await modules.explain.endSession(user, id)).said);
   };
-  const hasToken = rooms.access.token !== undefined;
+  const hasToken = modules.access.token !== undefined;
   return (
     <dialog
       ref={dialog}
@@ -39,7 +39,7 @@ export function EndDialog({ user, session: { id, device, adapter }, rooms, onDon
       </h2>
       <p>
         <b>
-          <Theirs>{device}</Theirs>
+          <IsolatedText>{device}</IsolatedText>
         </b>{' '}
         over {adapter}, <span class="id">{id}</span>. It counts at once, without a grace. {describeEnd(adapter)} The
         user’s other sessions go on.

@@ -1,26 +1,26 @@
 /** One user: what others see, why, its sessions, and its recent transitions. */
 import { isolated } from '../../../ui/bidi.ts';
-import type { Rooms } from '../../rooms.ts';
+import type { Modules } from '../../modules.ts';
 import type { Explained as State } from '../../explain/explain-user.ts';
 import { viewOf } from '../../explain/explain-view.ts';
-import { useCell, useNow } from '../hooks.ts';
+import { useSignal, useNow } from '../hooks.ts';
 import { Sessions } from './sessions.tsx';
 import { StatusMark } from '../status-mark.tsx';
-import { Theirs } from '../theirs.tsx';
+import { IsolatedText } from '../isolated-text.tsx';
 import { Transitions } from './transitions.tsx';
 
 const COUNT_DOWN_EVERY_MS = 200;
 
-export function Explained({ rooms }: { readonly rooms: Rooms }) {
-  const state = useCell(rooms.explain.state);
+export function Explained({ modules }: { readonly modules: Modules }) {
+  const state = useSignal(modules.explain.state);
   if (state.kind === 'nobody') return null;
   return (
     <section class="explained card" aria-labelledby="explained-title">
       {state.kind === 'explained' ? (
-        <Shown state={state} rooms={rooms} />
+        <Shown state={state} modules={modules} />
       ) : (
         <>
-          <Heading user={state.user} rooms={rooms} />
+          <Heading user={state.user} modules={modules} />
           <p role="status">{state.kind === 'refused' ? state.why : 'Asking the hub…'}</p>
         </>
       )}
@@ -28,21 +28,21 @@ export function Explained({ rooms }: { readonly rooms: Rooms }) {
   );
 }
 
-function Shown({ state, rooms }: { readonly state: State & { kind: 'explained' }; readonly rooms: Rooms }) {
+function Shown({ state, modules }: { readonly state: State & { kind: 'explained' }; readonly modules: Modules }) {
   const { explanation, aheadMs } = state;
-  const isBehind = useCell(rooms.calls.link) !== null;
+  const isBehind = useSignal(modules.calls.unreachableSince) !== null;
   const ticking = useNow(COUNT_DOWN_EVERY_MS) + aheadMs;
   // If the explanation is out of date, its countdowns stop.
   const view = viewOf(explanation, isBehind ? explanation.at : ticking);
   const { entry, decision } = explanation;
   return (
     <>
-      <Heading user={explanation.user} status={entry.status} said={view.headline} rooms={rooms} />
+      <Heading user={explanation.user} status={entry.status} said={view.headline} modules={modules} />
       <p class="seen">
         {view.seen}
         {entry.text !== undefined && (
           <q>
-            <Theirs>{entry.text}</Theirs>
+            <IsolatedText>{entry.text}</IsolatedText>
           </q>
         )}
         {entry.devices.length > 0 && <Devices of={entry.devices} />}
@@ -57,7 +57,7 @@ function Shown({ state, rooms }: { readonly state: State & { kind: 'explained' }
       ))}
       {explanation.stale === true && <p class="warn">The hub is stale: what it says may be behind.</p>}
       <div class="halves">
-        <Sessions user={explanation.user} rows={view.sessions} rooms={rooms} />
+        <Sessions user={explanation.user} rows={view.sessions} modules={modules} />
         <Transitions rows={view.transitions} note={view.transitionsNote} />
       </div>
     </>
@@ -70,7 +70,7 @@ function Devices({ of }: { readonly of: readonly string[] }) {
       {of.map((device, i) => (
         <>
           {i === 0 ? ' on ' : ', '}
-          <Theirs>{device}</Theirs>
+          <IsolatedText>{device}</IsolatedText>
         </>
       ))}
     </span>
@@ -81,20 +81,20 @@ interface HeadingProps {
   readonly user: string;
   readonly status?: string;
   readonly said?: string;
-  readonly rooms: Rooms;
+  readonly modules: Modules;
 }
 
-function Heading({ user, status, said, rooms }: HeadingProps) {
+function Heading({ user, status, said, modules }: HeadingProps) {
   return (
     <div class="heading">
       <h2 id="explained-title">
-        {status !== undefined && <StatusMark status={status} />} <Theirs class="id">{user}</Theirs> {said}
+        {status !== undefined && <StatusMark status={status} />} <IsolatedText class="id">{user}</IsolatedText> {said}
       </h2>
       <a href={`/?user=${encodeURIComponent(user)}`} target="_blank" rel="noopener noreferrer">
         Friend page
         <span class="unseen">
           {' '}
-          of <Theirs>{user}</Theirs>, in a new tab
+          of <IsolatedText>{user}</IsolatedText>, in a new tab
         </span>{' '}
         ↗
       </a>
@@ -103,7 +103,7 @@ function Heading({ user, status, said, rooms }: HeadingProps) {
         class="quiet"
         aria-label={`Close ${isolated(user)}`}
         onClick={() => {
-          rooms.explain.look('');
+          modules.explain.show('');
         }}
       >
         ✕

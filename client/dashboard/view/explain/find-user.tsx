@@ -2,21 +2,21 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { asCurl, explainRequest } from '../../hub/request-line.ts';
 import { isolated } from '../../../ui/bidi.ts';
-import type { Rooms } from '../../rooms.ts';
+import type { Modules } from '../../modules.ts';
 import { CallLine } from '../call-line.tsx';
-import { useCell } from '../hooks.ts';
+import { useSignal } from '../hooks.ts';
 
-export function FindUser({ rooms: { access, explain } }: { readonly rooms: Rooms }) {
-  const state = useCell(explain.state);
-  const looked = state.kind === 'nobody' ? '' : state.user;
-  const [typed, setTyped] = useState(looked);
+export function FindUser({ modules: { access, explain } }: { readonly modules: Modules }) {
+  const state = useSignal(explain.state);
+  const explained = state.kind === 'nobody' ? '' : state.user;
+  const [typed, setTyped] = useState(explained);
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => {
-    setTyped(looked);
-  }, [looked]);
+    setTyped(explained);
+  }, [explained]);
   const submit = (event: Event): void => {
     event.preventDefault();
-    explain.look(typed.trim());
+    explain.show(typed.trim());
   };
   const example = typed.trim() === '' ? '42' : typed.trim();
   return (

@@ -2,18 +2,18 @@
 import { useState } from 'preact/hooks';
 import type { SessionRow } from '../../explain/explain-view.ts';
 import type { ExplainedSession } from '../../hub/wire.ts';
-import type { Rooms } from '../../rooms.ts';
+import type { Modules } from '../../modules.ts';
 import { EndDialog } from './end-dialog.tsx';
 import { Status } from '../status-mark.tsx';
-import { Theirs } from '../theirs.tsx';
+import { IsolatedText } from '../isolated-text.tsx';
 
 interface SessionsProps {
   readonly user: string;
   readonly rows: readonly SessionRow[];
-  readonly rooms: Rooms;
+  readonly modules: Modules;
 }
 
-export function Sessions({ user, rows, rooms }: SessionsProps) {
+export function Sessions({ user, rows, modules }: SessionsProps) {
   const [ending, setEnding] = useState<ExplainedSession | null>(null);
   const [said, setSaid] = useState('');
   return (
@@ -34,7 +34,7 @@ export function Sessions({ user, rows, rooms }: SessionsProps) {
         <EndDialog
           user={user}
           session={ending}
-          rooms={rooms}
+          modules={modules}
           onDone={(sentence) => {
             setEnding(null);
             setSaid(sentence);
@@ -52,7 +52,7 @@ function Session({ row, onEnd }: { readonly row: SessionRow; readonly onEnd: (se
     <li class={decides ? 'session decides' : 'session'} data-session={id}>
       <div class="heading">
         <b>
-          <Theirs>{device}</Theirs>
+          <IsolatedText>{device}</IsolatedText>
         </b>
         <span class="faint">
           {adapter} <span class="id">{id}</span>
@@ -62,7 +62,7 @@ function Session({ row, onEnd }: { readonly row: SessionRow; readonly onEnd: (se
         {decides && <span class="chip good">decides</span>}
         {text !== undefined && (
           <q>
-            <Theirs>{text}</Theirs>
+            <IsolatedText>{text}</IsolatedText>
           </q>
         )}
         <span class="left">

@@ -1,9 +1,9 @@
 /** The numbers at the top, and one word each for whether the hub is ready and its data current. */
-import { formatTime } from '../../ages.ts';
+import { formatTime } from '../../../ui/ago.ts';
 import { measures } from '../../metrics/measures.ts';
 import { formatValue, type Unit } from '../../metrics/units.ts';
-import type { Rooms } from '../../rooms.ts';
-import { useCell } from '../hooks.ts';
+import type { Modules } from '../../modules.ts';
+import { useSignal } from '../hooks.ts';
 
 interface Figure {
   readonly id: string;
@@ -22,12 +22,12 @@ const FIGURES: readonly Figure[] = [
   { id: 'memory', name: 'Memory' },
 ];
 
-export function Numbers({ rooms }: { readonly rooms: Rooms }) {
-  useCell(rooms.scraper.turns);
+export function Numbers({ modules }: { readonly modules: Modules }) {
+  useSignal(modules.scraper.turns);
   return (
     <dl class="numbers">
       {FIGURES.map((figure) => {
-        const { value, unit } = latest(rooms, figure);
+        const { value, unit } = latest(modules, figure);
         return (
           <div key={figure.name}>
             <dt>{figure.name}</dt>
@@ -39,16 +39,16 @@ export function Numbers({ rooms }: { readonly rooms: Rooms }) {
           </div>
         );
       })}
-      <State rooms={rooms} />
+      <State modules={modules} />
     </dl>
   );
 }
 
-function State({ rooms }: { readonly rooms: Rooms }) {
-  const readiness = useCell(rooms.scraper.readiness);
-  const staleSince = useCell(rooms.socket.staleSince);
-  const isTold = useCell(rooms.socket.state).kind === 'live';
-  const isAway = useCell(rooms.calls.link) !== null;
+function State({ modules }: { readonly modules: Modules }) {
+  const readiness = useSignal(modules.scraper.readiness);
+  const staleSince = useSignal(modules.socket.staleSince);
+  const isTold = useSignal(modules.socket.state).kind === 'live';
+  const isAway = useSignal(modules.calls.unreachableSince) !== null;
   const isReady = readiness?.isReady === true;
   return (
     <div class="states">
@@ -76,7 +76,7 @@ function State({ rooms }: { readonly rooms: Rooms }) {
 }
 
 /** Returns the last value that was read. */
-function latest({ history }: Rooms, { id, series: only }: Figure): { value: number | null; unit: Unit } {
+function latest({ history }: Modules, { id, series: only }: Figure): { value: number | null; unit: Unit } {
   const measure = measures.find((one) => one.id === id);
   if (measure === undefined) return { value: null, unit: 'count' };
   const points = history

@@ -1,20 +1,20 @@
 /** All plots, with their interval, their pause, and the time under the cursor. */
 import { useMemo, useState } from 'preact/hooks';
-import { formatTime } from '../../ages.ts';
+import { formatTime } from '../../../ui/ago.ts';
 import { SCRAPE_EVERY_MS } from '../../hub/scraper.ts';
 import { asCurl, metricsRequest } from '../../hub/request-line.ts';
 import type { PlotData } from '../../metrics/history.ts';
 import { measures, type Measure } from '../../metrics/measures.ts';
-import type { Rooms } from '../../rooms.ts';
+import type { Modules } from '../../modules.ts';
 import { CallLine } from '../call-line.tsx';
-import { useCell } from '../hooks.ts';
+import { useSignal } from '../hooks.ts';
 import { Plot } from './plot.tsx';
 
 type Plotted = ReadonlyMap<Measure, PlotData>;
 
-export function Plots({ rooms }: { readonly rooms: Rooms }) {
-  const { history, scraper, access } = rooms;
-  const turn = useCell(scraper.turns);
+export function Plots({ modules }: { readonly modules: Modules }) {
+  const { history, scraper, access } = modules;
+  const turn = useSignal(scraper.turns);
   const [frozen, setFrozen] = useState<Plotted | null>(null);
   const [index, setIndex] = useState<number | null>(null);
   // Computed once per scrape, not once per render: the same data is the same object.
@@ -37,7 +37,7 @@ export function Plots({ rooms }: { readonly rooms: Rooms }) {
         <fieldset class="choice">
           <legend class="unseen">Read every</legend>
           {SCRAPE_EVERY_MS.map((ms) => (
-            <ScrapeChoice key={ms} ms={ms} rooms={rooms} />
+            <ScrapeChoice key={ms} ms={ms} modules={modules} />
           ))}
         </fieldset>
         <button
@@ -65,8 +65,8 @@ export function Plots({ rooms }: { readonly rooms: Rooms }) {
   );
 }
 
-function ScrapeChoice({ ms, rooms: { scraper } }: { readonly ms: number; readonly rooms: Rooms }) {
-  const everyMs = useCell(scraper.everyMs);
+function ScrapeChoice({ ms, modules: { scraper } }: { readonly ms: number; readonly modules: Modules }) {
+  const everyMs = useSignal(scraper.everyMs);
   return (
     <label>
       <input

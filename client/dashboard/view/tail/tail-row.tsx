@@ -1,17 +1,17 @@
 /** One change of the tail. A change is immutable; only its position changes. */
 import { Component } from 'preact';
 import { isolated } from '../../../ui/bidi.ts';
-import { formatTime } from '../../ages.ts';
+import { formatTime } from '../../../ui/ago.ts';
 import { asWords } from '../../explain/explain-view.ts';
 import type { TailRow } from '../../tail/tail-rows.ts';
 import { StatusMark } from '../status-mark.tsx';
-import { Theirs } from '../theirs.tsx';
+import { IsolatedText } from '../isolated-text.tsx';
 
 interface TailRowProps {
   readonly row: TailRow;
   /** The index in the whole table. The header row is the first. */
   readonly index: number;
-  readonly onLook: (user: string) => void;
+  readonly onExplain: (user: string) => void;
 }
 
 export class TailRowView extends Component<TailRowProps> {
@@ -20,7 +20,7 @@ export class TailRowView extends Component<TailRowProps> {
   }
 
   override render() {
-    const { row, index, onLook } = this.props;
+    const { row, index, onExplain } = this.props;
     const { at, from, cause, adapter, session, entry } = row;
     const { user, status, text } = entry;
     const [time, ms] = cut(formatTime(at, Date.now(), true));
@@ -37,7 +37,7 @@ export class TailRowView extends Component<TailRowProps> {
             onClick={(event) => {
               if (event.ctrlKey || event.metaKey || event.shiftKey) return;
               event.preventDefault();
-              onLook(user);
+              onExplain(user);
             }}
           >
             {user}
@@ -57,7 +57,7 @@ export class TailRowView extends Component<TailRowProps> {
           {status}{' '}
           {text !== undefined && (
             <q class="faint">
-              <Theirs>{text}</Theirs>
+              <IsolatedText>{text}</IsolatedText>
             </q>
           )}
         </td>

@@ -17,10 +17,10 @@ interface TailTableProps {
   readonly rows: readonly TailRow[];
   readonly box: RefObject<HTMLDivElement>;
   readonly onScrolled: (scrollTop: number) => void;
-  readonly onLook: (user: string) => void;
+  readonly onExplain: (user: string) => void;
 }
 
-export function TailTable({ rows, box, onScrolled, onLook }: TailTableProps) {
+export function TailTable({ rows, box, onScrolled, onExplain }: TailTableProps) {
   const [top, setTop] = useState(0);
   const height = useHeight(box);
   const rowPx = useRowPx();
@@ -51,7 +51,7 @@ export function TailTable({ rows, box, onScrolled, onLook }: TailTableProps) {
         <tbody>
           <Gap px={first * rowPx} />
           {rows.slice(first, last).map((row, position) => (
-            <TailRowView key={row.number} row={row} index={first + position + 2} onLook={onLook} />
+            <TailRowView key={row.number} row={row} index={first + position + 2} onExplain={onExplain} />
           ))}
           <Gap px={(rows.length - last) * rowPx} />
         </tbody>

@@ -1,31 +1,31 @@
 /** The live tail of changes: its filter, its pause, and the rows. */
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { statusOrder } from '../../../ui/order.ts';
 import { asTailMessages } from '../../hub/request-line.ts';
 import type { TailState } from '../../hub/tail-socket.ts';
 import { asWords } from '../../explain/explain-view.ts';
-import type { Rooms } from '../../rooms.ts';
+import type { Modules } from '../../modules.ts';
 import type { TailFilter } from '../../tail/tail-rows.ts';
 import type { TailShown } from '../../tail/tail.ts';
 import { CallLine } from '../call-line.tsx';
-import { useCell } from '../hooks.ts';
+import { useSignal } from '../hooks.ts';
 import { TailTable } from './tail-table.tsx';
 
-const STATUSES = ['online', 'away', 'busy', 'offline'];
 /** If the rows are scrolled down further than this, the operator is reading, so the rows must not move. */
 const READS_BELOW_PX = 8;
 
-export function TailView({ rooms }: { readonly rooms: Rooms }) {
-  const { tail, socket, access, explain } = rooms;
-  const shown = useCell(tail.shown);
-  const state = useCell(socket.state);
+export function TailView({ modules }: { readonly modules: Modules }) {
+  const { tail, socket, access, explain } = modules;
+  const shown = useSignal(tail.shown);
+  const state = useSignal(socket.state);
   const rows = useRef<HTMLDivElement>(null);
   const [isPaused, setPaused] = useState(false);
   const [isScrolled, setScrolled] = useState(false);
   useEffect(() => {
     tail.hold(isPaused || isScrolled);
   }, [tail, isPaused, isScrolled]);
-  const look = (user: string): void => {
-    explain.look(user);
+  const explainUser = (user: string): void => {
+    explain.show(user);
     document.getElementById('user')?.scrollIntoView({ block: 'start' });
   };
   return (
@@ -57,7 +57,7 @@ export function TailView({ rooms }: { readonly rooms: Rooms }) {
         onScrolled={(scrollTop) => {
           setScrolled(scrollTop > READS_BELOW_PX);
         }}
-        onLook={look}
+        onExplain={explainUser}
       />
     </section>
   );
@@ -77,7 +77,7 @@ interface FilterProps {
 
 function Filter({ shown: { filter, causes, adapters }, onFilter }: FilterProps) {
   const choices = [
-    { field: 'status', any: 'to any status', of: STATUSES },
+    { field: 'status', any: 'to any status', of: statusOrder },
     { field: 'cause', any: 'any cause', of: causes },
     { field: 'adapter', any: 'any adapter', of: adapters },
   ] as const;

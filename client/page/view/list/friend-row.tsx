@@ -2,9 +2,9 @@
 import { Component } from 'preact';
 import type { Entry } from '../../../sdk/index.ts';
 import { isolable } from '../../../ui/bidi.ts';
-import { Avatar } from '../marks.tsx';
-import { Devices } from '../theirs.tsx';
-import { lastSeenWords, statusWord } from '../../words.ts';
+import { Avatar } from '../avatar.tsx';
+import { Devices } from '../isolated-text.tsx';
+import { describeLastSeen, statusLabel } from '../../descriptions.ts';
 
 interface FriendRowProps {
   readonly entry: Entry;
@@ -27,12 +27,12 @@ export class FriendRow extends Component<FriendRowProps> {
     const keys = ['entry', 'index', 'count', 'topPx', 'isGliding', 'isBehind', 'isTabStop', 'onOpen'] as const;
     if (keys.some((key) => next[key] !== this.props[key])) return true;
     // Of the age, only a change of its words counts.
-    return lastSeenWords(next.entry, next.now) !== lastSeenWords(this.props.entry, this.props.now);
+    return describeLastSeen(next.entry, next.now) !== describeLastSeen(this.props.entry, this.props.now);
   }
 
   override render({ entry, index, count, topPx, isGliding, isBehind, isTabStop, now, onOpen }: FriendRowProps) {
     const { user, status, text, devices } = entry;
-    const about = lastSeenWords(entry, now) ?? text;
+    const about = describeLastSeen(entry, now) ?? text;
     return (
       <li
         class={`friend ${status}`}
@@ -52,7 +52,7 @@ export class FriendRow extends Component<FriendRowProps> {
             )}
           </span>
           <span class="state">
-            <span class="word">{statusWord(status, isBehind)}</span>
+            <span class="word">{statusLabel(status, isBehind)}</span>
             {devices.length > 0 && (
               <span class="devices">
                 <Devices of={devices} />

@@ -1,6 +1,6 @@
 /** The placeholders of the list: before the friends are known, if there are none, and if a search finds none. */
 import type { ComponentChildren } from 'preact';
-import { Theirs } from '../theirs.tsx';
+import { IsolatedText } from '../isolated-text.tsx';
 
 export function Waiting() {
   return (
@@ -41,7 +41,7 @@ export function NoneFound({ search, onClear }: NoneFoundProps) {
     <div class="empty">
       <h2>Nobody found</h2>
       <p class="quiet">
-        No friend’s id or text has “<Theirs>{search.trim()}</Theirs>” in it.
+        No friend’s id or text has “<IsolatedText>{search.trim()}</IsolatedText>” in it.
       </p>
       <button type="button" onClick={onClear}>
         Show all

@@ -29,8 +29,6 @@ export interface PresenceRoutesOptions extends Pick<ListRoutesOptions, 'list'> {
   readonly turns: Pick<TurnBudget, 'take' | 'spend'>;
   /** Returns whether the entries may be out of date. */
   readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
-  /** Makes durable what must not be forgotten once it is shown. */
-  readonly ensureStored: () => void;
 }
 
 export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
@@ -53,10 +51,7 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       path: '/v1/presence/{user}',
       about: (call) => readUser(call, 'user'),
       may: (identity, user) => mayReadPresence(identity, [user], options.friendLookUp(1)),
-      answer: ({ viewer }, user) => {
-        options.ensureStored();
-        return withStale(options, entryJson(options, user, viewer), [user], viewer);
-      },
+      answer: ({ viewer }, user) => withStale(options, entryJson(options, user, viewer), [user], viewer),
     }),
     list('GET', (call) => {
       const { query } = call;
@@ -93,13 +88,12 @@ const refusals = {
 } as const;
 
 function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): HttpReply {
-  const { heartbeat, clock, ensureStored } = options;
+  const { heartbeat, clock } = options;
   const { expiresAtMs } = identity;
   // The session ends with its token, even if a longer lease was requested.
   const restMs = expiresAtMs === null ? Infinity : Math.max(1, expiresAtMs - clock.now().wallMs);
   const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs);
   if (refusal !== undefined) return tooMany(refusals[refusal], heartbeat.timeoutMs);
-  ensureStored();
   const viewer = viewerOf(identity, body.user);
   return withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);
 }
@@ -132,7 +126,6 @@ async function entriesInParts(
 }
 
 function entryJsons(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): string[] {
-  options.ensureStored();
   return options.users.answersFor(users, viewer);
 }
 

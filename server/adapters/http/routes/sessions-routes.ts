@@ -14,13 +14,12 @@ export interface SessionsRoutesOptions {
   /** @returns false if the user has no such session. */
   readonly kick: (user: string, sessionId: string) => boolean;
   readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
-  readonly ensureStored: () => void;
   /** HUB_LAST_SEEN=hide */
   readonly hidesLastSeen: boolean;
 }
 
 export function sessionsRoutes(options: SessionsRoutesOptions): Route[] {
-  const { explain, kick, isStale, ensureStored } = options;
+  const { explain, kick, isStale } = options;
   return [
     route({
       method: 'GET',
@@ -28,7 +27,6 @@ export function sessionsRoutes(options: SessionsRoutesOptions): Route[] {
       about: (call) => readUser(call, 'user'),
       may: (identity) => mayExplain(identity, options.hidesLastSeen),
       answer: async ({ viewer }, user) => {
-        ensureStored();
         const explained = await explain(user);
         const explanation = viewer.isAdmin ? explained : withoutAddresses(explained);
         return json(JSON.stringify(isStale([user], viewer) ? { ...explanation, stale: true } : explanation));

@@ -62,6 +62,9 @@ class Peer implements Heard {
     this.heard.push(message);
     this.onHandle();
   }
+  mayPass(message: Incoming): boolean {
+    return message === 'heartbeat';
+  }
   wakeBy(monoMs: number): void {
     this.lookAt = monoMs;
   }
@@ -156,7 +159,55 @@ describe('the inflow of a connection', () => {
     peer.onHandle = () => undefined;
     peer.inflow.release();
     expect(peer.heard).toEqual(numbers(3));
-    expect(peer.log).toEqual(['pause', 'resume']);
+    expect(peer.log).toEqual([]);
+  });
+
+  describe('while a slow handler is not done', () => {
+    const arrive = (...messages: string[]): void => {
+      for (const message of messages) peer.inflow.arrive(message);
+    };
+
+    it('hears heartbeats at once, and the rest afterwards in its order', () => {
+      peer.inflow.hold();
+      arrive('watch', 'heartbeat', 'unwatch', 'heartbeat');
+      expect(peer.heard).toEqual(['heartbeat', 'heartbeat']);
+      peer.inflow.release();
+      expect(peer.heard).toEqual(['heartbeat', 'heartbeat', 'watch', 'unwatch']);
+    });
+
+    it('charges the heartbeats that pass, and lets none pass over the rate', () => {
+      peer.inflow.hold();
+      arrive(...Array.from({ length: 2_500 }, () => 'heartbeat'));
+      const passed = peer.heard.length;
+      expect(passed).toBeLessThanOrEqual(2_001);
+      expect(peer.log).toEqual(['pause']);
+      peer.inflow.release();
+      expect(peer.heard).toHaveLength(passed);
+    });
+
+    it('lets no heartbeat pass an earlier one', () => {
+      peer.isWelcomed = false;
+      peer.inflow.hold();
+      arrive('first');
+      peer.isWelcomed = true;
+      arrive('heartbeat');
+      expect(peer.heard).toEqual([]);
+      peer.inflow.release();
+      expect(peer.heard).toEqual(['first', 'heartbeat']);
+    });
+
+    it('reads on until 64 KiB wait', () => {
+      peer.inflow.hold();
+      const large = 'x'.repeat(16_000);
+      arrive(large, large, large, large);
+      expect(peer.log).toEqual([]);
+      arrive(large);
+      expect(peer.log).toEqual(['pause']);
+      arrive('heartbeat');
+      expect(peer.heard).toEqual([]);
+      peer.inflow.release();
+      expect(peer.log).toEqual(['pause', 'resume']);
+    });
   });
 
   it('keeps 2 MiB, and before the hello 256 KiB; more ends the connection (W21)', () => {

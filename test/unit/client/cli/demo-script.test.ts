@@ -1,6 +1,12 @@
-/** The play of the demo: repeatable by its seed, and with everything in it that a newcomer should see. */
+/** The scenario of the demo: repeatable by its seed, and with everything in it that a newcomer should see. */
 import { describe, expect, it } from 'vitest';
-import { describeAct, nextAct, writePlay, type Act, type Person } from '../../../../client/cli/demo/demo-script.ts';
+import {
+  describeAct,
+  nextAct,
+  createScenario,
+  type Act,
+  type Person,
+} from '../../../../client/cli/demo/demo-script.ts';
 import { isUserId, text } from '../../../../shared/ids.ts';
 
 function liveOf(person: Person, acts: number): Act[] {
@@ -13,10 +19,10 @@ function liveOf(person: Person, acts: number): Act[] {
   });
 }
 
-describe('the play', () => {
+describe('the scenario', () => {
   it('is the same for the same seed, and another for another', () => {
     const plot = (seed: number) => {
-      const { people, friendships } = writePlay(seed, 20);
+      const { people, friendships } = createScenario(seed, 20);
       return JSON.stringify([people, friendships, people.map((person) => liveOf(person, 30))]);
     };
     expect(plot(7)).toBe(plot(7));
@@ -24,7 +30,7 @@ describe('the play', () => {
   });
 
   it('has as many people as asked, half over each adapter, with ids of their own', () => {
-    const { people } = writePlay(1, 100);
+    const { people } = createScenario(1, 100);
     expect(new Set(people.map(({ user }) => user)).size).toBe(100);
     expect(people.filter(({ adapter }) => adapter === 'tcp-xml')).toHaveLength(50);
     expect(people.every(({ user }) => isUserId(user))).toBe(true);
@@ -32,7 +38,7 @@ describe('the play', () => {
   });
 
   it.each([2, 3, 100])('gives each of %d some friends, and nobody oneself', (count) => {
-    const { people, friendships } = writePlay(1, count);
+    const { people, friendships } = createScenario(1, count);
     const befriended = new Set(friendships.flat());
     expect(befriended.size).toBe(people.length);
     expect(friendships.filter(([a, b]) => a === b)).toEqual([]);
@@ -40,11 +46,11 @@ describe('the play', () => {
   });
 
   it('of one person alone is possible', () => {
-    expect(writePlay(1, 1)).toMatchObject({ people: [{ user: 'ada.1' }], friendships: [] });
+    expect(createScenario(1, 1)).toMatchObject({ people: [{ user: 'ada.1' }], friendships: [] });
   });
 
   it('has every kind of act in it, and each can be told', () => {
-    const acts = writePlay(1, 100).people.flatMap((person) => liveOf(person, 20));
+    const acts = createScenario(1, 100).people.flatMap((person) => liveOf(person, 20));
     expect(new Set(acts.map(({ kind }) => kind))).toEqual(
       new Set(['come', 'leave', 'status', 'text', 'reload', 'lose']),
     );
@@ -52,13 +58,13 @@ describe('the play', () => {
   });
 
   it('lets nobody over TCP say a text, which XML heartbeats do not carry', () => {
-    const legacy = writePlay(1, 100).people.filter(({ adapter }) => adapter === 'tcp-xml');
+    const legacy = createScenario(1, 100).people.filter(({ adapter }) => adapter === 'tcp-xml');
     const kinds = legacy.flatMap((person) => liveOf(person, 50)).map(({ kind }) => kind);
     expect(kinds).not.toContain('text');
   });
 
   it('has reloads that return within the grace, and losses that do not', () => {
-    const acts = writePlay(1, 100).people.flatMap((person) => liveOf(person, 50));
+    const acts = createScenario(1, 100).people.flatMap((person) => liveOf(person, 50));
     for (const act of acts) {
       if (act.kind === 'reload') expect(act.backAfterMs).toBeLessThan(1_000);
       if (act.kind === 'lose') expect(act.backAfterMs).toBeGreaterThan(3_000);

@@ -30,15 +30,15 @@ describe('lines of user,friend', () => {
     ['1,2,3', 'it has 3 fields instead of user,friend'],
     ['"1","2",', 'it has 3 fields instead of user,friend'],
     ['1,', 'an id is empty'],
-    ['1,a b', '"a b" is no user id'],
-    ['1,"a,b"', '"a,b" is no user id'],
-    ['"a""b",1', '"a\\"b" is no user id'],
-    ['1,..', '".." is no user id'],
+    ['1,a b', '"a b" is not a user id'],
+    ['1,"a,b"', '"a,b" is not a user id'],
+    ['"a""b",1', '"a\\"b" is not a user id'],
+    ['1,..', '".." is not a user id'],
     ['7,7', '7 can’t be a friend of itself'],
-    ['"1,2', 'a quote is not closed, or stands within a field'],
-    ['1"2,3', 'a quote is not closed, or stands within a field'],
-    ['"1"2,3', 'a quote is not closed, or stands within a field'],
-    [`${'x'.repeat(2_000)},1`, 'it is too long'],
+    ['"1,2', 'a quote is not closed, or is inside a field'],
+    ['1"2,3', 'a quote is not closed, or is inside a field'],
+    ['"1"2,3', 'a quote is not closed, or is inside a field'],
+    [`${'x'.repeat(2_000)},1`, 'the line is too long'],
   ])('that are none are named, and the next one is taken: %s', (line, problem) => {
     expect(read(`1,2\n${line}\n3,4\n`)).toEqual({ edges: ['1: 1 2', '3: 3 4'], bad: [`2: ${problem}`], count: 3 });
   });
@@ -59,7 +59,7 @@ describe('lines of user,friend', () => {
     for (let i = 0; i < 100; i += 1) expect(lines.read('x'.repeat(10_000))).toEqual({ edges: [], bad: [] });
     expect(lines.read('\n1,2\n')).toMatchObject({
       edges: [{ line: 2 }],
-      bad: [{ line: 1, problem: 'it is too long' }],
+      bad: [{ line: 1, problem: 'the line is too long' }],
     });
   });
 });

@@ -33,9 +33,9 @@ describe('the table', () => {
       'Friends of 42   1 of 3 online',
       'live',
       '',
-      '  USER    STATUS                      DEVICES   TEXT',
-      '● 7       online   for 3 m            phone,web in a meeting',
-      '○ 9       offline  last seen 3 m ago',
+      '  USER    STATUS                        DEVICES   TEXT',
+      '● 7       online   for 3 min            phone,web in a meeting',
+      '○ 9       offline  last seen 3 min ago',
       '○ x       offline  never seen',
     ]);
   });

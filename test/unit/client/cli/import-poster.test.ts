@@ -96,7 +96,7 @@ describe('an import', () => {
     );
     await poster.add(pairs(300));
     await poster.finish();
-    expect(bad).toEqual([{ line: 78, problem: 'that u77 follows hub was refused: too many friends' }]);
+    expect(bad).toEqual([{ line: 78, problem: 'the hub refused that u77 follows hub: too many friends' }]);
     expect(taken.flat()).toHaveLength(599);
     expect(poster.problem).toBeUndefined();
   });
@@ -106,7 +106,7 @@ describe('an import', () => {
     await poster.add(pairs(4));
     await poster.finish();
     expect(poster.problem).toMatch(
-      /^the hub does not allow that \(not yours\): where it needs a token, give one with /,
+      /^the hub does not allow that \(not yours\): if it requires a token, give one with /,
     );
     expect([bad.length, calls()]).toEqual([0, 1]);
   });
@@ -127,7 +127,7 @@ describe('an import', () => {
     await poster.add(pairs(1));
     await poster.finish();
     expect(authorizations).toEqual(new Set(['Bearer secret-word']));
-    expect(poster.problem).toBe('the hub does not take the token of --token (it answered 401): give a fresh one');
+    expect(poster.problem).toBe('the hub rejects the token of --token (it answered 401): give a fresh one');
   });
 
   it('ends at once where there is no hub', async () => {

@@ -1,10 +1,10 @@
-/** What reaches a terminal: other people's words made harmless, widths in columns, ages in words, progress. */
+/** What reaches a terminal: other people's words made harmless, widths in columns, progress. */
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { DemoTicker } from '../../../../client/cli/demo/demo-ticker.ts';
 import { renderProgress, writeProgress } from '../../../../client/cli/import/progress.ts';
 import { openScreen } from '../../../../client/cli/terminal/screen.ts';
-import { describeAge, fit, harmless, isolated, widthOf } from '../../../../client/cli/terminal/terminal-text.ts';
+import { fit, harmless, isolated, widthOf } from '../../../../client/cli/terminal/terminal-text.ts';
 import { KeptOutput } from '../../../support/cli-io.ts';
 
 describe('other people’s words', () => {
@@ -58,17 +58,6 @@ describe('a cell', () => {
     expect(widthOf('é')).toBe(1);
     expect(fit('吃饭去了', 6)).toBe('吃饭… ');
   });
-});
-
-describe('an age', () => {
-  it.each([
-    [-5_000, '0 s'],
-    [59_999, '59 s'],
-    [60_000, '1 m'],
-    [3_599_999, '59 m'],
-    [3_600_000, '1 h'],
-    [86_400_000 * 400, '400 d'],
-  ])('of %d ms is %s', (ageMs, words) => expect(describeAge(ageMs)).toBe(words));
 });
 
 describe('progress', () => {

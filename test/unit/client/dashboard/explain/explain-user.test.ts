@@ -31,11 +31,11 @@ describe('the user that is looked at', () => {
     vi.stubGlobal('addEventListener', () => undefined);
     asked = [];
     explained = createExplainUser(new Access(), {
-      link: createSignal<number | null>(null),
+      unreachableSince: createSignal<number | null>(null),
       send: ({ path }) => new Promise((answer) => asked.push({ path, answer })),
     });
     explained.start();
-    explained.look('42');
+    explained.show('42');
   });
   afterEach(() => {
     vi.useRealTimers();
@@ -65,7 +65,7 @@ describe('the user that is looked at', () => {
   });
 
   it('is not kept waiting by the answer about another one, which is dropped', async () => {
-    explained.look('43');
+    explained.show('43');
     expect(asked.map(({ path }) => path)).toEqual(['/v1/users/42/explain', '/v1/users/43/explain']);
     explained.hear([changeOf('43')]);
     await answerTo(0, 'about 42');

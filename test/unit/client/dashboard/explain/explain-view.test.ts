@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { formatTime } from '../../../../../client/dashboard/ages.ts';
-import { asWords, describeEnd, viewOf } from '../../../../../client/dashboard/explain/explain-view.ts';
+import { asWords, describeEnd, formatLeft, viewOf } from '../../../../../client/dashboard/explain/explain-view.ts';
+import { formatTime } from '../../../../../client/ui/ago.ts';
 import { explanation, type Explanation } from '../../../../../shared/index.ts';
 
 const NOW = new Date(2026, 10, 26, 12, 0, 0).getTime();
@@ -108,5 +108,14 @@ describe('words of the view', () => {
     expect(ends[0]).toContain('refuses this user on that connection');
     expect(ends[1]).toContain('4403');
     expect(ends[2]).toBe(ends[3]);
+  });
+});
+
+describe('what is left', () => {
+  it('counts down to a tenth of a second, and is then due', () => {
+    expect(formatLeft(100_000, 1000)).toBe('1 min 39 s');
+    expect(formatLeft(5400, 1000)).toBe('4.4 s');
+    expect(formatLeft(1000, 1000)).toBe('due');
+    expect(formatLeft(1000, 2000)).toBe('due');
   });
 });

@@ -57,7 +57,7 @@ describe('the tail', () => {
     vi.stubGlobal('sessionStorage', { getItem: () => null, setItem: () => undefined, removeItem: () => undefined });
     Socket.all = [];
     access = new Access();
-    tail = new TailSocket({ access, link: createSignal<number | null>(null), onChanges: () => undefined });
+    tail = new TailSocket({ access, unreachableSince: createSignal<number | null>(null), onChanges: () => undefined });
     tail.start();
     access.letIn();
     Socket.all[0]!.welcome();

@@ -1,0 +1,123 @@
+/**
+ * The port of an engine: a store that changes one user's record by compare-and-set, numbers and publishes each change
+ * in the same step, and keeps the list of nodes. It knows nothing of presence: bodies are opaque. Two engines implement
+ * it, and test/contract/cluster-engine-contract.ts holds both to it.
+ *
+ * A promise is rejected if no answer is known. The operation may then have happened, happen later, or never.
+ */
+
+/** What every operation leaves in front of a record. */
+export interface Stamp {
+  /** The bucket clock at the operation, in milliseconds. Grows strictly with each operation of the bucket. */
+  readonly n: number;
+  /** The `n` of the last operation that others saw. */
+  readonly v: number;
+  /** Id of the operation, unique for all time. */
+  readonly op: string;
+  /** Wall clock of the engine at the operation. Ages in the body refer to it. */
+  readonly t: number;
+}
+
+export interface Stored extends Stamp {
+  readonly body: string;
+}
+
+/** One operation on the record of one user. */
+export interface Operation {
+  readonly user: string;
+  readonly bucket: number;
+  readonly op: string;
+  /** The incarnation that writes. */
+  readonly inc: string;
+  /** The `n` of the record that the body was made from. 0: none. */
+  readonly expect: number;
+  /** The new `n` will be larger than this. */
+  readonly floor: number;
+  /** Whether others see the change, so that `v` becomes `n`. */
+  readonly isShown: boolean;
+  readonly body: string;
+  /** What is published: the body, or the part of it that other nodes need. */
+  readonly pushed: string;
+  readonly cause: string;
+  /** Incarnations that have sessions in the record since this operation, and those that no longer have. */
+  readonly joins: readonly string[];
+  readonly leaves: readonly string[];
+}
+
+export type OperationAnswer =
+  /** Done now. */
+  | { readonly kind: 'ok'; readonly stamp: Stamp }
+  /** Done before: the answer was lost. */
+  | { readonly kind: 'done'; readonly record: Stored }
+  /** Not done, because the record is another one now. */
+  | { readonly kind: 'moved'; readonly record: Stored | undefined }
+  /** Not done, because the incarnation was buried. */
+  | { readonly kind: 'fenced' };
+
+/** A bucket's own state. */
+export interface BucketState {
+  /** Id of the last operation; '-' if there was none. */
+  readonly last: string;
+  readonly clock: number;
+  /** Versions below it are shown as it. See `Engine.epoch`. */
+  readonly epoch: number;
+}
+
+/** Records of a bucket and its state, read in one step. */
+export interface BucketRead extends BucketState {
+  readonly records: readonly (Stored | undefined)[];
+}
+
+export type MemberState = 'live' | 'left' | 'dead';
+
+export interface Member {
+  readonly inc: string;
+  readonly state: MemberState;
+  /** Grows with each renewal. */
+  readonly beat: number;
+  /** What the member says of itself. */
+  readonly facts: string;
+}
+
+export interface Members {
+  readonly members: readonly Member[];
+  /**
+   * Names the history that the engine continues. Another one means that acknowledged operations may be lost: another
+   * server answers, or the data is gone.
+   */
+  readonly history: string;
+  /** Replicas of the server, if the engine knows. */
+  readonly replicas: number | undefined;
+}
+
+export interface Engine {
+  /** Reads records of one bucket, in the order of the users. */
+  read(bucket: number, users: readonly string[]): Promise<BucketRead>;
+  change(operation: Operation): Promise<OperationAnswer>;
+  /** Publishes the state of the bucket, with its clock moved to now. */
+  tick(bucket: number): Promise<void>;
+  /**
+   * Starts an epoch above `floor`, unless there is one already: acknowledged operations were lost, so every version
+   * below it may stand for another entry than before. Returns the epoch.
+   */
+  epoch(bucket: number, floor: number, op: string): Promise<number>;
+  /** Says that the incarnation lives or has left. An incarnation that was buried stays dead. */
+  renew(self: Member): Promise<Members>;
+  /** Declares a silent incarnation dead if its counter is still `beat`. */
+  bury(inc: string, beat: number): Promise<boolean>;
+  /** Refuses operations of the incarnation in this bucket from now on. Returns the users that have its sessions. */
+  fence(bucket: number, inc: string): Promise<readonly string[]>;
+}
+
+/** What an engine reports by itself. */
+export interface EngineEvents {
+  /** Something was published in the bucket. */
+  message(bucket: number, text: string): void;
+  /** Nothing is certain: answers or messages may be missing from now on. */
+  away(): void;
+  /** Commands are answered and all buckets are subscribed, again. */
+  back(): void;
+}
+
+/** Operations waiting for their answer, at most, per node. */
+export const MAX_IN_FLIGHT = 1000;

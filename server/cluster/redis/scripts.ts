@@ -1,0 +1,94 @@
+/**
+ * The scripts that run inside Redis. They know nothing of presence: `register` replaces a record if it is still the one
+ * that the caller saw, stamps it and publishes it. Plain scripts, not functions: nothing has to be loaded after a
+ * restart, and two releases can run side by side.
+ *
+ * Measured on 2026-11-29 with `npm run bench -- cluster-costs` (see server/cluster/README.md).
+ */
+
+/** Reads `last clock epoch fences`, the state of a bucket. */
+const READ_META = `
+local meta = redis.call('GET', KEYS[1])
+local w, c, e, fences = '-', '0', '0', ''
+if meta then w, c, e, fences = string.match(meta, '^(%S+) (%d+) (%d+) (.*)$') end
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+`;
+
+/** KEYS: meta, record, index of each joining and leaving incarnation. */
+export const REGISTER = `${READ_META}
+local op, inc, expect, floor, shown, channel, user, body, pushed, cause, signs = unpack(ARGV)
+if fences ~= '' and string.find(fences, inc .. '@', 1, true) then return {'fenced'} end
+local old = redis.call('GET', KEYS[2])
+local n, v, last = '0', '0', ''
+if old then n, v, last = string.match(old, '^(%d+) (%d+) (%S+) ') end
+if last == op then return {'done', old} end
+if n ~= expect then return {'moved', old or ''} end
+local t = now()
+local n2 = string.format('%.0f', math.max(t, c + 1, n + 1, floor + 1))
+if shown == '1' then v = n2 end
+local stamp = n2 .. ' ' .. v .. ' ' .. op .. ' ' .. string.format('%.0f', t)
+redis.call('SET', KEYS[2], stamp .. ' ' .. body)
+redis.call('SET', KEYS[1], op .. ' ' .. n2 .. ' ' .. e .. ' ' .. fences)
+for i = 1, #signs do
+  redis.call(string.sub(signs, i, i) == '+' and 'SADD' or 'SREM', KEYS[i + 2], user)
+end
+redis.call('SPUBLISH', channel, user .. '\\t' .. stamp .. '\\t' .. w .. '\\t' .. cause .. '\\t' .. pushed)
+return {'ok', stamp}
+`;
+
+/** KEYS: meta. ARGV: channel. */
+export const TICK = `${READ_META}
+local c2 = string.format('%.0f', math.max(now(), c + 1))
+redis.call('SET', KEYS[1], w .. ' ' .. c2 .. ' ' .. e .. ' ' .. fences)
+redis.call('SPUBLISH', ARGV[1], '\\t' .. w .. ' ' .. c2 .. ' ' .. e .. '\\t' .. w)
+`;
+
+/** KEYS: meta. ARGV: channel, floor, operation. */
+export const EPOCH = `${READ_META}
+if tonumber(e) > tonumber(ARGV[2]) then return e end
+local c2 = string.format('%.0f', math.max(now(), c + 1, ARGV[2] + 1))
+redis.call('SET', KEYS[1], ARGV[3] .. ' ' .. c2 .. ' ' .. c2 .. ' ' .. fences)
+redis.call('SPUBLISH', ARGV[1], '\\t' .. ARGV[3] .. ' ' .. c2 .. ' ' .. c2 .. '\\t' .. w)
+return c2
+`;
+
+/** KEYS: meta, index. ARGV: incarnation, milliseconds for which a fence stands. */
+export const FENCE = `${READ_META}
+local t = now()
+local kept = ''
+for id, at in string.gmatch(fences, '([^@]+)@(%d+),') do
+  if id ~= ARGV[1] and t - at < tonumber(ARGV[2]) then kept = kept .. id .. '@' .. at .. ',' end
+end
+kept = kept .. ARGV[1] .. '@' .. string.format('%.0f', t) .. ','
+redis.call('SET', KEYS[1], w .. ' ' .. c .. ' ' .. e .. ' ' .. kept)
+return redis.call('SMEMBERS', KEYS[2])
+`;
+
+/** KEYS: members, history. ARGV: incarnation, beat, state, facts, a new name for a history. */
+export const RENEW = `
+local old = redis.call('HGET', KEYS[1], ARGV[1])
+if not (old and string.find(old, '^%d+ dead ')) then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4])
+end
+redis.call('SET', KEYS[2], ARGV[5], 'NX')
+return {redis.call('GET', KEYS[2]), redis.call('HGETALL', KEYS[1])}
+`;
+
+/** KEYS: members. ARGV: incarnation, beat, milliseconds for which the dead are remembered. */
+export const BURY = `
+local time = redis.call('TIME')
+local t = time[1] * 1000
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local at = string.match(all[i + 1], '^%d+ dead (%d+)$')
+  if at and t - at > tonumber(ARGV[3]) then redis.call('HDEL', KEYS[1], all[i]) end
+end
+local old = redis.call('HGET', KEYS[1], ARGV[1])
+local beat = old and string.match(old, '^(%d+) live ')
+if beat ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], beat .. ' dead ' .. string.format('%.0f', t))
+return 1
+`;

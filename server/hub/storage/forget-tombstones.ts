@@ -1,0 +1,31 @@
+/** Deletes old tombstones of friend lists periodically, in bites, so that other work runs between them. */
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
+import type { HubContext } from '../context.ts';
+import type { Storage } from './storage.ts';
+
+const EVERY_MS = 60_000;
+
+/** @returns a function that stops it. */
+export function startForgettingTombstones(
+  { clock, log }: Pick<HubContext, 'clock' | 'log'>,
+  { roster, versions }: Pick<Storage, 'roster' | 'versions'>,
+): () => void {
+  let bite: NodeJS.Immediate | undefined;
+  const forget = (): void => {
+    bite = undefined;
+    try {
+      if (roster.forgetTombstones(versions.now(clock.now().wallMs))) bite = setImmediate(forget);
+    } catch (error) {
+      // Locked or full storage must not end the hub. The next round tries again.
+      if (!(error instanceof StorageUnavailable)) throw error;
+      log.warn({ err: error }, 'old tombstones could not be forgotten');
+    }
+  };
+  const timer = setInterval(() => {
+    if (bite === undefined) forget();
+  }, EVERY_MS);
+  return () => {
+    clearInterval(timer);
+    clearImmediate(bite);
+  };
+}

@@ -1,0 +1,51 @@
+/**
+ * What of storage fails now. If it does, presence continues: the failure is logged once, `/readyz` reports it, and the
+ * work is repeated by whoever needs it. Does not know what the work is.
+ */
+import type { Logger } from '../../lib/log/log.ts';
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
+
+export class StorageHealth {
+  readonly #log: Logger;
+  readonly #failing = new Map<string, string>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** The current failures, as sentences for operators. */
+  get failures(): string[] {
+    return [...this.#failing.values()];
+  }
+
+  isFailing(what: string): boolean {
+    return this.#failing.has(what);
+  }
+
+  /** Runs storage work that presence can do without. @returns whether it succeeded. */
+  attempt(what: string, work: () => void): boolean {
+    try {
+      work();
+    } catch (error) {
+      this.report(what, error);
+      return false;
+    }
+    this.report(what, undefined);
+    return true;
+  }
+
+  /** Notes that this work failed, or succeeded (undefined). Logs only what is new. */
+  report(what: string, error: unknown): void {
+    if ((error !== undefined) === this.#failing.has(what)) return;
+    if (error === undefined) {
+      this.#failing.delete(what);
+      this.#log.info({ what }, 'storage is well again');
+    } else {
+      this.#failing.set(
+        what,
+        `storage: ${what} can’t be kept, since it ${error instanceof StorageUnavailable ? error.reason : 'failed'}`,
+      );
+      this.#log.error({ what, err: error }, 'storage fails; presence goes on, and it is tried again');
+    }
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * Opens the storage of this hub, and repeats small work that failed. The only part of the hub that knows which storage
+ * it is. The store and the roster know how to keep data.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { QuietLog } from '../../lib/log/quiet-log.ts';
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
+import { CEILING_AHEAD_MS, VersionClock } from '../../presence/version-clock.ts';
+import type { Roster } from '../../roster/port.ts';
+import { SqliteRoster } from '../../storage/sqlite/sqlite-roster.ts';
+import {
+  DataInUseError,
+  explainStorage,
+  MEMORY,
+  openDatabase,
+  type OpenedDatabase,
+} from '../../storage/sqlite/database.ts';
+import type { Store, StoreState } from '../../storage/port.ts';
+import type { HistoryStore } from '../../history/port.ts';
+import { SqliteHistory } from '../../storage/sqlite/sqlite-history.ts';
+import { SqliteStore } from '../../storage/sqlite/sqlite-store.ts';
+import { SqliteWebhookQueue } from '../../storage/sqlite/sqlite-webhook-queue.ts';
+import { WalWatch } from '../../storage/sqlite/wal-watch.ts';
+import type { WebhookQueue } from '../../webhooks/queue.ts';
+import type { HubContext } from '../context.ts';
+import { StorageHealth } from './storage-health.ts';
+
+export interface Storage {
+  readonly store: Store;
+  readonly roster: Roster;
+  /** The hub clock, which issues the versions of entries. */
+  readonly versions: VersionClock;
+  readonly webhookQueue: WebhookQueue;
+  readonly historyStore: HistoryStore;
+  readonly health: StorageHealth;
+  /** Whether what is stored outlives the process. */
+  readonly isDurable: boolean;
+}
+
+/** How long a start waits for a previous hub to release HUB_DATA, and how often it checks. */
+const IN_USE_FOR_MS = 15_000;
+const IN_USE_LOOK_EVERY_MS = 100;
+
+/** @throws {StorageError} if HUB_DATA cannot be used; {DataInUseError} if another hub uses it, or on an interrupt. */
+export async function openStorage(context: HubContext): Promise<Storage> {
+  const { config, log, onStop } = context;
+  const database = await openWhenFree(context);
+  onStop(() => {
+    database.close();
+  });
+  watchWal(context, database);
+  const health = new StorageHealth(log);
+  const store = new SqliteStore(database, CEILING_AHEAD_MS, nameCorrupt(context));
+  const roster = new SqliteRoster(database);
+  completeEdit(roster, config.data);
+  const versions = new VersionClock(store.state.clockFloor, (ceiling) =>
+    health.attempt('versions', () => {
+      store.raiseCeiling(ceiling);
+    }),
+  );
+  const webhookQueue = new SqliteWebhookQueue(database);
+  const historyStore = new SqliteHistory(database, config.historyPerDay);
+  return { store, roster, versions, webhookQueue, historyStore, health, isDurable: config.data !== MEMORY };
+}
+
+async function openWhenFree({ config, clock, log, interrupted }: HubContext): Promise<OpenedDatabase> {
+  const giveUpAt = performance.now() + IN_USE_FOR_MS;
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      return openDatabase(config.data, { sync: config.sqliteSync, wallMs: clock.now().wallMs });
+    } catch (error) {
+      const mustWait = error instanceof DataInUseError && !interrupted.aborted && performance.now() < giveUpAt;
+      if (!mustWait) throw error;
+      if (isFirst)
+        log.warn(`HUB_DATA=${config.data} is in use by another hub: waiting ${IN_USE_FOR_MS / 1000} s for its end`);
+      await delay(IN_USE_LOOK_EVERY_MS);
+    }
+  }
+}
+
+function watchWal({ log, onStop }: HubContext, { db, file }: OpenedDatabase): void {
+  if (file === MEMORY) return;
+  const watch = new WalWatch({
+    db,
+    file,
+    onGrown: (bytes, cause) => {
+      log.warn(
+        { file: `${file}-wal`, bytes },
+        cause === 'held'
+          ? 'the write-ahead log grows, since another program keeps reading hub.sqlite: end what has it open'
+          : 'the write-ahead log grows, since it cannot be copied into hub.sqlite: see to the disk',
+      );
+    },
+  });
+  onStop(() => watch.stop());
+}
+
+/** Completes an edit of friend lists that the previous run had stored only in part. */
+function completeEdit(roster: SqliteRoster, path: string): void {
+  try {
+    roster.complete();
+  } catch (error) {
+    throw explainStorage(path, error);
+  }
+}
+
+/** Corrupt rows that are logged individually before only their number is. */
+const NAMED_AT_ONCE = 10;
+
+/**
+ * Logs the first corrupt rows individually, and later ones at most once a second, because the same row may be read
+ * often.
+ */
+function nameCorrupt({ log, clock }: HubContext): (row: string) => void {
+  const quiet = new QuietLog(clock);
+  let named = 0;
+  return (row) => {
+    const tell = (leftOut: number): void => {
+      log.error({ row, leftOut }, 'a corrupt stored row was skipped: the next change of it writes a sound one');
+    };
+    if (named++ < NAMED_AT_ONCE) tell(0);
+    else quiet.maybe(tell);
+  };
+}
+
+/** Turns an error of storage during the start into a sentence for the operator. Returns any other error unchanged. */
+export function explainStart(data: string, error: unknown): unknown {
+  return error instanceof StorageUnavailable ? explainStorage(data, error) : error;
+}
+
+/** Any id serves to test whether the store can be read. */
+const RETRIED_USER = '42';
+
+/** How often failed storage work is repeated, in addition to requests that happen to use it. */
+const RETRY_EVERY_MS = 1000;
+
+/** Repeats failed storage work periodically, so that a recovery is noticed. `since`: see `keepSureUntil`. */
+export function startRetryingStorage(context: HubContext, storage: Storage, sureUntil: () => number | null): void {
+  const { store, versions, health } = storage;
+  const timer = setInterval(() => {
+    if (health.isFailing('recall')) health.attempt('recall', () => store.recall(RETRIED_USER));
+    if (health.isFailing('versions')) versions.now(context.clock.now().wallMs);
+    if (health.isFailing('sureness')) keepSureUntil(storage, sureUntil());
+  }, RETRY_EVERY_MS);
+  context.onStop(() => {
+    clearInterval(timer);
+  });
+}
+
+/** Stores up to which moment this run is sure of what it shows; null: it is sure of everything. */
+export function keepSureUntil({ store, health }: Storage, at: number | null): void {
+  health.attempt('sureness', () => {
+    store.setSureUntil(at);
+  });
+}
+
+/**
+ * Whether the store can answer what changed after `since`. It cannot if `since` is before `certainFrom`. It also cannot
+ * if `since` lies between the end of the last run and this start. The hub issued nothing in that time, unless the store
+ * was replaced by an older backup.
+ */
+export function isCertain({ certainFrom, lastRunEndedBy, clockFloor }: StoreState, since: number): boolean {
+  const isForeign = lastRunEndedBy !== null && since > lastRunEndedBy && since < clockFloor;
+  return since >= certainFrom && !isForeign;
+}

@@ -1,0 +1,33 @@
+/** No source has more than 300 lines, comments included, and no folder has more than 14 sources. */
+import { dirname } from 'node:path';
+import { expect, test } from 'vitest';
+import { filesIn, readSource } from './sources.ts';
+
+const MAX_LINES = 300;
+const MAX_FILES = 14;
+
+/** What is larger, with the reason. Whatever has shrunk must be removed from here. */
+const allowed: Readonly<Record<string, string>> = {
+  'server/fanout/delivery/held-back.ts': 'to be divided',
+  'server/fanout/delivery/pending-changes.ts': 'the next name of held-back.ts',
+  'server/sockets/uws/uws-http.ts': 'to be divided: one request and its body over uWebSockets.js',
+  'server/sockets/ws/ws-engine.ts': 'to be divided: the listener and the sockets of ws',
+};
+
+const sources = filesIn('server', 'client', 'shared').filter((path) => /\.(tsx?|mjs)$/.test(path));
+
+/** What breaks the rule: too large and not allowed, or allowed though it is not too large. */
+function faults(sizes: ReadonlyMap<string, number>, max: number): string[] {
+  return [...sizes].flatMap(([path, size]) => (path in allowed === size > max ? [] : [`${path}: ${size}`]));
+}
+
+test('no source has more than 300 lines', () => {
+  const lines = new Map(sources.map((path) => [path, readSource(path).split('\n').length - 1]));
+  expect(faults(lines, MAX_LINES)).toEqual([]);
+});
+
+test('no folder has more than 14 sources', () => {
+  const counts = new Map<string, number>();
+  for (const path of sources) counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1);
+  expect(faults(counts, MAX_FILES)).toEqual([]);
+});
