@@ -23,8 +23,9 @@ import { buildAdapters, type Actions } from './hub/adapters.ts';
 import { openContext, type HubContext, type HubOptions } from './hub/context.ts';
 import { buildHistory } from './hub/history.ts';
 import { serve, Stops, type Hub, type Parts } from './hub/lifecycle.ts';
+import { OwnTimekeeper } from './hub/storage/own-timekeeper.ts';
 import { buildPresence, createJournal } from './hub/presence.ts';
-import { explainStart, isCertain, keepSureUntil, openStorage } from './hub/storage/storage.ts';
+import { explainStart, keepSureUntil, openStorage } from './hub/storage/open-storage.ts';
 import { buildReads, buildWriteBehind, endRun, restoreRun, startForgetting } from './hub/storage/stored-users.ts';
 import { buildWebhooks } from './hub/webhooks.ts';
 import { Intake } from './intake.ts';
@@ -110,10 +111,8 @@ function buildFanout(context: HubContext, { storage, users, writeBehind }: Core)
     forewarning: staleness,
     turns,
     clock,
-    hubClock: versions,
+    timekeeper: new OwnTimekeeper(clock, versions, store),
     friends: roster,
-    isCertain: (since) => isCertain(store.state, since),
-    forgottenAt: () => store.forgottenAt,
     delays,
     reportEveryMs: REPORT_EVERY_MS,
     largeAudience: LARGE_AUDIENCE,

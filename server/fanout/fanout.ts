@@ -28,10 +28,6 @@ export interface FanoutOptions extends Omit<WatcherMessagesOptions, 'unsentEdits
     changesSince(user: string, sinceMs: number): ListChanges | undefined;
   };
   readonly forewarning: Forewarning;
-  /** Whether this store issued that `since` and can answer it. */
-  readonly isCertain: (since: number) => boolean;
-  /** When the entry of a user without followers was last deleted, on the hub clock. */
-  readonly forgottenAt: () => number;
 }
 
 /** Notifies connections before they are shown users. */
@@ -124,7 +120,8 @@ export class Fanout {
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
     // A user that seems never seen may have been deleted since then, and no entry shows that.
-    const mayLack = from !== undefined && from <= this.#options.forgottenAt() && users.some(({ v }) => v === 0);
+    const { timekeeper } = this.#options;
+    const mayLack = from !== undefined && timekeeper.mayHaveForgotten(from) && users.some(({ v }) => v === 0);
     if (from === undefined || mayLack) {
       this.#messages.snapshot(outbox, head, re, users, undefined);
       return;
@@ -230,9 +227,7 @@ export class Fanout {
 
   /** Returns the `since` if this hub can answer it; undefined if a full snapshot is needed. */
   #answerable(since: number | undefined): number | undefined {
-    const { isCertain, hubClock, clock } = this.#options;
-    if (since === undefined || !isCertain(since) || since > hubClock.now(clock.now().wallMs)) return undefined;
-    return since;
+    return since !== undefined && this.#options.timekeeper.canAnswer(since) ? since : undefined;
   }
 
   #isNewer(user: User, since: number, { viewer }: Outbox): boolean {

@@ -29,7 +29,7 @@ import type { Staleness } from '../staleness.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import type { PresentUsers } from '../actions/present-users.ts';
 import type { HistoryParts } from './history.ts';
-import type { Storage } from './storage/storage.ts';
+import type { Storage } from './storage/open-storage.ts';
 import { messageRate, type HubContext } from './context.ts';
 
 /** What every adapter with connections needs to accept one. */

@@ -5,7 +5,7 @@ import type { TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Doubt } from '../presence/change.ts';
 import type { Users } from '../presence/users.ts';
 import type { HubContext } from './context.ts';
-import type { Storage } from './storage/storage.ts';
+import type { Storage } from './storage/open-storage.ts';
 
 export interface HistoryParts {
   readonly recorder: Recorder;

@@ -18,7 +18,7 @@ import type { HubContext, OnStop } from './context.ts';
 import { Descriptors } from './descriptors.ts';
 import { startForgettingTombstones } from './storage/forget-tombstones.ts';
 import { listenHttp, listenTcp, startPolling } from './ports.ts';
-import { keepSureUntil, startRetryingStorage } from './storage/storage.ts';
+import { keepSureUntil, startRetryingStorage } from './storage/open-storage.ts';
 import { writeAll } from './storage/stored-users.ts';
 
 export interface Hub {

@@ -15,7 +15,7 @@ import type { User } from '../presence/user.ts';
 import type { Users } from '../presence/users.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
 import type { HubContext } from './context.ts';
-import type { Storage } from './storage/storage.ts';
+import type { Storage } from './storage/open-storage.ts';
 
 /** A receiver sees what a stranger with the scope `observe` sees. */
 const stranger: Viewer = { user: null, isAdmin: false, follower: null, mayObserve: true };

@@ -163,11 +163,14 @@ export class FanoutStage {
       presence: this.core.users,
       forewarning: { isOn: false, before: () => undefined, closed: () => undefined },
       clock: this.core.clock,
-      hubClock: this.core.hubClock,
+      timekeeper: {
+        sentUpTo: () => this.core.hubClock.sentUpTo(this.core.clock.wallMs),
+        canAnswer: (since) =>
+          since >= (options.certainFrom ?? 0) && since <= this.core.hubClock.now(this.core.clock.wallMs),
+        mayHaveForgotten: (since) => since <= this.forgottenAt,
+      },
       turns: this.turns,
       friends: this.lists,
-      isCertain: (since) => since >= (options.certainFrom ?? 0),
-      forgottenAt: () => this.forgottenAt,
       delays: this.delays,
       reportEveryMs: options.reportEveryMs ?? 0,
       largeAudience: options.largeAudience ?? LARGE_AUDIENCE,

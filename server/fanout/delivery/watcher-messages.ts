@@ -6,7 +6,6 @@ import type { MessageId } from '../../../shared/messages/client-messages.ts';
 import { MAX_IDS_PER_MESSAGE, USERS_PER_UNIT } from '../../../shared/limits.ts';
 import type { Clock } from '../../lib/time/clock.ts';
 import type { TurnBudget } from '../../lib/time/turn-budget.ts';
-import type { VersionClock } from '../../presence/version-clock.ts';
 import type { User } from '../../presence/user.ts';
 import type { Users } from '../../presence/users.ts';
 import type { Viewer } from '../../presence/viewer.ts';
@@ -14,6 +13,7 @@ import { WatchedList, covers } from '../lists/watched-list.ts';
 import type { PendingChanges } from './pending-changes.ts';
 import type { ListEditNotifier } from '../lists/list-edit-notifier.ts';
 import { selfJson } from '../self-messages.ts';
+import type { Timekeeper } from '../timekeeper.ts';
 import { presenceJson, type Outbox } from './outbox.ts';
 
 /** What `Fanout` itself passes in. */
@@ -24,7 +24,7 @@ interface WatcherMessagesContext extends WatcherMessagesOptions {
 export interface WatcherMessagesOptions {
   readonly presence: Users;
   readonly clock: Clock;
-  readonly hubClock: VersionClock;
+  readonly timekeeper: Timekeeper;
   readonly onDelivered: (entries: number) => void;
   /** Edits of friend lists that are not sent to all watchers yet. */
   readonly unsentEdits: () => Pick<ListEditNotifier, 'isIdle' | 'limitFor'>;
@@ -46,7 +46,7 @@ export class WatcherMessages {
 
   /** The `at` of a message to a connection with nothing pending. */
   sentUpTo(): number {
-    return this.#options.hubClock.sentUpTo(this.#options.clock.now().wallMs);
+    return this.#options.timekeeper.sentUpTo();
   }
 
   /** Whether every edit of a friend list is sent. */

@@ -1,7 +1,7 @@
 /** Deletes old tombstones of friend lists periodically, in bites, so that other work runs between them. */
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { HubContext } from '../context.ts';
-import type { Storage } from './storage.ts';
+import type { Storage } from './open-storage.ts';
 
 const EVERY_MS = 60_000;
 

@@ -15,7 +15,7 @@ import { storedEntryOf } from '../../storage/stored-entry.ts';
 import { WriteBehind } from '../../storage/write-behind.ts';
 import type { HubContext } from '../context.ts';
 import { ForgetStrangers } from './forget-strangers.ts';
-import type { Storage } from './storage.ts';
+import type { Storage } from './open-storage.ts';
 
 type Reads = Pick<UsersOptions, 'recall' | 'recallMany'>;
 

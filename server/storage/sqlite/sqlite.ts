@@ -75,7 +75,7 @@ export function waitOnce(db: SqlDatabase, waitMs: number): SqlDatabase {
       });
     },
     prepare: <Row>(sql: string): SqlStatement<Row> => {
-      const statement = db.prepare<Row>(sql);
+      const statement = read(() => db.prepare<Row>(sql));
       return {
         run: (...values) => write(() => statement.run(...values)),
         get: (...values) => read(() => statement.get(...values)),

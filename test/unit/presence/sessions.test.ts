@@ -20,6 +20,18 @@ it('a change names its session by adapter and id, and holds no session', () => {
   });
 });
 
+it('what is set last has the largest stamp, also over hubs whose clocks agree', () => {
+  const stage = new PresenceStage();
+  const session = stage.begin('42');
+  expect(session.statusSetNo).toBe(stage.clock.wallMs * 64);
+  stage.say(session, { status: 'busy' });
+  expect(session.statusSetNo).toBe(stage.clock.wallMs * 64 + 1);
+  stage.clock.pass(5);
+  const other = new PresenceStage();
+  other.clock.pass(4);
+  expect(stage.begin('7').statusSetNo).toBeGreaterThan(other.begin('7').statusSetNo);
+});
+
 describe('a lease', () => {
   it('runs out at its end, not before, and within one tick of the wheel', () => {
     const stage = new PresenceStage();

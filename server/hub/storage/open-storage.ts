@@ -15,7 +15,7 @@ import {
   openDatabase,
   type OpenedDatabase,
 } from '../../storage/sqlite/database.ts';
-import type { Store, StoreState } from '../../storage/port.ts';
+import type { Store } from '../../storage/port.ts';
 import type { HistoryStore } from '../../history/port.ts';
 import { SqliteHistory } from '../../storage/sqlite/sqlite-history.ts';
 import { SqliteStore } from '../../storage/sqlite/sqlite-store.ts';
@@ -23,7 +23,7 @@ import { SqliteWebhookQueue } from '../../storage/sqlite/sqlite-webhook-queue.ts
 import { WalWatch } from '../../storage/sqlite/wal-watch.ts';
 import type { WebhookQueue } from '../../webhooks/queue.ts';
 import type { HubContext } from '../context.ts';
-import { StorageHealth } from './storage-health.ts';
+import { StorageHealth } from './health.ts';
 
 export interface Storage {
   readonly store: Store;
@@ -152,14 +152,4 @@ export function keepSureUntil({ store, health }: Storage, at: number | null): vo
   health.attempt('sureness', () => {
     store.setSureUntil(at);
   });
-}
-
-/**
- * Whether the store can answer what changed after `since`. It cannot if `since` is before `certainFrom`. It also cannot
- * if `since` lies between the end of the last run and this start. The hub issued nothing in that time, unless the store
- * was replaced by an older backup.
- */
-export function isCertain({ certainFrom, lastRunEndedBy, clockFloor }: StoreState, since: number): boolean {
-  const isForeign = lastRunEndedBy !== null && since > lastRunEndedBy && since < clockFloor;
-  return since >= certainFrom && !isForeign;
 }
