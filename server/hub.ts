@@ -13,6 +13,7 @@ import { block, unblock } from './actions/block.ts';
 import { RosterEdits } from './actions/edit-friends.ts';
 import { explain } from './actions/explain.ts';
 import { kick } from './actions/kick.ts';
+import { PresentUsers } from './actions/present-users.ts';
 import type { Config } from './config/config.ts';
 import { Delays } from './fanout/delivery/delays.ts';
 import { Fanout } from './fanout/fanout.ts';
@@ -20,6 +21,7 @@ import { LARGE_AUDIENCE } from './fanout/reports.ts';
 import { Tails } from './fanout/tails.ts';
 import { buildAdapters, type Actions } from './hub/adapters.ts';
 import { openContext, type HubContext, type HubOptions } from './hub/context.ts';
+import { buildHistory } from './hub/history.ts';
 import { serve, Stops, type Hub, type Parts } from './hub/lifecycle.ts';
 import { OwnTimekeeper } from './hub/storage/own-timekeeper.ts';
 import { buildPresence, createJournal } from './hub/presence.ts';
@@ -98,7 +100,12 @@ function buildFanout(context: HubContext, { storage, users, writeBehind }: Core)
   const counts = { changes: 0, deliveries: 0 };
   const delays = new Delays();
   const turns = new TurnBudget();
-  const staleness = new Staleness({ users, onSureness: (since) => keepSureUntil(storage, since) });
+  const history = buildHistory(context, storage, users);
+  const staleness = new Staleness({
+    users,
+    onSureness: (since) => keepSureUntil(storage, since),
+    onDoubt: (since) => history?.recorder.doubt(since),
+  });
   const fanout = new Fanout({
     presence: users,
     forewarning: staleness,
@@ -119,12 +126,15 @@ function buildFanout(context: HubContext, { storage, users, writeBehind }: Core)
   const tails = new Tails({ presence: users });
   onStop(() => tails.stop());
 
+  const presentUsers = new PresentUsers({ users, turns, nowMs: () => performance.now() });
   const webhooks = buildWebhooks(context, { storage, users, writeBehind, staleness });
   const onChange: readonly ChangeListener[] = [
     ...(webhooks === null ? [] : [webhooks.onChange]),
     ({ isShown }) => {
       if (isShown) counts.changes++;
     },
+    (change) => presentUsers.changed(change),
+    (change) => history?.recorder.changed(change),
     (change) => tails.changed(change),
     (change) => fanout.reports.changed(change),
   ];
@@ -135,6 +145,8 @@ function buildFanout(context: HubContext, { storage, users, writeBehind }: Core)
     staleness,
     fanout,
     tails,
+    presentUsers,
+    historyParts: history,
     webhooks: webhooks?.webhooks ?? null,
     startWebhooks: webhooks?.start,
     onChange,

@@ -33,6 +33,8 @@ interface StalenessOptions {
   readonly users: Pick<Users, 'find'>;
   /** Reports a new earliest `since` of all reasons; null: nothing is in doubt. */
   readonly onSureness: (since: number | null) => void;
+  /** Reports the earliest `since` of the reasons that concern everybody; null: there is none. */
+  readonly onDoubt?: (since: number | null) => void;
 }
 
 /** Sends pending changes, so that `fresh` comes after them. */
@@ -54,6 +56,11 @@ export class Staleness implements Forewarning {
   /** The moment, on the wall clock, since which something shown may be stale; null if nothing is. */
   get since(): number | null {
     return earliest(this.#reasons);
+  }
+
+  /** Whether there is any reason. */
+  get isAny(): boolean {
+    return this.#reasons.length > 0;
   }
 
   /** Whether there is a reason that does not concern everybody. */
@@ -155,6 +162,7 @@ export class Staleness implements Forewarning {
   }
 
   #report(): void {
+    this.#options.onDoubt?.(earliest(this.#reasons.filter(({ isAbout }) => isAbout === null)));
     const { since } = this;
     if (since === this.#reportedSince) return;
     this.#reportedSince = since;

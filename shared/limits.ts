@@ -18,6 +18,10 @@ export const MAX_ENTRY_BYTES = 2048;
 
 /** Maximum ids in one `watch`, `unwatch` or HTTP list. */
 export const MAX_IDS_PER_MESSAGE = 1000;
+/** Maximum transitions in one page of a user's history. */
+export const MAX_HISTORY = 1000;
+/** Maximum entries in one page of the list of present users. */
+export const MAX_LISTED = 1000;
 /** A watch, unwatch or request is charged one unit more against the rate for each group of this many users. */
 export const USERS_PER_UNIT = 50;
 /** Maximum pairs in one import of friends: about 50 ms of the loop's time. */

@@ -14,6 +14,10 @@ export const userStatuses = ['online', 'away', 'busy', 'offline'] as const;
 export const userStatus = z.enum(userStatuses, { error: `must be one of ${userStatuses.join(', ')}` });
 export type UserStatus = z.infer<typeof userStatus>;
 
+/** The statuses of a user that is there. */
+export const presentStatuses = ['online', 'away', 'busy'] as const;
+export type PresentStatus = (typeof presentStatuses)[number];
+
 /** The legacy integer of each user status if no session sends its own. `HUB_CODES` may change them. */
 export const defaultCodes = { offline: -1, online: 1, away: 2, busy: 3 } as const satisfies Record<UserStatus, number>;
 

@@ -3,10 +3,10 @@
  * jwt-authenticator.ts). Knows no wire format and no route. A client gets the same sentence for every refusal; `why` is
  * for the log.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { fail, ok, type Result } from '../../shared/result.ts';
+import { ok, type Result } from '../../shared/result.ts';
 import type { ExplainRefusal } from '../lib/log/refusal-log.ts';
-import { everyone, everyoneButAdmin, type Identity } from './identity.ts';
+import { everyone, everyoneButAdmin, everyoneButMetrics, type Identity } from './identity.ts';
+import { createStaticTokens } from './static-tokens.ts';
 
 export type Verdict = { readonly ok: true; readonly identity: Identity } | Refused | Undecided;
 
@@ -64,27 +64,26 @@ export const UNDECIDED = {
   busy: 'too many bad tokens came from your address: try again later',
 } as const satisfies Record<Undecided['fault'], string>;
 
-/** Longer tokens are refused unread, because jose would decode and parse them first. Real tokens have 0.2 to 2 KiB. */
-export const MAX_TOKEN_CHARS = 8192;
-
-/** `HUB_AUTH=open` without an admin token: every client is admin, whatever token it sends. */
+/** `HUB_AUTH=open` without a token in the settings: every client is admin, whatever token it sends. */
 export const openAuthenticator: Authenticator = {
   withoutToken: everyone,
   verify: async () => ({ ok: true, identity: everyone }),
 };
 
 /**
- * `HUB_AUTH=open` with `HUB_ADMIN_TOKEN`: open, except for what needs an admin. Any other token is refused. The problem
- * names the setting.
+ * `HUB_AUTH=open` with tokens in the settings. With `HUB_ADMIN_TOKEN`: open, except for what needs an admin, and any
+ * other token is refused. With `HUB_METRICS_TOKEN` alone: open, except for the metrics.
  */
-export function createOpenWithAdmin(adminToken: string): Result<Authenticator> {
-  const problem = faultOfAdminToken(adminToken);
-  if (problem !== undefined) return fail(problem);
-  const isAdminToken = createTokenMatcher(adminToken);
+export function createOpenWithTokens(adminTokens: string | null, metricsTokens: string | null): Result<Authenticator> {
+  const tokens = createStaticTokens(adminTokens, metricsTokens, everyone);
+  if (!tokens.ok) return tokens;
+  const withoutToken = adminTokens === null ? everyoneButMetrics : everyoneButAdmin;
   return ok({
-    withoutToken: everyoneButAdmin,
-    verify: async (token) =>
-      isAdminToken(token) ? { ok: true, identity: everyone } : refused('admin', 'it is not HUB_ADMIN_TOKEN'),
+    withoutToken,
+    verify: async (token) => {
+      const identity = tokens.value(token) ?? (adminTokens === null ? withoutToken : undefined);
+      return identity === undefined ? refused('admin', 'it is not HUB_ADMIN_TOKEN') : { ok: true, identity };
+    },
   });
 }
 
@@ -105,22 +104,6 @@ export function explaining(authenticator: Authenticator, explain: ExplainRefusal
 
 export function refused(fault: TokenFault, why: string): Verdict {
   return { ok: false, kind: 'refused', fault, why };
-}
-
-export function faultOfAdminToken(adminToken: string): string | undefined {
-  // Other characters cannot be sent in a header, or would be trimmed at its ends.
-  if (/^[\x21-\x7e]{16,1024}$/.test(adminToken)) return undefined;
-  return 'HUB_ADMIN_TOKEN must be 16 to 1024 visible ASCII characters without spaces: give a random one, as from `openssl rand -hex 32`';
-}
-
-/** Compares digests: `timingSafeEqual` needs equal lengths, and the time reveals nothing about the token. */
-export function createTokenMatcher(expected: string): (token: string) => boolean {
-  const digest = digestOf(expected);
-  return (token) => token.length <= MAX_TOKEN_CHARS && timingSafeEqual(digestOf(token), digest);
-}
-
-function digestOf(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
 }
 
 /** Returns the token of an `Authorization` header; undefined if there is none or it has another scheme. */

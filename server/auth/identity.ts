@@ -5,7 +5,9 @@
 import { isUserId } from '../../shared/ids.ts';
 import type { Viewer } from '../presence/viewer.ts';
 
-export type Scope = 'observe' | 'admin';
+/** `metrics` reads only the metrics, `roster` edits friend lists, and `read` reads what an admin may read. */
+export const scopes = ['observe', 'admin', 'metrics', 'roster', 'read'] as const;
+export type Scope = (typeof scopes)[number];
 
 export interface Identity {
   /** The token's `sub`; null if the identity is not a user: an observer, an operator, or any client in open mode. */
@@ -18,18 +20,31 @@ export interface Identity {
   readonly expiresAtMs: number | null;
   /** The hub asks for no identity: a client may send presence for any user. */
   readonly isOpen: boolean;
+  /** Names the token in the audit log: its `sub`, or the setting and its position. Undefined without a token. */
+  readonly tokenName?: string;
 }
 
 /** Any client in open mode. */
 export const everyone: Identity = {
   user: null,
-  scopes: new Set<Scope>(['observe', 'admin']),
+  scopes: new Set<Scope>(['observe', 'admin', 'metrics']),
   expiresAtMs: null,
   isOpen: true,
 };
 
 /** A client without the admin token, in open mode with one set. */
 export const everyoneButAdmin: Identity = { ...everyone, scopes: new Set<Scope>(['observe']) };
+
+/** A client without a token, in open mode with only a metrics token set. */
+export const everyoneButMetrics: Identity = { ...everyone, scopes: new Set<Scope>(['observe', 'admin']) };
+
+/** The holder of a metrics token, in any mode. */
+export const metricsReader: Identity = {
+  user: null,
+  scopes: new Set<Scope>(['metrics']),
+  expiresAtMs: null,
+  isOpen: false,
+};
 
 /** The holder of the admin token in jwt mode, which is not a user. */
 export const staticAdmin: Identity = {
@@ -41,11 +56,11 @@ export const staticAdmin: Identity = {
 
 /**
  * Returns the viewer for this identity. In open mode, blocks apply to `claimed`, the user that a hello names. Blocks do
- * not apply to an admin.
+ * not apply to an admin, nor to the scope `read`.
  */
 export function viewerOf({ user, scopes, isOpen }: Identity, claimed?: string): Viewer {
   const isAdmin = scopes.has('admin');
-  const known = isAdmin ? null : user;
+  const known = isAdmin || scopes.has('read') ? null : user;
   return { user: isOpen ? (claimed ?? null) : known, isAdmin, follower: user, mayObserve: scopes.has('observe') };
 }
 
@@ -56,9 +71,10 @@ export function identityOf(claims: Claims): Identity | undefined {
   const { sub, exp } = claims;
   // A service's `sub` need not be a user id ("auth0|…"). With a scope, its identity has no user.
   const user = typeof sub === 'string' && isUserId(sub) ? sub : null;
-  const scopes = scopesOf(claims);
-  if (user === null && scopes.size === 0) return undefined;
-  return { user, scopes, expiresAtMs: typeof exp === 'number' ? instantOf(exp) : null, isOpen: false };
+  const granted = scopesOf(claims);
+  if (user === null && granted.size === 0) return undefined;
+  const expiresAtMs = typeof exp === 'number' ? instantOf(exp) : null;
+  return { user, scopes: granted, expiresAtMs, isOpen: false, tokenName: typeof sub === 'string' ? sub : 'no sub' };
 }
 
 /**
@@ -68,7 +84,7 @@ function scopesOf(claims: Claims): ReadonlySet<Scope> {
   const words = [claims['scope'], claims['scopes'], claims['scp']].flatMap((claim): unknown[] =>
     typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : [],
   );
-  return new Set(words.filter((word): word is Scope => word === 'observe' || word === 'admin'));
+  return new Set(words.filter((word): word is Scope => scopes.includes(word as Scope)));
 }
 
 /** Seconds may have a fraction, and JSON allows numbers beyond the range of dates. */

@@ -15,16 +15,9 @@ import {
 import { fail, ok, type Result } from '../../shared/result.ts';
 import type { Clock } from '../lib/time/clock.ts';
 import type { Rate } from '../lib/time/token-bucket.ts';
-import {
-  createTokenMatcher,
-  faultOfAdminToken,
-  MAX_TOKEN_CHARS,
-  refused,
-  type Authenticator,
-  type TokenFault,
-  type Verdict,
-} from './authenticator.ts';
+import { refused, type Authenticator, type TokenFault, type Verdict } from './authenticator.ts';
 import { identityOf, staticAdmin } from './identity.ts';
+import { createStaticTokens, MAX_TOKEN_CHARS } from './static-tokens.ts';
 import { createJwksKeys, KeysUnavailable, type IssuerKeys } from './jwks.ts';
 import {
   expiredAt,
@@ -46,6 +39,7 @@ export interface JwtOptions {
   readonly issuer?: string | undefined;
   readonly audience?: string | undefined;
   readonly adminToken?: string | undefined;
+  readonly metricsToken?: string | undefined;
   /** How many bad tokens of one address are verified. */
   readonly badTokens: Rate;
   readonly clock: Clock;
@@ -73,8 +67,9 @@ const FAULTS_OF_KEYS: ReadonlySet<TokenFault> = new Set(['key', 'signature']);
 export function createJwtAuthenticator(options: JwtOptions): Result<Authenticator> {
   const problem = faultOf(options);
   if (problem !== undefined) return fail(problem);
-  const { issuer, audience, adminToken, clock } = options;
-  const isAdminToken = adminToken === undefined ? () => false : createTokenMatcher(adminToken);
+  const { issuer, audience, clock } = options;
+  const tokens = createStaticTokens(options.adminToken ?? null, options.metricsToken ?? null, staticAdmin);
+  if (!tokens.ok) return tokens;
   const checkSignature = signatureCheckOf(options, {
     clockTolerance: NOT_BEFORE_TOLERANCE_S,
     ...(issuer !== undefined && { issuer }),
@@ -102,7 +97,8 @@ export function createJwtAuthenticator(options: JwtOptions): Result<Authenticato
     withoutToken: null,
     verify: async (token, address) => {
       if (token.length > MAX_TOKEN_CHARS) return refused('length', `it has ${token.length} characters`);
-      if (isAdminToken(token)) return { ok: true, identity: staticAdmin };
+      const identity = tokens.value(token);
+      if (identity !== undefined) return { ok: true, identity };
       const digest = digestOf(token);
       const known = goodOnes.recall(digest, clock.now()) ?? badOnes.recall(digest, clock.now());
       if (known !== undefined) return known;
@@ -190,7 +186,7 @@ function digestOf(text: string): string {
   return createHash('sha256').update(text).digest('base64');
 }
 
-function faultOf({ secret, jwksUrl, adminToken }: JwtOptions): string | undefined {
+function faultOf({ secret, jwksUrl }: JwtOptions): string | undefined {
   if (secret === undefined && jwksUrl === undefined) {
     return 'HUB_AUTH is jwt, and nothing says which tokens are good: set HUB_JWT_SECRET or HUB_JWKS_URL';
   }
@@ -203,7 +199,7 @@ function faultOf({ secret, jwksUrl, adminToken }: JwtOptions): string | undefine
   if (jwksUrl !== undefined && !isKeysUrl(jwksUrl)) {
     return 'HUB_JWKS_URL must be an https:// or http:// address without a user and password';
   }
-  return adminToken === undefined ? undefined : faultOfAdminToken(adminToken);
+  return undefined;
 }
 
 function isKeysUrl(text: string): boolean {

@@ -39,12 +39,22 @@ export function mayWatchUsers(identity: Identity, users: readonly string[], isFr
 
 /** Permission to read the entries of all these users over HTTP. If one is not allowed, the whole request is refused. */
 export function mayReadPresence(identity: Identity, users: readonly string[], isFriend: IsFriend): boolean {
-  return mayAdmin(identity) || mayWatchUsers(identity, users, isFriend);
+  return mayReadAll(identity) || mayWatchUsers(identity, users, isFriend);
 }
 
-/** Permission to read a friend list over HTTP, or the entries of the friends in it. */
+/** Permission to read the entries of a user's friends over HTTP. */
+export function mayReadFriendsPresence(identity: Identity, owner: string): boolean {
+  return mayReadAll(identity) || mayWatchFriendsOf(identity, owner);
+}
+
+/** Permission to read a friend list over HTTP. */
 export function mayReadFriends(identity: Identity, owner: string): boolean {
-  return mayAdmin(identity) || mayWatchFriendsOf(identity, owner);
+  return mayReadFriendsPresence(identity, owner) || identity.scopes.has('roster');
+}
+
+/** Permission to list and count all present users. In open mode with an admin token, it needs that token. */
+export function mayList(identity: Identity): boolean {
+  return mayReadAll(identity) || (mayWatchAnyone(identity) && !identity.isOpen);
 }
 
 /** An edit of a friend list: `drop` ends one friendship; `change` is any other edit (add, replace, import). */
@@ -55,7 +65,12 @@ export type FriendEdit = 'drop' | 'change';
  * without it is not a user.
  */
 export function mayEditFriends(identity: Identity, owner: string, edit: FriendEdit): boolean {
-  return mayAdmin(identity) || (edit === 'drop' && isSelf(identity, owner));
+  return mayEditLists(identity) || (edit === 'drop' && isSelf(identity, owner));
+}
+
+/** Permission for any edit of any friend list. */
+export function mayEditLists(identity: Identity): boolean {
+  return mayAdmin(identity) || identity.scopes.has('roster');
 }
 
 export function mayBlock(identity: Identity, user: string): boolean {
@@ -70,8 +85,28 @@ export function mayAdmin(identity: Identity): boolean {
   return identity.scopes.has('admin');
 }
 
+/** Permission for every GET that an admin may do. */
+export function mayReadAll(identity: Identity): boolean {
+  return mayAdmin(identity) || identity.scopes.has('read');
+}
+
+/**
+ * Permission to read all that is known of a user, with the times of every change. With HUB_LAST_SEEN=hide, these are for
+ * admins only.
+ */
+export function mayExplain(identity: Identity, hidesLastSeen: boolean): boolean {
+  return mayAdmin(identity) || (mayReadAll(identity) && !hidesLastSeen);
+}
+
+/** Permission to read the history of a user. In open mode with an admin token, it needs that token. */
+export function mayReadHistory(identity: Identity, user: string, hidesLastSeen: boolean): boolean {
+  if (isSelf(identity, user) || mayExplain(identity, hidesLastSeen)) return true;
+  return !hidesLastSeen && mayWatchAnyone(identity) && !identity.isOpen;
+}
+
+/** In open mode, the metrics may need a token although everyone is admin (HUB_METRICS_TOKEN). */
 export function mayReadMetrics(identity: Identity): boolean {
-  return mayAdmin(identity);
+  return identity.scopes.has('metrics') || (mayReadAll(identity) && !identity.isOpen);
 }
 
 function isSelfOrFriend(identity: Identity, user: string, isFriend: IsFriend): boolean {

@@ -60,7 +60,16 @@ const settingsByField = {
   jwksUrl: optional('HUB_JWKS_URL', text, 'URL of the issuer’s keys, instead of a secret'),
   jwtIssuer: optional('HUB_JWT_ISSUER', text, 'the iss that tokens must have'),
   jwtAudience: optional('HUB_JWT_AUDIENCE', text, 'the aud that tokens must have'),
-  adminToken: optional('HUB_ADMIN_TOKEN', text, 'a static bearer token with the scope admin'),
+  adminToken: optional(
+    'HUB_ADMIN_TOKEN',
+    text,
+    'a static bearer token with the scope admin; several, separated by commas',
+  ),
+  metricsToken: optional(
+    'HUB_METRICS_TOKEN',
+    text,
+    'a static bearer token that reads only /metrics; several, separated by commas',
+  ),
   tcpAuth: optional(
     'HUB_TCP_AUTH',
     choice('none', 'token'),
@@ -148,12 +157,23 @@ const settingsByField = {
     'how long a webhook that is not delivered is tried again',
   ),
   webhookAllow: setting('HUB_WEBHOOK_ALLOW', text, '', 'link-local addresses to which webhooks may be posted'),
+  historyDays: setting(
+    'HUB_HISTORY_DAYS',
+    whole(0, 3650),
+    0,
+    'for how many days the history of every user is kept; 0 = off',
+  ),
+  historyPerDay: setting(
+    'HUB_HISTORY_PER_DAY',
+    whole(1, 100_000),
+    2000,
+    'transitions of a user and day that are kept singly; further ones are merged',
+  ),
 } as const;
 
 export const laterSettings = [
   { name: 'HUB_WORKERS', accepts: '1', help: 'processes that share the port' },
   { name: 'HUB_ROSTER', accepts: 'sqlite', help: 'where friend lists are stored' },
-  { name: 'HUB_HISTORY_DAYS', accepts: '0', help: 'days of history' },
   { name: 'HUB_REDIS_URL', accepts: undefined, help: 'the bus of a cluster' },
 ] as const satisfies readonly LaterSetting[];
 

@@ -27,6 +27,8 @@ import type { Users } from '../presence/users.ts';
 import { friendLookUp } from '../roster/friend-look-up.ts';
 import type { Staleness } from '../staleness.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
+import type { PresentUsers } from '../actions/present-users.ts';
+import type { HistoryParts } from './history.ts';
 import type { Storage } from './storage/open-storage.ts';
 import { messageRate, type HubContext } from './context.ts';
 
@@ -58,6 +60,9 @@ export interface Inner extends Actions {
   readonly presence: Presence;
   readonly fanout: Fanout;
   readonly tails: Tails;
+  readonly presentUsers: PresentUsers;
+  /** Null if history is off. */
+  readonly historyParts: HistoryParts | null;
   readonly staleness: Staleness;
   readonly intake: Intake;
   readonly storage: Storage;
@@ -178,6 +183,11 @@ function buildApi(
     friendLookUp: (count) => friendLookUp(roster, count),
     heartbeat: { intake, codeOf: (status) => codes.codeOf(status), timeoutMs, warmMs, keepLease },
     isStale: (ids, viewer) => staleness.isStale(ids, viewer),
+    list: (query, viewer) => inner.presentUsers.page(query, viewer),
+    counts: (viewer) =>
+      inner.presentUsers.counts(viewer, (user) => staleness.isAny && staleness.isStale([user.id], viewer)),
+    history: inner.historyParts?.history ?? null,
+    hidesLastSeen: config.lastSeen === 'hide',
     failures: () => health.failures,
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
     maxFriends,

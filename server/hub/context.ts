@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { getHeapStatistics } from 'node:v8';
 import { parseCidrs, type Cidrs } from '../auth/cidrs.ts';
-import { createOpenWithAdmin, openAuthenticator, type Authenticator } from '../auth/authenticator.ts';
+import { createOpenWithTokens, openAuthenticator, type Authenticator } from '../auth/authenticator.ts';
 import { createJwtAuthenticator } from '../auth/jwt-authenticator.ts';
 import { parseOrigins } from '../auth/origins.ts';
 import { refusalReasons, type RefusalReason } from '../../shared/reasons.ts';
@@ -152,8 +152,8 @@ export function messageRate({ messagesPerS }: Config): Rate {
 
 /** Builds the authenticator. @throws {StartError} with one sentence that names the setting. */
 function buildAuthenticator(config: Config, clock: Clock, log: Logger): Authenticator {
-  const { auth, adminToken } = config;
-  if (auth === 'open' && adminToken === null) return openAuthenticator;
+  const { auth, adminToken, metricsToken } = config;
+  if (auth === 'open' && adminToken === null && metricsToken === null) return openAuthenticator;
   const made =
     auth === 'jwt'
       ? createJwtAuthenticator({
@@ -162,13 +162,14 @@ function buildAuthenticator(config: Config, clock: Clock, log: Logger): Authenti
           issuer: config.jwtIssuer ?? undefined,
           audience: config.jwtAudience ?? undefined,
           adminToken: adminToken ?? undefined,
+          metricsToken: metricsToken ?? undefined,
           badTokens: messageRate(config),
           clock,
           onKeysFailure: (why) => {
             log.warn({ why }, 'tokens of new keys can’t be checked');
           },
         })
-      : createOpenWithAdmin(adminToken ?? '');
+      : createOpenWithTokens(adminToken, metricsToken);
   if (!made.ok) throw new StartError(made.problem);
   return made.value;
 }

@@ -9,6 +9,7 @@ import { STALL_MS, StallClock } from '../lib/time/stall-clock.ts';
 import type { ChangeListener, Doubt } from '../presence/change.ts';
 import { correctDates } from '../presence/future-dates.ts';
 import type { User } from '../presence/user.ts';
+import { recordDoubt } from './history.ts';
 import { untilBack, untilDecided, untilLeaseIsOver } from '../staleness.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
 import { Ticker } from '../ticker.ts';
@@ -187,11 +188,15 @@ function buildTicker(context: HubContext, parts: Parts, adapters: Adapters): Tic
 }
 
 /** Doubts what the previous run left, until its users are back. */
-function doubtRestart({ config, clock }: HubContext, { presence, staleness, storage }: Parts): void {
+function doubtRestart({ config, clock }: HubContext, { presence, staleness, storage, historyParts }: Parts): void {
   const now = clock.now();
   const reason = untilBack(presence, storage.store.state, config.warmMs, now);
-  if (reason.isOver(now.monoMs)) keepSureUntil(storage, null);
-  else staleness.begin(reason, []);
+  if (!reason.isOver(now.monoMs)) {
+    staleness.begin(reason, []);
+    return;
+  }
+  keepSureUntil(storage, null);
+  historyParts?.recorder.doubt(null);
 }
 
 /** After a suspension of the machine, marks presence as stale, because users may have left during it. */
@@ -208,9 +213,11 @@ function doubtSuspension(
 }
 
 /** Pings the clients that can be pinged, and notifies watchers that what they see may be stale. */
-function doubtMassLapse({ log }: HubContext, { users, staleness }: Parts, { wsJson }: Adapters, doubt: Doubt): void {
+function doubtMassLapse(context: HubContext, parts: Parts, { wsJson }: Adapters, doubt: Doubt): void {
   const { adapter } = doubt;
-  log.warn({ adapter }, 'very many sessions fell silent at once: their end is held, and doubted');
+  const { users, staleness, historyParts, turns } = parts;
+  if (historyParts !== null) void recordDoubt(context, historyParts, users, turns, doubt);
+  context.log.warn({ adapter }, 'very many sessions fell silent at once: their end is held, and doubted');
   staleness.begin(untilDecided(doubt, users), wsJson.welcomedOutboxes());
   if (adapter === 'ws-json') wsJson.pingAll();
 }

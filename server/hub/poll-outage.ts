@@ -16,10 +16,13 @@ interface PollOutageOptions {
   readonly staleness: Pick<Staleness, 'beginAbout' | 'endAbout'>;
   readonly clock: Clock;
   readonly stalls: Stalls;
+  /** Records since when a user is in doubt, or until when it was. */
+  readonly record: (user: string, since: number, until: number | null) => void;
 }
 
-export function createPollOutage({ users, staleness, clock, stalls }: PollOutageOptions): PollOutage {
-  const sessions = new Set<Session>();
+export function createPollOutage({ users, staleness, clock, stalls, record }: PollOutageOptions): PollOutage {
+  /** With the moment since which each is in doubt. */
+  const sessions = new Map<Session, number>();
   const isInOutage = (user: User): boolean => {
     for (let s = user.firstSession; s !== null; s = s.next) if (sessions.has(s)) return true;
     return false;
@@ -36,13 +39,19 @@ export function createPollOutage({ users, staleness, clock, stalls }: PollOutage
   };
   return {
     began(session) {
-      sessions.add(session);
+      const since = stalls.wallOf(session.lastSignAt, clock.now());
+      if (!sessions.has(session)) {
+        sessions.set(session, since);
+        if (session.status !== 'invisible') record(session.user.id, since, null);
+      }
       current ??= createReason();
-      current.since = Math.min(current.since, stalls.wallOf(session.lastSignAt, clock.now()));
+      current.since = Math.min(current.since, since);
       staleness.beginAbout(current, session.user);
     },
     ended(session) {
+      const since = sessions.get(session);
       sessions.delete(session);
+      if (since !== undefined && session.status !== 'invisible') record(session.user.id, since, clock.now().wallMs);
       if (sessions.size > 0) staleness.endAbout(session.user);
       else current = undefined;
     },

@@ -55,10 +55,12 @@ export async function listenTcp({ config, onStop }: HubContext, tcpXml: TcpXml):
 
 export async function startPolling(
   { config, log, codes, names, encoding, stalls, onStop }: HubContext,
-  { intake, users, staleness }: Inner,
+  { intake, users, staleness, historyParts }: Inner,
   ticker: Ticker,
 ): Promise<void> {
   if (config.pollFile === null) return;
+  const record = (user: string, since: number, until: number | null): void =>
+    historyParts?.recorder.doubtUsers([user], since, until);
   // Like a lease, a poll is judged at a moment up to which sockets have been read.
   const clock = { now: () => ticker.judged };
   const poller = new Poller({
@@ -66,7 +68,7 @@ export async function startPolling(
     intake,
     clock,
     log,
-    outage: createPollOutage({ users, staleness, clock, stalls }),
+    outage: createPollOutage({ users, staleness, clock, stalls, record }),
     codes,
     readXmlState: (body) => readXmlState(body, encoding, names),
   });

@@ -139,6 +139,11 @@ export class Users {
     return versionFor(user, viewer);
   }
 
+  /** Like `entryJsonFor`, for a list of all users, whose entries together would take much memory. */
+  entryJsonOnceFor(user: User, viewer: Viewer): string {
+    return this.#views.jsonOnceFor(user, viewer);
+  }
+
   /**
    * Whether the viewer sees the user as present, with a session on that adapter. Doubts about the adapter then concern
    * this viewer.

@@ -1,12 +1,18 @@
 /** The bodies of HTTP requests and answers. Ids and texts have the same form as in every other adapter. */
 import { z } from 'zod';
 import { entry } from './entry.ts';
-import { device, list, text, userId, userIds } from '../ids.ts';
+import { adapterNames } from './explain.ts';
+import { device, instant, list, text, userId, userIds } from '../ids.ts';
 import { MAX_EDGES_PER_IMPORT, MAX_TTL_MS } from '../limits.ts';
-import { sessionStatuses, userStatus } from '../status.ts';
+import { shownCauses, type ShownCause } from './shown-cause.ts';
+import { presentStatuses, sessionStatuses, userStatus } from '../status.ts';
 
 const heartbeatStatuses = [...sessionStatuses, 'offline'] as const;
 const TTL_FORM = `must be a whole number from 1 to ${MAX_TTL_MS}`;
+
+function fieldsOf<Name extends string, Form>(names: readonly Name[], form: Form): Record<Name, Form> {
+  return Object.fromEntries(names.map((name) => [name, form])) as Record<Name, Form>;
+}
 
 /** `POST /v1/heartbeat`. */
 export const heartbeatBody = z.object({
@@ -39,6 +45,37 @@ export const importBody = z.object({
 
 export const entryAnswer = z.object({ entry });
 export const entriesAnswer = z.object({ entries: z.array(entry) });
+/** A page of the list of present users. `next` is the `after` of the next page; null after the last one. */
+export const listAnswer = z.object({
+  entries: z.array(entry),
+  next: userId.nullable(),
+  stale: z.literal(true).optional(),
+});
+const count = z.int().min(0);
+/** `sessions`: those of the users that are counted, by adapter. */
+export const countsAnswer = z.object({
+  ...fieldsOf(presentStatuses, count),
+  sessions: z.object(fieldsOf(adapterNames, count)),
+  at: instant,
+  stale: z.literal(true).optional(),
+});
+const cause = z.enum(Object.keys(shownCauses) as [ShownCause, ...ShownCause[]]);
+/** `merged`: several transitions beyond HUB_HISTORY_PER_DAY as one. `next` is the `from` of the next page. */
+export const historyAnswer = z.object({
+  user: userId,
+  transitions: z.array(
+    z.object({ at: instant, from: userStatus, to: userStatus, cause, merged: z.literal(true).optional() }),
+  ),
+  next: instant.nullable(),
+});
+export const uptimeAnswer = z.object({
+  user: userId,
+  onlineMs: count,
+  awayMs: count,
+  busyMs: count,
+  offlineMs: count,
+  unknownMs: count,
+});
 export const friendsAnswer = z.object({ user: userId, friends: z.array(userId) });
 
 /** `GET /v1/webhooks`. */

@@ -176,7 +176,7 @@ onBothEngines('HTTP', (transport) => {
     ['GET', '/v1/presence/..', undefined, undefined],
     ['GET', `/v1/presence/${'x'.repeat(129)}`, undefined, 'user'],
     ['GET', '/v1/presence/%zz', undefined, 'path'],
-    ['GET', '/v1/presence', undefined, 'users'],
+    ['GET', '/v1/presence?limit=0', undefined, 'limit'],
     ['GET', '/v1/presence?users=', undefined, 'users'],
     ['GET', '/v1/presence?users=a&users=', undefined, 'users'],
     ['DELETE', '/v1/users/1/friends/2?oneway=true&oneway=false', undefined, 'oneway'],

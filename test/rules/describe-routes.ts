@@ -6,6 +6,8 @@ import { blocksRoutes } from '../../server/adapters/http/routes/blocks-routes.ts
 import { friendsRoutes } from '../../server/adapters/http/routes/friends-routes.ts';
 import { openApiRoute, routeWords } from '../../server/adapters/http/routes/openapi.ts';
 import { operationsRoutes } from '../../server/adapters/http/routes/operations-routes.ts';
+import { historyRoutes } from '../../server/adapters/http/routes/history-routes.ts';
+import { listRoutes } from '../../server/adapters/http/routes/list-routes.ts';
 import { presenceRoutes } from '../../server/adapters/http/routes/presence-routes.ts';
 import { sessionsRoutes } from '../../server/adapters/http/routes/sessions-routes.ts';
 import { webhooksRoutes } from '../../server/adapters/http/routes/webhooks-routes.ts';
@@ -16,9 +18,11 @@ export function describeRoutes(): readonly (readonly [route: string, meaning: st
   const nothing = {} as never;
   const groups = [
     presenceRoutes(nothing),
+    listRoutes(nothing),
     friendsRoutes(nothing),
     blocksRoutes(nothing),
     sessionsRoutes(nothing),
+    historyRoutes(nothing),
     webhooksRoutes(nothing),
     operationsRoutes(nothing),
     openApiRoute([]),

@@ -54,7 +54,14 @@ const table: Readonly<Record<string, Room>> = {
   'adapters/tcp-xml': adapter(['fast-xml-parser']),
   'adapters/ws-json': adapter([]),
   'adapters/http': {
-    rooms: [...adapter([]).rooms, 'metrics (types)', 'roster (types)', 'webhooks (types)'],
+    rooms: [
+      ...adapter([]).rooms,
+      'actions (types)',
+      'history (types)',
+      'metrics (types)',
+      'roster (types)',
+      'webhooks (types)',
+    ],
     packages: ['zod'],
     node: true,
   },
@@ -65,11 +72,12 @@ const table: Readonly<Record<string, Room>> = {
   roster: { rooms: ['shared'], packages: ['pg'], node: true },
   // Only this folder knows SQLite; only the map opens it.
   'storage/sqlite': {
-    rooms: ['storage', 'roster', 'webhooks', 'shared'],
+    rooms: ['storage', 'roster', 'webhooks', 'history (types)', 'shared'],
     packages: ['@photostructure/sqlite'],
     node: true,
   },
   storage: { rooms: ['shared'], node: true },
+  history: { rooms: ['presence', 'shared'], node: true },
   // Of presence, only the pure functions: what a user's sessions on all nodes become is folded as on one.
   cluster: { rooms: ['presence', 'shared'], packages: ['@redis/client', 'zod'], node: true },
   auth: { rooms: ['shared', 'presence (types)'], packages: ['jose'], node: true },

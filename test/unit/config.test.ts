@@ -73,6 +73,7 @@ describe('defaults and sources', () => {
       jwtIssuer: null,
       jwtAudience: null,
       adminToken: null,
+      metricsToken: null,
       tcpAuth: 'none',
       tcpAllow: '',
       origins: '',
@@ -92,6 +93,8 @@ describe('defaults and sources', () => {
       frameMs: 30_000,
       maxQueuedBytes: 4_194_304,
       slowMs: 60_000,
+      historyDays: 0,
+      historyPerDay: 2000,
       webhookUrl: null,
       webhookSecret: null,
       webhookFile: null,
@@ -246,7 +249,6 @@ describe('what this version does not have yet', () => {
     ['HUB_ROSTER', 'postgres://me:hush-hush@db/roster'],
     ['HUB_WORKERS', '2'],
     ['HUB_WORKERS', 'four'],
-    ['HUB_HISTORY_DAYS', '30'],
   ])('%s=%s stops the start, says so, and repeats no secret', (name, value) => {
     const problem = problemOf({ env: { [name]: value } });
     expect(problem).toMatch(new RegExp(`^${name} asks for what this version does not have yet: leave it unset`));

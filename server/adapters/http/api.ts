@@ -15,6 +15,8 @@ import { operationsRoutes, type OperationsOptions } from './routes/operations-ro
 import { sessionsRoutes, type SessionsRoutesOptions } from './routes/sessions-routes.ts';
 import type { PageRules } from './routes/own-pages.ts';
 import { pageRoutes } from './routes/pages.ts';
+import { historyRoutes, type HistoryRoutesOptions } from './routes/history-routes.ts';
+import { listRoutes, type ListRoutesOptions } from './routes/list-routes.ts';
 import { presenceRoutes, type PresenceRoutesOptions } from './routes/presence-routes.ts';
 import { webhooksRoutes, type WebhooksRoutesOptions } from './routes/webhooks-routes.ts';
 import { problem, secureHeaders } from './reply.ts';
@@ -25,6 +27,8 @@ export interface ApiOptions
   extends
     CallersOptions,
     PresenceRoutesOptions,
+    ListRoutesOptions,
+    HistoryRoutesOptions,
     FriendsRoutesOptions,
     BlocksRoutesOptions,
     SessionsRoutesOptions,
@@ -70,14 +74,24 @@ export function createApi(options: ApiOptions): Api {
   const { pageRules, onRefused, explainRefusal, explainUpgrade, log } = options;
   const calls = [
     ...presenceRoutes(options),
+    ...listRoutes(options),
     ...friendsRoutes(options),
     ...blocksRoutes(options),
     ...sessionsRoutes(options),
+    ...historyRoutes(options),
     ...webhooksRoutes(options),
     ...operationsRoutes(options),
   ];
   const routes = [...calls, openApiRoute(calls), ...pageRoutes(options.pages)];
-  const route = createRouter(routes, { pageRules, callers: createCallers(options), turns: options.turns, onRefused });
+  const route = createRouter(routes, {
+    pageRules,
+    callers: createCallers(options),
+    turns: options.turns,
+    onRefused,
+    onAdminChange: (change) => {
+      log.info(change, 'audit: an admin’s change');
+    },
+  });
   const refuseOrigin = (detail: string): HttpReply => {
     onRefused('origin');
     return problem(403, detail);

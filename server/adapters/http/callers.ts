@@ -13,7 +13,7 @@ import {
 } from '../../auth/authenticator.ts';
 import { neighbourhoodOf } from '../../auth/cidrs.ts';
 import type { Identity } from '../../auth/identity.ts';
-import { mayAdmin } from '../../auth/policy.ts';
+import { mayAdmin, mayReadMetrics } from '../../auth/policy.ts';
 import type { Clock } from '../../lib/time/clock.ts';
 import type { ExplainRefusal } from '../../lib/log/refusal-log.ts';
 import type { Rate } from '../../lib/time/token-bucket.ts';
@@ -81,8 +81,9 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
 
   return {
     identify: (request, isBulk) => {
-      // If every caller is admin, a token can add nothing, so none is verified.
-      if (withoutToken !== null && mayAdmin(withoutToken)) return admit(withoutToken, request, isBulk);
+      // If every caller may do everything, a token can add nothing, so none is verified.
+      if (withoutToken !== null && mayAdmin(withoutToken) && mayReadMetrics(withoutToken))
+        return admit(withoutToken, request, isBulk);
       const token = readBearer(request.headers.get('authorization'));
       if (token !== undefined) {
         const verified = authenticator.verify(token, request.remoteAddress);
@@ -98,7 +99,10 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
     },
     refuse: (identity) => {
       if (identity === withoutToken) {
-        explainRefusal('admin', 'a request without HUB_ADMIN_TOKEN was refused: what it asks for is an admin’s');
+        const lacks = mayAdmin(identity)
+          ? 'HUB_METRICS_TOKEN was refused: it asks for the metrics'
+          : 'HUB_ADMIN_TOKEN was refused: what it asks for is an admin’s';
+        explainRefusal('admin', `a request without ${lacks}`);
         return unauthenticated();
       }
       onRefused('forbidden');

@@ -40,6 +40,8 @@ export interface JudgedRoute extends Place {
   readonly access: 'judged';
   /** In open mode this is a script's bulk work, counted separately and by its size only. */
   readonly isBulk: boolean;
+  /** A change that is logged with the token of the admin who makes it. */
+  readonly isAudited: boolean;
   readonly judge: (call: Call) => Judgement;
 }
 
@@ -52,6 +54,7 @@ type Judgement =
 
 interface Rule<About> extends Place {
   readonly isBulk?: boolean;
+  readonly isAudited?: boolean;
   /** Reads the ids on which the permission depends. */
   readonly about: (call: Call) => Read<About>;
   /** The number of users that the request names. It is charged before any of them is looked up. */
@@ -61,12 +64,14 @@ interface Rule<About> extends Place {
   readonly answer: (call: Call, about: About) => Reply;
 }
 
-export function route<About>({ method, path, isBulk = false, about, usersIn, may, answer }: Rule<About>): Route {
+export function route<About>(rule: Rule<About>): Route {
+  const { method, path, isBulk = false, isAudited = false, about, usersIn, may, answer } = rule;
   return {
     access: 'judged',
     method,
     path,
     isBulk,
+    isAudited,
     judge: (call) => {
       const read = about(call);
       if (!read.ok) return { kind: 'bad', reply: read.reply };

@@ -6,6 +6,7 @@
 import { USERS_PER_UNIT } from '../../../shared/limits.ts';
 import type { RefusalReason } from '../../../shared/reasons.ts';
 import { viewerOf, type Identity } from '../../auth/identity.ts';
+import { mayEditLists } from '../../auth/policy.ts';
 import type { TurnBudget } from '../../lib/time/turn-budget.ts';
 import type { HttpReply, HttpRequest } from '../../sockets/port.ts';
 import type { Callers } from './callers.ts';
@@ -21,6 +22,16 @@ interface RouterOptions {
   /** The budget of one loop turn for long work. */
   readonly turns: Pick<TurnBudget, 'take'>;
   readonly onRefused: (reason: RefusalReason) => void;
+  /** Receives each change that the named token of an admin, or of an editor of friend lists, was allowed to make. */
+  readonly onAdminChange: (change: AdminChange) => void;
+}
+
+export interface AdminChange {
+  readonly token: string;
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+  readonly status: number;
 }
 
 /**
@@ -39,9 +50,18 @@ type Router = (request: HttpRequest) => Reply;
 
 export function createRouter(
   routes: readonly Route[],
-  { pageRules, callers, turns, onRefused }: RouterOptions,
+  { pageRules, callers, turns, onRefused, onAdminChange }: RouterOptions,
 ): Router {
   const compiled = routes.map((route) => ({ ...route, segments: route.path.split('/') }));
+  const audited = (identity: Identity, { method, path, query }: HttpRequest, reply: Reply): Reply => {
+    const { tokenName: token } = identity;
+    if (token === undefined || !mayEditLists(identity)) return reply;
+    const note = (done: HttpReply): HttpReply => {
+      onAdminChange({ token, method, path: query === '' ? path : `${path}?${query}`, status: done.status });
+      return done;
+    };
+    return reply instanceof Promise ? reply.then(note) : note(reply);
+  };
   const call = (route: JudgedRoute, params: Readonly<Record<string, string>>, request: HttpRequest): Reply => {
     const go = (identity: Identity): Reply => {
       const query = new URLSearchParams(request.query);
@@ -55,7 +75,7 @@ export function createRouter(
         case 'forbidden':
           return callers.refuse(identity);
         case 'granted':
-          return judgement.answer();
+          return route.isAudited ? audited(identity, request, judgement.answer()) : judgement.answer();
         default:
           return judgement satisfies never;
       }

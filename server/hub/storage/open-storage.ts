@@ -16,6 +16,8 @@ import {
   type OpenedDatabase,
 } from '../../storage/sqlite/database.ts';
 import type { Store } from '../../storage/port.ts';
+import type { HistoryStore } from '../../history/port.ts';
+import { SqliteHistory } from '../../storage/sqlite/sqlite-history.ts';
 import { SqliteStore } from '../../storage/sqlite/sqlite-store.ts';
 import { SqliteWebhookQueue } from '../../storage/sqlite/sqlite-webhook-queue.ts';
 import { WalWatch } from '../../storage/sqlite/wal-watch.ts';
@@ -29,6 +31,7 @@ export interface Storage {
   /** The hub clock, which issues the versions of entries. */
   readonly versions: VersionClock;
   readonly webhookQueue: WebhookQueue;
+  readonly historyStore: HistoryStore;
   readonly health: StorageHealth;
   /** Whether what is stored outlives the process. */
   readonly isDurable: boolean;
@@ -56,7 +59,8 @@ export async function openStorage(context: HubContext): Promise<Storage> {
     }),
   );
   const webhookQueue = new SqliteWebhookQueue(database);
-  return { store, roster, versions, webhookQueue, health, isDurable: config.data !== MEMORY };
+  const historyStore = new SqliteHistory(database, config.historyPerDay);
+  return { store, roster, versions, webhookQueue, historyStore, health, isDurable: config.data !== MEMORY };
 }
 
 async function openWhenFree({ config, clock, log, interrupted }: HubContext): Promise<OpenedDatabase> {

@@ -122,6 +122,34 @@ export const steps: readonly string[] = [
   INSERT INTO friend_list
     SELECT user, group_concat(friend, ',') FROM (SELECT user, friend FROM edge ORDER BY user, friend) GROUP BY user;
   `,
+  `
+  -- Transitions of shown statuses; numbers stand for statuses and causes. merged: several as one, see SqliteHistory.
+  CREATE TABLE history (
+    user TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    from_status INTEGER NOT NULL,
+    to_status INTEGER NOT NULL,
+    cause INTEGER NOT NULL,
+    merged TEXT,
+    PRIMARY KEY (user, at)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Times in which the hub did not know, of everybody where user is ''. to_at is NULL while it lasts.
+  CREATE TABLE history_gap (
+    user TEXT NOT NULL,
+    from_at INTEGER NOT NULL,
+    to_at INTEGER,
+    PRIMARY KEY (user, from_at)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX history_gap_open ON history_gap (user) WHERE to_at IS NULL;
+
+  -- One row: when history began, and up to when it is complete.
+  CREATE TABLE history_state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    began_at INTEGER NOT NULL,
+    sure_until INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];
 
 /** The database was written by a hub that knows more steps. */

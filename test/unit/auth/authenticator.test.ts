@@ -1,7 +1,7 @@
 /** The open modes, the admin token, and where a token stands in a header. */
 import { describe, expect, it } from 'vitest';
 import {
-  createOpenWithAdmin,
+  createOpenWithTokens,
   openAuthenticator,
   readBearer,
   type Authenticator,
@@ -12,7 +12,7 @@ const ADMIN_TOKEN = 'correct-horse-battery';
 const HERE = '192.0.2.1';
 
 function openWithAdmin(): Authenticator {
-  const made = createOpenWithAdmin(ADMIN_TOKEN);
+  const made = createOpenWithTokens(ADMIN_TOKEN, null);
   if (!made.ok) throw new Error(made.problem);
   return made.value;
 }
@@ -61,7 +61,7 @@ describe('open mode with an admin token', () => {
     ['sixteen-chars-ünd'],
     ['sixteen-characters\n'],
   ])('does not start with %j as the token (S7)', (token) => {
-    expect(createOpenWithAdmin(token)).toEqual({
+    expect(createOpenWithTokens(token, null)).toEqual({
       ok: false,
       problem: expect.stringMatching(/^HUB_ADMIN_TOKEN must/) as unknown,
     });

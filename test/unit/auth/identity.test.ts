@@ -4,7 +4,13 @@ import { identityOf } from '../../../server/auth/identity.ts';
 
 describe('the user of a token (S5)', () => {
   it('is its sub', () => {
-    expect(identityOf({ sub: '42' })).toEqual({ user: '42', scopes: new Set(), expiresAtMs: null, isOpen: false });
+    expect(identityOf({ sub: '42' })).toEqual({
+      user: '42',
+      scopes: new Set(),
+      expiresAtMs: null,
+      isOpen: false,
+      tokenName: '42',
+    });
   });
 
   it.each([['nothing'], ['auth0|7'], [''], ['..'], [42], [null], [['42']]])(
@@ -24,6 +30,7 @@ describe('the scopes of a token (S5)', () => {
   it.each<[string, Record<string, unknown>, string[]]>([
     ['a text with one', { scope: 'observe' }, ['observe']],
     ['a text with both among others', { scope: 'openid admin  email observe' }, ['admin', 'observe']],
+    ['the narrower scopes', { scope: 'metrics roster read' }, ['metrics', 'read', 'roster']],
     ['a list named scopes', { scopes: ['admin', 'x'] }, ['admin']],
     ['a list named scp', { scp: ['observe'] }, ['observe']],
     ['a text named scp', { scp: 'observe' }, ['observe']],

@@ -45,7 +45,7 @@ describe('a good token', () => {
   it('makes its bearer the user of its sub, until its exp', async () => {
     expect(await authenticator.verify(await sign(goodClaims()), HERE)).toEqual({
       ok: true,
-      identity: { user: '42', scopes: new Set(), expiresAtMs: clock.wallMs + 60_000, isOpen: false },
+      identity: { user: '42', scopes: new Set(), expiresAtMs: clock.wallMs + 60_000, isOpen: false, tokenName: '42' },
     });
   });
 
@@ -218,7 +218,13 @@ describe('the admin token', () => {
   it('makes its bearer admin and no user', async () => {
     expect(await authenticator.verify(ADMIN_TOKEN, HERE)).toEqual({
       ok: true,
-      identity: { user: null, scopes: new Set(['admin']), expiresAtMs: null, isOpen: false },
+      identity: {
+        user: null,
+        scopes: new Set(['admin']),
+        expiresAtMs: null,
+        isOpen: false,
+        tokenName: 'HUB_ADMIN_TOKEN 1',
+      },
     });
   });
 

@@ -1,6 +1,14 @@
 /** Who may: the rows of the contract, for everybody who may come. */
 import { describe, expect, it } from 'vitest';
-import { everyone, everyoneButAdmin, staticAdmin, type Identity, type Scope } from '../../../server/auth/identity.ts';
+import {
+  everyone,
+  everyoneButAdmin,
+  everyoneButMetrics,
+  metricsReader,
+  staticAdmin,
+  type Identity,
+  type Scope,
+} from '../../../server/auth/identity.ts';
 import * as policy from '../../../server/auth/policy.ts';
 
 const bearer = (user: string | null, ...scopes: Scope[]): Identity => ({
@@ -13,11 +21,15 @@ const bearer = (user: string | null, ...scopes: Scope[]): Identity => ({
 const who = {
   anybodyInOpenMode: everyone,
   anybodyBesideAnAdminToken: everyoneButAdmin,
+  anybodyBesideAMetricsToken: everyoneButMetrics,
   user42: bearer('42'),
   observer: bearer(null, 'observe'),
   observingUser42: bearer('42', 'observe'),
   adminUser42: bearer('42', 'admin'),
   staticAdmin,
+  metricsReader,
+  reader: bearer(null, 'read'),
+  rosterEditor: bearer(null, 'roster'),
 };
 type Who = keyof typeof who;
 
@@ -25,8 +37,10 @@ type Who = keyof typeof who;
 const edges = new Set(['42 7', '8 42']);
 const isFriend: policy.IsFriend = (user, other) => edges.has(`${user} ${other}`);
 
-const open: Who[] = ['anybodyInOpenMode', 'anybodyBesideAnAdminToken'];
-const admins: Who[] = ['anybodyInOpenMode', 'adminUser42', 'staticAdmin'];
+const open: Who[] = ['anybodyInOpenMode', 'anybodyBesideAnAdminToken', 'anybodyBesideAMetricsToken'];
+const admins: Who[] = ['anybodyInOpenMode', 'anybodyBesideAMetricsToken', 'adminUser42', 'staticAdmin'];
+const readers: Who[] = [...admins, 'reader'];
+const editors: Who[] = [...admins, 'rosterEditor'];
 const observers: Who[] = [...open, 'observer', 'observingUser42'];
 const being42: Who[] = ['user42', 'observingUser42', 'adminUser42'];
 const all = Object.keys(who) as Who[];
@@ -56,18 +70,26 @@ describe.each<[string, Question, Who[]]>([
   ['watch 9', watches('9'), observers],
   ['watch 7 and 9', watches('7', '9'), observers],
   ['watch 9 and 7', watches('9', '7'), observers],
-  ['read 42 and 7', reads('42', '7'), [...observers, ...admins, ...being42]],
-  ['read 9', reads('9'), [...observers, ...admins]],
-  ['read 42, 7 and 9', reads('42', '7', '9'), [...observers, ...admins]],
-  ['read the list of 42', (one) => policy.mayReadFriends(one, '42'), all],
-  ['read the list of 7', (one) => policy.mayReadFriends(one, '7'), [...observers, ...admins]],
-  ['drop a friend of 42', (one) => policy.mayEditFriends(one, '42', 'drop'), [...admins, ...being42]],
-  ['drop 42 from the list of 8', (one) => policy.mayEditFriends(one, '8', 'drop'), admins],
-  ['change the list of 42 otherwise', (one) => policy.mayEditFriends(one, '42', 'change'), admins],
+  ['read 42 and 7', reads('42', '7'), [...observers, ...readers, ...being42]],
+  ['read 9', reads('9'), [...observers, ...readers]],
+  ['read 42, 7 and 9', reads('42', '7', '9'), [...observers, ...readers]],
+  ['read the list of 42', (one) => policy.mayReadFriends(one, '42'), all.filter((one) => one !== 'metricsReader')],
+  ['read the list of 7', (one) => policy.mayReadFriends(one, '7'), [...observers, ...readers, ...editors]],
+  ['read the friends’ presence of 7', (one) => policy.mayReadFriendsPresence(one, '7'), [...observers, ...readers]],
+  ['drop a friend of 42', (one) => policy.mayEditFriends(one, '42', 'drop'), [...editors, ...being42]],
+  ['drop 42 from the list of 8', (one) => policy.mayEditFriends(one, '8', 'drop'), editors],
+  ['change the list of 42 otherwise', (one) => policy.mayEditFriends(one, '42', 'change'), editors],
   ['block somebody for 42', (one) => policy.mayBlock(one, '42'), [...open, ...admins, ...being42]],
   ['block somebody for 9', (one) => policy.mayBlock(one, '9'), [...open, ...admins]],
   ['do what is an admin’s', policy.mayAdmin, admins],
-  ['read the metrics', policy.mayReadMetrics, admins],
+  [
+    'read the metrics',
+    policy.mayReadMetrics,
+    [...readers, 'metricsReader' as const].filter((one) => one !== 'anybodyBesideAMetricsToken'),
+  ],
+  ['list who is present', policy.mayList, [...readers, 'observer', 'observingUser42']],
+  ['have a user explained', (one) => policy.mayExplain(one, false), readers],
+  ['have a user explained where lastSeen is hidden', (one) => policy.mayExplain(one, true), admins],
 ])('may %s', (_what, may, those) => {
   it.each(all)('%s', (one) => {
     expect(may(who[one])).toBe(those.includes(one));

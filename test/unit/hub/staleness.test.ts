@@ -24,6 +24,7 @@ class Stage extends FanoutStage {
     staleness: this.staleness,
     clock: this.core.clock,
     stalls: noStalls,
+    record: () => undefined,
   });
 
   watch(...users: string[]): Peer {

@@ -33,6 +33,7 @@ export function blocksRoutes({ block, unblock, watchersOf, maxFriends, onRefused
     route({
       method,
       path: '/v1/users/{user}/blocks/{other}',
+      isAudited: true,
       about: (call) => readPair(call, 'other', 'nobody is blocked by oneself'),
       may: (identity, { user }) => mayBlock(identity, user),
       answer: ({ chargeFor }, { user, other }) => {

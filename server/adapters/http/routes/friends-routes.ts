@@ -5,7 +5,7 @@
 import type { RefusalReason } from '../../../../shared/reasons.ts';
 import { USERS_PER_UNIT } from '../../../../shared/limits.ts';
 import { friendsBody, importBody } from '../../../../shared/messages/http-bodies.ts';
-import { mayAdmin, mayEditFriends, mayReadFriends } from '../../../auth/policy.ts';
+import { mayEditFriends, mayEditLists, mayReadFriends } from '../../../auth/policy.ts';
 import type { Edge, Roster, RosterEdit } from '../../../roster/port.ts';
 import type { HttpReply } from '../../../sockets/port.ts';
 import { durably } from '../durably.ts';
@@ -37,6 +37,7 @@ export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
       method,
       path: '/v1/users/{user}/friends/{friend}',
       isBulk: true,
+      isAudited: true,
       about: (call) => readPair(call, 'friend', ONESELF),
       may: (identity, { user }) => mayEditFriends(identity, user, kind === 'remove' ? 'drop' : 'change'),
       answer: (call, { user, other }) => {
@@ -61,6 +62,7 @@ export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
       method: 'PUT',
       path: '/v1/users/{user}/friends',
       isBulk: true,
+      isAudited: true,
       about: (call) => readUser(call, 'user'),
       may: (identity, user) => mayEditFriends(identity, user, 'change'),
       answer: (call, user) => replaceList(options, call, user),
@@ -71,8 +73,9 @@ export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
       method: 'POST',
       path: '/v1/friends/import',
       isBulk: true,
+      isAudited: true,
       about: aboutNobody,
-      may: mayAdmin,
+      may: mayEditLists,
       answer: (call) => addMany(options, call),
     }),
   ];

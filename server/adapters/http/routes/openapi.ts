@@ -8,19 +8,23 @@ import { lists } from '../../../../shared/ids.ts';
 import { entry } from '../../../../shared/messages/entry.ts';
 import { explanation } from '../../../../shared/messages/explain.ts';
 import {
+  countsAnswer,
   entriesAnswer,
   entryAnswer,
   friendsAnswer,
   friendsBody,
   heartbeatBody,
+  historyAnswer,
   importBody,
+  listAnswer,
   presenceBody,
   problem,
+  uptimeAnswer,
   webhookReplayAnswer,
   webhooksAnswer,
   webhookTestAnswer,
 } from '../../../../shared/messages/http-bodies.ts';
-import { PROTOCOL_VERSION } from '../../../../shared/limits.ts';
+import { MAX_HISTORY, MAX_LISTED, PROTOCOL_VERSION } from '../../../../shared/limits.ts';
 import { json } from '../reply.ts';
 import type { Route } from '../route.ts';
 
@@ -31,12 +35,18 @@ interface Words {
   readonly body?: z.ZodType;
   /** The body of a 200 reply; undefined if the reply is 204. `'text'`: Prometheus text. */
   readonly answer?: z.ZodType | 'text';
-  readonly query?: 'oneway' | 'users';
+  /** The schemas of the parameters of the query, by name. All are optional. */
+  readonly query?: Readonly<Record<string, object>>;
 }
 
 const status = z.object({ status: z.string() });
 const importAnswer = z.object({ added: z.int() });
+const presenceAnswer = z.union([listAnswer, entriesAnswer]);
 const description = z.record(z.string(), z.unknown());
+
+const TEXT = { type: 'string' };
+const INSTANT = { type: 'integer', minimum: 0 };
+const ONEWAY = { oneway: { type: 'boolean', default: false } };
 
 /** The schemas, by the type names in a generated client. */
 const named = {
@@ -47,6 +57,11 @@ const named = {
   Description: description,
   EntryAnswer: entryAnswer,
   EntriesAnswer: entriesAnswer,
+  ListAnswer: listAnswer,
+  PresenceAnswer: presenceAnswer,
+  CountsAnswer: countsAnswer,
+  HistoryAnswer: historyAnswer,
+  UptimeAnswer: uptimeAnswer,
   FriendsAnswer: friendsAnswer,
   ImportAnswer: importAnswer,
   PresenceBody: presenceBody,
@@ -67,15 +82,26 @@ export const routeWords: Readonly<Record<string, Words>> = {
   },
   'GET /v1/presence': {
     id: 'listPresence',
-    says: '`?users=a,b,c`: `{"entries":[…]}` in the order asked, each once, at most 1000',
-    answer: entriesAnswer,
-    query: 'users',
+    says: '`?users=a,b,c`: `{"entries":[…]}` in the order asked, each once, at most 1000. Without `users`: `{"entries":[…],"next":…}`, a page of all who are present, see H28',
+    answer: presenceAnswer,
+    query: {
+      users: TEXT,
+      status: TEXT,
+      prefix: TEXT,
+      limit: { type: 'integer', minimum: 1, maximum: MAX_LISTED },
+      after: TEXT,
+    },
   },
   'POST /v1/presence': {
     id: 'queryPresence',
     says: 'the same, with the list in the body',
     body: presenceBody,
     answer: entriesAnswer,
+  },
+  'GET /v1/counts': {
+    id: 'getCounts',
+    says: '`{"online":2,"away":0,"busy":1,"sessions":{"tcp-xml":1,…},"at":…}`: how many are present, see H29',
+    answer: countsAnswer,
   },
   'POST /v1/heartbeat': {
     id: 'sendHeartbeat',
@@ -97,24 +123,24 @@ export const routeWords: Readonly<Record<string, Words>> = {
     id: 'replaceFriends',
     says: '204; replaces the list, and ends both directions of what is dropped; `?oneway=true`: one',
     body: friendsBody,
-    query: 'oneway',
+    query: ONEWAY,
   },
   'PUT /v1/users/{user}/friends/{friend}': {
     id: 'addFriend',
     says: '204, also where they already are; `?oneway=true`: only `user` follows `friend`',
-    query: 'oneway',
+    query: ONEWAY,
   },
   'DELETE /v1/users/{user}/friends/{friend}': {
     id: 'removeFriend',
     says: '204, also where they are not; ends both directions, `?oneway=true`: one',
-    query: 'oneway',
+    query: ONEWAY,
   },
   'POST /v1/friends/import': {
     id: 'importFriends',
     says: '`{"added":4}`, the edges that were not there; both directions, `?oneway=true`: one (an extension)',
     body: importBody,
     answer: importAnswer,
-    query: 'oneway',
+    query: ONEWAY,
   },
   'PUT /v1/users/{user}/blocks/{other}': {
     id: 'blockUser',
@@ -132,6 +158,18 @@ export const routeWords: Readonly<Record<string, Words>> = {
   'DELETE /v1/users/{user}/sessions/{session}': {
     id: 'endSession',
     says: '(admin) 204; ends the session at once; 404 for one that is not there',
+  },
+  'GET /v1/users/{user}/history': {
+    id: 'getHistory',
+    says: '`{"user":"42","transitions":[{"at":…,"from":"online","to":"offline","cause":"lapsed"}],"next":null}`, oldest first, see H31',
+    answer: historyAnswer,
+    query: { from: INSTANT, to: INSTANT, limit: { type: 'integer', minimum: 1, maximum: MAX_HISTORY } },
+  },
+  'GET /v1/users/{user}/uptime': {
+    id: 'getUptime',
+    says: '`{"user":"42","onlineMs":…,"awayMs":…,"busyMs":…,"offlineMs":…,"unknownMs":…}`, see H33',
+    answer: uptimeAnswer,
+    query: { from: INSTANT, to: INSTANT },
   },
   'GET /v1/webhooks': {
     id: 'listWebhooks',
@@ -188,12 +226,11 @@ function describeApi(routes: readonly Route[]): object {
   };
 }
 
-function describeRoute({ path, access }: Route, { id, says, body, answer, query }: Words): object {
+function describeRoute({ path, access }: Route, { id, says, body, answer, query = {} }: Words): object {
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
   const parameters = [
     ...names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
-    ...(query === 'oneway' ? [{ name: query, in: 'query', schema: { type: 'boolean', default: false } }] : []),
-    ...(query === 'users' ? [{ name: query, in: 'query', required: true, schema: { type: 'string' } }] : []),
+    ...Object.entries(query).map(([name, schema]) => ({ name, in: 'query', schema })),
   ];
   return {
     operationId: id,

@@ -1,22 +1,24 @@
 /**
- * Presence over HTTP: the entries of one user, of a list and of friends, and the heartbeat. Reads the core and reports
+ * Presence over HTTP: the entries of one user, of given users, of all who are present and of friends, and the heartbeat. Reads the core and reports
  * to intake.
  */
 import { heartbeatBody, presenceBody, type HeartbeatBody } from '../../../../shared/messages/http-bodies.ts';
 import { takeHttpHeartbeat, type HttpHeartbeatOptions } from './heartbeat.ts';
 import { viewerOf } from '../../../auth/identity.ts';
-import { mayHeartbeat, mayReadFriends, mayReadPresence, type IsFriend } from '../../../auth/policy.ts';
+import { mayHeartbeat, mayList, mayReadFriendsPresence, mayReadPresence, type IsFriend } from '../../../auth/policy.ts';
+import type { ListQuery } from '../../../actions/present-users.ts';
 import type { Clock } from '../../../lib/time/clock.ts';
 import type { TurnBudget } from '../../../lib/time/turn-budget.ts';
 import type { Users } from '../../../presence/users.ts';
 import type { Viewer } from '../../../presence/viewer.ts';
 import type { Roster } from '../../../roster/port.ts';
 import type { HttpReply } from '../../../sockets/port.ts';
-import { readBody, readForm, readUser } from '../read.ts';
+import { bad, readBody, readForm, readUser } from '../read.ts';
 import { json, tooMany } from '../reply.ts';
+import { answerList, isListQuery, readListQuery, type ListRoutesOptions } from './list-routes.ts';
 import { route, type Call, type Read, type Reply, type Route } from '../route.ts';
 
-export interface PresenceRoutesOptions {
+export interface PresenceRoutesOptions extends Pick<ListRoutesOptions, 'list'> {
   readonly users: Pick<Users, 'peekAs' | 'answersFor'>;
   readonly roster: Pick<Roster, 'friendsOf'>;
   /** Returns the check for friendship, for a question about `count` users. */
@@ -30,14 +32,18 @@ export interface PresenceRoutesOptions {
 }
 
 export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
-  const list = (method: 'GET' | 'POST', about: (call: Call) => Read<{ users: string[] }>): Route =>
+  const list = (method: 'GET' | 'POST', about: (call: Call) => Read<{ users: string[] } | ListQuery>): Route =>
     route({
       method,
       path: '/v1/presence',
       about,
-      usersIn: ({ users }) => users.length,
-      may: (identity, { users }) => mayReadPresence(identity, users, options.friendLookUp(users.length)),
-      answer: ({ viewer }, { users }) => entries(options, users, viewer),
+      usersIn: (asked) => ('users' in asked ? asked.users.length : 0),
+      may: (identity, asked) =>
+        'users' in asked
+          ? mayReadPresence(identity, asked.users, options.friendLookUp(asked.users.length))
+          : mayList(identity),
+      answer: (call, asked) =>
+        'users' in asked ? entries(options, asked.users, call.viewer) : answerList(options, call, asked),
     });
   return [
     route({
@@ -47,7 +53,10 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       may: (identity, user) => mayReadPresence(identity, [user], options.friendLookUp(1)),
       answer: ({ viewer }, user) => withStale(options, entryJson(options, user, viewer), [user], viewer),
     }),
-    list('GET', ({ query }) => {
+    list('GET', (call) => {
+      const { query } = call;
+      if (!query.has('users')) return readListQuery(call);
+      if (isListQuery(call)) return bad('users: must stand alone, without status, prefix, limit and after');
       const users = query.getAll('users').flatMap((list) => list.split(','));
       return readForm({ users }, presenceBody, 'users: must be a list of user ids');
     }),
@@ -63,7 +72,7 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       method: 'GET',
       path: '/v1/users/{user}/friends/presence',
       about: (call) => readUser(call, 'user'),
-      may: mayReadFriends,
+      may: mayReadFriendsPresence,
       answer: ({ viewer, chargeFor }, user) => {
         const friends = options.roster.friendsOf(user);
         chargeFor(friends.length);

@@ -1,5 +1,5 @@
 /** Webhooks over HTTP, for an admin: lists the rules with their queues, sends a test, and replays dead events. */
-import { mayAdmin } from '../../../auth/policy.ts';
+import { mayAdmin, mayReadAll } from '../../../auth/policy.ts';
 import type { Webhooks } from '../../../webhooks/webhooks.ts';
 import { json, problem } from '../reply.ts';
 import { aboutNobody, route, type Call, type Reply, type Route } from '../route.ts';
@@ -15,7 +15,8 @@ export function webhooksRoutes({ webhooks }: WebhooksRoutesOptions): Route[] {
       method,
       path,
       about: aboutNobody,
-      may: mayAdmin,
+      isAudited: method === 'POST',
+      may: method === 'GET' ? mayReadAll : mayAdmin,
       answer: (call) =>
         webhooks === null
           ? problem(404, 'webhooks: there are no rules: set HUB_WEBHOOKS or HUB_WEBHOOK_URL')

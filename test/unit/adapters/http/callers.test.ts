@@ -1,7 +1,7 @@
 /** Who calls: from a request's token to an identity or an answer. */
 import { describe, expect, it } from 'vitest';
 import { createCallers, type Caller } from '../../../../server/adapters/http/callers.ts';
-import { createOpenWithAdmin, openAuthenticator, type Authenticator } from '../../../../server/auth/authenticator.ts';
+import { createOpenWithTokens, openAuthenticator, type Authenticator } from '../../../../server/auth/authenticator.ts';
 import { everyone, everyoneButAdmin, type Identity, type Scope } from '../../../../server/auth/identity.ts';
 import type { HttpRequest } from '../../../../server/sockets/port.ts';
 import type { RefusalReason } from '../../../../shared/reasons.ts';
@@ -31,7 +31,7 @@ const named: Authenticator = {
 };
 
 function openWithAdmin(): Authenticator {
-  const made = createOpenWithAdmin(ADMIN_TOKEN);
+  const made = createOpenWithTokens(ADMIN_TOKEN, null);
   if (!made.ok) throw new Error(made.problem);
   return made.value;
 }
@@ -89,7 +89,10 @@ describe('open mode with an admin token', () => {
 
   it('takes the token, and refuses another with 401', async () => {
     const { callers, refused } = stage(openWithAdmin());
-    expect(statusOf(await callers.identify(requestOf(`bearer ${ADMIN_TOKEN}`), false))).toBe(everyone);
+    expect(statusOf(await callers.identify(requestOf(`bearer ${ADMIN_TOKEN}`), false))).toEqual({
+      ...everyone,
+      tokenName: 'HUB_ADMIN_TOKEN 1',
+    });
     expect(statusOf(await callers.identify(requestOf('Bearer another-token-for-tests'), false))).toBe(401);
     expect(refused).toEqual(['unauthenticated']);
   });

@@ -46,7 +46,7 @@ function routerOf(authenticator: Authenticator, perS = 1000): (request: HttpRequ
       return { status: 204, headers: {}, body: '' };
     },
   });
-  return createRouter([one], { pageRules, callers, turns, onRefused: () => undefined });
+  return createRouter([one], { pageRules, callers, turns, onRefused: () => undefined, onAdminChange: () => undefined });
 }
 
 const requestOf = (name: string, { chars = 0, token = '' } = {}): HttpRequest => ({

@@ -1,0 +1,152 @@
+/**
+ * The history of users as a viewer may read it: transitions and uptime. For a viewer whom the user blocks, the history
+ * ends at the block as if the user had left then. Deletes what is older than it may be, in small steps. Reads in parts, so
+ * that a year of one user does not hold the event loop.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { UserStatus } from '../../shared/status.ts';
+import type { Clock } from '../lib/time/clock.ts';
+import type { Users } from '../presence/users.ts';
+import type { Viewer } from '../presence/viewer.ts';
+import type { HistoryStore, HistoryTransition } from './port.ts';
+import type { Recorder } from './recorder.ts';
+import { Uptime, type Span, type Sums } from './uptime.ts';
+
+interface HistoryOptions {
+  readonly store: HistoryStore;
+  readonly recorder: Recorder;
+  readonly users: Pick<Users, 'peek' | 'find'>;
+  readonly clock: Clock;
+  readonly days: number;
+  /** Reports that storage fails (an error), or works again (undefined). */
+  readonly onHealth: (error: unknown) => void;
+}
+
+export interface HistoryPage {
+  readonly transitions: readonly HistoryTransition[];
+  /** The `from` of the next page; null if this one is the last. */
+  readonly next: number | null;
+}
+
+const DAY_MS = 86_400_000;
+/** About 2 ms. */
+const READ_AT_ONCE = 1000;
+const PURGE_EVERY_MS = 50;
+/** The rest between two passes through all users. */
+const PURGE_REST_MS = 600_000;
+
+/** What a viewer is shown of the present, and where the history ends for it. */
+interface End {
+  readonly status: UserStatus;
+  /** The moment of the block; null if there is none. */
+  readonly blockedAt: number | null;
+}
+
+export class History {
+  readonly #options: HistoryOptions;
+  #purgedUpTo = '';
+  #timer: NodeJS.Timeout;
+
+  constructor(options: HistoryOptions) {
+    this.#options = options;
+    this.#timer = setTimeout(this.#purge, PURGE_EVERY_MS).unref();
+  }
+
+  /** The moment from which on anything can be known. */
+  get since(): number {
+    const { clock, days, recorder } = this.#options;
+    return Math.max(recorder.state.beganAt, clock.now().wallMs - days * DAY_MS);
+  }
+
+  async transitions(user: string, { from, to }: Span, limit: number, viewer: Viewer): Promise<HistoryPage> {
+    const transitions: HistoryTransition[] = [];
+    for await (const one of this.#walk(user, Math.max(from, this.since), this.#endFor(user, viewer))) {
+      if (one.at > to) break;
+      if (transitions.length === limit) return { transitions, next: one.at };
+      transitions.push(one);
+    }
+    return { transitions, next: null };
+  }
+
+  async uptime(user: string, span: Span, viewer: Viewer): Promise<Sums> {
+    const { store, clock } = this.#options;
+    const known = { from: this.since, to: clock.now().wallMs };
+    const end = this.#endFor(user, viewer);
+    const begin = Math.max(span.from, known.from);
+    const [gaps, ownGaps] = [store.gaps(null, 0, span.to), store.gaps(user, 0, span.to)];
+    const isOver = end.blockedAt !== null && end.blockedAt < begin;
+    const before = isOver ? undefined : store.lastBefore(user, begin);
+    const uptime = new Uptime(span, known, gaps, ownGaps, before);
+    for await (const one of this.#walk(user, begin, end)) {
+      if ((one.merged?.firstAt ?? one.at) >= span.to) return uptime.end(one.from);
+      uptime.add(one);
+    }
+    return uptime.end(end.status);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** The transitions from that moment on, as the viewer may know them. */
+  async *#walk(user: string, from: number, { blockedAt, status }: End): AsyncGenerator<HistoryTransition> {
+    const { store, recorder } = this.#options;
+    let last = store.lastBefore(user, from)?.to;
+    // What is stored while parts are read is read too, so it is not taken from the recorder after that.
+    const unstored = recorder.unstoredOf(user);
+    let part: HistoryTransition[];
+    let next = from;
+    do {
+      part = store.read(user, next, READ_AT_ONCE);
+      next = (part.at(-1)?.at ?? 0) + 1;
+      const isWhole = part.length < READ_AT_ONCE;
+      const all = isWhole ? [...part, ...unstored.filter(({ at }) => at >= from && at >= next)] : part;
+      for (const one of all) {
+        if (blockedAt !== null && one.at > blockedAt) {
+          if (one.from !== 'offline' && blockedAt >= from) yield asIfLeft(blockedAt, one.from);
+          return;
+        }
+        last = one.to;
+        yield one;
+      }
+      if (!isWhole) await nextTurn();
+    } while (part.length === READ_AT_ONCE);
+    const shown = last ?? this.#shownNow(user);
+    if (blockedAt !== null && shown !== 'offline' && blockedAt >= from && status === 'offline') {
+      yield asIfLeft(blockedAt, shown);
+    }
+  }
+
+  #endFor(user: string, viewer: Viewer): End {
+    const { users, clock } = this.#options;
+    const frozen = viewer.user === null ? undefined : users.peek(user).hiddenFrom?.get(viewer.user);
+    if (frozen === undefined) return { status: this.#shownNow(user), blockedAt: null };
+    // A user that was never seen when it set the block has no history for the viewer.
+    return { status: 'offline', blockedAt: frozen.since ?? Math.min(0, clock.now().wallMs) };
+  }
+
+  #shownNow(user: string): UserStatus {
+    const status = this.#options.users.find(user)?.fold.status ?? 'offline';
+    return status === 'invisible' ? 'offline' : status;
+  }
+
+  readonly #purge = (): void => {
+    const { store, clock, days, onHealth } = this.#options;
+    let restMs = PURGE_EVERY_MS;
+    try {
+      const purged = store.purge(this.#purgedUpTo, clock.now().wallMs - days * DAY_MS);
+      this.#purgedUpTo = purged?.after ?? '';
+      if (purged === undefined) restMs = PURGE_REST_MS;
+      onHealth(undefined);
+    } catch (error) {
+      onHealth(error);
+      restMs = PURGE_REST_MS;
+    }
+    this.#timer = setTimeout(this.#purge, restMs).unref();
+  };
+}
+
+/** What a user's leaving would look like. */
+function asIfLeft(at: number, from: UserStatus): HistoryTransition {
+  return { at, from, to: 'offline', cause: 'bye', merged: null };
+}

@@ -1,0 +1,189 @@
+/**
+ * Records every change of a shown status, and the times in which the hub does not know. Writes in batches, off the hot
+ * path: a change costs one entry in a map. Changes of a user within 50 ms are recorded as the last of them, as watchers
+ * may be told of them. Records only what others are shown.
+ */
+import { MAX_FLUSH_WAIT_MS } from '../../shared/limits.ts';
+import type { TransitionCause } from '../../shared/messages/explain.ts';
+import type { UserStatus } from '../../shared/status.ts';
+import type { Clock } from '../lib/time/clock.ts';
+import type { Change } from '../presence/change.ts';
+import { shownCause } from '../presence/shown-cause.ts';
+import type { HistoryState, HistoryStore, HistoryTransition, UserTransition } from './port.ts';
+
+interface RecorderOptions {
+  readonly store: HistoryStore;
+  readonly clock: Clock;
+  /** Whether the storage fails (an error), or works again (undefined). */
+  readonly onHealth: (error: unknown) => void;
+}
+
+/** Changes of one user that are recorded as one. */
+interface Pending {
+  readonly openedAt: number;
+  readonly from: UserStatus;
+  to: UserStatus;
+  at: number;
+  cause: TransitionCause;
+}
+
+const WRITE_EVERY_MS = 250;
+/** How often an idle hub stores that it was sure. An unclean end makes as much time unknown. */
+const SURE_EVERY_MS = 1000;
+/** Transitions in one transaction: about 3 ms. */
+const BATCH = 200;
+/** If storage fails for so long that this many wait, the time from then on is unknown. */
+const MAX_QUEUED = 100_000;
+
+export class Recorder {
+  readonly state: HistoryState;
+  readonly #options: RecorderOptions;
+  readonly #pending = new Map<string, Pending>();
+  readonly #queue: UserTransition[] = [];
+  readonly #timer: NodeJS.Timeout;
+  #nextBite: NodeJS.Immediate | undefined;
+  #sureAt = 0;
+  /** When the doubt about everything began; null if there is none. */
+  #doubtSince: number | null = null;
+  #lostSince: number | null = null;
+
+  /** Begins in doubt since the end of the last run. `doubt` says when that ends. @throws if storage fails. */
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    const { store } = options;
+    const now = this.#now;
+    this.state = store.open(now);
+    if (this.state.sureUntil < now) {
+      const open = store.gaps(null, 0, Infinity).filter(({ to }) => to === null);
+      for (const { from } of open) store.setGap(null, { from, to: now });
+      this.doubt(this.state.sureUntil);
+    }
+    this.#timer = setInterval(() => this.#tick(), WRITE_EVERY_MS);
+  }
+
+  changed({ user, isShown, from, at, cause }: Change): void {
+    if (!isShown) return;
+    const { status } = user.fold;
+    const to = status === 'invisible' ? 'offline' : status;
+    if (from === to) return;
+    const pending = this.#pending.get(user.id);
+    if (pending !== undefined && isOpen(pending, at)) {
+      pending.to = to;
+      pending.at = at;
+      pending.cause = cause;
+      return;
+    }
+    if (pending !== undefined) this.#enqueue(user.id, pending);
+    this.#pending.set(user.id, { openedAt: at, from, to, at, cause });
+  }
+
+  /** Notes since when everything shown may be out of date; null: it is certain again. */
+  doubt(since: number | null): void {
+    const before = this.#doubtSince;
+    if (since === before) return;
+    this.#doubtSince = since;
+    this.#attempt((store) => {
+      if (since === null) {
+        if (before !== null) store.setGap(null, { from: before, to: this.#now });
+        return;
+      }
+      store.setGap(null, { from: since, to: null });
+      if (before !== null) store.dropGap(null, before);
+    });
+  }
+
+  /** Notes that what is shown of these users may be out of date. `to` is null if the end is not known yet. */
+  doubtUsers(users: readonly string[], from: number, to: number | null): void {
+    this.#attempt((store) => {
+      store.setGaps(users, { from, to });
+    });
+  }
+
+  /** What is recorded of a user and not stored yet, in order. */
+  unstoredOf(user: string): HistoryTransition[] {
+    const pending = this.#pending.get(user);
+    const last = pending === undefined || pending.from === pending.to ? [] : [transitionOf(user, pending)];
+    return [...this.#queue.filter((one) => one.user === user), ...last];
+  }
+
+  /** Forgets what is not stored yet of a user. */
+  forget(user: string): void {
+    this.#pending.delete(user);
+    this.#queue.splice(0, this.#queue.length, ...this.#queue.filter((one) => one.user !== user));
+  }
+
+  /** Stores everything, for the end of the run. */
+  stop(): void {
+    clearInterval(this.#timer);
+    clearImmediate(this.#nextBite);
+    this.#closeWindows(true);
+    while (this.#queue.length > 0 && this.#writeBatch());
+    if (this.#doubtSince === null) this.#attempt((store) => store.write([], this.#now));
+  }
+
+  get #now(): number {
+    return this.#options.clock.now().wallMs;
+  }
+
+  #tick(): void {
+    this.#closeWindows(false);
+    if (this.#nextBite !== undefined) return;
+    const mustStamp = performance.now() - this.#sureAt >= SURE_EVERY_MS;
+    if (this.#queue.length > 0 || mustStamp) this.#bite();
+  }
+
+  readonly #bite = (): void => {
+    this.#nextBite = undefined;
+    if (this.#writeBatch() && this.#queue.length > 0) this.#nextBite = setImmediate(this.#bite);
+  };
+
+  #closeWindows(all: boolean): void {
+    const now = this.#now;
+    for (const [user, pending] of this.#pending) {
+      if (!all && isOpen(pending, now)) continue;
+      this.#pending.delete(user);
+      this.#enqueue(user, pending);
+    }
+  }
+
+  #enqueue(user: string, pending: Pending): void {
+    if (pending.from === pending.to) return;
+    if (this.#queue.length < MAX_QUEUED) this.#queue.push(transitionOf(user, pending));
+    else this.#lostSince ??= pending.at;
+  }
+
+  /** @returns whether it succeeded. */
+  #writeBatch(): boolean {
+    const batch = this.#queue.slice(0, BATCH);
+    const now = this.#now;
+    const isStored = this.#attempt((store) => {
+      if (this.#lostSince !== null) store.setGap(null, { from: this.#lostSince, to: now });
+      // What waits is from before now, so an unclean end leaves the time since the oldest of it unknown.
+      store.write(batch, this.#doubtSince ?? this.#queue[batch.length]?.at ?? now - MAX_FLUSH_WAIT_MS);
+    });
+    if (!isStored) return false;
+    this.#lostSince = null;
+    this.#queue.splice(0, batch.length);
+    this.#sureAt = performance.now();
+    return true;
+  }
+
+  #attempt(work: (store: HistoryStore) => void): boolean {
+    try {
+      work(this.#options.store);
+    } catch (error) {
+      this.#options.onHealth(error);
+      return false;
+    }
+    this.#options.onHealth(undefined);
+    return true;
+  }
+}
+
+function isOpen({ openedAt }: Pending, at: number): boolean {
+  return at >= openedAt && at - openedAt < MAX_FLUSH_WAIT_MS;
+}
+
+function transitionOf(user: string, { from, to, at, cause }: Pending): UserTransition {
+  return { user, at, from, to, cause: shownCause(cause, from, to), merged: null };
+}

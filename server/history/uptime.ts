@@ -1,0 +1,114 @@
+/**
+ * Adds up how long a user was shown with each status in a span. Pure. The five sums add up to the span, to the
+ * millisecond.
+ */
+import type { UserStatus } from '../../shared/status.ts';
+import type { Gap, HistoryTransition } from './port.ts';
+
+export type Sums = Record<UserStatus | 'unknown', number>;
+
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+const statuses = ['online', 'away', 'busy', 'offline'] as const;
+
+/** Takes the transitions of a user one after another. */
+export class Uptime {
+  readonly sums: Sums = { online: 0, away: 0, busy: 0, offline: 0, unknown: 0 };
+  readonly #span: Span;
+  readonly #gaps: readonly Gap[];
+  readonly #allGaps: readonly Gap[];
+  #before: { readonly at: number; readonly to: UserStatus } | undefined;
+
+  /**
+   * `known` is the time of which anything can be known: since history began, and until now. `gaps` concern everybody,
+   * `ownGaps` the user while it is shown as present. `before` is the last transition before the span.
+   */
+  constructor(
+    span: Span,
+    known: Span,
+    gaps: readonly Gap[],
+    ownGaps: readonly Gap[],
+    before: HistoryTransition | undefined,
+  ) {
+    // What is known before history began may be half of the truth, so that time is left out at once.
+    this.#span = { from: Math.min(Math.max(span.from, known.from), span.to), to: span.to };
+    this.sums.unknown = this.#span.from - span.from;
+    this.#gaps = [...gaps, { from: known.to, to: Infinity }];
+    this.#allGaps = [...this.#gaps, ...ownGaps];
+    this.#before = before;
+  }
+
+  /** Adds the time up to the next transition, and what is merged into it. */
+  add({ at, from, to, merged }: HistoryTransition): void {
+    const firstAt = Math.max(merged?.firstAt ?? at, this.#before?.at ?? -Infinity);
+    this.#addUntil(firstAt, from);
+    if (merged !== null) this.#addMerged(firstAt, at, merged);
+    this.#before = { at, to };
+  }
+
+  /** Adds the time up to the end of the span, in which the user is shown so. */
+  end(status: UserStatus): Sums {
+    this.#addUntil(this.#span.to, status);
+    return this.sums;
+  }
+
+  /**
+   * If a transition was lost with an unclean end, the status after the last one and the one before the next differ. The
+   * earlier one lasted until the gap of that end, the later one since then.
+   */
+  #addUntil(at: number, status: UserStatus): void {
+    const { at: since, to: earlier } = this.#before ?? { at: -Infinity, to: status };
+    if (earlier === status) return this.#addStatus(since, at, status);
+    const gap = this.#gaps.findLast(({ from, to }) => from < at && (to ?? Infinity) > since && to !== Infinity);
+    const changedAt = Math.max(since, gap?.from ?? since);
+    this.#addStatus(since, changedAt, earlier);
+    this.#addStatus(changedAt, at, status);
+  }
+
+  #addStatus(from: number, to: number, status: UserStatus): void {
+    const [known, all] = this.#measure(from, to, status === 'offline' ? this.#gaps : this.#allGaps);
+    this.sums[status] += known;
+    this.sums.unknown += all - known;
+  }
+
+  /** If only a part of merged transitions is in the span, every status gets its share of it. */
+  #addMerged(from: number, to: number, lasted: Readonly<Record<UserStatus, number>>): void {
+    const [known, all] = this.#measure(from, to, this.#allGaps);
+    let done = 0;
+    let counted = 0;
+    for (const status of statuses) {
+      done += lasted[status];
+      const share = to === from ? 0 : Math.round((known * done) / (to - from));
+      this.sums[status] += share - counted;
+      counted = share;
+    }
+    this.sums.offline += known - counted;
+    this.sums.unknown += all - known;
+  }
+
+  /** How much of that time lies in the span: outside of the gaps, and in all. */
+  #measure(from: number, to: number, gaps: readonly Gap[]): readonly [known: number, all: number] {
+    const begin = Math.max(from, this.#span.from);
+    const end = Math.min(to, this.#span.to);
+    if (end <= begin) return [0, 0];
+    return [end - begin - covered(begin, end, gaps), end - begin];
+  }
+}
+
+/** How much of that time the gaps cover, which may overlap. */
+function covered(begin: number, end: number, gaps: readonly Gap[]): number {
+  const within = gaps
+    .map(({ from, to }) => ({ from: Math.max(from, begin), to: Math.min(to ?? Infinity, end) }))
+    .filter(({ from, to }) => to > from)
+    .sort((a, b) => a.from - b.from);
+  let sum = 0;
+  let until = begin;
+  for (const { from, to } of within) {
+    sum += Math.max(0, to - Math.max(from, until));
+    until = Math.max(until, to);
+  }
+  return sum;
+}
