@@ -1,0 +1,294 @@
+/**
+ * One node of a cluster: hears all buckets, keeps the replicas of those users that it needs, writes its own sessions,
+ * and recovers after faults of the engine. The only place that decides when the engine may be asked and when changes
+ * may be reported. Has no timer: `tick` must be called about ten times a second.
+ *
+ * It is `up`, or `away` (the engine does not answer: nothing is written or reported), or `recovering`: it reads again
+ * all that it holds, writes who is here, and waits until the other nodes have done so before it writes who is not. A
+ * client that moved to another node during an outage is thus never reported offline in between.
+ */
+import { Burial, ORPHAN_GRACE_MS } from './burial.ts';
+import { Buckets } from './buckets.ts';
+import type { EngineEvents, Members, Stored } from './engine.ts';
+import { MemberList, SUSPECT_MS } from './members.ts';
+import type { Fates } from './record/next-record.ts';
+import type { NodeOptions } from './node-options.ts';
+import { Publisher } from './publisher.ts';
+import { Replicas, type Replica } from './replicas.ts';
+import { takeovers } from './record/takeovers.ts';
+
+const RENEW_MS = 1000;
+/** A stop of this node after which it renews before it writes. */
+const STALL_MS = 1000;
+/** How long what is gone is not written after an outage, at most. */
+const ADDS_WITHIN_MS = 2500;
+
+type State = 'away' | 'recovering' | 'up';
+
+export class ClusterNode implements EngineEvents {
+  readonly replicas: Replicas;
+  readonly members: MemberList;
+  readonly #options: NodeOptions;
+  readonly #buckets: Buckets;
+  readonly #publisher: Publisher;
+  readonly #fates: Fates;
+  readonly #burial: Burial;
+  #inc: string;
+  #beat = 0;
+  #state: State = 'away';
+  #recovery = 0;
+  #isConnected = false;
+  #history = '';
+  #waiting: (() => boolean)[] = [];
+  /** The history in which all sessions of this node are written. */
+  #addedTo = '-';
+  #keepsAll = true;
+  #renewsAtMs = 0;
+  #tickedAtMs: number;
+  #awaySinceMs: number;
+
+  constructor(options: NodeOptions) {
+    this.#options = options;
+    const { engine, buckets, host, now, graceMs } = options;
+    this.#inc = options.newInc();
+    this.#buckets = new Buckets({
+      engine,
+      now,
+      count: buckets,
+      random: options.random,
+      replicas: () => this.replicas,
+      onHeard: (replica, stored) => this.#adopt(replica, stored),
+      onRead: (replica) => this.#compare(replica),
+      onDeaf: host.onDeaf,
+      onFork: () => void this.#recover(true),
+      renew: () => this.#renew(),
+      isUp: () => this.#state === 'up',
+    });
+    this.members = new MemberList(options.leaseMs);
+    const epochOf = (bucket: number): number => this.#buckets.chain(bucket).epoch;
+    this.replicas = new Replicas(buckets, epochOf, host.report, (replica) => this.#noteRecord(replica));
+    this.#tickedAtMs = this.#awaySinceMs = now();
+    this.#burial = new Burial({
+      engine,
+      buckets,
+      members: this.members,
+      graceMs: Math.max(graceMs, ORPHAN_GRACE_MS),
+      touch: (user) => this.#publisher.touch(user),
+    });
+    this.#fates = {
+      isGone: (inc) => this.members.isGone(inc),
+      silentMs: (inc) => this.members.silentMs(inc),
+      isOver: (inc, session) => this.#burial.isOver(inc, session),
+    };
+    this.#publisher = new Publisher({
+      engine,
+      buckets,
+      now,
+      replicas: this.replicas,
+      chainOf: (bucket) => this.#buckets.chain(bucket),
+      inc: () => (this.#mayWrite() ? this.#inc : undefined),
+      ownOf: (user, dirtyForMs) => ({ ...host.own(user), inc: this.#inc, changeAgeMs: dirtyForMs }),
+      contextOf: (user, bucket) => ({
+        user,
+        offline: options.offline,
+        clock: this.#buckets.chain(bucket).clockAt(now()),
+        fates: this.#fates,
+        keepsAll: this.#keepsAll,
+      }),
+      onFenced: () => this.#rejoin(),
+      onSettled: (user, record) => this.#burial.settled(user, record),
+    });
+  }
+
+  get inc(): string {
+    return this.#inc;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Every change that was not reported yet has a larger version. Undefined before the first recovery. */
+  get at(): number | undefined {
+    if (this.#state !== 'up') return undefined;
+    return this.#buckets.leastClock;
+  }
+
+  /** Whether views may be behind. */
+  get isStale(): boolean {
+    return this.#state !== 'up' || this.#buckets.isBehind || this.members.silent(SUSPECT_MS).length > 0;
+  }
+
+  /** The engine answers again. */
+  back(): void {
+    this.#isConnected = true;
+    void this.#recover(false);
+  }
+
+  away(): void {
+    this.#isConnected = false;
+    this.#stop();
+  }
+
+  /** The sessions of a user changed on this node. */
+  touch(user: string): void {
+    this.replicas.acquire(user);
+    this.#publisher.touch(user);
+  }
+
+  /** Holds these users. Resolved when all are known, and undefined if they are already. */
+  load(users: readonly string[]): Promise<void> | undefined {
+    const unknown = users.map((user) => this.replicas.acquire(user)).filter(({ isKnown }) => !isKnown);
+    if (unknown.length === 0) return undefined;
+    return this.#buckets.load(unknown);
+  }
+
+  message(bucket: number, text: string): void {
+    if (this.#state !== 'away') this.#buckets.hear(bucket, text);
+  }
+
+  /** Does what is due. */
+  tick(): void {
+    const nowMs = this.#options.now();
+    const stoppedMs = nowMs - this.#tickedAtMs;
+    this.#tickedAtMs = nowMs;
+    if (stoppedMs >= STALL_MS && this.#state !== 'away') this.#stop();
+    if (this.#state === 'away') {
+      if (this.#isConnected && nowMs - this.#awaySinceMs > 250) void this.#recover(false);
+      return;
+    }
+    if (nowMs >= this.#renewsAtMs) void this.#renew();
+    this.#waiting = this.#waiting.filter((isDone) => !isDone());
+    this.#buckets.tick();
+    this.#publisher.pump();
+    if (this.#state !== 'up') return;
+    for (const { inc, beat } of this.members.due()) {
+      if (inc !== this.#inc) this.#options.engine.bury(inc, beat).catch(() => undefined);
+    }
+    this.#burial.tick(this.#inc);
+  }
+
+  /** Says goodbye. The sessions of this node keep the rest of their leases. */
+  async leave(): Promise<void> {
+    await this.#options.engine.renew({ inc: this.#inc, beat: ++this.#beat, state: 'left', facts: this.#addedTo });
+    this.#stop();
+  }
+
+  /** Never before a renewal: after a stop of this process, others may have buried it. */
+  #mayWrite(): boolean {
+    return this.#state !== 'away' && this.#addedTo !== '' && this.#options.now() - this.#tickedAtMs < STALL_MS;
+  }
+
+  #adopt(replica: Replica, stored: Stored | undefined): void {
+    if (stored !== undefined) this.replicas.adopt(replica, stored, this.#options.now());
+    else if (!replica.isKnown) this.replicas.replace(replica, undefined, this.#options.now());
+    this.#compare(replica);
+  }
+
+  /** Other nodes may have taken over sessions of this one. */
+  #noteRecord(replica: Replica): void {
+    const { host, now } = this.#options;
+    const where = { inc: this.#inc, chain: this.#buckets.chain(replica.bucket), fates: this.#fates, nowMs: now() };
+    const { ended, began } = takeovers(replica, host.own(replica.user).sessions, where);
+    replica.noteWritten(this.#inc);
+    for (const k of ended) host.onOvertaken(replica.user, k);
+    for (const device of began) host.onBegan(replica.user, device);
+  }
+
+  /** Has the record written if it is not as this node wants it. */
+  #compare(replica: Replica): void {
+    const { record, user } = replica;
+    const isHere = this.#options.host.own(user).sessions.length > 0;
+    if (isHere || replica.isLost || record?.parts?.[this.#inc] !== undefined) this.#publisher.touch(user);
+  }
+
+  async #renew(): Promise<Members | undefined> {
+    const { engine, now } = this.#options;
+    this.#renewsAtMs = now() + RENEW_MS;
+    const inc = this.#inc;
+    try {
+      const answer = await engine.renew({ inc, beat: ++this.#beat, state: 'live', facts: this.#addedTo });
+      if (inc !== this.#inc) return undefined;
+      this.members.heard(answer, now());
+      if (this.members.isGone(inc)) this.#rejoin();
+      else if (this.#state === 'up' && answer.history !== this.#history) void this.#recover(true);
+      return answer;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Begins anew as another incarnation: this one was buried, and others have reported so. */
+  #rejoin(): void {
+    this.#stop();
+    this.#inc = this.#options.newInc();
+  }
+
+  #stop(): void {
+    this.#state = 'away';
+    this.#awaySinceMs = this.#options.now();
+    this.#addedTo = '';
+    this.#keepsAll = true;
+    this.#recovery++;
+    this.#buckets.restart();
+    this.#waiting = [];
+    this.replicas.stopTelling();
+    this.#publisher.restart();
+  }
+
+  async #recover(isFork: boolean): Promise<void> {
+    const { now } = this.#options;
+    this.#stop();
+    const recovery = this.#recovery;
+    const isOver = (): boolean => recovery !== this.#recovery;
+    const startedAtMs = now();
+    this.#state = 'recovering';
+    try {
+      // Renews before anything is written: an incarnation that was buried must not write.
+      const answer = await this.#renew();
+      if (isOver()) return;
+      if (answer === undefined) throw new Error('no answer');
+      const hasForked = isFork || (this.#history !== '' && answer.history !== this.#history);
+      if (hasForked) this.#burial.restart();
+      this.#history = answer.history;
+      await this.#buckets.recover(hasForked ? () => this.#publisher.nextId(this.#inc) : undefined);
+      if (isOver()) return;
+      this.#addedTo = '-';
+      for (const user of this.#options.host.usersHere()) this.touch(user);
+      this.#publisher.pump();
+      await this.#until(() => isOver() || this.#publisher.isIdle || now() - startedAtMs > ADDS_WITHIN_MS);
+      if (isOver()) return;
+      this.#addedTo = this.#history;
+      const beats = new Map(this.members.live().map((inc) => [inc, this.members.get(inc)?.beat ?? 0]));
+      const hasAdded = (inc: string): boolean => {
+        const member = this.members.get(inc);
+        return inc === this.#inc || (member?.facts === this.#history && member.beat > (beats.get(inc) ?? -1));
+      };
+      this.#renewsAtMs = 0;
+      await this.#until(() => isOver() || this.members.live().every(hasAdded) || now() - startedAtMs > ADDS_WITHIN_MS);
+      if (isOver()) return;
+      this.#finish();
+    } catch {
+      if (!isOver()) this.#stop();
+    }
+  }
+
+  /** Everybody has written who is here. Now what is gone may be written, and differences are reported. */
+  #finish(): void {
+    this.#state = 'up';
+    this.#keepsAll = false;
+    this.replicas.resumeTelling();
+    for (const replica of this.replicas.all()) this.#compare(replica);
+  }
+
+  /** Resolved at the first tick at which the condition holds. */
+  #until(isMet: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(() => {
+        if (!isMet()) return false;
+        resolve();
+        return true;
+      });
+    });
+  }
+}
