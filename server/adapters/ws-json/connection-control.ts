@@ -8,8 +8,19 @@ import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 import { HELLO_WITHIN_MS } from '../../../shared/limits.ts';
 import { REFUSAL, UNDECIDED, type Undecided } from '../../auth/authenticator.ts';
 import type { Outbox } from '../../fanout/delivery/outbox.ts';
-import type { SessionOwner } from '../../presence/sessions/session.ts';
-import type { Established } from './phases/established.ts';
+import type { Identity } from '../../auth/identity.ts';
+import type { Session, SessionOwner } from '../../presence/sessions/session.ts';
+
+/** The client that was welcomed. */
+export interface Client {
+  readonly identity: Identity;
+  /** The user named in the hello. */
+  readonly claimed: string | undefined;
+  /** Null for an observer. */
+  readonly session: Session | null;
+  /** The user that an observer counts for; null for none. */
+  readonly observer: string | null;
+}
 
 export interface ConnectionControl extends SessionOwner {
   readonly outbox: Outbox;
@@ -25,7 +36,7 @@ export interface ConnectionControl extends SessionOwner {
   hold(): void;
   release(): void;
   /** Moves the connection to its next phase. */
-  welcomed(client: Established): void;
+  welcomed(client: Client): void;
   send(message: HubMessage): void;
   ok(id: MessageId | undefined): void;
   error(code: ErrorCode, message: string, re: MessageId | undefined): void;

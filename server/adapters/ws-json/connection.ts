@@ -13,10 +13,20 @@ import type { Socket, SocketEvents } from '../../sockets/port.ts';
 import { AwaitingHello } from './phases/awaiting-hello.ts';
 import { Inflow, type Heard } from './inflow.ts';
 import { BINARY, OVERSIZE, type Incoming } from './lane.ts';
-import { refusals, type ConnectionControl, type Refusal } from './connection-control.ts';
+import { refusals, type Client, type ConnectionControl, type Refusal } from './connection-control.ts';
 import { readPlainWatch } from './messages/read-watch.ts';
-import type { Established } from './phases/established.ts';
-import type { ConnectionContext } from './ws-json.ts';
+import { Established } from './phases/established.ts';
+import type { ConnectionContext } from './context.ts';
+import type { PenaltyBox } from './penalty-box.ts';
+
+/** Adds what the connection itself needs of the adapter. */
+export interface ConnectionHost extends ConnectionContext {
+  readonly suspects: PenaltyBox;
+  /** Schedules the next tick of the connection at that monotonic time, replacing any other. */
+  lookAt(connection: Connection, monoMs: number): void;
+  /** Removes a closed connection. */
+  gone(connection: Connection): void;
+}
 
 /** `closing`: the hub has sent its last message. */
 type Phase = AwaitingHello | Established | { readonly name: 'closing'; readonly since: number };
@@ -33,7 +43,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
   wheelTick = NOT_SCHEDULED;
   wheelPlace = 0;
   readonly outbox: Outbox;
-  readonly #hub: ConnectionContext;
+  readonly #hub: ConnectionHost;
   readonly #socket: Socket;
   readonly #inflow: Inflow;
   #phase: Phase;
@@ -41,7 +51,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
   #phaseDueAt = 0;
   #badInARow = 0;
 
-  constructor(hub: ConnectionContext, socket: Socket, outbox: Outbox, monoMs: number) {
+  constructor(hub: ConnectionHost, socket: Socket, outbox: Outbox, monoMs: number) {
     this.outbox = outbox;
     this.#hub = hub;
     this.#socket = socket;
@@ -217,8 +227,8 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
     return this.#inflow.isWaiting;
   }
 
-  welcomed(client: Established): void {
-    this.#phase = client;
+  welcomed(client: Client): void {
+    this.#phase = new Established(this.#hub, this, client, this.#hub.clock.now().monoMs);
   }
 
   send(message: HubMessage): void {

@@ -8,7 +8,7 @@ import { TokenBucket, type Rate } from '../../lib/time/token-bucket.ts';
 import { LEAST_FRAMES, type InLine } from '../../lib/collections/fair-queue.ts';
 import type { Socket } from '../../sockets/port.ts';
 import { Lane, type Incoming } from './lane.ts';
-import type { ConnectionContext } from './ws-json.ts';
+import type { ConnectionContext } from './context.ts';
 
 /** A message is charged once for each piece of this size: a watch of a thousand users costs more than a heartbeat. */
 const MESSAGE_CHARS = 1024;

@@ -2,81 +2,17 @@
  * The WebSocket-JSON adapter: creates a connection for every socket and keeps the timing wheel for its hello, its pings
  * and its end. Everything here that waits for a time depends on `tick`.
  */
-import type { CloseReason, RefusalReason } from '../../../shared/reasons.ts';
-import type { SessionStatus } from '../../../shared/status.ts';
-import type { Authenticator } from '../../auth/authenticator.ts';
-import type { IsFriend } from '../../auth/policy.ts';
-import type { Rate } from '../../lib/time/token-bucket.ts';
-import type { Clock } from '../../lib/time/clock.ts';
-import type { TurnBudget } from '../../lib/time/turn-budget.ts';
+import type { CloseReason } from '../../../shared/reasons.ts';
 import { TimingWheel } from '../../lib/time/timing-wheel.ts';
-import type { ExplainRefusal } from '../../lib/log/refusal-log.ts';
 import { realTime } from '../../lib/time/stall-clock.ts';
 import { FairQueue } from '../../lib/collections/fair-queue.ts';
-import type { Fanout } from '../../fanout/fanout.ts';
-import type { Tails } from '../../fanout/tails.ts';
 import type { Outbox } from '../../fanout/delivery/outbox.ts';
-import type { Intake } from '../../intake.ts';
-import type { Session } from '../../presence/sessions/session.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
-import { Connection } from './connection.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
+import type { WsJsonOptions } from './context.ts';
 import { Observers } from './observers.ts';
 import { PenaltyBox } from './penalty-box.ts';
 import { RejectedSocket } from './rejected-socket.ts';
-
-/** The parts of the hub that connections need. */
-export interface WsJsonOptions {
-  readonly authenticator: Authenticator;
-  readonly onRefused: (reason: RefusalReason) => void;
-  readonly explainRefusal: ExplainRefusal;
-  /** Message rate of one connection. */
-  readonly messages: Rate;
-  /** Maximum watches of one connection: users watched by id plus friend lists. */
-  readonly maxWatches: number;
-  /** Budget for long work in one turn of the loop. */
-  readonly workTurns: Pick<TurnBudget, 'take'>;
-  /** Maximum sessions of one user, and also maximum observers of one user. */
-  readonly maxSessions: number;
-  /** How long a client may read too slowly. */
-  readonly slowMs: number;
-  /** Answers who is whose friend, prepared for that many users. */
-  readonly friendLookUp: (count: number) => IsFriend;
-  readonly intake: Intake;
-  readonly fanout: Fanout;
-  readonly tails: Tails;
-  readonly clock: Clock;
-  readonly openOutbox: (socket: Socket) => Outbox;
-  readonly codeOf: (status: SessionStatus) => number;
-  readonly heartbeatMs: number;
-  readonly timeoutMs: number;
-  /** Runs right after the welcome, because the entries shown may be outdated. */
-  readonly onWelcomed: (outbox: Outbox) => void;
-  /** Name of this hub, sent in `welcome`. */
-  readonly node: string;
-  /** Id of a session, sent in `welcome`. */
-  readonly idOf: (session: Session) => string;
-  /** The same for an observer, by its number. */
-  readonly idOfObserver: (no: number) => string;
-  /** Reports that a message could not be answered because of a fault in the hub. */
-  readonly onFault: (error: unknown) => void;
-}
-
-/** Adds what a connection needs from the adapter itself. */
-export interface ConnectionContext extends WsJsonOptions {
-  readonly suspects: PenaltyBox;
-  readonly turns: FairQueue;
-  readonly observers: Observers;
-  /**
-   * Monotonic time of the last tick in milliseconds. May be 25 ms old, but saves reading the clock for each message.
-   */
-  readonly lookedAt: number;
-  /** Schedules the next tick of the connection at that monotonic time, replacing any other. */
-  lookAt(connection: Connection, monoMs: number): void;
-  /** Sent to an observer in place of a session id. */
-  readonly nameObserver: () => string;
-  /** Removes a closed connection. */
-  gone(connection: Connection): void;
-}
 
 const WHEEL_TICK_MS = 50;
 const WHEEL_SLOTS = 1024;
@@ -88,7 +24,7 @@ const MAX_LEAVING = 1000;
 const COME_BACK_AFTER_MS = { least: 1000, most: 10_000 } as const;
 
 export class WsJson {
-  readonly #context: ConnectionContext & { lookedAt: number };
+  readonly #context: ConnectionHost & { lookedAt: number };
   readonly #connections = new Set<Connection>();
   readonly #leaving = new Set<RejectedSocket>();
   readonly #wheel: TimingWheel<Connection | RejectedSocket>;

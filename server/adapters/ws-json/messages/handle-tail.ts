@@ -4,7 +4,7 @@ import { MAX_TAILS } from '../../../../shared/limits.ts';
 import type { Identity } from '../../../auth/identity.ts';
 import { mayAdmin } from '../../../auth/policy.ts';
 import type { ConnectionControl } from '../connection-control.ts';
-import type { ConnectionContext } from '../ws-json.ts';
+import type { ConnectionContext } from '../context.ts';
 
 export function tail(
   { tails, onRefused }: ConnectionContext,

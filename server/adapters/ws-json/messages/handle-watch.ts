@@ -10,7 +10,7 @@ import { mayWatchAnyone, mayWatchFriendsOf, mayWatchUsers } from '../../../auth/
 import type { Outbox } from '../../../fanout/delivery/outbox.ts';
 import type { Viewer } from '../../../presence/viewer.ts';
 import type { ConnectionControl } from '../connection-control.ts';
-import type { ConnectionContext } from '../ws-json.ts';
+import type { ConnectionContext } from '../context.ts';
 
 /** Watches of up to this many users, as nearly all are, never wait for a turn. */
 const SMALL_WATCH = 128;

@@ -11,8 +11,7 @@ import { DONE } from '../../../lib/time/timing-wheel.ts';
 import type { SessionRefusal } from '../../../intake.ts';
 import type { Session } from '../../../presence/sessions/session.ts';
 import { FAILED, type ConnectionControl } from '../connection-control.ts';
-import { Established } from './established.ts';
-import type { ConnectionContext } from '../ws-json.ts';
+import type { ConnectionContext } from '../context.ts';
 
 const sessionRefusals = {
   sessions: 'user: has as many sessions as the hub allows; end one of them',
@@ -121,14 +120,7 @@ export class AwaitingHello {
       return;
     }
     line.outbox.viewer = viewerOf(identity, hello.user);
-    line.welcomed(
-      new Established(
-        this.#hub,
-        line,
-        { identity, claimed: hello.user, session, observer },
-        this.#hub.clock.now().monoMs,
-      ),
-    );
+    line.welcomed({ identity, claimed: hello.user, session, observer });
     this.#welcome(hello, session);
   }
 

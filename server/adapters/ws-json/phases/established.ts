@@ -9,24 +9,13 @@ import { viewerOf, type Identity } from '../../../auth/identity.ts';
 import { DONE } from '../../../lib/time/timing-wheel.ts';
 import type { Loss } from '../../../presence/presence.ts';
 import type { Session } from '../../../presence/sessions/session.ts';
-import { FAILED, refusals, type ConnectionControl } from '../connection-control.ts';
+import { FAILED, refusals, type Client, type ConnectionControl } from '../connection-control.ts';
 import { tail, tailAs } from '../messages/handle-tail.ts';
 import { lookAs, unwatch, watch } from '../messages/handle-watch.ts';
-import type { ConnectionContext } from '../ws-json.ts';
+import type { ConnectionContext } from '../context.ts';
 
 type Heartbeat = Extract<ClientMessage, { type: 'heartbeat' }>;
 type FreshToken = Extract<ClientMessage, { type: 'token' }>;
-
-/** The client that was welcomed. */
-interface Client {
-  readonly identity: Identity;
-  /** The user named in the hello. */
-  readonly claimed: string | undefined;
-  /** Null for an observer. */
-  readonly session: Session | null;
-  /** The user that an observer counts for; null for none. */
-  readonly observer: string | null;
-}
 
 /**
  * The content of most heartbeats. One shared object saves an allocation for each. It has the fields of any other, so

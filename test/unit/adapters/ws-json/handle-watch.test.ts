@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ConnectionControl } from '../../../../server/adapters/ws-json/connection-control.ts';
 import { lookAs, watch } from '../../../../server/adapters/ws-json/messages/handle-watch.ts';
-import type { ConnectionContext } from '../../../../server/adapters/ws-json/ws-json.ts';
+import type { ConnectionContext } from '../../../../server/adapters/ws-json/context.ts';
 import { viewerOf, type Identity } from '../../../../server/auth/identity.ts';
 import { UNITS_PER_TURN } from '../../../../server/lib/time/turn-budget.ts';
 import { MAX_IDS_PER_MESSAGE } from '../../../../shared/limits.ts';

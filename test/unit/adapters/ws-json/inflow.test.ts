@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Inflow, type Heard } from '../../../../server/adapters/ws-json/inflow.ts';
 import type { Incoming } from '../../../../server/adapters/ws-json/lane.ts';
-import type { ConnectionContext } from '../../../../server/adapters/ws-json/ws-json.ts';
+import type { ConnectionContext } from '../../../../server/adapters/ws-json/context.ts';
 import { FairQueue } from '../../../../server/lib/collections/fair-queue.ts';
 import type { Socket } from '../../../../server/sockets/port.ts';
 import { TestClock } from '../../../support/clock.ts';

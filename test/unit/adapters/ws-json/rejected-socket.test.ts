@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { WsJson, type WsJsonOptions } from '../../../../server/adapters/ws-json/ws-json.ts';
+import type { WsJsonOptions } from '../../../../server/adapters/ws-json/context.ts';
+import { WsJson } from '../../../../server/adapters/ws-json/ws-json.ts';
 import { BYE_CLOSE_WITHIN_MS } from '../../../../shared/limits.ts';
 import type { Socket } from '../../../../server/sockets/port.ts';
 import { TestClock } from '../../../support/clock.ts';
