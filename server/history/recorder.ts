@@ -45,6 +45,8 @@ export class Recorder {
   #sureAt = 0;
   /** When the doubt about everything began; null if there is none. */
   #doubtSince: number | null = null;
+  /** The beginning of the gap that is stored as open. */
+  #storedDoubt: number | null = null;
   #lostSince: number | null = null;
 
   /** Begins in doubt since the end of the last run. `doubt` says when that ends. @throws if storage fails. */
@@ -82,14 +84,9 @@ export class Recorder {
     const before = this.#doubtSince;
     if (since === before) return;
     this.#doubtSince = since;
-    this.#attempt((store) => {
-      if (since === null) {
-        if (before !== null) store.setGap(null, { from: before, to: this.#now });
-        return;
-      }
-      store.setGap(null, { from: since, to: null });
-      if (before !== null) store.dropGap(null, before);
-    });
+    // A doubt that could not be stored is over: it is stored with the next batch.
+    if (before !== null && before !== this.#storedDoubt) this.#lostSince = Math.min(before, this.#lostSince ?? before);
+    this.#storeDoubt();
   }
 
   /** Notes that what is shown of these users may be out of date. `to` is null if the end is not known yet. */
@@ -127,6 +124,7 @@ export class Recorder {
 
   #tick(): void {
     this.#closeWindows(false);
+    this.#storeDoubt();
     if (this.#nextBite !== undefined) return;
     const mustStamp = performance.now() - this.#sureAt >= SURE_EVERY_MS;
     if (this.#queue.length > 0 || mustStamp) this.#bite();
@@ -136,6 +134,19 @@ export class Recorder {
     this.#nextBite = undefined;
     if (this.#writeBatch() && this.#queue.length > 0) this.#nextBite = setImmediate(this.#bite);
   };
+
+  /** Repeated until it succeeds. */
+  #storeDoubt(): void {
+    const [since, stored] = [this.#doubtSince, this.#storedDoubt];
+    if (since === stored) return;
+    const isStored = this.#attempt((store) => {
+      if (since !== null) store.setGap(null, { from: since, to: null });
+      if (stored === null) return;
+      if (since === null) store.setGap(null, { from: stored, to: this.#now });
+      else store.dropGap(null, stored);
+    });
+    if (isStored) this.#storedDoubt = since;
+  }
 
   #closeWindows(all: boolean): void {
     const now = this.#now;

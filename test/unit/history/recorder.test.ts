@@ -19,7 +19,10 @@ let runs: (() => void)[];
 /** Begins a run; the one before has ended without a word. */
 function begin(): Recorder {
   const { clock } = stage;
-  recorder = new Recorder({ store, clock, onHealth: (error) => void (error !== undefined && failures.push(error)) });
+  const onHealth = (error: unknown): void => {
+    if (error !== undefined) failures.push(error);
+  };
+  recorder = new Recorder({ store, clock, onHealth });
   const mine = recorder;
   runs.push(() => mine.stop());
   return recorder;
@@ -116,4 +119,25 @@ it('keeps what could not be written until it can be', async () => {
   await written();
   expect(store.read('42', 0, 10)).toMatchObject([{ at: began, from: 'offline', to: 'online', cause: 'began' }]);
   expect(recorder.unstoredOf('42')).toEqual([]);
+});
+
+it('stores a doubt once it can, also one that is over by then', async () => {
+  begin();
+  const began = stage.clock.wallMs;
+  stage.begin('42');
+  stage.clock.pass(MINUTE);
+  await written();
+  const setGap = vi.spyOn(store, 'setGap').mockImplementation(() => {
+    throw new Error('the disk is full');
+  });
+  recorder.doubt(began + MINUTE);
+  stage.clock.pass(MINUTE);
+  recorder.doubt(null);
+  recorder.doubt(stage.clock.wallMs);
+  setGap.mockRestore();
+  await written();
+  stage.clock.pass(MINUTE);
+  recorder.doubt(null);
+  stage.clock.pass(MINUTE);
+  expect(await uptime('42', began)).toEqual({ online: 2 * MINUTE, away: 0, busy: 0, offline: 0, unknown: 2 * MINUTE });
 });
