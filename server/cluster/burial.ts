@@ -1,0 +1,106 @@
+/**
+ * The sessions of incarnations that are gone: fences each bucket against them, waits for their grace, and has their
+ * records written without them. Each node does a share of the buckets, and later all of them, in case another reaper
+ * died. Doing it twice does no harm: the second one finds nothing to change.
+ */
+import type { Engine } from './engine.ts';
+import type { MemberList } from './members.ts';
+import type { SharedSession, UserRecord } from './record.ts';
+
+/** The grace of sessions whose node died. */
+export const ORPHAN_GRACE_MS = 3000;
+/** How long the other buckets are left to the other nodes. */
+const SHARE_MS = 2000;
+/** The clock of a share is checked this often. */
+const AGAIN_MS = 500;
+
+export interface BurialOptions {
+  readonly engine: Engine;
+  readonly buckets: number;
+  readonly members: MemberList;
+  readonly graceMs: number;
+  /** Has the record of the user written without whom it should not hold. */
+  readonly touch: (user: string) => void;
+}
+
+interface Funeral {
+  readonly fenced: Set<number>;
+  /** Users with sessions of it, and when (by the time since it is gone) to look at them again. */
+  readonly users: Map<string, number>;
+  isFencing: boolean;
+}
+
+export class Burial {
+  readonly #options: BurialOptions;
+  readonly #funerals = new Map<string, Funeral>();
+
+  constructor(options: BurialOptions) {
+    this.#options = options;
+  }
+
+  /** How long a session of an incarnation that is gone still counts. */
+  waitMs(inc: string, { a, l }: SharedSession): number {
+    const hasLeft = this.#options.members.get(inc)?.state === 'left';
+    return hasLeft || a === 'http' ? Math.max(l, hasLeft ? 0 : this.#options.graceMs) : this.#options.graceMs;
+  }
+
+  isOver(inc: string, session: SharedSession): boolean {
+    return this.#options.members.goneMs(inc) >= this.waitMs(inc, session);
+  }
+
+  /** Fences and reaps what is due. `self`: this node's incarnation. */
+  tick(self: string): void {
+    const { members, touch } = this.#options;
+    for (const inc of members.gone()) {
+      const goneMs = members.goneMs(inc);
+      const funeral = this.#funerals.get(inc) ?? {
+        fenced: new Set(),
+        users: new Map<string, number>(),
+        isFencing: false,
+      };
+      this.#funerals.set(inc, funeral);
+      if (!funeral.isFencing) void this.#fence(inc, funeral, self, goneMs);
+      for (const [user, dueMs] of funeral.users) {
+        if (dueMs > goneMs) continue;
+        funeral.users.set(user, goneMs + AGAIN_MS);
+        touch(user);
+      }
+    }
+    for (const inc of this.#funerals.keys()) if (!members.isGone(inc)) this.#funerals.delete(inc);
+  }
+
+  /** A record is as it should be for now. Sessions of the gone that are still in it wait longer. */
+  settled(user: string, record: UserRecord | undefined): void {
+    for (const [inc, { users }] of this.#funerals) {
+      const left = record?.parts?.[inc];
+      if (left === undefined) users.delete(user);
+      else users.set(user, Math.min(...left.map((session) => this.waitMs(inc, session))) + AGAIN_MS);
+    }
+  }
+
+  /** Everything has to be done once more: the engine lost operations, and perhaps fences. */
+  restart(): void {
+    this.#funerals.clear();
+  }
+
+  async #fence(inc: string, funeral: Funeral, self: string, goneMs: number): Promise<void> {
+    const { engine, buckets, members } = this.#options;
+    const live = members.live().sort();
+    const share = live.indexOf(self);
+    funeral.isFencing = true;
+    const due: number[] = [];
+    for (let bucket = 0; bucket < buckets; bucket++) {
+      const isMine = bucket % Math.max(1, live.length) === share || goneMs > this.#options.graceMs + SHARE_MS;
+      if (isMine && !funeral.fenced.has(bucket)) due.push(bucket);
+    }
+    try {
+      const found = await Promise.all(due.map((bucket) => engine.fence(bucket, inc)));
+      for (const bucket of due) funeral.fenced.add(bucket);
+      // At once, for those who came back to this node; then when their grace is over.
+      for (const user of found.flat()) funeral.users.set(user, 0);
+    } catch {
+      // The engine is away; the next tick tries again.
+    }
+    funeral.isFencing = false;
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Which incarnations are alive, from the counters that each of them raises. Judged by the engine clock: it stands still
+ * while the engine does not answer and while this node itself is stopped, so neither makes anybody seem dead. Pure.
+ */
+import type { Member, Members } from './engine.ts';
+
+/** Silence after which a node is in doubt, and views may be behind. */
+export const SUSPECT_MS = 3000;
+/** The longest time that one answer moves the engine clock. */
+const MOST_PER_ANSWER_MS = 1500;
+/** How long lost replicas hold off every burial: until then a master that is cut off has been demoted. */
+const REPLICA_DOUBT_MS = 30_000;
+
+interface Known extends Member {
+  /** Engine clock. */
+  readonly heardAt: number;
+  readonly goneAt: number;
+}
+
+export class MemberList {
+  readonly #leaseMs: number;
+  readonly #known = new Map<string, Known>();
+  #engineMs = 0;
+  #answeredAtMs: number | null = null;
+  #replicas = 0;
+  #replicasLostAt: number | null = null;
+
+  constructor(leaseMs: number) {
+    this.#leaseMs = leaseMs;
+  }
+
+  heard({ members, replicas = 0 }: Members, nowMs: number): void {
+    const passedMs = this.#answeredAtMs === null ? 0 : Math.max(0, nowMs - this.#answeredAtMs);
+    this.#engineMs += Math.min(passedMs, MOST_PER_ANSWER_MS);
+    this.#answeredAtMs = nowMs;
+    for (const member of members) this.#note(member);
+    // A flush forgets members, but the living renew.
+    const named = new Set(members.map(({ inc }) => inc));
+    for (const [inc, { state }] of this.#known) if (state !== 'live' && !named.has(inc)) this.#known.delete(inc);
+    if (replicas >= this.#replicas) this.#replicasLostAt = null;
+    else this.#replicasLostAt ??= this.#engineMs;
+    // Lost replicas mean nothing if all members go on to be heard.
+    const isSettled = this.#replicasLostAt === null || this.#engineMs - this.#replicasLostAt > 2 * SUSPECT_MS;
+    if (isSettled && this.silent(SUSPECT_MS).length === 0) {
+      this.#replicas = replicas;
+      this.#replicasLostAt = null;
+    }
+  }
+
+  live(): string[] {
+    return [...this.#known.values()].filter(({ state }) => state === 'live').map(({ inc }) => inc);
+  }
+
+  gone(): string[] {
+    return [...this.#known.values()].filter(({ state }) => state !== 'live').map(({ inc }) => inc);
+  }
+
+  get(inc: string): Member | undefined {
+    return this.#known.get(inc);
+  }
+
+  isGone(inc: string): boolean {
+    return (this.#known.get(inc)?.state ?? 'live') !== 'live';
+  }
+
+  silentMs(inc: string): number {
+    return this.#engineMs - (this.#known.get(inc)?.heardAt ?? this.#engineMs);
+  }
+
+  /** For how long it has been known to be gone. */
+  goneMs(inc: string): number {
+    return this.isGone(inc) ? this.#engineMs - (this.#known.get(inc)?.goneAt ?? this.#engineMs) : 0;
+  }
+
+  /** Live members that have been silent for that long. */
+  silent(forMs: number): Member[] {
+    return [...this.#known.values()].filter(({ inc, state }) => state === 'live' && this.silentMs(inc) >= forMs);
+  }
+
+  /** Whom to bury now. Doubtful if this node may be the one that is cut off, together with an old master. */
+  due(): Member[] {
+    const isMostSilent = this.silent(SUSPECT_MS).length * 2 > this.live().length;
+    const lostFor = this.#replicasLostAt === null ? Infinity : this.#engineMs - this.#replicasLostAt;
+    if (lostFor < REPLICA_DOUBT_MS) return [];
+    return this.silent(isMostSilent ? 2 * this.#leaseMs : this.#leaseMs);
+  }
+
+  #note(member: Member): void {
+    const known = this.#known.get(member.inc);
+    // After a flush, a member that is gone stays so until it renews: its counter then grows.
+    const isHeard = known === undefined || member.beat !== known.beat;
+    const wasGone = this.isGone(member.inc) && member.state !== 'live';
+    this.#known.set(member.inc, {
+      ...member,
+      heardAt: isHeard ? this.#engineMs : known.heardAt,
+      goneAt: wasGone ? (known?.goneAt ?? this.#engineMs) : this.#engineMs,
+    });
+  }
+}

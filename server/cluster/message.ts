@@ -1,0 +1,46 @@
+/** The forms of what an engine publishes and stores. Reads them, and returns undefined for anything else. Pure. */
+import type { Link } from './chain.ts';
+import type { Stored } from './engine.ts';
+
+export interface OperationMessage {
+  readonly user: string;
+  readonly stored: Stored;
+  readonly before: string;
+  readonly cause: string;
+}
+
+export type Message =
+  | { readonly kind: 'operation'; readonly operation: OperationMessage }
+  | { readonly kind: 'state'; readonly link: Link };
+
+/** Returns the user of a message; '' if it is about the bucket. Nodes drop most messages after this. */
+export function userOf(text: string): string {
+  return text.slice(0, Math.max(0, text.indexOf('\t')));
+}
+
+const MAX_TEXT = 262_144;
+
+export function readMessage(text: string): Message | undefined {
+  if (text.length > MAX_TEXT) return undefined;
+  const [user = '', head = '', before = '', cause = '', ...body] = text.split('\t');
+  if (user === '') {
+    const [last = '', clock, epoch] = head.split(' ');
+    const link = { last, clock: Number(clock), epoch: Number(epoch), before };
+    return last !== '' && isTime(link.clock) && isTime(link.epoch) ? { kind: 'state', link } : undefined;
+  }
+  const stored = readStored(`${head} ${body.join('\t')}`);
+  return stored === undefined ? undefined : { kind: 'operation', operation: { user, stored, before, cause } };
+}
+
+/** Reads `n v op t body`. */
+export function readStored(text: string): Stored | undefined {
+  const found = /^(\d+) (\d+) (\S+) (\d+) /.exec(text);
+  if (found === null || text.length > MAX_TEXT) return undefined;
+  const [head, n, v, op = '', t] = found;
+  const stored = { n: Number(n), v: Number(v), op, t: Number(t), body: text.slice(head.length) };
+  return isTime(stored.n) && isTime(stored.v) && isTime(stored.t) ? stored : undefined;
+}
+
+function isTime(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}

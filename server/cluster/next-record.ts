@@ -1,0 +1,204 @@
+/**
+ * What a user's record becomes with this node's sessions in it: the one function in which the rules of several nodes
+ * meet. Pure. Knows nothing of engines and times of sending.
+ */
+import { foldSessions, sameShown, shownOf, isVisible, type FoldedSession, type Shown } from '../presence/fold.ts';
+import { encodeBody, encodeEntry, type NewEntry, type Parts, type SharedSession, type UserRecord } from './record.ts';
+
+/** A session of this node, with ages instead of instants. */
+export interface OwnSession extends Omit<SharedSession, 'S' | 'X' | 'b'> {
+  /** How long ago status and text were set, in milliseconds; null: never. */
+  readonly statusAgeMs: number;
+  readonly textAgeMs: number | null;
+  readonly startAgeMs: number;
+}
+
+/** What this node knows of a user. */
+export interface Own {
+  readonly inc: string;
+  readonly sessions: readonly OwnSession[];
+  /** Age of the last sign of life while the user was visible; null: none here. */
+  readonly signAgeMs: number | null;
+  /** Age of the oldest change that is not in the record. */
+  readonly changeAgeMs: number;
+  /** Devices that said goodbye here. */
+  readonly goodbyes: readonly string[];
+}
+
+/** What is known of the other incarnations. */
+export interface Fates {
+  /** Whether it was buried or has left. */
+  isGone(inc: string): boolean;
+  /** For how long nothing has been heard of it. */
+  silentMs(inc: string): number;
+  /** Whether a session of an incarnation that is gone has waited long enough. */
+  isOver(inc: string, session: SharedSession): boolean;
+}
+
+export interface Context {
+  readonly user: string;
+  readonly offline: Shown;
+  /** The bucket's clock now, as far as this node can tell. */
+  readonly clock: number;
+  /** The largest stamp of "set last" that this node had seen that long ago. What was set since then is later. */
+  readonly latestBefore: (ageMs: number) => number;
+  /** The part of this incarnation as it was written last. Its stamps hold even if the engine lost them. */
+  readonly written: readonly SharedSession[];
+  readonly fates: Fates;
+  /** Whether nothing may be taken away now, because other nodes may not have written yet who moved to them. */
+  readonly keepsAll: boolean;
+  /** Whether the engine lost the record: it is written even if it stays as it is, with a new version. */
+  readonly isLost: boolean;
+}
+
+export interface Patch {
+  readonly body: string;
+  readonly pushed: string;
+  readonly isShown: boolean;
+  readonly joins: readonly string[];
+  readonly leaves: readonly string[];
+}
+
+/** Returns undefined if the record would stay as it is. */
+export function nextRecord(record: UserRecord | undefined, own: Own, context: Context): Patch | undefined {
+  const before: Partial<Parts> & Parts = record?.parts ?? {};
+  const parts = nextParts(before, own, context);
+  const mustWrite = context.isLost && !context.keepsAll;
+  if (!mustWrite && JSON.stringify(parts) === JSON.stringify(before)) return undefined;
+  const fold = foldSessions({ id: context.user, firstSession: linked(parts) }, context.offline);
+  const shown = shownOf(fold, context.offline);
+  const was = record?.entry;
+  const shownBefore = was === undefined ? context.offline : { ...was, shownDevices: was.devices };
+  const isShown = context.isLost || !sameShown(shownBefore, shown);
+  const wasVisible = isVisible(shownBefore);
+  const isSeen = isShown && (wasVisible || isVisible(shown));
+  const entry: NewEntry = {
+    status: shown.status,
+    code: shown.code,
+    devices: shown.shownDevices,
+    text: shown.text,
+    since: shown.status === shownBefore.status ? (was?.since ?? null) : -age(own.changeAgeMs),
+    lastSeen: was?.lastSeen ?? null,
+    sign: isSeen && own.signAgeMs !== null ? -age(own.signAgeMs) : null,
+  };
+  const entryText = encodeEntry(entry);
+  const body = encodeBody(entryText, parts);
+  // Only nodes with sessions of the user need those of others.
+  const isAlone = [...Object.keys(before), ...Object.keys(parts)].every((inc) => inc === own.inc);
+  return {
+    body,
+    pushed: isAlone ? entryText : body,
+    isShown,
+    joins: Object.keys(parts).filter((inc) => before[inc] === undefined),
+    leaves: Object.keys(before).filter((inc) => parts[inc] === undefined),
+  };
+}
+
+/** The sessions of all nodes, with this node's own instead of what stands in the record. */
+function nextParts(before: Parts, own: Own, context: Context): Parts {
+  const { fates } = context;
+  const parts: Record<string, readonly SharedSession[]> = { ...before, [own.inc]: ownPart(before, own, context) };
+  const newest = newestOverHttp(parts, fates);
+  const next: [string, readonly SharedSession[]][] = [];
+  // Bodies are compared as text, so the order of the incarnations is fixed.
+  for (const inc of Object.keys(parts).sort()) {
+    const sessions = parts[inc] ?? [];
+    const left =
+      inc !== own.inc && fates.isGone(inc)
+        ? withoutTakenOver(inc, sessions, own, context)
+        : sessions.filter(({ a, d, b }) => a !== 'http' || b >= (newest.get(d) ?? 0));
+    if (left.length > 0) next.push([inc, left]);
+  }
+  return Object.fromEntries(next);
+}
+
+/**
+ * Over HTTP, user and device are the session, on whichever node: the one that began last took over. Returns its start,
+ * by device.
+ */
+function newestOverHttp(parts: Parts, fates: Fates): Map<string, number> {
+  const newest = new Map<string, number>();
+  for (const [inc, sessions] of Object.entries(parts)) {
+    if (fates.isGone(inc)) continue;
+    for (const { a, d, b } of sessions) if (a === 'http') newest.set(d, Math.max(b, newest.get(d) ?? 0));
+  }
+  return newest;
+}
+
+/** Which of these sessions over HTTP have begun anew on another node. */
+export function overtaken(
+  record: UserRecord,
+  sessions: readonly Pick<SharedSession, 'a' | 'd' | 'k' | 'b'>[],
+  fates: Fates,
+): string[] {
+  const newest = newestOverHttp(record.parts ?? {}, fates);
+  return sessions.filter(({ a, d, b }) => a === 'http' && b < (newest.get(d) ?? 0)).map(({ k }) => k);
+}
+
+/** The sessions of an incarnation that is gone, without those that ended and those that came back to this node. */
+function withoutTakenOver(
+  inc: string,
+  sessions: readonly SharedSession[],
+  own: Own,
+  { fates, keepsAll }: Context,
+): readonly SharedSession[] {
+  const isOut = ({ d }: SharedSession): boolean => own.goodbyes.includes(d);
+  const left = sessions.filter((session) => keepsAll || !(isOut(session) || fates.isOver(inc, session)));
+  for (const session of own.sessions) {
+    if (session.startAgeMs > fates.silentMs(inc)) continue; // it was here before the other one was lost
+    const alike = left.findIndex(({ d, s }) => d === session.d && s === session.s);
+    const i = alike >= 0 ? alike : left.findIndex(({ d }) => d === session.d);
+    if (i >= 0) left.splice(i, 1);
+  }
+  return left;
+}
+
+function ownPart(before: Parts, own: Own, context: Context): SharedSession[] {
+  const known = before[own.inc] ?? [];
+  const stamps = stamper(context);
+  const sessions = [...own.sessions].sort((a, b) => Math.min(a.i, a.j) - Math.min(b.i, b.j));
+  const part = sessions.map((session) => {
+    const { statusAgeMs, textAgeMs, startAgeMs, ...rest } = session;
+    const old = [...known, ...context.written].find(({ k }) => k === session.k);
+    const S = old?.i === session.i ? old.S : stamps(statusAgeMs, session.i);
+    const X = textAgeMs === null ? 0 : old?.j === session.j ? old.X : stamps(textAgeMs, session.j);
+    const b = old?.b ?? Math.round(context.clock - startAgeMs);
+    return { ...rest, S, X, b };
+  });
+  const ended = context.keepsAll ? known.filter(({ k }) => !own.sessions.some((session) => session.k === k)) : [];
+  return [...part, ...ended].sort((a, b) => (a.k < b.k ? -1 : 1)).map(inFixedOrder);
+}
+
+/** Turns an age into a stamp of "set last", above all that this node knew at that time. */
+function stamper(context: Context): (ageMs: number, setNo: number) => number {
+  const given = new Map<number, number>();
+  let latest = 0;
+  return (ageMs, setNo) => {
+    const known = given.get(setNo); // status and text set at once
+    if (known !== undefined) return known;
+    const stamp = Math.round((context.clock - ageMs) * 64);
+    latest = Math.max(stamp, latest + 1, context.latestBefore(ageMs) + 1);
+    given.set(setNo, latest);
+    return latest;
+  };
+}
+
+/** In whole milliseconds. */
+function age(ms: number): number {
+  return Math.max(0, Math.round(ms));
+}
+
+/** Bodies are compared as text. */
+function inFixedOrder({ k, a, d, s, c, x, S, X, i, j, b, l }: SharedSession): SharedSession {
+  return { k, a, d, s, c, x, S, X, i, j, b, l };
+}
+
+function linked(parts: Parts): FoldedSession | null {
+  let first: FoldedSession | null = null;
+  for (const part of Object.values(parts)) {
+    for (const { d, s, c, x, S, X, b } of part) {
+      first = { device: d, status: s, code: c, text: x, statusSetNo: S, textSetNo: X, startedAt: b, next: first };
+    }
+  }
+  return first;
+}

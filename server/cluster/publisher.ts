@@ -1,0 +1,167 @@
+/**
+ * Writes this node's sessions into the records of their users. At most one operation of a user is in flight; what
+ * changes meanwhile goes with the next one. An operation whose answer is lost is repeated under its id, so that it
+ * happens once. Decides neither what a record becomes (next-record.ts) nor when the engine may be asked (node.ts).
+ */
+import type { Chain } from './chain.ts';
+import { MAX_IN_FLIGHT, type Engine, type Operation, type OperationAnswer, type Stored } from './engine.ts';
+import { nextRecord, type Context, type Own } from './next-record.ts';
+import { decodeRecord, type UserRecord } from './record.ts';
+import type { Replica, Replicas } from './replicas.ts';
+import { bucketOf } from './bucket.ts';
+
+export interface PublisherOptions {
+  readonly engine: Engine;
+  readonly replicas: Replicas;
+  readonly chainOf: (bucket: number) => Chain;
+  readonly buckets: number;
+  readonly now: () => number;
+  /** Undefined while nothing may be written. */
+  readonly inc: () => string | undefined;
+  readonly ownOf: (user: string, dirtyForMs: number) => Own;
+  readonly contextOf: (user: string, bucket: number) => Omit<Context, 'latestBefore' | 'isLost' | 'written'>;
+  /** The engine no longer accepts this incarnation. */
+  readonly onFenced: () => void;
+  /** The record of a user is as this node wants it. `parts`: what is in it. */
+  readonly onSettled: (user: string, record: UserRecord | undefined) => void;
+}
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  /** Users whose record may have to change, and since when. */
+  readonly #dirty = new Map<string, number>();
+  readonly #inFlight = new Set<string>();
+  #operations = 0;
+  #generation = 0;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  get isIdle(): boolean {
+    return this.#dirty.size === 0 && this.#inFlight.size === 0;
+  }
+
+  touch(user: string): void {
+    if (!this.#dirty.has(user)) this.#dirty.set(user, this.#options.now());
+    this.pump();
+  }
+
+  /** Forgets what is in flight, because the engine was away: records are read again before anything is written. */
+  restart(): void {
+    this.#generation++;
+    for (const user of this.#inFlight) if (!this.#dirty.has(user)) this.#dirty.set(user, this.#options.now());
+    this.#inFlight.clear();
+  }
+
+  pump(): void {
+    if (this.#options.inc() === undefined) return;
+    for (const user of this.#dirty.keys()) {
+      if (this.#inFlight.size >= MAX_IN_FLIGHT) return;
+      if (this.#inFlight.has(user)) continue;
+      this.#inFlight.add(user);
+      void this.#publish(user, this.#generation);
+    }
+  }
+
+  /** An id that no other operation of any node ever has. */
+  nextId(inc: string): string {
+    return `${inc}.${(++this.#operations).toString(36)}`;
+  }
+
+  async #publish(user: string, generation: number): Promise<void> {
+    const sinceMs = this.#dirty.get(user) ?? this.#options.now();
+    this.#dirty.delete(user);
+    let isDone = false;
+    try {
+      isDone = await this.#write(user, sinceMs, generation);
+    } catch {
+      // No answer. If the engine is away, the node says so, and everything starts again when it is back.
+    }
+    if (generation !== this.#generation) return;
+    this.#inFlight.delete(user);
+    if (!isDone) this.#dirty.set(user, Math.min(sinceMs, this.#dirty.get(user) ?? Infinity));
+    if (isDone) this.pump();
+  }
+
+  /** Returns whether nothing is left to write. */
+  async #write(user: string, sinceMs: number, generation: number): Promise<boolean> {
+    const { engine, replicas, now, onFenced, onSettled } = this.#options;
+    const bucket = bucketOf(user, this.#options.buckets);
+    const held = replicas.get(user);
+    let base: UserRecord | undefined;
+    if (held !== undefined && hasParts(held)) base = held.record;
+    else base = this.#read(held, (await engine.read(bucket, [user])).records[0]);
+    for (;;) {
+      const inc = this.#options.inc();
+      if (inc === undefined || generation !== this.#generation) return false;
+      const operation = this.#next(user, bucket, inc, held, base, now() - sinceMs);
+      if (operation === undefined) {
+        onSettled(user, base);
+        return true;
+      }
+      const answer = await this.#ask(operation, generation);
+      if (generation !== this.#generation) return false;
+      if (answer.kind === 'fenced') {
+        onFenced();
+        return false;
+      }
+      const stored = answer.kind === 'ok' ? { ...answer.stamp, body: operation.body } : answer.record;
+      if (answer.kind === 'ok') this.#options.chainOf(bucket).acknowledged(operation.op, answer.stamp.n, now());
+      base = this.#read(held, stored);
+      if (answer.kind !== 'moved') {
+        onSettled(user, base);
+        return true;
+      }
+    }
+  }
+
+  /** Once more under the same id if the answer is lost: an operation that happened is answered `done`. */
+  async #ask(operation: Operation, generation: number): Promise<OperationAnswer> {
+    try {
+      return await this.#options.engine.change(operation);
+    } catch (error) {
+      if (this.#options.inc() === undefined || generation !== this.#generation) throw error;
+      return this.#options.engine.change(operation);
+    }
+  }
+
+  #read(held: Replica | undefined, stored: Stored | undefined): UserRecord | undefined {
+    const nowMs = this.#options.now();
+    if (held !== undefined && stored !== undefined) this.#options.replicas.adopt(held, stored, nowMs);
+    else if (held?.isKnown === false) this.#options.replicas.replace(held, undefined, nowMs);
+    return stored === undefined ? undefined : decodeRecord(stored);
+  }
+
+  #next(
+    user: string,
+    bucket: number,
+    inc: string,
+    held: Replica | undefined,
+    base: UserRecord | undefined,
+    dirtyForMs: number,
+  ): Operation | undefined {
+    const { now, contextOf, ownOf } = this.#options;
+    const context = contextOf(user, bucket);
+    const lost = base === undefined ? held?.toldEntry : undefined;
+    const record = lost === undefined ? base : lostRecord(lost);
+    const patch = nextRecord(record, ownOf(user, dirtyForMs), {
+      ...context,
+      latestBefore: (ageMs) => held?.latestBefore(now() - ageMs) ?? 0,
+      written: held?.writtenBy(inc) ?? [],
+      isLost: lost !== undefined,
+    });
+    if (patch === undefined) return undefined;
+    const floor = Math.max(base?.n ?? 0, held?.toldV ?? 0);
+    return { user, bucket, op: this.nextId(inc), inc, expect: base?.n ?? 0, floor, cause: 'set', ...patch };
+  }
+}
+
+function hasParts({ isKnown, record }: Replica): boolean {
+  return isKnown && (record === undefined || record.parts !== null);
+}
+
+/** What stands for a record that the engine lost: its entry is known, its sessions are not. */
+function lostRecord(entry: UserRecord['entry']): UserRecord {
+  return { n: 0, v: 0, op: '-', t: 0, entry, parts: {} };
+}

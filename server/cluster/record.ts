@@ -1,0 +1,100 @@
+/**
+ * A user's record: its sessions on all nodes, and the entry that they fold to. Turns it into the body that the engine
+ * keeps and back. Pure. What comes from the engine is checked like input of a client: a foreign writer can lie.
+ *
+ * Instants: `since` and `lastSeen` travel as ages, because the clocks of nodes do not agree. A number up to 0 in a body
+ * is relative to the time of the engine at the operation. The next writer makes it absolute.
+ */
+import { z } from 'zod';
+import { adapterNames } from '../../shared/messages/explain.ts';
+import type { UserStatus } from '../../shared/status.ts';
+import type { Stamp, Stored } from './engine.ts';
+
+const time = z.number().int();
+const label = z.string().max(64);
+const text = z.string().max(140);
+
+const sessionForm = z.object({
+  /** Unique within its incarnation. */
+  k: z.string().max(16),
+  a: z.enum(adapterNames),
+  d: label,
+  s: z.enum(['online', 'away', 'busy', 'invisible']),
+  c: z.number().int(),
+  x: text,
+  /** When status and text were set, on the bucket's clock, in 1/64 ms; 0: never. And the node's own numbers of these. */
+  S: z.number().nonnegative(),
+  X: z.number().nonnegative(),
+  i: z.number().int(),
+  j: z.number().int(),
+  /** Start, and lease in milliseconds. */
+  b: time,
+  l: z.number().positive(),
+});
+const partsForm = z.record(z.string().max(64), z.array(sessionForm).max(10_000));
+const entryForm = z.object({
+  s: z.enum(['online', 'away', 'busy', 'offline']),
+  c: z.number().int(),
+  d: z.array(label).max(10_000),
+  x: text,
+  /** Since; null: never seen. */
+  t: time.nullable(),
+  /** Last seen: the larger of an instant and an age. */
+  l: time.nullable(),
+  g: time.nullable(),
+});
+
+export type SharedSession = z.infer<typeof sessionForm>;
+export type Parts = Readonly<Record<string, readonly SharedSession[]>>;
+
+/** What others see, apart from `v`. */
+export interface PublicEntry {
+  readonly status: UserStatus;
+  readonly code: number;
+  readonly devices: readonly string[];
+  readonly text: string;
+  readonly since: number | null;
+  readonly lastSeen: number | null;
+}
+
+export interface UserRecord extends Stamp {
+  readonly entry: PublicEntry;
+  /** By incarnation; null if the message did not carry them. */
+  readonly parts: Parts | null;
+}
+
+/** An entry before it is stamped. */
+export interface NewEntry extends Omit<PublicEntry, 'since' | 'lastSeen'> {
+  /** An instant, or an age as a number up to 0. */
+  readonly since: number | null;
+  readonly lastSeen: number | null;
+  /** A sign of life, as an age up to 0; null: none. */
+  readonly sign: number | null;
+}
+
+export function encodeEntry(entry: NewEntry): string {
+  const { status, code, devices, text: x, since, lastSeen, sign } = entry;
+  return JSON.stringify({ s: status, c: code, d: devices, x, t: since, l: lastSeen, g: sign });
+}
+
+export function encodeBody(entry: string, parts: Parts): string {
+  return `${entry}\t${JSON.stringify(parts)}`;
+}
+
+/** What stands for a body that is not a record. Nodes with sessions of the user write them again. */
+const UNREADABLE: PublicEntry = { status: 'offline', code: -1, devices: [], text: '', since: null, lastSeen: null };
+
+export function decodeRecord(stored: Stored): UserRecord {
+  const [entryText = '', partsText] = stored.body.split('\t');
+  try {
+    const { s, c, d, x, t, l, g } = entryForm.parse(JSON.parse(entryText));
+    const parts = partsText === undefined ? null : partsForm.parse(JSON.parse(partsText));
+    const at = (value: number | null): number | null => (value !== null && value <= 0 ? stored.t + value : value);
+    const sign = at(g);
+    const lastSeen = l === null || sign === null ? (l ?? sign) : Math.max(l, sign);
+    const entry = { status: s, code: c, devices: d, text: x, since: at(t), lastSeen };
+    return { n: stored.n, v: stored.v, op: stored.op, t: stored.t, entry, parts };
+  } catch {
+    return { n: stored.n, v: stored.v, op: stored.op, t: stored.t, entry: UNREADABLE, parts: {} };
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * The records that this node holds, because it has a session or a watcher of the user, and what it reported of each.
+ * Reports a change once, and nothing while the node is cut off or recovers.
+ */
+import { bucketOf } from './bucket.ts';
+import type { Stored } from './engine.ts';
+import { decodeRecord, type PublicEntry, type SharedSession, type UserRecord } from './record.ts';
+
+/** Reports what others see of a user. */
+export type Report = (user: string, entry: PublicEntry, v: number) => void;
+
+/** How many are remembered of a user: as many as may change while an operation is on its way. */
+const MOST_STAMPS = 8;
+const MOST_OTHERS = 64;
+
+export class Replica {
+  readonly user: string;
+  readonly bucket: number;
+  /** Undefined if the engine holds none, or before the first read. */
+  record: UserRecord | undefined;
+  isKnown = false;
+  /** The largest stamp of "set last" in the records that were seen, and when. The latest is last. */
+  readonly #stamps: { readonly atMs: number; readonly latest: number }[] = [];
+  readonly #others = new Set<string>();
+  #written: { readonly inc: string; readonly n: number; readonly part: readonly SharedSession[] } = {
+    inc: '',
+    n: 0,
+    part: [],
+  };
+  /** What was reported last. */
+  toldV = 0;
+  toldEntry: PublicEntry | undefined;
+
+  constructor(user: string, bucket: number) {
+    this.user = user;
+    this.bucket = bucket;
+  }
+
+  /** The largest stamp of "set last" that was seen before. */
+  latestBefore(atMs: number): number {
+    return this.#stamps.findLast((seen) => seen.atMs <= atMs)?.latest ?? 0;
+  }
+
+  noteStamps(nowMs: number): void {
+    const seen = this.#stamps.at(-1)?.latest ?? 0;
+    let latest = seen;
+    for (const part of Object.values(this.record?.parts ?? {})) {
+      for (const { S, X } of part) latest = Math.max(latest, S, X);
+    }
+    if (latest === seen) return;
+    this.#stamps.push({ atMs: nowMs, latest });
+    if (this.#stamps.length > MOST_STAMPS) this.#stamps.shift();
+  }
+
+  /** The sessions that an incarnation wrote last. */
+  writtenBy(inc: string): readonly SharedSession[] {
+    return this.#written.inc === inc ? this.#written.part : [];
+  }
+
+  /** When it did: the `n` of the last record that held them. */
+  writtenAt(inc: string): number {
+    return this.#written.inc === inc ? this.#written.n : 0;
+  }
+
+  noteWritten(inc: string): void {
+    const part = this.record?.parts?.[inc];
+    if (part !== undefined) this.#written = { inc, n: this.record?.n ?? 0, part };
+  }
+
+  /** Whether a session of another node is seen for the first time. */
+  isNew(inc: string, k: string): boolean {
+    const id = `${inc}.${k}`;
+    if (this.#others.has(id)) return false;
+    if (this.#others.size >= MOST_OTHERS) this.#others.clear();
+    this.#others.add(id);
+    return true;
+  }
+
+  /** Whether the engine lost a record that was reported. */
+  get isLost(): boolean {
+    return this.isKnown && this.record === undefined && this.toldV > 0;
+  }
+}
+
+export class Replicas {
+  readonly #buckets: number;
+  readonly #epochOf: (bucket: number) => number;
+  readonly #report: Report;
+  readonly #onRecord: (replica: Replica) => void;
+  readonly #byUser = new Map<string, Replica>();
+  readonly #byBucket: Set<Replica>[];
+  /** False while nothing may be reported. */
+  #isTelling = false;
+
+  constructor(
+    buckets: number,
+    epochOf: (bucket: number) => number,
+    report: Report,
+    onRecord: (replica: Replica) => void,
+  ) {
+    this.#onRecord = onRecord;
+    this.#buckets = buckets;
+    this.#epochOf = epochOf;
+    this.#report = report;
+    this.#byBucket = Array.from({ length: buckets }, () => new Set());
+  }
+
+  get(user: string): Replica | undefined {
+    return this.#byUser.get(user);
+  }
+
+  acquire(user: string): Replica {
+    const held = this.#byUser.get(user);
+    if (held !== undefined) return held;
+    const replica = new Replica(user, bucketOf(user, this.#buckets));
+    this.#byUser.set(user, replica);
+    this.#byBucket[replica.bucket]?.add(replica);
+    return replica;
+  }
+
+  release(user: string): void {
+    const replica = this.#byUser.get(user);
+    if (replica === undefined) return;
+    this.#byUser.delete(user);
+    this.#byBucket[replica.bucket]?.delete(replica);
+  }
+
+  /** Those of one bucket. */
+  of(bucket: number): Replica[] {
+    return [...(this.#byBucket[bucket] ?? [])];
+  }
+
+  all(): Iterable<Replica> {
+    return this.#byUser.values();
+  }
+
+  /** Takes over a newer record, or what a message left out of the present one. */
+  adopt(replica: Replica, stored: Stored, nowMs: number): void {
+    const { n = 0, parts = null } = replica.record ?? {};
+    if (replica.isKnown && (stored.n < n || (stored.n === n && parts !== null))) return;
+    this.replace(replica, stored, nowMs);
+  }
+
+  /** Takes over what the engine holds now, even if it is older. */
+  replace(replica: Replica, stored: Stored | undefined, nowMs: number): void {
+    replica.record = stored === undefined ? undefined : decodeRecord(stored);
+    replica.isKnown = true;
+    replica.noteStamps(nowMs);
+    this.#onRecord(replica);
+    this.tell(replica);
+  }
+
+  /** The version that others see: above all that may have been reported before the bucket's epoch. */
+  versionOf({ bucket, record }: Replica): number {
+    return record === undefined || record.v === 0 ? 0 : Math.max(record.v, this.#epochOf(bucket));
+  }
+
+  tell(replica: Replica): void {
+    const v = this.versionOf(replica);
+    if (!this.#isTelling || replica.record === undefined || v <= replica.toldV) return;
+    replica.toldV = v;
+    replica.toldEntry = replica.record.entry;
+    this.#report(replica.user, replica.record.entry, v);
+  }
+
+  stopTelling(): void {
+    this.#isTelling = false;
+  }
+
+  /** Reports whatever differs from what was reported last. */
+  resumeTelling(): void {
+    this.#isTelling = true;
+    for (const replica of this.#byUser.values()) this.tell(replica);
+  }
+}

@@ -1,0 +1,88 @@
+/** Who is alive, by counters and the engine clock. */
+import { describe, expect, it } from 'vitest';
+import type { Member, MemberState } from '../../../server/cluster/engine.ts';
+import { MemberList } from '../../../server/cluster/members.ts';
+
+const LEASE_MS = 6000;
+
+/** Answers of an engine, once a second. `beats` says who has renewed. */
+class Stage {
+  readonly list = new MemberList(LEASE_MS);
+  readonly members = new Map<string, Member>();
+  now = 50_000;
+  replicas: number | undefined;
+
+  constructor(...names: string[]) {
+    for (const inc of names) this.set(inc, 'live');
+    this.answer();
+  }
+
+  set(inc: string, state: MemberState): void {
+    this.members.set(inc, { inc, state, beat: (this.members.get(inc)?.beat ?? 0) + 1, facts: '' });
+  }
+
+  answer(): void {
+    const { replicas } = this;
+    this.list.heard({ members: [...this.members.values()], history: 'h', replicas }, this.now);
+  }
+
+  pass(seconds: number, ...beating: string[]): void {
+    for (let i = 0; i < seconds; i++) {
+      this.now += 1000;
+      for (const inc of beating) this.set(inc, 'live');
+      this.answer();
+    }
+  }
+
+  get due(): string[] {
+    return this.list.due().map(({ inc }) => inc);
+  }
+}
+
+describe('the members', () => {
+  it('are due for burial after one lease of silence, and suspect before', () => {
+    const stage = new Stage('a', 'b', 'c');
+    stage.pass(3, 'a', 'b');
+    expect(stage.list.silent(3000).map(({ inc }) => inc)).toEqual(['c']);
+    expect(stage.due).toEqual([]);
+    stage.pass(3, 'a', 'b');
+    expect(stage.due).toEqual(['c']);
+  });
+
+  it('do not age while the engine is silent or this node is stopped', () => {
+    const stage = new Stage('a', 'b', 'c');
+    stage.now += 60_000;
+    stage.answer();
+    expect(stage.due).toEqual([]);
+    expect(stage.list.silentMs('c')).toBe(1500);
+  });
+
+  it('get twice the lease if most of them fall silent at once', () => {
+    const stage = new Stage('a', 'b', 'c');
+    stage.pass(11, 'a');
+    expect(stage.due).toEqual([]);
+    stage.pass(1, 'a');
+    expect(stage.due).toEqual(['b', 'c']);
+  });
+
+  it('are not buried for 30 s after replicas were lost', () => {
+    const stage = new Stage('a', 'b', 'c');
+    stage.replicas = 1;
+    stage.pass(2, 'a', 'b', 'c');
+    stage.replicas = 0;
+    stage.pass(29, 'a', 'b');
+    expect(stage.due).toEqual([]);
+    stage.pass(5, 'a', 'b');
+    expect(stage.due).toEqual(['c']);
+  });
+
+  it('are gone since the answer that said so', () => {
+    const stage = new Stage('a', 'b');
+    stage.set('b', 'dead');
+    stage.pass(1, 'a');
+    expect([stage.list.isGone('b'), stage.list.goneMs('b')]).toEqual([true, 0]);
+    stage.pass(3, 'a');
+    expect(stage.list.goneMs('b')).toBe(3000);
+    expect(stage.list.live()).toEqual(['a']);
+  });
+});

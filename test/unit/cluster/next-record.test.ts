@@ -1,0 +1,144 @@
+/** What a record becomes with the sessions of one node in it, whatever the other nodes have in it. */
+import { describe, expect, it } from 'vitest';
+import { nextRecord, type Context, type Own, type OwnSession } from '../../../server/cluster/next-record.ts';
+import { decodeRecord, type UserRecord } from '../../../server/cluster/record.ts';
+import { offlineFold } from '../../../server/presence/fold.ts';
+
+const NOW = 1_767_225_600_000;
+
+function session(k: string, more: Partial<OwnSession> = {}): OwnSession {
+  const base = { k, a: 'ws-json' as const, d: 'web', s: 'online' as const, c: 1, x: '', i: 1, j: 1, l: 25_000 };
+  return { ...base, statusAgeMs: 0, textAgeMs: null, startAgeMs: 0, ...more };
+}
+
+function own(inc: string, sessions: OwnSession[], more: Partial<Own> = {}): Own {
+  return { inc, sessions, signAgeMs: 0, changeAgeMs: 0, goodbyes: [], ...more };
+}
+
+const gone = new Set<string>();
+function context(more: Partial<Context> = {}): Context {
+  return {
+    user: '42',
+    offline: offlineFold(-1),
+    clock: NOW,
+    latestBefore: () => 0,
+    written: [],
+    fates: { isGone: (inc) => gone.has(inc), silentMs: () => 5000, isOver: () => false },
+    keepsAll: false,
+    isLost: false,
+    ...more,
+  };
+}
+
+let n = NOW;
+/** Does what the engine would do. Returns the record after it, or the same one if nothing was to be written. */
+function written(record: UserRecord | undefined, by: Own, more: Partial<Context> = {}): UserRecord {
+  const patch = nextRecord(record, by, context({ clock: n, ...more }));
+  if (patch === undefined) return record!;
+  n += 1000;
+  const v = patch.isShown ? n : (record?.v ?? 0);
+  return decodeRecord({ n, v, op: `${by.inc}.${n}`, t: n, body: patch.body });
+}
+
+describe('the next record', () => {
+  it('holds the sessions of all nodes, and their fold', () => {
+    let record = written(undefined, own('a', [session('1', { s: 'away', c: 2 })]));
+    record = written(record, own('b', [session('1', { d: 'phone' })]));
+    expect(record.entry).toMatchObject({ status: 'online', devices: ['phone', 'web'] });
+    expect(Object.keys(record.parts!)).toEqual(['a', 'b']);
+    record = written(record, own('b', []));
+    expect(record.entry).toMatchObject({ status: 'away', devices: ['web'] });
+  });
+
+  it('is not written if it would stay as it is', () => {
+    const record = written(undefined, own('a', [session('1')]));
+    expect(nextRecord(record, own('a', [session('1')]), context())).toBeUndefined();
+    expect(nextRecord(record, own('b', []), context())).toBeUndefined();
+  });
+
+  it('shows an invisible user as one who left, and gives no new version to a hidden change', () => {
+    const hidden = written(undefined, own('a', [session('1', { s: 'invisible', c: -1 })]));
+    expect([hidden.entry.status, hidden.v]).toEqual(['offline', 0]);
+    const both = written(hidden, own('b', [session('1')]));
+    expect([both.entry.status, both.v]).toEqual(['offline', 0]);
+  });
+
+  it('dates since and lastSeen by age, on the clock of the engine', () => {
+    const record = written(undefined, own('a', [session('1')], { changeAgeMs: 400, signAgeMs: 300 }));
+    expect(record.entry).toMatchObject({ since: record.t - 400, lastSeen: record.t - 300 });
+    const later = written(record, own('a', [session('1', { s: 'busy', c: 3, i: 2 })], { signAgeMs: null }));
+    expect(later.entry).toMatchObject({ since: later.t, lastSeen: record.t - 300 });
+  });
+
+  it('lets the text that was set last win, on whichever node', () => {
+    let record = written(undefined, own('a', [session('1', { x: 'first', textAgeMs: 0 })]));
+    record = written(record, own('b', [session('1', { d: 'phone', x: 'second', textAgeMs: 0 })]));
+    expect(record.entry.text).toBe('second');
+    record = written(record, own('a', [session('1', { x: 'third', textAgeMs: 0, j: 2 })]));
+    expect(record.entry.text).toBe('third');
+  });
+
+  it('keeps the stamps of what was set, also if the engine lost the record', () => {
+    const record = written(undefined, own('a', [session('1', { textAgeMs: 50 })]));
+    const again = written(undefined, own('a', [session('1', { textAgeMs: 9000 })]), { written: record.parts!['a']! });
+    expect(again.parts).toEqual(record.parts);
+  });
+
+  it('takes nothing away while other nodes may not have written who moved to them', () => {
+    const record = written(undefined, own('a', [session('1')]));
+    expect(nextRecord(record, own('a', []), context({ keepsAll: true }))).toBeUndefined();
+    const more = written(record, own('a', [session('2', { d: 'phone' })]), { keepsAll: true });
+    expect(more.entry.devices).toEqual(['phone', 'web']);
+  });
+
+  it('replaces a session of a dead node by one that began since, of the same device', () => {
+    gone.add('a');
+    const record = written(undefined, own('a', [session('1'), session('2', { d: 'phone' })]));
+    const next = written(record, own('b', [session('1')]));
+    expect(next.parts).toMatchObject({ a: [{ d: 'phone' }], b: [{ d: 'web' }] });
+    const older = written(record, own('b', [session('1', { startAgeMs: 6000 })]));
+    expect(older.parts!['a']).toHaveLength(2);
+    gone.delete('a');
+  });
+
+  it('ends sessions of a dead node by a goodbye of their device, and when their wait is over', () => {
+    gone.add('a');
+    const record = written(undefined, own('a', [session('1'), session('2', { d: 'phone' })]));
+    expect(written(record, own('b', [], { goodbyes: ['web'] })).entry.devices).toEqual(['phone']);
+    const fates = { isGone: () => true, silentMs: () => 0, isOver: () => true };
+    expect(written(record, own('b', []), { fates }).entry.status).toBe('offline');
+    gone.delete('a');
+  });
+
+  it('has one session per device over HTTP: the one that began last', () => {
+    const http = { a: 'http' as const, d: 'cron' };
+    const record = written(undefined, own('a', [session('1', http)]));
+    const next = written(record, own('b', [session('1', { ...http, s: 'away', c: 2 })]));
+    expect(Object.keys(next.parts!)).toEqual(['b']);
+    expect(next.entry.status).toBe('away');
+    // The first node does not bring its own back.
+    const back = nextRecord(next, own('a', [session('1', http)]), context({ written: record.parts!['a']! }));
+    expect(back).toBeUndefined();
+  });
+
+  it('is published without sessions as long as one node has them', () => {
+    const first = nextRecord(undefined, own('a', [session('1')]), context())!;
+    expect(first.pushed).not.toContain('\t');
+    expect(first.joins).toEqual(['a']);
+    const record = written(undefined, own('a', [session('1')]));
+    const second = nextRecord(record, own('b', [session('1')]), context())!;
+    expect(second.pushed).toBe(second.body);
+  });
+
+  it('is written with a new version if the engine lost it', () => {
+    const patch = nextRecord(undefined, own('a', []), context({ isLost: true }));
+    expect(patch?.isShown).toBe(true);
+  });
+});
+
+describe('a body that is not a record', () => {
+  it.each(['', 'null', '{}', '{"s":"online"}\t{}', '[1]\t[]', '{"s":"on'])('counts as an empty one: %s', (body) => {
+    const record = decodeRecord({ n: 5, v: 4, op: 'x.1', t: 3, body });
+    expect(record).toMatchObject({ n: 5, v: 4, entry: { status: 'offline' }, parts: {} });
+  });
+});
