@@ -5,7 +5,7 @@
  */
 import type { Engine } from './engine.ts';
 import type { MemberList } from './members.ts';
-import type { SharedSession, UserRecord } from './record.ts';
+import type { SharedSession, UserRecord } from './record/record.ts';
 
 /** The grace of sessions whose node died. */
 export const ORPHAN_GRACE_MS = 3000;

@@ -88,7 +88,7 @@ export class MemberList {
   #note(member: Member): void {
     const known = this.#known.get(member.inc);
     // After a flush, a member that is gone stays so until it renews: its counter then grows.
-    const isHeard = known === undefined || member.beat !== known.beat;
+    const isHeard = known?.beat !== member.beat;
     const wasGone = this.isGone(member.inc) && member.state !== 'live';
     this.#known.set(member.inc, {
       ...member,

@@ -7,53 +7,21 @@
  * all that it holds, writes who is here, and waits until the other nodes have done so before it writes who is not. A
  * client that moved to another node during an outage is thus never reported offline in between.
  */
-import type { Shown } from '../presence/fold.ts';
 import { Burial, ORPHAN_GRACE_MS } from './burial.ts';
-import { Chain, type Step } from './chain.ts';
-import type { Engine, EngineEvents, Members, Stored } from './engine.ts';
+import { Buckets } from './buckets.ts';
+import type { EngineEvents, Members, Stored } from './engine.ts';
 import { MemberList, SUSPECT_MS } from './members.ts';
-import { readMessage, userOf } from './message.ts';
-import { overtaken, type Fates, type Own } from './next-record.ts';
+import type { Fates } from './record/next-record.ts';
+import type { NodeOptions } from './node-options.ts';
 import { Publisher } from './publisher.ts';
-import { Replicas, type Replica, type Report } from './replicas.ts';
+import { Replicas, type Replica } from './replicas.ts';
+import { takeovers } from './record/takeovers.ts';
 
 const RENEW_MS = 1000;
-/** Silence of a bucket after which it is ticked: between this and half as much again, so that one tick does for all. */
-const TICK_AFTER_MS = 1000;
-/** Silence after which the subscription counts as dead, because this node's own ticks do not come back. */
-const DEAF_MS = 3000;
 /** A stop of this node after which it renews before it writes. */
 const STALL_MS = 1000;
-/** How long an acknowledged operation may stay unheard. */
-const OWED_MS = 1500;
 /** How long what is gone is not written after an outage, at most. */
 const ADDS_WITHIN_MS = 2500;
-
-/** The sessions of this node, and who wants to know of changes. */
-export interface NodeHost {
-  readonly own: (user: string) => Omit<Own, 'inc' | 'changeAgeMs'>;
-  readonly usersHere: () => Iterable<string>;
-  readonly report: Report;
-  /** A session began on another node: one that waits for that user and device on this node is not needed any more. */
-  readonly onBegan: (user: string, device: string) => void;
-  /** A session over HTTP goes on on another node. */
-  readonly onOvertaken: (user: string, k: string) => void;
-  /** The subscription is dead although commands are answered: has it replaced. */
-  readonly onDeaf: () => void;
-}
-
-export interface NodeOptions {
-  readonly engine: Engine;
-  readonly host: NodeHost;
-  readonly buckets: number;
-  readonly offline: Shown;
-  readonly now: () => number;
-  readonly random: () => number;
-  /** A name for a new incarnation, unique for all time. */
-  readonly newInc: () => string;
-  readonly leaseMs: number;
-  readonly graceMs: number;
-}
 
 type State = 'away' | 'recovering' | 'up';
 
@@ -61,12 +29,10 @@ export class ClusterNode implements EngineEvents {
   readonly replicas: Replicas;
   readonly members: MemberList;
   readonly #options: NodeOptions;
-  readonly #chains: Chain[];
+  readonly #buckets: Buckets;
   readonly #publisher: Publisher;
   readonly #fates: Fates;
   readonly #burial: Burial;
-  readonly #behind = new Map<number, number>();
-  readonly #ticksAtMs: number[];
   #inc: string;
   #beat = 0;
   #state: State = 'away';
@@ -85,10 +51,21 @@ export class ClusterNode implements EngineEvents {
     this.#options = options;
     const { engine, buckets, host, now, graceMs } = options;
     this.#inc = options.newInc();
-    this.#chains = Array.from({ length: buckets }, () => new Chain());
-    this.#ticksAtMs = Array.from({ length: buckets }, () => 0);
+    this.#buckets = new Buckets({
+      engine,
+      now,
+      count: buckets,
+      random: options.random,
+      replicas: () => this.replicas,
+      onHeard: (replica, stored) => this.#adopt(replica, stored),
+      onRead: (replica) => this.#compare(replica),
+      onDeaf: host.onDeaf,
+      onFork: () => void this.#recover(true),
+      renew: () => this.#renew(),
+      isUp: () => this.#state === 'up',
+    });
     this.members = new MemberList(options.leaseMs);
-    const epochOf = (bucket: number): number => this.#chain(bucket).epoch;
+    const epochOf = (bucket: number): number => this.#buckets.chain(bucket).epoch;
     this.replicas = new Replicas(buckets, epochOf, host.report, (replica) => this.#noteRecord(replica));
     this.#tickedAtMs = this.#awaySinceMs = now();
     this.#burial = new Burial({
@@ -108,13 +85,13 @@ export class ClusterNode implements EngineEvents {
       buckets,
       now,
       replicas: this.replicas,
-      chainOf: (bucket) => this.#chain(bucket),
+      chainOf: (bucket) => this.#buckets.chain(bucket),
       inc: () => (this.#mayWrite() ? this.#inc : undefined),
       ownOf: (user, dirtyForMs) => ({ ...host.own(user), inc: this.#inc, changeAgeMs: dirtyForMs }),
       contextOf: (user, bucket) => ({
         user,
         offline: options.offline,
-        clock: this.#chain(bucket).clockAt(now()),
+        clock: this.#buckets.chain(bucket).clockAt(now()),
         fates: this.#fates,
         keepsAll: this.#keepsAll,
       }),
@@ -134,14 +111,12 @@ export class ClusterNode implements EngineEvents {
   /** Every change that was not reported yet has a larger version. Undefined before the first recovery. */
   get at(): number | undefined {
     if (this.#state !== 'up') return undefined;
-    return this.#chains.reduce((least, { clock }) => Math.min(least, clock), Infinity);
+    return this.#buckets.leastClock;
   }
 
   /** Whether views may be behind. */
   get isStale(): boolean {
-    const nowMs = this.#options.now();
-    const isBehind = [...this.#behind.values()].some((sinceMs) => nowMs - sinceMs > 500);
-    return this.#state !== 'up' || isBehind || this.members.silent(SUSPECT_MS).length > 0;
+    return this.#state !== 'up' || this.#buckets.isBehind || this.members.silent(SUSPECT_MS).length > 0;
   }
 
   /** The engine answers again. */
@@ -165,37 +140,11 @@ export class ClusterNode implements EngineEvents {
   load(users: readonly string[]): Promise<void> | undefined {
     const unknown = users.map((user) => this.replicas.acquire(user)).filter(({ isKnown }) => !isKnown);
     if (unknown.length === 0) return undefined;
-    const buckets = new Map<number, Replica[]>();
-    for (const replica of unknown) buckets.set(replica.bucket, [...(buckets.get(replica.bucket) ?? []), replica]);
-    const reads = [...buckets].map(async ([bucket, replicas]) => {
-      const { records } = await this.#options.engine.read(
-        bucket,
-        replicas.map(({ user }) => user),
-      );
-      for (const [i, replica] of replicas.entries()) this.#adopt(replica, records[i]);
-    });
-    return Promise.all(reads).then(() => undefined);
+    return this.#buckets.load(unknown);
   }
 
   message(bucket: number, text: string): void {
-    if (this.#state === 'away') return;
-    const user = userOf(text);
-    const message = readMessage(text);
-    if (message === undefined) return;
-    const nowMs = this.#options.now();
-    const chain = this.#chain(bucket);
-    const { epoch } = chain;
-    let step: Step;
-    if (message.kind === 'state') {
-      step = chain.hear(message.link, nowMs);
-    } else {
-      const { stored, before } = message.operation;
-      step = chain.hear({ last: stored.op, clock: stored.n, epoch, before }, nowMs);
-      const replica = this.replicas.get(user);
-      if (step === 'next' && replica?.isKnown === true) this.#adopt(replica, stored);
-    }
-    if (step === 'gap') void this.#catchUp(bucket);
-    if (chain.epoch > epoch) for (const replica of this.replicas.of(bucket)) this.replicas.tell(replica);
+    if (this.#state !== 'away') this.#buckets.hear(bucket, text);
   }
 
   /** Does what is due. */
@@ -210,7 +159,7 @@ export class ClusterNode implements EngineEvents {
     }
     if (nowMs >= this.#renewsAtMs) void this.#renew();
     this.#waiting = this.#waiting.filter((isDone) => !isDone());
-    this.#tickBuckets(nowMs);
+    this.#buckets.tick();
     this.#publisher.pump();
     if (this.#state !== 'up') return;
     for (const { inc, beat } of this.members.due()) {
@@ -230,15 +179,6 @@ export class ClusterNode implements EngineEvents {
     return this.#state !== 'away' && this.#addedTo !== '' && this.#options.now() - this.#tickedAtMs < STALL_MS;
   }
 
-  #clockOf(bucket: number): { clockAt: number; epoch: number } {
-    const chain = this.#chain(bucket);
-    return { clockAt: chain.clockAt(this.#options.now()), epoch: chain.epoch };
-  }
-
-  #chain(bucket: number): Chain {
-    return this.#chains[bucket] as Chain;
-  }
-
   #adopt(replica: Replica, stored: Stored | undefined): void {
     if (stored !== undefined) this.replicas.adopt(replica, stored, this.#options.now());
     else if (!replica.isKnown) this.replicas.replace(replica, undefined, this.#options.now());
@@ -247,28 +187,12 @@ export class ClusterNode implements EngineEvents {
 
   /** Other nodes may have taken over sessions of this one. */
   #noteRecord(replica: Replica): void {
-    const { record, user } = replica;
-    if (record === undefined) return;
-    if (record.parts !== null) {
-      const written = replica.writtenBy(this.#inc);
-      const left = record.parts[this.#inc] ?? [];
-      const { clockAt, epoch } = this.#clockOf(replica.bucket);
-      // Without a fork since then, only another node can have taken them out: it heard the user later.
-      const isSure = replica.writtenAt(this.#inc) > epoch;
-      const lost = written.filter(({ k }) => isSure && !left.some((session) => session.k === k)).map(({ k }) => k);
-      const own = this.#options.host.own(user).sessions;
-      const unwritten = own
-        .filter(({ k }) => ![...written, ...left].some((session) => session.k === k))
-        .map(({ a, d, k, startAgeMs }) => ({ a, d, k, b: Math.round(clockAt - startAgeMs) }));
-      for (const k of [...lost, ...overtaken(record, [...written, ...unwritten], this.#fates)]) {
-        this.#options.host.onOvertaken(user, k);
-      }
-    }
+    const { host, now } = this.#options;
+    const where = { inc: this.#inc, chain: this.#buckets.chain(replica.bucket), fates: this.#fates, nowMs: now() };
+    const { ended, began } = takeovers(replica, host.own(replica.user).sessions, where);
     replica.noteWritten(this.#inc);
-    for (const [inc, sessions] of Object.entries(record.parts ?? {})) {
-      if (inc === this.#inc || this.members.isGone(inc)) continue;
-      for (const { d, k } of sessions) if (replica.isNew(inc, k)) this.#options.host.onBegan(user, d);
-    }
+    for (const k of ended) host.onOvertaken(replica.user, k);
+    for (const device of began) host.onBegan(replica.user, device);
   }
 
   /** Has the record written if it is not as this node wants it. */
@@ -276,21 +200,6 @@ export class ClusterNode implements EngineEvents {
     const { record, user } = replica;
     const isHere = this.#options.host.own(user).sessions.length > 0;
     if (isHere || replica.isLost || record?.parts?.[this.#inc] !== undefined) this.#publisher.touch(user);
-  }
-
-  #tickBuckets(nowMs: number): void {
-    for (const [bucket, chain] of this.#chains.entries()) {
-      const silentMs = nowMs - chain.heardAtMs;
-      if (silentMs > DEAF_MS && !this.#behind.has(bucket)) {
-        this.#options.host.onDeaf();
-        void this.#catchUp(bucket);
-      } else if (chain.isOwed(nowMs - OWED_MS)) {
-        void this.#catchUp(bucket);
-      } else if (silentMs >= TICK_AFTER_MS && nowMs >= (this.#ticksAtMs[bucket] ?? 0)) {
-        this.#ticksAtMs[bucket] = nowMs + TICK_AFTER_MS * (1 + this.#options.random() / 2);
-        this.#options.engine.tick(bucket).catch(() => undefined);
-      }
-    }
   }
 
   async #renew(): Promise<Members | undefined> {
@@ -321,47 +230,10 @@ export class ClusterNode implements EngineEvents {
     this.#addedTo = '';
     this.#keepsAll = true;
     this.#recovery++;
-    this.#behind.clear();
+    this.#buckets.restart();
     this.#waiting = [];
     this.replicas.stopTelling();
     this.#publisher.restart();
-  }
-
-  /** Reads one bucket again, because a message of it is missing. */
-  async #catchUp(bucket: number): Promise<void> {
-    if (this.#behind.has(bucket) || this.#state !== 'up') return;
-    this.#behind.set(bucket, this.#options.now());
-    const recovery = this.#recovery;
-    try {
-      // Another history is noticed here, and recovered from as a whole.
-      await this.#renew();
-      if (recovery !== this.#recovery) return;
-      const isFork = await this.#readBucket(bucket, recovery);
-      if (recovery !== this.#recovery) return;
-      this.#behind.delete(bucket);
-      if (isFork) void this.#recover(true);
-    } catch {
-      if (recovery === this.#recovery) this.#behind.delete(bucket);
-    }
-  }
-
-  /** Returns whether what was heard is not in the history that was read. */
-  async #readBucket(bucket: number, recovery: number): Promise<boolean> {
-    const replicas = this.replicas.of(bucket);
-    const chain = this.#chain(bucket);
-    const read = await this.#options.engine.read(
-      bucket,
-      replicas.map(({ user }) => user),
-    );
-    if (recovery !== this.#recovery) return false;
-    const isFork = read.clock < chain.clock;
-    if (isFork && this.#state === 'up') return true;
-    chain.resync(read, this.#options.now());
-    for (const [i, replica] of replicas.entries()) {
-      this.replicas.replace(replica, read.records[i], this.#options.now());
-      this.#compare(replica);
-    }
-    return isFork;
   }
 
   async #recover(isFork: boolean): Promise<void> {
@@ -379,7 +251,7 @@ export class ClusterNode implements EngineEvents {
       const hasForked = isFork || (this.#history !== '' && answer.history !== this.#history);
       if (hasForked) this.#burial.restart();
       this.#history = answer.history;
-      await Promise.all(this.#chains.map((_, bucket) => this.#recoverBucket(bucket, hasForked, recovery)));
+      await this.#buckets.recover(hasForked ? () => this.#publisher.nextId(this.#inc) : undefined);
       if (isOver()) return;
       this.#addedTo = '-';
       for (const user of this.#options.host.usersHere()) this.touch(user);
@@ -399,12 +271,6 @@ export class ClusterNode implements EngineEvents {
     } catch {
       if (!isOver()) this.#stop();
     }
-  }
-
-  async #recoverBucket(bucket: number, hasForked: boolean, recovery: number): Promise<void> {
-    const { clock } = this.#chain(bucket);
-    if (hasForked && clock > 0) await this.#options.engine.epoch(bucket, clock, this.#publisher.nextId(this.#inc));
-    if (recovery === this.#recovery) await this.#readBucket(bucket, recovery);
   }
 
   /** Everybody has written who is here. Now what is gone may be written, and differences are reported. */

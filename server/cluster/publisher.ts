@@ -5,8 +5,8 @@
  */
 import type { Chain } from './chain.ts';
 import { MAX_IN_FLIGHT, type Engine, type Operation, type OperationAnswer, type Stored } from './engine.ts';
-import { nextRecord, type Context, type Own } from './next-record.ts';
-import { decodeRecord, type UserRecord } from './record.ts';
+import { nextRecord, type Context, type Own } from './record/next-record.ts';
+import { decodeRecord, type UserRecord } from './record/record.ts';
 import type { Replica, Replicas } from './replicas.ts';
 import { bucketOf } from './bucket.ts';
 
@@ -158,7 +158,7 @@ export class Publisher {
 }
 
 function hasParts({ isKnown, record }: Replica): boolean {
-  return isKnown && (record === undefined || record.parts !== null);
+  return isKnown && record?.parts !== null;
 }
 
 /** What stands for a record that the engine lost: its entry is known, its sessions are not. */

@@ -4,7 +4,7 @@
  */
 import { bucketOf } from './bucket.ts';
 import type { Stored } from './engine.ts';
-import { decodeRecord, type PublicEntry, type SharedSession, type UserRecord } from './record.ts';
+import { decodeRecord, type PublicEntry, type SharedSession, type UserRecord } from './record/record.ts';
 
 /** Reports what others see of a user. */
 export type Report = (user: string, entry: PublicEntry, v: number) => void;
@@ -19,7 +19,7 @@ export class Replica {
   /** Undefined if the engine holds none, or before the first read. */
   record: UserRecord | undefined;
   isKnown = false;
-  /** The largest stamp of "set last" in the records that were seen, and when. The latest is last. */
+  /** The largest stamp of a start or of "set last" in the records that were seen, and when. The latest is last. */
   readonly #stamps: { readonly atMs: number; readonly latest: number }[] = [];
   readonly #others = new Set<string>();
   #written: { readonly inc: string; readonly n: number; readonly part: readonly SharedSession[] } = {
@@ -45,7 +45,7 @@ export class Replica {
     const seen = this.#stamps.at(-1)?.latest ?? 0;
     let latest = seen;
     for (const part of Object.values(this.record?.parts ?? {})) {
-      for (const { S, X } of part) latest = Math.max(latest, S, X);
+      for (const { S, X, b } of part) latest = Math.max(latest, S, X, 64 * b);
     }
     if (latest === seen) return;
     this.#stamps.push({ atMs: nowMs, latest });

@@ -3,10 +3,10 @@
  * deeds of clients, and faults of the engine, of connections and of nodes. After the faults everything must be right
  * within five seconds, and some things at all times. The same seed gives the same run.
  */
-import type { OwnSession } from '../../server/cluster/next-record.ts';
-import { MemoryEngine, type Fault } from '../../server/cluster/memory-engine.ts';
+import type { OwnSession } from '../../server/cluster/record/next-record.ts';
+import { MemoryEngine, type Fault } from '../../server/cluster/memory/memory-engine.ts';
 import { ClusterNode } from '../../server/cluster/node.ts';
-import type { PublicEntry } from '../../server/cluster/record.ts';
+import type { PublicEntry } from '../../server/cluster/record/record.ts';
 import { Journal } from '../../server/presence/explain/journal.ts';
 import { foldSessions, offlineFold, shownOf } from '../../server/presence/fold.ts';
 import type { Presence } from '../../server/presence/presence.ts';

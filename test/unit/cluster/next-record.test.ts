@@ -1,7 +1,7 @@
 /** What a record becomes with the sessions of one node in it, whatever the other nodes have in it. */
 import { describe, expect, it } from 'vitest';
-import { nextRecord, type Context, type Own, type OwnSession } from '../../../server/cluster/next-record.ts';
-import { decodeRecord, type UserRecord } from '../../../server/cluster/record.ts';
+import { nextRecord, type Context, type Own, type OwnSession } from '../../../server/cluster/record/next-record.ts';
+import { decodeRecord, type UserRecord } from '../../../server/cluster/record/record.ts';
 import { offlineFold } from '../../../server/presence/fold.ts';
 
 const NOW = 1_767_225_600_000;

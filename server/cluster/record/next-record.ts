@@ -2,7 +2,7 @@
  * What a user's record becomes with this node's sessions in it: the one function in which the rules of several nodes
  * meet. Pure. Knows nothing of engines and times of sending.
  */
-import { foldSessions, sameShown, shownOf, isVisible, type FoldedSession, type Shown } from '../presence/fold.ts';
+import { foldSessions, sameShown, shownOf, isVisible, type FoldedSession, type Shown } from '../../presence/fold.ts';
 import { encodeBody, encodeEntry, type NewEntry, type Parts, type SharedSession, type UserRecord } from './record.ts';
 
 /** A session of this node, with ages instead of instants. */
@@ -162,11 +162,16 @@ function ownPart(before: Parts, own: Own, context: Context): SharedSession[] {
     const old = [...known, ...context.written].find(({ k }) => k === session.k);
     const S = old?.i === session.i ? old.S : stamps(statusAgeMs, session.i);
     const X = textAgeMs === null ? 0 : old?.j === session.j ? old.X : stamps(textAgeMs, session.j);
-    const b = old?.b ?? Math.round(context.clock - startAgeMs);
+    const b = old?.b ?? startOf(startAgeMs, context);
     return { ...rest, S, X, b };
   });
   const ended = context.keepsAll ? known.filter(({ k }) => !own.sessions.some((session) => session.k === k)) : [];
   return [...part, ...ended].sort((a, b) => (a.k < b.k ? -1 : 1)).map(inFixedOrder);
+}
+
+/** When a session began, on the bucket's clock, after all that this node knew then. */
+export function startOf(ageMs: number, { clock, latestBefore }: Pick<Context, 'clock' | 'latestBefore'>): number {
+  return Math.max(Math.round(clock - ageMs), Math.ceil((latestBefore(ageMs) + 1) / 64));
 }
 
 /** Turns an age into a stamp of "set last", above all that this node knew at that time. */

@@ -6,9 +6,9 @@
  * is relative to the time of the engine at the operation. The next writer makes it absolute.
  */
 import { z } from 'zod';
-import { adapterNames } from '../../shared/messages/explain.ts';
-import type { UserStatus } from '../../shared/status.ts';
-import type { Stamp, Stored } from './engine.ts';
+import { adapterNames } from '../../../shared/messages/explain.ts';
+import type { UserStatus } from '../../../shared/status.ts';
+import type { Stamp, Stored } from '../engine.ts';
 
 const time = z.number().int();
 const label = z.string().max(64);

@@ -11,8 +11,8 @@ import type {
   Operation,
   OperationAnswer,
   Stored,
-} from './engine.ts';
-import { readStored } from './message.ts';
+} from '../engine.ts';
+import { readStored } from '../record/message.ts';
 
 export interface MemoryOptions {
   /** The server's wall clock. */

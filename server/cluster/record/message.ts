@@ -1,6 +1,6 @@
 /** The forms of what an engine publishes and stores. Reads them, and returns undefined for anything else. Pure. */
-import type { Link } from './chain.ts';
-import type { Stored } from './engine.ts';
+import type { Link } from '../chain.ts';
+import type { Stored } from '../engine.ts';
 
 export interface OperationMessage {
   readonly user: string;

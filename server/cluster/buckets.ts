@@ -1,0 +1,163 @@
+/**
+ * What a node hears of all buckets: keeps their chains, ticks those that are quiet, and reads one again if a message of
+ * it is missing. Finds that the history is another one, but leaves what follows to the node.
+ */
+import { Chain } from './chain.ts';
+import type { Engine, Stored } from './engine.ts';
+import { readMessage, userOf } from './record/message.ts';
+import type { Replica, Replicas } from './replicas.ts';
+
+/** Silence of a bucket after which it is ticked: between this and half as much again, so that one tick does for all. */
+const TICK_AFTER_MS = 1000;
+/** Silence after which the subscription counts as dead, because this node's own ticks do not come back. */
+const DEAF_MS = 3000;
+/** How long an acknowledged operation may stay unheard. */
+const OWED_MS = 1500;
+/** How long a bucket may be read again before views count as behind. */
+const BEHIND_MS = 500;
+
+export interface BucketsOptions {
+  readonly engine: Engine;
+  readonly count: number;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly replicas: () => Replicas;
+  /** A held record was heard, or read for the first time. Undefined: there is none. */
+  readonly onHeard: (replica: Replica, stored: Stored | undefined) => void;
+  /** A held record was read again. */
+  readonly onRead: (replica: Replica) => void;
+  readonly onDeaf: () => void;
+  /** What was heard is not in the history that the engine has now. */
+  readonly onFork: () => void;
+  /** Looks which history the engine has. */
+  readonly renew: () => Promise<unknown>;
+  /** Whether the node is neither away nor recovering. */
+  readonly isUp: () => boolean;
+}
+
+export class Buckets {
+  readonly #options: BucketsOptions;
+  readonly #chains: readonly Chain[];
+  readonly #ticksAtMs: number[];
+  /** Buckets that are read again, and since when. */
+  readonly #behind = new Map<number, number>();
+  #generation = 0;
+
+  constructor(options: BucketsOptions) {
+    this.#options = options;
+    this.#chains = Array.from({ length: options.count }, () => new Chain());
+    this.#ticksAtMs = this.#chains.map(() => 0);
+  }
+
+  chain(bucket: number): Chain {
+    return this.#chains[bucket] as Chain;
+  }
+
+  /** Every change that was not heard yet has a larger version. */
+  get leastClock(): number {
+    return this.#chains.reduce((least, { clock }) => Math.min(least, clock), Infinity);
+  }
+
+  get isBehind(): boolean {
+    const nowMs = this.#options.now();
+    return [...this.#behind.values()].some((sinceMs) => nowMs - sinceMs > BEHIND_MS);
+  }
+
+  /** Forgets what is being read. */
+  restart(): void {
+    this.#generation++;
+    this.#behind.clear();
+  }
+
+  hear(bucket: number, text: string): void {
+    const message = readMessage(text);
+    if (message === undefined) return;
+    const { now, replicas, onHeard } = this.#options;
+    const chain = this.chain(bucket);
+    const { epoch } = chain;
+    if (message.kind === 'state') {
+      if (chain.hear(message.link, now()) === 'gap') void this.#catchUp(bucket);
+      if (chain.epoch > epoch) for (const replica of replicas().of(bucket)) replicas().tell(replica);
+      return;
+    }
+    const { stored, before } = message.operation;
+    const step = chain.hear({ last: stored.op, clock: stored.n, epoch, before }, now());
+    const replica = replicas().get(userOf(text));
+    if (step === 'next' && replica?.isKnown === true) onHeard(replica, stored);
+    else if (step === 'gap') void this.#catchUp(bucket);
+  }
+
+  /** Reads records for the first time. */
+  async load(unknown: readonly Replica[]): Promise<void> {
+    const buckets = new Map<number, Replica[]>();
+    for (const replica of unknown) buckets.set(replica.bucket, [...(buckets.get(replica.bucket) ?? []), replica]);
+    const loadOne = async ([bucket, replicas]: [number, Replica[]]): Promise<void> => {
+      const users = replicas.map(({ user }) => user);
+      const { records } = await this.#options.engine.read(bucket, users);
+      for (const [i, replica] of replicas.entries()) this.#options.onHeard(replica, records[i]);
+    };
+    await Promise.all([...buckets].map(loadOne));
+  }
+
+  tick(): void {
+    const { now, random, engine, onDeaf } = this.#options;
+    const nowMs = now();
+    for (const [bucket, chain] of this.#chains.entries()) {
+      const silentMs = nowMs - chain.heardAtMs;
+      if (silentMs > DEAF_MS && !this.#behind.has(bucket)) {
+        onDeaf();
+        void this.#catchUp(bucket);
+      } else if (chain.isOwed(nowMs - OWED_MS)) {
+        void this.#catchUp(bucket);
+      } else if (silentMs >= TICK_AFTER_MS && nowMs >= (this.#ticksAtMs[bucket] ?? 0)) {
+        this.#ticksAtMs[bucket] = nowMs + TICK_AFTER_MS * (1 + random() / 2);
+        engine.tick(bucket).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Reads all buckets again. `fork`: names the operations that start a new epoch in each. */
+  async recover(fork: (() => string) | undefined): Promise<void> {
+    const generation = this.#generation;
+    const recoverOne = async ({ clock }: Chain, bucket: number): Promise<void> => {
+      if (fork !== undefined && clock > 0) await this.#options.engine.epoch(bucket, clock, fork());
+      if (generation === this.#generation) await this.#read(bucket);
+    };
+    await Promise.all(this.#chains.map(recoverOne));
+  }
+
+  /** Reads one bucket again, because a message of it is missing. */
+  async #catchUp(bucket: number): Promise<void> {
+    if (this.#behind.has(bucket) || !this.#options.isUp()) return;
+    this.#behind.set(bucket, this.#options.now());
+    const generation = this.#generation;
+    let isFork = false;
+    try {
+      // Another history is noticed here, and recovered from as a whole.
+      await this.#options.renew();
+      if (generation === this.#generation) isFork = await this.#read(bucket);
+    } catch {
+      // The engine is away, or another try follows the next message.
+    }
+    if (generation !== this.#generation) return;
+    this.#behind.delete(bucket);
+    if (isFork) this.#options.onFork();
+  }
+
+  /** Returns whether what was heard is not in the history that was read. */
+  async #read(bucket: number): Promise<boolean> {
+    const { engine, replicas, now, onRead, isUp } = this.#options;
+    const generation = this.#generation;
+    const held = replicas().of(bucket);
+    const users = held.map(({ user }) => user);
+    const read = await engine.read(bucket, users);
+    if (generation !== this.#generation) return false;
+    if (read.clock < this.chain(bucket).clock && isUp()) return true;
+    this.chain(bucket).resync(read, now());
+    for (const [i, replica] of held.entries()) {
+      replicas().replace(replica, read.records[i], now());
+      onRead(replica);
+    }
+    return false;
+  }
+}

@@ -1,0 +1,31 @@
+/** What a node of a cluster needs of the hub around it. */
+import type { Shown } from '../presence/fold.ts';
+import type { Engine } from './engine.ts';
+import type { Own } from './record/next-record.ts';
+import type { Report } from './replicas.ts';
+
+/** The sessions of this node, and who wants to know of changes. */
+export interface NodeHost {
+  readonly own: (user: string) => Omit<Own, 'inc' | 'changeAgeMs'>;
+  readonly usersHere: () => Iterable<string>;
+  readonly report: Report;
+  /** A session began on another node: one that waits for that user and device on this node is not needed any more. */
+  readonly onBegan: (user: string, device: string) => void;
+  /** A session over HTTP goes on on another node. */
+  readonly onOvertaken: (user: string, k: string) => void;
+  /** The subscription is dead although commands are answered: has it replaced. */
+  readonly onDeaf: () => void;
+}
+
+export interface NodeOptions {
+  readonly engine: Engine;
+  readonly host: NodeHost;
+  readonly buckets: number;
+  readonly offline: Shown;
+  readonly now: () => number;
+  readonly random: () => number;
+  /** A name for a new incarnation, unique for all time. */
+  readonly newInc: () => string;
+  readonly leaseMs: number;
+  readonly graceMs: number;
+}

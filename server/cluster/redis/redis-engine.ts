@@ -1,0 +1,133 @@
+/**
+ * The engine on one Redis: turns its verbs into scripts and reads their answers. Connects to nothing and knows no
+ * deadlines: it is given a function that sends commands, and whoever connects hands it what is published.
+ */
+import { createHash } from 'node:crypto';
+import { bucketTags } from '../bucket.ts';
+import type { BucketRead, Engine, Member, Members, Operation, OperationAnswer, Stored } from '../engine.ts';
+import { readStored } from '../record/message.ts';
+import { BURY, EPOCH, FENCE, REGISTER, RENEW, TICK } from './scripts.ts';
+
+/** Sends one command. Rejects with an error of Redis, or if no answer is known. */
+export type Send = (args: readonly string[]) => Promise<unknown>;
+
+/** How long the dead are remembered, and fenced. */
+const REMEMBERED_MS = 86_400_000;
+const SHA = new Map([BURY, EPOCH, FENCE, REGISTER, RENEW, TICK].map((script) => [script, sha1(script)]));
+
+export interface RedisEngineOptions {
+  readonly send: Send;
+  readonly prefix: string;
+  readonly buckets: number;
+  /** The name of the server's run: another one may have lost operations. */
+  readonly runId: () => string;
+  /** A name for a new history. */
+  readonly newHistory: () => string;
+}
+
+export class RedisEngine implements Engine {
+  readonly #options: RedisEngineOptions;
+  readonly #tags: readonly string[];
+
+  constructor(options: RedisEngineOptions) {
+    this.#options = options;
+    this.#tags = bucketTags(options.buckets);
+  }
+
+  /** The shard channel on which a bucket is published. */
+  channel(bucket: number): string {
+    return this.#key(bucket, 'c');
+  }
+
+  async read(bucket: number, users: readonly string[]): Promise<BucketRead> {
+    const keys = [this.#key(bucket, 'm'), ...users.map((user) => this.#key(bucket, `r:${user}`))];
+    const [meta, ...records] = texts(await this.#options.send(['MGET', ...keys]));
+    const [last = '-', clock = '0', epoch = '0'] = meta === undefined ? [] : meta.split(' ');
+    return { last, clock: Number(clock), epoch: Number(epoch), records: records.map((text) => readStored(text ?? '')) };
+  }
+
+  async change(operation: Operation): Promise<OperationAnswer> {
+    const { user, bucket, op, inc, expect, floor, isShown, body, pushed, cause, joins, leaves } = operation;
+    const indexes = [...joins, ...leaves].map((name) => this.#key(bucket, `i:${name}`));
+    const keys = [this.#key(bucket, 'm'), this.#key(bucket, `r:${user}`), ...indexes];
+    const signs = '+'.repeat(joins.length) + '-'.repeat(leaves.length);
+    const numbers = [String(expect), String(floor), isShown ? '1' : '0'];
+    const args = [op, inc, ...numbers, this.channel(bucket), user, body, pushed, cause, signs];
+    const [kind, text = ''] = texts(await this.#run(REGISTER, keys, args));
+    if (kind === 'fenced') return { kind };
+    if (kind === 'moved') return { kind, record: readStored(text) };
+    if (kind === 'done') return { kind, record: known(text) };
+    const { n, v, t } = known(`${text} `);
+    return { kind: 'ok', stamp: { n, v, op, t } };
+  }
+
+  async tick(bucket: number): Promise<void> {
+    await this.#run(TICK, [this.#key(bucket, 'm')], [this.channel(bucket)]);
+  }
+
+  async epoch(bucket: number, floor: number, op: string): Promise<number> {
+    return Number(await this.#run(EPOCH, [this.#key(bucket, 'm')], [this.channel(bucket), String(floor), op]));
+  }
+
+  async renew({ inc, beat, state, facts }: Member): Promise<Members> {
+    const keys = [this.#memberKey('n'), this.#memberKey('h')];
+    const args = [inc, String(beat), state, facts, this.#options.newHistory()];
+    const [history, all] = (await this.#run(RENEW, keys, args)) as [string, unknown];
+    const fields = texts(all);
+    const members: Member[] = [];
+    for (let i = 0; i + 1 < fields.length; i += 2) {
+      const member = readMember(fields[i] ?? '', fields[i + 1] ?? '');
+      if (member !== undefined) members.push(member);
+    }
+    return { members, history: `${this.#options.runId()}/${history}`, replicas: undefined };
+  }
+
+  async bury(inc: string, beat: number): Promise<boolean> {
+    return (await this.#run(BURY, [this.#memberKey('n')], [inc, String(beat), String(REMEMBERED_MS)])) === 1;
+  }
+
+  async fence(bucket: number, inc: string): Promise<readonly string[]> {
+    const keys = [this.#key(bucket, 'm'), this.#key(bucket, `i:${inc}`)];
+    return texts(await this.#run(FENCE, keys, [inc, String(REMEMBERED_MS)])).flatMap((user) => user ?? []);
+  }
+
+  #key(bucket: number, name: string): string {
+    return `${this.#options.prefix}{${this.#tags[bucket] ?? ''}}:${name}`;
+  }
+
+  #memberKey(name: string): string {
+    return `${this.#options.prefix}{m}:${name}`;
+  }
+
+  /** A server that has just started does not know the script yet. */
+  async #run(script: string, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    const rest = [String(keys.length), ...keys, ...args];
+    try {
+      return await this.#options.send(['EVALSHA', SHA.get(script) ?? '', ...rest]);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      return this.#options.send(['EVAL', script, ...rest]);
+    }
+  }
+}
+
+function sha1(script: string): string {
+  return createHash('sha1').update(script).digest('hex');
+}
+
+function texts(answer: unknown): (string | undefined)[] {
+  if (!Array.isArray(answer)) throw new Error('the answer of Redis is not a list');
+  return answer.map((value: unknown) => (typeof value === 'string' ? value : undefined));
+}
+
+function known(text: string): Stored {
+  const stored = readStored(text);
+  if (stored === undefined) throw new Error('the answer of Redis is not a record');
+  return stored;
+}
+
+function readMember(inc: string, text: string): Member | undefined {
+  const found = /^(\d+) (live|left|dead) (.*)$/.exec(text);
+  if (found === null) return undefined;
+  return { inc, beat: Number(found[1]), state: found[2] as Member['state'], facts: found[3] ?? '' };
+}

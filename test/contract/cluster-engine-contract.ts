@@ -1,0 +1,133 @@
+/** What every engine of a cluster promises: see server/cluster/engine.ts. The suite runs over each of them. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Engine, Operation } from '../../server/cluster/engine.ts';
+import { readMessage } from '../../server/cluster/record/message.ts';
+
+export interface EngineUnderTest {
+  readonly engine: Engine;
+  /** What was published so far, once all of it has arrived. */
+  published(): Promise<readonly { readonly bucket: number; readonly text: string }[]>;
+  flush(): Promise<void>;
+  close(): void;
+}
+
+let ops = 0;
+function operation(more: Partial<Operation> = {}): Operation {
+  const base = { user: '42', bucket: 1, inc: 'a', expect: 0, floor: 0, isShown: true, body: '{}\t{}', pushed: '{}' };
+  return { ...base, op: `a.${++ops}`, cause: 'set', joins: [], leaves: [], ...more };
+}
+
+export function clusterEngineContract(start: () => Promise<EngineUnderTest>): void {
+  let under: EngineUnderTest;
+  let engine: Engine;
+  beforeEach(async () => {
+    under = await start();
+    ({ engine } = under);
+  });
+  afterEach(() => under.close());
+
+  async function done(more: Partial<Operation> = {}): Promise<{ n: number; v: number; op: string }> {
+    const answer = await engine.change(operation(more));
+    if (answer.kind !== 'ok') throw new Error(`answered ${answer.kind}`);
+    return answer.stamp;
+  }
+
+  it('knows nothing at first', async () => {
+    const nothing = { last: '-', clock: 0, epoch: 0, records: [undefined] };
+    expect(await engine.read(1, ['42'])).toEqual(nothing);
+  });
+
+  it('stores, stamps and reads a record', async () => {
+    const { n, v, op } = await done();
+    expect(v).toBe(n);
+    const { last, clock, records } = await engine.read(1, ['42', '7']);
+    expect({ last, clock }).toEqual({ last: op, clock: n });
+    expect(records).toMatchObject([{ n, v, op, body: '{}\t{}' }, undefined]);
+  });
+
+  it('changes only the record that the caller saw, and hands over the present one', async () => {
+    const first = await done();
+    const moved = await engine.change(operation({ body: '{}\t{"b":[]}' }));
+    expect(moved).toMatchObject({ kind: 'moved', record: { n: first.n, body: '{}\t{}' } });
+    expect((await engine.change(operation({ user: '7', expect: 5 }))).kind).toBe('moved');
+  });
+
+  it('does an operation once, however often it is sent', async () => {
+    const twice = operation();
+    await engine.change(twice);
+    expect(await engine.change(twice)).toMatchObject({ kind: 'done', record: { op: twice.op } });
+    expect(await under.published()).toHaveLength(1);
+  });
+
+  it('gives strictly growing stamps above every floor, and keeps v for what is not shown', async () => {
+    const first = await done();
+    const second = await done({ expect: first.n, floor: first.n + 1_000_000 });
+    expect(second.n).toBe(first.n + 1_000_001);
+    const third = await done({ expect: second.n, isShown: false });
+    expect([third.n, third.v]).toEqual([second.n + 1, second.n]);
+    expect((await done({ user: '7' })).n).toBe(third.n + 1);
+  });
+
+  it('publishes each operation with the one before it, and ticks with the state', async () => {
+    const first = await done();
+    const second = await done({ expect: first.n });
+    await engine.tick(1);
+    const messages = (await under.published()).map(({ bucket, text }) => ({ bucket, message: readMessage(text) }));
+    expect(messages).toMatchObject([
+      {
+        bucket: 1,
+        message: { operation: { user: '42', before: '-', cause: 'set', stored: { n: first.n, body: '{}' } } },
+      },
+      { bucket: 1, message: { operation: { before: first.op, stored: { n: second.n } } } },
+      { bucket: 1, message: { link: { last: second.op, before: second.op, epoch: 0 } } },
+    ]);
+  });
+
+  it('starts an epoch above the floor, once', async () => {
+    const { n, op } = await done();
+    const epoch = await engine.epoch(1, n + 50_000, 'a.e1');
+    expect(epoch).toBeGreaterThan(n + 50_000);
+    expect(await engine.epoch(1, n, 'a.e2')).toBe(epoch);
+    expect(await engine.read(1, [])).toMatchObject({ last: 'a.e1', clock: epoch, epoch });
+    const last = (await under.published()).at(-1);
+    expect(readMessage(last?.text ?? '')).toMatchObject({ link: { last: 'a.e1', before: op, epoch } });
+  });
+
+  it('lists members by their last renewal, and keeps its history', async () => {
+    const first = await engine.renew({ inc: 'a', beat: 1, state: 'live', facts: '-' });
+    const second = await engine.renew({ inc: 'b', beat: 7, state: 'left', facts: '' });
+    expect(second.history).toBe(first.history);
+    expect(second.members).toEqual([
+      { inc: 'a', beat: 1, state: 'live', facts: '-' },
+      { inc: 'b', beat: 7, state: 'left', facts: '' },
+    ]);
+  });
+
+  it('buries only who is still silent, and for good', async () => {
+    await engine.renew({ inc: 'a', beat: 3, state: 'live', facts: '' });
+    expect(await engine.bury('a', 2)).toBe(false);
+    expect(await engine.bury('a', 3)).toBe(true);
+    expect(await engine.bury('a', 3)).toBe(false);
+    const { members } = await engine.renew({ inc: 'a', beat: 4, state: 'live', facts: '' });
+    expect(members).toMatchObject([{ inc: 'a', state: 'dead' }]);
+  });
+
+  it('refuses a fenced incarnation in that bucket, and names its users', async () => {
+    const { n } = await done({ joins: ['a'] });
+    await done({ user: '7', joins: ['a'] });
+    await done({ expect: n, inc: 'b', leaves: ['a'], joins: ['b'] });
+    expect(await engine.fence(1, 'a')).toEqual(['7']);
+    expect((await engine.change(operation({ user: '8' }))).kind).toBe('fenced');
+    expect((await engine.change(operation({ user: '8', bucket: 2 }))).kind).toBe('ok');
+    expect((await engine.change(operation({ user: '8', inc: 'aa' }))).kind).toBe('ok');
+    expect(await engine.fence(1, 'aa')).toEqual([]);
+    expect((await engine.change(operation({ user: '9' }))).kind).toBe('fenced');
+  });
+
+  it('has another history after a flush', async () => {
+    const self = { inc: 'a', beat: 1, state: 'live', facts: '' } as const;
+    const { history } = await engine.renew(self);
+    await under.flush();
+    expect((await engine.renew(self)).history).not.toBe(history);
+  });
+}
