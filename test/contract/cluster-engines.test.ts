@@ -68,6 +68,9 @@ describe('the engine on one Redis', needing('redis-server'), () => {
       client.destroy();
       push.destroy();
     };
-    return { engine, published, flush: async () => void (await client.flushAll()), close };
+    const flush = async (): Promise<void> => {
+      await client.flushAll();
+    };
+    return { engine, published, flush, close };
   });
 });
