@@ -73,13 +73,12 @@ export function createJwksKeys({ url, clock, onFailure }: JwksOptions): IssuerKe
   let begun = 0;
   /** The number of the last successful fetch. */
   let succeeded = 0;
-  /** How many fetches had begun when a token without a fitting key first arrived, by the id of its key. */
-  const firstSeen = new Map<string, number>();
+  const firstSeen = new FirstSeen();
 
   /** Infinite until there are keys. */
   const ageMs = (): number => clock.now().monoMs - fetchedAtMs;
-  const retryInMs = (): number =>
-    Math.max(1, triedAtMs + (hasFailed ? KEYS_RETRY_MS : KEYS_COOLDOWN_MS) - clock.now().monoMs);
+  const untilDueMs = (): number => triedAtMs + (hasFailed ? KEYS_RETRY_MS : KEYS_COOLDOWN_MS) - clock.now().monoMs;
+  const retryInMs = (): number => Math.max(1, untilDueMs());
   const fetchKeys = async (): Promise<void> => {
     triedAtMs = clock.now().monoMs;
     const no = ++begun;
@@ -95,21 +94,12 @@ export function createJwksKeys({ url, clock, onFailure }: JwksOptions): IssuerKe
   };
   /** Runs one fetch at a time. Returns at once if the last fetch is too recent. */
   const refresh = async (): Promise<void> => {
-    const isDue = clock.now().monoMs - triedAtMs >= (hasFailed ? KEYS_RETRY_MS : KEYS_COOLDOWN_MS);
-    if (pending === undefined && isDue) {
+    if (pending === undefined && untilDueMs() <= 0) {
       pending = fetchKeys().finally(() => {
         pending = undefined;
       });
     }
     await pending;
-  };
-  const remember = (id: string, before: number): number => {
-    const known = firstSeen.get(id);
-    if (known !== undefined) return known;
-    firstSeen.set(id, before);
-    const [oldest] = firstSeen.keys();
-    if (firstSeen.size > MAX_REMEMBERED && oldest !== undefined) firstSeen.delete(oldest);
-    return before;
   };
 
   return {
@@ -128,12 +118,27 @@ export function createJwksKeys({ url, clock, onFailure }: JwksOptions): IssuerKe
       return remote(header, token);
     },
     renewFor: async (id, begunBefore) => {
-      const seenAt = remember(id, begunBefore);
+      const seenAt = firstSeen.remember(id, begunBefore);
       const hadKeys = succeeded;
       await refresh();
       return { hasChanged: succeeded > hadKeys, isCertain: !hasFailed && succeeded > seenAt, retryInMs: retryInMs() };
     },
   };
+}
+
+/** How many fetches had begun when a token without a fitting key first arrived, by the id of its key. */
+class FirstSeen {
+  readonly #begun = new Map<string, number>();
+
+  /** Remembers `begun` for a new key. @returns what is remembered. */
+  remember(id: string, begun: number): number {
+    const known = this.#begun.get(id);
+    if (known !== undefined) return known;
+    this.#begun.set(id, begun);
+    const [oldest] = this.#begun.keys();
+    if (this.#begun.size > MAX_REMEMBERED && oldest !== undefined) this.#begun.delete(oldest);
+    return begun;
+  }
 }
 
 /** undici reports only "fetch failed"; the reason is in the cause. */

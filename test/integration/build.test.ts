@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -72,9 +72,11 @@ async function launch(script = 'server/launch.mjs', user?: number) {
 }
 
 /** What the page's index.html leads to, by its hashed names. */
+/** The style sheet, then the script: names with hashes have no order of their own. */
 function pageAssets(): string[] {
   const html = fs.readFileSync(join(clone, 'dist/client/page/index.html'), 'utf8');
-  return [...html.matchAll(/(?:src|href)="\.\/(assets\/[^"]+-[\w-]{8}\.\w+)"/g)].map(([, name]) => name!).sort();
+  const names = [...html.matchAll(/(?:src|href)="\.\/(assets\/[^"]+-[\w-]{8}\.\w+)"/g)].map(([, name]) => name!);
+  return names.sort((a, b) => extname(a).localeCompare(extname(b)));
 }
 
 const inDist = (path: string) => fs.existsSync(join(clone, 'dist', path));

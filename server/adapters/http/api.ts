@@ -71,7 +71,7 @@ const refusals = {
 } as const;
 
 export function createApi(options: ApiOptions): Api {
-  const { pageRules, onRefused, explainRefusal, explainUpgrade, log } = options;
+  const { pageRules, onRefused, log } = options;
   const calls = [
     ...presenceRoutes(options),
     ...listRoutes(options),
@@ -92,17 +92,6 @@ export function createApi(options: ApiOptions): Api {
       log.info(change, 'audit: an admin’s change');
     },
   });
-  const refuseOrigin = (detail: string): HttpReply => {
-    onRefused('origin');
-    return problem(403, detail);
-  };
-  const refuseHost = (request: HttpRequest, tell: ExplainRefusal): HttpReply | undefined => {
-    if (pageRules.isKnownHost(request)) return undefined;
-    tell('host', UNKNOWN_HOST, namesOf(request));
-    return refuseOrigin(
-      'host: an open hub answers to its own names alone: HUB_HOST, or an origin of this name in HUB_ORIGINS, would allow it',
-    );
-  };
   const failed = ({ method, path }: HttpRequest, error: unknown): HttpReply => {
     log.error({ err: error, method, path }, 'a request failed');
     return problem(500, 'the hub failed; it is not the request’s fault, try again');
@@ -123,25 +112,11 @@ export function createApi(options: ApiOptions): Api {
       return failed(request, error);
     }
   };
+  const gate = createPageGate(options);
   const secure = secureHeaders(options.isTls);
-  const admit = (request: HttpRequest): HttpReply | undefined => {
-    const refusal = refuseHost(request, explainUpgrade);
-    if (refusal !== undefined) return refusal;
-    if (request.path !== WEBSOCKET_PATH) return problem(404, `path: WebSockets are at ${WEBSOCKET_PATH}`);
-    if (pageRules.isAllowed(request)) return undefined;
-    explainUpgrade('origin', OTHER_ORIGIN, namesOf(request));
-    return refuseOrigin('origin: a page of another origin may not connect: HUB_ORIGINS would allow it');
-  };
   return {
     answer: (request) => {
-      const refusal = forAnyHost.has(request.path)
-        ? undefined
-        : (refuseHost(request, explainRefusal) ?? askForUpgrade(request));
-      // For a foreign GET, the browser withholds the answer from the page, so it is only explained in the log.
-      if (refusal === undefined && request.headers.has('origin') && !pageRules.isAllowed(request)) {
-        explainRefusal('origin', OTHER_ORIGIN, namesOf(request));
-      }
-      const reply = refusal ?? attempt(request);
+      const reply = gate.refuseRequest(request) ?? attempt(request);
       const headers = { ...secure, ...pageRules.corsHeaders(request) };
       return reply instanceof Promise ? reply.then((late) => dressed(late, headers)) : dressed(reply, headers);
     },
@@ -150,8 +125,43 @@ export function createApi(options: ApiOptions): Api {
       return dressed(problem(status, refusals[status], headers), secure);
     },
     admit: (request) => {
-      const refusal = admit(request);
+      const refusal = gate.refuseUpgrade(request);
       return refusal && dressed(refusal, secure);
+    },
+  };
+}
+
+/** Refuses requests under a foreign host name, and WebSockets of foreign pages. Each is explained in the log. */
+function createPageGate({ pageRules, onRefused, explainRefusal, explainUpgrade }: ApiOptions) {
+  const refuseOrigin = (detail: string): HttpReply => {
+    onRefused('origin');
+    return problem(403, detail);
+  };
+  const refuseHost = (request: HttpRequest, explain: ExplainRefusal): HttpReply | undefined => {
+    if (pageRules.isKnownHost(request)) return undefined;
+    explain('host', UNKNOWN_HOST, namesOf(request));
+    return refuseOrigin(
+      'host: an open hub answers to its own names alone: HUB_HOST, or an origin of this name in HUB_ORIGINS, would allow it',
+    );
+  };
+  return {
+    refuseRequest: (request: HttpRequest): HttpReply | undefined => {
+      const refusal = forAnyHost.has(request.path)
+        ? undefined
+        : (refuseHost(request, explainRefusal) ?? askForUpgrade(request));
+      // For a foreign GET, the browser withholds the answer from the page, so it is only explained in the log.
+      if (refusal === undefined && request.headers.has('origin') && !pageRules.isAllowed(request)) {
+        explainRefusal('origin', OTHER_ORIGIN, namesOf(request));
+      }
+      return refusal;
+    },
+    refuseUpgrade: (request: HttpRequest): HttpReply | undefined => {
+      const refusal = refuseHost(request, explainUpgrade);
+      if (refusal !== undefined) return refusal;
+      if (request.path !== WEBSOCKET_PATH) return problem(404, `path: WebSockets are at ${WEBSOCKET_PATH}`);
+      if (pageRules.isAllowed(request)) return undefined;
+      explainUpgrade('origin', OTHER_ORIGIN, namesOf(request));
+      return refuseOrigin('origin: a page of another origin may not connect: HUB_ORIGINS would allow it');
     },
   };
 }

@@ -16,7 +16,7 @@
  *
  * It reads chunked bodies unlike any other server, and closes connections within its own parser. An answer to chunks,
  * an answer to a client that asks to close, and a refusal are each the last of the connection and are sent in a later
- * turn (see uws-http).
+ * turn (see uws-exchange).
  *
  * We cannot change its own answers: 400 to a malformed request, 505 if it cannot read the version (HTTP/1.0 included),
  * and 431 to a head over PARSER_HEADER_BYTES or with more than 98 headers.
@@ -29,7 +29,8 @@ import { fittingReason, MAX_BACKPRESSURE_BYTES, MAX_WAITING_PONG_BYTES } from '.
 import type { Engine, Listening, NoRoom, SendResult, Service, Socket, SocketEvents } from '../port.ts';
 import { RequestTurns } from '../ws/request-turns.ts';
 import { UwsConnections } from './uws-connections.ts';
-import { answerRequest, answerUpgrade, peerOf, type UwsPort } from './uws-http.ts';
+import type { UwsPort } from './uws-exchange.ts';
+import { answerRequest, answerUpgrade, peerOf } from './uws-http.ts';
 import type { Uws, UwsApp, UwsListenSocket, UwsWebSocket } from './uws-types.ts';
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });

@@ -1,0 +1,88 @@
+/**
+ * Writes one reply over uWebSockets.js, in the ways that neither keep unread answers in memory nor cut the connection.
+ * Does not decide when, or which answer is the connection's last. Call it within `cork`.
+ */
+import { STATUS_CODES } from 'node:http';
+import { mayHaveBody } from '../http-rules.ts';
+import type { HttpReply } from '../port.ts';
+import type { UwsResponse } from './uws-types.ts';
+
+/**
+ * For clients that respect it. An idle connection is cut after 8 s at the earliest, and a request needs time to get
+ * here.
+ */
+const KEPT = 'timeout=6';
+/** Up to this size, a last answer fits the kernel's buffer if the answers before it did. */
+const SMALL_BYTES = 4_096;
+
+type Response = UwsResponse<unknown>;
+
+/** Writes an answer after which the connection stays open. */
+export function writeReply(response: Response, method: string, reply: HttpReply): void {
+  writeHead(response, reply);
+  response.writeHeader('keep-alive', KEPT);
+  if (method === 'HEAD' || !mayHaveBody(reply.status)) endWithoutBody(response, method, reply, false);
+  else writeBody(response, reply.body);
+}
+
+/**
+ * Writes the last answer of a connection. `isReadNoMore`: closing would lose the answer, because the client still
+ * sends, so the client closes.
+ */
+export function writeLastReply(response: Response, method: string, reply: HttpReply, isReadNoMore: boolean): void {
+  const { status, body } = reply;
+  writeHead(response, reply);
+  if (method === 'HEAD' || !mayHaveBody(status)) {
+    endWithoutBody(response, method, reply, true);
+  } else if (Buffer.byteLength(body) <= SMALL_BYTES && !isReadNoMore) {
+    response.end(body, true);
+  } else {
+    response.writeHeader('connection', 'close');
+    writeLastBody(response, body);
+  }
+}
+
+function writeHead(response: Response, { status, headers }: HttpReply): void {
+  response.writeStatus(`${String(status)} ${STATUS_CODES[status] ?? ''}`);
+  for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);
+}
+
+/**
+ * Ends an answer without a body. If uWebSockets.js were given a length, it would wait for the body and cut the
+ * connection at its next request. If it were to close, it would write a length even if none is allowed. So the client
+ * closes, as after a large last answer.
+ */
+function endWithoutBody(response: Response, method: string, { status, body }: HttpReply, isLast: boolean): void {
+  if (method === 'HEAD' && mayHaveBody(status)) {
+    response.writeHeader('content-length', String(Buffer.byteLength(body)));
+  }
+  if (isLast) response.writeHeader('connection', 'close');
+  response.endWithoutBody();
+}
+
+/**
+ * Does not use `end`, which keeps copies of all answers to a client that asks and never reads (552 MB for 130 kB of
+ * GETs).
+ */
+function writeBody(response: Response, body: string | Uint8Array): void {
+  const totalBytes = Buffer.byteLength(body);
+  if (response.tryEnd(body, totalBytes)[1]) return;
+  const bytes = bytesOf(body);
+  response.onWritable((writtenBytes) => response.tryEnd(bytes.subarray(writtenBytes), totalBytes)[0]);
+}
+
+/** A write that does not fit resumes reading, so reading pauses once more before the answer is complete. */
+function writeLastBody(response: Response, body: string | Uint8Array): void {
+  const bytes = bytesOf(body);
+  const writeFrom = (writtenBytes: number): boolean => {
+    const before = bytes.subarray(writtenBytes, -1);
+    if (before.length > 0 && !response.tryEnd(before, bytes.length)[0]) return false;
+    response.pause();
+    return response.tryEnd(bytes.subarray(-1), bytes.length)[0];
+  };
+  if (!writeFrom(0)) response.onWritable(writeFrom);
+}
+
+function bytesOf(body: string | Uint8Array): Uint8Array {
+  return typeof body === 'string' ? Buffer.from(body) : body;
+}
