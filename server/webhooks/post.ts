@@ -62,21 +62,26 @@ export function post(
   return outcome;
 }
 
+/** Resolves when the answer is over, so that a receiver has one connection at a time. */
 function outcomeOf(request: ClientRequest): Promise<Outcome> {
   return new Promise((resolve) => {
+    let isAnswered = false;
     const fail = (reason: string): void => {
-      resolve({ kind: 'failed', reason });
+      if (!isAnswered) resolve({ kind: 'failed', reason });
     };
     request.on('response', (answer) => {
+      isAnswered = true;
       const { statusCode = 0 } = answer;
-      if (statusCode >= 200 && statusCode <= 299) resolve({ kind: 'delivered' });
-      else fail(`it answered ${statusCode}`);
+      const isTaken = statusCode >= 200 && statusCode <= 299;
       let bytes = 0;
       answer.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
         if (bytes > MAX_ANSWER_BYTES) request.destroy();
       });
       answer.on('error', () => undefined);
+      answer.on('close', () => {
+        resolve(isTaken ? { kind: 'delivered' } : { kind: 'failed', reason: `it answered ${statusCode}` });
+      });
     });
     request.on('error', (error) => {
       fail(describeError(error));

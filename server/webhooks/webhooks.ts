@@ -71,20 +71,17 @@ export class Webhooks {
   readonly #running = new Map<string, Running>();
   readonly #results = new Map<string, Record<SendResult | 'replaced', number>>();
   #timer: NodeJS.Timeout | undefined;
+  #replacing = Promise.resolve();
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
   }
 
   /** Replaces the rules. A rule keeps its queue by its name; events of rules that are gone are deleted. */
-  async setRules(rules: readonly Rule[]): Promise<void> {
-    await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop()));
-    // From here on nothing waits, so no change falls between the old rules and the new ones.
-    this.#options.requestStore();
-    this.#running.clear();
-    const deleted = this.#options.queue.keepOnly(rules.map(({ name }) => name));
-    if (deleted > 0) this.#options.log.warn({ events: deleted }, 'events of webhook rules that are gone were deleted');
-    for (const rule of rules) this.#start(rule);
+  setRules(rules: readonly Rule[]): Promise<void> {
+    // One after the other: a file may change again while the senders of before still stop.
+    this.#replacing = this.#replacing.then(() => this.#replace(rules));
+    return this.#replacing;
   }
 
   /** Notes a change. @returns whether a rule wants it. */
@@ -171,9 +168,29 @@ export class Webhooks {
   }
 
   async stop(): Promise<void> {
+    await this.#replacing;
     this.#options.requestStore();
     clearTimeout(this.#timer);
     await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop()));
+  }
+
+  async #replace(rules: readonly Rule[]): Promise<void> {
+    await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop()));
+    // From here on nothing waits, so no change falls between the old rules and the new ones.
+    this.#options.requestStore();
+    this.#running.clear();
+    this.#deleteAllBut(rules.map(({ name }) => name));
+    for (const rule of rules) this.#start(rule);
+  }
+
+  #deleteAllBut(names: readonly string[]): void {
+    const { queue, log, onHealth } = this.#options;
+    try {
+      const deleted = queue.keepOnly(names);
+      if (deleted > 0) log.warn({ events: deleted }, 'events of webhook rules that are gone were deleted');
+    } catch (error) {
+      onHealth(error);
+    }
   }
 
   readonly #store = (): void => {

@@ -298,6 +298,16 @@ describe('the file of rules', () => {
   });
 });
 
+it('sends each event once, however often the rules are replaced meanwhile', async () => {
+  await startWithRules({ users: ['42'] });
+  for (let n = 0; n < 5; n++) {
+    rulesFile({ users: ['42'], afterMs: n });
+    await heartbeat('42', { status: n % 2 === 0 ? 'online' : 'away' });
+    await receiver.until(() => receiver.events.length === n + 1);
+  }
+  expect(new Set(receiver.events.map(({ id }) => id)).size).toBe(5);
+});
+
 describe('an admin', () => {
   it('lists the rules without secrets, sends a test, and replays dead events (N9)', async () => {
     const url = `${receiver.url}?key=hush`.replace('//', '//me:hush@');

@@ -163,6 +163,17 @@ test('no more than 4 KiB of an endless answer is read', async () => {
   expect(written).toBeGreaterThan(4096);
 });
 
+test('a 2xx counts although its body never ends, and the connection is closed in time', async () => {
+  const controller = new AbortController();
+  const port = await receive((_, answer) => {
+    answer.writeHead(200);
+    answer.write('.');
+    setTimeout(() => controller.abort(), 50);
+  });
+  expect(await send(`http://127.0.0.1:${port}/`, { signal: controller.signal })).toEqual({ kind: 'delivered' });
+  await vi.waitFor(() => expect(sockets.size).toBe(0));
+});
+
 describe('a link-local address is refused (N8)', () => {
   test.each(['http://169.254.169.254/', 'http://2852039166/', 'http://[fe80::1]/', 'http://[::ffff:169.254.1.1]/'])(
     '%s',
