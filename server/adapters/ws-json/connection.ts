@@ -11,7 +11,7 @@ import type { Outbox, OutboxOwner } from '../../fanout/delivery/outbox.ts';
 import { DONE, NOT_SCHEDULED, type Timed } from '../../lib/time/timing-wheel.ts';
 import type { Socket, SocketEvents } from '../../sockets/port.ts';
 import { AwaitingHello } from './phases/awaiting-hello.ts';
-import { Inflow, type Heard } from './inflow.ts';
+import { Inflow, type InflowOwner } from './inflow.ts';
 import { BINARY, OVERSIZE, type Incoming } from './lane.ts';
 import { refusals, type Client, type ConnectionControl, type Refusal } from './connection-control.ts';
 import { readPlainWatch } from './messages/read-watch.ts';
@@ -21,9 +21,9 @@ import type { PenaltyBox } from './penalty-box.ts';
 
 /** Adds what the connection itself needs of the adapter. */
 export interface ConnectionHost extends ConnectionContext {
-  readonly suspects: PenaltyBox;
+  readonly penaltyBox: PenaltyBox;
   /** Schedules the next tick of the connection at that monotonic time, replacing any other. */
-  lookAt(connection: Connection, monoMs: number): void;
+  scheduleTick(connection: Connection, monoMs: number): void;
   /** Removes a closed connection. */
   gone(connection: Connection): void;
 }
@@ -39,11 +39,11 @@ const binaryMessage: ParsedMessage = {
   type: undefined,
 };
 
-export class Connection implements SocketEvents, Heard, ConnectionControl, OutboxOwner, Timed {
+export class Connection implements SocketEvents, InflowOwner, ConnectionControl, OutboxOwner, Timed {
   wheelTick = NOT_SCHEDULED;
   wheelPlace = 0;
   readonly outbox: Outbox;
-  readonly #hub: ConnectionHost;
+  readonly #context: ConnectionHost;
   readonly #socket: Socket;
   readonly #inflow: Inflow;
   #phase: Phase;
@@ -51,12 +51,12 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
   #phaseDueAt = 0;
   #badInARow = 0;
 
-  constructor(hub: ConnectionHost, socket: Socket, outbox: Outbox, monoMs: number) {
+  constructor(context: ConnectionHost, socket: Socket, outbox: Outbox, monoMs: number) {
     this.outbox = outbox;
-    this.#hub = hub;
+    this.#context = context;
     this.#socket = socket;
-    this.#inflow = new Inflow(hub, socket, this, hub.suspects.untilOf(socket.remoteAddress));
-    this.#phase = new AwaitingHello(hub, this, monoMs);
+    this.#inflow = new Inflow(context, socket, this, context.penaltyBox.untilOf(socket.remoteAddress));
+    this.#phase = new AwaitingHello(context, this, monoMs);
     outbox.owner = this;
   }
 
@@ -86,7 +86,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
   }
 
   drained(): void {
-    this.#hub.fanout.drained(this.outbox);
+    this.#context.fanout.drained(this.outbox);
   }
 
   /** Waiting messages are dropped, even a `bye`: the grace of an unclean end begins now. */
@@ -96,17 +96,17 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
       this.#phase.release();
       this.#phase.settle();
     }
-    this.#hub.fanout.close(this.outbox);
-    this.#hub.tails.end(this.outbox);
+    this.#context.fanout.close(this.outbox);
+    this.#context.tails.end(this.outbox);
     this.#phase = { name: 'closing', since: 0 };
-    this.#hub.gone(this);
+    this.#context.gone(this);
   }
 
   // Events from the hub.
 
   overflowed(): void {
     if (!this.isOpen) return;
-    this.#hub.onRefused('slow_reader');
+    this.#context.onRefused('slow_reader');
     this.endSession('slowReader');
   }
 
@@ -168,9 +168,9 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
       return;
     }
     const parsed = message === BINARY ? binaryMessage : (readPlainWatch(message) ?? parseClientMessage(message));
-    if (parsed.ok) this.#waitFor(phase.hear(parsed.message));
+    if (parsed.ok) this.#waitFor(phase.handle(parsed.message));
     else if (phase.name === 'greeting' && parsed.type !== undefined && parsed.type !== 'hello')
-      phase.sayHelloFirst(parsed.re);
+      phase.rejectBeforeHello(parsed.re);
     else if (parsed.code === 'unknown_type') this.error('unknown_type', parsed.problem, parsed.re);
     else this.bad(parsed.problem, parsed.re);
   }
@@ -228,7 +228,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
   }
 
   welcomed(client: Client): void {
-    this.#phase = new Established(this.#hub, this, client, this.#hub.clock.now().monoMs);
+    this.#phase = new Established(this.#context, this, client, this.#context.clock.now().monoMs);
   }
 
   send(message: HubMessage): void {
@@ -258,7 +258,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
   }
 
   wakeBy(monoMs: number): void {
-    this.#hub.lookAt(this, Math.min(monoMs, this.#phaseDueAt));
+    this.#context.scheduleTick(this, Math.min(monoMs, this.#phaseDueAt));
   }
 
   // The end.
@@ -266,7 +266,7 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
   reject(reason: Refusal, re: MessageId | undefined, mustCut = false): void {
     if (!this.isOpen) return;
     const { reason: countedAs, code, message, close } = refusals[reason];
-    this.#hub.onRefused(countedAs);
+    this.#context.onRefused(countedAs);
     this.error(code, message, re);
     this.endSession(close, mustCut);
   }
@@ -281,12 +281,12 @@ export class Connection implements SocketEvents, Heard, ConnectionControl, Outbo
     if (this.#phase.name === 'closing') return;
     if (this.#phase.name === 'welcomed') this.#phase.settle();
     this.#inflow.stop();
-    this.#hub.fanout.close(this.outbox);
-    this.#hub.tails.end(this.outbox);
-    const { monoMs } = this.#hub.clock.now();
+    this.#context.fanout.close(this.outbox);
+    this.#context.tails.end(this.outbox);
+    const { monoMs } = this.#context.clock.now();
     this.#phase = { name: 'closing', since: monoMs };
-    this.#hub.lookAt(this, monoMs + BYE_CLOSE_WITHIN_MS);
-    if (reason === 'rateLimited') this.#hub.suspects.add(this.address, monoMs);
+    this.#context.scheduleTick(this, monoMs + BYE_CLOSE_WITHIN_MS);
+    if (reason === 'rateLimited') this.#context.penaltyBox.add(this.address, monoMs);
     const { code, meaning } = closeCodes[reason];
     if (mustCut) this.#socket.terminate();
     else this.#socket.close(code, meaning);

@@ -63,7 +63,7 @@ export interface ConnectionContext extends WsJsonOptions {
   /**
    * Monotonic time of the last tick in milliseconds. May be 25 ms old, but saves reading the clock for each message.
    */
-  readonly lookedAt: number;
+  readonly lastTickAt: number;
   /** Sent to an observer in place of a session id. */
   readonly nameObserver: () => string;
 }

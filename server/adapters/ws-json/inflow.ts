@@ -1,8 +1,9 @@
 /**
  * Limits how fast the messages of one connection are handled. Everything received is counted by what it costs. Messages
  * wait in order while the connection is over its rate, while the loop turn is used up, or while a handler is not done (a
- * token is being verified, a long list is being loaded). Heartbeats and `bye` pass a handler that is not done. The socket is then paused, and what still arrives (uWebSockets.js cannot pause) is kept in a lane. Nothing
- * is refused or lost. Only more than ten times the rate for 10 s ends the connection. Knows no message types.
+ * token is being verified, a long list is being loaded). Heartbeats and `bye` pass a handler that is not done. The
+ * socket is then paused, and what still arrives (uWebSockets.js cannot pause) is kept in a lane. Nothing is refused or
+ * lost. Only more than ten times the rate for 10 s ends the connection. Knows no message types.
  */
 import { TokenBucket, type Rate } from '../../lib/time/token-bucket.ts';
 import { LEAST_FRAMES, type InLine } from '../../lib/collections/fair-queue.ts';
@@ -22,7 +23,7 @@ const MAX_WAITING_BYTES_AT_FIRST = 256 * 1024;
 const UNPAUSED_BYTES = 64 * 1024;
 
 /** The part of a connection that its inflow needs. */
-export interface Heard {
+export interface InflowOwner {
   readonly isOpen: boolean;
   readonly isWelcomed: boolean;
   handle(message: Incoming): void;
@@ -44,7 +45,7 @@ interface Wait {
   units: number;
   /** Monotonic time until which the rate allows nothing; 0 if it allows more. */
   overUntil: number;
-  isInLine: boolean;
+  isQueued: boolean;
   /** Number of current holds. */
   holds: number;
   isPaused: boolean;
@@ -57,18 +58,18 @@ interface Wait {
  * each heartbeat a second memory access.
  */
 export class Inflow extends TokenBucket implements InLine {
-  readonly #hub: ConnectionContext;
+  readonly #context: ConnectionContext;
   readonly #socket: Socket;
-  readonly #connection: Heard;
+  readonly #connection: InflowOwner;
   readonly #strictUntil: number;
   #turnNo = 0;
   #inARow = 0;
   #wait: Wait | null = null;
 
   /** `strictUntil`: until then, burst and debt are limited to what one second allows. */
-  constructor(hub: ConnectionContext, socket: Socket, connection: Heard, strictUntil: number) {
-    super(hub.lookedAt < strictUntil ? withoutBurst(hub.messages) : hub.messages, hub.lookedAt);
-    this.#hub = hub;
+  constructor(context: ConnectionContext, socket: Socket, connection: InflowOwner, strictUntil: number) {
+    super(context.lastTickAt < strictUntil ? withoutBurst(context.messages) : context.messages, context.lastTickAt);
+    this.#context = context;
     this.#socket = socket;
     this.#connection = connection;
     this.#strictUntil = strictUntil;
@@ -110,7 +111,7 @@ export class Inflow extends TokenBucket implements InLine {
   charge(units: number): void {
     this.#use(units);
     this.#inARow += units;
-    this.#hub.turns.take(this.#inARow, units);
+    this.#context.turns.take(this.#inARow, units);
   }
 
   /** Holds further messages until `release`. Each hold needs its own release. */
@@ -140,13 +141,13 @@ export class Inflow extends TokenBucket implements InLine {
   /** Runs when the connection is first in the queue. */
   goOn(): void {
     if (this.#wait === null) return;
-    this.#wait.isInLine = false;
+    this.#wait.isQueued = false;
     this.#drain(this.#wait);
   }
 
   /** Drops all waiting messages, because the connection has ended. */
   stop(): void {
-    if (this.#wait?.isInLine === true) this.#hub.turns.leave(this);
+    if (this.#wait?.isQueued === true) this.#context.turns.leave(this);
     this.#wait = null;
   }
 
@@ -158,15 +159,15 @@ export class Inflow extends TokenBucket implements InLine {
   }
 
   #use(units: number): void {
-    const { lookedAt, turns } = this.#hub;
-    this.take(this.#rate, lookedAt, units);
+    const { lastTickAt, turns } = this.#context;
+    this.take(this.#rate, lastTickAt, units);
     if (turns.turnNo === this.#turnNo) return;
     this.#turnNo = turns.turnNo;
     this.#inARow = 0;
   }
 
   #afterwards(units: number): void {
-    const { turns } = this.#hub;
+    const { turns } = this.#context;
     this.#inARow += units;
     const isTurnOver = turns.take(this.#inARow, units);
     if (this.isOver) {
@@ -174,7 +175,7 @@ export class Inflow extends TokenBucket implements InLine {
     } else if (isTurnOver) {
       const wait = this.#begin();
       this.#pause(wait);
-      wait.isInLine = true;
+      wait.isQueued = true;
       turns.getInLine(this);
     }
   }
@@ -182,21 +183,21 @@ export class Inflow extends TokenBucket implements InLine {
   #waitForRate(): void {
     const wait = this.#begin();
     this.#pause(wait);
-    if (wait.overUntil === 0) this.#hub.onRefused('messages');
-    wait.overUntil = this.#hub.lookedAt + this.waitMs(this.#rate);
+    if (wait.overUntil === 0) this.#context.onRefused('messages');
+    wait.overUntil = this.#context.lastTickAt + this.waitMs(this.#rate);
     this.#connection.wakeBy(wait.overUntil);
   }
 
   #begin(): Wait {
     if (this.#wait !== null) return this.#wait;
-    const arrivals = new TokenBucket(this.#mostArrivals, this.#hub.lookedAt);
+    const arrivals = new TokenBucket(this.#mostArrivals, this.#context.lastTickAt);
     const lane = new Lane();
     this.#wait = {
       lane,
       arrivals,
       units: 0,
       overUntil: 0,
-      isInLine: false,
+      isQueued: false,
       holds: 0,
       isPaused: false,
       isPassable: true,
@@ -213,16 +214,16 @@ export class Inflow extends TokenBucket implements InLine {
   }
 
   #arrived(wait: Wait, units: number): void {
-    const { turns, messages, lookedAt } = this.#hub;
+    const { turns, messages, lastTickAt } = this.#context;
     wait.units += units;
     // While a turn is full, each of a great many connections may add what one second allows.
     const isTurnFull = turns.keep(units) && wait.units > messages.perS;
-    const isFlood = wait.arrivals.take(this.#mostArrivals, lookedAt, units) === 'over';
+    const isFlood = wait.arrivals.take(this.#mostArrivals, lastTickAt, units) === 'over';
     if (isTurnFull || isFlood) this.#connection.flooded(isTurnFull);
   }
 
   #drain(wait: Wait): void {
-    while (wait.overUntil === 0 && !wait.isInLine && wait.holds === 0) {
+    while (wait.overUntil === 0 && !wait.isQueued && wait.holds === 0) {
       const message = wait.lane.shift();
       if (message === undefined) {
         this.#wait = null;
@@ -236,19 +237,19 @@ export class Inflow extends TokenBucket implements InLine {
   }
 
   get #rate(): Rate {
-    const { messages, lookedAt } = this.#hub;
-    return lookedAt < this.#strictUntil ? withoutBurst(messages) : messages;
+    const { messages, lastTickAt } = this.#context;
+    return lastTickAt < this.#strictUntil ? withoutBurst(messages) : messages;
   }
 
   get #mostArrivals(): Rate {
-    const perS = MOST_TIMES_THE_RATE * this.#hub.messages.perS;
+    const perS = MOST_TIMES_THE_RATE * this.#context.messages.perS;
     return { perS, burst: MOST_FOR_S * perS };
   }
 
   /** At least as much as the burst allows. */
   get #maxWaitingBytes(): number {
     if (!this.#connection.isWelcomed) return MAX_WAITING_BYTES_AT_FIRST;
-    return Math.max(MAX_WAITING_BYTES, this.#hub.messages.burst * MESSAGE_CHARS);
+    return Math.max(MAX_WAITING_BYTES, this.#context.messages.burst * MESSAGE_CHARS);
   }
 }
 

@@ -5,8 +5,8 @@
  */
 import { neighbourhoodOf } from '../../auth/cidrs.ts';
 
-const SUSPECT_FOR_MS = 10_000;
-const MAX_SUSPECTS = 10_000;
+const PENALTY_MS = 10_000;
+const MAX_ADDRESSES = 10_000;
 
 export class PenaltyBox {
   /** Monotonic time when each address is forgotten, the earliest first. */
@@ -15,9 +15,9 @@ export class PenaltyBox {
   add(address: string, monoMs: number): void {
     const neighbourhood = neighbourhoodOf(address);
     this.#until.delete(neighbourhood);
-    this.#until.set(neighbourhood, monoMs + SUSPECT_FOR_MS);
+    this.#until.set(neighbourhood, monoMs + PENALTY_MS);
     for (const [oldest, until] of this.#until) {
-      if (until > monoMs && this.#until.size <= MAX_SUSPECTS) return;
+      if (until > monoMs && this.#until.size <= MAX_ADDRESSES) return;
       this.#until.delete(oldest);
     }
   }

@@ -21,10 +21,10 @@ export class RejectedSocket implements SocketEvents, Timed {
   readonly frame = ignore;
   readonly drained = ignore;
   readonly #socket: Socket;
-  readonly #onGone: (turned: RejectedSocket) => void;
+  readonly #onGone: (socket: RejectedSocket) => void;
   readonly #endsAt: number;
 
-  constructor(socket: Socket, monoMs: number, onGone: (turned: RejectedSocket) => void) {
+  constructor(socket: Socket, monoMs: number, onGone: (socket: RejectedSocket) => void) {
     this.#socket = socket;
     this.#onGone = onGone;
     this.#endsAt = monoMs + BYE_CLOSE_WITHIN_MS;

@@ -21,10 +21,10 @@ const BUDGET = 1000;
 /** Maximum rejected sockets that are closing at one time. Further ones are terminated at once. */
 const MAX_LEAVING = 1000;
 /** Range of the reconnect delay of rejected sockets. Spread, so that they do not return all at once. */
-const COME_BACK_AFTER_MS = { least: 1000, most: 10_000 } as const;
+const RECONNECT_AFTER_MS = { least: 1000, most: 10_000 } as const;
 
 export class WsJson {
-  readonly #context: ConnectionHost & { lookedAt: number };
+  readonly #context: ConnectionHost & { lastTickAt: number };
   readonly #connections = new Set<Connection>();
   readonly #leaving = new Set<RejectedSocket>();
   readonly #wheel: TimingWheel<Connection | RejectedSocket>;
@@ -40,11 +40,11 @@ export class WsJson {
     this.#wheel = new TimingWheel(WHEEL_TICK_MS, WHEEL_SLOTS, monoMs);
     this.#context = {
       ...options,
-      suspects: new PenaltyBox(),
+      penaltyBox: new PenaltyBox(),
       turns: new FairQueue({ clock: realTime(options.clock), afterTurn: setImmediate }),
       observers: new Observers(options.maxSessions),
-      lookedAt: monoMs,
-      lookAt: (connection, dueMs) => {
+      lastTickAt: monoMs,
+      scheduleTick: (connection, dueMs) => {
         this.#wheel.schedule(connection, dueMs);
       },
       nameObserver: () => options.idOfObserver(++this.#observerNo),
@@ -63,9 +63,9 @@ export class WsJson {
   opened(socket: Socket): SocketEvents {
     const { clock, openOutbox } = this.#context;
     const { monoMs } = clock.now();
-    if (this.#drainMs !== null) return this.#turnAway(socket, monoMs, spread(0, this.#drainMs), 'restarting');
+    if (this.#drainMs !== null) return this.#reject(socket, monoMs, spread(0, this.#drainMs), 'restarting');
     if (socket.noRoom !== undefined) {
-      return this.#turnAway(socket, monoMs, spread(COME_BACK_AFTER_MS.least, COME_BACK_AFTER_MS.most), 'overloaded');
+      return this.#reject(socket, monoMs, spread(RECONNECT_AFTER_MS.least, RECONNECT_AFTER_MS.most), 'overloaded');
     }
     const connection = new Connection(this.#context, socket, openOutbox(socket), monoMs);
     this.#connections.add(connection);
@@ -75,7 +75,7 @@ export class WsJson {
 
   /** Runs all due ticks of connections. What exceeds the budget follows with the next tick. */
   tick(monoMs: number): void {
-    this.#context.lookedAt = monoMs;
+    this.#context.lastTickAt = monoMs;
     this.#findStep();
     this.#wheel.advance(monoMs, BUDGET, (item) => item.tick(monoMs));
   }
@@ -104,19 +104,19 @@ export class WsJson {
     for (const connection of this.#connections) connection.shutDown();
   }
 
-  #turnAway(socket: Socket, monoMs: number, afterMs: number, reason: CloseReason): SocketEvents {
-    const turned = new RejectedSocket(socket, monoMs, (gone) => {
+  #reject(socket: Socket, monoMs: number, afterMs: number, reason: CloseReason): SocketEvents {
+    const rejected = new RejectedSocket(socket, monoMs, (gone) => {
       this.#wheel.cancel(gone);
       this.#leaving.delete(gone);
     });
     if (this.#leaving.size >= MAX_LEAVING) {
       socket.terminate();
-      return turned;
+      return rejected;
     }
-    this.#leaving.add(turned);
-    this.#wheel.schedule(turned, turned.tick(monoMs));
-    turned.sayGoodbye(afterMs, reason);
-    return turned;
+    this.#leaving.add(rejected);
+    this.#wheel.schedule(rejected, rejected.tick(monoMs));
+    rejected.sayGoodbye(afterMs, reason);
+    return rejected;
   }
 
   /**

@@ -8,24 +8,28 @@ import type { ConnectionContext } from '../context.ts';
 
 export function tail(
   { tails, onRefused }: ConnectionContext,
-  line: ConnectionControl,
+  connection: ConnectionControl,
   identity: Identity,
   message: Tail,
 ): void {
   const { match = '', id } = message;
   if (!mayAdmin(identity)) {
     onRefused('forbidden');
-    line.error('forbidden', 'tail: is for an admin’s token alone', id);
-  } else if (!tails.begin(line.outbox, match)) {
+    connection.error('forbidden', 'tail: is for an admin’s token alone', id);
+  } else if (!tails.begin(connection.outbox, match)) {
     onRefused('watches');
-    line.error('too_many', `tail: ${MAX_TAILS} connections have one already`, id);
+    connection.error('too_many', `tail: ${MAX_TAILS} connections have one already`, id);
   } else {
-    line.ok(id);
+    connection.ok(id);
   }
 }
 
 /** Ends the tail if a fresh token is not an admin's. */
-export function tailAs({ tails }: ConnectionContext, line: ConnectionControl, identity: Identity): void {
-  if (mayAdmin(identity) || !tails.end(line.outbox)) return;
-  line.error('forbidden', 'tail: is over, since the fresh token is no admin’s', undefined);
+export function endTailUnlessAdmin(
+  { tails }: ConnectionContext,
+  connection: ConnectionControl,
+  identity: Identity,
+): void {
+  if (mayAdmin(identity) || !tails.end(connection.outbox)) return;
+  connection.error('forbidden', 'tail: is over, since the fresh token is no admin’s', undefined);
 }

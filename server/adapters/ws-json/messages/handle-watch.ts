@@ -20,23 +20,24 @@ const LOOK_UP_COST = 3;
 
 /** @returns what the connection's next message must wait for; undefined if the watch has been answered. */
 export function watch(
-  hub: ConnectionContext,
-  line: ConnectionControl,
+  context: ConnectionContext,
+  connection: ConnectionControl,
   identityNow: () => Identity,
   message: Watch,
 ): Promise<void> | undefined {
   // A list of ids is looked up in storage before it is allowed, so it waits for its turn first.
-  if ('friendsOf' in message && !isAllowed(hub, line, identityNow(), message)) return undefined;
+  if ('friendsOf' in message && !isAllowed(context, connection, identityNow(), message)) return undefined;
   const ready =
     'friendsOf' in message
-      ? hub.fanout.prepare(message.friendsOf, line.outbox.viewer)
-      : turnFor(hub, identityNow(), message.users.length);
-  const go = (): void => {
+      ? context.fanout.prepare(message.friendsOf, connection.outbox.viewer)
+      : turnFor(context, identityNow(), message.users.length);
+  const beginIfAllowed = (): void => {
     // In the meantime the connection may have ended, or a fresh token may allow less.
-    if (line.isOpen && isAllowed(hub, line, identityNow(), message)) begin(hub, line, message);
+    if (connection.isOpen && isAllowed(context, connection, identityNow(), message))
+      begin(context, connection, message);
   };
-  if (ready !== undefined) return ready.then(go);
-  go();
+  if (ready !== undefined) return ready.then(beginIfAllowed);
+  beginIfAllowed();
   return undefined;
 }
 
@@ -46,31 +47,36 @@ function turnFor({ workTurns }: ConnectionContext, identity: Identity, users: nu
 }
 
 /** Whether the connection may have this watch. If not, answers with the reason. */
-function isAllowed(hub: ConnectionContext, line: ConnectionControl, identity: Identity, message: Watch): boolean {
-  const { friendLookUp, maxWatches, onRefused } = hub;
+function isAllowed(
+  context: ConnectionContext,
+  connection: ConnectionControl,
+  identity: Identity,
+  message: Watch,
+): boolean {
+  const { friendLookUp, maxWatches, onRefused } = context;
   const mayWatch =
     'friendsOf' in message
       ? mayWatchFriendsOf(identity, message.friendsOf)
       : mayWatchUsers(identity, message.users, friendLookUp(message.users.length));
   if (!mayWatch) {
     onRefused('forbidden');
-    chargeRefused(line, message);
+    chargeRefused(connection, message);
     const what = 'friendsOf' in message ? 'friendsOf: must be your own user' : 'users: must be you and your friends';
-    line.error('forbidden', `${what}, where the token does not allow more`, message.id);
+    connection.error('forbidden', `${what}, where the token does not allow more`, message.id);
     return false;
   }
-  if (!hasRoom(hub, line.outbox, message)) {
+  if (!isWithinLimit(context, connection.outbox, message)) {
     onRefused('watches');
-    chargeRefused(line, message);
-    line.error('too_many', `more than ${maxWatches} watches on one connection: end some first`, message.id);
+    chargeRefused(connection, message);
+    connection.error('too_many', `more than ${maxWatches} watches on one connection: end some first`, message.id);
     return false;
   }
   return true;
 }
 
 /** Charges for a refused watch, because each of its users may have been looked up. */
-function chargeRefused(line: ConnectionControl, message: Watch): void {
-  if (!('friendsOf' in message)) line.charge(message.users.length / USERS_PER_UNIT);
+function chargeRefused(connection: ConnectionControl, message: Watch): void {
+  if (!('friendsOf' in message)) connection.charge(message.users.length / USERS_PER_UNIT);
 }
 
 function begin({ fanout }: ConnectionContext, { outbox }: ConnectionControl, message: Watch): void {
@@ -79,7 +85,7 @@ function begin({ fanout }: ConnectionContext, { outbox }: ConnectionControl, mes
 }
 
 /** Whether the watch fits the limit. Users that are already watched do not count again. */
-function hasRoom({ fanout, maxWatches }: ConnectionContext, outbox: Outbox, message: Watch): boolean {
+function isWithinLimit({ fanout, maxWatches }: ConnectionContext, outbox: Outbox, message: Watch): boolean {
   if (!('friendsOf' in message)) {
     // Usually all of them fit, and then it does not matter which are already watched.
     return (
@@ -100,19 +106,19 @@ const ENDED_AT_ONCE = 1000;
 
 /**
  * Applies the rights of a fresh token: ends the watches that it no longer allows, over several turns of the loop if
- * there are many, and then calls `become`. Rejects if storage fails. Watches that have not ended by then stay as they
+ * there are many, and then calls `onChanged`. Rejects if storage fails. Watches that have not ended by then stay as they
  * were.
  */
-export async function lookAs(
+export async function changeRights(
   { fanout, friendLookUp, workTurns }: ConnectionContext,
-  line: ConnectionControl,
+  connection: ConnectionControl,
   { identity, viewer }: { readonly identity: Identity; readonly viewer: Viewer },
-  become: () => void,
+  onChanged: () => void,
 ): Promise<void> {
-  const { outbox } = line;
+  const { outbox } = connection;
   const { mayObserve, isAdmin } = outbox.viewer;
   const allowsLess = (mayObserve && !viewer.mayObserve) || (isAdmin && !viewer.isAdmin);
-  if (allowsLess) line.charge(outbox.watchCount / USERS_PER_UNIT);
+  if (allowsLess) connection.charge(outbox.watchCount / USERS_PER_UNIT);
   for (let isMore = allowsLess; isMore;) {
     // Asks again each time, because a friendship may have ended meanwhile.
     const isFriend = friendLookUp(outbox.users.size);
@@ -122,9 +128,9 @@ export async function lookAs(
     };
     isMore = fanout.endNotAllowed(outbox, mayWatch, ENDED_AT_ONCE) === ENDED_AT_ONCE;
     if (isMore) await workTurns.take(ENDED_AT_ONCE);
-    if (!line.isOpen) return;
+    if (!connection.isOpen) return;
   }
   // In the same step as the last check, so that nothing forbidden can be watched in between.
   fanout.changeViewer(outbox, viewer);
-  become();
+  onChanged();
 }

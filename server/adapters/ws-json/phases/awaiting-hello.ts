@@ -23,50 +23,50 @@ const RETRY_SPREAD_MS = 3_000;
 
 export class AwaitingHello {
   readonly name = 'greeting';
-  readonly #hub: ConnectionContext;
-  readonly #line: ConnectionControl;
+  readonly #context: ConnectionContext;
+  readonly #connection: ConnectionControl;
   readonly #endsAt: number;
   #isVerifying = false;
 
-  constructor(hub: ConnectionContext, line: ConnectionControl, monoMs: number) {
-    this.#hub = hub;
-    this.#line = line;
+  constructor(context: ConnectionContext, connection: ConnectionControl, monoMs: number) {
+    this.#context = context;
+    this.#connection = connection;
     this.#endsAt = monoMs + HELLO_WITHIN_MS;
   }
 
   tick(monoMs: number): number {
     if (monoMs < this.#endsAt) return this.#endsAt;
-    this.#line.reject(this.#isVerifying ? 'keys' : 'slow_sender', undefined);
+    this.#connection.reject(this.#isVerifying ? 'keys' : 'slow_sender', undefined);
     return DONE; // the end has its own deadline
   }
 
-  hear(message: ClientMessage): undefined {
+  handle(message: ClientMessage): undefined {
     if (message.type === 'hello') {
-      this.#line.good();
+      this.#connection.good();
       this.#hello(message);
     } else {
-      this.sayHelloFirst(message.id);
+      this.rejectBeforeHello(message.id);
     }
   }
 
-  sayHelloFirst(re: ClientMessage['id']): void {
-    this.#line.error('hello_first', 'type: must be hello before anything else', re);
+  rejectBeforeHello(re: ClientMessage['id']): void {
+    this.#connection.error('hello_first', 'type: must be hello before anything else', re);
   }
 
   #hello(hello: Hello): void {
-    const { authenticator } = this.#hub;
+    const { authenticator } = this.#context;
     const { withoutToken } = authenticator;
     // A token could not add any rights to an admin's.
     const needsNone = withoutToken !== null && (hello.token === undefined || mayAdmin(withoutToken));
     if (needsNone) {
-      this.#greet(hello, withoutToken);
+      this.#accept(hello, withoutToken);
     } else if (hello.token === undefined) {
-      this.#hub.explainRefusal('missing', 'a hello brought no token, and HUB_AUTH=jwt asks for one');
-      this.#line.reject('unauthenticated', hello.id);
+      this.#context.explainRefusal('missing', 'a hello brought no token, and HUB_AUTH=jwt asks for one');
+      this.#connection.reject('unauthenticated', hello.id);
     } else {
       this.#isVerifying = true;
-      this.#line.hold();
-      void authenticator.verify(hello.token, this.#line.address).then((verdict) => {
+      this.#connection.hold();
+      void authenticator.verify(hello.token, this.#connection.address).then((verdict) => {
         this.#verified(hello, verdict);
       });
     }
@@ -74,60 +74,64 @@ export class AwaitingHello {
 
   #verified(hello: Hello, verdict: Verdict): void {
     this.#isVerifying = false;
-    if (!this.#line.isOpen) return;
-    if (verdict.ok) this.#greet(hello, verdict.identity);
-    else if (verdict.kind === 'refused') this.#line.reject('unauthenticated', hello.id);
-    else this.#comeBack(hello, verdict);
-    this.#line.release();
+    if (!this.#connection.isOpen) return;
+    if (verdict.ok) this.#accept(hello, verdict.identity);
+    else if (verdict.kind === 'refused') this.#connection.reject('unauthenticated', hello.id);
+    else this.#askToReconnect(hello, verdict);
+    this.#connection.release();
   }
 
   /** Sends the time to reconnect, because the delays of a client grow with each attempt. */
-  #comeBack(hello: Hello, { fault, retryInMs }: Undecided): void {
-    this.#line.send({ type: 'reconnect', afterMs: retryInMs + Math.floor(Math.random() * RETRY_SPREAD_MS) });
-    this.#line.reject(fault, hello.id);
+  #askToReconnect(hello: Hello, { fault, retryInMs }: Undecided): void {
+    this.#connection.send({ type: 'reconnect', afterMs: retryInMs + Math.floor(Math.random() * RETRY_SPREAD_MS) });
+    this.#connection.reject(fault, hello.id);
   }
 
-  #greet(hello: Hello, identity: Identity): void {
+  #accept(hello: Hello, identity: Identity): void {
     try {
       this.#admit(hello, identity);
     } catch (error) {
-      this.#hub.onFault(error);
-      this.#line.error('internal', FAILED, hello.id);
-      this.#line.endSession('failed'); // the state of the hello is unknown after a fault
+      this.#context.onFault(error);
+      this.#connection.error('internal', FAILED, hello.id);
+      this.#connection.endSession('failed'); // the state of the hello is unknown after a fault
     }
   }
 
   #admit(hello: Hello, identity: Identity): void {
-    const line = this.#line;
+    const connection = this.#connection;
     if (hello.user !== undefined && !mayClaim(identity, hello.user)) {
       const sub = identity.user ?? 'no user';
-      this.#hub.explainRefusal('user', 'a hello was refused: its user is not the sub of its token', {
+      this.#context.explainRefusal('user', 'a hello was refused: its user is not the sub of its token', {
         user: hello.user,
         sub,
       });
-      line.reject('forbidden', hello.id);
+      connection.reject('forbidden', hello.id);
       return;
     }
     const observer = hello.observe === true ? (identity.user ?? hello.user ?? null) : null;
-    if (observer !== null && !this.#hub.observers.enter(observer)) {
-      this.#hub.onRefused('observers');
-      line.error('too_many', 'observe: the user has as many observers as the hub allows; close one of them', hello.id);
+    if (observer !== null && !this.#context.observers.enter(observer)) {
+      this.#context.onRefused('observers');
+      connection.error(
+        'too_many',
+        'observe: the user has as many observers as the hub allows; close one of them',
+        hello.id,
+      );
       return;
     }
     const session = hello.observe === true ? null : this.#begin(hello);
     if (typeof session === 'string') {
-      line.error('too_many', sessionRefusals[session], hello.id);
+      connection.error('too_many', sessionRefusals[session], hello.id);
       return;
     }
-    line.outbox.viewer = viewerOf(identity, hello.user);
-    line.welcomed({ identity, claimed: hello.user, session, observer });
+    connection.outbox.viewer = viewerOf(identity, hello.user);
+    connection.welcomed({ identity, claimed: hello.user, session, observer });
     this.#welcome(hello, session);
   }
 
   #welcome({ id, user, self }: Hello, session: Session | null): void {
-    const { fanout, heartbeatMs, timeoutMs, node, idOf, nameObserver } = this.#hub;
-    const line = this.#line;
-    line.send({
+    const { fanout, heartbeatMs, timeoutMs, node, idOf, nameObserver } = this.#context;
+    const connection = this.#connection;
+    connection.send({
       type: 'welcome',
       re: id,
       session: session === null ? nameObserver() : idOf(session),
@@ -137,23 +141,23 @@ export class AwaitingHello {
       node,
       protocol: PROTOCOL_VERSION,
     });
-    this.#hub.onWelcomed(line.outbox);
-    if (self === true && user !== undefined) fanout.watchSelf(line.outbox, user);
+    this.#context.onWelcomed(connection.outbox);
+    if (self === true && user !== undefined) fanout.watchSelf(connection.outbox, user);
   }
 
   /** @returns a refusal if there are too many sessions. */
   #begin(hello: Extract<Hello, { user: string; observe?: false | undefined }>): Session | SessionRefusal {
     const status = hello.status ?? 'online';
-    return this.#hub.intake.begin({
+    return this.#context.intake.begin({
       user: hello.user,
       device: hello.device ?? 'web',
       adapter: 'ws-json',
       status,
-      code: this.#hub.codeOf(status),
+      code: this.#context.codeOf(status),
       text: hello.text,
-      leaseMs: this.#hub.timeoutMs,
-      address: this.#line.address,
-      owner: this.#line,
+      leaseMs: this.#context.timeoutMs,
+      address: this.#connection.address,
+      owner: this.#connection,
     });
   }
 }

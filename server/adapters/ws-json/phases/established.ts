@@ -10,8 +10,8 @@ import { DONE } from '../../../lib/time/timing-wheel.ts';
 import type { Loss } from '../../../presence/presence.ts';
 import type { Session } from '../../../presence/sessions/session.ts';
 import { FAILED, refusals, type Client, type ConnectionControl } from '../connection-control.ts';
-import { tail, tailAs } from '../messages/handle-tail.ts';
-import { lookAs, unwatch, watch } from '../messages/handle-watch.ts';
+import { tail, endTailUnlessAdmin } from '../messages/handle-tail.ts';
+import { changeRights, unwatch, watch } from '../messages/handle-watch.ts';
 import type { ConnectionContext } from '../context.ts';
 
 type Heartbeat = Extract<ClientMessage, { type: 'heartbeat' }>;
@@ -21,57 +21,57 @@ type FreshToken = Extract<ClientMessage, { type: 'token' }>;
  * The content of most heartbeats. One shared object saves an allocation for each. It has the fields of any other, so
  * that its shape is the same.
  */
-const NOTHING_SAID = { status: undefined, code: undefined, text: undefined };
+const UNCHANGED = { status: undefined, code: undefined, text: undefined };
 
 export class Established {
   readonly name = 'welcomed';
-  readonly #hub: ConnectionContext;
-  readonly #line: ConnectionControl;
+  readonly #context: ConnectionContext;
+  readonly #connection: ConnectionControl;
   readonly #claimed: string | undefined;
   readonly #session: Session | null;
   #observer: string | null;
   #identity: Identity;
   /** Time of an observer's last sign of life. A present user has it in its session. */
   #observerSignAt: number;
-  #looksAt: number;
+  #nextTickAt: number;
   #isVerifying = false;
   /** A token that arrived while another was being verified. */
   #nextToken: FreshToken | null = null;
-  #staysAfterwards = false;
+  #keepsSession = false;
 
   constructor(
-    hub: ConnectionContext,
-    line: ConnectionControl,
+    context: ConnectionContext,
+    connection: ConnectionControl,
     { identity, claimed, session, observer }: Client,
     monoMs: number,
   ) {
-    this.#hub = hub;
-    this.#line = line;
+    this.#context = context;
+    this.#connection = connection;
     this.#identity = identity;
     this.#claimed = claimed;
     this.#session = session;
     this.#observer = observer;
     this.#observerSignAt = monoMs;
-    this.#looksAt = identity.expiresAtMs === null ? monoMs + hub.heartbeatMs : monoMs;
-    line.wakeAt(this.#looksAt);
+    this.#nextTickAt = identity.expiresAtMs === null ? monoMs + context.heartbeatMs : monoMs;
+    connection.wakeAt(this.#nextTickAt);
   }
 
   /** @returns a promise that the next message must wait for, and that never rejects. Usually undefined. */
-  hear(message: ClientMessage): Promise<void> | undefined {
-    const line = this.#line;
+  handle(message: ClientMessage): Promise<void> | undefined {
+    const connection = this.#connection;
     if (message.type === 'hello') {
-      line.bad('type: hello was said already', message.id);
+      connection.bad('type: hello was said already', message.id);
       return undefined;
     }
-    if (this.#session === null && message.type === 'heartbeat' && saysSomething(message)) {
+    if (this.#session === null && message.type === 'heartbeat' && hasContent(message)) {
       const field = message.status === undefined ? 'text' : 'status';
-      line.bad(`${field}: must be left out: an observer has no presence`, message.id);
+      connection.bad(`${field}: must be left out: an observer has no presence`, message.id);
       return undefined;
     }
-    line.good();
+    connection.good();
     try {
       return this.#answer(message)?.catch((error: unknown) => {
-        if (line.isOpen) this.#failed(error, message.id);
+        if (connection.isOpen) this.#failed(error, message.id);
       });
     } catch (error) {
       this.#failed(error, message.id);
@@ -81,53 +81,53 @@ export class Established {
 
   /** Records a sign of life without content. */
   renew(): void {
-    if (this.#session === null) this.#observerSignAt = this.#hub.clock.now().monoMs;
-    else this.#hub.intake.alive(this.#session);
+    if (this.#session === null) this.#observerSignAt = this.#context.clock.now().monoMs;
+    else this.#context.intake.alive(this.#session);
   }
 
   /** @returns the time of the next tick in monotonic milliseconds, or `DONE` if the connection has ended. */
   tick(monoMs: number): number {
-    const { timeoutMs, heartbeatMs, slowMs, onRefused } = this.#hub;
+    const { timeoutMs, heartbeatMs, slowMs, onRefused } = this.#context;
     const lastSignAt = this.#session?.lastSignAt ?? this.#observerSignAt;
     const lapsesAt = this.#session === null ? lastSignAt + timeoutMs : Infinity;
     const expiresAt = this.#expiresAt(monoMs);
-    const { behindSinceAt } = this.#line.outbox;
+    const { behindSinceAt } = this.#connection.outbox;
     const isSlowAt = behindSinceAt === null ? Infinity : behindSinceAt + slowMs;
-    if (monoMs >= expiresAt) this.#line.reject('unauthenticated', undefined);
-    else if (monoMs >= lapsesAt) this.#line.endSession('timedOut');
+    if (monoMs >= expiresAt) this.#connection.reject('unauthenticated', undefined);
+    else if (monoMs >= lapsesAt) this.#connection.endSession('timedOut');
     else if (monoMs >= isSlowAt) {
       onRefused('slow_reader');
-      this.#line.endSession('slowReader');
+      this.#connection.endSession('slowReader');
     }
-    if (!this.#line.isOpen) return DONE;
+    if (!this.#connection.isOpen) return DONE;
     const isSilent = monoMs >= lastSignAt + heartbeatMs;
     // Pings even while messages wait: only a write detects that a peer has gone while it is not read.
-    if (isSilent) this.#line.ping();
+    if (isSilent) this.#connection.ping();
     // Waiting messages came in time, so they are a sign of life.
-    if (this.#line.isWaiting) this.renew();
+    if (this.#connection.isWaiting) this.renew();
     const pingsAt = (isSilent ? monoMs : lastSignAt) + heartbeatMs;
-    this.#looksAt = Math.min(pingsAt, lapsesAt, expiresAt, isSlowAt);
-    return this.#looksAt;
+    this.#nextTickAt = Math.min(pingsAt, lapsesAt, expiresAt, isSlowAt);
+    return this.#nextTickAt;
   }
 
   /** The wall clock was stepped against the monotonic one, so the token expires at another monotonic time. */
   clockStepped(monoMs: number): void {
-    if (this.#identity.expiresAtMs !== null) this.#lookBy(monoMs);
+    if (this.#identity.expiresAtMs !== null) this.#wakeBy(monoMs);
   }
 
   /** Keeps the session, however the connection ends from now on. */
   keepSession(): void {
-    this.#staysAfterwards = true;
+    this.#keepsSession = true;
   }
 
   /** Gives the session of an ended connection the grace of an unclean end, unless it is to stay or is already over. */
   release(cause: Loss = 'lost'): void {
-    if (this.#session?.phase === 'live' && !this.#staysAfterwards) this.#hub.intake.disconnect(this.#session, cause);
+    if (this.#session?.phase === 'live' && !this.#keepsSession) this.#context.intake.disconnect(this.#session, cause);
   }
 
   /** Releases what belongs to the connection itself. Does not touch its session. */
   settle(): void {
-    if (this.#observer !== null) this.#hub.observers.leave(this.#observer);
+    if (this.#observer !== null) this.#context.observers.leave(this.#observer);
     this.#observer = null;
   }
 
@@ -136,26 +136,26 @@ export class Established {
     switch (message.type) {
       case 'heartbeat':
         this.#heartbeat(message);
-        this.#line.ok(message.id);
+        this.#connection.ok(message.id);
         break;
       case 'watch':
-        return watch(this.#hub, this.#line, () => this.#identity, message);
+        return watch(this.#context, this.#connection, () => this.#identity, message);
       case 'unwatch':
-        unwatch(this.#hub, this.#line, message);
+        unwatch(this.#context, this.#connection, message);
         break;
       case 'token':
         this.#token(message);
         break;
       case 'tail':
-        tail(this.#hub, this.#line, this.#identity, message);
+        tail(this.#context, this.#connection, this.#identity, message);
         break;
       case 'untail':
-        this.#hub.tails.end(this.#line.outbox);
-        this.#line.ok(message.id);
+        this.#context.tails.end(this.#connection.outbox);
+        this.#connection.ok(message.id);
         break;
       case 'bye':
-        if (this.#session !== null) this.#hub.intake.leave(this.#session);
-        this.#line.close('normal');
+        if (this.#session !== null) this.#context.intake.leave(this.#session);
+        this.#connection.close('normal');
         break;
       default:
         message satisfies never;
@@ -169,19 +169,19 @@ export class Established {
       return;
     }
     if (status === undefined && text === undefined) {
-      this.#hub.intake.beat(this.#session, NOTHING_SAID);
+      this.#context.intake.beat(this.#session, UNCHANGED);
       return;
     }
-    const code = status === undefined ? undefined : this.#hub.codeOf(status);
-    this.#hub.intake.beat(this.#session, { status, code, text });
+    const code = status === undefined ? undefined : this.#context.codeOf(status);
+    this.#context.intake.beat(this.#session, { status, code, text });
   }
 
   #token(fresh: FreshToken): void {
-    if (this.#hub.authenticator.withoutToken !== null) {
-      this.#line.ok(fresh.id); // open mode needs no token, so any token is accepted
+    if (this.#context.authenticator.withoutToken !== null) {
+      this.#connection.ok(fresh.id); // open mode needs no token, so any token is accepted
     } else if (this.#isVerifying) {
       this.#nextToken = fresh;
-      this.#line.hold();
+      this.#connection.hold();
     } else {
       this.#verify(fresh);
     }
@@ -189,70 +189,75 @@ export class Established {
 
   /** Verifies a token in the background. Other messages are handled meanwhile, up to the next token. */
   #verify({ token, id }: FreshToken): void {
-    const line = this.#line;
+    const connection = this.#connection;
     this.#isVerifying = true;
-    const { authenticator } = this.#hub;
-    void authenticator.verify(token, line.address).then(async (verdict) => {
-      if (line.isOpen) await this.#verified(verdict, id).catch((error: unknown) => this.#failed(error, id));
+    const { authenticator } = this.#context;
+    void authenticator.verify(token, connection.address).then(async (verdict) => {
+      if (connection.isOpen) await this.#verified(verdict, id).catch((error: unknown) => this.#failed(error, id));
       this.#isVerifying = false;
-      if (!line.isOpen) return;
+      if (!connection.isOpen) return;
       const next = this.#nextToken;
       if (next === null) return;
       this.#nextToken = null;
       this.#verify(next);
-      line.release();
+      connection.release();
     });
   }
 
   #failed(error: unknown, id: MessageId | undefined): void {
-    this.#hub.onFault(error);
-    this.#line.error('internal', FAILED, id);
+    this.#context.onFault(error);
+    this.#connection.error('internal', FAILED, id);
   }
 
   async #verified(verdict: Verdict, id: FreshToken['id']): Promise<void> {
-    const line = this.#line;
+    const connection = this.#connection;
     if (!verdict.ok) {
       const { reason, code, message } = refusals[verdict.kind === 'refused' ? 'unauthenticated' : verdict.fault];
-      this.#hub.onRefused(reason);
-      line.error(code, message, id);
+      this.#context.onRefused(reason);
+      connection.error(code, message, id);
     } else if (verdict.identity.user !== this.#identity.user) {
-      this.#hub.onRefused('forbidden');
-      line.error('forbidden', 'token: must be of the same user as before', id);
+      this.#context.onRefused('forbidden');
+      connection.error('forbidden', 'token: must be of the same user as before', id);
     } else {
-      await this.#become(verdict.identity);
-      line.ok(id);
+      await this.#applyToken(verdict.identity);
+      connection.ok(id);
     }
   }
 
   /**
    * Applies the rights of a fresh token. Messages wait meanwhile, so that nothing is watched with the previous rights.
    */
-  async #become(identity: Identity): Promise<void> {
-    this.#line.hold();
+  async #applyToken(identity: Identity): Promise<void> {
+    this.#connection.hold();
     try {
-      await lookAs(this.#hub, this.#line, { identity, viewer: viewerOf(identity, this.#claimed) }, () => {
-        tailAs(this.#hub, this.#line, identity);
-        this.#identity = identity;
-        this.#lookBy(this.#hub.lookedAt);
-      });
+      await changeRights(
+        this.#context,
+        this.#connection,
+        { identity, viewer: viewerOf(identity, this.#claimed) },
+        () => {
+          endTailUnlessAdmin(this.#context, this.#connection, identity);
+          this.#identity = identity;
+          this.#wakeBy(this.#context.lastTickAt);
+        },
+      );
     } finally {
-      this.#line.release();
+      this.#connection.release();
     }
   }
 
   /** Monotonic time when the token expires. */
   #expiresAt(monoMs: number): number {
     const { expiresAtMs } = this.#identity;
-    return expiresAtMs === null ? Infinity : monoMs + expiresAtMs - this.#hub.clock.now().wallMs;
+    return expiresAtMs === null ? Infinity : monoMs + expiresAtMs - this.#context.clock.now().wallMs;
   }
 
-  #lookBy(monoMs: number): void {
-    if (monoMs >= this.#looksAt) return;
-    this.#looksAt = monoMs;
-    this.#line.wakeAt(monoMs);
+  #wakeBy(monoMs: number): void {
+    if (monoMs >= this.#nextTickAt) return;
+    this.#nextTickAt = monoMs;
+    this.#connection.wakeAt(monoMs);
   }
 }
 
-function saysSomething({ status, text }: Heartbeat): boolean {
+function hasContent({ status, text }: Heartbeat): boolean {
   return (status ?? text) !== undefined;
 }

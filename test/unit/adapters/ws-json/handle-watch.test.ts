@@ -1,7 +1,7 @@
 /** Watches that take several turns of the loop: what waits for them, and what is still true when their turn comes. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ConnectionControl } from '../../../../server/adapters/ws-json/connection-control.ts';
-import { lookAs, watch } from '../../../../server/adapters/ws-json/messages/handle-watch.ts';
+import { changeRights, watch } from '../../../../server/adapters/ws-json/messages/handle-watch.ts';
 import type { ConnectionContext } from '../../../../server/adapters/ws-json/context.ts';
 import { viewerOf, type Identity } from '../../../../server/auth/identity.ts';
 import { UNITS_PER_TURN } from '../../../../server/lib/time/turn-budget.ts';
@@ -21,7 +21,7 @@ const user42 = bearer();
 let stage: FanoutStage;
 let hub: ConnectionContext;
 let peer: Peer;
-let line: ConnectionControl & { isOpen: boolean };
+let connection: ConnectionControl & { isOpen: boolean };
 let friends: string[];
 /** What the connection was answered beside messages of fan-out, and what it was charged. */
 let errors: string[];
@@ -46,7 +46,7 @@ beforeEach(async () => {
     },
   } as unknown as ConnectionContext;
   peer = stage.open(viewerOf(observer));
-  line = {
+  connection = {
     outbox: peer.outbox,
     isOpen: true,
     charge: (units: number) => (charged += units),
@@ -70,7 +70,7 @@ const types = (): string[] => peer.socket.take().map(({ type }) => type);
 
 describe('a watch of ids', () => {
   const watchIds = (ids: readonly string[], identity = observer) =>
-    watch(hub, line, () => identity, { type: 'watch', users: [...ids] });
+    watch(hub, connection, () => identity, { type: 'watch', users: [...ids] });
 
   it('is answered at once if it is small, or the turn has room', () => {
     expect(watchIds(names(MAX_IDS_PER_MESSAGE))).toBeUndefined();
@@ -103,7 +103,7 @@ describe('a watch of ids', () => {
   it('does nothing if the connection has ended meanwhile', async () => {
     useUpTurn();
     const waiting = watchIds(names(1000));
-    line.isOpen = false;
+    connection.isOpen = false;
     await turnsUntil(waiting);
     expect([peer.outbox.watchCount, types(), errors]).toEqual([0, [], []]);
   });
@@ -111,7 +111,7 @@ describe('a watch of ids', () => {
   it('is refused, and charged, if a fresh token allows less meanwhile', async () => {
     useUpTurn();
     let identity = observer;
-    const waiting = watch(hub, line, () => identity, { type: 'watch', users: names(1000) });
+    const waiting = watch(hub, connection, () => identity, { type: 'watch', users: names(1000) });
     identity = user42;
     await turnsUntil(waiting);
     expect([peer.outbox.watchCount, errors, charged]).toEqual([0, ['forbidden'], 20]);
@@ -128,7 +128,7 @@ describe('a watch of ids', () => {
 });
 
 describe('a watch of a friend list', () => {
-  const watchList = (owner = '42') => watch(hub, line, () => observer, { type: 'watch', friendsOf: owner });
+  const watchList = (owner = '42') => watch(hub, connection, () => observer, { type: 'watch', friendsOf: owner });
   const befriend = async (count: number): Promise<void> => {
     void stage.edit(names(count).map((friend) => ({ user: '42', friend })));
     for (let n = 0; n < 50; n++) await stage.nextTurn();
@@ -175,20 +175,20 @@ describe('a watch of a friend list', () => {
   it('watches nothing if the connection has ended meanwhile, or a fresh token does not allow it', async () => {
     await befriend(3000);
     const ended = watchList();
-    line.isOpen = false;
+    connection.isOpen = false;
     await turnsUntil(ended);
     expect([peer.outbox.watchCount, types()]).toEqual([0, []]);
-    line.isOpen = true;
+    connection.isOpen = true;
     stage.fanout.dropIdleLists();
     let identity = observer;
-    const waiting = watch(hub, line, () => identity, { type: 'watch', friendsOf: '42' });
+    const waiting = watch(hub, connection, () => identity, { type: 'watch', friendsOf: '42' });
     identity = { ...user42, user: '7' };
     await turnsUntil(waiting);
     expect([peer.outbox.watchCount, errors]).toEqual([0, ['forbidden']]);
   });
 
   it('is refused at once if it may not be watched: nothing is loaded', () => {
-    const refused = watch(hub, line, () => user42, { type: 'watch', friendsOf: '7' });
+    const refused = watch(hub, connection, () => user42, { type: 'watch', friendsOf: '7' });
     expect([refused, errors, peer.outbox.watchCount]).toEqual([undefined, ['forbidden'], 0]);
   });
 });
@@ -196,7 +196,7 @@ describe('a watch of a friend list', () => {
 describe('a token that allows less', () => {
   const watchAll = async (ids: readonly string[]): Promise<void> => {
     for (let from = 0; from < ids.length; from += 1000) {
-      await turnsUntil(watch(hub, line, () => observer, { type: 'watch', users: ids.slice(from, from + 1000) }));
+      await turnsUntil(watch(hub, connection, () => observer, { type: 'watch', users: ids.slice(from, from + 1000) }));
     }
     peer.socket.take();
     charged = 0;
@@ -204,7 +204,7 @@ describe('a token that allows less', () => {
   const become = (): { readonly done: Promise<void>; readonly became: boolean[] } => {
     const became: boolean[] = [];
     const viewer = viewerOf(user42);
-    const done = lookAs(hub, line, { identity: user42, viewer }, () => {
+    const done = changeRights(hub, connection, { identity: user42, viewer }, () => {
       became.push(peer.outbox.viewer === viewer);
     });
     return { done, became };
@@ -238,15 +238,15 @@ describe('a token that allows less', () => {
     await watchAll(names(2500));
     const { done, became } = become();
     useUpTurn();
-    line.isOpen = false;
+    connection.isOpen = false;
     await turnsUntil(done);
     expect([peer.outbox.watchCount, became]).toEqual([1500, []]);
   });
 
-  it('that allows as much asks storage nothing, and looks at once', async () => {
+  it('that allows as much asks storage nothing, and changes the rights at once', async () => {
     await watchAll(names(2500));
     let hasBecome = false;
-    await lookAs(hub, line, { identity: observer, viewer: viewerOf(observer) }, () => (hasBecome = true));
+    await changeRights(hub, connection, { identity: observer, viewer: viewerOf(observer) }, () => (hasBecome = true));
     expect([hasBecome, questions, charged]).toEqual([true, 0, 0]);
   });
 });

@@ -1,6 +1,6 @@
-/** The pace at which one connection is heard, without sockets: what is handled in a turn, what waits, and what ends it. */
+/** How fast the messages of one connection are handled, without sockets: what a turn handles, what waits, what ends it. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Inflow, type Heard } from '../../../../server/adapters/ws-json/inflow.ts';
+import { Inflow, type InflowOwner } from '../../../../server/adapters/ws-json/inflow.ts';
 import type { Incoming } from '../../../../server/adapters/ws-json/lane.ts';
 import type { ConnectionContext } from '../../../../server/adapters/ws-json/context.ts';
 import { FairQueue } from '../../../../server/lib/collections/fair-queue.ts';
@@ -15,7 +15,7 @@ class Stage {
   readonly clock = new TestClock();
   readonly afterTurn: (() => void)[] = [];
   readonly refused: string[] = [];
-  readonly hub: ConnectionContext & { lookedAt: number };
+  readonly hub: ConnectionContext & { lastTickAt: number };
 
   constructor(costMs: number, messages = RATE) {
     const now = (): ReturnType<TestClock['now']> => {
@@ -26,9 +26,9 @@ class Stage {
     this.hub = {
       messages,
       turns,
-      lookedAt: this.clock.monoMs,
+      lastTickAt: this.clock.monoMs,
       onRefused: (reason: string) => this.refused.push(reason),
-    } as unknown as ConnectionContext & { lookedAt: number };
+    } as unknown as ConnectionContext & { lastTickAt: number };
   }
 
   /** The loop comes round once. */
@@ -41,17 +41,17 @@ class Stage {
     this.nextTurn();
     this.nextTurn();
     this.clock.pass(ms);
-    this.hub.lookedAt = this.clock.monoMs;
+    this.hub.lastTickAt = this.clock.monoMs;
   }
 }
 
-class Peer implements Heard {
-  readonly heard: Incoming[] = [];
+class Peer implements InflowOwner {
+  readonly handled: Incoming[] = [];
   readonly log: string[] = [];
   readonly inflow: Inflow;
   isOpen = true;
   isWelcomed = true;
-  lookAt = Infinity;
+  tickAt = Infinity;
   onHandle: () => void = () => undefined;
 
   constructor(stage: Stage, strictUntil = 0) {
@@ -59,14 +59,14 @@ class Peer implements Heard {
     this.inflow = new Inflow(stage.hub, socket as unknown as Socket, this, strictUntil);
   }
   handle(message: Incoming): void {
-    this.heard.push(message);
+    this.handled.push(message);
     this.onHandle();
   }
   mayPass(message: Incoming): boolean {
     return message === 'heartbeat';
   }
   wakeBy(monoMs: number): void {
-    this.lookAt = monoMs;
+    this.tickAt = monoMs;
   }
   flooded(mustCut: boolean): void {
     this.log.push(mustCut ? 'cut' : 'closed');
@@ -98,32 +98,32 @@ beforeEach(() => {
 describe('the inflow of a connection', () => {
   it('hands on what is within the rate at once, and asks nothing of the socket', () => {
     peer.send(2_000);
-    expect(peer.heard).toEqual(numbers(2_000));
+    expect(peer.handled).toEqual(numbers(2_000));
     expect(peer.log).toEqual([]);
     expect(peer.inflow.isWaiting).toBe(false);
   });
 
   it('pauses over the rate, keeps what comes all the same, and hands it on at the rate, in its order', () => {
     peer.send(3_000);
-    expect(peer.heard).toHaveLength(2_001);
+    expect(peer.handled).toHaveLength(2_001);
     expect(peer.log).toEqual(['pause']);
     expect(stage.refused).toEqual(['messages']);
     for (let s = 0; s < 4; s++) {
       stage.pass(1_000);
       peer.inflow.tick(stage.clock.monoMs);
     }
-    expect(peer.heard.length).toBeGreaterThanOrEqual(2_800);
-    expect(peer.heard.length).toBeLessThanOrEqual(2_802);
+    expect(peer.handled.length).toBeGreaterThanOrEqual(2_800);
+    expect(peer.handled.length).toBeLessThanOrEqual(2_802);
     stage.pass(2_000);
     peer.inflow.tick(stage.clock.monoMs);
-    expect(peer.heard).toEqual(numbers(3_000));
+    expect(peer.handled).toEqual(numbers(3_000));
     expect(peer.log).toEqual(['pause', 'resume']);
   });
 
   it('counts what has no message, and what a message costs beyond its size', () => {
     peer.onHandle = () => peer.inflow.charge(999);
     peer.send(3);
-    expect(peer.heard).toHaveLength(3);
+    expect(peer.handled).toHaveLength(3);
     expect(peer.inflow.isWaiting).toBe(true);
     const pinging = new Peer(stage);
     for (let i = 0; i < 2_001; i++) pinging.inflow.count();
@@ -139,7 +139,7 @@ describe('the inflow of a connection', () => {
   it('waits no longer than ten seconds for whatever it has cost (W20)', () => {
     peer.onHandle = () => peer.inflow.charge(1_000_000);
     peer.send(1);
-    expect(peer.lookAt - stage.clock.monoMs).toBeLessThanOrEqual(10_010);
+    expect(peer.tickAt - stage.clock.monoMs).toBeLessThanOrEqual(10_010);
   });
 
   it('holds what comes until all who hold it have released it', () => {
@@ -147,18 +147,18 @@ describe('the inflow of a connection', () => {
     peer.inflow.hold();
     peer.send(1);
     peer.inflow.release();
-    expect(peer.heard).toEqual([]);
+    expect(peer.handled).toEqual([]);
     peer.inflow.release();
-    expect(peer.heard).toEqual(['0']);
+    expect(peer.handled).toEqual(['0']);
   });
 
   it('holds what comes until it is released', () => {
     peer.onHandle = () => peer.inflow.hold();
     peer.send(3);
-    expect(peer.heard).toEqual(['0']);
+    expect(peer.handled).toEqual(['0']);
     peer.onHandle = () => undefined;
     peer.inflow.release();
-    expect(peer.heard).toEqual(numbers(3));
+    expect(peer.handled).toEqual(numbers(3));
     expect(peer.log).toEqual([]);
   });
 
@@ -170,19 +170,19 @@ describe('the inflow of a connection', () => {
     it('hears heartbeats at once, and the rest afterwards in its order', () => {
       peer.inflow.hold();
       arrive('watch', 'heartbeat', 'unwatch', 'heartbeat');
-      expect(peer.heard).toEqual(['heartbeat', 'heartbeat']);
+      expect(peer.handled).toEqual(['heartbeat', 'heartbeat']);
       peer.inflow.release();
-      expect(peer.heard).toEqual(['heartbeat', 'heartbeat', 'watch', 'unwatch']);
+      expect(peer.handled).toEqual(['heartbeat', 'heartbeat', 'watch', 'unwatch']);
     });
 
     it('charges the heartbeats that pass, and lets none pass over the rate', () => {
       peer.inflow.hold();
       arrive(...Array.from({ length: 2_500 }, () => 'heartbeat'));
-      const passed = peer.heard.length;
+      const passed = peer.handled.length;
       expect(passed).toBeLessThanOrEqual(2_001);
       expect(peer.log).toEqual(['pause']);
       peer.inflow.release();
-      expect(peer.heard).toHaveLength(passed);
+      expect(peer.handled).toHaveLength(passed);
     });
 
     it('lets no heartbeat pass an earlier one', () => {
@@ -191,9 +191,9 @@ describe('the inflow of a connection', () => {
       arrive('first');
       peer.isWelcomed = true;
       arrive('heartbeat');
-      expect(peer.heard).toEqual([]);
+      expect(peer.handled).toEqual([]);
       peer.inflow.release();
-      expect(peer.heard).toEqual(['first', 'heartbeat']);
+      expect(peer.handled).toEqual(['first', 'heartbeat']);
     });
 
     it('reads on until 64 KiB wait', () => {
@@ -204,7 +204,7 @@ describe('the inflow of a connection', () => {
       arrive(large);
       expect(peer.log).toEqual(['pause']);
       arrive('heartbeat');
-      expect(peer.heard).toEqual([]);
+      expect(peer.handled).toEqual([]);
       peer.inflow.release();
       expect(peer.log).toEqual(['pause', 'resume']);
     });
@@ -242,15 +242,15 @@ describe('the inflow of a connection', () => {
     expect(slower.isOpen).toBe(true);
   });
 
-  it('gives a suspect no burst: what a second allows, and a debt as small', () => {
-    const suspect = new Peer(stage, stage.clock.monoMs + STRICT_MS);
-    suspect.send(300);
-    expect(suspect.heard).toHaveLength(RATE.perS + 1);
-    expect(suspect.lookAt - stage.clock.monoMs).toBeLessThanOrEqual(1_010);
+  it('gives an address in the penalty box no burst: what a second allows, and a debt as small', () => {
+    const penalized = new Peer(stage, stage.clock.monoMs + STRICT_MS);
+    penalized.send(300);
+    expect(penalized.handled).toHaveLength(RATE.perS + 1);
+    expect(penalized.tickAt - stage.clock.monoMs).toBeLessThanOrEqual(1_010);
     stage.pass(STRICT_MS + 10_000);
-    suspect.inflow.tick(stage.clock.monoMs);
-    suspect.send(2_000);
-    expect(suspect.heard).toHaveLength(300 + 2_000 - 98);
+    penalized.inflow.tick(stage.clock.monoMs);
+    penalized.send(2_000);
+    expect(penalized.handled).toHaveLength(300 + 2_000 - 98);
   });
 });
 
@@ -263,27 +263,27 @@ describe('a turn of the event loop', () => {
   it('hears no more of one connection than it has room for, and the rest in the next ones', () => {
     peer = new Peer(stage);
     peer.send(2_000);
-    expect(peer.heard.length).toBeLessThan(300);
+    expect(peer.handled.length).toBeLessThan(300);
     let turns = 0;
-    for (; peer.heard.length < 2_000 && turns < 100; turns++) {
-      const before = peer.heard.length;
+    for (; peer.handled.length < 2_000 && turns < 100; turns++) {
+      const before = peer.handled.length;
       stage.nextTurn();
-      expect(peer.heard.length - before).toBeLessThan(150);
+      expect(peer.handled.length - before).toBeLessThan(150);
     }
-    expect(peer.heard).toEqual(numbers(2_000));
+    expect(peer.handled).toEqual(numbers(2_000));
     expect(turns).toBeGreaterThan(10);
   });
 
   it('is shared by a hundred floods: what each hears, and what each may leave behind, is bounded', () => {
     const floods = Array.from({ length: 100 }, () => new Peer(stage));
     const came = floods.map((flood) => flood.send(30_000));
-    const heard = floods.reduce((sum, flood) => sum + flood.heard.length, 0);
-    expect(heard).toBeLessThan(300 + 16 * 100);
+    const handled = floods.reduce((sum, flood) => sum + flood.handled.length, 0);
+    expect(handled).toBeLessThan(300 + 16 * 100);
     expect(came.reduce((sum, count) => sum + count, 0)).toBeLessThan(20_000 + 300 * 100);
     for (const flood of floods) expect(flood.log).toEqual(['pause', 'cut']);
     const good = new Peer(stage);
     good.send(10);
-    expect(good.heard).toEqual(numbers(10));
+    expect(good.handled).toEqual(numbers(10));
     expect(good.log).toEqual([]);
   });
 
@@ -292,7 +292,7 @@ describe('a turn of the event loop', () => {
     for (const one of peers) one.send(400);
     peers[0]!.inflow.stop();
     for (let turns = 0; turns < 200; turns++) stage.nextTurn();
-    for (const one of peers.slice(1)) expect(one.heard).toEqual(numbers(400));
-    expect(peers[0]!.heard.length).toBeLessThan(400);
+    for (const one of peers.slice(1)) expect(one.handled).toEqual(numbers(400));
+    expect(peers[0]!.handled.length).toBeLessThan(400);
   });
 });
