@@ -16,7 +16,7 @@ interface AdmissionOptions {
 }
 
 /** The limit that a connection would exceed. */
-type NoRoom = Extract<RefusalReason, 'connections' | 'per_address'>;
+type ConnectionLimit = Extract<RefusalReason, 'connections' | 'per_address'>;
 
 export class Admission {
   readonly #options: AdmissionOptions;
@@ -56,7 +56,7 @@ export class Admission {
    * Counts a connection, which must `leave` later, or returns the limit that it would exceed. A `null` address means
    * that the client is not known yet.
    */
-  enter(address: string | null): NoRoom | undefined {
+  enter(address: string | null): ConnectionLimit | undefined {
     const refusal = this.refusalFor(address);
     if (refusal !== undefined) return refusal;
     this.#count++;
@@ -71,7 +71,7 @@ export class Admission {
   }
 
   /** Returns what `enter` would return if each limit were higher by `beyond`. Counts nothing. */
-  refusalFor(address: string | null, beyond = 0): NoRoom | undefined {
+  refusalFor(address: string | null, beyond = 0): ConnectionLimit | undefined {
     const { maxPerAddress } = this.#options;
     if (address !== null && this.#ofGroup(this.groupOf(address)) >= maxPerAddress + beyond) return 'per_address';
     return this.#count >= this.#limit + beyond ? 'connections' : undefined;

@@ -108,7 +108,7 @@ function buildFanout(context: HubContext, { storage, users, writeBehind }: Core)
   });
   const fanout = new Fanout({
     presence: users,
-    forewarning: staleness,
+    staleNotifier: staleness,
     turns,
     clock,
     timekeeper: new OwnTimekeeper(clock, versions, store),

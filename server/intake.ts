@@ -68,7 +68,7 @@ export class Intake {
   }
 
   /** Applies a heartbeat of a session: renews the lease and updates changed values. */
-  beat(session: Session, said: SessionUpdate): void {
+  heartbeat(session: Session, said: SessionUpdate): void {
     this.heartbeats[session.adapter]++;
     this.#handOn(this.#presence.update(session, said, this.#clock.now()));
   }

@@ -1,5 +1,5 @@
 /**
- * Decides who is told that what is shown may be stale, and since when. There are three kinds of reasons:
+ * Decides who is notified that what is shown may be stale, and since when. There are three kinds of reasons:
  * - A restart, or a suspension of the machine. It concerns everybody.
  * - A doubted mass lapse of one adapter. It concerns watchers that are shown a user with a session on that adapter.
  * - A failure to poll. It concerns watchers that are shown a user whom the hub cannot poll.
@@ -10,7 +10,7 @@
  *
  * Every reason is stored, because a run that ends meanwhile leaves the next one equally unsure.
  */
-import type { Fanout, Forewarning } from './fanout/fanout.ts';
+import type { Fanout, StaleNotifier } from './fanout/fanout.ts';
 import { watchersOf } from './fanout/lists/watched-list.ts';
 import type { Outbox } from './fanout/delivery/outbox.ts';
 import type { Moment } from './lib/time/clock.ts';
@@ -40,13 +40,13 @@ interface StalenessOptions {
 /** Sends pending changes, so that `fresh` comes after them. */
 type Settler = Pick<Fanout, 'settle'>;
 
-export class Staleness implements Forewarning {
+export class Staleness implements StaleNotifier {
   readonly #options: StalenessOptions;
   /** Connections that were sent `stale`, with the `since` of that message. */
-  readonly #told = new Map<Outbox, number>();
+  readonly #notified = new Map<Outbox, number>();
   #reasons: Reason[] = [];
   #reportedSince: number | null = null;
-  /** Connections in `#told` that may no longer be concerned. */
+  /** Connections in `#notified` that may no longer be concerned. */
   readonly #perhapsFresh = new Set<Outbox>();
 
   constructor(options: StalenessOptions) {
@@ -84,7 +84,7 @@ export class Staleness implements Forewarning {
   begin(reason: Reason, outboxes: Iterable<Outbox>): void {
     this.#reasons.push(reason);
     this.#report();
-    for (const outbox of outboxes) if (this.#concerns(reason, outbox)) this.#tell(outbox, reason.since);
+    for (const outbox of outboxes) if (this.#concerns(reason, outbox)) this.#notify(outbox, reason.since);
   }
 
   /**
@@ -95,30 +95,30 @@ export class Staleness implements Forewarning {
     if (!this.#reasons.includes(reason)) this.#reasons.push(reason);
     this.#report();
     for (const outbox of watchersOf(user)) {
-      if (reason.isAbout?.(user, outbox.viewer) === true) this.#tell(outbox, reason.since);
+      if (reason.isAbout?.(user, outbox.viewer) === true) this.#notify(outbox, reason.since);
     }
   }
 
   /** Ends the doubt of `beginAbout` about this user. Watchers of no other doubted user are sent `fresh` soon. */
   endAbout(user: User): void {
-    for (const outbox of watchersOf(user)) if (this.#told.has(outbox)) this.#perhapsFresh.add(outbox);
+    for (const outbox of watchersOf(user)) if (this.#notified.has(outbox)) this.#perhapsFresh.add(outbox);
   }
 
   /** Notifies a newly established connection of the reasons that concern everybody. */
   welcomed(outbox: Outbox): void {
     const since = earliest(this.#reasons.filter(({ isAbout }) => isAbout === null));
-    if (since !== null) this.#tell(outbox, since);
+    if (since !== null) this.#notify(outbox, since);
   }
 
   /** Notifies a connection that is about to be shown these users. */
   before(outbox: Outbox, users: Iterable<User>): void {
     for (const { isAbout, since } of this.#reasons) {
-      if (isAbout !== null && isAboutAny(users, outbox.viewer, isAbout)) this.#tell(outbox, since);
+      if (isAbout !== null && isAboutAny(users, outbox.viewer, isAbout)) this.#notify(outbox, since);
     }
   }
 
   closed(outbox: Outbox): void {
-    this.#told.delete(outbox);
+    this.#notified.delete(outbox);
     this.#perhapsFresh.delete(outbox);
   }
 
@@ -127,10 +127,10 @@ export class Staleness implements Forewarning {
     const remaining = this.#reasons.filter(({ isOver }) => !isOver(monoMs));
     if (remaining.length < this.#reasons.length) {
       this.#reasons = remaining;
-      this.#tellFresh(this.#told.keys(), fanout);
+      this.#notifyFresh(this.#notified.keys(), fanout);
       this.#report();
     } else if (this.#perhapsFresh.size > 0) {
-      this.#tellFresh(this.#takeSome(), fanout);
+      this.#notifyFresh(this.#takeSome(), fanout);
     }
   }
 
@@ -148,15 +148,15 @@ export class Staleness implements Forewarning {
     return some;
   }
 
-  #tellFresh(told: Iterable<Outbox>, fanout: Settler): void {
-    for (const outbox of told) {
+  #notifyFresh(notified: Iterable<Outbox>, fanout: Settler): void {
+    for (const outbox of notified) {
       if (this.#reasons.some((reason) => this.#concerns(reason, outbox))) continue;
       const at = fanout.settle(outbox);
       if (at === undefined) {
         this.#perhapsFresh.add(outbox); // try again on the next tick
         continue;
       }
-      this.#told.delete(outbox);
+      this.#notified.delete(outbox);
       outbox.push(JSON.stringify({ type: 'fresh', at }));
     }
   }
@@ -169,9 +169,9 @@ export class Staleness implements Forewarning {
     this.#options.onSureness(since);
   }
 
-  #tell(outbox: Outbox, since: number): void {
-    if ((this.#told.get(outbox) ?? Infinity) <= since) return;
-    this.#told.set(outbox, since);
+  #notify(outbox: Outbox, since: number): void {
+    if ((this.#notified.get(outbox) ?? Infinity) <= since) return;
+    this.#notified.set(outbox, since);
     outbox.push(JSON.stringify({ type: 'stale', since }));
   }
 

@@ -57,7 +57,7 @@ export async function unblock(options: BlockOptions, user: string, other: string
   store.unblock(user, other);
   const held = users.acquire(user);
   presence.reveal(held, other, clock.now());
-  const told = isVisible(held.fold) ? reports.changedFor(other, held) : undefined;
+  const notified = isVisible(held.fold) ? reports.changedFor(other, held) : undefined;
   users.release(held);
-  await told;
+  await notified;
 }

@@ -25,7 +25,7 @@ interface RosterEditsOptions {
 interface Committed {
   readonly change: RosterChange;
   /** Resolves when its watchers are notified. */
-  readonly told: Promise<void>;
+  readonly notified: Promise<void>;
 }
 
 /** Cost of one edge in the turn budget: 5 to 12 µs. */
@@ -35,7 +35,7 @@ const RETRY_AFTER_MS = 1000;
 export class RosterEdits {
   readonly #options: RosterEditsOptions;
   /** Edits that wait for the one in progress. */
-  readonly #line: (() => void)[] = [];
+  readonly #queue: (() => void)[] = [];
   #isBusy = false;
   #isStopped = false;
   #retry: NodeJS.Timeout | undefined;
@@ -48,7 +48,7 @@ export class RosterEdits {
   async edit(edit: RosterEdit): Promise<Edited> {
     const committed = await this.#alone(() => this.#commit(edit));
     if ('full' in committed) return committed;
-    await committed.told;
+    await committed.notified;
     const { added, removed } = committed.change;
     return { added: added.length, removed: removed.length };
   }
@@ -59,12 +59,12 @@ export class RosterEdits {
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#isBusy) await new Promise<void>((goOn) => this.#line.push(goOn));
+    if (this.#isBusy) await new Promise<void>((resolve) => this.#queue.push(resolve));
     this.#isBusy = true;
     try {
       return await work();
     } finally {
-      const next = this.#line.shift();
+      const next = this.#queue.shift();
       if (next === undefined) this.#isBusy = false;
       else next();
     }
@@ -84,9 +84,9 @@ export class RosterEdits {
       editing.failed();
       throw error;
     }
-    const told = editing.stored(change);
+    const notified = editing.stored(change);
     await this.#settle();
-    return { change, told };
+    return { change, notified };
   }
 
   /** Users whose lists the edit may change. */

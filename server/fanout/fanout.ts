@@ -27,11 +27,11 @@ export interface FanoutOptions extends Omit<WatcherMessagesOptions, 'unsentEdits
     friendsOf(user: string): readonly string[];
     changesSince(user: string, sinceMs: number): ListChanges | undefined;
   };
-  readonly forewarning: Forewarning;
+  readonly staleNotifier: StaleNotifier;
 }
 
 /** Notifies connections before they are shown users. */
-export interface Forewarning {
+export interface StaleNotifier {
   /** Whether there may be anything to notify. */
   readonly isOn: boolean;
   before(outbox: Outbox, users: Iterable<User>): void;
@@ -48,7 +48,11 @@ export class Fanout {
   constructor(options: FanoutOptions) {
     const { presence, turns, friends } = options;
     this.#options = options;
-    this.reports = new Reports({ ...options, messages: () => this.#messages, forewarning: () => options.forewarning });
+    this.reports = new Reports({
+      ...options,
+      messages: () => this.#messages,
+      staleNotifier: () => options.staleNotifier,
+    });
     const { pending } = this.reports;
     this.#messages = new WatcherMessages({ ...options, pending, unsentEdits: () => this.#listEdits });
     this.#graph = new WatchGraph({ presence, turns, friendsOf: (owner) => friends.friendsOf(owner) });
@@ -60,7 +64,7 @@ export class Fanout {
       flush: () => this.flush(),
       beforeShown: (outbox, user) => {
         pending.shown(outbox, [user]);
-        this.#options.forewarning.before(outbox, [user]);
+        this.#options.staleNotifier.before(outbox, [user]);
       },
       sendAgain: (user) => this.reports.sendAgain(user),
     });
@@ -89,7 +93,7 @@ export class Fanout {
     const news = from === undefined ? undefined : this.#options.friends.changesSince(owner, from);
     const list = this.#graph.watchFriends(outbox, owner);
     this.#messages.charge(outbox, list.friends.size);
-    this.#options.forewarning.before(outbox, list.friends);
+    this.#options.staleNotifier.before(outbox, list.friends);
     const head = headOfFriends(owner);
     if (from === undefined || news === undefined) {
       this.#messages.snapshot(outbox, head, re, list.friends, undefined);
@@ -116,7 +120,7 @@ export class Fanout {
     this.#sendPending(outbox);
     const users = this.#graph.watchUsers(outbox, ids);
     this.#messages.charge(outbox, users.length);
-    this.#options.forewarning.before(outbox, users);
+    this.#options.staleNotifier.before(outbox, users);
     const head = headOfUsers(ids);
     const from = this.#answerable(since);
     // A user that seems never seen may have been deleted since then, and no entry shows that.
@@ -221,8 +225,8 @@ export class Fanout {
   close(outbox: Outbox): void {
     this.#graph.close(outbox);
     outbox.caughtUp(); // pending changes are not sent to a socket that drains while it closes
-    outbox.owedSnapshots = null;
-    this.#options.forewarning.closed(outbox);
+    outbox.pendingSnapshots = null;
+    this.#options.staleNotifier.closed(outbox);
   }
 
   /** Returns the `since` if this hub can answer it; undefined if a full snapshot is needed. */

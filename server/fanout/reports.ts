@@ -10,7 +10,7 @@ import type { Change } from '../presence/change.ts';
 import { AudienceWalk } from './lists/audience-walk.ts';
 import { audienceOf, audienceSize } from './lists/watched-list.ts';
 import type { Delays } from './delivery/delays.ts';
-import type { Forewarning } from './fanout.ts';
+import type { StaleNotifier } from './fanout.ts';
 import { PendingChanges } from './delivery/pending-changes.ts';
 import type { PendingUser } from './delivery/pending-user.ts';
 import { FlushMessages, type Outbox } from './delivery/outbox.ts';
@@ -33,7 +33,7 @@ export interface ReportsOptions extends Pick<WatcherMessagesOptions, 'presence' 
 
 interface ReportsContext extends ReportsOptions {
   readonly messages: () => WatcherMessages;
-  readonly forewarning: () => Forewarning;
+  readonly staleNotifier: () => StaleNotifier;
 }
 
 /** A message to a socket takes 7 µs, so twice this many in one turn take about 15 ms. */
@@ -133,7 +133,7 @@ export class Reports {
     this.#flushLarge(flush);
     const delivered = this.#send(flush.touched);
     this.#turn.use(flush, this.pending.hasDue);
-    for (const tell of flush.onSent) tell();
+    for (const notifySent of flush.onSent) notifySent();
     if (this.pending.hasDue) this.#scheduler.continueNext();
     else this.#options.delays.sent(this.#options.clock);
     return flush.touched.length === 0 ? 1 : delivered / flush.touched.length;
@@ -234,8 +234,8 @@ export class Reports {
   }
 
   #add(user: User, outbox: Outbox, touched: Outbox[]): void {
-    const forewarning = this.#options.forewarning();
-    if (forewarning.isOn) forewarning.before(outbox, [user]);
+    const staleNotifier = this.#options.staleNotifier();
+    if (staleNotifier.isOn) staleNotifier.before(outbox, [user]);
     if (outbox.add(user, this.#options.presence.entryJsonFor(user, outbox.viewer))) touched.push(outbox);
   }
 
@@ -251,8 +251,8 @@ export class Reports {
       this.pending.notePending();
       const withoutAt = new FlushMessages(undefined);
       for (const outbox of touched) {
-        const isOwed = this.pending.hasPending(outbox) || messages.hasUnsent(outbox);
-        delivered += outbox.flush(isOwed ? withoutAt : withAt);
+        const isBehind = this.pending.hasPending(outbox) || messages.hasUnsent(outbox);
+        delivered += outbox.flush(isBehind ? withoutAt : withAt);
       }
     }
     this.#options.onDelivered(delivered);

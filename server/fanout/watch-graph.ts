@@ -55,13 +55,13 @@ export class WatchGraph {
   unwatchFriends(outbox: Outbox, owner: string): void {
     const list = this.lists.get(owner);
     if (list === undefined || !outbox.lists.delete(list)) return;
-    outbox.owedSnapshots?.delete(list);
+    outbox.pendingSnapshots?.delete(list);
     this.lists.leave(list, outbox);
   }
 
   unwatchUser(outbox: Outbox, user: User | undefined): void {
     if (user === undefined || !outbox.users.delete(user)) return;
-    outbox.owedSnapshots?.delete(user);
+    outbox.pendingSnapshots?.delete(user);
     audienceOf(user).delete(outbox);
     this.#presence.release(user);
   }

@@ -30,7 +30,7 @@ export class Descriptors {
   /** Connections that fit when descriptors ran out; Infinity if they never did. */
   #shortage = Infinity;
   #reserve: number[];
-  #isTold = false;
+  #hasWarned = false;
   readonly #timer: NodeJS.Timeout;
 
   /**
@@ -82,14 +82,14 @@ export class Descriptors {
     if (isShort) this.#shortage = Math.min(this.#shortage, admission.count - RESERVE - DESCRIPTORS_FOR_GUESTS);
     else if (this.#reserve.length === 0 && admission.count <= this.#room) this.#reserve = openReserve();
     admission.limitTo(this.#room);
-    this.#tell();
+    this.#warn();
   }
 
-  #tell(): void {
+  #warn(): void {
     const { admission, log } = this.#options;
-    if (admission.count <= RECOVERED * this.#room) this.#isTold = false;
-    if (this.#isTold || !admission.lacksRoom) return;
-    this.#isTold = true;
+    if (admission.count <= RECOVERED * this.#room) this.#hasWarned = false;
+    if (this.#hasWarned || !admission.lacksRoom) return;
+    this.#hasWarned = true;
     log.warn(
       { limit: this.#limit, connections: admission.count },
       'the limit on file descriptors (ulimit -n) is reached: further connections are closed; raise it, or set HUB_MAX_CONNECTIONS below it',

@@ -26,7 +26,7 @@ export async function listenHttp(context: HubContext, { api, wsJson, admission }
   const service: Service = {
     connections: admission,
     isProxy: (peer) => !trustedProxies.isEmpty && trustedProxies.contains(peer),
-    onNoRoom: (reason) => {
+    onLimitExceeded: (reason) => {
       refusals[reason]++;
     },
     clientAddress: (peer, forwardedFor) => clientAddress(peer, forwardedFor, trustedProxies),

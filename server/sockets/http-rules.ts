@@ -28,7 +28,7 @@ export const MAX_BACKPRESSURE_BYTES = 16 * 1024 * 1024;
  */
 export const MAX_WAITING_PONG_BYTES = 64 * 1024;
 
-export type RequestHead = Omit<HttpRequest, 'body' | 'noRoom'>;
+export type RequestHead = Omit<HttpRequest, 'body' | 'exceededLimit'>;
 
 /** The client's address according to the service. The peer is an `addressText`. */
 export function clientOf(service: Service, peer: string, headers: HttpRequest['headers']): string {

@@ -13,7 +13,7 @@ export interface Socket {
   /** The client's address: the result of `clientAddress` for the upgrade. */
   readonly remoteAddress: string;
   /** Set if the connection exceeds a limit on connections: send it a refusal and close it. */
-  readonly noRoom: NoRoom | undefined;
+  readonly exceededLimit: ConnectionLimit | undefined;
   /**
    * Sends one text message: a string, or its bytes in UTF-8. The bytes may be sent to many sockets and must not change.
    */
@@ -67,10 +67,10 @@ export interface HttpRequest {
   readonly headers: ReadonlyMap<string, string>;
   /** The client's address: the result of `clientAddress`. */
   readonly remoteAddress: string;
-  /** UTF-8 text; '' if there is none or `noRoom` is set. */
+  /** UTF-8 text; '' if there is none or `exceededLimit` is set. */
   readonly body: string;
   /** Set if the connection exceeds a limit on connections. The answer is its last. */
-  readonly noRoom?: NoRoom | undefined;
+  readonly exceededLimit?: ConnectionLimit | undefined;
 }
 
 export interface HttpReply {
@@ -81,17 +81,17 @@ export interface HttpReply {
 }
 
 /** Why a connection exceeds the limits. */
-export type NoRoom = Extract<RefusalReason, 'connections' | 'per_address'>;
+export type ConnectionLimit = Extract<RefusalReason, 'connections' | 'per_address'>;
 
 /** Counts the connections of all ports together, each from its acceptance. `null`: its client is not known yet. */
 export interface ConnectionCounts {
   /** Connections beyond the limit that may be accepted to receive a refusal. Cut further ones at once. */
   readonly maxGuests: number;
   /** Counts a connection, which must `leave` later, or returns the limit that it exceeds. */
-  enter(address: string | null): NoRoom | undefined;
+  enter(address: string | null): ConnectionLimit | undefined;
   leave(address: string | null): void;
   /** What `enter` would return if each limit were higher by `beyond` (default 0). Counts nothing. */
-  refusalFor(address: string | null, beyond?: number): NoRoom | undefined;
+  refusalFor(address: string | null, beyond?: number): ConnectionLimit | undefined;
   /** Counts a connection whose client cannot be determined, even beyond the limits. It must `leave(null)`. */
   enterUnnamed(): void;
   /** Counts for its address a connection that is already in the total. */
@@ -109,7 +109,7 @@ export interface Service {
   /** Whether the peer is a trusted proxy. Its connections count for the clients that it names. */
   isProxy(peer: string): boolean;
   /** A connection beyond a limit was cut, or became a WebSocket that must receive a refusal. */
-  onNoRoom(reason: NoRoom): void;
+  onLimitExceeded(reason: ConnectionLimit): void;
   /**
    * The client's address: the peer's, or the one that a trusted proxy states. Called for every request, including
    * upgrades. `peer` is a text in short form, and an IPv4 address never begins with `::ffff:`.

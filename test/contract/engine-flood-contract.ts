@@ -160,13 +160,13 @@ export function floodContract(engine: Tested): void {
         const first = await rig.connect();
         await rig.connect();
         await rig.connect();
-        expect(first.hub.socket.noRoom).toBeUndefined();
+        expect(first.hub.socket.exceededLimit).toBeUndefined();
         const { hub } = await rig.connect();
-        expect(hub.socket.noRoom).toBe('per_address');
+        expect(hub.socket.exceededLimit).toBe('per_address');
         first.client.terminate();
         expect(await first.hub.events.next()).toBe('closed');
         hub.socket.terminate();
-        await eventually(async () => (await rig.connect()).hub.socket.noRoom === undefined);
+        await eventually(async () => (await rig.connect()).hub.socket.exceededLimit === undefined);
       });
 
       it('from a trusted proxy belongs to the client that its first header names', async () => {
@@ -176,7 +176,11 @@ export function floodContract(engine: Tested): void {
         const one = await rig.connect('/ws', '127.0.0.1', { 'x-forwarded-for': '192.0.2.1' });
         const other = await rig.connect('/ws', '127.0.0.1', { 'x-forwarded-for': '192.0.2.2' });
         const again = await rig.connect('/ws', '127.0.0.1', { 'x-forwarded-for': '192.0.2.1' });
-        expect([one, other, again].map(({ hub }) => hub.socket.noRoom)).toEqual([undefined, undefined, 'per_address']);
+        expect([one, other, again].map(({ hub }) => hub.socket.exceededLimit)).toEqual([
+          undefined,
+          undefined,
+          'per_address',
+        ]);
       });
 
       it('that was served and has closed counts no more, however many come and go', async () => {

@@ -113,7 +113,7 @@ export function portContract(engine: Engine, others: readonly Engine[]): void {
 const neverAsked = {
   connections: new Admission({ maxConnections: 1, maxPerAddress: 1 }),
   isProxy: unexpected,
-  onNoRoom: unexpected,
+  onLimitExceeded: unexpected,
   clientAddress: unexpected,
   http: unexpected,
   refuse: unexpected,

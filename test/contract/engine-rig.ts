@@ -111,10 +111,10 @@ export class Rig {
   readonly #service = (): Service => ({
     connections: this.admission,
     isProxy: (peer) => this.proxies.includes(peer),
-    onNoRoom: () => undefined,
+    onLimitExceeded: () => undefined,
     clientAddress: (peer, forwardedFor) => this.clientAddress(peer, forwardedFor),
     http: (request) => {
-      if (request.noRoom !== undefined) {
+      if (request.exceededLimit !== undefined) {
         this.turnedDown++;
         return problem(503);
       }

@@ -17,7 +17,7 @@ import { observer, PresenceStage, type StageOptions } from './presence-stage.ts'
 
 export class FakeSocket implements Socket {
   readonly remoteAddress = '127.0.0.1';
-  readonly noRoom = undefined;
+  readonly exceededLimit = undefined;
   /** The peer does not read: everything is queued. */
   isSlow = false;
   /** The engine's bound is reached: everything is dropped. */
@@ -161,7 +161,7 @@ export class FanoutStage {
     this.core = new PresenceStage({ ...options, onChange: (change) => this.fanout.reports.changed(change) });
     this.fanout = new Fanout({
       presence: this.core.users,
-      forewarning: { isOn: false, before: () => undefined, closed: () => undefined },
+      staleNotifier: { isOn: false, before: () => undefined, closed: () => undefined },
       clock: this.core.clock,
       timekeeper: {
         sentUpTo: () => this.core.hubClock.sentUpTo(this.core.clock.wallMs),

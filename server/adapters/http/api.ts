@@ -6,7 +6,7 @@ import type { RefusalReason } from '../../../shared/reasons.ts';
 import type { Logger } from '../../lib/log/log.ts';
 import type { ExplainRefusal } from '../../lib/log/refusal-log.ts';
 import type { Roster } from '../../roster/port.ts';
-import type { HttpReply, HttpRequest, NoRoom } from '../../sockets/port.ts';
+import type { HttpReply, HttpRequest, ConnectionLimit } from '../../sockets/port.ts';
 import { blocksRoutes, type BlocksRoutesOptions } from './routes/blocks-routes.ts';
 import { createCallers, type CallersOptions } from './callers.ts';
 import { friendsRoutes, type FriendsRoutesOptions } from './routes/friends-routes.ts';
@@ -96,15 +96,12 @@ export function createApi(options: ApiOptions): Api {
     log.error({ err: error, method, path }, 'a request failed');
     return problem(500, 'the hub failed; it is not the request’s fault, try again');
   };
-  const refuseForRoom = (reason: NoRoom): HttpReply => {
-    onRefused(reason);
-    const whose = reason === 'per_address' ? 'from your address' : 'in all';
-    return problem(503, `connection: the hub allows no more connections ${whose}; try again later`, {
-      'retry-after': '5',
-    });
-  };
   const attempt = (request: HttpRequest): Reply => {
-    if (request.noRoom !== undefined && !forMonitoring.has(request.path)) return refuseForRoom(request.noRoom);
+    const { exceededLimit } = request;
+    if (exceededLimit !== undefined && !forMonitoring.has(request.path)) {
+      onRefused(exceededLimit);
+      return overLimit(exceededLimit);
+    }
     try {
       const reply = route(request);
       return reply instanceof Promise ? reply.catch((error: unknown) => failed(request, error)) : reply;
@@ -170,6 +167,13 @@ const UNKNOWN_HOST =
   'a request was refused: an open hub does not answer to this name; set HUB_HOST to it, or add an origin of this name to HUB_ORIGINS';
 const OTHER_ORIGIN =
   'a page of another origin was refused: add its origin to HUB_ORIGINS, or, if a proxy changes the Host, have it pass on that of the page';
+
+function overLimit(limit: ConnectionLimit): HttpReply {
+  const whose = limit === 'per_address' ? 'from your address' : 'in all';
+  return problem(503, `connection: the hub allows no more connections ${whose}; try again later`, {
+    'retry-after': '5',
+  });
+}
 
 function namesOf({ headers }: HttpRequest): Record<string, string> {
   return { origin: headers.get('origin') ?? 'none', host: headers.get('host') ?? 'none' };

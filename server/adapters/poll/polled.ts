@@ -74,7 +74,7 @@ export class Polled implements Timed, SessionOwner {
     const { status, code, text } = said;
     const session = this.#live();
     // Each answer is complete: if the text is missing, the user has none any more.
-    if (session !== undefined) this.#intake.beat(session, { status, code, text: text ?? '', leaseMs });
+    if (session !== undefined) this.#intake.heartbeat(session, { status, code, text: text ?? '', leaseMs });
     else {
       const claim = { user, device, adapter: 'poll', status, code, text, leaseMs, address, owner: this } as const;
       const begun = this.#intake.begin(claim);

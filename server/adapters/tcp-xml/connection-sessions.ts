@@ -64,7 +64,7 @@ export class ConnectionSessions implements SessionOwner {
     }
     if (session === undefined) return this.#begin(heartbeat);
     const status = this.#context.statusOf(heartbeat.state);
-    this.#context.intake.beat(session, { status, code: heartbeat.state, device: heartbeat.device });
+    this.#context.intake.heartbeat(session, { status, code: heartbeat.state, device: heartbeat.device });
     return undefined;
   }
 

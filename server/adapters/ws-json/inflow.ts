@@ -6,7 +6,7 @@
  * lost. Only more than ten times the rate for 10 s ends the connection. Knows no message types.
  */
 import { TokenBucket, type Rate } from '../../lib/time/token-bucket.ts';
-import { LEAST_FRAMES, type InLine } from '../../lib/collections/fair-queue.ts';
+import { LEAST_FRAMES, type Queued } from '../../lib/collections/fair-queue.ts';
 import type { Socket } from '../../sockets/port.ts';
 import { Lane, type Incoming } from './lane.ts';
 import type { ConnectionContext } from './context.ts';
@@ -57,7 +57,7 @@ interface Wait {
  * Extends the bucket instead of having one. There is one inflow for each connection, and a separate object would cost
  * each heartbeat a second memory access.
  */
-export class Inflow extends TokenBucket implements InLine {
+export class Inflow extends TokenBucket implements Queued {
   readonly #context: ConnectionContext;
   readonly #socket: Socket;
   readonly #connection: InflowOwner;
@@ -139,7 +139,7 @@ export class Inflow extends TokenBucket implements InLine {
   }
 
   /** Runs when the connection is first in the queue. */
-  goOn(): void {
+  onTurn(): void {
     if (this.#wait === null) return;
     this.#wait.isQueued = false;
     this.#drain(this.#wait);
@@ -176,7 +176,7 @@ export class Inflow extends TokenBucket implements InLine {
       const wait = this.#begin();
       this.#pause(wait);
       wait.isQueued = true;
-      turns.getInLine(this);
+      turns.enqueue(this);
     }
   }
 

@@ -64,7 +64,7 @@ export class WsJson {
     const { clock, openOutbox } = this.#context;
     const { monoMs } = clock.now();
     if (this.#drainMs !== null) return this.#reject(socket, monoMs, spread(0, this.#drainMs), 'restarting');
-    if (socket.noRoom !== undefined) {
+    if (socket.exceededLimit !== undefined) {
       return this.#reject(socket, monoMs, spread(RECONNECT_AFTER_MS.least, RECONNECT_AFTER_MS.most), 'overloaded');
     }
     const connection = new Connection(this.#context, socket, openOutbox(socket), monoMs);

@@ -64,7 +64,7 @@ export class Outbox {
   /** Number of the last `PendingChanges.notePending` that found something pending. */
   pendingNo = 0;
   /** Watches that need a new snapshot, in order; null if there are none, as is always so while the peer keeps up. */
-  owedSnapshots: Set<WatchedList | User> | null = null;
+  pendingSnapshots: Set<WatchedList | User> | null = null;
   /** Whether the snapshots continue in a later turn. */
   isAwaitingTurn = false;
   #fragments = '';
@@ -116,7 +116,7 @@ export class Outbox {
     this.#fragments = '';
     this.#fragmentCount = 0;
     if (delivered === 0) return 0;
-    if (this.owedSnapshots !== null) this.push(presenceJson(fragments, undefined));
+    if (this.pendingSnapshots !== null) this.push(presenceJson(fragments, undefined));
     else if (delivered === 1) this.push(messages.ofOne(fragments));
     else this.push(messages.of(fragments));
     return delivered;

@@ -156,9 +156,9 @@ export class PendingChanges {
   }
 
   /**
-   * Notes for all connections at once whether something is pending for them, until the next call. `isOwed` reads the
-   * result. While due users with few watchers remain, every connection counts as owed, because that state ends sooner
-   * than a search would.
+   * Notes for all connections at once whether something is pending for them, until the next call. `hasPending` reads
+   * the result. While due users with few watchers remain, every connection counts as having pending changes, because
+   * that state ends sooner than a search would.
    */
   notePending(): void {
     if (this.#due.size > 0) return;

@@ -62,8 +62,8 @@ export class WatcherMessages {
   /** See `Fanout.settle`. */
   settle(outbox: Outbox): number | undefined {
     if (outbox.isBehind) return undefined;
-    const owedSnapshots = Array.from(this.#options.pending.pendingFor(outbox), ({ user }) => user);
-    const json = this.#latest(outbox, owedSnapshots);
+    const pendingSnapshots = Array.from(this.#options.pending.pendingFor(outbox), ({ user }) => user);
+    const json = this.#latest(outbox, pendingSnapshots);
     if (json !== undefined) outbox.push(json);
     return this.#sentUpToFor(outbox);
   }
@@ -86,7 +86,7 @@ export class WatcherMessages {
   caughtUp(outbox: Outbox): void {
     const changed = outbox.takeChanged();
     if (outbox.caughtUp()) {
-      oweAllSnapshots(outbox);
+      requireAllSnapshots(outbox);
     } else {
       const json = this.#latest(outbox, changed);
       if (json !== undefined) outbox.push(json);
@@ -97,7 +97,7 @@ export class WatcherMessages {
 
   /** Sends all watched users again as soon as the peer takes them, because its viewer now sees other entries. */
   sendAllAgain(outbox: Outbox): void {
-    oweAllSnapshots(outbox);
+    requireAllSnapshots(outbox);
     if (!outbox.isBehind) this.#sendOwedSnapshots(outbox);
   }
 
@@ -147,7 +147,7 @@ export class WatcherMessages {
     this.#options.pending.shown(outbox, users);
     return presenceJson(
       this.#entries(outbox, users),
-      outbox.owedSnapshots === null ? this.#sentUpToFor(outbox) : undefined,
+      outbox.pendingSnapshots === null ? this.#sentUpToFor(outbox) : undefined,
     );
   }
 
@@ -157,7 +157,7 @@ export class WatcherMessages {
    */
   #sendOwedSnapshots(outbox: Outbox): void {
     let isBehind = false;
-    while (outbox.owedSnapshots !== null && !isBehind) {
+    while (outbox.pendingSnapshots !== null && !isBehind) {
       if (outbox.isAwaitingTurn) return;
       const turn = this.#options.turns.take(0);
       if (turn !== undefined) {
@@ -168,22 +168,22 @@ export class WatcherMessages {
         });
         return;
       }
-      this.#sendNextSnapshot(outbox, outbox.owedSnapshots);
+      this.#sendNextSnapshot(outbox, outbox.pendingSnapshots);
       isBehind = outbox.isBehind;
     }
   }
 
-  #sendNextSnapshot(outbox: Outbox, owedSnapshots: Set<WatchedList | User>): void {
+  #sendNextSnapshot(outbox: Outbox, pendingSnapshots: Set<WatchedList | User>): void {
     const users: User[] = [];
-    for (const watch of owedSnapshots) {
+    for (const watch of pendingSnapshots) {
       if (watch instanceof WatchedList) {
         if (users.length > 0) break;
-        owedSnapshots.delete(watch);
+        pendingSnapshots.delete(watch);
         this.charge(outbox, watch.friends.size);
         outbox.push(this.#snapshotJson(outbox, headOfFriends(watch.owner), undefined, watch.friends, undefined));
         break;
       }
-      owedSnapshots.delete(watch);
+      pendingSnapshots.delete(watch);
       if (users.push(watch) === MAX_IDS_PER_MESSAGE) break;
     }
     if (users.length > 0) {
@@ -191,7 +191,7 @@ export class WatcherMessages {
       const ids = users.map(({ id }) => id);
       outbox.push(this.#snapshotJson(outbox, headOfUsers(ids), undefined, users, undefined));
     }
-    if (owedSnapshots.size === 0) outbox.owedSnapshots = null;
+    if (pendingSnapshots.size === 0) outbox.pendingSnapshots = null;
   }
 
   #snapshotJson(
@@ -234,8 +234,8 @@ export class WatcherMessages {
   }
 }
 
-function oweAllSnapshots(outbox: Outbox): void {
-  outbox.owedSnapshots = new Set([...(outbox.owedSnapshots ?? []), ...outbox.lists, ...outbox.users]);
+function requireAllSnapshots(outbox: Outbox): void {
+  outbox.pendingSnapshots = new Set([...(outbox.pendingSnapshots ?? []), ...outbox.lists, ...outbox.users]);
 }
 
 export function headOfFriends(owner: string): string {

@@ -115,11 +115,11 @@ function nameCorrupt({ log, clock }: HubContext): (row: string) => void {
   const quiet = new QuietLog(clock);
   let named = 0;
   return (row) => {
-    const tell = (leftOut: number): void => {
+    const report = (leftOut: number): void => {
       log.error({ row, leftOut }, 'a corrupt stored row was skipped: the next change of it writes a sound one');
     };
-    if (named++ < NAMED_AT_ONCE) tell(0);
-    else quiet.maybe(tell);
+    if (named++ < NAMED_AT_ONCE) report(0);
+    else quiet.maybe(report);
   };
 }
 

@@ -6,9 +6,9 @@
 import type { Clock } from '../time/clock.ts';
 
 /** A connection with waiting frames. */
-export interface InLine {
+export interface Queued {
   /** Continues to read, in this turn. */
-  goOn(): void;
+  onTurn(): void;
 }
 
 interface TurnsOptions {
@@ -35,7 +35,7 @@ const MAX_KEPT_FRAMES = 20_000;
 
 export class FairQueue {
   readonly #options: TurnsOptions;
-  readonly #line = new Set<InLine>();
+  readonly #queue = new Set<Queued>();
   /** Number of the listener's ticks. The loop has served every socket between two of them. */
   tickNo = 0;
   /** Number of observed turns. */
@@ -97,17 +97,17 @@ export class FairQueue {
    * Queues a connection behind those that wait, one per turn. May be called only right after `take` returned true,
    * because the turn is observed then.
    */
-  getInLine(connection: InLine): void {
-    this.#line.add(connection);
+  enqueue(connection: Queued): void {
+    this.#queue.add(connection);
   }
 
-  leave(connection: InLine): void {
-    this.#line.delete(connection);
+  leave(connection: Queued): void {
+    this.#queue.delete(connection);
   }
 
   #isOverAt(monoMs: number, inARow: number): boolean {
     if (monoMs >= this.#endsAt) return inARow >= LEAST_FRAMES;
-    return this.#line.size > 0 && inARow >= SLICE_FRAMES;
+    return this.#queue.size > 0 && inARow >= SLICE_FRAMES;
   }
 
   #readClock(): number {
@@ -127,11 +127,11 @@ export class FairQueue {
     this.#kept = 0;
     this.#burden = 0;
     this.#endsAt = Infinity;
-    const [first] = this.#line;
+    const [first] = this.#queue;
     if (first === undefined) return;
     this.#watch();
-    this.#line.delete(first);
+    this.#queue.delete(first);
     // One connection per turn: a slice takes many times as long as a turn of the loop, and other work runs in between.
-    first.goOn();
+    first.onTurn();
   }
 }

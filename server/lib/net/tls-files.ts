@@ -47,7 +47,7 @@ export class TlsFiles {
   #problem = '';
   #onProblem: (problem: string) => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
-  #look: Promise<void> | undefined;
+  #checking: Promise<void> | undefined;
   #isStopped = false;
 
   /** Only for `openTlsFiles`, with a sound pair. */
@@ -75,19 +75,19 @@ export class TlsFiles {
   watch(onProblem: (problem: string) => void, everyMs = LOOK_EVERY_MS): void {
     this.#onProblem = onProblem;
     this.#timer = setInterval(() => {
-      if (this.#look === undefined) void this.check();
+      if (this.#checking === undefined) void this.check();
     }, everyMs).unref();
   }
 
   /** Checks the files now. Resolves when a new pair is in use, or is reported as unsound. */
   async check(): Promise<void> {
     // A check in progress may have seen the files before the change.
-    while (this.#look !== undefined) await this.#look;
-    this.#look = this.#lookAgain();
+    while (this.#checking !== undefined) await this.#checking;
+    this.#checking = this.#readAgain();
     try {
-      await this.#look;
+      await this.#checking;
     } finally {
-      this.#look = undefined;
+      this.#checking = undefined;
     }
   }
 
@@ -97,7 +97,7 @@ export class TlsFiles {
     this.#listeners.clear();
   }
 
-  async #lookAgain(): Promise<void> {
+  async #readAgain(): Promise<void> {
     const print = await takePrint(this.#settings);
     if (print === this.#print) return;
     const read = await readPair(this.#settings);

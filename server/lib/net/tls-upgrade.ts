@@ -78,7 +78,7 @@ export class TlsUpgrade {
    */
   secure(raw: Socket, first: Buffer, onSecure: (socket: TLSSocket) => void): void {
     if (isWholeHello(first)) {
-      this.#getInLine(raw, first, onSecure);
+      this.#enqueue(raw, first, onSecure);
       return;
     }
     let hello = first;
@@ -86,12 +86,12 @@ export class TlsUpgrade {
       hello = Buffer.concat([hello, packet]);
       if (!isWholeHello(hello)) return;
       raw.off('data', onData);
-      this.#getInLine(raw, hello, onSecure);
+      this.#enqueue(raw, hello, onSecure);
     };
     raw.on('data', onData);
   }
 
-  #getInLine(raw: Socket, hello: Buffer, onSecure: (socket: TLSSocket) => void): void {
+  #enqueue(raw: Socket, hello: Buffer, onSecure: (socket: TLSSocket) => void): void {
     raw.pause();
     const begin = (): void => this.#begin(raw, hello, onSecure);
     this.#waiting.add(begin);

@@ -71,7 +71,7 @@ export class TimingWheel<T extends Timed> {
         if (budget-- <= 0) return true;
         const item = this.#inHand[this.#nextInHand] ?? null;
         this.#inHand[this.#nextInHand++] = null;
-        if (item !== null) this.#look(item, nowTick, visit);
+        if (item !== null) this.#visit(item, nowTick, visit);
       }
       if (this.#tick >= nowTick) return false;
       // After a long pause each slot is visited once, not once per missed turn of the wheel.
@@ -95,7 +95,7 @@ export class TimingWheel<T extends Timed> {
     return count;
   }
 
-  #look(item: T, nowTick: number, visit: (item: T) => number): void {
+  #visit(item: T, nowTick: number, visit: (item: T) => number): void {
     if (item.wheelTick > nowTick) {
       this.#place(item); // for a later turn of the wheel
       return;

@@ -12,12 +12,12 @@ export const UNITS_PER_TURN = 2000;
 
 interface Waiting {
   readonly units: number;
-  readonly goOn: () => void;
+  readonly resolve: () => void;
 }
 
 export class TurnBudget {
   readonly #afterTurn: (run: () => void) => void;
-  readonly #line: Waiting[] = [];
+  readonly #queue: Waiting[] = [];
   #left = UNITS_PER_TURN;
   #isTurnWatched = false;
 
@@ -31,12 +31,12 @@ export class TurnBudget {
    * once.
    */
   take(units: number): Promise<void> | undefined {
-    if (this.#left > 0 && this.#line.length === 0) {
+    if (this.#left > 0 && this.#queue.length === 0) {
       this.spend(units);
       return undefined;
     }
-    return new Promise((goOn) => {
-      this.#line.push({ units, goOn });
+    return new Promise((resolve) => {
+      this.#queue.push({ units, resolve });
     });
   }
 
@@ -53,11 +53,11 @@ export class TurnBudget {
     this.#isTurnWatched = false;
     this.#left = UNITS_PER_TURN;
     let count = 0;
-    for (; count < this.#line.length && this.#left > 0; count++) {
-      const { units, goOn } = this.#line[count] as Waiting;
+    for (; count < this.#queue.length && this.#left > 0; count++) {
+      const { units, resolve } = this.#queue[count] as Waiting;
       this.spend(units);
-      goOn();
+      resolve();
     }
-    this.#line.splice(0, count);
+    this.#queue.splice(0, count);
   };
 }

@@ -4,14 +4,14 @@
  * request are counted for their address for 12 to 24 s: by then each has made a request or has been cut by
  * uWebSockets.js. This estimate never exceeds the number of open connections.
  */
-import type { NoRoom, Service } from '../port.ts';
+import type { ConnectionLimit, Service } from '../port.ts';
 
 const GENERATION_MS = 12_000;
 
 /** A request under way. */
-export interface Asking {
+export interface CountedRequest {
   /** Set if its connection exceeds a limit. */
-  readonly noRoom: NoRoom | undefined;
+  readonly exceededLimit: ConnectionLimit | undefined;
   /** Must be called once. `waitsOn`: its connection stays open for another request. */
   end(waitsOn: boolean): void;
 }
@@ -40,11 +40,11 @@ export class UwsConnections {
   opened(peer: string): boolean {
     const { connections } = this.#service;
     const address = this.#service.isProxy(peer) ? null : this.#service.clientAddress(peer, undefined);
-    const noRoom = connections.refusalFor(address, connections.maxGuests);
+    const exceededLimit = connections.refusalFor(address, connections.maxGuests);
     this.#open++;
     connections.enterUnnamed();
-    if (noRoom !== undefined) {
-      this.#service.onNoRoom(noRoom);
+    if (exceededLimit !== undefined) {
+      this.#service.onLimitExceeded(exceededLimit);
       return false;
     }
     if (address !== null) this.#waits(address);
@@ -57,15 +57,15 @@ export class UwsConnections {
   }
 
   /** Counts a request of that client. */
-  asks(address: string): Asking {
+  beginRequest(address: string): CountedRequest {
     const { connections } = this.#service;
     this.#waitsNoMore(address);
-    const noRoom = connections.refusalFor(address);
+    const exceededLimit = connections.refusalFor(address);
     // If the total is at its limit, only new WebSockets are refused, because the connection that exceeds it is unknown.
-    if (noRoom === 'per_address') return { noRoom, end: REFUSED_END };
+    if (exceededLimit === 'per_address') return { exceededLimit, end: REFUSED_END };
     connections.addTo(address);
     return {
-      noRoom: undefined,
+      exceededLimit: undefined,
       end: (waitsOn) => {
         connections.takeFrom(address);
         if (waitsOn) this.#waits(address);
@@ -77,12 +77,12 @@ export class UwsConnections {
    * Counts a connection that becomes a WebSocket, until `leave`. @returns the limit that it exceeds instead, if there
    * is one.
    */
-  upgrades(address: string): NoRoom | undefined {
+  upgrades(address: string): ConnectionLimit | undefined {
     this.#waitsNoMore(address);
     this.closed();
-    const noRoom = this.#service.connections.enter(address);
-    if (noRoom !== undefined) this.#service.onNoRoom(noRoom);
-    return noRoom;
+    const exceededLimit = this.#service.connections.enter(address);
+    if (exceededLimit !== undefined) this.#service.onLimitExceeded(exceededLimit);
+    return exceededLimit;
   }
 
   #waits(address: string): void {

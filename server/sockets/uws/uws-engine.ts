@@ -26,7 +26,7 @@ import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../../shared/limi
 import { takePort } from '../../lib/net/take-port.ts';
 import type { TlsFiles, TlsPair } from '../../lib/net/tls-files.ts';
 import { fittingReason, MAX_BACKPRESSURE_BYTES, MAX_WAITING_PONG_BYTES } from '../http-rules.ts';
-import type { Engine, Listening, NoRoom, SendResult, Service, Socket, SocketEvents } from '../port.ts';
+import type { Engine, Listening, ConnectionLimit, SendResult, Service, Socket, SocketEvents } from '../port.ts';
 import { RequestTurns } from '../ws/request-turns.ts';
 import { UwsConnections } from './uws-connections.ts';
 import type { UwsPort } from './uws-exchange.ts';
@@ -48,7 +48,7 @@ interface Attached {
 
 class UwsSocket implements Socket {
   readonly remoteAddress: string;
-  readonly noRoom: NoRoom | undefined;
+  readonly exceededLimit: ConnectionLimit | undefined;
   readonly #service: Service;
   #ws: UwsWebSocket<Attached> | undefined;
   /** Undefined until `opened` has returned, or if it threw. */
@@ -58,9 +58,9 @@ class UwsSocket implements Socket {
   #queuedBytes = 0;
   #isLeaving = false;
 
-  constructor(service: Service, remoteAddress: string, noRoom: NoRoom | undefined) {
+  constructor(service: Service, remoteAddress: string, exceededLimit: ConnectionLimit | undefined) {
     this.remoteAddress = remoteAddress;
-    this.noRoom = noRoom;
+    this.exceededLimit = exceededLimit;
     this.#service = service;
   }
 
@@ -140,7 +140,7 @@ class UwsSocket implements Socket {
 
   onClose(): void {
     this.#ws = undefined;
-    if (this.noRoom === undefined) this.#service.connections.leave(this.remoteAddress);
+    if (this.exceededLimit === undefined) this.#service.connections.leave(this.remoteAddress);
     if (!this.#isLeaving) {
       this.#events?.closed();
       return;
@@ -163,8 +163,8 @@ function appFor(uws: Uws, port: UwsPort, pair: TlsPair | undefined): UwsApp<Atta
     sendPingsAutomatically: false,
     compression: uws.DISABLED,
     upgrade: (response, request, context) => {
-      answerUpgrade(port, response, request, context, (address, noRoom) => ({
-        socket: new UwsSocket(service, address, noRoom),
+      answerUpgrade(port, response, request, context, (address, exceededLimit) => ({
+        socket: new UwsSocket(service, address, exceededLimit),
       }));
     },
     open: (ws) => {

@@ -7,7 +7,7 @@ import { HttpBody, MAX_READ_BYTES } from '../http-body.ts';
 import { declaredLength, type Malformed, type RequestHead } from '../http-rules.ts';
 import type { HttpReply, Service } from '../port.ts';
 import type { RequestTurns } from '../ws/request-turns.ts';
-import type { Asking, UwsConnections } from './uws-connections.ts';
+import type { CountedRequest, UwsConnections } from './uws-connections.ts';
 import { writeLastReply, writeReply } from './uws-reply.ts';
 import type { UwsResponse } from './uws-types.ts';
 
@@ -24,7 +24,7 @@ export interface UwsPort {
 export class Exchange<Attached> {
   readonly #port: UwsPort;
   readonly #response: UwsResponse<Attached>;
-  #asking: Asking | undefined;
+  #counted: CountedRequest | undefined;
   #isOpen = true;
   #isPaused = false;
   /** Whether its answer is the connection's last. */
@@ -38,15 +38,15 @@ export class Exchange<Attached> {
     // Must come first: without it, a handler that throws ends the process inside native code, without a message.
     response.onAborted(() => {
       this.#isOpen = false;
-      this.#asking?.end(false);
+      this.#counted?.end(false);
       port.turns.forget(this);
     });
   }
 
   /** Counts the request. @returns false if it has already been answered, because its connection exceeds a limit. */
   begin(head: RequestHead): boolean {
-    this.#asking = this.#port.connections.asks(head.remoteAddress);
-    if (this.#asking.noRoom === undefined) return true;
+    this.#counted = this.#port.connections.beginRequest(head.remoteAddress);
+    if (this.#counted.exceededLimit === undefined) return true;
     this.#isLast = true;
     this.#ask(head, '');
     return false;
@@ -118,7 +118,7 @@ export class Exchange<Attached> {
   }
 
   #answer(head: RequestHead, body: string): void {
-    const answer = this.#port.service.http({ ...head, body, noRoom: this.#asking?.noRoom });
+    const answer = this.#port.service.http({ ...head, body, exceededLimit: this.#counted?.exceededLimit });
     if (!(answer instanceof Promise)) {
       this.#resume();
       this.#reply(head.method, answer);
@@ -151,7 +151,7 @@ export class Exchange<Attached> {
       return;
     }
     this.#isOpen = false;
-    this.#asking?.end(true);
+    this.#counted?.end(true);
     this.#response.cork(() => {
       writeReply(this.#response, method, reply);
     });
@@ -172,7 +172,7 @@ export class Exchange<Attached> {
     setTimeout(() => {
       if (!this.#isOpen) return;
       this.#isOpen = false;
-      this.#asking?.end(false);
+      this.#counted?.end(false);
       this.#response.cork(() => {
         writeLastReply(this.#response, method, reply, this.#isReadNoMore);
       });

@@ -12,7 +12,7 @@ import {
   isPassedOn,
   type RequestHead,
 } from '../http-rules.ts';
-import type { HttpReply, NoRoom, Service } from '../port.ts';
+import type { HttpReply, ConnectionLimit, Service } from '../port.ts';
 import { Exchange, type UwsPort } from './uws-exchange.ts';
 import type { UwsRequest, UwsResponse, UwsUpgradeContext } from './uws-types.ts';
 
@@ -45,15 +45,16 @@ export function answerUpgrade<Attached>(
   response: UwsResponse<Attached>,
   request: UwsRequest,
   context: UwsUpgradeContext,
-  attach: (remoteAddress: string, noRoom: NoRoom | undefined) => Attached,
+  attach: (remoteAddress: string, exceededLimit: ConnectionLimit | undefined) => Attached,
 ): void {
   const exchange = new Exchange(port, response);
   const { head, asked, asksForEnd } = readHead(port.service, response, request);
-  const refusal = asked === 'websocket' ? port.service.admit({ ...head, body: '', noRoom: undefined }) : undefined;
+  const refusal =
+    asked === 'websocket' ? port.service.admit({ ...head, body: '', exceededLimit: undefined }) : undefined;
   if (asked === 'websocket' && refusal === undefined) {
-    const noRoom = port.connections.upgrades(head.remoteAddress);
+    const exceededLimit = port.connections.upgrades(head.remoteAddress);
     response.upgrade(
-      attach(head.remoteAddress, noRoom),
+      attach(head.remoteAddress, exceededLimit),
       head.headers.get('sec-websocket-key') ?? '',
       chosenSubprotocol(head.headers),
       '',

@@ -4,12 +4,12 @@
  */
 import type { Socket as Wire } from 'node:net';
 import { addressText } from '../http-rules.ts';
-import type { NoRoom, Service } from '../port.ts';
+import type { ConnectionLimit, Service } from '../port.ts';
 
 interface Accepted {
   /** `null`: a trusted proxy has not named its client yet. */
   address: string | null;
-  noRoom: NoRoom | undefined;
+  exceededLimit: ConnectionLimit | undefined;
 }
 
 export class AcceptedWires {
@@ -26,13 +26,13 @@ export class AcceptedWires {
     const { connections } = this.#service;
     const peer = addressText(wire.remoteAddress ?? '');
     const address = this.#service.isProxy(peer) ? null : this.#service.clientAddress(peer, undefined);
-    const accepted: Accepted = { address, noRoom: connections.enter(address) };
+    const accepted: Accepted = { address, exceededLimit: connections.enter(address) };
     this.#accepted.set(wire, accepted);
     wire.once('close', () => {
-      if (accepted.noRoom === undefined) connections.leave(accepted.address);
+      if (accepted.exceededLimit === undefined) connections.leave(accepted.address);
       else this.#guests--;
     });
-    return accepted.noRoom === undefined || this.#receiveGuest(wire, accepted.noRoom);
+    return accepted.exceededLimit === undefined || this.#receiveGuest(wire, accepted.exceededLimit);
   }
 
   /** Transfers the record to the TLS socket that replaces the accepted one. */
@@ -42,20 +42,21 @@ export class AcceptedWires {
   }
 
   /** Why a request or an upgrade must be refused. The first request through a proxy names its client. */
-  noRoomFor(wire: Wire, address: string): NoRoom | undefined {
+  exceededLimitFor(wire: Wire, address: string): ConnectionLimit | undefined {
     const accepted = this.#accepted.get(wire);
-    if (accepted === undefined || accepted.noRoom !== undefined || accepted.address !== null) return accepted?.noRoom;
+    if (accepted === undefined || accepted.exceededLimit !== undefined || accepted.address !== null)
+      return accepted?.exceededLimit;
     const { connections } = this.#service;
     connections.leave(null);
-    accepted.noRoom = connections.enter(address);
+    accepted.exceededLimit = connections.enter(address);
     accepted.address = address;
-    if (accepted.noRoom !== undefined) this.#guests++;
-    return accepted.noRoom;
+    if (accepted.exceededLimit !== undefined) this.#guests++;
+    return accepted.exceededLimit;
   }
 
-  #receiveGuest(wire: Wire, reason: NoRoom): boolean {
+  #receiveGuest(wire: Wire, reason: ConnectionLimit): boolean {
     if (++this.#guests <= this.#service.connections.maxGuests) return true;
-    this.#service.onNoRoom(reason);
+    this.#service.onLimitExceeded(reason);
     wire.destroy();
     return false;
   }

@@ -86,7 +86,7 @@ export class HttpStream extends Duplex {
       this.#waitingBytes -= this.#waiting.get(request) ?? 0;
       this.#waiting.delete(request);
       if (this.#waiting.size === 0) this.#afterAnswers?.();
-      this.#goOn();
+      this.#continueReading();
     });
     return true;
   }
@@ -99,9 +99,9 @@ export class HttpStream extends Duplex {
   }
 
   /** Calls back once every answer has been written, possibly at once; never if the connection ends before that. */
-  afterAnswers(goOn: () => void): void {
-    if (this.#waiting.size === 0) goOn();
-    else this.#afterAnswers = goOn;
+  afterAnswers(run: () => void): void {
+    if (this.#waiting.size === 0) run();
+    else this.#afterAnswers = run;
   }
 
   /** Node's HTTP server expects this method of a socket. */
@@ -119,7 +119,7 @@ export class HttpStream extends Duplex {
 
   override _read(): void {
     this.#isWanted = true;
-    this.#goOn();
+    this.#continueReading();
   }
 
   override _write(chunk: Buffer | string, encoding: BufferEncoding, done: Done): void {
@@ -151,7 +151,7 @@ export class HttpStream extends Duplex {
       return;
     }
     this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#goOn();
+    this.#continueReading();
     if (this.#hasRest) this.wire.pause();
   };
 
@@ -165,7 +165,7 @@ export class HttpStream extends Duplex {
 
   readonly #onEnd = (): void => {
     this.#hasEnded = true;
-    this.#goOn();
+    this.#continueReading();
   };
 
   readonly #onClose = (): void => {
@@ -186,7 +186,7 @@ export class HttpStream extends Duplex {
     return first?.complete === true;
   }
 
-  #goOn(): void {
+  #continueReading(): void {
     if (this.#isStopped || this.#isQueued || !this.#isWanted || this.#mustWait) return;
     if (this.#hasRest) {
       this.#isQueued = true;

@@ -106,11 +106,11 @@ export class RequestTurns {
     this.#hasAccepted = false;
   }
 
-  #doFirstOf(line: Map<object, Task[]>): void {
-    const [first] = line;
+  #doFirstOf(queue: Map<object, Task[]>): void {
+    const [first] = queue;
     if (first === undefined || !this.#hasTime) return;
     const [connection, [task, ...others]] = first;
-    line.delete(connection);
+    queue.delete(connection);
     if (others.length > 0) this.#regulars.set(connection, others);
     if (task !== undefined) this.#do(connection, task);
   }

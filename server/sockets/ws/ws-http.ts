@@ -20,7 +20,7 @@ import {
   SLOW_CLIENT_MS,
   targetOf,
 } from '../http-rules.ts';
-import type { HttpReply, HttpRequest, NoRoom, Service } from '../port.ts';
+import type { HttpReply, HttpRequest, ConnectionLimit, Service } from '../port.ts';
 import { HttpStream } from './http-stream.ts';
 import type { RequestTurns } from './request-turns.ts';
 
@@ -51,7 +51,7 @@ export function answerRequest(port: WsPort, request: IncomingMessage, response: 
     writeReply(response, answer, isLast);
   };
   const answer = (asking: HttpRequest): void => {
-    const isLast = asking.noRoom !== undefined;
+    const isLast = asking.exceededLimit !== undefined;
     const answer = service.http(asking);
     if (answer instanceof Promise) void answer.then((late) => reply(late, isLast));
     else reply(answer, isLast);
@@ -62,11 +62,11 @@ export function answerRequest(port: WsPort, request: IncomingMessage, response: 
     reply(service.refuse(asked), true);
     return;
   }
-  const noRoom = port.accepted.noRoomFor(stream.wire, head.remoteAddress);
-  if (noRoom !== undefined) {
+  const exceededLimit = port.accepted.exceededLimitFor(stream.wire, head.remoteAddress);
+  if (exceededLimit !== undefined) {
     stream.isLeaving = true;
     stream.hasResponse = true;
-    answer({ ...head, body: '', noRoom });
+    answer({ ...head, body: '', exceededLimit });
     return;
   }
   if (asksToClose(head) || !response.shouldKeepAlive) stream.isLastAsked = true;
@@ -77,7 +77,7 @@ export function answerRequest(port: WsPort, request: IncomingMessage, response: 
     }
     stream.hasResponse = true;
     port.turns.run(stream, () => {
-      if (!stream.destroyed) answer({ ...head, body, noRoom });
+      if (!stream.destroyed) answer({ ...head, body, exceededLimit });
     });
   });
 }
@@ -128,18 +128,18 @@ export function readUpgrade(
   port: WsPort,
   request: IncomingMessage,
   stream: HttpStream,
-): { readonly remoteAddress: string; readonly noRoom: NoRoom | undefined } | undefined {
+): { readonly remoteAddress: string; readonly exceededLimit: ConnectionLimit | undefined } | undefined {
   const { service } = port;
   const { head, asked } = readHead(service, request);
   const { remoteAddress } = head;
-  const noRoom = port.accepted.noRoomFor(stream.wire, remoteAddress);
+  const exceededLimit = port.accepted.exceededLimitFor(stream.wire, remoteAddress);
   const refusal =
     asked === 'websocket'
-      ? service.admit({ ...head, body: '', noRoom })
+      ? service.admit({ ...head, body: '', exceededLimit })
       : service.refuse(asked === 'http' ? 400 : asked);
   if (refusal === undefined) {
-    if (noRoom !== undefined) service.onNoRoom(noRoom);
-    return { remoteAddress, noRoom };
+    if (exceededLimit !== undefined) service.onLimitExceeded(exceededLimit);
+    return { remoteAddress, exceededLimit };
   }
   endWith(stream, head.method, refusal);
   return undefined;

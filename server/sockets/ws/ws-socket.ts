@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import { fittingReason, MAX_BACKPRESSURE_BYTES, MAX_WAITING_PONG_BYTES } from '../http-rules.ts';
-import type { NoRoom, SendResult, Service, Socket, SocketEvents } from '../port.ts';
+import type { ConnectionLimit, SendResult, Service, Socket, SocketEvents } from '../port.ts';
 import { type FrameEvents, FrameReader } from './frame-reader.ts';
 
 const AS_TEXT = { binary: false };
@@ -17,7 +17,7 @@ const MAX_DISCARDED_BYTES = 256 * 1024;
 
 export class WsSocket implements Socket, FrameEvents {
   readonly remoteAddress: string;
-  readonly noRoom: NoRoom | undefined;
+  readonly exceededLimit: ConnectionLimit | undefined;
   readonly #ws: WebSocket;
   readonly #wire: Duplex;
   readonly #reader = new FrameReader(this);
@@ -32,11 +32,11 @@ export class WsSocket implements Socket, FrameEvents {
   #isLeaving = false;
   #discardedBytes = 0;
 
-  constructor(ws: WebSocket, wire: Duplex, client: Pick<Socket, 'remoteAddress' | 'noRoom'>) {
+  constructor(ws: WebSocket, wire: Duplex, client: Pick<Socket, 'remoteAddress' | 'exceededLimit'>) {
     this.#ws = ws;
     this.#wire = wire;
     this.remoteAddress = client.remoteAddress;
-    this.noRoom = client.noRoom;
+    this.exceededLimit = client.exceededLimit;
   }
 
   send(message: string | Uint8Array): SendResult {

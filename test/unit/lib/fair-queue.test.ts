@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { FairQueue, type InLine } from '../../../server/lib/collections/fair-queue.ts';
+import { FairQueue, type Queued } from '../../../server/lib/collections/fair-queue.ts';
 import { TestClock } from '../../support/clock.ts';
 
 const UNWATCHED = 128;
@@ -33,11 +33,11 @@ function take(frames: number): number {
 }
 
 /** Gets in line so many times again. */
-function connection(name: string, again = 0): InLine {
-  const self: InLine = {
-    goOn: () => {
+function connection(name: string, again = 0): Queued {
+  const self: Queued = {
+    onTurn: () => {
       log.push(name);
-      if (again-- > 0) turns.getInLine(self);
+      if (again-- > 0) turns.enqueue(self);
     },
   };
   return self;
@@ -89,9 +89,9 @@ describe('a turn whose time is used up', () => {
 
 describe('a line', () => {
   it('is served in its order, one a turn; who gets in line again comes behind all others', () => {
-    turns.getInLine(connection('a', 2));
-    turns.getInLine(connection('b', 1));
-    turns.getInLine(connection('c'));
+    turns.enqueue(connection('a', 2));
+    turns.enqueue(connection('b', 1));
+    turns.enqueue(connection('c'));
     beBusy();
     const served: string[] = [];
     while (afterTurn.length > 0) {
@@ -102,7 +102,7 @@ describe('a line', () => {
   });
 
   it('lets no connection say more than a slice while others wait, though there is time', () => {
-    turns.getInLine(connection('a', 1));
+    turns.enqueue(connection('a', 1));
     beBusy();
     nextTurn();
     expect(take(1_000)).toBe(SLICE);
@@ -113,8 +113,8 @@ describe('a line', () => {
 
   it('forgets who leaves it', () => {
     const gone = connection('gone');
-    turns.getInLine(gone);
-    turns.getInLine(connection('a'));
+    turns.enqueue(gone);
+    turns.enqueue(connection('a'));
     turns.leave(gone);
     beBusy();
     nextTurn();

@@ -81,7 +81,7 @@ async function start(change: Partial<Service> = {}) {
   const service: Service = {
     connections: new Admission({ maxConnections: 100, maxPerAddress: 100 }),
     isProxy: () => false,
-    onNoRoom: () => undefined,
+    onLimitExceeded: () => undefined,
     clientAddress: (peer) => peer,
     http: () => ({ status: 200, headers: {}, body: 'ok' }),
     refuse: (status) => ({ status, headers: {}, body: '' }),

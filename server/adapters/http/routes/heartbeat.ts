@@ -41,7 +41,7 @@ export function takeHttpHeartbeat(
   }
   if (session !== undefined) {
     const code = status === undefined ? undefined : hub.codeOf(status);
-    intake.beat(session, { status, code, text, leaseMs });
+    intake.heartbeat(session, { status, code, text, leaseMs });
     intake.heardFrom(session, address);
     if (leaseMs > hub.warmMs) hub.keepLease(session.user);
     return undefined;

@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { TokenBucket, type Rate } from '../../../lib/time/token-bucket.ts';
-import type { FairQueue, InLine } from '../../../lib/collections/fair-queue.ts';
+import type { FairQueue, Queued } from '../../../lib/collections/fair-queue.ts';
 import type { TcpXmlOptions } from '../options.ts';
 import { ReadPauses } from './read-pauses.ts';
 
@@ -32,7 +32,7 @@ const READING: ReadState = { kind: 'reading' };
 const QUEUED: ReadState = { kind: 'queued' };
 const STOPPED: ReadState = { kind: 'stopped' };
 
-export class ReadControl implements InLine {
+export class ReadControl implements Queued {
   readonly #context: TcpXmlOptions;
   readonly #socket: Socket;
   readonly #queue: FairQueue;
@@ -166,12 +166,12 @@ export class ReadControl implements InLine {
 
   /** Queues behind the other connections. Call only right after `charge` or `isTurnUsedUp` said that the turn is over. */
   waitInQueue(): void {
-    this.#queue.getInLine(this);
+    this.#queue.enqueue(this);
     this.#pause(QUEUED, this.#nowMs());
   }
 
   /** Runs when the connection is first in the queue. */
-  goOn(): void {
+  onTurn(): void {
     this.#resume(this.#nowMs(), true);
   }
 

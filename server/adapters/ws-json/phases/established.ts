@@ -169,11 +169,11 @@ export class Established {
       return;
     }
     if (status === undefined && text === undefined) {
-      this.#context.intake.beat(this.#session, UNCHANGED);
+      this.#context.intake.heartbeat(this.#session, UNCHANGED);
       return;
     }
     const code = status === undefined ? undefined : this.#context.codeOf(status);
-    this.#context.intake.beat(this.#session, { status, code, text });
+    this.#context.intake.heartbeat(this.#session, { status, code, text });
   }
 
   #token(fresh: FreshToken): void {

@@ -12,7 +12,7 @@ function recordingSocket(): Socket & { readonly log: string[] } {
   const log: string[] = [];
   return {
     log,
-    noRoom: 'connections' as const,
+    exceededLimit: 'connections' as const,
     remoteAddress: '192.0.2.7',
     send: (text) => {
       log.push((JSON.parse(String(text)) as { type: string }).type);
