@@ -11,7 +11,9 @@ import { fileURLToPath } from 'node:url';
 import { REPORT_EVERY_MS } from '../shared/limits.ts';
 import { block, unblock } from './actions/block.ts';
 import { RosterEdits } from './actions/edit-friends.ts';
+import { EraseUser } from './actions/erase-user.ts';
 import { explain } from './actions/explain.ts';
+import { exportUser } from './actions/export-user.ts';
 import { kick } from './actions/kick.ts';
 import { PresentUsers } from './actions/present-users.ts';
 import type { Config } from './config/config.ts';
@@ -174,12 +176,12 @@ function buildIntake(context: HubContext, { users, presence, writeBehind }: Core
 function buildActions(
   context: HubContext,
   core: Core,
-  { fanout, turns }: ReturnType<typeof buildFanout>,
+  { fanout, turns, historyParts, webhooks }: ReturnType<typeof buildFanout>,
   intake: Intake,
 ): Actions {
   const { config, clock, stalls, sessionIds, onStop } = context;
   const { storage, users, ledger, journal, presence } = core;
-  const { store, roster, versions, health } = storage;
+  const { store, roster, versions, health, scrubber } = storage;
   const { maxFriends } = config;
   const now = (): number => versions.now(clock.now().wallMs);
   const onHealth = (error: unknown): void => health.report('friend lists', error);
@@ -187,11 +189,29 @@ function buildActions(
   onStop(() => edits.stop());
   const { reports } = fanout;
   const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: maxFriends };
+  const explained = (user: string) => explain({ sessionIds, clock, stalls, users, journal }, user);
+  const erasure = new EraseUser({
+    ...storage,
+    ...core,
+    edits,
+    fanout,
+    turns,
+    webhooks,
+    intake,
+    clock,
+    recorder: historyParts?.recorder ?? null,
+    scrub: (user) => scrubber.scrub(user),
+    unblock: (user, other) => unblock(blocks, user, other),
+    onHealth: (error) => health.report('erasures', error),
+  });
+  onStop(() => erasure.stop());
   return {
     edit: (edit) => edits.edit(edit),
     block: (user, other) => block(blocks, user, other),
     unblock: (user, other) => unblock(blocks, user, other),
-    explain: (user) => explain({ sessionIds, clock, stalls, users, journal }, user),
+    explain: explained,
+    erase: (user) => erasure.erase(user),
+    exportOf: (user, reader) => exportUser({ ...storage, users, turns, explain: explained }, user, reader),
     kick: (user, session) => kick({ sessionIds, users, intake }, user, session),
   };
 }

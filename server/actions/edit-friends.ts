@@ -4,14 +4,17 @@
  * parts, and fan-out knows how to announce it.
  */
 import type { Fanout } from '../fanout/fanout.ts';
-import type { TurnBudget } from '../lib/time/turn-budget.ts';
+import { UNITS_PER_TURN, type TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Parts, Roster, RosterChange, RosterEdit } from '../roster/port.ts';
 
 /** What an edit changed, or whose list it would have made too long. In the second case nothing has changed. */
 export type Edited = { readonly added: number; readonly removed: number } | { readonly full: string };
 
 interface RosterEditsOptions {
-  readonly roster: Pick<Roster, 'friendsOf' | 'overfullInParts' | 'editInParts' | 'isUnsettled' | 'settleInParts'>;
+  readonly roster: Omit<
+    Roster,
+    'changesSince' | 'edit' | 'follows' | 'followersAfter' | 'forgetTombstones' | 'overfull'
+  >;
   readonly fanout: Pick<Fanout, 'beginListEdit'>;
   readonly turns: TurnBudget;
   readonly maxFriends: number;
@@ -51,6 +54,34 @@ export class RosterEdits {
     await committed.notified;
     const { added, removed } = committed.change;
     return { added: added.length, removed: removed.length };
+  }
+
+  /**
+   * Ends all friendships of a user in both directions, forgets that they ever were, and then runs `then`, all before the
+   * next edit. @throws errors of storage; some friendships may have ended then.
+   */
+  erase<T>(user: string, then: () => Promise<T>): Promise<T> {
+    const { roster, fanout, turns, now } = this.#options;
+    return this.#alone(async () => {
+      if (roster.isUnsettled) await this.#run(roster.settleInParts(), EDGE_COST);
+      for (let edges = roster.edgesOf(user); edges.length > 0; edges = roster.edgesOf(user)) {
+        const atMs = now();
+        const editing = fanout.beginListEdit(
+          atMs,
+          edges.map((edge) => edge.user),
+        );
+        try {
+          const change = await this.#run(roster.editInParts({ kind: 'remove', edges }, atMs), EDGE_COST);
+          // Whoever watches the user by id is sent its last entry.
+          await editing.stored(change, true);
+        } catch (error) {
+          editing.failed();
+          throw error;
+        }
+      }
+      while (roster.eraseTombstones(user, now())) await turns.take(UNITS_PER_TURN);
+      return then();
+    });
   }
 
   stop(): void {

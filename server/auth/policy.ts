@@ -98,6 +98,11 @@ export function mayExplain(identity: Identity, hidesLastSeen: boolean): boolean 
   return mayAdmin(identity) || (mayReadAll(identity) && !hidesLastSeen);
 }
 
+/** Permission to read everything that is stored of a user: for the user itself, and for readers of everything. */
+export function mayExport(identity: Identity, user: string, hidesLastSeen: boolean): boolean {
+  return isSelf(identity, user) || mayExplain(identity, hidesLastSeen);
+}
+
 /** Permission to read the history of a user. In open mode with an admin token, it needs that token. */
 export function mayReadHistory(identity: Identity, user: string, hidesLastSeen: boolean): boolean {
   if (isSelf(identity, user) || mayExplain(identity, hidesLastSeen)) return true;

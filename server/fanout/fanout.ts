@@ -7,7 +7,7 @@ import type { MessageId } from '../../shared/messages/client-messages.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { ListChanges } from '../roster/port.ts';
-import { audienceSize } from './lists/watched-list.ts';
+import { audienceOf, audienceSize, watchersOf } from './lists/watched-list.ts';
 import { notAllowed, type MayWatch } from './may-watch.ts';
 import type { Outbox } from './delivery/outbox.ts';
 import { Reports, type ReportsOptions } from './reports.ts';
@@ -198,6 +198,22 @@ export class Fanout {
    */
   beginListEdit(atMs: number, owners: Iterable<string>): AnnouncedEdit {
     return this.#listEdits.begin(atMs, owners);
+  }
+
+  /**
+   * Sends the last entry of a user who is erased, and ends the watches by id that only a friendship allowed. Resolves
+   * when all watchers are sent it.
+   */
+  async sendLast(user: User): Promise<void> {
+    await this.reports.sendNow(user);
+    for (const outbox of watchersOf(user)) outbox.loseChange();
+    for (const outbox of [...audienceOf(user)]) {
+      const { follower, mayObserve } = outbox.viewer;
+      if (mayObserve || follower === null || follower === user.id) continue;
+      this.#graph.unwatchUser(outbox, user);
+      this.#sendPending(outbox);
+      this.#messages.unwatchedUsers(outbox, [user.id], undefined);
+    }
   }
 
   /** Drops unwatched lists from memory, which otherwise stay for a few seconds. */

@@ -92,6 +92,14 @@ export class Reports {
     this.#scheduler.request();
   }
 
+  /** Sends a user to all watchers. @returns a promise that resolves when it is sent; undefined if it is sent already. */
+  sendNow(user: User): Promise<void> | undefined {
+    if (user.audience === null || user.audience.isEmpty) return undefined;
+    this.#changed.add(user);
+    this.flush();
+    return this.pending.get(user)?.whenSent();
+  }
+
   /**
    * Notifies one viewer about a user whose entry changed for that viewer only, because a block was set or lifted.
    * @returns a promise that resolves when the notification is sent; undefined if it is sent already.

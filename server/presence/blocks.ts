@@ -38,6 +38,11 @@ export class Blocks {
     else viewers.set(viewer, hidden);
   }
 
+  /** Lifts all blocks that the user has set. */
+  liftAll(user: string): void {
+    this.#byUser.delete(user);
+  }
+
   lift(user: string, viewer: string): void {
     const viewers = this.#byUser.get(user);
     viewers?.delete(viewer);

@@ -1,6 +1,6 @@
 /**
- * A user as the hub holds it: its live sessions, their fold, and the entry that others see. Only `Presence` may write
- * it. A user is held while it has a session, an audience, or unsaved changes.
+ * A user as the hub holds it: its live sessions, their fold, and the entry that others see. Only `Presence`
+ * and an erasure may write it. A user is held while it has a session, an audience, or unsaved changes.
  */
 import type { Entry } from '../../shared/messages/entry.ts';
 import type { Hidden } from './blocks.ts';
@@ -60,6 +60,18 @@ export class User {
     this.v = remembered?.v ?? 0;
     this.isStored = remembered !== undefined;
   }
+}
+
+/** Makes the entry of a user without sessions that of a user who was never seen, but with this version. */
+export function eraseEntry(user: User, v: number): void {
+  user.since = null;
+  user.lastSeen = null;
+  user.v = v;
+  user.visibleFromAt = 0;
+  user.endedSignAt = -1;
+  user.isStored = false;
+  user.entryJson = null;
+  user.adminEntryJson = null;
 }
 
 /** The entry that others see. */

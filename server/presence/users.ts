@@ -177,6 +177,12 @@ export class Users {
     return frozen;
   }
 
+  /** Ends everything that `hide` began for this user. */
+  unhideAll(user: User): void {
+    this.#blocks.liftAll(user.id);
+    user.hiddenFrom = null;
+  }
+
   /**
    * Whether the first watcher of a user must cost as much as for a user that is gone, so that timing reveals nothing.
    * This is so if the user is in memory only for its sessions but is shown offline. The cost is a store read and a new

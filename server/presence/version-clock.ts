@@ -49,6 +49,12 @@ export class VersionClock {
     return version;
   }
 
+  /** Moves the clock beyond the version of a user who is forgotten, so that the user returns with a larger one. */
+  pass(version: number): void {
+    this.#last = Math.max(this.#last, version + 1);
+    this.#promise(this.#last);
+  }
+
   /** Returns the `at` of what is sent now. Every later change has a larger version. */
   sentUpTo(wallMs: number): number {
     return this.now(wallMs) - 1;

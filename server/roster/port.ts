@@ -73,6 +73,15 @@ export interface Roster {
    * are left.
    */
   forgetTombstones(nowMs: number): boolean;
+  /** Some of the edges of a user in both directions, few enough for one part of an edit; empty if there are none. */
+  edgesOf(user: string): readonly Edge[];
+  /** Users who have this user in their list, sorted, after that id. */
+  followersAfter(user: string, after: string, limit: number): readonly string[];
+  /**
+   * Deletes a bounded number of tombstones that name the user. Changes since an instant before `atMs` are unknown from
+   * then on, for all lists. Returns whether some may be left.
+   */
+  eraseTombstones(user: string, atMs: number): boolean;
 }
 
 /** How long a removed edge is remembered. */

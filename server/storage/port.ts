@@ -102,6 +102,10 @@ export interface Store {
   strangersAfter(user: string, limit: number): { readonly strangers: readonly Stranger[]; readonly last?: string };
   /** Deletes these entries, as if the users had never been seen. `at` is on the hub clock. */
   forget(users: readonly string[], at: number): void;
+  /** Some of the users who block this one, sorted, after that id; empty if there are no more. */
+  blockersAfter(viewer: string, after: string): readonly string[];
+  /** Like `forget`, for one user, together with the blocks that it has set. */
+  erase(user: string, at: number): void;
   /** The hub clock when an entry was last deleted; 0 if none ever was. */
   readonly forgottenAt: number;
   /** Durably promises that no version above `ceiling` has been issued yet. */

@@ -98,6 +98,13 @@ export class WriteBehind<U extends Savable> {
     this.#write([...this.#firsts]);
   }
 
+  /** Drops what is still to be stored of a user. */
+  drop(user: U): void {
+    user.isUnsaved = false;
+    this.#unsaved.delete(user);
+    this.#firsts.delete(user);
+  }
+
   /** Number of users that wait to be stored, including those that were never stored before. */
   get waitingCount(): number {
     return Math.max(this.#unsaved.size, this.#firsts.size);

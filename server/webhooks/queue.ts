@@ -78,6 +78,8 @@ export interface WebhookQueue {
   counts(): ReadonlyMap<string, QueueCounts>;
   /** Deletes everything of rules that are not listed. @returns how many events that were. */
   keepOnly(rules: readonly string[]): number;
+  /** The events of a user as JSON: those that wait, are on their way, or are dead. */
+  eventsOf(user: string): readonly string[];
   /** Deletes everything about a user. */
   eraseUser(user: string): void;
 }

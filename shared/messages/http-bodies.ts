@@ -1,7 +1,7 @@
 /** The bodies of HTTP requests and answers. Ids and texts have the same form as in every other adapter. */
 import { z } from 'zod';
 import { entry } from './entry.ts';
-import { adapterNames } from './explain.ts';
+import { adapterNames, explanation } from './explain.ts';
 import { device, instant, list, text, userId, userIds } from '../ids.ts';
 import { MAX_EDGES_PER_IMPORT, MAX_TTL_MS } from '../limits.ts';
 import { shownCauses, type ShownCause } from './shown-cause.ts';
@@ -75,6 +75,31 @@ export const uptimeAnswer = z.object({
   busyMs: count,
   offlineMs: count,
   unknownMs: count,
+});
+/** Everything that is stored of a user. Lists that the user itself may not see are left out. */
+export const exportAnswer = z.object({
+  user: userId,
+  at: instant,
+  entry,
+  sessions: explanation.shape.sessions,
+  transitions: explanation.shape.transitions,
+  friends: z.array(userId),
+  followers: z.array(userId),
+  blocks: z.array(userId),
+  blockedBy: z.array(userId).optional(),
+  webhookEvents: z.array(z.record(z.string(), z.unknown())).optional(),
+  /** Times in which the hub did not know this user; `to` is null while it lasts. */
+  unknown: z.array(z.object({ from: instant, to: instant.nullable() })),
+  /** `merged`: the time with each status in several transitions that are kept as one. */
+  history: z.array(
+    z.object({
+      at: instant,
+      from: userStatus,
+      to: userStatus,
+      cause,
+      merged: z.record(z.string(), z.int()).nullable(),
+    }),
+  ),
 });
 export const friendsAnswer = z.object({ user: userId, friends: z.array(userId) });
 

@@ -1,7 +1,7 @@
 /** PROTOCOL.md section 5, through real sockets: every route that is built, and every way to get one wrong. */
 import { connect } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { routeWords } from '../../server/adapters/http/routes/openapi.ts';
+import { routeWords } from '../../server/adapters/http/routes/openapi-words.ts';
 import { problem } from '../../shared/messages/http-bodies.ts';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
@@ -262,7 +262,7 @@ onBothEngines('HTTP', (transport) => {
     expect(await raw(hub, 'GET /v1/presence/.. HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')).toMatch(
       /^HTTP\/1.1 400 /,
     );
-    for (const path of ['/nowhere', '/v1', '/v1/presence/', '/v1/users/42', '/v1/users/42/sessions']) {
+    for (const path of ['/nowhere', '/v1', '/v1/presence/', '/v1/users', '/v1/users/42/sessions']) {
       expect((await get(path)).status).toBe(404);
     }
   });

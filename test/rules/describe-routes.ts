@@ -4,12 +4,14 @@
  */
 import { blocksRoutes } from '../../server/adapters/http/routes/blocks-routes.ts';
 import { friendsRoutes } from '../../server/adapters/http/routes/friends-routes.ts';
-import { openApiRoute, routeWords } from '../../server/adapters/http/routes/openapi.ts';
+import { openApiRoute } from '../../server/adapters/http/routes/openapi.ts';
+import { routeWords } from '../../server/adapters/http/routes/openapi-words.ts';
 import { operationsRoutes } from '../../server/adapters/http/routes/operations-routes.ts';
 import { historyRoutes } from '../../server/adapters/http/routes/history-routes.ts';
 import { listRoutes } from '../../server/adapters/http/routes/list-routes.ts';
 import { presenceRoutes } from '../../server/adapters/http/routes/presence-routes.ts';
 import { sessionsRoutes } from '../../server/adapters/http/routes/sessions-routes.ts';
+import { userRoutes } from '../../server/adapters/http/routes/user-routes.ts';
 import { webhooksRoutes } from '../../server/adapters/http/routes/webhooks-routes.ts';
 
 /** `METHOD /path` and its meaning, in the order of the API's own table. */
@@ -22,6 +24,7 @@ export function describeRoutes(): readonly (readonly [route: string, meaning: st
     friendsRoutes(nothing),
     blocksRoutes(nothing),
     sessionsRoutes(nothing),
+    userRoutes(nothing),
     historyRoutes(nothing),
     webhooksRoutes(nothing),
     operationsRoutes(nothing),

@@ -41,7 +41,16 @@ const table: Readonly<Record<string, Room>> = {
   config: { rooms: ['shared'], node: true },
   // The use cases of the API and the command line.
   actions: {
-    rooms: ['presence', 'intake (types)', 'fanout (types)', 'storage (types)', 'roster (types)', 'shared'],
+    rooms: [
+      'presence',
+      'intake (types)',
+      'fanout (types)',
+      'storage (types)',
+      'roster (types)',
+      'history (types)',
+      'webhooks (types)',
+      'shared',
+    ],
     node: true,
   },
   staleness: {

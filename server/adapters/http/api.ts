@@ -18,6 +18,7 @@ import { pageRoutes } from './routes/pages.ts';
 import { historyRoutes, type HistoryRoutesOptions } from './routes/history-routes.ts';
 import { listRoutes, type ListRoutesOptions } from './routes/list-routes.ts';
 import { presenceRoutes, type PresenceRoutesOptions } from './routes/presence-routes.ts';
+import { userRoutes, type UserRoutesOptions } from './routes/user-routes.ts';
 import { webhooksRoutes, type WebhooksRoutesOptions } from './routes/webhooks-routes.ts';
 import { problem, secureHeaders } from './reply.ts';
 import type { Reply } from './route.ts';
@@ -32,6 +33,7 @@ export interface ApiOptions
     FriendsRoutesOptions,
     BlocksRoutesOptions,
     SessionsRoutesOptions,
+    UserRoutesOptions,
     WebhooksRoutesOptions,
     OperationsOptions {
   readonly roster: Pick<Roster, 'friendsOf'>;
@@ -78,6 +80,7 @@ export function createApi(options: ApiOptions): Api {
     ...friendsRoutes(options),
     ...blocksRoutes(options),
     ...sessionsRoutes(options),
+    ...userRoutes(options),
     ...historyRoutes(options),
     ...webhooksRoutes(options),
     ...operationsRoutes(options),

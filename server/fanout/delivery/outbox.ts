@@ -133,6 +133,11 @@ export class Outbox {
     return changed;
   }
 
+  /** Notes that a change which waits for a slow peer can no longer be sent, so that it gets new snapshots. */
+  loseChange(): void {
+    if (this.#behind !== null) this.#behind.isOverwritten = true;
+  }
+
   /** Notes that the peer reads again. @returns whether a change was lost. */
   caughtUp(): boolean {
     const isOverwritten = this.#behind?.isOverwritten === true;

@@ -35,9 +35,9 @@ const MESSAGE_COST = 4;
 export interface AnnouncedEdit {
   /**
    * Starts the notifications after the edit is stored, beginning in this turn if it has room. Resolves when all are
-   * sent.
+   * sent. `keepsWatches`: watches by id that depended on a removed friendship go on for now.
    */
-  stored(change: RosterChange): Promise<void>;
+  stored(change: RosterChange, keepsWatches?: boolean): Promise<void>;
   /** Ends an edit that was not stored. */
   failed(): void;
 }
@@ -92,14 +92,14 @@ export class ListEditNotifier {
     const end = (): void => {
       this.#unsent.delete(edit);
     };
-    return { stored: (change) => this.#notify(change, end), failed: end };
+    return { stored: (change, keepsWatches = false) => this.#notify(change, keepsWatches, end), failed: end };
   }
 
-  async #notify(change: RosterChange, end: () => void): Promise<void> {
+  async #notify(change: RosterChange, keepsWatches: boolean, end: () => void): Promise<void> {
     if (this.#isBusy) await new Promise<void>((start) => this.#queue.push(start));
     this.#isBusy = true;
     try {
-      for (const cost of this.#steps(change)) {
+      for (const cost of this.#steps(change, keepsWatches)) {
         const turn = this.#options.turns.take(cost);
         if (turn !== undefined) await turn;
       }
@@ -111,11 +111,11 @@ export class ListEditNotifier {
     }
   }
 
-  *#steps({ added, removed }: RosterChange): Steps {
+  *#steps({ added, removed }: RosterChange, keepsWatches: boolean): Steps {
     const { messages } = this.#options;
     for (const { user } of [...removed, ...added]) this.#options.graph.lists.edited(user);
     const ended = yield* this.#dropFriends(removed);
-    const unwatched = yield* this.#dropUnfriended(removed);
+    const unwatched = yield* this.#dropUnfriended(keepsWatches ? [] : removed);
     if (ended.length === 0 && unwatched.size === 0 && !added.some(({ user }) => this.#options.graph.lists.get(user)))
       return;
     this.#options.flush();

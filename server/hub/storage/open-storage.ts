@@ -17,6 +17,7 @@ import {
 } from '../../storage/sqlite/database.ts';
 import type { Store } from '../../storage/port.ts';
 import type { HistoryStore } from '../../history/port.ts';
+import { Scrubber } from '../../storage/sqlite/scrub.ts';
 import { SqliteHistory } from '../../storage/sqlite/sqlite-history.ts';
 import { SqliteStore } from '../../storage/sqlite/sqlite-store.ts';
 import { SqliteWebhookQueue } from '../../storage/sqlite/sqlite-webhook-queue.ts';
@@ -32,6 +33,7 @@ export interface Storage {
   readonly versions: VersionClock;
   readonly webhookQueue: WebhookQueue;
   readonly historyStore: HistoryStore;
+  readonly scrubber: Pick<Scrubber, 'scrub'>;
   readonly health: StorageHealth;
   /** Whether what is stored outlives the process. */
   readonly isDurable: boolean;
@@ -45,9 +47,12 @@ const IN_USE_LOOK_EVERY_MS = 100;
 export async function openStorage(context: HubContext): Promise<Storage> {
   const { config, log, onStop } = context;
   const database = await openWhenFree(context);
+  const scrubber = new Scrubber(database);
+  onStop(() => scrubber.close()); // after the database
   onStop(() => {
     database.close();
   });
+  scrubber.emptyLog(); // in case a crash interrupted an erasure
   watchWal(context, database);
   const health = new StorageHealth(log);
   const store = new SqliteStore(database, CEILING_AHEAD_MS, nameCorrupt(context));
@@ -60,7 +65,8 @@ export async function openStorage(context: HubContext): Promise<Storage> {
   );
   const webhookQueue = new SqliteWebhookQueue(database);
   const historyStore = new SqliteHistory(database, config.historyPerDay);
-  return { store, roster, versions, webhookQueue, historyStore, health, isDurable: config.data !== MEMORY };
+  const isDurable = config.data !== MEMORY;
+  return { store, roster, versions, webhookQueue, historyStore, scrubber, health, isDurable };
 }
 
 async function openWhenFree({ config, clock, log, interrupted }: HubContext): Promise<OpenedDatabase> {

@@ -15,7 +15,7 @@ import {
   type SqlTrouble,
 } from './sqlite.ts';
 import { StartError } from '../../lib/start-error.ts';
-import { migrate, NewerSchemaError, steps } from './schema.ts';
+import { migrate, NewerSchemaError, OVERWRITES_SINCE, steps, versionOf } from './schema.ts';
 
 export interface DatabaseOptions {
   /**
@@ -187,8 +187,11 @@ function openFile(
   try {
     opened = openSqlite(file);
     const db = waitOnce(opened, BUSY_TIMEOUT_MS);
-    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${sync}`);
+    // Deleted rows are overwritten, because they may be those of a user who is erased.
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${sync}; PRAGMA secure_delete = ON`);
     checkPages(db);
+    const version = versionOf(db);
+    if (version > 0 && version < OVERWRITES_SINCE) db.exec('VACUUM');
     migrate(db, steps);
     return {
       db,

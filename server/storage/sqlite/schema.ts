@@ -150,7 +150,15 @@ export const steps: readonly string[] = [
     sure_until INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  -- Find the rows of others that name a user who is erased. Deleted rows are overwritten from this version on.
+  CREATE INDEX tombstone_by_friend ON tombstone (friend);
+  CREATE INDEX block_by_viewer ON block (viewer);
+  `,
 ];
+
+/** The first version whose deleted rows are overwritten. An older database is rewritten once. */
+export const OVERWRITES_SINCE = 9;
 
 /** The database was written by a hub that knows more steps. */
 export class NewerSchemaError extends Error {
@@ -166,7 +174,7 @@ export class NewerSchemaError extends Error {
 
 /** Takes a database to the newest version. A step that fails leaves the version before it. */
 export function migrate(db: SqlDatabase, list: readonly string[]): void {
-  const version = db.prepare<{ user_version: number }>('PRAGMA user_version').get()?.user_version ?? 0;
+  const version = versionOf(db);
   if (version > list.length) throw new NewerSchemaError(version, list.length);
   for (const [index, step] of list.entries()) {
     if (index < version) continue;
@@ -175,4 +183,9 @@ export function migrate(db: SqlDatabase, list: readonly string[]): void {
       db.exec(`PRAGMA user_version = ${index + 1}`);
     });
   }
+}
+
+/** The version of the schema; 0 for a new database. */
+export function versionOf(db: SqlDatabase): number {
+  return db.prepare<{ user_version: number }>('PRAGMA user_version').get()?.user_version ?? 0;
 }

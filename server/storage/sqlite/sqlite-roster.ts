@@ -1,26 +1,16 @@
 /**
- * The roster in SQLite: one row per edge, a tombstone per ended edge, and the instant since which tombstones are
- * complete. Each list is also stored in one row, as a cache for reads. Responsible for all-or-nothing edits that return what they changed. Must not know watchers, and keeps no
- * list in memory. Callers must have rejected invalid ids and edges from a user to itself.
+ * The roster in SQLite: one row per edge, and a tombstone per ended edge. Each list is also stored in one row, as a
+ * cache for reads. Responsible for all-or-nothing edits that return what they changed. Must not know watchers, and keeps
+ * no list in memory. Callers must have rejected invalid ids and edges from a user to itself.
  *
  * A large edit is first stored as one row, which makes it durable at once, and then edge by edge in parts. Meanwhile an
  * `UnsettledEdit` answers for the missing rows. The next start completes an edit that a crash interrupted.
  */
 import { FriendLists, packFriends, unpack, type PackedList } from './friend-lists.ts';
 import { inTransaction, type SqlDatabase, type SqlStatement } from './sqlite.ts';
-import {
-  TOMBSTONE_MS,
-  type Edge,
-  type ListChanges,
-  type Parts,
-  type Roster,
-  type RosterChange,
-  type RosterEdit,
-} from '../../roster/port.ts';
+import { Tombstones } from './tombstones.ts';
+import type { Edge, ListChanges, Parts, Roster, RosterChange, RosterEdit } from '../../roster/port.ts';
 import { UnsettledEdit } from '../../roster/unsettled-edit.ts';
-
-/** Maximum tombstones deleted by one call, because the loop is blocked meanwhile. */
-const FORGET_AT_ONCE = 500;
 
 /**
  * Edges made or ended in one part of an edit: about 3 ms. An even number keeps the two directions of a friendship
@@ -40,19 +30,14 @@ export class SqliteRoster implements Roster {
   readonly #follows: SqlStatement<{ readonly one: number }>;
   readonly #count: SqlStatement<{ readonly friends: number }>;
   readonly #addedSince: SqlStatement<PackedList>;
-  readonly #removedSince: SqlStatement<PackedList>;
+  readonly #edgesOf: SqlStatement<Edge>;
+  readonly #followersAfter: SqlStatement<{ readonly user: string }>;
+  readonly #tombstones: Tombstones;
   readonly #make: SqlStatement<never>;
   readonly #end: SqlStatement<never>;
-  readonly #bury: SqlStatement<never>;
-  readonly #unbury: SqlStatement<never>;
   readonly #setPending: SqlStatement<never>;
   readonly #pending: SqlStatement<{ readonly at: number; readonly edit: string }>;
   readonly #clearPending: SqlStatement<never>;
-  readonly #tombstoneBefore: SqlStatement<{ readonly at: number }>;
-  readonly #forget: SqlStatement<never>;
-  readonly #moveKeptFrom: SqlStatement<never>;
-  /** The instant since which every tombstone is kept. */
-  #keptFrom: number;
   #unsettled: UnsettledEdit | undefined;
   /** The parts of `#unsettled` that are still to be stored. The last one ends it. */
   #parts: EditPart[] = [];
@@ -63,23 +48,14 @@ export class SqliteRoster implements Roster {
     this.#follows = db.prepare('SELECT 1 AS one FROM edge WHERE user = ? AND friend = ?');
     this.#count = db.prepare('SELECT count(*) AS friends FROM edge WHERE user = ?');
     this.#addedSince = packFriends(db, 'edge WHERE user = ? AND at > ?');
-    this.#removedSince = packFriends(db, 'tombstone WHERE user = ? AND at > ?');
+    this.#edgesOf = db.prepare('SELECT user, friend FROM edge WHERE user = ?1 OR friend = ?1 LIMIT ?2');
+    this.#followersAfter = db.prepare('SELECT user FROM edge WHERE friend = ? AND user > ? ORDER BY user LIMIT ?');
+    this.#tombstones = new Tombstones(db);
     this.#make = db.prepare('INSERT INTO edge (user, friend, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING');
     this.#end = db.prepare('DELETE FROM edge WHERE user = ? AND friend = ?');
-    this.#bury = db.prepare(
-      'INSERT INTO tombstone (user, friend, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
-    );
-    this.#unbury = db.prepare('DELETE FROM tombstone WHERE user = ? AND friend = ?');
     this.#setPending = db.prepare('INSERT INTO edit_pending (one, at, edit) VALUES (1, ?, ?)');
     this.#pending = db.prepare('SELECT at, edit FROM edit_pending');
     this.#clearPending = db.prepare('DELETE FROM edit_pending');
-    this.#tombstoneBefore = db.prepare('SELECT at FROM tombstone WHERE at < ? LIMIT 1');
-    this.#forget = db.prepare(
-      `DELETE FROM tombstone
-       WHERE (user, friend) IN (SELECT user, friend FROM tombstone WHERE at < ? ORDER BY at LIMIT ${FORGET_AT_ONCE})`,
-    );
-    this.#moveKeptFrom = db.prepare('UPDATE tombstones_kept SET from_at = max(from_at, ?)');
-    this.#keptFrom = db.prepare<{ at: number }>('SELECT from_at AS at FROM tombstones_kept').get()?.at ?? 0;
   }
 
   get isUnsettled(): boolean {
@@ -130,11 +106,9 @@ export class SqliteRoster implements Roster {
   }
 
   changesSince(user: string, sinceMs: number): ListChanges | undefined {
-    if (sinceMs < this.#keptFrom) return undefined;
-    const stored = {
-      added: unpack(this.#addedSince.get(user, sinceMs)),
-      removed: unpack(this.#removedSince.get(user, sinceMs)),
-    };
+    const removed = this.#tombstones.since(user, sinceMs);
+    if (removed === undefined) return undefined;
+    const stored = { added: unpack(this.#addedSince.get(user, sinceMs)), removed };
     return this.#unsettled?.changesSince(user, sinceMs, stored) ?? stored;
   }
 
@@ -206,23 +180,26 @@ export class SqliteRoster implements Roster {
   }
 
   forgetTombstones(nowMs: number): boolean {
-    const before = nowMs - TOMBSTONE_MS;
-    if (this.#tombstoneBefore.get(before) !== undefined) {
-      // The instant is stored only if something is deleted. Until then the earlier stored one is also true.
-      inTransaction(this.#db, () => {
-        this.#forget.run(before);
-        this.#moveKeptFrom.run(before);
-      });
-    }
-    this.#keptFrom = Math.max(this.#keptFrom, before);
-    return this.#tombstoneBefore.get(before) !== undefined;
+    return this.#tombstones.forget(nowMs);
+  }
+
+  edgesOf(user: string): readonly Edge[] {
+    return this.#edgesOf.all(user, EDGES_IN_PART).map((edge) => ({ ...edge }));
+  }
+
+  followersAfter(user: string, after: string, limit: number): readonly string[] {
+    return this.#followersAfter.all(user, after, limit).map((follower) => follower.user);
+  }
+
+  eraseTombstones(user: string, atMs: number): boolean {
+    return this.#tombstones.eraseSome(user, atMs);
   }
 
   #apply({ ends, makes }: EditSteps, atMs: number): RosterChange {
     const removed = ends.filter(({ user, friend }) => Number(this.#end.run(user, friend).changes) === 1);
-    for (const { user, friend } of removed) this.#bury.run(user, friend, atMs);
+    for (const edge of removed) this.#tombstones.bury(edge, atMs);
     const added = makes.filter(({ user, friend }) => Number(this.#make.run(user, friend, atMs).changes) === 1);
-    for (const { user, friend } of added) this.#unbury.run(user, friend);
+    for (const edge of added) this.#tombstones.unbury(edge);
     for (const user of new Set([...removed, ...added].map((edge) => edge.user))) this.#lists.store(user);
     return { added, removed };
   }

@@ -46,6 +46,8 @@ export class SqliteStore implements Store {
   readonly #blockKeys: SqlStatement<BlockKey>;
   readonly #block: SqlStatement<never>;
   readonly #unblock: SqlStatement<never>;
+  readonly #unblockAll: SqlStatement<never>;
+  readonly #blockers: SqlStatement<Pick<StoredEntry, 'user'>>;
   readonly #raise: SqlStatement<never>;
   readonly #sure: SqlStatement<never>;
   readonly #end: SqlStatement<never>;
@@ -100,6 +102,8 @@ export class SqliteStore implements Store {
       'INSERT INTO block (user, viewer, since, last_seen, v) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
     );
     this.#unblock = db.prepare('DELETE FROM block WHERE user = ? AND viewer = ?');
+    this.#unblockAll = db.prepare('DELETE FROM block WHERE user = ?');
+    this.#blockers = db.prepare('SELECT user FROM block WHERE viewer = ? AND user > ? ORDER BY user LIMIT 100');
     this.#raise = db.prepare('UPDATE run SET ceiling = max(ceiling, ?)');
     this.#sure = db.prepare('UPDATE run SET sure_until = ?');
     this.#end = db.prepare('UPDATE run SET ended_at = ?');
@@ -213,6 +217,15 @@ export class SqliteStore implements Store {
       for (const user of users) this.#forget.run(user);
     });
     this.#forgottenAt = Math.max(this.#forgottenAt, at);
+  }
+
+  blockersAfter(viewer: string, after: string): readonly string[] {
+    return this.#blockers.all(viewer, after).map(({ user }) => user);
+  }
+
+  erase(user: string, at: number): void {
+    this.#unblockAll.run(user);
+    this.forget([user], at);
   }
 
   get forgottenAt(): number {

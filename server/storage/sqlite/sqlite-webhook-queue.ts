@@ -143,6 +143,20 @@ export class SqliteWebhookQueue implements WebhookQueue {
     return count;
   }
 
+  eventsOf(user: string): readonly string[] {
+    const waiting = this.#db.prepare<WebhookEvent>(
+      `SELECT rule, id, user, at, origin AS "from", status, cause, entry, due_at AS dueAt FROM webhook_event WHERE user = ?`,
+    );
+    const batches = this.#db.prepare<Batch>('SELECT body FROM webhook_batch').all();
+    const dead = this.#db.prepare<{ readonly event: string }>('SELECT event FROM webhook_dead WHERE user = ?');
+    const sent = batches.flatMap(eventsOf).filter((event) => userOf(event) === user);
+    return [
+      ...dead.all(user).map(({ event }) => event),
+      ...sent.map((event) => JSON.stringify(event)),
+      ...waiting.all(user).map(eventJson),
+    ];
+  }
+
   eraseUser(user: string): void {
     const rules = this.#db.prepare<{ readonly rule: string }>('SELECT rule FROM webhook_batch');
     inTransaction(this.#db, () => {

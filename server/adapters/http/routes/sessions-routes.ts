@@ -46,7 +46,8 @@ export function sessionsRoutes(options: SessionsRoutesOptions): Route[] {
   ];
 }
 
-function withoutAddresses(explanation: Explanation): Explanation {
+/** For a reader who is no admin. */
+export function withoutAddresses(explanation: Explanation): Explanation {
   const sessions = explanation.sessions.map(({ peerAddress: _peer, ...session }) => ({ ...session, address: null }));
   return { ...explanation, sessions };
 }

@@ -1,0 +1,155 @@
+/**
+ * Erases a user: its friendships, blocks, entry, history, webhook events and sessions, in memory and in the files of the
+ * hub. Watchers are sent one last entry. Afterwards the user was never seen. If another program prevents that the files
+ * are cleaned, the erasure completes as soon as possible.
+ */
+import { UNITS_PER_TURN, type TurnBudget } from '../lib/time/turn-budget.ts';
+import type { Clock } from '../lib/time/clock.ts';
+import type { Fanout } from '../fanout/fanout.ts';
+import type { Recorder } from '../history/recorder.ts';
+import type { HistoryStore } from '../history/port.ts';
+import type { Intake } from '../intake.ts';
+import type { Journal } from '../presence/explain/journal.ts';
+import type { Session } from '../presence/sessions/session.ts';
+import { eraseEntry, type User } from '../presence/user.ts';
+import type { Users } from '../presence/users.ts';
+import type { VersionClock } from '../presence/version-clock.ts';
+import type { Store } from '../storage/port.ts';
+import type { WriteBehind } from '../storage/write-behind.ts';
+import type { WebhookQueue } from '../webhooks/queue.ts';
+import type { Webhooks } from '../webhooks/webhooks.ts';
+import type { RosterEdits } from './edit-friends.ts';
+
+export interface EraseOptions {
+  readonly edits: Pick<RosterEdits, 'erase'>;
+  readonly store: Pick<Store, 'erase' | 'blockersAfter'>;
+  readonly historyStore: Pick<HistoryStore, 'eraseSome'>;
+  readonly webhookQueue: Pick<WebhookQueue, 'eraseUser'>;
+  /** See `Scrubber`. */
+  readonly scrub: (user: string) => Promise<boolean>;
+  readonly unblock: (user: string, other: string) => Promise<void>;
+  readonly users: Users;
+  readonly intake: Pick<Intake, 'kick'>;
+  readonly journal: Pick<Journal, 'forget'>;
+  readonly versions: Pick<VersionClock, 'versionAfter' | 'pass' | 'now'>;
+  readonly writeBehind: Pick<WriteBehind<User>, 'drop'>;
+  readonly fanout: Pick<Fanout, 'sendLast'>;
+  /** Null if history is off. */
+  readonly recorder: Pick<Recorder, 'forget'> | null;
+  /** Null if no setting asks for webhooks. */
+  readonly webhooks: Pick<Webhooks, 'eraseUser'> | null;
+  readonly turns: Pick<TurnBudget, 'take'>;
+  readonly clock: Clock;
+  /** Reports that files cannot be cleaned now (an error), or can be again (undefined). */
+  readonly onHealth: (error: unknown) => void;
+}
+
+const RETRY_AFTER_MS = 1000;
+
+export class EraseUser {
+  readonly #options: EraseOptions;
+  /** Erased users who may still be in the files. */
+  readonly #uncleaned = new Set<string>();
+  #lastCleaning: Promise<unknown> = Promise.resolve();
+  #retry: NodeJS.Timeout | undefined;
+  #isStopped = false;
+
+  constructor(options: EraseOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @returns whether nothing of the user is left in the files. If not, that is tried again until it succeeds. @throws
+   * errors of storage; a part may be erased then.
+   */
+  async erase(user: string): Promise<boolean> {
+    const { edits, store, historyStore, unblock, turns, fanout, users } = this.#options;
+    const erased = await edits.erase(user, async () => {
+      for (let some = store.blockersAfter(user, ''); some.length > 0; some = store.blockersAfter(user, '')) {
+        for (const blocker of some) await unblock(blocker, user);
+      }
+      while (historyStore.eraseSome(user)) await turns.take(UNITS_PER_TURN);
+      return this.#eraseNow(user);
+    });
+    if (erased !== undefined) {
+      const { v } = erased;
+      await fanout.sendLast(erased);
+      if (erased.v === v && erased.firstSession === null) eraseEntry(erased, 0); // it has not returned
+      users.release(erased);
+    }
+    this.#uncleaned.add(user);
+    await this.#clean();
+    return !this.#uncleaned.has(user);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearTimeout(this.#retry);
+    await this.#lastCleaning;
+  }
+
+  /** In one turn, so that the user cannot return halfway. @returns the user, if anybody may know it. */
+  #eraseNow(id: string): User | undefined {
+    const {
+      store,
+      historyStore,
+      webhookQueue,
+      users,
+      intake,
+      journal,
+      versions,
+      writeBehind,
+      recorder,
+      webhooks,
+      clock,
+    } = this.#options;
+    const user = users.acquire(id);
+    for (const session of sessionsOf(user)) intake.kick(session);
+    const { wallMs } = clock.now();
+    const before = Math.max(user.v, ...Array.from(user.hiddenFrom?.values() ?? [], (hidden) => hidden.v));
+    const v = versions.versionAfter(before, wallMs);
+    versions.pass(v);
+    store.erase(id, versions.now(wallMs));
+    historyStore.eraseSome(id); // what was recorded since
+    if (webhooks === null) webhookQueue.eraseUser(id);
+    else webhooks.eraseUser(id);
+    // From here on nothing fails.
+    recorder?.forget(id);
+    users.unhideAll(user);
+    writeBehind.drop(user);
+    journal.forget(id);
+    if (before > 0) {
+      eraseEntry(user, v);
+      return user;
+    }
+    eraseEntry(user, 0);
+    users.release(user);
+    return undefined;
+  }
+
+  /** Cleans the files, one user after another. */
+  #clean(): Promise<unknown> {
+    return (this.#lastCleaning = this.#lastCleaning.then(() => this.#cleanAll()));
+  }
+
+  async #cleanAll(): Promise<void> {
+    clearTimeout(this.#retry);
+    try {
+      for (const user of this.#uncleaned) {
+        if (!(await this.#options.scrub(user))) break;
+        this.#uncleaned.delete(user);
+      }
+      this.#options.onHealth(undefined);
+    } catch (error) {
+      this.#options.onHealth(error);
+    }
+    if (this.#uncleaned.size > 0 && !this.#isStopped)
+      this.#retry = setTimeout(() => void this.#clean(), RETRY_AFTER_MS);
+  }
+}
+
+function sessionsOf({ firstSession }: User): Session[] {
+  const sessions: Session[] = [];
+  for (let session = firstSession; session !== null; session = session.next) sessions.push(session);
+  return sessions;
+}

@@ -1,0 +1,49 @@
+/** Everything that is stored of a user over HTTP: its export and its erasure. */
+import { mayAdmin, mayExport } from '../../../auth/policy.ts';
+import type { ExportReader } from '../../../actions/export-user.ts';
+import type { Identity } from '../../../auth/identity.ts';
+import { durably } from '../durably.ts';
+import { readUser } from '../read.ts';
+import { json, noContent, problem } from '../reply.ts';
+import { route, type Route } from '../route.ts';
+
+export interface UserRoutesOptions {
+  /** Returns everything that is stored of the user and that the reader may know, as JSON. */
+  readonly exportOf: (user: string, reader: ExportReader) => Promise<string>;
+  /** @returns false if the user is erased, but its files can be cleaned only later. Rejects if storage fails. */
+  readonly erase: (user: string) => Promise<boolean>;
+  /** HUB_LAST_SEEN=hide */
+  readonly hidesLastSeen: boolean;
+}
+
+export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions): Route[] {
+  const readerOf = (identity: Identity, isAdmin: boolean): ExportReader => {
+    if (isAdmin) return 'all';
+    return mayExport({ ...identity, user: null }, '', hidesLastSeen) ? 'all_without_addresses' : 'self';
+  };
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/users/{user}/export',
+      about: (call) => readUser(call, 'user'),
+      may: (identity, user) => mayExport(identity, user, hidesLastSeen),
+      answer: async ({ identity, viewer }, user) => json(await exportOf(user, readerOf(identity, viewer.isAdmin))),
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/users/{user}',
+      isAudited: true,
+      about: (call) => readUser(call, 'user'),
+      may: mayAdmin,
+      answer: (_, user) => durably(async () => ((await erase(user)) ? noContent() : notClean(user))),
+    }),
+  ];
+}
+
+function notClean(user: string) {
+  return problem(
+    503,
+    `storage: ${user} is erased, but its files still hold it while another program reads them; that completes by itself`,
+    { 'retry-after': '1' },
+  );
+}
