@@ -55,6 +55,8 @@ export interface Patch {
   readonly body: string;
   readonly pushed: string;
   readonly isShown: boolean;
+  /** The new `n` must be larger, so that all stamps are below it. */
+  readonly floor: number;
   readonly joins: readonly string[];
   readonly leaves: readonly string[];
 }
@@ -89,6 +91,7 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     body,
     pushed: isAlone ? entryText : body,
     isShown,
+    floor: latestOf(parts),
     joins: Object.keys(parts).filter((inc) => before[inc] === undefined),
     leaves: Object.keys(before).filter((inc) => parts[inc] === undefined),
   };
@@ -186,6 +189,12 @@ function stamper(context: Context): (ageMs: number, setNo: number) => number {
     given.set(setNo, latest);
     return latest;
   };
+}
+
+/** The latest start or "set last" in whole milliseconds of the bucket's clock. */
+function latestOf(parts: Parts): number {
+  const stamps = Object.values(parts).flatMap((part) => part.flatMap(({ S, X, b }) => [S / 64, X / 64, b]));
+  return Math.floor(stamps.reduce((latest, stamp) => Math.max(latest, stamp), 0));
 }
 
 /** In whole milliseconds. */

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { nextRecord, type Context, type Own, type OwnSession } from '../../../server/cluster/record/next-record.ts';
 import { decodeRecord, type UserRecord } from '../../../server/cluster/record/record.ts';
+import { Replicas } from '../../../server/cluster/replicas.ts';
 import { offlineFold } from '../../../server/presence/fold.ts';
 
 const NOW = 1_767_225_600_000;
@@ -35,7 +36,7 @@ let n = NOW;
 function written(record: UserRecord | undefined, by: Own, more: Partial<Context> = {}): UserRecord {
   const patch = nextRecord(record, by, context({ clock: n, ...more }));
   if (patch === undefined) return record!;
-  n += 1000;
+  n = Math.max(n + 1000, patch.floor + 1);
   const v = patch.isShown ? n : (record?.v ?? 0);
   return decodeRecord({ n, v, op: `${by.inc}.${n}`, t: n, body: patch.body });
 }
@@ -76,6 +77,27 @@ describe('the next record', () => {
     expect(record.entry.text).toBe('second');
     record = written(record, own('a', [session('1', { x: 'third', textAgeMs: 0, j: 2 })]));
     expect(record.entry.text).toBe('third');
+  });
+
+  it('lets the text that was set last win also if the clock of the engine was set back and only entries were heard', () => {
+    const text = (x: string, j: number): OwnSession => session('1', { x, j, textAgeMs: 0 });
+    const first = written(undefined, own('a', [text('first', 1)]), { clock: n + 60_000 });
+    const heard = {
+      ...first,
+      body: JSON.stringify({ s: 'online', c: 1, d: ['web'], x: 'first', t: 1, l: 1, g: null }),
+    };
+    const replicas = new Replicas(
+      1,
+      () => 0,
+      () => undefined,
+      () => undefined,
+    );
+    const replica = replicas.acquire('42');
+    replicas.adopt(replica, heard, 500);
+    expect(replica.record?.parts).toBeNull();
+    const latestBefore = (ageMs: number): number => replica.latestBefore(1000 - ageMs);
+    const later = session('1', { d: 'phone', x: 'second', textAgeMs: 100 });
+    expect(written(first, own('b', [later]), { latestBefore }).entry.text).toBe('second');
   });
 
   it('keeps the stamps of what was set, also if the engine lost the record', () => {
