@@ -13,7 +13,7 @@ function session(k: string, more: Partial<OwnSession> = {}): OwnSession {
 }
 
 function own(inc: string, sessions: OwnSession[], more: Partial<Own> = {}): Own {
-  return { inc, sessions, signAgeMs: 0, changeAgeMs: 0, goodbyes: [], ...more };
+  return { inc, former: [], sessions, signAgeMs: 0, changeAgeMs: 0, goodbyes: [], ...more };
 }
 
 const gone = new Set<string>();
@@ -126,10 +126,19 @@ describe('the next record', () => {
   it('ends sessions of a dead node by a goodbye of their device, and when their wait is over', () => {
     gone.add('a');
     const record = written(undefined, own('a', [session('1'), session('2', { d: 'phone' })]));
-    expect(written(record, own('b', [], { goodbyes: ['web'] })).entry.devices).toEqual(['phone']);
+    expect(written(record, own('b', [], { goodbyes: [{ device: 'web', ageMs: 0 }] })).entry.devices).toEqual(['phone']);
     const fates = { isGone: () => true, silentMs: () => 0, isOver: () => true };
     expect(written(record, own('b', []), { fates }).entry.status).toBe('offline');
     gone.delete('a');
+  });
+
+  it('drops what an earlier incarnation of the node left, once it may take away', () => {
+    const record = written(undefined, own('a', [session('1'), session('2', { d: 'phone' })]));
+    const again = own('a2', [session('1')], { former: ['a'] });
+    const kept = written(record, again, { keepsAll: true });
+    expect(kept.entry.devices).toEqual(['phone', 'web']);
+    expect(written(kept, again).parts).toMatchObject({ a2: [{ k: '1' }] });
+    expect(Object.keys(written(kept, again).parts!)).toEqual(['a2']);
   });
 
   it('has one session per device over HTTP: the one that began last', () => {
@@ -141,6 +150,16 @@ describe('the next record', () => {
     // The first node does not bring its own back.
     const back = nextRecord(next, own('a', [session('1', http)]), context({ written: record.parts!['a']! }));
     expect(back).toBeUndefined();
+  });
+
+  it('ends a session over HTTP by a goodbye to another node, if that node had heard of it', () => {
+    const http = { a: 'http' as const, d: 'cron' };
+    const record = written(undefined, own('a', [session('1', http), session('2')]));
+    const by = own('b', [], { goodbyes: [{ device: 'cron', ageMs: 100 }] });
+    const heard = { latestBefore: () => 64 * record.n };
+    expect(written(record, by, heard).entry.devices).toEqual(['web']);
+    expect(nextRecord(record, by, context())).toBeUndefined();
+    expect(nextRecord(record, by, context({ ...heard, keepsAll: true }))).toBeUndefined();
   });
 
   it('is published without sessions as long as one node has them', () => {
