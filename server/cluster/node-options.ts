@@ -6,7 +6,7 @@ import type { Report } from './replicas.ts';
 
 /** The sessions of this node, and who wants to know of changes. */
 export interface NodeHost {
-  readonly own: (user: string) => Omit<Own, 'inc' | 'changeAgeMs'>;
+  readonly own: (user: string) => Omit<Own, 'inc' | 'former' | 'changeAgeMs'>;
   readonly usersHere: () => Iterable<string>;
   readonly report: Report;
   /** A session began on another node: one that waits for that user and device on this node is not needed any more. */

@@ -9,6 +9,7 @@
  */
 import { Burial, ORPHAN_GRACE_MS } from './burial.ts';
 import { Buckets } from './buckets.ts';
+import { Conditions } from './conditions.ts';
 import type { EngineEvents, Members, Stored } from './engine.ts';
 import { MemberList, SUSPECT_MS } from './members.ts';
 import type { Fates } from './record/next-record.ts';
@@ -22,6 +23,7 @@ const RENEW_MS = 1000;
 const STALL_MS = 1000;
 /** How long what is gone is not written after an outage, at most. */
 const ADDS_WITHIN_MS = 2500;
+const MOST_FORMER = 8;
 
 type State = 'away' | 'recovering' | 'up';
 
@@ -34,12 +36,13 @@ export class ClusterNode implements EngineEvents {
   readonly #fates: Fates;
   readonly #burial: Burial;
   #inc: string;
+  #former: readonly string[] = [];
   #beat = 0;
   #state: State = 'away';
   #recovery = 0;
   #isConnected = false;
   #history = '';
-  #waiting: (() => boolean)[] = [];
+  readonly #conditions = new Conditions();
   /** The history in which all sessions of this node are written. */
   #addedTo = '-';
   #keepsAll = true;
@@ -87,7 +90,7 @@ export class ClusterNode implements EngineEvents {
       replicas: this.replicas,
       chainOf: (bucket) => this.#buckets.chain(bucket),
       inc: () => (this.#mayWrite() ? this.#inc : undefined),
-      ownOf: (user, dirtyForMs) => ({ ...host.own(user), inc: this.#inc, changeAgeMs: dirtyForMs }),
+      ownOf: (user, changeAgeMs) => ({ ...host.own(user), inc: this.#inc, former: this.#former, changeAgeMs }),
       contextOf: (user, bucket) => ({
         user,
         offline: options.offline,
@@ -144,21 +147,21 @@ export class ClusterNode implements EngineEvents {
   }
 
   message(bucket: number, text: string): void {
+    this.#noteStall();
     if (this.#state !== 'away') this.#buckets.hear(bucket, text);
   }
 
   /** Does what is due. */
   tick(): void {
     const nowMs = this.#options.now();
-    const stoppedMs = nowMs - this.#tickedAtMs;
+    this.#noteStall();
     this.#tickedAtMs = nowMs;
-    if (stoppedMs >= STALL_MS && this.#state !== 'away') this.#stop();
     if (this.#state === 'away') {
       if (this.#isConnected && nowMs - this.#awaySinceMs > 250) void this.#recover(false);
       return;
     }
     if (nowMs >= this.#renewsAtMs) void this.#renew();
-    this.#waiting = this.#waiting.filter((isDone) => !isDone());
+    this.#conditions.check();
     this.#buckets.tick();
     this.#publisher.pump();
     if (this.#state !== 'up') return;
@@ -176,7 +179,16 @@ export class ClusterNode implements EngineEvents {
 
   /** Never before a renewal: after a stop of this process, others may have buried it. */
   #mayWrite(): boolean {
-    return this.#state !== 'away' && this.#addedTo !== '' && this.#options.now() - this.#tickedAtMs < STALL_MS;
+    return this.#state !== 'away' && this.#addedTo !== '' && !this.#hasStalled;
+  }
+
+  get #hasStalled(): boolean {
+    return this.#options.now() - this.#tickedAtMs >= STALL_MS;
+  }
+
+  /** After a stop of this process, what arrived meanwhile is old: it must not be reported one by one. */
+  #noteStall(): void {
+    if (this.#hasStalled && this.#state !== 'away') this.#stop();
   }
 
   #adopt(replica: Replica, stored: Stored | undefined): void {
@@ -199,7 +211,8 @@ export class ClusterNode implements EngineEvents {
   #compare(replica: Replica): void {
     const { record, user } = replica;
     const isHere = this.#options.host.own(user).sessions.length > 0;
-    if (isHere || replica.isLost || record?.parts?.[this.#inc] !== undefined) this.#publisher.touch(user);
+    const wasHere = [this.#inc, ...this.#former].some((inc) => record?.parts?.[inc] !== undefined);
+    if (isHere || wasHere || replica.isLost) this.#publisher.touch(user);
   }
 
   async #renew(): Promise<Members | undefined> {
@@ -221,6 +234,7 @@ export class ClusterNode implements EngineEvents {
   /** Begins anew as another incarnation: this one was buried, and others have reported so. */
   #rejoin(): void {
     this.#stop();
+    this.#former = [...this.#former, this.#inc].slice(-MOST_FORMER);
     this.#inc = this.#options.newInc();
   }
 
@@ -231,7 +245,7 @@ export class ClusterNode implements EngineEvents {
     this.#keepsAll = true;
     this.#recovery++;
     this.#buckets.restart();
-    this.#waiting = [];
+    this.#conditions.clear();
     this.replicas.stopTelling();
     this.#publisher.restart();
   }
@@ -256,7 +270,7 @@ export class ClusterNode implements EngineEvents {
       this.#addedTo = '-';
       for (const user of this.#options.host.usersHere()) this.touch(user);
       this.#publisher.pump();
-      await this.#until(() => isOver() || this.#publisher.isIdle || now() - startedAtMs > ADDS_WITHIN_MS);
+      await this.#conditions.until(() => isOver() || this.#publisher.isIdle || now() - startedAtMs > ADDS_WITHIN_MS);
       if (isOver()) return;
       this.#addedTo = this.#history;
       const beats = new Map(this.members.live().map((inc) => [inc, this.members.get(inc)?.beat ?? 0]));
@@ -265,7 +279,9 @@ export class ClusterNode implements EngineEvents {
         return inc === this.#inc || (member?.facts === this.#history && member.beat > (beats.get(inc) ?? -1));
       };
       this.#renewsAtMs = 0;
-      await this.#until(() => isOver() || this.members.live().every(hasAdded) || now() - startedAtMs > ADDS_WITHIN_MS);
+      await this.#conditions.until(
+        () => isOver() || this.members.live().every(hasAdded) || now() - startedAtMs > ADDS_WITHIN_MS,
+      );
       if (isOver()) return;
       this.#finish();
     } catch {
@@ -279,16 +295,5 @@ export class ClusterNode implements EngineEvents {
     this.#keepsAll = false;
     this.replicas.resumeTelling();
     for (const replica of this.replicas.all()) this.#compare(replica);
-  }
-
-  /** Resolved at the first tick at which the condition holds. */
-  #until(isMet: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiting.push(() => {
-        if (!isMet()) return false;
-        resolve();
-        return true;
-      });
-    });
   }
 }

@@ -152,8 +152,8 @@ export class Publisher {
       isLost: lost !== undefined,
     });
     if (patch === undefined) return undefined;
-    const floor = Math.max(base?.n ?? 0, held?.toldV ?? 0);
-    return { user, bucket, op: this.nextId(inc), inc, expect: base?.n ?? 0, floor, cause: 'set', ...patch };
+    const floor = Math.max(base?.n ?? 0, held?.toldV ?? 0, patch.floor);
+    return { user, bucket, op: this.nextId(inc), inc, expect: base?.n ?? 0, cause: 'set', ...patch, floor };
   }
 }
 

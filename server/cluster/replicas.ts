@@ -19,7 +19,7 @@ export class Replica {
   /** Undefined if the engine holds none, or before the first read. */
   record: UserRecord | undefined;
   isKnown = false;
-  /** The largest stamp of a start or of "set last" in the records that were seen, and when. The latest is last. */
+  /** A stamp that no start and no "set last" of the records seen by then reaches. The latest is last. */
   readonly #stamps: { readonly atMs: number; readonly latest: number }[] = [];
   readonly #others = new Set<string>();
   #written: { readonly inc: string; readonly n: number; readonly part: readonly SharedSession[] } = {
@@ -41,13 +41,10 @@ export class Replica {
     return this.#stamps.findLast((seen) => seen.atMs <= atMs)?.latest ?? 0;
   }
 
+  /** All stamps of a record are below its `n`, so a message without sessions tells enough. */
   noteStamps(nowMs: number): void {
-    const seen = this.#stamps.at(-1)?.latest ?? 0;
-    let latest = seen;
-    for (const part of Object.values(this.record?.parts ?? {})) {
-      for (const { S, X, b } of part) latest = Math.max(latest, S, X, 64 * b);
-    }
-    if (latest === seen) return;
+    const latest = 64 * (this.record?.n ?? 0);
+    if (latest <= (this.#stamps.at(-1)?.latest ?? 0)) return;
     this.#stamps.push({ atMs: nowMs, latest });
     if (this.#stamps.length > MOST_STAMPS) this.#stamps.shift();
   }

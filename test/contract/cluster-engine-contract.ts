@@ -3,12 +3,24 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Engine, Operation } from '../../server/cluster/engine.ts';
 import { readMessage } from '../../server/cluster/record/message.ts';
 
+/** What the engine reported by itself. */
+export interface Told {
+  readonly messages: { readonly bucket: number; readonly text: string }[];
+  readonly states: ('away' | 'back')[];
+}
+
 export interface EngineUnderTest {
   readonly engine: Engine;
-  /** What was published so far, once all of it has arrived. */
-  published(): Promise<readonly { readonly bucket: number; readonly text: string }[]>;
+  readonly told: Told;
   flush(): Promise<void>;
-  close(): void;
+  /** Faults of the connection, and their end: closed; or requests arrive, but their answers do not. */
+  cut(): void;
+  loseAnswers(): void;
+  mend(): void;
+  /** The server stands still; then it goes on with what it was sent. */
+  pause(): void;
+  resume(): void;
+  close(): Promise<void>;
 }
 
 let ops = 0;
@@ -25,6 +37,28 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     ({ engine } = under);
   });
   afterEach(() => under.close());
+
+  /** All that was published once `count` messages have arrived, and none more. */
+  async function published(count: number): Promise<Told['messages']> {
+    await expect.poll(() => under.told.messages.length, { timeout: 3000 }).toBeGreaterThanOrEqual(count);
+    await engine.read(0, []);
+    expect(under.told.messages).toHaveLength(count);
+    return under.told.messages;
+  }
+
+  /** Resolved once the engine answers again. */
+  async function usable(): Promise<void> {
+    await expect
+      .poll(
+        () =>
+          engine.read(1, []).then(
+            () => true,
+            () => false,
+          ),
+        { timeout: 8000 },
+      )
+      .toBe(true);
+  }
 
   async function done(more: Partial<Operation> = {}): Promise<{ n: number; v: number; op: string }> {
     const answer = await engine.change(operation(more));
@@ -56,7 +90,7 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     const twice = operation();
     await engine.change(twice);
     expect(await engine.change(twice)).toMatchObject({ kind: 'done', record: { op: twice.op } });
-    expect(await under.published()).toHaveLength(1);
+    await published(1);
   });
 
   it('gives strictly growing stamps above every floor, and keeps v for what is not shown', async () => {
@@ -72,7 +106,7 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     const first = await done();
     const second = await done({ expect: first.n });
     await engine.tick(1);
-    const messages = (await under.published()).map(({ bucket, text }) => ({ bucket, message: readMessage(text) }));
+    const messages = (await published(3)).map(({ bucket, text }) => ({ bucket, message: readMessage(text) }));
     expect(messages).toMatchObject([
       {
         bucket: 1,
@@ -89,7 +123,7 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     expect(epoch).toBeGreaterThan(n + 50_000);
     expect(await engine.epoch(1, n, 'a.e2')).toBe(epoch);
     expect(await engine.read(1, [])).toMatchObject({ last: 'a.e1', clock: epoch, epoch });
-    const last = (await under.published()).at(-1);
+    const last = (await published(2)).at(-1);
     expect(readMessage(last?.text ?? '')).toMatchObject({ link: { last: 'a.e1', before: op, epoch } });
   });
 
@@ -129,5 +163,48 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     const { history } = await engine.renew(self);
     await under.flush();
     expect((await engine.renew(self)).history).not.toBe(history);
+  });
+
+  it('says that it is away while it is cut off, rejects what it is asked, and says that it is back', async () => {
+    expect(under.told.states).toEqual(['back']);
+    under.cut();
+    await expect(engine.change(operation())).rejects.toThrow();
+    await expect.poll(() => under.told.states).toEqual(['back', 'away']);
+    await expect(engine.read(1, ['42'])).rejects.toThrow();
+    under.mend();
+    await expect.poll(() => under.told.states, { timeout: 8000 }).toEqual(['back', 'away', 'back']);
+    expect((await engine.read(1, ['42'])).records).toEqual([undefined]);
+    await done();
+    await published(1);
+  });
+
+  it('rejects an operation whose answer is lost, and answers the next try that it is done', async () => {
+    const twice = operation();
+    under.loseAnswers();
+    await expect(engine.change(twice)).rejects.toThrow();
+    under.mend();
+    await usable();
+    expect(await engine.change(twice)).toMatchObject({ kind: 'done', record: { op: twice.op } });
+  });
+
+  it('does what it was sent during a pause at most once', async () => {
+    under.pause();
+    const twice = operation();
+    await expect(engine.change(twice)).rejects.toThrow();
+    expect(under.told.states).toEqual(['back', 'away']);
+    under.resume();
+    await expect.poll(() => under.told.states.at(-1), { timeout: 8000 }).toBe('back');
+    const { kind } = await engine.change(twice);
+    expect(['ok', 'done']).toContain(kind);
+    expect((await engine.change(twice)).kind).toBe('done');
+    expect((await engine.change(operation())).kind).toBe('moved');
+  });
+
+  it('publishes nothing twice, and in order', async () => {
+    let { n } = await done();
+    for (let i = 0; i < 20; i++) ({ n } = await done({ expect: n }));
+    const ns = (await published(21)).map(({ text }) => Number(text.split('\t')[1]?.split(' ')[0]));
+    expect(ns).toEqual([...ns].sort((a, b) => a - b));
+    expect(ns.at(-1)).toBe(n);
   });
 }

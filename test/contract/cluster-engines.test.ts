@@ -1,76 +1,71 @@
-/** The engines of a cluster, held to one contract: in memory, and a Redis server of its own. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { randomUUID } from 'node:crypto';
-import { createClient } from '@redis/client';
+/** The engines of a cluster, held to one contract: in memory, and a Redis server of its own behind a faulty connection. */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { MemoryEngine } from '../../server/cluster/memory/memory-engine.ts';
-import { RedisEngine } from '../../server/cluster/redis/redis-engine.ts';
-import { freePort } from '../support/hub-process.ts';
-import { needing, programPath } from '../support/needs.ts';
-import { clusterEngineContract, type EngineUnderTest } from './cluster-engine-contract.ts';
+import { RedisSupervisor } from '../../server/cluster/redis/supervisor.ts';
+import { needing } from '../support/needs.ts';
+import { FaultProxy } from '../support/redis/fault-proxy.ts';
+import { RedisServer } from '../support/redis/redis-server.ts';
+import { clusterEngineContract, type EngineUnderTest, type Told } from './cluster-engine-contract.ts';
 
 const BUCKETS = 4;
+
+function listening(): { told: Told; events: ConstructorParameters<typeof RedisSupervisor>[0]['events'] } {
+  const told: Told = { messages: [], states: [] };
+  const events = {
+    message: (bucket: number, text: string): void => void told.messages.push({ bucket, text }),
+    away: (): void => void told.states.push('away'),
+    back: (): void => void told.states.push('back'),
+  };
+  return { told, events };
+}
 
 describe('the in-memory engine', () => {
   clusterEngineContract(async () => {
     const memory = new MemoryEngine({ clock: () => Date.now(), later: (run) => queueMicrotask(run) });
-    const messages: { bucket: number; text: string }[] = [];
-    const message = (bucket: number, text: string): void => void messages.push({ bucket, text });
-    const engine = memory.connect('a', { message, away: () => undefined, back: () => undefined });
-    return { engine, published: async () => messages, flush: async () => memory.flush(), close: () => undefined };
+    const { told, events } = listening();
+    const engine = memory.connect('a', events);
+    events.back();
+    return {
+      engine,
+      told,
+      flush: async () => memory.flush(),
+      cut: () => memory.setFault('a', 'cut'),
+      loseAnswers: () => memory.setFault('a', 'answers'),
+      mend: () => memory.setFault('a', 'none'),
+      pause: () => memory.pause(),
+      resume: () => memory.resume(),
+      close: async () => undefined,
+    };
   });
 });
 
 describe('the engine on one Redis', needing('redis-server'), () => {
-  let server: ChildProcess;
-  let url: string;
-
+  let server: RedisServer;
   beforeAll(async () => {
-    const port = await freePort();
-    url = `redis://127.0.0.1:${port}`;
-    const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-    server = spawn(programPath('redis-server'), args, { stdio: ['ignore', 'pipe', 'ignore'] });
-    let printed = '';
-    for await (const chunk of server.stdout!) {
-      printed += String(chunk);
-      if (printed.includes('Ready to accept connections')) break;
-    }
+    server = await RedisServer.start();
   });
-  afterAll(async () => {
-    const ended = once(server, 'exit');
-    server.kill();
-    await ended;
-  });
+  afterAll(() => server.close());
 
   clusterEngineContract(async (): Promise<EngineUnderTest> => {
-    const options = { url, maintNotifications: 'disabled' as const };
-    const client = await createClient(options).connect();
-    const push = await createClient(options).connect();
-    await client.flushAll();
-    const engine = new RedisEngine({
-      send: (args) => client.sendCommand(args),
-      prefix: 'ph:',
-      buckets: BUCKETS,
-      runId: () => 'run',
-      newHistory: () => randomUUID(),
-    });
-    const messages: { bucket: number; text: string }[] = [];
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      await push.sSubscribe(engine.channel(bucket), (text) => void messages.push({ bucket, text }));
-    }
-    const published = async (): Promise<typeof messages> => {
-      // Its answer comes after everything that was published before.
-      await push.ping();
-      return messages;
+    await server.send(['FLUSHALL']);
+    const proxy = await FaultProxy.start(server.port);
+    const { told, events } = listening();
+    const warn = (): void => undefined;
+    const supervisor = new RedisSupervisor({ url: proxy.url, prefix: 'ph:', buckets: BUCKETS, events, warn });
+    await supervisor.start();
+    return {
+      engine: supervisor.engine,
+      told,
+      flush: () => server.send(['FLUSHALL']).then(() => undefined),
+      cut: () => proxy.cut(),
+      loseAnswers: () => proxy.swallow(),
+      mend: () => proxy.mend(),
+      pause: () => server.signal('SIGSTOP'),
+      resume: () => server.signal('SIGCONT'),
+      close: async () => {
+        supervisor.stop();
+        await proxy.close();
+      },
     };
-    const close = (): void => {
-      client.destroy();
-      push.destroy();
-    };
-    const flush = async (): Promise<void> => {
-      await client.flushAll();
-    };
-    return { engine, published, flush, close };
   });
 });

@@ -127,7 +127,11 @@ class SimNode {
     return { wallMs: START + this.run.now, monoMs: 1000 + this.run.now - this.stoppedMs };
   }
 
-  own(user: string): { sessions: OwnSession[]; signAgeMs: number | null; goodbyes: string[] } {
+  own(user: string): {
+    sessions: OwnSession[];
+    signAgeMs: number | null;
+    goodbyes: { device: string; ageMs: number }[];
+  } {
     const sessions: OwnSession[] = [];
     const now = this.run.now;
     let signAgeMs: number | null = null;
@@ -150,7 +154,9 @@ class SimNode {
         startAgeMs: age(this.#startAt, s.no),
       });
     }
-    const goodbyes = (this.goodbyes.get(user) ?? []).filter(({ at }) => now - at < 5000).map(({ device }) => device);
+    const goodbyes = (this.goodbyes.get(user) ?? [])
+      .filter(({ at }) => now - at < 5000)
+      .map(({ device, at }) => ({ device, ageMs: now - at }));
     return { sessions, signAgeMs, goodbyes };
   }
 

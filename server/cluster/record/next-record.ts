@@ -16,13 +16,15 @@ export interface OwnSession extends Omit<SharedSession, 'S' | 'X' | 'b'> {
 /** What this node knows of a user. */
 export interface Own {
   readonly inc: string;
+  /** Earlier incarnations of this node. Whatever goes on of them is among the sessions. */
+  readonly former: readonly string[];
   readonly sessions: readonly OwnSession[];
   /** Age of the last sign of life while the user was visible; null: none here. */
   readonly signAgeMs: number | null;
   /** Age of the oldest change that is not in the record. */
   readonly changeAgeMs: number;
-  /** Devices that said goodbye here. */
-  readonly goodbyes: readonly string[];
+  /** Devices that said goodbye here in the last seconds. */
+  readonly goodbyes: readonly { readonly device: string; readonly ageMs: number }[];
 }
 
 /** What is known of the other incarnations. */
@@ -55,6 +57,8 @@ export interface Patch {
   readonly body: string;
   readonly pushed: string;
   readonly isShown: boolean;
+  /** The new `n` must be larger, so that all stamps are below it. */
+  readonly floor: number;
   readonly joins: readonly string[];
   readonly leaves: readonly string[];
 }
@@ -89,6 +93,7 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     body,
     pushed: isAlone ? entryText : body,
     isShown,
+    floor: latestOf(parts),
     joins: Object.keys(parts).filter((inc) => before[inc] === undefined),
     leaves: Object.keys(before).filter((inc) => parts[inc] === undefined),
   };
@@ -99,9 +104,14 @@ function nextParts(before: Parts, own: Own, context: Context): Parts {
   const { fates } = context;
   const parts: Record<string, readonly SharedSession[]> = { ...before, [own.inc]: ownPart(before, own, context) };
   const newest = newestOverHttp(parts, fates);
+  // A goodbye over HTTP also ends what this node had heard of until then, on whichever node it is.
+  for (const { device, ageMs } of context.keepsAll ? [] : own.goodbyes) {
+    newest.set(device, Math.max(context.latestBefore(ageMs) / 64, newest.get(device) ?? 0));
+  }
   const next: [string, readonly SharedSession[]][] = [];
   // Bodies are compared as text, so the order of the incarnations is fixed.
   for (const inc of Object.keys(parts).sort()) {
+    if (own.former.includes(inc) && !context.keepsAll) continue;
     const sessions = parts[inc] ?? [];
     const left =
       inc !== own.inc && fates.isGone(inc)
@@ -142,7 +152,7 @@ function withoutTakenOver(
   own: Own,
   { fates, keepsAll }: Context,
 ): readonly SharedSession[] {
-  const isOut = ({ d }: SharedSession): boolean => own.goodbyes.includes(d);
+  const isOut = ({ d }: SharedSession): boolean => own.goodbyes.some(({ device }) => device === d);
   const left = sessions.filter((session) => keepsAll || !(isOut(session) || fates.isOver(inc, session)));
   for (const session of own.sessions) {
     if (session.startAgeMs > fates.silentMs(inc)) continue; // it was here before the other one was lost
@@ -186,6 +196,12 @@ function stamper(context: Context): (ageMs: number, setNo: number) => number {
     given.set(setNo, latest);
     return latest;
   };
+}
+
+/** The latest start or "set last" in whole milliseconds of the bucket's clock. */
+function latestOf(parts: Parts): number {
+  const stamps = Object.values(parts).flatMap((part) => part.flatMap(({ S, X, b }) => [S / 64, X / 64, b]));
+  return Math.floor(stamps.reduce((latest, stamp) => Math.max(latest, stamp), 0));
 }
 
 /** In whole milliseconds. */

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { bucketTags } from '../bucket.ts';
 import type { BucketRead, Engine, Member, Members, Operation, OperationAnswer, Stored } from '../engine.ts';
 import { readStored } from '../record/message.ts';
+import type { ServerFacts } from './server-facts.ts';
 import { BURY, EPOCH, FENCE, REGISTER, RENEW, TICK } from './scripts.ts';
 
 /** Sends one command. Rejects with an error of Redis, or if no answer is known. */
@@ -19,8 +20,8 @@ export interface RedisEngineOptions {
   readonly send: Send;
   readonly prefix: string;
   readonly buckets: number;
-  /** The name of the server's run: another one may have lost operations. */
-  readonly runId: () => string;
+  /** What the server says of itself now. A server that was started again or promoted may have lost operations. */
+  readonly facts: () => Promise<ServerFacts>;
   /** A name for a new history. */
   readonly newHistory: () => string;
 }
@@ -72,14 +73,18 @@ export class RedisEngine implements Engine {
   async renew({ inc, beat, state, facts }: Member): Promise<Members> {
     const keys = [this.#memberKey('n'), this.#memberKey('h')];
     const args = [inc, String(beat), state, facts, this.#options.newHistory()];
-    const [history, all] = (await this.#run(RENEW, keys, args)) as [string, unknown];
+    const [{ runId, replicationId, replicas }, answer] = await Promise.all([
+      this.#options.facts(),
+      this.#run(RENEW, keys, args),
+    ]);
+    const [history, all] = answer as [string, unknown];
     const fields = texts(all);
     const members: Member[] = [];
     for (let i = 0; i + 1 < fields.length; i += 2) {
       const member = readMember(fields[i] ?? '', fields[i + 1] ?? '');
       if (member !== undefined) members.push(member);
     }
-    return { members, history: `${this.#options.runId()}/${history}`, replicas: undefined };
+    return { members, history: `${runId}/${replicationId}/${history}`, replicas };
   }
 
   async bury(inc: string, beat: number): Promise<boolean> {

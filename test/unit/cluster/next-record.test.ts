@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { nextRecord, type Context, type Own, type OwnSession } from '../../../server/cluster/record/next-record.ts';
 import { decodeRecord, type UserRecord } from '../../../server/cluster/record/record.ts';
+import { Replicas } from '../../../server/cluster/replicas.ts';
 import { offlineFold } from '../../../server/presence/fold.ts';
 
 const NOW = 1_767_225_600_000;
@@ -12,7 +13,7 @@ function session(k: string, more: Partial<OwnSession> = {}): OwnSession {
 }
 
 function own(inc: string, sessions: OwnSession[], more: Partial<Own> = {}): Own {
-  return { inc, sessions, signAgeMs: 0, changeAgeMs: 0, goodbyes: [], ...more };
+  return { inc, former: [], sessions, signAgeMs: 0, changeAgeMs: 0, goodbyes: [], ...more };
 }
 
 const gone = new Set<string>();
@@ -35,7 +36,7 @@ let n = NOW;
 function written(record: UserRecord | undefined, by: Own, more: Partial<Context> = {}): UserRecord {
   const patch = nextRecord(record, by, context({ clock: n, ...more }));
   if (patch === undefined) return record!;
-  n += 1000;
+  n = Math.max(n + 1000, patch.floor + 1);
   const v = patch.isShown ? n : (record?.v ?? 0);
   return decodeRecord({ n, v, op: `${by.inc}.${n}`, t: n, body: patch.body });
 }
@@ -78,6 +79,27 @@ describe('the next record', () => {
     expect(record.entry.text).toBe('third');
   });
 
+  it('lets the text that was set last win also if the clock of the engine was set back and only entries were heard', () => {
+    const text = (x: string, j: number): OwnSession => session('1', { x, j, textAgeMs: 0 });
+    const first = written(undefined, own('a', [text('first', 1)]), { clock: n + 60_000 });
+    const heard = {
+      ...first,
+      body: JSON.stringify({ s: 'online', c: 1, d: ['web'], x: 'first', t: 1, l: 1, g: null }),
+    };
+    const replicas = new Replicas(
+      1,
+      () => 0,
+      () => undefined,
+      () => undefined,
+    );
+    const replica = replicas.acquire('42');
+    replicas.adopt(replica, heard, 500);
+    expect(replica.record?.parts).toBeNull();
+    const latestBefore = (ageMs: number): number => replica.latestBefore(1000 - ageMs);
+    const later = session('1', { d: 'phone', x: 'second', textAgeMs: 100 });
+    expect(written(first, own('b', [later]), { latestBefore }).entry.text).toBe('second');
+  });
+
   it('keeps the stamps of what was set, also if the engine lost the record', () => {
     const record = written(undefined, own('a', [session('1', { textAgeMs: 50 })]));
     const again = written(undefined, own('a', [session('1', { textAgeMs: 9000 })]), { written: record.parts!['a']! });
@@ -104,10 +126,19 @@ describe('the next record', () => {
   it('ends sessions of a dead node by a goodbye of their device, and when their wait is over', () => {
     gone.add('a');
     const record = written(undefined, own('a', [session('1'), session('2', { d: 'phone' })]));
-    expect(written(record, own('b', [], { goodbyes: ['web'] })).entry.devices).toEqual(['phone']);
+    expect(written(record, own('b', [], { goodbyes: [{ device: 'web', ageMs: 0 }] })).entry.devices).toEqual(['phone']);
     const fates = { isGone: () => true, silentMs: () => 0, isOver: () => true };
     expect(written(record, own('b', []), { fates }).entry.status).toBe('offline');
     gone.delete('a');
+  });
+
+  it('drops what an earlier incarnation of the node left, once it may take away', () => {
+    const record = written(undefined, own('a', [session('1'), session('2', { d: 'phone' })]));
+    const again = own('a2', [session('1')], { former: ['a'] });
+    const kept = written(record, again, { keepsAll: true });
+    expect(kept.entry.devices).toEqual(['phone', 'web']);
+    expect(written(kept, again).parts).toMatchObject({ a2: [{ k: '1' }] });
+    expect(Object.keys(written(kept, again).parts!)).toEqual(['a2']);
   });
 
   it('has one session per device over HTTP: the one that began last', () => {
@@ -119,6 +150,16 @@ describe('the next record', () => {
     // The first node does not bring its own back.
     const back = nextRecord(next, own('a', [session('1', http)]), context({ written: record.parts!['a']! }));
     expect(back).toBeUndefined();
+  });
+
+  it('ends a session over HTTP by a goodbye to another node, if that node had heard of it', () => {
+    const http = { a: 'http' as const, d: 'cron' };
+    const record = written(undefined, own('a', [session('1', http), session('2')]));
+    const by = own('b', [], { goodbyes: [{ device: 'cron', ageMs: 100 }] });
+    const heard = { latestBefore: () => 64 * record.n };
+    expect(written(record, by, heard).entry.devices).toEqual(['web']);
+    expect(nextRecord(record, by, context())).toBeUndefined();
+    expect(nextRecord(record, by, context({ ...heard, keepsAll: true }))).toBeUndefined();
   });
 
   it('is published without sessions as long as one node has them', () => {

@@ -1,0 +1,68 @@
+/** What a Redis server says of itself, and why a cluster can't use it. Pure. */
+
+export interface ServerFacts {
+  /** Changes with each start of the server. */
+  readonly runId: string;
+  /** Changes if another server was promoted, or this one was demoted. */
+  readonly replicationId: string;
+  readonly isMaster: boolean;
+  /** Undefined if the server does not say. */
+  readonly replicas: number | undefined;
+}
+
+/** Reads the answer of INFO. */
+export function readInfo(text: string): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of text.split('\r\n')) {
+    const colon = line.indexOf(':');
+    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
+  }
+  return fields;
+}
+
+export function factsOf(info: ReadonlyMap<string, string>, runId: string): ServerFacts {
+  const replicas = info.get('connected_slaves');
+  return {
+    runId,
+    replicationId: info.get('master_replid') ?? '',
+    isMaster: (info.get('role') ?? 'master') === 'master',
+    replicas: replicas === undefined ? undefined : Number(replicas),
+  };
+}
+
+const LEAST_VERSION = 7;
+
+/** What is wrong with a server, as a sentence without its subject, and what to do. Undefined: nothing. */
+export function faultOf(info: ReadonlyMap<string, string>): string | undefined {
+  const version = info.get('redis_version');
+  if (version === undefined) return 'does not tell its version: name a Redis server, 7 or newer';
+  if (Number.parseInt(version, 10) < LEAST_VERSION) return `is Redis ${version}: install Redis 7 or newer, or Valkey`;
+  if (info.get('redis_mode') === 'cluster') return 'is part of a Redis Cluster: name a single Redis server';
+  if (info.get('role') !== 'master') return `is a replica: name its master, ${info.get('master_host') ?? ''}`;
+  const policy = info.get('maxmemory_policy') ?? 'noeviction';
+  if (policy !== 'noeviction') {
+    return `has maxmemory-policy ${policy}, which drops records: set maxmemory-policy noeviction in its configuration`;
+  }
+  return undefined;
+}
+
+/** The same for an error: of the connection, or an answer of the server. */
+export function faultOfError(error: unknown): string {
+  const { code = '', message } = error as { code?: string; message: string };
+  if (/^(WRONGPASS|NOAUTH|ERR AUTH|NOPERM)/.test(message)) {
+    return `refuses the user or the password: correct them, redis://user:password@host (${firstWord(message)})`;
+  }
+  if (REFUSED.test(message)) return `accepts no changes now: look into its log (${message})`;
+  if (/^E[A-Z]+/.test(code)) return `can't be reached: start Redis there or correct the address (${code})`;
+  if (message === 'no answer' || message.includes('timeout')) {
+    return 'does not answer: correct the address, or look whether Redis hangs';
+  }
+  return 'does not answer like Redis: correct the address and port';
+}
+
+/** Answers of a server that can't write. It counts as away until it can. */
+export const REFUSED = /^(OOM|READONLY|MISCONF|NOREPLICAS|LOADING|MASTERDOWN|BUSY)\b/;
+
+function firstWord(text: string): string {
+  return text.split(' ')[0] ?? '';
+}

@@ -1,0 +1,93 @@
+/** A TCP proxy with faults: refuses or cuts connections, swallows what the server sends, or alters it. */
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+
+export type ProxyFault = 'none' | 'cut' | 'swallow';
+
+export class FaultProxy {
+  readonly #server: Server;
+  readonly #pairs = new Set<{ readonly client: Socket; readonly upstream: Socket; isPush: boolean }>();
+  /** Connections that were accepted so far. */
+  accepted = 0;
+  /** For all connections; `swallow` may be limited to those that subscribed. */
+  fault: ProxyFault = 'none';
+  swallowsPushOnly = false;
+  /** Replaces text in what the server sends. Must keep the length. */
+  alter: (text: string) => string = (text) => text;
+
+  private constructor(upstreamPort: number) {
+    this.#server = createServer((client) => this.#accept(client, upstreamPort));
+  }
+
+  static async start(upstreamPort: number): Promise<FaultProxy> {
+    const proxy = new FaultProxy(upstreamPort);
+    proxy.#server.listen(0, '127.0.0.1');
+    await once(proxy.#server, 'listening');
+    return proxy;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  cut(): void {
+    this.fault = 'cut';
+    this.cutOnce();
+  }
+
+  /** Closes what is connected; new connections are accepted. */
+  cutOnce(): void {
+    for (const { client, upstream } of this.#pairs) {
+      client.destroy();
+      upstream.destroy();
+    }
+  }
+
+  /** `isPushOnly`: answers go on, but nothing that was published arrives on the present connections. */
+  swallow(isPushOnly = false): void {
+    this.fault = 'swallow';
+    this.swallowsPushOnly = isPushOnly;
+  }
+
+  mend(): void {
+    this.fault = 'none';
+  }
+
+  async close(): Promise<void> {
+    this.cut();
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    await closed;
+  }
+
+  #accept(client: Socket, port: number): void {
+    if (this.fault === 'cut') {
+      client.destroy();
+      return;
+    }
+    this.accepted++;
+    const bornIn = this.fault;
+    const pair = { client, upstream: connect(port, '127.0.0.1'), isPush: false };
+    const { upstream } = pair;
+    this.#pairs.add(pair);
+    client.on('data', (chunk) => {
+      if (chunk.includes('SSUBSCRIBE')) pair.isPush = true;
+      upstream.write(chunk);
+    });
+    upstream.on('data', (chunk) => {
+      const isDeaf = this.swallowsPushOnly ? pair.isPush && bornIn === 'none' : true;
+      if (this.fault === 'swallow' && isDeaf) return;
+      client.write(Buffer.from(this.alter(chunk.toString('latin1')), 'latin1'));
+    });
+    for (const [one, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      one.on('error', () => undefined);
+      one.on('close', () => {
+        other.destroy();
+        this.#pairs.delete(pair);
+      });
+    }
+  }
+}
