@@ -599,15 +599,16 @@ describe('the schedule', () => {
   test('spreads polls a tenth to both sides of their rhythm', async () => {
     const roundMs = async (random: number): Promise<number> => {
       const prober = new Held();
-      const hub = await startHub([{ ...patient, url: 'tcp://127.0.0.1:1' }], { random: () => random, prober });
+      const hub = await startHub([{ ...patient, everyMs: 4000, url: 'tcp://127.0.0.1:1' }], { random: () => random, prober });
       (await prober.polls.next()).answer(alive);
       const startedAt = hub.now().monoMs;
       await prober.polls.next();
       return hub.now().monoMs - startedAt;
     };
     const [early, late] = await Promise.all([roundMs(0), roundMs(0.999)]);
-    expect(early).toBeGreaterThan(850);
-    expect(late).toBeGreaterThan(early + 100);
+    // 3.6 s and 4.4 s, on a machine that may be busy.
+    expect(early).toBeGreaterThan(3500);
+    expect(late).toBeGreaterThan(early + 300);
   });
 });
 
