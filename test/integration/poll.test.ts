@@ -599,7 +599,10 @@ describe('the schedule', () => {
   test('spreads polls a tenth to both sides of their rhythm', async () => {
     const roundMs = async (random: number): Promise<number> => {
       const prober = new Held();
-      const hub = await startHub([{ ...patient, everyMs: 4000, url: 'tcp://127.0.0.1:1' }], { random: () => random, prober });
+      const hub = await startHub([{ ...patient, everyMs: 4000, url: 'tcp://127.0.0.1:1' }], {
+        random: () => random,
+        prober,
+      });
       (await prober.polls.next()).answer(alive);
       const startedAt = hub.now().monoMs;
       await prober.polls.next();
