@@ -82,7 +82,7 @@ export function createMetrics(sources: MetricsSources): Registry {
   registry.registerMetric(droppedLines(sources));
   registerDelays(registry, sources);
   registerMemory(registry);
-  if (sources.webhooks !== null) registerWebhooks(registry, sources.webhooks);
+  registerWebhooks(registry, sources.webhooks ?? { results: new Map(), states: () => [] });
   return registry;
 }
 
