@@ -4,11 +4,13 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { needing, programPath } from '../support/needs.ts';
+import { WEBHOOK_SECRET } from '../support/webhook-receiver.ts';
 import { WsClient } from '../support/ws-client.ts';
 
 let hub: TestHub;
 beforeEach(async () => {
-  hub = await startTestHub();
+  // With a rule of webhooks, which have metrics too.
+  hub = await startTestHub({ webhookUrl: 'http://127.0.0.1:9/', webhookSecret: WEBHOOK_SECRET });
 });
 afterEach(() => hub.stop());
 
