@@ -27,7 +27,7 @@ const start = async (settings: Partial<Config> = {}): Promise<void> => {
 it.each([
   ['user_id', '<protocol><user_id>a b</user_id></protocol>', '1 to 128 characters', 'a b'],
   ['user_id', '<protocol><user_state>1</user_state></protocol>', 'is missing', undefined],
-  ['user_state', '<protocol user_id="42" user_state="busy\u202e"></protocol>', 'is no integer', 'busy\\u{202e}'],
+  ['user_state', '<protocol user_id="42" user_state="busy\u202e"></protocol>', 'is not an integer', 'busy\\u{202e}'],
   ['device', `<protocol user_id="42" device="${'d'.repeat(70)}"></protocol>`, '1 to 64 characters', 'd'.repeat(64)],
   ['malformed', '<protocol><user_id>42</protocol>', 'well-formed', '<protocol><user_id>42</protocol>'],
   ['malformed', '<protocol><token>s3cret</user_id></protocol>', 'well-formed', '<protocol><'],
