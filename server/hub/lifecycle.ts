@@ -126,7 +126,7 @@ export async function serve(context: HubContext, parts: Parts, adapters: Adapter
   log.info({ ...addresses, engine: why, data: config.data }, 'the hub serves');
   let drained: Promise<void> | undefined;
   const drainAndStop = async (): Promise<void> => {
-    log.info({ withinMs: config.drainMs }, 'the hub takes leave of its clients');
+    log.info({ withinMs: config.drainMs }, 'the hub drains: it asks its clients to reconnect');
     ticker.suspend();
     listening.stopAccepting();
     await takeLeave(context, parts, adapters);

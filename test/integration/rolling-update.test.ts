@@ -73,7 +73,7 @@ test('a hub logs its start, its leave-taking and its end', async () => {
   hub.child.kill('SIGTERM');
   expect(messages((await hub.exited).stderr)).toEqual([
     'the hub serves',
-    'the hub takes leave of its clients',
+    'the hub drains: it asks its clients to reconnect',
     'the hub stops',
     'the hub has stopped: its ports and its data are free',
   ]);
