@@ -5,14 +5,14 @@ import { problem } from './reply.ts';
 import type { Reply } from './route.ts';
 
 /**
- * `change` must throw `StorageUnavailable` if storage fails, and must have changed nothing then. Any other error is a bug and
- * is rethrown.
+ * `change` must throw `StorageUnavailable` if storage fails. `outcome` says what has become of the change then. Any other
+ * error is a bug and is rethrown.
  */
-export async function durably(change: () => Reply): Promise<HttpReply> {
+export async function durably(change: () => Reply, outcome = 'the change was not made'): Promise<HttpReply> {
   try {
     return await change();
   } catch (error) {
     if (!(error instanceof StorageUnavailable)) throw error;
-    return problem(503, `storage: it ${error.reason}, so the change was not made; try again`, { 'retry-after': '1' });
+    return problem(503, `storage: it ${error.reason}, so ${outcome}; try again`, { 'retry-after': '1' });
   }
 }

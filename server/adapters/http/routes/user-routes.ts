@@ -35,7 +35,8 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
       isAudited: true,
       about: (call) => readUser(call, 'user'),
       may: mayAdmin,
-      answer: (_, user) => durably(async () => ((await erase(user)) ? noContent() : notClean(user))),
+      answer: (_, user) =>
+        durably(async () => ((await erase(user)) ? noContent() : notClean(user)), 'perhaps only a part was erased'),
     }),
   ];
 }
