@@ -106,6 +106,7 @@ export class Buckets {
       const silentMs = nowMs - chain.heardAtMs;
       if (silentMs > DEAF_MS && !this.#behind.has(bucket)) {
         onDeaf();
+        chain.listen(nowMs);
         void this.#catchUp(bucket);
       } else if (chain.isOwed(nowMs - OWED_MS)) {
         void this.#catchUp(bucket);
@@ -119,8 +120,10 @@ export class Buckets {
   /** Reads all buckets again. `fork`: names the operations that start a new epoch in each. */
   async recover(fork: (() => string) | undefined): Promise<void> {
     const generation = this.#generation;
-    const recoverOne = async ({ clock }: Chain, bucket: number): Promise<void> => {
-      if (fork !== undefined && clock > 0) await this.#options.engine.epoch(bucket, clock, fork());
+    const { now, engine } = this.#options;
+    const recoverOne = async (chain: Chain, bucket: number): Promise<void> => {
+      chain.listen(now());
+      if (fork !== undefined && chain.clock > 0) await engine.epoch(bucket, chain.clock, fork());
       if (generation === this.#generation) await this.#read(bucket);
     };
     await Promise.all(this.#chains.map(recoverOne));

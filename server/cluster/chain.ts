@@ -37,6 +37,11 @@ export class Chain {
     return this.#heardAtMs;
   }
 
+  /** Begins to wait for messages anew. What is read does not count as heard: a dead subscription must show. */
+  listen(nowMs: number): void {
+    this.#heardAtMs = nowMs;
+  }
+
   /** The bucket's clock now, by the last message. What was read tells no time: it may be of any age. */
   clockAt(nowMs: number): number {
     return this.#toldClock + (nowMs - this.#toldAtMs);
@@ -48,7 +53,6 @@ export class Chain {
     this.#clock = clock;
     this.#epoch = epoch;
     this.#isConfirmed = false;
-    this.#heardAtMs = nowMs;
     if (clock > this.clockAt(nowMs)) this.#tell(clock, nowMs);
     this.#owed = [];
   }

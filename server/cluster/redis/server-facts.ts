@@ -57,6 +57,7 @@ export function faultOfError(error: unknown): string {
   if (message === 'no answer' || message.includes('timeout')) {
     return 'does not answer: correct the address, or look whether Redis hangs';
   }
+  if (/closed/i.test(message)) return 'closed the connection: look whether Redis runs there';
   return 'does not answer like Redis: correct the address and port';
 }
 
