@@ -130,9 +130,10 @@ export class HubLink implements Link {
       if (token === null) return this.#ended(1006, 'no token');
     }
     const socket = (this.#socket = new WebSocket(url));
-    const who = user === undefined ? { observe: true } : { user, device, self: true, ...this.#now() };
     socket.onopen = () => {
       this.#expect(STEP_WITHIN_MS);
+      // Not earlier: the page may have been frozen while it connected, which makes the user away.
+      const who = user === undefined ? { observe: true } : { user, device, self: true, ...this.#now() };
       socket.send(JSON.stringify({ type: 'hello', id: 'hello', token, ...who }));
       this.#hasGreeted = true;
     };

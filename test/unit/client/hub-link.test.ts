@@ -361,11 +361,18 @@ describe('the link to the hub', () => {
     expect(last().sent).toEqual([expect.objectContaining({ type: 'hello', status: 'busy', text: 'later' })]);
   });
 
-  it('says behind the welcome what was set before hello', async () => {
+  it('says in hello what was set while it connected, so that nobody is shown the earlier status', async () => {
     await open();
     link.set({ status: 'invisible' });
     last().welcome();
-    expect(last().sent.slice(-1)).toEqual([{ type: 'heartbeat', id: 'beat', status: 'invisible', text: '' }]);
+    expect(last().sent).toEqual([expect.objectContaining({ type: 'hello', status: 'invisible' })]);
+  });
+
+  it('says hello as away if the page was frozen while it connected', async () => {
+    await open();
+    link.input(0);
+    last().onopen?.();
+    expect(last().sent).toEqual([expect.objectContaining({ type: 'hello', status: 'away' })]);
   });
 
   it('says at once what is set between hello and welcome, since a page that is frozen hears no welcome', async () => {
