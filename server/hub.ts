@@ -13,7 +13,7 @@ import { block, unblock } from './actions/block.ts';
 import { RosterEdits } from './actions/edit-friends.ts';
 import { EraseUser } from './actions/erase-user.ts';
 import { explain } from './actions/explain.ts';
-import { exportUser } from './actions/export-user.ts';
+import { Exporter } from './actions/export-user.ts';
 import { kick } from './actions/kick.ts';
 import { PresentUsers } from './actions/present-users.ts';
 import type { Config } from './config/config.ts';
@@ -102,7 +102,7 @@ function buildFanout(context: HubContext, { storage, users, writeBehind }: Core)
   const counts = { changes: 0, deliveries: 0 };
   const delays = new Delays();
   const turns = new TurnBudget();
-  const history = buildHistory(context, storage, users);
+  const history = buildHistory(context, storage, users, turns);
   const staleness = new Staleness({
     users,
     onSureness: (since) => keepSureUntil(storage, since),
@@ -205,13 +205,14 @@ function buildActions(
     onHealth: (error) => health.report('erasures', error),
   });
   onStop(() => erasure.stop());
+  const exporter = new Exporter({ ...storage, users, turns, explain: explained });
   return {
     edit: (edit) => edits.edit(edit),
     block: (user, other) => block(blocks, user, other),
     unblock: (user, other) => unblock(blocks, user, other),
     explain: explained,
     erase: (user) => erasure.erase(user),
-    exportOf: (user, reader) => exportUser({ ...storage, users, turns, explain: explained }, user, reader),
+    exportOf: (user, reader) => exporter.exportOf(user, reader),
     kick: (user, session) => kick({ sessionIds, users, intake }, user, session),
   };
 }

@@ -26,7 +26,23 @@ interface ExportOptions {
 
 const ROWS_AT_ONCE = 1000;
 
-export async function exportUser(options: ExportOptions, user: string, reader: ExportReader): Promise<string> {
+export class Exporter {
+  readonly #options: ExportOptions;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ExportOptions) {
+    this.#options = options;
+  }
+
+  /** One after another, because an export is in memory as a whole: 60 MB for a year at the limit of a day. */
+  exportOf(user: string, reader: ExportReader): Promise<string> {
+    const exported = this.#last.then(() => exportUser(this.#options, user, reader));
+    this.#last = exported.catch(() => undefined);
+    return exported;
+  }
+}
+
+async function exportUser(options: ExportOptions, user: string, reader: ExportReader): Promise<string> {
   const { roster, historyStore, webhookQueue, users, explain } = options;
   const isSelf = reader === 'self';
   const { at, entry, sessions, transitions } = await explain(user);

@@ -3,9 +3,9 @@
  * ends at the block as if the user had left then. Deletes what is older than it may be, in small steps. Reads in parts, so
  * that a year of one user does not hold the event loop.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { UserStatus } from '../../shared/status.ts';
 import type { Clock } from '../lib/time/clock.ts';
+import type { TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Users } from '../presence/users.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { HistoryStore, HistoryTransition } from './port.ts';
@@ -16,10 +16,17 @@ interface HistoryOptions {
   readonly store: HistoryStore;
   readonly recorder: Recorder;
   readonly users: Pick<Users, 'peek' | 'find'>;
+  readonly turns: Pick<TurnBudget, 'take'>;
   readonly clock: Clock;
   readonly days: number;
   /** Reports that storage fails (an error), or works again (undefined). */
   readonly onHealth: (error: unknown) => void;
+}
+
+/** Who reads, and who is charged for the rows that are read. */
+export interface HistoryReader {
+  readonly viewer: Viewer;
+  readonly chargeFor: (rows: number) => void;
 }
 
 export interface HistoryPage {
@@ -29,7 +36,7 @@ export interface HistoryPage {
 }
 
 const DAY_MS = 86_400_000;
-/** About 2 ms. */
+/** Rows of one read: about 2 ms, and as many units of the turn budget. */
 const READ_AT_ONCE = 1000;
 const PURGE_EVERY_MS = 50;
 /** The rest between two passes through all users. */
@@ -58,9 +65,10 @@ export class History {
     return Math.max(recorder.state.beganAt, clock.now().wallMs - days * DAY_MS);
   }
 
-  async transitions(user: string, { from, to }: Span, limit: number, viewer: Viewer): Promise<HistoryPage> {
+  async transitions(user: string, { from, to }: Span, limit: number, reader: HistoryReader): Promise<HistoryPage> {
     const transitions: HistoryTransition[] = [];
-    for await (const one of this.#walk(user, Math.max(from, this.since), this.#endFor(user, viewer))) {
+    const rows = this.#walk(user, Math.max(from, this.since), reader, limit + 1);
+    for await (const one of rows) {
       if (one.at > to) break;
       if (transitions.length === limit) return { transitions, next: one.at };
       transitions.push(one);
@@ -68,16 +76,16 @@ export class History {
     return { transitions, next: null };
   }
 
-  async uptime(user: string, span: Span, viewer: Viewer): Promise<Sums> {
+  async uptime(user: string, span: Span, reader: HistoryReader): Promise<Sums> {
     const { store, clock } = this.#options;
     const known = { from: this.since, to: clock.now().wallMs };
-    const end = this.#endFor(user, viewer);
+    const end = this.#endFor(user, reader.viewer);
     const begin = Math.max(span.from, known.from);
     const [gaps, ownGaps] = [store.gaps(null, 0, span.to), store.gaps(user, 0, span.to)];
     const isOver = end.blockedAt !== null && end.blockedAt < begin;
     const before = isOver ? undefined : store.lastBefore(user, begin);
     const uptime = new Uptime(span, known, gaps, ownGaps, before);
-    for await (const one of this.#walk(user, begin, end)) {
+    for await (const one of this.#walk(user, begin, reader, READ_AT_ONCE)) {
       if ((one.merged?.firstAt ?? one.at) >= span.to) return uptime.end(one.from);
       uptime.add(one);
     }
@@ -88,18 +96,27 @@ export class History {
     clearTimeout(this.#timer);
   }
 
-  /** The transitions from that moment on, as the viewer may know them. */
-  async *#walk(user: string, from: number, { blockedAt, status }: End): AsyncGenerator<HistoryTransition> {
-    const { store, recorder } = this.#options;
+  /** The transitions from that moment on, as the viewer may know them. `atOnce`: how many rows are probably wanted. */
+  async *#walk(
+    user: string,
+    from: number,
+    { viewer, chargeFor }: HistoryReader,
+    atOnce: number,
+  ): AsyncGenerator<HistoryTransition> {
+    const { store, recorder, turns } = this.#options;
+    const limit = Math.min(atOnce, READ_AT_ONCE);
+    await turns.take(limit);
+    const { blockedAt, status } = this.#endFor(user, viewer);
     let last = store.lastBefore(user, from)?.to;
     // What is stored while parts are read is read too, so it is not taken from the recorder after that.
     const unstored = recorder.unstoredOf(user);
     let part: HistoryTransition[];
     let next = from;
     do {
-      part = store.read(user, next, READ_AT_ONCE);
+      part = store.read(user, next, limit);
+      chargeFor(part.length);
       next = (part.at(-1)?.at ?? 0) + 1;
-      const isWhole = part.length < READ_AT_ONCE;
+      const isWhole = part.length < limit;
       const all = isWhole ? [...part, ...unstored.filter(({ at }) => at >= from && at >= next)] : part;
       for (const one of all) {
         if (blockedAt !== null && one.at > blockedAt) {
@@ -109,8 +126,8 @@ export class History {
         last = one.to;
         yield one;
       }
-      if (!isWhole) await nextTurn();
-    } while (part.length === READ_AT_ONCE);
+      if (!isWhole) await turns.take(limit);
+    } while (part.length === limit);
     const shown = last ?? this.#shownNow(user);
     if (blockedAt !== null && shown !== 'offline' && blockedAt >= from && status === 'offline') {
       yield asIfLeft(blockedAt, shown);

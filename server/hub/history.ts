@@ -17,6 +17,7 @@ export function buildHistory(
   context: HubContext,
   { historyStore: store, health }: Storage,
   users: Users,
+  turns: TurnBudget,
 ): HistoryParts | null {
   const { config, clock, onStop } = context;
   if (config.historyDays === 0) return null;
@@ -24,7 +25,7 @@ export function buildHistory(
     health.report('history', error);
   };
   const recorder = new Recorder({ store, clock, onHealth });
-  const history = new History({ store, recorder, users, clock, days: config.historyDays, onHealth });
+  const history = new History({ store, recorder, users, turns, clock, days: config.historyDays, onHealth });
   onStop(() => {
     history.stop();
     recorder.stop();

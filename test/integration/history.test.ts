@@ -61,6 +61,23 @@ onBothEngines('history', (transport) => {
     rmSync(folder, { recursive: true, force: true });
   });
 
+  it('charges a reader for the transitions that are read, however few are answered', async () => {
+    await start({ messagesPerS: 1 });
+    for (let n = 0; n < 700; n++) {
+      await beat('42', n % 2 === 0 ? 'online' : 'away');
+      hub.clock.pass(100);
+    }
+    const token = await tokenFor('42');
+    const statusOf = async (path: string) => (await get(`/v1/users/42/${path}`, token)).status;
+    expect(await statusOf('history?limit=1')).toBe(200);
+    expect(await statusOf('history?limit=1')).toBe(200);
+    for (const path of ['uptime', 'history', 'export']) {
+      hub.clock.pass(60_000);
+      const statuses = [await statusOf(path), await statusOf(path), await statusOf(path), await statusOf(path)];
+      expect([path, statuses[0], statuses.at(-1)]).toEqual([path, 200, 429]);
+    }
+  });
+
   it('has every change of the shown status with its cause, oldest first (H31)', async () => {
     await start();
     const at1 = await beat('42', 'online');

@@ -3,6 +3,7 @@
  * HISTORY_USERS=10000 it is the whole claim (73 million rows, some 3 GB in the folder of temporary files, and minutes to
  * fill); without it, a smaller one that has the same form.
  */
+import { TurnBudget } from '../../server/lib/time/turn-budget.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,14 +36,15 @@ it('answers a month of one user in less than 20 ms', { timeout: 3_600_000 }, asy
       SELECT printf('user-%06d', u.n), ${began} + t.n * ${DAY / PER_DAY}, t.n % 2, 1 - t.n % 2, 1, NULL FROM u CROSS JOIN t`);
     clock.pass(DAYS * DAY);
     const onHealth = (): void => undefined;
-    const history = new History({ store, recorder, users, clock, days: DAYS + 1, onHealth });
+    const history = new History({ store, recorder, users, turns: new TurnBudget(), clock, days: DAYS + 1, onHealth });
+    const reader = { viewer: observer('7'), chargeFor: () => undefined };
     const lengths: number[] = [];
     for (let i = 0; i < 100; i++) {
       const user = `user-${String((i * 7919) % USERS).padStart(6, '0')}`;
       const from = began + ((i * 3) % 330) * DAY;
       const startedAt = performance.now();
-      const page = await history.transitions(user, { from, to: from + 30 * DAY - 1 }, 1000, observer('7'));
-      const sums = await history.uptime(user, { from, to: from + 30 * DAY }, observer('7'));
+      const page = await history.transitions(user, { from, to: from + 30 * DAY - 1 }, 1000, reader);
+      const sums = await history.uptime(user, { from, to: from + 30 * DAY }, reader);
       lengths.push(performance.now() - startedAt);
       expect(page.transitions).toHaveLength(30 * PER_DAY);
       expect(sums).toEqual({ online: 15 * DAY, offline: 15 * DAY, away: 0, busy: 0, unknown: 0 });

@@ -155,6 +155,11 @@ export const steps: readonly string[] = [
   CREATE INDEX tombstone_by_friend ON tombstone (friend);
   CREATE INDEX block_by_viewer ON block (viewer);
   `,
+  `
+  -- An export reads, and an erasure deletes, the webhook events of one user.
+  CREATE INDEX webhook_event_user ON webhook_event (user);
+  CREATE INDEX webhook_dead_user ON webhook_dead (user);
+  `,
 ];
 
 /** The first version whose deleted rows are overwritten. An older database is rewritten once. */

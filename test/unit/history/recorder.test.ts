@@ -1,6 +1,7 @@
 /** What is recorded, and which times are unknown: across unclean ends, doubts and storage that fails. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { History } from '../../../server/history/history.ts';
+import { TurnBudget } from '../../../server/lib/time/turn-budget.ts';
 import type { HistoryStore } from '../../../server/history/port.ts';
 import { Recorder } from '../../../server/history/recorder.ts';
 import { openDatabase, type OpenedDatabase } from '../../../server/storage/sqlite/database.ts';
@@ -30,9 +31,17 @@ function begin(): Recorder {
 
 function uptime(user: string, from: number) {
   const { users, clock } = stage;
-  const history = new History({ store, recorder, users, clock, days: 365, onHealth: () => undefined });
+  const history = new History({
+    store,
+    recorder,
+    users,
+    turns: new TurnBudget(),
+    clock,
+    days: 365,
+    onHealth: () => undefined,
+  });
   history.stop();
-  return history.uptime(user, { from, to: clock.now().wallMs }, admin);
+  return history.uptime(user, { from, to: clock.now().wallMs }, { viewer: admin, chargeFor: () => undefined });
 }
 
 /** Lets the recorder write what it has. */

@@ -38,8 +38,8 @@ export function historyRoutes(options: HistoryRoutesOptions): Route[] {
       may,
       answer: async ({ viewer, chargeFor }, { user, from = 0, to, limit }) => {
         if (options.history === null) return off();
-        const { transitions, next } = await options.history.transitions(user, { from, to }, limit, viewer);
-        chargeFor(transitions.length);
+        const reader = { viewer, chargeFor };
+        const { transitions, next } = await options.history.transitions(user, { from, to }, limit, reader);
         return json(JSON.stringify({ user, transitions: transitions.map(shown), next }));
       },
     }),
@@ -48,11 +48,11 @@ export function historyRoutes(options: HistoryRoutesOptions): Route[] {
       path: '/v1/users/{user}/uptime',
       about,
       may,
-      answer: async ({ viewer }, { user, from, to }) => {
+      answer: async ({ viewer, chargeFor }, { user, from, to }) => {
         const { history } = options;
         if (history === null) return off();
         const span = { from: from ?? Math.min(history.since, to), to };
-        const { online, away, busy, offline, unknown } = await history.uptime(user, span, viewer);
+        const { online, away, busy, offline, unknown } = await history.uptime(user, span, { viewer, chargeFor });
         const sums = { onlineMs: online, awayMs: away, busyMs: busy, offlineMs: offline, unknownMs: unknown };
         return json(JSON.stringify({ user, ...sums }));
       },

@@ -7,6 +7,9 @@ import { readUser } from '../read.ts';
 import { json, noContent, problem } from '../reply.ts';
 import { route, type Route } from '../route.ts';
 
+/** An export is charged for as many users as there are entries of this length in it. */
+const CHARS_A_USER = 150;
+
 export interface UserRoutesOptions {
   /** Returns everything that is stored of the user and that the reader may know, as JSON. */
   readonly exportOf: (user: string, reader: ExportReader) => Promise<string>;
@@ -27,7 +30,11 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
       path: '/v1/users/{user}/export',
       about: (call) => readUser(call, 'user'),
       may: (identity, user) => mayExport(identity, user, hidesLastSeen),
-      answer: async ({ identity, viewer }, user) => json(await exportOf(user, readerOf(identity, viewer.isAdmin))),
+      answer: async ({ identity, viewer, chargeFor }, user) => {
+        const text = await exportOf(user, readerOf(identity, viewer.isAdmin));
+        chargeFor(text.length / CHARS_A_USER);
+        return json(text);
+      },
     }),
     route({
       method: 'DELETE',
