@@ -20,7 +20,7 @@ export const NOT_BEFORE_TOLERANCE_S = 5;
  * A token that becomes valid within this time comes from a clock that is ahead. A token that becomes valid later is
  * refused.
  */
-export const EARLY_WITHIN_S = 300;
+const EARLY_WITHIN_S = 300;
 /** An early token is tried again at least this often, because clocks may be corrected in the meantime. */
 const EARLY_RETRY_MS = 15_000;
 

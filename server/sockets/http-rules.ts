@@ -131,7 +131,7 @@ export function chosenSubprotocol(headers: RequestHead['headers']): string {
   return listOf(headers.get('sec-websocket-protocol') ?? '')[0] ?? '';
 }
 
-export function hasBody(headers: RequestHead['headers']): boolean {
+function hasBody(headers: RequestHead['headers']): boolean {
   return headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0';
 }
 

@@ -94,7 +94,7 @@ function outcomeOf(request: ClientRequest): Promise<Outcome> {
 }
 
 /** One signature of the header `webhook-signature`. */
-export function sign(secret: Buffer, id: string, timestamp: string, body: string): string {
+function sign(secret: Buffer, id: string, timestamp: string, body: string): string {
   return `v1,${createHmac('sha256', secret).update(`${id}.${timestamp}.${body}`).digest('base64')}`;
 }
 

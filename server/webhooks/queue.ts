@@ -65,6 +65,8 @@ export interface WebhookQueue {
     isHeld: (user: string) => boolean,
     toBody: (events: readonly string[]) => Pick<Batch, 'id' | 'body'>,
   ): Batch | undefined;
+  /** Lets no event of the rule be due later than this: the wall clock may have been set back, or a rule changed. */
+  bringForward(rule: string, dueBy: number): void;
   /** When the next waiting event of the rule is due; undefined if none waits. */
   nextDueAt(rule: string): number | undefined;
   /** Removes the batch, because it was delivered. */

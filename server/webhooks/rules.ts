@@ -22,7 +22,7 @@ export interface Rule {
   readonly events: RuleEvents;
 }
 
-export const MAX_RULES = 100;
+const MAX_RULES = 100;
 /** The rule that `HUB_WEBHOOK_URL` and `HUB_WEBHOOK_SECRET` describe. */
 export const URL_RULE = 'default';
 /** A week. */

@@ -9,6 +9,8 @@ export type SendResult = 'delivered' | 'failed' | 'dead';
 
 export interface SenderOptions {
   readonly rule: string;
+  /** See `Rule`. */
+  readonly afterMs: number;
   readonly queue: WebhookQueue;
   readonly post: (batch: Batch, signal: AbortSignal) => Promise<Outcome>;
   /** Wall clock, in milliseconds. */
@@ -30,6 +32,11 @@ const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 300_000;
 /** How often it is checked again whether something is due: events may be held, and the wall clock may be set. */
 const CHECK_AGAIN_MS = 1000;
+
+/** A batch that is due later than any retry was noted before the wall clock was set back. */
+function isDue({ nextAt }: Batch, nowMs: number): boolean {
+  return nextAt <= nowMs || nextAt > nowMs + MAX_RETRY_MS;
+}
 
 export class Sender {
   readonly #options: SenderOptions;
@@ -63,11 +70,12 @@ export class Sender {
   }
 
   async #send(): Promise<void> {
-    const { rule, queue, now, isHeld, toBody, post, onHealth } = this.#options;
+    const { rule, afterMs, queue, now, isHeld, toBody, post, onHealth } = this.#options;
     try {
+      queue.bringForward(rule, now() + afterMs);
       for (;;) {
         const batch = queue.batchOf(rule) ?? (isHeld() ? undefined : queue.formBatch(rule, now(), isHeld, toBody));
-        if (batch === undefined || batch.nextAt > now()) break;
+        if (batch === undefined || !isDue(batch, now())) break;
         const outcome = await post(batch, this.#stopped.signal);
         // An attempt that the stop ended says nothing about the receiver.
         if (outcome.kind === 'delivered' || !this.#isStopped) this.#settle(batch, outcome);

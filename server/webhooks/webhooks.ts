@@ -202,6 +202,7 @@ export class Webhooks {
     const { queue, now, isStale, hub, keepMs, onHealth } = this.#options;
     const sender = new Sender({
       rule: rule.name,
+      afterMs: rule.afterMs,
       queue,
       post: (batch, signal) => this.#post(rule, batch, signal),
       now,

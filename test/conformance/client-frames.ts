@@ -1,6 +1,6 @@
 /** The frames of a client, byte for byte, well formed or not. Knows no rule of RFC 6455 and no hub, but for its heartbeat. */
 
-export const CONTINUATION = 0;
+const CONTINUATION = 0;
 export const TEXT = 1;
 export const BINARY = 2;
 export const CLOSE = 8;

@@ -20,7 +20,7 @@ import type {
 } from '../../server/sockets/port.ts';
 
 /** Things told one after another, awaited one by one. */
-export class Told<T> {
+class Told<T> {
   readonly #waiting: ((value: T) => void)[] = [];
   readonly #unread: T[] = [];
 
@@ -214,7 +214,7 @@ export class Rig {
   }
 }
 
-export class Client {
+class Client {
   readonly ws: WebSocket;
   readonly messages = new Told<string>();
   readonly open: Promise<void>;
@@ -299,7 +299,6 @@ export class Raw {
 
 export const TEXT = 1;
 export const BINARY = 2;
-export const CLOSE = 8;
 export const PING = 9;
 export const CONTINUATION = 0;
 

@@ -11,7 +11,7 @@ export interface RosterRun {
 }
 
 /** Edges written as `a>b`. */
-export function edges(...arrows: string[]): Edge[] {
+function edges(...arrows: string[]): Edge[] {
   return arrows.map((arrow) => {
     const [user = '', friend = ''] = arrow.split('>');
     return { user, friend };

@@ -76,7 +76,7 @@ export class FakeSocket implements Socket {
 }
 
 /** Friend lists that remember when each edge was made and ended. */
-export class ListsInMemory {
+class ListsInMemory {
   readonly #addedAt = new Map<string, Map<string, number>>();
   readonly #removedAt = new Map<string, Map<string, number>>();
   /** What a roster answers where the tombstones do not reach back. */

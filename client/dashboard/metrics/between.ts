@@ -4,7 +4,7 @@
  */
 import type { Buckets } from './reading.ts';
 
-export function increase(before: number, now: number): number {
+function increase(before: number, now: number): number {
   return now >= before ? now - before : now;
 }
 

@@ -12,7 +12,7 @@ import { audienceOf, WatchedList } from './watched-list.ts';
 import type { Outbox } from '../delivery/outbox.ts';
 
 /** How long a list stays in memory without a watcher. */
-export const IDLE_LIST_MS = 5000;
+const IDLE_LIST_MS = 5000;
 /**
  * Maximum unwatched lists in memory, and maximum friends on all of them (about 500 bytes each). A single list may be
  * longer.

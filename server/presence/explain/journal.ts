@@ -10,7 +10,7 @@ import { hashInto, type HashKey } from '../../lib/collections/keyed-hash.ts';
 import type { Session } from '../sessions/session.ts';
 
 /** Minimum transitions kept once the ring is full. */
-export const KEPT_TRANSITIONS = 2 ** 19;
+const KEPT_TRANSITIONS = 2 ** 19;
 const CHUNK = 4096;
 
 const causes = Object.keys(transitionCauses) as TransitionCause[];

@@ -18,6 +18,7 @@ export class SqliteWebhookQueue implements WebhookQueue {
   readonly #put: SqlStatement<never>;
   readonly #drop: SqlStatement<never>;
   readonly #due: SqlStatement<WaitingRow>;
+  readonly #bringForward: SqlStatement<never>;
   readonly #nextDue: SqlStatement<{ readonly dueAt: number | null }>;
   readonly #replayed: SqlStatement<ReplayedRow>;
   readonly #dropDead: SqlStatement<never>;
@@ -37,6 +38,7 @@ export class SqliteWebhookQueue implements WebhookQueue {
       `SELECT id, user, at, origin AS "from", status, cause, entry, due_at AS dueAt FROM webhook_event
        WHERE rule = ? AND due_at <= ? ORDER BY due_at LIMIT ?`,
     );
+    this.#bringForward = db.prepare('UPDATE webhook_event SET due_at = ? WHERE rule = ? AND due_at > ?');
     this.#nextDue = db.prepare('SELECT min(due_at) AS dueAt FROM webhook_event WHERE rule = ?');
     this.#replayed = db.prepare(
       'SELECT seq, event FROM webhook_dead WHERE rule = ? AND is_replayed = 1 ORDER BY seq LIMIT ?',
@@ -89,6 +91,10 @@ export class SqliteWebhookQueue implements WebhookQueue {
       this.#addBatch.run(rule, id, body, events.length, nowMs, nowMs);
     });
     return { id, body, count: events.length, formedAt: nowMs, attempts: 0, nextAt: nowMs };
+  }
+
+  bringForward(rule: string, dueBy: number): void {
+    this.#bringForward.run(dueBy, rule, dueBy);
   }
 
   nextDueAt(rule: string): number | undefined {

@@ -6,12 +6,10 @@ export type ProxyFault = 'none' | 'cut' | 'swallow';
 
 export class FaultProxy {
   readonly #server: Server;
-  readonly #pairs = new Set<{ readonly client: Socket; readonly upstream: Socket; isPush: boolean }>();
+  readonly #pairs = new Set<{ readonly client: Socket; readonly upstream: Socket }>();
   /** Connections that were accepted so far. */
   accepted = 0;
-  /** For all connections; `swallow` may be limited to those that subscribed. */
   fault: ProxyFault = 'none';
-  swallowsPushOnly = false;
   /** Replaces text in what the server sends. Must keep the length. */
   alter: (text: string) => string = (text) => text;
 
@@ -32,21 +30,15 @@ export class FaultProxy {
 
   cut(): void {
     this.fault = 'cut';
-    this.cutOnce();
-  }
-
-  /** Closes what is connected; new connections are accepted. */
-  cutOnce(): void {
     for (const { client, upstream } of this.#pairs) {
       client.destroy();
       upstream.destroy();
     }
   }
 
-  /** `isPushOnly`: answers go on, but nothing that was published arrives on the present connections. */
-  swallow(isPushOnly = false): void {
+  /** Nothing arrives any more of what the server sends. */
+  swallow(): void {
     this.fault = 'swallow';
-    this.swallowsPushOnly = isPushOnly;
   }
 
   mend(): void {
@@ -66,17 +58,12 @@ export class FaultProxy {
       return;
     }
     this.accepted++;
-    const bornIn = this.fault;
-    const pair = { client, upstream: connect(port, '127.0.0.1'), isPush: false };
+    const pair = { client, upstream: connect(port, '127.0.0.1') };
     const { upstream } = pair;
     this.#pairs.add(pair);
-    client.on('data', (chunk) => {
-      if (chunk.includes('SSUBSCRIBE')) pair.isPush = true;
-      upstream.write(chunk);
-    });
+    client.on('data', (chunk) => upstream.write(chunk));
     upstream.on('data', (chunk) => {
-      const isDeaf = this.swallowsPushOnly ? pair.isPush && bornIn === 'none' : true;
-      if (this.fault === 'swallow' && isDeaf) return;
+      if (this.fault === 'swallow') return;
       client.write(Buffer.from(this.alter(chunk.toString('latin1')), 'latin1'));
     });
     for (const [one, other] of [

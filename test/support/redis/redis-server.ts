@@ -1,7 +1,7 @@
 /** A Redis server of a test's own: on its own port, with its data in a folder of its own. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from '@redis/client';
@@ -43,13 +43,6 @@ export class RedisServer {
       });
       child.once('exit', () => reject(new Error(`redis-server ended:\n${printed}`)));
     });
-  }
-
-  /** Starts it again after `kill`, without its data. */
-  async runEmpty(): Promise<void> {
-    rmSync(this.#folder, { recursive: true, force: true });
-    mkdirSync(this.#folder);
-    await this.run();
   }
 
   signal(name: 'SIGSTOP' | 'SIGCONT'): void {

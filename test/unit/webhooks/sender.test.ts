@@ -25,6 +25,7 @@ beforeEach(() => {
   let messages = 0;
   sender = new Sender({
     rule: 'mail',
+    afterMs: 60_000,
     queue,
     post: (batch) => {
       sent.push({ at: Date.now(), batch });
@@ -131,4 +132,18 @@ test('an attempt that the stop ends is no failure, and the next run repeats the 
   await stopped;
   expect(results).toEqual([]);
   expect(queue.batchOf('mail')).toMatchObject({ id: 'm1', attempts: 0 });
+});
+
+test('a wall clock that is set back by a day delays nothing by a day', async () => {
+  put('42', 60_000);
+  vi.setSystemTime(Date.now() - 24 * HOUR_MS);
+  await passed(62_000);
+  expect(sent.map(({ batch }) => batch.body)).toEqual([expect.stringContaining('"42"')]);
+  receiver = () => Promise.resolve({ kind: 'failed', reason: 'it answered 500' });
+  put('7');
+  await passed(0);
+  vi.setSystemTime(Date.now() - 24 * HOUR_MS);
+  receiver = () => Promise.resolve({ kind: 'delivered' });
+  await passed(2000);
+  expect(results.at(-1)).toBe('delivered 1');
 });

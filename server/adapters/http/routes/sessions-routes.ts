@@ -47,7 +47,7 @@ export function sessionsRoutes(options: SessionsRoutesOptions): Route[] {
 }
 
 /** For a reader who is no admin. */
-export function withoutAddresses(explanation: Explanation): Explanation {
+function withoutAddresses(explanation: Explanation): Explanation {
   const sessions = explanation.sessions.map(({ peerAddress: _peer, ...session }) => ({ ...session, address: null }));
   return { ...explanation, sessions };
 }
