@@ -29,7 +29,7 @@ export interface BlockOptions {
 export async function block(options: BlockOptions, user: string, other: string): Promise<boolean> {
   const { store, users, ledger, reports, clock, maxBlocks } = options;
   const blocker = users.peek(user);
-  // A block of a user whom the next run does not know would outlive what it hides.
+  // Otherwise the next run could have the block, but not the user that it hides.
   users.ensureStored(blocker);
   const { hiddenFrom } = blocker;
   if (hiddenFrom?.has(other) === true) return true;

@@ -1,6 +1,6 @@
 /**
  * Edits friend lists one after another: checks, stores and announces each edit. A large edit takes several loop turns.
- * An edit takes effect as a whole or not at all, whatever happens to storage. The roster knows how to store an edit in
+ * An edit takes effect as a whole or not at all, even if storage fails. The roster knows how to store an edit in
  * parts, and fan-out knows how to announce it.
  */
 import type { Fanout } from '../fanout/fanout.ts';

@@ -19,7 +19,7 @@ export interface BurialOptions {
   readonly buckets: number;
   readonly members: MemberList;
   readonly graceMs: number;
-  /** Has the record of the user written without whom it should not hold. */
+  /** Has the record of the user written without the sessions that it should not hold. */
   readonly touch: (user: string) => void;
 }
 

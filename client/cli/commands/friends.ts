@@ -22,7 +22,7 @@ import { harmless } from '../terminal/terminal-text.ts';
 const help = [
   'presence-hub friends add USER FRIEND [--oneway]       makes them friends of each other',
   'presence-hub friends remove USER FRIEND [--oneway]    ends the friendship',
-  'presence-hub friends list USER [--json]               whom USER follows, one per line',
+  'presence-hub friends list USER [--json]               the users that USER follows, one per line',
   'presence-hub friends import FILE.csv [--oneway]       reads lines of user,friend; - is standard input',
   '',
   '  --oneway          only USER follows FRIEND',
@@ -48,7 +48,7 @@ function readAction({ words, flags: given }: Line, io: Io): Result<Action> {
   const isOneway = given.oneway === true;
   if (given.json === true && verb !== 'list') return fail('--json requires list');
   if (isOneway && verb === 'list')
-    return fail('--oneway cannot be used with list, which always shows whom USER follows');
+    return fail('--oneway cannot be used with list, which always shows the users that USER follows');
   switch (verb) {
     case 'add':
     case 'remove':
