@@ -6,7 +6,7 @@
  */
 import type { Environment } from '../../shared/environment.ts';
 import { fail, ok, type Result } from '../../shared/result.ts';
-import { faultAcross, warningsFor } from './rules.ts';
+import { faultAcross, warningsFor, warningsForFlags } from './rules.ts';
 import { flagOf, laterSettings, settings, type SettingName, type Values } from './settings.ts';
 import { give, quoted, readEnvironment, readSettingsFile, type Given, type GivenSettings } from './sources.ts';
 
@@ -33,7 +33,7 @@ export function readConfig(sources: ConfigSources): Result<{ config: Config; war
   const config = Object.freeze(withDerivedDefaults(valuesOf(given)));
   const problem = faultAcross(config);
   if (problem !== undefined) return fail(problem);
-  const warnings = [...warningsFor(config, (name) => given.has(name))];
+  const warnings = [...warningsFor(config, (name) => given.has(name)), ...warningsForFlags(given)];
   if (injected.length > 0)
     warnings.unshift(
       `ignored, because Kubernetes injects them for Services named hub or hub-…: ${injected.join(', ')}`,

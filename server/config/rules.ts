@@ -2,6 +2,7 @@
 import { isLoopback } from '../lib/net/loopback.ts';
 import type { Config } from './config.ts';
 import type { SettingName } from './settings.ts';
+import type { GivenSettings } from './sources.ts';
 
 /** Returns what is wrong with settings that are valid by themselves, in one sentence. */
 export function faultAcross(config: Config): string | undefined {
@@ -50,6 +51,24 @@ export function warningsFor(config: Config, isGiven: (name: SettingName) => bool
     );
   }
   return warnings;
+}
+
+const secrets: ReadonlySet<SettingName> = new Set([
+  'HUB_JWT_SECRET',
+  'HUB_ADMIN_TOKEN',
+  'HUB_METRICS_TOKEN',
+  'HUB_WEBHOOK_SECRET',
+]);
+
+/** Warns of secrets on the command line. They may also be the user info of a URL. */
+export function warningsForFlags(given: GivenSettings): readonly string[] {
+  return [...given].flatMap(([name, { value, saidAs }]) => {
+    const isSecret = secrets.has(name) || /^\w+:\/\/[^/?#]*@/.test(value);
+    if (!isSecret || !saidAs.startsWith('--')) return [];
+    return [
+      `${saidAs} holds a secret, which everyone on this machine can read in the list of processes: set ${name} instead`,
+    ];
+  });
 }
 
 function isTcpBeyondLoopback({ tcpPort, tcpHost }: Config): boolean {

@@ -156,6 +156,7 @@ const settingsByField = {
     86_400_000,
     'how long a webhook that is not delivered is tried again',
   ),
+  webhookMax: setting('HUB_WEBHOOK_MAX', count, 1_000_000, 'events that may wait for the receiver of one webhook rule'),
   webhookAllow: setting('HUB_WEBHOOK_ALLOW', text, '', 'link-local addresses to which webhooks may be posted'),
   historyDays: setting(
     'HUB_HISTORY_DAYS',
@@ -175,6 +176,12 @@ export const laterSettings = [
   { name: 'HUB_WORKERS', accepts: '1', help: 'processes that share the port' },
   { name: 'HUB_ROSTER', accepts: 'sqlite', help: 'where friend lists are stored' },
   { name: 'HUB_REDIS_URL', accepts: undefined, help: 'the bus of a cluster' },
+  { name: 'HUB_REDIS_PREFIX', accepts: 'ph:', help: 'the beginning of all names in Redis' },
+  { name: 'HUB_NODE_LEASE_MS', accepts: '6000', help: 'how long a node of a cluster may be silent' },
+  { name: 'HUB_NODE_URL', accepts: undefined, help: 'where the other nodes of a cluster reach this one' },
+  { name: 'HUB_ROSTER_TOKEN', accepts: undefined, help: 'the token for a roster service' },
+  { name: 'HUB_ROSTER_TTL_MS', accepts: '60000', help: 'how long the answers of a roster service are kept' },
+  { name: 'HUB_DATABASE_URL', accepts: undefined, help: 'PostgreSQL for history and blocks' },
 ] as const satisfies readonly LaterSetting[];
 
 type Fields = typeof settingsByField;

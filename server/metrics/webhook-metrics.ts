@@ -10,7 +10,7 @@ export interface WebhookSource {
 export function registerWebhooks(registry: Registry, source: WebhookSource): void {
   const events: Counter = new Counter({
     name: 'presence_hub_webhook_events_total',
-    help: 'Webhook events by result; failed: an attempt, which is repeated; replaced: by a later event of the user',
+    help: 'Webhook events by result; failed: an attempt, which is repeated; replaced: by a later event of the user; dropped: no room',
     labelNames: ['rule', 'result'],
     registers: [registry],
     collect: () => {

@@ -46,13 +46,19 @@ export interface QueueCounts {
   readonly dead: number;
 }
 
+/** What became of events of a rule: their place was taken or they were not wanted any more, or there was no room. */
+export interface Applied {
+  replaced: number;
+  dropped: number;
+}
+
 /** Every method throws if storage fails, and has then changed nothing. */
 export interface WebhookQueue {
   /**
-   * Applies the steps. Must be called in the transaction that stores the entries of their users.
-   * @returns how many waiting events were replaced or dropped, by rule.
+   * Applies the steps. Must be called in the transaction that stores the entries of their users. An event of one more
+   * user than may wait is dropped. @returns what became of other events, by rule.
    */
-  apply(steps: readonly QueueStep[], nowMs: number): ReadonlyMap<string, number>;
+  apply(steps: readonly QueueStep[], nowMs: number): ReadonlyMap<string, Applied>;
   /** The batch of the rule that is on its way. */
   batchOf(rule: string): Batch | undefined;
   /**

@@ -64,12 +64,16 @@ interface Running {
   /** The latest change of each user that is not in the queue yet. */
   readonly pending: Map<string, ShownChange>;
   lastFailure: string | null;
+  /** Whether events were dropped since the last delivery. */
+  isFull: boolean;
 }
+
+type Result = SendResult | 'replaced' | 'dropped';
 
 export class Webhooks {
   readonly #options: WebhooksOptions;
   readonly #running = new Map<string, Running>();
-  readonly #results = new Map<string, Record<SendResult | 'replaced', number>>();
+  readonly #results = new Map<string, Record<Result, number>>();
   #timer: NodeJS.Timeout | undefined;
   #replacing = Promise.resolve();
 
@@ -111,8 +115,11 @@ export class Webhooks {
         if (step !== undefined) steps.push(step);
       }
     }
-    const gone = this.#options.queue.apply(steps, this.#options.now());
-    for (const [rule, count] of gone) this.#count(rule, 'replaced', count);
+    const applied = this.#options.queue.apply(steps, this.#options.now());
+    for (const [rule, { replaced, dropped }] of applied) {
+      this.#count(rule, 'replaced', replaced);
+      if (dropped > 0) this.#onDropped(rule, dropped);
+    }
   }
 
   /** The transaction of `storePending` was committed. */
@@ -157,7 +164,7 @@ export class Webhooks {
   }
 
   /** Events by rule and result since the start, for metrics. */
-  get results(): ReadonlyMap<string, Readonly<Record<SendResult | 'replaced', number>>> {
+  get results(): ReadonlyMap<string, Readonly<Record<Result, number>>> {
     return this.#results;
   }
 
@@ -218,7 +225,7 @@ export class Webhooks {
       },
       onHealth,
     });
-    this.#running.set(rule.name, { rule, sender, pending: new Map(), lastFailure: null });
+    this.#running.set(rule.name, { rule, sender, pending: new Map(), lastFailure: null, isFull: false });
     sender.wake();
   }
 
@@ -237,7 +244,16 @@ export class Webhooks {
       log.warn({ ...facts, reason }, 'a webhook could not be delivered: it is tried again');
     }
     if (result === 'dead') log.warn({ ...facts, events: count }, 'webhook events are dead: replay them when it works');
+    if (result === 'delivered') running.isFull = false;
     running.lastFailure = result === 'delivered' ? null : (reason ?? running.lastFailure);
+  }
+
+  #onDropped(rule: string, count: number): void {
+    this.#count(rule, 'dropped', count);
+    const running = this.#running.get(rule);
+    if (running === undefined || running.isFull) return;
+    running.isFull = true;
+    this.#options.log.warn({ rule }, 'webhook events are dropped, because HUB_WEBHOOK_MAX of them wait');
   }
 
   #stepOf(rule: Rule, { user, from, to, cause, at }: ShownChange): QueueStep | undefined {
@@ -250,10 +266,10 @@ export class Webhooks {
     return { kind: 'put', event };
   }
 
-  #count(rule: string, result: SendResult | 'replaced', count: number): void {
+  #count(rule: string, result: Result, count: number): void {
     let results = this.#results.get(rule);
     if (results === undefined) {
-      results = { delivered: 0, failed: 0, dead: 0, replaced: 0 };
+      results = { delivered: 0, failed: 0, dead: 0, replaced: 0, dropped: 0 };
       this.#results.set(rule, results);
     }
     results[result] += count;

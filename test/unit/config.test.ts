@@ -100,6 +100,7 @@ describe('defaults and sources', () => {
       webhookFile: null,
       webhookKeepMs: 86_400_000,
       webhookAllow: '',
+      webhookMax: 1_000_000,
     });
     expect(Object.isFrozen(configOf({}))).toBe(true);
   });
@@ -434,4 +435,38 @@ test('the help lists every setting that the contract names, with its flag', () =
     expect(help).toContain(`  ${name} `);
     expect(help).toContain(`--${name.slice(4).toLowerCase().replaceAll('_', '-')} `);
   }
+});
+
+describe('a secret in a flag', () => {
+  const warningsOfFlags = (...args: string[]): readonly string[] => {
+    const result = read({ args });
+    if (!result.ok) throw new Error(result.problem);
+    return result.value.warnings;
+  };
+
+  test.each([
+    ['--admin-token', 'a-long-admin-token'],
+    ['--metrics-token', 'a-long-metrics-token'],
+    ['--webhook-secret', 'whsec_c2VjcmV0'],
+    ['--webhook-url', 'https://me:hush@shop.example/'],
+  ])('%s gives a warning that does not repeat it', (flag, value) => {
+    const [warning, ...others] = warningsOfFlags(`${flag}=${value}`);
+    expect(others).toEqual([]);
+    expect(warning).toContain(`${flag} holds a secret`);
+    expect(warning).not.toContain(value);
+  });
+
+  test('gives none in the environment, and a URL without user info is no secret', () => {
+    expect(warningsOf({ HUB_ADMIN_TOKEN: 'a-long-admin-token' })).toEqual([]);
+    expect(warningsOfFlags('--webhook-url=https://shop.example/a@b')).toEqual([]);
+  });
+});
+
+test.each([
+  ['HUB_REDIS_PREFIX', 'ph:', 'x:'],
+  ['HUB_NODE_LEASE_MS', '6000', '3000'],
+  ['HUB_ROSTER_TTL_MS', '60000', '1'],
+])('%s of the cluster may have its default, and stops the start otherwise', (name, accepted, other) => {
+  expect(warningsOf({ [name]: accepted })).toEqual([]);
+  expect(problemOf({ env: { [name]: other } })).toContain(`${name} asks for what this version does not have yet`);
 });

@@ -63,7 +63,7 @@ export async function openStorage(context: HubContext): Promise<Storage> {
       store.raiseCeiling(ceiling);
     }),
   );
-  const webhookQueue = new SqliteWebhookQueue(database);
+  const webhookQueue = new SqliteWebhookQueue(database, config.webhookMax);
   const historyStore = new SqliteHistory(database, config.historyPerDay);
   const isDurable = config.data !== MEMORY;
   return { store, roster, versions, webhookQueue, historyStore, scrubber, health, isDurable };

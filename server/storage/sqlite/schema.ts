@@ -159,6 +159,15 @@ export const steps: readonly string[] = [
   -- An export reads, and an erasure deletes, the webhook events of one user.
   CREATE INDEX webhook_event_user ON webhook_event (user);
   CREATE INDEX webhook_dead_user ON webhook_dead (user);
+  -- How many events of each rule wait: counting a million of them would take too long.
+  CREATE TABLE webhook_waiting (rule TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO webhook_waiting SELECT rule, count(*) FROM webhook_event GROUP BY rule;
+  CREATE TRIGGER webhook_event_added AFTER INSERT ON webhook_event BEGIN
+    INSERT INTO webhook_waiting VALUES (new.rule, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+  END;
+  CREATE TRIGGER webhook_event_removed AFTER DELETE ON webhook_event BEGIN
+    UPDATE webhook_waiting SET count = count - 1 WHERE rule = old.rule;
+  END;
   `,
 ];
 

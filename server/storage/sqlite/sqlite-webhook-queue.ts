@@ -1,5 +1,5 @@
 /** The queue of webhook events in SQLite. Must not know the rules or how events are sent. */
-import type { Batch, QueueCounts, QueueStep, WebhookEvent, WebhookQueue } from '../../webhooks/queue.ts';
+import type { Applied, Batch, QueueCounts, QueueStep, WebhookEvent, WebhookQueue } from '../../webhooks/queue.ts';
 import { eventJson, MAX_BATCH } from '../../webhooks/queue.ts';
 import { inTransaction, type SqlDatabase, type SqlStatement } from './sqlite.ts';
 
@@ -14,6 +14,8 @@ const MAX_PASSED_OVER = 2_000;
 
 export class SqliteWebhookQueue implements WebhookQueue {
   readonly #db: SqlDatabase;
+  readonly #maxWaiting: number;
+  readonly #count: SqlStatement<{ readonly count: number }>;
   readonly #find: SqlStatement<Pick<WebhookEvent, 'from' | 'dueAt'>>;
   readonly #put: SqlStatement<never>;
   readonly #drop: SqlStatement<never>;
@@ -29,10 +31,16 @@ export class SqliteWebhookQueue implements WebhookQueue {
   readonly #dropBatch: SqlStatement<never>;
   readonly #retry: SqlStatement<never>;
 
-  constructor({ db }: { readonly db: SqlDatabase }) {
+  /** `maxWaiting`: maximum waiting events of a rule. */
+  constructor({ db }: { readonly db: SqlDatabase }, maxWaiting: number) {
     this.#db = db;
+    this.#maxWaiting = maxWaiting;
+    this.#count = db.prepare('SELECT count FROM webhook_waiting WHERE rule = ?');
     this.#find = db.prepare('SELECT origin AS "from", due_at AS dueAt FROM webhook_event WHERE rule = ? AND user = ?');
-    this.#put = db.prepare('REPLACE INTO webhook_event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    this.#put = db.prepare(`
+      INSERT INTO webhook_event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET id = excluded.id, at = excluded.at, origin = excluded.origin, status = excluded.status,
+        cause = excluded.cause, entry = excluded.entry, due_at = excluded.due_at`);
     this.#drop = db.prepare('DELETE FROM webhook_event WHERE rule = ? AND user = ?');
     this.#due = db.prepare(
       `SELECT id, user, at, origin AS "from", status, cause, entry, due_at AS dueAt FROM webhook_event
@@ -54,14 +62,18 @@ export class SqliteWebhookQueue implements WebhookQueue {
     this.#retry = db.prepare('UPDATE webhook_batch SET attempts = ?, next_at = ? WHERE rule = ?');
   }
 
-  apply(steps: readonly QueueStep[], nowMs: number): ReadonlyMap<string, number> {
-    const gone = new Map<string, number>();
-    const count = (rule: string): void => void gone.set(rule, (gone.get(rule) ?? 0) + 1);
+  apply(steps: readonly QueueStep[], nowMs: number): ReadonlyMap<string, Applied> {
+    const applied = new Map<string, Applied>();
+    const count = (rule: string, what: keyof Applied): void => {
+      const counts = applied.get(rule) ?? { replaced: 0, dropped: 0 };
+      counts[what]++;
+      applied.set(rule, counts);
+    };
     for (const step of steps) {
       if (step.kind === 'put') this.#replace(step.event, nowMs, count);
-      else if (this.#drop.run(step.rule, step.user).changes > 0) count(step.rule);
+      else if (this.#drop.run(step.rule, step.user).changes > 0) count(step.rule, 'replaced');
     }
-    return gone;
+    return applied;
   }
 
   batchOf(rule: string): Batch | undefined {
@@ -126,7 +138,7 @@ export class SqliteWebhookQueue implements WebhookQueue {
     const rows = this.#db
       .prepare<{ readonly rule: string; readonly queued: number; readonly dead: number }>(
         `SELECT rule, sum(queued) AS queued, sum(dead) AS dead FROM (
-           SELECT rule, count(*) AS queued, 0 AS dead FROM webhook_event GROUP BY rule
+           SELECT rule, count AS queued, 0 AS dead FROM webhook_waiting
            UNION ALL SELECT rule, count, 0 FROM webhook_batch
            UNION ALL SELECT rule, sum(is_replayed), sum(1 - is_replayed) FROM webhook_dead GROUP BY rule
          ) GROUP BY rule`,
@@ -141,7 +153,7 @@ export class SqliteWebhookQueue implements WebhookQueue {
       for (const [rule, { queued, dead }] of this.counts()) {
         if (rules.includes(rule)) continue;
         count += queued + dead;
-        for (const table of ['webhook_event', 'webhook_batch', 'webhook_dead']) {
+        for (const table of ['webhook_event', 'webhook_waiting', 'webhook_batch', 'webhook_dead']) {
           this.#db.prepare(`DELETE FROM ${table} WHERE rule = ?`).run(rule);
         }
       }
@@ -172,10 +184,14 @@ export class SqliteWebhookQueue implements WebhookQueue {
     });
   }
 
-  #replace(event: WebhookEvent, nowMs: number, count: (rule: string) => void): void {
+  #replace(event: WebhookEvent, nowMs: number, count: (rule: string, what: keyof Applied) => void): void {
     const { rule, user, id, at, status, cause, entry, dueAt } = event;
     const waiting = this.#find.get(rule, user);
-    if (waiting !== undefined) count(rule);
+    if (waiting !== undefined) count(rule, 'replaced');
+    else if ((this.#count.get(rule)?.count ?? 0) >= this.#maxWaiting) {
+      count(rule, 'dropped');
+      return;
+    }
     // The user is back in the status of which the receiver knows, before anything was due: nothing has happened.
     if (waiting?.from === status && waiting.dueAt > nowMs) this.#drop.run(rule, user);
     else this.#put.run(rule, user, id, at, waiting?.from ?? event.from, status, cause, entry, dueAt);

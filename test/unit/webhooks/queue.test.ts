@@ -6,8 +6,8 @@ import { MAX_BATCH, type QueueStep, type WebhookEvent } from '../../../server/we
 const NOBODY_HELD = (): boolean => false;
 const AT = 1_000_000;
 
-function openQueue(): SqliteWebhookQueue {
-  return new SqliteWebhookQueue(openDatabase(':memory:', { sync: 'normal', wallMs: AT }));
+function openQueue(maxWaiting = 100_000): SqliteWebhookQueue {
+  return new SqliteWebhookQueue(openDatabase(':memory:', { sync: 'normal', wallMs: AT }), maxWaiting);
 }
 
 let ids = 0;
@@ -38,7 +38,9 @@ function form(queue: SqliteWebhookQueue, nowMs = AT, isHeld = NOBODY_HELD as (us
 test('a later event of a user takes the place of the waiting one, has its own id, and keeps the first `from` (N4)', () => {
   const queue = openQueue();
   queue.apply([put('42', { id: 'a', from: 'online', status: 'away' })], AT);
-  expect(queue.apply([put('42', { id: 'b', from: 'away', status: 'offline' })], AT)).toEqual(new Map([['mail', 1]]));
+  expect(queue.apply([put('42', { id: 'b', from: 'away', status: 'offline' })], AT)).toEqual(
+    new Map([['mail', { replaced: 1, dropped: 0 }]]),
+  );
   expect(form(queue)).toEqual([
     expect.objectContaining({ id: 'b', from: 'online', entry: { user: '42', status: 'offline' } }),
   ]);
@@ -131,4 +133,20 @@ test('an erased user is in no waiting event, no batch and no dead event', () => 
   queue.eraseUser('7');
   expect(queue.batchOf('mail')).toBeUndefined();
   expect(queue.nextDueAt('mail')).toBeUndefined();
+});
+
+test('more events than may wait for a rule are dropped, until there is room again', () => {
+  const queue = openQueue(2);
+  queue.apply([put('1'), put('2')], AT);
+  expect(queue.apply([put('3'), put('1'), put('3', { rule: 'other' })], AT)).toEqual(
+    new Map([['mail', { replaced: 1, dropped: 1 }]]),
+  );
+  expect(queue.counts().get('mail')).toEqual({ queued: 2, dead: 0 });
+  queue.eraseUser('1');
+  expect(queue.apply([put('4')], AT)).toEqual(new Map());
+  expect(form(queue).map(({ entry }) => entry.user)).toEqual(['2', '4']);
+  queue.apply([put('5'), put('6')], AT);
+  expect(queue.counts().get('mail')).toEqual({ queued: 4, dead: 0 });
+  expect(queue.keepOnly([])).toBe(5);
+  expect(queue.counts()).toEqual(new Map());
 });

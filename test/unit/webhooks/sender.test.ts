@@ -17,7 +17,7 @@ let sender: Sender;
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_000_000 });
-  queue = new SqliteWebhookQueue(openDatabase(':memory:', { sync: 'normal', wallMs: Date.now() }));
+  queue = new SqliteWebhookQueue(openDatabase(':memory:', { sync: 'normal', wallMs: Date.now() }), 1000);
   sent = [];
   results = [];
   receiver = () => Promise.resolve({ kind: 'delivered' });
