@@ -200,7 +200,6 @@ export class SqliteRoster implements Roster {
     for (const edge of removed) this.#tombstones.bury(edge, atMs);
     const added = makes.filter(({ user, friend }) => Number(this.#make.run(user, friend, atMs).changes) === 1);
     for (const edge of added) this.#tombstones.unbury(edge);
-    for (const user of new Set([...removed, ...added].map((edge) => edge.user))) this.#lists.store(user);
     return { added, removed };
   }
 

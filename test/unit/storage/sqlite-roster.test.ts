@@ -53,7 +53,7 @@ describe('the row of a whole list', () => {
     edges: [{ user, friend }],
   });
 
-  test('is right after every edit, and gone with the last friend', () => {
+  test('is made by the first read after an edit, always right, and gone with the last friend', () => {
     const database = openDatabase(':memory:', { sync: 'normal', wallMs: 1000 });
     const roster = new SqliteRoster(database);
     const expected = new Map<string, Set<string>>();
@@ -66,7 +66,10 @@ describe('the row of a whole list', () => {
       if (isAdded) friends.add(friend);
       else friends.delete(friend);
       roster.edit(edit(user, friend, isAdded ? 'add' : 'remove'), at);
+      // Some lists are read after each edit, and some after several.
+      if (at % 3 === 0) expect(roster.friendsOf(user)).toEqual([...friends].sort());
     }
+    for (const [user, friends] of expected) expect(roster.friendsOf(user)).toEqual([...friends].sort());
     for (const friend of expected.get('u0') ?? []) roster.edit(edit('u0', friend, 'remove'), 3000);
     expected.get('u0')?.clear();
     const rows = database.db
@@ -75,7 +78,6 @@ describe('the row of a whole list', () => {
     expect(rows.map((row) => [row.user, row.friends])).toEqual(
       ['u1', 'u2', 'u3', 'u4'].map((user) => [user, [...(expected.get(user) ?? [])].sort().join(',')]),
     );
-    for (const [user, friends] of expected) expect(roster.friendsOf(user)).toEqual([...friends].sort());
     database.close();
   });
 
