@@ -180,7 +180,7 @@ function buildActions(
   intake: Intake,
 ): Actions {
   const { config, clock, stalls, sessionIds, onStop } = context;
-  const { storage, users, ledger, journal, presence } = core;
+  const { storage, users, ledger, journal, keep } = core;
   const { store, roster, versions, health, scrubber } = storage;
   const { maxFriends } = config;
   const now = (): number => versions.now(clock.now().wallMs);
@@ -188,7 +188,7 @@ function buildActions(
   const edits = new RosterEdits({ roster, fanout, turns, maxFriends, now, onHealth });
   onStop(() => edits.stop());
   const { reports } = fanout;
-  const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: maxFriends };
+  const blocks = { store, users, keep, ledger, reports, clock, maxBlocks: maxFriends };
   const explained = (user: string) => explain({ sessionIds, clock, stalls, users, journal }, user);
   const erasure = new EraseUser({
     ...storage,

@@ -58,6 +58,10 @@ export class Buckets {
     return this.#chains.reduce((least, { clock }) => Math.min(least, clock), Infinity);
   }
 
+  get latestEpoch(): number {
+    return this.#chains.reduce((latest, { epoch }) => Math.max(latest, epoch), 0);
+  }
+
   get isBehind(): boolean {
     const nowMs = this.#options.now();
     return [...this.#behind.values()].some((sinceMs) => nowMs - sinceMs > BEHIND_MS);
@@ -117,13 +121,19 @@ export class Buckets {
     }
   }
 
-  /** Reads all buckets again. `fork`: names the operations that start a new epoch in each. */
-  async recover(fork: (() => string) | undefined): Promise<void> {
+  /**
+   * Reads all buckets again. After a fork, and in a bucket without any data, an epoch starts: what a client was told
+   * before it may not be known any more. `newOp` names an operation.
+   */
+  async recover(hasForked: boolean, newOp: () => string): Promise<void> {
     const generation = this.#generation;
     const { now, engine } = this.#options;
     const recoverOne = async (chain: Chain, bucket: number): Promise<void> => {
       chain.listen(now());
-      if (fork !== undefined && chain.clock > 0) await engine.epoch(bucket, chain.clock, fork());
+      if (hasForked && chain.clock > 0) await engine.epoch(bucket, chain.clock, newOp());
+      if (generation === this.#generation) await this.#read(bucket);
+      if (chain.epoch > 0 || generation !== this.#generation) return;
+      await engine.epoch(bucket, 0, newOp());
       if (generation === this.#generation) await this.#read(bucket);
     };
     await Promise.all(this.#chains.map(recoverOne));

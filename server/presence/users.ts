@@ -177,6 +177,21 @@ export class Users {
     return frozen;
   }
 
+  /**
+   * Lifts a block. The viewer sees the user's own entry again, with a version above all that it has seen, which
+   * `versionAfter` must return. @returns whether the user must be stored, because its version was raised.
+   */
+  reveal(user: User, viewer: string, versionAfter: (seen: number) => number): boolean {
+    const frozen = this.unhide(user, viewer);
+    if (frozen === undefined) return false;
+    const v = Math.max(user.v, frozen.v);
+    if (v === 0) return false; // nobody has ever seen this user
+    user.v = versionAfter(v);
+    user.entryJson = null;
+    user.adminEntryJson = null;
+    return true;
+  }
+
   /** Ends everything that `hide` began for this user. */
   unhideAll(user: User): void {
     this.#blocks.liftAll(user.id);

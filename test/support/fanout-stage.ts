@@ -182,9 +182,10 @@ export class FanoutStage {
       if (this.storageFails) throw new Error('storage fails');
     };
     const store: Pick<Store, 'block' | 'unblock'> = { block: take, unblock: take };
-    const { users, presence, ledger, clock } = this.core;
+    const { users, ledger, clock } = this.core;
     const { reports } = this.fanout;
-    const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: 10_000 };
+    const keep = (): void => undefined;
+    const blocks = { store, users, keep, ledger, reports, clock, maxBlocks: 10_000 };
     this.blocks = {
       block: (user, other) => block(blocks, user, other),
       unblock: (user, other) => unblock(blocks, user, other),
