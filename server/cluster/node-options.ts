@@ -13,6 +13,8 @@ export interface NodeHost {
   readonly onBegan: (user: string, device: string) => void;
   /** A session over HTTP goes on on another node. */
   readonly onOvertaken: (user: string, k: string) => void;
+  /** Another node has sent a text. */
+  readonly onMail: (text: string) => void;
   /** The subscription is dead although commands are answered: has it replaced. */
   readonly onDeaf: () => void;
 }

@@ -30,6 +30,7 @@ type State = 'away' | 'recovering' | 'up';
 export class ClusterNode implements EngineEvents {
   readonly replicas: Replicas;
   readonly members: MemberList;
+  readonly mail: EngineEvents['mail'];
   readonly #options: NodeOptions;
   readonly #buckets: Buckets;
   readonly #publisher: Publisher;
@@ -54,6 +55,7 @@ export class ClusterNode implements EngineEvents {
     this.#options = options;
     const { engine, buckets, host, now, graceMs } = options;
     this.#inc = options.newInc();
+    this.mail = host.onMail;
     this.#buckets = new Buckets({
       engine,
       now,
@@ -142,8 +144,7 @@ export class ClusterNode implements EngineEvents {
   /** Holds these users. Resolved when all are known, and undefined if they are already. */
   load(users: readonly string[]): Promise<void> | undefined {
     const unknown = users.map((user) => this.replicas.acquire(user)).filter(({ isKnown }) => !isKnown);
-    if (unknown.length === 0) return undefined;
-    return this.#buckets.load(unknown);
+    return unknown.length === 0 ? undefined : this.#buckets.load(unknown);
   }
 
   message(bucket: number, text: string): void {
@@ -211,8 +212,8 @@ export class ClusterNode implements EngineEvents {
   #compare(replica: Replica): void {
     const { record, user } = replica;
     const isHere = this.#options.host.own(user).sessions.length > 0;
-    const wasHere = [this.#inc, ...this.#former].some((inc) => record?.parts?.[inc] !== undefined);
-    if (isHere || wasHere || replica.isLost) this.#publisher.touch(user);
+    const wasHere = (): boolean => [this.#inc, ...this.#former].some((inc) => record?.parts?.[inc] !== undefined);
+    if (isHere || replica.isLost || wasHere()) this.#publisher.touch(user);
   }
 
   async #renew(): Promise<Members | undefined> {

@@ -102,6 +102,7 @@ class SimNode {
       message: (bucket, text) => this.node.message(bucket, text),
       away: () => this.node.away(),
       back: () => this.node.back(),
+      mail: () => undefined,
     });
     this.node = new ClusterNode({
       engine,
@@ -118,6 +119,7 @@ class SimNode {
         report: (user, entry, v) => run.reported(this, user, entry, v),
         onBegan: (user, device) => void this.presence.leaveDevice(user, device, this.moment()),
         onOvertaken: (user, k) => this.#endOverHttp(user, k),
+        onMail: () => undefined,
         onDeaf: () => run.engine.setFault(name, 'none'),
       },
     });
