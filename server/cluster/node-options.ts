@@ -15,6 +15,8 @@ export interface NodeHost {
   readonly onOvertaken: (user: string, k: string) => void;
   /** This node was buried and begins again: what its sessions waited for may have happened on another one. */
   readonly onRejoin: () => void;
+  /** Another node has sent a text. */
+  readonly onMail: (text: string) => void;
   /** The subscription is dead although commands are answered: has it replaced. */
   readonly onDeaf: () => void;
 }

@@ -12,7 +12,6 @@ import { Buckets } from './buckets.ts';
 import { Conditions } from './conditions.ts';
 import type { EngineEvents, Members, Stored } from './engine.ts';
 import { MemberList, SUSPECT_MS } from './members.ts';
-import type { Fates } from './record/next-record.ts';
 import type { NodeOptions } from './node-options.ts';
 import { Publisher } from './publisher.ts';
 import { Replicas, type Replica } from './replicas.ts';
@@ -32,10 +31,10 @@ type State = 'away' | 'recovering' | 'up';
 export class ClusterNode implements EngineEvents {
   readonly replicas: Replicas;
   readonly members: MemberList;
+  readonly mail: EngineEvents['mail'];
   readonly #options: NodeOptions;
   readonly buckets: Buckets;
   readonly publisher: Publisher;
-  readonly #fates: Fates;
   readonly #burial: Burial;
   #inc: string;
   #former: readonly string[] = [];
@@ -56,6 +55,7 @@ export class ClusterNode implements EngineEvents {
     this.#options = options;
     const { engine, buckets, host, now, graceMs } = options;
     this.#inc = options.newInc();
+    this.mail = host.onMail;
     this.buckets = new Buckets({
       engine,
       now,
@@ -80,11 +80,6 @@ export class ClusterNode implements EngineEvents {
       graceMs: Math.max(graceMs, ORPHAN_GRACE_MS),
       touch: (user) => this.publisher.touch(user),
     });
-    this.#fates = {
-      isGone: (inc) => this.members.isGone(inc),
-      silentMs: (inc) => this.members.silentMs(inc),
-      isOver: (inc, session) => this.#burial.isOver(inc, session),
-    };
     this.publisher = new Publisher({
       engine,
       buckets,
@@ -97,7 +92,7 @@ export class ClusterNode implements EngineEvents {
         user,
         offline: options.offline,
         clock: this.buckets.chain(bucket).clockAt(now()),
-        fates: this.#fates,
+        fates: this.#burial,
         keepsAll: this.#keepsAll,
       }),
       onFenced: () => this.#rejoin(),
@@ -145,8 +140,7 @@ export class ClusterNode implements EngineEvents {
   /** Holds these users. Resolved when all are known, and undefined if they are already. */
   load(users: readonly string[]): Promise<void> | undefined {
     const unknown = users.map((user) => this.replicas.acquire(user)).filter(({ isKnown }) => !isKnown);
-    if (unknown.length === 0) return undefined;
-    return this.buckets.load(unknown);
+    return unknown.length === 0 ? undefined : this.buckets.load(unknown);
   }
 
   message(bucket: number, text: string): void {
@@ -203,7 +197,7 @@ export class ClusterNode implements EngineEvents {
   /** Other nodes may have taken over sessions of this one. */
   #noteRecord(replica: Replica): void {
     const { host, now } = this.#options;
-    const where = { inc: this.#inc, chain: this.buckets.chain(replica.bucket), fates: this.#fates, nowMs: now() };
+    const where = { inc: this.#inc, chain: this.buckets.chain(replica.bucket), fates: this.#burial, nowMs: now() };
     const { ended, began } = takeovers(replica, host.own(replica.user).sessions, where);
     replica.noteWritten(this.#inc);
     for (const k of ended) host.onOvertaken(replica.user, k);
@@ -214,8 +208,8 @@ export class ClusterNode implements EngineEvents {
   #compare(replica: Replica): void {
     const { record, user } = replica;
     const isHere = this.#options.host.own(user).sessions.length > 0;
-    const wasHere = [this.#inc, ...this.#former].some((inc) => record?.parts?.[inc] !== undefined);
-    if (isHere || wasHere || replica.isLost) this.publisher.touch(user);
+    const wasHere = (): boolean => [this.#inc, ...this.#former].some((inc) => record?.parts?.[inc] !== undefined);
+    if (isHere || replica.isLost || wasHere()) this.publisher.touch(user);
   }
 
   async #renew(): Promise<Members | undefined> {

@@ -10,8 +10,9 @@ import { clusterEngineContract, type EngineUnderTest, type Told } from './cluste
 const BUCKETS = 4;
 
 function listening(): { told: Told; events: ConstructorParameters<typeof RedisSupervisor>[0]['events'] } {
-  const told: Told = { messages: [], states: [] };
+  const told: Told = { messages: [], states: [], mail: [] };
   const events = {
+    mail: (text: string): void => void told.mail.push(text),
     message: (bucket: number, text: string): void => void told.messages.push({ bucket, text }),
     away: (): void => void told.states.push('away'),
     back: (): void => void told.states.push('back'),

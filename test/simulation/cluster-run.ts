@@ -104,6 +104,7 @@ class SimNode {
       message: (bucket, text) => this.node.message(bucket, text),
       away: () => this.node.away(),
       back: () => this.node.back(),
+      mail: () => undefined,
     });
     this.node = new ClusterNode({
       engine,
@@ -123,6 +124,7 @@ class SimNode {
         onRejoin: () => undefined,
         onBegan: (user, device) => void this.presence.leaveDevice(user, device, this.moment()),
         onOvertaken: (user, k) => this.#endOverHttp(user, k),
+        onMail: () => undefined,
         onDeaf: () => run.engine.setFault(name, 'none'),
       },
     });

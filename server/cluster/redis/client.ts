@@ -7,6 +7,7 @@ import { createClient } from '@redis/client';
 export interface RedisClient {
   sendCommand(args: readonly string[]): Promise<unknown>;
   subscribe(channels: readonly string[], onMessage: (text: string, channel: string) => void): Promise<void>;
+  unsubscribe(channel: string): Promise<void>;
   /** Closes without waiting for anything. */
   destroy(): void;
 }
@@ -59,6 +60,7 @@ export async function openClient(url: string, onLost: () => void, withinMs: numb
   return {
     sendCommand: (args) => client.sendCommand(args),
     subscribe: (channels, onMessage) => client.sSubscribe([...channels], onMessage),
+    unsubscribe: (channel) => client.sUnsubscribe(channel),
     destroy: end,
   };
 }

@@ -4,7 +4,16 @@
  */
 import { createHash } from 'node:crypto';
 import { bucketTags } from '../bucket.ts';
-import type { BucketRead, Engine, Member, Members, Operation, OperationAnswer, Stored } from '../engine.ts';
+import {
+  isMail,
+  type BucketRead,
+  type Engine,
+  type Member,
+  type Members,
+  type Operation,
+  type OperationAnswer,
+  type Stored,
+} from '../engine.ts';
 import { readStored } from '../record/message.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { BURY, EPOCH, FENCE, REGISTER, RENEW, TICK } from './scripts.ts';
@@ -22,6 +31,8 @@ export interface RedisEngineOptions {
   readonly buckets: number;
   /** What the server says of itself now. A server that was started again or promoted may have lost operations. */
   readonly facts: () => Promise<ServerFacts>;
+  /** Hears the mail to this incarnation from now on. */
+  readonly listenAs: (inc: string) => Promise<void>;
   /** A name for a new history. */
   readonly newHistory: () => string;
 }
@@ -38,6 +49,11 @@ export class RedisEngine implements Engine {
   /** The shard channel on which a bucket is published. */
   channel(bucket: number): string {
     return this.#key(bucket, 'c');
+  }
+
+  /** The shard channel for the mail to one incarnation, or to all nodes. */
+  mailChannel(to: string): string {
+    return this.#memberKey(`to:${to}`);
   }
 
   async read(bucket: number, users: readonly string[]): Promise<BucketRead> {
@@ -73,6 +89,7 @@ export class RedisEngine implements Engine {
   async renew({ inc, beat, state, facts }: Member): Promise<Members> {
     const keys = [this.#memberKey('n'), this.#memberKey('h')];
     const args = [inc, String(beat), state, facts, this.#options.newHistory()];
+    await this.#options.listenAs(inc);
     const [{ runId, replicationId, replicas }, answer] = await Promise.all([
       this.#options.facts(),
       this.#run(RENEW, keys, args),
@@ -94,6 +111,11 @@ export class RedisEngine implements Engine {
   async fence(bucket: number, inc: string): Promise<readonly string[]> {
     const keys = [this.#key(bucket, 'm'), this.#key(bucket, `i:${inc}`)];
     return texts(await this.#run(FENCE, keys, [inc, String(REMEMBERED_MS)])).flatMap((user) => user ?? []);
+  }
+
+  async send(to: string, text: string): Promise<void> {
+    if (!isMail(text)) throw new RangeError('the mail is too long');
+    await this.#options.send(['SPUBLISH', this.mailChannel(to), text]);
   }
 
   #key(bucket: number, name: string): string {

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { StartError } from '../../lib/start-error.ts';
-import type { EngineEvents } from '../engine.ts';
+import { EVERYBODY, isMail, type EngineEvents } from '../engine.ts';
 import { openClient, within, type RedisClient } from './client.ts';
 import { RedisEngine } from './redis-engine.ts';
 import { factsOf, faultOf, faultOfError, readInfo, REFUSED, type ServerFacts } from './server-facts.ts';
@@ -43,6 +43,8 @@ export class RedisSupervisor {
   readonly #options: SupervisorOptions;
   readonly #bucketOf: ReadonlyMap<string, number>;
   #clients: Clients | undefined;
+  /** The incarnation whose mail is heard. */
+  #inc = '';
   #facts: ServerFacts = { runId: '', replicationId: '', isMaster: true, replicas: undefined };
   /** Commands without an answer, oldest first. */
   readonly #waiting = new Set<Waiting>();
@@ -64,6 +66,7 @@ export class RedisSupervisor {
       prefix,
       buckets,
       facts: () => this.#readFacts(),
+      listenAs: (inc) => this.#listenAs(inc),
       newHistory: () => randomUUID(),
     });
     this.engine = engine;
@@ -125,15 +128,45 @@ export class RedisSupervisor {
   /** `of`: the pair that the client belongs to when it is lost. */
   async #openPush(of: () => Clients | undefined): Promise<RedisClient> {
     const push: RedisClient = await openClient(this.#options.url, () => void this.#losePush(push, of()), ANSWER_MS);
-    const onMessage = (text: string, channel: string): void => {
-      const bucket = this.#bucketOf.get(channel);
-      if (bucket !== undefined && of()?.push === push) this.#options.events.message(bucket, text);
-    };
     try {
-      await within(ANSWER_MS, push.subscribe([...this.#bucketOf.keys()], onMessage));
+      await this.#subscribe(push, [...this.#bucketOf.keys(), this.engine.mailChannel(EVERYBODY)]);
+      let inc: string;
+      do {
+        inc = this.#inc;
+        if (inc !== '') await this.#subscribe(push, [this.engine.mailChannel(inc)]);
+      } while (inc !== this.#inc);
       return push;
     } catch (error) {
       push.destroy();
+      throw error;
+    }
+  }
+
+  async #subscribe(push: RedisClient, channels: readonly string[]): Promise<void> {
+    const onMessage = (text: string, channel: string): void => {
+      if (this.#clients?.push === push) this.#hear(text, channel);
+    };
+    await within(ANSWER_MS, push.subscribe(channels, onMessage));
+  }
+
+  #hear(text: string, channel: string): void {
+    const bucket = this.#bucketOf.get(channel);
+    if (bucket !== undefined) this.#options.events.message(bucket, text);
+    else if (isMail(text)) this.#options.events.mail(text);
+  }
+
+  async #listenAs(inc: string): Promise<void> {
+    const clients = this.#clients;
+    const former = this.#inc;
+    if (inc === former) return;
+    this.#inc = inc;
+    if (clients === undefined) return;
+    const { push } = clients;
+    try {
+      await this.#subscribe(push, [this.engine.mailChannel(inc)]);
+      if (former !== '') await within(ANSWER_MS, push.unsubscribe(this.engine.mailChannel(former)));
+    } catch (error) {
+      if (clients.push === push) this.#loseIf(clients, error);
       throw error;
     }
   }

@@ -17,7 +17,7 @@ afterEach(async () => {
 /** The line that the operator sees, or '' if the start succeeds. */
 async function refusal(url: string): Promise<string> {
   const nothing = (): void => undefined;
-  const events = { message: nothing, away: nothing, back: nothing };
+  const events = { message: nothing, mail: nothing, away: nothing, back: nothing };
   const supervisor = new RedisSupervisor({ url, prefix: 'ph:', buckets: 4, events, warn: nothing });
   try {
     await supervisor.start();
