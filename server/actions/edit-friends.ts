@@ -5,15 +5,12 @@
  */
 import type { Fanout } from '../fanout/fanout.ts';
 import { UNITS_PER_TURN, type TurnBudget } from '../lib/time/turn-budget.ts';
-import type { Parts, Roster, RosterChange, RosterEdit } from '../roster/port.ts';
-
-/** What an edit changed, or whose list it would have made too long. In the second case nothing has changed. */
-export type Edited = { readonly added: number; readonly removed: number } | { readonly full: string };
+import type { Edited, ListEdits, Parts, RosterChange, RosterEdit, StoredRoster } from '../roster/port.ts';
 
 interface RosterEditsOptions {
   readonly roster: Omit<
-    Roster,
-    'changesSince' | 'edit' | 'follows' | 'followersAfter' | 'forgetTombstones' | 'overfull'
+    StoredRoster,
+    'changesSince' | 'edit' | 'follows' | 'followersAfter' | 'forgetTombstones' | 'load' | 'overfull'
   >;
   readonly fanout: Pick<Fanout, 'beginListEdit'>;
   readonly turns: TurnBudget;
@@ -35,7 +32,7 @@ interface Committed {
 const EDGE_COST = 4;
 const RETRY_AFTER_MS = 1000;
 
-export class RosterEdits {
+export class RosterEdits implements ListEdits {
   readonly #options: RosterEditsOptions;
   /** Edits that wait for the one in progress. */
   readonly #queue: (() => void)[] = [];
@@ -47,7 +44,6 @@ export class RosterEdits {
     this.#options = options;
   }
 
-  /** Commits an edit and notifies its watchers. @throws errors of storage; nothing has changed then. */
   async edit(edit: RosterEdit): Promise<Edited> {
     const committed = await this.#alone(() => this.#commit(edit));
     if ('full' in committed) return committed;
@@ -56,10 +52,6 @@ export class RosterEdits {
     return { added: added.length, removed: removed.length };
   }
 
-  /**
-   * Ends all friendships of a user in both directions, forgets that they ever were, and then runs `then`, all before the
-   * next edit. @throws errors of storage; some friendships may have ended then.
-   */
   erase<T>(user: string, then: () => Promise<T>): Promise<T> {
     const { roster, fanout, turns, now } = this.#options;
     return this.#alone(async () => {
@@ -82,6 +74,11 @@ export class RosterEdits {
       while (roster.eraseTombstones(user, now())) await turns.take(UNITS_PER_TURN);
       return then();
     });
+  }
+
+  /** Nobody else changes the lists of this hub, and none is kept apart from them. */
+  refresh(): Promise<void> {
+    return Promise.resolve();
   }
 
   stop(): void {

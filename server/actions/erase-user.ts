@@ -14,14 +14,14 @@ import type { Session } from '../presence/sessions/session.ts';
 import { eraseEntry, type User } from '../presence/user.ts';
 import type { Users } from '../presence/users.ts';
 import type { VersionClock } from '../presence/version-clock.ts';
+import type { ListEdits } from '../roster/port.ts';
 import type { Store } from '../storage/port.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
 import type { WebhookQueue } from '../webhooks/queue.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
-import type { RosterEdits } from './edit-friends.ts';
 
 export interface EraseOptions {
-  readonly edits: Pick<RosterEdits, 'erase'>;
+  readonly edits: Pick<ListEdits, 'erase'>;
   readonly store: Pick<Store, 'erase' | 'blockersAfter'>;
   readonly historyStore: Pick<HistoryStore, 'eraseSome'>;
   readonly webhookQueue: Pick<WebhookQueue, 'eraseUser'>;

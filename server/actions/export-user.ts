@@ -7,7 +7,7 @@ import type { Explanation } from '../../shared/messages/explain.ts';
 import type { HistoryStore } from '../history/port.ts';
 import type { TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Users } from '../presence/users.ts';
-import type { Roster } from '../roster/port.ts';
+import type { Maybe, Roster } from '../roster/port.ts';
 import type { Store } from '../storage/port.ts';
 import type { WebhookQueue } from '../webhooks/queue.ts';
 
@@ -15,7 +15,7 @@ import type { WebhookQueue } from '../webhooks/queue.ts';
 export type ExportReader = 'self' | 'all' | 'all_without_addresses';
 
 interface ExportOptions {
-  readonly roster: Pick<Roster, 'friendsOf' | 'followersAfter'>;
+  readonly roster: Pick<Roster, 'load' | 'friendsOf' | 'followersAfter'>;
   readonly store: Pick<Store, 'blockersAfter'>;
   readonly historyStore: Pick<HistoryStore, 'read' | 'gaps'>;
   readonly webhookQueue: Pick<WebhookQueue, 'eventsOf'>;
@@ -46,6 +46,7 @@ async function exportUser(options: ExportOptions, user: string, reader: ExportRe
   const { roster, historyStore, webhookQueue, users, explain } = options;
   const isSelf = reader === 'self';
   const { at, entry, sessions, transitions } = await explain(user);
+  await roster.load([user]);
   const friends = roster.friendsOf(user);
   const isFriend = new Set(friends);
   const followers = await inBites(options, (after) => roster.followersAfter(user, after, ROWS_AT_ONCE));
@@ -79,9 +80,9 @@ async function historyOf({ historyStore, turns }: ExportOptions, user: string): 
   }
 }
 
-async function inBites({ turns }: ExportOptions, read: (after: string) => readonly string[]): Promise<string[]> {
+async function inBites({ turns }: ExportOptions, read: (after: string) => Maybe<readonly string[]>): Promise<string[]> {
   const all: string[] = [];
-  for (let some = read(''); some.length > 0; some = read(all.at(-1) ?? '')) {
+  for (let some = await read(''); some.length > 0; some = await read(all.at(-1) ?? '')) {
     for (const id of some) all.push(id);
     await turns.take(some.length);
   }

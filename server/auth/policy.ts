@@ -37,6 +37,16 @@ export function mayWatchUsers(identity: Identity, users: readonly string[], isFr
   return mayWatchAnyone(identity) || users.every((user) => isSelfOrFriend(identity, user, isFriend));
 }
 
+/** The user whose friend list `mayWatchUsers` asks about; null if it asks about none. */
+export function askedForWatch(identity: Identity): string | null {
+  return mayWatchAnyone(identity) ? null : identity.user;
+}
+
+/** The user whose friend list `mayReadPresence` asks about; null if it asks about none. */
+export function askedForPresence(identity: Identity): string | null {
+  return mayReadAll(identity) ? null : askedForWatch(identity);
+}
+
 /** Permission to read the entries of all these users over HTTP. If one is not allowed, the whole request is refused. */
 export function mayReadPresence(identity: Identity, users: readonly string[], isFriend: IsFriend): boolean {
   return mayReadAll(identity) || mayWatchUsers(identity, users, isFriend);

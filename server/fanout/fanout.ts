@@ -6,7 +6,7 @@
 import type { MessageId } from '../../shared/messages/client-messages.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
-import type { ListChanges } from '../roster/port.ts';
+import type { Roster } from '../roster/port.ts';
 import { audienceOf, audienceSize, watchersOf } from './lists/watched-list.ts';
 import { notAllowed, type MayWatch } from './may-watch.ts';
 import type { Outbox } from './delivery/outbox.ts';
@@ -23,10 +23,7 @@ import { WatchGraph } from './watch-graph.ts';
 
 export interface FanoutOptions extends Omit<WatcherMessagesOptions, 'unsentEdits' | 'pending'>, ReportsOptions {
   /** The friend lists: those that are not watched yet, and their changes. */
-  readonly friends: {
-    friendsOf(user: string): readonly string[];
-    changesSince(user: string, sinceMs: number): ListChanges | undefined;
-  };
+  readonly friends: Pick<Roster, 'load' | 'friendsOf' | 'changesSince'>;
   readonly staleNotifier: StaleNotifier;
 }
 
@@ -55,7 +52,7 @@ export class Fanout {
     });
     const { pending } = this.reports;
     this.#messages = new WatcherMessages({ ...options, pending, unsentEdits: () => this.#listEdits });
-    this.#graph = new WatchGraph({ presence, turns, friendsOf: (owner) => friends.friendsOf(owner) });
+    this.#graph = new WatchGraph({ presence, turns, friends });
     this.#listEdits = new ListEditNotifier({
       presence,
       turns,

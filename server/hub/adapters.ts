@@ -124,6 +124,7 @@ function buildWsJson(
     maxWatches: config.maxWatches,
     maxSessions: config.maxSessions,
     slowMs: config.slowMs,
+    loadFriends: (user) => storage.roster.load([user]),
     friendLookUp: (count) => friendLookUp(storage.roster, count),
     onWelcomed: (outbox) => {
       staleness.welcomed(outbox);

@@ -1,8 +1,10 @@
 /**
- * The roster: friend lists as data. An edge `user -> friend` means that `user` sees `friend` in its list. Edges are
- * durable before `edit` returns: they survive the end of the process. With HUB_SQLITE_SYNC=full they also survive a
- * power cut; with `normal`, a power cut may lose the last ones. An edge keeps the time at which it was made. When it
- * ends, it leaves a tombstone for a day.
+ * The roster: friend lists as data. An edge `user -> friend` means that `user` sees `friend` in its list. `Roster` is what
+ * the hub reads, wherever the lists are stored. `ListEdits` is how it changes them. `StoredRoster` is a roster in the
+ * hub's own files, which `RosterEdits` edits in parts.
+ *
+ * Reads are synchronous, so that a list is read and acted on in one step. Whoever reads the list of a user waits for
+ * `load` first. A roster in the hub's own files has nothing to load.
  */
 
 /** One change of friend lists. Times are hub-clock milliseconds. */
@@ -38,17 +40,56 @@ export interface ListChanges {
   readonly removed: readonly string[];
 }
 
+/** An answer that may take a while. */
+export type Maybe<T> = T | Promise<T>;
+
 export interface Roster {
+  /**
+   * Makes the lists of these users readable. @returns a promise to wait for before they are read; undefined if they are
+   * readable now. Rejects with `StorageUnavailable`.
+   */
+  load(users: readonly string[]): Promise<void> | undefined;
   /** The friends of a user, sorted by code unit; empty for an unknown user. */
   friendsOf(user: string): readonly string[];
   /** Whether `friend` is in the list of `user`. */
   follows(user: string, friend: string): boolean;
+  /** Changes of the list since an instant; undefined if they are not known back to that instant. */
+  changesSince(user: string, sinceMs: number): ListChanges | undefined;
+  /** Users who have this user in their list, sorted, after that id. Where they are not known, none. */
+  followersAfter(user: string, after: string, limit: number): Maybe<readonly string[]>;
+}
+
+/** What an edit changed, or whose list it would have made too long. In the second case nothing has changed. */
+export type Edited = { readonly added: number; readonly removed: number } | { readonly full: string };
+
+/** Edits of friend lists. Each takes effect as a whole or not at all, and its watchers are notified before it resolves. */
+export interface ListEdits {
+  /**
+   * Commits an edit and notifies its watchers. Refuses it if a list would become longer than HUB_MAX_FRIENDS. A list
+   * that is already too long may shrink or stay. Rejects with `StorageUnavailable`, and then nothing has changed.
+   */
+  edit(edit: RosterEdit): Promise<Edited>;
+  /**
+   * Ends all friendships of a user in both directions, forgets that they ever were, and then runs `then`, all before the
+   * next edit. Rejects with `StorageUnavailable`; some friendships may have ended then.
+   */
+  erase<T>(user: string, then: () => Promise<T>): Promise<T>;
+  /** Reads the list of a user again, in case it was changed elsewhere. Rejects with `StorageUnavailable`. */
+  refresh(user: string): Promise<void>;
+  stop(): void;
+}
+
+/**
+ * A roster in the hub's own files. Edges are durable before `edit` returns: they survive the end of the process. With
+ * HUB_SQLITE_SYNC=full they also survive a power cut; with `normal`, a power cut may lose the last ones. An edge keeps
+ * the time at which it was made. When it ends, it leaves a tombstone for a day.
+ */
+export interface StoredRoster extends Roster {
+  followersAfter(user: string, after: string, limit: number): readonly string[];
   /**
    * A user whose list the edit would make longer than `maxFriends`. A list that is already too long may shrink or stay.
    */
   overfull(edit: RosterEdit, maxFriends: number): string | undefined;
-  /** Changes of the list since an instant; undefined if tombstones do not reach back that far. */
-  changesSince(user: string, sinceMs: number): ListChanges | undefined;
   /** Like `overfull`, in parts. */
   overfullInParts(edit: RosterEdit, maxFriends: number): Parts<string | undefined>;
   /**
@@ -75,8 +116,6 @@ export interface Roster {
   forgetTombstones(nowMs: number): boolean;
   /** Some of the edges of a user in both directions, few enough for one part of an edit; empty if there are none. */
   edgesOf(user: string): readonly Edge[];
-  /** Users who have this user in their list, sorted, after that id. */
-  followersAfter(user: string, after: string, limit: number): readonly string[];
   /**
    * Deletes a bounded number of tombstones that name the user. Changes since an instant before `atMs` are unknown from
    * then on, for all lists. Returns whether some may be left.

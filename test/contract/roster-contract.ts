@@ -3,10 +3,10 @@
  * say how a roster is opened.
  */
 import { describe, expect, test } from 'vitest';
-import { TOMBSTONE_MS, type Edge, type Roster } from '../../server/roster/port.ts';
+import { TOMBSTONE_MS, type Edge, type StoredRoster } from '../../server/roster/port.ts';
 
 export interface RosterRun {
-  readonly roster: Roster;
+  readonly roster: StoredRoster;
   end(): void;
 }
 
@@ -18,7 +18,7 @@ function edges(...arrows: string[]): Edge[] {
   });
 }
 
-export function rosterContract(newRoster: () => Roster): void {
+export function rosterContract(newRoster: () => StoredRoster): void {
   describe('a list', () => {
     test('is empty for a user never heard of', () => {
       expect(newRoster().friendsOf('42')).toEqual([]);

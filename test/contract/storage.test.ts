@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { Roster } from '../../server/roster/port.ts';
+import type { StoredRoster } from '../../server/roster/port.ts';
 import { SqliteRoster } from '../../server/storage/sqlite/sqlite-roster.ts';
 import { openDatabase, StorageError } from '../../server/storage/sqlite/database.ts';
 import type { Store } from '../../server/storage/port.ts';
@@ -18,7 +18,7 @@ import { lastingStoreContract, storeContract } from './store-contract.ts';
 
 interface Run {
   readonly store: Store;
-  readonly roster: Roster;
+  readonly roster: StoredRoster;
   end(): void;
 }
 

@@ -82,6 +82,10 @@ class ListsInMemory {
   /** What a roster answers where the tombstones do not reach back. */
   forgotBefore = 0;
 
+  load(): undefined {
+    return undefined;
+  }
+
   friendsOf(user: string): readonly string[] {
     return [...(this.#addedAt.get(user)?.keys() ?? [])].sort();
   }

@@ -5,6 +5,7 @@
 import type { RefusalReason } from '../../../shared/reasons.ts';
 import type { Logger } from '../../lib/log/log.ts';
 import type { ExplainRefusal } from '../../lib/log/refusal-log.ts';
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { Roster } from '../../roster/port.ts';
 import type { HttpReply, HttpRequest, ConnectionLimit } from '../../sockets/port.ts';
 import { blocksRoutes, type BlocksRoutesOptions } from './routes/blocks-routes.ts';
@@ -20,6 +21,7 @@ import { listRoutes, type ListRoutesOptions } from './routes/list-routes.ts';
 import { presenceRoutes, type PresenceRoutesOptions } from './routes/presence-routes.ts';
 import { userRoutes, type UserRoutesOptions } from './routes/user-routes.ts';
 import { webhooksRoutes, type WebhooksRoutesOptions } from './routes/webhooks-routes.ts';
+import { unavailable } from './durably.ts';
 import { problem, secureHeaders } from './reply.ts';
 import type { Reply } from './route.ts';
 import { createRouter } from './router.ts';
@@ -36,7 +38,7 @@ export interface ApiOptions
     UserRoutesOptions,
     WebhooksRoutesOptions,
     OperationsOptions {
-  readonly roster: Pick<Roster, 'friendsOf'>;
+  readonly roster: Pick<Roster, 'load' | 'friendsOf'>;
   /** Which pages may use the hub. */
   readonly pageRules: PageRules;
   readonly isTls: boolean;
@@ -96,6 +98,7 @@ export function createApi(options: ApiOptions): Api {
     },
   });
   const failed = ({ method, path }: HttpRequest, error: unknown): HttpReply => {
+    if (error instanceof StorageUnavailable) return unavailable(error, 'nothing was read');
     log.error({ err: error, method, path }, 'a request failed');
     return problem(500, 'the hub failed; it is not the request’s fault, try again');
   };

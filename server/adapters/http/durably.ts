@@ -13,6 +13,10 @@ export async function durably(change: () => Reply, outcome = 'the change was not
     return await change();
   } catch (error) {
     if (!(error instanceof StorageUnavailable)) throw error;
-    return problem(503, `storage: it ${error.reason}, so ${outcome}; try again`, { 'retry-after': '1' });
+    return unavailable(error, outcome);
   }
+}
+
+export function unavailable({ reason }: StorageUnavailable, outcome: string): HttpReply {
+  return problem(503, `storage: it ${reason}, so ${outcome}; try again`, { 'retry-after': '1' });
 }

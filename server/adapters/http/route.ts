@@ -42,12 +42,12 @@ export interface JudgedRoute extends Place {
   readonly isBulk: boolean;
   /** A change that is logged with the token of the admin who makes it. */
   readonly isAudited: boolean;
-  readonly judge: (call: Call) => Judgement;
+  readonly judge: (call: Call) => Judgement | Promise<Judgement>;
 }
 
 export type Route = OpenRoute | JudgedRoute;
 
-type Judgement =
+export type Judgement =
   | { readonly kind: 'bad'; readonly reply: HttpReply }
   | { readonly kind: 'forbidden' }
   | { readonly kind: 'granted'; readonly answer: () => Reply };
@@ -59,13 +59,15 @@ interface Rule<About> extends Place {
   readonly about: (call: Call) => Read<About>;
   /** The number of users that the request names. It is charged before any of them is looked up. */
   readonly usersIn?: (about: About) => number;
+  /** Loads what the permission depends on. Undefined if that is known. */
+  readonly load?: (identity: Identity) => Promise<void> | undefined;
   /** Never checks whether a user exists, so that a refusal does not reveal it. */
   readonly may: (identity: Identity, about: About) => boolean;
   readonly answer: (call: Call, about: About) => Reply;
 }
 
 export function route<About>(rule: Rule<About>): Route {
-  const { method, path, isBulk = false, isAudited = false, about, usersIn, may, answer } = rule;
+  const { method, path, isBulk = false, isAudited = false, about, usersIn, load, may, answer } = rule;
   return {
     access: 'judged',
     method,
@@ -76,8 +78,12 @@ export function route<About>(rule: Rule<About>): Route {
       const read = about(call);
       if (!read.ok) return { kind: 'bad', reply: read.reply };
       if (usersIn !== undefined) call.chargeFor(usersIn(read.value));
-      if (!may(call.identity, read.value)) return { kind: 'forbidden' };
-      return { kind: 'granted', answer: () => answer(call, read.value) };
+      const decide = (): Judgement =>
+        may(call.identity, read.value)
+          ? { kind: 'granted', answer: () => answer(call, read.value) }
+          : { kind: 'forbidden' };
+      const loaded = load?.(call.identity);
+      return loaded === undefined ? decide() : loaded.then(decide);
     },
   };
 }

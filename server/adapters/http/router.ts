@@ -12,7 +12,7 @@ import type { HttpReply, HttpRequest } from '../../sockets/port.ts';
 import type { Callers } from './callers.ts';
 import type { PageRules } from './routes/own-pages.ts';
 import { noContent, problem } from './reply.ts';
-import type { JudgedRoute, Reply, Route } from './route.ts';
+import type { JudgedRoute, Judgement, Reply, Route } from './route.ts';
 
 type CompiledRoute = Route & { readonly segments: readonly string[] };
 
@@ -53,32 +53,26 @@ export function createRouter(
   { pageRules, callers, turns, onRefused, onAdminChange }: RouterOptions,
 ): Router {
   const compiled = routes.map((route) => ({ ...route, segments: route.path.split('/') }));
-  const audited = (identity: Identity, { method, path, query }: HttpRequest, reply: Reply): Reply => {
-    const { tokenName: token } = identity;
-    if (token === undefined || !mayEditLists(identity)) return reply;
-    const note = (done: HttpReply): HttpReply => {
-      onAdminChange({ token, method, path: query === '' ? path : `${path}?${query}`, status: done.status });
-      return done;
-    };
-    return reply instanceof Promise ? reply.then(note) : note(reply);
-  };
   const call = (route: JudgedRoute, params: Readonly<Record<string, string>>, request: HttpRequest): Reply => {
     const go = (identity: Identity): Reply => {
       const query = new URLSearchParams(request.query);
       const chargeFor = (users: number): void => {
         callers.charge(identity, request, route.isBulk, users / USERS_PER_UNIT);
       };
-      const judgement = route.judge({ request, params, query, identity, viewer: viewerOf(identity), chargeFor });
-      switch (judgement.kind) {
-        case 'bad':
-          return judgement.reply;
-        case 'forbidden':
-          return callers.refuse(identity);
-        case 'granted':
-          return route.isAudited ? audited(identity, request, judgement.answer()) : judgement.answer();
-        default:
-          return judgement satisfies never;
-      }
+      const apply = (judgement: Judgement): Reply => {
+        switch (judgement.kind) {
+          case 'bad':
+            return judgement.reply;
+          case 'forbidden':
+            return callers.refuse(identity);
+          case 'granted':
+            return route.isAudited ? audited(identity, request, judgement.answer(), onAdminChange) : judgement.answer();
+          default:
+            return judgement satisfies never;
+        }
+      };
+      const judged = route.judge({ request, params, query, identity, viewer: viewerOf(identity), chargeFor });
+      return judged instanceof Promise ? judged.then(apply) : apply(judged);
     };
     const caller = callers.identify(request, route.isBulk);
     const chars = request.body.length + request.query.length;
@@ -110,6 +104,22 @@ export function createRouter(
     }
     return route.access === 'anyone' ? route.answer() : call(route, paramsOf(route, segments), request);
   };
+}
+
+/** Reports what became of a change by the named token of an admin, or of an editor of friend lists. */
+function audited(
+  identity: Identity,
+  { method, path, query }: HttpRequest,
+  reply: Reply,
+  onAdminChange: RouterOptions['onAdminChange'],
+): Reply {
+  const { tokenName: token } = identity;
+  if (token === undefined || !mayEditLists(identity)) return reply;
+  const note = (done: HttpReply): HttpReply => {
+    onAdminChange({ token, method, path: query === '' ? path : `${path}?${query}`, status: done.status });
+    return done;
+  };
+  return reply instanceof Promise ? reply.then(note) : note(reply);
 }
 
 /**

@@ -34,7 +34,9 @@ export interface WsJsonOptions {
   readonly maxSessions: number;
   /** How long a client may read too slowly. */
   readonly slowMs: number;
-  /** Answers who is whose friend, prepared for that many users. */
+  /** Makes the friend list of a user readable, see `Roster.load`. */
+  readonly loadFriends: (user: string) => Promise<void> | undefined;
+  /** Answers who is whose friend, prepared for that many users. Their lists must be loaded. */
   readonly friendLookUp: (count: number) => IsFriend;
   readonly intake: Intake;
   readonly fanout: Fanout;

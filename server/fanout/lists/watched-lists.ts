@@ -7,6 +7,7 @@ import type { TurnBudget } from '../../lib/time/turn-budget.ts';
 import type { User } from '../../presence/user.ts';
 import type { Users } from '../../presence/users.ts';
 import type { Viewer } from '../../presence/viewer.ts';
+import type { Roster } from '../../roster/port.ts';
 import { SmallSet } from '../../lib/collections/small-set.ts';
 import { audienceOf, WatchedList } from './watched-list.ts';
 import type { Outbox } from '../delivery/outbox.ts';
@@ -28,7 +29,7 @@ const SNAPSHOT_COST = 1;
 export interface WatchedListsOptions {
   readonly presence: Users;
   readonly turns: TurnBudget;
-  readonly friendsOf: (owner: string) => readonly string[];
+  readonly friends: Pick<Roster, 'load' | 'friendsOf'>;
 }
 
 interface Loading {
@@ -69,7 +70,12 @@ export class WatchedLists {
     const running = this.#loading.get(owner);
     if (running !== undefined) return running.done.then(() => this.#snapshotTurn(owner));
     if (this.#lists.has(owner)) return this.#snapshotTurn(owner);
-    const ids = this.#options.friendsOf(owner);
+    const loaded = this.#options.friends.load([owner]);
+    return loaded === undefined ? this.#prepareLoaded(owner, viewer) : loaded.then(() => this.prepare(owner, viewer));
+  }
+
+  #prepareLoaded(owner: string, viewer: Viewer): Promise<void> | undefined {
+    const ids = this.#options.friends.friendsOf(owner);
     if (ids.length > LOADED_AT_ONCE) return this.#loadInParts(owner, ids, viewer).then(() => this.#snapshotTurn(owner));
     const turn = this.#options.turns.take((LOAD_COST + SNAPSHOT_COST) * ids.length);
     if (turn === undefined) {
@@ -80,14 +86,14 @@ export class WatchedLists {
       const begun = this.#loading.get(owner);
       if (begun !== undefined) return begun.done;
       // This turn is paid for. If the list waited for another one, a few dozen lists could keep each other waiting forever.
-      if (!this.#lists.has(owner)) this.#rest(this.#loadAll(owner, this.#options.friendsOf(owner), viewer));
+      if (!this.#lists.has(owner)) this.#rest(this.#loadAll(owner, this.#options.friends.friendsOf(owner), viewer));
       return undefined;
     });
   }
 
   /** Returns the list. Loads it now if it is not in memory. */
   open(owner: string, viewer: Viewer): WatchedList {
-    return this.#lists.get(owner) ?? this.#loadAll(owner, this.#options.friendsOf(owner), viewer);
+    return this.#lists.get(owner) ?? this.#loadAll(owner, this.#options.friends.friendsOf(owner), viewer);
   }
 
   enter(list: WatchedList, outbox: Outbox): void {
@@ -168,7 +174,7 @@ export class WatchedLists {
   }
 
   #reconcile(list: WatchedList): void {
-    const ids = this.#options.friendsOf(list.owner);
+    const ids = this.#options.friends.friendsOf(list.owner);
     const isFriend = new Set(ids);
     for (const user of [...list.friends]) if (!isFriend.has(user.id)) this.removeFriend(list, user);
     for (const user of this.#options.presence.acquireAll(ids)) this.#addFriend(list, user);

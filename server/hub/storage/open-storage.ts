@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { QuietLog } from '../../lib/log/quiet-log.ts';
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import { CEILING_AHEAD_MS, VersionClock } from '../../presence/version-clock.ts';
-import type { Roster } from '../../roster/port.ts';
+import type { StoredRoster } from '../../roster/port.ts';
 import { SqliteRoster } from '../../storage/sqlite/sqlite-roster.ts';
 import {
   DataInUseError,
@@ -28,7 +28,7 @@ import { StorageHealth } from './health.ts';
 
 export interface Storage {
   readonly store: Store;
-  readonly roster: Roster;
+  readonly roster: StoredRoster;
   /** The hub clock, which issues the versions of entries. */
   readonly versions: VersionClock;
   readonly webhookQueue: WebhookQueue;

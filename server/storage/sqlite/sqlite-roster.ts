@@ -9,7 +9,7 @@
 import { FriendLists, packFriends, unpack, type PackedList } from './friend-lists.ts';
 import { inTransaction, type SqlDatabase, type SqlStatement } from './sqlite.ts';
 import { Tombstones } from './tombstones.ts';
-import type { Edge, ListChanges, Parts, Roster, RosterChange, RosterEdit } from '../../roster/port.ts';
+import type { Edge, ListChanges, Parts, RosterChange, RosterEdit, StoredRoster } from '../../roster/port.ts';
 import { UnsettledEdit } from '../../roster/unsettled-edit.ts';
 
 /**
@@ -24,7 +24,7 @@ const EDGES_ASKED_FOR = 2;
 /** Rows that can be scanned in the time of looking one up. */
 const ROWS_LOOKED_THROUGH = 10;
 
-export class SqliteRoster implements Roster {
+export class SqliteRoster implements StoredRoster {
   readonly #db: SqlDatabase;
   readonly #lists: FriendLists;
   readonly #follows: SqlStatement<{ readonly one: number }>;
@@ -60,6 +60,11 @@ export class SqliteRoster implements Roster {
 
   get isUnsettled(): boolean {
     return this.#unsettled !== undefined;
+  }
+
+  /** Every list is readable at any time. */
+  load(): undefined {
+    return undefined;
   }
 
   friendsOf(user: string): readonly string[] {

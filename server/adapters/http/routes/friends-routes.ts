@@ -6,24 +6,16 @@ import type { RefusalReason } from '../../../../shared/reasons.ts';
 import { USERS_PER_UNIT } from '../../../../shared/limits.ts';
 import { friendsBody, importBody } from '../../../../shared/messages/http-bodies.ts';
 import { mayEditFriends, mayEditLists, mayReadFriends } from '../../../auth/policy.ts';
-import type { Edge, Roster, RosterEdit } from '../../../roster/port.ts';
+import type { Edge, ListEdits, Roster, RosterEdit } from '../../../roster/port.ts';
 import type { HttpReply } from '../../../sockets/port.ts';
 import { durably } from '../durably.ts';
 import { readBody, readOneway, readPair, readUser } from '../read.ts';
 import { json, noContent, problem } from '../reply.ts';
 import { aboutNobody, route, type Call, type Reply, type Route } from '../route.ts';
 
-/**
- * Commits an edit and notifies the watchers. @returns the number of changed edges, or the user whose list would be too
- * long. @throws if storage fails.
- */
-export type EditRoster = (
-  edit: RosterEdit,
-) => Promise<{ readonly added: number; readonly removed: number } | { readonly full: string }>;
-
 export interface FriendsRoutesOptions {
-  readonly roster: Pick<Roster, 'friendsOf'>;
-  readonly edit: EditRoster;
+  readonly roster: Pick<Roster, 'load' | 'friendsOf'>;
+  readonly edit: ListEdits['edit'];
   /** Maximum for one user. */
   readonly maxFriends: number;
   readonly onRefused: (reason: RefusalReason) => void;
@@ -53,9 +45,13 @@ export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
       about: (call) => readUser(call, 'user'),
       may: mayReadFriends,
       answer: ({ chargeFor }, user) => {
-        const friends = options.roster.friendsOf(user);
-        chargeFor(friends.length);
-        return json(JSON.stringify({ user, friends }));
+        const answer = (): HttpReply => {
+          const friends = options.roster.friendsOf(user);
+          chargeFor(friends.length);
+          return json(JSON.stringify({ user, friends }));
+        };
+        const loaded = options.roster.load([user]);
+        return loaded === undefined ? answer() : loaded.then(answer);
       },
     }),
     route({

@@ -4,8 +4,15 @@
  */
 import { heartbeatBody, presenceBody, type HeartbeatBody } from '../../../../shared/messages/http-bodies.ts';
 import { takeHttpHeartbeat, type HttpHeartbeatOptions } from './heartbeat.ts';
-import { viewerOf } from '../../../auth/identity.ts';
-import { mayHeartbeat, mayList, mayReadFriendsPresence, mayReadPresence, type IsFriend } from '../../../auth/policy.ts';
+import { viewerOf, type Identity } from '../../../auth/identity.ts';
+import {
+  askedForPresence,
+  mayHeartbeat,
+  mayList,
+  mayReadFriendsPresence,
+  mayReadPresence,
+  type IsFriend,
+} from '../../../auth/policy.ts';
 import type { ListQuery } from '../../../actions/present-users.ts';
 import type { Clock } from '../../../lib/time/clock.ts';
 import type { TurnBudget } from '../../../lib/time/turn-budget.ts';
@@ -20,7 +27,7 @@ import { route, type Call, type Read, type Reply, type Route } from '../route.ts
 
 export interface PresenceRoutesOptions extends Pick<ListRoutesOptions, 'list'> {
   readonly users: Pick<Users, 'peekAs' | 'answersFor'>;
-  readonly roster: Pick<Roster, 'friendsOf'>;
+  readonly roster: Pick<Roster, 'load' | 'friendsOf'>;
   /** Returns the check for friendship, for a question about `count` users. */
   readonly friendLookUp: (count: number) => IsFriend;
   readonly heartbeat: HttpHeartbeatOptions;
@@ -32,12 +39,17 @@ export interface PresenceRoutesOptions extends Pick<ListRoutesOptions, 'list'> {
 }
 
 export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
+  const load = (identity: Identity): Promise<void> | undefined => {
+    const asked = askedForPresence(identity);
+    return asked === null ? undefined : options.roster.load([asked]);
+  };
   const list = (method: 'GET' | 'POST', about: (call: Call) => Read<{ users: string[] } | ListQuery>): Route =>
     route({
       method,
       path: '/v1/presence',
       about,
       usersIn: (asked) => ('users' in asked ? asked.users.length : 0),
+      load,
       may: (identity, asked) =>
         'users' in asked
           ? mayReadPresence(identity, asked.users, options.friendLookUp(asked.users.length))
@@ -50,6 +62,7 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       method: 'GET',
       path: '/v1/presence/{user}',
       about: (call) => readUser(call, 'user'),
+      load,
       may: (identity, user) => mayReadPresence(identity, [user], options.friendLookUp(1)),
       answer: ({ viewer }, user) => withStale(options, entryJson(options, user, viewer), [user], viewer),
     }),
@@ -74,9 +87,13 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       about: (call) => readUser(call, 'user'),
       may: mayReadFriendsPresence,
       answer: ({ viewer, chargeFor }, user) => {
-        const friends = options.roster.friendsOf(user);
-        chargeFor(friends.length);
-        return entries(options, friends, viewer);
+        const answer = (): Reply => {
+          const friends = options.roster.friendsOf(user);
+          chargeFor(friends.length);
+          return entries(options, friends, viewer);
+        };
+        const loaded = options.roster.load([user]);
+        return loaded === undefined ? answer() : loaded.then(answer);
       },
     }),
   ];

@@ -6,7 +6,7 @@
 import type { Unwatch, Watch } from '../../../../shared/messages/client-messages.ts';
 import { USERS_PER_UNIT } from '../../../../shared/limits.ts';
 import type { Identity } from '../../../auth/identity.ts';
-import { mayWatchAnyone, mayWatchFriendsOf, mayWatchUsers } from '../../../auth/policy.ts';
+import { askedForWatch, mayWatchAnyone, mayWatchFriendsOf, mayWatchUsers } from '../../../auth/policy.ts';
 import type { Outbox } from '../../../fanout/delivery/outbox.ts';
 import type { Viewer } from '../../../presence/viewer.ts';
 import type { ConnectionControl } from '../connection-control.ts';
@@ -27,18 +27,30 @@ export function watch(
 ): Promise<void> | undefined {
   // A list of ids is looked up in storage before it is allowed, so it waits for its turn first.
   if ('friendsOf' in message && !isAllowed(context, connection, identityNow(), message)) return undefined;
-  const ready =
+  const prepared =
     'friendsOf' in message
       ? context.fanout.prepare(message.friendsOf, connection.outbox.viewer)
-      : turnFor(context, identityNow(), message.users.length);
+      : ready(context, identityNow(), message.users.length);
   const beginIfAllowed = (): void => {
     // In the meantime the connection may have ended, or a fresh token may allow less.
     if (connection.isOpen && isAllowed(context, connection, identityNow(), message))
       begin(context, connection, message);
   };
-  if (ready !== undefined) return ready.then(beginIfAllowed);
+  if (prepared !== undefined) return prepared.then(beginIfAllowed);
   beginIfAllowed();
   return undefined;
+}
+
+/** Loads the friends that decide, and takes a turn for their look-up. */
+function ready(context: ConnectionContext, identity: Identity, users: number): Promise<void> | undefined {
+  const loaded = loadAsked(context, identity);
+  const turn = (): Promise<void> | undefined => turnFor(context, identity, users);
+  return loaded === undefined ? turn() : loaded.then(turn);
+}
+
+function loadAsked({ loadFriends }: ConnectionContext, identity: Identity): Promise<void> | undefined {
+  const asked = askedForWatch(identity);
+  return asked === null ? undefined : loadFriends(asked);
 }
 
 function turnFor({ workTurns }: ConnectionContext, identity: Identity, users: number): Promise<void> | undefined {
@@ -110,15 +122,20 @@ const ENDED_AT_ONCE = 1000;
  * were.
  */
 export async function changeRights(
-  { fanout, friendLookUp, workTurns }: ConnectionContext,
+  context: ConnectionContext,
   connection: ConnectionControl,
   { identity, viewer }: { readonly identity: Identity; readonly viewer: Viewer },
   onChanged: () => void,
 ): Promise<void> {
+  const { fanout, friendLookUp, workTurns } = context;
   const { outbox } = connection;
   const { mayObserve, isAdmin } = outbox.viewer;
   const allowsLess = (mayObserve && !viewer.mayObserve) || (isAdmin && !viewer.isAdmin);
   if (allowsLess) connection.charge(outbox.watchCount / USERS_PER_UNIT);
+  const isGone = (): boolean => !connection.isOpen;
+  const loaded = allowsLess ? loadAsked(context, identity) : undefined;
+  if (loaded !== undefined) await loaded;
+  if (isGone()) return;
   for (let isMore = allowsLess; isMore;) {
     // Asks again each time, because a friendship may have ended meanwhile.
     const isFriend = friendLookUp(outbox.users.size);
@@ -128,7 +145,7 @@ export async function changeRights(
     };
     isMore = fanout.endNotAllowed(outbox, mayWatch, ENDED_AT_ONCE) === ENDED_AT_ONCE;
     if (isMore) await workTurns.take(ENDED_AT_ONCE);
-    if (!connection.isOpen) return;
+    if (isGone()) return;
   }
   // In the same step as the last check, so that nothing forbidden can be watched in between.
   fanout.changeViewer(outbox, viewer);

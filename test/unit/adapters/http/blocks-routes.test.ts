@@ -17,7 +17,7 @@ it.each(['PUT', 'DELETE'])(
     const route = routes.find((one) => one.method === method);
     if (route?.access !== 'judged') throw new Error('a block asks who may set it');
     for (const user of ['star', 'other']) {
-      const judgement = route.judge({
+      const judgement = await route.judge({
         request: { method, path: '/', query: '', headers: new Map(), remoteAddress: '192.0.2.1', body: '' },
         params: { user, other: 'eve' },
         query: new URLSearchParams(),

@@ -40,6 +40,7 @@ beforeEach(async () => {
     workTurns: stage.turns,
     maxWatches: 10_000,
     onRefused: () => undefined,
+    loadFriends: () => undefined,
     friendLookUp: () => (_user: string, other: string) => {
       questions++;
       return friends.includes(other);
