@@ -2,6 +2,7 @@
  * What a node hears of all buckets: keeps their chains, ticks those that are quiet, and reads one again if a message of
  * it is missing. Finds that the history is another one, but leaves what follows to the node.
  */
+import { bucketOf } from './bucket.ts';
 import { Chain } from './chain.ts';
 import type { Engine, Stored } from './engine.ts';
 import { readMessage, userOf } from './record/message.ts';
@@ -58,6 +59,11 @@ export class Buckets {
     return this.#chains.reduce((least, { clock }) => Math.min(least, clock), Infinity);
   }
 
+  epochOf(user: string): number {
+    return this.chain(bucketOf(user, this.#options.count)).epoch;
+  }
+
+  /** The latest epoch of all buckets: before it, changes may have been lost. */
   get latestEpoch(): number {
     return this.#chains.reduce((latest, { epoch }) => Math.max(latest, epoch), 0);
   }

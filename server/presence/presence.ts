@@ -21,7 +21,7 @@ import type { Users } from './users.ts';
 export type Loss = Extract<TransitionCause, 'lost' | 'closed' | 'token_ran_out'>;
 
 /** A stamp of when something was set counts this many values a millisecond. */
-const STAMPS_A_MS = 64;
+export const STAMPS_A_MS = 64;
 
 export class Presence {
   readonly #options: PresenceOptions;
@@ -175,11 +175,8 @@ export class Presence {
     return undefined;
   }
 
-  /**
-   * Ends a session without a goodbye or a grace, because a target failed too often, an admin kicked it, or it returned
-   * on another hub.
-   */
-  end(session: Session, now: Moment, cause: Loss | 'failed' | 'kicked' | 'returned' = 'failed'): Change | undefined {
+  /** Ends a session without a goodbye or a grace, because a target failed too often, an admin kicked it, and so on. */
+  end(session: Session, now: Moment, cause: TransitionCause = 'failed'): Change | undefined {
     if (session.phase === 'ended') return undefined;
     this.#unlink(session);
     return this.#refold(session, cause, now);

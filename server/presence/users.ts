@@ -26,6 +26,8 @@ export interface UsersOptions {
   ) => readonly (Remembered | undefined)[];
   /** Stores all users that were never stored. */
   readonly storeFirsts: () => void;
+  /** A user was dropped from memory. */
+  readonly onReleased?: (user: string) => void;
 }
 
 export class Users {
@@ -115,7 +117,9 @@ export class Users {
   /** Drops a user from memory if nothing needs it there. */
   release(user: User): void {
     if (user.firstSession !== null || user.isUnsaved) return;
-    if (user.audience === null || user.audience.isEmpty) this.#users.delete(user.id);
+    if (user.audience !== null && !user.audience.isEmpty) return;
+    this.#users.delete(user.id);
+    this.#options.onReleased?.(user.id);
   }
 
   /** Every held user, in no particular order. */
@@ -190,6 +194,12 @@ export class Users {
     user.entryJson = null;
     user.adminEntryJson = null;
     return true;
+  }
+
+  /** Replaces all blocks of a user that is not held. */
+  setBlocks(user: string, hidden: ReadonlyMap<string, Frozen>): void {
+    this.#blocks.liftAll(user);
+    for (const [viewer, frozen] of hidden) this.#blocks.set(user, viewer, frozen);
   }
 
   /** Ends everything that `hide` began for this user. */

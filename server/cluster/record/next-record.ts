@@ -99,7 +99,7 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     since: shown.status === shownBefore.status ? (was?.since ?? null) : -age(own.changeAgeMs),
     lastSeen: was?.lastSeen ?? null,
     sign: isSeen && own.signAgeMs !== null ? -age(own.signAgeMs) : null,
-    origin: own.origin === '' ? (record?.origin ?? '') : own.origin,
+    origin: own.origin || originOfEnd(before, parts, context) || (record?.origin ?? ''),
     hidden: nextHidden(record, hides, reveals, isVisible(shown)),
   };
   const entryText = encodeEntry(entry);
@@ -114,6 +114,12 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     joins: Object.keys(parts).filter((inc) => before[inc] === undefined),
     leaves: Object.keys(before).filter((inc) => parts[inc] === undefined),
   };
+}
+
+/** What happened if the sessions of an incarnation that is gone have ended. Nobody knows their ids any more. */
+function originOfEnd(before: Parts, parts: Parts, { fates }: Context): string {
+  const ended = Object.keys(before).find((inc) => parts[inc] === undefined && fates.isGone(inc));
+  return ended === undefined ? '' : `grace_over ${before[ended]?.[0]?.a ?? 'ws-json'} ${ended}`;
 }
 
 /** The blocks that are not yet, or no longer, in the record. */
