@@ -59,8 +59,8 @@ export class Buckets {
     return this.#chains.reduce((least, { clock }) => Math.min(least, clock), Infinity);
   }
 
-  epochOf(user: string): number {
-    return this.chain(bucketOf(user, this.#options.count)).epoch;
+  chainOf(user: string): Chain {
+    return this.chain(bucketOf(user, this.#options.count));
   }
 
   /** The latest epoch of all buckets: before it, changes may have been lost. */

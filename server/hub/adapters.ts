@@ -21,6 +21,7 @@ import { createRefusalLog, type Protocol, type ExplainRefusal } from '../lib/log
 import { zeroCounts } from '../lib/zero-counts.ts';
 import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
+import type { Peers } from '../peers.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Users } from '../presence/users.ts';
@@ -59,7 +60,8 @@ export interface Inner extends Actions {
   readonly users: Users;
   readonly presence: Presence;
   readonly fanout: Fanout;
-  readonly tails: Tails;
+  readonly tails: Pick<Tails, 'begin' | 'end'>;
+  readonly peers: Peers;
   readonly presentUsers: PresentUsers;
   /** Null if history is off. */
   readonly historyParts: HistoryParts | null;
@@ -107,12 +109,13 @@ function buildGate(
 
 function buildWsJson(
   { config, node, sessionIds, clock, log, codes }: HubContext,
-  { intake, fanout, tails, turns, staleness, storage }: Inner,
+  { intake, fanout, tails, turns, staleness, storage, peers }: Inner,
   gate: Gate,
 ): WsJson {
   return new WsJson({
     ...gate,
     intake,
+    peers,
     fanout,
     tails,
     workTurns: turns,

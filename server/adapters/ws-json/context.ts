@@ -42,7 +42,7 @@ export interface WsJsonOptions {
   readonly peers: Peers;
   readonly intake: Intake;
   readonly fanout: Fanout;
-  readonly tails: Tails;
+  readonly tails: Pick<Tails, 'begin' | 'end'>;
   readonly clock: Clock;
   readonly openOutbox: (socket: Socket) => Outbox;
   readonly codeOf: (status: SessionStatus) => number;

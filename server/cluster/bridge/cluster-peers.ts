@@ -26,6 +26,8 @@ export interface ClusterPeersOptions {
   readonly nowMs: () => number;
   /** An answer could not wait any longer: watchers must know that views may be behind. */
   readonly onLate: () => void;
+  /** Has the sessions of a user written after this step. */
+  readonly touch: (user: string) => void;
   /** Has changes written that were noted in this turn. */
   readonly writeNow: () => void;
 }
@@ -62,11 +64,10 @@ export class ClusterPeers implements Peers {
   }
 
   goodbye(user: string, device: string): void {
-    const { node, nowMs } = this.#options;
+    const { nowMs, touch } = this.#options;
     const goodbyes = this.goodbyesOf(user);
     this.#goodbyes.set(user, [...goodbyes.slice(1 - MOST_GOODBYES), { device, atMs: nowMs() }]);
-    node.touch(user);
-    this.unneeded(user);
+    touch(user);
   }
 
   /** Goodbyes of the last seconds. */

@@ -11,7 +11,7 @@ import type { Presence } from '../../presence/presence.ts';
 import { sessionOfNo } from '../../presence/sessions/session-list.ts';
 import type { Session } from '../../presence/sessions/session.ts';
 import type { Remembered, User } from '../../presence/user.ts';
-import type { Users } from '../../presence/users.ts';
+import type { Users, UsersOptions } from '../../presence/users.ts';
 import type { Engine, EngineEvents } from '../engine.ts';
 import type { NodeHost } from '../node-options.ts';
 import { ClusterNode } from '../node.ts';
@@ -32,18 +32,18 @@ export interface HubClusterOptions {
   readonly leaseMs: number;
   readonly graceMs: number;
   readonly newInc: () => string;
-  /** Connects to the store of the cluster. */
-  readonly openEngine: (events: EngineEvents) => ClusterEngine;
+  readonly connection: ClusterConnection;
   /** Another node has sent a text. */
   readonly onMail: (text: string) => void;
   /** Watchers may have to be told at once that views are behind, or no longer. */
   readonly onLate: () => void;
 }
 
-export interface ClusterEngine {
+/** The connection to the store of the cluster. */
+export interface ClusterConnection {
   readonly engine: Engine;
-  /** @throws {StartError} if it can't be used. */
-  start(): Promise<void>;
+  /** Reports from now on. */
+  connect(events: EngineEvents): void;
   stop(): void;
   replacePush(): Promise<void>;
 }
@@ -63,7 +63,6 @@ export class HubCluster implements Ledger {
   /** Blocks that are set or lifted here and not yet in the record: by user, the viewers and whether each is blocked. */
   readonly blockEdits = new Map<string, Map<string, boolean>>();
   readonly #options: HubClusterOptions;
-  readonly #connection: ClusterEngine;
   readonly #incs: string[] = [];
   /** The last transition of each user whose record is still to be written. */
   readonly #origins = new Map<string, string>();
@@ -71,16 +70,10 @@ export class HubCluster implements Ledger {
   #parts: { readonly users: Users; readonly presence: Presence; readonly adoption: Adoption } | undefined;
 
   constructor(options: HubClusterOptions) {
-    const { nowMs, offline, buckets, leaseMs, graceMs, newInc, openEngine } = options;
+    const { nowMs, offline, buckets, leaseMs, graceMs, newInc, connection } = options;
     this.#options = options;
-    this.#connection = openEngine({
-      message: (bucket, text) => this.node.message(bucket, text),
-      mail: (text) => this.node.mail(text),
-      away: () => this.node.away(),
-      back: () => this.node.back(),
-    });
     this.node = new ClusterNode({
-      engine: this.#connection.engine,
+      engine: connection.engine,
       buckets,
       offline,
       leaseMs,
@@ -99,6 +92,7 @@ export class HubCluster implements Ledger {
       findUser: (user) => this.#parts?.users.find(user),
       nowMs,
       onLate: options.onLate,
+      touch: (user) => this.touchId(user),
       writeNow: () => this.#writeTouched(),
     });
     this.timekeeper = new ClusterTimekeeper(() => this.node);
@@ -109,25 +103,25 @@ export class HubCluster implements Ledger {
     return this.#parts.adoption;
   }
 
-  /** Connects to the store. @throws {StartError} if it can't be used. */
-  async start(parts: HubParts): Promise<void> {
+  /** Joins the cluster with these parts of the hub. */
+  start(parts: HubParts): void {
     const { users, presence } = parts;
     const adoption = new Adoption({
       ...parts,
       clock: this.#options.clock,
       isOwn: ({ op }) => this.#incs.some((inc) => op.startsWith(`${inc}.`)),
-      epochOf: (user) => this.node.buckets.epochOf(user),
+      epochOf: (user) => this.node.buckets.chainOf(user).epoch,
     });
     this.#parts = { users, presence, adoption };
-    await this.#connection.start();
+    this.#options.connection.connect(this.node);
   }
 
   /** Nothing in this hub needs the user any more. */
-  readonly released = (user: string): void => {
+  #released(user: string): void {
     this.#origins.delete(user);
     this.#parts?.users.setBlocks(user, NO_FROZEN);
     this.peers.unneeded(user);
-  };
+  }
 
   /** Does what is due. Must be called about ten times a second. */
   tick(): void {
@@ -143,13 +137,18 @@ export class HubCluster implements Ledger {
     } catch {
       // The store is away, so the others notice by themselves.
     }
-    this.#connection.stop();
+    this.#options.connection.stop();
   }
 
   /** Has the sessions of a user written: now, or with the next step of this turn. */
-  touch(user: User): void {
+  readonly touch = (user: User): void => {
+    user.isUnsaved = true; // it stays in memory until its last heartbeat is written
+    this.touchId(user.id);
+  };
+
+  touchId(user: string): void {
     if (this.#touched.size === 0) queueMicrotask(() => this.#writeTouched());
-    this.#touched.add(user.id);
+    this.#touched.add(user);
   }
 
   settle(user: User, _fold: Fold, _now: unknown, session: Session, cause: TransitionCause): undefined {
@@ -158,8 +157,17 @@ export class HubCluster implements Ledger {
     this.touch(user);
   }
 
+  /** What `Users` needs of the cluster. */
+  get reads(): Pick<UsersOptions, 'recall' | 'recallMany' | 'onReleased'> {
+    return {
+      recall: (user, isHeld) => this.#recall(user, isHeld),
+      recallMany: (users, isHeld) => users.map((user) => this.#recall(user, isHeld)),
+      onReleased: (user) => this.#released(user),
+    };
+  }
+
   /** What the cluster knows of a user. If that is not known here, it is asked for, and reported as a change. */
-  readonly recall = (user: string, isHeld: (user: string) => boolean): Remembered | undefined => {
+  #recall(user: string, isHeld: (user: string) => boolean): Remembered | undefined {
     const { replicas } = this.node;
     const replica = replicas.get(user);
     this.peers.unneeded(user);
@@ -168,12 +176,7 @@ export class HubCluster implements Ledger {
     if (replica === undefined || record === undefined) return undefined;
     if (!isHeld(user)) this.#parts?.users.setBlocks(user, this.adoption.shownHidden(user, record));
     return rememberedOf(user, record, replicas.versionOf(replica), this.#options.offline);
-  };
-
-  readonly recallMany = (
-    users: readonly string[],
-    isHeld: (user: string) => boolean,
-  ): readonly (Remembered | undefined)[] => users.map((user) => this.recall(user, isHeld));
+  }
 
   #host(): NodeHost {
     return {
@@ -189,7 +192,7 @@ export class HubCluster implements Ledger {
       onOvertaken: (user, key) => this.#endOvertaken(user, key),
       onMail: this.#options.onMail,
       onRejoin: () => this.#endWaiting(),
-      onDeaf: () => void this.#connection.replacePush(),
+      onDeaf: () => void this.#options.connection.replacePush(),
     };
   }
 
@@ -212,7 +215,16 @@ export class HubCluster implements Ledger {
     for (const user of users) {
       this.node.touch(user);
       this.peers.unneeded(user);
+      void this.node.publisher.written(user)?.then(() => this.#written(user));
     }
+  }
+
+  #written(id: string): void {
+    const users = this.#parts?.users;
+    const user = users?.find(id);
+    if (user === undefined || this.#touched.has(id) || this.node.publisher.isWriting(id)) return;
+    user.isUnsaved = false;
+    users?.release(user);
   }
 
   /** Forgets edits of blocks that the record holds now. */

@@ -101,7 +101,8 @@ export class ListEditNotifier {
     if (this.#isBusy) await new Promise<void>((start) => this.#queue.push(start));
     this.#isBusy = true;
     try {
-      await this.#loadAdded(change);
+      const loaded = this.#loadAdded(change);
+      if (loaded !== undefined) await loaded;
       for (const cost of this.#steps(change, keepsWatches)) {
         const turn = this.#options.turns.take(cost);
         if (turn !== undefined) await turn;

@@ -42,11 +42,7 @@ export function watch(
 }
 
 /** Loads the friends that decide, takes a turn for their look-up, and loads the users. */
-function ready(
-  context: ConnectionContext,
-  identity: Identity,
-  users: readonly string[],
-): Promise<void> | undefined {
+function ready(context: ConnectionContext, identity: Identity, users: readonly string[]): Promise<void> | undefined {
   const loaded = loadAsked(context, identity);
   const turn = (): Promise<void> | undefined => turnFor(context, identity, users.length);
   const loadUsers = (): Promise<void> | undefined => context.peers.load(users);
