@@ -63,7 +63,7 @@ export class Users {
     const held = this.#users.get(id);
     if (held !== undefined && this.#views.isVisibleTo(held, viewer)) return this.#views.jsonFor(held, viewer);
     const recalled = this.#recall(id);
-    return this.#views.offlineJsonFor(held ?? recalled, viewer);
+    return this.#jsonOnce(held ?? recalled, viewer);
   }
 
   /** Like `peekAs`, for these ids, in their order. One store read covers all of them. */
@@ -74,8 +74,14 @@ export class Users {
     return held.map((user, i) =>
       user !== undefined && isVisible[i] === true
         ? this.#views.jsonFor(user, viewer)
-        : this.#views.offlineJsonFor(user ?? (recalled.get(ids[i] as string) as User), viewer),
+        : this.#jsonOnce(user ?? (recalled.get(ids[i] as string) as User), viewer),
     );
+  }
+
+  /** A user that is not held may be present on another hub. */
+  #jsonOnce(user: User, viewer: Viewer): string {
+    const isVisible = this.#views.isVisibleTo(user, viewer);
+    return isVisible ? this.#views.jsonFor(user, viewer) : this.#views.offlineJsonFor(user, viewer);
   }
 
   /** Returns the user and holds it. The caller must give it an audience or a session, or `release` it. */

@@ -153,9 +153,11 @@ function nextParts(before: Parts, own: Own, context: Context): Parts {
   const { fates } = context;
   const parts: Record<string, readonly SharedSession[]> = { ...before, [own.inc]: ownPart(before, own, context) };
   const newest = newestOverHttp(parts, fates);
-  // A goodbye over HTTP also ends what this node had heard of until then, on whichever node it is.
+  // A goodbye over HTTP also ends what this node had heard of until then, on whichever node it is. If it had heard
+  // nothing of the user, the clock must do.
   for (const { device, ageMs } of context.keepsAll ? [] : own.goodbyes) {
-    newest.set(device, Math.max(context.latestBefore(ageMs) / 64, newest.get(device) ?? 0));
+    const heard = context.latestBefore(ageMs) / 64 || context.clock - ageMs;
+    newest.set(device, Math.max(heard, newest.get(device) ?? 0));
   }
   const next: [string, readonly SharedSession[]][] = [];
   // Bodies are compared as text, so the order of the incarnations is fixed.
