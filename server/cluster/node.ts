@@ -17,7 +17,9 @@ import { Publisher } from './publisher.ts';
 import { Replicas, type Replica } from './replicas.ts';
 import { takeovers } from './record/takeovers.ts';
 
-const RENEW_MS = 1000;
+const RENEW_MS = 500;
+/** While a node may be dead, so that its sessions do not outlive their grace. */
+const UNEASY_RENEW_MS = 150;
 /** A stop of this node after which it renews before it writes. */
 const STALL_MS = 1000;
 /** How long what is gone is not written after an outage, at most. */
@@ -214,7 +216,7 @@ export class ClusterNode implements EngineEvents {
 
   async #renew(): Promise<Members | undefined> {
     const { engine, now } = this.#options;
-    this.#renewsAtMs = now() + RENEW_MS;
+    this.#renewsAtMs = now() + (this.members.isUneasy(this.#options.graceMs) ? UNEASY_RENEW_MS : RENEW_MS);
     const inc = this.#inc;
     try {
       const answer = await engine.renew({ inc, beat: ++this.#beat, state: 'live', facts: this.#addedTo });

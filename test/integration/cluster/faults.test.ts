@@ -141,7 +141,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     [
       'flushed',
       async () => {
-        await stage!.redis.command('FLUSHALL');
+        await stage!.redis.send(['FLUSHALL']);
         await delay(1500);
       },
     ],
