@@ -172,7 +172,7 @@ async function joinCluster(
 ): Promise<void> {
   const onReleased = (user: User): void => presentUsers.released(user);
   const parts = { users, presence, reports: fanout.reports, onChange: onShown, onOwnChange, onReleased };
-  await clusterParts?.join(parts, staleness, () => wsJson.welcomedOutboxes());
+  await clusterParts?.join(parts, staleness, wsJson);
 }
 
 /** The entrance of all heartbeats. */

@@ -56,6 +56,12 @@ export class MemberList {
     return { ...counts, live: counts.live - counts.silent };
   }
 
+  /** Where the other live members are reached over HTTP, as they said last. */
+  urls(self: string): string[] {
+    const others = [...this.#known.values()].filter(({ inc, state }) => state === 'live' && inc !== self);
+    return others.map(({ facts }) => facts.slice(facts.indexOf(' ') + 1)).filter((url) => /^https?:/.test(url));
+  }
+
   live(): string[] {
     return [...this.#known.values()].filter(({ state }) => state === 'live').map(({ inc }) => inc);
   }

@@ -32,6 +32,8 @@ export interface NodeOptions {
   readonly random: () => number;
   /** A name for a new incarnation, unique for all time. */
   readonly newInc: () => string;
+  /** Where other nodes reach this one over HTTP; '' if they cannot. */
+  readonly url: string;
   readonly leaseMs: number;
   readonly graceMs: number;
 }

@@ -220,7 +220,12 @@ export class ClusterNode implements EngineEvents {
     this.#renewsAtMs = now() + (this.members.isUneasy(this.#options.graceMs) ? UNEASY_RENEW_MS : RENEW_MS);
     const inc = this.#inc;
     try {
-      const answer = await engine.renew({ inc, beat: ++this.#beat, state: 'live', facts: this.#addedTo });
+      const answer = await engine.renew({
+        inc,
+        beat: ++this.#beat,
+        state: 'live',
+        facts: `${this.#addedTo} ${this.#options.url}`,
+      });
       if (inc !== this.#inc) return undefined;
       this.members.heard(answer, now());
       if (this.members.isGone(inc)) this.#rejoin();
@@ -277,7 +282,10 @@ export class ClusterNode implements EngineEvents {
       const beats = new Map(this.members.live().map((inc) => [inc, this.members.get(inc)?.beat ?? 0]));
       const hasAdded = (inc: string): boolean => {
         const member = this.members.get(inc);
-        return inc === this.#inc || (member?.facts === this.#history && member.beat > (beats.get(inc) ?? -1));
+        return (
+          inc === this.#inc ||
+          (member?.facts.startsWith(`${this.#history} `) === true && member.beat > (beats.get(inc) ?? -1))
+        );
       };
       this.#renewsAtMs = 0;
       await this.#conditions.until(

@@ -15,6 +15,7 @@ import { Calls } from '../cluster/calls.ts';
 import { openRedisEngine } from '../cluster/redis/supervisor.ts';
 import { Histogram } from '../lib/histogram.ts';
 import type { ClusterSource } from '../metrics/cluster-metrics.ts';
+import type { WsJson } from '../adapters/ws-json/ws-json.ts';
 import { presentStatuses } from '../../shared/status.ts';
 import type { PresentUsers } from '../actions/present-users.ts';
 import type { ApiOptions } from '../adapters/http/api.ts';
@@ -26,12 +27,15 @@ import { stampsOf } from '../presence/explain/merge-explanations.ts';
 import type { Shown } from '../presence/fold.ts';
 import type { Users } from '../presence/users.ts';
 import type { Reason, Staleness } from '../staleness.ts';
+import { Alone } from './alone.ts';
 import type { HubContext } from './context.ts';
 
 const TICK_MS = 100;
 /** How long a start waits until the hub knows what the others know. It serves after that in any case. */
 const JOINED_WITHIN_MS = 5000;
 const LOOK_EVERY_MS = 20;
+/** Over how long the clients of a node that is alone are spread. */
+const SENT_AWAY_WITHIN_MS = 2000;
 const BUS_BOUNDS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500];
 
 /** How this hub explains and ends its own sessions. */
@@ -48,6 +52,7 @@ export class ClusterParts {
   readonly metrics: ClusterSource;
   readonly #context: HubContext;
   #tails: ClusterTails | undefined;
+  #alone: Alone | undefined;
   #checkStaleness: () => void = () => undefined;
 
   private constructor(context: HubContext, offline: Shown, redis: Awaited<ReturnType<typeof openRedisEngine>>) {
@@ -70,6 +75,7 @@ export class ClusterParts {
       offline,
       sessionIdOf: (no) => sessionIds.of(no),
       buckets: BUCKETS,
+      url: config.nodeUrl ?? '',
       leaseMs: config.nodeLeaseMs,
       graceMs: config.graceMs,
       newInc: () => {
@@ -99,6 +105,15 @@ export class ClusterParts {
     });
     onStop(() => redis.stop());
     return new ClusterParts(context, offline, redis);
+  }
+
+  get reachesRedis(): 'up' | 'away' {
+    return this.cluster.node.state === 'up' ? 'up' : 'away';
+  }
+
+  /** Why clients should go to another hub. */
+  get failures(): readonly string[] {
+    return this.#alone?.isAlone === true ? ['redis: this hub cannot reach it, and others can'] : [];
   }
 
   tails(tails: Tails): ClusterTails {
@@ -153,21 +168,32 @@ export class ClusterParts {
   }
 
   /** Joins the cluster. Resolves when this hub knows what the others know, or after some seconds. */
-  async join(parts: HubParts, staleness: Staleness, outboxes: () => Iterable<Outbox>): Promise<void> {
+  async join(parts: HubParts, staleness: Staleness, wsJson: WsJson): Promise<void> {
     const { cluster } = this;
+    const { node } = cluster;
     cluster.start(parts);
+    const alone = new Alone({
+      members: node.members,
+      inc: () => node.inc,
+      isUp: () => node.state === 'up',
+      nowMs: () => performance.now(),
+      log: this.#context.log,
+      onAlone: (isAlone) => (isAlone ? wsJson.sendAway(SENT_AWAY_WITHIN_MS) : wsJson.takeAgain()),
+    });
+    this.#alone = alone;
     const endsAt = performance.now() + JOINED_WITHIN_MS;
     const timer = setInterval(() => {
       cluster.tick();
       this.#tails?.tick();
+      alone.tick();
       this.#checkStaleness();
     }, TICK_MS);
     this.#context.onStop(async () => {
       clearInterval(timer);
       await cluster.stop();
     });
-    while (cluster.node.isStale && performance.now() < endsAt) await delay(LOOK_EVERY_MS);
-    this.#watchStaleness(staleness, outboxes);
+    while (node.isStale && performance.now() < endsAt) await delay(LOOK_EVERY_MS);
+    this.#watchStaleness(staleness, () => wsJson.welcomedOutboxes());
   }
 
   #watchStaleness(staleness: Staleness, outboxes: () => Iterable<Outbox>): void {

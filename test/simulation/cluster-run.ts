@@ -113,6 +113,7 @@ class SimNode {
       now: () => run.now,
       random: run.random,
       newInc: () => `${name}-${++incarnations}`,
+      url: '',
       leaseMs: 6000,
       graceMs: GRACE_MS,
       host: {

@@ -31,6 +31,8 @@ export class WsJson {
   #observerNo = 0;
   /** Set once the hub drains: the time over which reconnects are spread. */
   #drainMs: number | null = null;
+  /** Set while clients are sent to other hubs: the time over which that is spread. */
+  #awayMs: number | null = null;
   /** How far the wall clock is ahead of the monotonic clock. */
   #wallAheadMs: number;
 
@@ -63,7 +65,8 @@ export class WsJson {
   opened(socket: Socket): SocketEvents {
     const { clock, openOutbox } = this.#context;
     const { monoMs } = clock.now();
-    if (this.#drainMs !== null) return this.#reject(socket, monoMs, spread(0, this.#drainMs), 'restarting');
+    const leaveMs = this.#drainMs ?? this.#awayMs;
+    if (leaveMs !== null) return this.#reject(socket, monoMs, spread(0, leaveMs), 'restarting');
     if (socket.exceededLimit !== undefined) {
       return this.#reject(socket, monoMs, spread(RECONNECT_AFTER_MS.least, RECONNECT_AFTER_MS.most), 'overloaded');
     }
@@ -97,6 +100,19 @@ export class WsJson {
   drain(spreadMs: number): void {
     this.#drainMs = spreadMs;
     for (const connection of this.#connections) connection.drain(spread(0, spreadMs));
+  }
+
+  /**
+   * Asks all clients to reconnect elsewhere, spread over `spreadMs`, and new ones too, until `takeAgain`. A session ends
+   * as usual when its client goes.
+   */
+  sendAway(spreadMs: number): void {
+    this.#awayMs = spreadMs;
+    for (const connection of this.#connections) connection.send({ type: 'reconnect', afterMs: spread(0, spreadMs) });
+  }
+
+  takeAgain(): void {
+    this.#awayMs = null;
   }
 
   /** Closes all connections with 1012. */

@@ -29,6 +29,7 @@ export interface HubClusterOptions {
   readonly offline: Shown;
   readonly sessionIdOf: (no: number) => string;
   readonly buckets: number;
+  readonly url: string;
   readonly leaseMs: number;
   readonly graceMs: number;
   readonly newInc: () => string;
@@ -74,12 +75,13 @@ export class HubCluster implements Ledger {
   #parts: (HubParts & { readonly adoption: Adoption }) | undefined;
 
   constructor(options: HubClusterOptions) {
-    const { nowMs, offline, buckets, leaseMs, graceMs, newInc, connection } = options;
+    const { nowMs, offline, buckets, url, leaseMs, graceMs, newInc, connection } = options;
     this.#options = options;
     this.node = new ClusterNode({
       engine: connection.engine,
       buckets,
       offline,
+      url,
       leaseMs,
       graceMs,
       now: nowMs,

@@ -1,9 +1,10 @@
 /** What watchers are told while nodes and Redis fail (PROTOCOL.md section 8): nobody is falsely offline, nobody stays. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { endHubProcesses } from '../../support/hub-process.ts';
-import { ClusterStage, Observer, type ClusterHub } from '../../support/cluster-stage.ts';
+import { endHubProcesses, freePort } from '../../support/hub-process.ts';
+import { ask, ClusterStage, Observer, type ClusterHub } from '../../support/cluster-stage.ts';
 import { needing } from '../../support/needs.ts';
+import { FaultProxy } from '../../support/redis/fault-proxy.ts';
 import { WsClient } from '../../support/ws-client.ts';
 
 const USERS = 30;
@@ -160,6 +161,34 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
       for (const user of crowd.users) expect([user, leaves(one, user)]).toEqual([user, user === leaving ? 1 : 0]);
     }
     crowd.end();
+  });
+
+  it('a node that alone is cut from Redis sends its clients to the others, and takes clients again after it', async () => {
+    stage = await ClusterStage.start({ ...settings, HUB_TRANSPORT: engine });
+    const proxy = await FaultProxy.start(stage.redis.port);
+    const [portA, portB] = [await freePort(), await freePort()];
+    const urlOf = (port: number): Record<string, string> => {
+      return { HUB_PORT: String(port), HUB_NODE_URL: `http://127.0.0.1:${port}` };
+    };
+    const a = await stage.hub(urlOf(portA));
+    const b = await stage.hub({ ...urlOf(portB), HUB_REDIS_URL: proxy.url });
+    expect((await ask(b, 'GET', '/readyz')).body).toEqual({ status: 'ready', redis: 'up' });
+    const client = await WsClient.hello(b.ws, { user: 'moves' });
+    const observer = await Observer.open(a.ws, ['moves'], new Map());
+    proxy.cut();
+    await client.next('reconnect');
+    expect((await ask(b, 'GET', '/readyz')).status).toBe(503);
+    expect((await ask(a, 'GET', '/readyz')).status).toBe(200);
+    const moved = await WsClient.hello(a.ws, { user: 'moves' });
+    client.close();
+    await delay(4000);
+    expect(leaves(observer, 'moves')).toBe(0);
+    proxy.mend();
+    while ((await ask(b, 'GET', '/readyz')).status !== 200) await delay(50);
+    await WsClient.hello(b.ws, { user: 'comes' });
+    await untilRight([observer], always, 6000);
+    moved.close();
+    await proxy.close();
   });
 
   it('a node that is stopped for 15 s joins again, and never takes back what others reported', async () => {

@@ -6,11 +6,13 @@ import { aboutNobody, route, type Route } from '../route.ts';
 export interface OperationsOptions {
   /** Descriptions of what fails now; empty if all is well. */
   readonly failures: () => readonly string[];
+  /** Whether the hub reaches the Redis of its cluster; null without a cluster. */
+  readonly redis: () => 'up' | 'away' | null;
   /** Prometheus text and its content type. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
-export function operationsRoutes({ failures, metrics }: OperationsOptions): Route[] {
+export function operationsRoutes({ failures, redis, metrics }: OperationsOptions): Route[] {
   return [
     { access: 'anyone', method: 'GET', path: '/healthz', answer: () => json('{"status":"ok"}') },
     {
@@ -19,7 +21,9 @@ export function operationsRoutes({ failures, metrics }: OperationsOptions): Rout
       path: '/readyz',
       answer: () => {
         const failing = failures();
-        return failing.length === 0 ? json('{"status":"ready"}') : problem(503, failing.join('; '));
+        const reaches = redis();
+        const ready = { status: 'ready', ...(reaches !== null && { redis: reaches }) };
+        return failing.length === 0 ? json(JSON.stringify(ready)) : problem(503, failing.join('; '));
       },
     },
     route({

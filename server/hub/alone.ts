@@ -1,0 +1,82 @@
+/**
+ * Finds out whether this node alone does not reach the store of the cluster: asks the other nodes at their HUB_NODE_URL.
+ * If one of them reaches it, this node is alone. It then sends its clients to the others, because nobody hears of them
+ * here.
+ */
+import type { MemberList } from '../cluster/members.ts';
+import type { Logger } from '../lib/log/log.ts';
+
+interface AloneOptions {
+  readonly members: Pick<MemberList, 'urls'>;
+  readonly inc: () => string;
+  readonly isUp: () => boolean;
+  readonly nowMs: () => number;
+  readonly log: Logger;
+  /** Sends all clients away, and new ones too, or no longer. */
+  readonly onAlone: (isAlone: boolean) => void;
+}
+
+/** How long the store may be away before the others are asked. */
+const ASK_AFTER_MS = 2500;
+const ASK_EVERY_MS = 1000;
+const ANSWERED_WITHIN_MS = 1000;
+const MOST_ASKED = 5;
+
+export class Alone {
+  readonly #options: AloneOptions;
+  #upAtMs: number;
+  #asksAtMs = 0;
+  #isAlone = false;
+
+  constructor(options: AloneOptions) {
+    this.#options = options;
+    this.#upAtMs = options.nowMs();
+  }
+
+  get isAlone(): boolean {
+    return this.#isAlone;
+  }
+
+  /** Does what is due. Must be called about ten times a second. */
+  tick(): void {
+    const { isUp, nowMs } = this.#options;
+    const now = nowMs();
+    if (isUp()) {
+      this.#upAtMs = now;
+      this.#set(false);
+    } else if (now - this.#upAtMs >= ASK_AFTER_MS && now >= this.#asksAtMs && !this.#isAlone) {
+      this.#asksAtMs = now + ASK_EVERY_MS;
+      void this.#ask();
+    }
+  }
+
+  async #ask(): Promise<void> {
+    const { members, inc, isUp } = this.#options;
+    const urls = members.urls(inc()).slice(0, MOST_ASKED);
+    const answers = await Promise.all(urls.map(reachesStore));
+    if (answers.includes(true) && !isUp()) this.#set(true);
+  }
+
+  #set(isAlone: boolean): void {
+    if (isAlone === this.#isAlone) return;
+    this.#isAlone = isAlone;
+    const { log, onAlone } = this.#options;
+    if (isAlone) log.warn('this hub alone cannot reach Redis: it sends its clients to the other hubs');
+    else log.info('this hub reaches Redis again: it takes clients');
+    onAlone(isAlone);
+  }
+}
+
+/** The address comes from the store, so the answer counts only as yes or no. */
+async function reachesStore(url: string): Promise<boolean> {
+  try {
+    const answer = await fetch(new URL('/readyz', url), {
+      redirect: 'error',
+      signal: AbortSignal.timeout(ANSWERED_WITHIN_MS),
+    });
+    const body = (await answer.json()) as { redis?: unknown } | null;
+    return body?.redis === 'up';
+  } catch {
+    return false;
+  }
+}
