@@ -52,7 +52,10 @@ export interface Adapters {
 }
 
 /** The use cases of the API and the command line. */
-export type Actions = Pick<ApiOptions, 'edit' | 'block' | 'unblock' | 'explain' | 'kick' | 'erase' | 'exportOf'>;
+export type Actions = Pick<
+  ApiOptions,
+  'edit' | 'refreshList' | 'block' | 'unblock' | 'explain' | 'kick' | 'erase' | 'exportOf'
+>;
 
 /** What the adapters call: the entrance, fan-out, and the use cases. */
 export interface Inner extends Actions {

@@ -76,10 +76,13 @@ export function buildWriteBehind(
 const MAX_STRANGERS = 1_000_000;
 const MAX_STRANGERS_IN_MEMORY = 100_000;
 
-/** Drops stored users from memory that nothing needs there, and stored strangers from the store. */
+/**
+ * Drops stored users from memory that nothing needs there, and stored strangers from the store. If friend lists are
+ * stored elsewhere, the store cannot tell strangers, so it keeps them.
+ */
 export function startForgetting(
   { clock, onStop }: HubContext,
-  { store, versions, health, isDurable }: Storage,
+  { store, versions, health, isDurable, remoteLists }: Storage,
   users: Users,
   writeBehind: WriteBehind<User>,
 ): void {
@@ -94,7 +97,7 @@ export function startForgetting(
     if (user.firstSession === null && user.audience?.isEmpty !== false) forgetting.left();
     users.release(user);
   });
-  onStop(forgetting.start());
+  if (remoteLists === null) onStop(forgetting.start());
 }
 
 /**
