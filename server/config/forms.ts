@@ -62,6 +62,7 @@ export const count = whole(1, 1_000_000_000);
 
 function isRosterUrl(value: string): boolean {
   const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url?.protocol === 'postgres:' || url?.protocol === 'postgresql:') return url.pathname.length > 1;
   if (url?.protocol !== 'https:' && url?.protocol !== 'http:') return false;
   if (url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[(.*)\]$/, '$1'))) return false;
   return url.username === '' && url.password === '' && url.search === '' && url.hash === '';

@@ -5,7 +5,7 @@
  */
 import { StorageUnavailable } from '../lib/storage-unavailable.ts';
 import { CachedList } from './cached-list.ts';
-import type { ListChanges, Roster, RosterChange } from './port.ts';
+import type { ListChanges, Maybe, Roster, RosterChange } from './port.ts';
 import type { ListListener, ListSource, ReadList } from './remote.ts';
 
 /** Maximum lists in memory, and maximum friends on all of them (about 100 bytes each). Lists in use may exceed both. */
@@ -111,8 +111,8 @@ export class CachedRoster implements Roster {
     return this.#lists.get(user)?.changesSince(sinceMs);
   }
 
-  followersAfter(): readonly string[] {
-    return [];
+  followersAfter(user: string, after: string, limit: number): Maybe<readonly string[]> {
+    return this.#options.source.followersAfter?.(user, after, limit) ?? [];
   }
 
   /** Reads a list again that is in memory or is being read. Rejects with `StorageUnavailable`. */

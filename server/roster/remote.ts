@@ -18,6 +18,8 @@ export interface ListSource {
    * read. Rejects with `StorageUnavailable` if none can be.
    */
   read(users: readonly string[]): Promise<ReadonlyMap<string, ReadList | StorageUnavailable>>;
+  /** See `Roster.followersAfter`. Left out where followers are not known. */
+  followersAfter?(user: string, after: string, limit: number): Promise<readonly string[]>;
 }
 
 /** What the hub does with changes of lists, and which lists it cannot do without. */

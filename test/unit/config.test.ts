@@ -273,12 +273,16 @@ describe('what this version does not have yet', () => {
 });
 
 describe('where friend lists are', () => {
-  test.each(['sqlite', 'https://friends.example/v1', 'http://127.0.0.1:9/x', 'http://[::1]/', 'http://localhost:9'])(
-    'may be %s',
-    (place) => {
-      expect(configOf({ env: { HUB_ROSTER: place } }).roster).toBe(place);
-    },
-  );
+  test.each([
+    'sqlite',
+    'postgres://me@db/roster',
+    'https://friends.example/v1',
+    'http://127.0.0.1:9/x',
+    'http://[::1]/',
+    'http://localhost:9',
+  ])('may be %s', (place) => {
+    expect(configOf({ env: { HUB_ROSTER: place } }).roster).toBe(place);
+  });
 
   test.each([
     'mysql://me:hush-hush@db/roster',

@@ -19,12 +19,20 @@ export async function openRemoteLists(context: HubContext): Promise<RemoteLists 
   const url = new URL(place);
   const onHealth = logHealth(context, `HUB_ROSTER (${url.protocol}//${url.host})`);
   const cache = { monoMs: () => context.clock.now().monoMs, onHealth };
-  const lists = await openServiceLists(context, url, maxFriends, cache);
+  const isPostgres = url.protocol.startsWith('postgres');
+  const lists = await (isPostgres
+    ? openPostgres(place, maxFriends, cache)
+    : openServiceLists(context, url, maxFriends, cache));
   context.onStop(() => lists.stop());
   return lists;
 }
 
 type CacheOptions = Pick<CachedRosterOptions, 'monoMs' | 'onHealth'>;
+
+async function openPostgres(url: string, maxFriends: number, cache: CacheOptions): Promise<RemoteLists> {
+  const { openPostgresLists } = await import('../../roster/postgres/postgres-lists.ts');
+  return openPostgresLists({ ...cache, url, maxFriends });
+}
 
 async function openServiceLists(
   { config, clock, log }: HubContext,
