@@ -135,7 +135,7 @@ describe('PostgreSQL', needing('postgres'), () => {
         }
         return [...shown].sort().join();
       };
-      await (hubs[0] as TestHub).until(() => follow() === truth.join());
+      await hubs[0].until(() => follow() === truth.join());
     }
   });
 

@@ -73,7 +73,7 @@ class PostgresEdits implements ListEdits {
 /** Opens the lists and brings their tables up to date. @throws {StartError} with one sentence for the operator. */
 export async function openPostgresLists(options: PostgresListsOptions): Promise<RemoteLists> {
   const { url, maxFriends } = options;
-  const position = await prepare(url);
+  const position = await prepareTables(url);
   const connections = new Connections(url);
   const source = new PostgresSource(connections);
   const roster = new CachedRoster({ ...options, source, ttlMs: Infinity });
@@ -105,8 +105,8 @@ export async function openPostgresLists(options: PostgresListsOptions): Promise<
   };
 }
 
-/** @returns the number of the last change. */
-async function prepare(url: string): Promise<number> {
+/** Brings the tables up to date. @returns the number of the last change. @throws {StartError} */
+export async function prepareTables(url: string): Promise<number> {
   try {
     const client = await openClient(url, { withinMs: MIGRATION_WITHIN_MS });
     try {

@@ -135,7 +135,8 @@ async function end(client: PoolClient, edges: readonly Edge[]): Promise<readonly
   return ended.rows;
 }
 
-function columns(edges: readonly Edge[]): [string[], string[]] {
+/** The edges as two arrays, for `unnest`. */
+export function columns(edges: readonly Edge[]): [string[], string[]] {
   return [edges.map(({ user }) => user), edges.map(({ friend }) => friend)];
 }
 
