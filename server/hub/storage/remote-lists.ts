@@ -21,7 +21,7 @@ export async function openRemoteLists(context: HubContext): Promise<RemoteLists 
   const cache = { monoMs: () => context.clock.now().monoMs, onHealth };
   const isPostgres = url.protocol.startsWith('postgres');
   const lists = await (isPostgres
-    ? openPostgres(place, maxFriends, cache)
+    ? openPostgres(context, place, cache)
     : openServiceLists(context, url, maxFriends, cache));
   context.onStop(() => lists.stop());
   return lists;
@@ -29,9 +29,9 @@ export async function openRemoteLists(context: HubContext): Promise<RemoteLists 
 
 type CacheOptions = Pick<CachedRosterOptions, 'monoMs' | 'onHealth'>;
 
-async function openPostgres(url: string, maxFriends: number, cache: CacheOptions): Promise<RemoteLists> {
+async function openPostgres({ config, node }: HubContext, url: string, cache: CacheOptions): Promise<RemoteLists> {
   const { openPostgresLists } = await import('../../roster/postgres/postgres-lists.ts');
-  return openPostgresLists({ ...cache, url, maxFriends });
+  return openPostgresLists({ ...cache, url, node, maxFriends: config.maxFriends });
 }
 
 async function openServiceLists(

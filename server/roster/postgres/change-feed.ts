@@ -8,6 +8,7 @@ import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { NumberedChange } from '../cached-roster.ts';
 import { openClient, type Connections } from './connection.ts';
 import { POSITION } from './postgres-source.ts';
+import { READ_EVERY_MS } from './readers.ts';
 import { CHANNEL } from './schema.ts';
 
 export interface ChangeFeedOptions {
@@ -17,11 +18,12 @@ export interface ChangeFeedOptions {
   readonly apply: (changes: readonly NumberedChange[]) => Promise<void>;
   /** Some changes are not known. Resolves when all lists in use have been read again. */
   readonly missed: () => Promise<void>;
+  /** Notes that every change up to that number is told. */
+  readonly reached: (position: number) => Promise<void>;
   /** Reports that changes cannot be read, or can be again (undefined). */
   readonly onHealth: (error: StorageUnavailable | undefined) => void;
 }
 
-const LOOK_EVERY_MS = 1000;
 /** A replaced list of 10,000 friends makes 40,000 changes, which must be applied at once. */
 const READ_AT_ONCE = 50_000;
 
@@ -40,6 +42,8 @@ export class ChangeFeed {
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   #isStopped = false;
+  /** When it last said how far it has read (monotonic milliseconds). */
+  #saidAt = -Infinity;
   #isConnecting = false;
   #hasFailed = false;
 
@@ -50,7 +54,7 @@ export class ChangeFeed {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    this.#timer = setInterval(() => this.#look(), READ_EVERY_MS).unref();
     this.#look();
   }
 
@@ -112,7 +116,11 @@ export class ChangeFeed {
   }
 
   async #readAll(): Promise<void> {
+    const before = this.#position;
     for (let isMore = true; isMore && !this.#isStopped;) isMore = await this.#readSome();
+    if (this.#position === before && performance.now() - this.#saidAt < READ_EVERY_MS / 2) return;
+    await this.#options.reached(this.#position);
+    this.#saidAt = performance.now();
   }
 
   /** @returns whether there may be more. */

@@ -9,10 +9,13 @@ import type { RemoteLists } from '../remote.ts';
 import { ChangeFeed } from './change-feed.ts';
 import { Connections, explainPostgres, openClient } from './connection.ts';
 import { POSITION, PostgresSource } from './postgres-source.ts';
+import { Readers } from './readers.ts';
 import { migrate } from './schema.ts';
 
 export interface PostgresListsOptions extends Pick<CachedRosterOptions, 'monoMs' | 'onHealth'> {
   readonly url: string;
+  /** The name of this hub. */
+  readonly node: string;
   /** Maximum friends of one user. */
   readonly maxFriends: number;
 }
@@ -21,47 +24,54 @@ const FORGET_EVERY_MS = 60_000;
 /** Another hub may be bringing the tables up to date. */
 const MIGRATION_WITHIN_MS = 60_000;
 
-class PostgresEdits implements ListEdits {
-  readonly #source: PostgresSource;
-  readonly #feed: ChangeFeed;
-  readonly #roster: CachedRoster;
-  readonly #maxFriends: number;
+interface PostgresEditsOptions {
+  readonly source: PostgresSource;
+  readonly feed: ChangeFeed;
+  readonly readers: Readers;
+  readonly roster: CachedRoster;
+  readonly maxFriends: number;
+}
 
-  constructor(source: PostgresSource, feed: ChangeFeed, roster: CachedRoster, maxFriends: number) {
-    this.#source = source;
-    this.#feed = feed;
-    this.#roster = roster;
-    this.#maxFriends = maxFriends;
+class PostgresEdits implements ListEdits {
+  readonly #options: PostgresEditsOptions;
+
+  constructor(options: PostgresEditsOptions) {
+    this.#options = options;
   }
 
   async edit(edit: RosterEdit): Promise<Edited> {
-    const done = await this.#source.edit(edit, this.#maxFriends);
+    const { source, maxFriends } = this.#options;
+    const done = await source.edit(edit, maxFriends);
     if ('full' in done) return done;
     const { added, removed, position } = done;
-    if (added + removed > 0) await this.#reach(position);
+    if (added + removed > 0) await this.#told(position);
     return { added, removed };
   }
 
   async erase<T>(user: string, then: () => Promise<T>): Promise<T> {
-    const position = await this.#source.erase(user);
-    await this.#reach(position);
+    const { source } = this.#options;
+    const position = await source.erase(user);
+    await this.#told(position);
     const result = await then();
-    await this.#source.forgetChanges(user, position);
+    await source.forgetChanges(user, position);
     return result;
   }
 
   async refresh(user: string): Promise<void> {
-    await this.#feed.pull();
-    await this.#roster.refresh(user);
+    const { feed, roster } = this.#options;
+    await feed.pull();
+    await roster.refresh(user);
   }
 
-  /** Waits until a stored change is told. */
-  async #reach(position: number): Promise<void> {
+  /** Waits until a stored change is told by every hub. */
+  async #told(position: number): Promise<void> {
+    const { feed, readers } = this.#options;
     try {
-      await this.#feed.reach(position);
+      await feed.reach(position);
+      await readers.allReached(position);
     } catch (error) {
       if (!(error instanceof StorageUnavailable)) throw error;
-      throw new StorageUnavailable(error.reason, error, 'the change is stored, but not told yet');
+      throw new StorageUnavailable(error.reason, error, 'the change is stored, but not told everywhere yet');
     }
   }
 
@@ -72,9 +82,10 @@ class PostgresEdits implements ListEdits {
 
 /** Opens the lists and brings their tables up to date. @throws {StartError} with one sentence for the operator. */
 export async function openPostgresLists(options: PostgresListsOptions): Promise<RemoteLists> {
-  const { url, maxFriends } = options;
+  const { url, node, maxFriends } = options;
   const position = await prepareTables(url);
   const connections = new Connections(url);
+  const readers = new Readers(connections, node);
   const source = new PostgresSource(connections);
   const roster = new CachedRoster({ ...options, source, ttlMs: Infinity });
   const feed = new ChangeFeed(
@@ -83,23 +94,32 @@ export async function openPostgresLists(options: PostgresListsOptions): Promise<
       connections,
       apply: (changes) => roster.apply(changes),
       missed: () => roster.refreshAll(),
+      reached: (position) => readers.reached(position),
     },
     position,
   );
+  await readers.reached(position).catch((error: unknown) => {
+    throw explainPostgres(url, error);
+  });
+  const forget = (): void => {
+    // If it fails, the next round tries again, and the feed reports what is wrong.
+    void Promise.all([source.forgetOld(), readers.forgetOld()]).catch(() => undefined);
+  };
   let timer: NodeJS.Timeout | undefined;
   return {
     roster,
-    edits: new PostgresEdits(source, feed, roster, maxFriends),
+    edits: new PostgresEdits({ source, feed, readers, roster, maxFriends }),
     areReadOnly: false,
     start: (listener) => {
       roster.start(listener);
       feed.start();
-      timer = setInterval(() => void source.forgetOld().catch(() => undefined), FORGET_EVERY_MS).unref();
+      timer = setInterval(forget, FORGET_EVERY_MS).unref();
     },
     stop: async () => {
       clearInterval(timer);
       roster.stop();
       await feed.stop();
+      await readers.leave().catch(() => undefined); // otherwise the others wait for it for some seconds
       await connections.close();
     },
   };

@@ -40,6 +40,9 @@ const steps: readonly string[] = [
   CREATE TABLE presence_hub.forgotten (one integer PRIMARY KEY CHECK (one = 1), up_to bigint NOT NULL);
   INSERT INTO presence_hub.forgotten VALUES (1, 0);
 
+  -- The hubs that read the changes, and the number up to which each has told them.
+  CREATE TABLE presence_hub.reader (node text PRIMARY KEY, position bigint NOT NULL, seen_at timestamptz NOT NULL);
+
   -- Before any row is touched, so that two transactions cannot wait for each other.
   CREATE FUNCTION presence_hub.lock_changes() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
