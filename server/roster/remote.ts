@@ -38,6 +38,8 @@ export interface RemoteLists {
   readonly edits: ListEdits;
   /** Whether another service owns the lists, so that the hub must not edit them. */
   readonly areReadOnly: boolean;
+  /** Those of the users who have a friend edge in either direction. Left out where that is not known. */
+  readonly followed?: (users: readonly string[]) => Promise<ReadonlySet<string>>;
   /** Begins to follow changes. */
   start(listener: ListListener): void;
   stop(): Promise<void>;

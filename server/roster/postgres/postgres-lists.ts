@@ -110,6 +110,7 @@ export async function openPostgresLists(options: PostgresListsOptions): Promise<
     roster,
     edits: new PostgresEdits({ source, feed, readers, roster, maxFriends }),
     areReadOnly: false,
+    followed: (users) => source.followed(users),
     start: (listener) => {
       roster.start(listener);
       feed.start();

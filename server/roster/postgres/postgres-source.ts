@@ -47,6 +47,17 @@ export class PostgresSource implements ListSource {
     return rows.map(({ owner }) => owner);
   }
 
+  /** Those of the users who have a friend edge in either direction. */
+  async followed(users: readonly string[]): Promise<ReadonlySet<string>> {
+    const rows = await this.#connections.query<{ id: string }>(
+      `SELECT id FROM unnest($1::text[]) AS asked (id)
+       WHERE EXISTS (SELECT FROM presence_hub.edge WHERE owner = id)
+         OR EXISTS (SELECT FROM presence_hub.edge WHERE friend = id)`,
+      [users],
+    );
+    return new Set(rows.map(({ id }) => id));
+  }
+
   /** @returns what was done, or the user whose list would be too long. */
   async edit(edit: RosterEdit, maxFriends: number): Promise<EditDone | { readonly full: string }> {
     let full: string | undefined;
