@@ -20,8 +20,9 @@ import { Delays } from './fanout/delivery/delays.ts';
 import { Fanout } from './fanout/fanout.ts';
 import { LARGE_AUDIENCE } from './fanout/reports.ts';
 import { Tails } from './fanout/tails.ts';
-import { buildAdapters, type Actions } from './hub/adapters.ts';
+import { buildAdapters, type Actions, type Adapters } from './hub/adapters.ts';
 import { openContext, type HubContext, type HubOptions } from './hub/context.ts';
+import { ClusterParts } from './hub/cluster.ts';
 import { buildHistory } from './hub/history.ts';
 import { serve, Stops, type Hub, type Parts } from './hub/lifecycle.ts';
 import { OwnTimekeeper } from './hub/storage/own-timekeeper.ts';
@@ -35,6 +36,7 @@ import { TurnBudget } from './lib/time/turn-budget.ts';
 import type { ChangeListener } from './presence/change.ts';
 import { OwnLedger } from './presence/entries.ts';
 import { offlineFold } from './presence/fold.ts';
+import { noPeers } from './peers.ts';
 import type { User } from './presence/user.ts';
 import { Users } from './presence/users.ts';
 import { Staleness } from './staleness.ts';
@@ -50,10 +52,12 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const context = await openContext(config, options, stops.add);
     const core = await buildCore(context);
     const outward = buildFanout(context, core);
-    const intake = buildIntake(context, core, outward.onChange);
+    const onChange = [...outward.onOwnChange, ...outward.onShown];
+    const intake = buildIntake(context, core, onChange);
     const actions = buildActions(context, core, outward, intake);
-    const parts: Parts = { ...core, ...outward, intake, ...actions };
+    const parts: Parts = { ...core, ...outward, onChange, intake, ...actions };
     const adapters = buildAdapters(context, parts, options.pages ?? builtPages);
+    await joinCluster(core, outward, adapters);
     await outward.startWebhooks?.();
     return await serve(context, parts, adapters, stops);
   } catch (error) {
@@ -67,36 +71,35 @@ async function buildCore(context: HubContext) {
   const { config, clock, stalls, codes, onStop } = context;
   const storage = await openStorage(context);
   const offline = offlineFold(codes.codeOf('offline'));
+  const clusterParts = await ClusterParts.open(context, offline);
+  const cluster = clusterParts?.cluster;
   const writeBehind = buildWriteBehind(context, storage, offline);
-  const keep = (user: User): void => writeBehind.add(user);
+  const keep = cluster?.touch ?? ((user: User): void => writeBehind.add(user));
 
   const hidesLastSeen = config.lastSeen === 'hide';
   const storeFirsts = (): void => writeBehind.writeFirsts();
-  const users = new Users({ offline, hidesLastSeen, ...buildReads(context, storage), storeFirsts });
-  const ledger = new OwnLedger(storage.versions, stalls, offline);
+  const reads = cluster?.reads ?? buildReads(context, storage);
+  const users = new Users({ offline, hidesLastSeen, ...reads, storeFirsts });
+  const ownLedger = new OwnLedger(storage.versions, stalls, offline);
   const journal = createJournal(clock);
-  const presence = buildPresence(context, { users, ledger, journal, onSessions: keep });
+  const presence = buildPresence(context, { users, ledger: cluster ?? ownLedger, journal, onSessions: keep });
 
   startForgetting(context, storage, users, writeBehind);
-  restoreRun(storage, users, presence, config.warmMs, clock.now());
-  onStop(() => {
-    endRun(context, storage, users, writeBehind);
-  });
-  return {
-    storage,
-    writeBehind,
-    keep,
-    users,
-    ledger,
-    journal,
-    presence,
-  };
+  // What is known of users in a cluster is in the store that its hubs share.
+  if (cluster === undefined) {
+    restoreRun(storage, users, presence, config.warmMs, clock.now());
+    onStop(() => {
+      endRun(context, storage, users, writeBehind);
+    });
+  }
+  const peers = cluster?.peers ?? noPeers;
+  return { storage, writeBehind, keep, users, ownLedger, journal, presence, clusterParts, peers };
 }
 
 type Core = Awaited<ReturnType<typeof buildCore>>;
 
 /** Everything that learns of a change: the counters, tails of admins, and watchers. */
-function buildFanout(context: HubContext, { storage, users, writeBehind }: Core) {
+function buildFanout(context: HubContext, { storage, users, writeBehind, clusterParts, peers }: Core) {
   const { clock, onStop } = context;
   const { store, roster, versions } = storage;
   const counts = { changes: 0, deliveries: 0 };
@@ -113,8 +116,9 @@ function buildFanout(context: HubContext, { storage, users, writeBehind }: Core)
     staleNotifier: staleness,
     turns,
     clock,
-    timekeeper: new OwnTimekeeper(clock, versions, store),
+    timekeeper: clusterParts?.cluster.timekeeper ?? new OwnTimekeeper(clock, versions, store),
     friends: roster,
+    peers,
     delays,
     reportEveryMs: REPORT_EVERY_MS,
     largeAudience: LARGE_AUDIENCE,
@@ -125,19 +129,22 @@ function buildFanout(context: HubContext, { storage, users, writeBehind }: Core)
     },
   });
   onStop(() => fanout.dropIdleLists());
-  const tails = new Tails({ presence: users });
-  onStop(() => tails.stop());
+  const ownTails = new Tails({ presence: users });
+  onStop(() => ownTails.stop());
 
   const presentUsers = new PresentUsers({ users, turns, nowMs: () => performance.now() });
   const webhooks = buildWebhooks(context, { storage, users, writeBehind, staleness });
-  const onChange: readonly ChangeListener[] = [
+  // Webhooks come before the fan-out, because a change that is sent must already be noted.
+  const onOwnChange: readonly ChangeListener[] = [
     ...(webhooks === null ? [] : [webhooks.onChange]),
     ({ isShown }) => {
       if (isShown) counts.changes++;
     },
-    (change) => presentUsers.changed(change),
     (change) => history?.recorder.changed(change),
-    (change) => tails.changed(change),
+    (change) => ownTails.changed(change),
+  ];
+  const onShown: readonly ChangeListener[] = [
+    (change) => presentUsers.changed(change),
     (change) => fanout.reports.changed(change),
   ];
   return {
@@ -146,21 +153,37 @@ function buildFanout(context: HubContext, { storage, users, writeBehind }: Core)
     turns,
     staleness,
     fanout,
-    tails,
+    tails: clusterParts?.tails(ownTails) ?? ownTails,
     presentUsers,
     historyParts: history,
     webhooks: webhooks?.webhooks ?? null,
     startWebhooks: webhooks?.start,
-    onChange,
+    onOwnChange,
+    onShown,
   };
 }
 
+/** From here on, changes of this hub are agreed on with the others. */
+async function joinCluster(
+  { users, presence, clusterParts }: Core,
+  { fanout, onOwnChange, onShown, staleness }: ReturnType<typeof buildFanout>,
+  { wsJson }: Adapters,
+): Promise<void> {
+  const parts = { users, presence, reports: fanout.reports, onChange: onShown, onOwnChange };
+  await clusterParts?.join(parts, staleness, () => wsJson.welcomedOutboxes());
+}
+
 /** The entrance of all heartbeats. */
-function buildIntake(context: HubContext, { users, presence, writeBehind }: Core, onChange: readonly ChangeListener[]) {
+function buildIntake(
+  context: HubContext,
+  { users, presence, writeBehind, peers }: Core,
+  onChange: readonly ChangeListener[],
+) {
   const { config, clock, maxSessionsTotal, refusals } = context;
   return new Intake({
     users,
     presence,
+    peers,
     clock,
     onChange,
     maxSessions: config.maxSessions,
@@ -180,13 +203,17 @@ function buildActions(
   intake: Intake,
 ): Actions {
   const { config, clock, stalls, sessionIds, onStop } = context;
-  const { storage, users, ledger, journal, presence } = core;
+  const { storage, users, ownLedger, journal, keep, clusterParts } = core;
   const { store, health, scrubber } = storage;
   const { maxFriends } = config;
   const edits = buildListEdits(context, storage, fanout, turns);
   const { reports } = fanout;
-  const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: maxFriends };
-  const explained = (user: string) => explain({ sessionIds, clock, stalls, users, journal }, user);
+  const blocks = { store, users, keep, ledger: ownLedger, reports, clock, maxBlocks: maxFriends };
+  const clusterBlocks = clusterParts?.blocks(maxFriends);
+  const explainHere = (user: string) => explain({ sessionIds, clock, stalls, users, journal }, user);
+  const kickHere = (user: string, session: string) => kick({ sessionIds, users, intake }, user, session);
+  const sessions = clusterParts?.sessions({ users, explain: explainHere, kick: kickHere });
+  const explained = (user: string) => sessions?.explain(user) ?? explainHere(user);
   const erasure = new EraseUser({
     ...storage,
     ...core,
@@ -206,11 +233,11 @@ function buildActions(
   return {
     edit: storage.remoteLists?.areReadOnly === true ? null : (edit) => edits.edit(edit),
     refreshList: (user) => edits.refresh(user),
-    block: (user, other) => block(blocks, user, other),
-    unblock: (user, other) => unblock(blocks, user, other),
+    block: (user, other) => clusterBlocks?.block(user, other) ?? block(blocks, user, other),
+    unblock: (user, other) => clusterBlocks?.unblock(user, other) ?? unblock(blocks, user, other),
     explain: explained,
     erase: (user) => erasure.erase(user),
     exportOf: (user, reader) => exporter.exportOf(user, reader),
-    kick: (user, session) => kick({ sessionIds, users, intake }, user, session),
+    kick: (user, session) => sessions?.kick(user, session) ?? kickHere(user, session),
   };
 }

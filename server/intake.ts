@@ -5,6 +5,7 @@
  */
 import type { Clock, Moment } from './lib/time/clock.ts';
 import { zeroCounts } from './lib/zero-counts.ts';
+import type { Peers } from './peers.ts';
 import type { Change, ChangeListener } from './presence/change.ts';
 import type { Loss, Presence } from './presence/presence.ts';
 import { countWith, findSession } from './presence/sessions/session-list.ts';
@@ -22,6 +23,7 @@ export type SessionRefusal = 'sessions' | 'sessions_total';
 
 interface IntakeOptions {
   readonly users: Pick<Users, 'find'>;
+  readonly peers: Pick<Peers, 'goodbye' | 'sessionsElsewhere'>;
   readonly presence: Presence;
   readonly clock: Clock;
   /** Receive each change, in this order. */
@@ -97,11 +99,13 @@ export class Intake {
 
   /** Ends a session because the user said goodbye. */
   leave(session: Session): void {
+    this.#options.peers.goodbye(session.user.id, session.device);
     this.#handOn(this.#presence.leave(session, this.#clock.now()));
   }
 
   /** Ends a session in its grace because the user said goodbye through a source that holds no session. */
   leaveDevice(user: string, device: string): void {
+    this.#options.peers.goodbye(user, device);
     this.#handOn(this.#presence.leaveDevice(user, device, this.#clock.now()));
   }
 
@@ -127,10 +131,10 @@ export class Intake {
   }
 
   #refusalOf(claim: NewSession): SessionRefusal | undefined {
-    const { users, maxSessions, maxSessionsTotal, unsavedCount } = this.#options;
+    const { users, peers, maxSessions, maxSessionsTotal, unsavedCount } = this.#options;
     const user = users.find(claim.user);
     const { count, replaces } = user === undefined ? FIRST : countWith(user, claim.device, claim.status);
-    if (count > maxSessions) return 'sessions';
+    if (count + peers.sessionsElsewhere(claim.user) > maxSessions) return 'sessions';
     // A session that replaces another takes no extra room, so a returning user is never refused because of the total.
     if (replaces) return undefined;
     const isFull = this.#presence.sessionTotal >= maxSessionsTotal || unsavedCount() > maxSessionsTotal;

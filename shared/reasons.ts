@@ -27,6 +27,7 @@ export const closeCodes = {
   slowReader: { code: 1013, meaning: 'The client read too slowly: reconnect later.' },
   keysUnavailable: { code: 1013, meaning: 'The keys that check the token can’t be fetched now: reconnect later.' },
   earlyToken: { code: 1013, meaning: 'The token is not valid yet, because two clocks differ: reconnect later.' },
+  peersUnavailable: { code: 1013, meaning: 'The other hubs can’t be asked now: reconnect later.' },
   badTokens: { code: 1013, meaning: 'Too many bad tokens came from the client’s address: reconnect later.' },
   failed: { code: 1013, meaning: 'The hub failed; it is not the client’s fault: reconnect later.' },
   badMessages: { code: 4400, meaning: 'Ten `bad_message` in a row: fix the client before it reconnects.' },

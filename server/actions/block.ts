@@ -3,9 +3,9 @@
  * blocked viewer sees, and fan-out knows which viewers to notify.
  */
 import type { Reports } from '../fanout/reports.ts';
-import type { Ledger } from '../presence/entries.ts';
+import type { OwnLedger } from '../presence/entries.ts';
 import { isVisible } from '../presence/fold.ts';
-import type { Presence } from '../presence/presence.ts';
+import type { User } from '../presence/user.ts';
 import type { Users } from '../presence/users.ts';
 import type { Store } from '../storage/port.ts';
 import type { Clock } from '../lib/time/clock.ts';
@@ -13,8 +13,9 @@ import type { Clock } from '../lib/time/clock.ts';
 export interface BlockOptions {
   readonly store: Pick<Store, 'block' | 'unblock'>;
   readonly users: Users;
-  readonly presence: Pick<Presence, 'reveal'>;
-  readonly ledger: Pick<Ledger, 'freeze'>;
+  /** Has the user stored. */
+  readonly keep: (user: User) => void;
+  readonly ledger: Pick<OwnLedger, 'freeze' | 'versionAfter'>;
   readonly reports: Reports;
   readonly clock: Clock;
   /** Maximum for one user. */
@@ -51,12 +52,12 @@ export async function block(options: BlockOptions, user: string, other: string):
  * if storage fails, and then nothing has changed. A block that is already lifted succeeds.
  */
 export async function unblock(options: BlockOptions, user: string, other: string): Promise<void> {
-  const { store, users, presence, reports, clock } = options;
+  const { store, users, keep, ledger, reports, clock } = options;
   if (users.peek(user).hiddenFrom?.has(other) !== true) return;
   reports.flush(); // pending changes are not for the blocked viewer, which gets the whole entry below
   store.unblock(user, other);
   const held = users.acquire(user);
-  presence.reveal(held, other, clock.now());
+  if (users.reveal(held, other, (seen) => ledger.versionAfter(seen, clock.now()))) keep(held);
   const notified = isVisible(held.fold) ? reports.changedFor(other, held) : undefined;
   users.release(held);
   await notified;

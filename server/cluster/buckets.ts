@@ -2,6 +2,7 @@
  * What a node hears of all buckets: keeps their chains, ticks those that are quiet, and reads one again if a message of
  * it is missing. Finds that the history is another one, but leaves what follows to the node.
  */
+import { bucketOf } from './bucket.ts';
 import { Chain } from './chain.ts';
 import type { Engine, Stored } from './engine.ts';
 import { readMessage, userOf } from './record/message.ts';
@@ -56,6 +57,15 @@ export class Buckets {
   /** Every change that was not heard yet has a larger version. */
   get leastClock(): number {
     return this.#chains.reduce((least, { clock }) => Math.min(least, clock), Infinity);
+  }
+
+  chainOf(user: string): Chain {
+    return this.chain(bucketOf(user, this.#options.count));
+  }
+
+  /** The latest epoch of all buckets: before it, changes may have been lost. */
+  get latestEpoch(): number {
+    return this.#chains.reduce((latest, { epoch }) => Math.max(latest, epoch), 0);
   }
 
   get isBehind(): boolean {
@@ -117,13 +127,19 @@ export class Buckets {
     }
   }
 
-  /** Reads all buckets again. `fork`: names the operations that start a new epoch in each. */
-  async recover(fork: (() => string) | undefined): Promise<void> {
+  /**
+   * Reads all buckets again. After a fork, and in a bucket without any data, an epoch starts: what a client was told
+   * before it may not be known any more. `newOp` names an operation.
+   */
+  async recover(hasForked: boolean, newOp: () => string): Promise<void> {
     const generation = this.#generation;
     const { now, engine } = this.#options;
     const recoverOne = async (chain: Chain, bucket: number): Promise<void> => {
       chain.listen(now());
-      if (fork !== undefined && chain.clock > 0) await engine.epoch(bucket, chain.clock, fork());
+      if (hasForked && chain.clock > 0) await engine.epoch(bucket, chain.clock, newOp());
+      if (generation === this.#generation) await this.#read(bucket);
+      if (chain.epoch > 0 || generation !== this.#generation) return;
+      await engine.epoch(bucket, 0, newOp());
       if (generation === this.#generation) await this.#read(bucket);
     };
     await Promise.all(this.#chains.map(recoverOne));

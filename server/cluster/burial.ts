@@ -5,6 +5,7 @@
  */
 import type { Engine } from './engine.ts';
 import type { MemberList } from './members.ts';
+import type { Fates } from './record/next-record.ts';
 import type { SharedSession, UserRecord } from './record/record.ts';
 
 /** The grace of sessions whose node died. */
@@ -30,7 +31,7 @@ interface Funeral {
   isFencing: boolean;
 }
 
-export class Burial {
+export class Burial implements Fates {
   readonly #options: BurialOptions;
   readonly #funerals = new Map<string, Funeral>();
 
@@ -42,6 +43,14 @@ export class Burial {
   waitMs(inc: string, { a, l }: SharedSession): number {
     const hasLeft = this.#options.members.get(inc)?.state === 'left';
     return hasLeft || a === 'http' ? Math.max(l, hasLeft ? 0 : this.#options.graceMs) : this.#options.graceMs;
+  }
+
+  isGone(inc: string): boolean {
+    return this.#options.members.isGone(inc);
+  }
+
+  silentMs(inc: string): number {
+    return this.#options.members.silentMs(inc);
   }
 
   isOver(inc: string, session: SharedSession): boolean {

@@ -101,22 +101,42 @@ export interface Engine {
    * below it may stand for another entry than before. Returns the epoch.
    */
   epoch(bucket: number, floor: number, op: string): Promise<number>;
-  /** Says that the incarnation lives or has left. An incarnation that was buried stays dead. */
+  /**
+   * Says that the incarnation lives or has left. An incarnation that was buried stays dead. From its first answer on,
+   * this node hears the mail to the incarnation, and no longer that to the one before it.
+   */
   renew(self: Member): Promise<Members>;
   /** Declares a silent incarnation dead if its counter is still `beat`. */
   bury(inc: string, beat: number): Promise<boolean>;
   /** Refuses operations of the incarnation in this bucket from now on. Returns the users that have its sessions. */
   fence(bucket: number, inc: string): Promise<readonly string[]>;
+  /**
+   * Sends a text to one incarnation, or to all nodes including this one. At most once: if the other node is not
+   * connected now, the text is lost, and nobody notices. Rejected if it has more than MAX_MAIL_BYTES.
+   */
+  send(to: string, text: string): Promise<void>;
 }
 
 /** What an engine reports by itself. */
 export interface EngineEvents {
   /** Something was published in the bucket. */
   message(bucket: number, text: string): void;
+  /** Another node, or this one, has sent a text: to this incarnation or to all. */
+  mail(text: string): void;
   /** Nothing is certain: answers or messages may be missing from now on. */
   away(): void;
   /** Commands are answered and all buckets are subscribed, again. */
   back(): void;
+}
+
+/** Addresses all nodes. */
+export const EVERYBODY = '*';
+
+/** The longest mail, in bytes of UTF-8. A longer one that arrives is dropped: this project did not send it. */
+export const MAX_MAIL_BYTES = 262_144;
+
+export function isMail(text: string): boolean {
+  return Buffer.byteLength(text) <= MAX_MAIL_BYTES;
 }
 
 /** Operations waiting for their answer, at most, per node. */

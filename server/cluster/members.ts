@@ -6,6 +6,8 @@ import type { Member, Members } from './engine.ts';
 
 /** Silence after which a node is in doubt, and views may be behind. */
 export const SUSPECT_MS = 3000;
+/** Silence after which the members are looked at more often: they renew twice a second. */
+const UNEASY_MS = 1200;
 /** The longest time that one answer moves the engine clock. */
 const MOST_PER_ANSWER_MS = 1500;
 /** How long lost replicas hold off every burial: until then a master that is cut off has been demoted. */
@@ -75,6 +77,11 @@ export class MemberList {
   /** Live members that have been silent for that long. */
   silent(forMs: number): Member[] {
     return [...this.#known.values()].filter(({ inc, state }) => state === 'live' && this.silentMs(inc) >= forMs);
+  }
+
+  /** Whether a member may be dead, or died less than `graceMs` ago: then each moment counts. */
+  isUneasy(graceMs: number): boolean {
+    return this.silent(UNEASY_MS).length > 0 || this.gone().some((inc) => this.goneMs(inc) < graceMs + UNEASY_MS);
   }
 
   /** Whom to bury now. Doubtful if this node may be the one that is cut off, together with an old master. */

@@ -13,6 +13,10 @@ export interface NodeHost {
   readonly onBegan: (user: string, device: string) => void;
   /** A session over HTTP goes on on another node. */
   readonly onOvertaken: (user: string, k: string) => void;
+  /** This node was buried and begins again: what its sessions waited for may have happened on another one. */
+  readonly onRejoin: () => void;
+  /** Another node has sent a text. */
+  readonly onMail: (text: string) => void;
   /** The subscription is dead although commands are answered: has it replaced. */
   readonly onDeaf: () => void;
 }

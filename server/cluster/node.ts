@@ -12,28 +12,31 @@ import { Buckets } from './buckets.ts';
 import { Conditions } from './conditions.ts';
 import type { EngineEvents, Members, Stored } from './engine.ts';
 import { MemberList, SUSPECT_MS } from './members.ts';
-import type { Fates } from './record/next-record.ts';
 import type { NodeOptions } from './node-options.ts';
 import { Publisher } from './publisher.ts';
 import { Replicas, type Replica } from './replicas.ts';
 import { takeovers } from './record/takeovers.ts';
 
-const RENEW_MS = 1000;
+const RENEW_MS = 500;
+/** While a node may be dead, so that its sessions do not outlive their grace. */
+const UNEASY_RENEW_MS = 150;
 /** A stop of this node after which it renews before it writes. */
 const STALL_MS = 1000;
 /** How long what is gone is not written after an outage, at most. */
 const ADDS_WITHIN_MS = 2500;
 const MOST_FORMER = 8;
+/** How long a change may wait to be written before views count as behind. */
+const UNWRITTEN_MS = 1000;
 
 type State = 'away' | 'recovering' | 'up';
 
 export class ClusterNode implements EngineEvents {
   readonly replicas: Replicas;
   readonly members: MemberList;
+  readonly mail: EngineEvents['mail'];
   readonly #options: NodeOptions;
-  readonly #buckets: Buckets;
-  readonly #publisher: Publisher;
-  readonly #fates: Fates;
+  readonly buckets: Buckets;
+  readonly publisher: Publisher;
   readonly #burial: Burial;
   #inc: string;
   #former: readonly string[] = [];
@@ -54,7 +57,8 @@ export class ClusterNode implements EngineEvents {
     this.#options = options;
     const { engine, buckets, host, now, graceMs } = options;
     this.#inc = options.newInc();
-    this.#buckets = new Buckets({
+    this.mail = host.onMail;
+    this.buckets = new Buckets({
       engine,
       now,
       count: buckets,
@@ -68,7 +72,7 @@ export class ClusterNode implements EngineEvents {
       isUp: () => this.#state === 'up',
     });
     this.members = new MemberList(options.leaseMs);
-    const epochOf = (bucket: number): number => this.#buckets.chain(bucket).epoch;
+    const epochOf = (bucket: number): number => this.buckets.chain(bucket).epoch;
     this.replicas = new Replicas(buckets, epochOf, host.report, (replica) => this.#noteRecord(replica));
     this.#tickedAtMs = this.#awaySinceMs = now();
     this.#burial = new Burial({
@@ -76,26 +80,21 @@ export class ClusterNode implements EngineEvents {
       buckets,
       members: this.members,
       graceMs: Math.max(graceMs, ORPHAN_GRACE_MS),
-      touch: (user) => this.#publisher.touch(user),
+      touch: (user) => this.publisher.touch(user),
     });
-    this.#fates = {
-      isGone: (inc) => this.members.isGone(inc),
-      silentMs: (inc) => this.members.silentMs(inc),
-      isOver: (inc, session) => this.#burial.isOver(inc, session),
-    };
-    this.#publisher = new Publisher({
+    this.publisher = new Publisher({
       engine,
       buckets,
       now,
       replicas: this.replicas,
-      chainOf: (bucket) => this.#buckets.chain(bucket),
+      chainOf: (bucket) => this.buckets.chain(bucket),
       inc: () => (this.#mayWrite() ? this.#inc : undefined),
       ownOf: (user, changeAgeMs) => ({ ...host.own(user), inc: this.#inc, former: this.#former, changeAgeMs }),
       contextOf: (user, bucket) => ({
         user,
         offline: options.offline,
-        clock: this.#buckets.chain(bucket).clockAt(now()),
-        fates: this.#fates,
+        clock: this.buckets.chain(bucket).clockAt(now()),
+        fates: this.#burial,
         keepsAll: this.#keepsAll,
       }),
       onFenced: () => this.#rejoin(),
@@ -114,12 +113,13 @@ export class ClusterNode implements EngineEvents {
   /** Every change that was not reported yet has a larger version. Undefined before the first recovery. */
   get at(): number | undefined {
     if (this.#state !== 'up') return undefined;
-    return this.#buckets.leastClock;
+    return this.buckets.leastClock;
   }
 
-  /** Whether views may be behind. */
+  /** Whether views may be behind, or changes of this node cannot be written. */
   get isStale(): boolean {
-    return this.#state !== 'up' || this.#buckets.isBehind || this.members.silent(SUSPECT_MS).length > 0;
+    const isBehind = this.buckets.isBehind || this.publisher.oldestMs >= UNWRITTEN_MS;
+    return this.#state !== 'up' || isBehind || this.members.silent(SUSPECT_MS).length > 0;
   }
 
   /** The engine answers again. */
@@ -136,19 +136,18 @@ export class ClusterNode implements EngineEvents {
   /** The sessions of a user changed on this node. */
   touch(user: string): void {
     this.replicas.acquire(user);
-    this.#publisher.touch(user);
+    this.publisher.touch(user);
   }
 
   /** Holds these users. Resolved when all are known, and undefined if they are already. */
   load(users: readonly string[]): Promise<void> | undefined {
     const unknown = users.map((user) => this.replicas.acquire(user)).filter(({ isKnown }) => !isKnown);
-    if (unknown.length === 0) return undefined;
-    return this.#buckets.load(unknown);
+    return unknown.length === 0 ? undefined : this.buckets.load(unknown);
   }
 
   message(bucket: number, text: string): void {
     this.#noteStall();
-    if (this.#state !== 'away') this.#buckets.hear(bucket, text);
+    if (this.#state !== 'away') this.buckets.hear(bucket, text);
   }
 
   /** Does what is due. */
@@ -162,8 +161,8 @@ export class ClusterNode implements EngineEvents {
     }
     if (nowMs >= this.#renewsAtMs) void this.#renew();
     this.#conditions.check();
-    this.#buckets.tick();
-    this.#publisher.pump();
+    this.buckets.tick();
+    this.publisher.pump();
     if (this.#state !== 'up') return;
     for (const { inc, beat } of this.members.due()) {
       if (inc !== this.#inc) this.#options.engine.bury(inc, beat).catch(() => undefined);
@@ -200,7 +199,7 @@ export class ClusterNode implements EngineEvents {
   /** Other nodes may have taken over sessions of this one. */
   #noteRecord(replica: Replica): void {
     const { host, now } = this.#options;
-    const where = { inc: this.#inc, chain: this.#buckets.chain(replica.bucket), fates: this.#fates, nowMs: now() };
+    const where = { inc: this.#inc, chain: this.buckets.chain(replica.bucket), fates: this.#burial, nowMs: now() };
     const { ended, began } = takeovers(replica, host.own(replica.user).sessions, where);
     replica.noteWritten(this.#inc);
     for (const k of ended) host.onOvertaken(replica.user, k);
@@ -211,13 +210,13 @@ export class ClusterNode implements EngineEvents {
   #compare(replica: Replica): void {
     const { record, user } = replica;
     const isHere = this.#options.host.own(user).sessions.length > 0;
-    const wasHere = [this.#inc, ...this.#former].some((inc) => record?.parts?.[inc] !== undefined);
-    if (isHere || wasHere || replica.isLost) this.#publisher.touch(user);
+    const wasHere = (): boolean => [this.#inc, ...this.#former].some((inc) => record?.parts?.[inc] !== undefined);
+    if (isHere || replica.isLost || wasHere()) this.publisher.touch(user);
   }
 
   async #renew(): Promise<Members | undefined> {
     const { engine, now } = this.#options;
-    this.#renewsAtMs = now() + RENEW_MS;
+    this.#renewsAtMs = now() + (this.members.isUneasy(this.#options.graceMs) ? UNEASY_RENEW_MS : RENEW_MS);
     const inc = this.#inc;
     try {
       const answer = await engine.renew({ inc, beat: ++this.#beat, state: 'live', facts: this.#addedTo });
@@ -236,6 +235,7 @@ export class ClusterNode implements EngineEvents {
     this.#stop();
     this.#former = [...this.#former, this.#inc].slice(-MOST_FORMER);
     this.#inc = this.#options.newInc();
+    this.#options.host.onRejoin();
   }
 
   #stop(): void {
@@ -244,10 +244,10 @@ export class ClusterNode implements EngineEvents {
     this.#addedTo = '';
     this.#keepsAll = true;
     this.#recovery++;
-    this.#buckets.restart();
+    this.buckets.restart();
     this.#conditions.clear();
     this.replicas.stopTelling();
-    this.#publisher.restart();
+    this.publisher.restart();
   }
 
   async #recover(isFork: boolean): Promise<void> {
@@ -265,12 +265,12 @@ export class ClusterNode implements EngineEvents {
       const hasForked = isFork || (this.#history !== '' && answer.history !== this.#history);
       if (hasForked) this.#burial.restart();
       this.#history = answer.history;
-      await this.#buckets.recover(hasForked ? () => this.#publisher.nextId(this.#inc) : undefined);
+      await this.buckets.recover(hasForked, () => this.publisher.nextId(this.#inc));
       if (isOver()) return;
       this.#addedTo = '-';
       for (const user of this.#options.host.usersHere()) this.touch(user);
-      this.#publisher.pump();
-      await this.#conditions.until(() => isOver() || this.#publisher.isIdle || now() - startedAtMs > ADDS_WITHIN_MS);
+      this.publisher.pump();
+      await this.#conditions.until(() => isOver() || this.publisher.isIdle || now() - startedAtMs > ADDS_WITHIN_MS);
       if (isOver()) return;
       this.#addedTo = this.#history;
       const beats = new Map(this.members.live().map((inc) => [inc, this.members.get(inc)?.beat ?? 0]));

@@ -31,6 +31,8 @@ export class Publisher {
   /** Users whose record may have to change, and since when. */
   readonly #dirty = new Map<string, number>();
   readonly #inFlight = new Set<string>();
+  /** Who waits until the changes of a user are written. */
+  readonly #waiting = new Map<string, (() => void)[]>();
   #operations = 0;
   #generation = 0;
 
@@ -45,6 +47,28 @@ export class Publisher {
   touch(user: string): void {
     if (!this.#dirty.has(user)) this.#dirty.set(user, this.#options.now());
     this.pump();
+  }
+
+  /** Whether a change of the user is not written yet. */
+  isWriting(user: string): boolean {
+    return this.#dirty.has(user) || this.#inFlight.has(user);
+  }
+
+  /** Resolves when all changes of the user until now are written; undefined if they are. */
+  written(user: string): Promise<void> | undefined {
+    if (!this.isWriting(user)) return undefined;
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(user);
+      if (waiting === undefined) this.#waiting.set(user, [resolve]);
+      else waiting.push(resolve);
+    });
+  }
+
+  /** How long the oldest change has not been written. */
+  get oldestMs(): number {
+    let oldest = Infinity;
+    for (const sinceMs of this.#dirty.values()) oldest = Math.min(oldest, sinceMs);
+    return Math.max(0, this.#options.now() - oldest);
   }
 
   /** Forgets what is in flight, because the engine was away: records are read again before anything is written. */
@@ -72,16 +96,27 @@ export class Publisher {
   async #publish(user: string, generation: number): Promise<void> {
     const sinceMs = this.#dirty.get(user) ?? this.#options.now();
     this.#dirty.delete(user);
+    const waiting = this.#waiting.get(user) ?? [];
+    this.#waiting.delete(user);
     let isDone = false;
     try {
       isDone = await this.#write(user, sinceMs, generation);
     } catch {
       // No answer. If the engine is away, the node says so, and everything starts again when it is back.
     }
+    if (isDone) for (const resolve of waiting) resolve();
+    else if (waiting.length > 0) this.#waiting.set(user, [...waiting, ...(this.#waiting.get(user) ?? [])]);
     if (generation !== this.#generation) return;
     this.#inFlight.delete(user);
     if (!isDone) this.#dirty.set(user, Math.min(sinceMs, this.#dirty.get(user) ?? Infinity));
+    if (!this.#dirty.has(user)) this.#resolve(user);
     if (isDone) this.pump();
+  }
+
+  #resolve(user: string): void {
+    const waiting = this.#waiting.get(user) ?? [];
+    this.#waiting.delete(user);
+    for (const resolve of waiting) resolve();
   }
 
   /** Returns whether nothing is left to write. */
@@ -143,7 +178,7 @@ export class Publisher {
   ): Operation | undefined {
     const { now, contextOf, ownOf } = this.#options;
     const context = contextOf(user, bucket);
-    const lost = base === undefined ? held?.toldEntry : undefined;
+    const lost = base === undefined ? held?.told : undefined;
     const record = lost === undefined ? base : lostRecord(lost);
     const patch = nextRecord(record, ownOf(user, dirtyForMs), {
       ...context,
@@ -161,7 +196,7 @@ function hasParts({ isKnown, record }: Replica): boolean {
   return isKnown && record?.parts !== null;
 }
 
-/** What stands for a record that the engine lost: its entry is known, its sessions are not. */
-function lostRecord(entry: UserRecord['entry']): UserRecord {
-  return { n: 0, v: 0, op: '-', t: 0, entry, parts: {} };
+/** What stands for a record that the engine lost: its entry and its blocks are known, its sessions are not. */
+function lostRecord(told: UserRecord): UserRecord {
+  return { ...told, n: 0, v: 0, op: '-', t: 0, parts: {} };
 }

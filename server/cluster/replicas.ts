@@ -4,10 +4,10 @@
  */
 import { bucketOf } from './bucket.ts';
 import type { Stored } from './engine.ts';
-import { decodeRecord, type PublicEntry, type SharedSession, type UserRecord } from './record/record.ts';
+import { decodeRecord, type SharedSession, type UserRecord } from './record/record.ts';
 
-/** Reports what others see of a user. */
-export type Report = (user: string, entry: PublicEntry, v: number) => void;
+/** Reports a record that changed. `isShown`: others see the change, as version `v`. */
+export type Report = (user: string, record: UserRecord, v: number, isShown: boolean) => void;
 
 /** How many are remembered of a user: as many as may change while an operation is on its way. */
 const MOST_STAMPS = 8;
@@ -29,7 +29,7 @@ export class Replica {
   };
   /** What was reported last. */
   toldV = 0;
-  toldEntry: PublicEntry | undefined;
+  told: UserRecord | undefined;
 
   constructor(user: string, bucket: number) {
     this.user = user;
@@ -153,11 +153,14 @@ export class Replicas {
   }
 
   tell(replica: Replica): void {
+    const { record, told } = replica;
+    if (!this.#isTelling || record === undefined) return;
     const v = this.versionOf(replica);
-    if (!this.#isTelling || replica.record === undefined || v <= replica.toldV) return;
-    replica.toldV = v;
-    replica.toldEntry = replica.record.entry;
-    this.#report(replica.user, replica.record.entry, v);
+    const isShown = v > replica.toldV;
+    if (!isShown && record.n <= (told?.n ?? 0)) return;
+    if (isShown) replica.toldV = v;
+    replica.told = record;
+    this.#report(replica.user, record, replica.toldV, isShown);
   }
 
   stopTelling(): void {

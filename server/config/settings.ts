@@ -195,14 +195,14 @@ const settingsByField = {
     60_000,
     'how long the answers of a roster service are used before they are fetched again',
   ),
+  redisUrl: optional('HUB_REDIS_URL', text, 'the Redis that joins several hubs into a cluster, redis://host:port'),
+  redisPrefix: setting('HUB_REDIS_PREFIX', text, 'ph:', 'the beginning of all names in Redis'),
+  nodeLeaseMs: setting('HUB_NODE_LEASE_MS', duration, 6000, 'how long a node of a cluster may be silent'),
+  nodeUrl: optional('HUB_NODE_URL', text, 'where the other nodes of a cluster reach this one, http://host:port'),
 } as const;
 
 export const laterSettings = [
   { name: 'HUB_WORKERS', accepts: '1', help: 'processes that share the port' },
-  { name: 'HUB_REDIS_URL', accepts: undefined, help: 'the bus of a cluster' },
-  { name: 'HUB_REDIS_PREFIX', accepts: 'ph:', help: 'the beginning of all names in Redis' },
-  { name: 'HUB_NODE_LEASE_MS', accepts: '6000', help: 'how long a node of a cluster may be silent' },
-  { name: 'HUB_NODE_URL', accepts: undefined, help: 'where the other nodes of a cluster reach this one' },
   { name: 'HUB_DATABASE_URL', accepts: undefined, help: 'PostgreSQL for history and blocks' },
 ] as const satisfies readonly LaterSetting[];
 

@@ -4,6 +4,7 @@
  * sends changes, `ListEditNotifier` sends edits of friend lists, and `WatcherMessages` formats the messages.
  */
 import type { MessageId } from '../../shared/messages/client-messages.ts';
+import type { Peers } from '../peers.ts';
 import type { User } from '../presence/user.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { Roster } from '../roster/port.ts';
@@ -25,6 +26,7 @@ export interface FanoutOptions extends Omit<WatcherMessagesOptions, 'unsentEdits
   /** The friend lists: those that are not watched yet, and their changes. */
   readonly friends: Pick<Roster, 'load' | 'friendsOf' | 'changesSince'>;
   readonly staleNotifier: StaleNotifier;
+  readonly peers: Pick<Peers, 'load'>;
 }
 
 /** Notifies connections before they are shown users. */
@@ -43,7 +45,7 @@ export class Fanout {
   readonly #listEdits: ListEditNotifier;
 
   constructor(options: FanoutOptions) {
-    const { presence, turns, friends } = options;
+    const { presence, turns, friends, peers } = options;
     this.#options = options;
     this.reports = new Reports({
       ...options,
@@ -52,10 +54,11 @@ export class Fanout {
     });
     const { pending } = this.reports;
     this.#messages = new WatcherMessages({ ...options, pending, unsentEdits: () => this.#listEdits });
-    this.#graph = new WatchGraph({ presence, turns, friends });
+    this.#graph = new WatchGraph({ presence, turns, friends, peers });
     this.#listEdits = new ListEditNotifier({
       presence,
       turns,
+      peers,
       graph: this.#graph,
       messages: this.#messages,
       flush: () => this.flush(),

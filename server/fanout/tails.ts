@@ -8,6 +8,9 @@ import type { Change } from '../presence/change.ts';
 import type { Users } from '../presence/users.ts';
 import type { Outbox } from './delivery/outbox.ts';
 
+/** Who is sent a tail: a connection, or another hub for one of its connections. */
+export type TailReader = Pick<Outbox, 'isBehind' | 'push'>;
+
 interface TailsOptions {
   readonly presence: Pick<Users, 'entryOf'>;
 }
@@ -21,7 +24,7 @@ interface Tail {
 
 export class Tails {
   readonly #options: TailsOptions;
-  readonly #tails = new Map<Outbox, Tail>();
+  readonly #tails = new Map<TailReader, Tail>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: TailsOptions) {
@@ -32,7 +35,7 @@ export class Tails {
    * Begins a tail, or changes the match of an existing one, whose pending changes are still sent. @returns false if the
    * maximum of tails is reached.
    */
-  begin(outbox: Outbox, match: string): boolean {
+  begin(outbox: TailReader, match: string): boolean {
     if (this.#tails.size >= MAX_TAILS && !this.#tails.has(outbox)) return false;
     const tail = this.#tails.get(outbox);
     if (tail === undefined) this.#tails.set(outbox, { match, changes: [], skipped: 0 });
@@ -42,7 +45,7 @@ export class Tails {
   }
 
   /** @returns whether there was one. */
-  end(outbox: Outbox): boolean {
+  end(outbox: TailReader): boolean {
     const was = this.#tails.delete(outbox);
     if (this.#tails.size === 0) this.stop();
     return was;

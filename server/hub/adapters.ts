@@ -22,6 +22,7 @@ import { StorageUnavailable } from '../lib/storage-unavailable.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
 import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
+import type { Peers } from '../peers.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Users } from '../presence/users.ts';
@@ -63,7 +64,8 @@ export interface Inner extends Actions {
   readonly users: Users;
   readonly presence: Presence;
   readonly fanout: Fanout;
-  readonly tails: Tails;
+  readonly tails: Pick<Tails, 'begin' | 'end'>;
+  readonly peers: Peers;
   readonly presentUsers: PresentUsers;
   /** Null if history is off. */
   readonly historyParts: HistoryParts | null;
@@ -111,13 +113,14 @@ function buildGate(
 
 function buildWsJson(
   { config, node, sessionIds, clock, log, codes }: HubContext,
-  { intake, fanout, tails, turns, staleness, storage }: Inner,
+  { intake, fanout, tails, turns, staleness, storage, peers }: Inner,
   gate: Gate,
 ): WsJson {
   const unavailable = new QuietLog(clock);
   return new WsJson({
     ...gate,
     intake,
+    peers,
     fanout,
     tails,
     workTurns: turns,

@@ -12,7 +12,7 @@ export interface HistoryParts {
   readonly history: History;
 }
 
-/** Returns null if history is off. */
+/** Returns null if history is off. A hub of a cluster knows only a part of each history, so it keeps none. */
 export function buildHistory(
   context: HubContext,
   { historyStore: store, health }: Storage,
@@ -20,7 +20,7 @@ export function buildHistory(
   turns: TurnBudget,
 ): HistoryParts | null {
   const { config, clock, onStop } = context;
-  if (config.historyDays === 0) return null;
+  if (config.historyDays === 0 || config.redisUrl !== null) return null;
   const onHealth = (error: unknown): void => {
     health.report('history', error);
   };

@@ -10,6 +10,7 @@ import { STALL_MS, StallClock } from '../lib/time/stall-clock.ts';
 import type { ChangeListener, Doubt } from '../presence/change.ts';
 import { correctDates } from '../presence/future-dates.ts';
 import type { User } from '../presence/user.ts';
+import type { ClusterParts } from './cluster.ts';
 import { recordDoubt } from './history.ts';
 import { untilBack, untilDecided, untilLeaseIsOver } from '../staleness.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
@@ -47,6 +48,8 @@ export interface Hub {
 export interface Parts extends Inner {
   readonly writeBehind: WriteBehind<User>;
   readonly onChange: readonly ChangeListener[];
+  /** Null if the hub is not in a cluster. */
+  readonly clusterParts: ClusterParts | null;
 }
 
 /** The steps of the stop, which every started part adds to. */
@@ -105,7 +108,7 @@ export class Stops {
 export async function serve(context: HubContext, parts: Parts, adapters: Adapters, stops: Stops): Promise<Hub> {
   const { config, log, onStop } = context;
   const { storage, staleness } = parts;
-  doubtRestart(context, parts);
+  if (parts.clusterParts === null) doubtRestart(context, parts);
   startRetryingStorage(context, storage, () => staleness.since);
   const ticker = buildTicker(context, parts, adapters);
   onStop(() => ticker.stop());
@@ -152,13 +155,14 @@ const LOOK_EVERY_MS = 50;
 /** Stores everything, and asks all clients to reconnect. Waits until they have gone, or until the time is over. */
 async function takeLeave(
   { config: { drainMs }, log }: HubContext,
-  { fanout, users, writeBehind }: Parts,
+  { fanout, users, writeBehind, clusterParts }: Parts,
   { wsJson, tcpXml }: Adapters,
 ): Promise<void> {
   const endsAt = performance.now() + drainMs - STOP_MS;
   tcpXml.stopAccepting();
   fanout.reports.flushAll();
-  writeAll(users, writeBehind, log); // in case the coming end is not a clean one
+  // In case the coming end is not a clean one.
+  if (clusterParts === null) writeAll(users, writeBehind, log);
   wsJson.drain(Math.max(0, drainMs - STOP_MS));
   while (wsJson.connectionCount > 0 && performance.now() < endsAt) await delay(LOOK_EVERY_MS);
 }
@@ -180,7 +184,7 @@ function buildTicker(context: HubContext, parts: Parts, adapters: Adapters): Tic
       const { wallMs, monoMs } = now;
       // A stall moves the wall clock only forward relative to the monotonic clock.
       const isSetBack = wallMs - before.wallMs < monoMs - before.monoMs - STALL_MS;
-      if (isSetBack) correctDates(users.held(), wallMs, storage.versions, keep);
+      if (isSetBack && parts.clusterParts === null) correctDates(users.held(), wallMs, storage.versions, keep);
       wsJson.tick(monoMs);
       tcpXml.tick(monoMs);
       staleness.tick(monoMs, fanout);

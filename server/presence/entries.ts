@@ -2,11 +2,13 @@
  * Decides the `since`, `lastSeen` and `v` of every entry. `Presence` folds the sessions of a user and asks the ledger
  * to agree. Must not write users: `Presence.adopt` does.
  */
+import type { TransitionCause } from '../../shared/messages/explain.ts';
 import type { Moment } from '../lib/time/clock.ts';
 import type { Stalls } from '../lib/time/stall-clock.ts';
 import type { Frozen } from './blocks.ts';
 import { isVisible, sameFold, sameShown, shownOf, type Fold, type Shown } from './fold.ts';
 import { lastSignOf } from './sessions/session-list.ts';
+import type { Session } from './sessions/session.ts';
 import type { User } from './user.ts';
 import type { VersionClock } from './version-clock.ts';
 
@@ -24,14 +26,10 @@ export interface Agreed {
  */
 export interface Ledger {
   /**
-   * Agrees on the new fold of a user. It is called after every transition of a session, even if the fold is as before,
-   * because an earlier one may still be pending. @returns undefined if the user stays as it is, at least for now.
+   * Agrees on the new fold of a user, after a transition of one of its sessions. It is called even if the fold is as
+   * before, because an earlier one may still be pending. @returns undefined if the user stays as it is, at least for now.
    */
-  settle(user: User, fold: Fold, now: Moment): Agreed | undefined;
-  /** Returns what a viewer sees of a user that blocks it now, as if the user had left. */
-  freeze(user: User, now: Moment): Frozen;
-  /** Returns the version of an entry that a viewer sees again, above all versions that it has seen. */
-  versionAfter(seen: number, now: Moment): number;
+  settle(user: User, fold: Fold, now: Moment, session: Session, cause: TransitionCause): Agreed | undefined;
 }
 
 /** The ledger of a single hub. */
@@ -61,6 +59,7 @@ export class OwnLedger implements Ledger {
     };
   }
 
+  /** Returns what a viewer sees of a user that blocks it now, as if the user had left. */
   freeze({ fold, since, lastSeen, v }: User, now: Moment): Frozen {
     // A user that is already shown offline must look unchanged. A new version would reveal the block.
     if (!isVisible(fold)) return { since, lastSeen, v };
@@ -68,6 +67,7 @@ export class OwnLedger implements Ledger {
     return { since: now.wallMs, lastSeen: now.wallMs, v: this.#clock.versionAfter(v, now.wallMs) };
   }
 
+  /** Returns the version of an entry that a viewer sees again, above all versions that it has seen. */
   versionAfter(seen: number, now: Moment): number {
     return this.#clock.versionAfter(seen, now.wallMs);
   }

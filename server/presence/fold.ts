@@ -46,7 +46,8 @@ interface Owner {
   readonly firstSession: FoldedSession | null;
 }
 
-const RANK = { away: 1, online: 2, busy: 3, invisible: 4 } as const satisfies Record<SessionStatus, number>;
+/** A higher rank wins. */
+export const RANK = { away: 1, online: 2, busy: 3, invisible: 4 } as const satisfies Record<SessionStatus, number>;
 
 /** Returns the fold of a user without sessions. */
 export function offlineFold(code: number): Shown {

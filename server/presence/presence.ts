@@ -21,7 +21,7 @@ import type { Users } from './users.ts';
 export type Loss = Extract<TransitionCause, 'lost' | 'closed' | 'token_ran_out'>;
 
 /** A stamp of when something was set counts this many values a millisecond. */
-const STAMPS_A_MS = 64;
+export const STAMPS_A_MS = 64;
 
 export class Presence {
   readonly #options: PresenceOptions;
@@ -46,18 +46,6 @@ export class Presence {
   /** Sessions of all adapters, including those in their grace and restored ones. */
   get sessionTotal(): number {
     return this.#leases.total;
-  }
-
-  /** Lifts a block. The viewer sees the user's own entry again, with a version above all that it has seen. */
-  reveal(user: User, viewer: string, now: Moment): void {
-    const frozen = this.#users.unhide(user, viewer);
-    if (frozen === undefined) return;
-    const v = Math.max(user.v, frozen.v);
-    if (v === 0) return; // nobody has ever seen this user
-    user.v = this.#options.ledger.versionAfter(v, now);
-    user.entryJson = null;
-    user.adminEntryJson = null;
-    this.#options.onSessions(user);
   }
 
   /** Number of sessions that are still restored, without those over HTTP whose lease outlasts the warm time anyway. */
@@ -158,13 +146,16 @@ export class Presence {
     return this.#refold(session, 'left', now);
   }
 
-  /** Ends sessions of that user and device in their grace, after a goodbye through a source that holds no session. */
-  leaveDevice(id: string, device: string, now: Moment): Change | undefined {
+  /**
+   * Ends sessions of that user and device in their grace, after a goodbye through a source that holds no session, or
+   * after the device returned on another hub.
+   */
+  leaveDevice(id: string, device: string, now: Moment, cause: 'left' | 'returned' = 'left'): Change | undefined {
     const user = this.#users.find(id);
     if (user === undefined) return undefined;
     const [session, ...others] = this.#endWaiting(user, device, now);
-    for (const other of others) this.#note(other, 'left', now);
-    return session === undefined ? undefined : this.#refold(session, 'left', now);
+    for (const other of others) this.#note(other, cause, now);
+    return session === undefined ? undefined : this.#refold(session, cause, now);
   }
 
   /**
@@ -184,8 +175,8 @@ export class Presence {
     return undefined;
   }
 
-  /** Ends a session without a goodbye or a grace, because a target failed too often or an admin kicked it. */
-  end(session: Session, now: Moment, cause: Loss | 'failed' | 'kicked' = 'failed'): Change | undefined {
+  /** Ends a session without a goodbye or a grace, because a target failed too often, an admin kicked it, and so on. */
+  end(session: Session, now: Moment, cause: TransitionCause = 'failed'): Change | undefined {
     if (session.phase === 'ended') return undefined;
     this.#unlink(session);
     return this.#refold(session, cause, now);
@@ -274,7 +265,8 @@ export class Presence {
     const { journal, ledger, sessionIdOf } = this.#options;
     const fold = foldSessions(user, this.#users.offline);
     journal.note(now.wallMs, cause, session, user.fold.status, fold.status);
-    const agreed = ledger.settle(user, fold, now);
+    if (!isVisible(user.fold) && isVisible(fold)) user.visibleFromAt = now.monoMs;
+    const agreed = ledger.settle(user, fold, now, session, cause);
     if (agreed === undefined) return undefined;
     const source = { adapter, session: sessionIdOf(no) };
     return this.adopt(user, agreed, { cause, source, lapsedAt: cause === 'lapsed' ? session.waitEndsAt : null }, now);
@@ -284,7 +276,6 @@ export class Presence {
   adopt(user: User, { fold, since, lastSeen, v }: Agreed, origin: Origin, now: Moment): Change {
     const from = shownOf(user.fold, this.#users.offline).status;
     const isShown = v !== user.v;
-    if (!isVisible(user.fold) && isVisible(fold)) user.visibleFromAt = now.monoMs;
     user.fold = fold;
     if (isShown) {
       user.since = since;

@@ -18,6 +18,8 @@ export interface Remembered {
   readonly since: number;
   readonly lastSeen: number | null;
   readonly v: number;
+  /** Of a user that is present on another hub. Undefined: offline. */
+  readonly fold?: Fold;
 }
 
 /** The fields that a snapshot reads come first, so that they share one cache line. */
@@ -52,7 +54,7 @@ export class User {
   ) {
     this.id = id;
     this.hiddenFrom = hiddenFrom;
-    this.fold = offline;
+    this.fold = remembered?.fold ?? offline;
     // A user that is stored only for its sessions has never been seen.
     const isSeen = remembered !== undefined && remembered.v > 0;
     this.since = isSeen ? remembered.since : null;

@@ -26,6 +26,8 @@ export interface UsersOptions {
   ) => readonly (Remembered | undefined)[];
   /** Stores all users that were never stored. */
   readonly storeFirsts: () => void;
+  /** A user was dropped from memory. */
+  readonly onReleased?: (user: string) => void;
 }
 
 export class Users {
@@ -61,7 +63,7 @@ export class Users {
     const held = this.#users.get(id);
     if (held !== undefined && this.#views.isVisibleTo(held, viewer)) return this.#views.jsonFor(held, viewer);
     const recalled = this.#recall(id);
-    return this.#views.offlineJsonFor(held ?? recalled, viewer);
+    return this.#jsonOnce(held ?? recalled, viewer);
   }
 
   /** Like `peekAs`, for these ids, in their order. One store read covers all of them. */
@@ -72,8 +74,14 @@ export class Users {
     return held.map((user, i) =>
       user !== undefined && isVisible[i] === true
         ? this.#views.jsonFor(user, viewer)
-        : this.#views.offlineJsonFor(user ?? (recalled.get(ids[i] as string) as User), viewer),
+        : this.#jsonOnce(user ?? (recalled.get(ids[i] as string) as User), viewer),
     );
+  }
+
+  /** A user that is not held may be present on another hub. */
+  #jsonOnce(user: User, viewer: Viewer): string {
+    const isVisible = this.#views.isVisibleTo(user, viewer);
+    return isVisible ? this.#views.jsonFor(user, viewer) : this.#views.offlineJsonFor(user, viewer);
   }
 
   /** Returns the user and holds it. The caller must give it an audience or a session, or `release` it. */
@@ -115,7 +123,9 @@ export class Users {
   /** Drops a user from memory if nothing needs it there. */
   release(user: User): void {
     if (user.firstSession !== null || user.isUnsaved) return;
-    if (user.audience === null || user.audience.isEmpty) this.#users.delete(user.id);
+    if (user.audience !== null && !user.audience.isEmpty) return;
+    this.#users.delete(user.id);
+    this.#options.onReleased?.(user.id);
   }
 
   /** Every held user, in no particular order. */
@@ -175,6 +185,27 @@ export class Users {
     this.#blocks.lift(user.id, viewer);
     user.hiddenFrom = this.#blocks.of(user.id);
     return frozen;
+  }
+
+  /**
+   * Lifts a block. The viewer sees the user's own entry again, with a version above all that it has seen, which
+   * `versionAfter` must return. @returns whether the user must be stored, because its version was raised.
+   */
+  reveal(user: User, viewer: string, versionAfter: (seen: number) => number): boolean {
+    const frozen = this.unhide(user, viewer);
+    if (frozen === undefined) return false;
+    const v = Math.max(user.v, frozen.v);
+    if (v === 0) return false; // nobody has ever seen this user
+    user.v = versionAfter(v);
+    user.entryJson = null;
+    user.adminEntryJson = null;
+    return true;
+  }
+
+  /** Replaces all blocks of a user that is not held. */
+  setBlocks(user: string, hidden: ReadonlyMap<string, Frozen>): void {
+    this.#blocks.liftAll(user);
+    for (const [viewer, frozen] of hidden) this.#blocks.set(user, viewer, frozen);
   }
 
   /** Ends everything that `hide` began for this user. */

@@ -1,12 +1,13 @@
 /** What every engine of a cluster promises: see server/cluster/engine.ts. The suite runs over each of them. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { Engine, Operation } from '../../server/cluster/engine.ts';
+import { EVERYBODY, MAX_MAIL_BYTES, type Engine, type Operation } from '../../server/cluster/engine.ts';
 import { readMessage } from '../../server/cluster/record/message.ts';
 
 /** What the engine reported by itself. */
 export interface Told {
   readonly messages: { readonly bucket: number; readonly text: string }[];
   readonly states: ('away' | 'back')[];
+  readonly mail: string[];
 }
 
 export interface EngineUnderTest {
@@ -198,6 +199,45 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     expect(['ok', 'done']).toContain(kind);
     expect((await engine.change(twice)).kind).toBe('done');
     expect((await engine.change(operation())).kind).toBe('moved');
+  });
+
+  const live = (inc: string, beat: number): Promise<unknown> => engine.renew({ inc, beat, state: 'live', facts: '' });
+
+  it('delivers mail to one incarnation from its first renewal on, and to all', async () => {
+    await engine.send('a', 'too early');
+    await live('a', 1);
+    await engine.send('b', 'for another one');
+    await engine.send('a', 'héllo\t\n😀');
+    await engine.send(EVERYBODY, 'for all');
+    await expect.poll(() => under.told.mail).toEqual(['héllo\t\n😀', 'for all']);
+    await published(0);
+  });
+
+  it('hears the mail to its new incarnation, and no longer that to the one before', async () => {
+    await live('a', 1);
+    await live('b', 1);
+    await engine.send('a', 'late');
+    await engine.send('b', 'right');
+    await expect.poll(() => under.told.mail).toEqual(['right']);
+  });
+
+  it('hears its mail again after it was cut off', async () => {
+    await live('a', 1);
+    under.cut();
+    await expect.poll(() => under.told.states).toEqual(['back', 'away']);
+    await expect(engine.send('a', 'lost')).rejects.toThrow();
+    under.mend();
+    await expect.poll(() => under.told.states, { timeout: 8000 }).toEqual(['back', 'away', 'back']);
+    await engine.send('a', 'found');
+    await expect.poll(() => under.told.mail).toEqual(['found']);
+  });
+
+  it('sends the longest mail, and rejects a longer one', async () => {
+    await live('a', 1);
+    const longest = 'é'.repeat(MAX_MAIL_BYTES / 2);
+    await expect(engine.send('a', `${longest}x`)).rejects.toThrow('the mail is too long');
+    await engine.send('a', longest);
+    await expect.poll(() => under.told.mail.map(({ length }) => length)).toEqual([longest.length]);
   });
 
   it('publishes nothing twice, and in order', async () => {

@@ -1,7 +1,8 @@
 /** The engines of a cluster, held to one contract: in memory, and a Redis server of its own behind a faulty connection. */
 import { afterAll, beforeAll, describe } from 'vitest';
+import type { EngineEvents } from '../../server/cluster/engine.ts';
 import { MemoryEngine } from '../../server/cluster/memory/memory-engine.ts';
-import { RedisSupervisor } from '../../server/cluster/redis/supervisor.ts';
+import { openRedisEngine } from '../../server/cluster/redis/supervisor.ts';
 import { needing } from '../support/needs.ts';
 import { FaultProxy } from '../support/redis/fault-proxy.ts';
 import { RedisServer } from '../support/redis/redis-server.ts';
@@ -9,9 +10,10 @@ import { clusterEngineContract, type EngineUnderTest, type Told } from './cluste
 
 const BUCKETS = 4;
 
-function listening(): { told: Told; events: ConstructorParameters<typeof RedisSupervisor>[0]['events'] } {
-  const told: Told = { messages: [], states: [] };
+function listening(): { told: Told; events: EngineEvents } {
+  const told: Told = { messages: [], states: [], mail: [] };
   const events = {
+    mail: (text: string): void => void told.mail.push(text),
     message: (bucket: number, text: string): void => void told.messages.push({ bucket, text }),
     away: (): void => void told.states.push('away'),
     back: (): void => void told.states.push('back'),
@@ -51,8 +53,8 @@ describe('the engine on one Redis', needing('redis-server'), () => {
     const proxy = await FaultProxy.start(server.port);
     const { told, events } = listening();
     const warn = (): void => undefined;
-    const supervisor = new RedisSupervisor({ url: proxy.url, prefix: 'ph:', buckets: BUCKETS, events, warn });
-    await supervisor.start();
+    const supervisor = await openRedisEngine(proxy.url, { prefix: 'ph:', buckets: BUCKETS, agreement: {}, warn });
+    supervisor.connect(events);
     return {
       engine: supervisor.engine,
       told,

@@ -1,3 +1,4 @@
+import { noPeers } from '../../server/peers.ts';
 import { once } from 'node:events';
 import { mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
@@ -93,6 +94,7 @@ class Hub {
       maxSessionsTotal: 1_000_000,
       unsavedCount: () => 0,
       onRefused: () => undefined,
+      peers: noPeers,
     });
     const parsed = CodeTable.parse('away=2|12');
     if (!parsed.ok) throw new Error(parsed.problem);

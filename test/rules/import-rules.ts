@@ -24,6 +24,7 @@ const adapter = (packages: readonly string[]): Room => ({
     'sockets (types)',
     'presence (types)',
     'fanout (types)',
+    'peers',
   ],
   packages,
   node: true,
@@ -57,7 +58,9 @@ const table: Readonly<Record<string, Room>> = {
     rooms: ['presence (types)', 'fanout', 'storage (types)'],
     node: false,
   },
-  intake: { rooms: ['presence', 'auth (types)', 'shared'], node: false },
+  // What adapters, intake and fan-out wait for because of other hubs.
+  peers: { rooms: [], node: false },
+  intake: { rooms: ['presence', 'auth (types)', 'peers (types)', 'shared'], node: false },
   admission: { rooms: ['auth', 'shared'], node: false },
   ticker: { rooms: ['presence'], node: false },
   'adapters/tcp-xml': adapter(['fast-xml-parser']),
@@ -76,7 +79,7 @@ const table: Readonly<Record<string, Room>> = {
   },
   'adapters/poll': adapter(['fast-xml-parser']),
   presence: { rooms: ['shared'], node: false },
-  fanout: { rooms: ['presence (types)', 'sockets (types)', 'roster (types)', 'shared'], node: false },
+  fanout: { rooms: ['presence (types)', 'sockets (types)', 'roster (types)', 'peers (types)', 'shared'], node: false },
   sockets: { rooms: ['shared'], packages: ['ws', 'uWebSockets.js'], node: true },
   roster: { rooms: ['shared'], packages: ['pg'], node: true },
   // Only this folder knows SQLite; only the map opens it.
@@ -87,6 +90,12 @@ const table: Readonly<Record<string, Room>> = {
   },
   storage: { rooms: ['shared'], node: true },
   history: { rooms: ['presence', 'shared'], node: true },
+  // Connects the cluster with presence and fan-out.
+  'cluster/bridge': {
+    rooms: ['cluster', 'presence', 'fanout (types)', 'peers', 'shared'],
+    packages: ['zod'],
+    node: true,
+  },
   // Of presence, only the pure functions: what a user's sessions on all nodes become is folded as on one.
   cluster: { rooms: ['presence', 'shared'], packages: ['@redis/client', 'zod'], node: true },
   auth: { rooms: ['shared', 'presence (types)'], packages: ['jose'], node: true },

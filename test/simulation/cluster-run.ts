@@ -32,6 +32,8 @@ const LATEST_MS = 6000;
 const APART_MS = 40;
 const OFFLINE = JSON.stringify({ status: 'offline', code: -1, devices: [], text: '' });
 
+const NO_BLOCKS: ReadonlyMap<string, boolean> = new Map();
+
 type Status = keyof typeof codeOf;
 
 interface Client {
@@ -102,6 +104,7 @@ class SimNode {
       message: (bucket, text) => this.node.message(bucket, text),
       away: () => this.node.away(),
       back: () => this.node.back(),
+      mail: () => undefined,
     });
     this.node = new ClusterNode({
       engine,
@@ -115,9 +118,13 @@ class SimNode {
       host: {
         own: (user) => this.own(user),
         usersHere: () => [...this.users.held()].filter(({ firstSession }) => firstSession !== null).map(({ id }) => id),
-        report: (user, entry, v) => run.reported(this, user, entry, v),
+        report: (user, { entry }, v, isShown) => {
+          if (isShown) run.reported(this, user, entry, v);
+        },
+        onRejoin: () => undefined,
         onBegan: (user, device) => void this.presence.leaveDevice(user, device, this.moment()),
         onOvertaken: (user, k) => this.#endOverHttp(user, k),
+        onMail: () => undefined,
         onDeaf: () => run.engine.setFault(name, 'none'),
       },
     });
@@ -131,6 +138,8 @@ class SimNode {
     sessions: OwnSession[];
     signAgeMs: number | null;
     goodbyes: { device: string; ageMs: number }[];
+    origin: string;
+    blocks: ReadonlyMap<string, boolean>;
   } {
     const sessions: OwnSession[] = [];
     const now = this.run.now;
@@ -157,7 +166,7 @@ class SimNode {
     const goodbyes = (this.goodbyes.get(user) ?? [])
       .filter(({ at }) => now - at < 5000)
       .map(({ device, at }) => ({ device, ageMs: now - at }));
-    return { sessions, signAgeMs, goodbyes };
+    return { sessions, signAgeMs, goodbyes, origin: '', blocks: NO_BLOCKS };
   }
 
   begin(client: Client): void {

@@ -3,6 +3,7 @@
  * client, and the quick way takes none but whole frames: so the same bytes with a border within each frame go the plain
  * way, and whatever is to be seen afterwards must be the same.
  */
+import { noPeers } from '../../server/peers.ts';
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../../server/admission.ts';
@@ -45,6 +46,7 @@ class Side {
       maxSessions: 100,
       maxSessionsTotal: 1_000_000,
       unsavedCount: () => 0,
+      peers: noPeers,
       onRefused: tell,
     });
     const repeat = this.#intake.repeat.bind(this.#intake);

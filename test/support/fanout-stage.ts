@@ -2,6 +2,7 @@
  * A stage for tests of fan-out: the core's stage, friend lists in memory, and sockets that only note what they are sent.
  * A socket may be made slow: it then answers `queued` and hands nothing over until the test drains it.
  */
+import { noPeers } from '../../server/peers.ts';
 import { Delays } from '../../server/fanout/delivery/delays.ts';
 import { Fanout } from '../../server/fanout/fanout.ts';
 import { Outbox } from '../../server/fanout/delivery/outbox.ts';
@@ -178,6 +179,7 @@ export class FanoutStage {
       delays: this.delays,
       reportEveryMs: options.reportEveryMs ?? 0,
       largeAudience: options.largeAudience ?? LARGE_AUDIENCE,
+      peers: noPeers,
       nowMs: () => this.core.clock.monoMs,
       afterTurn,
       onDelivered: (entries) => this.deliveries.push(entries),
@@ -186,9 +188,10 @@ export class FanoutStage {
       if (this.storageFails) throw new Error('storage fails');
     };
     const store: Pick<Store, 'block' | 'unblock'> = { block: take, unblock: take };
-    const { users, presence, ledger, clock } = this.core;
+    const { users, ledger, clock } = this.core;
     const { reports } = this.fanout;
-    const blocks = { store, users, presence, ledger, reports, clock, maxBlocks: 10_000 };
+    const keep = (): void => undefined;
+    const blocks = { store, users, keep, ledger, reports, clock, maxBlocks: 10_000 };
     this.blocks = {
       block: (user, other) => block(blocks, user, other),
       unblock: (user, other) => unblock(blocks, user, other),

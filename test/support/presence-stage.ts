@@ -8,7 +8,7 @@ import { noStalls } from '../../server/lib/time/stall-clock.ts';
 import { Journal } from '../../server/presence/explain/journal.ts';
 import { VersionClock } from '../../server/presence/version-clock.ts';
 import type { Change, Expired } from '../../server/presence/change.ts';
-import { OwnLedger, type Ledger } from '../../server/presence/entries.ts';
+import { OwnLedger } from '../../server/presence/entries.ts';
 import { offlineFold } from '../../server/presence/fold.ts';
 import { Presence } from '../../server/presence/presence.ts';
 import { findSession } from '../../server/presence/sessions/session-list.ts';
@@ -48,7 +48,7 @@ interface TestCoreOptions extends Partial<Pick<UsersOptions, 'hidesLastSeen' | '
 }
 
 /** The core of a single hub, as the map joins it. By default with a store that knows nobody. */
-export function buildTestCore(options: TestCoreOptions): { users: Users; ledger: Ledger; presence: Presence } {
+export function buildTestCore(options: TestCoreOptions): { users: Users; ledger: OwnLedger; presence: Presence } {
   const { graceMs, hubClock, journal, now, hidesLastSeen = false, onSessions = () => undefined } = options;
   const { recall = () => undefined, recallMany = (users: readonly string[]) => users.map(() => undefined) } = options;
   const offline = offlineFold(-1);
@@ -81,7 +81,7 @@ export class PresenceStage {
   /** Hears each query for many users. */
   onRecallMany: (users: readonly string[]) => void = () => undefined;
   readonly users: Users;
-  readonly ledger: Ledger;
+  readonly ledger: OwnLedger;
   readonly presence: Presence;
   readonly graceMs: number;
   readonly #onChange: (change: Change) => void;

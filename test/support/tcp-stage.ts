@@ -2,6 +2,7 @@
  * The TCP adapter alone, upon a core that a test can look into: real sockets, a clock that the test moves, no HTTP, and so
  * none of what HTTPS would ask of a test. Looked at by the test itself.
  */
+import { noPeers } from '../../server/peers.ts';
 import { Admission } from '../../server/admission.ts';
 import { openAuthenticator } from '../../server/auth/authenticator.ts';
 import { parseCidrs, type Cidrs } from '../../server/auth/cidrs.ts';
@@ -35,6 +36,7 @@ export class TcpStage {
       maxSessions: 100,
       maxSessionsTotal: 1_000_000,
       unsavedCount: () => 0,
+      peers: noPeers,
       onRefused: (reason) => this.refused.push(reason),
     });
     this.tcp = new TcpXml({

@@ -55,6 +55,10 @@ describe('defaults and sources', () => {
       tcpTimeoutMs: 5400,
       graceMs: 2000,
       warmMs: 25_000,
+      redisUrl: null,
+      redisPrefix: 'ph:',
+      nodeLeaseMs: 6000,
+      nodeUrl: null,
       drainMs: 5000,
       doubtSessions: 100,
       doubtPercent: 20,
@@ -249,7 +253,7 @@ describe('rules across settings', () => {
 
 describe('what this version does not have yet', () => {
   test.each([
-    ['HUB_REDIS_URL', 'redis://:hush-hush@redis'],
+    ['HUB_DATABASE_URL', 'postgres://me:hush-hush@db/x'],
     ['HUB_WORKERS', '2'],
     ['HUB_WORKERS', 'four'],
   ])('%s=%s stops the start, says so, and repeats no secret', (name, value) => {
@@ -487,12 +491,4 @@ describe('a secret in a flag', () => {
     expect(warningsOf({ HUB_ADMIN_TOKEN: 'a-long-admin-token' })).toEqual([]);
     expect(warningsOfFlags('--webhook-url=https://shop.example/a@b')).toEqual([]);
   });
-});
-
-test.each([
-  ['HUB_REDIS_PREFIX', 'ph:', 'x:'],
-  ['HUB_NODE_LEASE_MS', '6000', '3000'],
-])('%s of the cluster may have its default, and stops the start otherwise', (name, accepted, other) => {
-  expect(warningsOf({ [name]: accepted })).toEqual([]);
-  expect(problemOf({ env: { [name]: other } })).toContain(`${name} asks for what this version does not have yet`);
 });

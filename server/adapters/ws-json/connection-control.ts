@@ -89,6 +89,12 @@ export const refusals = {
     message: 'too many messages: come back later, and slower',
     close: 'rateLimited',
   },
+  peers: {
+    reason: 'unavailable',
+    code: 'unavailable',
+    message: 'the other hubs can’t be asked now: come back later',
+    close: 'peersUnavailable',
+  },
   slow_sender: {
     reason: 'slow_sender',
     code: 'hello_first',

@@ -15,6 +15,7 @@ import type { Fanout } from '../../fanout/fanout.ts';
 import type { Tails } from '../../fanout/tails.ts';
 import type { Outbox } from '../../fanout/delivery/outbox.ts';
 import type { Intake } from '../../intake.ts';
+import type { Peers } from '../../peers.ts';
 import type { Session } from '../../presence/sessions/session.ts';
 import type { Socket } from '../../sockets/port.ts';
 import type { Observers } from './observers.ts';
@@ -38,9 +39,10 @@ export interface WsJsonOptions {
   readonly loadFriends: (user: string) => Promise<void> | undefined;
   /** Answers who is whose friend, prepared for that many users. Their lists must be loaded. */
   readonly friendLookUp: (count: number) => IsFriend;
+  readonly peers: Peers;
   readonly intake: Intake;
   readonly fanout: Fanout;
-  readonly tails: Tails;
+  readonly tails: Pick<Tails, 'begin' | 'end'>;
   readonly clock: Clock;
   readonly openOutbox: (socket: Socket) => Outbox;
   readonly codeOf: (status: SessionStatus) => number;

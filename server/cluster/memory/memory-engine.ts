@@ -2,15 +2,17 @@
  * An engine in the memory of one process, with the faults of a real one: for the simulation and its tests. Its nodes
  * connect by `connect`. Time and delivery are given, so that a run can be repeated exactly.
  */
-import type {
-  BucketRead,
-  Engine,
-  EngineEvents,
-  Member,
-  Members,
-  Operation,
-  OperationAnswer,
-  Stored,
+import {
+  EVERYBODY,
+  isMail,
+  type BucketRead,
+  type Engine,
+  type EngineEvents,
+  type Member,
+  type Members,
+  type Operation,
+  type OperationAnswer,
+  type Stored,
 } from '../engine.ts';
 import { readStored } from '../record/message.ts';
 
@@ -37,6 +39,8 @@ interface Connection {
   readonly events: EngineEvents;
   fault: Fault;
   isOpen: boolean;
+  /** Hears the mail to this incarnation. */
+  inc: string;
 }
 
 export class MemoryEngine {
@@ -56,16 +60,18 @@ export class MemoryEngine {
   }
 
   connect(name: string, events: EngineEvents): Engine {
-    this.#connections.set(name, { events, fault: 'none', isOpen: true });
+    this.#connections.set(name, { events, fault: 'none', isOpen: true, inc: '' });
     const ask = <Answer>(run: () => Answer): Promise<Answer> => this.#ask(name, run);
     return {
       read: (bucket, users) => ask(() => this.#read(bucket, users)),
       change: (operation) => ask(() => this.#change(operation)),
       tick: (bucket) => ask(() => this.#tick(bucket)),
       epoch: (bucket, floor, op) => ask(() => this.#epoch(bucket, floor, op)),
-      renew: (self) => ask(() => this.#renew(self)),
+      renew: (self) => ask(() => this.#renew(name, self)),
       bury: (inc, beat) => ask(() => this.#bury(inc, beat)),
       fence: (bucket, inc) => ask(() => this.#fence(bucket, inc)),
+      send: (to, text) =>
+        isMail(text) ? ask(() => this.#send(to, text)) : Promise.reject(new RangeError('the mail is too long')),
     };
   }
 
@@ -201,7 +207,9 @@ export class MemoryEngine {
     return bucket.epoch;
   }
 
-  #renew(self: Member): Members {
+  #renew(name: string, self: Member): Members {
+    const connection = this.#connections.get(name);
+    if (connection !== undefined) connection.inc = self.inc;
     if (this.#members.get(self.inc)?.state !== 'dead') this.#members.set(self.inc, self);
     return { members: [...this.#members.values()], history: String(this.#history), replicas: undefined };
   }
@@ -219,10 +227,22 @@ export class MemoryEngine {
     return [...(bucket.index.get(inc) ?? [])];
   }
 
+  #send(to: string, text: string): void {
+    this.#deliver(
+      ({ events }) => events.mail(text),
+      ({ inc }) => to === EVERYBODY || to === inc,
+    );
+  }
+
   #publish(bucket: number, text: string): void {
-    for (const [name, { fault, events }] of this.#connections) {
-      if (fault !== 'none' && fault !== 'answers') continue;
-      this.#options.later(() => events.message(bucket, text), name);
+    this.#deliver(({ events }) => events.message(bucket, text));
+  }
+
+  #deliver(give: (connection: Connection) => void, isFor: (connection: Connection) => boolean = () => true): void {
+    for (const [name, connection] of this.#connections) {
+      const { fault } = connection;
+      if ((fault !== 'none' && fault !== 'answers') || !isFor(connection)) continue;
+      this.#options.later(() => give(connection), name);
     }
   }
 }

@@ -3,7 +3,16 @@
  * meet. Pure. Knows nothing of engines and times of sending.
  */
 import { foldSessions, sameShown, shownOf, isVisible, type FoldedSession, type Shown } from '../../presence/fold.ts';
-import { encodeBody, encodeEntry, type NewEntry, type Parts, type SharedSession, type UserRecord } from './record.ts';
+import type { Frozen } from '../../presence/blocks.ts';
+import {
+  encodeBody,
+  encodeEntry,
+  VERSION_OF_OPERATION,
+  type NewEntry,
+  type Parts,
+  type SharedSession,
+  type UserRecord,
+} from './record.ts';
 
 /** A session of this node, with ages instead of instants. */
 export interface OwnSession extends Omit<SharedSession, 'S' | 'X' | 'b'> {
@@ -25,6 +34,10 @@ export interface Own {
   readonly changeAgeMs: number;
   /** Devices that said goodbye here in the last seconds. */
   readonly goodbyes: readonly { readonly device: string; readonly ageMs: number }[];
+  /** What happened last, and to which session. */
+  readonly origin: string;
+  /** Blocks that are set or lifted here: the viewers, and whether each is to be blocked. */
+  readonly blocks: ReadonlyMap<string, boolean>;
 }
 
 /** What is known of the other incarnations. */
@@ -67,13 +80,15 @@ export interface Patch {
 export function nextRecord(record: UserRecord | undefined, own: Own, context: Context): Patch | undefined {
   const before: Partial<Parts> & Parts = record?.parts ?? {};
   const parts = nextParts(before, own, context);
-  const mustWrite = context.isLost && !context.keepsAll;
+  const { hides, reveals } = editsOf(record, own);
+  const mustWrite = (context.isLost && !context.keepsAll) || hides.length + reveals.length > 0;
   if (!mustWrite && JSON.stringify(parts) === JSON.stringify(before)) return undefined;
   const fold = foldSessions({ id: context.user, firstSession: linked(parts) }, context.offline);
   const shown = shownOf(fold, context.offline);
   const was = record?.entry;
   const shownBefore = was === undefined ? context.offline : { ...was, shownDevices: was.devices };
-  const isShown = context.isLost || !sameShown(shownBefore, shown);
+  // A viewer that is no longer blocked sees a version above all that it has seen.
+  const isShown = context.isLost || (reveals.length > 0 && (record?.v ?? 0) > 0) || !sameShown(shownBefore, shown);
   const wasVisible = isVisible(shownBefore);
   const isSeen = isShown && (wasVisible || isVisible(shown));
   const entry: NewEntry = {
@@ -84,6 +99,8 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     since: shown.status === shownBefore.status ? (was?.since ?? null) : -age(own.changeAgeMs),
     lastSeen: was?.lastSeen ?? null,
     sign: isSeen && own.signAgeMs !== null ? -age(own.signAgeMs) : null,
+    origin: own.origin || originOfEnd(before, parts, context) || (record?.origin ?? ''),
+    hidden: nextHidden(record, hides, reveals, isVisible(shown)),
   };
   const entryText = encodeEntry(entry);
   const body = encodeBody(entryText, parts);
@@ -99,14 +116,48 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
   };
 }
 
+/** What happened if the sessions of an incarnation that is gone have ended. Nobody knows their ids any more. */
+function originOfEnd(before: Parts, parts: Parts, { fates }: Context): string {
+  const ended = Object.keys(before).find((inc) => parts[inc] === undefined && fates.isGone(inc));
+  return ended === undefined ? '' : `grace_over ${before[ended]?.[0]?.a ?? 'ws-json'} ${ended}`;
+}
+
+/** The blocks that are not yet, or no longer, in the record. */
+function editsOf(record: UserRecord | undefined, { blocks }: Own): { hides: string[]; reveals: string[] } {
+  const edits: { hides: string[]; reveals: string[] } = { hides: [], reveals: [] };
+  for (const [viewer, isBlocked] of blocks) {
+    if ((record?.hidden.has(viewer) ?? false) !== isBlocked) (isBlocked ? edits.hides : edits.reveals).push(viewer);
+  }
+  return edits;
+}
+
+function nextHidden(
+  record: UserRecord | undefined,
+  hides: readonly string[],
+  reveals: readonly string[],
+  isVisibleNow: boolean,
+): ReadonlyMap<string, Frozen> {
+  const hidden = new Map(record?.hidden);
+  const { since = null, lastSeen = null } = record?.entry ?? {};
+  // To its viewer, a block of a user that is already shown offline must change nothing.
+  const frozen = isVisibleNow
+    ? { since: 0, lastSeen: 0, v: VERSION_OF_OPERATION }
+    : { since, lastSeen, v: record?.v ?? 0 };
+  for (const viewer of hides) hidden.set(viewer, frozen);
+  for (const viewer of reveals) hidden.delete(viewer);
+  return hidden;
+}
+
 /** The sessions of all nodes, with this node's own instead of what stands in the record. */
 function nextParts(before: Parts, own: Own, context: Context): Parts {
   const { fates } = context;
   const parts: Record<string, readonly SharedSession[]> = { ...before, [own.inc]: ownPart(before, own, context) };
   const newest = newestOverHttp(parts, fates);
-  // A goodbye over HTTP also ends what this node had heard of until then, on whichever node it is.
+  // A goodbye over HTTP also ends what this node had heard of until then, on whichever node it is. If it had heard
+  // nothing of the user, the clock must do.
   for (const { device, ageMs } of context.keepsAll ? [] : own.goodbyes) {
-    newest.set(device, Math.max(context.latestBefore(ageMs) / 64, newest.get(device) ?? 0));
+    const heard = context.latestBefore(ageMs) / 64 || context.clock - ageMs;
+    newest.set(device, Math.max(heard, newest.get(device) ?? 0));
   }
   const next: [string, readonly SharedSession[]][] = [];
   // Bodies are compared as text, so the order of the incarnations is fixed.
@@ -214,7 +265,8 @@ function inFixedOrder({ k, a, d, s, c, x, S, X, i, j, b, l }: SharedSession): Sh
   return { k, a, d, s, c, x, S, X, i, j, b, l };
 }
 
-function linked(parts: Parts): FoldedSession | null {
+/** All sessions of a user, in the form that the fold takes. */
+export function linked(parts: Parts): FoldedSession | null {
   let first: FoldedSession | null = null;
   for (const part of Object.values(parts)) {
     for (const { d, s, c, x, S, X, b } of part) {

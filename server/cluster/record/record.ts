@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import { adapterNames } from '../../../shared/messages/explain.ts';
 import type { UserStatus } from '../../../shared/status.ts';
+import type { Frozen } from '../../presence/blocks.ts';
 import type { Stamp, Stored } from '../engine.ts';
 
 const time = z.number().int();
@@ -42,6 +43,10 @@ const entryForm = z.object({
   /** Last seen: the larger of an instant and an age. */
   l: time.nullable(),
   g: time.nullable(),
+  /** What happened to which session. */
+  o: z.string().max(160).default(''),
+  /** Blocks: what each blocked viewer sees, as since, last seen and version. */
+  h: z.record(z.string().max(128), z.tuple([time.nullable(), time.nullable(), time])).default({}),
 });
 
 export type SharedSession = z.infer<typeof sessionForm>;
@@ -59,6 +64,9 @@ export interface PublicEntry {
 
 export interface UserRecord extends Stamp {
   readonly entry: PublicEntry;
+  readonly origin: string;
+  /** By blocked viewer. */
+  readonly hidden: ReadonlyMap<string, Frozen>;
   /** By incarnation; null if the message did not carry them. */
   readonly parts: Parts | null;
 }
@@ -70,11 +78,19 @@ export interface NewEntry extends Omit<PublicEntry, 'since' | 'lastSeen'> {
   readonly lastSeen: number | null;
   /** A sign of life, as an age up to 0; null: none. */
   readonly sign: number | null;
+  readonly origin: string;
+  readonly hidden: ReadonlyMap<string, Frozen>;
 }
 
+/** The version of a frozen entry that gets the number of the operation that writes it. */
+export const VERSION_OF_OPERATION = -1;
+
 export function encodeEntry(entry: NewEntry): string {
-  const { status, code, devices, text: x, since, lastSeen, sign } = entry;
-  return JSON.stringify({ s: status, c: code, d: devices, x, t: since, l: lastSeen, g: sign });
+  const { status, code, devices, text: x, since, lastSeen, sign, origin, hidden } = entry;
+  const h: Record<string, [number | null, number | null, number]> = {};
+  for (const [viewer, frozen] of hidden) h[viewer] = [frozen.since, frozen.lastSeen, frozen.v];
+  const blocks = hidden.size === 0 ? {} : { h };
+  return JSON.stringify({ s: status, c: code, d: devices, x, t: since, l: lastSeen, g: sign, o: origin, ...blocks });
 }
 
 export function encodeBody(entry: string, parts: Parts): string {
@@ -87,14 +103,20 @@ const UNREADABLE: PublicEntry = { status: 'offline', code: -1, devices: [], text
 export function decodeRecord(stored: Stored): UserRecord {
   const [entryText = '', partsText] = stored.body.split('\t');
   try {
-    const { s, c, d, x, t, l, g } = entryForm.parse(JSON.parse(entryText));
+    const { s, c, d, x, t, l, g, o, h } = entryForm.parse(JSON.parse(entryText));
     const parts = partsText === undefined ? null : partsForm.parse(JSON.parse(partsText));
     const at = (value: number | null): number | null => (value !== null && value <= 0 ? stored.t + value : value);
     const sign = at(g);
     const lastSeen = l === null || sign === null ? (l ?? sign) : Math.max(l, sign);
     const entry = { status: s, code: c, devices: d, text: x, since: at(t), lastSeen };
-    return { n: stored.n, v: stored.v, op: stored.op, t: stored.t, entry, parts };
+    const hidden = new Map<string, Frozen>();
+    for (const [viewer, [from, seen, v]] of Object.entries(h)) {
+      const frozenV = v === VERSION_OF_OPERATION ? stored.n : v;
+      hidden.set(viewer, { since: at(from), lastSeen: at(seen), v: frozenV });
+    }
+    return { n: stored.n, v: stored.v, op: stored.op, t: stored.t, entry, origin: o, hidden, parts };
   } catch {
-    return { n: stored.n, v: stored.v, op: stored.op, t: stored.t, entry: UNREADABLE, parts: {} };
+    const { n, v, op, t } = stored;
+    return { n, v, op, t, entry: UNREADABLE, origin: '', hidden: new Map<string, Frozen>(), parts: {} };
   }
 }

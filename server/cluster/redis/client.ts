@@ -6,7 +6,8 @@ import { createClient } from '@redis/client';
 
 export interface RedisClient {
   sendCommand(args: readonly string[]): Promise<unknown>;
-  subscribe(channels: readonly string[], onMessage: (text: string, channel: string) => void): Promise<void>;
+  subscribe(channel: string, onMessage: (text: string, channel: string) => void): Promise<void>;
+  unsubscribe(channel: string): Promise<void>;
   /** Closes without waiting for anything. */
   destroy(): void;
 }
@@ -24,8 +25,19 @@ export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   }
 }
 
-/** Connects and authenticates. `onLost`: called once, unless the client was destroyed. */
-export async function openClient(url: string, onLost: () => void, withinMs: number): Promise<RedisClient> {
+export interface ClientEvents {
+  /** Called once, unless the client was destroyed. */
+  readonly onLost: () => void;
+  /** The server has ended a subscription, because another one has the slot now. */
+  readonly onMoved: (channel: string) => void;
+}
+
+/** Connects and authenticates. */
+export async function openClient(
+  url: string,
+  { onLost, onMoved }: ClientEvents,
+  withinMs: number,
+): Promise<RedisClient> {
   const client = createClient({
     url,
     socket: { reconnectStrategy: false, connectTimeout: withinMs },
@@ -49,6 +61,7 @@ export async function openClient(url: string, onLost: () => void, withinMs: numb
     client.on('error', (error: Error) => (hasConnected ? lose() : reject(error)));
   });
   client.on('end', () => hasConnected && lose());
+  client.on('sharded-channel-moved', (channel: string) => onMoved(channel));
   try {
     await within(withinMs, Promise.race([client.connect(), failed]));
     hasConnected = true;
@@ -58,7 +71,8 @@ export async function openClient(url: string, onLost: () => void, withinMs: numb
   }
   return {
     sendCommand: (args) => client.sendCommand(args),
-    subscribe: (channels, onMessage) => client.sSubscribe([...channels], onMessage),
+    subscribe: (channel, onMessage) => client.sSubscribe(channel, onMessage),
+    unsubscribe: (channel) => client.sUnsubscribe(channel),
     destroy: end,
   };
 }

@@ -3,25 +3,41 @@
  * deadlines: it is given a function that sends commands, and whoever connects hands it what is published.
  */
 import { createHash } from 'node:crypto';
-import { bucketTags } from '../bucket.ts';
-import type { BucketRead, Engine, Member, Members, Operation, OperationAnswer, Stored } from '../engine.ts';
+import { bucketTags, hashSlot } from '../bucket.ts';
+import {
+  isMail,
+  type BucketRead,
+  type Engine,
+  type Member,
+  type Members,
+  type Operation,
+  type OperationAnswer,
+  type Stored,
+} from '../engine.ts';
 import { readStored } from '../record/message.ts';
-import type { ServerFacts } from './server-facts.ts';
 import { BURY, EPOCH, FENCE, REGISTER, RENEW, TICK } from './scripts.ts';
 
-/** Sends one command. Rejects with an error of Redis, or if no answer is known. */
-export type Send = (args: readonly string[]) => Promise<unknown>;
+/** Sends one command to the server of a slot. Rejects with an error of Redis, or if no answer is known. */
+export type Send = (slot: number, args: readonly string[]) => Promise<unknown>;
 
 /** How long the dead are remembered, and fenced. */
 const REMEMBERED_MS = 86_400_000;
+/** What is about nodes, and not about users. */
+const MEMBERS_TAG = 'm';
+export const MEMBERS_SLOT = hashSlot(MEMBERS_TAG);
 const SHA = new Map([BURY, EPOCH, FENCE, REGISTER, RENEW, TICK].map((script) => [script, sha1(script)]));
 
 export interface RedisEngineOptions {
   readonly send: Send;
   readonly prefix: string;
   readonly buckets: number;
-  /** What the server says of itself now. A server that was started again or promoted may have lost operations. */
-  readonly facts: () => Promise<ServerFacts>;
+  /**
+   * Names the servers and their replication, and counts their replicas, as they say now. A server that was started again
+   * or promoted may have lost operations.
+   */
+  readonly facts: () => Promise<{ readonly servers: string; readonly replicas: number | undefined }>;
+  /** Hears the mail to this incarnation from now on. */
+  readonly listenAs: (inc: string) => Promise<void>;
   /** A name for a new history. */
   readonly newHistory: () => string;
 }
@@ -29,10 +45,12 @@ export interface RedisEngineOptions {
 export class RedisEngine implements Engine {
   readonly #options: RedisEngineOptions;
   readonly #tags: readonly string[];
+  readonly #slots: readonly number[];
 
   constructor(options: RedisEngineOptions) {
     this.#options = options;
     this.#tags = bucketTags(options.buckets);
+    this.#slots = this.#tags.map(hashSlot);
   }
 
   /** The shard channel on which a bucket is published. */
@@ -40,9 +58,14 @@ export class RedisEngine implements Engine {
     return this.#key(bucket, 'c');
   }
 
+  /** The shard channel for the mail to one incarnation, or to all nodes. */
+  mailChannel(to: string): string {
+    return this.#memberKey(`to:${to}`);
+  }
+
   async read(bucket: number, users: readonly string[]): Promise<BucketRead> {
     const keys = [this.#key(bucket, 'm'), ...users.map((user) => this.#key(bucket, `r:${user}`))];
-    const [meta, ...records] = texts(await this.#options.send(['MGET', ...keys]));
+    const [meta, ...records] = texts(await this.#options.send(this.#slot(bucket), ['MGET', ...keys]));
     const [last = '-', clock = '0', epoch = '0'] = meta === undefined ? [] : meta.split(' ');
     return { last, clock: Number(clock), epoch: Number(epoch), records: records.map((text) => readStored(text ?? '')) };
   }
@@ -54,7 +77,7 @@ export class RedisEngine implements Engine {
     const signs = '+'.repeat(joins.length) + '-'.repeat(leaves.length);
     const numbers = [String(expect), String(floor), isShown ? '1' : '0'];
     const args = [op, inc, ...numbers, this.channel(bucket), user, body, pushed, cause, signs];
-    const [kind, text = ''] = texts(await this.#run(REGISTER, keys, args));
+    const [kind, text = ''] = texts(await this.#run(this.#slot(bucket), REGISTER, keys, args));
     if (kind === 'fenced') return { kind };
     if (kind === 'moved') return { kind, record: readStored(text) };
     if (kind === 'done') return { kind, record: known(text) };
@@ -63,19 +86,22 @@ export class RedisEngine implements Engine {
   }
 
   async tick(bucket: number): Promise<void> {
-    await this.#run(TICK, [this.#key(bucket, 'm')], [this.channel(bucket)]);
+    await this.#run(this.#slot(bucket), TICK, [this.#key(bucket, 'm')], [this.channel(bucket)]);
   }
 
   async epoch(bucket: number, floor: number, op: string): Promise<number> {
-    return Number(await this.#run(EPOCH, [this.#key(bucket, 'm')], [this.channel(bucket), String(floor), op]));
+    return Number(
+      await this.#run(this.#slot(bucket), EPOCH, [this.#key(bucket, 'm')], [this.channel(bucket), String(floor), op]),
+    );
   }
 
   async renew({ inc, beat, state, facts }: Member): Promise<Members> {
     const keys = [this.#memberKey('n'), this.#memberKey('h')];
     const args = [inc, String(beat), state, facts, this.#options.newHistory()];
-    const [{ runId, replicationId, replicas }, answer] = await Promise.all([
+    await this.#options.listenAs(inc);
+    const [{ servers, replicas }, answer] = await Promise.all([
       this.#options.facts(),
-      this.#run(RENEW, keys, args),
+      this.#run(MEMBERS_SLOT, RENEW, keys, args),
     ]);
     const [history, all] = answer as [string, unknown];
     const fields = texts(all);
@@ -84,34 +110,47 @@ export class RedisEngine implements Engine {
       const member = readMember(fields[i] ?? '', fields[i + 1] ?? '');
       if (member !== undefined) members.push(member);
     }
-    return { members, history: `${runId}/${replicationId}/${history}`, replicas };
+    return { members, history: `${servers}/${history}`, replicas };
   }
 
   async bury(inc: string, beat: number): Promise<boolean> {
-    return (await this.#run(BURY, [this.#memberKey('n')], [inc, String(beat), String(REMEMBERED_MS)])) === 1;
+    return (
+      (await this.#run(MEMBERS_SLOT, BURY, [this.#memberKey('n')], [inc, String(beat), String(REMEMBERED_MS)])) === 1
+    );
   }
 
   async fence(bucket: number, inc: string): Promise<readonly string[]> {
     const keys = [this.#key(bucket, 'm'), this.#key(bucket, `i:${inc}`)];
-    return texts(await this.#run(FENCE, keys, [inc, String(REMEMBERED_MS)])).flatMap((user) => user ?? []);
+    return texts(await this.#run(this.#slot(bucket), FENCE, keys, [inc, String(REMEMBERED_MS)])).flatMap(
+      (user) => user ?? [],
+    );
+  }
+
+  async send(to: string, text: string): Promise<void> {
+    if (!isMail(text)) throw new RangeError('the mail is too long');
+    await this.#options.send(MEMBERS_SLOT, ['SPUBLISH', this.mailChannel(to), text]);
   }
 
   #key(bucket: number, name: string): string {
     return `${this.#options.prefix}{${this.#tags[bucket] ?? ''}}:${name}`;
   }
 
+  #slot(bucket: number): number {
+    return this.#slots[bucket] ?? 0;
+  }
+
   #memberKey(name: string): string {
-    return `${this.#options.prefix}{m}:${name}`;
+    return `${this.#options.prefix}{${MEMBERS_TAG}}:${name}`;
   }
 
   /** A server that has just started does not know the script yet. */
-  async #run(script: string, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+  async #run(slot: number, script: string, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args];
     try {
-      return await this.#options.send(['EVALSHA', SHA.get(script) ?? '', ...rest]);
+      return await this.#options.send(slot, ['EVALSHA', SHA.get(script) ?? '', ...rest]);
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return this.#options.send(['EVAL', script, ...rest]);
+      return this.#options.send(slot, ['EVAL', script, ...rest]);
     }
   }
 }

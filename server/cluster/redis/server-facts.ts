@@ -1,4 +1,5 @@
-/** What a Redis server says of itself, and why a cluster can't use it. Pure. */
+/** What a Redis server says of itself, and why the hub can't use it. Pure. */
+import type { RedisUrl } from './redis-url.ts';
 
 export interface ServerFacts {
   /** Changes with each start of the server. */
@@ -33,22 +34,41 @@ export function factsOf(info: ReadonlyMap<string, string>, runId: string): Serve
 const LEAST_VERSION = 7;
 
 /** What is wrong with a server, as a sentence without its subject, and what to do. Undefined: nothing. */
-export function faultOf(info: ReadonlyMap<string, string>): string | undefined {
+export function faultOf(info: ReadonlyMap<string, string>, kind: RedisUrl['kind']): string | undefined {
   const version = info.get('redis_version');
   if (version === undefined) return 'does not tell its version: name a Redis server, 7 or newer';
   if (Number.parseInt(version, 10) < LEAST_VERSION) return `is Redis ${version}: install Redis 7 or newer, or Valkey`;
-  if (info.get('redis_mode') === 'cluster') return 'is part of a Redis Cluster: name a single Redis server';
+  const isInCluster = info.get('redis_mode') === 'cluster';
+  if (isInCluster && kind !== 'cluster') return 'is part of a Redis Cluster: write redis+cluster://host:port,host:port';
+  if (!isInCluster && kind === 'cluster') return NOT_IN_CLUSTER;
   if (info.get('role') !== 'master') return `is a replica: name its master, ${info.get('master_host') ?? ''}`;
   const policy = info.get('maxmemory_policy') ?? 'noeviction';
-  if (policy !== 'noeviction') {
+  // Policies that choose among keys with an expiry find none, because no key has one.
+  if (policy.startsWith('allkeys-')) {
     return `has maxmemory-policy ${policy}, which drops records: set maxmemory-policy noeviction in its configuration`;
   }
   return undefined;
 }
 
+const NOT_IN_CLUSTER = 'is not part of a Redis Cluster: write redis://host:port';
+
+/** What is wrong with one server, as a line that begins with its address. */
+export class ServerFault extends Error {
+  constructor(address: string, fault: string) {
+    super(`${address} ${fault}`);
+  }
+}
+
+export function faultAt(address: string, error: unknown): ServerFault {
+  return error instanceof ServerFault ? error : new ServerFault(address, faultOfError(error));
+}
+
 /** The same for an error: of the connection, or an answer of the server. */
-export function faultOfError(error: unknown): string {
+function faultOfError(error: unknown): string {
   const { code = '', message } = error as { code?: string; message: string };
+  if (message.includes('cluster support disabled')) return NOT_IN_CLUSTER;
+  if (/unknown command '?SENTINEL/i.test(message))
+    return 'is not a Sentinel: name the Sentinels, or write redis://host:port';
   if (/^(WRONGPASS|NOAUTH|ERR AUTH|NOPERM)/.test(message)) {
     return `refuses the user or the password: correct them, redis://user:password@host (${firstWord(message)})`;
   }
@@ -62,7 +82,7 @@ export function faultOfError(error: unknown): string {
 }
 
 /** Answers of a server that can't write. It counts as away until it can. */
-export const REFUSED = /^(OOM|READONLY|MISCONF|NOREPLICAS|LOADING|MASTERDOWN|BUSY)\b/;
+export const REFUSED = /^(OOM|READONLY|MISCONF|NOREPLICAS|LOADING|MASTERDOWN|BUSY|CLUSTERDOWN)\b/;
 
 function firstWord(text: string): string {
   return text.split(' ')[0] ?? '';

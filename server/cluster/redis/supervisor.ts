@@ -1,227 +1,203 @@
 /**
- * Keeps a node connected to one Redis: two clients, one for commands and one for what is published. Watches over both
- * and replaces them rather than trusting them to recover. A command that has no answer in time means that the engine is
- * away. Decides nothing about presence; what follows from `away` and `back` is the node's.
+ * Keeps a node connected to its Redis servers: a link to each server that holds some of the slots. Watches over the
+ * links and replaces all of them if one is lost, rather than trusting any to recover. Follows a slot that moves to
+ * another server without that. Decides nothing about presence; what follows from `away` and `back` is the node's.
  */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pass } from 'node:timers/promises';
 import { StartError } from '../../lib/start-error.ts';
-import type { EngineEvents } from '../engine.ts';
-import { openClient, within, type RedisClient } from './client.ts';
-import { RedisEngine } from './redis-engine.ts';
-import { factsOf, faultOf, faultOfError, readInfo, REFUSED, type ServerFacts } from './server-facts.ts';
+import { BUCKETS, bucketTags, hashSlot } from '../bucket.ts';
+import { EVERYBODY, isMail, type EngineEvents } from '../engine.ts';
+import { agree, Disagreement } from './agreement.ts';
+import { Fleet, type Channel } from './fleet.ts';
+import { MEMBERS_SLOT, RedisEngine } from './redis-engine.ts';
+import { addressOf, readRedisUrl, REDIS_URL_FORMS, urlOf, type RedisUrl } from './redis-url.ts';
+import { faultAt, faultOf, REFUSED } from './server-facts.ts';
+import { findServers, type FindServers } from './servers.ts';
 
-/** How long a command may take. */
-const ANSWER_MS = 2000;
-/** How often deadlines are checked. */
-const SWEEP_MS = 100;
 /** The wait before the next attempt to connect: doubles up to the second figure. */
 const FIRST_RETRY_MS = 250;
-const LAST_RETRY_MS = 2000;
+const LAST_RETRY_MS = 1000;
+/** How long a command may look for the server that holds its slot. */
+const REDIRECT_WITHIN_MS = 1500;
+const REDIRECT_PAUSE_MS = 50;
 
-export interface SupervisorOptions {
-  /** `redis[s]://[user:password@]host[:port][/database]`, from HUB_REDIS_URL. */
-  readonly url: string;
+export interface RedisOptions {
+  /** HUB_REDIS_PREFIX. */
   readonly prefix: string;
-  readonly buckets: number;
-  readonly events: EngineEvents;
-  /** Says once, in one line, why the engine is away. */
+  /** Values that must be the same on all nodes, by the names of their settings. */
+  readonly agreement: Readonly<Record<string, string>>;
+  /** Told once, in one line, why the engine is away. */
   readonly warn: (text: string) => void;
+  readonly buckets?: number;
 }
 
-interface Clients {
-  readonly commands: RedisClient;
-  push: RedisClient;
-}
-
-interface Waiting {
-  readonly sinceMs: number;
-  readonly reject: (error: Error) => void;
+/**
+ * Connects to the servers that HUB_REDIS_URL names. Nothing is reported before `connect`.
+ * @throws StartError if they can't be used, or if the other nodes have other settings.
+ */
+export async function openRedisEngine(url: string, options: RedisOptions): Promise<RedisSupervisor> {
+  const parsed = readRedisUrl(url);
+  if (parsed === undefined) throw new StartError(`HUB_REDIS_URL: give it the form ${REDIS_URL_FORMS}`);
+  const supervisor = new RedisSupervisor(parsed, options);
+  await supervisor.start();
+  return supervisor;
 }
 
 export class RedisSupervisor {
   readonly engine: RedisEngine;
-  readonly #options: SupervisorOptions;
+  readonly #url: RedisUrl;
+  readonly #find: FindServers;
+  readonly #options: RedisOptions;
   readonly #bucketOf: ReadonlyMap<string, number>;
-  #clients: Clients | undefined;
-  #facts: ServerFacts = { runId: '', replicationId: '', isMaster: true, replicas: undefined };
-  /** Commands without an answer, oldest first. */
-  readonly #waiting = new Set<Waiting>();
-  /** Time during which this process ran: while it is stopped, nobody can be late. */
-  #awakeMs = 0;
-  #sweptAtMs = 0;
-  #sweeper: NodeJS.Timeout | undefined;
+  readonly #channels: readonly Channel[];
+  /** The incarnation whose mail is heard, if there is one. */
+  #incs: readonly string[] = [];
+  #fleet: Fleet | undefined;
+  #events: EngineEvents | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
-  #isReplacingPush = false;
   #warned = '';
   #isStopped = false;
 
-  constructor(options: SupervisorOptions) {
-    const { prefix, buckets } = options;
+  constructor(url: RedisUrl, options: RedisOptions) {
+    const { prefix, buckets = BUCKETS } = options;
+    this.#url = url;
+    this.#find = findServers(url);
     this.#options = options;
     const engine = new RedisEngine({
-      send: (args) => this.#send(args),
+      send: (slot, args) => this.#send(slot, args),
       prefix,
       buckets,
-      facts: () => this.#readFacts(),
+      facts: () => this.#inUse.facts(),
+      listenAs: (inc) => this.#listenAs(inc),
       newHistory: () => randomUUID(),
     });
     this.engine = engine;
-    this.#bucketOf = new Map(Array.from({ length: buckets }, (_, bucket) => [engine.channel(bucket), bucket]));
+    const slots = bucketTags(buckets).map(hashSlot);
+    this.#channels = slots.map((slot, bucket) => ({ name: engine.channel(bucket), slot }));
+    this.#bucketOf = new Map(this.#channels.map(({ name }, bucket) => [name, bucket]));
   }
 
-  /** Throws a StartError if the server can't be used. */
+  /** Throws a StartError. See `openRedisEngine`. */
   async start(): Promise<void> {
-    let clients: Clients;
     try {
-      new URL(this.#options.url);
-      clients = await this.#open();
+      this.#use(await this.#open());
     } catch (error) {
-      throw new StartError(`HUB_REDIS_URL: ${this.#describe(error)}`);
+      throw new StartError(lineOf(error));
     }
-    this.#sweptAtMs = performance.now();
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
-    this.#use(clients);
+  }
+
+  /** Reports to the node from now on, beginning with `back` if the engine answers. */
+  connect(events: EngineEvents): void {
+    this.#events = events;
+    if (this.#fleet !== undefined) events.back();
   }
 
   stop(): void {
     this.#isStopped = true;
-    clearInterval(this.#sweeper);
     clearTimeout(this.#retry);
-    this.#drop();
+    this.#fleet?.close();
+    this.#fleet = undefined;
   }
 
   /** The subscription is dead although commands are answered: nothing comes back of what this node publishes. */
   async replacePush(): Promise<void> {
-    const clients = this.#clients;
-    if (clients === undefined || this.#isReplacingPush) return;
-    this.#isReplacingPush = true;
-    const old = clients.push;
+    await this.#fleet?.replacePush();
+  }
+
+  get #inUse(): Fleet {
+    if (this.#fleet === undefined) throw new Error('away');
+    return this.#fleet;
+  }
+
+  async #open(): Promise<Fleet> {
+    const { prefix, agreement } = this.#options;
+    const fleet: Fleet = await Fleet.open({
+      find: this.#find,
+      urlOf: (address) => urlOf(this.#url, address),
+      check: (info) => faultOf(info, this.#url.kind),
+      slots: [...new Set([...this.#channels.map(({ slot }) => slot), MEMBERS_SLOT])],
+      channels: () => [...this.#channels, ...[EVERYBODY, ...this.#incs].map((to) => this.#mailTo(to))],
+      onMessage: (text, channel) => this.#fleet === fleet && this.#hear(text, channel),
+      onLost: (error) => this.#loseIf(fleet, error),
+    });
+    const link = fleet.linkOf(MEMBERS_SLOT);
     try {
-      const push = await this.#openPush(() => clients);
-      if (clients === this.#clients) clients.push = push;
-      else push.destroy();
+      await agree((args) => link.send(args), prefix, { buckets: this.#channels.length, settings: agreement });
+      return fleet;
     } catch (error) {
-      if (clients === this.#clients) this.#lose(error);
-    } finally {
-      old.destroy();
-      this.#isReplacingPush = false;
+      fleet.close();
+      throw error instanceof Disagreement ? error : faultAt(link.address, error);
     }
   }
 
-  async #open(): Promise<Clients> {
-    let clients: Clients | undefined;
-    const commands = await openClient(this.#options.url, () => this.#loseIf(clients), ANSWER_MS);
-    try {
-      await this.#check(commands);
-      clients = { commands, push: await this.#openPush(() => clients) };
-      return clients;
-    } catch (error) {
-      commands.destroy();
-      throw error;
-    }
-  }
-
-  /** `of`: the pair that the client belongs to when it is lost. */
-  async #openPush(of: () => Clients | undefined): Promise<RedisClient> {
-    const push: RedisClient = await openClient(this.#options.url, () => void this.#losePush(push, of()), ANSWER_MS);
-    const onMessage = (text: string, channel: string): void => {
-      const bucket = this.#bucketOf.get(channel);
-      if (bucket !== undefined && of()?.push === push) this.#options.events.message(bucket, text);
-    };
-    try {
-      await within(ANSWER_MS, push.subscribe([...this.#bucketOf.keys()], onMessage));
-      return push;
-    } catch (error) {
-      push.destroy();
-      throw error;
-    }
-  }
-
-  /** Throws if the server can't be used, or can't write now. */
-  async #check(commands: RedisClient): Promise<void> {
-    const info = readInfo(String(await within(ANSWER_MS, commands.sendCommand(['INFO']))));
-    const fault = faultOf(info);
-    if (fault !== undefined) throw new Unusable(fault);
-    if (info.get('loading') === '1') throw new Error('LOADING the server reads its data');
-    await within(ANSWER_MS, commands.sendCommand(['SET', `${this.#options.prefix}{m}:w`, '1', 'PX', '60000']));
-    this.#facts = factsOf(info, info.get('run_id') ?? '');
-  }
-
-  #use(clients: Clients): void {
-    this.#clients = clients;
+  #use(fleet: Fleet): void {
+    this.#fleet = fleet;
     this.#retryMs = FIRST_RETRY_MS;
     this.#warned = '';
-    this.#options.events.back();
+    this.#events?.back();
   }
 
-  #send(args: readonly string[]): Promise<unknown> {
-    const clients = this.#clients;
-    if (clients === undefined) return Promise.reject(new Error('away'));
-    return new Promise((resolve, reject) => {
-      const waiting = { sinceMs: this.#awakeMs, reject };
-      this.#waiting.add(waiting);
-      clients.commands.sendCommand(args).then(
-        (answer) => {
-          this.#waiting.delete(waiting);
-          resolve(answer);
-        },
-        (reason: unknown) => {
-          const error = reason instanceof Error ? reason : new Error(String(reason));
-          this.#waiting.delete(waiting);
-          reject(error);
-          if (REFUSED.test(error.message)) this.#loseIf(clients, error);
-        },
-      );
-    });
-  }
-
-  /** Run id and state of replication: they name the history, and replicas that are gone make burials doubtful. */
-  async #readFacts(): Promise<ServerFacts> {
-    const clients = this.#clients;
-    const info = readInfo(String(await this.#send(['INFO', 'replication'])));
-    this.#facts = factsOf(info, this.#facts.runId);
-    if (!this.#facts.isMaster) this.#loseIf(clients, new Unusable('is a replica now'));
-    return this.#facts;
-  }
-
-  #sweep(): void {
-    const nowMs = performance.now();
-    this.#awakeMs += Math.min(nowMs - this.#sweptAtMs, 2 * SWEEP_MS);
-    this.#sweptAtMs = nowMs;
-    for (const { sinceMs } of this.#waiting) {
-      if (this.#awakeMs - sinceMs >= ANSWER_MS) this.#lose(new Error('no answer'));
-      return;
+  /** Follows a slot that has moved or is on its way. */
+  async #send(slot: number, args: readonly string[]): Promise<unknown> {
+    const fleet = this.#inUse;
+    const untilMs = performance.now() + REDIRECT_WITHIN_MS;
+    let link = fleet.linkOf(slot);
+    let isAsking = false;
+    for (;;) {
+      try {
+        return await link.send(args, isAsking);
+      } catch (error) {
+        const { message } = error as Error;
+        const [kind, , target = ''] = message.split(' ');
+        const colon = target.lastIndexOf(':');
+        const address = addressOf(target.slice(0, colon), target.slice(colon + 1));
+        const isElsewhere = kind === 'MOVED' || kind === 'ASK' || kind === 'TRYAGAIN';
+        if (REFUSED.test(message)) this.#loseIf(fleet, faultAt(link.address, error));
+        if (!isElsewhere || performance.now() > untilMs) throw error;
+        if (kind === 'MOVED') await fleet.refit(address);
+        isAsking = kind === 'ASK';
+        if (!isAsking) await pass(REDIRECT_PAUSE_MS);
+        link = isAsking ? await fleet.linkAt(address) : fleet.linkOf(slot);
+      }
     }
   }
 
-  async #losePush(push: RedisClient, clients: Clients | undefined): Promise<void> {
-    if (clients !== undefined && clients === this.#clients && clients.push === push) await this.replacePush();
+  #hear(text: string, channel: string): void {
+    const bucket = this.#bucketOf.get(channel);
+    if (bucket !== undefined) this.#events?.message(bucket, text);
+    else if (isMail(text)) this.#events?.mail(text);
   }
 
-  #loseIf(clients: Clients | undefined, error: unknown = new Error('the connection was closed')): void {
-    if (clients !== undefined && clients === this.#clients) this.#lose(error);
+  #mailTo(to: string): Channel {
+    return { name: this.engine.mailChannel(to), slot: MEMBERS_SLOT };
   }
 
-  #lose(error: unknown): void {
-    this.#drop();
-    this.#options.events.away();
+  async #listenAs(inc: string): Promise<void> {
+    const former = this.#incs;
+    if (former.includes(inc)) return;
+    const fleet = this.#inUse;
+    this.#incs = [inc];
+    try {
+      await fleet.listen(this.#mailTo(inc));
+      for (const one of former) await fleet.mute(this.#mailTo(one));
+    } catch (error) {
+      this.#loseIf(fleet, error);
+      throw error;
+    }
+  }
+
+  #loseIf(fleet: Fleet, error: unknown): void {
+    if (fleet !== this.#fleet) return;
+    fleet.close();
+    this.#fleet = undefined;
+    this.#events?.away();
     this.#retryLater(error);
   }
 
-  /** Gives up both clients, and every command that waits for an answer. */
-  #drop(): void {
-    const clients = this.#clients;
-    this.#clients = undefined;
-    clients?.commands.destroy();
-    clients?.push.destroy();
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const { reject } of waiting) reject(new Error('no answer'));
-  }
-
   #retryLater(error: unknown): void {
-    const text = this.#describe(error);
+    const text = lineOf(error);
     if (text !== this.#warned) this.#options.warn(text);
     this.#warned = text;
     const waitMs = this.#retryMs * (0.75 + Math.random() / 2);
@@ -231,23 +207,16 @@ export class RedisSupervisor {
 
   async #reconnect(): Promise<void> {
     try {
-      const clients = await this.#open();
-      if (!this.#isStopped) return this.#use(clients);
-      clients.commands.destroy();
-      clients.push.destroy();
+      const fleet = await this.#open();
+      if (this.#isStopped) fleet.close();
+      else this.#use(fleet);
     } catch (error) {
       if (!this.#isStopped) this.#retryLater(error);
     }
   }
-
-  /** Never prints the password. */
-  #describe(error: unknown): string {
-    if (!URL.canParse(this.#options.url) || !/^rediss?:/.test(this.#options.url)) {
-      return 'give it the form redis://[user:password@]host[:port][/database], or rediss:// for TLS';
-    }
-    const { host } = new URL(this.#options.url);
-    return `${host} ${error instanceof Unusable ? error.message : faultOfError(error)}`;
-  }
 }
 
-class Unusable extends Error {}
+/** One line that begins with the name of a setting, without a password. */
+function lineOf(error: unknown): string {
+  return error instanceof Disagreement ? error.message : `HUB_REDIS_URL: ${(error as Error).message}`;
+}

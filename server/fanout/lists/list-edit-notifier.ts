@@ -4,6 +4,7 @@
  * `friend` messages; `WatcherMessages` formats all others.
  */
 import type { TurnBudget } from '../../lib/time/turn-budget.ts';
+import type { Peers } from '../../peers.ts';
 import type { User } from '../../presence/user.ts';
 import type { Users } from '../../presence/users.ts';
 import type { Edge, RosterChange } from '../../roster/port.ts';
@@ -15,6 +16,7 @@ import type { WatchGraph } from '../watch-graph.ts';
 interface ListEditNotifierOptions {
   readonly presence: Users;
   readonly turns: TurnBudget;
+  readonly peers: Pick<Peers, 'load'>;
   readonly graph: WatchGraph;
   readonly messages: WatcherMessages;
   /** Sends every pending change. */
@@ -99,6 +101,8 @@ export class ListEditNotifier {
     if (this.#isBusy) await new Promise<void>((start) => this.#queue.push(start));
     this.#isBusy = true;
     try {
+      const loaded = this.#loadAdded(change);
+      if (loaded !== undefined) await loaded;
       for (const cost of this.#steps(change, keepsWatches)) {
         const turn = this.#options.turns.take(cost);
         if (turn !== undefined) await turn;
@@ -109,6 +113,12 @@ export class ListEditNotifier {
       if (next === undefined) this.#isBusy = false;
       else next();
     }
+  }
+
+  /** Loads the friends that watchers are about to be shown. */
+  #loadAdded({ added }: RosterChange): Promise<void> | undefined {
+    const shown = added.filter(({ user }) => this.#options.graph.lists.get(user) !== undefined);
+    return shown.length === 0 ? undefined : this.#options.peers.load(shown.map(({ friend }) => friend));
   }
 
   *#steps({ added, removed }: RosterChange, keepsWatches: boolean): Steps {

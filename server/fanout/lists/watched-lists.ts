@@ -4,6 +4,7 @@
  * again. Notifies nobody.
  */
 import type { TurnBudget } from '../../lib/time/turn-budget.ts';
+import type { Peers } from '../../peers.ts';
 import type { User } from '../../presence/user.ts';
 import type { Users } from '../../presence/users.ts';
 import type { Viewer } from '../../presence/viewer.ts';
@@ -30,6 +31,7 @@ export interface WatchedListsOptions {
   readonly presence: Users;
   readonly turns: TurnBudget;
   readonly friends: Pick<Roster, 'load' | 'friendsOf'>;
+  readonly peers: Pick<Peers, 'load'>;
 }
 
 interface Loading {
@@ -74,13 +76,28 @@ export class WatchedLists {
   prepare(owner: string, viewer: Viewer): Promise<void> | undefined {
     const running = this.#loading.get(owner);
     if (running !== undefined) return running.done.then(() => this.#snapshotTurn(owner));
-    if (this.#lists.has(owner)) return this.#snapshotTurn(owner);
+    if (this.#lists.has(owner)) return this.#prepareHeld(owner, viewer);
     const loaded = this.#options.friends.load([owner]);
     return loaded === undefined ? this.#prepareLoaded(owner, viewer) : loaded.then(() => this.prepare(owner, viewer));
   }
 
+  #prepareHeld(owner: string, viewer: Viewer): Promise<void> | undefined {
+    const loaded = this.#options.peers.load([]);
+    if (loaded === undefined) return this.#snapshotTurn(owner);
+    return loaded.then(() => (this.#lists.has(owner) ? this.#snapshotTurn(owner) : this.prepare(owner, viewer)));
+  }
+
   #prepareLoaded(owner: string, viewer: Viewer): Promise<void> | undefined {
     const ids = this.#options.friends.friendsOf(owner);
+    const loaded = this.#options.peers.load(ids);
+    if (loaded === undefined) return this.#open(owner, ids, viewer);
+    return loaded.then(() => {
+      const isBegun = this.#lists.has(owner) || this.#loading.has(owner);
+      return isBegun ? this.prepare(owner, viewer) : this.#open(owner, this.#options.friends.friendsOf(owner), viewer);
+    });
+  }
+
+  #open(owner: string, ids: readonly string[], viewer: Viewer): Promise<void> | undefined {
     if (ids.length > LOADED_AT_ONCE) return this.#loadInParts(owner, ids, viewer).then(() => this.#snapshotTurn(owner));
     const turn = this.#options.turns.take((LOAD_COST + SNAPSHOT_COST) * ids.length);
     if (turn === undefined) {

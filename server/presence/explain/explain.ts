@@ -43,7 +43,7 @@ export function explainUser(user: User, facts: Facts): Explained {
 }
 
 /** Sessions in the order in which they began. */
-function sessionsOf({ firstSession }: User): Session[] {
+export function sessionsOf({ firstSession }: User): Session[] {
   const sessions: Session[] = [];
   for (let s = firstSession; s !== null; s = s.next) sessions.push(s);
   return sessions.sort((a, b) => a.no - b.no);
@@ -87,7 +87,10 @@ const waits = {
   restored: '; it is from before a restart, and counts until its user is back or its time is over',
 } as const;
 
-function ruleOf(decider: Session, sessions: readonly Session[]): string {
+type Ruling = Pick<Session, 'status' | 'phase'>;
+
+/** Says in a sentence why this one of the sessions decides. */
+export function ruleOf(decider: Ruling, sessions: readonly Ruling[]): string {
   const { status, phase } = decider;
   if (sessions.length === 1) {
     const hides = status === 'invisible' ? ', and others see it offline' : '';

@@ -2,7 +2,7 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { RedisSupervisor } from '../../../server/cluster/redis/supervisor.ts';
+import { openRedisEngine } from '../../../server/cluster/redis/supervisor.ts';
 import { StartError } from '../../../server/lib/start-error.ts';
 import { freePort } from '../../support/hub-process.ts';
 import { needing } from '../../support/needs.ts';
@@ -15,21 +15,17 @@ afterEach(async () => {
 });
 
 /** The line that the operator sees, or '' if the start succeeds. */
-async function refusal(url: string): Promise<string> {
-  const nothing = (): void => undefined;
-  const events = { message: nothing, away: nothing, back: nothing };
-  const supervisor = new RedisSupervisor({ url, prefix: 'ph:', buckets: 4, events, warn: nothing });
+async function refusal(url: string, agreement: Record<string, string> = {}, buckets = 4): Promise<string> {
   try {
-    await supervisor.start();
+    const supervisor = await openRedisEngine(url, { prefix: 'ph:', buckets, agreement, warn: () => undefined });
+    supervisor.stop();
     return '';
   } catch (error) {
     expect(error).toBeInstanceOf(StartError);
     const { message } = error as Error;
-    expect(message).toMatch(/^HUB_REDIS_URL: [^\n]+$/);
+    expect(message).toMatch(/^HUB_[A-Z_]+: [^\n]+$/);
     expect(message).not.toContain('secret');
     return message;
-  } finally {
-    supervisor.stop();
   }
 }
 
@@ -79,6 +75,12 @@ describe('HUB_REDIS_URL that names a Redis server', needing('redis-server'), () 
     expect(await refusal(right())).toBe('');
   });
 
+  it('is accepted with a policy that drops only what expires, because nothing does', async () => {
+    const other = await RedisServer.start('--maxmemory', '100mb', '--maxmemory-policy', 'volatile-lru');
+    close.push(() => other.close());
+    expect(await refusal(other.url)).toBe('');
+  });
+
   it.each(['', ':wrong-secret@', 'nobody:secret@'])('with the wrong user or password: %s', async (credentials) => {
     const line = await refusal(server.url.replace('redis://', `redis://${credentials}`));
     expect(line).toContain('refuses the user or the password: correct them');
@@ -95,7 +97,7 @@ describe('HUB_REDIS_URL that names a Redis server', needing('redis-server'), () 
 
   it.each([
     ['a policy that drops records', ['--maxmemory-policy', 'allkeys-lru'], 'set maxmemory-policy noeviction'],
-    ['cluster mode', ['--cluster-enabled', 'yes'], 'is part of a Redis Cluster: name a single Redis server'],
+    ['cluster mode', ['--cluster-enabled', 'yes'], 'is part of a Redis Cluster: write redis+cluster://'],
     ['no memory left', ['--maxmemory', '1000'], 'accepts no changes now: look into its log (OOM'],
   ])('with %s', async (_, args, remedy) => {
     const other = await RedisServer.start(...args);
@@ -111,5 +113,49 @@ describe('HUB_REDIS_URL that names a Redis server', needing('redis-server'), () 
       () => master.close(),
     );
     expect(await refusal(replica.url)).toContain('is a replica: name its master, 127.0.0.1');
+  });
+});
+
+describe('settings that all nodes of a cluster share', needing('redis-server'), () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await RedisServer.start();
+  });
+  afterAll(() => server.close());
+  afterEach(() => server.send(['FLUSHALL']));
+
+  it('refuse a node with another value while another node is alive, and let it in afterwards', async () => {
+    const options = { prefix: 'ph:', buckets: 4, warn: (): void => undefined };
+    const first = await openRedisEngine(server.url, {
+      ...options,
+      agreement: { HUB_CODES: 'a', HUB_LAST_SEEN: 'show' },
+    });
+    let beat = 0;
+    const renew = (): Promise<unknown> => first.engine.renew({ inc: 'a', beat: ++beat, state: 'live', facts: '' });
+    await renew();
+    const renewing = setInterval(() => void renew(), 500);
+    expect(await refusal(server.url, { HUB_CODES: 'a', HUB_LAST_SEEN: 'show', HUB_NEW: 'x' })).toBe('');
+    expect(await refusal(server.url, { HUB_CODES: 'b', HUB_LAST_SEEN: 'show' })).toBe(
+      'HUB_CODES: the other nodes of the cluster have another value: ' +
+        'set the same value on all nodes, or stop all of them before you change it',
+    );
+    clearInterval(renewing);
+    first.stop();
+    expect(await refusal(server.url, { HUB_CODES: 'b', HUB_LAST_SEEN: 'show' })).toBe('');
+    expect(await refusal(server.url, { HUB_CODES: 'b', HUB_LAST_SEEN: 'show' })).toBe('');
+  });
+
+  it('include the number of buckets, which never changes', async () => {
+    expect(await refusal(server.url, {}, 4)).toBe('');
+    expect(await refusal(server.url, {}, 8)).toBe(
+      'HUB_REDIS_PREFIX: the cluster under ph: has 4 buckets, and this release uses 8: set another prefix',
+    );
+  });
+
+  it('are not read from keys of something else', async () => {
+    await server.send(['SET', 'ph:{m}:a', 'theirs']);
+    expect(await refusal(server.url)).toBe(
+      'HUB_REDIS_PREFIX: the keys under ph: are not those of a hub: set another prefix',
+    );
   });
 });

@@ -13,7 +13,8 @@ function session(k: string, more: Partial<OwnSession> = {}): OwnSession {
 }
 
 function own(inc: string, sessions: OwnSession[], more: Partial<Own> = {}): Own {
-  return { inc, former: [], sessions, signAgeMs: 0, changeAgeMs: 0, goodbyes: [], ...more };
+  const nothing = { former: [], goodbyes: [], origin: '', blocks: new Map<string, boolean>() };
+  return { inc, sessions, signAgeMs: 0, changeAgeMs: 0, ...nothing, ...more };
 }
 
 const gone = new Set<string>();

@@ -1,12 +1,11 @@
 /** The seam between the fold and who decides entries: a ledger may agree at once, later, or differently. */
 import { expect, it } from 'vitest';
-import { OwnLedger, type Agreed, type Ledger } from '../../../server/presence/entries.ts';
+import type { Agreed, Ledger } from '../../../server/presence/entries.ts';
 import { offlineFold, type Fold } from '../../../server/presence/fold.ts';
 import { Journal } from '../../../server/presence/explain/journal.ts';
 import { Presence } from '../../../server/presence/presence.ts';
 import type { User } from '../../../server/presence/user.ts';
 import { Users } from '../../../server/presence/users.ts';
-import { VersionClock } from '../../../server/presence/version-clock.ts';
 import { noStalls } from '../../../server/lib/time/stall-clock.ts';
 import { TestClock } from '../../support/clock.ts';
 
@@ -15,15 +14,11 @@ const offline = offlineFold(-1);
 
 /** Agrees on nothing by itself, and remembers what it was asked. */
 class LaterLedger implements Ledger {
-  readonly own = new OwnLedger(new VersionClock(0, () => true), noStalls, offline);
   readonly asked: { readonly user: User; readonly fold: Fold }[] = [];
 
   settle(user: User, fold: Fold): undefined {
     this.asked.push({ user, fold });
   }
-
-  freeze: Ledger['freeze'] = (user, now) => this.own.freeze(user, now);
-  versionAfter: Ledger['versionAfter'] = (seen, now) => this.own.versionAfter(seen, now);
 }
 
 it('a ledger that agrees later is asked after each transition, and shows nothing until its result is adopted', () => {

@@ -16,6 +16,7 @@ import {
 import type { ListQuery } from '../../../actions/present-users.ts';
 import type { Clock } from '../../../lib/time/clock.ts';
 import type { TurnBudget } from '../../../lib/time/turn-budget.ts';
+import type { Peers } from '../../../peers.ts';
 import type { Users } from '../../../presence/users.ts';
 import type { Viewer } from '../../../presence/viewer.ts';
 import type { Roster } from '../../../roster/port.ts';
@@ -31,6 +32,7 @@ export interface PresenceRoutesOptions extends Pick<ListRoutesOptions, 'list'> {
   /** Returns the check for friendship, for a question about `count` users. */
   readonly friendLookUp: (count: number) => IsFriend;
   readonly heartbeat: HttpHeartbeatOptions;
+  readonly peers: Pick<Peers, 'settled' | 'refresh'>;
   readonly clock: Clock;
   /** The budget of one loop turn for long work. */
   readonly turns: Pick<TurnBudget, 'take' | 'spend'>;
@@ -64,7 +66,11 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       about: (call) => readUser(call, 'user'),
       load,
       may: (identity, user) => mayReadPresence(identity, [user], options.friendLookUp(1)),
-      answer: ({ viewer }, user) => withStale(options, entryJson(options, user, viewer), [user], viewer),
+      answer: ({ viewer }, user) => {
+        const answer = (): HttpReply => withStale(options, entryJson(options, user, viewer), [user], viewer);
+        const refreshed = options.peers.refresh([user]);
+        return refreshed === undefined ? answer() : refreshed.then(answer);
+      },
     }),
     list('GET', (call) => {
       const { query } = call;
@@ -104,7 +110,7 @@ const refusals = {
   sessions_total: 'the hub has as many sessions as it may: try again later',
 } as const;
 
-function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): HttpReply {
+function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): Reply {
   const { heartbeat, clock } = options;
   const { expiresAtMs } = identity;
   // The session ends with its token, even if a longer lease was requested.
@@ -112,7 +118,10 @@ function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Ca
   const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs);
   if (refusal !== undefined) return tooMany(refusals[refusal], heartbeat.timeoutMs);
   const viewer = viewerOf(identity, body.user);
-  return withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);
+  const answer = (): HttpReply =>
+    withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);
+  const settled = options.peers.settled(body.user);
+  return settled === undefined ? answer() : settled.then(answer);
 }
 
 /** Up to this many users are answered at once. Longer lists are answered in parts of this size, one per turn. */
@@ -121,6 +130,12 @@ const READ_AT_ONCE = 250;
 const READ_COST = 2;
 
 function entries(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): Reply {
+  const refreshed = options.peers.refresh(users);
+  const answer = (): Reply => refreshedEntries(options, users, viewer);
+  return refreshed === undefined ? answer() : refreshed.then(answer);
+}
+
+function refreshedEntries(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): Reply {
   if (users.length > READ_AT_ONCE) return entriesInParts(options, users, viewer);
   const turn = options.turns.take(READ_COST * users.length);
   const answer = (): HttpReply =>

@@ -12,7 +12,7 @@ import { route, type Route } from '../route.ts';
 export interface SessionsRoutesOptions {
   readonly explain: (user: string) => Promise<Explanation>;
   /** @returns false if the user has no such session. */
-  readonly kick: (user: string, sessionId: string) => boolean;
+  readonly kick: (user: string, sessionId: string) => boolean | Promise<boolean>;
   readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
   /** HUB_LAST_SEEN=hide */
   readonly hidesLastSeen: boolean;
@@ -38,8 +38,8 @@ export function sessionsRoutes(options: SessionsRoutesOptions): Route[] {
       path: '/v1/users/{user}/sessions/{session}',
       about: (call) => readUser(call, 'user'),
       may: mayAdmin,
-      answer: ({ params }, user) =>
-        kick(user, params['session'] ?? '')
+      answer: async ({ params }, user) =>
+        (await kick(user, params['session'] ?? ''))
           ? noContent()
           : problem(404, `session: ${user} has no such session: explain shows those that it has`),
     }),

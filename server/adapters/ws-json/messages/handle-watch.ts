@@ -30,7 +30,7 @@ export function watch(
   const prepared =
     'friendsOf' in message
       ? context.fanout.prepare(message.friendsOf, connection.outbox.viewer)
-      : ready(context, identityNow(), message.users.length);
+      : ready(context, identityNow(), message.users);
   const beginIfAllowed = (): void => {
     // In the meantime the connection may have ended, or a fresh token may allow less.
     if (connection.isOpen && isAllowed(context, connection, identityNow(), message))
@@ -41,11 +41,13 @@ export function watch(
   return undefined;
 }
 
-/** Loads the friends that decide, and takes a turn for their look-up. */
-function ready(context: ConnectionContext, identity: Identity, users: number): Promise<void> | undefined {
+/** Loads the friends that decide, takes a turn for their look-up, and loads the users. */
+function ready(context: ConnectionContext, identity: Identity, users: readonly string[]): Promise<void> | undefined {
   const loaded = loadAsked(context, identity);
-  const turn = (): Promise<void> | undefined => turnFor(context, identity, users);
-  return loaded === undefined ? turn() : loaded.then(turn);
+  const turn = (): Promise<void> | undefined => turnFor(context, identity, users.length);
+  const loadUsers = (): Promise<void> | undefined => context.peers.load(users);
+  const decided = loaded === undefined ? turn() : loaded.then(turn);
+  return decided === undefined ? loadUsers() : decided.then(loadUsers);
 }
 
 function loadAsked({ loadFriends }: ConnectionContext, identity: Identity): Promise<void> | undefined {

@@ -125,7 +125,18 @@ export class AwaitingHello {
     }
     connection.outbox.viewer = viewerOf(identity, hello.user);
     connection.welcomed({ identity, claimed: hello.user, session, observer });
-    this.#welcome(hello, session);
+    const settled = session === null ? undefined : this.#context.peers.settled(session.user.id);
+    if (settled === undefined) this.#welcome(hello, session);
+    else this.#welcomeAfter(settled, hello, session);
+  }
+
+  /** Until other hubs can know the session, its client is not told that it is online. */
+  #welcomeAfter(settled: Promise<void>, hello: Hello, session: Session | null): void {
+    this.#connection.hold();
+    void settled.then(() => {
+      if (this.#connection.isOpen) this.#welcome(hello, session);
+      this.#connection.release();
+    });
   }
 
   #welcome({ id, user, self }: Hello, session: Session | null): void {

@@ -8,6 +8,7 @@ import type { Verdict } from '../../../auth/authenticator.ts';
 import { viewerOf, type Identity } from '../../../auth/identity.ts';
 import { DONE } from '../../../lib/time/timing-wheel.ts';
 import type { Loss } from '../../../presence/presence.ts';
+import { PeersUnavailable } from '../../../peers.ts';
 import type { Session } from '../../../presence/sessions/session.ts';
 import { FAILED, refusals, type Client, type ConnectionControl } from '../connection-control.ts';
 import { tail, endTailUnlessAdmin } from '../messages/handle-tail.ts';
@@ -136,7 +137,7 @@ export class Established {
     switch (message.type) {
       case 'heartbeat':
         this.#heartbeat(message);
-        this.#connection.ok(message.id);
+        this.#okWhenSettled(message.id);
         break;
       case 'watch':
         return watch(this.#context, this.#connection, () => this.#identity, message);
@@ -161,6 +162,13 @@ export class Established {
         message satisfies never;
     }
     return undefined;
+  }
+
+  /** Answers once other hubs can know what the message said. */
+  #okWhenSettled(id: MessageId | undefined): void {
+    const settled = id === undefined ? undefined : this.#session && this.#context.peers.settled(this.#session.user.id);
+    if (settled) void settled.then(() => this.#connection.ok(id));
+    else this.#connection.ok(id);
   }
 
   #heartbeat({ status, text }: Pick<Heartbeat, 'status' | 'text'>): void {
@@ -205,6 +213,10 @@ export class Established {
   }
 
   #failed(error: unknown, id: MessageId | undefined): void {
+    if (error instanceof PeersUnavailable) {
+      this.#connection.reject('peers', id);
+      return;
+    }
     this.#context.onFault(error);
     this.#connection.error('internal', FAILED, id);
   }

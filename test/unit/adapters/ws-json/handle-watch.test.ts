@@ -1,4 +1,5 @@
 /** Watches that take several turns of the loop: what waits for them, and what is still true when their turn comes. */
+import { noPeers } from '../../../../server/peers.ts';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ConnectionControl } from '../../../../server/adapters/ws-json/connection-control.ts';
 import { changeRights, watch } from '../../../../server/adapters/ws-json/messages/handle-watch.ts';
@@ -41,6 +42,7 @@ beforeEach(async () => {
     maxWatches: 10_000,
     onRefused: () => undefined,
     loadFriends: () => undefined,
+    peers: noPeers,
     friendLookUp: () => (_user: string, other: string) => {
       questions++;
       return friends.includes(other);

@@ -1,0 +1,101 @@
+/**
+ * Blocks in a cluster: they are kept in the record of the user who blocks. A change is answered once every live node has
+ * applied it and notified the viewers that are connected to it.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
+import type { Calls } from '../calls.ts';
+import type { HubCluster } from './hub-cluster.ts';
+
+export interface ClusterBlocksOptions {
+  readonly cluster: HubCluster;
+  readonly calls: Calls;
+  readonly nowMs: () => number;
+  /** Maximum for one user. */
+  readonly maxBlocks: number;
+}
+
+/** How long a change may take to be confirmed by all nodes. It is applied later, too. */
+const CONFIRMED_WITHIN_MS = 10_000;
+const ASKED_FOR_MS = 2000;
+const LOOK_EVERY_MS = 20;
+const asked = z.object({ user: z.string().max(128), n: z.number() });
+
+export class ClusterBlocks {
+  readonly #options: ClusterBlocksOptions;
+
+  constructor(options: ClusterBlocksOptions) {
+    this.#options = options;
+    options.calls.on('applied', (payload) => this.#applied(payload));
+  }
+
+  /**
+   * Hides `user` from `other`, as if the user had left now. Resolves to false, and changes nothing, if the user has
+   * reached the maximum number of blocks. Rejects with `StorageUnavailable` if not all nodes confirm it in time; it is
+   * still applied then.
+   */
+  async block(user: string, other: string): Promise<boolean> {
+    await this.#options.cluster.peers.refresh([user]);
+    const hidden = this.#recordOf(user)?.hidden;
+    if (hidden?.has(other) !== true && (hidden?.size ?? 0) >= this.#options.maxBlocks) return false;
+    await this.#set(user, other, true);
+    return true;
+  }
+
+  /** Lifts a block. Rejects as `block` does. */
+  async unblock(user: string, other: string): Promise<void> {
+    await this.#options.cluster.peers.refresh([user]);
+    await this.#set(user, other, false);
+  }
+
+  async #set(user: string, other: string, isBlocked: boolean): Promise<void> {
+    const { cluster, nowMs } = this.#options;
+    const endsAtMs = nowMs() + CONFIRMED_WITHIN_MS;
+    const edits = cluster.blockEdits.get(user) ?? new Map<string, boolean>();
+    cluster.blockEdits.set(user, edits.set(other, isBlocked));
+    cluster.touchId(user);
+    const isWritten = (): boolean => this.#recordOf(user)?.hidden.has(other) === isBlocked;
+    while (!isWritten()) {
+      if (nowMs() > endsAtMs) throw unconfirmed();
+      await delay(LOOK_EVERY_MS);
+    }
+    await this.#confirm(user, endsAtMs);
+  }
+
+  async #confirm(user: string, endsAtMs: number): Promise<void> {
+    const { cluster, calls, nowMs } = this.#options;
+    const { node, adoption } = cluster;
+    const payload = { user, n: this.#recordOf(user)?.n ?? 0 };
+    const confirmed = new Set([node.inc]);
+    await adoption.whenNotified();
+    for (;;) {
+      const missing = node.members.live().filter((inc) => !confirmed.has(inc));
+      if (missing.length === 0) return;
+      if (nowMs() > endsAtMs) throw unconfirmed();
+      for (const inc of (await calls.call(missing, 'applied', payload, ASKED_FOR_MS)).keys()) confirmed.add(inc);
+    }
+  }
+
+  /** Answers once this node has applied the change. Until then, it must not answer. */
+  async #applied(payload: unknown): Promise<boolean> {
+    const { cluster, nowMs } = this.#options;
+    const { user, n } = asked.parse(payload);
+    const endsAtMs = nowMs() + CONFIRMED_WITHIN_MS;
+    const hasHeard = (): boolean => cluster.node.state === 'up' && cluster.node.buckets.chainOf(user).clock >= n;
+    while (!hasHeard()) {
+      if (nowMs() > endsAtMs) throw new Error('the node is behind');
+      await delay(LOOK_EVERY_MS);
+    }
+    await cluster.adoption.whenNotified();
+    return true;
+  }
+
+  #recordOf(user: string) {
+    return this.#options.cluster.node.replicas.get(user)?.record;
+  }
+}
+
+function unconfirmed(): StorageUnavailable {
+  return new StorageUnavailable('has not confirmed it on all hubs', new Error('not confirmed'));
+}

@@ -1,0 +1,163 @@
+/**
+ * What this hub waits for because of the other nodes of the cluster, and for how long. Also drops the records of users
+ * that the hub no longer needs.
+ */
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
+import { PeersUnavailable, type Peers } from '../../peers.ts';
+import type { User } from '../../presence/user.ts';
+import { Conditions } from '../conditions.ts';
+import type { ClusterNode } from '../node.ts';
+
+/** How long an answer waits for the store. */
+const ANSWER_WITHIN_MS = 1000;
+/** How long a watch waits for the store. */
+const WATCH_WITHIN_MS = 30_000;
+/** How long a record stays that nothing needs: in this time, whoever asked for it uses it. */
+const KEPT_MS = 5000;
+/** How long a goodbye counts, for sessions that are still on their way into a record. */
+const GOODBYE_MS = 5000;
+const MOST_GOODBYES = 50;
+const SWEPT_AT_ONCE = 10_000;
+
+export interface ClusterPeersOptions {
+  readonly node: ClusterNode;
+  readonly findUser: (user: string) => User | undefined;
+  /** A clock in milliseconds that never goes back. */
+  readonly nowMs: () => number;
+  /** An answer could not wait any longer: watchers must know that views may be behind. */
+  readonly onLate: () => void;
+  /** Has the sessions of a user written after this step. */
+  readonly touch: (user: string) => void;
+  /** Has changes written that were noted in this turn. */
+  readonly writeNow: () => void;
+}
+
+interface Goodbye {
+  readonly device: string;
+  readonly atMs: number;
+}
+
+export class ClusterPeers implements Peers {
+  readonly #options: ClusterPeersOptions;
+  readonly #conditions = new Conditions();
+  /** Users whose record may not be needed, since when. In order. */
+  readonly #unneeded = new Map<string, number>();
+  readonly #goodbyes = new Map<string, Goodbye[]>();
+
+  constructor(options: ClusterPeersOptions) {
+    this.#options = options;
+  }
+
+  settled(user: string): Promise<void> | undefined {
+    const { node, writeNow, onLate } = this.#options;
+    writeNow();
+    const written = node.publisher.written(user);
+    return written && this.#atMost(ANSWER_WITHIN_MS, written).then((isWritten) => (isWritten ? undefined : onLate()));
+  }
+
+  load(users: readonly string[]): Promise<void> {
+    return this.#load(users);
+  }
+
+  refresh(users: readonly string[]): Promise<void> {
+    return this.#refresh(users);
+  }
+
+  goodbye(user: string, device: string): void {
+    const { nowMs, touch } = this.#options;
+    const goodbyes = this.goodbyesOf(user);
+    this.#goodbyes.set(user, [...goodbyes.slice(1 - MOST_GOODBYES), { device, atMs: nowMs() }]);
+    touch(user);
+  }
+
+  /** Goodbyes of the last seconds. */
+  goodbyesOf(user: string): Goodbye[] {
+    const sinceMs = this.#options.nowMs() - GOODBYE_MS;
+    return (this.#goodbyes.get(user) ?? []).filter(({ atMs }) => atMs > sinceMs);
+  }
+
+  sessionsElsewhere(user: string): number {
+    const { node } = this.#options;
+    let count = 0;
+    for (const [inc, sessions] of Object.entries(node.replicas.get(user)?.record?.parts ?? {})) {
+      if (inc !== node.inc && !node.members.isGone(inc)) count += sessions.length;
+    }
+    return count;
+  }
+
+  /** Drops the record of a user after a while, unless the hub needs it then. */
+  unneeded(user: string): void {
+    if (!this.#unneeded.has(user)) this.#unneeded.set(user, this.#options.nowMs());
+  }
+
+  /** Does what is due. Must be called about ten times a second. */
+  tick(): void {
+    this.#conditions.check();
+    const untilMs = this.#options.nowMs() - KEPT_MS;
+    let count = 0;
+    for (const [user, sinceMs] of this.#unneeded) {
+      if (sinceMs > untilMs || ++count > SWEPT_AT_ONCE) break;
+      this.#unneeded.delete(user);
+      if (this.goodbyesOf(user).length === 0) this.#goodbyes.delete(user);
+      if (this.#options.findUser(user) === undefined) this.#drop(user);
+    }
+  }
+
+  #drop(user: string): void {
+    const { node } = this.#options;
+    if (node.publisher.isWriting(user)) this.unneeded(user);
+    else node.replicas.release(user);
+  }
+
+  async #load(users: readonly string[]): Promise<void> {
+    const { node, nowMs } = this.#options;
+    const endsAtMs = nowMs() + WATCH_WITHIN_MS;
+    const isLate = (): boolean => nowMs() >= endsAtMs;
+    for (const user of users) this.unneeded(user);
+    while (!isLate()) {
+      if (node.state !== 'up') await this.#conditions.until(() => node.state === 'up' || isLate());
+      try {
+        await node.load(users);
+        if (node.state === 'up') return await afterReads();
+      } catch {
+        // The store is away again: the next turn waits until it is back.
+        await this.#conditions.until(() => true);
+      }
+    }
+    throw new PeersUnavailable('the other hubs could not be asked');
+  }
+
+  async #refresh(users: readonly string[]): Promise<void> {
+    const { node, onLate } = this.#options;
+    for (const user of users) this.unneeded(user);
+    const replicas = users.map((user) => node.replicas.acquire(user));
+    if (node.state === 'up') {
+      const isRead = node.buckets.load(replicas).then(
+        () => true,
+        () => false,
+      );
+      if ((await this.#atMost(ANSWER_WITHIN_MS, isRead)) === true) return;
+    }
+    onLate();
+    if (replicas.every(({ isKnown }) => isKnown)) return;
+    throw new StorageUnavailable('cannot be reached', new Error('the store of the cluster does not answer'));
+  }
+
+  /** @returns the result, or undefined after the time. A result without a value is true. */
+  async #atMost<T>(ms: number, result: Promise<T>): Promise<T | true | undefined> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), ms)));
+    const done = result.then((value) => value ?? (true as const));
+    const first = await Promise.race([done, late]);
+    clearTimeout(timer);
+    return first;
+  }
+}
+
+/**
+ * What the store published before is read before this resolves: whoever was told that a change is known everywhere may
+ * watch here right after it.
+ */
+function afterReads(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

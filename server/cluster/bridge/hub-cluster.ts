@@ -1,0 +1,255 @@
+/**
+ * Joins a hub to its cluster: tells the node what the sessions of this hub are, and makes users what the cluster agrees
+ * on. Presence asks it as its ledger. Knows neither Redis nor sockets.
+ */
+import type { TransitionCause } from '../../../shared/messages/explain.ts';
+import type { Clock } from '../../lib/time/clock.ts';
+import type { Frozen } from '../../presence/blocks.ts';
+import type { Ledger } from '../../presence/entries.ts';
+import type { Fold, Shown } from '../../presence/fold.ts';
+import type { Presence } from '../../presence/presence.ts';
+import { sessionOfNo } from '../../presence/sessions/session-list.ts';
+import type { Session } from '../../presence/sessions/session.ts';
+import type { Remembered, User } from '../../presence/user.ts';
+import type { Users, UsersOptions } from '../../presence/users.ts';
+import type { Engine, EngineEvents } from '../engine.ts';
+import type { NodeHost } from '../node-options.ts';
+import { ClusterNode } from '../node.ts';
+import { Adoption, type AdoptionOptions } from './adoption.ts';
+import { ClusterPeers } from './cluster-peers.ts';
+import { ClusterTimekeeper } from './cluster-timekeeper.ts';
+import { encodeOrigin } from './origins.ts';
+import { noOf, ownPart } from './own-sessions.ts';
+import { rememberedOf } from './records.ts';
+
+export interface HubClusterOptions {
+  readonly clock: Clock;
+  /** A clock in milliseconds that never goes back, and does not leave out stalls. */
+  readonly nowMs: () => number;
+  readonly offline: Shown;
+  readonly sessionIdOf: (no: number) => string;
+  readonly buckets: number;
+  readonly leaseMs: number;
+  readonly graceMs: number;
+  readonly newInc: () => string;
+  readonly connection: ClusterConnection;
+  /** Another node has sent a text. */
+  readonly onMail: (text: string) => void;
+  /** Watchers may have to be told at once that views are behind, or no longer. */
+  readonly onLate: () => void;
+}
+
+/** The connection to the store of the cluster. */
+export interface ClusterConnection {
+  readonly engine: Engine;
+  /** Reports from now on. */
+  connect(events: EngineEvents): void;
+  stop(): void;
+  replacePush(): Promise<void>;
+}
+
+/** The parts of the hub that are built after the cluster. */
+export interface HubParts extends Omit<AdoptionOptions, 'clock' | 'isOwn' | 'epochOf'> {
+  readonly presence: Presence;
+}
+
+const NO_BLOCKS: ReadonlyMap<string, boolean> = new Map();
+const NO_FROZEN: ReadonlyMap<string, Frozen> = new Map();
+
+export class HubCluster implements Ledger {
+  readonly node: ClusterNode;
+  readonly peers: ClusterPeers;
+  readonly timekeeper: ClusterTimekeeper;
+  /** Blocks that are set or lifted here and not yet in the record: by user, the viewers and whether each is blocked. */
+  readonly blockEdits = new Map<string, Map<string, boolean>>();
+  readonly #options: HubClusterOptions;
+  readonly #incs: string[] = [];
+  /** The last transition of each user whose record is still to be written. */
+  readonly #origins = new Map<string, string>();
+  readonly #touched = new Set<string>();
+  #parts: { readonly users: Users; readonly presence: Presence; readonly adoption: Adoption } | undefined;
+
+  constructor(options: HubClusterOptions) {
+    const { nowMs, offline, buckets, leaseMs, graceMs, newInc, connection } = options;
+    this.#options = options;
+    this.node = new ClusterNode({
+      engine: connection.engine,
+      buckets,
+      offline,
+      leaseMs,
+      graceMs,
+      now: nowMs,
+      random: Math.random,
+      host: this.#host(),
+      newInc: () => {
+        const inc = newInc();
+        this.#incs.push(inc);
+        return inc;
+      },
+    });
+    this.peers = new ClusterPeers({
+      node: this.node,
+      findUser: (user) => this.#parts?.users.find(user),
+      nowMs,
+      onLate: options.onLate,
+      touch: (user) => this.touchId(user),
+      writeNow: () => this.#writeTouched(),
+    });
+    this.timekeeper = new ClusterTimekeeper(() => this.node);
+  }
+
+  get adoption(): Adoption {
+    if (this.#parts === undefined) throw new Error('the hub is not built yet');
+    return this.#parts.adoption;
+  }
+
+  /** Joins the cluster with these parts of the hub. */
+  start(parts: HubParts): void {
+    const { users, presence } = parts;
+    const adoption = new Adoption({
+      ...parts,
+      clock: this.#options.clock,
+      isOwn: ({ op }) => this.#incs.some((inc) => op.startsWith(`${inc}.`)),
+      epochOf: (user) => this.node.buckets.chainOf(user).epoch,
+    });
+    this.#parts = { users, presence, adoption };
+    this.#options.connection.connect(this.node);
+  }
+
+  /** Nothing in this hub needs the user any more. */
+  #released(user: string): void {
+    this.#origins.delete(user);
+    this.#parts?.users.setBlocks(user, NO_FROZEN);
+    this.peers.unneeded(user);
+  }
+
+  /** Does what is due. Must be called about ten times a second. */
+  tick(): void {
+    this.node.tick();
+    this.peers.tick();
+  }
+
+  /** Says goodbye to the other nodes. The sessions of this hub keep the rest of their leases there. */
+  async stop(): Promise<void> {
+    this.#writeTouched();
+    try {
+      await this.node.leave();
+    } catch {
+      // The store is away, so the others notice by themselves.
+    }
+    this.#options.connection.stop();
+  }
+
+  /** Has the sessions of a user written: now, or with the next step of this turn. */
+  readonly touch = (user: User): void => {
+    user.isUnsaved = true; // it stays in memory until its last heartbeat is written
+    this.touchId(user.id);
+  };
+
+  touchId(user: string): void {
+    if (this.#touched.size === 0) queueMicrotask(() => this.#writeTouched());
+    this.#touched.add(user);
+  }
+
+  settle(user: User, _fold: Fold, _now: unknown, session: Session, cause: TransitionCause): undefined {
+    const source = { adapter: session.adapter, session: this.#options.sessionIdOf(session.no) };
+    this.#origins.set(user.id, encodeOrigin(cause, source));
+    this.touch(user);
+  }
+
+  /** What `Users` needs of the cluster. */
+  get reads(): Pick<UsersOptions, 'recall' | 'recallMany' | 'onReleased'> {
+    return {
+      recall: (user, isHeld) => this.#recall(user, isHeld),
+      recallMany: (users, isHeld) => users.map((user) => this.#recall(user, isHeld)),
+      onReleased: (user) => this.#released(user),
+    };
+  }
+
+  /** What the cluster knows of a user. If that is not known here, it is asked for, and reported as a change. */
+  #recall(user: string, isHeld: (user: string) => boolean): Remembered | undefined {
+    const { replicas } = this.node;
+    const replica = replicas.get(user);
+    this.peers.unneeded(user);
+    if (replica?.isKnown !== true) this.node.load([user])?.catch(() => undefined);
+    const record = replica?.record;
+    if (replica === undefined || record === undefined) return undefined;
+    if (!isHeld(user)) this.#parts?.users.setBlocks(user, this.adoption.shownHidden(user, record));
+    return rememberedOf(user, record, replicas.versionOf(replica), this.#options.offline);
+  }
+
+  #host(): NodeHost {
+    return {
+      own: (user) => this.#own(user),
+      usersHere: () => this.#usersHere(),
+      report: (user, record, v) => {
+        this.#dropEdits(user, record.hidden);
+        if (record.origin === this.#origins.get(user)) this.#origins.delete(user);
+        this.#parts?.adoption.adopt(user, record, v);
+      },
+      onBegan: (user, device) =>
+        void this.#parts?.presence.leaveDevice(user, device, this.#options.clock.now(), 'returned'),
+      onOvertaken: (user, key) => this.#endOvertaken(user, key),
+      onMail: this.#options.onMail,
+      onRejoin: () => this.#endWaiting(),
+      onDeaf: () => void this.#options.connection.replacePush(),
+    };
+  }
+
+  #own(id: string): ReturnType<NodeHost['own']> {
+    const user = this.#parts?.users.find(id);
+    const nowMs = this.#options.nowMs();
+    const part = user === undefined ? { sessions: [], signAgeMs: null } : ownPart(user, this.#options.clock.now());
+    const goodbyes = this.peers.goodbyesOf(id).map(({ device, atMs }) => ({ device, ageMs: nowMs - atMs }));
+    const origin = this.#origins.get(id) ?? '';
+    return { ...part, goodbyes, origin, blocks: this.blockEdits.get(id) ?? NO_BLOCKS };
+  }
+
+  *#usersHere(): Generator<string> {
+    for (const { id, firstSession } of this.#parts?.users.held() ?? []) if (firstSession !== null) yield id;
+  }
+
+  #writeTouched(): void {
+    const users = [...this.#touched];
+    this.#touched.clear();
+    for (const user of users) {
+      this.node.touch(user);
+      this.peers.unneeded(user);
+      void this.node.publisher.written(user)?.then(() => this.#written(user));
+    }
+  }
+
+  #written(id: string): void {
+    const users = this.#parts?.users;
+    const user = users?.find(id);
+    if (user === undefined || this.#touched.has(id) || this.node.publisher.isWriting(id)) return;
+    user.isUnsaved = false;
+    users?.release(user);
+  }
+
+  /** Forgets edits of blocks that the record holds now. */
+  #dropEdits(user: string, hidden: ReadonlyMap<string, unknown>): void {
+    const edits = this.blockEdits.get(user);
+    if (edits === undefined) return;
+    for (const [viewer, isBlocked] of edits) if (hidden.has(viewer) === isBlocked) edits.delete(viewer);
+    if (edits.size === 0) this.blockEdits.delete(user);
+  }
+
+  /** The session goes on on another node. */
+  #endOvertaken(user: string, key: string): void {
+    const held = this.#parts?.users.find(user);
+    const session = held && sessionOfNo(held, noOf(key));
+    if (session !== undefined) this.#parts?.presence.end(session, this.#options.clock.now(), 'returned');
+  }
+
+  /** Whoever these sessions wait for had time to return elsewhere, and others have reported the rest as gone. */
+  #endWaiting(): void {
+    const now = this.#options.clock.now();
+    for (const user of this.#parts?.users.held() ?? []) {
+      for (let s = user.firstSession, next: Session | null; s !== null; s = next) {
+        next = s.next;
+        if (s.phase !== 'live') this.#parts?.presence.end(s, now, 'grace_over');
+      }
+    }
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * The links to all servers that hold the hub's slots: one, or the masters of a Redis Cluster. Follows slots that move
+ * between them. Does not outlive the loss of a link: whoever opened the fleet then opens another one.
+ */
+import { setTimeout as pass } from 'node:timers/promises';
+import { createHash } from 'node:crypto';
+import { Link } from './link.ts';
+import { faultAt, ServerFault } from './server-facts.ts';
+import type { FindServers } from './servers.ts';
+
+/** How long a new place for each slot may be looked for. */
+const REFIT_WITHIN_MS = 2000;
+const REFIT_PAUSE_MS = 100;
+
+/** A shard channel, and the slot of its name. */
+export interface Channel {
+  readonly name: string;
+  readonly slot: number;
+}
+
+export interface FleetOptions {
+  readonly find: FindServers;
+  readonly urlOf: (address: string) => string;
+  /** Says why a server can't be used. */
+  readonly check: (info: ReadonlyMap<string, string>) => string | undefined;
+  readonly slots: readonly number[];
+  /** What is heard, now. */
+  readonly channels: () => readonly Channel[];
+  readonly onMessage: (text: string, channel: string) => void;
+  /** Called once, unless the fleet was closed. */
+  readonly onLost: (error: Error) => void;
+}
+
+export class Fleet {
+  readonly #options: FleetOptions;
+  readonly #links = new Map<string, Promise<Link>>();
+  #bySlot = new Map<number, Link>();
+  #refitting: Promise<void> | undefined;
+  #mustRefit = false;
+  #isClosed = false;
+
+  private constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with a ServerFault. */
+  static async open(options: FleetOptions): Promise<Fleet> {
+    const fleet = new Fleet(options);
+    try {
+      await fleet.#fit();
+      return fleet;
+    } catch (error) {
+      fleet.close();
+      throw error;
+    }
+  }
+
+  linkOf(slot: number): Link {
+    const link = this.#bySlot.get(slot);
+    if (link === undefined) throw new Error('away');
+    return link;
+  }
+
+  /** The link to a server, even if it holds no slot yet. */
+  linkAt(address: string): Promise<Link> {
+    const known = this.#links.get(address);
+    if (known !== undefined) return known;
+    const { urlOf, check, onMessage } = this.#options;
+    const opening = Link.open(
+      address,
+      urlOf(address),
+      { onMessage, onMoved: () => void this.refit(address), onLost: (error) => this.#lose(error) },
+      check,
+    );
+    this.#links.set(address, opening);
+    opening.then(
+      (link) => this.#isClosed && link.close(),
+      () => this.#links.delete(address),
+    );
+    return opening;
+  }
+
+  /** Looks again which server holds which slot. `hint`: the address of one that knows. Never rejects. */
+  refit(hint?: string): Promise<void> {
+    this.#mustRefit = true;
+    this.#refitting ??= this.#refit(hint).finally(() => (this.#refitting = undefined));
+    return this.#refitting;
+  }
+
+  async listen({ name, slot }: Channel): Promise<void> {
+    await this.linkOf(slot).listen([name]);
+  }
+
+  async mute({ name, slot }: Channel): Promise<void> {
+    await this.linkOf(slot).mute(name);
+  }
+
+  async replacePush(): Promise<void> {
+    await Promise.all([...new Set(this.#bySlot.values())].map((link) => link.replacePush()));
+  }
+
+  /** What the servers say of themselves. */
+  async facts(): Promise<{ servers: string; replicas: number | undefined }> {
+    const links = [...new Set(this.#bySlot.values())];
+    const facts = await Promise.all(links.map((link) => link.facts()));
+    const demoted = facts.findIndex(({ isMaster }) => !isMaster);
+    if (demoted >= 0) this.#lose(new ServerFault(links[demoted]?.address ?? '', 'is a replica now'));
+    const names = facts.map(({ runId, replicationId }) => `${runId}/${replicationId}`);
+    const counts = facts.flatMap(({ replicas }) => replicas ?? []);
+    return {
+      servers: createHash('sha1').update(names.sort().join()).digest('hex'),
+      replicas: counts.length === facts.length ? counts.reduce((sum, count) => sum + count, 0) : undefined,
+    };
+  }
+
+  /** Closes all links. Calls nobody. */
+  close(): void {
+    this.#isClosed = true;
+    for (const opening of this.#links.values()) opening.then((link) => link.close()).catch(() => undefined);
+    for (const link of this.#bySlot.values()) link.close();
+  }
+
+  async #refit(hint: string | undefined): Promise<void> {
+    const untilMs = performance.now() + REFIT_WITHIN_MS;
+    let asked = hint;
+    while (this.#mustRefit && !this.#isClosed) {
+      this.#mustRefit = false;
+      try {
+        await this.#fit(asked);
+      } catch (error) {
+        if (performance.now() > untilMs) return this.#lose(error);
+        this.#mustRefit = true;
+        asked = undefined;
+        await pass(REFIT_PAUSE_MS);
+      }
+    }
+  }
+
+  async #fit(hint?: string): Promise<void> {
+    const { find, slots, channels } = this.#options;
+    const places = await find(hint);
+    const addressOf = (slot: number): string => {
+      const place = places.find(({ holds }) => holds(slot));
+      if (place === undefined) throw new ServerFault(places[0]?.address ?? '', `has no master for slot ${slot}`);
+      return place.address;
+    };
+    const opened = slots.map(async (slot) => [slot, await this.linkAt(addressOf(slot))] as const);
+    const bySlot = new Map(await Promise.all(opened));
+    if (this.#isClosed) throw new Error('closed');
+    this.#bySlot = bySlot;
+    const used = new Set(bySlot.values());
+    for (const [address, opening] of this.#links) {
+      const link = await opening.catch(() => undefined);
+      if (link === undefined || used.has(link)) continue;
+      this.#links.delete(address);
+      link.close();
+    }
+    const heard = channels();
+    const listening = [...used].map((link) => {
+      const names = heard.filter(({ slot }) => bySlot.get(slot) === link).map(({ name }) => name);
+      link.keepOnly(new Set(names));
+      return link.listen(names).catch((error: unknown) => {
+        throw faultAt(link.address, error);
+      });
+    });
+    await Promise.all(listening);
+  }
+
+  #lose(error: unknown): void {
+    if (this.#isClosed) return;
+    this.close();
+    this.#options.onLost(error as Error);
+  }
+}

@@ -1,0 +1,186 @@
+/** What watchers are told while nodes and Redis fail (PROTOCOL.md section 8): nobody is falsely offline, nobody stays. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { endHubProcesses } from '../../support/hub-process.ts';
+import { ClusterStage, Observer, type ClusterHub } from '../../support/cluster-stage.ts';
+import { needing } from '../../support/needs.ts';
+import { WsClient } from '../../support/ws-client.ts';
+
+const USERS = 30;
+const HEARTBEAT_MS = 1000;
+
+let stage: ClusterStage | undefined;
+afterEach(async () => {
+  await endHubProcesses();
+  await stage?.stop();
+});
+
+/** Clients that send heartbeats, and watchers on every hub. */
+class Crowd {
+  readonly users = Array.from({ length: USERS }, (_, i) => `u${i}`);
+  readonly clients = new Map<string, WsClient>();
+  readonly seen = new Map<string, string>();
+  readonly #beat = setInterval(() => {
+    for (const client of this.clients.values()) client.send({ type: 'heartbeat' });
+  }, HEARTBEAT_MS);
+
+  async connect(user: string, hub: ClusterHub): Promise<void> {
+    this.clients.set(user, await WsClient.hello(hub.ws, { user }));
+  }
+
+  async connectAll(hubs: readonly ClusterHub[]): Promise<void> {
+    await Promise.all(this.users.map((user, i) => this.connect(user, hubs[i % hubs.length]!)));
+  }
+
+  observe(hub: ClusterHub): Promise<Observer> {
+    return Observer.open(hub.ws, this.users, this.seen);
+  }
+
+  end(): void {
+    clearInterval(this.#beat);
+  }
+}
+
+const settings = { HUB_HEARTBEAT_MS: '2000', HUB_TIMEOUT_MS: '25000' };
+
+/** Resolves when every observer shows the truth, and is told so; rejects after the time. */
+async function untilRight(observers: readonly Observer[], online: (user: string) => boolean, ms: number) {
+  const wrong = (): string[] =>
+    observers.flatMap((one, i) => [
+      ...(one.isStale ? [`observer ${i} is stale`] : []),
+      ...[...one.view.values()]
+        .filter(({ user, status }) => (status !== 'offline') !== online(user))
+        .map(({ user, status }) => `observer ${i} shows ${user} as ${status}`),
+    ]);
+  const endsAt = performance.now() + ms;
+  while (wrong().length > 0 && performance.now() < endsAt) await delay(20);
+  expect(wrong()).toEqual([]);
+  for (const one of observers) {
+    expect(one.faults).toEqual([]);
+    expect([...one.view.values()].map(({ user, v }) => [user, v])).toEqual(
+      [...observers[0]!.view.values()].map(({ user, v }) => [user, v]),
+    );
+  }
+}
+
+const leaves = (observer: Observer, user: string): number =>
+  observer.history.get(user)!.filter((status, i, all) => status === 'offline' && i > 0 && all[i - 1] !== 'offline')
+    .length;
+
+describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
+  const begin = async (count: number): Promise<{ hubs: ClusterHub[]; crowd: Crowd }> => {
+    stage = await ClusterStage.start({ ...settings, HUB_TRANSPORT: engine });
+    const hubs = await stage.hubs(count);
+    const crowd = new Crowd();
+    await crowd.connectAll(hubs);
+    return { hubs, crowd };
+  };
+  const always = (): boolean => true;
+
+  it('a node that is killed: who moves was never gone, the others leave once within 10 s', async () => {
+    const { hubs, crowd } = await begin(3);
+    const observers = await Promise.all(hubs.slice(0, 2).map((hub) => crowd.observe(hub)));
+    const victims = crowd.users.filter((_, i) => i % 3 === 2);
+    const moving = victims.slice(0, 5);
+    hubs[2]!.process.child.kill('SIGKILL');
+    const killedAt = performance.now();
+    for (const user of victims) crowd.clients.delete(user);
+    await delay(500);
+    await Promise.all(moving.map((user, i) => crowd.connect(user, hubs[i % 2]!)));
+    await Promise.all(observers.map((one) => one.until(() => one.isStale)));
+    const isOnline = (user: string): boolean => crowd.clients.has(user);
+    await untilRight(observers, isOnline, 11_000);
+    expect(performance.now() - killedAt).toBeLessThan(11_000);
+    await delay(1000);
+    for (const one of observers) {
+      for (const user of crowd.users) expect([user, leaves(one, user)]).toEqual([user, isOnline(user) ? 0 : 1]);
+    }
+    crowd.end();
+  });
+
+  it('a node that is shut down: nobody is told stale, and who moves was never gone', async () => {
+    const { hubs, crowd } = await begin(3);
+    const observers = await Promise.all(hubs.slice(0, 2).map((hub) => crowd.observe(hub)));
+    const moving = crowd.users.filter((_, i) => i % 3 === 2);
+    for (const user of moving) {
+      const client = crowd.clients.get(user)!;
+      crowd.clients.delete(user);
+      void client.next('reconnect').then(() => {
+        client.close();
+        return crowd.connect(user, hubs[0]!);
+      });
+    }
+    hubs[2]!.process.child.kill('SIGTERM');
+    expect((await hubs[2]!.process.exited).code).toBe(0);
+    await delay(4000);
+    await untilRight(observers, always, 1000);
+    for (const one of observers) {
+      for (const user of crowd.users) expect([user, leaves(one, user)]).toEqual([user, 0]);
+      expect(one.client.all.some(({ type }) => type === 'stale')).toBe(false);
+    }
+    crowd.end();
+  });
+
+  it.each([
+    [
+      'killed and empty after it',
+      async () => {
+        await stage!.redis.kill();
+        await delay(3000);
+        await stage!.redis.run();
+      },
+    ],
+    [
+      'paused',
+      async () => {
+        stage!.redis.signal('SIGSTOP');
+        await delay(5000);
+        stage!.redis.signal('SIGCONT');
+      },
+    ],
+    [
+      'flushed',
+      async () => {
+        await stage!.redis.send(['FLUSHALL']);
+        await delay(1500);
+      },
+    ],
+  ])('a Redis that is %s: all views are right 5 s after it, and nobody was falsely offline', async (_, fault) => {
+    const { hubs, crowd } = await begin(2);
+    const observers = await Promise.all(hubs.map((hub) => crowd.observe(hub)));
+    const leaving = crowd.users[0]!;
+    const faulty = fault();
+    await delay(700);
+    const client = crowd.clients.get(leaving)!;
+    crowd.clients.delete(leaving);
+    client.send({ type: 'bye' });
+    await faulty;
+    await untilRight(observers, (user) => user !== leaving, 5500);
+    for (const one of observers) {
+      for (const user of crowd.users) expect([user, leaves(one, user)]).toEqual([user, user === leaving ? 1 : 0]);
+    }
+    crowd.end();
+  });
+
+  it('a node that is stopped for 15 s joins again, and never takes back what others reported', async () => {
+    const { hubs, crowd } = await begin(2);
+    const observers = await Promise.all(hubs.map((hub) => crowd.observe(hub)));
+    const onB = crowd.users.filter((_, i) => i % 2 === 1);
+    hubs[1]!.process.child.kill('SIGSTOP');
+    await delay(500);
+    const moving = onB.slice(0, 5);
+    await Promise.all(
+      moving.map(async (user) => {
+        crowd.clients.get(user)!.cut();
+        await crowd.connect(user, hubs[0]!);
+      }),
+    );
+    const first = observers[0]!;
+    const isMoved = (user: string): boolean => !onB.includes(user) || moving.includes(user);
+    await untilRight([first], isMoved, 12_000);
+    for (const user of moving) expect([user, leaves(first, user)]).toEqual([user, 0]);
+    hubs[1]!.process.child.kill('SIGCONT');
+    await untilRight(observers, always, 6000);
+    crowd.end();
+  });
+});
