@@ -73,9 +73,13 @@ export class CachedList {
     if (this.#news.length > MAX_NEWS) this.#knownFromMs = Math.max(this.#knownFromMs, this.#news.shift()?.atMs ?? 0);
   }
 
-  /** Undefined if the changes are not known back to that instant. */
-  changesSince(sinceMs: number): ListChanges | undefined {
-    if (sinceMs < this.#knownFromMs) return undefined;
+  /**
+   * Undefined if the changes are not known back to that instant, or if one was made within `slackMs` of it, so that
+   * another hub may have told it on the other side of the instant.
+   */
+  changesSince(sinceMs: number, slackMs: number): ListChanges | undefined {
+    if (sinceMs - slackMs < this.#knownFromMs) return undefined;
+    if (slackMs > 0 && this.#news.some(({ atMs }) => Math.abs(atMs - sinceMs) <= slackMs)) return undefined;
     const changed = new Set(this.#news.filter(({ atMs }) => atMs > sinceMs).map(({ friend }) => friend));
     const sorted = [...changed].sort();
     return {

@@ -22,6 +22,8 @@ export interface CachedRosterOptions {
   readonly source: ListSource;
   /** How long a list is answered without reading it again; Infinity if the source reports changes. */
   readonly ttlMs: number;
+  /** By how much the time of a change may differ between hubs that answer each other's `since`; 0 for a single hub. */
+  readonly slackMs: number;
   readonly monoMs: () => number;
   /** Reports that the source fails as a whole, or is well again (undefined). */
   readonly onHealth: (error: StorageUnavailable | undefined) => void;
@@ -108,7 +110,7 @@ export class CachedRoster implements Roster {
   }
 
   changesSince(user: string, sinceMs: number): ListChanges | undefined {
-    return this.#lists.get(user)?.changesSince(sinceMs);
+    return this.#lists.get(user)?.changesSince(sinceMs, this.#options.slackMs);
   }
 
   followersAfter(user: string, after: string, limit: number): Maybe<readonly string[]> {

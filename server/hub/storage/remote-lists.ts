@@ -12,13 +12,17 @@ import type { ListListener, RemoteLists } from '../../roster/remote.ts';
 import type { HubContext } from '../context.ts';
 import type { Storage } from './open-storage.ts';
 
+/** Nodes of a cluster tell a change of a list at slightly different times on their hub clocks. */
+const SLACK_MS = 5000;
+
 /** @returns null if friend lists are in HUB_DATA. @throws {StartError} with one sentence for the operator. */
 export async function openRemoteLists(context: HubContext): Promise<RemoteLists | null> {
-  const { roster: place, maxFriends } = context.config;
+  const { roster: place, maxFriends, redisUrl } = context.config;
   if (place === 'sqlite') return null;
   const url = new URL(place);
   const onHealth = logHealth(context, `HUB_ROSTER (${url.protocol}//${url.host})`);
-  const cache = { monoMs: () => context.clock.now().monoMs, onHealth };
+  const slackMs = redisUrl === null ? 0 : SLACK_MS;
+  const cache = { slackMs, monoMs: () => context.clock.now().monoMs, onHealth };
   const isPostgres = url.protocol.startsWith('postgres');
   const lists = await (isPostgres
     ? openPostgres(context, place, cache)
@@ -27,7 +31,7 @@ export async function openRemoteLists(context: HubContext): Promise<RemoteLists 
   return lists;
 }
 
-type CacheOptions = Pick<CachedRosterOptions, 'monoMs' | 'onHealth'>;
+type CacheOptions = Pick<CachedRosterOptions, 'slackMs' | 'monoMs' | 'onHealth'>;
 
 async function openPostgres({ config, node }: HubContext, url: string, cache: CacheOptions): Promise<RemoteLists> {
   const { openPostgresLists } = await import('../../roster/postgres/postgres-lists.ts');

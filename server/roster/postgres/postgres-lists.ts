@@ -12,7 +12,7 @@ import { POSITION, PostgresSource } from './postgres-source.ts';
 import { Readers } from './readers.ts';
 import { migrate } from './schema.ts';
 
-export interface PostgresListsOptions extends Pick<CachedRosterOptions, 'monoMs' | 'onHealth'> {
+export interface PostgresListsOptions extends Pick<CachedRosterOptions, 'slackMs' | 'monoMs' | 'onHealth'> {
   readonly url: string;
   /** The name of this hub. */
   readonly node: string;

@@ -39,10 +39,11 @@ const source: ListSource = {
     }),
 };
 
-function newRoster(ttlMs = Infinity): CachedRoster {
+function newRoster(ttlMs = Infinity, slackMs = 0): CachedRoster {
   const roster = new CachedRoster({
     source,
     ttlMs,
+    slackMs,
     monoMs: () => monoMs,
     onHealth: (error) => health.push(error?.reason ?? 'well'),
   });
@@ -138,6 +139,17 @@ describe('a list', () => {
     expect(roster.changesSince('42', 6000)).toEqual({ added: [], removed: [] });
     expect(roster.changesSince('42', 4998)).toBeUndefined();
   });
+});
+
+it('a change that another hub may have told before or after an instant leaves the answer for it open', async () => {
+  const roster = newRoster(Infinity, 100);
+  await loaded(roster, ['7']);
+  nowMs = 6000;
+  await roster.apply([change(1, '8', true)]);
+  const answered = [5098, 5099, 5899, 5900, 6100, 6101].filter(
+    (since) => roster.changesSince('42', since) !== undefined,
+  );
+  expect(answered).toEqual([5099, 5899, 6101]);
 });
 
 describe('a source that fails', () => {
