@@ -132,7 +132,8 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
   const ownTails = new Tails({ presence: users });
   onStop(() => ownTails.stop());
 
-  const presentUsers = new PresentUsers({ users, turns, nowMs: () => performance.now() });
+  const isCounted = (user: User): boolean => clusterParts?.cluster.counts(user) ?? true;
+  const presentUsers = new PresentUsers({ users, turns, isCounted, nowMs: () => performance.now() });
   const webhooks = buildWebhooks(context, { storage, users, writeBehind, staleness });
   // Webhooks come before the fan-out, because a change that is sent must already be noted.
   const onOwnChange: readonly ChangeListener[] = [
@@ -166,10 +167,11 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
 /** From here on, changes of this hub are agreed on with the others. */
 async function joinCluster(
   { users, presence, clusterParts }: Core,
-  { fanout, onOwnChange, onShown, staleness }: ReturnType<typeof buildFanout>,
+  { fanout, onOwnChange, onShown, staleness, presentUsers }: ReturnType<typeof buildFanout>,
   { wsJson }: Adapters,
 ): Promise<void> {
-  const parts = { users, presence, reports: fanout.reports, onChange: onShown, onOwnChange };
+  const onReleased = (user: User): void => presentUsers.released(user);
+  const parts = { users, presence, reports: fanout.reports, onChange: onShown, onOwnChange, onReleased };
   await clusterParts?.join(parts, staleness, () => wsJson.welcomedOutboxes());
 }
 
@@ -236,7 +238,7 @@ function buildActions(
     block: (user, other) => clusterBlocks?.block(user, other) ?? block(blocks, user, other),
     unblock: (user, other) => clusterBlocks?.unblock(user, other) ?? unblock(blocks, user, other),
     explain: explained,
-    erase: (user) => erasure.erase(user),
+    erase: clusterParts === null ? (user) => erasure.erase(user) : null,
     exportOf: (user, reader) => exporter.exportOf(user, reader),
     kick: (user, session) => sessions?.kick(user, session) ?? kickHere(user, session),
   };

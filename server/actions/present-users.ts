@@ -40,6 +40,8 @@ export interface Counts extends Readonly<Record<PresentStatus, number>> {
 
 interface PresentUsersOptions {
   readonly users: Pick<Users, 'held' | 'entryJsonOnceFor'>;
+  /** Whether this hub counts the user. Of the hubs of a cluster that have sessions of a user, one does. */
+  readonly isCounted?: (user: User) => boolean;
   readonly turns: Pick<TurnBudget, 'take'>;
   /** A clock in milliseconds for the length of a bite. */
   readonly nowMs: () => number;
@@ -71,6 +73,12 @@ export class PresentUsers {
     if (from === to) return;
     if (from !== 'offline') index[from].delete(user.id);
     if (to !== 'offline') index[to].add(user);
+  }
+
+  /** Forgets a user that is no longer held. It may still be present on another hub, which lists it then. */
+  released(user: User): void {
+    const status = statusOf(user);
+    if (status !== 'offline') this.#index?.[status].delete(user.id);
   }
 
   async page(query: ListQuery, viewer: Viewer): Promise<ListPage> {
@@ -121,7 +129,7 @@ export class PresentUsers {
     for (const user of this.#options.users.held()) {
       const status = statusOf(user);
       if (status !== 'offline' && !isBlocked(user, viewer)) {
-        counts[status]++;
+        if (this.#options.isCounted?.(user) ?? true) counts[status]++;
         for (let session = user.firstSession; session !== null; session = session.next) sessions[session.adapter]++;
         isStale ||= isDoubted(user);
       }

@@ -25,6 +25,8 @@ export interface BucketsOptions {
   readonly replicas: () => Replicas;
   /** A held record was heard, or read for the first time. Undefined: there is none. */
   readonly onHeard: (replica: Replica, stored: Stored | undefined) => void;
+  /** An operation was heard in its place. */
+  readonly arrived: (op: string, t: number) => void;
   /** A held record was read again. */
   readonly onRead: (replica: Replica) => void;
   readonly onDeaf: () => void;
@@ -82,7 +84,7 @@ export class Buckets {
   hear(bucket: number, text: string): void {
     const message = readMessage(text);
     if (message === undefined) return;
-    const { now, replicas, onHeard } = this.#options;
+    const { now, replicas, onHeard, arrived } = this.#options;
     const chain = this.chain(bucket);
     const { epoch } = chain;
     if (message.kind === 'state') {
@@ -93,6 +95,7 @@ export class Buckets {
     const { stored, before } = message.operation;
     const step = chain.hear({ last: stored.op, clock: stored.n, epoch, before }, now());
     const replica = replicas().get(userOf(text));
+    if (step === 'next') arrived(stored.op, stored.t);
     if (step === 'next' && replica?.isKnown === true) onHeard(replica, stored);
     else if (step === 'gap') void this.#catchUp(bucket);
   }

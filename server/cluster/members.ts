@@ -49,6 +49,13 @@ export class MemberList {
     }
   }
 
+  /** Members by state; `silent` are those of the live that may be dead. */
+  counts(): Record<'live' | 'silent' | 'left' | 'dead', number> {
+    const counts = { live: 0, silent: this.silent(SUSPECT_MS).length, left: 0, dead: 0 };
+    for (const { state } of this.#known.values()) counts[state]++;
+    return { ...counts, live: counts.live - counts.silent };
+  }
+
   live(): string[] {
     return [...this.#known.values()].filter(({ state }) => state === 'live').map(({ inc }) => inc);
   }

@@ -17,6 +17,8 @@ export interface NodeHost {
   readonly onRejoin: () => void;
   /** Another node has sent a text. */
   readonly onMail: (text: string) => void;
+  /** An operation of any node has arrived. `t`: when it happened, on the engine's clock. */
+  readonly arrived: (op: string, t: number) => void;
   /** The subscription is dead although commands are answered: has it replaced. */
   readonly onDeaf: () => void;
 }

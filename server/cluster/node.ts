@@ -67,6 +67,7 @@ export class ClusterNode implements EngineEvents {
       onHeard: (replica, stored) => this.#adopt(replica, stored),
       onRead: (replica) => this.#compare(replica),
       onDeaf: host.onDeaf,
+      arrived: host.arrived,
       onFork: () => void this.#recover(true),
       renew: () => this.#renew(),
       isUp: () => this.#state === 'up',

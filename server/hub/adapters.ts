@@ -30,6 +30,7 @@ import { friendLookUp } from '../roster/friend-look-up.ts';
 import type { Staleness } from '../staleness.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import type { PresentUsers } from '../actions/present-users.ts';
+import type { ClusterParts } from './cluster.ts';
 import type { HistoryParts } from './history.ts';
 import type { Storage } from './storage/open-storage.ts';
 import { messageRate, type HubContext } from './context.ts';
@@ -78,6 +79,8 @@ export interface Inner extends Actions {
   readonly delays: Delays;
   /** Null if no setting asks for webhooks. */
   readonly webhooks: Webhooks | null;
+  /** Null if the hub is not in a cluster. */
+  readonly clusterParts: ClusterParts | null;
   /** Has the user stored, because something about it changed. */
   readonly keep: (user: User) => void;
 }
@@ -153,7 +156,7 @@ function buildWsJson(
 
 function buildMetrics(
   { refusals, droppedLogLines, onStop }: HubContext,
-  { presence, intake, counts, delays, webhooks }: Inner,
+  { presence, intake, counts, delays, webhooks, clusterParts }: Inner,
   tcpXml: TcpXml,
   wsJson: WsJson,
   badFrames: Record<BadFrameReason, number>,
@@ -176,6 +179,7 @@ function buildMetrics(
     lapse: delays.lapse,
     loopLag: loopLag.delays,
     webhooks,
+    cluster: clusterParts?.metrics ?? null,
   });
 }
 
@@ -188,7 +192,7 @@ function buildApi(
   pages: string,
 ): Api {
   const { config, clock, log, codes, origins } = context;
-  const { fanout, intake, staleness, keep: keepLease } = inner;
+  const { fanout, intake, staleness, keep: keepLease, clusterParts } = inner;
   const { roster, health } = inner.storage;
   const { host, auth, timeoutMs, warmMs, maxFriends } = config;
   return createApi({
@@ -200,6 +204,7 @@ function buildApi(
     list: (query, viewer) => inner.presentUsers.page(query, viewer),
     counts: (viewer) =>
       inner.presentUsers.counts(viewer, (user) => staleness.isAny && staleness.isStale([user.id], viewer)),
+    ...clusterParts?.list(inner.presentUsers, () => staleness.isAny),
     history: inner.historyParts?.history ?? null,
     hidesLastSeen: config.lastSeen === 'hide',
     failures: () => health.failures,

@@ -6,12 +6,20 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Explanation } from '../../shared/messages/explain.ts';
 import { ClusterBlocks } from '../cluster/bridge/cluster-blocks.ts';
+import { ClusterList } from '../cluster/bridge/cluster-list.ts';
 import { ClusterSessions } from '../cluster/bridge/cluster-sessions.ts';
 import { ClusterTails } from '../cluster/bridge/cluster-tails.ts';
 import { HubCluster, type HubParts } from '../cluster/bridge/hub-cluster.ts';
 import { BUCKETS } from '../cluster/bucket.ts';
 import { Calls } from '../cluster/calls.ts';
 import { openRedisEngine } from '../cluster/redis/supervisor.ts';
+import { Histogram } from '../lib/histogram.ts';
+import type { ClusterSource } from '../metrics/cluster-metrics.ts';
+import { presentStatuses } from '../../shared/status.ts';
+import type { PresentUsers } from '../actions/present-users.ts';
+import type { ApiOptions } from '../adapters/http/api.ts';
+import { adapters } from '../presence/sessions/session.ts';
+import type { Viewer } from '../presence/viewer.ts';
 import type { Outbox } from '../fanout/delivery/outbox.ts';
 import type { Tails } from '../fanout/tails.ts';
 import { stampsOf } from '../presence/explain/merge-explanations.ts';
@@ -24,6 +32,7 @@ const TICK_MS = 100;
 /** How long a start waits until the hub knows what the others know. It serves after that in any case. */
 const JOINED_WITHIN_MS = 5000;
 const LOOK_EVERY_MS = 20;
+const BUS_BOUNDS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500];
 
 /** How this hub explains and ends its own sessions. */
 interface SessionsHere {
@@ -36,6 +45,7 @@ interface SessionsHere {
 export class ClusterParts {
   readonly cluster: HubCluster;
   readonly calls: Calls;
+  readonly metrics: ClusterSource;
   readonly #context: HubContext;
   #tails: ClusterTails | undefined;
   #checkStaleness: () => void = () => undefined;
@@ -52,6 +62,7 @@ export class ClusterParts {
       },
       warn: (text) => log.warn(text),
     });
+    const bus = new Histogram(BUS_BOUNDS_MS);
     let isFirst = true;
     this.cluster = new HubCluster({
       clock,
@@ -68,8 +79,13 @@ export class ClusterParts {
       },
       connection: redis,
       onMail: (text) => this.calls.hear(text),
+      arrived: (op, t) => {
+        if (!this.cluster.isOwn(op)) bus.observe(Math.max(0, clock.now().wallMs - t));
+      },
       onLate: () => this.#checkStaleness(),
     });
+    const { node: self } = this.cluster;
+    this.metrics = { bus, isUp: () => self.state === 'up', nodes: () => self.members.counts() };
   }
 
   /** @throws {StartError} if Redis can't be used, or if the other nodes have other settings. */
@@ -106,6 +122,34 @@ export class ClusterParts {
       },
       kick,
     });
+  }
+
+  /** Lists and counts the users of all nodes. */
+  list(presentUsers: PresentUsers, isStale: () => boolean): Pick<ApiOptions, 'list' | 'counts'> {
+    const viewerOf = (user: string | null, isAdmin: boolean): Viewer => {
+      return { user, isAdmin, follower: null, mayObserve: true };
+    };
+    const lists = new ClusterList({
+      node: this.cluster.node,
+      calls: this.calls,
+      page: ({ statuses, ...query }, { user, isAdmin }) => {
+        const known = presentStatuses.filter((status) => statuses.includes(status));
+        return presentUsers.page({ ...query, statuses: new Set(known) }, viewerOf(user, isAdmin));
+      },
+      count: async ({ user, isAdmin }) => {
+        const { sessions, isStale: _, ...counts } = await presentUsers.counts(viewerOf(user, isAdmin), () => false);
+        return { ...counts, ...sessions };
+      },
+    });
+    return {
+      list: ({ statuses, ...query }, viewer) => lists.page({ ...query, statuses: [...statuses] }, viewer),
+      counts: async (viewer) => {
+        const all = await lists.count(viewer);
+        const named = <Name extends string>(names: readonly Name[]): Record<Name, number> =>
+          Object.fromEntries(names.map((name) => [name, all[name] ?? 0])) as Record<Name, number>;
+        return { ...named(presentStatuses), sessions: named(adapters), isStale: isStale() };
+      },
+    };
   }
 
   /** Joins the cluster. Resolves when this hub knows what the others know, or after some seconds. */

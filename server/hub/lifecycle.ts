@@ -10,7 +10,6 @@ import { STALL_MS, StallClock } from '../lib/time/stall-clock.ts';
 import type { ChangeListener, Doubt } from '../presence/change.ts';
 import { correctDates } from '../presence/future-dates.ts';
 import type { User } from '../presence/user.ts';
-import type { ClusterParts } from './cluster.ts';
 import { recordDoubt } from './history.ts';
 import { untilBack, untilDecided, untilLeaseIsOver } from '../staleness.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
@@ -48,8 +47,6 @@ export interface Hub {
 export interface Parts extends Inner {
   readonly writeBehind: WriteBehind<User>;
   readonly onChange: readonly ChangeListener[];
-  /** Null if the hub is not in a cluster. */
-  readonly clusterParts: ClusterParts | null;
 }
 
 /** The steps of the stop, which every started part adds to. */

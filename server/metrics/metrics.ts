@@ -6,6 +6,7 @@ import { memoryUsage } from 'node:process';
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { BadFrameReason, RefusalReason } from '../../shared/reasons.ts';
 import type { Histogram } from '../lib/histogram.ts';
+import { registerCluster, type ClusterSource } from './cluster-metrics.ts';
 import { delayHistogram } from './delay-histogram.ts';
 import { registerWebhooks, type WebhookSource } from './webhook-metrics.ts';
 import type { AdapterName } from '../presence/sessions/session.ts';
@@ -26,6 +27,8 @@ interface MetricsSources {
   readonly loopLag: Histogram;
   /** Null if no setting asks for webhooks. */
   readonly webhooks: WebhookSource | null;
+  /** Null if the hub is not in a cluster. */
+  readonly cluster: ClusterSource | null;
 }
 
 type Labelled = () => Readonly<Partial<Record<string, number>>>;
@@ -82,6 +85,7 @@ export function createMetrics(sources: MetricsSources): Registry {
   registry.registerMetric(droppedLines(sources));
   registerDelays(registry, sources);
   registerMemory(registry);
+  if (sources.cluster !== null) registerCluster(registry, sources.cluster);
   registerWebhooks(registry, sources.webhooks ?? { results: new Map(), states: () => [] });
   return registry;
 }

@@ -20,6 +20,7 @@ const causes: Readonly<Record<TransitionCause, ShownCause>> = {
   kicked: 'kicked',
   restored: 'restored',
   not_back: 'lapsed',
+  node_lost: 'node_lost',
 };
 
 /** Whether a session can make its user look offline with this cause: it can only by being invisible. */

@@ -27,7 +27,7 @@ export interface UsersOptions {
   /** Stores all users that were never stored. */
   readonly storeFirsts: () => void;
   /** A user was dropped from memory. */
-  readonly onReleased?: (user: string) => void;
+  readonly onReleased?: (user: User) => void;
 }
 
 export class Users {
@@ -125,7 +125,7 @@ export class Users {
     if (user.firstSession !== null || user.isUnsaved) return;
     if (user.audience !== null && !user.audience.isEmpty) return;
     this.#users.delete(user.id);
-    this.#options.onReleased?.(user.id);
+    this.#options.onReleased?.(user);
   }
 
   /** Every held user, in no particular order. */

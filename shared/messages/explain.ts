@@ -27,6 +27,7 @@ export const transitionCauses = {
   kicked: 'An admin ended it.',
   restored: 'A restart of the hub took it up as the last run left it.',
   not_back: 'It was restored, and its user and device did not come back in time.',
+  node_lost: 'Its node of the cluster died or was shut down, and its user and device did not come back in time.',
 } as const;
 export type TransitionCause = keyof typeof transitionCauses;
 export const transitionCause = z.enum(Object.keys(transitionCauses) as [TransitionCause, ...TransitionCause[]]);

@@ -144,6 +144,7 @@ function printMetrics(): string {
     lapse: new Histogram([]),
     loopLag: new Histogram([]),
     webhooks: { results: new Map(), states: () => [] },
+    cluster: { nodes: () => ({ live: 0, silent: 0, left: 0, dead: 0 }), isUp: () => true, bus: new Histogram([]) },
   });
   // What prom-client's types leave out of an instrument.
   const instruments = registry.getMetricsAsArray() as unknown as readonly Instrument[];

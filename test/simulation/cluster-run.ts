@@ -122,6 +122,7 @@ class SimNode {
           if (isShown) run.reported(this, user, entry, v);
         },
         onRejoin: () => undefined,
+        arrived: () => undefined,
         onBegan: (user, device) => void this.presence.leaveDevice(user, device, this.moment()),
         onOvertaken: (user, k) => this.#endOverHttp(user, k),
         onMail: () => undefined,

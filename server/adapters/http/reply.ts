@@ -14,6 +14,7 @@ const titles = {
   429: 'Too many requests',
   431: 'Request header fields too large',
   500: 'Internal error',
+  501: 'Not implemented',
   503: 'Service unavailable',
 } as const;
 type ProblemStatus = keyof typeof titles;

@@ -11,7 +11,7 @@ import type { Presence } from '../../presence/presence.ts';
 import { sessionOfNo } from '../../presence/sessions/session-list.ts';
 import type { Session } from '../../presence/sessions/session.ts';
 import type { Remembered, User } from '../../presence/user.ts';
-import type { Users, UsersOptions } from '../../presence/users.ts';
+import type { UsersOptions } from '../../presence/users.ts';
 import type { Engine, EngineEvents } from '../engine.ts';
 import type { NodeHost } from '../node-options.ts';
 import { ClusterNode } from '../node.ts';
@@ -35,6 +35,8 @@ export interface HubClusterOptions {
   readonly connection: ClusterConnection;
   /** Another node has sent a text. */
   readonly onMail: (text: string) => void;
+  /** An operation of any node has arrived. `t`: when it happened, on the engine's clock. */
+  readonly arrived: (op: string, t: number) => void;
   /** Watchers may have to be told at once that views are behind, or no longer. */
   readonly onLate: () => void;
 }
@@ -51,6 +53,8 @@ export interface ClusterConnection {
 /** The parts of the hub that are built after the cluster. */
 export interface HubParts extends Omit<AdoptionOptions, 'clock' | 'isOwn' | 'epochOf'> {
   readonly presence: Presence;
+  /** The user is no longer held. */
+  readonly onReleased: (user: User) => void;
 }
 
 const NO_BLOCKS: ReadonlyMap<string, boolean> = new Map();
@@ -67,7 +71,7 @@ export class HubCluster implements Ledger {
   /** The last transition of each user whose record is still to be written. */
   readonly #origins = new Map<string, string>();
   readonly #touched = new Set<string>();
-  #parts: { readonly users: Users; readonly presence: Presence; readonly adoption: Adoption } | undefined;
+  #parts: (HubParts & { readonly adoption: Adoption }) | undefined;
 
   constructor(options: HubClusterOptions) {
     const { nowMs, offline, buckets, leaseMs, graceMs, newInc, connection } = options;
@@ -105,22 +109,35 @@ export class HubCluster implements Ledger {
 
   /** Joins the cluster with these parts of the hub. */
   start(parts: HubParts): void {
-    const { users, presence } = parts;
     const adoption = new Adoption({
       ...parts,
       clock: this.#options.clock,
-      isOwn: ({ op }) => this.#incs.some((inc) => op.startsWith(`${inc}.`)),
+      isOwn: ({ op }) => this.isOwn(op),
       epochOf: (user) => this.node.buckets.chainOf(user).epoch,
     });
-    this.#parts = { users, presence, adoption };
+    this.#parts = { ...parts, adoption };
     this.#options.connection.connect(this.node);
   }
 
   /** Nothing in this hub needs the user any more. */
-  #released(user: string): void {
-    this.#origins.delete(user);
-    this.#parts?.users.setBlocks(user, NO_FROZEN);
-    this.peers.unneeded(user);
+  #released(user: User): void {
+    this.#origins.delete(user.id);
+    this.#parts?.users.setBlocks(user.id, NO_FROZEN);
+    this.#parts?.onReleased(user);
+    this.peers.unneeded(user.id);
+  }
+
+  /** Whether this node has done the operation. */
+  isOwn(op: string): boolean {
+    return this.#incs.some((inc) => op.startsWith(`${inc}.`));
+  }
+
+  /** Whether this node is the one that counts the user, of those that have sessions of it. */
+  counts({ id, firstSession }: User): boolean {
+    if (firstSession === null) return false;
+    const { node } = this;
+    const incs = Object.keys(node.replicas.get(id)?.record?.parts ?? {}).filter((inc) => !node.members.isGone(inc));
+    return incs.every((inc) => inc >= node.inc);
   }
 
   /** Does what is due. Must be called about ten times a second. */
@@ -191,6 +208,7 @@ export class HubCluster implements Ledger {
         void this.#parts?.presence.leaveDevice(user, device, this.#options.clock.now(), 'returned'),
       onOvertaken: (user, key) => this.#endOvertaken(user, key),
       onMail: this.#options.onMail,
+      arrived: this.#options.arrived,
       onRejoin: () => this.#endWaiting(),
       onDeaf: () => void this.#options.connection.replacePush(),
     };

@@ -119,7 +119,7 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
 /** What happened if the sessions of an incarnation that is gone have ended. Nobody knows their ids any more. */
 function originOfEnd(before: Parts, parts: Parts, { fates }: Context): string {
   const ended = Object.keys(before).find((inc) => parts[inc] === undefined && fates.isGone(inc));
-  return ended === undefined ? '' : `grace_over ${before[ended]?.[0]?.a ?? 'ws-json'} ${ended}`;
+  return ended === undefined ? '' : `node_lost ${before[ended]?.[0]?.a ?? 'ws-json'} ${ended}`;
 }
 
 /** The blocks that are not yet, or no longer, in the record. */

@@ -5,6 +5,11 @@ import { ask, ClusterStage, Observer, type ClusterHub } from '../../support/clus
 import { needing } from '../../support/needs.ts';
 import { WsClient } from '../../support/ws-client.ts';
 
+interface Counts {
+  readonly busy: number;
+  readonly sessions: Readonly<Record<string, number>>;
+}
+
 let lastUser = 0;
 /** Users of their own for each test. */
 function newUser(): string {
@@ -197,6 +202,38 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect(await ask(b!, 'DELETE', `/v1/users/${user}/sessions/${id}`)).toMatchObject({ status: 204 });
     expect(await onA.closed).toBe(4403);
     expect(await ask(b!, 'DELETE', `/v1/users/${user}/sessions/${id}`)).toMatchObject({ status: 404 });
+  });
+
+  it('the list and the counts cover the users of both, each once', async () => {
+    const prefix = `listed-${engine}-`;
+    const [onA, onB, onBoth] = ['1', '2', '3'].map((name) => prefix + name);
+    const before = (await ask(a!, 'GET', '/v1/counts')).body as Counts;
+    await hello(a, { user: onA });
+    await hello(b, { user: onB, status: 'busy' });
+    await hello(a, { user: onBoth, device: 'web' });
+    await hello(b, { user: onBoth, device: 'phone' });
+    for (const hub of [a, b]) {
+      const listed: string[] = [];
+      for (let after: string | null = ''; after !== null;) {
+        const path: string = `/v1/presence?limit=1&prefix=${prefix}${after === '' ? '' : `&after=${after}`}`;
+        const page = (await ask(hub!, 'GET', path)).body as { entries: { user: string }[]; next: string | null };
+        listed.push(...page.entries.map(({ user }) => user));
+        after = page.next;
+      }
+      expect(listed).toEqual([onA, onB, onBoth]);
+      const counts = (await ask(hub!, 'GET', '/v1/counts')).body as Counts;
+      // Users of earlier tests may still be in their grace.
+      expect(counts.busy).toBe(before.busy + 1);
+      expect(counts.sessions['ws-json']).toBeGreaterThanOrEqual(4);
+    }
+  });
+
+  it('metrics tell of the nodes and of the way between them', async () => {
+    await hello(a, { user: newUser() });
+    const metrics = await (await fetch(`${b!.http}/metrics`)).text();
+    expect(metrics).toContain('presence_hub_nodes{state="live"} 2');
+    expect(metrics).toContain('presence_hub_engine_up 1');
+    expect(metrics).toMatch(/presence_hub_bus_seconds_count [1-9]/);
   });
 
   it('last seen is the moment of the goodbye, whichever hub is asked', async () => {

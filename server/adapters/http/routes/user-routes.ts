@@ -13,8 +13,11 @@ const CHARS_A_USER = 150;
 export interface UserRoutesOptions {
   /** Returns everything that is stored of the user and that the reader may know, as JSON. */
   readonly exportOf: (user: string, reader: ExportReader) => Promise<string>;
-  /** @returns false if the user is erased, but its files can be cleaned only later. Rejects if storage fails. */
-  readonly erase: (user: string) => Promise<boolean>;
+  /**
+   * @returns false if the user is erased, but its files can be cleaned only later. Rejects if storage fails. Null in a
+   * cluster, where no hub alone holds all of a user.
+   */
+  readonly erase: ((user: string) => Promise<boolean>) | null;
   /** HUB_LAST_SEEN=hide */
   readonly hidesLastSeen: boolean;
 }
@@ -42,8 +45,13 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
       isAudited: true,
       about: (call) => readUser(call, 'user'),
       may: mayAdmin,
-      answer: (_, user) =>
-        durably(async () => ((await erase(user)) ? noContent() : notClean(user)), 'perhaps only a part was erased'),
+      answer: (_, user) => {
+        if (erase === null) return problem(501, 'user: a hub of a cluster cannot erase users yet');
+        return durably(
+          async () => ((await erase(user)) ? noContent() : notClean(user)),
+          'perhaps only a part was erased',
+        );
+      },
     }),
   ];
 }
