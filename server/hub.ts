@@ -10,7 +10,6 @@
 import { fileURLToPath } from 'node:url';
 import { REPORT_EVERY_MS } from '../shared/limits.ts';
 import { block, unblock } from './actions/block.ts';
-import { RosterEdits } from './actions/edit-friends.ts';
 import { EraseUser } from './actions/erase-user.ts';
 import { explain } from './actions/explain.ts';
 import { Exporter } from './actions/export-user.ts';
@@ -29,6 +28,7 @@ import { serve, Stops, type Hub, type Parts } from './hub/lifecycle.ts';
 import { OwnTimekeeper } from './hub/storage/own-timekeeper.ts';
 import { buildPresence, createJournal } from './hub/presence.ts';
 import { explainStart, keepSureUntil, openStorage } from './hub/storage/open-storage.ts';
+import { buildListEdits } from './hub/storage/remote-lists.ts';
 import { buildReads, buildWriteBehind, endRun, restoreRun, startForgetting } from './hub/storage/stored-users.ts';
 import { buildWebhooks } from './hub/webhooks.ts';
 import { Intake } from './intake.ts';
@@ -206,12 +206,9 @@ function buildActions(
 ): Actions {
   const { config, clock, stalls, sessionIds, onStop } = context;
   const { storage, users, ownLedger, journal, keep, clusterParts } = core;
-  const { store, roster, versions, health, scrubber } = storage;
+  const { store, health, scrubber } = storage;
   const { maxFriends } = config;
-  const now = (): number => versions.now(clock.now().wallMs);
-  const onHealth = (error: unknown): void => health.report('friend lists', error);
-  const edits = new RosterEdits({ roster, fanout, turns, maxFriends, now, onHealth });
-  onStop(() => edits.stop());
+  const edits = buildListEdits(context, storage, fanout, turns);
   const { reports } = fanout;
   const blocks = { store, users, keep, ledger: ownLedger, reports, clock, maxBlocks: maxFriends };
   const clusterBlocks = clusterParts?.blocks(maxFriends);
@@ -236,7 +233,8 @@ function buildActions(
   onStop(() => erasure.stop());
   const exporter = new Exporter({ ...storage, users, turns, explain: explained });
   return {
-    edit: (edit) => edits.edit(edit),
+    edit: storage.remoteLists?.areReadOnly === true ? null : (edit) => edits.edit(edit),
+    refreshList: (user) => edits.refresh(user),
     block: (user, other) => clusterBlocks?.block(user, other) ?? block(blocks, user, other),
     unblock: (user, other) => clusterBlocks?.unblock(user, other) ?? unblock(blocks, user, other),
     explain: explained,

@@ -8,7 +8,14 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from '../client/cli/terminal/io.ts';
-import { describeSettings, readConfig, readFlags, type Config } from './config/config.ts';
+import {
+  describeSettings,
+  readConfig,
+  readFlags,
+  type Config,
+  type ConfigSources,
+  type Settings,
+} from './config/config.ts';
 import type { Hub } from './hub.ts';
 import { systemClock } from './lib/time/system-clock.ts';
 import { LineSink } from './lib/log/line-sink.ts';
@@ -21,6 +28,13 @@ const STOP_WITHIN_MS = 2000;
 /** How long an exit waits for a paused reader of stdout, and again for one of stderr. */
 const LAST_LINES_WITHIN_MS = 500;
 const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+const MIGRATE_HELP = [
+  'presence-hub migrate --data FOLDER --roster postgres://USER@HOST/DATABASE',
+  '',
+  'Copies the friend lists of the folder to PostgreSQL while no hub uses the folder. It may be repeated: what is there',
+  'stays. Settings are read as by serve, so HUB_DATA and HUB_ROSTER work too.',
+].join('\n');
 
 const otherCommands = {
   watch: { help: 'shows the friends of USER, live', load: () => import('../client/cli/commands/watch.ts') },
@@ -58,9 +72,10 @@ async function run(args: readonly string[]): Promise<void> {
   const [first, ...rest] = args;
   if (first === undefined || first.startsWith('-')) return serve(args);
   if (first === 'serve') return serve(rest);
+  if (first === 'migrate') return migrate(rest);
   if (!isOtherCommand(first)) {
     const known = Object.keys(otherCommands).join(', ');
-    return fail(`"${first}" is not a command: give serve, ${known}, or --help`, EXIT_USAGE);
+    return fail(`"${first}" is not a command: give serve, migrate, ${known}, or --help`, EXIT_USAGE);
   }
   const command = await otherCommands[first].load();
   const { stdin, stdout, stderr, env } = process;
@@ -90,9 +105,7 @@ async function serve(args: readonly string[]): Promise<void> {
   const { flags, wants } = line.value;
   if (wants === 'help') return say(help());
   if (wants === 'version') return say(version());
-  const settings = readConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
-  if (!settings.ok) return fail(settings.problem);
-  const { config, warnings } = settings.value;
+  const { config, warnings } = readSettings(flags);
   const log = createLog(config.logLevel);
   endOnBugs(log);
   const ending = new AbortController();
@@ -106,6 +119,27 @@ async function serve(args: readonly string[]): Promise<void> {
     if (interrupted.aborted && error instanceof StartError) process.exit(0);
     if (error instanceof StartError) fail(error.message);
     if (isSystemError(error)) fail(`the start failed (${error.message}): see to what it names, and start again`);
+    failOnBug(error);
+  }
+}
+
+function readSettings(flags: ConfigSources['flags']): Settings {
+  const settings = readConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+  return settings.ok ? settings.value : fail(settings.problem);
+}
+
+/** Copies friend lists to PostgreSQL. Takes the same settings as `serve`. */
+async function migrate(args: readonly string[]): Promise<void> {
+  const line = readFlags(args);
+  if (!line.ok) return fail(line.problem, EXIT_USAGE);
+  const { flags, wants } = line.value;
+  if (wants !== 'start') return say(wants === 'help' ? MIGRATE_HELP : version());
+  const { config } = readSettings(flags);
+  const { migrate: copy } = await import('./hub/storage/migrate.ts');
+  try {
+    say(await copy(config, (edges) => say(`${edges} edges`)));
+  } catch (error) {
+    if (error instanceof StartError) fail(error.message);
     failOnBug(error);
   }
 }
@@ -195,6 +229,7 @@ function help(): string {
     '',
     'Commands',
     `  ${'serve'.padEnd(20)} starts a hub (the default)`,
+    `  ${'migrate'.padEnd(20)} copies friend lists from HUB_DATA to PostgreSQL`,
     ...commands,
     '',
     describeSettings(),

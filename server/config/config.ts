@@ -22,8 +22,13 @@ export interface ConfigSources {
   readonly readFile: (path: string) => string;
 }
 
+export interface Settings {
+  readonly config: Config;
+  readonly warnings: readonly string[];
+}
+
 /** Reads the settings. A failure is the first problem: one line that names the setting and says what is valid. */
-export function readConfig(sources: ConfigSources): Result<{ config: Config; warnings: readonly string[] }> {
+export function readConfig(sources: ConfigSources): Result<Settings> {
   const gathered = gather(sources);
   if (!gathered.ok) return gathered;
   const { layers, injected } = gathered.value;

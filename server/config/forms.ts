@@ -3,6 +3,7 @@
  * Knows no setting.
  */
 import { isIP } from 'node:net';
+import { isLoopback } from '../lib/net/loopback.ts';
 import { isWholeWithin } from '../../shared/result.ts';
 
 export interface Form<T> {
@@ -29,6 +30,14 @@ export const yesNo: Form<boolean> = {
   reference: '1 or 0',
 };
 
+/** Where friend lists are. Plain http:// is for tests, on the loopback interface only. */
+export const rosterPlace: Form<string> = {
+  parse: (value) => (value === 'sqlite' || isRosterUrl(value) ? value : undefined),
+  mustBe:
+    'sqlite, postgres://user@host/database, or https://… without user, password, query and fragment (http:// on this machine only)',
+  reference: '`sqlite`, `postgres://…`, `https://…`',
+};
+
 export function whole(min: number, max: number): Form<number> {
   return {
     parse: (value) => (isWholeWithin(value, min, max) ? Number(value) : undefined),
@@ -50,6 +59,14 @@ export const port = whole(0, 65_535);
 export const duration = whole(1, DAY_MS);
 export const durationOrZero = whole(0, DAY_MS);
 export const count = whole(1, 1_000_000_000);
+
+function isRosterUrl(value: string): boolean {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url?.protocol === 'postgres:' || url?.protocol === 'postgresql:') return url.pathname.length > 1;
+  if (url?.protocol !== 'https:' && url?.protocol !== 'http:') return false;
+  if (url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[(.*)\]$/, '$1'))) return false;
+  return url.username === '' && url.password === '' && url.search === '' && url.hash === '';
+}
 
 function isHost(value: string): boolean {
   // Digits and dots alone are meant as an address. A resolver would accept 127.1 as one.

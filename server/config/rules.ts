@@ -58,6 +58,7 @@ const secrets: ReadonlySet<SettingName> = new Set([
   'HUB_ADMIN_TOKEN',
   'HUB_METRICS_TOKEN',
   'HUB_WEBHOOK_SECRET',
+  'HUB_ROSTER_TOKEN',
 ]);
 
 /** Warns of secrets on the command line. They may also be the user info of a URL. */

@@ -3,7 +3,19 @@
  * check for unknown names, `--help` and the reference come from this declaration. This file reads no source and checks no
  * rule across settings.
  */
-import { choice, count, duration, durationOrZero, host, port, text, whole, yesNo, type Form } from './forms.ts';
+import {
+  choice,
+  count,
+  duration,
+  durationOrZero,
+  host,
+  port,
+  rosterPlace,
+  text,
+  whole,
+  yesNo,
+  type Form,
+} from './forms.ts';
 
 export interface Setting<T, Name extends string = string> {
   readonly name: Name;
@@ -170,6 +182,19 @@ const settingsByField = {
     2000,
     'transitions of a user and day that are kept singly; further ones are merged',
   ),
+  roster: setting(
+    'HUB_ROSTER',
+    rosterPlace,
+    'sqlite',
+    'where friend lists are: sqlite (in HUB_DATA), postgres://… or a service of yours at https://…',
+  ),
+  rosterToken: optional('HUB_ROSTER_TOKEN', text, 'the bearer token for a roster service'),
+  rosterTtlMs: setting(
+    'HUB_ROSTER_TTL_MS',
+    duration,
+    60_000,
+    'how long the answers of a roster service are used before they are fetched again',
+  ),
   redisUrl: optional('HUB_REDIS_URL', text, 'the Redis that joins several hubs into a cluster, redis://host:port'),
   redisPrefix: setting('HUB_REDIS_PREFIX', text, 'ph:', 'the beginning of all names in Redis'),
   nodeLeaseMs: setting('HUB_NODE_LEASE_MS', duration, 6000, 'how long a node of a cluster may be silent'),
@@ -178,9 +203,6 @@ const settingsByField = {
 
 export const laterSettings = [
   { name: 'HUB_WORKERS', accepts: '1', help: 'processes that share the port' },
-  { name: 'HUB_ROSTER', accepts: 'sqlite', help: 'where friend lists are stored' },
-  { name: 'HUB_ROSTER_TOKEN', accepts: undefined, help: 'the token for a roster service' },
-  { name: 'HUB_ROSTER_TTL_MS', accepts: '60000', help: 'how long the answers of a roster service are kept' },
   { name: 'HUB_DATABASE_URL', accepts: undefined, help: 'PostgreSQL for history and blocks' },
 ] as const satisfies readonly LaterSetting[];
 

@@ -126,7 +126,8 @@ function textOf(name: SettingName, value: unknown): string | undefined {
 const MAX_QUOTED_CHARS = 80;
 
 /** Quotes the operator's text on one short line, whatever it contains. */
-export function quoted(text: string): string {
+export function quoted(given: string): string {
+  const text = given.replace(/:\/\/[^/?#]*@/, '://…@');
   return JSON.stringify(text.length > MAX_QUOTED_CHARS ? `${text.slice(0, MAX_QUOTED_CHARS)}…` : text);
 }
 

@@ -216,6 +216,11 @@ export class Fanout {
     }
   }
 
+  /** Whether that friend list is in memory, or decides about watches of the user. */
+  usesList(owner: string): boolean {
+    return this.#graph.lists.holds(owner) || this.#graph.followers.has(owner);
+  }
+
   /** Drops unwatched lists from memory, which otherwise stay for a few seconds. */
   dropIdleLists(): void {
     this.#graph.lists.stop();

@@ -18,6 +18,7 @@ import { isLoopback } from '../lib/net/loopback.ts';
 import { escaped } from '../lib/log/escaped.ts';
 import { QuietLog } from '../lib/log/quiet-log.ts';
 import { createRefusalLog, type Protocol, type ExplainRefusal } from '../lib/log/refusal-log.ts';
+import { StorageUnavailable } from '../lib/storage-unavailable.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
 import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics } from '../metrics/metrics.ts';
@@ -54,7 +55,10 @@ export interface Adapters {
 }
 
 /** The use cases of the API and the command line. */
-export type Actions = Pick<ApiOptions, 'edit' | 'block' | 'unblock' | 'explain' | 'kick' | 'erase' | 'exportOf'>;
+export type Actions = Pick<
+  ApiOptions,
+  'edit' | 'refreshList' | 'block' | 'unblock' | 'explain' | 'kick' | 'erase' | 'exportOf'
+>;
 
 /** What the adapters call: the entrance, fan-out, and the use cases. */
 export interface Inner extends Actions {
@@ -115,6 +119,7 @@ function buildWsJson(
   { intake, fanout, tails, turns, staleness, storage, peers }: Inner,
   gate: Gate,
 ): WsJson {
+  const unavailable = new QuietLog(clock);
   return new WsJson({
     ...gate,
     intake,
@@ -139,7 +144,12 @@ function buildWsJson(
     idOf: ({ no }) => sessionIds.of(no),
     idOfObserver: (no) => sessionIds.ofObserver(no),
     onFault: (error) => {
-      log.error({ err: error }, 'a message failed');
+      // While storage fails, every client that watches fails.
+      if (error instanceof StorageUnavailable) {
+        unavailable.maybe((leftOut) => {
+          log.warn({ err: error, leftOut }, 'a message failed, because storage did');
+        });
+      } else log.error({ err: error }, 'a message failed');
     },
   });
 }

@@ -3,6 +3,7 @@
  * order. Decides nothing about users.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Config } from '../config/config.ts';
 import type { Moment } from '../lib/time/clock.ts';
 import type { Logger } from '../lib/log/log.ts';
 import { STALL_MS, StallClock } from '../lib/time/stall-clock.ts';
@@ -18,7 +19,7 @@ import type { HubContext, OnStop } from './context.ts';
 import { Descriptors } from './descriptors.ts';
 import { startForgettingTombstones } from './storage/forget-tombstones.ts';
 import { listenHttp, listenTcp, startPolling } from './ports.ts';
-import { keepSureUntil, startRetryingStorage } from './storage/open-storage.ts';
+import { keepSureUntil, startRetryingStorage, type Storage } from './storage/open-storage.ts';
 import { writeAll } from './storage/stored-users.ts';
 
 export interface Hub {
@@ -136,7 +137,7 @@ export async function serve(context: HubContext, parts: Parts, adapters: Adapter
     addresses,
     engine: why,
     engineLimit: limit,
-    storage: storage.isDurable ? `SQLite in ${config.data}` : 'in memory: gone when the hub stops',
+    storage: describeStorage(storage, config),
     sessions: describeMaxSessions(context),
     warnings: descriptors?.warnings ?? [],
     stop: () => stops.run(),
@@ -221,6 +222,13 @@ function doubtMassLapse(context: HubContext, parts: Parts, { wsJson }: Adapters,
   context.log.warn({ adapter }, 'very many sessions fell silent at once: their end is held, and doubted');
   staleness.begin(untilDecided(doubt, users), wsJson.welcomedOutboxes());
   if (adapter === 'ws-json') wsJson.pingAll();
+}
+
+function describeStorage({ isDurable, remoteLists }: Storage, { data, roster }: Config): string {
+  const place = isDurable ? `SQLite in ${data}` : 'in memory: gone when the hub stops';
+  if (remoteLists === null) return place;
+  const { protocol, host } = new URL(roster);
+  return `${place}; friend lists at ${protocol}//${host}`;
 }
 
 function describeMaxSessions({ config, maxSessionsTotal }: HubContext): string {

@@ -3,7 +3,7 @@
  * says so (skipped-reporter.ts). With CI=true a missing program is an error.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { TestOptions } from 'vitest';
@@ -31,7 +31,12 @@ interface Program extends Need {
 }
 
 /** Debian has servers in a folder that is not on every user's PATH. */
-const MORE_FOLDERS = ['/usr/sbin'];
+const MORE_FOLDERS = ['/usr/sbin', ...postgresFolders('/usr/lib/postgresql')];
+
+/** Debian has each version of PostgreSQL in a folder of its own. */
+function postgresFolders(root: string): string[] {
+  return existsSync(root) ? readdirSync(root).map((version) => join(root, version, 'bin')) : [];
+}
 
 /** A program on the PATH, or at the path that the variable gives. */
 function program(title: string, variable: string, debianPackage: string, names: readonly string[]): Program {
@@ -64,6 +69,7 @@ const programs = {
   nginx: program('nginx', 'NGINX', 'nginx', ['nginx']),
   haproxy: program('HAProxy', 'HAPROXY', 'haproxy', ['haproxy']),
   'redis-server': program('Redis', 'REDIS_SERVER', 'redis-server', ['redis-server', 'valkey-server']),
+  postgres: program('PostgreSQL', 'POSTGRES', 'postgresql', ['postgres']),
   spin: program('spin', 'SPIN', 'spin', ['spin']),
   promtool: program('promtool', 'PROMTOOL', 'prometheus', ['promtool']),
 } satisfies Record<string, Program>;

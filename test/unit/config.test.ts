@@ -105,6 +105,9 @@ describe('defaults and sources', () => {
       webhookKeepMs: 86_400_000,
       webhookAllow: '',
       webhookMax: 1_000_000,
+      roster: 'sqlite',
+      rosterToken: null,
+      rosterTtlMs: 60_000,
     });
     expect(Object.isFrozen(configOf({}))).toBe(true);
   });
@@ -250,7 +253,7 @@ describe('rules across settings', () => {
 
 describe('what this version does not have yet', () => {
   test.each([
-    ['HUB_ROSTER', 'postgres://me:hush-hush@db/roster'],
+    ['HUB_DATABASE_URL', 'postgres://me:hush-hush@db/x'],
     ['HUB_WORKERS', '2'],
     ['HUB_WORKERS', 'four'],
   ])('%s=%s stops the start, says so, and repeats no secret', (name, value) => {
@@ -270,6 +273,31 @@ describe('what this version does not have yet', () => {
       HUB_LAST_SEEN: 'show',
     };
     expect(read({ env })).toEqual(read({}));
+  });
+});
+
+describe('where friend lists are', () => {
+  test.each([
+    'sqlite',
+    'postgres://me@db/roster',
+    'https://friends.example/v1',
+    'http://127.0.0.1:9/x',
+    'http://[::1]/',
+    'http://localhost:9',
+  ])('may be %s', (place) => {
+    expect(configOf({ env: { HUB_ROSTER: place } }).roster).toBe(place);
+  });
+
+  test.each([
+    'mysql://me:hush-hush@db/roster',
+    'friends.example',
+    'http://friends.example',
+    'https://me:hush-hush@friends.example',
+    'https://friends.example/?list=1',
+  ])('must not be %s, and the answer repeats no secret', (place) => {
+    const problem = problemOf({ env: { HUB_ROSTER: place } });
+    expect(problem).toMatch(/^HUB_ROSTER is ".*": it must be sqlite, /);
+    expect(problem).not.toContain('hush-hush');
   });
 });
 
@@ -464,11 +492,3 @@ describe('a secret in a flag', () => {
     expect(warningsOfFlags('--webhook-url=https://shop.example/a@b')).toEqual([]);
   });
 });
-
-test.each([['HUB_ROSTER_TTL_MS', '60000', '1']])(
-  '%s of the cluster may have its default, and stops the start otherwise',
-  (name, accepted, other) => {
-    expect(warningsOf({ [name]: accepted })).toEqual([]);
-    expect(problemOf({ env: { [name]: other } })).toContain(`${name} asks for what this version does not have yet`);
-  },
-);

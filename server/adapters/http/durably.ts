@@ -17,6 +17,6 @@ export async function durably(change: () => Reply, outcome = 'the change was not
   }
 }
 
-export function unavailable({ reason }: StorageUnavailable, outcome: string): HttpReply {
-  return problem(503, `storage: it ${reason}, so ${outcome}; try again`, { 'retry-after': '1' });
+export function unavailable(error: StorageUnavailable, outcome: string): HttpReply {
+  return problem(503, `storage: it ${error.reason}, so ${error.outcome ?? outcome}; try again`, { 'retry-after': '1' });
 }

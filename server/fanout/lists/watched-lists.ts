@@ -59,6 +59,11 @@ export class WatchedLists {
     return this.#lists.get(owner);
   }
 
+  /** Whether the list is in memory, or is being loaded. */
+  holds(owner: string): boolean {
+    return this.#lists.has(owner) || this.#loading.has(owner);
+  }
+
   /** Number of unwatched lists in memory. */
   get idleCount(): number {
     return this.#idle.size;

@@ -2,16 +2,22 @@
  * Deletes the stored entries of strangers: users whom nobody follows. Without this, one-time users would fill the disk.
  * Goes through all entries in small steps, again and again. Keeps users that are in memory (present or watched) and
  * users with a friend edge or a block. Keeps strangers for 30 days, or less if there are too many. The store decides
- * who has edges and blocks.
+ * who has edges and blocks. If friend lists are stored elsewhere, `followed` says who has edges.
  *
  * A returning user needs no row for its version to grow: the hub clock is above every version that is deleted here, and
  * stays above it across restarts. So the hub clock is the one floor for all deleted entries.
  */
+import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { Store } from '../../storage/port.ts';
 
 export interface ForgetStrangersOptions {
   readonly store: Pick<Store, 'strangersAfter' | 'forget'>;
   readonly isHeld: (user: string) => boolean;
+  /**
+   * Those of the users who have a friend edge in either direction. Left out if the store knows. A rejection leaves the
+   * step for later.
+   */
+  readonly followed?: ((users: readonly string[]) => Promise<ReadonlySet<string>>) | undefined;
   /** The hub clock. */
   readonly now: () => number;
   /** Maximum strangers to keep. */
@@ -43,6 +49,7 @@ export class ForgetStrangers {
   #byAge = new Array<number>(KEEP_MS.length).fill(0);
   /** Strangers that the last pass left, plus users that may have become one since. */
   #estimate = 0;
+  #isStopped = false;
 
   constructor(options: ForgetStrangersOptions) {
     this.#options = options;
@@ -55,26 +62,51 @@ export class ForgetStrangers {
 
   /** Takes steps in the background. @returns a function that ends this. */
   start(): () => void {
-    let timer: NodeJS.Timeout;
+    let timer: NodeJS.Timeout | undefined;
+    const next = async (): Promise<void> => {
+      const ms = this.#options.followed === undefined ? this.step() : await this.stepAsking();
+      if (!this.#isStopped) wait(ms);
+    };
     const wait = (ms: number): void => {
-      timer = setTimeout(() => wait(this.step()), ms);
-      timer.unref();
+      timer = setTimeout(() => void next(), ms).unref();
     };
     wait(REST_MS);
     return () => {
+      this.#isStopped = true;
       clearTimeout(timer);
     };
   }
 
-  /** Takes one step. @returns milliseconds until the next one. */
-  step(): number {
+  /** Like `step`, but asks first who is followed. */
+  async stepAsking(): Promise<number> {
+    const { store, followed, attempt } = this.#options;
+    let asked: string[] = [];
+    const isRead = attempt(() => {
+      asked = store.strangersAfter(this.#at, STEP_ROWS).strangers.map(({ user }) => user);
+    });
+    if (!isRead || followed === undefined) return REST_MS;
+    try {
+      const mustStay = await followed(asked);
+      const mayGo = new Set(asked.filter((user) => !mustStay.has(user)));
+      return this.#isStopped ? REST_MS : this.step((user) => mayGo.has(user));
+    } catch (error) {
+      if (error instanceof StorageUnavailable) return REST_MS;
+      throw error;
+    }
+  }
+
+  /**
+   * Takes one step. Reads the strangers itself, because some may have returned since they were asked about. @returns
+   * milliseconds until the next one.
+   */
+  step(mayGo: (user: string) => boolean = () => true): number {
     const { store, now, isHeld, attempt } = this.#options;
     let last: string | undefined;
     const isDone = attempt(() => {
       const found = store.strangersAfter(this.#at, STEP_ROWS);
       last = found.last;
       const at = now();
-      const strangers = found.strangers.filter(({ user, v }) => v < at && !isHeld(user));
+      const strangers = found.strangers.filter(({ user, v }) => v < at && !isHeld(user) && mayGo(user));
       const old = strangers.filter(({ v }) => at - v > this.#keepMs);
       store.forget(
         old.map(({ user }) => user),

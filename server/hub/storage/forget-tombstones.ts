@@ -8,13 +8,14 @@ const EVERY_MS = 60_000;
 /** @returns a function that stops it. */
 export function startForgettingTombstones(
   { clock, log }: Pick<HubContext, 'clock' | 'log'>,
-  { roster, versions }: Pick<Storage, 'roster' | 'versions'>,
+  { storedRoster, versions }: Pick<Storage, 'storedRoster' | 'versions'>,
 ): () => void {
+  if (storedRoster === null) return () => undefined;
   let bite: NodeJS.Immediate | undefined;
   const forget = (): void => {
     bite = undefined;
     try {
-      if (roster.forgetTombstones(versions.now(clock.now().wallMs))) bite = setImmediate(forget);
+      if (storedRoster.forgetTombstones(versions.now(clock.now().wallMs))) bite = setImmediate(forget);
     } catch (error) {
       // Locked or full storage must not end the hub. The next round tries again.
       if (!(error instanceof StorageUnavailable)) throw error;

@@ -6,7 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { QuietLog } from '../../lib/log/quiet-log.ts';
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import { CEILING_AHEAD_MS, VersionClock } from '../../presence/version-clock.ts';
-import type { StoredRoster } from '../../roster/port.ts';
+import type { Roster, StoredRoster } from '../../roster/port.ts';
+import type { RemoteLists } from '../../roster/remote.ts';
 import { SqliteRoster } from '../../storage/sqlite/sqlite-roster.ts';
 import {
   DataInUseError,
@@ -25,10 +26,15 @@ import { WalWatch } from '../../storage/sqlite/wal-watch.ts';
 import type { WebhookQueue } from '../../webhooks/queue.ts';
 import type { HubContext } from '../context.ts';
 import { StorageHealth } from './health.ts';
+import { openRemoteLists } from './remote-lists.ts';
 
 export interface Storage {
   readonly store: Store;
-  readonly roster: StoredRoster;
+  readonly roster: Roster;
+  /** The roster of HUB_DATA; null if friend lists are stored elsewhere. */
+  readonly storedRoster: StoredRoster | null;
+  /** Friend lists that are stored elsewhere; null if they are in HUB_DATA. */
+  readonly remoteLists: RemoteLists | null;
   /** The hub clock, which issues the versions of entries. */
   readonly versions: VersionClock;
   readonly webhookQueue: WebhookQueue;
@@ -56,8 +62,8 @@ export async function openStorage(context: HubContext): Promise<Storage> {
   watchWal(context, database);
   const health = new StorageHealth(log);
   const store = new SqliteStore(database, CEILING_AHEAD_MS, nameCorrupt(context));
-  const roster = new SqliteRoster(database);
-  completeEdit(roster, config.data);
+  const remoteLists = await openRemoteLists(context);
+  const storedRoster = remoteLists === null ? openRoster(database, config.data) : null;
   const versions = new VersionClock(store.state.clockFloor, (ceiling) =>
     health.attempt('versions', () => {
       store.raiseCeiling(ceiling);
@@ -66,7 +72,8 @@ export async function openStorage(context: HubContext): Promise<Storage> {
   const webhookQueue = new SqliteWebhookQueue(database, config.webhookMax);
   const historyStore = new SqliteHistory(database, config.historyPerDay);
   const isDurable = config.data !== MEMORY;
-  return { store, roster, versions, webhookQueue, historyStore, scrubber, health, isDurable };
+  const lists = { roster: remoteLists?.roster ?? (storedRoster as StoredRoster), storedRoster, remoteLists };
+  return { ...lists, store, versions, webhookQueue, historyStore, scrubber, health, isDurable };
 }
 
 async function openWhenFree({ config, clock, log, interrupted }: HubContext): Promise<OpenedDatabase> {
@@ -101,10 +108,12 @@ function watchWal({ log, onStop }: HubContext, { db, file }: OpenedDatabase): vo
   onStop(() => watch.stop());
 }
 
-/** Completes an edit of friend lists that the previous run had stored only in part. */
-function completeEdit(roster: SqliteRoster, path: string): void {
+/** Opens the roster, and completes an edit that the previous run had stored only in part. */
+function openRoster(database: OpenedDatabase, path: string): StoredRoster {
+  const roster = new SqliteRoster(database);
   try {
     roster.complete();
+    return roster;
   } catch (error) {
     throw explainStorage(path, error);
   }

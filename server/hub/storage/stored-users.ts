@@ -76,10 +76,13 @@ export function buildWriteBehind(
 const MAX_STRANGERS = 1_000_000;
 const MAX_STRANGERS_IN_MEMORY = 100_000;
 
-/** Drops stored users from memory that nothing needs there, and stored strangers from the store. */
+/**
+ * Drops stored users from memory that nothing needs there, and stored strangers from the store. If nobody knows who is
+ * followed, strangers stay.
+ */
 export function startForgetting(
   { clock, onStop }: HubContext,
-  { store, versions, health, isDurable }: Storage,
+  { store, versions, health, isDurable, remoteLists }: Storage,
   users: Users,
   writeBehind: WriteBehind<User>,
 ): void {
@@ -87,6 +90,7 @@ export function startForgetting(
     store,
     isHeld: (user) => users.find(user) !== undefined,
     now: () => versions.now(clock.now().wallMs),
+    followed: remoteLists?.followed,
     maxStrangers: isDurable ? MAX_STRANGERS : MAX_STRANGERS_IN_MEMORY,
     attempt: (work) => health.attempt('forgetting', work),
   });
@@ -94,7 +98,7 @@ export function startForgetting(
     if (user.firstSession === null && user.audience?.isEmpty !== false) forgetting.left();
     users.release(user);
   });
-  onStop(forgetting.start());
+  if (remoteLists === null || remoteLists.followed !== undefined) onStop(forgetting.start());
 }
 
 /**

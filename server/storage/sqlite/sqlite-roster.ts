@@ -31,6 +31,7 @@ export class SqliteRoster implements StoredRoster {
   readonly #count: SqlStatement<{ readonly friends: number }>;
   readonly #addedSince: SqlStatement<PackedList>;
   readonly #edgesOf: SqlStatement<Edge>;
+  readonly #edgesAfter: SqlStatement<Edge>;
   readonly #followersAfter: SqlStatement<{ readonly user: string }>;
   readonly #tombstones: Tombstones;
   readonly #make: SqlStatement<never>;
@@ -49,6 +50,9 @@ export class SqliteRoster implements StoredRoster {
     this.#count = db.prepare('SELECT count(*) AS friends FROM edge WHERE user = ?');
     this.#addedSince = packFriends(db, 'edge WHERE user = ? AND at > ?');
     this.#edgesOf = db.prepare('SELECT user, friend FROM edge WHERE user = ?1 OR friend = ?1 LIMIT ?2');
+    this.#edgesAfter = db.prepare(
+      'SELECT user, friend FROM edge WHERE (user, friend) > (?, ?) ORDER BY user, friend LIMIT ?',
+    );
     this.#followersAfter = db.prepare('SELECT user FROM edge WHERE friend = ? AND user > ? ORDER BY user LIMIT ?');
     this.#tombstones = new Tombstones(db);
     this.#make = db.prepare('INSERT INTO edge (user, friend, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING');
@@ -190,6 +194,11 @@ export class SqliteRoster implements StoredRoster {
 
   edgesOf(user: string): readonly Edge[] {
     return this.#edgesOf.all(user, EDGES_IN_PART).map((edge) => ({ ...edge }));
+  }
+
+  /** All edges in the order of their users and friends, after that one. */
+  edgesAfter({ user, friend }: Edge, limit: number): readonly Edge[] {
+    return this.#edgesAfter.all(user, friend, limit);
   }
 
   followersAfter(user: string, after: string, limit: number): readonly string[] {

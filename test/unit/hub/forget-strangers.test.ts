@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ForgetStrangers } from '../../../server/hub/storage/forget-strangers.ts';
+import { StorageUnavailable } from '../../../server/lib/storage-unavailable.ts';
 import { openDatabase, type OpenedDatabase } from '../../../server/storage/sqlite/database.ts';
 import { SqliteRoster } from '../../../server/storage/sqlite/sqlite-roster.ts';
 import { SqliteStore } from '../../../server/storage/sqlite/sqlite-store.ts';
@@ -21,9 +22,10 @@ beforeEach(() => {
 });
 
 const gone = (user: string, v = now) => entry(user, v, { status: 'offline', code: -1, devices: [] });
-const forgetting = (maxStrangers = 1000): ForgetStrangers =>
+const forgetting = (maxStrangers = 1000, followed?: (users: readonly string[]) => Promise<Set<string>>) =>
   new ForgetStrangers({
     store,
+    followed,
     isHeld: (user) => held.has(user),
     now: () => now,
     maxStrangers,
@@ -58,6 +60,21 @@ describe('the stored entry of a user whom nobody follows', () => {
     pass(on);
     const users = ['held', 'followed', 'follower', 'blocking', 'present', 'shown'];
     expect(kept(...users, 'nobody')).toEqual(users);
+  });
+
+  it('stays where another storage says that the user has friends, cannot say, or the user returned meanwhile (I19)', async () => {
+    store.keep(['followed', 'nobody', 'returned'].map((user) => gone(user)));
+    now += 31 * DAY_MS;
+    await forgetting(1000, () => Promise.reject(new StorageUnavailable('is away', new Error('away')))).stepAsking();
+    expect(kept('followed', 'nobody', 'returned')).toHaveLength(3);
+    const asking = forgetting(1000, (users) => {
+      expect(users).toEqual(['followed', 'nobody', 'returned']);
+      store.raiseCeiling(now);
+      store.keep([gone('returned')]);
+      return Promise.resolve(new Set(['followed']));
+    });
+    await asking.stepAsking();
+    expect(kept('followed', 'nobody', 'returned')).toEqual(['followed', 'returned']);
   });
 
   it('is forgotten sooner where there are very many, the oldest first (I19)', () => {

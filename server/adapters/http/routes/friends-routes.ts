@@ -15,12 +15,16 @@ import { aboutNobody, route, type Call, type Reply, type Route } from '../route.
 
 export interface FriendsRoutesOptions {
   readonly roster: Pick<Roster, 'load' | 'friendsOf'>;
-  readonly edit: ListEdits['edit'];
+  /** Null if another service owns the lists. */
+  readonly edit: ListEdits['edit'] | null;
+  readonly refreshList: ListEdits['refresh'];
   /** Maximum for one user. */
   readonly maxFriends: number;
   readonly onRefused: (reason: RefusalReason) => void;
 }
 
+const OWNED_ELSEWHERE =
+  'friends: the service that HUB_ROSTER names owns the lists: change them there, then POST /v1/users/{user}/friends/refresh';
 const ONESELF = 'you cannot add yourself';
 
 export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
@@ -63,6 +67,7 @@ export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
       may: (identity, user) => mayEditFriends(identity, user, 'change'),
       answer: (call, user) => replaceList(options, call, user),
     }),
+    refreshRoute(options),
     editOne('PUT', 'add'),
     editOne('DELETE', 'remove'),
     route({
@@ -75,6 +80,21 @@ export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
       answer: (call) => addMany(options, call),
     }),
   ];
+}
+
+function refreshRoute({ refreshList }: FriendsRoutesOptions): Route {
+  return route({
+    method: 'POST',
+    path: '/v1/users/{user}/friends/refresh',
+    isAudited: true,
+    about: (call) => readUser(call, 'user'),
+    may: mayEditLists,
+    answer: (_call, user) =>
+      durably(async () => {
+        await refreshList(user);
+        return noContent();
+      }, 'the list was not read again'),
+  });
 }
 
 function replaceList(options: FriendsRoutesOptions, call: Call, user: string): Reply {
@@ -100,10 +120,16 @@ function addMany(options: FriendsRoutesOptions, call: Call): Reply {
 
 function commit(
   { edit, maxFriends, onRefused }: FriendsRoutesOptions,
-  { chargeFor }: Call,
+  { chargeFor, request }: Call,
   change: RosterEdit,
   answer: (added: number) => HttpReply,
 ): Promise<HttpReply> {
+  if (edit === null)
+    return Promise.resolve(
+      problem(405, OWNED_ELSEWHERE, {
+        allow: request.path.endsWith('/friends') ? 'GET, HEAD' : '',
+      }),
+    );
   chargeFor(edgesIn(change));
   return durably(async () => {
     const edited = await edit(change);

@@ -123,6 +123,10 @@ export const routeWords: Readonly<Record<string, Words>> = {
     body: friendsBody,
     query: ONEWAY,
   },
+  'POST /v1/users/{user}/friends/refresh': {
+    id: 'refreshFriends',
+    says: '(admin) 204; reads the list again where it is stored, see H41',
+  },
   'PUT /v1/users/{user}/friends/{friend}': {
     id: 'addFriend',
     says: '204, also where they already are; `?oneway=true`: only `user` follows `friend`',

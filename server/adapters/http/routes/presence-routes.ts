@@ -41,17 +41,13 @@ export interface PresenceRoutesOptions extends Pick<ListRoutesOptions, 'list'> {
 }
 
 export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
-  const load = (identity: Identity): Promise<void> | undefined => {
-    const asked = askedForPresence(identity);
-    return asked === null ? undefined : options.roster.load([asked]);
-  };
   const list = (method: 'GET' | 'POST', about: (call: Call) => Read<{ users: string[] } | ListQuery>): Route =>
     route({
       method,
       path: '/v1/presence',
       about,
       usersIn: (asked) => ('users' in asked ? asked.users.length : 0),
-      load,
+      load: (identity) => loadAsked(options, identity),
       may: (identity, asked) =>
         'users' in asked
           ? mayReadPresence(identity, asked.users, options.friendLookUp(asked.users.length))
@@ -64,7 +60,7 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       method: 'GET',
       path: '/v1/presence/{user}',
       about: (call) => readUser(call, 'user'),
-      load,
+      load: (identity) => loadAsked(options, identity),
       may: (identity, user) => mayReadPresence(identity, [user], options.friendLookUp(1)),
       answer: ({ viewer }, user) => {
         const answer = (): HttpReply => withStale(options, entryJson(options, user, viewer), [user], viewer);
@@ -103,6 +99,11 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       },
     }),
   ];
+}
+
+function loadAsked({ roster }: PresenceRoutesOptions, identity: Identity): Promise<void> | undefined {
+  const asked = askedForPresence(identity);
+  return asked === null ? undefined : roster.load([asked]);
 }
 
 const refusals = {

@@ -1,0 +1,86 @@
+/** `presence-hub migrate`: friend lists from a data folder to PostgreSQL, as a process. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openDatabase } from '../../server/storage/sqlite/database.ts';
+import { SqliteRoster } from '../../server/storage/sqlite/sqlite-roster.ts';
+import { startTestHub } from '../support/hub.ts';
+import { endHubProcesses, startHubProcess } from '../support/hub-process.ts';
+import { needing } from '../support/needs.ts';
+import { PostgresServer } from '../support/postgres-server.ts';
+
+const USERS = 700;
+const FRIENDS = 10;
+
+describe('migrate', needing('postgres'), () => {
+  let server: PostgresServer;
+  let database: string;
+  let folder: string;
+  beforeAll(async () => {
+    server = await PostgresServer.start();
+  });
+  afterAll(() => server.stop());
+  beforeEach(async () => {
+    database = await server.newDatabase();
+    folder = mkdtempSync(join(tmpdir(), 'hub-migrate-'));
+  });
+  afterEach(async () => {
+    await endHubProcesses();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** A folder with more edges than fit into one batch. */
+  function fill(data: string): void {
+    const opened = openDatabase(data, { sync: 'normal', wallMs: 1000 });
+    const roster = new SqliteRoster(opened);
+    for (let user = 0; user < USERS; user++) {
+      const friends = Array.from({ length: FRIENDS }, (_, n) => `f${n}`);
+      roster.edit({ kind: 'replace', user: `u${user}`, friends, mutual: false }, 1000);
+    }
+    opened.close();
+  }
+
+  const migrate = (...args: string[]) => startHubProcess({}, ['migrate', ...args]).exited;
+  const rows = () => server.query(database, 'SELECT count(*)::int AS n FROM presence_hub.edge');
+
+  it('copies all lists, is continued where it was interrupted, and changes nothing when it is repeated', async () => {
+    fill(folder);
+    const args = ['--data', folder, '--roster', server.urlOf(database)];
+    expect(await migrate(...args)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('7000 edges of friend lists are in PostgreSQL, 7000 of them new') as string,
+    });
+    await server.query(database, `DELETE FROM presence_hub.edge WHERE owner > 'u3'`);
+    await server.query(database, `INSERT INTO presence_hub.edge VALUES ('made-meanwhile', 'f1')`);
+    const again = await migrate(...args);
+    expect(again.stdout).toMatch(/7000 edges of friend lists are in PostgreSQL, \d{4} of them new/);
+    expect((await migrate(...args)).stdout).toContain('7000 edges of friend lists are in PostgreSQL, 0 of them new');
+    expect(await rows()).toEqual([{ n: 7001 }]);
+
+    const hub = await startTestHub({ roster: server.urlOf(database) });
+    const { body } = await hub.request('GET', '/v1/users/u699/friends');
+    expect(body).toMatchObject({ friends: ['f0', 'f1', 'f2', 'f3', 'f4', 'f5', 'f6', 'f7', 'f8', 'f9'] });
+    await hub.stop();
+  });
+
+  it('says in one line what is missing, and leaves a folder alone that a hub uses', async () => {
+    const url = server.urlOf(database);
+    const problemOf = async (...args: string[]): Promise<string> => {
+      const { code, stderr } = await migrate(...args);
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/^presence-hub: [^\n]*\n$/)]);
+      return stderr;
+    };
+    expect(await problemOf('--data', folder)).toContain('HUB_ROSTER is "sqlite"');
+    expect(await problemOf('--data', join(folder, 'nothing'), '--roster', url)).toContain(
+      'there is no hub.sqlite in it',
+    );
+    fill(folder);
+    expect(await problemOf('--data', folder, '--roster', 'postgres://postgres@127.0.0.1:1/x')).toContain(
+      'cannot be reached',
+    );
+    const opened = openDatabase(folder, { sync: 'normal', wallMs: 2000 });
+    expect(await problemOf('--data', folder, '--roster', url)).toContain('is in use by another hub');
+    opened.close();
+  });
+});
