@@ -78,7 +78,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
   };
   const always = (): boolean => true;
 
-  it('a node that is killed: who moves was never gone, the others leave once within 10 s', async () => {
+  it('a node that is killed: who moves was never gone, the others leave once within 10 s (C10)', async () => {
     const { hubs, crowd } = await begin(3);
     const observers = await Promise.all(hubs.slice(0, 2).map((hub) => crowd.observe(hub)));
     const victims = crowd.users.filter((_, i) => i % 3 === 2);
@@ -99,7 +99,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     crowd.end();
   });
 
-  it('a node that is shut down: nobody is told stale, and who moves was never gone', async () => {
+  it('a node that is shut down: nobody is told stale, and who moves was never gone (C11)', async () => {
     const { hubs, crowd } = await begin(3);
     const observers = await Promise.all(hubs.slice(0, 2).map((hub) => crowd.observe(hub)));
     const moving = crowd.users.filter((_, i) => i % 3 === 2);
@@ -146,24 +146,27 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
         await delay(1500);
       },
     ],
-  ])('a Redis that is %s: all views are right 5 s after it, and nobody was falsely offline', async (_, fault) => {
-    const { hubs, crowd } = await begin(2);
-    const observers = await Promise.all(hubs.map((hub) => crowd.observe(hub)));
-    const leaving = crowd.users[0]!;
-    const faulty = fault();
-    await delay(700);
-    const client = crowd.clients.get(leaving)!;
-    crowd.clients.delete(leaving);
-    client.send({ type: 'bye' });
-    await faulty;
-    await untilRight(observers, (user) => user !== leaving, 5500);
-    for (const one of observers) {
-      for (const user of crowd.users) expect([user, leaves(one, user)]).toEqual([user, user === leaving ? 1 : 0]);
-    }
-    crowd.end();
-  });
+  ])(
+    'a Redis that is %s: all views are right 5 s after it, and nobody was falsely offline (C13, C14)',
+    async (_, fault) => {
+      const { hubs, crowd } = await begin(2);
+      const observers = await Promise.all(hubs.map((hub) => crowd.observe(hub)));
+      const leaving = crowd.users[0]!;
+      const faulty = fault();
+      await delay(700);
+      const client = crowd.clients.get(leaving)!;
+      crowd.clients.delete(leaving);
+      client.send({ type: 'bye' });
+      await faulty;
+      await untilRight(observers, (user) => user !== leaving, 5500);
+      for (const one of observers) {
+        for (const user of crowd.users) expect([user, leaves(one, user)]).toEqual([user, user === leaving ? 1 : 0]);
+      }
+      crowd.end();
+    },
+  );
 
-  it('a node that alone is cut from Redis sends its clients to the others, and takes clients again after it', async () => {
+  it('a node that alone is cut from Redis sends its clients to the others, and takes clients again after it (C16)', async () => {
     stage = await ClusterStage.start({ ...settings, HUB_TRANSPORT: engine });
     const proxy = await FaultProxy.start(stage.redis.port);
     const [portA, portB] = [await freePort(), await freePort()];
@@ -191,7 +194,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     await proxy.close();
   });
 
-  it('a node that is stopped for 15 s joins again, and never takes back what others reported', async () => {
+  it('a node that is stopped for 15 s joins again, and never takes back what others reported (C12)', async () => {
     const { hubs, crowd } = await begin(2);
     const observers = await Promise.all(hubs.map((hub) => crowd.observe(hub)));
     const onB = crowd.users.filter((_, i) => i % 2 === 1);

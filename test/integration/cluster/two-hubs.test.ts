@@ -45,7 +45,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     return observer;
   };
 
-  it('a watch on one shows who was welcomed on the other before', async () => {
+  it('a watch on one shows who was welcomed on the other before (C5)', async () => {
     const user = newUser();
     await hello(a, { user, status: 'busy', text: 'in a meeting' });
     const observer = await observe(b, user);
@@ -54,7 +54,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect((await ask(a!, 'GET', `/v1/presence/${user}`)).body).toEqual(observer.view.get(user));
   });
 
-  it('changes on one are reported on the other, with equal versions', async () => {
+  it('changes on one are reported on the other, with equal versions (C1)', async () => {
     const user = newUser();
     const observers = [await observe(a, user), await observe(b, user)];
     const client = await hello(a, { user });
@@ -67,7 +67,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect(observers[0]!.view).toEqual(observers[1]!.view);
   });
 
-  it('the fold covers the sessions of both', async () => {
+  it('the fold covers the sessions of both (C3)', async () => {
     const user = newUser();
     const observer = await observe(b, user);
     const onA = await hello(a, { user, device: 'web', status: 'away' });
@@ -79,7 +79,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     await observer.until(() => observer.statusOf(user) === 'offline');
   });
 
-  it('a reload that reaches the other hub is no absence', async () => {
+  it('a reload that reaches the other hub is no absence (C3)', async () => {
     const user = newUser();
     const observer = await observe(b, user);
     const before = await hello(a, { user });
@@ -91,7 +91,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     await observer.until(() => observer.statusOf(user) === 'offline');
   });
 
-  it('the newest HTTP heartbeat of a user and device counts, on whichever hub it arrives', async () => {
+  it('the newest HTTP heartbeat of a user and device counts, on whichever hub it arrives (C4, C6)', async () => {
     const user = newUser();
     const observer = await observe(a, user);
     const statuses = ['online', 'busy', 'away', 'online', 'busy'];
@@ -108,7 +108,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect(observer.history.get(user)!.slice(1, -1)).not.toContain('offline');
   });
 
-  it('a goodbye over HTTP ends the session that another hub has', async () => {
+  it('a goodbye over HTTP ends the session that another hub has (C4)', async () => {
     const user = newUser();
     const observer = await observe(a, user);
     await ask(a!, 'POST', '/v1/heartbeat', { user });
@@ -117,7 +117,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect((await ask(a!, 'GET', `/v1/users/${user}/explain`)).body).toMatchObject({ sessions: [] });
   });
 
-  it('a `since` of one hub is answered by the other with what is newer', async () => {
+  it('a `since` of one hub is answered by the other with what is newer (C2)', async () => {
     const [present, later] = [newUser(), newUser()];
     await hello(a, { user: present });
     const first = await observe(a, present, later);
@@ -147,7 +147,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect((await ask(b!, 'GET', `/v1/presence/${hidden}`)).body).toEqual(observer.view.get(hidden));
   });
 
-  it('a block on one hides the user from its viewer on the other before it is answered, and lifting it shows the user', async () => {
+  it('a block on one hides the user from its viewer on the other before it is answered, and lifting it shows the user (C7)', async () => {
     const [blocker, viewer, other] = [newUser(), newUser(), newUser()];
     const session = await hello(a, { user: blocker });
     const watching = await hello(b, { user: viewer });
@@ -178,7 +178,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect((await watching.next('snapshot')).entries[0]).toMatchObject({ status: 'offline' });
   });
 
-  it('explain, kick and the tail work on the hub that does not have the session', async () => {
+  it('explain, kick and the tail work on the hub that does not have the session (C8)', async () => {
     const user = newUser();
     const tailing = await hello(b, { observe: true });
     tailing.send({ type: 'tail', match: user, id: 1 });
@@ -204,7 +204,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect(await ask(b!, 'DELETE', `/v1/users/${user}/sessions/${id}`)).toMatchObject({ status: 404 });
   });
 
-  it('the list and the counts cover the users of both, each once', async () => {
+  it('the list and the counts cover the users of both, each once (C8)', async () => {
     const prefix = `listed-${engine}-`;
     const [onA, onB, onBoth] = ['1', '2', '3'].map((name) => prefix + name);
     const before = (await ask(a!, 'GET', '/v1/counts')).body as Counts;
