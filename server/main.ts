@@ -14,7 +14,7 @@ import { systemClock } from './lib/time/system-clock.ts';
 import { LineSink } from './lib/log/line-sink.ts';
 import { createLog, droppedLogLines, stderrLines, type Logger } from './lib/log/log.ts';
 import { QuietLog } from './lib/log/quiet-log.ts';
-import { handleSignals } from './lib/signals.ts';
+import { handleSignals, watchTerminal } from './lib/signals.ts';
 import { StartError } from './lib/start-error.ts';
 
 const STOP_WITHIN_MS = 2000;
@@ -90,7 +90,8 @@ async function serve(args: readonly string[]): Promise<void> {
   const { flags, wants } = line.value;
   if (wants === 'help') return say(help());
   if (wants === 'version') return say(version());
-  const settings = readConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+  const readSettings = () => readConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+  const settings = readSettings();
   if (!settings.ok) return fail(settings.problem);
   const { config, warnings } = settings.value;
   const log = createLog(config.logLevel);
@@ -98,7 +99,20 @@ async function serve(args: readonly string[]): Promise<void> {
   const ending = new AbortController();
   const { signal: interrupted } = ending;
   const starting = import('./hub.ts').then(({ startHub }) => startHub(config, { log, droppedLogLines, interrupted }));
-  stopOnSignals(starting, () => ending.abort(), config.drainMs, log);
+  let { drainMs } = config;
+  const reload = async (): Promise<void> => {
+    const again = readSettings();
+    if (!again.ok) {
+      log.error(`nothing was reloaded: ${again.problem}; the settings of before stay in use`);
+      return;
+    }
+    for (const warning of again.value.warnings) if (!warnings.includes(warning)) log.warn(warning);
+    const hub = await starting.catch(() => undefined);
+    if (hub === undefined) return; // `serve` reports why
+    await hub.reload(again.value.config);
+    ({ drainMs } = again.value.config);
+  };
+  stopOnSignals(starting, { interruptStart: () => ending.abort(), drainMs: () => drainMs, reload }, log);
   try {
     const hub = await starting;
     say(describeStart(hub, config, warnings));
@@ -134,11 +148,20 @@ function describeAuth({ auth, adminToken, tcpAuth }: Config): string {
   return `jwt: a token says who it is${tcpAuth === 'none' ? ', but not over TCP (HUB_TCP_AUTH=none)' : ''}`;
 }
 
+interface SignalActions {
+  readonly interruptStart: () => void;
+  readonly drainMs: () => number;
+  readonly reload: () => Promise<void>;
+}
+
 /**
- * SIGTERM drains the hub. SIGINT and SIGHUP stop it at once, also during a drain. A repeated signal changes nothing,
- * because npm forwards a second one and an impatient operator sends more.
+ * SIGTERM drains the hub. SIGINT stops it at once, also during a drain. SIGHUP reloads the settings, unless the terminal
+ * of the hub was closed. A repeated signal to end changes nothing, because npm forwards a second one and an impatient
+ * operator sends more.
  */
-function stopOnSignals(starting: Promise<Hub>, interruptStart: () => void, drainMs: number, log: Logger): void {
+function stopOnSignals(starting: Promise<Hub>, { interruptStart, drainMs, reload }: SignalActions, log: Logger): void {
+  const isTerminalGone = watchTerminal();
+  let reloading = Promise.resolve();
   let isDraining = false;
   let isStopping = false;
   const endWithin = (ms: number, end: (hub: Hub) => Promise<void>) => {
@@ -158,10 +181,13 @@ function stopOnSignals(starting: Promise<Hub>, interruptStart: () => void, drain
   process.on('SIGTERM', () => {
     if (isDraining || isStopping) return;
     isDraining = true;
-    endWithin(drainMs + STOP_WITHIN_MS, (hub) => hub.drain());
+    endWithin(drainMs() + STOP_WITHIN_MS, (hub) => hub.drain());
   });
   process.on('SIGINT', stop);
-  process.on('SIGHUP', stop);
+  process.on('SIGHUP', () => {
+    if (isTerminalGone()) stop();
+    else if (!isDraining && !isStopping) reloading = reloading.then(reload).catch(failOnBug);
+  });
   const quiet = new QuietLog(systemClock);
   handleSignals(process, {
     stop,

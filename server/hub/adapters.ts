@@ -127,9 +127,7 @@ function buildWsJson(
     codeOf: (status) => codes.codeOf(status),
     heartbeatMs: config.heartbeatMs,
     timeoutMs: config.timeoutMs,
-    maxWatches: config.maxWatches,
-    maxSessions: config.maxSessions,
-    slowMs: config.slowMs,
+    limits: config,
     loadFriends: (user) => storage.roster.load([user]),
     friendLookUp: (count) => friendLookUp(storage.roster, count),
     onWelcomed: (outbox) => {
@@ -181,10 +179,10 @@ function buildApi(
   metrics: Metrics,
   pages: string,
 ): Api {
-  const { config, clock, log, codes, origins } = context;
+  const { config, clock, log, codes } = context;
   const { fanout, intake, staleness, keep: keepLease, clusterParts } = inner;
   const { roster, health } = inner.storage;
-  const { host, auth, timeoutMs, warmMs, maxFriends } = config;
+  const { host, auth, timeoutMs, warmMs } = config;
   return createApi({
     ...inner,
     roster,
@@ -199,7 +197,7 @@ function buildApi(
     hidesLastSeen: config.lastSeen === 'hide',
     failures: () => health.failures,
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
-    maxFriends,
+    maxFriends: () => config.maxFriends,
     watchersOf: (user) => fanout.watchersOf(user),
     authenticator,
     messages,
@@ -212,7 +210,7 @@ function buildApi(
       machineName: hostname(),
       isLoopback: isLoopback(host),
       isOpen: auth === 'open',
-      listed: origins,
+      listed: () => context.origins,
     }),
     pages,
     clock,
@@ -231,12 +229,18 @@ function buildTcpXml(
   return new TcpXml({
     ...gate,
     asksForToken: config.tcpAuth === 'token',
-    allowed: context.tcpAllowed,
-    trustedProxies: context.trustedProxies,
+    get allowed() {
+      return context.tcpAllowed;
+    },
+    get trustedProxies() {
+      return context.trustedProxies;
+    },
     tls: context.tls,
     tlsMode: config.tcpTls,
     frameMs: config.frameMs,
-    maxUsers: config.maxPerConnection,
+    get maxUsers() {
+      return config.maxPerConnection;
+    },
     intake,
     clock,
     encoding,

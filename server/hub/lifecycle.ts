@@ -3,6 +3,7 @@
  * order. Decides nothing about users.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Config } from '../config/config.ts';
 import type { Moment } from '../lib/time/clock.ts';
 import type { Logger } from '../lib/log/log.ts';
 import { STALL_MS, StallClock } from '../lib/time/stall-clock.ts';
@@ -19,6 +20,7 @@ import { Descriptors } from './descriptors.ts';
 import { startForgettingTombstones } from './storage/forget-tombstones.ts';
 import { listenHttp, listenTcp, startPolling } from './ports.ts';
 import { keepSureUntil, startRetryingStorage } from './storage/open-storage.ts';
+import { reload } from './reload.ts';
 import { writeAll } from './storage/stored-users.ts';
 
 export interface Hub {
@@ -33,6 +35,11 @@ export interface Hub {
   readonly sessions: string;
   /** Shortages of the machine for these settings. */
   readonly warnings: readonly string[];
+  /**
+   * Applies the live settings of `next` (`isLive` in config/settings.ts), and reads the certificate again. The log names
+   * what changed and what only a restart applies. If a setting cannot be applied, all stay as they are.
+   */
+  reload(next: Config): Promise<void>;
   /** Stops the hub and stores everything that must survive a restart. A second call returns the same promise. */
   stop(): Promise<void>;
   /**
@@ -139,6 +146,7 @@ export async function serve(context: HubContext, parts: Parts, adapters: Adapter
     storage: storage.isDurable ? `SQLite in ${config.data}` : 'in memory: gone when the hub stops',
     sessions: describeMaxSessions(context),
     warnings: descriptors?.warnings ?? [],
+    reload: (next) => reload(context, next),
     stop: () => stops.run(),
     drain: () => (stops.hasBegun ? stops.run() : (drained ??= drainAndStop())),
   };

@@ -17,7 +17,7 @@ export interface FriendsRoutesOptions {
   readonly roster: Pick<Roster, 'load' | 'friendsOf'>;
   readonly edit: ListEdits['edit'];
   /** Maximum for one user. */
-  readonly maxFriends: number;
+  readonly maxFriends: () => number;
   readonly onRefused: (reason: RefusalReason) => void;
 }
 
@@ -112,7 +112,7 @@ function commit(
       return answer(edited.added);
     }
     onRefused('friends');
-    return problem(409, `friends: ${edited.full} may have at most ${maxFriends}, so nothing was changed`);
+    return problem(409, `friends: ${edited.full} may have at most ${maxFriends()}, so nothing was changed`);
   });
 }
 
