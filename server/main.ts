@@ -38,6 +38,11 @@ const otherCommands = {
     help: 'lists the rules of webhooks, tests a receiver, and replays dead events',
     load: () => import('../client/cli/commands/webhooks.ts'),
   },
+  backup: {
+    help: 'copies the data of a hub into FILE, also while the hub runs',
+    load: () => import('./operator/backup.ts'),
+  },
+  restore: { help: 'puts a backup into the data folder', load: () => import('./operator/restore.ts') },
   demo: {
     help: 'simulates users, on the running hub or on one that it starts',
     load: () => import('../client/cli/demo/demo.ts'),
