@@ -43,6 +43,11 @@ const otherCommands = {
     load: () => import('./operator/backup.ts'),
   },
   restore: { help: 'puts a backup into the data folder', load: () => import('./operator/restore.ts') },
+  doctor: {
+    help: 'checks the settings, ports, certificate, data folder and limits of this machine',
+    load: () => import('./operator/doctor/doctor.ts'),
+  },
+  token: { help: 'signs a token for USER with HUB_JWT_SECRET', load: () => import('./operator/token.ts') },
   demo: {
     help: 'simulates users, on the running hub or on one that it starts',
     load: () => import('../client/cli/demo/demo.ts'),

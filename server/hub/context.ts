@@ -17,7 +17,7 @@ import type { Clock } from '../lib/time/clock.ts';
 import type { Rate } from '../lib/time/token-bucket.ts';
 import { noStalls, StallClock, type Stalls } from '../lib/time/stall-clock.ts';
 import { systemClock } from '../lib/time/system-clock.ts';
-import type { Logger } from '../lib/log/log.ts';
+import { createLog, type Logger } from '../lib/log/log.ts';
 import { openTlsFiles, type TlsFiles } from '../lib/net/tls-files.ts';
 import { StartError } from '../lib/start-error.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
@@ -121,9 +121,9 @@ export async function openContext(given: Config, options: HubOptions, onStop: On
     interrupted,
     onStop,
     applyLive: (next) => {
-      // Also reads what only a restart applies, because a wrong value would stop that start.
+      // Also checks what only a restart applies, because a wrong value would stop that start.
+      checkSettings(next);
       const nextTables = readTables(next);
-      buildAuthenticator(next, clock, log);
       const merged = { ...config, ...liveSettingsOf(next) };
       // A new authenticator has verified no token yet, so it is built only if it differs.
       const differs = authSettings.some((field) => merged[field] !== config[field]);
@@ -154,6 +154,12 @@ function createClock(log: Logger): StallClock {
 function drawKey(): SessionIdKey {
   const key = randomBytes(16);
   return [key.readUInt32LE(0), key.readUInt32LE(4), key.readUInt32LE(8), key.readUInt32LE(12)];
+}
+
+/** Checks the values that `readConfig` leaves to others. @throws {StartError} with one sentence that names the setting. */
+export function checkSettings(config: Config): void {
+  readTables(config);
+  buildAuthenticator(config, systemClock, createLog('silent'));
 }
 
 type Tables = Pick<HubContext, 'codes' | 'names' | 'encoding' | 'tcpAllowed' | 'trustedProxies' | 'origins'>;

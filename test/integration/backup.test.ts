@@ -57,16 +57,16 @@ test('a backup under load, restored elsewhere, has all friends, and no version b
   watcher.send({ type: 'watch', users });
   await watcher.next('snapshot');
 
-  let isOver = false;
+  const load = { isOver: false };
   const changes = users.map(async (user) => {
-    for (let n = 0; !isOver; n++) {
+    for (let n = 0; !load.isOver; n++) {
       const status = n % 3 === 2 ? 'offline' : 'online';
       expect((await request('POST', 'v1/heartbeat', { user, status, text: `${n}`, ttlMs: 60_000 })).status).toBe(200);
     }
   });
   const befriended: string[] = [];
   const edits = (async () => {
-    for (let n = 0; !isOver; n++) {
+    for (let n = 0; !load.isOver; n++) {
       const friend = `f${n}`;
       expect((await request('PUT', `v1/users/u0/friends/${friend}`)).status).toBe(204);
       befriended.push(friend);
@@ -78,7 +78,7 @@ test('a backup under load, restored elsewhere, has all friends, and no version b
   expect(backup).toMatchObject({ code: 0, stderr: '' });
   expect(backup.stdout).toMatch(/^backed up .* users, \d+ entries of friend lists, [\d.]+ MB\n$/);
   await expect.poll(() => befriended.length, { interval: 10, timeout: 20_000 }).toBeGreaterThan(before.length);
-  isOver = true;
+  load.isOver = true;
   await Promise.all([...changes, edits]);
 
   expect(await runRestore(at('hub.backup'), '--data', at('elsewhere'))).toEqual(OK);

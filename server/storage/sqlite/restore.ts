@@ -52,8 +52,8 @@ export function restore(file: string, data: string, mayReplace: boolean): Restor
   }
 }
 
-/** Returns up to which version the replaced database may have issued; 0 if there is none, or it cannot be read. */
-function ceilingOf(file: string): number {
+/** Returns up to which version a database may have issued; 0 if there is none, or it cannot be read. */
+export function ceilingOf(file: string): number {
   if (!existsSync(file)) return 0;
   let db;
   try {
