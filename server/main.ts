@@ -38,6 +38,14 @@ const otherCommands = {
     help: 'lists the rules of webhooks, tests a receiver, and replays dead events',
     load: () => import('../client/cli/commands/webhooks.ts'),
   },
+  tail: {
+    help: 'prints every change of all users, with its cause',
+    load: () => import('../client/cli/commands/tail.ts'),
+  },
+  top: {
+    help: 'shows users, sessions, rates and delays of a hub, live',
+    load: () => import('../client/cli/commands/top.ts'),
+  },
   backup: {
     help: 'copies the data of a hub into FILE, also while the hub runs',
     load: () => import('./operator/backup.ts'),
