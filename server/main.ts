@@ -56,6 +56,10 @@ const otherCommands = {
     load: () => import('./operator/doctor/doctor.ts'),
   },
   token: { help: 'signs a token for USER with HUB_JWT_SECRET', load: () => import('./operator/token.ts') },
+  conformance: {
+    help: 'checks any hub against the rules of PROTOCOL.md',
+    load: () => import('../client/cli/commands/conformance.ts'),
+  },
   demo: {
     help: 'simulates users, on the running hub or on one that it starts',
     load: () => import('../client/cli/demo/demo.ts'),
