@@ -7,9 +7,12 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../server/operator/doctor/doctor.ts';
 import type { Finding } from '../../server/operator/doctor/finding.ts';
+import { createClient } from '@redis/client';
 import { testIo } from '../support/cli-io.ts';
 import { freePort } from '../support/hub-process.ts';
 import { startTestHub } from '../support/hub.ts';
+import { needing } from '../support/needs.ts';
+import { RedisServer } from '../support/redis/redis-server.ts';
 
 let folder: string;
 let ports: { HUB_PORT: string; HUB_TCP_PORT: string };
@@ -84,7 +87,7 @@ describe('settings:', () => {
     [{ HUB_PORT: 'eighty' }, 'HUB_PORT'],
     [{ HUB_ORIGINS: 'chat.example' }, 'HUB_ORIGINS'],
     [{ HUB_AUTH: 'jwt' }, 'HUB_JWT_SECRET'],
-    [{ HUB_REDIS_URL: 'redis://127.0.0.1' }, 'HUB_REDIS_URL'],
+    [{ HUB_DATABASE_URL: 'postgres://127.0.0.1' }, 'HUB_DATABASE_URL'],
   ])('%j stops a start, so it is an error', async (settings, named) => {
     const { level, says } = await findingOf('settings', settings);
     expect(level).toBe('error');
@@ -205,6 +208,32 @@ describe('the machine:', () => {
     expect(sound.says).toMatch(/CN=.* expires in \d+ days, on /);
     expect(await findingOf('tls', pair('first.crt.pem', 'second.key.pem'))).toMatchObject({ level: 'error' });
     expect(await findingOf('tls', pair('none.pem', 'first.key.pem'))).toMatchObject({ level: 'error' });
+  });
+});
+
+describe('the Redis of a cluster,', () => {
+  test('if nobody listens there or the URL has another form, is an error', async () => {
+    const nobody = await findingOf('redis', { HUB_REDIS_URL: `redis://:secret@127.0.0.1:${await freePort()}` });
+    expect([nobody.level, nobody.says]).toEqual(['error', expect.stringContaining('start Redis there') as string]);
+    expect(nobody.says).not.toContain('secret');
+    expect(await findingOf('redis', { HUB_REDIS_URL: '127.0.0.1' })).toMatchObject({ level: 'error' });
+  });
+
+  describe('if it runs,', needing('redis-server'), () => {
+    let redis: RedisServer | undefined;
+    afterEach(() => redis?.close());
+
+    test('is ok and left unchanged, and one that drops keys is an error', async () => {
+      redis = await RedisServer.start();
+      const { level, says } = await findingOf('redis', { HUB_REDIS_URL: redis.url });
+      expect([level, says]).toEqual(['ok', expect.stringMatching(/answers, version \d/) as string]);
+      const client = createClient({ url: redis.url });
+      await client.connect();
+      expect(await client.dbSize()).toBe(0);
+      await client.configSet('maxmemory-policy', 'allkeys-lru');
+      client.destroy();
+      expect(await findingOf('redis', { HUB_REDIS_URL: redis.url })).toMatchObject({ level: 'error' });
+    });
   });
 });
 

@@ -39,7 +39,7 @@ const table: Readonly<Record<string, Room>> = {
   main: { rooms: ['config', 'hub', 'operator', 'client/cli'], node: true },
   // Commands that work on this machine's settings, data and ports instead of asking a hub.
   operator: {
-    rooms: ['config', 'auth', 'hub', 'sockets', 'storage/sqlite', 'webhooks', 'client/cli', 'shared'],
+    rooms: ['config', 'auth', 'hub', 'sockets', 'storage/sqlite', 'webhooks', 'cluster', 'client/cli', 'shared'],
     packages: ['jose'],
     node: true,
   },

@@ -7,11 +7,12 @@ import { EXIT_FAILED, EXIT_OK, say, type Io } from '../../../client/cli/terminal
 import { harmless } from '../../../client/cli/terminal/terminal-text.ts';
 import { ok, type Result } from '../../../shared/result.ts';
 import { readOwnSettings, settingsFlags, settingsHelp } from '../own-settings.ts';
+import { checkCluster } from './check-cluster.ts';
 import { checkData } from './check-data.ts';
 import { checkCertificate, checkClock, checkDescriptors, checkEngine } from './check-machine.ts';
 import { checkPorts, isHubThere } from './check-ports.ts';
 import { checkFile, checkProxy, checkValues, checkWebhooks } from './check-settings.ts';
-import { asFinding, fine, type Finding } from './finding.ts';
+import { asFinding, type Finding } from './finding.ts';
 
 const help = [
   'presence-hub doctor [--json]    checks the settings of this machine’s hub, and what the hub needs to run',
@@ -56,7 +57,7 @@ async function findAll(given: CommandLine<typeof flags>['flags'], env: Io['env']
     ...checkData(config, isRunning),
     checkProxy(config),
     ...checkWebhooks(config),
-    fine('cluster', 'one process: this version uses neither Redis nor PostgreSQL'),
+    ...(await checkCluster(config)),
   ];
 }
 
