@@ -181,15 +181,19 @@ function buildIntake(
   { users, presence, writeBehind, peers }: Core,
   onChange: readonly ChangeListener[],
 ) {
-  const { config, clock, maxSessionsTotal, refusals } = context;
+  const { config, clock, refusals } = context;
   return new Intake({
     users,
     presence,
     peers,
     clock,
     onChange,
-    maxSessions: config.maxSessions,
-    maxSessionsTotal,
+    get maxSessions() {
+      return config.maxSessions;
+    },
+    get maxSessionsTotal() {
+      return context.maxSessionsTotal;
+    },
     unsavedCount: () => writeBehind.unsavedCount,
     onRefused: (reason) => {
       refusals[reason]++;
@@ -207,11 +211,10 @@ function buildActions(
   const { config, clock, stalls, sessionIds, onStop } = context;
   const { storage, users, ownLedger, journal, keep, clusterParts } = core;
   const { store, health, scrubber } = storage;
-  const { maxFriends } = config;
   const edits = buildListEdits(context, storage, fanout, turns);
   const { reports } = fanout;
-  const blocks = { store, users, keep, ledger: ownLedger, reports, clock, maxBlocks: maxFriends };
-  const clusterBlocks = clusterParts?.blocks(maxFriends);
+  const blocks = { store, users, keep, ledger: ownLedger, reports, clock, limits: config };
+  const clusterBlocks = clusterParts?.blocks(config);
   const explainHere = (user: string) => explain({ sessionIds, clock, stalls, users, journal }, user);
   const kickHere = (user: string, session: string) => kick({ sessionIds, users, intake }, user, session);
   const sessions = clusterParts?.sessions({ users, explain: explainHere, kick: kickHere });

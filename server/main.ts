@@ -21,7 +21,7 @@ import { systemClock } from './lib/time/system-clock.ts';
 import { LineSink } from './lib/log/line-sink.ts';
 import { createLog, droppedLogLines, stderrLines, type Logger } from './lib/log/log.ts';
 import { QuietLog } from './lib/log/quiet-log.ts';
-import { handleSignals } from './lib/signals.ts';
+import { handleSignals, watchTerminal } from './lib/signals.ts';
 import { StartError } from './lib/start-error.ts';
 
 const STOP_WITHIN_MS = 2000;
@@ -51,6 +51,28 @@ const otherCommands = {
   webhooks: {
     help: 'lists the rules of webhooks, tests a receiver, and replays dead events',
     load: () => import('../client/cli/commands/webhooks.ts'),
+  },
+  tail: {
+    help: 'prints every change of all users, with its cause',
+    load: () => import('../client/cli/commands/tail.ts'),
+  },
+  top: {
+    help: 'shows users, sessions, rates and delays of a hub, live',
+    load: () => import('../client/cli/commands/top.ts'),
+  },
+  backup: {
+    help: 'copies the data of a hub into FILE, also while the hub runs',
+    load: () => import('./operator/backup.ts'),
+  },
+  restore: { help: 'puts a backup into the data folder', load: () => import('./operator/restore.ts') },
+  doctor: {
+    help: 'checks the settings, ports, certificate, data folder and limits of this machine',
+    load: () => import('./operator/doctor/doctor.ts'),
+  },
+  token: { help: 'signs a token for USER with HUB_JWT_SECRET', load: () => import('./operator/token.ts') },
+  conformance: {
+    help: 'checks any hub against the rules of PROTOCOL.md',
+    load: () => import('../client/cli/commands/conformance.ts'),
   },
   demo: {
     help: 'simulates users, on the running hub or on one that it starts',
@@ -111,7 +133,20 @@ async function serve(args: readonly string[]): Promise<void> {
   const ending = new AbortController();
   const { signal: interrupted } = ending;
   const starting = import('./hub.ts').then(({ startHub }) => startHub(config, { log, droppedLogLines, interrupted }));
-  stopOnSignals(starting, () => ending.abort(), config.drainMs, log);
+  let { drainMs } = config;
+  const reload = async (): Promise<void> => {
+    const again = readSettingsOf(flags);
+    if (!again.ok) {
+      log.error(`nothing was reloaded: ${again.problem}; the settings of before stay in use`);
+      return;
+    }
+    for (const warning of again.value.warnings) if (!warnings.includes(warning)) log.warn(warning);
+    const hub = await starting.catch(() => undefined);
+    if (hub === undefined) return; // `serve` reports why
+    await hub.reload(again.value.config);
+    ({ drainMs } = again.value.config);
+  };
+  stopOnSignals(starting, { interruptStart: () => ending.abort(), drainMs: () => drainMs, reload }, log);
   try {
     const hub = await starting;
     say(describeStart(hub, config, warnings));
@@ -123,8 +158,12 @@ async function serve(args: readonly string[]): Promise<void> {
   }
 }
 
+function readSettingsOf(flags: ConfigSources['flags']): Result<Settings> {
+  return readConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+}
+
 function readSettings(flags: ConfigSources['flags']): Settings {
-  const settings = readConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+  const settings = readSettingsOf(flags);
   return settings.ok ? settings.value : fail(settings.problem);
 }
 
@@ -168,11 +207,20 @@ function describeAuth({ auth, adminToken, tcpAuth }: Config): string {
   return `jwt: a token says who it is${tcpAuth === 'none' ? ', but not over TCP (HUB_TCP_AUTH=none)' : ''}`;
 }
 
+interface SignalActions {
+  readonly interruptStart: () => void;
+  readonly drainMs: () => number;
+  readonly reload: () => Promise<void>;
+}
+
 /**
- * SIGTERM drains the hub. SIGINT and SIGHUP stop it at once, also during a drain. A repeated signal changes nothing,
- * because npm forwards a second one and an impatient operator sends more.
+ * SIGTERM drains the hub. SIGINT stops it at once, also during a drain. SIGHUP reloads the settings, unless the terminal
+ * of the hub was closed. A repeated signal to end changes nothing, because npm forwards a second one and an impatient
+ * operator sends more.
  */
-function stopOnSignals(starting: Promise<Hub>, interruptStart: () => void, drainMs: number, log: Logger): void {
+function stopOnSignals(starting: Promise<Hub>, { interruptStart, drainMs, reload }: SignalActions, log: Logger): void {
+  const isTerminalGone = watchTerminal();
+  let reloading = Promise.resolve();
   let isDraining = false;
   let isStopping = false;
   const endWithin = (ms: number, end: (hub: Hub) => Promise<void>) => {
@@ -192,10 +240,13 @@ function stopOnSignals(starting: Promise<Hub>, interruptStart: () => void, drain
   process.on('SIGTERM', () => {
     if (isDraining || isStopping) return;
     isDraining = true;
-    endWithin(drainMs + STOP_WITHIN_MS, (hub) => hub.drain());
+    endWithin(drainMs() + STOP_WITHIN_MS, (hub) => hub.drain());
   });
   process.on('SIGINT', stop);
-  process.on('SIGHUP', stop);
+  process.on('SIGHUP', () => {
+    if (isTerminalGone()) stop();
+    else if (!isDraining && !isStopping) reloading = reloading.then(reload).catch(failOnBug);
+  });
   const quiet = new QuietLog(systemClock);
   handleSignals(process, {
     stop,

@@ -18,8 +18,8 @@ export interface BlockOptions {
   readonly ledger: Pick<OwnLedger, 'freeze' | 'versionAfter'>;
   readonly reports: Reports;
   readonly clock: Clock;
-  /** Maximum for one user. */
-  readonly maxBlocks: number;
+  /** A user may block as many others as it may have friends. */
+  readonly limits: { readonly maxFriends: number };
 }
 
 /**
@@ -28,13 +28,13 @@ export interface BlockOptions {
  * storage fails, and then nothing has changed. A block that is already set succeeds.
  */
 export async function block(options: BlockOptions, user: string, other: string): Promise<boolean> {
-  const { store, users, ledger, reports, clock, maxBlocks } = options;
+  const { store, users, ledger, reports, clock, limits } = options;
   const blocker = users.peek(user);
   // Otherwise the next run could have the block, but not the user that it hides.
   users.ensureStored(blocker);
   const { hiddenFrom } = blocker;
   if (hiddenFrom?.has(other) === true) return true;
-  if ((hiddenFrom?.size ?? 0) >= maxBlocks) return false;
+  if ((hiddenFrom?.size ?? 0) >= limits.maxFriends) return false;
   const wasVisible = isVisible(blocker.fold);
   // If the user is already offline, that change predates the block, so it is sent. Other pending changes are dropped
   // for the blocked viewer.

@@ -14,7 +14,7 @@ interface RosterEditsOptions {
   >;
   readonly fanout: Pick<Fanout, 'beginListEdit'>;
   readonly turns: TurnBudget;
-  readonly maxFriends: number;
+  readonly limits: { readonly maxFriends: number };
   /** The hub clock. */
   readonly now: () => number;
   /** Reports that the rows of a committed edit cannot be stored now, or can be again (undefined). */
@@ -99,9 +99,9 @@ export class RosterEdits implements ListEdits {
   }
 
   async #commit(edit: RosterEdit): Promise<Committed | { readonly full: string }> {
-    const { roster, fanout, maxFriends, now } = this.#options;
+    const { roster, fanout, limits, now } = this.#options;
     if (roster.isUnsettled) await this.#run(roster.settleInParts(), EDGE_COST);
-    const full = await this.#run(roster.overfullInParts(edit, maxFriends), 1);
+    const full = await this.#run(roster.overfullInParts(edit, limits.maxFriends), 1);
     if (full !== undefined) return { full };
     const atMs = now();
     const editing = fanout.beginListEdit(atMs, this.#ownersIn(edit));

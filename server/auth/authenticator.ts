@@ -47,7 +47,7 @@ export type TokenFault =
   | 'subject';
 
 export interface Authenticator {
-  /** The identity of a client without a token; null if a token is required. */
+  /** The identity of a client without a token; null if a token is required. A reload of the settings may change it. */
   readonly withoutToken: Identity | null;
   /**
    * Never rejects. `address` is the client's, which is charged if the token is bad. `why` is for the hub's log only and
@@ -90,7 +90,9 @@ export function createOpenWithTokens(adminTokens: string | null, metricsTokens: 
 /** Wraps an authenticator and explains to the operator why tokens are refused. */
 export function explaining(authenticator: Authenticator, explain: ExplainRefusal): Authenticator {
   return {
-    withoutToken: authenticator.withoutToken,
+    get withoutToken() {
+      return authenticator.withoutToken;
+    },
     verify: async (token, address) => {
       const verdict = await authenticator.verify(token, address);
       if (!verdict.ok) {

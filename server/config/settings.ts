@@ -23,6 +23,8 @@ export interface Setting<T, Name extends string = string> {
   /** The default. undefined: none, and the field is null. */
   readonly fallback: T | undefined;
   readonly help: string;
+  /** Whether SIGHUP applies a change of it in the file HUB_CONFIG. Any other setting needs a restart. */
+  readonly isLive: boolean;
 }
 
 /** A setting of a part that does not exist yet. Values that do not ask for that part are accepted, others are refused. */
@@ -49,11 +51,13 @@ const settingsByField = {
   tcpEncoding: setting('HUB_TCP_ENCODING', text, 'utf-8', 'encoding of frames that declare none'),
   tcpNames: optional('HUB_TCP_NAMES', text, 'names of the fields in a frame'),
   codes: optional('HUB_CODES', text, 'legacy integers, such as online=1,away=2|12,busy=3'),
-  logLevel: setting(
-    'HUB_LOG_LEVEL',
-    choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
-    'info',
-    'fatal, error, warn, info, debug, trace or silent',
+  logLevel: live(
+    setting(
+      'HUB_LOG_LEVEL',
+      choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+      'info',
+      'fatal, error, warn, info, debug, trace or silent',
+    ),
   ),
   pollFile: optional('HUB_POLL', text, 'a JSON file of targets that the hub polls'),
   sqliteSync: setting(
@@ -68,28 +72,28 @@ const settingsByField = {
     'open',
     'open: everyone is admin, for your own machine; jwt: tokens say who a client is',
   ),
-  jwtSecret: optional('HUB_JWT_SECRET', text, 'secret of HS256 tokens, at least 32 bytes'),
-  jwksUrl: optional('HUB_JWKS_URL', text, 'URL of the issuer’s keys, instead of a secret'),
-  jwtIssuer: optional('HUB_JWT_ISSUER', text, 'the iss that tokens must have'),
-  jwtAudience: optional('HUB_JWT_AUDIENCE', text, 'the aud that tokens must have'),
-  adminToken: optional(
-    'HUB_ADMIN_TOKEN',
-    text,
-    'a static bearer token with the scope admin; several, separated by commas',
+  jwtSecret: live(optional('HUB_JWT_SECRET', text, 'secret of HS256 tokens, at least 32 bytes')),
+  jwksUrl: live(optional('HUB_JWKS_URL', text, 'URL of the issuer’s keys, instead of a secret')),
+  jwtIssuer: live(optional('HUB_JWT_ISSUER', text, 'the iss that tokens must have')),
+  jwtAudience: live(optional('HUB_JWT_AUDIENCE', text, 'the aud that tokens must have')),
+  adminToken: live(
+    optional('HUB_ADMIN_TOKEN', text, 'a static bearer token with the scope admin; several, separated by commas'),
   ),
-  metricsToken: optional(
-    'HUB_METRICS_TOKEN',
-    text,
-    'a static bearer token that reads only /metrics; several, separated by commas',
+  metricsToken: live(
+    optional('HUB_METRICS_TOKEN', text, 'a static bearer token that reads only /metrics; several, separated by commas'),
   ),
   tcpAuth: optional(
     'HUB_TCP_AUTH',
     choice('none', 'token'),
     'whether a user’s first frame needs a token; default: token with jwt, otherwise none',
   ),
-  tcpAllow: setting('HUB_TCP_ALLOW', text, '', 'addresses that may use TCP, such as 10.0.0.0/8,::1; default: all'),
-  origins: setting('HUB_ORIGINS', text, '', 'other origins whose pages may connect, separated by commas'),
-  trustProxy: setting('HUB_TRUST_PROXY', text, '', 'addresses of proxies whose X-Forwarded-For and PROXY header count'),
+  tcpAllow: live(
+    setting('HUB_TCP_ALLOW', text, '', 'addresses that may use TCP, such as 10.0.0.0/8,::1; default: all'),
+  ),
+  origins: live(setting('HUB_ORIGINS', text, '', 'other origins whose pages may connect, separated by commas')),
+  trustProxy: live(
+    setting('HUB_TRUST_PROXY', text, '', 'addresses of proxies whose X-Forwarded-For and PROXY header count'),
+  ),
   tlsCert: optional('HUB_TLS_CERT', text, 'file of the certificate and its chain, PEM'),
   tlsKey: optional('HUB_TLS_KEY', text, 'file of its private key, PEM'),
   tcpTls: setting(
@@ -105,22 +109,26 @@ const settingsByField = {
     'show',
     'hide: only admins see lastSeen, and since of offline users',
   ),
-  maxConnections: setting('HUB_MAX_CONNECTIONS', count, 100_000, 'connections in total, TCP and WebSocket'),
-  maxPerAddress: setting('HUB_MAX_PER_ADDRESS', count, 20_000, 'connections of one address'),
-  maxPerConnection: setting('HUB_MAX_PER_CONNECTION', count, 20_000, 'users of one TCP connection'),
-  maxSessions: setting('HUB_MAX_SESSIONS', count, 50, 'sessions of one user, and observers of one user'),
-  maxSessionsTotal: optional(
-    'HUB_MAX_SESSIONS_TOTAL',
-    count,
-    'sessions of all users; default: as many as fit into half of the heap, printed at start',
+  maxConnections: live(setting('HUB_MAX_CONNECTIONS', count, 100_000, 'connections in total, TCP and WebSocket')),
+  maxPerAddress: live(setting('HUB_MAX_PER_ADDRESS', count, 20_000, 'connections of one address')),
+  maxPerConnection: live(setting('HUB_MAX_PER_CONNECTION', count, 20_000, 'users of one TCP connection')),
+  maxSessions: live(setting('HUB_MAX_SESSIONS', count, 50, 'sessions of one user, and observers of one user')),
+  maxSessionsTotal: live(
+    optional(
+      'HUB_MAX_SESSIONS_TOTAL',
+      count,
+      'sessions of all users; default: as many as fit into half of the heap, printed at start',
+    ),
   ),
-  maxWatches: setting('HUB_MAX_WATCHES', count, 10_000, 'users and friend lists watched by one connection'),
-  maxFriends: setting('HUB_MAX_FRIENDS', count, 10_000, 'friends of one user, and users it blocks'),
-  messagesPerS: setting(
-    'HUB_MESSAGES_PER_S',
-    count,
-    200,
-    'messages per second of a connection (TCP: of each user on it), with a burst of ten times as many',
+  maxWatches: live(setting('HUB_MAX_WATCHES', count, 10_000, 'users and friend lists watched by one connection')),
+  maxFriends: live(setting('HUB_MAX_FRIENDS', count, 10_000, 'friends of one user, and users it blocks')),
+  messagesPerS: live(
+    setting(
+      'HUB_MESSAGES_PER_S',
+      count,
+      200,
+      'messages per second of a connection (TCP: of each user on it), with a burst of ten times as many',
+    ),
   ),
   frameMs: setting(
     'HUB_FRAME_MS',
@@ -128,19 +136,21 @@ const settingsByField = {
     30_000,
     'how long a TCP connection may take for its first frame, and for any frame that it has begun',
   ),
-  maxQueuedBytes: setting(
-    'HUB_MAX_QUEUED_BYTES',
-    whole(65_536, 16_777_216),
-    4_194_304,
-    'bytes of answers that may wait for a WebSocket client that does not read them',
+  maxQueuedBytes: live(
+    setting(
+      'HUB_MAX_QUEUED_BYTES',
+      whole(65_536, 16_777_216),
+      4_194_304,
+      'bytes of answers that may wait for a WebSocket client that does not read them',
+    ),
   ),
-  slowMs: setting('HUB_SLOW_MS', duration, 60_000, 'how long a WebSocket client may read too slowly'),
+  slowMs: live(setting('HUB_SLOW_MS', duration, 60_000, 'how long a WebSocket client may read too slowly')),
   warmMs: optional(
     'HUB_WARM_MS',
     durationOrZero,
     'how long sessions from before a restart wait for their users; default: HUB_TIMEOUT_MS',
   ),
-  drainMs: setting('HUB_DRAIN_MS', durationOrZero, 5000, 'how long SIGTERM drains before the hub stops'),
+  drainMs: live(setting('HUB_DRAIN_MS', durationOrZero, 5000, 'how long SIGTERM drains before the hub stops')),
   doubtSessions: setting(
     'HUB_DOUBT_SESSIONS',
     count,
@@ -237,11 +247,12 @@ export function writtenDefault({ fallback }: AnySetting): string {
 
 /** Describes the settings and their flags for `--help`, with those that this version lacks last. */
 export function describeSettings(): string {
-  const line = (name: SettingName, help: string, fallback: string) =>
-    `  ${name.padEnd(22)} --${flagOf(name).padEnd(18)} ${help}${fallback === '' ? '' : ` (${fallback})`}`;
+  const line = (name: SettingName, help: string, fallback: string, mark = ' ') =>
+    `${mark} ${name.padEnd(22)} --${flagOf(name).padEnd(18)} ${help}${fallback === '' ? '' : ` (${fallback})`}`;
   return [
     'Settings: a flag, else the environment, else the file HUB_CONFIG, else the default',
-    ...Object.values(settings).map((one) => line(one.name, one.help, writtenDefault(one))),
+    '(*: SIGHUP applies a change in that file)',
+    ...Object.values(settings).map((one) => line(one.name, one.help, writtenDefault(one), one.isLive ? '*' : ' ')),
     '',
     'Not in this version yet (a value that asks for it stops the start)',
     ...laterSettings.map(({ name, help, accepts }) => line(name, help, accepts ?? '')),
@@ -254,7 +265,7 @@ function setting<const Name extends string, T>(
   fallback: NoInfer<T>,
   help: string,
 ): Setting<T, Name> & { readonly fallback: T } {
-  return { name, form, fallback, help };
+  return { name, form, fallback, help, isLive: false };
 }
 
 function optional<const Name extends string, T>(
@@ -262,5 +273,9 @@ function optional<const Name extends string, T>(
   form: Form<T>,
   help: string,
 ): Setting<T, Name> & { readonly fallback: undefined } {
-  return { name, form, fallback: undefined, help };
+  return { name, form, fallback: undefined, help, isLive: false };
+}
+
+function live<S extends { readonly isLive: boolean }>(one: S): S {
+  return { ...one, isLive: true };
 }

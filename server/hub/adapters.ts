@@ -132,9 +132,7 @@ function buildWsJson(
     codeOf: (status) => codes.codeOf(status),
     heartbeatMs: config.heartbeatMs,
     timeoutMs: config.timeoutMs,
-    maxWatches: config.maxWatches,
-    maxSessions: config.maxSessions,
-    slowMs: config.slowMs,
+    limits: config,
     loadFriends: (user) => storage.roster.load([user]),
     friendLookUp: (count) => friendLookUp(storage.roster, count),
     onWelcomed: (outbox) => {
@@ -191,10 +189,10 @@ function buildApi(
   metrics: Metrics,
   pages: string,
 ): Api {
-  const { config, clock, log, codes, origins } = context;
+  const { config, clock, log, codes } = context;
   const { fanout, intake, staleness, keep: keepLease, clusterParts } = inner;
   const { roster, health } = inner.storage;
-  const { host, auth, timeoutMs, warmMs, maxFriends } = config;
+  const { host, auth, timeoutMs, warmMs } = config;
   return createApi({
     ...inner,
     roster,
@@ -210,7 +208,7 @@ function buildApi(
     failures: () => [...health.failures, ...(clusterParts?.failures ?? [])],
     redis: () => clusterParts?.reachesRedis ?? null,
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
-    maxFriends,
+    maxFriends: () => config.maxFriends,
     watchersOf: (user) => fanout.watchersOf(user),
     authenticator,
     messages,
@@ -223,7 +221,7 @@ function buildApi(
       machineName: hostname(),
       isLoopback: isLoopback(host),
       isOpen: auth === 'open',
-      listed: origins,
+      listed: () => context.origins,
     }),
     pages,
     clock,
@@ -242,12 +240,18 @@ function buildTcpXml(
   return new TcpXml({
     ...gate,
     asksForToken: config.tcpAuth === 'token',
-    allowed: context.tcpAllowed,
-    trustedProxies: context.trustedProxies,
+    get allowed() {
+      return context.tcpAllowed;
+    },
+    get trustedProxies() {
+      return context.trustedProxies;
+    },
     tls: context.tls,
     tlsMode: config.tcpTls,
     frameMs: config.frameMs,
-    maxUsers: config.maxPerConnection,
+    get maxUsers() {
+      return config.maxPerConnection;
+    },
     intake,
     clock,
     encoding,

@@ -121,8 +121,8 @@ export class ClusterParts {
     return (this.#tails = new ClusterTails({ node, calls: this.calls, tails, nowMs: () => performance.now() }));
   }
 
-  blocks(maxBlocks: number): ClusterBlocks {
-    return new ClusterBlocks({ cluster: this.cluster, calls: this.calls, nowMs: () => performance.now(), maxBlocks });
+  blocks(limits: { readonly maxFriends: number }): ClusterBlocks {
+    return new ClusterBlocks({ cluster: this.cluster, calls: this.calls, nowMs: () => performance.now(), limits });
   }
 
   sessions({ users, explain, kick }: SessionsHere): ClusterSessions {

@@ -12,11 +12,12 @@ import { refusalReasons, type RefusalReason } from '../../shared/reasons.ts';
 import { encodingOf, type Encoding } from '../adapters/tcp-xml/frames/charset.ts';
 import { parseFieldNames, type FieldNames } from '../adapters/tcp-xml/frames/names.ts';
 import type { Config } from '../config/config.ts';
+import { settings } from '../config/settings.ts';
 import type { Clock } from '../lib/time/clock.ts';
 import type { Rate } from '../lib/time/token-bucket.ts';
 import { noStalls, StallClock, type Stalls } from '../lib/time/stall-clock.ts';
 import { systemClock } from '../lib/time/system-clock.ts';
-import type { Logger } from '../lib/log/log.ts';
+import { createLog, type Logger } from '../lib/log/log.ts';
 import { openTlsFiles, type TlsFiles } from '../lib/net/tls-files.ts';
 import { StartError } from '../lib/start-error.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
@@ -40,6 +41,7 @@ export interface HubOptions {
 export type OnStop = (end: () => void | Promise<void>) => void;
 
 export interface HubContext {
+  /** The settings that apply now. A reload changes some of them in place, so copy none that is live. */
   readonly config: Config;
   /** The name of this hub. It is new in each run, so that no session id outlives its run. */
   readonly node: string;
@@ -54,28 +56,37 @@ export interface HubContext {
   readonly names: FieldNames;
   readonly encoding: Encoding;
   readonly authenticator: Authenticator;
-  /** Addresses that may use TCP; null for all. */
+  /** Addresses that may use TCP; null for all. A reload replaces it and the next two. */
   readonly tcpAllowed: Cidrs | null;
   readonly trustedProxies: Cidrs;
   readonly origins: ReadonlySet<string>;
   /** The certificate of both ports; null without encryption. */
   readonly tls: TlsFiles | null;
-  /** Maximum sessions of all users. */
+  /** Maximum sessions of all users. A reload may change it. */
   readonly maxSessionsTotal: number;
   /** Rejected and ended connections by reason. */
   readonly refusals: Record<RefusalReason, number>;
   /** Aborted when the process is told to stop, so that a start stops waiting. */
   readonly interrupted: AbortSignal;
   readonly onStop: OnStop;
+  /**
+   * Applies the live settings of `next`, which must be sound as a whole. The others stay. If one cannot be applied, none
+   * is. @throws {StartError} with one sentence that names the setting.
+   */
+  readonly applyLive: (next: Config) => void;
 }
 
 /** @throws {StartError} with one sentence for the operator. */
-export async function openContext(config: Config, options: HubOptions, onStop: OnStop): Promise<HubContext> {
+export async function openContext(given: Config, options: HubOptions, onStop: OnStop): Promise<HubContext> {
   const { log, droppedLogLines = () => 0, interrupted = new AbortController().signal } = options;
   const clock = options.clock ?? createClock(log);
+  const config = { ...given };
   const tls = await openTls(config, log);
   onStop(() => tls?.stop());
   const node = `hub-${randomBytes(4).toString('hex')}`;
+  const { codes, names, encoding, ...firstTables } = readTables(config);
+  let tables = firstTables;
+  let authenticator = buildAuthenticator(config, clock, log);
   return {
     config,
     node,
@@ -84,14 +95,50 @@ export async function openContext(config: Config, options: HubOptions, onStop: O
     stalls: clock instanceof StallClock ? clock : noStalls,
     log,
     droppedLogLines,
-    ...readTables(config),
-    authenticator: buildAuthenticator(config, clock, log),
+    codes,
+    names,
+    encoding,
+    authenticator: {
+      get withoutToken() {
+        return authenticator.withoutToken;
+      },
+      verify: (token, address) => authenticator.verify(token, address),
+    },
+    get tcpAllowed() {
+      return tables.tcpAllowed;
+    },
+    get trustedProxies() {
+      return tables.trustedProxies;
+    },
+    get origins() {
+      return tables.origins;
+    },
     tls,
-    maxSessionsTotal: config.maxSessionsTotal ?? defaultMaxSessions(getHeapStatistics().heap_size_limit),
+    get maxSessionsTotal() {
+      return config.maxSessionsTotal ?? defaultMaxSessions(getHeapStatistics().heap_size_limit);
+    },
     refusals: zeroCounts(Object.keys(refusalReasons) as RefusalReason[]),
     interrupted,
     onStop,
+    applyLive: (next) => {
+      // Also checks what only a restart applies, because a wrong value would stop that start.
+      checkSettings(next);
+      const nextTables = readTables(next);
+      const merged = { ...config, ...liveSettingsOf(next) };
+      // A new authenticator has verified no token yet, so it is built only if it differs.
+      const differs = authSettings.some((field) => merged[field] !== config[field]);
+      if (differs) authenticator = buildAuthenticator(merged, clock, log);
+      tables = nextTables;
+      Object.assign(config, merged);
+    },
   };
+}
+
+/** The live settings that `buildAuthenticator` reads. The rate of bad tokens follows HUB_MESSAGES_PER_S only at a start. */
+const authSettings = ['jwtSecret', 'jwksUrl', 'jwtIssuer', 'jwtAudience', 'adminToken', 'metricsToken'] as const;
+
+function liveSettingsOf(config: Config): Partial<Config> {
+  return Object.fromEntries(Object.entries(config).filter(([field]) => settings[field]?.isLive === true));
 }
 
 function createClock(log: Logger): StallClock {
@@ -107,6 +154,12 @@ function createClock(log: Logger): StallClock {
 function drawKey(): SessionIdKey {
   const key = randomBytes(16);
   return [key.readUInt32LE(0), key.readUInt32LE(4), key.readUInt32LE(8), key.readUInt32LE(12)];
+}
+
+/** Checks the values that `readConfig` leaves to others. @throws {StartError} with one sentence that names the setting. */
+export function checkSettings(config: Config): void {
+  readTables(config);
+  buildAuthenticator(config, systemClock, createLog('silent'));
 }
 
 type Tables = Pick<HubContext, 'codes' | 'names' | 'encoding' | 'tcpAllowed' | 'trustedProxies' | 'origins'>;
@@ -145,9 +198,16 @@ function readCidrs(setting: string, text: string): Cidrs {
 /** A reloaded page with many watches, or a gateway that reconnects, sends a burst. */
 const BURST_SECONDS = 10;
 
-/** The message rate of one connection or one caller. */
-export function messageRate({ messagesPerS }: Config): Rate {
-  return { perS: messagesPerS, burst: BURST_SECONDS * messagesPerS };
+/** The message rate of one connection or one caller. It follows a reload of the settings. */
+export function messageRate(config: Config): Rate {
+  return {
+    get perS() {
+      return config.messagesPerS;
+    },
+    get burst() {
+      return BURST_SECONDS * config.messagesPerS;
+    },
+  };
 }
 
 /** Builds the authenticator. @throws {StartError} with one sentence that names the setting. */

@@ -102,7 +102,7 @@ export class Descriptors {
 }
 
 /** The soft limit, which Node.js raises to the hard one when it starts; undefined if it is unknown. */
-function readLimit(): number | 'none left' | undefined {
+export function readLimit(): number | 'none left' | undefined {
   try {
     const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? [];
     return soft === undefined ? undefined : Number(soft);

@@ -20,6 +20,7 @@ import { Descriptors } from './descriptors.ts';
 import { startForgettingTombstones } from './storage/forget-tombstones.ts';
 import { listenHttp, listenTcp, startPolling } from './ports.ts';
 import { keepSureUntil, startRetryingStorage, type Storage } from './storage/open-storage.ts';
+import { reload } from './reload.ts';
 import { writeAll } from './storage/stored-users.ts';
 
 export interface Hub {
@@ -34,6 +35,11 @@ export interface Hub {
   readonly sessions: string;
   /** Shortages of the machine for these settings. */
   readonly warnings: readonly string[];
+  /**
+   * Applies the live settings of `next` (`isLive` in config/settings.ts), and reads the certificate again. The log names
+   * what changed and what only a restart applies. If a setting cannot be applied, all stay as they are.
+   */
+  reload(next: Config): Promise<void>;
   /** Stops the hub and stores everything that must survive a restart. A second call returns the same promise. */
   stop(): Promise<void>;
   /**
@@ -140,6 +146,7 @@ export async function serve(context: HubContext, parts: Parts, adapters: Adapter
     storage: describeStorage(storage, config),
     sessions: describeMaxSessions(context),
     warnings: descriptors?.warnings ?? [],
+    reload: (next) => reload(context, next),
     stop: () => stops.run(),
     drain: () => (stops.hasBegun ? stops.run() : (drained ??= drainAndStop())),
   };

@@ -20,16 +20,16 @@ interface OpenedHttp {
 }
 
 export async function listenHttp(context: HubContext, { api, wsJson, admission }: Adapters): Promise<OpenedHttp> {
-  const { config, trustedProxies, refusals, tls } = context;
+  const { config, refusals, tls } = context;
   const { host, port } = config;
   const { engine, why, limit } = loadEngine(config.transport);
   const service: Service = {
     connections: admission,
-    isProxy: (peer) => !trustedProxies.isEmpty && trustedProxies.contains(peer),
+    isProxy: (peer) => !context.trustedProxies.isEmpty && context.trustedProxies.contains(peer),
     onLimitExceeded: (reason) => {
       refusals[reason]++;
     },
-    clientAddress: (peer, forwardedFor) => clientAddress(peer, forwardedFor, trustedProxies),
+    clientAddress: (peer, forwardedFor) => clientAddress(peer, forwardedFor, context.trustedProxies),
     http: (request) => api.answer(request),
     refuse: (status) => api.refuse(status),
     admit: (request) => api.admit(request),

@@ -6,7 +6,9 @@
  * SIGSYS and SIGTRAP, after which the state of the process is unknown; SIGTTOU, which a terminal would repeat forever
  * if it were caught; the real-time signals, which Node.js cannot catch. Node.js itself ignores SIGPIPE and SIGXFSZ.
  */
-import { constants } from 'node:os';
+import { closeSync, openSync } from 'node:fs';
+import { constants, platform } from 'node:os';
+import { isatty } from 'node:tty';
 
 /** Requests to end the process: from a keyboard, a watchdog, a power supply, or a limit on CPU time. */
 const endings = ['SIGQUIT', 'SIGABRT', 'SIGPWR', 'SIGXCPU', 'SIGBREAK'] as const;
@@ -25,6 +27,24 @@ const useless = [
   'SIGTSTP',
   'SIGTTIN',
 ] as const;
+
+/**
+ * Returns whether the process was started on a terminal that has since been closed. SIGHUP then means that nobody is
+ * left to use the program, as it does for every other program.
+ */
+export function watchTerminal(): () => boolean {
+  const wasOnTerminal = isatty(0);
+  return () => platform() === 'win32' || (wasOnTerminal && !hasTerminal());
+}
+
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 interface SignalSource {
   on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;

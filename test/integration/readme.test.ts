@@ -1,5 +1,5 @@
 /** Commands of README.md, run as they stand but for the port, the folder of the data and where the programs are. */
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -52,8 +52,6 @@ describe('the README', () => {
 
   it('turns on tokens and TLS, and watches with a token', async () => {
     const [serve = '', use = ''] = snippetsBelow('shared/SECURE-SETUP.md', 'On the internet', 'sh');
-    const [token = ''] = snippetsBelow('shared/SECURE-SETUP.md', 'On the internet', 'js');
-    writeFileSync(join(folder, 'token.mjs'), token);
     await start(serve).printed(/Ctrl-C stops/);
     await start(use).printed(/\t7\toffline/);
     expect(await run('bash', script('stat -c %a hub.env'), folder)).toBe('600\n');

@@ -194,7 +194,7 @@ describe.each(engines)('on the engine %s', (engine) => {
     }
   });
 
-  test.each(['SIGHUP', 'SIGINT'] as const)('%s stops within 2 s while clients are connected (L20)', async (signal) => {
+  test('SIGINT stops within 2 s while clients are connected (L20)', async () => {
     const tcpPort = await freePort();
     const hub = startHubProcess({ HUB_TRANSPORT: engine, HUB_TCP_PORT: String(tcpPort) });
     const webSocket = new WebSocket(startLine(await hub.started, 'websocket'));
@@ -205,7 +205,7 @@ describe.each(engines)('on the engine %s', (engine) => {
       new Promise((resolve) => webSocket.on('open', resolve)),
       new Promise((resolve) => tcp.on('connect', resolve)),
     ]);
-    const { code, ms } = await stop(hub, signal);
+    const { code, ms } = await stop(hub, 'SIGINT');
     expect(code).toBe(0);
     expect(ms).toBeLessThan(2000);
     await Promise.all([tcpEnded, webSocketEnded]);

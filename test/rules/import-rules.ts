@@ -36,7 +36,13 @@ const table: Readonly<Record<string, Room>> = {
   // Without zod, so that the SDK can use it.
   'shared/hub-time': { rooms: ['shared (types)'], node: false },
   shared: { rooms: [], packages: ['zod'], node: false },
-  main: { rooms: ['config', 'hub', 'client/cli'], node: true },
+  main: { rooms: ['config', 'hub', 'operator', 'client/cli'], node: true },
+  // Commands that work on this machine's settings, data and ports instead of asking a hub.
+  operator: {
+    rooms: ['config', 'auth', 'hub', 'sockets', 'storage/sqlite', 'webhooks', 'cluster', 'client/cli', 'shared'],
+    packages: ['jose'],
+    node: true,
+  },
   index: { rooms: ['config', 'hub'], node: false },
   hub: { rooms: ['every room'], node: true },
   config: { rooms: ['shared'], node: true },

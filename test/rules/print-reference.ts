@@ -157,9 +157,10 @@ function printMetrics(): string {
 
 function printSettings(): string {
   const rows = Object.values(settings).map((one) => {
-    return settingRow(one.name, writtenDefault(one), one.form.reference, one.help);
+    const row = settingRow(one.name, writtenDefault(one), one.form.reference, one.help);
+    return [...row, one.isLive ? 'applies' : ''];
   });
-  return table(settingHead, rows);
+  return table([...settingHead, 'SIGHUP'], rows);
 }
 
 function printLaterSettings(): string {

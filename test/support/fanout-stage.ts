@@ -191,7 +191,7 @@ export class FanoutStage {
     const { users, ledger, clock } = this.core;
     const { reports } = this.fanout;
     const keep = (): void => undefined;
-    const blocks = { store, users, keep, ledger, reports, clock, maxBlocks: 10_000 };
+    const blocks = { store, users, keep, ledger, reports, clock, limits: { maxFriends: 10_000 } };
     this.blocks = {
       block: (user, other) => block(blocks, user, other),
       unblock: (user, other) => unblock(blocks, user, other),

@@ -82,14 +82,21 @@ function sayingOf(message: HubMessage): string | undefined {
   return message.type === 'error' ? message.message : undefined;
 }
 
-function describeEnd(code: number, why: string, wasConnected: boolean, { token }: Pick<HubAccess, 'token'>): string {
+/** Describes why the hub ended a connection for good. */
+export function describeEnd(
+  code: number,
+  why: string,
+  wasConnected: boolean,
+  { token }: Pick<HubAccess, 'token'>,
+): string {
   if (code === 4401) return describeRefusal('unauthenticated', token, why);
   if (!wasConnected && code === 4403) return describeRefusal('forbidden', token, why);
   if (!wasConnected && code === 4400) return `the hub refused: ${why}`;
   return `the hub ended the connection (${code}): ${why}`;
 }
 
-function describeNobody(error: Error | undefined, http: string): string {
+/** Describes that the first connection found no hub. */
+export function describeNobody(error: Error | undefined, http: string): string {
   const answered = /^Unexpected server response: (\d+)$/.exec(error === undefined ? '' : describeError(error));
   if (answered !== null) return `the server at ${http} is not a hub (it answers /ws with ${answered[1] ?? ''})`;
   return describeNoHub(http, error);

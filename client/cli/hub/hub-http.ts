@@ -36,6 +36,8 @@ interface HubRequest {
   /** The path below the hub's address: `/v1/…`. */
   readonly path: string;
   readonly body?: unknown;
+  /** The answer is text, not JSON. */
+  readonly isText?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -45,7 +47,7 @@ export async function askHub(access: HttpAccess, request: HubRequest): Promise<H
   const token = access.token.read();
   if (!token.ok) return { kind: 'unreachable', problem: token.problem };
   const timeout = AbortSignal.timeout(ANSWER_WITHIN_MS);
-  const { method, path, body, signal } = request;
+  const { method, path, body, isText = false, signal } = request;
   try {
     const response = await fetch(`${access.http}${path}`, {
       method,
@@ -56,20 +58,26 @@ export async function askHub(access: HttpAccess, request: HubRequest): Promise<H
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    return await readAnswer(response, access.token, token.value, signal);
+    return await readAnswer(response, { source: access.token, sent: token.value, isText, signal });
   } catch (error) {
     return { kind: 'unreachable', problem: describeNoHub(access.http, error) };
   }
 }
 
+interface AnswerContext {
+  readonly source: TokenSource;
+  readonly sent: string | undefined;
+  readonly isText: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
 async function readAnswer(
   response: Response,
-  token: TokenSource,
-  sent: string | undefined,
-  signal: AbortSignal | undefined,
+  { source: token, sent, isText, signal }: AnswerContext,
 ): Promise<HubAnswer> {
-  const body = parseJson(await response.text());
   const { ok, status, headers } = response;
+  const text = await response.text();
+  const body = isText && ok ? text : parseJson(text);
   if (ok) {
     token.accepted();
     return { kind: 'ok', body };

@@ -2,8 +2,8 @@
  * The plotted data: the series of each measure, one point per scrape, for the last ten minutes. A failed scrape leaves
  * a gap, and no line crosses it. Has no timer and sends no requests.
  */
-import { measures, type Measure, type Values } from './measures.ts';
-import { Reading } from './reading.ts';
+import { measures, type Measure, type Values } from '../../ui/metrics/measures.ts';
+import { Reading } from '../../ui/metrics/reading.ts';
 
 export const WINDOW_MS = 10 * 60_000;
 /**

@@ -1,7 +1,7 @@
 /** Describes a plot in words, for screen readers. Pure. */
 import type { PlotData, Point } from './history.ts';
-import type { Measure } from './measures.ts';
-import { formatValue, type Unit } from './units.ts';
+import type { Measure } from '../../ui/metrics/measures.ts';
+import { formatValue, type Unit } from '../../ui/metrics/units.ts';
 
 /** "tcp-xml 42, between 40 and 50 in the last 3 minutes; ws-json 7, …". */
 export function summarise({ unit, isSparse }: Measure, { times, series }: PlotData): string {

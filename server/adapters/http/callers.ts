@@ -46,7 +46,6 @@ export interface Callers {
 }
 
 export function createCallers({ authenticator, messages, clock, onRefused, explainRefusal }: CallersOptions): Callers {
-  const { withoutToken } = authenticator;
   const rates = new CallerRates(messages, clock);
 
   const unauthenticated = (): HttpReply => {
@@ -81,6 +80,7 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
 
   return {
     identify: (request, isBulk) => {
+      const { withoutToken } = authenticator;
       // If every caller may do everything, a token can add nothing, so none is verified.
       if (withoutToken !== null && mayAdmin(withoutToken) && mayReadMetrics(withoutToken))
         return admit(withoutToken, request, isBulk);
@@ -98,7 +98,7 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
       if (caller !== undefined) rates.take(caller, units);
     },
     refuse: (identity) => {
-      if (identity === withoutToken) {
+      if (identity === authenticator.withoutToken) {
         const lacks = mayAdmin(identity)
           ? 'HUB_METRICS_TOKEN was refused: it asks for the metrics'
           : 'HUB_ADMIN_TOKEN was refused: what it asks for is an admin’s';

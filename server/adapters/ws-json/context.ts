@@ -20,6 +20,16 @@ import type { Session } from '../../presence/sessions/session.ts';
 import type { Socket } from '../../sockets/port.ts';
 import type { Observers } from './observers.ts';
 
+/** A reload of the settings may change them, so they must not be copied. */
+interface ClientLimits {
+  /** Maximum watches of one connection: users watched by id plus friend lists. */
+  readonly maxWatches: number;
+  /** Maximum sessions of one user, and also maximum observers of one user. */
+  readonly maxSessions: number;
+  /** How long a client may read too slowly. */
+  readonly slowMs: number;
+}
+
 /** The parts of the hub that connections need. */
 export interface WsJsonOptions {
   readonly authenticator: Authenticator;
@@ -27,14 +37,9 @@ export interface WsJsonOptions {
   readonly explainRefusal: ExplainRefusal;
   /** Message rate of one connection. */
   readonly messages: Rate;
-  /** Maximum watches of one connection: users watched by id plus friend lists. */
-  readonly maxWatches: number;
   /** Budget for long work in one turn of the loop. */
   readonly workTurns: Pick<TurnBudget, 'take'>;
-  /** Maximum sessions of one user, and also maximum observers of one user. */
-  readonly maxSessions: number;
-  /** How long a client may read too slowly. */
-  readonly slowMs: number;
+  readonly limits: ClientLimits;
   /** Makes the friend list of a user readable, see `Roster.load`. */
   readonly loadFriends: (user: string) => Promise<void> | undefined;
   /** Answers who is whose friend, prepared for that many users. Their lists must be loaded. */

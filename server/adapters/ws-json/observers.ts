@@ -4,17 +4,17 @@
  * counted.
  */
 export class Observers {
-  readonly #max: number;
+  readonly #limits: { readonly maxSessions: number };
   readonly #counts = new Map<string, number>();
 
-  constructor(max: number) {
-    this.#max = max;
+  constructor(limits: { readonly maxSessions: number }) {
+    this.#limits = limits;
   }
 
   /** @returns false, and counts nothing, if the user is at the limit. */
   enter(user: string): boolean {
     const count = this.#counts.get(user) ?? 0;
-    if (count >= this.#max) return false;
+    if (count >= this.#limits.maxSessions) return false;
     this.#counts.set(user, count + 1);
     return true;
   }

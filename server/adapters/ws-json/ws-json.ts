@@ -44,7 +44,7 @@ export class WsJson {
       ...options,
       penaltyBox: new PenaltyBox(),
       turns: new FairQueue({ clock: realTime(options.clock), afterTurn: setImmediate }),
-      observers: new Observers(options.maxSessions),
+      observers: new Observers(options.limits),
       lastTickAt: monoMs,
       scheduleTick: (connection, dueMs) => {
         this.#wheel.schedule(connection, dueMs);

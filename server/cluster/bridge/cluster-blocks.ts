@@ -12,8 +12,8 @@ export interface ClusterBlocksOptions {
   readonly cluster: HubCluster;
   readonly calls: Calls;
   readonly nowMs: () => number;
-  /** Maximum for one user. */
-  readonly maxBlocks: number;
+  /** A user may block as many others as it may have friends. */
+  readonly limits: { readonly maxFriends: number };
 }
 
 /** How long a change may take to be confirmed by all nodes. It is applied later, too. */
@@ -38,7 +38,7 @@ export class ClusterBlocks {
   async block(user: string, other: string): Promise<boolean> {
     await this.#options.cluster.peers.refresh([user]);
     const hidden = this.#recordOf(user)?.hidden;
-    if (hidden?.has(other) !== true && (hidden?.size ?? 0) >= this.#options.maxBlocks) return false;
+    if (hidden?.has(other) !== true && (hidden?.size ?? 0) >= this.#options.limits.maxFriends) return false;
     await this.#set(user, other, true);
     return true;
   }

@@ -81,7 +81,7 @@ export function buildListEdits(
   }
   if (storedRoster === null) throw new Error('there are no friend lists');
   const onHealth = (error: unknown): void => health.report('friend lists', error);
-  const edits = new RosterEdits({ roster: storedRoster, fanout, turns, maxFriends: config.maxFriends, now, onHealth });
+  const edits = new RosterEdits({ roster: storedRoster, fanout, turns, limits: config, now, onHealth });
   onStop(() => edits.stop());
   return edits;
 }

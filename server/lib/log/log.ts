@@ -6,7 +6,10 @@ import { stderr } from 'node:process';
 import { pino, type LevelWithSilent, type Logger as PinoLogger } from 'pino';
 import { LineSink } from './line-sink.ts';
 
-export type Logger = Pick<PinoLogger, 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'isLevelEnabled'>;
+export type Logger = Pick<
+  PinoLogger,
+  'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'isLevelEnabled' | 'level'
+>;
 
 /** One sink per process, so that lines of two logs do not mix. */
 let errors: LineSink | undefined;

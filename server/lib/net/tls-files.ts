@@ -79,6 +79,15 @@ export class TlsFiles {
     }, everyMs).unref();
   }
 
+  /** Like `check`, but reports an unsound pair again, even if it is the same as before. */
+  async checkAnew(): Promise<'replaced' | 'kept'> {
+    const before = this.#pair;
+    this.#problem = '';
+    // An unsound pair has an empty print, so it is read again.
+    await this.check();
+    return this.#pair === before ? 'kept' : 'replaced';
+  }
+
   /** Checks the files now. Resolves when a new pair is in use, or is reported as unsound. */
   async check(): Promise<void> {
     // A check in progress may have seen the files before the change.

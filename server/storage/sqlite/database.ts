@@ -97,7 +97,7 @@ export function explainStorage(path: string, error: unknown): StorageError {
     case 'broken':
       return sentence(
         `holds a broken hub.sqlite (${message})`,
-        'put a backup in its place, or move it away together with hub.sqlite-wal to start anew',
+        'replace it by a backup (presence-hub restore FILE --force), or move it away together with hub.sqlite-wal to start anew',
       );
     case 'io':
       return sentence(
@@ -125,7 +125,8 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
-function makeFolder(path: string): void {
+/** Creates HUB_DATA, also with the folders above it. @throws {StorageError} */
+export function makeFolder(path: string): void {
   try {
     makeFolders(resolve(path));
   } catch (error) {
@@ -154,9 +155,9 @@ function makeFolders(path: string): void {
 
 /**
  * Locks a separate file, so that hub.sqlite stays open to readers and backups. The system releases the lock when the
- * process ends in any way.
+ * process ends in any way. @throws {DataInUseError} if another process has it.
  */
-function takeLock(path: string): SqlDatabase {
+export function takeLock(path: string): SqlDatabase {
   let lock: SqlDatabase | undefined;
   try {
     lock = openSqlite(join(resolve(path), 'hub.lock'));
@@ -227,7 +228,7 @@ function openFile(
 }
 
 /** An error while closing must not hide the one that led to it. */
-function closeQuietly(db: SqlDatabase): void {
+export function closeQuietly(db: SqlDatabase): void {
   try {
     db.close();
   } catch (error) {

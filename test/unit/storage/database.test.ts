@@ -189,7 +189,7 @@ describe('an open that fails says why and what to do', () => {
   test('where hub.sqlite is no database', () => {
     writeFileSync(join(folder, 'hub.sqlite'), 'not a database, '.repeat(100));
     expect(refusal()).toMatch(
-      /holds a broken hub\.sqlite \(file is not a database\): put a backup in its place, or .*\.$/,
+      /holds a broken hub\.sqlite \(file is not a database\): replace it by a backup \(presence-hub restore FILE --force\), or .*\.$/,
     );
   });
 

@@ -5,7 +5,7 @@
 import uPlot from 'uplot';
 import type { PlotData } from '../../metrics/history.ts';
 import { WINDOW_MS } from '../../metrics/history.ts';
-import { formatValue, type Unit } from '../../metrics/units.ts';
+import { formatValue, type Unit } from '../../../ui/metrics/units.ts';
 import { colourOf, resolveColour } from './colours.ts';
 
 /** Plots with the same key move their cursors together. */

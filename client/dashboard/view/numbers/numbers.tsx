@@ -1,7 +1,7 @@
 /** The numbers at the top, and one word each for whether the hub is ready and its data current. */
 import { formatTime } from '../../../ui/ago.ts';
-import { measures } from '../../metrics/measures.ts';
-import { formatValue, type Unit } from '../../metrics/units.ts';
+import { measures } from '../../../ui/metrics/measures.ts';
+import { formatValue, type Unit } from '../../../ui/metrics/units.ts';
 import type { Modules } from '../../modules.ts';
 import { useSignal } from '../hooks.ts';
 

@@ -1,9 +1,9 @@
 /** One plot: its title, its values now or under the cursor, the drawing, and a description for screen readers. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PlotData } from '../../metrics/history.ts';
-import type { Measure } from '../../metrics/measures.ts';
+import type { Measure } from '../../../ui/metrics/measures.ts';
 import { summarise } from '../../metrics/summary.ts';
-import { formatValue } from '../../metrics/units.ts';
+import { formatValue } from '../../../ui/metrics/units.ts';
 import { colourOf } from './colours.ts';
 import { createDrawing, type Drawing } from './drawing.ts';
 import { drawNever, drawSoon } from './frame-queue.ts';

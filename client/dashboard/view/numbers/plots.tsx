@@ -4,7 +4,7 @@ import { formatTime } from '../../../ui/ago.ts';
 import { SCRAPE_EVERY_MS } from '../../hub/scraper.ts';
 import { asCurl, metricsRequest } from '../../hub/request-line.ts';
 import type { PlotData } from '../../metrics/history.ts';
-import { measures, type Measure } from '../../metrics/measures.ts';
+import { measures, type Measure } from '../../../ui/metrics/measures.ts';
 import type { Modules } from '../../modules.ts';
 import { CallLine } from '../call-line.tsx';
 import { useSignal } from '../hooks.ts';

@@ -21,7 +21,7 @@ export interface BlocksRoutesOptions {
    */
   readonly watchersOf: (user: string) => number;
   /** The maximum for one user, for blocks as well as friends. */
-  readonly maxFriends: number;
+  readonly maxFriends: () => number;
   readonly onRefused: (reason: RefusalReason) => void;
 }
 
@@ -45,7 +45,7 @@ export function blocksRoutes({ block, unblock, watchersOf, maxFriends, onRefused
     routeTo('PUT', async (user, other) => {
       if (await block(user, other)) return noContent();
       onRefused('friends');
-      return problem(409, `other: ${user} may block at most ${maxFriends}, so nothing was changed`);
+      return problem(409, `other: ${user} may block at most ${maxFriends()}, so nothing was changed`);
     }),
     routeTo('DELETE', async (user, other) => {
       await unblock(user, other);

@@ -19,7 +19,7 @@ export interface FriendsRoutesOptions {
   readonly edit: ListEdits['edit'] | null;
   readonly refreshList: ListEdits['refresh'];
   /** Maximum for one user. */
-  readonly maxFriends: number;
+  readonly maxFriends: () => number;
   readonly onRefused: (reason: RefusalReason) => void;
 }
 
@@ -138,7 +138,7 @@ function commit(
       return answer(edited.added);
     }
     onRefused('friends');
-    return problem(409, `friends: ${edited.full} may have at most ${maxFriends}, so nothing was changed`);
+    return problem(409, `friends: ${edited.full} may have at most ${maxFriends()}, so nothing was changed`);
   });
 }
 

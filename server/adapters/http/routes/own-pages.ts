@@ -15,8 +15,8 @@ export interface PageRulesOptions {
   readonly isLoopback: boolean;
   /** HUB_AUTH=open: a request needs no token that a foreign page could not have. */
   readonly isOpen: boolean;
-  /** HUB_ORIGINS */
-  readonly listed: ReadonlySet<string>;
+  /** Returns HUB_ORIGINS. A reload of the settings replaces the set. */
+  readonly listed: () => ReadonlySet<string>;
 }
 
 export interface PageRules {
@@ -34,14 +34,16 @@ export function createPageRules({ host, machineName, isLoopback, isOpen, listed 
   const own = ownNames(host, isLoopback ? undefined : machineName);
   // Caches the last verdict. Nearly all clients use the same host name, and parsing it as a URL costs 4 µs in each of
   // 10,000 upgrades.
-  let judged: { readonly host: string | undefined; readonly isKnown: boolean } | undefined;
+  let judged:
+    { readonly host: string | undefined; readonly by: ReadonlySet<string>; readonly isKnown: boolean } | undefined;
   const judgeHost = (asked: string | undefined): boolean => {
-    if (judged === undefined || judged.host !== asked) {
-      judged = { host: asked, isKnown: isKnownHost(asked, { listed, hubHosts: own }) };
+    const by = listed();
+    if (judged === undefined || judged.host !== asked || judged.by !== by) {
+      judged = { host: asked, by, isKnown: isKnownHost(asked, { listed: by, hubHosts: own }) };
     }
     return judged.isKnown;
   };
-  const pageOf = ({ headers }: HttpRequest): string | undefined => listedOrigin(headers.get('origin'), listed);
+  const pageOf = ({ headers }: HttpRequest): string | undefined => listedOrigin(headers.get('origin'), listed());
   return {
     isAllowed: ({ headers }) => {
       const asked = headers.get('host');
@@ -49,7 +51,7 @@ export function createPageRules({ host, machineName, isLoopback, isOpen, listed 
       if (!isLoopback && !isOpen && asked !== undefined && URL.canParse(`http://${asked}`)) {
         hubHosts.add(new URL(`http://${asked}`).hostname);
       }
-      return isAllowedOrigin(headers.get('origin'), asked, { listed, hubHosts });
+      return isAllowedOrigin(headers.get('origin'), asked, { listed: listed(), hubHosts });
     },
     isKnownHost: ({ headers }) => !isOpen || judgeHost(headers.get('host')),
     isPreflight: (request) =>
@@ -57,7 +59,7 @@ export function createPageRules({ host, machineName, isLoopback, isOpen, listed 
       request.headers.has('access-control-request-method') &&
       pageOf(request) !== undefined,
     corsHeaders: (request) => {
-      if (listed.size === 0) return undefined;
+      if (listed().size === 0) return undefined;
       const origin = pageOf(request);
       if (origin === undefined) return { vary: 'Origin' };
       return {

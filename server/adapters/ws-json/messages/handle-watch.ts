@@ -67,7 +67,7 @@ function isAllowed(
   identity: Identity,
   message: Watch,
 ): boolean {
-  const { friendLookUp, maxWatches, onRefused } = context;
+  const { friendLookUp, limits, onRefused } = context;
   const mayWatch =
     'friendsOf' in message
       ? mayWatchFriendsOf(identity, message.friendsOf)
@@ -82,7 +82,11 @@ function isAllowed(
   if (!isWithinLimit(context, connection.outbox, message)) {
     onRefused('watches');
     chargeRefused(connection, message);
-    connection.error('too_many', `more than ${maxWatches} watches on one connection: end some first`, message.id);
+    connection.error(
+      'too_many',
+      `more than ${limits.maxWatches} watches on one connection: end some first`,
+      message.id,
+    );
     return false;
   }
   return true;
@@ -99,7 +103,8 @@ function begin({ fanout }: ConnectionContext, { outbox }: ConnectionControl, mes
 }
 
 /** Whether the watch fits the limit. Users that are already watched do not count again. */
-function isWithinLimit({ fanout, maxWatches }: ConnectionContext, outbox: Outbox, message: Watch): boolean {
+function isWithinLimit({ fanout, limits }: ConnectionContext, outbox: Outbox, message: Watch): boolean {
+  const { maxWatches } = limits;
   if (!('friendsOf' in message)) {
     // Usually all of them fit, and then it does not matter which are already watched.
     return (

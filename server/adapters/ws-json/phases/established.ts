@@ -88,12 +88,12 @@ export class Established {
 
   /** @returns the time of the next tick in monotonic milliseconds, or `DONE` if the connection has ended. */
   tick(monoMs: number): number {
-    const { timeoutMs, heartbeatMs, slowMs, onRefused } = this.#context;
+    const { timeoutMs, heartbeatMs, limits, onRefused } = this.#context;
     const lastSignAt = this.#session?.lastSignAt ?? this.#observerSignAt;
     const lapsesAt = this.#session === null ? lastSignAt + timeoutMs : Infinity;
     const expiresAt = this.#expiresAt(monoMs);
     const { behindSinceAt } = this.#connection.outbox;
-    const isSlowAt = behindSinceAt === null ? Infinity : behindSinceAt + slowMs;
+    const isSlowAt = behindSinceAt === null ? Infinity : behindSinceAt + limits.slowMs;
     if (monoMs >= expiresAt) this.#connection.reject('unauthenticated', undefined);
     else if (monoMs >= lapsesAt) this.#connection.endSession('timedOut');
     else if (monoMs >= isSlowAt) {

@@ -11,7 +11,7 @@ it.each(['PUT', 'DELETE'])(
       block: async () => true,
       unblock: async () => undefined,
       watchersOf: (user) => (user === 'star' ? 8000 : 0),
-      maxFriends: 10,
+      maxFriends: () => 10,
       onRefused: () => undefined,
     });
     const route = routes.find((one) => one.method === method);

@@ -5,13 +5,15 @@ import type { HttpRequest } from '../../../../server/sockets/port.ts';
 
 const LISTED = 'https://app.example.com';
 
+const listedOnes: ReadonlySet<string> = new Set([LISTED]);
+
 function rulesOf(options: Partial<PageRulesOptions> = {}) {
   return createPageRules({
     host: '127.0.0.1',
     machineName: 'Box.local.example',
     isLoopback: true,
     isOpen: true,
-    listed: new Set([LISTED]),
+    listed: () => listedOnes,
     ...options,
   });
 }
@@ -120,7 +122,7 @@ describe('a page', () => {
   });
 
   it('gets no such header where no page is listed', () => {
-    const rules = rulesOf({ listed: new Set() });
+    const rules = rulesOf({ listed: () => new Set() });
     expect(rules.corsHeaders(requestOf({ origin: LISTED }))).toBeUndefined();
   });
 

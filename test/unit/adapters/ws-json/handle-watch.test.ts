@@ -39,7 +39,7 @@ beforeEach(async () => {
   hub = {
     fanout: stage.fanout,
     workTurns: stage.turns,
-    maxWatches: 10_000,
+    limits: { maxWatches: 10_000, maxSessions: 50, slowMs: 60_000 },
     onRefused: () => undefined,
     loadFriends: () => undefined,
     peers: noPeers,
@@ -121,7 +121,7 @@ describe('a watch of ids', () => {
   });
 
   it('is refused if there is no room for it any more', async () => {
-    hub = { ...hub, maxWatches: 1500 };
+    hub = { ...hub, limits: { ...hub.limits, maxWatches: 1500 } };
     useUpTurn();
     const [one, other] = [watchIds(names(1000, 'a')), watchIds(names(1000, 'b'))];
     await turnsUntil(one);

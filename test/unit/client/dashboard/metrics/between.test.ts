@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { observedBetween, quantile, rate } from '../../../../../client/dashboard/metrics/between.ts';
+import { observedBetween, quantile, rate } from '../../../../../client/ui/metrics/between.ts';
 
 describe('a rate', () => {
   it('is the increase a second', () => {

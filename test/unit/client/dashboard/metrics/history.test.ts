@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { History, WINDOW_MS } from '../../../../../client/dashboard/metrics/history.ts';
-import { measures } from '../../../../../client/dashboard/metrics/measures.ts';
+import { measures } from '../../../../../client/ui/metrics/measures.ts';
 import { summarise } from '../../../../../client/dashboard/metrics/summary.ts';
 
 const measure = (id: string) => measures.find((one) => one.id === id)!;

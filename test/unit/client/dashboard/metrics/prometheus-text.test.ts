@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parsePrometheusText } from '../../../../../client/dashboard/metrics/prometheus-text.ts';
+import { parsePrometheusText } from '../../../../../client/ui/metrics/prometheus-text.ts';
 
 describe('the Prometheus text format', () => {
   it('reads plain and labelled samples and leaves comments and times out', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatValue } from '../../../../../client/dashboard/metrics/units.ts';
+import { formatValue } from '../../../../../client/ui/metrics/units.ts';
 
 describe('a number for a person', () => {
   it.each([

@@ -1,6 +1,6 @@
 /**
- * Parses the Prometheus text format. Knows no metric by name, and skips lines that are not samples, so that the
- * dashboard shows what it can read. Pure.
+ * Parses the Prometheus text format. Knows no metric by name, and skips lines that are not samples, so that a
+ * reader shows what it can read. Pure.
  */
 
 export interface Sample {
