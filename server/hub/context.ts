@@ -13,6 +13,7 @@ import { encodingOf, type Encoding } from '../adapters/tcp-xml/frames/charset.ts
 import { parseFieldNames, type FieldNames } from '../adapters/tcp-xml/frames/names.ts';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../lib/time/clock.ts';
+import { InputWait } from '../lib/time/input-wait.ts';
 import type { Rate } from '../lib/time/token-bucket.ts';
 import { noStalls, StallClock, type Stalls } from '../lib/time/stall-clock.ts';
 import { systemClock } from '../lib/time/system-clock.ts';
@@ -47,6 +48,7 @@ export interface HubContext {
   readonly clock: Clock;
   /** The stalls that the clock leaves out. */
   readonly stalls: Stalls;
+  readonly inputWait: InputWait;
   readonly log: Logger;
   /** Number of log lines that were dropped because the reader was too slow. */
   readonly droppedLogLines: () => number;
@@ -82,6 +84,7 @@ export async function openContext(config: Config, options: HubOptions, onStop: O
     sessionIds: new SessionIds(node, drawKey()),
     clock,
     stalls: clock instanceof StallClock ? clock : noStalls,
+    inputWait: new InputWait(),
     log,
     droppedLogLines,
     ...readTables(config),
