@@ -37,6 +37,11 @@ export class Admission {
     return this.#count;
   }
 
+  /** Maximum connections: by the setting, and by the file descriptors. */
+  get limit(): number {
+    return Math.min(this.#options.maxConnections, this.#room);
+  }
+
   /** Whether connections are refused because file descriptors, not the setting, limit them. */
   get lacksRoom(): boolean {
     return this.#room < this.#options.maxConnections && this.#count >= this.#room;
@@ -44,7 +49,7 @@ export class Admission {
 
   /** Maximum connections beyond the limit that are accepted only to send them the refusal. */
   get maxGuests(): number {
-    return Math.min(MAX_GUESTS, this.#room + DESCRIPTORS_FOR_GUESTS - this.#limit);
+    return Math.min(MAX_GUESTS, this.#room + DESCRIPTORS_FOR_GUESTS - this.limit);
   }
 
   /** Lowers the limit below the setting, because each connection takes a file descriptor. */
@@ -74,7 +79,7 @@ export class Admission {
   refusalFor(address: string | null, beyond = 0): ConnectionLimit | undefined {
     const { maxPerAddress } = this.#options;
     if (address !== null && this.#ofGroup(this.groupOf(address)) >= maxPerAddress + beyond) return 'per_address';
-    return this.#count >= this.#limit + beyond ? 'connections' : undefined;
+    return this.#count >= this.limit + beyond ? 'connections' : undefined;
   }
 
   /** Counts a connection of an unknown client even if the limit is reached. It must `leave(null)`. */
@@ -109,10 +114,6 @@ export class Admission {
       this.#lastAddress = address;
     }
     return this.#lastGroup;
-  }
-
-  get #limit(): number {
-    return Math.min(this.#options.maxConnections, this.#room);
   }
 
   #ofGroup(group: string): number {

@@ -24,6 +24,7 @@ import { buildAdapters, type Actions, type Adapters } from './hub/adapters.ts';
 import { openContext, type HubContext, type HubOptions } from './hub/context.ts';
 import { ClusterParts } from './hub/cluster.ts';
 import { buildHistory } from './hub/history.ts';
+import { countChanges } from './hub/metrics.ts';
 import { serve, Stops, type Hub, type Parts } from './hub/lifecycle.ts';
 import { OwnTimekeeper } from './hub/storage/own-timekeeper.ts';
 import { buildPresence, createJournal } from './hub/presence.ts';
@@ -32,6 +33,7 @@ import { buildListEdits } from './hub/storage/remote-lists.ts';
 import { buildReads, buildWriteBehind, endRun, restoreRun, startForgetting } from './hub/storage/stored-users.ts';
 import { buildWebhooks } from './hub/webhooks.ts';
 import { Intake } from './intake.ts';
+import { Transitions } from './metrics/transitions.ts';
 import { TurnBudget } from './lib/time/turn-budget.ts';
 import type { ChangeListener } from './presence/change.ts';
 import { OwnLedger } from './presence/entries.ts';
@@ -103,7 +105,8 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
   const { clock, onStop } = context;
   const { store, roster, versions } = storage;
   const counts = { changes: 0, deliveries: 0 };
-  const delays = new Delays();
+  const delays = new Delays(context.inputWait);
+  const transitions = new Transitions();
   const turns = new TurnBudget();
   const history = buildHistory(context, storage, users, turns);
   const staleness = new Staleness({
@@ -138,9 +141,7 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
   // Webhooks come before the fan-out, because a change that is sent must already be noted.
   const onOwnChange: readonly ChangeListener[] = [
     ...(webhooks === null ? [] : [webhooks.onChange]),
-    ({ isShown }) => {
-      if (isShown) counts.changes++;
-    },
+    countChanges(users, counts, transitions),
     (change) => history?.recorder.changed(change),
     (change) => ownTails.changed(change),
   ];
@@ -150,6 +151,7 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
   ];
   return {
     counts,
+    transitions,
     delays,
     turns,
     staleness,

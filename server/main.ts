@@ -16,6 +16,7 @@ import {
   type ConfigSources,
   type Settings,
 } from './config/config.ts';
+import type { Result } from '../shared/result.ts';
 import type { Hub } from './hub.ts';
 import { systemClock } from './lib/time/system-clock.ts';
 import { LineSink } from './lib/log/line-sink.ts';

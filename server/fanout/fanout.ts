@@ -43,6 +43,8 @@ export class Fanout {
   readonly #messages: WatcherMessages;
   readonly #graph: WatchGraph;
   readonly #listEdits: ListEditNotifier;
+  /** Watches with a `since`, by what answered them: what changed after it, or a snapshot. */
+  readonly resumes = { changes: 0, snapshot: 0 };
 
   constructor(options: FanoutOptions) {
     const { presence, turns, friends, peers } = options;
@@ -70,6 +72,11 @@ export class Fanout {
     });
   }
 
+  /** Unasked snapshots of everything that a connection watches, by reason. */
+  get resyncs(): WatcherMessages['resyncs'] {
+    return this.#messages.resyncs;
+  }
+
   /** Sends pending changes, as far as the turn has room. */
   flush(): void {
     this.reports.flush();
@@ -95,6 +102,7 @@ export class Fanout {
     this.#messages.charge(outbox, list.friends.size);
     this.#options.staleNotifier.before(outbox, list.friends);
     const head = headOfFriends(owner);
+    this.#countResume(since, from !== undefined && news !== undefined);
     if (from === undefined || news === undefined) {
       this.#messages.snapshot(outbox, head, re, list.friends, undefined);
       return;
@@ -126,6 +134,7 @@ export class Fanout {
     // A user that seems never seen may have been deleted since then, and no entry shows that.
     const { timekeeper } = this.#options;
     const mayLack = from !== undefined && timekeeper.mayHaveForgotten(from) && users.some(({ v }) => v === 0);
+    this.#countResume(since, from !== undefined && !mayLack);
     if (from === undefined || mayLack) {
       this.#messages.snapshot(outbox, head, re, users, undefined);
       return;
@@ -253,6 +262,10 @@ export class Fanout {
   /** Returns the `since` if this hub can answer it; undefined if a full snapshot is needed. */
   #answerable(since: number | undefined): number | undefined {
     return since !== undefined && this.#options.timekeeper.canAnswer(since) ? since : undefined;
+  }
+
+  #countResume(since: number | undefined, isAnswered: boolean): void {
+    if (since !== undefined) this.resumes[isAnswered ? 'changes' : 'snapshot']++;
   }
 
   #isNewer(user: User, since: number, { viewer }: Outbox): boolean {

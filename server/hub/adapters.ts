@@ -20,20 +20,21 @@ import { QuietLog } from '../lib/log/quiet-log.ts';
 import { createRefusalLog, type Protocol, type ExplainRefusal } from '../lib/log/refusal-log.ts';
 import { StorageUnavailable } from '../lib/storage-unavailable.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
-import { LoopLag } from '../metrics/loop-lag.ts';
-import { createMetrics } from '../metrics/metrics.ts';
+import type { Transitions } from '../metrics/transitions.ts';
 import type { Peers } from '../peers.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { User } from '../presence/user.ts';
 import type { Users } from '../presence/users.ts';
 import { friendLookUp } from '../roster/friend-look-up.ts';
 import type { Staleness } from '../staleness.ts';
+import type { WriteBehind } from '../storage/write-behind.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import type { PresentUsers } from '../actions/present-users.ts';
 import type { ClusterParts } from './cluster.ts';
 import type { HistoryParts } from './history.ts';
 import type { Storage } from './storage/open-storage.ts';
 import { messageRate, type HubContext } from './context.ts';
+import { buildMetrics, type Metrics } from './metrics.ts';
 
 /** What every adapter with connections needs to accept one. */
 interface Gate {
@@ -44,8 +45,6 @@ interface Gate {
   readonly onRefused: (reason: RefusalReason) => void;
   readonly messages: Rate;
 }
-
-type Metrics = ReturnType<typeof createMetrics>;
 
 export interface Adapters {
   readonly tcpXml: TcpXml;
@@ -73,9 +72,11 @@ export interface Inner extends Actions {
   readonly staleness: Staleness;
   readonly intake: Intake;
   readonly storage: Storage;
+  readonly writeBehind: WriteBehind<User>;
   /** The budget of one loop turn for long work. */
   readonly turns: TurnBudget;
   readonly counts: { readonly changes: number; readonly deliveries: number };
+  readonly transitions: Transitions;
   readonly delays: Delays;
   /** Null if no setting asks for webhooks. */
   readonly webhooks: Webhooks | null;
@@ -91,7 +92,10 @@ export function buildAdapters(context: HubContext, inner: Inner, pages: string):
   const badFrames = zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]);
   const tcpXml = buildTcpXml(context, inner.intake, buildGate(context, admission, 'TCP'), badFrames);
   const wsJson = buildWsJson(context, inner, webSocketGate);
-  const metrics = buildMetrics(context, inner, tcpXml, wsJson, badFrames);
+  const metrics = buildMetrics(context, {
+    ...{ ...inner, tcpXml, wsJson, badFrames, admission },
+    cluster: inner.clusterParts?.metrics ?? null,
+  });
   const httpGate = buildGate(context, admission, 'HTTP');
   const api = buildApi(context, inner, httpGate, webSocketGate.explainRefusal, metrics, pages);
   return { tcpXml, wsJson, api, admission };
@@ -115,7 +119,7 @@ function buildGate(
 }
 
 function buildWsJson(
-  { config, node, sessionIds, clock, log, codes }: HubContext,
+  { config, node, sessionIds, clock, inputWait, log, codes }: HubContext,
   { intake, fanout, tails, turns, staleness, storage, peers }: Inner,
   gate: Gate,
 ): WsJson {
@@ -128,6 +132,7 @@ function buildWsJson(
     tails,
     workTurns: turns,
     clock,
+    inputWait,
     openOutbox: (socket) => new Outbox(socket, { maxQueuedBytes: config.maxQueuedBytes, clock }),
     codeOf: (status) => codes.codeOf(status),
     heartbeatMs: config.heartbeatMs,
@@ -149,35 +154,6 @@ function buildWsJson(
         });
       } else log.error({ err: error }, 'a message failed');
     },
-  });
-}
-
-function buildMetrics(
-  { refusals, droppedLogLines, onStop }: HubContext,
-  { presence, intake, counts, delays, webhooks, clusterParts }: Inner,
-  tcpXml: TcpXml,
-  wsJson: WsJson,
-  badFrames: Record<BadFrameReason, number>,
-): Metrics {
-  const loopLag = new LoopLag();
-  onStop(() => {
-    loopLag.stop();
-  });
-  return createMetrics({
-    sessions: () => presence.sessionCounts,
-    connections: () => ({ 'tcp-xml': tcpXml.connectionCount, 'ws-json': wsJson.connectionCount }),
-    heartbeats: () => intake.heartbeats,
-    changes: () => counts.changes,
-    deliveries: () => counts.deliveries,
-    parsedFrames: () => tcpXml.parsedFrames,
-    badFrames: () => badFrames,
-    refusals: () => refusals,
-    droppedLogLines,
-    delivery: delays.delivery,
-    lapse: delays.lapse,
-    loopLag: loopLag.delays,
-    webhooks,
-    cluster: clusterParts?.metrics ?? null,
   });
 }
 
@@ -235,7 +211,7 @@ function buildTcpXml(
   gate: Gate,
   badFrames: Record<BadFrameReason, number>,
 ): TcpXml {
-  const { config, clock, log, codes, names, encoding } = context;
+  const { config, clock, inputWait, log, codes, names, encoding } = context;
   const badFrameLog = new QuietLog(clock);
   return new TcpXml({
     ...gate,
@@ -254,6 +230,7 @@ function buildTcpXml(
     },
     intake,
     clock,
+    inputWait,
     encoding,
     names,
     statusOf: (code) => codes.statusOf(code),

@@ -14,6 +14,7 @@ import { parseFieldNames, type FieldNames } from '../adapters/tcp-xml/frames/nam
 import type { Config } from '../config/config.ts';
 import { settings } from '../config/settings.ts';
 import type { Clock } from '../lib/time/clock.ts';
+import { InputWait } from '../lib/time/input-wait.ts';
 import type { Rate } from '../lib/time/token-bucket.ts';
 import { noStalls, StallClock, type Stalls } from '../lib/time/stall-clock.ts';
 import { systemClock } from '../lib/time/system-clock.ts';
@@ -49,6 +50,7 @@ export interface HubContext {
   readonly clock: Clock;
   /** The stalls that the clock leaves out. */
   readonly stalls: Stalls;
+  readonly inputWait: InputWait;
   readonly log: Logger;
   /** Number of log lines that were dropped because the reader was too slow. */
   readonly droppedLogLines: () => number;
@@ -93,6 +95,7 @@ export async function openContext(given: Config, options: HubOptions, onStop: On
     sessionIds: new SessionIds(node, drawKey()),
     clock,
     stalls: clock instanceof StallClock ? clock : noStalls,
+    inputWait: new InputWait(),
     log,
     droppedLogLines,
     codes,

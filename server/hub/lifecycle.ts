@@ -9,10 +9,8 @@ import type { Logger } from '../lib/log/log.ts';
 import { STALL_MS, StallClock } from '../lib/time/stall-clock.ts';
 import type { ChangeListener, Doubt } from '../presence/change.ts';
 import { correctDates } from '../presence/future-dates.ts';
-import type { User } from '../presence/user.ts';
 import { recordDoubt } from './history.ts';
 import { untilBack, untilDecided, untilLeaseIsOver } from '../staleness.ts';
-import type { WriteBehind } from '../storage/write-behind.ts';
 import { Ticker } from '../ticker.ts';
 import type { Adapters, Inner } from './adapters.ts';
 import type { HubContext, OnStop } from './context.ts';
@@ -51,7 +49,6 @@ export interface Hub {
 
 /** Everything between the adapters and storage, as the map joined it. */
 export interface Parts extends Inner {
-  readonly writeBehind: WriteBehind<User>;
   readonly onChange: readonly ChangeListener[];
 }
 

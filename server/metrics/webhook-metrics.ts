@@ -4,10 +4,21 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 export interface WebhookSource {
   /** Events by rule and result since the start. */
   readonly results: ReadonlyMap<string, Readonly<Record<string, number>>>;
-  states(): readonly { readonly name: string; readonly queued: number }[];
+  /** @throws errors of the queue. */
+  states(): readonly { readonly name: string; readonly queued: number; readonly dead: number }[];
+  /** @throws errors of the queue. */
+  overdueMs(rule: string): number;
 }
 
-export function registerWebhooks(registry: Registry, source: WebhookSource): void {
+interface QueueReading {
+  readonly rule: string;
+  readonly queued: number;
+  readonly dead: number;
+  readonly overdueMs: number;
+}
+
+/** `source` is null if no setting asks for webhooks: the metrics then have no series. */
+export function registerWebhooks(registry: Registry, source: WebhookSource | null): void {
   const events: Counter = new Counter({
     name: 'presence_hub_webhook_events_total',
     help: 'Webhook events by result; failed: an attempt, which is repeated; replaced: by a later event of the user; dropped: no room',
@@ -15,19 +26,43 @@ export function registerWebhooks(registry: Registry, source: WebhookSource): voi
     registers: [registry],
     collect: () => {
       events.reset();
-      for (const [rule, byResult] of source.results) {
+      for (const [rule, byResult] of source?.results ?? []) {
         for (const [result, count] of Object.entries(byResult)) events.inc({ rule, result }, count);
       }
     },
   });
-  const queue: Gauge = new Gauge({
-    name: 'presence_hub_webhook_queue',
-    help: 'Webhook events that wait or are on their way',
-    labelNames: ['rule'],
-    registers: [registry],
-    collect: () => {
-      queue.reset();
-      for (const { name, queued } of source.states()) queue.set({ rule: name }, queued);
-    },
-  });
+  const gauge = (name: string, help: string, valueOf: (reading: QueueReading) => number): void => {
+    const instrument: Gauge = new Gauge({
+      name,
+      help,
+      labelNames: ['rule'],
+      registers: [registry],
+      collect: () => {
+        instrument.reset();
+        for (const reading of readQueues(source)) instrument.set({ rule: reading.rule }, valueOf(reading));
+      },
+    });
+  };
+  gauge('presence_hub_webhook_queue', 'Webhook events that wait or are on their way', ({ queued }) => queued);
+  gauge(
+    'presence_hub_webhook_dead',
+    'Webhook events that were not delivered in time, and can be replayed',
+    ({ dead }) => dead,
+  );
+  gauge(
+    'presence_hub_webhook_overdue_seconds',
+    'For how long the oldest webhook event that is due has waited for its delivery; 0 if none is due',
+    ({ overdueMs }) => overdueMs / 1000,
+  );
+}
+
+/** Nothing if storage fails: the other metrics must still be read then, and tell of it. */
+function readQueues(source: WebhookSource | null): readonly QueueReading[] {
+  try {
+    return (source?.states() ?? []).map(({ name, queued, dead }) => {
+      return { rule: name, queued, dead, overdueMs: source?.overdueMs(name) ?? 0 };
+    });
+  } catch {
+    return [];
+  }
 }

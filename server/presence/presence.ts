@@ -26,6 +26,8 @@ export const STAMPS_A_MS = 64;
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #users: Users;
+  /** Ends of leases that were put off, for metrics. */
+  readonly leaseCounts: Pick<Leases, 'massLapses' | 'extended'>;
   readonly #leases: Leases;
   readonly #warm = new WarmSessions();
   readonly #losses = new RecentLosses();
@@ -35,7 +37,7 @@ export class Presence {
   constructor(options: PresenceOptions, now: Moment) {
     this.#options = options;
     this.#users = options.users;
-    this.#leases = new Leases(options.massLapse, now.monoMs);
+    this.#leases = this.leaseCounts = new Leases(options.massLapse, now.monoMs);
   }
 
   /** Sessions by adapter, including those in their grace. */

@@ -4,6 +4,7 @@
  * after an unclean end, the hub could not tell such a user from one that was never seen, and would contradict what it
  * sent. Makes no decisions about presence.
  */
+import { Histogram } from '../lib/histogram.ts';
 import type { Store, StoredEntry } from './port.ts';
 
 /** What write-behind needs of a user. Only write-behind may set the flags. */
@@ -51,6 +52,8 @@ const RETRY_AFTER_MS = 1000;
 export class WriteBehind<U extends Savable> {
   /** Receive each user that is stored, and need not stay in memory for this. */
   readonly onSaved: ((user: U) => void)[] = [];
+  /** How long the transactions took. */
+  readonly writes = new Histogram([0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000]);
   readonly #options: WriteBehindOptions<U>;
   readonly #unsaved = new Set<U>();
   /** Users in `#unsaved` that have never been stored. */
@@ -60,6 +63,8 @@ export class WriteBehind<U extends Savable> {
   #timer: NodeJS.Timeout | undefined;
   #nextBite: NodeJS.Immediate | undefined;
   #isFailing = false;
+  /** When a change last found everything stored, as `performance.now()` says. */
+  #behindSince = 0;
 
   constructor(options: WriteBehindOptions<U>) {
     this.#options = options;
@@ -74,6 +79,7 @@ export class WriteBehind<U extends Savable> {
   add(user: U): void {
     if (!this.#options.mustKeep(user)) return;
     if (!user.isStored && !this.#unsaved.has(user)) this.#firsts.add(user);
+    if (this.#unsaved.size === 0) this.#behindSince = performance.now();
     user.isUnsaved = true;
     this.#unsaved.add(user);
     if (this.#nextBite === undefined) this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
@@ -108,6 +114,11 @@ export class WriteBehind<U extends Savable> {
   /** Number of users that wait to be stored, including those that were never stored before. */
   get waitingCount(): number {
     return Math.max(this.#unsaved.size, this.#firsts.size);
+  }
+
+  /** Milliseconds since everything was last stored; 0 if it is. No change has waited longer. */
+  get behindMs(): number {
+    return this.#unsaved.size === 0 ? 0 : performance.now() - this.#behindSince;
   }
 
   /** Stores everything now. @throws errors of the store. */
@@ -145,6 +156,7 @@ export class WriteBehind<U extends Savable> {
     const users = this.#companion === undefined ? some : [...new Set([...some, ...this.#firsts])];
     if (users.length === 0) return undefined;
     this.#isWriting = true;
+    const startMs = performance.now();
     try {
       this.#options.store.keep(users.map(this.#options.storedOf), () => this.#companion?.write());
     } catch (error) {
@@ -154,6 +166,7 @@ export class WriteBehind<U extends Savable> {
       return reason;
     } finally {
       this.#isWriting = false;
+      this.writes.observe(performance.now() - startMs);
     }
     if (this.#isFailing) this.#options.onHealth(undefined);
     this.#isFailing = false;

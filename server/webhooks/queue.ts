@@ -75,6 +75,8 @@ export interface WebhookQueue {
   bringForward(rule: string, dueBy: number): void;
   /** When the next waiting event of the rule is due; undefined if none waits. */
   nextDueAt(rule: string): number | undefined;
+  /** When the event of the rule that waits longest, in its batch or not, is or was due; undefined if none waits. */
+  oldestDueAt(rule: string): number | undefined;
   /** Removes the batch, because it was delivered. */
   delivered(rule: string): void;
   /** Notes a failed attempt. */

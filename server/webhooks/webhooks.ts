@@ -163,6 +163,12 @@ export class Webhooks {
     }));
   }
 
+  /** For how long the oldest event of a rule that is due has waited, in milliseconds. @throws errors of the queue. */
+  overdueMs(rule: string): number {
+    const { queue, now } = this.#options;
+    return Math.max(0, now() - (queue.oldestDueAt(rule) ?? Infinity));
+  }
+
   /** Events by rule and result since the start, for metrics. */
   get results(): ReadonlyMap<string, Readonly<Record<Result, number>>> {
     return this.#results;

@@ -39,14 +39,18 @@ it('holds the end of 150 of 150 for five seconds, tells stale, and then those wh
   const lastSignAt = hub.clock.wallMs;
   hub.clock.pass(LEASE_MS + 50);
   expect((await watcher.next('stale')).since).toBe(lastSignAt);
+  expect(await hub.metric('presence_hub_stale')).toBe(1);
   hub.clock.pass(4_000);
   await hub.looked();
+  expect(await hub.metric('presence_hub_mass_lapses_total{adapter="tcp-xml"}')).toBe(1);
+  expect(await hub.metric('presence_hub_extended_leases_total{reason="mass_lapse"}')).toBe(150);
   await watcher.roundTrip();
   expect(offline()).toEqual([]);
   const back = users.slice(0, 60);
   await beat(back);
   hub.clock.pass(1_100);
   await watcher.next('fresh');
+  expect(await hub.metric('presence_hub_stale')).toBe(0);
   expect(new Set(offline().map(({ user }) => user))).toEqual(new Set(users.slice(60)));
   expect(offline()).toHaveLength(90);
   expect(offline().every(({ lastSeen }) => lastSeen === lastSignAt)).toBe(true);

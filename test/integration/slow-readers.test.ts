@@ -56,6 +56,7 @@ onBothEngines('a slow reader', (transport) => {
     expect(snapshot).toMatchObject({ friendsOf: '42' });
     expect(snapshot.since).toBeUndefined();
     expect(snapshot.entries).toHaveLength(FRIENDS);
+    expect(await hub.metric('presence_hub_resyncs_total{reason="slow_reader"}')).toBe(1);
     expect(snapshot.entries.find(({ user }) => user === first)).toMatchObject({ text: 'three' });
     const told = slow.all.filter((message) => message.type === 'presence');
     expect(JSON.stringify(told)).not.toContain('two');

@@ -44,6 +44,10 @@ it('a locked database ends nothing: users come and go, edges get 503, /readyz sa
     body: { detail: expect.stringContaining('storage') as string },
   });
   expect((await hub.request('GET', '/v1/users/42/friends')).body).toMatchObject({ friends: ['7'] });
+  expect(await hub.metric('presence_hub_storage_failing')).toBeGreaterThan(0);
+  expect(await hub.metric('presence_hub_storage_errors_total')).toBeGreaterThan(0);
+  expect(await hub.metric('presence_hub_storage_waiting')).toBe(1);
+  expect(await hub.metric('presence_hub_storage_behind_seconds')).toBeGreaterThan(0);
 
   other.exec('ROLLBACK');
   hub.clock.pass(3_000);
@@ -53,6 +57,9 @@ it('a locked database ends nothing: users come and go, edges get 503, /readyz sa
   expect((await hub.request('PUT', '/v1/users/42/friends/8')).status).toBe(204);
   const stored = () => other.prepare<{ status: string }>("SELECT status FROM entry WHERE user = '7'").get()?.status;
   await hub.until(() => stored() === 'busy');
+  expect(await hub.metric('presence_hub_storage_failing')).toBe(0);
+  await hub.until(async () => (await hub.metric('presence_hub_storage_behind_seconds')) === 0);
+  expect(await hub.metric('presence_hub_storage_write_seconds_count')).toBeGreaterThan(1);
 });
 
 it('a list that is being replaced when storage fails is the new one for everybody, as a whole, and is stored when it can be (H7)', async () => {

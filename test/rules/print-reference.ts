@@ -25,6 +25,7 @@ import { flagOf, laterSettings, settings, writtenDefault, type SettingName } fro
 import { Histogram } from '../../server/lib/histogram.ts';
 import { zeroCounts } from '../../server/lib/zero-counts.ts';
 import { createMetrics } from '../../server/metrics/metrics.ts';
+import { Transitions } from '../../server/metrics/transitions.ts';
 import { describeFields } from './describe-schema.ts';
 import { describeRoutes } from './describe-routes.ts';
 
@@ -139,11 +140,27 @@ function printMetrics(): string {
     parsedFrames: () => 0,
     badFrames: () => zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]),
     refusals: () => zeroCounts(Object.keys(refusalReasons) as RefusalReason[]),
+    limitsUsed: () => ({ connections: 0, sessions_total: 0 }),
     droppedLogLines: () => 0,
     delivery: new Histogram([]),
+    heartbeatDelay: new Histogram([]),
     lapse: new Histogram([]),
     loopLag: new Histogram([]),
-    webhooks: { results: new Map(), states: () => [] },
+    transitions: new Transitions(),
+    resyncs: () => ({ slow_reader: 0, viewer: 0 }),
+    resumes: () => ({ changes: 0, snapshot: 0 }),
+    massLapses: () => ({ 'tcp-xml': 0, 'ws-json': 0, http: 0, poll: 0 }),
+    extendedLeases: () => ({ mass_lapse: 0, unread_input: 0 }),
+    stalled: () => ({ count: 0, totalMs: 0 }),
+    isStale: () => false,
+    storage: {
+      waitingCount: () => 0,
+      behindMs: () => 0,
+      writes: new Histogram([]),
+      failingCount: () => 0,
+      errorCount: () => 0,
+    },
+    webhooks: null,
     cluster: { nodes: () => ({ live: 0, silent: 0, left: 0, dead: 0 }), isUp: () => true, bus: new Histogram([]) },
   });
   // What prom-client's types leave out of an instrument.

@@ -14,6 +14,7 @@ import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/options.ts';
 import { FairQueue } from '../../server/lib/collections/fair-queue.ts';
 import { openAuthenticator, type Authenticator } from '../../server/auth/authenticator.ts';
 import { Intake } from '../../server/intake.ts';
+import { InputWait } from '../../server/lib/time/input-wait.ts';
 import { Random } from '../bench/lib/random.ts';
 import { PresenceStage } from '../support/presence-stage.ts';
 import { cidrs } from '../support/tcp-stage.ts';
@@ -69,6 +70,7 @@ class Side {
       frameMs: 30_000,
       intake: this.#intake,
       clock,
+      inputWait: new InputWait(),
       encoding: 'utf-8',
       names: defaultFieldNames,
       statusOf: (code) => (code === 2 ? 'away' : 'online'),

@@ -8,6 +8,7 @@ import { Fanout } from '../../server/fanout/fanout.ts';
 import { Outbox } from '../../server/fanout/delivery/outbox.ts';
 import { LARGE_AUDIENCE } from '../../server/fanout/reports.ts';
 import { block, unblock } from '../../server/actions/block.ts';
+import { InputWait } from '../../server/lib/time/input-wait.ts';
 import { TurnBudget } from '../../server/lib/time/turn-budget.ts';
 import type { Viewer } from '../../server/presence/viewer.ts';
 import type { Edge, ListChanges } from '../../server/roster/port.ts';
@@ -141,7 +142,7 @@ export interface FanoutStageOptions extends Omit<StageOptions, 'onChange'> {
 
 export class FanoutStage {
   readonly core: PresenceStage;
-  readonly delays = new Delays();
+  readonly delays = new Delays(new InputWait());
   readonly lists = new ListsInMemory();
   readonly turns: TurnBudget;
   readonly fanout: Fanout;

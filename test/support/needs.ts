@@ -72,6 +72,7 @@ const programs = {
   postgres: program('PostgreSQL', 'POSTGRES', 'postgresql', ['postgres']),
   spin: program('spin', 'SPIN', 'spin', ['spin']),
   promtool: program('promtool', 'PROMTOOL', 'prometheus', ['promtool']),
+  'systemd-analyze': program('systemd-analyze', 'SYSTEMD_ANALYZE', 'systemd', ['systemd-analyze']),
 } satisfies Record<string, Program>;
 
 const needs = {
@@ -81,6 +82,12 @@ const needs = {
     remedy: 'install default-jdk-headless',
     // Run, because macOS has a javac that only says where to get one.
     isMet: () => spawnSync('javac', ['-version']).status === 0,
+    isRequiredInCi: true,
+  },
+  'mount namespaces': {
+    reason: 'no mount namespaces',
+    remedy: 'run them on Linux as root, with unshare and chroot',
+    isMet: () => spawnSync('unshare', ['--mount', 'chroot', '/', 'true']).status === 0,
     isRequiredInCi: true,
   },
   'uWebSockets.js': {

@@ -11,6 +11,7 @@ import type { TcpXmlOptions } from '../../server/adapters/tcp-xml/options.ts';
 import { TcpXml } from '../../server/adapters/tcp-xml/tcp-xml.ts';
 import { Intake } from '../../server/intake.ts';
 import type { Session } from '../../server/presence/sessions/session.ts';
+import { InputWait } from '../../server/lib/time/input-wait.ts';
 import type { BadFrameReason, RefusalReason } from '../../shared/reasons.ts';
 import { LegacyClient } from './legacy-client.ts';
 import { PresenceStage } from './presence-stage.ts';
@@ -54,6 +55,7 @@ export class TcpStage {
       frameMs: 30_000,
       intake: this.intake,
       clock,
+      inputWait: new InputWait(),
       encoding: 'utf-8',
       names: defaultFieldNames,
       statusOf: (code) => (code === 2 ? 'away' : 'online'),

@@ -9,6 +9,7 @@ import type { FairQueue } from '../../lib/collections/fair-queue.ts';
 import type { ExplainRefusal } from '../../lib/log/refusal-log.ts';
 import type { TlsFiles } from '../../lib/net/tls-files.ts';
 import type { Clock } from '../../lib/time/clock.ts';
+import type { InputWait } from '../../lib/time/input-wait.ts';
 import type { Rate } from '../../lib/time/token-bucket.ts';
 import type { Encoding } from './frames/charset.ts';
 import type { FrameTemplates } from './frames/frame-templates.ts';
@@ -37,6 +38,7 @@ export interface TcpXmlOptions {
   readonly frameMs: number;
   readonly intake: Intake;
   readonly clock: Clock;
+  readonly inputWait: InputWait;
   /** Encoding of a frame that does not declare one. */
   readonly encoding: Encoding;
   readonly names: FieldNames;

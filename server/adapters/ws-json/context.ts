@@ -8,6 +8,7 @@ import type { Authenticator } from '../../auth/authenticator.ts';
 import type { IsFriend } from '../../auth/policy.ts';
 import type { Rate } from '../../lib/time/token-bucket.ts';
 import type { Clock } from '../../lib/time/clock.ts';
+import type { InputWait } from '../../lib/time/input-wait.ts';
 import type { TurnBudget } from '../../lib/time/turn-budget.ts';
 import type { ExplainRefusal } from '../../lib/log/refusal-log.ts';
 import type { FairQueue } from '../../lib/collections/fair-queue.ts';
@@ -49,6 +50,7 @@ export interface WsJsonOptions {
   readonly fanout: Fanout;
   readonly tails: Pick<Tails, 'begin' | 'end'>;
   readonly clock: Clock;
+  readonly inputWait: InputWait;
   readonly openOutbox: (socket: Socket) => Outbox;
   readonly codeOf: (status: SessionStatus) => number;
   readonly heartbeatMs: number;

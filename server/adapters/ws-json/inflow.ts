@@ -40,6 +40,8 @@ export interface InflowOwner {
 /** Exists only while messages wait or must wait. */
 interface Wait {
   readonly lane: Lane;
+  /** When a message last found the lane empty, as `performance.now()` says. No message has waited longer. */
+  since: number;
   /** Rate of arrivals since the wait began. */
   readonly arrivals: TokenBucket;
   units: number;
@@ -92,6 +94,7 @@ export class Inflow extends TokenBucket implements Queued {
       this.#handle(message);
       return;
     }
+    if (wait.lane.bytes === 0) wait.since = performance.now();
     wait.lane.push(message);
     // Before the welcome nothing passes, so a heartbeat may be waiting now.
     if (!this.#connection.isWelcomed) wait.isPassable = false;
@@ -194,6 +197,7 @@ export class Inflow extends TokenBucket implements Queued {
     const lane = new Lane();
     this.#wait = {
       lane,
+      since: 0,
       arrivals,
       units: 0,
       overUntil: 0,
@@ -231,7 +235,7 @@ export class Inflow extends TokenBucket implements Queued {
         return;
       }
       wait.units -= unitsOf(message);
-      this.#handle(message);
+      this.#context.inputWait.since(wait.since, () => this.#handle(message));
       if (this.#wait !== wait) return; // that message ended the connection or the wait
     }
   }

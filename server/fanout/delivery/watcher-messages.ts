@@ -39,6 +39,8 @@ export interface SinceAnswer {
 
 export class WatcherMessages {
   readonly #options: WatcherMessagesContext;
+  /** Unasked snapshots of everything that a connection watches, by reason. */
+  readonly resyncs = { slow_reader: 0, viewer: 0 };
 
   constructor(options: WatcherMessagesContext) {
     this.#options = options;
@@ -86,6 +88,7 @@ export class WatcherMessages {
   caughtUp(outbox: Outbox): void {
     const changed = outbox.takeChanged();
     if (outbox.caughtUp()) {
+      this.resyncs.slow_reader++;
       requireAllSnapshots(outbox);
     } else {
       const json = this.#latest(outbox, changed);
@@ -97,6 +100,7 @@ export class WatcherMessages {
 
   /** Sends all watched users again as soon as the peer takes them, because its viewer now sees other entries. */
   sendAllAgain(outbox: Outbox): void {
+    this.resyncs.viewer++;
     requireAllSnapshots(outbox);
     if (!outbox.isBehind) this.#sendOwedSnapshots(outbox);
   }

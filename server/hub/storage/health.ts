@@ -8,6 +8,7 @@ import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 export class StorageHealth {
   readonly #log: Logger;
   readonly #failing = new Map<string, string>();
+  #errorCount = 0;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -16,6 +17,11 @@ export class StorageHealth {
   /** The current failures, as sentences for operators. */
   get failures(): string[] {
     return [...this.#failing.values()];
+  }
+
+  /** Number of failed attempts since the start. */
+  get errorCount(): number {
+    return this.#errorCount;
   }
 
   isFailing(what: string): boolean {
@@ -36,6 +42,7 @@ export class StorageHealth {
 
   /** Notes that this work failed, or succeeded (undefined). Logs only what is new. */
   report(what: string, error: unknown): void {
+    if (error !== undefined) this.#errorCount++;
     if ((error !== undefined) === this.#failing.has(what)) return;
     if (error === undefined) {
       this.#failing.delete(what);

@@ -61,6 +61,8 @@ export class StallClock implements Clock, Stalls {
   /** How far real time is ahead of forward time, and from which forward time on. The latest is last. */
   #offsets: { readonly fromMs: number; readonly aheadMs: number }[] = [{ fromMs: -Infinity, aheadMs: 0 }];
 
+  /** Number and total length of the stalls so far. */
+  readonly stalled = { count: 0, totalMs: 0 };
   #suspendedMs: number;
   #suspendedAt: number | null = null;
 
@@ -111,6 +113,8 @@ export class StallClock implements Clock, Stalls {
     if (isLate) {
       const suspendedMs = this.real.suspendedMs - this.#suspendedMs;
       if (suspendedMs > 0) this.#suspendedAt ??= this.wallOf(beforeMs, now);
+      this.stalled.count++;
+      this.stalled.totalMs += passedMs;
       this.#onStall(passedMs, suspendedMs);
     }
     this.#suspendedMs = this.real.suspendedMs;

@@ -23,6 +23,10 @@ const WHEEL_TICK_MS = 50;
 const WHEEL_SLOTS = 2048;
 const STRETCHED_LOOK_MS = 200;
 
+/** Why a session may live on after its lease, beside a stall, which extends all leases. */
+export const extensions = ['mass_lapse', 'unread_input'] as const;
+export type Extension = (typeof extensions)[number];
+
 export class Leases {
   readonly #wheel: TimingWheel<Session>;
   readonly #doubt: MassLapseDoubt;
@@ -30,6 +34,12 @@ export class Leases {
   #total = 0;
   /** The longest lease that any session of an adapter has had. */
   readonly #longestMs = zeroCounts(adapters);
+  /** Mass lapses since the start. */
+  readonly massLapses = zeroCounts(adapters);
+  /** Sessions that lived on after their lease, by the reason, since the start. */
+  readonly extended = zeroCounts(extensions);
+  /** Sessions that live on now because input of their source is unread. */
+  readonly #awaitingInput = new Set<Session>();
 
   constructor(massLapse: MassLapseRule, monoMs: number) {
     this.#wheel = new TimingWheel<Session>(WHEEL_TICK_MS, WHEEL_SLOTS, monoMs);
@@ -56,6 +66,7 @@ export class Leases {
     this.#total--;
     this.#counts[session.adapter]--;
     this.#wheel.cancel(session);
+    this.#awaitingInput.delete(session);
   }
 
   /** Reschedules a session whose end moved, other than by a heartbeat. */
@@ -70,9 +81,12 @@ export class Leases {
     const holds: Hold[] = [];
     const isMoreDue = this.#wheel.advance(now.monoMs, budget, (session) => {
       const endsAt = endOf(session);
-      if (endsAt > now.monoMs) return nextLookAt(session, endsAt, now.monoMs);
+      if (endsAt > now.monoMs) return this.#nextLookAt(session, endsAt, now.monoMs);
       const heldUntil = this.#heldUntil(session, now, holds);
-      if (heldUntil > now.monoMs) return heldUntil;
+      if (heldUntil > now.monoMs) {
+        this.extended.mass_lapse++;
+        return heldUntil;
+      }
       onOver(session);
       return DONE;
     });
@@ -96,8 +110,29 @@ export class Leases {
     const isMass = (lapse: Lapse): boolean =>
       lapse.add(session) || this.#wheel.countUntil(untilMs, 1, (s) => runsOut(s, adapter, untilMs) && lapse.add(s)) > 0;
     const { heldUntil, isNew } = this.#doubt.judge(adapter, now.monoMs, this.#counts[adapter], isMass);
-    if (isNew) holds.push({ adapter, heldUntil, oldestSignAt: this.#oldestSign(session, heldUntil) });
+    if (isNew) {
+      this.massLapses[adapter]++;
+      holds.push({ adapter, heldUntil, oldestSignAt: this.#oldestSign(session, heldUntil) });
+    }
     return heldUntil;
+  }
+
+  /**
+   * Returns when to check the session next. An end that waits for unread input of its source may come earlier than
+   * computed: once all input has been read.
+   */
+  #nextLookAt(session: Session, endsAt: number, monoMs: number): number {
+    const { phase, lastSignAt, leaseMs } = session;
+    const isStretched = phase === 'live' && lastSignAt + leaseMs <= monoMs;
+    if (!isStretched) {
+      this.#awaitingInput.delete(session);
+      return endsAt;
+    }
+    if (!this.#awaitingInput.has(session)) {
+      this.#awaitingInput.add(session);
+      this.extended.unread_input++;
+    }
+    return Math.min(endsAt, monoMs + STRETCHED_LOOK_MS);
   }
 
   /** Returns the oldest last heartbeat of all sessions in the hold. `first` expired first. */
@@ -117,13 +152,4 @@ export class Leases {
 
 function runsOut(session: Session, adapter: AdapterName, untilMs: number): boolean {
   return session.adapter === adapter && session.phase === 'live' && session.endsAt <= untilMs;
-}
-
-/**
- * Returns when to check the session next. An end that waits for unread input of its source may come earlier than
- * computed: once all input has been read.
- */
-function nextLookAt({ phase, lastSignAt, leaseMs }: Session, endsAt: number, monoMs: number): number {
-  const isStretched = phase === 'live' && lastSignAt + leaseMs <= monoMs;
-  return isStretched ? Math.min(endsAt, monoMs + STRETCHED_LOOK_MS) : endsAt;
 }

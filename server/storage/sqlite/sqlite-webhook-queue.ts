@@ -22,6 +22,7 @@ export class SqliteWebhookQueue implements WebhookQueue {
   readonly #due: SqlStatement<WaitingRow>;
   readonly #bringForward: SqlStatement<never>;
   readonly #nextDue: SqlStatement<{ readonly dueAt: number | null }>;
+  readonly #oldestDue: SqlStatement<{ readonly dueAt: number | null }>;
   readonly #replayed: SqlStatement<ReplayedRow>;
   readonly #dropDead: SqlStatement<never>;
   readonly #addDead: SqlStatement<never>;
@@ -48,6 +49,10 @@ export class SqliteWebhookQueue implements WebhookQueue {
     );
     this.#bringForward = db.prepare('UPDATE webhook_event SET due_at = ? WHERE rule = ? AND due_at > ?');
     this.#nextDue = db.prepare('SELECT min(due_at) AS dueAt FROM webhook_event WHERE rule = ?');
+    this.#oldestDue = db.prepare(
+      `SELECT min(due) AS dueAt FROM (SELECT formed_at AS due FROM webhook_batch WHERE rule = ?1
+       UNION ALL SELECT min(due_at) FROM webhook_event WHERE rule = ?1)`,
+    );
     this.#replayed = db.prepare(
       'SELECT seq, event FROM webhook_dead WHERE rule = ? AND is_replayed = 1 ORDER BY seq LIMIT ?',
     );
@@ -111,6 +116,10 @@ export class SqliteWebhookQueue implements WebhookQueue {
 
   nextDueAt(rule: string): number | undefined {
     return this.#nextDue.get(rule)?.dueAt ?? undefined;
+  }
+
+  oldestDueAt(rule: string): number | undefined {
+    return this.#oldestDue.get(rule)?.dueAt ?? undefined;
   }
 
   delivered(rule: string): void {

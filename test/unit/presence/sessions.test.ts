@@ -316,3 +316,32 @@ describe('a mass lapse', () => {
     expect(new Set(bites.flatMap(({ changes }) => changes.map(({ user }) => user.id))).size).toBe(10);
   });
 });
+
+describe('the count of leases that are extended', () => {
+  it('has a session with unread input once, however long it lasts', () => {
+    const stage = new PresenceStage();
+    const owner = { lapsed: () => undefined, pausedMs: 0 };
+    const { extended } = stage.presence.leaseCounts;
+    stage.begin('42', { owner });
+    owner.pausedMs = LEASE_MS;
+    stage.pass(LEASE_MS - 1);
+    expect(extended.unread_input).toBe(0);
+    for (let i = 0; i < 5; i++) expect(stage.pass(LEASE_MS / 10).lapsed).toEqual([]);
+    expect(extended.unread_input).toBe(1);
+    expect(stage.pass(LEASE_MS).lapsed).toHaveLength(1);
+  });
+
+  it('has it again if it was renewed in between', () => {
+    const stage = new PresenceStage();
+    const owner = { lapsed: () => undefined, pausedMs: 0 };
+    const session = stage.begin('42', { owner });
+    for (const times of [1, 2]) {
+      owner.pausedMs += LEASE_MS;
+      stage.pass(LEASE_MS / 2 + TICK_MS);
+      stage.pass(LEASE_MS / 2);
+      expect(stage.presence.leaseCounts.extended.unread_input).toBe(times);
+      stage.renew(session);
+      stage.pass(LEASE_MS / 2);
+    }
+  });
+});

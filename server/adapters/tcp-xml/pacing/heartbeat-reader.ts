@@ -56,6 +56,8 @@ export class HeartbeatReader {
   readonly #onFrame: (frame: Buffer, encoding: FrameEncoding) => void;
   /** Bytes that arrived before a pause and have not been read. */
   #unread: Buffer | null = null;
+  /** Since when the first of them has waited, as `performance.now()` says. */
+  #unreadSince = 0;
   /** Bytes outside of frames that have not been charged yet. */
   #looseBytes = 0;
   /** When the incomplete frame began. */
@@ -112,7 +114,15 @@ export class HeartbeatReader {
   #readUnread(isItsTurn: boolean): void {
     const unread = this.#unread;
     this.#unread = null;
-    if (unread !== null) this.#read(unread, isItsTurn);
+    if (unread === null) return;
+    this.#context.inputWait.since(this.#unreadSince, () => this.#read(unread, isItsTurn));
+  }
+
+  /** Keeps a copy, because the next packet reuses the memory. */
+  #holdBack(bytes: Buffer): void {
+    this.#unread = Buffer.from(bytes);
+    // Bytes that were held back before have waited longer.
+    this.#unreadSince = performance.now() - this.#context.inputWait.ms;
   }
 
   #read(chunk: Buffer, isItsTurn: boolean): void {
@@ -149,7 +159,7 @@ export class HeartbeatReader {
     const { control } = this;
     control.beginChunk();
     if (!isItsTurn && this.#mustWait(chunk)) {
-      this.#unread = Buffer.from(chunk);
+      this.#holdBack(chunk);
       control.waitInQueue();
       return;
     }
@@ -159,8 +169,7 @@ export class HeartbeatReader {
     if (result === 'too_large') {
       this.#reportTooLarge();
     } else if (result !== 'ok') {
-      // A copy, because the next packet reuses the memory.
-      if (result.length > 0) this.#unread = Buffer.from(result);
+      if (result.length > 0) this.#holdBack(result);
     } else if (!this.#framer.isInFrame) {
       this.#frameBegunAt = null;
     } else {

@@ -7,6 +7,7 @@ import type { TcpXmlOptions } from '../../../../server/adapters/tcp-xml/options.
 import { HeartbeatReader } from '../../../../server/adapters/tcp-xml/pacing/heartbeat-reader.ts';
 import { ReadPauses } from '../../../../server/adapters/tcp-xml/pacing/read-pauses.ts';
 import { FairQueue } from '../../../../server/lib/collections/fair-queue.ts';
+import { InputWait } from '../../../../server/lib/time/input-wait.ts';
 import { TestClock } from '../../../support/clock.ts';
 
 const LEASE_MS = 5_400;
@@ -25,6 +26,7 @@ let onHeartbeat: (state: number) => void;
 function open(perS: number, burst: number): void {
   const context: Partial<TcpXmlOptions> = {
     clock,
+    inputWait: new InputWait(),
     encoding: 'utf-8',
     names: defaultFieldNames,
     messages: { perS, burst },

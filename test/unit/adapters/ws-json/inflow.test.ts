@@ -4,6 +4,7 @@ import { Inflow, type InflowOwner } from '../../../../server/adapters/ws-json/in
 import type { Incoming } from '../../../../server/adapters/ws-json/lane.ts';
 import type { ConnectionContext } from '../../../../server/adapters/ws-json/context.ts';
 import { FairQueue } from '../../../../server/lib/collections/fair-queue.ts';
+import { InputWait } from '../../../../server/lib/time/input-wait.ts';
 import type { Socket } from '../../../../server/sockets/port.ts';
 import { TestClock } from '../../../support/clock.ts';
 
@@ -27,6 +28,7 @@ class Stage {
       messages,
       turns,
       lastTickAt: this.clock.monoMs,
+      inputWait: new InputWait(),
       onRefused: (reason: string) => this.refused.push(reason),
     } as unknown as ConnectionContext & { lastTickAt: number };
   }
