@@ -3,7 +3,7 @@
  * says so (skipped-reporter.ts). With CI=true a missing program is an error.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { TestOptions } from 'vitest';
@@ -75,6 +75,12 @@ const needs = {
     remedy: 'install default-jdk-headless',
     // Run, because macOS has a javac that only says where to get one.
     isMet: () => spawnSync('javac', ['-version']).status === 0,
+    isRequiredInCi: true,
+  },
+  'AsyncAPI parser': {
+    reason: 'AsyncAPI parser not found',
+    remedy: 'run npm ci --prefix test/validators',
+    isMet: () => existsSync(new URL('../validators/node_modules/@asyncapi/parser/package.json', import.meta.url)),
     isRequiredInCi: true,
   },
   'uWebSockets.js': {

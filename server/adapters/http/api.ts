@@ -11,7 +11,7 @@ import type { HttpReply, HttpRequest, ConnectionLimit } from '../../sockets/port
 import { blocksRoutes, type BlocksRoutesOptions } from './routes/blocks-routes.ts';
 import { createCallers, type CallersOptions } from './callers.ts';
 import { friendsRoutes, type FriendsRoutesOptions } from './routes/friends-routes.ts';
-import { openApiRoute } from './routes/openapi.ts';
+import { descriptionRoutes } from './description/routes.ts';
 import { operationsRoutes, type OperationsOptions } from './routes/operations-routes.ts';
 import { sessionsRoutes, type SessionsRoutesOptions } from './routes/sessions-routes.ts';
 import type { PageRules } from './routes/own-pages.ts';
@@ -87,7 +87,7 @@ export function createApi(options: ApiOptions): Api {
     ...webhooksRoutes(options),
     ...operationsRoutes(options),
   ];
-  const routes = [...calls, openApiRoute(calls), ...pageRoutes(options.pages)];
+  const routes = [...calls, ...descriptionRoutes(calls), ...pageRoutes(options.pages)];
   const route = createRouter(routes, {
     pageRules,
     callers: createCallers(options),
