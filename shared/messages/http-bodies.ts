@@ -132,7 +132,8 @@ export const webhookReplayAnswer = z.object({ events: z.int() });
 
 /** An error: `application/problem+json` (RFC 9457). `detail` names the field and the remedy. */
 export const problem = z.object({
-  type: z.literal('about:blank'),
+  /** The path of the page that explains the error, with its remedy and an example. */
+  type: z.string(),
   title: z.string(),
   status: z.int(),
   detail: z.string(),

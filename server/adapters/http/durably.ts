@@ -18,5 +18,5 @@ export async function durably(change: () => Reply, outcome = 'the change was not
 }
 
 export function unavailable({ reason }: StorageUnavailable, outcome: string): HttpReply {
-  return problem(503, `storage: it ${reason}, so ${outcome}; try again`, { 'retry-after': '1' });
+  return problem('storage_failed', `storage: it ${reason}, so ${outcome}; try again`, { 'retry-after': '1' });
 }

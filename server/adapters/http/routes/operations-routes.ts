@@ -19,7 +19,7 @@ export function operationsRoutes({ failures, metrics }: OperationsOptions): Rout
       path: '/readyz',
       answer: () => {
         const failing = failures();
-        return failing.length === 0 ? json('{"status":"ready"}') : problem(503, failing.join('; '));
+        return failing.length === 0 ? json('{"status":"ready"}') : problem('not_ready', failing.join('; '));
       },
     },
     route({

@@ -58,7 +58,7 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
 
 function notClean(user: string) {
   return problem(
-    503,
+    'storage_failed',
     `storage: ${user} is erased, but its files still hold it while another program reads them; that completes by itself`,
     { 'retry-after': '1' },
   );
