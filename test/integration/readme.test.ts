@@ -50,6 +50,17 @@ describe('the README', () => {
     await start('npx presence-hub watch 7').printed(/\t42\tonline/);
   });
 
+  it('posts changes to the receiver of the guide to webhooks', async () => {
+    const [receiver = ''] = snippetsBelow('shared/WEBHOOKS.md', 'A receiver', 'js');
+    const [serve = '', beat = ''] = snippetsBelow('shared/WEBHOOKS.md', 'A receiver', 'sh');
+    const port = String(await freePort());
+    writeFileSync(join(folder, 'receiver.mjs'), receiver.replace('9000', port));
+    const served = start(serve.replace('9000', port));
+    await served.printed(/Ctrl-C stops/);
+    start(beat);
+    await served.printed(/7: offline -> online \(began\)[^]*7: online -> offline \(lapsed\)/);
+  });
+
   it('turns on tokens and TLS, and watches with a token', async () => {
     const [serve = '', use = ''] = snippetsBelow('shared/SECURE-SETUP.md', 'On the internet', 'sh');
     const [token = ''] = snippetsBelow('shared/SECURE-SETUP.md', 'On the internet', 'js');
