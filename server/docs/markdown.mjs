@@ -69,8 +69,10 @@ export function render(tokens, { resolve, ruleAddress }) {
       const link = `<a class="anchor" href="#${anchor}" aria-label="Link to this section">#</a>`;
       return `<h${level} id="${anchor}">${text}${link}</h${level}>\n`;
     },
-    link({ href, tokens: inner }) {
+    link({ href, raw, tokens: inner }) {
       const text = this.parser.parseInline(inner);
+      // A bare address, such as http://host:port, is an example.
+      if (!/^[[<]/.test(raw)) return text;
       const address = /^https?:/.test(href) ? href : resolve(href);
       return address === undefined ? text : `<a href="${escape(address)}">${text}</a>`;
     },
