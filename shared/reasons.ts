@@ -43,6 +43,7 @@ export const problemCodes = {
   },
   headers_too_large: { status: 431, meaning: 'Request line and headers over 16 KiB.' },
   internal: { status: 500, meaning: 'The hub failed; it is not the request’s fault.' },
+  not_implemented: { status: 501, meaning: 'This version can’t do it in a cluster yet.' },
   unavailable: { status: 503, meaning: 'It can’t be determined now whether the token is good; with `retry-after`.' },
   storage_failed: { status: 503, meaning: 'Storage can’t accept it now; with `retry-after`.' },
   no_room: { status: 503, meaning: 'The hub allows no more connections; with `retry-after`.' },

@@ -46,7 +46,7 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
       about: (call) => readUser(call, 'user'),
       may: mayAdmin,
       answer: (_, user) => {
-        if (erase === null) return problem(501, 'user: a hub of a cluster cannot erase users yet');
+        if (erase === null) return problem('not_implemented', 'user: a hub of a cluster cannot erase users yet');
         return durably(
           async () => ((await erase(user)) ? noContent() : notClean(user)),
           'perhaps only a part was erased',
