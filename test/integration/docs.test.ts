@@ -78,7 +78,7 @@ describe('/docs', () => {
     }
   });
 
-  it('has a page for the code of every error, with its remedy and an example (H42)', () => {
+  it('has a page for the code of every error, with its remedy and an example (H45)', () => {
     const codes = [
       ...[errorCodes, problemCodes, badFrameReasons].flatMap((table) => Object.keys(table)),
       ...Object.values(closeCodes).map(({ code }) => String(code)),
@@ -91,7 +91,7 @@ describe('/docs', () => {
     }
   });
 
-  it('is where the type of an error leads (H42)', async () => {
+  it('is where the type of an error leads (H45)', async () => {
     const answer = await fetch(`${hub}/v1/presence/a%20b`);
     const { type } = (await answer.json()) as { type: string };
     expect(type).toBe('/docs/errors/bad_request');

@@ -36,7 +36,7 @@ test('every code has a section, and no other', () => {
   expect([...sections.keys()].sort()).toEqual([...codes].sort());
 });
 
-test.each([...codes])('%s is explained with a remedy and one example (H42)', (code) => {
+test.each([...codes])('%s is explained with a remedy and one example (H45)', (code) => {
   expect(sections.get(code)).toContain('**What to do:**');
   const [example, ...others] = examples.filter(({ heading }) => heading === code);
   expect(others).toEqual([]);
@@ -59,6 +59,6 @@ function xmlOf(reason: BadFrameReason): string {
   return encodeError(reason, badFrameReasons[reason]);
 }
 
-test('an error of the SDK carries the path of its page (H42)', () => {
+test('an error of the SDK carries the path of its page (H45)', () => {
   expect(new PresenceError('forbidden', 'no').link).toBe(`${ERROR_PAGES}forbidden`);
 });

@@ -93,7 +93,7 @@ describe('GET /asyncapi.json', () => {
     expect(new Set(accepted.flat()).size).toBe(messages.operations.receive.messages.length);
   });
 
-  it('has every message of a running hub, in every field (H41)', async () => {
+  it('has every message of a running hub, in every field (H44)', async () => {
     await hub.request('PUT', '/v1/users/42/friends/7');
     const me = await WsClient.hello(hub.addresses.ws, { user: '42', text: 'here', self: true });
     me.send({ type: 'tail', id: 1 });

@@ -68,7 +68,7 @@ describe('GET /openapi.json', () => {
     expect(totals).toMatchObject({ errors: 0, warnings: 0 });
   });
 
-  it('says what every route answers, in every field (H41)', async () => {
+  it('says what every route answers, in every field (H44)', async () => {
     const phone = await WsClient.hello(hub.addresses.ws, { user: '42', device: 'phone', text: 'here' });
     const { session } = phone.all[0] as { session: string };
     const body = (json: unknown): Asked => ({ body: json });
