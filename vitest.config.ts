@@ -30,7 +30,7 @@ export default defineConfig({
           ...shared,
           name: 'hub',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/{unit,rules}/**', 'test/load/**', 'node_modules/**'],
+          exclude: ['test/{unit,rules}/**', 'test/load/**', '**/node_modules/**'],
           globalSetup: ['test/support/build-dist.ts'],
         },
       },

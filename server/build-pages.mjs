@@ -1,7 +1,7 @@
 /**
  * The part of the build that needs a bundler. Vite turns client/page and client/dashboard into what the hub serves: hashed
- * files in `assets/` beside an `index.html` that contains no script and no style (pages.ts forbids both). It also turns the
- * SDK's worker into one file. Checks no types: tsc does. A process of its own, because Vite is slow to load and a start
+ * files in `assets/` beside an `index.html` that contains no script and no style (pages.ts forbids both). client/docs becomes
+ * the template that server/docs fills with the documentation. Vite also turns the SDK's worker into one file. Checks no types: tsc does. A process of its own, because Vite is slow to load and a start
  * with a fresh dist/ does not need it.
  */
 import { existsSync, rmSync } from 'node:fs';
@@ -9,10 +9,14 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-/** The friend page's addresses are relative; the dashboard is at `/admin`, which is no folder to a browser. */
+/**
+ * The addresses of the friend page and the documentation are relative; the dashboard is at `/admin`, which is no folder to
+ * a browser.
+ */
 const PAGES = [
   { room: 'client/page', base: './' },
   { room: 'client/dashboard', base: '/admin/' },
+  { room: 'client/docs', base: './' },
 ];
 
 const { build } = await import('vite').catch((error) => {
@@ -48,6 +52,11 @@ for (const { room, base } of PAGES.filter((page) => existsSync(join(root, page.r
       reportCompressedSize: false,
     },
   });
+}
+
+if (existsSync(join(root, 'client/docs/index.html'))) {
+  const { buildDocs } = await import('./docs/site.mjs');
+  buildDocs(root, join(root, 'dist/client/docs'));
 }
 
 // Without imports and exports, because most bundlers make a classic script of a worker, and some only copy the file.

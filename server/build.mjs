@@ -14,12 +14,15 @@ const dist = join(root, 'dist');
 const record = join(dist, '.built');
 const compiler = join(root, 'node_modules/typescript/bin/tsc');
 const ROOMS = ['shared', 'server', 'client'];
-const PAGES = ['client/page', 'client/dashboard'];
-const SOURCE = /\.(ts|tsx|html|css|svg)$|^tsconfig\.json$/;
+const PAGES = ['client/page', 'client/dashboard', 'client/docs'];
+const SOURCE = /\.(ts|tsx|html|css|svg|md)$|^tsconfig\.json$/;
 /** What the build depends on beside the sources. */
 const TOOLS = [
-  ...['tsconfig.json', 'tsconfig.base.json', 'server/build-pages.mjs'],
-  ...['typescript', 'vite', 'preact', 'uplot'].map((name) => `node_modules/${name}/package.json`),
+  ...['tsconfig.json', 'tsconfig.base.json', 'server/build-pages.mjs', 'README.md', 'SECURITY.md'],
+  ...['markdown', 'pages', 'site'].map((name) => `server/docs/${name}.mjs`),
+  ...['typescript', 'vite', 'preact', 'uplot', 'marked', 'minisearch'].map(
+    (name) => `node_modules/${name}/package.json`,
+  ),
 ];
 const MAX_LOCK_WAIT_MS = 600_000;
 

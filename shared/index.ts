@@ -5,6 +5,7 @@ export * from './messages/entry.ts';
 export * from './messages/explain.ts';
 export * from './messages/http-bodies.ts';
 export * from './messages/hub-messages.ts';
+export * from './messages/webhook.ts';
 export * from './ids.ts';
 export * from './limits.ts';
 export * from './status.ts';

@@ -22,6 +22,8 @@ export const MAX_IDS_PER_MESSAGE = 1000;
 export const MAX_HISTORY = 1000;
 /** Maximum entries in one page of the list of present users. */
 export const MAX_LISTED = 1000;
+/** Maximum events in one message to the receiver of a webhook. */
+export const MAX_WEBHOOK_EVENTS = 1000;
 /** A watch, unwatch or request is charged one unit more against the rate for each group of this many users. */
 export const USERS_PER_UNIT = 50;
 /** Maximum pairs in one import of friends: about 50 ms of the loop's time. */

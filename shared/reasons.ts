@@ -1,7 +1,10 @@
 /**
  * Error codes, close codes and reasons of bad frames, each with its meaning. The protocol reference is printed from
- * these tables. An error leaves the connection open; a close ends it.
+ * these tables, and shared/ERRORS.md explains each code. An error leaves the connection open; a close ends it.
  */
+
+/** The page that explains a code is at this path of the hub, followed by the code. */
+export const ERROR_PAGES = '/docs/errors/';
 
 export const errorCodes = {
   bad_message: 'Not JSON, or not of its type’s form; `message` names the field.',
@@ -17,6 +20,36 @@ export const errorCodes = {
   internal: 'The hub failed; it is not the client’s fault. Try again.',
 } as const;
 export type ErrorCode = keyof typeof errorCodes;
+
+/** Errors over HTTP. The `type` of the answer is the address of the page that explains the code. */
+export const problemCodes = {
+  bad_request: { status: 400, meaning: 'A bad id, parameter, body or list; befriending or blocking oneself.' },
+  unauthenticated: { status: 401, meaning: 'The token is missing, wrong or has expired.' },
+  forbidden: { status: 403, meaning: 'The token does not allow it.' },
+  foreign_page: { status: 403, meaning: 'The page’s origin or the host name does not allow it.' },
+  not_found: { status: 404, meaning: 'No such path, session or webhook rule.' },
+  turned_off: { status: 404, meaning: 'History or webhooks are turned off.' },
+  method_not_allowed: { status: 405, meaning: 'No such method on that path; `allow` lists those that are.' },
+  too_many_friends: { status: 409, meaning: 'More friends or blocks than `HUB_MAX_FRIENDS`.' },
+  too_large: {
+    status: 413,
+    meaning: 'A body over 256 KiB (2 MiB more are read and discarded, then the connection is cut).',
+  },
+  upgrade_required: { status: 426, meaning: '`/ws` is a WebSocket.' },
+  rate_limited: { status: 429, meaning: 'Too many requests; `retry-after` says when to try again.' },
+  too_many_sessions: {
+    status: 429,
+    meaning: 'The user, or the hub, has as many sessions as it may; with `retry-after`.',
+  },
+  headers_too_large: { status: 431, meaning: 'Request line and headers over 16 KiB.' },
+  internal: { status: 500, meaning: 'The hub failed; it is not the request’s fault.' },
+  not_implemented: { status: 501, meaning: 'This version can’t do it in a cluster yet.' },
+  unavailable: { status: 503, meaning: 'It can’t be determined now whether the token is good; with `retry-after`.' },
+  storage_failed: { status: 503, meaning: 'Storage can’t accept it now; with `retry-after`.' },
+  no_room: { status: 503, meaning: 'The hub allows no more connections; with `retry-after`.' },
+  not_ready: { status: 503, meaning: '`/readyz`: a part of the hub fails.' },
+} as const;
+export type ProblemCode = keyof typeof problemCodes;
 
 export const closeCodes = {
   normal: { code: 1000, meaning: 'The client said `bye`.' },

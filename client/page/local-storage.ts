@@ -1,19 +1,17 @@
 /**
  * What the page stores in this browser: the user's own status, so that a reload sends the same one and others see no
- * flicker, and the theme. If the browser forbids storage, both live as long as the page.
+ * flicker. If the browser forbids storage, it lives as long as the page.
  */
 import type { SessionStatus } from '../sdk/index.ts';
 import { fitting } from './text-limit.ts';
 
 const MINE = 'presence-hub mine ';
-const THEME = 'presence-hub theme';
 const statuses: readonly string[] = ['online', 'away', 'busy', 'invisible'] satisfies SessionStatus[];
 
 export interface Mine {
   readonly status: SessionStatus;
   readonly text: string;
 }
-export type Theme = 'light' | 'dark';
 
 export function keptMine(user: string): Mine {
   try {
@@ -38,16 +36,6 @@ export function onMineChanged(user: string, listener: () => void): () => void {
   };
   addEventListener('storage', hear);
   return () => removeEventListener('storage', hear);
-}
-
-/** Undefined: follow the system. */
-export function keptTheme(): Theme | undefined {
-  const kept = read(THEME);
-  return kept === 'light' || kept === 'dark' ? kept : undefined;
-}
-
-export function keepTheme(theme: Theme): void {
-  write(THEME, theme);
 }
 
 function read(key: string): string | null {

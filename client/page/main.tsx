@@ -3,7 +3,7 @@ import { render } from 'preact';
 import { useState } from 'preact/hooks';
 import { Home } from './view/home.tsx';
 import type { Who } from './visit.ts';
-import { applyKeptTheme } from './view/theme-button.tsx';
+import { applyKeptTheme } from '../ui/theme.ts';
 import { isUserId } from './user-id.ts';
 import { Welcome } from './view/welcome.tsx';
 

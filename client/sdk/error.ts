@@ -19,4 +19,9 @@ export class PresenceError extends Error {
     this.code = code;
     this.isFinal = isFinal;
   }
+
+  /** The path on the hub of the page that explains the code, with its remedy and an example. */
+  get link(): string {
+    return `/docs/errors/${this.code}`;
+  }
 }

@@ -94,9 +94,6 @@ export interface WebhookQueue {
   eraseUser(user: string): void;
 }
 
-/** Maximum events of one batch. */
-export const MAX_BATCH = 1000;
-
 /** The event as it is sent. */
 export function eventJson({ id, rule, at, from, cause, entry }: WebhookEvent): string {
   return `{"id":"${id}","rule":"${rule}","at":${at},"from":"${from}","cause":"${cause}","entry":${entry}}`;

@@ -4,7 +4,7 @@ import { entry } from './entry.ts';
 import { adapterNames, explanation } from './explain.ts';
 import { device, instant, list, text, userId, userIds } from '../ids.ts';
 import { MAX_EDGES_PER_IMPORT, MAX_TTL_MS } from '../limits.ts';
-import { shownCauses, type ShownCause } from './shown-cause.ts';
+import { shownCause } from './webhook.ts';
 import { presentStatuses, sessionStatuses, userStatus } from '../status.ts';
 
 const heartbeatStatuses = [...sessionStatuses, 'offline'] as const;
@@ -43,13 +43,17 @@ export const importBody = z.object({
   edges: list(edge, EDGES_FORM, { min: 1, max: MAX_EDGES_PER_IMPORT }),
 });
 
-export const entryAnswer = z.object({ entry });
-export const entriesAnswer = z.object({ entries: z.array(entry) });
+/** The entries of an answer may be out of date. */
+const stale = z.literal(true).optional();
+/** `GET /v1/presence/{user}`. */
+export const presenceAnswer = z.object({ ...entry.shape, stale });
+export const entryAnswer = z.object({ entry, stale });
+export const entriesAnswer = z.object({ entries: z.array(entry), stale });
 /** A page of the list of present users. `next` is the `after` of the next page; null after the last one. */
 export const listAnswer = z.object({
   entries: z.array(entry),
   next: userId.nullable(),
-  stale: z.literal(true).optional(),
+  stale,
 });
 const count = z.int().min(0);
 /** `sessions`: those of the users that are counted, by adapter. */
@@ -57,14 +61,13 @@ export const countsAnswer = z.object({
   ...fieldsOf(presentStatuses, count),
   sessions: z.object(fieldsOf(adapterNames, count)),
   at: instant,
-  stale: z.literal(true).optional(),
+  stale,
 });
-const cause = z.enum(Object.keys(shownCauses) as [ShownCause, ...ShownCause[]]);
 /** `merged`: several transitions beyond HUB_HISTORY_PER_DAY as one. `next` is the `from` of the next page. */
 export const historyAnswer = z.object({
   user: userId,
   transitions: z.array(
-    z.object({ at: instant, from: userStatus, to: userStatus, cause, merged: z.literal(true).optional() }),
+    z.object({ at: instant, from: userStatus, to: userStatus, cause: shownCause, merged: z.literal(true).optional() }),
   ),
   next: instant.nullable(),
 });
@@ -96,7 +99,7 @@ export const exportAnswer = z.object({
       at: instant,
       from: userStatus,
       to: userStatus,
-      cause,
+      cause: shownCause,
       merged: z.record(z.string(), z.int()).nullable(),
     }),
   ),
@@ -129,7 +132,8 @@ export const webhookReplayAnswer = z.object({ events: z.int() });
 
 /** An error: `application/problem+json` (RFC 9457). `detail` names the field and the remedy. */
 export const problem = z.object({
-  type: z.literal('about:blank'),
+  /** The path of the page that explains the error, with its remedy and an example. */
+  type: z.string(),
   title: z.string(),
   status: z.int(),
   detail: z.string(),

@@ -49,6 +49,7 @@ const free = {
   health: ['GET', '/healthz'],
   readiness: ['GET', '/readyz'],
   description: ['GET', '/openapi.json'],
+  messages: ['GET', '/asyncapi.json'],
 } as const;
 
 type Row = readonly [method: string, path: string, body?: unknown];

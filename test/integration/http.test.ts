@@ -1,7 +1,7 @@
 /** PROTOCOL.md section 5, through real sockets: every route that is built, and every way to get one wrong. */
 import { connect } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { routeWords } from '../../server/adapters/http/routes/openapi-words.ts';
+import { routeWords } from '../../server/adapters/http/description/route-words.ts';
 import { problem } from '../../shared/messages/http-bodies.ts';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
@@ -253,7 +253,7 @@ onBothEngines('HTTP', (transport) => {
     expect(new URL(servers[0]!.url, `${hub.addresses.http}/openapi.json`).href).toBe(`${hub.addresses.http}/`);
     expect(paths['/v1/users/{user}/sessions/{session}']?.['delete']).toMatchObject({
       parameters: [{ name: 'user' }, { name: 'session' }],
-      responses: { 204: {}, default: { content: { 'application/problem+json': {} } } },
+      responses: { 204: {}, 404: {}, default: { $ref: '#/components/responses/Failed' } },
     });
     expect(paths['/healthz']?.['get']).toMatchObject({ security: [] });
   });

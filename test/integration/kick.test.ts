@@ -95,7 +95,7 @@ onBothEngines('the end of a session', (transport) => {
     for (const session of wrong) expect([session, (await kick(hub, '42', session)).status]).toEqual([session, 404]);
     const answer = await kick(hub, '42', 'none');
     expect(answer.body).toEqual({
-      type: 'about:blank',
+      type: '/docs/errors/not_found',
       title: 'Not found',
       status: 404,
       detail: 'session: 42 has no such session: explain shows those that it has',

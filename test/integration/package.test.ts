@@ -34,6 +34,10 @@ it('holds what is run and read, and nothing of how it is made', async () => {
     'README.md',
     'client/README.md',
     'shared/PROTOCOL.md',
+    'shared/CLUSTER.md',
+    'shared/ERRORS.md',
+    'shared/GLOSSARY.md',
+    'shared/WEBHOOKS.md',
     'shared/LEGACY-CLIENTS.md',
     'shared/INSTALL.md',
     'shared/OPERATING.md',
@@ -43,7 +47,13 @@ it('holds what is run and read, and nothing of how it is made', async () => {
     'shared/SIZING.md',
     'LICENSE',
   ];
-  for (const path of [...entries, ...Object.values(bin), ...pages, 'dist/client/page/index.html'])
+  for (const path of [
+    ...entries,
+    ...Object.values(bin),
+    ...pages,
+    'dist/client/page/index.html',
+    'dist/client/docs/errors/forbidden.html',
+  ])
     expect(names).toContain(path.replace(/^\.\//, ''));
   expect(names.filter((name) => /^test\/|tsbuildinfo|dist\/\.|\.tsx?$/.test(name.replace(/\.d\.ts$/, '')))).toEqual([]);
 });

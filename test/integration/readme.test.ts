@@ -1,5 +1,5 @@
 /** Commands of README.md, run as they stand but for the port, the folder of the data and where the programs are. */
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,6 +48,17 @@ describe('the README', () => {
     const byHand = snippetsBelow('README.md', 'See it live in a minute', 'sh').at(-1) ?? '';
     await start(byHand).printed(/"user":"7","status":"online"[^}]*"text":"from curl"/);
     await start('npx presence-hub watch 7').printed(/\t42\tonline/);
+  });
+
+  it('posts changes to the receiver of the guide to webhooks', async () => {
+    const [receiver = ''] = snippetsBelow('shared/WEBHOOKS.md', 'A receiver', 'js');
+    const [serve = '', beat = ''] = snippetsBelow('shared/WEBHOOKS.md', 'A receiver', 'sh');
+    const port = String(await freePort());
+    writeFileSync(join(folder, 'receiver.mjs'), receiver.replace('9000', port));
+    const served = start(serve.replace('9000', port));
+    await served.printed(/Ctrl-C stops/);
+    start(beat);
+    await served.printed(/7: offline -> online \(began\)[^]*7: online -> offline \(lapsed\)/);
   });
 
   it('turns on tokens and TLS, and watches with a token', async () => {

@@ -4,8 +4,8 @@
  */
 import { blocksRoutes } from '../../server/adapters/http/routes/blocks-routes.ts';
 import { friendsRoutes } from '../../server/adapters/http/routes/friends-routes.ts';
-import { openApiRoute } from '../../server/adapters/http/routes/openapi.ts';
-import { routeWords } from '../../server/adapters/http/routes/openapi-words.ts';
+import { descriptionRoutes } from '../../server/adapters/http/description/routes.ts';
+import { routeWords } from '../../server/adapters/http/description/route-words.ts';
 import { operationsRoutes } from '../../server/adapters/http/routes/operations-routes.ts';
 import { historyRoutes } from '../../server/adapters/http/routes/history-routes.ts';
 import { listRoutes } from '../../server/adapters/http/routes/list-routes.ts';
@@ -28,7 +28,7 @@ export function describeRoutes(): readonly (readonly [route: string, meaning: st
     historyRoutes(nothing),
     webhooksRoutes(nothing),
     operationsRoutes(nothing),
-    openApiRoute([]),
+    descriptionRoutes([]),
   ];
   const routes = groups.flat().map(({ method, path }) => `${method} ${path}`);
   const gone = Object.keys(routeWords).find((route) => !routes.includes(route));

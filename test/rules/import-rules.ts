@@ -122,6 +122,7 @@ const table: Readonly<Record<string, Room>> = {
   'client/ui': { rooms: ['client/sdk entry'], node: false },
   'client/element': { rooms: ['client/sdk entry', 'client/ui'], node: false },
   'client/page': { rooms: ['client/sdk entry', 'client/ui'], packages: pageFramework, node: false },
+  'client/docs': { rooms: ['client/ui'], packages: ['minisearch'], node: false },
   'client/dashboard': {
     rooms: ['client/sdk entry', 'client/sdk/internal', 'client/ui', 'shared (types)'],
     packages: [...pageFramework, 'uplot'],

@@ -10,6 +10,7 @@ import {
   badFrameReasons,
   closeCodes,
   errorCodes,
+  problemCodes,
   refusalReasons,
   type BadFrameReason,
   type RefusalReason,
@@ -46,6 +47,11 @@ export const sections: Readonly<Record<string, () => string>> = {
     table(
       ['code', 'meaning'],
       Object.values(closeCodes).map(({ code, meaning }) => [code, meaning]),
+    ),
+  'problem codes': () =>
+    table(
+      ['status', 'code', 'meaning'],
+      Object.entries(problemCodes).map(([code, { status, meaning }]) => [status, mono(code), meaning]),
     ),
   'bad frame reasons': () => table(['reason', 'meaning'], rowsOf(badFrameReasons)),
   'refusal reasons': () => table(['reason', 'meaning'], rowsOf(refusalReasons)),

@@ -55,10 +55,16 @@ export class FriendPageStage {
     return page;
   }
 
-  /** @returns what went wrong in the pages meanwhile. */
-  async clear(): Promise<readonly string[]> {
+  /** Leaves the hub running. @returns what went wrong in the pages meanwhile. */
+  async closePages(): Promise<readonly string[]> {
     for (const context of this.#contexts) await context.close();
     this.#contexts = [];
+    return this.#faults;
+  }
+
+  /** @returns what went wrong in the pages meanwhile. */
+  async clear(): Promise<readonly string[]> {
+    await this.closePages();
     await endHubProcesses();
     for (const name of Object.keys(this.#settings)) Reflect.deleteProperty(this.#settings, name);
     return this.#faults;

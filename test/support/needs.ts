@@ -88,6 +88,12 @@ const needs = {
     reason: 'no mount namespaces',
     remedy: 'run them on Linux as root, with unshare and chroot',
     isMet: () => spawnSync('unshare', ['--mount', 'chroot', '/', 'true']).status === 0,
+    isRequiredInCi: false,
+  },
+  'AsyncAPI parser': {
+    reason: 'AsyncAPI parser not found',
+    remedy: 'run npm ci --prefix test/validators',
+    isMet: () => existsSync(new URL('../validators/node_modules/@asyncapi/parser/package.json', import.meta.url)),
     isRequiredInCi: true,
   },
   'uWebSockets.js': {

@@ -9,6 +9,8 @@ export class WsClient {
   readonly #socket: WebSocket;
   /** Every message so far, each checked against the contract's schemas. */
   readonly all: HubMessage[] = [];
+  /** The same before the schemas, which drop fields that they do not know. */
+  readonly raw: unknown[] = [];
   #read = 0;
   #wake: (() => void) | undefined;
   #listener: ((message: HubMessage) => void) | undefined;
@@ -20,7 +22,9 @@ export class WsClient {
   private constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.on('message', (data: Buffer) => {
-      const message = hubMessage.parse(JSON.parse(data.toString('utf8')));
+      const json: unknown = JSON.parse(data.toString('utf8'));
+      this.raw.push(json);
+      const message = hubMessage.parse(json);
       this.all.push(message);
       this.#listener?.(message);
       this.#wake?.();

@@ -48,6 +48,7 @@ function Top({ modules }: { readonly modules: Modules }) {
         <a href="#user">User</a>
         <a href="#plots">Plots</a>
         <a href="#tail">Changes</a>
+        <a href="/docs">Docs</a>
       </nav>
       {hasToken && (
         <button

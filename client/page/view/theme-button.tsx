@@ -1,15 +1,9 @@
-/** The button for light or dark. The system decides until the user chooses. */
+/** The button for light or dark. */
 import { useState } from 'preact/hooks';
-import { keepTheme, keptTheme, type Theme } from '../local-storage.ts';
-
-/** Runs before the first paint, so that the page does not flash. */
-export function applyKeptTheme(): void {
-  const theme = keptTheme();
-  if (theme !== undefined) document.documentElement.dataset['theme'] = theme;
-}
+import { currentTheme, setTheme } from '../../ui/theme.ts';
 
 export function ThemeButton() {
-  const [theme, setTheme] = useState<Theme>(() => keptTheme() ?? systemTheme());
+  const [theme, show] = useState(currentTheme);
   const other = theme === 'dark' ? 'light' : 'dark';
   return (
     <button
@@ -18,9 +12,8 @@ export function ThemeButton() {
       aria-label={`Switch to ${other}`}
       title={`Switch to ${other}`}
       onClick={() => {
-        document.documentElement.dataset['theme'] = other;
-        keepTheme(other);
         setTheme(other);
+        show(other);
       }}
     >
       <svg viewBox="0 0 20 20" class="line-icon" aria-hidden="true" focusable="false">
@@ -35,8 +28,4 @@ export function ThemeButton() {
       </svg>
     </button>
   );
-}
-
-function systemTheme(): Theme {
-  return matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
 }

@@ -11,7 +11,7 @@ import type { HttpReply, HttpRequest, ConnectionLimit } from '../../sockets/port
 import { blocksRoutes, type BlocksRoutesOptions } from './routes/blocks-routes.ts';
 import { createCallers, type CallersOptions } from './callers.ts';
 import { friendsRoutes, type FriendsRoutesOptions } from './routes/friends-routes.ts';
-import { openApiRoute } from './routes/openapi.ts';
+import { descriptionRoutes } from './description/routes.ts';
 import { operationsRoutes, type OperationsOptions } from './routes/operations-routes.ts';
 import { sessionsRoutes, type SessionsRoutesOptions } from './routes/sessions-routes.ts';
 import type { PageRules } from './routes/own-pages.ts';
@@ -68,10 +68,10 @@ const forAnyHost: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 const forMonitoring: ReadonlySet<string> = new Set([...forAnyHost, '/metrics']);
 
 const refusals = {
-  400: 'request: must be HTTP/1.1 of the right form, without a PROXY header before it',
-  413: 'body: must be at most 256 KiB',
-  426: 'sec-websocket-version: must be 13',
-  431: 'headers: request line and headers must be at most 16 KiB together',
+  400: { code: 'bad_request', detail: 'request: must be HTTP/1.1 of the right form, without a PROXY header before it' },
+  413: { code: 'too_large', detail: 'body: must be at most 256 KiB' },
+  426: { code: 'upgrade_required', detail: 'sec-websocket-version: must be 13' },
+  431: { code: 'headers_too_large', detail: 'headers: request line and headers must be at most 16 KiB together' },
 } as const;
 
 export function createApi(options: ApiOptions): Api {
@@ -87,7 +87,7 @@ export function createApi(options: ApiOptions): Api {
     ...webhooksRoutes(options),
     ...operationsRoutes(options),
   ];
-  const routes = [...calls, openApiRoute(calls), ...pageRoutes(options.pages)];
+  const routes = [...calls, ...descriptionRoutes(calls), ...pageRoutes(options.pages)];
   const route = createRouter(routes, {
     pageRules,
     callers: createCallers(options),
@@ -100,7 +100,7 @@ export function createApi(options: ApiOptions): Api {
   const failed = ({ method, path }: HttpRequest, error: unknown): HttpReply => {
     if (error instanceof StorageUnavailable) return unavailable(error, 'nothing was read');
     log.error({ err: error, method, path }, 'a request failed');
-    return problem(500, 'the hub failed; it is not the request’s fault, try again');
+    return problem('internal', 'the hub failed; it is not the request’s fault, try again');
   };
   const attempt = (request: HttpRequest): Reply => {
     const { exceededLimit } = request;
@@ -125,7 +125,7 @@ export function createApi(options: ApiOptions): Api {
     },
     refuse: (status) => {
       const headers = status === 426 ? { upgrade: 'websocket', ...OUR_VERSION } : undefined;
-      return dressed(problem(status, refusals[status], headers), secure);
+      return dressed(problem(refusals[status].code, refusals[status].detail, headers), secure);
     },
     admit: (request) => {
       const refusal = gate.refuseUpgrade(request);
@@ -138,7 +138,7 @@ export function createApi(options: ApiOptions): Api {
 function createPageGate({ pageRules, onRefused, explainRefusal, explainUpgrade }: ApiOptions) {
   const refuseOrigin = (detail: string): HttpReply => {
     onRefused('origin');
-    return problem(403, detail);
+    return problem('foreign_page', detail);
   };
   const refuseHost = (request: HttpRequest, explain: ExplainRefusal): HttpReply | undefined => {
     if (pageRules.isKnownHost(request)) return undefined;
@@ -161,7 +161,7 @@ function createPageGate({ pageRules, onRefused, explainRefusal, explainUpgrade }
     refuseUpgrade: (request: HttpRequest): HttpReply | undefined => {
       const refusal = refuseHost(request, explainUpgrade);
       if (refusal !== undefined) return refusal;
-      if (request.path !== WEBSOCKET_PATH) return problem(404, `path: WebSockets are at ${WEBSOCKET_PATH}`);
+      if (request.path !== WEBSOCKET_PATH) return problem('not_found', `path: WebSockets are at ${WEBSOCKET_PATH}`);
       if (pageRules.isAllowed(request)) return undefined;
       explainUpgrade('origin', OTHER_ORIGIN, namesOf(request));
       return refuseOrigin('origin: a page of another origin may not connect: HUB_ORIGINS would allow it');
@@ -176,7 +176,7 @@ const OTHER_ORIGIN =
 
 function overLimit(limit: ConnectionLimit): HttpReply {
   const whose = limit === 'per_address' ? 'from your address' : 'in all';
-  return problem(503, `connection: the hub allows no more connections ${whose}; try again later`, {
+  return problem('no_room', `connection: the hub allows no more connections ${whose}; try again later`, {
     'retry-after': '5',
   });
 }
@@ -188,7 +188,7 @@ function namesOf({ headers }: HttpRequest): Record<string, string> {
 /** Answers a plain HTTP request for the WebSocket path. */
 function askForUpgrade({ path }: HttpRequest): HttpReply | undefined {
   if (path !== WEBSOCKET_PATH) return undefined;
-  return problem(426, `upgrade: ${WEBSOCKET_PATH} is a WebSocket: ask for an upgrade to one`, {
+  return problem('upgrade_required', `upgrade: ${WEBSOCKET_PATH} is a WebSocket: ask for an upgrade to one`, {
     upgrade: 'websocket',
     connection: 'Upgrade',
     ...OUR_VERSION,

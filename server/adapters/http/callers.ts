@@ -50,7 +50,7 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
 
   const unauthenticated = (): HttpReply => {
     onRefused('unauthenticated');
-    return problem(401, `authorization: ${REFUSAL}`, { 'www-authenticate': 'Bearer' });
+    return problem('unauthenticated', `authorization: ${REFUSAL}`, { 'www-authenticate': 'Bearer' });
   };
   /** Refuses a caller that exceeds its rate. */
   const overRate = (caller: string, { body }: HttpRequest, units = 1): HttpReply | undefined => {
@@ -60,7 +60,11 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
       return undefined;
     }
     onRefused('messages');
-    return tooMany('requests: more than the hub allows in this time, and this one did nothing: slow down', waitMs);
+    return tooMany(
+      'rate_limited',
+      'requests: more than the hub allows in this time, and this one did nothing: slow down',
+      waitMs,
+    );
   };
   /** Counted separately, so that a caller with a good token does not pay for others at its address. */
   const overRefusalRate = (request: HttpRequest) => overRate(`refused ${byAddress(request)}`, request);
@@ -110,15 +114,15 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
         sub: identity.user ?? 'no user',
         scope: [...identity.scopes].join(' '),
       });
-      return problem(403, 'authorization: the token does not allow this');
+      return problem('forbidden', 'authorization: the token does not allow this');
     },
   };
 }
 
 function undecided({ fault, retryInMs }: Undecided): HttpReply {
   const detail = `authorization: ${UNDECIDED[fault]}`;
-  if (fault === 'busy') return tooMany(detail, retryInMs);
-  return problem(503, detail, { 'retry-after': String(Math.ceil(retryInMs / 1000)) });
+  if (fault === 'busy') return tooMany('rate_limited', detail, retryInMs);
+  return problem('unavailable', detail, { 'retry-after': String(Math.ceil(retryInMs / 1000)) });
 }
 
 /** A body costs one more unit for each group of this many characters, because parsing ten thousand ids takes time. */

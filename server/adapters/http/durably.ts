@@ -18,5 +18,7 @@ export async function durably(change: () => Reply, outcome = 'the change was not
 }
 
 export function unavailable(error: StorageUnavailable, outcome: string): HttpReply {
-  return problem(503, `storage: it ${error.reason}, so ${error.outcome ?? outcome}; try again`, { 'retry-after': '1' });
+  return problem('storage_failed', `storage: it ${error.reason}, so ${error.outcome ?? outcome}; try again`, {
+    'retry-after': '1',
+  });
 }

@@ -10,7 +10,7 @@ import { problem } from './reply.ts';
 import type { Call, Read } from './route.ts';
 
 export function bad<T>(detail: string): Read<T> {
-  return { ok: false, reply: problem(400, detail) };
+  return { ok: false, reply: problem('bad_request', detail) };
 }
 
 export function readUser(call: Call, name: string): Read<string> {

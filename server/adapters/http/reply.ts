@@ -1,4 +1,5 @@
 /** HTTP replies: JSON, nothing, or a problem (RFC 9457) whose `detail` names the field and the remedy. */
+import { ERROR_PAGES, problemCodes, type ProblemCode } from '../../../shared/reasons.ts';
 import type { Problem } from '../../../shared/messages/http-bodies.ts';
 import type { HttpReply } from '../../sockets/port.ts';
 
@@ -16,8 +17,7 @@ const titles = {
   500: 'Internal error',
   501: 'Not implemented',
   503: 'Service unavailable',
-} as const;
-type ProblemStatus = keyof typeof titles;
+} as const satisfies Record<(typeof problemCodes)[ProblemCode]['status'], string>;
 
 const NO_STORE = { 'cache-control': 'no-store' } as const;
 
@@ -41,8 +41,9 @@ export function noContent(): HttpReply {
   return { status: 204, headers: NO_STORE, body: '' };
 }
 
-export function problem(status: ProblemStatus, detail: string, headers: Record<string, string> = {}): HttpReply {
-  const body: Problem = { type: 'about:blank', title: titles[status], status, detail };
+export function problem(code: ProblemCode, detail: string, headers: Record<string, string> = {}): HttpReply {
+  const { status } = problemCodes[code];
+  const body: Problem = { type: `${ERROR_PAGES}${code}`, title: titles[status], status, detail };
   return {
     status,
     headers: { 'content-type': 'application/problem+json', ...NO_STORE, ...headers },
@@ -51,6 +52,10 @@ export function problem(status: ProblemStatus, detail: string, headers: Record<s
 }
 
 /** A 429 reply. `retry-after` has whole seconds, and never 0, which would mean at once. */
-export function tooMany(detail: string, waitMs: number): HttpReply {
-  return problem(429, detail, { 'retry-after': String(Math.max(1, Math.ceil(waitMs / 1000))) });
+export function tooMany(
+  code: ProblemCode & ('rate_limited' | 'too_many_sessions'),
+  detail: string,
+  waitMs: number,
+): HttpReply {
+  return problem(code, detail, { 'retry-after': String(Math.max(1, Math.ceil(waitMs / 1000))) });
 }

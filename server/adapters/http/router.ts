@@ -91,16 +91,19 @@ export function createRouter(
   };
   return (request) => {
     const segments = decodePath(request.path);
-    if (segments === undefined) return problem(400, 'path: must be percent-encoded UTF-8');
+    if (segments === undefined) return problem('bad_request', 'path: must be percent-encoded UTF-8');
     const here = compiled.filter((route) => matches(route, segments));
-    if (here.length === 0) return problem(404, `path: there is nothing at ${request.path}`);
+    if (here.length === 0) return problem('not_found', `path: there is nothing at ${request.path}`);
     if (pageRules.isPreflight(request)) return preflight(here);
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     const route = here.find((one) => one.method === method);
     if (route === undefined) return methodNotAllowed(request, here);
     if (method !== 'GET' && !pageRules.isAllowed(request)) {
       onRefused('origin');
-      return problem(403, 'origin: a page of another origin may not change anything here: HUB_ORIGINS would allow it');
+      return problem(
+        'foreign_page',
+        'origin: a page of another origin may not change anything here: HUB_ORIGINS would allow it',
+      );
     }
     return route.access === 'anyone' ? route.answer() : call(route, paramsOf(route, segments), request);
   };
@@ -137,7 +140,7 @@ function preflight(here: readonly CompiledRoute[]): HttpReply {
 
 function methodNotAllowed(request: HttpRequest, here: readonly CompiledRoute[]): HttpReply {
   const allow = methodsOf(here).join(', ');
-  return problem(405, `method: ${request.path} takes ${allow}, not ${request.method}`, { allow });
+  return problem('method_not_allowed', `method: ${request.path} takes ${allow}, not ${request.method}`, { allow });
 }
 
 function methodsOf(here: readonly CompiledRoute[]): string[] {

@@ -1,6 +1,7 @@
 /** The queue of webhook events in SQLite. Must not know the rules or how events are sent. */
 import type { Applied, Batch, QueueCounts, QueueStep, WebhookEvent, WebhookQueue } from '../../webhooks/queue.ts';
-import { eventJson, MAX_BATCH } from '../../webhooks/queue.ts';
+import { eventJson } from '../../webhooks/queue.ts';
+import { MAX_WEBHOOK_EVENTS } from '../../../shared/limits.ts';
 import { inTransaction, type SqlDatabase, type SqlStatement } from './sqlite.ts';
 
 type WaitingRow = Omit<WebhookEvent, 'rule'>;
@@ -91,14 +92,14 @@ export class SqliteWebhookQueue implements WebhookQueue {
     isHeld: (user: string) => boolean,
     toBody: (events: readonly string[]) => Pick<Batch, 'id' | 'body'>,
   ): Batch | undefined {
-    const replayed = this.#replayed.all(rule, MAX_BATCH);
+    const replayed = this.#replayed.all(rule, MAX_WEBHOOK_EVENTS);
     const due =
       replayed.length > 0
         ? []
         : this.#due
             .all(rule, nowMs, MAX_PASSED_OVER)
             .filter(({ user }) => !isHeld(user))
-            .slice(0, MAX_BATCH);
+            .slice(0, MAX_WEBHOOK_EVENTS);
     const events = [...replayed.map(({ event }) => event), ...due.map((row) => eventJson({ ...row, rule }))];
     if (events.length === 0) return undefined;
     const { id, body } = toBody(events);

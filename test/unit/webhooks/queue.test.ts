@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../../server/storage/sqlite/database.ts';
 import { SqliteWebhookQueue } from '../../../server/storage/sqlite/sqlite-webhook-queue.ts';
-import { MAX_BATCH, type QueueStep, type WebhookEvent } from '../../../server/webhooks/queue.ts';
+import { MAX_WEBHOOK_EVENTS } from '../../../shared/limits.ts';
+import type { QueueStep, WebhookEvent } from '../../../server/webhooks/queue.ts';
 
 const NOBODY_HELD = (): boolean => false;
 const AT = 1_000_000;
@@ -77,13 +78,13 @@ test('events that are not due, and those of held users, wait', () => {
 test('a batch has at most a thousand events, the oldest first', () => {
   const queue = openQueue();
   queue.apply(
-    Array.from({ length: MAX_BATCH + 5 }, (_, n) => put(`u${n}`, { dueAt: AT - n })),
+    Array.from({ length: MAX_WEBHOOK_EVENTS + 5 }, (_, n) => put(`u${n}`, { dueAt: AT - n })),
     AT,
   );
   const events = form(queue);
-  expect(events).toHaveLength(MAX_BATCH);
-  expect(events[0]?.entry.user).toBe(`u${MAX_BATCH + 4}`);
-  expect(queue.counts().get('mail')).toEqual({ queued: MAX_BATCH + 5, dead: 0 });
+  expect(events).toHaveLength(MAX_WEBHOOK_EVENTS);
+  expect(events[0]?.entry.user).toBe(`u${MAX_WEBHOOK_EVENTS + 4}`);
+  expect(queue.counts().get('mail')).toEqual({ queued: MAX_WEBHOOK_EVENTS + 5, dead: 0 });
 });
 
 test('a batch stays as it is while later events of its users wait', () => {

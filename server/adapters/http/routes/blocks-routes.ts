@@ -45,7 +45,7 @@ export function blocksRoutes({ block, unblock, watchersOf, maxFriends, onRefused
     routeTo('PUT', async (user, other) => {
       if (await block(user, other)) return noContent();
       onRefused('friends');
-      return problem(409, `other: ${user} may block at most ${maxFriends()}, so nothing was changed`);
+      return problem('too_many_friends', `other: ${user} may block at most ${maxFriends()}, so nothing was changed`);
     }),
     routeTo('DELETE', async (user, other) => {
       await unblock(user, other);

@@ -103,7 +103,7 @@ function replaceList(options: FriendsRoutesOptions, call: Call, user: string): R
   const body = readBody(call, friendsBody);
   if (!body.ok) return body.reply;
   const { friends } = body.value;
-  if (friends.includes(user)) return problem(400, `friends: ${ONESELF}`);
+  if (friends.includes(user)) return problem('bad_request', `friends: ${ONESELF}`);
   return commit(options, call, { kind: 'replace', user, friends, mutual: !oneway.value }, noContent);
 }
 
@@ -113,7 +113,7 @@ function addMany(options: FriendsRoutesOptions, call: Call): Reply {
   const body = readBody(call, importBody);
   if (!body.ok) return body.reply;
   const own = body.value.edges.findIndex(([user, friend]) => user === friend);
-  if (own >= 0) return problem(400, `edges.${own}: ${ONESELF}`);
+  if (own >= 0) return problem('bad_request', `edges.${own}: ${ONESELF}`);
   const edges = body.value.edges.flatMap(([user, friend]) => edgesBetween(user, friend, oneway.value));
   return commit(options, call, { kind: 'add', edges }, (added) => json(JSON.stringify({ added })));
 }
@@ -126,7 +126,7 @@ function commit(
 ): Promise<HttpReply> {
   if (edit === null)
     return Promise.resolve(
-      problem(405, OWNED_ELSEWHERE, {
+      problem('method_not_allowed', OWNED_ELSEWHERE, {
         allow: request.path.endsWith('/friends') ? 'GET, HEAD' : '',
       }),
     );
@@ -138,7 +138,7 @@ function commit(
       return answer(edited.added);
     }
     onRefused('friends');
-    return problem(409, `friends: ${edited.full} may have at most ${maxFriends()}, so nothing was changed`);
+    return problem('too_many_friends', `friends: ${edited.full} may have at most ${maxFriends()}, so nothing was changed`);
   });
 }
 

@@ -61,7 +61,7 @@ export function historyRoutes(options: HistoryRoutesOptions): Route[] {
 }
 
 function off(): HttpReply {
-  return problem(404, 'history: it is off; HUB_HISTORY_DAYS above 0 keeps it');
+  return problem('turned_off', 'history: it is off; HUB_HISTORY_DAYS above 0 keeps it');
 }
 
 function shown({ at, from, to, cause, merged }: HistoryTransition): object {

@@ -23,7 +23,7 @@ export function operationsRoutes({ failures, redis, metrics }: OperationsOptions
         const failing = failures();
         const reaches = redis();
         const ready = { status: 'ready', ...(reaches !== null && { redis: reaches }) };
-        return failing.length === 0 ? json(JSON.stringify(ready)) : problem(503, failing.join('; '));
+        return failing.length === 0 ? json(JSON.stringify(ready)) : problem('not_ready', failing.join('; '));
       },
     },
     route({

@@ -5,12 +5,17 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { extname, join, posix } from 'node:path';
+import type { HttpReply } from '../../../sockets/port.ts';
 import type { Route } from '../route.ts';
 
-/** The folder of each page below the folder of the built pages, and the path at which it is served. */
+/**
+ * The folder of each page below the folder of the built pages, and the path at which it is served. The documentation has
+ * a file for each of its pages.
+ */
 const pages = [
   { room: 'page', path: '' },
   { room: 'dashboard', path: '/admin' },
+  { room: 'docs', path: '/docs' },
 ] as const;
 
 const contentTypes: Readonly<Record<string, string>> = {
@@ -18,6 +23,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml',
+  '.json': 'application/json',
 };
 
 const headers = {
@@ -43,9 +49,20 @@ function routesOf(file: string, path: string, name: string): Route[] {
     headers: { ...headers, 'cache-control': cacheControl, 'content-type': contentType },
     body: readFileSync(file),
   };
-  // With and without the slash, because users type both.
-  const paths = name === 'index.html' ? new Set([path || '/', `${path}/`]) : [`${path}/${name}`];
-  return [...paths].map((at) => ({ access: 'anyone', method: 'GET', path: at, answer: () => reply }));
+  const routeAt = (at: string, answer: HttpReply): Route => ({
+    access: 'anyone',
+    method: 'GET',
+    path: at,
+    answer: () => answer,
+  });
+  if (name !== 'index.html') return [routeAt(`${path}/${name.replace(/\.html$/, '')}`, reply)];
+  // With and without the slash, because users type both. The documentation's own addresses are relative.
+  const withSlash = path === '/docs' ? redirect('../docs') : reply;
+  return path === '' ? [routeAt('/', reply)] : [routeAt(path, reply), routeAt(`${path}/`, withSlash)];
+}
+
+function redirect(location: string): HttpReply {
+  return { status: 308, headers: { location, 'cache-control': 'no-cache' }, body: '' };
 }
 
 /** Returns the names of the files below `folder`, with slashes. */

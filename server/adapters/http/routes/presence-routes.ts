@@ -117,7 +117,7 @@ function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Ca
   // The session ends with its token, even if a longer lease was requested.
   const restMs = expiresAtMs === null ? Infinity : Math.max(1, expiresAtMs - clock.now().wallMs);
   const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs);
-  if (refusal !== undefined) return tooMany(refusals[refusal], heartbeat.timeoutMs);
+  if (refusal !== undefined) return tooMany('too_many_sessions', refusals[refusal], heartbeat.timeoutMs);
   const viewer = viewerOf(identity, body.user);
   const answer = (): HttpReply =>
     withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);

@@ -46,7 +46,7 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
       about: (call) => readUser(call, 'user'),
       may: mayAdmin,
       answer: (_, user) => {
-        if (erase === null) return problem(501, 'user: a hub of a cluster cannot erase users yet');
+        if (erase === null) return problem('not_implemented', 'user: a hub of a cluster cannot erase users yet');
         return durably(
           async () => ((await erase(user)) ? noContent() : notClean(user)),
           'perhaps only a part was erased',
@@ -58,7 +58,7 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
 
 function notClean(user: string) {
   return problem(
-    503,
+    'storage_failed',
     `storage: ${user} is erased, but its files still hold it while another program reads them; that completes by itself`,
     { 'retry-after': '1' },
   );

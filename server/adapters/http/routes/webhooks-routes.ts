@@ -19,7 +19,7 @@ export function webhooksRoutes({ webhooks }: WebhooksRoutesOptions): Route[] {
       may: method === 'GET' ? mayReadAll : mayAdmin,
       answer: (call) =>
         webhooks === null
-          ? problem(404, 'webhooks: there are no rules: set HUB_WEBHOOKS or HUB_WEBHOOK_URL')
+          ? problem('turned_off', 'webhooks: there are no rules: set HUB_WEBHOOKS or HUB_WEBHOOK_URL')
           : answer(webhooks, call),
     });
   return [
@@ -41,5 +41,5 @@ export function webhooksRoutes({ webhooks }: WebhooksRoutesOptions): Route[] {
 }
 
 function noRule(): Reply {
-  return problem(404, 'rule: there is no such rule: GET /v1/webhooks lists them');
+  return problem('not_found', 'rule: there is no such rule: GET /v1/webhooks lists them');
 }

@@ -120,7 +120,7 @@ describe('jwt mode', () => {
           'cache-control': 'no-store',
           'www-authenticate': 'Bearer',
         },
-        body: '{"type":"about:blank","title":"Unauthorized","status":401,"detail":"authorization: the token is missing, wrong or has expired"}',
+        body: '{"type":"/docs/errors/unauthenticated","title":"Unauthorized","status":401,"detail":"authorization: the token is missing, wrong or has expired"}',
       },
     };
     expect(without).toEqual(refusal);

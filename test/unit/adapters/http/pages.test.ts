@@ -14,6 +14,9 @@ const files = [
   'page/.tsbuildinfo',
   'dashboard/index.html',
   'dashboard/assets/index-AbCd1234.css',
+  'docs/index.html',
+  'docs/errors/forbidden.html',
+  'docs/assets/search-AbCd1234.json',
   'sdk/index.js',
 ];
 
@@ -42,6 +45,10 @@ test('a page is at its path, with the slash and without, its assets below, and n
     '/admin/assets/index-AbCd1234.css: this is dashboard/assets/index-AbCd1234.css',
     '/admin: this is dashboard/index.html',
     '/assets/index-AbCd1234.js: this is page/assets/index-AbCd1234.js',
+    '/docs/: ',
+    '/docs/assets/search-AbCd1234.json: this is docs/assets/search-AbCd1234.json',
+    '/docs/errors/forbidden: this is docs/errors/forbidden.html',
+    '/docs: this is docs/index.html',
   ]);
 });
 
@@ -53,15 +60,24 @@ test('what carries its hash in its name is kept for good, and the rest is asked 
     '/admin/': 'no-cache',
     '/assets/index-AbCd1234.js': 'public, max-age=31536000, immutable',
     '/admin/assets/index-AbCd1234.css': 'public, max-age=31536000, immutable',
+    '/docs': 'no-cache',
+    '/docs/': 'no-cache',
+    '/docs/errors/forbidden': 'no-cache',
+    '/docs/assets/search-AbCd1234.json': 'public, max-age=31536000, immutable',
   });
 });
 
 test('no script or style but the hub’s own runs in any of them', () => {
-  for (const { headers } of replies(folder).values()) {
+  for (const { status, headers } of replies(folder).values()) {
+    if (status === 308) continue;
     const policy = headers['content-security-policy'];
     expect(policy).toContain("default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self';");
     expect(policy).not.toContain('unsafe');
   }
+});
+
+test('the documentation has no slash at its end, because its addresses are relative', () => {
+  expect(replies(folder).get('/docs/')).toMatchObject({ status: 308, headers: { location: '../docs' } });
 });
 
 test('where no page was built there is none', () => {
