@@ -16,7 +16,6 @@ import {
   type ConfigSources,
   type Settings,
 } from './config/config.ts';
-import type { Result } from '../shared/result.ts';
 import type { Hub } from './hub.ts';
 import { systemClock } from './lib/time/system-clock.ts';
 import { LineSink } from './lib/log/line-sink.ts';
@@ -29,13 +28,6 @@ const STOP_WITHIN_MS = 2000;
 /** How long an exit waits for a paused reader of stdout, and again for one of stderr. */
 const LAST_LINES_WITHIN_MS = 500;
 const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
-const MIGRATE_HELP = [
-  'presence-hub migrate --data FOLDER --roster postgres://USER@HOST/DATABASE',
-  '',
-  'Copies the friend lists of the folder to PostgreSQL while no hub uses the folder. It may be repeated: what is there',
-  'stays. Settings are read as by serve, so HUB_DATA and HUB_ROSTER work too.',
-].join('\n');
 
 const otherCommands = {
   watch: { help: 'shows the friends of USER, live', load: () => import('../client/cli/commands/watch.ts') },
@@ -66,6 +58,7 @@ const otherCommands = {
     load: () => import('./operator/backup.ts'),
   },
   restore: { help: 'puts a backup into the data folder', load: () => import('./operator/restore.ts') },
+  migrate: { help: 'copies friend lists from HUB_DATA to PostgreSQL', load: () => import('./operator/migrate.ts') },
   doctor: {
     help: 'checks the settings, ports, certificate, data folder and limits of this machine',
     load: () => import('./operator/doctor/doctor.ts'),
@@ -95,10 +88,9 @@ async function run(args: readonly string[]): Promise<void> {
   const [first, ...rest] = args;
   if (first === undefined || first.startsWith('-')) return serve(args);
   if (first === 'serve') return serve(rest);
-  if (first === 'migrate') return migrate(rest);
   if (!isOtherCommand(first)) {
     const known = Object.keys(otherCommands).join(', ');
-    return fail(`"${first}" is not a command: give serve, migrate, ${known}, or --help`, EXIT_USAGE);
+    return fail(`"${first}" is not a command: give serve, ${known}, or --help`, EXIT_USAGE);
   }
   const command = await otherCommands[first].load();
   const { stdin, stdout, stderr, env } = process;
@@ -159,29 +151,13 @@ async function serve(args: readonly string[]): Promise<void> {
   }
 }
 
-function readSettingsOf(flags: ConfigSources['flags']): Result<Settings> {
+function readSettingsOf(flags: ConfigSources['flags']): ReturnType<typeof readConfig> {
   return readConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
 }
 
 function readSettings(flags: ConfigSources['flags']): Settings {
   const settings = readSettingsOf(flags);
   return settings.ok ? settings.value : fail(settings.problem);
-}
-
-/** Copies friend lists to PostgreSQL. Takes the same settings as `serve`. */
-async function migrate(args: readonly string[]): Promise<void> {
-  const line = readFlags(args);
-  if (!line.ok) return fail(line.problem, EXIT_USAGE);
-  const { flags, wants } = line.value;
-  if (wants !== 'start') return say(wants === 'help' ? MIGRATE_HELP : version());
-  const { config } = readSettings(flags);
-  const { migrate: copy } = await import('./hub/storage/migrate.ts');
-  try {
-    say(await copy(config, (edges) => say(`${edges} edges`)));
-  } catch (error) {
-    if (error instanceof StartError) fail(error.message);
-    failOnBug(error);
-  }
 }
 
 function describeStart(hub: Hub, config: Config, warnings: readonly string[]): string {
@@ -281,7 +257,6 @@ function help(): string {
     '',
     'Commands',
     `  ${'serve'.padEnd(20)} starts a hub (the default)`,
-    `  ${'migrate'.padEnd(20)} copies friend lists from HUB_DATA to PostgreSQL`,
     ...commands,
     '',
     describeSettings(),

@@ -62,6 +62,19 @@ export class MemberList {
     return others.map(({ facts }) => facts.slice(facts.indexOf(' ') + 1)).filter((url) => /^https?:/.test(url));
   }
 
+  /** The counters of the live. */
+  beats(): ReadonlyMap<string, number> {
+    return new Map(this.live().map((inc) => [inc, this.#known.get(inc)?.beat ?? 0]));
+  }
+
+  /** Whether all live members but `self` have renewed since, and have written all their sessions to this history. */
+  haveAdded(history: string, since: ReadonlyMap<string, number>, self: string): boolean {
+    return this.live().every((inc) => {
+      const { facts = '', beat = 0 } = this.#known.get(inc) ?? {};
+      return inc === self || (facts.startsWith(`${history} `) && beat > (since.get(inc) ?? -1));
+    });
+  }
+
   live(): string[] {
     return [...this.#known.values()].filter(({ state }) => state === 'live').map(({ inc }) => inc);
   }

@@ -10,7 +10,7 @@
 import { Burial, ORPHAN_GRACE_MS } from './burial.ts';
 import { Buckets } from './buckets.ts';
 import { Conditions } from './conditions.ts';
-import type { EngineEvents, Members, Stored } from './engine.ts';
+import type { EngineEvents, Members } from './engine.ts';
 import { MemberList, SUSPECT_MS } from './members.ts';
 import type { NodeOptions } from './node-options.ts';
 import { Publisher } from './publisher.ts';
@@ -64,7 +64,10 @@ export class ClusterNode implements EngineEvents {
       count: buckets,
       random: options.random,
       replicas: () => this.replicas,
-      onHeard: (replica, stored) => this.#adopt(replica, stored),
+      onHeard: (replica, stored) => {
+        this.replicas.heard(replica, stored, now());
+        this.#compare(replica);
+      },
       onRead: (replica) => this.#compare(replica),
       onDeaf: host.onDeaf,
       arrived: host.arrived,
@@ -191,12 +194,6 @@ export class ClusterNode implements EngineEvents {
     if (this.#hasStalled && this.#state !== 'away') this.#stop();
   }
 
-  #adopt(replica: Replica, stored: Stored | undefined): void {
-    if (stored !== undefined) this.replicas.adopt(replica, stored, this.#options.now());
-    else if (!replica.isKnown) this.replicas.replace(replica, undefined, this.#options.now());
-    this.#compare(replica);
-  }
-
   /** Other nodes may have taken over sessions of this one. */
   #noteRecord(replica: Replica): void {
     const { host, now } = this.#options;
@@ -279,17 +276,11 @@ export class ClusterNode implements EngineEvents {
       await this.#conditions.until(() => isOver() || this.publisher.isIdle || now() - startedAtMs > ADDS_WITHIN_MS);
       if (isOver()) return;
       this.#addedTo = this.#history;
-      const beats = new Map(this.members.live().map((inc) => [inc, this.members.get(inc)?.beat ?? 0]));
-      const hasAdded = (inc: string): boolean => {
-        const member = this.members.get(inc);
-        return (
-          inc === this.#inc ||
-          (member?.facts.startsWith(`${this.#history} `) === true && member.beat > (beats.get(inc) ?? -1))
-        );
-      };
+      const beats = this.members.beats();
       this.#renewsAtMs = 0;
       await this.#conditions.until(
-        () => isOver() || this.members.live().every(hasAdded) || now() - startedAtMs > ADDS_WITHIN_MS,
+        () =>
+          isOver() || this.members.haveAdded(this.#history, beats, this.#inc) || now() - startedAtMs > ADDS_WITHIN_MS,
       );
       if (isOver()) return;
       this.#finish();

@@ -162,9 +162,7 @@ export class Publisher {
   }
 
   #read(held: Replica | undefined, stored: Stored | undefined): UserRecord | undefined {
-    const nowMs = this.#options.now();
-    if (held !== undefined && stored !== undefined) this.#options.replicas.adopt(held, stored, nowMs);
-    else if (held?.isKnown === false) this.#options.replicas.replace(held, undefined, nowMs);
+    if (held !== undefined) this.#options.replicas.heard(held, stored, this.#options.now());
     return stored === undefined ? undefined : decodeRecord(stored);
   }
 

@@ -138,6 +138,12 @@ export class Replicas {
     this.replace(replica, stored, nowMs);
   }
 
+  /** Takes over what was heard, or read for the first time. Undefined: the engine holds none. */
+  heard(replica: Replica, stored: Stored | undefined, nowMs: number): void {
+    if (stored !== undefined) this.adopt(replica, stored, nowMs);
+    else if (!replica.isKnown) this.replace(replica, undefined, nowMs);
+  }
+
   /** Takes over what the engine holds now, even if it is older. */
   replace(replica: Replica, stored: Stored | undefined, nowMs: number): void {
     replica.record = stored === undefined ? undefined : decodeRecord(stored);

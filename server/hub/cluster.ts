@@ -27,7 +27,7 @@ import { stampsOf } from '../presence/explain/merge-explanations.ts';
 import type { Shown } from '../presence/fold.ts';
 import type { Users } from '../presence/users.ts';
 import type { Reason, Staleness } from '../staleness.ts';
-import { Alone } from './alone.ts';
+import { Alone } from '../cluster/bridge/alone.ts';
 import type { HubContext } from './context.ts';
 
 const TICK_MS = 100;

@@ -15,11 +15,12 @@ export const settingsHelp = [
 
 /** Reads the settings as `presence-hub serve` does. A failure is one line. */
 export function readOwnSettings(
-  flags: { readonly data?: string; readonly config?: string },
+  flags: { readonly data?: string; readonly config?: string; readonly roster?: string },
   env: Environment,
 ): Result<{ config: Config; warnings: readonly string[] }> {
   const given = new Map<SettingName, string>();
   if (flags.data !== undefined) given.set('HUB_DATA', flags.data);
   if (flags.config !== undefined) given.set('HUB_CONFIG', flags.config);
+  if (flags.roster !== undefined) given.set('HUB_ROSTER', flags.roster);
   return readConfig({ flags: given, env, readFile: (path) => readFileSync(path, 'utf8') });
 }

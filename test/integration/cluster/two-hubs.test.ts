@@ -215,7 +215,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     for (const hub of [a, b]) {
       const listed: string[] = [];
       for (let after: string | null = ''; after !== null;) {
-        const path: string = `/v1/presence?limit=1&prefix=${prefix}${after === '' ? '' : `&after=${after}`}`;
+        const path = `/v1/presence?limit=1&prefix=${prefix}${after === '' ? '' : `&after=${after}`}`;
         const page = (await ask(hub!, 'GET', path)).body as { entries: { user: string }[]; next: string | null };
         listed.push(...page.entries.map(({ user }) => user));
         after = page.next;

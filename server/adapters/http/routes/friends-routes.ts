@@ -138,7 +138,10 @@ function commit(
       return answer(edited.added);
     }
     onRefused('friends');
-    return problem('too_many_friends', `friends: ${edited.full} may have at most ${maxFriends()}, so nothing was changed`);
+    return problem(
+      'too_many_friends',
+      `friends: ${edited.full} may have at most ${maxFriends()}, so nothing was changed`,
+    );
   });
 }
 

@@ -3,8 +3,8 @@
  * If one of them reaches it, this node is alone. It then sends its clients to the others, because nobody hears of them
  * here.
  */
-import type { MemberList } from '../cluster/members.ts';
-import type { Logger } from '../lib/log/log.ts';
+import type { MemberList } from '../members.ts';
+import type { Logger } from '../../lib/log/log.ts';
 
 interface AloneOptions {
   readonly members: Pick<MemberList, 'urls'>;
