@@ -168,6 +168,7 @@ function describeStart(hub: Hub, config: Config, warnings: readonly string[]): s
     ['engine', hub.engine],
     ...(hub.engineLimit === null ? [] : [['limit', hub.engineLimit]]),
     ['storage', hub.storage],
+    ...(hub.cluster === null ? [] : [['cluster', hub.cluster]]),
     ['sessions', hub.sessions],
     ['auth', describeAuth(config)],
     ...[...warnings, ...hub.warnings].map((warning) => ['warning', warning]),

@@ -9,7 +9,7 @@ import { readMessage, userOf } from './record/message.ts';
 import type { Replica, Replicas } from './replicas.ts';
 
 /** Silence of a bucket after which it is ticked: between this and half as much again, so that one tick does for all. */
-const TICK_AFTER_MS = 1000;
+const TICK_AFTER_MS = 1100;
 /** Silence after which the subscription counts as dead, because this node's own ticks do not come back. */
 const DEAF_MS = 3000;
 /** How long an acknowledged operation may stay unheard. */

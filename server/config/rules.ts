@@ -34,6 +34,20 @@ export function faultAcross(config: Config): string | undefined {
 const jwtSettings = ['HUB_JWT_SECRET', 'HUB_JWKS_URL', 'HUB_JWT_ISSUER', 'HUB_JWT_AUDIENCE'] as const;
 
 export function warningsFor(config: Config, isGiven: (name: SettingName) => boolean): readonly string[] {
+  return [...warningsForCluster(config), ...warningsForAuth(config, isGiven)];
+}
+
+function warningsForCluster({ redisUrl, roster, historyDays }: Config): readonly string[] {
+  if (redisUrl === null) return [];
+  const warnings: string[] = [];
+  if (roster === 'sqlite') {
+    warnings.push('HUB_ROSTER is sqlite, so this hub alone knows its friend lists: set it to PostgreSQL on all hubs');
+  }
+  if (historyDays > 0) warnings.push('HUB_HISTORY_DAYS has no effect yet while HUB_REDIS_URL is set');
+  return warnings;
+}
+
+function warningsForAuth(config: Config, isGiven: (name: SettingName) => boolean): readonly string[] {
   const isTcpOut = isTcpBeyondLoopback(config);
   if (config.auth === 'jwt') {
     if (!isTcpOut || config.tcpAuth === 'token' || config.tcpAllow !== '') return [];

@@ -98,7 +98,7 @@ export const groups = [
         except: [
           ...['1. Identity and state', '2. Liveness', '3. TCP + XML (legacy), default port 60001'],
           ...['4. WebSocket + JSON, default ws://127.0.0.1:8080/ws', '5. HTTP, same port', '6. Polling (the hub asks)'],
-          ...['7. Settings', '8. Limits', '9. Webhooks'],
+          ...['7. Settings', '8. Cluster (HUB_REDIS_URL)', 'Limits', '9. Webhooks'],
         ],
       }),
       protocol('protocol/state', 'Identity and state', 'Users, sessions, entries and versions.', {
@@ -118,11 +118,14 @@ export const groups = [
         except: ['Metrics'],
       }),
       protocol('protocol/polling', 'Polling', 'Targets that the hub asks.', { only: ['6. Polling (the hub asks)'] }),
+      protocol('protocol/cluster', 'Cluster', 'What holds if several hubs are joined over Redis.', {
+        only: ['8. Cluster (HUB_REDIS_URL)'],
+      }),
       protocol('protocol/webhooks', 'Webhook messages', 'Rules, signatures, retries and order.', {
         only: ['9. Webhooks'],
       }),
       protocol('settings', 'Settings', 'Every setting with its flag, default and form.', { only: ['7. Settings'] }),
-      protocol('limits', 'Limits', 'The sizes and times that no setting changes.', { only: ['8. Limits'] }),
+      protocol('limits', 'Limits', 'The sizes and times that no setting changes.', { only: ['Limits'] }),
       protocol('metrics', 'Metrics', 'What /metrics counts.', { only: ['Metrics'] }),
       {
         path: 'errors',

@@ -107,6 +107,13 @@ export class ClusterParts {
     return new ClusterParts(context, offline, redis);
   }
 
+  get description(): string {
+    // Without user and password. Several servers are no valid URL.
+    const [, hosts = ''] = /^[^/]*\/\/(?:[^/]*@)?([^/]*)/.exec(this.#context.config.redisUrl ?? '') ?? [];
+    const calls = `at most ${BUCKETS} calls a second by all nodes together, and 2 by each`;
+    return `node ${this.cluster.node.inc} on Redis at ${hosts}; in the background ${calls}`;
+  }
+
   get reachesRedis(): 'up' | 'away' {
     return this.cluster.node.state === 'up' ? 'up' : 'away';
   }

@@ -29,6 +29,8 @@ export interface Hub {
   readonly engineLimit: string | null;
   /** Where data is kept. */
   readonly storage: string;
+  /** The hub's place in its cluster, and what the cluster costs Redis; null without a cluster. */
+  readonly cluster: string | null;
   /** Maximum sessions, and the reason for the number. */
   readonly sessions: string;
   /** Shortages of the machine for these settings. */
@@ -141,6 +143,7 @@ export async function serve(context: HubContext, parts: Parts, adapters: Adapter
     engine: why,
     engineLimit: limit,
     storage: describeStorage(storage, config),
+    cluster: parts.clusterParts?.description ?? null,
     sessions: describeMaxSessions(context),
     warnings: descriptors?.warnings ?? [],
     reload: (next) => reload(context, next),
