@@ -114,7 +114,10 @@ function reasonOf(error: Error): string {
 /** One sentence for the operator about an error during the start. */
 export function explainPostgres(url: string, error: unknown): unknown {
   if (error instanceof StartError || !(error instanceof Error)) return error;
-  const { user, host, port, database } = new Client({ connectionString: url });
+  const client = new Client({ connectionString: url });
+  const { host, port, database } = client;
+  // Without a name in the URL, the driver takes that of the operating system, if the environment tells it.
+  const user = client.user ?? 'nobody';
   const cause = error instanceof StorageUnavailable && error.cause instanceof Error ? error.cause : error;
   const at = `HUB_ROSTER: PostgreSQL at ${host}:${port}`;
   const code = 'code' in cause ? String(cause.code) : '';
