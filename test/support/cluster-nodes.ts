@@ -25,6 +25,7 @@ export interface View {
   readonly v: number;
 }
 
+const NO_BLOCKS = new Map<string, boolean>();
 const EVERY_MS = 100;
 
 export class StageNode {
@@ -32,7 +33,7 @@ export class StageNode {
   readonly views = new Map<string, View>();
   /** How often each user was reported offline. */
   readonly offline = new Map<string, number>();
-  readonly mail: string[] = [];
+  readonly states: ('away' | 'back')[] = [];
   /** How often its subscription was found dead. */
   deaf = 0;
   readonly #supervisor: RedisSupervisor;
@@ -53,16 +54,25 @@ export class StageNode {
       leaseMs: 6000,
       graceMs: 3000,
       host: {
-        own: (user) => ({ sessions: (this.#here.get(user) ?? []).map(toOwn), signAgeMs: 0, goodbyes: [] }),
+        own: (user) => ({
+          sessions: (this.#here.get(user) ?? []).map(toOwn),
+          signAgeMs: 0,
+          goodbyes: [],
+          origin: '',
+          blocks: NO_BLOCKS,
+        }),
         usersHere: () => this.#here.keys(),
-        report: (user, entry, v) => {
+        report: (user, { entry }, v, isShown) => {
+          if (!isShown) return;
           expect(v).toBeGreaterThan(this.views.get(user)?.v ?? 0);
           this.views.set(user, { entry, v });
           if (entry.status === 'offline') this.offline.set(user, (this.offline.get(user) ?? 0) + 1);
         },
         onBegan: () => undefined,
         onOvertaken: () => undefined,
-        onMail: (text) => void this.mail.push(text),
+        onRejoin: () => undefined,
+        arrived: () => undefined,
+        onMail: () => undefined,
         onDeaf: () => {
           this.deaf++;
           void supervisor.replacePush();
@@ -70,7 +80,18 @@ export class StageNode {
       },
     });
     this.#timer = setInterval(() => this.node.tick(), EVERY_MS);
-    supervisor.connect(this.node);
+    supervisor.connect({
+      message: (bucket, text) => this.node.message(bucket, text),
+      mail: (text) => this.node.mail(text),
+      away: () => {
+        this.states.push('away');
+        this.node.away();
+      },
+      back: () => {
+        this.states.push('back');
+        this.node.back();
+      },
+    });
   }
 
   static async start(url: string, buckets: number): Promise<StageNode> {
