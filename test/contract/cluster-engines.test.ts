@@ -1,10 +1,14 @@
-/** The engines of a cluster, held to one contract: in memory, and a Redis server of its own behind a faulty connection. */
+/**
+ * The engines of a cluster, held to one contract: in memory, on one Redis server, and on a Redis Cluster of three masters,
+ * all of the test's own and behind faulty connections.
+ */
 import { afterAll, beforeAll, describe } from 'vitest';
 import type { EngineEvents } from '../../server/cluster/engine.ts';
 import { MemoryEngine } from '../../server/cluster/memory/memory-engine.ts';
 import { openRedisEngine } from '../../server/cluster/redis/supervisor.ts';
 import { needing } from '../support/needs.ts';
 import { FaultProxy } from '../support/redis/fault-proxy.ts';
+import { RedisCluster } from '../support/redis/redis-cluster.ts';
 import { RedisServer } from '../support/redis/redis-server.ts';
 import { clusterEngineContract, type EngineUnderTest, type Told } from './cluster-engine-contract.ts';
 
@@ -67,6 +71,50 @@ describe('the engine on one Redis', needing('redis-server'), () => {
       close: async () => {
         supervisor.stop();
         await proxy.close();
+      },
+    };
+  });
+});
+
+describe('the engine on a Redis Cluster', needing('redis-server'), () => {
+  const proxies: FaultProxy[] = [];
+  let cluster: RedisCluster;
+  beforeAll(async () => {
+    const announce = async (port: number): Promise<number> => {
+      const proxy = await FaultProxy.start(port);
+      proxies.push(proxy);
+      return proxy.port;
+    };
+    // Longer than a pause of all of them.
+    cluster = await RedisCluster.start({ masters: 3, nodeTimeoutMs: 10_000, announce });
+  });
+  afterAll(async () => {
+    await cluster.close();
+    for (const proxy of proxies) await proxy.close();
+  });
+
+  clusterEngineContract(async (): Promise<EngineUnderTest> => {
+    const flush = async (): Promise<void> => {
+      for (const master of cluster.masters) await master.send(['FLUSHALL']);
+    };
+    await flush();
+    const { told, events } = listening();
+    const warn = (): void => undefined;
+    const url = `redis+cluster://${proxies.map(({ port }) => `127.0.0.1:${port}`).join()}`;
+    const supervisor = await openRedisEngine(url, { prefix: 'ph:', buckets: BUCKETS, agreement: {}, warn });
+    supervisor.connect(events);
+    return {
+      engine: supervisor.engine,
+      told,
+      flush,
+      cut: () => proxies.forEach((proxy) => proxy.cut()),
+      loseAnswers: () => proxies.forEach((proxy) => proxy.swallow()),
+      mend: () => proxies.forEach((proxy) => proxy.mend()),
+      pause: () => cluster.masters.forEach((master) => master.signal('SIGSTOP')),
+      resume: () => cluster.masters.forEach((master) => master.signal('SIGCONT')),
+      close: async () => {
+        supervisor.stop();
+        proxies.forEach((proxy) => proxy.mend());
       },
     };
   });

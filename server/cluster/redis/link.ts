@@ -10,6 +10,8 @@ import { factsOf, faultAt, readInfo, ServerFault, type ServerFacts } from './ser
 export const ANSWER_MS = 2000;
 /** How often deadlines are checked. */
 const SWEEP_MS = 100;
+/** Every bucket is ticked within this time, so a subscription that works is heard. */
+const PROVED_MS = 3000;
 
 export interface LinkEvents {
   readonly onMessage: (text: string, channel: string) => void;
@@ -35,6 +37,7 @@ export class Link {
   #commands: RedisClient | undefined;
   #push: RedisClient | undefined;
   #runId = '';
+  #pushOpenedAtMs = 0;
   #isReplacingPush = false;
   #isClosed = false;
   /** Time during which this process ran: while it is stopped, nobody can be late. */
@@ -126,8 +129,15 @@ export class Link {
     for (const channel of this.#channels) if (!channels.has(channel)) this.#channels.delete(channel);
   }
 
-  /** The subscription is dead although commands are answered: nothing comes back of what this node publishes. */
+  /**
+   * The subscription is dead although commands are answered: nothing comes back of what this node publishes. A new one
+   * gets time to prove itself, because each bucket notices the dead one at another moment.
+   */
   async replacePush(): Promise<void> {
+    if (performance.now() - this.#pushOpenedAtMs >= PROVED_MS) await this.#reopenPush();
+  }
+
+  async #reopenPush(): Promise<void> {
     if (this.#isReplacingPush || this.#isClosed) return;
     this.#isReplacingPush = true;
     const old = this.#push;
@@ -157,7 +167,7 @@ export class Link {
     const push: RedisClient = await openClient(
       this.#url,
       {
-        onLost: () => void (this.#push === push && this.replacePush()),
+        onLost: () => void (this.#push === push && this.#reopenPush()),
         onMoved: (channel) => {
           if (this.#push !== push) return;
           this.#channels.delete(channel);
@@ -176,6 +186,7 @@ export class Link {
       }
       if (this.#isClosed) throw new Error('closed');
       this.#push = push;
+      this.#pushOpenedAtMs = performance.now();
     } catch (error) {
       push.destroy();
       throw error;

@@ -6,7 +6,7 @@ import { openClient, within, type RedisClient } from './client.ts';
 import { faultAt, ServerFault } from './server-facts.ts';
 import { addressOf, urlOf, type RedisUrl } from './redis-url.ts';
 
-const ASK_MS = 1000;
+const ASK_MS = 2000;
 
 /** A master, and the slots that it holds. */
 export interface Place {

@@ -113,15 +113,19 @@ export class RedisSupervisor {
 
   async #open(): Promise<Fleet> {
     const { prefix, agreement } = this.#options;
-    const fleet: Fleet = await Fleet.open({
+    // A link may be lost before all of them are open; then opening fails.
+    const opened: { fleet?: Fleet } = {};
+    const fleet = await Fleet.open({
       find: this.#find,
       urlOf: (address) => urlOf(this.#url, address),
       check: (info) => faultOf(info, this.#url.kind),
       slots: [...new Set([...this.#channels.map(({ slot }) => slot), MEMBERS_SLOT])],
       channels: () => [...this.#channels, ...[EVERYBODY, ...this.#incs].map((to) => this.#mailTo(to))],
-      onMessage: (text, channel) => this.#fleet === fleet && this.#hear(text, channel),
-      onLost: (error) => this.#loseIf(fleet, error),
+      onMessage: (text, channel) =>
+        this.#fleet !== undefined && this.#fleet === opened.fleet && this.#hear(text, channel),
+      onLost: (error) => opened.fleet !== undefined && this.#loseIf(opened.fleet, error),
     });
+    opened.fleet = fleet;
     const link = fleet.linkOf(MEMBERS_SLOT);
     try {
       await agree((args) => link.send(args), prefix, { buckets: this.#channels.length, settings: agreement });

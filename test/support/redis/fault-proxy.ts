@@ -4,9 +4,17 @@ import { once } from 'node:events';
 
 export type ProxyFault = 'none' | 'cut' | 'swallow';
 
+interface Pair {
+  readonly client: Socket;
+  readonly upstream: Socket;
+  /** Whether the client has subscribed to something. */
+  hasSubscribed: boolean;
+  isDeaf: boolean;
+}
+
 export class FaultProxy {
   readonly #server: Server;
-  readonly #pairs = new Set<{ readonly client: Socket; readonly upstream: Socket }>();
+  readonly #pairs = new Set<Pair>();
   /** Connections that were accepted so far. */
   accepted = 0;
   fault: ProxyFault = 'none';
@@ -45,6 +53,11 @@ export class FaultProxy {
     this.fault = 'swallow';
   }
 
+  /** Nothing arrives any more on the connections that have subscribed. New ones work. */
+  deafen(): void {
+    for (const pair of this.#pairs) pair.isDeaf = pair.hasSubscribed;
+  }
+
   mend(): void {
     this.fault = 'none';
   }
@@ -62,12 +75,15 @@ export class FaultProxy {
       return;
     }
     this.accepted++;
-    const pair = { client, upstream: connect(port, '127.0.0.1') };
+    const pair: Pair = { client, upstream: connect(port, '127.0.0.1'), hasSubscribed: false, isDeaf: false };
     const { upstream } = pair;
     this.#pairs.add(pair);
-    client.on('data', (chunk) => upstream.write(chunk));
+    client.on('data', (chunk) => {
+      pair.hasSubscribed ||= /ssubscribe/i.test(chunk.toString('latin1'));
+      upstream.write(chunk);
+    });
     upstream.on('data', (chunk) => {
-      if (this.fault === 'swallow') return;
+      if (this.fault === 'swallow' || pair.isDeaf) return;
       client.write(Buffer.from(this.alter(chunk.toString('latin1')), 'latin1'));
     });
     for (const [one, other] of [

@@ -20,7 +20,11 @@ export class RedisServer {
   }
 
   static async start(...args: string[]): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), args);
+    return RedisServer.startAt(await freePort(), args);
+  }
+
+  static async startAt(port: number, args: readonly string[]): Promise<RedisServer> {
+    const server = new RedisServer(port, args);
     await server.run();
     return server;
   }
@@ -59,19 +63,26 @@ export class RedisServer {
   }
 
   /** Sends commands, one after the other. */
-  async send(...commands: string[][]): Promise<unknown[]> {
-    const client = await createClient({ url: this.url, maintNotifications: 'disabled' }).connect();
-    try {
-      const answers: unknown[] = [];
-      for (const command of commands) answers.push(await client.sendCommand(command));
-      return answers;
-    } finally {
-      client.destroy();
-    }
+  send(...commands: string[][]): Promise<unknown[]> {
+    return sendTo(this.url, commands);
   }
 
   async close(): Promise<void> {
     await this.kill();
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** Sends commands on a connection of their own, one after the other. */
+export async function sendTo(url: string, commands: readonly string[][]): Promise<unknown[]> {
+  const client = createClient({ url, maintNotifications: 'disabled', socket: { reconnectStrategy: false } });
+  client.on('error', () => undefined); // what waits is rejected
+  await client.connect();
+  try {
+    const answers: unknown[] = [];
+    for (const command of commands) answers.push(await client.sendCommand(command));
+    return answers;
+  } finally {
+    if (client.isOpen) client.destroy();
   }
 }
