@@ -10,12 +10,12 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /**
- * The addresses of the friend page and the documentation are relative; the dashboard is at `/admin`, which is no folder to
- * a browser.
+ * All addresses are relative, so that a proxy may serve the hub below a path. The dashboard is at `admin`, which is no
+ * folder to a browser, so its page names the folder of its files.
  */
 const PAGES = [
   { room: 'client/page', base: './' },
-  { room: 'client/dashboard', base: '/admin/' },
+  { room: 'client/dashboard', base: './', folder: 'admin/' },
   { room: 'client/docs', base: './' },
 ];
 
@@ -28,13 +28,16 @@ const { build } = await import('vite').catch((error) => {
   process.exit(1);
 });
 
-for (const { room, base } of PAGES.filter((page) => existsSync(join(root, page.room, 'index.html')))) {
+for (const { room, base, folder = '' } of PAGES.filter((page) => existsSync(join(root, page.room, 'index.html')))) {
   const output = join(root, 'dist', room);
   // Not the whole folder: the compiler writes declarations there, which the tests read.
   for (const name of ['index.html', 'assets']) rmSync(join(output, name), { recursive: true, force: true });
   await build({
     root: join(root, room),
     base,
+    experimental: {
+      renderBuiltUrl: (name, { hostType }) => (hostType === 'html' ? `./${folder}${name}` : { relative: true }),
+    },
     configFile: false,
     publicDir: false,
     envDir: false,

@@ -6,5 +6,6 @@ import { App } from './view/app.tsx';
 const modules = buildModules();
 modules.scraper.start();
 modules.socket.start();
-modules.explain.start();
-render(<App modules={modules} />, document.body);
+const isPeople = new URLSearchParams(location.search).get('page') === 'online';
+if (!isPeople) modules.explain.start();
+render(<App modules={modules} isPeople={isPeople} />, document.body);

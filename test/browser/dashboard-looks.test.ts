@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DashboardStage, tailIsLive, tailRow } from '../support/dashboard-stage.ts';
+import { freePort } from '../support/hub-process.ts';
 import { LegacyClient } from '../support/legacy-client.ts';
 import { needing } from '../support/needs.ts';
 
@@ -87,6 +88,29 @@ describe('how the dashboard looks', needing('Chromium'), () => {
       await page.screenshot({ path: join(folder, `dashboard-${name}-no-answer.png`) });
     },
   );
+
+  it.each(looks)('%s: who is online, a history with unknown time, and webhooks', async (name, options) => {
+    const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+    await stage.prepare({
+      HUB_HISTORY_DAYS: '30',
+      HUB_WEBHOOK_URL: `http://127.0.0.1:${await freePort()}/hook`,
+      HUB_WEBHOOK_SECRET: secret,
+    });
+    for (let i = 1; i <= 30; i++) {
+      const status = i % 5 === 0 ? 'busy' : i % 3 === 0 ? 'away' : 'online';
+      await stage.beat(`user-${i}`, { status, ...(i % 4 === 0 && { text: 'in a meeting until three' }) });
+    }
+    await stage.beat('w'.repeat(128));
+    const page = await stage.dashboard('?page=online', options);
+    await page.getByRole('button', { name: /^History of .*user-12/ }).click();
+    await page.getByRole('img', { name: /^Timeline: .*unknown/ }).waitFor();
+    await page.getByRole('button', { name: 'Send a test to default' }).click();
+    await page.getByText('default: the test was not delivered').waitFor();
+    await page.locator('.plot[data-measure="counts"] canvas').waitFor({ state: 'attached' });
+    await look(page, `${name}-people`);
+    await page.screenshot({ path: join(folder, `dashboard-${name}-people-whole.png`), fullPage: true });
+    expect(await overflowing(page)).toEqual([]);
+  });
 
   /** What is drawn beyond the edge of the card that it is in, and not cut off there. */
   const overflowing = (page: Page): Promise<string[]> =>

@@ -4,7 +4,7 @@
  */
 import { createSignal, type Signal } from '../signal.ts';
 import type { Access } from './access.ts';
-import type { HubRequest } from './request-line.ts';
+import { hubPrefix, type HubRequest } from './request-line.ts';
 
 const GIVE_UP_AFTER_MS = 8000;
 
@@ -30,7 +30,7 @@ export function createCalls(access: Access): Calls {
     send: async ({ method, path }) => {
       const { token } = access;
       try {
-        const response = await fetch(path, {
+        const response = await fetch(hubPrefix() + path, {
           method,
           ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
           cache: 'no-store',

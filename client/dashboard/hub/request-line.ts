@@ -4,9 +4,12 @@
  */
 
 export interface HubRequest {
-  readonly method: 'GET' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
 }
+
+/** Returns the path at which a proxy serves the hub, without a slash at the end; empty without one. */
+export const hubPrefix = (): string => location.pathname.replace(/\/admin\/?$/, '');
 
 export const explainRequest = (user: string): HubRequest => ({
   method: 'GET',
@@ -20,6 +23,33 @@ export const endSessionRequest = (user: string, session: string): HubRequest => 
 
 export const metricsRequest: HubRequest = { method: 'GET', path: '/metrics' };
 export const readyRequest: HubRequest = { method: 'GET', path: '/readyz' };
+
+export const countsRequest: HubRequest = { method: 'GET', path: '/v1/counts' };
+export const webhooksRequest: HubRequest = { method: 'GET', path: '/v1/webhooks' };
+
+/** @param after the `next` of the page before; empty for the first page. */
+export function listRequest(status: string, prefix: string, after: string, limit: number): HubRequest {
+  const query = new URLSearchParams({ limit: String(limit) });
+  if (status !== '') query.set('status', status);
+  if (prefix !== '') query.set('prefix', prefix);
+  if (after !== '') query.set('after', after);
+  return { method: 'GET', path: `/v1/presence?${query.toString()}` };
+}
+
+export const historyRequest = (user: string, from: number): HubRequest => ({
+  method: 'GET',
+  path: `/v1/users/${encodeURIComponent(user)}/history?from=${from}`,
+});
+
+export const uptimeRequest = (user: string, from: number, to: number): HubRequest => ({
+  method: 'GET',
+  path: `/v1/users/${encodeURIComponent(user)}/uptime?from=${from}&to=${to}`,
+});
+
+export const webhookRequest = (rule: string, action: 'test' | 'replay'): HubRequest => ({
+  method: 'POST',
+  path: `/v1/webhooks/${encodeURIComponent(rule)}/${action}`,
+});
 
 export function asCurl({ method, path }: HubRequest, origin: string, hasToken: boolean): string {
   return [

@@ -8,7 +8,7 @@ import { HubLink } from '../../sdk/internal.ts';
 import { createSignal } from '../signal.ts';
 import type { Access } from './access.ts';
 import type { UnreachableSince } from './calls.ts';
-import { socketAddress } from './request-line.ts';
+import { hubPrefix, socketAddress } from './request-line.ts';
 import type { TailedChange } from './wire.ts';
 
 /** The delay after the hub refused the tail for now, because it has its maximum number of tails. */
@@ -64,7 +64,14 @@ export class TailSocket {
     const { token } = this.#options.access;
     const getToken = token === undefined ? undefined : () => token;
     const link = new HubLink(
-      { url: socketAddress(location.origin), user: undefined, device: 'web', mine: {}, WebSocket, getToken },
+      {
+        url: socketAddress(location.origin + hubPrefix()),
+        user: undefined,
+        device: 'web',
+        mine: {},
+        WebSocket,
+        getToken,
+      },
       {
         onStatus: ({ status, reason }) => {
           if (this.#link === link) this.#heed(status, reason, token);

@@ -1,7 +1,7 @@
 /** Asks the operator for the token, and shows the reason. */
 import { useEffect, useRef } from 'preact/hooks';
 import type { Access } from '../hub/access.ts';
-import { asCurl, metricsRequest } from '../hub/request-line.ts';
+import { asCurl, metricsRequest, hubPrefix } from '../hub/request-line.ts';
 import { CallLine } from './call-line.tsx';
 
 export function TokenForm({ access, why }: { readonly access: Access; readonly why: string }) {
@@ -35,7 +35,7 @@ export function TokenForm({ access, why }: { readonly access: Access; readonly w
         It is what <code>HUB_ADMIN_TOKEN</code> says, or a token of your login whose scope holds <code>admin</code>. It
         stays in this tab and is forgotten with it.
       </p>
-      <CallLine text={asCurl(metricsRequest, location.origin, true)} of="read the metrics" />
+      <CallLine text={asCurl(metricsRequest, location.origin + hubPrefix(), true)} of="read the metrics" />
     </form>
   );
 }

@@ -1,7 +1,7 @@
 /** Asks for confirmation before a session is ended, explains the effect, and shows the request. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { describeEnd } from '../../explain/explain-view.ts';
-import { asCurl, endSessionRequest } from '../../hub/request-line.ts';
+import { asCurl, endSessionRequest, hubPrefix } from '../../hub/request-line.ts';
 import type { ExplainedSession } from '../../hub/wire.ts';
 import type { Modules } from '../../modules.ts';
 import { CallLine } from '../call-line.tsx';
@@ -44,7 +44,10 @@ export function EndDialog({ user, session: { id, device, adapter }, modules, onD
         over {adapter}, <span class="id">{id}</span>. It counts at once, without a grace. {describeEnd(adapter)} The
         user’s other sessions go on.
       </p>
-      <CallLine text={asCurl(endSessionRequest(user, id), location.origin, hasToken)} of="end the session" />
+      <CallLine
+        text={asCurl(endSessionRequest(user, id), location.origin + hubPrefix(), hasToken)}
+        of="end the session"
+      />
       <div class="row end">
         <button type="button" disabled={isAsking} onClick={() => dialog.current?.close()}>
           Keep it

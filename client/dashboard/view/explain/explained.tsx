@@ -1,5 +1,6 @@
 /** One user: what others see, why, its sessions, and its recent transitions. */
 import { isolated } from '../../../ui/bidi.ts';
+import { hubPrefix } from '../../hub/request-line.ts';
 import type { Modules } from '../../modules.ts';
 import type { Explained as State } from '../../explain/explain-user.ts';
 import { viewOf } from '../../explain/explain-view.ts';
@@ -90,7 +91,7 @@ function Heading({ user, status, said, modules }: HeadingProps) {
       <h2 id="explained-title">
         {status !== undefined && <StatusMark status={status} />} <IsolatedText class="id">{user}</IsolatedText> {said}
       </h2>
-      <a href={`/?user=${encodeURIComponent(user)}`} target="_blank" rel="noopener noreferrer">
+      <a href={`${hubPrefix()}/?user=${encodeURIComponent(user)}`} target="_blank" rel="noopener noreferrer">
         Friend page
         <span class="unseen">
           {' '}

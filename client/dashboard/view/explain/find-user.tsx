@@ -1,6 +1,6 @@
 /** The form for the user to explain. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { asCurl, explainRequest } from '../../hub/request-line.ts';
+import { asCurl, explainRequest, hubPrefix } from '../../hub/request-line.ts';
 import { isolated } from '../../../ui/bidi.ts';
 import type { Modules } from '../../modules.ts';
 import { CallLine } from '../call-line.tsx';
@@ -40,7 +40,7 @@ export function FindUser({ modules: { access, explain } }: { readonly modules: M
       />
       <button class="main">Explain</button>
       <CallLine
-        text={asCurl(explainRequest(example), location.origin, access.token !== undefined)}
+        text={asCurl(explainRequest(example), location.origin + hubPrefix(), access.token !== undefined)}
         of={`explain ${isolated(example)}`}
       />
     </form>

@@ -8,6 +8,9 @@ const OWN: Readonly<Record<string, number>> = {
   p50: 1,
   p99: 2,
   max: 5,
+  online: 3,
+  away: 2,
+  busy: 5,
 };
 const COLOURS = 6;
 

@@ -2,7 +2,7 @@
 import { useMemo, useState } from 'preact/hooks';
 import { formatTime } from '../../../ui/ago.ts';
 import { SCRAPE_EVERY_MS } from '../../hub/scraper.ts';
-import { asCurl, metricsRequest } from '../../hub/request-line.ts';
+import { asCurl, metricsRequest, hubPrefix } from '../../hub/request-line.ts';
 import type { PlotData } from '../../metrics/history.ts';
 import { measures, type Measure } from '../../../ui/metrics/measures.ts';
 import type { Modules } from '../../modules.ts';
@@ -49,7 +49,10 @@ export function Plots({ modules }: { readonly modules: Modules }) {
         >
           {frozen === null ? 'Pause' : 'Go on'}
         </button>
-        <CallLine text={asCurl(metricsRequest, location.origin, access.token !== undefined)} of="read the metrics" />
+        <CallLine
+          text={asCurl(metricsRequest, location.origin + hubPrefix(), access.token !== undefined)}
+          of="read the metrics"
+        />
       </div>
       <div class="grid">
         {measures.map((measure) => (

@@ -1,7 +1,7 @@
 /** The live tail of changes: its filter, its pause, and the rows. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { statusOrder } from '../../../ui/order.ts';
-import { asTailMessages } from '../../hub/request-line.ts';
+import { asTailMessages, hubPrefix } from '../../hub/request-line.ts';
 import type { TailState } from '../../hub/tail-socket.ts';
 import { asWords } from '../../explain/explain-view.ts';
 import type { Modules } from '../../modules.ts';
@@ -48,7 +48,7 @@ export function TailView({ modules }: { readonly modules: Modules }) {
       </div>
       <Filter shown={shown} onFilter={tail.setFilter} />
       <CallLine
-        text={asTailMessages(shown.filter.user, location.origin, access.token !== undefined)}
+        text={asTailMessages(shown.filter.user, location.origin + hubPrefix(), access.token !== undefined)}
         of="the messages of the tail"
       />
       <TailTable

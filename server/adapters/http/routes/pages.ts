@@ -56,9 +56,16 @@ function routesOf(file: string, path: string, name: string): Route[] {
     answer: () => answer,
   });
   if (name !== 'index.html') return [routeAt(`${path}/${name.replace(/\.html$/, '')}`, reply)];
-  // With and without the slash, because users type both. The documentation's own addresses are relative.
-  const withSlash = path === '/docs' ? redirect('../docs') : reply;
-  return path === '' ? [routeAt('/', reply)] : [routeAt(path, reply), routeAt(`${path}/`, withSlash)];
+  if (path === '') return [routeAt('/', reply)];
+  // With and without the slash, because users type both. The pages' addresses are relative, for proxies that serve the hub
+  // below a path. The documentation has too many of them to rewrite; the dashboard's query must survive.
+  const withSlash = path === '/docs' ? redirect('../docs') : { ...reply, body: rebased(reply.body, path) };
+  return [routeAt(path, reply), routeAt(`${path}/`, withSlash)];
+}
+
+/** Makes the addresses below `path` relative to its folder. */
+function rebased(body: Buffer, path: string): string {
+  return body.toString('utf8').replaceAll(`".${path}/`, '"./');
 }
 
 function redirect(location: string): HttpReply {
