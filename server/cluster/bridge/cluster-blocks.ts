@@ -55,7 +55,7 @@ export class ClusterBlocks {
     const edits = cluster.blockEdits.get(user) ?? new Map<string, boolean>();
     cluster.blockEdits.set(user, edits.set(other, isBlocked));
     cluster.touchId(user);
-    const isWritten = (): boolean => this.#recordOf(user)?.hidden.has(other) === isBlocked;
+    const isWritten = (): boolean => (this.#recordOf(user)?.hidden.has(other) ?? false) === isBlocked;
     while (!isWritten()) {
       if (nowMs() > endsAtMs) throw unconfirmed();
       await delay(LOOK_EVERY_MS);
