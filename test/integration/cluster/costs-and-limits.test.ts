@@ -62,10 +62,15 @@ describe('a cluster', needing('redis-server'), () => {
       await stage!.redis.send(['SPUBLISH', channel, text]);
       await stage!.redis.send(['SPUBLISH', channel.replace(/\{.*$/, '{m}:to:*'), text]);
     }
-    await stage!.redis.send(['SET', key, '7 7 op 7 {"s":"nonsense"}\t[]']);
-    client.send({ type: 'heartbeat', status: 'busy', id: 1 });
-    await client.next('ok');
-    while (((await ask(a!, 'GET', '/v1/presence/42')).body as { status: string }).status !== 'busy') await delay(50);
+    const long = `7 7 op 7 ${'x'.repeat(300_000)}`;
+    const lies = ['7 7 op 7 {"s":"nonsense"}\t[]', 'nonsense', long, '007 7 op 7 {}', `${'9'.repeat(16)} 7 op 7 {}`];
+    for (const [i, lie] of lies.entries()) {
+      await stage!.redis.send(['SET', key, lie]);
+      const status = i % 2 === 0 ? 'busy' : 'away';
+      client.send({ type: 'heartbeat', status, id: i });
+      await client.next('ok');
+      while (((await ask(a!, 'GET', '/v1/presence/42')).body as { status: string }).status !== status) await delay(50);
+    }
   });
 
   it('counts the sessions of a user on all nodes (C9)', async () => {
