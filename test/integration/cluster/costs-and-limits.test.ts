@@ -82,6 +82,20 @@ describe('a cluster', needing('redis-server'), () => {
     expect(await third.next('error')).toMatchObject({ code: 'too_many' });
   });
 
+  it('a welcome that Redis delays is the first message nevertheless, and `stale` follows it (C13)', async () => {
+    const [a] = await begin(1);
+    const clients = await Promise.all(Array.from({ length: 10 }, () => WsClient.open(a!.ws)));
+    stage!.redis.signal('SIGSTOP');
+    for (const [i, client] of clients.entries()) {
+      client.send({ type: 'hello', user: `user-${i}` });
+      await delay(200); // so that some wait when the hub notices, whenever that is
+    }
+    await Promise.all(clients.map((client) => client.next('stale')));
+    stage!.redis.signal('SIGCONT');
+    await Promise.all(clients.map((client) => client.next('fresh')));
+    for (const { all } of clients) expect(all.map(({ type }) => type)).toEqual(['welcome', 'stale', 'fresh']);
+  });
+
   it('answers from memory while Redis is away, and says so; of users it does not hold, with 503 (C13, C15)', async () => {
     const [a] = await begin(1);
     const client = await WsClient.hello(a!.ws, { user: '42' });
