@@ -82,6 +82,26 @@ describe('a cluster', needing('redis-server'), () => {
     expect(await third.next('error')).toMatchObject({ code: 'too_many' });
   });
 
+  it('refuses more blocks of a user than fit into its record, and keeps the others (C19)', async () => {
+    const [a] = await begin(1);
+    const client = await WsClient.hello(a!.ws, { user: '42' });
+    const left = Array.from({ length: 1200 }, (_, i) => `${i}`.padStart(128, 'v'));
+    const first = left[0]!;
+    const statuses = new Set<number>();
+    const block = async (): Promise<void> => {
+      for (let viewer = left.shift(); viewer !== undefined; viewer = left.shift()) {
+        statuses.add((await ask(a!, 'PUT', `/v1/users/42/blocks/${viewer}`)).status);
+      }
+    };
+    await Promise.all(Array.from({ length: 50 }, block));
+    expect(statuses).toEqual(new Set([204, 409]));
+    client.send({ type: 'heartbeat', status: 'busy', id: 1 });
+    await client.next('ok');
+    const watching = await WsClient.hello(a!.ws, { user: first });
+    watching.send({ type: 'watch', users: ['42'] });
+    expect((await watching.next('snapshot')).entries[0]).toMatchObject({ status: 'offline' });
+  });
+
   it('a welcome that Redis delays is the first message nevertheless, and `stale` follows it (C13)', async () => {
     const [a] = await begin(1);
     const clients = await Promise.all(Array.from({ length: 10 }, () => WsClient.open(a!.ws)));
