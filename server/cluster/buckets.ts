@@ -96,7 +96,8 @@ export class Buckets {
     const step = chain.hear({ last: stored.op, clock: stored.n, epoch, before }, now());
     const replica = replicas().get(userOf(text));
     if (step === 'next') arrived(stored.op, stored.t);
-    if (step === 'next' && replica?.isKnown === true) onHeard(replica, stored);
+    // Also while the record is read for the first time: that answer may be older, and arrive later.
+    if (step === 'next' && replica !== undefined) onHeard(replica, stored);
     else if (step === 'gap') void this.#catchUp(bucket);
   }
 

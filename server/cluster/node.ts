@@ -122,8 +122,8 @@ export class ClusterNode implements EngineEvents {
 
   /** Whether views may be behind, or changes of this node cannot be written. */
   get isStale(): boolean {
-    const isBehind = this.buckets.isBehind || this.publisher.oldestMs >= UNWRITTEN_MS;
-    return this.#state !== 'up' || isBehind || this.members.silent(SUSPECT_MS).length > 0;
+    if (this.#state !== 'up' || this.buckets.isBehind || this.publisher.isBehind(UNWRITTEN_MS)) return true;
+    return this.members.silent(SUSPECT_MS).length > 0;
   }
 
   /** The engine answers again. */

@@ -64,11 +64,11 @@ export class Publisher {
     });
   }
 
-  /** How long the oldest change has not been written. */
-  get oldestMs(): number {
-    let oldest = Infinity;
-    for (const sinceMs of this.#dirty.values()) oldest = Math.min(oldest, sinceMs);
-    return Math.max(0, this.#options.now() - oldest);
+  /** Whether a change has not been written for that long. In a backlog, the first ones are the oldest. */
+  isBehind(ms: number): boolean {
+    const untilMs = this.#options.now() - ms;
+    for (const sinceMs of this.#dirty.values()) if (sinceMs <= untilMs) return true;
+    return false;
   }
 
   /** Forgets what is in flight, because the engine was away: records are read again before anything is written. */

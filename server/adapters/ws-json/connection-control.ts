@@ -37,6 +37,8 @@ export interface ConnectionControl extends SessionOwner {
   release(): void;
   /** Moves the connection to its next phase. */
   welcomed(client: Client): void;
+  /** Notes that the welcome is sent, which may be later. Before it, nothing else is sent. */
+  sentWelcome(): void;
   send(message: HubMessage): void;
   ok(id: MessageId | undefined): void;
   error(code: ErrorCode, message: string, re: MessageId | undefined): void;

@@ -47,6 +47,7 @@ export class Connection implements SocketEvents, InflowOwner, ConnectionControl,
   readonly #socket: Socket;
   readonly #inflow: Inflow;
   #phase: Phase;
+  #hasWelcome = false;
   /** Monotonic time when the phase needs a tick. */
   #phaseDueAt = 0;
   #badInARow = 0;
@@ -188,7 +189,7 @@ export class Connection implements SocketEvents, InflowOwner, ConnectionControl,
 
   /** Heartbeats keep their order among each other, but need no answer to a watch or a token. */
   mayPass(message: Incoming): boolean {
-    if (this.#phase.name !== 'welcomed' || typeof message !== 'string') return false;
+    if (!this.isWelcomed || typeof message !== 'string') return false;
     const parsed = parseClientMessage(message);
     return parsed.ok && (parsed.message.type === 'heartbeat' || parsed.message.type === 'bye');
   }
@@ -220,7 +221,7 @@ export class Connection implements SocketEvents, InflowOwner, ConnectionControl,
   }
 
   get isWelcomed(): boolean {
-    return this.#phase.name === 'welcomed';
+    return this.#hasWelcome && this.#phase.name === 'welcomed';
   }
 
   get isWaiting(): boolean {
@@ -229,6 +230,10 @@ export class Connection implements SocketEvents, InflowOwner, ConnectionControl,
 
   welcomed(client: Client): void {
     this.#phase = new Established(this.#context, this, client, this.#context.clock.now().monoMs);
+  }
+
+  sentWelcome(): void {
+    this.#hasWelcome = true;
   }
 
   send(message: HubMessage): void {

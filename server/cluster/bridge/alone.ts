@@ -21,6 +21,8 @@ const ASK_AFTER_MS = 2500;
 const ASK_EVERY_MS = 1000;
 const ANSWERED_WITHIN_MS = 1000;
 const MOST_ASKED = 5;
+/** Of an answer. */
+const MOST_CHARS = 10_000;
 
 export class Alone {
   readonly #options: AloneOptions;
@@ -74,8 +76,12 @@ async function reachesStore(url: string): Promise<boolean> {
       redirect: 'error',
       signal: AbortSignal.timeout(ANSWERED_WITHIN_MS),
     });
-    const body = (await answer.json()) as { redis?: unknown } | null;
-    return body?.redis === 'up';
+    let text = '';
+    for await (const part of answer.body ?? []) {
+      text += Buffer.from(part as Uint8Array).toString();
+      if (text.length > MOST_CHARS) return false;
+    }
+    return (JSON.parse(text) as { redis?: unknown } | null)?.redis === 'up';
   } catch {
     return false;
   }

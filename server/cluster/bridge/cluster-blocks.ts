@@ -20,6 +20,10 @@ export interface ClusterBlocksOptions {
 const CONFIRMED_WITHIN_MS = 10_000;
 const ASKED_FOR_MS = 2000;
 const LOOK_EVERY_MS = 20;
+/** Each change of the user carries its blocks, and records are bounded. Room for 3000 blocks of ids of 20 characters. */
+const MOST_BLOCKS_CHARS = 200_000;
+/** What a record holds of a block besides the id. */
+const BLOCK_CHARS = 46;
 const asked = z.object({ user: z.string().max(128), n: z.number() });
 
 export class ClusterBlocks {
@@ -32,13 +36,15 @@ export class ClusterBlocks {
 
   /**
    * Hides `user` from `other`, as if the user had left now. Resolves to false, and changes nothing, if the user has
-   * reached the maximum number of blocks. Rejects with `StorageUnavailable` if not all nodes confirm it in time; it is
-   * still applied then.
+   * reached the maximum number of blocks, or their maximum length. Rejects with `StorageUnavailable` if not all nodes
+   * confirm it in time; it is still applied then.
    */
   async block(user: string, other: string): Promise<boolean> {
     await this.#options.cluster.peers.refresh([user]);
     const hidden = this.#recordOf(user)?.hidden;
-    if (hidden?.has(other) !== true && (hidden?.size ?? 0) >= this.#options.limits.maxFriends) return false;
+    const viewers = [...(hidden?.keys() ?? []), ...(this.#options.cluster.blockEdits.get(user)?.keys() ?? [])];
+    const isFull = viewers.length >= this.#options.limits.maxFriends || lengthOf(viewers) > MOST_BLOCKS_CHARS;
+    if (hidden?.has(other) !== true && isFull) return false;
     await this.#set(user, other, true);
     return true;
   }
@@ -55,7 +61,7 @@ export class ClusterBlocks {
     const edits = cluster.blockEdits.get(user) ?? new Map<string, boolean>();
     cluster.blockEdits.set(user, edits.set(other, isBlocked));
     cluster.touchId(user);
-    const isWritten = (): boolean => this.#recordOf(user)?.hidden.has(other) === isBlocked;
+    const isWritten = (): boolean => (this.#recordOf(user)?.hidden.has(other) ?? false) === isBlocked;
     while (!isWritten()) {
       if (nowMs() > endsAtMs) throw unconfirmed();
       await delay(LOOK_EVERY_MS);
@@ -98,4 +104,8 @@ export class ClusterBlocks {
 
 function unconfirmed(): StorageUnavailable {
   return new StorageUnavailable('has not confirmed it on all hubs', new Error('not confirmed'));
+}
+
+function lengthOf(viewers: readonly string[]): number {
+  return JSON.stringify(viewers).length + BLOCK_CHARS * viewers.length;
 }

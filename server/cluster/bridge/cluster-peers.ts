@@ -87,7 +87,8 @@ export class ClusterPeers implements Peers {
 
   /** Drops the record of a user after a while, unless the hub needs it then. */
   unneeded(user: string): void {
-    if (!this.#unneeded.has(user)) this.#unneeded.set(user, this.#options.nowMs());
+    this.#unneeded.delete(user); // whoever asks last has the whole time
+    this.#unneeded.set(user, this.#options.nowMs());
   }
 
   /** Does what is due. Must be called about ten times a second. */
@@ -113,9 +114,10 @@ export class ClusterPeers implements Peers {
     const { node, nowMs } = this.#options;
     const endsAtMs = nowMs() + WATCH_WITHIN_MS;
     const isLate = (): boolean => nowMs() >= endsAtMs;
-    for (const user of users) this.unneeded(user);
     while (!isLate()) {
       if (node.state !== 'up') await this.#conditions.until(() => node.state === 'up' || isLate());
+      // Each turn holds the users again, because the last one may be long ago.
+      for (const user of users) this.unneeded(user);
       try {
         await node.load(users);
         if (node.state === 'up') return await afterReads();

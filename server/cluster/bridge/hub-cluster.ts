@@ -240,9 +240,12 @@ export class HubCluster implements Ledger {
   }
 
   #written(id: string): void {
+    if (this.#touched.has(id) || this.node.publisher.isWriting(id)) return;
+    // An edit that the record held before changes nothing, so nothing is reported. Kept, it would undo a later one.
+    this.#dropEdits(id, this.node.replicas.get(id)?.record?.hidden ?? NO_FROZEN);
     const users = this.#parts?.users;
     const user = users?.find(id);
-    if (user === undefined || this.#touched.has(id) || this.node.publisher.isWriting(id)) return;
+    if (user === undefined) return;
     user.isUnsaved = false;
     users?.release(user);
   }

@@ -19,6 +19,10 @@ export function userOf(text: string): string {
 }
 
 const MAX_TEXT = 262_144;
+/** Of the numbers and the id in front of a body. */
+const MAX_HEAD = 200;
+/** The scripts take a number with more digits for no number. */
+const TIMES_BELOW = 1e15;
 
 export function readMessage(text: string): Message | undefined {
   if (text.length > MAX_TEXT) return undefined;
@@ -32,15 +36,16 @@ export function readMessage(text: string): Message | undefined {
   return stored === undefined ? undefined : { kind: 'operation', operation: { user, stored, before, cause } };
 }
 
-/** Reads `n v op t body`. */
+/** Reads `n v op t body`. A body that is too long is cut, so that it is replaced. */
 export function readStored(text: string): Stored | undefined {
+  if (text.length > MAX_TEXT) return readStored(text.slice(0, MAX_HEAD));
   const found = /^(\d+) (\d+) (\S+) (\d+) /.exec(text);
-  if (found === null || text.length > MAX_TEXT) return undefined;
+  if (found === null) return undefined;
   const [head, n, v, op = '', t] = found;
   const stored = { n: Number(n), v: Number(v), op, t: Number(t), body: text.slice(head.length) };
   return isTime(stored.n) && isTime(stored.v) && isTime(stored.t) ? stored : undefined;
 }
 
 function isTime(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
+  return Number.isSafeInteger(value) && value >= 0 && value < TIMES_BELOW;
 }

@@ -23,9 +23,14 @@ local op, inc, expect, floor, shown, channel, user, body, pushed, cause, signs =
 if fences ~= '' and string.find(fences, inc .. '@', 1, true) then return {'fenced'} end
 local old = redis.call('GET', KEYS[2])
 local n, v, last = '0', '0', ''
-if old then n, v, last = string.match(old, '^(%d+) (%d+) (%S+) ') end
+if old then
+  local at
+  n, v, last, at = string.match(old, '^(%d+) (%d+) (%S+) (%d+) ')
+  -- What no node can read is no record: it is replaced.
+  if not n or #n > 15 or #v > 15 or #at > 15 or #last > 100 then n, v, last = '0', '0', '' end
+end
 if last == op then return {'done', old} end
-if n ~= expect then return {'moved', old or ''} end
+if tonumber(n) ~= tonumber(expect) then return {'moved', old or ''} end
 local t = now()
 local n2 = string.format('%.0f', math.max(t, c + 1, n + 1, floor + 1))
 if shown == '1' then v = n2 end

@@ -62,10 +62,15 @@ describe('a cluster', needing('redis-server'), () => {
       await stage!.redis.send(['SPUBLISH', channel, text]);
       await stage!.redis.send(['SPUBLISH', channel.replace(/\{.*$/, '{m}:to:*'), text]);
     }
-    await stage!.redis.send(['SET', key, '7 7 op 7 {"s":"nonsense"}\t[]']);
-    client.send({ type: 'heartbeat', status: 'busy', id: 1 });
-    await client.next('ok');
-    while (((await ask(a!, 'GET', '/v1/presence/42')).body as { status: string }).status !== 'busy') await delay(50);
+    const long = `7 7 op 7 ${'x'.repeat(300_000)}`;
+    const lies = ['7 7 op 7 {"s":"nonsense"}\t[]', 'nonsense', long, '007 7 op 7 {}', `${'9'.repeat(16)} 7 op 7 {}`];
+    for (const [i, lie] of lies.entries()) {
+      await stage!.redis.send(['SET', key, lie]);
+      const status = i % 2 === 0 ? 'busy' : 'away';
+      client.send({ type: 'heartbeat', status, id: i });
+      await client.next('ok');
+      while (((await ask(a!, 'GET', '/v1/presence/42')).body as { status: string }).status !== status) await delay(50);
+    }
   });
 
   it('counts the sessions of a user on all nodes (C9)', async () => {
@@ -75,6 +80,40 @@ describe('a cluster', needing('redis-server'), () => {
     const third = await WsClient.open(a!.ws);
     third.send({ type: 'hello', user: '42', device: 'three' });
     expect(await third.next('error')).toMatchObject({ code: 'too_many' });
+  });
+
+  it('refuses more blocks of a user than fit into its record, and keeps the others (C19)', async () => {
+    const [a] = await begin(1);
+    const client = await WsClient.hello(a!.ws, { user: '42' });
+    const left = Array.from({ length: 1200 }, (_, i) => `${i}`.padStart(128, 'v'));
+    const first = left[0]!;
+    const statuses = new Set<number>();
+    const block = async (): Promise<void> => {
+      for (let viewer = left.shift(); viewer !== undefined; viewer = left.shift()) {
+        statuses.add((await ask(a!, 'PUT', `/v1/users/42/blocks/${viewer}`)).status);
+      }
+    };
+    await Promise.all(Array.from({ length: 50 }, block));
+    expect(statuses).toEqual(new Set([204, 409]));
+    client.send({ type: 'heartbeat', status: 'busy', id: 1 });
+    await client.next('ok');
+    const watching = await WsClient.hello(a!.ws, { user: first });
+    watching.send({ type: 'watch', users: ['42'] });
+    expect((await watching.next('snapshot')).entries[0]).toMatchObject({ status: 'offline' });
+  });
+
+  it('a welcome that Redis delays is the first message nevertheless, and `stale` follows it (C13)', async () => {
+    const [a] = await begin(1);
+    const clients = await Promise.all(Array.from({ length: 10 }, () => WsClient.open(a!.ws)));
+    stage!.redis.signal('SIGSTOP');
+    for (const [i, client] of clients.entries()) {
+      client.send({ type: 'hello', user: `user-${i}` });
+      await delay(200); // so that some wait when the hub notices, whenever that is
+    }
+    await Promise.all(clients.map((client) => client.next('stale')));
+    stage!.redis.signal('SIGCONT');
+    await Promise.all(clients.map((client) => client.next('fresh')));
+    for (const { all } of clients) expect(all.map(({ type }) => type)).toEqual(['welcome', 'stale', 'fresh']);
   });
 
   it('answers from memory while Redis is away, and says so; of users it does not hold, with 503 (C13, C15)', async () => {

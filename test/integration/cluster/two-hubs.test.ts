@@ -178,6 +178,39 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect((await watching.next('snapshot')).entries[0]).toMatchObject({ status: 'offline' });
   });
 
+  it('a block that was set before, and lifted on another hub since, does not come back (C7)', async () => {
+    const [blocker, viewer] = [newUser(), newUser()];
+    const session = await hello(a, { user: blocker });
+    const path = `/v1/users/${blocker}/blocks/${viewer}`;
+    for (const [hub, method] of [
+      [a, 'PUT'],
+      [a, 'PUT'],
+      [b, 'DELETE'],
+    ] as const) {
+      expect(await ask(hub!, method, path)).toMatchObject({ status: 204 });
+    }
+    const watching = await hello(b, { user: viewer });
+    watching.send({ type: 'watch', users: [blocker] });
+    expect((await watching.next('snapshot')).entries[0]).toMatchObject({ status: 'online' });
+    session.send({ type: 'heartbeat', status: 'busy', id: 1 });
+    await session.next('ok');
+    expect(await watching.entryOf(blocker)).toMatchObject({ status: 'busy' });
+  });
+
+  it('lifting a block that never was is answered at once, and undoes no later block on another hub (C7)', async () => {
+    const [blocker, viewer] = [newUser(), newUser()];
+    const path = `/v1/users/${blocker}/blocks/${viewer}`;
+    expect(await ask(a!, 'DELETE', path)).toMatchObject({ status: 204 });
+    const session = await hello(a, { user: blocker });
+    expect(await ask(a!, 'DELETE', path)).toMatchObject({ status: 204 });
+    expect(await ask(b!, 'PUT', path)).toMatchObject({ status: 204 });
+    session.send({ type: 'heartbeat', status: 'busy', id: 1 });
+    await session.next('ok');
+    const watching = await hello(b, { user: viewer });
+    watching.send({ type: 'watch', users: [blocker] });
+    expect((await watching.next('snapshot')).entries[0]).toMatchObject({ status: 'offline' });
+  });
+
   it('explain, kick and the tail work on the hub that does not have the session (C8)', async () => {
     const user = newUser();
     const tailing = await hello(b, { observe: true });

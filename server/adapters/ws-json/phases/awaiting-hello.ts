@@ -152,6 +152,7 @@ export class AwaitingHello {
       node,
       protocol: PROTOCOL_VERSION,
     });
+    connection.sentWelcome();
     this.#context.onWelcomed(connection.outbox);
     if (self === true && user !== undefined) fanout.watchSelf(connection.outbox, user);
   }
