@@ -20,6 +20,8 @@ export interface BurialOptions {
   readonly buckets: number;
   readonly members: MemberList;
   readonly graceMs: number;
+  /** How long sessions wait for their users after a start that found no live node. */
+  readonly warmMs: number;
   /** Has the record of the user written without the sessions that it should not hold. */
   readonly touch: (user: string) => void;
 }
@@ -41,8 +43,31 @@ export class Burial implements Fates {
 
   /** How long a session of an incarnation that is gone still counts. */
   waitMs(inc: string, { a, l }: SharedSession): number {
-    const hasLeft = this.#options.members.get(inc)?.state === 'left';
-    return hasLeft || a === 'http' ? Math.max(l, hasLeft ? 0 : this.#options.graceMs) : this.#options.graceMs;
+    const { members } = this.#options;
+    const hasLeft = members.get(inc)?.state === 'left';
+    return hasLeft || a === 'http' ? Math.max(l, hasLeft ? 0 : this.#graceMs(inc)) : this.#graceMs(inc);
+  }
+
+  /**
+   * If this node never heard the incarnation, it may be the first one after all have died. Other nodes that heard it end
+   * its sessions earlier.
+   */
+  #graceMs(inc: string): number {
+    const { members, graceMs, warmMs } = this.#options;
+    const knownMs = members.knownUnheardMs(inc);
+    return knownMs === undefined ? graceMs : Math.max(graceMs, warmMs - knownMs);
+  }
+
+  /** Whether sessions of a dead node are still shown that may be over soon. Those over HTTP may go on for long. */
+  get isShowingDead(): boolean {
+    const { members, graceMs, warmMs } = this.#options;
+    if (members.hasJustLost(graceMs + AGAIN_MS)) return true;
+    const soonMs = Math.max(graceMs, warmMs) + 2 * AGAIN_MS;
+    for (const [inc, { users }] of this.#funerals) {
+      if (members.get(inc)?.state !== 'dead') continue;
+      for (const dueMs of users.values()) if (dueMs < soonMs) return true;
+    }
+    return false;
   }
 
   isGone(inc: string): boolean {

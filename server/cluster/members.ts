@@ -17,6 +17,9 @@ interface Known extends Member {
   /** Engine clock. */
   readonly heardAt: number;
   readonly goneAt: number;
+  readonly firstAt: number;
+  /** Whether this node has heard it renew, and so knows when it fell silent. */
+  readonly isWitnessed: boolean;
 }
 
 export class MemberList {
@@ -100,6 +103,19 @@ export class MemberList {
     return this.isGone(inc) ? this.#engineMs - (this.#known.get(inc)?.goneAt ?? this.#engineMs) : 0;
   }
 
+  /** Whether a member died less than `ms` ago, as far as this node has seen it. */
+  hasJustLost(ms: number): boolean {
+    return [...this.#known.values()].some(
+      ({ inc, state, isWitnessed }) => state === 'dead' && isWitnessed && this.goneMs(inc) < ms,
+    );
+  }
+
+  /** How long a member was known before it was gone that this node has never heard; undefined if it has heard it. */
+  knownUnheardMs(inc: string): number | undefined {
+    const known = this.#known.get(inc);
+    return known === undefined || known.isWitnessed ? undefined : known.goneAt - known.firstAt;
+  }
+
   /** Live members that have been silent for that long. */
   silent(forMs: number): Member[] {
     return [...this.#known.values()].filter(({ inc, state }) => state === 'live' && this.silentMs(inc) >= forMs);
@@ -127,6 +143,8 @@ export class MemberList {
       ...member,
       heardAt: isHeard ? this.#engineMs : known.heardAt,
       goneAt: wasGone ? (known?.goneAt ?? this.#engineMs) : this.#engineMs,
+      firstAt: known?.firstAt ?? this.#engineMs,
+      isWitnessed: known !== undefined && (known.isWitnessed || (isHeard && member.state === 'live')),
     });
   }
 }

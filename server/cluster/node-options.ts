@@ -36,4 +36,6 @@ export interface NodeOptions {
   readonly url: string;
   readonly leaseMs: number;
   readonly graceMs: number;
+  /** HUB_WARM_MS. */
+  readonly warmMs: number;
 }

@@ -84,6 +84,7 @@ export class ClusterNode implements EngineEvents {
       buckets,
       members: this.members,
       graceMs: Math.max(graceMs, ORPHAN_GRACE_MS),
+      warmMs: options.warmMs,
       touch: (user) => this.publisher.touch(user),
     });
     this.publisher = new Publisher({
@@ -123,7 +124,7 @@ export class ClusterNode implements EngineEvents {
   /** Whether views may be behind, or changes of this node cannot be written. */
   get isStale(): boolean {
     if (this.#state !== 'up' || this.buckets.isBehind || this.publisher.isBehind(UNWRITTEN_MS)) return true;
-    return this.members.silent(SUSPECT_MS).length > 0;
+    return this.members.silent(SUSPECT_MS).length > 0 || this.#burial.isShowingDead;
   }
 
   /** The engine answers again. */

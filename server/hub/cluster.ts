@@ -78,6 +78,7 @@ export class ClusterParts {
       url: config.nodeUrl ?? '',
       leaseMs: config.nodeLeaseMs,
       graceMs: config.graceMs,
+      warmMs: config.warmMs,
       newInc: () => {
         const inc = isFirst ? node : `hub-${randomBytes(4).toString('hex')}`;
         isFirst = false;

@@ -19,6 +19,7 @@ import { buildTestCore, codeOf } from '../support/presence-stage.ts';
 const START = 1_767_225_600_000;
 const BUCKETS = 3;
 const GRACE_MS = 2000;
+const WARM_MS = 4000;
 const LEASE_MS = 25_000;
 const HTTP_LEASE_MS = 60_000;
 const TICK_MS = 50;
@@ -116,6 +117,7 @@ class SimNode {
       url: '',
       leaseMs: 6000,
       graceMs: GRACE_MS,
+      warmMs: WARM_MS,
       host: {
         own: (user) => this.own(user),
         usersHere: () => [...this.users.held()].filter(({ firstSession }) => firstSession !== null).map(({ id }) => id),

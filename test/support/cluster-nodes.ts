@@ -53,6 +53,7 @@ export class StageNode {
       newInc: () => randomUUID().slice(0, 8),
       leaseMs: 6000,
       graceMs: 3000,
+      warmMs: 3000,
       url: '',
       host: {
         own: (user) => ({

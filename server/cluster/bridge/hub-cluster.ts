@@ -32,6 +32,7 @@ export interface HubClusterOptions {
   readonly url: string;
   readonly leaseMs: number;
   readonly graceMs: number;
+  readonly warmMs: number;
   readonly newInc: () => string;
   readonly connection: ClusterConnection;
   /** Another node has sent a text. */
@@ -75,7 +76,7 @@ export class HubCluster implements Ledger {
   #parts: (HubParts & { readonly adoption: Adoption }) | undefined;
 
   constructor(options: HubClusterOptions) {
-    const { nowMs, offline, buckets, url, leaseMs, graceMs, newInc, connection } = options;
+    const { nowMs, offline, buckets, url, leaseMs, graceMs, warmMs, newInc, connection } = options;
     this.#options = options;
     this.node = new ClusterNode({
       engine: connection.engine,
@@ -84,6 +85,7 @@ export class HubCluster implements Ledger {
       url,
       leaseMs,
       graceMs,
+      warmMs,
       now: nowMs,
       random: Math.random,
       host: this.#host(),

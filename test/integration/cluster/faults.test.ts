@@ -122,6 +122,25 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     crowd.end();
   });
 
+  it('after the death of all nodes, the first one that starts waits for their users, and says that it is not sure (C20)', async () => {
+    stage = await ClusterStage.start({ HUB_TRANSPORT: engine, HUB_NODE_LEASE_MS: '1500', HUB_WARM_MS: '8000' });
+    const [a] = await stage.hubs(2);
+    await WsClient.hello(a!.ws, { user: 'returns' });
+    await WsClient.hello(a!.ws, { user: 'stays-away' });
+    await endHubProcesses();
+    const c = await stage.hub();
+    const observer = await Observer.open(c.ws, ['returns', 'stays-away'], new Map());
+    const startedAt = performance.now();
+    expect(observer.statusOf('returns')).toBe('online');
+    await delay(4000);
+    await WsClient.hello(c.ws, { user: 'returns' });
+    expect(observer.isStale).toBe(true);
+    await observer.until(() => observer.statusOf('stays-away') === 'offline');
+    expect(performance.now() - startedAt).toBeGreaterThan(4500);
+    await observer.until(() => !observer.isStale);
+    expect(leaves(observer, 'returns')).toBe(0);
+  });
+
   it.each([
     [
       'killed and empty after it',
