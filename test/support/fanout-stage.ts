@@ -2,6 +2,7 @@
  * A stage for tests of fan-out: the core's stage, friend lists in memory, and sockets that only note what they are sent.
  * A socket may be made slow: it then answers `queued` and hands nothing over until the test drains it.
  */
+import type { User } from '../../server/presence/user.ts';
 import { noPeers } from '../../server/peers.ts';
 import { Delays } from '../../server/fanout/delivery/delays.ts';
 import { Fanout } from '../../server/fanout/fanout.ts';
@@ -191,7 +192,9 @@ export class FanoutStage {
     const store: Pick<Store, 'block' | 'unblock'> = { block: take, unblock: take };
     const { users, ledger, clock } = this.core;
     const { reports } = this.fanout;
-    const keep = (): void => undefined;
+    const keep = (user: User): void => {
+      user.isUnsaved = true;
+    };
     const blocks = { store, users, keep, ledger, reports, clock, limits: { maxFriends: 10_000 } };
     this.blocks = {
       block: (user, other) => block(blocks, user, other),

@@ -53,7 +53,7 @@ describe('the tail', () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['Date', 'performance', 'setTimeout', 'clearTimeout'] });
     vi.stubGlobal('WebSocket', Socket);
-    vi.stubGlobal('location', { origin: 'http://hub', hash: '' });
+    vi.stubGlobal('location', { origin: 'http://hub', pathname: '/admin', hash: '' });
     vi.stubGlobal('sessionStorage', { getItem: () => null, setItem: () => undefined, removeItem: () => undefined });
     Socket.all = [];
     access = new Access();
