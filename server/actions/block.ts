@@ -13,7 +13,7 @@ import type { Clock } from '../lib/time/clock.ts';
 export interface BlockOptions {
   readonly store: Pick<Store, 'block' | 'unblock'>;
   readonly users: Users;
-  /** Has the user stored. */
+  /** Schedules storing the user. */
   readonly keep: (user: User) => void;
   readonly ledger: Pick<OwnLedger, 'freeze' | 'versionAfter'>;
   readonly reports: Reports;

@@ -38,7 +38,6 @@ export interface Operation {
   readonly body: string;
   /** What is published: the body, or the part of it that other nodes need. */
   readonly pushed: string;
-  readonly cause: string;
   /** Incarnations that have sessions in the record since this operation, and those that no longer have. */
   readonly joins: readonly string[];
   readonly leaves: readonly string[];

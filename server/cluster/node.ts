@@ -25,8 +25,8 @@ const STALL_MS = 1000;
 /** How long what is gone is not written after an outage, at most. */
 const ADDS_WITHIN_MS = 2500;
 const MOST_FORMER = 8;
-/** How long a change may wait to be written before views count as behind. */
-const UNWRITTEN_MS = 1000;
+/** How long a change may wait to be written before views count as behind: less than an answer waits for it. */
+const UNWRITTEN_MS = 900;
 
 type State = 'away' | 'recovering' | 'up';
 

@@ -30,7 +30,8 @@ export class Publisher {
   readonly #options: PublisherOptions;
   /** Users whose record may have to change, and since when. */
   readonly #dirty = new Map<string, number>();
-  readonly #inFlight = new Set<string>();
+  /** The oldest change in the operation of each user, since when. */
+  readonly #inFlight = new Map<string, number>();
   /** Who waits until the changes of a user are written. */
   readonly #waiting = new Map<string, (() => void)[]>();
   #operations = 0;
@@ -67,6 +68,7 @@ export class Publisher {
   /** Whether a change has not been written for that long. In a backlog, the first ones are the oldest. */
   isBehind(ms: number): boolean {
     const untilMs = this.#options.now() - ms;
+    for (const sinceMs of this.#inFlight.values()) if (sinceMs <= untilMs) return true;
     for (const sinceMs of this.#dirty.values()) if (sinceMs <= untilMs) return true;
     return false;
   }
@@ -74,17 +76,17 @@ export class Publisher {
   /** Forgets what is in flight, because the engine was away: records are read again before anything is written. */
   restart(): void {
     this.#generation++;
-    for (const user of this.#inFlight) if (!this.#dirty.has(user)) this.#dirty.set(user, this.#options.now());
+    for (const [user, sinceMs] of this.#inFlight) this.#dirty.set(user, sinceMs);
     this.#inFlight.clear();
   }
 
   pump(): void {
     if (this.#options.inc() === undefined) return;
-    for (const user of this.#dirty.keys()) {
+    for (const [user, sinceMs] of this.#dirty) {
       if (this.#inFlight.size >= MAX_IN_FLIGHT) return;
       if (this.#inFlight.has(user)) continue;
-      this.#inFlight.add(user);
-      void this.#publish(user, this.#generation);
+      this.#inFlight.set(user, sinceMs);
+      void this.#publish(user, sinceMs, this.#generation);
     }
   }
 
@@ -93,8 +95,7 @@ export class Publisher {
     return `${inc}.${(++this.#operations).toString(36)}`;
   }
 
-  async #publish(user: string, generation: number): Promise<void> {
-    const sinceMs = this.#dirty.get(user) ?? this.#options.now();
+  async #publish(user: string, sinceMs: number, generation: number): Promise<void> {
     this.#dirty.delete(user);
     const waiting = this.#waiting.get(user) ?? [];
     this.#waiting.delete(user);
@@ -186,7 +187,7 @@ export class Publisher {
     });
     if (patch === undefined) return undefined;
     const floor = Math.max(base?.n ?? 0, held?.toldV ?? 0, patch.floor);
-    return { user, bucket, op: this.nextId(inc), inc, expect: base?.n ?? 0, cause: 'set', ...patch, floor };
+    return { user, bucket, op: this.nextId(inc), inc, expect: base?.n ?? 0, ...patch, floor };
   }
 }
 

@@ -27,7 +27,7 @@ export interface EngineUnderTest {
 let ops = 0;
 function operation(more: Partial<Operation> = {}): Operation {
   const base = { user: '42', bucket: 1, inc: 'a', expect: 0, floor: 0, isShown: true, body: '{}\t{}', pushed: '{}' };
-  return { ...base, op: `a.${++ops}`, cause: 'set', joins: [], leaves: [], ...more };
+  return { ...base, op: `a.${++ops}`, joins: [], leaves: [], ...more };
 }
 
 export function clusterEngineContract(start: () => Promise<EngineUnderTest>): void {
@@ -111,7 +111,7 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     expect(messages).toMatchObject([
       {
         bucket: 1,
-        message: { operation: { user: '42', before: '-', cause: 'set', stored: { n: first.n, body: '{}' } } },
+        message: { operation: { user: '42', before: '-', stored: { n: first.n, body: '{}' } } },
       },
       { bucket: 1, message: { operation: { before: first.op, stored: { n: second.n } } } },
       { bucket: 1, message: { link: { last: second.op, before: second.op, epoch: 0 } } },

@@ -3,14 +3,15 @@
  * deeds of clients, and faults of the engine, of connections and of nodes. After the faults everything must be right
  * within five seconds, and some things at all times. The same seed gives the same run.
  */
-import type { OwnSession } from '../../server/cluster/record/next-record.ts';
+import { noOf, ownPart } from '../../server/cluster/bridge/own-sessions.ts';
 import { MemoryEngine, type Fault } from '../../server/cluster/memory/memory-engine.ts';
+import type { NodeHost } from '../../server/cluster/node-options.ts';
 import { ClusterNode } from '../../server/cluster/node.ts';
 import type { PublicEntry } from '../../server/cluster/record/record.ts';
 import { Journal } from '../../server/presence/explain/journal.ts';
 import { foldSessions, offlineFold, shownOf } from '../../server/presence/fold.ts';
 import type { Presence } from '../../server/presence/presence.ts';
-import { findSession } from '../../server/presence/sessions/session-list.ts';
+import { findSession, sessionOfNo } from '../../server/presence/sessions/session-list.ts';
 import type { Session } from '../../server/presence/sessions/session.ts';
 import type { Users } from '../../server/presence/users.ts';
 import { VersionClock } from '../../server/presence/version-clock.ts';
@@ -75,8 +76,6 @@ class SimNode {
   readonly views = new Map<string, View>();
   /** What arrives while the process is stopped. */
   readonly pending: (() => void)[] = [];
-  readonly #setAt = new Map<number, number>();
-  readonly #startAt = new Map<number, number>();
   readonly goodbyes = new Map<string, { device: string; at: number }[]>();
   isRunning = true;
   isKilled = false;
@@ -138,39 +137,14 @@ class SimNode {
     return { wallMs: START + this.run.now, monoMs: 1000 + this.run.now - this.stoppedMs };
   }
 
-  own(user: string): {
-    sessions: OwnSession[];
-    signAgeMs: number | null;
-    goodbyes: { device: string; ageMs: number }[];
-    origin: string;
-    blocks: ReadonlyMap<string, boolean>;
-  } {
-    const sessions: OwnSession[] = [];
-    const now = this.run.now;
-    let signAgeMs: number | null = null;
-    for (let s = this.users.find(user)?.firstSession ?? null; s !== null; s = s.next) {
-      const age = (map: Map<number, number>, key: number): number => now - (map.get(key) ?? now);
-      const signMs = this.moment().monoMs - s.lastSignAt;
-      signAgeMs = Math.min(signAgeMs ?? Infinity, signMs);
-      sessions.push({
-        k: s.no.toString(36),
-        a: s.adapter,
-        d: s.device,
-        s: s.status,
-        c: s.code,
-        x: s.text,
-        i: s.statusSetNo,
-        j: s.textSetNo,
-        l: s.leaseMs,
-        statusAgeMs: age(this.#setAt, s.statusSetNo),
-        textAgeMs: s.textSetNo === 0 ? null : age(this.#setAt, s.textSetNo),
-        startAgeMs: age(this.#startAt, s.no),
-      });
-    }
+  own(user: string): ReturnType<NodeHost['own']> {
+    const { now } = this.run;
+    const held = this.users.find(user);
+    const part = held === undefined ? { sessions: [], signAgeMs: null } : ownPart(held, this.moment());
     const goodbyes = (this.goodbyes.get(user) ?? [])
       .filter(({ at }) => now - at < 5000)
       .map(({ device, at }) => ({ device, ageMs: now - at }));
-    return { sessions, signAgeMs, goodbyes, origin: '', blocks: NO_BLOCKS };
+    return { ...part, goodbyes, origin: '', blocks: NO_BLOCKS };
   }
 
   begin(client: Client): void {
@@ -188,17 +162,10 @@ class SimNode {
       owner: { lapsed: () => undefined },
     };
     const { session } = this.presence.begin(claim, this.moment());
-    this.#startAt.set(session.no, this.run.now);
-    this.set(session);
     client.session = session;
     client.node = this;
     // What a reconnect says anew counts as set then, as on a single hub.
     client.statusAt = client.textAt = this.run.now;
-  }
-
-  set(session: Session): void {
-    for (const no of [session.statusSetNo, session.textSetNo])
-      if (!this.#setAt.has(no)) this.#setAt.set(no, this.run.now);
   }
 
   tick(): void {
@@ -207,11 +174,9 @@ class SimNode {
   }
 
   #endOverHttp(user: string, k: string): void {
-    for (let s = this.users.find(user)?.firstSession ?? null; s !== null; s = s.next) {
-      if (s.no.toString(36) !== k) continue;
-      this.presence.end(s, this.moment());
-      return;
-    }
+    const held = this.users.find(user);
+    const session = held && sessionOfNo(held, noOf(k));
+    if (session !== undefined) this.presence.end(session, this.moment());
   }
 }
 
@@ -484,7 +449,6 @@ export class ClusterRun {
       { status: client.status, code: codeOf[client.status], text: client.text },
       node.moment(),
     );
-    node.set(held);
   }
 
   #mark(client: Client, isHere: boolean): void {
@@ -535,7 +499,6 @@ export class ClusterRun {
       client.text = text;
       this.#noteOffline();
       node.presence.update(session, { status, code: codeOf[status], text }, node.moment());
-      node.set(session);
     }
   }
 

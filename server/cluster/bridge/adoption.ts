@@ -1,5 +1,5 @@
 /**
- * Makes users in memory what their records say, and notifies whoever wants to know: the way from the cluster back into
+ * Updates users in memory from their records, and notifies listeners of each change: the way from the cluster back into
  * presence and fan-out. Applies blocks in the order that keeps them secret, as actions/block.ts does on a single hub.
  */
 import type { Reports } from '../../fanout/reports.ts';

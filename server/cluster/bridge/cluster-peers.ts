@@ -12,7 +12,7 @@ import type { ClusterNode } from '../node.ts';
 const ANSWER_WITHIN_MS = 1000;
 /** How long a watch waits for the store. */
 const WATCH_WITHIN_MS = 30_000;
-/** How long a record stays that nothing needs: in this time, whoever asked for it uses it. */
+/** How long an unneeded record stays. The caller that asked for it uses it within this time. */
 const KEPT_MS = 5000;
 /** How long a goodbye counts, for sessions that are still on their way into a record. */
 const GOODBYE_MS = 5000;
@@ -26,7 +26,7 @@ export interface ClusterPeersOptions {
   readonly nowMs: () => number;
   /** An answer could not wait any longer: watchers must know that views may be behind. */
   readonly onLate: () => void;
-  /** Has the sessions of a user written after this step. */
+  /** Schedules writing the sessions of a user, after this step. */
   readonly touch: (user: string) => void;
   /** Has changes written that were noted in this turn. */
   readonly writeNow: () => void;

@@ -161,7 +161,7 @@ export class HubCluster implements Ledger {
     this.#options.connection.stop();
   }
 
-  /** Has the sessions of a user written: now, or with the next step of this turn. */
+  /** Schedules writing the sessions of a user, after this step. */
   readonly touch = (user: User): void => {
     user.isUnsaved = true; // it stays in memory until its last heartbeat is written
     this.touchId(user.id);

@@ -172,7 +172,7 @@ export class MemoryEngine {
   }
 
   #change(operation: Operation): OperationAnswer {
-    const { user, op, inc, expect, floor, isShown, body, pushed, cause } = operation;
+    const { user, op, inc, expect, floor, isShown, body, pushed } = operation;
     const bucket = this.#bucket(operation.bucket);
     if (bucket.fences.includes(inc)) return { kind: 'fenced' };
     const old = readStored(bucket.records.get(user) ?? '');
@@ -185,7 +185,7 @@ export class MemoryEngine {
     bucket.records.set(user, `${head} ${body}`);
     for (const name of operation.joins) bucket.index.set(name, (bucket.index.get(name) ?? new Set<string>()).add(user));
     for (const name of operation.leaves) bucket.index.get(name)?.delete(user);
-    this.#publish(operation.bucket, `${user}\t${head}\t${bucket.last}\t${cause}\t${pushed}`);
+    this.#publish(operation.bucket, `${user}\t${head}\t${bucket.last}\t${pushed}`);
     bucket.last = op;
     bucket.clock = n;
     return { kind: 'ok', stamp };

@@ -6,7 +6,6 @@ export interface OperationMessage {
   readonly user: string;
   readonly stored: Stored;
   readonly before: string;
-  readonly cause: string;
 }
 
 export type Message =
@@ -26,14 +25,14 @@ const TIMES_BELOW = 1e15;
 
 export function readMessage(text: string): Message | undefined {
   if (text.length > MAX_TEXT) return undefined;
-  const [user = '', head = '', before = '', cause = '', ...body] = text.split('\t');
+  const [user = '', head = '', before = '', ...body] = text.split('\t');
   if (user === '') {
     const [last = '', clock, epoch] = head.split(' ');
     const link = { last, clock: Number(clock), epoch: Number(epoch), before };
     return last !== '' && isTime(link.clock) && isTime(link.epoch) ? { kind: 'state', link } : undefined;
   }
   const stored = readStored(`${head} ${body.join('\t')}`);
-  return stored === undefined ? undefined : { kind: 'operation', operation: { user, stored, before, cause } };
+  return stored === undefined ? undefined : { kind: 'operation', operation: { user, stored, before } };
 }
 
 /** Reads `n v op t body`. A body that is too long is cut, so that it is replaced. */

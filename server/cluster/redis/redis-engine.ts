@@ -71,12 +71,12 @@ export class RedisEngine implements Engine {
   }
 
   async change(operation: Operation): Promise<OperationAnswer> {
-    const { user, bucket, op, inc, expect, floor, isShown, body, pushed, cause, joins, leaves } = operation;
+    const { user, bucket, op, inc, expect, floor, isShown, body, pushed, joins, leaves } = operation;
     const indexes = [...joins, ...leaves].map((name) => this.#key(bucket, `i:${name}`));
     const keys = [this.#key(bucket, 'm'), this.#key(bucket, `r:${user}`), ...indexes];
     const signs = '+'.repeat(joins.length) + '-'.repeat(leaves.length);
     const numbers = [String(expect), String(floor), isShown ? '1' : '0'];
-    const args = [op, inc, ...numbers, this.channel(bucket), user, body, pushed, cause, signs];
+    const args = [op, inc, ...numbers, this.channel(bucket), user, body, pushed, signs];
     const [kind, text = ''] = texts(await this.#run(this.#slot(bucket), REGISTER, keys, args));
     if (kind === 'fenced') return { kind };
     if (kind === 'moved') return { kind, record: readStored(text) };

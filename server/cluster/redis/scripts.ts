@@ -19,7 +19,7 @@ end
 
 /** KEYS: meta, record, index of each joining and leaving incarnation. */
 export const REGISTER = `${READ_META}
-local op, inc, expect, floor, shown, channel, user, body, pushed, cause, signs = unpack(ARGV)
+local op, inc, expect, floor, shown, channel, user, body, pushed, signs = unpack(ARGV)
 if fences ~= '' and string.find(fences, inc .. '@', 1, true) then return {'fenced'} end
 local old = redis.call('GET', KEYS[2])
 local n, v, last = '0', '0', ''
@@ -40,7 +40,7 @@ redis.call('SET', KEYS[1], op .. ' ' .. n2 .. ' ' .. e .. ' ' .. fences)
 for i = 1, #signs do
   redis.call(string.sub(signs, i, i) == '+' and 'SADD' or 'SREM', KEYS[i + 2], user)
 end
-redis.call('SPUBLISH', channel, user .. '\\t' .. stamp .. '\\t' .. w .. '\\t' .. cause .. '\\t' .. pushed)
+redis.call('SPUBLISH', channel, user .. '\\t' .. stamp .. '\\t' .. w .. '\\t' .. pushed)
 return {'ok', stamp}
 `;
 

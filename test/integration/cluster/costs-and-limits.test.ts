@@ -58,7 +58,7 @@ describe('a cluster', needing('redis-server'), () => {
     const client = await WsClient.hello(a!.ws, { user: '42' });
     const [[key]] = (await stage!.redis.send(['KEYS', '*:r:42'])) as [[string]];
     const channel = key.replace(/r:42$/, 'c');
-    for (const text of ['', '\t', '42\tx', `42\t9 9 op 9\t-\tset\t{"s":"nonsense"}`, 'x'.repeat(300_000)]) {
+    for (const text of ['', '\t', '42\tx', `42\t9 9 op 9\t-\t{"s":"nonsense"}`, 'x'.repeat(300_000)]) {
       await stage!.redis.send(['SPUBLISH', channel, text]);
       await stage!.redis.send(['SPUBLISH', channel.replace(/\{.*$/, '{m}:to:*'), text]);
     }
@@ -114,6 +114,23 @@ describe('a cluster', needing('redis-server'), () => {
     stage!.redis.signal('SIGCONT');
     await Promise.all(clients.map((client) => client.next('fresh')));
     for (const { all } of clients) expect(all.map(({ type }) => type)).toEqual(['welcome', 'stale', 'fresh']);
+  });
+
+  it('answers after a second without Redis, and says before it that views may be behind (C13)', async () => {
+    const [a] = await begin(1);
+    const client = await WsClient.hello(a!.ws, { user: '42' });
+    stage!.redis.signal('SIGSTOP');
+    const saidAt = performance.now();
+    client.send({ type: 'heartbeat', status: 'busy', id: 1 });
+    await client.next('ok');
+    expect(performance.now() - saidAt).toBeLessThan(2000);
+    const types = client.all.map(({ type }) => type);
+    expect(types.indexOf('stale')).toBeGreaterThan(0);
+    expect(types.indexOf('stale')).toBeLessThan(types.indexOf('ok'));
+    const late = await ask(a!, 'POST', '/v1/heartbeat', { user: '43' });
+    expect(late.body).toMatchObject({ stale: true });
+    stage!.redis.signal('SIGCONT');
+    await client.next('fresh');
   });
 
   it('answers from memory while Redis is away, and says so; of users it does not hold, with 503 (C13, C15)', async () => {

@@ -32,7 +32,7 @@ it('a change that is heard while the record is read for the first time is not un
   });
   const replica = replicas.acquire('42');
   const loaded = buckets.load([replica]);
-  buckets.hear(bucketOf('42', 1), `42\t9 9 hub.1 9\t-\tset\t${BODY}`);
+  buckets.hear(bucketOf('42', 1), `42\t9 9 hub.1 9\t-\t${BODY}`);
   answer({ last: '-', clock: 0, epoch: 0, records: [undefined] });
   await loaded;
   expect(replica.record?.entry.status).toBe('busy');
