@@ -22,6 +22,7 @@ import { LARGE_AUDIENCE } from './fanout/reports.ts';
 import { Tails } from './fanout/tails.ts';
 import { buildAdapters, type Actions, type Adapters } from './hub/adapters.ts';
 import { openContext, type HubContext, type HubOptions } from './hub/context.ts';
+import type { HubParts } from './cluster/bridge/hub-cluster.ts';
 import { ClusterParts } from './hub/cluster.ts';
 import { buildHistory } from './hub/history.ts';
 import { countChanges } from './hub/metrics.ts';
@@ -59,7 +60,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const actions = buildActions(context, core, outward, intake);
     const parts: Parts = { ...core, ...outward, onChange, intake, ...actions };
     const adapters = buildAdapters(context, parts, options.pages ?? builtPages);
-    await joinCluster(core, outward, adapters);
+    await joinCluster(context, core, outward, adapters);
     await outward.startWebhooks?.();
     return await serve(context, parts, adapters, stops);
   } catch (error) {
@@ -108,7 +109,7 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
   const delays = new Delays(context.inputWait);
   const transitions = new Transitions();
   const turns = new TurnBudget();
-  const history = buildHistory(context, storage, users, turns);
+  const history = buildHistory(context, { storage, users, turns, clusterParts });
   const staleness = new Staleness({
     users,
     onSureness: (since) => keepSureUntil(storage, since),
@@ -142,7 +143,7 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
   const onOwnChange: readonly ChangeListener[] = [
     ...(webhooks === null ? [] : [webhooks.onChange]),
     countChanges(users, counts, transitions),
-    (change) => history?.recorder.changed(change),
+    (change) => history?.onChange(change),
     (change) => ownTails.changed(change),
   ];
   const onShown: readonly ChangeListener[] = [
@@ -168,13 +169,17 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
 
 /** From here on, changes of this hub are agreed on with the others. */
 async function joinCluster(
+  { onStop }: HubContext,
   { users, presence, clusterParts }: Core,
-  { fanout, onOwnChange, onShown, staleness, presentUsers }: ReturnType<typeof buildFanout>,
+  { fanout, onOwnChange, onShown, staleness, presentUsers, historyParts }: ReturnType<typeof buildFanout>,
   { wsJson }: Adapters,
 ): Promise<void> {
   const onReleased = (user: User): void => presentUsers.released(user);
-  const parts = { users, presence, reports: fanout.reports, onChange: onShown, onOwnChange, onReleased };
+  const onWritten: HubParts['onWritten'] = (...written) => historyParts?.onWritten(...written);
+  const parts = { users, presence, reports: fanout.reports, onChange: onShown, onOwnChange, onWritten, onReleased };
   await clusterParts?.join(parts, staleness, wsJson);
+  if (!staleness.isAny) historyParts?.recorder.doubt(null);
+  onStop(() => historyParts?.leaving());
 }
 
 /** The entrance of all heartbeats. */
@@ -230,7 +235,7 @@ function buildActions(
     webhooks,
     intake,
     clock,
-    recorder: historyParts?.recorder ?? null,
+    forgetHistory: (user) => void historyParts?.forget(user),
     scrub: (user) => scrubber.scrub(user),
     unblock: (user, other) => unblock(blocks, user, other),
     onHealth: (error) => health.report('erasures', error),

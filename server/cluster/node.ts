@@ -69,8 +69,7 @@ export class ClusterNode implements EngineEvents {
         this.#compare(replica);
       },
       onRead: (replica) => this.#compare(replica),
-      onDeaf: host.onDeaf,
-      arrived: host.arrived,
+      host,
       onFork: () => void this.#recover(true),
       renew: () => this.#renew(),
       isUp: () => this.#state === 'up',
@@ -93,6 +92,7 @@ export class ClusterNode implements EngineEvents {
       now,
       replicas: this.replicas,
       chainOf: (bucket) => this.buckets.chain(bucket),
+      host,
       inc: () => (this.#mayWrite() ? this.#inc : undefined),
       ownOf: (user, changeAgeMs) => ({ ...host.own(user), inc: this.#inc, former: this.#former, changeAgeMs }),
       contextOf: (user, bucket) => ({

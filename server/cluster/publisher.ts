@@ -5,6 +5,7 @@
  */
 import type { Chain } from './chain.ts';
 import { MAX_IN_FLIGHT, type Engine, type Operation, type OperationAnswer, type Stored } from './engine.ts';
+import type { NodeHost } from './node-options.ts';
 import { nextRecord, type Context, type Own } from './record/next-record.ts';
 import { decodeRecord, type UserRecord } from './record/record.ts';
 import type { Replica, Replicas } from './replicas.ts';
@@ -15,6 +16,7 @@ export interface PublisherOptions {
   readonly replicas: Replicas;
   readonly chainOf: (bucket: number) => Chain;
   readonly buckets: number;
+  readonly host: Pick<NodeHost, 'onWritten'>;
   readonly now: () => number;
   /** Undefined while nothing may be written. */
   readonly inc: () => string | undefined;
@@ -122,7 +124,7 @@ export class Publisher {
 
   /** Returns whether nothing is left to write. */
   async #write(user: string, sinceMs: number, generation: number): Promise<boolean> {
-    const { engine, replicas, now, onFenced, onSettled } = this.#options;
+    const { engine, replicas, now, onFenced, onSettled, host } = this.#options;
     const bucket = bucketOf(user, this.#options.buckets);
     const held = replicas.get(user);
     let base: UserRecord | undefined;
@@ -132,7 +134,9 @@ export class Publisher {
       const inc = this.#options.inc();
       if (inc === undefined || generation !== this.#generation) return false;
       const operation = this.#next(user, bucket, inc, held, base, now() - sinceMs);
+      const before = base ?? held?.told;
       if (operation === undefined) {
+        if (base !== undefined) host.onWritten(user, base, base);
         onSettled(user, base);
         return true;
       }
@@ -146,6 +150,7 @@ export class Publisher {
       if (answer.kind === 'ok') this.#options.chainOf(bucket).acknowledged(operation.op, answer.stamp.n, now());
       base = this.#read(held, stored);
       if (answer.kind !== 'moved') {
+        if (base !== undefined) host.onWritten(user, before, base);
         onSettled(user, base);
         return true;
       }

@@ -55,6 +55,7 @@ function withDerivedDefaults(values: Values) {
     tcpPort: values.tcpPort === 0 ? null : values.tcpPort,
     tcpAuth: values.tcpAuth ?? (values.auth === 'jwt' ? 'token' : 'none'),
     warmMs: values.warmMs ?? values.timeoutMs,
+    databaseUrl: values.databaseUrl ?? (values.roster.startsWith('postgres') ? values.roster : null),
   };
 }
 

@@ -10,6 +10,7 @@ import {
   durationOrZero,
   host,
   port,
+  postgresUrl,
   rosterPlace,
   text,
   whole,
@@ -205,16 +206,20 @@ const settingsByField = {
     60_000,
     'how long the answers of a roster service are used before they are fetched again',
   ),
+  databaseUrl: optional(
+    'HUB_DATABASE_URL',
+    postgresUrl,
+    'PostgreSQL for what a cluster keeps besides friend lists; default: HUB_ROSTER if it is PostgreSQL',
+  ),
   redisUrl: optional('HUB_REDIS_URL', text, 'the Redis that joins several hubs into a cluster, redis://host:port'),
   redisPrefix: setting('HUB_REDIS_PREFIX', text, 'ph:', 'the beginning of all names in Redis'),
   nodeLeaseMs: setting('HUB_NODE_LEASE_MS', duration, 6000, 'how long a node of a cluster may be silent'),
   nodeUrl: optional('HUB_NODE_URL', text, 'where the other nodes of a cluster reach this one, http://host:port'),
 } as const;
 
-export const laterSettings = [
+export const laterSettings: readonly (LaterSetting & { readonly name: 'HUB_WORKERS' })[] = [
   { name: 'HUB_WORKERS', accepts: '1', help: 'processes that share the port' },
-  { name: 'HUB_DATABASE_URL', accepts: undefined, help: 'PostgreSQL for history and blocks' },
-] as const satisfies readonly LaterSetting[];
+];
 
 type Fields = typeof settingsByField;
 type ValueOf<S> = S extends { readonly form: Form<infer T>; readonly fallback: infer F }
