@@ -52,10 +52,10 @@ describe('the dashboard', needing('Chromium'), () => {
     it('asks for the token, says why one is refused, lets the right one in and keeps it in this tab alone', async () => {
       await stage.prepare({ HUB_ADMIN_TOKEN: ADMIN_TOKEN });
       const page = await stage.dashboard();
-      await page.getByText('This hub wants to know who asks').waitFor();
+      await page.getByText('Sign in with the admin token of this hub').waitFor();
       expect(await page.getByRole('heading', { name: 'Plots' }).count()).toBe(0);
       await giveToken(page, 'some-other-token-of-16');
-      await page.getByText('The hub does not accept this token').waitFor();
+      await page.getByText('The hub rejected this token').waitFor();
       await giveToken(page, ADMIN_TOKEN);
       await page.getByRole('heading', { name: 'Plots' }).waitFor();
       await tailIsLive(page);
@@ -65,11 +65,11 @@ describe('the dashboard', needing('Chromium'), () => {
       expect(await page.getByLabel('Admin token').count()).toBe(0);
       const [elsewhere] = [await page.context().newPage()];
       await elsewhere.goto(`${stage.hub}/admin`);
-      await elsewhere.getByText('This hub wants to know who asks').waitFor();
+      await elsewhere.getByText('Sign in with the admin token of this hub').waitFor();
 
       expect(await page.content()).not.toContain(ADMIN_TOKEN);
       await page.getByRole('button', { name: 'Sign out' }).click();
-      await page.getByText('The token is forgotten').waitFor();
+      await page.getByText('This tab no longer has the token').waitFor();
       expect(await page.evaluate(() => JSON.stringify(sessionStorage))).not.toContain(ADMIN_TOKEN);
     });
 
@@ -84,7 +84,7 @@ describe('the dashboard', needing('Chromium'), () => {
       await stage.prepare({ HUB_AUTH: 'jwt', HUB_JWT_SECRET: TEST_SECRET });
       const page = await stage.dashboard();
       await giveToken(page, await tokenFor('42', { clock: systemClock }));
-      await page.getByText('This token is good, but not an operator’s').waitFor();
+      await page.getByText('This token is valid, but does not have the scope admin').waitFor();
       await giveToken(page, await tokenFor('42', { clock: systemClock, scopes: ['admin'] }));
       await tailIsLive(page);
     });
@@ -94,7 +94,7 @@ describe('the dashboard', needing('Chromium'), () => {
       const page = await stage.dashboard();
       await giveToken(page, await tokenFor('42', { clock: systemClock, scopes: ['admin'], expiresInS: 3 }));
       await tailIsLive(page);
-      await page.getByText('The hub does not accept this token').waitFor();
+      await page.getByText('The hub rejected this token').waitFor();
       expect(await figure(page, 'sessions').textContent()).toBe('0');
     });
 
@@ -170,7 +170,7 @@ describe('the dashboard', needing('Chromium'), () => {
       await stage.beat('4');
       await hasFigure(page, 'sessions', 1);
       expect(await plotInWords(page, 'sessions').textContent()).toBe(before);
-      await plots.getByRole('button', { name: 'Go on' }).click();
+      await plots.getByRole('button', { name: 'Resume' }).click();
       await plotInWords(page, 'sessions').getByText('http 1 now').waitFor();
     });
 
@@ -209,7 +209,7 @@ describe('the dashboard', needing('Chromium'), () => {
       const { connectedAt, lastHeartbeatAt, leaseEndsAt } = sessions[0]!;
       const time = (at: number | null) => formatTime(at!, Date.now());
       expect(await recordField(page, 'Address').textContent()).toMatch(
-        /^10\.0\.0\.7:5222 claimed; from 127\.0\.0\.1:\d+$/,
+        /^10\.0\.0\.7:5222 claimed, connected from 127\.0\.0\.1:\d+$/,
       );
       expect(await recordField(page, 'Identifier').textContent()).toContain('42');
       expect(await recordField(page, 'Network state').textContent()).toContain('3 busy');
@@ -293,7 +293,7 @@ describe('the dashboard', needing('Chromium'), () => {
       expect(await stage.metric('presence_hub_sessions{adapter="ws-json"}')).toBe(1);
 
       await page.getByRole('button', { name: /^End session/ }).click();
-      await page.getByRole('button', { name: 'End it' }).click();
+      await page.getByRole('button', { name: 'End session' }).click();
       await page.getByText(`204: session ${session!} has ended.`).waitFor();
       expect(await client.closed).toBe(4403);
       await tailRow(page, { user: '42', cause: 'kicked' }).waitFor();
@@ -307,7 +307,7 @@ describe('the dashboard', needing('Chromium'), () => {
       const page = await stage.dashboard('?user=42');
       await page.getByRole('button', { name: /^End session/ }).click();
       await stage.ask('POST', '/v1/heartbeat', { user: '42', status: 'offline' });
-      await page.getByRole('button', { name: 'End it' }).click();
+      await page.getByRole('button', { name: 'End session' }).click();
       await page.getByText(/^404: /).waitFor();
     });
   });
@@ -375,7 +375,7 @@ describe('the dashboard', needing('Chromium'), () => {
       await stage.beat('2');
       await tail.getByText('paused, 1 newer').waitFor();
       expect(await tailRow(page).count()).toBe(1);
-      await tail.getByRole('button', { name: 'Go on' }).click();
+      await tail.getByRole('button', { name: 'Resume' }).click();
       await tailRow(page, { user: '2' }).waitFor();
     });
   });

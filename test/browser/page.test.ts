@@ -429,7 +429,7 @@ describe('the friend page', needing('Chromium'), () => {
 
     it('asks for it, shows it to nobody, and keeps it over a reload', async () => {
       const page = await stage.page('/?user=42');
-      await page.getByText('This hub asks for a token').waitFor();
+      await page.getByText('This hub requires a token').waitFor();
       expect(await page.getByLabel('Token').getAttribute('type')).toBe('password');
       await giveToken(page, await tokenFor('42', { clock }));
       await page.getByText('0 of 1 online').waitFor();
@@ -443,7 +443,7 @@ describe('the friend page', needing('Chromium'), () => {
       await page.getByText('0 of 1 online').waitFor();
       expect(page.url()).toBe(`${stage.hub}/?user=42`);
       const other = await stage.page('/?user=42');
-      await other.getByText('This hub asks for a token').waitFor();
+      await other.getByText('This hub requires a token').waitFor();
       await other.evaluate(`location.hash = 'token=${await tokenFor('42', { clock })}'`);
       await other.getByText('0 of 1 online').waitFor();
       expect(other.url()).toBe(`${stage.hub}/?user=42`);
@@ -465,9 +465,9 @@ describe('the friend page', needing('Chromium'), () => {
       ['that is none', () => Promise.resolve('nonsense')],
     ])('says that it does not accept a token %s, as often as it is given, and takes a better one', async (_, bad) => {
       const page = await stage.page(`/?user=42#token=${await bad()}`);
-      await page.locator('#connection').getByText('The hub does not accept this token').waitFor();
+      await page.locator('#connection').getByText('The hub rejected this token').waitFor();
       await giveToken(page, await bad());
-      await page.locator('#connection').getByText('The hub does not accept this token').waitFor();
+      await page.locator('#connection').getByText('The hub rejected this token').waitFor();
       await giveToken(page, await tokenFor('42', { clock }));
       await page.getByText('0 of 1 online').waitFor();
       expect(await page.getByLabel('Token').count()).toBe(0);
@@ -475,7 +475,7 @@ describe('the friend page', needing('Chromium'), () => {
 
     it('says whose token it is if it is another user’s, and takes a better one', async () => {
       const page = await stage.page(`/?user=42#token=${await tokenFor('43', { clock })}`);
-      await page.locator('#connection').getByText('This is a token of 43, not of 42.').waitFor();
+      await page.locator('#connection').getByText('This token belongs to 43, not to 42.').waitFor();
       await connection(page, 'refused');
       await giveToken(page, await tokenFor('42', { clock }));
       await page.getByText('0 of 1 online').waitFor();

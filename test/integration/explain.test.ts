@@ -127,7 +127,7 @@ onBothEngines('explain', (transport) => {
     await client.next('ok');
     expect(await explain(hub, '42')).toMatchObject({
       entry: { status: 'offline' },
-      decision: { status: 'invisible', rule: 'its only session says invisible, and others see it offline' },
+      decision: { status: 'invisible', rule: 'its only session says invisible, and others see the user as offline' },
       hidden: { isInvisible: true, from: ['7'], fromCount: 1 },
       sessions: [{ status: 'invisible', decides: true }],
       transitions: [
@@ -153,7 +153,7 @@ onBothEngines('explain', (transport) => {
     third.close();
     await hub.until(async () => (await explain(hub, '42')).sessions[0]?.state === 'grace');
     expect((await explain(hub, '42')).decision.rule).toBe(
-      'its only session says online; its connection is gone, and it counts until its grace is over',
+      'its only session says online; its connection is lost, and it counts until its grace period ends',
     );
     hub.clock.pass(2100);
     await shows('42', 'offline');
@@ -261,7 +261,7 @@ describe('explain', () => {
       stale: true,
       decision: {
         status: 'away',
-        rule: 'its only session says away; it is from before a restart, and counts until its user is back or its time is over',
+        rule: 'its only session says away; it was restored after a restart, and counts until its user is back or its time is over',
       },
       sessions: [
         {

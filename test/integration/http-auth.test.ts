@@ -229,7 +229,7 @@ onBothEngines('who may over HTTP', (transport) => {
     expect(await call(own.entry, { token })).toMatchObject({
       status: 503,
       headers: { 'retry-after': '1' },
-      body: { detail: 'authorization: the token can’t be checked at the moment: try again' },
+      body: { detail: 'authorization: the token cannot be checked now: try again' },
     });
     expect((await call(free.health, { token })).status).toBe(200);
     await hub.stop();

@@ -98,7 +98,7 @@ onBothEngines('the end of a session', (transport) => {
       type: '/docs/errors/not_found',
       title: 'Not found',
       status: 404,
-      detail: 'session: 42 has no such session: explain shows those that it has',
+      detail: 'session: 42 has no such session: explain lists its sessions',
     });
     expect((await kick(hub, 'never', id)).status).toBe(404);
     expect((await kick(hub, 'a b', id)).status).toBe(400);

@@ -72,10 +72,10 @@ test('a hub logs its start, its leave-taking and its end', async () => {
   await hub.started;
   hub.child.kill('SIGTERM');
   expect(messages((await hub.exited).stderr)).toEqual([
-    'the hub serves',
-    'the hub drains: it asks its clients to reconnect',
-    'the hub stops',
-    'the hub has stopped: its ports and its data are free',
+    'the hub is ready',
+    'the hub is draining: it asks its clients to reconnect',
+    'the hub is stopping',
+    'the hub has stopped: its ports and its data folder are free',
   ]);
 });
 

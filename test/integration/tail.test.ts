@@ -147,7 +147,7 @@ describe('a tail', () => {
     client.send({ type: 'token', token: await tokenOf(['observe']) });
     expect(await client.next('error')).toMatchObject({
       code: 'forbidden',
-      message: expect.stringMatching(/^tail: is over/) as string,
+      message: expect.stringMatching(/^tail: has ended/) as string,
     });
     client.close();
   });

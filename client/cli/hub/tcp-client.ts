@@ -166,7 +166,7 @@ export class TcpClient {
     if (!this.#wasEverConnected && isPatient !== true) return onFailed(describeNoTcp(access, fault));
     // A hub that sends no answers does not report an expired token either.
     if (access.token.kind === 'given' && hasRunOut(this.#token))
-      return onFailed(describeRefusal('unauthenticated', access.token, 'it has run out'));
+      return onFailed(describeRefusal('unauthenticated', access.token, 'it has expired'));
     if (this.#isGood) this.#attempt = 0;
     const waitMs = retryMs(this.#attempt);
     this.#attempt += 1;

@@ -76,10 +76,10 @@ export function createExplainUser(access: Access, calls: Calls): ExplainUser {
       const answer = await calls.send(endSessionRequest(of, session));
       void ask();
       if (answer.kind !== 'answered')
-        return { isEnded: false, said: 'The hub did not answer: it is not known whether it ended.' };
+        return { isEnded: false, said: 'The hub did not answer, so the session may or may not have ended.' };
       if (answer.status === 204) return { isEnded: true, said: `204: session ${session} has ended.` };
       const why = detailOf(answer.text);
-      return { isEnded: false, said: `${answer.status}: ${why === '' ? 'the hub did not do it' : why}` };
+      return { isEnded: false, said: `${answer.status}: ${why === '' ? 'the hub gave no reason' : why}` };
     },
   };
 
@@ -100,7 +100,7 @@ function explainedBy(user: string, text: string): Explained {
 
 function refusedBy(user: string, status: number, text: string): Explained {
   const why = detailOf(text);
-  return { kind: 'refused', user, why: `${status}: ${why === '' ? 'the hub does not explain it' : why}` };
+  return { kind: 'refused', user, why: `${status}: ${why === '' ? 'the hub gave no reason' : why}` };
 }
 
 function userInAddress(): string {

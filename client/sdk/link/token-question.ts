@@ -47,7 +47,7 @@ export class TokenQuestion {
     this.#askNext(problem);
   }
 
-  #askNext(problem = 'no tab gives a token'): void {
+  #askNext(problem = 'no tab provided a token'): void {
     const owing = [...this.#tabs].reverse().filter((tab) => !this.#failed.has(tab));
     const next = owing.find((tab) => !this.#askedAt.has(tab)) ?? owing[0];
     if (next === undefined) this.#reject(new Error(problem));

@@ -95,8 +95,8 @@ export class Poller {
 
   #reload(read: Result<readonly Target[]>): void {
     const { log } = this.#options;
-    if (read.ok) log.info(this.#follow(read.value), 'HUB_POLL was read again');
-    else log.error(`${read.problem}; until then the targets of before are polled`);
+    if (read.ok) log.info(this.#follow(read.value), 'HUB_POLL was reloaded');
+    else log.error(`${read.problem}; until then the previous targets are polled`);
   }
 
   /** Replaces the polled targets. Unchanged ones go on without interruption. */
@@ -156,7 +156,7 @@ export class Poller {
         this.#ended(
           polled,
           waitedFor === 'the name'
-            ? { kind: 'unable', reason: `${reason} to the question for the address of its name` }
+            ? { kind: 'unable', reason: `${reason} when its name was resolved` }
             : { kind: 'miss', reason },
         );
       }

@@ -71,7 +71,7 @@ class PostgresEdits implements ListEdits {
       await readers.allReached(position);
     } catch (error) {
       if (!(error instanceof StorageUnavailable)) throw error;
-      throw new StorageUnavailable(error.reason, error, 'the change is stored, but not told everywhere yet');
+      throw new StorageUnavailable(error.reason, error, 'the change is stored, but not reported everywhere yet');
     }
   }
 

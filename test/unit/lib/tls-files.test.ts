@@ -135,7 +135,7 @@ describe('a renewed pair', () => {
     for (let i = 0; i < 3; i++) await files.check();
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(
-      /^HUB_TLS_KEY is ".*": its key is not that .*; until then the certificate of before stays/,
+      /^HUB_TLS_KEY is ".*": its key is not that .*; until then the previous certificate stays/,
     );
     expect(files.pair.cert).toEqual(await readFile(fixture('first.crt')));
     await rm(keyPath);

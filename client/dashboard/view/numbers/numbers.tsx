@@ -62,7 +62,7 @@ function State({ modules }: { readonly modules: Modules }) {
           <span class={isReady ? 'good' : 'bad'} data-state="ready">
             {isReady
               ? 'Ready'
-              : `Not ready: ${readiness.failing === '' ? 'the hub does not say why' : readiness.failing}`}
+              : `Not ready: ${readiness.failing === '' ? 'the hub gave no reason' : readiness.failing}`}
           </span>
         )}
         {isTold && (

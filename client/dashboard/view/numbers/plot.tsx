@@ -57,7 +57,7 @@ export function Plot({ measure, data, onCursor }: PlotProps) {
 function Legend({ measure, data, index }: Omit<PlotProps, 'onCursor'> & { readonly index: number | null }) {
   if (data.series.length === 0) {
     const isNone = measure.isSparse === true && data.times.length > 0;
-    return <p class="legend faint">{isNone ? 'none' : data.times.length === 0 ? '–' : 'not told by this hub'}</p>;
+    return <p class="legend faint">{isNone ? 'none' : data.times.length === 0 ? '–' : 'not reported by this hub'}</p>;
   }
   return (
     <ul class="legend" aria-hidden="true">

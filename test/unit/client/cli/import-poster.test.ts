@@ -96,7 +96,7 @@ describe('an import', () => {
     );
     await poster.add(pairs(300));
     await poster.finish();
-    expect(bad).toEqual([{ line: 78, problem: 'the hub refused that u77 follows hub: too many friends' }]);
+    expect(bad).toEqual([{ line: 78, problem: 'the hub refused to let u77 follow hub: too many friends' }]);
     expect(taken.flat()).toHaveLength(599);
     expect(poster.problem).toBeUndefined();
   });
@@ -127,7 +127,7 @@ describe('an import', () => {
     await poster.add(pairs(1));
     await poster.finish();
     expect(authorizations).toEqual(new Set(['Bearer secret-word']));
-    expect(poster.problem).toBe('the hub rejects the token of --token (it answered 401): give a fresh one');
+    expect(poster.problem).toBe('the hub rejects the token of --token (it answered 401): give a new one');
   });
 
   it('ends at once where there is no hub', async () => {
