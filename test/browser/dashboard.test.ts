@@ -80,7 +80,7 @@ describe('the dashboard', needing('Chromium'), () => {
       expect(page.url()).toBe(`${stage.hub}/admin`);
     });
 
-    it('tells a token that is good, and no operator’s, from one that is wrong', async () => {
+    it('distinguishes a valid token without the scope admin from a wrong one', async () => {
       await stage.prepare({ HUB_AUTH: 'jwt', HUB_JWT_SECRET: TEST_SECRET });
       const page = await stage.dashboard();
       await giveToken(page, await tokenFor('42', { clock: systemClock }));
@@ -135,7 +135,7 @@ describe('the dashboard', needing('Chromium'), () => {
       await expect.poll(() => page.locator('.plot[data-measure="sessions"] canvas').count()).toBe(1);
     });
 
-    it('tell how late watchers and lapses are told, the loop’s lag and the memory', async () => {
+    it('show how late watchers and lapses are notified, the loop’s lag and the memory', async () => {
       await stage.prepare({ HUB_TCP_TIMEOUT_MS: '400' });
       const page = await stage.dashboard();
       await tailIsLive(page);
@@ -174,7 +174,7 @@ describe('the dashboard', needing('Chromium'), () => {
       await plotInWords(page, 'sessions').getByText('http 1 now').waitFor();
     });
 
-    it('tell the values of a moment by keyboard, in all at once', async () => {
+    it('show the values of a moment by keyboard, in all at once', async () => {
       await stage.prepare();
       const page = await stage.dashboard();
       await hasFigure(page, 'sessions', 0);
@@ -247,7 +247,7 @@ describe('the dashboard', needing('Chromium'), () => {
         .first()
         .getByRole('button', { name: /^End session/ })
         .click();
-      const question = ['end', 'over', 'It counts'];
+      const question = ['end', 'over', 'Takes effect'];
       expect(await asSeen(page.getByRole('dialog'), question)).toEqual(question);
     });
 
@@ -275,7 +275,7 @@ describe('the dashboard', needing('Chromium'), () => {
   });
 
   describe('ending a session', () => {
-    it('asks once more, ends it, and the tail tells it with its cause', async () => {
+    it('asks once more, ends it, and the tail shows it with its cause', async () => {
       await stage.prepare();
       const page = await stage.dashboard('?user=42');
       await tailIsLive(page);
@@ -293,7 +293,7 @@ describe('the dashboard', needing('Chromium'), () => {
       expect(await stage.metric('presence_hub_sessions{adapter="ws-json"}')).toBe(1);
 
       await page.getByRole('button', { name: /^End session/ }).click();
-      await page.getByRole('button', { name: 'End session' }).click();
+      await page.getByRole('button', { name: 'End session', exact: true }).click();
       await page.getByText(`204: session ${session!} has ended.`).waitFor();
       expect(await client.closed).toBe(4403);
       await tailRow(page, { user: '42', cause: 'kicked' }).waitFor();
@@ -307,7 +307,7 @@ describe('the dashboard', needing('Chromium'), () => {
       const page = await stage.dashboard('?user=42');
       await page.getByRole('button', { name: /^End session/ }).click();
       await stage.ask('POST', '/v1/heartbeat', { user: '42', status: 'offline' });
-      await page.getByRole('button', { name: 'End session' }).click();
+      await page.getByRole('button', { name: 'End session', exact: true }).click();
       await page.getByText(/^404: /).waitFor();
     });
   });
@@ -344,9 +344,9 @@ describe('the dashboard', needing('Chromium'), () => {
       await stage.prepare();
       const page = await stage.dashboard();
       await tailIsLive(page);
-      const heard: string[] = [];
+      const received: string[] = [];
       page.on('websocket', (socket) => {
-        socket.on('framereceived', ({ payload }) => heard.push(String(payload)));
+        socket.on('framereceived', ({ payload }) => received.push(String(payload)));
       });
       await page.reload();
       await tailIsLive(page);
@@ -355,11 +355,11 @@ describe('the dashboard', needing('Chromium'), () => {
       // Typing has rested once the hub answers for the one and not for the other.
       await expect
         .poll(async () => {
-          heard.length = 0;
+          received.length = 0;
           await stage.beat('ada.1', { text: String(Math.random()) });
           await stage.beat('bob.2', { text: String(Math.random()) });
-          await expect.poll(() => heard.some((message) => message.includes('bob.2'))).toBe(true);
-          return heard.some((message) => message.includes('ada.1'));
+          await expect.poll(() => received.some((message) => message.includes('bob.2'))).toBe(true);
+          return received.some((message) => message.includes('ada.1'));
         })
         .toBe(false);
     });

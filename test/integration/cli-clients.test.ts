@@ -124,12 +124,12 @@ describe('a WebSocket connection to a hub', () => {
     const hub = await playHub();
     const { lost } = connect(hub);
     const first = await hub.next();
-    const toldAtMs = performance.now();
+    const reportedAtMs = performance.now();
     first.send({ type: 'reconnect', afterMs: 300 });
     first.socket.close(code);
     expect(await lost.take()).toBe('the hub asked to come back later');
     await hub.next();
-    expect(performance.now() - toldAtMs).toBeGreaterThanOrEqual(298);
+    expect(performance.now() - reportedAtMs).toBeGreaterThanOrEqual(298);
   });
 
   it('goes by itself after reconnect where the hub stays', async () => {
@@ -552,11 +552,11 @@ async function listen(server: Server): Promise<number> {
 /** Resolves once what the socket has said ends with the text. */
 function readUntil(socket: Socket, text: string): Promise<void> {
   return new Promise((resolve) => {
-    let heard = '';
+    let received = '';
     socket.on('error', () => undefined);
     socket.on('data', (piece: string) => {
-      heard += piece;
-      if (heard.endsWith(text)) resolve();
+      received += piece;
+      if (received.endsWith(text)) resolve();
     });
   });
 }

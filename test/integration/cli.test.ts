@@ -442,7 +442,7 @@ describe('a hub with a certificate', () => {
   const runTrusting = (ca: string | undefined, args: readonly string[]) =>
     startHubProcess(ca === undefined ? {} : { NODE_EXTRA_CA_CERTS: ca }, args).exited;
 
-  it('is reached over every door by whoever trusts it, and all else is told what to do', async () => {
+  it('is reached over every door by whoever trusts it, and everyone else gets a line that says what to do', async () => {
     const tcpPort = await freePort();
     const secured = startHubProcess({ ...TLS, HUB_TCP_PORT: String(tcpPort), HUB_TCP_TLS: 'require' });
     const url = startLine(await secured.started, 'page').replace(/\/$/, '');

@@ -53,7 +53,7 @@ describe('a second hub with the data and the ports of the first', () => {
     expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
   });
 
-  test('ends at once and in order if it is told to while it waits', async () => {
+  test('ends at once and in order if it is stopped while it waits', async () => {
     const settings = { HUB_DATA: folder };
     await startHubProcess(settings).started;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {

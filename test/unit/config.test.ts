@@ -304,7 +304,7 @@ describe('where friend lists are', () => {
 describe('who may', () => {
   const secret = { HUB_AUTH: 'jwt', HUB_JWT_SECRET: 'hush-hush-hush-hush-hush-hush-hush-hush' };
 
-  test('jwt mode listens beyond loopback, and its TCP asks for tokens unless told otherwise', () => {
+  test('jwt mode listens beyond loopback, and its TCP asks for tokens unless configured otherwise', () => {
     expect(configOf({ env: { ...secret, HUB_HOST: '0.0.0.0' } })).toMatchObject({ auth: 'jwt', tcpAuth: 'token' });
     expect(configOf({ env: { ...secret, HUB_TCP_AUTH: 'none' } }).tcpAuth).toBe('none');
     expect(warningsOf({ ...secret, HUB_HOST: '0.0.0.0' })).toEqual([]);
@@ -427,7 +427,7 @@ describe('unknown names', () => {
     expect(problemOf({ env: { [name]: value } })).toMatch(new RegExp(`^${name} is not a setting: `));
   });
 
-  test('a variable of another program is told how to be kept from the hub', () => {
+  test('a variable of another program is reported with how to keep it from the hub', () => {
     expect(problemOf({ env: { HUB_PROTOCOL: 'v2' } })).toBe(
       'HUB_PROTOCOL is not a setting: see --help for the list. If another program needs it, start the hub with `env -u HUB_PROTOCOL`',
     );

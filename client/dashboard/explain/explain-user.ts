@@ -22,7 +22,7 @@ export interface ExplainUser {
   start(): void;
   /** Explains this user from now on; nobody if it is empty. */
   show(user: string): void;
-  hear(changes: readonly TailedChange[]): void;
+  receive(changes: readonly TailedChange[]): void;
   /** @returns a sentence that describes the result. */
   endSession(user: string, session: string): Promise<{ readonly isEnded: boolean; readonly said: string }>;
 }
@@ -69,7 +69,7 @@ export function createExplainUser(access: Access, calls: Calls): ExplainUser {
       history.pushState(null, '', wanted === '' ? location.pathname : `?user=${encodeURIComponent(wanted)}`);
       show(wanted);
     },
-    hear: (changes) => {
+    receive: (changes) => {
       if (user !== '' && changes.some(({ entry }) => entry.user === user)) void ask();
     },
     endSession: async (of, session) => {

@@ -11,7 +11,7 @@ const SIGN_OF_LIFE_WITHIN_MS = 3_000;
 export interface AskedTab {
   readonly port: Port<ToTab>;
   /** When its last message arrived. */
-  readonly heardAt: number;
+  readonly receivedAt: number;
 }
 
 export class TokenQuestion {
@@ -69,6 +69,6 @@ export class TokenQuestion {
   }
 
   #lives(tab: AskedTab): boolean {
-    return tab.heardAt >= (this.#askedAt.get(tab) ?? -Infinity);
+    return tab.receivedAt >= (this.#askedAt.get(tab) ?? -Infinity);
   }
 }

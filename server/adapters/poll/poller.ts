@@ -191,7 +191,7 @@ export class Poller {
     this.#noteUnable(polled, outcome);
     switch (outcome.kind) {
       case 'alive':
-        polled.heard(readAnswer(outcome.body, this.#options), this.#leaseMsOf(target));
+        polled.apply(readAnswer(outcome.body, this.#options), this.#leaseMsOf(target));
         return;
       case 'miss':
         if (polled.missed()) this.#noteDown(target, outcome.reason);

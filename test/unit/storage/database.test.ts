@@ -259,7 +259,7 @@ describe('migrations', () => {
 });
 
 describe('a transaction', () => {
-  test('tells the first error where SQLite has rolled back by itself', () => {
+  test('reports the first error where SQLite has rolled back by itself', () => {
     const db = openSqlite(':memory:');
     db.exec('CREATE TABLE t (x UNIQUE); INSERT INTO t VALUES (1)');
     expect(() => inTransaction(db, () => db.exec('INSERT OR ROLLBACK INTO t VALUES (1)'))).toThrow('UNIQUE');

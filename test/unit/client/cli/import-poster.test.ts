@@ -121,7 +121,7 @@ describe('an import', () => {
     expect(poster.problem).toBeUndefined();
   });
 
-  it('says its token, and tells neither it nor more than one line where it is refused', async () => {
+  it('says its token, and prints neither it nor more than one line where it is refused', async () => {
     const read = readToken({ token: 'secret-word' }, {});
     const { poster, authorizations } = await rig(() => ({ status: 401 }), false, read.ok ? read.value : noToken);
     await poster.add(pairs(1));

@@ -35,7 +35,7 @@ describe('the history of what is plotted', () => {
     expect(plot(history, 'changes').series).toEqual([{ label: 'changes', points: [null, 0.5] }]);
   });
 
-  it('tells quantiles of what was observed between two scrapes alone', () => {
+  it('shows quantiles of what was observed between two scrapes alone', () => {
     const history = new History();
     history.add(scrape({ delays: [100, 100, 100] }), 1000);
     history.add(scrape({ delays: [100, 110, 110] }), 2000);
@@ -103,7 +103,7 @@ describe('a plot in words', () => {
     );
   });
 
-  it('says what is not known, not told, or has not happened', () => {
+  it('says what is not known, not reported, or has not happened', () => {
     const history = new History();
     expect(summarise(measure('sessions'), plot(history, 'sessions'))).toBe('No data yet.');
     history.add(scrape(), 0);
