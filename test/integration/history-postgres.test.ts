@@ -38,7 +38,7 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
   };
   const stored = async () => (await store.read('42', 0, 1000)).map(({ at, from, to }) => [at - MIDNIGHT, from, to]);
 
-  it('keeps a transition once that several hubs write, in whatever order (C21)', async () => {
+  it('keeps a transition once that several hubs write, in whatever order (C30)', async () => {
     await store.record([one(30, 'away', 'offline')]);
     await Promise.all([
       store.record([one(10, 'offline', 'online'), one(20, 'online', 'away', { firstV: 15 })]),
@@ -51,7 +51,7 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
     ]);
   });
 
-  it('takes the status before from the transition before, if a hub does not know it (C21)', async () => {
+  it('takes the status before from the transition before, if a hub does not know it (C30)', async () => {
     await store.record([one(10, null, 'online'), one(20, null, 'busy'), one(30, null, 'busy')]);
     expect(await stored()).toEqual([
       [10, 'offline', 'online'],
@@ -59,13 +59,13 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
     ]);
   });
 
-  it('orders transitions by their versions if clocks differ (C21)', async () => {
+  it('orders transitions by their versions if clocks differ (C30)', async () => {
     await store.record([one(50, 'offline', 'online')]);
     await store.record([one(60, 'online', 'away', { at: MIDNIGHT + 40 })]);
     expect((await stored()).map(([, , to]) => to)).toEqual(['online', 'away']);
   });
 
-  it('merges what is beyond the limit of a day, as in SQLite (C21, H32)', async () => {
+  it('merges what is beyond the limit of a day, as in SQLite (C30, H32)', async () => {
     const statuses = ['online', 'busy'] as const;
     const all = Array.from({ length: 9 }, (_, i) =>
       one(1000 * (i + 1), i === 0 ? 'offline' : statuses[(i + 1) % 2]!, statuses[i % 2]!),
@@ -87,7 +87,7 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
     expect((await store.read('42', 0, 100)).at(-1)?.merged).toBe(null);
   });
 
-  it('tells when each hub knew everything, and what one that died did not store (C21, H33)', async () => {
+  it('tells when each hub knew everything, and what one that died did not store (C30, H33)', async () => {
     await store.setKnown('a', { from: 100, to: 200 });
     await store.setKnown('a', { from: 100, to: 300 });
     await store.setKnown('b', { from: 250, to: 400 });
@@ -103,7 +103,7 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
     expect((await store.knownTimes(0, 1000)).lost).toEqual([]);
   });
 
-  it('purges what is old in small steps (C21, H31)', async () => {
+  it('purges what is old in small steps (C30, H31)', async () => {
     const many = Array.from({ length: 1500 }, (_, i) =>
       one(i + 1, i % 2 === 0 ? 'offline' : 'online', i % 2 === 0 ? 'online' : 'offline'),
     );

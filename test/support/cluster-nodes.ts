@@ -75,6 +75,7 @@ export class StageNode {
         onRejoin: () => undefined,
         arrived: () => undefined,
         onWritten: () => undefined,
+        isPolled: () => false,
         onMail: () => undefined,
         onDeaf: () => {
           this.deaf++;

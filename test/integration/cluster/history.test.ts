@@ -68,7 +68,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
         ],
       );
 
-    it.each(['uws', 'ws'])('is told by any hub, and each change is stored once (C21, H31) [%s]', async (engine) => {
+    it.each(['uws', 'ws'])('is told by any hub, and each change is stored once (C30, H31) [%s]', async (engine) => {
       const { stage, database } = await stageOn(engine);
       const hubs = await stage.hubs(3);
       const [a, b, c] = hubs as [ClusterHub, ClusterHub, ClusterHub];
@@ -94,7 +94,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       expect((await historyOf(b, user)).at(-1)?.at).toBe((entry as { since: number }).since);
     });
 
-    it('a change shows on another hub before it is stored (C21)', async () => {
+    it('a change shows on another hub before it is stored (C30)', async () => {
       const { stage } = await stageOn();
       const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
       const user = newUser();
@@ -104,7 +104,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       expect((await told(a, user)).at(-1)).toBe('online busy began');
     });
 
-    it('the death of a hub loses no change, and is unknown until its users are settled (C21, H33)', async () => {
+    it('the death of a hub loses no change, and is unknown until its users are settled (C30, H33)', async () => {
       const { stage, database } = await stageOn();
       const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
       const user = newUser();
@@ -126,7 +126,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       );
     });
 
-    it('a rolling restart leaves nothing unknown, and a restart of all is unknown until it is over (C21, H33)', async () => {
+    it('a rolling restart leaves nothing unknown, and a restart of all is unknown until it is over (C30, H33)', async () => {
       const { stage } = await stageOn();
       const a = await stage.hub();
       const user = newUser();
@@ -150,7 +150,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       expect(down.unknownMs).toBe(upAt - downAt);
     });
 
-    it('the time without Redis is unknown, and so is the time of a change that died with its hub (C21, H33)', async () => {
+    it('the time without Redis is unknown, and so is the time of a change that died with its hub (C30, H33)', async () => {
       const { stage } = await stageOn();
       const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
       const user = newUser();
@@ -170,7 +170,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       expect((await uptimeOf(a, user, awayAt, backAt)).unknownMs).toBe(backAt - awayAt);
     });
 
-    it('changes made while PostgreSQL is away are stored afterwards, by both hubs (C21)', async () => {
+    it('changes made while PostgreSQL is away are stored afterwards, by both hubs (C30)', async () => {
       const { stage, database } = await stageOn();
       const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
       const user = newUser();
