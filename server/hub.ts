@@ -31,6 +31,7 @@ import { OwnTimekeeper } from './hub/storage/own-timekeeper.ts';
 import { buildPresence, createJournal } from './hub/presence.ts';
 import { explainStart, keepSureUntil, openStorage } from './hub/storage/open-storage.ts';
 import { buildListEdits } from './hub/storage/remote-lists.ts';
+import { sharedExport } from './hub/storage/shared-storage.ts';
 import { buildReads, buildWriteBehind, endRun, restoreRun, startForgetting } from './hub/storage/stored-users.ts';
 import { buildWebhooks } from './hub/webhooks.ts';
 import { Intake } from './intake.ts';
@@ -74,7 +75,7 @@ async function buildCore(context: HubContext) {
   const { config, clock, stalls, codes, onStop } = context;
   const storage = await openStorage(context);
   const offline = offlineFold(codes.codeOf('offline'));
-  const clusterParts = await ClusterParts.open(context, offline);
+  const clusterParts = await ClusterParts.open(context, offline, storage);
   const cluster = clusterParts?.cluster;
   const writeBehind = buildWriteBehind(context, storage, offline);
   const keep = cluster?.touch ?? ((user: User): void => writeBehind.add(user));
@@ -175,7 +176,10 @@ async function joinCluster(
   { wsJson }: Adapters,
 ): Promise<void> {
   const onReleased = (user: User): void => presentUsers.released(user);
-  const onWritten: HubParts['onWritten'] = (...written) => historyParts?.onWritten(...written);
+  const onWritten: HubParts['onWritten'] = (...written) => {
+    clusterParts?.onWritten(...written);
+    historyParts?.onWritten(...written);
+  };
   const parts = { users, presence, reports: fanout.reports, onChange: onShown, onOwnChange, onWritten, onReleased };
   await clusterParts?.join(parts, staleness, wsJson);
   if (!staleness.isAny) historyParts?.recorder.doubt(null);
@@ -241,7 +245,8 @@ function buildActions(
     onHealth: (error) => health.report('erasures', error),
   });
   onStop(() => erasure.stop());
-  const exporter = new Exporter({ ...storage, users, turns, explain: explained });
+  const kept = clusterParts === null ? storage : sharedExport(storage);
+  const exporter = new Exporter({ ...storage, ...kept, users, turns, explain: explained });
   return {
     edit: storage.remoteLists?.areReadOnly === true ? null : (edit) => edits.edit(edit),
     refreshList: (user) => edits.refresh(user),

@@ -94,7 +94,11 @@ const table: Readonly<Record<string, Room>> = {
     packages: ['@photostructure/sqlite'],
     node: true,
   },
-  'storage/postgres': { rooms: ['history (types)', 'storage', 'shared'], packages: ['pg'], node: true },
+  'storage/postgres': {
+    rooms: ['history (types)', 'cluster (types)', 'presence (types)', 'shared'],
+    packages: ['pg'],
+    node: true,
+  },
   storage: { rooms: ['shared'], node: true },
   history: { rooms: ['presence', 'shared'], node: true },
   // Connects the cluster with presence and fan-out.

@@ -90,6 +90,40 @@ const steps: readonly string[] = [
     END LOOP;
   END $$;
   `,
+  `
+  -- What is known of users, in case Redis loses it. n: the number of the record; the larger one is newer.
+  CREATE TABLE presence_hub.user_state (
+    user_id text COLLATE "C" PRIMARY KEY, since bigint, last_seen bigint, v bigint NOT NULL, n bigint NOT NULL
+  );
+  -- What a blocked viewer sees of a user.
+  CREATE TABLE presence_hub.block (
+    user_id text COLLATE "C" NOT NULL, viewer text COLLATE "C" NOT NULL, since bigint, last_seen bigint, v bigint NOT NULL,
+    PRIMARY KEY (user_id, viewer)
+  );
+  CREATE INDEX block_by_viewer ON presence_hub.block (viewer, user_id);
+
+  CREATE FUNCTION presence_hub.keep(states jsonb) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+  DECLARE
+    one record;
+  BEGIN
+    -- In the order of ids, so that two transactions cannot wait for each other.
+    FOR one IN
+      SELECT * FROM jsonb_to_recordset(states)
+        AS given ("user" text, since bigint, seen bigint, v bigint, n bigint, blocks jsonb)
+      ORDER BY "user" COLLATE "C"
+    LOOP
+      INSERT INTO presence_hub.user_state VALUES (one."user", one.since, one.seen, one.v, one.n)
+        ON CONFLICT (user_id) DO UPDATE
+        SET since = excluded.since, last_seen = excluded.last_seen, v = excluded.v, n = excluded.n
+        WHERE excluded.n > user_state.n;
+      IF NOT FOUND THEN CONTINUE; END IF; -- it is older than what is stored
+      DELETE FROM presence_hub.block WHERE user_id = one."user";
+      INSERT INTO presence_hub.block
+        SELECT one."user", b ->> 0, (b ->> 1)::bigint, (b ->> 2)::bigint, (b ->> 3)::bigint
+        FROM jsonb_array_elements(one.blocks) AS blocks (b);
+    END LOOP;
+  END $$;
+  `,
 ];
 
 /** Brought up to date by one hub at a time. */
