@@ -96,6 +96,7 @@ const table: Readonly<Record<string, Room>> = {
   },
   storage: { rooms: ['shared'], node: true },
   history: { rooms: ['presence', 'shared'], node: true },
+  'cluster/webhooks': { rooms: ['cluster', 'cluster/bridge', 'presence', 'webhooks', 'shared'], node: false },
   // Connects the cluster with presence and fan-out.
   'cluster/bridge': {
     rooms: ['cluster', 'presence', 'fanout (types)', 'peers', 'shared'],
@@ -103,7 +104,11 @@ const table: Readonly<Record<string, Room>> = {
     node: true,
   },
   // Of presence, only the pure functions: what a user's sessions on all nodes become is folded as on one.
-  cluster: { rooms: ['presence', 'shared'], packages: ['@redis/client', 'zod'], node: true },
+  cluster: {
+    rooms: ['presence', 'cluster/webhooks (types)', 'shared'],
+    packages: ['@redis/client', 'zod'],
+    node: true,
+  },
   auth: { rooms: ['shared', 'presence (types)'], packages: ['jose'], node: true },
   metrics: { rooms: ['presence (types)', 'shared'], packages: ['prom-client'], node: true },
   webhooks: { rooms: ['presence (types)', 'auth', 'shared'], packages: ['zod'], node: true },
