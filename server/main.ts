@@ -130,7 +130,7 @@ async function serve(args: readonly string[]): Promise<void> {
   const reload = async (): Promise<void> => {
     const again = readSettingsOf(flags);
     if (!again.ok) {
-      log.error(`nothing was reloaded: ${again.problem}; the settings of before stay in use`);
+      log.error(`nothing was reloaded: ${again.problem}; the previous settings stay in use`);
       return;
     }
     for (const warning of again.value.warnings) if (!warnings.includes(warning)) log.warn(warning);
@@ -146,7 +146,7 @@ async function serve(args: readonly string[]): Promise<void> {
   } catch (error) {
     if (interrupted.aborted && error instanceof StartError) process.exit(0);
     if (error instanceof StartError) fail(error.message);
-    if (isSystemError(error)) fail(`the start failed (${error.message}): see to what it names, and start again`);
+    if (isSystemError(error)) fail(`the start failed (${error.message}): fix what it names, and start again`);
     failOnBug(error);
   }
 }
@@ -179,10 +179,11 @@ function describeStart(hub: Hub, config: Config, warnings: readonly string[]): s
 
 function describeAuth({ auth, adminToken, tcpAuth }: Config): string {
   if (auth === 'open') {
-    const who = adminToken === null ? 'everyone is admin' : 'everyone may be anyone, and HUB_ADMIN_TOKEN is admin';
+    const who =
+      adminToken === null ? 'everyone is admin' : 'anyone can claim to be any user, and HUB_ADMIN_TOKEN is admin';
     return `open: ${who}, so keep it to your own machine`;
   }
-  return `jwt: a token says who it is${tcpAuth === 'none' ? ', but not over TCP (HUB_TCP_AUTH=none)' : ''}`;
+  return `jwt: a token says who a client is${tcpAuth === 'none' ? ', but not over TCP (HUB_TCP_AUTH=none)' : ''}`;
 }
 
 interface SignalActions {
@@ -243,7 +244,7 @@ function stopOnSignals(starting: Promise<Hub>, { interruptStart, drainMs, reload
  */
 function endOnBugs(log: Logger): void {
   const end = (error: unknown) => {
-    log.fatal({ err: error }, 'the hub ends: an error that nothing handled');
+    log.fatal({ err: error }, 'the hub exits because of an unhandled error');
     process.exit(1);
   };
   process.on('uncaughtException', end);

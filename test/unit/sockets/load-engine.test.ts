@@ -84,7 +84,7 @@ describe('loadEngine', () => {
     expect(asked).toEqual([]);
   });
 
-  it('tells uWebSockets.js to take large headers before it loads', () => {
+  it('configures uWebSockets.js to take large headers before it loads', () => {
     delete process.env['UWS_HTTP_MAX_HEADERS_SIZE'];
     let atLoad: string | undefined;
     loadEngine('auto', {
