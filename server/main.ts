@@ -133,7 +133,7 @@ async function serve(args: readonly string[]): Promise<void> {
   const reload = async (): Promise<void> => {
     const again = readSettingsOf(flags);
     if (!again.ok) {
-      log.error(`nothing was reloaded: ${again.problem}; the settings of before stay in use`);
+      log.error(`nothing was reloaded: ${again.problem}; the previous settings stay in use`);
       return;
     }
     for (const warning of again.value.warnings) if (!warnings.includes(warning)) log.warn(warning);
@@ -194,7 +194,7 @@ function readSettings(flags: ConfigSources['flags']): Settings {
  */
 function endOnBugs(log: Logger): void {
   const end = (error: unknown) => {
-    log.fatal({ err: error }, 'the hub ends: an error that nothing handled');
+    log.fatal({ err: error }, 'the hub exits because of an unhandled error');
     process.exit(1);
   };
   process.on('uncaughtException', end);

@@ -15,6 +15,8 @@ export interface NodeHost {
   readonly onOvertaken: (user: string, k: string) => void;
   /** This node was buried and begins again: what its sessions waited for may have happened on another one. */
   readonly onRejoin: () => void;
+  /** Whether a live node has the target of this user and device in its file, and so polls it now. */
+  readonly isPolled: (user: string, device: string) => boolean;
   /** Another node has sent a text. */
   readonly onMail: (text: string) => void;
   /** An operation of any node has arrived. `t`: when it happened, on the engine's clock. */

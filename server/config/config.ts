@@ -92,13 +92,13 @@ function firstLaterFault(given: GivenSettings): string | undefined {
   for (const { name } of laterSettings) {
     const one = given.get(name);
     if (one === undefined) continue;
-    return `${name}${source(name, one)} asks for what this version does not have yet: leave it unset`;
+    return `${name}${source(name, one)} is not supported by this version: leave it unset`;
   }
   return undefined;
 }
 
 function source(name: SettingName, { saidAs }: Given): string {
-  return saidAs === name ? '' : ` (said as ${saidAs})`;
+  return saidAs === name ? '' : ` (given as ${saidAs})`;
 }
 
 /** The settings of each source, the strongest last. */
@@ -119,7 +119,7 @@ function readFileOfSettings(path: string, readFile: ConfigSources['readFile']): 
   try {
     json = readFile(path);
   } catch {
-    return fail(`HUB_CONFIG is "${path}": no such file can be read; give a JSON file`);
+    return fail(`HUB_CONFIG is "${path}": the file cannot be read; give a JSON file`);
   }
   return readSettingsFile(json, path);
 }

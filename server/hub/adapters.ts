@@ -152,7 +152,7 @@ function buildWsJson(
       // While storage fails, every client that watches fails.
       if (error instanceof StorageUnavailable) {
         unavailable.maybe((leftOut) => {
-          log.warn({ err: error, leftOut }, 'a message failed, because storage did');
+          log.warn({ err: error, leftOut }, 'a message failed because storage failed');
         });
       } else log.error({ err: error }, 'a message failed');
     },

@@ -12,9 +12,12 @@ import { ClusterTails } from '../cluster/bridge/cluster-tails.ts';
 import { HubCluster, type HubParts } from '../cluster/bridge/hub-cluster.ts';
 import { BUCKETS } from '../cluster/bucket.ts';
 import { Calls } from '../cluster/calls.ts';
+import { Shares } from '../cluster/shares/shares.ts';
 import { openRedisEngine } from '../cluster/redis/supervisor.ts';
 import { Histogram } from '../lib/histogram.ts';
 import type { ClusterSource } from '../metrics/cluster-metrics.ts';
+import type { TargetShares } from '../adapters/poll/poller.ts';
+import { targetKey } from '../adapters/poll/targets.ts';
 import type { WsJson } from '../adapters/ws-json/ws-json.ts';
 import { presentStatuses } from '../../shared/status.ts';
 import type { PresentUsers } from '../actions/present-users.ts';
@@ -49,6 +52,8 @@ interface SessionsHere {
 export class ClusterParts {
   readonly cluster: HubCluster;
   readonly calls: Calls;
+  /** Which node does what each of them could do. */
+  readonly shares: Shares;
   readonly metrics: ClusterSource;
   readonly #context: HubContext;
   #tails: ClusterTails | undefined;
@@ -85,6 +90,7 @@ export class ClusterParts {
         return inc;
       },
       connection: redis,
+      isPolled: (user, device) => this.shares.owner('poll', targetKey({ user, device })) !== undefined,
       onMail: (text) => this.calls.hear(text),
       arrived: (op, t) => {
         if (!this.cluster.isOwn(op)) bus.observe(Math.max(0, clock.now().wallMs - t));
@@ -92,6 +98,13 @@ export class ClusterParts {
       onLate: () => this.#checkStaleness(),
     });
     const { node: self } = this.cluster;
+    this.shares = new Shares({
+      calls: this.calls,
+      members: self.members,
+      inc: () => self.inc,
+      isUp: () => self.state === 'up',
+      nowMs: () => performance.now(),
+    });
     this.metrics = { bus, isUp: () => self.state === 'up', nodes: () => self.members.counts() };
   }
 
@@ -122,6 +135,17 @@ export class ClusterParts {
   /** Why clients should go to another hub. */
   get failures(): readonly string[] {
     return this.#alone?.isAlone === true ? ['redis: this hub cannot reach it, and others can'] : [];
+  }
+
+  /** Which targets this node polls. */
+  get targetShares(): TargetShares {
+    const { shares } = this;
+    return {
+      offer: (keys) => shares.offer('poll', keys),
+      isMine: (key) => shares.isMine('poll', key),
+      isOfferedElsewhere: (key) => shares.isOfferedElsewhere('poll', key),
+      onChange: shares.onChange,
+    };
   }
 
   tails(tails: Tails): ClusterTails {
@@ -195,6 +219,7 @@ export class ClusterParts {
     const endsAt = performance.now() + JOINED_WITHIN_MS;
     const timer = setInterval(() => {
       cluster.tick();
+      this.shares.tick();
       this.#tails?.tick();
       alone.tick();
       this.#checkStaleness();

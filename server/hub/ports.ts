@@ -55,7 +55,7 @@ export async function listenTcp({ config, seat, onStop }: HubContext, tcpXml: Tc
 
 export async function startPolling(
   { config, log, codes, names, encoding, stalls, onStop }: HubContext,
-  { intake, users, staleness, historyParts }: Inner,
+  { intake, users, staleness, historyParts, clusterParts }: Inner,
   ticker: Ticker,
 ): Promise<void> {
   if (config.pollFile === null) return;
@@ -71,6 +71,7 @@ export async function startPolling(
     outage: createPollOutage({ users, staleness, clock, stalls, record }),
     codes,
     readXmlState: (body) => readXmlState(body, encoding, names),
+    ...(clusterParts === null ? {} : { shares: clusterParts.targetShares }),
   });
   onStop(() => poller.stop());
   await poller.start();

@@ -88,8 +88,8 @@ async function startSending(
   if (read?.ok === false) throw new StartError(read.problem);
   await webhooks.setRules([...ownRules, ...(read?.value ?? [])]);
   file?.watch(CHECK_FILE_EVERY_MS, (again) => {
-    if (!again.ok) log.error(`${again.problem}; until then the rules of before apply`);
-    else void webhooks.setRules([...ownRules, ...again.value]).then(() => log.info('HUB_WEBHOOKS was read again'));
+    if (!again.ok) log.error(`${again.problem}; until then the previous rules apply`);
+    else void webhooks.setRules([...ownRules, ...again.value]).then(() => log.info('HUB_WEBHOOKS was reloaded'));
   });
   onStop(() => file?.stop());
 }

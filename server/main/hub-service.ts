@@ -42,8 +42,9 @@ function describeStart(hub: Hub, config: Config, warnings: readonly string[], wo
 
 function describeAuth({ auth, adminToken, tcpAuth }: Config): string {
   if (auth === 'open') {
-    const who = adminToken === null ? 'everyone is admin' : 'everyone may be anyone, and HUB_ADMIN_TOKEN is admin';
+    const who =
+      adminToken === null ? 'everyone is admin' : 'anyone can claim to be any user, and HUB_ADMIN_TOKEN is admin';
     return `open: ${who}, so keep it to your own machine`;
   }
-  return `jwt: a token says who it is${tcpAuth === 'none' ? ', but not over TCP (HUB_TCP_AUTH=none)' : ''}`;
+  return `jwt: a token says who a client is${tcpAuth === 'none' ? ', but not over TCP (HUB_TCP_AUTH=none)' : ''}`;
 }

@@ -5,5 +5,5 @@ export function startProblem(error: unknown): string | undefined {
   if (error instanceof StartError) return error.message;
   // The system refused something, such as a file that cannot be read or a limit that is reached. The operator can fix that.
   const isOfSystem = error instanceof Error && 'syscall' in error && 'code' in error;
-  return isOfSystem ? `the start failed (${error.message}): see to what it names, and start again` : undefined;
+  return isOfSystem ? `the start failed (${error.message}): fix what it names, and start again` : undefined;
 }

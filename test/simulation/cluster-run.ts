@@ -127,6 +127,7 @@ class SimNode {
         arrived: () => undefined,
         onBegan: (user, device) => void this.presence.leaveDevice(user, device, this.moment()),
         onOvertaken: (user, k) => this.#endOverHttp(user, k),
+        isPolled: () => false,
         onMail: () => undefined,
         onDeaf: () => run.engine.setFault(name, 'none'),
       },

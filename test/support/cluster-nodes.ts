@@ -74,6 +74,7 @@ export class StageNode {
         onOvertaken: () => undefined,
         onRejoin: () => undefined,
         arrived: () => undefined,
+        isPolled: () => false,
         onMail: () => undefined,
         onDeaf: () => {
           this.deaf++;

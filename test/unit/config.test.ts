@@ -203,11 +203,11 @@ describe('values', () => {
 
   test('the line says how the value was said where that was not the environment', () => {
     expect(problemOf({ args: ['--port', 'x'] })).toBe(
-      'HUB_PORT is "x" (said as --port): it must be a whole number from 0 to 65535',
+      'HUB_PORT is "x" (given as --port): it must be a whole number from 0 to 65535',
     );
     const files = { 'hub.json': '{"tcpPort":true,"port":1.5}' };
     expect(problemOf({ args: ['--config=hub.json'], files })).toBe(
-      'HUB_PORT is "1.5" (said as "port" in hub.json): it must be a whole number from 0 to 65535',
+      'HUB_PORT is "1.5" (given as "port" in hub.json): it must be a whole number from 0 to 65535',
     );
   });
 });
@@ -258,7 +258,7 @@ describe('what this version does not have yet', () => {
     '%s=%s stops the start, says so, and repeats no secret',
     (name, value) => {
       const problem = problemOf({ env: { [name]: value } });
-      expect(problem).toMatch(new RegExp(`^${name} asks for what this version does not have yet: leave it unset`));
+      expect(problem).toMatch(new RegExp(`^${name} is not supported by this version: leave it unset`));
       expect(problem).not.toContain('hush-hush');
     },
   );
@@ -281,7 +281,7 @@ describe('workers', () => {
   const REDIS = 'redis://127.0.0.1:1';
   const ROSTER = 'postgres://me@db/roster';
 
-  test('share what they know over Redis, and friend lists that all of them can read (S18)', () => {
+  test('share what they know over Redis, and friend lists that all of them can read (C22)', () => {
     expect(problemOf({ env: { HUB_WORKERS: '2' } })).toMatch(/^HUB_WORKERS is 2, and HUB_REDIS_URL is not set: /);
     expect(problemOf({ env: { HUB_WORKERS: '2', HUB_REDIS_URL: REDIS } })).toMatch(
       /^HUB_WORKERS is 2, and HUB_ROSTER is sqlite, .*: set HUB_ROSTER to /,
@@ -293,17 +293,10 @@ describe('workers', () => {
     expect(problemOf({ env: { HUB_WORKERS: value } })).toMatch(/^HUB_WORKERS is ".*": it must be a whole number/);
   });
 
-  test('have a data folder each, and the first two of them poll', () => {
-    const env = { HUB_DATA: 'data', HUB_WORKERS: '3', HUB_REDIS_URL: REDIS, HUB_ROSTER: ROSTER, HUB_POLL: 'poll.json' };
-    const config = configOf({ env });
-    const folders = [1, 2, 3]
-      .map((number) => configOfWorker(config, number))
-      .map(({ data, pollFile }) => [data, pollFile]);
-    expect(folders).toEqual([
-      [join('data', 'worker-1'), 'poll.json'],
-      [join('data', 'worker-2'), 'poll.json'],
-      [join('data', 'worker-3'), null],
-    ]);
+  test('have a data folder each (C26)', () => {
+    const env = { HUB_DATA: 'data', HUB_WORKERS: '2', HUB_REDIS_URL: REDIS, HUB_ROSTER: ROSTER };
+    const folders = [1, 2].map((number) => configOfWorker(configOf({ env }), number).data);
+    expect(folders).toEqual([join('data', 'worker-1'), join('data', 'worker-2')]);
     expect(configOfWorker(configOf({ env: { ...env, HUB_DATA: ':memory:' } }), 1).data).toBe(':memory:');
   });
 });
@@ -336,7 +329,7 @@ describe('where friend lists are', () => {
 describe('who may', () => {
   const secret = { HUB_AUTH: 'jwt', HUB_JWT_SECRET: 'hush-hush-hush-hush-hush-hush-hush-hush' };
 
-  test('jwt mode listens beyond loopback, and its TCP asks for tokens unless told otherwise', () => {
+  test('jwt mode listens beyond loopback, and its TCP asks for tokens unless configured otherwise', () => {
     expect(configOf({ env: { ...secret, HUB_HOST: '0.0.0.0' } })).toMatchObject({ auth: 'jwt', tcpAuth: 'token' });
     expect(configOf({ env: { ...secret, HUB_TCP_AUTH: 'none' } }).tcpAuth).toBe('none');
     expect(warningsOf({ ...secret, HUB_HOST: '0.0.0.0' })).toEqual([]);
@@ -409,8 +402,8 @@ describe('unknown names', () => {
     expect(file('port: 1')).toMatch(/^HUB_CONFIG is "f.json": the file must hold one JSON object$/);
     expect(file('[]')).toMatch(/one JSON object$/);
     expect(file('{"tcpPrt":1}')).toBe('"tcpPrt" in f.json is not a setting: did you mean HUB_TCP_PORT?');
-    expect(file('{"tcp-port":1,"tcpPort":1}')).toMatch(/^HUB_TCP_PORT stands twice in f.json/);
-    expect(file('{"config":"g.json"}')).toMatch(/^HUB_CONFIG can't stand in the file/);
+    expect(file('{"tcp-port":1,"tcpPort":1}')).toMatch(/^HUB_TCP_PORT is set twice in f.json/);
+    expect(file('{"config":"g.json"}')).toMatch(/^HUB_CONFIG cannot be set in the file/);
     expect(file('{"host":["127.0.0.1"]}')).toMatch(/^HUB_HOST \("host" in f.json\) must be text/);
   });
 
@@ -459,7 +452,7 @@ describe('unknown names', () => {
     expect(problemOf({ env: { [name]: value } })).toMatch(new RegExp(`^${name} is not a setting: `));
   });
 
-  test('a variable of another program is told how to be kept from the hub', () => {
+  test('a variable of another program is reported with how to keep it from the hub', () => {
     expect(problemOf({ env: { HUB_PROTOCOL: 'v2' } })).toBe(
       'HUB_PROTOCOL is not a setting: see --help for the list. If another program needs it, start the hub with `env -u HUB_PROTOCOL`',
     );

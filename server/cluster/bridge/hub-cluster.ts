@@ -35,6 +35,8 @@ export interface HubClusterOptions {
   readonly warmMs: number;
   readonly newInc: () => string;
   readonly connection: ClusterConnection;
+  /** Whether a live node has the target of this user and device in its file, and so polls it now. */
+  readonly isPolled: (user: string, device: string) => boolean;
   /** Another node has sent a text. */
   readonly onMail: (text: string) => void;
   /** An operation of any node has arrived. `t`: when it happened, on the engine's clock. */
@@ -211,6 +213,7 @@ export class HubCluster implements Ledger {
       onBegan: (user, device) =>
         void this.#parts?.presence.leaveDevice(user, device, this.#options.clock.now(), 'returned'),
       onOvertaken: (user, key) => this.#endOvertaken(user, key),
+      isPolled: this.#options.isPolled,
       onMail: this.#options.onMail,
       arrived: this.#options.arrived,
       onRejoin: () => this.#endWaiting(),

@@ -41,7 +41,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
   const start = (settings: Readonly<Record<string, string>> = {}): Promise<WorkersHub> =>
     stage.hub({ HUB_TRANSPORT: engine, HUB_LOG_LEVEL: 'info', ...settings });
 
-  it('serve the same ports, and what happens on one is seen on the other (C21, C26)', async () => {
+  it('serve the same ports, and what happens on one is seen on the other (C22, C27)', async () => {
     const tcpPort = await freePort();
     const hub = await start({ HUB_TCP_PORT: String(tcpPort) });
     expect(hub.printed.match(/Ctrl-C stops/g)).toHaveLength(1);
@@ -68,7 +68,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     for (const client of [...clients, ...observers]) client.close();
   });
 
-  it('are replaced if they die, and nobody who comes back was offline (C22)', async () => {
+  it('are replaced if they die, and nobody who comes back was offline (C23)', async () => {
     const hub = await start();
     const users = Array.from({ length: 12 }, (_, i) => `u${i}`);
     let hasBegun = true;
@@ -99,7 +99,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     hasBegun = false;
   });
 
-  it('drain on SIGTERM to the parent, which then exits with 0 (C23)', async () => {
+  it('drain on SIGTERM to the parent, which then exits with 0 (C24)', async () => {
     const hub = await start();
     const clients = await hub.clientsOnAll((i) => ({ user: `u${i}` }));
     const { pids } = hub;
@@ -111,7 +111,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     expect(new Set(hub.linesOf('the hub has stopped').map(({ worker }) => worker))).toEqual(new Set([1, 2]));
   });
 
-  it('stop at once on SIGINT, also in the middle of the start (C23)', async () => {
+  it('stop at once on SIGINT, also in the middle of the start (C24)', async () => {
     const hub = await start();
     hub.process.child.kill('SIGINT');
     expect((await hub.process.exited).code).toBe(0);
@@ -121,7 +121,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     expect(await early.exited).toMatchObject({ code: 0, stdout: '' });
   });
 
-  it('end if their parent is killed (C24)', async () => {
+  it('end if their parent is killed (C25)', async () => {
     const hub = await start();
     const { pids } = hub;
     expect(pids).toHaveLength(WORKERS);
@@ -129,7 +129,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     await vi.waitFor(() => expect(pids.filter(isAlive)).toEqual([]), SOON);
   });
 
-  it.each(['HUB_PORT', 'HUB_TCP_PORT'])('do not start if another process holds %s (C21, S14)', async (name) => {
+  it.each(['HUB_PORT', 'HUB_TCP_PORT'])('do not start if another process holds %s (C22, S14)', async (name) => {
     const held = await holdPort();
     try {
       const settings = { HUB_TRANSPORT: engine, [name]: String(held.port) };
@@ -139,14 +139,14 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     }
   });
 
-  it('do not share their port with a second hub (C21, S14)', async () => {
+  it('do not share their port with a second hub (C22, S14)', async () => {
     const port = String(await freePort());
     await start({ HUB_PORT: port });
     const settings = { HUB_TRANSPORT: engine, HUB_PORT: port, HUB_REDIS_PREFIX: 'other:' };
     expectOneLine(await stage.begin(settings).exited, `HUB_PORT is ${port}: another process holds that port`);
   });
 
-  it('take over a changed setting on SIGHUP to the parent, and so do those that start later (C23, S19)', async () => {
+  it('take over a changed setting on SIGHUP to the parent, and so do those that start later (C24, S19)', async () => {
     const path = join(folder, `${engine}.json`);
     writeFileSync(path, JSON.stringify({ maxWatches: 5 }));
     const hub = await start({ HUB_CONFIG: path });
@@ -164,7 +164,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     await vi.waitFor(() => expect(hub.linesOf('nothing was reloaded')).toHaveLength(1), SOON);
   });
 
-  it('have a data folder each (C25)', async () => {
+  it('have a data folder each (C26)', async () => {
     const data = join(folder, `data-${engine}`);
     const hub = await start({ HUB_DATA: data });
     expect([1, 2].map((number) => existsSync(join(data, `worker-${number}`, 'hub.sqlite')))).toEqual([true, true]);
@@ -186,7 +186,7 @@ describe('workers do not start, with one line,', needing('redis-server'), () => 
     ['if Redis does not answer', { HUB_REDIS_URL: 'redis://127.0.0.1:1' }, ['HUB_REDIS_URL']],
     ['with a wrong setting that only the hub can judge', { HUB_CODES: 'away=two' }, ['HUB_CODES is "away=two"']],
     ['with a data folder below a file', { HUB_DATA: '/dev/null/x' }, ['HUB_DATA=']],
-  ])('%s (C21, S15)', async (_, settings, parts) => {
+  ])('%s (C22, S15)', async (_, settings, parts) => {
     expectOneLine(await stage.begin(settings).exited, ...parts);
   });
 });

@@ -41,7 +41,7 @@ it('reads no more of an answer than a peer has to say', async () => {
   expect(alone.isAlone).toBe(false);
 });
 
-it('is alone if another worker behind its ports reaches the store (C16, C26)', async () => {
+it('is alone if another worker behind its ports reaches the store (C16, C27)', async () => {
   const told: boolean[] = [];
   let nowMs = 0;
   let reaches = false;

@@ -84,7 +84,7 @@ describe('loadEngine', () => {
     expect(asked).toEqual([]);
   });
 
-  it('tells uWebSockets.js to take large headers before it loads', () => {
+  it('configures uWebSockets.js to take large headers before it loads', () => {
     delete process.env['UWS_HTTP_MAX_HEADERS_SIZE'];
     let atLoad: string | undefined;
     loadEngine('auto', {
@@ -104,7 +104,7 @@ describe('the engine of workers', () => {
     expect(loadSharingEngine('auto', machine).engine.name).toBe('uws');
   });
 
-  it('is ws elsewhere, because only Linux hands out connections evenly (C21)', () => {
+  it('is ws elsewhere, because only Linux hands out connections evenly (C22)', () => {
     const machine = machineWith({ 'uWebSockets.js': {} });
     expect(loadSharingEngine('auto', machine)).toMatchObject({
       engine: { name: 'ws' },

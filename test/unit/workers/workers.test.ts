@@ -150,7 +150,7 @@ describe('the start', () => {
 });
 
 describe('a worker that ends', () => {
-  it('is started again, later each time, with one warning each (C22)', async () => {
+  it('is started again, later each time, with one warning each (C23)', async () => {
     await allServe();
     const waits: unknown[] = [];
     for (let i = 0; i < 9; i++) {
@@ -204,7 +204,7 @@ describe('a worker that ends', () => {
 });
 
 describe('the end', () => {
-  it('waits for all, and tells whether one was cut off (C23)', async () => {
+  it('waits for all, and tells whether one was cut off (C24)', async () => {
     await allServe();
     const ended = workers.end('drain', 5000);
     expect(forked.map(({ last }) => last)).toEqual(forked.map(() => ({ type: 'drain' })));
