@@ -17,7 +17,7 @@ import type { ListEdits } from '../roster/port.ts';
 import type { Store } from '../storage/port.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
 import type { WebhookQueue } from '../webhooks/queue.ts';
-import type { Webhooks } from '../webhooks/webhooks.ts';
+import type { ChangeNotes } from '../webhooks/change-notes.ts';
 
 export interface EraseOptions {
   readonly edits: Pick<ListEdits, 'erase'>;
@@ -36,7 +36,7 @@ export interface EraseOptions {
   /** Forgets what is recorded of the user and not stored yet. */
   readonly forgetHistory: (user: string) => void;
   /** Null if no setting asks for webhooks. */
-  readonly webhooks: Pick<Webhooks, 'eraseUser'> | null;
+  readonly webhooks: Pick<ChangeNotes, 'eraseUser'> | null;
   readonly turns: Pick<TurnBudget, 'take'>;
   readonly clock: Clock;
   /** Reports that files cannot be cleaned now (an error), or can be again (undefined). */

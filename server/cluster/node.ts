@@ -59,10 +59,8 @@ export class ClusterNode implements EngineEvents {
     this.#inc = options.newInc();
     this.mail = host.onMail;
     this.buckets = new Buckets({
-      engine,
-      now,
+      ...options,
       count: buckets,
-      random: options.random,
       replicas: () => this.replicas,
       onHeard: (replica, stored) => {
         this.replicas.heard(replica, stored, now());
@@ -70,6 +68,7 @@ export class ClusterNode implements EngineEvents {
       },
       onRead: (replica) => this.#compare(replica),
       host,
+      events: host.events,
       onFork: () => void this.#recover(true),
       renew: () => this.#renew(),
       isUp: () => this.#state === 'up',
@@ -86,10 +85,9 @@ export class ClusterNode implements EngineEvents {
       touch: (user) => this.publisher.touch(user),
     });
     this.publisher = new Publisher({
-      engine,
-      buckets,
-      now,
+      ...options,
       replicas: this.replicas,
+      events: host.events,
       chainOf: (bucket) => this.buckets.chain(bucket),
       host,
       inc: () => (this.#mayWrite() ? this.#inc : undefined),

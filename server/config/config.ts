@@ -7,7 +7,7 @@
 import type { Environment } from '../../shared/environment.ts';
 import { fail, ok, type Result } from '../../shared/result.ts';
 import { faultAcross, warningsFor, warningsForFlags } from './rules.ts';
-import { flagOf, laterSettings, settings, type SettingName, type Values } from './settings.ts';
+import { flagOf, settings, type SettingName, type Values } from './settings.ts';
 import { give, quoted, readEnvironment, readSettingsFile, type Given, type GivenSettings } from './sources.ts';
 
 export { describeSettings } from './settings.ts';
@@ -33,7 +33,7 @@ export function readConfig(sources: ConfigSources): Result<Settings> {
   if (!gathered.ok) return gathered;
   const { layers, injected } = gathered.value;
   const given = new Map(layers.flatMap((layer) => [...layer]));
-  const fault = firstFault(layers) ?? firstLaterFault(given);
+  const fault = firstFault(layers);
   if (fault !== undefined) return fail(fault);
   const config = Object.freeze(withDerivedDefaults(valuesOf(given)));
   const problem = faultAcross(config);
@@ -44,6 +44,11 @@ export function readConfig(sources: ConfigSources): Result<Settings> {
       `ignored, because Kubernetes injects them for Services named hub or hub-…: ${injected.join(', ')}`,
     );
   return ok({ config, warnings });
+}
+
+/** The settings that a reload applies. */
+export function liveSettingsOf(config: Config): Partial<Config> {
+  return Object.fromEntries(Object.entries(config).filter(([field]) => settings[field]?.isLive === true));
 }
 
 /** Fills in the defaults that depend on another setting. */
@@ -79,17 +84,6 @@ function firstFault(layers: readonly GivenSettings[]): string | undefined {
       if (one === undefined || form.parse(one.value) !== undefined) continue;
       return `${name} is ${quoted(one.value)}${source(name, one)}: it must be ${form.mustBe}`;
     }
-  }
-  return undefined;
-}
-
-/** The message omits the value, because it may be a secret. */
-function firstLaterFault(given: GivenSettings): string | undefined {
-  for (const { name, accepts } of laterSettings) {
-    const one = given.get(name);
-    if (one === undefined || one.value === accepts) continue;
-    const instead = accepts === undefined ? '' : `, or set it to ${accepts}`;
-    return `${name}${source(name, one)} is not supported by this version: leave it unset${instead}`;
   }
   return undefined;
 }

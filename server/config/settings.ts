@@ -28,13 +28,6 @@ export interface Setting<T, Name extends string = string> {
   readonly isLive: boolean;
 }
 
-/** A setting of a part that does not exist yet. Values that do not ask for that part are accepted, others are refused. */
-interface LaterSetting {
-  readonly name: string;
-  readonly accepts: string | undefined;
-  readonly help: string;
-}
-
 const settingsByField = {
   configFile: optional('HUB_CONFIG', text, 'a JSON file that holds settings'),
   host: setting('HUB_HOST', host, '127.0.0.1', 'address of HTTP and WebSocket'),
@@ -215,11 +208,8 @@ const settingsByField = {
   redisPrefix: setting('HUB_REDIS_PREFIX', text, 'ph:', 'the beginning of all names in Redis'),
   nodeLeaseMs: setting('HUB_NODE_LEASE_MS', duration, 6000, 'how long a node of a cluster may be silent'),
   nodeUrl: optional('HUB_NODE_URL', text, 'where the other nodes of a cluster reach this one, http://host:port'),
+  workers: setting('HUB_WORKERS', whole(1, 256), 1, 'processes that share the ports, each a node of the cluster'),
 } as const;
-
-export const laterSettings: readonly (LaterSetting & { readonly name: 'HUB_WORKERS' })[] = [
-  { name: 'HUB_WORKERS', accepts: '1', help: 'processes that share the port' },
-];
 
 type Fields = typeof settingsByField;
 type ValueOf<S> = S extends { readonly form: Form<infer T>; readonly fallback: infer F }
@@ -228,13 +218,11 @@ type ValueOf<S> = S extends { readonly form: Form<infer T>; readonly fallback: i
 
 /** The value of each setting, before a default that depends on another setting is filled in. */
 export type Values = { readonly [Field in keyof Fields]: ValueOf<Fields[Field]> };
-export type SettingName = Fields[keyof Fields]['name'] | (typeof laterSettings)[number]['name'];
+export type SettingName = Fields[keyof Fields]['name'];
 
 type AnySetting = Setting<string | number | boolean, SettingName>;
 export const settings: Readonly<Record<string, AnySetting>> = settingsByField;
-export const settingNames: readonly SettingName[] = [...Object.values(settings), ...laterSettings].map(
-  ({ name }) => name,
-);
+export const settingNames: readonly SettingName[] = Object.values(settings).map(({ name }) => name);
 
 export function isSettingName(name: string): name is SettingName {
   return (settingNames as readonly string[]).includes(name);
@@ -250,7 +238,7 @@ export function writtenDefault({ fallback }: AnySetting): string {
   return typeof fallback === 'boolean' ? String(Number(fallback)) : String(fallback ?? '');
 }
 
-/** Describes the settings and their flags for `--help`, with those that this version lacks last. */
+/** Describes the settings and their flags for `--help`. */
 export function describeSettings(): string {
   const line = (name: SettingName, help: string, fallback: string, mark = ' ') =>
     `${mark} ${name.padEnd(22)} --${flagOf(name).padEnd(18)} ${help}${fallback === '' ? '' : ` (${fallback})`}`;
@@ -258,9 +246,6 @@ export function describeSettings(): string {
     'Settings: a flag, else the environment, else the file HUB_CONFIG, else the default',
     '(*: SIGHUP applies a change in that file)',
     ...Object.values(settings).map((one) => line(one.name, one.help, writtenDefault(one), one.isLive ? '*' : ' ')),
-    '',
-    'Not in this version yet (a value that asks for it stops the start)',
-    ...laterSettings.map(({ name, help, accepts }) => line(name, help, accepts ?? '')),
   ].join('\n');
 }
 

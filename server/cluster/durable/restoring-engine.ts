@@ -109,6 +109,7 @@ export class RestoringEngine implements Engine {
       pushed: encodeBody(entry, {}),
       joins: [],
       leaves: [],
+      steps: [],
     });
     if (answer.kind === 'fenced') throw new Error('this node was buried');
   }
