@@ -56,7 +56,7 @@ export function registerWebhooks(registry: Registry, source: WebhookSource | nul
   );
 }
 
-/** Nothing if storage fails: the other metrics must still be read then, and tell of it. */
+/** Nothing if storage fails: the other metrics must still be readable then, because they report the failure. */
 function readQueues(source: WebhookSource | null): readonly QueueReading[] {
   try {
     return (source?.states() ?? []).map(({ name, queued, dead }) => {
