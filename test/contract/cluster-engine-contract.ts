@@ -27,7 +27,7 @@ export interface EngineUnderTest {
 let ops = 0;
 function operation(more: Partial<Operation> = {}): Operation {
   const base = { user: '42', bucket: 1, inc: 'a', expect: 0, floor: 0, isShown: true, body: '{}\t{}', pushed: '{}' };
-  return { ...base, op: `a.${++ops}`, joins: [], leaves: [], ...more };
+  return { ...base, op: `a.${++ops}`, joins: [], leaves: [], steps: [], ...more };
 }
 
 export function clusterEngineContract(start: () => Promise<EngineUnderTest>): void {
