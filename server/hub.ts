@@ -236,6 +236,7 @@ function buildActions(
     onHealth: (error) => health.report('erasures', error),
   });
   onStop(() => erasure.stop());
+  if (clusterParts === null) erasure.start();
   const exporter = new Exporter({ ...storage, users, turns, explain: explained });
   return {
     edit: storage.remoteLists?.areReadOnly === true ? null : (edit) => edits.edit(edit),
