@@ -59,10 +59,8 @@ export class ClusterNode implements EngineEvents {
     this.#inc = options.newInc();
     this.mail = host.onMail;
     this.buckets = new Buckets({
-      engine,
-      now,
+      ...options,
       count: buckets,
-      random: options.random,
       replicas: () => this.replicas,
       onHeard: (replica, stored) => {
         this.replicas.heard(replica, stored, now());
@@ -71,6 +69,7 @@ export class ClusterNode implements EngineEvents {
       onRead: (replica) => this.#compare(replica),
       onDeaf: host.onDeaf,
       arrived: host.arrived,
+      events: host.events,
       onFork: () => void this.#recover(true),
       renew: () => this.#renew(),
       isUp: () => this.#state === 'up',
@@ -87,10 +86,9 @@ export class ClusterNode implements EngineEvents {
       touch: (user) => this.publisher.touch(user),
     });
     this.publisher = new Publisher({
-      engine,
-      buckets,
-      now,
+      ...options,
       replicas: this.replicas,
+      events: host.events,
       chainOf: (bucket) => this.buckets.chain(bucket),
       inc: () => (this.#mayWrite() ? this.#inc : undefined),
       ownOf: (user, changeAgeMs) => ({ ...host.own(user), inc: this.#inc, former: this.#former, changeAgeMs }),

@@ -13,6 +13,9 @@ import { HubCluster, type HubParts } from '../cluster/bridge/hub-cluster.ts';
 import { BUCKETS } from '../cluster/bucket.ts';
 import { Calls } from '../cluster/calls.ts';
 import { Shares } from '../cluster/shares/shares.ts';
+import { LateEvents } from '../cluster/node-events.ts';
+import { RedisEvents } from '../cluster/redis/redis-events.ts';
+import type { EventStore } from '../cluster/webhooks/event-store.ts';
 import { openRedisEngine } from '../cluster/redis/supervisor.ts';
 import { Histogram } from '../lib/histogram.ts';
 import type { ClusterSource } from '../metrics/cluster-metrics.ts';
@@ -55,6 +58,11 @@ export class ClusterParts {
   /** Which node does what each of them could do. */
   readonly shares: Shares;
   readonly metrics: ClusterSource;
+  /** What webhooks learn of this node, and where their events are. */
+  readonly events = new LateEvents();
+  readonly eventStore: EventStore;
+  /** Called about ten times a second. */
+  readonly onTick: (() => void)[] = [];
   readonly #context: HubContext;
   #tails: ClusterTails | undefined;
   #alone: Alone | undefined;
@@ -63,6 +71,7 @@ export class ClusterParts {
   private constructor(context: HubContext, offline: Shown, redis: Awaited<ReturnType<typeof openRedisEngine>>) {
     const { config, clock, sessionIds, node, log } = context;
     this.#context = context;
+    this.eventStore = new RedisEvents(redis.engine, BUCKETS, () => clock.now().wallMs);
     this.calls = new Calls({
       send: (to, text) => redis.engine.send(to, text),
       inc: () => this.cluster.node.inc,
@@ -91,6 +100,7 @@ export class ClusterParts {
       },
       connection: redis,
       isPolled: (user, device) => this.shares.owner('poll', targetKey({ user, device })) !== undefined,
+      events: this.events,
       onMail: (text) => this.calls.hear(text),
       arrived: (op, t) => {
         if (!this.cluster.isOwn(op)) bus.observe(Math.max(0, clock.now().wallMs - t));
@@ -203,10 +213,13 @@ export class ClusterParts {
   async join(parts: HubParts, staleness: Staleness, wsJson: WsJson): Promise<void> {
     const { cluster } = this;
     const { node } = cluster;
+    const { seat } = this.#context;
+    seat?.onAsked('redis', () => node.state === 'up');
     cluster.start(parts);
     const alone = new Alone({
       members: node.members,
       inc: () => node.inc,
+      siblingReaches: async () => (await seat?.ask('redis'))?.includes(true) === true,
       isUp: () => node.state === 'up',
       nowMs: () => performance.now(),
       log: this.#context.log,
@@ -218,6 +231,7 @@ export class ClusterParts {
       cluster.tick();
       this.shares.tick();
       this.#tails?.tick();
+      for (const tick of this.onTick) tick();
       alone.tick();
       this.#checkStaleness();
     }, TICK_MS);

@@ -4,11 +4,9 @@
  */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { StorageUnavailable } from '../lib/storage-unavailable.ts';
 
 const FILE = 'erasing.json';
-const ids = z.array(z.string());
 
 export class UnfinishedErasures {
   readonly #file: string | undefined;
@@ -51,7 +49,8 @@ export class UnfinishedErasures {
     if (this.#file === undefined) return [];
     try {
       rmSync(`${this.#file}.part`, { force: true }); // of a crash while it was written
-      return ids.parse(JSON.parse(readFileSync(this.#file, 'utf8')));
+      const read: unknown = JSON.parse(readFileSync(this.#file, 'utf8'));
+      return Array.isArray(read) ? read.filter((id): id is string => typeof id === 'string') : [];
     } catch {
       return []; // missing, or a disk that lost it: then the request has to be repeated
     }

@@ -276,9 +276,9 @@ onBothEngines('the data of a user', (transport) => {
       filled.close();
       await start();
       const answer = erase();
-      let isDone = false;
-      void answer.finally(() => (isDone = true));
-      while (!isDone) {
+      const progress = { isDone: false };
+      void answer.finally(() => (progress.isDone = true));
+      while (!progress.isDone) {
         await done('PUT', '/v1/users/7/friends/8');
         expect((await ask(hub.addresses.http, 'GET', '/healthz')).status).toBe(200);
       }

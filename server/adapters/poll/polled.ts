@@ -63,7 +63,7 @@ export class Polled implements Timed, SessionOwner {
     this.#misses = 0;
   }
 
-  heard(said: Said, leaseMs: number): void {
+  apply(said: Said, leaseMs: number): void {
     const { user, device, address } = this.target;
     this.asked();
     this.#misses = 0;

@@ -124,8 +124,8 @@ export class Poller {
 
   #reload(read: Result<readonly Target[]>): void {
     const { log } = this.#options;
-    if (read.ok) log.info(this.#follow(read.value), 'HUB_POLL was read again');
-    else log.error(`${read.problem}; until then the targets of before are polled`);
+    if (read.ok) log.info(this.#follow(read.value), 'HUB_POLL was reloaded');
+    else log.error(`${read.problem}; until then the previous targets are polled`);
   }
 
   /** Replaces the polled targets. Unchanged ones go on without interruption. */
@@ -210,7 +210,7 @@ export class Poller {
         this.#ended(
           polled,
           waitedFor === 'the name'
-            ? { kind: 'unable', reason: `${reason} to the question for the address of its name` }
+            ? { kind: 'unable', reason: `${reason} when its name was resolved` }
             : { kind: 'miss', reason },
         );
       }
@@ -245,7 +245,7 @@ export class Poller {
     this.#noteUnable(polled, outcome);
     switch (outcome.kind) {
       case 'alive':
-        polled.heard(readAnswer(outcome.body, this.#options), this.#leaseMsOf(target));
+        polled.apply(readAnswer(outcome.body, this.#options), this.#leaseMsOf(target));
         return;
       case 'miss':
         if (polled.missed()) this.#noteDown(target, outcome.reason);

@@ -3,6 +3,7 @@
  * meet. Pure. Knows nothing of engines and times of sending.
  */
 import { foldSessions, sameShown, shownOf, isVisible, type FoldedSession, type Shown } from '../../presence/fold.ts';
+import type { UserStatus } from '../../../shared/status.ts';
 import type { Frozen } from '../../presence/blocks.ts';
 import {
   encodeBody,
@@ -74,6 +75,10 @@ export interface Patch {
   readonly floor: number;
   readonly joins: readonly string[];
   readonly leaves: readonly string[];
+  /** The shown status before and after, and what happened. */
+  readonly from: UserStatus;
+  readonly to: UserStatus;
+  readonly origin: string;
 }
 
 /** Returns undefined if the record would stay as it is. */
@@ -113,6 +118,9 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     floor: latestOf(parts),
     joins: Object.keys(parts).filter((inc) => before[inc] === undefined),
     leaves: Object.keys(before).filter((inc) => parts[inc] === undefined),
+    from: shownBefore.status,
+    to: shown.status,
+    origin: entry.origin,
   };
 }
 
