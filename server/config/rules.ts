@@ -20,6 +20,20 @@ export function faultAcross(config: Config): string | undefined {
   if (config.tcpTls === 'require' && config.tlsCert === null) {
     return 'HUB_TCP_TLS is require, and there is no certificate: set HUB_TLS_CERT and HUB_TLS_KEY, or HUB_TCP_TLS=allow';
   }
+  return faultOfWorkers(config) ?? faultOfOpenMode(config);
+}
+
+function faultOfWorkers({ workers, redisUrl, roster }: Config): string | undefined {
+  if (workers === 1) return undefined;
+  if (redisUrl === null) {
+    return `HUB_WORKERS is ${workers}, and HUB_REDIS_URL is not set: set it to the Redis over which the workers share presence, or HUB_WORKERS=1`;
+  }
+  if (roster !== 'sqlite') return undefined;
+  return `HUB_WORKERS is ${workers}, and HUB_ROSTER is sqlite, which one process alone can use: set HUB_ROSTER to PostgreSQL or a service, or HUB_WORKERS=1`;
+}
+
+function faultOfOpenMode(config: Config): string | undefined {
+  const { host, tcpHost } = config;
   if (config.auth === 'jwt') return undefined;
   if (config.tcpAuth === 'token') {
     return 'HUB_TCP_AUTH is token, and HUB_AUTH is open, which has no tokens: set HUB_AUTH=jwt, or HUB_TCP_AUTH=none';

@@ -36,7 +36,9 @@ const table: Readonly<Record<string, Room>> = {
   // Without zod, so that the SDK can use it.
   'shared/hub-time': { rooms: ['shared (types)'], node: false },
   shared: { rooms: [], packages: ['zod'], node: false },
-  main: { rooms: ['config', 'hub', 'operator', 'client/cli'], node: true },
+  main: { rooms: ['config', 'hub', 'workers', 'operator', 'client/cli'], node: true },
+  // Several processes that share the ports, and their parent.
+  workers: { rooms: ['config (types)'], node: true },
   // Commands that work on this machine's settings, data and ports instead of asking a hub.
   operator: {
     rooms: ['config', 'auth', 'hub', 'sockets', 'storage/sqlite', 'webhooks', 'cluster', 'client/cli', 'shared'],
@@ -110,7 +112,7 @@ const table: Readonly<Record<string, Room>> = {
     node: true,
   },
   auth: { rooms: ['shared', 'presence (types)'], packages: ['jose'], node: true },
-  metrics: { rooms: ['presence (types)', 'shared'], packages: ['prom-client'], node: true },
+  metrics: { rooms: ['presence (types)', 'workers (types)', 'shared'], packages: ['prom-client'], node: true },
   webhooks: { rooms: ['presence (types)', 'auth', 'shared'], packages: ['zod'], node: true },
   lib: { rooms: ['shared'], packages: ['pino'], node: true },
   // A client of the hub like any other: it does not know the server.
