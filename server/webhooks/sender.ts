@@ -73,16 +73,21 @@ export class Sender {
     clearTimeout(timer);
   }
 
+  /** A method, because a stop may come at each await. */
+  #mustStop(): boolean {
+    return this.#isStopped;
+  }
+
   /** Returns when something can be sent next; undefined if nothing waits. */
   async #send(): Promise<number | undefined> {
     const { rule, afterMs, queue, now, isHeld, toBody, post, onHealth } = this.#options;
     try {
       await queue.bringForward(rule, now() + afterMs);
-      for (;;) {
+      while (!this.#mustStop()) {
         this.#isWoken = false;
         const waiting = await queue.batchOf(rule);
         const batch = waiting ?? (isHeld() ? undefined : await queue.formBatch(rule, now(), isHeld, toBody));
-        if (this.#isStopped) return undefined;
+        if (this.#mustStop()) break;
         if (batch === undefined || !isDue(batch, now())) {
           const nextAt = batch?.nextAt ?? (await queue.nextDueAt(rule));
           onHealth(undefined);
@@ -91,8 +96,8 @@ export class Sender {
         const outcome = await post(batch, this.#aborted.signal);
         // An attempt that the stop ended says nothing about the receiver.
         if (outcome.kind === 'delivered' || !this.#aborted.signal.aborted) await this.#settle(batch, outcome);
-        if (this.#isStopped) return undefined;
       }
+      return undefined;
     } catch (error) {
       onHealth(error);
       return now() + CHECK_AGAIN_MS;
