@@ -100,7 +100,7 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     lastSeen: was?.lastSeen ?? null,
     sign: isSeen && own.signAgeMs !== null ? -age(own.signAgeMs) : null,
     origin: own.origin || originOfEnd(before, parts, context) || (record?.origin ?? ''),
-    hidden: nextHidden(record, hides, reveals, isVisible(shown)),
+    hidden: nextHidden(record, hides, reveals, wasVisible || isVisible(shown)),
   };
   const entryText = encodeEntry(entry);
   const body = encodeBody(entryText, parts);
@@ -135,12 +135,13 @@ function nextHidden(
   record: UserRecord | undefined,
   hides: readonly string[],
   reveals: readonly string[],
-  isVisibleNow: boolean,
+  /** The viewer was shown it before this operation, or would be after it. */
+  isOrWasVisible: boolean,
 ): ReadonlyMap<string, Frozen> {
   const hidden = new Map(record?.hidden);
   const { since = null, lastSeen = null } = record?.entry ?? {};
   // To its viewer, a block of a user that is already shown offline must change nothing.
-  const frozen = isVisibleNow
+  const frozen = isOrWasVisible
     ? { since: 0, lastSeen: 0, v: VERSION_OF_OPERATION }
     : { since, lastSeen, v: record?.v ?? 0 };
   for (const viewer of hides) hidden.set(viewer, frozen);
