@@ -111,10 +111,10 @@ export class MemberList {
     return this.isGone(inc) ? this.#engineMs - (this.#known.get(inc)?.goneAt ?? this.#engineMs) : 0;
   }
 
-  /** Whether a member died less than `ms` ago, as far as this node has seen it. */
-  hasJustLost(ms: number): boolean {
+  /** Whether a member died less than `ms` ago, as far as this node has seen it. `isFormer`: was this node itself. */
+  hasJustLost(ms: number, isFormer: (inc: string) => boolean): boolean {
     return [...this.#known.values()].some(
-      ({ inc, state, isWitnessed }) => state === 'dead' && isWitnessed && this.goneMs(inc) < ms,
+      ({ inc, state, isWitnessed }) => state === 'dead' && isWitnessed && !isFormer(inc) && this.goneMs(inc) < ms,
     );
   }
 

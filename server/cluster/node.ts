@@ -81,6 +81,7 @@ export class ClusterNode implements EngineEvents {
       buckets,
       members: this.members,
       ...{ graceMs, warmMs, isPolled: host.isPolled },
+      isFormer: (inc) => this.#former.includes(inc),
       touch: (user) => this.publisher.touch(user),
     });
     this.publisher = new Publisher({
@@ -274,8 +275,9 @@ export class ClusterNode implements EngineEvents {
       await this.#conditions.until(() => isOver() || this.publisher.isIdle || waitedMs() > SLOW_ADDS_WITHIN_MS);
       if (isOver()) return;
       this.#addedTo = this.#history;
+      // A renewal from before the outage may have been waiting in the engine: by the answer to this one it has run.
+      if ((await this.#renew()) === undefined && !isOver()) throw new Error('no answer');
       const beats = this.members.beats();
-      this.#renewsAtMs = 0;
       await this.#conditions.until(
         () => isOver() || this.members.haveAdded(this.#history, beats, this.#inc, waitedMs()),
       );

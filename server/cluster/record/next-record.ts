@@ -244,8 +244,9 @@ function ownPart(before: Parts, own: Own, context: Context): SharedSession[] {
     const b = old?.b ?? startOf(startAgeMs, context);
     return { ...rest, S, X, b };
   });
-  const ended = context.keepsAll ? known.filter(({ k }) => !own.sessions.some((session) => session.k === k)) : [];
-  return [...part, ...ended].sort((a, b) => (a.k < b.k ? -1 : 1)).map(inFixedOrder);
+  // An invisible session that ended would hide its user, who may be visible on another node by now.
+  const ended = known.filter(({ k, s }) => s !== 'invisible' && !own.sessions.some((session) => session.k === k));
+  return [...part, ...(context.keepsAll ? ended : [])].sort((a, b) => (a.k < b.k ? -1 : 1)).map(inFixedOrder);
 }
 
 /** When a session began, on the bucket's clock, after all that this node knew then. */

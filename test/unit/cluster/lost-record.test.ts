@@ -21,7 +21,7 @@ function stage(status: 'online' | 'offline', v: number) {
   const change = (operation: Operation): Promise<OperationAnswer> => {
     if (operation.expect !== 0) return Promise.resolve({ kind: 'moved', record: undefined });
     done.push(operation);
-    return Promise.resolve({ kind: 'ok', stamp: { n: NOW + 9, v: NOW + 9, op: operation.op, t: NOW } });
+    return Promise.resolve({ kind: 'ok', stamp: { n: NOW + 9, v: NOW + 9, op: operation.op, t: NOW }, results: [] });
   };
   const engine = { change, read: () => Promise.resolve({ records: [undefined] }) } as unknown as Engine;
   const replicas = new Replicas(
@@ -55,6 +55,7 @@ function stage(status: 'online' | 'offline', v: number) {
       fates: { isGone: () => false, silentMs: () => 0, isOver: () => false },
       keepsAll: false,
     }),
+    events: { stepsOf: () => [], applied: () => undefined },
     onFenced: () => undefined,
     onLost,
     onSettled: () => undefined,

@@ -65,6 +65,13 @@ describe('the next record', () => {
     expect([both.entry.status, both.v]).toEqual(['offline', 0]);
   });
 
+  it('is not hidden by an invisible session that ended during an outage', () => {
+    const hidden = written(undefined, own('a', [session('1', { s: 'invisible', c: -1 })]));
+    const moved = written(hidden, own('b', [session('1')]), { keepsAll: true });
+    expect(moved.entry.status).toBe('offline');
+    expect(written(moved, own('a', []), { keepsAll: true }).entry.status).toBe('online');
+  });
+
   it('gives a block that comes together with a leave a version of its own (C1)', () => {
     const online = written(undefined, own('a', [session('1')]));
     const blocked = written(online, own('a', [], { blocks: new Map([['viewer', true]]) }));
