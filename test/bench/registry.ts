@@ -1,5 +1,6 @@
 /** The workloads by name. A new one is a file in workloads/ and a line here. */
 import type { Workload } from './lib/stage.ts';
+import { clusterChurn } from './workloads/cluster-churn.ts';
 import { clusterCosts } from './workloads/cluster-costs.ts';
 import { crash } from './workloads/crash.ts';
 import { fanout } from './workloads/fanout.ts';
@@ -32,4 +33,5 @@ export const workloads: readonly Workload[] = [
   soak,
   clusterCosts,
   model,
+  clusterChurn,
 ];

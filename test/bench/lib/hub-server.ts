@@ -68,6 +68,12 @@ export async function startHub(options: HubOptions): Promise<HubServer> {
       await server.whenEnded;
       return { folder, port, tcpPort };
     },
+    drain: async () => {
+      hasNext = true;
+      server.drain();
+      await server.whenEnded;
+      return { folder, port, tcpPort };
+    },
   };
 }
 

@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpuMs, rssBytes } from './proc.ts';
 
-const START_WITHIN_MS = 20_000;
+const START_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 10_000;
 const LEVEL_ERROR = 50;
 const ERRORS_KEPT = 20;
@@ -23,6 +23,8 @@ export interface ServerProcess {
   freeze(): void;
   thaw(): void;
   kill(): void;
+  /** SIGTERM. */
+  drain(): void;
   stop(): Promise<void>;
 }
 
@@ -68,6 +70,7 @@ export async function startProcess<Start>(
     freeze: () => child.kill('SIGSTOP'),
     thaw: () => child.kill('SIGCONT'),
     kill: () => child.kill('SIGKILL'),
+    drain: () => child.kill('SIGTERM'),
     stop: async () => {
       child.kill('SIGINT');
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);

@@ -33,6 +33,8 @@ export interface Server {
 export interface HubServer extends Server {
   /** `kill -9`. @returns the folder for its next run. */
   crash(): Promise<Place>;
+  /** SIGTERM. @returns where its next run must be, once it has ended. */
+  drain(): Promise<Place>;
 }
 
 /** Who takes part in a contest: the hub, or a reference. */
