@@ -5,6 +5,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { isUserId } from '../../../shared/ids.ts';
+import { Gate } from '../../lib/collections/gate.ts';
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { ListSource, ReadList } from '../remote.ts';
 
@@ -40,8 +41,7 @@ export class ListService implements ListSource {
   readonly #options: ListServiceOptions;
   readonly #agent: HttpAgent | HttpsAgent;
   readonly #stopped = new AbortController();
-  #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #gate = new Gate(MAX_REQUESTS);
 
   constructor(options: ListServiceOptions) {
     this.#options = options;
@@ -54,14 +54,13 @@ export class ListService implements ListSource {
     let failure: StorageUnavailable | undefined;
     await Promise.all(
       users.map(async (user) => {
-        await this.#turn();
+        await this.#gate.enter();
         try {
           if (failure === undefined) lists.set(user, await this.#readOne(user));
         } catch (error) {
           failure ??= unavailable(error);
         } finally {
-          this.#running--;
-          this.#waiting.shift()?.();
+          this.#gate.leave();
         }
       }),
     );
@@ -72,11 +71,6 @@ export class ListService implements ListSource {
   stop(): void {
     this.#stopped.abort();
     this.#agent.destroy();
-  }
-
-  async #turn(): Promise<void> {
-    if (this.#running >= MAX_REQUESTS) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#running++;
   }
 
   /** @throws if the service is down. */
