@@ -27,6 +27,7 @@ import { takePort } from '../../lib/net/take-port.ts';
 import type { TlsFiles, TlsPair } from '../../lib/net/tls-files.ts';
 import { fittingReason, MAX_BACKPRESSURE_BYTES, MAX_WAITING_PONG_BYTES } from '../http-rules.ts';
 import type { Engine, Listening, ConnectionLimit, SendResult, Service, Socket, SocketEvents } from '../port.ts';
+import { UnreadAnswers } from '../unread-answers.ts';
 import { RequestTurns } from '../ws/request-turns.ts';
 import { UwsConnections } from './uws-connections.ts';
 import type { UwsPort } from './uws-exchange.ts';
@@ -251,6 +252,7 @@ async function listen(uws: Uws, host: string, port: number, service: Service, tl
     service,
     connections: new UwsConnections(service, now),
     turns: new RequestTurns({ ...TURN, now, afterTurn: setImmediate }),
+    unread: new UnreadAnswers({ now }),
   };
   const app = appFor(uws, shared, tls?.pair);
   const listening = await new Promise<UwsListenSocket | false>((resolve) => {
