@@ -59,10 +59,6 @@ export function createRouter(
       const chargeFor = (users: number): void => {
         callers.charge(identity, request, route.isBulk, users / USERS_PER_UNIT);
       };
-      const grant = (answer: () => Reply): Reply => {
-        if (route.isAudited) return audited(identity, request, answer(), onAdminChange);
-        return route.isLong ? callers.runLong(identity, request, route.isBulk, answer) : answer();
-      };
       const apply = (judgement: Judgement): Reply => {
         switch (judgement.kind) {
           case 'bad':
@@ -70,7 +66,8 @@ export function createRouter(
           case 'forbidden':
             return callers.refuse(identity);
           case 'granted':
-            return grant(judgement.answer);
+            if (route.isLong) return callers.runLong(identity, request, route.isBulk, judgement.answer);
+            return route.isAudited ? audited(identity, request, judgement.answer(), onAdminChange) : judgement.answer();
           default:
             return judgement satisfies never;
         }

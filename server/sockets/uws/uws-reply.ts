@@ -87,8 +87,7 @@ function writeBody(response: Response, body: string | Uint8Array, waitForClient:
 /** A write that does not fit resumes reading, so reading pauses once more before the answer is complete. */
 function writeLastBody(response: Response, body: string | Uint8Array, waitForClient: WaitForClient): void {
   const bytes = bytesOf(body);
-  let end: (() => void) | undefined;
-  const writeFrom = (writtenBytes: number): boolean => {
+  const writeFrom = (writtenBytes: number, end?: () => void): boolean => {
     const before = bytes.subarray(writtenBytes, -1);
     if (before.length > 0 && !response.tryEnd(before, bytes.length)[0]) return false;
     response.pause();
@@ -97,8 +96,8 @@ function writeLastBody(response: Response, body: string | Uint8Array, waitForCli
     return isAccepted;
   };
   if (writeFrom(0)) return;
-  end = waitForClient(bytes.length);
-  response.onWritable(writeFrom);
+  const end = waitForClient(bytes.length);
+  response.onWritable((writtenBytes) => writeFrom(writtenBytes, end));
 }
 
 function bytesOf(body: string | Uint8Array): Uint8Array {

@@ -88,23 +88,27 @@ export function presenceRoutes(given: PresenceRoutesOptions): Route[] {
       may: (identity, { user }) => mayHeartbeat(identity, user),
       answer: (call, body) => takeHeartbeat(options, call, body),
     }),
-    route({
-      method: 'GET',
-      path: '/v1/users/{user}/friends/presence',
-      isLong: true,
-      about: (call) => readUser(call, 'user'),
-      may: mayReadFriendsPresence,
-      answer: ({ viewer, chargeFor }, user) => {
-        const answer = (): Reply => {
-          const friends = options.roster.friendsOf(user);
-          chargeFor(friends.length);
-          return entries(options, friends, viewer);
-        };
-        const loaded = options.roster.load([user]);
-        return loaded === undefined ? answer() : loaded.then(answer);
-      },
-    }),
+    friendsPresenceRoute(options),
   ];
+}
+
+function friendsPresenceRoute(options: Options): Route {
+  return route({
+    method: 'GET',
+    path: '/v1/users/{user}/friends/presence',
+    isLong: true,
+    about: (call) => readUser(call, 'user'),
+    may: mayReadFriendsPresence,
+    answer: ({ viewer, chargeFor }, user) => {
+      const answer = (): Reply => {
+        const friends = options.roster.friendsOf(user);
+        chargeFor(friends.length);
+        return entries(options, friends, viewer);
+      };
+      const loaded = options.roster.load([user]);
+      return loaded === undefined ? answer() : loaded.then(answer);
+    },
+  });
 }
 
 function loadAsked({ roster }: PresenceRoutesOptions, identity: Identity): Promise<void> | undefined {

@@ -63,7 +63,7 @@ function stage(authenticator: Authenticator = openAuthenticator) {
       body: '',
     } satisfies HttpRequest);
   const endAll = async (replies: readonly Reply[]): Promise<HttpReply[]> => {
-    let isOver = false;
+    let isOver = false as boolean;
     const all = Promise.all(replies.map((reply) => Promise.resolve(reply))).finally(() => (isOver = true));
     while (!isOver) {
       ends.shift()?.();
