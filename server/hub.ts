@@ -137,10 +137,10 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
 
   const isCounted = (user: User): boolean => clusterParts?.cluster.counts(user) ?? true;
   const presentUsers = new PresentUsers({ users, turns, isCounted, nowMs: () => performance.now() });
-  const webhooks = buildWebhooks(context, { storage, users, writeBehind, staleness });
+  const webhooks = buildWebhooks(context, { storage, users, writeBehind, staleness, clusterParts });
   // Webhooks come before the fan-out, because a change that is sent must already be noted.
   const onOwnChange: readonly ChangeListener[] = [
-    ...(webhooks === null ? [] : [webhooks.onChange]),
+    ...(webhooks?.onChange ?? []),
     countChanges(users, counts, transitions),
     (change) => history?.recorder.changed(change),
     (change) => ownTails.changed(change),
@@ -160,6 +160,8 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
     presentUsers,
     historyParts: history,
     webhooks: webhooks?.webhooks ?? null,
+    webhookNotes: webhooks?.notes ?? null,
+    eventQueue: webhooks?.queue ?? storage.webhookQueue,
     startWebhooks: webhooks?.start,
     onOwnChange,
     onShown,
@@ -207,7 +209,7 @@ function buildIntake(
 function buildActions(
   context: HubContext,
   core: Core,
-  { fanout, turns, historyParts, webhooks }: ReturnType<typeof buildFanout>,
+  { fanout, turns, historyParts, webhookNotes, eventQueue }: ReturnType<typeof buildFanout>,
   intake: Intake,
 ): Actions {
   const { config, clock, stalls, sessionIds, onStop } = context;
@@ -227,7 +229,7 @@ function buildActions(
     edits,
     fanout,
     turns,
-    webhooks,
+    webhooks: webhookNotes,
     intake,
     clock,
     recorder: historyParts?.recorder ?? null,
@@ -236,7 +238,7 @@ function buildActions(
     onHealth: (error) => health.report('erasures', error),
   });
   onStop(() => erasure.stop());
-  const exporter = new Exporter({ ...storage, users, turns, explain: explained });
+  const exporter = new Exporter({ ...storage, webhookQueue: eventQueue, users, turns, explain: explained });
   return {
     edit: storage.remoteLists?.areReadOnly === true ? null : (edit) => edits.edit(edit),
     refreshList: (user) => edits.refresh(user),

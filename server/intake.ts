@@ -92,7 +92,7 @@ export class Intake {
     return held === undefined ? undefined : findSession(held, device, adapter);
   }
 
-  /** Extends the wait for a restored session that the hub itself cannot hear for now. */
+  /** Extends the wait for a restored session whose client the hub cannot hear for now. */
   waitLonger(session: Session, forMs: number): void {
     this.#presence.waitLonger(session, forMs, this.#clock.now());
   }
@@ -125,9 +125,9 @@ export class Intake {
     session.owner.kicked?.(session);
   }
 
-  /** Notes the address that the session is heard from. It can change if the session has no connection. */
-  heardFrom(session: Session, address: string): void {
-    this.#presence.heardFrom(session, address);
+  /** Notes the address that the session’s heartbeats come from. It can change if the session has no connection. */
+  noteAddress(session: Session, address: string): void {
+    this.#presence.noteAddress(session, address);
   }
 
   #refusalOf(claim: NewSession): SessionRefusal | undefined {

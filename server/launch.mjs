@@ -9,7 +9,9 @@ import { existsSync } from 'node:fs';
 // From the first moment on: without a listener, SIGUSR1 opens Node's inspector.
 process.on('SIGUSR1', () => undefined);
 
-if (existsSync(new URL('main.ts', import.meta.url))) {
+// The parent of a worker has built it, and a worker that starts later must be of the same build.
+const isWorker = process.env.PRESENCE_HUB_WORKER !== undefined;
+if (!isWorker && existsSync(new URL('main.ts', import.meta.url))) {
   const { buildIfStale } = await import('./build.mjs');
   if (!(await buildIfStale())) process.exit(1);
 }

@@ -1,12 +1,11 @@
 /**
- * The process: arguments, signals and exit code. Reads the settings, starts the hub through hub.ts, prints where it
- * serves, and stops it on a signal. Knows no other part of the hub. Other modules receive what they need of `process`.
+ * The process: arguments, signals and exit code. Reads the settings, starts the hub or its workers, prints where they
+ * serve, and stops them on a signal. Knows no part of the hub. Other modules receive what they need of `process`.
  * The exceptions are sockets/load-engine.ts, which picks the binary for this Node.js, and lib/sqlite.ts, which checks
  * the SQLite of this Node.js. The hub and each other command are loaded only when needed, so that no command pays for
  * another.
  */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from '../client/cli/terminal/io.ts';
 import {
   describeSettings,
@@ -16,17 +15,21 @@ import {
   type ConfigSources,
   type Settings,
 } from './config/config.ts';
-import type { Hub } from './hub.ts';
-import { systemClock } from './lib/time/system-clock.ts';
 import { LineSink } from './lib/log/line-sink.ts';
 import { createLog, droppedLogLines, stderrLines, type Logger } from './lib/log/log.ts';
-import { QuietLog } from './lib/log/quiet-log.ts';
-import { handleSignals, watchTerminal } from './lib/signals.ts';
 import { StartError } from './lib/start-error.ts';
+import { Endings, obeySignals, STOP_WITHIN_MS, type Exits } from './main/endings.ts';
+import { startHubService } from './main/hub-service.ts';
+import type { Service } from './main/service.ts';
+import { startProblem } from './main/start-problem.ts';
+import { version } from './main/version.ts';
 
-const STOP_WITHIN_MS = 2000;
 /** How long an exit waits for a paused reader of stdout, and again for one of stderr. */
 const LAST_LINES_WITHIN_MS = 500;
+/** Time of a parent in addition to that of its workers. */
+const SPARE_MS = 1000;
+const isProfiled = /--(cpu-)?prof\b/.test([...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' '));
+const exits: Exits = { exit: (code) => process.exit(code), fail, failOnBug };
 const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 const otherCommands = {
@@ -82,7 +85,7 @@ process.on('exit', () => {
   output.drain(LAST_LINES_WITHIN_MS);
   errors.drain(LAST_LINES_WITHIN_MS);
 });
-await run(process.argv.slice(2));
+if (!(await serveIfWorker())) await run(process.argv.slice(2));
 
 async function run(args: readonly string[]): Promise<void> {
   const [first, ...rest] = args;
@@ -125,30 +128,55 @@ async function serve(args: readonly string[]): Promise<void> {
   endOnBugs(log);
   const ending = new AbortController();
   const { signal: interrupted } = ending;
-  const starting = import('./hub.ts').then(({ startHub }) => startHub(config, { log, droppedLogLines, interrupted }));
+  const starting = startService(config, log, interrupted, warnings);
   let { drainMs } = config;
   const reload = async (): Promise<void> => {
     const again = readSettingsOf(flags);
     if (!again.ok) {
-      log.error(`nothing was reloaded: ${again.problem}; the settings of before stay in use`);
+      log.error(`nothing was reloaded: ${again.problem}; the previous settings stay in use`);
       return;
     }
     for (const warning of again.value.warnings) if (!warnings.includes(warning)) log.warn(warning);
-    const hub = await starting.catch(() => undefined);
-    if (hub === undefined) return; // `serve` reports why
-    await hub.reload(again.value.config);
+    const service = await starting.catch(() => undefined);
+    if (service === undefined) return; // `serve` reports why
+    await service.reload(again.value.config);
     ({ drainMs } = again.value.config);
   };
-  stopOnSignals(starting, { interruptStart: () => ending.abort(), drainMs: () => drainMs, reload }, log);
+  const endings = new Endings(starting, {
+    interruptStart: () => ending.abort(),
+    drainMs: () => drainMs,
+    spareMs: config.workers === 1 ? 0 : SPARE_MS,
+    exits,
+  });
+  obeySignals(process, { endings, reload, log, isProfiled, exits });
   try {
-    const hub = await starting;
-    say(describeStart(hub, config, warnings));
+    say((await starting).lines);
   } catch (error) {
     if (interrupted.aborted && error instanceof StartError) process.exit(0);
-    if (error instanceof StartError) fail(error.message);
-    if (isSystemError(error)) fail(`the start failed (${error.message}): see to what it names, and start again`);
-    failOnBug(error);
+    fail(startProblem(error) ?? failOnBug(error));
   }
+}
+
+async function startService(
+  config: Config,
+  log: Logger,
+  interrupted: AbortSignal,
+  warnings: readonly string[],
+): Promise<Service> {
+  if (config.workers === 1) return startHubService(config, { log, droppedLogLines, interrupted }, warnings);
+  const { startWorkersService } = await import('./main/workers-service.ts');
+  return startWorkersService(config, { log, interrupted, exits }, warnings);
+}
+
+/** @returns whether this process is one of several workers, which its parent has started. */
+async function serveIfWorker(): Promise<boolean> {
+  if (process.env['PRESENCE_HUB_WORKER'] === undefined) return false;
+  const { WorkerLink } = await import('./workers/worker-link.ts');
+  const link = WorkerLink.open();
+  if (link === null) return false; // inherited by accident
+  const { serveAsWorker } = await import('./main/workers-service.ts');
+  await serveAsWorker(link, process, { exits, endOnBugs, isProfiled });
+  return true;
 }
 
 function readSettingsOf(flags: ConfigSources['flags']): ReturnType<typeof readConfig> {
@@ -160,90 +188,13 @@ function readSettings(flags: ConfigSources['flags']): Settings {
   return settings.ok ? settings.value : fail(settings.problem);
 }
 
-function describeStart(hub: Hub, config: Config, warnings: readonly string[]): string {
-  const rows = [
-    ['page', `${hub.addresses.http}/`],
-    ['websocket', hub.addresses.ws],
-    ['tcp + xml', hub.addresses.tcp ?? 'off'],
-    ['engine', hub.engine],
-    ...(hub.engineLimit === null ? [] : [['limit', hub.engineLimit]]),
-    ['storage', hub.storage],
-    ...(hub.cluster === null ? [] : [['cluster', hub.cluster]]),
-    ['sessions', hub.sessions],
-    ['auth', describeAuth(config)],
-    ...[...warnings, ...hub.warnings].map((warning) => ['warning', warning]),
-  ];
-  const lines = rows.map(([name = '', value = '']) => `  ${name.padEnd(10)} ${value}`);
-  return [`presence-hub ${version()}`, ...lines, 'Ctrl-C stops'].join('\n');
-}
-
-function describeAuth({ auth, adminToken, tcpAuth }: Config): string {
-  if (auth === 'open') {
-    const who = adminToken === null ? 'everyone is admin' : 'everyone may be anyone, and HUB_ADMIN_TOKEN is admin';
-    return `open: ${who}, so keep it to your own machine`;
-  }
-  return `jwt: a token says who it is${tcpAuth === 'none' ? ', but not over TCP (HUB_TCP_AUTH=none)' : ''}`;
-}
-
-interface SignalActions {
-  readonly interruptStart: () => void;
-  readonly drainMs: () => number;
-  readonly reload: () => Promise<void>;
-}
-
-/**
- * SIGTERM drains the hub. SIGINT stops it at once, also during a drain. SIGHUP reloads the settings, unless the terminal
- * of the hub was closed. A repeated signal to end changes nothing, because npm forwards a second one and an impatient
- * operator sends more.
- */
-function stopOnSignals(starting: Promise<Hub>, { interruptStart, drainMs, reload }: SignalActions, log: Logger): void {
-  const isTerminalGone = watchTerminal();
-  let reloading = Promise.resolve();
-  let isDraining = false;
-  let isStopping = false;
-  const endWithin = (ms: number, end: (hub: Hub) => Promise<void>) => {
-    interruptStart();
-    setTimeout(() => fail(`the hub did not stop within ${ms} ms and was cut off`), ms).unref();
-    // `serve` reports a start that failed.
-    starting.then(
-      (hub) => end(hub).then(() => process.exit(0), failOnBug),
-      () => undefined,
-    );
-  };
-  const stop = () => {
-    if (isStopping) return;
-    isStopping = true;
-    endWithin(STOP_WITHIN_MS, (hub) => hub.stop());
-  };
-  process.on('SIGTERM', () => {
-    if (isDraining || isStopping) return;
-    isDraining = true;
-    endWithin(drainMs() + STOP_WITHIN_MS, (hub) => hub.drain());
-  });
-  process.on('SIGINT', stop);
-  process.on('SIGHUP', () => {
-    if (isTerminalGone()) stop();
-    else if (!isDraining && !isStopping) reloading = reloading.then(reload).catch(failOnBug);
-  });
-  const quiet = new QuietLog(systemClock);
-  handleSignals(process, {
-    stop,
-    onIgnored: (signal) => {
-      quiet.maybe((leftOut) => {
-        log.warn({ signal, leftOut }, 'a signal was ignored: SIGTERM or Ctrl-C stops the hub');
-      });
-    },
-    isProfiled: /--(cpu-)?prof\b/.test([...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ')),
-  });
-}
-
 /**
  * Ends the process after an unexpected error. The state is unknown then, and a clean restart is better than false
  * presence.
  */
 function endOnBugs(log: Logger): void {
   const end = (error: unknown) => {
-    log.fatal({ err: error }, 'the hub ends: an error that nothing handled');
+    log.fatal({ err: error }, 'the hub exits because of an unhandled error');
     process.exit(1);
   };
   process.on('uncaughtException', end);
@@ -264,11 +215,6 @@ function help(): string {
   ].join('\n');
 }
 
-function version(): string {
-  const { version: text } = createRequire(import.meta.url)('presence-hub/package.json') as { version: string };
-  return text;
-}
-
 function isOtherCommand(name: string): name is keyof typeof otherCommands {
   return Object.hasOwn(otherCommands, name);
 }
@@ -281,14 +227,6 @@ function say(text: string): void {
 function fail(problem: string, exitCode: number = EXIT_FAILED): never {
   errors.write(`presence-hub: ${problem.replaceAll(/\s*\n\s*/g, ' ')}\n`);
   process.exit(exitCode);
-}
-
-/**
- * Whether the system refused something, such as a file that cannot be read or a limit that is reached. The operator can
- * fix that.
- */
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'syscall' in error && 'code' in error;
 }
 
 function failOnBug(error: unknown): never {

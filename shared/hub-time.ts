@@ -8,7 +8,7 @@ export class HubTime {
   /** How far the hub's clock is ahead of this machine's; 0 until a message has shown it. */
   #aheadMs = 0;
 
-  hear(message: HubMessage): void {
+  receive(message: HubMessage): void {
     if ('at' in message && message.at !== undefined) this.#aheadMs = message.at - Date.now();
   }
 

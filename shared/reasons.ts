@@ -7,7 +7,7 @@
 export const ERROR_PAGES = '/docs/errors/';
 
 export const errorCodes = {
-  bad_message: 'Not JSON, or not of its type’s form; `message` names the field.',
+  bad_message: 'Not JSON, or not in the form of its type; `message` names the field.',
   hello_first:
     'A message came before `hello`: send `hello`, then the message again. Or no `hello` came in time, and 4408 follows.',
   unauthenticated: 'The token is missing, wrong or has expired.',
@@ -17,13 +17,13 @@ export const errorCodes = {
   unknown_type: 'The hub knows no message of that `type`.',
   unavailable:
     'The token can’t be checked now: its key can’t be fetched, it is not valid yet, or too many bad tokens came from the address. This is not a refusal: try again.',
-  internal: 'The hub failed; it is not the client’s fault. Try again.',
+  internal: 'The hub failed; the client did not cause it. Try again.',
 } as const;
 export type ErrorCode = keyof typeof errorCodes;
 
 /** Errors over HTTP. The `type` of the answer is the address of the page that explains the code. */
 export const problemCodes = {
-  bad_request: { status: 400, meaning: 'A bad id, parameter, body or list; befriending or blocking oneself.' },
+  bad_request: { status: 400, meaning: 'A bad id, parameter, body or list; adding or blocking yourself.' },
   unauthenticated: { status: 401, meaning: 'The token is missing, wrong or has expired.' },
   forbidden: { status: 403, meaning: 'The token does not allow it.' },
   foreign_page: { status: 403, meaning: 'The page’s origin or the host name does not allow it.' },
@@ -39,14 +39,14 @@ export const problemCodes = {
   rate_limited: { status: 429, meaning: 'Too many requests; `retry-after` says when to try again.' },
   too_many_sessions: {
     status: 429,
-    meaning: 'The user, or the hub, has as many sessions as it may; with `retry-after`.',
+    meaning: 'The user, or the hub, has its maximum number of sessions; with `retry-after`.',
   },
   headers_too_large: { status: 431, meaning: 'Request line and headers over 16 KiB.' },
-  internal: { status: 500, meaning: 'The hub failed; it is not the request’s fault.' },
+  internal: { status: 500, meaning: 'The hub failed; the request did not cause it.' },
   not_implemented: { status: 501, meaning: 'This version can’t do it in a cluster yet.' },
-  unavailable: { status: 503, meaning: 'It can’t be determined now whether the token is good; with `retry-after`.' },
+  unavailable: { status: 503, meaning: 'The token can’t be checked now; with `retry-after`.' },
   storage_failed: { status: 503, meaning: 'Storage can’t accept it now; with `retry-after`.' },
-  no_room: { status: 503, meaning: 'The hub allows no more connections; with `retry-after`.' },
+  no_room: { status: 503, meaning: 'The hub has its maximum number of connections; with `retry-after`.' },
   not_ready: { status: 503, meaning: '`/readyz`: a part of the hub fails.' },
 } as const;
 export type ProblemCode = keyof typeof problemCodes;
@@ -62,7 +62,7 @@ export const closeCodes = {
   earlyToken: { code: 1013, meaning: 'The token is not valid yet, because two clocks differ: reconnect later.' },
   peersUnavailable: { code: 1013, meaning: 'The other hubs can’t be asked now: reconnect later.' },
   badTokens: { code: 1013, meaning: 'Too many bad tokens came from the client’s address: reconnect later.' },
-  failed: { code: 1013, meaning: 'The hub failed; it is not the client’s fault: reconnect later.' },
+  failed: { code: 1013, meaning: 'The hub failed; the client did not cause it: reconnect later.' },
   badMessages: { code: 4400, meaning: 'Ten `bad_message` in a row: fix the client before it reconnects.' },
   unauthenticated: { code: 4401, meaning: 'Unauthenticated: reconnect with a fresh token.' },
   forbidden: { code: 4403, meaning: 'Forbidden, or ended by an admin: do not reconnect automatically.' },

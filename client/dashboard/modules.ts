@@ -31,7 +31,7 @@ export function buildModules(): Modules {
     unreachableSince: calls.unreachableSince,
     onChanges: (changes, skipped) => {
       tail.add(changes, skipped);
-      explain.hear(changes);
+      explain.receive(changes);
     },
   });
   return { access, calls, history, scraper, socket, tail, explain };

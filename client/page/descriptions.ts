@@ -43,13 +43,13 @@ export function describeLastSeen({ status, lastSeen, v }: Entry, now: number): s
 export function describeConnection(connection: Connection, now: number): string {
   switch (connection.kind) {
     case 'connecting':
-      return connection.isRetry ? 'The hub can’t be reached yet, trying again…' : 'Connecting…';
+      return connection.isRetry ? 'Can’t reach the hub; retrying…' : 'Connecting…';
     case 'live':
       return 'Live';
     case 'behind': {
       const asOf = `As of ${timeInWords(connection.since, now)}`;
       if (connection.why === 'reconnecting') return `${asOf}, reconnecting…`;
-      if (connection.why === 'no network') return `${asOf}: this device has no network`;
+      if (connection.why === 'no network') return `${asOf}: this device is not connected to a network`;
       if (connection.why === 'token refused') return `${asOf}: the hub no longer accepts the token`;
       return `${asOf}: some friends may still be reconnecting`;
     }

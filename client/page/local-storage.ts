@@ -31,11 +31,11 @@ export function keepMine(user: string, mine: Mine): void {
 
 /** Notifies the listener when another tab has changed it. */
 export function onMineChanged(user: string, listener: () => void): () => void {
-  const hear = ({ key }: StorageEvent): void => {
+  const onStorage = ({ key }: StorageEvent): void => {
     if (key === MINE + user) listener();
   };
-  addEventListener('storage', hear);
-  return () => removeEventListener('storage', hear);
+  addEventListener('storage', onStorage);
+  return () => removeEventListener('storage', onStorage);
 }
 
 function read(key: string): string | null {

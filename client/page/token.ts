@@ -38,7 +38,7 @@ export function isTokenWanted(): boolean {
 export function nextToken(): Promise<string> {
   return new Promise((resolve) => {
     waiting.add(resolve);
-    tell(false);
+    notify(false);
   });
 }
 
@@ -52,7 +52,7 @@ export function giveToken(given: string): void {
   }
   for (const resolve of waiting) resolve(given);
   waiting.clear();
-  tell(true);
+  notify(true);
 }
 
 /** Notifies the listener when a token is requested, and when one is given. */
@@ -61,7 +61,7 @@ export function onToken(listener: (what: { readonly isGiven: boolean }) => void)
   return () => void listeners.delete(listener);
 }
 
-function tell(isGiven: boolean): void {
+function notify(isGiven: boolean): void {
   for (const listener of listeners) listener({ isGiven });
 }
 

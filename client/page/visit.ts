@@ -35,8 +35,8 @@ export interface Picture {
   readonly self: Self | null;
 }
 
-const ASK = 'This hub asks for a token: give it here, or open the page with #token=… at the end of its address.';
-const NOT_ACCEPTED = 'The hub does not accept this token: it has run out, or it was not signed for this hub.';
+const ASK = 'This hub requires a token. Enter it here, or add #token=… to the address of this page.';
+const NOT_ACCEPTED = 'That token is invalid or has expired.';
 
 export class Visit {
   readonly who: Who;
@@ -137,7 +137,7 @@ export class Visit {
       const isForbidden = error.code === 'forbidden';
       const why =
         (isForbidden ? this.#othersToken() : undefined) ??
-        `The hub does not show the friends of ${this.who.user}: ${error.message}`;
+        `The hub refuses to show the friends of ${this.who.user}: ${error.message}`;
       return { kind: 'refused', why, wantsToken: isForbidden, isOver: true };
     }
     // The SDK also requests a fresh token while connected, before the old one expires.
@@ -160,7 +160,7 @@ export class Visit {
       const why = this.#view.isSynced ? 'An admin has ended this session.' : this.#othersToken();
       return {
         kind: 'refused',
-        why: why ?? `The hub does not let this token be ${this.who.user}.`,
+        why: why ?? `This token is not valid for ${this.who.user}.`,
         wantsToken: hasToken,
         isOver: true,
       };
@@ -172,7 +172,7 @@ export class Visit {
     const { user, isObserver } = this.who;
     const owner = userOfToken();
     if (owner === undefined || owner === user) return undefined;
-    return `This is a token of ${owner}, not of ${user}${isObserver ? `: it may not see the friends of ${user}` : ''}.`;
+    return `This token belongs to ${owner}, not to ${user}${isObserver ? `: it does not allow you to see the friends of ${user}` : ''}.`;
   }
 }
 

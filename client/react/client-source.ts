@@ -83,16 +83,16 @@ export class MountedSource implements ClientSource {
       getToken: getToken && ((why) => (this.options.getToken ?? getToken)(why)),
     });
     this.#client.connect();
-    this.#tell();
+    this.#notify();
   }
 
   #close(): void {
     this.#client?.close();
     this.#client = null;
-    this.#tell();
+    this.#notify();
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of [...this.#listeners]) listener();
   }
 }

@@ -86,10 +86,10 @@ function openView(open: () => PresenceView): SharedView {
     if (!(error instanceof PresenceError)) throw error;
     return { view: undefined, listeners, state: { ...NOTHING, error }, closing: undefined };
   }
-  const tell = () => {
+  const notify = () => {
     for (const listener of [...listeners]) listener();
   };
-  for (const type of ['sync', 'change', 'status', 'error'] as const) view.on(type, tell);
+  for (const type of ['sync', 'change', 'status', 'error'] as const) view.on(type, notify);
   return { view, listeners, state: NOTHING, closing: undefined };
 }
 

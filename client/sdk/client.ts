@@ -32,12 +32,12 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   status: ConnectionStatus = 'idle';
   self: Self | null = null;
   /** By this machine's clock. */
-  #heardAt = 0;
+  #receivedAt = 0;
   /** By the hub's clock. */
   #lostAt = Infinity;
   /** The time since which the hub says that its data may be out of date. */
   #hubStaleSince = Infinity;
-  #toldStaleSince: number | null = null;
+  #reportedStaleSince: number | null = null;
   #activeAt = -Infinity;
   #leaving: Promise<void> | undefined;
   #onClosed: (() => void) | undefined;
@@ -107,7 +107,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
 
   close(): void {
     this.#call('close');
-    this.#heed({ status: 'closed', heardAt: 0 });
+    this.#applyStatus({ status: 'closed', receivedAt: 0 });
     this.#onClosed?.();
   }
 
@@ -122,11 +122,11 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     if (this.status === 'closed') throw new PresenceError('closed', 'client is closed', true);
     if (this.#link !== undefined) return;
     this.#link = this.#openLink({
-      onStatus: (status) => this.#heed(status),
-      onMessage: (message) => this.#hear(message),
+      onStatus: (status) => this.#applyStatus(status),
+      onMessage: (message) => this.#receive(message),
       onError: (error) => this.emit('error', error),
     });
-    this.#heed({ status: 'connecting', heardAt: 0 });
+    this.#applyStatus({ status: 'connecting', receivedAt: 0 });
     this.#call('connect');
   }
 
@@ -134,29 +134,29 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     void this.#link?.then((link) => (link[name] as (...args: Parameters<Link[Name]>) => void)(...args));
   }
 
-  #heed({ status: told, heardAt, ...rest }: LinkStatus): void {
+  #applyStatus({ status: linkStatus, receivedAt, ...rest }: LinkStatus): void {
     const previous = this.status;
     if (previous === 'closed') return;
     // Another tab's first attempt may be this client's second.
-    const status = told === 'connecting' && this.#heardAt > 0 ? 'reconnecting' : told;
-    if (status !== 'connected') this.#lost(Math.max(this.#heardAt, heardAt));
+    const status = linkStatus === 'connecting' && this.#receivedAt > 0 ? 'reconnecting' : linkStatus;
+    if (status !== 'connected') this.#lost(Math.max(this.#receivedAt, receivedAt));
     this.status = status;
     if (status !== previous || rest.retryInMs !== undefined) {
       this.emit('status', { status, previous, ...rest });
-      this.#watching.tellStatus();
+      this.#watching.reportStatus();
     }
-    this.#tellStale();
+    this.#reportStale();
     if (status === 'closed') this.#end(rest.reason?.text);
   }
 
-  #hear(message: HubMessage): void {
-    const heardAt = this.#heardAt;
-    this.#heardAt = Date.now();
-    this.#hubTime.hear(message);
+  #receive(message: HubMessage): void {
+    const receivedAt = this.#receivedAt;
+    this.#receivedAt = Date.now();
+    this.#hubTime.receive(message);
     switch (message.type) {
       case 'welcome':
         // Another tab may have taken over the connection without notice.
-        this.#lost(heardAt);
+        this.#lost(receivedAt);
         this.#watching.connected();
         // A hub that is still stale says so next.
         this.#hubStaleSince = Infinity;
@@ -176,14 +176,14 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
         this.#watching.askDenied();
         break;
       default:
-        this.#watching.hear(message);
+        this.#watching.receive(message);
     }
-    this.#tellStale();
+    this.#reportStale();
   }
 
-  /** `heardAt`: the time until which the data was current, unless it was out of date before. */
-  #lost(heardAt: number): void {
-    if (!this.#isBehind) this.#lostAt = heardAt > 0 ? this.#hubTime.at(heardAt) : Infinity;
+  /** `receivedAt`: the time until which the data was current, unless it was out of date before. */
+  #lost(receivedAt: number): void {
+    if (!this.#isBehind) this.#lostAt = receivedAt > 0 ? this.#hubTime.at(receivedAt) : Infinity;
     this.#watching.lost();
   }
 
@@ -192,12 +192,12 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     return at < Infinity ? at : null;
   }
 
-  #tellStale(): void {
+  #reportStale(): void {
     const { staleSince } = this;
-    if (staleSince === this.#toldStaleSince) return;
-    this.#toldStaleSince = staleSince;
+    if (staleSince === this.#reportedStaleSince) return;
+    this.#reportedStaleSince = staleSince;
     this.emit('stale', { staleSince });
-    this.#watching.tellStatus();
+    this.#watching.reportStatus();
   }
 
   #end(why: string | undefined): void {

@@ -11,10 +11,14 @@ export class Listeners<Events> {
    */
   readonly [Symbol.toStringTag] = 'Presence';
   /** Each listener has its own object, so that a listener that is added twice is removed separately. */
-  readonly #all = new Set<{ readonly type: keyof Events; readonly hear: (event: never) => void }>();
+  readonly #all = new Set<{ readonly type: keyof Events; readonly listener: (event: never) => void }>();
 
-  on<K extends keyof Events>(type: K, hear: (event: Events[K]) => void, { signal }: ListenOptions = {}): () => void {
-    const one = { type, hear };
+  on<K extends keyof Events>(
+    type: K,
+    listener: (event: Events[K]) => void,
+    { signal }: ListenOptions = {},
+  ): () => void {
+    const one = { type, listener };
     const off = (): void => {
       this.#all.delete(one);
       signal?.removeEventListener('abort', off);
@@ -29,7 +33,7 @@ export class Listeners<Events> {
   emit<K extends keyof Events>(type: K, event: Events[K]): void {
     for (const one of [...this.#all]) {
       try {
-        if (one.type === type) one.hear(event as never);
+        if (one.type === type) one.listener(event as never);
       } catch (error) {
         queueMicrotask(() => {
           throw error;

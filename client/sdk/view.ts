@@ -61,7 +61,7 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.tellStatus();
+    this.reportStatus();
     this.silence();
     this.#onClose();
   }
@@ -84,7 +84,7 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
       this.unanswered.delete(key);
       this.denied.delete(key);
     }
-    this.#heard(Math.min(this.#answeredAt ?? at, at));
+    this.#noteAnswer(Math.min(this.#answeredAt ?? at, at));
     const isSync = this.unanswered.size === 0;
     if (isSync) {
       this.isSynced = true;
@@ -98,7 +98,7 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
   presence(news: readonly Entry[], at: number | undefined): void {
     const own = news.filter(({ user }) => this.entries.has(user));
     if (own.length > 0) this.apply(own);
-    if (at !== undefined && this.#answeredAt !== undefined) this.#heard(at);
+    if (at !== undefined && this.#answeredAt !== undefined) this.#noteAnswer(at);
   }
 
   apply(news: readonly Entry[], mode?: FoldMode, without?: Iterable<string>, isSnapshot = false): ViewChange {
@@ -123,7 +123,7 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
     this.emit('error', error);
   }
 
-  tellStatus(): void {
+  reportStatus(): void {
     this.emit('status', { status: this.status, staleSince: this.staleSince });
   }
 
@@ -131,7 +131,7 @@ export class View extends Listeners<ViewEvents> implements PresenceView {
    * While some keys wait for their first answer, the older `at` stays valid for all entries, and a lower one always
    * replaces it.
    */
-  #heard(at: number): void {
+  #noteAnswer(at: number): void {
     this.#answeredAt = at;
     if (this.unanswered.size === 0 || at < (this.at ?? 0)) this.at = at;
   }

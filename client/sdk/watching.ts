@@ -76,11 +76,11 @@ export class Watching {
     for (const view of this.views) view.lost();
   }
 
-  tellStatus(): void {
-    for (const view of [...this.views]) view.tellStatus();
+  reportStatus(): void {
+    for (const view of [...this.views]) view.reportStatus();
   }
 
-  hear(message: HubMessage): void {
+  receive(message: HubMessage): void {
     const { type } = message;
     if (type === 'presence') {
       for (const view of this.views) view.presence(message.entries, message.at);

@@ -18,7 +18,7 @@ import type { ListEdits } from '../roster/port.ts';
 import type { Store } from '../storage/port.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
 import type { WebhookQueue } from '../webhooks/queue.ts';
-import type { Webhooks } from '../webhooks/webhooks.ts';
+import type { ChangeNotes } from '../webhooks/change-notes.ts';
 
 export interface EraseOptions {
   readonly edits: Pick<ListEdits, 'erase'>;
@@ -37,7 +37,7 @@ export interface EraseOptions {
   /** Null if history is off. */
   readonly recorder: Pick<Recorder, 'forget'> | null;
   /** Null if no setting asks for webhooks. */
-  readonly webhooks: Pick<Webhooks, 'eraseUser'> | null;
+  readonly webhooks: Pick<ChangeNotes, 'eraseUser'> | null;
   readonly turns: Pick<TurnBudget, 'take'>;
   readonly clock: Clock;
   /** Reports that files cannot be cleaned now (an error), or can be again (undefined). */

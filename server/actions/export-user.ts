@@ -9,7 +9,7 @@ import type { TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Users } from '../presence/users.ts';
 import type { Maybe, Roster } from '../roster/port.ts';
 import type { Store } from '../storage/port.ts';
-import type { WebhookQueue } from '../webhooks/queue.ts';
+import type { EventQueue } from '../webhooks/queue.ts';
 
 /** Who reads: the user itself, or somebody who may read everything, with or without addresses. */
 export type ExportReader = 'self' | 'all' | 'all_without_addresses';
@@ -18,7 +18,7 @@ interface ExportOptions {
   readonly roster: Pick<Roster, 'load' | 'friendsOf' | 'followersAfter'>;
   readonly store: Pick<Store, 'blockersAfter'>;
   readonly historyStore: Pick<HistoryStore, 'read' | 'gaps'>;
-  readonly webhookQueue: Pick<WebhookQueue, 'eventsOf'>;
+  readonly webhookQueue: Pick<EventQueue, 'eventsOf'>;
   readonly users: Pick<Users, 'peek'>;
   readonly turns: Pick<TurnBudget, 'take'>;
   readonly explain: (user: string) => Promise<Explanation>;
@@ -61,7 +61,7 @@ async function exportUser(options: ExportOptions, user: string, reader: ExportRe
     blocks: [...(users.peek(user).hiddenFrom?.keys() ?? [])],
     ...(!isSelf && {
       blockedBy: await inBites(options, (after) => options.store.blockersAfter(user, after)),
-      webhookEvents: webhookQueue.eventsOf(user).map((event): unknown => JSON.parse(event)),
+      webhookEvents: (await webhookQueue.eventsOf(user)).map((event): unknown => JSON.parse(event)),
     }),
     unknown: historyStore.gaps(user, 0, Number.MAX_SAFE_INTEGER),
   };

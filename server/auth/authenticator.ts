@@ -59,7 +59,7 @@ export interface Authenticator {
 /** The client's message for any bad token, because the name of the failed check would help only a forger. */
 export const REFUSAL = 'the token is missing, wrong or has expired';
 export const UNDECIDED = {
-  keys: 'the token can’t be checked at the moment: try again',
+  keys: 'the token cannot be checked now: try again',
   early: 'the token is not valid yet: try again',
   busy: 'too many bad tokens came from your address: try again later',
 } as const satisfies Record<Undecided['fault'], string>;
@@ -96,7 +96,7 @@ export function explaining(authenticator: Authenticator, explain: ExplainRefusal
     verify: async (token, address) => {
       const verdict = await authenticator.verify(token, address);
       if (!verdict.ok) {
-        const what = verdict.kind === 'refused' ? 'a token was refused' : 'a token can’t be judged yet';
+        const what = verdict.kind === 'refused' ? 'token rejected' : 'token cannot be checked now';
         explain(verdict.fault, `${what}: ${verdict.why}`);
       }
       return verdict;

@@ -21,7 +21,7 @@ export function parseCidrs(setting: string, text: string): Result<Cidrs> {
     const range = parseRange(entry);
     if (range === undefined) {
       return fail(
-        `${setting} holds "${entry}", which is no address and no range of them: write 10.0.0.7, 10.0.0.0/8, ::1 or fd00::/8, with commas between`,
+        `${setting} holds "${entry}", which is neither an address nor a range: write 10.0.0.7, 10.0.0.0/8, ::1 or fd00::/8, separated by commas`,
       );
     }
     if (range.family === 'ipv4') v4.addSubnet(range.address, range.prefix, 'ipv4');

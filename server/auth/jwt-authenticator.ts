@@ -188,13 +188,13 @@ function digestOf(text: string): string {
 
 function faultOf({ secret, jwksUrl }: JwtOptions): string | undefined {
   if (secret === undefined && jwksUrl === undefined) {
-    return 'HUB_AUTH is jwt, and nothing says which tokens are good: set HUB_JWT_SECRET or HUB_JWKS_URL';
+    return 'HUB_AUTH is jwt, but there is no key to check tokens with: set HUB_JWT_SECRET or HUB_JWKS_URL';
   }
   if (secret !== undefined && jwksUrl !== undefined) {
     return 'HUB_JWT_SECRET and HUB_JWKS_URL are both set: keep the one that your tokens are signed with';
   }
   if (secret !== undefined && Buffer.byteLength(secret) < MIN_SECRET_BYTES) {
-    return `HUB_JWT_SECRET has ${Buffer.byteLength(secret)} bytes, few enough to be guessed from one token: give at least ${MIN_SECRET_BYTES} random ones, as from \`openssl rand -hex 32\``;
+    return `HUB_JWT_SECRET has ${Buffer.byteLength(secret)} bytes, so it can be guessed from one token: give at least ${MIN_SECRET_BYTES} random bytes, for example from \`openssl rand -hex 32\``;
   }
   if (jwksUrl !== undefined && !isKeysUrl(jwksUrl)) {
     return 'HUB_JWKS_URL must be an https:// or http:// address without a user and password';

@@ -24,8 +24,8 @@ export function parseOrigins(text: string): Result<ReadonlySet<string>> {
     if (origin === undefined) {
       const advice = entry.includes('*')
         ? 'wildcards are not allowed: list each origin'
-        : 'write https://app.example.com, with commas between';
-      return fail(`HUB_ORIGINS holds "${entry}", which is no origin: ${advice}`);
+        : 'write https://app.example.com, separated by commas';
+      return fail(`HUB_ORIGINS holds "${entry}", which is not an origin: ${advice}`);
     }
     origins.add(origin);
   }

@@ -33,7 +33,7 @@ export function createStaticTokens(
       // Other characters cannot be sent in a header, or would be trimmed at its ends.
       if (!/^[\x21-\x7e]{16,1024}$/.test(trimmed)) {
         return fail(
-          `${setting} must be 16 to 1024 visible ASCII characters without spaces, or several such tokens with commas: give a random one, as from \`openssl rand -hex 32\``,
+          `${setting} must be 16 to 1024 visible ASCII characters without spaces, or several such tokens, separated by commas: give a random one, for example from \`openssl rand -hex 32\``,
         );
       }
       const name = `${setting} ${index + 1}`;

@@ -47,14 +47,14 @@ export function verdictOf(error: unknown, token: string, wanted: Wanted): Verdic
     return refused('algorithm', `its algorithm is ${headerOf(token, 'alg')}, and the hub takes ${allowed}`);
   }
   if (error instanceof errors.JWKSNoMatchingKey) {
-    return refused('key', `no key of HUB_JWKS_URL fits it (its kid is ${headerOf(token, 'kid')})`);
+    return refused('key', `no key of HUB_JWKS_URL matches it (its kid is ${headerOf(token, 'kid')})`);
   }
   if (error instanceof errors.JWSSignatureVerificationFailed) {
     const key = isSecret ? 'HUB_JWT_SECRET' : 'that of HUB_JWKS_URL';
     return refused('signature', `its signature is wrong: it was signed with another key than ${key}`);
   }
-  if (error instanceof errors.JOSEError) return refused('form', 'it can’t be read as a signed token');
-  return refused('key', 'the key that fits it can’t be used');
+  if (error instanceof errors.JOSEError) return refused('form', 'it is not a readable signed token');
+  return refused('key', 'the matching key cannot be used');
 }
 
 function verdictOnClaim(
@@ -76,12 +76,12 @@ function verdictOnClaim(
         `its aud is ${isMissing ? 'missing' : quoted(payload.aud)}: HUB_JWT_AUDIENCE is ${quoted(audience)}`,
       );
     default:
-      return refused('form', `its ${claim} does not fit`);
+      return refused('form', `its ${claim} does not match`);
   }
 }
 
 function verdictOnNotBefore(nbf: unknown, wallMs: number): Verdict {
-  if (typeof nbf !== 'number') return refused('form', 'its nbf is no number');
+  if (typeof nbf !== 'number') return refused('form', 'its nbf is not a number');
   const aheadMs = Math.ceil(nbf * 1000 - wallMs);
   const why = `it is not valid yet: its nbf is ${Math.ceil(aheadMs / 1000)} s ahead of the hub’s clock`;
   if (aheadMs > EARLY_WITHIN_S * 1000) return refused('nbf', why);
@@ -91,7 +91,7 @@ function verdictOnNotBefore(nbf: unknown, wallMs: number): Verdict {
     ok: false,
     kind: 'unavailable',
     fault: 'early',
-    why: `${why}; set the clock of the issuer or of the hub right`,
+    why: `${why}; correct the clock of the issuer or of the hub`,
     retryInMs: Math.min(validInMs, EARLY_RETRY_MS),
   };
 }

@@ -6,6 +6,7 @@ import { bucketOf } from './bucket.ts';
 import { Chain } from './chain.ts';
 import type { Engine, Stored } from './engine.ts';
 import { readMessage, userOf } from './record/message.ts';
+import type { NodeEvents } from './node-events.ts';
 import type { Replica, Replicas } from './replicas.ts';
 
 /** Silence of a bucket after which it is ticked: between this and half as much again, so that one tick does for all. */
@@ -27,6 +28,7 @@ export interface BucketsOptions {
   readonly onHeard: (replica: Replica, stored: Stored | undefined) => void;
   /** An operation was heard in its place. */
   readonly arrived: (op: string, t: number) => void;
+  readonly events: Pick<NodeEvents, 'heard' | 'readAgain' | 'forked'>;
   /** A held record was read again. */
   readonly onRead: (replica: Replica) => void;
   readonly onDeaf: () => void;
@@ -84,7 +86,7 @@ export class Buckets {
   hear(bucket: number, text: string): void {
     const message = readMessage(text);
     if (message === undefined) return;
-    const { now, replicas, onHeard, arrived } = this.#options;
+    const { now, replicas, onHeard, arrived, events } = this.#options;
     const chain = this.chain(bucket);
     const { epoch } = chain;
     if (message.kind === 'state') {
@@ -95,7 +97,10 @@ export class Buckets {
     const { stored, before } = message.operation;
     const step = chain.hear({ last: stored.op, clock: stored.n, epoch, before }, now());
     const replica = replicas().get(userOf(text));
-    if (step === 'next') arrived(stored.op, stored.t);
+    if (step === 'next') {
+      arrived(stored.op, stored.t);
+      events.heard(bucket, userOf(text), stored);
+    }
     // Also while the record is read for the first time: that answer may be older, and arrive later.
     if (step === 'next' && replica !== undefined) onHeard(replica, stored);
     else if (step === 'gap') void this.#catchUp(bucket);
@@ -137,7 +142,8 @@ export class Buckets {
    */
   async recover(hasForked: boolean, newOp: () => string): Promise<void> {
     const generation = this.#generation;
-    const { now, engine } = this.#options;
+    const { now, engine, events } = this.#options;
+    if (hasForked) events.forked();
     const recoverOne = async (chain: Chain, bucket: number): Promise<void> => {
       chain.listen(now());
       if (hasForked && chain.clock > 0) await engine.epoch(bucket, chain.clock, newOp());
@@ -169,7 +175,7 @@ export class Buckets {
 
   /** Returns whether what was heard is not in the history that was read. */
   async #read(bucket: number): Promise<boolean> {
-    const { engine, replicas, now, onRead, isUp } = this.#options;
+    const { engine, replicas, now, onRead, isUp, events } = this.#options;
     const generation = this.#generation;
     const held = replicas().of(bucket);
     const users = held.map(({ user }) => user);
@@ -177,6 +183,10 @@ export class Buckets {
     if (generation !== this.#generation) return false;
     if (read.clock < this.chain(bucket).clock && isUp()) return true;
     this.chain(bucket).resync(read, now());
+    events.readAgain(
+      bucket,
+      held.filter(({ told }, i) => told !== undefined && (read.records[i]?.n ?? 0) < told.n).map(({ user }) => user),
+    );
     for (const [i, replica] of held.entries()) {
       replicas().replace(replica, read.records[i], now());
       onRead(replica);

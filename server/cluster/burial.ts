@@ -9,7 +9,7 @@ import type { Fates } from './record/next-record.ts';
 import type { SharedSession, UserRecord } from './record/record.ts';
 
 /** The grace of sessions whose node died. */
-export const ORPHAN_GRACE_MS = 3000;
+const ORPHAN_GRACE_MS = 3000;
 /** How long the other buckets are left to the other nodes. */
 const SHARE_MS = 2000;
 /** The clock of a share is checked this often. */
@@ -24,6 +24,8 @@ export interface BurialOptions {
   readonly warmMs: number;
   /** Has the record of the user written without the sessions that it should not hold. */
   readonly touch: (user: string) => void;
+  /** Whether a live node has the target of this user and device in its file, and so polls it now. */
+  readonly isPolled: (user: string, device: string) => boolean;
 }
 
 interface Funeral {
@@ -38,14 +40,17 @@ export class Burial implements Fates {
   readonly #funerals = new Map<string, Funeral>();
 
   constructor(options: BurialOptions) {
-    this.#options = options;
+    this.#options = { ...options, graceMs: Math.max(options.graceMs, ORPHAN_GRACE_MS) };
   }
 
   /** How long a session of an incarnation that is gone still counts. */
-  waitMs(inc: string, { a, l }: SharedSession): number {
-    const { members } = this.#options;
+  waitMs(inc: string, { a, d, l }: SharedSession, user: string): number {
+    const { members, isPolled } = this.#options;
     const hasLeft = members.get(inc)?.state === 'left';
-    return hasLeft || a === 'http' ? Math.max(l, hasLeft ? 0 : this.#graceMs(inc)) : this.#graceMs(inc);
+    // The first polls of the next owner may be misses, which are no end yet.
+    return hasLeft || a === 'http' || (a === 'poll' && isPolled(user, d))
+      ? Math.max(l, hasLeft ? 0 : this.#graceMs(inc))
+      : this.#graceMs(inc);
   }
 
   /**
@@ -78,8 +83,8 @@ export class Burial implements Fates {
     return this.#options.members.silentMs(inc);
   }
 
-  isOver(inc: string, session: SharedSession): boolean {
-    return this.#options.members.goneMs(inc) >= this.waitMs(inc, session);
+  isOver(inc: string, session: SharedSession, user: string): boolean {
+    return this.#options.members.goneMs(inc) >= this.waitMs(inc, session, user);
   }
 
   /** Fences and reaps what is due. `self`: this node's incarnation. */
@@ -108,7 +113,7 @@ export class Burial implements Fates {
     for (const [inc, { users }] of this.#funerals) {
       const left = record?.parts?.[inc];
       if (left === undefined) users.delete(user);
-      else users.set(user, Math.min(...left.map((session) => this.waitMs(inc, session))) + AGAIN_MS);
+      else users.set(user, Math.min(...left.map((session) => this.waitMs(inc, session, user))) + AGAIN_MS);
     }
   }
 

@@ -22,6 +22,28 @@ export interface Stored extends Stamp {
   readonly body: string;
 }
 
+/** What an operation does to the webhook events of its user that wait for a rule, in the same step. */
+export interface EventStep {
+  readonly rule: string;
+  /** Takes the place of the waiting event, whose `from` it inherits. Null: the waiting event is dropped. */
+  readonly event: NewEvent | null;
+}
+
+export interface NewEvent {
+  readonly from: string;
+  readonly status: string;
+  readonly cause: string;
+  /** Milliseconds after which it is due. */
+  readonly afterMs: number;
+  /** Maximum waiting events of the rule in one bucket. One of a further user is dropped. */
+  readonly most: number;
+  /** Whether it stays even if the user is back in the status of `from`: the receiver may not know that status. */
+  readonly isNews: boolean;
+}
+
+/** What became of an event: none was in its place; another one was; there was no room. */
+export type StepResult = 'new' | 'replaced' | 'dropped';
+
 /** One operation on the record of one user. */
 export interface Operation {
   readonly user: string;
@@ -41,11 +63,13 @@ export interface Operation {
   /** Incarnations that have sessions in the record since this operation, and those that no longer have. */
   readonly joins: readonly string[];
   readonly leaves: readonly string[];
+  /** Empty without webhooks. */
+  readonly steps: readonly EventStep[];
 }
 
 export type OperationAnswer =
-  /** Done now. */
-  | { readonly kind: 'ok'; readonly stamp: Stamp }
+  /** Done now. `results`: one of each step. */
+  | { readonly kind: 'ok'; readonly stamp: Stamp; readonly results: readonly StepResult[] }
   /** Done before: the answer was lost. */
   | { readonly kind: 'done'; readonly record: Stored }
   /** Not done, because the record is another one now. */

@@ -2,6 +2,7 @@
 import type { Shown } from '../presence/fold.ts';
 import type { Engine } from './engine.ts';
 import type { Own } from './record/next-record.ts';
+import type { NodeEvents } from './node-events.ts';
 import type { Report } from './replicas.ts';
 
 /** The sessions of this node, and who wants to know of changes. */
@@ -15,6 +16,9 @@ export interface NodeHost {
   readonly onOvertaken: (user: string, k: string) => void;
   /** This node was buried and begins again: what its sessions waited for may have happened on another one. */
   readonly onRejoin: () => void;
+  /** Whether a live node has the target of this user and device in its file, and so polls it now. */
+  readonly isPolled: (user: string, device: string) => boolean;
+  readonly events: NodeEvents;
   /** Another node has sent a text. */
   readonly onMail: (text: string) => void;
   /** An operation of any node has arrived. `t`: when it happened, on the engine's clock. */

@@ -7,7 +7,7 @@
  * all that it holds, writes who is here, and waits until the other nodes have done so before it writes who is not. A
  * client that moved to another node during an outage is thus never reported offline in between.
  */
-import { Burial, ORPHAN_GRACE_MS } from './burial.ts';
+import { Burial } from './burial.ts';
 import { Buckets } from './buckets.ts';
 import { Conditions } from './conditions.ts';
 import type { EngineEvents, Members } from './engine.ts';
@@ -55,14 +55,12 @@ export class ClusterNode implements EngineEvents {
 
   constructor(options: NodeOptions) {
     this.#options = options;
-    const { engine, buckets, host, now, graceMs } = options;
+    const { engine, buckets, host, now, graceMs, warmMs } = options;
     this.#inc = options.newInc();
     this.mail = host.onMail;
     this.buckets = new Buckets({
-      engine,
-      now,
+      ...options,
       count: buckets,
-      random: options.random,
       replicas: () => this.replicas,
       onHeard: (replica, stored) => {
         this.replicas.heard(replica, stored, now());
@@ -71,6 +69,7 @@ export class ClusterNode implements EngineEvents {
       onRead: (replica) => this.#compare(replica),
       onDeaf: host.onDeaf,
       arrived: host.arrived,
+      events: host.events,
       onFork: () => void this.#recover(true),
       renew: () => this.#renew(),
       isUp: () => this.#state === 'up',
@@ -83,15 +82,13 @@ export class ClusterNode implements EngineEvents {
       engine,
       buckets,
       members: this.members,
-      graceMs: Math.max(graceMs, ORPHAN_GRACE_MS),
-      warmMs: options.warmMs,
+      ...{ graceMs, warmMs, isPolled: host.isPolled },
       touch: (user) => this.publisher.touch(user),
     });
     this.publisher = new Publisher({
-      engine,
-      buckets,
-      now,
+      ...options,
       replicas: this.replicas,
+      events: host.events,
       chainOf: (bucket) => this.buckets.chain(bucket),
       inc: () => (this.#mayWrite() ? this.#inc : undefined),
       ownOf: (user, changeAgeMs) => ({ ...host.own(user), inc: this.#inc, former: this.#former, changeAgeMs }),

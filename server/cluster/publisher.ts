@@ -4,11 +4,19 @@
  * happens once. Decides neither what a record becomes (next-record.ts) nor when the engine may be asked (node.ts).
  */
 import type { Chain } from './chain.ts';
-import { MAX_IN_FLIGHT, type Engine, type Operation, type OperationAnswer, type Stored } from './engine.ts';
+import {
+  MAX_IN_FLIGHT,
+  type Engine,
+  type EventStep,
+  type Operation,
+  type OperationAnswer,
+  type Stored,
+} from './engine.ts';
 import { nextRecord, type Context, type Own } from './record/next-record.ts';
 import { decodeRecord, type UserRecord } from './record/record.ts';
 import type { Replica, Replicas } from './replicas.ts';
 import { bucketOf } from './bucket.ts';
+import type { NodeEvents } from './node-events.ts';
 
 export interface PublisherOptions {
   readonly engine: Engine;
@@ -20,11 +28,14 @@ export interface PublisherOptions {
   readonly inc: () => string | undefined;
   readonly ownOf: (user: string, dirtyForMs: number) => Own;
   readonly contextOf: (user: string, bucket: number) => Omit<Context, 'latestBefore' | 'isLost' | 'written'>;
+  readonly events: Pick<NodeEvents, 'stepsOf' | 'applied'>;
   /** The engine no longer accepts this incarnation. */
   readonly onFenced: () => void;
   /** The record of a user is as this node wants it. `parts`: what is in it. */
   readonly onSettled: (user: string, record: UserRecord | undefined) => void;
 }
+
+const NO_STEPS: readonly EventStep[] = [];
 
 export class Publisher {
   readonly #options: PublisherOptions;
@@ -143,7 +154,10 @@ export class Publisher {
         return false;
       }
       const stored = answer.kind === 'ok' ? { ...answer.stamp, body: operation.body } : answer.record;
-      if (answer.kind === 'ok') this.#options.chainOf(bucket).acknowledged(operation.op, answer.stamp.n, now());
+      if (answer.kind === 'ok') {
+        this.#options.chainOf(bucket).acknowledged(operation.op, answer.stamp.n, now());
+        this.#options.events.applied(operation.steps, answer.results);
+      }
       base = this.#read(held, stored);
       if (answer.kind !== 'moved') {
         onSettled(user, base);
@@ -175,7 +189,7 @@ export class Publisher {
     base: UserRecord | undefined,
     dirtyForMs: number,
   ): Operation | undefined {
-    const { now, contextOf, ownOf } = this.#options;
+    const { now, contextOf, ownOf, events } = this.#options;
     const context = contextOf(user, bucket);
     const lost = base === undefined ? held?.told : undefined;
     const record = lost === undefined ? base : lostRecord(lost);
@@ -186,8 +200,10 @@ export class Publisher {
       isLost: lost !== undefined,
     });
     if (patch === undefined) return undefined;
+    const { from, to, origin, ...rest } = patch;
     const floor = Math.max(base?.n ?? 0, held?.toldV ?? 0, patch.floor);
-    return { user, bucket, op: this.nextId(inc), inc, expect: base?.n ?? 0, ...patch, floor };
+    const steps = patch.isShown ? events.stepsOf({ user, from, to, origin, isLost: lost !== undefined }) : NO_STEPS;
+    return { user, bucket, op: this.nextId(inc), inc, expect: base?.n ?? 0, ...rest, floor, steps };
   }
 }
 

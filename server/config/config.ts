@@ -46,6 +46,11 @@ export function readConfig(sources: ConfigSources): Result<Settings> {
   return ok({ config, warnings });
 }
 
+/** The settings that a reload applies. */
+export function liveSettingsOf(config: Config): Partial<Config> {
+  return Object.fromEntries(Object.entries(config).filter(([field]) => settings[field]?.isLive === true));
+}
+
 /** Fills in the defaults that depend on another setting. */
 function withDerivedDefaults(values: Values) {
   return {
@@ -84,17 +89,16 @@ function firstFault(layers: readonly GivenSettings[]): string | undefined {
 
 /** The message omits the value, because it may be a secret. */
 function firstLaterFault(given: GivenSettings): string | undefined {
-  for (const { name, accepts } of laterSettings) {
+  for (const { name } of laterSettings) {
     const one = given.get(name);
-    if (one === undefined || one.value === accepts) continue;
-    const instead = accepts === undefined ? '' : `, or set it to ${accepts}`;
-    return `${name}${source(name, one)} asks for what this version does not have yet: leave it unset${instead}`;
+    if (one === undefined) continue;
+    return `${name}${source(name, one)} is not supported by this version: leave it unset`;
   }
   return undefined;
 }
 
 function source(name: SettingName, { saidAs }: Given): string {
-  return saidAs === name ? '' : ` (said as ${saidAs})`;
+  return saidAs === name ? '' : ` (given as ${saidAs})`;
 }
 
 /** The settings of each source, the strongest last. */
@@ -115,7 +119,7 @@ function readFileOfSettings(path: string, readFile: ConfigSources['readFile']): 
   try {
     json = readFile(path);
   } catch {
-    return fail(`HUB_CONFIG is "${path}": no such file can be read; give a JSON file`);
+    return fail(`HUB_CONFIG is "${path}": the file cannot be read; give a JSON file`);
   }
   return readSettingsFile(json, path);
 }

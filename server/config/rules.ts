@@ -20,15 +20,29 @@ export function faultAcross(config: Config): string | undefined {
   if (config.tcpTls === 'require' && config.tlsCert === null) {
     return 'HUB_TCP_TLS is require, and there is no certificate: set HUB_TLS_CERT and HUB_TLS_KEY, or HUB_TCP_TLS=allow';
   }
+  return faultOfWorkers(config) ?? faultOfOpenMode(config);
+}
+
+function faultOfWorkers({ workers, redisUrl, roster }: Config): string | undefined {
+  if (workers === 1) return undefined;
+  if (redisUrl === null) {
+    return `HUB_WORKERS is ${workers}, and HUB_REDIS_URL is not set: set it to the Redis over which the workers share presence, or HUB_WORKERS=1`;
+  }
+  if (roster !== 'sqlite') return undefined;
+  return `HUB_WORKERS is ${workers}, and HUB_ROSTER is sqlite, which one process alone can use: set HUB_ROSTER to PostgreSQL or a service, or HUB_WORKERS=1`;
+}
+
+function faultOfOpenMode(config: Config): string | undefined {
+  const { host, tcpHost } = config;
   if (config.auth === 'jwt') return undefined;
   if (config.tcpAuth === 'token') {
-    return 'HUB_TCP_AUTH is token, and HUB_AUTH is open, where no token is known: set HUB_AUTH=jwt, or HUB_TCP_AUTH=none';
+    return 'HUB_TCP_AUTH is token, and HUB_AUTH is open, which has no tokens: set HUB_AUTH=jwt, or HUB_TCP_AUTH=none';
   }
   if (config.allowOpen) return undefined;
   const beyond = !isLoopback(host) ? 'HUB_HOST' : isTcpBeyondLoopback(config) ? 'HUB_TCP_HOST' : undefined;
   if (beyond === undefined) return undefined;
   const address = beyond === 'HUB_HOST' ? host : tcpHost;
-  return `${beyond} is "${address}", which is beyond this machine, and HUB_AUTH is open, where everyone is admin: set ${beyond} to 127.0.0.1, or HUB_ALLOW_OPEN=1 if everyone who can reach the port may be trusted`;
+  return `${beyond} is "${address}", which is beyond this machine, and HUB_AUTH is open, so everyone is admin: set ${beyond} to 127.0.0.1, or HUB_ALLOW_OPEN=1 if everyone who can reach the port may be trusted`;
 }
 
 const jwtSettings = ['HUB_JWT_SECRET', 'HUB_JWKS_URL', 'HUB_JWT_ISSUER', 'HUB_JWT_AUDIENCE'] as const;

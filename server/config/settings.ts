@@ -27,10 +27,9 @@ export interface Setting<T, Name extends string = string> {
   readonly isLive: boolean;
 }
 
-/** A setting of a part that does not exist yet. Values that do not ask for that part are accepted, others are refused. */
+/** A setting of a part that does not exist yet. Any value of it is refused. */
 interface LaterSetting {
   readonly name: string;
-  readonly accepts: string | undefined;
   readonly help: string;
 }
 
@@ -209,11 +208,11 @@ const settingsByField = {
   redisPrefix: setting('HUB_REDIS_PREFIX', text, 'ph:', 'the beginning of all names in Redis'),
   nodeLeaseMs: setting('HUB_NODE_LEASE_MS', duration, 6000, 'how long a node of a cluster may be silent'),
   nodeUrl: optional('HUB_NODE_URL', text, 'where the other nodes of a cluster reach this one, http://host:port'),
+  workers: setting('HUB_WORKERS', whole(1, 256), 1, 'processes that share the ports, each a node of the cluster'),
 } as const;
 
 export const laterSettings = [
-  { name: 'HUB_WORKERS', accepts: '1', help: 'processes that share the port' },
-  { name: 'HUB_DATABASE_URL', accepts: undefined, help: 'PostgreSQL for history and blocks' },
+  { name: 'HUB_DATABASE_URL', help: 'PostgreSQL for history and blocks' },
 ] as const satisfies readonly LaterSetting[];
 
 type Fields = typeof settingsByField;
@@ -255,7 +254,7 @@ export function describeSettings(): string {
     ...Object.values(settings).map((one) => line(one.name, one.help, writtenDefault(one), one.isLive ? '*' : ' ')),
     '',
     'Not in this version yet (a value that asks for it stops the start)',
-    ...laterSettings.map(({ name, help, accepts }) => line(name, help, accepts ?? '')),
+    ...laterSettings.map(({ name, help }) => line(name, help, '')),
   ].join('\n');
 }
 

@@ -67,10 +67,10 @@ export function readSettingsFile(json: string, path: string): Result<GivenSettin
     const name = settingNameOf(key);
     const where = `${quoted(key)} in ${path}`;
     if (!isSettingName(name)) return fail(`${where} is not a setting: ${suggest(name, settingNames)}`);
-    if (name === 'HUB_CONFIG') return fail(`HUB_CONFIG can't stand in the file that it names (${path}): remove it`);
+    if (name === 'HUB_CONFIG') return fail(`HUB_CONFIG cannot be set in the file that it names (${path}): remove it`);
     const other = seen.get(name);
     if (other !== undefined)
-      return fail(`${name} stands twice in ${path}, as ${quoted(other)} and ${quoted(key)}: keep one`);
+      return fail(`${name} is set twice in ${path}, as ${quoted(other)} and ${quoted(key)}: keep one`);
     seen.set(name, key);
     const text = textOf(name, value);
     if (text === undefined) return fail(`${name} (${where}) must be text, a number, true or false`);

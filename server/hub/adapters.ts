@@ -35,6 +35,7 @@ import type { HistoryParts } from './history.ts';
 import type { Storage } from './storage/open-storage.ts';
 import { messageRate, type HubContext } from './context.ts';
 import { buildMetrics, type Metrics } from './metrics.ts';
+import { metricsOfWorkers } from '../metrics/metrics-of-workers.ts';
 
 /** What every adapter with connections needs to accept one. */
 interface Gate {
@@ -92,10 +93,11 @@ export function buildAdapters(context: HubContext, inner: Inner, pages: string):
   const badFrames = zeroCounts(Object.keys(badFrameReasons) as BadFrameReason[]);
   const tcpXml = buildTcpXml(context, inner.intake, buildGate(context, admission, 'TCP'), badFrames);
   const wsJson = buildWsJson(context, inner, webSocketGate);
-  const metrics = buildMetrics(context, {
+  const registry = buildMetrics(context, {
     ...{ ...inner, tcpXml, wsJson, badFrames, admission },
     cluster: inner.clusterParts?.metrics ?? null,
   });
+  const metrics = context.seat === null ? registry : metricsOfWorkers(registry, context.seat);
   const httpGate = buildGate(context, admission, 'HTTP');
   const api = buildApi(context, inner, httpGate, webSocketGate.explainRefusal, metrics, pages);
   return { tcpXml, wsJson, api, admission };
@@ -150,7 +152,7 @@ function buildWsJson(
       // While storage fails, every client that watches fails.
       if (error instanceof StorageUnavailable) {
         unavailable.maybe((leftOut) => {
-          log.warn({ err: error, leftOut }, 'a message failed, because storage did');
+          log.warn({ err: error, leftOut }, 'a message failed because storage failed');
         });
       } else log.error({ err: error }, 'a message failed');
     },
@@ -162,7 +164,7 @@ function buildApi(
   inner: Inner,
   { authenticator, messages, onRefused, explainRefusal }: Gate,
   explainUpgrade: ExplainRefusal,
-  metrics: Metrics,
+  metrics: Pick<Metrics, 'contentType' | 'metrics'>,
   pages: string,
 ): Api {
   const { config, clock, log, codes } = context;

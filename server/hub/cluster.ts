@@ -12,9 +12,15 @@ import { ClusterTails } from '../cluster/bridge/cluster-tails.ts';
 import { HubCluster, type HubParts } from '../cluster/bridge/hub-cluster.ts';
 import { BUCKETS } from '../cluster/bucket.ts';
 import { Calls } from '../cluster/calls.ts';
+import { Shares } from '../cluster/shares/shares.ts';
+import { LateEvents } from '../cluster/node-events.ts';
+import { RedisEvents } from '../cluster/redis/redis-events.ts';
+import type { EventStore } from '../cluster/webhooks/event-store.ts';
 import { openRedisEngine } from '../cluster/redis/supervisor.ts';
 import { Histogram } from '../lib/histogram.ts';
 import type { ClusterSource } from '../metrics/cluster-metrics.ts';
+import type { TargetShares } from '../adapters/poll/poller.ts';
+import { targetKey } from '../adapters/poll/targets.ts';
 import type { WsJson } from '../adapters/ws-json/ws-json.ts';
 import { presentStatuses } from '../../shared/status.ts';
 import type { PresentUsers } from '../actions/present-users.ts';
@@ -49,7 +55,14 @@ interface SessionsHere {
 export class ClusterParts {
   readonly cluster: HubCluster;
   readonly calls: Calls;
+  /** Which node does what each of them could do. */
+  readonly shares: Shares;
   readonly metrics: ClusterSource;
+  /** What webhooks learn of this node, and where their events are. */
+  readonly events = new LateEvents();
+  readonly eventStore: EventStore;
+  /** Called about ten times a second. */
+  readonly onTick: (() => void)[] = [];
   readonly #context: HubContext;
   #tails: ClusterTails | undefined;
   #alone: Alone | undefined;
@@ -58,6 +71,7 @@ export class ClusterParts {
   private constructor(context: HubContext, offline: Shown, redis: Awaited<ReturnType<typeof openRedisEngine>>) {
     const { config, clock, sessionIds, node, log } = context;
     this.#context = context;
+    this.eventStore = new RedisEvents(redis.engine, BUCKETS, () => clock.now().wallMs);
     this.calls = new Calls({
       send: (to, text) => redis.engine.send(to, text),
       inc: () => this.cluster.node.inc,
@@ -85,6 +99,8 @@ export class ClusterParts {
         return inc;
       },
       connection: redis,
+      isPolled: (user, device) => this.shares.owner('poll', targetKey({ user, device })) !== undefined,
+      events: this.events,
       onMail: (text) => this.calls.hear(text),
       arrived: (op, t) => {
         if (!this.cluster.isOwn(op)) bus.observe(Math.max(0, clock.now().wallMs - t));
@@ -92,6 +108,13 @@ export class ClusterParts {
       onLate: () => this.#checkStaleness(),
     });
     const { node: self } = this.cluster;
+    this.shares = new Shares({
+      calls: this.calls,
+      members: self.members,
+      inc: () => self.inc,
+      isUp: () => self.state === 'up',
+      nowMs: () => performance.now(),
+    });
     this.metrics = { bus, isUp: () => self.state === 'up', nodes: () => self.members.counts() };
   }
 
@@ -122,6 +145,17 @@ export class ClusterParts {
   /** Why clients should go to another hub. */
   get failures(): readonly string[] {
     return this.#alone?.isAlone === true ? ['redis: this hub cannot reach it, and others can'] : [];
+  }
+
+  /** Which targets this node polls. */
+  get targetShares(): TargetShares {
+    const { shares } = this;
+    return {
+      offer: (keys) => shares.offer('poll', keys),
+      isMine: (key) => shares.isMine('poll', key),
+      isOfferedElsewhere: (key) => shares.isOfferedElsewhere('poll', key),
+      onChange: shares.onChange,
+    };
   }
 
   tails(tails: Tails): ClusterTails {
@@ -179,10 +213,13 @@ export class ClusterParts {
   async join(parts: HubParts, staleness: Staleness, wsJson: WsJson): Promise<void> {
     const { cluster } = this;
     const { node } = cluster;
+    const { seat } = this.#context;
+    seat?.onAsked('redis', () => node.state === 'up');
     cluster.start(parts);
     const alone = new Alone({
       members: node.members,
       inc: () => node.inc,
+      siblingReaches: async () => (await seat?.ask('redis'))?.includes(true) === true,
       isUp: () => node.state === 'up',
       nowMs: () => performance.now(),
       log: this.#context.log,
@@ -192,7 +229,9 @@ export class ClusterParts {
     const endsAt = performance.now() + JOINED_WITHIN_MS;
     const timer = setInterval(() => {
       cluster.tick();
+      this.shares.tick();
       this.#tails?.tick();
+      for (const tick of this.onTick) tick();
       alone.tick();
       this.#checkStaleness();
     }, TICK_MS);

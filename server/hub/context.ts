@@ -11,8 +11,7 @@ import { parseOrigins } from '../auth/origins.ts';
 import { refusalReasons, type RefusalReason } from '../../shared/reasons.ts';
 import { encodingOf, type Encoding } from '../adapters/tcp-xml/frames/charset.ts';
 import { parseFieldNames, type FieldNames } from '../adapters/tcp-xml/frames/names.ts';
-import type { Config } from '../config/config.ts';
-import { settings } from '../config/settings.ts';
+import { liveSettingsOf, type Config } from '../config/config.ts';
 import type { Clock } from '../lib/time/clock.ts';
 import { InputWait } from '../lib/time/input-wait.ts';
 import type { Rate } from '../lib/time/token-bucket.ts';
@@ -22,6 +21,7 @@ import { createLog, type Logger } from '../lib/log/log.ts';
 import { openTlsFiles, type TlsFiles } from '../lib/net/tls-files.ts';
 import { StartError } from '../lib/start-error.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
+import type { Seat } from '../workers/seat.ts';
 import { CodeTable } from '../presence/legacy-codes.ts';
 import { SessionIds, type SessionIdKey } from '../presence/sessions/session-id.ts';
 import { defaultMaxSessions } from './default-max-sessions.ts';
@@ -36,6 +36,8 @@ export interface HubOptions {
   readonly interrupted?: AbortSignal;
   /** The folder of the built pages, which contains `page` and `dashboard`. */
   readonly pages?: string;
+  /** The hub's place among the workers that share its ports; none if it is alone. */
+  readonly seat?: Seat;
 }
 
 /** Registers a step of the stop. The last one registered runs first. */
@@ -54,6 +56,8 @@ export interface HubContext {
   readonly log: Logger;
   /** Number of log lines that were dropped because the reader was too slow. */
   readonly droppedLogLines: () => number;
+  /** The hub's place among the workers that share its ports; null if it is alone. */
+  readonly seat: Seat | null;
   readonly codes: CodeTable;
   readonly names: FieldNames;
   readonly encoding: Encoding;
@@ -98,6 +102,7 @@ export async function openContext(given: Config, options: HubOptions, onStop: On
     inputWait: new InputWait(),
     log,
     droppedLogLines,
+    seat: options.seat ?? null,
     codes,
     names,
     encoding,
@@ -139,10 +144,6 @@ export async function openContext(given: Config, options: HubOptions, onStop: On
 
 /** The live settings that `buildAuthenticator` reads. The rate of bad tokens follows HUB_MESSAGES_PER_S only at a start. */
 const authSettings = ['jwtSecret', 'jwksUrl', 'jwtIssuer', 'jwtAudience', 'adminToken', 'metricsToken'] as const;
-
-function liveSettingsOf(config: Config): Partial<Config> {
-  return Object.fromEntries(Object.entries(config).filter(([field]) => settings[field]?.isLive === true));
-}
 
 function createClock(log: Logger): StallClock {
   return new StallClock(systemClock, (lastedMs, suspendedMs) => {

@@ -56,7 +56,7 @@ export class Descriptors {
     const { maxConnections } = this.#options;
     if (this.#limit >= maxConnections) return [];
     return [
-      `the limit on file descriptors (ulimit -n) is ${this.#limit}, so no more than ${this.#room} connections are let in, not HUB_MAX_CONNECTIONS=${maxConnections}: raise the limit, or lower the setting`,
+      `the limit on file descriptors (ulimit -n) is ${this.#limit}, so no more than ${this.#room} connections are accepted, not HUB_MAX_CONNECTIONS=${maxConnections}: raise the limit, or lower the setting`,
     ];
   }
 

@@ -86,12 +86,12 @@ export class Stops {
     try {
       await this.run();
     } catch (error) {
-      this.#log.error({ err: error }, 'a start that failed could not be undone as a whole');
+      this.#log.error({ err: error }, 'a failed start could not be fully undone');
     }
   }
 
   async #runAll(): Promise<void> {
-    if (this.#isServing) this.#log.info('the hub stops');
+    if (this.#isServing) this.#log.info('the hub is stopping');
     const failures: unknown[] = [];
     // A failing step must not prevent the others: ports, locks and storage are freed in any case.
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
@@ -102,7 +102,7 @@ export class Stops {
       }
     }
     if (failures.length > 0) throw failures[0];
-    if (this.#isServing) this.#log.info('the hub has stopped: its ports and its data are free');
+    if (this.#isServing) this.#log.info('the hub has stopped: its ports and its data folder are free');
   }
 }
 
@@ -129,10 +129,10 @@ export async function serve(context: HubContext, parts: Parts, adapters: Adapter
   onStop(() => descriptors?.stop());
   const addresses = { ...urls, tcp };
   stops.served();
-  log.info({ ...addresses, engine: why, data: config.data }, 'the hub serves');
+  log.info({ ...addresses, engine: why, data: config.data }, 'the hub is ready');
   let drained: Promise<void> | undefined;
   const drainAndStop = async (): Promise<void> => {
-    log.info({ withinMs: config.drainMs }, 'the hub drains: it asks its clients to reconnect');
+    log.info({ withinMs: config.drainMs }, 'the hub is draining: it asks its clients to reconnect');
     ticker.suspend();
     listening.stopAccepting();
     await takeLeave(context, parts, adapters);
@@ -226,7 +226,7 @@ function doubtMassLapse(context: HubContext, parts: Parts, { wsJson }: Adapters,
   const { adapter } = doubt;
   const { users, staleness, historyParts, turns } = parts;
   if (historyParts !== null) void recordDoubt(context, historyParts, users, turns, doubt);
-  context.log.warn({ adapter }, 'very many sessions fell silent at once: their end is held, and doubted');
+  context.log.warn({ adapter }, 'mass lapse doubted: many sessions expired at once, so their end is held back');
   staleness.begin(untilDecided(doubt, users), wsJson.welcomedOutboxes());
   if (adapter === 'ws-json') wsJson.pingAll();
 }

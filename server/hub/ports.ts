@@ -4,7 +4,7 @@ import { Poller } from '../adapters/poll/poller.ts';
 import { readXmlState } from '../adapters/tcp-xml/frames/read-state.ts';
 import type { TcpXml } from '../adapters/tcp-xml/tcp-xml.ts';
 import { listenOrExplain } from '../lib/net/listen-error.ts';
-import { loadEngine } from '../sockets/load-engine.ts';
+import { loadEngine, loadSharingEngine } from '../sockets/load-engine.ts';
 import type { Listening, Service } from '../sockets/port.ts';
 import type { Ticker } from '../ticker.ts';
 import type { Adapters, Inner } from './adapters.ts';
@@ -20,9 +20,9 @@ interface OpenedHttp {
 }
 
 export async function listenHttp(context: HubContext, { api, wsJson, admission }: Adapters): Promise<OpenedHttp> {
-  const { config, refusals, tls } = context;
+  const { config, refusals, tls, seat } = context;
   const { host, port } = config;
-  const { engine, why, limit } = loadEngine(config.transport);
+  const { engine, why, limit } = seat === null ? loadEngine(config.transport) : loadSharingEngine(config.transport);
   const service: Service = {
     connections: admission,
     isProxy: (peer) => !context.trustedProxies.isEmpty && context.trustedProxies.contains(peer),
@@ -36,7 +36,7 @@ export async function listenHttp(context: HubContext, { api, wsJson, admission }
     opened: (socket) => wsJson.opened(socket),
   };
   const listening = await listenOrExplain({ hostName: 'HUB_HOST', host, portName: 'HUB_PORT', port }, () =>
-    engine.listen(host, port, service, tls === null ? {} : { tls }),
+    engine.listen(host, port, service, { ...(tls !== null && { tls }), ...(seat !== null && { sharing: seat }) }),
   );
   const at = `${hostInUrl(host)}:${listening.port}`;
   const s = tls === null ? '' : 's';
@@ -44,18 +44,18 @@ export async function listenHttp(context: HubContext, { api, wsJson, admission }
 }
 
 /** @returns the address; null if the port is off. */
-export async function listenTcp({ config, onStop }: HubContext, tcpXml: TcpXml): Promise<string | null> {
+export async function listenTcp({ config, seat, onStop }: HubContext, tcpXml: TcpXml): Promise<string | null> {
   const { tcpHost: host, tcpPort: port } = config;
   if (port === null) return null;
   const names = { hostName: 'HUB_TCP_HOST', host, portName: 'HUB_TCP_PORT', port };
-  const taken = await listenOrExplain(names, () => tcpXml.listen(host, port));
+  const taken = await listenOrExplain(names, () => tcpXml.listen(host, port, seat !== null));
   onStop(() => tcpXml.close());
   return `${hostInUrl(host)}:${taken}`;
 }
 
 export async function startPolling(
   { config, log, codes, names, encoding, stalls, onStop }: HubContext,
-  { intake, users, staleness, historyParts }: Inner,
+  { intake, users, staleness, historyParts, clusterParts }: Inner,
   ticker: Ticker,
 ): Promise<void> {
   if (config.pollFile === null) return;
@@ -71,6 +71,7 @@ export async function startPolling(
     outage: createPollOutage({ users, staleness, clock, stalls, record }),
     codes,
     readXmlState: (body) => readXmlState(body, encoding, names),
+    ...(clusterParts === null ? {} : { shares: clusterParts.targetShares }),
   });
   onStop(() => poller.stop());
   await poller.start();

@@ -22,7 +22,7 @@ export async function reload(context: HubContext, next: Config): Promise<void> {
     context.applyLive(next);
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
-    log.error(`nothing was reloaded: ${error.message}; the settings of before stay in use`);
+    log.error(`nothing was reloaded: ${error.message}; the previous settings stay in use`);
     return;
   }
   const levelBefore = log.level;

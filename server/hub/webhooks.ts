@@ -3,17 +3,24 @@
  * before watchers are sent them.
  */
 import { parseCidrs } from '../auth/cidrs.ts';
+import { rememberedOf } from '../cluster/bridge/records.ts';
+import { BUCKETS } from '../cluster/bucket.ts';
+import { decodeRecord } from '../cluster/record/record.ts';
+import { ClusterQueue } from '../cluster/webhooks/cluster-queue.ts';
 import { StartError } from '../lib/start-error.ts';
 import { WatchedFile } from '../lib/watched-file.ts';
 import { shownCause } from '../presence/shown-cause.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { Staleness } from '../staleness.ts';
+import type { EventQueue } from '../webhooks/queue.ts';
 import { parseRules, ruleOfSettings, URL_RULE, type Rule } from '../webhooks/rules.ts';
-import { Webhooks } from '../webhooks/webhooks.ts';
+import { ChangeNotes } from '../webhooks/change-notes.ts';
+import { Webhooks, type WebhooksOptions } from '../webhooks/webhooks.ts';
 import type { ChangeListener } from '../presence/change.ts';
 import type { User } from '../presence/user.ts';
 import type { Users } from '../presence/users.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
+import type { ClusterParts } from './cluster.ts';
 import type { HubContext } from './context.ts';
 import type { Storage } from './storage/open-storage.ts';
 
@@ -26,55 +33,142 @@ interface WebhookOptions {
   readonly users: Users;
   readonly writeBehind: WriteBehind<User>;
   readonly staleness: Staleness;
+  /** Null if the hub is not in a cluster. */
+  readonly clusterParts: ClusterParts | null;
 }
 
 export interface WebhookParts {
   readonly webhooks: Webhooks;
+  readonly queue: EventQueue;
   /** Must come before the fan-out, because a change that is sent must already be noted. */
-  readonly onChange: ChangeListener;
+  readonly onChange: readonly ChangeListener[];
+  /** What is noted of a user and queued in the storage of this hub; null in a cluster. */
+  readonly notes: ChangeNotes | null;
   /** Reads the rules and begins to send. @throws {StartError} for a wrong rule. */
   readonly start: () => Promise<void>;
 }
 
 /** Returns null if no setting asks for webhooks. @throws {StartError} for a wrong setting. */
 export function buildWebhooks(context: HubContext, options: WebhookOptions): WebhookParts | null {
-  const { config, clock, log, node, onStop } = context;
-  const { storage, users, writeBehind, staleness } = options;
-  const { webhookUrl, webhookSecret, webhookFile, webhookKeepMs, webhookAllow } = config;
+  const { webhookUrl, webhookSecret, webhookFile } = context.config;
   if (webhookUrl === null && webhookFile === null) return null;
-  const allowed = parseCidrs('HUB_WEBHOOK_ALLOW', webhookAllow);
-  if (!allowed.ok) throw new StartError(allowed.problem);
   const ownRules = readSettingsRule(webhookUrl, webhookSecret);
-  const webhooks = new Webhooks({
+  const { clusterParts } = options;
+  if (clusterParts !== null) return buildInCluster(context, options, clusterParts, ownRules);
+  const { storage, users, writeBehind } = options;
+  const webhooks = openWebhooks(context, options, {
     queue: storage.webhookQueue,
+    onPause: () => notes.flush(),
+    onRules: () => undefined,
+    onHealth: (error) => storage.health.report('webhooks', error),
+  });
+  const notes = new ChangeNotes({
+    queue: storage.webhookQueue,
+    rules: () => webhooks.rules,
     requestStore: () => writeBehind.writeFirsts(),
     entryOf: (user) => users.peekAs(user, stranger),
+    now: () => context.clock.now().wallMs,
+    onApplied: (rule, applied) => webhooks.applied(rule, applied),
+    onStored: (rule) => webhooks.wake(rule),
+  });
+  context.onStop(() => webhooks.stop());
+  writeBehind.attach({ write: () => notes.storePending(), written: () => notes.pendingStored() });
+  return {
+    webhooks,
+    queue: storage.webhookQueue,
+    notes,
+    onChange: [
+      ({ user, isShown, cause, from, at }) => {
+        if (!isShown) return;
+        const to = users.entryOf(user).status;
+        const isNoted = notes.changed({ user: user.id, from, to, cause: shownCause(cause, from, to), at });
+        if (isNoted) writeBehind.storeFirst(user);
+      },
+    ],
+    start: () => startSending(context, webhooks, ownRules),
+  };
+}
+
+type QueueParts = Pick<WebhooksOptions, 'queue' | 'onPause' | 'onRules' | 'onHealth'>;
+
+function openWebhooks(
+  { config, clock, node, log }: HubContext,
+  { staleness }: WebhookOptions,
+  parts: QueueParts,
+): Webhooks {
+  const allowed = parseCidrs('HUB_WEBHOOK_ALLOW', config.webhookAllow);
+  if (!allowed.ok) throw new StartError(allowed.problem);
+  return new Webhooks({
+    ...parts,
     isStale: (user) => staleness.isStale(user === undefined ? [] : [user], stranger),
     hub: node,
-    keepMs: webhookKeepMs,
+    keepMs: config.webhookKeepMs,
     allowed: allowed.value,
     now: () => clock.now().wallMs,
     log,
-    onHealth: (error) => storage.health.report('webhooks', error),
   });
-  onStop(() => webhooks.stop());
-  writeBehind.attach({
-    write: () => {
-      webhooks.storePending();
+}
+
+/** How long another node may take to hear that dead events are sent again. It also finds them by itself. */
+const TOLD_WITHIN_MS = 1000;
+
+/** The nodes of a cluster share one queue. */
+function buildInCluster(
+  context: HubContext,
+  options: WebhookOptions,
+  { cluster, shares, calls, events, eventStore, onTick }: ClusterParts,
+  ownRules: readonly Rule[],
+): WebhookParts {
+  const { config, clock, log, onStop } = context;
+  const { users } = options;
+  const { node } = cluster;
+  const queue = new ClusterQueue({
+    store: eventStore,
+    shares,
+    buckets: BUCKETS,
+    most: config.webhookMax,
+    inc: () => node.inc,
+    isGone: (inc) => node.members.isGone(inc),
+    isUp: () => node.state === 'up',
+    newOp: () => node.publisher.nextId(node.inc),
+    entryOf: (user, stored) => {
+      const record = decodeRecord(stored);
+      const v = record.v === 0 ? 0 : Math.max(record.v, node.buckets.chainOf(user).epoch);
+      return users.printAs(user, v === 0 ? undefined : rememberedOf(user, record, v, users.offline), stranger);
     },
-    written: () => {
-      webhooks.pendingStored();
+    nowMs: () => performance.now(),
+    wallMs: () => clock.now().wallMs,
+    wake: (rule) => webhooks.wake(rule),
+    onApplied: (rule, applied) => webhooks.applied(rule, applied),
+    tellReplayed: (inc, rule) => void calls.call([inc], 'replayed', rule, TOLD_WITHIN_MS),
+    warn: (text) => log.warn(text),
+  });
+  const webhooks = openWebhooks(context, options, {
+    queue,
+    onPause: () => undefined,
+    onRules: (rules) => queue.useRules(rules),
+    onHealth: (error) => {
+      // What is wrong with the store is told once, by the cluster.
+      if (error !== undefined) log.debug({ err: error }, 'webhook events wait for Redis');
     },
+  });
+  calls.on('replayed', (rule) => {
+    queue.replayed(String(rule));
+    return true;
   });
   return {
     webhooks,
-    onChange: ({ user, isShown, cause, from, at }) => {
-      if (!isShown) return;
-      const to = users.entryOf(user).status;
-      const isNoted = webhooks.changed({ user: user.id, from, to, cause: shownCause(cause, from, to), at });
-      if (isNoted) writeBehind.storeFirst(user);
+    queue,
+    notes: null,
+    onChange: [],
+    start: async () => {
+      // Before this node leaves the cluster.
+      onStop(() => queue.stop());
+      onStop(() => webhooks.stop());
+      events.to = queue;
+      onTick.push(() => queue.tick());
+      await startSending(context, webhooks, ownRules);
     },
-    start: () => startSending(context, webhooks, ownRules),
   };
 }
 
@@ -88,8 +182,8 @@ async function startSending(
   if (read?.ok === false) throw new StartError(read.problem);
   await webhooks.setRules([...ownRules, ...(read?.value ?? [])]);
   file?.watch(CHECK_FILE_EVERY_MS, (again) => {
-    if (!again.ok) log.error(`${again.problem}; until then the rules of before apply`);
-    else void webhooks.setRules([...ownRules, ...again.value]).then(() => log.info('HUB_WEBHOOKS was read again'));
+    if (!again.ok) log.error(`${again.problem}; until then the previous rules apply`);
+    else void webhooks.setRules([...ownRules, ...again.value]).then(() => log.info('HUB_WEBHOOKS was reloaded'));
   });
   onStop(() => file?.stop());
 }

@@ -69,7 +69,7 @@ export class WatchedFile<T> {
     try {
       return parse(await readFile(path, 'utf8'));
     } catch (error) {
-      return fail(`no such file can be read (${codeOf(error)}); give ${form}`);
+      return fail(`the file cannot be read (${codeOf(error)}); give ${form}`);
     }
   }
 }

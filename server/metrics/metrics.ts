@@ -119,7 +119,7 @@ function registerTruth(make: Instruments, { isStale, stalled, massLapses, extend
   make.total('presence_hub_stall_seconds_total', 'How long these lasted', () => stalled().totalMs / 1000);
   make.totalBy(
     'presence_hub_mass_lapses_total',
-    'Times that very many sessions fell silent at once, so that their end was held',
+    'Times that many sessions expired at once, so that their end was held back',
     'adapter',
     massLapses,
   );

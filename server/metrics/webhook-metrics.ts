@@ -5,9 +5,9 @@ export interface WebhookSource {
   /** Events by rule and result since the start. */
   readonly results: ReadonlyMap<string, Readonly<Record<string, number>>>;
   /** @throws errors of the queue. */
-  states(): readonly { readonly name: string; readonly queued: number; readonly dead: number }[];
+  states(): Promise<readonly { readonly name: string; readonly queued: number; readonly dead: number }[]>;
   /** @throws errors of the queue. */
-  overdueMs(rule: string): number;
+  overdueMs(rule: string): Promise<number>;
 }
 
 interface QueueReading {
@@ -37,9 +37,10 @@ export function registerWebhooks(registry: Registry, source: WebhookSource | nul
       help,
       labelNames: ['rule'],
       registers: [registry],
-      collect: () => {
+      collect: async () => {
+        const readings = await readQueues(source);
         instrument.reset();
-        for (const reading of readQueues(source)) instrument.set({ rule: reading.rule }, valueOf(reading));
+        for (const reading of readings) instrument.set({ rule: reading.rule }, valueOf(reading));
       },
     });
   };
@@ -57,11 +58,13 @@ export function registerWebhooks(registry: Registry, source: WebhookSource | nul
 }
 
 /** Nothing if storage fails: the other metrics must still be read then, and tell of it. */
-function readQueues(source: WebhookSource | null): readonly QueueReading[] {
+async function readQueues(source: WebhookSource | null): Promise<readonly QueueReading[]> {
   try {
-    return (source?.states() ?? []).map(({ name, queued, dead }) => {
-      return { rule: name, queued, dead, overdueMs: source?.overdueMs(name) ?? 0 };
-    });
+    const readings: QueueReading[] = [];
+    for (const { name, queued, dead } of (await source?.states()) ?? []) {
+      readings.push({ rule: name, queued, dead, overdueMs: (await source?.overdueMs(name)) ?? 0 });
+    }
+    return readings;
   } catch {
     return [];
   }

@@ -96,7 +96,7 @@ export class Presence {
   }
 
   /** Notes a new address of a session without a connection. */
-  heardFrom(session: Session, address: string): void {
+  noteAddress(session: Session, address: string): void {
     session.address = address;
   }
 

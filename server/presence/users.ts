@@ -78,6 +78,11 @@ export class Users {
     );
   }
 
+  /** The entry of these facts as this viewer may see it, regardless of what is held. */
+  printAs(id: string, facts: Remembered | undefined, viewer: Viewer): string {
+    return this.#jsonOnce(new User(id, this.offline, facts, null), viewer);
+  }
+
   /** A user that is not held may be present on another hub. */
   #jsonOnce(user: User, viewer: Viewer): string {
     const isVisible = this.#views.isVisibleTo(user, viewer);

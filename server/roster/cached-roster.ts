@@ -79,7 +79,7 @@ export class CachedRoster implements Roster {
 
   stop(): void {
     clearInterval(this.#timer);
-    const stopped = new StorageUnavailable('is closed', new Error('the hub stops'));
+    const stopped = new StorageUnavailable('is closed', new Error('the hub is stopping'));
     for (const { settle } of this.#reading.values()) settle(stopped);
   }
 

@@ -54,6 +54,20 @@ export function loadEngine(transport: Transport, machine: Machine = thisMachine)
   );
 }
 
+/**
+ * Chooses the engine of a worker that shares its port. uWebSockets.js leaves it to the system to hand out the connections,
+ * and Linux alone does that evenly. @throws {StartError} if `uws` is required and can't be used.
+ */
+export function loadSharingEngine(transport: Transport, machine: Machine = thisMachine): ChosenEngine {
+  if (machine.platform === 'linux' || transport === 'ws') return loadEngine(transport, machine);
+  if (transport === 'auto') {
+    return { ...loadEngine('ws', machine), why: 'ws: workers can share a port of uWebSockets.js on Linux only' };
+  }
+  throw new StartError(
+    'HUB_TRANSPORT=uws with HUB_WORKERS works on Linux only: set HUB_TRANSPORT=auto, or HUB_WORKERS=1.',
+  );
+}
+
 /** uWebSockets.js reads this much at once, and stays with a socket as long as its reads are full. */
 const UWS_READ_BYTES = 512 * 1024;
 

@@ -143,12 +143,20 @@ export interface ListenOptions {
    * without TLS are cut.
    */
   readonly tls?: TlsFiles;
+  /** Set if the workers of one parent share the port. */
+  readonly sharing?: Sharing;
+}
+
+/** How a worker takes a port that the others have too. */
+export interface Sharing {
+  /** The port that the first worker took, which must be that of `listen` unless that is 0; null for the first one. */
+  readonly takenPort: number | null;
 }
 
 export interface Engine {
   readonly name: 'uws' | 'ws';
   /**
-   * Listens on the port exclusively; 0 is any free one.
+   * Listens on the port, exclusively or with other workers of the same parent; 0 is any free one.
    * @throws the system's error if the port is not available. Its `code` is `EADDRINUSE` if another process holds it.
    */
   listen(host: string, port: number, service: Service, options?: ListenOptions): Promise<Listening>;

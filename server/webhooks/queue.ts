@@ -52,15 +52,15 @@ export interface Applied {
   dropped: number;
 }
 
-/** Every method throws if storage fails, and has then changed nothing. */
-export interface WebhookQueue {
-  /**
-   * Applies the steps. Must be called in the transaction that stores the entries of their users. An event of one more
-   * user than may wait is dropped. @returns what became of other events, by rule.
-   */
-  apply(steps: readonly QueueStep[], nowMs: number): ReadonlyMap<string, Applied>;
+type Awaitable<T> = T | Promise<T>;
+
+/**
+ * What senders and operators need of the queue. Answers at once, or later if it is not on this machine. Every method
+ * throws if storage fails, and has then changed nothing.
+ */
+export interface EventQueue {
   /** The batch of the rule that is on its way. */
-  batchOf(rule: string): Batch | undefined;
+  batchOf(rule: string): Awaitable<Batch | undefined>;
   /**
    * Turns waiting events that are due into the batch of the rule: replayed ones first, then the oldest. Leaves out users
    * for whom `isHeld` is true. Returns undefined if no event is due. The rule must have no batch.
@@ -70,29 +70,42 @@ export interface WebhookQueue {
     nowMs: number,
     isHeld: (user: string) => boolean,
     toBody: (events: readonly string[]) => Pick<Batch, 'id' | 'body'>,
-  ): Batch | undefined;
+  ): Awaitable<Batch | undefined>;
   /** Lets no event of the rule be due later than this: the wall clock may have been set back, or a rule changed. */
-  bringForward(rule: string, dueBy: number): void;
+  bringForward(rule: string, dueBy: number): Awaitable<void>;
   /** When the next waiting event of the rule is due; undefined if none waits. */
-  nextDueAt(rule: string): number | undefined;
+  nextDueAt(rule: string): Awaitable<number | undefined>;
   /** When the event of the rule that waits longest, in its batch or not, is or was due; undefined if none waits. */
-  oldestDueAt(rule: string): number | undefined;
+  oldestDueAt(rule: string): Awaitable<number | undefined>;
   /** Removes the batch, because it was delivered. */
-  delivered(rule: string): void;
+  delivered(rule: string): Awaitable<void>;
   /** Notes a failed attempt. */
-  retry(rule: string, attempts: number, nextAt: number): void;
+  retry(rule: string, attempts: number, nextAt: number): Awaitable<void>;
   /** Moves the events of the batch to the dead ones. */
-  bury(rule: string, nowMs: number): void;
+  bury(rule: string, nowMs: number): Awaitable<void>;
   /** Lets the dead events of the rule be sent again. @returns their number. */
-  replay(rule: string): number;
-  counts(): ReadonlyMap<string, QueueCounts>;
+  replay(rule: string): Awaitable<number>;
+  counts(): Awaitable<ReadonlyMap<string, QueueCounts>>;
   /** Deletes everything of rules that are not listed. @returns how many events that were. */
-  keepOnly(rules: readonly string[]): number;
+  keepOnly(rules: readonly string[]): Awaitable<number>;
   /** The events of a user as JSON: those that wait, are on their way, or are dead. */
-  eventsOf(user: string): readonly string[];
+  eventsOf(user: string): Awaitable<readonly string[]>;
   /** Deletes everything about a user. */
-  eraseUser(user: string): void;
+  eraseUser(user: string): Awaitable<void>;
 }
+
+/** The queue in the storage of this hub, which answers at once. */
+export type WebhookQueue = {
+  [Name in keyof EventQueue]: (
+    ...args: Parameters<EventQueue[Name]>
+  ) => Exclude<ReturnType<EventQueue[Name]>, Promise<unknown>>;
+} & {
+  /**
+   * Applies the steps. Must be called in the transaction that stores the entries of their users. An event of one more
+   * user than may wait is dropped. @returns what became of other events, by rule.
+   */
+  apply(steps: readonly QueueStep[], nowMs: number): ReadonlyMap<string, Applied>;
+};
 
 /** The event as it is sent. */
 export function eventJson({ id, rule, at, from, cause, entry }: WebhookEvent): string {

@@ -2,7 +2,7 @@
  * Sends the events of one rule, one batch after the other, so that the events of a user arrive in order. Repeats a batch
  * unchanged until it is delivered or too old. Must not know how events come to be, or how a batch is posted.
  */
-import type { Batch, WebhookQueue } from './queue.ts';
+import type { Batch, EventQueue } from './queue.ts';
 import type { Outcome } from './post.ts';
 
 export type SendResult = 'delivered' | 'failed' | 'dead';
@@ -11,7 +11,7 @@ export interface SenderOptions {
   readonly rule: string;
   /** See `Rule`. */
   readonly afterMs: number;
-  readonly queue: WebhookQueue;
+  readonly queue: EventQueue;
   readonly post: (batch: Batch, signal: AbortSignal) => Promise<Outcome>;
   /** Wall clock, in milliseconds. */
   readonly now: () => number;
@@ -43,6 +43,8 @@ export class Sender {
   readonly #stopped = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #sending: Promise<void> | undefined;
+  /** Whether something came since the queue was last asked. */
+  #isWoken = false;
 
   constructor(options: SenderOptions) {
     this.#options = options;
@@ -52,9 +54,11 @@ export class Sender {
   wake(): void {
     if (this.#isStopped) return;
     clearTimeout(this.#timer);
-    this.#sending ??= this.#send().finally(() => {
+    this.#isWoken = true;
+    this.#sending ??= this.#send().then((nextAt) => {
       this.#sending = undefined;
-      this.#sleep();
+      if (this.#isWoken) this.wake();
+      else this.#sleepUntil(nextAt);
     });
   }
 
@@ -69,37 +73,44 @@ export class Sender {
     return this.#stopped.signal.aborted;
   }
 
-  async #send(): Promise<void> {
+  /** Returns when something can be sent next; undefined if nothing waits. */
+  async #send(): Promise<number | undefined> {
     const { rule, afterMs, queue, now, isHeld, toBody, post, onHealth } = this.#options;
     try {
-      queue.bringForward(rule, now() + afterMs);
+      await queue.bringForward(rule, now() + afterMs);
       for (;;) {
-        const batch = queue.batchOf(rule) ?? (isHeld() ? undefined : queue.formBatch(rule, now(), isHeld, toBody));
-        if (batch === undefined || !isDue(batch, now())) break;
+        this.#isWoken = false;
+        const waiting = await queue.batchOf(rule);
+        const batch = waiting ?? (isHeld() ? undefined : await queue.formBatch(rule, now(), isHeld, toBody));
+        if (batch === undefined || !isDue(batch, now())) {
+          const nextAt = batch?.nextAt ?? (await queue.nextDueAt(rule));
+          onHealth(undefined);
+          return nextAt;
+        }
         const outcome = await post(batch, this.#stopped.signal);
         // An attempt that the stop ended says nothing about the receiver.
-        if (outcome.kind === 'delivered' || !this.#isStopped) this.#settle(batch, outcome);
-        if (this.#isStopped) break;
+        if (outcome.kind === 'delivered' || !this.#isStopped) await this.#settle(batch, outcome);
+        if (this.#isStopped) return undefined;
       }
-      onHealth(undefined);
     } catch (error) {
       onHealth(error);
+      return now() + CHECK_AGAIN_MS;
     }
   }
 
-  #settle(batch: Batch, outcome: Outcome): void {
+  async #settle(batch: Batch, outcome: Outcome): Promise<void> {
     const { rule, queue, now, keepMs, onResult } = this.#options;
     if (outcome.kind === 'delivered') {
-      queue.delivered(rule);
+      await queue.delivered(rule);
       onResult('delivered', batch.count);
       return;
     }
     onResult('failed', batch.count, outcome.reason);
     const attempts = batch.attempts + 1;
     const nextAt = now() + this.#retryAfterMs(attempts);
-    if (nextAt - batch.formedAt <= keepMs) queue.retry(rule, attempts, nextAt);
+    if (nextAt - batch.formedAt <= keepMs) await queue.retry(rule, attempts, nextAt);
     else {
-      queue.bury(rule, now());
+      await queue.bury(rule, now());
       onResult('dead', batch.count);
     }
   }
@@ -110,27 +121,16 @@ export class Sender {
     return Math.ceil(longest * (0.5 + this.#options.random() / 2));
   }
 
-  #sleep(): void {
-    if (this.#isStopped) return;
+  /** What is due and was not sent is held. */
+  #sleepUntil(nextAt: number | undefined): void {
+    if (this.#isStopped || nextAt === undefined) return;
+    const dueInMs = nextAt - this.#options.now();
     clearTimeout(this.#timer);
-    const waitMs = this.#untilNextMs();
-    if (waitMs === undefined) return;
-    this.#timer = setTimeout(() => {
-      this.wake();
-    }, waitMs);
-  }
-
-  /** Milliseconds until something can be sent; undefined if nothing waits. */
-  #untilNextMs(): number | undefined {
-    const { rule, queue, now } = this.#options;
-    try {
-      const nextAt = queue.batchOf(rule)?.nextAt ?? queue.nextDueAt(rule);
-      if (nextAt === undefined) return undefined;
-      // What is due and was not sent is held.
-      const dueInMs = nextAt - now();
-      return dueInMs <= 0 ? CHECK_AGAIN_MS : Math.min(dueInMs, CHECK_AGAIN_MS);
-    } catch {
-      return CHECK_AGAIN_MS;
-    }
+    this.#timer = setTimeout(
+      () => {
+        this.wake();
+      },
+      dueInMs <= 0 ? CHECK_AGAIN_MS : Math.min(dueInMs, CHECK_AGAIN_MS),
+    );
   }
 }

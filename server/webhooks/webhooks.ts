@@ -1,33 +1,21 @@
 /**
- * Reports changes of entries to the receivers that the rules name. Notes each change, puts it into the durable queue
- * before watchers are sent it, and runs a sender for each rule. Must not read files or settings.
+ * Reports changes of entries to the receivers that the rules name: runs a sender for each rule, which empties the queue,
+ * and answers operators. Must not know how events come into the queue, and must not read files or settings.
  */
 import { randomUUID } from 'node:crypto';
 import type { Cidrs } from '../auth/cidrs.ts';
-import type { ShownCause } from '../../shared/messages/shown-cause.ts';
-import { REPORT_EVERY_MS } from '../../shared/limits.ts';
 import type { UserStatus } from '../../shared/status.ts';
 import { post, type Outcome } from './post.ts';
-import type { QueueCounts, QueueStep, WebhookQueue } from './queue.ts';
+import type { Applied, EventQueue, QueueCounts } from './queue.ts';
 import { publicUrl, type Rule } from './rules.ts';
 import { Sender, type SendResult } from './sender.ts';
 
-/** A change of an entry, as everybody may know it. */
-export interface ShownChange {
-  readonly user: string;
-  readonly from: UserStatus;
-  readonly to: UserStatus;
-  readonly cause: ShownCause;
-  /** Wall clock. */
-  readonly at: number;
-}
-
 export interface WebhooksOptions {
-  readonly queue: WebhookQueue;
-  /** Stores the noted changes with the entries of their users, through `storePending`. Never throws. */
-  readonly requestStore: () => void;
-  /** The current entry as a stranger with the scope `observe` sees it, as JSON. */
-  readonly entryOf: (user: string) => string;
+  readonly queue: EventQueue;
+  /** The senders have stopped, and the rules are about to be replaced, or the hub stops. */
+  readonly onPause: () => void;
+  /** These rules hold from now on. */
+  readonly onRules: (rules: readonly Rule[]) => void;
   /** Whether the state of this user (undefined: of all users) is in doubt now. */
   readonly isStale: (user?: string) => boolean;
   /** The name of the hub, for the body. */
@@ -61,8 +49,6 @@ export interface RuleState extends QueueCounts {
 interface Running {
   readonly rule: Rule;
   readonly sender: Sender;
-  /** The latest change of each user that is not in the queue yet. */
-  readonly pending: Map<string, ShownChange>;
   lastFailure: string | null;
   /** Whether events were dropped since the last delivery. */
   isFull: boolean;
@@ -74,7 +60,6 @@ export class Webhooks {
   readonly #options: WebhooksOptions;
   readonly #running = new Map<string, Running>();
   readonly #results = new Map<string, Record<Result, number>>();
-  #timer: NodeJS.Timeout | undefined;
   #replacing = Promise.resolve();
 
   constructor(options: WebhooksOptions) {
@@ -88,47 +73,19 @@ export class Webhooks {
     return this.#replacing;
   }
 
-  /** Notes a change. @returns whether a rule wants it. */
-  changed(change: ShownChange): boolean {
-    let isNoted = false;
-    for (const { rule, pending } of this.#running.values()) {
-      if (rule.events === 'status' && change.from === change.to) continue;
-      if (!rule.includesUser(change.user)) continue;
-      const earlier = pending.get(change.user);
-      pending.set(change.user, earlier === undefined ? change : { ...change, from: earlier.from });
-      // Nobody may watch the user, so nothing else may ask for it.
-      this.#timer ??= setTimeout(this.#store, REPORT_EVERY_MS);
-      isNoted = true;
-    }
-    return isNoted;
+  get rules(): readonly Rule[] {
+    return [...this.#running.values()].map(({ rule }) => rule);
   }
 
-  /**
-   * Puts the noted changes into the queue, in the transaction that stores the entries of their users: otherwise a crash
-   * between the two would lose one of them. `pendingStored` must follow. @throws errors of the queue.
-   */
-  storePending(): void {
-    const steps: QueueStep[] = [];
-    for (const { rule, pending } of this.#running.values()) {
-      for (const change of pending.values()) {
-        const step = this.#stepOf(rule, change);
-        if (step !== undefined) steps.push(step);
-      }
-    }
-    const applied = this.#options.queue.apply(steps, this.#options.now());
-    for (const [rule, { replaced, dropped }] of applied) {
-      this.#count(rule, 'replaced', replaced);
-      if (dropped > 0) this.#onDropped(rule, dropped);
-    }
+  /** Events of a rule came into the queue. */
+  wake(rule: string): void {
+    this.#running.get(rule)?.sender.wake();
   }
 
-  /** The transaction of `storePending` was committed. */
-  pendingStored(): void {
-    for (const { pending, sender } of this.#running.values()) {
-      if (pending.size === 0) continue;
-      pending.clear();
-      sender.wake();
-    }
+  /** Counts what became of other events of a rule. */
+  applied(rule: string, { replaced, dropped }: Applied): void {
+    this.#count(rule, 'replaced', replaced);
+    if (dropped > 0) this.#onDropped(rule, dropped);
   }
 
   /** Sends one signed message without events to the receiver of a rule. Undefined: no rule has that name. */
@@ -140,17 +97,17 @@ export class Webhooks {
   }
 
   /** Sends the dead events of a rule again. @returns their number; undefined if no rule has that name. */
-  replay(name: string): number | undefined {
+  async replay(name: string): Promise<number | undefined> {
     const running = this.#running.get(name);
     if (running === undefined) return undefined;
-    const count = this.#options.queue.replay(name);
+    const count = await this.#options.queue.replay(name);
     running.sender.wake();
     return count;
   }
 
   /** The rules with their queues, in the order of the file. */
-  states(): readonly RuleState[] {
-    const counts = this.#options.queue.counts();
+  async states(): Promise<readonly RuleState[]> {
+    const counts = await this.#options.queue.counts();
     return [...this.#running.values()].map(({ rule: { name, url, on, afterMs, events }, lastFailure }) => ({
       name,
       url: publicUrl(url),
@@ -164,9 +121,9 @@ export class Webhooks {
   }
 
   /** For how long the oldest event of a rule that is due has waited, in milliseconds. @throws errors of the queue. */
-  overdueMs(rule: string): number {
+  async overdueMs(rule: string): Promise<number> {
     const { queue, now } = this.#options;
-    return Math.max(0, now() - (queue.oldestDueAt(rule) ?? Infinity));
+    return Math.max(0, now() - ((await queue.oldestDueAt(rule)) ?? Infinity));
   }
 
   /** Events by rule and result since the start, for metrics. */
@@ -174,44 +131,34 @@ export class Webhooks {
     return this.#results;
   }
 
-  /** Deletes what is queued about a user. @throws errors of the queue. */
-  eraseUser(user: string): void {
-    for (const { pending } of this.#running.values()) pending.delete(user);
-    this.#options.queue.eraseUser(user);
-  }
-
   async stop(): Promise<void> {
     await this.#replacing;
-    this.#options.requestStore();
-    clearTimeout(this.#timer);
+    this.#options.onPause();
     await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop()));
   }
 
   async #replace(rules: readonly Rule[]): Promise<void> {
     await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop()));
     // From here on nothing waits, so no change falls between the old rules and the new ones.
-    this.#options.requestStore();
+    this.#options.onPause();
     this.#running.clear();
-    this.#deleteAllBut(rules.map(({ name }) => name));
-    for (const rule of rules) this.#start(rule);
+    for (const rule of rules) this.#add(rule);
+    this.#options.onRules(rules);
+    await this.#deleteAllBut(rules.map(({ name }) => name));
+    for (const { sender } of this.#running.values()) sender.wake();
   }
 
-  #deleteAllBut(names: readonly string[]): void {
+  async #deleteAllBut(names: readonly string[]): Promise<void> {
     const { queue, log, onHealth } = this.#options;
     try {
-      const deleted = queue.keepOnly(names);
+      const deleted = await queue.keepOnly(names);
       if (deleted > 0) log.warn({ events: deleted }, 'events of webhook rules that are gone were deleted');
     } catch (error) {
       onHealth(error);
     }
   }
 
-  readonly #store = (): void => {
-    this.#timer = undefined;
-    this.#options.requestStore();
-  };
-
-  #start(rule: Rule): void {
+  #add(rule: Rule): void {
     const { queue, now, isStale, hub, keepMs, onHealth } = this.#options;
     const sender = new Sender({
       rule: rule.name,
@@ -231,8 +178,7 @@ export class Webhooks {
       },
       onHealth,
     });
-    this.#running.set(rule.name, { rule, sender, pending: new Map(), lastFailure: null, isFull: false });
-    sender.wake();
+    this.#running.set(rule.name, { rule, sender, lastFailure: null, isFull: false });
   }
 
   #post(rule: Rule, message: { id: string; body: string }, signal: AbortSignal): Promise<Outcome> {
@@ -260,16 +206,6 @@ export class Webhooks {
     if (running === undefined || running.isFull) return;
     running.isFull = true;
     this.#options.log.warn({ rule }, 'webhook events are dropped, because HUB_WEBHOOK_MAX of them wait');
-  }
-
-  #stepOf(rule: Rule, { user, from, to, cause, at }: ShownChange): QueueStep | undefined {
-    // The user is back in the status from which it came before anybody was told of the change.
-    if (rule.events === 'status' && from === to) return undefined;
-    if (!rule.on.has(to)) return { kind: 'drop', rule: rule.name, user };
-    const { entryOf } = this.#options;
-    const dueAt = at + rule.afterMs;
-    const event = { id: randomUUID(), rule: rule.name, user, at, from, status: to, cause, entry: entryOf(user), dueAt };
-    return { kind: 'put', event };
   }
 
   #count(rule: string, result: Result, count: number): void {

@@ -17,7 +17,7 @@ const id = z
   .optional();
 const flag = z.boolean('must be true or false').optional();
 const token = z.string('must be a string');
-const ONE_OF = 'must stand alone: give either friendsOf or users';
+const ONE_OF = 'must not be given together with friendsOf';
 
 const presenceHello = z.object({
   type: z.literal('hello'),
@@ -156,7 +156,7 @@ export function judge(fields: Fields | undefined): ParsedMessage {
 /** Describes the first fault: the path of the field, then what it must be. */
 export function describeProblem(error: z.ZodError): string {
   const issue = error.issues[0];
-  if (issue === undefined) return 'the message is not of its form';
+  if (issue === undefined) return 'the message does not have the form of its type';
   return issue.path.length === 0 ? issue.message : `${issue.path.join('.')}: ${issue.message}`;
 }
 

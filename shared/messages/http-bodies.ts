@@ -127,7 +127,7 @@ export const webhooksAnswer = z.object({
 });
 /** `POST /v1/webhooks/{rule}/test`. `reason`: why the test was not delivered. */
 export const webhookTestAnswer = z.object({ delivered: z.boolean(), reason: z.string().optional() });
-/** `POST /v1/webhooks/{rule}/replay`: how many dead events are sent again. */
+/** `POST /v1/webhooks/{rule}/replay`: how many dead events will be sent again. */
 export const webhookReplayAnswer = z.object({ events: z.int() });
 
 /** An error: `application/problem+json` (RFC 9457). `detail` names the field and the remedy. */

@@ -3,7 +3,7 @@ export const shownCauses = {
   began: 'A session began, or the user became visible again.',
   set: 'A message gave another status, code, text or device.',
   bye: 'It said goodbye, or the user became invisible.',
-  closed: 'Its connection ended, and its grace is over.',
+  closed: 'Its connection ended, and its grace period is over.',
   lapsed: 'Its lease expired without a sign of life.',
   kicked: 'An admin ended it.',
   node_lost: 'Its node of the cluster died.',

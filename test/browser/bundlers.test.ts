@@ -147,7 +147,7 @@ describe('an app is built by', needing('Chromium'), () => {
     expect(faults).toEqual([]);
   });
 
-  it('webpack 4, if it is told to translate the package: it finds each entry', async ({ skip }) => {
+  it('webpack 4, if it is configured to translate the package: it finds each entry', async ({ skip }) => {
     skip(!isInstalled, 'npm registry not reached');
     const entries = {
       'presence-hub/client': 'client/sdk',

@@ -63,7 +63,7 @@ describe('how the dashboard looks', needing('Chromium'), () => {
     async (name, options) => {
       await stage.prepare({ HUB_ADMIN_TOKEN: ADMIN_TOKEN, HUB_TCP_TIMEOUT_MS: '60000' });
       const page = await stage.dashboard('?user=42', options);
-      await page.getByText('This hub wants to know who asks').waitFor();
+      await page.getByText('Sign in with the admin token of this hub').waitFor();
       await look(page, `${name}-token`);
       await page.getByLabel('Admin token').fill(ADMIN_TOKEN);
       await page.getByRole('button', { name: 'Sign in' }).click();
@@ -79,7 +79,7 @@ describe('how the dashboard looks', needing('Chromium'), () => {
         .click();
       await page.getByRole('dialog').waitFor();
       await look(page, `${name}-end`);
-      await page.getByRole('button', { name: 'Keep it' }).click();
+      await page.getByRole('button', { name: 'Cancel' }).click();
       await page.locator('#tail').scrollIntoViewIfNeeded();
       await look(page, `${name}-tail`);
       await stage.killHub();

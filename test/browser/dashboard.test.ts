@@ -52,10 +52,10 @@ describe('the dashboard', needing('Chromium'), () => {
     it('asks for the token, says why one is refused, lets the right one in and keeps it in this tab alone', async () => {
       await stage.prepare({ HUB_ADMIN_TOKEN: ADMIN_TOKEN });
       const page = await stage.dashboard();
-      await page.getByText('This hub wants to know who asks').waitFor();
+      await page.getByText('Sign in with the admin token of this hub').waitFor();
       expect(await page.getByRole('heading', { name: 'Plots' }).count()).toBe(0);
       await giveToken(page, 'some-other-token-of-16');
-      await page.getByText('The hub does not accept this token').waitFor();
+      await page.getByText('The hub rejected this token').waitFor();
       await giveToken(page, ADMIN_TOKEN);
       await page.getByRole('heading', { name: 'Plots' }).waitFor();
       await tailIsLive(page);
@@ -65,11 +65,11 @@ describe('the dashboard', needing('Chromium'), () => {
       expect(await page.getByLabel('Admin token').count()).toBe(0);
       const [elsewhere] = [await page.context().newPage()];
       await elsewhere.goto(`${stage.hub}/admin`);
-      await elsewhere.getByText('This hub wants to know who asks').waitFor();
+      await elsewhere.getByText('Sign in with the admin token of this hub').waitFor();
 
       expect(await page.content()).not.toContain(ADMIN_TOKEN);
       await page.getByRole('button', { name: 'Sign out' }).click();
-      await page.getByText('The token is forgotten').waitFor();
+      await page.getByText('This tab no longer has the token').waitFor();
       expect(await page.evaluate(() => JSON.stringify(sessionStorage))).not.toContain(ADMIN_TOKEN);
     });
 
@@ -80,11 +80,11 @@ describe('the dashboard', needing('Chromium'), () => {
       expect(page.url()).toBe(`${stage.hub}/admin`);
     });
 
-    it('tells a token that is good, and no operator’s, from one that is wrong', async () => {
+    it('distinguishes a valid token without the scope admin from a wrong one', async () => {
       await stage.prepare({ HUB_AUTH: 'jwt', HUB_JWT_SECRET: TEST_SECRET });
       const page = await stage.dashboard();
       await giveToken(page, await tokenFor('42', { clock: systemClock }));
-      await page.getByText('This token is good, but not an operator’s').waitFor();
+      await page.getByText('This token is valid, but does not have the scope admin').waitFor();
       await giveToken(page, await tokenFor('42', { clock: systemClock, scopes: ['admin'] }));
       await tailIsLive(page);
     });
@@ -94,7 +94,7 @@ describe('the dashboard', needing('Chromium'), () => {
       const page = await stage.dashboard();
       await giveToken(page, await tokenFor('42', { clock: systemClock, scopes: ['admin'], expiresInS: 3 }));
       await tailIsLive(page);
-      await page.getByText('The hub does not accept this token').waitFor();
+      await page.getByText('The hub rejected this token').waitFor();
       expect(await figure(page, 'sessions').textContent()).toBe('0');
     });
 
@@ -135,7 +135,7 @@ describe('the dashboard', needing('Chromium'), () => {
       await expect.poll(() => page.locator('.plot[data-measure="sessions"] canvas').count()).toBe(1);
     });
 
-    it('tell how late watchers and lapses are told, the loop’s lag and the memory', async () => {
+    it('show how late watchers and lapses are notified, the loop’s lag and the memory', async () => {
       await stage.prepare({ HUB_TCP_TIMEOUT_MS: '400' });
       const page = await stage.dashboard();
       await tailIsLive(page);
@@ -170,11 +170,11 @@ describe('the dashboard', needing('Chromium'), () => {
       await stage.beat('4');
       await hasFigure(page, 'sessions', 1);
       expect(await plotInWords(page, 'sessions').textContent()).toBe(before);
-      await plots.getByRole('button', { name: 'Go on' }).click();
+      await plots.getByRole('button', { name: 'Resume' }).click();
       await plotInWords(page, 'sessions').getByText('http 1 now').waitFor();
     });
 
-    it('tell the values of a moment by keyboard, in all at once', async () => {
+    it('show the values of a moment by keyboard, in all at once', async () => {
       await stage.prepare();
       const page = await stage.dashboard();
       await hasFigure(page, 'sessions', 0);
@@ -209,7 +209,7 @@ describe('the dashboard', needing('Chromium'), () => {
       const { connectedAt, lastHeartbeatAt, leaseEndsAt } = sessions[0]!;
       const time = (at: number | null) => formatTime(at!, Date.now());
       expect(await recordField(page, 'Address').textContent()).toMatch(
-        /^10\.0\.0\.7:5222 claimed; from 127\.0\.0\.1:\d+$/,
+        /^10\.0\.0\.7:5222 claimed, connected from 127\.0\.0\.1:\d+$/,
       );
       expect(await recordField(page, 'Identifier').textContent()).toContain('42');
       expect(await recordField(page, 'Network state').textContent()).toContain('3 busy');
@@ -247,7 +247,7 @@ describe('the dashboard', needing('Chromium'), () => {
         .first()
         .getByRole('button', { name: /^End session/ })
         .click();
-      const question = ['end', 'over', 'It counts'];
+      const question = ['end', 'over', 'Takes effect'];
       expect(await asSeen(page.getByRole('dialog'), question)).toEqual(question);
     });
 
@@ -275,7 +275,7 @@ describe('the dashboard', needing('Chromium'), () => {
   });
 
   describe('ending a session', () => {
-    it('asks once more, ends it, and the tail tells it with its cause', async () => {
+    it('asks once more, ends it, and the tail shows it with its cause', async () => {
       await stage.prepare();
       const page = await stage.dashboard('?user=42');
       await tailIsLive(page);
@@ -293,7 +293,7 @@ describe('the dashboard', needing('Chromium'), () => {
       expect(await stage.metric('presence_hub_sessions{adapter="ws-json"}')).toBe(1);
 
       await page.getByRole('button', { name: /^End session/ }).click();
-      await page.getByRole('button', { name: 'End it' }).click();
+      await page.getByRole('button', { name: 'End session', exact: true }).click();
       await page.getByText(`204: session ${session!} has ended.`).waitFor();
       expect(await client.closed).toBe(4403);
       await tailRow(page, { user: '42', cause: 'kicked' }).waitFor();
@@ -307,7 +307,7 @@ describe('the dashboard', needing('Chromium'), () => {
       const page = await stage.dashboard('?user=42');
       await page.getByRole('button', { name: /^End session/ }).click();
       await stage.ask('POST', '/v1/heartbeat', { user: '42', status: 'offline' });
-      await page.getByRole('button', { name: 'End it' }).click();
+      await page.getByRole('button', { name: 'End session', exact: true }).click();
       await page.getByText(/^404: /).waitFor();
     });
   });
@@ -344,9 +344,9 @@ describe('the dashboard', needing('Chromium'), () => {
       await stage.prepare();
       const page = await stage.dashboard();
       await tailIsLive(page);
-      const heard: string[] = [];
+      const received: string[] = [];
       page.on('websocket', (socket) => {
-        socket.on('framereceived', ({ payload }) => heard.push(String(payload)));
+        socket.on('framereceived', ({ payload }) => received.push(String(payload)));
       });
       await page.reload();
       await tailIsLive(page);
@@ -355,11 +355,11 @@ describe('the dashboard', needing('Chromium'), () => {
       // Typing has rested once the hub answers for the one and not for the other.
       await expect
         .poll(async () => {
-          heard.length = 0;
+          received.length = 0;
           await stage.beat('ada.1', { text: String(Math.random()) });
           await stage.beat('bob.2', { text: String(Math.random()) });
-          await expect.poll(() => heard.some((message) => message.includes('bob.2'))).toBe(true);
-          return heard.some((message) => message.includes('ada.1'));
+          await expect.poll(() => received.some((message) => message.includes('bob.2'))).toBe(true);
+          return received.some((message) => message.includes('ada.1'));
         })
         .toBe(false);
     });
@@ -375,7 +375,7 @@ describe('the dashboard', needing('Chromium'), () => {
       await stage.beat('2');
       await tail.getByText('paused, 1 newer').waitFor();
       expect(await tailRow(page).count()).toBe(1);
-      await tail.getByRole('button', { name: 'Go on' }).click();
+      await tail.getByRole('button', { name: 'Resume' }).click();
       await tailRow(page, { user: '2' }).waitFor();
     });
   });

@@ -163,7 +163,7 @@ describe('<presence-friends>', needing('Chromium'), () => {
     );
   });
 
-  it('tells each status by its shape, and by a colour that the page may set', async () => {
+  it('shows each status by its shape, and by a color that the page may set', async () => {
     await start();
     await open('<presence-friends url="HUB" user="42"></presence-friends>');
     await beat('7', { status: 'away' });

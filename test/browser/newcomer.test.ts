@@ -115,7 +115,7 @@ describe('a newcomer in an empty folder', needing('Chromium'), () => {
       /^presence_hub_connections\{adapter="ws-json"\} (\d+)$/m.exec(await (await fetch(`${hub}/metrics`)).text())?.[1],
     );
 
-  it('is told by curl who is here', async () => {
+  it('reads with curl who is online', async () => {
     await startHub();
     expect(await befriend()).toMatchObject({ entries: [{ user: '7', status: 'online', text: 'hello' }] });
   });
@@ -156,7 +156,7 @@ describe('a newcomer in an empty folder', needing('Chromium'), () => {
     await server.stop();
   });
 
-  it('is told of friends by the lines of README', async () => {
+  it('sees friends with the lines of README', async () => {
     const server = await serveFolders([folder]);
     await startHub('--origins', server.origin);
     await befriend();
@@ -167,9 +167,9 @@ describe('a newcomer in an empty folder', needing('Chromium'), () => {
       join(folder, 'index.html'),
       whole.replace(/(<script type="module">)[^]*?(<\/script>)/, (_, open: string, end: string) => open + script + end),
     );
-    const told = page.waitForEvent('console', (message) => message.text() === '7: online hello');
+    const reported = page.waitForEvent('console', (message) => message.text() === '7: online hello');
     await page.goto(server.origin);
-    await told;
+    await reported;
     await server.stop();
   });
 
@@ -229,7 +229,7 @@ describe('a newcomer in an empty folder', needing('Chromium'), () => {
     await server.stop();
   });
 
-  it('is told by the compiler what fits, with its strictest settings', async () => {
+  it('gets completion and errors from the compiler, with its strictest settings', async () => {
     writeFileSync(join(folder, 'strict.tsx'), strict);
     const tsc = join(process.cwd(), 'node_modules/typescript/bin/tsc');
     const how = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--jsx', 'react-jsx', '--target', 'es2022'];

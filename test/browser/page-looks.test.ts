@@ -109,7 +109,7 @@ describe('the friend page', needing('Chromium'), () => {
     await friendRow(page, 'friend.40').waitFor();
     await look(page, `${name}-two-thousand`);
     await page.getByLabel('Search friends').fill('nobody at all');
-    await page.getByRole('heading', { name: 'Nobody found' }).waitFor();
+    await page.getByRole('heading', { name: 'No friends found' }).waitFor();
     await look(page, `${name}-none-found`);
   });
 

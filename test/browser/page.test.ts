@@ -152,7 +152,7 @@ describe('the friend page', needing('Chromium'), () => {
       await expect.poll(() => topOf('f000')).toBeLessThan(2);
     });
 
-    it('tells a screen reader who came and went in one line, and counts many', async () => {
+    it('announces to a screen reader who came and went in one line, and counts many', async () => {
       const friends = Array.from({ length: 6 }, (_, i) => `f${i}`);
       await stage.befriend('42', friends);
       const page = await stage.page('/?user=42');
@@ -253,14 +253,14 @@ describe('the friend page', needing('Chromium'), () => {
       await page.getByLabel('What I am doing').press('Enter');
       await watcher.next('presence', ({ entries }) => entries[0]?.text === 'writing tests');
       expect(await entryOf('42')).toMatchObject({ status: 'busy', text: 'writing tests', devices: ['web'] });
-      const heard = watcher.all.length;
+      const received = watcher.all.length;
       await page.reload();
       await page.getByLabel('Me', { exact: true }).getByText('Busy on web').waitFor();
       expect(await page.getByLabel('What I am doing').inputValue()).toBe('writing tests');
       await page.getByRole('radio', { name: 'Invisible' }).check();
       await watcher.next('presence', ({ entries }) => entries[0]?.status === 'offline');
       await page.getByText('Others see you offline').waitFor();
-      expect(watcher.all.slice(heard)).toHaveLength(1);
+      expect(watcher.all.slice(received)).toHaveLength(1);
       watcher.close();
     });
 
@@ -310,7 +310,7 @@ describe('the friend page', needing('Chromium'), () => {
       expect(await asSeen(me, order)).toEqual(order);
     });
 
-    it('only watches where it is asked to, and is there when it is told to be', async () => {
+    it('only watches where it is asked to, and goes online when it is asked to', async () => {
       const page = await stage.page('/?user=42&watch');
       await page.getByRole('heading', { name: 'Friends of 42' }).waitFor();
       await connection(page, 'live');
@@ -323,7 +323,7 @@ describe('the friend page', needing('Chromium'), () => {
       await expect.poll(() => entryOf('42')).toMatchObject({ status: 'offline' });
     });
 
-    it('is light or dark as it was told last, over a reload', async () => {
+    it('is light or dark as it was set last, also after a reload', async () => {
       const page = await stage.page('/?user=42', { colorScheme: 'light' });
       const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
       const light = await ground();
@@ -429,7 +429,7 @@ describe('the friend page', needing('Chromium'), () => {
 
     it('asks for it, shows it to nobody, and keeps it over a reload', async () => {
       const page = await stage.page('/?user=42');
-      await page.getByText('This hub asks for a token').waitFor();
+      await page.getByText('This hub requires a token').waitFor();
       expect(await page.getByLabel('Token').getAttribute('type')).toBe('password');
       await giveToken(page, await tokenFor('42', { clock }));
       await page.getByText('0 of 1 online').waitFor();
@@ -443,7 +443,7 @@ describe('the friend page', needing('Chromium'), () => {
       await page.getByText('0 of 1 online').waitFor();
       expect(page.url()).toBe(`${stage.hub}/?user=42`);
       const other = await stage.page('/?user=42');
-      await other.getByText('This hub asks for a token').waitFor();
+      await other.getByText('This hub requires a token').waitFor();
       await other.evaluate(`location.hash = 'token=${await tokenFor('42', { clock })}'`);
       await other.getByText('0 of 1 online').waitFor();
       expect(other.url()).toBe(`${stage.hub}/?user=42`);
@@ -465,9 +465,9 @@ describe('the friend page', needing('Chromium'), () => {
       ['that is none', () => Promise.resolve('nonsense')],
     ])('says that it does not accept a token %s, as often as it is given, and takes a better one', async (_, bad) => {
       const page = await stage.page(`/?user=42#token=${await bad()}`);
-      await page.locator('#connection').getByText('The hub does not accept this token').waitFor();
+      await page.locator('#connection').getByText('That token is invalid or has expired').waitFor();
       await giveToken(page, await bad());
-      await page.locator('#connection').getByText('The hub does not accept this token').waitFor();
+      await page.locator('#connection').getByText('That token is invalid or has expired').waitFor();
       await giveToken(page, await tokenFor('42', { clock }));
       await page.getByText('0 of 1 online').waitFor();
       expect(await page.getByLabel('Token').count()).toBe(0);
@@ -475,14 +475,14 @@ describe('the friend page', needing('Chromium'), () => {
 
     it('says whose token it is if it is another user’s, and takes a better one', async () => {
       const page = await stage.page(`/?user=42#token=${await tokenFor('43', { clock })}`);
-      await page.locator('#connection').getByText('This is a token of 43, not of 42.').waitFor();
+      await page.locator('#connection').getByText('This token belongs to 43, not to 42.').waitFor();
       await connection(page, 'refused');
       await giveToken(page, await tokenFor('42', { clock }));
       await page.getByText('0 of 1 online').waitFor();
       const watcher = await stage.page(`/?user=42&watch#token=${await tokenFor('43', { clock })}`);
       await watcher
         .locator('#connection')
-        .getByText('This is a token of 43, not of 42: it may not see the friends of 42.')
+        .getByText('This token belongs to 43, not to 42: it does not allow you to see the friends of 42.')
         .waitFor();
     });
 

@@ -170,7 +170,7 @@ describe('in StrictMode', needing('Chromium'), () => {
     await says('connection', 'closed stale');
     expect((await hub.request('GET', '/v1/presence/42')).body).toMatchObject({ status: 'offline' });
     expect(await page.locator('#mine').getAttribute('data-status')).toBe('closed');
-    // A component that comes while all is closed is told so.
+    // A component that comes while all is closed is notified.
     await press('friends of 7');
     await expect.poll(() => page.locator('#theirs').getAttribute('data-status'), PATIENCE).toBe('closed');
     await press('away');

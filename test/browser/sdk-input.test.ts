@@ -95,7 +95,7 @@ describe('what the SDK takes for input', needing('Chromium'), () => {
       }, 50);
     });
     await until('away');
-    // A pointer that is told to be where it is does not move.
+    // Moving a pointer to where it is does not count as a move.
     await keepDoing(() => page.mouse.move(200, 200), 1_000);
     expect(seen.at(-1)).toBe('away');
     await page.mouse.move(210, 200);

@@ -97,7 +97,7 @@ describe('the SDK in a page’s life', needing('Chromium'), () => {
     await page.evaluate(() => history.back());
     await expect.poll(() => page.evaluate(() => (globalThis as unknown as InPage).isBack)).toBe(true);
   };
-  /** What another user is told of these, in turn. */
+  /** The statuses that another user is sent, in order. */
   const watch = async (...users: string[]) => {
     const view = sdkClient({ url: hub }).watch(users);
     const seen: string[] = [];
@@ -107,7 +107,7 @@ describe('the SDK in a page’s life', needing('Chromium'), () => {
     return { seen, until };
   };
 
-  it('tabs stay online while hidden for longer than the timeout, and hear of friends', async () => {
+  it('tabs stay online while hidden for longer than the timeout, and receive changes of friends', async () => {
     await startHub({ HUB_HEARTBEAT_MS: '500', HUB_TIMEOUT_MS: '1500', HUB_GRACE_MS: '500' });
     const users = { 'a SharedWorker': '42', 'a leader': '43', 'nothing shared': '44' } satisfies Record<Way, string>;
     const { seen, until } = await watch(...Object.values(users));
@@ -129,7 +129,7 @@ describe('the SDK in a page’s life', needing('Chromium'), () => {
   });
 
   it.each(['ends', 'crashes with a tab'])(
-    'tabs go on when their worker %s, and nobody is told that they were gone',
+    'tabs go on when their worker %s, and nobody is notified that they were gone',
     async (how) => {
       // Shorter than it takes to notice that nobody answers.
       await startHub({ HUB_GRACE_MS: '2900' });

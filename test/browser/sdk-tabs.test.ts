@@ -160,7 +160,7 @@ describe('the SDK in tabs', needing('Chromium'), () => {
       }
     });
 
-    it('go on when one is closed, with nobody told that the user was gone', async () => {
+    it('go on when one is closed, with nobody notified that the user was gone', async () => {
       await startHub();
       await befriend('42', '7');
       const seen: string[] = [];

@@ -246,7 +246,7 @@ describe('the SDK in trouble', needing('Chromium'), () => {
       expect(lasting).not.toContain('offline');
     });
 
-    it('that leads hands over to a tab that somebody uses, and nobody is told', async () => {
+    it('that leads hands over to a tab that somebody uses, and nobody is notified', async () => {
       const leader = await open('a leader');
       const other = await open('a leader');
       await other.bringToFront();

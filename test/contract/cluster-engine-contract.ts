@@ -3,8 +3,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { EVERYBODY, MAX_MAIL_BYTES, type Engine, type Operation } from '../../server/cluster/engine.ts';
 import { readMessage } from '../../server/cluster/record/message.ts';
 
-/** What the engine reported by itself. */
-export interface Told {
+/** What the engine received by itself. */
+export interface Received {
   readonly messages: { readonly bucket: number; readonly text: string }[];
   readonly states: ('away' | 'back')[];
   readonly mail: string[];
@@ -12,7 +12,7 @@ export interface Told {
 
 export interface EngineUnderTest {
   readonly engine: Engine;
-  readonly told: Told;
+  readonly received: Received;
   flush(): Promise<void>;
   /** Faults of the connection, and their end: closed; or requests arrive, but their answers do not. */
   cut(): void;
@@ -27,7 +27,7 @@ export interface EngineUnderTest {
 let ops = 0;
 function operation(more: Partial<Operation> = {}): Operation {
   const base = { user: '42', bucket: 1, inc: 'a', expect: 0, floor: 0, isShown: true, body: '{}\t{}', pushed: '{}' };
-  return { ...base, op: `a.${++ops}`, joins: [], leaves: [], ...more };
+  return { ...base, op: `a.${++ops}`, joins: [], leaves: [], steps: [], ...more };
 }
 
 export function clusterEngineContract(start: () => Promise<EngineUnderTest>): void {
@@ -40,11 +40,11 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
   afterEach(() => under.close());
 
   /** All that was published once `count` messages have arrived, and none more. */
-  async function published(count: number): Promise<Told['messages']> {
-    await expect.poll(() => under.told.messages.length, { timeout: 3000 }).toBeGreaterThanOrEqual(count);
+  async function published(count: number): Promise<Received['messages']> {
+    await expect.poll(() => under.received.messages.length, { timeout: 3000 }).toBeGreaterThanOrEqual(count);
     await engine.read(0, []);
-    expect(under.told.messages).toHaveLength(count);
-    return under.told.messages;
+    expect(under.received.messages).toHaveLength(count);
+    return under.received.messages;
   }
 
   /** Resolved once the engine answers again. */
@@ -167,13 +167,13 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
   });
 
   it('says that it is away while it is cut off, rejects what it is asked, and says that it is back', async () => {
-    expect(under.told.states).toEqual(['back']);
+    expect(under.received.states).toEqual(['back']);
     under.cut();
     await expect(engine.change(operation())).rejects.toThrow();
-    await expect.poll(() => under.told.states).toEqual(['back', 'away']);
+    await expect.poll(() => under.received.states).toEqual(['back', 'away']);
     await expect(engine.read(1, ['42'])).rejects.toThrow();
     under.mend();
-    await expect.poll(() => under.told.states, { timeout: 8000 }).toEqual(['back', 'away', 'back']);
+    await expect.poll(() => under.received.states, { timeout: 8000 }).toEqual(['back', 'away', 'back']);
     expect((await engine.read(1, ['42'])).records).toEqual([undefined]);
     await done();
     await published(1);
@@ -192,9 +192,9 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     under.pause();
     const twice = operation();
     await expect(engine.change(twice)).rejects.toThrow();
-    expect(under.told.states).toEqual(['back', 'away']);
+    expect(under.received.states).toEqual(['back', 'away']);
     under.resume();
-    await expect.poll(() => under.told.states.at(-1), { timeout: 8000 }).toBe('back');
+    await expect.poll(() => under.received.states.at(-1), { timeout: 8000 }).toBe('back');
     const { kind } = await engine.change(twice);
     expect(['ok', 'done']).toContain(kind);
     expect((await engine.change(twice)).kind).toBe('done');
@@ -209,27 +209,27 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     await engine.send('b', 'for another one');
     await engine.send('a', 'héllo\t\n😀');
     await engine.send(EVERYBODY, 'for all');
-    await expect.poll(() => under.told.mail).toEqual(['héllo\t\n😀', 'for all']);
+    await expect.poll(() => under.received.mail).toEqual(['héllo\t\n😀', 'for all']);
     await published(0);
   });
 
-  it('hears the mail to its new incarnation, and no longer that to the one before', async () => {
+  it('receives the mail to its new incarnation, and no longer that to the previous one', async () => {
     await live('a', 1);
     await live('b', 1);
     await engine.send('a', 'late');
     await engine.send('b', 'right');
-    await expect.poll(() => under.told.mail).toEqual(['right']);
+    await expect.poll(() => under.received.mail).toEqual(['right']);
   });
 
-  it('hears its mail again after it was cut off', async () => {
+  it('receives its mail again after it was cut off', async () => {
     await live('a', 1);
     under.cut();
-    await expect.poll(() => under.told.states).toEqual(['back', 'away']);
+    await expect.poll(() => under.received.states).toEqual(['back', 'away']);
     await expect(engine.send('a', 'lost')).rejects.toThrow();
     under.mend();
-    await expect.poll(() => under.told.states, { timeout: 8000 }).toEqual(['back', 'away', 'back']);
+    await expect.poll(() => under.received.states, { timeout: 8000 }).toEqual(['back', 'away', 'back']);
     await engine.send('a', 'found');
-    await expect.poll(() => under.told.mail).toEqual(['found']);
+    await expect.poll(() => under.received.mail).toEqual(['found']);
   });
 
   it('sends the longest mail, and rejects a longer one', async () => {
@@ -237,7 +237,7 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     const longest = 'é'.repeat(MAX_MAIL_BYTES / 2);
     await expect(engine.send('a', `${longest}x`)).rejects.toThrow('the mail is too long');
     await engine.send('a', longest);
-    await expect.poll(() => under.told.mail.map(({ length }) => length)).toEqual([longest.length]);
+    await expect.poll(() => under.received.mail.map(({ length }) => length)).toEqual([longest.length]);
   });
 
   it('publishes nothing twice, and in order', async () => {

@@ -10,30 +10,30 @@ import { needing } from '../support/needs.ts';
 import { FaultProxy } from '../support/redis/fault-proxy.ts';
 import { RedisCluster } from '../support/redis/redis-cluster.ts';
 import { RedisServer } from '../support/redis/redis-server.ts';
-import { clusterEngineContract, type EngineUnderTest, type Told } from './cluster-engine-contract.ts';
+import { clusterEngineContract, type EngineUnderTest, type Received } from './cluster-engine-contract.ts';
 
 const BUCKETS = 4;
 
-function listening(): { told: Told; events: EngineEvents } {
-  const told: Told = { messages: [], states: [], mail: [] };
+function listening(): { received: Received; events: EngineEvents } {
+  const received: Received = { messages: [], states: [], mail: [] };
   const events = {
-    mail: (text: string): void => void told.mail.push(text),
-    message: (bucket: number, text: string): void => void told.messages.push({ bucket, text }),
-    away: (): void => void told.states.push('away'),
-    back: (): void => void told.states.push('back'),
+    mail: (text: string): void => void received.mail.push(text),
+    message: (bucket: number, text: string): void => void received.messages.push({ bucket, text }),
+    away: (): void => void received.states.push('away'),
+    back: (): void => void received.states.push('back'),
   };
-  return { told, events };
+  return { received, events };
 }
 
 describe('the in-memory engine', () => {
   clusterEngineContract(async () => {
     const memory = new MemoryEngine({ clock: () => Date.now(), later: (run) => queueMicrotask(run) });
-    const { told, events } = listening();
+    const { received, events } = listening();
     const engine = memory.connect('a', events);
     events.back();
     return {
       engine,
-      told,
+      received,
       flush: async () => memory.flush(),
       cut: () => memory.setFault('a', 'cut'),
       loseAnswers: () => memory.setFault('a', 'answers'),
@@ -55,13 +55,13 @@ describe('the engine on one Redis', needing('redis-server'), () => {
   clusterEngineContract(async (): Promise<EngineUnderTest> => {
     await server.send(['FLUSHALL']);
     const proxy = await FaultProxy.start(server.port);
-    const { told, events } = listening();
+    const { received, events } = listening();
     const warn = (): void => undefined;
     const supervisor = await openRedisEngine(proxy.url, { prefix: 'ph:', buckets: BUCKETS, agreement: {}, warn });
     supervisor.connect(events);
     return {
       engine: supervisor.engine,
-      told,
+      received,
       flush: () => server.send(['FLUSHALL']).then(() => undefined),
       cut: () => proxy.cut(),
       loseAnswers: () => proxy.swallow(),
@@ -98,14 +98,14 @@ describe('the engine on a Redis Cluster', needing('redis-server'), () => {
       for (const master of cluster.masters) await master.send(['FLUSHALL']);
     };
     await flush();
-    const { told, events } = listening();
+    const { received, events } = listening();
     const warn = (): void => undefined;
     const url = `redis+cluster://${proxies.map(({ port }) => `127.0.0.1:${port}`).join()}`;
     const supervisor = await openRedisEngine(url, { prefix: 'ph:', buckets: BUCKETS, agreement: {}, warn });
     supervisor.connect(events);
     return {
       engine: supervisor.engine,
-      told,
+      received,
       flush,
       cut: () => proxies.forEach((proxy) => proxy.cut()),
       loseAnswers: () => proxies.forEach((proxy) => proxy.swallow()),

@@ -43,7 +43,7 @@ export function endContract(engine: Tested): void {
       expect(hub.events.rest()).toEqual([]);
     });
 
-    it('tells nothing but closed after its own close, however much is still coming', async () => {
+    it('reports nothing but closed after its own close, however much is still coming', async () => {
       rig.onMessage = (socket, text) => {
         if (text === 'bye') socket.close(1000, '');
       };
@@ -59,7 +59,7 @@ export function endContract(engine: Tested): void {
       expect(hub.events.rest()).toEqual([]);
     });
 
-    it.each(['close', 'terminate'] as const)('does not tell closed from within %s', async (how) => {
+    it.each(['close', 'terminate'] as const)('does not report closed from within %s', async (how) => {
       const { client, hub } = await rig.connect();
       if (how === 'close') hub.socket.close(1000, '');
       else hub.socket.terminate();
@@ -76,7 +76,7 @@ export function endContract(engine: Tested): void {
       expect(await hub.events.next()).toBe('closed');
     });
 
-    it.each(['closes', 'vanishes'])('tells closed once when the client %s', async (how) => {
+    it.each(['closes', 'vanishes'])('reports closed once when the client %s', async (how) => {
       const { client, hub } = await rig.connect();
       if (how === 'closes') client.ws.close(1001);
       else client.ws.terminate();
@@ -85,7 +85,7 @@ export function endContract(engine: Tested): void {
       expect(hub.events.rest()).toEqual([]);
     });
 
-    it('tells closed after terminate where the peer never answers the close frame', async () => {
+    it('reports closed after terminate where the peer never answers the close frame', async () => {
       const { raw, hub } = await rig.rawWebSocket({ allowHalfOpen: true });
       hub.socket.close(4408, 'silent');
       await raw.until((text) => text.endsWith('silent'));
@@ -207,7 +207,7 @@ export function endContract(engine: Tested): void {
       const { raw, hub } = await rig.rawWebSocket();
       if (where === 'message') raw.write(frame(TEXT, 'x'));
       if (where === 'closed') {
-        hub.events.tell = fail;
+        hub.events.record = fail;
         raw.terminate();
       }
       expect(await caught).toBe(bug);

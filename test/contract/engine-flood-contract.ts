@@ -67,7 +67,7 @@ export function floodContract(engine: Tested): void {
     });
 
     describe('a body in tiny chunks', () => {
-      it('is heard if it is small', async () => {
+      it('is delivered if it is small', async () => {
         rig = await Rig.start(engine);
         const raw = rig.raw();
         raw.write(CHUNKED + '1\r\nx\r\n'.repeat(200) + '0\r\n\r\n');
@@ -176,7 +176,7 @@ export function floodContract(engine: Tested): void {
         await eventually(async () => (await ask()).includes('200 OK'));
       });
 
-      it('that is beyond the limit of its address opens a WebSocket only to be told so', async () => {
+      it('that is beyond the limit of its address opens a WebSocket only to receive the refusal', async () => {
         rig = await Rig.start(engine, '127.0.0.1', 0, limits);
         const first = await rig.connect();
         await rig.connect();

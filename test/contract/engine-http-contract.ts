@@ -150,7 +150,7 @@ export function httpContract(engine: Tested): void {
       expect((await rig.requests.next()).headers.get('x-forwarded-for')).toBe('1.1.1.1, 2.2.2.2');
     });
 
-    it('comes from whom the service says, by the peer and what proxies tell', async () => {
+    it('comes from whom the service says, by the peer and what proxies state', async () => {
       rig.clientAddress = (peer, forwardedFor) => `<${peer}|${forwardedFor ?? ''}>`;
       await ask('GET', '/', undefined, { 'x-forwarded-for': '203.0.113.7, 10.0.0.1' });
       expect((await rig.requests.next()).remoteAddress).toBe('<127.0.0.1|203.0.113.7, 10.0.0.1>');

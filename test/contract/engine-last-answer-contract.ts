@@ -50,7 +50,7 @@ export function lastAnswerContract(engine: Tested): void {
     return askedSoFar();
   }
 
-  /** What the engine still has to tell, it tells within a few turns of its loop. */
+  /** The engine reports what is left within a few turns of its loop. */
   async function askedSoFar(): Promise<string[]> {
     const other = rig.raw();
     for (let turn = 1; turn <= 5; turn++) {

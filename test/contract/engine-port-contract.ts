@@ -21,7 +21,7 @@ export function portContract(engine: Engine, others: readonly Engine[]): void {
   });
 
   describe('taking the port', () => {
-    it('tells the port that it took for 0', async () => {
+    it('reports the port that it took for 0', async () => {
       const one = await start(engine);
       const two = await start(engine);
       expect(one.port).toBeGreaterThan(0);
@@ -76,7 +76,7 @@ export function portContract(engine: Engine, others: readonly Engine[]): void {
   });
 
   describe('giving the port back', () => {
-    it('cuts sockets and requests, tells closed, and can be taken again at once', async () => {
+    it('cuts sockets and requests, reports closed, and can be taken again at once', async () => {
       const rig = await Rig.start(engine);
       rig.http = () => new Promise(() => undefined);
       const { client, hub } = await rig.connect();

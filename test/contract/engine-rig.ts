@@ -1,5 +1,5 @@
 /**
- * One engine listening on a free port with a service that records what it is told, and clients that can misbehave.
+ * One engine listening on a free port with a service that records what the engine reports, and clients that can misbehave.
  * Used by the suites of the engine contract; everything opened here is closed by `stop`.
  */
 import { fileURLToPath } from 'node:url';
@@ -19,12 +19,12 @@ import type {
   SocketEvents,
 } from '../../server/sockets/port.ts';
 
-/** Things told one after another, awaited one by one. */
-class Told<T> {
+/** A queue of events, read one by one; `next` waits for an event. */
+class Recorded<T> {
   readonly #waiting: ((value: T) => void)[] = [];
   readonly #unread: T[] = [];
 
-  tell(value: T): void {
+  record(value: T): void {
     const reader = this.#waiting.shift();
     if (reader === undefined) this.#unread.push(value);
     else reader(value);
@@ -37,7 +37,7 @@ class Told<T> {
     });
   }
 
-  /** What was told and nobody read. */
+  /** What was recorded and not read yet. */
   rest(): T[] {
     return this.#unread.splice(0);
   }
@@ -69,7 +69,7 @@ export async function openFiles(certPath: string, keyPath: string): Promise<TlsF
 export interface Opened {
   readonly socket: Socket;
   /** `message abc`, `binary`, `oversize`, `pong`, `drained`, `closed`. */
-  readonly events: Told<string>;
+  readonly events: Recorded<string>;
 }
 
 export function problem(status: number): HttpReply {
@@ -84,9 +84,9 @@ type Limits = ConstructorParameters<typeof Admission>[0];
 const NO_LIMITS: Limits = { maxConnections: 100_000, maxPerAddress: 100_000 };
 
 export class Rig {
-  readonly opened = new Told<Opened>();
-  readonly admitted = new Told<HttpRequest>();
-  readonly requests = new Told<HttpRequest>();
+  readonly opened = new Recorded<Opened>();
+  readonly admitted = new Recorded<HttpRequest>();
+  readonly requests = new Recorded<HttpRequest>();
   listening!: Listening;
   /** How many connections may be open; a test makes its own. */
   readonly admission: Admission;
@@ -104,7 +104,7 @@ export class Rig {
   onOpened: (socket: Socket) => void = () => undefined;
   onMessage: (socket: Socket, text: string) => void = () => undefined;
   onFrame: (socket: Socket) => void = () => undefined;
-  /** Pings, and fragments if the engine tells of them. */
+  /** Pings, and fragments if the engine reports them. */
   frames = 0;
   readonly #clients: { terminate(): void }[] = [];
   readonly #tls: TlsFiles | undefined;
@@ -118,12 +118,12 @@ export class Rig {
         this.turnedDown++;
         return problem(503);
       }
-      this.requests.tell(request);
+      this.requests.record(request);
       return this.http(request);
     },
     refuse: problem,
     admit: (request) => {
-      this.admitted.tell(request);
+      this.admitted.record(request);
       return this.admit(request);
     },
     opened: (socket) => this.#open(socket),
@@ -154,32 +154,32 @@ export class Rig {
   }
 
   #open(socket: Socket): SocketEvents {
-    const events = new Told<string>();
-    this.opened.tell({ socket, events });
+    const events = new Recorded<string>();
+    this.opened.record({ socket, events });
     this.onOpened(socket);
     return {
       message: (text) => {
-        events.tell(`message ${text}`);
+        events.record(`message ${text}`);
         this.onMessage(socket, text);
       },
       binary: () => {
-        events.tell('binary');
+        events.record('binary');
       },
       oversize: () => {
-        events.tell('oversize');
+        events.record('oversize');
       },
       pong: () => {
-        events.tell('pong');
+        events.record('pong');
       },
       frame: () => {
         this.frames++;
         this.onFrame(socket);
       },
       drained: () => {
-        events.tell('drained');
+        events.record('drained');
       },
       closed: () => {
-        events.tell('closed');
+        events.record('closed');
       },
     };
   }
@@ -216,17 +216,17 @@ export class Rig {
 
 class Client {
   readonly ws: WebSocket;
-  readonly messages = new Told<string>();
+  readonly messages = new Recorded<string>();
   readonly open: Promise<void>;
   readonly closed: Promise<{ code: number; reason: string }>;
 
   constructor(ws: WebSocket) {
     this.ws = ws;
     ws.on('message', (bytes: Buffer, isBinary) => {
-      this.messages.tell(isBinary ? `binary ${bytes.toString()}` : bytes.toString());
+      this.messages.record(isBinary ? `binary ${bytes.toString()}` : bytes.toString());
     });
     ws.on('pong', (bytes) => {
-      this.messages.tell(`pong ${bytes.toString()}`);
+      this.messages.record(`pong ${bytes.toString()}`);
     });
     this.open = new Promise((resolve, reject) => {
       ws.once('open', resolve);

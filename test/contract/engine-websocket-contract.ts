@@ -158,8 +158,8 @@ export function webSocketContract(engine: Tested): void {
         hub.socket.send('after');
       }
       for (const { client } of peers) {
-        const told = [await client.messages.next(), await client.messages.next(), await client.messages.next()];
-        expect(told).toEqual(['before', 'naïve 𝄞', 'after']);
+        const reported = [await client.messages.next(), await client.messages.next(), await client.messages.next()];
+        expect(reported).toEqual(['before', 'naïve 𝄞', 'after']);
       }
     });
 
@@ -169,7 +169,7 @@ export function webSocketContract(engine: Tested): void {
       for (let i = 0; i < 50; i++) expect(await hub.events.next()).toBe(`message ${String(i)}`);
     });
 
-    it('tells a binary message without its bytes', async () => {
+    it('reports a binary message without its bytes', async () => {
       const { client, hub } = await rig.connect();
       client.ws.send(Buffer.from([1, 2]));
       expect(await hub.events.next()).toBe('binary');
@@ -226,7 +226,7 @@ export function webSocketContract(engine: Tested): void {
     });
   });
 
-  it('tells a pong, and answers a ping by itself', async () => {
+  it('reports a pong, and answers a ping by itself', async () => {
     const { client, hub } = await rig.connect();
     hub.socket.ping();
     expect(await hub.events.next()).toBe('pong');
@@ -234,14 +234,14 @@ export function webSocketContract(engine: Tested): void {
     expect(await client.messages.next()).toBe('pong x');
   });
 
-  it('tells of each ping, so that it is counted', async () => {
+  it('reports each ping, so that it is counted', async () => {
     const { raw, hub } = await rig.rawWebSocket();
     raw.write(Buffer.concat([...Array<Uint8Array>(1_000).fill(frame(PING, '')), frame(TEXT, 'after')]));
     expect(await hub.events.next()).toBe('message after');
     expect(rig.frames).toBe(1_000);
   });
 
-  it.each(['close', 'terminate'] as const)('tells nothing more after %s from within a ping', async (how) => {
+  it.each(['close', 'terminate'] as const)('reports nothing more after %s from within a ping', async (how) => {
     rig.onFrame = (socket) => {
       if (how === 'close') socket.close(4429, 'too many');
       else socket.terminate();

@@ -11,7 +11,7 @@ import { WsClient } from '../support/ws-client.ts';
 interface Place {
   /** HUB_ROSTER. */
   readonly roster: string;
-  /** Makes these the friends of a user. Resolves when the hub has told its watchers. */
+  /** Makes these the friends of a user. Resolves when the hub has notified its watchers. */
   replace(hub: TestHub, user: string, friends: readonly string[]): Promise<unknown>;
 }
 
@@ -42,7 +42,7 @@ function friendListContract(open: () => Promise<Place>): void {
   };
   const usersIn = ({ entries }: { entries: readonly { user: string }[] }) => entries.map(({ user }) => user);
 
-  it('a list is empty for a user never heard of, and otherwise sorted by code unit (H1)', async () => {
+  it('a list is empty for a user that was never seen, and otherwise sorted by code unit (H1)', async () => {
     expect((await get('/v1/users/42/friends')).body).toEqual({ user: '42', friends: [] });
     const sorted = ['-', '.x', '10', '9', ':', '@home', 'B', '_', 'a', 'a.b', 'b'.repeat(128)];
     await replace('42', ...[...sorted].reverse());
@@ -51,7 +51,7 @@ function friendListContract(open: () => Promise<Place>): void {
     expect(usersIn(snapshot).sort()).toEqual(sorted);
   });
 
-  it('a long list is loaded and told as a whole', async () => {
+  it('a long list is loaded and sent as a whole', async () => {
     const friends = Array.from({ length: 3000 }, (_, n) => `f${String(n).padStart(4, '0')}`);
     await replace('42', ...friends);
     expect((await get('/v1/users/42/friends')).body).toEqual({ user: '42', friends });
@@ -59,12 +59,12 @@ function friendListContract(open: () => Promise<Place>): void {
     expect(usersIn(snapshot).sort()).toEqual(friends);
   });
 
-  it('watchers are told who is added and removed, then the changes of those alone who are friends', async () => {
+  it('watchers are notified of who is added and removed, then the changes of those alone who are friends', async () => {
     await replace('42', '7', '8');
     const { client } = await watchFriends('42');
     await replace('42', '8', '9');
-    const told = [await client.next('friend'), await client.next('friend')];
-    expect(told).toMatchObject([
+    const reported = [await client.next('friend'), await client.next('friend')];
+    expect(reported).toMatchObject([
       { op: 'remove', user: '7' },
       { op: 'add', entry: { user: '9' } },
     ]);

@@ -20,7 +20,7 @@ function edges(...arrows: string[]): Edge[] {
 
 export function rosterContract(newRoster: () => StoredRoster): void {
   describe('a list', () => {
-    test('is empty for a user never heard of', () => {
+    test('is empty for a user that was never seen', () => {
       expect(newRoster().friendsOf('42')).toEqual([]);
     });
 

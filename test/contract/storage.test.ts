@@ -102,7 +102,7 @@ describe('two processes and one folder', () => {
   }
 
   /** The second words of the lines that begin with `first`. */
-  function told(child: Child, first: string): string[] {
+  function reported(child: Child, first: string): string[] {
     return child.said.filter((line) => line.startsWith(`${first} `)).map((line) => line.slice(first.length + 1));
   }
 
@@ -144,9 +144,9 @@ describe('two processes and one folder', () => {
     child.process.kill('SIGKILL');
     await child.ended;
 
-    const friends = told(child, 'edge');
-    const users = told(child, 'entry');
-    const ceiling = Number(told(child, 'ceiling').at(-1));
+    const friends = reported(child, 'edge');
+    const users = reported(child, 'entry');
+    const ceiling = Number(reported(child, 'ceiling').at(-1));
     expect(friends.length).toBeGreaterThan(50);
 
     const { store, roster } = openRun(folder, 500);

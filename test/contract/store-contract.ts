@@ -256,7 +256,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       expect(open(6000).store.state.clockFloor).toBe(8001);
     });
 
-    test('shows every stored entry above what may have been told of it, each time it is asked (I18)', () => {
+    test('shows every stored entry above what may have been reported of it, each time it is asked (I18)', () => {
       const open = newPlace();
       const first = open(5000);
       const offline = entry('a', 5005, { status: 'offline', code: -1, devices: [] });

@@ -1,37 +1,12 @@
 /** How the hub is installed: the unit of systemd, compose, Kubernetes and the release, checked against the real hub and files. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { readConfig, type Config } from '../../server/config/config.ts';
 import { defaultConfig, startTestHub, type TestHub } from '../support/hub.ts';
 import { needing, programPath } from '../support/needs.ts';
-import { parseDockerfile } from './dockerfile.ts';
-
-const repository = fileURLToPath(new URL('../..', import.meta.url));
-const read = (path: string): string => readFileSync(join(repository, path), 'utf8');
-const secret = { HUB_JWT_SECRET: 'a-secret-of-at-least-32-bytes-for-tests' };
-const { ports: imagePorts, env: imageEnv, user: imageUser } = describeImage();
-const { drainMs } = defaultConfig;
-/** What SIGTERM may take: the drain, and the stop itself. */
-const STOP_S = drainMs / 1000 + 2;
-
-function describeImage() {
-  const instructions = parseDockerfile(read('deploy/Dockerfile'));
-  const last = (name: string): string => instructions.findLast((one) => one.name === name)?.rest ?? '';
-  const pairs = instructions.flatMap(({ name, rest }) => (name === 'ENV' ? [rest.split('=') as [string, string]] : []));
-  return { ports: last('EXPOSE').split(' ').map(Number), env: Object.fromEntries(pairs), user: last('USER') };
-}
-
-/** The settings of the hub with this environment. @throws if the hub would not start with it. */
-function configOf(env: Readonly<Record<string, string>>): Config {
-  const settings = Object.entries(env).filter(([name]) => name.startsWith('HUB_'));
-  const config = readConfig({ flags: new Map(), env: Object.fromEntries(settings), readFile: () => '' });
-  if (!config.ok) throw new Error(config.problem);
-  return config.value.config;
-}
+import { configOf, imageEnv, imagePorts, imageUser, read, repository, secret, STOP_S } from './image-facts.ts';
 
 describe('the unit of systemd', needing('systemd-analyze'), () => {
   const unit = 'deploy/systemd/presence-hub.service';

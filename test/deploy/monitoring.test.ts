@@ -4,8 +4,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { Histogram } from '../../server/lib/histogram.ts';
+import { registerCluster } from '../../server/metrics/cluster-metrics.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { needing, programPath } from '../support/needs.ts';
 import { WEBHOOK_SECRET } from '../support/webhook-receiver.ts';
@@ -49,7 +52,7 @@ beforeAll(async () => {
   await hub.until(
     async () => (await hub.metric('presence_hub_webhook_events_total{rule="default",result="failed"}')) > 0,
   );
-  const text = String((await hub.request('GET', '/metrics')).body);
+  const text = String((await hub.request('GET', '/metrics')).body) + (await clusterMetrics());
   for (const [, name = '', labels = ''] of text.matchAll(/^([a-z_]+)(?:\{(.*)\})? \S+$/gm)) {
     const known = exported.get(name) ?? new Map<string, Set<string>>();
     exported.set(name, known);
@@ -59,6 +62,14 @@ beforeAll(async () => {
   exported.set('up', new Map());
 });
 afterAll(() => hub.stop());
+
+/** What only a node of a cluster exports, as the hub prints it. */
+function clusterMetrics(): Promise<string> {
+  const registry = new Registry();
+  const nodes = { live: 2, silent: 0, left: 0, dead: 0 };
+  registerCluster(registry, { nodes: () => nodes, isUp: () => true, bus: new Histogram([10, 100]) });
+  return registry.metrics();
+}
 
 describe('every expression of the dashboard and of the alerts', () => {
   it.each(expressions)('$where: $expr', ({ expr }) => {

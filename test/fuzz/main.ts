@@ -23,7 +23,7 @@ import type { FuzzerCommands } from './roles/fuzzer.ts';
 
 const EXIT_USAGE = 2;
 const PROGRESS_EVERY_MS = 10_000;
-/** After the last input, what it did may take a lease to be told. */
+/** After the last input, what it did may take a lease to be reported. */
 const AFTERMATH_MS = 6500;
 /**
  * Where there is room, V8 lets 100 MB of what connections leave behind lie before it looks at the old space: with room for
@@ -35,13 +35,13 @@ const LARGEST_SEED = 2_000_000_000;
 const USAGE = `npm run fuzz -- ${targetNames.join('|')} [--minutes N] [--seed N] [--transport auto|uws|ws] [--auth open|jwt]
       [--hub FILE] [--no-pin]
   Sends damaged input and floods at once, beside well-behaved users and a probe that asks /healthz every ${PROBE_EVERY_MS} ms.
-  Ends with 1 if the hub ended, logged an error or grew, if /healthz took too long, or if a well-behaved user was told
+  Ends with 1 if the hub ended, logged an error or grew, if /healthz took too long, or if a well-behaved user was reported
   offline or lost its connection.
   --lanes N            connections at once for damaged input (12); 0: floods only
   --health-ms N        longest answer of /healthz (250)
   --attack NAME,…      only these floods, or those whose names begin so; none: damaged input only
   --attack-seconds N   length of each flood (5)
-  --rest-ms N          rest after each flood (1000); 7000 is longer than a lease: what a flood did is then told in its own row
+  --rest-ms N          rest after each flood (1000); 7000 is longer than a lease: what a flood did is then reported in its own row
   --width N            connections of each flood; the seed chooses from 1 to 100 if it is left out
   --keep-going         report all failures, not only the first
 npm run fuzz -- --replay FILE   sends the damaged inputs of a kept failure once more
@@ -169,7 +169,7 @@ function summarize({ felt, memory }: Guard, { target, seed }: Run, cases: number
   const probe = `longest probe answer ${round(longestHealthMs, 0)} ms (limit ${values['health-ms']} ms; the probe itself was ${round(probeLateMs, 0)} ms late)`;
   const { firstMb, secondMb, peakMb } = memory;
   const rss = `RSS ${round(firstMb, 0)} -> ${round(secondMb, 0)} MB (peak ${round(peakMb, 0)}, may grow ${MARGIN_MB})`;
-  const users = `told offline ${toldOffline}, lost connections ${lost}`;
+  const users = `reported offline ${toldOffline}, lost connections ${lost}`;
   say(`${target}, engine ${values.transport}, seed ${seed}: ${cases} cases; ${probe}; ${users}; ${rss}`);
 }
 

@@ -51,7 +51,7 @@ onBothEngines('an address that has sent as many bad tokens as it may', (transpor
     expect((await presence(await tokenFor('42', { clock: hub.clock, expiresInS: 60 }), '127.0.0.2')).status).toBe(200);
   });
 
-  it('is told over WebSocket to come back: `reconnect`, `unavailable` and 1013 (W8)', async () => {
+  it('is notified over WebSocket to come back: `reconnect`, `unavailable` and 1013 (W8)', async () => {
     await useUp();
     const client = await WsClient.open(hub.addresses.ws);
     client.send({ type: 'hello', user: '42', token: await good('42') });
@@ -72,14 +72,14 @@ onBothEngines('an address that has sent as many bad tokens as it may', (transpor
     expect(await client.next('ok')).toMatchObject({ re: 'h' });
   });
 
-  it('is told over TCP that its token is undecided, which is no bad frame, and counts with a later frame', async () => {
+  it('is notified over TCP that its token is undecided, which is no bad frame, and counts with a later frame', async () => {
     await useUp();
     const client = await hub.open();
     client.write(frame('42', 1, await good('42')));
-    await client.heard('<error code="unavailable">');
+    await client.waitFor('<error code="unavailable">');
     expect(await hub.badFrames()).toEqual({});
     hub.clock.pass(1000);
     client.write(frame('42'));
-    await client.heard('<ack user_id="42" state="1"/>');
+    await client.waitFor('<ack user_id="42" state="1"/>');
   });
 });

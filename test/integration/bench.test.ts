@@ -6,7 +6,7 @@ import { Histogram } from '../bench/lib/histogram.ts';
 import { ChurnModel } from '../bench/lib/churn-model.ts';
 import { FrameReader } from '../bench/lib/ws-frames.ts';
 
-// A hub that had a stall lengthens its graces by a WebSocket timeout, and the runs wait for what is then told late.
+// A hub that had a stall lengthens its graces by a WebSocket timeout, and the runs wait for what is then reported late.
 vi.setConfig({ testTimeout: 120_000 });
 
 // The build is fresh: the tests' global setup has made it.
@@ -48,7 +48,7 @@ describe.concurrent('npm run bench', () => {
     expect(run.result.failures.join('\n')).toMatch(/round 1: \d+ offline changes told/);
   });
 
-  test('crash passes: who comes back was never gone, who does not is told once', async () => {
+  test('crash passes: who comes back was never gone, a user who does not is reported once', async () => {
     const scale = ['--ws', '10', '--tcp', '10', '--gone', '2', '--rounds', '1'];
     const run = await bench('crash', ...scale, '--warm-ms', '4000', '--back-to-ms', '500');
     expect(run).toMatchObject(passed);
@@ -112,7 +112,7 @@ describe('the generator’s parts', () => {
     }
   });
 
-  test('the model of the churn finds who was told offline falsely, twice, and never', () => {
+  test('the model of the churn finds who was reported offline falsely, twice, and never', () => {
     const model = new ChurnModel();
     for (const user of ['a', 'b', 'c']) model.came(user);
     model.did('a', 'reload');

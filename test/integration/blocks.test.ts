@@ -28,7 +28,7 @@ onBothEngines('a block', (transport) => {
   });
   afterEach(() => hub.stop());
 
-  it('shows the blocked one a goodbye before the 204, and nothing after it; others hear what is true (H9)', async () => {
+  it('shows the blocked one a goodbye before the 204, and nothing after it; others receive what is true (H9)', async () => {
     await hub.request('PUT', '/v1/users/eve/friends/anna');
     const anna = await WsClient.hello(hub.addresses.ws, { user: 'anna' });
     const eve = await WsClient.hello(hub.addresses.ws, { user: 'eve' });
@@ -43,8 +43,8 @@ onBothEngines('a block', (transport) => {
     anna.send({ type: 'heartbeat', status: 'busy', text: 'without eve' });
     expect(await bob.entryOf('anna')).toMatchObject({ status: 'busy' });
     await eve.roundTrip();
-    const told = eve.all.filter(({ type }) => type === 'presence');
-    expect(told).toHaveLength(1);
+    const reported = eve.all.filter(({ type }) => type === 'presence');
+    expect(reported).toHaveLength(1);
 
     expect((await hub.request('DELETE', block)).status).toBe(204);
     expect(await eve.entryOf('anna')).toMatchObject({ status: 'busy', text: 'without eve' });
@@ -63,9 +63,9 @@ onBothEngines('a block', (transport) => {
     for (const { status } of await Promise.all(toggles)) expect(status).toBe(204);
     await hub.request('PUT', block);
     await eve.roundTrip();
-    const told = eve.all.filter(({ type }) => type === 'presence');
-    expect(told.length).toBeLessThanOrEqual((performance.now() - begunAt) / 50 + 1);
-    expect(told.at(-1)).toMatchObject({ entries: [{ user: 'anna', status: 'offline' }] });
+    const reported = eve.all.filter(({ type }) => type === 'presence');
+    expect(reported.length).toBeLessThanOrEqual((performance.now() - begunAt) / 50 + 1);
+    expect(reported.at(-1)).toMatchObject({ entries: [{ user: 'anna', status: 'offline' }] });
     for (const client of [anna, eve]) client.close();
   });
 });
@@ -97,7 +97,7 @@ it('is after a clean restart as it was before, to the version, and is lifted as 
   }
 });
 
-it('stands after a kill, with nothing changed but a version above all that was told', async () => {
+it('stands after a kill, with nothing changed but a version above all that was sent', async () => {
   const data = mkdtempSync(join(tmpdir(), 'hub-blocks-'));
   const start = async () => {
     const hub = startHubProcess({ HUB_DATA: data });

@@ -77,7 +77,7 @@ onBothEngines('attempts to get in', (transport) => {
   const tcp = async (...frames: readonly string[]): Promise<string> => {
     const client = await LegacyClient.open(hub.tcpPort);
     for (const frame of frames) client.write(frame);
-    await client.heard('</protocol>');
+    await client.waitFor('</protocol>');
     client.end();
     return /<error code="([^"]*)"/.exec(client.received)?.[1] ?? client.received;
   };
@@ -123,11 +123,11 @@ onBothEngines('attempts to get in', (transport) => {
     test('a spoofed user over TCP: the frame is refused, the true user of the connection stays', async () => {
       const client = await LegacyClient.open(hub.tcpPort);
       client.write(frame('21', await good('21')));
-      await client.heard('<ack user_id="21"');
+      await client.waitFor('<ack user_id="21"');
       client.write(frame('7', await good('21')));
-      await client.heard('<error code="forbidden"');
+      await client.waitFor('<error code="forbidden"');
       client.write(frame('21'));
-      await client.heard('</error></protocol>\n<protocol><ack user_id="21"');
+      await client.waitFor('</error></protocol>\n<protocol><ack user_id="21"');
       expect(await statusOf('7')).toBe('offline');
       expect(await statusOf('21')).toBe('online');
       client.end();
@@ -261,7 +261,7 @@ describe('an address outside the list', () => {
     const inside = await LegacyClient.open(hub.tcpPort);
     inside.write('PROXY TCP4 10.0.0.7 10.0.0.1 5222 60001\r\n');
     inside.beat('42');
-    await inside.heard('<ack user_id="42"');
+    await inside.waitFor('<ack user_id="42"');
     const outside = await LegacyClient.open(hub.tcpPort);
     outside.write('PROXY TCP4 192.0.2.7 10.0.0.1 5222 60001\r\n');
     outside.beat('43');

@@ -124,12 +124,12 @@ describe('a WebSocket connection to a hub', () => {
     const hub = await playHub();
     const { lost } = connect(hub);
     const first = await hub.next();
-    const toldAtMs = performance.now();
+    const reportedAtMs = performance.now();
     first.send({ type: 'reconnect', afterMs: 300 });
     first.socket.close(code);
     expect(await lost.take()).toBe('the hub asked to come back later');
     await hub.next();
-    expect(performance.now() - toldAtMs).toBeGreaterThanOrEqual(298);
+    expect(performance.now() - reportedAtMs).toBeGreaterThanOrEqual(298);
   });
 
   it('goes by itself after reconnect where the hub stays', async () => {
@@ -241,7 +241,7 @@ describe('a WebSocket connection with a token', () => {
       const hub = await playHub();
       const { failed } = connect(hub, tokenFile('secret-word').source);
       for (let i = 0; i < 2; i += 1) refusal(await hub.next());
-      expect(await failed.take()).toMatch(/^the hub rejects the token of \/[^ ]+ \(.+\): put a fresh one there$/);
+      expect(await failed.take()).toMatch(/^the hub rejects the token of \/[^ ]+ \(.+\): put a new one there$/);
     }
   });
 
@@ -252,7 +252,7 @@ describe('a WebSocket connection with a token', () => {
     connection.send(welcome);
     refuse(connection);
     refuse(await hub.next());
-    expect(await failed.take()).toBe(`the hub rejects the token of --token (${REFUSED}): give a fresh one`);
+    expect(await failed.take()).toBe(`the hub rejects the token of --token (${REFUSED}): give a new one`);
   });
 
   it('says what a hello is forbidden for, by the error or the close alone', async () => {
@@ -482,7 +482,7 @@ describe('a TCP connection to a hub', () => {
     answer(ERROR.slice(0, 30));
     await hub.next();
     answer(ERROR.slice(30));
-    expect(await failed.take()).toBe('the hub rejects the token of --token (no good): give a fresh one');
+    expect(await failed.take()).toBe('the hub rejects the token of --token (no good): give a new one');
   });
 
   it('says the fresh token of the file where the old one has run out', async () => {
@@ -552,11 +552,11 @@ async function listen(server: Server): Promise<number> {
 /** Resolves once what the socket has said ends with the text. */
 function readUntil(socket: Socket, text: string): Promise<void> {
   return new Promise((resolve) => {
-    let heard = '';
+    let received = '';
     socket.on('error', () => undefined);
     socket.on('data', (piece: string) => {
-      heard += piece;
-      if (heard.endsWith(text)) resolve();
+      received += piece;
+      if (received.endsWith(text)) resolve();
     });
   });
 }

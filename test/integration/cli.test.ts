@@ -81,7 +81,7 @@ describe('friends import', () => {
   it('names bad lines, takes the others, and ends with 1', async () => {
     const { code, out, err } = await run('1,2\n1;3\n4,4\n# fine\n1,5\n');
     expect([code, await friendsOf('1')]).toEqual([1, ['2', '5']]);
-    expect(err).toBe('line 2: it has 1 field instead of user,friend\nline 3: 4 can’t be a friend of itself\n');
+    expect(err).toBe('line 2: it has 1 field instead of user,friend\nline 3: 4 cannot be their own friend\n');
     expect(out).toContain('5 lines, 2 pairs, 2 friendships added, 2 bad lines');
   });
 
@@ -294,7 +294,7 @@ describe('a hub that asks for tokens', () => {
     const io = testIo();
     const token = await tokenOf('42', { expiresInS: -1 });
     expect(await run([...args, ...argsFor(args), '--token', token], io)).toBe(1);
-    expect(io.stderr.text).toMatch(/^presence-hub: the hub rejects the token of --token [^\n]+: give a fresh one\n$/);
+    expect(io.stderr.text).toMatch(/^presence-hub: the hub rejects the token of --token [^\n]+: give a new one\n$/);
     expect(io.stdout.text + io.stderr.text).not.toContain(token);
   });
 
@@ -352,7 +352,7 @@ describe('a hub that asks for tokens', () => {
     writeFileSync(file, token);
     const running = watch(['42', ...jwtHub.args, '--token-file', file], late);
     expect(await ended).toBe(1);
-    expect(given.stderr.text).toMatch(/the hub rejects the token of --token \([^\n]+\): give a fresh one\n$/);
+    expect(given.stderr.text).toMatch(/the hub rejects the token of --token \([^\n]+\): give a new one\n$/);
     await late.stderr.until(/reconnecting/);
     writeFileSync(file, await tokenOf('42'));
     await jwtHub.ask('PUT', '/v1/users/42/friends/7');
@@ -366,7 +366,7 @@ describe('a hub that asks for tokens', () => {
     const io = testIo();
     const running = beat(['8', '--http', ...jwtHub.args, '--token-file', file, '--every', '50'], io);
     await io.stdout.until(
-      /got .*\n(.*\n)*.*lost the hub rejects the token of [^\n]+: put a fresh one there; reconnecting/,
+      /got .*\n(.*\n)*.*lost the hub rejects the token of [^\n]+: put a new one there; reconnecting/,
     );
     writeFileSync(file, await tokenOf('8'));
     await io.stdout.until(/got /, io.stdout.text.length);
@@ -403,7 +403,7 @@ describe('a hub with limits', () => {
     await friends(['add', '42', '7', ...to], testIo());
     const io = testIo();
     expect(await friends(['add', '42', '8', ...to], io)).toBe(1);
-    expect(io.stderr.text).toMatch(/^presence-hub: 42 and 8 can’t become friends: [^\n]+\n$/);
+    expect(io.stderr.text).toMatch(/^presence-hub: 42 and 8 cannot become friends: [^\n]+\n$/);
     await small.stop();
   });
 
@@ -442,7 +442,7 @@ describe('a hub with a certificate', () => {
   const runTrusting = (ca: string | undefined, args: readonly string[]) =>
     startHubProcess(ca === undefined ? {} : { NODE_EXTRA_CA_CERTS: ca }, args).exited;
 
-  it('is reached over every door by whoever trusts it, and all else is told what to do', async () => {
+  it('is reached over every door by whoever trusts it, and everyone else gets a line that says what to do', async () => {
     const tcpPort = await freePort();
     const secured = startHubProcess({ ...TLS, HUB_TCP_PORT: String(tcpPort), HUB_TCP_TLS: 'require' });
     const url = startLine(await secured.started, 'page').replace(/\/$/, '');

@@ -1,7 +1,7 @@
 /**
  * A hub that is killed in the middle of its work, again and again (issue: "Kill -9 and start again"): what was answered
- * is there, what was told is not taken back, versions grow. `CRASH_ROUNDS` says how often; CI does fifty.
- * The title tells the seed; `CRASH_SEED` repeats its changes and waits, though not the moment that a kill finds them in.
+ * is there, what was sent is not taken back, versions grow. `CRASH_ROUNDS` says how often; CI does fifty.
+ * The title contains the seed; `CRASH_SEED` repeats its changes and waits, though not the moment that a kill finds them in.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,57 +25,58 @@ afterAll(async () => {
   rmSync(data, { recursive: true, force: true });
 });
 
-/** What the outside was told, over all rounds. */
-interface Told {
+/** What was sent to the outside, over all rounds. */
+interface Reported {
   /** The largest version of each user. */
   readonly versions: Map<string, number>;
-  /** The lastSeen of each user, and when it was told. */
-  readonly seen: Map<string, { lastSeen: number; toldAt: number }>;
+  /** The lastSeen of each user, and when it was reported. */
+  readonly seen: Map<string, { lastSeen: number; reportedAt: number }>;
   /** The state of each edge `a>b` whose last edit was answered; absent while one is under way. */
   readonly edges: Map<string, boolean>;
   lastAt: number;
 }
 
 it(
-  `keeps every answered edge, every told entry and growing versions over ${ROUNDS} kills (CRASH_SEED=${SEED}) (I18, L15, H7)`,
+  `keeps every answered edge, every reported entry and growing versions over ${ROUNDS} kills (CRASH_SEED=${SEED}) (I18, L15, H7)`,
   { timeout: 300_000 },
   async () => {
-    const told: Told = { versions: new Map(), seen: new Map(), edges: new Map(), lastAt: 0 };
+    const reported: Reported = { versions: new Map(), seen: new Map(), edges: new Map(), lastAt: 0 };
     for (let round = 0; round < ROUNDS; round++) {
       const random = seededRandom(SEED + round);
       const hub = startHubProcess({ HUB_DATA: data });
       const url = startLine(await hub.started, 'page').replace(/\/$/, '');
-      await checkWhatWasTold(url, told);
-      const watcher = await watchAll(url, told);
-      const changes = change(url, told, round, random);
+      await checkReports(url, reported);
+      const watcher = await watchAll(url, reported);
+      const changes = change(url, reported, round, random);
       if (round % 2 === 0) {
         await changes;
         await delay(random() * 400);
       } else {
-        // In the middle of it, and in the very moment of a change that has just been told.
-        await Promise.race([changes, watcher.heard(Math.ceil(random() * 60))]);
+        // In the middle of it, and in the very moment of a change that has just been reported.
+        await Promise.race([changes, watcher.waitForMessages(Math.ceil(random() * 60))]);
       }
       const killedAt = Date.now();
       hub.child.kill('SIGKILL');
       await Promise.allSettled([changes, hub.exited, watcher.closed]);
-      for (const [user, { toldAt }] of told.seen) if (toldAt > killedAt - STORED_AFTER_MS) told.seen.delete(user);
+      for (const [user, { reportedAt }] of reported.seen)
+        if (reportedAt > killedAt - STORED_AFTER_MS) reported.seen.delete(user);
     }
   },
 );
 
-async function checkWhatWasTold(url: string, told: Told): Promise<void> {
+async function checkReports(url: string, reported: Reported): Promise<void> {
   const users = Array.from({ length: USERS }, (_, i) => `u${i}`);
   const answer = await fetch(`${url}/v1/presence?users=${users.join(',')}`);
   const { entries } = (await answer.json()) as { entries: Entry[] };
   for (const entry of entries) {
-    const version = told.versions.get(entry.user);
+    const version = reported.versions.get(entry.user);
     if (version !== undefined) expect(entry.v, `version of ${entry.user}`).toBeGreaterThan(version);
-    const seen = told.seen.get(entry.user);
+    const seen = reported.seen.get(entry.user);
     if (seen !== undefined) expect(entry.lastSeen, `lastSeen of ${entry.user}`).toBeGreaterThanOrEqual(seen.lastSeen);
-    remember(told, entry);
+    remember(reported, entry);
   }
   const lists = new Map<string, string[]>();
-  for (const [edge, isThere] of told.edges) {
+  for (const [edge, isThere] of reported.edges) {
     const [user = '', friend = ''] = edge.split('>');
     if (!lists.has(user)) {
       const list = (await (await fetch(`${url}/v1/users/${user}/friends`)).json()) as { friends: string[] };
@@ -85,14 +86,14 @@ async function checkWhatWasTold(url: string, told: Told): Promise<void> {
   }
 }
 
-async function watchAll(url: string, told: Told): Promise<WsClient> {
+async function watchAll(url: string, reported: Reported): Promise<WsClient> {
   const watcher = await WsClient.hello(`${url.replace('http', 'ws')}/ws`, { observe: true });
   watcher.onMessage((message) => {
-    if (message.type === 'presence') for (const entry of message.entries) remember(told, entry);
-    if ('at' in message && message.at !== undefined) told.lastAt = message.at;
+    if (message.type === 'presence') for (const entry of message.entries) remember(reported, entry);
+    if ('at' in message && message.at !== undefined) reported.lastAt = message.at;
   });
-  if (told.lastAt > 0) {
-    watcher.send({ type: 'watch', users: ['u0'], since: told.lastAt });
+  if (reported.lastAt > 0) {
+    watcher.send({ type: 'watch', users: ['u0'], since: reported.lastAt });
     expect(await watcher.next('snapshot'), 'a since from before an unclean end').not.toHaveProperty('since');
   }
   watcher.send({ type: 'watch', users: Array.from({ length: USERS }, (_, i) => `u${i}`) });
@@ -101,7 +102,7 @@ async function watchAll(url: string, told: Told): Promise<WsClient> {
 }
 
 /** 200 changes, ten under way at once: heartbeats with another text, friends made and ended. */
-async function change(url: string, told: Told, round: number, random: Random): Promise<void> {
+async function change(url: string, reported: Reported, round: number, random: Random): Promise<void> {
   const user = () => `u${Math.floor(random() * USERS)}`;
   for (let i = 0; i < CHANGES; i += 10) {
     await Promise.all(
@@ -109,26 +110,26 @@ async function change(url: string, told: Told, round: number, random: Random): P
         if (k % 2 === 0) {
           const body = JSON.stringify({ user: user(), text: `${round}.${i}.${k}` });
           const answer = await fetch(`${url}/v1/heartbeat`, { method: 'POST', body });
-          remember(told, ((await answer.json()) as { entry: Entry }).entry);
+          remember(reported, ((await answer.json()) as { entry: Entry }).entry);
         } else {
-          await editEdge(url, told, `u${(i + k) % USERS}`, `f${k}`, random() < 0.6);
+          await editEdge(url, reported, `u${(i + k) % USERS}`, `f${k}`, random() < 0.6);
         }
       }),
     );
   }
 }
 
-async function editEdge(url: string, told: Told, user: string, friend: string, makes: boolean): Promise<void> {
-  told.edges.delete(`${user}>${friend}`);
-  told.edges.delete(`${friend}>${user}`);
+async function editEdge(url: string, reported: Reported, user: string, friend: string, makes: boolean): Promise<void> {
+  reported.edges.delete(`${user}>${friend}`);
+  reported.edges.delete(`${friend}>${user}`);
   const { status } = await fetch(`${url}/v1/users/${user}/friends/${friend}`, { method: makes ? 'PUT' : 'DELETE' });
   expect(status).toBe(204);
-  told.edges.set(`${user}>${friend}`, makes);
-  told.edges.set(`${friend}>${user}`, makes);
+  reported.edges.set(`${user}>${friend}`, makes);
+  reported.edges.set(`${friend}>${user}`, makes);
 }
 
-function remember(told: Told, entry: Entry): void {
+function remember(reported: Reported, entry: Entry): void {
   if (entry.v === 0) return;
-  told.versions.set(entry.user, Math.max(told.versions.get(entry.user) ?? 0, entry.v));
-  if (entry.lastSeen !== null) told.seen.set(entry.user, { lastSeen: entry.lastSeen, toldAt: Date.now() });
+  reported.versions.set(entry.user, Math.max(reported.versions.get(entry.user) ?? 0, entry.v));
+  if (entry.lastSeen !== null) reported.seen.set(entry.user, { lastSeen: entry.lastSeen, reportedAt: Date.now() });
 }

@@ -242,6 +242,13 @@ describe('the data folder:', () => {
     expect(await findingOf('data', { HUB_DATA: ':memory:' })).toMatchObject({ level: 'warning' });
   });
 
+  test('is one for each worker', async () => {
+    const settings = { HUB_WORKERS: '2', HUB_REDIS_URL: 'redis://127.0.0.1:1', HUB_ROSTER: 'http://127.0.0.1:1' };
+    const { out } = await examine(settings);
+    for (const number of [1, 2])
+      expect(out).toContain(`HUB_DATA=${join(folder, 'data', `worker-${number}`)} does not exist yet`);
+  });
+
   test('one that others can read is a warning', async () => {
     mkdirSync(join(folder, 'data'), { mode: 0o755 });
     expect(await findingOf('data')).toMatchObject({ level: 'warning' });

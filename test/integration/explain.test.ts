@@ -42,7 +42,7 @@ onBothEngines('explain', (transport) => {
     });
   });
 
-  it('gives a WebSocket session the id of its welcome, and says when it came, was heard, and would lapse (H12)', async () => {
+  it('gives a WebSocket session the id of its welcome, and says when it connected, sent its last heartbeat, and would lapse (H12)', async () => {
     const client = await WsClient.open(hub.addresses.ws);
     client.send({ type: 'hello', user: '42', device: 'phone', status: 'busy', text: 'in a meeting' });
     const { session } = await client.next('welcome');
@@ -127,7 +127,7 @@ onBothEngines('explain', (transport) => {
     await client.next('ok');
     expect(await explain(hub, '42')).toMatchObject({
       entry: { status: 'offline' },
-      decision: { status: 'invisible', rule: 'its only session says invisible, and others see it offline' },
+      decision: { status: 'invisible', rule: 'its only session says invisible, and others see the user as offline' },
       hidden: { isInvisible: true, from: ['7'], fromCount: 1 },
       sessions: [{ status: 'invisible', decides: true }],
       transitions: [
@@ -138,7 +138,7 @@ onBothEngines('explain', (transport) => {
     client.close();
   });
 
-  it('tells every cause by its name: hello, status, cut, return, goodbye, grace, lapse', async () => {
+  it('names every cause: hello, status, cut, return, goodbye, grace, lapse', async () => {
     const first = await WsClient.hello(hub.addresses.ws, { user: '42' });
     first.send({ type: 'heartbeat', id: 1, status: 'away' });
     await first.next('ok');
@@ -153,7 +153,7 @@ onBothEngines('explain', (transport) => {
     third.close();
     await hub.until(async () => (await explain(hub, '42')).sessions[0]?.state === 'grace');
     expect((await explain(hub, '42')).decision.rule).toBe(
-      'its only session says online; its connection is gone, and it counts until its grace is over',
+      'its only session says online; its connection is lost, and it counts until its grace period ends',
     );
     hub.clock.pass(2100);
     await shows('42', 'offline');
@@ -206,7 +206,7 @@ onBothEngines('explain', (transport) => {
     expect((await hub.request('DELETE', `/v1/users/42/sessions/${id}`)).status).toBe(404);
   });
 
-  it('shows where an HTTP session was heard from last', async () => {
+  it('shows where an HTTP session sent its last heartbeat', async () => {
     await hub.stop();
     hub = await startTestHub({ transport, trustProxy: '127.0.0.0/8' });
     for (const from of ['10.0.0.7', '10.0.0.8']) {
@@ -248,7 +248,7 @@ describe('explain', () => {
     rmSync(data, { recursive: true, force: true });
   });
 
-  it('tells what a restart took up, what it forgot, and what did not come back', async () => {
+  it('shows what a restart restored, what it forgot, and what did not come back', async () => {
     const before = await startTestHub({ data });
     await WsClient.hello(before.addresses.ws, { user: '42', device: 'phone', status: 'away' });
     const wallMs = before.clock.wallMs + 1000;
@@ -261,7 +261,7 @@ describe('explain', () => {
       stale: true,
       decision: {
         status: 'away',
-        rule: 'its only session says away; it is from before a restart, and counts until its user is back or its time is over',
+        rule: 'its only session says away; it was restored after a restart, and counts until its user is back or its time is over',
       },
       sessions: [
         {
@@ -280,7 +280,7 @@ describe('explain', () => {
     await hub.stop();
   });
 
-  it('tells of a token that ran out, over WebSocket and TCP', async () => {
+  it('reports a token that expired, over WebSocket and TCP', async () => {
     const hub = await startTestHub({ auth: 'jwt', jwtSecret: TEST_SECRET, adminToken: ADMIN, tcpAuth: 'token' });
     const token = await tokenFor('42', { clock: hub.clock, expiresInS: 2 });
     const client = await WsClient.hello(hub.addresses.ws, { user: '42', token });
@@ -305,7 +305,7 @@ describe('explain', () => {
     await hub.stop();
   });
 
-  it('tells of a polled target that failed, and of one taken out of the file', async () => {
+  it('reports a polled target that failed, and of one taken out of the file', async () => {
     const target = createServer((socket) => socket.end());
     target.listen(0, '127.0.0.1');
     await once(target, 'listening');

@@ -39,7 +39,7 @@ describe.concurrent('npm run fuzz', () => {
     const { code, stdout } = await fuzz(target, ...moment, ...floods, ...generous);
     expect(stdout).toContain(`fuzz ${target}: seed 7,`);
     expect(stdout).toMatch(
-      /seed 7: \d+ cases; longest probe answer \d+ ms .*; told offline 0, lost connections 0; RSS/,
+      /seed 7: \d+ cases; longest probe answer \d+ ms .*; reported offline 0, lost connections 0; RSS/,
     );
     expect(stdout).toContain(`"floods":[{"attack":"${target}-`);
     expect(stdout).toContain('"hasPassed":true,"failures":[]');
@@ -65,7 +65,7 @@ describe.concurrent('npm run fuzz', () => {
     expect(readKept(file).inputs).toEqual(inputs);
     const { code, stdout } = await fuzz('--replay', file, ...generous);
     rmSync(folder, { recursive: true });
-    expect(stdout).toContain('FAILED: steadfast-http-3 was told offline while it was beating');
+    expect(stdout).toContain('FAILED: steadfast-http-3 was reported offline while it was beating');
     expect(code).toBe(1);
   });
 });

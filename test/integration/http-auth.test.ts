@@ -222,14 +222,14 @@ onBothEngines('who may over HTTP', (transport) => {
     });
   });
 
-  it('says 503 and when to come back where the keys that could tell can’t be had', async () => {
+  it('says 503 and when to come back where the keys cannot be fetched', async () => {
     hub = await startTestHub({ transport, auth: 'jwt', jwksUrl: 'http://127.0.0.1:1/keys' });
     const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
     const token = `${part({ alg: 'RS256', kid: 'k' })}.${part({ sub: '42' })}.${'x'.repeat(342)}`;
     expect(await call(own.entry, { token })).toMatchObject({
       status: 503,
       headers: { 'retry-after': '1' },
-      body: { detail: 'authorization: the token can’t be checked at the moment: try again' },
+      body: { detail: 'authorization: the token cannot be checked now: try again' },
     });
     expect((await call(free.health, { token })).status).toBe(200);
     await hub.stop();

@@ -86,7 +86,7 @@ onBothEngines('every answer', (transport) => {
     expect((await ask(request('GET /ws', [...upgrade, key]))).head).not.toMatch(/uwebsockets|\nserver:/);
   });
 
-  it('tells browsers to use TLS alone, where the hub speaks it (H24)', async () => {
+  it('asks browsers to use only TLS, if the hub has TLS (H24)', async () => {
     hub = await startTestHub({ transport, tlsCert: certificate('crt'), tlsKey: certificate('key') });
     for (const [what, , text] of answers) {
       const { head } = await ask(text);

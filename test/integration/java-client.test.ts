@@ -152,7 +152,7 @@ describe('a real Java client', needing('JDK'), () => {
 
 /** The watching process, and what it prints. */
 class Watcher {
-  /** The entries of user 7 that were told as changes, all of them. */
+  /** The entries of user 7 that were sent as changes, all of them. */
   readonly entries: Entry[] = [];
   #read = 0;
   #isReady = false;
@@ -179,7 +179,7 @@ class Watcher {
     return watcher;
   }
 
-  /** The next entry that is told as a change. */
+  /** The next entry that is sent as a change. */
   async nextEntry(): Promise<Entry> {
     for (;;) {
       const entry = this.entries[this.#read];

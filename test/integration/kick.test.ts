@@ -9,7 +9,7 @@ import { ask } from '../support/ask.ts';
 import { explain, kick, onlySession, transitionsOf } from '../support/explain.ts';
 import { onBothEngines, startTestHub } from '../support/hub.ts';
 import { frame, type LegacyClient } from '../support/legacy-client.ts';
-import { startTcpHub, toldTo, type TcpHub } from '../support/tcp-hub.ts';
+import { startTcpHub, sentTo, type TcpHub } from '../support/tcp-hub.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 import { WsClient } from '../support/ws-client.ts';
 
@@ -25,7 +25,7 @@ onBothEngines('the end of a session', (transport) => {
     expect(await kick(hub, user, (await onlySession(hub, user)).id)).toEqual({ status: 204, body: '' });
   };
 
-  it('over WebSocket: an error and 4403 at once, no grace, whoever watches is told, and the other tab goes on (H15)', async () => {
+  it('over WebSocket: an error and 4403 at once, no grace, watchers are notified, and the other tab goes on (H15)', async () => {
     const watcher = await hub.watch('42');
     const tab = await WsClient.hello(hub.addresses.ws, { user: '42', device: 'phone', status: 'away' });
     const other = await WsClient.open(hub.addresses.ws);
@@ -98,7 +98,7 @@ onBothEngines('the end of a session', (transport) => {
       type: '/docs/errors/not_found',
       title: 'Not found',
       status: 404,
-      detail: 'session: 42 has no such session: explain shows those that it has',
+      detail: 'session: 42 has no such session: explain lists its sessions',
     });
     expect((await kick(hub, 'never', id)).status).toBe(404);
     expect((await kick(hub, 'a b', id)).status).toBe(400);
@@ -144,14 +144,14 @@ describe('the end of a session on a TCP connection', () => {
     client = await hub.open();
   };
 
-  it('refuses that user there from then on, tells it so where it is answered, and lets it in elsewhere (T16, H15)', async () => {
+  it('refuses that user there from then on, reports that if answers are on, and lets it in elsewhere (T16, H15)', async () => {
     const watcher = await hub.watch('42');
     client.beat('42', 3);
     await hub.shows('42', { status: 'busy' });
     await kickOnly('42');
     expect(await watcher.next('presence', ({ entries }) => entries[0]?.status === 'offline')).toBeDefined();
     client.beat('42', 3);
-    await client.heard('<error code="forbidden">');
+    await client.waitFor('<error code="forbidden">');
     await hub.hasRead(client);
     expect(await hub.entry('42')).toMatchObject({ status: 'offline' });
     expect(await hub.badFrames()).toEqual({ forbidden: 1 });
@@ -163,14 +163,14 @@ describe('the end of a session on a TCP connection', () => {
     client.beat('42', 0); // its goodbye counts for nothing either
     await hub.hasRead(client);
     expect(await hub.entry('42')).toMatchObject({ status: 'away' });
-    expect(toldTo(watcher)).toEqual(['42 busy 3', '42 offline -1', '42 away 2']);
+    expect(sentTo(watcher)).toEqual(['42 busy 3', '42 offline -1', '42 away 2']);
   });
 
-  it('goes unheard by none of the quick ways: the same bytes again, many in one packet, a frame of a known shape', async () => {
+  it('stops all of the quick ways: the same bytes again, many in one packet, a frame of a known shape', async () => {
     await withoutAck();
     const same = frame('42', 1);
     for (let i = 0; i < 5; i++) client.write(same);
-    await hub.hasHeard(5);
+    await hub.hasReceived(5);
     await kickOnly('42');
     client.write(same); // repeated to the byte
     await hub.hasRead(client);

@@ -14,7 +14,7 @@ import { StartError } from '../../server/lib/start-error.ts';
 import { endHubProcesses, freePort, holdPort, startHubProcess, startLine } from '../support/hub-process.ts';
 import { frame, LegacyClient } from '../support/legacy-client.ts';
 import { needing } from '../support/needs.ts';
-import { startTcpHub, toldTo, type TcpHub } from '../support/tcp-hub.ts';
+import { startTcpHub, sentTo, type TcpHub } from '../support/tcp-hub.ts';
 import { WsClient } from '../support/ws-client.ts';
 
 // A hub in a process of its own takes its time to start on busy cores, and may have to be built first.
@@ -31,8 +31,8 @@ const hasSessions = (count: number): Promise<void> => expect.poll(sessions, { ti
 const deviceFrame = (user: string, device: string): string =>
   `<protocol><user_id>${user}</user_id><device>${device}</device></protocol>`;
 
-describe('liveness and telling', () => {
-  it('legacy bug 1: a user that falls silent is offline, its friends are told, and its session is gone', async () => {
+describe('liveness and notification', () => {
+  it('legacy bug 1: a user that falls silent is offline, its friends are notified, and its session is gone', async () => {
     await hub.request('PUT', '/v1/users/42/friends/7');
     const friend = await WsClient.hello(hub.addresses.ws, { user: '42' });
     friend.send({ type: 'watch', friendsOf: '42' });
@@ -44,7 +44,7 @@ describe('liveness and telling', () => {
     await hasSessions(0);
   });
 
-  it('legacy bug 2: whoever is gone is told once, however many looks follow', async () => {
+  it('legacy bug 2: a user who is gone is reported once, however many ticks follow', async () => {
     const watcher = await hub.watch('7', 'marker');
     const client = await hub.open();
     client.beat('7');
@@ -55,10 +55,10 @@ describe('liveness and telling', () => {
     }
     client.beat('marker');
     await watcher.entryOf('marker');
-    expect(toldTo(watcher)).toEqual(['7 online 1', '7 offline -1', 'marker online 1']);
+    expect(sentTo(watcher)).toEqual(['7 online 1', '7 offline -1', 'marker online 1']);
   });
 
-  it('legacy bug 3: a clean end of stream ends the session after the grace, and is told', async () => {
+  it('legacy bug 3: a clean end of stream ends the session after the grace, and is reported', async () => {
     const watcher = await hub.watch('7');
     const client = await hub.open();
     client.beat('7');
@@ -70,14 +70,14 @@ describe('liveness and telling', () => {
     await hasSessions(0);
   });
 
-  it('legacy bug 4: coming online and each change of state are told', async () => {
+  it('legacy bug 4: coming online and each change of state are reported', async () => {
     const watcher = await hub.watch('7');
     const client = await hub.open();
     for (const state of [1, 2, 3, 7, 1]) {
       client.beat('7', state);
       await watcher.entryOf('7');
     }
-    expect(toldTo(watcher)).toEqual(['7 online 1', '7 away 2', '7 busy 3', '7 online 7', '7 online 1']);
+    expect(sentTo(watcher)).toEqual(['7 online 1', '7 away 2', '7 busy 3', '7 online 7', '7 online 1']);
   });
 
   it('legacy bug 5: offline is -1 everywhere: never seen, lapsed, broken off, said with 0 or with -1', async () => {
@@ -86,7 +86,7 @@ describe('liveness and telling', () => {
     const [client, other] = [await hub.open(), await hub.open()];
     for (const user of ['silent', 'zero', 'minus']) client.beat(user);
     other.beat('broken');
-    await hub.hasHeard(4);
+    await hub.hasReceived(4);
     other.reset();
     client.write(frame('zero', 0) + frame('minus', -1));
     await hub.hasConnections(1);
@@ -97,7 +97,7 @@ describe('liveness and telling', () => {
     asker.send({ type: 'watch', users });
     expect((await asker.next('snapshot')).entries.map(({ code }) => code)).toEqual([-1, -1, -1, -1, -1]);
     await watcher.roundTrip();
-    const offline = toldTo(watcher).filter((told) => told.includes('offline'));
+    const offline = sentTo(watcher).filter((reported) => reported.includes('offline'));
     expect(offline.sort()).toEqual(['broken offline -1', 'minus offline -1', 'silent offline -1', 'zero offline -1']);
   });
 
@@ -107,7 +107,7 @@ describe('liveness and telling', () => {
       hub.clock.pass(phaseMs);
       await hub.looked();
       (await hub.open()).beat('7');
-      await hub.hasHeard(1);
+      await hub.hasReceived(1);
       hub.clock.pass(5_399);
       await hub.looked();
       expect(await hub.entry('7')).toMatchObject({ status: 'online' });
@@ -124,7 +124,7 @@ describe('keys', () => {
     old.beat('7');
     const before = await watcher.entryOf('7');
     fresh.beat('7');
-    await hub.hasHeard(2);
+    await hub.hasReceived(2);
     old.reset();
     await hub.hasConnections(1);
     hub.clock.pass(3_000);
@@ -191,7 +191,7 @@ describe('framing', () => {
   it('legacy bug 11: a frame over several lines is one heartbeat', async () => {
     (await hub.open()).write('<protocol>\r\n<user_id>7</user_id>\r\n<user_state>3</user_state>\r\n</protocol>\r\n');
     await hub.shows('7', { status: 'busy' });
-    await hub.hasHeard(1);
+    await hub.hasReceived(1);
   });
 
   it('legacy bug 12: two frames on a line are two heartbeats', async () => {
@@ -204,7 +204,7 @@ describe('framing', () => {
     const client = await hub.open();
     const line = frame('7').repeat(10_000);
     client.write(line);
-    await hub.hasHeard(10_000);
+    await hub.hasReceived(10_000);
     client.write(`<protocol>${'x'.repeat(8_182)}`);
     await hub.looked();
     await hub.hasConnections(1);
@@ -285,7 +285,7 @@ describe('threads', () => {
   it('legacy bug 19: a connection that breaks before its first heartbeat harms nothing', async () => {
     const client = await hub.open();
     client.beat('7');
-    await hub.hasHeard(1);
+    await hub.hasReceived(1);
     const before = await hub.entry('7');
     const silent = await hub.open();
     const halfway = await hub.open();
@@ -297,7 +297,7 @@ describe('threads', () => {
     await hub.hasConnections(1);
     hub.clock.pass(2_100);
     client.beat('7');
-    await hub.hasHeard(2);
+    await hub.hasReceived(2);
     expect(await hub.entry('7')).toEqual(before);
   });
 
@@ -305,7 +305,7 @@ describe('threads', () => {
     const clients = await Promise.all(Array.from({ length: 40 }, () => hub.open()));
     const users = (i: number): string[] => Array.from({ length: 20 }, (_, n) => `u${i}-${n}`);
     for (const [i, client] of clients.entries()) client.write(users(i).map((user) => frame(user)).join('')); // prettier-ignore
-    await hub.hasHeard(800);
+    await hub.hasReceived(800);
     for (const [i, client] of clients.entries()) {
       if (i % 4 === 0) client.reset();
       if (i % 4 === 1) client.end();
@@ -329,7 +329,7 @@ describe('threads', () => {
       const watcher = await hub.watch('7');
       const clients = await Promise.all(Array.from({ length: 50 }, () => hub.open()));
       for (const client of clients) client.beat('7');
-      await hub.hasHeard(50);
+      await hub.hasReceived(50);
       await hasSessions(50);
       expect(await other.entry('7')).toMatchObject({ status: 'offline', v: 0 });
       (await other.open()).beat('7', -1);
@@ -337,7 +337,7 @@ describe('threads', () => {
       await hasSessions(0);
       await hub.shows('7', { status: 'offline' });
       await watcher.next('presence', ({ entries }) => entries[0]?.status === 'offline');
-      expect(toldTo(watcher)).toEqual(['7 online 1', '7 offline -1']);
+      expect(sentTo(watcher)).toEqual(['7 online 1', '7 offline -1']);
     } finally {
       await other.stop();
     }
@@ -347,7 +347,7 @@ describe('threads', () => {
     const clients = await Promise.all(Array.from({ length: 60 }, () => hub.open()));
     await hub.hasConnections(60);
     for (const [i, client] of clients.entries()) client.write(frame(`a${i}`) + frame(`b${i}`) + frame('no user'));
-    await hub.hasHeard(120);
+    await hub.hasReceived(120);
     await hasSessions(120);
     await expect.poll(() => hub.badFrames()).toEqual({ user_id: 60 });
     for (const [i, client] of clients.entries()) client.beat(`a${i}`, -1);
@@ -358,7 +358,7 @@ describe('threads', () => {
     await hasSessions(60);
     hub.clock.pass(2_100);
     await hasSessions(0);
-    await hub.hasHeard(120);
+    await hub.hasReceived(120);
   });
 
   it('legacy bug 23: nothing is printed per user, at the finest log level, whatever becomes of them', async () => {
@@ -453,10 +453,10 @@ describe('threads', () => {
       const first = await startTcpHub(settings);
       const clients = await Promise.all(Array.from({ length: 20 }, () => first.open()));
       for (const [i, client] of clients.entries()) client.beat(`u${i}`);
-      await first.hasHeard(20);
+      await first.hasReceived(20);
       first.clock.pass(3_000);
       for (const [i, client] of clients.entries()) client.beat(`u${i}`);
-      await first.hasHeard(40);
+      await first.hasReceived(40);
       const lastSeen = first.clock.wallMs;
       first.clock.pass(1_000);
       const closed = Promise.all(clients.map((client) => client.closed));
@@ -491,7 +491,7 @@ describe('trust', () => {
     honest.beat('8');
     await watcher.entryOf('8');
     expect(await hub.entry('7')).toMatchObject({ status: 'away', devices: ['legacy'] });
-    expect(toldTo(watcher)).toEqual(['7 away 2', '8 online 1']);
+    expect(sentTo(watcher)).toEqual(['7 away 2', '8 online 1']);
   });
 
   it('legacy bug 29: the address in a message, and the peer’s, reach no watcher and no reader (I23)', async () => {
@@ -505,23 +505,23 @@ describe('trust', () => {
     watcher.send({ type: 'watch', users: ['7'] });
     await watcher.next('snapshot');
     const heartbeat = { user: '7', device: 'http' };
-    const told = [
+    const reported = [
       ...watcher.all,
       (await hub.request('GET', '/v1/presence/7')).body,
       (await hub.request('POST', '/v1/presence', { users: ['7'] })).body,
       (await hub.request('POST', '/v1/heartbeat', heartbeat)).body,
     ];
-    const text = JSON.stringify(told);
+    const text = JSON.stringify(reported);
     expect(text).toContain('"busy"');
     expect(text).not.toMatch(/10\.99\.88\.77|54321|127\.0\.0\.1/);
   });
 
-  it('legacy bug 30: a client can know that it is heard, and at which interval, in which version', async () => {
+  it('legacy bug 30: a client can know that the hub receives it, and at which interval, in which version', async () => {
     const answering = await startTcpHub({ tcpAck: true });
     try {
       const client = await answering.open();
       client.write(frame('7') + frame('no user'));
-      await client.heard('</error>');
+      await client.waitFor('</error>');
       expect(client.received).toMatch(
         /^<protocol><ack user_id="7" state="1"\/><\/protocol>\n<protocol><error code="user_id">/,
       );

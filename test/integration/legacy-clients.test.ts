@@ -61,17 +61,17 @@ describe('the page for authors of legacy clients', () => {
     await start({ tcpAck: true });
     const [answers = ''] = snippetsBelow(PAGE, 'Try it first', 'xml');
     // `timeout` ends cat, as it should.
-    const heard = await bash(`${ask.trim()} || true`);
-    expect(heard).toBe(answers);
+    const received = await bash(`${ask.trim()} || true`);
+    expect(received).toBe(answers);
   });
 
   it('shows a frame that the hub takes', async () => {
     await start({ tcpAck: true });
     const [frame = ''] = snippetsBelow(PAGE, 'A frame', 'xml');
-    const heard = await bash(
+    const received = await bash(
       `exec 3<>/dev/tcp/127.0.0.1/60001; printf '%s' '${frame}' >&3; IFS= read -r -t 9 heard <&3; echo "$heard"`,
     );
-    expect(heard.trim()).toBe('<protocol><ack user_id="42" state="1"/></protocol>');
+    expect(received.trim()).toBe('<protocol><ack user_id="42" state="1"/></protocol>');
   });
 });
 

@@ -1,4 +1,4 @@
-/** The list of present users and their number, through real sockets: pages, who may, and what nobody can tell from them. */
+/** The list of present users and their number, through real sockets: pages, who may, and what they do not reveal. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Entry } from '../../shared/messages/entry.ts';
 import type { Config } from '../../server/config/config.ts';
@@ -162,7 +162,7 @@ onBothEngines('the list of present users', (transport) => {
     for (const tab of tabs) tab.close();
   });
 
-  it('tells nothing of an invisible user', async () => {
+  it('reveals nothing about an invisible user', async () => {
     await start(JWT);
     const observer = await tokenFor(null, { scopes: ['observe'] });
     await beat('1', 'online', ADMIN);
@@ -171,7 +171,7 @@ onBothEngines('the list of present users', (transport) => {
     expect([await page('?limit=1', observer), await counts(observer)]).toEqual(before);
   });
 
-  it('tells nothing of a user who blocks the caller, and all of it to others (H30)', async () => {
+  it('reveals nothing about a user who blocks the caller, and everything to others (H30)', async () => {
     await start(JWT);
     const caller = await tokenFor('caller', { scopes: ['observe'] });
     const other = await tokenFor('other', { scopes: ['observe'] });

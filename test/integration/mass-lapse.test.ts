@@ -1,4 +1,4 @@
-/** PROTOCOL.md section 2: a mass lapse is held for at most 5 s with `stale` told; smaller ones never are. */
+/** PROTOCOL.md section 2: a mass lapse is held for at most 5 s while `stale` is sent; smaller ones never are. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { ask } from '../support/ask.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
@@ -33,7 +33,7 @@ async function legacyUsers(count: number, { onOneConnection = false } = {}) {
   return { users, watcher, beat, offline };
 }
 
-it('holds the end of 150 of 150 for five seconds, tells stale, and then those who are still silent, once (L22)', async () => {
+it('holds the end of 150 of 150 for five seconds, sends stale, and then those who are still silent, once (L22)', async () => {
   hub = await startTestHub({ doubtMs: 5_000 });
   const { users, watcher, beat, offline } = await legacyUsers(150);
   const lastSignAt = hub.clock.wallMs;
@@ -73,7 +73,7 @@ it('is not sure since the oldest last sign of all that it holds, however long th
   expect((await watcher.next('stale')).since).toBe(oldestSignAt);
 });
 
-it('tells 90 at once, though they are all there are (L22)', async () => {
+it('reports 90 at once, though they are all there are (L22)', async () => {
   hub = await startTestHub({ doubtMs: 5_000 });
   const { watcher, offline } = await legacyUsers(90);
   hub.clock.pass(LEASE_MS + 50);
@@ -81,7 +81,7 @@ it('tells 90 at once, though they are all there are (L22)', async () => {
   expect(watcher.all.some(({ type }) => type === 'stale')).toBe(false);
 });
 
-it('tells 120 of 1000 at once: that is less than a fifth (L22)', async () => {
+it('reports 120 of 1000 at once: that is less than a fifth (L22)', async () => {
   hub = await startTestHub({ doubtMs: 5_000 });
   const { users, watcher, beat, offline } = await legacyUsers(1000);
   hub.clock.pass(LEASE_MS - 400);
@@ -91,7 +91,7 @@ it('tells 120 of 1000 at once: that is less than a fifth (L22)', async () => {
   expect(watcher.all.some(({ type }) => type === 'stale')).toBe(false);
 });
 
-it('tells 150 of one gateway at once: what all of them share is its connection (L24)', async () => {
+it('reports 150 of one gateway at once: what all of them share is its connection (L24)', async () => {
   hub = await startTestHub({ doubtMs: 5_000 });
   const { watcher, offline } = await legacyUsers(150, { onOneConnection: true });
   hub.clock.pass(LEASE_MS + 50);
@@ -102,7 +102,7 @@ it('tells 150 of one gateway at once: what all of them share is its connection (
 it.each([
   ['two users with fifty devices each', 2, 50, 100],
   ['a hundred users of one address', 100, 1, 1],
-])('tells the end of %s over HTTP at once (L24)', async (_, users, devices, addresses) => {
+])('reports the end of %s over HTTP at once (L24)', async (_, users, devices, addresses) => {
   hub = await startTestHub({ doubtMs: 5_000 });
   const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
   watcher.send({ type: 'watch', users: ['u0'] });
@@ -146,7 +146,7 @@ describe('while one adapter is doubted', () => {
     return { ...there, extras };
   }
 
-  it('tells stale, and fresh, to those who are shown somebody on that adapter, and to nobody else (L25)', async () => {
+  it('sends stale, and fresh, to those who are shown somebody on that adapter, and to nobody else (L25)', async () => {
     const { watcher, users } = await doubted();
     const eve = await WsClient.hello(hub.addresses.ws, { user: 'eve', observe: true });
     await watch(eve, ['invisible', 'blocking', 'gone', 'by-websocket']);
@@ -166,7 +166,7 @@ describe('while one adapter is doubted', () => {
     expect(await typesOf(bob)).toEqual(['snapshot', 'stale', 'fresh']);
   });
 
-  it('tells stale before the snapshot to who begins to watch such a user meanwhile, once (L25)', async () => {
+  it('sends stale before the snapshot to who begins to watch such a user meanwhile, once (L25)', async () => {
     const { watcher, users } = await doubted();
     const late = await WsClient.hello(hub.addresses.ws, { user: 'eve', observe: true });
     hub.clock.pass(LEASE_MS + 50);
@@ -179,7 +179,7 @@ describe('while one adapter is doubted', () => {
     expect(await typesOf(late)).toEqual(['snapshot', 'stale', 'snapshot', 'snapshot', 'fresh']);
   });
 
-  it('tells stale with a new friend on that adapter', async () => {
+  it('sends stale with a new friend on that adapter', async () => {
     const { watcher, users } = await doubted();
     const late = await WsClient.hello(hub.addresses.ws, { user: 'bob', observe: true });
     late.send({ type: 'watch', friendsOf: 'bob' });
@@ -206,7 +206,7 @@ describe('while one adapter is doubted', () => {
   });
 });
 
-it('holds nothing where it is told not to', async () => {
+it('holds nothing if it is configured not to', async () => {
   hub = await startTestHub();
   const { offline } = await legacyUsers(150);
   hub.clock.pass(LEASE_MS + 50);

@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => hub.stop());
 
 describe('the metrics', () => {
-  it('count the delay of each flush that told something, and none where nobody watches', async () => {
+  it('count the delay of each flush that sent something, and none where nobody watches', async () => {
     const count = () => hub.metric('presence_hub_delivery_delay_seconds_count');
     await hub.request('POST', '/v1/heartbeat', { user: '7' });
     expect(await count()).toBe(0);
@@ -32,7 +32,7 @@ describe('the metrics', () => {
     watcher.close();
   });
 
-  it('tell how late a lapse was told, by the time that its lease ran out', async () => {
+  it('show how late a lapse was reported, by the time that its lease ran out', async () => {
     const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
     watcher.send({ type: 'watch', users: ['42'] });
     await watcher.next('snapshot');
@@ -46,7 +46,7 @@ describe('the metrics', () => {
     watcher.close();
   });
 
-  it('tell the loop’s lag to every reader, however many there are, and the memory', async () => {
+  it('show the loop’s lag to every reader, however many there are, and the memory', async () => {
     /** How often it was more than 0.1 s, as one reading says. */
     const late = async (): Promise<number> => {
       const text = String((await hub.request('GET', '/metrics')).body);

@@ -42,13 +42,13 @@ describe('explain', () => {
     expect(lines).toEqual([
       '42 is shown busy (code 3), for 2 s',
       '  because    busy wins over online and away',
-      '  blocks     7: they see it offline',
+      '  blocks     7: they see it as offline',
       '  text       in a meeting',
       '  last seen  2 s ago',
       '',
       'Sessions (* decides):',
-      `   ${first?.id}  live  ws-json  phone  online (1)  127.0.0.1  came 5 s ago  heard 5 s ago  ends in 20 s  in a meeting`,
-      `*  ${second?.id}  live  http     http   busy (3)    127.0.0.1  came 2 s ago  heard 2 s ago  ends in 58 s`,
+      `   ${first?.id}  live  ws-json  phone  online (1)  127.0.0.1  connected 5 s ago  heartbeat 5 s ago  ends in 20 s  in a meeting`,
+      `*  ${second?.id}  live  http     http   busy (3)    127.0.0.1  connected 2 s ago  heartbeat 2 s ago  ends in 58 s`,
       '',
       'Changes, newest first',
       `  HH:MM:SS  2 s ago  came  online > busy     http     ${second?.id}`,
@@ -64,7 +64,7 @@ describe('explain', () => {
     client.write('<protocol user_id="42" user_ip="10.0.0.7" user_port="5222"></protocol>');
     await hub.until(async () => (await explain(hub, '42')).entry.status === 'online');
     const { out } = await runExplain('42');
-    expect(out).toMatch(/ {2}10\.0\.0\.7:5222 \(claimed; from 127\.0\.0\.1:\d+\) {2}came/);
+    expect(out).toMatch(/ {2}10\.0\.0\.7:5222 \(claimed, connected from 127\.0\.0\.1:\d+\) {2}connected/);
     client.end();
   });
 
@@ -91,7 +91,7 @@ describe('explain', () => {
     });
     const { out } = await runExplain('42');
     expect(out).toContain('42 is shown offline (code -1)\n  because    its only session says invisible, and others');
-    expect(out).toContain('\n  invisible  everyone else sees the user offline\n');
+    expect(out).toContain('\n  invisible  everyone else sees the user as offline\n');
     expect(out).toContain('\\u{1b}[2Jgone\\u{202e}');
     for (const character of ['\u001b', '\u202e']) expect(out).not.toContain(character);
     client.close();
@@ -143,7 +143,7 @@ describe('kick', () => {
     expect(await runKick('42', id)).toEqual({
       code: 1,
       out: '',
-      err: `presence-hub: 42 has no session ${id}: presence-hub explain 42 shows those that it has\n`,
+      err: `presence-hub: 42 has no session ${id}: presence-hub explain 42 lists its sessions\n`,
     });
     expect(await runKick('42', '../../friends/7?x=/\u001b')).toMatchObject({ code: 1, out: '' });
   });
@@ -180,12 +180,12 @@ describe('webhooks', () => {
     const refused = await runWebhooks('--test', 'default');
     expect(refused).toMatchObject({
       code: 1,
-      err: expect.stringContaining('did not take the test: it answered 500') as string,
+      err: expect.stringContaining('did not accept the test: it answered 500') as string,
     });
     receiver.answer = () => 200;
     expect(await runWebhooks('--test', 'default')).toMatchObject({
       code: 0,
-      out: 'the receiver of default took the test\n',
+      out: 'the receiver of default accepted the test\n',
     });
     expect((await runWebhooks('--replay', 'default')).out).toBe('1 dead event of default will be sent again\n');
     await receiver.until(() => receiver.events.length === 1);

@@ -1,4 +1,4 @@
-/** PROTOCOL.md section 6: the hub's own network fails. Nobody is reported offline for it, and those who watch are told `stale`. */
+/** PROTOCOL.md section 6: the hub's own network fails. Nobody is reported offline for it, and watchers are sent `stale`. */
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';

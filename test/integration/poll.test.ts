@@ -364,7 +364,7 @@ describe('the file of targets', () => {
   test('stops the start where it is missing', async () => {
     const hub = new Hub([]);
     unlinkSync(hub.file);
-    await expect(hub.poller.start()).rejects.toThrow(/^HUB_POLL is ".+": no such file can be read \(ENOENT\); give a/);
+    await expect(hub.poller.start()).rejects.toThrow(/^HUB_POLL is ".+": the file cannot be read \(ENOENT\); give a/);
   });
 
   test('takes a target off: its user leaves, and it is asked no more (P1)', async () => {
@@ -432,7 +432,7 @@ describe('the file of targets', () => {
     );
     await target.requests.nextOf(2);
     unlinkSync(hub.file);
-    expect(await hub.log.next()).toMatch(/ENOENT.+; until then the targets of before are polled/);
+    expect(await hub.log.next()).toMatch(/ENOENT.+; until then the previous targets are polled/);
     await target.requests.nextOf(2);
     expect(hub.log.all).toHaveLength(2);
     hub.write([]);
@@ -545,7 +545,7 @@ describe('the schedule', () => {
     const hub = await startHub([{ ...quick, failures: 1, url: 'tcp://a.name:1' }], { ...prompt, prober });
     (await prober.polls.next()).answer(alive);
     prober.waitsFor = 'the name';
-    expect(await hub.log.next()).toContain('no answer in 100 ms to the question for the address of its name');
+    expect(await hub.log.next()).toContain('no answer in 100 ms when its name was resolved');
     await prober.polls.nextOf(3);
     expect(hub.entry().status).toBe('online');
     prober.waitsFor = 'the answer';

@@ -132,13 +132,13 @@ test('log lines beyond what can wait are dropped and counted; one line says so, 
   const [dropped] = (await once(child.stdout, 'data')) as [Buffer];
   expect(Number(dropped)).toBeGreaterThan(1000);
   let stderr = '';
-  const toldOfDrops = new Promise<void>((resolve) => {
+  const notifiedOfDrops = new Promise<void>((resolve) => {
     child.stderr.on('data', (text: Buffer) => {
       stderr += String(text);
       if (stderr.includes('log lines were dropped')) resolve();
     });
   });
-  await toldOfDrops;
+  await notifiedOfDrops;
   child.stdin.write('end');
   const [code] = (await once(child, 'close')) as [number];
   expect(code).toBe(1);

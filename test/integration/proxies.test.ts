@@ -67,7 +67,7 @@ onBothEngines('the hub behind a proxy', (transport) => {
         await expect(open('https://elsewhere.example')).rejects.toThrow('403');
       });
 
-      it('tells whose connection it is, and nobody can say so of himself (S8)', async () => {
+      it('says whose connection it is, and nobody can say so of himself (S8)', async () => {
         const base = await startBehind(name);
         const asked: Asked = { from: '127.0.0.2', headers: { 'x-forwarded-for': '192.0.2.6' } };
         const body = { user: '42' };

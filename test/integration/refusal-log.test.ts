@@ -74,7 +74,7 @@ onBothEngines('a token that is not taken', (transport) => {
     TCP: async (made) => {
       const client = await LegacyClient.open(hub.tcpPort);
       client.write(frame('42', 1, made));
-      await client.heard('<error');
+      await client.waitFor('<error');
       client.socket.destroy();
     },
   };
@@ -85,9 +85,9 @@ onBothEngines('a token that is not taken', (transport) => {
       await start({ ...jwt, transport, tcpPort: 0 });
       const made = await Promise.all(bad.map(([, , make]) => make()));
       for (const one of [...made, ...made]) await protocols[protocol]?.(one);
-      const told = lines.filter((line) => line.protocol === protocol);
-      expect(told.map(({ reason }) => reason)).toEqual(bad.map(([reason]) => reason));
-      for (const [i, [, says]] of bad.entries()) expect(told[i]?.says).toContain(says);
+      const reported = lines.filter((line) => line.protocol === protocol);
+      expect(reported.map(({ reason }) => reason)).toEqual(bad.map(([reason]) => reason));
+      for (const [i, [, says]] of bad.entries()) expect(reported[i]?.says).toContain(says);
       for (const one of made) expect(JSON.stringify(lines)).not.toContain(one.slice(-20));
       hub.clock.pass(60_000);
       await protocols[protocol]?.(made[0] ?? '');

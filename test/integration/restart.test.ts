@@ -38,7 +38,7 @@ describe('a restart', () => {
   const entryOf = async (user: string) => (await hub.request('GET', `/v1/presence/${user}`)).body as object;
   const observe = () => WsClient.hello(hub.addresses.ws, { observe: true });
 
-  it('shows everybody as before, tells stale and then fresh, and tells those who do not come back once (L13, L16, W34)', async () => {
+  it('shows everybody as before, sends stale and then fresh, and reports those who do not come back once (L13, L16, W34)', async () => {
     const legacy = await LegacyClient.open(hub.tcpPort);
     legacy.beat('tcp', 3);
     await WsClient.hello(hub.addresses.ws, { user: 'ws', device: 'phone', text: 'here' });
@@ -119,7 +119,7 @@ describe('a restart', () => {
     expect(watcher.all.map(({ type }) => type)).toEqual(['welcome', 'ok']);
   });
 
-  it('tells since when it is not sure: the first end, until it was sure in between (W34)', async () => {
+  it('says since when it is not sure: the first end, until it was sure in between (W34)', async () => {
     const staleSince = async () => (await (await observe()).next('stale')).since;
     await WsClient.hello(hub.addresses.ws, { user: 'ws' });
     hub.clock.pass(5_000);
@@ -143,7 +143,7 @@ describe('a restart', () => {
     expect(await staleSince()).toBe(secondEndAt);
   });
 
-  it('tells since when a mass lapse was doubted that the end found undecided', async () => {
+  it('says since when a mass lapse was doubted that the end found undecided', async () => {
     await hub.stop();
     hub = await startTestHub({ data, doubtMs: 5_000 });
     for (let i = 0; i < 150; i++) (await LegacyClient.open(hub.tcpPort)).beat(`u${i}`);
@@ -200,7 +200,7 @@ describe('a restart', () => {
 describe('a hub process', { timeout: 60_000 }, () => {
   afterEach(endHubProcesses);
 
-  it('killed and started again within the warm window tells nobody offline who comes back (L13)', async () => {
+  it('killed and started again within the warm window reports nobody offline who comes back (L13)', async () => {
     const [port, tcpPort] = [await freePort(), await freePort()];
     const settings = { HUB_DATA: data, HUB_PORT: `${port}`, HUB_TCP_PORT: `${tcpPort}`, HUB_WARM_MS: '3000' };
     const first = startHubProcess(settings);
@@ -219,7 +219,7 @@ describe('a hub process', { timeout: 60_000 }, () => {
     while (online.size < 51) {
       for (const entry of (await early.next('presence')).entries) online.add(entry.user);
     }
-    await new Promise((resolve) => setTimeout(resolve, 300)); // what was told longer than 250 ms ago is stored
+    await new Promise((resolve) => setTimeout(resolve, 300)); // what was sent longer than 250 ms ago is stored
     first.child.kill('SIGKILL');
     await first.exited;
 
@@ -230,15 +230,15 @@ describe('a hub process', { timeout: 60_000 }, () => {
     expect((await late.next('snapshot')).entries.filter(({ status }) => status !== 'online')).toEqual([]);
     await beatAll();
     await late.next('fresh');
-    const told = late.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
-    expect(told.map(({ user, status }) => [user, status])).toEqual([['lost', 'offline']]);
+    const reported = late.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
+    expect(reported.map(({ user, status }) => [user, status])).toEqual([['lost', 'offline']]);
   });
 
   it.each([
     ['a start that fails for its port', 'failed'],
     ['a clean end within the warm time', 'clean'],
     ['another kill within the warm time', 'killed'],
-  ])('killed, it tells the same doubt after %s, though nobody was there', async (_, between) => {
+  ])('killed, it reports the same doubt after %s, though nobody was there', async (_, between) => {
     const port = await freePort();
     const settings = { HUB_DATA: data, HUB_PORT: `${port}`, HUB_WARM_MS: '2000' };
     const observe = () => WsClient.hello(`ws://127.0.0.1:${port}/ws`, { observe: true });
@@ -288,8 +288,8 @@ describe('a hub process', { timeout: 60_000 }, () => {
     await beat();
     await fetch(`http://127.0.0.1:${port}/v1/heartbeat`, { method: 'POST', body: '{"user":"marker"}' });
     await watcher.entryOf('marker');
-    const told = watcher.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
-    expect(told.map(({ user }) => user)).toEqual(['marker']);
+    const reported = watcher.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
+    expect(reported.map(({ user }) => user)).toEqual(['marker']);
   });
 
   it('lets no lease run out while it takes leave: its users can’t get their beats in (L19)', async () => {
@@ -304,8 +304,8 @@ describe('a hub process', { timeout: 60_000 }, () => {
     await stubborn.entryOf('http');
     first.child.kill('SIGTERM');
     await first.exited;
-    const told = stubborn.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
-    expect(told.map(({ status }) => status)).toEqual(['online']);
+    const reported = stubborn.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
+    expect(reported.map(({ status }) => status)).toEqual(['online']);
     await startHubProcess(settings).started;
     const answer = await fetch(`http://127.0.0.1:${port}/v1/presence/http`);
     expect(await answer.json()).toMatchObject({ status: 'online', stale: true });

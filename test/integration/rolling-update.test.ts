@@ -53,7 +53,7 @@ describe('a second hub with the data and the ports of the first', () => {
     expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
   });
 
-  test('ends at once and in order if it is told to while it waits', async () => {
+  test('ends at once and in order if it is stopped while it waits', async () => {
     const settings = { HUB_DATA: folder };
     await startHubProcess(settings).started;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -72,10 +72,10 @@ test('a hub logs its start, its leave-taking and its end', async () => {
   await hub.started;
   hub.child.kill('SIGTERM');
   expect(messages((await hub.exited).stderr)).toEqual([
-    'the hub serves',
-    'the hub drains: it asks its clients to reconnect',
-    'the hub stops',
-    'the hub has stopped: its ports and its data are free',
+    'the hub is ready',
+    'the hub is draining: it asks its clients to reconnect',
+    'the hub is stopping',
+    'the hub has stopped: its ports and its data folder are free',
   ]);
 });
 

@@ -43,7 +43,7 @@ describe('PostgreSQL', needing('postgres'), () => {
   const beat = (hub: TestHub, user: string) => hub.request('POST', '/v1/heartbeat', { user });
 
   onBothEngines('friend lists', (transport) => {
-    it('are edited on one hub, and told by another one (H43)', async () => {
+    it('are edited on one hub, and reported by another one (H43)', async () => {
       const [one, two] = [await startHub({ transport }), await startHub({ transport })];
       await befriend(one, '42', '7');
       const clients = [await watch(one, '42'), await watch(two, '42')] as const;
@@ -52,8 +52,8 @@ describe('PostgreSQL', needing('postgres'), () => {
       }
       expect((await befriend(one, '42', '8')).status).toBe(204);
       expect((await unfriend(one, '42', '7')).status).toBe(204);
-      const told = clients[0].all.filter(({ type }) => type === 'friend');
-      expect(told).toMatchObject([
+      const reported = clients[0].all.filter(({ type }) => type === 'friend');
+      expect(reported).toMatchObject([
         { op: 'add', entry: { user: '8' } },
         { op: 'remove', user: '7' },
       ]);
@@ -77,7 +77,7 @@ describe('PostgreSQL', needing('postgres'), () => {
     });
   });
 
-  it('tells what is edited by hand, the last state of each friend once (H43)', async () => {
+  it('reports what is edited by hand, the last state of each friend once (H43)', async () => {
     const hub = await startHub();
     const client = await watch(hub, '42');
     await client.next('snapshot');
@@ -92,7 +92,7 @@ describe('PostgreSQL', needing('postgres'), () => {
     expect(await friendsOf(hub, '42')).toEqual([]);
   });
 
-  it('answers an edit only when every hub has told it, and does not wait for one that is gone (H43)', async () => {
+  it('answers an edit only when every hub has reported it, and does not wait for one that is gone (H43)', async () => {
     const [one, two] = [await startHub(), await startHub()];
     for (let round = 0; round < 10; round++) {
       await befriend(one, '42', '7');

@@ -27,7 +27,7 @@ afterEach(async () => {
 });
 
 onBothEngines('a roster service', (transport) => {
-  it('decides whom a watch of friends shows, and a refresh tells watchers what changed (H41)', async () => {
+  it('decides whom a watch of friends shows, and a refresh notifies watchers of what changed (H41)', async () => {
     service.lists.set('42', ['9', '7']);
     await start({ transport });
     await beat('7');

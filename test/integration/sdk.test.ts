@@ -12,7 +12,7 @@ import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 /** What goes over the wire, both ways, and a line that can be cut. */
 class Wire extends WebSocket {
   static readonly sent: Record<string, unknown>[] = [];
-  static readonly heard: Record<string, unknown>[] = [];
+  static readonly received: Record<string, unknown>[] = [];
   static current: Wire | undefined;
   /** When each was opened. */
   static readonly openedAt: number[] = [];
@@ -21,7 +21,7 @@ class Wire extends WebSocket {
     super(url);
     Wire.current = this;
     Wire.openedAt.push(performance.now());
-    this.on('message', (data: Buffer) => Wire.heard.push(JSON.parse(data.toString()) as Record<string, unknown>));
+    this.on('message', (data: Buffer) => Wire.received.push(JSON.parse(data.toString()) as Record<string, unknown>));
   }
 
   override send(text: string): void {
@@ -35,7 +35,7 @@ describe('the SDK at a hub', () => {
 
   beforeEach(async () => {
     hub = await startTestHub();
-    Wire.sent.length = Wire.heard.length = 0;
+    Wire.sent.length = Wire.received.length = 0;
   });
   afterEach(async () => {
     closeSdkClients();
@@ -86,14 +86,14 @@ describe('the SDK at a hub', () => {
 
     all.close();
     expect(all.status).toBe('closed');
-    await hub.until(() => Wire.heard.some(({ type }) => type === 'unwatched'));
+    await hub.until(() => Wire.received.some(({ type }) => type === 'unwatched'));
     const ended = Wire.sent.filter(({ type }) => type === 'unwatch').flatMap(({ users }) => users as string[]);
     expect(ended).toHaveLength(1498);
     await beat(many[4]!, 'away');
     await untilView(some, () => some.get(many[4]!)?.status === 'away');
   });
 
-  it('asks after a lost connection only for what it missed, and is told no more', async () => {
+  it('asks after a lost connection only for what it missed, and is sent no more', async () => {
     await Promise.all([befriend('42', '7'), befriend('42', '8'), befriend('42', '9')]);
     hub.clock.pass(1_000); // what is asked for from before the store began is sent whole
     const me = client('42', { WebSocket: Wire });
@@ -103,7 +103,7 @@ describe('the SDK at a hub', () => {
     await untilView(some, ({ isSynced }) => isSynced);
     await beat('7', 'busy');
     await untilView(friends, () => friends.get('7')?.status === 'busy');
-    // The `at` that comes with it lies behind all that was told before, if not behind itself.
+    // The `at` that comes with it lies behind all that was sent before, if not behind itself.
     hub.clock.pass(10);
     await beat('a', 'online');
     await untilView(some, () => some.get('a')?.status === 'online');
@@ -117,7 +117,7 @@ describe('the SDK at a hub', () => {
     await away;
     expect(friends.staleSince).not.toBeNull();
     expect(friends.get('7')?.status).toBe('busy');
-    Wire.sent.length = Wire.heard.length = 0;
+    Wire.sent.length = Wire.received.length = 0;
     await hub.request('DELETE', '/v1/users/42/friends/8');
     hub.clock.pass(10);
     await beat('a', 'away');
@@ -127,10 +127,10 @@ describe('the SDK at a hub', () => {
     const watches = Wire.sent.filter(({ type }) => type === 'watch');
     expect(watches).toHaveLength(2);
     for (const watch of watches) expect(watch['since']).toEqual(expect.any(Number));
-    const told = Wire.heard
+    const reported = Wire.received
       .filter(({ type }) => type === 'snapshot')
       .flatMap(({ entries }) => entries as { user: string }[]);
-    expect(told.map(({ user }) => user)).toEqual(['a']);
+    expect(reported.map(({ user }) => user)).toEqual(['a']);
     expect(some.get('a')?.status).toBe('away');
     expect([...friends.entries.keys()].sort()).toEqual(['7', '9']);
     expect(friends.get('9')).toBe(nine);
@@ -181,7 +181,7 @@ describe('the SDK at a hub', () => {
     expect(((await away) as { value: ViewChange }).value.changed[0]?.status).toBe('online');
   });
 
-  it('hears its own true fold, and nobody else does', async () => {
+  it('receives its own true fold, and nobody else does', async () => {
     const me = client('42');
     const view = client(undefined).watch(['42']);
     me.set({ status: 'invisible', text: 'x' });
@@ -276,13 +276,13 @@ describe('the SDK at a hub that goes down and comes back', () => {
     const me = sdkClient({ url: hub.addresses.http, user: '42', WebSocket: Wire });
     me.connect();
     await untilStatus(me, 'connected');
-    Wire.heard.length = Wire.openedAt.length = 0;
+    Wire.received.length = Wire.openedAt.length = 0;
     const drained = hub.drain();
-    await hub.until(() => Wire.heard.some(({ type }) => type === 'reconnect'));
-    const toldAt = performance.now();
-    const { afterMs } = Wire.heard.find(({ type }) => type === 'reconnect') as { afterMs?: number };
+    await hub.until(() => Wire.received.some(({ type }) => type === 'reconnect'));
+    const reportedAt = performance.now();
+    const { afterMs } = Wire.received.find(({ type }) => type === 'reconnect') as { afterMs?: number };
     await hub.until(() => Wire.openedAt.length > 0);
-    expect(Wire.openedAt[0]! - toldAt).toBeGreaterThan(afterMs! - 60); // it was looked at each 25 ms
+    expect(Wire.openedAt[0]! - reportedAt).toBeGreaterThan(afterMs! - 60); // it was looked at each 25 ms
     await drained;
   });
 });
@@ -318,9 +318,9 @@ describe('the SDK at a hub that asks for tokens', () => {
     );
     me.connect();
     await untilStatus(me, 'connected');
-    Wire.heard.length = 0;
-    await hub.until(() => Wire.heard.some(({ re }) => re === 'token'));
-    expect(Wire.heard.find(({ re }) => re === 'token')?.['type']).toBe('ok');
+    Wire.received.length = 0;
+    await hub.until(() => Wire.received.some(({ re }) => re === 'token'));
+    expect(Wire.received.find(({ re }) => re === 'token')?.['type']).toBe('ok');
     expect(whys).toEqual([false, true]);
     expect(me.status).toBe('connected');
   });

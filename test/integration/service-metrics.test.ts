@@ -1,4 +1,4 @@
-/** The metrics to run a service by: what changed and why, how late it was told, what was not sure, what waits. */
+/** The metrics to run a service by: what changed and why, how late it was reported, what was not sure, what waits. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { StallClock } from '../../server/lib/time/stall-clock.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
@@ -46,7 +46,7 @@ describe('transitions', () => {
     expect(await hub.metric('presence_hub_changes_total')).toBe(6);
   });
 
-  it('do not tell who became invisible from who left, nor count what invisible users do', async () => {
+  it('do not distinguish who became invisible from who left, nor count what invisible users do', async () => {
     const after = async (...statuses: string[]): Promise<unknown> => {
       hub = await startTestHub();
       for (const status of statuses) await heartbeat({ user: '42', status });
@@ -178,7 +178,7 @@ describe('limits', () => {
 });
 
 describe('webhooks', () => {
-  it('tell for how long the oldest event has been due, and how many were given up', async () => {
+  it('show for how long the oldest event has been due, and how many were given up', async () => {
     const receiver = await WebhookReceiver.open();
     receiver.answer = () => 503;
     hub = await startTestHub({ webhookUrl: receiver.url, webhookSecret: WEBHOOK_SECRET, webhookKeepMs: 60_000 });

@@ -31,7 +31,7 @@ describe('a hub with as many sessions as it may have', () => {
     expect(await late.next('error')).toMatchObject({ code: 'too_many', re: 1 });
     expect(await beat('late')).toMatchObject({ status: 429 });
     legacy.write(frame('late').repeat(20) + frame('tcp', 2));
-    await legacy.heard('<ack user_id="tcp" state="2"/>');
+    await legacy.waitFor('<ack user_id="tcp" state="2"/>');
     expect(legacy.received.match(/<error code="too_many"/g)).toHaveLength(20);
 
     expect(await hub.badFrames()).toEqual({});
@@ -74,7 +74,7 @@ it('a gateway loses nobody over a user too many (T13)', async () => {
   hub = await startTcpHub({ maxPerConnection: 2 });
   const gateway = await hub.open();
   gateway.write(['1', '2', '3', '3', '1'].map((user) => frame(user)).join(''));
-  await hub.hasHeard(3);
+  await hub.hasReceived(3);
   await expect.poll(() => hub.refusals()).toEqual({ per_connection: 2 });
   expect(await hub.badFrames()).toEqual({});
   expect((await hub.entry('3')).status).toBe('offline');

@@ -1,4 +1,4 @@
-/** Clients that read too slowly, through real sockets (PROTOCOL.md section 4): told anew, bounded, at last 1013; others feel nothing. */
+/** Clients that read too slowly, through real sockets (PROTOCOL.md section 4): sent a new snapshot, bounded, at last 1013; others feel nothing. */
 import { afterEach, expect, it } from 'vitest';
 import { onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
 import { WsClient } from '../support/ws-client.ts';
@@ -58,8 +58,8 @@ onBothEngines('a slow reader', (transport) => {
     expect(snapshot.entries).toHaveLength(FRIENDS);
     expect(await hub.metric('presence_hub_resyncs_total{reason="slow_reader"}')).toBe(1);
     expect(snapshot.entries.find(({ user }) => user === first)).toMatchObject({ text: 'three' });
-    const told = slow.all.filter((message) => message.type === 'presence');
-    expect(JSON.stringify(told)).not.toContain('two');
+    const reported = slow.all.filter((message) => message.type === 'presence');
+    expect(JSON.stringify(reported)).not.toContain('two');
     await changeFirst('four');
     expect(await slow.entryOf(first)).toMatchObject({ text: 'four' });
   });

@@ -88,7 +88,7 @@ onBothEngines('a suspension of the machine', (transport) => {
   };
   const entryOf = async (user: string) => (await hub.request('GET', `/v1/presence/${user}`)).body as Entry;
 
-  it('is told as stale until a lease is over, and dates those who are gone before it (L12)', async () => {
+  it('is reported as stale until a lease is over, and dates those who are gone before it (L12)', async () => {
     const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
     watcher.send({ type: 'watch', users: ['7', '8', '9'] });
     await watcher.next('snapshot');

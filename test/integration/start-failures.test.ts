@@ -48,7 +48,7 @@ test.each([
   ['a file of settings that is a list', 'HUB_CONFIG', '[]'],
   ['a file of settings nested a million deep', 'HUB_CONFIG', `{"port":${'['.repeat(1e6)}${']'.repeat(1e6)}}`],
   ['a file of settings with __proto__', 'HUB_CONFIG', '{"__proto__": {"port": 1}}'],
-  ['a setting that is told twice', 'HUB_CONFIG', '{"port": 1, "HUB_PORT": 2}'],
+  ['a setting that is given twice', 'HUB_CONFIG', '{"port": 1, "HUB_PORT": 2}'],
   ['a setting of a megabyte', 'HUB_CONFIG', `{"port": "${'x'.repeat(1e6)}"}`],
   ['a name of a megabyte', 'HUB_CONFIG', `{"${'x'.repeat(1e6)}": 1}`],
   ['poll targets that are no JSON', 'HUB_POLL', '[{"user": '],

@@ -105,7 +105,7 @@ describe('a start that can’t succeed is one line, and exit code 1 for a settin
     ['an address list that is none', { HUB_TCP_ALLOW: '10.0.0.0/33' }, 'HUB_TCP_ALLOW'],
     ['a proxy that is no address', { HUB_TRUST_PROXY: 'proxy.example' }, 'HUB_TRUST_PROXY'],
     ['an origin that is none', { HUB_ORIGINS: 'chat.example' }, 'HUB_ORIGINS'],
-    ['workers that are not built', { HUB_WORKERS: '4' }, 'HUB_WORKERS'],
+    ['workers without Redis', { HUB_WORKERS: '4' }, 'HUB_WORKERS'],
     ['a file of settings that is not there', { HUB_CONFIG: '/nowhere/hub.json' }, 'HUB_CONFIG'],
     ['a data directory below /proc', { HUB_DATA: '/proc/presence-hub' }, 'HUB_DATA'],
     ['an encoding that nobody knows', { HUB_TCP_ENCODING: 'klingon', HUB_TCP_PORT: '60001' }, 'HUB_TCP_ENCODING'],

@@ -84,8 +84,10 @@ it('a list that is being replaced when storage fails is the new one for everybod
   late.send({ type: 'watch', friendsOf: '42' });
   expect((await late.next('snapshot')).entries).toHaveLength(5_000);
   await watcher.roundTrip();
-  const told = watcher.all.flatMap((message) => (message.type === 'friend' ? [message.op] : []));
-  expect([told.filter((op) => op === 'add').length, told.filter((op) => op === 'remove').length]).toEqual([4_999, 1]);
+  const reported = watcher.all.flatMap((message) => (message.type === 'friend' ? [message.op] : []));
+  expect([reported.filter((op) => op === 'add').length, reported.filter((op) => op === 'remove').length]).toEqual([
+    4_999, 1,
+  ]);
 
   expect(await hub.request('GET', '/readyz')).toMatchObject({
     status: 503,

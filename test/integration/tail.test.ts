@@ -54,22 +54,22 @@ onBothEngines('a tail', (transport) => {
     expect((await client.next('tail')).changes.map(({ entry }) => entry.user)).toEqual(['42']);
     client.send({ type: 'untail', id: 'end' });
     await client.next('ok', ({ re }) => re === 'end');
-    const told = client.all.length;
+    const reported = client.all.length;
     await beat('42', 'c');
-    await delay(600); // two times that it would have been told
-    expect(client.all.slice(told)).toEqual([]);
+    await delay(600); // two times that it would have been sent
+    expect(client.all.slice(reported)).toEqual([]);
     client.close();
   });
 
-  it('tells what waits when another match takes its place', async () => {
+  it('sends what waits when another match takes its place', async () => {
     const client = await tail(hub, { match: '4' });
     await hub.request('POST', '/v1/heartbeat', { user: '42' });
     client.send({ type: 'tail', id: 'again', match: '7' });
     await client.next('ok', ({ re }) => re === 'again');
     await hub.request('POST', '/v1/heartbeat', { user: '7' });
-    const told: string[] = [];
-    while (told.length < 2) told.push(...(await client.next('tail')).changes.map(({ entry }) => entry.user));
-    expect(told).toEqual(['42', '7']);
+    const reported: string[] = [];
+    while (reported.length < 2) reported.push(...(await client.next('tail')).changes.map(({ entry }) => entry.user));
+    expect(reported).toEqual(['42', '7']);
     client.close();
   });
 
@@ -79,13 +79,13 @@ onBothEngines('a tail', (transport) => {
     const count = 3 * MAX_TAIL_CHANGES;
     for (let i = 0; i < count; i++) changer.send({ type: 'heartbeat', text: `${i}` });
     await changer.roundTrip();
-    let told = 0;
-    while (told < count + 1) {
+    let reported = 0;
+    while (reported < count + 1) {
       const { changes, skipped } = await client.next('tail');
       expect(changes.length).toBeLessThanOrEqual(MAX_TAIL_CHANGES);
-      told += changes.length + skipped;
+      reported += changes.length + skipped;
     }
-    expect(told).toBe(count + 1); // and the one that came
+    expect(reported).toBe(count + 1); // and the one that came
     for (const one of [client, changer]) one.close();
   });
 
@@ -147,7 +147,7 @@ describe('a tail', () => {
     client.send({ type: 'token', token: await tokenOf(['observe']) });
     expect(await client.next('error')).toMatchObject({
       code: 'forbidden',
-      message: expect.stringMatching(/^tail: is over/) as string,
+      message: expect.stringMatching(/^tail: has ended/) as string,
     });
     client.close();
   });

@@ -1,4 +1,4 @@
-/** What the hub says to legacy clients where it is told to, and the settings of what it reads: names, codes, encodings. */
+/** What the hub says to legacy clients if it is configured to, and the settings of what it reads: names, codes, encodings. */
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { frame } from '../support/legacy-client.ts';
@@ -38,7 +38,7 @@ describe('with HUB_TCP_ACK', () => {
     const frames = [frame('42'), frame('7', 7), frame('abc def'), frame('8', -2), frame('42', 0), '<x></protocol>'];
     client.write(frames.join('\n') + frame('a:b', -1));
     const last = ack('a:b', -1);
-    await client.heard(last);
+    await client.waitFor(last);
     const answers = [
       ack('42', 1),
       ack('7', 7),
@@ -54,7 +54,7 @@ describe('with HUB_TCP_ACK', () => {
     hub = await startTcpHub({ tcpAck: true });
     const client = await hub.open();
     client.write('<x></protocol>');
-    await client.heard('</error>');
+    await client.waitFor('</error>');
     expect(client.received).toContain('&lt;protocol&gt;');
     expect(client.received).not.toMatch(/<error[^>]*>[^<]*<(?!\/error>)/);
   });
@@ -78,7 +78,7 @@ describe('with HUB_TCP_ACK', () => {
     const [rounds, framesARound] = [3, 10_000];
     for (let round = 1; round <= rounds; round++) {
       client.write(frame(user, round).repeat(framesARound));
-      await hub.hasHeard(round * framesARound);
+      await hub.hasReceived(round * framesARound);
       await hub.shows(user, { code: round });
     }
     client.readAgain();
@@ -96,7 +96,7 @@ describe('with HUB_TCP_ACK', () => {
     client.stopReading();
     const user = 'x'.repeat(128);
     client.write(frame(user).repeat(30_000));
-    await hub.hasHeard(30_000);
+    await hub.hasReceived(30_000);
     client.end();
     const status = async (): Promise<string> => {
       hub.clock.pass(100);
@@ -116,22 +116,22 @@ describe('with HUB_TCP_PROBE', () => {
     hub = await startTcpHub({ tcpProbe: true });
     const [silent, beating] = [await hub.open(), await hub.open()];
     for (const client of [silent, beating]) client.beat('42');
-    await hub.hasHeard(2);
+    await hub.hasReceived(2);
     hub.clock.pass(3_599);
     await hub.looked();
     beating.beat('42');
-    await hub.hasHeard(3);
+    await hub.hasReceived(3);
     expect(silent.received).toBe('');
     hub.clock.pass(101);
-    await silent.heard(probe);
+    await silent.waitFor(probe);
     silent.beat('42');
-    await hub.hasHeard(4);
+    await hub.hasReceived(4);
     hub.clock.pass(3_400);
     await hub.looked();
     expect(silent.received).toBe(probe);
     hub.clock.pass(300);
-    await silent.heard(probe + probe);
-    await beating.heard(probe);
+    await silent.waitFor(probe + probe);
+    await beating.waitFor(probe);
   });
 
   it('takes a frame that answers the question for a heartbeat like any other', async () => {
@@ -139,12 +139,12 @@ describe('with HUB_TCP_PROBE', () => {
     const client = await hub.open();
     client.beat('42');
     for (let asked = 1; asked <= 3; asked++) {
-      await hub.hasHeard(asked);
+      await hub.hasReceived(asked);
       hub.clock.pass(3_700);
-      await client.heard(probe.repeat(asked));
+      await client.waitFor(probe.repeat(asked));
       client.beat('42');
     }
-    await hub.hasHeard(4);
+    await hub.hasReceived(4);
     expect(await hub.entry('42')).toMatchObject({ status: 'online' });
   });
 
@@ -152,9 +152,9 @@ describe('with HUB_TCP_PROBE', () => {
     hub = await startTcpHub({ tcpProbe: true });
     const client = await hub.open();
     client.write(Buffer.from(frame('42'), 'utf16le'));
-    await hub.hasHeard(1);
+    await hub.hasReceived(1);
     hub.clock.pass(3_700);
-    await client.heard(Buffer.from(probe, 'utf16le').toString('latin1'));
+    await client.waitFor(Buffer.from(probe, 'utf16le').toString('latin1'));
   });
 });
 

@@ -15,7 +15,7 @@ afterEach(() => stage.close());
 const start = async (options: Partial<TcpXmlOptions> = {}): Promise<void> => {
   stage = await TcpStage.open({ timeoutMs: LEASE_MS, ...options });
 };
-const hasHeard = (frames: number): Promise<void> => expect.poll(() => stage.frames, POLL).toBe(frames);
+const hasReceived = (frames: number): Promise<void> => expect.poll(() => stage.frames, POLL).toBe(frames);
 const hasConnections = (count: number): Promise<void> => expect.poll(() => stage.tcp.connectionCount, POLL).toBe(count);
 const isOpen = async (client: LegacyClient): Promise<boolean> =>
   Promise.race([client.closed.then(() => false), new Promise<boolean>((resolve) => setTimeout(resolve, 30, true))]);
@@ -34,7 +34,7 @@ describe('HUB_MESSAGES_PER_S', () => {
         .map((state) => frame('42', state))
         .join('\n'),
     );
-    await hasHeard(201);
+    await hasReceived(201);
     for (let second = 1; second <= 9; second++) {
       const before = stage.frames;
       for (let step = 0; step < 20 && stage.frames < 1_000; step++) {
@@ -43,7 +43,7 @@ describe('HUB_MESSAGES_PER_S', () => {
       }
       expect(stage.frames - before).toBeLessThanOrEqual(120);
     }
-    await hasHeard(1_000);
+    await hasReceived(1_000);
     expect(states(client)).toEqual(upTo(1_000));
     expect(new Set(stage.refused)).toEqual(new Set(['messages']));
     expect(await isOpen(client)).toBe(true);
@@ -53,9 +53,9 @@ describe('HUB_MESSAGES_PER_S', () => {
     await start({ messages });
     const [flood, calm] = [await stage.connect(), await stage.connect()];
     flood.write(frame('42').repeat(5_000));
-    await hasHeard(201);
+    await hasReceived(201);
     calm.beat('7', 2);
-    await calm.heard('<ack user_id="7" state="2"/>');
+    await calm.waitFor('<ack user_id="7" state="2"/>');
     expect(stage.refused).toEqual(['messages']);
     expect(stage.frames).toBe(202);
   });
@@ -66,7 +66,7 @@ describe('HUB_MESSAGES_PER_S', () => {
     const large = frame('42').replace('<protocol>', `<protocol><note>${'x'.repeat(4_900)}</note>`);
     client.write(large.repeat(100));
     // Ten pieces of 512 bytes each: twenty of them use the burst up.
-    await hasHeard(21);
+    await hasReceived(21);
     expect(stage.refused).toEqual(['messages']);
   });
 
@@ -76,13 +76,13 @@ describe('HUB_MESSAGES_PER_S', () => {
     const users = upTo(10).map((user) => frame(`${user}`));
     // The first ten raise what a moment may hold; a rest fills it.
     gateway.write(users.join(''));
-    await hasHeard(10);
+    await hasReceived(10);
     stage.pass(2_000);
     gateway.write(users.join('').repeat(200));
-    await hasHeard(2_010);
+    await hasReceived(2_010);
     expect(stage.refused).toEqual([]);
     gateway.write(frame('1').repeat(10));
-    await hasHeard(2_011);
+    await hasReceived(2_011);
     expect(stage.refused).toEqual(['messages']);
   });
 
@@ -91,7 +91,7 @@ describe('HUB_MESSAGES_PER_S', () => {
     const client = await stage.connect();
     for (let sent = 0; sent < 1_000; sent += 5) {
       client.write(frame('42').repeat(5));
-      await hasHeard(sent + 5);
+      await hasReceived(sent + 5);
       stage.pass(50);
     }
     expect(stage.refused).toEqual([]);
@@ -101,17 +101,17 @@ describe('HUB_MESSAGES_PER_S', () => {
     await start({ messages });
     const gateway = await stage.connect();
     gateway.write(frame('good'));
-    await hasHeard(1);
+    await hasReceived(1);
     const good = stage.session('good');
     // Twice as long as a lease: with two users, 200 a second.
     gateway.write(frame('flood').repeat(2_400) + frame('good', 2));
-    await hasHeard(201);
+    await hasReceived(201);
     for (let passed = 0; passed < 4 * LEASE_MS && stage.frames < 2_402; passed += 50) {
       stage.pass(50);
       await new Promise((resolve) => setTimeout(resolve, 2));
       expect(good?.phase).toBe('live');
     }
-    await hasHeard(2_402);
+    await hasReceived(2_402);
     expect(good).toMatchObject({ phase: 'live', status: 'away' });
     for (let passed = 0; passed <= LEASE_MS; passed += 50) stage.pass(50);
     expect(good?.phase).toBe('ended');
@@ -122,7 +122,7 @@ describe('HUB_MESSAGES_PER_S', () => {
     await start({ messages });
     const gateway = await stage.connect();
     gateway.write(frame('silent') + frame('busy'));
-    await hasHeard(2);
+    await hasReceived(2);
     const silent = stage.session('silent');
     let passed = 0;
     let floods = 0;
@@ -159,16 +159,16 @@ describe('HUB_MESSAGES_PER_S', () => {
     await start({ messages: { perS: 1, burst: 1 }, timeoutMs: 1_000 });
     const client = await stage.connect();
     client.write(frame('42', 1) + frame('42', 2) + frame('42', 3));
-    await hasHeard(2);
+    await hasReceived(2);
     stage.pass(300);
-    await hasHeard(3);
+    await hasReceived(3);
   });
 
   it('finds the end of a paused connection when it reads on, and gives its users the grace', async () => {
     await start({ messages });
     const client = await stage.connect();
     client.write(frame('42').repeat(1_000));
-    await hasHeard(201);
+    await hasReceived(201);
     const session = stage.session('42');
     client.reset();
     await expect
@@ -185,7 +185,7 @@ describe('HUB_MESSAGES_PER_S', () => {
     const client = await stage.connect();
     client.write(frame('42').repeat(250) + frame('42', -1));
     client.end();
-    await hasHeard(201);
+    await hasReceived(201);
     const session = stage.session('42');
     await expect
       .poll(() => {
@@ -207,7 +207,7 @@ describe('a connection whose token lasts a day', () => {
     await start({ asksForToken: true, authenticator });
     const client = await stage.connect();
     client.write(frame('42', 1, 'token'));
-    await hasHeard(1);
+    await hasReceived(1);
     const session = stage.session('42');
     stage.pass(50);
     const look = vi.spyOn(TcpConnection.prototype, 'tick');
@@ -254,7 +254,7 @@ describe('slow senders', () => {
     await start({ timeoutMs: 100_000 });
     const client = await stage.connect();
     client.write(`${frame('42')}<protocol>`);
-    await hasHeard(1);
+    await hasReceived(1);
     const session = stage.session('42');
     for (let drops = 0; drops < 5; drops++) {
       client.write('x');
@@ -274,11 +274,11 @@ describe('slow senders', () => {
     const [narrow, wide] = [await stage.connect(), await stage.connect()];
     narrow.write(`${frame('42')}\r\n`);
     wide.write(Buffer.concat([Buffer.from(frame('7'), 'utf16le'), Buffer.from('\n')]));
-    await hasHeard(2);
+    await hasReceived(2);
     for (let minutes = 0; minutes < 60; minutes++) stage.pass(60_000);
     for (const client of [narrow, wide]) expect(await isOpen(client)).toBe(true);
     narrow.beat('42');
-    await hasHeard(3);
+    await hasReceived(3);
     expect(stage.refused).toEqual([]);
   });
 
@@ -291,7 +291,7 @@ describe('slow senders', () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
       stage.pass(20_000);
       client.write(tail + head);
-      await hasHeard(frames);
+      await hasReceived(frames);
     }
     expect(stage.refused).toEqual([]);
     stage.pass(31_000);
@@ -304,7 +304,7 @@ describe('peers that do not read', () => {
   const fill = async (client: LegacyClient): Promise<void> => {
     client.stopReading();
     client.write(frame('x'.repeat(128)).repeat(40_000));
-    await hasHeard(40_000);
+    await hasReceived(40_000);
   };
 
   it('are gone 5 s after they ended their side', async () => {
@@ -366,7 +366,7 @@ describe('the address of a session', () => {
     await start({ trustedProxies: cidrs('127.0.0.9') });
     const client = await stage.connect({ from });
     client.write(header + frame('1') + frame('42'));
-    await client.heard('<ack user_id="42" state="1"/>');
+    await client.waitFor('<ack user_id="42" state="1"/>');
     expect(stage.session('42')?.address).toMatch(address);
   });
 
@@ -374,7 +374,7 @@ describe('the address of a session', () => {
     await start();
     const client = await stage.connect();
     client.write('<protocol user_id="42" user_ip="10.0.0.9" user_port="7"></protocol>');
-    await client.heard('<ack user_id="42" state="1"/>');
+    await client.waitFor('<ack user_id="42" state="1"/>');
     expect(stage.session('42')?.address).toBe('10.0.0.9:7');
   });
 });
@@ -392,7 +392,7 @@ describe('HUB_MAX_PER_CONNECTION', () => {
         .join(''),
     );
     gateway.write(frame('u1', 2));
-    await gateway.heard('<ack user_id="u1" state="2"/>');
+    await gateway.waitFor('<ack user_id="u1" state="2"/>');
     expect(errors(gateway)).toEqual(Array(18).fill('too_many'));
     expect(stage.bad).toEqual([]);
     expect(stage.refused).toEqual(Array(18).fill('per_connection'));
@@ -405,8 +405,8 @@ describe('HUB_MAX_PER_CONNECTION', () => {
     const [gateway, other] = [await stage.connect(), await stage.connect()];
     gateway.write(frame('1') + frame('1', 0) + frame('2'));
     other.write(frame('3'));
-    await gateway.heard('<ack user_id="2" state="1"/>');
-    await other.heard('<ack user_id="3" state="1"/>');
+    await gateway.waitFor('<ack user_id="2" state="1"/>');
+    await other.waitFor('<ack user_id="3" state="1"/>');
     expect(stage.refused).toEqual([]);
   });
 });
@@ -440,7 +440,7 @@ describe('what comes in beside usual frames', () => {
     await start({ messages, ack: false });
     const client = await stage.connect();
     client.write(frame('42') + frame('42'));
-    await hasHeard(2);
+    await hasReceived(2);
     for (let packets = 3; packets <= 50 && !stage.refused.includes('messages'); packets++) {
       client.write(frame('42') + nothing.repeat(60_000));
       await expect.poll(() => stage.frames === packets || stage.refused.includes('messages'), POLL).toBe(true);
@@ -453,7 +453,7 @@ describe('what comes in beside usual frames', () => {
     const client = await stage.connect();
     const reading = vi.spyOn(ReadControl.prototype, 'arrived');
     client.beat('42');
-    await hasHeard(1);
+    await hasReceived(1);
     for (let packets = 0; stage.refused.length === 0; packets++) {
       expect(packets).toBeLessThan(1000);
       const before = reading.mock.calls.length;

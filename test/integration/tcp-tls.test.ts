@@ -55,8 +55,8 @@ describe('a port with a certificate', () => {
     const [safe, plain] = [await opened.connect({ tls }), await opened.connect()];
     safe.beat('42', 2);
     plain.beat('7');
-    await safe.heard(ack('42', 2));
-    await plain.heard(ack('7', 1));
+    await safe.waitFor(ack('42', 2));
+    await plain.waitFor(ack('7', 1));
   });
 
   it('of a whole hub does, too', async () => {
@@ -67,8 +67,8 @@ describe('a port with a certificate', () => {
       const [safe, plain] = [await hub.open({ tls }), await hub.open()];
       safe.beat('42');
       plain.beat('7');
-      await safe.heard(ack('42', 1));
-      await plain.heard(ack('7', 1));
+      await safe.waitFor(ack('42', 1));
+      await plain.waitFor(ack('7', 1));
     } finally {
       await hub.stop();
     }
@@ -78,7 +78,7 @@ describe('a port with a certificate', () => {
     const opened = await start();
     const client = await opened.connect({ tls, from: '127.0.0.2' });
     client.beat('42');
-    await client.heard(ack('42', 1));
+    await client.waitFor(ack('42', 1));
     expect(opened.session('42')?.address).toMatch(/^127\.0\.0\.2:\d+$/);
   });
 
@@ -91,7 +91,7 @@ describe('a port with a certificate', () => {
     ];
     for (const [user, client] of clients.entries()) {
       client.beat(`${user}`);
-      await client.heard(ack(`${user}`, 1));
+      await client.waitFor(ack(`${user}`, 1));
       expect(opened.session(`${user}`)?.address).toBe('10.0.0.7:5222');
     }
   });
@@ -103,7 +103,7 @@ describe('a port with a certificate', () => {
     for (let state = 1; state <= 100; state++) {
       client.write(`<protocol><user_id>42</user_id><user_state>${state}</user_state>${pad}</protocol>`);
     }
-    await client.heard(ack('42', 100));
+    await client.waitFor(ack('42', 100));
     expect([...client.received.matchAll(/state="(\d+)"/g)].map(([, state]) => Number(state))).toEqual(
       Array.from({ length: 100 }, (_, index) => index + 1),
     );
@@ -118,7 +118,7 @@ describe('a port with a certificate', () => {
     expect(certificateOf(after)).not.toBe(certificateOf(before));
     for (const client of [before, after]) {
       client.beat('42');
-      await client.heard(ack('42', 1));
+      await client.waitFor(ack('42', 1));
     }
   });
 
@@ -126,7 +126,7 @@ describe('a port with a certificate', () => {
     const opened = await start();
     const client = await opened.connect({ tls });
     client.beat('42');
-    await client.heard(ack('42', 1));
+    await client.waitFor(ack('42', 1));
     const session = opened.session('42');
     client.reset();
     await expect.poll(() => session?.phase, POLL).toBe('grace');
@@ -152,7 +152,7 @@ describe('a port with a certificate', () => {
     await expect.poll(() => opened.tcp.connectionCount, POLL).toBe(0);
     const good = await opened.connect({ tls });
     good.beat('42');
-    await good.heard(ack('42', 1));
+    await good.waitFor(ack('42', 1));
   });
 });
 
@@ -167,7 +167,7 @@ describe('HUB_TCP_TLS=require', () => {
     expect(opened.session('42')).toBeUndefined();
     const safe = await opened.connect({ tls });
     safe.beat('42');
-    await safe.heard(ack('42', 1));
+    await safe.waitFor(ack('42', 1));
   });
 });
 
@@ -176,7 +176,7 @@ describe('a client that asks for another handshake', () => {
     const opened = await start();
     const client = await opened.connect({ tls: { ...tls, maxVersion: 'TLSv1.2' } });
     client.beat('42');
-    await client.heard(ack('42', 1));
+    await client.waitFor(ack('42', 1));
     const { socket } = client;
     if (!(socket instanceof TLSSocket)) throw new Error('no TLS');
     const refusal = await new Promise((resolve) => {

@@ -5,7 +5,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Config } from '../../server/config/config.ts';
 import { frame, type LegacyClient } from '../support/legacy-client.ts';
-import { startTcpHub, toldTo, type TcpHub } from '../support/tcp-hub.ts';
+import { startTcpHub, sentTo, type TcpHub } from '../support/tcp-hub.ts';
 import { TEST_SECRET, tokenFor, unsignedTokenFor } from '../support/tokens.ts';
 import type { WsClient } from '../support/ws-client.ts';
 
@@ -27,8 +27,8 @@ const start = async (settings: Partial<Config> = {}): Promise<void> => {
 };
 const good = (user: string, expiresInS: number | null = 3600): Promise<string> =>
   tokenFor(user, { clock: hub.clock, expiresInS });
-const isTold = (watcher: WsClient, change: string): Promise<void> =>
-  expect.poll(() => toldTo(watcher), { interval: 5, timeout: 10_000 }).toContain(change);
+const isReported = (watcher: WsClient, change: string): Promise<void> =>
+  expect.poll(() => sentTo(watcher), { interval: 5, timeout: 10_000 }).toContain(change);
 const ack = (user: string, state: number): string => `<ack user_id="${user}" state="${state}"/>`;
 /** Sends frames one by one, each once the answer to the one before is there: what each was answered. */
 const answers = async (client: LegacyClient, ...frames: readonly string[]): Promise<string[]> => {
@@ -52,14 +52,14 @@ describe('the first frame of a user on a connection', () => {
     expect(await hub.entry('42')).toMatchObject({ status: 'away' });
     expect(await hub.badFrames()).toEqual({ unauthenticated: 1 });
     expect(await hub.refusals()).toEqual({ unauthenticated: 1 });
-    await hub.hasHeard(1);
+    await hub.hasReceived(1);
   });
 
   it('may carry the token as an attribute', async () => {
     await start();
     const client = await hub.open();
     client.write(`<protocol user_id="42" token="${await good('42')}"></protocol>`);
-    await client.heard(ack('42', 1));
+    await client.waitFor(ack('42', 1));
   });
 
   const noGood: readonly (readonly [string, string, () => string | Promise<string>])[] = [
@@ -110,7 +110,7 @@ describe('while a token is looked at', () => {
     await start();
     const client = await hub.open();
     client.write(frame('42', 1, await good('42')) + frame('42', 2) + frame('42', 3));
-    await client.heard(ack('42', 3));
+    await client.waitFor(ack('42', 3));
     expect(answersOf(client)).toEqual(['42 1', '42 2', '42 3']);
     expect(await hub.entry('42')).toMatchObject({ status: 'busy' });
   });
@@ -119,10 +119,10 @@ describe('while a token is looked at', () => {
     await start();
     const client = await hub.open();
     client.write(frame('42', 1, await good('42')) + frame('42', 2).repeat(20) + frame('42', -1));
-    await client.heard(ack('42', -1));
+    await client.waitFor(ack('42', -1));
     expect(await hub.entry('42')).toMatchObject({ status: 'offline' });
     client.write(frame('7', -1, await good('7')) + frame('7', 2).repeat(20));
-    await client.heard(ack('7', 2));
+    await client.waitFor(ack('7', 2));
     expect(answersOf(client)).toContain('7 -1');
     expect(await hub.entry('7')).toMatchObject({ status: 'away' });
   });
@@ -131,7 +131,7 @@ describe('while a token is looked at', () => {
     await start();
     const client = await hub.open();
     client.write(frame('42', 2, await good('7')) + frame('42') + frame('42', 3, await good('42')) + frame('42', 1));
-    await client.heard(ack('42', 1));
+    await client.waitFor(ack('42', 1));
     expect(answersOf(client)).toEqual(['forbidden', 'forbidden', '42 3', '42 1']);
   });
 
@@ -143,7 +143,7 @@ describe('while a token is looked at', () => {
     gateway.write(users.map((user, index) => frame(user, 1, tokens[index])).join(''));
     gateway.end();
     await hub.hasConnections(0);
-    await hub.hasHeard(1_000);
+    await hub.hasReceived(1_000);
     expect(await hub.badFrames()).toEqual({});
   });
 
@@ -162,7 +162,7 @@ describe('while a token is looked at', () => {
     await hub.looked();
     expect(answersOf(gateway)).toEqual(['42 1']);
     hub.clock.pass(1_400);
-    await gateway.heard(ack('42', 2));
+    await gateway.waitFor(ack('42', 2));
     expect(answersOf(gateway)).toEqual(['42 1', 'unavailable', '42 2']);
     expect(await hub.refusals()).toEqual({ unavailable: 1 });
     answer();
@@ -176,16 +176,16 @@ describe('while a token is looked at', () => {
     await publish();
     const gateway = await hub.open();
     gateway.write(frame('42', 1, await sign('42')));
-    await gateway.heard(ack('42', 1));
+    await gateway.waitFor(ack('42', 1));
     hub.clock.pass(10_000);
     // A key that nobody has seen makes the hub ask for the keys again, and the answer does not come.
     const answer = hold.stall();
     gateway.write(frame('7', 1, await sign('7', 'unknown')));
     gateway.write(frame('42', 2));
-    await gateway.heard(ack('42', 2));
+    await gateway.waitFor(ack('42', 2));
     expect(answersOf(gateway)).toEqual(['42 1', '42 2']);
     answer();
-    await gateway.heard('unauthenticated');
+    await gateway.waitFor('unauthenticated');
     await stop();
   });
 
@@ -195,19 +195,19 @@ describe('while a token is looked at', () => {
     const shortly = await hub.open();
     shortly.write(frame('42', 2, await good('42')));
     shortly.end();
-    await isTold(watcher, '42 away 2');
+    await isReported(watcher, '42 away 2');
     await hub.hasConnections(0);
     const goodbye = await hub.open();
     goodbye.write(frame('42', -1, await good('42')));
     goodbye.end();
-    await isTold(watcher, '42 offline -1');
-    expect(toldTo(watcher)).toEqual(['42 away 2', '42 offline -1']);
+    await isReported(watcher, '42 offline -1');
+    expect(sentTo(watcher)).toEqual(['42 away 2', '42 offline -1']);
     const lost = await hub.open();
     lost.write(frame('7', 1, await good('7')));
     lost.end();
-    await isTold(watcher, '7 online 1');
+    await isReported(watcher, '7 online 1');
     hub.clock.pass(GRACE_MS);
-    await isTold(watcher, '7 offline -1');
+    await isReported(watcher, '7 offline -1');
   });
 
   it('a reset of the connection is the last word: nobody comes online after it', async () => {
@@ -223,7 +223,7 @@ describe('while a token is looked at', () => {
     answer();
     const other = await hub.open();
     other.write(frame('7', 1, await hold.sign('7')));
-    await other.heard(ack('7', 1));
+    await other.waitFor(ack('7', 1));
     expect(await hub.entry('42')).toMatchObject({ status: 'offline', since: null });
     await stop();
   });
@@ -257,8 +257,8 @@ describe('a grant', () => {
     await hub.shows('42', { status: 'offline' });
     expect(await answers(gateway, frame('42'), frame('42', 1, await good('42')))).toEqual(['unauthenticated', '42 1']);
     expect(await hub.entry('7')).toMatchObject({ status: 'online' });
-    await isTold(watcher, '42 online 1');
-    expect(toldTo(watcher).filter((told) => told.startsWith('7'))).toEqual(['7 online 1']);
+    await isReported(watcher, '42 online 1');
+    expect(sentTo(watcher).filter((reported) => reported.startsWith('7'))).toEqual(['7 online 1']);
   });
 
   it('that ran out is renewed within the grace without a flicker', async () => {
@@ -272,8 +272,8 @@ describe('a grant', () => {
     hub.clock.pass(GRACE_MS);
     await hub.looked();
     await answers(client, frame('42', 2));
-    await isTold(watcher, '42 away 2');
-    expect(toldTo(watcher)).toEqual(['42 online 1', '42 away 2']);
+    await isReported(watcher, '42 away 2');
+    expect(sentTo(watcher)).toEqual(['42 online 1', '42 away 2']);
   });
 
   it('is lengthened by a fresh token before it runs out (T17)', async () => {
@@ -342,9 +342,9 @@ describe('refused frames', () => {
     const gateway = await hub.open();
     await answers(gateway, frame('42', 1, await good('42')));
     gateway.write(frame('7').repeat(25) + frame('42', 2));
-    await gateway.heard(ack('42', 2));
+    await gateway.waitFor(ack('42', 2));
     gateway.write(frame('7').repeat(12) + frame('no user') + frame('42', 3));
-    await gateway.heard(ack('42', 3));
+    await gateway.waitFor(ack('42', 3));
     gateway.write(frame('no user').repeat(10));
     await gateway.closed;
   });
@@ -353,7 +353,7 @@ describe('refused frames', () => {
     await start();
     const gateway = await hub.open();
     gateway.write(frame('42', 1, await good('42')) + frame('7').repeat(20) + frame('42', 2));
-    await gateway.heard(ack('42', 2));
+    await gateway.waitFor(ack('42', 2));
     await hub.hasConnections(1);
   });
 });

@@ -12,18 +12,18 @@ import { TcpStage } from '../support/tcp-stage.ts';
 
 const POLL = { interval: 5, timeout: 10_000 };
 const NO_RATE = { perS: 1e9, burst: 1e9 };
-/** What the port may hear in one turn of the loop, with the 16 frames that each of eight connections is granted. */
+/** What the port may read in one turn of the loop, with the 16 frames that each of eight connections is granted. */
 const MOST_A_TURN = 350;
 
 let stage: TcpStage | undefined;
-/** The states of the frames heard, and the turn of the loop that heard each. */
-let heard: { readonly state: number; readonly turn: number }[];
+/** The states of the frames read, and the turn of the loop that read each. */
+let received: { readonly state: number; readonly turn: number }[];
 let turn: number;
 let onTurn: () => void;
 let ticker: NodeJS.Immediate;
 
 async function start(frameCostMs: number, options: Partial<TcpXmlOptions> = {}): Promise<TcpStage> {
-  heard = [];
+  received = [];
   turn = 0;
   onTurn = () => undefined;
   const count = (): void => {
@@ -38,7 +38,7 @@ async function start(frameCostMs: number, options: Partial<TcpXmlOptions> = {}):
     return (stage?.core.clock ?? begun).now();
   };
   const statusOf: TcpXmlOptions['statusOf'] = (state) => {
-    heard.push({ state, turn });
+    received.push({ state, turn });
     return 'online';
   };
   stage = await TcpStage.open({ clock: { now }, messages: NO_RATE, frameMs: 1e9, ack: false, statusOf, ...options });
@@ -56,11 +56,11 @@ const connect = (on: TcpStage, count: number): Promise<LegacyClient[]> =>
 const statesFrom = (first: number, count: number): number[] => Array.from({ length: count }, (_, no) => first + no);
 const framesOf = (user: string, states: readonly number[]): string =>
   states.map((state) => frame(user, state)).join('');
-const hasHeard = (frames: number): Promise<void> => expect.poll(() => heard.length, POLL).toBe(frames);
+const hasReceived = (frames: number): Promise<void> => expect.poll(() => received.length, POLL).toBe(frames);
 
 function busiestTurn(): number {
   const counts = new Map<number, number>();
-  for (const { turn: no } of heard) counts.set(no, (counts.get(no) ?? 0) + 1);
+  for (const { turn: no } of received) counts.set(no, (counts.get(no) ?? 0) + 1);
   return Math.max(...counts.values());
 }
 
@@ -68,36 +68,36 @@ describe('a flood of good frames', () => {
   it('takes no more of a turn than its share, from however many connections it comes', async () => {
     const floods = await connect(await start(1), 8);
     for (const [no, flood] of floods.entries()) flood.write(framesOf(`u${no}`, statesFrom(1, 1_000)));
-    await hasHeard(8_000);
+    await hasReceived(8_000);
     expect(busiestTurn()).toBeLessThanOrEqual(MOST_A_TURN);
   });
 
-  it('is heard in one go while there is time for it', async () => {
+  it('is read in one go while there is time for it', async () => {
     const [flood] = await connect(await start(0), 1);
     flood?.write(framesOf('42', statesFrom(1, 500)));
-    await hasHeard(500);
+    await hasReceived(500);
     expect(busiestTurn()).toBeGreaterThan(MOST_A_TURN);
   });
 
-  it('lets a client that says one thing be heard amid it', async () => {
+  it('lets a client that says one thing be read amid it', async () => {
     const [calm, ...floods] = await connect(await start(1), 9);
     for (const [no, flood] of floods.entries()) flood.write(framesOf(`u${no}`, statesFrom(1, 1_000)));
-    await expect.poll(() => heard.length, { ...POLL, interval: 0 }).toBeGreaterThan(0);
+    await expect.poll(() => received.length, { ...POLL, interval: 0 }).toBeGreaterThan(0);
     const writtenIn = turn;
     calm?.beat('calm', 7_777);
-    await hasHeard(8_001);
-    const calmIn = heard.find(({ state }) => state === 7_777)?.turn ?? Infinity;
+    await hasReceived(8_001);
+    const calmIn = received.find(({ state }) => state === 7_777)?.turn ?? Infinity;
     // Those that stand in line take some hundred turns.
     expect(calmIn - writtenIn).toBeLessThan(20);
     expect(turn - writtenIn).toBeGreaterThan(100);
   });
 
-  it('is heard by turns: none of equals is done long before the others', async () => {
+  it('is read by turns: none of equals is done long before the others', async () => {
     const floods = await connect(await start(1), 4);
     for (const [no, flood] of floods.entries()) flood.write(framesOf(`u${no}`, statesFrom(10_000 * (no + 1), 600)));
-    await hasHeard(2_400);
+    await hasReceived(2_400);
     for (const no of floods.keys()) {
-      const last = heard.findIndex(({ state }) => state === 10_000 * (no + 1) + 599);
+      const last = received.findIndex(({ state }) => state === 10_000 * (no + 1) + 599);
       expect(last).toBeGreaterThan(2_400 - 2 * MOST_A_TURN);
     }
   });
@@ -123,7 +123,7 @@ describe('a flood of good frames', () => {
         }
         await expect.poll(() => on.tcp.connectionCount, POLL).toBe(0);
         for (const [no, states] of sent.entries()) {
-          expect(heard.map(({ state }) => state).filter((state) => Math.floor(state / 10_000) === no + 1)).toEqual(
+          expect(received.map(({ state }) => state).filter((state) => Math.floor(state / 10_000) === no + 1)).toEqual(
             states,
           );
         }
@@ -142,19 +142,19 @@ describe('users whose frames wait for other connections', () => {
     const on = await start(1, { timeoutMs: LEASE_MS });
     const [gateway, ...floods] = await connect(on, 6);
     gateway?.write(frame('good', 1));
-    await hasHeard(1);
+    await hasReceived(1);
     const good = on.session('good');
     // Time passes with each turn from here on: many leases, until the last frame of the gateway comes.
     const phases = new Set<string | undefined>();
-    const isHeard = (): boolean => heard.some(({ state }) => state === 7_777);
+    const isReceived = (): boolean => received.some(({ state }) => state === 7_777);
     onTurn = () => {
-      if (isHeard()) return;
+      if (isReceived()) return;
       on.pass(LEASE_MS / 4);
       phases.add(good?.phase);
     };
     for (const [no, flood] of floods.entries()) flood.write(framesOf(`u${no}`, statesFrom(1, 800)));
     gateway?.write(framesOf('other', statesFrom(1, 800)) + frame('good', 7_777));
-    await expect.poll(isHeard, POLL).toBe(true);
+    await expect.poll(isReceived, POLL).toBe(true);
     expect(turn).toBeGreaterThan(20);
     expect([...phases]).toEqual(['live']);
   });

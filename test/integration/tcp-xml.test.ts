@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MAX_TCP_FRAME_BYTES } from '../../shared/limits.ts';
 import { frame, type LegacyClient } from '../support/legacy-client.ts';
-import { startTcpHub, toldTo, type TcpHub } from '../support/tcp-hub.ts';
+import { startTcpHub, sentTo, type TcpHub } from '../support/tcp-hub.ts';
 import { WsClient } from '../support/ws-client.ts';
 
 let hub: TcpHub;
@@ -28,13 +28,13 @@ describe('frames', () => {
       await turn();
     }
     await hub.shows('42', { status: 'away', code: 2, devices: ['legacy'] });
-    await hub.hasHeard(1);
+    await hub.hasReceived(1);
   });
 
   it('takes three frames of one packet without line ends (T2)', async () => {
     const client = await hub.open();
     client.write(frame('1') + frame('2', 2) + frame('3', 3));
-    await hub.hasHeard(3);
+    await hub.hasReceived(3);
     await hub.shows('1', { code: 1 });
     await hub.shows('2', { code: 2 });
     await hub.shows('3', { code: 3 });
@@ -43,7 +43,7 @@ describe('frames', () => {
   it('takes a frame over several lines, and one that begins in the packet that ends another', async () => {
     const client = await hub.open();
     client.write(`${frame('1')}<protocol>\r\n  <user_id>\n42\n</user_id>\r\n`);
-    await hub.hasHeard(1);
+    await hub.hasReceived(1);
     client.write('</protocol>');
     await hub.shows('42', { status: 'online' });
   });
@@ -51,7 +51,7 @@ describe('frames', () => {
   it('counts white space between frames for nothing, however much it is', async () => {
     const client = await hub.open();
     client.write(frame('1') + ' \t\r\n'.repeat(MAX_TCP_FRAME_BYTES) + frame('2'));
-    await hub.hasHeard(2);
+    await hub.hasReceived(2);
     expect(await hub.badFrames()).toEqual({});
   });
 
@@ -68,7 +68,7 @@ describe('frames', () => {
       client.write(packet);
       await turn();
     }
-    await hub.hasHeard(4);
+    await hub.hasReceived(4);
     await hub.shows('1', { status: 'online' });
     await hub.shows('2', { status: 'online' });
     expect(await hub.badFrames()).toEqual({});
@@ -81,7 +81,7 @@ describe('frames', () => {
     client.write(
       `<?xml version="1.0"?>\n<protocol user_id="1" user_state="2" device="a/>b" />${frame('2')}<protocol/>`,
     );
-    await hub.hasHeard(3);
+    await hub.hasReceived(3);
     await hub.shows('1', { status: 'away', devices: ['a/>b'] });
     await hub.shows('2', { status: 'online' });
     await expect.poll(() => hub.badFrames()).toEqual({ user_id: 1 });
@@ -99,7 +99,7 @@ describe('frames', () => {
     const largest = frameOfBytes('42', MAX_TCP_FRAME_BYTES);
     expect(Buffer.byteLength(largest)).toBe(8192);
     client.write(largest + largest);
-    await hub.hasHeard(2);
+    await hub.hasReceived(2);
     await hub.hasRead(client);
     expect(await hub.badFrames()).toEqual({});
   });
@@ -110,7 +110,7 @@ describe('frames', () => {
   ])('closes at %s, counts it, and gives its users the grace (T15)', async (_, bytes) => {
     const client = await hub.open();
     client.beat('42');
-    await hub.hasHeard(1);
+    await hub.hasReceived(1);
     client.write(bytes);
     await client.closed;
     await hub.hasConnections(0);
@@ -245,7 +245,7 @@ describe('fields', () => {
     client.write('<protocol user_id="1" user_state="2"></protocol>');
     client.write(protocol('<user user_id="2"><user_state>3</user_state></user>'));
     client.write(protocol('<a><user_id>no</user_id></a><user_id>3</user_id><user_id>nor</user_id>'));
-    await hub.hasHeard(3);
+    await hub.hasReceived(3);
     await hub.shows('1', { code: 2 });
     await hub.shows('2', { code: 3 });
     await hub.shows('3', { code: 1 });
@@ -256,7 +256,7 @@ describe('fields', () => {
     client.write(userFrame('42', '<device>phone</device>'));
     await hub.shows('42', { devices: ['phone'] });
     client.beat('42');
-    await hub.hasHeard(2);
+    await hub.hasReceived(2);
     expect(await hub.entry('42')).toMatchObject({ devices: ['phone'] });
     client.write(userFrame('42', `<device>${'x'.repeat(64)}</device>`));
     await hub.shows('42', { devices: ['x'.repeat(64)] });
@@ -324,7 +324,7 @@ describe('bad frames', () => {
     await hub.hasRead(client);
     expect(await hub.entry('42')).toEqual(before);
     expect(await hub.badFrames()).toEqual({ [reason]: 2 });
-    await hub.hasHeard(2);
+    await hub.hasReceived(2);
     expect(await hub.entry('8')).toMatchObject({ status: 'offline', v: 0 });
   });
 
@@ -352,7 +352,7 @@ describe('bad frames', () => {
     expect(await hub.entry('42')).toMatchObject({ status: 'online' });
     hub.clock.pass(100);
     expect(await watcher.entryOf('42')).toMatchObject({ status: 'offline' });
-    expect(toldTo(watcher)).toEqual(['42 online 1', '42 offline -1']);
+    expect(sentTo(watcher)).toEqual(['42 online 1', '42 offline -1']);
   });
 });
 
@@ -360,14 +360,14 @@ describe('leases and ends', () => {
   it('lives 5400 ms from the last frame, and each frame renews it', async () => {
     const client = await hub.open();
     client.beat('42');
-    for (let heard = 1; heard <= 3; heard++) {
-      await hub.hasHeard(heard);
+    for (let received = 1; received <= 3; received++) {
+      await hub.hasReceived(received);
       hub.clock.pass(5_399);
       await hub.looked();
       expect(await hub.entry('42')).toMatchObject({ status: 'online' });
       client.beat('42');
     }
-    await hub.hasHeard(4);
+    await hub.hasReceived(4);
     const lastSeen = hub.clock.wallMs;
     hub.clock.pass(5_399);
     await hub.looked();
@@ -415,7 +415,7 @@ describe('leases and ends', () => {
     await hub.shows('late', { status: 'offline', lastSeen: (lastSeen ?? 0) - 5_000 });
   });
 
-  it.each(unclean)('tells nobody of %s when the user is back within the grace', async (_, end) => {
+  it.each(unclean)('notifies nobody of %s when the user is back within the grace', async (_, end) => {
     const watcher = await hub.watch('42', 'marker');
     const client = await hub.open();
     client.beat('42', 2);
@@ -425,12 +425,12 @@ describe('leases and ends', () => {
     hub.clock.pass(1_900);
     const again = await hub.open();
     again.beat('42', 2);
-    await hub.hasHeard(2);
+    await hub.hasReceived(2);
     hub.clock.pass(5_300);
     await hub.looked();
     again.beat('marker');
     await watcher.entryOf('marker');
-    expect(toldTo(watcher)).toEqual(['42 away 2', 'marker online 1']);
+    expect(sentTo(watcher)).toEqual(['42 away 2', 'marker online 1']);
   });
 
   it('lets a session that comes back within the grace speak for itself: one change, no leave and join (I21)', async () => {
@@ -442,7 +442,7 @@ describe('leases and ends', () => {
     await hub.hasConnections(0);
     (await hub.open()).beat('42', 2);
     expect(await watcher.entryOf('42')).toMatchObject({ status: 'away', devices: ['legacy'] });
-    expect(toldTo(watcher)).toEqual(['42 busy 3', '42 away 2']);
+    expect(sentTo(watcher)).toEqual(['42 busy 3', '42 away 2']);
   });
 
   it('lets a goodbye on a new connection end the session of that user and device that is in its grace (L5)', async () => {
@@ -451,7 +451,7 @@ describe('leases and ends', () => {
     client.beat('42');
     client.write(userFrame('42', '<device>phone</device>').replace('42', '43'));
     await watcher.entryOf('42');
-    await hub.hasHeard(2);
+    await hub.hasReceived(2);
     client.reset();
     await hub.hasConnections(0);
     const other = await hub.open();
@@ -481,7 +481,7 @@ describe('leases and ends', () => {
     const watcher = await hub.watch('42');
     const [one, two, three] = [await hub.open(), await hub.open(), await hub.open()];
     for (const client of [one, two, three]) client.beat('42');
-    await hub.hasHeard(3);
+    await hub.hasReceived(3);
     expect(await hub.metric('presence_hub_sessions{adapter="tcp-xml"}')).toBe(3);
     const before = await watcher.entryOf('42');
     one.reset();
@@ -489,10 +489,10 @@ describe('leases and ends', () => {
     hub.clock.pass(2_100);
     three.beat('42');
     two.beat('42', -1);
-    await hub.hasHeard(4);
+    await hub.hasReceived(4);
     await expect.poll(() => hub.metric('presence_hub_sessions{adapter="tcp-xml"}')).toBe(1);
     expect(await hub.entry('42')).toMatchObject({ status: 'online', v: before.v });
-    expect(toldTo(watcher)).toEqual(['42 online 1']);
+    expect(sentTo(watcher)).toEqual(['42 online 1']);
     three.beat('42', -1);
     expect(await watcher.entryOf('42')).toMatchObject({ status: 'offline' });
   });
@@ -507,7 +507,7 @@ describe('leases and ends', () => {
     tab.send({ type: 'heartbeat', status: 'invisible' });
     await hub.shows('42', { status: 'offline' });
     client.beat('42', 3);
-    await hub.hasHeard(2);
+    await hub.hasReceived(2);
     expect(await hub.entry('42')).toMatchObject({ status: 'offline', code: -1, devices: [] });
   });
 });
@@ -529,7 +529,7 @@ describe('a gateway with a thousand users on one connection', () => {
     const gateway = await hub.open();
     bystander.beat('bystander');
     gateway.write(users.map((user) => frame(user)).join(''));
-    await hub.hasHeard(1001);
+    await hub.hasReceived(1001);
     const before = await hub.entry('bystander');
 
     hub.clock.pass(3_000);
@@ -540,13 +540,13 @@ describe('a gateway with a thousand users on one connection', () => {
         .join('\n'),
     );
     bystander.beat('bystander');
-    await hub.hasHeard(2001);
+    await hub.hasReceived(2001);
     hub.clock.pass(2_450);
     await hub.shows('g0', { status: 'offline' });
     expect(await states()).toEqual(new Map([['offline', 1], ['online', 999]])); // prettier-ignore
 
     bystander.beat('bystander');
-    await hub.hasHeard(2002);
+    await hub.hasReceived(2002);
     gateway.end();
     await hub.hasConnections(1);
     hub.clock.pass(1_950);
@@ -557,12 +557,12 @@ describe('a gateway with a thousand users on one connection', () => {
     expect(await hub.entry('bystander')).toMatchObject({ status: 'online', v: before.v });
     expect(await hub.metric('presence_hub_sessions{adapter="tcp-xml"}')).toBe(1);
 
-    const told = toldTo(watcher);
-    while (told.length < 2000) {
+    const reported = sentTo(watcher);
+    while (reported.length < 2000) {
       await watcher.next('presence');
-      told.splice(0, told.length, ...toldTo(watcher));
+      reported.splice(0, reported.length, ...sentTo(watcher));
     }
     const expected = users.flatMap((user) => [`${user} online 1`, `${user} offline -1`]);
-    expect(told.sort()).toEqual(expected.sort());
+    expect(reported.sort()).toEqual(expected.sort());
   });
 });

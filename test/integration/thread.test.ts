@@ -11,7 +11,7 @@ onBothEngines('a friend over TCP, watched over WebSocket', (transport) => {
   });
   afterEach(() => hub.stop());
 
-  it('comes, changes, falls silent and comes back, and each is told once', async () => {
+  it('comes, changes, falls silent and comes back, and each is reported once', async () => {
     const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
     watcher.send({ type: 'watch', friendsOf: '42' });
     const { entries } = await watcher.next('snapshot');

@@ -16,7 +16,7 @@ onBothEngines('watches', (transport) => {
     hub.request('PUT', `/v1/users/${user}/friends/${friend}${query}`);
   const unfriend = (user: string, friend: string) => hub.request('DELETE', `/v1/users/${user}/friends/${friend}`);
   const beat = (user: string, fields: object = {}) => hub.request('POST', '/v1/heartbeat', { user, ...fields });
-  /** Everything told of a user, as versions, snapshots included. */
+  /** Everything sent about a user, as versions, snapshots included. */
   const versionsOf = (client: WsClient, user: string) =>
     client.all.flatMap((message) => {
       if (message.type === 'friend')
@@ -68,7 +68,7 @@ onBothEngines('watches', (transport) => {
     expect(await client.entryOf('more')).toMatchObject({ status: 'online' });
   });
 
-  it('tells a change when, and only when, status, code, devices or text changed (I21)', async () => {
+  it('reports a change when, and only when, status, code, devices or text changed (I21)', async () => {
     const client = await observe();
     client.send({ type: 'watch', users: ['7', 'marker'] });
     await client.next('snapshot');
@@ -89,7 +89,7 @@ onBothEngines('watches', (transport) => {
     expect(await client.entryOf('7')).toMatchObject({ text: 'x' });
   });
 
-  it('tells overlapping watches once (W37)', async () => {
+  it('reports a change to overlapping watches once (W37)', async () => {
     await befriend('42', '7');
     await befriend('43', '7');
     const client = await observe();
@@ -127,7 +127,7 @@ onBothEngines('watches', (transport) => {
     expect(versionsOf(client, '7')).toEqual([0]);
   });
 
-  it('goes on telling of one no longer a friend where another watch covers it', async () => {
+  it('continues to report a former friend where another watch covers it', async () => {
     await befriend('42', '7');
     const client = await observe();
     client.send({ type: 'watch', friendsOf: '42' });
@@ -156,7 +156,7 @@ onBothEngines('watches', (transport) => {
     expect(client.all.filter(({ type }) => type === 'presence' || type === 'friend')).toEqual([]);
   });
 
-  it('answers a second watch of the same friends with a new snapshot, and still tells once (W12)', async () => {
+  it('answers a second watch of the same friends with a new snapshot, and still reports once (W12)', async () => {
     await befriend('42', '7');
     const client = await observe();
     client.send({ type: 'watch', friendsOf: '42' });
@@ -276,7 +276,7 @@ onBothEngines('watches', (transport) => {
       // What it missed comes as a new snapshot, or as the latest of whom it missed one change.
       let read = 0;
       while (![...users].every((user) => last.get(user) === `${long} 119`)) {
-        if (read === slow.all.length) await slow.heard(1);
+        if (read === slow.all.length) await slow.waitForMessages(1);
         const message = slow.all[read++]!;
         if (message.type !== 'presence' && message.type !== 'snapshot') continue;
         for (const entry of message.entries) last.set(entry.user, entry.text);

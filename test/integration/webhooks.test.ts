@@ -264,7 +264,7 @@ describe('a hub as a process', () => {
   it.each([
     [{ HUB_WEBHOOK_SECRET: '' }, 'HUB_WEBHOOK_SECRET is not'],
     [{ HUB_WEBHOOK_URL: 'shop.example' }, 'HUB_WEBHOOK_URL must be an http:// or https:// URL'],
-    [{ HUB_WEBHOOKS: '/nowhere/rules.json' }, 'HUB_WEBHOOKS is "/nowhere/rules.json": no such file can be read'],
+    [{ HUB_WEBHOOKS: '/nowhere/rules.json' }, 'HUB_WEBHOOKS is "/nowhere/rules.json": the file cannot be read'],
     [{ HUB_WEBHOOK_ALLOW: 'here' }, 'HUB_WEBHOOK_ALLOW holds "here"'],
     [{ HUB_WEBHOOK_KEEP_MS: '0' }, 'HUB_WEBHOOK_KEEP_MS is "0"'],
   ])('does not start with %j, and says why in one line', async (more, problem) => {

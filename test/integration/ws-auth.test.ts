@@ -217,14 +217,14 @@ onBothEngines('whom a token lets watch', (transport) => {
 
   const watched = async (client: WsClient, fields: object): Promise<string> => {
     client.send({ type: 'watch', id: 'w', ...fields });
-    while (client.all.at(-1)?.type === 'welcome') await client.heard(1);
+    while (client.all.at(-1)?.type === 'welcome') await client.waitForMessages(1);
     for (;;) {
       const answer = client.all.find((message) => 're' in message && message.re === 'w');
       if (answer !== undefined) {
         client.all.splice(client.all.indexOf(answer), 1);
         return answer.type === 'error' ? answer.code : answer.type;
       }
-      await client.heard(1);
+      await client.waitForMessages(1);
     }
   };
 
@@ -422,13 +422,13 @@ const newKey = async (kid: string): Promise<{ key: CryptoKey; jwk: JWK }> => {
 };
 
 onBothEngines('a client whose token can’t be judged yet', (transport) => {
-  /** Says hello, is told to come back, and does so when it is told. */
+  /** Says hello, is asked to reconnect, and does so at the given time. */
   const comesBack = async (withToken: string, cause: string): Promise<number> => {
     for (let waitedMs = 0; waitedMs < 400_000;) {
       const client = await open();
-      const heard = client.heard(1);
+      const received = client.waitForMessages(1);
       client.send({ type: 'hello', user: '42', token: withToken, id: 'h' });
-      await heard;
+      await received;
       const [first] = client.all;
       if (first?.type !== 'reconnect') return waitedMs;
       expect(await client.closed).toBe(1013);
@@ -537,7 +537,7 @@ onBothEngines('while an issuer’s new key is waited for', (transport) => {
     expect(await metric('presence_hub_sessions{adapter="ws-json"}')).toBe(1);
   });
 
-  it('a client that can’t be judged is told to come back: `unavailable`, `reconnect` and 1013 with the cause (W7)', async () => {
+  it('a client that can’t be judged is asked to reconnect: `unavailable`, `reconnect` and 1013 with the cause (W7)', async () => {
     const { client } = await waiting();
     issuer.status = 500;
     release();

@@ -238,7 +238,7 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await observer.closed).toBe(4408);
   });
 
-  it('tells the true fold to whoever asked for self, and only when it changes (W5, W33)', async () => {
+  it('sends the true fold to clients that asked for self, and only when it changes (W5, W33)', async () => {
     const phone = await hello({ user: '42', device: 'phone', status: 'invisible', self: true });
     expect(await phone.next('self')).toEqual({ type: 'self', status: 'invisible', devices: ['phone'] });
     const laptop = await hello({ user: '42', device: 'laptop', text: 'hi' });

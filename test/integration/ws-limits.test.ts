@@ -327,7 +327,7 @@ onBothEngines('more than there is room for', (transport) => {
     expect(await refused('slow_sender')).toBe(1);
   });
 
-  it('of leave-taking: who has not said hello yet is told to come back instead of being welcomed', async () => {
+  it('of leave-taking: who has not said hello yet is asked to reconnect instead of being welcomed', async () => {
     await start({ transport, drainMs: 5_000 });
     const client = await open();
     await hub.until(async () => (await connections()) === 1);

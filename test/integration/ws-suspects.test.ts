@@ -12,14 +12,14 @@ afterEach(() => hub.stop());
 
 const hello = (localAddress: string) => WsClient.hello(hub.addresses.ws, { user: '42' }, { localAddress });
 
-/** Says more than may wait. @returns how much was heard before it was closed. */
+/** Says more than may wait. @returns how much was handled before it was closed. */
 async function flood(client: WsClient): Promise<number> {
   for (let id = 0; id < 12 * BURST; id++) client.send({ type: 'heartbeat', id });
   expect(await client.closed).toBe(4429);
   return client.all.filter(({ type }) => type === 'ok').length;
 }
 
-/** Of the messages that are heard at once, the last one goes over the rate. */
+/** Of the messages that are handled at once, the last one goes over the rate. */
 const MOST_OVER = 1;
 
 // The other engine stops reading instead.

@@ -1,5 +1,5 @@
 /**
- * The dashboard while very much changes: it stays quick, keeps some hundred rows and says how many it was not told.
+ * The dashboard while very much changes: it stays quick, keeps some hundred rows and says how many it was not sent.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -25,7 +25,7 @@ describe('a busy dashboard', needing('Chromium'), () => {
     expect(await stage.clear()).toEqual([]);
   });
 
-  it('has no long task while two thousand entries change a second, and says what it was not told', async () => {
+  it('has no long task while two thousand entries change a second, and says what it was not sent', async () => {
     await stage.prepare();
     const page = await stage.dashboard();
     await tailIsLive(page);

@@ -36,7 +36,9 @@ const table: Readonly<Record<string, Room>> = {
   // Without zod, so that the SDK can use it.
   'shared/hub-time': { rooms: ['shared (types)'], node: false },
   shared: { rooms: [], packages: ['zod'], node: false },
-  main: { rooms: ['config', 'hub', 'operator', 'client/cli'], node: true },
+  main: { rooms: ['config', 'hub', 'workers', 'operator', 'client/cli'], node: true },
+  // Several processes that share the ports, and their parent.
+  workers: { rooms: ['config (types)'], node: true },
   // Commands that work on this machine's settings, data and ports instead of asking a hub.
   operator: {
     rooms: ['config', 'auth', 'hub', 'sockets', 'storage/sqlite', 'webhooks', 'cluster', 'client/cli', 'shared'],
@@ -96,6 +98,7 @@ const table: Readonly<Record<string, Room>> = {
   },
   storage: { rooms: ['shared'], node: true },
   history: { rooms: ['presence', 'shared'], node: true },
+  'cluster/webhooks': { rooms: ['cluster', 'cluster/bridge', 'presence', 'webhooks', 'shared'], node: false },
   // Connects the cluster with presence and fan-out.
   'cluster/bridge': {
     rooms: ['cluster', 'presence', 'fanout (types)', 'peers', 'shared'],
@@ -103,9 +106,13 @@ const table: Readonly<Record<string, Room>> = {
     node: true,
   },
   // Of presence, only the pure functions: what a user's sessions on all nodes become is folded as on one.
-  cluster: { rooms: ['presence', 'shared'], packages: ['@redis/client', 'zod'], node: true },
+  cluster: {
+    rooms: ['presence', 'cluster/webhooks (types)', 'shared'],
+    packages: ['@redis/client', 'zod'],
+    node: true,
+  },
   auth: { rooms: ['shared', 'presence (types)'], packages: ['jose'], node: true },
-  metrics: { rooms: ['presence (types)', 'shared'], packages: ['prom-client'], node: true },
+  metrics: { rooms: ['presence (types)', 'workers (types)', 'shared'], packages: ['prom-client'], node: true },
   webhooks: { rooms: ['presence (types)', 'auth', 'shared'], packages: ['zod'], node: true },
   lib: { rooms: ['shared'], packages: ['pino'], node: true },
   // A client of the hub like any other: it does not know the server.

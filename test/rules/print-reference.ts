@@ -187,9 +187,7 @@ function printSettings(): string {
 }
 
 function printLaterSettings(): string {
-  const rows = laterSettings.map(({ name, accepts, help }) =>
-    settingRow(name, accepts ?? '', accepts === undefined ? 'leave it unset' : `${mono(accepts)} only`, help),
-  );
+  const rows = laterSettings.map(({ name, help }) => settingRow(name, '', 'leave it unset', help));
   return table(settingHead, rows);
 }
 

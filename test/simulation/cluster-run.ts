@@ -6,6 +6,7 @@
 import { noOf, ownPart } from '../../server/cluster/bridge/own-sessions.ts';
 import { MemoryEngine, type Fault } from '../../server/cluster/memory/memory-engine.ts';
 import type { NodeHost } from '../../server/cluster/node-options.ts';
+import { noEvents } from '../../server/cluster/node-events.ts';
 import { ClusterNode } from '../../server/cluster/node.ts';
 import type { PublicEntry } from '../../server/cluster/record/record.ts';
 import { Journal } from '../../server/presence/explain/journal.ts';
@@ -127,6 +128,8 @@ class SimNode {
         arrived: () => undefined,
         onBegan: (user, device) => void this.presence.leaveDevice(user, device, this.moment()),
         onOvertaken: (user, k) => this.#endOverHttp(user, k),
+        isPolled: () => false,
+        events: noEvents,
         onMail: () => undefined,
         onDeaf: () => run.engine.setFault(name, 'none'),
       },

@@ -214,8 +214,8 @@ export class CoreRun {
       const owed = ended.filter(({ model: s }) => s.phase === 'live').map(({ real }) => real);
       if (new Set(lapsed).size !== lapsed.length || !same2(lapsed, owed)) throw new Error('not the lapsed ones');
       const shown = model.runOut(ended.map(({ model: s }) => s));
-      const told = changes.filter(({ isShown }) => isShown).map(({ user }) => user.id);
-      same([...told].sort(), [...shown].sort(), 'changes of a look');
+      const reported = changes.filter(({ isShown }) => isShown).map(({ user }) => user.id);
+      same([...reported].sort(), [...shown].sort(), 'changes of a look');
       for (const change of changes) stage.note(change);
     }
     for (const s of model.sessions) if (model.endsAt(s) + TICK_MS <= now) throw new Error('ran out late');

@@ -8,7 +8,7 @@ interface Kind {
   readonly hidesLastSeen: boolean;
   /** How often a user is reported at most. */
   readonly reportEveryMs: number;
-  /** From how many watchers on a user is told in steps. */
+  /** From how many watchers on a user is sent in steps. */
   readonly largeAudience: number;
 }
 
@@ -32,7 +32,7 @@ describe('fan-out', () => {
   afterEach(() => void vi.useRealTimers());
 
   it(
-    'tells every client the truth it may know, once, in order, of whom it watches (I17, W26, W41)',
+    'sends every client the truth it may know, once, in order, of whom it watches (I17, W26, W41)',
     { timeout: 120_000 },
     () => {
       fc.assert(fc.property(fc.array(fanoutDeed, { maxLength: 60, size: 'max' }), kind, run), { numRuns: 1500 });

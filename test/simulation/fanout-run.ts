@@ -1,6 +1,6 @@
 /**
  * One run of the core and fan-out with three clients, in deeds that fast-check chooses: what each client was sent,
- * played back by the contract's rules, must be the truth whenever everything has been told: the truth as its viewer may
+ * played back by the contract's rules, must be the truth whenever everything has been sent: the truth as its viewer may
  * know it. One of them may watch its friends only, one sees more than others.
  */
 import fc from 'fast-check';
@@ -128,7 +128,7 @@ export class FanoutRun {
   /** What each viewer saw of each user in each version, as JSON, by `user>viewer@v`. */
   readonly #seen = new Map<string, string>();
   readonly #lastV = new Map<string, number>();
-  /** Frozen entries of lifted blocks that differ from the truth in nothing that is told, by `user>viewer`. */
+  /** Frozen entries of lifted blocks that differ from the truth in nothing that is sent, by `user>viewer`. */
   readonly #leftOver = new Map<string, ModelEntry[]>();
   /** Users whose version may have been raised without a change. */
   readonly #lifted = new Set<string>();
@@ -183,7 +183,7 @@ export class FanoutRun {
     if (deed.kind === 'flush') for (const client of this.#clients) this.#checkTruth(client);
   }
 
-  /** Everybody reads and resumes, everything is told, and all is true; then all close, and nobody is held for nothing. */
+  /** Everybody reads and resumes, everything is sent, and all is true; then all close, and nobody is held for nothing. */
   end(): void {
     for (let client = 0; client < CLIENTS; client++) {
       this.apply({ kind: 'resume', client });
@@ -208,7 +208,7 @@ export class FanoutRun {
     void this.#stage.edit(added, removed);
   }
 
-  /** So many changes, each told on its own: more than one a slow client will never hear of. */
+  /** So many changes, each sent on its own: more than one a slow client will never receive. */
   #stir(user: string, times: number): void {
     for (let n = 0; n < times; n++) {
       const text = `${user} ${++this.#requestNo}`;

@@ -1,6 +1,6 @@
 /**
  * A slow, obviously right model of the core: a list of sessions in the order they began, and a fold that reads the
- * contract's sentences one by one. Recomputes everything after each event. Is told which sessions ran out (when is the
+ * contract's sentences one by one. Recomputes everything after each event. Is given which sessions ran out (when is the
  * wheel's business, and checked by the tests), decides everything else itself. Shares no code with the server.
  */
 
@@ -58,7 +58,7 @@ export class PresenceModel {
   /** Every sign of life of a user, and every span in which it was visible. */
   readonly #signs = new Map<string, { at: number; event: number }[]>();
   readonly #spans = new Map<string, { from: number; untilEvent: number }[]>();
-  /** Tells apart what happens in one millisecond: a sign in the event that ends a span counts, a later one does not. */
+  /** Distinguishes what happens in one millisecond: a sign in the event that ends a span counts, a later one does not. */
   #event = 0;
 
   constructor(graceMs: number) {
@@ -174,7 +174,7 @@ export class PresenceModel {
     return this.#settle(session.user);
   }
 
-  /** When the session ends if nothing more is heard of it. */
+  /** When the session ends if it sends nothing more. */
   endsAt(session: ModelSession): number {
     return session.phase === 'grace' ? session.lostAt + this.#graceMs : session.lastSignAt + session.leaseMs;
   }

@@ -26,7 +26,7 @@ const MESSAGES = { perS: 1e9, burst: 1e9 };
 /** One connection upon a core of its own. */
 class Side {
   readonly core = new PresenceStage();
-  readonly told: string[] = [];
+  readonly reported: string[] = [];
   /** Signs of life that came the quick way. */
   quick = 0;
   readonly #intake: Intake;
@@ -36,19 +36,19 @@ class Side {
 
   constructor(authenticator: Authenticator) {
     const { users, presence, clock } = this.core;
-    const tell = (what: string): void => {
-      this.told.push(`${clock.now().monoMs} ${what}`);
+    const report = (what: string): void => {
+      this.reported.push(`${clock.now().monoMs} ${what}`);
     };
     this.#intake = new Intake({
       users,
       presence,
       clock,
-      onChange: [({ user }) => tell(`${user.id} ${user.fold.status} ${user.fold.devices.join()}`)],
+      onChange: [({ user }) => report(`${user.id} ${user.fold.status} ${user.fold.devices.join()}`)],
       maxSessions: 100,
       maxSessionsTotal: 1_000_000,
       unsavedCount: () => 0,
       peers: noPeers,
-      onRefused: tell,
+      onRefused: report,
     });
     const repeat = this.#intake.repeat.bind(this.#intake);
     this.#intake.repeat = (session, times, now) => {
@@ -63,7 +63,7 @@ class Side {
       trustedProxies: cidrs(''),
       tls: null,
       tlsMode: 'allow',
-      onRefused: tell,
+      onRefused: report,
       explainRefusal: () => undefined,
       maxUsers: 20_000,
       messages: MESSAGES,
@@ -77,7 +77,7 @@ class Side {
       timeoutMs: 5_400,
       ack: false,
       probe: false,
-      onBadFrame: ({ reason }) => tell(reason),
+      onBadFrame: ({ reason }) => report(reason),
     };
     const opened = {
       socket: this.#socket,
@@ -88,7 +88,7 @@ class Side {
       queue: new FairQueue({ clock, afterTurn: (run) => this.#afterTurn.push(run) }),
       templates: new FrameTemplates('utf-8', defaultFieldNames),
       visitBy: () => undefined,
-      onDone: () => tell('done'),
+      onDone: () => report('done'),
     });
     this.#connection.start(undefined);
   }
@@ -107,7 +107,7 @@ class Side {
     this.#connection.tick(clock.now().monoMs);
   }
 
-  get heard(): number {
+  get received(): number {
     return this.#intake.heartbeats['tcp-xml'];
   }
 
@@ -124,7 +124,12 @@ class Side {
         return { phase, status, code, lastSignAt, statusSetNo, endsAt: session.endsAt };
       }),
     );
-    return { sessions, heartbeats: this.#intake.heartbeats, told: this.told, isPaused: this.#socket.isPaused() };
+    return {
+      sessions,
+      heartbeats: this.#intake.heartbeats,
+      reported: this.reported,
+      isPaused: this.#socket.isPaused(),
+    };
   }
 
   close(): void {
@@ -168,7 +173,7 @@ async function compare(
   seed: number,
   authenticator: Authenticator,
   tokens: readonly string[],
-): Promise<{ readonly quick: number; readonly heard: number }> {
+): Promise<{ readonly quick: number; readonly received: number }> {
   const random = new Random(seed);
   const quick = new Side(authenticator);
   const plain = new Side(authenticator);
@@ -191,7 +196,7 @@ async function compare(
   }
   quick.close();
   plain.close();
-  return { quick: quick.quick, heard: plain.heard };
+  return { quick: quick.quick, received: plain.received };
 }
 
 /** A token is its user’s id, and runs out a minute after the clock’s start. */
@@ -211,14 +216,14 @@ const tokens: Authenticator = {
 describe('the same frame again', () => {
   it('has one outcome, whatever the way: 100,000 heartbeats of random users, states and borders', async () => {
     let quick = 0;
-    let heard = 0;
+    let received = 0;
     for (let seed = 1; seed <= 330; seed++) {
       const side = await compare(seed, openAuthenticator, []);
       quick += side.quick;
-      heard += side.heard;
+      received += side.received;
     }
-    expect(heard).toBeGreaterThan(100_000);
-    expect(quick).toBeGreaterThan(heard / 4);
+    expect(received).toBeGreaterThan(100_000);
+    expect(quick).toBeGreaterThan(received / 4);
   }, 120_000);
 
   it('is a good frame, behind which bad ones are counted anew', () => {
@@ -243,7 +248,7 @@ describe('the same frame again', () => {
     side.core.clock.pass(60_000);
     side.take([again]);
     expect(side.quick).toBe(1);
-    expect(side.told.at(-1)).toMatch(/unauthenticated/);
+    expect(side.reported.at(-1)).toMatch(/unauthenticated/);
     side.close();
   });
 

@@ -36,7 +36,7 @@ export class Replica {
       case 'self': {
         const { type: _, ...fold } = message;
         const json = JSON.stringify(fold);
-        if (json === this.self) throw new Error('self was told twice');
+        if (json === this.self) throw new Error('self was sent twice');
         this.self = json;
         break;
       }
@@ -131,7 +131,7 @@ export class Replica {
   #take(entry: Entry, kind: 'new' | 'again'): void {
     const last = this.#lastV.get(entry.user) ?? -1;
     if (entry.v < last) throw new Error(`version of ${entry.user} went back`);
-    if (kind === 'new' && entry.v === last) throw new Error(`${entry.user} was told twice`);
+    if (kind === 'new' && entry.v === last) throw new Error(`${entry.user} was sent twice`);
     const known = this.entries.get(entry.user);
     if (known?.v === entry.v && JSON.stringify(known) !== JSON.stringify(entry)) throw new Error('two entries, one v');
     this.#lastV.set(entry.user, entry.v);

@@ -1,4 +1,4 @@
-/** A user with two hundred thousand watchers: how long a turn of the event loop is while they are told, and what they are told. */
+/** A user with two hundred thousand watchers: how long a turn of the event loop is while they are notified, and what they are sent. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Outbox } from '../../server/fanout/delivery/outbox.ts';
@@ -40,7 +40,7 @@ describe('two hundred thousand watchers', () => {
     return { stage, sockets };
   };
 
-  it('are told in steps that are short, and in order also if the user changes meanwhile', async () => {
+  it('are notified in short steps, and in order also if the user changes meanwhile', async () => {
     const { stage, sockets } = crowd({ reportEveryMs: EVERY_MS });
     const { reports } = stage.fanout;
     const steps: { readonly ms: number; readonly sent: number }[] = [];
@@ -72,7 +72,7 @@ describe('two hundred thousand watchers', () => {
     }
     const { v } = stage.core.entry('star');
     for (const { versions } of sockets) {
-      if (versions.at(-1) !== v) throw new Error('a watcher was not told the last state');
+      if (versions.at(-1) !== v) throw new Error('a watcher was not sent the last state');
       if (versions.some((version, i) => i > 0 && version <= versions[i - 1]!)) throw new Error('versions must grow');
     }
     expect(Math.max(...steps.map(({ sent }) => sent))).toBeLessThanOrEqual(2 * LARGE_AUDIENCE);

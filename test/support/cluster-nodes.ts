@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { expect, vi } from 'vitest';
+import { noEvents } from '../../server/cluster/node-events.ts';
 import { ClusterNode } from '../../server/cluster/node.ts';
 import type { OwnSession } from '../../server/cluster/record/next-record.ts';
 import type { PublicEntry } from '../../server/cluster/record/record.ts';
@@ -74,6 +75,8 @@ export class StageNode {
         onOvertaken: () => undefined,
         onRejoin: () => undefined,
         arrived: () => undefined,
+        isPolled: () => false,
+        events: noEvents,
         onMail: () => undefined,
         onDeaf: () => {
           this.deaf++;

@@ -95,7 +95,7 @@ export function tailRow(page: Page, { user, cause }: { user?: string; cause?: st
   return page.locator(`.tail tbody tr[data-user]${of('user', user)}${of('cause', cause)}`);
 }
 
-/** Resolves once the tail is live: changes from then on are told. */
+/** Resolves once the tail is live: changes from then on are sent. */
 export function tailIsLive(page: Page): Promise<void> {
   return page.locator('.tail .heading').getByText('live').waitFor();
 }

@@ -56,7 +56,7 @@ export class FakeSocket implements Socket {
     this.isTerminated = true;
   }
 
-  /** The peer reads all that was queued. `drained` is the test's to tell. */
+  /** The peer reads all that was queued. The test emits `drained`. */
   readAll(): void {
     this.#received.push(...this.#queue);
     this.#queue = [];
@@ -137,7 +137,7 @@ export interface FanoutStageOptions extends Omit<StageOptions, 'onChange'> {
   readonly countsTurns?: boolean;
   /** How often a user is reported at most; 0, for tests of other things: at each flush. */
   readonly reportEveryMs?: number;
-  /** From how many watchers on a user is told in steps; a small one, for tests of other things than the number. */
+  /** From how many watchers on a user is sent in steps; a small one, for tests of other things than the number. */
   readonly largeAudience?: number;
 }
 
@@ -209,7 +209,7 @@ export class FanoutStage {
     return { socket, outbox };
   }
 
-  /** Commits edges and tells fan-out what really changed: at once, if a turn has room for that. */
+  /** Commits edges and reports to fan-out what really changed: at once, if a turn has room for that. */
   edit(added: readonly Edge[], removed: readonly Edge[] = []): Promise<void> {
     const atMs = this.core.hubClock.now(this.core.clock.wallMs);
     const owners = [...added, ...removed].map(({ user }) => user);

@@ -69,7 +69,7 @@ export class LegacyClient {
   }
 
   /** Waits until what came back holds the text. */
-  async heard(text: string): Promise<void> {
+  async waitFor(text: string): Promise<void> {
     while (!this.received.includes(text)) {
       if (this.#socket.closed) throw new Error(`closed before "${text}" came; got "${this.received}"`);
       await new Promise<void>((resolve) => {

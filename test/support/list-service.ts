@@ -20,7 +20,7 @@ export class ListServiceServer {
     this.#serve(request, response);
   });
   #port = 0;
-  #heard: (() => void)[] = [];
+  #received: (() => void)[] = [];
 
   static async open(): Promise<ListServiceServer> {
     const service = new ListServiceServer();
@@ -34,7 +34,7 @@ export class ListServiceServer {
 
   /** Resolves with the next request. */
   nextRequest(): Promise<void> {
-    return new Promise((resolve) => this.#heard.push(resolve));
+    return new Promise((resolve) => this.#received.push(resolve));
   }
 
   async start(): Promise<void> {
@@ -58,7 +58,7 @@ export class ListServiceServer {
     response.on('close', () => this.running--);
     if (this.answer === undefined) sendList(response, this.lists.get(user));
     else this.answer(response, user);
-    for (const resolve of this.#heard.splice(0)) resolve();
+    for (const resolve of this.#received.splice(0)) resolve();
   }
 }
 

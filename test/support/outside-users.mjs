@@ -9,7 +9,7 @@ import { WebSocket } from 'ws';
 
 const { users, beatEveryMs, ttlMs } = workerData;
 const everyone = Object.values(users).flat();
-/** What the watcher was last told of each user, and every user that it was told offline once that had been online. */
+/** What the watcher was last sent about each user, and every user that was reported offline once that had been online. */
 const status = new Map();
 const wentOffline = [];
 const lost = [];

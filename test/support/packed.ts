@@ -33,12 +33,12 @@ export function runOn(command: string, args: readonly string[], cwd: string): Ru
   const child = spawn(command, args, { cwd, env: inherited(), stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   let output = '';
   const waiting = new Set<() => void>();
-  const hear = (text: string) => {
+  const receive = (text: string) => {
     output += text;
     for (const look of [...waiting]) look();
   };
-  child.stdout.setEncoding('utf8').on('data', hear);
-  child.stderr.setEncoding('utf8').on('data', hear);
+  child.stdout.setEncoding('utf8').on('data', receive);
+  child.stderr.setEncoding('utf8').on('data', receive);
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   return {
     printed: (pattern) =>

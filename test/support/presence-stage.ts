@@ -76,9 +76,9 @@ export class PresenceStage {
   readonly changes: Change[] = [];
   /** How often users were stored because one of them was to be shown. */
   storings = 0;
-  /** Hears whom the core asks the store for. */
+  /** Notes whom the core asks the store for. */
   onRecall: (user: string) => void = () => undefined;
-  /** Hears each query for many users. */
+  /** Notes each query for many users. */
   onRecallMany: (users: readonly string[]) => void = () => undefined;
   readonly users: Users;
   readonly ledger: OwnLedger;

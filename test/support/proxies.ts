@@ -1,6 +1,6 @@
 /**
- * nginx and HAProxy for tests that need them, with the configurations of shared/PROXIES.md: only ports, files and what a child
- * process without root needs are put in.
+ * nginx and HAProxy for tests that need them, with the configurations of shared/PROXIES.md and others that users copy: only
+ * addresses, files and what a child process without root needs are put in.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,8 +28,8 @@ export async function freeProxyPorts(): Promise<ProxyPorts> {
 }
 
 export interface Proxy {
-  /** HAProxy's word on the last health check of the hub, such as `L7OK`. */
-  checkStatus(): Promise<string>;
+  /** HAProxy's word on the last health check of a server, `BACKEND/SERVER`, such as `L7OK`. */
+  checkStatus(server?: string): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -39,20 +39,32 @@ export async function startProxy(
   ports: ProxyPorts,
   edit: (configuration: string) => string = (text) => text,
 ): Promise<Proxy> {
-  const folder = mkdtempSync(join(tmpdir(), `hub-${name}-`));
-  const put: Readonly<Record<string, string>> = {
+  const written = snippetsOf('shared/PROXIES.md').find(({ language }) => language === name)?.text;
+  if (written === undefined) throw new Error(`shared/PROXIES.md has no configuration for ${name}`);
+  return runProxy(name, edit(written), ports.web, {
     'listen 443': `listen 127.0.0.1:${ports.web}`,
     'bind :443': `bind 127.0.0.1:${ports.web}`,
     'bind :60001': `bind 127.0.0.1:${ports.legacy}`,
     '127.0.0.1:8080': `127.0.0.1:${ports.hubHttp}`,
     '127.0.0.1:60002': `127.0.0.1:${ports.hubTcp}`,
+  });
+}
+
+/** Runs a configuration in which some texts are replaced, and which listens on port `web` then. */
+export async function runProxy(
+  name: ProxyName,
+  written: string,
+  web: number,
+  replaced: Readonly<Record<string, string>>,
+): Promise<Proxy> {
+  const folder = mkdtempSync(join(tmpdir(), `hub-${name}-`));
+  const put: Readonly<Record<string, string>> = {
+    ...replaced,
     '/etc/ssl/hub.example.crt': certificateFile('first.crt'),
     '/etc/ssl/hub.example.key': certificateFile('first.key'),
     '/etc/ssl/hub.example.pem': join(folder, 'pair.pem'),
   };
-  const written = snippetsOf('shared/PROXIES.md').find(({ language }) => language === name)?.text;
-  if (written === undefined) throw new Error(`shared/PROXIES.md has no configuration for ${name}`);
-  const configuration = Object.entries(put).reduce((text, [from, to]) => text.replaceAll(from, to), edit(written));
+  const configuration = Object.entries(put).reduce((text, [from, to]) => text.replaceAll(from, to), written);
   const pair = ['first.crt', 'first.key'].map((file) => readFileSync(certificateFile(file), 'utf8'));
   writeFileSync(join(folder, 'pair.pem'), pair.join('\n'));
   writeFileSync(join(folder, 'proxy.conf'), framed[name](folder, configuration));
@@ -60,9 +72,9 @@ export async function startProxy(
   const ended = new Promise((resolve) => child.once('close', resolve));
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-  await untilListening(child, ports.web, () => said);
+  await untilListening(child, web, () => said);
   return {
-    checkStatus: () => checkStatusOf(join(folder, 'stats.sock')),
+    checkStatus: (server = 'hub/hub') => checkStatusOf(join(folder, 'stats.sock'), server),
     stop: async () => {
       child.kill('SIGTERM');
       await ended;
@@ -114,13 +126,13 @@ async function untilListening(child: ChildProcess, port: number, said: () => str
   throw new Error(`the proxy ended: ${said()}`);
 }
 
-async function checkStatusOf(socketPath: string): Promise<string> {
+async function checkStatusOf(socketPath: string, asked: string): Promise<string> {
   const wire = connect(socketPath);
   wire.end('show stat\n');
   let text = '';
   for await (const chunk of wire.setEncoding('utf8')) text += String(chunk);
   const [head = '', ...rows] = text.replace(/^# /, '').split('\n');
   const column = head.split(',').indexOf('check_status');
-  const row = rows.map((line) => line.split(',')).find(([group, server]) => group === 'hub' && server === 'hub');
+  const row = rows.map((line) => line.split(',')).find(([group, server]) => `${group}/${server}` === asked);
   return row?.[column] ?? '';
 }

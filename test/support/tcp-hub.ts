@@ -22,7 +22,7 @@ export interface TcpHub extends TestHub {
   /** Resolves when so many TCP connections are open; the end of any other is then known. */
   hasConnections(count: number): Promise<void>;
   /** Resolves when so many valid frames were counted. */
-  hasHeard(frames: number): Promise<void>;
+  hasReceived(frames: number): Promise<void>;
   /** Resolves when everything that the client wrote before is applied. A session of a user `marker-…` is left behind. */
   hasRead(client: LegacyClient): Promise<void>;
   /** The bad frames so far, of the reasons that occurred. */
@@ -65,7 +65,7 @@ export async function startTcpHub(settings: Partial<Config> = {}): Promise<TcpHu
     },
     hasConnections: (count) =>
       expect.poll(() => metric('presence_hub_connections{adapter="tcp-xml"}'), POLL).toBe(count),
-    hasHeard: (frames) =>
+    hasReceived: (frames) =>
       expect.poll(() => metric('presence_hub_heartbeats_total{adapter="tcp-xml"}'), POLL).toBe(frames),
     hasRead: async (client) => {
       const marker = `marker-${++markers}`;
@@ -92,8 +92,8 @@ export async function startTcpHub(settings: Partial<Config> = {}): Promise<TcpHu
   };
 }
 
-/** Every entry that the watcher was told as a change, in order, as `user status code`. */
-export function toldTo(watcher: WsClient): string[] {
+/** Every entry that the watcher was sent as a change, in order, as `user status code`. */
+export function sentTo(watcher: WsClient): string[] {
   return watcher.all
     .flatMap((message) => (message.type === 'presence' ? message.entries : []))
     .map(({ user, status, code }) => `${user} ${status} ${code}`);

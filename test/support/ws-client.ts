@@ -66,7 +66,7 @@ export class WsClient {
     this.#socket.send(bytes);
   }
 
-  /** Hears every message from now on, in the moment it comes. */
+  /** Gets every message from now on, in the moment it comes. */
   onMessage(listener: (message: HubMessage) => void): void {
     this.#listener = listener;
   }
@@ -112,7 +112,7 @@ export class WsClient {
   }
 
   /** Resolves with the n-th message from now on, in the moment it comes. */
-  heard(count: number): Promise<void> {
+  waitForMessages(count: number): Promise<void> {
     const last = this.all.length + count;
     return new Promise((resolve) => {
       const before = this.#listener;

@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Environment } from '../../shared/environment.ts';
 import { describeSettings, readConfig, readFlags } from '../../server/config/config.ts';
+import { configOfWorker } from '../../server/config/worker-config.ts';
 
 interface Said {
   readonly args?: readonly string[];
@@ -108,6 +110,7 @@ describe('defaults and sources', () => {
       roster: 'sqlite',
       rosterToken: null,
       rosterTtlMs: 60_000,
+      workers: 1,
     });
     expect(Object.isFrozen(configOf({}))).toBe(true);
   });
@@ -118,10 +121,9 @@ describe('defaults and sources', () => {
     expect(configOf({ args: ['--port', '3'], env, files })).toMatchObject({ port: 3, tcpPort: 2, graceMs: 1 });
   });
 
-  test('a wrong value stops the start though a stronger source overrides it; what is not built yet does not', () => {
-    const env = { HUB_CONFIG: 'hub.json', HUB_PORT: '1', HUB_WORKERS: '1' };
+  test('a wrong value stops the start though a stronger source overrides it', () => {
+    const env = { HUB_CONFIG: 'hub.json', HUB_PORT: '1' };
     expect(problemOf({ env, files: { 'hub.json': '{"port":"abc"}' } })).toContain('HUB_PORT');
-    expect(configOf({ env, files: { 'hub.json': '{"workers":2}' } })).toMatchObject({ port: 1 });
   });
 
   test('a flag may be written with a space or an equals sign', () => {
@@ -201,11 +203,11 @@ describe('values', () => {
 
   test('the line says how the value was said where that was not the environment', () => {
     expect(problemOf({ args: ['--port', 'x'] })).toBe(
-      'HUB_PORT is "x" (said as --port): it must be a whole number from 0 to 65535',
+      'HUB_PORT is "x" (given as --port): it must be a whole number from 0 to 65535',
     );
     const files = { 'hub.json': '{"tcpPort":true,"port":1.5}' };
     expect(problemOf({ args: ['--config=hub.json'], files })).toBe(
-      'HUB_PORT is "1.5" (said as "port" in hub.json): it must be a whole number from 0 to 65535',
+      'HUB_PORT is "1.5" (given as "port" in hub.json): it must be a whole number from 0 to 65535',
     );
   });
 });
@@ -252,15 +254,14 @@ describe('rules across settings', () => {
 });
 
 describe('what this version does not have yet', () => {
-  test.each([
-    ['HUB_DATABASE_URL', 'postgres://me:hush-hush@db/x'],
-    ['HUB_WORKERS', '2'],
-    ['HUB_WORKERS', 'four'],
-  ])('%s=%s stops the start, says so, and repeats no secret', (name, value) => {
-    const problem = problemOf({ env: { [name]: value } });
-    expect(problem).toMatch(new RegExp(`^${name} asks for what this version does not have yet: leave it unset`));
-    expect(problem).not.toContain('hush-hush');
-  });
+  test.each([['HUB_DATABASE_URL', 'postgres://me:hush-hush@db/x']])(
+    '%s=%s stops the start, says so, and repeats no secret',
+    (name, value) => {
+      const problem = problemOf({ env: { [name]: value } });
+      expect(problem).toMatch(new RegExp(`^${name} is not supported by this version: leave it unset`));
+      expect(problem).not.toContain('hush-hush');
+    },
+  );
 
   test('values that ask for nothing pass without a word', () => {
     const env = {
@@ -273,6 +274,30 @@ describe('what this version does not have yet', () => {
       HUB_LAST_SEEN: 'show',
     };
     expect(read({ env })).toEqual(read({}));
+  });
+});
+
+describe('workers', () => {
+  const REDIS = 'redis://127.0.0.1:1';
+  const ROSTER = 'postgres://me@db/roster';
+
+  test('share what they know over Redis, and friend lists that all of them can read (C22)', () => {
+    expect(problemOf({ env: { HUB_WORKERS: '2' } })).toMatch(/^HUB_WORKERS is 2, and HUB_REDIS_URL is not set: /);
+    expect(problemOf({ env: { HUB_WORKERS: '2', HUB_REDIS_URL: REDIS } })).toMatch(
+      /^HUB_WORKERS is 2, and HUB_ROSTER is sqlite, .*: set HUB_ROSTER to /,
+    );
+    expect(configOf({ env: { HUB_WORKERS: '2', HUB_REDIS_URL: REDIS, HUB_ROSTER: ROSTER } }).workers).toBe(2);
+  });
+
+  test.each(['0', '-1', 'four', '1.5', '257'])('are not %s', (value) => {
+    expect(problemOf({ env: { HUB_WORKERS: value } })).toMatch(/^HUB_WORKERS is ".*": it must be a whole number/);
+  });
+
+  test('have a data folder each (C26)', () => {
+    const env = { HUB_DATA: 'data', HUB_WORKERS: '2', HUB_REDIS_URL: REDIS, HUB_ROSTER: ROSTER };
+    const folders = [1, 2].map((number) => configOfWorker(configOf({ env }), number).data);
+    expect(folders).toEqual([join('data', 'worker-1'), join('data', 'worker-2')]);
+    expect(configOfWorker(configOf({ env: { ...env, HUB_DATA: ':memory:' } }), 1).data).toBe(':memory:');
   });
 });
 
@@ -304,7 +329,7 @@ describe('where friend lists are', () => {
 describe('who may', () => {
   const secret = { HUB_AUTH: 'jwt', HUB_JWT_SECRET: 'hush-hush-hush-hush-hush-hush-hush-hush' };
 
-  test('jwt mode listens beyond loopback, and its TCP asks for tokens unless told otherwise', () => {
+  test('jwt mode listens beyond loopback, and its TCP asks for tokens unless configured otherwise', () => {
     expect(configOf({ env: { ...secret, HUB_HOST: '0.0.0.0' } })).toMatchObject({ auth: 'jwt', tcpAuth: 'token' });
     expect(configOf({ env: { ...secret, HUB_TCP_AUTH: 'none' } }).tcpAuth).toBe('none');
     expect(warningsOf({ ...secret, HUB_HOST: '0.0.0.0' })).toEqual([]);
@@ -377,8 +402,8 @@ describe('unknown names', () => {
     expect(file('port: 1')).toMatch(/^HUB_CONFIG is "f.json": the file must hold one JSON object$/);
     expect(file('[]')).toMatch(/one JSON object$/);
     expect(file('{"tcpPrt":1}')).toBe('"tcpPrt" in f.json is not a setting: did you mean HUB_TCP_PORT?');
-    expect(file('{"tcp-port":1,"tcpPort":1}')).toMatch(/^HUB_TCP_PORT stands twice in f.json/);
-    expect(file('{"config":"g.json"}')).toMatch(/^HUB_CONFIG can't stand in the file/);
+    expect(file('{"tcp-port":1,"tcpPort":1}')).toMatch(/^HUB_TCP_PORT is set twice in f.json/);
+    expect(file('{"config":"g.json"}')).toMatch(/^HUB_CONFIG cannot be set in the file/);
     expect(file('{"host":["127.0.0.1"]}')).toMatch(/^HUB_HOST \("host" in f.json\) must be text/);
   });
 
@@ -427,7 +452,7 @@ describe('unknown names', () => {
     expect(problemOf({ env: { [name]: value } })).toMatch(new RegExp(`^${name} is not a setting: `));
   });
 
-  test('a variable of another program is told how to be kept from the hub', () => {
+  test('a variable of another program is reported with how to keep it from the hub', () => {
     expect(problemOf({ env: { HUB_PROTOCOL: 'v2' } })).toBe(
       'HUB_PROTOCOL is not a setting: see --help for the list. If another program needs it, start the hub with `env -u HUB_PROTOCOL`',
     );

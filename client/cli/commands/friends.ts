@@ -101,7 +101,7 @@ async function edit({ verb, user, friend, isOneway }: Edit, access: HubAccess, i
     signal: io.interrupted,
   });
   if (answer.kind === 'refused' && answer.status === 409) {
-    return exitWith(io, harmless(`${user} and ${friend} can’t become friends: ${answer.says}`));
+    return exitWith(io, harmless(`${user} and ${friend} cannot become friends: ${answer.says}`));
   }
   if (answer.kind !== 'ok') return failWith(answer, io);
   const not = verb === 'add' ? '' : 'no longer ';

@@ -37,10 +37,7 @@ async function kick({ user, session, access }: Order, io: Io): Promise<number> {
   const path = `/v1/users/${encodeURIComponent(user)}/sessions/${encodeURIComponent(session)}`;
   const answer = await askHub(access, { method: 'DELETE', path, signal: io.interrupted });
   if (answer.kind === 'refused' && answer.status === 404) {
-    return exitWith(
-      io,
-      harmless(`${user} has no session ${session}: presence-hub explain ${user} shows those that it has`),
-    );
+    return exitWith(io, harmless(`${user} has no session ${session}: presence-hub explain ${user} lists its sessions`));
   }
   if (answer.kind !== 'ok') return failWith(answer, io);
   say(io, `session ${harmless(session)} of ${user} has ended`);

@@ -47,7 +47,7 @@ async function follow({ match, isJson, access }: Order, io: Io): Promise<number>
   const ended = new Promise<string | undefined>((resolve) => (end = resolve));
   let hasMetHub = false;
   let fault: Error | undefined;
-  const hear = (message: HubMessage): void => {
+  const receive = (message: HubMessage): void => {
     if (message.type === 'welcome') {
       hasMetHub = true;
       link.send({ type: 'tail', id: 'tail', ...(match === undefined ? {} : { match }) });
@@ -71,7 +71,7 @@ async function follow({ match, isJson, access }: Order, io: Io): Promise<number>
       }),
     },
     {
-      onMessage: hear,
+      onMessage: receive,
       onError: ({ code, message }: PresenceError) => {
         end(code === 'forbidden' ? describeRefusal('forbidden', access.token, message) : message);
       },

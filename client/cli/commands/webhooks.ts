@@ -51,8 +51,8 @@ async function runOrder({ test, replay, access }: Order, io: Io): Promise<number
 
 function sendTest(rule: string, access: HubAccess, io: Io): Promise<number> {
   return ask(access, 'POST', pathOf(rule, 'test'), webhookTestAnswer, io, ({ delivered, reason }) => {
-    if (!delivered) return exitWith(io, harmless(`the receiver of ${rule} did not take the test: ${reason ?? ''}`));
-    say(io, harmless(`the receiver of ${rule} took the test`));
+    if (!delivered) return exitWith(io, harmless(`the receiver of ${rule} did not accept the test: ${reason ?? ''}`));
+    say(io, harmless(`the receiver of ${rule} accepted the test`));
     return EXIT_OK;
   });
 }

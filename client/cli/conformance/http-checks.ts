@@ -1,4 +1,4 @@
-/** Checks of section 5: HTTP, and what watchers are told of it. */
+/** Checks of section 5: HTTP, and what watchers receive because of it. */
 import type { Check } from './check.ts';
 import type { HttpAnswer, Kit } from './kit.ts';
 import { must, mustEqual, shown } from './violation.ts';

@@ -1,4 +1,4 @@
-/** Checks of what watchers are told: snapshots, changes, resumes, the fold and graces (sections 1, 2 and 4). */
+/** Checks of what watchers receive: snapshots, changes, resumes, the fold and graces (sections 1, 2 and 4). */
 import type { Check } from './check.ts';
 import { must, mustEqual } from './violation.ts';
 import { ANSWER_WITHIN_MS, entriesIn, type RawEntry } from './ws-peer.ts';

@@ -174,7 +174,7 @@ export const wsChecks: readonly Check[] = [
   },
   {
     rules: ['W33', 'I14'],
-    title: 'self tells one’s own true status, invisible too, and its changes',
+    title: 'self reports the user’s own true status, even if invisible, and its changes',
     run: async (kit) => {
       const peer = await kit.hello({ user: kit.user(), status: 'invisible', device: 'phone', self: true });
       const first = await peer.next('self');

@@ -96,8 +96,8 @@ export class WsPeer {
     };
     const found = await this.#until(find, withinMs);
     if (found !== undefined) return found;
-    const told = entries().filter((entry) => entry.user === user);
-    throw new Violation(`no change of ${user} that fits was reported; reported were ${shown(told.slice(-3))}`);
+    const reported = entries().filter((entry) => entry.user === user);
+    throw new Violation(`no change of ${user} that fits was reported; reported were ${shown(reported.slice(-3))}`);
   }
 
   readonly #readEntries = new Map<string, number>();

@@ -10,7 +10,7 @@ export class DemoTicker {
     this.#output = output;
   }
 
-  tell(nowMs: number, here: number, of: number, what: string): void {
+  show(nowMs: number, here: number, of: number, what: string): void {
     const line = `${formatTime(nowMs)}  ${here} of ${of} connected  ${what}`;
     if (this.#output.isTTY !== true) this.#output.write(`${line}\n`);
     // One column less than the width, because a full line would wrap.

@@ -96,7 +96,7 @@ async function runDemo({ follower, scenario, access }: Order, io: Io): Promise<n
         access: { ...access, token: noToken },
         onAct: (user, act) => {
           const here = people.filter(({ isHere }) => isHere).length;
-          ticker.tell(Date.now(), here, people.length, describeAct(user, act));
+          ticker.show(Date.now(), here, people.length, describeAct(user, act));
         },
       }),
   );

@@ -97,7 +97,7 @@ function baseFrom(env: Environment): Result<URL> {
   const text = given === undefined || given === '' || isInjected(given) ? '8080' : given;
   const port = readWhole('HUB_PORT', text, 0, 65_535);
   if (!port.ok) return port;
-  if (port.value === 0) return fail('HUB_PORT is 0, which is any free port: name the one that it is with --url');
+  if (port.value === 0) return fail('HUB_PORT is 0, which means any free port: give the actual one with --url');
   const host = reachable(env['HUB_HOST'] ?? '');
   const scheme = (env['HUB_TLS_CERT'] ?? '') === '' ? 'http' : 'https';
   const url = parseUrl(`${scheme}://${isIPv6(host) ? `[${host}]` : host}:${port.value}`);

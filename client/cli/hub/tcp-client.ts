@@ -16,7 +16,7 @@ const CONNECT_WITHIN_MS = 10_000;
 const BYE_WITHIN_MS = 1_000;
 const LEAVING = -1;
 /** Characters of the stream that are kept to find answers in. Many answers fit. */
-const MAX_HEARD_CHARS = 4_096;
+const MAX_RECEIVED_CHARS = 4_096;
 const ANSWER = /<(ack|error)\b(?:[^>]* code="(\w+)")?[^>]*>([^<]*)(?=<)/g;
 
 interface TcpClientOptions {
@@ -64,7 +64,7 @@ export class TcpClient {
   #fault: Error | undefined;
   /** The next frame carries the token. */
   #isTokenDue = false;
-  #heard = '';
+  #received = '';
 
   constructor(options: TcpClientOptions) {
     this.#options = options;
@@ -81,7 +81,7 @@ export class TcpClient {
   async #connect(): Promise<void> {
     clearTimeout(this.#nextTry);
     this.#connectedAtMs = undefined;
-    this.#heard = '';
+    this.#received = '';
     this.#fault = undefined;
     const token = await this.#tokens?.give(false);
     if (this.#isEnding) return;
@@ -92,7 +92,7 @@ export class TcpClient {
     // Read even without a listener, because unread data would delay the end of the stream.
     socket.setEncoding('utf8').on('data', (text: string) => {
       this.#options.onGot?.(text);
-      this.#hear(text);
+      this.#receive(text);
     });
     socket.on('error', (error) => (this.#fault = error));
     socket.on('close', () => {
@@ -166,7 +166,7 @@ export class TcpClient {
     if (!this.#wasEverConnected && isPatient !== true) return onFailed(describeNoTcp(access, fault));
     // A hub that sends no answers does not report an expired token either.
     if (access.token.kind === 'given' && hasRunOut(this.#token))
-      return onFailed(describeRefusal('unauthenticated', access.token, 'it has run out'));
+      return onFailed(describeRefusal('unauthenticated', access.token, 'it has expired'));
     if (this.#isGood) this.#attempt = 0;
     const waitMs = retryMs(this.#attempt);
     this.#attempt += 1;
@@ -175,15 +175,15 @@ export class TcpClient {
   }
 
   /** Finds the answers about the token, even if they arrive in several pieces. */
-  #hear(text: string): void {
-    this.#heard = (this.#heard + text).slice(-MAX_HEARD_CHARS);
+  #receive(text: string): void {
+    this.#received = (this.#received + text).slice(-MAX_RECEIVED_CHARS);
     let end = 0;
-    for (const { index, 0: answer, 1: kind, 2: code = '', 3: says = '' } of this.#heard.matchAll(ANSWER)) {
+    for (const { index, 0: answer, 1: kind, 2: code = '', 3: says = '' } of this.#received.matchAll(ANSWER)) {
       end = index + answer.length;
       if (kind === 'ack') this.#options.access.token.accepted();
       else if (code === 'unauthenticated' || code === 'forbidden') void this.#refused(code, says);
     }
-    this.#heard = this.#heard.slice(end);
+    this.#received = this.#received.slice(end);
   }
 
   /** Goes on if the file contains another token, or soon will. */

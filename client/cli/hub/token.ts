@@ -90,7 +90,7 @@ export function describeRefusal(
 ): string {
   if (refusal === 'forbidden') return `the hub does not allow that (${says}): ${howToBeAllowed({ kind, name })}`;
   if (kind === 'none') return `the hub requires a token (${says}): ${HOW_TO_GIVE}`;
-  return `the hub rejects the token of ${name} (${says}): ${kind === 'file' ? 'put a fresh one there' : 'give a fresh one'}`;
+  return `the hub rejects the token of ${name} (${says}): ${kind === 'file' ? 'put a new one there' : 'give a new one'}`;
 }
 
 /** Returns the remedy if the hub knows the caller but does not allow the request. */

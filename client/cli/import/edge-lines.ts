@@ -86,7 +86,7 @@ function readEdge(fields: readonly string[]): readonly [string, string] | string
   for (const id of [user, friend]) {
     if (!isUserId(id)) return id === '' ? 'an id is empty' : `${JSON.stringify(id)} is not a user id`;
   }
-  return user === friend ? `${user} can’t be a friend of itself` : [user, friend];
+  return user === friend ? `${user} cannot be their own friend` : [user, friend];
 }
 
 function isHeader(fields: readonly string[] | string): boolean {

@@ -91,7 +91,7 @@ export class ImportPoster {
       this.#problem ??= answer.problem;
     } else if (piece[1] === undefined) {
       for (const { line, edge } of piece) {
-        this.#options.onBad({ line, problem: `the hub refused that ${edge[0]} follows ${edge[1]}: ${answer.says}` });
+        this.#options.onBad({ line, problem: `the hub refused to let ${edge[0]} follow ${edge[1]}: ${answer.says}` });
       }
     } else {
       const half = Math.ceil(piece.length / 2);

@@ -30,8 +30,8 @@ export function renderExplanation(explanation: Explanation): readonly string[] {
 function describeHidden({ hidden: { isInvisible, from, fromCount } }: Explanation): string[] {
   const others = fromCount > from.length ? ` and ${fromCount - from.length} more` : '';
   return [
-    ...(isInvisible ? ['  invisible  everyone else sees the user offline'] : []),
-    ...(fromCount > 0 ? [`  blocks     ${from.join(', ')}${others}: they see it offline`] : []),
+    ...(isInvisible ? ['  invisible  everyone else sees the user as offline'] : []),
+    ...(fromCount > 0 ? [`  blocks     ${from.join(', ')}${others}: they see it as offline`] : []),
   ];
 }
 
@@ -46,16 +46,16 @@ function sessionCells(session: ExplainedSession, at: number): string[] {
     device,
     `${status} (${code})`,
     describeAddress(session),
-    connectedAt === null ? 'came before a restart' : `came ${ago(connectedAt, at)}`,
-    `heard ${ago(lastHeartbeatAt, at)}`,
-    rest > 0 ? `ends in ${formatDuration(rest, 1)}` : 'kept past its end',
+    connectedAt === null ? 'connected before the restart' : `connected ${ago(connectedAt, at)}`,
+    `heartbeat ${ago(lastHeartbeatAt, at)}`,
+    rest > 0 ? `ends in ${formatDuration(rest, 1)}` : 'kept after its end',
     text ?? '',
   ];
 }
 
 function describeAddress({ address, peerAddress }: ExplainedSession): string {
   if (address === null) return 'address unknown';
-  return peerAddress === undefined ? address : `${address} (claimed; from ${peerAddress})`;
+  return peerAddress === undefined ? address : `${address} (claimed, connected from ${peerAddress})`;
 }
 
 function transitionCells({ at: when, cause, from, to, adapter, session }: Transition, at: number): string[] {

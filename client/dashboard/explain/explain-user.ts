@@ -22,7 +22,7 @@ export interface ExplainUser {
   start(): void;
   /** Explains this user from now on; nobody if it is empty. */
   show(user: string): void;
-  hear(changes: readonly TailedChange[]): void;
+  receive(changes: readonly TailedChange[]): void;
   /** @returns a sentence that describes the result. */
   endSession(user: string, session: string): Promise<{ readonly isEnded: boolean; readonly said: string }>;
 }
@@ -69,17 +69,17 @@ export function createExplainUser(access: Access, calls: Calls): ExplainUser {
       history.pushState(null, '', wanted === '' ? location.pathname : `?user=${encodeURIComponent(wanted)}`);
       show(wanted);
     },
-    hear: (changes) => {
+    receive: (changes) => {
       if (user !== '' && changes.some(({ entry }) => entry.user === user)) void ask();
     },
     endSession: async (of, session) => {
       const answer = await calls.send(endSessionRequest(of, session));
       void ask();
       if (answer.kind !== 'answered')
-        return { isEnded: false, said: 'The hub did not answer: it is not known whether it ended.' };
+        return { isEnded: false, said: 'The hub did not answer, so the session may or may not have ended.' };
       if (answer.status === 204) return { isEnded: true, said: `204: session ${session} has ended.` };
       const why = detailOf(answer.text);
-      return { isEnded: false, said: `${answer.status}: ${why === '' ? 'the hub did not do it' : why}` };
+      return { isEnded: false, said: `${answer.status}: ${why === '' ? 'the hub gave no reason' : why}` };
     },
   };
 
@@ -100,7 +100,7 @@ function explainedBy(user: string, text: string): Explained {
 
 function refusedBy(user: string, status: number, text: string): Explained {
   const why = detailOf(text);
-  return { kind: 'refused', user, why: `${status}: ${why === '' ? 'the hub does not explain it' : why}` };
+  return { kind: 'refused', user, why: `${status}: ${why === '' ? 'the hub gave no reason' : why}` };
 }
 
 function userInAddress(): string {

@@ -49,7 +49,7 @@ export function viewOf(explanation: Explanation, now: number): ExplainView {
       cause: asWords(transition.cause),
     })),
     transitionsNote:
-      transitions.length === 0 ? `None since ${since}; the hub knows of none before.` : `Newest 20 since ${since}.`,
+      transitions.length === 0 ? `None since ${since}. Earlier changes are not kept.` : `Newest 20 since ${since}.`,
   };
 }
 
@@ -61,9 +61,9 @@ export function asWords(cause: string): string {
 export function describeEnd(adapter: ExplainedSession['adapter']): string {
   switch (adapter) {
     case 'tcp-xml':
-      return 'From then on the hub refuses this user on that connection; other users on it go on.';
+      return 'After that, the hub rejects this user on that connection. Other users on it continue.';
     case 'ws-json':
-      return 'Its WebSocket is closed with 4403; a well-made client does not come back by itself.';
+      return 'Its WebSocket is closed with 4403; clients should not reconnect automatically after that.';
     case 'http':
     case 'poll':
       return 'The client can start a new session with its next heartbeat.';
@@ -83,8 +83,8 @@ function describeSeen({ entry }: Explanation, now: number): string {
 function describeHidden({ hidden: { isInvisible, from, fromCount } }: Explanation): readonly string[] {
   const others = fromCount > from.length ? ` and ${fromCount - from.length} more` : '';
   return [
-    ...(isInvisible ? ['It is invisible: everybody sees it offline.'] : []),
-    ...(fromCount > 0 ? [`It blocks ${from.join(', ')}${others}: they see it offline.`] : []),
+    ...(isInvisible ? ['This user is invisible: everyone else sees it as offline.'] : []),
+    ...(fromCount > 0 ? [`This user blocks ${from.join(', ')}${others}: they see it as offline.`] : []),
   ];
 }
 
@@ -107,12 +107,15 @@ function sessionRow(user: string, session: ExplainedSession, now: number): Sessi
     record: [
       {
         name: 'Address',
-        value: address ?? 'forgotten by a restart',
-        ...(peerAddress === undefined ? {} : { note: `claimed; from ${peerAddress}` }),
+        value: address ?? 'not known after the restart',
+        ...(peerAddress === undefined ? {} : { note: `claimed, connected from ${peerAddress}` }),
       },
       { name: 'Identifier', value: user },
       { name: 'Network state', value: String(code), note: status },
-      { name: 'Connect time', ...(connectedAt === null ? { value: 'forgotten by a restart' } : instant(connectedAt)) },
+      {
+        name: 'Connect time',
+        ...(connectedAt === null ? { value: 'not known after the restart' } : instant(connectedAt)),
+      },
       { name: 'Heartbeat time', ...instant(lastHeartbeatAt) },
     ],
     leaseLeft: formatLeft(leaseEndsAt, now),

@@ -45,12 +45,13 @@ export class Access {
   leave(): void {
     this.#token = undefined;
     keepToken(undefined);
-    this.state.set({ kind: 'asking', why: 'You have left. The token is forgotten.' });
+    this.state.set({ kind: 'asking', why: 'You are signed out. This tab no longer has the token.' });
   }
 }
 
 function explainRefusal(hadToken: boolean, status: 401 | 403, detail: string): string {
-  if (!hadToken) return 'This hub wants to know who asks: give its admin token, or a token with the scope admin.';
-  const what = status === 401 ? 'The hub does not accept this token' : 'This token is good, but not an operator’s';
+  if (!hadToken) return 'Sign in with the admin token of this hub, or with a token that has the scope admin.';
+  const what =
+    status === 401 ? 'The hub rejected this token' : 'This token is valid, but does not have the scope admin';
   return detail === '' ? `${what}.` : `${what}: ${detail}`;
 }

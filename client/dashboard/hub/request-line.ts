@@ -27,7 +27,7 @@ export const readyRequest: HubRequest = { method: 'GET', path: '/readyz' };
 export const countsRequest: HubRequest = { method: 'GET', path: '/v1/counts' };
 export const webhooksRequest: HubRequest = { method: 'GET', path: '/v1/webhooks' };
 
-/** @param after the `next` of the page before; empty for the first page. */
+/** @param after the `next` of the previous page; empty for the first page. */
 export function listRequest(status: string, prefix: string, after: string, limit: number): HubRequest {
   const query = new URLSearchParams({ limit: String(limit) });
   if (status !== '') query.set('status', status);

@@ -76,8 +76,8 @@ export class TailSocket {
         onStatus: ({ status, reason }) => {
           if (this.#link === link) this.#heed(status, reason, token);
         },
-        onMessage: (message) => this.#hear(message),
-        onError: (error) => this.#hearError(error, token),
+        onMessage: (message) => this.#receive(message),
+        onError: (error) => this.#handleError(error, token),
       },
     );
     this.#link = link;
@@ -102,7 +102,7 @@ export class TailSocket {
     else this.state.set({ kind: 'refused', why: `The hub ended the connection: ${text}` });
   }
 
-  #hear(message: HubMessage): void {
+  #receive(message: HubMessage): void {
     switch (message.type) {
       case 'welcome':
         this.#node = message.node;
@@ -126,7 +126,7 @@ export class TailSocket {
     }
   }
 
-  #hearError({ code, message }: PresenceError, token: string | undefined): void {
+  #handleError({ code, message }: PresenceError, token: string | undefined): void {
     if (code === 'forbidden') return this.#options.access.refuse(token, 403, message);
     this.state.set({ kind: 'refused', why: message });
     clearTimeout(this.#again);

@@ -5,8 +5,8 @@ import { formatValue, type Unit } from '../../ui/metrics/units.ts';
 
 /** "tcp-xml 42, between 40 and 50 in the last 3 minutes; ws-json 7, …". */
 export function summarise({ unit, isSparse }: Measure, { times, series }: PlotData): string {
-  if (times.length === 0) return 'Nothing is known yet.';
-  if (series.length === 0) return isSparse === true ? `None ${span(times)}.` : 'The hub does not tell it.';
+  if (times.length === 0) return 'No data yet.';
+  if (series.length === 0) return isSparse === true ? `None ${span(times)}.` : 'The hub does not report it.';
   return `${series.map(({ label, points }) => `${label} ${describe(points, unit)}`).join('; ')}, ${span(times)}.`;
 }
 

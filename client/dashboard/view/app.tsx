@@ -83,7 +83,7 @@ function Top({ modules, isPeople }: AppProps) {
             modules.access.leave();
           }}
         >
-          Sign out<span class="unseen"> and forget the token</span>
+          Sign out<span class="unseen"> and delete the token from this tab</span>
         </button>
       )}
     </header>

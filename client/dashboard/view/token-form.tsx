@@ -32,8 +32,8 @@ export function TokenForm({ access, why }: { readonly access: Access; readonly w
         <button class="main">Sign in</button>
       </div>
       <p class="faint" id="gate-note">
-        It is what <code>HUB_ADMIN_TOKEN</code> says, or a token of your login whose scope holds <code>admin</code>. It
-        stays in this tab and is forgotten with it.
+        The value of <code>HUB_ADMIN_TOKEN</code>, or a token of your login whose scope includes <code>admin</code>. It
+        is kept until this tab is closed.
       </p>
       <CallLine text={asCurl(metricsRequest, location.origin + hubPrefix(), true)} of="read the metrics" />
     </form>

@@ -98,7 +98,7 @@ function Unfriend({ user, friend, onDone }: UnfriendProps) {
     <div class="unfriend">
       {isAsking ? (
         <>
-          <p>You leave each other’s lists.</p>
+          <p>You will be removed from each other’s lists.</p>
           <button type="button" ref={keep} onClick={() => setAsking(false)}>
             Keep
           </button>

@@ -124,7 +124,7 @@ function AskForToken({ isRefused }: { readonly isRefused: boolean }) {
   if (!isWanted && !isRefused) return null;
   return (
     <section class="card ask" aria-label="Access">
-      {isWanted && !isRefused && <p>Your token has expired, or will soon.</p>}
+      {isWanted && !isRefused && <p>Your token has expired, or will expire soon.</p>}
       <TokenForm />
     </section>
   );
@@ -136,7 +136,7 @@ function OnlyWatching({ user, onJoin }: { readonly user: string; readonly onJoin
       <div class="identity">
         <div>
           <h2>Just watching</h2>
-          <p class="quiet">Nobody sees you here</p>
+          <p class="quiet">Friends don’t see you online</p>
         </div>
         <ThemeButton />
       </div>

@@ -125,9 +125,9 @@ function useOnComposed(field: RefObject<HTMLInputElement>, listener: (input: HTM
   useEffect(() => {
     const input = field.current;
     if (input === null) return undefined;
-    const hear = (): void => listener(input);
-    input.addEventListener('compositionend', hear);
-    return () => input.removeEventListener('compositionend', hear);
+    const onEnd = (): void => listener(input);
+    input.addEventListener('compositionend', onEnd);
+    return () => input.removeEventListener('compositionend', onEnd);
   }, [field]);
 }
 

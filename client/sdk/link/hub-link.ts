@@ -43,7 +43,7 @@ export class HubLink implements Link {
   #hasGreeted = false;
   /** Results of an earlier attempt are ignored. */
   #attemptNo = 0;
-  #heardAt = 0;
+  #receivedAt = 0;
   /** Failures since the last connection that lasted for a heartbeat. */
   #failures = 0;
   #heartbeatMs = 0;
@@ -99,14 +99,14 @@ export class HubLink implements Link {
     if (this.#status === 'closed') return;
     this.#drop();
     this.#timers.stop('idle');
-    this.#tell({ status: 'closed', reason });
+    this.#report({ status: 'closed', reason });
   }
 
   // Starts an attempt to connect.
 
   #try(): void {
     this.#drop();
-    this.#tell({ status: this.#status === 'idle' ? 'connecting' : 'reconnecting' });
+    this.#report({ status: this.#status === 'idle' ? 'connecting' : 'reconnecting' });
     const attemptNo = this.#attemptNo;
     this.#open(attemptNo).catch((error: unknown) => {
       if (attemptNo !== this.#attemptNo) return;
@@ -137,7 +137,7 @@ export class HubLink implements Link {
       socket.send(JSON.stringify({ type: 'hello', id: 'hello', token, ...who }));
       this.#hasGreeted = true;
     };
-    socket.onmessage = ({ data }: { data: unknown }) => this.#hear(JSON.parse(String(data)) as HubMessage);
+    socket.onmessage = ({ data }: { data: unknown }) => this.#receive(JSON.parse(String(data)) as HubMessage);
     // `close` follows. Browsers give scripts no reason; Node has a message, or a code if it tried several addresses.
     let problem = '';
     socket.onerror = ({ message, error }: SocketError) =>
@@ -148,15 +148,15 @@ export class HubLink implements Link {
 
   // Handles a message from the hub.
 
-  #hear(message: HubMessage): void {
+  #receive(message: HubMessage): void {
     const { type } = message;
-    this.#heardAt = Date.now();
+    this.#receivedAt = Date.now();
     this.#timers.stop('answer');
     if (type === 'welcome') {
       this.#isTokenRefused = false;
       this.#heartbeatMs = message.heartbeatMs;
       this.#timeoutMs = message.timeoutMs;
-      this.#tell({ status: 'connected' });
+      this.#report({ status: 'connected' });
       this.#beatLater();
       this.#events.onMessage(message);
       this.#say();
@@ -260,7 +260,7 @@ export class HubLink implements Link {
     this.#timers.set('retry', retryInMs, () => this.#try());
     // Retries even if the browser reports that it is offline, because that may be wrong, as behind a VPN or with a hub
     // on this machine.
-    this.#tell({ status: isOffline() ? 'disconnected' : 'reconnecting', retryInMs, reason });
+    this.#report({ status: isOffline() ? 'disconnected' : 'reconnecting', retryInMs, reason });
   }
 
   /** Drops the connection and ignores its later events. */
@@ -276,9 +276,9 @@ export class HubLink implements Link {
     socket.close();
   }
 
-  #tell(status: Omit<LinkStatus, 'heardAt'>): void {
+  #report(status: Omit<LinkStatus, 'receivedAt'>): void {
     this.#status = status.status;
-    this.#events.onStatus({ ...status, heardAt: this.#heardAt });
+    this.#events.onStatus({ ...status, receivedAt: this.#receivedAt });
   }
 }
 

@@ -26,7 +26,7 @@ export interface Link {
 
 export interface LinkStatus extends Omit<StatusChange, 'previous'> {
   /** When the last message of the hub arrived, by the wall clock; 0: never. */
-  readonly heardAt: number;
+  readonly receivedAt: number;
 }
 
 export interface LinkEvents {

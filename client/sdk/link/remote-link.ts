@@ -60,7 +60,7 @@ export class RemoteLink implements Link {
     this.#timers.stop('ping', 'pong');
     if (port === undefined) return;
     port.onmessage = ({ data }: MessageEvent<ToTab>) => {
-      if (this.#port === port) this.#hear(data);
+      if (this.#port === port) this.#receive(data);
     };
     this.#expect(withinMs);
   }
@@ -103,7 +103,7 @@ export class RemoteLink implements Link {
     // If no server was there, there is nothing to wait for.
     this.#timers.set('leave', this.#wasThere ? LEFT_WITHIN_MS : 0, () => {
       this.#end();
-      this.#events.onStatus({ status: 'closed', heardAt: 0 });
+      this.#events.onStatus({ status: 'closed', receivedAt: 0 });
     });
   }
 
@@ -123,7 +123,7 @@ export class RemoteLink implements Link {
     this.#options.onClosed();
   }
 
-  #hear(word: ToTab): void {
+  #receive(word: ToTab): void {
     this.#timers.stop('pong');
     this.#timers.set('ping', PING_EVERY_MS, () => this.#ping());
     this.#wasThere = true;

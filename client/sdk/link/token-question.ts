@@ -11,7 +11,7 @@ const SIGN_OF_LIFE_WITHIN_MS = 3_000;
 export interface AskedTab {
   readonly port: Port<ToTab>;
   /** When its last message arrived. */
-  readonly heardAt: number;
+  readonly receivedAt: number;
 }
 
 export class TokenQuestion {
@@ -47,7 +47,7 @@ export class TokenQuestion {
     this.#askNext(problem);
   }
 
-  #askNext(problem = 'no tab gives a token'): void {
+  #askNext(problem = 'no tab provided a token'): void {
     const owing = [...this.#tabs].reverse().filter((tab) => !this.#failed.has(tab));
     const next = owing.find((tab) => !this.#askedAt.has(tab)) ?? owing[0];
     if (next === undefined) this.#reject(new Error(problem));
@@ -69,6 +69,6 @@ export class TokenQuestion {
   }
 
   #lives(tab: AskedTab): boolean {
-    return tab.heardAt >= (this.#askedAt.get(tab) ?? -Infinity);
+    return tab.receivedAt >= (this.#askedAt.get(tab) ?? -Infinity);
   }
 }

@@ -26,7 +26,7 @@ function describe({ code, text }: { readonly code: number; readonly text: string
   return [
     `${text || 'the browser does not say why'}. Check that`,
     `- the hub runs at this host and port: ${health} shows "ok"`,
-    '- http or https is what the hub speaks, and a page of https uses https',
+    '- http or https matches the hub; a page loaded over https needs https',
     '- the path is right: the hub itself serves /ws, and a proxy may add something before it',
     '- the browser lets the page reach the local network, if the hub is there',
     `- the hub accepts pages of this origin: HUB_ORIGINS=${origin}`,

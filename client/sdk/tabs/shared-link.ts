@@ -21,7 +21,7 @@ class Tab {
   readonly owners = new Set<string>();
   readonly ids = new Set<string>();
   /** When its last message arrived. */
-  heardAt = performance.now();
+  receivedAt = performance.now();
   /** When it was asked for a sign of life that has not come. */
   askedAt = Infinity;
 
@@ -39,7 +39,7 @@ export class SharedLink {
   readonly #onEmpty: () => void;
   /** The tab whose message is the latest is last. */
   readonly #tabs = new Set<Tab>();
-  #status: LinkStatus = { status: 'idle', heardAt: 0 };
+  #status: LinkStatus = { status: 'idle', receivedAt: 0 };
   /**
    * The user's own status. All tabs know it, including later ones, because the next holder of the connection starts
    * with it.
@@ -63,8 +63,8 @@ export class SharedLink {
       { ...options, WebSocket, getToken },
       {
         onStatus: (status) => this.#heed(status),
-        onMessage: (message) => this.#hear(message),
-        onError: ({ code, message, isFinal }) => this.#tell(['onError', code, message, isFinal]),
+        onMessage: (message) => this.#receive(message),
+        onError: ({ code, message, isFinal }) => this.#broadcast(['onError', code, message, isFinal]),
       },
     );
   }
@@ -77,7 +77,7 @@ export class SharedLink {
     return (word) => {
       if (this.#tabs.delete(tab)) {
         const { isSilent } = tab;
-        tab.heardAt = performance.now();
+        tab.receivedAt = performance.now();
         tab.askedAt = Infinity;
         if (isSilent) this.#greet(tab);
         this.#tabs.add(tab);
@@ -98,7 +98,7 @@ export class SharedLink {
     if (tab.isSilent) return;
     tab.port.postMessage(word);
     const now = performance.now();
-    if (tab.askedAt < now || now < tab.heardAt + ASK_AFTER_MS) return;
+    if (tab.askedAt < now || now < tab.receivedAt + ASK_AFTER_MS) return;
     tab.askedAt = now;
     tab.port.postMessage(['ask']);
   }
@@ -127,7 +127,7 @@ export class SharedLink {
       case 'set':
         this.#mine = { ...this.#mine, ...word[1] };
         this.#inputAt = performance.now();
-        this.#tell(word);
+        this.#broadcast(word);
         this.#link.set(word[1]);
         break;
       case 'leave':
@@ -162,7 +162,7 @@ export class SharedLink {
   /** Ends the tab's watches. The last tab closes the connection. */
   #part(tab: Tab): void {
     this.#tabs.delete(tab);
-    tab.port.postMessage(['onStatus', { status: 'closed', heardAt: 0 }]);
+    tab.port.postMessage(['onStatus', { status: 'closed', receivedAt: 0 }]);
     tab.port.close();
     if (this.#tabs.size === 0) return this.#link.close();
     for (const friendsOf of tab.owners) this.#unwatch({ friendsOf });
@@ -201,13 +201,13 @@ export class SharedLink {
         ids.clear();
       }
     }
-    this.#tell(['onStatus', status]);
+    this.#broadcast(['onStatus', status]);
     if (status.status !== 'closed') return;
     this.#tabs.clear();
     this.#onEmpty();
   }
 
-  #hear(message: HubMessage): void {
+  #receive(message: HubMessage): void {
     if ('re' in message && typeof message.re === 'number') {
       const asked = this.#asked.get(message.re);
       this.#asked.delete(message.re);
@@ -217,10 +217,10 @@ export class SharedLink {
     if (message.type === 'fresh') this.#latest.delete('stale');
     if (message.type === 'welcome' || message.type === 'stale' || message.type === 'self')
       this.#latest.set(message.type, message);
-    this.#tell(['onMessage', message]);
+    this.#broadcast(['onMessage', message]);
   }
 
-  #tell(word: ToTab): void {
+  #broadcast(word: ToTab): void {
     for (const tab of [...this.#tabs]) this.#post(tab, word);
   }
 

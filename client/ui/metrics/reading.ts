@@ -29,14 +29,19 @@ export class Reading {
     return this.#byName.get(name)?.reduce((sum, { value }) => sum + value, 0);
   }
 
-  /** Returns the values by one label, in the hub's order. */
+  /** Returns the values by one label, in the hub's order, each the sum over the other labels (the workers). */
   by(name: string, label: string): ReadonlyMap<string, number> {
-    return new Map((this.#byName.get(name) ?? []).map(({ labels, value }) => [labels[label] ?? '', value]));
+    const sums = new Map<string, number>();
+    for (const { labels, value } of this.#byName.get(name) ?? []) {
+      const key = labels[label] ?? '';
+      sums.set(key, (sums.get(key) ?? 0) + value);
+    }
+    return sums;
   }
 
   buckets(name: string): Buckets {
-    return (this.#byName.get(`${name}_bucket`) ?? [])
-      .map(({ labels, value }) => [labels['le'] === '+Inf' ? Infinity : Number(labels['le']), value] as const)
+    return [...this.by(`${name}_bucket`, 'le')]
+      .map(([le, count]) => [le === '+Inf' ? Infinity : Number(le), count] as const)
       .sort(([a], [b]) => a - b);
   }
 }

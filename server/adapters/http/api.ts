@@ -68,7 +68,7 @@ const forAnyHost: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 const forMonitoring: ReadonlySet<string> = new Set([...forAnyHost, '/metrics']);
 
 const refusals = {
-  400: { code: 'bad_request', detail: 'request: must be HTTP/1.1 of the right form, without a PROXY header before it' },
+  400: { code: 'bad_request', detail: 'request: must be well-formed HTTP/1.1, without a PROXY header before it' },
   413: { code: 'too_large', detail: 'body: must be at most 256 KiB' },
   426: { code: 'upgrade_required', detail: 'sec-websocket-version: must be 13' },
   431: { code: 'headers_too_large', detail: 'headers: request line and headers must be at most 16 KiB together' },
@@ -98,9 +98,9 @@ export function createApi(options: ApiOptions): Api {
     },
   });
   const failed = ({ method, path }: HttpRequest, error: unknown): HttpReply => {
-    if (error instanceof StorageUnavailable) return unavailable(error, 'nothing was read');
+    if (error instanceof StorageUnavailable) return unavailable(error, 'nothing could be read');
     log.error({ err: error, method, path }, 'a request failed');
-    return problem('internal', 'the hub failed; it is not the request’s fault, try again');
+    return problem('internal', 'the hub failed, not because of the request; try again');
   };
   const attempt = (request: HttpRequest): Reply => {
     const { exceededLimit } = request;
@@ -144,7 +144,7 @@ function createPageGate({ pageRules, onRefused, explainRefusal, explainUpgrade }
     if (pageRules.isKnownHost(request)) return undefined;
     explain('host', UNKNOWN_HOST, namesOf(request));
     return refuseOrigin(
-      'host: an open hub answers to its own names alone: HUB_HOST, or an origin of this name in HUB_ORIGINS, would allow it',
+      'host: this hub is in open mode and only answers under localhost and HUB_HOST: add https://NAME to HUB_ORIGINS',
     );
   };
   return {
@@ -164,19 +164,19 @@ function createPageGate({ pageRules, onRefused, explainRefusal, explainUpgrade }
       if (request.path !== WEBSOCKET_PATH) return problem('not_found', `path: WebSockets are at ${WEBSOCKET_PATH}`);
       if (pageRules.isAllowed(request)) return undefined;
       explainUpgrade('origin', OTHER_ORIGIN, namesOf(request));
-      return refuseOrigin('origin: a page of another origin may not connect: HUB_ORIGINS would allow it');
+      return refuseOrigin('origin: pages of this origin may not connect: add the origin to HUB_ORIGINS');
     },
   };
 }
 
 const UNKNOWN_HOST =
-  'a request was refused: an open hub does not answer to this name; set HUB_HOST to it, or add an origin of this name to HUB_ORIGINS';
+  'request rejected: in open mode the hub does not answer under this host name; set HUB_HOST to it, or add https://NAME to HUB_ORIGINS';
 const OTHER_ORIGIN =
-  'a page of another origin was refused: add its origin to HUB_ORIGINS, or, if a proxy changes the Host, have it pass on that of the page';
+  'page of another origin rejected: add its origin to HUB_ORIGINS; if a proxy changes the Host header, let the proxy keep the original one';
 
 function overLimit(limit: ConnectionLimit): HttpReply {
   const whose = limit === 'per_address' ? 'from your address' : 'in all';
-  return problem('no_room', `connection: the hub allows no more connections ${whose}; try again later`, {
+  return problem('no_room', `connection: the hub has the maximum number of connections ${whose}; try again later`, {
     'retry-after': '5',
   });
 }

@@ -61,11 +61,7 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
   };
   const overBy = (waitMs: number): HttpReply => {
     onRefused('messages');
-    return tooMany(
-      'rate_limited',
-      'requests: more than the hub allows in this time, and this one did nothing: slow down',
-      waitMs,
-    );
+    return tooMany('rate_limited', 'requests: too many in a short time; this one had no effect: slow down', waitMs);
   };
   /** Refuses a caller that exceeds its rate. */
   const overRate = (caller: string, { body }: HttpRequest, units = 1): HttpReply | undefined => {
@@ -106,7 +102,10 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
         return verified.then((verdict) => judge(verdict, request, isBulk));
       }
       if (withoutToken !== null) return admit(withoutToken, request, isBulk);
-      explainRefusal('missing', 'a request brought no token as “Authorization: Bearer”, and HUB_AUTH=jwt asks for one');
+      explainRefusal(
+        'missing',
+        'request without a token: HUB_AUTH=jwt requires the header “Authorization: Bearer TOKEN”',
+      );
       return { ok: false, reply: overRefusalRate(request) ?? unauthenticated() };
     },
     charge: (identity, request, isBulk, units) => {
@@ -124,13 +123,13 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
     refuse: (identity) => {
       if (identity === authenticator.withoutToken) {
         const lacks = mayAdmin(identity)
-          ? 'HUB_METRICS_TOKEN was refused: it asks for the metrics'
-          : 'HUB_ADMIN_TOKEN was refused: what it asks for is an admin’s';
+          ? 'HUB_METRICS_TOKEN was rejected: the metrics require it'
+          : 'HUB_ADMIN_TOKEN was rejected: only an admin may do this';
         explainRefusal('admin', `a request without ${lacks}`);
         return unauthenticated();
       }
       onRefused('forbidden');
-      explainRefusal('forbidden', 'a request was refused: its token’s sub and scope do not allow it', {
+      explainRefusal('forbidden', 'request rejected: the sub and scope of its token do not allow it', {
         sub: identity.user ?? 'no user',
         scope: [...identity.scopes].join(' '),
       });

@@ -104,7 +104,7 @@ export function createRouter(
       onRefused('origin');
       return problem(
         'foreign_page',
-        'origin: a page of another origin may not change anything here: HUB_ORIGINS would allow it',
+        'origin: pages of this origin may not change anything here: add the origin to HUB_ORIGINS',
       );
     }
     return route.access === 'anyone' ? route.answer() : call(route, paramsOf(route, segments), request);

@@ -57,13 +57,13 @@ export class Polled implements Timed, SessionOwner {
     return this.#outageSince !== undefined;
   }
 
-  /** Applies another url or interval from the file. The session stays, and earlier misses no longer count. */
-  retarget(target: Target): void {
-    this.target = target;
+  /** Polling has ended, or goes on with another url or interval. The session stays, and earlier misses no longer count. */
+  ceased(): void {
+    this.asked();
     this.#misses = 0;
   }
 
-  heard(said: Said, leaseMs: number): void {
+  apply(said: Said, leaseMs: number): void {
     const { user, device, address } = this.target;
     this.asked();
     this.#misses = 0;

@@ -15,6 +15,25 @@ import { WatchedFile } from '../../lib/watched-file.ts';
 import type { Result } from '../../../shared/result.ts';
 import { isSameTarget, parseTargets, targetKey, type Target } from './targets.ts';
 
+/** Which targets this hub polls, of those that other hubs know of too. */
+export interface TargetShares {
+  /** Names all targets of the file. */
+  offer(keys: Iterable<string>): void;
+  isMine(key: string): boolean;
+  /** Whether another hub has the target in its file. */
+  isOfferedElsewhere(key: string): boolean;
+  /** Called when targets may have another owner. */
+  readonly onChange: (() => void)[];
+}
+
+/** A hub without others polls all its targets. */
+const allMine: TargetShares = {
+  offer: () => undefined,
+  isMine: () => true,
+  isOfferedElsewhere: () => false,
+  onChange: [],
+};
+
 export interface PollerOptions extends AnswerReaders {
   /** The path in HUB_POLL. */
   readonly file: string;
@@ -22,6 +41,7 @@ export interface PollerOptions extends AnswerReaders {
   readonly clock: Clock;
   readonly log: Pick<Logger, 'error' | 'warn' | 'info'>;
   readonly outage: PollOutage;
+  readonly shares?: TargetShares;
   readonly prober?: Pick<Prober, 'probe'>;
   readonly checkFileEveryMs?: number;
   /** A number from 0 up to 1, like Math.random. */
@@ -46,8 +66,13 @@ export class Poller {
   readonly #options: PollerOptions;
   readonly #file: WatchedFile<readonly Target[]>;
   readonly #prober: Pick<Prober, 'probe'>;
+  readonly #shares: TargetShares;
   readonly #random: () => number;
   readonly #polled = new Map<string, Polled>();
+  /** Targets of `#polled` that this hub polls now. Another one polls the rest. */
+  readonly #mine = new Set<Polled>();
+  /** Targets that left the file while another hub still had them. */
+  readonly #leftToOthers = new Map<string, Polled>();
   readonly #inLine = new Set<Polled>();
   readonly #onTheirWay = new Set<Polled>();
   readonly #wheel: TimingWheel<Polled>;
@@ -67,6 +92,7 @@ export class Poller {
       parse: parseTargets,
     });
     this.#prober = options.prober ?? new Prober();
+    this.#shares = options.shares ?? allMine;
     this.#random = options.random ?? Math.random;
     this.#wheel = new TimingWheel(LOOK_EVERY_MS, WHEEL_SLOTS, this.#now());
   }
@@ -77,6 +103,9 @@ export class Poller {
     if (!read.ok) throw new StartError(read.problem);
     if (this.#isStopped) return;
     this.#follow(read.value);
+    this.#shares.onChange.push(() => {
+      if (!this.#isStopped) this.#share();
+    });
     this.#lookedAt = this.#now();
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
     this.#file.watch(this.#options.checkFileEveryMs ?? CHECK_FILE_EVERY_MS, (again) => this.#reload(again));
@@ -95,8 +124,8 @@ export class Poller {
 
   #reload(read: Result<readonly Target[]>): void {
     const { log } = this.#options;
-    if (read.ok) log.info(this.#follow(read.value), 'HUB_POLL was read again');
-    else log.error(`${read.problem}; until then the targets of before are polled`);
+    if (read.ok) log.info(this.#follow(read.value), 'HUB_POLL was reloaded');
+    else log.error(`${read.problem}; until then the previous targets are polled`);
   }
 
   /** Replaces the polled targets. Unchanged ones go on without interruption. */
@@ -108,31 +137,56 @@ export class Poller {
     for (const [key, polled] of this.#polled) {
       if (keys.has(key)) continue;
       counts.removed++;
-      this.#takeOff(polled);
       this.#polled.delete(key);
-      this.#unable.delete(polled);
-      polled.asked();
-      polled.leave();
+      this.#cease(polled);
+      this.#leftToOthers.set(key, polled);
     }
     for (const target of targets) {
-      const polled = this.#polled.get(targetKey(target));
+      const key = targetKey(target);
+      let polled = this.#polled.get(key);
+      if (polled !== undefined && isSameTarget(polled.target, target)) continue;
       if (polled === undefined) {
         counts.added++;
-        this.#add(new Polled(target, this.#options));
-      } else if (!isSameTarget(polled.target, target)) {
+        polled = this.#leftToOthers.get(key) ?? new Polled(target, this.#options);
+        this.#leftToOthers.delete(key);
+        this.#polled.set(key, polled);
+      } else {
         counts.changed++;
-        this.#takeOff(polled);
-        polled.retarget(target);
-        this.#add(polled);
+        this.#cease(polled);
       }
+      polled.target = target;
     }
+    this.#shares.offer(keys);
+    this.#share();
     return counts;
   }
 
-  #add(polled: Polled): void {
-    this.#polled.set(targetKey(polled.target), polled);
+  /** Begins to poll what is this hub's share now, and ceases to poll what is not. */
+  #share(): void {
+    for (const [key, polled] of this.#polled) {
+      const isMine = this.#shares.isMine(key);
+      if (isMine && !this.#mine.has(polled)) this.#begin(polled);
+      else if (!isMine && this.#mine.has(polled)) this.#cease(polled);
+    }
+    for (const [key, polled] of this.#leftToOthers) {
+      if (this.#shares.isOfferedElsewhere(key)) continue;
+      this.#leftToOthers.delete(key);
+      polled.leave();
+    }
+  }
+
+  #begin(polled: Polled): void {
+    this.#mine.add(polled);
     const withinMs = Math.min(polled.target.everyMs, FIRST_POLL_WITHIN_MS);
     this.#wheel.schedule(polled, this.#now() + this.#random() * withinMs);
+  }
+
+  /** Polls the target no more. Its session stays for the rest of its lease: another hub may be about to take it over. */
+  #cease(polled: Polled): void {
+    this.#takeOff(polled);
+    this.#mine.delete(polled);
+    this.#unable.delete(polled);
+    polled.ceased();
   }
 
   /** Removes the target from the schedule, in whatever state it is. */
@@ -156,7 +210,7 @@ export class Poller {
         this.#ended(
           polled,
           waitedFor === 'the name'
-            ? { kind: 'unable', reason: `${reason} to the question for the address of its name` }
+            ? { kind: 'unable', reason: `${reason} when its name was resolved` }
             : { kind: 'miss', reason },
         );
       }
@@ -191,7 +245,7 @@ export class Poller {
     this.#noteUnable(polled, outcome);
     switch (outcome.kind) {
       case 'alive':
-        polled.heard(readAnswer(outcome.body, this.#options), this.#leaseMsOf(target));
+        polled.apply(readAnswer(outcome.body, this.#options), this.#leaseMsOf(target));
         return;
       case 'miss':
         if (polled.missed()) this.#noteDown(target, outcome.reason);

@@ -78,7 +78,7 @@ export class Acceptance implements SlotOwner {
         return;
       }
       this.#context.onRefused('proxy');
-      this.#context.explainRefusal('proxy', 'a proxy of HUB_TRUST_PROXY began a PROXY header that is not sound', {
+      this.#context.explainRefusal('proxy', 'a proxy in HUB_TRUST_PROXY sent an invalid PROXY header', {
         address: peer.address,
       });
       this.#raw.destroy();
@@ -90,7 +90,7 @@ export class Acceptance implements SlotOwner {
     const { allowed, onRefused, explainRefusal } = this.#context;
     if (allowed !== null && !allowed.contains(source.address)) {
       onRefused('address');
-      explainRefusal('address', 'a connection was refused: add its address to HUB_TCP_ALLOW if it may connect', {
+      explainRefusal('address', 'connection rejected: add its address to HUB_TCP_ALLOW if it may connect', {
         address: source.address,
       });
       this.#raw.destroy();
@@ -112,7 +112,7 @@ export class Acceptance implements SlotOwner {
     } else if (this.#context.tlsMode === 'require') {
       this.#context.onBadFrame({
         reason: 'malformed',
-        why: 'HUB_TCP_TLS=require takes connections with TLS only, and this one began without it.',
+        why: 'HUB_TCP_TLS=require accepts only TLS connections, and this one started without TLS.',
         value: () => undefined,
         peer: `${source.address}:${source.port}`,
       });

@@ -66,9 +66,12 @@ export class TcpXml {
     return this.#templates.parsedCount;
   }
 
-  /** Listens on the port. @returns the port in use. @throws the system's error if the port is not available. */
-  async listen(host: string, port: number): Promise<number> {
-    const taken = await takePort(this.#server, { host, port, backlog: BACKLOG });
+  /**
+   * Listens on the port, which the workers of one parent may share. @returns the port in use. @throws the system's error
+   * if the port is not available.
+   */
+  async listen(host: string, port: number, isShared = false): Promise<number> {
+    const taken = await takePort(this.#server, { host, port, backlog: BACKLOG, isShared });
     // An error of accept (no descriptors left, or the peer already gone) concerns that connection only.
     this.#server.on('error', () => undefined);
     return taken.port;

@@ -58,7 +58,7 @@ export interface ConnectionControl extends SessionOwner {
 }
 
 /** Error message for a fault in the hub. */
-export const FAILED = 'the hub failed; it is not the message’s fault, try again';
+export const FAILED = 'the hub failed, not because of the message; try again';
 
 interface EndingRefusal {
   /** The reason that the refusal is counted as. */
@@ -79,7 +79,7 @@ export const refusals = {
   forbidden: {
     reason: 'forbidden',
     code: 'forbidden',
-    message: 'user: the token is not this user’s',
+    message: 'user: the token belongs to another user',
     close: 'forbidden',
   },
   keys: { reason: 'unavailable', code: 'unavailable', message: UNDECIDED.keys, close: 'keysUnavailable' },
@@ -88,13 +88,13 @@ export const refusals = {
   messages: {
     reason: 'messages',
     code: 'rate_limited',
-    message: 'too many messages: come back later, and slower',
+    message: 'too many messages: reconnect later, and send more slowly',
     close: 'rateLimited',
   },
   peers: {
     reason: 'unavailable',
     code: 'unavailable',
-    message: 'the other hubs can’t be asked now: come back later',
+    message: 'the other hubs cannot be reached now: reconnect later',
     close: 'peersUnavailable',
   },
   slow_sender: {

@@ -1,7 +1,8 @@
 /**
  * Finds out whether this node alone does not reach the store of the cluster: asks the other nodes at their HUB_NODE_URL.
  * If one of them reaches it, this node is alone. It then sends its clients to the others, because nobody hears of them
- * here.
+ * here. An address may be that of several workers, so an answer may come from any of them, even from this one. That is
+ * sound, because only a node that reaches the store says so.
  */
 import type { MemberList } from '../members.ts';
 import type { Logger } from '../../lib/log/log.ts';
@@ -9,6 +10,8 @@ import type { Logger } from '../../lib/log/log.ts';
 interface AloneOptions {
   readonly members: Pick<MemberList, 'urls'>;
   readonly inc: () => string;
+  /** Whether another worker behind the same ports reaches the store. */
+  readonly siblingReaches: () => Promise<boolean>;
   readonly isUp: () => boolean;
   readonly nowMs: () => number;
   readonly log: Logger;
@@ -53,9 +56,9 @@ export class Alone {
   }
 
   async #ask(): Promise<void> {
-    const { members, inc, isUp } = this.#options;
-    const urls = members.urls(inc()).slice(0, MOST_ASKED);
-    const answers = await Promise.all(urls.map(reachesStore));
+    const { members, inc, siblingReaches, isUp } = this.#options;
+    const urls = [...new Set(members.urls(inc()))].slice(0, MOST_ASKED);
+    const answers = await Promise.all([siblingReaches(), ...urls.map(reachesStore)]);
     if (answers.includes(true) && !isUp()) this.#set(true);
   }
 

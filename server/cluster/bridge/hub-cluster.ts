@@ -13,6 +13,7 @@ import type { Session } from '../../presence/sessions/session.ts';
 import type { Remembered, User } from '../../presence/user.ts';
 import type { UsersOptions } from '../../presence/users.ts';
 import type { Engine, EngineEvents } from '../engine.ts';
+import type { NodeEvents } from '../node-events.ts';
 import type { NodeHost } from '../node-options.ts';
 import { ClusterNode } from '../node.ts';
 import { Adoption, type AdoptionOptions } from './adoption.ts';
@@ -35,6 +36,9 @@ export interface HubClusterOptions {
   readonly warmMs: number;
   readonly newInc: () => string;
   readonly connection: ClusterConnection;
+  /** Whether a live node has the target of this user and device in its file, and so polls it now. */
+  readonly isPolled: (user: string, device: string) => boolean;
+  readonly events: NodeEvents;
   /** Another node has sent a text. */
   readonly onMail: (text: string) => void;
   /** An operation of any node has arrived. `t`: when it happened, on the engine's clock. */
@@ -211,6 +215,8 @@ export class HubCluster implements Ledger {
       onBegan: (user, device) =>
         void this.#parts?.presence.leaveDevice(user, device, this.#options.clock.now(), 'returned'),
       onOvertaken: (user, key) => this.#endOvertaken(user, key),
+      isPolled: this.#options.isPolled,
+      events: this.#options.events,
       onMail: this.#options.onMail,
       arrived: this.#options.arrived,
       onRejoin: () => this.#endWaiting(),

@@ -188,7 +188,8 @@ export class MemoryEngine {
     this.#publish(operation.bucket, `${user}\t${head}\t${bucket.last}\t${pushed}`);
     bucket.last = op;
     bucket.clock = n;
-    return { kind: 'ok', stamp };
+    // Events are not kept: this engine is for simulations of records.
+    return { kind: 'ok', stamp, results: [] };
   }
 
   #tick(at: number): void {

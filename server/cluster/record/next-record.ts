@@ -3,6 +3,7 @@
  * meet. Pure. Knows nothing of engines and times of sending.
  */
 import { foldSessions, sameShown, shownOf, isVisible, type FoldedSession, type Shown } from '../../presence/fold.ts';
+import type { UserStatus } from '../../../shared/status.ts';
 import type { Frozen } from '../../presence/blocks.ts';
 import {
   encodeBody,
@@ -47,7 +48,7 @@ export interface Fates {
   /** For how long nothing has been heard of it. */
   silentMs(inc: string): number;
   /** Whether a session of an incarnation that is gone has waited long enough. */
-  isOver(inc: string, session: SharedSession): boolean;
+  isOver(inc: string, session: SharedSession, user: string): boolean;
 }
 
 export interface Context {
@@ -74,6 +75,10 @@ export interface Patch {
   readonly floor: number;
   readonly joins: readonly string[];
   readonly leaves: readonly string[];
+  /** The shown status before and after, and what happened. */
+  readonly from: UserStatus;
+  readonly to: UserStatus;
+  readonly origin: string;
 }
 
 /** Returns undefined if the record would stay as it is. */
@@ -113,6 +118,9 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     floor: latestOf(parts),
     joins: Object.keys(parts).filter((inc) => before[inc] === undefined),
     leaves: Object.keys(before).filter((inc) => parts[inc] === undefined),
+    from: shownBefore.status,
+    to: shown.status,
+    origin: entry.origin,
   };
 }
 
@@ -152,12 +160,14 @@ function nextHidden(
 function nextParts(before: Parts, own: Own, context: Context): Parts {
   const { fates } = context;
   const parts: Record<string, readonly SharedSession[]> = { ...before, [own.inc]: ownPart(before, own, context) };
-  const newest = newestOverHttp(parts, fates);
-  // A goodbye over HTTP also ends what this node had heard of until then, on whichever node it is. If it had heard
-  // nothing of the user, the clock must do.
+  const newest = newestByDevice(parts, fates);
+  // A goodbye also ends such sessions on other nodes, if this node had heard of them until then. If it had heard nothing
+  // of the user, the clock must do.
   for (const { device, ageMs } of context.keepsAll ? [] : own.goodbyes) {
     const heard = context.latestBefore(ageMs) / 64 || context.clock - ageMs;
-    newest.set(device, Math.max(heard, newest.get(device) ?? 0));
+    for (const key of ONE_PER_DEVICE.map((a) => keyOf({ a, d: device }))) {
+      newest.set(key, Math.max(heard, newest.get(key) ?? 0));
+    }
   }
   const next: [string, readonly SharedSession[]][] = [];
   // Bodies are compared as text, so the order of the incarnations is fixed.
@@ -167,33 +177,40 @@ function nextParts(before: Parts, own: Own, context: Context): Parts {
     const left =
       inc !== own.inc && fates.isGone(inc)
         ? withoutTakenOver(inc, sessions, own, context)
-        : sessions.filter(({ a, d, b }) => a !== 'http' || b >= (newest.get(d) ?? 0));
+        : sessions.filter((session) => session.b >= (newest.get(keyOf(session)) ?? 0));
     if (left.length > 0) next.push([inc, left]);
   }
   return Object.fromEntries(next);
 }
 
-/**
- * Over HTTP, user and device are the session, on whichever node: the one that began last took over. Returns its start,
- * by device.
- */
-function newestOverHttp(parts: Parts, fates: Fates): Map<string, number> {
+/** Where user and device are the session, on whichever node: a heartbeat over HTTP names them, a target is polled by one. */
+const ONE_PER_DEVICE: readonly SharedSession['a'][] = ['http', 'poll'];
+
+function keyOf({ a, d }: Pick<SharedSession, 'a' | 'd'>): string {
+  return `${a} ${d}`;
+}
+
+/** The starts of the newest sessions that are one per device: the one that began last took over. */
+function newestByDevice(parts: Parts, fates: Fates): Map<string, number> {
   const newest = new Map<string, number>();
   for (const [inc, sessions] of Object.entries(parts)) {
     if (fates.isGone(inc)) continue;
-    for (const { a, d, b } of sessions) if (a === 'http') newest.set(d, Math.max(b, newest.get(d) ?? 0));
+    for (const session of sessions) {
+      if (!ONE_PER_DEVICE.includes(session.a)) continue;
+      newest.set(keyOf(session), Math.max(session.b, newest.get(keyOf(session)) ?? 0));
+    }
   }
   return newest;
 }
 
-/** Which of these sessions over HTTP have begun anew on another node. */
+/** Which of these sessions have begun anew on another node that took them over. */
 export function overtaken(
   record: UserRecord,
   sessions: readonly Pick<SharedSession, 'a' | 'd' | 'k' | 'b'>[],
   fates: Fates,
 ): string[] {
-  const newest = newestOverHttp(record.parts ?? {}, fates);
-  return sessions.filter(({ a, d, b }) => a === 'http' && b < (newest.get(d) ?? 0)).map(({ k }) => k);
+  const newest = newestByDevice(record.parts ?? {}, fates);
+  return sessions.filter((session) => session.b < (newest.get(keyOf(session)) ?? 0)).map(({ k }) => k);
 }
 
 /** The sessions of an incarnation that is gone, without those that ended and those that came back to this node. */
@@ -201,10 +218,10 @@ function withoutTakenOver(
   inc: string,
   sessions: readonly SharedSession[],
   own: Own,
-  { fates, keepsAll }: Context,
+  { fates, keepsAll, user }: Context,
 ): readonly SharedSession[] {
   const isOut = ({ d }: SharedSession): boolean => own.goodbyes.some(({ device }) => device === d);
-  const left = sessions.filter((session) => keepsAll || !(isOut(session) || fates.isOver(inc, session)));
+  const left = sessions.filter((session) => keepsAll || !(isOut(session) || fates.isOver(inc, session, user)));
   for (const session of own.sessions) {
     if (session.startAgeMs > fates.silentMs(inc)) continue; // it was here before the other one was lost
     const alike = left.findIndex(({ d, s }) => d === session.d && s === session.s);

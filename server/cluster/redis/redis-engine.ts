@@ -8,10 +8,12 @@ import {
   isMail,
   type BucketRead,
   type Engine,
+  type EventStep,
   type Member,
   type Members,
   type Operation,
   type OperationAnswer,
+  type StepResult,
   type Stored,
 } from '../engine.ts';
 import { readStored } from '../record/message.ts';
@@ -25,7 +27,9 @@ const REMEMBERED_MS = 86_400_000;
 /** What is about nodes, and not about users. */
 const MEMBERS_TAG = 'm';
 export const MEMBERS_SLOT = hashSlot(MEMBERS_TAG);
-const SHA = new Map([BURY, EPOCH, FENCE, REGISTER, RENEW, TICK].map((script) => [script, sha1(script)]));
+/** The digests of all scripts that were run. */
+const shas = new Map<string, string>();
+const STEP_RESULTS: Readonly<Record<string, StepResult>> = { n: 'new', r: 'replaced', d: 'dropped' };
 
 export interface RedisEngineOptions {
   readonly send: Send;
@@ -71,18 +75,19 @@ export class RedisEngine implements Engine {
   }
 
   async change(operation: Operation): Promise<OperationAnswer> {
-    const { user, bucket, op, inc, expect, floor, isShown, body, pushed, joins, leaves } = operation;
+    const { user, bucket, op, inc, expect, floor, isShown, body, pushed, joins, leaves, steps } = operation;
     const indexes = [...joins, ...leaves].map((name) => this.#key(bucket, `i:${name}`));
-    const keys = [this.#key(bucket, 'm'), this.#key(bucket, `r:${user}`), ...indexes];
+    const queues = steps.flatMap(({ rule }) => [`q:${rule}`, `e:${rule}`].map((name) => this.#key(bucket, name)));
+    const keys = [this.#key(bucket, 'm'), this.#key(bucket, `r:${user}`), ...indexes, ...queues];
     const signs = '+'.repeat(joins.length) + '-'.repeat(leaves.length);
     const numbers = [String(expect), String(floor), isShown ? '1' : '0'];
-    const args = [op, inc, ...numbers, this.channel(bucket), user, body, pushed, signs];
-    const [kind, text = ''] = texts(await this.#run(this.#slot(bucket), REGISTER, keys, args));
+    const args = [op, inc, ...numbers, this.channel(bucket), user, body, pushed, signs, ...steps.flatMap(stepArgs)];
+    const [kind, text = '', results = ''] = texts(await this.#run(this.#slot(bucket), REGISTER, keys, args));
     if (kind === 'fenced') return { kind };
     if (kind === 'moved') return { kind, record: readStored(text) };
     if (kind === 'done') return { kind, record: known(text) };
     const { n, v, t } = known(`${text} `);
-    return { kind: 'ok', stamp: { n, v, op, t } };
+    return { kind: 'ok', stamp: { n, v, op, t }, results: Array.from(results, (sign) => STEP_RESULTS[sign] ?? 'new') };
   }
 
   async tick(bucket: number): Promise<void> {
@@ -126,6 +131,17 @@ export class RedisEngine implements Engine {
     );
   }
 
+  /** Runs a script with keys of one bucket, or with those of all nodes (null). */
+  script(
+    bucket: number | null,
+    script: string,
+    names: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    const keys = names.map((name) => (bucket === null ? this.#memberKey(name) : this.#key(bucket, name)));
+    return this.#run(bucket === null ? MEMBERS_SLOT : this.#slot(bucket), script, keys, args.map(String));
+  }
+
   async send(to: string, text: string): Promise<void> {
     if (!isMail(text)) throw new RangeError('the mail is too long');
     await this.#options.send(MEMBERS_SLOT, ['SPUBLISH', this.mailChannel(to), text]);
@@ -146,13 +162,21 @@ export class RedisEngine implements Engine {
   /** A server that has just started does not know the script yet. */
   async #run(slot: number, script: string, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args];
+    let sha = shas.get(script);
+    if (sha === undefined) shas.set(script, (sha = sha1(script)));
     try {
-      return await this.#options.send(slot, ['EVALSHA', SHA.get(script) ?? '', ...rest]);
+      return await this.#options.send(slot, ['EVALSHA', sha, ...rest]);
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
       return this.#options.send(slot, ['EVAL', script, ...rest]);
     }
   }
+}
+
+function stepArgs({ rule, event }: EventStep): string[] {
+  if (event === null) return [rule, '', '0', '0'];
+  const { from, status, cause, isNews, afterMs, most } = event;
+  return [rule, `${from} ${status} ${cause} ${isNews ? 1 : 0}`, String(afterMs), String(most)];
 }
 
 function sha1(script: string): string {

@@ -17,7 +17,11 @@ local function now()
 end
 `;
 
-/** KEYS: meta, record, index of each joining and leaving incarnation. */
+/**
+ * KEYS: meta, record, index of each joining and leaving incarnation, and for each step the times and the events of its
+ * rule. ARGV after the signs: for each step the rule, `from status cause flag` ('' drops), the delay, the maximum. See
+ * event-scripts.ts for the form of an event.
+ */
 export const REGISTER = `${READ_META}
 local op, inc, expect, floor, shown, channel, user, body, pushed, signs = unpack(ARGV)
 if fences ~= '' and string.find(fences, inc .. '@', 1, true) then return {'fenced'} end
@@ -41,7 +45,28 @@ for i = 1, #signs do
   redis.call(string.sub(signs, i, i) == '+' and 'SADD' or 'SREM', KEYS[i + 2], user)
 end
 redis.call('SPUBLISH', channel, user .. '\\t' .. stamp .. '\\t' .. w .. '\\t' .. pushed)
-return {'ok', stamp}
+local results, k = '', 2 + #signs
+for i = 11, #ARGV, 4 do
+  local times, events, rule, words = KEYS[k + 1], KEYS[k + 2], ARGV[i], ARGV[i + 1]
+  local waiting, result = redis.call('HGET', events, user), 'n'
+  if waiting then result = 'r' end
+  local from, rest = string.match(words, '^(%S+)( .*)$')
+  local was, wasNews = string.match(waiting or '', '^%S+ (%S+) %S+ %S+ (%d)')
+  local isBack = was and wasNews == '0' and string.match(rest or '', '^ (%S+)') == was
+  if not from or (isBack and tonumber(redis.call('ZSCORE', times, user) or 0) > t) then
+    redis.call('HDEL', events, user)
+    redis.call('ZREM', times, user)
+  elseif not waiting and redis.call('ZCARD', times) >= tonumber(ARGV[i + 3]) then
+    result = 'd'
+  else
+    local entry = string.match(body, '^[^\\t]*')
+    if wasNews == '1' then rest = string.sub(rest, 1, -2) .. '1' end
+    redis.call('HSET', events, user, op .. '-' .. rule .. ' ' .. (was or from) .. rest .. ' ' .. stamp .. ' ' .. entry)
+    redis.call('ZADD', times, string.format('%.0f', t + ARGV[i + 2]), user)
+  end
+  results, k = results .. result, k + 2
+end
+return {'ok', stamp, results}
 `;
 
 /** KEYS: meta. ARGV: channel. */

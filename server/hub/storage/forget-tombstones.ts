@@ -19,7 +19,7 @@ export function startForgettingTombstones(
     } catch (error) {
       // Locked or full storage must not end the hub. The next round tries again.
       if (!(error instanceof StorageUnavailable)) throw error;
-      log.warn({ err: error }, 'old tombstones could not be forgotten');
+      log.warn({ err: error }, 'old tombstones could not be deleted');
     }
   };
   const timer = setInterval(() => {

@@ -46,13 +46,13 @@ export class StorageHealth {
     if ((error !== undefined) === this.#failing.has(what)) return;
     if (error === undefined) {
       this.#failing.delete(what);
-      this.#log.info({ what }, 'storage is well again');
+      this.#log.info({ what }, 'storage works again');
     } else {
       this.#failing.set(
         what,
-        `storage: ${what} can’t be kept, since it ${error instanceof StorageUnavailable ? error.reason : 'failed'}`,
+        `storage: ${what} cannot be stored, because it ${error instanceof StorageUnavailable ? error.reason : 'failed'}`,
       );
-      this.#log.error({ what, err: error }, 'storage fails; presence goes on, and it is tried again');
+      this.#log.error({ what, err: error }, 'storage fails; presence continues, and storage is retried');
     }
   }
 }

@@ -100,8 +100,8 @@ function watchWal({ log, onStop }: HubContext, { db, file }: OpenedDatabase): vo
       log.warn(
         { file: `${file}-wal`, bytes },
         cause === 'held'
-          ? 'the write-ahead log grows, since another program keeps reading hub.sqlite: end what has it open'
-          : 'the write-ahead log grows, since it cannot be copied into hub.sqlite: see to the disk',
+          ? 'the write-ahead log grows because another program keeps reading hub.sqlite: close that program'
+          : 'the write-ahead log grows because it cannot be copied into hub.sqlite: check the disk',
       );
     },
   });
@@ -131,7 +131,7 @@ function nameCorrupt({ log, clock }: HubContext): (row: string) => void {
   let named = 0;
   return (row) => {
     const report = (leftOut: number): void => {
-      log.error({ row, leftOut }, 'a corrupt stored row was skipped: the next change of it writes a sound one');
+      log.error({ row, leftOut }, 'a corrupt stored row was skipped: the next change overwrites it');
     };
     if (named++ < NAMED_AT_ONCE) report(0);
     else quiet.maybe(report);

@@ -54,7 +54,7 @@ async function openServiceLists(
     ttlMs: config.rosterTtlMs,
     onBadAnswer: (user, why) => {
       quiet.maybe((leftOut) => {
-        log.warn({ user, leftOut }, `HUB_ROSTER: an answer was not used, and the last good list stays: ${why}`);
+        log.warn({ user, leftOut }, `HUB_ROSTER: an answer was ignored, and the last good list stays in use: ${why}`);
       });
     },
   });
@@ -62,8 +62,8 @@ async function openServiceLists(
 
 function logHealth({ log }: HubContext, what: string): CacheOptions['onHealth'] {
   return (error) => {
-    if (error === undefined) log.info(`${what} is well again`);
-    else log.error({ err: error }, `${what} ${error.reason}; presence goes on with the lists in memory`);
+    if (error === undefined) log.info(`${what} works again`);
+    else log.error({ err: error }, `${what} ${error.reason}; presence continues with the lists in memory`);
   };
 }
 

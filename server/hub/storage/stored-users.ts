@@ -115,7 +115,7 @@ export function endRun({ log }: HubContext, storage: Storage, users: Users, writ
   try {
     storage.store.closeCleanly(storage.versions.last);
   } catch (error) {
-    log.error({ err: error }, 'the end could not be marked as a clean one');
+    log.error({ err: error }, 'the clean shutdown could not be recorded');
   }
 }
 

@@ -14,8 +14,10 @@ export type Logger = Pick<
 /** One sink per process, so that lines of two logs do not mix. */
 let errors: LineSink | undefined;
 
-export function createLog(level: LevelWithSilent): Logger {
-  return pino({ level }, stderrLines());
+/** `facts` are in every line. */
+export function createLog(level: LevelWithSilent, facts?: Readonly<Record<string, number>>): Logger {
+  const log = pino({ level }, stderrLines());
+  return facts === undefined ? log : log.child(facts);
 }
 
 /** Number of log lines dropped since the process began, because the reader did not read. */

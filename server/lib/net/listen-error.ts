@@ -28,7 +28,7 @@ function explain({ hostName, host, portName, port }: ListenSettings, error: unkn
     case 'EACCES':
       return `${portName} is ${port}: this user may not take that port; set ${portName} to one above 1023`;
     case 'EADDRNOTAVAIL':
-      return `${hostName} is "${host}": it is no address of this machine; set ${hostName} to one that is`;
+      return `${hostName} is "${host}": it is not an address of this machine; set ${hostName} to one`;
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return `${hostName} is "${host}": there is no address of that name; set ${hostName} to an address of this machine`;

@@ -1,5 +1,5 @@
 /**
- * Takes a port for a Node.js server that shares it with no other. On failure passes the system's own error with its
+ * Takes a port for a Node.js server. On failure passes the system's own error with its
  * code; listen-error turns it into a sentence. The uws engine also uses it to learn the reason of a failure, because
  * the `listen` of uWebSockets.js gives none.
  */
@@ -11,13 +11,15 @@ interface PortOrder {
   readonly port: number;
   /** Connections that the system queues until they are accepted; Node's default of 511 if omitted. */
   readonly backlog?: number;
+  /** Whether the workers of one parent share the port. No other process can. */
+  readonly isShared?: boolean;
 }
 
 /** Returns the address and port of the server as numbers. @throws the system's error if it cannot listen there. */
-export function takePort(server: Server, order: PortOrder): Promise<AddressInfo> {
+export function takePort(server: Server, { isShared = false, ...order }: PortOrder): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ ...order, exclusive: true }, () => {
+    server.listen({ ...order, exclusive: !isShared }, () => {
       server.off('error', reject);
       resolve(server.address() as AddressInfo);
     });

@@ -116,7 +116,7 @@ export class TlsFiles {
     // same print.
     this.#print = problem === '' ? print : '';
     if (problem !== '' && problem !== this.#problem) {
-      this.#onProblem(`${problem}; until then the certificate of before stays in use`);
+      this.#onProblem(`${problem}; until then the previous certificate stays in use`);
     }
     this.#problem = problem;
   }
@@ -127,7 +127,7 @@ export class TlsFiles {
     try {
       for (const take of this.#listeners) take(pair);
     } catch (error) {
-      return aboutCert(this.#settings, `it can't be taken over (${reasonOf(error)}); give another one`);
+      return aboutCert(this.#settings, `it cannot be used (${reasonOf(error)}); give another one`);
     }
     this.#pair = pair;
     return '';
@@ -183,7 +183,7 @@ function findProblem(settings: TlsSettings, cert: Buffer, key: Buffer): string |
       : aboutKey(settings, 'it holds no private key in PEM form; give the one of the certificate');
   }
   if (!certificate.value.checkPrivateKey(privateKey.value)) {
-    return aboutKey(settings, `its key is not that of the certificate in ${settings.certName}; give two of one pair`);
+    return aboutKey(settings, `its key is not that of the certificate in ${settings.certName}; give a matching pair`);
   }
   // Finds keys that are too short, and broken certificates later in the file.
   const context = parse(() => createSecureContext({ cert, key }));

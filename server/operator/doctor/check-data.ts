@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Config } from '../../config/config.ts';
+import { configOfWorker } from '../../config/worker-config.ts';
 import { StartError } from '../../lib/start-error.ts';
 import { DataInUseError, MEMORY, takeLock } from '../../storage/sqlite/database.ts';
 import { asFinding, error, fine, warning, type Finding } from './finding.ts';
@@ -12,7 +13,14 @@ const FEW_BYTES = 50 * MEGABYTE;
 /** A rewrite of hub.sqlite (erasure, upgrade) needs as much room as the file has, and the log some more. */
 const SPARE_BYTES = 200 * MEGABYTE;
 
-export function checkData({ data }: Config, isRunning: boolean): readonly Finding[] {
+/** Of all workers, if there are several. */
+export function checkData(config: Config, isRunning: boolean): readonly Finding[] {
+  const { workers, data } = config;
+  if (workers === 1 || data === MEMORY) return checkOne(data, isRunning);
+  return Array.from({ length: workers }, (_, i) => checkOne(configOfWorker(config, i + 1).data, isRunning)).flat();
+}
+
+function checkOne(data: string, isRunning: boolean): readonly Finding[] {
   if (data === MEMORY) {
     return [warning('data', 'HUB_DATA is :memory:, so all is lost when the hub stops', 'set HUB_DATA to a folder')];
   }

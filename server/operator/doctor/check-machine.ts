@@ -7,7 +7,7 @@ import { readLimit } from '../../hub/descriptors.ts';
 import { openTlsFiles } from '../../lib/net/tls-files.ts';
 import { StartError } from '../../lib/start-error.ts';
 import { systemClock } from '../../lib/time/system-clock.ts';
-import { loadEngine } from '../../sockets/load-engine.ts';
+import { loadEngine, loadSharingEngine } from '../../sockets/load-engine.ts';
 import { MEMORY } from '../../storage/sqlite/database.ts';
 import { ceilingOf } from '../../storage/sqlite/restore.ts';
 import { asFinding, error, fine, warning, type Finding } from './finding.ts';
@@ -20,9 +20,9 @@ const CLOCK_TOLERANCE_MS = 2000;
 const SYNCHRONIZED = '/run/systemd/timesync/synchronized';
 const FETCH_WITHIN_MS = 5000;
 
-export function checkEngine({ transport }: Config): Finding {
+export function checkEngine({ transport, workers }: Config): Finding {
   try {
-    const { engine, why } = loadEngine(transport);
+    const { engine, why } = workers === 1 ? loadEngine(transport) : loadSharingEngine(transport);
     if (engine.name === 'uws' || transport === 'ws') return fine('engine', why);
     return warning('engine', why, 'install uWebSockets.js for this Node.js, or set HUB_TRANSPORT=ws if ws is enough');
   } catch (problem) {

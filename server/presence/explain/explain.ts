@@ -74,7 +74,7 @@ function ruleWithout({ v }: User): string {
 }
 
 const ranks = {
-  invisible: 'invisible wins over everything, and others see it offline',
+  invisible: 'invisible wins over everything, and others see the user as offline',
   busy: 'busy wins over online and away',
   online: 'online wins over away',
   away: 'no session says more than away',
@@ -83,8 +83,8 @@ const ranks = {
 const waits = {
   live: '',
   ended: '',
-  grace: '; its connection is gone, and it counts until its grace is over',
-  restored: '; it is from before a restart, and counts until its user is back or its time is over',
+  grace: '; its connection is lost, and it counts until its grace period ends',
+  restored: '; it was restored after a restart, and counts until its user is back or its time is over',
 } as const;
 
 type Ruling = Pick<Session, 'status' | 'phase'>;
@@ -93,7 +93,7 @@ type Ruling = Pick<Session, 'status' | 'phase'>;
 export function ruleOf(decider: Ruling, sessions: readonly Ruling[]): string {
   const { status, phase } = decider;
   if (sessions.length === 1) {
-    const hides = status === 'invisible' ? ', and others see it offline' : '';
+    const hides = status === 'invisible' ? ', and others see the user as offline' : '';
     return `its only session says ${status}${hides}${waits[phase]}`;
   }
   const alike = sessions.filter((session) => session.status === status).length;

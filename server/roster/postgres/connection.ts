@@ -130,8 +130,7 @@ export function explainPostgres(url: string, error: unknown): unknown {
   };
   const remedy = remedies[code];
   if (remedy !== undefined) return new StartError(`${at} ${remedy}`);
-  if (cause instanceof DatabaseError)
-    return new StartError(`${at} fails (${cause.message}): see to it and start again`);
+  if (cause instanceof DatabaseError) return new StartError(`${at} fails (${cause.message}): fix it and start again`);
   return new StartError(
     `${at} cannot be reached (${code === '' ? cause.message : code}): start it, or correct the address`,
   );

@@ -1,5 +1,5 @@
 /**
- * Friend lists in PostgreSQL. Every change, of this hub too, is applied and told by the feed alone, in the order in which
+ * Friend lists in PostgreSQL. Every change, of this hub too, is applied and reported by the feed alone, in the order in which
  * PostgreSQL made them.
  */
 import { CachedRoster, type CachedRosterOptions } from '../cached-roster.ts';
@@ -44,14 +44,14 @@ class PostgresEdits implements ListEdits {
     const done = await source.edit(edit, maxFriends);
     if ('full' in done) return done;
     const { added, removed, position } = done;
-    if (added + removed > 0) await this.#told(position);
+    if (added + removed > 0) await this.#reportedEverywhere(position);
     return { added, removed };
   }
 
   async erase<T>(user: string, then: () => Promise<T>): Promise<T> {
     const { source } = this.#options;
     const position = await source.erase(user);
-    await this.#told(position);
+    await this.#reportedEverywhere(position);
     const result = await then();
     await source.forgetChanges(user, position);
     return result;
@@ -63,15 +63,15 @@ class PostgresEdits implements ListEdits {
     await roster.refresh(user);
   }
 
-  /** Waits until a stored change is told by every hub. */
-  async #told(position: number): Promise<void> {
+  /** Waits until a stored change is reported by every hub. */
+  async #reportedEverywhere(position: number): Promise<void> {
     const { feed, readers } = this.#options;
     try {
       await feed.reach(position);
       await readers.allReached(position);
     } catch (error) {
       if (!(error instanceof StorageUnavailable)) throw error;
-      throw new StorageUnavailable(error.reason, error, 'the change is stored, but not told everywhere yet');
+      throw new StorageUnavailable(error.reason, error, 'the change is stored, but not reported everywhere yet');
     }
   }
 

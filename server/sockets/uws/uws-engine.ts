@@ -21,14 +21,22 @@
  * We cannot change its own answers: 400 to a malformed request, 505 if it cannot read the version (HTTP/1.0 included),
  * and 431 to a head over PARSER_HEADER_BYTES or with more than 98 headers.
  */
-import { createServer } from 'node:net';
 import { MAX_WS_MESSAGE_BYTES, MAX_WS_PAYLOAD_BYTES } from '../../../shared/limits.ts';
-import { takePort } from '../../lib/net/take-port.ts';
-import type { TlsFiles, TlsPair } from '../../lib/net/tls-files.ts';
+import type { TlsPair } from '../../lib/net/tls-files.ts';
 import { fittingReason, MAX_BACKPRESSURE_BYTES, MAX_WAITING_PONG_BYTES } from '../http-rules.ts';
-import type { Engine, Listening, ConnectionLimit, SendResult, Service, Socket, SocketEvents } from '../port.ts';
+import type {
+  Engine,
+  Listening,
+  ListenOptions,
+  ConnectionLimit,
+  SendResult,
+  Service,
+  Socket,
+  SocketEvents,
+} from '../port.ts';
 import { UnreadAnswers } from '../unread-answers.ts';
 import { RequestTurns } from '../ws/request-turns.ts';
+import { findPlace } from './find-place.ts';
 import { UwsConnections } from './uws-connections.ts';
 import type { UwsPort } from './uws-exchange.ts';
 import { answerRequest, answerUpgrade, peerOf } from './uws-http.ts';
@@ -36,11 +44,11 @@ import type { Uws, UwsApp, UwsListenSocket, UwsWebSocket } from './uws-types.ts'
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/**
- * A request that waits loses its connection if another one is pipelined behind it, so ordinary pipelining must not
- * wait.
- */
+/** A waiting request loses its connection if another is pipelined behind it, so ordinary pipelining must not wait. */
 const TURN = { turnMs: 10, leastTasks: 64 };
+
+/** The option of `listen` for SO_REUSEPORT. */
+const SHARED_PORT = 0;
 
 /** The data attached to each native socket. */
 interface Attached {
@@ -238,15 +246,14 @@ class AppsByPair {
   }
 }
 
-/**
- * Node's `net` takes the port first and releases it, because it reports why a port is not available, resolves names,
- * and turns 0 into a number. uWebSockets.js then takes that number. For 0 it omits SO_REUSEADDR, and the port would
- * stay blocked after the hub ends.
- */
-async function listen(uws: Uws, host: string, port: number, service: Service, tls?: TlsFiles): Promise<Listening> {
-  const probe = createServer();
-  const taken = await takePort(probe, { host, port });
-  await new Promise((resolve) => probe.close(resolve));
+async function listen(
+  uws: Uws,
+  host: string,
+  port: number,
+  service: Service,
+  { tls, sharing }: ListenOptions = {},
+): Promise<Listening> {
+  const taken = await findPlace(host, port, sharing);
   const now = (): number => performance.now();
   const shared = {
     service,
@@ -256,8 +263,9 @@ async function listen(uws: Uws, host: string, port: number, service: Service, tl
   };
   const app = appFor(uws, shared, tls?.pair);
   const listening = await new Promise<UwsListenSocket | false>((resolve) => {
-    // Without the exclusive option two hubs would share the port, each with half of the clients.
-    app.listen(taken.address, taken.port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);
+    // Without the exclusive option two hubs would share the port, each with half of the clients. Workers do just that.
+    const option = sharing === undefined ? uws.LIBUS_LISTEN_EXCLUSIVE_PORT : SHARED_PORT;
+    app.listen(taken.address, taken.port, option, resolve);
   });
   if (listening === false) throw portHeld(host, taken.port);
   const apps = new AppsByPair(app, (pair) => appFor(uws, shared, pair));
@@ -286,5 +294,5 @@ function portHeld(host: string, port: number): Error {
 }
 
 export function createUwsEngine(uws: Uws): Engine {
-  return { name: 'uws', listen: (host, port, service, options) => listen(uws, host, port, service, options?.tls) };
+  return { name: 'uws', listen: (host, port, service, options) => listen(uws, host, port, service, options) };
 }

@@ -123,7 +123,7 @@ async function listen(host: string, port: number, service: Service, options: Lis
   server.on('clientError', answerMalformed(service));
   server.on('upgrade', upgradeWith(shared, serve));
 
-  const taken = await takePort(server, { host, port });
+  const taken = await takePort(server, { host, port, isShared: options.sharing !== undefined });
   return {
     port: taken.port,
     stopAccepting: () => {

@@ -54,7 +54,7 @@ export function backUp(data: string, file: string, mayReplace: boolean): Content
  * no sound database of a hub.
  */
 export function checkCopy(file: string, name: string): Contents {
-  const no = (why: string): BackupError => new BackupError(`${name} is no backup of a hub: ${why}`);
+  const no = (why: string): BackupError => new BackupError(`${name} is not a backup of a hub: ${why}`);
   let db: SqlDatabase | undefined;
   try {
     db = openSqlite(file);

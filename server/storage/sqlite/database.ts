@@ -91,13 +91,13 @@ export function explainStorage(path: string, error: unknown): StorageError {
   }
   switch (error instanceof BrokenPagesError ? 'broken' : (fileTroubles.get(codeOf(error)) ?? troubleOf(error))) {
     case 'busy':
-      return sentence('is locked by another program', 'close what has its hub.sqlite open for writing');
+      return sentence('is locked by another program', 'close the program that has its hub.sqlite open for writing');
     case 'full':
       return sentence('has no room left', 'free some space on its disk');
     case 'broken':
       return sentence(
         `holds a broken hub.sqlite (${message})`,
-        'replace it by a backup (presence-hub restore FILE --force), or move it away together with hub.sqlite-wal to start anew',
+        'replace it by a backup (presence-hub restore FILE --force), or move it away together with hub.sqlite-wal to start with empty data',
       );
     case 'io':
       return sentence(
@@ -172,7 +172,7 @@ export function takeLock(path: string): SqlDatabase {
       );
     }
     if (trouble === 'broken') {
-      throw new StorageError(`HUB_DATA=${path} holds a hub.lock that is no lock of a hub: delete that file.`);
+      throw new StorageError(`HUB_DATA=${path} holds a hub.lock that is not a lock of a hub: delete that file.`);
     }
     throw explainStorage(path, error);
   }

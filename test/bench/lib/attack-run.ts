@@ -185,7 +185,7 @@ export function harmOf(report: AttackReport, limitMs: number): string[] {
   const harm: string[] = [];
   if (hubEnded !== null) harm.push(`${attack}: the hub ended: ${hubEnded}`);
   if (longestMs > limitMs) harm.push(`${attack}: /healthz took ${round(longestMs, 0)} ms, limit ${limitMs} ms`);
-  if (toldOffline > 0) harm.push(`${attack}: well-behaved users told offline: ${toldOffline}`);
+  if (toldOffline > 0) harm.push(`${attack}: well-behaved users reported offline: ${toldOffline}`);
   if (lost > 0) harm.push(`${attack}: lost connections of well-behaved users or the observer: ${lost}`);
   if (unanswered > 0) harm.push(`${attack}: HTTP heartbeats or probes not answered with 200: ${unanswered}`);
   return harm;
@@ -201,7 +201,7 @@ export function rowOf(report: AttackReport, engine: string): Row {
     'starved %': round(report.starvedPercent, 0),
     'health max ms': round(report.longestMs, 0),
     'probe late ms': round(report.ownLateMs, 0),
-    'told offline': report.toldOffline,
+    'reported offline': report.toldOffline,
     lost: report.lost + report.unanswered,
     stales: report.stales,
     'RSS growth MB': round(report.rssGrowthMb, 0),

@@ -1,5 +1,5 @@
 /**
- * What must be true of users who come and go: who beats is never told offline, and who went is told offline once, in
+ * What must be true of users who come and go: who beats is never reported offline, and who went is reported offline once, in
  * time. Pure: told of deeds and of the hub's words, with the time as an argument. Used by the role `churn`.
  */
 type State =

@@ -1,5 +1,5 @@
 /**
- * How late each lapse is told, and whether somebody who beats is told offline. A lapse is due at the user's last heartbeat
+ * How late each lapse is told, and whether somebody who beats is reported offline. A lapse is due at the user's last heartbeat
  * and the server's timeout. Pure: told of heartbeats and of the server's words with the time as an argument. Used by the
  * role `gateways`.
  */
@@ -12,7 +12,7 @@ export interface LapseFigures {
   readonly early: number;
   readonly earliestMs: number;
   readonly late: Counts;
-  /** Of those who beat, told offline all the same. */
+  /** Of those who beat, reported offline all the same. */
   readonly falseOffline: number;
   /** From the first lapse due to the last word. */
   readonly spanMs: number;

@@ -83,7 +83,7 @@ const commands = {
     known = new Uint32Array(task.watchers * task.friends);
     const all = Array.from({ length: task.watchers }, (_, watcher) => watcher);
     for (const watcher of all) for (const user of friends.allOf(watcher)) followers[user] = (followers[user] ?? 0) + 1;
-    // The publishers first, so that nobody is told of their coming.
+    // The publishers first, so that nobody is notified of their coming.
     await inParallel([...published.keys()], OPEN_AT_ONCE, async (user) => {
       publishers[user] = await opened(task.port, script(wire, { user: `u${user}` }));
     });

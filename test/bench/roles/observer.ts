@@ -22,7 +22,7 @@ export interface Telling {
 }
 
 export interface Ledger {
-  /** Every time that a user was told offline. */
+  /** Every time that a user was reported offline. */
   readonly offline: readonly Telling[];
   readonly others: number;
   /** Users that the first snapshots showed offline. */

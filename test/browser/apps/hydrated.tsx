@@ -1,4 +1,4 @@
-/** A page that a server renders and the browser takes over; what React had to mend is told. */
+/** A page that a server renders and the browser takes over; it reports what React had to repair. */
 import { StrictMode, type ReactNode } from 'react';
 import { hydrateRoot } from 'react-dom/client';
 import { PresenceProvider, useConnectionStatus, useFriends } from '../../../client/react/index.ts';

@@ -14,7 +14,7 @@ export interface FloodOptions {
   readonly attacks: readonly Attack[];
   readonly seed: number;
   readonly attackMs: number;
-  /** The rest after each. What an attack did may be told as late as that, and counts as its own. */
+  /** The rest after each. What an attack did may be reported as late as that, and counts as its own. */
   readonly restMs: number;
   /** Connections of each; chosen by the seed where none is given. */
   readonly width: number | undefined;

@@ -1,6 +1,6 @@
 /**
  * The guard: what must stay true of a hub whatever it is sent. It runs, answers /healthz in time, logs no error, loses no
- * connection of a well-behaved user, tells none of them offline, and does not grow. Says what failed; does not know what
+ * connection of a well-behaved user, reports none of them offline, and does not grow. Says what failed; does not know what
  * was sent.
  */
 import { Bystanders, type Sighting } from '../../bench/lib/bystanders.ts';
@@ -65,7 +65,7 @@ export class Guard {
     if (probe.longestMs > this.#limitMs)
       failures.push(`/healthz took ${round(probe.longestMs, 0)} ms, limit ${this.#limitMs} ms`);
     if (probe.failed > 0) failures.push(`probes of /healthz not answered with 200: ${probe.failed}`);
-    for (const user of toldOffline) failures.push(`${user} was told offline while it was beating`);
+    for (const user of toldOffline) failures.push(`${user} was reported offline while it was beating`);
     if (lost > 0) failures.push(`good connections that ended: ${lost} ${errors.join(', ')}`.trim());
     if (unanswered > 0) failures.push(`good HTTP heartbeats not answered with 200: ${unanswered}`);
     return failures;

@@ -14,7 +14,7 @@ export interface Input {
   readonly chunks: readonly Buffer[];
   /** Frames, messages or requests in it. */
   readonly parts: number;
-  /** The first chunk asks for an answer, without which the rest would not be heard. */
+  /** The first chunk asks for an answer, without which the rest would not be read. */
   readonly asksFirst?: boolean;
 }
 

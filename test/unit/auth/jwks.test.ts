@@ -250,7 +250,7 @@ describe('an issuer that is not there', () => {
     expect(failures).toEqual([expect.stringContaining('longer than')]);
   });
 
-  it('is asked once a second, and heard as soon as it is back', async () => {
+  it('is asked once a second, and used as soon as it is back', async () => {
     answersWith = 'an error';
     for (let i = 0; i < 10; i += 1) expect(await attempt(old)).toEqual(unavailable(KEYS_RETRY_MS));
     expect(fetches).toBe(1);

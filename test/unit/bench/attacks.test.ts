@@ -80,7 +80,7 @@ describe('a report', () => {
 
   test.for<[Partial<AttackReport>, string]>([
     [{ longestMs: 100.6 }, 'x: /healthz took 101 ms, limit 100 ms'],
-    [{ toldOffline: 2 }, 'x: well-behaved users told offline: 2'],
+    [{ toldOffline: 2 }, 'x: well-behaved users reported offline: 2'],
     [{ lost: 1 }, 'x: lost connections of well-behaved users or the observer: 1'],
     [{ unanswered: 1 }, 'x: HTTP heartbeats or probes not answered with 200: 1'],
     [{ hubEnded: 'SIGABRT' }, 'x: the hub ended: SIGABRT'],

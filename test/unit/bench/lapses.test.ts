@@ -24,7 +24,7 @@ describe('lapses', () => {
     expect(lapses.areAllTold).toBe(true);
   });
 
-  it('told before they are due are early and not late', () => {
+  it('reported before they are due are early and not late', () => {
     lapses.fallSilent([5]);
     lapses.toldOffline(5, 500 + TIMEOUT_MS - 1);
     const { early, earliestMs, late } = lapses.figures;
@@ -39,7 +39,7 @@ describe('lapses', () => {
     expect(lapses.areAllTold).toBe(false);
   });
 
-  it('told twice count as false the second time', () => {
+  it('reported twice count as false the second time', () => {
     lapses.fallSilent([2]);
     lapses.toldOffline(2, 10_000);
     lapses.toldOffline(2, 10_001);

@@ -16,7 +16,7 @@ describe('remarks on a load', () => {
     expect(remarksOf({ ...loop, owed: 50 }, cost)).toEqual([]);
   });
 
-  it('tell the server’s ceiling from the generator’s', () => {
+  it('distinguish the server’s ceiling from the generator’s', () => {
     expect(remarksOf(loop, { ...cost, cpuPercent: 99.5 })).toEqual(['the server was saturated (99.5% of a core)']);
     expect(remarksOf({ ...loop, busyPercent: 99 }, cost)).toEqual(['the generator was at its ceiling']);
     expect(remarksOf({ ...loop, worstLateMs: 80 }, cost)).toEqual(['the generator was 80 ms late']);

@@ -29,13 +29,13 @@ class Socket implements WebSocketLike {
     this.isClosed = true;
   }
 
-  hear(message: HubMessage): void {
+  receive(message: HubMessage): void {
     this.onmessage?.({ data: JSON.stringify(message) });
   }
 
   welcome(): void {
     this.onopen?.();
-    this.hear({ type: 'welcome', session: 's', heartbeatMs: 10_000, timeoutMs: 25_000, node: 'n', protocol: 1 });
+    this.receive({ type: 'welcome', session: 's', heartbeatMs: 10_000, timeoutMs: 25_000, node: 'n', protocol: 1 });
   }
 }
 
@@ -119,7 +119,7 @@ describe('the link to the hub', () => {
     expect(waits).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
     last().welcome();
     await pass(10_000);
-    last().hear({ type: 'ok', re: 'beat' });
+    last().receive({ type: 'ok', re: 'beat' });
     last().onclose?.({ code: 1006, reason: '' });
     expect(statuses.at(-1)?.retryInMs).toBe(250);
   });
@@ -127,7 +127,7 @@ describe('the link to the hub', () => {
   it('keeps to what the hub says in `reconnect`, whatever wakes it up and however it is closed', async () => {
     await open();
     last().welcome();
-    last().hear({ type: 'reconnect', afterMs: 8_000 });
+    last().receive({ type: 'reconnect', afterMs: 8_000 });
     await pass(1_000);
     expect(status()).toBe('connected');
     last().onclose?.({ code: 1013, reason: '' });
@@ -142,7 +142,7 @@ describe('the link to the hub', () => {
   it('leaves a connection that the hub does not close when its time has come', async () => {
     await open();
     last().welcome();
-    last().hear({ type: 'reconnect', afterMs: 500 });
+    last().receive({ type: 'reconnect', afterMs: 500 });
     await pass(500);
     expect(Socket.all).toHaveLength(2);
     expect(Socket.all[0]!.isClosed).toBe(true);
@@ -170,7 +170,7 @@ describe('the link to the hub', () => {
     await open();
     last().welcome();
     await pass(10_000);
-    last().hear({ type: 'ok', re: 'beat' });
+    last().receive({ type: 'ok', re: 'beat' });
     await pass(4_000);
     vi.setSystemTime(Date.now() + ms);
     await pass(6_000 + 4_999);
@@ -208,7 +208,7 @@ describe('the link to the hub', () => {
       link.check();
       expect(last().sent.at(-1)).toMatchObject({ type: 'heartbeat' });
       await pass(4_999);
-      last().hear({ type: 'ok', re: 'beat' });
+      last().receive({ type: 'ok', re: 'beat' });
       await pass(4_000);
       expect(statuses.map(({ status }) => status)).toEqual(['connecting', 'connected']);
     });
@@ -335,7 +335,7 @@ describe('the link to the hub', () => {
     const live = async (ms: number): Promise<void> => {
       for (let left = ms; left > 0; left -= 5_000) {
         await pass(5_000);
-        last().hear({ type: 'ok', re: 'beat' });
+        last().receive({ type: 'ok', re: 'beat' });
       }
     };
     await live(55_000);
@@ -375,12 +375,12 @@ describe('the link to the hub', () => {
     expect(last().sent).toEqual([expect.objectContaining({ type: 'hello', status: 'away' })]);
   });
 
-  it('says at once what is set between hello and welcome, since a page that is frozen hears no welcome', async () => {
+  it('says at once what is set between hello and welcome, since a page that is frozen receives no welcome', async () => {
     await open();
     last().onopen?.();
     link.input(0);
     expect(last().sent.slice(1)).toEqual([{ type: 'heartbeat', id: 'beat', status: 'away', text: '' }]);
-    last().hear({ type: 'welcome', session: 's', heartbeatMs: 10_000, timeoutMs: 25_000, node: 'n', protocol: 1 });
+    last().receive({ type: 'welcome', session: 's', heartbeatMs: 10_000, timeoutMs: 25_000, node: 'n', protocol: 1 });
     expect(last().sent).toHaveLength(2);
   });
 });

@@ -34,7 +34,7 @@ const options: SharedOptions = {
 };
 
 interface TestTab {
-  readonly heard: ToTab[];
+  readonly received: ToTab[];
   readonly say: (word: FromTab) => void;
   /** How many times it was asked for a token. */
   readonly asked: () => number;
@@ -45,19 +45,19 @@ const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 
 /** `lives`: answers at once whatever wants an answer, as a page does that is not frozen. */
 function tabOf(link: SharedLink, lives = true): TestTab {
-  const heard: ToTab[] = [];
+  const received: ToTab[] = [];
   const port: Port<ToTab> = {
     postMessage: (word) => {
-      heard.push(word);
+      received.push(word);
       if (lives && word[0] === 'ask') say(['ping', performance.now()]);
     },
     close: () => undefined,
     onmessage: null,
   };
   const say = link.attach(port);
-  const questions = (): (ToTab & { 0: 'getToken' })[] => heard.filter((word) => word[0] === 'getToken');
+  const questions = (): (ToTab & { 0: 'getToken' })[] => received.filter((word) => word[0] === 'getToken');
   return {
-    heard,
+    received,
     say,
     asked: () => new Set(questions().map(([, no]) => no)).size,
     giveToken: (token: string | null) => say(['token', questions().at(-1)![1], token]),
@@ -80,7 +80,7 @@ afterEach(async () => {
 it('a tab that comes later learns what was set before, so that it can begin with it where it takes over', () => {
   link = new SharedLink(options, NoSocket, () => undefined);
   tabOf(link).say(['set', { status: 'invisible' }]);
-  expect(tabOf(link).heard).toContainEqual(['set', { status: 'invisible', text: 'at first' }]);
+  expect(tabOf(link).received).toContainEqual(['set', { status: 'invisible', text: 'at first' }]);
 });
 
 async function connectWithTokens(...tabs: (() => TestTab)[]): Promise<TestTab[]> {
@@ -131,7 +131,7 @@ it('asks again after a while when no tab gives one, and takes no answer to an ea
   tab!.giveToken(null);
   await pass(1_000);
   expect(tab!.asked()).toBe(2);
-  const questions = tab!.heard.filter((word) => word[0] === 'getToken');
+  const questions = tab!.received.filter((word) => word[0] === 'getToken');
   tab!.say(['token', questions[0]![1], 'too late']);
   await pass(0);
   expect(NoSocket.all).toHaveLength(0);
@@ -142,7 +142,7 @@ it('asks again after a while when no tab gives one, and takes no answer to an ea
 
 describe('a tab that says nothing', () => {
   const news = (at: number): HubMessage => ({ type: 'presence', entries: [], at });
-  const hears = (message: HubMessage): void =>
+  const receives = (message: HubMessage): void =>
     (NoSocket.all.at(-1) as unknown as { onmessage: (event: { data: string }) => void }).onmessage({
       data: JSON.stringify(message),
     });
@@ -154,15 +154,15 @@ describe('a tab that says nothing', () => {
     node: 'n',
     protocol: 1,
   };
-  const newsOf = ({ heard }: TestTab): number =>
-    heard.filter(([name, word]) => name === 'onMessage' && word.type === 'presence').length;
+  const newsOf = ({ received }: TestTab): number =>
+    received.filter(([name, word]) => name === 'onMessage' && word.type === 'presence').length;
 
   const begin = (): [TestTab, TestTab] => {
     link = new SharedLink(options, NoSocket, () => undefined);
     const tabs: [TestTab, TestTab] = [tabOf(link, false), tabOf(link)];
     for (const { say } of tabs) say(['ping', 0]);
     tabs[0].say(['connect']);
-    hears(welcome);
+    receives(welcome);
     return tabs;
   };
 
@@ -170,23 +170,23 @@ describe('a tab that says nothing', () => {
     const [frozen, hidden] = begin();
     for (let s = 0; s < 60; s += 10) {
       await pass(10_000); // no news: nobody has to say anything
-      hears({ type: 'ok', re: 'beat' });
+      receives({ type: 'ok', re: 'beat' });
     }
     for (let s = 0; s < 60; s++) {
-      hears(news(s));
-      hears({ type: 'ok', re: 'beat' });
+      receives(news(s));
+      receives({ type: 'ok', re: 'beat' });
       await pass(1_000);
     }
     expect(newsOf(hidden)).toBe(60);
     expect(newsOf(frozen)).toBeGreaterThan(10);
     expect(newsOf(frozen)).toBeLessThan(18);
-    const before = frozen.heard.length;
-    hears(news(60));
-    expect(frozen.heard).toHaveLength(before);
+    const before = frozen.received.length;
+    receives(news(60));
+    expect(frozen.received).toHaveLength(before);
     frozen.say(['ping', 0]);
-    expect(frozen.heard.slice(before)).toContainEqual(['onMessage', welcome]);
-    hears(news(61));
+    expect(frozen.received.slice(before)).toContainEqual(['onMessage', welcome]);
+    receives(news(61));
     expect(newsOf(frozen)).toBeLessThan(19);
-    expect(frozen.heard.at(-1)).toEqual(['onMessage', news(61)]);
+    expect(frozen.received.at(-1)).toEqual(['onMessage', news(61)]);
   });
 });

@@ -45,8 +45,8 @@ const shared: SharedOptions = { url: 'ws://hub/ws', user: '42', device: 'web', m
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 const statuses = (): unknown => Socket.all.at(-1)?.statuses;
 
-/** What is said at one end comes out at the other, a moment later; a dead or frozen end hears nothing. */
-function ports(isHeard: () => boolean): [Port<FromTab>, Port<ToTab>] {
+/** What is said at one end comes out at the other, a moment later; a dead or frozen end receives nothing. */
+function ports(isReceived: () => boolean): [Port<FromTab>, Port<ToTab>] {
   const ends: [Port<unknown>, Port<unknown>] = [endTo(1), endTo(0)];
   function endTo(other: 0 | 1): Port<unknown> {
     return {
@@ -55,7 +55,7 @@ function ports(isHeard: () => boolean): [Port<FromTab>, Port<ToTab>] {
       postMessage: (word) => {
         const data: unknown = structuredClone(word);
         setTimeout(() => {
-          if (isHeard()) ends[other].onmessage?.({ data } as MessageEvent);
+          if (isReceived()) ends[other].onmessage?.({ data } as MessageEvent);
         }, 1);
       },
     };

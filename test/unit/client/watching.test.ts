@@ -108,7 +108,7 @@ function entryOf(user: string, v: number, status: Entry['status']): Entry {
   return { user, status, code: 1, since: v, lastSeen: v, devices: [], v };
 }
 
-async function tell(seed: number): Promise<void> {
+async function checkViews(seed: number): Promise<void> {
   const random = randomOf(seed);
   const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)]!;
   const hub = new Hub();
@@ -116,9 +116,9 @@ async function tell(seed: number): Promise<void> {
   const owner = { status: 'connected' as const, staleSinceOf: () => null };
   const views = new Map<View, Map<string, Entry>>();
   let isConnected = false;
-  const hear = (): void => {
+  const receive = (): void => {
     const message = hub.onItsWay.shift();
-    if (message !== undefined) watching.hear(message);
+    if (message !== undefined) watching.receive(message);
   };
   const open = (): void => {
     const ids = USERS.filter(() => random() < 0.3);
@@ -150,12 +150,12 @@ async function tell(seed: number): Promise<void> {
     } else if (dice < 0.75 && !isConnected) {
       isConnected = true;
       watching.connected();
-    } else hear();
+    } else receive();
     if (random() < 0.3) await Promise.resolve();
   }
   if (!isConnected) watching.connected();
   await Promise.resolve();
-  while (hub.onItsWay.length > 0) hear();
+  while (hub.onItsWay.length > 0) receive();
   for (const view of views.keys()) {
     const isForbidden = view.owner === undefined && view.keys.has(hub.forbidden);
     if (isForbidden) {
@@ -172,7 +172,7 @@ async function tell(seed: number): Promise<void> {
 describe('views', () => {
   it('show the truth at the end of 400 stories, whatever is lost on the way', async () => {
     const first = Number(process.env['SEED'] ?? 1);
-    for (let seed = first; seed < first + 400; seed++) await tell(seed);
+    for (let seed = first; seed < first + 400; seed++) await checkViews(seed);
   });
 
   it('keep their Map where a snapshot says nothing new', () => {
@@ -181,9 +181,9 @@ describe('views', () => {
     watching.connected();
     const view = watching.open(undefined, new Set(['u1']), { status: 'connected', staleSinceOf: () => null });
     const entry = hub.entries.get('u1')!;
-    watching.hear({ type: 'snapshot', users: ['u1'], at: 5, entries: [entry] });
+    watching.receive({ type: 'snapshot', users: ['u1'], at: 5, entries: [entry] });
     const { entries } = view;
-    watching.hear({ type: 'snapshot', users: ['u1'], at: 6, entries: [{ ...entry }] });
+    watching.receive({ type: 'snapshot', users: ['u1'], at: 6, entries: [{ ...entry }] });
     expect(view.entries).toBe(entries);
     expect(view.get('u1')).toBe(entry);
   });
@@ -193,10 +193,10 @@ describe('views', () => {
     const watching = new Watching((message) => hub.take(message));
     watching.connected();
     const view = watching.open(undefined, new Set(['u1']), { status: 'connected', staleSinceOf: () => null });
-    watching.hear({ type: 'snapshot', users: ['u1'], at: 9, entries: [entryOf('u1', 8, 'online')] });
-    watching.hear({ type: 'presence', entries: [entryOf('u1', 7, 'away')] });
+    watching.receive({ type: 'snapshot', users: ['u1'], at: 9, entries: [entryOf('u1', 8, 'online')] });
+    watching.receive({ type: 'presence', entries: [entryOf('u1', 7, 'away')] });
     expect(view.get('u1')?.status).toBe('online');
-    watching.hear({ type: 'snapshot', users: ['u1'], at: 5, entries: [entryOf('u1', 3, 'busy')] });
+    watching.receive({ type: 'snapshot', users: ['u1'], at: 5, entries: [entryOf('u1', 3, 'busy')] });
     expect(view.get('u1')?.status).toBe('busy');
   });
 });

@@ -1,6 +1,7 @@
 /** What a node hears of its buckets while it reads. */
 import { expect, it } from 'vitest';
 import { bucketOf } from '../../../server/cluster/bucket.ts';
+import { noEvents } from '../../../server/cluster/node-events.ts';
 import { Buckets } from '../../../server/cluster/buckets.ts';
 import type { BucketRead, Engine } from '../../../server/cluster/engine.ts';
 import { Replicas } from '../../../server/cluster/replicas.ts';
@@ -28,6 +29,7 @@ it('a change that is heard while the record is read for the first time is not un
     onDeaf: () => undefined,
     onFork: () => undefined,
     renew: () => Promise.resolve(),
+    events: noEvents,
     isUp: () => true,
   });
   const replica = replicas.acquire('42');

@@ -1,4 +1,4 @@
-/** Who is told what of a user that blocks somebody (PROTOCOL.md sections 1 and 5): the blocked sees it leave, the others nothing. */
+/** Who is sent what about a user that blocks somebody (PROTOCOL.md sections 1 and 5): the blocked sees it leave, the others nothing. */
 import { describe, expect, it } from 'vitest';
 import type { Entry } from '../../../shared/messages/entry.ts';
 import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
@@ -16,7 +16,7 @@ function brief(message: HubMessage): string {
   return message.type;
 }
 
-const told = ({ socket }: Peer): string[] => socket.take().map(brief);
+const reported = ({ socket }: Peer): string[] => socket.take().map(brief);
 
 function watching(stage: FanoutStage, viewer: Viewer, ...users: string[]): Peer {
   const peer = stage.open(viewer);
@@ -36,7 +36,7 @@ function annaIn({ socket }: Peer): Entry | undefined {
 }
 
 describe('a block', () => {
-  it('tells the blocked one, whatever it watches, exactly what a goodbye would have told', () => {
+  it('sends the blocked one, whatever it watches, exactly what a goodbye would have sent', () => {
     const entries = (['block', 'leave'] as const).map((how) => {
       const stage = new FanoutStage();
       stage.befriend('eve', 'anna');
@@ -58,7 +58,7 @@ describe('a block', () => {
     ]);
   });
 
-  it('changes nothing for third parties, admins and the user itself, who go on being told', () => {
+  it('changes nothing for third parties, admins and the user itself, who are still notified', () => {
     const stage = new FanoutStage();
     stage.core.begin('anna');
     const peers = [bob, admin, observer('anna'), { ...eve, user: null }].map((viewer) =>
@@ -66,14 +66,14 @@ describe('a block', () => {
     );
     const before = stage.core.entry('anna');
     void stage.blocks.block('anna', 'eve');
-    expect(peers.flatMap(told)).toEqual([]);
+    expect(peers.flatMap(reported)).toEqual([]);
     expect(stage.core.entry('anna')).toEqual(before);
     stage.core.begin('anna', { status: 'busy' });
     stage.fanout.flush();
-    for (const peer of peers) expect(told(peer)).toEqual(['presence anna:busy']);
+    for (const peer of peers) expect(reported(peer)).toEqual(['presence anna:busy']);
   });
 
-  it('leaves the blocked one nothing to hear of: no change, no friend added, no snapshot, no `since` tells the truth', () => {
+  it('leaves the blocked one nothing to learn from: no change, no friend added, no snapshot, no `since` reveals the truth', () => {
     const stage = new FanoutStage();
     const session = stage.core.begin('anna');
     const peer = watching(stage, eve, 'anna');
@@ -89,7 +89,7 @@ describe('a block', () => {
     stage.fanout.watchUsers(peer.outbox, ['anna'], at, undefined);
     stage.core.leave(session);
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['add anna:offline', 'snapshot anna:offline', 'snapshot']);
+    expect(reported(peer)).toEqual(['add anna:offline', 'snapshot anna:offline', 'snapshot']);
   });
 
   it('set on a user who is shown offline is seen by nobody: not by a message, not by a version (I22)', () => {
@@ -109,7 +109,7 @@ describe('a block', () => {
       const before = stage.core.entryFor('anna', eve);
       void stage.blocks.block('anna', 'eve');
       stage.fanout.flush();
-      expect(told(peer)).toEqual([]);
+      expect(reported(peer)).toEqual([]);
       expect(stage.core.entryFor('anna', eve)).toEqual(before);
       stage.core.clock.pass(100);
       stage.core.begin('anna', { device: 'phone', status: 'busy' });
@@ -124,7 +124,7 @@ describe('a block', () => {
     stage.fanout.flush();
     stage.core.say(session, { status: 'busy', text: 'secret' });
     void stage.blocks.block('anna', 'eve');
-    expect([told(peer), told(other)]).toEqual([
+    expect([reported(peer), reported(other)]).toEqual([
       ['presence anna:online', 'presence anna:offline'],
       ['presence anna:online', 'presence anna:busy'],
     ]);
@@ -135,10 +135,10 @@ describe('a block', () => {
     two.core.leave(short);
     void two.blocks.block('anna', 'eve');
     two.fanout.flush();
-    expect(told(late)).toEqual(['presence anna:online', 'presence anna:offline']);
+    expect(reported(late)).toEqual(['presence anna:online', 'presence anna:offline']);
   });
 
-  it('is kept from a slow peer no more than from others: it hears of the leaving alone', () => {
+  it('is kept from a slow peer no more than from others: it receives only the leaving', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, eve, 'anna', 'carl');
     peer.socket.isSlow = true;
@@ -152,7 +152,7 @@ describe('a block', () => {
     stage.fanout.flush();
     peer.socket.isSlow = false;
     stage.drain(peer);
-    expect(told(peer).at(-1)).toBe('snapshot anna:offline carl:online');
+    expect(reported(peer).at(-1)).toBe('snapshot anna:offline carl:online');
   });
 
   it('set twice is one: the moment of the first stays', () => {
@@ -165,7 +165,7 @@ describe('a block', () => {
     stage.core.clock.pass(1000);
     stage.core.renew(session);
     void stage.blocks.block('anna', 'eve');
-    expect(told(peer)).toEqual([]);
+    expect(reported(peer)).toEqual([]);
     expect(stage.core.entryFor('anna', eve)).toEqual(frozen);
   });
 
@@ -193,12 +193,12 @@ describe('a block', () => {
     stage.storageFails = true;
     await expect(stage.blocks.unblock('anna', 'eve')).rejects.toThrow();
     expect(stage.core.entryFor('anna', eve).status).toBe('offline');
-    expect(told(peer)).toEqual(['presence anna:offline']);
+    expect(reported(peer)).toEqual(['presence anna:offline']);
   });
 });
 
 describe('lifting a block', () => {
-  it('tells the blocked one the truth as a change, in a version above both', () => {
+  it('sends the blocked one the truth as a change, in a version above both', () => {
     const stage = new FanoutStage();
     stage.core.begin('anna');
     const [peer, other] = [watching(stage, eve, 'anna'), watching(stage, bob, 'anna')];
@@ -210,10 +210,10 @@ describe('lifting a block', () => {
     expect(entry).toEqual(stage.core.entry('anna'));
     expect(entry).toEqual({ ...before, v: entry.v });
     expect(entry.v).toBeGreaterThan(Math.max(frozen.v, before.v));
-    expect(told(other)).toEqual([]);
+    expect(reported(other)).toEqual([]);
   });
 
-  it('tells a change that waited for its flush once', () => {
+  it('sends a change that waited for its flush once', () => {
     const stage = new FanoutStage();
     const session = stage.core.begin('anna');
     const [peer, other] = [watching(stage, eve, 'anna'), watching(stage, bob, 'anna')];
@@ -222,10 +222,10 @@ describe('lifting a block', () => {
     stage.core.say(session, { status: 'busy' });
     void stage.blocks.unblock('anna', 'eve');
     stage.fanout.flush();
-    expect([told(peer), told(other)]).toEqual([['presence anna:busy'], ['presence anna:busy']]);
+    expect([reported(peer), reported(other)]).toEqual([['presence anna:busy'], ['presence anna:busy']]);
   });
 
-  it('tells nothing of a user who is shown offline, but shows it as it is from then on', () => {
+  it('reveals nothing about a user who is shown offline, but shows it as it is from then on', () => {
     const stage = new FanoutStage();
     const session = stage.core.begin('anna');
     const peer = watching(stage, eve, 'anna');
@@ -235,7 +235,7 @@ describe('lifting a block', () => {
     stage.core.leave(session);
     void stage.blocks.unblock('anna', 'eve');
     stage.fanout.flush();
-    expect(told(peer)).toEqual([]);
+    expect(reported(peer)).toEqual([]);
     expect(stage.core.entryFor('anna', eve)).toEqual(stage.core.entry('anna'));
     expect(stage.core.entry('anna').since).toBe(stage.core.clock.wallMs);
   });

@@ -1,4 +1,4 @@
-/** Who is told what, and when (PROTOCOL.md section 4), with sockets that only note what they are sent. */
+/** Who is sent what, and when (PROTOCOL.md section 4), with sockets that only note what they are sent. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
@@ -18,7 +18,7 @@ function brief(message: HubMessage): string {
   }
 }
 
-const told = ({ socket }: Peer): string[] => socket.take().map(brief);
+const reported = ({ socket }: Peer): string[] => socket.take().map(brief);
 
 /** A peer that watches the users by id, with its snapshot already taken. */
 function watching(stage: FanoutStage, ...users: string[]): Peer {
@@ -74,21 +74,21 @@ describe('a watch', () => {
     expect(snapshot).not.toHaveProperty('re');
   });
 
-  it('is told every later change, one message a flush, one entry a user, the last of each (W39)', () => {
+  it('is sent every later change, one message a flush, one entry a user, the last of each (W39)', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, '7', '9');
     const session = stage.core.begin('7');
     stage.core.say(session, { status: 'busy' });
     stage.core.begin('9', { status: 'away' });
-    expect(told(peer)).toEqual([]);
+    expect(reported(peer)).toEqual([]);
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence 7:busy 9:away']);
+    expect(reported(peer)).toEqual(['presence 7:busy 9:away']);
     stage.fanout.flush();
-    expect(told(peer)).toEqual([]);
+    expect(reported(peer)).toEqual([]);
     expect(stage.deliveries).toEqual([2]);
   });
 
-  it('is told of one change in the same words as all others who watch, and of two in their order', () => {
+  it('is sent one change in the same words as all others who watch, and of two in their order', () => {
     const stage = new FanoutStage();
     const some = [watching(stage, '7'), watching(stage, '7', '9'), watching(stage, '7'), watching(stage, '9', '7')];
     const more = [watching(stage, '9'), watching(stage, '9'), watching(stage, '9')];
@@ -106,7 +106,7 @@ describe('a watch', () => {
     expect([...some, ...more].map(({ socket }) => socket.sentAsBytes)).toEqual([0, 0, 1, 0, 0, 1, 1]);
   });
 
-  it('has an `at` below every version that comes later and not below what was told long ago', () => {
+  it('has an `at` below every version that comes later and not below what was sent long ago', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, '7');
     const session = stage.core.begin('7');
@@ -120,17 +120,17 @@ describe('a watch', () => {
     expect(stage.core.entry('7').v).toBeGreaterThan((message as { at: number }).at);
   });
 
-  it('is not told of changes that nobody may see', () => {
+  it('is not sent changes that nobody may see', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, '7');
     const session = stage.core.begin('7', { status: 'invisible' });
     stage.core.say(session, { text: 'secret' });
     stage.core.leave(session);
     stage.fanout.flush();
-    expect(told(peer)).toEqual([]);
+    expect(reported(peer)).toEqual([]);
   });
 
-  it('that overlaps another is told once', () => {
+  it('that overlaps another gets each change once', () => {
     const stage = new FanoutStage();
     stage.befriend('42', '7');
     stage.befriend('43', '7');
@@ -139,7 +139,7 @@ describe('a watch', () => {
     peer.socket.take();
     stage.core.begin('7');
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence 7:online']);
+    expect(reported(peer)).toEqual(['presence 7:online']);
   });
 
   it('said twice is one watch with a new snapshot, ended by one unwatch', () => {
@@ -148,7 +148,7 @@ describe('a watch', () => {
     const peer = stage.open();
     for (const since of [undefined, undefined]) stage.fanout.watchFriends(peer.outbox, '42', since, undefined);
     for (const since of [undefined, undefined]) stage.fanout.watchUsers(peer.outbox, ['9'], since, undefined);
-    expect(told(peer)).toEqual([
+    expect(reported(peer)).toEqual([
       'snapshot 7:offline',
       'snapshot 7:offline',
       'snapshot 9:offline',
@@ -157,13 +157,13 @@ describe('a watch', () => {
     stage.core.begin('7');
     stage.core.begin('9');
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence 7:online 9:online']);
+    expect(reported(peer)).toEqual(['presence 7:online 9:online']);
     stage.fanout.unwatchFriends(peer.outbox, '42', undefined);
     stage.fanout.unwatchUsers(peer.outbox, ['9'], undefined);
     stage.core.begin('7', { status: 'busy' });
     stage.core.begin('9', { status: 'busy' });
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['unwatched', 'unwatched']);
+    expect(reported(peer)).toEqual(['unwatched', 'unwatched']);
   });
 
   it('begun between a change and its flush has the change in its snapshot, and not again', () => {
@@ -173,8 +173,8 @@ describe('a watch', () => {
     const peer = stage.open();
     stage.fanout.watchUsers(peer.outbox, ['7'], undefined, undefined);
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['snapshot 7:online']);
-    expect(told(other)).toEqual(['presence 7:online']);
+    expect(reported(peer)).toEqual(['snapshot 7:online']);
+    expect(reported(other)).toEqual(['presence 7:online']);
   });
 
   it('of ids adds to those watched before, whose pending changes go out first', () => {
@@ -184,7 +184,7 @@ describe('a watch', () => {
     stage.fanout.watchUsers(peer.outbox, ['9'], undefined, undefined);
     stage.core.begin('9');
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence 7:online', 'snapshot 9:offline', 'presence 9:online']);
+    expect(reported(peer)).toEqual(['presence 7:online', 'snapshot 9:offline', 'presence 9:online']);
   });
 });
 
@@ -226,7 +226,7 @@ describe('a watch with `since`', () => {
     stage.core.say(session, { status: 'away' });
     const again = stage.open();
     stage.fanout.watchUsers(again.outbox, ['7'], (snapshot as { at: number }).at, undefined);
-    expect(told(again)).toEqual(['snapshot 7:away']);
+    expect(reported(again)).toEqual(['snapshot 7:away']);
   });
 
   it('is answered in full, without `since`, from before the hub can be sure, ahead of its clock, or beyond the tombstones (W28)', () => {
@@ -261,7 +261,7 @@ describe('an unwatch', () => {
     peer.socket.take();
     for (const user of ['7', '8', '9']) stage.core.begin(user);
     stage.fanout.unwatchFriends(peer.outbox, '42', undefined);
-    expect(told(peer)).toEqual(['presence 8:online 9:online', 'unwatched']);
+    expect(reported(peer)).toEqual(['presence 8:online 9:online', 'unwatched']);
     stage.core.begin('8', { status: 'busy' });
     stage.core.begin('9', { status: 'busy' });
     stage.fanout.unwatchUsers(peer.outbox, ['9'], 'q');
@@ -278,7 +278,7 @@ describe('an unwatch', () => {
     stage.fanout.unwatchUsers(peer.outbox, ['9'], undefined);
     stage.core.begin('7');
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['unwatched', 'unwatched', 'presence 7:online']);
+    expect(reported(peer)).toEqual(['unwatched', 'unwatched', 'presence 7:online']);
   });
 
   it('leaves the other watchers of the same list and users as they were', () => {
@@ -288,7 +288,7 @@ describe('an unwatch', () => {
     stage.fanout.unwatchFriends(one.outbox, '42', undefined);
     stage.core.begin('7');
     stage.fanout.flush();
-    expect([told(one), told(two)]).toEqual([['unwatched'], ['presence 7:online']]);
+    expect([reported(one), reported(two)]).toEqual([['unwatched'], ['presence 7:online']]);
   });
 
   it('lets go of users that nothing else needs', () => {
@@ -305,17 +305,17 @@ describe('an unwatch', () => {
 });
 
 describe('a watched friend list', () => {
-  it('that grows tells the new friend with its entry, and its changes from then on (W30)', () => {
+  it('that grows sends the new friend with its entry, and its changes from then on (W30)', () => {
     const stage = new FanoutStage();
     stage.core.begin('7');
     const peer = watchingFriendsOf(stage, '42');
     stage.befriend('42', '7');
     stage.core.begin('7', { status: 'busy' });
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['add 7:online', 'presence 7:busy']);
+    expect(reported(peer)).toEqual(['add 7:online', 'presence 7:busy']);
   });
 
-  it('that shrinks tells it, and nothing more of that user, pending changes included (W38)', () => {
+  it('that shrinks reports it, and nothing more of that user, pending changes included (W38)', () => {
     const stage = new FanoutStage();
     stage.befriend('42', '7', '8');
     const peer = watchingFriendsOf(stage, '42');
@@ -324,10 +324,10 @@ describe('a watched friend list', () => {
     stage.unfriend('42', '7');
     stage.core.begin('7', { status: 'busy' });
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence 8:online', 'remove 7']);
+    expect(reported(peer)).toEqual(['presence 8:online', 'remove 7']);
   });
 
-  it('that shrinks goes on telling of a user that another watch covers', () => {
+  it('that shrinks continues to report a user that another watch covers', () => {
     const stage = new FanoutStage();
     stage.befriend('42', '7');
     const peer = watching(stage, '7');
@@ -335,20 +335,20 @@ describe('a watched friend list', () => {
     peer.socket.take();
     stage.core.begin('7');
     stage.unfriend('42', '7');
-    expect(told(peer)).toEqual(['presence 7:online', 'remove 7']);
+    expect(reported(peer)).toEqual(['presence 7:online', 'remove 7']);
   });
 
-  it('tells the rest before it tells of a friend, so that the versions of a user only grow (W38)', () => {
+  it('sends the rest before it reports a friend, so that the versions of a user only grow (W38)', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, '7');
     stage.fanout.watchFriends(peer.outbox, '42', undefined, undefined);
     peer.socket.take();
     stage.core.begin('7');
     stage.befriend('42', '7');
-    expect(told(peer)).toEqual(['presence 7:online', 'add 7:online']);
+    expect(reported(peer)).toEqual(['presence 7:online', 'add 7:online']);
   });
 
-  it('that is replaced tells what was dropped and what was added, and nothing of those who stay', () => {
+  it('that is replaced reports what was dropped and what was added, and nothing of those who stay', () => {
     const stage = new FanoutStage();
     stage.befriend('42', '7', '8');
     const peer = watchingFriendsOf(stage, '42');
@@ -359,16 +359,16 @@ describe('a watched friend list', () => {
       ],
       [{ user: '42', friend: '7' }],
     );
-    expect(told(peer)).toEqual(['remove 7', 'add 9:offline']);
+    expect(reported(peer)).toEqual(['remove 7', 'add 9:offline']);
   });
 
-  it('is not told to those who watch another, and not read where nobody watches it', () => {
+  it('is not sent to those who watch another, and not read where nobody watches it', () => {
     const stage = new FanoutStage();
     const peer = watchingFriendsOf(stage, '43');
     const recalled = vi.spyOn(stage.core.users, 'peek');
     stage.befriend('42', '7');
     stage.unfriend('42', '7');
-    expect(told(peer)).toEqual([]);
+    expect(reported(peer)).toEqual([]);
     expect(recalled).not.toHaveBeenCalled();
   });
 });
@@ -406,7 +406,7 @@ describe('self', () => {
     expect(peer.socket.queuedCount).toBe(1);
     peer.socket.isSlow = false;
     stage.drain(peer);
-    expect(told(peer)).toEqual(['self online web', 'self away web', 'self invisible web']);
+    expect(reported(peer)).toEqual(['self online web', 'self away web', 'self invisible web']);
   });
 });
 
@@ -424,10 +424,10 @@ describe('a slow peer', () => {
     expect(peer.socket.queuedCount).toBe(1);
     peer.socket.isSlow = false;
     stage.drain(peer);
-    expect(told(peer)).toEqual(['presence 7:online', 'presence 7:busy 8:online']);
+    expect(reported(peer)).toEqual(['presence 7:online', 'presence 7:busy 8:online']);
     stage.core.begin('9');
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence 9:online']);
+    expect(reported(peer)).toEqual(['presence 9:online']);
   });
 
   it('that is slow again while it catches up keeps what comes then for the next time', () => {
@@ -444,10 +444,10 @@ describe('a slow peer', () => {
     expect(peer.socket.queuedCount).toBe(1);
     peer.socket.isSlow = false;
     stage.drain(peer);
-    expect(told(peer)).toEqual(['presence 7:online', 'presence 8:online', 'presence 7:busy']);
+    expect(reported(peer)).toEqual(['presence 7:online', 'presence 8:online', 'presence 7:busy']);
   });
 
-  it('is told what waits for a flush, too, when it drained: its `at` is above none that is untold', () => {
+  it('is also sent what waits for a flush when it has drained: its `at` is above no unsent change', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, '7', '8');
     peer.socket.isSlow = true;
@@ -459,7 +459,7 @@ describe('a slow peer', () => {
     stage.core.clock.pass(1000);
     peer.socket.isSlow = false;
     stage.drain(peer);
-    expect(told(peer)).toEqual(['presence 7:online', 'presence 7:busy 8:online']);
+    expect(reported(peer)).toEqual(['presence 7:online', 'presence 7:busy 8:online']);
   });
 
   it('has what is pending of an unwatched or removed user dropped', () => {
@@ -479,7 +479,7 @@ describe('a slow peer', () => {
     stage.fanout.unwatchUsers(peer.outbox, ['d'], undefined);
     peer.socket.isSlow = false;
     stage.drain(peer);
-    expect(told(peer)).toEqual(['presence d:online', 'presence b:busy c:busy d:busy', 'remove a', 'unwatched']);
+    expect(reported(peer)).toEqual(['presence d:online', 'presence b:busy c:busy d:busy', 'remove a', 'unwatched']);
   });
 
   it('has what is pending of an unwatched list dropped, but for those whom another watch covers', () => {
@@ -496,7 +496,7 @@ describe('a slow peer', () => {
     stage.fanout.unwatchFriends(peer.outbox, '42', undefined);
     peer.socket.isSlow = false;
     stage.drain(peer);
-    expect(told(peer)).toEqual(['presence c:online', 'presence b:busy c:busy', 'unwatched']);
+    expect(reported(peer)).toEqual(['presence c:online', 'presence b:busy c:busy', 'unwatched']);
   });
 
   it('is answered, with what waits for it before the answer', () => {
@@ -509,7 +509,7 @@ describe('a slow peer', () => {
     stage.fanout.watchUsers(peer.outbox, ['7', '9'], undefined, undefined);
     peer.socket.isSlow = false;
     stage.drain(peer);
-    expect(told(peer)).toEqual(['presence 7:online', 'presence 7:busy', 'snapshot 7:busy 9:offline']);
+    expect(reported(peer)).toEqual(['presence 7:online', 'presence 7:busy', 'snapshot 7:busy 9:offline']);
   });
 
   it('does not hold up the others', () => {
@@ -520,17 +520,17 @@ describe('a slow peer', () => {
       stage.core.begin('7', { status });
       stage.fanout.flush();
     }
-    expect(told(fast)).toEqual(['presence 7:online', 'presence 7:busy']);
+    expect(reported(fast)).toEqual(['presence 7:online', 'presence 7:busy']);
   });
 
-  it('that lets the engine drop a message is cut, after the round of telling', async () => {
+  it('that lets the engine drop a message is cut, after the flush', async () => {
     const stage = new FanoutStage();
     const [full, fine] = [watching(stage, '7'), watching(stage, '7')];
     full.socket.isFull = true;
     stage.core.begin('7');
     stage.fanout.flush();
     expect(full.socket.isTerminated).toBe(false);
-    expect(told(fine)).toEqual(['presence 7:online']);
+    expect(reported(fine)).toEqual(['presence 7:online']);
     await Promise.resolve();
     expect(full.socket.isTerminated).toBe(true);
   });
@@ -552,7 +552,7 @@ describe('a slow peer', () => {
 });
 
 describe('a closed connection', () => {
-  it('is told nothing more, neither pending nor new nor what it was behind with', () => {
+  it('is sent nothing more, neither pending nor new nor what it was behind with', () => {
     const stage = new FanoutStage();
     stage.befriend('42', '7');
     const peer = watching(stage, '8');
@@ -569,7 +569,7 @@ describe('a closed connection', () => {
     stage.fanout.flush();
     peer.socket.isSlow = false;
     stage.drain(peer);
-    expect(told(peer)).toEqual(['presence 7:online']);
+    expect(reported(peer)).toEqual(['presence 7:online']);
   });
 
   it('holds nobody in memory, and may be closed twice', () => {
@@ -596,10 +596,10 @@ describe('the rhythm', () => {
     stage.core.begin('7');
     stage.core.begin('9');
     await new Promise(setImmediate);
-    expect(told(peer)).toEqual(['presence 7:online 9:online']);
+    expect(reported(peer)).toEqual(['presence 7:online 9:online']);
   });
 
-  it('waits after a flush that took long, and tells what came meanwhile within 50 ms', async () => {
+  it('waits after a flush that took long, and sends what came meanwhile within 50 ms', async () => {
     const stage = new FanoutStage();
     const peer = watching(stage, '7');
     const later = vi.spyOn(globalThis, 'setTimeout');
@@ -616,7 +616,7 @@ describe('the rhythm', () => {
     stage.core.begin('7', { status: 'busy', text: 'hi' });
     expect(later).toHaveBeenCalledOnce();
     expect(later.mock.calls[0]?.[1]).toBeLessThanOrEqual(20);
-    await vi.waitFor(() => expect(told(peer).at(-1)).toBe('presence 7:busy'));
+    await vi.waitFor(() => expect(reported(peer).at(-1)).toBe('presence 7:busy'));
   });
 });
 

@@ -14,7 +14,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-it('waits no longer than the contract lets two changes of a user be told as one (W39)', () => {
+it('waits no longer than the contract lets two changes of a user be sent as one (W39)', () => {
   expect(MAX_WAIT_MS).toBeLessThanOrEqual(MAX_FLUSH_WAIT_MS);
 });
 
@@ -56,7 +56,7 @@ it('rests longer the more of the time fewer messages have spared, up to its long
   expect(rests).toEqual([4, 4, 4.5, 5.25, 6, 6, 6]);
 });
 
-/** Where 1,000 connections are told of so many changes a second, on a machine so many times as slow: the rest it settles at. */
+/** Where 1,000 connections are sent that many changes a second, on a machine so many times as slow: the rest it settles at. */
 function settledRest(deliveriesPerS: number, timesAsSlow: number, hiccupMs: number): number {
   const connections = 1000;
   let tookMs = hiccupMs;
@@ -65,7 +65,7 @@ function settledRest(deliveriesPerS: number, timesAsSlow: number, hiccupMs: numb
   let restMs = 0;
   for (let turn = 0; turn < 200; turn++) {
     restMs = restAfter({ tookMs, periodMs, entriesPerMessage: entriesAMessage });
-    // What came while it flushed and rested is what the next flush has to tell.
+    // What came while it flushed and rested is what the next flush has to send.
     const entries = (deliveriesPerS / 1000) * (tookMs + restMs);
     const messages = connections * (1 - Math.exp(-entries / connections));
     tookMs = timesAsSlow * (messages * 0.0035 + entries * 0.0007);

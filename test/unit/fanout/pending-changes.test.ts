@@ -1,6 +1,6 @@
 /**
  * How often one user is reported (PROTOCOL.md section 4): at most every 50 ms, whoever watches and however; nothing is
- * lost, nothing is told twice, and no `at` covers what is still to come.
+ * lost, nothing is sent twice, and no `at` covers what is still to come.
  */
 import { describe, expect, it, vi } from 'vitest';
 import { PendingUser } from '../../../server/fanout/delivery/pending-user.ts';
@@ -29,7 +29,7 @@ const brief = (messages: readonly HubMessage[]): string[] =>
   messages.map((message) =>
     [message.type, ...entriesIn([message]).map(({ user, status }) => `${user}:${status}`)].join(' '),
   );
-const told = ({ socket }: Peer): string[] => brief(socket.take());
+const reported = ({ socket }: Peer): string[] => brief(socket.take());
 
 /** A user who has just been reported, and has changed again at once. */
 function held(stage: FanoutStage, user = '7'): Session {
@@ -42,23 +42,23 @@ function held(stage: FanoutStage, user = '7'): Session {
 }
 
 describe('a user who changes', () => {
-  it('is told with the next flush after 50 ms of quiet, and else 50 ms after it was last told, in its latest state (W40)', () => {
+  it('is sent with the next flush after 50 ms of quiet, and else 50 ms after the last one, in its latest state (W40)', () => {
     const stage = newStage();
     const peer = watching(stage, '7');
     const session = held(stage);
-    expect(told(peer)).toEqual(['presence 7:online']);
+    expect(reported(peer)).toEqual(['presence 7:online']);
     stage.core.clock.pass(20);
     stage.core.say(session, { status: 'away' });
     stage.core.clock.pass(EVERY_MS - 22);
     stage.fanout.flush();
-    expect(told(peer)).toEqual([]);
+    expect(reported(peer)).toEqual([]);
     stage.core.clock.pass(1);
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence 7:away']);
+    expect(reported(peer)).toEqual(['presence 7:away']);
     stage.core.clock.pass(EVERY_MS);
     stage.core.say(session, { status: 'online' });
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence 7:online']);
+    expect(reported(peer)).toEqual(['presence 7:online']);
   });
 
   it('190 times a second for ten seconds is reported 20 times a second at most, the last state included (W40)', () => {
@@ -88,19 +88,19 @@ describe('a user who changes', () => {
     held(stage);
     stage.core.begin('8');
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence 7:online', 'presence 8:online']);
+    expect(reported(peer)).toEqual(['presence 7:online', 'presence 8:online']);
   });
 
-  it('is told by a timer of its own, though nobody changes any more', async () => {
+  it('is sent by a timer of its own, though nobody changes any more', async () => {
     const stage = newStage();
     const peer = watching(stage, '7');
     held(stage);
-    expect(told(peer)).toEqual(['presence 7:online']);
+    expect(reported(peer)).toEqual(['presence 7:online']);
     stage.core.clock.pass(EVERY_MS);
     await expect.poll(() => peer.socket.take().length, { interval: 5, timeout: 5000 }).toBe(1);
   });
 
-  it('is told its own fold at once (W40)', () => {
+  it('is sent its own fold at once (W40)', () => {
     const stage = newStage();
     const peer = stage.open(plain('7'));
     stage.fanout.watchSelf(peer.outbox, '7');
@@ -111,7 +111,7 @@ describe('a user who changes', () => {
     expect(peer.socket.take()).toMatchObject([{ status: 'online' }, { status: 'busy' }]);
   });
 
-  it('is told a fold with very many devices every 50 ms at most, its last state included', () => {
+  it('is sent a fold with very many devices every 50 ms at most, its last state included', () => {
     const stage = newStage();
     const own = stage.open(plain('7'));
     stage.fanout.watchSelf(own.outbox, '7');
@@ -132,20 +132,20 @@ describe('a user who changes', () => {
     expect(seen.at(-1)).toMatchObject({ devices: stage.core.users.peek('7').fold.devices });
   });
 
-  it('is told at once when everything is to be told: before `fresh`, before leave is taken', () => {
+  it('is sent at once when everything must be sent: before `fresh` and before draining', () => {
     const stage = newStage();
     const peer = watching(stage, '7');
     held(stage);
     stage.fanout.reports.flushAll();
-    expect(told(peer)).toEqual(['presence 7:online', 'presence 7:busy']);
+    expect(reported(peer)).toEqual(['presence 7:online', 'presence 7:busy']);
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    expect(told(peer)).toEqual([]);
+    expect(reported(peer)).toEqual([]);
   });
 });
 
 describe('a change that is held back', () => {
-  it('is in the snapshot of a watch that begins meanwhile, and is not told again', () => {
+  it('is in the snapshot of a watch that begins meanwhile, and is not sent again', () => {
     const stage = newStage();
     stage.befriend('42', '7');
     const first = watching(stage, '7');
@@ -157,12 +157,12 @@ describe('a change that is held back', () => {
     stage.fanout.watchUsers(first.outbox, ['9'], undefined, undefined);
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    expect(told(byId)).toEqual(['snapshot 7:busy']);
-    expect(told(byList)).toEqual(['snapshot 7:busy']);
-    expect(told(first)).toEqual(['presence 7:online', 'snapshot 9:offline', 'presence 7:busy']);
+    expect(reported(byId)).toEqual(['snapshot 7:busy']);
+    expect(reported(byList)).toEqual(['snapshot 7:busy']);
+    expect(reported(first)).toEqual(['presence 7:online', 'snapshot 9:offline', 'presence 7:busy']);
   });
 
-  it('is told if the user changed once more after that snapshot', () => {
+  it('is sent if the user changed once more after that snapshot', () => {
     const stage = newStage();
     watching(stage, '7');
     const session = held(stage);
@@ -170,10 +170,10 @@ describe('a change that is held back', () => {
     stage.core.say(session, { status: 'away' });
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence 7:away']);
+    expect(reported(peer)).toEqual(['presence 7:away']);
   });
 
-  it('is in the entry of a friend added meanwhile, and is not told again', () => {
+  it('is in the entry of a friend added meanwhile, and is not sent again', () => {
     const stage = newStage();
     watching(stage, '7');
     const peer = stage.open();
@@ -183,7 +183,7 @@ describe('a change that is held back', () => {
     stage.befriend('42', '7');
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['friend 7:busy']);
+    expect(reported(peer)).toEqual(['friend 7:busy']);
   });
 
   it('is dropped by an unwatch, an unfriending and a close', () => {
@@ -199,7 +199,7 @@ describe('a change that is held back', () => {
     stage.fanout.close(closed.outbox);
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    expect([unwatched, closed, unfriended, stays].map(told)).toEqual([
+    expect([unwatched, closed, unfriended, stays].map(reported)).toEqual([
       ['unwatched'],
       [],
       ['friend'],
@@ -212,16 +212,16 @@ describe('a change that is held back', () => {
     const [eve, other] = [stage.open(plain('eve')), watching(stage, '7')];
     stage.fanout.watchUsers(eve.outbox, ['7'], undefined, undefined);
     held(stage);
-    told(eve);
-    told(other);
+    reported(eve);
+    reported(other);
     void stage.blocks.block('7', 'eve');
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    expect(told(eve)).toEqual(['presence 7:offline']);
-    expect(told(other)).toEqual(['presence 7:busy']);
+    expect(reported(eve)).toEqual(['presence 7:offline']);
+    expect(reported(other)).toEqual(['presence 7:busy']);
     stage.core.clock.pass(EVERY_MS);
     void stage.blocks.unblock('7', 'eve');
-    expect(told(eve)).toEqual(['presence 7:busy']);
+    expect(reported(eve)).toEqual(['presence 7:busy']);
   });
 
   it('of a user who went offline and then blocks a viewer reaches that viewer all the same, and once', () => {
@@ -232,12 +232,12 @@ describe('a change that is held back', () => {
     stage.fanout.flush();
     stage.core.leave(session);
     stage.fanout.flush();
-    told(eve);
-    told(other);
+    reported(eve);
+    reported(other);
     void stage.blocks.block('7', 'eve');
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    expect([told(eve), told(other)]).toEqual([['presence 7:offline'], ['presence 7:offline']]);
+    expect([reported(eve), reported(other)]).toEqual([['presence 7:offline'], ['presence 7:offline']]);
   });
 
   it('reaches a slow reader once, with what else it missed', () => {
@@ -251,7 +251,7 @@ describe('a change that is held back', () => {
     stage.drain(peer);
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence 8:online', 'presence 7:busy']);
+    expect(reported(peer)).toEqual(['presence 8:online', 'presence 7:busy']);
   });
 });
 
@@ -262,7 +262,7 @@ describe('what a block changes', () => {
     return peer;
   };
 
-  it('190 times a second for ten seconds is told 20 times a second at most, the last state included, and to nobody else (W40)', async () => {
+  it('190 times a second for ten seconds is sent 20 times a second at most, the last state included, and to nobody else (W40)', async () => {
     const stage = newStage();
     const [blocked, other] = [eve(stage), watching(stage, '7')];
     stage.core.begin('7');
@@ -282,29 +282,29 @@ describe('what a block changes', () => {
     expect(seen.length).toBeGreaterThan(150);
     expect(seen.at(-1)).toEqual(stage.core.entryFor('7', plain('eve')));
     expect(seen.every(({ v }, i) => i === 0 || v > seen[i - 1]!.v)).toBe(true);
-    expect(told(other)).toEqual([]);
+    expect(reported(other)).toEqual([]);
   });
 
-  it('is done once it is told: at once after 50 ms of quiet, otherwise 50 ms after the user was last told', async () => {
+  it('is done once it is sent: at once after 50 ms of quiet, otherwise 50 ms after the user was last reported', async () => {
     const stage = newStage();
     const blocked = eve(stage);
     stage.core.begin('7');
     stage.fanout.flush();
-    told(blocked);
+    reported(blocked);
     let isDone = false as boolean;
     void stage.blocks.block('7', 'eve').then(() => (isDone = true));
     await Promise.resolve();
-    expect([isDone, told(blocked)]).toEqual([false, []]);
+    expect([isDone, reported(blocked)]).toEqual([false, []]);
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    expect(told(blocked)).toEqual(['presence 7:offline']);
+    expect(reported(blocked)).toEqual(['presence 7:offline']);
     await expect.poll(() => isDone).toBe(true);
     stage.core.clock.pass(EVERY_MS);
     void stage.blocks.unblock('7', 'eve');
-    expect(told(blocked)).toEqual(['presence 7:online']);
+    expect(reported(blocked)).toEqual(['presence 7:online']);
   });
 
-  it('hides the user at once, whenever it is told: no snapshot, no added friend and no later change shows it', () => {
+  it('hides the user at once, whenever it is sent: no snapshot, no added friend and no later change shows it', () => {
     const stage = newStage();
     stage.befriend('eve', '8');
     const blocked = eve(stage);
@@ -317,11 +317,11 @@ describe('what a block changes', () => {
     stage.befriend('eve', '7');
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    // The snapshot has told it: it is not told again.
-    expect(told(blocked)).toEqual(['snapshot 7:offline', 'friend 7:offline']);
+    // The snapshot has reported it, so it is not sent again.
+    expect(reported(blocked)).toEqual(['snapshot 7:offline', 'friend 7:offline']);
   });
 
-  it('is told after a snapshot if it changed once more', () => {
+  it('is sent after a snapshot if it changed once more', () => {
     const stage = newStage();
     const blocked = eve(stage);
     held(stage);
@@ -331,10 +331,10 @@ describe('what a block changes', () => {
     void stage.blocks.unblock('7', 'eve');
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    expect(told(blocked)).toEqual(['snapshot 7:offline', 'presence 7:busy']);
+    expect(reported(blocked)).toEqual(['snapshot 7:offline', 'presence 7:busy']);
   });
 
-  it('is covered by no `at` before it is told, and others are told no `at` that is lower for it', () => {
+  it('is covered by no `at` before it is sent, and others are sent no `at` that is lower for it', () => {
     const stage = newStage();
     const blocked = eve(stage);
     const other = watching(stage, '7');
@@ -362,7 +362,7 @@ describe('what a block changes', () => {
     void stage.blocks.unblock('7', 'eve');
     stage.core.clock.pass(EVERY_MS);
     stage.fanout.flush();
-    expect(told(shown)).toEqual([]);
+    expect(reported(shown)).toEqual([]);
   });
 });
 
@@ -385,7 +385,7 @@ describe('`at` while a change is held back', () => {
     expect(again.socket.take()).toMatchObject([{ since: at, entries: [{ user: '7', status: 'busy' }, { user: '8' }] }]);
   });
 
-  it('is that low in a snapshot of others, too, and in what a slow reader is told late', () => {
+  it('is that low in a snapshot of others, too, and in what a slow reader is sent late', () => {
     const stage = newStage();
     const peer = watching(stage, '7', '8');
     held(stage);
@@ -419,7 +419,7 @@ describe('`at` while a change is held back', () => {
     expect([eve, stranger, late].map(({ socket }) => lastAt(socket.take()))).toEqual([usual, usual, usual]);
   });
 
-  it('is low enough with very many users held back, and as always once they are told', () => {
+  it('is low enough with very many users held back, and as always once they are sent', () => {
     const stage = newStage();
     const users = Array.from({ length: 200 }, (_, i) => `u${i}`);
     const peer = watching(stage, ...users, '8');

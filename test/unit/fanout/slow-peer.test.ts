@@ -18,7 +18,7 @@ function brief(message: HubMessage): string {
   }
 }
 
-const told = ({ socket }: Peer): string[] => socket.take().map(brief);
+const reported = ({ socket }: Peer): string[] => socket.take().map(brief);
 
 function watching(stage: FanoutStage, ...users: string[]): Peer {
   const peer = stage.open();
@@ -27,7 +27,7 @@ function watching(stage: FanoutStage, ...users: string[]): Peer {
   return peer;
 }
 
-/** Changes the user as often as statuses are given, each told on its own. */
+/** Changes the user as often as statuses are given, each sent on its own. */
 function change(stage: FanoutStage, user: string, ...statuses: Status[]): void {
   for (const status of statuses) {
     stage.core.begin(user, { status, text: status });
@@ -71,7 +71,7 @@ describe('a peer that drained', () => {
       expect(Object.keys(message)).not.toContain('re');
     }
     change(stage, 'a', 'busy');
-    expect(told(peer)).toEqual(['presence: a busy']);
+    expect(reported(peer)).toEqual(['presence: a busy']);
   });
 
   it('is sent no snapshot where each changed once: nothing was lost', () => {
@@ -81,7 +81,7 @@ describe('a peer that drained', () => {
     change(stage, 'a', 'busy');
     change(stage, 'b', 'busy');
     readOn(stage, peer);
-    expect(told(peer)).toEqual(['presence: a away', 'presence: a busy b busy']);
+    expect(reported(peer)).toEqual(['presence: a away', 'presence: a busy b busy']);
   });
 
   it('is sent a new snapshot though an answer meanwhile brought it the latest', () => {
@@ -91,7 +91,7 @@ describe('a peer that drained', () => {
     change(stage, 'b', 'away', 'busy');
     stage.fanout.unwatchUsers(peer.outbox, ['a'], undefined);
     readOn(stage, peer);
-    expect(told(peer)).toEqual(['presence: a away', 'presence: b busy', 'unwatched', 'ids: b busy']);
+    expect(reported(peer)).toEqual(['presence: a away', 'presence: b busy', 'unwatched', 'ids: b busy']);
   });
 
   it('is sent users by id in snapshots of at most a thousand', () => {
@@ -118,11 +118,11 @@ describe('a peer that drained', () => {
     const rounds: string[][] = [];
     for (let round = 0; round < 4; round++) {
       stage.drain(peer);
-      rounds.push(told(peer));
+      rounds.push(reported(peer));
       if (round === 1) change(stage, 'friend-of-42', 'busy');
     }
     readOn(stage, peer);
-    rounds.push(told(peer));
+    rounds.push(reported(peer));
     expect(rounds).toEqual([
       ['presence: a away'],
       ['friends of 42: friend-of-42 offline'],
@@ -132,7 +132,7 @@ describe('a peer that drained', () => {
     ]);
   });
 
-  it('is told no `at` that would not hold for a watch whose snapshot it is still owed', () => {
+  it('is sent no `at` that would not hold for a watch whose snapshot it is still owed', () => {
     const stage = new FanoutStage();
     for (const owner of ['42', '43']) stage.befriend(owner, `friend-of-${owner}`);
     const peer = stage.open();
@@ -163,7 +163,7 @@ describe('a peer that drained', () => {
     stage.fanout.unwatchFriends(peer.outbox, '43', undefined);
     stage.fanout.unwatchUsers(peer.outbox, ['b'], undefined);
     readOn(stage, peer);
-    expect(told(peer)).toEqual([
+    expect(reported(peer)).toEqual([
       'presence: a away',
       'friends of 42: friend-of-42 offline',
       'unwatched',
@@ -182,7 +182,7 @@ describe('what waits for a slow peer', () => {
     expect(peer.socket.queuedCount).toBe(1);
   });
 
-  it('is bounded for answers: beyond the limit nothing more is sent, and its owner is told once, not at once', async () => {
+  it('is bounded for answers: beyond the limit nothing more is sent, and its owner is notified once, not at once', async () => {
     const stage = new FanoutStage({ maxQueuedBytes: 1000 });
     const [peer, other] = [watching(stage, 'a'), watching(stage, 'a')];
     const overflowed = vi.fn();
@@ -199,11 +199,11 @@ describe('what waits for a slow peer', () => {
     expect(bytes).toBeGreaterThan(500);
     expect(overflowed).not.toHaveBeenCalled();
     change(stage, 'a', 'busy');
-    expect(told(other)).toEqual(['presence: a away', 'presence: a busy']);
+    expect(reported(other)).toEqual(['presence: a away', 'presence: a busy']);
     await Promise.resolve();
     expect(overflowed).toHaveBeenCalledOnce();
     readOn(stage, peer);
-    expect(told(peer).length).toBeLessThan(20);
+    expect(reported(peer).length).toBeLessThan(20);
   });
 
   it('counts what the friend list makes be said, too', async () => {
@@ -232,7 +232,7 @@ describe('what waits for a slow peer', () => {
     readOn(stage, peer);
     await Promise.resolve();
     expect(overflowed).not.toHaveBeenCalled();
-    expect(told(peer)).toHaveLength(2);
+    expect(reported(peer)).toHaveLength(2);
   });
 });
 
@@ -250,7 +250,7 @@ describe('how long a peer has been behind', () => {
     expect(peer.outbox.behindSinceAt).toBeNull();
   });
 
-  it('counts anew where what it was told then had to wait as well', () => {
+  it('counts from the start if what it was sent then also had to wait', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, 'a');
     slowDown(stage, peer, 'a');

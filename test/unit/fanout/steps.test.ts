@@ -1,6 +1,6 @@
 /**
- * Changes that very many are told of, in steps of one turn of the event loop each (PROTOCOL.md section 4 holds meanwhile):
- * nobody is left out or told twice, versions only grow, no `at` covers what is still to come, and others are not kept waiting.
+ * Changes that very many watchers are sent, in steps of one turn of the event loop each (PROTOCOL.md section 4 holds meanwhile):
+ * nobody is left out or notified twice, versions only grow, no `at` covers what is still to come, and others are not kept waiting.
  */
 import { describe, expect, it } from 'vitest';
 import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
@@ -8,7 +8,7 @@ import type { Entry } from '../../../shared/messages/entry.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
 import { plain } from '../../support/presence-stage.ts';
 
-/** With these, a turn tells 20 connections, and a user with more than ten watchers is told in steps. */
+/** With these, a turn sends to 20 connections, and a user with more than ten watchers is sent in steps. */
 const SMALL = { largeAudience: 10, countsTurns: true } as const;
 const A_TURN = 20;
 const EVERY_MS = 50;
@@ -26,20 +26,20 @@ const watchers = (stage: FanoutStage, count: number, ...users: string[]): Peer[]
 
 const entriesIn = (messages: readonly HubMessage[]): Entry[] =>
   messages.flatMap((message) => ('entries' in message ? message.entries : []));
-const told = ({ socket }: Peer): string[] =>
+const reported = ({ socket }: Peer): string[] =>
   socket
     .take()
     .map((message) =>
       [message.type, ...entriesIn([message]).map(({ user, text = '' }) => `${user}:${text}`)].join(' '),
     );
-const all = (peers: readonly Peer[]): string[] => peers.flatMap(told);
+const all = (peers: readonly Peer[]): string[] => peers.flatMap(reported);
 const lastAt = (messages: readonly HubMessage[]): number | undefined =>
   messages.reduce<number | undefined>(
     (at, message) => ('at' in message && message.at !== undefined ? message.at : at),
     undefined,
   );
 
-/** A user who has just changed: the first step of telling it is done. */
+/** A user who has just changed: the first step of sending it is done. */
 async function begun(stage: FanoutStage, user = 'star') {
   await stage.nextTurn();
   const session = stage.core.begin(user, { text: '1' });
@@ -53,7 +53,7 @@ async function step(stage: FanoutStage): Promise<void> {
   stage.fanout.flush();
 }
 
-/** Everything is told, without time passing but for what was told just before. */
+/** Everything is sent, without time passing but for what was sent just before. */
 async function finish(stage: FanoutStage): Promise<void> {
   for (let turns = 0; !stage.fanout.reports.pending.isEmpty; turns++) {
     if (turns > 1000) throw new Error('it does not end');
@@ -63,7 +63,7 @@ async function finish(stage: FanoutStage): Promise<void> {
 }
 
 describe('a user with very many watchers', () => {
-  it('is told to as many in a turn as one has room for, however often it is asked to flush, and to each once (W42)', async () => {
+  it('is sent to as many in a turn as one has room for, however often it is asked to flush, and to each once (W42)', async () => {
     const stage = new FanoutStage(SMALL);
     const peers = watchers(stage, 100, 'star');
     await begun(stage);
@@ -76,7 +76,7 @@ describe('a user with very many watchers', () => {
     expect(stage.deliveries.reduce((sum, count) => sum + count)).toBe(100);
   });
 
-  it('goes on by itself, turn after turn, until all are told (W42)', async () => {
+  it('goes on by itself, turn after turn, until all are notified (W42)', async () => {
     const stage = new FanoutStage({ largeAudience: 10 });
     const peers = watchers(stage, 1000, 'star');
     stage.core.begin('star', { text: '1' });
@@ -84,7 +84,7 @@ describe('a user with very many watchers', () => {
     expect(all(peers)).toEqual(Array(1000).fill('presence star:1'));
   });
 
-  it('is told through lists as by id, in one message with what else changed, and once where watches overlap', async () => {
+  it('is sent through lists as by id, in one message with what else changed, and once where watches overlap', async () => {
     const stage = new FanoutStage(SMALL);
     for (let n = 0; n < 40; n++) stage.befriend(`owner${n % 20}`, 'star');
     const peers = Array.from({ length: 60 }, (_, n) => {
@@ -96,10 +96,10 @@ describe('a user with very many watchers', () => {
     });
     await begun(stage);
     await finish(stage);
-    expect(peers.map(told)).toEqual(Array(60).fill(['presence star:1']));
+    expect(peers.map(reported)).toEqual(Array(60).fill(['presence star:1']));
   });
 
-  it('that changes meanwhile is told in its latest state, in order, with nothing left out and nothing twice', async () => {
+  it('that changes meanwhile is sent in its latest state, in order, with nothing left out and nothing twice', async () => {
     const stage = new FanoutStage({ ...SMALL, reportEveryMs: EVERY_MS });
     const peers = watchers(stage, 100, 'star');
     const session = await begun(stage);
@@ -109,14 +109,14 @@ describe('a user with very many watchers', () => {
     stage.core.clock.pass(5);
     stage.core.say(session, { text: '3' });
     await finish(stage);
-    expect(peers.map(told)).toEqual([
+    expect(peers.map(reported)).toEqual([
       ...Array<string[]>(20).fill(['presence star:1', 'presence star:3']),
       ...Array<string[]>(20).fill(['presence star:2', 'presence star:3']),
       ...Array<string[]>(60).fill(['presence star:3']),
     ]);
   });
 
-  it('that changes all the time is told to nobody more often than every 50 ms', async () => {
+  it('that changes all the time is sent to nobody more often than every 50 ms', async () => {
     const stage = new FanoutStage({ ...SMALL, reportEveryMs: EVERY_MS });
     const peers = watchers(stage, 100, 'star');
     const session = await begun(stage);
@@ -135,7 +135,7 @@ describe('a user with very many watchers', () => {
     }
   });
 
-  it('that never stops changing still has a block of it told and done, and remembers nobody who has left', async () => {
+  it('that never stops changing still has a block of it sent and completed, and remembers nobody who has left', async () => {
     const stage = new FanoutStage({ ...SMALL, reportEveryMs: EVERY_MS });
     watchers(stage, 100, 'star');
     const session = await begun(stage);
@@ -149,15 +149,15 @@ describe('a user with very many watchers', () => {
       const guest = watch(stage, ['star']);
       await step(stage);
       stage.fanout.close(guest.outbox);
-      if (n === 150) expect([isDone, told(eve).at(-1)]).toEqual([true, 'presence star:']);
+      if (n === 150) expect([isDone, reported(eve).at(-1)]).toEqual([true, 'presence star:']);
       remembered.push(stage.fanout.reports.pending.get(stage.core.users.peek('star'))?.rememberedCount ?? 0);
     }
-    expect(told(eve)).toEqual([]);
+    expect(reported(eve)).toEqual([]);
     // Those who watch, and the guests of two walks.
     expect(Math.max(...remembered)).toBeLessThan(250);
   });
 
-  it('keeps nobody else waiting: a user with few watchers is told in the next turn', async () => {
+  it('keeps nobody else waiting: a user with few watchers is sent in the next turn', async () => {
     const stage = new FanoutStage(SMALL);
     watchers(stage, 1000, 'star');
     const peer = watch(stage, ['other']);
@@ -165,11 +165,11 @@ describe('a user with very many watchers', () => {
     for (let n = 0; n < 5; n++) {
       stage.core.begin('other', { text: String(n) });
       await step(stage);
-      expect(told(peer)).toEqual([`presence other:${n}`]);
+      expect(reported(peer)).toEqual([`presence other:${n}`]);
     }
   });
 
-  it('is in the snapshot of a watch that begins meanwhile, and is told again only if it changes again', async () => {
+  it('is in the snapshot of a watch that begins meanwhile, and is sent again only if it changes again', async () => {
     const stage = new FanoutStage({ ...SMALL, reportEveryMs: EVERY_MS });
     watchers(stage, 50, 'star');
     const session = await begun(stage);
@@ -178,7 +178,7 @@ describe('a user with very many watchers', () => {
     stage.core.say(session, { text: '2' });
     stage.fanout.watchUsers(other.outbox, ['star'], undefined, undefined);
     await finish(stage);
-    expect([told(one), told(other)]).toEqual([['snapshot star:1', 'presence star:2'], ['snapshot star:2']]);
+    expect([reported(one), reported(other)]).toEqual([['snapshot star:1', 'presence star:2'], ['snapshot star:2']]);
   });
 
   it('goes out before any answer to a connection that waits for it: versions and messages stay in order', async () => {
@@ -193,16 +193,16 @@ describe('a user with very many watchers', () => {
     stage.fanout.watchUsers(asks!.outbox, ['nobody'], undefined, undefined);
     stage.fanout.unwatchUsers(unwatches!.outbox, ['other'], undefined);
     stage.befriend('42', 'new');
-    expect([asks!, unwatches!, lists].map(told)).toEqual([
+    expect([asks!, unwatches!, lists].map(reported)).toEqual([
       ['presence star:1', 'snapshot nobody:'],
       ['presence star:1', 'unwatched'],
       ['presence star:1', 'friend'],
     ]);
     await finish(stage);
-    expect([asks!, unwatches!, lists].flatMap(told)).toEqual([]);
+    expect([asks!, unwatches!, lists].flatMap(reported)).toEqual([]);
   });
 
-  it('is not told to those who have left it meanwhile: by an unwatch, an unfriending, a close or a block', async () => {
+  it('is not sent to those who have left it meanwhile: by an unwatch, an unfriending, a close or a block', async () => {
     const stage = new FanoutStage(SMALL);
     stage.befriend('42', 'star');
     watchers(stage, 30, 'star');
@@ -218,7 +218,7 @@ describe('a user with very many watchers', () => {
     const isBlocked = stage.blocks.block('star', 'eve');
     await finish(stage);
     await isBlocked;
-    expect([unwatched!, closed!, unfriended, blocked].map(told)).toEqual([
+    expect([unwatched!, closed!, unfriended, blocked].map(reported)).toEqual([
       ['unwatched'],
       [],
       ['friend'],
@@ -226,7 +226,7 @@ describe('a user with very many watchers', () => {
     ]);
   });
 
-  it('is told to a slow reader once it reads again, and once', async () => {
+  it('is sent to a slow reader once it reads again, and once', async () => {
     const stage = new FanoutStage(SMALL);
     watchers(stage, 30, 'star');
     const slow = watch(stage, ['star', 'other']);
@@ -237,12 +237,12 @@ describe('a user with very many watchers', () => {
     await finish(stage);
     slow.socket.isSlow = false;
     stage.drain(slow);
-    expect(told(slow)).toEqual(['presence other:', 'presence star:1']);
+    expect(reported(slow)).toEqual(['presence other:', 'presence star:1']);
     stage.core.leave(session);
     await finish(stage);
   });
 
-  it('is told to all at once when everything is to be told', async () => {
+  it('is sent to all at once when everything must be sent', async () => {
     const stage = new FanoutStage({ ...SMALL, reportEveryMs: EVERY_MS });
     const peers = watchers(stage, 100, 'star');
     const session = await begun(stage);
@@ -260,16 +260,16 @@ describe('a user with very many watchers', () => {
     const eve = watch(stage, ['star'], stage.open(plain('eve')));
     await stage.nextTurn();
     const done = stage.blocks.block('star', 'eve');
-    expect(told(eve)).toEqual([]);
+    expect(reported(eve)).toEqual([]);
     await finish(stage);
     await done;
-    expect([told(eve), all(peers)]).toEqual([['presence star:'], []]);
+    expect([reported(eve), all(peers)]).toEqual([['presence star:'], []]);
     stage.core.leave(session);
   });
 });
 
 describe('very many users who change at once', () => {
-  it('are told in turns, the first ones first, in messages of several where they have the same watchers', async () => {
+  it('are sent in turns, the first ones first, in messages of several where they have the same watchers', async () => {
     const stage = new FanoutStage(SMALL);
     const users = names('u', 50);
     const peers = watchers(stage, 10, ...users);
@@ -287,7 +287,7 @@ describe('very many users who change at once', () => {
     );
   });
 
-  it('while they are told, those who change again go behind those who wait', async () => {
+  it('while they are sent, those who change again go behind those who wait', async () => {
     const stage = new FanoutStage(SMALL);
     const users = names('u', 10);
     const peers = users.map((user) => watchers(stage, 10, user));
@@ -304,7 +304,7 @@ describe('very many users who change at once', () => {
     expect(order).toEqual([...users.slice(0, 9).map((user) => `presence ${user}:1`), 'presence u9:2', 'presence u0:2']);
   });
 
-  it('do not keep a user with very many watchers from being told, nor the other way round', async () => {
+  it('do not keep a user with very many watchers from being sent, nor the other way round', async () => {
     const stage = new FanoutStage(SMALL);
     const stars = watchers(stage, 100, 'star');
     const users = names('u', 40);
@@ -321,14 +321,14 @@ describe('very many users who change at once', () => {
   });
 });
 
-describe('`at` while a change is told in steps', () => {
+describe('`at` while a change is sent in steps', () => {
   it('is below it for those who wait for it, and as always for those who have it and for strangers', async () => {
     const stage = new FanoutStage({ ...SMALL, reportEveryMs: EVERY_MS });
     const peers = watchers(stage, 100, 'star', 'other');
     const stranger = watch(stage, ['other']);
     const session = await begun(stage);
     const [knows, waits] = [peers[0]!, peers[99]!];
-    expect([told(knows), told(waits)]).toEqual([['presence star:1'], []]);
+    expect([reported(knows), reported(waits)]).toEqual([['presence star:1'], []]);
     // Once more: those who know the first change wait for the second one as well, which is not due yet.
     stage.core.clock.pass(5);
     stage.core.say(session, { text: '2' });
@@ -362,15 +362,15 @@ describe('`at` while a change is told in steps', () => {
     expect([lastAt(toWaiting!), lastAt(toStranger!)]).toEqual([undefined, stage.core.clock.wallMs - 1]);
   });
 
-  it('settles for one connection at once, which is then told no more than it lacks', async () => {
+  it('settles for one connection at once, which is then sent no more than it lacks', async () => {
     const stage = new FanoutStage({ ...SMALL, reportEveryMs: EVERY_MS });
     watchers(stage, 100, 'star');
     const waits = watch(stage, ['star', 'other']);
     await begun(stage);
     expect(stage.fanout.settle(waits.outbox)).toBe(stage.core.clock.wallMs - 1);
-    expect(told(waits)).toEqual(['presence star:1']);
+    expect(reported(waits)).toEqual(['presence star:1']);
     await finish(stage);
-    expect(told(waits)).toEqual([]);
+    expect(reported(waits)).toEqual([]);
     waits.socket.isSlow = true;
     stage.core.begin('other');
     stage.fanout.flush();

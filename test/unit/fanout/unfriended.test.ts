@@ -19,7 +19,7 @@ function brief(message: HubMessage): string {
   }
 }
 
-const told = ({ socket }: Peer): string[] => socket.take().map(brief);
+const reported = ({ socket }: Peer): string[] => socket.take().map(brief);
 
 function watching(stage: FanoutStage, viewer: Viewer, ...users: string[]): Peer {
   const peer = stage.open(viewer);
@@ -40,7 +40,7 @@ describe('the end of a friendship', () => {
     ]);
     for (const user of ['bob', 'carl']) stage.core.begin(user);
     stage.fanout.flush();
-    expect(peers.map(told)).toEqual([['presence carl:online'], []]);
+    expect(peers.map(reported)).toEqual([['presence carl:online'], []]);
     expect(peers.map(({ outbox }) => outbox.watchCount)).toEqual([1, 0]);
   });
 
@@ -67,8 +67,8 @@ describe('the end of a friendship', () => {
     stage.fanout.flush();
     peers[1]!.socket.isSlow = false;
     stage.drain(peers[1]!);
-    expect(told(peers[0]!)).toEqual(['remove bob', 'unwatched bob']);
-    expect(told(peers[1]!)).toEqual(['presence carl:online', 'presence carl:busy', 'remove bob', 'unwatched bob']);
+    expect(reported(peers[0]!)).toEqual(['remove bob', 'unwatched bob']);
+    expect(reported(peers[1]!)).toEqual(['presence carl:online', 'presence carl:busy', 'remove bob', 'unwatched bob']);
   });
 
   it('ends no watch of those who may observe, of others, nor of the other direction', () => {
@@ -82,10 +82,10 @@ describe('the end of a friendship', () => {
       watching(stage, plain('bob'), 'anna'),
     ];
     stage.unfriend('anna', 'bob');
-    expect(kept.flatMap(told)).toEqual([]);
+    expect(kept.flatMap(reported)).toEqual([]);
     for (const user of ['anna', 'bob']) stage.core.begin(user);
     stage.fanout.flush();
-    expect(kept.flatMap(told)).toEqual([
+    expect(kept.flatMap(reported)).toEqual([
       'presence bob:online',
       'presence bob:online',
       'presence bob:online',
@@ -93,7 +93,7 @@ describe('the end of a friendship', () => {
     ]);
   });
 
-  it('with very many at once is told in messages of at most a thousand, and owes a slow peer none of them', () => {
+  it('with very many at once is sent in messages of at most a thousand, and owes a slow peer none of them', () => {
     const stage = new FanoutStage();
     const friends = Array.from({ length: 2100 }, (_, n) => `f${n}`);
     stage.befriend('anna', ...friends);
@@ -121,10 +121,10 @@ it('the end of a friendship ends the watch of an admin who may not observe, too:
   stage.befriend('anna', 'bob');
   const peer = watching(stage, { ...admin, follower: 'anna', mayObserve: false }, 'bob');
   stage.unfriend('anna', 'bob');
-  expect(told(peer)).toEqual(['unwatched bob']);
+  expect(reported(peer)).toEqual(['unwatched bob']);
   stage.core.begin('bob');
   stage.fanout.flush();
-  expect(told(peer)).toEqual([]);
+  expect(reported(peer)).toEqual([]);
 });
 
 describe('a token that allows less', () => {
@@ -150,7 +150,7 @@ describe('a token that allows less', () => {
     stage.fanout.changeViewer(peer.outbox, observer('anna'));
     stage.core.begin('bob');
     stage.fanout.flush();
-    expect(told(peer)).toEqual(['presence bob:online']);
+    expect(reported(peer)).toEqual(['presence bob:online']);
   });
 
   it('that changes what is seen has all watches sent anew, as the new viewer sees them', () => {
@@ -160,11 +160,11 @@ describe('a token that allows less', () => {
     void stage.blocks.block('bob', 'anna');
     const peer = watching(stage, { ...admin, follower: 'anna' }, 'bob', 'carl');
     stage.fanout.watchFriends(peer.outbox, 'anna', undefined, undefined);
-    expect(told(peer)).toEqual(['snapshot bob:online']);
+    expect(reported(peer)).toEqual(['snapshot bob:online']);
     stage.fanout.changeViewer(peer.outbox, observer('anna'));
-    expect(told(peer)).toEqual(['snapshot bob:offline', 'snapshot bob:offline carl:online']);
+    expect(reported(peer)).toEqual(['snapshot bob:offline', 'snapshot bob:offline carl:online']);
     stage.fanout.changeViewer(peer.outbox, { ...admin, follower: 'anna' });
-    expect(told(peer)).toEqual(['snapshot bob:online', 'snapshot bob:online carl:online']);
+    expect(reported(peer)).toEqual(['snapshot bob:online', 'snapshot bob:online carl:online']);
   });
 
   it('that changes what a slow peer sees owes it all watches until it reads', () => {
@@ -179,10 +179,10 @@ describe('a token that allows less', () => {
     expect(peer.socket.queuedCount).toBe(1);
     peer.socket.isSlow = false;
     stage.drain(peer);
-    expect(told(peer)).toEqual(['presence carl:busy', 'snapshot bob:offline carl:busy']);
+    expect(reported(peer)).toEqual(['presence carl:busy', 'snapshot bob:offline carl:busy']);
   });
 
-  it('ends as many at a time as it is told to', () => {
+  it('ends as many at a time as it is configured to', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, observer('anna'), 'a', 'b', 'c');
     for (const owner of ['x', 'y']) stage.fanout.watchFriends(peer.outbox, owner, undefined, undefined);
@@ -224,5 +224,5 @@ it('a watch whose list can’t be read is no watch, and holds nobody', () => {
   expect([peer.outbox.watchCount, [...stage.core.users.held()]]).toEqual([0, []]);
   stage.core.begin('bob');
   stage.fanout.flush();
-  expect(told(peer)).toEqual([]);
+  expect(reported(peer)).toEqual([]);
 });

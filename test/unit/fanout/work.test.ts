@@ -176,12 +176,12 @@ it('a peer that does not read is remembered at most a thousand changed users, an
   stage.fanout.flush();
   peer.socket.isSlow = false;
   stage.drain(peer);
-  const told = peer.socket.take();
-  expect(told.map(({ type }) => type)).toEqual(['presence', 'snapshot', 'snapshot']);
-  expect(told.flatMap((message) => (message.type === 'snapshot' ? message.entries : []))).toHaveLength(ids.length);
+  const reported = peer.socket.take();
+  expect(reported.map(({ type }) => type)).toEqual(['presence', 'snapshot', 'snapshot']);
+  expect(reported.flatMap((message) => (message.type === 'snapshot' ? message.entries : []))).toHaveLength(ids.length);
 });
 
-describe('an edit that is not told yet, perhaps because storage fails', () => {
+describe('an edit that is not sent yet, perhaps because storage fails', () => {
   const at = (peer: Peer): number => (peer.socket.take().at(-1) as { at: number }).at;
 
   it('lowers `at` for those who watch a list that it may change, and for nobody else', () => {
@@ -239,18 +239,18 @@ describe('an edit of ten thousand friends', () => {
     expect(others.every(({ outbox }) => outbox.watchCount === 100)).toBe(true);
   });
 
-  it('is told over several turns; what changes meanwhile comes in order, and no `at` covers the edit before its end', async () => {
+  it('is sent over several turns; what changes meanwhile comes in order, and no `at` covers the edit before its end', async () => {
     const stage = new FanoutStage({ countsTurns: true });
     const peer = stage.open();
     stage.fanout.watchFriends(peer.outbox, '42', undefined, undefined);
     stage.fanout.watchUsers(peer.outbox, ['other'], undefined, undefined);
     await stage.nextTurn();
     peer.socket.take();
-    let isTold = false as boolean;
+    let isReported = false as boolean;
     const editedAt = stage.core.hubClock.now(stage.core.clock.wallMs);
-    void stage.edit(names('f', 3000).map((friend) => ({ user: '42', friend }))).then(() => (isTold = true));
+    void stage.edit(names('f', 3000).map((friend) => ({ user: '42', friend }))).then(() => (isReported = true));
     let turns = 0;
-    for (; !isTold && turns < 100; turns++) {
+    for (; !isReported && turns < 100; turns++) {
       stage.core.clock.pass(1);
       if (turns === 2) {
         stage.core.begin('f0');
@@ -261,16 +261,16 @@ describe('an edit of ten thousand friends', () => {
       await stage.nextTurn();
     }
     expect(turns).toBeGreaterThanOrEqual(5);
-    const told = peer.socket.take();
-    const first = told.findIndex((message) => message.type === 'presence');
-    expect(told[first]).toMatchObject({ entries: [{ user: 'f0' }, { user: 'other' }] });
-    for (const message of told)
+    const reported = peer.socket.take();
+    const first = reported.findIndex((message) => message.type === 'presence');
+    expect(reported[first]).toMatchObject({ entries: [{ user: 'f0' }, { user: 'other' }] });
+    for (const message of reported)
       if (message.type === 'presence' && message.at !== undefined) expect(message.at).toBeLessThan(editedAt);
-    const added = told.flatMap((message) =>
+    const added = reported.flatMap((message) =>
       message.type === 'friend' && message.op === 'add' ? [message.entry.user] : [],
     );
     expect(added).toEqual(names('f', 3000));
-    const last = told.find(
+    const last = reported.find(
       (message) => message.type === 'friend' && message.op === 'add' && message.entry.user === 'f2999',
     );
     expect(last).toMatchObject({ entry: { status: 'online' } });

@@ -1,4 +1,4 @@
-/** Whom a reason to be unsure is told to, and how much is looked at for it. */
+/** To whom a reason for stale data is sent, and how much is looked at for it. */
 import { describe, expect, it } from 'vitest';
 import { createPollOutage } from '../../../server/hub/poll-outage.ts';
 import { Staleness } from '../../../server/staleness.ts';
@@ -37,7 +37,7 @@ class Stage extends FanoutStage {
 }
 
 describe('the end of a doubt', () => {
-  it('is told once nothing else waits, and to a peer that does not read when it does', () => {
+  it('is sent once nothing else waits, and to a peer that does not read when it does', () => {
     const stage = new Stage({ reportEveryMs: 50 });
     const peer = stage.watch('42');
     const slow = stage.watch('42');
@@ -61,10 +61,10 @@ describe('the end of a doubt', () => {
     slow.socket.isSlow = false;
     stage.drain(slow);
     stage.staleness.tick(stage.core.clock.monoMs, stage.fanout);
-    const told = slow.socket.take();
-    expect(told.at(-1)).toMatchObject({ type: 'fresh' });
-    expect(JSON.stringify(told.slice(0, -1))).toContain('"text":"3"');
-    expect(JSON.stringify(told)).toContain('"type":"fresh"');
+    const reported = slow.socket.take();
+    expect(reported.at(-1)).toMatchObject({ type: 'fresh' });
+    expect(JSON.stringify(reported.slice(0, -1))).toContain('"text":"3"');
+    expect(JSON.stringify(reported)).toContain('"type":"fresh"');
   });
 });
 

@@ -69,7 +69,7 @@ describe('turns with little to do', () => {
 });
 
 describe('a turn whose time is used up', () => {
-  it('hears a few frames of each chunk, and has the rest wait', () => {
+  it('reads a few frames of each chunk, and has the rest wait', () => {
     beBusy();
     clock.pass(TURN_MS - 1);
     expect(take(1_000)).toBe(1_000);

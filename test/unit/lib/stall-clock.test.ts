@@ -82,7 +82,7 @@ describe('a clock that leaves stalls out', () => {
     beBusy(1000);
     expect(readMs()).toBe(254); // a millisecond for each 250
     expect(clock.tick().monoMs - start.monoMs).toBe(1);
-    expect(readMs()).toBe(255); // what is heard after a stall is later than what was heard in it
+    expect(readMs()).toBe(255); // what is read after a stall is later than what was read during it
     run(250);
     expect(readMs()).toBe(255);
     run(100);

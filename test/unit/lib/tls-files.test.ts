@@ -45,7 +45,7 @@ async function problem(): Promise<string> {
   return opened.ok ? 'none' : opened.problem;
 }
 
-/** Watched, with all that is told; looks only when asked to. */
+/** Watched, with all that is reported; looks only when asked to. */
 async function watched() {
   const files = await open();
   const taken: string[] = [];
@@ -129,13 +129,13 @@ describe('a renewed pair', () => {
     expect([taken, problems]).toEqual([[], []]);
   });
 
-  it('that is unsound is told once, and the old one stays until a sound one is there (S9)', async () => {
+  it('that is invalid is reported once, and the old one stays until a sound one is there (S9)', async () => {
     const { files, taken, problems } = await watched();
     await copyFile(fixture('second.crt'), certPath);
     for (let i = 0; i < 3; i++) await files.check();
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(
-      /^HUB_TLS_KEY is ".*": its key is not that .*; until then the certificate of before stays/,
+      /^HUB_TLS_KEY is ".*": its key is not that .*; until then the previous certificate stays/,
     );
     expect(files.pair.cert).toEqual(await readFile(fixture('first.crt')));
     await rm(keyPath);
@@ -149,7 +149,7 @@ describe('a renewed pair', () => {
     expect(problems).toHaveLength(3);
   });
 
-  it('that somebody can not take over is told, and given again at the next look', async () => {
+  it('that somebody cannot apply is reported, and offered again at the next look', async () => {
     const { files, taken, problems } = await watched();
     let fails = true;
     files.onChange(() => {
@@ -165,10 +165,10 @@ describe('a renewed pair', () => {
     expect(taken).toEqual(['The second', 'The second']);
   });
 
-  it('is not told to one who asked not to be, nor to anybody after the stop', async () => {
+  it('is not reported to a listener that was removed, nor to any after the stop', async () => {
     const { files, taken } = await watched();
     const more: string[] = [];
-    const forget = files.onChange(() => more.push('told'));
+    const forget = files.onChange(() => more.push('reported'));
     forget();
     await put('second', 'second');
     await files.check();

@@ -152,7 +152,7 @@ describe('lastSeen (I10)', () => {
     const hidden = stage.begin('42', { status: 'invisible' });
     const goneAt = stage.clock.wallMs;
     stage.clock.pass(500);
-    stage.renew(phone); // while invisible: must not be told
+    stage.renew(phone); // while invisible: must not be sent
     stage.lose(hidden);
     stage.pass(GRACE_MS + TICK_MS);
     expect(stage.entry('42')).toMatchObject({ status: 'online', lastSeen: goneAt });
@@ -294,7 +294,7 @@ describe('a user in memory', () => {
   });
 });
 
-describe('an answer for a reader whom its time may tell nothing', () => {
+describe('an answer for a reader to whom its time may reveal nothing', () => {
   const eve = { user: 'eve', isAdmin: false, follower: 'eve', mayObserve: true };
   const offline = ['gone', 'hidden', 'hidden with forty sessions', 'blocking', 'blocking with forty sessions'];
 

@@ -1,4 +1,4 @@
-/** What a restart of the hub restores (PROTOCOL.md section 2): live sessions wait for their users, and nobody is told. */
+/** What a restart of the hub restores (PROTOCOL.md section 2): live sessions wait for their users, and nobody is notified. */
 import { describe, expect, it } from 'vitest';
 import type { RestoredSession } from '../../../server/presence/sessions/restored-session.ts';
 import { PresenceStage } from '../../support/presence-stage.ts';
@@ -27,14 +27,14 @@ function stageWith(...sessions: Partial<RestoredSession>[]): PresenceStage {
 }
 
 describe('a restored user', () => {
-  it('is shown as it was, at the same version, and nobody is told', () => {
+  it('is shown as it was, at the same version, and nobody is notified', () => {
     const stage = stageWith({ status: 'busy', code: 3, text: 'x', textSetNo: 5 }, { device: 'phone' });
     expect(stage.entry('42')).toMatchObject({ status: 'busy', code: 3, text: 'x', devices: ['phone', 'web'], v: 17 });
     expect(stage.changes).toEqual([]);
     expect(stage.presence.restoredCount).toBe(2);
   });
 
-  it('whose device is back stays, on that session’s own word, and still nobody is told', () => {
+  it('whose device is back stays, on that session’s own word, and still nobody is notified', () => {
     const stage = stageWith({});
     stage.begin('42');
     stage.clock.pass(WARM_MS + 1000);

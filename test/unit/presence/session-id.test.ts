@@ -1,4 +1,4 @@
-/** The ids of sessions: they are found again, and tell nothing of how many sessions there were. */
+/** The ids of sessions: they are found again, and reveal nothing about how many sessions there were. */
 import { describe, expect, it } from 'vitest';
 import { decrypt, encrypt, SessionIds, type SessionIdKey } from '../../../server/presence/sessions/session-id.ts';
 
@@ -35,7 +35,7 @@ describe('the id of a session', () => {
     for (const no of numbers) expect(ids.ofObserver(no)).toMatch(/^hub-1\.[0-9a-f]{16}$/);
   });
 
-  it('tells neither the order nor the distance of two numbers: about half of all bits change from one to the next', () => {
+  it('reveals neither the order nor the distance of two numbers: about half of all bits change from one to the next', () => {
     const bits = (id: string): bigint => BigInt(`0x${id.slice('hub-1.'.length)}`);
     const changed: number[] = [];
     let isLater = 0;

@@ -13,8 +13,8 @@ test.each([
   ['failed', 'online', 'offline', 'lapsed'],
   ['not_back', 'online', 'offline', 'lapsed'],
   ['kicked', 'online', 'offline', 'kicked'],
-] as const)('%s from %s to %s is told as %s', (cause, from, to, told) => {
-  expect(shownCause(cause, from, to)).toBe(told);
+] as const)('%s from %s to %s is reported as %s', (cause, from, to, reported) => {
+  expect(shownCause(cause, from, to)).toBe(reported);
 });
 
 test.each([

@@ -20,7 +20,7 @@ function shownTooEarly(stage: FanoutStage, { socket }: Peer): string[] {
 }
 
 const viewer = observer('eve');
-const told: Record<string, (stage: FanoutStage, peer: Peer, begin: () => User) => void> = {
+const reported: Record<string, (stage: FanoutStage, peer: Peer, begin: () => User) => void> = {
   'a change': ({ fanout }, { outbox }, begin) => {
     fanout.watchUsers(outbox, ['7'], undefined, undefined);
     begin();
@@ -71,11 +71,11 @@ const read: Record<string, (stage: FanoutStage) => unknown> = {
 };
 
 describe('a user that was never stored is stored before it is sent', () => {
-  it.each(Object.entries(told))('with %s', (_, tell) => {
+  it.each(Object.entries(reported))('with %s', (_, report) => {
     const stage = new FanoutStage();
     const peer = stage.open(viewer);
     const early = shownTooEarly(stage, peer);
-    tell(stage, peer, () => stage.core.begin('7').user);
+    report(stage, peer, () => stage.core.begin('7').user);
     expect(JSON.stringify(peer.socket.take())).toMatch(/"user":"7"[^{}]*"v":[1-9]/);
     expect(early).toEqual([]);
   });

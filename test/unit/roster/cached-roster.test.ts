@@ -12,7 +12,7 @@ interface Read {
 }
 
 let reads: Read[];
-let told: RosterChange[];
+let reported: RosterChange[];
 let health: string[];
 let inUse: Set<string>;
 let monoMs: number;
@@ -49,7 +49,7 @@ function newRoster(ttlMs = Infinity, slackMs = 0): CachedRoster {
   });
   roster.start({
     changed: (change) => {
-      told.push(change);
+      reported.push(change);
       return { atMs: nowMs, notified: Promise.resolve() };
     },
     isInUse: (user) => inUse.has(user),
@@ -62,7 +62,7 @@ const change = (id: number, friend: string, isAdded: boolean): NumberedChange =>
 
 beforeEach(() => {
   reads = [];
-  told = [];
+  reported = [];
   health = [];
   inUse = new Set();
   monoMs = 1000;
@@ -111,7 +111,7 @@ describe('a list', () => {
     // 7 came with 4, went with 5 and came again with 6. The list holds all of this.
     await roster.apply([change(4, '7', true), change(5, '7', false)]);
     expect(roster.friendsOf('42')).toEqual(['7']);
-    expect(told).toEqual([{ added: [{ user: '42', friend: '7' }], removed: [] }]);
+    expect(reported).toEqual([{ added: [{ user: '42', friend: '7' }], removed: [] }]);
   });
 
   it('is read again by a refresh that is asked for while it is read', async () => {
@@ -126,7 +126,7 @@ describe('a list', () => {
     expect(roster.friendsOf('42')).toEqual(['new']);
   });
 
-  it('tells what a later read shows to have changed, and answers what changed since an instant', async () => {
+  it('reports what a later read shows to have changed, and answers what changed since an instant', async () => {
     const roster = newRoster();
     await loaded(roster, ['7', '8']);
     nowMs = 6000;
@@ -134,14 +134,14 @@ describe('a list', () => {
     await turn();
     await reads[1]?.answer(['8', '9']);
     await refreshed;
-    expect(told).toEqual([{ added: [{ user: '42', friend: '9' }], removed: [{ user: '42', friend: '7' }] }]);
+    expect(reported).toEqual([{ added: [{ user: '42', friend: '9' }], removed: [{ user: '42', friend: '7' }] }]);
     expect(roster.changesSince('42', 5999)).toEqual({ added: ['9'], removed: ['7'] });
     expect(roster.changesSince('42', 6000)).toEqual({ added: [], removed: [] });
     expect(roster.changesSince('42', 4998)).toBeUndefined();
   });
 });
 
-it('a change that another hub may have told before or after an instant leaves the answer for it open', async () => {
+it('a change that another hub may have reported before or after an instant leaves the answer for it open', async () => {
   const roster = newRoster(Infinity, 100);
   await loaded(roster, ['7']);
   nowMs = 6000;
@@ -179,7 +179,7 @@ describe('a source that fails', () => {
     await again;
     expect(roster.load(['42'])).toBeUndefined();
     expect(roster.friendsOf('42')).toEqual(['7']);
-    expect(told).toEqual([]);
+    expect(reported).toEqual([]);
     roster.stop();
   });
 });
@@ -197,7 +197,7 @@ it('after missed changes, lists in use are read again, and others are forgotten'
   expect(reads.at(-1)?.users).toEqual(['42']);
   await reads.at(-1)?.answer(['8']);
   await done;
-  expect(told).toMatchObject([{ added: [{ friend: '8' }], removed: [{ friend: '7' }] }]);
+  expect(reported).toMatchObject([{ added: [{ friend: '8' }], removed: [{ friend: '7' }] }]);
   expect(roster.load(['43'])).toBeInstanceOf(Promise);
   await turn();
   await reads.at(-1)?.answer([]);

@@ -127,7 +127,7 @@ describe('a message that is not of its form', () => {
     expect(fault({ type: 1 })?.problem).toBe('type: must be a string');
   });
 
-  it('is told apart from one of a type that nobody knows (W3)', () => {
+  it('is distinguished from one of a type that nobody knows (W3)', () => {
     for (const type of ['poke', 'toString', '__proto__', 'constructor', '']) {
       expect(fault({ type })?.code).toBe('unknown_type');
     }

@@ -49,7 +49,7 @@ describe('a message of the hub', () => {
   });
 
   it.each<[string, object]>([
-    ['an entry that tells who is invisible', { type: 'presence', entries: [{ ...seven, status: 'invisible' }] }],
+    ['an entry that reveals who is invisible', { type: 'presence', entries: [{ ...seven, status: 'invisible' }] }],
     ['an entry without a version', { type: 'presence', entries: [{ ...seven, v: undefined }] }],
     ['an entry whose text is too long', { type: 'presence', entries: [{ ...seven, text: 'x'.repeat(141) }] }],
     ['a snapshot without its at', { type: 'snapshot', friendsOf: '42', entries: [] }],

@@ -33,7 +33,7 @@ test('text that is no JSON is undefined, long or short', () => {
   }
 });
 
-test('__proto__ and a field told twice change nothing but that field', () => {
+test('__proto__ and a field given twice change nothing but that field', () => {
   const fields = parseFields('{"__proto__":{"type":"bye"},"user":"1","user":"2"}');
   expect(fields?.['type']).toBeUndefined();
   expect(fields?.['user']).toBe('2');

@@ -1,4 +1,4 @@
-/** The reader of the ws engine, with any frames in any pieces: what it tells, where it stops, and what it keeps. */
+/** The reader of the ws engine, with any frames in any pieces: what it reports, where it stops, and what it keeps. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type FrameEvents, FrameReader } from '../../../server/sockets/ws/frame-reader.ts';
@@ -16,76 +16,76 @@ function frame(opcode: number, payload: Uint8Array | string, isLast = true, mask
 }
 
 class Recorder implements FrameEvents {
-  readonly told: string[] = [];
-  onTell: () => void = () => undefined;
-  #tell(what: string): void {
-    this.told.push(what);
-    this.onTell();
+  readonly reported: string[] = [];
+  onReport: () => void = () => undefined;
+  #report(what: string): void {
+    this.reported.push(what);
+    this.onReport();
   }
   onText(message: string): void {
-    this.#tell(`text ${message}`);
+    this.#report(`text ${message}`);
   }
   onBinary(): void {
-    this.#tell('binary');
+    this.#report('binary');
   }
   onOversize(): void {
-    this.#tell('oversize');
+    this.#report('oversize');
   }
   onFragment(): void {
-    this.#tell('fragment');
+    this.#report('fragment');
   }
   onPing(payload: Buffer): void {
-    this.#tell(`ping ${payload.toString()}`);
+    this.#report(`ping ${payload.toString()}`);
   }
   onPong(): void {
-    this.#tell('pong');
+    this.#report('pong');
   }
   onEnding(code: number | undefined): void {
-    this.#tell(`ending ${code}`);
+    this.#report(`ending ${code}`);
   }
   onBroken(code: number): void {
-    this.#tell(`broken ${code}`);
+    this.#report(`broken ${code}`);
   }
 }
 
-function toldOf(chunks: readonly Uint8Array[]): string[] {
+function reportedOf(chunks: readonly Uint8Array[]): string[] {
   const recorder = new Recorder();
   const reader = new FrameReader(recorder);
   // Copies, since the reader writes in what it is given.
   for (const chunk of chunks) expect(reader.read(Buffer.from(chunk))).toBeUndefined();
-  return recorder.told;
+  return recorder.reported;
 }
 
 describe('a reader of frames', () => {
   const mask = fc.array(fc.nat(255), { minLength: 4, maxLength: 4 });
   const text = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 200 }), fc.constantFrom('', 'é'.repeat(300)));
-  /** The frames of one message, with what comes in between, and what is told of them. */
+  /** The frames of one message, with what comes in between, and what is reported of them. */
   const message = fc
     .record({ text, cuts: fc.array(fc.nat(400), { maxLength: 3 }), between: fc.constantFrom('', 'ping', 'pong'), mask })
     .map((said) => {
       const bytes = Buffer.from(said.text);
       const cuts = [0, ...said.cuts.map((cut) => Math.min(cut, bytes.length)).sort((a, b) => a - b), bytes.length];
       const frames: Buffer[] = [];
-      const told: string[] = [];
+      const reported: string[] = [];
       for (let i = 1; i < cuts.length; i++) {
         const isLast = i === cuts.length - 1;
         const opcode = i === 1 ? TEXT : CONTINUATION;
         frames.push(frame(opcode, bytes.subarray(cuts[i - 1], cuts[i]), isLast, said.mask));
-        told.push(isLast ? `text ${said.text}` : 'fragment');
+        reported.push(isLast ? `text ${said.text}` : 'fragment');
         if (isLast || said.between === '') continue;
         frames.push(frame(said.between === 'ping' ? PING : PONG, 'x', true, said.mask));
-        told.push(said.between === 'ping' ? 'ping x' : 'pong');
+        reported.push(said.between === 'ping' ? 'ping x' : 'pong');
       }
-      return { frames, told };
+      return { frames, reported };
     });
 
-  it('tells the same, however the bytes are cut', () => {
+  it('reports the same, however the bytes are cut', () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 6 }), fc.array(fc.nat(3_000), { maxLength: 30 }), (messages, cuts) => {
         const bytes = Buffer.concat(messages.flatMap(({ frames }) => frames));
-        const told = messages.flatMap((one) => one.told);
+        const reported = messages.flatMap((one) => one.reported);
         const at = [0, ...cuts.map((cut) => Math.min(cut, bytes.length)).sort((a, b) => a - b), bytes.length];
-        expect(toldOf(at.slice(1).map((end, i) => bytes.subarray(at[i], end)))).toEqual(told);
+        expect(reportedOf(at.slice(1).map((end, i) => bytes.subarray(at[i], end)))).toEqual(reported);
       }),
       { numRuns: 500 },
     );
@@ -97,44 +97,44 @@ describe('a reader of frames', () => {
       frame(CLOSE, ''),
     ];
     const whole = Buffer.concat(every);
-    expect(toldOf(Array.from(whole, (_, i) => whole.subarray(i, i + 1)))).toEqual(toldOf([whole]));
+    expect(reportedOf(Array.from(whole, (_, i) => whole.subarray(i, i + 1)))).toEqual(reportedOf([whole]));
   });
 
   it('stops after the frame in hand, and goes on with the rest', () => {
     const recorder = new Recorder();
     const reader = new FrameReader(recorder);
-    recorder.onTell = () => reader.stop();
+    recorder.onReport = () => reader.stop();
     let rest: Buffer | undefined = Buffer.concat([
       frame(TEXT, 'one'),
       frame(PING, ''),
       frame(TEXT, 'two'),
       Buffer.from([0x81]),
     ]);
-    for (const told of ['text one', 'ping ', 'text two']) {
+    for (const reported of ['text one', 'ping ', 'text two']) {
       rest = reader.read(rest as Buffer);
-      expect(recorder.told.at(-1)).toBe(told);
+      expect(recorder.reported.at(-1)).toBe(reported);
     }
-    expect(recorder.told).toHaveLength(3);
+    expect(recorder.reported).toHaveLength(3);
     expect(rest).toHaveLength(1);
     expect(reader.read(rest as Buffer)).toBeUndefined();
     reader.read(frame(TEXT, 'three').subarray(1));
-    expect(recorder.told.at(-1)).toBe('text three');
+    expect(recorder.reported.at(-1)).toBe('text three');
   });
 
   it('passes messages of up to 16 KiB, throws larger ones away, and ends beyond 2 MiB', () => {
-    expect(toldOf([frame(TEXT, 'x'.repeat(16 * KIB))])).toEqual([`text ${'x'.repeat(16 * KIB)}`]);
-    expect(toldOf([frame(TEXT, 'x'.repeat(16 * KIB + 1)), frame(TEXT, 'y')])).toEqual(['oversize', 'text y']);
+    expect(reportedOf([frame(TEXT, 'x'.repeat(16 * KIB))])).toEqual([`text ${'x'.repeat(16 * KIB)}`]);
+    expect(reportedOf([frame(TEXT, 'x'.repeat(16 * KIB + 1)), frame(TEXT, 'y')])).toEqual(['oversize', 'text y']);
     const half = Buffer.alloc(KIB * KIB, 'x');
     const whole = [frame(BINARY, half, false), frame(CONTINUATION, half, false)];
-    expect(toldOf([...whole, frame(CONTINUATION, '')])).toEqual(['fragment', 'fragment', 'oversize']);
-    expect(toldOf([...whole, frame(CONTINUATION, 'x')])).toEqual(['fragment', 'fragment', 'broken 1009']);
-    expect(toldOf([Buffer.from([0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])])).toEqual(['broken 1009']);
+    expect(reportedOf([...whole, frame(CONTINUATION, '')])).toEqual(['fragment', 'fragment', 'oversize']);
+    expect(reportedOf([...whole, frame(CONTINUATION, 'x')])).toEqual(['fragment', 'fragment', 'broken 1009']);
+    expect(reportedOf([Buffer.from([0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])])).toEqual(['broken 1009']);
   });
 
-  it('tells how the peer ends it', () => {
+  it('reports how the peer ends it', () => {
     const bye = Buffer.concat([Buffer.from([1001 >> 8, 1001 & 255]), Buffer.from('going')]);
-    expect(toldOf([frame(CLOSE, bye), frame(TEXT, 'more')])).toEqual(['ending 1001']);
-    expect(toldOf([frame(CLOSE, '')])).toEqual(['ending undefined']);
+    expect(reportedOf([frame(CLOSE, bye), frame(TEXT, 'more')])).toEqual(['ending 1001']);
+    expect(reportedOf([frame(CLOSE, '')])).toEqual(['ending undefined']);
   });
 
   it.each<[string, Buffer, number]>([
@@ -151,9 +151,9 @@ describe('a reader of frames', () => {
     ['of a close whose reason is no UTF-8', frame(CLOSE, Buffer.from([3, 232, 0xff])), 1007],
     ['of text that is no UTF-8', frame(TEXT, Buffer.from([0xc3, 0x28])), 1007],
     ['of text that ends in half a character', frame(TEXT, Buffer.from([0xc3])), 1007],
-  ])('ends at a frame %s, and tells nothing after it', (_, bytes, code) => {
-    const told = toldOf([Buffer.concat([bytes, frame(TEXT, 'more')])]).filter((what) => what !== 'fragment');
-    expect(told).toEqual([`broken ${code}`]);
+  ])('ends at a frame %s, and reports nothing after it', (_, bytes, code) => {
+    const reported = reportedOf([Buffer.concat([bytes, frame(TEXT, 'more')])]).filter((what) => what !== 'fragment');
+    expect(reported).toEqual([`broken ${code}`]);
   });
 
   it('keeps no more than twice what came, however small the pieces, and nothing of what is too large', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { StartError } from '../../../server/lib/start-error.ts';
-import { loadEngine, type Machine } from '../../../server/sockets/load-engine.ts';
+import { loadEngine, loadSharingEngine, type Machine } from '../../../server/sockets/load-engine.ts';
 
 /** A machine on which these modules are installed; an Error is what loading one throws. */
 function machineWith(installed: Record<string, unknown>, asked: string[] = []): Machine {
@@ -84,7 +84,7 @@ describe('loadEngine', () => {
     expect(asked).toEqual([]);
   });
 
-  it('tells uWebSockets.js to take large headers before it loads', () => {
+  it('configures uWebSockets.js to take large headers before it loads', () => {
     delete process.env['UWS_HTTP_MAX_HEADERS_SIZE'];
     let atLoad: string | undefined;
     loadEngine('auto', {
@@ -95,5 +95,22 @@ describe('loadEngine', () => {
       },
     });
     expect(Number(atLoad)).toBeGreaterThan(16_384);
+  });
+});
+
+describe('the engine of workers', () => {
+  it('is the same as without them on Linux', () => {
+    const machine = { ...machineWith({ 'uWebSockets.js': {} }), platform: 'linux' };
+    expect(loadSharingEngine('auto', machine).engine.name).toBe('uws');
+  });
+
+  it('is ws elsewhere, because only Linux hands out connections evenly (C22)', () => {
+    const machine = machineWith({ 'uWebSockets.js': {} });
+    expect(loadSharingEngine('auto', machine)).toMatchObject({
+      engine: { name: 'ws' },
+      why: expect.stringMatching(/^ws: workers/) as string,
+    });
+    expect(loadSharingEngine('ws', machine).engine.name).toBe('ws');
+    expect(() => loadSharingEngine('uws', machine)).toThrow(StartError);
   });
 });

@@ -104,7 +104,7 @@ async function start(change: Partial<Service> = {}) {
   return { native, events, sockets };
 }
 
-/** Opens a native socket whose sends are answered as told. */
+/** Opens a native socket whose sends are answered as configured. */
 function open(native: FakeUws, answers: (0 | 1 | 2)[]) {
   let attached: object = {};
   const response = {
@@ -176,7 +176,7 @@ describe('the uWebSockets.js engine', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('tells drained once all has been written, not for a part, and answers queued until then', async () => {
+  it('reports drained once all has been written, not for a part, and answers queued until then', async () => {
     const { native, events, sockets } = await start();
     const ws = open(native, [1, 0, 0, 1]);
     const socket = sockets[0] as Socket;
@@ -196,7 +196,7 @@ describe('the uWebSockets.js engine', () => {
     expect(socket.send('e')).toBe('sent');
   });
 
-  it('tells a message that the native side dropped', async () => {
+  it('reports a message that the native side dropped', async () => {
     const { native, sockets } = await start();
     open(native, [2, 1]);
     expect(sockets[0]?.send('a')).toBe('dropped');

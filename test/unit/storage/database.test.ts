@@ -170,7 +170,7 @@ describe('an open that fails says why and what to do', () => {
     }
     other.close();
     expect(message).toBe(
-      `HUB_DATA=${folder} is locked by another program: close what has its hub.sqlite open for writing.`,
+      `HUB_DATA=${folder} is locked by another program: close the program that has its hub.sqlite open for writing.`,
     );
   });
 
@@ -218,7 +218,7 @@ describe('an open that fails says why and what to do', () => {
 
   test('where hub.lock is something else', () => {
     writeFileSync(join(folder, 'hub.lock'), 'mine, '.repeat(1000));
-    expect(refusal()).toBe(`HUB_DATA=${folder} holds a hub.lock that is no lock of a hub: delete that file.`);
+    expect(refusal()).toBe(`HUB_DATA=${folder} holds a hub.lock that is not a lock of a hub: delete that file.`);
   });
 
   test('as an error that the start prints on one line', () => {
@@ -259,7 +259,7 @@ describe('migrations', () => {
 });
 
 describe('a transaction', () => {
-  test('tells the first error where SQLite has rolled back by itself', () => {
+  test('reports the first error where SQLite has rolled back by itself', () => {
     const db = openSqlite(':memory:');
     db.exec('CREATE TABLE t (x UNIQUE); INSERT INTO t VALUES (1)');
     expect(() => inTransaction(db, () => db.exec('INSERT OR ROLLBACK INTO t VALUES (1)'))).toThrow('UNIQUE');

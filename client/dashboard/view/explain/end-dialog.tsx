@@ -41,8 +41,8 @@ export function EndDialog({ user, session: { id, device, adapter }, modules, onD
         <b>
           <IsolatedText>{device}</IsolatedText>
         </b>{' '}
-        over {adapter}, <span class="id">{id}</span>. It counts at once, without a grace. {describeEnd(adapter)} The
-        user’s other sessions go on.
+        over {adapter}, <span class="id">{id}</span>. Takes effect at once. {describeEnd(adapter)} The user’s other
+        sessions continue.
       </p>
       <CallLine
         text={asCurl(endSessionRequest(user, id), location.origin + hubPrefix(), hasToken)}
@@ -50,10 +50,10 @@ export function EndDialog({ user, session: { id, device, adapter }, modules, onD
       />
       <div class="row end">
         <button type="button" disabled={isAsking} onClick={() => dialog.current?.close()}>
-          Keep it
+          Cancel
         </button>
         <button type="button" class="main danger" disabled={isAsking} onClick={() => void end()}>
-          {isAsking ? 'Ending…' : 'End it'}
+          {isAsking ? 'Ending…' : 'End session'}
         </button>
       </div>
     </dialog>

@@ -56,7 +56,7 @@ function Shown({ state, modules }: { readonly state: State & { kind: 'explained'
           {sentence}
         </p>
       ))}
-      {explanation.stale === true && <p class="warn">The hub is stale: what it says may be behind.</p>}
+      {explanation.stale === true && <p class="warn">The hub is stale: this may be out of date.</p>}
       <div class="halves">
         <Sessions user={explanation.user} rows={view.sessions} modules={modules} />
         <Transitions rows={view.transitions} note={view.transitionsNote} />

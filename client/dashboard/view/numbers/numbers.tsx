@@ -47,7 +47,7 @@ export function Numbers({ modules }: { readonly modules: Modules }) {
 function State({ modules }: { readonly modules: Modules }) {
   const readiness = useSignal(modules.scraper.readiness);
   const staleSince = useSignal(modules.socket.staleSince);
-  const isTold = useSignal(modules.socket.state).kind === 'live';
+  const isLive = useSignal(modules.socket.state).kind === 'live';
   const isAway = useSignal(modules.calls.unreachableSince) !== null;
   const isReady = readiness?.isReady === true;
   return (
@@ -62,10 +62,10 @@ function State({ modules }: { readonly modules: Modules }) {
           <span class={isReady ? 'good' : 'bad'} data-state="ready">
             {isReady
               ? 'Ready'
-              : `Not ready: ${readiness.failing === '' ? 'the hub does not say why' : readiness.failing}`}
+              : `Not ready: ${readiness.failing === '' ? 'the hub gave no reason' : readiness.failing}`}
           </span>
         )}
-        {isTold && (
+        {isLive && (
           <span class={staleSince === null ? 'good' : 'warn'} data-state="fresh">
             {staleSince === null ? 'Fresh' : `Stale since ${formatTime(staleSince, Date.now())}`}
           </span>

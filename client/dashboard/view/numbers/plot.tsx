@@ -57,7 +57,7 @@ export function Plot({ measure, data, onCursor }: PlotProps) {
 function Legend({ measure, data, index }: Omit<PlotProps, 'onCursor'> & { readonly index: number | null }) {
   if (data.series.length === 0) {
     const isNone = measure.isSparse === true && data.times.length > 0;
-    return <p class="legend faint">{isNone ? 'none' : data.times.length === 0 ? '–' : 'not told by this hub'}</p>;
+    return <p class="legend faint">{isNone ? 'none' : data.times.length === 0 ? '–' : 'not reported by this hub'}</p>;
   }
   return (
     <ul class="legend" aria-hidden="true">
@@ -80,9 +80,9 @@ function useDrawing(measure: Measure, data: PlotData, onCursor: (index: number |
   const drawing = useRef<Drawing>();
   const latest = useRef(data);
   const isInSight = useRef(false);
-  const hear = useRef(onCursor);
+  const latestOnCursor = useRef(onCursor);
   latest.current = data;
-  hear.current = onCursor;
+  latestOnCursor.current = onCursor;
   const draw = (): void => {
     if (isInSight.current && drawing.current !== undefined) drawing.current.show(latest.current);
   };
@@ -90,10 +90,10 @@ function useDrawing(measure: Measure, data: PlotData, onCursor: (index: number |
     const element = host.current;
     if (element === null) return undefined;
     // A plot that is out of sight was drawn earlier, so its points are not the current ones.
-    const tell = (index: number | null): void => {
-      if (isInSight.current) hear.current(index);
+    const report = (index: number | null): void => {
+      if (isInSight.current) latestOnCursor.current(index);
     };
-    const made = createDrawing({ host: element, unit: measure.unit, onCursor: tell });
+    const made = createDrawing({ host: element, unit: measure.unit, onCursor: report });
     drawing.current = made;
     const sight = new IntersectionObserver((seen) => {
       isInSight.current = seen.at(-1)?.isIntersecting === true;

@@ -47,7 +47,7 @@ export function Plots({ modules }: { readonly modules: Modules }) {
             setFrozen(frozen === null ? live : null);
           }}
         >
-          {frozen === null ? 'Pause' : 'Go on'}
+          {frozen === null ? 'Pause' : 'Resume'}
         </button>
         <CallLine
           text={asCurl(metricsRequest, location.origin + hubPrefix(), access.token !== undefined)}

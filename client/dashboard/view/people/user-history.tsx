@@ -130,7 +130,7 @@ function Timeline({ modules, user, span }: { readonly modules: Modules; readonly
       </ul>
       <p class="sums">{sums}</p>
       {transitions.length === 0 ? (
-        <p class="faint">No changes in this span.</p>
+        <p class="faint">No changes in this period.</p>
       ) : (
         <ol class="passed" aria-label="Changes" tabIndex={0}>
           {transitions.map(({ at, from, to, cause }, index) => (
@@ -140,7 +140,7 @@ function Timeline({ modules, user, span }: { readonly modules: Modules; readonly
           ))}
         </ol>
       )}
-      {next !== null && <p class="faint">Later changes are not listed: choose a shorter span.</p>}
+      {next !== null && <p class="faint">Later changes are not listed: choose a shorter period.</p>}
     </>
   );
 }

@@ -67,6 +67,6 @@ export function Webhooks({ modules }: { readonly modules: Modules }) {
 function resultOf(status: number, text: string): string {
   if (status !== 200) return `${status}: ${detailOf(text)}`;
   const body = JSON.parse(text) as { delivered?: boolean; reason?: string; events?: number };
-  if (body.events !== undefined) return `${body.events} dead events are sent again.`;
+  if (body.events !== undefined) return `${body.events} dead events will be sent again.`;
   return body.delivered === true ? 'the test was delivered.' : `the test was not delivered: ${body.reason ?? ''}`;
 }

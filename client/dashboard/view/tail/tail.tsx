@@ -43,7 +43,7 @@ export function TailView({ modules }: { readonly modules: Modules }) {
             if (shown.isHeld) rows.current?.scrollTo({ top: 0 });
           }}
         >
-          {shown.isHeld ? 'Go on' : 'Pause'}
+          {shown.isHeld ? 'Resume' : 'Pause'}
         </button>
       </div>
       <Filter shown={shown} onFilter={tail.setFilter} />
@@ -66,7 +66,7 @@ export function TailView({ modules }: { readonly modules: Modules }) {
 function describe(state: TailState, { isHeld, newer, skipped }: TailShown): string {
   const notShown = skipped === 0 ? '' : `, ${skipped.toLocaleString('en-US')} skipped by the hub`;
   if (state.kind === 'refused') return state.why;
-  if (state.kind !== 'live') return state.kind === 'lost' ? 'not connected, trying again' : 'connecting…';
+  if (state.kind !== 'live') return state.kind === 'lost' ? 'not connected; retrying…' : 'connecting…';
   return isHeld ? `paused, ${newer.toLocaleString('en-US')} newer${notShown}` : `live${notShown}`;
 }
 

@@ -25,7 +25,7 @@ export function NoFriends({ children }: { readonly children: ComponentChildren }
         <circle cx="76" cy="45" r="4.4" class="ring" />
       </svg>
       <h2>No friends yet</h2>
-      <p class="quiet">Add one by their user id: you will see them here the moment they come.</p>
+      <p class="quiet">Add one by user id, and see here when they come online.</p>
       {children}
     </div>
   );
@@ -39,9 +39,9 @@ interface NoneFoundProps {
 export function NoneFound({ search, onClear }: NoneFoundProps) {
   return (
     <div class="empty">
-      <h2>Nobody found</h2>
+      <h2>No friends found</h2>
       <p class="quiet">
-        No friend’s id or text has “<IsolatedText>{search.trim()}</IsolatedText>” in it.
+        No friend’s user id or status text contains “<IsolatedText>{search.trim()}</IsolatedText>” in it.
       </p>
       <button type="button" onClick={onClear}>
         Show all

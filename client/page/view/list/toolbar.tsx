@@ -78,13 +78,13 @@ export function Toolbar({ title, picture, words, search, onSearch, isAdding, onA
 /** The `/` key moves the focus to the search, unless it is typed into a field. */
 function useSearchKey(field: { readonly current: HTMLInputElement | null }): void {
   useEffect(() => {
-    const hear = (event: KeyboardEvent): void => {
+    const onKey = (event: KeyboardEvent): void => {
       const isTyped = event.target instanceof Element && event.target.matches('input, textarea, select, dialog *');
       if (event.key !== '/' || isTyped || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       field.current?.focus();
     };
-    addEventListener('keydown', hear);
-    return () => removeEventListener('keydown', hear);
+    addEventListener('keydown', onKey);
+    return () => removeEventListener('keydown', onKey);
   }, [field]);
 }

@@ -34,7 +34,7 @@ export function blocksRoutes({ block, unblock, watchersOf, maxFriends, onRefused
       method,
       path: '/v1/users/{user}/blocks/{other}',
       isAudited: true,
-      about: (call) => readPair(call, 'other', 'nobody is blocked by oneself'),
+      about: (call) => readPair(call, 'other', 'you cannot block yourself'),
       may: (identity, { user }) => mayBlock(identity, user),
       answer: ({ chargeFor }, { user, other }) => {
         chargeFor(watchersOf(user) / WATCHERS_A_USER);

@@ -42,7 +42,7 @@ export function takeHttpHeartbeat(
   if (session !== undefined) {
     const code = status === undefined ? undefined : hub.codeOf(status);
     intake.heartbeat(session, { status, code, text, leaseMs });
-    intake.heardFrom(session, address);
+    intake.noteAddress(session, address);
     if (leaseMs > hub.warmMs) hub.keepLease(session.user);
     return undefined;
   }

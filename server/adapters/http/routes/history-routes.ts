@@ -63,7 +63,7 @@ export function historyRoutes(options: HistoryRoutesOptions): Route[] {
 }
 
 function off(): HttpReply {
-  return problem('turned_off', 'history: it is off; HUB_HISTORY_DAYS above 0 keeps it');
+  return problem('turned_off', 'history: it is turned off; set HUB_HISTORY_DAYS above 0 to turn it on');
 }
 
 function shown({ at, from, to, cause, merged }: HistoryTransition): object {

@@ -55,7 +55,7 @@ export function readListQuery({ query }: Call): Read<ListQuery> {
   if (!/^[A-Za-z0-9._@:-]{0,128}$/.test(prefix)) return bad('prefix: must be the beginning of a user id');
   const after = query.get('after') ?? '';
   if (query.has('after') && !isUserId(after))
-    return bad(`after: must be the next of the page before, which ${USER_ID_FORM}`);
+    return bad(`after: must be the next of the previous page, which ${USER_ID_FORM}`);
   const limit = query.get('limit') ?? String(MAX_LISTED);
   if (!isWholeWithin(limit, 1, MAX_LISTED)) return bad(`limit: must be a whole number from 1 to ${MAX_LISTED}`);
   return { ok: true, value: { statuses: new Set(statuses), prefix, after, limit: Number(limit) } };

@@ -76,7 +76,7 @@ export function presenceRoutes(given: PresenceRoutesOptions): Route[] {
     list('GET', (call) => {
       const { query } = call;
       if (!query.has('users')) return readListQuery(call);
-      if (isListQuery(call)) return bad('users: must stand alone, without status, prefix, limit and after');
+      if (isListQuery(call)) return bad('users: cannot be combined with status, prefix, limit or after');
       const users = query.getAll('users').flatMap((list) => list.split(','));
       return readForm({ users }, presenceBody, 'users: must be a list of user ids');
     }),
@@ -117,8 +117,8 @@ function loadAsked({ roster }: PresenceRoutesOptions, identity: Identity): Promi
 }
 
 const refusals = {
-  sessions: 'user: it has as many sessions as the hub allows: end one, or wait until one has',
-  sessions_total: 'the hub has as many sessions as it may: try again later',
+  sessions: 'user: it has as many sessions as the hub allows: end one, or wait until one ends',
+  sessions_total: 'the hub has the maximum number of sessions: try again later',
 } as const;
 
 function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): Reply {

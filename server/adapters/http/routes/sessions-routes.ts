@@ -42,7 +42,7 @@ export function sessionsRoutes(options: SessionsRoutesOptions): Route[] {
       answer: async ({ params }, user) =>
         (await kick(user, params['session'] ?? ''))
           ? noContent()
-          : problem('not_found', `session: ${user} has no such session: explain shows those that it has`),
+          : problem('not_found', `session: ${user} has no such session: explain lists its sessions`),
     }),
   ];
 }

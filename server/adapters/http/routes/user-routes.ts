@@ -50,7 +50,7 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
         if (erase === null) return problem('not_implemented', 'user: a hub of a cluster cannot erase users yet');
         return durably(
           async () => ((await erase(user)) ? noContent() : notClean(user)),
-          'perhaps only a part was erased',
+          'the user may be erased only in part',
         );
       },
     }),

@@ -23,7 +23,7 @@ export function webhooksRoutes({ webhooks }: WebhooksRoutesOptions): Route[] {
           : answer(webhooks, call),
     });
   return [
-    forAdmin('GET', '/v1/webhooks', (hooks) => json(JSON.stringify({ rules: hooks.states() }))),
+    forAdmin('GET', '/v1/webhooks', async (hooks) => json(JSON.stringify({ rules: await hooks.states() }))),
     forAdmin('POST', '/v1/webhooks/{rule}/test', async (hooks, { params }) => {
       const outcome = await hooks.test(params['rule'] ?? '');
       if (outcome === undefined) return noRule();
@@ -33,8 +33,8 @@ export function webhooksRoutes({ webhooks }: WebhooksRoutesOptions): Route[] {
         ),
       );
     }),
-    forAdmin('POST', '/v1/webhooks/{rule}/replay', (hooks, { params }) => {
-      const events = hooks.replay(params['rule'] ?? '');
+    forAdmin('POST', '/v1/webhooks/{rule}/replay', async (hooks, { params }) => {
+      const events = await hooks.replay(params['rule'] ?? '');
       return events === undefined ? noRule() : json(JSON.stringify({ events }));
     }),
   ];

@@ -41,7 +41,7 @@ function pairsOf(setting: string): (readonly [string, unknown])[] | string {
     });
   }
   const given = parseFields(text);
-  return given === undefined ? `is no JSON object: ${EXAMPLE}, or {"user_id":"uid"}` : Object.entries(given);
+  return given === undefined ? `is not a JSON object: ${EXAMPLE}, or {"user_id":"uid"}` : Object.entries(given);
 }
 
 /** The names from the setting, with defaults for the rest; or what is wrong with it and how to fix it. */
@@ -52,11 +52,11 @@ export function parseFieldNames(setting: string): Result<FieldNames> {
   const given = new Set<Field>();
   for (const [field, name] of pairs) {
     if (!isField(field)) {
-      return fail(`"${field}" is no field: use ${fields.join(', ')}; ${EXAMPLE}`);
+      return fail(`"${field}" is not a field: use ${fields.join(', ')}; ${EXAMPLE}`);
     }
     if (given.has(field)) return fail(`${field} is named twice: keep one of them`);
     if (typeof name !== 'string' || !isXmlName(name) || reservedNames.has(name)) {
-      return fail(`${field} needs an XML name, and ${JSON.stringify(name)} is none: ${EXAMPLE}`);
+      return fail(`${field} needs an XML name, and ${JSON.stringify(name)} is not one: ${EXAMPLE}`);
     }
     given.add(field);
     names[field] = name;

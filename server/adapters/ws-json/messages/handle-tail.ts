@@ -15,10 +15,10 @@ export function tail(
   const { match = '', id } = message;
   if (!mayAdmin(identity)) {
     onRefused('forbidden');
-    connection.error('forbidden', 'tail: is for an admin’s token alone', id);
+    connection.error('forbidden', 'tail: requires an admin’s token', id);
   } else if (!tails.begin(connection.outbox, match)) {
     onRefused('watches');
-    connection.error('too_many', `tail: ${MAX_TAILS} connections have one already`, id);
+    connection.error('too_many', `tail: only ${MAX_TAILS} connections may have one, and they do`, id);
   } else {
     connection.ok(id);
   }
@@ -31,5 +31,5 @@ export function endTailUnlessAdmin(
   identity: Identity,
 ): void {
   if (mayAdmin(identity) || !tails.end(connection.outbox)) return;
-  connection.error('forbidden', 'tail: is over, since the fresh token is no admin’s', undefined);
+  connection.error('forbidden', 'tail: has ended, because the new token is not an admin’s', undefined);
 }

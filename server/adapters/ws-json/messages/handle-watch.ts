@@ -76,7 +76,7 @@ function isAllowed(
     onRefused('forbidden');
     chargeRefused(connection, message);
     const what = 'friendsOf' in message ? 'friendsOf: must be your own user' : 'users: must be you and your friends';
-    connection.error('forbidden', `${what}, where the token does not allow more`, message.id);
+    connection.error('forbidden', `${what}, unless the token allows more`, message.id);
     return false;
   }
   if (!isWithinLimit(context, connection.outbox, message)) {

@@ -15,7 +15,7 @@ import type { ConnectionContext } from '../context.ts';
 
 const sessionRefusals = {
   sessions: 'user: has as many sessions as the hub allows; end one of them',
-  sessions_total: 'the hub has as many sessions as it may; try again later',
+  sessions_total: 'the hub has the maximum number of sessions; try again later',
 } as const;
 
 /** Time over which reconnects are spread if tokens could not be judged. */
@@ -50,7 +50,7 @@ export class AwaitingHello {
   }
 
   rejectBeforeHello(re: ClientMessage['id']): void {
-    this.#connection.error('hello_first', 'type: must be hello before anything else', re);
+    this.#connection.error('hello_first', 'type: the first message must be hello', re);
   }
 
   #hello(hello: Hello): void {
@@ -61,7 +61,7 @@ export class AwaitingHello {
     if (needsNone) {
       this.#accept(hello, withoutToken);
     } else if (hello.token === undefined) {
-      this.#context.explainRefusal('missing', 'a hello brought no token, and HUB_AUTH=jwt asks for one');
+      this.#context.explainRefusal('missing', 'hello without a token: HUB_AUTH=jwt requires one');
       this.#connection.reject('unauthenticated', hello.id);
     } else {
       this.#isVerifying = true;
@@ -101,7 +101,7 @@ export class AwaitingHello {
     const connection = this.#connection;
     if (hello.user !== undefined && !mayClaim(identity, hello.user)) {
       const sub = identity.user ?? 'no user';
-      this.#context.explainRefusal('user', 'a hello was refused: its user is not the sub of its token', {
+      this.#context.explainRefusal('user', 'hello rejected: its user is not the sub of its token', {
         user: hello.user,
         sub,
       });

@@ -61,7 +61,7 @@ export class Established {
   handle(message: ClientMessage): Promise<void> | undefined {
     const connection = this.#connection;
     if (message.type === 'hello') {
-      connection.bad('type: hello was said already', message.id);
+      connection.bad('type: hello was already sent', message.id);
       return undefined;
     }
     if (this.#session === null && message.type === 'heartbeat' && hasContent(message)) {
@@ -229,7 +229,7 @@ export class Established {
       connection.error(code, message, id);
     } else if (verdict.identity.user !== this.#identity.user) {
       this.#context.onRefused('forbidden');
-      connection.error('forbidden', 'token: must be of the same user as before', id);
+      connection.error('forbidden', 'token: must belong to the same user as before', id);
     } else {
       await this.#applyToken(verdict.identity);
       connection.ok(id);

@@ -10,7 +10,7 @@ function takeMany(rates: CallerRates, caller: string, count: number): number[] {
 }
 
 describe('a caller', () => {
-  it('may use its burst at once, and is told how long to wait then', () => {
+  it('may use its burst at once, and learns how long to wait then', () => {
     const rates = new CallerRates(rate, new TestClock());
     expect(takeMany(rates, 'a', 20)).toEqual(Array.from({ length: 20 }, () => 0));
     expect(rates.take('a')).toBe(200);

@@ -134,7 +134,7 @@ describe('jwt mode', () => {
     expect(explained).toEqual(['missing', 'forbidden']);
   });
 
-  it('says 503 and when to come back where nobody can tell', async () => {
+  it('says 503 and when to come back if it cannot be checked', async () => {
     const { callers, refused } = stage(named);
     const caller = await callers.identify(requestOf('Bearer unknown'), false);
     expect(caller).toMatchObject({ ok: false, reply: { status: 503, headers: { 'retry-after': '10' } } });
@@ -185,7 +185,7 @@ describe('jwt mode', () => {
     expect(refused).toEqual(['messages']);
   });
 
-  it('tells one whose token does not allow it so, whatever it asked for', () => {
+  it('says so to a caller whose token does not allow it, whatever it asked for', () => {
     const { callers, refused } = stage(named);
     expect(callers.refuse(bearerOf('42'))).toMatchObject({ status: 403 });
     expect(refused).toEqual(['forbidden']);

@@ -15,8 +15,11 @@ import { mutate } from '../../../fuzz/lib/mutate.ts';
 const usual = (user: string, state = '1', ip = '10.0.0.7'): string =>
   `<protocol><user_id>${user}</user_id><user_state>${state}</user_state><user_ip>${ip}</user_ip><user_port>5222</user_port></protocol>`;
 
-/** A port of one connection that hears these frames; how many of them were parsed. */
-function hear(frames: readonly string[], names: FieldNames = defaultFieldNames): { said: Decoded[]; parsed: number } {
+/** A port of one connection that reads these frames; how many of them were parsed. */
+function receive(
+  frames: readonly string[],
+  names: FieldNames = defaultFieldNames,
+): { said: Decoded[]; parsed: number } {
   const shapes = new FrameTemplates('utf-8', names);
   const memory = new LastFrame(shapes);
   const said = frames.map((frame) => memory.decode(Buffer.from(frame), 'bytes'));
@@ -29,7 +32,7 @@ const plain = (frames: readonly string[], names: FieldNames = defaultFieldNames)
 describe('a frame of a known shape', () => {
   it('is not parsed: other users, states and addresses in the same XML are read from the bytes', () => {
     const frames = [usual('42'), usual('43', '3'), usual('someone@else', '0', '::1'), usual('x', '-1', 'nonsense')];
-    const { said, parsed } = hear(frames);
+    const { said, parsed } = receive(frames);
     expect(said).toEqual(plain(frames));
     expect(parsed).toBe(1);
   });
@@ -39,14 +42,14 @@ describe('a frame of a known shape', () => {
       (user) =>
         `<?xml version="1.0" encoding="UTF-8"?>\n<protocol>\n <head user_id='${user}'/><body><user_state>2</user_state></body>\n</protocol>`,
     );
-    const { said, parsed } = hear(frames);
+    const { said, parsed } = receive(frames);
     expect(said).toEqual(plain(frames));
     expect(parsed).toBe(1);
   });
 
   it('gives a bad frame its reason', () => {
     const frames = [usual('42'), usual('..'), usual('42', '-2'), usual('a'.repeat(129)), usual('42', '1.5')];
-    const { said, parsed } = hear(frames);
+    const { said, parsed } = receive(frames);
     expect(said).toEqual(plain(frames));
     expect(said.map((decoded) => decoded.ok)).toEqual([true, false, false, false, false]);
     expect(parsed).toBe(1);
@@ -56,8 +59,8 @@ describe('a frame of a known shape', () => {
     'is none with %j for a user',
     (user) => {
       const frames = [usual('42'), usual(user), usual('43')];
-      expect(hear(frames).said).toEqual(plain(frames));
-      expect(hear(frames).parsed).toBe(2);
+      expect(receive(frames).said).toEqual(plain(frames));
+      expect(receive(frames).parsed).toBe(2);
     },
   );
 
@@ -66,14 +69,14 @@ describe('a frame of a known shape', () => {
       '<protocol><user_id>1</user_id><user_state>1</user_state><user_port>1</user_port></protocol>',
       '<protocol><user_id>2</user_id><user_state>3</user_state><user_port>4</user_port></protocol>',
     ];
-    expect(hear(frames)).toEqual({ said: plain(frames), parsed: 1 });
+    expect(receive(frames)).toEqual({ said: plain(frames), parsed: 1 });
   });
 
   it('is not made of a value that stands in two pieces, or in a comment', () => {
     const pieces = ['12', '34'].map((user) => `<protocol><user_id>${user}<b/>5</user_id></protocol>`);
-    expect(hear(pieces)).toEqual({ said: plain(pieces), parsed: 2 });
+    expect(receive(pieces)).toEqual({ said: plain(pieces), parsed: 2 });
     const comment = ['-', '--'].map((word) => `<protocol><!--<x>${word}</x>--><user_id>5</user_id></protocol>`);
-    expect(hear(comment)).toEqual({ said: plain(comment), parsed: 2 });
+    expect(receive(comment)).toEqual({ said: plain(comment), parsed: 2 });
   });
 
   it('is not taken from a frame that happens to say what is written into its holes', () => {
@@ -81,7 +84,7 @@ describe('a frame of a known shape', () => {
       (other) => `<protocol><x>${other}</x><user_id> hole:0 </user_id><user_state>hole:1</user_state></protocol>`,
     );
     const good = frames.map((frame) => frame.replace('<user_state>hole:1</user_state>', ''));
-    expect(hear([...good, ...frames]).said).toEqual(plain([...good, ...frames]));
+    expect(receive([...good, ...frames]).said).toEqual(plain([...good, ...frames]));
   });
 
   it('is known to the next connection of the port', () => {
@@ -95,21 +98,21 @@ describe('a frame of a known shape', () => {
   it('is known under names of the operator’s own', () => {
     const names = { ...defaultFieldNames, user_id: 'uid' };
     const frames = ['1', '2'].map((user) => `<protocol><uid>${user}</uid><user_id>9</user_id></protocol>`);
-    expect(hear(frames, names)).toEqual({ said: plain(frames, names), parsed: 1 });
+    expect(receive(frames, names)).toEqual({ said: plain(frames, names), parsed: 1 });
   });
 });
 
 describe('the same bytes again', () => {
   it('answer the very same heartbeat, without a look at any shape', () => {
     const frame = `<protocol><user_id> 42 </user_id></protocol>`; // fits no shape
-    const { said, parsed } = hear([frame, frame, frame, frame]);
+    const { said, parsed } = receive([frame, frame, frame, frame]);
     expect(said[3]).toBe(said[1]);
     expect(parsed).toBe(2);
   });
 
   it('are kept by nobody where they hold a token', () => {
     const frame = `<protocol><user_id> 42 </user_id><token>a.b.c</token></protocol>`;
-    expect(hear([frame, frame, frame, frame]).parsed).toBe(4);
+    expect(receive([frame, frame, frame, frame]).parsed).toBe(4);
   });
 
   it('say something else in another width of characters', () => {

@@ -140,7 +140,7 @@ describe('a stop', () => {
     }
   });
 
-  it('tells whether a frame has begun', () => {
+  it('says whether a frame has begun', () => {
     const framer = new Framer('utf-8');
     framer.push(Buffer.from(`${FRAME}\n`), () => {});
     expect(framer.isInFrame).toBe(false);
@@ -243,13 +243,13 @@ describe('byte order marks and widths', () => {
       expect(framed.frames).toEqual(both);
     });
 
-    it(`${seen}: is told without a mark, whatever the default`, () => {
+    it(`${seen}: is recognized without a mark, whatever the default`, () => {
       for (const defaultEncoding of ['utf-8', 'gbk', 'utf-16le', 'utf-16be'] as const) {
         expect(frame([encode(FRAME + FRAME)], defaultEncoding).seen).toEqual([seen, seen]);
       }
     });
 
-    it(`${seen}: is told by the white space before the first frame`, () => {
+    it(`${seen}: is recognized by the white space before the first frame`, () => {
       const bytes = encode(`\r\n\t ${FRAME}\r\n${FRAME}\n`);
       for (const chunks of [[bytes], bytewise(bytes)]) {
         const framed = frame(chunks);

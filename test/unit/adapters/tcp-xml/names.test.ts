@@ -18,21 +18,21 @@ describe('HUB_TCP_NAMES (T5)', () => {
   });
 
   it.each([
-    ['uid=user_id', '"uid" is no field: use user_id, user_state'],
-    ['__proto__=x', '"__proto__" is no field'],
-    ['{"__proto__":"x"}', '"__proto__" is no field'],
-    ['user_id=1x', 'user_id needs an XML name, and "1x" is none: write it like'],
-    ['user_id=', 'user_id needs an XML name, and "" is none'],
-    ['user_id', 'user_id needs an XML name, and "" is none'],
+    ['uid=user_id', '"uid" is not a field: use user_id, user_state'],
+    ['__proto__=x', '"__proto__" is not a field'],
+    ['{"__proto__":"x"}', '"__proto__" is not a field'],
+    ['user_id=1x', 'user_id needs an XML name, and "1x" is not one: write it like'],
+    ['user_id=', 'user_id needs an XML name, and "" is not one'],
+    ['user_id', 'user_id needs an XML name, and "" is not one'],
     ['user_id=a b', 'user_id needs an XML name'],
-    ['user_id=a=b', 'user_id needs an XML name, and "a=b" is none'],
+    ['user_id=a=b', 'user_id needs an XML name, and "a=b" is not one'],
     ['user_id=constructor', 'user_id needs an XML name'],
-    ['{"user_id":7}', 'user_id needs an XML name, and 7 is none'],
+    ['{"user_id":7}', 'user_id needs an XML name, and 7 is not one'],
     ['user_id=uid,user_id=id', 'user_id is named twice: keep one of them'],
     ['user_id=uid,device=uid', 'user_id and device would both be "uid": give one of them another name'],
     ['user_id=device', 'user_id and device would both be "device"'],
-    ['{"user_id":', 'is no JSON object: write it like user_id=uid'],
-    ['user_id=uid,', '"" is no field'],
+    ['{"user_id":', 'is not a JSON object: write it like user_id=uid'],
+    ['user_id=uid,', '"" is not a field'],
   ])('%s is refused with a sentence that names the field', (setting, sentence) => {
     const parsed = parseFieldNames(setting);
     expect(parsed.ok ? 'taken' : parsed.problem).toContain(sentence);

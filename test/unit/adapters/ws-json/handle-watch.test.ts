@@ -163,11 +163,11 @@ describe('a watch of a friend list', () => {
     void stage.edit([{ user: '42', friend: 'new' }], [{ user: '42', friend: 'u0' }]);
     await turnsUntil(waiting);
     for (let n = 0; n < 10; n++) await stage.nextTurn();
-    const told = peer.socket.take();
+    const reported = peer.socket.take();
     const list = new Set(
-      told.flatMap((message) => (message.type === 'snapshot' ? message.entries : [])).map((e) => e.user),
+      reported.flatMap((message) => (message.type === 'snapshot' ? message.entries : [])).map((e) => e.user),
     );
-    for (const message of told) {
+    for (const message of reported) {
       if (message.type !== 'friend') continue;
       if (message.op === 'add') list.add(message.entry.user);
       else list.delete(message.user);

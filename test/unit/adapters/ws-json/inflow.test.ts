@@ -169,7 +169,7 @@ describe('the inflow of a connection', () => {
       for (const message of messages) peer.inflow.arrive(message);
     };
 
-    it('hears heartbeats at once, and the rest afterwards in its order', () => {
+    it('handles heartbeats at once, and the rest afterwards in its order', () => {
       peer.inflow.hold();
       arrive('watch', 'heartbeat', 'unwatch', 'heartbeat');
       expect(peer.handled).toEqual(['heartbeat', 'heartbeat']);
@@ -262,7 +262,7 @@ describe('a turn of the event loop', () => {
     stage = new Stage(0.8);
   });
 
-  it('hears no more of one connection than it has room for, and the rest in the next ones', () => {
+  it('handles no more of one connection than it has room for, and the rest in the next ones', () => {
     peer = new Peer(stage);
     peer.send(2_000);
     expect(peer.handled.length).toBeLessThan(300);
@@ -276,7 +276,7 @@ describe('a turn of the event loop', () => {
     expect(turns).toBeGreaterThan(10);
   });
 
-  it('is shared by a hundred floods: what each hears, and what each may leave behind, is bounded', () => {
+  it('is shared by a hundred floods: how much of each is handled, and what each may leave behind, is bounded', () => {
     const floods = Array.from({ length: 100 }, () => new Peer(stage));
     const came = floods.map((flood) => flood.send(30_000));
     const handled = floods.reduce((sum, flood) => sum + flood.handled.length, 0);

@@ -38,7 +38,7 @@ describe('sockets that there is no room for', () => {
     return new WsJson(options as WsJsonOptions);
   };
 
-  it('are told to come back, are no connections, and say nothing that is heard', () => {
+  it('are asked to reconnect, are no connections, and are not read', () => {
     const adapter = fullHouse();
     const socket = recordingSocket();
     const events = adapter.opened(socket);

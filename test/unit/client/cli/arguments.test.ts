@@ -120,7 +120,7 @@ describe('where the hub is', () => {
     expect(at({}, { HUB_TCP_PORT: 'tcp://10.0.0.1:60002' })).toMatchObject({ tcpPort: 60_001 });
   });
 
-  it('can’t be told from "any free port"', () => {
+  it('cannot be distinguished from "any free port"', () => {
     expect(at({}, { HUB_PORT: '0' })).toContain('HUB_PORT is 0');
   });
 });

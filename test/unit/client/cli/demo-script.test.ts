@@ -49,7 +49,7 @@ describe('the scenario', () => {
     expect(createScenario(1, 1)).toMatchObject({ people: [{ user: 'ada.1' }], friendships: [] });
   });
 
-  it('has every kind of act in it, and each can be told', () => {
+  it('has every kind of act in it, and each has a description', () => {
     const acts = createScenario(1, 100).people.flatMap((person) => liveOf(person, 20));
     expect(new Set(acts.map(({ kind }) => kind))).toEqual(
       new Set(['come', 'leave', 'status', 'text', 'reload', 'lose']),

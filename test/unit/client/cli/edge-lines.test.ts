@@ -34,7 +34,7 @@ describe('lines of user,friend', () => {
     ['1,"a,b"', '"a,b" is not a user id'],
     ['"a""b",1', '"a\\"b" is not a user id'],
     ['1,..', '".." is not a user id'],
-    ['7,7', '7 can’t be a friend of itself'],
+    ['7,7', '7 cannot be their own friend'],
     ['"1,2', 'a quote is not closed, or is inside a field'],
     ['1"2,3', 'a quote is not closed, or is inside a field'],
     ['"1"2,3', 'a quote is not closed, or is inside a field'],

@@ -96,7 +96,7 @@ describe('an import', () => {
     );
     await poster.add(pairs(300));
     await poster.finish();
-    expect(bad).toEqual([{ line: 78, problem: 'the hub refused that u77 follows hub: too many friends' }]);
+    expect(bad).toEqual([{ line: 78, problem: 'the hub refused to let u77 follow hub: too many friends' }]);
     expect(taken.flat()).toHaveLength(599);
     expect(poster.problem).toBeUndefined();
   });
@@ -121,13 +121,13 @@ describe('an import', () => {
     expect(poster.problem).toBeUndefined();
   });
 
-  it('says its token, and tells neither it nor more than one line where it is refused', async () => {
+  it('says its token, and prints neither it nor more than one line where it is refused', async () => {
     const read = readToken({ token: 'secret-word' }, {});
     const { poster, authorizations } = await rig(() => ({ status: 401 }), false, read.ok ? read.value : noToken);
     await poster.add(pairs(1));
     await poster.finish();
     expect(authorizations).toEqual(new Set(['Bearer secret-word']));
-    expect(poster.problem).toBe('the hub rejects the token of --token (it answered 401): give a fresh one');
+    expect(poster.problem).toBe('the hub rejects the token of --token (it answered 401): give a new one');
   });
 
   it('ends at once where there is no hub', async () => {

@@ -92,7 +92,7 @@ describe('a terminal that does not know its size', () => {
 
   it('shows what happens in the demo', () => {
     const output = unsized();
-    new DemoTicker(output).tell(0, 1, 2, 'ada comes');
+    new DemoTicker(output).show(0, 1, 2, 'ada comes');
     expect(output.text).toContain('1 of 2 connected  ada comes');
   });
 

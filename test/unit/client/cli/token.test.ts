@@ -76,7 +76,7 @@ describe('a token', () => {
 
 describe('a refusal', () => {
   it.each([
-    ['unauthenticated', { token: 'tok-en' }, 'the hub rejects the token of --token (no): give a fresh one'],
+    ['unauthenticated', { token: 'tok-en' }, 'the hub rejects the token of --token (no): give a new one'],
     ['forbidden', { token: 'tok-en' }, 'the hub does not allow that (no): the token of --token must be the user’s own'],
     ['unauthenticated', {}, 'the hub requires a token (no): give one with --token-file FILE'],
     ['forbidden', {}, 'the hub does not allow that (no): if it requires a token, give one with --token-file FILE'],
@@ -88,7 +88,7 @@ describe('a refusal', () => {
 
   it('names the file to put a fresh one into', () => {
     expect(describeRefusal('unauthenticated', fromFile('tok-en'), 'no')).toBe(
-      `the hub rejects the token of ${file} (no): put a fresh one there`,
+      `the hub rejects the token of ${file} (no): put a new one there`,
     );
   });
 });

@@ -1,4 +1,4 @@
-/** What a screen reader is told. */
+/** What is announced to a screen reader. */
 import { expect, test } from 'vitest';
 import { Announcements } from '../../../../client/page/announcements.ts';
 import type { Entry } from '../../../../client/sdk/index.ts';
@@ -22,7 +22,7 @@ test('a few are named, with what they are in the end', () => {
   expect(announcements.isEmpty).toBe(true);
 });
 
-test('who is back to what was told is no news, nor who is no friend any more', () => {
+test('who is back in the announced status is no news, nor who is no friend any more', () => {
   const announcements = new Announcements();
   announcements.add(be('online', 'a', 'b'), []);
   announcements.add(be('offline', 'a', 'b'), []);

@@ -47,7 +47,7 @@ test.each([
   [{ kind: 'live' }, 'Live', true],
   [{ kind: 'connecting', isRetry: false }, 'Connecting…', false],
   [{ kind: 'behind', since: now, why: 'reconnecting' }, 'As of 12:03, reconnecting…', false],
-  [{ kind: 'behind', since: now, why: 'no network' }, 'As of 12:03: this device has no network', false],
+  [{ kind: 'behind', since: now, why: 'no network' }, 'As of 12:03: this device is not connected to a network', false],
   [{ kind: 'behind', since: now, why: 'hub unsure' }, 'As of 12:03: some friends may still be reconnecting', true],
   [{ kind: 'behind', since: now, why: 'token refused' }, 'As of 12:03: the hub no longer accepts the token', false],
   [{ kind: 'refused', why: 'No.', wantsToken: false, isOver: true }, 'No.', false],

@@ -86,6 +86,6 @@ it('a token that names no user id is not quoted: it could turn the sentence', as
   const { session } = await visit();
   Socket.all[0]!.onclose?.({ code: 4403, reason: 'forbidden' });
   session.search('');
-  expect(session.picture.connection).toMatchObject({ why: 'The hub does not let this token be 42.' });
+  expect(session.picture.connection).toMatchObject({ why: 'This token is not valid for 42.' });
   session.end();
 });

@@ -46,7 +46,7 @@ describe('the user that is looked at', () => {
     for (let no = 0; no < 3; no += 1) {
       for (let change = 0; change < 4; change += 1) {
         await pass(250);
-        explained.hear([changeOf('42')]);
+        explained.receive([changeOf('42')]);
       }
       await answerTo(no, `answer ${no}`);
       expect(shown()).toBe(`404: answer ${no}`);
@@ -54,7 +54,7 @@ describe('the user that is looked at', () => {
   });
 
   it('is asked for once more after an answer, for all changes that came before it, and then every two seconds', async () => {
-    for (let change = 0; change < 4; change += 1) explained.hear([changeOf('42'), changeOf('7')]);
+    for (let change = 0; change < 4; change += 1) explained.receive([changeOf('42'), changeOf('7')]);
     expect(asked).toHaveLength(1);
     await answerTo(0, 'first');
     expect(asked).toHaveLength(2);
@@ -67,7 +67,7 @@ describe('the user that is looked at', () => {
   it('is not kept waiting by the answer about another one, which is dropped', async () => {
     explained.show('43');
     expect(asked.map(({ path }) => path)).toEqual(['/v1/users/42/explain', '/v1/users/43/explain']);
-    explained.hear([changeOf('43')]);
+    explained.receive([changeOf('43')]);
     await answerTo(0, 'about 42');
     expect(asked).toHaveLength(2);
     expect(shown()).toBe('asking');
@@ -78,9 +78,9 @@ describe('the user that is looked at', () => {
 
   it('is asked for at once when it changes, and not where another one does', async () => {
     await answerTo(0, 'first');
-    explained.hear([changeOf('7')]);
+    explained.receive([changeOf('7')]);
     expect(asked).toHaveLength(1);
-    explained.hear([changeOf('42')]);
+    explained.receive([changeOf('42')]);
     expect(asked).toHaveLength(2);
   });
 });

@@ -45,7 +45,11 @@ describe('an explanation as it is shown', () => {
   it('says that an address is only claimed, and where the connection comes from', () => {
     const [session] = explained().sessions;
     const [row] = viewOf(explained({ sessions: [{ ...session!, peerAddress: '192.0.2.1:4711' }] }), NOW).sessions;
-    expect(row!.record[0]).toEqual({ name: 'Address', value: '10.0.0.7:5222', note: 'claimed; from 192.0.2.1:4711' });
+    expect(row!.record[0]).toEqual({
+      name: 'Address',
+      value: '10.0.0.7:5222',
+      note: 'claimed, connected from 192.0.2.1:4711',
+    });
   });
 
   it('says what a restart forgot instead of making it up', () => {
@@ -53,10 +57,10 @@ describe('an explanation as it is shown', () => {
     const restored = { ...session!, state: 'restored' as const, address: null, connectedAt: null };
     const [row] = viewOf(explained({ sessions: [restored] }), NOW).sessions;
     expect(row!.record.map(({ value }) => value)).toEqual([
-      'forgotten by a restart',
+      'not known after the restart',
       '42',
       '3',
-      'forgotten by a restart',
+      'not known after the restart',
       formatTime(NOW - 2000, NOW),
     ]);
   });
@@ -84,8 +88,8 @@ describe('an explanation as it is shown', () => {
     expect(viewOf(explained(), NOW).hidden).toEqual([]);
     const hidden = { isInvisible: true, from: ['7', '9'], fromCount: 5 };
     expect(viewOf(explained({ hidden }), NOW).hidden).toEqual([
-      'It is invisible: everybody sees it offline.',
-      'It blocks 7, 9 and 3 more: they see it offline.',
+      'This user is invisible: everyone else sees it as offline.',
+      'This user blocks 7, 9 and 3 more: they see it as offline.',
     ]);
   });
 
@@ -105,7 +109,7 @@ describe('words of the view', () => {
   it('say a cause without its underscores, and what an end means for each adapter', () => {
     expect(asWords('token_ran_out')).toBe('token ran out');
     const ends = (['tcp-xml', 'ws-json', 'http', 'poll'] as const).map(describeEnd);
-    expect(ends[0]).toContain('refuses this user on that connection');
+    expect(ends[0]).toContain('rejects this user on that connection');
     expect(ends[1]).toContain('4403');
     expect(ends[2]).toBe(ends[3]);
   });

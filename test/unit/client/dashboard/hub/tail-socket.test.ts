@@ -28,20 +28,20 @@ class Socket implements WebSocketLike {
     this.sent.push((JSON.parse(text) as { type: string }).type);
   }
 
-  /** On such a network the end is told minutes later. */
+  /** On such a network the end is reported minutes later. */
   close(): void {
     this.isClosed = true;
   }
 
-  hear(message: HubMessage): void {
+  receive(message: HubMessage): void {
     this.onmessage?.({ data: JSON.stringify(message) } as never);
   }
 
   welcome(): void {
     this.onopen?.({} as never);
     const times = { heartbeatMs: HEARTBEAT_MS, timeoutMs: TIMEOUT_MS };
-    this.hear({ type: 'welcome', session: 's', ...times, node: 'n', protocol: 1 });
-    this.hear({ type: 'ok', re: 'tail' });
+    this.receive({ type: 'welcome', session: 's', ...times, node: 'n', protocol: 1 });
+    this.receive({ type: 'ok', re: 'tail' });
   }
 }
 
@@ -70,7 +70,7 @@ describe('the tail', () => {
   it('asks for a sign of life, and stays while there is one', async () => {
     for (let beat = 0; beat < 10; beat += 1) {
       await pass(HEARTBEAT_MS);
-      Socket.all[0]!.hear({ type: 'ok', re: 'beat' });
+      Socket.all[0]!.receive({ type: 'ok', re: 'beat' });
     }
     expect(Socket.all).toHaveLength(1);
     expect(Socket.all[0]!.sent).toEqual(['hello', 'tail', ...Array<string>(10).fill('heartbeat')]);
@@ -94,11 +94,11 @@ describe('the tail', () => {
   });
 
   it('says why the hub refuses it, and asks again while it stays connected', async () => {
-    Socket.all[0]!.hear({ type: 'error', re: 'tail', code: 'too_many', message: '20 connections have one already' });
+    Socket.all[0]!.receive({ type: 'error', re: 'tail', code: 'too_many', message: '20 connections have one already' });
     expect(tail.state.get()).toEqual({ kind: 'refused', why: '20 connections have one already' });
     await pass(5_000);
     expect(Socket.all[0]!.sent).toEqual(['hello', 'tail', 'tail']);
-    Socket.all[0]!.hear({ type: 'ok', re: 'tail' });
+    Socket.all[0]!.receive({ type: 'ok', re: 'tail' });
     expect(tail.state.get()).toEqual({ kind: 'live', node: 'n' });
   });
 

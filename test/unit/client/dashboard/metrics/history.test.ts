@@ -35,7 +35,7 @@ describe('the history of what is plotted', () => {
     expect(plot(history, 'changes').series).toEqual([{ label: 'changes', points: [null, 0.5] }]);
   });
 
-  it('tells quantiles of what was observed between two scrapes alone', () => {
+  it('shows quantiles of what was observed between two scrapes alone', () => {
     const history = new History();
     history.add(scrape({ delays: [100, 100, 100] }), 1000);
     history.add(scrape({ delays: [100, 110, 110] }), 2000);
@@ -103,13 +103,13 @@ describe('a plot in words', () => {
     );
   });
 
-  it('says what is not known, not told, or has not happened', () => {
+  it('says what is not known, not reported, or has not happened', () => {
     const history = new History();
-    expect(summarise(measure('sessions'), plot(history, 'sessions'))).toBe('Nothing is known yet.');
+    expect(summarise(measure('sessions'), plot(history, 'sessions'))).toBe('No data yet.');
     history.add(scrape(), 0);
     history.add(scrape(), 600_000);
     expect(summarise(measure('bad-frames'), plot(history, 'bad-frames'))).toBe('None in the last 10 minutes.');
-    expect(summarise(measure('memory'), plot(history, 'memory'))).toBe('The hub does not tell it.');
+    expect(summarise(measure('memory'), plot(history, 'memory'))).toBe('The hub does not report it.');
     history.hole(601_000);
     expect(summarise(measure('sessions'), plot(history, 'sessions'))).toContain('ws-json none now, before 3');
   });

@@ -1,0 +1,106 @@
+/** Workers that this process watches, and the end of the channel in each of them. */
+import { liveSettingsOf, type Config } from '../config/config.ts';
+import { configOfWorker } from '../config/worker-config.ts';
+import { createLog, droppedLogLines, type Logger } from '../lib/log/log.ts';
+import { StartError } from '../lib/start-error.ts';
+import { fork } from '../workers/fork.ts';
+import type { WorkerLink } from '../workers/worker-link.ts';
+import { Workers } from '../workers/workers.ts';
+import { Endings, obeySignals, STOP_WITHIN_MS, type Exits } from './endings.ts';
+import { startHubService } from './hub-service.ts';
+import type { Service } from './service.ts';
+import { startProblem } from './start-problem.ts';
+
+interface ParentOptions {
+  readonly log: Logger;
+  /** Aborted when the process is told to stop, so that a start stops waiting. */
+  readonly interrupted: AbortSignal;
+  readonly exits: Exits;
+}
+
+/** @throws {StartError} with one sentence for the operator. */
+export async function startWorkersService(
+  config: Config,
+  { log, interrupted, exits }: ParentOptions,
+  warnings: readonly string[],
+): Promise<Service> {
+  let { drainMs } = config;
+  const workers = new Workers({
+    config,
+    warnings,
+    log,
+    fork,
+    after: (ms, run) => {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
+    nowMs: () => performance.now(),
+    onLost: (problem) => exits.fail(problem),
+  });
+  const stop = (): ReturnType<Service['stop']> => workers.end('stop', STOP_WITHIN_MS);
+  const interrupt = (): void => void stop();
+  interrupted.addEventListener('abort', interrupt);
+  const lines = await workers.start();
+  interrupted.removeEventListener('abort', interrupt);
+  return {
+    lines,
+    reload: async (next) => {
+      workers.reload(next, liveSettingsOf);
+      log.level = next.logLevel;
+      ({ drainMs } = next);
+    },
+    drain: () => workers.end('drain', drainMs + STOP_WITHIN_MS),
+    stop,
+  };
+}
+
+/** Serves as one of several workers until the parent or a signal ends it. */
+export async function serveAsWorker(
+  link: WorkerLink,
+  signals: Parameters<typeof obeySignals>[0],
+  {
+    exits,
+    endOnBugs,
+    isProfiled,
+  }: { readonly exits: Exits; readonly endOnBugs: (log: Logger) => void; readonly isProfiled: boolean },
+): Promise<void> {
+  const beginning = await link.beginning;
+  const { number, warnings } = beginning;
+  const config = configOfWorker(beginning.config, number);
+  const log = createLog(config.logLevel, { worker: number });
+  endOnBugs(log);
+  const interrupt = new AbortController();
+  const options = { log, droppedLogLines, interrupted: interrupt.signal, seat: link.seat(beginning) };
+  const starting = startHubService(config, options, warnings);
+  let { drainMs } = config;
+  const endings = new Endings(starting, {
+    interruptStart: () => interrupt.abort(),
+    drainMs: () => drainMs,
+    spareMs: 0,
+    exits,
+  });
+  link.obey({
+    reload: (next) => {
+      void starting.then(
+        (hub) => hub.reload(configOfWorker(next, number)).then(() => ({ drainMs } = next), exits.failOnBug),
+        () => undefined,
+      );
+    },
+    drain: () => endings.drain(),
+    stop: () => endings.stop(),
+    orphaned: () => {
+      log.error('the parent process is gone: this worker stops');
+      endings.stop();
+    },
+  });
+  // The parent reads the settings for all of them.
+  obeySignals(signals, { endings, reload: () => Promise.resolve(), log, isProfiled, exits });
+  try {
+    const { port, lines } = await starting;
+    link.serves(port, lines);
+  } catch (error) {
+    if (interrupt.signal.aborted && error instanceof StartError) exits.exit(0);
+    await link.failed(startProblem(error) ?? exits.failOnBug(error));
+    exits.exit(1);
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * The parent's view of its workers: starts them, starts one again that ended, and ends them all. It has no connection of
+ * a client and stores nothing. Knows no process: `fork` makes them.
+ */
+import type { Config } from '../config/config.ts';
+import type { Logger } from '../lib/log/log.ts';
+import { StartError } from '../lib/start-error.ts';
+import type { ToParent, ToWorker } from './messages.ts';
+import { Relay } from './relay.ts';
+
+/** How an end is reported to whoever started the process: 1 if something was cut off. */
+export type ExitCode = 0 | 1;
+
+export interface WorkerEvents {
+  message(message: ToParent): void;
+  ended(code: number | null, signal: string | null): void;
+}
+
+export interface WorkerProcess {
+  readonly pid: number;
+  /** Does nothing if the process has ended. */
+  send(message: ToWorker): void;
+  /** Ends it at once. */
+  kill(): void;
+}
+
+interface WorkersOptions {
+  readonly config: Config;
+  readonly warnings: readonly string[];
+  readonly log: Logger;
+  readonly fork: (events: WorkerEvents) => WorkerProcess;
+  readonly after: (ms: number, run: () => void) => () => void;
+  readonly nowMs: () => number;
+  /** Ends the parent, because the workers can't serve any more what the start has printed. */
+  readonly onLost: (problem: string) => void;
+}
+
+/** Waits before a worker is started again: the shortest, doubled with each end, and the longest. */
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 10_000;
+/** A worker that lived as long counts as sound. */
+const SOUND_AFTER_MS = 30_000;
+/** How long the workers of a start that failed may take to end. */
+const UNDONE_WITHIN_MS = 2000;
+/** How much longer than its own limit a worker may take to end. */
+const CUT_AFTER_MS = 500;
+
+interface Slot {
+  readonly number: number;
+  child: WorkerProcess | null;
+  /** Whether it was told to begin, so that it has something to end. */
+  hasBegun: boolean;
+  isServing: boolean;
+  begunAtMs: number;
+  /** How often it has ended in a row. */
+  ends: number;
+  /** Why its start failed, as it said. */
+  problem: string | undefined;
+  cancelWait: () => void;
+  /** While the parent starts. */
+  starting: { resolve: (serving: Serving) => void; reject: (error: StartError) => void } | undefined;
+}
+
+interface Serving {
+  readonly port: number;
+  readonly lines: string;
+}
+
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #slots: readonly Slot[];
+  readonly #relay: Relay;
+  #config: Config;
+  #takenPort: number | null = null;
+  #ending: { code: ExitCode; readonly resolve: (code: ExitCode) => void } | undefined;
+  #ended: Promise<ExitCode> | undefined;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+    this.#config = options.config;
+    this.#relay = new Relay(options.after);
+    this.#slots = Array.from({ length: options.config.workers }, (_, i) => emptySlot(i + 1));
+  }
+
+  /**
+   * Starts the first worker and then the others, so that a wrong setting or a port that is taken fails once. Returns the
+   * lines of the start. @throws {StartError} with one sentence for the operator; no worker is left then.
+   */
+  async start(): Promise<string> {
+    const [first, ...others] = this.#slots;
+    if (first === undefined) throw new Error('no workers');
+    try {
+      const { port, lines } = await this.#startFirst(first);
+      this.#takenPort = port;
+      await Promise.all(others.map((slot) => this.#startFirst(slot)));
+      return lines;
+    } catch (error) {
+      await this.end('stop', UNDONE_WITHIN_MS);
+      throw error;
+    }
+  }
+
+  /** `next` must be sound as a whole. Workers that start later have it too, with the settings that only a restart applies as they were. */
+  reload(next: Config, live: (config: Config) => Partial<Config>): void {
+    this.#config = { ...this.#config, ...live(next) };
+    for (const { child } of this.#slots) child?.send({ type: 'reload', config: next });
+  }
+
+  /** Ends all workers, which may take `withinMs` by themselves. Resolves when none is left. The last call counts. */
+  end(how: 'drain' | 'stop', withinMs: number): Promise<ExitCode> {
+    this.#ended ??= new Promise((resolve) => (this.#ending = { code: 0, resolve }));
+    for (const slot of this.#slots) {
+      slot.cancelWait();
+      slot.child?.send({ type: how });
+    }
+    this.#options.after(withinMs + CUT_AFTER_MS, () => {
+      for (const { child } of this.#slots) child?.kill();
+    });
+    this.#resolveIfAllEnded();
+    return this.#ended;
+  }
+
+  #startFirst(slot: Slot): Promise<Serving> {
+    if (this.#ending !== undefined) throw new StartError('the start was interrupted');
+    return new Promise((resolve, reject) => {
+      slot.starting = { resolve, reject };
+      this.#fork(slot);
+    });
+  }
+
+  #fork(slot: Slot): void {
+    if (this.#ending !== undefined) return;
+    const { fork, nowMs } = this.#options;
+    slot.begunAtMs = nowMs();
+    slot.hasBegun = false;
+    slot.problem = undefined;
+    const child = fork({
+      message: (message) => this.#heard(slot, child, message),
+      ended: (code, signal) => this.#hasEnded(slot, child, code, signal),
+    });
+    slot.child = child;
+  }
+
+  #begin(slot: Slot, child: WorkerProcess): void {
+    if (this.#ending !== undefined) {
+      child.kill();
+      return;
+    }
+    slot.hasBegun = true;
+    const { number } = slot;
+    const { warnings, config } = this.#options;
+    const takenPort = this.#takenPort;
+    child.send({ type: 'begin', number, count: config.workers, takenPort, config: this.#config, warnings });
+  }
+
+  #heard(slot: Slot, child: WorkerProcess, message: ToParent): void {
+    switch (message.type) {
+      case 'ready':
+        this.#begin(slot, child);
+        break;
+      case 'serves':
+        this.#serves(slot, message);
+        break;
+      case 'failed':
+        slot.problem = message.problem;
+        break;
+      case 'ask':
+        this.#relay.ask(child, message.id, message.question, this.#othersOf(slot));
+        break;
+      case 'answer':
+        this.#relay.answer(child, message.id, message.answer);
+        break;
+    }
+  }
+
+  #serves(slot: Slot, serving: Serving): void {
+    slot.isServing = true;
+    const { starting } = slot;
+    slot.starting = undefined;
+    if (starting !== undefined) {
+      starting.resolve(serving);
+      return;
+    }
+    const { log, onLost } = this.#options;
+    log.info({ worker: slot.number, workerPid: slot.child?.pid }, 'the worker serves again');
+    // With HUB_PORT=0 the port is lost if no worker is left that has it.
+    if (serving.port === this.#takenPort) return;
+    onLost(`all workers ended at once, and HUB_PORT=0 gave another port than ${this.#takenPort ?? 0}: start again`);
+  }
+
+  #othersOf(asker: Slot): WorkerProcess[] {
+    return this.#slots.flatMap(({ number, child, isServing }) =>
+      number === asker.number || !isServing || child === null ? [] : [child],
+    );
+  }
+
+  #hasEnded(slot: Slot, child: WorkerProcess, code: number | null, signal: string | null): void {
+    slot.child = null;
+    slot.isServing = false;
+    this.#relay.ended(child);
+    const { starting, problem } = slot;
+    slot.starting = undefined;
+    starting?.reject(
+      new StartError(
+        problem ??
+          `worker ${slot.number} ended at its start (${signal ?? `exit code ${code ?? 0}`}): its lines above say why`,
+      ),
+    );
+    if (this.#ending !== undefined) {
+      if (code !== 0 && slot.hasBegun) this.#ending.code = 1;
+      this.#resolveIfAllEnded();
+    } else if (starting === undefined) this.#startAgain(slot, { workerPid: child.pid, code, signal });
+  }
+
+  #startAgain(
+    slot: Slot,
+    end: { readonly workerPid: number; readonly code: number | null; readonly signal: string | null },
+  ): void {
+    const { log, after, nowMs } = this.#options;
+    if (nowMs() - slot.begunAtMs >= SOUND_AFTER_MS) slot.ends = 0;
+    const inMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** slot.ends++);
+    const { number, problem } = slot;
+    log.warn(
+      { worker: number, ...end, ...(problem !== undefined && { problem }), inMs },
+      'a worker ended: it is started again',
+    );
+    slot.cancelWait = after(inMs, () => this.#fork(slot));
+  }
+
+  #resolveIfAllEnded(): void {
+    if (this.#slots.every(({ child }) => child === null)) this.#ending?.resolve(this.#ending.code);
+  }
+}
+
+function emptySlot(number: number): Slot {
+  return {
+    number,
+    child: null,
+    hasBegun: false,
+    isServing: false,
+    begunAtMs: 0,
+    ends: 0,
+    problem: undefined,
+    cancelWait: () => undefined,
+    starting: undefined,
+  };
+}
