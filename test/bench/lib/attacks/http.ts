@@ -75,6 +75,16 @@ const expiring = Buffer.concat(
   ),
 );
 
+const longRequests = [
+  friendsPresence,
+  ...['/v1/users/attacked-list/export', '/v1/users/attacked-list/friends'].map((path) => get(path, 'attacked-list')),
+];
+const prepareList: Attack['prepare'] = async ({ port, tcpPort }) => {
+  const friends = named('attacked-friend-', LIST);
+  await storeUsers(tcpPort, friends);
+  await putFriends(port, 'attacked-list', friends);
+};
+
 export const httpAttacks: readonly Attack[] = [
   {
     name: 'http-healthz',
@@ -106,14 +116,17 @@ export const httpAttacks: readonly Attack[] = [
     },
   },
   {
+    name: 'http-long-unread',
+    target,
+    about: `exports and lists of ${LIST} friends, asked for at once, that are not read`,
+    prepare: prepareList,
+    start: (crowd, { width }) => crowd.flood(width, inTurn(longRequests), { isReading: false }),
+  },
+  {
     name: 'http-friends',
     target,
     about: `pipelined GETs of the presence of ${LIST} friends`,
-    prepare: async ({ port, tcpPort }) => {
-      const friends = named('attacked-friend-', LIST);
-      await storeUsers(tcpPort, friends);
-      await putFriends(port, 'attacked-list', friends);
-    },
+    prepare: prepareList,
     start: (crowd, { width }) => {
       crowd.pace(width, () => friendsPresence, { bursts: [500], perS: 190 });
     },
