@@ -247,6 +247,7 @@ function buildActions(
     onHealth: (error) => health.report('erasures', error),
   });
   onStop(() => erasure.stop());
+  if (clusterParts === null) erasure.start();
   const kept = clusterParts === null ? storage : sharedExport(storage);
   const exporter = new Exporter({ ...storage, ...kept, webhookQueue: eventQueue, users, turns, explain: explained });
   return {

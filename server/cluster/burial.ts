@@ -22,6 +22,8 @@ export interface BurialOptions {
   readonly graceMs: number;
   /** How long sessions wait for their users after a start that found no live node. */
   readonly warmMs: number;
+  /** Whether it was an earlier incarnation of this node, whose sessions this node writes itself. */
+  readonly isFormer: (inc: string) => boolean;
   /** Has the record of the user written without the sessions that it should not hold. */
   readonly touch: (user: string) => void;
   /** Whether a live node has the target of this user and device in its file, and so polls it now. */
@@ -65,11 +67,11 @@ export class Burial implements Fates {
 
   /** Whether sessions of a dead node are still shown that may be over soon. Those over HTTP may go on for long. */
   get isShowingDead(): boolean {
-    const { members, graceMs, warmMs } = this.#options;
-    if (members.hasJustLost(graceMs + AGAIN_MS)) return true;
+    const { members, graceMs, warmMs, isFormer } = this.#options;
+    if (members.hasJustLost(graceMs + AGAIN_MS, isFormer)) return true;
     const soonMs = Math.max(graceMs, warmMs) + 2 * AGAIN_MS;
     for (const [inc, { users }] of this.#funerals) {
-      if (members.get(inc)?.state !== 'dead') continue;
+      if (members.get(inc)?.state !== 'dead' || isFormer(inc)) continue;
       for (const dueMs of users.values()) if (dueMs < soonMs) return true;
     }
     return false;

@@ -12,6 +12,9 @@ const UNEASY_MS = 1200;
 const MOST_PER_ANSWER_MS = 1500;
 /** How long lost replicas hold off every burial: until then a master that is cut off has been demoted. */
 const REPLICA_DOUBT_MS = 30_000;
+/** How long what is gone is not written after an outage: because of nodes that are silent, and because of slow ones. */
+const ADDS_WITHIN_MS = 2500;
+export const SLOW_ADDS_WITHIN_MS = 10_000;
 
 interface Known extends Member {
   /** Engine clock. */
@@ -70,11 +73,16 @@ export class MemberList {
     return new Map(this.live().map((inc) => [inc, this.#known.get(inc)?.beat ?? 0]));
   }
 
-  /** Whether all live members but `self` have renewed since, and have written all their sessions to this history. */
-  haveAdded(history: string, since: ReadonlyMap<string, number>, self: string): boolean {
+  /**
+   * Whether all live members but `self` have renewed since, and have written all their sessions to this history. The
+   * longer that is waited for, the fewer of them count.
+   */
+  haveAdded(history: string, since: ReadonlyMap<string, number>, self: string, waitedMs: number): boolean {
+    if (waitedMs > SLOW_ADDS_WITHIN_MS) return true;
     return this.live().every((inc) => {
+      if (inc === self || (waitedMs > ADDS_WITHIN_MS && this.silentMs(inc) > ADDS_WITHIN_MS)) return true;
       const { facts = '', beat = 0 } = this.#known.get(inc) ?? {};
-      return inc === self || (facts.startsWith(`${history} `) && beat > (since.get(inc) ?? -1));
+      return facts.startsWith(`${history} `) && beat > (since.get(inc) ?? -1);
     });
   }
 
@@ -103,10 +111,10 @@ export class MemberList {
     return this.isGone(inc) ? this.#engineMs - (this.#known.get(inc)?.goneAt ?? this.#engineMs) : 0;
   }
 
-  /** Whether a member died less than `ms` ago, as far as this node has seen it. */
-  hasJustLost(ms: number): boolean {
+  /** Whether a member died less than `ms` ago, as far as this node has seen it. `isFormer`: was this node itself. */
+  hasJustLost(ms: number, isFormer: (inc: string) => boolean): boolean {
     return [...this.#known.values()].some(
-      ({ inc, state, isWitnessed }) => state === 'dead' && isWitnessed && this.goneMs(inc) < ms,
+      ({ inc, state, isWitnessed }) => state === 'dead' && isWitnessed && !isFormer(inc) && this.goneMs(inc) < ms,
     );
   }
 

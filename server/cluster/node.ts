@@ -11,7 +11,7 @@ import { Burial } from './burial.ts';
 import { Buckets } from './buckets.ts';
 import { Conditions } from './conditions.ts';
 import type { EngineEvents, Members } from './engine.ts';
-import { MemberList, SUSPECT_MS } from './members.ts';
+import { MemberList, SLOW_ADDS_WITHIN_MS, SUSPECT_MS } from './members.ts';
 import type { NodeOptions } from './node-options.ts';
 import { Publisher } from './publisher.ts';
 import { Replicas, type Replica } from './replicas.ts';
@@ -22,8 +22,6 @@ const RENEW_MS = 500;
 const UNEASY_RENEW_MS = 150;
 /** A stop of this node after which it renews before it writes. */
 const STALL_MS = 1000;
-/** How long what is gone is not written after an outage, at most. */
-const ADDS_WITHIN_MS = 2500;
 const MOST_FORMER = 8;
 /** How long a change may wait to be written before views count as behind: less than an answer waits for it. */
 const UNWRITTEN_MS = 900;
@@ -82,6 +80,7 @@ export class ClusterNode implements EngineEvents {
       buckets,
       members: this.members,
       ...{ graceMs, warmMs, isPolled: host.isPolled },
+      isFormer: (inc) => this.#former.includes(inc),
       touch: (user) => this.publisher.touch(user),
     });
     this.publisher = new Publisher({
@@ -100,6 +99,7 @@ export class ClusterNode implements EngineEvents {
         keepsAll: this.#keepsAll,
       }),
       onFenced: () => this.#rejoin(),
+      onLost: () => void this.#recover(true),
       onSettled: (user, record) => this.#burial.settled(user, record),
     });
   }
@@ -271,14 +271,15 @@ export class ClusterNode implements EngineEvents {
       this.#addedTo = '-';
       for (const user of this.#options.host.usersHere()) this.touch(user);
       this.publisher.pump();
-      await this.#conditions.until(() => isOver() || this.publisher.isIdle || now() - startedAtMs > ADDS_WITHIN_MS);
+      const waitedMs = (): number => now() - startedAtMs;
+      await this.#conditions.until(() => isOver() || this.publisher.isIdle || waitedMs() > SLOW_ADDS_WITHIN_MS);
       if (isOver()) return;
       this.#addedTo = this.#history;
+      // A renewal from before the outage may have been waiting in the engine: by the answer to this one it has run.
+      if ((await this.#renew()) === undefined && !isOver()) throw new Error('no answer');
       const beats = this.members.beats();
-      this.#renewsAtMs = 0;
       await this.#conditions.until(
-        () =>
-          isOver() || this.members.haveAdded(this.#history, beats, this.#inc) || now() - startedAtMs > ADDS_WITHIN_MS,
+        () => isOver() || this.members.haveAdded(this.#history, beats, this.#inc, waitedMs()),
       );
       if (isOver()) return;
       this.#finish();

@@ -33,6 +33,8 @@ export interface PublisherOptions {
   readonly events: Pick<NodeEvents, 'stepsOf' | 'applied'>;
   /** The engine no longer accepts this incarnation. */
   readonly onFenced: () => void;
+  /** The engine has lost a record since it was read: other nodes have to write their sessions again first. */
+  readonly onLost: () => void;
   /** The record of a user is as this node wants it. `parts`: what is in it. */
   readonly onSettled: (user: string, record: UserRecord | undefined) => void;
 }
@@ -135,7 +137,7 @@ export class Publisher {
 
   /** Returns whether nothing is left to write. */
   async #write(user: string, sinceMs: number, generation: number): Promise<boolean> {
-    const { engine, replicas, now, onFenced, onSettled, host } = this.#options;
+    const { engine, replicas, now, onFenced, onLost, onSettled, host } = this.#options;
     const bucket = bucketOf(user, this.#options.buckets);
     const held = replicas.get(user);
     let base: UserRecord | undefined;
@@ -144,6 +146,10 @@ export class Publisher {
     for (;;) {
       const inc = this.#options.inc();
       if (inc === undefined || generation !== this.#generation) return false;
+      if (base === undefined && held?.record !== undefined) {
+        onLost();
+        return false;
+      }
       const operation = this.#next(user, bucket, inc, held, base, now() - sinceMs);
       const before = base ?? held?.told;
       if (operation === undefined) {
@@ -202,7 +208,8 @@ export class Publisher {
       ...context,
       latestBefore: (ageMs) => held?.latestBefore(now() - ageMs) ?? 0,
       written: held?.writtenBy(inc) ?? [],
-      isLost: lost !== undefined,
+      // Whoever was never seen stays a user never seen.
+      isLost: lost !== undefined && (held?.toldV ?? 0) > 0,
     });
     if (patch === undefined) return undefined;
     const { from, to, origin, ...rest } = patch;
@@ -218,5 +225,5 @@ function hasParts({ isKnown, record }: Replica): boolean {
 
 /** What stands for a record that the engine lost: its entry and its blocks are known, its sessions are not. */
 function lostRecord(told: UserRecord): UserRecord {
-  return { ...told, n: 0, v: 0, op: '-', t: 0, parts: {} };
+  return { ...told, n: 0, op: '-', t: 0, parts: {} };
 }

@@ -1,4 +1,4 @@
-/** Builds the history, and tells it which times are uncertain. The history itself decides what that means. */
+/** Builds the history, and reports to it which times are uncertain. The history itself decides what that means. */
 import { decodeOrigin } from '../cluster/bridge/origins.ts';
 import type { HubParts } from '../cluster/bridge/hub-cluster.ts';
 import type { UserRecord } from '../cluster/record/record.ts';
@@ -148,8 +148,8 @@ function latestOf(
 const USERS_AT_ONCE = 500;
 
 /**
- * Records that everybody who is shown with a session on the doubted adapter is uncertain until the hold ends. In bites,
- * because that may be a million users.
+ * Records that everybody who is shown with a session on the doubted adapter is uncertain until the hold ends. In small
+ * steps, because that may be a million users.
  */
 export async function recordDoubt(
   { clock }: HubContext,

@@ -10,21 +10,26 @@ import { buildIfStale } from '../../server/build.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const ROOMS = ['bench', 'fuzz'];
+/** What the tests have too, without a library for tests. */
+const SHARED = ['support/redis/fault-proxy.ts'];
 
 export async function buildTools(args) {
   const namesHub = args.some((arg) => arg === '--hub' || arg.startsWith('--hub='));
   if (!namesHub && !(await buildIfStale())) return false;
-  for (const room of ROOMS) {
-    const sources = fs
-      .readdirSync(join(root, 'test', room), { recursive: true })
-      .filter((path) => path.endsWith('.ts'))
-      .map((path) => join(room, path));
+  for (const sources of [...ROOMS.map(sourcesIn), SHARED]) {
     const stale = sources.filter((source) => !isFresh(source));
     // Loading the compiler takes most of a second.
     const ts = stale.length > 0 ? (await import('typescript')).default : undefined;
     for (const source of stale) emit(ts, source);
   }
   return true;
+}
+
+function sourcesIn(room) {
+  return fs
+    .readdirSync(join(root, 'test', room), { recursive: true })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => join(room, path));
 }
 
 const sourceFile = (source) => join(root, 'test', source);

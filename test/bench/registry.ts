@@ -1,5 +1,6 @@
 /** The workloads by name. A new one is a file in workloads/ and a line here. */
 import type { Workload } from './lib/stage.ts';
+import { clusterChurn } from './workloads/cluster-churn.ts';
 import { clusterCosts } from './workloads/cluster-costs.ts';
 import { crash } from './workloads/crash.ts';
 import { fanout } from './workloads/fanout.ts';
@@ -9,6 +10,7 @@ import { heartbeatWs } from './workloads/heartbeat-ws.ts';
 import { hostile } from './workloads/hostile.ts';
 import { memory } from './workloads/memory.ts';
 import { million } from './workloads/million.ts';
+import { model } from './workloads/model.ts';
 import { reconnect } from './workloads/reconnect.ts';
 import { slow } from './workloads/slow.ts';
 import { soak } from './workloads/soak.ts';
@@ -30,4 +32,6 @@ export const workloads: readonly Workload[] = [
   hostile,
   soak,
   clusterCosts,
+  model,
+  clusterChurn,
 ];

@@ -4,6 +4,7 @@ import type { VersionedTransition } from '../../server/history/shared-port.ts';
 import { Connections } from '../../server/storage/postgres/connection.ts';
 import { migrateAnd } from '../../server/storage/postgres/migrations.ts';
 import { PostgresHistory } from '../../server/storage/postgres/postgres-history.ts';
+import { PostgresUsers } from '../../server/storage/postgres/postgres-users.ts';
 import { migrations } from '../../server/storage/postgres/schema.ts';
 import { needing } from '../support/needs.ts';
 import { PostgresServer } from '../support/postgres-server.ts';
@@ -85,6 +86,18 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
     ]);
     await store.record([one(DAY_MS, 'online', 'away')]);
     expect((await store.read('42', 0, 100)).at(-1)?.merged).toBe(null);
+  });
+
+  it('merges nothing across a block, which the blocked reader would notice (C30, H34)', async () => {
+    const users = new PostgresUsers(connections);
+    const hidden = new Map([['9', { since: MIDNIGHT + 5500, lastSeen: MIDNIGHT + 5500, v: 5500 }]]);
+    await users.keep([{ user: '42', since: MIDNIGHT, lastSeen: MIDNIGHT, v: 5500, n: 5500, hidden }]);
+    const all = Array.from({ length: 8 }, (_, i) =>
+      one(1000 * (i + 1), i % 2 === 0 ? 'offline' : 'online', i % 2 === 0 ? 'online' : 'offline'),
+    );
+    await store.record(all);
+    const ends = (await store.read('42', 0, 100)).slice(4).map(({ at }) => at - MIDNIGHT);
+    expect(ends).toEqual([5000, 8000]);
   });
 
   it('tells when each hub knew everything, and what one that died did not store (C30, H33)', async () => {

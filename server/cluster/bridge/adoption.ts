@@ -74,7 +74,14 @@ export class Adoption {
     if (record.hidden.size === 0) return;
     const { users, reports } = this.#options;
     for (const [viewer, frozen] of this.shownHidden(user.id, record)) {
-      if (user.hiddenFrom?.has(viewer) === true) continue;
+      const before = user.hiddenFrom?.get(viewer);
+      if (before !== undefined) {
+        // The block was lifted and set again while this node heard nothing, or an epoch began.
+        if (frozen.v <= before.v) continue;
+        users.hide(user.id, viewer, frozen);
+        this.#note(reports.changedFor(viewer, user));
+        continue;
+      }
       // A user that is already shown offline left before the block, so that change is sent. Other pending changes are
       // dropped for the blocked viewer.
       const wasVisible = isVisible(user.fold);

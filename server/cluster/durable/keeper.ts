@@ -96,7 +96,8 @@ export class Keeper {
 function changesBlocks(before: UserRecord | undefined, { hidden }: UserRecord): boolean {
   const earlier = before?.hidden;
   if (earlier === undefined) return hidden.size > 0;
-  return earlier.size !== hidden.size || [...hidden.keys()].some((viewer) => !earlier.has(viewer));
+  // A block that was lifted and set again has another version.
+  return earlier.size !== hidden.size || [...hidden].some(([viewer, { v }]) => earlier.get(viewer)?.v !== v);
 }
 
 function keptOf(user: string, { entry, v, n, hidden }: UserRecord): KeptUser {

@@ -105,7 +105,7 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     lastSeen: was?.lastSeen ?? null,
     sign: isSeen && own.signAgeMs !== null ? -age(own.signAgeMs) : null,
     origin: own.origin || originOfEnd(before, parts, context) || (record?.origin ?? ''),
-    hidden: nextHidden(record, hides, reveals, isVisible(shown)),
+    hidden: nextHidden(record, hides, reveals, wasVisible || isVisible(shown)),
   };
   const entryText = encodeEntry(entry);
   const body = encodeBody(entryText, parts);
@@ -143,12 +143,13 @@ function nextHidden(
   record: UserRecord | undefined,
   hides: readonly string[],
   reveals: readonly string[],
-  isVisibleNow: boolean,
+  /** The viewer was shown it before this operation, or would be after it. */
+  isOrWasVisible: boolean,
 ): ReadonlyMap<string, Frozen> {
   const hidden = new Map(record?.hidden);
   const { since = null, lastSeen = null } = record?.entry ?? {};
   // To its viewer, a block of a user that is already shown offline must change nothing.
-  const frozen = isVisibleNow
+  const frozen = isOrWasVisible
     ? { since: 0, lastSeen: 0, v: VERSION_OF_OPERATION }
     : { since, lastSeen, v: record?.v ?? 0 };
   for (const viewer of hides) hidden.set(viewer, frozen);
@@ -243,8 +244,9 @@ function ownPart(before: Parts, own: Own, context: Context): SharedSession[] {
     const b = old?.b ?? startOf(startAgeMs, context);
     return { ...rest, S, X, b };
   });
-  const ended = context.keepsAll ? known.filter(({ k }) => !own.sessions.some((session) => session.k === k)) : [];
-  return [...part, ...ended].sort((a, b) => (a.k < b.k ? -1 : 1)).map(inFixedOrder);
+  // An invisible session that ended would hide its user, who may be visible on another node by now.
+  const ended = known.filter(({ k, s }) => s !== 'invisible' && !own.sessions.some((session) => session.k === k));
+  return [...part, ...(context.keepsAll ? ended : [])].sort((a, b) => (a.k < b.k ? -1 : 1)).map(inFixedOrder);
 }
 
 /** When a session began, on the bucket's clock, after all that this node knew then. */

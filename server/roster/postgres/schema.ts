@@ -2,12 +2,12 @@
  * The tables of friend lists in PostgreSQL, as a list of steps: step n takes the schema from version n - 1 to version n.
  * A released step must never change. Must not know how the tables are used.
  *
- * `edge` is the truth, and may be edited by hand. Its triggers write every change to `change`, from which all hubs read.
- * They take a lock until the end of the transaction, so that the numbers of changes appear in their order.
+ * `edge` is the truth, and may be edited by hand. Its triggers write every change to `change`, from which all hubs
+ * read. They take a lock until the end of the transaction, so that the numbers of changes appear in their order.
  */
 import type { Migrations } from '../../storage/postgres/migrations.ts';
 
-/** The channel on which hubs hear of new changes. */
+/** The channel on which hubs are notified of new changes. */
 export const CHANNEL = 'presence_hub_change';
 /** Advisory locks; any numbers that no other program uses. */
 const MIGRATION_LOCK = 7_368_271;

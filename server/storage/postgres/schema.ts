@@ -69,7 +69,10 @@ const steps: readonly string[] = [
     IF earlier.at / ${DAY_MS} = the_at / ${DAY_MS} THEN the_nth := earlier.nth + 1; END IF;
     IF the_nth <= per_day OR later.at IS NOT NULL THEN
       INSERT INTO presence_hub.history VALUES (the_user, the_at, the_first, the_v, the_from, the_to, the_cause, the_nth, NULL);
-    ELSIF earlier.merged IS NULL OR earlier.merged[1] < the_at - the_at % ${MERGED_MS} THEN
+    ELSIF earlier.merged IS NULL OR earlier.merged[1] < the_at - the_at % ${MERGED_MS}
+      -- A blocked viewer reads up to its block, and would notice if later transitions moved the end of the last ones.
+      OR EXISTS (SELECT FROM presence_hub.block WHERE user_id = the_user AND since >= earlier.at AND since < the_at)
+    THEN
       INSERT INTO presence_hub.history
         VALUES (the_user, the_at, the_first, the_v, the_from, the_to, the_cause, the_nth, ARRAY[the_at, 0, 0, 0, 0]);
     ELSE

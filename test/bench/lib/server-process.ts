@@ -1,11 +1,11 @@
 /**
- * A server under test as a process: started on a core of its own, its errors collected, frozen, thawed and stopped. Knows
- * neither the hub nor the references; those are hub-server.ts and references.ts.
+ * A server under test as a process: started on a core of its own, its errors collected, frozen, thawed and stopped.
+ * Knows neither the hub nor the references; those are hub-server.ts and references.ts.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpuMs, rssBytes } from './proc.ts';
 
-const START_WITHIN_MS = 20_000;
+const START_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 10_000;
 const LEVEL_ERROR = 50;
 const ERRORS_KEPT = 20;
@@ -23,6 +23,8 @@ export interface ServerProcess {
   freeze(): void;
   thaw(): void;
   kill(): void;
+  /** SIGTERM. */
+  drain(): void;
   stop(): Promise<void>;
 }
 
@@ -32,7 +34,7 @@ export interface ProcessOptions<Start> {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The core that it has to itself, or null. */
   readonly core: number | null;
-  /** Reads from all that it has printed where it listens; undefined as long as it has not said so. */
+  /** Finds its addresses in what it has printed; undefined until it has printed them. */
   readonly startedWith: (stdout: string) => Start | undefined;
 }
 
@@ -68,6 +70,7 @@ export async function startProcess<Start>(
     freeze: () => child.kill('SIGSTOP'),
     thaw: () => child.kill('SIGCONT'),
     kill: () => child.kill('SIGKILL'),
+    drain: () => child.kill('SIGTERM'),
     stop: async () => {
       child.kill('SIGINT');
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
@@ -119,7 +122,7 @@ function collectErrors(child: ChildProcess, errors: string[]): void {
   });
 }
 
-/** A line that is no log line at all (a warning of Node, a stack) is an error, too: nobody wrote it on purpose. */
+/** A line that is not a log line (a warning of Node, a stack) counts as an error too. */
 function isError(line: string): boolean {
   if (line.trim() === '') return false;
   try {

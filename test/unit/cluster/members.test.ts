@@ -85,4 +85,16 @@ describe('the members', () => {
     expect(stage.list.goneMs('b')).toBe(3000);
     expect(stage.list.live()).toEqual(['a']);
   });
+
+  it('are waited for after an outage: the silent not for long, the slow for longer, and nobody without end (C14)', () => {
+    const stage = new Stage('a', 'b', 'c');
+    const before = stage.list.beats();
+    stage.members.set('a', { inc: 'a', state: 'live', beat: 2, facts: 'h url' });
+    stage.pass(3, 'b');
+    const haveAdded = (waitedMs: number): boolean => stage.list.haveAdded('h', before, 'a', waitedMs);
+    expect([2000, 3000, 11_000].map(haveAdded)).toEqual([false, false, true]);
+    stage.members.set('b', { inc: 'b', state: 'live', beat: 9, facts: 'h url' });
+    stage.answer();
+    expect([2000, 3000].map(haveAdded)).toEqual([false, true]);
+  });
 });

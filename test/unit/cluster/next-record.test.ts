@@ -65,6 +65,19 @@ describe('the next record', () => {
     expect([both.entry.status, both.v]).toEqual(['offline', 0]);
   });
 
+  it('is not hidden by an invisible session that ended during an outage', () => {
+    const hidden = written(undefined, own('a', [session('1', { s: 'invisible', c: -1 })]));
+    const moved = written(hidden, own('b', [session('1')]), { keepsAll: true });
+    expect(moved.entry.status).toBe('offline');
+    expect(written(moved, own('a', []), { keepsAll: true }).entry.status).toBe('online');
+  });
+
+  it('gives a block that comes together with a leave a version of its own (C1)', () => {
+    const online = written(undefined, own('a', [session('1')]));
+    const blocked = written(online, own('a', [], { blocks: new Map([['viewer', true]]) }));
+    expect(blocked.hidden.get('viewer')).toEqual({ since: blocked.t, lastSeen: blocked.t, v: blocked.n });
+  });
+
   it('dates since and lastSeen by age, on the clock of the engine', () => {
     const record = written(undefined, own('a', [session('1')], { changeAgeMs: 400, signAgeMs: 300 }));
     expect(record.entry).toMatchObject({ since: record.t - 400, lastSeen: record.t - 300 });

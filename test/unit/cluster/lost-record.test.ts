@@ -1,0 +1,88 @@
+/** What a node does if the engine has lost a record that it had read. */
+import { describe, expect, it, vi } from 'vitest';
+import { Chain } from '../../../server/cluster/chain.ts';
+import type { Engine, Operation, OperationAnswer } from '../../../server/cluster/engine.ts';
+import { Publisher } from '../../../server/cluster/publisher.ts';
+import type { OwnSession } from '../../../server/cluster/record/next-record.ts';
+import { encodeBody, encodeEntry } from '../../../server/cluster/record/record.ts';
+import { Replicas } from '../../../server/cluster/replicas.ts';
+import { offlineFold } from '../../../server/presence/fold.ts';
+
+const NOW = 1_767_225_600_000;
+const entryText = (status: 'online' | 'offline'): string =>
+  encodeEntry({
+    ...{ status, code: status === 'online' ? 1 : -1, devices: [], text: '', since: null, lastSeen: null },
+    ...{ sign: null, origin: '', hidden: new Map() },
+  });
+
+/** A node that holds the record of `u`, of which another node has the sessions, and an engine without any record. */
+function stage(status: 'online' | 'offline', v: number) {
+  const done: Operation[] = [];
+  const change = (operation: Operation): Promise<OperationAnswer> => {
+    if (operation.expect !== 0) return Promise.resolve({ kind: 'moved', record: undefined });
+    done.push(operation);
+    return Promise.resolve({ kind: 'ok', stamp: { n: NOW + 9, v: NOW + 9, op: operation.op, t: NOW }, results: [] });
+  };
+  const engine = { change, read: () => Promise.resolve({ records: [undefined] }) } as unknown as Engine;
+  const replicas = new Replicas(
+    256,
+    () => 1,
+    () => undefined,
+    () => undefined,
+  );
+  replicas.resumeTelling();
+  const replica = replicas.acquire('u');
+  const stored = { n: NOW, v, op: 'b.1', t: NOW, body: encodeBody(entryText(status), {}) };
+  replicas.heard(replica, stored, 0);
+  const onLost = vi.fn();
+  const session = { k: '1', a: 'ws-json', d: 'web', s: 'invisible', c: -1, x: '', i: 1, j: 0, l: 25_000 } as const;
+  const sessions: OwnSession[] = [{ ...session, statusAgeMs: 0, textAgeMs: null, startAgeMs: 0 }];
+  const publisher = new Publisher({
+    engine,
+    replicas,
+    chainOf: () => new Chain(),
+    host: { onWritten: () => undefined },
+    buckets: 256,
+    now: () => 0,
+    inc: () => 'a',
+    ownOf: () => ({
+      ...{ inc: 'a', former: [], sessions, signAgeMs: null, changeAgeMs: 0, goodbyes: [], origin: '' },
+      blocks: new Map<string, boolean>(),
+    }),
+    contextOf: (user) => ({
+      user,
+      offline: offlineFold(-1),
+      clock: NOW,
+      fates: { isGone: () => false, silentMs: () => 0, isOver: () => false },
+      keepsAll: false,
+    }),
+    events: { stepsOf: () => [], applied: () => undefined },
+    onFenced: () => undefined,
+    onLost,
+    onSettled: () => undefined,
+  });
+  return { publisher, replicas, replica, done, onLost };
+}
+
+describe('a record that the engine has lost', () => {
+  it('is not written before the other nodes had time to write their sessions again (C14)', async () => {
+    const { publisher, done, onLost } = stage('online', NOW);
+    publisher.touch('u');
+    await vi.waitFor(() => expect(onLost).toHaveBeenCalled());
+    expect(done).toEqual([]);
+  });
+
+  it('is written with a new version once that is known', async () => {
+    const { publisher, replicas, replica, done } = stage('online', NOW);
+    replicas.replace(replica, undefined, 0);
+    publisher.touch('u');
+    await vi.waitFor(() => expect(done).toMatchObject([{ isShown: true }]));
+  });
+
+  it('of a user never seen gives it no version (I16)', async () => {
+    const { publisher, replicas, replica, done } = stage('offline', 0);
+    replicas.replace(replica, undefined, 0);
+    publisher.touch('u');
+    await vi.waitFor(() => expect(done).toMatchObject([{ isShown: false }]));
+  });
+});
