@@ -89,11 +89,16 @@ const table: Readonly<Record<string, Room>> = {
   presence: { rooms: ['shared'], node: false },
   fanout: { rooms: ['presence (types)', 'sockets (types)', 'roster (types)', 'peers (types)', 'shared'], node: false },
   sockets: { rooms: ['shared'], packages: ['ws', 'uWebSockets.js'], node: true },
-  roster: { rooms: ['shared'], packages: ['pg'], node: true },
+  roster: { rooms: ['storage/postgres', 'shared'], packages: ['pg'], node: true },
   // Only this folder knows SQLite; only the map opens it.
   'storage/sqlite': {
     rooms: ['storage', 'roster', 'webhooks', 'history (types)', 'shared'],
     packages: ['@photostructure/sqlite'],
+    node: true,
+  },
+  'storage/postgres': {
+    rooms: ['history (types)', 'cluster (types)', 'presence (types)', 'shared'],
+    packages: ['pg'],
     node: true,
   },
   storage: { rooms: ['shared'], node: true },

@@ -56,6 +56,7 @@ function stage(status: 'online' | 'offline', v: number) {
       keepsAll: false,
     }),
     events: { stepsOf: () => [], applied: () => undefined },
+    host: { onWritten: () => undefined },
     onFenced: () => undefined,
     onLost,
     onSettled: () => undefined,
