@@ -238,6 +238,7 @@ function buildActions(
     onHealth: (error) => health.report('erasures', error),
   });
   onStop(() => erasure.stop());
+  if (clusterParts === null) erasure.start();
   const exporter = new Exporter({ ...storage, webhookQueue: eventQueue, users, turns, explain: explained });
   return {
     edit: storage.remoteLists?.areReadOnly === true ? null : (edit) => edits.edit(edit),

@@ -1,7 +1,7 @@
 /**
  * Erases a user: its friendships, blocks, entry, history, webhook events and sessions, in memory and in the files of the
- * hub. Watchers are sent one last entry. Afterwards the user was never seen. If another program prevents that the files
- * are cleaned, the erasure completes as soon as possible.
+ * hub. Watchers are sent one last entry. Afterwards the user was never seen. An erasure that has begun completes by
+ * itself: if another program prevents that the files are cleaned, if storage fails, and after a crash.
  */
 import { UNITS_PER_TURN, type TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Clock } from '../lib/time/clock.ts';
@@ -16,6 +16,7 @@ import type { Users } from '../presence/users.ts';
 import type { VersionClock } from '../presence/version-clock.ts';
 import type { ListEdits } from '../roster/port.ts';
 import type { Store } from '../storage/port.ts';
+import type { UnfinishedErasures } from '../storage/unfinished-erasures.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
 import type { WebhookQueue } from '../webhooks/queue.ts';
 import type { ChangeNotes } from '../webhooks/change-notes.ts';
@@ -25,6 +26,7 @@ export interface EraseOptions {
   readonly store: Pick<Store, 'erase' | 'blockersAfter'>;
   readonly historyStore: Pick<HistoryStore, 'eraseSome'>;
   readonly webhookQueue: Pick<WebhookQueue, 'eraseUser'>;
+  readonly unfinished: Pick<UnfinishedErasures, 'users' | 'add' | 'delete'>;
   /** See `Scrubber`. */
   readonly scrub: (user: string) => Promise<boolean>;
   readonly unblock: (user: string, other: string) => Promise<void>;
@@ -50,6 +52,8 @@ export class EraseUser {
   readonly #options: EraseOptions;
   /** Erased users who may still be in the files. */
   readonly #uncleaned = new Set<string>();
+  /** Users whose erasure failed halfway, or was cut off by the end of the last run. */
+  readonly #halfway = new Set<string>();
   #lastCleaning: Promise<unknown> = Promise.resolve();
   #retry: NodeJS.Timeout | undefined;
   #isStopped = false;
@@ -58,11 +62,30 @@ export class EraseUser {
     this.#options = options;
   }
 
+  /** Completes what the last run had begun. */
+  start(): void {
+    for (const user of this.#options.unfinished.users) this.#halfway.add(user);
+    if (this.#halfway.size > 0) void this.#clean();
+  }
+
   /**
    * @returns whether nothing of the user is left in the files. If not, that is tried again until it succeeds. @throws
-   * errors of storage; a part may be erased then.
+   * errors of storage; a part may be erased then, and the rest is tried again, unless not even that could be stored.
    */
   async erase(user: string): Promise<boolean> {
+    this.#options.unfinished.add(user);
+    try {
+      await this.#eraseEverywhere(user);
+    } catch (error) {
+      this.#halfway.add(user);
+      this.#retryLater();
+      throw error;
+    }
+    await this.#clean();
+    return !this.#uncleaned.has(user);
+  }
+
+  async #eraseEverywhere(user: string): Promise<void> {
     const { edits, store, historyStore, unblock, turns, fanout, users } = this.#options;
     const erased = await edits.erase(user, async () => {
       for (let some = store.blockersAfter(user, ''); some.length > 0; some = store.blockersAfter(user, '')) {
@@ -77,9 +100,8 @@ export class EraseUser {
       if (erased.v === v && erased.firstSession === null) eraseEntry(erased, 0); // it has not returned
       users.release(erased);
     }
+    this.#halfway.delete(user);
     this.#uncleaned.add(user);
-    await this.#clean();
-    return !this.#uncleaned.has(user);
   }
 
   async stop(): Promise<void> {
@@ -127,24 +149,34 @@ export class EraseUser {
     return undefined;
   }
 
-  /** Cleans the files, one user after another. */
+  /** Erases who is left halfway, then cleans the files, one user after another. */
   #clean(): Promise<unknown> {
     return (this.#lastCleaning = this.#lastCleaning.then(() => this.#cleanAll()));
   }
 
   async #cleanAll(): Promise<void> {
+    const { scrub, unfinished, onHealth } = this.#options;
     clearTimeout(this.#retry);
+    this.#retry = undefined;
     try {
+      for (const user of this.#halfway) {
+        if (this.#isStopped) return;
+        await this.#eraseEverywhere(user);
+      }
       for (const user of this.#uncleaned) {
-        if (!(await this.#options.scrub(user))) break;
+        if (!(await scrub(user))) break;
+        unfinished.delete(user);
         this.#uncleaned.delete(user);
       }
-      this.#options.onHealth(undefined);
+      onHealth(undefined);
     } catch (error) {
-      this.#options.onHealth(error);
+      onHealth(error);
     }
-    if (this.#uncleaned.size > 0 && !this.#isStopped)
-      this.#retry = setTimeout(() => void this.#clean(), RETRY_AFTER_MS);
+    if (this.#uncleaned.size + this.#halfway.size > 0) this.#retryLater();
+  }
+
+  #retryLater(): void {
+    if (!this.#isStopped) this.#retry ??= setTimeout(() => void this.#clean(), RETRY_AFTER_MS);
   }
 }
 

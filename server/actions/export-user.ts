@@ -1,7 +1,7 @@
 /**
- * Writes everything that is stored of a user as JSON, in bites, so that other work runs between them. The user itself
- * is shown what it may know: no addresses, no blocks of others, nobody who follows it without being its friend, and
- * nothing of the operator's rules.
+ * Writes everything that is stored of a user as JSON, in small steps, so that other work runs between them. The user
+ * itself is shown what it may know: no addresses, no blocks of others, nobody who follows it without being its friend,
+ * and nothing of the operator's rules.
  */
 import type { Explanation } from '../../shared/messages/explain.ts';
 import type { HistoryStore } from '../history/port.ts';

@@ -1,4 +1,4 @@
-/** Builds the history, and tells it which times are uncertain. The history itself decides what that means. */
+/** Builds the history, and reports to it which times are uncertain. The history itself decides what that means. */
 import { History } from '../history/history.ts';
 import { Recorder } from '../history/recorder.ts';
 import type { TurnBudget } from '../lib/time/turn-budget.ts';
@@ -36,8 +36,8 @@ export function buildHistory(
 const USERS_AT_ONCE = 500;
 
 /**
- * Records that everybody who is shown with a session on the doubted adapter is uncertain until the hold ends. In bites,
- * because that may be a million users.
+ * Records that everybody who is shown with a session on the doubted adapter is uncertain until the hold ends. In small
+ * steps, because that may be a million users.
  */
 export async function recordDoubt(
   { clock }: HubContext,

@@ -1,6 +1,6 @@
 /**
  * The import table, executable: which room may import which, and the few words that only one place may use.
- * Judges one source at a time, as text. Called by the test of the import rules; the table is the one of the design.
+ * Checks one source at a time, as text.
  */
 import { dirname, posix } from 'node:path';
 import ts from 'typescript';

@@ -1,7 +1,7 @@
 /**
- * Prints the tables of shared/PROTOCOL.md out of the code: schemas, codes, limits, settings, routes, metrics. Each stands
- * between `<!-- printed: NAME -->` and `<!-- end -->`; all else in that file is prose and is left alone. Reads sources and
- * returns text. The test of the reference calls it, and with UPDATE_REFERENCE=1 writes what it returns.
+ * Prints the tables of shared/PROTOCOL.md out of the code: schemas, codes, limits, settings, routes, metrics. Each
+ * stands between `<!-- printed: NAME -->` and `<!-- end -->`; all else in that file is prose and is left alone. Reads
+ * sources and returns text. The test of the reference calls it, and with UPDATE_REFERENCE=1 writes what it returns.
  */
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
@@ -85,7 +85,7 @@ const explanations = {
 
 const PRINTED = /(<!-- printed: ([a-z ]+) -->\n)[^]*?(<!-- end -->)/g;
 
-/** The reference with its tables printed anew. */
+/** The reference with its tables printed again. */
 export function printInto(markdown: string): string {
   return markdown.replace(PRINTED, (_all, begin: string, name: string, end: string) => {
     const print = sections[name];

@@ -24,7 +24,7 @@ export type HubAnswer =
   | { readonly kind: 'later'; readonly status: number; readonly problem: string; readonly afterMs: number | undefined }
   | { readonly kind: 'unreachable'; readonly problem: string };
 
-export interface Refused {
+interface Refused {
   readonly kind: 'refused';
   readonly status: number;
   readonly says: string;

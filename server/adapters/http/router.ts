@@ -26,7 +26,7 @@ interface RouterOptions {
   readonly onAdminChange: (change: AdminChange) => void;
 }
 
-export interface AdminChange {
+interface AdminChange {
   readonly token: string;
   readonly method: string;
   /** With the query. */

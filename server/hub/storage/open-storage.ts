@@ -23,6 +23,7 @@ import { SqliteHistory } from '../../storage/sqlite/sqlite-history.ts';
 import { SqliteStore } from '../../storage/sqlite/sqlite-store.ts';
 import { SqliteWebhookQueue } from '../../storage/sqlite/sqlite-webhook-queue.ts';
 import { WalWatch } from '../../storage/sqlite/wal-watch.ts';
+import { UnfinishedErasures } from '../../storage/unfinished-erasures.ts';
 import type { WebhookQueue } from '../../webhooks/queue.ts';
 import type { HubContext } from '../context.ts';
 import { StorageHealth } from './health.ts';
@@ -40,6 +41,7 @@ export interface Storage {
   readonly webhookQueue: WebhookQueue;
   readonly historyStore: HistoryStore;
   readonly scrubber: Pick<Scrubber, 'scrub'>;
+  readonly unfinished: UnfinishedErasures;
   readonly health: StorageHealth;
   /** Whether what is stored outlives the process. */
   readonly isDurable: boolean;
@@ -73,7 +75,8 @@ export async function openStorage(context: HubContext): Promise<Storage> {
   const historyStore = new SqliteHistory(database, config.historyPerDay);
   const isDurable = config.data !== MEMORY;
   const lists = { roster: remoteLists?.roster ?? (storedRoster as StoredRoster), storedRoster, remoteLists };
-  return { ...lists, store, versions, webhookQueue, historyStore, scrubber, health, isDurable };
+  const unfinished = new UnfinishedErasures(isDurable ? config.data : undefined);
+  return { ...lists, store, versions, webhookQueue, historyStore, scrubber, unfinished, health, isDurable };
 }
 
 async function openWhenFree({ config, clock, log, interrupted }: HubContext): Promise<OpenedDatabase> {

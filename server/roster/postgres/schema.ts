@@ -1,15 +1,15 @@
 /**
- * The tables of friend lists in PostgreSQL, as a list of steps: step n takes the schema from version n - 1 to version n.
- * An advisory lock lets one hub at a time run the missing steps, each in one transaction. A released step must never
+ * The tables of friend lists in PostgreSQL, as a list of steps: step n takes the schema from version n - 1 to version
+ * n. An advisory lock lets one hub at a time run the missing steps, each in one transaction. A released step must never
  * change. Must not know how the tables are used.
  *
- * `edge` is the truth, and may be edited by hand. Its triggers write every change to `change`, from which all hubs read.
- * They take a lock until the end of the transaction, so that the numbers of changes appear in their order.
+ * `edge` is the truth, and may be edited by hand. Its triggers write every change to `change`, from which all hubs
+ * read. They take a lock until the end of the transaction, so that the numbers of changes appear in their order.
  */
 import type { ClientBase } from 'pg';
 import { StartError } from '../../lib/start-error.ts';
 
-/** The channel on which hubs hear of new changes. */
+/** The channel on which hubs are notified of new changes. */
 export const CHANNEL = 'presence_hub_change';
 /** Advisory locks; any numbers that no other program uses. */
 const MIGRATION_LOCK = 7_368_271;
@@ -87,7 +87,9 @@ const steps: readonly string[] = [
   `,
 ];
 
-/** Takes the schema to the newest version. @throws {StartError} if a newer hub has written it, or the driver's errors. */
+/**
+ * Takes the schema to the newest version. @throws {StartError} if a newer hub has written it, or the driver's errors.
+ */
 export async function migrate(client: ClientBase): Promise<void> {
   if ((await versionOf(client)) === steps.length) return; // also without the right to lock or create anything
   await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);

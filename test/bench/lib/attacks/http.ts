@@ -1,6 +1,6 @@
 /**
- * Attacks with HTTP: pipelined requests, bodies in tiny chunks, bodies and heads without end, large lists, and arrays of
- * wrong elements.
+ * Attacks with HTTP: pipelined requests, bodies in tiny chunks, bodies and heads without end, large lists, and arrays
+ * of wrong elements.
  */
 import { putFriends } from '../hub-http.ts';
 import { tokenOf } from '../credentials.ts';
@@ -19,7 +19,7 @@ const SHORT_LEASE_MS = 300;
 
 const head = (method: string, path: string, fields = ''): string =>
   `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${fields}\r\n`;
-/** The token of that user if the hub asks for tokens. Requests of nobody have none. */
+/** The token of that user if the hub asks for tokens. Requests without a user have none. */
 const bearer = (user: string | undefined): string => {
   const token = user === undefined ? undefined : tokenOf(user);
   return token === undefined ? '' : `Authorization: Bearer ${token}\r\n`;
