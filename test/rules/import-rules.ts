@@ -41,7 +41,18 @@ const table: Readonly<Record<string, Room>> = {
   workers: { rooms: ['config (types)'], node: true },
   // Commands that work on this machine's settings, data and ports instead of asking a hub.
   operator: {
-    rooms: ['config', 'auth', 'hub', 'sockets', 'storage/sqlite', 'webhooks', 'cluster', 'client/cli', 'shared'],
+    rooms: [
+      'config',
+      'auth',
+      'hub',
+      'sockets',
+      'storage/sqlite',
+      'storage/postgres',
+      'webhooks',
+      'cluster',
+      'client/cli',
+      'shared',
+    ],
     packages: ['jose'],
     node: true,
   },
