@@ -61,7 +61,7 @@ export class ClusterNode implements EngineEvents {
       count: buckets,
       replicas: () => this.replicas,
       onHeard: (replica, stored) => {
-        this.replicas.heard(replica, stored, now());
+        this.replicas.heard(replica, this.publisher.whole(stored), now());
         this.#compare(replica);
       },
       onRead: (replica) => this.#compare(replica),

@@ -49,6 +49,8 @@ export class Publisher {
   readonly #inFlight = new Map<string, number>();
   /** Who waits until the changes of a user are written. */
   readonly #waiting = new Map<string, (() => void)[]>();
+  /** Bodies of operations in flight, by id. */
+  readonly #bodies = new Map<string, string>();
   #operations = 0;
   #generation = 0;
 
@@ -105,6 +107,12 @@ export class Publisher {
     }
   }
 
+  /** What was heard, with the sessions that the message of an operation of this node left out. */
+  whole<Heard extends Stored | undefined>(heard: Heard): Heard {
+    const body = heard && this.#bodies.get(heard.op);
+    return body === undefined ? heard : { ...heard, body };
+  }
+
   /** An id that no other operation of any node ever has. */
   nextId(inc: string): string {
     return `${inc}.${(++this.#operations).toString(36)}`;
@@ -157,7 +165,8 @@ export class Publisher {
         onSettled(user, base);
         return true;
       }
-      const answer = await this.#ask(operation, generation);
+      this.#bodies.set(operation.op, operation.body);
+      const answer = await this.#ask(operation, generation).finally(() => this.#bodies.delete(operation.op));
       if (generation !== this.#generation) return false;
       if (answer.kind === 'fenced') {
         onFenced();
