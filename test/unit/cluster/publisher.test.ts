@@ -43,7 +43,6 @@ function stage(status: 'online' | 'offline', v: number) {
     engine,
     replicas,
     chainOf: () => new Chain(),
-    host: { onWritten: () => undefined },
     buckets: 256,
     now: () => 0,
     inc: () => 'a',
