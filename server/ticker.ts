@@ -1,6 +1,6 @@
 /**
  * The one lease timer: ticks the core's timing wheel forty times a second and passes on the sessions that expired. A
- * mass lapse is processed in bites, so that other work runs between them. Ends no session: the core decides.
+ * mass lapse is processed in small steps, so that other work runs between them. Ends no session: the core decides.
  *
  * A timer runs before the loop reads the sockets, so a heartbeat of a due session may still wait in the kernel. The
  * moment of the tick is therefore judged only after the loop has been through its sockets twice: once to accept a
@@ -17,7 +17,10 @@ const BUDGET = 2000;
 interface TickerOptions {
   readonly presence: Presence;
   readonly clock: Clock;
-  /** Notes that the loop has come around. Returns the moment up to which leases may be judged (see stall-clock.ts). */
+  /**
+   * Notes that a new turn of the event loop has begun. Returns the moment up to which leases may be judged (see
+   * stall-clock.ts).
+   */
   readonly tick: () => Moment;
   /** Receive each change, in this order. */
   readonly onChange: readonly ChangeListener[];

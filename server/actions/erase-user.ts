@@ -1,12 +1,11 @@
 /**
  * Erases a user: its friendships, blocks, entry, history, webhook events and sessions, in memory and in the files of the
- * hub. Watchers are sent one last entry. Afterwards the user was never seen. If another program prevents that the files
- * are cleaned, the erasure completes as soon as possible.
+ * hub. Watchers are sent one last entry. Afterwards the user was never seen. An erasure that has begun completes by
+ * itself: if another program prevents that the files are cleaned, if storage fails, and after a crash.
  */
 import { UNITS_PER_TURN, type TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Clock } from '../lib/time/clock.ts';
 import type { Fanout } from '../fanout/fanout.ts';
-import type { Recorder } from '../history/recorder.ts';
 import type { HistoryStore } from '../history/port.ts';
 import type { Intake } from '../intake.ts';
 import type { Journal } from '../presence/explain/journal.ts';
@@ -16,6 +15,7 @@ import type { Users } from '../presence/users.ts';
 import type { VersionClock } from '../presence/version-clock.ts';
 import type { ListEdits } from '../roster/port.ts';
 import type { Store } from '../storage/port.ts';
+import type { UnfinishedErasures } from '../storage/unfinished-erasures.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
 import type { WebhookQueue } from '../webhooks/queue.ts';
 import type { ChangeNotes } from '../webhooks/change-notes.ts';
@@ -25,6 +25,7 @@ export interface EraseOptions {
   readonly store: Pick<Store, 'erase' | 'blockersAfter'>;
   readonly historyStore: Pick<HistoryStore, 'eraseSome'>;
   readonly webhookQueue: Pick<WebhookQueue, 'eraseUser'>;
+  readonly unfinished: Pick<UnfinishedErasures, 'users' | 'add' | 'delete'>;
   /** See `Scrubber`. */
   readonly scrub: (user: string) => Promise<boolean>;
   readonly unblock: (user: string, other: string) => Promise<void>;
@@ -34,8 +35,8 @@ export interface EraseOptions {
   readonly versions: Pick<VersionClock, 'versionAfter' | 'pass' | 'now'>;
   readonly writeBehind: Pick<WriteBehind<User>, 'drop'>;
   readonly fanout: Pick<Fanout, 'sendLast'>;
-  /** Null if history is off. */
-  readonly recorder: Pick<Recorder, 'forget'> | null;
+  /** Forgets what is recorded of the user and not stored yet. */
+  readonly forgetHistory: (user: string) => void;
   /** Null if no setting asks for webhooks. */
   readonly webhooks: Pick<ChangeNotes, 'eraseUser'> | null;
   readonly turns: Pick<TurnBudget, 'take'>;
@@ -50,6 +51,8 @@ export class EraseUser {
   readonly #options: EraseOptions;
   /** Erased users who may still be in the files. */
   readonly #uncleaned = new Set<string>();
+  /** Users whose erasure failed halfway, or was cut off by the end of the last run. */
+  readonly #halfway = new Set<string>();
   #lastCleaning: Promise<unknown> = Promise.resolve();
   #retry: NodeJS.Timeout | undefined;
   #isStopped = false;
@@ -58,11 +61,30 @@ export class EraseUser {
     this.#options = options;
   }
 
+  /** Completes what the last run had begun. */
+  start(): void {
+    for (const user of this.#options.unfinished.users) this.#halfway.add(user);
+    if (this.#halfway.size > 0) void this.#clean();
+  }
+
   /**
    * @returns whether nothing of the user is left in the files. If not, that is tried again until it succeeds. @throws
-   * errors of storage; a part may be erased then.
+   * errors of storage; a part may be erased then, and the rest is tried again, unless not even that could be stored.
    */
   async erase(user: string): Promise<boolean> {
+    this.#options.unfinished.add(user);
+    try {
+      await this.#eraseEverywhere(user);
+    } catch (error) {
+      this.#halfway.add(user);
+      this.#retryLater();
+      throw error;
+    }
+    await this.#clean();
+    return !this.#uncleaned.has(user);
+  }
+
+  async #eraseEverywhere(user: string): Promise<void> {
     const { edits, store, historyStore, unblock, turns, fanout, users } = this.#options;
     const erased = await edits.erase(user, async () => {
       for (let some = store.blockersAfter(user, ''); some.length > 0; some = store.blockersAfter(user, '')) {
@@ -77,9 +99,8 @@ export class EraseUser {
       if (erased.v === v && erased.firstSession === null) eraseEntry(erased, 0); // it has not returned
       users.release(erased);
     }
+    this.#halfway.delete(user);
     this.#uncleaned.add(user);
-    await this.#clean();
-    return !this.#uncleaned.has(user);
   }
 
   async stop(): Promise<void> {
@@ -99,7 +120,7 @@ export class EraseUser {
       journal,
       versions,
       writeBehind,
-      recorder,
+      forgetHistory,
       webhooks,
       clock,
     } = this.#options;
@@ -114,7 +135,7 @@ export class EraseUser {
     if (webhooks === null) webhookQueue.eraseUser(id);
     else webhooks.eraseUser(id);
     // From here on nothing fails.
-    recorder?.forget(id);
+    forgetHistory(id);
     users.unhideAll(user);
     writeBehind.drop(user);
     journal.forget(id);
@@ -127,24 +148,34 @@ export class EraseUser {
     return undefined;
   }
 
-  /** Cleans the files, one user after another. */
+  /** Erases who is left halfway, then cleans the files, one user after another. */
   #clean(): Promise<unknown> {
     return (this.#lastCleaning = this.#lastCleaning.then(() => this.#cleanAll()));
   }
 
   async #cleanAll(): Promise<void> {
+    const { scrub, unfinished, onHealth } = this.#options;
     clearTimeout(this.#retry);
+    this.#retry = undefined;
     try {
+      for (const user of this.#halfway) {
+        if (this.#isStopped) return;
+        await this.#eraseEverywhere(user);
+      }
       for (const user of this.#uncleaned) {
-        if (!(await this.#options.scrub(user))) break;
+        if (!(await scrub(user))) break;
+        unfinished.delete(user);
         this.#uncleaned.delete(user);
       }
-      this.#options.onHealth(undefined);
+      onHealth(undefined);
     } catch (error) {
-      this.#options.onHealth(error);
+      onHealth(error);
     }
-    if (this.#uncleaned.size > 0 && !this.#isStopped)
-      this.#retry = setTimeout(() => void this.#clean(), RETRY_AFTER_MS);
+    if (this.#uncleaned.size + this.#halfway.size > 0) this.#retryLater();
+  }
+
+  #retryLater(): void {
+    if (!this.#isStopped) this.#retry ??= setTimeout(() => void this.#clean(), RETRY_AFTER_MS);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Explains for an admin why a user is shown as it is. Searches the journal in bites, so that other work runs between
- * them.
+ * Explains for an admin why a user is shown as it is. Searches the journal in small steps, so that other work runs
+ * between them.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Explanation } from '../../shared/messages/explain.ts';
@@ -21,7 +21,7 @@ export interface ExplainOptions {
 }
 
 /** Transitions searched per loop turn: 0.1 ms, or 1.5 ms before the code is compiled. */
-const BITE = 16_384;
+const SEARCHED_A_TURN = 16_384;
 
 export async function explain(
   { sessionIds, clock, stalls, users, journal }: ExplainOptions,
@@ -36,7 +36,7 @@ export async function explain(
     wallOf: (monoMs) => stalls.wallOf(monoMs, now),
   });
   const search = journal.search(id, MAX_TRANSITIONS);
-  while (journal.lookBack(search, BITE)) await nextTurn();
+  while (journal.lookBack(search, SEARCHED_A_TURN)) await nextTurn();
   return {
     at: now.wallMs,
     ...explained,

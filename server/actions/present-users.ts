@@ -3,7 +3,7 @@
  * entry after another: users who are invisible, or who block the viewer, are left out of lists and counts alike.
  *
  * The index by status is built when the first list is asked for, and then follows every change. So a hub that is never
- * listed pays nothing. All work is done in bites, so that other work runs between them.
+ * listed pays nothing. All work is done in small steps, so that other work runs between them.
  */
 import { zeroCounts } from '../lib/zero-counts.ts';
 import { SortedById } from '../lib/collections/sorted-by-id.ts';
@@ -43,11 +43,11 @@ interface PresentUsersOptions {
   /** Whether this hub counts the user. Of the hubs of a cluster that have sessions of a user, one does. */
   readonly isCounted?: (user: User) => boolean;
   readonly turns: Pick<TurnBudget, 'take'>;
-  /** A clock in milliseconds for the length of a bite. */
+  /** A clock in milliseconds for the length of a slice. */
   readonly nowMs: () => number;
 }
 
-/** How long a bite may take, and its cost in the turn budget: no turn has more than two. */
+/** How long a slice may take, and its cost in the turn budget: no turn has more than two. */
 const BITE_MS = 1.5;
 const BITE_COST = 1000;
 /** One check of the clock covers this many users. */
@@ -85,8 +85,8 @@ export class PresentUsers {
     await (this.#built ??= this.#build());
     const ids: string[] = [];
     const entries: string[] = [];
-    const bite = new Bite(this.#options);
-    await bite.begin();
+    const slice = new TimeSlice(this.#options);
+    await slice.begin();
     let { after } = query;
     for (;;) {
       let isWhole = true;
@@ -98,11 +98,11 @@ export class PresentUsers {
           ids.push(after);
           entries.push(this.#options.users.entryJsonOnceFor(user, viewer));
         }
-        isWhole = !bite.isOver();
+        isWhole = !slice.isOver();
         if (!isWhole) break;
       }
       if (isWhole) return { ids, entries, next: null };
-      await bite.begin();
+      await slice.begin();
     }
   }
 
@@ -124,8 +124,8 @@ export class PresentUsers {
     const counts = zeroCounts(presentStatuses);
     const sessions = zeroCounts(adapters);
     let isStale = false;
-    const bite = new Bite(this.#options);
-    await bite.begin();
+    const slice = new TimeSlice(this.#options);
+    await slice.begin();
     for (const user of this.#options.users.held()) {
       const status = statusOf(user);
       if (status !== 'offline' && !isBlocked(user, viewer)) {
@@ -133,8 +133,8 @@ export class PresentUsers {
         for (let session = user.firstSession; session !== null; session = session.next) sessions[session.adapter]++;
         isStale ||= isDoubted(user);
       }
-      if (!bite.isOver()) continue;
-      await bite.begin();
+      if (!slice.isOver()) continue;
+      await slice.begin();
     }
     return { ...counts, sessions, isStale };
   }
@@ -143,13 +143,13 @@ export class PresentUsers {
     const index = { online: new SortedById<User>(), away: new SortedById<User>(), busy: new SortedById<User>() };
     // From here on, changes are followed. The walk adds those who were there before.
     this.#index = index;
-    const bite = new Bite(this.#options);
-    await bite.begin();
+    const slice = new TimeSlice(this.#options);
+    await slice.begin();
     for (const user of this.#options.users.held()) {
       const status = statusOf(user);
       if (status !== 'offline') index[status].add(user);
-      if (!bite.isOver()) continue;
-      await bite.begin();
+      if (!slice.isOver()) continue;
+      await slice.begin();
     }
   }
 
@@ -175,7 +175,7 @@ export class PresentUsers {
 }
 
 /** Measures how long the current turn has worked. */
-class Bite {
+class TimeSlice {
   readonly #options: Pick<PresentUsersOptions, 'turns' | 'nowMs'>;
   #endsAt = 0;
   #unchecked = 0;
@@ -184,7 +184,7 @@ class Bite {
     this.#options = options;
   }
 
-  /** Waits until the turn has room for a bite. */
+  /** Waits until the turn has room for a slice. */
   async begin(): Promise<void> {
     const turn = this.#options.turns.take(BITE_COST);
     if (turn !== undefined) await turn;
@@ -192,7 +192,7 @@ class Bite {
     this.#unchecked = 0;
   }
 
-  /** Counts one more user. @returns whether the work must go on in another bite. */
+  /** Counts one more user. @returns whether the work must go on in another slice. */
   isOver(): boolean {
     if (++this.#unchecked < USERS_A_CHECK) return false;
     this.#unchecked = 0;

@@ -3,7 +3,8 @@
  * answer. jose fetches the keys and picks the one that a token names. Fetched keys stay in use as long as the issuer is
  * unreachable, because its outage is no reason to refuse all users. The only file of this folder that does I/O.
  */
-import { createRemoteJWKSet, type JWTVerifyGetKey } from 'jose';
+import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWTVerifyGetKey } from 'jose';
+import { ReceivedBytes } from '../lib/net/received-bytes.ts';
 import type { Clock } from '../lib/time/clock.ts';
 
 /** Keys older than this are fetched again. A key that the issuer withdrew is accepted for this long. */
@@ -13,6 +14,8 @@ export const KEYS_COOLDOWN_MS = 10_000;
 /** The wait after a failed fetch. It is short, because clients cannot connect in the meantime. */
 export const KEYS_RETRY_MS = 1000;
 const FETCH_TIMEOUT_MS = 3000;
+/** A key set has a few kilobytes. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
 
 /**
  * How many tokens that no key fits are remembered, so that each is refused once newer keys do not fit either: 0.2 MB.
@@ -65,6 +68,7 @@ export function createJwksKeys({ url, clock, onFailure }: JwksOptions): IssuerKe
     timeoutDuration: FETCH_TIMEOUT_MS,
     cacheMaxAge: Infinity,
     cooldownDuration: Infinity,
+    [customFetch]: fetchBounded,
   });
   let pending: Promise<void> | undefined;
   let triedAtMs = -Infinity;
@@ -125,6 +129,18 @@ export function createJwksKeys({ url, clock, onFailure }: JwksOptions): IssuerKe
     },
   };
 }
+
+/** Fetches, and ends an answer that is too long to be a key set. */
+const fetchBounded: FetchImplementation = async (url, options) => {
+  const answer = await fetch(url, options);
+  const body = new ReceivedBytes();
+  for await (const part of (answer.body ?? []) as AsyncIterable<Uint8Array>) {
+    body.count(part);
+    if (body.bytes > MAX_ANSWER_BYTES) throw new Error(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`);
+    body.keep(part);
+  }
+  return new Response(body.bytes === 0 ? null : body.text(), { status: answer.status });
+};
 
 /** How many fetches had begun when a token without a fitting key first arrived, by the id of its key. */
 class FirstSeen {

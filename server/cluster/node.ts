@@ -65,8 +65,7 @@ export class ClusterNode implements EngineEvents {
         this.#compare(replica);
       },
       onRead: (replica) => this.#compare(replica),
-      onDeaf: host.onDeaf,
-      arrived: host.arrived,
+      host,
       events: host.events,
       onFork: () => void this.#recover(true),
       renew: () => this.#renew(),
@@ -89,6 +88,7 @@ export class ClusterNode implements EngineEvents {
       replicas: this.replicas,
       events: host.events,
       chainOf: (bucket) => this.buckets.chain(bucket),
+      host,
       inc: () => (this.#mayWrite() ? this.#inc : undefined),
       ownOf: (user, changeAgeMs) => ({ ...host.own(user), inc: this.#inc, former: this.#former, changeAgeMs }),
       contextOf: (user, bucket) => ({

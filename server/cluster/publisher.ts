@@ -12,6 +12,7 @@ import {
   type OperationAnswer,
   type Stored,
 } from './engine.ts';
+import type { NodeHost } from './node-options.ts';
 import { nextRecord, type Context, type Own } from './record/next-record.ts';
 import { decodeRecord, type UserRecord } from './record/record.ts';
 import type { Replica, Replicas } from './replicas.ts';
@@ -23,6 +24,7 @@ export interface PublisherOptions {
   readonly replicas: Replicas;
   readonly chainOf: (bucket: number) => Chain;
   readonly buckets: number;
+  readonly host: Pick<NodeHost, 'onWritten'>;
   readonly now: () => number;
   /** Undefined while nothing may be written. */
   readonly inc: () => string | undefined;
@@ -143,7 +145,7 @@ export class Publisher {
 
   /** Returns whether nothing is left to write. */
   async #write(user: string, sinceMs: number, generation: number): Promise<boolean> {
-    const { engine, replicas, now, onFenced, onLost, onSettled } = this.#options;
+    const { engine, replicas, now, onFenced, onLost, onSettled, host } = this.#options;
     const bucket = bucketOf(user, this.#options.buckets);
     const held = replicas.get(user);
     let base: UserRecord | undefined;
@@ -157,7 +159,9 @@ export class Publisher {
         return false;
       }
       const operation = this.#next(user, bucket, inc, held, base, now() - sinceMs);
+      const before = base ?? held?.told;
       if (operation === undefined) {
+        if (base !== undefined) host.onWritten(user, base, base);
         onSettled(user, base);
         return true;
       }
@@ -175,6 +179,7 @@ export class Publisher {
       }
       base = this.#read(held, stored);
       if (answer.kind !== 'moved') {
+        if (base !== undefined) host.onWritten(user, before, base);
         onSettled(user, base);
         return true;
       }

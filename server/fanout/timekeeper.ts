@@ -5,7 +5,7 @@
 export interface Timekeeper {
   /** Returns the `at` of what is sent now. Every later change has a larger version. */
   sentUpTo(): number;
-  /** Whether this hub can tell everything that changed after `since`. */
+  /** Whether this hub knows everything that changed after `since`. */
   canAnswer(since: number): boolean;
   /** Whether an entry may have been deleted after `since`. A user that seems never seen may then be such a one. */
   mayHaveForgotten(since: number): boolean;

@@ -36,8 +36,8 @@ export interface Hub {
   /** Shortages of the machine for these settings. */
   readonly warnings: readonly string[];
   /**
-   * Applies the live settings of `next` (`isLive` in config/settings.ts), and reads the certificate again. The log names
-   * what changed and what only a restart applies. If a setting cannot be applied, all stay as they are.
+   * Applies the live settings of `next` (`isLive` in config/settings.ts), and reads the certificate again. The log
+   * names what changed and what only a restart applies. If a setting cannot be applied, all stay as they are.
    */
   reload(next: Config): Promise<void>;
   /** Stops the hub and stores everything that must survive a restart. A second call returns the same promise. */
@@ -67,7 +67,7 @@ export class Stops {
 
   readonly add: OnStop = (step) => void this.#steps.push(step);
 
-  /** Notes that the hub serves, so that the log tells of its stop. */
+  /** Notes that the hub serves, so that the log reports its stop. */
   served(): void {
     this.#isServing = true;
   }

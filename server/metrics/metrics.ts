@@ -106,9 +106,9 @@ function registerTraffic(make: Instruments, sources: MetricsSources): void {
   );
 }
 
-/** When the hub was not sure, and whom it gave more time. */
+/** Registers the metrics of doubt: stale data, stalls, mass lapses and extended leases. */
 function registerTruth(make: Instruments, { isStale, stalled, massLapses, extendedLeases }: MetricsSources): void {
-  make.gauge('presence_hub_stale', '1 while some watcher may be told that what it sees is stale', () =>
+  make.gauge('presence_hub_stale', '1 while some watcher may have been notified that what it sees is stale', () =>
     isStale() ? 1 : 0,
   );
   make.total(

@@ -57,7 +57,7 @@ export function registerWebhooks(registry: Registry, source: WebhookSource | nul
   );
 }
 
-/** Nothing if storage fails: the other metrics must still be read then, and tell of it. */
+/** Nothing if storage fails: the other metrics must still be readable then, because they report the failure. */
 async function readQueues(source: WebhookSource | null): Promise<readonly QueueReading[]> {
   try {
     const readings: QueueReading[] = [];

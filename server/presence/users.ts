@@ -17,7 +17,9 @@ export interface UsersOptions {
   readonly offline: Shown;
   /** Whether only admins see `lastSeen`. */
   readonly hidesLastSeen: boolean;
-  /** Returns what the store knows of a user. `isHeld` tells which users are in memory, where the store may be behind. */
+  /**
+   * Returns what the store knows of a user. `isHeld` tells which users are in memory, where the store may be behind.
+   */
   readonly recall: (user: string, isHeld: (user: string) => boolean) => Remembered | undefined;
   /** Like `recall`, for many users, in their order. */
   readonly recallMany: (
@@ -169,8 +171,8 @@ export class Users {
 
   /**
    * THE GATE that every shown entry passes, whatever it is shown by: a user must be in the store before anyone is shown
-   * it. Otherwise, after an unclean end, the hub could not tell it from a user that was never seen, and would contradict
-   * what it showed.
+   * it. Otherwise, after an unclean end, the hub could not distinguish it from a user that was never seen, and would
+   * contradict what it showed.
    */
   ensureStored(user: User): void {
     if (!user.isStored) this.#options.storeFirsts();

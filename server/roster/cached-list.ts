@@ -75,7 +75,7 @@ export class CachedList {
 
   /**
    * Undefined if the changes are not known back to that instant, or if one was made within `slackMs` of it, so that
-   * another hub may have told it on the other side of the instant.
+   * another hub may have reported it on the other side of the instant.
    */
   changesSince(sinceMs: number, slackMs: number): ListChanges | undefined {
     if (sinceMs - slackMs < this.#knownFromMs) return undefined;

@@ -126,7 +126,7 @@ export class CachedRoster implements Roster {
     } else if (this.#lists.has(user)) await this.#read(user);
   }
 
-  /** Reads all lists in use again, and forgets the others. Whoever was missed is notified. */
+  /** Reads all lists in use again, and forgets the others. Notifies watchers of the differences. */
   async refreshAll(): Promise<void> {
     for (const [user, list] of this.#lists) if (!this.#listener.isInUse(user)) this.#forget(user, list);
     const users = [...new Set([...this.#lists.keys(), ...this.#reading.keys()])];
@@ -245,7 +245,7 @@ export class CachedRoster implements Roster {
     if (ttlMs !== Infinity) this.#freshUntil.set(user, monoMs() + ttlMs);
     const list = this.#lists.get(user);
     if (list === undefined) {
-      // Nobody used the list while it was not in memory. The latest `at` from before is 1 below the clock.
+      // Nobody used the list while it was not in memory, so every `at` sent before is below the clock.
       const fresh = new CachedList(user, read, beganMs - 1);
       this.#lists.set(user, fresh);
       this.#friendsHeld += fresh.size;

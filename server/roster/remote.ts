@@ -8,7 +8,7 @@ import type { ListEdits, Roster, RosterChange } from './port.ts';
 /** A list as it was read. */
 export interface ReadList {
   readonly friends: readonly string[];
-  /** Number of the last change that the list contains; 0 where changes have no numbers. */
+  /** Number of the last change that the list contains; 0 if changes have no numbers. */
   readonly position: number;
 }
 
@@ -18,7 +18,7 @@ export interface ListSource {
    * read. Rejects with `StorageUnavailable` if none can be.
    */
   read(users: readonly string[]): Promise<ReadonlyMap<string, ReadList | StorageUnavailable>>;
-  /** See `Roster.followersAfter`. Left out where followers are not known. */
+  /** See `Roster.followersAfter`. Omitted if followers are not known. */
   followersAfter?(user: string, after: string, limit: number): Promise<readonly string[]>;
 }
 
@@ -38,7 +38,7 @@ export interface RemoteLists {
   readonly edits: ListEdits;
   /** Whether another service owns the lists, so that the hub must not edit them. */
   readonly areReadOnly: boolean;
-  /** Those of the users who have a friend edge in either direction. Left out where that is not known. */
+  /** Those of the users who have a friend edge in either direction. Omitted if that is not known. */
   readonly followed?: (users: readonly string[]) => Promise<ReadonlySet<string>>;
   /** Begins to follow changes. */
   start(listener: ListListener): void;

@@ -1,8 +1,8 @@
 /**
  * Writes changed entries to the store within 250 ms, in transactions of bounded size, outside the processing of
  * heartbeats. Users that were never stored are the exception: they are written before a change is sent. Otherwise,
- * after an unclean end, the hub could not tell such a user from one that was never seen, and would contradict what it
- * sent. Makes no decisions about presence.
+ * after an unclean end, the hub could not distinguish such a user from one that was never seen, and would contradict
+ * what it sent. Makes no decisions about presence.
  */
 import { Histogram } from '../lib/histogram.ts';
 import type { Store, StoredEntry } from './port.ts';
@@ -15,7 +15,9 @@ export interface Savable {
 
 /** Writes something that must be stored together with the entries to which it belongs, or not at all. */
 export interface Companion {
-  /** Writes. Runs in the transaction of the entries, which include those of all users for whom `storeFirst` was called. */
+  /**
+   * Writes. Runs in the transaction of the entries, which include those of all users for whom `storeFirst` was called.
+   */
   write(): void;
   /** The transaction was committed. */
   written(): void;
@@ -63,7 +65,7 @@ export class WriteBehind<U extends Savable> {
   #timer: NodeJS.Timeout | undefined;
   #nextBite: NodeJS.Immediate | undefined;
   #isFailing = false;
-  /** When a change last found everything stored, as `performance.now()` says. */
+  /** When a change was last made while everything was stored, on the clock of `performance.now()`. */
   #behindSince = 0;
 
   constructor(options: WriteBehindOptions<U>) {

@@ -4,10 +4,11 @@
  */
 import { createHmac } from 'node:crypto';
 import dns, { type LookupAddress, type LookupOptions } from 'node:dns';
-import { request as httpRequest, type ClientRequest, type RequestOptions } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type RequestOptions } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import { parseCidrs, type Cidrs } from '../auth/cidrs.ts';
+import { limitInterimAnswers, smallReads } from '../lib/net/bounded-answer.ts';
 import type { Rule } from './rules.ts';
 
 export type Outcome = { readonly kind: 'delivered' } | { readonly kind: 'failed'; readonly reason: string };
@@ -25,7 +26,18 @@ export const ANSWER_WITHIN_MS = 10_000;
 const MAX_ANSWER_BYTES = 4096;
 const MAX_HEAD_BYTES = 8192;
 
+/** A connection for each attempt, and the certificate is checked each time. */
+const agents = {
+  http: new HttpAgent({ keepAlive: false, onread: smallReads }),
+  https: new HttpsAgent({ keepAlive: false, maxCachedSessions: 0, onread: smallReads }),
+};
+
 const IS_LINK_LOCAL = 'is link-local, and HUB_WEBHOOK_ALLOW does not list it';
+/** Also as a translator (NAT64), 6to4 and the old compatible form write them, and the metadata service of AWS in IPv6. */
+const LINK_LOCAL = [
+  ...['169.254.0.0/16', 'fe80::/10'],
+  ...['64:ff9b::a9fe:0/112', '2002:a9fe::/32', '::a9fe:0/112', 'fd00:ec2::254/128'],
+];
 const linkLocal = readLinkLocal();
 
 /** Sends the body once. Never rejects. `atMs` is on the wall clock. */
@@ -43,7 +55,7 @@ export function post(
   const timestamp = String(Math.floor(atMs / 1000));
   const request = open(url, {
     method: 'POST',
-    agent: false,
+    agent: url.protocol === 'https:' ? agents.https : agents.http,
     maxHeaderSize: MAX_HEAD_BYTES,
     lookup: allowedLookup(options.allowed),
     signal: AbortSignal.any([options.signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]),
@@ -66,6 +78,10 @@ export function post(
 function outcomeOf(request: ClientRequest): Promise<Outcome> {
   return new Promise((resolve) => {
     let isAnswered = false;
+    limitInterimAnswers(request, (why) => {
+      fail(why);
+      request.destroy();
+    });
     const fail = (reason: string): void => {
       if (!isAnswered) resolve({ kind: 'failed', reason });
     };
@@ -136,7 +152,7 @@ function describeError(error: NodeJS.ErrnoException): string {
 }
 
 function readLinkLocal(): Cidrs {
-  const read = parseCidrs('link-local', '169.254.0.0/16,fe80::/10');
+  const read = parseCidrs('link-local', LINK_LOCAL.join(','));
   if (!read.ok) throw new Error(read.problem);
   return read.value;
 }

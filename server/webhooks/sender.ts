@@ -40,7 +40,8 @@ function isDue({ nextAt }: Batch, nowMs: number): boolean {
 
 export class Sender {
   readonly #options: SenderOptions;
-  readonly #stopped = new AbortController();
+  readonly #aborted = new AbortController();
+  #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
   #sending: Promise<void> | undefined;
   /** Whether something came since the queue was last asked. */
@@ -62,15 +63,19 @@ export class Sender {
     });
   }
 
-  /** Ends an attempt that is under way. The next run repeats it. */
-  async stop(): Promise<void> {
+  /** Begins no more attempts, and ends one that is still under way after `withinMs`. The next run repeats it. */
+  async stop(withinMs = 0): Promise<void> {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
-    this.#stopped.abort();
+    const timer = setTimeout(() => this.#aborted.abort(), withinMs);
+    if (withinMs === 0) this.#aborted.abort();
     await this.#sending;
+    clearTimeout(timer);
   }
 
-  get #isStopped(): boolean {
-    return this.#stopped.signal.aborted;
+  /** A method, because a stop may come at each await. */
+  #mustStop(): boolean {
+    return this.#isStopped;
   }
 
   /** Returns when something can be sent next; undefined if nothing waits. */
@@ -78,20 +83,21 @@ export class Sender {
     const { rule, afterMs, queue, now, isHeld, toBody, post, onHealth } = this.#options;
     try {
       await queue.bringForward(rule, now() + afterMs);
-      for (;;) {
+      while (!this.#mustStop()) {
         this.#isWoken = false;
         const waiting = await queue.batchOf(rule);
         const batch = waiting ?? (isHeld() ? undefined : await queue.formBatch(rule, now(), isHeld, toBody));
+        if (this.#mustStop()) break;
         if (batch === undefined || !isDue(batch, now())) {
           const nextAt = batch?.nextAt ?? (await queue.nextDueAt(rule));
           onHealth(undefined);
           return nextAt;
         }
-        const outcome = await post(batch, this.#stopped.signal);
+        const outcome = await post(batch, this.#aborted.signal);
         // An attempt that the stop ended says nothing about the receiver.
-        if (outcome.kind === 'delivered' || !this.#isStopped) await this.#settle(batch, outcome);
-        if (this.#isStopped) return undefined;
+        if (outcome.kind === 'delivered' || !this.#aborted.signal.aborted) await this.#settle(batch, outcome);
       }
+      return undefined;
     } catch (error) {
       onHealth(error);
       return now() + CHECK_AGAIN_MS;

@@ -138,7 +138,7 @@ export class Webhooks {
   }
 
   async #replace(rules: readonly Rule[]): Promise<void> {
-    await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop()));
+    await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop(ANSWER_BEFORE_RULES_MS)));
     // From here on nothing waits, so no change falls between the old rules and the new ones.
     this.#options.onPause();
     this.#running.clear();
@@ -219,6 +219,8 @@ export class Webhooks {
 }
 
 const MAX_TEST_MS = 15_000;
+/** How long new rules wait for the answer to an attempt: one that is cut off is repeated. */
+const ANSWER_BEFORE_RULES_MS = 1000;
 
 function messageId(): string {
   return `msg_${randomUUID()}`;

@@ -1,6 +1,6 @@
 /**
- * The way in of `npm run bench -- WORKLOAD`: builds the hub and the load generator where they are stale, then runs main.ts.
- * Plain JavaScript, since it runs before anything is built.
+ * The entry of `npm run bench -- WORKLOAD`: builds the hub and the load generator if they are out of date, then runs
+ * main.ts. Plain JavaScript, because it runs before anything is built.
  */
 import { buildTools } from './build.mjs';
 

@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- WORKLOAD [--OPTION VALUE …]`: reads the options, pins the processes, runs the workload, prints the
- * JSON line and ends with 1 where the workload found a failure. Called through bench.mjs, which builds first.
+ * JSON line, and exits with 1 if the workload found a failure. Run it through bench.mjs, which builds first.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs, type ParseArgsConfig } from 'node:util';

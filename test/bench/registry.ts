@@ -10,6 +10,7 @@ import { heartbeatWs } from './workloads/heartbeat-ws.ts';
 import { hostile } from './workloads/hostile.ts';
 import { memory } from './workloads/memory.ts';
 import { million } from './workloads/million.ts';
+import { model } from './workloads/model.ts';
 import { reconnect } from './workloads/reconnect.ts';
 import { slow } from './workloads/slow.ts';
 import { soak } from './workloads/soak.ts';
@@ -31,5 +32,6 @@ export const workloads: readonly Workload[] = [
   hostile,
   soak,
   clusterCosts,
+  model,
   clusterChurn,
 ];

@@ -89,7 +89,7 @@ describe('the dashboard', needing('Chromium'), () => {
       await tailIsLive(page);
     });
 
-    it('asks again when the token runs out, and keeps what it showed', async () => {
+    it('asks again when the token expires, and keeps what it showed', async () => {
       await stage.prepare({ HUB_AUTH: 'jwt', HUB_JWT_SECRET: TEST_SECRET });
       const page = await stage.dashboard();
       await giveToken(page, await tokenFor('42', { clock: systemClock, scopes: ['admin'], expiresInS: 3 }));

@@ -449,7 +449,7 @@ describe('the friend page', needing('Chromium'), () => {
       expect(other.url()).toBe(`${stage.hub}/?user=42`);
     });
 
-    it('asks again when it has run out, and keeps what it knew', async () => {
+    it('asks again when it has expired, and keeps what it knew', async () => {
       const page = await stage.page(`/?user=42#token=${await tokenFor('42', { clock, expiresInS: 10 })}`);
       await friendRow(page, '7', 'offline').waitFor();
       await page.getByText('Your token has expired').waitFor();

@@ -137,7 +137,7 @@ describe('in StrictMode', needing('Chromium'), () => {
     await press('friends of 7');
     await shows('theirs', '42 online');
     expect(count('watch')).toBe(2);
-    // Out and in again: nothing is asked anew.
+    // Unmounts and mounts again: nothing is requested again.
     await press('friends of 7');
     await press('friends of 7');
     await shows('theirs', '42 online');

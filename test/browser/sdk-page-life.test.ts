@@ -1,4 +1,4 @@
-/** The SDK where a browser does with pages what browsers do: hides them, keeps them for the way back, loses their worker. */
+/** The SDK while a browser hides pages, keeps them for the Back button, or loses their worker. */
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type {

@@ -18,7 +18,7 @@ export interface EngineUnderTest {
   cut(): void;
   loseAnswers(): void;
   mend(): void;
-  /** The server stands still; then it goes on with what it was sent. */
+  /** The server is suspended, and then handles what it was sent. */
   pause(): void;
   resume(): void;
   close(): Promise<void>;

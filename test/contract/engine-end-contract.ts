@@ -1,5 +1,6 @@
 /**
- * What every engine must do where a WebSocket ends, its peer reads slowly, or the hub has a bug. Part of engine-contract.
+ * What every engine must do when a WebSocket ends, its peer reads slowly, or the hub has a bug. Part of
+ * engine-contract.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { frame, PING, Rig, TEXT, type Tested } from './engine-rig.ts';

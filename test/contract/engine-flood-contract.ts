@@ -6,6 +6,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Rig, type Tested } from './engine-rig.ts';
 
 const GET = 'GET / HTTP/1.1\r\nhost: hub\r\n\r\n';
+/** More than the kernel keeps for a connection. */
+const LARGE = Buffer.alloc(8 * 1024 * 1024, 'x');
 const CHUNKED = 'POST / HTTP/1.1\r\nhost: hub\r\ntransfer-encoding: chunked\r\n\r\n';
 
 export function floodContract(engine: Tested): void {
@@ -42,6 +44,25 @@ export function floodContract(engine: Tested): void {
         expect(await ask()).toContain('200 OK');
         expect(most).toBeLessThan(100);
         isOver = true;
+      });
+    });
+
+    describe('clients that do not read their answers', () => {
+      it('keep 64 MiB of them in memory together, and then those that wait longest are cut', async () => {
+        rig = await Rig.start(engine);
+        rig.http = ({ path }) => ({ status: 200, headers: {}, body: path === '/' ? LARGE : 'small' });
+        const silent = Array.from({ length: 16 }, () => rig.raw());
+        for (const raw of silent) {
+          raw.write(GET);
+          await raw.until((text) => text.includes('200 OK'));
+          raw.wire.pause();
+        }
+        await eventually(() => Promise.resolve(rig.admission.count <= 8));
+        const reader = rig.raw();
+        reader.write(GET);
+        const text = await reader.until((read) => read.length > LARGE.length);
+        expect(text).toHaveLength(text.indexOf('\r\n\r\n') + 4 + LARGE.length);
+        expect(await ask('GET /small HTTP/1.1\r\nhost: hub\r\n\r\n')).toContain('200 OK');
       });
     });
 
@@ -181,6 +202,22 @@ export function floodContract(engine: Tested): void {
           undefined,
           'per_address',
         ]);
+      });
+
+      it('that is cut before it has read its answer counts no less than before', async () => {
+        rig = await Rig.start(engine, '127.0.0.1', 0, limits);
+        rig.http = () => ({ status: 200, headers: {}, body: LARGE });
+        await rig.connect();
+        await rig.connect();
+        for (let i = 0; i < 3; i++) {
+          const raw = rig.raw();
+          raw.write(GET);
+          await raw.until((text) => text.includes('200 OK'));
+          raw.reset();
+          await eventually(() => Promise.resolve(rig.admission.count === 2));
+        }
+        expect((await rig.connect()).hub.socket.exceededLimit).toBeUndefined();
+        expect((await rig.connect()).hub.socket.exceededLimit).toBe('per_address');
       });
 
       it('that was served and has closed counts no more, however many come and go', async () => {

@@ -54,7 +54,7 @@ export function httpContract(engine: Tested): void {
     });
   }
 
-  /** A GET whose request line and headers have exactly so many bytes. */
+  /** A GET whose request line and headers have exactly this many bytes. */
   function headOf(bytes: number): string {
     const rest = 'GET /big HTTP/1.1\r\nhost: hub\r\nx: \r\n\r\n';
     return rest.replace('x: ', `x: ${'a'.repeat(bytes - rest.length)}`);

@@ -1,6 +1,6 @@
 /**
- * One engine listening on a free port with a service that records what the engine reports, and clients that can misbehave.
- * Used by the suites of the engine contract; everything opened here is closed by `stop`.
+ * One engine listening on a free port with a service that records what the engine reports, and clients that can
+ * misbehave. `stop` closes everything opened here.
  */
 import { fileURLToPath } from 'node:url';
 import { connect, type Socket as NetSocket } from 'node:net';
@@ -275,7 +275,7 @@ export class Raw {
     this.wire.write(bytes);
   }
 
-  /** All that came, as soon as it is enough; rejects where the connection ends before. */
+  /** Resolves with what arrived, as soon as it is enough; rejects if the connection ends before. */
   until(isEnough: (text: string) => boolean): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#check = () => {

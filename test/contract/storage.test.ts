@@ -1,4 +1,6 @@
-/** The SQLite store and roster pass their contracts, in a file and in memory; in a file they outlive a killed process. */
+/**
+ * The SQLite store and roster pass their contracts, in a file and in memory; in a file they outlive a killed process.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -78,7 +80,7 @@ describe('two processes and one folder', () => {
     readonly said: string[];
     /** What it wrote to stderr. */
     readonly complaints: () => string;
-    /** Resolves when the child has said so many lines, or has ended. */
+    /** Resolves when the child has printed this many lines, or has ended. */
     saying(lines: number): Promise<void>;
     /** Resolves when it has ended and all that it said is in `said`. */
     readonly ended: Promise<unknown>;

@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -230,4 +231,15 @@ test('a damaged database is replaced with --force', async () => {
   const again = await startTestHub({ data: at('data') });
   expect((await again.request('GET', '/v1/users/42/friends')).body).toEqual({ user: '42', friends: ['7'] });
   await again.stop();
+});
+
+test('a backup never takes the place of the file that the hub has open, by any name', async () => {
+  await startHubProcess({ HUB_DATA: at('data') }).started;
+  symlinkSync(at('data'), at('link'));
+  for (const name of ['data/hub.sqlite', 'link/hub.sqlite']) {
+    expect(await runBackup(at(name), '--data', at('data'), '--force')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('is the hub’s own file') as string,
+    });
+  }
 });

@@ -1,4 +1,4 @@
-/** The load generator's commands at a small scale: each must pass, and must find what is wrong where something is. */
+/** The load generator's commands at a small scale: each must pass, and must detect a fault. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';

@@ -245,7 +245,7 @@ describe('a WebSocket connection with a token', () => {
     }
   });
 
-  it('ends with a line where it runs out and is no file’s', async () => {
+  it('ends with a line where it expires and is no file’s', async () => {
     const hub = await playHub();
     const { failed } = connect(hub, tokenOf('secret-word'));
     const connection = await hub.next();
@@ -271,7 +271,7 @@ describe('a WebSocket connection with a token', () => {
     }
   });
 
-  it('reads the file again when it has run out, waits for a fresh one, and comes back with it', async () => {
+  it('reads the file again when it has expired, waits for a fresh one, and comes back with it', async () => {
     const hub = await playHub();
     const { source, put } = tokenFile('first');
     const { lost } = connect(hub, source);
@@ -283,7 +283,7 @@ describe('a WebSocket connection with a token', () => {
     expect((await hub.next()).hello).toMatchObject({ token: 'second' });
   });
 
-  it('sends a fresh one of the file before the old one runs out', async () => {
+  it('sends a fresh one of the file before the old one expires', async () => {
     const hub = await playHub();
     const { source, put } = tokenFile(`e30.${btoa(JSON.stringify({ exp: Date.now() / 1000 + 3 }))}.x`);
     const { sent } = connect(hub, source);
@@ -485,7 +485,7 @@ describe('a TCP connection to a hub', () => {
     expect(await failed.take()).toBe('the hub rejects the token of --token (no good): give a new one');
   });
 
-  it('says the fresh token of the file where the old one has run out', async () => {
+  it('says the fresh token of the file where the old one has expired', async () => {
     const hub = await playTcpHub();
     const { source, put } = tokenFile('first');
     beatAt(tcpTo(hub.port, source));

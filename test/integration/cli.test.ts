@@ -290,7 +290,7 @@ describe('a hub that asks for tokens', () => {
     );
   });
 
-  it.each(commands)('%s with one that has run out says so, and ends with 1', async (_name, run, args) => {
+  it.each(commands)('%s with one that has expired says so, and ends with 1', async (_name, run, args) => {
     const io = testIo();
     const token = await tokenOf('42', { expiresInS: -1 });
     expect(await run([...args, ...argsFor(args), '--token', token], io)).toBe(1);
@@ -344,7 +344,7 @@ describe('a hub that asks for tokens', () => {
     expect(await running).toBe(0);
   });
 
-  it('a watch ends with a line where its token runs out, and with a file goes on once a fresh one is there', async () => {
+  it('a watch ends with a line where its token expires, and with a file goes on once a fresh one is there', async () => {
     const token = await tokenOf('42', { expiresInS: 2 });
     const given = testIo();
     const ended = watch(['42', ...jwtHub.args, '--token', token], given);

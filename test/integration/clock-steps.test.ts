@@ -15,7 +15,7 @@ afterEach(() => hub.stop());
 const beat = (user: string, status: string) => hub.request('POST', '/v1/heartbeat', { user, status });
 const entryOf = async (user: string) => (await hub.request('GET', `/v1/presence/${user}`)).body as Entry;
 
-/** Lets the write-behind store the user, and let go of it. */
+/** Waits until the write-behind has stored the user and released it. */
 const until = (user: string, condition: (entry: Entry) => boolean) =>
   hub.until(async () => condition(await entryOf(user)));
 

@@ -227,6 +227,65 @@ onBothEngines('the data of a user', (transport) => {
       expect((await erase()).status).toBe(204);
     });
 
+    it('by itself once storage can be written again, if it failed halfway (H37)', async () => {
+      await start();
+      await leaveTraces();
+      await hub.until(() => filesWith(ID).length > 0);
+      const writer = openSqlite(join(folder, 'hub.sqlite'));
+      writer.exec('BEGIN IMMEDIATE');
+      expect((await erase()).status).toBe(503);
+      expect(readdirSync(folder)).toContain('erasing.json');
+      writer.exec('ROLLBACK');
+      writer.close();
+      await hub.until(() => !readdirSync(folder).includes('erasing.json'));
+      expect(filesWith(ID)).toEqual([]);
+      expect(await seen()).toEqual({ ...never, v: 0 });
+    });
+
+    it('by itself after a restart if it was cut off, also if the request was answered with 503 (H37)', async () => {
+      await start();
+      await leaveTraces();
+      await hub.until(() => filesWith(ID).length > 0);
+      const reader = openSqlite(join(folder, 'hub.sqlite'));
+      reader.exec('BEGIN; SELECT count(*) FROM edge');
+      expect((await erase()).status).toBe(503);
+      await hub.stop();
+      expect(readFileSync(join(folder, 'erasing.json'), 'utf8')).toBe(`["${ID}"]`);
+      reader.exec('COMMIT');
+      reader.close();
+      // As after a crash halfway: some of it is stored again.
+      const halfway = openSqlite(join(folder, 'hub.sqlite'));
+      halfway.exec(`INSERT INTO edge VALUES ('${ID}', '7', 1), ('6', '${ID}', 1)`);
+      halfway.close();
+      await start();
+      await hub.until(() => filesWith(ID).length === 0 && readdirSync(folder).every((name) => name !== 'erasing.json'));
+      expect((await call('GET', `/v1/users/${ID}/friends`)).body).toEqual({ user: ID, friends: [] });
+    });
+
+    it('while others are served and friend lists can be changed, also with many rows on many pages (H37)', async () => {
+      await start();
+      const rows = 60_000;
+      await hub.stop();
+      const filled = openSqlite(join(folder, 'hub.sqlite'));
+      filled.exec('PRAGMA synchronous = OFF; BEGIN');
+      // Deep trees, whose pages are split at random: rows of the user were on many pages before.
+      filled.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
+        INSERT INTO entry SELECT hex(randomblob(20)), 'offline', 0, 1, 1, '[]', hex(randomblob(60)), 1, NULL FROM n`);
+      filled.exec(`INSERT INTO edge SELECT user, '${ID}', 1 FROM entry LIMIT 6000`);
+      filled.exec('COMMIT; PRAGMA wal_checkpoint(TRUNCATE)');
+      filled.close();
+      await start();
+      const answer = erase();
+      const progress = { isDone: false };
+      void answer.finally(() => (progress.isDone = true));
+      while (!progress.isDone) {
+        await done('PUT', '/v1/users/7/friends/8');
+        expect((await ask(hub.addresses.http, 'GET', '/healthz')).status).toBe(200);
+      }
+      expect((await answer).status).toBe(204);
+      expect(filesWith(ID)).toEqual([]);
+    });
+
     it('by an admin alone (H37)', async () => {
       await start();
       await beat(ID);

@@ -199,6 +199,28 @@ onBothEngines('history', (transport) => {
     expect(before).toMatchObject({ onlineMs: 5020, awayMs: 5025, offlineMs: 0, unknownMs: 0 });
   });
 
+  it('shows a blocked viewer the same, whatever the user does after the block and however it is merged (H34)', async () => {
+    await start({ historyPerDay: 1, data: folder });
+    const observer = await tokenFor('7', { scopes: ['observe'] });
+    const stored = (count: number) => hub.until(() => Promise.resolve(countRows(folder) === count));
+    for (const status of ['online', 'away', 'busy']) {
+      await beat('42', status);
+      hub.clock.pass(1000);
+    }
+    await stored(2);
+    const blockedAt = await block('42', '7');
+    const seen = await history('42', '', observer);
+    expect(seen.transitions.at(-1)).toMatchObject({ at: blockedAt, from: 'busy', to: 'offline', cause: 'bye' });
+    for (const status of ['away', 'busy', 'online']) {
+      hub.clock.pass(1000);
+      await beat('42', status);
+    }
+    hub.clock.pass(1000);
+    await stored(3);
+    expect(await history('42', '', observer)).toEqual(seen);
+    expect((await history('42')).transitions.at(-1)).toMatchObject({ to: 'online', merged: true });
+  });
+
   describe('across restarts', () => {
     /** Starts the next run of the same data so long after the first moment of all. */
     const startAt = async (ms: number) => {

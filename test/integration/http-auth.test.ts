@@ -188,7 +188,7 @@ onBothEngines('who may over HTTP', (transport) => {
     });
     afterAll(() => hub.stop());
 
-    it('refuses it from the moment that it has run out', async () => {
+    it('refuses it from the moment that it has expired', async () => {
       const token = await tokenFor('42', { expiresInS: 60, clock: hub.clock });
       hub.clock.pass(59_999);
       expect((await call(own.entry, { token })).status).toBe(200);

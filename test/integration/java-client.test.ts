@@ -87,7 +87,7 @@ describe('a real Java client', needing('JDK'), () => {
     return Number(/^presence_hub_heartbeats_total\{adapter="tcp-xml"\} (\d+)$/m.exec(metrics)?.[1]);
   }
 
-  /** Resolves when so many more heartbeats have come in. */
+  /** Resolves when this many more heartbeats have arrived. */
   async function beaten(times: number): Promise<void> {
     const before = await heartbeats();
     await expect.poll(heartbeats, { timeout: 30_000 }).toBeGreaterThanOrEqual(before + times);

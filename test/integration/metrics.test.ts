@@ -32,7 +32,7 @@ describe('the metrics', () => {
     watcher.close();
   });
 
-  it('show how late a lapse was reported, by the time that its lease ran out', async () => {
+  it('show how late a lapse was reported, by the time that its lease expired', async () => {
     const watcher = await WsClient.hello(hub.addresses.ws, { observe: true });
     watcher.send({ type: 'watch', users: ['42'] });
     await watcher.next('snapshot');

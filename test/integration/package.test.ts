@@ -1,4 +1,6 @@
-/** The package as it would be published: what is in it, that its entries resolve with their types, and what they weigh. */
+/**
+ * The package as it would be published: what is in it, that its entries resolve with their types, and what they weigh.
+ */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,7 +69,7 @@ it('publint finds nothing to say', async () => {
 
 it('its types are right for ES modules: with Node, with bundlers, and for resolvers that do not know exports', async () => {
   const attw = join(repository, 'node_modules/@arethetypeswrong/cli/dist/index.js');
-  // Ends with 1 where it finds a problem.
+  // Exits with 1 if it finds a problem.
   const output = await run(
     process.execPath,
     [attw, tarball, '--ignore-rules', 'cjs-resolves-to-esm', '--no-color'],

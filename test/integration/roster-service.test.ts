@@ -168,6 +168,28 @@ describe('a roster service', () => {
   });
 
   it.each([
+    ['many interim answers', 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(100), 'HTTP/1.1 103 Early Hints\r\n\r\n'],
+    ['tiny pieces', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n', '1\r\n \r\n'],
+  ])('whose answer is an endless flood of %s is cut, and other lists are read (H42)', async (_, head, piece) => {
+    await start();
+    service.answer = (response, user) => {
+      if (user !== '42') {
+        response.writeHead(200).end('{"friends":["1"]}');
+        return;
+      }
+      const { socket } = response;
+      const flood = (): void => {
+        while (socket?.destroyed === false && socket.write(piece.repeat(1000)));
+      };
+      socket?.on('drain', flood).on('error', () => undefined);
+      socket?.write(head);
+      flood();
+    };
+    expect((await friendsOf('42')).body).toMatchObject({ detail: expect.stringContaining('cannot be used') as string });
+    expect((await friendsOf('43')).body).toMatchObject({ friends: ['1'] });
+  });
+
+  it.each([
     ['redirects', 302],
     ['fails', 500],
     ['refuses the token', 401],

@@ -1,4 +1,6 @@
-/** The SDK in a process that is stopped and goes on, at a real hub, over a line that may have died meanwhile. */
+/**
+ * The SDK in a process that is suspended and resumed, with a real hub, over a connection that may have died meanwhile.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';

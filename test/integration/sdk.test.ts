@@ -306,7 +306,7 @@ describe('the SDK at a hub that asks for tokens', () => {
   const errorOf = (client: ReturnType<typeof sdkClient>): Promise<PresenceError> =>
     new Promise((resolve) => client.on('error', resolve));
 
-  it('gives a fresh token before the old one runs out', async () => {
+  it('gives a fresh token before the old one expires', async () => {
     const whys: boolean[] = [];
     const me = client(
       '42',

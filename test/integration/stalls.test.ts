@@ -1,4 +1,7 @@
-/** PROTOCOL.md section 2: the hub's own stalls are no client's fault. The loop is stopped for real time by the test's clock. */
+/**
+ * PROTOCOL.md section 2: the hub's own stalls are no client's fault. The loop is stopped for real time by the test's
+ * clock.
+ */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Entry } from '../../shared/messages/entry.ts';
 import { StallClock } from '../../server/lib/time/stall-clock.ts';
@@ -68,7 +71,7 @@ onBothEngines('a stall of the hub', (transport) => {
 onBothEngines('a suspension of the machine', (transport) => {
   const NIGHT_MS = 8 * 3_600_000;
   let hub: TestHub;
-  /** As Linux has it: the monotonic clock stands still meanwhile, the other two go on. */
+  /** As on Linux: the monotonic clock stops meanwhile, the other two continue. */
   let suspendedMs: number;
   beforeEach(async () => {
     suspendedMs = 0;

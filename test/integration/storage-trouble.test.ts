@@ -1,4 +1,7 @@
-/** Storage that another program has locked: presence goes on, edges are refused with a reason, and it heals by itself. */
+/**
+ * Storage that another program has locked: presence continues, edges are refused with a reason, and the hub recovers by
+ * itself.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

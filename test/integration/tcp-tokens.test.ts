@@ -230,7 +230,7 @@ describe('while a token is looked at', () => {
 });
 
 describe('a grant', () => {
-  it('holds without a token after a lapse and after a goodbye, until it runs out (T17)', async () => {
+  it('holds without a token after a lapse and after a goodbye, until it expires (T17)', async () => {
     await start();
     const client = await hub.open();
     await answers(client, frame('42', 1, await good('42', 60)));
@@ -242,7 +242,7 @@ describe('a grant', () => {
     expect(await answers(client, frame('42'))).toEqual(['unauthenticated']);
   });
 
-  it('ends its session when its token runs out, with the grace, and the next frame needs a fresh one (T17)', async () => {
+  it('ends its session when its token expires, with the grace, and the next frame needs a fresh one (T17)', async () => {
     await start({ tcpTimeoutMs: 600_000 });
     const watcher = await hub.watch('42', '7');
     const gateway = await hub.open();
@@ -276,7 +276,7 @@ describe('a grant', () => {
     expect(sentTo(watcher)).toEqual(['42 online 1', '42 away 2']);
   });
 
-  it('is lengthened by a fresh token before it runs out (T17)', async () => {
+  it('is lengthened by a fresh token before it expires (T17)', async () => {
     await start({ tcpTimeoutMs: 600_000 });
     const client = await hub.open();
     await answers(client, frame('42', 1, await good('42', 60)), frame('42', 1, await good('42', 120)));
@@ -367,7 +367,7 @@ describe('keys that can’t be had', () => {
     const token = await hold.sign('42');
     expect(await answers(client, frame('42', 1, token))).toEqual(['unavailable']);
     expect(await hub.refusals()).toEqual({ unavailable: 1 });
-    // Neither so many of them nor so long a time ends the connection.
+    // Neither that many of them nor that long a time ends the connection.
     for (let i = 0; i < 15; i++) {
       hub.clock.pass(3_000);
       expect(await answers(client, frame('42'))).toEqual(['unavailable']);

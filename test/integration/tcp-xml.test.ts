@@ -13,7 +13,7 @@ afterEach(() => hub.stop());
 
 const protocol = (inside: string): string => `<protocol>${inside}</protocol>`;
 const userFrame = (user: string, more: string): string => protocol(`<user_id>${user}</user_id>${more}`);
-/** A good frame of so many bytes. */
+/** A valid frame of this many bytes. */
 const frameOfBytes = (user: string, bytes: number): string => {
   const empty = userFrame(user, '<pad></pad>').length;
   return userFrame(user, `<pad>${'x'.repeat(bytes - empty)}</pad>`);

@@ -118,7 +118,7 @@ onBothEngines('who is welcomed', (transport) => {
     expect(await client.next('error')).toMatchObject({ code: 'bad_message' });
   });
 
-  it('ends the session when its token runs out, not earlier, with 4401 and the grace of an unclean end (W6)', async () => {
+  it('ends the session when its token expires, not earlier, with 4401 and the grace of an unclean end (W6)', async () => {
     await befriend('42', '7');
     const client = await hello('42', { expiresInS: 5 });
     client.send({ type: 'watch', users: ['7'] });
@@ -160,7 +160,7 @@ onBothEngines('who is welcomed', (transport) => {
     await hello('42');
   });
 
-  it('keeps the old token where the fresh one is bad or another user’s, until it runs out (W15)', async () => {
+  it('keeps the old token where the fresh one is bad or another user’s, until it expires (W15)', async () => {
     const client = await hello('42', { expiresInS: 5 });
     client.send({ type: 'token', token: 'nonsense', id: 'bad' });
     expect(await client.next('error')).toMatchObject({ code: 'unauthenticated', re: 'bad' });

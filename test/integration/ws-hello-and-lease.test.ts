@@ -189,7 +189,7 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await presenceOf('42')).toMatchObject({ lastSeen: hub.clock.wallMs - 2_100 });
   });
 
-  it('closes with 4408 when the lease runs out, at once offline, with the last sign as lastSeen (L4)', async () => {
+  it('closes with 4408 when the lease expires, at once offline, with the last sign as lastSeen (L4)', async () => {
     const client = await WsClient.hello(hub.addresses.ws, { user: '42' }, { autoPong: false });
     const lastSignAt = hub.clock.wallMs;
     hub.clock.pass(24_900);

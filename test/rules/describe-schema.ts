@@ -1,6 +1,6 @@
 /**
  * A zod schema's fields in the words of the reference: `user id`, `text`, `one of online, away`. Knows the schemas of
- * shared/ by identity, so that a form which has a name is called by it. Called by print-reference.
+ * shared/ by identity, so that a form that has a name is printed by its name.
  */
 import { z } from 'zod';
 import { entry } from '../../shared/messages/entry.ts';

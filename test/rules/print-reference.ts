@@ -1,7 +1,7 @@
 /**
- * Prints the tables of shared/PROTOCOL.md out of the code: schemas, codes, limits, settings, routes, metrics. Each stands
- * between `<!-- printed: NAME -->` and `<!-- end -->`; all else in that file is prose and is left alone. Reads sources and
- * returns text. The test of the reference calls it, and with UPDATE_REFERENCE=1 writes what it returns.
+ * Prints the tables of shared/PROTOCOL.md out of the code: schemas, codes, limits, settings, routes, metrics. Each
+ * stands between `<!-- printed: NAME -->` and `<!-- end -->`; all else in that file is prose and is left alone. Reads
+ * sources and returns text. The test of the reference calls it, and with UPDATE_REFERENCE=1 writes what it returns.
  */
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
@@ -22,7 +22,7 @@ import { friendsBody, heartbeatBody, importBody, presenceBody, problem } from '.
 import { hubMessages, tailedChange } from '../../shared/messages/hub-messages.ts';
 import * as limits from '../../shared/limits.ts';
 import { defaultCodes } from '../../shared/status.ts';
-import { flagOf, laterSettings, settings, writtenDefault, type SettingName } from '../../server/config/settings.ts';
+import { flagOf, settings, writtenDefault, type SettingName } from '../../server/config/settings.ts';
 import { Histogram } from '../../server/lib/histogram.ts';
 import { zeroCounts } from '../../server/lib/zero-counts.ts';
 import { createMetrics } from '../../server/metrics/metrics.ts';
@@ -62,7 +62,6 @@ export const sections: Readonly<Record<string, () => string>> = {
   'shown causes': () => table(['cause', 'meaning'], rowsOf(shownCauses)),
   metrics: printMetrics,
   settings: printSettings,
-  'later settings': printLaterSettings,
   limits: printLimits,
 };
 
@@ -85,7 +84,7 @@ const explanations = {
 
 const PRINTED = /(<!-- printed: ([a-z ]+) -->\n)[^]*?(<!-- end -->)/g;
 
-/** The reference with its tables printed anew. */
+/** The reference with its tables printed again. */
 export function printInto(markdown: string): string {
   return markdown.replace(PRINTED, (_all, begin: string, name: string, end: string) => {
     const print = sections[name];
@@ -184,11 +183,6 @@ function printSettings(): string {
     return [...row, one.isLive ? 'applies' : ''];
   });
   return table([...settingHead, 'SIGHUP'], rows);
-}
-
-function printLaterSettings(): string {
-  const rows = laterSettings.map(({ name, help }) => settingRow(name, '', 'leave it unset', help));
-  return table(settingHead, rows);
 }
 
 const settingHead = ['setting', 'flag', 'default', 'form', 'what it is'];

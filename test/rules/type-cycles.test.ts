@@ -1,6 +1,6 @@
 /**
- * No cycle of imports over more than two files, type imports included: whoever wants to understand one file of a cycle
- * must read all of it.
+ * No cycle of imports over more than two files, type imports included: to understand one file of a cycle, one must read
+ * all of them.
  */
 import { expect, test } from 'vitest';
 import { filesIn, importedBy, readSource } from './sources.ts';

@@ -66,7 +66,7 @@ interface Pair {
   readonly model: ModelSession;
 }
 
-/** Fails where two values differ as JSON; far faster than a matcher, for what is asked millions of times. */
+/** Fails if two values differ as JSON. Much faster than a matcher, for checks that run millions of times. */
 export function same(actual: unknown, wanted: unknown, what: string): void {
   const [a, w] = [JSON.stringify(actual), JSON.stringify(wanted)];
   if (a !== w) throw new Error(`${what}: is ${a}, should be ${w}`);
@@ -78,7 +78,7 @@ export class CoreRun {
   readonly #pairs: Pair[] = [];
   readonly #entriesBefore = new Map<string, Entry>();
 
-  /** False once the wall clock was stepped: the model's time goes on, and the entries' times say what they can. */
+  /** False once the wall clock was stepped, because the entries' times then differ from the model's. */
   #isWallSteady = true;
 
   constructor(stage: PresenceStage) {
@@ -145,7 +145,7 @@ export class CoreRun {
     same(this.stage.presence.sessionCounts, counts, 'session counts');
   }
 
-  /** Everybody goes, is stored and let go: nothing may be left in memory but whom somebody watches. */
+  /** Everybody leaves, is stored and released: only watched users may be left in memory. */
   end(): void {
     for (let at = 0; at < this.#pairs.length; at++) this.apply({ kind: 'leave', at });
     this.stage.evict();

@@ -58,7 +58,9 @@ export class PresenceModel {
   /** Every sign of life of a user, and every span in which it was visible. */
   readonly #signs = new Map<string, { at: number; event: number }[]>();
   readonly #spans = new Map<string, { from: number; untilEvent: number }[]>();
-  /** Distinguishes what happens in one millisecond: a sign in the event that ends a span counts, a later one does not. */
+  /**
+   * Distinguishes what happens in one millisecond: a sign in the event that ends a span counts, a later one does not.
+   */
   #event = 0;
 
   constructor(graceMs: number) {
@@ -199,7 +201,7 @@ export class PresenceModel {
     this.#signs.set(user, [...(this.#signs.get(user) ?? []), { at: this.now, event: this.#event }]);
   }
 
-  /** Folds anew, and makes the entry where what is shown changed. */
+  /** Folds again, and makes the entry if what is shown has changed. */
   #settle(user: string): Deed {
     const fold = this.foldOf(user);
     const foldText = JSON.stringify(fold);

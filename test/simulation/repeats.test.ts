@@ -238,7 +238,7 @@ describe('the same frame again', () => {
     side.close();
   });
 
-  it('counts no longer once the token has run out, though nobody has looked', async () => {
+  it('counts no longer once the token has expired, though nobody has looked', async () => {
     const side = new Side(tokens);
     const again = Buffer.from(frame('42', 1));
     side.take([Buffer.from(frame('42', 1, '<token>42</token>'))]);

@@ -66,7 +66,7 @@ export class Replica {
     this.idAt.delete(id);
   }
 
-  /** Forgets what it no longer wants, where the answer to its `unwatch` never came. */
+  /** Forgets what it no longer watches if the answer to its `unwatch` never came. */
   keepOnly(lists: ReadonlySet<string>, ids: ReadonlySet<string>): void {
     for (const owner of [...this.lists.keys()]) if (!lists.has(owner)) this.#dropList(owner);
     for (const id of [...this.ids]) if (!ids.has(id)) this.#dropId(id);

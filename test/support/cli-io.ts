@@ -1,6 +1,5 @@
 /**
- * The streams and the Ctrl-C of a command that runs within a test: what it writes is kept, and can be waited for.
- * Called by the tests of the command line.
+ * The streams and the Ctrl-C of a command that runs within a test. Keeps what the command writes, and can wait for it.
  */
 import { EventEmitter } from 'node:events';
 import { startMemoryHub } from '../../server/hub/memory-hub.ts';

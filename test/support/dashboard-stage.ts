@@ -1,6 +1,6 @@
 /**
- * What the tests of the dashboard share: a hub as a process that can be killed and started again on its ports, the browser,
- * and the page's faults, of which there may be none. Knows where the page shows what.
+ * What the tests of the dashboard share: a hub as a process that can be killed and started again on its ports, the
+ * browser, and the page's faults, of which there may be none. Knows where the page shows what.
  */
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { launchChromium } from './chromium.ts';
@@ -89,7 +89,7 @@ export class DashboardStage {
   }
 }
 
-/** Rows of the tail, of that user and cause where they are said. */
+/** Rows of the tail, optionally of one user and cause. */
 export function tailRow(page: Page, { user, cause }: { user?: string; cause?: string } = {}): Locator {
   const of = (name: string, value?: string): string => (value === undefined ? '' : `[data-${name}="${value}"]`);
   return page.locator(`.tail tbody tr[data-user]${of('user', user)}${of('cause', cause)}`);

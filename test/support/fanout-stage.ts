@@ -1,6 +1,6 @@
 /**
- * A stage for tests of fan-out: the core's stage, friend lists in memory, and sockets that only note what they are sent.
- * A socket may be made slow: it then answers `queued` and hands nothing over until the test drains it.
+ * A stage for tests of fan-out: the core's stage, friend lists in memory, and sockets that only note what they are
+ * sent. A socket may be made slow: it then answers `queued` and hands nothing over until the test drains it.
  */
 import type { User } from '../../server/presence/user.ts';
 import { noPeers } from '../../server/peers.ts';
@@ -82,7 +82,7 @@ export class FakeSocket implements Socket {
 class ListsInMemory {
   readonly #addedAt = new Map<string, Map<string, number>>();
   readonly #removedAt = new Map<string, Map<string, number>>();
-  /** What a roster answers where the tombstones do not reach back. */
+  /** What a roster answers if the tombstones do not reach back that far. */
   forgotBefore = 0;
 
   load(): undefined {
@@ -219,7 +219,7 @@ export class FanoutStage {
     });
   }
 
-  /** The loop comes round once, and what waited for that goes on. */
+  /** Runs one turn of the event loop, and what waited for it. */
   async nextTurn(): Promise<void> {
     const runs = this.#afterTurn;
     this.#afterTurn = [];

@@ -21,11 +21,14 @@ export interface Exit {
 export interface HubProcess {
   readonly child: ChildProcess;
   readonly exited: Promise<Exit>;
-  /** Resolves with all of stdout once the hub says that it runs; rejects where it ends before. */
+  /** Resolves with all of stdout once the hub prints that it runs; rejects if it ends before. */
   readonly started: Promise<string>;
 }
 
-/** Starts `presence-hub ARGS` with HUB_ settings of the test alone; in memory and on free ports unless it says otherwise. */
+/**
+ * Starts `presence-hub ARGS` with HUB_ settings of the test alone; in memory and on free ports unless it says
+ * otherwise.
+ */
 export function startHubProcess(
   settings: Readonly<Record<string, string>> = {},
   args: readonly string[] = [],
@@ -87,8 +90,8 @@ const FREE_PORTS = { from: 20_000, count: 12_000 } as const;
 let nextFree = randomInt(FREE_PORTS.count);
 
 /**
- * A port that nobody holds right now, another one each time, below those that systems hand out: one of theirs may be the next
- * connection's own end before the hub under test takes it.
+ * A port that nobody holds right now, another one each time, below those that systems hand out: one of theirs may be
+ * the next connection's own end before the hub under test takes it.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -103,7 +106,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Takes a port of 127.0.0.1, any where none is named, and keeps it. @throws the system's error where another holds it. */
+/** Takes a port of 127.0.0.1 (default: any), and keeps it. @throws the system's error if it is taken. */
 export async function holdPort(named = 0): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
   const server = createServer();
   server.listen(named, '127.0.0.1');

@@ -21,7 +21,7 @@ const STEP_MS = 100;
 export interface TestHub extends Hub {
   readonly clock: TestClock;
   readonly tcpPort: number;
-  /** One HTTP request: its status, and its body as JSON where it is some. */
+  /** One HTTP request: its status, and its body as JSON if it is JSON. */
   request(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
   /** The value of one series in /metrics. */
   metric(series: string): Promise<number>;

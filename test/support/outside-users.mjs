@@ -1,6 +1,6 @@
 /**
- * Users of every adapter and one who watches them, in a thread of their own: they go on while the test's thread, with the
- * hub in it, is busy. Plain JavaScript, since Node loads a worker without the test runner's transforms.
+ * Users of every adapter and one who watches them, in a separate thread, so that they continue while the test's thread,
+ * with the hub in it, is busy. Plain JavaScript, since Node loads a worker without the test runner's transforms.
  */
 import { createServer, request } from 'node:http';
 import { connect } from 'node:net';
@@ -9,7 +9,9 @@ import { WebSocket } from 'ws';
 
 const { users, beatEveryMs, ttlMs } = workerData;
 const everyone = Object.values(users).flat();
-/** What the watcher was last sent about each user, and every user that was reported offline once that had been online. */
+/**
+ * What the watcher was last sent about each user, and every user that was reported offline once that had been online.
+ */
 const status = new Map();
 const wentOffline = [];
 const lost = [];

@@ -11,7 +11,7 @@ export async function packInto(folder: string): Promise<string> {
   return join(folder, output.trim().split('\n').at(-1) ?? '');
 }
 
-/** Runs a command to its end, and answers what it wrote to stdout; rejects with all it wrote where it failed. */
+/** Runs a command to its end, and returns its stdout; rejects with all its output if it fails. */
 export async function run(
   command: string,
   args: readonly string[],
@@ -27,7 +27,7 @@ export async function run(
   return stdout;
 }
 
-/** A command that goes on until `end`; `printed` resolves with what matched in what it has written. */
+/** A command that runs until `end`; `printed` resolves with the match in its output. */
 export function runOn(command: string, args: readonly string[], cwd: string): RunningCommand {
   // A group of its own: npx starts others, and does not always take them along when it ends.
   const child = spawn(command, args, { cwd, env: inherited(), stdio: ['ignore', 'pipe', 'pipe'], detached: true });
@@ -71,7 +71,10 @@ export interface RunningCommand {
   readonly end: () => Promise<void>;
 }
 
-/** Without what vitest, npm and the hub's own settings have put there: a newcomer has none of it. Nor colours, which CI turns on. */
+/**
+ * Without what vitest, npm and the hub's own settings have put there: a newcomer has none of it. Nor colours, which CI
+ * turns on.
+ */
 function inherited(): Record<string, string | undefined> {
   const mine = Object.entries(process.env).filter(
     ([name]) => !/^(HUB_|NODE_ENV$|FORCE_COLOR$|VITE|npm_(?!config_(registry|cache)))/.test(name),

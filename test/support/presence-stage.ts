@@ -20,12 +20,12 @@ import { TestClock } from './clock.ts';
 
 export const GRACE_MS = 800;
 export const LEASE_MS = 5_000;
-/** How late a lease may be found to have run out: one tick of the core's wheel. */
+/** How late an expired lease may be found: one tick of the core's wheel. */
 export const TICK_MS = 50;
 
 export const codeOf = { online: 1, away: 2, busy: 3, invisible: -1 } as const;
 
-/** Sees everything, whoever is blocked. */
+/** Sees everything, regardless of blocks. */
 export const admin: Viewer = { user: null, isAdmin: true, follower: null, mayObserve: true };
 
 /** A user who may watch anyone. */
@@ -171,7 +171,7 @@ export class PresenceStage {
     return expired;
   }
 
-  /** Writes every user down and lets go of those whom nothing needs in memory. */
+  /** Stores every user, and releases those that nothing needs in memory. */
   evict(): void {
     for (const user of [...this.users.held()]) {
       if (user.isUnsaved) this.#store(user);

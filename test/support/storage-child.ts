@@ -1,6 +1,6 @@
 /**
- * A process that holds HUB_DATA and writes until it is killed. Started by the storage tests with a folder as its one
- * argument: says each thing on a line of its own, and only after it was done.
+ * A process that holds HUB_DATA and writes until it is killed. Its one argument is the folder. Prints each step on its
+ * own line, after the step is done.
  */
 import { writeSync } from 'node:fs';
 import { SqliteRoster } from '../../server/storage/sqlite/sqlite-roster.ts';

@@ -1,6 +1,7 @@
 /**
- * A test hub seen from its TCP side: opens legacy clients and ends them with it, asks for entries and counters (as an admin,
- * where the hub has one). WebSocket leases are an hour long, so that a watcher outlives any time that a test lets pass.
+ * A test hub seen from its TCP side: opens legacy clients and ends them with it, asks for entries and counters (as an
+ * admin, if the hub has an admin token). WebSocket leases are an hour long, so that a watcher outlives any time that a
+ * test lets pass.
  */
 import { expect } from 'vitest';
 import type { Config } from '../../server/config/config.ts';
@@ -19,11 +20,13 @@ export interface TcpHub extends TestHub {
   entry(user: string): Promise<Entry>;
   /** Resolves when the user's entry holds these values. */
   shows(user: string, values: Partial<Entry>): Promise<void>;
-  /** Resolves when so many TCP connections are open; the end of any other is then known. */
+  /** Resolves when this many TCP connections are open; the end of any other is then known. */
   hasConnections(count: number): Promise<void>;
-  /** Resolves when so many valid frames were counted. */
+  /** Resolves when this many valid frames were counted. */
   hasReceived(frames: number): Promise<void>;
-  /** Resolves when everything that the client wrote before is applied. A session of a user `marker-…` is left behind. */
+  /**
+   * Resolves when everything that the client wrote before is applied. A session of a user `marker-…` is left behind.
+   */
   hasRead(client: LegacyClient): Promise<void>;
   /** The bad frames so far, of the reasons that occurred. */
   badFrames(): Promise<Partial<Record<BadFrameReason, number>>>;

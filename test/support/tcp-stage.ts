@@ -1,5 +1,5 @@
 /**
- * The TCP adapter alone, upon a core that a test can look into: real sockets, a clock that the test moves, no HTTP, and so
+ * The TCP adapter alone, on a core that a test can inspect: real sockets, a clock that the test moves, no HTTP, and so
  * none of what HTTPS would ask of a test. Looked at by the test itself.
  */
 import { noPeers } from '../../server/peers.ts';
@@ -82,7 +82,7 @@ export class TcpStage {
     return client;
   }
 
-  /** Time passes, and the hub's timer looks: at what ran out, then at the connections. */
+  /** Time passes, and the hub's ticker runs: first for expired leases, then for the connections. */
   pass(ms: number): void {
     const { clock, presence } = this.core;
     clock.pass(ms);

@@ -11,14 +11,14 @@ export const TEST_SECRET = 'a secret for tests, of 32 bytes or more';
 
 export interface TokenOptions {
   readonly scopes?: readonly Scope[];
-  /** From now; may be negative; null for a token without `exp`. An hour where it is not said. */
+  /** From now; may be negative; null for a token without `exp`. Default: an hour. */
   readonly expiresInS?: number | null;
   readonly notBeforeInS?: number;
   readonly audience?: string;
   readonly issuer?: string;
   /** The key it is signed with; another one than the hub's makes a forged token. */
   readonly secret?: string;
-  /** Whose now: the hub's clock; a clock that no test has moved yet where it is not said. */
+  /** The clock that defines now, for example the hub's; default: a clock that no test has moved yet. */
   readonly clock?: Clock;
 }
 

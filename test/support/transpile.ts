@@ -1,6 +1,6 @@
 /**
- * Turns a source and all that it imports into JavaScript in a folder of its own, so that a test can run it in a process
- * of its own on a Node that reads no TypeScript, without a build. Checks no types. Called by tests that kill a child.
+ * Transpiles a source and everything it imports to JavaScript in a temporary folder, so that a test can run it in a
+ * separate process without a build, also on a Node.js that cannot read TypeScript. Checks no types.
  */
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

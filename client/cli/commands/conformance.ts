@@ -11,7 +11,7 @@ import { watchChecks } from '../conformance/watch-checks.ts';
 import { wsChecks } from '../conformance/ws-checks.ts';
 import { readToken } from '../hub/token.ts';
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, say, type Io } from '../terminal/io.ts';
-import { harmless } from '../terminal/terminal-text.ts';
+import { harmless, jsonLine } from '../terminal/terminal-text.ts';
 import { readNoMore, readWhole, runCommand, type CommandLine, type Flags } from './command-line.ts';
 
 const help = [
@@ -88,7 +88,7 @@ function readTcp(text: string, isTls: boolean): Result<NonNullable<Targets['tcp'
 
 async function examine({ targets, checks, isJson }: Order, io: Io): Promise<number> {
   const outcomes = await runChecks(checks, targets, io.interrupted, (outcome) => {
-    say(io, isJson ? JSON.stringify(outcome) : render(outcome));
+    say(io, isJson ? jsonLine(outcome) : render(outcome));
   });
   if (io.interrupted.aborted) return EXIT_INTERRUPTED;
   const count = (wanted: Outcome['result']): number => outcomes.filter(({ result }) => result === wanted).length;

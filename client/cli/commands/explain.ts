@@ -15,6 +15,7 @@ import {
   type Flags,
 } from './command-line.ts';
 import { renderExplanation } from '../terminal/explained-text.ts';
+import { jsonLine } from '../terminal/terminal-text.ts';
 import { askHub, failWith } from '../hub/hub-http.ts';
 import { EXIT_OK, exitWith, say, type Io } from '../terminal/io.ts';
 
@@ -52,7 +53,7 @@ async function explain({ user, isJson, access }: Order, io: Io): Promise<number>
   if (answer.kind !== 'ok') return failWith(answer, io);
   const read = explanation.safeParse(answer.body);
   if (!read.success) return exitWith(io, `the server at ${access.http} is not a hub, or a hub of another version`);
-  if (isJson) say(io, JSON.stringify(read.data));
+  if (isJson) say(io, jsonLine(read.data));
   else for (const line of renderExplanation(read.data)) say(io, line);
   return EXIT_OK;
 }

@@ -17,7 +17,7 @@ import {
 import { askHub, failWith, friendPath } from '../hub/hub-http.ts';
 import { importFile } from '../import/import-file.ts';
 import { EXIT_OK, exitWith, say, type Io } from '../terminal/io.ts';
-import { harmless } from '../terminal/terminal-text.ts';
+import { harmless, jsonLine } from '../terminal/terminal-text.ts';
 
 const help = [
   'presence-hub friends add USER FRIEND [--oneway]       makes them friends of each other',
@@ -116,7 +116,7 @@ async function list(user: string, isJson: boolean, access: HubAccess, io: Io): P
   if (answer.kind !== 'ok') return failWith(answer, io);
   const read = friendsAnswer.safeParse(answer.body);
   if (!read.success) return exitWith(io, `the server at ${access.http} is not a hub`);
-  if (isJson) say(io, JSON.stringify(read.data));
+  if (isJson) say(io, jsonLine(read.data));
   else for (const friend of read.data.friends) say(io, friend);
   return EXIT_OK;
 }

@@ -11,7 +11,7 @@ import { describeEnd, describeNobody } from '../hub/hub-client.ts';
 import { describeRefusal, getTokenFrom } from '../hub/token.ts';
 import { webSocketClass } from '../hub/ws-socket.ts';
 import { EXIT_OK, exitWith, say, untilStopped, type Io } from '../terminal/io.ts';
-import { harmless } from '../terminal/terminal-text.ts';
+import { harmless, jsonLine } from '../terminal/terminal-text.ts';
 import { commonFlags, commonHelp, readNoMore, runCommand, type CommandLine, type Flags } from './command-line.ts';
 
 const help = [
@@ -52,7 +52,7 @@ async function follow({ match, isJson, access }: Order, io: Io): Promise<number>
       hasMetHub = true;
       link.send({ type: 'tail', id: 'tail', ...(match === undefined ? {} : { match }) });
     } else if (message.type === 'tail') {
-      for (const change of message.changes) say(io, isJson ? JSON.stringify(change) : renderTailed(change));
+      for (const change of message.changes) say(io, isJson ? jsonLine(change) : renderTailed(change));
       if (message.skipped > 0) io.stderr.write(`presence-hub: ${message.skipped} changes were left out\n`);
     }
   };

@@ -11,7 +11,7 @@ import { readAccess, type HubAccess } from '../hub/access.ts';
 import { askHub, failWith, type HubAnswer } from '../hub/hub-http.ts';
 import { EXIT_OK, exitWith, say, untilStopped, type Io } from '../terminal/io.ts';
 import { openScreen } from '../terminal/screen.ts';
-import { harmless } from '../terminal/terminal-text.ts';
+import { harmless, jsonLine } from '../terminal/terminal-text.ts';
 import {
   commonFlags,
   commonHelp,
@@ -148,7 +148,7 @@ function render(url: string, { at, counts, values }: Snapshot): readonly string[
 function toJson({ at, counts, values }: Snapshot): string {
   const users = counts && { online: counts.online, away: counts.away, busy: counts.busy };
   const measured = Object.fromEntries(values.map(({ id, of }) => [id, Object.fromEntries(of)]));
-  return JSON.stringify({ at, users, measures: measured });
+  return jsonLine({ at, users, measures: measured });
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<false> {

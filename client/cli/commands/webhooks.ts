@@ -44,7 +44,7 @@ async function runOrder({ test, replay, access }: Order, io: Io): Promise<number
   if (test !== undefined) return sendTest(test, access, io);
   if (replay !== undefined) return replayDead(replay, access, io);
   return ask(access, 'GET', '/v1/webhooks', webhooksAnswer, io, ({ rules }) => {
-    for (const line of renderRules(rules)) say(io, line);
+    for (const line of renderRules(rules)) say(io, harmless(line));
     return EXIT_OK;
   });
 }
@@ -85,10 +85,10 @@ function pathOf(rule: string, action: string): string {
 
 function renderRules(rules: z.infer<typeof webhooksAnswer>['rules']): readonly string[] {
   return rules.flatMap(({ name, url, on, afterMs, events, queued, dead, lastFailure }) => [
-    harmless(`${name}  ${url}`),
+    `${name}  ${url}`,
     `  reports    ${events === 'all' ? 'every change' : 'changes of status'} to ${on.join(', ')}${afterText(afterMs)}`,
     `  queue      ${queued} waiting, ${dead} dead${dead > 0 ? ` (presence-hub webhooks --replay ${name})` : ''}`,
-    ...(lastFailure === null ? [] : [harmless(`  failing    ${lastFailure}`)]),
+    ...(lastFailure === null ? [] : [`  failing    ${lastFailure}`]),
   ]);
 }
 

@@ -7,7 +7,7 @@ export interface Check {
   readonly rules: readonly string[];
   /** What must hold, in one sentence. */
   readonly title: string;
-  /** What the check needs beside WebSocket. */
+  /** What the check needs in addition to WebSocket. */
   readonly needs?: 'tcp' | 'http';
   /** Rejects with a Violation if a rule is broken. */
   readonly run: (kit: Kit) => Promise<void>;

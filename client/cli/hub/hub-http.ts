@@ -13,6 +13,8 @@ import { describeRefusal, type TokenSource } from './token.ts';
 /** The close code of a connection that broke. */
 const NO_ANSWER = 1006;
 const ANSWER_WITHIN_MS = 30_000;
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+const NO_CONTENT = 204;
 
 export type HubAnswer =
   | { readonly kind: 'ok'; readonly body: unknown }
@@ -22,7 +24,7 @@ export type HubAnswer =
   | { readonly kind: 'later'; readonly status: number; readonly problem: string; readonly afterMs: number | undefined }
   | { readonly kind: 'unreachable'; readonly problem: string };
 
-export interface Refused {
+interface Refused {
   readonly kind: 'refused';
   readonly status: number;
   readonly says: string;
@@ -58,13 +60,14 @@ export async function askHub(access: HttpAccess, request: HubRequest): Promise<H
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    return await readAnswer(response, { source: access.token, sent: token.value, isText, signal });
+    return await readAnswer(response, { http: access.http, source: access.token, sent: token.value, isText, signal });
   } catch (error) {
     return { kind: 'unreachable', problem: describeNoHub(access.http, error) };
   }
 }
 
 interface AnswerContext {
+  readonly http: string;
   readonly source: TokenSource;
   readonly sent: string | undefined;
   readonly isText: boolean;
@@ -73,11 +76,15 @@ interface AnswerContext {
 
 async function readAnswer(
   response: Response,
-  { source: token, sent, isText, signal }: AnswerContext,
+  { http, source: token, sent, isText, signal }: AnswerContext,
 ): Promise<HubAnswer> {
   const { ok, status, headers } = response;
-  const text = await response.text();
+  const text = await readText(response);
   const body = isText && ok ? text : parseJson(text);
+  if (ok && body === undefined && status !== NO_CONTENT) {
+    const problem = `the server at ${http} is not a hub`;
+    return { kind: 'refused', status, says: 'its answer is not JSON', problem, renewed: undefined };
+  }
   if (ok) {
     token.accepted();
     return { kind: 'ok', body };
@@ -95,6 +102,18 @@ async function readAnswer(
     problem,
     renewed: isRenewable ? () => token.renewed(sent, signal) : undefined,
   };
+}
+
+/** The longest answers are lists of 10,000 ids. */
+async function readText(response: Response): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    bytes += part.length;
+    if (bytes > MAX_ANSWER_BYTES) throw new Error(`its answer is longer than ${MAX_ANSWER_BYTES} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
 }
 
 /** Prints why the request failed and returns the exit code. */

@@ -26,7 +26,7 @@ export interface Io {
   readonly startHub: (env: Environment) => Promise<Result<OwnHub>>;
 }
 
-export interface OwnHub {
+interface OwnHub {
   /** Whether users need no token. */
   readonly isOpen: boolean;
   stop(): Promise<void>;

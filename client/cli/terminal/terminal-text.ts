@@ -1,6 +1,6 @@
 /**
  * Text for a terminal: removes control characters from text of others, and measures widths in columns. Pure.
- * Everything that a hub or its users send passes through `harmless` before it is printed.
+ * Everything that a hub or its users send passes through `harmless` or `jsonLine` before it is printed.
  */
 
 /**
@@ -21,6 +21,16 @@ const ISOLATE_END = '\u2069';
 /** Escapes characters that could move the cursor, color a line or change its direction. */
 export function harmless(text: string): string {
   return text.replace(UNSAFE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+/** Prints JSON on one line, with the same characters escaped as JSON escapes them. */
+export function jsonLine(value: unknown): string {
+  const escaped = (character: string): string =>
+    Array.from(
+      { length: character.length },
+      (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`,
+    ).join('');
+  return JSON.stringify(value).replace(UNSAFE, escaped);
 }
 
 /**

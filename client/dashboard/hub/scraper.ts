@@ -10,7 +10,7 @@ import { metricsRequest, readyRequest } from './request-line.ts';
 
 export const SCRAPE_EVERY_MS = [1000, 2000] as const;
 
-export interface Readiness {
+interface Readiness {
   readonly isReady: boolean;
   /** The failing part, as the hub names it. */
   readonly failing: string;

@@ -13,7 +13,7 @@ const HOLE_AFTER_MS = 15_000;
 
 export type Point = number | null;
 
-export interface Series {
+interface Series {
   readonly label: string;
   readonly points: readonly Point[];
 }

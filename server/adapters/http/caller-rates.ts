@@ -27,4 +27,9 @@ export class CallerRates {
     const bucket = this.#buckets.get(caller, monoMs, () => new TokenBucket(this.#rate, monoMs));
     return bucket.take(this.#rate, monoMs, units) === 'within' ? 0 : bucket.waitMs(this.#rate);
   }
+
+  /** @returns the milliseconds that a caller in debt must wait; 0 if it is in none. Charges nothing. */
+  debtMs(caller: string): number {
+    return this.take(caller, 0);
+  }
 }

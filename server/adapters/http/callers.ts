@@ -19,7 +19,9 @@ import type { ExplainRefusal } from '../../lib/log/refusal-log.ts';
 import type { Rate } from '../../lib/time/token-bucket.ts';
 import type { HttpReply, HttpRequest } from '../../sockets/port.ts';
 import { CallerRates } from './caller-rates.ts';
+import { LongRequests } from './long-requests.ts';
 import { problem, tooMany } from './reply.ts';
+import type { Reply } from './route.ts';
 
 export interface CallersOptions {
   readonly authenticator: Authenticator;
@@ -41,26 +43,36 @@ export interface Callers {
    * later requests wait.
    */
   charge(identity: Identity, request: HttpRequest, isBulk: boolean, units: number): void;
+  /** Refuses a request that has waited since it was admitted, if others have put its caller into debt meanwhile. */
+  refuseInDebt(identity: Identity, request: HttpRequest, isBulk: boolean): HttpReply | undefined;
+  /** Answers a request whose cost is known only once it has begun. See `LongRequests`. */
+  runLong(identity: Identity, request: HttpRequest, isBulk: boolean, answer: () => Reply): Reply;
   /** Refuses a caller that lacks permission. A caller without a token is asked for one. */
   refuse(identity: Identity): HttpReply;
 }
 
 export function createCallers({ authenticator, messages, clock, onRefused, explainRefusal }: CallersOptions): Callers {
   const rates = new CallerRates(messages, clock);
+  const long = new LongRequests();
 
   const unauthenticated = (): HttpReply => {
     onRefused('unauthenticated');
     return problem('unauthenticated', `authorization: ${REFUSAL}`, { 'www-authenticate': 'Bearer' });
   };
+  const overBy = (waitMs: number): HttpReply => {
+    onRefused('messages');
+    return tooMany('rate_limited', 'requests: too many in a short time; this one had no effect: slow down', waitMs);
+  };
   /** Refuses a caller that exceeds its rate. */
   const overRate = (caller: string, { body }: HttpRequest, units = 1): HttpReply | undefined => {
     const waitMs = rates.take(caller, units);
-    if (waitMs === 0) {
-      if (body.length >= BODY_CHARS_PER_UNIT) rates.take(caller, Math.floor(body.length / BODY_CHARS_PER_UNIT));
-      return undefined;
-    }
-    onRefused('messages');
-    return tooMany('rate_limited', 'requests: too many in a short time; this one had no effect: slow down', waitMs);
+    if (waitMs > 0) return overBy(waitMs);
+    if (body.length >= BODY_CHARS_PER_UNIT) rates.take(caller, Math.floor(body.length / BODY_CHARS_PER_UNIT));
+    return undefined;
+  };
+  const inDebt = (caller: string): HttpReply | undefined => {
+    const waitMs = rates.debtMs(caller);
+    return waitMs === 0 ? undefined : overBy(waitMs);
   };
   /** Counted separately, so that a caller with a good token does not pay for others at its address. */
   const overRefusalRate = (request: HttpRequest) => overRate(`refused ${byAddress(request)}`, request);
@@ -99,6 +111,14 @@ export function createCallers({ authenticator, messages, clock, onRefused, expla
     charge: (identity, request, isBulk, units) => {
       const caller = countedAs(identity, request, isBulk);
       if (caller !== undefined) rates.take(caller, units);
+    },
+    refuseInDebt: (identity, request, isBulk) => {
+      const caller = countedAs(identity, request, isBulk);
+      return caller === undefined ? undefined : inDebt(caller);
+    },
+    runLong: (identity, request, isBulk, answer) => {
+      const caller = countedAs(identity, request, isBulk);
+      return caller === undefined ? answer() : long.run(caller, answer, () => inDebt(caller));
     },
     refuse: (identity) => {
       if (identity === authenticator.withoutToken) {

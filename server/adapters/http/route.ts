@@ -40,6 +40,8 @@ export interface JudgedRoute extends Place {
   readonly access: 'judged';
   /** In open mode this is a script's bulk work, counted separately and by its size only. */
   readonly isBulk: boolean;
+  /** What it costs is known, and charged, only once it has begun. */
+  readonly isLong: boolean;
   /** A change that is logged with the token of the admin who makes it. */
   readonly isAudited: boolean;
   readonly judge: (call: Call) => Judgement | Promise<Judgement>;
@@ -54,6 +56,7 @@ export type Judgement =
 
 interface Rule<About> extends Place {
   readonly isBulk?: boolean;
+  readonly isLong?: boolean;
   readonly isAudited?: boolean;
   /** Reads the ids on which the permission depends. */
   readonly about: (call: Call) => Read<About>;
@@ -67,12 +70,13 @@ interface Rule<About> extends Place {
 }
 
 export function route<About>(rule: Rule<About>): Route {
-  const { method, path, isBulk = false, isAudited = false, about, usersIn, load, may, answer } = rule;
+  const { method, path, isBulk = false, isLong = false, isAudited = false, about, usersIn, load, may, answer } = rule;
   return {
     access: 'judged',
     method,
     path,
     isBulk,
+    isLong,
     isAudited,
     judge: (call) => {
       const read = about(call);

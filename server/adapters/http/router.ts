@@ -26,7 +26,7 @@ interface RouterOptions {
   readonly onAdminChange: (change: AdminChange) => void;
 }
 
-export interface AdminChange {
+interface AdminChange {
   readonly token: string;
   readonly method: string;
   /** With the query. */
@@ -66,6 +66,7 @@ export function createRouter(
           case 'forbidden':
             return callers.refuse(identity);
           case 'granted':
+            if (route.isLong) return callers.runLong(identity, request, route.isBulk, judgement.answer);
             return route.isAudited ? audited(identity, request, judgement.answer(), onAdminChange) : judgement.answer();
           default:
             return judgement satisfies never;
@@ -82,12 +83,13 @@ export function createRouter(
         if (!late.ok) return late.reply;
         // Many tokens may be verified in one turn.
         await turns.take(cost);
-        return go(late.identity);
+        return callers.refuseInDebt(late.identity, request, route.isBulk) ?? go(late.identity);
       });
     }
     if (!caller.ok) return caller.reply;
     const turn = chars > SMALL_CHARS ? turns.take(cost) : undefined;
-    return turn === undefined ? go(caller.identity) : turn.then(() => go(caller.identity));
+    if (turn === undefined) return go(caller.identity);
+    return turn.then(() => callers.refuseInDebt(caller.identity, request, route.isBulk) ?? go(caller.identity));
   };
   return (request) => {
     const segments = decodePath(request.path);

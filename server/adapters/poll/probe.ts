@@ -8,6 +8,7 @@ import { Agent as HttpAgent, get as httpGet, type IncomingMessage } from 'node:h
 import { Agent as HttpsAgent, get as httpsGet } from 'node:https';
 import { connect, isIP, type Socket } from 'node:net';
 import { MAX_POLL_BODY_BYTES } from '../../../shared/limits.ts';
+import { limitInterimAnswers, smallReads } from '../../lib/net/bounded-answer.ts';
 import type { Endpoint } from './targets.ts';
 
 /**
@@ -36,23 +37,10 @@ const MAX_HEAD_BYTES = 8 * 1024;
 const MAX_ANSWER_BYTES = 4 * MAX_POLL_BODY_BYTES;
 /** Maximum reads of one answer. An answer that comes byte by byte costs a turn of the loop for each. */
 const MAX_READS = 256;
-/** Maximum interim answers (100, 103) before the final one. */
-const MAX_INTERIM_ANSWERS = 8;
-/** Bytes of one read, instead of 64 KiB. The parser finishes the bytes of a read even if the poll has ended. */
-const READ_BYTES = 4096;
 
 const asking = {
   headers: { accept: 'application/json, application/xml, text/xml, */*;q=0.1', 'user-agent': 'presence-hub' },
   maxHeaderSize: MAX_HEAD_BYTES,
-};
-
-const smallReads = {
-  // Shared by all sockets, because each read is copied before the next one begins.
-  buffer: Buffer.alloc(READ_BYTES),
-  callback(this: Socket, bytes: number, buffer: Uint8Array): boolean {
-    this.push(Buffer.from(buffer.subarray(0, bytes)));
-    return true;
-  },
 };
 
 export class Prober {
@@ -121,10 +109,7 @@ function probeHttp(
     lookup.follow(socket, hostname);
     countReads(socket, tooMuch);
   });
-  let interimAnswers = 0;
-  request.on('information', () => {
-    if (++interimAnswers > MAX_INTERIM_ANSWERS) tooMuch(`it sent more than ${MAX_INTERIM_ANSWERS} interim answers`);
-  });
+  limitInterimAnswers(request, tooMuch);
   request.on('response', (response) => {
     const { statusCode = 0 } = response;
     isAlive = statusCode >= 200 && statusCode <= 299;

@@ -64,11 +64,6 @@ export class WatchedLists {
     return this.#lists.has(owner) || this.#loading.has(owner);
   }
 
-  /** Number of unwatched lists in memory. */
-  get idleCount(): number {
-    return this.#idle.size;
-  }
-
   /**
    * Takes the turn budget for a snapshot of the list, and loads the list if it is not in memory. @returns a promise to
    * wait for before the snapshot; undefined if it may follow now.

@@ -1,4 +1,4 @@
-/** Deletes old tombstones of friend lists periodically, in bites, so that other work runs between them. */
+/** Deletes old tombstones of friend lists periodically, in small steps, so that other work runs between them. */
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { HubContext } from '../context.ts';
 import type { Storage } from './open-storage.ts';
@@ -11,11 +11,11 @@ export function startForgettingTombstones(
   { storedRoster, versions }: Pick<Storage, 'storedRoster' | 'versions'>,
 ): () => void {
   if (storedRoster === null) return () => undefined;
-  let bite: NodeJS.Immediate | undefined;
+  let nextStep: NodeJS.Immediate | undefined;
   const forget = (): void => {
-    bite = undefined;
+    nextStep = undefined;
     try {
-      if (storedRoster.forgetTombstones(versions.now(clock.now().wallMs))) bite = setImmediate(forget);
+      if (storedRoster.forgetTombstones(versions.now(clock.now().wallMs))) nextStep = setImmediate(forget);
     } catch (error) {
       // Locked or full storage must not end the hub. The next round tries again.
       if (!(error instanceof StorageUnavailable)) throw error;
@@ -23,10 +23,10 @@ export function startForgettingTombstones(
     }
   };
   const timer = setInterval(() => {
-    if (bite === undefined) forget();
+    if (nextStep === undefined) forget();
   }, EVERY_MS);
   return () => {
     clearInterval(timer);
-    clearImmediate(bite);
+    clearImmediate(nextStep);
   };
 }

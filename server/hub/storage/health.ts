@@ -1,5 +1,5 @@
 /**
- * What of storage fails now. If it does, presence continues: the failure is logged once, `/readyz` reports it, and the
+ * Which storage work fails now. Presence continues meanwhile: the failure is logged once, `/readyz` reports it, and the
  * work is repeated by whoever needs it. Does not know what the work is.
  */
 import type { Logger } from '../../lib/log/log.ts';

@@ -23,10 +23,12 @@ import { SqliteHistory } from '../../storage/sqlite/sqlite-history.ts';
 import { SqliteStore } from '../../storage/sqlite/sqlite-store.ts';
 import { SqliteWebhookQueue } from '../../storage/sqlite/sqlite-webhook-queue.ts';
 import { WalWatch } from '../../storage/sqlite/wal-watch.ts';
+import { UnfinishedErasures } from '../../storage/unfinished-erasures.ts';
 import type { WebhookQueue } from '../../webhooks/queue.ts';
 import type { HubContext } from '../context.ts';
 import { StorageHealth } from './health.ts';
 import { openRemoteLists } from './remote-lists.ts';
+import { openSharedStorage, type SharedStorage } from './shared-storage.ts';
 
 export interface Storage {
   readonly store: Store;
@@ -39,7 +41,10 @@ export interface Storage {
   readonly versions: VersionClock;
   readonly webhookQueue: WebhookQueue;
   readonly historyStore: HistoryStore;
+  /** What the hubs of a cluster keep together; null if nothing. */
+  readonly shared: SharedStorage | null;
   readonly scrubber: Pick<Scrubber, 'scrub'>;
+  readonly unfinished: UnfinishedErasures;
   readonly health: StorageHealth;
   /** Whether what is stored outlives the process. */
   readonly isDurable: boolean;
@@ -63,6 +68,7 @@ export async function openStorage(context: HubContext): Promise<Storage> {
   const health = new StorageHealth(log);
   const store = new SqliteStore(database, CEILING_AHEAD_MS, nameCorrupt(context));
   const remoteLists = await openRemoteLists(context);
+  const shared = await openSharedStorage(context);
   const storedRoster = remoteLists === null ? openRoster(database, config.data) : null;
   const versions = new VersionClock(store.state.clockFloor, (ceiling) =>
     health.attempt('versions', () => {
@@ -73,7 +79,8 @@ export async function openStorage(context: HubContext): Promise<Storage> {
   const historyStore = new SqliteHistory(database, config.historyPerDay);
   const isDurable = config.data !== MEMORY;
   const lists = { roster: remoteLists?.roster ?? (storedRoster as StoredRoster), storedRoster, remoteLists };
-  return { ...lists, store, versions, webhookQueue, historyStore, scrubber, health, isDurable };
+  const unfinished = new UnfinishedErasures(isDurable ? config.data : undefined);
+  return { ...lists, store, versions, webhookQueue, historyStore, shared, scrubber, unfinished, health, isDurable };
 }
 
 async function openWhenFree({ config, clock, log, interrupted }: HubContext): Promise<OpenedDatabase> {

@@ -12,7 +12,7 @@ import type { ListListener, RemoteLists } from '../../roster/remote.ts';
 import type { HubContext } from '../context.ts';
 import type { Storage } from './open-storage.ts';
 
-/** Nodes of a cluster tell a change of a list at slightly different times on their hub clocks. */
+/** Nodes of a cluster report a change of a list at slightly different times on their hub clocks. */
 const SLACK_MS = 5000;
 
 /** @returns null if friend lists are in HUB_DATA. @throws {StartError} with one sentence for the operator. */

@@ -1,7 +1,7 @@
 /**
  * A certificate and its private key in two PEM files. Reads them, checks that they match, and watches them for changes,
- * so that a renewed pair is used without a restart. An unsound pair results in a sentence and never replaces a sound
- * one. No part of a key may appear in a sentence. Knows no server; the names of the settings are passed in.
+ * so that a renewed pair is used without a restart. An invalid pair results in an error message and never replaces a
+ * valid one. No part of a key may appear in a sentence. Knows no server; the names of the settings are passed in.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';

@@ -1,8 +1,8 @@
 /**
  * A clock whose forward time leaves out stalls. During a stall (a blocked event loop or a stopped process) the hub is
- * silent, not its clients (PROTOCOL.md section 2). The lease timer calls `tick` when the loop has come around. A tick
- * 250 ms or more after the previous one ends a stall, however often the clock was read meanwhile. Work within a stall
- * reads the clock too: forward time continues for 250 ms after a tick and then almost stops.
+ * silent, not its clients (PROTOCOL.md section 2). The lease timer calls `tick` when a new turn of the event loop has
+ * begun. A tick 250 ms or more after the previous one ends a stall, however often the clock was read meanwhile. Work
+ * within a stall reads the clock too: forward time continues for 250 ms after a tick and then almost stops.
  *
  * Leases must be judged by the result of `tick`, never by `now`. `now` may be up to 250 ms ahead of it, before it is
  * known whether that time is part of a stall, and then waits for it. So a heartbeat is never dated too early.
@@ -91,8 +91,8 @@ export class StallClock implements Clock, Stalls {
   }
 
   /**
-   * Notes that the loop has come around. @returns the moment by which leases may be judged after sockets have been
-   * read.
+   * Notes that a new turn of the event loop has begun. @returns the moment by which leases may be judged after sockets
+   * have been read.
    */
   tick(): Moment {
     const { wallMs, monoMs } = this.real.now();

@@ -42,14 +42,6 @@ export class TokenBucket {
     return this.#level < 0;
   }
 
-  /** Uses `cost` units if that is within the rate, and otherwise nothing. */
-  takeWithin(rate: Rate, monoMs: number, cost: number): boolean {
-    this.#fill(rate, monoMs);
-    if (this.#level < cost) return false;
-    this.#level -= cost;
-    return true;
-  }
-
   /** Returns what may be used at once now. */
   levelAt(rate: Rate, monoMs: number): number {
     this.#fill(rate, monoMs);

@@ -2,7 +2,7 @@
  * The journal: the transitions of sessions, for `explain`. A ring of plain numbers that keeps no object and no text per
  * transition. Its memory is allocated in chunks as needed: 24 bytes a transition, 13 MB at most. A user is kept as a
  * hash of 64 bits, so that a user that is no longer in memory is found too. Searches go backward from the newest
- * transition, in bites.
+ * transition, in small steps.
  */
 import { adapterNames, transitionCauses, trueStatuses } from '../../../shared/messages/explain.ts';
 import type { AdapterName, TransitionCause, TrueStatus } from '../../../shared/messages/explain.ts';

@@ -26,7 +26,7 @@ const utf8 = new TextEncoder();
  * time.
  */
 const SOME_TIME = 1_000_000_000_000;
-/** Names, quotes and times of an entry, rounded up. */
+/** Maximum bytes of the field names, quotes and times of an entry, rounded up. */
 const MOST_BYTES_OF_THE_FORM = 256;
 /** One UTF-16 unit that JSON escapes. */
 const MOST_BYTES_A_UNIT = 6;

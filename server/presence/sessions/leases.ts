@@ -24,7 +24,7 @@ const WHEEL_SLOTS = 2048;
 const STRETCHED_LOOK_MS = 200;
 
 /** Why a session may live on after its lease, beside a stall, which extends all leases. */
-export const extensions = ['mass_lapse', 'unread_input'] as const;
+const extensions = ['mass_lapse', 'unread_input'] as const;
 export type Extension = (typeof extensions)[number];
 
 export class Leases {

@@ -1,12 +1,12 @@
 /**
  * Reads the changes of friend lists from PostgreSQL in their order, whoever made them: this hub, another one, or a
- * person. Hears of new ones by NOTIFY, and looks for them every second, because a notification may be lost. Changes
+ * person. Learns of new ones by NOTIFY, and also checks every second, because a notification may be lost. Changes
  * nothing itself.
  */
 import type { Client } from 'pg';
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { NumberedChange } from '../cached-roster.ts';
-import { openClient, type Connections } from './connection.ts';
+import { openClient, type Connections } from '../../storage/postgres/connection.ts';
 import { POSITION } from './postgres-source.ts';
 import { READ_EVERY_MS } from './readers.ts';
 import { CHANNEL } from './schema.ts';
@@ -18,7 +18,7 @@ export interface ChangeFeedOptions {
   readonly apply: (changes: readonly NumberedChange[]) => Promise<void>;
   /** Some changes are not known. Resolves when all lists in use have been read again. */
   readonly missed: () => Promise<void>;
-  /** Notes that every change up to that number is told. */
+  /** Notes that every change up to that number was reported. */
   readonly reached: (position: number) => Promise<void>;
   /** Reports that changes cannot be read, or can be again (undefined). */
   readonly onHealth: (error: StorageUnavailable | undefined) => void;
@@ -105,7 +105,7 @@ export class ChangeFeed {
       else this.#listener = client;
       await client.query(`LISTEN ${CHANNEL}`);
     } catch {
-      await this.#listener?.end().catch(() => undefined); // the next look tries again, and reports what fails
+      await this.#listener?.end().catch(() => undefined); // the next check tries again, and reports what fails
     } finally {
       this.#isConnecting = false;
     }

@@ -1,10 +1,11 @@
 /**
- * Which hubs read the changes of friend lists, and how far each has told them. With this, an edit is answered
- * only when every hub has told it. So nobody is shown a former friend after the answer. A hub that has not been heard of for a while is not waited for.
+ * Which hubs read the changes of friend lists, and how far each has reported them. An edit is answered only when every
+ * hub has reported it, so that nobody is shown a former friend after the answer. Hubs that have been silent for a while
+ * are not waited for.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
-import type { Connections } from './connection.ts';
+import type { Connections } from '../../storage/postgres/connection.ts';
 
 /** A hub says at least this often that it reads. */
 export const READ_EVERY_MS = 1000;
@@ -23,7 +24,7 @@ export class Readers {
     this.#node = node;
   }
 
-  /** Notes that this hub has told every change up to that number. */
+  /** Notes that this hub has reported every change up to that number. */
   async reached(position: number): Promise<void> {
     await this.#connections.query(
       `INSERT INTO presence_hub.reader VALUES ($1, $2, now())
@@ -32,7 +33,7 @@ export class Readers {
     );
   }
 
-  /** Resolves when every other hub has told the change of that number. Rejects with `StorageUnavailable`. */
+  /** Resolves when every other hub has reported the change of that number. Rejects with `StorageUnavailable`. */
   async allReached(position: number): Promise<void> {
     for (const giveUpAt = performance.now() + WAIT_WITHIN_MS; ;) {
       const behind = await this.#connections.query(
@@ -42,7 +43,7 @@ export class Readers {
       );
       if (behind.length === 0) return;
       if (performance.now() > giveUpAt) {
-        throw new StorageUnavailable('waits for another hub', new Error('a hub has not told a change in time'));
+        throw new StorageUnavailable('waits for another hub', new Error('a hub has not reported a change in time'));
       }
       await delay(ASK_EVERY_MS);
     }

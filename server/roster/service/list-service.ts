@@ -2,9 +2,11 @@
  * Reads friend lists from the operator's own service: `GET {url}/{user}` answers `{"friends":["7","9"]}`, and 404 means
  * no friends. Protects the hub against slow, huge and wrong answers, and follows no redirect. Keeps no list.
  */
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { isUserId } from '../../../shared/ids.ts';
+import { Gate } from '../../lib/collections/gate.ts';
+import { limitInterimAnswers, readBounded, smallReads, TooMuch } from '../../lib/net/bounded-answer.ts';
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { ListSource, ReadList } from '../remote.ts';
 
@@ -40,12 +42,11 @@ export class ListService implements ListSource {
   readonly #options: ListServiceOptions;
   readonly #agent: HttpAgent | HttpsAgent;
   readonly #stopped = new AbortController();
-  #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #gate = new Gate(MAX_REQUESTS);
 
   constructor(options: ListServiceOptions) {
     this.#options = options;
-    const settings = { keepAlive: true, maxSockets: MAX_REQUESTS };
+    const settings = { keepAlive: true, maxSockets: MAX_REQUESTS, onread: smallReads };
     this.#agent = options.url.protocol === 'https:' ? new HttpsAgent(settings) : new HttpAgent(settings);
   }
 
@@ -54,14 +55,13 @@ export class ListService implements ListSource {
     let failure: StorageUnavailable | undefined;
     await Promise.all(
       users.map(async (user) => {
-        await this.#turn();
+        await this.#gate.enter();
         try {
           if (failure === undefined) lists.set(user, await this.#readOne(user));
         } catch (error) {
           failure ??= unavailable(error);
         } finally {
-          this.#running--;
-          this.#waiting.shift()?.();
+          this.#gate.leave();
         }
       }),
     );
@@ -74,11 +74,6 @@ export class ListService implements ListSource {
     this.#agent.destroy();
   }
 
-  async #turn(): Promise<void> {
-    if (this.#running >= MAX_REQUESTS) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#running++;
-  }
-
   /** @throws if the service is down. */
   async #readOne(user: string): Promise<ReadList | StorageUnavailable> {
     try {
@@ -87,7 +82,7 @@ export class ListService implements ListSource {
       if (status !== 200) throw new Error(`it answered ${status}`);
       return { friends: this.#parse(user, body), position: 0 };
     } catch (error) {
-      if (!(error instanceof BadAnswer)) throw error;
+      if (!(error instanceof BadAnswer || error instanceof TooMuch)) throw error;
       this.#options.onBadAnswer(user, error.message);
       return new StorageUnavailable('gave an answer that cannot be used', error);
     }
@@ -120,9 +115,13 @@ export class ListService implements ListSource {
     });
     return new Promise((resolve, reject) => {
       let isAnswered = false;
+      limitInterimAnswers(request, (why) => request.destroy(new TooMuch(why)));
       request.on('response', (response) => {
         isAnswered = true;
-        readBody(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
+        readBounded(response, MAX_ANSWER_BYTES).then(
+          (body) => resolve({ status: response.statusCode ?? 0, body }),
+          reject,
+        );
       });
       request.on('error', (error: NodeJS.ErrnoException) => {
         reject(request.reusedSocket && error.code === 'ECONNRESET' ? new ReusedSocketClosed() : error);
@@ -156,18 +155,6 @@ export class ListService implements ListSource {
 }
 
 class ReusedSocketClosed extends Error {}
-
-/** @throws {BadAnswer} if it is too long. */
-async function readBody(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_ANSWER_BYTES) throw new BadAnswer(`it is longer than ${MAX_ANSWER_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
 
 /** Describes an error without the URL. */
 function unavailable(error: unknown): StorageUnavailable {

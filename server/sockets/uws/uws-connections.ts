@@ -12,7 +12,10 @@ const GENERATION_MS = 12_000;
 export interface CountedRequest {
   /** Set if its connection exceeds a limit. */
   readonly exceededLimit: ConnectionLimit | undefined;
-  /** Must be called once. `waitsOn`: its connection stays open for another request. */
+  /**
+   * Only the first call counts: an answer may end, and its connection afterwards, before it is read. `waitsOn`: the
+   * connection stays open for another request.
+   */
   end(waitsOn: boolean): void;
 }
 
@@ -64,9 +67,12 @@ export class UwsConnections {
     // If the total is at its limit, only new WebSockets are refused, because the connection that exceeds it is unknown.
     if (exceededLimit === 'per_address') return { exceededLimit, end: REFUSED_END };
     connections.addTo(address);
+    let isOver = false;
     return {
       exceededLimit: undefined,
       end: (waitsOn) => {
+        if (isOver) return;
+        isOver = true;
         connections.takeFrom(address);
         if (waitsOn) this.#waits(address);
       },

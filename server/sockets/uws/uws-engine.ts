@@ -34,6 +34,7 @@ import type {
   Socket,
   SocketEvents,
 } from '../port.ts';
+import { UnreadAnswers } from '../unread-answers.ts';
 import { RequestTurns } from '../ws/request-turns.ts';
 import { findPlace } from './find-place.ts';
 import { UwsConnections } from './uws-connections.ts';
@@ -43,10 +44,7 @@ import type { Uws, UwsApp, UwsListenSocket, UwsWebSocket } from './uws-types.ts'
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/**
- * A request that waits loses its connection if another one is pipelined behind it, so ordinary pipelining must not
- * wait.
- */
+/** A waiting request loses its connection if another is pipelined behind it, so ordinary pipelining must not wait. */
 const TURN = { turnMs: 10, leastTasks: 64 };
 
 /** The option of `listen` for SO_REUSEPORT. */
@@ -261,6 +259,7 @@ async function listen(
     service,
     connections: new UwsConnections(service, now),
     turns: new RequestTurns({ ...TURN, now, afterTurn: setImmediate }),
+    unread: new UnreadAnswers({ now }),
   };
   const app = appFor(uws, shared, tls?.pair);
   const listening = await new Promise<UwsListenSocket | false>((resolve) => {

@@ -6,6 +6,7 @@ import { MAX_HTTP_BODY_BYTES } from '../../../shared/limits.ts';
 import { HttpBody, MAX_READ_BYTES } from '../http-body.ts';
 import { declaredLength, type Malformed, type RequestHead } from '../http-rules.ts';
 import type { HttpReply, Service } from '../port.ts';
+import type { UnreadAnswers } from '../unread-answers.ts';
 import type { RequestTurns } from '../ws/request-turns.ts';
 import type { CountedRequest, UwsConnections } from './uws-connections.ts';
 import { writeLastReply, writeReply } from './uws-reply.ts';
@@ -18,6 +19,7 @@ export interface UwsPort {
   readonly service: Service;
   readonly connections: UwsConnections;
   readonly turns: RequestTurns;
+  readonly unread: UnreadAnswers;
 }
 
 /** The response to one request. It may be written once, and not after its abort. */
@@ -25,6 +27,10 @@ export class Exchange<Attached> {
   readonly #port: UwsPort;
   readonly #response: UwsResponse<Attached>;
   #counted: CountedRequest | undefined;
+  /** The client, as its unread answers are counted. */
+  #group = '';
+  /** Ends the count of an answer that waits for its client. */
+  #endWait: (() => void) | undefined;
   #isOpen = true;
   #isPaused = false;
   /** Whether its answer is the connection's last. */
@@ -39,12 +45,14 @@ export class Exchange<Attached> {
     response.onAborted(() => {
       this.#isOpen = false;
       this.#counted?.end(false);
+      this.#endWait?.();
       port.turns.forget(this);
     });
   }
 
   /** Counts the request. @returns false if it has already been answered, because its connection exceeds a limit. */
   begin(head: RequestHead): boolean {
+    this.#group = this.#port.service.connections.groupOf(head.remoteAddress);
     this.#counted = this.#port.connections.beginRequest(head.remoteAddress);
     if (this.#counted.exceededLimit === undefined) return true;
     this.#isLast = true;
@@ -151,11 +159,32 @@ export class Exchange<Attached> {
       return;
     }
     this.#isOpen = false;
-    this.#counted?.end(true);
     this.#response.cork(() => {
-      writeReply(this.#response, method, reply);
+      writeReply(this.#response, method, reply, this.#waitForClient);
     });
+    if (this.#endWait === undefined) this.#counted?.end(true);
   }
+
+  /**
+   * Counts an answer that the kernel has not accepted as a whole, until it has. Its request is under way until then.
+   * @returns what ends that.
+   */
+  readonly #waitForClient = (bytes: number): (() => void) => {
+    let isOver = false;
+    // In a turn of its own, that of a timer (see `#replyLast`): the limit may be exceeded within the parser of any
+    // connection.
+    const cut = (): void => {
+      setTimeout(() => {
+        if (!isOver) this.#response.close();
+      }, 0);
+    };
+    const end = this.#port.unread.hold(this.#group, bytes, cut);
+    return (this.#endWait = () => {
+      isOver = true;
+      end();
+      this.#counted?.end(!this.#isLast);
+    });
+  };
 
   /**
    * Writes a last answer in a later turn, with reading paused. uWebSockets.js serves the bytes behind an answer that
@@ -174,7 +203,10 @@ export class Exchange<Attached> {
       this.#isOpen = false;
       this.#counted?.end(false);
       this.#response.cork(() => {
-        writeLastReply(this.#response, method, reply, this.#isReadNoMore);
+        writeLastReply(this.#response, method, reply, {
+          isReadNoMore: this.#isReadNoMore,
+          waitForClient: this.#waitForClient,
+        });
       });
     }, 0);
   }

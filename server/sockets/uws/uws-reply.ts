@@ -17,19 +17,27 @@ const SMALL_BYTES = 4_096;
 
 type Response = UwsResponse<unknown>;
 
+/** Called if an answer of this many bytes waits for its client. The result must be called once it does no more. */
+type WaitForClient = (bytes: number) => () => void;
+
 /** Writes an answer after which the connection stays open. */
-export function writeReply(response: Response, method: string, reply: HttpReply): void {
+export function writeReply(response: Response, method: string, reply: HttpReply, waitForClient: WaitForClient): void {
   writeHead(response, reply);
   response.writeHeader('keep-alive', KEPT);
   if (method === 'HEAD' || !mayHaveBody(reply.status)) endWithoutBody(response, method, reply, false);
-  else writeBody(response, reply.body);
+  else writeBody(response, reply.body, waitForClient);
 }
 
 /**
  * Writes the last answer of a connection. `isReadNoMore`: closing would lose the answer, because the client still
  * sends, so the client closes.
  */
-export function writeLastReply(response: Response, method: string, reply: HttpReply, isReadNoMore: boolean): void {
+export function writeLastReply(
+  response: Response,
+  method: string,
+  reply: HttpReply,
+  { isReadNoMore, waitForClient }: { readonly isReadNoMore: boolean; readonly waitForClient: WaitForClient },
+): void {
   const { status, body } = reply;
   writeHead(response, reply);
   if (method === 'HEAD' || !mayHaveBody(status)) {
@@ -38,7 +46,7 @@ export function writeLastReply(response: Response, method: string, reply: HttpRe
     response.end(body, true);
   } else {
     response.writeHeader('connection', 'close');
-    writeLastBody(response, body);
+    writeLastBody(response, body, waitForClient);
   }
 }
 
@@ -64,23 +72,32 @@ function endWithoutBody(response: Response, method: string, { status, body }: Ht
  * Does not use `end`, which keeps copies of all answers to a client that asks and never reads (552 MB for 130 kB of
  * GETs).
  */
-function writeBody(response: Response, body: string | Uint8Array): void {
+function writeBody(response: Response, body: string | Uint8Array, waitForClient: WaitForClient): void {
   const totalBytes = Buffer.byteLength(body);
   if (response.tryEnd(body, totalBytes)[1]) return;
   const bytes = bytesOf(body);
-  response.onWritable((writtenBytes) => response.tryEnd(bytes.subarray(writtenBytes), totalBytes)[0]);
+  const end = waitForClient(totalBytes);
+  response.onWritable((writtenBytes) => {
+    const [isAccepted, isDone] = response.tryEnd(bytes.subarray(writtenBytes), totalBytes);
+    if (isDone) end();
+    return isAccepted;
+  });
 }
 
 /** A write that does not fit resumes reading, so reading pauses once more before the answer is complete. */
-function writeLastBody(response: Response, body: string | Uint8Array): void {
+function writeLastBody(response: Response, body: string | Uint8Array, waitForClient: WaitForClient): void {
   const bytes = bytesOf(body);
-  const writeFrom = (writtenBytes: number): boolean => {
+  const writeFrom = (writtenBytes: number, end?: () => void): boolean => {
     const before = bytes.subarray(writtenBytes, -1);
     if (before.length > 0 && !response.tryEnd(before, bytes.length)[0]) return false;
     response.pause();
-    return response.tryEnd(bytes.subarray(-1), bytes.length)[0];
+    const [isAccepted, isDone] = response.tryEnd(bytes.subarray(-1), bytes.length);
+    if (isDone) end?.();
+    return isAccepted;
   };
-  if (!writeFrom(0)) response.onWritable(writeFrom);
+  if (writeFrom(0)) return;
+  const end = waitForClient(bytes.length);
+  response.onWritable((writtenBytes) => writeFrom(writtenBytes, end));
 }
 
 function bytesOf(body: string | Uint8Array): Uint8Array {

@@ -17,6 +17,7 @@ import { AcceptedWires } from './accepted-wires.ts';
 import { HttpStream } from './http-stream.ts';
 import { KEEP_ALIVE_MS, PARSER_HEADER_BYTES, SLOW_CLIENT_MS } from '../http-rules.ts';
 import type { Engine, Listening, ListenOptions, Service } from '../port.ts';
+import { UnreadAnswers } from '../unread-answers.ts';
 import { RequestTurns } from './request-turns.ts';
 import { answerMalformed, answerRequest, headWithoutUpgrade, readUpgrade, streamOf, type WsPort } from './ws-http.ts';
 import { WsSocket } from './ws-socket.ts';
@@ -86,7 +87,7 @@ async function listen(host: string, port: number, service: Service, options: Lis
   const tlsUpgrade = tlsUpgradeFor(options.tls);
   const wires = new Set<Wire>();
   const turns = new RequestTurns({ ...TURN, now: () => performance.now(), afterTurn: setImmediate });
-  const shared: WsPort = { service, accepted: new AcceptedWires(service), turns };
+  const shared: WsPort = { service, accepted: new AcceptedWires(service), turns, unread: new UnreadAnswers() };
   let onAllGone: (() => void) | undefined;
 
   const keep = (wire: Wire): void => {

@@ -23,6 +23,7 @@ import {
 import type { HttpReply, HttpRequest, ConnectionLimit, Service } from '../port.ts';
 import { HttpStream } from './http-stream.ts';
 import type { RequestTurns } from './request-turns.ts';
+import { SMALL_ANSWER_BYTES, type UnreadAnswers } from '../unread-answers.ts';
 
 /**
  * Time for the client to read its last answer and close. If it is cut while it still sends, it may never see the
@@ -35,6 +36,7 @@ export interface WsPort {
   readonly service: Service;
   readonly accepted: AcceptedWires;
   readonly turns: RequestTurns;
+  readonly unread: UnreadAnswers;
 }
 
 export function answerRequest(port: WsPort, request: IncomingMessage, response: ServerResponse): void {
@@ -47,8 +49,10 @@ export function answerRequest(port: WsPort, request: IncomingMessage, response: 
     return;
   }
   const reply = (answer: HttpReply, isLast = false): void => {
-    stream.countAnswer(request, Buffer.byteLength(answer.body));
+    const bytes = Buffer.byteLength(answer.body);
+    stream.countAnswer(request, bytes);
     writeReply(response, answer, isLast);
+    if (bytes > SMALL_ANSWER_BYTES) countUnread(port, response, bytes, head.remoteAddress);
   };
   const answer = (asking: HttpRequest): void => {
     const isLast = asking.exceededLimit !== undefined;
@@ -121,6 +125,16 @@ function writeReply(response: ServerResponse, { status, headers, body }: HttpRep
     ...(closeConnection && { connection: 'close' }),
   });
   response.end(body);
+}
+
+/** Counts an answer that waits for its client, until it is written or its connection has ended. */
+function countUnread({ service, unread }: WsPort, response: ServerResponse, bytes: number, address: string): void {
+  // Node reports also an answer that the kernel has accepted as a whole only in a later turn.
+  setImmediate(() => {
+    if (response.writableFinished || response.destroyed) return;
+    const end = unread.hold(service.connections.groupOf(address), bytes, () => response.destroy());
+    response.once('close', end);
+  });
 }
 
 /** The client of an accepted upgrade; undefined if the upgrade was refused and answered. */

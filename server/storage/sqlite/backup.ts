@@ -30,6 +30,7 @@ export class BackupError extends StartError {}
 export function backUp(data: string, file: string, mayReplace: boolean): Contents {
   const source = join(resolve(data), 'hub.sqlite');
   if (!existsSync(source)) throw new BackupError(`HUB_DATA=${data} holds no hub.sqlite: name the folder of a hub`);
+  if (isSameFile(source, file)) throw new BackupError(`${file} is the hub’s own file: name another one`);
   if (!mayReplace && existsSync(file)) throw new BackupError(`${file} exists: name another file, or give --force`);
   const part = `${file}.part`;
   try {
@@ -92,6 +93,12 @@ function copyInto(data: string, source: string, part: string): void {
   } finally {
     db?.close();
   }
+}
+
+/** Whether both names lead to one existing file, through links too. */
+function isSameFile(one: string, other: string): boolean {
+  const [a, b] = [statSync(one), statSync(other, { throwIfNoEntry: false })];
+  return a.dev === b?.dev && a.ino === b.ino;
 }
 
 function countIn(db: SqlDatabase, table: 'run' | 'entry' | 'edge'): number {

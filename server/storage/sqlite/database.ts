@@ -1,6 +1,6 @@
 /**
  * Opens HUB_DATA: the folder, the lock that excludes a second hub, and hub.sqlite with its settings and schema. Every
- * failure is a StorageError whose one sentence tells an operator the cause and what to do. Must not know what the
+ * failure is a StorageError whose message gives an operator the cause and the remedy. Must not know what the
  * tables mean.
  */
 import { existsSync, mkdirSync, statSync } from 'node:fs';

@@ -186,7 +186,7 @@ export class NewerSchemaError extends Error {
   }
 }
 
-/** Takes a database to the newest version. A step that fails leaves the version before it. */
+/** Migrates a database to the newest version. If a step fails, the database stays at the previous version. */
 export function migrate(db: SqlDatabase, list: readonly string[]): void {
   const version = versionOf(db);
   if (version > list.length) throw new NewerSchemaError(version, list.length);

@@ -55,6 +55,7 @@ export class SqliteHistory implements HistoryStore {
   readonly #purgeGaps: SqlStatement<never>;
   readonly #erase: SqlStatement<never>;
   readonly #eraseGaps: SqlStatement<never>;
+  readonly #blockBetween: SqlStatement<object>;
 
   /** `perDay`: maximum single transitions of a user in a day (UTC). */
   constructor({ db }: { readonly db: SqlDatabase }, perDay: number) {
@@ -90,6 +91,7 @@ export class SqliteHistory implements HistoryStore {
       DELETE FROM history WHERE user = ?1 AND at IN (
         SELECT at FROM history WHERE user = ?1 ORDER BY at LIMIT ${DELETED_AT_ONCE})`);
     this.#eraseGaps = db.prepare('DELETE FROM history_gap WHERE user = ?');
+    this.#blockBetween = db.prepare('SELECT 1 FROM block WHERE user = ? AND since >= ? AND since < ? LIMIT 1');
   }
 
   open(atMs: number): HistoryState {
@@ -160,7 +162,9 @@ export class SqliteHistory implements HistoryStore {
     }
     const last = this.lastBefore(user, at);
     const earlier = last?.merged ?? null;
-    if (last === undefined || earlier === null || earlier.firstAt < at - (at % MERGED_MS)) {
+    // A blocked viewer reads up to its block. If later transitions moved the end of the last ones, it would notice them.
+    const mayMerge = last !== undefined && this.#blockBetween.get(user, last.at, at) === undefined;
+    if (!mayMerge || earlier === null || earlier.firstAt < at - (at % MERGED_MS)) {
       this.#insert(user, { at, from, to, cause, merged: { firstAt: at, offline: 0, online: 0, away: 0, busy: 0 } });
       return;
     }

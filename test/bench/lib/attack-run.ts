@@ -1,6 +1,6 @@
 /**
- * Runs attacks against a hub for a time, beside the bystanders, and reports what they felt and what it cost. Shared by
- * `npm run fuzz` and `npm run bench -- hostile`. Judges only what no attack may do.
+ * Runs attacks against a hub for a time, together with the bystanders, and reports how these were affected and what the
+ * attack cost. Shared by `npm run fuzz` and `npm run bench -- hostile`. Fails only for what no attack may cause.
  */
 import type { AttackersCommands } from '../roles/attackers.ts';
 import type { Attack, AttackScale } from './attacks/attack.ts';
@@ -66,7 +66,7 @@ export interface AttackReport {
   readonly attack: string;
   readonly times: number;
   readonly cpuPercent: number;
-  /** Share of the time in which the hub was ready to run and other processes had its core. */
+  /** Share of the time in which the hub was ready to run, but other processes used its core. */
   readonly starvedPercent: number;
   readonly longestMs: number;
   readonly ownLateMs: number;
@@ -75,7 +75,7 @@ export interface AttackReport {
   /** HTTP heartbeats and probes. */
   readonly unanswered: number;
   readonly stales: number;
-  /** From before to the highest while it ran. */
+  /** From the value before the attack to the highest during it. */
   readonly rssGrowthMb: number;
   readonly rssAfterMb: number;
   readonly opened: number;
@@ -115,7 +115,7 @@ export class AttackMeter {
     if (rssMb > this.#rssPeakMb) this.#rssPeakMb = rssMb;
   }
 
-  /** The attack is over. What comes of it may still be told. */
+  /** The attack is over. Its effects may still be reported. */
   over(counts: readonly CrowdCounts[]): void {
     if (this.#cost !== undefined) return;
     this.#cost = this.#used();
@@ -179,7 +179,7 @@ export function mergeReports(a: AttackReport, b: AttackReport): AttackReport {
   };
 }
 
-/** What no attack may do. `limitMs` is the longest answer of /healthz beside it. */
+/** What no attack may cause. `limitMs`: the longest allowed answer time of /healthz during it. */
 export function harmOf(report: AttackReport, limitMs: number): string[] {
   const { attack, longestMs, toldOffline, lost, unanswered, hubEnded } = report;
   const harm: string[] = [];

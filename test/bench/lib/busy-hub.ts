@@ -1,6 +1,6 @@
 /**
- * Loaded into the hub's own process (`--import`): on SIGUSR2 it keeps the event loop busy in short pieces that each read
- * the hub's clock, as a flood of small work does. Finds the clock by the first reading. Started by the workload `freeze`.
+ * Loaded into the hub's own process (`--import`): on SIGUSR2 it keeps the event loop busy in short pieces that each
+ * read the hub's clock, as a flood of small work does. Finds the clock by the first reading.
  */
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -39,7 +39,7 @@ export class BusyLoop {
     this.#turn();
   }
 
-  /** What was since the last time; the figures begin anew. */
+  /** Returns the figures since the last call, and resets them. */
   figures(): LoopFigures {
     const now = performance.now();
     const ms = now - this.#fromMs;

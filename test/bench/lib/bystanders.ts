@@ -1,7 +1,7 @@
 /**
- * Those whom an attack may not touch: well-behaved users on TCP, WebSocket and HTTP, an observer that watches them, and a
- * probe of /healthz. Each is a process of its own. Says what they felt; does not judge it. Shared by `npm run fuzz` and
- * `npm run bench -- hostile`.
+ * The users that an attack must not affect: well-behaved users on TCP, WebSocket and HTTP, an observer that watches
+ * them, and a probe of /healthz. Each is a process of its own. Reports how they were affected; does not judge it.
+ * Shared by `npm run fuzz` and `npm run bench -- hostile`.
  */
 import type { ObserverCommands } from '../roles/observer.ts';
 import type { ProbeCommands } from '../roles/probe.ts';
@@ -19,7 +19,7 @@ export interface BystanderCounts {
 
 /** What was felt since the look before. */
 export interface Sighting {
-  /** Well-behaved users that the observer was told are offline. */
+  /** Well-behaved users that were reported offline to the observer. */
   readonly toldOffline: readonly string[];
   /** Connections of well-behaved users, and of the observer, that ended. */
   readonly lost: number;

@@ -1,10 +1,10 @@
 /**
- * What must be true of users who come and go: who beats is never reported offline, and who went is reported offline once, in
- * time. Pure: told of deeds and of the hub's words, with the time as an argument. Used by the role `churn`.
+ * What must be true of users who come and go: a user who sends heartbeats is never reported offline, and one who left
+ * is reported offline once, in time. Pure: takes events and the hub's messages, with the time as an argument.
  */
 type State =
   | { readonly name: 'absent' }
-  /** `isSeen`: it was told; before that nothing of it can be missed. */
+  /** `isSeen`: the user was reported at least once. Before that, no report can be missing. */
   | { readonly name: 'here'; readonly isSeen: boolean }
   | { readonly name: 'going'; readonly how: string; readonly dueMs: number };
 

@@ -1,6 +1,6 @@
 /**
- * A user in the churn, over each of the three ways in: comes, beats, changes, reloads, and goes politely, by a cut or by
- * falling silent. Knows nothing of what is expected of the hub.
+ * One user of the churn, over TCP, WebSocket or HTTP: connects, sends heartbeats, changes, reloads, and leaves by a
+ * goodbye, a cut or silence. Does not know what is expected of the hub.
  */
 import { ask } from './hub-http.ts';
 import { TcpClient, xmlFrame } from './tcp-client.ts';
@@ -10,7 +10,7 @@ import { WsClient, type End } from './ws-client.ts';
 export interface Doors {
   readonly port: number;
   readonly tcpPort: number;
-  /** A connection ended, or a request failed, that nobody meant to. */
+  /** A connection ended, or a request failed, unintentionally. */
   readonly onLost: (user: string) => void;
 }
 

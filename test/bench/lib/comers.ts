@@ -1,6 +1,6 @@
 /**
- * Sets the scene for clients who come, watch and do nothing: the users whom they watch are online, and the hub knows the
- * friend lists where it is watched by them. Called by `storm` and `memory`, before their windows.
+ * Prepares a run of clients that connect, watch and do nothing else: the watched users are online, and the hub has the
+ * friend lists if they watch with `friendsOf`.
  */
 import type { ComersCommands } from '../roles/comers.ts';
 import { Friends } from './friends.ts';
@@ -28,7 +28,7 @@ export async function startComers(server: Server, contender: Contender, crowd: C
   if (isByFriends) await putEdges(server.port, crowd);
   const comers = startRole<ComersCommands>(new URL('../roles/comers.js', import.meta.url));
   await comers.call('prepare', { port: server.port, wire: contender.wire, clients, users, friends, isByFriends });
-  // A reference has everybody online from the start.
+  // A reference server has everybody online from the start.
   if (isHub) await comers.call('bringOnline', { tcpPort: server.tcpPort, users });
   await sleep(SETTLE_MS);
   return comers;

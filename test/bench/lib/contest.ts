@@ -1,7 +1,6 @@
 /**
- * A contest: the hub and reference servers take turns at the same load, a fresh process each time, and what counts is the
- * ratio. A missed goal is said, not failed: only what was wrong fails a run. Knows no load: the workload gives `run`.
- * Called by workloads.
+ * A contest: the hub and reference servers take turns at the same load, each time in a fresh process, and the ratio
+ * counts. A missed goal is reported but fails no run; only wrong results do. Knows no load: the workload gives `run`.
  */
 import { sleep } from './pacing.ts';
 import { printTable, progress, round, say, type Outcome, type Row } from './report.ts';
@@ -39,14 +38,14 @@ export interface ContestOptions {
   /** The name of the figure that the ratios are made of. */
   readonly mainFigure: string;
   readonly goals?: readonly Goal[];
-  /** Settings of the hub beside `contestSettings`. */
+  /** Settings of the hub in addition to `contestSettings`. */
   readonly hub?: Readonly<Record<string, string>>;
   /** Names of contenders that are the hub once more, under another load: the hub is compared with them, too. */
   readonly hubsBeside?: readonly string[];
   readonly run: (server: Server, contender: Contender) => Promise<RunResult>;
 }
 
-/** No limit may stand in the way of the load, nothing is stored, and nobody who idles may lapse. */
+/** No limit restricts the load, nothing is stored, and idle users do not lapse. */
 export const contestSettings: Readonly<Record<string, string>> = {
   HUB_DATA: ':memory:',
   HUB_LOG_LEVEL: 'warn',
@@ -110,7 +109,7 @@ async function runOf(contender: Contender, run: ContestOptions['run']): Promise<
   }
 }
 
-/** A run that could not be made to its end is a run without figures: the others go on. */
+/** A run that fails has no figures; the other runs continue. */
 async function runOnce(contender: Contender, run: ContestOptions['run']): Promise<RunResult> {
   let server: Server | undefined;
   try {

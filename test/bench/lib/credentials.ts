@@ -1,7 +1,7 @@
 /**
- * Tokens for runs against a hub in jwt mode. Whether there are any is in the environment, so that all processes of a run
- * agree. In open mode each function gives nothing. The secrets protect nothing: they are for hubs on loopback that end
- * with the run.
+ * Tokens for runs against a hub in jwt mode. Whether there are any is in the environment, so that all processes of a
+ * run agree. In open mode each function gives nothing. The secrets protect nothing: they are for hubs on loopback that
+ * end with the run.
  */
 import { createHmac } from 'node:crypto';
 
@@ -39,7 +39,7 @@ export function tokenOf(user: string | null): string | undefined {
   return [...signed, signature].join('.');
 }
 
-/** The header of requests that the generator makes beside the load. */
+/** The header of the generator's requests that are not part of the load. */
 export function adminHeader(): { readonly authorization?: string } {
   return hasTokens() ? { authorization: `Bearer ${ADMIN_TOKEN}` } : {};
 }

@@ -3,7 +3,7 @@
  */
 export type Ends = Readonly<Record<string, number>>;
 
-/** Bytes from the end that are looked at. They hold a close frame, or the head of an error answer. */
+/** Number of bytes at the end that are examined. They contain a close frame, or the head of an error answer. */
 export const TAIL_BYTES = 1024;
 const CLOSE_OPCODE = 0x88;
 const MAX_CLOSE_BYTES = 125;

@@ -1,7 +1,7 @@
 /**
- * What attacks are made of: raw connections that write at wire speed, write at a rate, drip, hold still, or come and go;
- * and the count of what they did. They use addresses of their own where the system has them (Linux routes all of
- * 127.0.0.0/8). Bounded in bytes. Knows nothing of what the bytes mean.
+ * The building blocks of attacks: raw connections that write at wire speed, at a rate or byte by byte, stay silent, or
+ * connect and disconnect; and counts of what they did. They use separate addresses if the system has them (Linux routes
+ * all of 127.0.0.0/8). Bounded in bytes. Does not know what the bytes mean.
  */
 import { connect, type Socket } from 'node:net';
 import { describeEnd, TAIL_BYTES } from './crowd-ends.ts';
@@ -36,7 +36,9 @@ export interface FloodOptions extends Opening {
 }
 
 export interface PaceOptions extends FloodOptions {
-  /** Pieces that are written at once, in one write. More than one burst: what comes while a hub is busy with the first. */
+  /**
+   * Pieces that are written at once, in one write. More than one burst: what comes while a hub is busy with the first.
+   */
   readonly bursts: readonly number[];
   readonly perS: number;
 }
@@ -169,7 +171,7 @@ export class Crowd {
     };
   }
 
-  /** Lets go of everything at once. */
+  /** Closes everything at once. */
   disperse(): void {
     this.#isOver = true;
     for (const timer of this.#timers) clearInterval(timer);
@@ -218,7 +220,7 @@ export class Crowd {
     socket.on('connect', () => (this.#opened += 1));
     socket.on('data', (bytes: Buffer) => {
       this.#receivedBytes += bytes.length;
-      // A copy: what is kept must not hold a large chunk.
+      // Copies, so that the kept bytes do not keep a large chunk in memory.
       tail = Buffer.from(bytes.subarray(Math.max(0, bytes.length - TAIL_BYTES)));
     });
     socket.on('error', ({ code }: NodeJS.ErrnoException) => (errorCode = code));

@@ -1,6 +1,6 @@
 /**
- * Who watches whom, as arithmetic instead of a table: each watcher watches so many users, spread evenly over all of them
- * from a starting point that a hash of its number gives. The reverse is arithmetic, too. Pure; used by the roles.
+ * Computes who watches whom, without a table: each watcher watches this many users, spread evenly over all of them
+ * from a starting point that a hash of its number gives. The reverse is computed too. Pure.
  */
 export class Friends {
   readonly #users: number;

@@ -1,6 +1,6 @@
 /**
- * One contender's run of heartbeats: opens the connections, beats, and measures a window in the middle. The price is the
- * CPU of the server's process by heartbeats that the server itself counted. Called by heartbeat-tcp and heartbeat-ws.
+ * One contender's run of heartbeats: opens the connections, beats, and measures a window in the middle. The cost is the
+ * server's CPU time divided by the heartbeats that the server itself counted.
  */
 import type { BeatersCommands, BeatersTask } from '../roles/beaters.ts';
 import type { RunResult } from './contest.ts';
@@ -13,7 +13,7 @@ import type { Goal } from './standings.ts';
 
 export const PRICE = 'cpu µs';
 
-/** The hub with nobody who stands still, beside the one with `idle` sessions that do: these must not cost. */
+/** The hub without idle sessions, compared with one that has `idle` of them: idle sessions must not cost anything. */
 const ALONE = 'hub:none-idle';
 const IDLE_RATIO = 1.05;
 
@@ -38,7 +38,7 @@ export interface HeartbeatLoad extends BeatersTask {
 const TAKEN_WITHIN_MS = 5000;
 const TOLERANCE = 0.02;
 const SATURATED_PERCENT = 97;
-/** The beaters never sleep: less than this of a core means that another program had it. */
+/** The heartbeat senders never sleep. Less than this share of a core means that another program used it. */
 const UNDISTURBED_PERCENT = 88;
 
 export async function runHeartbeats(server: Server, load: HeartbeatLoad): Promise<RunResult> {

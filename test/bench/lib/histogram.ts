@@ -43,7 +43,7 @@ export class Histogram {
     return this.#maxMs;
   }
 
-  /** The duration that `share` (0 to 1) of all do not exceed; NaN where there are none. */
+  /** The duration that a `share` (0 to 1) of all do not exceed; NaN if there are none. */
   percentile(share: number): number {
     let left = Math.ceil(this.#count * share);
     if (this.#count === 0) return Number.NaN;

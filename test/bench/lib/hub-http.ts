@@ -1,6 +1,6 @@
 /**
- * What the load generator asks of the hub beside the load: friend lists, metrics, health. Not part of any measurement,
- * so a client library will do here; every request has a connection of its own, so that none stays behind.
+ * The load generator's requests that are not part of the load: friend lists, metrics, health. They are not measured, so
+ * they use a client library. Each request has its own connection, so that none stays open.
  */
 import { request } from 'node:http';
 import { adminHeader } from './credentials.ts';
@@ -56,7 +56,7 @@ export function labelled(metrics: Metrics, name: string, adapter: string): numbe
   return metrics.get(`${name}{adapter="${adapter}"}`) ?? 0;
 }
 
-/** Milliseconds until /healthz answered 200; null where it did not within the time. */
+/** Milliseconds until /healthz answered 200; null if it did not within the time. */
 export async function probeHealth(port: number, timeoutMs: number): Promise<number | null> {
   const fromMs = performance.now();
   try {

@@ -1,6 +1,6 @@
 /**
- * The hub as the server under test: a process of its own with an environment that holds only what the workload says, on
- * free ports, with its data in a folder that goes with it. Speaks none of the hub's formats but its start line.
+ * The hub as the server under test: a separate process with only the workload's environment variables, on free ports,
+ * with its data in a temporary folder. Reads only the start line of the hub's output.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -14,14 +14,14 @@ import type { HubServer, Place } from './server.ts';
 import { HUB } from './standings.ts';
 
 export interface HubOptions {
-  /** The hub's main.js; this repository's own where none is given. */
+  /** The hub's main.js; default: the one of this repository. */
   readonly main?: string | undefined;
   /** `auto`, `uws` or `ws`. */
   readonly transport: string;
   /** The core that it has to itself, or null. */
   readonly core: number | null;
   readonly settings: Readonly<Record<string, string>>;
-  /** Megabytes of Node's old space, beyond which the hub ends; as Node has it where none is given. */
+  /** Limit of Node's old space in megabytes, beyond which the hub ends; default: Node's own. */
   readonly oldSpaceMb?: number | undefined;
   /** Where an earlier one was: its ports and its data. */
   readonly place?: Place | undefined;

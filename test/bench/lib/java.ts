@@ -1,6 +1,6 @@
 /**
- * Compiles the legacy server's logic where there is a JDK: with dom4j, as the original had it, where that is found, else
- * with the JDK's own DOM parser. Into dist/bench, once for each change of a source. Called by references.ts.
+ * Compiles the legacy server's logic if there is a JDK: with dom4j, as the original, if it is found, otherwise with the
+ * JDK's own DOM parser. Writes into dist/bench, once for each change of a source.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, statSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
- * How late each lapse is told, and whether somebody who beats is reported offline. A lapse is due at the user's last heartbeat
- * and the server's timeout. Pure: told of heartbeats and of the server's words with the time as an argument. Used by the
- * role `gateways`.
+ * How late each lapse is reported, and whether a user who sends heartbeats is reported offline. A lapse is due at the
+ * user's last heartbeat and the server's timeout. Pure: takes heartbeats and the server's messages, with the time as an
+ * argument.
  */
 import { Histogram, type Counts } from './histogram.ts';
 
@@ -12,9 +12,9 @@ export interface LapseFigures {
   readonly early: number;
   readonly earliestMs: number;
   readonly late: Counts;
-  /** Of those who beat, reported offline all the same. */
+  /** Users who sent heartbeats, but were reported offline. */
   readonly falseOffline: number;
-  /** From the first lapse due to the last word. */
+  /** From the first lapse that is due to the last message. */
   readonly spanMs: number;
 }
 
@@ -40,7 +40,7 @@ export class Lapses {
     this.#lastBeatMs[user] = nowMs;
   }
 
-  /** These beat no more, and are waited for; what was counted of earlier ones begins anew. */
+  /** These users stop sending heartbeats, and their lapses are awaited. Resets the counts. */
   fallSilent(users: Iterable<number>): void {
     this.#waiting = new Set(users);
     this.#due = this.#waiting.size;

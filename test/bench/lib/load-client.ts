@@ -1,7 +1,8 @@
 /**
- * One WebSocket client of thousands, on a raw socket: as cheap as Node allows, so that the load measures the server and not
- * itself. Walks through a script of frames (hello, watch), then hands on whole messages as bytes that hold only until
- * the call returns, since all sockets are read into one buffer. Speaks the contract, or the same in Socket.IO's framing.
+ * One WebSocket client of thousands, on a raw socket: as cheap as Node allows, so that the load measures the server and
+ * not itself. Walks through a script of frames (hello, watch), then hands on whole messages as bytes that hold only
+ * until the call returns, since all sockets are read into one buffer. Speaks the contract, or the same in Socket.IO's
+ * framing.
  */
 import { connect, type Socket } from 'node:net';
 import { wires, type WireName } from './wires.ts';
@@ -20,7 +21,7 @@ export interface LoadClientOptions {
   readonly onReady: () => void;
   readonly onMessage?: (message: Buffer) => void;
   readonly onPong?: () => void;
-  /** Over before it was let go; `why`: the server's error where it said one. */
+  /** Ended before it was released; `why`: the server's error, if it sent one. */
   readonly onLost: (why: string) => void;
 }
 
@@ -136,7 +137,7 @@ export function messageHead(wire: WireName, type: string): Buffer {
   return Buffer.from(wire === 'json' ? `{"type":"${type}"` : `42["${type}"`);
 }
 
-/** Says hello, and watches where there is somebody to watch. */
+/** Says hello, and watches if there are users to watch. */
 export function script(
   wire: WireName,
   hello: Readonly<Record<string, unknown>>,

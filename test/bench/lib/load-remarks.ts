@@ -1,6 +1,6 @@
 /**
- * What a reader must know of figures: the rate was not reached, the server was at its ceiling, the generator was late or at
- * its own ceiling, or something else had its core. Pure. Called by the workloads that send at a rate.
+ * What a reader must know of figures: the rate was not reached, the server was at its ceiling, the generator was late
+ * or at its own ceiling, or something else had its core. Pure.
  */
 import type { LoopFigures } from './busy-loop.ts';
 import type { Cost } from './server.ts';

@@ -13,7 +13,7 @@ export function monotonicMs(): number {
 
 export interface Pace {
   stop(): void;
-  /** The longest time by which a beat came later than it should have; the generator's own lateness. */
+  /** Maximum delay of a heartbeat caused by the generator itself. */
   readonly worstLateMs: number;
 }
 
@@ -45,7 +45,7 @@ export function paceEvenly(count: () => number, everyMs: number, beat: (index: n
   };
 }
 
-/** Asks until the answer is yes; false where it never was within the time. */
+/** Asks until the answer is yes; false if that did not happen within the time. */
 export async function until(isSo: () => boolean | Promise<boolean>, withinMs: number, everyMs = 50): Promise<boolean> {
   const endAt = performance.now() + withinMs;
   for (;;) {

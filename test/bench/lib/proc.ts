@@ -1,6 +1,6 @@
 /**
- * What a process costs, read from /proc where there is one: CPU time (user and system) and resident memory; NaN
- * elsewhere. And pinning: which core a process runs on, where `taskset` is to be had.
+ * What a process costs, read from /proc if there is one: CPU time (user and system) and resident memory; NaN elsewhere.
+ * Also pins a process to a core if `taskset` is installed.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -9,14 +9,16 @@ import { availableParallelism } from 'node:os';
 /** Linux counts in hundredths of a second wherever Node runs. */
 const TICK_MS = 10;
 
-/** Run time of all threads that live, in nanoseconds from the scheduler; where it does not tell, in ticks. */
+/** Run time of all live threads, in nanoseconds from the scheduler, or in ticks if that is not available. */
 export function cpuMs(pid: number): number {
   const times = threadsOf(pid).map((thread) => Number(read(`/proc/${pid}/task/${thread}/schedstat`)?.split(' ')[0]));
   const ns = times.reduce((sum, time) => sum + (Number.isNaN(time) ? 0 : time), 0);
   return ns > 0 ? ns / 1e6 : tickedCpuMs(pid);
 }
 
-/** How long the main thread was ready to run and had no core, in milliseconds: what a busy machine takes from a server. */
+/**
+ * How long the main thread was ready to run and had no core, in milliseconds: what a busy machine takes from a server.
+ */
 export function starvedMs(pid: number): number {
   return Number(read(`/proc/${pid}/schedstat`)?.split(' ')[1]) / 1e6;
 }

@@ -1,6 +1,5 @@
 /**
- * Chance with a seed (mulberry32): the same seed gives the same run. Knows nothing of what is chosen. Used by the
- * workloads and the fuzzer.
+ * Random numbers from a seed (mulberry32): the same seed gives the same run.
  */
 export class Random {
   #state: number;

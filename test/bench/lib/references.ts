@@ -1,6 +1,6 @@
 /**
- * The reference servers by name, how each is started, and what it lacks where it can't be. Each is a process that prints
- * its ports as one line of JSON, and tells GET /heartbeats how many it has taken. Called by stage.ts and main.ts.
+ * The reference servers by name, how each is started, and what is missing if it cannot be. Each is a process that
+ * prints its ports as one line of JSON, and answers GET /heartbeats with how many it has received.
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';

@@ -1,11 +1,10 @@
 /**
- * What a run says: lines of progress while it goes on, a table, and one line of JSON at the end. Measures nothing.
- * Called by main.ts and the workloads.
+ * What a run prints: progress lines while it runs, a table, and one line of JSON at the end. Measures nothing.
  */
 export type Cell = string | number | null;
 export type Row = Readonly<Record<string, Cell>>;
 
-/** What a workload found: `failures` are sentences, and with none of them the run has passed. */
+/** What a workload found. `failures` are sentences; if there are none, the run has passed. */
 export interface Outcome {
   readonly failures: readonly string[];
   readonly figures: Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 /**
- * A server under test as a process: started on a core of its own, its errors collected, frozen, thawed and stopped. Knows
- * neither the hub nor the references; those are hub-server.ts and references.ts.
+ * A server under test as a process: started on a core of its own, its errors collected, frozen, thawed and stopped.
+ * Knows neither the hub nor the references; those are hub-server.ts and references.ts.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpuMs, rssBytes } from './proc.ts';
@@ -34,7 +34,7 @@ export interface ProcessOptions<Start> {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The core that it has to itself, or null. */
   readonly core: number | null;
-  /** Reads from all that it has printed where it listens; undefined as long as it has not said so. */
+  /** Finds its addresses in what it has printed; undefined until it has printed them. */
   readonly startedWith: (stdout: string) => Start | undefined;
 }
 
@@ -122,7 +122,7 @@ function collectErrors(child: ChildProcess, errors: string[]): void {
   });
 }
 
-/** A line that is no log line at all (a warning of Node, a stack) is an error, too: nobody wrote it on purpose. */
+/** A line that is not a log line (a warning of Node, a stack) counts as an error too. */
 function isError(line: string): boolean {
   if (line.trim() === '') return false;
   try {

@@ -1,6 +1,6 @@
 /**
- * What a workload asks of a server under test, whichever it is: where it listens, what it costs, and its end. The hub is
- * one (hub-server.ts), the reference servers beside it are others (references.ts).
+ * What a workload needs from any server under test: its addresses, its cost, and its end. The hub is one
+ * (hub-server.ts), the reference servers are others (references.ts).
  */
 import type { WireName } from './wires.ts';
 
@@ -22,7 +22,7 @@ export interface Server {
   readonly ended: () => string | null;
   cpuMs(): number;
   rssBytes(): number;
-  /** Stops the process where it stands, as a debugger or a suspended machine does. */
+  /** Suspends the process, as a debugger or a suspended machine does. */
   freeze(): void;
   thaw(): void;
   /** How many heartbeats it has taken since it started, by its own count. */
@@ -31,7 +31,7 @@ export interface Server {
 }
 
 export interface HubServer extends Server {
-  /** `kill -9`. @returns where its next run must be. */
+  /** `kill -9`. @returns the folder for its next run. */
   crash(): Promise<Place>;
   /** SIGTERM. @returns where its next run must be, once it has ended. */
   drain(): Promise<Place>;

@@ -1,6 +1,6 @@
 /**
- * Stamps: what a publisher writes into its entry's text, so that whoever is told of it knows which change it was and when
- * it was sent, by a search in the bytes and without reading JSON. Pure. Used by the role `audience`, for each delivery.
+ * Stamps: what a publisher writes into its entry's text, so that a watcher knows which change it received and when it
+ * was sent, by a search in the bytes instead of parsing JSON. Pure.
  */
 export interface Stamp {
   readonly user: number;

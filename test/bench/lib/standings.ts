@@ -1,6 +1,6 @@
 /**
- * Who stands where after a contest: the order of turns, medians with their spread, ratios of the hub to each reference,
- * and goals reached or missed. Plain values in and out; runs nothing and prints nothing. Called by contest.ts.
+ * The result of a contest: the order of turns, medians with their spread, ratios of the hub to each reference,
+ * and goals reached or missed. Plain values in and out; runs nothing and prints nothing.
  */
 import { median } from './histogram.ts';
 import { round } from './report.ts';
@@ -27,24 +27,26 @@ export interface Ratio extends Spread {
   readonly against: string;
 }
 
-/** What the hub should reach: by a reference's figure, or on its own where `against` is left out. */
+/** What the hub should reach, relative to a reference's figure, or as an absolute value if `against` is omitted. */
 export interface Goal {
   readonly against?: string;
-  /** The contest's main figure where it is left out. */
+  /** Default: the contest's main figure. */
   readonly figure?: string;
   readonly atMost: number;
 }
 
 export interface Verdict extends Goal {
   readonly figure: string;
-  /** Null where the reference had no run, or the figure is not to be had here. */
+  /** Null if the reference had no run, or the figure is not available here. */
   readonly value: number | null;
   readonly isReached: boolean | null;
 }
 
 export const HUB = 'hub';
 
-/** Each round starts with another contender, so that a slow minute of the machine, or being the first, hits all alike. */
+/**
+ * Each round starts with another contender, so that a slow minute of the machine, or being the first, hits all alike.
+ */
 export function inTurn<Item>(items: readonly Item[], turn: number): Item[] {
   const first = items.length === 0 ? 0 : turn % items.length;
   return [...items.slice(first), ...items.slice(0, first)];
@@ -55,7 +57,7 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median: median(sorted), least: sorted[0] ?? Number.NaN, most: sorted.at(-1) ?? Number.NaN };
 }
 
-/** Those that count; where none does, a contender has no figures. */
+/** The runs that count; if there are none, a contender has no figures. */
 export function counting(runs: readonly Run[]): Run[] {
   return runs.filter(({ isDisturbed }) => !isDisturbed);
 }
@@ -65,7 +67,7 @@ export function valuesOf(runs: readonly Run[], contender: string, figure: string
   return own.flatMap(({ figures }) => figures[figure] ?? []);
 }
 
-/** Undefined where one of the two has no such figure. */
+/** Undefined if one of the two has no such figure. */
 export function ratioOf(runs: readonly Run[], against: string, figure: string): Ratio | undefined {
   const values = [HUB, against].map((name) => median(valuesOf(runs, name, figure)));
   const ofRounds = [...new Set(runs.map((run) => run.round))]

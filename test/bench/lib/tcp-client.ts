@@ -1,6 +1,6 @@
 /**
- * One legacy client on a raw socket: writes frames that were made ahead, and hands on the answers where the hub gives
- * any (`HUB_TCP_ACK`). Does not beat by itself.
+ * One legacy client on a raw socket: writes frames that were prepared, and passes on the hub's answers, if any
+ * (`HUB_TCP_ACK`). Sends no heartbeats by itself.
  */
 import { connect, type Socket } from 'node:net';
 

@@ -1,6 +1,6 @@
 /**
- * How the contract's messages travel over a WebSocket: as JSON texts to the hub and most references, as events to Socket.IO
- * (Engine.IO and Socket.IO packets by hand, not a client library). Knows no messages. Called by WsClient and the roles.
+ * How the contract's messages travel over a WebSocket: as JSON texts to the hub and most references, as events to
+ * Socket.IO (Engine.IO and Socket.IO packets by hand, not a client library). Knows no messages.
  */
 import { clientFrame, opcodes, textFrame } from './ws-frames.ts';
 
@@ -16,7 +16,10 @@ export interface Wire {
   readonly read: (text: string) => Heard;
 }
 
-/** A message, as the JSON of the hub's wire or of an event; a packet of the wire itself, with its answer; or leave to speak. */
+/**
+ * A message, as the JSON of the hub's wire or of an event; a packet of the wire itself, with its answer; or leave to
+ * speak.
+ */
 export type Heard =
   | { readonly kind: 'message'; readonly text: string }
   | { readonly kind: 'packet'; readonly answer?: Buffer }

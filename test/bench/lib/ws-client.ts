@@ -9,7 +9,7 @@ import { wires, type Wire, type WireName } from './wires.ts';
 export interface WsClientOptions {
   readonly port: number;
   readonly localAddress?: string | undefined;
-  /** `json` where it is left out. */
+  /** Default: `json`. */
   readonly wire?: WireName;
   /** Sent once the upgrade has been answered, and whatever the wire asks for besides. */
   readonly firstFrames: readonly Buffer[];
@@ -30,7 +30,7 @@ export class WsClient {
   /** What was to be sent before it was open. */
   readonly #early: Buffer[] = [];
   #closeCode = 0;
-  /** Whoever ends it needs not be told. */
+  /** The one who ends it needs no notification. */
   #isLetGo = false;
 
   constructor(options: WsClientOptions) {

@@ -1,6 +1,6 @@
 /**
  * What the reference servers in Node share: their HTTP routes and start line, and the users' entries, each kept as the
- * JSON text it is sent as. A reference has no leases, no fold and no versions: whoever is asked for is online.
+ * JSON text it is sent as. A reference has no leases, no fold and no versions: every requested user is online.
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -31,7 +31,7 @@ export function entryOf(user: string, status = 'online', text = ''): Entry {
   return { user, status, code: codeOf(status), since: now, lastSeen: now, devices: ['ref'], text, v: now };
 }
 
-/** A user as the references keep it: its entry as text, and who is told of it where the library keeps no such list. */
+/** A user as the references keep it: its entry as text, and its watchers, if the library keeps no such list. */
 export interface Watched<Watchers> {
   entry: string;
   watchers: Watchers | null;

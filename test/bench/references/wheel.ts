@@ -1,6 +1,6 @@
 /**
- * The least that a hub of gateways must do, and nothing else: cuts each frame's user out by its tags, writes down its sign
- * of life, and a wheel of 50 ms looks at those who may have fallen silent. No state, no check, no telling. Used by tcp-node.
+ * The minimum that a hub of gateways must do: finds each frame's user by its tags, records its heartbeat, and checks
+ * silent users with a wheel of 50 ms. No status, no validation, no notification.
  */
 interface Beating {
   beatAt: number;
@@ -30,7 +30,9 @@ export class Wheel {
     }, TICK_MS);
   }
 
-  /** @returns what takes a connection's bytes: a buffer that the next read writes over, and how many of it are valid. */
+  /**
+   * @returns what takes a connection's bytes: a buffer that the next read writes over, and how many of it are valid.
+   */
   reader(): (bytes: Buffer, length: number) => void {
     let rest: Buffer | undefined;
     return (read, length) => {

@@ -1,6 +1,6 @@
 /**
- * The attackers, in a process of their own that gives way to the good users' where they share a core: a heartbeat that its
- * sender could not send would say nothing of the hub. Started by the runs of attacks.
+ * The attackers, in a separate process with a lower priority than the good users'. Otherwise a late heartbeat could be
+ * the sender's fault, and not the hub's.
  */
 import { setPriority } from 'node:os';
 import { attackNamed, startAttack } from '../lib/attacks/index.ts';
@@ -27,7 +27,7 @@ const commands = {
     setPriority(LOWEST_PRIORITY);
     crowds.push(startAttack(name, seed, { port, localAddress }, scale));
   },
-  /** What they did; then they let go. */
+  /** Returns what they did, then closes their connections. */
   stop: (): readonly CrowdCounts[] => {
     const gone = crowds.splice(0);
     const counts = gone.map((crowd) => crowd.counts);

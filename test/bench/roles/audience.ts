@@ -1,7 +1,7 @@
 /**
- * Publishers and their watchers, in one process so that one clock times each delivery. Every change carries a stamp (who,
- * which change, when), so that whoever is told of it needs no JSON. A delivery is an ENTRY at a watcher, however many a
- * frame holds; a server may merge changes of one user, but the last must reach every watcher. Started by `fanout`.
+ * Publishers and their watchers, in one process so that one clock times each delivery. Every change carries a stamp
+ * (who, which change, when), so that a watcher needs no JSON. A delivery is an ENTRY at a watcher, even if a frame
+ * contains several. A server may merge changes of one user, but the last must reach every watcher.
  */
 import { BusyLoop, idleLoop, type LoopFigures } from '../lib/busy-loop.ts';
 import { Friends } from '../lib/friends.ts';
@@ -53,7 +53,7 @@ let friendsEach = 1;
 /** By publisher: its last change, and how many watch it. */
 let published = new Uint32Array();
 let followers = new Uint32Array();
-/** By watcher and friend: the last change told. */
+/** By watcher and friend: the last change received. */
 let known = new Uint32Array();
 let loop: BusyLoop | undefined;
 let presenceHead = messageHead('json', 'presence');
@@ -83,7 +83,7 @@ const commands = {
     known = new Uint32Array(task.watchers * task.friends);
     const all = Array.from({ length: task.watchers }, (_, watcher) => watcher);
     for (const watcher of all) for (const user of friends.allOf(watcher)) followers[user] = (followers[user] ?? 0) + 1;
-    // The publishers first, so that nobody is notified of their coming.
+    // The publishers connect first, so that nobody is notified of that.
     await inParallel([...published.keys()], OPEN_AT_ONCE, async (user) => {
       publishers[user] = await opened(task.port, script(wire, { user: `u${user}` }));
     });
@@ -100,7 +100,7 @@ const commands = {
   publish: (changesPerS: number): void => {
     loop = new BusyLoop(changesPerS, publishNext);
   },
-  /** What was since the last time; the figures begin anew. */
+  /** Returns the figures since the last call, and resets them. */
   figures: (): AudienceFigures => {
     const { bytesBefore, ...rest } = counts;
     const loopFigures = loop?.figures() ?? idleLoop;
@@ -109,7 +109,7 @@ const commands = {
     delays.clear();
     return figures;
   },
-  /** Stops, and answers at how many places the last word is not the last change, once it had the time to come. */
+  /** Stops, waits, and answers how many watchers did not receive the last change of a friend. */
   rest: async (): Promise<number> => {
     loop?.stop();
     await until(() => wrongFinals() === 0, FINALS_WITHIN_MS, 100);

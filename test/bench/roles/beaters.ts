@@ -1,7 +1,7 @@
 /**
- * The beaters: connections that send heartbeats at one even rate, all of them together, from frames made ahead. In a process
- * of its own whose loop never sleeps while it beats: a timer's millisecond would send them in bursts. Judges nothing.
- * Started by the workloads heartbeat-tcp and heartbeat-ws.
+ * The heartbeat senders: connections that together send heartbeats at an even rate, from prepared frames. Runs in a
+ * separate process whose loop never sleeps while it sends, because a timer with milliseconds would cause bursts. Judges
+ * nothing.
  */
 import { inParallel, sleep } from '../lib/pacing.ts';
 import { openFilesLimit } from '../lib/proc.ts';
@@ -14,7 +14,7 @@ export interface BeatersTask {
   readonly port: number;
   readonly wire: WireName | 'xml';
   readonly connections: number;
-  /** Over TCP: so many users take turns on a connection; 1, or a multiple of `framesAWrite`. */
+  /** Over TCP: number of users that share a connection; 1, or a multiple of `framesAWrite`. */
   readonly usersAConnection: number;
   readonly framesAWrite: number;
   /** Further connections of one user each that send nothing more once they are there. */

@@ -1,6 +1,6 @@
 /**
- * Publishers: WebSocket users who change their text at an even rate. A text begins with the instant at which it was sent,
- * so whoever is told of it knows the delay. In a process of its own. Started by the workload `slow`.
+ * Publishers: WebSocket users who change their text at an even rate. A text begins with the instant at which it was
+ * sent, so that a watcher knows the delay. Runs in a separate process.
  */
 import { inParallel, monotonicMs, paceEvenly, type Pace } from '../lib/pacing.ts';
 import { serveRole } from '../lib/roles.ts';
@@ -60,7 +60,7 @@ const commands = {
       },
     );
   },
-  /** Stops, and answers the last word of each. */
+  /** Stops, and answers with the last text of each. */
   rest: (): { readonly words: ReadonlyMap<string, string>; readonly lost: number; readonly worstLateMs: number } => {
     pace?.stop();
     return { words, lost, worstLateMs: pace?.worstLateMs ?? 0 };

@@ -1,6 +1,6 @@
 /**
  * The churn: a steady mean population whose users come, beat, change, reload, edit friends, watch, and go in every way,
- * with an observer of all of them and the model that judges what it is told. In a process of its own. Started by `soak`.
+ * with an observer of all of them, and the model that checks what it receives. Runs in a separate process.
  */
 import { ChurnModel, type Verdict } from '../lib/churn-model.ts';
 import { httpChurner, tcpChurner, wsChurner, type Churner, type Doors } from '../lib/churners.ts';
@@ -37,7 +37,10 @@ const TICK_MS = 50;
 const USERS_A_WATCH = 1000;
 const OBSERVER_BEAT_MS = 5000;
 const EDGES_KEPT = 2000;
-/** A cut is seen at once and told after its grace, which is one WebSocket timeout where the hub has just had a stall. */
+/**
+ * A cut is noticed at once and reported after the grace, which is one WebSocket timeout if the hub has just had a
+ * stall.
+ */
 const LONGEST_GRACE_MS = 25_000;
 /** A mass lapse may be held for 5 s; the rest is for flushes, wheels and busy cores. */
 const MARGIN_MS = 10_000;
@@ -86,16 +89,16 @@ const commands = {
   churn: ({ population, deedsPerS }: Rate): void => {
     churning = setInterval(() => {
       const here = model.count('here');
-      // Filling up goes faster than the churn itself.
+      // Filling up is faster than the churn itself.
       for (let no = 0; no < 20 && here + no < population * 0.98; no += 1) deed('come');
       for (let left = (deedsPerS * TICK_MS) / 1000; left > 0 && random.next() < left; left -= 1)
         deed(choose(here / population));
     }, TICK_MS);
   },
-  /** Everybody goes, some of them without a word; answers whether all of it was told. */
+  /** Everybody leaves, some without a goodbye. Answers whether all of that was reported. */
   empty: async (): Promise<boolean> => {
     clearInterval(churning);
-    // Who is just coming cannot go yet.
+    // A user that is just connecting cannot leave yet.
     const isSettled = (): boolean =>
       reloading.size === 0 && churners.every(({ user }) => !model.isHere(user) || model.isSeen(user));
     if (!(await until(isSettled, SETTLE_WITHIN_MS))) lost.push('somebody who came and was never told');

@@ -1,7 +1,7 @@
 /**
- * Clients who come, watch, and then do nothing: their coming is the workload `storm`, their weight `memory`. Their frames
- * are made ahead. The users whom they watch are brought online before, by one gateway connection over TCP. In a process
- * of its own.
+ * Clients that connect, watch, and then do nothing: the workload `storm` measures the connecting, `memory` their
+ * memory. Their frames are prepared. The users that they watch go online first, over one gateway connection. Runs in a
+ * separate process.
  */
 import { Friends } from '../lib/friends.ts';
 import { Histogram, type Counts } from '../lib/histogram.ts';
@@ -15,7 +15,7 @@ export interface ComersTask {
   readonly port: number;
   readonly wire: WireName;
   readonly clients: number;
-  /** Users that are watched, and how many of them by each. */
+  /** Number of watched users, and how many each client watches. */
   readonly users: number;
   readonly friends: number;
   readonly isByFriends: boolean;
@@ -54,7 +54,7 @@ const commands = {
       await sleep(1);
     }
   },
-  /** So many more of them come, so many at once; answers when all have their snapshot. */
+  /** Connects this many more of them, this many at a time. Answers when all have their snapshot. */
   come: async ({ count, atOnce }: { readonly count: number; readonly atOnce: number }): Promise<Coming> => {
     delays.clear();
     const coming = scripts.slice(came, came + count);
@@ -71,7 +71,7 @@ const commands = {
 
 export type ComersCommands = typeof commands;
 
-/** Who is lost on the way is counted, and the others come all the same. */
+/** Clients that fail are counted, and the others connect nevertheless. */
 function come(steps: readonly Step[]): Promise<void> {
   return new Promise((resolve) => {
     const fromMs = performance.now();

@@ -1,8 +1,8 @@
 /**
- * Very many users behind few gateway connections: each beats once a period, at its own even place in it, in writes of
- * frames of distinct users. Some or all then fall silent while their gateways stay. Observers over WebSocket watch the
- * doomed and a sample of the living; a ping every 20 ms shows how long the server's loop keeps others waiting. In a
- * process of its own. Started by `million`.
+ * Very many users behind few gateway connections. Each sends one heartbeat per period, evenly spread, in writes with
+ * frames of different users. Then some or all stop while their gateways stay connected. Observers over WebSocket watch
+ * those who will stop and a sample of the others. A ping every 20 ms shows how long the server's loop keeps others
+ * waiting. Runs in a separate process.
  */
 import { BusyLoop, idleLoop, type LoopFigures } from '../lib/busy-loop.ts';
 import { Histogram, type Counts } from '../lib/histogram.ts';
@@ -21,7 +21,7 @@ export interface GatewaysTask {
   /** Frames a write, each of another user. */
   readonly batch: number;
   readonly timeoutMs: number;
-  /** So many will fall silent, and so many of the others are watched. */
+  /** How many users will stop sending, and how many of the others are watched. */
   readonly doomed: number;
   readonly sample: number;
 }
@@ -48,7 +48,7 @@ let frames: Buffer = Buffer.alloc(0);
 let frameBytes = 0;
 let usersEach = 0;
 let lapses = new Lapses(0, 0);
-/** Doomed users first, then the sample of the living; nobody twice. */
+/** The users that will stop come first, then the sample of the others; nobody twice. */
 let watched: readonly number[] = [];
 let silent: ReadonlySet<number> = new Set();
 let step = 0;
@@ -56,7 +56,7 @@ let beats = 0;
 let loop: BusyLoop | undefined;
 
 const commands = {
-  /** Makes the frames and connects the gateways; nobody beats yet. @returns how many sessions it will be. */
+  /** Prepares the frames and connects the gateways; sends no heartbeat yet. @returns the future number of sessions. */
   prepare: (given: GatewaysTask): number => {
     if (given.sessions > MOST_SESSIONS) throw new Error(`at most ${MOST_SESSIONS} sessions`);
     usersEach = Math.floor(given.sessions / given.gateways);
@@ -82,7 +82,7 @@ const commands = {
       await observe(watched.slice(from, from + WATCHED_EACH));
     ping();
   },
-  /** What was since the last time; the figures begin anew, but for those of the lapses. */
+  /** Returns the figures since the last call, and resets them, except those of the lapses. */
   figures: (): GatewaysFigures => {
     const loopFigures = loop?.figures() ?? idleLoop;
     const figures = { ...loopFigures, beats, pings: pings.counts, lapses: lapses.figures, lost };
@@ -96,7 +96,7 @@ const commands = {
     silent = new Set(doomed);
     lapses.fallSilent(doomed);
   },
-  /** Nobody beats any more; who is not silent yet is waited for where it is watched. */
+  /** Stops all heartbeats, and waits for the lapses of the watched users. */
   silenceAll: (): void => {
     loop?.stop();
     lapses.fallSilent(watched.filter((user) => !silent.has(user)));

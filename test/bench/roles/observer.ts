@@ -1,6 +1,6 @@
 /**
- * The observer: watches users by id and as somebody's friends, and keeps a ledger of every change that it is told. In a
- * process of its own; judges nothing. Started by the workloads and the fuzzer.
+ * The observer: watches users by id and as friends of a user, and keeps a ledger of every change that it receives. Runs
+ * in a separate process; judges nothing.
  */
 import { tokenField } from '../lib/credentials.ts';
 import { monotonicMs } from '../lib/pacing.ts';
@@ -12,7 +12,7 @@ import { WsClient } from '../lib/ws-client.ts';
 export interface ObserverTask {
   readonly port: number;
   readonly users: readonly string[];
-  /** A user who follows all of them, and is watched with `friendsOf`; by id where there is none. */
+  /** A user who follows all of them and is watched with `friendsOf`; without it, users are watched by id. */
   readonly follower?: string;
 }
 
@@ -29,7 +29,7 @@ export interface Ledger {
   readonly absent: number;
   readonly stales: number;
   readonly freshes: number;
-  /** Observers that lost their connection: what they were told is not complete. */
+  /** Observers that lost their connection, so that what they received is not complete. */
   readonly lost: number;
   readonly errors: readonly string[];
 }
@@ -75,7 +75,7 @@ const commands = {
       });
       clients.push(client);
     }),
-  /** The ledger so far; it begins anew. */
+  /** Returns the ledger so far, and resets it. */
   ledger: (): Ledger => {
     const ledger = { offline, others, absent, stales, freshes, lost, errors };
     offline = [];
@@ -109,7 +109,7 @@ function note(entries: readonly Entry[]): void {
   }
 }
 
-/** One that comes after the first is for changes that were dropped: what differs in it was told by it. */
+/** A snapshot after the first one replaces dropped changes: what differs in it counts as reported. */
 function noteSnapshot(entries: readonly Entry[], isFirst: boolean): void {
   if (!isFirst) note(entries.filter(({ user, status }) => last.get(user) !== status));
   else {

@@ -1,7 +1,7 @@
 /**
- * The probe: asks /healthz at a steady pace, over a connection of its own each time, and remembers how long the answers
- * took. In a process of its own, so that nothing else makes it late. It says how late it was itself, because on a busy
- * machine that is in its figures.
+ * The probe: requests /healthz at a steady pace, each time over a new connection, and records how long the answers
+ * took. Runs in a separate process, so that nothing else makes it late. Reports how late it was itself, because on a
+ * busy machine that is part of its figures.
  */
 import { probeHealth } from '../lib/hub-http.ts';
 import { serveRole } from '../lib/roles.ts';
@@ -12,7 +12,7 @@ export interface ProbeTask {
   readonly everyMs: number;
 }
 
-/** Beyond that a waiting request says all that the next one could say. */
+/** Beyond that, a further request would show nothing that the waiting one does not. */
 const MAX_WAITING = 20;
 const GIVE_UP_MS = 60_000;
 const times = new ProbeTimes(() => performance.now());
@@ -28,7 +28,7 @@ const commands = {
       void probeHealth(port, GIVE_UP_MS).then((ms) => answered(ms !== null));
     }, everyMs);
   },
-  /** The figures since the last look. */
+  /** The figures since the last call. */
   look: (): ProbeFigures => times.look(),
 };
 

@@ -1,6 +1,7 @@
 /**
- * Watchers who read, stop reading and read again. They go on beating while they do not read, as a frozen tab's worker
- * would, so that only their reading is slow. One who was cut off comes back when it reads again. In a process of its own.
+ * Watchers that read, stop reading and read again. They send heartbeats while they do not read, as a frozen tab's
+ * worker would, so that only their reading is slow. A watcher that was cut off reconnects when it reads again. Runs in
+ * a separate process.
  */
 import { Histogram, type Counts } from '../lib/histogram.ts';
 import { inParallel, monotonicMs } from '../lib/pacing.ts';
@@ -78,7 +79,7 @@ class Reader {
     this.#client?.send(beat);
   }
 
-  /** What the kernel takes for it is filled with snapshots that it asks for, so that the hub feels it from the start. */
+  /** Fills the kernel's buffer with snapshots that it requests, so that the hub is affected from the start. */
   pause(snapshotsAsked: number): void {
     this.#client?.pause();
     const watch = this.#frames.at(-1);
@@ -94,7 +95,7 @@ class Reader {
     if (this.#isCut) await this.open();
   }
 
-  /** Of how many users the last word is not what they last said. */
+  /** The number of users whose last received text is not the last one they sent. */
   wrong(words: ReadonlyMap<string, string>): number {
     let count = 0;
     for (const [user, word] of words) if (this.#known.get(user)?.text !== word) count += 1;
@@ -137,7 +138,7 @@ const commands = {
   resume: (): void => {
     for (const reader of readers) reader.resume();
   },
-  /** What was read so far; the figures begin anew. */
+  /** Returns what was read so far, and resets the figures. */
   figures: (): Reading => {
     const figures = { delays: delays.counts, entries, snapshots, resyncs, cut };
     delays.clear();

@@ -1,6 +1,6 @@
 /**
- * Clients that drop and come back: WebSocket and legacy TCP users, each with a connection and a heartbeat, cut in every
- * way that a connection can be cut. In a process of its own. Started by the workload `reconnect`.
+ * Clients that disconnect and reconnect: WebSocket and legacy TCP users, each with a connection and a heartbeat, cut in
+ * every way that a connection can be cut. Runs in a separate process.
  */
 import { Histogram, type Counts } from '../lib/histogram.ts';
 import { inParallel, paceEvenly, sleep } from '../lib/pacing.ts';
@@ -19,7 +19,7 @@ export interface ReturnersTask {
 }
 
 export interface Absence {
-  /** Of all that are here, one in so many drops. */
+  /** One in this many connected clients disconnects. */
   readonly oneIn: number;
   readonly fromMs: number;
   readonly toMs: number;
@@ -39,7 +39,7 @@ export interface Returned {
   readonly tcp: Counts;
   /** Those whose way back took longer than the grace: the generator or the hub was too slow. */
   readonly late: number;
-  /** Connections that ended though nobody cut them. */
+  /** Connections that ended although this process did not cut them. */
   readonly lost: number;
 }
 
@@ -81,7 +81,7 @@ const commands = {
     }
     await inParallel(people, OPEN_AT_ONCE, (person) => person.connect());
   },
-  /** One round: some drop at once, and each comes back after a time of its own. */
+  /** One round: some disconnect at once, and each reconnects after its own delay. */
   dropAndReturn: async ({ oneIn, fromMs, toMs, graceMs }: Absence): Promise<Returned> => {
     const times = { ws: new Histogram(), tcp: new Histogram() };
     const lostBefore = lost;
@@ -99,7 +99,7 @@ const commands = {
     await Promise.all(returns);
     return { dropped: chosen.length, ws: times.ws.counts, tcp: times.tcp.counts, late, lost: lost - lostBefore };
   },
-  /** The server has gone and is there again: all come back, each after a time of its own, but for those left out. */
+  /** The server has restarted: all but the excluded clients reconnect, each after its own delay. */
   comeBack: async ({ fromMs, toMs, except }: Return): Promise<Returned> => {
     const times = { ws: new Histogram(), tcp: new Histogram() };
     const staying = new Set(except);

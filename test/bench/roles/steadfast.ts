@@ -1,6 +1,6 @@
 /**
- * The good users, whom nothing may touch: they beat as they should over TCP, WebSocket and HTTP, and tell how late they
- * themselves were at the worst. In a process of its own. Started by bystanders.ts and the workload `freeze`.
+ * The good users, which nothing may affect. They send heartbeats on time over TCP, WebSocket and HTTP, and report how
+ * late they themselves were at most. Run in a separate process.
  */
 import { ask } from '../lib/hub-http.ts';
 import { tokenField, tokenOf } from '../lib/credentials.ts';

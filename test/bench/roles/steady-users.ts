@@ -1,7 +1,6 @@
 /**
- * Users as they are on a quiet day: every other one on legacy TCP, the others on WebSockets that watch their friends; all
- * beat, a few change their status. Tells how long a change takes to each watcher. In a process of its own. Started by
- * `steady`.
+ * Users on a quiet day: half on legacy TCP, half on WebSockets that watch their friends. All send heartbeats, a few
+ * change their status. Measures how long a change takes to each watcher. Runs in a separate process.
  */
 import { Friends } from '../lib/friends.ts';
 import { Histogram, type Counts } from '../lib/histogram.ts';
@@ -64,7 +63,7 @@ let delivered = 0;
 let falseOffline = 0;
 
 const commands = {
-  /** Who follows whom, told to the hub before anybody is there. */
+  /** Who follows whom, stored in the hub before anybody connects. */
   befriend: async (given: SteadyTask): Promise<void> => {
     task = given;
     people = Array.from({ length: task.users }, (_, no) => person(no));
@@ -98,7 +97,7 @@ const commands = {
       ),
     ];
   },
-  /** What was since the last time; the figures begin anew. */
+  /** Returns the figures since the last call, and resets them. */
   figures: (): SteadyFigures => {
     // Of the changes alone: opening thousands of connections holds up the first beats.
     const worstLateMs = Math.max(0, ...paces.slice(1).map((pace) => pace.worstLateMs));
@@ -109,7 +108,7 @@ const commands = {
     delivered = 0;
     return figures;
   },
-  /** Nobody changes any more; all go on beating. */
+  /** Stops the changes; heartbeats continue. */
   rest: (): void => {
     for (const pace of paces.slice(1)) pace.stop();
   },
@@ -125,7 +124,7 @@ function watchers(): number[] {
   return Array.from({ length: Math.floor(task.users / 2) }, (_, no) => 2 * no + 1);
 }
 
-/** Nobody is a friend of oneself, so one whose turn it would be has one friend fewer. */
+/** Nobody is their own friend, so a user that would be has one friend fewer. */
 function friendsOf(watcher: number): Person[] {
   const numbers = new Friends(task.users, task.friends).allOf(watcher);
   return numbers.filter((no) => no !== watcher).flatMap((no) => people[no] ?? []);
@@ -191,7 +190,7 @@ function read(message: Buffer): void {
   for (const { user, status } of told.entries ?? []) {
     const one = byName.get(user);
     if (status === 'offline') falseOffline += 1;
-    // Before its first change, somebody is told of who just comes.
+    // Before the first change, a watcher is notified of a user who connects.
     if (one === undefined || one.changedAtMs === 0 || status !== statuses[one.said]) continue;
     delivered += 1;
     delays.add(nowMs - one.changedAtMs);

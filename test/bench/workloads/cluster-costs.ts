@@ -39,13 +39,30 @@ const RECORD = (i: number): string => `ph:{${i % BUCKETS}}:r:user-${i}`;
 const CHANNEL = (i: number): string => `ph:{${i % BUCKETS}}:c`;
 
 async function run(values: Values): Promise<Outcome> {
+  const rows = await measureCosts(values);
+  printTable(rows);
+  return {
+    failures: rows.filter(({ us }) => !Number.isFinite(us)).map((row) => `${row.experiment}: no figure`),
+    figures: Object.fromEntries(rows.map(({ experiment, us }) => [experiment, us])),
+  };
+}
+
+/** A figure in microseconds. */
+interface Figure extends Row {
+  readonly experiment: string;
+  readonly us: number;
+  readonly of: string;
+}
+
+/** Runs all experiments. */
+export async function measureCosts(values: Values): Promise<Figure[]> {
   const scripts = (await import(
     pathToFileURL(join(root, 'dist/server/cluster/redis/scripts.js')).href
   )) as unknown as Scripts;
   const redis = await startRedis(canPin ? 0 : null);
   const client = await connectRedis(redis.url);
   try {
-    const rows: Row[] = [];
+    const rows: Figure[] = [];
     const note = (experiment: string, us: number, of: string): void => {
       rows.push({ experiment, us: round(us), of });
       progress(`${experiment}: ${round(us)} µs ${of}`);
@@ -55,12 +72,7 @@ async function run(values: Values): Promise<Outcome> {
     await measureSubscribers(redis, client, scripts, values, note);
     await measureStorm(client, values, note);
     await measureIpc(values, note);
-    printTable(rows);
-    const figures = Object.fromEntries(rows.map(({ experiment, us }) => [String(experiment), us]));
-    return {
-      failures: rows.filter(({ us }) => !Number.isFinite(us)).map((row) => `${row['experiment']}: no figure`),
-      figures,
-    };
+    return rows;
   } finally {
     client.destroy();
     await redis.server.stop();
@@ -75,18 +87,7 @@ function registerArgs(i: number, call: number, expect: string, { 'record-bytes':
   const sessions = 's'.repeat(bytes / 2);
   const isNew = expect === '0';
   const keys = [META(i), RECORD(i), ...(isNew ? [`ph:{${i % BUCKETS}}:i:hub-1`] : [])];
-  const args = [
-    `hub-1.${call}`,
-    'hub-1',
-    expect,
-    '0',
-    '1',
-    CHANNEL(i),
-    `user-${i}`,
-    `${entry}\t${sessions}`,
-    entry,
-    'set',
-  ];
+  const args = [`hub-1.${call}`, 'hub-1', expect, '0', '1', CHANNEL(i), `user-${i}`, `${entry}\t${sessions}`, entry];
   return [String(keys.length), ...keys, ...args, isNew ? '+' : ''];
 }
 

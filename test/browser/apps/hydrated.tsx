@@ -19,7 +19,7 @@ export function Hydrated({ url }: { url: string }): ReactNode {
   );
 }
 
-// The test itself renders it too, where there is no document.
+// The test itself also renders it, without a document.
 if (typeof document !== 'undefined') {
   const url = new URLSearchParams(location.search).get('hub') ?? '';
   const root = document.querySelector('#root');

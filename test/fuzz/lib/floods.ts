@@ -1,6 +1,6 @@
 /**
- * The floods of a fuzz run: the attacks of its target, one after another in an order and at widths that the seed chooses,
- * round after round, beside the damaged inputs. Keeps a report of each attack. Does not judge.
+ * The floods of a fuzz run: the attacks of its target, one after another in an order and at widths that the seed
+ * chooses, round after round, beside the damaged inputs. Keeps a report of each attack. Does not judge.
  */
 import { AttackMeter, Attackers, mergeReports, type AttackReport } from '../../bench/lib/attack-run.ts';
 import type { Attack } from '../../bench/lib/attacks/attack.ts';
@@ -16,7 +16,7 @@ export interface FloodOptions {
   readonly attackMs: number;
   /** The rest after each. What an attack did may be reported as late as that, and counts as its own. */
   readonly restMs: number;
-  /** Connections of each; chosen by the seed where none is given. */
+  /** Connections of each; default: chosen by the seed. */
   readonly width: number | undefined;
 }
 

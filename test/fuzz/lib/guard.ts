@@ -1,7 +1,7 @@
 /**
- * The guard: what must stay true of a hub whatever it is sent. It runs, answers /healthz in time, logs no error, loses no
- * connection of a well-behaved user, reports none of them offline, and does not grow. Says what failed; does not know what
- * was sent.
+ * The guard: what must stay true of a hub whatever it is sent. It runs, answers /healthz in time, logs no error, loses
+ * no connection of a well-behaved user, reports none of them offline, and does not grow. Says what failed; does not
+ * know what was sent.
  */
 import { Bystanders, type Sighting } from '../../bench/lib/bystanders.ts';
 import { median } from '../../bench/lib/histogram.ts';
@@ -20,7 +20,7 @@ const JUDGED_FROM_SAMPLES = 120;
 /** All that the bystanders felt since the start. */
 export interface Felt {
   longestHealthMs: number;
-  /** How late the probe itself was: time in which the machine had no core for it. */
+  /** How late the probe itself was, because the machine had no core for it. */
   probeLateMs: number;
   toldOffline: number;
   lost: number;

@@ -1,6 +1,6 @@
 /**
  * The fuzzer: makes inputs from a seed, or takes those of a file, and sends them; remembers the last ones, so that a
- * failure can be kept. In a process of its own. Started by main.ts.
+ * failure can be reproduced. Runs in a separate process.
  */
 import { Random } from '../../bench/lib/random.ts';
 import { serveRole } from '../../bench/lib/roles.ts';

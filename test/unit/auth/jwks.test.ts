@@ -1,5 +1,5 @@
 /** Tokens checked with an issuer's keys, which a real server hands out, rotates, withdraws and stops handing out. */
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -38,7 +38,7 @@ async function createKey(alg: string, kid?: string): Promise<Key> {
 
 let server: Server;
 let handsOut: readonly Key[];
-let answersWith: 'keys' | 'an error' | 'no JSON' | 'a redirect' | 'the end of the connection';
+let answersWith: 'keys' | 'an error' | 'no JSON' | 'a redirect' | 'the end of the connection' | 'an endless answer';
 let fetches: number;
 let failures: string[];
 let clock: TestClock;
@@ -56,6 +56,7 @@ beforeEach(async () => {
     else if (answersWith === 'an error') response.writeHead(500).end(keySet());
     else if (answersWith === 'a redirect') response.writeHead(302, { location: '/elsewhere' }).end();
     else if (answersWith === 'no JSON') response.end('<html>');
+    else if (answersWith === 'an endless answer') flood(response);
     else response.end(keySet());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -66,6 +67,12 @@ afterEach(async () => {
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 });
+
+/** Writes until the other end has had enough. */
+function flood(response: ServerResponse): void {
+  if (response.destroyed) return;
+  response.write(' '.repeat(65_536), () => flood(response));
+}
 
 const keySet = () => JSON.stringify({ keys: handsOut.map(({ jwk }) => jwk) });
 
@@ -236,6 +243,12 @@ describe('an issuer that is not there', () => {
       expect(failures).toEqual([expect.stringContaining('HUB_JWKS_URL')]);
     },
   );
+
+  it('with an endless answer is given up', async () => {
+    answersWith = 'an endless answer';
+    expect(await attempt(old)).toEqual(unavailable(KEYS_RETRY_MS));
+    expect(failures).toEqual([expect.stringContaining('longer than')]);
+  });
 
   it('is asked once a second, and used as soon as it is back', async () => {
     answersWith = 'an error';

@@ -46,7 +46,7 @@ describe('a memory of tokens', () => {
     expect(memory.recall('a', clock.now())).toBeUndefined();
   });
 
-  it('forgets when the token runs out by the wall clock', () => {
+  it('forgets when the token expires by the wall clock', () => {
     memory.remember('a', good('42', clock.wallMs + 500), clock.now());
     clock.stepWall(499);
     expect(userOf('a')).toBe('42');

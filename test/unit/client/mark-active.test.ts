@@ -1,4 +1,4 @@
-/** `markActive()` where there is no page to take input from, with a socket and a clock that the test holds. */
+/** `markActive()` without a page to take input from, with a socket and a clock that the test holds. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createPresenceClient, type PresenceClient, type PresenceClientOptions } from '../../../client/sdk/index.ts';
 import type { WebSocketLike } from '../../../client/sdk/types.ts';

@@ -1,4 +1,4 @@
-/** What the layers of the SDK do where there is no browser: they load, they render, and they open nothing. */
+/** What the layers of the SDK do without a browser: they load, they render, and they open nothing. */
 import { createServer } from 'node:net';
 import { createElement, StrictMode, type ReactElement } from 'react';
 import { renderToString } from 'react-dom/server';

@@ -58,6 +58,7 @@ function stage(status: 'online' | 'offline', v: number) {
       keepsAll: false,
     }),
     events: { stepsOf: () => [], applied: () => undefined },
+    host: { onWritten: () => undefined },
     onFenced: () => undefined,
     onLost,
     onSettled: () => undefined,

@@ -1,6 +1,6 @@
 /**
- * How often one user is reported (PROTOCOL.md section 4): at most every 50 ms, whoever watches and however; nothing is
- * lost, nothing is sent twice, and no `at` covers what is still to come.
+ * How often one user is reported (PROTOCOL.md section 4): at most every 50 ms, for all watchers and kinds of watches;
+ * nothing is lost, nothing is sent twice, and no `at` covers what is still to come.
  */
 import { describe, expect, it, vi } from 'vitest';
 import { PendingUser } from '../../../server/fanout/delivery/pending-user.ts';

@@ -1,4 +1,7 @@
-/** A peer that reads too slowly: new snapshots where changes were lost on it, and bounds to what waits (PROTOCOL.md section 4). */
+/**
+ * A peer that reads too slowly: new snapshots instead of lost changes, and limits for what waits (PROTOCOL.md section
+ * 4).
+ */
 import { describe, expect, it, vi } from 'vitest';
 import type { HubMessage } from '../../../shared/messages/hub-messages.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';

@@ -32,7 +32,7 @@ function take(frames: number): number {
   return frames;
 }
 
-/** Gets in line so many times again. */
+/** Joins the queue this many more times. */
 function connection(name: string, again = 0): Queued {
   const self: Queued = {
     onTurn: () => {

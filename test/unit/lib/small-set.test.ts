@@ -1,4 +1,4 @@
-/** The small set is a `Set`, below, at and above the size where it becomes one. */
+/** The small set behaves like a `Set` below, at and above the size from which it uses one. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SmallSet } from '../../../server/lib/collections/small-set.ts';

@@ -10,7 +10,7 @@ const bytesOf = (stage: PresenceStage, user = '42'): number =>
   Buffer.byteLength(stage.users.entryJsonFor(stage.users.peek(user), admin));
 const label = (no: number, filler = 'x'): string => String(no).padStart(2, '0') + filler.repeat(62);
 
-/** A user with so many sessions, each with a label of its own, one millisecond apart. */
+/** A user with this many sessions, each with its own label, one millisecond apart. */
 function stageWith(count: number, filler = 'x', text = ''): { stage: PresenceStage; sessions: Session[] } {
   const stage = new PresenceStage();
   const sessions = Array.from({ length: count }, (_, i) => {

@@ -43,7 +43,7 @@ describe('a lease', () => {
     expect(session.phase).toBe('ended');
   });
 
-  it('gets no grace when it runs out (L4)', () => {
+  it('gets no grace when it expires (L4)', () => {
     const stage = new PresenceStage({ graceMs: 60_000 });
     stage.begin('42');
     stage.pass(LEASE_MS + TICK_MS);

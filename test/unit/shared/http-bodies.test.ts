@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { describeProblem } from '../../../shared/messages/client-messages.ts';
 import { friendsBody, heartbeatBody, importBody, presenceBody } from '../../../shared/messages/http-bodies.ts';
 
-/** The field that the first fault names; undefined where there is none. */
+/** The field that the first fault names; undefined if there is no fault. */
 function faultyField(form: typeof heartbeatBody | typeof friendsBody | typeof importBody, body: unknown) {
   const read = form.safeParse(body);
   return read.success ? undefined : describeProblem(read.error).split(':')[0];

@@ -61,7 +61,7 @@ test('is small again once the reader is gone, though nothing more is written, an
   await expect.poll(walMib, { timeout: 15_000 }).toBeLessThanOrEqual(16);
   expect(grown).toHaveLength(1);
 
-  // The next one is warned of anew.
+  // The next one causes a warning again.
   await new Promise((resolve) => setTimeout(resolve, 200));
   startReading();
   write(40);

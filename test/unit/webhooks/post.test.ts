@@ -174,13 +174,30 @@ test('a 2xx counts although its body never ends, and the connection is closed in
   await vi.waitFor(() => expect(sockets.size).toBe(0));
 });
 
-describe('a link-local address is refused (N8)', () => {
-  test.each(['http://169.254.169.254/', 'http://2852039166/', 'http://[fe80::1]/', 'http://[::ffff:169.254.1.1]/'])(
-    '%s',
-    async (url) => {
-      expect(await send(url)).toMatchObject({ reason: expect.stringContaining('HUB_WEBHOOK_ALLOW') as string });
-    },
+test('an endless stream of interim answers ends the attempt (N8)', async () => {
+  const port = await listen(
+    createTcpServer((socket) => {
+      const flood = (): void => {
+        while (!socket.destroyed && socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(100)));
+      };
+      socket.once('data', flood);
+      socket.on('drain', flood);
+    }),
   );
+  expect(await send(`http://127.0.0.1:${port}/`)).toEqual({
+    kind: 'failed',
+    reason: 'it sent more than 8 interim answers',
+  });
+});
+
+describe('a link-local address is refused (N8)', () => {
+  test.each([
+    ...['http://169.254.169.254/', 'http://2852039166/', 'http://[fe80::1]/', 'http://[::ffff:169.254.1.1]/'],
+    ...['http://[64:ff9b::169.254.169.254]/', 'http://[2002:a9fe:a9fe::1]/', 'http://[::169.254.169.254]/'],
+    'http://[fd00:ec2::254]/',
+  ])('%s', async (url) => {
+    expect(await send(url)).toMatchObject({ reason: expect.stringContaining('HUB_WEBHOOK_ALLOW') as string });
+  });
 
   test('also if a name leads to it, and only that address of the name', async () => {
     const port = await receive((_, answer) => answer.end());

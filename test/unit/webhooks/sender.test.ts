@@ -134,6 +134,19 @@ test('an attempt that the stop ends is no failure, and the next run repeats the 
   expect(queue.batchOf('mail')).toMatchObject({ id: 'm1', attempts: 0 });
 });
 
+test('an attempt that is answered within the time of a stop counts', async () => {
+  receiver = () => new Promise((resolve) => setTimeout(() => resolve({ kind: 'delivered' }), 10));
+  put('42');
+  await passed(0);
+  put('7');
+  const stopped = sender.stop(1000);
+  await passed(10);
+  await stopped;
+  expect(results).toEqual(['delivered 1']);
+  expect(sent).toHaveLength(1);
+  expect(queue.batchOf('mail')).toBeUndefined();
+});
+
 test('a wall clock that is set back by a day delays nothing by a day', async () => {
   put('42', 60_000);
   vi.setSystemTime(Date.now() - 24 * HOUR_MS);

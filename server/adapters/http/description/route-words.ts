@@ -1,6 +1,6 @@
 /**
- * The words of each route: what it does and answers, for the description of the API and the reference. Must not know the
- * form of OpenAPI.
+ * The words of each route: what it does and answers, for the description of the API and the reference. Must not know
+ * the form of OpenAPI.
  */
 import { z } from 'zod';
 import { explanation } from '../../../../shared/messages/explain.ts';
@@ -31,7 +31,7 @@ export interface Words {
   readonly answer?: z.ZodType | 'text';
   /** The schemas of the parameters of the query, by name. All are optional. */
   readonly query?: Readonly<Record<string, object>>;
-  /** The statuses of errors beside those that every route of its kind has. */
+  /** The error statuses in addition to those that every route of its kind has. */
   readonly fails?: readonly (404 | 409 | 503)[];
 }
 

@@ -46,6 +46,7 @@ export function friendsRoutes(options: FriendsRoutesOptions): Route[] {
     route({
       method: 'GET',
       path: '/v1/users/{user}/friends',
+      isLong: true,
       about: (call) => readUser(call, 'user'),
       may: mayReadFriends,
       answer: ({ chargeFor }, user) => {

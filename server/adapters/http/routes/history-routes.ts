@@ -34,6 +34,7 @@ export function historyRoutes(options: HistoryRoutesOptions): Route[] {
     route({
       method: 'GET',
       path: '/v1/users/{user}/history',
+      isLong: true,
       about,
       may,
       answer: async ({ viewer, chargeFor }, { user, from = 0, to, limit }) => {
@@ -46,6 +47,7 @@ export function historyRoutes(options: HistoryRoutesOptions): Route[] {
     route({
       method: 'GET',
       path: '/v1/users/{user}/uptime',
+      isLong: true,
       about,
       may,
       answer: async ({ viewer, chargeFor }, { user, from, to }) => {

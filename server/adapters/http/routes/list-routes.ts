@@ -27,6 +27,7 @@ export function listRoutes({ counts, clock }: Pick<ListRoutesOptions, 'counts' |
     route({
       method: 'GET',
       path: '/v1/counts',
+      isLong: true,
       about: aboutNobody,
       may: mayList,
       answer: async ({ viewer }) => {

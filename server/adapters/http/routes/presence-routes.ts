@@ -14,6 +14,7 @@ import {
   type IsFriend,
 } from '../../../auth/policy.ts';
 import type { ListQuery } from '../../../actions/present-users.ts';
+import { Gate } from '../../../lib/collections/gate.ts';
 import type { Clock } from '../../../lib/time/clock.ts';
 import type { TurnBudget } from '../../../lib/time/turn-budget.ts';
 import type { Peers } from '../../../peers.ts';
@@ -40,11 +41,15 @@ export interface PresenceRoutesOptions extends Pick<ListRoutesOptions, 'list'> {
   readonly isStale: (users: readonly string[], viewer: Viewer) => boolean;
 }
 
-export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
+type Options = PresenceRoutesOptions & { readonly largeAnswers: Gate };
+
+export function presenceRoutes(given: PresenceRoutesOptions): Route[] {
+  const options: Options = { ...given, largeAnswers: new Gate(LARGE_AT_ONCE) };
   const list = (method: 'GET' | 'POST', about: (call: Call) => Read<{ users: string[] } | ListQuery>): Route =>
     route({
       method,
       path: '/v1/presence',
+      isLong: true,
       about,
       usersIn: (asked) => ('users' in asked ? asked.users.length : 0),
       load: (identity) => loadAsked(options, identity),
@@ -83,22 +88,27 @@ export function presenceRoutes(options: PresenceRoutesOptions): Route[] {
       may: (identity, { user }) => mayHeartbeat(identity, user),
       answer: (call, body) => takeHeartbeat(options, call, body),
     }),
-    route({
-      method: 'GET',
-      path: '/v1/users/{user}/friends/presence',
-      about: (call) => readUser(call, 'user'),
-      may: mayReadFriendsPresence,
-      answer: ({ viewer, chargeFor }, user) => {
-        const answer = (): Reply => {
-          const friends = options.roster.friendsOf(user);
-          chargeFor(friends.length);
-          return entries(options, friends, viewer);
-        };
-        const loaded = options.roster.load([user]);
-        return loaded === undefined ? answer() : loaded.then(answer);
-      },
-    }),
+    friendsPresenceRoute(options),
   ];
+}
+
+function friendsPresenceRoute(options: Options): Route {
+  return route({
+    method: 'GET',
+    path: '/v1/users/{user}/friends/presence',
+    isLong: true,
+    about: (call) => readUser(call, 'user'),
+    may: mayReadFriendsPresence,
+    answer: ({ viewer, chargeFor }, user) => {
+      const answer = (): Reply => {
+        const friends = options.roster.friendsOf(user);
+        chargeFor(friends.length);
+        return entries(options, friends, viewer);
+      };
+      const loaded = options.roster.load([user]);
+      return loaded === undefined ? answer() : loaded.then(answer);
+    },
+  });
 }
 
 function loadAsked({ roster }: PresenceRoutesOptions, identity: Identity): Promise<void> | undefined {
@@ -127,16 +137,18 @@ function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Ca
 
 /** Up to this many users are answered at once. Longer lists are answered in parts of this size, one per turn. */
 const READ_AT_ONCE = 250;
+/** How many longer lists are written at the same time, because each is in memory as a whole: up to 20 MB. */
+const LARGE_AT_ONCE = 4;
 /** In units of `TurnBudget`, a user that must be read from storage counts as two. */
 const READ_COST = 2;
 
-function entries(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): Reply {
+function entries(options: Options, users: readonly string[], viewer: Viewer): Reply {
   const refreshed = options.peers.refresh(users);
   const answer = (): Reply => refreshedEntries(options, users, viewer);
   return refreshed === undefined ? answer() : refreshed.then(answer);
 }
 
-function refreshedEntries(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): Reply {
+function refreshedEntries(options: Options, users: readonly string[], viewer: Viewer): Reply {
   if (users.length > READ_AT_ONCE) return entriesInParts(options, users, viewer);
   const turn = options.turns.take(READ_COST * users.length);
   const answer = (): HttpReply =>
@@ -144,18 +156,20 @@ function refreshedEntries(options: PresenceRoutesOptions, users: readonly string
   return turn === undefined ? answer() : turn.then(answer);
 }
 
-async function entriesInParts(
-  options: PresenceRoutesOptions,
-  users: readonly string[],
-  viewer: Viewer,
-): Promise<HttpReply> {
-  const parts: string[] = [];
-  for (let from = 0; from < users.length; from += READ_AT_ONCE) {
-    const some = users.slice(from, from + READ_AT_ONCE);
-    await options.turns.take(READ_COST * some.length);
-    parts.push(entryJsons(options, some, viewer).join(','));
+async function entriesInParts(options: Options, users: readonly string[], viewer: Viewer): Promise<HttpReply> {
+  const { largeAnswers, turns } = options;
+  await largeAnswers.enter();
+  try {
+    const parts: string[] = [];
+    for (let from = 0; from < users.length; from += READ_AT_ONCE) {
+      const some = users.slice(from, from + READ_AT_ONCE);
+      await turns.take(READ_COST * some.length);
+      parts.push(entryJsons(options, some, viewer).join(','));
+    }
+    return withStale(options, `{"entries":[${parts.join(',')}]}`, users, viewer);
+  } finally {
+    largeAnswers.leave();
   }
-  return withStale(options, `{"entries":[${parts.join(',')}]}`, users, viewer);
 }
 
 function entryJsons(options: PresenceRoutesOptions, users: readonly string[], viewer: Viewer): string[] {

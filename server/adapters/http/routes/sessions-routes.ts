@@ -24,6 +24,7 @@ export function sessionsRoutes(options: SessionsRoutesOptions): Route[] {
     route({
       method: 'GET',
       path: '/v1/users/{user}/explain',
+      isLong: true,
       about: (call) => readUser(call, 'user'),
       may: (identity) => mayExplain(identity, options.hidesLastSeen),
       answer: async ({ viewer }, user) => {

@@ -31,6 +31,7 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
     route({
       method: 'GET',
       path: '/v1/users/{user}/export',
+      isLong: true,
       about: (call) => readUser(call, 'user'),
       may: (identity, user) => mayExport(identity, user, hidesLastSeen),
       answer: async ({ identity, viewer, chargeFor }, user) => {

@@ -1,6 +1,6 @@
 /**
- * Attacks with HTTP: pipelined requests, bodies in tiny chunks, bodies and heads without end, large lists, and arrays of
- * wrong elements.
+ * Attacks with HTTP: pipelined requests, bodies in tiny chunks, bodies and heads without end, large lists, and arrays
+ * of wrong elements.
  */
 import { putFriends } from '../hub-http.ts';
 import { tokenOf } from '../credentials.ts';
@@ -19,7 +19,7 @@ const SHORT_LEASE_MS = 300;
 
 const head = (method: string, path: string, fields = ''): string =>
   `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${fields}\r\n`;
-/** The token of that user if the hub asks for tokens. Requests of nobody have none. */
+/** The token of that user if the hub asks for tokens. Requests without a user have none. */
 const bearer = (user: string | undefined): string => {
   const token = user === undefined ? undefined : tokenOf(user);
   return token === undefined ? '' : `Authorization: Bearer ${token}\r\n`;
@@ -75,6 +75,16 @@ const expiring = Buffer.concat(
   ),
 );
 
+const longRequests = [
+  friendsPresence,
+  ...['/v1/users/attacked-list/export', '/v1/users/attacked-list/friends'].map((path) => get(path, 'attacked-list')),
+];
+const prepareList: Attack['prepare'] = async ({ port, tcpPort }) => {
+  const friends = named('attacked-friend-', LIST);
+  await storeUsers(tcpPort, friends);
+  await putFriends(port, 'attacked-list', friends);
+};
+
 export const httpAttacks: readonly Attack[] = [
   {
     name: 'http-healthz',
@@ -106,14 +116,17 @@ export const httpAttacks: readonly Attack[] = [
     },
   },
   {
+    name: 'http-long-unread',
+    target,
+    about: `exports and lists of ${LIST} friends, asked for at once, that are not read`,
+    prepare: prepareList,
+    start: (crowd, { width }) => crowd.flood(width, inTurn(longRequests), { isReading: false }),
+  },
+  {
     name: 'http-friends',
     target,
     about: `pipelined GETs of the presence of ${LIST} friends`,
-    prepare: async ({ port, tcpPort }) => {
-      const friends = named('attacked-friend-', LIST);
-      await storeUsers(tcpPort, friends);
-      await putFriends(port, 'attacked-list', friends);
-    },
+    prepare: prepareList,
     start: (crowd, { width }) => {
       crowd.pace(width, () => friendsPresence, { bursts: [500], perS: 190 });
     },

@@ -1,4 +1,4 @@
-/** All attacks by name. Those of one table each are beside this file. */
+/** All attacks by name. Each group has its own file in this folder. */
 import { Crowd, type Door } from '../crowd.ts';
 import { Random } from '../random.ts';
 import type { Attack, AttackScale } from './attack.ts';
@@ -16,7 +16,7 @@ export function attackNamed(name: string): Attack {
   return attack;
 }
 
-/** Those of a list with commas; all where none is given. An entry may be the beginning of names, as `ws-`. */
+/** The attacks of a comma-separated list, or all if there is no list. An entry may be a prefix, such as `ws-`. */
 export function attacksNamed(list: string | undefined): readonly Attack[] {
   if (list === undefined) return attacks;
   const chosen = list.split(',').flatMap((start) => {

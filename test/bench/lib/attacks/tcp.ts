@@ -33,7 +33,7 @@ const largeFrame = Buffer.from(
   `<protocol><user_id>attacker0</user_id><x>${'y'.repeat(MAX_FRAME_BYTES - 100)}</x></protocol>`,
 );
 
-/** A gateway: each frame is of a user that nobody has heard of. */
+/** A gateway whose every frame has a new user. */
 function newUsers(name: string, extra: string): () => Buffer {
   let no = 0;
   return () => {

@@ -20,7 +20,7 @@ import { storeUsers } from './prepared.ts';
 
 const FIN = 0x80;
 const target: AttackTarget = 'ws';
-/** Within HUB_MESSAGES_PER_S as it is by default, and within its burst beside a hello. */
+/** Within the default HUB_MESSAGES_PER_S, and within its burst together with a hello. */
 const PER_S = 190;
 const BURSTS = [1250, 650];
 const LIST = 1000;

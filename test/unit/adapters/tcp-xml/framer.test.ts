@@ -46,7 +46,7 @@ function keepsNothing(framer: Framer, nextFrame: Buffer): boolean {
   return owners.length === 1 && owners[0] === packet.buffer;
 }
 
-/** A frame of exactly so many bytes. */
+/** A frame of exactly this many bytes. */
 function frameOf(bytes: number): string {
   const [head, tail] = ['<protocol><a>', '</a></protocol>'];
   return head + 'x'.repeat(bytes - head.length - tail.length) + tail;

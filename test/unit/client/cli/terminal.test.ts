@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { DemoTicker } from '../../../../client/cli/demo/demo-ticker.ts';
 import { renderProgress, writeProgress } from '../../../../client/cli/import/progress.ts';
 import { openScreen } from '../../../../client/cli/terminal/screen.ts';
-import { fit, harmless, isolated, widthOf } from '../../../../client/cli/terminal/terminal-text.ts';
+import { fit, harmless, isolated, jsonLine, widthOf } from '../../../../client/cli/terminal/terminal-text.ts';
 import { KeptOutput } from '../../../support/cli-io.ts';
 
 describe('other people’s words', () => {
@@ -12,6 +12,13 @@ describe('other people’s words', () => {
     expect(harmless('a\u001b[31mred\u0007\u009b2J\r\n')).toBe('a\\u{1b}[31mred\\u{7}\\u{9b}2J\\u{d}\\u{a}');
     expect(harmless('\u202eevil\u2066\u2028\ud800')).toBe('\\u{202e}evil\\u{2066}\\u{2028}\\u{d800}');
     expect(harmless('\u{e0041}')).toBe('\\u{e0041}');
+  });
+
+  it('lose them in JSON too, which stays the same value', () => {
+    const value = { text: 'a\u001b[31m\u009b2J\u202e\u2028\u{e0041}', emoji: '👩‍💻' };
+    const line = jsonLine(value);
+    expect(line).toBe('{"text":"a\\u001b[31m\\u009b2J\\u202e\\u2028\\udb40\\udc41","emoji":"👩‍💻"}');
+    expect(JSON.parse(line)).toEqual(value);
   });
 
   it('keep letters of all scripts, and emoji that are joined', () => {

@@ -64,7 +64,7 @@ describe('a token', () => {
     expect(read.ok ? '' : read.problem).not.toContain(text);
   });
 
-  it('says when it runs out, where it says so', async () => {
+  it('says when it expires, where it says so', async () => {
     const token = await tokenFor('42', { expiresInS: 60, clock: { now: () => ({ wallMs: 5_000, monoMs: 0 }) } });
     expect(expiryOf(token)).toBe(65_000);
     expect(expiryOf(await tokenFor('42', { expiresInS: null }))).toBeUndefined();
@@ -101,7 +101,7 @@ describe('a fresh token', () => {
   };
   beforeEach(() => void vi.useFakeTimers({ now: 1_000_000, toFake: ['Date', 'performance', 'setTimeout'] }));
 
-  it('is waited for until a minute after the old one has run out', async () => {
+  it('is waited for until a minute after the old one has expired', async () => {
     for (const isLate of [false, true]) {
       const old = expiring(2);
       const token = fromFile(old);
