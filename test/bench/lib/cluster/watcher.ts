@@ -234,10 +234,10 @@ export class Watcher {
       if (JSON.stringify(before) === JSON.stringify(entry)) continue;
       // The node before this one was ahead: what it told comes here, too.
       if (before !== undefined && before.v > entry.v) continue;
-      // A lifted block grows the version for everybody, and is reported only to its viewer (I16, I21).
+      // A lifted block changes the version and the dates, and is reported only if the user is visible (I16, I21).
       const isBlocker = this.#people.get(entry.user)?.mayBlock === true;
-      const { v, lastSeen } = entry;
-      if (isBlocker && JSON.stringify({ ...before, v, lastSeen }) === JSON.stringify(entry)) continue;
+      const { v, since, lastSeen } = entry;
+      if (isBlocker && JSON.stringify({ ...before, since, lastSeen, v }) === JSON.stringify(entry)) continue;
       this.#options.judge.fail('a resume is not a fresh snapshot', entry.user, () => [
         `resumed: ${JSON.stringify(before)}`,
         `fresh:   ${JSON.stringify(entry)}`,
