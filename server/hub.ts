@@ -22,6 +22,7 @@ import { LARGE_AUDIENCE } from './fanout/reports.ts';
 import { Tails } from './fanout/tails.ts';
 import { buildAdapters, type Actions, type Adapters } from './hub/adapters.ts';
 import { openContext, type HubContext, type HubOptions } from './hub/context.ts';
+import type { HubParts } from './cluster/bridge/hub-cluster.ts';
 import { ClusterParts } from './hub/cluster.ts';
 import { buildHistory } from './hub/history.ts';
 import { countChanges } from './hub/metrics.ts';
@@ -30,6 +31,7 @@ import { OwnTimekeeper } from './hub/storage/own-timekeeper.ts';
 import { buildPresence, createJournal } from './hub/presence.ts';
 import { explainStart, keepSureUntil, openStorage } from './hub/storage/open-storage.ts';
 import { buildListEdits } from './hub/storage/remote-lists.ts';
+import { sharedExport } from './hub/storage/shared-storage.ts';
 import { buildReads, buildWriteBehind, endRun, restoreRun, startForgetting } from './hub/storage/stored-users.ts';
 import { buildWebhooks } from './hub/webhooks.ts';
 import { Intake } from './intake.ts';
@@ -59,7 +61,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const actions = buildActions(context, core, outward, intake);
     const parts: Parts = { ...core, ...outward, onChange, intake, ...actions };
     const adapters = buildAdapters(context, parts, options.pages ?? builtPages);
-    await joinCluster(core, outward, adapters);
+    await joinCluster(context, core, outward, adapters);
     await outward.startWebhooks?.();
     return await serve(context, parts, adapters, stops);
   } catch (error) {
@@ -73,7 +75,7 @@ async function buildCore(context: HubContext) {
   const { config, clock, stalls, codes, onStop } = context;
   const storage = await openStorage(context);
   const offline = offlineFold(codes.codeOf('offline'));
-  const clusterParts = await ClusterParts.open(context, offline);
+  const clusterParts = await ClusterParts.open(context, offline, storage);
   const cluster = clusterParts?.cluster;
   const writeBehind = buildWriteBehind(context, storage, offline);
   const keep = cluster?.touch ?? ((user: User): void => writeBehind.add(user));
@@ -108,7 +110,7 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
   const delays = new Delays(context.inputWait);
   const transitions = new Transitions();
   const turns = new TurnBudget();
-  const history = buildHistory(context, storage, users, turns);
+  const history = buildHistory(context, { storage, users, turns, clusterParts });
   const staleness = new Staleness({
     users,
     onSureness: (since) => keepSureUntil(storage, since),
@@ -142,7 +144,7 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
   const onOwnChange: readonly ChangeListener[] = [
     ...(webhooks?.onChange ?? []),
     countChanges(users, counts, transitions),
-    (change) => history?.recorder.changed(change),
+    (change) => history?.onChange(change),
     (change) => ownTails.changed(change),
   ];
   const onShown: readonly ChangeListener[] = [
@@ -170,13 +172,20 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
 
 /** From here on, changes of this hub are agreed on with the others. */
 async function joinCluster(
+  { onStop }: HubContext,
   { users, presence, clusterParts }: Core,
-  { fanout, onOwnChange, onShown, staleness, presentUsers }: ReturnType<typeof buildFanout>,
+  { fanout, onOwnChange, onShown, staleness, presentUsers, historyParts }: ReturnType<typeof buildFanout>,
   { wsJson }: Adapters,
 ): Promise<void> {
   const onReleased = (user: User): void => presentUsers.released(user);
-  const parts = { users, presence, reports: fanout.reports, onChange: onShown, onOwnChange, onReleased };
+  const onWritten: HubParts['onWritten'] = (...written) => {
+    clusterParts?.onWritten(...written);
+    historyParts?.onWritten(...written);
+  };
+  const parts = { users, presence, reports: fanout.reports, onChange: onShown, onOwnChange, onWritten, onReleased };
   await clusterParts?.join(parts, staleness, wsJson);
+  if (!staleness.isAny) historyParts?.recorder.doubt(null);
+  onStop(() => historyParts?.leaving());
 }
 
 /** The entrance of all heartbeats. */
@@ -232,14 +241,15 @@ function buildActions(
     webhooks: webhookNotes,
     intake,
     clock,
-    recorder: historyParts?.recorder ?? null,
+    forgetHistory: (user) => void historyParts?.forget(user),
     scrub: (user) => scrubber.scrub(user),
     unblock: (user, other) => unblock(blocks, user, other),
     onHealth: (error) => health.report('erasures', error),
   });
   onStop(() => erasure.stop());
   if (clusterParts === null) erasure.start();
-  const exporter = new Exporter({ ...storage, webhookQueue: eventQueue, users, turns, explain: explained });
+  const kept = clusterParts === null ? storage : sharedExport(storage);
+  const exporter = new Exporter({ ...storage, ...kept, webhookQueue: eventQueue, users, turns, explain: explained });
   return {
     edit: storage.remoteLists?.areReadOnly === true ? null : (edit) => edits.edit(edit),
     refreshList: (user) => edits.refresh(user),

@@ -6,7 +6,6 @@
 import { UNITS_PER_TURN, type TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Clock } from '../lib/time/clock.ts';
 import type { Fanout } from '../fanout/fanout.ts';
-import type { Recorder } from '../history/recorder.ts';
 import type { HistoryStore } from '../history/port.ts';
 import type { Intake } from '../intake.ts';
 import type { Journal } from '../presence/explain/journal.ts';
@@ -36,8 +35,8 @@ export interface EraseOptions {
   readonly versions: Pick<VersionClock, 'versionAfter' | 'pass' | 'now'>;
   readonly writeBehind: Pick<WriteBehind<User>, 'drop'>;
   readonly fanout: Pick<Fanout, 'sendLast'>;
-  /** Null if history is off. */
-  readonly recorder: Pick<Recorder, 'forget'> | null;
+  /** Forgets what is recorded of the user and not stored yet. */
+  readonly forgetHistory: (user: string) => void;
   /** Null if no setting asks for webhooks. */
   readonly webhooks: Pick<ChangeNotes, 'eraseUser'> | null;
   readonly turns: Pick<TurnBudget, 'take'>;
@@ -121,7 +120,7 @@ export class EraseUser {
       journal,
       versions,
       writeBehind,
-      recorder,
+      forgetHistory,
       webhooks,
       clock,
     } = this.#options;
@@ -136,7 +135,7 @@ export class EraseUser {
     if (webhooks === null) webhookQueue.eraseUser(id);
     else webhooks.eraseUser(id);
     // From here on nothing fails.
-    recorder?.forget(id);
+    forgetHistory(id);
     users.unhideAll(user);
     writeBehind.drop(user);
     journal.forget(id);

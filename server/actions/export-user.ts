@@ -4,7 +4,7 @@
  * and nothing of the operator's rules.
  */
 import type { Explanation } from '../../shared/messages/explain.ts';
-import type { HistoryStore } from '../history/port.ts';
+import type { HistorySource } from '../history/port.ts';
 import type { TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Users } from '../presence/users.ts';
 import type { Maybe, Roster } from '../roster/port.ts';
@@ -16,8 +16,11 @@ export type ExportReader = 'self' | 'all' | 'all_without_addresses';
 
 interface ExportOptions {
   readonly roster: Pick<Roster, 'load' | 'friendsOf' | 'followersAfter'>;
-  readonly store: Pick<Store, 'blockersAfter'>;
-  readonly historyStore: Pick<HistoryStore, 'read' | 'gaps'>;
+  readonly store: {
+    /** See `Store.blockersAfter`. */
+    blockersAfter(viewer: string, after: string): ReturnType<Store['blockersAfter']> | Promise<readonly string[]>;
+  };
+  readonly historyStore: Pick<HistorySource, 'read' | 'gaps'>;
   readonly webhookQueue: Pick<EventQueue, 'eventsOf'>;
   readonly users: Pick<Users, 'peek'>;
   readonly turns: Pick<TurnBudget, 'take'>;
@@ -63,7 +66,7 @@ async function exportUser(options: ExportOptions, user: string, reader: ExportRe
       blockedBy: await inBites(options, (after) => options.store.blockersAfter(user, after)),
       webhookEvents: (await webhookQueue.eventsOf(user)).map((event): unknown => JSON.parse(event)),
     }),
-    unknown: historyStore.gaps(user, 0, Number.MAX_SAFE_INTEGER),
+    unknown: await historyStore.gaps(user, 0, Number.MAX_SAFE_INTEGER),
   };
   return `${JSON.stringify(facts).slice(0, -1)},"history":[${await historyOf(options, user)}]}`;
 }
@@ -73,7 +76,7 @@ async function historyOf({ historyStore, turns }: ExportOptions, user: string): 
   const parts: string[] = [];
   for (let from = 0; ;) {
     await turns.take(ROWS_AT_ONCE);
-    const some = historyStore.read(user, from, ROWS_AT_ONCE);
+    const some = await historyStore.read(user, from, ROWS_AT_ONCE);
     if (some.length > 0) parts.push(JSON.stringify(some).slice(1, -1));
     if (some.length < ROWS_AT_ONCE) return parts.join(',');
     from = (some.at(-1)?.at ?? 0) + 1;

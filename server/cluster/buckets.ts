@@ -5,6 +5,7 @@
 import { bucketOf } from './bucket.ts';
 import { Chain } from './chain.ts';
 import type { Engine, Stored } from './engine.ts';
+import type { NodeHost } from './node-options.ts';
 import { readMessage, userOf } from './record/message.ts';
 import type { NodeEvents } from './node-events.ts';
 import type { Replica, Replicas } from './replicas.ts';
@@ -23,15 +24,13 @@ export interface BucketsOptions {
   readonly count: number;
   readonly now: () => number;
   readonly random: () => number;
+  readonly host: Pick<NodeHost, 'arrived' | 'onDeaf'>;
   readonly replicas: () => Replicas;
   /** A held record was heard, or read for the first time. Undefined: there is none. */
   readonly onHeard: (replica: Replica, stored: Stored | undefined) => void;
-  /** An operation was heard in its place. */
-  readonly arrived: (op: string, t: number) => void;
   readonly events: Pick<NodeEvents, 'heard' | 'readAgain' | 'forked'>;
   /** A held record was read again. */
   readonly onRead: (replica: Replica) => void;
-  readonly onDeaf: () => void;
   /** What was heard is not in the history that the engine has now. */
   readonly onFork: () => void;
   /** Looks which history the engine has. */
@@ -86,7 +85,7 @@ export class Buckets {
   hear(bucket: number, text: string): void {
     const message = readMessage(text);
     if (message === undefined) return;
-    const { now, replicas, onHeard, arrived, events } = this.#options;
+    const { now, replicas, onHeard, host, events } = this.#options;
     const chain = this.chain(bucket);
     const { epoch } = chain;
     if (message.kind === 'state') {
@@ -98,7 +97,7 @@ export class Buckets {
     const step = chain.hear({ last: stored.op, clock: stored.n, epoch, before }, now());
     const replica = replicas().get(userOf(text));
     if (step === 'next') {
-      arrived(stored.op, stored.t);
+      host.arrived(stored.op, stored.t);
       events.heard(bucket, userOf(text), stored);
     }
     // Also while the record is read for the first time: that answer may be older, and arrive later.
@@ -119,12 +118,12 @@ export class Buckets {
   }
 
   tick(): void {
-    const { now, random, engine, onDeaf } = this.#options;
+    const { now, random, engine, host } = this.#options;
     const nowMs = now();
     for (const [bucket, chain] of this.#chains.entries()) {
       const silentMs = nowMs - chain.heardAtMs;
       if (silentMs > DEAF_MS && !this.#behind.has(bucket)) {
-        onDeaf();
+        host.onDeaf();
         chain.listen(nowMs);
         void this.#catchUp(bucket);
       } else if (chain.isOwed(nowMs - OWED_MS)) {

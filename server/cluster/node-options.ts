@@ -3,6 +3,7 @@ import type { Shown } from '../presence/fold.ts';
 import type { Engine } from './engine.ts';
 import type { Own } from './record/next-record.ts';
 import type { NodeEvents } from './node-events.ts';
+import type { UserRecord } from './record/record.ts';
 import type { Report } from './replicas.ts';
 
 /** The sessions of this node, and who wants to know of changes. */
@@ -23,6 +24,10 @@ export interface NodeHost {
   readonly onMail: (text: string) => void;
   /** An operation of any node has arrived. `t`: when it happened, on the engine's clock. */
   readonly arrived: (op: string, t: number) => void;
+  /**
+   * This node has written a record, or found it as it wants it: then both are the same. Undefined: there was none before.
+   */
+  readonly onWritten: (user: string, before: UserRecord | undefined, after: UserRecord) => void;
   /** The subscription is dead although commands are answered: has it replaced. */
   readonly onDeaf: () => void;
 }

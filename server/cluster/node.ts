@@ -61,12 +61,11 @@ export class ClusterNode implements EngineEvents {
       count: buckets,
       replicas: () => this.replicas,
       onHeard: (replica, stored) => {
-        this.replicas.heard(replica, stored, now());
+        this.replicas.heard(replica, this.publisher.whole(stored), now());
         this.#compare(replica);
       },
       onRead: (replica) => this.#compare(replica),
-      onDeaf: host.onDeaf,
-      arrived: host.arrived,
+      host,
       events: host.events,
       onFork: () => void this.#recover(true),
       renew: () => this.#renew(),
@@ -89,6 +88,7 @@ export class ClusterNode implements EngineEvents {
       replicas: this.replicas,
       events: host.events,
       chainOf: (bucket) => this.buckets.chain(bucket),
+      host,
       inc: () => (this.#mayWrite() ? this.#inc : undefined),
       ownOf: (user, changeAgeMs) => ({ ...host.own(user), inc: this.#inc, former: this.#former, changeAgeMs }),
       contextOf: (user, bucket) => ({
@@ -110,6 +110,11 @@ export class ClusterNode implements EngineEvents {
 
   get state(): State {
     return this.#state;
+  }
+
+  /** Also while this node waits for others that do not answer, such as one that has just died. */
+  get reachesStore(): boolean {
+    return this.#addedTo !== '';
   }
 
   /** Every change that was not reported yet has a larger version. Undefined before the first recovery. */
@@ -215,12 +220,8 @@ export class ClusterNode implements EngineEvents {
     this.#renewsAtMs = now() + (this.members.isUneasy(this.#options.graceMs) ? UNEASY_RENEW_MS : RENEW_MS);
     const inc = this.#inc;
     try {
-      const answer = await engine.renew({
-        inc,
-        beat: ++this.#beat,
-        state: 'live',
-        facts: `${this.#addedTo} ${this.#options.url}`,
-      });
+      const facts = `${this.#addedTo} ${this.#options.url}`;
+      const answer = await engine.renew({ inc, beat: ++this.#beat, state: 'live', facts });
       if (inc !== this.#inc) return undefined;
       this.members.heard(answer, now());
       if (this.members.isGone(inc)) this.#rejoin();

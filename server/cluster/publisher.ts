@@ -12,6 +12,7 @@ import {
   type OperationAnswer,
   type Stored,
 } from './engine.ts';
+import type { NodeHost } from './node-options.ts';
 import { nextRecord, type Context, type Own } from './record/next-record.ts';
 import { decodeRecord, type UserRecord } from './record/record.ts';
 import type { Replica, Replicas } from './replicas.ts';
@@ -23,6 +24,7 @@ export interface PublisherOptions {
   readonly replicas: Replicas;
   readonly chainOf: (bucket: number) => Chain;
   readonly buckets: number;
+  readonly host: Pick<NodeHost, 'onWritten'>;
   readonly now: () => number;
   /** Undefined while nothing may be written. */
   readonly inc: () => string | undefined;
@@ -47,6 +49,8 @@ export class Publisher {
   readonly #inFlight = new Map<string, number>();
   /** Who waits until the changes of a user are written. */
   readonly #waiting = new Map<string, (() => void)[]>();
+  /** Bodies of operations in flight, by id. */
+  readonly #bodies = new Map<string, string>();
   #operations = 0;
   #generation = 0;
 
@@ -103,6 +107,12 @@ export class Publisher {
     }
   }
 
+  /** What was heard, with the sessions that the message of an operation of this node left out. */
+  whole<Heard extends Stored | undefined>(heard: Heard): Heard {
+    const body = heard && this.#bodies.get(heard.op);
+    return body === undefined ? heard : { ...heard, body };
+  }
+
   /** An id that no other operation of any node ever has. */
   nextId(inc: string): string {
     return `${inc}.${(++this.#operations).toString(36)}`;
@@ -135,7 +145,7 @@ export class Publisher {
 
   /** Returns whether nothing is left to write. */
   async #write(user: string, sinceMs: number, generation: number): Promise<boolean> {
-    const { engine, replicas, now, onFenced, onLost, onSettled } = this.#options;
+    const { engine, replicas, now, onFenced, onLost, onSettled, host } = this.#options;
     const bucket = bucketOf(user, this.#options.buckets);
     const held = replicas.get(user);
     let base: UserRecord | undefined;
@@ -149,11 +159,14 @@ export class Publisher {
         return false;
       }
       const operation = this.#next(user, bucket, inc, held, base, now() - sinceMs);
+      const before = base ?? held?.told;
       if (operation === undefined) {
+        if (base !== undefined) host.onWritten(user, base, base);
         onSettled(user, base);
         return true;
       }
-      const answer = await this.#ask(operation, generation);
+      this.#bodies.set(operation.op, operation.body);
+      const answer = await this.#ask(operation, generation).finally(() => this.#bodies.delete(operation.op));
       if (generation !== this.#generation) return false;
       if (answer.kind === 'fenced') {
         onFenced();
@@ -166,6 +179,7 @@ export class Publisher {
       }
       base = this.#read(held, stored);
       if (answer.kind !== 'moved') {
+        if (base !== undefined) host.onWritten(user, before, base);
         onSettled(user, base);
         return true;
       }

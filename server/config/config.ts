@@ -7,7 +7,7 @@
 import type { Environment } from '../../shared/environment.ts';
 import { fail, ok, type Result } from '../../shared/result.ts';
 import { faultAcross, warningsFor, warningsForFlags } from './rules.ts';
-import { flagOf, laterSettings, settings, type SettingName, type Values } from './settings.ts';
+import { flagOf, settings, type SettingName, type Values } from './settings.ts';
 import { give, quoted, readEnvironment, readSettingsFile, type Given, type GivenSettings } from './sources.ts';
 
 export { describeSettings } from './settings.ts';
@@ -33,7 +33,7 @@ export function readConfig(sources: ConfigSources): Result<Settings> {
   if (!gathered.ok) return gathered;
   const { layers, injected } = gathered.value;
   const given = new Map(layers.flatMap((layer) => [...layer]));
-  const fault = firstFault(layers) ?? firstLaterFault(given);
+  const fault = firstFault(layers);
   if (fault !== undefined) return fail(fault);
   const config = Object.freeze(withDerivedDefaults(valuesOf(given)));
   const problem = faultAcross(config);
@@ -60,6 +60,7 @@ function withDerivedDefaults(values: Values) {
     tcpPort: values.tcpPort === 0 ? null : values.tcpPort,
     tcpAuth: values.tcpAuth ?? (values.auth === 'jwt' ? 'token' : 'none'),
     warmMs: values.warmMs ?? values.timeoutMs,
+    databaseUrl: values.databaseUrl ?? (values.roster.startsWith('postgres') ? values.roster : null),
   };
 }
 
@@ -83,16 +84,6 @@ function firstFault(layers: readonly GivenSettings[]): string | undefined {
       if (one === undefined || form.parse(one.value) !== undefined) continue;
       return `${name} is ${quoted(one.value)}${source(name, one)}: it must be ${form.mustBe}`;
     }
-  }
-  return undefined;
-}
-
-/** The message omits the value, because it may be a secret. */
-function firstLaterFault(given: GivenSettings): string | undefined {
-  for (const { name } of laterSettings) {
-    const one = given.get(name);
-    if (one === undefined) continue;
-    return `${name}${source(name, one)} is not supported by this version: leave it unset`;
   }
   return undefined;
 }

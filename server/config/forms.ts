@@ -38,6 +38,12 @@ export const rosterPlace: Form<string> = {
   reference: '`sqlite`, `postgres://…`, `https://…`',
 };
 
+export const postgresUrl: Form<string> = {
+  parse: (value) => (isPostgresUrl(value) ? value : undefined),
+  mustBe: 'postgres://user@host/database',
+  reference: '`postgres://…`',
+};
+
 export function whole(min: number, max: number): Form<number> {
   return {
     parse: (value) => (isWholeWithin(value, min, max) ? Number(value) : undefined),
@@ -60,9 +66,14 @@ export const duration = whole(1, DAY_MS);
 export const durationOrZero = whole(0, DAY_MS);
 export const count = whole(1, 1_000_000_000);
 
+function isPostgresUrl(value: string): boolean {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  return (url?.protocol === 'postgres:' || url?.protocol === 'postgresql:') && url.pathname.length > 1;
+}
+
 function isRosterUrl(value: string): boolean {
   const url = URL.canParse(value) ? new URL(value) : undefined;
-  if (url?.protocol === 'postgres:' || url?.protocol === 'postgresql:') return url.pathname.length > 1;
+  if (url?.protocol.startsWith('postgres') === true) return isPostgresUrl(value);
   if (url?.protocol !== 'https:' && url?.protocol !== 'http:') return false;
   if (url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[(.*)\]$/, '$1'))) return false;
   return url.username === '' && url.password === '' && url.search === '' && url.hash === '';

@@ -20,6 +20,9 @@ export function faultAcross(config: Config): string | undefined {
   if (config.tcpTls === 'require' && config.tlsCert === null) {
     return 'HUB_TCP_TLS is require, and there is no certificate: set HUB_TLS_CERT and HUB_TLS_KEY, or HUB_TCP_TLS=allow';
   }
+  if (config.redisUrl !== null && config.historyDays > 0 && config.databaseUrl === null) {
+    return `HUB_HISTORY_DAYS is ${config.historyDays}, and a cluster keeps history in PostgreSQL: set HUB_DATABASE_URL, or HUB_HISTORY_DAYS=0`;
+  }
   return faultOfWorkers(config) ?? faultOfOpenMode(config);
 }
 
@@ -48,16 +51,20 @@ function faultOfOpenMode(config: Config): string | undefined {
 const jwtSettings = ['HUB_JWT_SECRET', 'HUB_JWKS_URL', 'HUB_JWT_ISSUER', 'HUB_JWT_AUDIENCE'] as const;
 
 export function warningsFor(config: Config, isGiven: (name: SettingName) => boolean): readonly string[] {
-  return [...warningsForCluster(config), ...warningsForAuth(config, isGiven)];
+  const idle = config.redisUrl === null && isGiven('HUB_DATABASE_URL');
+  return [
+    ...(idle ? ['HUB_DATABASE_URL has no effect without HUB_REDIS_URL: a single hub keeps all in HUB_DATA'] : []),
+    ...warningsForCluster(config),
+    ...warningsForAuth(config, isGiven),
+  ];
 }
 
-function warningsForCluster({ redisUrl, roster, historyDays }: Config): readonly string[] {
+function warningsForCluster({ redisUrl, roster }: Config): readonly string[] {
   if (redisUrl === null) return [];
   const warnings: string[] = [];
   if (roster === 'sqlite') {
     warnings.push('HUB_ROSTER is sqlite, so this hub alone knows its friend lists: set it to PostgreSQL on all hubs');
   }
-  if (historyDays > 0) warnings.push('HUB_HISTORY_DAYS has no effect yet while HUB_REDIS_URL is set');
   return warnings;
 }
 

@@ -10,6 +10,7 @@ import {
   durationOrZero,
   host,
   port,
+  postgresUrl,
   rosterPlace,
   text,
   whole,
@@ -25,12 +26,6 @@ export interface Setting<T, Name extends string = string> {
   readonly help: string;
   /** Whether SIGHUP applies a change of it in the file HUB_CONFIG. Any other setting needs a restart. */
   readonly isLive: boolean;
-}
-
-/** A setting of a part that does not exist yet. Any value of it is refused. */
-interface LaterSetting {
-  readonly name: string;
-  readonly help: string;
 }
 
 const settingsByField = {
@@ -204,16 +199,17 @@ const settingsByField = {
     60_000,
     'how long the answers of a roster service are used before they are fetched again',
   ),
+  databaseUrl: optional(
+    'HUB_DATABASE_URL',
+    postgresUrl,
+    'PostgreSQL for what a cluster keeps besides friend lists; default: HUB_ROSTER if it is PostgreSQL',
+  ),
   redisUrl: optional('HUB_REDIS_URL', text, 'the Redis that joins several hubs into a cluster, redis://host:port'),
   redisPrefix: setting('HUB_REDIS_PREFIX', text, 'ph:', 'the beginning of all names in Redis'),
   nodeLeaseMs: setting('HUB_NODE_LEASE_MS', duration, 6000, 'how long a node of a cluster may be silent'),
   nodeUrl: optional('HUB_NODE_URL', text, 'where the other nodes of a cluster reach this one, http://host:port'),
   workers: setting('HUB_WORKERS', whole(1, 256), 1, 'processes that share the ports, each a node of the cluster'),
 } as const;
-
-export const laterSettings = [
-  { name: 'HUB_DATABASE_URL', help: 'PostgreSQL for history and blocks' },
-] as const satisfies readonly LaterSetting[];
 
 type Fields = typeof settingsByField;
 type ValueOf<S> = S extends { readonly form: Form<infer T>; readonly fallback: infer F }
@@ -222,13 +218,11 @@ type ValueOf<S> = S extends { readonly form: Form<infer T>; readonly fallback: i
 
 /** The value of each setting, before a default that depends on another setting is filled in. */
 export type Values = { readonly [Field in keyof Fields]: ValueOf<Fields[Field]> };
-export type SettingName = Fields[keyof Fields]['name'] | (typeof laterSettings)[number]['name'];
+export type SettingName = Fields[keyof Fields]['name'];
 
 type AnySetting = Setting<string | number | boolean, SettingName>;
 export const settings: Readonly<Record<string, AnySetting>> = settingsByField;
-export const settingNames: readonly SettingName[] = [...Object.values(settings), ...laterSettings].map(
-  ({ name }) => name,
-);
+export const settingNames: readonly SettingName[] = Object.values(settings).map(({ name }) => name);
 
 export function isSettingName(name: string): name is SettingName {
   return (settingNames as readonly string[]).includes(name);
@@ -244,7 +238,7 @@ export function writtenDefault({ fallback }: AnySetting): string {
   return typeof fallback === 'boolean' ? String(Number(fallback)) : String(fallback ?? '');
 }
 
-/** Describes the settings and their flags for `--help`, with those that this version lacks last. */
+/** Describes the settings and their flags for `--help`. */
 export function describeSettings(): string {
   const line = (name: SettingName, help: string, fallback: string, mark = ' ') =>
     `${mark} ${name.padEnd(22)} --${flagOf(name).padEnd(18)} ${help}${fallback === '' ? '' : ` (${fallback})`}`;
@@ -252,9 +246,6 @@ export function describeSettings(): string {
     'Settings: a flag, else the environment, else the file HUB_CONFIG, else the default',
     '(*: SIGHUP applies a change in that file)',
     ...Object.values(settings).map((one) => line(one.name, one.help, writtenDefault(one), one.isLive ? '*' : ' ')),
-    '',
-    'Not in this version yet (a value that asks for it stops the start)',
-    ...laterSettings.map(({ name, help }) => line(name, help, '')),
   ].join('\n');
 }
 

@@ -8,13 +8,14 @@ import type { Clock } from '../lib/time/clock.ts';
 import type { TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Users } from '../presence/users.ts';
 import type { Viewer } from '../presence/viewer.ts';
-import type { HistoryStore, HistoryTransition } from './port.ts';
-import type { Recorder } from './recorder.ts';
+import type { HistoryRecorder, HistorySource, HistoryTransition } from './port.ts';
 import { Uptime, type Span, type Sums } from './uptime.ts';
 
 interface HistoryOptions {
-  readonly store: HistoryStore;
-  readonly recorder: Recorder;
+  readonly store: HistorySource;
+  readonly recorder: HistoryRecorder;
+  /** The transition that led to how the user is shown now, in case it is not stored; left out where that is known. */
+  readonly latest?: (user: string) => Omit<HistoryTransition, 'from'> | undefined;
   readonly users: Pick<Users, 'peek' | 'find'>;
   readonly turns: Pick<TurnBudget, 'take'>;
   readonly clock: Clock;
@@ -53,6 +54,7 @@ export class History {
   readonly #options: HistoryOptions;
   #purgedUpTo = '';
   #timer: NodeJS.Timeout;
+  #isStopped = false;
 
   constructor(options: HistoryOptions) {
     this.#options = options;
@@ -77,13 +79,14 @@ export class History {
   }
 
   async uptime(user: string, span: Span, reader: HistoryReader): Promise<Sums> {
-    const { store, clock } = this.#options;
+    const { store, clock, recorder } = this.#options;
+    await recorder.ready?.(user);
     const known = { from: this.since, to: clock.now().wallMs };
     const end = this.#endFor(user, reader.viewer);
     const begin = Math.max(span.from, known.from);
-    const [gaps, ownGaps] = [store.gaps(null, 0, span.to), store.gaps(user, 0, span.to)];
+    const [gaps, ownGaps] = await Promise.all([store.gaps(null, 0, span.to), store.gaps(user, 0, span.to)]);
     const isOver = end.blockedAt !== null && end.blockedAt < begin;
-    const before = isOver ? undefined : store.lastBefore(user, begin);
+    const before = isOver ? undefined : await store.lastBefore(user, begin);
     const uptime = new Uptime(span, known, gaps, ownGaps, before);
     for await (const one of this.#walk(user, begin, reader, READ_AT_ONCE)) {
       if ((one.merged?.firstAt ?? one.at) >= span.to) return uptime.end(one.from);
@@ -93,6 +96,7 @@ export class History {
   }
 
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
   }
 
@@ -105,33 +109,50 @@ export class History {
   ): AsyncGenerator<HistoryTransition> {
     const { store, recorder, turns } = this.#options;
     const limit = Math.min(atOnce, READ_AT_ONCE);
+    await recorder.ready?.(user);
     await turns.take(limit);
     const { blockedAt, status } = this.#endFor(user, viewer);
-    let last = store.lastBefore(user, from)?.to;
+    let last = await store.lastBefore(user, from);
     // What is stored while parts are read is read too, so it is not taken from the recorder after that.
     const unstored = recorder.unstoredOf(user);
-    let part: HistoryTransition[];
+    let part: readonly HistoryTransition[];
     let next = from;
     do {
-      part = store.read(user, next, limit);
+      part = await store.read(user, next, limit);
       chargeFor(part.length);
       next = (part.at(-1)?.at ?? 0) + 1;
       const isWhole = part.length < limit;
-      const all = isWhole ? [...part, ...unstored.filter(({ at }) => at >= from && at >= next)] : part;
+      const all = isWhole ? this.#completed(user, from, part, unstored, last) : part;
       for (const one of all) {
         if (blockedAt !== null && one.at > blockedAt) {
           if (one.from !== 'offline' && blockedAt >= from) yield asIfLeft(blockedAt, one.from);
           return;
         }
-        last = one.to;
+        last = one;
         yield one;
       }
       if (!isWhole) await turns.take(limit);
     } while (part.length === limit);
-    const shown = last ?? this.#shownNow(user);
+    const shown = last?.to ?? this.#shownNow(user);
     if (blockedAt !== null && shown !== 'offline' && blockedAt >= from && status === 'offline') {
       yield asIfLeft(blockedAt, shown);
     }
+  }
+
+  /** The last part of what is stored, and what is not stored yet. */
+  #completed(
+    user: string,
+    from: number,
+    part: readonly HistoryTransition[],
+    unstored: readonly HistoryTransition[],
+    before: HistoryTransition | undefined,
+  ): readonly HistoryTransition[] {
+    const next = (part.at(-1)?.at ?? 0) + 1;
+    const all = [...part, ...unstored.filter(({ at }) => at >= from && at >= next)];
+    const { at: lastAt = 0, to: shown = 'offline' } = all.at(-1) ?? before ?? {};
+    const latest = this.#options.latest?.(user);
+    if (latest === undefined || latest.to === shown || latest.at <= lastAt || latest.at < from) return all;
+    return [...all, { ...latest, from: shown }];
   }
 
   #endFor(user: string, viewer: Viewer): End {
@@ -148,10 +169,17 @@ export class History {
   }
 
   readonly #purge = (): void => {
+    void this.#purgeSome().then((restMs) => {
+      if (!this.#isStopped) this.#timer = setTimeout(this.#purge, restMs).unref();
+    });
+  };
+
+  /** @returns after how many milliseconds to continue. */
+  async #purgeSome(): Promise<number> {
     const { store, clock, days, onHealth } = this.#options;
     let restMs = PURGE_EVERY_MS;
     try {
-      const purged = store.purge(this.#purgedUpTo, clock.now().wallMs - days * DAY_MS);
+      const purged = await store.purge(this.#purgedUpTo, clock.now().wallMs - days * DAY_MS);
       this.#purgedUpTo = purged?.after ?? '';
       if (purged === undefined) restMs = PURGE_REST_MS;
       onHealth(undefined);
@@ -159,8 +187,8 @@ export class History {
       onHealth(error);
       restMs = PURGE_REST_MS;
     }
-    this.#timer = setTimeout(this.#purge, restMs).unref();
-  };
+    return restMs;
+  }
 }
 
 /** What a user's leaving would look like. */

@@ -36,6 +36,33 @@ export interface HistoryState {
   readonly sureUntil: number;
 }
 
+/** An answer that may take a while. */
+type Maybe<T> = T | Promise<T>;
+
+/** What history is read from, and purged. All functions fail if storage fails. */
+export interface HistorySource {
+  /** The transitions of a user from that moment on, in order. */
+  read(user: string, from: number, limit: number): Maybe<HistoryTransition[]>;
+  /** The last transition before that moment. */
+  lastBefore(user: string, at: number): Maybe<HistoryTransition | undefined>;
+  /** Gaps that touch the span: of all users (null), or of one. */
+  gaps(user: string | null, from: number, to: number): Maybe<Gap[]>;
+  /**
+   * Deletes some old transitions, of users after `after` first. @returns where to continue; undefined if this was the
+   * last step of a pass.
+   */
+  purge(after: string, before: number): Maybe<{ readonly after: string } | undefined>;
+}
+
+/** What is recorded and not in the source yet. */
+export interface HistoryRecorder {
+  readonly state: Pick<HistoryState, 'beganAt'>;
+  /** Resolves when the history of the user may be read. */
+  readonly ready?: (user: string) => Promise<void>;
+  /** What is not stored yet of a user, in order. */
+  unstoredOf(user: string): readonly HistoryTransition[];
+}
+
 /** All functions throw if storage fails, and have changed nothing then. */
 export interface HistoryStore {
   /** Begins the history at that moment, or continues one, and ends every gap of single users that the last run left. */

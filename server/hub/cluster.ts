@@ -12,6 +12,9 @@ import { ClusterTails } from '../cluster/bridge/cluster-tails.ts';
 import { HubCluster, type HubParts } from '../cluster/bridge/hub-cluster.ts';
 import { BUCKETS } from '../cluster/bucket.ts';
 import { Calls } from '../cluster/calls.ts';
+import { Keeper } from '../cluster/durable/keeper.ts';
+import { RestoringEngine, withEngine } from '../cluster/durable/restoring-engine.ts';
+import type { UserRecord } from '../cluster/record/record.ts';
 import { Shares } from '../cluster/shares/shares.ts';
 import { LateEvents } from '../cluster/node-events.ts';
 import { RedisEvents } from '../cluster/redis/redis-events.ts';
@@ -35,6 +38,7 @@ import type { Users } from '../presence/users.ts';
 import type { Reason, Staleness } from '../staleness.ts';
 import { Alone } from '../cluster/bridge/alone.ts';
 import type { HubContext } from './context.ts';
+import type { Storage } from './storage/open-storage.ts';
 
 const TICK_MS = 100;
 /** How long a start waits until the hub knows what the others know. It serves after that in any case. */
@@ -43,6 +47,8 @@ const LOOK_EVERY_MS = 20;
 /** Over how long the clients of a node that is alone are spread. */
 const SENT_AWAY_WITHIN_MS = 2000;
 const BUS_BOUNDS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500];
+
+type Redis = Awaited<ReturnType<typeof openRedisEngine>>;
 
 /** How this hub explains and ends its own sessions. */
 interface SessionsHere {
@@ -64,13 +70,18 @@ export class ClusterParts {
   /** Called about ten times a second. */
   readonly onTick: (() => void)[] = [];
   readonly #context: HubContext;
+  readonly #storage: Storage;
+  /** Null if no database is set that outlives Redis. */
+  readonly #keeper: Keeper | null;
   #tails: ClusterTails | undefined;
   #alone: Alone | undefined;
   #checkStaleness: () => void = () => undefined;
 
-  private constructor(context: HubContext, offline: Shown, redis: Awaited<ReturnType<typeof openRedisEngine>>) {
+  private constructor(context: HubContext, offline: Shown, redis: Redis, storage: Storage) {
     const { config, clock, sessionIds, node, log } = context;
     this.#context = context;
+    this.#storage = storage;
+    this.#keeper = this.#buildKeeper();
     this.eventStore = new RedisEvents(redis.engine, BUCKETS, () => clock.now().wallMs);
     this.calls = new Calls({
       send: (to, text) => redis.engine.send(to, text),
@@ -98,7 +109,7 @@ export class ClusterParts {
         isFirst = false;
         return inc;
       },
-      connection: redis,
+      connection: this.#connection(redis, offline),
       isPolled: (user, device) => this.shares.owner('poll', targetKey({ user, device })) !== undefined,
       events: this.events,
       onMail: (text) => this.calls.hear(text),
@@ -119,7 +130,7 @@ export class ClusterParts {
   }
 
   /** @throws {StartError} if Redis can't be used, or if the other nodes have other settings. */
-  static async open(context: HubContext, offline: Shown): Promise<ClusterParts | null> {
+  static async open(context: HubContext, offline: Shown, storage: Storage): Promise<ClusterParts | null> {
     const { config, log, onStop } = context;
     if (config.redisUrl === null) return null;
     const redis = await openRedisEngine(config.redisUrl, {
@@ -128,7 +139,30 @@ export class ClusterParts {
       warn: (text) => log.warn(text),
     });
     onStop(() => redis.stop());
-    return new ClusterParts(context, offline, redis);
+    return new ClusterParts(context, offline, redis, storage);
+  }
+
+  /** This hub has written the record of a user, or found it as it should be. */
+  readonly onWritten: HubParts['onWritten'] = (...written) => this.#keeper?.written(...written);
+
+  #buildKeeper(): Keeper | null {
+    const { shared, health } = this.#storage;
+    if (shared === null) return null;
+    const keeper = new Keeper({
+      users: shared.users,
+      onHealth: (error) => health.report('last seen and blocks', error),
+    });
+    this.#context.onStop(() => keeper.stop());
+    return keeper;
+  }
+
+  /** Asks the database about users whom Redis does not know. */
+  #connection(redis: Redis, offline: Shown) {
+    const { shared } = this.#storage;
+    if (shared === null) return redis;
+    const knows = (user: string): boolean => this.cluster.node.replicas.get(user)?.isKnown === true;
+    const inc = (): string => this.cluster.node.inc;
+    return withEngine(redis, new RestoringEngine({ engine: redis.engine, users: shared.users, offline, inc, knows }));
   }
 
   get description(): string {
@@ -164,7 +198,10 @@ export class ClusterParts {
   }
 
   blocks(limits: { readonly maxFriends: number }): ClusterBlocks {
-    return new ClusterBlocks({ cluster: this.cluster, calls: this.calls, nowMs: () => performance.now(), limits });
+    const { cluster, calls } = this;
+    const keeper = this.#keeper;
+    const keep = keeper && ((user: string, record: UserRecord) => keeper.keep(user, record));
+    return new ClusterBlocks({ cluster, calls, nowMs: () => performance.now(), keep, limits });
   }
 
   sessions({ users, explain, kick }: SessionsHere): ClusterSessions {
@@ -220,7 +257,7 @@ export class ClusterParts {
       members: node.members,
       inc: () => node.inc,
       siblingReaches: async () => (await seat?.ask('redis'))?.includes(true) === true,
-      isUp: () => node.state === 'up',
+      isUp: () => node.reachesStore,
       nowMs: () => performance.now(),
       log: this.#context.log,
       onAlone: (isAlone) => (isAlone ? wsJson.sendAway(SENT_AWAY_WITHIN_MS) : wsJson.takeAgain()),

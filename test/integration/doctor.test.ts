@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../server/operator/doctor/doctor.ts';
 import type { Finding } from '../../server/operator/doctor/finding.ts';
 import { createClient } from '@redis/client';
@@ -12,6 +12,7 @@ import { testIo } from '../support/cli-io.ts';
 import { freePort } from '../support/hub-process.ts';
 import { startTestHub } from '../support/hub.ts';
 import { needing } from '../support/needs.ts';
+import { PostgresServer } from '../support/postgres-server.ts';
 import { RedisServer } from '../support/redis/redis-server.ts';
 
 let folder: string;
@@ -265,4 +266,39 @@ describe('the data folder:', () => {
 
 test('a stray word is a fault of the command line', async () => {
   expect(await examine({}, 'more')).toMatchObject({ code: 2, out: '' });
+});
+
+describe('PostgreSQL', needing('postgres'), () => {
+  let server: PostgresServer;
+  beforeAll(async () => {
+    server = await PostgresServer.start();
+  });
+  afterAll(() => server.stop());
+
+  test('is asked at each setting that names one, and gets its tables at the first start', async () => {
+    const url = server.urlOf(await server.newDatabase());
+    const { level, says } = await findingOf('postgres', { HUB_ROSTER: url });
+    expect(level).toBe('ok');
+    expect(says).toMatch(/^HUB_ROSTER: PostgreSQL \d+.* at .* answers, and gets the tables at the first start; $/);
+  });
+
+  test('that cannot be used is an error, and repeats no password', async () => {
+    const database = await server.newDatabase();
+    await server.query(database, 'CREATE ROLE poor LOGIN');
+    const away = await findingOf('postgres', { HUB_ROSTER: `postgres://me:hush@127.0.0.1:${await freePort()}/x` });
+    expect(away.level).toBe('error');
+    expect(away.says).toMatch(/^HUB_ROSTER: PostgreSQL at .* cannot be reached/);
+    expect(away.says).not.toContain('hush');
+    const poor = await findingOf('postgres', { HUB_ROSTER: server.urlOf(database, 'poor') });
+    expect(poor.level).toBe('error');
+    expect(poor.says).toContain('GRANT CREATE ON DATABASE');
+    const none = await findingOf('postgres', { HUB_ROSTER: server.urlOf('nowhere') });
+    expect(none.says).toContain('has no database "nowhere"');
+  });
+
+  test('is missed in a cluster, because blocks are then in Redis alone', async () => {
+    const { level, says } = await findingOf('postgres', { HUB_REDIS_URL: 'redis://127.0.0.1:1' });
+    expect(level).toBe('warning');
+    expect(says).toContain('set HUB_DATABASE_URL');
+  });
 });

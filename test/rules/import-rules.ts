@@ -41,7 +41,18 @@ const table: Readonly<Record<string, Room>> = {
   workers: { rooms: ['config (types)'], node: true },
   // Commands that work on this machine's settings, data and ports instead of asking a hub.
   operator: {
-    rooms: ['config', 'auth', 'hub', 'sockets', 'storage/sqlite', 'webhooks', 'cluster', 'client/cli', 'shared'],
+    rooms: [
+      'config',
+      'auth',
+      'hub',
+      'sockets',
+      'storage/sqlite',
+      'storage/postgres',
+      'webhooks',
+      'cluster',
+      'client/cli',
+      'shared',
+    ],
     packages: ['jose'],
     node: true,
   },
@@ -89,11 +100,16 @@ const table: Readonly<Record<string, Room>> = {
   presence: { rooms: ['shared'], node: false },
   fanout: { rooms: ['presence (types)', 'sockets (types)', 'roster (types)', 'peers (types)', 'shared'], node: false },
   sockets: { rooms: ['shared'], packages: ['ws', 'uWebSockets.js'], node: true },
-  roster: { rooms: ['shared'], packages: ['pg'], node: true },
+  roster: { rooms: ['storage/postgres', 'shared'], packages: ['pg'], node: true },
   // Only this folder knows SQLite; only the map opens it.
   'storage/sqlite': {
     rooms: ['storage', 'roster', 'webhooks', 'history (types)', 'shared'],
     packages: ['@photostructure/sqlite'],
+    node: true,
+  },
+  'storage/postgres': {
+    rooms: ['history (types)', 'cluster (types)', 'presence (types)', 'shared'],
+    packages: ['pg'],
     node: true,
   },
   storage: { rooms: ['shared'], node: true },

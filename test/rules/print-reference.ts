@@ -22,7 +22,7 @@ import { friendsBody, heartbeatBody, importBody, presenceBody, problem } from '.
 import { hubMessages, tailedChange } from '../../shared/messages/hub-messages.ts';
 import * as limits from '../../shared/limits.ts';
 import { defaultCodes } from '../../shared/status.ts';
-import { flagOf, laterSettings, settings, writtenDefault, type SettingName } from '../../server/config/settings.ts';
+import { flagOf, settings, writtenDefault, type SettingName } from '../../server/config/settings.ts';
 import { Histogram } from '../../server/lib/histogram.ts';
 import { zeroCounts } from '../../server/lib/zero-counts.ts';
 import { createMetrics } from '../../server/metrics/metrics.ts';
@@ -62,7 +62,6 @@ export const sections: Readonly<Record<string, () => string>> = {
   'shown causes': () => table(['cause', 'meaning'], rowsOf(shownCauses)),
   metrics: printMetrics,
   settings: printSettings,
-  'later settings': printLaterSettings,
   limits: printLimits,
 };
 
@@ -184,11 +183,6 @@ function printSettings(): string {
     return [...row, one.isLive ? 'applies' : ''];
   });
   return table([...settingHead, 'SIGHUP'], rows);
-}
-
-function printLaterSettings(): string {
-  const rows = laterSettings.map(({ name, help }) => settingRow(name, '', 'leave it unset', help));
-  return table(settingHead, rows);
 }
 
 const settingHead = ['setting', 'flag', 'default', 'form', 'what it is'];

@@ -126,6 +126,7 @@ class SimNode {
         },
         onRejoin: () => undefined,
         arrived: () => undefined,
+        onWritten: () => undefined,
         onBegan: (user, device) => void this.presence.leaveDevice(user, device, this.moment()),
         onOvertaken: (user, k) => this.#endOverHttp(user, k),
         isPolled: () => false,

@@ -75,6 +75,7 @@ export class StageNode {
         onOvertaken: () => undefined,
         onRejoin: () => undefined,
         arrived: () => undefined,
+        onWritten: () => undefined,
         isPolled: () => false,
         events: noEvents,
         onMail: () => undefined,

@@ -45,6 +45,7 @@ describe('defaults and sources', () => {
     expect(warningsOf({})).toEqual([]);
     expect(configOf({})).toEqual({
       configFile: null,
+      databaseUrl: null,
       allowOpen: false,
       host: '127.0.0.1',
       port: 8080,
@@ -253,17 +254,33 @@ describe('rules across settings', () => {
   });
 });
 
-describe('what this version does not have yet', () => {
-  test.each([['HUB_DATABASE_URL', 'postgres://me:hush-hush@db/x']])(
-    '%s=%s stops the start, says so, and repeats no secret',
-    (name, value) => {
-      const problem = problemOf({ env: { [name]: value } });
-      expect(problem).toMatch(new RegExp(`^${name} is not supported by this version: leave it unset`));
-      expect(problem).not.toContain('hush-hush');
-    },
-  );
+describe('PostgreSQL of a cluster', () => {
+  const [redis, roster, history] = [
+    { HUB_REDIS_URL: 'redis://127.0.0.1' },
+    { HUB_ROSTER: 'postgres://db/lists' },
+    { HUB_HISTORY_DAYS: '7' },
+  ];
 
-  test('values that ask for nothing pass without a word', () => {
+  test('is that of the friend lists, unless HUB_DATABASE_URL names another one (C30)', () => {
+    expect(configOf({}).databaseUrl).toBeNull();
+    expect(configOf({ env: roster }).databaseUrl).toBe('postgres://db/lists');
+    expect(configOf({ env: { ...roster, HUB_DATABASE_URL: 'postgres://db/x' } }).databaseUrl).toBe('postgres://db/x');
+  });
+
+  test('is needed for a history (C30)', () => {
+    expect(problemOf({ env: { ...redis, ...history } })).toContain('set HUB_DATABASE_URL, or HUB_HISTORY_DAYS=0');
+    expect(configOf({ env: { ...redis, ...history, ...roster } }).historyDays).toBe(7);
+  });
+
+  test('has no effect on a single hub, which a warning says', () => {
+    expect(warningsOf({ HUB_DATABASE_URL: 'postgres://db/x' })).toEqual([
+      expect.stringContaining('HUB_DATABASE_URL has no effect without HUB_REDIS_URL'),
+    ]);
+  });
+});
+
+describe('values that ask for nothing', () => {
+  test('pass without a word', () => {
     const env = {
       HUB_AUTH: 'open',
       HUB_TCP_AUTH: 'none',

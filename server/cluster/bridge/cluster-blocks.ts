@@ -6,12 +6,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { Calls } from '../calls.ts';
+import type { UserRecord } from '../record/record.ts';
 import type { HubCluster } from './hub-cluster.ts';
 
 export interface ClusterBlocksOptions {
   readonly cluster: HubCluster;
   readonly calls: Calls;
   readonly nowMs: () => number;
+  /** Stores the blocks of a record where they outlive the store of the cluster. Null if nothing does. */
+  readonly keep: ((user: string, record: UserRecord) => Promise<void>) | null;
   /** A user may block as many others as it may have friends. */
   readonly limits: { readonly maxFriends: number };
 }
@@ -66,6 +69,8 @@ export class ClusterBlocks {
       if (nowMs() > endsAtMs) throw unconfirmed();
       await delay(LOOK_EVERY_MS);
     }
+    const record = this.#recordOf(user);
+    if (record !== undefined) await this.#options.keep?.(user, record);
     await this.#confirm(user, endsAtMs);
   }
 

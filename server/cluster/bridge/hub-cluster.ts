@@ -59,6 +59,8 @@ export interface ClusterConnection {
 /** The parts of the hub that are built after the cluster. */
 export interface HubParts extends Omit<AdoptionOptions, 'clock' | 'isOwn' | 'epochOf'> {
   readonly presence: Presence;
+  /** This hub has written the record of a user, or found it as it should be: then both are the same. */
+  readonly onWritten: NodeHost['onWritten'];
   /** The user is no longer held. */
   readonly onReleased: (user: User) => void;
 }
@@ -215,6 +217,7 @@ export class HubCluster implements Ledger {
       onBegan: (user, device) =>
         void this.#parts?.presence.leaveDevice(user, device, this.#options.clock.now(), 'returned'),
       onOvertaken: (user, key) => this.#endOvertaken(user, key),
+      onWritten: (user, before, after) => this.#parts?.onWritten(user, before, after),
       isPolled: this.#options.isPolled,
       events: this.#options.events,
       onMail: this.#options.onMail,

@@ -28,6 +28,7 @@ import type { WebhookQueue } from '../../webhooks/queue.ts';
 import type { HubContext } from '../context.ts';
 import { StorageHealth } from './health.ts';
 import { openRemoteLists } from './remote-lists.ts';
+import { openSharedStorage, type SharedStorage } from './shared-storage.ts';
 
 export interface Storage {
   readonly store: Store;
@@ -40,6 +41,8 @@ export interface Storage {
   readonly versions: VersionClock;
   readonly webhookQueue: WebhookQueue;
   readonly historyStore: HistoryStore;
+  /** What the hubs of a cluster keep together; null if nothing. */
+  readonly shared: SharedStorage | null;
   readonly scrubber: Pick<Scrubber, 'scrub'>;
   readonly unfinished: UnfinishedErasures;
   readonly health: StorageHealth;
@@ -65,6 +68,7 @@ export async function openStorage(context: HubContext): Promise<Storage> {
   const health = new StorageHealth(log);
   const store = new SqliteStore(database, CEILING_AHEAD_MS, nameCorrupt(context));
   const remoteLists = await openRemoteLists(context);
+  const shared = await openSharedStorage(context);
   const storedRoster = remoteLists === null ? openRoster(database, config.data) : null;
   const versions = new VersionClock(store.state.clockFloor, (ceiling) =>
     health.attempt('versions', () => {
@@ -76,7 +80,7 @@ export async function openStorage(context: HubContext): Promise<Storage> {
   const isDurable = config.data !== MEMORY;
   const lists = { roster: remoteLists?.roster ?? (storedRoster as StoredRoster), storedRoster, remoteLists };
   const unfinished = new UnfinishedErasures(isDurable ? config.data : undefined);
-  return { ...lists, store, versions, webhookQueue, historyStore, scrubber, unfinished, health, isDurable };
+  return { ...lists, store, versions, webhookQueue, historyStore, shared, scrubber, unfinished, health, isDurable };
 }
 
 async function openWhenFree({ config, clock, log, interrupted }: HubContext): Promise<OpenedDatabase> {

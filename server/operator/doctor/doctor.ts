@@ -8,6 +8,7 @@ import { harmless } from '../../../client/cli/terminal/terminal-text.ts';
 import { ok, type Result } from '../../../shared/result.ts';
 import { readOwnSettings, settingsFlags, settingsHelp } from '../own-settings.ts';
 import { checkCluster } from './check-cluster.ts';
+import { checkDatabases } from './check-database.ts';
 import { checkData } from './check-data.ts';
 import { checkCertificate, checkClock, checkDescriptors, checkEngine } from './check-machine.ts';
 import { checkPorts, isHubThere } from './check-ports.ts';
@@ -58,6 +59,7 @@ async function findAll(given: CommandLine<typeof flags>['flags'], env: Io['env']
     checkProxy(config),
     ...checkWebhooks(config),
     ...(await checkCluster(config)),
+    ...(await checkDatabases(config)),
   ];
 }
 

@@ -6,7 +6,7 @@
 import type { Client } from 'pg';
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { NumberedChange } from '../cached-roster.ts';
-import { openClient, type Connections } from './connection.ts';
+import { openClient, type Connections } from '../../storage/postgres/connection.ts';
 import { POSITION } from './postgres-source.ts';
 import { READ_EVERY_MS } from './readers.ts';
 import { CHANNEL } from './schema.ts';

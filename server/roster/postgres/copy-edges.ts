@@ -3,7 +3,7 @@
  * by starting it again: what is there already stays. Removes nothing.
  */
 import type { Edge } from '../port.ts';
-import { Connections, explainPostgres } from './connection.ts';
+import { Connections, explainPostgres } from '../../storage/postgres/connection.ts';
 import { prepareTables } from './postgres-lists.ts';
 import { columns } from './postgres-source.ts';
 
@@ -42,7 +42,7 @@ export async function copyEdges(
     }
     return copied;
   } catch (error) {
-    throw explainPostgres(url, error);
+    throw explainPostgres('HUB_ROSTER', url, error);
   } finally {
     await connections.close();
   }

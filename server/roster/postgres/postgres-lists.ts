@@ -7,10 +7,11 @@ import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { Edited, ListEdits, RosterEdit } from '../port.ts';
 import type { RemoteLists } from '../remote.ts';
 import { ChangeFeed } from './change-feed.ts';
-import { Connections, explainPostgres, openClient } from './connection.ts';
+import { Connections, explainPostgres } from '../../storage/postgres/connection.ts';
+import { migrateAnd } from '../../storage/postgres/migrations.ts';
 import { POSITION, PostgresSource } from './postgres-source.ts';
 import { Readers } from './readers.ts';
-import { migrate } from './schema.ts';
+import { migrations } from './schema.ts';
 
 export interface PostgresListsOptions extends Pick<CachedRosterOptions, 'slackMs' | 'monoMs' | 'onHealth'> {
   readonly url: string;
@@ -21,8 +22,6 @@ export interface PostgresListsOptions extends Pick<CachedRosterOptions, 'slackMs
 }
 
 const FORGET_EVERY_MS = 60_000;
-/** Another hub may be bringing the tables up to date. */
-const MIGRATION_WITHIN_MS = 60_000;
 
 interface PostgresEditsOptions {
   readonly source: PostgresSource;
@@ -99,7 +98,7 @@ export async function openPostgresLists(options: PostgresListsOptions): Promise<
     position,
   );
   await readers.reached(position).catch((error: unknown) => {
-    throw explainPostgres(url, error);
+    throw explainPostgres('HUB_ROSTER', url, error);
   });
   const forget = (): void => {
     // If it fails, the next round tries again, and the feed reports what is wrong.
@@ -127,17 +126,9 @@ export async function openPostgresLists(options: PostgresListsOptions): Promise<
 }
 
 /** Brings the tables up to date. @returns the number of the last change. @throws {StartError} */
-export async function prepareTables(url: string): Promise<number> {
-  try {
-    const client = await openClient(url, { withinMs: MIGRATION_WITHIN_MS });
-    try {
-      await migrate(client);
-      const read = await client.query<{ position: string }>(`SELECT ${POSITION} AS position`);
-      return Number(read.rows[0]?.position ?? 0);
-    } finally {
-      await client.end();
-    }
-  } catch (error) {
-    throw explainPostgres(url, error);
-  }
+export function prepareTables(url: string): Promise<number> {
+  return migrateAnd(url, migrations, async (client) => {
+    const read = await client.query<{ position: string }>(`SELECT ${POSITION} AS position`);
+    return Number(read.rows[0]?.position ?? 0);
+  });
 }

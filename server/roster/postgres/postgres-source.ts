@@ -2,7 +2,7 @@
 import type { PoolClient } from 'pg';
 import type { Edge, RosterEdit } from '../port.ts';
 import type { ListSource, ReadList } from '../remote.ts';
-import type { Connections } from './connection.ts';
+import type { Connections } from '../../storage/postgres/connection.ts';
 import { CHANGE_LOCK } from './schema.ts';
 
 /** The number of the last change that a statement sees. */

@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
-import type { Connections } from './connection.ts';
+import type { Connections } from '../../storage/postgres/connection.ts';
 
 /** A hub says at least this often that it reads. */
 export const READ_EVERY_MS = 1000;

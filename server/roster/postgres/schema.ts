@@ -1,13 +1,11 @@
 /**
- * The tables of friend lists in PostgreSQL, as a list of steps: step n takes the schema from version n - 1 to version
- * n. An advisory lock lets one hub at a time run the missing steps, each in one transaction. A released step must never
- * change. Must not know how the tables are used.
+ * The tables of friend lists in PostgreSQL, as a list of steps: step n takes the schema from version n - 1 to version n.
+ * A released step must never change. Must not know how the tables are used.
  *
  * `edge` is the truth, and may be edited by hand. Its triggers write every change to `change`, from which all hubs
  * read. They take a lock until the end of the transaction, so that the numbers of changes appear in their order.
  */
-import type { ClientBase } from 'pg';
-import { StartError } from '../../lib/start-error.ts';
+import type { Migrations } from '../../storage/postgres/migrations.ts';
 
 /** The channel on which hubs are notified of new changes. */
 export const CHANNEL = 'presence_hub_change';
@@ -87,43 +85,10 @@ const steps: readonly string[] = [
   `,
 ];
 
-/**
- * Takes the schema to the newest version. @throws {StartError} if a newer hub has written it, or the driver's errors.
- */
-export async function migrate(client: ClientBase): Promise<void> {
-  if ((await versionOf(client)) === steps.length) return; // also without the right to lock or create anything
-  await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
-  try {
-    await client.query('CREATE SCHEMA IF NOT EXISTS presence_hub');
-    await client.query(
-      'CREATE TABLE IF NOT EXISTS presence_hub.version (one integer PRIMARY KEY, number integer NOT NULL)',
-    );
-    await client.query('INSERT INTO presence_hub.version VALUES (1, 0) ON CONFLICT DO NOTHING');
-    const found = await versionOf(client);
-    if (found > steps.length) {
-      throw new StartError(
-        `HUB_ROSTER: the schema presence_hub was written by a newer hub (version ${found}, this hub knows ${steps.length}): upgrade this hub`,
-      );
-    }
-    for (const [index, step] of steps.entries()) {
-      if (index < found) continue;
-      await client.query('BEGIN');
-      await client.query(step);
-      await client.query('UPDATE presence_hub.version SET number = $1', [index + 1]);
-      await client.query('COMMIT');
-    }
-  } finally {
-    await client.query('ROLLBACK');
-    await client.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
-  }
-}
-
-/** 0 if there is none. */
-async function versionOf(client: ClientBase): Promise<number> {
-  const found = await client.query<{ isThere: boolean }>(
-    `SELECT to_regclass('presence_hub.version') IS NOT NULL AS "isThere"`,
-  );
-  if (found.rows[0]?.isThere !== true) return 0;
-  const read = await client.query<{ number: number }>('SELECT number FROM presence_hub.version');
-  return read.rows[0]?.number ?? 0;
-}
+/** The tables of friend lists, brought up to date by one hub at a time. */
+export const migrations: Migrations = {
+  setting: 'HUB_ROSTER',
+  table: 'presence_hub.version',
+  lock: MIGRATION_LOCK,
+  steps,
+};

@@ -6,7 +6,7 @@
 import { Crowd, type CrowdOptions } from '../lib/cluster/crowd.ts';
 import { faults, type Fault } from '../lib/cluster/faults.ts';
 import { Judge } from '../lib/cluster/judge.ts';
-import { Node } from '../lib/cluster/nodes.ts';
+import { GONE_WITHIN_MS, Node } from '../lib/cluster/nodes.ts';
 import { RedisProcess } from '../lib/cluster/redis-process.ts';
 import { Starvation } from '../lib/cluster/starvation.ts';
 import { Watcher } from '../lib/cluster/watcher.ts';
@@ -44,7 +44,8 @@ const RIGHT_WITHIN_MS = 5000;
 /** A deed is shown everywhere within a second. */
 const FIRM_MS = 1000;
 const READY_WITHIN_MS = 30_000;
-const GONE_WITHIN_MS = 10_000;
+/** Changes that wait for longer make views stale, and they wait if a node has no core. */
+const UNWRITTEN_MS = 900;
 
 async function run(stage: Stage, values: Values): Promise<Outcome> {
   const redis = await RedisProcess.start();
@@ -173,6 +174,7 @@ class Churn {
     this.#judge.fault = `fault ${this.#faultNo}: ${fault.name}`;
     progress(this.#judge.fault);
     const staleBefore = this.#staleTold();
+    const begunAt = performance.now();
     const ghostsBefore = this.#ghosts.length;
     let ghosts = 0;
     await fault.run({
@@ -185,9 +187,9 @@ class Churn {
     const { differences, rightMs, starvedMs } = await this.#check();
     const gone = this.#ghosts.slice(ghostsBefore);
     const late = gone.filter(({ isLate }) => isLate);
-    if (late.length > 0)
-      this.#judge.fail('a ghost for more than 10 s', '', () => late.map(({ ms }) => `${round(ms)} ms`));
-    if (!fault.mayBeStale && this.#staleTold() > staleBefore)
+    if (late.length > 0) this.#judge.fail('a ghost for too long', '', () => late.map(({ ms }) => `${round(ms)} ms`));
+    const isStarved = this.#starvation.since(begunAt) > UNWRITTEN_MS;
+    if (!fault.mayBeStale && !isStarved && this.#staleTold() > staleBefore)
       this.#judge.fail('stale without a cause', '', () => [`${this.#staleTold() - staleBefore} times`]);
     const longestMs = gone.reduce((most, { ms }) => Math.max(most, ms), 0);
     const told = ghosts === 0 ? '' : `; ${ghosts} ghosts, the last one gone after ${round(longestMs / 1000)} s`;

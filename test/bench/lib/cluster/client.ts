@@ -16,6 +16,8 @@ export type Cut = 'reset' | 'fin';
 interface Line {
   readonly node: Node;
   readonly startedAtMs: number;
+  /** Whether the last word about that was `stale`. */
+  isStale: boolean;
   beat(): void;
   set(): void;
   /** `bye`: politely. */
@@ -42,7 +44,8 @@ export const states: Readonly<Record<Status | 'offline', number>> = {
 };
 /** TCP has no answer that waits for the other nodes (C5). */
 const TCP_MARGIN_MS = 1000;
-const TCP_OVERLAP_MS = 3000;
+const OVERLAP_MS = 3000;
+const STALE_WITHIN_MS = 50;
 const WELCOME_WITHIN_MS = 8000;
 const beatFrame = textFrame({ type: 'heartbeat' });
 
@@ -154,14 +157,22 @@ export class Client {
     const before = this.#current;
     this.#current = line;
     this.#next = undefined;
-    // Other nodes know of a WebSocket that was welcomed. TCP has no answer that says so.
-    if (this.kind === 'ws') before?.end('bye');
-    else setTimeout(() => before?.end('fin'), TCP_OVERLAP_MS);
+    if (before !== undefined) this.#endOld(before, line);
     const goneMs = before === undefined ? line.startedAtMs - this.#goneSinceMs : 0;
     if (goneMs > this.#mayBeGoneMs) this.#host.wasGone();
     this.#host.note(`${this.kind}: on ${line.node.name} as ${this.status}`);
     // What was changed while it was under way.
     line.set();
+  }
+
+  /**
+   * Other nodes know of a WebSocket that was welcomed without `stale` right after it (C5, C13), so the old connection may
+   * say goodbye. Otherwise it just breaks, after a while. TCP has no answer that waits for the other nodes.
+   */
+  #endOld(old: Line, line: Line): void {
+    const endLater = (): unknown => setTimeout(() => old.end('fin'), OVERLAP_MS);
+    if (this.kind === 'tcp') endLater();
+    else setTimeout(() => (line.isStale ? endLater() : old.end('bye')), STALE_WITHIN_MS);
   }
 
   #ended(line: Line): void {
@@ -185,6 +196,7 @@ export class Client {
     const line: Line = {
       node,
       startedAtMs: performance.now(),
+      isStale: false,
       beat: () => client.send(beatFrame),
       set: () => {
         confirms = ++this.#setNo;
@@ -200,6 +212,8 @@ export class Client {
       firstFrames: [textFrame(hello)],
       onText: (message) => {
         if (message.startsWith('{"type":"welcome"')) this.#welcomed(line);
+        else if (message.startsWith('{"type":"stale"')) line.isStale = true;
+        else if (message.startsWith('{"type":"fresh"')) line.isStale = false;
         else if (message.startsWith('{"type":"reconnect"')) this.#sentAway(line);
         else if (message.startsWith('{"type":"ok"') && message.endsWith(`:${confirms}}`)) {
           if (this.#current === line) this.#host.confirmed(performance.now());
@@ -223,6 +237,7 @@ export class Client {
     const line: Line = {
       node,
       startedAtMs: performance.now(),
+      isStale: false,
       beat: () => client.send(frame()),
       set: () => {
         awaits = `state="${states[this.status]}"`;

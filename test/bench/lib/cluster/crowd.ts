@@ -6,7 +6,7 @@ import { ask } from '../hub-http.ts';
 import { paceEvenly, sleep } from '../pacing.ts';
 import type { Random } from '../random.ts';
 import type { Client, Cut, Status } from './client.ts';
-import type { Node } from './nodes.ts';
+import { GONE_WITHIN_MS, type Node } from './nodes.ts';
 import { Person } from './person.ts';
 
 const statuses: readonly Status[] = ['online', 'away', 'busy', 'invisible'];
@@ -15,8 +15,6 @@ const TICK_MS = 50;
 const LOOK_MS = 100;
 /** Of the users on a node that is killed, who does not come back. */
 const GHOSTS_ONE_IN = 6;
-/** Until they must be reported (C10). */
-const GONE_WITHIN_MS = 10_000;
 const BLOCKERS_ONE_IN = 5;
 const STAY_ONE_IN = 3;
 /** The least that a grace lasts, less what a busy machine takes. */

@@ -5,7 +5,7 @@
 import { sleep } from '../pacing.ts';
 import type { Random } from '../random.ts';
 import type { Crowd } from './crowd.ts';
-import type { Node } from './nodes.ts';
+import { GONE_WITHIN_MS, type Node } from './nodes.ts';
 import type { Person } from './person.ts';
 import type { RedisProcess } from './redis-process.ts';
 
@@ -25,8 +25,7 @@ export interface Fault {
   run(context: FaultContext): Promise<void>;
 }
 
-/** The last ghost of a dead node (C10), and a little. */
-const GHOSTS_GONE_MS = 10_300;
+const GHOSTS_GONE_MS = GONE_WITHIN_MS + 300;
 
 async function kill(node: Node, { crowd, onKill }: FaultContext): Promise<void> {
   onKill(crowd.kill(node));

@@ -13,6 +13,8 @@ import { stablePort } from './stable-port.ts';
 export const TIMEOUT_MS = 10_000;
 /** A client that reconnects needs less, also on a busy machine. */
 const GRACE_MS = 5000;
+/** Until the last ghost of a dead node is gone: a grace over 3 s adds to the ten seconds of C10. */
+export const GONE_WITHIN_MS = 10_000 + GRACE_MS - 3000;
 const HEARTBEAT_MS = 3000;
 
 /** `down`: not running, or shutting down. `stopped`: SIGSTOP. `cut`: its Redis is out of its reach. */

@@ -113,15 +113,15 @@ function reasonOf(error: Error): string {
   }
 }
 
-/** One sentence for the operator about an error during the start. */
-export function explainPostgres(url: string, error: unknown): unknown {
+/** One sentence for the operator about an error during the start. `setting`: what names the database. */
+export function explainPostgres(setting: string, url: string, error: unknown): unknown {
   if (error instanceof StartError || !(error instanceof Error)) return error;
   const client = new Client({ connectionString: url });
   const { host, port, database } = client;
   // Without a name in the URL, the driver takes that of the operating system, if the environment contains it.
   const user = client.user ?? 'nobody';
   const cause = error instanceof StorageUnavailable && error.cause instanceof Error ? error.cause : error;
-  const at = `HUB_ROSTER: PostgreSQL at ${host}:${port}`;
+  const at = `${setting}: PostgreSQL at ${host}:${port}`;
   const code = 'code' in cause ? String(cause.code) : '';
   const remedies: Readonly<Record<string, string>> = {
     '28P01': `refuses the password of "${user}": correct it`,

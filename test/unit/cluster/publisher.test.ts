@@ -1,4 +1,4 @@
-/** What a node does if the engine has lost a record that it had read. */
+/** What the publisher writes if the engine has lost a record, and what it knows of its operations in flight. */
 import { describe, expect, it, vi } from 'vitest';
 import { Chain } from '../../../server/cluster/chain.ts';
 import type { Engine, Operation, OperationAnswer } from '../../../server/cluster/engine.ts';
@@ -18,9 +18,11 @@ const entryText = (status: 'online' | 'offline'): string =>
 /** A node that holds the record of `u`, of which another node has the sessions, and an engine without any record. */
 function stage(status: 'online' | 'offline', v: number) {
   const done: Operation[] = [];
+  const heard: string[] = [];
   const change = (operation: Operation): Promise<OperationAnswer> => {
     if (operation.expect !== 0) return Promise.resolve({ kind: 'moved', record: undefined });
     done.push(operation);
+    heard.push(publisher.whole({ n: NOW + 9, v: 0, op: operation.op, t: NOW, body: operation.pushed }).body);
     return Promise.resolve({ kind: 'ok', stamp: { n: NOW + 9, v: NOW + 9, op: operation.op, t: NOW }, results: [] });
   };
   const engine = { change, read: () => Promise.resolve({ records: [undefined] }) } as unknown as Engine;
@@ -56,11 +58,12 @@ function stage(status: 'online' | 'offline', v: number) {
       keepsAll: false,
     }),
     events: { stepsOf: () => [], applied: () => undefined },
+    host: { onWritten: () => undefined },
     onFenced: () => undefined,
     onLost,
     onSettled: () => undefined,
   });
-  return { publisher, replicas, replica, done, onLost };
+  return { publisher, replicas, replica, done, heard, onLost };
 }
 
 describe('a record that the engine has lost', () => {
@@ -83,5 +86,16 @@ describe('a record that the engine has lost', () => {
     replicas.replace(replica, undefined, 0);
     publisher.touch('u');
     await vi.waitFor(() => expect(done).toMatchObject([{ isShown: false }]));
+  });
+});
+
+describe('an operation in flight', () => {
+  it('is read whole if its message comes before its answer, so that an invisible user stays so (W33)', async () => {
+    const { publisher, replicas, replica, done, heard } = stage('offline', 0);
+    replicas.replace(replica, undefined, 0);
+    publisher.touch('u');
+    await vi.waitFor(() => expect(done).toHaveLength(1));
+    expect(done[0]!.pushed).not.toContain('invisible');
+    expect(heard).toEqual([done[0]!.body]);
   });
 });

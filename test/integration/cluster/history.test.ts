@@ -1,0 +1,189 @@
+/** History of a cluster in PostgreSQL: each change once, from whichever hub, and unknown whenever no hub knew. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { historyAnswer, uptimeAnswer } from '../../../shared/messages/http-bodies.ts';
+import { ask, ClusterStage, type ClusterHub } from '../../support/cluster-stage.ts';
+import { endHubProcesses } from '../../support/hub-process.ts';
+import { needing } from '../../support/needs.ts';
+import { PostgresServer } from '../../support/postgres-server.ts';
+import { WsClient } from '../../support/ws-client.ts';
+
+const WITHIN_MS = 100_000;
+let lastUser = 0;
+/** Users of their own for each test. */
+const newUser = (): string => `user-${++lastUser}`;
+
+const historyOf = async (hub: ClusterHub, user: string) => {
+  const { status, body } = await ask(hub, 'GET', `/v1/users/${user}/history`);
+  expect([status, body]).toMatchObject([200, {}]);
+  return historyAnswer.parse(body).transitions;
+};
+const told = async (hub: ClusterHub, user: string) =>
+  (await historyOf(hub, user)).map(({ from, to, cause }) => `${from} ${to} ${cause}`);
+const uptimeOf = async (hub: ClusterHub, user: string, from: number, to: number) => {
+  const { status, body } = await ask(hub, 'GET', `/v1/users/${user}/uptime?from=${from}&to=${to}`);
+  expect([status, body]).toMatchObject([200, {}]);
+  return uptimeAnswer.parse(body);
+};
+const until = async (isTrue: () => Promise<boolean>): Promise<void> => {
+  for (const endsAt = performance.now() + WITHIN_MS; !(await isTrue());) {
+    if (performance.now() > endsAt) throw new Error('it did not become true in time');
+    await delay(50);
+  }
+};
+
+describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 }, () => {
+  describe('on PostgreSQL', needing('postgres'), () => {
+    let server: PostgresServer;
+    const undo: (() => unknown)[] = [];
+
+    beforeAll(async () => {
+      server = await PostgresServer.start();
+    });
+    afterAll(() => server.stop());
+    afterEach(async () => {
+      await endHubProcesses();
+      for (const step of undo.splice(0).reverse()) await step();
+    });
+
+    const stageOn = async (engine = 'ws'): Promise<{ stage: ClusterStage; database: string }> => {
+      const database = await server.newDatabase();
+      const stage = await ClusterStage.start({
+        HUB_TRANSPORT: engine,
+        HUB_DATABASE_URL: server.urlOf(database),
+        HUB_HISTORY_DAYS: '7',
+      });
+      undo.push(() => stage.stop());
+      return { stage, database };
+    };
+    const hello = async (hub: ClusterHub, said: object): Promise<WsClient> => {
+      const client = await WsClient.hello(hub.ws, said);
+      undo.push(() => client.close());
+      return client;
+    };
+    const countOf = async (database: string, user: string) =>
+      Number(
+        (await server.query(database, `SELECT count(*) FROM presence_hub.history WHERE user_id = '${user}'`))[0]?.[
+          'count'
+        ],
+      );
+
+    it.each(['uws', 'ws'])('is told by any hub, and each change is stored once (C30, H31) [%s]', async (engine) => {
+      const { stage, database } = await stageOn(engine);
+      const hubs = await stage.hubs(3);
+      const [a, b, c] = hubs as [ClusterHub, ClusterHub, ClusterHub];
+      const user = newUser();
+      await hello(c, { observe: true }).then((watcher) => watcher.send({ type: 'watch', users: [user] }));
+      const onA = await hello(a, { user, status: 'away' });
+      await delay(60); // Changes within 50 ms count as one.
+      const onB = await hello(b, { user, device: 'phone', status: 'busy' });
+      await delay(60);
+      onB.send({ type: 'bye' });
+      await onB.closed;
+      await delay(60);
+      onA.send({ type: 'bye' });
+      await onA.closed;
+      const all = ['offline away began', 'away busy began', 'busy away bye', 'away offline bye'];
+      for (const hub of hubs) await until(async () => (await told(hub, user)).length === all.length);
+      for (const hub of hubs) {
+        const transitions = (await historyOf(hub, user)).map(({ from, to }) => `${from} ${to}`);
+        expect(transitions).toEqual(['offline away', 'away busy', 'busy away', 'away offline']);
+      }
+      await until(async () => (await countOf(database, user)) === all.length);
+      const entry = (await ask(c, 'GET', `/v1/presence/${user}`)).body;
+      expect((await historyOf(b, user)).at(-1)?.at).toBe((entry as { since: number }).since);
+    });
+
+    it('a change shows on another hub before it is stored (C30)', async () => {
+      const { stage } = await stageOn();
+      const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
+      const user = newUser();
+      await ask(a, 'POST', '/v1/heartbeat', { user, ttlMs: 600_000 });
+      expect(await told(b, user)).toEqual(['offline online began']);
+      await ask(b, 'POST', '/v1/heartbeat', { user, status: 'busy', ttlMs: 600_000 });
+      expect((await told(a, user)).at(-1)).toBe('online busy began');
+    });
+
+    it('the death of a hub loses no change, and is unknown until its users are settled (C30, H33)', async () => {
+      const { stage, database } = await stageOn();
+      const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
+      const user = newUser();
+      const startedAt = Date.now();
+      await hello(a, { user });
+      const diedAt = Date.now();
+      a.process.child.kill('SIGKILL');
+      await until(async () => (await told(b, user)).at(-1) === 'online offline node_lost');
+      expect(await told(b, user)).toEqual(['offline online began', 'online offline node_lost']);
+      await until(async () => (await countOf(database, user)) === 2);
+      const buriedAt = (await historyOf(b, user)).at(-1)!.at;
+      await until(async () => (await uptimeOf(b, user, buriedAt + 3000, buriedAt + 4000)).offlineMs > 0);
+      const { unknownMs, onlineMs } = await uptimeOf(b, user, diedAt, buriedAt);
+      expect(unknownMs).toBe(buriedAt - diedAt);
+      expect(onlineMs).toBe(0);
+      const whole = await uptimeOf(b, user, startedAt, buriedAt + 4000);
+      expect(whole.onlineMs + whole.awayMs + whole.busyMs + whole.offlineMs + whole.unknownMs).toBe(
+        buriedAt + 4000 - startedAt,
+      );
+    });
+
+    it('a rolling restart leaves nothing unknown, and a restart of all is unknown until it is over (C30, H33)', async () => {
+      const { stage } = await stageOn();
+      const a = await stage.hub();
+      const user = newUser();
+      await ask(a, 'POST', '/v1/heartbeat', { user, ttlMs: 600_000 });
+      const sinceAt = Date.now();
+      const b = await stage.hub();
+      await until(async () => (await uptimeOf(b, user, sinceAt, Date.now())).unknownMs === 0);
+      a.process.child.kill('SIGTERM');
+      await a.process.exited;
+      await delay(1500);
+      const rolledAt = Date.now();
+      expect(await uptimeOf(b, user, sinceAt, rolledAt)).toMatchObject({ onlineMs: rolledAt - sinceAt, unknownMs: 0 });
+      b.process.child.kill('SIGTERM');
+      await b.process.exited;
+      const downAt = Date.now();
+      await delay(1000);
+      const upAt = Date.now();
+      const c = await stage.hub();
+      await until(async () => (await uptimeOf(c, user, Date.now() - 100, Date.now())).unknownMs === 0);
+      const down = await uptimeOf(c, user, downAt, upAt);
+      expect(down.unknownMs).toBe(upAt - downAt);
+    });
+
+    it('the time without Redis is unknown, and so is the time of a change that died with its hub (C30, H33)', async () => {
+      const { stage } = await stageOn();
+      const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
+      const user = newUser();
+      await ask(a, 'POST', '/v1/heartbeat', { user, ttlMs: 600_000 });
+      const from = Date.now();
+      await until(async () => (await uptimeOf(b, user, from, Date.now())).onlineMs > 2000);
+      await stage.redis.kill();
+      const awayAt = Date.now();
+      await delay(3000);
+      await stage.redis.run();
+      const backAt = Date.now();
+      await until(async () => {
+        const { status } = await ask(b, 'GET', `/v1/users/${user}/uptime?from=${from}&to=${Date.now()}`);
+        return status === 200 && (await uptimeOf(b, user, Date.now() - 100, Date.now())).unknownMs === 0;
+      });
+      expect((await uptimeOf(b, user, awayAt, backAt)).unknownMs).toBe(backAt - awayAt);
+      expect((await uptimeOf(a, user, awayAt, backAt)).unknownMs).toBe(backAt - awayAt);
+    });
+
+    it('changes made while PostgreSQL is away are stored afterwards, by both hubs (C30)', async () => {
+      const { stage, database } = await stageOn();
+      const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
+      const user = newUser();
+      await ask(a, 'POST', '/v1/heartbeat', { user, ttlMs: 600_000 });
+      await until(async () => (await countOf(database, user)) === 1);
+      await server.kill();
+      await ask(b, 'POST', '/v1/heartbeat', { user, status: 'busy', ttlMs: 600_000 });
+      await delay(100);
+      await ask(a, 'POST', '/v1/heartbeat', { user, status: 'away', ttlMs: 600_000 });
+      expect((await ask(a, 'GET', `/v1/users/${user}/history`)).status).toBe(503);
+      await server.run();
+      await until(async () => (await countOf(database, user)) === 3);
+      expect(await told(b, user)).toEqual(['offline online began', 'online busy began', 'busy away began']);
+    });
+  });
+});
