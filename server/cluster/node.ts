@@ -112,6 +112,11 @@ export class ClusterNode implements EngineEvents {
     return this.#state;
   }
 
+  /** Also while this node waits for others that do not answer, such as one that has just died. */
+  get reachesStore(): boolean {
+    return this.#addedTo !== '';
+  }
+
   /** Every change that was not reported yet has a larger version. Undefined before the first recovery. */
   get at(): number | undefined {
     if (this.#state !== 'up') return undefined;
@@ -215,12 +220,8 @@ export class ClusterNode implements EngineEvents {
     this.#renewsAtMs = now() + (this.members.isUneasy(this.#options.graceMs) ? UNEASY_RENEW_MS : RENEW_MS);
     const inc = this.#inc;
     try {
-      const answer = await engine.renew({
-        inc,
-        beat: ++this.#beat,
-        state: 'live',
-        facts: `${this.#addedTo} ${this.#options.url}`,
-      });
+      const facts = `${this.#addedTo} ${this.#options.url}`;
+      const answer = await engine.renew({ inc, beat: ++this.#beat, state: 'live', facts });
       if (inc !== this.#inc) return undefined;
       this.members.heard(answer, now());
       if (this.members.isGone(inc)) this.#rejoin();

@@ -257,7 +257,7 @@ export class ClusterParts {
       members: node.members,
       inc: () => node.inc,
       siblingReaches: async () => (await seat?.ask('redis'))?.includes(true) === true,
-      isUp: () => node.state === 'up',
+      isUp: () => node.reachesStore,
       nowMs: () => performance.now(),
       log: this.#context.log,
       onAlone: (isAlone) => (isAlone ? wsJson.sendAway(SENT_AWAY_WITHIN_MS) : wsJson.takeAgain()),

@@ -155,6 +155,8 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     await vi.waitFor(() => expect(hub.linesOf('SIGHUP: settings were reloaded')).toHaveLength(WORKERS), SOON);
     process.kill(hub.pids[0]!, 'SIGKILL');
     await vi.waitFor(() => expect(hub.linesOf('the worker serves again')).toHaveLength(1), SOON);
+    // It waits for the dead one, and must not take itself for cut off meanwhile.
+    expect(hub.linesOf('this hub alone')).toEqual([]);
     for (const client of await hub.clientsOnAll(() => ({ observe: true }))) {
       client.send({ type: 'watch', users: ['a', 'b'] });
       expect(await client.next('error')).toMatchObject({ code: 'too_many' });
