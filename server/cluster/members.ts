@@ -12,7 +12,7 @@ const UNEASY_MS = 1200;
 const MOST_PER_ANSWER_MS = 1500;
 /** How long lost replicas hold off every burial: until then a master that is cut off has been demoted. */
 const REPLICA_DOUBT_MS = 30_000;
-/** How long what is gone is not written after an outage: because of nodes that are silent, and because of slow ones. */
+/** How long what is gone is not written after an outage: because of nodes that this one never heard, and of slow ones. */
 const ADDS_WITHIN_MS = 2500;
 export const SLOW_ADDS_WITHIN_MS = 10_000;
 
@@ -80,8 +80,10 @@ export class MemberList {
   haveAdded(history: string, since: ReadonlyMap<string, number>, self: string, waitedMs: number): boolean {
     if (waitedMs > SLOW_ADDS_WITHIN_MS) return true;
     return this.live().every((inc) => {
-      if (inc === self || (waitedMs > ADDS_WITHIN_MS && this.silentMs(inc) > ADDS_WITHIN_MS)) return true;
-      const { facts = '', beat = 0 } = this.#known.get(inc) ?? {};
+      const { facts = '', beat = 0, isWitnessed = false } = this.#known.get(inc) ?? {};
+      // Whoever was heard is alive until its lease ends, and may need a while to reach the engine again.
+      const patienceMs = isWitnessed ? this.#leaseMs : ADDS_WITHIN_MS;
+      if (inc === self || (waitedMs > ADDS_WITHIN_MS && this.silentMs(inc) > patienceMs)) return true;
       return facts.startsWith(`${history} `) && beat > (since.get(inc) ?? -1);
     });
   }

@@ -97,4 +97,15 @@ describe('the members', () => {
     stage.answer();
     expect([2000, 3000].map(haveAdded)).toEqual([false, true]);
   });
+
+  it('that were heard are waited for until their lease ends, because they may be on their way back (C14)', () => {
+    const stage = new Stage('a', 'b');
+    stage.pass(1, 'a', 'b');
+    const before = stage.list.beats();
+    const haveAdded = (waitedMs: number): boolean => stage.list.haveAdded('h', before, 'a', waitedMs);
+    stage.pass(4, 'a');
+    expect(haveAdded(4000)).toBe(false);
+    stage.pass(3, 'a');
+    expect(haveAdded(7000)).toBe(true);
+  });
 });
