@@ -80,8 +80,7 @@ export class Dispatch {
     }
     const { batch } = claim;
     queue.replayed = claim.replayed;
-    queue.batch = batch;
-    queue.mayHaveBatch = false;
+    queue.foundBatch(batch, nowMs());
     if (batch !== undefined && queue.clearedFor !== batch.id) {
       await store.clear(rule, batch.taken);
       queue.clearedFor = batch.id;
@@ -181,7 +180,7 @@ export class Dispatch {
       const { events, nextInMs, users } = await store.take(bucket, rule, {
         ...{ limit, wantsUsers, afterMs: afterMsOf(rule) },
       });
-      queue.looked(bucket, nextInMs === undefined ? undefined : nowMs() + nextInMs, users);
+      queue.looked(bucket, nextInMs === undefined ? undefined : nowMs() + nextInMs, users, nowMs());
       // A user has one event in a batch. A second one may wait until the first is cleared.
       return events.map((event) => ({ bucket, event }));
     } catch (error) {

@@ -4,6 +4,12 @@
  */
 import type { StoredBatch } from './event-store.ts';
 
+/**
+ * How long a user is remembered at least after its event is gone from the store. It may be gone because the store lost
+ * its data, and it takes a node about a second to notice that.
+ */
+const REMEMBERED_MS = 10_000;
+
 export class RuleQueue {
   /** The batch on its way; undefined if there is none, or if this node has not looked yet. */
   batch: StoredBatch | undefined;
@@ -22,6 +28,10 @@ export class RuleQueue {
   readonly #unknown = new Set<number>();
   /** The users of whom an event may wait, by bucket. They are reported again if the store loses the events. */
   readonly #users = new Map<number, Set<string>>();
+  /** Users whose events are gone from the store, in two generations. The older one is forgotten as a whole. */
+  #gone = new Set<string>();
+  #goneBefore = new Set<string>();
+  #turnsAtMs = -Infinity;
 
   constructor(buckets: number) {
     this.lookEverywhere(buckets);
@@ -68,17 +78,41 @@ export class RuleQueue {
   }
 
   /** A bucket was looked into. `nextMs`: when its next event is due; undefined if none waits. */
-  looked(bucket: number, nextMs: number | undefined, users: readonly string[]): void {
+  looked(bucket: number, nextMs: number | undefined, users: readonly string[], nowMs: number): void {
     this.#unknown.delete(bucket);
     if (nextMs !== undefined) {
       this.lookAt(bucket, nextMs);
       for (const user of users) this.heard(bucket, user);
-    } else if (!this.#looks.has(bucket)) this.#users.delete(bucket);
+    } else if (!this.#looks.has(bucket)) {
+      this.#forget(this.#users.get(bucket) ?? [], nowMs);
+      this.#users.delete(bucket);
+    }
   }
 
-  /** All users of whom an event may be stored. */
+  /** The store has this batch; undefined for none. */
+  foundBatch(batch: StoredBatch | undefined, nowMs: number): void {
+    if (this.batch !== undefined && this.batch.id !== batch?.id) {
+      const users = this.batch.taken.map(({ user }) => user);
+      this.#forget(users, nowMs);
+    }
+    this.batch = batch;
+    this.mayHaveBatch = false;
+  }
+
+  /** All users of whom an event may be stored, or was until a moment ago. */
   *users(): Generator<string> {
     for (const users of this.#users.values()) yield* users;
     for (const { user } of this.batch?.taken ?? []) yield user;
+    yield* this.#gone;
+    yield* this.#goneBefore;
+  }
+
+  #forget(users: Iterable<string>, nowMs: number): void {
+    if (nowMs >= this.#turnsAtMs) {
+      this.#goneBefore = nowMs < this.#turnsAtMs + REMEMBERED_MS ? this.#gone : new Set();
+      this.#gone = new Set();
+      this.#turnsAtMs = nowMs + REMEMBERED_MS;
+    }
+    for (const user of users) this.#gone.add(user);
   }
 }
