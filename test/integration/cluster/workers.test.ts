@@ -1,6 +1,7 @@
 /** HUB_WORKERS: several nodes behind the same ports, watched by one parent (PROTOCOL.md section 8). */
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -97,6 +98,32 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     expect(hub.linesOf('a worker ended')).toMatchObject([{ level: 40, workerPid: victim, signal: 'SIGKILL' }]);
     expect(hub.pids).toHaveLength(WORKERS);
     hasBegun = false;
+  });
+
+  it('that die keep no connection waiting that they have not taken yet (C23)', async () => {
+    const hub = await start();
+    let isOver = false;
+    let open = 0;
+    const isEnded = async (): Promise<void> => {
+      const socket = connect(Number(new URL(hub.http).port), '127.0.0.1');
+      socket.on('error', () => undefined); // cut, or refused by a worker that is gone
+      socket.on('data', () => socket.end());
+      socket.write('GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n');
+      open++;
+      await new Promise((resolve) => socket.once('close', resolve));
+      open--;
+    };
+    const client = async (): Promise<void> => {
+      while (!isOver) await isEnded();
+    };
+    const clients = Array.from({ length: 20 }, client);
+    for (let serving = 1; serving <= 4; serving++) {
+      process.kill(hub.pids[0]!, 'SIGKILL');
+      await vi.waitFor(() => expect(hub.linesOf('the worker serves again')).toHaveLength(serving), SOON);
+    }
+    isOver = true;
+    await vi.waitFor(() => expect(open).toBe(0), SOON);
+    await Promise.all(clients);
   });
 
   it('drain on SIGTERM to the parent, which then exits with 0 (C24)', async () => {
