@@ -19,7 +19,7 @@ export interface NodeEvents {
   applied(steps: readonly EventStep[], results: readonly StepResult[]): void;
   /** An operation of any node was heard. */
   heard(bucket: number, user: string, stored: Stored): void;
-  /** A bucket was read again. Operations may have been missed. `lost`: users of whom the engine lost operations. */
+  /** A bucket was read again. Operations may have been missed. `lost`: users whose operations the engine lost. */
   readAgain(bucket: number, lost: readonly string[]): void;
   /** The engine has another history: acknowledged operations may be lost. */
   forked(): void;

@@ -1,6 +1,6 @@
 /**
- * Has a database keep what this node writes of users: their last seen when they leave, and their blocks. In batches, off
- * the hot path. What fails is repeated.
+ * Stores what this node writes about users in a database: the last seen of users that leave, and blocks. Stores in
+ * batches, off the hot path, and repeats what fails.
  */
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { UserRecord } from '../record/record.ts';

@@ -1,7 +1,7 @@
 /**
- * An engine that asks a database about users whom the store does not know, and puts them back into the store before
- * anybody is told of them. So a store that lost its data reveals no blocked user. If the database does not answer, it is
- * not known what such a user is like, and the read fails.
+ * An engine that asks a database about users that the store does not know, and restores them before anyone is shown them.
+ * So a store that lost its data does not reveal blocked users. If the database does not answer, the state of such a user
+ * is unknown, and the read fails.
  */
 import { isVisible, type Shown } from '../../presence/fold.ts';
 import type { BucketRead, Engine, EngineEvents, Member, Members, Operation, OperationAnswer } from '../engine.ts';

@@ -204,7 +204,7 @@ function newestByDevice(parts: Parts, fates: Fates): Map<string, number> {
   return newest;
 }
 
-/** Which of these sessions have begun anew on another node that took them over. */
+/** Returns the sessions that another node took over with a new session. */
 export function overtaken(
   record: UserRecord,
   sessions: readonly Pick<SharedSession, 'a' | 'd' | 'k' | 'b'>[],

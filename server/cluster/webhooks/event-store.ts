@@ -79,7 +79,7 @@ export interface EventStore {
   /** Forgets taken events, because their batch is stored. */
   clear(rule: string, events: readonly PlacedEvent[]): Promise<void>;
   /**
-   * Has the current state of these users reported, unless an event of theirs waits. @returns one result of each.
+   * Creates events with the current state of these users, except for users with a waiting event. @returns one result of each.
    */
   restate(
     bucket: number,

@@ -1,6 +1,6 @@
 /**
- * Has the current state of users reported whose events the store may have lost: after a failover that lost acknowledged
- * writes, or if the data is gone. A user whose event is still there gets none.
+ * Creates events with the current state of users whose events the store may have lost: after a failover that lost
+ * acknowledged writes, or if the data is gone. A user whose event is still there gets none.
  */
 import type { Rule } from '../../webhooks/rules.ts';
 import { bucketOf } from '../bucket.ts';

@@ -26,7 +26,7 @@ export class RuleQueue {
   readonly #looks = new Map<number, number>();
   /** Buckets whose waiting users are not known yet. */
   readonly #unknown = new Set<number>();
-  /** The users of whom an event may wait, by bucket. They are reported again if the store loses the events. */
+  /** Users with events that may be waiting, by bucket. They are reported again if the store loses the events. */
   readonly #users = new Map<number, Set<string>>();
   /** Users whose events are gone from the store, in two generations. The older one is forgotten as a whole. */
   #gone = new Set<string>();
@@ -72,7 +72,7 @@ export class RuleQueue {
     return this.#unknown.has(bucket);
   }
 
-  /** Begins to look into a bucket: what is heard from now on counts anew. */
+  /** Starts to look into a bucket. Events that are reported from now on require another look. */
   looking(bucket: number): void {
     this.#looks.delete(bucket);
   }
@@ -99,7 +99,7 @@ export class RuleQueue {
     this.mayHaveBatch = false;
   }
 
-  /** All users of whom an event may be stored, or was until a moment ago. */
+  /** All users with events that may be in the store, or were until a moment ago. */
   *users(): Generator<string> {
     for (const users of this.#users.values()) yield* users;
     for (const { user } of this.batch?.taken ?? []) yield user;
