@@ -105,7 +105,6 @@ type Core = Awaited<ReturnType<typeof buildCore>>;
 /** Everything that learns of a change: the counters, tails of admins, and watchers. */
 function buildFanout(context: HubContext, { storage, users, writeBehind, clusterParts, peers }: Core) {
   const { clock, onStop } = context;
-  const { store, roster, versions } = storage;
   const counts = { changes: 0, deliveries: 0 };
   const delays = new Delays(context.inputWait);
   const transitions = new Transitions();
@@ -121,24 +120,20 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
     staleNotifier: staleness,
     turns,
     clock,
-    timekeeper: clusterParts?.cluster.timekeeper ?? new OwnTimekeeper(clock, versions, store),
-    friends: roster,
+    timekeeper: clusterParts?.cluster.timekeeper ?? new OwnTimekeeper(clock, storage.versions, storage.store),
+    friends: storage.roster,
     peers,
     delays,
     reportEveryMs: REPORT_EVERY_MS,
     largeAudience: LARGE_AUDIENCE,
     nowMs: () => performance.now(),
     afterTurn: setImmediate,
-    onDelivered: (entries) => {
-      counts.deliveries += entries;
-    },
+    onDelivered: (entries) => (counts.deliveries += entries),
   });
   onStop(() => fanout.dropIdleLists());
   const ownTails = new Tails({ presence: users });
   onStop(() => ownTails.stop());
-
-  const isCounted = (user: User): boolean => clusterParts?.cluster.counts(user) ?? true;
-  const presentUsers = new PresentUsers({ users, turns, isCounted, nowMs: () => performance.now() });
+  const presentUsers = buildPresentUsers(users, turns, clusterParts);
   const webhooks = buildWebhooks(context, { storage, users, writeBehind, staleness, clusterParts });
   // Webhooks come before the fan-out, because a change that is sent must already be noted.
   const onOwnChange: readonly ChangeListener[] = [
@@ -168,6 +163,11 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
     onOwnChange,
     onShown,
   };
+}
+
+function buildPresentUsers(users: Users, turns: TurnBudget, clusterParts: ClusterParts | null): PresentUsers {
+  const isCounted = (user: User): boolean => clusterParts?.cluster.counts(user) ?? true;
+  return new PresentUsers({ users, turns, isCounted, nowMs: () => performance.now() });
 }
 
 /** From here on, changes of this hub are agreed on with the others. */

@@ -38,7 +38,8 @@ interface Connection {
  * Returns the connections that were handed to the worker and not taken yet. If a worker ends before it takes one, Node's
  * cluster module keeps the connection open and forgets it (Node 20 to 26): its client would wait without end.
  */
-function trackHanded({ process: child }: Worker): ReadonlySet<Connection> {
+function trackHanded(worker: Worker): ReadonlySet<Connection> {
+  const child = worker.process;
   const handed = new Set<Connection>();
   const send = child.send.bind(child) as (...args: unknown[]) => boolean;
   child.send = (...args: unknown[]): boolean => {

@@ -9,7 +9,7 @@ import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { Roster } from '../../roster/port.ts';
 import type { HttpReply, HttpRequest, ConnectionLimit } from '../../sockets/port.ts';
 import { blocksRoutes, type BlocksRoutesOptions } from './routes/blocks-routes.ts';
-import { createCallers, type CallersOptions } from './callers.ts';
+import { Callers, type CallersOptions } from './callers.ts';
 import { friendsRoutes, type FriendsRoutesOptions } from './routes/friends-routes.ts';
 import { descriptionRoutes } from './description/routes.ts';
 import { operationsRoutes, type OperationsOptions } from './routes/operations-routes.ts';
@@ -90,7 +90,7 @@ export function createApi(options: ApiOptions): Api {
   const routes = [...calls, ...descriptionRoutes(calls), ...pageRoutes(options.pages)];
   const route = createRouter(routes, {
     pageRules,
-    callers: createCallers(options),
+    callers: new Callers(options),
     turns: options.turns,
     onRefused,
     onAdminChange: (change) => {

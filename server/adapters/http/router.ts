@@ -46,6 +46,8 @@ const CHARS_A_UNIT = 4;
  */
 const SMALL_CHARS = 1024;
 
+const FOREIGN_PAGE = 'origin: pages of this origin may not change anything here: add the origin to HUB_ORIGINS';
+
 type Router = (request: HttpRequest) => Reply;
 
 export function createRouter(
@@ -102,10 +104,7 @@ export function createRouter(
     if (route === undefined) return methodNotAllowed(request, here);
     if (method !== 'GET' && !pageRules.isAllowed(request)) {
       onRefused('origin');
-      return problem(
-        'foreign_page',
-        'origin: pages of this origin may not change anything here: add the origin to HUB_ORIGINS',
-      );
+      return problem('foreign_page', FOREIGN_PAGE);
     }
     return route.access === 'anyone' ? route.answer() : call(route, paramsOf(route, segments), request);
   };

@@ -1,6 +1,6 @@
 /** Who calls: from a request's token to an identity or an answer. */
 import { describe, expect, it } from 'vitest';
-import { createCallers, type Caller } from '../../../../server/adapters/http/callers.ts';
+import { Callers, type Caller } from '../../../../server/adapters/http/callers.ts';
 import { createOpenWithTokens, openAuthenticator, type Authenticator } from '../../../../server/auth/authenticator.ts';
 import { everyone, everyoneButAdmin, type Identity, type Scope } from '../../../../server/auth/identity.ts';
 import type { HttpRequest } from '../../../../server/sockets/port.ts';
@@ -40,7 +40,7 @@ function stage(authenticator: Authenticator) {
   const refused: RefusalReason[] = [];
   const explained: string[] = [];
   const clock = new TestClock();
-  const callers = createCallers({
+  const callers = new Callers({
     authenticator,
     messages,
     clock,

@@ -1,6 +1,6 @@
 /** Requests whose cost is known only once they have begun: how many of a caller run before the first is charged. */
 import { describe, expect, it } from 'vitest';
-import { createCallers } from '../../../../server/adapters/http/callers.ts';
+import { Callers } from '../../../../server/adapters/http/callers.ts';
 import type { PageRules } from '../../../../server/adapters/http/routes/own-pages.ts';
 import { aboutNobody, route, type Reply } from '../../../../server/adapters/http/route.ts';
 import { createRouter } from '../../../../server/adapters/http/router.ts';
@@ -23,7 +23,7 @@ function stage(authenticator: Authenticator = openAuthenticator) {
   let begun = 0;
   let most = 0;
   const ends: (() => void)[] = [];
-  const callers = createCallers({
+  const callers = new Callers({
     authenticator,
     messages: { perS: 1000, burst: 1000 },
     clock: new TestClock(),

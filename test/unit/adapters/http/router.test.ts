@@ -1,6 +1,6 @@
 /** Requests that wait for a turn of the loop: which do, in what order, and what they are charged for before that. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createCallers } from '../../../../server/adapters/http/callers.ts';
+import { Callers } from '../../../../server/adapters/http/callers.ts';
 import type { PageRules } from '../../../../server/adapters/http/routes/own-pages.ts';
 import { aboutNobody, route, type Reply } from '../../../../server/adapters/http/route.ts';
 import { createRouter } from '../../../../server/adapters/http/router.ts';
@@ -29,7 +29,7 @@ beforeEach(() => {
 });
 
 function routerOf(authenticator: Authenticator, perS = 1000): (request: HttpRequest) => Reply {
-  const callers = createCallers({
+  const callers = new Callers({
     authenticator,
     messages: { perS, burst: perS },
     clock: new TestClock(),
