@@ -19,6 +19,8 @@ export const SLOW_ADDS_WITHIN_MS = 10_000;
 interface Known extends Member {
   /** Engine clock. */
   readonly heardAt: number;
+  /** A moment at which it was certainly alive, by this node's clock: it renewed after that. */
+  readonly aliveAtMs: number;
   readonly goneAt: number;
   readonly firstAt: number;
   /** Whether this node has heard it renew, and so knows when it fell silent. */
@@ -30,6 +32,9 @@ export class MemberList {
   readonly #known = new Map<string, Known>();
   #engineMs = 0;
   #answeredAtMs: number | null = null;
+  /** When this node asked for the last answer, and for the one before. */
+  #askedAtMs = -Infinity;
+  #askedBeforeMs = -Infinity;
   #replicas = 0;
   #replicasLostAt: number | null = null;
 
@@ -37,10 +42,13 @@ export class MemberList {
     this.#leaseMs = leaseMs;
   }
 
-  heard({ members, replicas = 0 }: Members, nowMs: number): void {
+  /** Takes an answer of the engine that was asked for at `askedAtMs`. */
+  heard({ members, replicas = 0 }: Members, askedAtMs: number, nowMs: number): void {
     const passedMs = this.#answeredAtMs === null ? 0 : Math.max(0, nowMs - this.#answeredAtMs);
     this.#engineMs += Math.min(passedMs, MOST_PER_ANSWER_MS);
     this.#answeredAtMs = nowMs;
+    this.#askedBeforeMs = this.#askedAtMs;
+    this.#askedAtMs = askedAtMs;
     for (const member of members) this.#note(member);
     // A flush forgets members, but the living renew.
     const named = new Set(members.map(({ inc }) => inc));
@@ -104,6 +112,11 @@ export class MemberList {
     return (this.#known.get(inc)?.state ?? 'live') !== 'live';
   }
 
+  /** The latest moment at which all that count as live certainly were alive, by this node's clock. */
+  get allAliveAtMs(): number {
+    return Math.min(this.#askedAtMs, ...this.live().map((inc) => this.#known.get(inc)?.aliveAtMs ?? -Infinity));
+  }
+
   silentMs(inc: string): number {
     return this.#engineMs - (this.#known.get(inc)?.heardAt ?? this.#engineMs);
   }
@@ -152,6 +165,8 @@ export class MemberList {
     this.#known.set(member.inc, {
       ...member,
       heardAt: isHeard ? this.#engineMs : known.heardAt,
+      // A renewal that an answer shows came after the answer before it.
+      aliveAtMs: isHeard ? this.#askedBeforeMs : known.aliveAtMs,
       goneAt: wasGone ? (known?.goneAt ?? this.#engineMs) : this.#engineMs,
       firstAt: known?.firstAt ?? this.#engineMs,
       isWitnessed: known !== undefined && (known.isWitnessed || (isHeard && member.state === 'live')),

@@ -217,13 +217,14 @@ export class ClusterNode implements EngineEvents {
 
   async #renew(): Promise<Members | undefined> {
     const { engine, now } = this.#options;
-    this.#renewsAtMs = now() + (this.members.isUneasy(this.#options.graceMs) ? UNEASY_RENEW_MS : RENEW_MS);
+    const askedAtMs = now();
+    this.#renewsAtMs = askedAtMs + (this.members.isUneasy(this.#options.graceMs) ? UNEASY_RENEW_MS : RENEW_MS);
     const inc = this.#inc;
     try {
       const facts = `${this.#addedTo} ${this.#options.url}`;
       const answer = await engine.renew({ inc, beat: ++this.#beat, state: 'live', facts });
       if (inc !== this.#inc) return undefined;
-      this.members.heard(answer, now());
+      this.members.heard(answer, askedAtMs, now());
       if (this.members.isGone(inc)) this.#rejoin();
       else if (this.#state === 'up' && answer.history !== this.#history) void this.#recover(true);
       return answer;

@@ -88,8 +88,7 @@ function buildShared(
       hub: () => node.inc,
       heardUntil: () => {
         if (node.isStale) return null;
-        const silentMs = node.members.live().map((inc) => node.members.silentMs(inc));
-        return clock.now().wallMs - Math.max(0, ...silentMs);
+        return clock.now().wallMs - (performance.now() - node.members.allAliveAtMs);
       },
       alive: () => (node.state === 'up' ? [node.inc, ...node.members.live()] : null),
       refresh: (user) => peers.refresh([user]),

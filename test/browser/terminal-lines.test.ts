@@ -73,7 +73,7 @@ describe('lines for a terminal', needing('Chromium'), () => {
       transitions: [],
       transitionsSince: NOW,
     });
-    const order = ['x.2', 'http', 'ב', 'online', 'came', 'ends in', 'words'];
+    const order = ['x.2', 'http', 'ב', 'online', 'connected', 'ends in', 'words'];
     expect(await seenIn(lines, order)).toEqual(order);
     expect(await seenIn(lines, ['text', 'words'])).toEqual(['text', 'words']);
   });

@@ -4,6 +4,8 @@ import type { Member, MemberState } from '../../../server/cluster/engine.ts';
 import { MemberList } from '../../../server/cluster/members.ts';
 
 const LEASE_MS = 6000;
+/** How long an answer takes. */
+const ASKED_BEFORE_MS = 20;
 
 /** Answers of an engine, once a second. `beats` says who has renewed. */
 class Stage {
@@ -23,7 +25,11 @@ class Stage {
 
   answer(): void {
     const { replicas } = this;
-    this.list.heard({ members: [...this.members.values()], history: 'h', replicas }, this.now);
+    this.list.heard(
+      { members: [...this.members.values()], history: 'h', replicas },
+      this.now - ASKED_BEFORE_MS,
+      this.now,
+    );
   }
 
   pass(seconds: number, ...beating: string[]): void {
@@ -55,6 +61,18 @@ describe('the members', () => {
     stage.answer();
     expect(stage.due).toEqual([]);
     expect(stage.list.silentMs('c')).toBe(1500);
+  });
+
+  it('were all alive when the answer was asked for before the one that shows the last renewal', () => {
+    const stage = new Stage('a', 'b');
+    expect(stage.list.allAliveAtMs).toBe(-Infinity);
+    stage.pass(4, 'a', 'b');
+    expect(stage.now - stage.list.allAliveAtMs).toBe(1000 + ASKED_BEFORE_MS);
+    stage.pass(2, 'a');
+    expect(stage.now - stage.list.allAliveAtMs).toBe(3000 + ASKED_BEFORE_MS);
+    // The engine is away.
+    stage.now += 60_000;
+    expect(stage.now - stage.list.allAliveAtMs).toBe(63_000 + ASKED_BEFORE_MS);
   });
 
   it('get twice the lease if most of them fall silent at once', () => {
