@@ -10,7 +10,6 @@
 import { fileURLToPath } from 'node:url';
 import { REPORT_EVERY_MS } from '../shared/limits.ts';
 import { block, unblock } from './actions/block.ts';
-import { EraseUser } from './actions/erase-user.ts';
 import { explain } from './actions/explain.ts';
 import { Exporter } from './actions/export-user.ts';
 import { kick } from './actions/kick.ts';
@@ -24,6 +23,7 @@ import { buildAdapters, type Actions, type Adapters } from './hub/adapters.ts';
 import { openContext, type HubContext, type HubOptions } from './hub/context.ts';
 import type { HubParts } from './cluster/bridge/hub-cluster.ts';
 import { ClusterParts } from './hub/cluster.ts';
+import { buildErasure } from './hub/storage/erasure.ts';
 import { buildHistory } from './hub/history.ts';
 import { countChanges } from './hub/metrics.ts';
 import { serve, Stops, type Hub, type Parts } from './hub/lifecycle.ts';
@@ -61,7 +61,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const actions = buildActions(context, core, outward, intake);
     const parts: Parts = { ...core, ...outward, onChange, intake, ...actions };
     const adapters = buildAdapters(context, parts, options.pages ?? builtPages);
-    await joinCluster(context, core, outward, adapters);
+    await joinCluster(context, core, outward, parts, adapters);
     await outward.startWebhooks?.();
     return await serve(context, parts, adapters, stops);
   } catch (error) {
@@ -175,6 +175,7 @@ async function joinCluster(
   { onStop }: HubContext,
   { users, presence, clusterParts }: Core,
   { fanout, onOwnChange, onShown, staleness, presentUsers, historyParts }: ReturnType<typeof buildFanout>,
+  { intake, onErased }: Pick<Parts, 'intake' | 'onErased'>,
   { wsJson }: Adapters,
 ): Promise<void> {
   const onReleased = (user: User): void => presentUsers.released(user);
@@ -182,8 +183,15 @@ async function joinCluster(
     clusterParts?.onWritten(...written);
     historyParts?.onWritten(...written);
   };
-  const parts = { users, presence, reports: fanout.reports, onChange: onShown, onOwnChange, onWritten, onReleased };
-  await clusterParts?.join(parts, staleness, wsJson);
+  const erasing: Pick<HubParts, 'kick' | 'onErased'> = {
+    kick: (session) => intake.kick(session),
+    onErased: (user, n, change) => {
+      if (change !== undefined) presentUsers.changed(change);
+      onErased(user, n);
+    },
+  };
+  const changes = { reports: fanout.reports, onChange: onShown, onOwnChange, onWritten, onReleased, ...erasing };
+  await clusterParts?.join({ users, presence, ...changes }, staleness, wsJson);
   if (!staleness.isAny) historyParts?.recorder.doubt(null);
   onStop(() => historyParts?.leaving());
 }
@@ -221,9 +229,9 @@ function buildActions(
   { fanout, turns, historyParts, webhookNotes, eventQueue }: ReturnType<typeof buildFanout>,
   intake: Intake,
 ): Actions {
-  const { config, clock, stalls, sessionIds, onStop } = context;
+  const { config, clock, stalls, sessionIds } = context;
   const { storage, users, ownLedger, journal, keep, clusterParts } = core;
-  const { store, health, scrubber } = storage;
+  const { store } = storage;
   const edits = buildListEdits(context, storage, fanout, turns);
   const { reports } = fanout;
   const blocks = { store, users, keep, ledger: ownLedger, reports, clock, limits: config };
@@ -232,22 +240,8 @@ function buildActions(
   const kickHere = (user: string, session: string) => kick({ sessionIds, users, intake }, user, session);
   const sessions = clusterParts?.sessions({ users, explain: explainHere, kick: kickHere });
   const explained = (user: string) => sessions?.explain(user) ?? explainHere(user);
-  const erasure = new EraseUser({
-    ...storage,
-    ...core,
-    edits,
-    fanout,
-    turns,
-    webhooks: webhookNotes,
-    intake,
-    clock,
-    forgetHistory: (user) => void historyParts?.forget(user),
-    scrub: (user) => scrubber.scrub(user),
-    unblock: (user, other) => unblock(blocks, user, other),
-    onHealth: (error) => health.report('erasures', error),
-  });
-  onStop(() => erasure.stop());
-  if (clusterParts === null) erasure.start();
+  const erasing = { historyParts, clusterBlocks, blocks, edits, fanout, turns, intake, webhooks: webhookNotes };
+  const { erase, onErased } = buildErasure(context, { ...storage, ...core, ...erasing });
   const kept = clusterParts === null ? storage : sharedExport(storage);
   const exporter = new Exporter({ ...storage, ...kept, webhookQueue: eventQueue, users, turns, explain: explained });
   return {
@@ -256,7 +250,8 @@ function buildActions(
     block: (user, other) => clusterBlocks?.block(user, other) ?? block(blocks, user, other),
     unblock: (user, other) => clusterBlocks?.unblock(user, other) ?? unblock(blocks, user, other),
     explain: explained,
-    erase: clusterParts === null ? (user) => erasure.erase(user) : null,
+    erase,
+    onErased,
     exportOf: (user, reader) => exporter.exportOf(user, reader),
     kick: (user, session) => sessions?.kick(user, session) ?? kickHere(user, session),
   };

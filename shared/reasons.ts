@@ -43,7 +43,7 @@ export const problemCodes = {
   },
   headers_too_large: { status: 431, meaning: 'Request line and headers over 16 KiB.' },
   internal: { status: 500, meaning: 'The hub failed; the request did not cause it.' },
-  not_implemented: { status: 501, meaning: 'This version can’t do it in a cluster yet.' },
+  not_implemented: { status: 501, meaning: 'A cluster can’t do it without a database.' },
   unavailable: { status: 503, meaning: 'The token can’t be checked now; with `retry-after`.' },
   storage_failed: { status: 503, meaning: 'Storage can’t accept it now; with `retry-after`.' },
   no_room: { status: 503, meaning: 'The hub has its maximum number of connections; with `retry-after`.' },

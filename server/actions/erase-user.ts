@@ -1,46 +1,15 @@
 /**
- * Erases a user: its friendships, blocks, entry, history, webhook events and sessions, in memory and in the files of the
- * hub. Watchers are sent one last entry. Afterwards the user was never seen. An erasure that has begun completes by
- * itself: if another program prevents that the files are cleaned, if storage fails, and after a crash.
+ * Erases users, and completes by itself every erasure that has begun: if another program prevents that the files are
+ * cleaned, if storage fails, and after a crash. Must not know what an erasure deletes.
  */
-import { UNITS_PER_TURN, type TurnBudget } from '../lib/time/turn-budget.ts';
-import type { Clock } from '../lib/time/clock.ts';
-import type { Fanout } from '../fanout/fanout.ts';
-import type { HistoryStore } from '../history/port.ts';
-import type { Intake } from '../intake.ts';
-import type { Journal } from '../presence/explain/journal.ts';
-import type { Session } from '../presence/sessions/session.ts';
-import { eraseEntry, type User } from '../presence/user.ts';
-import type { Users } from '../presence/users.ts';
-import type { VersionClock } from '../presence/version-clock.ts';
-import type { ListEdits } from '../roster/port.ts';
-import type { Store } from '../storage/port.ts';
 import type { UnfinishedErasures } from '../storage/unfinished-erasures.ts';
-import type { WriteBehind } from '../storage/write-behind.ts';
-import type { WebhookQueue } from '../webhooks/queue.ts';
-import type { ChangeNotes } from '../webhooks/change-notes.ts';
 
 export interface EraseOptions {
-  readonly edits: Pick<ListEdits, 'erase'>;
-  readonly store: Pick<Store, 'erase' | 'blockersAfter'>;
-  readonly historyStore: Pick<HistoryStore, 'eraseSome'>;
-  readonly webhookQueue: Pick<WebhookQueue, 'eraseUser'>;
+  /** Deletes everything about a user. Afterwards, only free space of the files may hold the id. */
+  readonly eraseData: (user: string) => Promise<void>;
   readonly unfinished: Pick<UnfinishedErasures, 'users' | 'add' | 'delete'>;
   /** See `Scrubber`. */
   readonly scrub: (user: string) => Promise<boolean>;
-  readonly unblock: (user: string, other: string) => Promise<void>;
-  readonly users: Users;
-  readonly intake: Pick<Intake, 'kick'>;
-  readonly journal: Pick<Journal, 'forget'>;
-  readonly versions: Pick<VersionClock, 'versionAfter' | 'pass' | 'now'>;
-  readonly writeBehind: Pick<WriteBehind<User>, 'drop'>;
-  readonly fanout: Pick<Fanout, 'sendLast'>;
-  /** Forgets what is recorded of the user and not stored yet. */
-  readonly forgetHistory: (user: string) => void;
-  /** Null if no setting asks for webhooks. */
-  readonly webhooks: Pick<ChangeNotes, 'eraseUser'> | null;
-  readonly turns: Pick<TurnBudget, 'take'>;
-  readonly clock: Clock;
   /** Reports that files cannot be cleaned now (an error), or can be again (undefined). */
   readonly onHealth: (error: unknown) => void;
 }
@@ -74,7 +43,7 @@ export class EraseUser {
   async erase(user: string): Promise<boolean> {
     this.#options.unfinished.add(user);
     try {
-      await this.#eraseEverywhere(user);
+      await this.#eraseData(user);
     } catch (error) {
       this.#halfway.add(user);
       this.#retryLater();
@@ -84,21 +53,8 @@ export class EraseUser {
     return !this.#uncleaned.has(user);
   }
 
-  async #eraseEverywhere(user: string): Promise<void> {
-    const { edits, store, historyStore, unblock, turns, fanout, users } = this.#options;
-    const erased = await edits.erase(user, async () => {
-      for (let some = store.blockersAfter(user, ''); some.length > 0; some = store.blockersAfter(user, '')) {
-        for (const blocker of some) await unblock(blocker, user);
-      }
-      while (historyStore.eraseSome(user)) await turns.take(UNITS_PER_TURN);
-      return this.#eraseNow(user);
-    });
-    if (erased !== undefined) {
-      const { v } = erased;
-      await fanout.sendLast(erased);
-      if (erased.v === v && erased.firstSession === null) eraseEntry(erased, 0); // it has not returned
-      users.release(erased);
-    }
+  async #eraseData(user: string): Promise<void> {
+    await this.#options.eraseData(user);
     this.#halfway.delete(user);
     this.#uncleaned.add(user);
   }
@@ -107,45 +63,6 @@ export class EraseUser {
     this.#isStopped = true;
     clearTimeout(this.#retry);
     await this.#lastCleaning;
-  }
-
-  /** In one turn, so that the user cannot return halfway. @returns the user, if anybody may know it. */
-  #eraseNow(id: string): User | undefined {
-    const {
-      store,
-      historyStore,
-      webhookQueue,
-      users,
-      intake,
-      journal,
-      versions,
-      writeBehind,
-      forgetHistory,
-      webhooks,
-      clock,
-    } = this.#options;
-    const user = users.acquire(id);
-    for (const session of sessionsOf(user)) intake.kick(session);
-    const { wallMs } = clock.now();
-    const before = Math.max(user.v, ...Array.from(user.hiddenFrom?.values() ?? [], (hidden) => hidden.v));
-    const v = versions.versionAfter(before, wallMs);
-    versions.pass(v);
-    store.erase(id, versions.now(wallMs));
-    historyStore.eraseSome(id); // what was recorded since
-    if (webhooks === null) webhookQueue.eraseUser(id);
-    else webhooks.eraseUser(id);
-    // From here on nothing fails.
-    forgetHistory(id);
-    users.unhideAll(user);
-    writeBehind.drop(user);
-    journal.forget(id);
-    if (before > 0) {
-      eraseEntry(user, v);
-      return user;
-    }
-    eraseEntry(user, 0);
-    users.release(user);
-    return undefined;
   }
 
   /** Erases who is left halfway, then cleans the files, one user after another. */
@@ -160,7 +77,7 @@ export class EraseUser {
     try {
       for (const user of this.#halfway) {
         if (this.#isStopped) return;
-        await this.#eraseEverywhere(user);
+        await this.#eraseData(user);
       }
       for (const user of this.#uncleaned) {
         if (!(await scrub(user))) break;
@@ -177,10 +94,4 @@ export class EraseUser {
   #retryLater(): void {
     if (!this.#isStopped) this.#retry ??= setTimeout(() => void this.#clean(), RETRY_AFTER_MS);
   }
-}
-
-function sessionsOf({ firstSession }: User): Session[] {
-  const sessions: Session[] = [];
-  for (let session = firstSession; session !== null; session = session.next) sessions.push(session);
-  return sessions;
 }

@@ -98,6 +98,7 @@ export class Buckets {
     const replica = replicas().get(userOf(text));
     if (step === 'next') {
       host.arrived(stored.op, stored.t);
+      replicas().noteErasure(stored);
       events.heard(bucket, userOf(text), stored);
     }
     // Also while the record is read for the first time: that answer may be older, and arrive later.
@@ -184,7 +185,7 @@ export class Buckets {
     this.chain(bucket).resync(read, now());
     events.readAgain(
       bucket,
-      held.filter(({ told }, i) => told !== undefined && (read.records[i]?.n ?? 0) < told.n).map(({ user }) => user),
+      held.filter(({ lost }, i) => lost !== undefined && (read.records[i]?.n ?? 0) < lost.n).map(({ user }) => user),
     );
     for (const [i, replica] of held.entries()) {
       replicas().replace(replica, read.records[i], now());

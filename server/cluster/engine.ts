@@ -57,6 +57,8 @@ export interface Operation {
   readonly floor: number;
   /** Whether others see the change, so that `v` becomes `n`. */
   readonly isShown: boolean;
+  /** The engine forgets the record after `ERASED_FOR_MS`, unless another operation follows. */
+  readonly isErasure?: true;
   readonly body: string;
   /** What is published: the body, or the part of it that other nodes need. */
   readonly pushed: string;
@@ -151,6 +153,9 @@ export interface EngineEvents {
   /** Commands are answered and all buckets are subscribed, again. */
   back(): void;
 }
+
+/** How long the engine remembers that a user was erased, for nodes that were stopped or cut off meanwhile. */
+export const ERASED_FOR_MS = 86_400_000;
 
 /** Addresses all nodes. */
 export const EVERYBODY = '*';

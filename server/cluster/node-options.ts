@@ -13,6 +13,8 @@ export interface NodeHost {
   readonly report: Report;
   /** A session began on another node: one that waits for that user and device on this node is not needed any more. */
   readonly onBegan: (user: string, device: string) => void;
+  /** The user was erased: its sessions on this node must end before they are written again. */
+  readonly onErased: (user: string) => void;
   /** A session over HTTP goes on on another node. */
   readonly onOvertaken: (user: string, k: string) => void;
   /** This node was buried and begins again: what its sessions waited for may have happened on another one. */

@@ -201,8 +201,9 @@ export class ClusterNode implements EngineEvents {
   #noteRecord(replica: Replica): void {
     const { host, now } = this.#options;
     const where = { inc: this.#inc, chain: this.buckets.chain(replica.bucket), fates: this.#burial, nowMs: now() };
-    const { ended, began } = takeovers(replica, host.own(replica.user).sessions, where);
+    const { ended, began, isErased } = takeovers(replica, host.own(replica.user).sessions, where);
     replica.noteWritten(this.#inc);
+    if (isErased) host.onErased(replica.user);
     for (const k of ended) host.onOvertaken(replica.user, k);
     for (const device of began) host.onBegan(replica.user, device);
   }
@@ -210,9 +211,8 @@ export class ClusterNode implements EngineEvents {
   /** Has the record written if it is not as this node wants it. */
   #compare(replica: Replica): void {
     const { record, user } = replica;
-    const isHere = this.#options.host.own(user).sessions.length > 0;
-    const wasHere = (): boolean => [this.#inc, ...this.#former].some((inc) => record?.parts?.[inc] !== undefined);
-    if (isHere || replica.isLost || wasHere()) this.publisher.touch(user);
+    const wasHere = [this.#inc, ...this.#former].some((inc) => record?.parts?.[inc] !== undefined);
+    if (this.#options.host.own(user).sessions.length > 0 || replica.isLost || wasHere) this.publisher.touch(user);
   }
 
   async #renew(): Promise<Members | undefined> {
@@ -264,7 +264,7 @@ export class ClusterNode implements EngineEvents {
       // Renews before anything is written: an incarnation that was buried must not write.
       const answer = await this.#renew();
       if (isOver()) return;
-      if (answer === undefined) throw new Error('no answer');
+      if (answer === undefined) return this.#stop();
       const hasForked = isFork || (this.#history !== '' && answer.history !== this.#history);
       if (hasForked) this.#burial.restart();
       this.#history = answer.history;

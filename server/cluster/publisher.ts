@@ -14,7 +14,7 @@ import {
 } from './engine.ts';
 import type { NodeHost } from './node-options.ts';
 import { nextRecord, type Context, type Own } from './record/next-record.ts';
-import { decodeRecord, type UserRecord } from './record/record.ts';
+import { decodeRecord, encodeErased, isErased, type UserRecord } from './record/record.ts';
 import type { Replica, Replicas } from './replicas.ts';
 import { bucketOf } from './bucket.ts';
 import type { NodeEvents } from './node-events.ts';
@@ -118,6 +118,54 @@ export class Publisher {
     return `${inc}.${(++this.#operations).toString(36)}`;
   }
 
+  /**
+   * Replaces the record of a user by one that says only that the user was erased. Returns its number, above which nothing
+   * of the user is older; without a record, the clock of the bucket. Rejects if this node may not write, or if no
+   * answer is known; it may be erased then.
+   */
+  async erase(user: string): Promise<number> {
+    const bucket = bucketOf(user, this.#options.buckets);
+    const { engine, chainOf, now } = this.#options;
+    const read = await engine.read(bucket, [user]);
+    for (let stored = read.records[0]; stored !== undefined;) {
+      const record = decodeRecord(stored);
+      if (isErased(record)) return record.n;
+      const answer = await this.#ask(this.#erasureOf(user, bucket, record), this.#generation);
+      if (answer.kind === 'fenced') throw new Error('this node was buried');
+      if (answer.kind === 'ok') {
+        chainOf(bucket).acknowledged(answer.stamp.op, answer.stamp.n, now());
+        return answer.stamp.n;
+      }
+      stored = answer.record;
+    }
+    return read.clock;
+  }
+
+  #erasureOf(user: string, bucket: number, { n, v, hidden, parts }: UserRecord): Operation {
+    const { inc: incNow, contextOf } = this.#options;
+    const inc = incNow();
+    if (inc === undefined) throw new Error('the engine is away');
+    const { code, shownDevices: devices, text } = contextOf(user, bucket).offline;
+    const body = encodeErased({ code, devices, text });
+    const versions = [v, ...Array.from(hidden.values(), (frozen) => frozen.v)];
+    return {
+      user,
+      bucket,
+      op: this.nextId(inc),
+      inc,
+      expect: n,
+      floor: Math.max(n, ...versions),
+      // One who was never seen stays a user never seen.
+      isShown: versions.some((version) => version > 0),
+      isErasure: true,
+      body,
+      pushed: body,
+      joins: [],
+      leaves: Object.keys(parts ?? {}),
+      steps: NO_STEPS,
+    };
+  }
+
   async #publish(user: string, sinceMs: number, generation: number): Promise<void> {
     this.#dirty.delete(user);
     const waiting = this.#waiting.get(user) ?? [];
@@ -154,12 +202,12 @@ export class Publisher {
     for (;;) {
       const inc = this.#options.inc();
       if (inc === undefined || generation !== this.#generation) return false;
-      if (base === undefined && held?.record !== undefined) {
+      if (base === undefined && held?.record !== undefined && !isErased(held.record)) {
         onLost();
         return false;
       }
       const operation = this.#next(user, bucket, inc, held, base, now() - sinceMs);
-      const before = base ?? held?.told;
+      const before = base ?? held?.lost;
       if (operation === undefined) {
         if (base !== undefined) host.onWritten(user, base, base);
         onSettled(user, base);
@@ -211,7 +259,7 @@ export class Publisher {
   ): Operation | undefined {
     const { now, contextOf, ownOf, events } = this.#options;
     const context = contextOf(user, bucket);
-    const lost = base === undefined ? held?.told : undefined;
+    const lost = base === undefined ? held?.lost : undefined;
     const record = lost === undefined ? base : lostRecord(lost);
     const patch = nextRecord(record, ownOf(user, dirtyForMs), {
       ...context,

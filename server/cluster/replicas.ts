@@ -4,7 +4,7 @@
  */
 import { bucketOf } from './bucket.ts';
 import type { Stored } from './engine.ts';
-import { decodeRecord, type SharedSession, type UserRecord } from './record/record.ts';
+import { decodeRecord, ERASED_MARK, isErased, type SharedSession, type UserRecord } from './record/record.ts';
 
 /** Reports a record that changed. `isShown`: others see the change, as version `v`. */
 export type Report = (user: string, record: UserRecord, v: number, isShown: boolean) => void;
@@ -30,6 +30,8 @@ export class Replica {
   /** What was reported last. */
   toldV = 0;
   told: UserRecord | undefined;
+  /** The `n` of the last erasure that ended the sessions here, or came before all of them. */
+  #erasedAt = 0;
 
   constructor(user: string, bucket: number) {
     this.user = user;
@@ -73,9 +75,30 @@ export class Replica {
     return true;
   }
 
+  /** Takes over what the engine holds now. */
+  take(stored: Stored | undefined): void {
+    this.record = stored === undefined ? undefined : decodeRecord(stored);
+    // A session that began before anything was known of the user here is that of a user that returns.
+    if (!this.isKnown && this.record !== undefined && isErased(this.record)) this.#erasedAt = this.record.n;
+    this.isKnown = true;
+  }
+
+  /** Whether the user was erased, and its sessions here have not ended for that yet. Only the first call says so. */
+  takeErasure(): boolean {
+    const { record } = this;
+    if (record === undefined || !isErased(record) || record.n <= this.#erasedAt) return false;
+    this.#erasedAt = record.n;
+    return true;
+  }
+
+  /** What the engine lost, if it held it when it was reported. That a user was erased is forgotten after a while. */
+  get lost(): UserRecord | undefined {
+    return this.told === undefined || isErased(this.told) ? undefined : this.told;
+  }
+
   /** Whether the engine lost a record that was reported. */
   get isLost(): boolean {
-    return this.isKnown && this.record === undefined && this.toldV > 0;
+    return this.isKnown && this.record === undefined && this.toldV > 0 && this.lost !== undefined;
   }
 }
 
@@ -88,6 +111,8 @@ export class Replicas {
   readonly #byBucket: Set<Replica>[];
   /** False while nothing may be reported. */
   #isTelling = false;
+  /** The largest `n` of an erasure that this node has seen. */
+  erasedAt = 0;
 
   constructor(
     buckets: number,
@@ -146,22 +171,35 @@ export class Replicas {
 
   /** Takes over what the engine holds now, even if it is older. */
   replace(replica: Replica, stored: Stored | undefined, nowMs: number): void {
-    replica.record = stored === undefined ? undefined : decodeRecord(stored);
-    replica.isKnown = true;
+    replica.take(stored);
+    if (stored !== undefined) this.noteErasure(stored);
     replica.noteStamps(nowMs);
     this.#onRecord(replica);
     this.tell(replica);
   }
 
-  /** The version that others see: above all that may have been reported before the bucket's epoch. */
-  versionOf({ bucket, record }: Replica): number {
+  /** Notes an operation of any user, in case it is an erasure. */
+  noteErasure({ n, body }: Stored): void {
+    if (n > this.erasedAt && body.includes(ERASED_MARK)) this.erasedAt = n;
+  }
+
+  /**
+   * The version that others see: above all that may have been reported before the bucket's epoch. An erased user was
+   * never seen.
+   */
+  versionOf(replica: Replica): number {
+    return replica.record !== undefined && isErased(replica.record) ? 0 : this.#reportedV(replica);
+  }
+
+  /** Like `versionOf`, for those who were shown the user before. */
+  #reportedV({ bucket, record }: Replica): number {
     return record === undefined || record.v === 0 ? 0 : Math.max(record.v, this.#epochOf(bucket));
   }
 
   tell(replica: Replica): void {
     const { record, told } = replica;
     if (!this.#isTelling || record === undefined) return;
-    const v = this.versionOf(replica);
+    const v = this.#reportedV(replica);
     const isShown = v > replica.toldV;
     if (!isShown && record.n <= (told?.n ?? 0)) return;
     if (isShown) replica.toldV = v;

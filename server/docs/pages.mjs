@@ -94,7 +94,7 @@ export const groups = [
   {
     title: 'Reference',
     pages: [
-      protocol('protocol', 'Protocol', 'Terms, rules and what this version does not have yet.', {
+      protocol('protocol', 'Protocol', 'Terms and rules.', {
         except: [
           ...['1. Identity and state', '2. Liveness', '3. TCP + XML (legacy), default port 60001'],
           ...['4. WebSocket + JSON, default ws://127.0.0.1:8080/ws', '5. HTTP, same port', '6. Polling (the hub asks)'],

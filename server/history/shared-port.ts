@@ -44,6 +44,6 @@ export interface SharedHistoryStore extends HistorySource {
   knownTimes(from: number, to: number): Promise<{ readonly known: readonly KnownTime[]; readonly lost: KnownTime[] }>;
   /** A hub doubts what is shown of these users. `to` is null if the end is not known yet. */
   setDoubt(hub: string, users: readonly string[], from: number, to: number | null): Promise<void>;
-  /** Deletes all that is stored of a user. */
-  erase(user: string): Promise<void>;
+  /** Deletes all that is stored of a user up to that version of its entry. */
+  erase(user: string, v: number): Promise<void>;
 }

@@ -43,6 +43,13 @@ interface Said extends KnownTime {
   readonly hub: string;
 }
 
+/** What is shown of these users may be out of date. */
+interface Doubt {
+  readonly users: readonly string[];
+  readonly from: number;
+  readonly to: number | null;
+}
+
 type Pending = VersionedTransition & { readonly openedAt: number };
 
 /** How long a change may be on its way until it is noted here. */
@@ -64,7 +71,7 @@ export class SharedRecorder implements HistoryRecorder {
   #queue: VersionedTransition[] = [];
   /** The last version of a user that was recorded here. */
   readonly #noted = new RecentMap<string, { v: number }>({ keepMs: NOTED_FOR_MS, capacity: MOST_NOTED });
-  readonly #doubts: (() => Promise<void>)[] = [];
+  #doubts: Doubt[] = [];
   readonly #timer: NodeJS.Timeout;
   #writing: Promise<void> | undefined;
   #saidAtMs = -Infinity;
@@ -128,7 +135,7 @@ export class SharedRecorder implements HistoryRecorder {
 
   /** Notes that what is shown of these users may be out of date. `to` is null if the end is not known yet. */
   doubtUsers(users: readonly string[], from: number, to: number | null): void {
-    if (users.length > 0) this.#doubts.push(() => this.#options.store.setDoubt(this.#options.hub(), users, from, to));
+    if (users.length > 0) this.#doubts.push({ users, from, to });
   }
 
   async ready(user: string): Promise<void> {
@@ -143,10 +150,11 @@ export class SharedRecorder implements HistoryRecorder {
     return [];
   }
 
-  /** Forgets what is not stored yet of a user, and resolves when nothing of it is on its way. */
-  async forget(user: string): Promise<void> {
-    this.#pending.delete(user);
-    this.#queue = this.#queue.filter((one) => one.user !== user);
+  /** Forgets what is not stored yet of a user up to that version, and resolves when nothing of it is on its way. */
+  async forget(user: string, v: number): Promise<void> {
+    if ((this.#pending.get(user)?.v ?? Infinity) <= v) this.#pending.delete(user);
+    this.#queue = this.#queue.filter((one) => one.user !== user || one.v > v);
+    this.#doubts = this.#doubts.map((doubt) => ({ ...doubt, users: doubt.users.filter((id) => id !== user) }));
     await this.#writing;
   }
 
@@ -221,8 +229,8 @@ export class SharedRecorder implements HistoryRecorder {
         this.#queue = this.#queue.filter((one) => !written.has(one));
       }
       for (let doubt = this.#doubts[0]; doubt !== undefined; doubt = this.#doubts[0]) {
-        await doubt();
-        this.#doubts.shift();
+        await store.setDoubt(this.#options.hub(), doubt.users, doubt.from, doubt.to);
+        this.#doubts = this.#doubts.filter((one) => one !== doubt);
       }
       if (performance.now() - this.#saidAtMs >= SURE_EVERY_MS || this.#correction !== null) await this.#say();
       onHealth(undefined);

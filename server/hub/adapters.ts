@@ -31,6 +31,7 @@ import type { WriteBehind } from '../storage/write-behind.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import type { PresentUsers } from '../actions/present-users.ts';
 import type { ClusterParts } from './cluster.ts';
+import type { Erasure } from './storage/erasure.ts';
 import type { HistoryParts } from './history.ts';
 import type { Storage } from './storage/open-storage.ts';
 import { messageRate, type HubContext } from './context.ts';
@@ -55,10 +56,8 @@ export interface Adapters {
 }
 
 /** The use cases of the API and the command line. */
-export type Actions = Pick<
-  ApiOptions,
-  'edit' | 'refreshList' | 'block' | 'unblock' | 'explain' | 'kick' | 'erase' | 'exportOf'
->;
+export type Actions = Pick<Erasure, 'onErased'> &
+  Pick<ApiOptions, 'edit' | 'refreshList' | 'block' | 'unblock' | 'explain' | 'kick' | 'erase' | 'exportOf'>;
 
 /** What the adapters call: the entrance, fan-out, and the use cases. */
 export interface Inner extends Actions {

@@ -72,7 +72,7 @@ export class ClusterParts {
   readonly #context: HubContext;
   readonly #storage: Storage;
   /** Null if no database is set that outlives Redis. */
-  readonly #keeper: Keeper | null;
+  readonly keeper: Keeper | null;
   #tails: ClusterTails | undefined;
   #alone: Alone | undefined;
   #checkStaleness: () => void = () => undefined;
@@ -81,7 +81,7 @@ export class ClusterParts {
     const { config, clock, sessionIds, node, log } = context;
     this.#context = context;
     this.#storage = storage;
-    this.#keeper = this.#buildKeeper();
+    this.keeper = this.#buildKeeper();
     this.eventStore = new RedisEvents(redis.engine, BUCKETS, () => clock.now().wallMs);
     this.calls = new Calls({
       send: (to, text) => redis.engine.send(to, text),
@@ -143,7 +143,7 @@ export class ClusterParts {
   }
 
   /** This hub has written the record of a user, or found it as it should be. */
-  readonly onWritten: HubParts['onWritten'] = (...written) => this.#keeper?.written(...written);
+  readonly onWritten: HubParts['onWritten'] = (...written) => this.keeper?.written(...written);
 
   #buildKeeper(): Keeper | null {
     const { shared, health } = this.#storage;
@@ -198,8 +198,7 @@ export class ClusterParts {
   }
 
   blocks(limits: { readonly maxFriends: number }): ClusterBlocks {
-    const { cluster, calls } = this;
-    const keeper = this.#keeper;
+    const { cluster, calls, keeper } = this;
     const keep = keeper && ((user: string, record: UserRecord) => keeper.keep(user, record));
     return new ClusterBlocks({ cluster, calls, nowMs: () => performance.now(), keep, limits });
   }

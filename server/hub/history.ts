@@ -17,8 +17,8 @@ import type { Storage } from './storage/open-storage.ts';
 export interface HistoryParts {
   readonly recorder: Pick<Recorder, 'doubt' | 'doubtUsers'>;
   readonly history: History;
-  /** Forgets what is not stored yet of a user. */
-  readonly forget: (user: string) => void | Promise<void>;
+  /** Forgets what is not stored yet of a user, in a cluster up to that version. */
+  readonly forget: (user: string, v: number) => void | Promise<void>;
   /** Records a change of a single hub. */
   readonly onChange: ChangeListener;
   /** Records what this hub writes in its cluster. */
@@ -114,7 +114,7 @@ function buildShared(
   return {
     recorder,
     history,
-    forget: (user) => recorder.forget(user),
+    forget: (user, v) => recorder.forget(user, v),
     onChange: nothing,
     onWritten: (user, before, after) => recorder.changed(user, before && stateOf(before), stateOf(after)),
     leaving: () => recorder.leaving(),

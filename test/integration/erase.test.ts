@@ -148,6 +148,19 @@ onBothEngines('the data of a user', (transport) => {
       for (const one of [ofList, byId, asFriend]) one.close();
     });
 
+    it('and is not shown who had blocked it before its sessions end (I22)', async () => {
+      await start();
+      await beat('4');
+      await done('PUT', `/v1/users/4/blocks/${ID}`);
+      const own = await watcher(ID, ['observe']);
+      own.send({ type: 'watch', users: ['4'] });
+      expect((await own.next('snapshot')).entries).toMatchObject([{ user: '4', status: 'offline' }]);
+      expect((await erase()).status).toBe(204);
+      expect(await own.closed).toBe(4403);
+      expect(JSON.stringify(own.all)).not.toContain('"online"');
+      own.close();
+    });
+
     it('and its own sessions are ended with 4403 (H37)', async () => {
       await start();
       const own = await watcher(ID);

@@ -30,7 +30,7 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
   });
   beforeEach(async () => {
     store = new PostgresHistory(connections, 4);
-    await store.erase('42');
+    await store.erase('42', Number.MAX_SAFE_INTEGER);
   });
 
   const one = (v: number, from: VersionedTransition['from'], to: VersionedTransition['to'], more: object = {}) => {

@@ -128,6 +128,7 @@ class SimNode {
         arrived: () => undefined,
         onWritten: () => undefined,
         onBegan: (user, device) => void this.presence.leaveDevice(user, device, this.moment()),
+        onErased: () => undefined, // nobody is erased here
         onOvertaken: (user, k) => this.#endOverHttp(user, k),
         isPolled: () => false,
         events: noEvents,

@@ -72,6 +72,7 @@ export class StageNode {
           if (entry.status === 'offline') this.offline.set(user, (this.offline.get(user) ?? 0) + 1);
         },
         onBegan: () => undefined,
+        onErased: (user) => void this.#here.delete(user),
         onOvertaken: () => undefined,
         onRejoin: () => undefined,
         arrived: () => undefined,

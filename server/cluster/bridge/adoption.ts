@@ -55,6 +55,15 @@ export class Adoption {
     if (isVisible(user.fold)) for (const viewer of revealed) this.#note(this.#options.reports.changedFor(viewer, user));
   }
 
+  /** Gives a user the last entry before it is one that was never seen. Notifies nobody. */
+  erase(id: string, v: number): Change | undefined {
+    const { users, presence, clock } = this.#options;
+    const user = users.find(id);
+    if (user === undefined) return undefined;
+    users.unhideAll(user);
+    return presence.adopt(user, { fold: users.offline, since: null, lastSeen: null, v }, decodeOrigin(''), clock.now());
+  }
+
   /** What each viewer sees of a user who blocks it. */
   shownHidden(user: string, { hidden }: UserRecord): ReadonlyMap<string, Frozen> {
     const epoch = this.#options.epochOf(user);

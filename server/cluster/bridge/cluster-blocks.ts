@@ -3,10 +3,9 @@
  * applied it and notified the viewers that are connected to it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
-import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
 import type { Calls } from '../calls.ts';
 import type { UserRecord } from '../record/record.ts';
+import { Confirmation, CONFIRMED_WITHIN_MS, unconfirmed } from './confirmation.ts';
 import type { HubCluster } from './hub-cluster.ts';
 
 export interface ClusterBlocksOptions {
@@ -19,22 +18,21 @@ export interface ClusterBlocksOptions {
   readonly limits: { readonly maxFriends: number };
 }
 
-/** How long a change may take to be confirmed by all nodes. It is applied later, too. */
-const CONFIRMED_WITHIN_MS = 10_000;
-const ASKED_FOR_MS = 2000;
 const LOOK_EVERY_MS = 20;
 /** Each change of the user carries its blocks, and records are bounded. Room for 3000 blocks of ids of 20 characters. */
 const MOST_BLOCKS_CHARS = 200_000;
 /** What a record holds of a block besides the id. */
 const BLOCK_CHARS = 46;
-const asked = z.object({ user: z.string().max(128), n: z.number() });
 
 export class ClusterBlocks {
   readonly #options: ClusterBlocksOptions;
+  readonly #confirmation: Confirmation;
 
   constructor(options: ClusterBlocksOptions) {
     this.#options = options;
-    options.calls.on('applied', (payload) => this.#applied(payload));
+    const { cluster } = options;
+    const apply = (): Promise<void> => cluster.adoption.whenNotified();
+    this.#confirmation = new Confirmation({ ...options, node: cluster.node, kind: 'applied', apply });
   }
 
   /**
@@ -45,7 +43,7 @@ export class ClusterBlocks {
   async block(user: string, other: string): Promise<boolean> {
     await this.#options.cluster.peers.refresh([user]);
     const hidden = this.#recordOf(user)?.hidden;
-    const viewers = [...(hidden?.keys() ?? []), ...(this.#options.cluster.blockEdits.get(user)?.keys() ?? [])];
+    const viewers = [...(hidden?.keys() ?? []), ...this.#options.cluster.blockEdits.of(user).keys()];
     const isFull = viewers.length >= this.#options.limits.maxFriends || lengthOf(viewers) > MOST_BLOCKS_CHARS;
     if (hidden?.has(other) !== true && isFull) return false;
     await this.#set(user, other, true);
@@ -61,8 +59,7 @@ export class ClusterBlocks {
   async #set(user: string, other: string, isBlocked: boolean): Promise<void> {
     const { cluster, nowMs } = this.#options;
     const endsAtMs = nowMs() + CONFIRMED_WITHIN_MS;
-    const edits = cluster.blockEdits.get(user) ?? new Map<string, boolean>();
-    cluster.blockEdits.set(user, edits.set(other, isBlocked));
+    cluster.blockEdits.add(user, other, isBlocked);
     cluster.touchId(user);
     const isWritten = (): boolean => (this.#recordOf(user)?.hidden.has(other) ?? false) === isBlocked;
     while (!isWritten()) {
@@ -71,44 +68,12 @@ export class ClusterBlocks {
     }
     const record = this.#recordOf(user);
     if (record !== undefined) await this.#options.keep?.(user, record);
-    await this.#confirm(user, endsAtMs);
-  }
-
-  async #confirm(user: string, endsAtMs: number): Promise<void> {
-    const { cluster, calls, nowMs } = this.#options;
-    const { node, adoption } = cluster;
-    const payload = { user, n: this.#recordOf(user)?.n ?? 0 };
-    const confirmed = new Set([node.inc]);
-    await adoption.whenNotified();
-    for (;;) {
-      const missing = node.members.live().filter((inc) => !confirmed.has(inc));
-      if (missing.length === 0) return;
-      if (nowMs() > endsAtMs) throw unconfirmed();
-      for (const inc of (await calls.call(missing, 'applied', payload, ASKED_FOR_MS)).keys()) confirmed.add(inc);
-    }
-  }
-
-  /** Answers once this node has applied the change. Until then, it must not answer. */
-  async #applied(payload: unknown): Promise<boolean> {
-    const { cluster, nowMs } = this.#options;
-    const { user, n } = asked.parse(payload);
-    const endsAtMs = nowMs() + CONFIRMED_WITHIN_MS;
-    const hasHeard = (): boolean => cluster.node.state === 'up' && cluster.node.buckets.chainOf(user).clock >= n;
-    while (!hasHeard()) {
-      if (nowMs() > endsAtMs) throw new Error('the node is behind');
-      await delay(LOOK_EVERY_MS);
-    }
-    await cluster.adoption.whenNotified();
-    return true;
+    await this.#confirmation.ofAll(user, record?.n ?? 0, endsAtMs);
   }
 
   #recordOf(user: string) {
     return this.#options.cluster.node.replicas.get(user)?.record;
   }
-}
-
-function unconfirmed(): StorageUnavailable {
-  return new StorageUnavailable('has not confirmed it on all hubs', new Error('not confirmed'));
 }
 
 function lengthOf(viewers: readonly string[]): number {

@@ -70,6 +70,10 @@ export class ClusterPeers implements Peers {
     touch(user);
   }
 
+  forgetGoodbyes(user: string): void {
+    this.#goodbyes.delete(user);
+  }
+
   /** Goodbyes of the last seconds. */
   goodbyesOf(user: string): Goodbye[] {
     const sinceMs = this.#options.nowMs() - GOODBYE_MS;

@@ -3,6 +3,7 @@
  * answered, unless changes may have been lost after it.
  */
 import type { Timekeeper } from '../../fanout/timekeeper.ts';
+import { ERASED_FOR_MS } from '../engine.ts';
 import type { ClusterNode } from '../node.ts';
 
 /** How far another node may be ahead of this one. A `since` beyond it is not of this cluster. */
@@ -23,8 +24,12 @@ export class ClusterTimekeeper implements Timekeeper {
     return this.#sentUpTo;
   }
 
+  /** Not from before the last erasure that this node has seen, nor if one from then may be forgotten. */
   canAnswer(since: number): boolean {
-    return since >= this.#node().buckets.latestEpoch && since <= this.sentUpTo() + AHEAD_MS;
+    const { buckets, replicas } = this.#node();
+    const upTo = this.sentUpTo();
+    const from = Math.max(buckets.latestEpoch, replicas.erasedAt, upTo - ERASED_FOR_MS + AHEAD_MS);
+    return since >= from && since <= upTo + AHEAD_MS;
   }
 
   /** Records are kept, and what was lost begins an epoch. */

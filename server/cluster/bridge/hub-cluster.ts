@@ -5,10 +5,11 @@
 import type { TransitionCause } from '../../../shared/messages/explain.ts';
 import type { Clock } from '../../lib/time/clock.ts';
 import type { Frozen } from '../../presence/blocks.ts';
+import type { Change } from '../../presence/change.ts';
 import type { Ledger } from '../../presence/entries.ts';
 import type { Fold, Shown } from '../../presence/fold.ts';
 import type { Presence } from '../../presence/presence.ts';
-import { sessionOfNo } from '../../presence/sessions/session-list.ts';
+import { sessionOfNo, sessionsOf } from '../../presence/sessions/session-list.ts';
 import type { Session } from '../../presence/sessions/session.ts';
 import type { Remembered, User } from '../../presence/user.ts';
 import type { UsersOptions } from '../../presence/users.ts';
@@ -16,6 +17,8 @@ import type { Engine, EngineEvents } from '../engine.ts';
 import type { NodeEvents } from '../node-events.ts';
 import type { NodeHost } from '../node-options.ts';
 import { ClusterNode } from '../node.ts';
+import { isErased } from '../record/record.ts';
+import { BlockEdits } from './block-edits.ts';
 import { Adoption, type AdoptionOptions } from './adoption.ts';
 import { ClusterPeers } from './cluster-peers.ts';
 import { ClusterTimekeeper } from './cluster-timekeeper.ts';
@@ -63,17 +66,22 @@ export interface HubParts extends Omit<AdoptionOptions, 'clock' | 'isOwn' | 'epo
   readonly onWritten: NodeHost['onWritten'];
   /** The user is no longer held. */
   readonly onReleased: (user: User) => void;
+  /** Ends a session whose user was erased. */
+  readonly kick: (session: Session) => void;
+  /**
+   * A user whose sessions have ended is to be deleted up to the version `n`, after watchers are sent its last entry.
+   * `change`: what led to that entry, if the user is held.
+   */
+  readonly onErased: (user: string, n: number, change: Change | undefined) => void;
 }
 
-const NO_BLOCKS: ReadonlyMap<string, boolean> = new Map();
 const NO_FROZEN: ReadonlyMap<string, Frozen> = new Map();
 
 export class HubCluster implements Ledger {
   readonly node: ClusterNode;
   readonly peers: ClusterPeers;
   readonly timekeeper: ClusterTimekeeper;
-  /** Blocks that are set or lifted here and not yet in the record: by user, the viewers and whether each is blocked. */
-  readonly blockEdits = new Map<string, Map<string, boolean>>();
+  readonly blockEdits = new BlockEdits();
   readonly #options: HubClusterOptions;
   readonly #incs: string[] = [];
   /** The last transition of each user whose record is still to be written. */
@@ -200,7 +208,7 @@ export class HubCluster implements Ledger {
     this.peers.unneeded(user);
     if (replica?.isKnown !== true) this.node.load([user])?.catch(() => undefined);
     const record = replica?.record;
-    if (replica === undefined || record === undefined) return undefined;
+    if (replica === undefined || record === undefined || isErased(record)) return undefined;
     if (!isHeld(user)) this.#parts?.users.setBlocks(user, this.adoption.shownHidden(user, record));
     return rememberedOf(user, record, replicas.versionOf(replica), this.#options.offline);
   }
@@ -210,12 +218,16 @@ export class HubCluster implements Ledger {
       own: (user) => this.#own(user),
       usersHere: () => this.#usersHere(),
       report: (user, record, v) => {
-        this.#dropEdits(user, record.hidden);
+        if (isErased(record)) {
+          return this.#parts?.onErased(user, record.n, this.adoption.erase(user, v));
+        }
+        this.blockEdits.written(user, record.hidden);
         if (record.origin === this.#origins.get(user)) this.#origins.delete(user);
         this.#parts?.adoption.adopt(user, record, v);
       },
       onBegan: (user, device) =>
         void this.#parts?.presence.leaveDevice(user, device, this.#options.clock.now(), 'returned'),
+      onErased: (user) => this.#endErased(user),
       onOvertaken: (user, key) => this.#endOvertaken(user, key),
       onWritten: (user, before, after) => this.#parts?.onWritten(user, before, after),
       isPolled: this.#options.isPolled,
@@ -233,7 +245,7 @@ export class HubCluster implements Ledger {
     const part = user === undefined ? { sessions: [], signAgeMs: null } : ownPart(user, this.#options.clock.now());
     const goodbyes = this.peers.goodbyesOf(id).map(({ device, atMs }) => ({ device, ageMs: nowMs - atMs }));
     const origin = this.#origins.get(id) ?? '';
-    return { ...part, goodbyes, origin, blocks: this.blockEdits.get(id) ?? NO_BLOCKS };
+    return { ...part, goodbyes, origin, blocks: this.blockEdits.of(id) };
   }
 
   *#usersHere(): Generator<string> {
@@ -253,7 +265,7 @@ export class HubCluster implements Ledger {
   #written(id: string): void {
     if (this.#touched.has(id) || this.node.publisher.isWriting(id)) return;
     // An edit that the record held before changes nothing, so nothing is reported. Kept, it would undo a later one.
-    this.#dropEdits(id, this.node.replicas.get(id)?.record?.hidden ?? NO_FROZEN);
+    this.blockEdits.written(id, this.node.replicas.get(id)?.record?.hidden ?? NO_FROZEN);
     const users = this.#parts?.users;
     const user = users?.find(id);
     if (user === undefined) return;
@@ -261,12 +273,13 @@ export class HubCluster implements Ledger {
     users?.release(user);
   }
 
-  /** Forgets edits of blocks that the record holds now. */
-  #dropEdits(user: string, hidden: ReadonlyMap<string, unknown>): void {
-    const edits = this.blockEdits.get(user);
-    if (edits === undefined) return;
-    for (const [viewer, isBlocked] of edits) if (hidden.has(viewer) === isBlocked) edits.delete(viewer);
-    if (edits.size === 0) this.blockEdits.delete(user);
+  /** Nothing that this hub still wanted to write of the user is written. */
+  #endErased(id: string): void {
+    const user = this.#parts?.users.find(id);
+    if (user !== undefined) for (const session of sessionsOf(user)) this.#parts?.kick(session);
+    this.blockEdits.forget(id);
+    this.#origins.delete(id);
+    this.peers.forgetGoodbyes(id);
   }
 
   /** The session goes on on another node. */
@@ -280,10 +293,8 @@ export class HubCluster implements Ledger {
   #endWaiting(): void {
     const now = this.#options.clock.now();
     for (const user of this.#parts?.users.held() ?? []) {
-      for (let s = user.firstSession, next: Session | null; s !== null; s = next) {
-        next = s.next;
-        if (s.phase !== 'live') this.#parts?.presence.end(s, now, 'grace_over');
-      }
+      const waiting = sessionsOf(user).filter(({ phase }) => phase !== 'live');
+      for (const session of waiting) this.#parts?.presence.end(session, now, 'grace_over');
     }
   }
 }

@@ -48,6 +48,13 @@ export class Keeper {
     }
   }
 
+  /** Forgets what waits of a user up to the number of a record, and resolves when nothing of it is on its way. */
+  async forget(user: string, n: number): Promise<void> {
+    if ((this.#waiting.get(user)?.n ?? Infinity) <= n) this.#waiting.delete(user);
+    this.#noted.delete(user);
+    await this.#keeping;
+  }
+
   /** Stores what waits. Resolves when that is tried. */
   async flush(): Promise<void> {
     while (this.#keeping !== undefined) await this.#keeping;

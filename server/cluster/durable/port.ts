@@ -17,6 +17,8 @@ export interface UserStore {
   keep(users: readonly KeptUser[]): Promise<void>;
   /** Some of the users who block this one, sorted, after that id; empty if there are no more. */
   blockersAfter(viewer: string, after: string): Promise<readonly string[]>;
+  /** Deletes what is stored of a user, unless it is newer than that record. Rejects with `StorageUnavailable`. */
+  erase(user: string, n: number): Promise<void>;
   /** What is stored of these users. Rejects with `StorageUnavailable`. */
   recall(users: readonly string[]): Promise<ReadonlyMap<string, KeptUser>>;
 }

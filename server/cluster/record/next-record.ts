@@ -8,6 +8,7 @@ import type { Frozen } from '../../presence/blocks.ts';
 import {
   encodeBody,
   encodeEntry,
+  inheritedOrigin,
   VERSION_OF_OPERATION,
   type NewEntry,
   type Parts,
@@ -104,7 +105,7 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     since: shown.status === shownBefore.status ? (was?.since ?? null) : -age(own.changeAgeMs),
     lastSeen: was?.lastSeen ?? null,
     sign: isSeen && own.signAgeMs !== null ? -age(own.signAgeMs) : null,
-    origin: own.origin || originOfEnd(before, parts, context) || (record?.origin ?? ''),
+    origin: own.origin || originOfEnd(before, parts, context) || inheritedOrigin(record),
     hidden: nextHidden(record, hides, reveals, wasVisible || isVisible(shown)),
   };
   const entryText = encodeEntry(entry);

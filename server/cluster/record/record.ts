@@ -71,6 +71,27 @@ export interface UserRecord extends Stamp {
   readonly parts: Parts | null;
 }
 
+/** The origin of a record that says only that its user was erased. */
+const ERASED = 'erased';
+/** How that looks in the text of a body. No text of a client can contain it, because quotes in it are escaped. */
+export const ERASED_MARK = `"o":"${ERASED}"`;
+
+/** Whether the user was erased and has not returned since. To others, the user was never seen. */
+export function isErased({ origin, entry }: UserRecord): boolean {
+  return origin === ERASED && entry.status === 'offline';
+}
+
+/** The origin for the next record of the user. One that returns after its erasure is not an erased one. */
+export function inheritedOrigin(record: UserRecord | undefined): string {
+  return record === undefined || isErased(record) ? '' : record.origin;
+}
+
+/** The body of a record that says only that its user was erased. */
+export function encodeErased({ code, devices, text }: Pick<PublicEntry, 'code' | 'devices' | 'text'>): string {
+  const never = { status: 'offline', code, devices, text, since: null, lastSeen: null, sign: null } as const;
+  return encodeBody(encodeEntry({ ...never, origin: ERASED, hidden: new Map<string, Frozen>() }), {});
+}
+
 /** An entry before it is stamped. */
 export interface NewEntry extends Omit<PublicEntry, 'since' | 'lastSeen'> {
   /** An instant, or an age as a number up to 0. */

@@ -20,15 +20,18 @@ export interface Takeovers {
   readonly ended: readonly string[];
   /** Devices of sessions that are seen on another node for the first time. */
   readonly began: readonly string[];
+  /** Whether all sessions of this node must end, because the user was erased. */
+  readonly isErased: boolean;
 }
 
-const NONE: Takeovers = { ended: [], began: [] };
+const NONE: Takeovers = { ended: [], began: [], isErased: false };
 
 /** Compares a record that was just read with what this node wrote before, and with the sessions that it holds. */
 export function takeovers(replica: Replica, sessions: readonly OwnSession[], where: Where): Takeovers {
   const { inc, chain, fates, nowMs } = where;
   const { record } = replica;
   if (record === undefined || record.parts === null) return NONE;
+  if (replica.takeErasure()) return { ...NONE, isErased: true };
   const written = replica.writtenBy(inc);
   const left = record.parts[inc] ?? [];
   const isIn = (part: readonly { readonly k: string }[], k: string): boolean => part.some((session) => session.k === k);
@@ -44,5 +47,5 @@ export function takeovers(replica: Replica, sessions: readonly OwnSession[], whe
     if (other === inc || fates.isGone(other)) return [];
     return part.filter(({ k }) => replica.isNew(other, k)).map(({ d }) => d);
   });
-  return { ended: [...lost, ...overtaken(record, [...written, ...unwritten], fates)], began };
+  return { ended: [...lost, ...overtaken(record, [...written, ...unwritten], fates)], began, isErased: false };
 }

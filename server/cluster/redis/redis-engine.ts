@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { bucketTags, hashSlot } from '../bucket.ts';
 import {
+  ERASED_FOR_MS,
   isMail,
   type BucketRead,
   type Engine,
@@ -75,13 +76,15 @@ export class RedisEngine implements Engine {
   }
 
   async change(operation: Operation): Promise<OperationAnswer> {
-    const { user, bucket, op, inc, expect, floor, isShown, body, pushed, joins, leaves, steps } = operation;
+    const { user, bucket, op, inc, expect, floor, isShown, isErasure, body, pushed, joins, leaves, steps } = operation;
     const indexes = [...joins, ...leaves].map((name) => this.#key(bucket, `i:${name}`));
     const queues = steps.flatMap(({ rule }) => [`q:${rule}`, `e:${rule}`].map((name) => this.#key(bucket, name)));
     const keys = [this.#key(bucket, 'm'), this.#key(bucket, `r:${user}`), ...indexes, ...queues];
     const signs = '+'.repeat(joins.length) + '-'.repeat(leaves.length);
     const numbers = [String(expect), String(floor), isShown ? '1' : '0'];
-    const args = [op, inc, ...numbers, this.channel(bucket), user, body, pushed, signs, ...steps.flatMap(stepArgs)];
+    const keptMs = isErasure === true ? String(ERASED_FOR_MS) : '';
+    const record = [user, body, pushed, signs, keptMs];
+    const args = [op, inc, ...numbers, this.channel(bucket), ...record, ...steps.flatMap(stepArgs)];
     const [kind, text = '', results = ''] = texts(await this.#run(this.#slot(bucket), REGISTER, keys, args));
     if (kind === 'fenced') return { kind };
     if (kind === 'moved') return { kind, record: readStored(text) };

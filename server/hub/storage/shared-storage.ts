@@ -9,6 +9,8 @@ import type { HubContext } from '../context.ts';
 
 export interface SharedStorage {
   readonly users: UserStore;
+  /** Deletes what is stored of a user up to that version, also of a history that is off now. */
+  readonly erase: (user: string, n: number) => Promise<void>;
   /** Null if history is off. */
   readonly history: { readonly store: SharedHistoryStore; readonly state: Pick<HistoryState, 'beganAt'> } | null;
 }
@@ -29,10 +31,14 @@ export async function openSharedStorage({ config, clock, onStop }: HubContext): 
   const connections = new Connections(url);
   onStop(() => connections.close());
   const users = new PostgresUsers(connections);
-  if (historyDays === 0) return { users, history: null };
   const store = new PostgresHistory(connections, historyPerDay);
+  const erase = async (user: string, n: number): Promise<void> => {
+    await users.erase(user, n);
+    await store.erase(user, n);
+  };
+  if (historyDays === 0) return { users, erase, history: null };
   try {
-    return { users, history: { store, state: await store.open(clock.now().wallMs) } };
+    return { users, erase, history: { store, state: await store.open(clock.now().wallMs) } };
   } catch (error) {
     throw explainPostgres(migrations.setting, url, error);
   }

@@ -5,7 +5,7 @@
 import type { Entry } from '../../../shared/messages/entry.ts';
 import type { ExplainedSession, Explanation } from '../../../shared/messages/explain.ts';
 import { deciderOf } from '../fold.ts';
-import { endOf } from '../sessions/session-list.ts';
+import { endOf, sessionsOf } from '../sessions/session-list.ts';
 import type { Session } from '../sessions/session.ts';
 import type { User } from '../user.ts';
 
@@ -40,13 +40,6 @@ export function explainUser(user: User, facts: Facts): Explained {
     },
     sessions: sessions.map((session) => explainSession(session, session === decider, facts)),
   };
-}
-
-/** Sessions in the order in which they began. */
-export function sessionsOf({ firstSession }: User): Session[] {
-  const sessions: Session[] = [];
-  for (let s = firstSession; s !== null; s = s.next) sessions.push(s);
-  return sessions.sort((a, b) => a.no - b.no);
 }
 
 function explainSession(session: Session, decides: boolean, { idOf, wallOf }: Facts): ExplainedSession {

@@ -5,7 +5,8 @@ import type { ExplainedSession, Explanation } from '../../../shared/messages/exp
 import type { SessionStatus } from '../../../shared/status.ts';
 import { RANK } from '../fold.ts';
 import type { User } from '../user.ts';
-import { ruleOf, sessionsOf } from './explain.ts';
+import { ruleOf } from './explain.ts';
+import { sessionsOf } from '../sessions/session-list.ts';
 
 /** `stamps`: when the status of each session was set, in the order of the sessions. */
 export interface StampedExplanation {

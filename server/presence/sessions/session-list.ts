@@ -51,6 +51,13 @@ export function isOn(user: User, adapter: AdapterName): boolean {
   return false;
 }
 
+/** All sessions of a user in the order in which they began. They may end while the list is used. */
+export function sessionsOf({ firstSession }: User): Session[] {
+  const sessions: Session[] = [];
+  for (let s = firstSession; s !== null; s = s.next) sessions.push(s);
+  return sessions.sort((a, b) => a.no - b.no);
+}
+
 export function sessionOfNo(user: User, no: number): Session | undefined {
   for (let s = user.firstSession; s !== null; s = s.next) if (s.no === no) return s;
   return undefined;

@@ -161,9 +161,13 @@ export class PostgresHistory implements SharedHistoryStore {
     );
   }
 
-  async erase(user: string): Promise<void> {
-    await this.#connections.query('DELETE FROM presence_hub.history WHERE user_id = $1', [user]);
-    await this.#connections.query('DELETE FROM presence_hub.history_doubt WHERE user_id = $1', [user]);
+  async erase(user: string, v: number): Promise<void> {
+    await this.#connections.query('DELETE FROM presence_hub.history WHERE user_id = $1 AND v <= $2', [user, v]);
+    // Versions are times, too.
+    await this.#connections.query('DELETE FROM presence_hub.history_doubt WHERE user_id = $1 AND from_at <= $2', [
+      user,
+      v,
+    ]);
   }
 }
 

@@ -37,6 +37,14 @@ export class PostgresUsers implements UserStore {
     return rows.map(({ user }) => user);
   }
 
+  async erase(user: string, n: number): Promise<void> {
+    await this.#connections.query(
+      `WITH gone AS (DELETE FROM presence_hub.user_state WHERE user_id = $1 AND n <= $2 RETURNING user_id)
+       DELETE FROM presence_hub.block WHERE user_id IN (SELECT user_id FROM gone)`,
+      [user, n],
+    );
+  }
+
   async recall(users: readonly string[]): Promise<ReadonlyMap<string, KeptUser>> {
     const rows = await this.#connections.query<Row>(
       `SELECT user_id AS "user", since, last_seen AS seen, v, n,

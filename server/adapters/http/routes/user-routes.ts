@@ -15,7 +15,7 @@ export interface UserRoutesOptions {
   readonly exportOf: (user: string, reader: ExportReader) => Promise<string>;
   /**
    * @returns false if the user is erased, but its files can be cleaned only later. Rejects if storage fails. Null in a
-   * cluster, where no hub alone holds all of a user.
+   * cluster without a database: nobody can find the blocks that others have set.
    */
   readonly erase: ((user: string) => Promise<boolean>) | null;
   /** HUB_LAST_SEEN=hide */
@@ -47,7 +47,7 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
       about: (call) => readUser(call, 'user'),
       may: mayAdmin,
       answer: (_, user) => {
-        if (erase === null) return problem('not_implemented', 'user: a hub of a cluster cannot erase users yet');
+        if (erase === null) return problem('not_implemented', 'user: a cluster erases users only if HUB_DATABASE_URL is set');
         return durably(
           async () => ((await erase(user)) ? noContent() : notClean(user)),
           'the user may be erased only in part',
