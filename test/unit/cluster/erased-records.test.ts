@@ -1,0 +1,194 @@
+/** Records of erased users: what replaces them, what they mean to a node, and that nothing brings the user back. */
+import { describe, expect, it, vi } from 'vitest';
+import { ClusterTimekeeper } from '../../../server/cluster/bridge/cluster-timekeeper.ts';
+import { Chain } from '../../../server/cluster/chain.ts';
+import {
+  ERASED_FOR_MS,
+  type Engine,
+  type Operation,
+  type OperationAnswer,
+  type Stored,
+} from '../../../server/cluster/engine.ts';
+import type { ClusterNode } from '../../../server/cluster/node.ts';
+import { Publisher } from '../../../server/cluster/publisher.ts';
+import type { OwnSession } from '../../../server/cluster/record/next-record.ts';
+import {
+  decodeRecord,
+  encodeBody,
+  encodeEntry,
+  encodeErased,
+  isErased,
+  type Parts,
+} from '../../../server/cluster/record/record.ts';
+import { Replicas } from '../../../server/cluster/replicas.ts';
+import { offlineFold } from '../../../server/presence/fold.ts';
+
+const NOW = 1_767_225_600_000;
+const erasedBody = encodeErased({ code: -1, devices: [], text: '' });
+const session = {
+  k: '1',
+  a: 'ws-json',
+  d: 'web',
+  s: 'online',
+  c: 1,
+  x: '',
+  S: 1,
+  X: 0,
+  i: 1,
+  j: 0,
+  b: 1,
+  l: 25_000,
+} as const;
+
+const stored = (n: number, body: string, v = n): Stored => ({ n, v, op: `b.${n}`, t: n, body });
+const online = (n: number, parts: Parts = { b: [session] }): Stored => {
+  const hidden = new Map([['viewer', { since: null, lastSeen: null, v: n + 40 }]]);
+  const shown = { status: 'online', code: 1, devices: ['web'], text: '', since: n, lastSeen: n, sign: null } as const;
+  return stored(n, encodeBody(encodeEntry({ ...shown, origin: 'began ws-json b-1', hidden }), parts));
+};
+
+/** A node, and an engine with one record. */
+function stage(record: Stored | undefined, sessions: readonly OwnSession[] = []) {
+  const done: Operation[] = [];
+  let held = record;
+  const change = (operation: Operation): Promise<OperationAnswer> => {
+    if (operation.expect !== (held?.n ?? 0)) return Promise.resolve({ kind: 'moved', record: held });
+    done.push(operation);
+    const n = Math.max(NOW + 1000, operation.floor + 1);
+    held = { n, v: operation.isShown ? n : 0, op: operation.op, t: n, body: operation.body };
+    return Promise.resolve({ kind: 'ok', stamp: held, results: [] });
+  };
+  const read = () => Promise.resolve({ records: [held], clock: NOW + 7 });
+  const reported: [status: string, v: number, isShown: boolean][] = [];
+  const replicas = new Replicas(
+    256,
+    () => 1,
+    (_, { entry }, v, isShown) => void reported.push([entry.status, v, isShown]),
+    () => undefined,
+  );
+  replicas.resumeTelling();
+  const onLost = vi.fn();
+  const onSettled = vi.fn();
+  const publisher = new Publisher({
+    engine: { change, read } as unknown as Engine,
+    replicas,
+    chainOf: () => new Chain(),
+    buckets: 256,
+    now: () => 0,
+    inc: () => 'a',
+    ownOf: () => ({
+      ...{ inc: 'a', former: [], sessions, signAgeMs: null, changeAgeMs: 0, goodbyes: [], origin: '' },
+      blocks: new Map<string, boolean>(),
+    }),
+    contextOf: (user) => ({
+      user,
+      offline: offlineFold(-1),
+      clock: NOW,
+      fates: { isGone: () => false, silentMs: () => 0, isOver: () => false },
+      keepsAll: false,
+    }),
+    events: { stepsOf: () => [], applied: () => undefined },
+    host: { onWritten: () => undefined },
+    onFenced: () => undefined,
+    onLost,
+    onSettled,
+  });
+  const forget = (): void => void (held = undefined);
+  return { publisher, replicas, done, reported, onLost, onSettled, forget };
+}
+
+describe('the erasure of a record', () => {
+  it('leaves nothing of the user, with a version above all that anybody was shown (C33, H38)', async () => {
+    const { publisher, done } = stage(online(NOW));
+    expect(await publisher.erase('u')).toBe(NOW + 1000);
+    expect(done).toMatchObject([
+      {
+        expect: NOW,
+        floor: NOW + 40,
+        isShown: true,
+        isErasure: true,
+        leaves: ['b'],
+        body: erasedBody,
+        pushed: erasedBody,
+      },
+    ]);
+    const { entry, hidden, parts, ...rest } = decodeRecord(stored(NOW, erasedBody));
+    expect(isErased({ entry, hidden, parts, ...rest })).toBe(true);
+    expect([entry, hidden.size, parts]).toEqual([
+      { status: 'offline', code: -1, devices: [], text: '', since: null, lastSeen: null },
+      0,
+      {},
+    ]);
+  });
+
+  it('is done once, and not at all if there is no record', async () => {
+    const { publisher, done } = stage(stored(NOW, erasedBody));
+    expect(await publisher.erase('u')).toBe(NOW);
+    expect(await stage(undefined).publisher.erase('u')).toBe(NOW + 7);
+    expect(done).toEqual([]);
+  });
+});
+
+describe('the record of an erased user', () => {
+  it('ends the sessions of a node that knew the user before, once (C33)', () => {
+    const { replicas, reported } = stage(undefined);
+    const replica = replicas.acquire('u');
+    replicas.heard(replica, online(NOW), 0);
+    expect(replica.takeErasure()).toBe(false);
+    replicas.heard(replica, stored(NOW + 50, erasedBody), 0);
+    expect([replica.takeErasure(), replica.takeErasure()]).toEqual([true, false]);
+    expect(reported).toEqual([
+      ['online', NOW, true],
+      ['offline', NOW + 50, true],
+    ]);
+    expect(replicas.versionOf(replica)).toBe(0);
+  });
+
+  it('ends no session of a user that returns to a node that knew nothing of it', async () => {
+    const back = { ...session, statusAgeMs: 0, textAgeMs: null, startAgeMs: 0 };
+    const { publisher, replicas, done } = stage(stored(NOW, erasedBody), [back]);
+    const replica = replicas.acquire('u');
+    publisher.touch('u');
+    await vi.waitFor(() => expect(done).toHaveLength(1));
+    expect(replica.takeErasure()).toBe(false);
+    const record = decodeRecord(stored(NOW + 1000, done[0]!.body));
+    expect([isErased(record), record.origin, record.entry.status]).toEqual([false, '', 'online']);
+  });
+
+  it('is not written again if the engine has forgotten it', async () => {
+    const { publisher, replicas, done, onLost, onSettled, forget } = stage(stored(NOW, erasedBody));
+    const replica = replicas.acquire('u');
+    replicas.heard(replica, stored(NOW, erasedBody), 0);
+    forget();
+    publisher.touch('u');
+    await vi.waitFor(() => expect(onSettled).toHaveBeenCalled());
+    replicas.replace(replica, undefined, 0);
+    publisher.touch('u');
+    await vi.waitFor(() => expect(onSettled).toHaveBeenCalledTimes(2));
+    expect([replica.isLost, done.length, onLost.mock.calls.length]).toEqual([false, 0, 0]);
+  });
+});
+
+describe('a since', () => {
+  const timekeeper = (erasedAt: number) => {
+    const node = { at: NOW, buckets: { latestEpoch: 1 }, replicas: { erasedAt } };
+    return new ClusterTimekeeper(() => node as unknown as ClusterNode);
+  };
+
+  it('is answered in full if it is from before an erasure, or older than erasures are remembered (C33, H39)', () => {
+    expect(timekeeper(NOW - 100).canAnswer(NOW - 50)).toBe(true);
+    expect(timekeeper(NOW - 100).canAnswer(NOW - 101)).toBe(false);
+    expect(timekeeper(0).canAnswer(NOW - ERASED_FOR_MS / 2)).toBe(true);
+    expect(timekeeper(0).canAnswer(NOW - ERASED_FOR_MS)).toBe(false);
+  });
+
+  it('is known from operations on users that nobody here watches', () => {
+    const { replicas } = stage(undefined);
+    replicas.noteErasure(online(NOW));
+    expect(replicas.erasedAt).toBe(0);
+    replicas.noteErasure(stored(NOW, encodeBody(JSON.stringify({ x: '"o":"erased"' }), {})));
+    expect(replicas.erasedAt).toBe(0);
+    replicas.noteErasure(stored(NOW, erasedBody));
+    expect(replicas.erasedAt).toBe(NOW);
+  });
+});
