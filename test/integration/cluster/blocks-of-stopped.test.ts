@@ -24,7 +24,7 @@ async function shown(hub: ClusterHub): Promise<Entry> {
 }
 
 describe('while a node is stopped', needing('redis-server'), () => {
-  it('a block is answered once it counts as dead, and after it nothing of the user reaches the viewer there (C7)', async () => {
+  it('a block is answered once the node counts as dead, and then the viewer there receives nothing about the user (C7)', async () => {
     stage = await ClusterStage.start();
     const [a, b] = await stage.hubs(2);
     // A block of a user never seen, which node B learns.

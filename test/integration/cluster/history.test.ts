@@ -68,7 +68,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
         ],
       );
 
-    it.each(['uws', 'ws'])('is told by any hub, and each change is stored once (C30, H31) [%s]', async (engine) => {
+    it.each(['uws', 'ws'])('is answered by any hub, and each change is stored once (C30, H31) [%s]', async (engine) => {
       const { stage, database } = await stageOn(engine);
       const hubs = await stage.hubs(3);
       const [a, b, c] = hubs as [ClusterHub, ClusterHub, ClusterHub];
@@ -94,7 +94,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       expect((await historyOf(b, user)).at(-1)?.at).toBe((entry as { since: number }).since);
     });
 
-    it('a change shows on another hub before it is stored (C30)', async () => {
+    it('a change appears on another hub before it is stored (C30)', async () => {
       const { stage } = await stageOn();
       const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
       const user = newUser();
@@ -126,7 +126,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       );
     });
 
-    it('a rolling restart leaves nothing unknown, and a restart of all is unknown until it is over (C30, H33)', async () => {
+    it('a rolling restart leaves no time unknown, and the time of a restart of all hubs is unknown (C30, H33)', async () => {
       const { stage } = await stageOn();
       const a = await stage.hub();
       const user = newUser();

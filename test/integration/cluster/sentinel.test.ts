@@ -56,7 +56,7 @@ describe('nodes behind Sentinels', needing('redis-server'), () => {
     await expectRecovery({ ...online, '1': 'busy' });
   });
 
-  it('report again what was reported and then lost by the failover, with a larger version', async () => {
+  it('report a change again with a larger version if the failover lost it', async () => {
     replica.signal('SIGSTOP');
     await master.send(['CLIENT', 'KILL', 'TYPE', 'replica']); // or else the kernel would keep what is written for it
     for (const [i, user] of USERS.entries()) nodes[i % 3]?.set(user, 'busy');

@@ -63,7 +63,7 @@ describe('webhook events in Redis', needing('redis-server'), () => {
     return { id, body: '{"events":[]}', count: 1, formedAt: 1, attempts: 0, nextAt: 1, taken };
   };
 
-  it('a later event takes the place of the waiting one, has its own id and keeps the first `from` (N4)', async () => {
+  it('a later event replaces the waiting one, has its own id and keeps the first `from` (N4)', async () => {
     expect(await change('42', 'online', 'away')).toBe('new');
     expect(await change('42', 'away', 'busy')).toBe('replaced');
     const taken = await take();
@@ -73,7 +73,7 @@ describe('webhook events in Redis', needing('redis-server'), () => {
     expect(taken.nextInMs).toBeUndefined();
   });
 
-  it('one that is not due goes if the user is back, or leaves the statuses of the rule (N4)', async () => {
+  it('an event that is not due is dropped if the user is back, or leaves the statuses of the rule (N4)', async () => {
     await change('42', 'online', 'offline', { afterMs: HOUR_MS });
     expect((await take({ wantsUsers: true })).users).toEqual(['42']);
     expect(await change('42', 'offline', 'online', { afterMs: HOUR_MS })).toBe('replaced');
@@ -83,27 +83,27 @@ describe('webhook events in Redis', needing('redis-server'), () => {
     expect(await take({ wantsUsers: true })).toEqual({ events: [], nextInMs: undefined, users: [] });
   });
 
-  it('one that is due stays if the user is back, because the receiver may know of nothing else', async () => {
+  it('an event that is due stays even if the user is back, because the receiver may not know that', async () => {
     await change('42', 'offline', 'online');
     await change('42', 'online', 'offline');
     expect(told(await take())).toEqual(['42 offline offline set']);
   });
 
-  it('no more users wait than may, but a waiting one is still replaced', async () => {
+  it('no events wait beyond the maximum, but a waiting event is still replaced', async () => {
     await change('1', 'offline', 'online', { most: 1 });
     expect(await change('2', 'offline', 'online', { most: 1 })).toBe('dropped');
     expect(await change('1', 'online', 'busy', { most: 1 })).toBe('replaced');
     expect(told(await take())).toEqual(['1 offline busy set']);
   });
 
-  it('none is due later than the rule says now', async () => {
+  it('no event is due later than the present rule allows', async () => {
     await change('42', 'online', 'offline', { afterMs: HOUR_MS });
     expect((await take()).nextInMs).toBeGreaterThan(HOUR_MS - 60_000);
     await take({ afterMs: 0 });
     expect(told(await take({ afterMs: 0 }))).toEqual(['42 online offline set']);
   });
 
-  it('what was taken is taken again until it is cleared, and a second event of its user waits for that', async () => {
+  it('a taken event is taken again until it is cleared, and a second event of its user waits for that', async () => {
     await change('42', 'offline', 'online');
     await change('7', 'offline', 'online');
     const first = await take({ limit: 1 });
@@ -125,7 +125,7 @@ describe('webhook events in Redis', needing('redis-server'), () => {
     expect(told(await take())).toEqual(['42 online busy set']);
   });
 
-  it('the current state is restated of those without an event, and only in the statuses of the rule', async () => {
+  it('the current state of users without an event is restated, only in the statuses of the rule', async () => {
     await change('waits', 'offline', 'busy');
     await change('here', 'offline', 'online', null);
     await change('away', 'offline', 'away', null);
@@ -141,7 +141,7 @@ describe('webhook events in Redis', needing('redis-server'), () => {
     expect(new Set(taken.events.map(({ id }) => id)).size).toBe(3);
   });
 
-  it('a restated state stays if the user is back in it: the receiver may know another one', async () => {
+  it('a restated state stays even if the user returns to it, because the receiver may know another one', async () => {
     await change('42', 'offline', 'online', null);
     await events.restate(0, RULE, ['42'], { op: 'r.1', on: ['online', 'away'], afterMs: HOUR_MS, most: 100 });
     await change('42', 'online', 'away', { afterMs: HOUR_MS });
@@ -187,7 +187,7 @@ describe('webhook events in Redis', needing('redis-server'), () => {
     expect(await events.counts(0, [RULE])).toEqual([{ waiting: 0, taken: 0, oldestForMs: undefined }]);
   });
 
-  it('what a foreign writer put in its place is dropped', async () => {
+  it('an event that a foreign program wrote is dropped', async () => {
     await change('42', 'offline', 'online');
     const [keys] = (await redis.send(['KEYS', 'ph:*:e:mail'])) as [string[]];
     await redis.send(['HSET', keys[0]!, '42', 'nonsense']);

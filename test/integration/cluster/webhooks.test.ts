@@ -72,7 +72,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('an event is sent once, whichever hub made the change, with the entry that all hubs show (N2, N7)', async () => {
+  it('an event is sent once, no matter which hub made the change, with the entry that all hubs show (N2, N7)', async () => {
     await start({}, { name: 'all', events: 'all', on: ['away'] });
     for (const [i, hub] of hubs.entries()) await beat(hub, `user-${i}`);
     await receiver.until(() => receiver.events.length === 3);
@@ -95,7 +95,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     expect(receiver.eventsOf('user-0')).toHaveLength(4);
   });
 
-  it('every last state arrives in order, though the receiver fails half of the time and senders are killed (N3, N4, N10)', async () => {
+  it('every last state arrives in order, although the receiver fails half of the time and senders are killed (N3, N4, N10)', async () => {
     await start({});
     let requests = 0;
     receiver.answer = () => (++requests % 2 === 0 ? 200 : requests % 3 === 0 ? 0 : 500);
@@ -128,7 +128,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     await expect.poll(async () => (await rulesOn(hubs[0]!))[0]?.queued, { timeout: 10_000 }).toBe(0);
   });
 
-  it('a change back within afterMs sends nothing, also if the node that noted it dies meanwhile', async () => {
+  it('a change back within afterMs sends nothing, even if the node that received it dies meanwhile', async () => {
     await start({ on: ['offline'], afterMs: 8000 });
     for (const user of ['gone', 'back']) await beat(hubs[0]!, user);
     for (const user of ['gone', 'back']) await beat(hubs[0]!, user, { status: 'offline' });
@@ -144,7 +144,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     expect(receiver.events[1]!.entry.user).toBe('back');
   });
 
-  it('the users of a dead node are reported once, as lost with it, and not before that is certain (N6)', async () => {
+  it('the users of a dead node are reported once, with cause node_lost, and not before they are certainly offline (N6)', async () => {
     await start({});
     const clients = await Promise.all(
       Array.from({ length: 5 }, (_, i) => WsClient.hello(hubs[0]!.ws, { user: `user-${i}` })),
@@ -217,7 +217,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     for (const hub of hubs) await expect.poll(() => dead(hub), { timeout: 5000 }).toBe(0);
   });
 
-  it('a rule that is added and one that is removed hold on all nodes, and no other node sends for one that left (N1)', async () => {
+  it('an added rule applies on all nodes, and after one node leaves the others send each event once (N1)', async () => {
     await start({});
     await beat(hubs[0]!, '42');
     await receiver.until(() => receiver.events.length === 1);
