@@ -155,7 +155,7 @@ export class ClusterQueue implements EventQueue, NodeEvents {
     return this.#dispatch.retry(rule, attempts, nextAt);
   }
 
-  bury(rule: string): Promise<void> {
+  markDead(rule: string): Promise<void> {
     return this.#dispatch.settle(rule, false);
   }
 

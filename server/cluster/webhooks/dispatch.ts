@@ -28,7 +28,7 @@ interface Delegate {
   readonly isMine: (rule: string) => boolean;
   /** The longest delay of an event of the rule. */
   readonly afterMsOf: (rule: string) => number;
-  /** The event as it is sent. */
+  /** The event in the JSON form that is sent. */
   readonly jsonOf: (rule: string, bucket: number, event: TakenEvent) => string;
 }
 

@@ -42,7 +42,7 @@ describe('while a node is stopped', needing('redis-server'), () => {
     const onA = await shown(a!);
     expect(onA.status).toBe('offline');
     await expect.poll(() => shown(b!), { timeout: 20_000, interval: 200 }).toEqual(onA);
-    const told = onB.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
-    expect(told.filter(({ status }) => status !== 'offline')).toEqual([]);
+    const entries = onB.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
+    expect(entries.filter(({ status }) => status !== 'offline')).toEqual([]);
   });
 });

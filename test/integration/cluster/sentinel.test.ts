@@ -50,7 +50,7 @@ describe('nodes behind Sentinels', needing('redis-server'), () => {
     await expectRecovery({ ...online, '1': 'busy' });
   });
 
-  it('follow a master that is told to step down', async () => {
+  it('follow a master that is demoted by a failover', async () => {
     await sentinel.send(['SENTINEL', 'FAILOVER', 'presence']);
     nodes[0]?.set('1', 'busy');
     await expectRecovery({ ...online, '1': 'busy' });
@@ -62,11 +62,11 @@ describe('nodes behind Sentinels', needing('redis-server'), () => {
     for (const [i, user] of USERS.entries()) nodes[i % 3]?.set(user, 'busy');
     const busy = Object.fromEntries(USERS.map((user) => [user, 'busy']));
     await agreed(nodes, busy);
-    const told = new Map(USERS.map((user) => [user, nodes[0]?.views.get(user)?.v ?? 0]));
+    const reported = new Map(USERS.map((user) => [user, nodes[0]?.views.get(user)?.v ?? 0]));
     await master.kill();
     replica.signal('SIGCONT');
     await expectRecovery(busy);
-    for (const user of USERS) expect(nodes[0]?.views.get(user)?.v).toBeGreaterThan(told.get(user) ?? Infinity);
+    for (const user of USERS) expect(nodes[0]?.views.get(user)?.v).toBeGreaterThan(reported.get(user) ?? Infinity);
   });
 });
 

@@ -34,8 +34,8 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     await stage.stop();
   });
 
-  const hello = async (hub: ClusterHub | undefined, said: object): Promise<WsClient> => {
-    const client = await WsClient.hello(hub!.ws, said);
+  const hello = async (hub: ClusterHub | undefined, fields: object): Promise<WsClient> => {
+    const client = await WsClient.hello(hub!.ws, fields);
     clients.push(client);
     return client;
   };
@@ -157,12 +157,12 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect(await ask(a!, 'PUT', `/v1/users/${blocker}/blocks/${viewer}`)).toMatchObject({ status: 204 });
     const hidden = await watching.entryOf(blocker);
     expect(hidden).toMatchObject({ status: 'offline', devices: [] });
-    const heard = watching.all.length;
+    const received = watching.all.length;
     session.send({ type: 'heartbeat', status: 'busy', id: 1 });
     await session.next('ok');
     await observer.until(() => observer.statusOf(blocker) === 'busy');
     await watching.roundTrip();
-    expect(watching.all.slice(heard).filter(({ type }) => type === 'presence')).toEqual([]);
+    expect(watching.all.slice(received).filter(({ type }) => type === 'presence')).toEqual([]);
     expect(await ask(b!, 'DELETE', `/v1/users/${blocker}/blocks/${viewer}`)).toMatchObject({ status: 204 });
     const shown = await watching.entryOf(blocker);
     expect(shown.status).toBe('busy');

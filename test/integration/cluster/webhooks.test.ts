@@ -41,7 +41,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
   };
   const rulesOn = async (hub: ClusterHub): Promise<ListedRule[]> =>
     ((await ask(hub, 'GET', '/v1/webhooks')).body as { rules: ListedRule[] }).rules;
-  const told = ({ from, cause, entry }: ReceivedEvent): string => `${from} -> ${entry.status} (${cause})`;
+  const summaryOf = ({ from, cause, entry }: ReceivedEvent): string => `${from} -> ${entry.status} (${cause})`;
   /** Repetitions of an event have its id. What remains of each user must be one chain, with versions that grow. */
   const checkChains = (): Map<string, ReceivedEvent[]> => {
     const chains = new Map<string, ReceivedEvent[]>();
@@ -81,7 +81,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     for (const i of hubs.keys()) {
       const { body: entry } = await ask(hubs[2]!, 'GET', `/v1/presence/user-${i}`);
       const ofMail = receiver.eventsOf(`user-${i}`).filter(({ rule }) => rule === 'mail');
-      expect(ofMail.map(told)).toEqual(['offline -> online (began)', 'online -> away (began)']);
+      expect(ofMail.map(summaryOf)).toEqual(['offline -> online (began)', 'online -> away (began)']);
       expect(ofMail.at(-1)!.entry).toEqual(entry);
       expect(receiver.eventsOf(`user-${i}`).filter(({ rule }) => rule === 'all')).toHaveLength(1);
     }
@@ -91,7 +91,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     await beat(hubs[0]!, 'user-0', { status: 'invisible', text: 'here' });
     await beat(hubs[0]!, 'last');
     await receiver.until(() => receiver.eventsOf('last').length === 1);
-    expect(told(receiver.eventsOf('user-0').at(-1)!)).toBe('away -> offline (bye)');
+    expect(summaryOf(receiver.eventsOf('user-0').at(-1)!)).toBe('away -> offline (bye)');
     expect(receiver.eventsOf('user-0')).toHaveLength(4);
   });
 
@@ -157,7 +157,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     // The hub that died may have sent a batch and not noted its delivery.
     const chains = checkChains();
     for (const user of lost) {
-      expect(chains.get(user)!.map(told)).toEqual(['offline -> online (began)', 'online -> offline (node_lost)']);
+      expect(chains.get(user)!.map(summaryOf)).toEqual(['offline -> online (began)', 'online -> offline (node_lost)']);
     }
     expect(chains.get('user-0')).toHaveLength(1);
     for (const client of [...clients, moved]) client.close();
