@@ -35,13 +35,13 @@ async function bench(...args: readonly string[]): Promise<{ code: number | null;
 const passed = { code: 0, result: { hasPassed: true, failures: [] } };
 
 describe.concurrent('npm run bench', () => {
-  test('reconnect passes where all return within the grace', async () => {
+  test('reconnect passes if all return within the grace', async () => {
     const run = await bench('reconnect', '--ws', '20', '--tcp', '20', '--rounds', '1', '--gone', '3');
     expect(run).toMatchObject(passed);
     expect(run.result.figures['control']).toMatchObject({ gone: 6, observers: 2, never: 0, twice: 0, early: 0 });
   });
 
-  test('reconnect fails where the grace is shorter than the absence', async () => {
+  test('reconnect fails if the grace is shorter than the absence', async () => {
     const away = ['--grace-ms', '100', '--timeout-ms', '1500', '--back-from-ms', '3000', '--back-to-ms', '3100'];
     const run = await bench('reconnect', '--ws', '4', '--tcp', '4', '--rounds', '1', '--gone', '1', ...away);
     expect(run.code).toBe(1);

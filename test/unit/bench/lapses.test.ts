@@ -47,7 +47,7 @@ describe('lapses', () => {
     expect({ reported, falseOffline }).toEqual({ reported: 1, falseOffline: 1 });
   });
 
-  it('of a second silence are counted anew, false words are not forgotten', () => {
+  it('of a second silence are counted from zero, but false reports are kept', () => {
     lapses.fallSilent([2]);
     lapses.reportedOffline(2, 10_000);
     lapses.reportedOffline(9, 10_000);
