@@ -1,10 +1,10 @@
 /**
- * Buckets: each user belongs to one of B, and all keys of a bucket share one hash slot of a Redis Cluster. Pure. Must
- * give the same answer on every node and in every release, because keys of running clusters depend on it.
+ * Assigns each user to a bucket. All keys of a bucket share one hash slot of a Redis Cluster. Pure. Must give the same
+ * result on every node and in every release, because keys of running clusters depend on it.
  */
 import { crc32 } from 'node:zlib';
 
-/** Buckets of a new cluster. */
+/** Number of buckets of a new cluster. */
 export const BUCKETS = 256;
 const SLOTS = 16_384;
 

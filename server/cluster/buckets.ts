@@ -1,6 +1,6 @@
 /**
- * What a node hears of all buckets: keeps their chains, ticks those that are quiet, and reads one again if a message of
- * it is missing. Finds that the history is another one, but leaves what follows to the node.
+ * Follows the messages of all buckets: keeps their chains, ticks quiet buckets, and reads a bucket again if a message
+ * is missing. Detects a fork of the history, but leaves the recovery to the node.
  */
 import { bucketOf } from './bucket.ts';
 import { Chain } from './chain.ts';
@@ -10,13 +10,13 @@ import { readMessage, userOf } from './record/message.ts';
 import type { NodeEvents } from './node-events.ts';
 import type { Replica, Replicas } from './replicas.ts';
 
-/** Silence of a bucket after which it is ticked: between this and half as much again, so that one tick does for all. */
+/** Silence of a bucket after which it is ticked. Up to half is added at random, so that one node ticks for all. */
 const TICK_AFTER_MS = 1100;
-/** Silence after which the subscription counts as dead, because this node's own ticks do not come back. */
-const DEAF_MS = 3000;
-/** How long an acknowledged operation may stay unheard. */
-const OWED_MS = 1500;
-/** How long a bucket may be read again before views count as behind. */
+/** Silence after which the subscription counts as dead, because not even this node's own ticks arrive. */
+const DEAD_SUBSCRIPTION_MS = 3000;
+/** How long the message of an acknowledged operation may take. */
+const OVERDUE_MS = 1500;
+/** How long reading a bucket again may take before views count as behind. */
 const BEHIND_MS = 500;
 
 export interface BucketsOptions {
@@ -24,16 +24,16 @@ export interface BucketsOptions {
   readonly count: number;
   readonly now: () => number;
   readonly random: () => number;
-  readonly host: Pick<NodeHost, 'arrived' | 'onDeaf'>;
+  readonly host: Pick<NodeHost, 'arrived' | 'onDeadSubscription'>;
   readonly replicas: () => Replicas;
-  /** A held record was heard, or read for the first time. Undefined: there is none. */
-  readonly onHeard: (replica: Replica, stored: Stored | undefined) => void;
-  readonly events: Pick<NodeEvents, 'heard' | 'readAgain' | 'forked'>;
+  /** A held record arrived in a message, or was read for the first time. Undefined: the engine has none. */
+  readonly onReceived: (replica: Replica, stored: Stored | undefined) => void;
+  readonly events: Pick<NodeEvents, 'received' | 'readAgain' | 'forked'>;
   /** A held record was read again. */
   readonly onRead: (replica: Replica) => void;
-  /** What was heard is not in the history that the engine has now. */
+  /** Received operations are missing in the present history of the engine. */
   readonly onFork: () => void;
-  /** Looks which history the engine has. */
+  /** Asks the engine for its history. */
   readonly renew: () => Promise<unknown>;
   /** Whether the node is neither away nor recovering. */
   readonly isUp: () => boolean;
@@ -43,7 +43,7 @@ export class Buckets {
   readonly #options: BucketsOptions;
   readonly #chains: readonly Chain[];
   readonly #ticksAtMs: number[];
-  /** Buckets that are read again, and since when. */
+  /** Buckets that are being read again, and since when. */
   readonly #behind = new Map<number, number>();
   #generation = 0;
 
@@ -57,7 +57,7 @@ export class Buckets {
     return this.#chains[bucket] as Chain;
   }
 
-  /** Every change that was not heard yet has a larger version. */
+  /** Every change that was not received yet has a larger version. */
   get leastClock(): number {
     return this.#chains.reduce((least, { clock }) => Math.min(least, clock), Infinity);
   }
@@ -76,33 +76,33 @@ export class Buckets {
     return [...this.#behind.values()].some((sinceMs) => nowMs - sinceMs > BEHIND_MS);
   }
 
-  /** Forgets what is being read. */
+  /** Ignores the answers of all reads in flight. */
   restart(): void {
     this.#generation++;
     this.#behind.clear();
   }
 
-  hear(bucket: number, text: string): void {
+  receive(bucket: number, text: string): void {
     const message = readMessage(text);
     if (message === undefined) return;
-    const { now, replicas, onHeard, host, events } = this.#options;
+    const { now, replicas, onReceived, host, events } = this.#options;
     const chain = this.chain(bucket);
     const { epoch } = chain;
     if (message.kind === 'state') {
-      if (chain.hear(message.link, now()) === 'gap') void this.#catchUp(bucket);
-      if (chain.epoch > epoch) for (const replica of replicas().of(bucket)) replicas().tell(replica);
+      if (chain.receive(message.link, now()) === 'gap') void this.#catchUp(bucket);
+      if (chain.epoch > epoch) for (const replica of replicas().of(bucket)) replicas().report(replica);
       return;
     }
     const { stored, before } = message.operation;
-    const step = chain.hear({ last: stored.op, clock: stored.n, epoch, before }, now());
+    const step = chain.receive({ last: stored.op, clock: stored.n, epoch, before }, now());
     const replica = replicas().get(userOf(text));
     if (step === 'next') {
       host.arrived(stored.op, stored.t);
       replicas().noteErasure(stored);
-      events.heard(bucket, userOf(text), stored);
+      events.received(bucket, userOf(text), stored);
     }
-    // Also while the record is read for the first time: that answer may be older, and arrive later.
-    if (step === 'next' && replica !== undefined) onHeard(replica, stored);
+    // Also during the first read of the record, because its answer may be older than this message and arrive later.
+    if (step === 'next' && replica !== undefined) onReceived(replica, stored);
     else if (step === 'gap') void this.#catchUp(bucket);
   }
 
@@ -113,7 +113,7 @@ export class Buckets {
     const loadOne = async ([bucket, replicas]: [number, Replica[]]): Promise<void> => {
       const users = replicas.map(({ user }) => user);
       const { records } = await this.#options.engine.read(bucket, users);
-      for (const [i, replica] of replicas.entries()) this.#options.onHeard(replica, records[i]);
+      for (const [i, replica] of replicas.entries()) this.#options.onReceived(replica, records[i]);
     };
     await Promise.all([...buckets].map(loadOne));
   }
@@ -122,12 +122,12 @@ export class Buckets {
     const { now, random, engine, host } = this.#options;
     const nowMs = now();
     for (const [bucket, chain] of this.#chains.entries()) {
-      const silentMs = nowMs - chain.heardAtMs;
-      if (silentMs > DEAF_MS && !this.#behind.has(bucket)) {
-        host.onDeaf();
-        chain.listen(nowMs);
+      const silentMs = nowMs - chain.receivedAtMs;
+      if (silentMs > DEAD_SUBSCRIPTION_MS && !this.#behind.has(bucket)) {
+        host.onDeadSubscription();
+        chain.resetSilence(nowMs);
         void this.#catchUp(bucket);
-      } else if (chain.isOwed(nowMs - OWED_MS)) {
+      } else if (chain.isOverdue(nowMs - OVERDUE_MS)) {
         void this.#catchUp(bucket);
       } else if (silentMs >= TICK_AFTER_MS && nowMs >= (this.#ticksAtMs[bucket] ?? 0)) {
         this.#ticksAtMs[bucket] = nowMs + TICK_AFTER_MS * (1 + random() / 2);
@@ -137,15 +137,15 @@ export class Buckets {
   }
 
   /**
-   * Reads all buckets again. After a fork, and in a bucket without any data, an epoch starts: what a client was told
-   * before it may not be known any more. `newOp` names an operation.
+   * Reads all buckets again. Starts an epoch after a fork, and in a bucket without data, because states that clients
+   * received before may be lost. `newOp` returns a new id of an operation.
    */
   async recover(hasForked: boolean, newOp: () => string): Promise<void> {
     const generation = this.#generation;
     const { now, engine, events } = this.#options;
     if (hasForked) events.forked();
     const recoverOne = async (chain: Chain, bucket: number): Promise<void> => {
-      chain.listen(now());
+      chain.resetSilence(now());
       if (hasForked && chain.clock > 0) await engine.epoch(bucket, chain.clock, newOp());
       if (generation === this.#generation) await this.#read(bucket);
       if (chain.epoch > 0 || generation !== this.#generation) return;
@@ -162,18 +162,18 @@ export class Buckets {
     const generation = this.#generation;
     let isFork = false;
     try {
-      // Another history is noticed here, and recovered from as a whole.
+      // If the history is another one, the renewal starts a recovery of all buckets.
       await this.#options.renew();
       if (generation === this.#generation) isFork = await this.#read(bucket);
     } catch {
-      // The engine is away, or another try follows the next message.
+      // Either the engine is away, or the next message leads to another attempt.
     }
     if (generation !== this.#generation) return;
     this.#behind.delete(bucket);
     if (isFork) this.#options.onFork();
   }
 
-  /** Returns whether what was heard is not in the history that was read. */
+  /** Returns whether received operations are missing in the history that was read. */
   async #read(bucket: number): Promise<boolean> {
     const { engine, replicas, now, onRead, isUp, events } = this.#options;
     const generation = this.#generation;

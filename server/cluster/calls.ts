@@ -1,22 +1,22 @@
 /**
- * Questions to other nodes and their answers, over the mail between nodes. Knows neither what is asked nor who is
- * alive. A question or an answer may be lost: whoever asks names a time after which it goes on without an answer.
+ * Requests to other nodes and their answers, over the mail between nodes. Knows neither the content of requests nor which
+ * nodes are alive. A request or an answer may be lost, so each call has a timeout.
  */
 import { z } from 'zod';
-import { EVERYBODY } from './engine.ts';
+import { ALL_NODES } from './engine.ts';
 
 export interface CallsOptions {
   /** Sends a text to an incarnation, or to all. */
   readonly send: (to: string, text: string) => Promise<void>;
   /** This node's incarnation now. */
   readonly inc: () => string;
-  /** Runs something after this many milliseconds. Returns what cancels it. */
+  /** Schedules `run`. Returns a function that cancels it. */
   readonly after: (ms: number, run: () => void) => () => void;
-  /** A handler has failed. */
+  /** Logs that a handler failed. */
   readonly warn: (text: string) => void;
 }
 
-/** Answers a question. The payload comes from the network and must be validated. An error means no answer. */
+/** Answers a request. The payload comes from the network and must be validated. If it throws, no answer counts. */
 export type Handler = (payload: unknown, from: string) => unknown;
 
 const id = z.string().max(64);
@@ -43,16 +43,16 @@ export class Calls {
     this.#options = options;
   }
 
-  /** Answers questions of a kind. The answer must be JSON. */
+  /** Sets the handler of a kind of request. Its answer must be JSON. */
   on(kind: string, handler: Handler): void {
     this.#handlers.set(kind, handler);
   }
 
   /**
    * Asks these incarnations, and resolves once all have answered or failed, or after `timeoutMs`. Returns the answers
-   * that came, by incarnation. The answers come from the network and must be validated. Never rejects.
+   * that arrived, by incarnation. The answers come from the network and must be validated. Never rejects.
    *
-   * If more than one is asked, the question goes to all nodes. Others act on it too, but their answers do not count.
+   * If more than one is asked, the request goes to all nodes. Others act on it too, but their answers do not count.
    */
   async call(
     incs: readonly string[],
@@ -69,16 +69,16 @@ export class Calls {
     await new Promise<void>((resolve) => {
       cancel = this.#options.after(timeoutMs, resolve);
       this.#open.set(callId, { missing: new Set(incs), answers, end: resolve });
-      // If the question can't be sent, there is no answer.
-      this.#send(incs.length === 1 ? first : EVERYBODY, { t: 'ask', id: callId, from, kind, payload }).catch(resolve);
+      // Without sending there is no answer, so there is no reason to wait.
+      this.#send(incs.length === 1 ? first : ALL_NODES, { t: 'ask', id: callId, from, kind, payload }).catch(resolve);
     });
     cancel();
     this.#open.delete(callId);
     return answers;
   }
 
-  /** Takes mail that has arrived. */
-  hear(text: string): void {
+  /** Handles mail that has arrived. */
+  receive(text: string): void {
     const envelope = readEnvelope(text);
     if (envelope?.t === 'ask') void this.#answer(envelope);
     else if (envelope?.t === 'answer') this.#note(envelope);
@@ -95,7 +95,7 @@ export class Calls {
       this.#options.warn(`a question of ${from} (${kind}) can't be answered: ${(error as Error).message}`);
       sent = { ...answer, hasFailed: true, payload: null };
     }
-    // If the answer can't be sent, the other node waits until its time is over.
+    // If the answer can't be sent, the call of the other node times out.
     await this.#send(from, sent).catch(() => undefined);
   }
 

@@ -1,11 +1,11 @@
 /**
- * What a node has heard of one bucket. Each message names the operation before it, so a missing message shows at the
- * next one, and so does a fork: a server that lost operations and continues from an older state. Ids of operations are
- * unique for all time, so a fork cannot pass for the same history. Pure.
+ * The position of a node in the messages of one bucket. Each message names the operation before it, so the next message
+ * reveals a missing one, and also a fork: a server that lost operations and continues from an older state. Ids of
+ * operations are unique for all time, so a fork cannot pass for the same history. Pure.
  */
 import type { BucketState } from './engine.ts';
 
-/** `next`: goes on. `old`: was read already. `gap`: something is missing, or the history is another one. */
+/** `next`: the message follows. `old`: it was read already. `gap`: a message is missing, or the history has forked. */
 export type Step = 'next' | 'old' | 'gap';
 
 export interface Link extends BucketState {
@@ -17,13 +17,13 @@ export class Chain {
   #last = '-';
   #clock = 0;
   #epoch = 0;
-  /** Whether a message has confirmed what was read. Until then, messages from before the read may still come. */
+  /** Whether a message has confirmed the last read. Until then, messages from before the read may still arrive. */
   #isConfirmed = false;
-  #heardAtMs = -Infinity;
-  #toldClock = 0;
-  #toldAtMs = 0;
-  /** Acknowledged operations of this node that it has not heard yet: a server that lost them would not publish them. */
-  #owed: { readonly op: string; readonly n: number; readonly atMs: number }[] = [];
+  #receivedAtMs = -Infinity;
+  #timeBase = 0;
+  #timeBaseAtMs = 0;
+  /** Acknowledged operations of this node whose messages are missing: a server that lost them does not publish them. */
+  #awaited: { readonly op: string; readonly n: number; readonly atMs: number }[] = [];
 
   get clock(): number {
     return this.#clock;
@@ -33,57 +33,57 @@ export class Chain {
     return this.#epoch;
   }
 
-  get heardAtMs(): number {
-    return this.#heardAtMs;
+  get receivedAtMs(): number {
+    return this.#receivedAtMs;
   }
 
-  /** Begins to wait for messages anew. What is read does not count as heard: a dead subscription must show. */
-  listen(nowMs: number): void {
-    this.#heardAtMs = nowMs;
+  /** Restarts the measurement of silence. A read does not do this, because it would hide a dead subscription. */
+  resetSilence(nowMs: number): void {
+    this.#receivedAtMs = nowMs;
   }
 
-  /** The bucket's clock now, by the last message. What was read tells no time: it may be of any age. */
+  /** The bucket's clock now, by the last message. The clock in a read may be old, so it only moves this clock forward. */
   clockAt(nowMs: number): number {
-    return this.#toldClock + (nowMs - this.#toldAtMs);
+    return this.#timeBase + (nowMs - this.#timeBaseAtMs);
   }
 
-  /** Continues from what was read. */
+  /** Continues from a read. */
   resync({ last, clock, epoch }: BucketState, nowMs: number): void {
     this.#last = last;
     this.#clock = clock;
     this.#epoch = epoch;
     this.#isConfirmed = false;
-    if (clock > this.clockAt(nowMs)) this.#tell(clock, nowMs);
-    this.#owed = [];
+    if (clock > this.clockAt(nowMs)) this.#setTimeBase(clock, nowMs);
+    this.#awaited = [];
   }
 
-  /** An operation of this node was done. Its message must come. */
+  /** Records an operation of this node that the engine has acknowledged. Its message must follow. */
   acknowledged(op: string, n: number, nowMs: number): void {
-    if (n > this.#clock) this.#owed.push({ op, n, atMs: nowMs });
+    if (n > this.#clock) this.#awaited.push({ op, n, atMs: nowMs });
   }
 
-  /** Whether a message is overdue. */
-  isOwed(sinceMs: number): boolean {
-    return (this.#owed[0]?.atMs ?? Infinity) <= sinceMs;
+  /** Whether the message of an operation that was acknowledged before `sinceMs` is missing. */
+  isOverdue(sinceMs: number): boolean {
+    return (this.#awaited[0]?.atMs ?? Infinity) <= sinceMs;
   }
 
-  hear({ last, clock, epoch, before }: Link, nowMs: number): Step {
-    const goesOn = before === this.#last && (clock > this.#clock || !this.#isConfirmed);
-    if (!goesOn) return last === this.#last || (!this.#isConfirmed && clock <= this.#clock) ? 'old' : 'gap';
-    const own = this.#owed.findIndex(({ op }) => op === last);
-    if (own >= 0) this.#owed.splice(own, 1);
-    if (this.#owed.some(({ n }) => n < clock)) return 'gap';
+  receive({ last, clock, epoch, before }: Link, nowMs: number): Step {
+    const follows = before === this.#last && (clock > this.#clock || !this.#isConfirmed);
+    if (!follows) return last === this.#last || (!this.#isConfirmed && clock <= this.#clock) ? 'old' : 'gap';
+    const own = this.#awaited.findIndex(({ op }) => op === last);
+    if (own >= 0) this.#awaited.splice(own, 1);
+    if (this.#awaited.some(({ n }) => n < clock)) return 'gap';
     this.#last = last;
     this.#clock = Math.max(this.#clock, clock);
     this.#epoch = Math.max(this.#epoch, epoch);
     this.#isConfirmed = true;
-    this.#heardAtMs = nowMs;
-    this.#tell(clock, nowMs);
+    this.#receivedAtMs = nowMs;
+    this.#setTimeBase(clock, nowMs);
     return 'next';
   }
 
-  #tell(clock: number, nowMs: number): void {
-    this.#toldClock = clock;
-    this.#toldAtMs = nowMs;
+  #setTimeBase(clock: number, nowMs: number): void {
+    this.#timeBase = clock;
+    this.#timeBaseAtMs = nowMs;
   }
 }

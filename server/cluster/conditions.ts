@@ -1,8 +1,8 @@
-/** Promises that wait until a condition holds. Knows no time: the conditions are evaluated at each `check`. */
+/** Promises that wait until a condition holds. Has no timer: `check` evaluates the conditions. */
 export class Conditions {
   #waiting: (() => boolean)[] = [];
 
-  /** Resolved at the first check at which the condition holds. */
+  /** Resolves at the first `check` at which the condition holds. */
   until(isMet: () => boolean): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(() => {
@@ -17,7 +17,7 @@ export class Conditions {
     this.#waiting = this.#waiting.filter((isDone) => !isDone());
   }
 
-  /** Forgets all: those promises stay pending. */
+  /** Drops all conditions. Their promises stay pending. */
   clear(): void {
     this.#waiting = [];
   }

@@ -3,10 +3,10 @@
  * in the same step, and keeps the list of nodes. It knows nothing of presence: bodies are opaque. Two engines implement
  * it, and test/contract/cluster-engine-contract.ts holds both to it.
  *
- * A promise is rejected if no answer is known. The operation may then have happened, happen later, or never.
+ * A promise is rejected if no answer arrived. The operation may then have happened, may happen later, or never.
  */
 
-/** What every operation leaves in front of a record. */
+/** The head of a record, written by each operation. */
 export interface Stamp {
   /** The bucket clock at the operation, in milliseconds. Grows strictly with each operation of the bucket. */
   readonly n: number;
@@ -22,10 +22,10 @@ export interface Stored extends Stamp {
   readonly body: string;
 }
 
-/** What an operation does to the webhook events of its user that wait for a rule, in the same step. */
+/** What an operation does to the waiting webhook event of its user and a rule, in the same step. */
 export interface EventStep {
   readonly rule: string;
-  /** Takes the place of the waiting event, whose `from` it inherits. Null: the waiting event is dropped. */
+  /** Replaces the waiting event and inherits its `from`. Null: the waiting event is dropped. */
   readonly event: NewEvent | null;
 }
 
@@ -35,13 +35,13 @@ export interface NewEvent {
   readonly cause: string;
   /** Milliseconds after which it is due. */
   readonly afterMs: number;
-  /** Maximum waiting events of the rule in one bucket. One of a further user is dropped. */
+  /** Maximum waiting events of the rule in one bucket. Beyond it, an event of another user is dropped. */
   readonly most: number;
-  /** Whether it stays even if the user is back in the status of `from`: the receiver may not know that status. */
+  /** Whether the event stays even if the user returns to the status `from`, because the receiver may not know it. */
   readonly isNews: boolean;
 }
 
-/** What became of an event: none was in its place; another one was; there was no room. */
+/** `new`: no event was waiting. `replaced`: one was. `dropped`: the maximum was reached. */
 export type StepResult = 'new' | 'replaced' | 'dropped';
 
 /** One operation on the record of one user. */
@@ -51,7 +51,7 @@ export interface Operation {
   readonly op: string;
   /** The incarnation that writes. */
   readonly inc: string;
-  /** The `n` of the record that the body was made from. 0: none. */
+  /** The `n` of the record on which the body is based. 0: there was no record. */
   readonly expect: number;
   /** The new `n` will be larger than this. */
   readonly floor: number;
@@ -62,7 +62,7 @@ export interface Operation {
   readonly body: string;
   /** What is published: the body, or the part of it that other nodes need. */
   readonly pushed: string;
-  /** Incarnations that have sessions in the record since this operation, and those that no longer have. */
+  /** Incarnations whose first session this operation adds to the record, and those whose last session it removes. */
   readonly joins: readonly string[];
   readonly leaves: readonly string[];
   /** Empty without webhooks. */
@@ -70,13 +70,13 @@ export interface Operation {
 }
 
 export type OperationAnswer =
-  /** Done now. `results`: one of each step. */
+  /** The operation succeeded. `results`: one for each step. */
   | { readonly kind: 'ok'; readonly stamp: Stamp; readonly results: readonly StepResult[] }
-  /** Done before: the answer was lost. */
+  /** The operation succeeded before, but its answer was lost. */
   | { readonly kind: 'done'; readonly record: Stored }
-  /** Not done, because the record is another one now. */
+  /** Rejected, because the record changed since it was read. */
   | { readonly kind: 'moved'; readonly record: Stored | undefined }
-  /** Not done, because the incarnation was buried. */
+  /** Rejected, because the incarnation was declared dead. */
   | { readonly kind: 'fenced' };
 
 /** A bucket's own state. */
@@ -84,7 +84,7 @@ export interface BucketState {
   /** Id of the last operation; '-' if there was none. */
   readonly last: string;
   readonly clock: number;
-  /** Versions below it are shown as it. See `Engine.epoch`. */
+  /** Smaller versions are shown as this one. See `Engine.epoch`. */
   readonly epoch: number;
 }
 
@@ -100,18 +100,18 @@ export interface Member {
   readonly state: MemberState;
   /** Grows with each renewal. */
   readonly beat: number;
-  /** What the member says of itself. */
+  /** What the member reports about itself. */
   readonly facts: string;
 }
 
 export interface Members {
   readonly members: readonly Member[];
   /**
-   * Names the history that the engine continues. Another one means that acknowledged operations may be lost: another
-   * server answers, or the data is gone.
+   * Identifies the history of the data. If it changes, acknowledged operations may be lost: another server answers, or the
+   * data was deleted.
    */
   readonly history: string;
-  /** Replicas of the server, if the engine knows. */
+  /** Number of replicas of the server, if the engine knows it. */
   readonly replicas: number | undefined;
 }
 
@@ -122,50 +122,50 @@ export interface Engine {
   /** Publishes the state of the bucket, with its clock moved to now. */
   tick(bucket: number): Promise<void>;
   /**
-   * Starts an epoch above `floor`, unless there is one already: acknowledged operations were lost, so every version
-   * below it may stand for another entry than before. Returns the epoch.
+   * Starts an epoch above `floor`, unless there is one already. Needed if acknowledged operations were lost, because a
+   * smaller version may then stand for another entry than before. Returns the epoch.
    */
   epoch(bucket: number, floor: number, op: string): Promise<number>;
   /**
-   * Says that the incarnation lives or has left. An incarnation that was buried stays dead. From its first answer on,
-   * this node hears the mail to the incarnation, and no longer that to the one before it.
+   * Renews the membership of an incarnation, or marks it as left. An incarnation that was declared dead stays dead. From
+   * its first answer on, this node receives the mail to the incarnation, and no longer that to its previous one.
    */
   renew(self: Member): Promise<Members>;
   /** Declares a silent incarnation dead if its counter is still `beat`. */
-  bury(inc: string, beat: number): Promise<boolean>;
+  declareDead(inc: string, beat: number): Promise<boolean>;
   /** Refuses operations of the incarnation in this bucket from now on. Returns the users that have its sessions. */
   fence(bucket: number, inc: string): Promise<readonly string[]>;
   /**
-   * Sends a text to one incarnation, or to all nodes including this one. At most once: if the other node is not
-   * connected now, the text is lost, and nobody notices. Rejected if it has more than MAX_MAIL_BYTES.
+   * Sends a text to one incarnation, or to all nodes including this one. Delivered at most once: if the other node is not
+   * connected now, the text is lost without an error. Rejected if it has more than MAX_MAIL_BYTES.
    */
   send(to: string, text: string): Promise<void>;
 }
 
-/** What an engine reports by itself. */
+/** Events of an engine. */
 export interface EngineEvents {
-  /** Something was published in the bucket. */
+  /** A message was published in the bucket. */
   message(bucket: number, text: string): void;
-  /** Another node, or this one, has sent a text: to this incarnation or to all. */
+  /** A node sent a text to this incarnation or to all nodes. The sender may be this node. */
   mail(text: string): void;
-  /** Nothing is certain: answers or messages may be missing from now on. */
+  /** The connection is lost: answers and messages may be missing from now on. */
   away(): void;
-  /** Commands are answered and all buckets are subscribed, again. */
+  /** Commands are answered and all buckets are subscribed (again). */
   back(): void;
 }
 
 /** How long the engine remembers that a user was erased, for nodes that were stopped or cut off meanwhile. */
 export const ERASED_FOR_MS = 86_400_000;
 
-/** Addresses all nodes. */
-export const EVERYBODY = '*';
+/** The address of all nodes. */
+export const ALL_NODES = '*';
 
-/** The longest mail, in bytes of UTF-8. A longer one that arrives is dropped: this project did not send it. */
+/** Maximum bytes of one mail in UTF-8. A larger one that arrives is dropped, because no hub sent it. */
 export const MAX_MAIL_BYTES = 262_144;
 
 export function isMail(text: string): boolean {
   return Buffer.byteLength(text) <= MAX_MAIL_BYTES;
 }
 
-/** Operations waiting for their answer, at most, per node. */
+/** Maximum operations of one node that wait for their answer. */
 export const MAX_IN_FLIGHT = 1000;

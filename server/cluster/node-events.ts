@@ -1,4 +1,4 @@
-/** What the webhook events of a cluster need of its nodes, and the part of a node without webhooks. */
+/** The port through which a node reports changes of records to the webhook events of a cluster. */
 import type { UserStatus } from '../../shared/status.ts';
 import type { EventStep, StepResult, Stored } from './engine.ts';
 
@@ -7,25 +7,25 @@ export interface RecordChange {
   readonly user: string;
   readonly from: UserStatus;
   readonly to: UserStatus;
-  /** What happened last, and to which session. */
+  /** The cause of the last transition and its session, encoded (bridge/origins.ts). */
   readonly origin: string;
   /** Whether the engine lost the record, and perhaps events with it. */
   readonly isLost: boolean;
 }
 
 export interface NodeEvents {
-  /** What the engine does to the events of the user together with the change. */
+  /** The steps on waiting events that the engine takes together with the change. */
   stepsOf(change: RecordChange): readonly EventStep[];
   applied(steps: readonly EventStep[], results: readonly StepResult[]): void;
-  /** An operation of any node was heard. */
-  heard(bucket: number, user: string, stored: Stored): void;
-  /** A bucket was read again. Operations may have been missed. `lost`: users whose operations the engine lost. */
+  /** An operation of any node was received. */
+  received(bucket: number, user: string, stored: Stored): void;
+  /** A bucket was read again, because operations may have been missed. `lost`: users whose operations the engine lost. */
   readAgain(bucket: number, lost: readonly string[]): void;
   /** The engine has another history: acknowledged operations may be lost. */
   forked(): void;
 }
 
-/** Passes everything on to what is built later. */
+/** Forwards to a target that is built later. */
 export class LateEvents implements NodeEvents {
   to: NodeEvents = noEvents;
 
@@ -37,8 +37,8 @@ export class LateEvents implements NodeEvents {
     if (steps.length > 0) this.to.applied(steps, results);
   }
 
-  heard(bucket: number, user: string, stored: Stored): void {
-    this.to.heard(bucket, user, stored);
+  received(bucket: number, user: string, stored: Stored): void {
+    this.to.received(bucket, user, stored);
   }
 
   readAgain(bucket: number, lost: readonly string[]): void {
@@ -55,7 +55,7 @@ const NO_STEPS: readonly EventStep[] = [];
 export const noEvents: NodeEvents = {
   stepsOf: () => NO_STEPS,
   applied: () => undefined,
-  heard: () => undefined,
+  received: () => undefined,
   readAgain: () => undefined,
   forked: () => undefined,
 };

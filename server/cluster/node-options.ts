@@ -1,4 +1,4 @@
-/** What a node of a cluster needs of the hub around it. */
+/** What a node of a cluster requires from its hub. */
 import type { Shown } from '../presence/fold.ts';
 import type { Engine } from './engine.ts';
 import type { Own } from './record/next-record.ts';
@@ -6,32 +6,32 @@ import type { NodeEvents } from './node-events.ts';
 import type { UserRecord } from './record/record.ts';
 import type { Report } from './replicas.ts';
 
-/** The sessions of this node, and who wants to know of changes. */
+/** The hub as its node sees it: the sessions of this hub, and callbacks. */
 export interface NodeHost {
   readonly own: (user: string) => Omit<Own, 'inc' | 'former' | 'changeAgeMs'>;
   readonly usersHere: () => Iterable<string>;
   readonly report: Report;
-  /** A session began on another node: one that waits for that user and device on this node is not needed any more. */
+  /** A session began on another node, so a waiting session of that user and device on this node must end. */
   readonly onBegan: (user: string, device: string) => void;
   /** The user was erased: its sessions on this node must end before they are written again. */
   readonly onErased: (user: string) => void;
-  /** A session over HTTP goes on on another node. */
+  /** A session over HTTP continues on another node. */
   readonly onOvertaken: (user: string, k: string) => void;
-  /** This node was buried and begins again: what its sessions waited for may have happened on another one. */
+  /** This node was declared dead and rejoins. Its waiting sessions must end: their users may have returned elsewhere. */
   readonly onRejoin: () => void;
-  /** Whether a live node has the target of this user and device in its file, and so polls it now. */
+  /** Whether a live node has this target in its file, and so polls it. */
   readonly isPolled: (user: string, device: string) => boolean;
   readonly events: NodeEvents;
   /** Another node has sent a text. */
   readonly onMail: (text: string) => void;
-  /** An operation of any node has arrived. `t`: when it happened, on the engine's clock. */
+  /** The message of an operation of any node arrived. `t`: the time of the operation on the engine's clock. */
   readonly arrived: (op: string, t: number) => void;
   /**
-   * This node has written a record, or found it as it wants it: then both are the same. Undefined: there was none before.
+   * This node has written a record. `before` is undefined if there was none, and equal to `after` if nothing had to change.
    */
   readonly onWritten: (user: string, before: UserRecord | undefined, after: UserRecord) => void;
-  /** The subscription is dead although commands are answered: has it replaced. */
-  readonly onDeaf: () => void;
+  /** The subscription is dead although commands are answered. It must be replaced. */
+  readonly onDeadSubscription: () => void;
 }
 
 export interface NodeOptions {

@@ -1,29 +1,29 @@
 /**
- * One node of a cluster: hears all buckets, keeps the replicas of those users that it needs, writes its own sessions,
- * and recovers after faults of the engine. The only place that decides when the engine may be asked and when changes
+ * One node of a cluster: follows all buckets, keeps the replicas of the users that it needs, writes its own sessions,
+ * and recovers after faults of the engine. The only place that decides when the engine may be called and when changes
  * may be reported. Has no timer: `tick` must be called about ten times a second.
  *
- * It is `up`, or `away` (the engine does not answer: nothing is written or reported), or `recovering`: it reads again
- * all that it holds, writes who is here, and waits until the other nodes have done so before it writes who is not. A
- * client that moved to another node during an outage is thus never reported offline in between.
+ * A node is `up`, `away` or `recovering`. While it is `away`, the engine does not answer: nothing is written or reported.
+ * A `recovering` node reads its replicas again, writes its sessions, and removes none from records until the other nodes
+ * have written theirs. So a client that moved to another node during an outage is not reported offline in between.
  */
-import { Burial } from './burial.ts';
+import { DeadNodeCleanup } from './dead-nodes.ts';
 import { Buckets } from './buckets.ts';
 import { Conditions } from './conditions.ts';
 import type { EngineEvents, Members } from './engine.ts';
-import { MemberList, SLOW_ADDS_WITHIN_MS, SUSPECT_MS } from './members.ts';
+import { MemberList, SLOW_WRITES_WITHIN_MS, SUSPECT_MS } from './members.ts';
 import type { NodeOptions } from './node-options.ts';
 import { Publisher } from './publisher.ts';
 import { Replicas, type Replica } from './replicas.ts';
 import { takeovers } from './record/takeovers.ts';
 
 const RENEW_MS = 500;
-/** While a node may be dead, so that its sessions do not outlive their grace. */
-const UNEASY_RENEW_MS = 150;
-/** A stop of this node after which it renews before it writes. */
+/** While a node may be dead, so that its death is noticed early and its sessions do not outlive their grace. */
+const FAST_RENEW_MS = 150;
+/** A stall of this process after which the node renews before it writes. */
 const STALL_MS = 1000;
-const MOST_FORMER = 8;
-/** How long a change may wait to be written before views count as behind: less than an answer waits for it. */
+const MAX_FORMER = 8;
+/** How long a change may wait to be written before views count as behind. Less than the time that an answer waits. */
 const UNWRITTEN_MS = 900;
 
 type State = 'away' | 'recovering' | 'up';
@@ -35,7 +35,7 @@ export class ClusterNode implements EngineEvents {
   readonly #options: NodeOptions;
   readonly buckets: Buckets;
   readonly publisher: Publisher;
-  readonly #burial: Burial;
+  readonly #deadNodes: DeadNodeCleanup;
   #inc: string;
   #former: readonly string[] = [];
   #beat = 0;
@@ -45,7 +45,7 @@ export class ClusterNode implements EngineEvents {
   #history = '';
   readonly #conditions = new Conditions();
   /** The history in which all sessions of this node are written. */
-  #addedTo = '-';
+  #writtenTo = '-';
   #keepsAll = true;
   #renewsAtMs = 0;
   #tickedAtMs: number;
@@ -60,11 +60,11 @@ export class ClusterNode implements EngineEvents {
       ...options,
       count: buckets,
       replicas: () => this.replicas,
-      onHeard: (replica, stored) => {
-        this.replicas.heard(replica, this.publisher.whole(stored), now());
-        this.#compare(replica);
+      onReceived: (replica, stored) => {
+        this.replicas.receive(replica, this.publisher.whole(stored), now());
+        this.#writeIfNeeded(replica);
       },
-      onRead: (replica) => this.#compare(replica),
+      onRead: (replica) => this.#writeIfNeeded(replica),
       host,
       events: host.events,
       onFork: () => void this.#recover(true),
@@ -75,13 +75,13 @@ export class ClusterNode implements EngineEvents {
     const epochOf = (bucket: number): number => this.buckets.chain(bucket).epoch;
     this.replicas = new Replicas(buckets, epochOf, host.report, (replica) => this.#noteRecord(replica));
     this.#tickedAtMs = this.#awaySinceMs = now();
-    this.#burial = new Burial({
+    this.#deadNodes = new DeadNodeCleanup({
       engine,
       buckets,
       members: this.members,
       ...{ graceMs, warmMs, isPolled: host.isPolled },
       isFormer: (inc) => this.#former.includes(inc),
-      touch: (user) => this.publisher.touch(user),
+      scheduleWrite: (user) => this.publisher.touch(user),
     });
     this.publisher = new Publisher({
       ...options,
@@ -95,12 +95,12 @@ export class ClusterNode implements EngineEvents {
         user,
         offline: options.offline,
         clock: this.buckets.chain(bucket).clockAt(now()),
-        fates: this.#burial,
+        liveness: this.#deadNodes,
         keepsAll: this.#keepsAll,
       }),
       onFenced: () => this.#rejoin(),
       onLost: () => void this.#recover(true),
-      onSettled: (user, record) => this.#burial.settled(user, record),
+      onSettled: (user, record) => this.#deadNodes.settled(user, record),
     });
   }
 
@@ -112,12 +112,12 @@ export class ClusterNode implements EngineEvents {
     return this.#state;
   }
 
-  /** Also while this node waits for others that do not answer, such as one that has just died. */
+  /** True also while this node waits during its recovery for nodes that do not answer. */
   get reachesStore(): boolean {
-    return this.#addedTo !== '';
+    return this.#writtenTo !== '';
   }
 
-  /** Every change that was not reported yet has a larger version. Undefined before the first recovery. */
+  /** Every change that was not reported yet has a larger version. Undefined unless the node is up. */
   get at(): number | undefined {
     if (this.#state !== 'up') return undefined;
     return this.buckets.leastClock;
@@ -126,10 +126,9 @@ export class ClusterNode implements EngineEvents {
   /** Whether views may be behind, or changes of this node cannot be written. */
   get isStale(): boolean {
     if (this.#state !== 'up' || this.buckets.isBehind || this.publisher.isBehind(UNWRITTEN_MS)) return true;
-    return this.members.silent(SUSPECT_MS).length > 0 || this.#burial.isShowingDead;
+    return this.members.silent(SUSPECT_MS).length > 0 || this.#deadNodes.isShowingDead;
   }
 
-  /** The engine answers again. */
   back(): void {
     this.#isConnected = true;
     void this.#recover(false);
@@ -146,21 +145,20 @@ export class ClusterNode implements EngineEvents {
     this.publisher.touch(user);
   }
 
-  /** Holds these users. Resolved when all are known, and undefined if they are already. */
+  /** Acquires replicas of these users. Resolves when all are read. Returns undefined if they already are. */
   load(users: readonly string[]): Promise<void> | undefined {
     const unknown = users.map((user) => this.replicas.acquire(user)).filter(({ isKnown }) => !isKnown);
     return unknown.length === 0 ? undefined : this.buckets.load(unknown);
   }
 
   message(bucket: number, text: string): void {
-    this.#noteStall();
-    if (this.#state !== 'away') this.buckets.hear(bucket, text);
+    this.#stopIfStalled();
+    if (this.#state !== 'away') this.buckets.receive(bucket, text);
   }
 
-  /** Does what is due. */
   tick(): void {
     const nowMs = this.#options.now();
-    this.#noteStall();
+    this.#stopIfStalled();
     this.#tickedAtMs = nowMs;
     if (this.#state === 'away') {
       if (this.#isConnected && nowMs - this.#awaySinceMs > 250) void this.#recover(false);
@@ -172,44 +170,46 @@ export class ClusterNode implements EngineEvents {
     this.publisher.pump();
     if (this.#state !== 'up') return;
     for (const { inc, beat } of this.members.due()) {
-      if (inc !== this.#inc) this.#options.engine.bury(inc, beat).catch(() => undefined);
+      if (inc !== this.#inc) this.#options.engine.declareDead(inc, beat).catch(() => undefined);
     }
-    this.#burial.tick(this.#inc);
+    this.#deadNodes.tick(this.#inc);
   }
 
-  /** Says goodbye. The sessions of this node keep the rest of their leases. */
+  /** Leaves the cluster. The sessions of this node keep the rest of their leases. */
   async leave(): Promise<void> {
-    await this.#options.engine.renew({ inc: this.#inc, beat: ++this.#beat, state: 'left', facts: this.#addedTo });
+    await this.#options.engine.renew({ inc: this.#inc, beat: ++this.#beat, state: 'left', facts: this.#writtenTo });
     this.#stop();
   }
 
-  /** Never before a renewal: after a stop of this process, others may have buried it. */
+  /** After a stall of this process, a renewal must come first, because other nodes may have declared it dead. */
   #mayWrite(): boolean {
-    return this.#state !== 'away' && this.#addedTo !== '' && !this.#hasStalled;
+    return this.#state !== 'away' && this.#writtenTo !== '' && !this.#hasStalled;
   }
 
   get #hasStalled(): boolean {
     return this.#options.now() - this.#tickedAtMs >= STALL_MS;
   }
 
-  /** After a stop of this process, what arrived meanwhile is old: it must not be reported one by one. */
-  #noteStall(): void {
+  /** After a stall of this process, the queued messages are old, so they must not be reported one by one. */
+  #stopIfStalled(): void {
     if (this.#hasStalled && this.#state !== 'away') this.#stop();
   }
 
-  /** Other nodes may have taken over sessions of this one. */
   #noteRecord(replica: Replica): void {
     const { host, now } = this.#options;
-    const where = { inc: this.#inc, chain: this.buckets.chain(replica.bucket), fates: this.#burial, nowMs: now() };
-    const { ended, began, isErased } = takeovers(replica, host.own(replica.user).sessions, where);
+    const context = { inc: this.#inc, chain: this.buckets.chain(replica.bucket), liveness: this.#deadNodes };
+    const { ended, began, isErased } = takeovers(replica, host.own(replica.user).sessions, {
+      ...context,
+      nowMs: now(),
+    });
     replica.noteWritten(this.#inc);
     if (isErased) host.onErased(replica.user);
     for (const k of ended) host.onOvertaken(replica.user, k);
     for (const device of began) host.onBegan(replica.user, device);
   }
 
-  /** Has the record written if it is not as this node wants it. */
-  #compare(replica: Replica): void {
+  /** Schedules writing the record if this node may have to change it. */
+  #writeIfNeeded(replica: Replica): void {
     const { record, user } = replica;
     const wasHere = [this.#inc, ...this.#former].some((inc) => record?.parts?.[inc] !== undefined);
     if (this.#options.host.own(user).sessions.length > 0 || replica.isLost || wasHere) this.publisher.touch(user);
@@ -218,13 +218,13 @@ export class ClusterNode implements EngineEvents {
   async #renew(): Promise<Members | undefined> {
     const { engine, now } = this.#options;
     const askedAtMs = now();
-    this.#renewsAtMs = askedAtMs + (this.members.isUneasy(this.#options.graceMs) ? UNEASY_RENEW_MS : RENEW_MS);
+    this.#renewsAtMs = askedAtMs + (this.members.needsFastRenewal(this.#options.graceMs) ? FAST_RENEW_MS : RENEW_MS);
     const inc = this.#inc;
     try {
-      const facts = `${this.#addedTo} ${this.#options.url}`;
+      const facts = `${this.#writtenTo} ${this.#options.url}`;
       const answer = await engine.renew({ inc, beat: ++this.#beat, state: 'live', facts });
       if (inc !== this.#inc) return undefined;
-      this.members.heard(answer, askedAtMs, now());
+      this.members.update(answer, askedAtMs, now());
       if (this.members.isGone(inc)) this.#rejoin();
       else if (this.#state === 'up' && answer.history !== this.#history) void this.#recover(true);
       return answer;
@@ -233,10 +233,10 @@ export class ClusterNode implements EngineEvents {
     }
   }
 
-  /** Begins anew as another incarnation: this one was buried, and others have reported so. */
+  /** Starts a new incarnation, because other nodes have declared this one dead and have reported its sessions as over. */
   #rejoin(): void {
     this.#stop();
-    this.#former = [...this.#former, this.#inc].slice(-MOST_FORMER);
+    this.#former = [...this.#former, this.#inc].slice(-MAX_FORMER);
     this.#inc = this.#options.newInc();
     this.#options.host.onRejoin();
   }
@@ -244,12 +244,12 @@ export class ClusterNode implements EngineEvents {
   #stop(): void {
     this.#state = 'away';
     this.#awaySinceMs = this.#options.now();
-    this.#addedTo = '';
+    this.#writtenTo = '';
     this.#keepsAll = true;
     this.#recovery++;
     this.buckets.restart();
     this.#conditions.clear();
-    this.replicas.stopTelling();
+    this.replicas.pauseReports();
     this.publisher.restart();
   }
 
@@ -261,27 +261,27 @@ export class ClusterNode implements EngineEvents {
     const startedAtMs = now();
     this.#state = 'recovering';
     try {
-      // Renews before anything is written: an incarnation that was buried must not write.
+      // Renews before anything is written, because an incarnation that was declared dead must not write.
       const answer = await this.#renew();
       if (isOver()) return;
       if (answer === undefined) return this.#stop();
       const hasForked = isFork || (this.#history !== '' && answer.history !== this.#history);
-      if (hasForked) this.#burial.restart();
+      if (hasForked) this.#deadNodes.restart();
       this.#history = answer.history;
       await this.buckets.recover(hasForked, () => this.publisher.nextId(this.#inc));
       if (isOver()) return;
-      this.#addedTo = '-';
+      this.#writtenTo = '-';
       for (const user of this.#options.host.usersHere()) this.touch(user);
       this.publisher.pump();
       const waitedMs = (): number => now() - startedAtMs;
-      await this.#conditions.until(() => isOver() || this.publisher.isIdle || waitedMs() > SLOW_ADDS_WITHIN_MS);
+      await this.#conditions.until(() => isOver() || this.publisher.isIdle || waitedMs() > SLOW_WRITES_WITHIN_MS);
       if (isOver()) return;
-      this.#addedTo = this.#history;
-      // A renewal from before the outage may have been waiting in the engine: by the answer to this one it has run.
+      this.#writtenTo = this.#history;
+      // A renewal from before the outage may still be waiting in the engine. The answer to this one shows that it has run.
       if ((await this.#renew()) === undefined && !isOver()) throw new Error('no answer');
       const beats = this.members.beats();
       await this.#conditions.until(
-        () => isOver() || this.members.haveAdded(this.#history, beats, this.#inc, waitedMs()),
+        () => isOver() || this.members.haveWritten(this.#history, beats, this.#inc, waitedMs()),
       );
       if (isOver()) return;
       this.#finish();
@@ -290,11 +290,11 @@ export class ClusterNode implements EngineEvents {
     }
   }
 
-  /** Everybody has written who is here. Now what is gone may be written, and differences are reported. */
+  /** All nodes have written their sessions. From now on sessions may be removed, and differences are reported. */
   #finish(): void {
     this.#state = 'up';
     this.#keepsAll = false;
-    this.replicas.resumeTelling();
-    for (const replica of this.replicas.all()) this.#compare(replica);
+    this.replicas.resumeReports();
+    for (const replica of this.replicas.all()) this.#writeIfNeeded(replica);
   }
 }

@@ -245,7 +245,7 @@ export class Publisher {
   }
 
   #read(held: Replica | undefined, stored: Stored | undefined): UserRecord | undefined {
-    if (held !== undefined) this.#options.replicas.heard(held, stored, this.#options.now());
+    if (held !== undefined) this.#options.replicas.receive(held, stored, this.#options.now());
     return stored === undefined ? undefined : decodeRecord(stored);
   }
 
@@ -266,11 +266,11 @@ export class Publisher {
       latestBefore: (ageMs) => held?.latestBefore(now() - ageMs) ?? 0,
       written: held?.writtenBy(inc) ?? [],
       // Whoever was never seen stays a user never seen.
-      isLost: lost !== undefined && (held?.toldV ?? 0) > 0,
+      isLost: lost !== undefined && (held?.reportedV ?? 0) > 0,
     });
     if (patch === undefined) return undefined;
     const { from, to, origin, ...rest } = patch;
-    const floor = Math.max(base?.n ?? 0, held?.toldV ?? 0, patch.floor);
+    const floor = Math.max(base?.n ?? 0, held?.reportedV ?? 0, patch.floor);
     const steps = patch.isShown ? events.stepsOf({ user, from, to, origin, isLost: lost !== undefined }) : NO_STEPS;
     return { user, bucket, op: this.nextId(inc), inc, expect: base?.n ?? 0, ...rest, floor, steps };
   }
@@ -281,6 +281,6 @@ function hasParts({ isKnown, record }: Replica): boolean {
 }
 
 /** What stands for a record that the engine lost: its entry and its blocks are known, its sessions are not. */
-function lostRecord(told: UserRecord): UserRecord {
-  return { ...told, n: 0, op: '-', t: 0, parts: {} };
+function lostRecord(lost: UserRecord): UserRecord {
+  return { ...lost, n: 0, op: '-', t: 0, parts: {} };
 }

@@ -1,17 +1,17 @@
 /**
- * The records that this node holds, because it has a session or a watcher of the user, and what it reported of each.
- * Reports a change once, and nothing while the node is cut off or recovers.
+ * The records of users with a session or a watcher on this node, and the last report about each. Reports a change once,
+ * and nothing while the node is cut off or recovers.
  */
 import { bucketOf } from './bucket.ts';
 import type { Stored } from './engine.ts';
 import { decodeRecord, ERASED_MARK, isErased, type SharedSession, type UserRecord } from './record/record.ts';
 
-/** Reports a record that changed. `isShown`: others see the change, as version `v`. */
+/** Receives a changed record. `isShown`: others see the change, as version `v`. */
 export type Report = (user: string, record: UserRecord, v: number, isShown: boolean) => void;
 
-/** How many are remembered of a user: as many as may change while an operation is on its way. */
-const MOST_STAMPS = 8;
-const MOST_OTHERS = 64;
+/** Maximum stamps of a user that are remembered: more than may change while an operation is in flight. */
+const MAX_STAMPS = 8;
+const MAX_OTHERS = 64;
 
 export class Replica {
   readonly user: string;
@@ -19,7 +19,7 @@ export class Replica {
   /** Undefined if the engine holds none, or before the first read. */
   record: UserRecord | undefined;
   isKnown = false;
-  /** A stamp that no start and no "set last" of the records seen by then reaches. The latest is last. */
+  /** Upper bounds of all starts and "set last" stamps in the records that were seen by then, in ascending order. */
   readonly #stamps: { readonly atMs: number; readonly latest: number }[] = [];
   readonly #others = new Set<string>();
   #written: { readonly inc: string; readonly n: number; readonly part: readonly SharedSession[] } = {
@@ -27,9 +27,9 @@ export class Replica {
     n: 0,
     part: [],
   };
-  /** What was reported last. */
-  toldV = 0;
-  told: UserRecord | undefined;
+  /** The last report. */
+  reportedV = 0;
+  reported: UserRecord | undefined;
   /** The `n` of the last erasure that ended the sessions here, or came before all of them. */
   #erasedAt = 0;
 
@@ -38,17 +38,17 @@ export class Replica {
     this.bucket = bucket;
   }
 
-  /** The largest stamp of "set last" that was seen before. */
+  /** An upper bound of the "set last" stamps that were seen before. */
   latestBefore(atMs: number): number {
     return this.#stamps.findLast((seen) => seen.atMs <= atMs)?.latest ?? 0;
   }
 
-  /** All stamps of a record are below its `n`, so a message without sessions tells enough. */
+  /** All stamps of a record are below its `n`, so a message without sessions is sufficient. */
   noteStamps(nowMs: number): void {
     const latest = 64 * (this.record?.n ?? 0);
     if (latest <= (this.#stamps.at(-1)?.latest ?? 0)) return;
     this.#stamps.push({ atMs: nowMs, latest });
-    if (this.#stamps.length > MOST_STAMPS) this.#stamps.shift();
+    if (this.#stamps.length > MAX_STAMPS) this.#stamps.shift();
   }
 
   /** The sessions that an incarnation wrote last. */
@@ -56,7 +56,7 @@ export class Replica {
     return this.#written.inc === inc ? this.#written.part : [];
   }
 
-  /** When it did: the `n` of the last record that held them. */
+  /** The `n` of the last record that held these sessions. */
   writtenAt(inc: string): number {
     return this.#written.inc === inc ? this.#written.n : 0;
   }
@@ -70,20 +70,20 @@ export class Replica {
   isNew(inc: string, k: string): boolean {
     const id = `${inc}.${k}`;
     if (this.#others.has(id)) return false;
-    if (this.#others.size >= MOST_OTHERS) this.#others.clear();
+    if (this.#others.size >= MAX_OTHERS) this.#others.clear();
     this.#others.add(id);
     return true;
   }
 
-  /** Takes over what the engine holds now. */
+  /** Takes over the present state of the engine. */
   take(stored: Stored | undefined): void {
     this.record = stored === undefined ? undefined : decodeRecord(stored);
-    // A session that began before anything was known of the user here is that of a user that returns.
+    // A session that began before the first read belongs to a user that returned after the erasure.
     if (!this.isKnown && this.record !== undefined && isErased(this.record)) this.#erasedAt = this.record.n;
     this.isKnown = true;
   }
 
-  /** Whether the user was erased, and its sessions here have not ended for that yet. Only the first call says so. */
+  /** Whether the user was erased, and its sessions here have not ended because of that yet. True only at the first call. */
   takeErasure(): boolean {
     const { record } = this;
     if (record === undefined || !isErased(record) || record.n <= this.#erasedAt) return false;
@@ -91,26 +91,25 @@ export class Replica {
     return true;
   }
 
-  /** What the engine lost, if it held it when it was reported. That a user was erased is forgotten after a while. */
+  /** The record that the engine lost, if it is missing now. An erasure does not count: the engine forgets it after a while. */
   get lost(): UserRecord | undefined {
-    return this.told === undefined || isErased(this.told) ? undefined : this.told;
+    return this.reported === undefined || isErased(this.reported) ? undefined : this.reported;
   }
 
   /** Whether the engine lost a record that was reported. */
   get isLost(): boolean {
-    return this.isKnown && this.record === undefined && this.toldV > 0 && this.lost !== undefined;
+    return this.isKnown && this.record === undefined && this.reportedV > 0 && this.lost !== undefined;
   }
 }
 
 export class Replicas {
   readonly #buckets: number;
   readonly #epochOf: (bucket: number) => number;
-  readonly #report: Report;
+  readonly #onReport: Report;
   readonly #onRecord: (replica: Replica) => void;
   readonly #byUser = new Map<string, Replica>();
   readonly #byBucket: Set<Replica>[];
-  /** False while nothing may be reported. */
-  #isTelling = false;
+  #isReporting = false;
   /** The largest `n` of an erasure that this node has seen. */
   erasedAt = 0;
 
@@ -123,7 +122,7 @@ export class Replicas {
     this.#onRecord = onRecord;
     this.#buckets = buckets;
     this.#epochOf = epochOf;
-    this.#report = report;
+    this.#onReport = report;
     this.#byBucket = Array.from({ length: buckets }, () => new Set());
   }
 
@@ -147,7 +146,7 @@ export class Replicas {
     this.#byBucket[replica.bucket]?.delete(replica);
   }
 
-  /** Those of one bucket. */
+  /** The replicas of one bucket. */
   of(bucket: number): Replica[] {
     return [...(this.#byBucket[bucket] ?? [])];
   }
@@ -156,64 +155,65 @@ export class Replicas {
     return this.#byUser.values();
   }
 
-  /** Takes over a newer record, or what a message left out of the present one. */
+  /** Takes over a newer record, or the sessions of the present one if a message left them out. */
   adopt(replica: Replica, stored: Stored, nowMs: number): void {
     const { n = 0, parts = null } = replica.record ?? {};
     if (replica.isKnown && (stored.n < n || (stored.n === n && parts !== null))) return;
     this.replace(replica, stored, nowMs);
   }
 
-  /** Takes over what was heard, or read for the first time. Undefined: the engine holds none. */
-  heard(replica: Replica, stored: Stored | undefined, nowMs: number): void {
+  /** Takes over a record from a message or a first read. Undefined: the engine has none. */
+  receive(replica: Replica, stored: Stored | undefined, nowMs: number): void {
     if (stored !== undefined) this.adopt(replica, stored, nowMs);
     else if (!replica.isKnown) this.replace(replica, undefined, nowMs);
   }
 
-  /** Takes over what the engine holds now, even if it is older. */
+  /** Takes over the present state of the engine, even if it is older. */
   replace(replica: Replica, stored: Stored | undefined, nowMs: number): void {
     replica.take(stored);
     if (stored !== undefined) this.noteErasure(stored);
     replica.noteStamps(nowMs);
     this.#onRecord(replica);
-    this.tell(replica);
+    this.report(replica);
   }
 
-  /** Notes an operation of any user, in case it is an erasure. */
+  /** Records an operation of any user if it is an erasure. */
   noteErasure({ n, body }: Stored): void {
     if (n > this.erasedAt && body.includes(ERASED_MARK)) this.erasedAt = n;
   }
 
   /**
-   * The version that others see: above all that may have been reported before the bucket's epoch. An erased user was
-   * never seen.
+   * The version that others see. At least the bucket's epoch, so that it is larger than all reported before the epoch.
+   * 0 for an erased user, like for one that was never seen.
    */
   versionOf(replica: Replica): number {
-    return replica.record !== undefined && isErased(replica.record) ? 0 : this.#reportedV(replica);
+    return replica.record !== undefined && isErased(replica.record) ? 0 : this.#shownV(replica);
   }
 
-  /** Like `versionOf`, for those who were shown the user before. */
-  #reportedV({ bucket, record }: Replica): number {
+  /** Like `versionOf`, for viewers that were shown the user before. */
+  #shownV({ bucket, record }: Replica): number {
     return record === undefined || record.v === 0 ? 0 : Math.max(record.v, this.#epochOf(bucket));
   }
 
-  tell(replica: Replica): void {
-    const { record, told } = replica;
-    if (!this.#isTelling || record === undefined) return;
-    const v = this.#reportedV(replica);
-    const isShown = v > replica.toldV;
-    if (!isShown && record.n <= (told?.n ?? 0)) return;
-    if (isShown) replica.toldV = v;
-    replica.told = record;
-    this.#report(replica.user, record, replica.toldV, isShown);
+  /** Reports the record if it is newer than the last report. */
+  report(replica: Replica): void {
+    const { record, reported } = replica;
+    if (!this.#isReporting || record === undefined) return;
+    const v = this.#shownV(replica);
+    const isShown = v > replica.reportedV;
+    if (!isShown && record.n <= (reported?.n ?? 0)) return;
+    if (isShown) replica.reportedV = v;
+    replica.reported = record;
+    this.#onReport(replica.user, record, replica.reportedV, isShown);
   }
 
-  stopTelling(): void {
-    this.#isTelling = false;
+  pauseReports(): void {
+    this.#isReporting = false;
   }
 
-  /** Reports whatever differs from what was reported last. */
-  resumeTelling(): void {
-    this.#isTelling = true;
-    for (const replica of this.#byUser.values()) this.tell(replica);
+  /** Reports all differences from the last reports. */
+  resumeReports(): void {
+    this.#isReporting = true;
+    for (const replica of this.#byUser.values()) this.report(replica);
   }
 }

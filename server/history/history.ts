@@ -1,7 +1,7 @@
 /**
- * The history of users as a viewer may read it: transitions and uptime. For a viewer whom the user blocks, the history
- * ends at the block as if the user had left then. Deletes what is older than it may be, in small steps. Reads in parts, so
- * that a year of one user does not hold the event loop.
+ * The history of users as a viewer may read it: transitions and uptime. For a viewer that the user blocks, the history ends
+ * at the block as if the user had left then. Deletes expired transitions in small steps. Reads in parts, so that a year of
+ * one user does not block the event loop.
  */
 import type { UserStatus } from '../../shared/status.ts';
 import type { Clock } from '../lib/time/clock.ts';
@@ -14,7 +14,7 @@ import { Uptime, type Span, type Sums } from './uptime.ts';
 interface HistoryOptions {
   readonly store: HistorySource;
   readonly recorder: HistoryRecorder;
-  /** The transition that led to how the user is shown now, in case it is not stored; left out where that is known. */
+  /** The transition to the status that is shown now, in case it is not stored. Omitted if all are stored. */
   readonly latest?: (user: string) => Omit<HistoryTransition, 'from'> | undefined;
   readonly users: Pick<Users, 'peek' | 'find'>;
   readonly turns: Pick<TurnBudget, 'take'>;
@@ -24,7 +24,7 @@ interface HistoryOptions {
   readonly onHealth: (error: unknown) => void;
 }
 
-/** Who reads, and who is charged for the rows that are read. */
+/** The viewer, and a function that charges it for the rows that are read. */
 export interface HistoryReader {
   readonly viewer: Viewer;
   readonly chargeFor: (rows: number) => void;
@@ -37,16 +37,16 @@ export interface HistoryPage {
 }
 
 const DAY_MS = 86_400_000;
-/** Rows of one read: about 2 ms, and as many units of the turn budget. */
+/** Maximum rows of one read. They take about 2 ms, and each is one unit of the turn budget. */
 const READ_AT_ONCE = 1000;
 const PURGE_EVERY_MS = 50;
-/** The rest between two passes through all users. */
+/** The pause between two passes through all users. */
 const PURGE_REST_MS = 600_000;
 
-/** What a viewer is shown of the present, and where the history ends for it. */
+/** The status that a viewer sees now, and where the history ends for it. */
 interface End {
   readonly status: UserStatus;
-  /** The moment of the block; null if there is none. */
+  /** The time of the block; null if there is none. */
   readonly blockedAt: number | null;
 }
 
@@ -61,7 +61,7 @@ export class History {
     this.#timer = setTimeout(this.#purge, PURGE_EVERY_MS).unref();
   }
 
-  /** The moment from which on anything can be known. */
+  /** Before this time, everything is unknown. */
   get since(): number {
     const { clock, days, recorder } = this.#options;
     return Math.max(recorder.state.beganAt, clock.now().wallMs - days * DAY_MS);
@@ -100,7 +100,7 @@ export class History {
     clearTimeout(this.#timer);
   }
 
-  /** The transitions from that moment on, as the viewer may know them. `atOnce`: how many rows are probably wanted. */
+  /** The transitions since `from` that the viewer may see. `atOnce`: the number of rows that are probably needed. */
   async *#walk(
     user: string,
     from: number,
@@ -113,7 +113,7 @@ export class History {
     await turns.take(limit);
     const { blockedAt, status } = this.#endFor(user, viewer);
     let last = await store.lastBefore(user, from);
-    // What is stored while parts are read is read too, so it is not taken from the recorder after that.
+    // Taken before the first read: transitions that are stored during the reads are then in a part too.
     const unstored = recorder.unstoredOf(user);
     let part: readonly HistoryTransition[];
     let next = from;
@@ -139,7 +139,7 @@ export class History {
     }
   }
 
-  /** The last part of what is stored, and what is not stored yet. */
+  /** The last stored part, followed by transitions that are not stored yet. */
   #completed(
     user: string,
     from: number,
@@ -174,7 +174,7 @@ export class History {
     });
   };
 
-  /** @returns after how many milliseconds to continue. */
+  /** @returns the time until the next step in milliseconds. */
   async #purgeSome(): Promise<number> {
     const { store, clock, days, onHealth } = this.#options;
     let restMs = PURGE_EVERY_MS;
@@ -191,7 +191,7 @@ export class History {
   }
 }
 
-/** What a user's leaving would look like. */
+/** The transition that a user's leaving would cause. */
 function asIfLeft(at: number, from: UserStatus): HistoryTransition {
   return { at, from, to: 'offline', cause: 'bye', merged: null };
 }

@@ -2,7 +2,7 @@
 import type { Gap } from './port.ts';
 import type { KnownTime } from './shared-port.ts';
 
-/** The parts of the span that no hub knew, and those that some hub saw and did not store. In order; they may overlap. */
+/** The parts of the span that no hub knew, and those in which a hub did not store its changes. In order; may overlap. */
 export function gapsBetween(known: readonly KnownTime[], lost: readonly KnownTime[], span: KnownTime): Gap[] {
   const gaps: Gap[] = [];
   let until = span.from;

@@ -1,6 +1,6 @@
 /**
- * The stored history: transitions of the shown status of users, and the times in which the hub did not know. Everything
- * in it is what others were told, so it holds nothing of invisible times and blocks. All times are on the wall clock.
+ * The port to the stored history: transitions of the shown status of users, and times in which the hub did not know it. It
+ * contains only what others were shown, so nothing about invisible times and blocks. All times are on the wall clock.
  */
 import type { ShownCause } from '../../shared/messages/shown-cause.ts';
 import type { UserStatus } from '../../shared/status.ts';
@@ -23,29 +23,28 @@ export interface UserTransition extends HistoryTransition {
   readonly user: string;
 }
 
-/** A time in which the hub did not know. `to` is null while it lasts. */
+/** A time in which the shown status was unknown. `to` is null while it lasts. */
 export interface Gap {
   readonly from: number;
   readonly to: number | null;
 }
 
 export interface HistoryState {
-  /** When history began. Before that, nothing is known. */
+  /** When the history began. Before that, everything is unknown. */
   readonly beganAt: number;
-  /** The last moment of the last run with history of which it was sure. */
+  /** The last time at which the last run with history was certain of its state. */
   readonly sureUntil: number;
 }
 
-/** An answer that may take a while. */
 type Maybe<T> = T | Promise<T>;
 
-/** What history is read from, and purged. All functions fail if storage fails. */
+/** Reads and purges a history. All functions throw or reject if storage fails. */
 export interface HistorySource {
-  /** The transitions of a user from that moment on, in order. */
+  /** The transitions of a user since `from`, in order. */
   read(user: string, from: number, limit: number): Maybe<HistoryTransition[]>;
-  /** The last transition before that moment. */
+  /** The last transition before `at`. */
   lastBefore(user: string, at: number): Maybe<HistoryTransition | undefined>;
-  /** Gaps that touch the span: of all users (null), or of one. */
+  /** Gaps that overlap the span: of all users (null), or of one. */
   gaps(user: string | null, from: number, to: number): Maybe<Gap[]>;
   /**
    * Deletes some old transitions, of users after `after` first. @returns where to continue; undefined if this was the
@@ -54,38 +53,38 @@ export interface HistorySource {
   purge(after: string, before: number): Maybe<{ readonly after: string } | undefined>;
 }
 
-/** What is recorded and not in the source yet. */
+/** The recorder, for reading transitions that are not in the source yet. */
 export interface HistoryRecorder {
   readonly state: Pick<HistoryState, 'beganAt'>;
   /** Resolves when the history of the user may be read. */
   readonly ready?: (user: string) => Promise<void>;
-  /** What is not stored yet of a user, in order. */
+  /** Transitions of a user that are not stored yet, in order. */
   unstoredOf(user: string): readonly HistoryTransition[];
 }
 
-/** All functions throw if storage fails, and have changed nothing then. */
+/** If storage fails, all functions throw and change nothing. */
 export interface HistoryStore {
-  /** Begins the history at that moment, or continues one, and ends every gap of single users that the last run left. */
+  /** Begins a history at `atMs`, or continues one. Ends all open gaps of single users of the last run. */
   open(atMs: number): HistoryState;
-  /** Writes transitions, the oldest of a user first, and up to which moment the history is complete. */
+  /** Writes transitions, the oldest of a user first, and the time up to which the history is complete. */
   write(transitions: readonly UserTransition[], sureUntil: number): void;
-  /** The transitions of a user from that moment on, in order. */
+  /** The transitions of a user since `from`, in order. */
   read(user: string, from: number, limit: number): HistoryTransition[];
-  /** The last transition before that moment. */
+  /** The last transition before `at`. */
   lastBefore(user: string, at: number): HistoryTransition | undefined;
-  /** Gaps that touch the span: of all users (null), or of one. */
+  /** Gaps that overlap the span: of all users (null), or of one. */
   gaps(user: string | null, from: number, to: number): Gap[];
-  /** Stores a gap, or a new end or beginning of it. */
+  /** Stores a gap, or changes its beginning or end. */
   setGap(user: string | null, gap: Gap): void;
   /** Stores the same gap for many users. */
   setGaps(users: readonly string[], gap: Gap): void;
-  /** Takes back a gap that began at that moment. */
+  /** Deletes a gap that began at `from`. */
   dropGap(user: string | null, from: number): void;
   /**
    * Deletes some old transitions of the first user after `after`. @returns where to continue; undefined after the last
    * user.
    */
   purge(after: string, before: number): { readonly after: string } | undefined;
-  /** Deletes some of what is stored of the user. @returns whether more is left. */
+  /** Deletes a part of the history of the user. @returns whether more is left. */
   eraseSome(user: string): boolean;
 }

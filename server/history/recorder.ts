@@ -1,7 +1,7 @@
 /**
- * Records every change of a shown status, and the times in which the hub does not know. Writes in batches, off the hot
- * path: a change costs one entry in a map. Changes of a user within 50 ms are recorded as the last of them, as watchers
- * may be told of them. Records only what others are shown.
+ * Records every change of a shown status, and the times in which it is unknown. Writes in batches, off the hot path: a
+ * change costs one entry in a map. Of the changes of a user within 50 ms only the last is recorded, because watchers may
+ * receive only the last. Records only what others are shown.
  */
 import { MAX_FLUSH_WAIT_MS } from '../../shared/limits.ts';
 import type { TransitionCause } from '../../shared/messages/explain.ts';
@@ -14,7 +14,7 @@ import type { HistoryState, HistoryStore, HistoryTransition, UserTransition } fr
 interface RecorderOptions {
   readonly store: HistoryStore;
   readonly clock: Clock;
-  /** Whether the storage fails (an error), or works again (undefined). */
+  /** Reports that storage fails (an error), or works again (undefined). */
   readonly onHealth: (error: unknown) => void;
 }
 
@@ -28,11 +28,11 @@ interface Pending {
 }
 
 const WRITE_EVERY_MS = 250;
-/** How often an idle hub stores that it was sure. An unclean end makes as much time unknown. */
+/** How often an idle hub stores that it was certain. After an unclean end, up to this much time is unknown. */
 const SURE_EVERY_MS = 1000;
 /** Transitions in one transaction: about 3 ms. */
 const BATCH = 200;
-/** If storage fails for so long that this many wait, the time from then on is unknown. */
+/** If this many transitions wait because storage fails, the time from then on is unknown. */
 const MAX_QUEUED = 100_000;
 
 export class Recorder {
@@ -41,15 +41,15 @@ export class Recorder {
   readonly #pending = new Map<string, Pending>();
   readonly #queue: UserTransition[] = [];
   readonly #timer: NodeJS.Timeout;
-  #nextBite: NodeJS.Immediate | undefined;
+  #nextStep: NodeJS.Immediate | undefined;
   #sureAt = 0;
-  /** When the doubt about everything began; null if there is none. */
+  /** When everything became uncertain; null if it is certain. */
   #doubtSince: number | null = null;
   /** The beginning of the gap that is stored as open. */
   #storedDoubt: number | null = null;
   #lostSince: number | null = null;
 
-  /** Begins in doubt since the end of the last run. `doubt` says when that ends. @throws if storage fails. */
+  /** The time since the end of the last run is unknown until `doubt(null)` is called. @throws if storage fails. */
   constructor(options: RecorderOptions) {
     this.#options = options;
     const { store } = options;
@@ -79,40 +79,40 @@ export class Recorder {
     this.#pending.set(user.id, { openedAt: at, from, to, at, cause });
   }
 
-  /** Notes since when everything shown may be out of date; null: it is certain again. */
+  /** Records since when all shown states may be outdated. Null: they are certain again. */
   doubt(since: number | null): void {
     const before = this.#doubtSince;
     if (since === before) return;
     this.#doubtSince = since;
-    // A doubt that could not be stored is over: it is stored with the next batch.
+    // If a doubt ended before it could be stored, the next batch stores it.
     if (before !== null && before !== this.#storedDoubt) this.#lostSince = Math.min(before, this.#lostSince ?? before);
     this.#storeDoubt();
   }
 
-  /** Notes that what is shown of these users may be out of date. `to` is null if the end is not known yet. */
+  /** Records that the shown states of these users may be outdated. `to` is null if the end is not known yet. */
   doubtUsers(users: readonly string[], from: number, to: number | null): void {
     this.#attempt((store) => {
       store.setGaps(users, { from, to });
     });
   }
 
-  /** What is recorded of a user and not stored yet, in order. */
+  /** Recorded transitions of a user that are not stored yet, in order. */
   unstoredOf(user: string): HistoryTransition[] {
     const pending = this.#pending.get(user);
     const last = pending === undefined || pending.from === pending.to ? [] : [transitionOf(user, pending)];
     return [...this.#queue.filter((one) => one.user === user), ...last];
   }
 
-  /** Forgets what is not stored yet of a user. */
+  /** Drops the transitions of a user that are not stored yet. */
   forget(user: string): void {
     this.#pending.delete(user);
     this.#queue.splice(0, this.#queue.length, ...this.#queue.filter((one) => one.user !== user));
   }
 
-  /** Stores everything, for the end of the run. */
+  /** Stores everything at the end of the run. */
   stop(): void {
     clearInterval(this.#timer);
-    clearImmediate(this.#nextBite);
+    clearImmediate(this.#nextStep);
     this.#closeWindows(true);
     while (this.#queue.length > 0 && this.#writeBatch());
     if (this.#doubtSince === null) this.#attempt((store) => store.write([], this.#now));
@@ -125,17 +125,17 @@ export class Recorder {
   #tick(): void {
     this.#closeWindows(false);
     this.#storeDoubt();
-    if (this.#nextBite !== undefined) return;
+    if (this.#nextStep !== undefined) return;
     const mustStamp = performance.now() - this.#sureAt >= SURE_EVERY_MS;
-    if (this.#queue.length > 0 || mustStamp) this.#bite();
+    if (this.#queue.length > 0 || mustStamp) this.#writeInSteps();
   }
 
-  readonly #bite = (): void => {
-    this.#nextBite = undefined;
-    if (this.#writeBatch() && this.#queue.length > 0) this.#nextBite = setImmediate(this.#bite);
+  readonly #writeInSteps = (): void => {
+    this.#nextStep = undefined;
+    if (this.#writeBatch() && this.#queue.length > 0) this.#nextStep = setImmediate(this.#writeInSteps);
   };
 
-  /** Repeated until it succeeds. */
+  /** The next tick tries again if it fails. */
   #storeDoubt(): void {
     const [since, stored] = [this.#doubtSince, this.#storedDoubt];
     if (since === stored) return;
@@ -169,7 +169,7 @@ export class Recorder {
     const now = this.#now;
     const isStored = this.#attempt((store) => {
       if (this.#lostSince !== null) store.setGap(null, { from: this.#lostSince, to: now });
-      // What waits is from before now, so an unclean end leaves the time since the oldest of it unknown.
+      // After an unclean end, the time since the oldest waiting transition is unknown.
       store.write(batch, this.#doubtSince ?? this.#queue[batch.length]?.at ?? now - MAX_FLUSH_WAIT_MS);
     });
     if (!isStored) return false;

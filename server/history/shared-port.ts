@@ -1,17 +1,17 @@
 /**
- * The stored history of several hubs, which each of them writes and reads. Each hub says up to which moment it knew
- * everything, and up to which moment what it saw is stored. A moment is known if at least one hub knew, and no hub ended
- * before it had stored what it saw then.
+ * The port to the history that several hubs write and read. Each hub reports up to which time it knew everything, and up to
+ * which time its changes are stored. A time is known if at least one hub knew everything then, and no hub ended before it
+ * had stored its changes of then.
  */
 import type { ShownCause } from '../../shared/messages/shown-cause.ts';
 import type { UserStatus } from '../../shared/status.ts';
 import type { HistorySource, HistoryState } from './port.ts';
 
-/** A transition with the version of the entry after it, which makes it one, however many hubs write it. */
+/** A transition with the version of the entry after it, by which it is stored only once if several hubs write it. */
 export interface VersionedTransition {
   readonly user: string;
   readonly at: number;
-  /** The versions of the first and the last change of it. They differ if several changes are recorded as one. */
+  /** The versions of its first and its last change. They differ if several changes are recorded as one. */
   readonly firstV: number;
   readonly v: number;
   /** Null: the status of the transition before it. */
@@ -28,22 +28,22 @@ export interface KnownTime {
 
 /** All functions reject if storage fails. */
 export interface SharedHistoryStore extends HistorySource {
-  /** Begins the history at that moment, or continues one. */
+  /** Begins a history at `atMs`, or continues one. */
   open(atMs: number): Promise<Pick<HistoryState, 'beganAt'>>;
-  /** Writes transitions. One that is there already stays. */
+  /** Writes transitions. Does not change those that exist already. */
   record(transitions: readonly VersionedTransition[]): Promise<void>;
-  /** Stores a known time of a hub, or a new end of it. */
+  /** Stores a known time of a hub, or changes its end. */
   setKnown(hub: string, known: KnownTime): Promise<void>;
-  /** Says up to which moment everything is stored that this hub has seen, and which hubs are alive. */
+  /** Stores up to which time all changes of this hub are stored, and which hubs are alive. */
   setWritten(hub: string, until: number, alive: readonly string[]): Promise<void>;
-  /** A hub dropped what it saw in that time. */
+  /** Stores that a hub lost its changes of that time. */
   setLost(hub: string, lost: KnownTime): Promise<void>;
-  /** A hub has stored all, and sees no more. */
+  /** Stores that a hub has stored all its changes and makes no more. */
   leave(hub: string): Promise<void>;
-  /** Known times that touch the span, and the times in which hubs ended that had not stored all. In order. */
+  /** Known times that overlap the span, and times whose changes a hub lost. In order. */
   knownTimes(from: number, to: number): Promise<{ readonly known: readonly KnownTime[]; readonly lost: KnownTime[] }>;
-  /** A hub doubts what is shown of these users. `to` is null if the end is not known yet. */
+  /** Stores that a hub is uncertain about these users. `to` is null if the end is not known yet. */
   setDoubt(hub: string, users: readonly string[], from: number, to: number | null): Promise<void>;
-  /** Deletes all that is stored of a user up to that version of its entry. */
+  /** Deletes the history of a user up to version `v` of its entry. */
   erase(user: string, v: number): Promise<void>;
 }

@@ -14,7 +14,7 @@ export interface Span {
 
 const statuses = ['online', 'away', 'busy', 'offline'] as const;
 
-/** Takes the transitions of a user one after another. */
+/** Adds the transitions of one user in order. */
 export class Uptime {
   readonly sums: Sums = { online: 0, away: 0, busy: 0, offline: 0, unknown: 0 };
   readonly #span: Span;
@@ -23,8 +23,8 @@ export class Uptime {
   #before: { readonly at: number; readonly to: UserStatus } | undefined;
 
   /**
-   * `known` is the time of which anything can be known: since history began, and until now. `gaps` concern everybody,
-   * `ownGaps` the user while it is shown as present. `before` is the last transition before the span.
+   * `known`: from the begin of the history until now. `gaps` apply to all users, `ownGaps` to this user while it is not
+   * offline. `before`: the last transition before the span.
    */
   constructor(
     span: Span,
@@ -33,7 +33,7 @@ export class Uptime {
     ownGaps: readonly Gap[],
     before: HistoryTransition | undefined,
   ) {
-    // What is known before history began may be half of the truth, so that time is left out at once.
+    // The state before the history began may be incomplete, so that time counts as unknown.
     this.#span = { from: Math.min(Math.max(span.from, known.from), span.to), to: span.to };
     this.sums.unknown = this.#span.from - span.from;
     this.#gaps = [...gaps, { from: known.to, to: Infinity }];
@@ -41,7 +41,7 @@ export class Uptime {
     this.#before = before;
   }
 
-  /** Adds the time up to the next transition, and what is merged into it. */
+  /** Adds the time up to the next transition, and the times that are merged into it. */
   add({ at, from, to, merged }: HistoryTransition): void {
     const firstAt = Math.max(merged?.firstAt ?? at, this.#before?.at ?? -Infinity);
     this.#addUntil(firstAt, from);
@@ -49,15 +49,15 @@ export class Uptime {
     this.#before = { at, to };
   }
 
-  /** Adds the time up to the end of the span, in which the user is shown so. */
+  /** Adds the time up to the end of the span. `status`: the status in this time. */
   end(status: UserStatus): Sums {
     this.#addUntil(this.#span.to, status);
     return this.sums;
   }
 
   /**
-   * If a transition was lost with an unclean end, the status after the last one and the one before the next differ. The
-   * earlier one lasted until the gap of that end, the later one since then.
+   * If an unclean end lost a transition, the status after the last transition differs from the one before the next. Then
+   * the earlier status counts until the gap of that end, and the later one from there.
    */
   #addUntil(at: number, status: UserStatus): void {
     const { at: since, to: earlier } = this.#before ?? { at: -Infinity, to: status };
@@ -74,7 +74,7 @@ export class Uptime {
     this.sums.unknown += all - known;
   }
 
-  /** If only a part of merged transitions is in the span, every status gets its share of it. */
+  /** If only a part of merged transitions is in the span, it is divided among the statuses proportionally. */
   #addMerged(from: number, to: number, lasted: Readonly<Record<UserStatus, number>>): void {
     const [known, all] = this.#measure(from, to, this.#allGaps);
     let done = 0;
@@ -89,7 +89,7 @@ export class Uptime {
     this.sums.unknown += all - known;
   }
 
-  /** How much of that time lies in the span: outside of the gaps, and in all. */
+  /** The milliseconds from `from` to `to` within the span: outside of the gaps, and in total. */
   #measure(from: number, to: number, gaps: readonly Gap[]): readonly [known: number, all: number] {
     const begin = Math.max(from, this.#span.from);
     const end = Math.min(to, this.#span.to);
@@ -98,7 +98,7 @@ export class Uptime {
   }
 }
 
-/** How much of that time the gaps cover, which may overlap. */
+/** The milliseconds that the gaps cover. Gaps may overlap. */
 function covered(begin: number, end: number, gaps: readonly Gap[]): number {
   const within = gaps
     .map(({ from, to }) => ({ from: Math.max(from, begin), to: Math.min(to ?? Infinity, end) }))

@@ -86,7 +86,7 @@ function buildShared(
       store,
       clock,
       hub: () => node.inc,
-      heardUntil: () => {
+      deathsKnownUntil: () => {
         if (node.isStale) return null;
         return clock.now().wallMs - (performance.now() - node.members.allAliveAtMs);
       },

@@ -1,6 +1,6 @@
 /**
- * Notes changes of entries on a hub without others, and puts them into the durable queue before watchers are sent them:
- * in the transaction that stores the entries of their users. Must not know how events are sent.
+ * Collects changes of entries on a hub without a cluster, and writes them to the durable queue before watchers receive
+ * them, in the transaction that stores the entries of their users. Must not know how events are sent.
  */
 import { randomUUID } from 'node:crypto';
 import type { ShownCause } from '../../shared/messages/shown-cause.ts';
@@ -9,7 +9,7 @@ import type { UserStatus } from '../../shared/status.ts';
 import type { Applied, QueueStep, WebhookQueue } from './queue.ts';
 import type { Rule } from './rules.ts';
 
-/** A change of an entry, as everybody may know it. */
+/** A change of an entry, as others may see it. */
 export interface ShownChange {
   readonly user: string;
   readonly from: UserStatus;
@@ -22,15 +22,15 @@ export interface ShownChange {
 export interface ChangeNotesOptions {
   readonly queue: WebhookQueue;
   readonly rules: () => Iterable<Rule>;
-  /** Stores the noted changes with the entries of their users, through `storePending`. Never throws. */
+  /** Stores the pending changes with the entries of their users, through `storePending`. Never throws. */
   readonly requestStore: () => void;
   /** The current entry as a stranger with the scope `observe` sees it, as JSON. */
   readonly entryOf: (user: string) => string;
   /** Wall clock, in milliseconds. */
   readonly now: () => number;
-  /** What became of other events of a rule. */
+  /** Receives the numbers of replaced and dropped events of a rule. */
   readonly onApplied: (rule: string, applied: Applied) => void;
-  /** Changes of a rule are in the queue. */
+  /** Called when changes of a rule are in the queue. */
   readonly onStored: (rule: string) => void;
 }
 
@@ -44,9 +44,9 @@ export class ChangeNotes {
     this.#options = options;
   }
 
-  /** Notes a change. @returns whether a rule wants it. */
+  /** Adds a change. @returns whether a rule wants it. */
   changed(change: ShownChange): boolean {
-    let isNoted = false;
+    let isWanted = false;
     for (const rule of this.#options.rules()) {
       if (rule.events === 'status' && change.from === change.to) continue;
       if (!rule.includesUser(change.user)) continue;
@@ -54,15 +54,15 @@ export class ChangeNotes {
       if (pending === undefined) this.#pending.set(rule, (pending = new Map<string, ShownChange>()));
       const earlier = pending.get(change.user);
       pending.set(change.user, earlier === undefined ? change : { ...change, from: earlier.from });
-      // Nobody may watch the user, so nothing else may ask for it.
+      // If nobody watches the user, nothing else requests to store it.
       this.#timer ??= setTimeout(this.#store, REPORT_EVERY_MS);
-      isNoted = true;
+      isWanted = true;
     }
-    return isNoted;
+    return isWanted;
   }
 
   /**
-   * Puts the noted changes into the queue, in the transaction that stores the entries of their users: otherwise a crash
+   * Writes the pending changes to the queue, in the transaction that stores the entries of their users. Otherwise a crash
    * between the two would lose one of them. `pendingStored` must follow. @throws errors of the queue.
    */
   storePending(): void {
@@ -77,21 +77,21 @@ export class ChangeNotes {
     for (const [rule, applied] of queue.apply(steps, now())) onApplied(rule, applied);
   }
 
-  /** The transaction of `storePending` was committed. */
+  /** Must be called when the transaction of `storePending` is committed. */
   pendingStored(): void {
     const rules = [...this.#pending.keys()];
     this.#pending.clear();
     for (const { name } of rules) this.#options.onStored(name);
   }
 
-  /** Puts what is noted into the queue now: the rules change, or the hub stops. */
+  /** Writes the pending changes to the queue now, because the rules change or the hub stops. */
   flush(): void {
     this.#options.requestStore();
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  /** Deletes what is noted and queued about a user. @throws errors of the queue. */
+  /** Deletes the pending and queued changes of a user. @throws errors of the queue. */
   eraseUser(user: string): void {
     for (const pending of this.#pending.values()) pending.delete(user);
     this.#options.queue.eraseUser(user);
@@ -103,7 +103,7 @@ export class ChangeNotes {
   };
 
   #stepOf(rule: Rule, { user, from, to, cause, at }: ShownChange): QueueStep | undefined {
-    // The user is back in the status from which it came before anybody was told of the change.
+    // The user is back in the earlier status before the change was reported to anybody.
     if (rule.events === 'status' && from === to) return undefined;
     if (!rule.on.has(to)) return { kind: 'drop', rule: rule.name, user };
     const { entryOf } = this.#options;

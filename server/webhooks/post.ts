@@ -26,14 +26,14 @@ export const ANSWER_WITHIN_MS = 10_000;
 const MAX_ANSWER_BYTES = 4096;
 const MAX_HEAD_BYTES = 8192;
 
-/** A connection for each attempt, and the certificate is checked each time. */
+/** Each attempt opens its own connection, so the certificate is checked each time. */
 const agents = {
   http: new HttpAgent({ keepAlive: false, onread: smallReads }),
   https: new HttpsAgent({ keepAlive: false, maxCachedSessions: 0, onread: smallReads }),
 };
 
 const IS_LINK_LOCAL = 'is link-local, and HUB_WEBHOOK_ALLOW does not list it';
-/** Also as a translator (NAT64), 6to4 and the old compatible form write them, and the metadata service of AWS in IPv6. */
+/** Includes their NAT64, 6to4 and IPv4-compatible forms, and the IPv6 address of the metadata service of AWS. */
 const LINK_LOCAL = [
   ...['169.254.0.0/16', 'fe80::/10'],
   ...['64:ff9b::a9fe:0/112', '2002:a9fe::/32', '::a9fe:0/112', 'fd00:ec2::254/128'],
@@ -48,7 +48,7 @@ export function post(
   options: PostOptions,
 ): Promise<Outcome> {
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  // A lookup checks the addresses of a name, but an address is not looked up.
+  // Addresses of names are checked in the lookup, but an IP address is not looked up.
   if (isIP(host) !== 0 && isRefused(host, options.allowed)) {
     return Promise.resolve({ kind: 'failed', reason: `its address ${IS_LINK_LOCAL}` });
   }
@@ -74,7 +74,7 @@ export function post(
   return outcome;
 }
 
-/** Resolves when the answer is over, so that a receiver has one connection at a time. */
+/** Resolves when the answer has ended, so that a receiver has only one connection at a time. */
 function outcomeOf(request: ClientRequest): Promise<Outcome> {
   return new Promise((resolve) => {
     let isAnswered = false;
@@ -88,7 +88,7 @@ function outcomeOf(request: ClientRequest): Promise<Outcome> {
     request.on('response', (answer) => {
       isAnswered = true;
       const { statusCode = 0 } = answer;
-      const isTaken = statusCode >= 200 && statusCode <= 299;
+      const isAccepted = statusCode >= 200 && statusCode <= 299;
       let bytes = 0;
       answer.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
@@ -96,13 +96,13 @@ function outcomeOf(request: ClientRequest): Promise<Outcome> {
       });
       answer.on('error', () => undefined);
       answer.on('close', () => {
-        resolve(isTaken ? { kind: 'delivered' } : { kind: 'failed', reason: `it answered ${statusCode}` });
+        resolve(isAccepted ? { kind: 'delivered' } : { kind: 'failed', reason: `it answered ${statusCode}` });
       });
     });
     request.on('error', (error) => {
       fail(describeError(error));
     });
-    // A switch of protocols ends the request without an error.
+    // A protocol upgrade by the receiver ends the request without an error.
     request.on('close', () => {
       fail('it closed without an answer');
     });
@@ -118,7 +118,7 @@ function open(url: URL, options: RequestOptions): ClientRequest {
   return url.protocol === 'https:' ? httpsRequest(url, options) : httpRequest(url, options);
 }
 
-/** The system's lookup without refused addresses, so that no name can lead to one. */
+/** The system's lookup, without refused addresses. */
 function allowedLookup(allowed: Cidrs): RequestOptions['lookup'] {
   return (hostname, options: LookupOptions, callback) => {
     dns.lookup(hostname, { ...options, all: true }, (error, found: LookupAddress[]) => {

@@ -1,6 +1,6 @@
 /**
- * The durable queue of webhook events, as a port. For each rule and user at most one event waits; a later one takes its
- * place. For each rule at most one batch is on its way. It stays as it is until it is delivered or dead.
+ * The port to the durable queue of webhook events. For each rule and user at most one event waits; a later one replaces it.
+ * For each rule at most one batch is being sent. A batch does not change until it is delivered or dead.
  */
 import type { ShownCause } from '../../shared/messages/shown-cause.ts';
 import type { UserStatus } from '../../shared/status.ts';
@@ -22,12 +22,12 @@ export interface WebhookEvent {
 
 /** A step of the queue for one rule and user. */
 export type QueueStep =
-  /** Takes the place of the waiting event, whose `from` it inherits. */
+  /** Replaces the waiting event and inherits its `from`. */
   | { readonly kind: 'put'; readonly event: WebhookEvent }
-  /** The user has left the statuses that the rule reports: the waiting event is dropped. */
+  /** Drops the waiting event, because the rule does not report the new status. */
   | { readonly kind: 'drop'; readonly rule: string; readonly user: string };
 
-/** Events that are sent together, and again unchanged until they are delivered. */
+/** Events that are sent together. Each attempt sends the same body. */
 export interface Batch {
   /** The `webhook-id` header, the same in each attempt. */
   readonly id: string;
@@ -41,12 +41,12 @@ export interface Batch {
 }
 
 export interface QueueCounts {
-  /** Events that wait or are on their way. */
+  /** Events that wait or are being sent. */
   readonly queued: number;
   readonly dead: number;
 }
 
-/** What became of events of a rule: their place was taken or they were not wanted any more, or there was no room. */
+/** Numbers of events that were replaced or no longer wanted, and of events beyond the maximum. */
 export interface Applied {
   replaced: number;
   dropped: number;
@@ -55,15 +55,15 @@ export interface Applied {
 type Awaitable<T> = T | Promise<T>;
 
 /**
- * What senders and operators need of the queue. Answers at once, or later if it is not on this machine. Every method
- * throws if storage fails, and has then changed nothing.
+ * The queue for senders and operators. Answers at once, or with a promise if it is not on this machine. If storage fails,
+ * every method throws and changes nothing.
  */
 export interface EventQueue {
-  /** The batch of the rule that is on its way. */
+  /** The batch of the rule that is being sent. */
   batchOf(rule: string): Awaitable<Batch | undefined>;
   /**
    * Turns waiting events that are due into the batch of the rule: replayed ones first, then the oldest. Leaves out users
-   * for whom `isHeld` is true. Returns undefined if no event is due. The rule must have no batch.
+   * for which `isHeld` is true. Returns undefined if no event is due. The rule must have no batch.
    */
   formBatch(
     rule: string,
@@ -71,7 +71,7 @@ export interface EventQueue {
     isHeld: (user: string) => boolean,
     toBody: (events: readonly string[]) => Pick<Batch, 'id' | 'body'>,
   ): Awaitable<Batch | undefined>;
-  /** Lets no event of the rule be due later than this: the wall clock may have been set back, or a rule changed. */
+  /** Limits the due times of a rule to `dueBy`, because the wall clock may have been set back or the rule changed. */
   bringForward(rule: string, dueBy: number): Awaitable<void>;
   /** When the next waiting event of the rule is due; undefined if none waits. */
   nextDueAt(rule: string): Awaitable<number | undefined>;
@@ -79,16 +79,16 @@ export interface EventQueue {
   oldestDueAt(rule: string): Awaitable<number | undefined>;
   /** Removes the batch, because it was delivered. */
   delivered(rule: string): Awaitable<void>;
-  /** Notes a failed attempt. */
+  /** Records a failed attempt. */
   retry(rule: string, attempts: number, nextAt: number): Awaitable<void>;
-  /** Moves the events of the batch to the dead ones. */
-  bury(rule: string, nowMs: number): Awaitable<void>;
-  /** Lets the dead events of the rule be sent again. @returns their number. */
+  /** Turns the events of the batch into dead events. */
+  markDead(rule: string, nowMs: number): Awaitable<void>;
+  /** Schedules the dead events of the rule to be sent again. @returns their number. */
   replay(rule: string): Awaitable<number>;
   counts(): Awaitable<ReadonlyMap<string, QueueCounts>>;
-  /** Deletes everything of rules that are not listed. @returns how many events that were. */
+  /** Deletes all events of rules that are not listed. @returns their number. */
   keepOnly(rules: readonly string[]): Awaitable<number>;
-  /** The events of a user as JSON: those that wait, are on their way, or are dead. */
+  /** The waiting, sending and dead events of a user, as JSON. */
   eventsOf(user: string): Awaitable<readonly string[]>;
   /** Deletes everything about a user. */
   eraseUser(user: string): Awaitable<void>;
@@ -101,13 +101,13 @@ export type WebhookQueue = {
   ) => Exclude<ReturnType<EventQueue[Name]>, Promise<unknown>>;
 } & {
   /**
-   * Applies the steps. Must be called in the transaction that stores the entries of their users. An event of one more
-   * user than may wait is dropped. @returns what became of other events, by rule.
+   * Applies the steps. Must be called in the transaction that stores the entries of their users. Drops events beyond the
+   * maximum. @returns the numbers of affected events by rule.
    */
   apply(steps: readonly QueueStep[], nowMs: number): ReadonlyMap<string, Applied>;
 };
 
-/** The event as it is sent. */
+/** The event in the JSON form that is sent. */
 export function eventJson({ id, rule, at, from, cause, entry }: WebhookEvent): string {
   return `{"id":"${id}","rule":"${rule}","at":${at},"from":"${from}","cause":"${cause}","entry":${entry}}`;
 }

@@ -1,19 +1,19 @@
 /**
- * The rules of `HUB_WEBHOOKS`: which changes of which users are posted where. Reads their JSON and says what a rule wants.
- * Pure. Must not put a secret, or a part of a URL that may hold one, into a message.
+ * The rules of `HUB_WEBHOOKS`: which changes of which users are posted to which URL. Parses their JSON. Pure. Must not put
+ * a secret, or a part of a URL that may contain one, into a message.
  */
 import { z } from 'zod';
 import { isUserId } from '../../shared/ids.ts';
 import { fail, ok, type Result } from '../../shared/result.ts';
 import { userStatuses, type UserStatus } from '../../shared/status.ts';
 
-/** Which changes count: those of the shown status, or every change of the entry. */
+/** `status`: only changes of the shown status. `all`: every change of the entry. */
 export type RuleEvents = 'status' | 'all';
 
 export interface Rule {
   readonly name: string;
   readonly url: URL;
-  /** The decoded secrets. The first signs as the current one; the others are on their way out or in. */
+  /** The decoded secrets. Each signs every message, so that a secret can be replaced without a gap. */
   readonly secrets: readonly Buffer[];
   readonly includesUser: (user: string) => boolean;
   readonly on: ReadonlySet<UserStatus>;
@@ -76,7 +76,7 @@ export function parseRules(text: string): Result<readonly Rule[]> {
   return ok(rules);
 }
 
-/** Returns the rule of the two settings, or a problem that names the one that is wrong. */
+/** Returns the rule of the two settings, or a problem that names the invalid one. */
 export function ruleOfSettings(url: string, secret: string | null): Result<Rule> {
   const parsed = parseUrl(url);
   if (parsed === undefined) return fail(`HUB_WEBHOOK_URL ${URL_FORM}`);

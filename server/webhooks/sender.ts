@@ -1,6 +1,6 @@
 /**
  * Sends the events of one rule, one batch after the other, so that the events of a user arrive in order. Repeats a batch
- * unchanged until it is delivered or too old. Must not know how events come to be, or how a batch is posted.
+ * unchanged until it is delivered or too old. Must not know how events are created or how a batch is posted.
  */
 import type { Batch, EventQueue } from './queue.ts';
 import type { Outcome } from './post.ts';
@@ -15,14 +15,14 @@ export interface SenderOptions {
   readonly post: (batch: Batch, signal: AbortSignal) => Promise<Outcome>;
   /** Wall clock, in milliseconds. */
   readonly now: () => number;
-  /** Whether the state of this user (undefined: of all users) is in doubt now, so that nothing may be reported of it. */
+  /** Whether the state of this user (undefined: of all users) is uncertain, so that it must not be reported. */
   readonly isHeld: (user?: string) => boolean;
   readonly toBody: (events: readonly string[]) => Pick<Batch, 'id' | 'body'>;
   /** How long a batch is repeated, in milliseconds. */
   readonly keepMs: number;
   /** A number from 0 to 1. */
   readonly random: () => number;
-  /** `count` events had this result. `reason` says why an attempt failed. */
+  /** Receives the result of `count` events. `reason`: why an attempt failed. */
   readonly onResult: (result: SendResult, count: number, reason?: string) => void;
   /** The queue failed, or works again (undefined). */
   readonly onHealth: (error: unknown) => void;
@@ -30,10 +30,10 @@ export interface SenderOptions {
 
 const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 300_000;
-/** How often it is checked again whether something is due: events may be held, and the wall clock may be set. */
+/** How often due times are checked again, because events may be held and the wall clock may be set. */
 const CHECK_AGAIN_MS = 1000;
 
-/** A batch that is due later than any retry was noted before the wall clock was set back. */
+/** If a batch is due later than any retry can be, the wall clock was set back, so the batch counts as due. */
 function isDue({ nextAt }: Batch, nowMs: number): boolean {
   return nextAt <= nowMs || nextAt > nowMs + MAX_RETRY_MS;
 }
@@ -44,14 +44,14 @@ export class Sender {
   #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
   #sending: Promise<void> | undefined;
-  /** Whether something came since the queue was last asked. */
+  /** Whether `wake` was called since the queue was last read. */
   #isWoken = false;
 
   constructor(options: SenderOptions) {
     this.#options = options;
   }
 
-  /** Sends what is due, unless an attempt is under way: what comes meanwhile follows it. */
+  /** Sends the events that are due. If an attempt is under way, new events follow it. */
   wake(): void {
     if (this.#isStopped) return;
     clearTimeout(this.#timer);
@@ -63,7 +63,7 @@ export class Sender {
     });
   }
 
-  /** Begins no more attempts, and ends one that is still under way after `withinMs`. The next run repeats it. */
+  /** Starts no more attempts, and aborts one that is still under way after `withinMs`. The next run repeats it. */
   async stop(withinMs = 0): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#timer);
@@ -73,12 +73,12 @@ export class Sender {
     clearTimeout(timer);
   }
 
-  /** A method, because a stop may come at each await. */
+  /** A method, because TypeScript would assume that the field does not change during an await. */
   #mustStop(): boolean {
     return this.#isStopped;
   }
 
-  /** Returns when something can be sent next; undefined if nothing waits. */
+  /** Returns when the next event can be sent; undefined if none waits. */
   async #send(): Promise<number | undefined> {
     const { rule, afterMs, queue, now, isHeld, toBody, post, onHealth } = this.#options;
     try {
@@ -94,7 +94,7 @@ export class Sender {
           return nextAt;
         }
         const outcome = await post(batch, this.#aborted.signal);
-        // An attempt that the stop ended says nothing about the receiver.
+        // A failure of an attempt that the stop aborted is not a failure of the receiver.
         if (outcome.kind === 'delivered' || !this.#aborted.signal.aborted) await this.#settle(batch, outcome);
       }
       return undefined;
@@ -116,18 +116,18 @@ export class Sender {
     const nextAt = now() + this.#retryAfterMs(attempts);
     if (nextAt - batch.formedAt <= keepMs) await queue.retry(rule, attempts, nextAt);
     else {
-      await queue.bury(rule, now());
+      await queue.markDead(rule, now());
       onResult('dead', batch.count);
     }
   }
 
-  /** Doubles up to the maximum. Between half of it and all of it, so that many hubs do not retry at once. */
+  /** Doubles up to the maximum. Up to half is subtracted at random, so that many hubs do not retry at the same time. */
   #retryAfterMs(attempts: number): number {
     const longest = Math.min(FIRST_RETRY_MS * 2 ** Math.min(attempts - 1, 20), MAX_RETRY_MS);
     return Math.ceil(longest * (0.5 + this.#options.random() / 2));
   }
 
-  /** What is due and was not sent is held. */
+  /** Events that are already due are held, so they are checked again after a while. */
   #sleepUntil(nextAt: number | undefined): void {
     if (this.#isStopped || nextAt === undefined) return;
     const dueInMs = nextAt - this.#options.now();

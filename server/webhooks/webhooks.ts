@@ -1,6 +1,6 @@
 /**
- * Reports changes of entries to the receivers that the rules name: runs a sender for each rule, which empties the queue,
- * and answers operators. Must not know how events come into the queue, and must not read files or settings.
+ * Reports changes of entries to the receivers that the rules name: runs a sender for each rule, and answers requests of
+ * operators. Must not know how events enter the queue, and must not read files or settings.
  */
 import { randomUUID } from 'node:crypto';
 import type { Cidrs } from '../auth/cidrs.ts';
@@ -12,11 +12,11 @@ import { Sender, type SendResult } from './sender.ts';
 
 export interface WebhooksOptions {
   readonly queue: EventQueue;
-  /** The senders have stopped, and the rules are about to be replaced, or the hub stops. */
+  /** Called after the senders have stopped, before the rules are replaced or the hub stops. */
   readonly onPause: () => void;
-  /** These rules hold from now on. */
+  /** Called when these rules take effect. */
   readonly onRules: (rules: readonly Rule[]) => void;
-  /** Whether the state of this user (undefined: of all users) is in doubt now. */
+  /** Whether the state of this user (undefined: of all users) is uncertain. */
   readonly isStale: (user?: string) => boolean;
   /** The name of the hub, for the body. */
   readonly hub: string;
@@ -66,9 +66,9 @@ export class Webhooks {
     this.#options = options;
   }
 
-  /** Replaces the rules. A rule keeps its queue by its name; events of rules that are gone are deleted. */
+  /** Replaces the rules. A rule keeps its queue by its name; events of removed rules are deleted. */
   setRules(rules: readonly Rule[]): Promise<void> {
-    // One after the other: a file may change again while the senders of before still stop.
+    // One replacement after the other, because the file may change again while the previous senders still stop.
     this.#replacing = this.#replacing.then(() => this.#replace(rules));
     return this.#replacing;
   }
@@ -77,18 +77,18 @@ export class Webhooks {
     return [...this.#running.values()].map(({ rule }) => rule);
   }
 
-  /** Events of a rule came into the queue. */
+  /** Reports that events of a rule entered the queue. */
   wake(rule: string): void {
     this.#running.get(rule)?.sender.wake();
   }
 
-  /** Counts what became of other events of a rule. */
+  /** Counts events of a rule that were replaced or dropped. */
   applied(rule: string, { replaced, dropped }: Applied): void {
     this.#count(rule, 'replaced', replaced);
     if (dropped > 0) this.#onDropped(rule, dropped);
   }
 
-  /** Sends one signed message without events to the receiver of a rule. Undefined: no rule has that name. */
+  /** Sends one signed message without events to the receiver of a rule. @returns undefined if no rule has that name. */
   async test(name: string): Promise<Outcome | undefined> {
     const rule = this.#running.get(name)?.rule;
     if (rule === undefined) return undefined;
@@ -120,7 +120,7 @@ export class Webhooks {
     }));
   }
 
-  /** For how long the oldest event of a rule that is due has waited, in milliseconds. @throws errors of the queue. */
+  /** How long the oldest due event of a rule has waited, in milliseconds. @throws errors of the queue. */
   async overdueMs(rule: string): Promise<number> {
     const { queue, now } = this.#options;
     return Math.max(0, now() - ((await queue.oldestDueAt(rule)) ?? Infinity));
@@ -139,7 +139,7 @@ export class Webhooks {
 
   async #replace(rules: readonly Rule[]): Promise<void> {
     await Promise.all([...this.#running.values()].map(({ sender }) => sender.stop(ANSWER_BEFORE_RULES_MS)));
-    // From here on nothing waits, so no change falls between the old rules and the new ones.
+    // No await from here on, so no change falls between the old rules and the new ones.
     this.#options.onPause();
     this.#running.clear();
     for (const rule of rules) this.#add(rule);
@@ -152,7 +152,7 @@ export class Webhooks {
     const { queue, log, onHealth } = this.#options;
     try {
       const deleted = await queue.keepOnly(names);
-      if (deleted > 0) log.warn({ events: deleted }, 'events of webhook rules that are gone were deleted');
+      if (deleted > 0) log.warn({ events: deleted }, 'events of removed webhook rules were deleted');
     } catch (error) {
       onHealth(error);
     }
@@ -219,7 +219,7 @@ export class Webhooks {
 }
 
 const MAX_TEST_MS = 15_000;
-/** How long new rules wait for the answer to an attempt: one that is cut off is repeated. */
+/** How long new rules wait for the answer to an attempt. An aborted attempt would be repeated. */
 const ANSWER_BEFORE_RULES_MS = 1000;
 
 function messageId(): string {

@@ -301,7 +301,7 @@ describe('the dashboard', needing('Chromium'), () => {
       await page.locator('.transitions li[data-cause="kicked"]').waitFor();
     });
 
-    it('says so where the session has ended meanwhile', async () => {
+    it('says so if the session has ended meanwhile', async () => {
       await stage.prepare();
       await stage.beat('42');
       const page = await stage.dashboard('?user=42');

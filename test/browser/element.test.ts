@@ -195,7 +195,7 @@ describe('<presence-friends>', needing('Chromium'), () => {
     expect(found).toEqual([]);
   });
 
-  it('begins anew when an attribute changes, once for all of a turn, and leaves no connection behind', async () => {
+  it('starts again when attributes change, once for all of a turn, and leaves no connection behind', async () => {
     await start();
     await open('<presence-friends url="HUB" user="42"></presence-friends>');
     await shows(/^8online/, /^7offline/);

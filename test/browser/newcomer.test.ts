@@ -115,7 +115,7 @@ describe('a newcomer in an empty folder', needing('Chromium'), () => {
       /^presence_hub_connections\{adapter="ws-json"\} (\d+)$/m.exec(await (await fetch(`${hub}/metrics`)).text())?.[1],
     );
 
-  it('reads with curl who is online', async () => {
+  it('reads with curl which users are online', async () => {
     await startHub();
     expect(await befriend()).toMatchObject({ entries: [{ user: '7', status: 'online', text: 'hello' }] });
   });

@@ -112,7 +112,7 @@ describe('the friend page', needing('Chromium'), () => {
       expect(await asSeen(details.locator('dd').filter({ hasText: 'end' }), devices)).toEqual(devices);
     });
 
-    it('shows where a long text begins, also if it runs from right to left', async () => {
+    it('shows where a long text begins, even if it runs from right to left', async () => {
       await stage.befriend('42', ['7']);
       await stage.beat('7', { text: `ראשון ${'אמצע '.repeat(20)}אחרון` });
       const page = await stage.page('/?user=42', { viewport: { width: 390, height: 844 } });
@@ -241,7 +241,7 @@ describe('the friend page', needing('Chromium'), () => {
       await page.getByText('you cannot add yourself').waitFor();
     });
 
-    it('sets my status and text; a reload keeps both, and whoever watches me sees nothing of it', async () => {
+    it('sets my status and text; a reload keeps both, and my watchers do not notice', async () => {
       await stage.befriend('7', ['42']);
       const page = await stage.page('/?user=42');
       await page.getByLabel('Me', { exact: true }).getByText('Online on web').waitFor();
@@ -310,7 +310,7 @@ describe('the friend page', needing('Chromium'), () => {
       expect(await asSeen(me, order)).toEqual(order);
     });
 
-    it('only watches where it is asked to, and goes online when it is asked to', async () => {
+    it('only watches if it is asked to, and goes online when it is asked to', async () => {
       const page = await stage.page('/?user=42&watch');
       await page.getByRole('heading', { name: 'Friends of 42' }).waitFor();
       await connection(page, 'live');

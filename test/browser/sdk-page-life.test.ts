@@ -178,7 +178,7 @@ describe('the SDK in a page’s life', needing('Chromium'), () => {
       expect(await connections()).toBe(2); // the page's, and the watcher's
     });
 
-    it('was never gone where it is back within the grace', async () => {
+    it('stays online if it is back within the grace', async () => {
       await startHub({ HUB_GRACE_MS: '10000' });
       await befriend('42', '7');
       const { seen, until } = await watch('42');

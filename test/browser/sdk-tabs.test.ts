@@ -129,7 +129,7 @@ describe('the SDK in tabs', needing('Chromium'), () => {
       expect(await one.evaluate(() => (globalThis as unknown as InPage).client.self?.devices)).toEqual(['web']);
     });
 
-    it('keep apart who is not the same user', async () => {
+    it('keep different users apart', async () => {
       await startHub();
       const one = await openTab({ user: '42' }, WITHOUT[way]);
       const two = await openTab({ user: '43' }, WITHOUT[way]);
@@ -307,7 +307,7 @@ describe('the SDK in tabs', needing('Chromium'), () => {
     },
   );
 
-  it('have a connection each where nothing can be shared, or where none is to be', async () => {
+  it('have a connection each if nothing can be shared, or if sharing is off', async () => {
     await startHub();
     await openTab({ user: '42' }, WITHOUT['each its own']);
     await openTab({ user: '42' }, WITHOUT['each its own']);
@@ -316,7 +316,7 @@ describe('the SDK in tabs', needing('Chromium'), () => {
     await expect.poll(connections).toBe(3);
   });
 
-  it('have a connection each where locks and workers are refused, and come back on it', async () => {
+  it('have a connection each if locks and workers are refused, and come back on it', async () => {
     await startHub();
     await befriend('42', '7');
     const port = new URL(hub).port;

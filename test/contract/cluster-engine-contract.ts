@@ -1,6 +1,6 @@
 /** What every engine of a cluster promises: see server/cluster/engine.ts. The suite runs over each of them. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { EVERYBODY, MAX_MAIL_BYTES, type Engine, type Operation } from '../../server/cluster/engine.ts';
+import { ALL_NODES, MAX_MAIL_BYTES, type Engine, type Operation } from '../../server/cluster/engine.ts';
 import { readMessage } from '../../server/cluster/record/message.ts';
 
 /** What the engine received by itself. */
@@ -80,21 +80,21 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     expect(records).toMatchObject([{ n, v, op, body: '{}\t{}' }, undefined]);
   });
 
-  it('changes only the record that the caller saw, and hands over the present one', async () => {
+  it('changes only the record that the caller saw, and otherwise returns the present one', async () => {
     const first = await done();
     const moved = await engine.change(operation({ body: '{}\t{"b":[]}' }));
     expect(moved).toMatchObject({ kind: 'moved', record: { n: first.n, body: '{}\t{}' } });
     expect((await engine.change(operation({ user: '7', expect: 5 }))).kind).toBe('moved');
   });
 
-  it('does an operation once, however often it is sent', async () => {
+  it('applies an operation once, no matter how often it is sent', async () => {
     const twice = operation();
     await engine.change(twice);
     expect(await engine.change(twice)).toMatchObject({ kind: 'done', record: { op: twice.op } });
     await published(1);
   });
 
-  it('gives strictly growing stamps above every floor, and keeps v for what is not shown', async () => {
+  it('gives strictly growing stamps above every floor, and keeps v if a change is not shown', async () => {
     const first = await done();
     const second = await done({ expect: first.n, floor: first.n + 1_000_000 });
     expect(second.n).toBe(first.n + 1_000_001);
@@ -138,16 +138,16 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     ]);
   });
 
-  it('buries only who is still silent, and for good', async () => {
+  it('declares only a node dead that is still silent, and permanently', async () => {
     await engine.renew({ inc: 'a', beat: 3, state: 'live', facts: '' });
-    expect(await engine.bury('a', 2)).toBe(false);
-    expect(await engine.bury('a', 3)).toBe(true);
-    expect(await engine.bury('a', 3)).toBe(false);
+    expect(await engine.declareDead('a', 2)).toBe(false);
+    expect(await engine.declareDead('a', 3)).toBe(true);
+    expect(await engine.declareDead('a', 3)).toBe(false);
     const { members } = await engine.renew({ inc: 'a', beat: 4, state: 'live', facts: '' });
     expect(members).toMatchObject([{ inc: 'a', state: 'dead' }]);
   });
 
-  it('refuses a fenced incarnation in that bucket, and names its users', async () => {
+  it('refuses a fenced incarnation in that bucket, and returns its users', async () => {
     const { n } = await done({ joins: ['a'] });
     await done({ user: '7', joins: ['a'] });
     await done({ expect: n, inc: 'b', leaves: ['a'], joins: ['b'] });
@@ -166,7 +166,7 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     expect((await engine.renew(self)).history).not.toBe(history);
   });
 
-  it('says that it is away while it is cut off, rejects what it is asked, and says that it is back', async () => {
+  it('reports `away` while it is cut off, rejects requests, and then reports `back`', async () => {
     expect(under.received.states).toEqual(['back']);
     under.cut();
     await expect(engine.change(operation())).rejects.toThrow();
@@ -179,7 +179,7 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     await published(1);
   });
 
-  it('rejects an operation whose answer is lost, and answers the next try that it is done', async () => {
+  it('rejects an operation if its answer is lost, and answers `done` to the next attempt', async () => {
     const twice = operation();
     under.loseAnswers();
     await expect(engine.change(twice)).rejects.toThrow();
@@ -188,7 +188,7 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     expect(await engine.change(twice)).toMatchObject({ kind: 'done', record: { op: twice.op } });
   });
 
-  it('does what it was sent during a pause at most once', async () => {
+  it('applies requests that were sent during a pause at most once', async () => {
     under.pause();
     const twice = operation();
     await expect(engine.change(twice)).rejects.toThrow();
@@ -208,7 +208,7 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     await live('a', 1);
     await engine.send('b', 'for another one');
     await engine.send('a', 'héllo\t\n😀');
-    await engine.send(EVERYBODY, 'for all');
+    await engine.send(ALL_NODES, 'for all');
     await expect.poll(() => under.received.mail).toEqual(['héllo\t\n😀', 'for all']);
     await published(0);
   });

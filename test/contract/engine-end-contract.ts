@@ -86,7 +86,7 @@ export function endContract(engine: Tested): void {
       expect(hub.events.rest()).toEqual([]);
     });
 
-    it('reports closed after terminate where the peer never answers the close frame', async () => {
+    it('reports closed after terminate if the peer never answers the close frame', async () => {
       const { raw, hub } = await rig.rawWebSocket({ allowHalfOpen: true });
       hub.socket.close(4408, 'silent');
       await raw.until((text) => text.endsWith('silent'));

@@ -137,7 +137,7 @@ export function httpContract(engine: Tested): void {
       expect(request.headers.get('cookie')).toBeUndefined();
     });
 
-    it('has an empty query where there is none', async () => {
+    it('has an empty query if there is none', async () => {
       await ask('GET', '/plain');
       await ask('GET', '/mark?');
       expect((await rig.requests.next()).query).toBe('');
@@ -150,7 +150,7 @@ export function httpContract(engine: Tested): void {
       expect((await rig.requests.next()).headers.get('x-forwarded-for')).toBe('1.1.1.1, 2.2.2.2');
     });
 
-    it('comes from whom the service says, by the peer and what proxies state', async () => {
+    it('comes from the address that the service derives from the peer and its proxies', async () => {
       rig.clientAddress = (peer, forwardedFor) => `<${peer}|${forwardedFor ?? ''}>`;
       await ask('GET', '/', undefined, { 'x-forwarded-for': '203.0.113.7, 10.0.0.1' });
       expect((await rig.requests.next()).remoteAddress).toBe('<127.0.0.1|203.0.113.7, 10.0.0.1>');
@@ -173,7 +173,7 @@ export function httpContract(engine: Tested): void {
       expect((await rig.requests.next()).body).toBe('日本');
     });
 
-    it('has its body where it comes in chunks', async () => {
+    it('has its body if it comes in chunks', async () => {
       const raw = rig.raw();
       raw.write('POST / HTTP/1.1\r\nhost: hub\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n');
       raw.write('2\r\nde\r\n0\r\n\r\n');
@@ -233,7 +233,7 @@ export function httpContract(engine: Tested): void {
     it.each([
       ['at once', (reply: HttpReply) => reply],
       ['after microtasks', (reply: HttpReply) => Promise.resolve(reply).then((same) => same)],
-    ])('are answered in order where they come in one packet and each is answered %s', async (_, answer) => {
+    ])('are answered in order if they come in one packet and each is answered %s', async (_, answer) => {
       rig.http = ({ path, body }) => answer({ status: 200, headers: {}, body: `<${path} ${body}>` });
       const raw = rig.raw();
       raw.write(
@@ -244,7 +244,7 @@ export function httpContract(engine: Tested): void {
       expect(text.match(/<.*?>/g)).toEqual(['</1 >', '</2 hi>', '</3 >']);
     });
 
-    it('are answered in order where the second comes before the first is answered', async () => {
+    it('are answered in order if the second comes before the first is answered', async () => {
       const answers: ((reply: HttpReply) => void)[] = [];
       rig.http = () => new Promise((resolve) => answers.push(resolve));
       const raw = rig.raw();
@@ -261,14 +261,14 @@ export function httpContract(engine: Tested): void {
       expect(await raw.until((text) => text.endsWith('second'))).toMatch(/first[^]*second$/);
     });
 
-    it('are answered where fifty come in one packet', async () => {
+    it('are answered if fifty come in one packet', async () => {
       const raw = rig.raw();
       raw.write('GET /1 HTTP/1.1\r\nhost: hub\r\n\r\n'.repeat(50));
       const text = await raw.until((so) => so.split('GET /1').length > 50);
       expect(text.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(50);
     });
 
-    it('are cut or wait where the client reads no answer, before many answers are kept', async () => {
+    it('are cut or wait if the client reads no answer, before many answers are kept', async () => {
       const body = 'x'.repeat(200_000);
       rig.http = () => ({ status: 200, headers: {}, body });
       const raw = rig.raw();

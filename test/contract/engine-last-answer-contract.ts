@@ -130,7 +130,7 @@ export function lastAnswerContract(engine: Tested): void {
       ...refused.map(([name, request]) => [name, request]),
       ['a heartbeat', HEARTBEAT],
       ['an upgrade', handshake()],
-    ])('serves nothing where %s comes', async (_, behind) => {
+    ])('serves nothing if %s comes', async (_, behind) => {
       expect(await asked(await ask('close', behind))).toEqual(['/first']);
     });
 

@@ -101,7 +101,7 @@ export function portContract(engine: Engine, others: readonly Engine[]): void {
       leaving.raw.terminate();
     });
 
-    it('closes where nobody has come', async () => {
+    it('closes if nobody has connected', async () => {
       const rig = await Rig.start(engine);
       await rig.listening.close();
       const again = await start(engine, '127.0.0.1', rig.port);

@@ -189,7 +189,7 @@ export function webSocketContract(engine: Tested): void {
       expect(await hub.events.next()).toBe('message still here');
     });
 
-    it('joins the fragments of a message, also where a ping or half a character lies between (R4)', async () => {
+    it('joins the fragments of a message, even if a ping or half a character lies between (R4)', async () => {
       const { raw, hub } = await rig.rawWebSocket();
       const [first, second] = [Buffer.from('€').subarray(0, 1), Buffer.from('€').subarray(1)];
       raw.write(frame(TEXT, first, false));

@@ -59,7 +59,7 @@ function friendListContract(open: () => Promise<Place>): void {
     expect(usersIn(snapshot).sort()).toEqual(friends);
   });
 
-  it('watchers are notified of who is added and removed, then the changes of those alone who are friends', async () => {
+  it('watchers are notified of added and removed friends, then only of changes of friends', async () => {
     await replace('42', '7', '8');
     const { client } = await watchFriends('42');
     await replace('42', '8', '9');

@@ -34,7 +34,7 @@ export function rosterContract(newRoster: () => StoredRoster): void {
       expect(roster.changesSince('u', 0)?.added).toEqual(sorted);
     });
 
-    test('holds a user’s own edges alone, also where one id begins with another', () => {
+    test('holds a user’s own edges alone, even if one id begins with another', () => {
       const roster = newRoster();
       roster.edit({ kind: 'add', edges: edges('1>2', '10>3', '2>1') }, 1);
       expect(roster.friendsOf('1')).toEqual(['2']);
@@ -171,7 +171,7 @@ export function rosterContract(newRoster: () => StoredRoster): void {
     });
   });
 
-  test('who follows whom is asked by the edge, in one direction', () => {
+  test('an edge is looked up in one direction', () => {
     const roster = newRoster();
     roster.edit({ kind: 'add', edges: edges('a>b', 'a>c') }, 1);
     roster.edit({ kind: 'remove', edges: edges('a>c') }, 2);
@@ -183,7 +183,7 @@ export function rosterContract(newRoster: () => StoredRoster): void {
     const withFriends = (user: string, count: number): Edge[] =>
       Array.from({ length: count }, (_, n) => ({ user, friend: `f${n}` }));
 
-    test('is that of whoever gets one more than allowed, in either direction', () => {
+    test('is that of the user who gets one more than allowed, in either direction', () => {
       const roster = newRoster();
       roster.edit({ kind: 'add', edges: [...withFriends('full', 3), ...withFriends('almost', 2)] }, 1);
       const added = (...arrows: string[]): string | undefined =>
@@ -195,7 +195,7 @@ export function rosterContract(newRoster: () => StoredRoster): void {
       expect(added('x>full')).toBeUndefined();
     });
 
-    test('is none where nothing new comes: neither an edge that is there nor one said twice counts', () => {
+    test('is none if nothing is new: an existing edge and a repeated one do not count', () => {
       const roster = newRoster();
       roster.edit({ kind: 'add', edges: [...withFriends('full', 3), ...withFriends('almost', 2)] }, 1);
       expect(roster.overfull({ kind: 'add', edges: edges('full>f0', 'full>f2') }, 3)).toBeUndefined();
@@ -203,7 +203,7 @@ export function rosterContract(newRoster: () => StoredRoster): void {
       expect(roster.overfull({ kind: 'remove', edges: edges('full>f0') }, 1)).toBeUndefined();
     });
 
-    test('is the one replaced where the new one is, and that of a friend who has to follow back', () => {
+    test('is the one replaced if the new one is, and that of a friend who has to follow back', () => {
       const roster = newRoster();
       roster.edit({ kind: 'add', edges: [...withFriends('full', 3), ...withFriends('a', 3), ...edges('b>a')] }, 1);
       const replaced = (friends: string[], mutual: boolean, max = 3): string | undefined =>
@@ -216,7 +216,7 @@ export function rosterContract(newRoster: () => StoredRoster): void {
       expect(replaced(['b', 'full'], true)).toBeUndefined();
     });
 
-    test('is none where one that is too long already shrinks, or changes without growing', () => {
+    test('is none if one that is too long already shrinks, or changes without growing', () => {
       const roster = newRoster();
       roster.edit({ kind: 'add', edges: withFriends('a', 5) }, 1);
       const replaced = (...friends: string[]): string | undefined =>

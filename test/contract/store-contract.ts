@@ -161,7 +161,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       });
     });
 
-    test('starts its clock at the wall clock where that has run on', () => {
+    test('starts its clock at the wall clock if that is ahead', () => {
       const open = newPlace();
       const first = open(5000);
       first.store.raiseCeiling(20_000);
@@ -186,7 +186,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       expect(open(9000).store.recall('a')).toEqual({ since: 5005, lastSeen: 5005, v: 5005 });
     });
 
-    test('hands over whoever had live sessions, entry and all, and nobody else', () => {
+    test('returns the users with live sessions, with their entries, and no others', () => {
       const open = newPlace();
       const first = open(5000);
       const there = entry('a', 5005, { status: 'away', code: 9, lastSeen: 5004, text: 'lunch', sessions: [session()] });
@@ -233,7 +233,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       });
     });
 
-    test('starts its clock at the wall clock where that is above the ceiling', () => {
+    test('starts its clock at the wall clock if that is above the ceiling', () => {
       const open = newPlace();
       const first = open(5000);
       first.store.raiseCeiling(8000);
@@ -340,7 +340,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       expect(after(newPlace(), killed, sure(6900)).sureUntil).toBe(6900);
     });
 
-    test('is the one that was said, where a run ended while it was not sure', () => {
+    test('is the stored one, if a run ended while it was not certain', () => {
       const doubting = (endedAt: number | null) => (store: Store) => {
         store.setSureUntil(5500);
         return endedAt;
@@ -349,7 +349,7 @@ export function lastingStoreContract(newPlace: () => OpenRun): void {
       expect(after(newPlace(), doubting(null)).sureUntil).toBe(5500);
     });
 
-    test('is before all that is certain where an unclean end is among those ends, and only there', () => {
+    test('is before all that is certain if one of those ends is unclean, and only then', () => {
       const isUnclean = ({ sureUntil, certainFrom }: Store['state']) => sureUntil !== null && sureUntil < certainFrom;
       const clean = (endedAt: number) => () => endedAt;
       const killed = () => null;

@@ -165,11 +165,11 @@ async function startFuzzer(fuzzer: Role<FuzzerCommands>, hub: Server, run: Run):
 
 /** The line that a reader looks for first. */
 function summarize({ felt, memory }: Guard, { target, seed }: Run, cases: number): void {
-  const { longestHealthMs, probeLateMs, toldOffline, lost } = felt;
+  const { longestHealthMs, probeLateMs, reportedOffline, lost } = felt;
   const probe = `longest probe answer ${round(longestHealthMs, 0)} ms (limit ${values['health-ms']} ms; the probe itself was ${round(probeLateMs, 0)} ms late)`;
   const { firstMb, secondMb, peakMb } = memory;
   const rss = `RSS ${round(firstMb, 0)} -> ${round(secondMb, 0)} MB (peak ${round(peakMb, 0)}, may grow ${MARGIN_MB})`;
-  const users = `reported offline ${toldOffline}, lost connections ${lost}`;
+  const users = `reported offline ${reportedOffline}, lost connections ${lost}`;
   say(`${target}, engine ${values.transport}, seed ${seed}: ${cases} cases; ${probe}; ${users}; ${rss}`);
 }
 

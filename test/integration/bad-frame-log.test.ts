@@ -68,7 +68,7 @@ it('no token is shown, wherever it stands', async () => {
   client.socket.destroy();
 });
 
-it('one without TLS, where TLS is asked for, is explained as that', async () => {
+it('a frame without TLS is explained as such if TLS is required', async () => {
   const certificate = (kind: string) =>
     fileURLToPath(new URL(`../support/certificates/first.${kind}.pem`, import.meta.url));
   await start({ tlsCert: certificate('crt'), tlsKey: certificate('key'), tcpTls: 'require' });

@@ -35,24 +35,24 @@ async function bench(...args: readonly string[]): Promise<{ code: number | null;
 const passed = { code: 0, result: { hasPassed: true, failures: [] } };
 
 describe.concurrent('npm run bench', () => {
-  test('reconnect passes where all return within the grace', async () => {
+  test('reconnect passes if all return within the grace', async () => {
     const run = await bench('reconnect', '--ws', '20', '--tcp', '20', '--rounds', '1', '--gone', '3');
     expect(run).toMatchObject(passed);
     expect(run.result.figures['control']).toMatchObject({ gone: 6, observers: 2, never: 0, twice: 0, early: 0 });
   });
 
-  test('reconnect fails where the grace is shorter than the absence', async () => {
+  test('reconnect fails if the grace is shorter than the absence', async () => {
     const away = ['--grace-ms', '100', '--timeout-ms', '1500', '--back-from-ms', '3000', '--back-to-ms', '3100'];
     const run = await bench('reconnect', '--ws', '4', '--tcp', '4', '--rounds', '1', '--gone', '1', ...away);
     expect(run.code).toBe(1);
-    expect(run.result.failures.join('\n')).toMatch(/round 1: \d+ offline changes told/);
+    expect(run.result.failures.join('\n')).toMatch(/round 1: \d+ users reported offline/);
   });
 
-  test('crash passes: who comes back was never gone, a user who does not is reported once', async () => {
+  test('crash passes: users who come back are never offline, the others are reported once', async () => {
     const scale = ['--ws', '10', '--tcp', '10', '--gone', '2', '--rounds', '1'];
     const run = await bench('crash', ...scale, '--warm-ms', '4000', '--back-to-ms', '500');
     expect(run).toMatchObject(passed);
-    expect(run.result.figures['rounds']).toMatchObject([{ back: 16, absent: 0, falsely: 0, told: 4, twice: 0 }]);
+    expect(run.result.figures['rounds']).toMatchObject([{ back: 16, absent: 0, falsely: 0, reported: 4, twice: 0 }]);
   });
 
   test('freeze passes with users of every adapter', async () => {
@@ -116,19 +116,19 @@ describe('the generator’s parts', () => {
     const model = new ChurnModel();
     for (const user of ['a', 'b', 'c']) model.came(user);
     model.did('a', 'reload');
-    model.toldOffline('a');
+    model.reportedOffline('a');
     model.went('b', 'cut', 100);
-    model.toldOffline('b');
-    model.toldOffline('b');
+    model.reportedOffline('b');
+    model.reportedOffline('b');
     model.went('c', 'bye', 100);
-    model.look(99);
-    expect(model.verdict.neverTold).toEqual([]);
-    model.look(100);
+    model.tick(99);
+    expect(model.verdict.neverReported).toEqual([]);
+    model.tick(100);
     expect(model.verdict).toEqual({
       falseOffline: ['a after it reload'],
-      toldTwice: 1,
-      neverTold: ['c (bye)'],
-      offlineTold: 3,
+      reportedTwice: 1,
+      neverReported: ['c (bye)'],
+      offlineReports: 3,
     });
   });
 });

@@ -147,7 +147,7 @@ onBothEngines('attempts to get in', (transport) => {
     });
   });
 
-  describe('to see whom one may not', () => {
+  describe('to see users without permission', () => {
     test('other users’ friends: forbidden over WebSocket, 403 over HTTP, and nothing of them comes', async () => {
       const client = await WsClient.hello(hub.addresses.ws, { user: '42', token: await good('42') });
       for (const watch of [{ friendsOf: '9' }, { users: ['9'] }, { users: ['7', '9'] }, { users: ['nobody-at-all'] }]) {
@@ -223,7 +223,7 @@ onBothEngines('attempts to get in', (transport) => {
     });
   });
 
-  describe('from where one may not', () => {
+  describe('from a forbidden address or origin', () => {
     test('a page of another origin: 403 at the upgrade and for a change, whatever its token', async () => {
       const origin = 'https://evil.example';
       await expect(WsClient.open(hub.addresses.ws, { headers: { origin } })).rejects.toThrow('403');
@@ -256,7 +256,7 @@ describe('an address outside the list', () => {
     await hub.stop();
   });
 
-  test('gets in where a trusted proxy says that it is another one', async () => {
+  test('is admitted if a trusted proxy forwards another address', async () => {
     const hub = await startTestHub({ tcpAllow: '10.0.0.0/8', trustProxy: '127.0.0.0/8', tcpAck: true });
     const inside = await LegacyClient.open(hub.tcpPort);
     inside.write('PROXY TCP4 10.0.0.7 10.0.0.1 5222 60001\r\n');

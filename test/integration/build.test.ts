@@ -93,7 +93,7 @@ describe('the build', () => {
     expect(await launch()).toEqual({ code: 0, stdout: 'main says first\n', stderr: '' });
   });
 
-  test('a changed source is built anew, and what a deleted source left behind is removed', async () => {
+  test('a changed source is rebuilt, and the output of a deleted source is removed', async () => {
     await launch();
     const old = pageAssets();
     write('shared/word.ts', "export const word = 'second word';\n");

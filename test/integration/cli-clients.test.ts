@@ -132,7 +132,7 @@ describe('a WebSocket connection to a hub', () => {
     expect(performance.now() - reportedAtMs).toBeGreaterThanOrEqual(298);
   });
 
-  it('goes by itself after reconnect where the hub stays', async () => {
+  it('disconnects after `reconnect` even if the hub stays', async () => {
     const hub = await playHub();
     const { lost } = connect(hub);
     const first = await hub.next();
@@ -153,7 +153,7 @@ describe('a WebSocket connection to a hub', () => {
     expect(await failed.take()).toBe(`the hub ended the connection (${code}): go away`);
   });
 
-  it('ends with the hub’s words where its hello is refused', async () => {
+  it('ends with the hub’s words if its hello is refused', async () => {
     const hub = await playHub();
     const { failed } = connect(hub);
     (await hub.next()).send({ type: 'error', re: 'hello', code: 'bad_message', message: 'device: must be short' });
@@ -195,13 +195,13 @@ describe('a WebSocket connection to a hub', () => {
     expect(performance.now() - startedAtMs).toBeLessThan(1_900);
   });
 
-  it('says who answers where that is no hub', async () => {
+  it('reports what answers if it is not a hub', async () => {
     const server = createServer((socket) => socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n'));
     const url = `http://127.0.0.1:${await listen(server)}`;
     expect(await connect({ url }).failed.take()).toBe(`the server at ${url} is not a hub (it answers /ws with 404)`);
   });
 
-  it('keeps trying where the first try finds nobody, if it is patient', async () => {
+  it('keeps trying if the first attempt finds no hub and it is patient', async () => {
     const server = createServer((socket) => socket.destroy());
     const url = `http://127.0.0.1:${await listen(server)}`;
     const { failed, lost } = connect({ url }, noToken, { isPatient: true });
@@ -209,7 +209,7 @@ describe('a WebSocket connection to a hub', () => {
     void failed.take().then(expect.unreachable);
   });
 
-  it('comes back slowly where the hub has no room', async () => {
+  it('comes back slowly if the hub has no room', async () => {
     const hub = await playHub();
     const { lost } = connect(hub);
     const first = await hub.next();
@@ -236,7 +236,7 @@ describe('a WebSocket connection with a token', () => {
     expect(JSON.parse(sent[0]!)).toMatchObject({ type: 'hello', user: '42', token: '…' });
   });
 
-  it('ends with a line where the first is refused, with the error or the close alone', async () => {
+  it('ends with a line if the first is refused, with the error or the close alone', async () => {
     for (const refusal of [refuse, ({ socket }: PlayedConnection) => socket.close(4401)]) {
       const hub = await playHub();
       const { failed } = connect(hub, tokenFile('secret-word').source);
@@ -245,7 +245,7 @@ describe('a WebSocket connection with a token', () => {
     }
   });
 
-  it('ends with a line where it expires and is no file’s', async () => {
+  it('ends with a line if it expires and is not from a file', async () => {
     const hub = await playHub();
     const { failed } = connect(hub, tokenOf('secret-word'));
     const connection = await hub.next();
@@ -369,7 +369,7 @@ describe('watch', () => {
     },
   );
 
-  it('ends where the watch is refused', async () => {
+  it('ends if the watch is refused', async () => {
     const hub = await playHub();
     const io = testIo();
     const running = watch(['42', '--url', hub.url], io);
@@ -383,7 +383,7 @@ describe('watch', () => {
     );
   });
 
-  it('ends where a fresh token ends the watch', async () => {
+  it('ends if a fresh token ends the watch', async () => {
     const hub = await playHub();
     const io = testIo({ env: { PRESENCE_HUB_TOKEN: 'secret-word' } });
     const running = watch(['42', '--url', hub.url], io);
@@ -475,7 +475,7 @@ describe('a TCP connection to a hub', () => {
     expect(sent[0]).toContain('<token>…</token>');
   });
 
-  it('ends with a line where a hub that answers does not take the token, in whatever pieces it says so', async () => {
+  it('ends with a line if a hub that answers refuses the token, in any number of pieces', async () => {
     const hub = await playTcpHub();
     const { failed } = beatAt(tcpTo(hub.port, tokenOf('secret-word')));
     const { answer } = await hub.next();
@@ -485,7 +485,7 @@ describe('a TCP connection to a hub', () => {
     expect(await failed.take()).toBe('the hub rejects the token of --token (no good): give a new one');
   });
 
-  it('says the fresh token of the file where the old one has expired', async () => {
+  it('uses the fresh token of the file if the old one has expired', async () => {
     const hub = await playTcpHub();
     const { source, put } = tokenFile('first');
     beatAt(tcpTo(hub.port, source));
@@ -499,7 +499,7 @@ describe('a TCP connection to a hub', () => {
     expect(next.frame).toContain('<token>second</token>');
   });
 
-  it('speaks TLS where that is asked, and says what to do where nobody trusts the certificate', async () => {
+  it('speaks TLS if asked to, and prints the remedy if the certificate is not trusted', async () => {
     const server = createTlsServer({ cert: certificate('first.crt.pem'), key: certificate('first.key.pem') });
     server.on('tlsClientError', () => undefined);
     const port = await listen(server);
@@ -509,7 +509,7 @@ describe('a TCP connection to a hub', () => {
     );
   });
 
-  it('fails where the first try finds nobody', async () => {
+  it('fails if the first attempt finds no hub', async () => {
     const server = createServer();
     const port = await listen(server);
     await new Promise((resolve) => server.close(resolve));

@@ -99,7 +99,7 @@ describe('friends import', () => {
     expect([await friendsOf('5'), await friendsOf('6')]).toEqual([['6'], []]);
   });
 
-  it('ends when interrupted, even where standard input has nothing to say', async () => {
+  it('ends when interrupted, even if standard input is idle', async () => {
     const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
     const io = { ...testIo(), stdin: silent };
     const running = friends(['import', '-', ...at], io);
@@ -201,7 +201,7 @@ describe('demo', () => {
     await expect.poll(async () => (await shown()).filter(({ status }) => status !== 'offline'), POLL).toEqual([]);
   });
 
-  it('goes on over WebSocket alone where nobody takes TCP', async () => {
+  it('continues over WebSocket alone if nothing listens on TCP', async () => {
     const io = testIo();
     const port = await freePort();
     const running = demo([follower, '--users', '6', '--tcp-port', String(port), ...at], io);
@@ -211,7 +211,7 @@ describe('demo', () => {
     expect(await running).toBe(0);
   });
 
-  it('starts a hub of its own where none runs and none is named, and stops it', async () => {
+  it('starts a hub of its own if none runs and none is named, and stops it', async () => {
     const env = { HUB_PORT: String(await freePort()), HUB_TCP_PORT: String(await freePort()) };
     const url = `http://127.0.0.1:${env.HUB_PORT}`;
     const io = testIo({ env });
@@ -344,7 +344,7 @@ describe('a hub that asks for tokens', () => {
     expect(await running).toBe(0);
   });
 
-  it('a watch ends with a line where its token expires, and with a file goes on once a fresh one is there', async () => {
+  it('a watch ends with a line if its token expires, and with a file goes on once a fresh one is there', async () => {
     const token = await tokenOf('42', { expiresInS: 2 });
     const given = testIo();
     const ended = watch(['42', ...jwtHub.args, '--token', token], given);
@@ -397,7 +397,7 @@ describe('a hub with limits', () => {
     expect(await running).toBe(0);
   });
 
-  it('names the users where one has too many friends', async () => {
+  it('names the users if one has too many friends', async () => {
     const small = await startTestHub({ maxFriends: 1 });
     const to = ['--url', small.addresses.http];
     await friends(['add', '42', '7', ...to], testIo());
@@ -416,7 +416,7 @@ describe('a hub with limits', () => {
     expect(await running).toBe(0);
   });
 
-  it('sends a client away for a while, and has it back', async () => {
+  it('sends a client away for a while, and admits it again', async () => {
     const full = await startJwtHub({ HUB_AUTH: 'open', HUB_JWT_SECRET: '', HUB_MAX_CONNECTIONS: '1' });
     const first = testIo();
     const holding = watch(['42', ...full.args], first);
@@ -442,7 +442,7 @@ describe('a hub with a certificate', () => {
   const runTrusting = (ca: string | undefined, args: readonly string[]) =>
     startHubProcess(ca === undefined ? {} : { NODE_EXTRA_CA_CERTS: ca }, args).exited;
 
-  it('is reached over every door by whoever trusts it, and everyone else gets a line that says what to do', async () => {
+  it('is reached over every port by clients that trust it, and all others get a line with the remedy', async () => {
     const tcpPort = await freePort();
     const secured = startHubProcess({ ...TLS, HUB_TCP_PORT: String(tcpPort), HUB_TCP_TLS: 'require' });
     const url = startLine(await secured.started, 'page').replace(/\/$/, '');
@@ -461,7 +461,7 @@ describe('a hub with a certificate', () => {
   });
 });
 
-describe('where no hub is', () => {
+describe('without a hub', () => {
   it.each([
     ['watch', (args: readonly string[]) => [watch, ['42', ...args]] as const],
     ['beat', (args: readonly string[]) => [beat, ['42', ...args]] as const],

@@ -80,7 +80,7 @@ describe('at the limit on file descriptors', needing('Linux'), () => {
       expect((cpuS(hub) - before) / 3).toBeLessThan(0.2);
     };
 
-    it('rests, serves who is there, warns once with the limit, and lets others in when there is room', async () => {
+    it('rests, serves the connected clients, warns once with the limit, and admits others when there is room', async () => {
       const { hub, stdout, url, port, warnings } = await start(200);
       expect(stdout).toMatch(
         / {2}warning +the limit on file descriptors \(ulimit -n\) is 200, so no more than \d+ connections/,

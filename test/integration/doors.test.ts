@@ -62,7 +62,7 @@ onBothEngines('the doors', (transport) => {
     return (await ask(hub.addresses.http, method, filled, asked)).status;
   };
 
-  it('are all known, and each lets in whom it should and nobody else (S18, H20)', { timeout: 60_000 }, async () => {
+  it('are all known, and each admits only the right callers (S18, H20)', { timeout: 60_000 }, async () => {
     hub = await startTestHub({ transport, auth: 'jwt', jwtSecret: TEST_SECRET });
     const { body } = await ask(hub.addresses.http, 'GET', '/openapi.json');
     const { paths } = body as { paths: Record<string, Record<string, unknown>> };

@@ -255,7 +255,7 @@ onBothEngines('the data of a user', (transport) => {
       expect(await seen()).toEqual({ ...never, v: 0 });
     });
 
-    it('by itself after a restart if it was cut off, also if the request was answered with 503 (H37)', async () => {
+    it('by itself after a restart if it was cut off, even if the request was answered with 503 (H37)', async () => {
       await start();
       await leaveTraces();
       await hub.until(() => filesWith(ID).length > 0);

@@ -119,7 +119,7 @@ onBothEngines('explain', (transport) => {
     });
   });
 
-  it('says who sees a user offline though it is there: everybody, or those whom it blocks (H14)', async () => {
+  it('reports who sees an online user offline: everybody, or the viewers that it blocks (H14)', async () => {
     const client = await WsClient.hello(hub.addresses.ws, { user: '42' });
     await hub.request('PUT', '/v1/users/42/blocks/7');
     expect((await explain(hub, '42')).hidden).toEqual({ isInvisible: false, from: ['7'], fromCount: 1 });
@@ -189,7 +189,7 @@ onBothEngines('explain', (transport) => {
     expect(transitions[0]).toMatchObject({ cause: 'set', from: 'away', to: 'busy' });
   });
 
-  it('says that the hub closed a connection, where it did', async () => {
+  it('reports that the hub closed a connection, if it did', async () => {
     const client = await WsClient.hello(hub.addresses.ws, { user: '42' });
     for (let i = 0; i < 10; i++) client.send('nonsense');
     expect(await client.closed).toBe(4400);

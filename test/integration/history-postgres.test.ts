@@ -39,7 +39,7 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
   };
   const stored = async () => (await store.read('42', 0, 1000)).map(({ at, from, to }) => [at - MIDNIGHT, from, to]);
 
-  it('keeps a transition once that several hubs write, in whatever order (C30)', async () => {
+  it('keeps a transition once if several hubs write it, in any order (C30)', async () => {
     await store.record([one(30, 'away', 'offline')]);
     await Promise.all([
       store.record([one(10, 'offline', 'online'), one(20, 'online', 'away', { firstV: 15 })]),
@@ -52,7 +52,7 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
     ]);
   });
 
-  it('takes the status before from the transition before, if a hub does not know it (C30)', async () => {
+  it('takes `from` from the transition before if a hub does not know it (C30)', async () => {
     await store.record([one(10, null, 'online'), one(20, null, 'busy'), one(30, null, 'busy')]);
     expect(await stored()).toEqual([
       [10, 'offline', 'online'],
@@ -66,7 +66,7 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
     expect((await stored()).map(([, , to]) => to)).toEqual(['online', 'away']);
   });
 
-  it('merges what is beyond the limit of a day, as in SQLite (C30, H32)', async () => {
+  it('merges transitions beyond the limit of a day, as in SQLite (C30, H32)', async () => {
     const statuses = ['online', 'busy'] as const;
     const all = Array.from({ length: 9 }, (_, i) =>
       one(1000 * (i + 1), i === 0 ? 'offline' : statuses[(i + 1) % 2]!, statuses[i % 2]!),
@@ -88,7 +88,7 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
     expect((await store.read('42', 0, 100)).at(-1)?.merged).toBe(null);
   });
 
-  it('merges nothing across a block, which the blocked reader would notice (C30, H34)', async () => {
+  it('merges nothing across a block, because the blocked reader would notice (C30, H34)', async () => {
     const users = new PostgresUsers(connections);
     const hidden = new Map([['9', { since: MIDNIGHT + 5500, lastSeen: MIDNIGHT + 5500, v: 5500 }]]);
     await users.keep([{ user: '42', since: MIDNIGHT, lastSeen: MIDNIGHT, v: 5500, n: 5500, hidden }]);
@@ -100,7 +100,7 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
     expect(ends).toEqual([5000, 8000]);
   });
 
-  it('tells when each hub knew everything, and what one that died did not store (C30, H33)', async () => {
+  it('returns when each hub knew everything, and which time a dead hub did not store (C30, H33)', async () => {
     await store.setKnown('a', { from: 100, to: 200 });
     await store.setKnown('a', { from: 100, to: 300 });
     await store.setKnown('b', { from: 250, to: 400 });
@@ -116,7 +116,7 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
     expect((await store.knownTimes(0, 1000)).lost).toEqual([]);
   });
 
-  it('purges what is old in small steps (C30, H31)', async () => {
+  it('purges old transitions in small steps (C30, H31)', async () => {
     const many = Array.from({ length: 1500 }, (_, i) =>
       one(i + 1, i % 2 === 0 ? 'offline' : 'online', i % 2 === 0 ? 'online' : 'offline'),
     );

@@ -1,4 +1,4 @@
-/** The history of users through real sockets: what it holds, who may read it, and what nobody can tell from it. */
+/** The history of users through real sockets: what it contains, who may read it, and what it must not reveal. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ onBothEngines('history', (transport) => {
     expect(status).toBe(200);
     return historyAnswer.parse(body);
   };
-  const told = async (user: string, token = ADMIN) =>
+  const transitionsOf = async (user: string, token = ADMIN) =>
     (await history(user, '', token)).transitions.map(({ at, from, to, cause }) => [at, from, to, cause]);
   const uptime = async (user: string, query = '', token = ADMIN) => {
     const { status, body } = await get(`/v1/users/${user}/uptime${query}`, token);
@@ -61,7 +61,7 @@ onBothEngines('history', (transport) => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('charges a reader for the transitions that are read, however few are answered', async () => {
+  it('charges a reader for the transitions that are read, not for those that are answered', async () => {
     await start({ messagesPerS: 1 });
     for (let n = 0; n < 700; n++) {
       await beat('42', n % 2 === 0 ? 'online' : 'away');
@@ -92,7 +92,7 @@ onBothEngines('history', (transport) => {
     hub.clock.pass(1000);
     await beat('42', 'offline', 'other');
     const at5 = await beat('42', 'offline');
-    expect(await told('42')).toEqual([
+    expect(await transitionsOf('42')).toEqual([
       [at1, 'offline', 'online', 'began'],
       [at2, 'online', 'away', 'set'],
       [at3, 'away', 'offline', 'bye'],
@@ -102,7 +102,7 @@ onBothEngines('history', (transport) => {
     expect(await history('never-seen')).toEqual({ user: 'never-seen', transitions: [], next: null });
   });
 
-  it('merges what changes within 50 ms, and forgets what changed back', async () => {
+  it('merges changes within 50 ms, and drops those that change back', async () => {
     await start();
     const at = await beat('42', 'online');
     hub.clock.pass(10);
@@ -113,7 +113,7 @@ onBothEngines('history', (transport) => {
     await beat('42', 'away');
     await beat('42', 'busy');
     hub.clock.pass(100);
-    expect(await told('42')).toEqual([[at + 20, 'offline', 'busy', 'began']]);
+    expect(await transitionsOf('42')).toEqual([[at + 20, 'offline', 'busy', 'began']]);
   });
 
   it('is paged by time', async () => {
@@ -180,7 +180,7 @@ onBothEngines('history', (transport) => {
     });
   });
 
-  it('merges what is beyond the limit of a day, and keeps uptime exact (H32)', async () => {
+  it('merges transitions beyond the limit of a day, and keeps uptime exact (H32)', async () => {
     await start({ historyPerDay: 3, data: folder });
     const began = hub.clock.wallMs;
     for (let i = 0; i < 10; i++) {
@@ -199,7 +199,7 @@ onBothEngines('history', (transport) => {
     expect(before).toMatchObject({ onlineMs: 5020, awayMs: 5025, offlineMs: 0, unknownMs: 0 });
   });
 
-  it('shows a blocked viewer the same, whatever the user does after the block and however it is merged (H34)', async () => {
+  it('shows a blocked viewer the same, no matter what the user does after the block and how it is merged (H34)', async () => {
     await start({ historyPerDay: 1, data: folder });
     const observer = await tokenFor('7', { scopes: ['observe'] });
     const stored = (count: number) => hub.until(() => Promise.resolve(countRows(folder) === count));
@@ -231,7 +231,7 @@ onBothEngines('history', (transport) => {
       });
     };
 
-    it('does not know the time in which no hub ran, nor the time until it was sure again (H33)', async () => {
+    it('does not know the time in which no hub ran, nor the time until it was certain again (H33)', async () => {
       await start({ data: folder });
       const began = hub.clock.wallMs;
       await beat('42', 'online');
@@ -239,7 +239,7 @@ onBothEngines('history', (transport) => {
       hub.clock.pass(HOUR);
       await beat('7', 'offline');
       hub.clock.pass(HOUR);
-      const rows = [await told('42'), await told('7')];
+      const rows = [await transitionsOf('42'), await transitionsOf('7')];
       // The next run waits for this one, and is not sure of anybody until then.
       const body = { user: '9', ttlMs: 10_000 };
       await ask(hub.addresses.http, 'POST', '/v1/heartbeat', { token: ADMIN, body });
@@ -248,14 +248,14 @@ onBothEngines('history', (transport) => {
       hub.clock.pass(30_000);
       await hub.until(async () => !('stale' in ((await get('/v1/presence/42')).body as object)));
       hub.clock.pass(HOUR);
-      expect([await told('42'), await told('7')]).toEqual(rows);
+      expect([await transitionsOf('42'), await transitionsOf('7')]).toEqual(rows);
       const present = await uptime('42', `?from=${began}`);
       expect(present).toEqual({ onlineMs: 3 * HOUR, awayMs: 0, busyMs: 0, offlineMs: 0, unknownMs: 2 * HOUR + 30_000 });
       const gone = await uptime('7', `?from=${began}`);
       expect(gone).toEqual({ ...present, onlineMs: HOUR, offlineMs: 2 * HOUR });
     });
 
-    it('knows all of it again where nobody was there', async () => {
+    it('knows the time after a restart at once if the user was offline', async () => {
       await start({ data: folder });
       const began = hub.clock.wallMs;
       await beat('42', 'online');
@@ -268,7 +268,7 @@ onBothEngines('history', (transport) => {
       expect(sums).toEqual({ onlineMs: HOUR, awayMs: 0, busyMs: 0, offlineMs: HOUR, unknownMs: HOUR });
     });
 
-    it('forgets what is older than it may be', async () => {
+    it('deletes transitions that are older than HUB_HISTORY_DAYS', async () => {
       await start({ data: folder });
       await beat('42', 'online');
       hub.clock.pass(HOUR);
@@ -276,13 +276,13 @@ onBothEngines('history', (transport) => {
       await hub.stop();
       await startAt(7 * 24 * HOUR + HOUR / 2);
       await hub.until(() => countRows(folder) === 1);
-      expect((await told('42')).map(([, from, to]) => [from, to])).toEqual([['online', 'away']]);
+      expect((await transitionsOf('42')).map(([, from, to]) => [from, to])).toEqual([['online', 'away']]);
       expect(await uptime('42')).toMatchObject({ onlineMs: HOUR / 2, awayMs: 0 });
     });
   });
 
-  describe('nobody can tell from it', () => {
-    it('who is invisible: it looks as if the user had left and come back', async () => {
+  describe('does not reveal', () => {
+    it('that a user is invisible: it looks as if the user had left and come back', async () => {
       await start();
       for (const user of ['1', '2']) await beat(user, 'online');
       hub.clock.pass(HOUR);
@@ -293,15 +293,15 @@ onBothEngines('history', (transport) => {
       await beat('2', 'busy');
       hub.clock.pass(HOUR);
       for (const token of [ADMIN, await tokenFor(null, { scopes: ['observe'], expiresInS: null })]) {
-        expect(await told('1', token)).toEqual(await told('2', token));
+        expect(await transitionsOf('1', token)).toEqual(await transitionsOf('2', token));
         expect(await uptime('1', '', token)).toEqual(await uptime('2', '', token));
       }
-      expect(await told('1', await tokenFor('1', { expiresInS: null }))).toEqual(
-        await told('2', await tokenFor('2', { expiresInS: null })),
+      expect(await transitionsOf('1', await tokenFor('1', { expiresInS: null }))).toEqual(
+        await transitionsOf('2', await tokenFor('2', { expiresInS: null })),
       );
     });
 
-    it('who blocks the caller: the history ends as if the user had left (H34)', async () => {
+    it('that a user blocks the caller: the history ends as if the user had left (H34)', async () => {
       await start();
       const caller = await tokenFor('caller', { scopes: ['observe'], expiresInS: null });
       for (const user of ['1', '2', '3']) await beat(user, 'away');
@@ -313,24 +313,24 @@ onBothEngines('history', (transport) => {
       hub.clock.pass(HOUR);
       await beat('1', 'offline');
       hub.clock.pass(HOUR);
-      expect(await told('1', caller)).toEqual(await told('2', caller));
-      expect((await told('1', caller)).at(-1)).toEqual([at, 'away', 'offline', 'bye']);
+      expect(await transitionsOf('1', caller)).toEqual(await transitionsOf('2', caller));
+      expect((await transitionsOf('1', caller)).at(-1)).toEqual([at, 'away', 'offline', 'bye']);
       for (const query of ['', `?from=${at - 1000}`, `?from=${at + 1000}`, `?from=${at}&to=${at + HOUR}`]) {
         expect(await uptime('1', query, caller)).toEqual(await uptime('2', query, caller));
         expect(await history('1', query, caller)).toEqual({ ...(await history('2', query, caller)), user: '1' });
       }
-      expect(await told('1')).toHaveLength(3);
+      expect(await transitionsOf('1')).toHaveLength(3);
       // A block by a user who is offline, or was never seen, shows nothing.
       await block('2', 'caller');
       await block('never', 'caller');
       await beat('2', 'online');
       await beat('never', 'online');
       hub.clock.pass(HOUR);
-      expect((await told('2', caller)).at(-1)).toEqual([at, 'away', 'offline', 'bye']);
-      expect(await told('never', caller)).toEqual([]);
+      expect((await transitionsOf('2', caller)).at(-1)).toEqual([at, 'away', 'offline', 'bye']);
+      expect(await transitionsOf('never', caller)).toEqual([]);
       expect(await uptime('never', '', caller)).toMatchObject({ offlineMs: 5 * HOUR });
       await block('1', 'caller', 'DELETE');
-      expect(await told('1', caller)).toHaveLength(3);
+      expect(await transitionsOf('1', caller)).toHaveLength(3);
     });
   });
 
@@ -356,7 +356,7 @@ onBothEngines('history', (transport) => {
       expect(await statuses()).toEqual([401, 401]);
     });
 
-    it('by the user and admins alone where lastSeen is hidden', async () => {
+    it('by the user and admins alone if lastSeen is hidden', async () => {
       await start({ lastSeen: 'hide' });
       for (const token of [await tokenFor('42'), ADMIN]) expect(await statuses(token)).toEqual([200, 200]);
       for (const scope of ['observe', 'read'] as const) {
@@ -364,7 +364,7 @@ onBothEngines('history', (transport) => {
       }
     });
 
-    it('in open mode by everyone, and only with the admin token where there is one', async () => {
+    it('in open mode by everyone, but only with the admin token if there is one', async () => {
       await start({ auth: 'open', jwtSecret: null, adminToken: null });
       expect(await statuses()).toEqual([200, 200]);
       await hub.stop();
@@ -373,7 +373,7 @@ onBothEngines('history', (transport) => {
       expect(await statuses(ADMIN)).toEqual([200, 200]);
     });
 
-    it('not at all where it is off, which is said only to those who might', async () => {
+    it('not at all if it is off, and only callers with the right learn that', async () => {
       await start({ historyDays: defaultConfig.historyDays });
       expect(await statuses(ADMIN)).toEqual([404, 404]);
       expect(await statuses(await tokenFor('7'))).toEqual([403, 403]);

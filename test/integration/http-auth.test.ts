@@ -222,7 +222,7 @@ onBothEngines('who may over HTTP', (transport) => {
     });
   });
 
-  it('says 503 and when to come back where the keys cannot be fetched', async () => {
+  it('answers 503 with Retry-After if the keys cannot be fetched', async () => {
     hub = await startTestHub({ transport, auth: 'jwt', jwksUrl: 'http://127.0.0.1:1/keys' });
     const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
     const token = `${part({ alg: 'RS256', kid: 'k' })}.${part({ sub: '42' })}.${'x'.repeat(342)}`;

@@ -37,7 +37,7 @@ onBothEngines('blocks over HTTP', (transport) => {
   const block = (user: string, other: string) => as(user, 'PUT', `/v1/users/${user}/blocks/${other}`);
   const unblock = (user: string, other: string) => as(user, 'DELETE', `/v1/users/${user}/blocks/${other}`);
 
-  describe('of a user who is there', () => {
+  describe('of an online user', () => {
     beforeEach(async () => {
       hub = await startTestHub({ transport, ...JWT });
       await as('admin', 'PUT', '/v1/users/42/friends/7');
@@ -46,7 +46,7 @@ onBothEngines('blocks over HTTP', (transport) => {
     });
     afterEach(() => hub.stop());
 
-    it('are refused with 409 where the user has as many as it may have friends, and nothing has changed (H9)', async () => {
+    it('are refused with 409 if the user has as many as it may have friends, and nothing has changed (H9)', async () => {
       await hub.stop();
       hub = await startTestHub({ transport, ...JWT, maxFriends: 2 });
       expect((await block('42', '7')).status).toBe(204);
@@ -130,7 +130,7 @@ onBothEngines('blocks over HTTP', (transport) => {
     });
   });
 
-  it('are refused with 503 and a reason where storage can’t take them, and hold once it can (H17)', async () => {
+  it('are refused with 503 and a reason if storage can’t take them, and hold once it can (H17)', async () => {
     const data = mkdtempSync(join(tmpdir(), 'hub-blocks-'));
     hub = await startTestHub({ transport, data });
     await call('POST', '/v1/heartbeat', { body: { user: '42' } });

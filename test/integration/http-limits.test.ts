@@ -91,7 +91,7 @@ onBothEngines('limits over HTTP', (transport) => {
     expect(await refused('sessions')).toBe(1);
   });
 
-  it('answers 409 where a list would be too long, names whose and the limit, and changes nothing', async () => {
+  it('answers 409 if a list would be too long, names the user and the limit, and changes nothing', async () => {
     await start({ maxFriends: 2 });
     const friendsOf = async (user: string) =>
       ((await call('GET', `/v1/users/${user}/friends`)).body as { friends: string[] }).friends;
@@ -210,14 +210,14 @@ onBothEngines('limits over HTTP', (transport) => {
       expect(await upgrade({ host: 'evil.example:8080', origin: 'http://evil.example:8080' })).toBe(403);
     });
 
-    it('answers under any name where a token is asked for (H23)', async () => {
+    it('answers under any name if a token is asked for (H23)', async () => {
       await start(JWT);
       const headers = { host: 'hub.example' };
       expect((await call('GET', '/v1/presence/42', { headers, token: await tokenFor('42') })).status).toBe(200);
     });
   });
 
-  it('answers requests that came in one packet, where no token must be checked', async () => {
+  it('answers requests that came in one packet, if no token must be checked', async () => {
     await start({});
     const { port } = new URL(hub.addresses.http);
     const one = 'GET /v1/presence/42 HTTP/1.1\r\nHost: localhost\r\n\r\n';

@@ -49,7 +49,7 @@ onBothEngines('the end of a session', (transport) => {
     ]);
   });
 
-  it('over HTTP: it may begin anew with its next heartbeat, as another session (H15)', async () => {
+  it('over HTTP: it may begin again with its next heartbeat, as another session (H15)', async () => {
     await hub.request('POST', '/v1/heartbeat', { user: '42', status: 'busy' });
     const { id } = await onlySession(hub, '42');
     await kickOnly('42');
@@ -192,7 +192,7 @@ describe('the end of a session on a TCP connection', () => {
     expect(await hub.badFrames()).toEqual({ forbidden: 1 + 16 + 3 + 3 + 1 });
   });
 
-  it('takes nothing from the other users of a gateway, whoever comes by turns (H15)', async () => {
+  it('does not affect the other users of a gateway, in any order (H15)', async () => {
     await withoutAck();
     const users = Array.from({ length: 50 }, (_, i) => `user-${i}`);
     const round = users.map((user) => frame(user, 1)).join('');

@@ -118,7 +118,7 @@ describe('liveness and notification', () => {
 });
 
 describe('keys', () => {
-  it('legacy bug 7: a late error of an old connection takes nothing from the user who is back on a new one', async () => {
+  it('legacy bug 7: a late error of an old connection does not affect the user on a new one', async () => {
     const watcher = await hub.watch('7');
     const [old, fresh] = [await hub.open(), await hub.open()];
     old.beat('7');

@@ -76,7 +76,7 @@ onBothEngines('the list of present users', (transport) => {
     expect(idsOf(await page('?prefix=d'))).toEqual([]);
   });
 
-  it('is paged: who does not change meanwhile is listed exactly once, whatever the others do', async () => {
+  it('is paged: a user that does not change meanwhile is listed exactly once, whatever the others do', async () => {
     await start({ messagesPerS: 100_000 });
     const staying = Array.from({ length: 120 }, (_, i) => `stay-${i}`);
     const moving = Array.from({ length: 60 }, (_, i) => `stay-${i}-moves`);
@@ -95,7 +95,7 @@ onBothEngines('the list of present users', (transport) => {
     expect(seen).toEqual([...new Set(seen)].sort());
   });
 
-  it('ends with a null next, also where the last page is full', async () => {
+  it('ends with a null next, even if the last page is full', async () => {
     await start();
     for (const user of ['1', '2', '3', '4']) await beat(user);
     expect(await page('?limit=4')).toMatchObject({ next: null });
@@ -206,7 +206,7 @@ onBothEngines('the list of present users', (transport) => {
       expect(await statuses()).toEqual([401, 401, 401]);
     });
 
-    it('by everyone in open mode, and only with the admin token where there is one', async () => {
+    it('by everyone in open mode, and only with the admin token if there is one', async () => {
       await start();
       expect(await statuses()).toEqual([200, 200, 200]);
       await hub.stop();
@@ -223,7 +223,7 @@ onBothEngines('the list of present users', (transport) => {
     expect(await counts()).not.toHaveProperty('stale');
   });
 
-  it('has hidden times where lastSeen is hidden', async () => {
+  it('hides times if lastSeen is hidden', async () => {
     await start({ ...JWT, lastSeen: 'hide' });
     await beat('1', 'online', ADMIN);
     const observer = await tokenFor(null, { scopes: ['observe'] });

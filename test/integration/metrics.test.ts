@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => hub.stop());
 
 describe('the metrics', () => {
-  it('count the delay of each flush that sent something, and none where nobody watches', async () => {
+  it('count the delay of each flush that sent something, and none if nobody watches', async () => {
     const count = () => hub.metric('presence_hub_delivery_delay_seconds_count');
     await hub.request('POST', '/v1/heartbeat', { user: '7' });
     expect(await count()).toBe(0);

@@ -116,7 +116,7 @@ describe('explain', () => {
     expect(err).toContain(problem);
   });
 
-  it('and kick say what to do where no hub answers, or the token does not do', async () => {
+  it('and kick print the remedy if no hub answers, or if the token is not sufficient', async () => {
     await hub.stop();
     for (const run of [() => runExplain('42'), () => runKick('42', 'x')]) {
       const { code, err } = await run();

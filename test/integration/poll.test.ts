@@ -315,7 +315,7 @@ describe('an HTTP target', () => {
     await hub.shows({ status: 'offline' });
   });
 
-  test('begins a new session where another part of the hub has ended the one it had', async () => {
+  test('begins a new session if another part of the hub ended the previous one', async () => {
     const target = await Answering.start();
     const hub = await startHub([{ ...quick, url: target.url }]);
     await hub.shows({ status: 'online' });
@@ -326,7 +326,7 @@ describe('an HTTP target', () => {
     expect(hub.session()).not.toBe(first);
   });
 
-  test('begins a new session where the lease of the one it had ran out', async () => {
+  test('begins a new session if the lease of the previous one expired', async () => {
     const target = await Answering.start();
     const hub = await startHub([{ ...patient, url: target.url }], prompt);
     await hub.shows({ status: 'online' });
@@ -355,13 +355,13 @@ describe('the file of targets', () => {
   test.each([
     ['[{"user":"42","url":"tcp://127.0.0.1"}]', /^HUB_POLL is ".+\.json": targets\[0\]\.url .+ must be tcp:/],
     ['{', /^HUB_POLL is ".+\.json": it is not JSON/],
-  ])('stops the start where it is wrong: %s (P1)', async (text, message) => {
+  ])('stops the start if it is wrong: %s (P1)', async (text, message) => {
     const start = startHub(text);
     await expect(start).rejects.toThrow(StartError);
     await expect(start).rejects.toThrow(message);
   });
 
-  test('stops the start where it is missing', async () => {
+  test('stops the start if it is missing', async () => {
     const hub = new Hub([]);
     unlinkSync(hub.file);
     await expect(hub.poller.start()).rejects.toThrow(/^HUB_POLL is ".+": the file cannot be read \(ENOENT\); give a/);

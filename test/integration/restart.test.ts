@@ -112,7 +112,7 @@ describe('a restart', () => {
     expect((await watcher.next('snapshot')).entries).toMatchObject([{ status: 'online' }]);
   });
 
-  it('says nothing of stale where nobody was there (L17)', async () => {
+  it('sends no `stale` if no user was online (L17)', async () => {
     await restart();
     const watcher = await observe();
     await watcher.roundTrip();
@@ -158,7 +158,7 @@ describe('a restart', () => {
     expect((await (await observe()).next('stale')).since).toBe(lastSignAt);
   });
 
-  it('says nothing of stale, and nothing of an earlier end later, where all have a longer lease of their own', async () => {
+  it('sends no `stale`, and later no earlier end, if all have a longer lease', async () => {
     await hub.request('POST', '/v1/heartbeat', { user: 'cron', ttlMs: 600_000 });
     await restart();
     const watcher = await observe();
@@ -329,7 +329,7 @@ describe('a hub process', { timeout: 60_000 }, () => {
     expect(performance.now() - askedAt).toBeLessThan(2000);
   });
 
-  it('ends at once on SIGTERM where nobody is connected', async () => {
+  it('ends at once on SIGTERM if nobody is connected', async () => {
     const hub = startHubProcess({ HUB_DATA: data, HUB_DRAIN_MS: '60000' });
     await hub.started;
     hub.child.kill('SIGTERM');

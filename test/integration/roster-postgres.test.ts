@@ -63,7 +63,7 @@ describe('PostgreSQL', needing('postgres'), () => {
       expect(await clients[1].entryOf('8')).toMatchObject({ status: 'online' });
     });
 
-    it('decide who may watch whom, and the end of a friendship ends the watch (H43)', async () => {
+    it('decide who may watch, and the end of a friendship ends the watch (H43)', async () => {
       const hub = await startHub({ transport, auth: 'jwt', jwtSecret: TEST_SECRET });
       await sql(`INSERT INTO presence_hub.edge VALUES ('42', '7')`);
       const token = await tokenFor('42', { clock: hub.clock });

@@ -27,7 +27,7 @@ afterEach(async () => {
 });
 
 onBothEngines('a roster service', (transport) => {
-  it('decides whom a watch of friends shows, and a refresh notifies watchers of what changed (H41)', async () => {
+  it('decides which users a watch of friends shows, and a refresh notifies watchers of changes (H41)', async () => {
     service.lists.set('42', ['9', '7']);
     await start({ transport });
     await beat('7');
@@ -48,7 +48,7 @@ onBothEngines('a roster service', (transport) => {
     expect((await friendsOf('42')).body).toEqual({ user: '42', friends: ['7', '8'] });
   });
 
-  it('decides whom a user may watch, and a lost friendship ends the watch (H41)', async () => {
+  it('decides which users a user may watch, and a lost friendship ends the watch (H41)', async () => {
     service.lists.set('42', ['7']);
     await start({ transport, auth: 'jwt', jwtSecret: TEST_SECRET, adminToken: 'the-token-of-an-admin' });
     const token = await tokenFor('42', { clock: hub.clock });

@@ -66,7 +66,7 @@ onBothEngines('scopes', (transport) => {
     expect(await allowed(await tokenFor(null, { scopes: [scope] }))).toEqual(good);
   });
 
-  it('let `read` see who is invisible or blocks it, and no address (H26)', async () => {
+  it('let `read` see invisible users and users that block it, and no address (H26)', async () => {
     await start({ ...jwt, adminToken: FIRST });
     const as = (token: string, method: string, path: string, body?: unknown) =>
       ask(hub.addresses.http, method, path, { token, ...(body !== undefined && { body }) });
@@ -81,7 +81,7 @@ onBothEngines('scopes', (transport) => {
     expect(admins.sessions[0]?.address).toBe('127.0.0.1');
   });
 
-  it('keep the times of changes for admins where lastSeen is hidden', async () => {
+  it('keep the times of changes for admins if lastSeen is hidden', async () => {
     await start({ ...jwt, adminToken: FIRST, lastSeen: 'hide' });
     const reader = await tokenFor(null, { scopes: ['read'] });
     expect((await ask(hub.addresses.http, 'GET', '/v1/users/9/explain', { token: reader })).status).toBe(403);

@@ -237,7 +237,7 @@ describe('the SDK at a hub', () => {
   });
 
   if (!('WebSocket' in globalThis)) {
-    it('names the option where there is no WebSocket', () => {
+    it('names the option if there is no WebSocket', () => {
       const none = createPresenceClient({ url: hub.addresses.http });
       expect(() => none.connect()).toThrow('give the option WebSocket');
       expect(none.status).toBe('idle');
@@ -325,7 +325,7 @@ describe('the SDK at a hub that asks for tokens', () => {
     expect(me.status).toBe('connected');
   });
 
-  it('asks once for a better token, and is closed where that is refused too', async () => {
+  it('asks once for a better token, and is closed if that is refused too', async () => {
     const whys: boolean[] = [];
     const good = client('42', async ({ refresh }) => {
       whys.push(refresh);

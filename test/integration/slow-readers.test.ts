@@ -47,7 +47,7 @@ onBothEngines('a slow reader', (transport) => {
     await hub.stop();
   });
 
-  it('is sent a new full snapshot once it reads again, where changes were lost on it (W43)', async () => {
+  it('is sent a new full snapshot once it reads again, if changes were lost on it (W43)', async () => {
     await start({ maxQueuedBytes: 16_777_216 });
     await fallBehind();
     for (const text of ['one', 'two', 'three']) await changeFirst(text);

@@ -77,7 +77,7 @@ test.each(['HUB_CONFIG', 'HUB_POLL', 'HUB_TLS_CERT'])('%s that is a directory', 
 });
 
 describe('storage', () => {
-  test('where a table is missing', async () => {
+  test('if a table is missing', async () => {
     const data = await usedData('DROP TABLE edge');
     const exit = await startHubProcess({ HUB_DATA: data }).exited;
     expect(exit.code).toBe(1);
@@ -100,7 +100,7 @@ describe('storage', () => {
   });
 
   // A limit on the size of files stands for a full disk: it holds for root, too. In blocks of 1 KiB.
-  test.each([0, 4, 16, 64])('where files may have %i KiB only', needing('POSIX'), async (kib) => {
+  test.each([0, 4, 16, 64])('if files may have %i KiB only', needing('POSIX'), async (kib) => {
     const data = join(folder, 'data');
     mkdirSync(data);
     const env = { ...process.env, HUB_PORT: '0', HUB_TCP_PORT: '0', HUB_DATA: data, HUB_TRANSPORT: 'ws' };

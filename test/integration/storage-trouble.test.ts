@@ -103,7 +103,7 @@ it('a list that is being replaced when storage fails is the new one for everybod
   expect((await hub.request('PUT', '/v1/users/42/friends/new')).status).toBe(204);
 });
 
-it('that it is sure again is kept late where it could not be at once, so that the next start does not reach back to it', async () => {
+it('a certainty that could not be stored at once is stored later, so that the next start does not go back before it', async () => {
   const restart = async () => {
     const { wallMs } = hub.clock;
     await hub.stop();

@@ -141,7 +141,7 @@ describe('a tail', () => {
     (await tail(hub, {}, { token: ADMIN })).close();
   });
 
-  it('ends where a fresh token is no admin’s (W18)', async () => {
+  it('ends if a fresh token is no admin’s (W18)', async () => {
     const tokenOf = (scopes: ('admin' | 'observe')[]) => tokenFor('ops', { clock: hub.clock, scopes });
     const client = await tail(hub, {}, { token: await tokenOf(['admin']) });
     client.send({ type: 'token', token: await tokenOf(['observe']) });

@@ -25,7 +25,7 @@ const writeInBytes = async (client: LegacyClient, bytes: Buffer): Promise<void> 
 };
 
 describe('HUB_TCP_ALLOW', () => {
-  it('cuts whoever is not in it at once, and lets the others in (T20)', async () => {
+  it('cuts other addresses at once, and admits the listed ones (T20)', async () => {
     hub = await startTcpHub({ tcpAllow: '10.0.0.0/8, 127.0.0.2' });
     const stranger = await hub.open({ from: '127.0.0.3' });
     stranger.beat('42');
@@ -40,7 +40,7 @@ describe('HUB_TCP_ALLOW', () => {
 });
 
 describe('counts of connections', () => {
-  it('HUB_MAX_PER_ADDRESS: one too many is cut, others come in, and whoever goes makes room', async () => {
+  it('HUB_MAX_PER_ADDRESS: one too many is cut, other addresses are admitted, and a closed connection makes room', async () => {
     hub = await startTcpHub({ maxPerAddress: 2 });
     const first = await hub.open({ from: '127.0.0.2' });
     await hub.open({ from: '127.0.0.2' });
@@ -54,7 +54,7 @@ describe('counts of connections', () => {
     await hub.hasRead(await hub.open({ from: '127.0.0.2' }));
   });
 
-  it('HUB_MAX_CONNECTIONS: one too many is cut, whoever goes makes room', async () => {
+  it('HUB_MAX_CONNECTIONS: one too many is cut, and a closed connection makes room', async () => {
     hub = await startTcpHub({ maxConnections: 20 });
     const all: LegacyClient[] = [];
     let isCut = false;
@@ -96,7 +96,7 @@ describe('the PROXY header of a trusted proxy', () => {
     expect(await hub.badFrames()).toEqual({});
   });
 
-  it('names whom HUB_TCP_ALLOW and the counts by address see (T21)', async () => {
+  it('gives the address for HUB_TCP_ALLOW and the counts by address (T21)', async () => {
     await start({ tcpAllow: '10.0.0.7, 10.0.0.8', maxPerAddress: 1 });
     const one = await hub.open({ from: proxy });
     one.write(line + frame('1'));

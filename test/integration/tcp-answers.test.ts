@@ -205,7 +205,7 @@ describe('HUB_TCP_ENCODING', () => {
   afterEach(stop);
   const device = (name: string): string => `<protocol user_id="42"><device>${name}</device></protocol>`;
 
-  it('holds where neither the frame nor its first bytes say otherwise (T7)', async () => {
+  it('applies if neither the frame nor its first bytes decide (T7)', async () => {
     hub = await startTcpHub({ tcpEncoding: 'GBK' });
     const client = await hub.open();
     client.write(Buffer.from(device('ÊÖ»ú'), 'latin1'));

@@ -282,7 +282,7 @@ describe('slow senders', () => {
     expect(stage.refused).toEqual([]);
   });
 
-  it('has its time anew for each frame', async () => {
+  it('gets its full time for each frame', async () => {
     await start({ timeoutMs: 100_000 });
     const client = await stage.connect();
     const [head, tail] = ['<protocol><user_id>42</user_id>', '</protocol>'];

@@ -396,7 +396,7 @@ describe('a token that is not valid yet', () => {
   });
 });
 
-describe('where no token is asked for', () => {
+describe('if no token is asked for', () => {
   it.each([
     ['in open mode', { auth: 'open', tcpAuth: 'none', jwtSecret: null, adminToken: null }],
     ['in open mode with an admin token', { auth: 'open', tcpAuth: 'token', jwtSecret: null }],

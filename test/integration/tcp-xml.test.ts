@@ -147,7 +147,7 @@ describe('encodings', () => {
     await hub.shows('42', { devices: [phone] });
   });
 
-  it('reads Big5 and ISO-8859-1 where they are declared', async () => {
+  it('reads Big5 and ISO-8859-1 if they are declared', async () => {
     const client = await hub.open();
     const [before = '', after = ''] = declared('Big5', '|').split('|');
     client.write(Buffer.concat([Buffer.from(before), Buffer.from([0xa4, 0xe2, 0xbe, 0xf7]), Buffer.from(after)]));
@@ -328,7 +328,7 @@ describe('bad frames', () => {
     expect(await hub.entry('8')).toMatchObject({ status: 'offline', v: 0 });
   });
 
-  it('lets nine in a row pass where a good one follows, on each connection anew', async () => {
+  it('lets nine in a row pass if a good one follows, separately on each connection', async () => {
     const [one, other] = [await hub.open(), await hub.open()];
     for (const client of [one, other, one]) {
       client.write(frame('abc def').repeat(9));

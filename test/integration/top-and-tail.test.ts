@@ -70,7 +70,7 @@ describe('top', () => {
     await other.stop();
   });
 
-  it('says what is wrong where no hub answers', async () => {
+  it('prints the problem if no hub answers', async () => {
     const server = createServer((_, response) => response.end('hello'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as { port: number };
@@ -124,7 +124,7 @@ describe('tail', () => {
     for (const line of io.stdout.lines) expect(JSON.parse(line)).toMatchObject({ entry: { user: 'bot-1' } });
   });
 
-  it('is for admins, and says so; and says where no hub answers', async () => {
+  it('is for admins only, with a message; and reports if no hub answers', async () => {
     const other = await startTestHub({ auth: 'jwt', jwtSecret: TEST_SECRET });
     const token = await tokenFor('42', { scopes: ['observe'], clock: other.clock });
     const io = testIo();

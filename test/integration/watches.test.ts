@@ -127,7 +127,7 @@ onBothEngines('watches', (transport) => {
     expect(versionsOf(client, '7')).toEqual([0]);
   });
 
-  it('continues to report a former friend where another watch covers it', async () => {
+  it('continues to report a former friend if another watch covers it', async () => {
     await befriend('42', '7');
     const client = await observe();
     client.send({ type: 'watch', friendsOf: '42' });
@@ -226,7 +226,7 @@ onBothEngines('watches', (transport) => {
     expect(ofUsers.entries.map(({ user }) => user)).toEqual(['8']);
   });
 
-  it('sends a full snapshot without since where it can’t be sure: from before the store, or ahead of its clock (W28)', async () => {
+  it('sends a full snapshot without since if it can’t be certain: from before the store, or ahead of its clock (W28)', async () => {
     await befriend('42', '7');
     const client = await observe();
     const born = hub.clock.wallMs;

@@ -49,10 +49,10 @@ const startWithRules = (...rules: object[]): Promise<TestHub> =>
 const heartbeat = (user: string, fields: object = {}): Promise<{ status: number }> =>
   hub!.request('POST', '/v1/heartbeat', { user, ttlMs: TTL_MS, ...fields });
 
-const told = ({ from, cause, entry }: ReceivedEvent): string => `${from} -> ${entry.status} (${cause})`;
+const summaryOf = ({ from, cause, entry }: ReceivedEvent): string => `${from} -> ${entry.status} (${cause})`;
 
 describe('an event', () => {
-  it('is posted for each change of status, with the entry, though nobody watches the user (N2)', async () => {
+  it('is posted for each change of status, with the entry, even if nobody watches the user (N2)', async () => {
     await start();
     await heartbeat('42', { text: 'hi' });
     await receiver.until(() => receiver.events.length === 1);
@@ -60,7 +60,7 @@ describe('an event', () => {
     expect(receiver.events[0]).toMatchObject({ rule: 'default', from: 'offline', cause: 'began', entry });
     await heartbeat('42', { status: 'offline' });
     await receiver.until(() => receiver.events.length === 2);
-    expect(receiver.events.map(told)).toEqual(['offline -> online (began)', 'online -> offline (bye)']);
+    expect(receiver.events.map(summaryOf)).toEqual(['offline -> online (began)', 'online -> offline (bye)']);
     expect(JSON.parse(receiver.messages[0]!.body)).toMatchObject({
       type: 'presence.changed',
       hub: expect.stringMatching(/^hub-/) as string,
@@ -88,7 +88,7 @@ describe('an event', () => {
     expect(receiver.events.map(({ entry }) => entry.status)).not.toContain('online');
   });
 
-  it('names the lapse and the closed connection as causes', async () => {
+  it('has the causes `lapsed` and `closed`', async () => {
     const { clock, tcpPort } = await start({ tcpTimeoutMs: 5000, graceMs: 100 });
     const legacy = await LegacyClient.open(tcpPort);
     legacy.beat('tcp', 1);
@@ -99,14 +99,14 @@ describe('an event', () => {
       clock.pass(50);
       return receiver.eventsOf('ws').length === 2;
     });
-    expect(told(receiver.eventsOf('ws')[1]!)).toBe('online -> offline (closed)');
+    expect(summaryOf(receiver.eventsOf('ws')[1]!)).toBe('online -> offline (closed)');
     clock.pass(6000);
     await receiver.until(() => receiver.eventsOf('tcp').length === 2);
-    expect(told(receiver.eventsOf('tcp')[1]!)).toBe('online -> offline (lapsed)');
+    expect(summaryOf(receiver.eventsOf('tcp')[1]!)).toBe('online -> offline (lapsed)');
   });
 });
 
-it('with afterMs reports only what still holds then, counted from the change and across a restart', async () => {
+it('with afterMs reports only a status that still holds then, counted from the change, and across a restart', async () => {
   const rules = { webhookUrl: null, webhookSecret: null, webhookFile: rulesFile({ on: ['offline'], afterMs: 60_000 }) };
   const settings = { ...rules, data: join(folder, 'data'), warmMs: 1000 };
   await start(settings);
@@ -133,8 +133,8 @@ it('with afterMs reports only what still holds then, counted from the change and
   expect(receiver.events[1]).toMatchObject({ at: leftAt + 60_000, entry: { user: 'back' } });
 });
 
-describe('nothing tells', () => {
-  it('an invisible user from one who left, and nothing is sent while it is invisible (N7)', async () => {
+describe('nothing distinguishes', () => {
+  it('an invisible user from an offline one, and nothing is sent while it is invisible (N7)', async () => {
     await startWithRules({ events: 'all' });
     for (const user of ['hides', 'leaves']) await heartbeat(user, { text: 'hi' });
     await receiver.until(() => receiver.events.length === 2);
@@ -151,10 +151,10 @@ describe('nothing tells', () => {
     await heartbeat('hides', { status: 'online', text: 'back' });
     await heartbeat('leaves', { status: 'online', text: 'back' });
     await receiver.until(() => receiver.events.length === 6);
-    expect(receiver.eventsOf('hides').map(told)).toEqual(receiver.eventsOf('leaves').map(told));
+    expect(receiver.eventsOf('hides').map(summaryOf)).toEqual(receiver.eventsOf('leaves').map(summaryOf));
   });
 
-  it('that one is blocked: a block changes no event', async () => {
+  it('a blocked viewer from others: a block changes no event', async () => {
     const { addresses } = await start({ auth: 'jwt', jwtSecret: TEST_SECRET });
     const token = await tokenFor('42');
     const beat = (fields: object): Promise<unknown> =>
@@ -164,7 +164,7 @@ describe('nothing tells', () => {
     expect((await ask(addresses.http, 'PUT', '/v1/users/42/blocks/7', { token })).status).toBe(204);
     await beat({ status: 'busy' });
     await receiver.until(() => receiver.events.length === 2);
-    expect(receiver.events.map(told)).toEqual(['offline -> online (began)', 'online -> busy (set)']);
+    expect(receiver.events.map(summaryOf)).toEqual(['offline -> online (began)', 'online -> busy (set)']);
   });
 });
 
@@ -188,7 +188,7 @@ describe('a mass lapse', () => {
     await watcher.next('fresh');
     beatAll((n) => (n === 0 ? 2 : 1));
     await receiver.until(() => receiver.events.length > 120);
-    expect(receiver.events.slice(120).map(told)).toEqual(['online -> away (set)']);
+    expect(receiver.events.slice(120).map(summaryOf)).toEqual(['online -> away (set)']);
   });
 });
 
@@ -243,7 +243,7 @@ describe('a hub as a process', () => {
     for (let round = 0; round < 10; round++) {
       const { http, kill } = await run();
       await Promise.all(users.map((user, n) => beat(http, user, statuses[(n + round) % 3]!)));
-      // A watcher that was told of the changes: from then on they must not be lost.
+      // Once a watcher has received the changes, they must not be lost.
       const watcher = await WsClient.hello(`${http.replace('http', 'ws')}/ws`, { observe: true });
       watcher.send({ type: 'watch', users });
       const { entries } = await watcher.next('snapshot');
@@ -267,7 +267,7 @@ describe('a hub as a process', () => {
     [{ HUB_WEBHOOKS: '/nowhere/rules.json' }, 'HUB_WEBHOOKS is "/nowhere/rules.json": the file cannot be read'],
     [{ HUB_WEBHOOK_ALLOW: 'here' }, 'HUB_WEBHOOK_ALLOW holds "here"'],
     [{ HUB_WEBHOOK_KEEP_MS: '0' }, 'HUB_WEBHOOK_KEEP_MS is "0"'],
-  ])('does not start with %j, and says why in one line', async (more, problem) => {
+  ])('does not start with %j, and prints the reason in one line', async (more, problem) => {
     const { exited } = startHubProcess(settings(':memory:', more));
     const { code, stderr } = await exited;
     expect(code).not.toBe(0);
@@ -298,7 +298,7 @@ describe('the file of rules', () => {
   });
 });
 
-it('sends each event once, however often the rules are replaced meanwhile', async () => {
+it('sends each event once, even if the rules are replaced several times meanwhile', async () => {
   await startWithRules({ users: ['42'] });
   for (let n = 0; n < 5; n++) {
     rulesFile({ users: ['42'], afterMs: n });

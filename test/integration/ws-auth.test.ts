@@ -43,7 +43,7 @@ const connections = () => metric('presence_hub_connections{adapter="ws-json"}');
 onBothEngines('who is welcomed', (transport) => {
   beforeEach(() => start({ ...jwt, transport }));
 
-  it('welcomes whoever brings a good token of its own, and answers what came meanwhile in its order (W6)', async () => {
+  it('welcomes a user with its own valid token, and answers messages that came meanwhile in order (W6)', async () => {
     const client = await open();
     client.send({ type: 'hello', user: '42', token: await token('42'), id: 1 });
     client.send({ type: 'heartbeat', status: 'busy', id: 2 });
@@ -160,7 +160,7 @@ onBothEngines('who is welcomed', (transport) => {
     await hello('42');
   });
 
-  it('keeps the old token where the fresh one is bad or another user’s, until it expires (W15)', async () => {
+  it('keeps the old token if the fresh one is bad or another user’s, until it expires (W15)', async () => {
     const client = await hello('42', { expiresInS: 5 });
     client.send({ type: 'token', token: 'nonsense', id: 'bad' });
     expect(await client.next('error')).toMatchObject({ code: 'unauthenticated', re: 'bad' });
@@ -175,7 +175,7 @@ onBothEngines('who is welcomed', (transport) => {
 });
 
 describe('a token’s end and the clocks', () => {
-  it('is found where the wall clock was stepped past it, and moves away where it was stepped back', async () => {
+  it('is found if the wall clock was stepped past it, and moves away if it was stepped back', async () => {
     await start(jwt);
     const stepped = await hello('42', { expiresInS: 10 });
     hub.clock.pass(100);
@@ -328,7 +328,7 @@ onBothEngines('whom a token lets watch', (transport) => {
     expect(client.all.filter(({ type }) => type === 'presence')).toEqual([]);
   });
 
-  it('one that is no admin any more is sent anew what it may see from then on (W16)', async () => {
+  it('one that is no admin any more receives again what it may see from then on (W16)', async () => {
     await beat('7');
     await asked('/v1/users/7/blocks/42', { method: 'PUT' });
     const client = await observe({ scopes: ['admin'] });
@@ -565,7 +565,7 @@ onBothEngines('while an issuer’s new key is waited for', (transport) => {
     expect(client.all.slice(1)).toEqual(ids.map((re) => ({ type: 'ok', re })));
   });
 
-  it('more than 256 KiB wait in the socket, or end the connection where the engine can’t leave them there', async () => {
+  it('more than 256 KiB wait in the socket, or end the connection if the engine can’t leave them there', async () => {
     const { client, jwk } = await waiting(...Array.from({ length: 18 }, () => 'x'.repeat(15_000)));
     if (transport === 'uws') {
       expect(await client.closed).toBe(4429);

@@ -92,7 +92,7 @@ onBothEngines('hello, lease and end', (transport) => {
     await client.roundTrip();
   });
 
-  it('closes with 4400 at ten bad messages in a row; a good one starts the count anew (W46)', async () => {
+  it('closes with 4400 at ten bad messages in a row; a good one resets the count (W46)', async () => {
     const client = await hello({ user: '42' });
     for (let i = 0; i < 9; i++) client.send('nonsense');
     await client.roundTrip();
@@ -144,7 +144,7 @@ onBothEngines('hello, lease and end', (transport) => {
     expect(await presenceOf('42')).toMatchObject({ status: 'offline', lastSeen: hub.clock.wallMs });
   });
 
-  it('closes within 5 s after a bye, also if the client does not answer the close (W14)', async () => {
+  it('closes within 5 s after a bye, even if the client does not answer the close (W14)', async () => {
     const connections = () => hub.metric('presence_hub_connections{adapter="ws-json"}');
     const client = await hello({ user: '42' });
     client.pause();

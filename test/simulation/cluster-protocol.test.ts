@@ -44,7 +44,7 @@ describe('the protocol of the cluster', needing('spin'), () => {
     240_000,
   );
 
-  it('without a renewal before each first write a buried node writes', () => {
+  it('without a renewal before each first write, a node that was declared dead writes', () => {
     expect(verify('FAILOVERS=1', 'STOPS=1', 'NO_RENEW')).toMatch(/assertion violated.*wasFenced/);
   }, 240_000);
 });

@@ -133,7 +133,7 @@ class SimNode {
         isPolled: () => false,
         events: noEvents,
         onMail: () => undefined,
-        onDeaf: () => run.engine.setFault(name, 'none'),
+        onDeadSubscription: () => run.engine.setFault(name, 'none'),
       },
     });
   }

@@ -18,7 +18,7 @@ describe('the core', () => {
     );
   });
 
-  it('agrees with the model where there is no grace', { timeout: 60_000 }, () => {
+  it('agrees with the model if there is no grace', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(fc.array(coreDeed, { maxLength: 30, size: 'max' }), (deeds) => run(deeds, { graceMs: 0 })),
       { numRuns: 500 },

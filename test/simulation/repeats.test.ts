@@ -226,7 +226,7 @@ describe('the same frame again', () => {
     expect(quick).toBeGreaterThan(received / 4);
   }, 120_000);
 
-  it('is a good frame, behind which bad ones are counted anew', () => {
+  it('is a good frame that resets the count of bad ones', () => {
     const side = new Side(openAuthenticator);
     const good = Buffer.from(frame('42', 1));
     const bad = Buffer.from('<protocol></protocol>'.repeat(6));
@@ -252,7 +252,7 @@ describe('the same frame again', () => {
     side.close();
   });
 
-  it('has one outcome where tokens let users in, and run out', async () => {
+  it('has one outcome if tokens let users in, and run out', async () => {
     let quick = 0;
     for (let seed = 201; seed <= 380; seed++) quick += (await compare(seed, tokens, ['42', '43', 'nobody'])).quick;
     expect(quick).toBeGreaterThan(1000);

@@ -36,7 +36,7 @@ export class StageNode {
   readonly offline = new Map<string, number>();
   readonly states: ('away' | 'back')[] = [];
   /** How often its subscription was found dead. */
-  deaf = 0;
+  deadSubscriptions = 0;
   readonly #supervisor: RedisSupervisor;
   readonly #here = new Map<string, Here[]>();
   readonly #timer: NodeJS.Timeout;
@@ -80,8 +80,8 @@ export class StageNode {
         isPolled: () => false,
         events: noEvents,
         onMail: () => undefined,
-        onDeaf: () => {
-          this.deaf++;
+        onDeadSubscription: () => {
+          this.deadSubscriptions++;
           void supervisor.replacePush();
         },
       },

@@ -161,7 +161,7 @@ describe('defaults and sources', () => {
 });
 
 describe('values', () => {
-  test('TCP follows HUB_HOST where it has no address of its own, and port 0 switches it off', () => {
+  test('TCP follows HUB_HOST if it has no address of its own, and port 0 switches it off', () => {
     expect(configOf({ env: { HUB_HOST: '::1' } }).tcpHost).toBe('::1');
     expect(configOf({ env: { HUB_HOST: '::1', HUB_TCP_HOST: '127.0.0.2' } }).tcpHost).toBe('127.0.0.2');
     expect(configOf({ env: { HUB_TCP_PORT: '0' } }).tcpPort).toBeNull();
@@ -202,7 +202,7 @@ describe('values', () => {
     );
   });
 
-  test('the line says how the value was said where that was not the environment', () => {
+  test('the line names the source of the value if it is not the environment', () => {
     expect(problemOf({ args: ['--port', 'x'] })).toBe(
       'HUB_PORT is "x" (given as --port): it must be a whole number from 0 to 65535',
     );
@@ -352,7 +352,7 @@ describe('who may', () => {
     expect(warningsOf({ ...secret, HUB_HOST: '0.0.0.0' })).toEqual([]);
   });
 
-  test('TCP without tokens and without a list of addresses is warned of where others reach it', () => {
+  test('TCP without tokens and without a list of addresses causes a warning if others reach it', () => {
     const env = { ...secret, HUB_TCP_AUTH: 'none', HUB_TCP_HOST: '0.0.0.0' };
     expect(warningsOf(env)).toEqual([expect.stringContaining('HUB_TCP_ALLOW')]);
     expect(warningsOf({ ...env, HUB_TCP_ALLOW: '10.0.0.0/8' })).toEqual([]);
@@ -380,7 +380,7 @@ describe('who may', () => {
     expect(configOf({ env: { HUB_TCP_TLS: 'require', ...files } }).tcpTls).toBe('require');
   });
 
-  test('HUB_LAST_SEEN=hide is warned of where everyone is admin, and only there (S3)', () => {
+  test('HUB_LAST_SEEN=hide causes a warning if everyone is admin, and only then (S3)', () => {
     expect(warningsOf({ HUB_LAST_SEEN: 'hide' })).toEqual([expect.stringContaining('HUB_LAST_SEEN=hide')]);
     expect(warningsOf({ HUB_LAST_SEEN: 'hide', HUB_ADMIN_TOKEN: 'a-long-admin-token' })).toEqual([]);
     expect(warningsOf({ HUB_LAST_SEEN: 'hide', ...secret })).toEqual([]);

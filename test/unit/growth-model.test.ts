@@ -3,15 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { changesPerS, endOfBroadcast, planFor, type Costs, type Crowd } from '../bench/lib/growth-model.ts';
 
 const costs: Costs = {
-  ...{ change: 10, publish: 20, hear: 4, deliver: 5, heartbeat: 9 },
-  ...{ redisChange: 20, redisHear: 0.5, redisBytes: 600 },
+  ...{ change: 10, publish: 20, receive: 4, deliver: 5, heartbeat: 9 },
+  ...{ redisChange: 20, redisReceive: 0.5, redisBytes: 600 },
 };
 const limits = { atMost: 0.5, usersPerHub: 100_000 };
 const crowd = (users: number): Crowd => ({ users, friends: 20, changesPerMinute: 0.2, heartbeatEveryS: 10 });
 
 describe('the growth model', () => {
   it('needs one hub and no Redis for few users', () => {
-    expect(planFor(crowd(10_000), costs, limits, 'broadcast')).toMatchObject({ hubs: 1, shards: 0, hearing: 0 });
+    expect(planFor(crowd(10_000), costs, limits, 'broadcast')).toMatchObject({ hubs: 1, shards: 0, receiving: 0 });
   });
 
   it('uses no hub and no shard above its limit', () => {
@@ -31,9 +31,9 @@ describe('the growth model', () => {
     expect(planFor(crowd(end * 0.9), costs, limits, 'broadcast')).toBeDefined();
   });
 
-  it('lets a hub hear only what it holds with interest routing, so that more hubs help', () => {
+  it('lets a hub receive only changes of its users with interest routing, so that more hubs help', () => {
     const plan = planFor(crowd(1e8), costs, limits, 'interest')!;
-    expect(plan.hearing).toBeLessThan((changesPerS(crowd(1e8)) * 4 * 21) / 1e6 / plan.hubs);
+    expect(plan.receiving).toBeLessThan((changesPerS(crowd(1e8)) * 4 * 21) / 1e6 / plan.hubs);
     expect(plan.hubLoad).toBeLessThanOrEqual(0.5);
   });
 });

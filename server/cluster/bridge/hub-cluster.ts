@@ -235,7 +235,7 @@ export class HubCluster implements Ledger {
       onMail: this.#options.onMail,
       arrived: this.#options.arrived,
       onRejoin: () => this.#endWaiting(),
-      onDeaf: () => void this.#options.connection.replacePush(),
+      onDeadSubscription: () => void this.#options.connection.replacePush(),
     };
   }
 

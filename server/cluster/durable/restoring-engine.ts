@@ -61,8 +61,8 @@ export class RestoringEngine implements Engine {
     return this.#options.engine.renew(self);
   }
 
-  bury(inc: string, beat: number): Promise<boolean> {
-    return this.#options.engine.bury(inc, beat);
+  declareDead(inc: string, beat: number): Promise<boolean> {
+    return this.#options.engine.declareDead(inc, beat);
   }
 
   fence(bucket: number, inc: string): Promise<readonly string[]> {

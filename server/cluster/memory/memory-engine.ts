@@ -1,9 +1,9 @@
 /**
- * An engine in the memory of one process, with the faults of a real one: for the simulation and its tests. Its nodes
- * connect by `connect`. Time and delivery are given, so that a run can be repeated exactly.
+ * An engine in the memory of one process, for the simulation and its tests. It can show the faults of a real one. The
+ * caller provides time and delivery, so that a run can be repeated exactly.
  */
 import {
-  EVERYBODY,
+  ALL_NODES,
   isMail,
   type BucketRead,
   type Engine,
@@ -19,11 +19,11 @@ import { readStored } from '../record/message.ts';
 export interface MemoryOptions {
   /** The server's wall clock. */
   readonly clock: () => number;
-  /** Runs something later: an answer, or a message. Must keep the order of what one connection is sent. */
+  /** Delivers an answer or a message later. Must keep the order for each connection. */
   readonly later: (run: () => void, connection: string) => void;
 }
 
-/** Faults of one connection. `answers`: requests arrive, but their answers are lost. */
+/** Faults of one connection. `answers`: requests arrive, but their answers are lost. `messages`: messages are lost. */
 export type Fault = 'none' | 'cut' | 'answers' | 'messages';
 
 interface Bucket {
@@ -39,7 +39,7 @@ interface Connection {
   readonly events: EngineEvents;
   fault: Fault;
   isOpen: boolean;
-  /** Hears the mail to this incarnation. */
+  /** The incarnation whose mail it receives. */
   inc: string;
 }
 
@@ -68,7 +68,7 @@ export class MemoryEngine {
       tick: (bucket) => ask(() => this.#tick(bucket)),
       epoch: (bucket, floor, op) => ask(() => this.#epoch(bucket, floor, op)),
       renew: (self) => ask(() => this.#renew(name, self)),
-      bury: (inc, beat) => ask(() => this.#bury(inc, beat)),
+      declareDead: (inc, beat) => ask(() => this.#declareDead(inc, beat)),
       fence: (bucket, inc) => ask(() => this.#fence(bucket, inc)),
       send: (to, text) =>
         isMail(text) ? ask(() => this.#send(to, text)) : Promise.reject(new RangeError('the mail is too long')),
@@ -79,7 +79,7 @@ export class MemoryEngine {
     this.#connections.delete(name);
   }
 
-  /** Sets or ends a fault of one node's connection. Losing messages is not noticed by the connection. */
+  /** Sets or ends a fault of one node's connection. The connection itself does not notice lost messages. */
   setFault(name: string, fault: Fault): void {
     const connection = this.#connections.get(name);
     if (connection === undefined) return;
@@ -91,7 +91,7 @@ export class MemoryEngine {
     else connection.events.away();
   }
 
-  /** The server stops to answer; it runs what it was sent when it goes on. */
+  /** Stops the server. It runs the requests that it received meanwhile at `resume`. */
   pause(): void {
     this.#isPaused = true;
     for (const { events } of this.#connections.values()) events.away();
@@ -108,14 +108,14 @@ export class MemoryEngine {
     }
   }
 
-  /** All data is gone, and no connection notices. */
+  /** Deletes all data. No connection notices. */
   flush(): void {
     this.#buckets = new Map();
     this.#members = new Map();
     this.#history++;
   }
 
-  /** The state that a later failover goes back to. */
+  /** Copies the state, to which a later `failOver` returns. */
   replicate(): void {
     this.#copy = structuredClone({ buckets: this.#buckets, members: this.#members });
   }
@@ -215,7 +215,7 @@ export class MemoryEngine {
     return { members: [...this.#members.values()], history: String(this.#history), replicas: undefined };
   }
 
-  #bury(inc: string, beat: number): boolean {
+  #declareDead(inc: string, beat: number): boolean {
     const member = this.#members.get(inc);
     if (member?.state !== 'live' || member.beat !== beat) return false;
     this.#members.set(inc, { ...member, state: 'dead' });
@@ -231,7 +231,7 @@ export class MemoryEngine {
   #send(to: string, text: string): void {
     this.#deliver(
       ({ events }) => events.mail(text),
-      ({ inc }) => to === EVERYBODY || to === inc,
+      ({ inc }) => to === ALL_NODES || to === inc,
     );
   }
 

@@ -1,4 +1,4 @@
-/** The forms of what an engine publishes and stores. Reads them, and returns undefined for anything else. Pure. */
+/** Reads the messages and records of an engine. Returns undefined for anything else. Pure. */
 import type { Link } from '../chain.ts';
 import type { Stored } from '../engine.ts';
 
@@ -12,15 +12,15 @@ export type Message =
   | { readonly kind: 'operation'; readonly operation: OperationMessage }
   | { readonly kind: 'state'; readonly link: Link };
 
-/** Returns the user of a message; '' if it is about the bucket. Nodes drop most messages after this. */
+/** Returns the user of a message, or '' if it is about the bucket. Nodes ignore most messages after this. */
 export function userOf(text: string): string {
   return text.slice(0, Math.max(0, text.indexOf('\t')));
 }
 
 const MAX_TEXT = 262_144;
-/** Of the numbers and the id in front of a body. */
+/** Maximum length of the numbers and the id before a body. */
 const MAX_HEAD = 200;
-/** The scripts take a number with more digits for no number. */
+/** The scripts reject numbers with more digits. */
 const TIMES_BELOW = 1e15;
 
 export function readMessage(text: string): Message | undefined {
@@ -35,7 +35,7 @@ export function readMessage(text: string): Message | undefined {
   return stored === undefined ? undefined : { kind: 'operation', operation: { user, stored, before } };
 }
 
-/** Reads `n v op t body`. A body that is too long is cut, so that it is replaced. */
+/** Reads `n v op t body`. A body that is too long is cut, so it is unreadable and will be replaced. */
 export function readStored(text: string): Stored | undefined {
   if (text.length > MAX_TEXT) return readStored(text.slice(0, MAX_HEAD));
   const found = /^(\d+) (\d+) (\S+) (\d+) /.exec(text);

@@ -1,6 +1,6 @@
 /**
- * What a user's record becomes with this node's sessions in it: the one function in which the rules of several nodes
- * meet. Pure. Knows nothing of engines and times of sending.
+ * Computes the next record of a user from the present one and this node's sessions. All rules about the sessions of several
+ * nodes are here. Pure. Does not know when and how the record is written.
  */
 import { foldSessions, sameShown, shownOf, isVisible, type FoldedSession, type Shown } from '../../presence/fold.ts';
 import type { UserStatus } from '../../../shared/status.ts';
@@ -24,31 +24,31 @@ export interface OwnSession extends Omit<SharedSession, 'S' | 'X' | 'b'> {
   readonly startAgeMs: number;
 }
 
-/** What this node knows of a user. */
+/** What this node knows about a user. */
 export interface Own {
   readonly inc: string;
-  /** Earlier incarnations of this node. Whatever goes on of them is among the sessions. */
+  /** Earlier incarnations of this node. Their sessions that continue are among `sessions`. */
   readonly former: readonly string[];
   readonly sessions: readonly OwnSession[];
   /** Age of the last sign of life while the user was visible; null: none here. */
   readonly signAgeMs: number | null;
   /** Age of the oldest change that is not in the record. */
   readonly changeAgeMs: number;
-  /** Devices that said goodbye here in the last seconds. */
+  /** Devices that said bye to this node in the last seconds. */
   readonly goodbyes: readonly { readonly device: string; readonly ageMs: number }[];
-  /** What happened last, and to which session. */
+  /** The cause of the last transition and its session, encoded (bridge/origins.ts). */
   readonly origin: string;
-  /** Blocks that are set or lifted here: the viewers, and whether each is to be blocked. */
+  /** Blocks that are being set or lifted here, by viewer. */
   readonly blocks: ReadonlyMap<string, boolean>;
 }
 
-/** What is known of the other incarnations. */
-export interface Fates {
-  /** Whether it was buried or has left. */
+/** Which incarnations are alive. */
+export interface Liveness {
+  /** Whether it was declared dead or has left. */
   isGone(inc: string): boolean;
-  /** For how long nothing has been heard of it. */
+  /** How long ago it renewed last. */
   silentMs(inc: string): number;
-  /** Whether a session of an incarnation that is gone has waited long enough. */
+  /** Whether the grace of a session of an incarnation that left or died is over. */
   isOver(inc: string, session: SharedSession, user: string): boolean;
 }
 
@@ -57,14 +57,14 @@ export interface Context {
   readonly offline: Shown;
   /** The bucket's clock now, as far as this node can tell. */
   readonly clock: number;
-  /** The largest stamp of "set last" that this node had seen that long ago. What was set since then is later. */
+  /** The largest "set last" stamp that this node had seen that long ago. Values set later get larger stamps. */
   readonly latestBefore: (ageMs: number) => number;
-  /** The part of this incarnation as it was written last. Its stamps hold even if the engine lost them. */
+  /** The sessions that this incarnation wrote last. Their stamps remain valid even if the engine lost them. */
   readonly written: readonly SharedSession[];
-  readonly fates: Fates;
-  /** Whether nothing may be taken away now, because other nodes may not have written yet who moved to them. */
+  readonly liveness: Liveness;
+  /** Whether sessions may not be removed now, because other nodes may not have written users yet that moved to them. */
   readonly keepsAll: boolean;
-  /** Whether the engine lost the record: it is written even if it stays as it is, with a new version. */
+  /** Whether the engine lost the record. Then it is written with a new version even if nothing changes. */
   readonly isLost: boolean;
 }
 
@@ -76,13 +76,13 @@ export interface Patch {
   readonly floor: number;
   readonly joins: readonly string[];
   readonly leaves: readonly string[];
-  /** The shown status before and after, and what happened. */
+  /** The shown status before and after. */
   readonly from: UserStatus;
   readonly to: UserStatus;
   readonly origin: string;
 }
 
-/** Returns undefined if the record would stay as it is. */
+/** Returns undefined if the record does not change. */
 export function nextRecord(record: UserRecord | undefined, own: Own, context: Context): Patch | undefined {
   const before: Partial<Parts> & Parts = record?.parts ?? {};
   const parts = nextParts(before, own, context);
@@ -93,7 +93,7 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
   const shown = shownOf(fold, context.offline);
   const was = record?.entry;
   const shownBefore = was === undefined ? context.offline : { ...was, shownDevices: was.devices };
-  // A viewer that is no longer blocked sees a version above all that it has seen.
+  // A viewer that is no longer blocked must get a larger version than all that it has seen.
   const isShown = context.isLost || (reveals.length > 0 && (record?.v ?? 0) > 0) || !sameShown(shownBefore, shown);
   const wasVisible = isVisible(shownBefore);
   const isSeen = isShown && (wasVisible || isVisible(shown));
@@ -125,13 +125,13 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
   };
 }
 
-/** What happened if the sessions of an incarnation that is gone have ended. Nobody knows their ids any more. */
-function originOfEnd(before: Parts, parts: Parts, { fates }: Context): string {
-  const ended = Object.keys(before).find((inc) => parts[inc] === undefined && fates.isGone(inc));
+/** The origin if sessions of an incarnation that left or died end. Their ids are unknown. */
+function originOfEnd(before: Parts, parts: Parts, { liveness }: Context): string {
+  const ended = Object.keys(before).find((inc) => parts[inc] === undefined && liveness.isGone(inc));
   return ended === undefined ? '' : `node_lost ${before[ended]?.[0]?.a ?? 'ws-json'} ${ended}`;
 }
 
-/** The blocks that are not yet, or no longer, in the record. */
+/** The blocks to add to the record and to remove from it. */
 function editsOf(record: UserRecord | undefined, { blocks }: Own): { hides: string[]; reveals: string[] } {
   const edits: { hides: string[]; reveals: string[] } = { hides: [], reveals: [] };
   for (const [viewer, isBlocked] of blocks) {
@@ -144,12 +144,12 @@ function nextHidden(
   record: UserRecord | undefined,
   hides: readonly string[],
   reveals: readonly string[],
-  /** The viewer was shown it before this operation, or would be after it. */
+  /** Whether the user is visible before this operation, or would be after it. */
   isOrWasVisible: boolean,
 ): ReadonlyMap<string, Frozen> {
   const hidden = new Map(record?.hidden);
   const { since = null, lastSeen = null } = record?.entry ?? {};
-  // To its viewer, a block of a user that is already shown offline must change nothing.
+  // If the user is already shown offline, the viewer must not notice the block.
   const frozen = isOrWasVisible
     ? { since: 0, lastSeen: 0, v: VERSION_OF_OPERATION }
     : { since, lastSeen, v: record?.v ?? 0 };
@@ -158,17 +158,17 @@ function nextHidden(
   return hidden;
 }
 
-/** The sessions of all nodes, with this node's own instead of what stands in the record. */
+/** The sessions of all nodes. Those of this node are the present ones, not those in the record. */
 function nextParts(before: Parts, own: Own, context: Context): Parts {
-  const { fates } = context;
+  const { liveness } = context;
   const parts: Record<string, readonly SharedSession[]> = { ...before, [own.inc]: ownPart(before, own, context) };
-  const newest = newestByDevice(parts, fates);
-  // A goodbye also ends such sessions on other nodes, if this node had heard of them until then. If it had heard nothing
-  // of the user, the clock must do.
+  const newest = newestByDevice(parts, liveness);
+  // A bye also ends such sessions on other nodes if this node had received them by then. If it had received nothing about
+  // the user, the clock decides.
   for (const { device, ageMs } of context.keepsAll ? [] : own.goodbyes) {
-    const heard = context.latestBefore(ageMs) / 64 || context.clock - ageMs;
+    const knownUntil = context.latestBefore(ageMs) / 64 || context.clock - ageMs;
     for (const key of ONE_PER_DEVICE.map((a) => keyOf({ a, d: device }))) {
-      newest.set(key, Math.max(heard, newest.get(key) ?? 0));
+      newest.set(key, Math.max(knownUntil, newest.get(key) ?? 0));
     }
   }
   const next: [string, readonly SharedSession[]][] = [];
@@ -177,7 +177,7 @@ function nextParts(before: Parts, own: Own, context: Context): Parts {
     if (own.former.includes(inc) && !context.keepsAll) continue;
     const sessions = parts[inc] ?? [];
     const left =
-      inc !== own.inc && fates.isGone(inc)
+      inc !== own.inc && liveness.isGone(inc)
         ? withoutTakenOver(inc, sessions, own, context)
         : sessions.filter((session) => session.b >= (newest.get(keyOf(session)) ?? 0));
     if (left.length > 0) next.push([inc, left]);
@@ -185,18 +185,18 @@ function nextParts(before: Parts, own: Own, context: Context): Parts {
   return Object.fromEntries(next);
 }
 
-/** Where user and device are the session, on whichever node: a heartbeat over HTTP names them, a target is polled by one. */
+/** Adapters that identify a session by user and device, on whichever node. */
 const ONE_PER_DEVICE: readonly SharedSession['a'][] = ['http', 'poll'];
 
 function keyOf({ a, d }: Pick<SharedSession, 'a' | 'd'>): string {
   return `${a} ${d}`;
 }
 
-/** The starts of the newest sessions that are one per device: the one that began last took over. */
-function newestByDevice(parts: Parts, fates: Fates): Map<string, number> {
+/** The start of the newest session of each such user and device. It replaces the older ones. */
+function newestByDevice(parts: Parts, liveness: Liveness): Map<string, number> {
   const newest = new Map<string, number>();
   for (const [inc, sessions] of Object.entries(parts)) {
-    if (fates.isGone(inc)) continue;
+    if (liveness.isGone(inc)) continue;
     for (const session of sessions) {
       if (!ONE_PER_DEVICE.includes(session.a)) continue;
       newest.set(keyOf(session), Math.max(session.b, newest.get(keyOf(session)) ?? 0));
@@ -206,26 +206,26 @@ function newestByDevice(parts: Parts, fates: Fates): Map<string, number> {
 }
 
 /** Returns the sessions that another node took over with a new session. */
-export function overtaken(
+export function takenOver(
   record: UserRecord,
   sessions: readonly Pick<SharedSession, 'a' | 'd' | 'k' | 'b'>[],
-  fates: Fates,
+  liveness: Liveness,
 ): string[] {
-  const newest = newestByDevice(record.parts ?? {}, fates);
+  const newest = newestByDevice(record.parts ?? {}, liveness);
   return sessions.filter((session) => session.b < (newest.get(keyOf(session)) ?? 0)).map(({ k }) => k);
 }
 
-/** The sessions of an incarnation that is gone, without those that ended and those that came back to this node. */
+/** The sessions of an incarnation that left or died, without those that ended or returned to this node. */
 function withoutTakenOver(
   inc: string,
   sessions: readonly SharedSession[],
   own: Own,
-  { fates, keepsAll, user }: Context,
+  { liveness, keepsAll, user }: Context,
 ): readonly SharedSession[] {
   const isOut = ({ d }: SharedSession): boolean => own.goodbyes.some(({ device }) => device === d);
-  const left = sessions.filter((session) => keepsAll || !(isOut(session) || fates.isOver(inc, session, user)));
+  const left = sessions.filter((session) => keepsAll || !(isOut(session) || liveness.isOver(inc, session, user)));
   for (const session of own.sessions) {
-    if (session.startAgeMs > fates.silentMs(inc)) continue; // it was here before the other one was lost
+    if (session.startAgeMs > liveness.silentMs(inc)) continue; // it began before the other node fell silent
     const alike = left.findIndex(({ d, s }) => d === session.d && s === session.s);
     const i = alike >= 0 ? alike : left.findIndex(({ d }) => d === session.d);
     if (i >= 0) left.splice(i, 1);
@@ -245,22 +245,22 @@ function ownPart(before: Parts, own: Own, context: Context): SharedSession[] {
     const b = old?.b ?? startOf(startAgeMs, context);
     return { ...rest, S, X, b };
   });
-  // An invisible session that ended would hide its user, who may be visible on another node by now.
+  // An invisible session that ended is not kept: it would hide a user that may be visible on another node by now.
   const ended = known.filter(({ k, s }) => s !== 'invisible' && !own.sessions.some((session) => session.k === k));
   return [...part, ...(context.keepsAll ? ended : [])].sort((a, b) => (a.k < b.k ? -1 : 1)).map(inFixedOrder);
 }
 
-/** When a session began, on the bucket's clock, after all that this node knew then. */
+/** When a session began, on the bucket's clock. Later than all stamps that this node knew at that time. */
 export function startOf(ageMs: number, { clock, latestBefore }: Pick<Context, 'clock' | 'latestBefore'>): number {
   return Math.max(Math.round(clock - ageMs), Math.ceil((latestBefore(ageMs) + 1) / 64));
 }
 
-/** Turns an age into a stamp of "set last", above all that this node knew at that time. */
+/** Turns an age into a "set last" stamp that is larger than all stamps that this node knew at that time. */
 function stamper(context: Context): (ageMs: number, setNo: number) => number {
   const given = new Map<number, number>();
   let latest = 0;
   return (ageMs, setNo) => {
-    const known = given.get(setNo); // status and text set at once
+    const known = given.get(setNo); // status and text were set together
     if (known !== undefined) return known;
     const stamp = Math.round((context.clock - ageMs) * 64);
     latest = Math.max(stamp, latest + 1, context.latestBefore(ageMs) + 1);
@@ -275,7 +275,7 @@ function latestOf(parts: Parts): number {
   return Math.floor(stamps.reduce((latest, stamp) => Math.max(latest, stamp), 0));
 }
 
-/** In whole milliseconds. */
+/** Rounds to whole milliseconds. */
 function age(ms: number): number {
   return Math.max(0, Math.round(ms));
 }
@@ -285,7 +285,7 @@ function inFixedOrder({ k, a, d, s, c, x, S, X, i, j, b, l }: SharedSession): Sh
   return { k, a, d, s, c, x, S, X, i, j, b, l };
 }
 
-/** All sessions of a user, in the form that the fold takes. */
+/** All sessions of a user as the linked list that the fold takes. */
 export function linked(parts: Parts): FoldedSession | null {
   let first: FoldedSession | null = null;
   for (const part of Object.values(parts)) {

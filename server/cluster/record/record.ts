@@ -1,6 +1,6 @@
 /**
- * A user's record: its sessions on all nodes, and the entry that they fold to. Turns it into the body that the engine
- * keeps and back. Pure. What comes from the engine is checked like input of a client: a foreign writer can lie.
+ * A user's record: its sessions on all nodes, and the entry that they fold to. Encodes it as the body that the engine
+ * keeps, and decodes it. Pure. Records are validated like input of a client, because a foreign program may write them.
  *
  * Instants: `since` and `lastSeen` travel as ages, because the clocks of nodes do not agree. A number up to 0 in a body
  * is relative to the time of the engine at the operation. The next writer makes it absolute.
@@ -23,9 +23,10 @@ const sessionForm = z.object({
   s: z.enum(['online', 'away', 'busy', 'invisible']),
   c: z.number().int(),
   x: text,
-  /** When status and text were set, on the bucket's clock, in 1/64 ms; 0: never. And the node's own numbers of these. */
+  /** When status and text were set, on the bucket's clock, in 1/64 ms; 0: never. */
   S: z.number().nonnegative(),
   X: z.number().nonnegative(),
+  /** The node's own numbers of these two. */
   i: z.number().int(),
   j: z.number().int(),
   /** Start, and lease in milliseconds. */
@@ -43,16 +44,16 @@ const entryForm = z.object({
   /** Last seen: the larger of an instant and an age. */
   l: time.nullable(),
   g: time.nullable(),
-  /** What happened to which session. */
+  /** Origin: the cause of the last transition, and its session. */
   o: z.string().max(160).default(''),
-  /** Blocks: what each blocked viewer sees, as since, last seen and version. */
+  /** Blocks: the since, last seen and version that each blocked viewer sees. */
   h: z.record(z.string().max(128), z.tuple([time.nullable(), time.nullable(), time])).default({}),
 });
 
 export type SharedSession = z.infer<typeof sessionForm>;
 export type Parts = Readonly<Record<string, readonly SharedSession[]>>;
 
-/** What others see, apart from `v`. */
+/** The entry that others see, without `v`. */
 export interface PublicEntry {
   readonly status: UserStatus;
   readonly code: number;
@@ -65,9 +66,9 @@ export interface PublicEntry {
 export interface UserRecord extends Stamp {
   readonly entry: PublicEntry;
   readonly origin: string;
-  /** By blocked viewer. */
+  /** The entry that each blocked viewer sees. */
   readonly hidden: ReadonlyMap<string, Frozen>;
-  /** By incarnation; null if the message did not carry them. */
+  /** By incarnation. Null if the message did not contain them. */
   readonly parts: Parts | null;
 }
 
@@ -103,7 +104,7 @@ export interface NewEntry extends Omit<PublicEntry, 'since' | 'lastSeen'> {
   readonly hidden: ReadonlyMap<string, Frozen>;
 }
 
-/** The version of a frozen entry that gets the number of the operation that writes it. */
+/** Stands for the `n` of the operation that writes the frozen entry. */
 export const VERSION_OF_OPERATION = -1;
 
 export function encodeEntry(entry: NewEntry): string {
@@ -118,7 +119,7 @@ export function encodeBody(entry: string, parts: Parts): string {
   return `${entry}\t${JSON.stringify(parts)}`;
 }
 
-/** What stands for a body that is not a record. Nodes with sessions of the user write them again. */
+/** Replaces an invalid body. Nodes with sessions of the user write them again. */
 const UNREADABLE: PublicEntry = { status: 'offline', code: -1, devices: [], text: '', since: null, lastSeen: null };
 
 export function decodeRecord(stored: Stored): UserRecord {

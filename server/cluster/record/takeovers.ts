@@ -1,22 +1,22 @@
 /**
- * What other nodes took over, as a record shows it: sessions of this node that must end without a word, and devices
- * that came back elsewhere. Pure.
+ * Finds in a record what other nodes took over: sessions of this node that must end without a notification, and devices
+ * that returned on another node. Pure.
  */
 import type { Chain } from '../chain.ts';
-import { overtaken, startOf, type Fates, type OwnSession } from './next-record.ts';
+import { takenOver, startOf, type Liveness, type OwnSession } from './next-record.ts';
 import type { Replica } from '../replicas.ts';
 
-interface Where {
+interface TakeoverContext {
   /** This node's incarnation. */
   readonly inc: string;
   /** Of the user's bucket. */
   readonly chain: Chain;
-  readonly fates: Fates;
+  readonly liveness: Liveness;
   readonly nowMs: number;
 }
 
 export interface Takeovers {
-  /** Sessions of this node that go on on another one, or that another one ended. */
+  /** Sessions of this node that continue on another node, or that another node ended. */
   readonly ended: readonly string[];
   /** Devices of sessions that are seen on another node for the first time. */
   readonly began: readonly string[];
@@ -27,25 +27,25 @@ export interface Takeovers {
 const NONE: Takeovers = { ended: [], began: [], isErased: false };
 
 /** Compares a record that was just read with what this node wrote before, and with the sessions that it holds. */
-export function takeovers(replica: Replica, sessions: readonly OwnSession[], where: Where): Takeovers {
-  const { inc, chain, fates, nowMs } = where;
+export function takeovers(replica: Replica, sessions: readonly OwnSession[], context: TakeoverContext): Takeovers {
+  const { inc, chain, liveness, nowMs } = context;
   const { record } = replica;
   if (record === undefined || record.parts === null) return NONE;
   if (replica.takeErasure()) return { ...NONE, isErased: true };
   const written = replica.writtenBy(inc);
   const left = record.parts[inc] ?? [];
   const isIn = (part: readonly { readonly k: string }[], k: string): boolean => part.some((session) => session.k === k);
-  // Without a fork since then, only another node can have taken them out: it heard the user later.
+  // Without a fork since then, only another node can have removed them, because it received a later sign of life.
   const isSure = replica.writtenAt(inc) > chain.epoch;
   const lost = written.filter(({ k }) => isSure && !isIn(left, k)).map(({ k }) => k);
   const latestBefore = (ageMs: number): number => replica.latestBefore(nowMs - ageMs);
-  const context = { clock: chain.clockAt(nowMs), latestBefore };
+  const stampBounds = { clock: chain.clockAt(nowMs), latestBefore };
   const unwritten = sessions
     .filter(({ k }) => chain.clock > 0 && !isIn(written, k) && !isIn(left, k))
-    .map(({ a, d, k, startAgeMs }) => ({ a, d, k, b: startOf(startAgeMs, context) }));
+    .map(({ a, d, k, startAgeMs }) => ({ a, d, k, b: startOf(startAgeMs, stampBounds) }));
   const began = Object.entries(record.parts).flatMap(([other, part]) => {
-    if (other === inc || fates.isGone(other)) return [];
+    if (other === inc || liveness.isGone(other)) return [];
     return part.filter(({ k }) => replica.isNew(other, k)).map(({ d }) => d);
   });
-  return { ended: [...lost, ...overtaken(record, [...written, ...unwritten], fates)], began, isErased: false };
+  return { ended: [...lost, ...takenOver(record, [...written, ...unwritten], liveness)], began, isErased: false };
 }

@@ -1,27 +1,27 @@
 /**
- * What all nodes of a cluster have in common: the number of buckets, and settings that shape what is shown. The first
- * node stores them; a node that differs does not join while others are alive. The check also shows that the server
- * accepts changes.
+ * Checks that all nodes of a cluster have the same number of buckets and the same settings that shape what is shown. The
+ * first node stores them. A node with other values does not join while others are alive. The check also shows that the
+ * server accepts changes.
  */
 import { setTimeout as pass } from 'node:timers/promises';
 import { z } from 'zod';
 
 export interface Agreement {
   readonly buckets: number;
-  /** Values by the names of their settings. Those that only one of two releases knows are not compared. */
+  /** Values by name of the setting. A setting that only one of two releases knows is not compared. */
   readonly settings: Readonly<Record<string, string>>;
 }
 
 const form = z.object({ buckets: z.number(), settings: z.record(z.string(), z.string()) });
 
-/** A node that is alive raises its counter within this time. */
+/** A live node raises its counter within this time. */
 const RENEWED_WITHIN_MS = 2500;
 const POLL_MS = 250;
 
-/** One line that begins with the name of a setting. */
+/** Its message is one line that begins with the name of a setting. */
 export class Disagreement extends Error {}
 
-/** Stores a text if there is none, or the one that the caller saw. KEYS: agreement, members. ARGV: seen, new. */
+/** Replaces the stored text if there is none, or if it is `seen`. KEYS: agreement, members. ARGV: seen, new. */
 const AGREE = `
 local old = redis.call('GET', KEYS[1])
 local kept = (not old or old == ARGV[1]) and ARGV[2] or old
@@ -48,7 +48,7 @@ export async function agree(
       await pass(POLL_MS);
       if ((await ask('')).members !== first.members) throw new Disagreement(difference.line);
     }
-    // Nobody is alive, so nobody minds, unless another node was faster.
+    // No node is alive, so the values may be replaced, unless another node was faster.
     difference = differenceOf((await ask(first.kept)).kept, prefix, own);
   }
   if (difference !== undefined) throw new Disagreement(difference.line);

@@ -1,6 +1,6 @@
 /**
- * One connection to a Redis server. It never reconnects: once it is lost it is replaced (supervisor.ts), because the
- * library's own reconnection has been seen to hang, or to come back without its subscriptions.
+ * One connection to a Redis server. It never reconnects. The supervisor replaces a lost one, because the library's own
+ * reconnection sometimes hangs, or returns without its subscriptions.
  */
 import { createClient } from '@redis/client';
 
@@ -8,11 +8,11 @@ export interface RedisClient {
   sendCommand(args: readonly string[]): Promise<unknown>;
   subscribe(channel: string, onMessage: (text: string, channel: string) => void): Promise<void>;
   unsubscribe(channel: string): Promise<void>;
-  /** Closes without waiting for anything. */
+  /** Closes at once, without waiting for answers. */
   destroy(): void;
 }
 
-/** Rejects after the time, and abandons what was waited for. */
+/** Rejects if the promise takes longer than this. Its later result is ignored. */
 export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -28,7 +28,7 @@ export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
 export interface ClientEvents {
   /** Called once, unless the client was destroyed. */
   readonly onLost: () => void;
-  /** The server has ended a subscription, because another one has the slot now. */
+  /** The server ended a subscription, because another server has the slot now. */
   readonly onMoved: (channel: string) => void;
 }
 
@@ -55,7 +55,7 @@ export async function openClient(
     end();
     onLost();
   };
-  // If the server does not speak the protocol, there is an error, but `connect` waits on.
+  // If the server does not speak the protocol, the client emits an error, but `connect` stays pending.
   let hasConnected = false;
   const failed = new Promise<never>((_, reject) => {
     client.on('error', (error: Error) => (hasConnected ? lose() : reject(error)));

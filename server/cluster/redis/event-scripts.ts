@@ -1,8 +1,8 @@
 /**
- * The scripts for webhook events inside Redis. Of each bucket and rule: `q`, when the event of each user is due; `e`, the
- * waiting events by user; `t`, the events that were taken for a batch. Of each rule: `b`, the batch on its way; `c`, who
- * sends it; `d`, dead events; `p`, replayed ones. An event is `id from status cause flag n v op t entry`; flag 1: it stays
- * even if the user is back in the status of `from`. REGISTER (scripts.ts) puts events into their places.
+ * The scripts for webhook events inside Redis. Keys of each bucket and rule: `q`, when the event of each user is due; `e`,
+ * the waiting events by user; `t`, the events that were taken for a batch. Keys of each rule: `b`, the batch that is being
+ * sent; `c`, its sender; `d`, dead events; `p`, replayed events. An event is `id from status cause flag n v op t entry`.
+ * Flag 1: it stays even if the user returns to the status `from`. REGISTER (scripts.ts) adds events.
  */
 
 const NOW = `
@@ -66,7 +66,7 @@ end
 return results
 `;
 
-/** KEYS: q and t of each rule. Returns, for each: waiting, taken, for how long the oldest one is due. */
+/** KEYS: q and t of each rule. Returns for each: waiting, taken, for how long the oldest one is due. */
 export const COUNT = `${NOW}
 local found = {}
 for i = 1, #KEYS, 2 do
@@ -91,7 +91,7 @@ redis.call('HDEL', KEYS[3], ARGV[1])
 /** KEYS: any. */
 export const DELETE = `for i = 1, #KEYS do redis.call('DEL', KEYS[i]) end`;
 
-/** KEYS: c, b, p. ARGV: sender, milliseconds for which it holds, a holder that is gone. Returns the batch. */
+/** KEYS: c, b, p. ARGV: sender, milliseconds for which a claim lasts, a holder that left or died. Returns the batch. */
 export const CLAIM = `${NOW}
 local holder, at = string.match(redis.call('GET', KEYS[1]) or '', '^(%S+) (%d+)$')
 local isFree = not holder or holder == ARGV[1] or holder == ARGV[3] or math.abs(now - at) > tonumber(ARGV[2])
@@ -128,7 +128,7 @@ if #ARGV > 3 then redis.call('LTRIM', KEYS[3], -ARGV[3], -1) end
 return 1
 `;
 
-/** KEYS: d, p. Moves some. Returns how many. */
+/** KEYS: d, p. Moves up to 500 events. Returns how many. */
 export const REPLAY = `
 local some = redis.call('LRANGE', KEYS[1], 0, 499)
 for _, event in ipairs(some) do redis.call('RPUSH', KEYS[2], event) end
@@ -150,14 +150,14 @@ for i = 1, #KEYS do
 end
 `;
 
-/** KEYS: list. ARGV: how many, from the start. */
+/** KEYS: list. ARGV: number of elements from the start. */
 export const FIRST = `return redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)`;
 
-/** KEYS: set. ARGV: what is added, or nothing. */
+/** KEYS: set. ARGV: a name to add, or nothing. Returns all names. */
 export const NAMES = `
 if #ARGV > 0 then redis.call('SADD', KEYS[1], ARGV[1]) end
 return redis.call('SMEMBERS', KEYS[1])
 `;
 
-/** KEYS: set. ARGV: what is removed. */
+/** KEYS: set. ARGV: the name to remove. */
 export const UNNAME = `redis.call('SREM', KEYS[1], ARGV[1])`;

@@ -1,6 +1,6 @@
 /**
- * The links to all servers that hold the hub's slots: one, or the masters of a Redis Cluster. Follows slots that move
- * between them. Does not outlive the loss of a link: whoever opened the fleet then opens another one.
+ * The links to all servers that hold the hub's slots: one server, or the masters of a Redis Cluster. Follows slots that
+ * move between them. If a link is lost, the fleet closes, and the supervisor opens another one.
  */
 import { setTimeout as pass } from 'node:timers/promises';
 import { createHash } from 'node:crypto';
@@ -8,7 +8,7 @@ import { Link } from './link.ts';
 import { faultAt, ServerFault } from './server-facts.ts';
 import type { FindServers } from './servers.ts';
 
-/** How long a new place for each slot may be looked for. */
+/** How long finding the servers of moved slots may take. */
 const REFIT_WITHIN_MS = 2000;
 const REFIT_PAUSE_MS = 100;
 
@@ -21,10 +21,10 @@ export interface Channel {
 export interface FleetOptions {
   readonly find: FindServers;
   readonly urlOf: (address: string) => string;
-  /** Says why a server can't be used. */
+  /** Returns why a server can't be used, or undefined. */
   readonly check: (info: ReadonlyMap<string, string>) => string | undefined;
   readonly slots: readonly number[];
-  /** What is heard, now. */
+  /** The channels to subscribe to now. */
   readonly channels: () => readonly Channel[];
   readonly onMessage: (text: string, channel: string) => void;
   /** Called once, unless the fleet was closed. */
@@ -80,26 +80,26 @@ export class Fleet {
     return opening;
   }
 
-  /** Looks again which server holds which slot. `hint`: the address of one that knows. Never rejects. */
+  /** Finds again which server holds which slot. `hint`: the address of a server to ask first. Never rejects. */
   refit(hint?: string): Promise<void> {
     this.#mustRefit = true;
     this.#refitting ??= this.#refit(hint).finally(() => (this.#refitting = undefined));
     return this.#refitting;
   }
 
-  async listen({ name, slot }: Channel): Promise<void> {
-    await this.linkOf(slot).listen([name]);
+  async subscribe({ name, slot }: Channel): Promise<void> {
+    await this.linkOf(slot).subscribe([name]);
   }
 
-  async mute({ name, slot }: Channel): Promise<void> {
-    await this.linkOf(slot).mute(name);
+  async unsubscribe({ name, slot }: Channel): Promise<void> {
+    await this.linkOf(slot).unsubscribe(name);
   }
 
   async replacePush(): Promise<void> {
     await Promise.all([...new Set(this.#bySlot.values())].map((link) => link.replacePush()));
   }
 
-  /** What the servers say of themselves. */
+  /** What the servers report about themselves. */
   async facts(): Promise<{ servers: string; replicas: number | undefined }> {
     const links = [...new Set(this.#bySlot.values())];
     const facts = await Promise.all(links.map((link) => link.facts()));
@@ -113,7 +113,7 @@ export class Fleet {
     };
   }
 
-  /** Closes all links. Calls nobody. */
+  /** Closes all links. Calls no callback. */
   close(): void {
     this.#isClosed = true;
     for (const opening of this.#links.values()) opening.then((link) => link.close()).catch(() => undefined);
@@ -138,11 +138,11 @@ export class Fleet {
 
   async #fit(hint?: string): Promise<void> {
     const { find, slots, channels } = this.#options;
-    const places = await find(hint);
+    const masters = await find(hint);
     const addressOf = (slot: number): string => {
-      const place = places.find(({ holds }) => holds(slot));
-      if (place === undefined) throw new ServerFault(places[0]?.address ?? '', `has no master for slot ${slot}`);
-      return place.address;
+      const master = masters.find(({ holds }) => holds(slot));
+      if (master === undefined) throw new ServerFault(masters[0]?.address ?? '', `has no master for slot ${slot}`);
+      return master.address;
     };
     const opened = slots.map(async (slot) => [slot, await this.linkAt(addressOf(slot))] as const);
     const bySlot = new Map(await Promise.all(opened));
@@ -155,15 +155,15 @@ export class Fleet {
       this.#links.delete(address);
       link.close();
     }
-    const heard = channels();
-    const listening = [...used].map((link) => {
-      const names = heard.filter(({ slot }) => bySlot.get(slot) === link).map(({ name }) => name);
+    const wanted = channels();
+    const subscribing = [...used].map((link) => {
+      const names = wanted.filter(({ slot }) => bySlot.get(slot) === link).map(({ name }) => name);
       link.keepOnly(new Set(names));
-      return link.listen(names).catch((error: unknown) => {
+      return link.subscribe(names).catch((error: unknown) => {
         throw faultAt(link.address, error);
       });
     });
-    await Promise.all(listening);
+    await Promise.all(subscribing);
   }
 
   #lose(error: unknown): void {

@@ -1,7 +1,7 @@
 /**
- * Two connections to one Redis server: one for commands and one for what is published, so that a flood of messages does
- * not delay answers. If the first one is lost, or a command has no answer in time, the link is lost: whoever opened it
- * opens another one. Of the second one it replaces the connection itself.
+ * Two connections to one Redis server: one for commands and one for subscriptions, so that a flood of messages does not
+ * delay answers. If the first one is lost, or a command has no answer in time, the link is lost, and the supervisor opens
+ * others. If the second one is lost, the link replaces it.
  */
 import { openClient, within, type RedisClient } from './client.ts';
 import { factsOf, faultAt, readInfo, ServerFault, type ServerFacts } from './server-facts.ts';
@@ -10,12 +10,12 @@ import { factsOf, faultAt, readInfo, ServerFault, type ServerFacts } from './ser
 export const ANSWER_MS = 2000;
 /** How often deadlines are checked. */
 const SWEEP_MS = 100;
-/** Every bucket is ticked within this time, so a subscription that works is heard. */
+/** Every bucket is ticked within this time, so a working subscription delivers messages. */
 const PROVED_MS = 3000;
 
 export interface LinkEvents {
   readonly onMessage: (text: string, channel: string) => void;
-  /** Another server publishes some of the channels from now on. */
+  /** Another server publishes some of the channels now. */
   readonly onMoved: () => void;
   /** Called once, unless the link was closed. */
   readonly onLost: (error: Error) => void;
@@ -40,7 +40,7 @@ export class Link {
   #pushOpenedAtMs = 0;
   #isReplacingPush = false;
   #isClosed = false;
-  /** Time during which this process ran: while it is stopped, nobody can be late. */
+  /** Time during which this process ran. Deadlines use it, because a stall of this process is no fault of the server. */
   #awakeMs = 0;
   #sweptAtMs = performance.now();
   readonly #sweeper: NodeJS.Timeout;
@@ -52,7 +52,7 @@ export class Link {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
-  /** `check`: says why the server can't be used. Rejects with a ServerFault. */
+  /** `check` returns why the server can't be used. Rejects with a ServerFault. */
   static async open(
     address: string,
     url: string,
@@ -79,7 +79,7 @@ export class Link {
     }
   }
 
-  /** `isAsking`: the slot is on its way to this server. */
+  /** `isAsking`: the slot is being moved to this server. */
   send(args: readonly string[], isAsking = false): Promise<unknown> {
     const commands = this.#commands;
     if (commands === undefined) return Promise.reject(new Error('no answer'));
@@ -100,38 +100,35 @@ export class Link {
     });
   }
 
-  /** Run id and state of replication. */
   async facts(): Promise<ServerFacts> {
     return factsOf(readInfo(String(await this.send(['INFO', 'replication']))), this.#runId);
   }
 
-  /** Hears these channels from now on. */
-  async listen(channels: readonly string[]): Promise<void> {
+  async subscribe(channels: readonly string[]): Promise<void> {
     const added = channels.filter((channel) => !this.#channels.has(channel));
     for (const channel of added) this.#channels.add(channel);
     const push = this.#push;
     if (push === undefined || added.length === 0) return;
     try {
-      await this.#subscribe(push, added);
+      await this.#subscribeOn(push, added);
     } catch (error) {
       for (const channel of added) this.#channels.delete(channel);
       throw error;
     }
   }
 
-  /** No longer hears this channel. */
-  async mute(channel: string): Promise<void> {
+  async unsubscribe(channel: string): Promise<void> {
     if (this.#channels.delete(channel)) await within(ANSWER_MS, this.#push?.unsubscribe(channel) ?? Promise.resolve());
   }
 
-  /** The server itself has ended the subscriptions of all other channels. */
+  /** Forgets all other channels, because the server itself has ended their subscriptions. */
   keepOnly(channels: ReadonlySet<string>): void {
     for (const channel of this.#channels) if (!channels.has(channel)) this.#channels.delete(channel);
   }
 
   /**
-   * The subscription is dead although commands are answered: nothing comes back of what this node publishes. A new one
-   * gets time to prove itself, because each bucket notices the dead one at another moment.
+   * Replaces the connection for subscriptions, because it delivers nothing although commands are answered. Does nothing if
+   * the connection is new, because each bucket notices a dead one at another time.
    */
   async replacePush(): Promise<void> {
     if (performance.now() - this.#pushOpenedAtMs >= PROVED_MS) await this.#reopenPush();
@@ -151,7 +148,7 @@ export class Link {
     }
   }
 
-  /** Ends both connections, and every command that waits for an answer. Calls nobody. */
+  /** Closes both connections and rejects every command that waits for an answer. Calls no callback. */
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#sweeper);
@@ -177,12 +174,12 @@ export class Link {
       ANSWER_MS,
     );
     try {
-      const heard = new Set<string>();
+      const subscribed = new Set<string>();
       for (;;) {
-        const missing = [...this.#channels].filter((channel) => !heard.has(channel));
+        const missing = [...this.#channels].filter((channel) => !subscribed.has(channel));
         if (missing.length === 0) break;
-        await this.#subscribe(push, missing);
-        for (const channel of missing) heard.add(channel);
+        await this.#subscribeOn(push, missing);
+        for (const channel of missing) subscribed.add(channel);
       }
       if (this.#isClosed) throw new Error('closed');
       this.#push = push;
@@ -193,8 +190,8 @@ export class Link {
     }
   }
 
-  /** One command for each channel, because those of one command must share a slot. */
-  async #subscribe(push: RedisClient, channels: readonly string[]): Promise<void> {
+  /** Sends one command for each channel, because the channels of one command must share a slot. */
+  async #subscribeOn(push: RedisClient, channels: readonly string[]): Promise<void> {
     const onMessage = (text: string, channel: string): void => {
       if (this.#push === push) this.#events.onMessage(text, channel);
     };

@@ -1,6 +1,6 @@
 /**
- * The engine on one Redis: turns its verbs into scripts and reads their answers. Connects to nothing and knows no
- * deadlines: it is given a function that sends commands, and whoever connects hands it what is published.
+ * The engine on Redis: turns operations into scripts and reads their answers. Opens no connections and knows no deadlines.
+ * The supervisor gives it a function that sends commands.
  */
 import { createHash } from 'node:crypto';
 import { bucketTags, hashSlot } from '../bucket.ts';
@@ -18,17 +18,17 @@ import {
   type Stored,
 } from '../engine.ts';
 import { readStored } from '../record/message.ts';
-import { BURY, EPOCH, FENCE, REGISTER, RENEW, TICK } from './scripts.ts';
+import { DECLARE_DEAD, EPOCH, FENCE, REGISTER, RENEW, TICK } from './scripts.ts';
 
-/** Sends one command to the server of a slot. Rejects with an error of Redis, or if no answer is known. */
+/** Sends one command to the server of a slot. Rejects with an error of Redis, or if there is no answer. */
 export type Send = (slot: number, args: readonly string[]) => Promise<unknown>;
 
-/** How long the dead are remembered, and fenced. */
+/** How long dead incarnations are remembered and fenced. */
 const REMEMBERED_MS = 86_400_000;
-/** What is about nodes, and not about users. */
+/** Hash tag of keys about nodes instead of users. */
 const MEMBERS_TAG = 'm';
 export const MEMBERS_SLOT = hashSlot(MEMBERS_TAG);
-/** The digests of all scripts that were run. */
+/** Digests of scripts, computed at their first use. */
 const shas = new Map<string, string>();
 const STEP_RESULTS: Readonly<Record<string, StepResult>> = { n: 'new', r: 'replaced', d: 'dropped' };
 
@@ -37,12 +37,12 @@ export interface RedisEngineOptions {
   readonly prefix: string;
   readonly buckets: number;
   /**
-   * Names the servers and their replication, and counts their replicas, as they say now. A server that was started again
-   * or promoted may have lost operations.
+   * Identifies the servers and their replication, and counts their replicas. If `servers` changes, a server was restarted or
+   * promoted, so operations may be lost.
    */
   readonly facts: () => Promise<{ readonly servers: string; readonly replicas: number | undefined }>;
-  /** Hears the mail to this incarnation from now on. */
-  readonly listenAs: (inc: string) => Promise<void>;
+  /** Receives the mail to this incarnation from now on. */
+  readonly subscribeAs: (inc: string) => Promise<void>;
   /** A name for a new history. */
   readonly newHistory: () => string;
 }
@@ -106,7 +106,7 @@ export class RedisEngine implements Engine {
   async renew({ inc, beat, state, facts }: Member): Promise<Members> {
     const keys = [this.#memberKey('n'), this.#memberKey('h')];
     const args = [inc, String(beat), state, facts, this.#options.newHistory()];
-    await this.#options.listenAs(inc);
+    await this.#options.subscribeAs(inc);
     const [{ servers, replicas }, answer] = await Promise.all([
       this.#options.facts(),
       this.#run(MEMBERS_SLOT, RENEW, keys, args),
@@ -121,9 +121,14 @@ export class RedisEngine implements Engine {
     return { members, history: `${servers}/${history}`, replicas };
   }
 
-  async bury(inc: string, beat: number): Promise<boolean> {
+  async declareDead(inc: string, beat: number): Promise<boolean> {
     return (
-      (await this.#run(MEMBERS_SLOT, BURY, [this.#memberKey('n')], [inc, String(beat), String(REMEMBERED_MS)])) === 1
+      (await this.#run(
+        MEMBERS_SLOT,
+        DECLARE_DEAD,
+        [this.#memberKey('n')],
+        [inc, String(beat), String(REMEMBERED_MS)],
+      )) === 1
     );
   }
 
@@ -162,7 +167,7 @@ export class RedisEngine implements Engine {
     return `${this.#options.prefix}{${MEMBERS_TAG}}:${name}`;
   }
 
-  /** A server that has just started does not know the script yet. */
+  /** Sends the script itself if the server does not know its digest, because it was just started. */
   async #run(slot: number, script: string, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args];
     let sha = shas.get(script);

@@ -1,4 +1,4 @@
-/** The webhook events of a cluster in Redis: turns the verbs of the port into scripts. What it reads is checked. */
+/** The webhook events of a cluster in Redis: implements the port with scripts. Validates what it reads. */
 import { z } from 'zod';
 import type { StepResult } from '../engine.ts';
 import type {
@@ -33,10 +33,10 @@ import {
 } from './event-scripts.ts';
 import type { RedisEngine } from './redis-engine.ts';
 
-/** How long a sender holds its claim: longer than an attempt. */
+/** How long a claim lasts without renewal. Longer than an attempt to send. */
 const HELD_MS = 15_000;
 const RULES = 'w';
-/** Dead events of a rule that are searched for those of one user. */
+/** Maximum dead events of a rule that are searched for one user. */
 const MOST_READ = 100_000;
 const RESTATE_RESULTS: Readonly<Record<string, StepResult>> = { n: 'new', s: 'replaced', d: 'dropped' };
 
@@ -80,7 +80,7 @@ export class RedisEvents implements EventStore {
     for (let i = 0; i + 1 < fields.length; i += 2) {
       const event = readEvent(fields[i] ?? '', fields[i + 1] ?? '');
       if (event !== undefined) events.push(event);
-      else await this.eraseUser(fields[i] ?? '', bucket, rule); // a foreign writer put it there
+      else await this.eraseUser(fields[i] ?? '', bucket, rule); // written by a foreign program
     }
     return { events, nextInMs: next === '' ? undefined : Number(next), users: texts(answer[2]) };
   }
@@ -136,7 +136,7 @@ export class RedisEvents implements EventStore {
 
   async store(rule: string, sender: string, batch: StoredBatch, replayed: number): Promise<boolean> {
     const { id, ...rest } = batch;
-    // SETTLE looks for the id at the beginning.
+    // SETTLE expects the id at the beginning.
     const text = JSON.stringify({ id, ...rest });
     return (await this.#members(STORE, rule, 'cbp', [sender, text, replayed])) === 1;
   }
@@ -204,7 +204,7 @@ export class RedisEvents implements EventStore {
     await this.#members(FORGET_DEAD, rule, 'dp', [user]);
   }
 
-  /** Runs a script with keys of a rule that are in no bucket, named by one letter each. */
+  /** Runs a script with keys of a rule outside the buckets, each named by one letter. */
   #members(script: string, rule: string, letters: string, args: readonly (string | number)[]): Promise<unknown> {
     const names = Array.from(letters, (letter) => `${letter}:${rule}`);
     return this.#engine.script(null, script, names, args);

@@ -7,13 +7,13 @@ export interface RedisUrl {
   readonly credentials: string;
   /** `host:port` of a server, of Sentinels, or of some nodes of a Redis Cluster. */
   readonly addresses: readonly string[];
-  /** The name of the master that the Sentinels watch over. */
+  /** The name of the master that the Sentinels monitor. */
   readonly master: string;
   readonly database: string;
 }
 
 const FORM = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/\s]*)@)?([^@/\s]+?)(?:\/([^/\s]*))?$/;
-/** A name, or an address of version 6 in brackets; then the port. */
+/** A name, or an IPv6 address in brackets, then the port. */
 const HOST = /^([^:[\]]+|\[[0-9a-fA-F:.]+\])(?::(\d{1,5}))?$/;
 
 export const REDIS_URL_FORMS =
@@ -31,13 +31,13 @@ export function readRedisUrl(text: string): RedisUrl | undefined {
   return addresses.length === 1 && /^\d*$/.test(path) ? { ...base, kind: 'single', database: path } : undefined;
 }
 
-/** The URL of one server of it. */
+/** The URL of one server. */
 export function urlOf({ isEncrypted, credentials, database }: RedisUrl, address: string): string {
   const user = credentials === '' ? '' : `${credentials.includes(':') ? credentials : `${credentials}:`}@`;
   return `redis${isEncrypted ? 's' : ''}://${user}${address}/${database}`;
 }
 
-/** `host:port` of what a server names, where an address of version 6 has no brackets. */
+/** `host:port` of a host named by a server. Servers write IPv6 addresses without brackets. */
 export function addressOf(host: string, port: number | string): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

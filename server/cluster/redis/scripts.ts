@@ -1,7 +1,7 @@
 /**
- * The scripts that run inside Redis. They know nothing of presence: `register` replaces a record if it is still the one
- * that the caller saw, stamps it and publishes it. Plain scripts, not functions: nothing has to be loaded after a
- * restart, and two releases can run side by side.
+ * The scripts that run inside Redis. They know nothing about presence: REGISTER replaces a record if it did not change
+ * since the caller read it, stamps it and publishes it. They are plain scripts, not functions, so nothing has to be loaded
+ * after a restart, and two releases can run side by side.
  *
  * Measured on 2026-11-29 with `npm run bench -- cluster-costs` (see server/cluster/README.md).
  */
@@ -108,8 +108,8 @@ redis.call('SET', KEYS[2], ARGV[5], 'NX')
 return {redis.call('GET', KEYS[2]), redis.call('HGETALL', KEYS[1])}
 `;
 
-/** KEYS: members. ARGV: incarnation, beat, milliseconds for which the dead are remembered. */
-export const BURY = `
+/** KEYS: members. ARGV: incarnation, beat, milliseconds for which dead incarnations are remembered. */
+export const DECLARE_DEAD = `
 local time = redis.call('TIME')
 local t = time[1] * 1000
 local all = redis.call('HGETALL', KEYS[1])

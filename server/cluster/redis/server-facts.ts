@@ -1,4 +1,4 @@
-/** What a Redis server says of itself, and why the hub can't use it. Pure. */
+/** What a Redis server reports about itself, and why the hub can't use it. Pure. */
 import type { RedisUrl } from './redis-url.ts';
 
 export interface ServerFacts {
@@ -7,7 +7,7 @@ export interface ServerFacts {
   /** Changes if another server was promoted, or this one was demoted. */
   readonly replicationId: string;
   readonly isMaster: boolean;
-  /** Undefined if the server does not say. */
+  /** Undefined if the server does not report it. */
   readonly replicas: number | undefined;
 }
 
@@ -33,7 +33,7 @@ export function factsOf(info: ReadonlyMap<string, string>, runId: string): Serve
 
 const LEAST_VERSION = 7;
 
-/** What is wrong with a server, as a sentence without its subject, and what to do. Undefined: nothing. */
+/** Returns why a server can't be used, and the remedy, as a sentence without its subject; undefined if it can. */
 export function faultOf(info: ReadonlyMap<string, string>, kind: RedisUrl['kind']): string | undefined {
   const version = info.get('redis_version');
   if (version === undefined) return 'does not tell its version: name a Redis server, 7 or newer';
@@ -52,7 +52,7 @@ export function faultOf(info: ReadonlyMap<string, string>, kind: RedisUrl['kind'
 
 const NOT_IN_CLUSTER = 'is not part of a Redis Cluster: write redis://host:port';
 
-/** What is wrong with one server, as a line that begins with its address. */
+/** Its message is a line that begins with the address of the server. */
 export class ServerFault extends Error {
   constructor(address: string, fault: string) {
     super(`${address} ${fault}`);
@@ -63,7 +63,7 @@ export function faultAt(address: string, error: unknown): ServerFault {
   return error instanceof ServerFault ? error : new ServerFault(address, faultOfError(error));
 }
 
-/** The same for an error: of the connection, or an answer of the server. */
+/** The same for an error of the connection or of a command. */
 function faultOfError(error: unknown): string {
   const { code = '', message } = error as { code?: string; message: string };
   if (message.includes('cluster support disabled')) return NOT_IN_CLUSTER;
@@ -81,7 +81,7 @@ function faultOfError(error: unknown): string {
   return 'does not answer like Redis: correct the address and port';
 }
 
-/** Answers of a server that can't write. It counts as away until it can. */
+/** Answers of a server that can't write. It counts as away until it can write again. */
 export const REFUSED = /^(OOM|READONLY|MISCONF|NOREPLICAS|LOADING|MASTERDOWN|BUSY|CLUSTERDOWN)\b/;
 
 function firstWord(text: string): string {

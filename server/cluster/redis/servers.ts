@@ -1,6 +1,6 @@
 /**
- * Finds the servers that hold the data: the one that HUB_REDIS_URL names, the master that Sentinels name now, or the
- * masters of a Redis Cluster. Asked before each connection, and when a slot has moved. Keeps no connection.
+ * Finds the servers that hold the data: the one in HUB_REDIS_URL, the master that Sentinels report, or the masters of a
+ * Redis Cluster. Called before each connection, and if a slot has moved. Keeps no connection.
  */
 import { openClient, within, type RedisClient } from './client.ts';
 import { faultAt, ServerFault } from './server-facts.ts';
@@ -8,14 +8,13 @@ import { addressOf, urlOf, type RedisUrl } from './redis-url.ts';
 
 const ASK_MS = 2000;
 
-/** A master, and the slots that it holds. */
-export interface Place {
+export interface Master {
   readonly address: string;
   readonly holds: (slot: number) => boolean;
 }
 
-/** `hint`: the address that is asked first. Rejects with a ServerFault. */
-export type FindServers = (hint?: string) => Promise<readonly Place[]>;
+/** `hint`: the address to ask first. Rejects with a ServerFault. */
+export type FindServers = (hint?: string) => Promise<readonly Master[]>;
 
 export function findServers(url: RedisUrl): FindServers {
   if (url.kind === 'sentinel') return () => findBySentinel(url);
@@ -23,15 +22,15 @@ export function findServers(url: RedisUrl): FindServers {
     let known: readonly string[] = [];
     return async (hint) => {
       const first = hint === undefined ? [] : [hint];
-      const places = await findInCluster(url, [...new Set([...first, ...known, ...url.addresses])]);
-      known = places.map(({ address }) => address);
-      return places;
+      const masters = await findInCluster(url, [...new Set([...first, ...known, ...url.addresses])]);
+      known = masters.map(({ address }) => address);
+      return masters;
     };
   }
   return () => Promise.resolve(url.addresses.map((address) => ({ address, holds: () => true })));
 }
 
-async function findBySentinel(url: RedisUrl): Promise<readonly Place[]> {
+async function findBySentinel(url: RedisUrl): Promise<readonly Master[]> {
   const { master } = url;
   return firstOf(url.addresses, async (address) => {
     const answer = await askSentinel(url, address, ['SENTINEL', 'get-master-addr-by-name', master]);
@@ -43,7 +42,7 @@ async function findBySentinel(url: RedisUrl): Promise<readonly Place[]> {
   });
 }
 
-/** Many Sentinels have no password although the servers have one. They refuse any, so the first try is without. */
+/** Asks without a password first: many Sentinels have none although the servers have one, and then they refuse any. */
 async function askSentinel(url: RedisUrl, address: string, command: readonly string[]): Promise<unknown> {
   const open = { ...url, credentials: '' };
   try {
@@ -54,7 +53,7 @@ async function askSentinel(url: RedisUrl, address: string, command: readonly str
   }
 }
 
-async function findInCluster(url: RedisUrl, addresses: readonly string[]): Promise<readonly Place[]> {
+async function findInCluster(url: RedisUrl, addresses: readonly string[]): Promise<readonly Master[]> {
   return firstOf(addresses, async (address) => {
     const answer = await ask(urlOf(url, address), ['CLUSTER', 'SLOTS']);
     const ranges = new Map<string, [number, number][]>();
@@ -63,8 +62,8 @@ async function findInCluster(url: RedisUrl, addresses: readonly string[]): Promi
       const [first, last, master] = range as [number, number, unknown[]];
       const [host, port] = master as [string | null, number];
       const isNamed = host !== null && host !== '' && host !== '?';
-      const place = isNamed ? addressOf(host, port) : `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
-      ranges.set(place, [...(ranges.get(place) ?? []), [first, last]]);
+      const named = isNamed ? addressOf(host, port) : `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
+      ranges.set(named, [...(ranges.get(named) ?? []), [first, last]]);
       covered += last - first + 1;
     }
     if (covered < SLOTS) {
@@ -73,8 +72,8 @@ async function findInCluster(url: RedisUrl, addresses: readonly string[]): Promi
         `is in a cluster that covers ${covered} of ${SLOTS} slots: repair it with redis-cli --cluster fix`,
       );
     }
-    return [...ranges].map(([place, held]) => ({
-      address: place,
+    return [...ranges].map(([named, held]) => ({
+      address: named,
       holds: (slot) => held.some(([first, last]) => first <= slot && slot <= last),
     }));
   });
@@ -82,7 +81,7 @@ async function findInCluster(url: RedisUrl, addresses: readonly string[]): Promi
 
 const SLOTS = 16_384;
 
-/** The first answer. If there is none, rejects with the last fault that a server told of itself, or else the first. */
+/** Returns the first answer. Without one, rejects with the last fault that a server reported, or else with the first. */
 async function firstOf<T>(addresses: readonly string[], run: (address: string) => Promise<T>): Promise<T> {
   const errors: { readonly address: string; readonly error: unknown }[] = [];
   for (const address of addresses) {

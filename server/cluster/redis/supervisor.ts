@@ -1,13 +1,13 @@
 /**
- * Keeps a node connected to its Redis servers: a link to each server that holds some of the slots. Watches over the
- * links and replaces all of them if one is lost, rather than trusting any to recover. Follows a slot that moves to
- * another server without that. Decides nothing about presence; what follows from `away` and `back` is the node's.
+ * Keeps a node connected to its Redis servers: a link to each server that holds some of the slots. If one link is lost, it
+ * replaces all of them, because it trusts none to recover. A slot that moves to another server needs no replacement.
+ * Decides nothing about presence: the node reacts to `away` and `back`.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pass } from 'node:timers/promises';
 import { StartError } from '../../lib/start-error.ts';
 import { BUCKETS, bucketTags, hashSlot } from '../bucket.ts';
-import { EVERYBODY, isMail, type EngineEvents } from '../engine.ts';
+import { ALL_NODES, isMail, type EngineEvents } from '../engine.ts';
 import { agree, Disagreement } from './agreement.ts';
 import { Fleet, type Channel } from './fleet.ts';
 import { MEMBERS_SLOT, RedisEngine } from './redis-engine.ts';
@@ -15,10 +15,10 @@ import { addressOf, readRedisUrl, REDIS_URL_FORMS, urlOf, type RedisUrl } from '
 import { faultAt, faultOf, REFUSED } from './server-facts.ts';
 import { findServers, type FindServers } from './servers.ts';
 
-/** The wait before the next attempt to connect: doubles up to the second figure. */
+/** The first and the maximum wait before the next attempt to connect. It doubles with each attempt. */
 const FIRST_RETRY_MS = 250;
-const LAST_RETRY_MS = 1000;
-/** How long a command may look for the server that holds its slot. */
+const MAX_RETRY_MS = 1000;
+/** How long a command may follow redirections to the server that holds its slot. */
 const REDIRECT_WITHIN_MS = 1500;
 const REDIRECT_PAUSE_MS = 50;
 
@@ -27,7 +27,7 @@ export interface RedisOptions {
   readonly prefix: string;
   /** Values that must be the same on all nodes, by the names of their settings. */
   readonly agreement: Readonly<Record<string, string>>;
-  /** Told once, in one line, why the engine is away. */
+  /** Logs in one line why the engine is away. Called again only if the reason changes. */
   readonly warn: (text: string) => void;
   readonly buckets?: number;
 }
@@ -51,7 +51,7 @@ export class RedisSupervisor {
   readonly #options: RedisOptions;
   readonly #bucketOf: ReadonlyMap<string, number>;
   readonly #channels: readonly Channel[];
-  /** The incarnation whose mail is heard, if there is one. */
+  /** The incarnation whose mail is received, if there is one. */
   #incs: readonly string[] = [];
   #fleet: Fleet | undefined;
   #events: EngineEvents | undefined;
@@ -70,7 +70,7 @@ export class RedisSupervisor {
       prefix,
       buckets,
       facts: () => this.#inUse.facts(),
-      listenAs: (inc) => this.#listenAs(inc),
+      subscribeAs: (inc) => this.#subscribeAs(inc),
       newHistory: () => randomUUID(),
     });
     this.engine = engine;
@@ -79,7 +79,7 @@ export class RedisSupervisor {
     this.#bucketOf = new Map(this.#channels.map(({ name }, bucket) => [name, bucket]));
   }
 
-  /** Throws a StartError. See `openRedisEngine`. */
+  /** See `openRedisEngine`. @throws {StartError} */
   async start(): Promise<void> {
     try {
       this.#use(await this.#open());
@@ -88,7 +88,7 @@ export class RedisSupervisor {
     }
   }
 
-  /** Reports to the node from now on, beginning with `back` if the engine answers. */
+  /** Reports to the node from now on, first `back` if the engine answers. */
   connect(events: EngineEvents): void {
     this.#events = events;
     if (this.#fleet !== undefined) events.back();
@@ -101,7 +101,7 @@ export class RedisSupervisor {
     this.#fleet = undefined;
   }
 
-  /** The subscription is dead although commands are answered: nothing comes back of what this node publishes. */
+  /** Replaces subscriptions that deliver nothing although commands are answered. */
   async replacePush(): Promise<void> {
     await this.#fleet?.replacePush();
   }
@@ -113,16 +113,16 @@ export class RedisSupervisor {
 
   async #open(): Promise<Fleet> {
     const { prefix, agreement } = this.#options;
-    // A link may be lost before all of them are open; then opening fails.
+    // If a link is lost before all of them are open, opening fails, and `onLost` must do nothing.
     const opened: { fleet?: Fleet } = {};
     const fleet = await Fleet.open({
       find: this.#find,
       urlOf: (address) => urlOf(this.#url, address),
       check: (info) => faultOf(info, this.#url.kind),
       slots: [...new Set([...this.#channels.map(({ slot }) => slot), MEMBERS_SLOT])],
-      channels: () => [...this.#channels, ...[EVERYBODY, ...this.#incs].map((to) => this.#mailTo(to))],
+      channels: () => [...this.#channels, ...[ALL_NODES, ...this.#incs].map((to) => this.#mailTo(to))],
       onMessage: (text, channel) =>
-        this.#fleet !== undefined && this.#fleet === opened.fleet && this.#hear(text, channel),
+        this.#fleet !== undefined && this.#fleet === opened.fleet && this.#receive(text, channel),
       onLost: (error) => opened.fleet !== undefined && this.#loseIf(opened.fleet, error),
     });
     opened.fleet = fleet;
@@ -143,7 +143,7 @@ export class RedisSupervisor {
     this.#events?.back();
   }
 
-  /** Follows a slot that has moved or is on its way. */
+  /** Sends a command to the server of the slot. Follows a slot that has moved or is being moved. */
   async #send(slot: number, args: readonly string[]): Promise<unknown> {
     const fleet = this.#inUse;
     const untilMs = performance.now() + REDIRECT_WITHIN_MS;
@@ -168,7 +168,7 @@ export class RedisSupervisor {
     }
   }
 
-  #hear(text: string, channel: string): void {
+  #receive(text: string, channel: string): void {
     const bucket = this.#bucketOf.get(channel);
     if (bucket !== undefined) this.#events?.message(bucket, text);
     else if (isMail(text)) this.#events?.mail(text);
@@ -178,14 +178,14 @@ export class RedisSupervisor {
     return { name: this.engine.mailChannel(to), slot: MEMBERS_SLOT };
   }
 
-  async #listenAs(inc: string): Promise<void> {
+  async #subscribeAs(inc: string): Promise<void> {
     const former = this.#incs;
     if (former.includes(inc)) return;
     const fleet = this.#inUse;
     this.#incs = [inc];
     try {
-      await fleet.listen(this.#mailTo(inc));
-      for (const one of former) await fleet.mute(this.#mailTo(one));
+      await fleet.subscribe(this.#mailTo(inc));
+      for (const one of former) await fleet.unsubscribe(this.#mailTo(one));
     } catch (error) {
       this.#loseIf(fleet, error);
       throw error;
@@ -205,7 +205,7 @@ export class RedisSupervisor {
     if (text !== this.#warned) this.#options.warn(text);
     this.#warned = text;
     const waitMs = this.#retryMs * (0.75 + Math.random() / 2);
-    this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+    this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
     this.#retry = setTimeout(() => void this.#reconnect(), waitMs);
   }
 

@@ -1,19 +1,19 @@
 /**
- * Chooses one of several nodes for an item, so that all nodes that know the same candidates choose the same one, and
- * items move only from a node that is gone or to a node that is new (rendezvous hashing). Pure.
+ * Chooses one of several nodes for an item by rendezvous hashing. All nodes that know the same candidates choose the same
+ * one, and items move only away from a node that ended or to a new node. Pure.
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-/** Characters of a digest: 48 bits, so that two of 100,000 items are equal once in 50,000 clusters. */
+/** Characters of a digest, 48 bits: among 100,000 items, two are equal in one of 50,000 clusters. */
 export const DIGEST_CHARS = 8;
 
-/** What stands for an item between nodes: shorter than most items, and it reveals nothing. */
+/** Identifies an item in messages between nodes: shorter than most items, and does not reveal the item. */
 export function digestOf(item: string): string {
   return createHash('sha1').update(item).digest('base64url').slice(0, DIGEST_CHARS);
 }
 
-/** The candidate for an item, given by its digest. Undefined without candidates. */
+/** Returns undefined without candidates. */
 export function chooseOwner(digest: string, candidates: readonly string[]): string | undefined {
   let owner: string | undefined;
   let highest = -1;

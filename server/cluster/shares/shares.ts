@@ -1,8 +1,8 @@
 /**
- * Shares work that each node could do, such as polling a target: each node offers the items that it knows of, and of
- * the live nodes that offer an item, one owns it. Nodes tell each other their offers by mail, until each has confirmed.
- * Nothing is stored, and while the store is away, everything stays as it was. Two nodes may own an item for about a
- * second, until they agree on who is alive.
+ * Shares work that each node could do, such as polling a target. Each node offers the items that it knows, and one of the
+ * live nodes that offer an item owns it. A node sends its offers to the others until each has confirmed. Nothing is
+ * stored. While the store is away, owners do not change. Two nodes may own an item for about a second, until they agree on
+ * which nodes are alive.
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -10,16 +10,16 @@ import type { Calls } from '../calls.ts';
 import { SUSPECT_MS, type MemberList } from '../members.ts';
 import { chooseOwner, DIGEST_CHARS, digestOf } from './rendezvous.ts';
 
-/** Items of one mail: 240,000 of at most 262,144 bytes. */
+/** Items of one mail: 240,000 bytes of at most 262,144. */
 const ITEMS_PER_MAIL = 30_000;
 const CONFIRMED_WITHIN_MS = 2000;
-/** How long a new node waits for the offers of the others, before it takes its share without them. */
-const HEARD_WITHIN_MS = 3000;
-/** Senders whose offers are kept. More than a cluster has nodes: a foreign writer may invent some. */
-const MOST_SENDERS = 1000;
+/** How long a new node waits for the offers of the others before it takes its share without them. */
+const OFFERS_WITHIN_MS = 3000;
+/** Maximum senders whose offers are kept. More than any cluster has nodes; limits what a foreign program can store. */
+const MAX_SENDERS = 1000;
 
-const mailForm = z.object({
-  /** Names this list of offers. */
+const offersForm = z.object({
+  /** Identifies this list of offers. */
   list: z.string().max(64),
   part: z.int().min(0).max(1000),
   parts: z.int().min(1).max(1000),
@@ -31,13 +31,13 @@ export interface SharesOptions {
   readonly calls: Calls;
   readonly members: Pick<MemberList, 'live' | 'silent' | 'isGone'>;
   readonly inc: () => string;
-  /** Whether the store answers, so that members and mail can be trusted. */
+  /** Whether the store answers, so that members are known and mail arrives. */
   readonly isUp: () => boolean;
   /** A clock in milliseconds that never goes back. */
   readonly nowMs: () => number;
 }
 
-interface Heard {
+interface PeerOffers {
   readonly list: string;
   readonly items: ReadonlySet<string>;
 }
@@ -48,20 +48,20 @@ interface Arriving {
 }
 
 export class Shares {
-  /** Called when items may have another owner. */
+  /** Called if items may have another owner. */
   readonly onChange: (() => void)[] = [];
   readonly #options: SharesOptions;
   /** The digests of the items of each group. */
   readonly #groups = new Map<string, ReadonlyMap<string, string>>();
   #items: ReadonlySet<string> = new Set();
   #list = '-';
-  readonly #others = new Map<string, Heard>();
+  readonly #others = new Map<string, PeerOffers>();
   readonly #arriving = new Map<string, Arriving>();
-  /** Nodes that have confirmed the present list of this one. */
+  /** Nodes that have confirmed the present list of this node. */
   #confirmed = new Set<string>();
   #confirmedAs = '';
   #isSending = false;
-  /** Live nodes without those that may be dead. */
+  /** Live nodes, without suspected ones. */
   #candidates: readonly string[] = [];
   #upSinceMs: number | undefined;
   #isReady = false;
@@ -69,10 +69,10 @@ export class Shares {
 
   constructor(options: SharesOptions) {
     this.#options = options;
-    options.calls.on('offers', (payload, from) => this.#hear(payload, from));
+    options.calls.on('offers', (payload, from) => this.#receive(payload, from));
   }
 
-  /** Replaces the items of a group that this node offers. Items of two groups never are the same. */
+  /** Replaces the items of a group that this node offers. Items of different groups are never equal. */
   offer(group: string, items: Iterable<string>): void {
     this.#groups.set(group, new Map(Array.from(items, (item) => [item, digestOf(`${group} ${item}`)])));
     this.#items = new Set([...this.#groups.values()].flatMap((digests) => [...digests.values()]));
@@ -83,13 +83,13 @@ export class Shares {
     this.#notify();
   }
 
-  /** Whether this node owns an item. It must offer it. */
+  /** Whether this node owns an item that it offers. */
   isMine(group: string, item: string): boolean {
     if (!this.#isReady) return false;
     return this.owner(group, item) === this.#options.inc();
   }
 
-  /** The node that owns an item, of those that offer it; undefined if none does. */
+  /** The owner of an item, chosen from the nodes that offer it. Undefined if none does. */
   owner(group: string, item: string): string | undefined {
     const digest = this.#digestOf(group, item);
     const inc = this.#options.inc();
@@ -104,13 +104,13 @@ export class Shares {
     return this.#candidates.some((inc) => inc !== this.#options.inc() && this.#others.get(inc)?.items.has(digest));
   }
 
-  /** Does what is due. Must be called about ten times a second. */
+  /** Must be called about ten times a second. */
   tick(): void {
     const { members, inc, isUp, nowMs } = this.#options;
     this.#upSinceMs ??= nowMs();
     if (!isUp()) {
-      // A store that is away from the start on must not keep this node from its work.
-      if (!this.#isReady && nowMs() - this.#upSinceMs >= HEARD_WITHIN_MS) this.#becomeReady();
+      // If the store is away from the start, this node works alone.
+      if (!this.#isReady && nowMs() - this.#upSinceMs >= OFFERS_WITHIN_MS) this.#becomeReady();
       return;
     }
     const silent = new Set(members.silent(SUSPECT_MS).map((member) => member.inc));
@@ -118,8 +118,8 @@ export class Shares {
     this.#candidates = live.filter((other) => !silent.has(other));
     for (const other of this.#others.keys()) if (members.isGone(other)) this.#forget(other);
     if (!this.#isReady) {
-      const isHeard = live.every((other) => other === inc() || this.#others.has(other));
-      if (isHeard || nowMs() - this.#upSinceMs >= HEARD_WITHIN_MS) this.#becomeReady();
+      const isComplete = live.every((other) => other === inc() || this.#others.has(other));
+      if (isComplete || nowMs() - this.#upSinceMs >= OFFERS_WITHIN_MS) this.#becomeReady();
     }
     this.#notify();
     void this.#send(live.filter((other) => other !== inc()));
@@ -148,7 +148,7 @@ export class Shares {
     for (const listener of this.onChange) listener();
   }
 
-  /** Tells those that have not confirmed the present list. What is lost is sent again. */
+  /** Sends the present list to the nodes that have not confirmed it. A later tick sends lost mail again. */
   async #send(others: readonly string[]): Promise<void> {
     const { calls, inc } = this.#options;
     if (this.#confirmedAs !== inc()) this.#confirmed = new Set();
@@ -163,7 +163,7 @@ export class Shares {
     let left = missing;
     for (let part = 0; part < parts && left.length > 0; part++) {
       const text = items.slice(part * ITEMS_PER_MAIL, (part + 1) * ITEMS_PER_MAIL).join('');
-      const payload: z.infer<typeof mailForm> = { list, part, parts, items: text };
+      const payload: z.infer<typeof offersForm> = { list, part, parts, items: text };
       const answers = await calls.call(left, 'offers', payload, CONFIRMED_WITHIN_MS);
       left = left.filter((other) => answers.has(other));
     }
@@ -171,10 +171,10 @@ export class Shares {
     this.#isSending = false;
   }
 
-  #hear(payload: unknown, from: string): boolean {
-    const { list, part, parts, items } = mailForm.parse(payload);
+  #receive(payload: unknown, from: string): boolean {
+    const { list, part, parts, items } = offersForm.parse(payload);
     if (from === this.#options.inc() || this.#options.members.isGone(from)) return true;
-    if (!this.#others.has(from) && this.#others.size + this.#arriving.size >= MOST_SENDERS) return true;
+    if (!this.#others.has(from) && this.#others.size + this.#arriving.size >= MAX_SENDERS) return true;
     let arriving = this.#arriving.get(from);
     if (arriving?.list !== list) this.#arriving.set(from, (arriving = { list, parts: new Map() }));
     arriving.parts.set(part, items);

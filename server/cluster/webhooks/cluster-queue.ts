@@ -75,14 +75,14 @@ export class ClusterQueue implements EventQueue, NodeEvents {
     }
   }
 
-  heard(bucket: number, user: string, { v, n, body }: Stored): void {
+  received(bucket: number, user: string, { v, n, body }: Stored): void {
     const { queues } = this.#dispatch;
     if (v !== n || queues.size === 0) return;
     const [, status] = /^\{"s":"(\w+)"/.exec(body) ?? [];
     for (const { name, includesUser, on, afterMs } of this.#rules) {
       const queue = queues.get(name);
       if (queue === undefined || !includesUser(user) || ![...on].some((wanted) => wanted === status)) continue;
-      queue.heard(bucket, user);
+      queue.addUser(bucket, user);
       queue.lookAt(bucket, this.#options.nowMs() + afterMs);
       this.#wakeSoon(name);
     }
@@ -155,7 +155,7 @@ export class ClusterQueue implements EventQueue, NodeEvents {
     return this.#dispatch.retry(rule, attempts, nextAt);
   }
 
-  bury(rule: string): Promise<void> {
+  markDead(rule: string): Promise<void> {
     return this.#dispatch.settle(rule, false);
   }
 

@@ -1,7 +1,7 @@
 /**
- * Hands the events of the rules that this node sends to their senders, one batch after the other. Events are taken in
- * their buckets, stored as a batch, and only then forgotten there, so that a death in between loses and reorders nothing.
- * A claim in the store keeps two nodes from sending one rule at the same time.
+ * Passes the events of the rules that this node sends to their senders, one batch after the other. Events are taken in
+ * their buckets, stored as a batch, and only then deleted from the buckets. If this node dies in between, nothing is lost
+ * or reordered. A claim in the store prevents two nodes from sending a rule at the same time.
  */
 import { MAX_WEBHOOK_EVENTS } from '../../../shared/limits.ts';
 import type { Batch } from '../../webhooks/queue.ts';
@@ -15,7 +15,7 @@ export interface DispatchOptions {
   readonly most: number;
   readonly inc: () => string;
   readonly isGone: (inc: string) => boolean;
-  /** Whether the store answers and this node knows what the others know. */
+  /** Whether the store answers and this node has recovered. */
   readonly isUp: () => boolean;
   /** A clock in milliseconds that never goes back. */
   readonly nowMs: () => number;
@@ -28,7 +28,7 @@ interface Delegate {
   readonly isMine: (rule: string) => boolean;
   /** The longest delay of an event of the rule. */
   readonly afterMsOf: (rule: string) => number;
-  /** The event as it is sent. */
+  /** The event in the JSON form that is sent. */
   readonly jsonOf: (rule: string, bucket: number, event: TakenEvent) => string;
 }
 
@@ -37,13 +37,12 @@ interface TakenFrom {
   readonly event: TakenEvent;
 }
 
-/** Buckets that are looked into at once. */
+/** Number of buckets that are searched concurrently. */
 const AT_ONCE = 32;
-const AGAIN_MS = 1000;
+const RECHECK_MS = 1000;
 
 export class Dispatch {
   readonly #options: DispatchOptions & Delegate;
-  /** By rule. */
   readonly queues = new Map<string, RuleQueue>();
 
   constructor(options: DispatchOptions & Delegate) {
@@ -71,10 +70,10 @@ export class Dispatch {
     }
     const isIdle = !queue.mayHaveBatch && queue.batch === undefined && (queue.nextLookMs ?? Infinity) > nowMs();
     if (isIdle) return undefined;
-    const claim = await store.claim(rule, inc(), queue.over);
+    const claim = await store.claim(rule, inc(), queue.goneHolder);
     queue.isClaimed = claim.kind === 'granted';
     if (claim.kind === 'refused') {
-      queue.over = isGone(claim.holder) ? claim.holder : '';
+      queue.goneHolder = isGone(claim.holder) ? claim.holder : '';
       queue.mayHaveBatch = true;
       return undefined;
     }
@@ -106,7 +105,7 @@ export class Dispatch {
     const message = toBody(events);
     const batch = { ...message, count: events.length, formedAt: wallMs, attempts: 0, nextAt: wallMs, taken };
     if (!(await store.store(rule, inc(), batch, replayed.length))) {
-      // Another node sends the rule now. What was taken is in the store.
+      // Another node sends the rule now. It finds the taken events in the store.
       queue.lookEverywhere(this.#options.buckets);
       queue.isClaimed = false;
       return undefined;
@@ -122,7 +121,7 @@ export class Dispatch {
     const { wallMs, nowMs, isUp } = this.#options;
     const queue = this.queues.get(rule);
     if (queue === undefined) return undefined;
-    if (!isUp() || queue.mayHaveBatch) return wallMs() + AGAIN_MS;
+    if (!isUp() || queue.mayHaveBatch) return wallMs() + RECHECK_MS;
     const next = queue.nextLookMs;
     return next === undefined ? undefined : wallMs() + Math.max(0, next - nowMs());
   }
@@ -145,11 +144,11 @@ export class Dispatch {
     await store.settle(rule, inc(), batch.id, isDelivered ? [] : eventsIn(batch.body), most);
     queue.batch = undefined;
     queue.mayHaveBatch = false;
-    // What is replayed shows at the next claim.
+    // The next claim returns how many events are replayed.
     if (queue.replayed > 0) queue.mayHaveBatch = true;
   }
 
-  /** Gives up what this node sends, so that another one goes on at once. */
+  /** Releases all claims, so that other nodes continue at once. */
   async stop(): Promise<void> {
     const { store, inc } = this.#options;
     const claimed = [...this.queues].filter(([, { isClaimed }]) => isClaimed);
@@ -168,7 +167,7 @@ export class Dispatch {
     }
     const wanted = found.filter(({ event }) => !isHeld(event.user)).slice(0, MAX_WEBHOOK_EVENTS);
     const kept = new Set(wanted);
-    for (const one of found) if (!kept.has(one)) queue.lookAt(one.bucket, this.#options.nowMs() + AGAIN_MS);
+    for (const one of found) if (!kept.has(one)) queue.lookAt(one.bucket, this.#options.nowMs() + RECHECK_MS);
     return wanted;
   }
 
@@ -181,7 +180,7 @@ export class Dispatch {
         ...{ limit, wantsUsers, afterMs: afterMsOf(rule) },
       });
       queue.looked(bucket, nextInMs === undefined ? undefined : nowMs() + nextInMs, users, nowMs());
-      // A user has one event in a batch. A second one may wait until the first is cleared.
+      // A batch has at most one event of a user. A second one stays in the bucket until the first is cleared.
       return events.map((event) => ({ bucket, event }));
     } catch (error) {
       queue.lookAt(bucket, nowMs());

@@ -1,4 +1,4 @@
-/** What the rules want of a change, as steps that the engine does together with it. Pure. */
+/** Turns a change into steps on the waiting events of each rule. The engine takes them together with the change. Pure. */
 import { shownCause } from '../../presence/shown-cause.ts';
 import type { Rule } from '../../webhooks/rules.ts';
 import { decodeOrigin } from '../bridge/origins.ts';

@@ -1,7 +1,7 @@
 /**
- * The port of the webhook events that a cluster keeps. The events of a user wait in the user's bucket, where the engine
- * puts them together with the record (`Operation.steps`). The sender of a rule takes those that are due, and stores them
- * as one batch. An event that was taken and is in no batch yet is taken again, also by another sender.
+ * The port to the webhook events of a cluster. The events of a user wait in the user's bucket. The engine writes them
+ * together with the record (`Operation.steps`). The sender of a rule takes events that are due, and stores them as one
+ * batch. An event that was taken and is in no batch yet is taken again, even by another sender.
  */
 import type { StepResult } from '../engine.ts';
 
@@ -19,11 +19,11 @@ export interface Taken {
   readonly events: readonly TakenEvent[];
   /** Milliseconds until the next waiting event is due; undefined if none waits. */
   readonly nextInMs: number | undefined;
-  /** The users with a waiting event, if they were asked for. */
+  /** The users with a waiting event, if requested. */
   readonly users: readonly string[];
 }
 
-/** An event in its place. */
+/** An event and its bucket. */
 export interface PlacedEvent {
   readonly bucket: number;
   readonly user: string;
@@ -35,11 +35,11 @@ export interface StoredBatch {
   readonly id: string;
   readonly body: string;
   readonly count: number;
-  /** On the wall clock. */
+  /** Wall clock. */
   readonly formedAt: number;
   readonly attempts: number;
   readonly nextAt: number;
-  /** The events that were taken for it. They are cleared before the batch is sent. */
+  /** Events of the batch. They are cleared from the buckets before the batch is sent. */
   readonly taken: readonly PlacedEvent[];
 }
 
@@ -70,16 +70,17 @@ export interface RestateOptions {
 }
 
 export interface EventStore {
-  /** Takes due events of one bucket. None is due later than `afterMs` from now. */
+  /** Takes due events of one bucket. `afterMs`: due times that are later than this from now are corrected to it. */
   take(
     bucket: number,
     rule: string,
     options: { readonly limit: number; readonly afterMs: number; readonly wantsUsers: boolean },
   ): Promise<Taken>;
-  /** Forgets taken events, because their batch is stored. */
+  /** Deletes taken events after their batch was stored. */
   clear(rule: string, events: readonly PlacedEvent[]): Promise<void>;
   /**
-   * Creates events with the current state of these users, except for users with a waiting event. @returns one result of each.
+   * Creates events with the current state of these users, except for users with a waiting event. @returns one result for
+   * each user.
    */
   restate(
     bucket: number,
@@ -89,26 +90,24 @@ export interface EventStore {
   ): Promise<readonly StepResult[]>;
   counts(bucket: number, rules: readonly string[]): Promise<readonly BucketCounts[]>;
 
-  /**
-   * Asks to be the only sender of a rule for a while. `over`: a holder that is known to be gone.
-   */
+  /** Requests the right to be the only sender of a rule for a while. `over`: a holder that left or died. */
   claim(rule: string, sender: string, over?: string): Promise<Claim>;
   release(rule: string, sender: string): Promise<void>;
-  /** Stores a batch, and removes as many replayed events as it contains. @returns false if the sender has lost its claim. */
+  /** Stores a batch and removes its replayed events. @returns false if another sender has the claim. */
   store(rule: string, sender: string, batch: StoredBatch, replayed: number): Promise<boolean>;
-  /** Removes the batch, and keeps its events as dead ones if there are any. */
+  /** Removes the batch, and keeps the events in `dead` as dead events. */
   settle(rule: string, sender: string, batchId: string, dead: readonly string[], mostDead: number): Promise<void>;
   /** The first replayed events, as JSON. */
   replayed(rule: string, limit: number): Promise<readonly string[]>;
-  /** Lets the dead events of the rule be sent again. @returns their number. */
+  /** Schedules the dead events of the rule to be sent again. @returns their number. */
   replay(rule: string): Promise<number>;
-  /** What is not in a bucket. */
+  /** Counts the events of a rule that are in no bucket. */
   batchCounts(rule: string): Promise<BatchCounts>;
 
-  /** All rules of which something may be stored. */
+  /** All rules with data in the store. */
   rules(): Promise<readonly string[]>;
   addRule(rule: string): Promise<void>;
-  /** Deletes everything of a rule. */
+  /** Deletes all data of a rule. */
   dropRule(rule: string): Promise<void>;
   /** The events of a user, in the order in which they are sent, as JSON; waiting ones last. */
   eventsOf(

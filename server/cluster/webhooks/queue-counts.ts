@@ -23,18 +23,17 @@ export class QueueCounter {
     this.#nowMs = nowMs;
   }
 
-  /** The counts of these rules. */
   count(rules: readonly string[]): Promise<Counted> {
     const names = rules.join();
     if (this.#last?.rules === names && this.#nowMs() - this.#last.atMs < COUNTED_FOR_MS) return this.#last.counted;
     const counted = this.#countAll(rules);
     this.#last = { atMs: this.#nowMs(), rules: names, counted };
-    // A failure is not remembered.
+    // A failure must not be cached.
     counted.catch(() => (this.#last = undefined));
     return counted;
   }
 
-  /** What was counted may have changed. */
+  /** Drops the cached counts, because events were changed. */
   forget(): void {
     this.#last = undefined;
   }

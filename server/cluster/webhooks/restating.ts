@@ -1,6 +1,6 @@
 /**
  * Creates events with the current state of users whose events the store may have lost: after a failover that lost
- * acknowledged writes, or if the data is gone. A user whose event is still there gets none.
+ * acknowledged writes, or after a flush. Users whose event still exists get none.
  */
 import type { Rule } from '../../webhooks/rules.ts';
 import { bucketOf } from '../bucket.ts';
@@ -15,9 +15,9 @@ export interface RestatingOptions {
   readonly nowMs: () => number;
 }
 
-/** Users of one call. */
+/** Maximum users of one call. */
 const AT_ONCE = 200;
-/** After a loss, other nodes restate too. This node looks for their events during this time, at this interval. */
+/** After a loss, other nodes restate events too. How long, and how often, this node searches for those. */
 const UNSETTLED_MS = 15_000;
 const LOOK_EVERY_MS = 3000;
 
@@ -45,7 +45,7 @@ export class Restating {
     }
   }
 
-  /** Does what is due. Returns whether to look for events that other nodes restated. */
+  /** Returns whether to search for events that other nodes restated. */
   tick(): boolean {
     if (this.#lost.size > 0 && !this.#isBusy) void this.#restate();
     const nowMs = this.#options.nowMs();
@@ -64,7 +64,7 @@ export class Restating {
         for (const rule of rules) await this.#restateFor(rule, users);
       }
     } catch {
-      // The store is away again. Everything is done once more.
+      // The store is away again. All users are restated again later.
       for (const [name, users] of lost) this.add(users, name);
     }
     this.#isBusy = false;

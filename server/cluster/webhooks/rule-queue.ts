@@ -1,43 +1,43 @@
 /**
- * What this node knows of the waiting events of a rule that it sends: in which buckets there may be some, and from when
- * on, and of which users. It hears of new events, so it need not ask.
+ * What this node knows about the waiting events of a rule that it sends: which buckets may have some, when they are due,
+ * and which users they are about. It receives the operations that create events, so it need not poll the buckets.
  */
 import type { StoredBatch } from './event-store.ts';
 
 /**
- * How long a user is remembered at least after its event is gone from the store. It may be gone because the store lost
- * its data, and it takes a node about a second to notice that.
+ * Minimum time for which a user is remembered after its event disappeared from the store. The reason may be that the store
+ * lost its data, and it takes a node about a second to notice that.
  */
 const REMEMBERED_MS = 10_000;
 
 export class RuleQueue {
-  /** The batch on its way; undefined if there is none, or if this node has not looked yet. */
+  /** The batch that is being sent. Undefined if there is none, or if this node has not checked yet. */
   batch: StoredBatch | undefined;
-  /** Whether a batch may be stored that this node does not know of. */
+  /** Whether the store may have a batch that this node does not know. */
   mayHaveBatch = true;
-  /** The batch whose taken events are cleared. */
+  /** Id of the batch whose taken events are cleared. */
   clearedFor = '';
   isClaimed = false;
-  /** A holder of the claim that is gone. */
-  over = '';
-  /** Replayed events, as the last claim said. */
+  /** A holder of the claim that left or died. */
+  goneHolder = '';
+  /** Number of replayed events at the last claim. */
   replayed = 0;
-  /** By bucket, when to look for due events next, on the clock of this node. */
+  /** When to search each bucket for due events next, on the clock of this node. */
   readonly #looks = new Map<number, number>();
   /** Buckets whose waiting users are not known yet. */
   readonly #unknown = new Set<number>();
-  /** Users with events that may be waiting, by bucket. They are reported again if the store loses the events. */
+  /** Users with events that may be waiting, by bucket. Their state is sent again if the store loses the events. */
   readonly #users = new Map<number, Set<string>>();
-  /** Users whose events are gone from the store, in two generations. The older one is forgotten as a whole. */
-  #gone = new Set<string>();
-  #goneBefore = new Set<string>();
-  #turnsAtMs = -Infinity;
+  /** Users whose events disappeared from the store, in two generations. The older one is dropped as a whole. */
+  #remembered = new Set<string>();
+  #olderRemembered = new Set<string>();
+  #rotatesAtMs = -Infinity;
 
   constructor(buckets: number) {
     this.lookEverywhere(buckets);
   }
 
-  /** Looks into all buckets, because events may have come that this node did not hear of. */
+  /** Schedules a search of all buckets, because events may have been created that this node did not receive. */
   lookEverywhere(buckets: number): void {
     for (let bucket = 0; bucket < buckets; bucket++) {
       this.#looks.set(bucket, -Infinity);
@@ -50,7 +50,7 @@ export class RuleQueue {
     if (atMs < (this.#looks.get(bucket) ?? Infinity)) this.#looks.set(bucket, atMs);
   }
 
-  heard(bucket: number, user: string): void {
+  addUser(bucket: number, user: string): void {
     const users = this.#users.get(bucket);
     if (users === undefined) this.#users.set(bucket, new Set([user]));
     else users.add(user);
@@ -72,24 +72,24 @@ export class RuleQueue {
     return this.#unknown.has(bucket);
   }
 
-  /** Starts to look into a bucket. Events that are reported from now on require another look. */
+  /** Records the start of a search. Events that arrive from now on require another one. */
   looking(bucket: number): void {
     this.#looks.delete(bucket);
   }
 
-  /** A bucket was looked into. `nextMs`: when its next event is due; undefined if none waits. */
+  /** Records the result of a search. `nextMs`: when the next event of the bucket is due; undefined if none waits. */
   looked(bucket: number, nextMs: number | undefined, users: readonly string[], nowMs: number): void {
     this.#unknown.delete(bucket);
     if (nextMs !== undefined) {
       this.lookAt(bucket, nextMs);
-      for (const user of users) this.heard(bucket, user);
+      for (const user of users) this.addUser(bucket, user);
     } else if (!this.#looks.has(bucket)) {
       this.#forget(this.#users.get(bucket) ?? [], nowMs);
       this.#users.delete(bucket);
     }
   }
 
-  /** The store has this batch; undefined for none. */
+  /** Records the batch in the store; undefined if there is none. */
   foundBatch(batch: StoredBatch | undefined, nowMs: number): void {
     if (this.batch !== undefined && this.batch.id !== batch?.id) {
       const users = this.batch.taken.map(({ user }) => user);
@@ -103,16 +103,16 @@ export class RuleQueue {
   *users(): Generator<string> {
     for (const users of this.#users.values()) yield* users;
     for (const { user } of this.batch?.taken ?? []) yield user;
-    yield* this.#gone;
-    yield* this.#goneBefore;
+    yield* this.#remembered;
+    yield* this.#olderRemembered;
   }
 
   #forget(users: Iterable<string>, nowMs: number): void {
-    if (nowMs >= this.#turnsAtMs) {
-      this.#goneBefore = nowMs < this.#turnsAtMs + REMEMBERED_MS ? this.#gone : new Set();
-      this.#gone = new Set();
-      this.#turnsAtMs = nowMs + REMEMBERED_MS;
+    if (nowMs >= this.#rotatesAtMs) {
+      this.#olderRemembered = nowMs < this.#rotatesAtMs + REMEMBERED_MS ? this.#remembered : new Set();
+      this.#remembered = new Set();
+      this.#rotatesAtMs = nowMs + REMEMBERED_MS;
     }
-    for (const user of users) this.#gone.add(user);
+    for (const user of users) this.#remembered.add(user);
   }
 }

@@ -131,7 +131,7 @@ export class SqliteWebhookQueue implements WebhookQueue {
     this.#retry.run(attempts, nextAt, rule);
   }
 
-  bury(rule: string, nowMs: number): void {
+  markDead(rule: string, nowMs: number): void {
     const batch = this.batchOf(rule);
     if (batch === undefined) return;
     inTransaction(this.#db, () => {

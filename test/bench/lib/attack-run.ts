@@ -70,7 +70,7 @@ export interface AttackReport {
   readonly starvedPercent: number;
   readonly longestMs: number;
   readonly ownLateMs: number;
-  readonly toldOffline: number;
+  readonly reportedOffline: number;
   readonly lost: number;
   /** HTTP heartbeats and probes. */
   readonly unanswered: number;
@@ -136,7 +136,7 @@ export class AttackMeter {
       starvedPercent: (100 * this.#starvedMs) / (this.#cost?.ms ?? Number.NaN),
       longestMs: most(({ probe }) => probe.longestMs),
       ownLateMs: most(({ probe }) => probe.ownLateMs),
-      toldOffline: sum(({ toldOffline }) => toldOffline.length),
+      reportedOffline: sum(({ reportedOffline }) => reportedOffline.length),
       lost: sum(({ lost }) => lost),
       unanswered: sum(({ unanswered, probe }) => unanswered + probe.failed),
       stales: sum(({ stales }) => stales),
@@ -164,7 +164,7 @@ export function mergeReports(a: AttackReport, b: AttackReport): AttackReport {
     starvedPercent: (a.starvedPercent * a.times + b.starvedPercent * b.times) / times,
     longestMs: Math.max(a.longestMs, b.longestMs),
     ownLateMs: Math.max(a.ownLateMs, b.ownLateMs),
-    toldOffline: a.toldOffline + b.toldOffline,
+    reportedOffline: a.reportedOffline + b.reportedOffline,
     lost: a.lost + b.lost,
     unanswered: a.unanswered + b.unanswered,
     stales: a.stales + b.stales,
@@ -181,11 +181,11 @@ export function mergeReports(a: AttackReport, b: AttackReport): AttackReport {
 
 /** What no attack may cause. `limitMs`: the longest allowed answer time of /healthz during it. */
 export function harmOf(report: AttackReport, limitMs: number): string[] {
-  const { attack, longestMs, toldOffline, lost, unanswered, hubEnded } = report;
+  const { attack, longestMs, reportedOffline, lost, unanswered, hubEnded } = report;
   const harm: string[] = [];
   if (hubEnded !== null) harm.push(`${attack}: the hub ended: ${hubEnded}`);
   if (longestMs > limitMs) harm.push(`${attack}: /healthz took ${round(longestMs, 0)} ms, limit ${limitMs} ms`);
-  if (toldOffline > 0) harm.push(`${attack}: well-behaved users reported offline: ${toldOffline}`);
+  if (reportedOffline > 0) harm.push(`${attack}: well-behaved users reported offline: ${reportedOffline}`);
   if (lost > 0) harm.push(`${attack}: lost connections of well-behaved users or the observer: ${lost}`);
   if (unanswered > 0) harm.push(`${attack}: HTTP heartbeats or probes not answered with 200: ${unanswered}`);
   return harm;
@@ -201,7 +201,7 @@ export function rowOf(report: AttackReport, engine: string): Row {
     'starved %': round(report.starvedPercent, 0),
     'health max ms': round(report.longestMs, 0),
     'probe late ms': round(report.ownLateMs, 0),
-    'reported offline': report.toldOffline,
+    'reported offline': report.reportedOffline,
     lost: report.lost + report.unanswered,
     stales: report.stales,
     'RSS growth MB': round(report.rssGrowthMb, 0),

@@ -20,7 +20,7 @@ export interface BystanderCounts {
 /** What was felt since the look before. */
 export interface Sighting {
   /** Well-behaved users that were reported offline to the observer. */
-  readonly toldOffline: readonly string[];
+  readonly reportedOffline: readonly string[];
   /** Connections of well-behaved users, and of the observer, that ended. */
   readonly lost: number;
   /** HTTP heartbeats that were not answered with 200. */
@@ -73,7 +73,7 @@ export class Bystanders {
     ]);
     const [lost, unanswered] = [ledger.lost + figures.lost, figures.unanswered];
     const sighting = {
-      toldOffline: ledger.offline.map(({ user }) => user),
+      reportedOffline: ledger.offline.map(({ user }) => user),
       lost: lost - this.#lost,
       unanswered: unanswered - this.#unanswered,
       stales: ledger.stales,

@@ -10,9 +10,9 @@ type State =
 
 export interface Verdict {
   readonly falseOffline: readonly string[];
-  readonly toldTwice: number;
-  readonly neverTold: readonly string[];
-  readonly offlineTold: number;
+  readonly reportedTwice: number;
+  readonly neverReported: readonly string[];
+  readonly offlineReports: number;
 }
 
 const KEPT = 20;
@@ -21,9 +21,9 @@ export class ChurnModel {
   readonly #states = new Map<string, State>();
   readonly #lastDeeds = new Map<string, string>();
   readonly #falseOffline: string[] = [];
-  readonly #neverTold: string[] = [];
-  #toldTwice = 0;
-  #offlineTold = 0;
+  readonly #neverReported: string[] = [];
+  #reportedTwice = 0;
+  #offlineReports = 0;
 
   isAbsent(user: string): boolean {
     return (this.#states.get(user)?.name ?? 'absent') === 'absent';
@@ -33,7 +33,7 @@ export class ChurnModel {
     return this.#states.get(user)?.name === 'here';
   }
 
-  /** Here, and told so. */
+  /** Here, and reported as present. */
   isSeen(user: string): boolean {
     const state = this.#states.get(user);
     return state?.name === 'here' && state.isSeen;
@@ -50,7 +50,7 @@ export class ChurnModel {
     this.#lastDeeds.set(user, 'came');
   }
 
-  /** Something that must not show: a change, a reload. */
+  /** The user did something that must not show it offline: a change, a reload. */
   did(user: string, deed: string): void {
     this.#lastDeeds.set(user, deed);
   }
@@ -59,31 +59,34 @@ export class ChurnModel {
     this.#states.set(user, { name: 'going', how, dueMs });
   }
 
-  toldPresent(user: string): void {
+  reportedPresent(user: string): void {
     if (this.isHere(user)) this.#states.set(user, { name: 'here', isSeen: true });
   }
 
-  toldOffline(user: string): void {
+  reportedOffline(user: string): void {
     const state = this.#states.get(user);
-    this.#offlineTold += 1;
+    this.#offlineReports += 1;
     if (state?.name === 'going') this.#states.set(user, { name: 'absent' });
     else if (state?.name === 'here') {
       if (this.#falseOffline.length < KEPT)
         this.#falseOffline.push(`${user} after it ${this.#lastDeeds.get(user) ?? ''}`);
-    } else this.#toldTwice += 1;
+    } else this.#reportedTwice += 1;
   }
 
-  /** Whoever is overdue is noted once, and counts as absent from then on. */
-  look(nowMs: number): void {
+  /** Records each overdue user once. It counts as absent from then on. */
+  tick(nowMs: number): void {
     for (const [user, state] of this.#states) {
       if (state.name !== 'going' || nowMs < state.dueMs) continue;
-      if (this.#neverTold.length < KEPT) this.#neverTold.push(`${user} (${state.how})`);
+      if (this.#neverReported.length < KEPT) this.#neverReported.push(`${user} (${state.how})`);
       this.#states.set(user, { name: 'absent' });
     }
   }
 
   get verdict(): Verdict {
-    const { offlineTold, toldTwice } = { offlineTold: this.#offlineTold, toldTwice: this.#toldTwice };
-    return { falseOffline: this.#falseOffline, neverTold: this.#neverTold, toldTwice, offlineTold };
+    const { offlineReports, reportedTwice } = {
+      offlineReports: this.#offlineReports,
+      reportedTwice: this.#reportedTwice,
+    };
+    return { falseOffline: this.#falseOffline, neverReported: this.#neverReported, reportedTwice, offlineReports };
   }
 }

@@ -27,12 +27,12 @@ export interface RunResult {
   readonly remarks?: readonly string[];
   /** What was wrong (lost changes): of the hub, it fails the bench; of a reference, it is a remark. */
   readonly failures?: readonly string[];
-  /** Why the run says nothing, such as another program on the load's core; it is then repeated. */
+  /** Why the run is not valid, such as another program on the load's core. It is then repeated. */
   readonly disturbed?: string | undefined;
 }
 
 export interface ContestOptions {
-  /** Unless --references says otherwise. */
+  /** The default of --references. */
   readonly references: readonly string[];
   readonly rounds: number;
   /** The name of the figure that the ratios are made of. */

@@ -15,7 +15,7 @@ export function describeEnd(received: Buffer, errorCode: string | undefined): st
   const code = closeCode(tail);
   if (code !== undefined) return `WS ${code}`;
   const status = [...tail.toString('latin1').matchAll(/HTTP\/1\.1 (\d{3})/g)].at(-1)?.[1];
-  // A server that answers well and then closes has not said why. An error status is the reason.
+  // If the server closes after a successful answer, the reason is unknown. An error status is the reason.
   if (status !== undefined && status !== SWITCHING_PROTOCOLS && status >= '400') return `HTTP ${status}`;
   return errorCode === undefined ? 'closed' : 'reset';
 }

@@ -1,7 +1,7 @@
 /**
  * How many hubs and Redis shards a number of users needs, from the costs of single operations. Pure: measures nothing and
- * prints nothing. Two ways to tell hubs of changes are compared: every hub hears every change (what is built), and a hub
- * hears changes of the users that it holds (what is not built).
+ * prints nothing. Compares two ways to distribute changes: every hub receives every change (built), or only changes
+ * of the users that it holds (not built).
  */
 
 /** Microseconds of one core. */
@@ -11,13 +11,13 @@ export interface Costs {
   /** What a cluster adds to it on the hub that makes it. */
   readonly publish: number;
   /** A change of another hub. */
-  readonly hear: number;
+  readonly receive: number;
   /** One change at one watcher. */
   readonly deliver: number;
   readonly heartbeat: number;
-  /** Of the Redis shard: a change that no hub hears, and what each hub adds that hears it. */
+  /** Costs of the Redis shard: a change that no hub receives, and each hub that receives it. */
   readonly redisChange: number;
-  readonly redisHear: number;
+  readonly redisReceive: number;
   /** Bytes of Redis's memory for a present user. */
   readonly redisBytes: number;
 }
@@ -42,9 +42,9 @@ export type Routing = 'broadcast' | 'interest';
 export interface Plan {
   readonly hubs: number;
   readonly shards: number;
-  /** Share of a hub's core: all its work, and what of it is hearing. */
+  /** Share of a hub's core: all its work, and the part for receiving changes. */
   readonly hubLoad: number;
-  readonly hearing: number;
+  readonly receiving: number;
   readonly redisGb: number;
 }
 
@@ -55,21 +55,21 @@ export function changesPerS({ users, changesPerMinute }: Crowd): number {
 }
 
 /** How many of `hubs` hold a watcher of one user, if watchers are spread evenly. */
-function hubsThatHear(routing: Routing, hubs: number, friends: number): number {
+function receivingHubs(routing: Routing, hubs: number, friends: number): number {
   return routing === 'broadcast' ? hubs : hubs * (1 - (1 - 1 / hubs) ** friends);
 }
 
-function loadOf(crowd: Crowd, costs: Costs, routing: Routing, hubs: number): { hearing: number; hubLoad: number } {
+function loadOf(crowd: Crowd, costs: Costs, routing: Routing, hubs: number): { receiving: number; hubLoad: number } {
   const rate = changesPerS(crowd);
   const isAlone = hubs === 1;
   const own = costs.change + crowd.friends * costs.deliver + (isAlone ? 0 : costs.publish);
-  const heard = (rate * hubsThatHear(routing, hubs, crowd.friends)) / hubs;
-  const hearing = isAlone ? 0 : (heard * (1 - 1 / hubs) * costs.hear) / US_PER_S;
+  const received = (rate * receivingHubs(routing, hubs, crowd.friends)) / hubs;
+  const receiving = isAlone ? 0 : (received * (1 - 1 / hubs) * costs.receive) / US_PER_S;
   const beats = (crowd.users / crowd.heartbeatEveryS / hubs) * costs.heartbeat;
-  return { hearing, hubLoad: hearing + (beats + (rate / hubs) * own) / US_PER_S };
+  return { receiving, hubLoad: receiving + (beats + (rate / hubs) * own) / US_PER_S };
 }
 
-/** @returns undefined if no number of hubs is enough, because hearing alone takes more than a hub may use. */
+/** @returns undefined if no number of hubs is enough, because receiving alone takes more than a hub may use. */
 export function planFor(crowd: Crowd, costs: Costs, limits: Limits, routing: Routing): Plan | undefined {
   const rate = changesPerS(crowd);
   const enough = (hubs: number): boolean => loadOf(crowd, costs, routing, hubs).hubLoad <= limits.atMost;
@@ -85,13 +85,13 @@ export function planFor(crowd: Crowd, costs: Costs, limits: Limits, routing: Rou
     }
     hubs = many;
   }
-  const perChange = costs.redisChange + hubsThatHear(routing, hubs, crowd.friends) * costs.redisHear;
+  const perChange = costs.redisChange + receivingHubs(routing, hubs, crowd.friends) * costs.redisReceive;
   const shards = hubs === 1 ? 0 : Math.max(1, Math.ceil((rate * perChange) / US_PER_S / limits.atMost));
   const redisGb = hubs === 1 ? 0 : (crowd.users * costs.redisBytes) / 1e9;
   return { hubs, shards, redisGb, ...loadOf(crowd, costs, routing, hubs) };
 }
 
-/** From how many users on broadcasting to every hub stops working: hearing alone takes what a hub may use. */
+/** The number of users from which broadcasting stops working, because receiving alone takes all that a hub may use. */
 export function endOfBroadcast(crowd: Omit<Crowd, 'users'>, costs: Costs, { atMost }: Limits): number {
-  return (60 * atMost * US_PER_S) / (costs.hear * crowd.changesPerMinute);
+  return (60 * atMost * US_PER_S) / (costs.receive * crowd.changesPerMinute);
 }

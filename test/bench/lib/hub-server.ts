@@ -23,7 +23,7 @@ export interface HubOptions {
   readonly settings: Readonly<Record<string, string>>;
   /** Limit of Node's old space in megabytes, beyond which the hub ends; default: Node's own. */
   readonly oldSpaceMb?: number | undefined;
-  /** Where an earlier one was: its ports and its data. */
+  /** The ports and the data of an earlier one. */
   readonly place?: Place | undefined;
 }
 
@@ -82,7 +82,7 @@ function listeningPort(stdout: string): number | undefined {
   return page === null || !stdout.includes('Ctrl-C stops\n') ? undefined : Number(page[1]);
 }
 
-/** The hub says no TCP port of its own choice: 0 switches it off. */
+/** Port 0 switches TCP off, so the hub can't choose a TCP port itself. */
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

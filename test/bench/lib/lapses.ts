@@ -7,8 +7,8 @@ import { Histogram, type Counts } from './histogram.ts';
 
 export interface LapseFigures {
   readonly due: number;
-  readonly told: number;
-  /** Told before it was due; not in `late`. */
+  readonly reported: number;
+  /** Reported before they were due. Not in `late`. */
   readonly early: number;
   readonly earliestMs: number;
   readonly late: Counts;
@@ -24,12 +24,12 @@ export class Lapses {
   readonly #late = new Histogram();
   #waiting = new Set<number>();
   #due = 0;
-  #told = 0;
+  #reported = 0;
   #early = 0;
   #earliestMs = Number.POSITIVE_INFINITY;
   #falseOffline = 0;
   #firstDueMs = Number.POSITIVE_INFINITY;
-  #lastToldMs = 0;
+  #lastReportedMs = 0;
 
   constructor(users: number, timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
@@ -44,7 +44,7 @@ export class Lapses {
   fallSilent(users: Iterable<number>): void {
     this.#waiting = new Set(users);
     this.#due = this.#waiting.size;
-    this.#told = 0;
+    this.#reported = 0;
     this.#early = 0;
     this.#earliestMs = Number.POSITIVE_INFINITY;
     this.#late.clear();
@@ -52,32 +52,32 @@ export class Lapses {
     for (const user of this.#waiting) this.#firstDueMs = Math.min(this.#firstDueMs, this.#dueMs(user));
   }
 
-  toldOffline(user: number, nowMs: number): void {
+  reportedOffline(user: number, nowMs: number): void {
     if (!this.#waiting.delete(user)) {
       this.#falseOffline += 1;
       return;
     }
-    this.#told += 1;
-    this.#lastToldMs = nowMs;
+    this.#reported += 1;
+    this.#lastReportedMs = nowMs;
     const lateMs = nowMs - this.#dueMs(user);
     this.#earliestMs = Math.min(this.#earliestMs, lateMs);
     if (lateMs < 0) this.#early += 1;
     else this.#late.add(lateMs);
   }
 
-  get areAllTold(): boolean {
+  get areAllReported(): boolean {
     return this.#waiting.size === 0;
   }
 
   get figures(): LapseFigures {
     return {
       due: this.#due,
-      told: this.#told,
+      reported: this.#reported,
       early: this.#early,
       earliestMs: this.#earliestMs,
       late: this.#late.counts,
       falseOffline: this.#falseOffline,
-      spanMs: this.#lastToldMs - this.#firstDueMs,
+      spanMs: this.#lastReportedMs - this.#firstDueMs,
     };
   }
 

@@ -102,7 +102,7 @@ export class LoadClient {
     this.#reader.push(head.subarray(end + headEnd.length));
   }
 
-  /** Sends what the script says at this step. */
+  /** Sends the frame of this step of the script. */
   #enter(): void {
     const step = this.#options.script[this.#step];
     if (step === undefined) this.#options.onReady();

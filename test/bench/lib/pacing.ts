@@ -29,7 +29,7 @@ export function paceEvenly(count: () => number, everyMs: number, beat: (index: n
     worstLateMs = Math.max(worstLateMs, now - lastAt - TICK_MS);
     due += (total * (now - lastAt)) / everyMs;
     lastAt = now;
-    // After a stall one round is enough: a beat says "I am here", and saying it twice says no more.
+    // After a stall one round is enough, because a second heartbeat of a user adds nothing.
     due = Math.min(due, total);
     for (; due >= 1; due -= 1) {
       if (next >= total) next = 0;

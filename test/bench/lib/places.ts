@@ -1,4 +1,4 @@
-/** Where things are. As deep below the repository in dist/bench/lib as in test/bench/lib, so one path fits both. */
+/** Paths of files. dist/bench/lib is as deep below the repository as test/bench/lib, so one path fits both. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 

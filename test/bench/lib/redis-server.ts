@@ -1,4 +1,4 @@
-/** A Redis server under test: a process of its own on a free port, without a disk, and what it says of its own costs. */
+/** A Redis server under test: a separate process on a free port, without persistence, and the costs that it reports. */
 import { createServer, type AddressInfo } from 'node:net';
 import { createClient } from '@redis/client';
 import { startProcess, type ServerProcess } from './server-process.ts';

@@ -38,7 +38,7 @@ export interface ProcessOptions<Start> {
   readonly startedWith: (stdout: string) => Start | undefined;
 }
 
-/** @returns once it says that it has started. */
+/** Resolves when it reports that it has started. */
 export async function startProcess<Start>(
   options: ProcessOptions<Start>,
 ): Promise<{ readonly server: ServerProcess; readonly start: Start }> {

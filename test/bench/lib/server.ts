@@ -33,7 +33,7 @@ export interface Server {
 export interface HubServer extends Server {
   /** `kill -9`. @returns the folder for its next run. */
   crash(): Promise<Place>;
-  /** SIGTERM. @returns where its next run must be, once it has ended. */
+  /** Sends SIGTERM. Resolves when it has ended, with the ports and data for its next run. */
   drain(): Promise<Place>;
 }
 
@@ -53,7 +53,7 @@ export interface Cost {
   readonly ms: number;
 }
 
-/** Starts measuring; what it answers says what was used since. */
+/** Starts measuring. @returns a function that returns what was used since. */
 export function measure(server: Server): () => Cost {
   const fromMs = performance.now();
   const fromCpuMs = server.cpuMs();

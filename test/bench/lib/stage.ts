@@ -20,7 +20,7 @@ export interface StageOptions {
 
 export interface Knob {
   readonly fallback: number;
-  /** 0 where it is left out. */
+  /** 0 if it is left out. */
   readonly least?: number;
   readonly help: string;
 }

@@ -86,7 +86,7 @@ export class WsClient {
       default:
         how satisfies never;
     }
-    // What the hub still says is read and dropped; an answer that never comes must not hold the socket.
+    // Later messages of the hub are read and dropped. An answer that never comes must not hold the socket.
     setTimeout(() => this.#socket.destroy(), 1000).unref();
   }
 
@@ -125,9 +125,9 @@ export class WsClient {
   }
 
   #readText(text: string): void {
-    const heard = this.#wire.read(text);
-    if (heard.kind === 'message') this.#options.onText(heard.text);
-    else if (heard.kind === 'open') this.#open();
-    else if (heard.answer !== undefined) this.#socket.write(heard.answer);
+    const event = this.#wire.read(text);
+    if (event.kind === 'message') this.#options.onText(event.text);
+    else if (event.kind === 'open') this.#open();
+    else if (event.answer !== undefined) this.#socket.write(event.answer);
   }
 }

@@ -156,10 +156,10 @@ function read(watcher: number, message: Buffer): void {
   else counts.resyncs += 1;
   readingAtUs = performance.now() * 1000;
   readingWatcher = watcher;
-  readStamps(message, told);
+  readStamps(message, reported);
 }
 
-function told(user: number, change: number, sentAtUs: number): void {
+function reported(user: number, change: number, sentAtUs: number): void {
   const slot = friends.slotOf(readingWatcher, user);
   if (slot < 0) {
     counts.strange += 1;

@@ -8,7 +8,7 @@ import { ask } from '../lib/hub-http.ts';
 import { paceEvenly, until } from '../lib/pacing.ts';
 import { Random } from '../lib/random.ts';
 import { serveRole } from '../lib/roles.ts';
-import { readTold } from '../lib/told.ts';
+import { readHubMessage } from '../lib/hub-message.ts';
 import { textFrame } from '../lib/ws-frames.ts';
 import { WsClient, type End } from '../lib/ws-client.ts';
 
@@ -83,7 +83,7 @@ const commands = {
         ),
       );
     }
-    setInterval(() => model.look(performance.now()), 1000);
+    setInterval(() => model.tick(performance.now()), 1000);
     await observe();
   },
   churn: ({ population, deedsPerS }: Rate): void => {
@@ -101,12 +101,12 @@ const commands = {
     // A user that is just connecting cannot leave yet.
     const isSettled = (): boolean =>
       reloading.size === 0 && churners.every(({ user }) => !model.isHere(user) || model.isSeen(user));
-    if (!(await until(isSettled, SETTLE_WITHIN_MS))) lost.push('somebody who came and was never told');
+    if (!(await until(isSettled, SETTLE_WITHIN_MS))) lost.push('a user who came and was never reported');
     for (const churner of churners) if (model.isHere(churner.user)) go(churner, random.isOneIn(4) ? 'cut' : 'bye');
-    const isTold = await until(() => model.count('here') + model.count('going') === 0, 60_000);
+    const isReported = await until(() => model.count('here') + model.count('going') === 0, 60_000);
     for (const churner of churners) churner.letGo();
     while (edges.length > 0) await dropEdge();
-    return isTold;
+    return isReported;
   },
   figures: (): ChurnFigures => ({
     ...model.verdict,
@@ -141,12 +141,12 @@ function observe(): Promise<void> {
       port,
       firstFrames: [textFrame({ type: 'hello', observe: true }), ...watches],
       onText: (text) => {
-        const told = readTold(text);
-        if (told.type === 'snapshot' && ++snapshots === watches.length) resolve();
-        if (told.type !== 'presence') return;
-        for (const { user, status } of told.entries ?? []) {
-          if (status === 'offline') model.toldOffline(user);
-          else model.toldPresent(user);
+        const received = readHubMessage(text);
+        if (received.type === 'snapshot' && ++snapshots === watches.length) resolve();
+        if (received.type !== 'presence') return;
+        for (const { user, status } of received.entries ?? []) {
+          if (status === 'offline') model.reportedOffline(user);
+          else model.reportedPresent(user);
         }
       },
       onEnd: (code) => lost.push(`the observer (${code})`),

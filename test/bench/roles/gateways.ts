@@ -11,7 +11,7 @@ import { LoadClient, script } from '../lib/load-client.ts';
 import { Random } from '../lib/random.ts';
 import { serveRole } from '../lib/roles.ts';
 import { TcpClient, xmlFrame } from '../lib/tcp-client.ts';
-import { readTold } from '../lib/told.ts';
+import { readHubMessage } from '../lib/hub-message.ts';
 
 export interface GatewaysTask {
   readonly port: number;
@@ -48,7 +48,7 @@ let frames: Buffer = Buffer.alloc(0);
 let frameBytes = 0;
 let usersEach = 0;
 let lapses = new Lapses(0, 0);
-/** The users that will stop come first, then the sample of the others; nobody twice. */
+/** The users that will stop come first, then the sample of the others. No user is listed twice. */
 let watched: readonly number[] = [];
 let silent: ReadonlySet<number> = new Set();
 let step = 0;
@@ -101,7 +101,7 @@ const commands = {
     loop?.stop();
     lapses.fallSilent(watched.filter((user) => !silent.has(user)));
   },
-  areAllTold: (): boolean => lapses.areAllTold,
+  areAllReported: (): boolean => lapses.areAllReported,
 };
 
 export type GatewaysCommands = typeof commands;
@@ -174,10 +174,10 @@ function ping(): void {
 
 function read(message: Buffer): void {
   const nowMs = performance.now();
-  const told = readTold(message.toString());
-  if (told.type !== 'presence') return;
-  for (const { user, status } of told.entries ?? []) {
-    if (status === 'offline') lapses.toldOffline(Number(user) - FIRST_USER, nowMs);
+  const received = readHubMessage(message.toString());
+  if (received.type !== 'presence') return;
+  for (const { user, status } of received.entries ?? []) {
+    if (status === 'offline') lapses.reportedOffline(Number(user) - FIRST_USER, nowMs);
   }
 }
 

@@ -5,7 +5,7 @@
 import { tokenField } from '../lib/credentials.ts';
 import { monotonicMs } from '../lib/pacing.ts';
 import { serveRole } from '../lib/roles.ts';
-import { readTold, type Entry } from '../lib/told.ts';
+import { readHubMessage, type Entry } from '../lib/hub-message.ts';
 import { textFrame } from '../lib/ws-frames.ts';
 import { WsClient } from '../lib/ws-client.ts';
 
@@ -16,14 +16,14 @@ export interface ObserverTask {
   readonly follower?: string;
 }
 
-export interface Telling {
+export interface OfflineReport {
   readonly user: string;
   readonly atMs: number;
 }
 
 export interface Ledger {
   /** Every time that a user was reported offline. */
-  readonly offline: readonly Telling[];
+  readonly offline: readonly OfflineReport[];
   readonly others: number;
   /** Users that the first snapshots showed offline. */
   readonly absent: number;
@@ -38,7 +38,7 @@ const USERS_A_WATCH = 1000;
 const HEARTBEAT_MS = 5000;
 const clients: WsClient[] = [];
 const last = new Map<string, string>();
-let offline: Telling[] = [];
+let offline: OfflineReport[] = [];
 let others = 0;
 let absent = 0;
 let stales = 0;
@@ -57,16 +57,16 @@ const commands = {
         port: task.port,
         firstFrames: [textFrame({ type: 'hello', observe: true, ...tokenField(null) }), ...watches.map(textFrame)],
         onText: (text) => {
-          const told = readTold(text);
-          if (told.type === 'snapshot') {
+          const received = readHubMessage(text);
+          if (received.type === 'snapshot') {
             snapshots += 1;
-            entries += told.entries?.length ?? 0;
-            noteSnapshot(told.entries ?? [], snapshots <= watches.length);
+            entries += received.entries?.length ?? 0;
+            noteSnapshot(received.entries ?? [], snapshots <= watches.length);
             if (snapshots === watches.length) resolve(entries);
-          } else if (told.type === 'presence') note(told.entries ?? []);
-          else if (told.type === 'stale') stales += 1;
-          else if (told.type === 'fresh') freshes += 1;
-          else if (told.type === 'error') errors.push(`${told.code ?? ''}: ${told.message ?? ''}`);
+          } else if (received.type === 'presence') note(received.entries ?? []);
+          else if (received.type === 'stale') stales += 1;
+          else if (received.type === 'fresh') freshes += 1;
+          else if (received.type === 'error') errors.push(`${received.code ?? ''}: ${received.message ?? ''}`);
         },
         onEnd: (code) => {
           lost += 1;

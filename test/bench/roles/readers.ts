@@ -6,7 +6,7 @@
 import { Histogram, type Counts } from '../lib/histogram.ts';
 import { inParallel, monotonicMs } from '../lib/pacing.ts';
 import { serveRole } from '../lib/roles.ts';
-import { readTold, type Entry } from '../lib/told.ts';
+import { readHubMessage, type Entry } from '../lib/hub-message.ts';
 import { textFrame } from '../lib/ws-frames.ts';
 import { WsClient } from '../lib/ws-client.ts';
 
@@ -66,7 +66,7 @@ class Reader {
       this.#client = new WsClient({
         port: this.#port,
         firstFrames: this.#frames,
-        onText: (text) => this.#told(text),
+        onText: (text) => this.#receive(text),
         onEnd: (code) => {
           cut[String(code)] = (cut[String(code)] ?? 0) + 1;
           this.#isCut = true;
@@ -106,17 +106,17 @@ class Reader {
     this.#client?.end('fin');
   }
 
-  #told(text: string): void {
-    const told = readTold(text);
-    if (told.type !== 'presence' && told.type !== 'snapshot') return;
+  #receive(text: string): void {
+    const received = readHubMessage(text);
+    if (received.type !== 'presence' && received.type !== 'snapshot') return;
     const nowMs = monotonicMs();
-    for (const entry of told.entries ?? []) {
+    for (const entry of received.entries ?? []) {
       this.#known.set(entry.user, entry);
-      if (told.type === 'snapshot' || entry.text === undefined) continue;
+      if (received.type === 'snapshot' || entry.text === undefined) continue;
       entries += 1;
       delays.add(nowMs - Number.parseFloat(entry.text));
     }
-    if (told.type !== 'snapshot') return;
+    if (received.type !== 'snapshot') return;
     this.#snapshots += 1;
     snapshots += 1;
     if (this.#snapshots === this.#frames.length - 1) this.#onWatching();

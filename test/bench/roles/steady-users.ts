@@ -10,7 +10,7 @@ import { inParallel, paceEvenly, type Pace } from '../lib/pacing.ts';
 import { Random } from '../lib/random.ts';
 import { serveRole } from '../lib/roles.ts';
 import { TcpClient, xmlFrame } from '../lib/tcp-client.ts';
-import { readTold } from '../lib/told.ts';
+import { readHubMessage } from '../lib/hub-message.ts';
 import { wires } from '../lib/wires.ts';
 
 export interface SteadyTask {
@@ -32,12 +32,12 @@ export interface SteadyFigures {
   readonly lost: readonly string[];
 }
 
-/** `said`: which of the two statuses holds. Its frames are made ahead. */
+/** `current`: the index of the present status. The frames are built in advance. */
 interface Person {
   readonly user: string;
-  readonly beats: readonly [Buffer, Buffer];
-  readonly says: readonly [Buffer, Buffer];
-  said: 0 | 1;
+  readonly beatFrames: readonly [Buffer, Buffer];
+  readonly changeFrames: readonly [Buffer, Buffer];
+  current: 0 | 1;
   changedAtMs: number;
   watchers: number;
   send: (frame: Buffer) => void;
@@ -49,7 +49,7 @@ const statuses = ['online', 'away'] as const;
 const ONLINE = 1;
 const AWAY = 2;
 const wsBeat = wires.json.frame('heartbeat');
-const wsSays = statuses.map((status) => wires.json.frame('heartbeat', { status })) as [Buffer, Buffer];
+const wsChanges = statuses.map((status) => wires.json.frame('heartbeat', { status })) as [Buffer, Buffer];
 const delays = new Histogram();
 const lost: string[] = [];
 const beating: Person[] = [];
@@ -82,7 +82,7 @@ const commands = {
   /** All come, and beat from then on. */
   open: async (everyMs: number): Promise<void> => {
     paces = [paceEvenly(() => beating.length, everyMs, beat)];
-    for (const one of people) if (one.says !== wsSays) openTcp(one);
+    for (const one of people) if (one.changeFrames !== wsChanges) openTcp(one);
     await inParallel(watchers(), AT_ONCE, openWs);
   },
   /** Changes at an even rate, each of another user until all have had one. */
@@ -134,28 +134,30 @@ function person(no: number): Person {
   const user = nameOf(no);
   const xml = [xmlFrame(user, ONLINE), xmlFrame(user, AWAY)] as const;
   const isTcp = no % 2 === 0;
-  const frames = isTcp ? { beats: xml, says: xml } : { beats: [wsBeat, wsBeat] as const, says: wsSays };
-  return { user, ...frames, said: 0, changedAtMs: 0, watchers: 0, send: () => undefined };
+  const frames = isTcp
+    ? { beatFrames: xml, changeFrames: xml }
+    : { beatFrames: [wsBeat, wsBeat] as const, changeFrames: wsChanges };
+  return { user, ...frames, current: 0, changedAtMs: 0, watchers: 0, send: () => undefined };
 }
 
 function beat(index: number): void {
   const one = beating[index];
   if (one === undefined) return;
   beats += 1;
-  one.send(one.beats[one.said]);
+  one.send(one.beatFrames[one.current]);
 }
 
 function change(one: Person | undefined): void {
   if (one === undefined) return;
-  one.said = one.said === 0 ? 1 : 0;
+  one.current = one.current === 0 ? 1 : 0;
   one.changedAtMs = performance.now();
-  one.send(one.says[one.said]);
+  one.send(one.changeFrames[one.current]);
   expected += one.watchers;
 }
 
 function openTcp(one: Person): void {
   const { tcpPort } = task;
-  const client = new TcpClient({ port: tcpPort, firstFrame: one.beats[0], onEnd: () => lost.push(one.user) });
+  const client = new TcpClient({ port: tcpPort, firstFrame: one.beatFrames[0], onEnd: () => lost.push(one.user) });
   one.send = (frame) => client.send(frame);
   beating.push(one);
 }
@@ -185,13 +187,13 @@ function openWs(no: number): Promise<void> {
 
 function read(message: Buffer): void {
   const nowMs = performance.now();
-  const told = readTold(message.toString());
-  if (told.type !== 'presence') return;
-  for (const { user, status } of told.entries ?? []) {
+  const received = readHubMessage(message.toString());
+  if (received.type !== 'presence') return;
+  for (const { user, status } of received.entries ?? []) {
     const one = byName.get(user);
     if (status === 'offline') falseOffline += 1;
     // Before the first change, a watcher is notified of a user who connects.
-    if (one === undefined || one.changedAtMs === 0 || status !== statuses[one.said]) continue;
+    if (one === undefined || one.changedAtMs === 0 || status !== statuses[one.current]) continue;
     delivered += 1;
     delays.add(nowMs - one.changedAtMs);
   }

@@ -173,7 +173,7 @@ class Churn {
     this.#faultNo += 1;
     this.#judge.fault = `fault ${this.#faultNo}: ${fault.name}`;
     progress(this.#judge.fault);
-    const staleBefore = this.#staleTold();
+    const staleBefore = this.#staleReports();
     const begunAt = performance.now();
     const ghostsBefore = this.#ghosts.length;
     let ghosts = 0;
@@ -189,12 +189,12 @@ class Churn {
     const late = gone.filter(({ isLate }) => isLate);
     if (late.length > 0) this.#judge.fail('a ghost for too long', '', () => late.map(({ ms }) => `${round(ms)} ms`));
     const isStarved = this.#starvation.since(begunAt) > UNWRITTEN_MS;
-    if (!fault.mayBeStale && !isStarved && this.#staleTold() > staleBefore)
-      this.#judge.fail('stale without a cause', '', () => [`${this.#staleTold() - staleBefore} times`]);
+    if (!fault.mayBeStale && !isStarved && this.#staleReports() > staleBefore)
+      this.#judge.fail('stale without a cause', '', () => [`${this.#staleReports() - staleBefore} times`]);
     const longestMs = gone.reduce((most, { ms }) => Math.max(most, ms), 0);
-    const told = ghosts === 0 ? '' : `; ${ghosts} ghosts, the last one gone after ${round(longestMs / 1000)} s`;
+    const ghostText = ghosts === 0 ? '' : `; ${ghosts} ghosts, the last one gone after ${round(longestMs / 1000)} s`;
     const right = differences === 0 ? `right ${round(rightMs / 1000)} s after it` : `${differences} differences`;
-    progress(`${fault.name}: ${right}; starved for ${round(starvedMs / 1000)} s${told}`);
+    progress(`${fault.name}: ${right}; starved for ${round(starvedMs / 1000)} s${ghostText}`);
     this.#judge.fault = `after ${this.#judge.fault}`;
   }
 
@@ -212,8 +212,8 @@ class Churn {
     return { differences: wrongs.length, rightMs: rightMs(), starvedMs: this.#starvation.since(overAt) };
   }
 
-  #staleTold(): number {
-    return this.#watchers.reduce((sum, { staleTold }) => sum + staleTold, 0);
+  #staleReports(): number {
+    return this.#watchers.reduce((sum, { staleReports }) => sum + staleReports, 0);
   }
 
   /** Every view with the truth, and the versions of all views with each other. */
@@ -265,7 +265,7 @@ class Churn {
     const fromMs = performance.now();
     const [redisMs, ...hubMs] = [this.#redis, ...this.#nodes].map(({ cpuMs }) => cpuMs);
     const deeds = this.#deeds();
-    const told = this.#told();
+    const changes = this.#changes();
     return async () => {
       const ms = performance.now() - fromMs;
       const percent = (used: number): number => round((100 * used) / ms, 1);
@@ -278,7 +278,7 @@ class Churn {
       );
       return {
         'deeds/s': round((this.#deeds() - deeds) / (ms / 1000), 1),
-        'told/s': round((this.#told() - told) / (ms / 1000), 1),
+        'changes/s': round((this.#changes() - changes) / (ms / 1000), 1),
         'starved s': round(this.#starvation.since(fromMs) / 1000, 1),
         ...Object.fromEntries(cost.flat()),
         'redis MB': megabytes(this.#redis.rssBytes),
@@ -300,8 +300,8 @@ class Churn {
     progress(JSON.stringify(row));
   }
 
-  #told(): number {
-    return this.#watchers.reduce((sum, { told }) => sum + told, 0);
+  #changes(): number {
+    return this.#watchers.reduce((sum, { changes }) => sum + changes, 0);
   }
 
   #resumes(): number {
@@ -351,7 +351,7 @@ async function sessionsOf(node: Node): Promise<number> {
   return sumOf(await readMetrics(node.place.port), 'presence_hub_sessions');
 }
 
-/** Of an explanation, what tells why somebody is shown as it is. */
+/** Of an explanation, the part that explains the shown status. */
 function shortened(body: string): string {
   try {
     const { entry, sessions, transitions, stale } = JSON.parse(body) as Explanation;

@@ -1,6 +1,6 @@
 /**
  * The hub dies (kill -9) and is started again in its place; its users come back within the warm time, but for some. Those
- * who come back were never gone: no snapshot and no change may say otherwise. The others are told offline once.
+ * who come back must never be shown offline, in no snapshot and no change. The others are reported offline once.
  */
 import { sleep, until } from '../lib/pacing.ts';
 import { readMetrics, sumOf } from '../lib/hub-http.ts';
@@ -23,7 +23,8 @@ const knobs = {
 
 export const crash = workload({
   name: 'crash',
-  about: 'the hub dies (kill -9) and is started again: who comes back was never gone, who does not is told once',
+  about:
+    'the hub dies (kill -9) and is started again: users who come back are never offline, the others are reported once',
   knobs,
   run,
 });
@@ -68,13 +69,12 @@ async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, num
     const rightly = new Set(offline.map(({ user }) => user)).size - falsely;
     const twice = offline.length - new Set(offline.map(({ user }) => user)).size;
     if (absent > 0) failures.push(`round ${round}: ${absent} users were shown offline in the first snapshot`);
-    if (falsely > 0) failures.push(`round ${round}: ${falsely} users who came back were told offline`);
+    if (falsely > 0) failures.push(`round ${round}: ${falsely} users who came back were reported offline`);
     if (rightly !== except.length)
-      failures.push(`round ${round}: ${rightly} of ${except.length} who stayed away were told`);
-    if (twice > 0) failures.push(`round ${round}: ${twice} were told offline twice`);
-    if (stales !== 1 || freshes !== 1)
-      failures.push(`round ${round}: stale was told ${stales} times, fresh ${freshes}`);
-    for (const error of errors) failures.push(`round ${round}: the observer was told ${error}`);
+      failures.push(`round ${round}: ${rightly} of ${except.length} who stayed away were reported offline`);
+    if (twice > 0) failures.push(`round ${round}: ${twice} were reported offline twice`);
+    if (stales !== 1 || freshes !== 1) failures.push(`round ${round}: stale came ${stales} times, fresh ${freshes}`);
+    for (const error of errors) failures.push(`round ${round}: the observer received ${error}`);
     rows.push({
       round,
       'down ms': downMs,
@@ -82,10 +82,10 @@ async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, num
       absent,
       falsely,
       'stayed away': except.length,
-      told: rightly,
+      reported: rightly,
       twice,
     });
-    progress(`round ${round} of ${values.rounds}: down for ${downMs} ms, ${falsely} told offline falsely`);
+    progress(`round ${round} of ${values.rounds}: down for ${downMs} ms, ${falsely} reported offline falsely`);
     here = staying;
   }
   printTable(rows);

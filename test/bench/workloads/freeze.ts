@@ -1,6 +1,6 @@
 /**
- * The hub is stopped where it stands (SIGSTOP) for a minute and goes on, with live users of every adapter: its own trouble
- * is no user's fault, so nobody may be told offline, neither then nor while all that waited is worked off. With `--busy 1`
+ * The hub is stopped for a minute (SIGSTOP) and continues, with live users of every adapter. No user causes this, so none
+ * may be reported offline, neither then nor while the hub handles the input that waited. With `--busy 1`
  * it is not stopped, but busy for that long, in pieces of 10 ms that each read its clock.
  */
 import { createServer, type Server as HttpServer } from 'node:http';
@@ -30,7 +30,7 @@ const knobs = {
 
 export const freeze = workload({
   name: 'freeze',
-  about: 'the hub stands still for a minute (SIGSTOP): nobody may be told offline',
+  about: 'the hub stands still for a minute (SIGSTOP): nobody may be reported offline',
   knobs,
   run,
 });
@@ -61,18 +61,18 @@ async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, num
     if (values.busy === 0) hub.thaw();
     await sleep(1000 * values['after-seconds']);
     const { offline, others, stales, lost, errors } = await observer.call('ledger');
-    if (offline.length > 0) failures.push(`round ${round}: ${offline.length} users were told offline`);
-    for (const error of errors) failures.push(`round ${round}: the observer was told ${error}`);
+    if (offline.length > 0) failures.push(`round ${round}: ${offline.length} users were reported offline`);
+    for (const error of errors) failures.push(`round ${round}: the observer received ${error}`);
     if (lost > 0) failures.push(`round ${round}: the observer lost its connection`);
     if (!(await areHere())) failures.push(`round ${round}: not all sessions are there`);
     rows.push({
       round,
       'stood still s': values.seconds,
-      'offline told': offline.length,
-      'others told': others,
+      'offline reports': offline.length,
+      'other reports': others,
       stales,
     });
-    progress(`round ${round} of ${values.rounds}: ${offline.length} told offline`);
+    progress(`round ${round} of ${values.rounds}: ${offline.length} reported offline`);
   }
   const { lost } = await steadfast.call('figures');
   if (lost > 0) failures.push(`${lost} users lost their connection`);

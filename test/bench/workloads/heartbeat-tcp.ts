@@ -20,7 +20,7 @@ const knobs = {
   'legacy-rate': {
     fallback: 5000,
     least: 1,
-    help: 'the rate of the legacy server where that is lower: it has a low ceiling',
+    help: 'the rate of the legacy server, if lower: it has a low ceiling',
   },
   warm: { fallback: 3, help: 'seconds before the window' },
   seconds: { fallback: 5, least: 1, help: 'length of the window' },

@@ -1,6 +1,6 @@
 /**
  * W5: well-behaved users beat while attackers do what they can on both ports, one attack after another and then all at
- * once. No well-behaved user may be told offline or lose its connection, /healthz must be answered in time, and nothing may
+ * once. No well-behaved user may be reported offline or lose its connection, /healthz must be answered in time, and nothing may
  * be left when the attackers are gone. The hub has its default limits. A hub that was harmed is replaced, so that each
  * attack meets a sound one.
  */
@@ -35,7 +35,7 @@ type Values = Readonly<Record<keyof typeof knobs, number>>;
 
 export const hostile = workload({
   name: 'hostile',
-  about: 'attacks on both ports, while well-behaved users beat: none may be told offline (W5)',
+  about: 'attacks on both ports, while well-behaved users beat: none may be reported offline (W5)',
   knobs,
   notes: ['--attack NAME,…: only these, or those whose names begin so (ws-); all without it:', ...describeAttacks()],
   run,
@@ -144,7 +144,7 @@ async function play(
   await watch(1000 * seconds);
   meter.over(await attackers.stop());
   if (attacks.length > 0) {
-    // A hub that still works through what it was sent has told nothing of it yet.
+    // A hub that still works through what it was sent has not reported it yet.
     await watch(CALM_WITHIN_MS, ({ probe }) => probe.answers > 0 && probe.waiting <= 1);
     await watch(afterMs);
   }

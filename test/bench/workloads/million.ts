@@ -1,6 +1,6 @@
 /**
  * A million sessions behind few gateway connections, a heartbeat of each once a period, many distinct users a write. Then
- * some fall silent: each lapse must be told in time, and nobody who beats may be told offline. With --all, all of them fall
+ * some fall silent: each lapse must be reported in time, and no user who sends heartbeats offline. With --all, all of them fall
  * silent at once (their connections stay), with the doubt about mass lapses switched off, to see how long the telling takes.
  * Beside it a bare Node server that only writes down each sign of life takes the same heartbeats.
  */
@@ -24,10 +24,10 @@ const knobs = {
   'timeout-ms': { fallback: 50_000, least: 1, help: 'the hub’s TCP timeout' },
   seconds: { fallback: 20, least: 1, help: 'length of the window' },
   'silent-percent': { fallback: 1, help: 'users who then fall silent' },
-  sample: { fallback: 10_000, help: 'of the others, so many are watched for a false word' },
+  sample: { fallback: 10_000, help: 'number of the others that are watched for false reports' },
   all: {
     fallback: 0,
-    help: 'more than 0: at the end all fall silent, their last heartbeats within so many seconds (5: at once)',
+    help: 'more than 0: at the end all fall silent, their last heartbeats within this many seconds (5: at once)',
   },
   rounds: { fallback: 1, least: 1, help: 'rounds; one takes about three minutes' },
 };
@@ -35,17 +35,17 @@ type Values = Readonly<Record<keyof typeof knobs, number>>;
 
 export const million = workload({
   name: 'million',
-  about: 'a million sessions behind gateways: CPU of a heartbeat, memory of a session, how late a lapse is told',
+  about: 'a million sessions behind gateways: CPU of a heartbeat, memory of a session, how late a lapse is reported',
   knobs,
   run,
 });
 
 const COST = 'µs a heartbeat';
-/** The one reference that takes distinct users in turn; it tells nobody of a lapse. */
+/** The one reference that takes distinct users in turn; it reports no lapse. */
 const WHEEL = 'tcp-node:wheel';
 const SETTLE_MS = 2000;
-/** Where lapses do not come by then, they do not come. */
-const TOLD_WITHIN_MS = 15_000;
+/** Lapses that do not come by then will not come. */
+const REPORTED_WITHIN_MS = 15_000;
 const ALL_TOLD_WITHIN_MS = 120_000;
 const BYTES_A_KB = 1024;
 
@@ -93,7 +93,7 @@ async function runOnce(server: Server, values: Values): Promise<RunResult> {
         ...(all?.figures ?? {}),
         'generator busy %': steady.busyPercent,
       },
-      // Not a reason to run for minutes once more: the generator needs little of its core here, and says when it was late.
+      // No reason to repeat a run of minutes: the generator needs little of its core here, and reports if it was late.
       remarks: [...remarksOf(steady, cost), disturbanceOf(steady)].filter((remark) => remark !== undefined),
       failures: [
         ...failuresOf('', doomed.lapses),
@@ -106,7 +106,7 @@ async function runOnce(server: Server, values: Values): Promise<RunResult> {
   }
 }
 
-/** The heartbeats alone: a reference has nobody who watches. */
+/** The heartbeats alone, because a reference has no watchers. */
 async function runReference(server: Server, values: Values): Promise<RunResult> {
   const gateways = startRole<GatewaysCommands>(new URL('../roles/gateways.js', import.meta.url));
   try {
@@ -174,7 +174,7 @@ function doomedOf(values: Values): number {
 async function silenceSome(gateways: Role<GatewaysCommands>, values: Values): Promise<GatewaysFigures> {
   await gateways.call('silenceSome');
   progress(`${doomedOf(values)} fall silent, the others go on`);
-  await until(() => gateways.call('areAllTold'), values['timeout-ms'] + TOLD_WITHIN_MS, 250);
+  await until(() => gateways.call('areAllReported'), values['timeout-ms'] + REPORTED_WITHIN_MS, 250);
   return gateways.call('figures');
 }
 
@@ -194,13 +194,13 @@ async function silenceAll(server: Server, gateways: Role<GatewaysCommands>, valu
   await until(async () => (await sessionsLeft()) === 0, ALL_TOLD_WITHIN_MS, 250);
   const endedMs = performance.now() - silentAtMs - values['timeout-ms'];
   const { cpuMs } = used();
-  await until(() => gateways.call('areAllTold'), TOLD_WITHIN_MS, 250);
+  await until(() => gateways.call('areAllReported'), REPORTED_WITHIN_MS, 250);
   const left = await sessionsLeft();
   const { lapses, pings } = await gateways.call('figures');
   return {
     figures: {
       'all: cpu ms': cpuMs,
-      'all: first due to last told ms': lapses.spanMs,
+      'all: first due to last reported ms': lapses.spanMs,
       'all: ended after the last due ms': endedMs,
       ...lapseFigures('all: ', lapses),
       ...pingFigures('all: ping', pings),
@@ -224,10 +224,10 @@ function pingFigures(name: string, counts: Counts): Record<string, number> {
   return { [`${name} p99 ms`]: times.percentile(0.99), [`${name} max ms`]: times.maxMs };
 }
 
-function failuresOf(prefix: string, { due, told, early, earliestMs, falseOffline }: LapseFigures): string[] {
+function failuresOf(prefix: string, { due, reported, early, earliestMs, falseOffline }: LapseFigures): string[] {
   return [
-    ...(told < due ? [`${prefix}${due - told} of ${due} lapses were not told`] : []),
-    ...(early > 0 ? [`${prefix}${early} were told too early, the worst ${-earliestMs} ms`] : []),
-    ...(falseOffline > 0 ? [`${prefix}${falseOffline} were told offline while they beat`] : []),
+    ...(reported < due ? [`${prefix}${due - reported} of ${due} lapses were not reported`] : []),
+    ...(early > 0 ? [`${prefix}${early} were reported too early, the worst ${-earliestMs} ms`] : []),
+    ...(falseOffline > 0 ? [`${prefix}${falseOffline} were reported offline while they sent heartbeats`] : []),
   ];
 }

@@ -50,23 +50,23 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
   const costs: Costs = {
     change: check.changeAlone,
     publish: figure('E3 register'),
-    hear: figure('E2 unwanted push, 4'),
+    receive: figure('E2 unwanted push, 4'),
     deliver: values['delivery-ns'] / 1000,
     heartbeat: values['heartbeat-ns'] / 1000,
     redisChange: figure('E1 register'),
-    redisHear: Math.max(0, figure('E4 each subscribed node')),
+    redisReceive: Math.max(0, figure('E4 each subscribed node')),
     redisBytes: check.redisBytes,
   };
   const predicted = {
-    hub: costs.change + costs.publish + (HUBS - 1) * costs.hear,
-    redis: costs.redisChange + HUBS * costs.redisHear,
+    hub: costs.change + costs.publish + (HUBS - 1) * costs.receive,
+    redis: costs.redisChange + HUBS * costs.redisReceive,
   };
   printTable([
     { cost: 'a change, on a hub that is alone', us: round(costs.change) },
     { cost: 'publishing it (E3)', us: costs.publish },
-    { cost: 'hearing one of another hub (E2)', us: costs.hear },
+    { cost: 'receiving one of another hub (E2)', us: costs.receive },
     { cost: 'Redis, a change (E1)', us: costs.redisChange },
-    { cost: 'Redis, each hub that hears it (E4)', us: round(costs.redisHear) },
+    { cost: 'Redis, each hub that receives it (E4)', us: round(costs.redisReceive) },
   ]);
   printTable([
     { 'three hubs': 'hub, a change of its own and two of others', ...compared(predicted.hub, check.hub) },
@@ -76,7 +76,7 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
   printTable(rows);
   const end = endOfBroadcast(crowdOf(0, values), costs, limitsOf(values));
   say(
-    `Every hub can hear every change up to ${Math.round(end / 1e5) / 10} million users. Beyond that, hearing alone takes`,
+    `Every hub can receive every change up to ${Math.round(end / 1e5) / 10} million users. Beyond that, receiving alone takes`,
   );
   say(
     `${values['percent-of-core']} % of each hub's core, and more hubs do not help. Then a change must go only to the hubs that hold the`,
@@ -113,7 +113,7 @@ function rowOf(users: number, costs: Costs, values: Values): Row {
     const found: Plan | undefined = planFor(crowd, costs, limitsOf(values), routing);
     return {
       [`hubs (${routing})`]: found?.hubs ?? 'impossible',
-      [`hearing % (${routing})`]: found === undefined ? '-' : round(100 * found.hearing, 1),
+      [`receiving % (${routing})`]: found === undefined ? '-' : round(100 * found.receiving, 1),
       [`shards (${routing})`]: found?.shards ?? '-',
     };
   };
@@ -167,7 +167,7 @@ async function usedBytes(client: RedisClient): Promise<number> {
   return Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1] ?? NaN);
 }
 
-/** Microseconds of one hub's CPU for a change of its own users, beyond what it uses while nobody changes. */
+/** Microseconds of one hub's CPU for a change of its own users, in addition to what it uses without changes. */
 async function costOfChange(
   hubs: readonly HubServer[],
   values: Values,

@@ -1,6 +1,6 @@
 /**
- * W2: half of the connections drop and come back with jitter, all inside the grace. Nobody may be told offline, and
- * those who do not come back must be told exactly once. Two observers watch all: one by id, one by its friend list.
+ * W2: half of the connections drop and come back with jitter, all inside the grace. Nobody may be reported offline, and
+ * those who do not come back must be reported offline exactly once. Two observers watch all: one by id, one by its friend list.
  */
 import { fromCounts, Histogram } from '../lib/histogram.ts';
 import { putFriends } from '../lib/hub-http.ts';
@@ -10,7 +10,7 @@ import { startRole, type Role } from '../lib/roles.ts';
 import { measure } from '../lib/server.ts';
 import { names } from '../lib/names.ts';
 import { workload, type Stage } from '../lib/stage.ts';
-import type { ObserverCommands, Telling } from '../roles/observer.ts';
+import type { ObserverCommands, OfflineReport } from '../roles/observer.ts';
 import type { ReturnersCommands } from '../roles/returners.ts';
 
 type Observer = Role<ObserverCommands>;
@@ -20,7 +20,7 @@ const FRIENDS_A_LIST = 10_000;
 /** From the end of a grace to the last word of it, with all that a busy loop may add. */
 const SETTLE_MS = 2000;
 /** A hub that had a stall gives a grace of one WebSocket timeout. */
-const TOLD_WITHIN_MS = 35_000;
+const REPORTED_WITHIN_MS = 35_000;
 
 const knobs = {
   ws: { fallback: 2000, help: 'WebSocket users' },
@@ -30,7 +30,7 @@ const knobs = {
   'timeout-ms': { fallback: 25_000, help: 'the hub’s WebSocket timeout, which is also the grace after a stall' },
   'back-from-ms': { fallback: 50, help: 'the shortest absence' },
   'back-to-ms': { fallback: 1500, help: 'the longest absence' },
-  'one-in': { fallback: 2, help: 'one in so many drops' },
+  'one-in': { fallback: 2, help: 'one in this many connections drops' },
   gone: { fallback: 100, help: 'users of each kind who at last do not come back' },
   seed: { fallback: 1, help: 'who drops how and returns when' },
 };
@@ -38,7 +38,7 @@ type Values = Readonly<Record<keyof typeof knobs, number>>;
 
 export const reconnect = workload({
   name: 'reconnect',
-  about: 'half of the connections drop and return inside the grace: nobody may be told offline (W2)',
+  about: 'half of the connections drop and return inside the grace: nobody may be reported offline (W2)',
   knobs,
   run,
 });
@@ -91,7 +91,7 @@ interface Play {
 async function playRounds(values: Values, play: Play & { readonly hub: Parameters<typeof measure>[0] }) {
   const rows: Row[] = [];
   const all = { ws: new Histogram(), tcp: new Histogram() };
-  let offlineTold = 0;
+  let offlineReports = 0;
   let late = 0;
   for (let no = 1; no <= values.rounds; no += 1) {
     const used = measure(play.hub);
@@ -101,24 +101,26 @@ async function playRounds(values: Values, play: Play & { readonly hub: Parameter
       toMs: values['back-to-ms'],
       graceMs: values['grace-ms'],
     });
-    // A grace that was not ended by its user's return is over by then, and has been told.
+    // A grace that was not ended by its user's return is over by then, and its end was reported.
     await sleep(values['grace-ms'] + SETTLE_MS);
     const cost = used();
-    const told = await readLedgers(play, `round ${no}`);
+    const ledger = await readLedgers(play, `round ${no}`);
     const [wsTimes, tcpTimes] = [fromCounts(returned.ws), fromCounts(returned.tcp)];
     all.ws.merge(returned.ws);
     all.tcp.merge(returned.tcp);
-    offlineTold += told.offline.length;
+    offlineReports += ledger.offline.length;
     late += returned.late;
-    if (told.offline.length > 0) {
-      play.failures.push(`round ${no}: ${told.offline.length} offline changes told (${returned.late} came back late)`);
+    if (ledger.offline.length > 0) {
+      play.failures.push(
+        `round ${no}: ${ledger.offline.length} users reported offline (${returned.late} came back late)`,
+      );
     }
     if (returned.lost > 0) play.failures.push(`round ${no}: ${returned.lost} connections ended that nobody cut`);
     rows.push({
       round: no,
       dropped: returned.dropped,
-      'offline told': told.offline.length,
-      'others told': told.others,
+      'offline reports': ledger.offline.length,
+      'other reports': ledger.others,
       late: returned.late,
       ...timesOf('ws', wsTimes),
       ...timesOf('tcp', tcpTimes),
@@ -127,13 +129,13 @@ async function playRounds(values: Values, play: Play & { readonly hub: Parameter
       'rss MB': cost.rssMb,
     });
     progress(
-      `round ${no} of ${values.rounds}: ${returned.dropped} dropped and came back, ${told.offline.length} told offline`,
+      `round ${no} of ${values.rounds}: ${returned.dropped} dropped and came back, ${ledger.offline.length} reported offline`,
     );
   }
-  return { rows, all: { offlineTold, late, ...timesOf('ws', all.ws), ...timesOf('tcp', all.tcp) } };
+  return { rows, all: { offlineReports, late, ...timesOf('ws', all.ws), ...timesOf('tcp', all.tcp) } };
 }
 
-/** Those who do not come back: told once to each observer, not before their grace is over. */
+/** Those who do not come back: reported once to each observer, not before their grace is over. */
 async function playControl(values: Values, users: { ws: string[]; tcp: string[] }, play: Play): Promise<Row> {
   const gone = new Set([...users.ws.slice(0, values.gone), ...users.tcp.slice(0, values.gone)]);
   const droppedAt = monotonicMs();
@@ -141,17 +143,17 @@ async function playControl(values: Values, users: { ws: string[]; tcp: string[] 
   const delays = new Histogram();
   const problems = { never: 0, twice: 0, others: 0, early: 0 };
   for (const observer of play.watching) {
-    const told: Telling[] = [];
+    const reports: OfflineReport[] = [];
     const readOn = async (): Promise<boolean> => {
-      told.push(...(await observer.call('ledger')).offline);
-      return told.length >= gone.size;
+      reports.push(...(await observer.call('ledger')).offline);
+      return reports.length >= gone.size;
     };
-    await until(readOn, TOLD_WITHIN_MS);
-    // Whoever is told twice needs the time to be so.
+    await until(readOn, REPORTED_WITHIN_MS);
+    // Waits, because a second report would come later.
     await sleep(SETTLE_MS);
     await readOn();
     const times = new Map<string, number>();
-    for (const { user, atMs } of told) {
+    for (const { user, atMs } of reports) {
       times.set(user, (times.get(user) ?? 0) + 1);
       delays.add(atMs - droppedAt);
       if (atMs - droppedAt < values['grace-ms']) problems.early += 1;
@@ -163,17 +165,23 @@ async function playControl(values: Values, users: { ws: string[]; tcp: string[] 
     }
   }
   for (const [problem, count] of Object.entries(problems)) {
-    if (count > 0) play.failures.push(`of those who do not come back: ${count} told wrongly (${problem})`);
+    if (count > 0) play.failures.push(`of those who do not come back: ${count} wrong reports (${problem})`);
   }
   const [p50, p99] = [round(delays.percentile(0.5), 0), round(delays.percentile(0.99), 0)];
-  return { gone: gone.size, observers: play.watching.length, ...problems, 'told p50 ms': p50, 'told p99 ms': p99 };
+  return {
+    gone: gone.size,
+    observers: play.watching.length,
+    ...problems,
+    'reported p50 ms': p50,
+    'reported p99 ms': p99,
+  };
 }
 
 async function readLedgers(play: Play, when: string) {
   const ledgers = await Promise.all(play.watching.map((observer) => observer.call('ledger')));
   for (const { errors, lost } of ledgers) {
     if (lost > 0) play.failures.push(`${when}: an observer lost its connection`);
-    for (const error of errors) play.failures.push(`${when}: an observer was told ${error}`);
+    for (const error of errors) play.failures.push(`${when}: an observer received ${error}`);
   }
   return {
     offline: ledgers.flatMap(({ offline }) => offline),

@@ -16,7 +16,7 @@ import type { ReadersCommands } from '../roles/readers.ts';
 const knobs = {
   publishers: { fallback: 500, help: 'users who change' },
   watchers: { fallback: 100, help: 'watchers, each of all publishers' },
-  'slow-percent': { fallback: 1, help: 'so many of the watchers stop reading' },
+  'slow-percent': { fallback: 1, help: 'this percentage of the watchers stops reading' },
   rate: { fallback: 20_000, help: 'deliveries a second, all watchers together' },
   padding: { fallback: 110, help: 'characters of a text beside its time' },
   fill: { fallback: 30, help: 'snapshots that a slow reader asks for and does not read, to fill the kernel’s buffers' },

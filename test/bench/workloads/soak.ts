@@ -1,6 +1,6 @@
 /**
  * The soak: churn for a long time. When everybody has left, sessions, connections and memory must be where they were after
- * a warm-up of the same kind; and at no time was a user told offline whose client was beating.
+ * a warm-up of the same kind; and no user may be reported offline while its client sends heartbeats.
  */
 import { labelled, readMetrics, sumOf, type Metrics } from '../lib/hub-http.ts';
 import { sleep, until } from '../lib/pacing.ts';
@@ -14,10 +14,10 @@ import type { ChurnCommands, ChurnFigures } from '../roles/churn.ts';
 const knobs = {
   minutes: { fallback: 30, help: 'length of the churn, without its warm-up' },
   'warm-seconds': { fallback: 120, help: 'length of the warm-up; what is then left is what the end is held to' },
-  'every-s': { fallback: 60, help: 'a line of figures each so many seconds' },
+  'every-s': { fallback: 60, help: 'seconds between two lines of figures' },
   population: { fallback: 1000, help: 'users who are here on the average' },
   deeds: { fallback: 100, help: 'deeds a second: come, change, reload, watch, edit friends, go' },
-  silent: { fallback: 4, help: 'of about a hundred deeds, so many fall silent, and are found out by their lease' },
+  silent: { fallback: 4, help: 'of about a hundred deeds, this many are users falling silent, whose leases end' },
   'timeout-ms': { fallback: 25_000, help: 'the hub’s WebSocket timeout, which is also the grace after a stall' },
   'quiet-seconds': { fallback: 20, help: 'rest before memory is judged' },
   'margin-mb': { fallback: 24, help: 'RSS at the end over that after the warm-up: more is a failure' },
@@ -27,7 +27,7 @@ type Values = Readonly<Record<keyof typeof knobs, number>>;
 
 export const soak = workload({
   name: 'soak',
-  about: 'a long churn: nothing false is told, and everything returns to where it was',
+  about: 'a long churn: nothing false is reported, and all resources are released',
   knobs,
   run,
 });
@@ -56,14 +56,14 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
 
   await churn.call('churn', { population, deedsPerS });
   await sleep(1000 * values['warm-seconds']);
-  if (!(await churn.call('empty'))) failures.push('after the warm-up not all who left were told offline');
+  if (!(await churn.call('empty'))) failures.push('after the warm-up not all who left were reported offline');
   const before = await rest(hub, values, 1);
   rows.push({ minute: 'empty', ...before });
   progress(`after a warm-up of ${values['warm-seconds']} s: ${JSON.stringify(before)}`);
 
   await churn.call('churn', { population, deedsPerS });
   rows.push(...(await lines(hub, churn, values)));
-  if (!(await churn.call('empty'))) failures.push('at the end not all who left were told offline');
+  if (!(await churn.call('empty'))) failures.push('at the end not all who left were reported offline');
   await churn.call('leave');
   const after = await rest(hub, values, 0);
   rows.push({ minute: 'empty', ...after });
@@ -73,12 +73,12 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
   const ended = hub.ended();
   if (ended !== null) failures.push(`the hub ended: ${ended}`);
   for (const line of hub.errors) failures.push(`the hub logged an error: ${line}`);
-  const { offlineTold, worstLateMs } = figures;
-  progress(`${offlineTold} times somebody left and was told; deeds: ${JSON.stringify(figures.deeds)}`);
+  const { offlineReports, worstLateMs } = figures;
+  progress(`${offlineReports} users left and were reported; deeds: ${JSON.stringify(figures.deeds)}`);
   await hub.stop();
   return {
     failures,
-    figures: { before, after, offlineTold, deeds: figures.deeds, worstLateMs: round(worstLateMs), rows },
+    figures: { before, after, offlineReports, deeds: figures.deeds, worstLateMs: round(worstLateMs), rows },
   };
 }
 
@@ -89,14 +89,14 @@ async function lines(hub: Server, churn: Role<ChurnCommands>, values: Values): P
     const used = measure(hub);
     await sleep(Math.min(1000 * values['every-s'], endAt - performance.now()));
     if (hub.ended() !== null) return rows;
-    const { here, falseOffline, offlineTold } = await churn.call('figures');
+    const { here, falseOffline, offlineReports } = await churn.call('figures');
     const cost = used();
     const minute = round(values.minutes - (endAt - performance.now()) / 60_000, 1);
     const row = {
       minute,
       here,
-      'left and told': offlineTold,
-      'told falsely': falseOffline.length,
+      'left and reported': offlineReports,
+      'reported falsely': falseOffline.length,
       ...(await figuresOf(hub)),
     };
     rows.push({ ...row, 'cpu %': cost.cpuPercent });
@@ -135,11 +135,11 @@ function openConnections(metrics: Metrics): number {
   return sumOf(metrics, 'presence_hub_connections') - labelled(metrics, 'presence_hub_connections', 'http');
 }
 
-function judge({ falseOffline, neverTold, toldTwice, lost }: ChurnFigures): string[] {
+function judge({ falseOffline, neverReported, reportedTwice, lost }: ChurnFigures): string[] {
   return [
-    ...falseOffline.map((who) => `told offline while it was beating: ${who}`),
-    ...neverTold.map((who) => `left and never told: ${who}`),
-    ...(toldTwice > 0 ? [`${toldTwice} times a user was told offline twice`] : []),
+    ...falseOffline.map((who) => `reported offline while it sent heartbeats: ${who}`),
+    ...neverReported.map((who) => `left and never reported: ${who}`),
+    ...(reportedTwice > 0 ? [`${reportedTwice} times a user was reported offline twice`] : []),
     ...lost.map((who) => `lost its connection: ${who}`),
   ];
 }

@@ -49,7 +49,7 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
   return { failures, figures: { rows } };
 }
 
-/** The lists are told to an earlier run of the hub, so that what that costs is in no figure. */
+/** An earlier run of the hub stores the lists, so that no figure includes their cost. */
 async function startWithFriends(stage: Stage, people: Role<SteadyCommands>, values: Values): Promise<HubServer> {
   const { users, friends } = values;
   const everyMs = 1000 * values['every-seconds'];
@@ -100,7 +100,7 @@ async function liveThrough(hub: Server, people: Role<SteadyCommands>, values: Va
   };
   const failures = [
     ...(delivered < expected ? [`${expected - delivered} of ${expected} deliveries did not come`] : []),
-    ...(falseOffline > 0 ? [`${falseOffline} times somebody who beats was told offline`] : []),
+    ...(falseOffline > 0 ? [`${falseOffline} times a user who sends heartbeats was reported offline`] : []),
     ...(lost.length > 0 ? [`${lost.length} connections were lost: ${lost[0] ?? ''}`] : []),
   ];
   return { row, failures };

@@ -1,6 +1,6 @@
 /**
- * A storm: many clients connect, say hello, watch and have their snapshot, so many at once. What counts is the server's CPU
- * for a client. Nobody watches the clients, so no change is told and the work is the same for all servers.
+ * A storm: many clients connect, send hello, watch and get their snapshot, a given number at once. What counts is the server's CPU
+ * for a client. Nobody watches the clients, so no change is reported, and the work is the same for all servers.
  */
 import { contest, type RunResult } from '../lib/contest.ts';
 import { fromCounts } from '../lib/histogram.ts';

@@ -22,7 +22,7 @@ export interface Felt {
   longestHealthMs: number;
   /** How late the probe itself was, because the machine had no core for it. */
   probeLateMs: number;
-  toldOffline: number;
+  reportedOffline: number;
   lost: number;
 }
 
@@ -33,7 +33,7 @@ export class Guard {
   readonly #onSighting: (sighting: Sighting) => void;
   readonly #rssMb: number[] = [];
   #errorsSeen = 0;
-  readonly felt: Felt = { longestHealthMs: 0, probeLateMs: 0, toldOffline: 0, lost: 0 };
+  readonly felt: Felt = { longestHealthMs: 0, probeLateMs: 0, reportedOffline: 0, lost: 0 };
 
   private constructor(hub: Server, bystanders: Bystanders, limitMs: number, onSighting: (sighting: Sighting) => void) {
     this.#hub = hub;
@@ -61,11 +61,11 @@ export class Guard {
     const sighting = await this.#bystanders.look();
     this.#onSighting(sighting);
     this.#feel(sighting);
-    const { probe, toldOffline, lost, unanswered, errors } = sighting;
+    const { probe, reportedOffline, lost, unanswered, errors } = sighting;
     if (probe.longestMs > this.#limitMs)
       failures.push(`/healthz took ${round(probe.longestMs, 0)} ms, limit ${this.#limitMs} ms`);
     if (probe.failed > 0) failures.push(`probes of /healthz not answered with 200: ${probe.failed}`);
-    for (const user of toldOffline) failures.push(`${user} was reported offline while it was beating`);
+    for (const user of reportedOffline) failures.push(`${user} was reported offline while it was beating`);
     if (lost > 0) failures.push(`good connections that ended: ${lost} ${errors.join(', ')}`.trim());
     if (unanswered > 0) failures.push(`good HTTP heartbeats not answered with 200: ${unanswered}`);
     return failures;
@@ -113,10 +113,10 @@ export class Guard {
     return errors;
   }
 
-  #feel({ probe, toldOffline, lost, unanswered }: Sighting): void {
+  #feel({ probe, reportedOffline, lost, unanswered }: Sighting): void {
     this.felt.longestHealthMs = Math.max(this.felt.longestHealthMs, probe.longestMs);
     this.felt.probeLateMs = Math.max(this.felt.probeLateMs, probe.ownLateMs);
-    this.felt.toldOffline += toldOffline.length;
+    this.felt.reportedOffline += reportedOffline.length;
     this.felt.lost += lost + unanswered;
   }
 }

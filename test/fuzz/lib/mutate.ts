@@ -1,6 +1,6 @@
 /**
  * Damage: small changes of bytes, of JSON values, and of the borders between writes; all of it from the chance that is
- * handed in, so that a seed says everything. Pure.
+ * handed in, so that a seed determines everything. Pure.
  */
 import type { Random } from '../../bench/lib/random.ts';
 

@@ -126,7 +126,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     // What the proxy does then does not depend on the engine.
     if (engine === 'uws') return;
 
-    it('heartbeats go to the other hub if theirs is gone, and nobody is lost (C10)', needs, async () => {
+    it('heartbeats go to the other hub if theirs is down, and nobody goes offline (C10)', needs, async () => {
       await startBehind(setup);
       await Promise.all(USERS.map(beat));
       const gone = hubs.shift()!;

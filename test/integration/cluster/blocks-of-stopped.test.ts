@@ -24,7 +24,7 @@ async function shown(hub: ClusterHub): Promise<Entry> {
 }
 
 describe('while a node is stopped', needing('redis-server'), () => {
-  it('a block is answered once it counts as dead, and after it nothing of the user reaches the viewer there (C7)', async () => {
+  it('a block is answered once the node counts as dead, and then the viewer there receives nothing about the user (C7)', async () => {
     stage = await ClusterStage.start();
     const [a, b] = await stage.hubs(2);
     // A block of a user never seen, which node B learns.
@@ -42,7 +42,7 @@ describe('while a node is stopped', needing('redis-server'), () => {
     const onA = await shown(a!);
     expect(onA.status).toBe('offline');
     await expect.poll(() => shown(b!), { timeout: 20_000, interval: 200 }).toEqual(onA);
-    const told = onB.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
-    expect(told.filter(({ status }) => status !== 'offline')).toEqual([]);
+    const entries = onB.all.flatMap((message) => (message.type === 'presence' ? message.entries : []));
+    expect(entries.filter(({ status }) => status !== 'offline')).toEqual([]);
   });
 });

@@ -26,7 +26,7 @@ async function changes(): Promise<number> {
 }
 
 describe('a cluster', needing('redis-server'), () => {
-  it('asks Redis for each change once, and for heartbeats that repeat themselves never (C17)', async () => {
+  it('asks Redis once for each change, and never for repeated heartbeats (C17)', async () => {
     const [a] = await begin(1);
     const client = await WsClient.hello(a!.ws, { user: '42' });
     const before = await changes();
@@ -53,7 +53,7 @@ describe('a cluster', needing('redis-server'), () => {
     expect(record).not.toContain('a-token');
   });
 
-  it('survives a foreign writer who lies (C19)', async () => {
+  it('survives false records of a foreign program (C19)', async () => {
     const [a] = await begin(1);
     const client = await WsClient.hello(a!.ws, { user: '42' });
     const [[key]] = (await stage!.redis.send(['KEYS', '*:r:42'])) as [[string]];
@@ -102,7 +102,7 @@ describe('a cluster', needing('redis-server'), () => {
     expect((await watching.next('snapshot')).entries[0]).toMatchObject({ status: 'offline' });
   });
 
-  it('a welcome that Redis delays is the first message nevertheless, and `stale` follows it (C13)', async () => {
+  it('the welcome is the first message even if Redis delays it, and `stale` follows (C13)', async () => {
     const [a] = await begin(1);
     const clients = await Promise.all(Array.from({ length: 10 }, () => WsClient.open(a!.ws)));
     stage!.redis.signal('SIGSTOP');
@@ -116,7 +116,7 @@ describe('a cluster', needing('redis-server'), () => {
     for (const { all } of clients) expect(all.map(({ type }) => type)).toEqual(['welcome', 'stale', 'fresh']);
   });
 
-  it('answers after a second without Redis, and says before it that views may be behind (C13)', async () => {
+  it('answers after a second without Redis, and first sends `stale` (C13)', async () => {
     const [a] = await begin(1);
     const client = await WsClient.hello(a!.ws, { user: '42' });
     stage!.redis.signal('SIGSTOP');
@@ -133,7 +133,7 @@ describe('a cluster', needing('redis-server'), () => {
     await client.next('fresh');
   });
 
-  it('answers from memory while Redis is away, and says so; of users it does not hold, with 503 (C13, C15)', async () => {
+  it('answers from memory while Redis is away and marks it, and answers 503 about users that it does not hold (C13, C15)', async () => {
     const [a] = await begin(1);
     const client = await WsClient.hello(a!.ws, { user: '42' });
     const observer = await Observer.open(a!.ws, ['42'], new Map());

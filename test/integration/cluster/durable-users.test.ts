@@ -77,7 +77,7 @@ describe('blocks and last seen', { ...needing('redis-server'), timeout: 240_000 
     const isKept = (user: string) => async () =>
       (await server.query(database, `SELECT FROM presence_hub.user_state WHERE user_id = '${user}'`)).length === 1;
 
-    it('a user stays hidden from whom it blocks if Redis comes back empty and no hub remembers (C32)', async () => {
+    it('a user stays hidden from blocked viewers if Redis comes back empty and no hub remembers the user (C32)', async () => {
       const [a] = (await stage.hubs(1)) as [ClusterHub];
       await beat(a, 'blocker');
       expect((await request(a, 'PUT', '/v1/users/blocker/blocks/viewer')).status).toBe(204);

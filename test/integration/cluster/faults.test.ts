@@ -78,7 +78,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
   };
   const always = (): boolean => true;
 
-  it('a node that is killed: who moves was never gone, the others leave once within 10 s (C10)', async () => {
+  it('a node is killed: users who move are never offline, the others go offline once within 10 s (C10)', async () => {
     const { hubs, crowd } = await begin(3);
     const observers = await Promise.all(hubs.slice(0, 2).map((hub) => crowd.observe(hub)));
     const victims = crowd.users.filter((_, i) => i % 3 === 2);
@@ -99,7 +99,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     crowd.end();
   });
 
-  it('a node that is shut down: nobody is told stale, and who moves was never gone (C11)', async () => {
+  it('a node is shut down: nobody receives `stale`, and users who move are never offline (C11)', async () => {
     const { hubs, crowd } = await begin(3);
     const observers = await Promise.all(hubs.slice(0, 2).map((hub) => crowd.observe(hub)));
     const moving = crowd.users.filter((_, i) => i % 3 === 2);
@@ -122,7 +122,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     crowd.end();
   });
 
-  it('after the death of all nodes, the first one that starts waits for their users, and says that it is not sure (C20)', async () => {
+  it('after the death of all nodes, the first one to start waits for their users, and reports `stale` (C20)', async () => {
     stage = await ClusterStage.start({ HUB_TRANSPORT: engine, HUB_NODE_LEASE_MS: '1500', HUB_WARM_MS: '8000' });
     const [a] = await stage.hubs(2);
     await WsClient.hello(a!.ws, { user: 'returns' });
@@ -185,7 +185,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     },
   );
 
-  it('a node that alone is cut from Redis sends its clients to the others, and takes clients again after it (C16)', async () => {
+  it('a node that alone is cut off from Redis sends its clients to the others, and accepts clients again afterwards (C16)', async () => {
     stage = await ClusterStage.start({ ...settings, HUB_TRANSPORT: engine });
     const proxy = await FaultProxy.start(stage.redis.port);
     const [portA, portB] = [await freePort(), await freePort()];
@@ -213,7 +213,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     await proxy.close();
   });
 
-  it('a node that is stopped for 15 s joins again, and never takes back what others reported (C12)', async () => {
+  it('a node that is stopped for 15 s joins again, and never contradicts what others reported (C12)', async () => {
     const { hubs, crowd } = await begin(2);
     const observers = await Promise.all(hubs.map((hub) => crowd.observe(hub)));
     const onB = crowd.users.filter((_, i) => i % 2 === 1);

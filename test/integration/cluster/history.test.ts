@@ -18,7 +18,7 @@ const historyOf = async (hub: ClusterHub, user: string) => {
   expect([status, body]).toMatchObject([200, {}]);
   return historyAnswer.parse(body).transitions;
 };
-const told = async (hub: ClusterHub, user: string) =>
+const stepsOf = async (hub: ClusterHub, user: string) =>
   (await historyOf(hub, user)).map(({ from, to, cause }) => `${from} ${to} ${cause}`);
 const uptimeOf = async (hub: ClusterHub, user: string, from: number, to: number) => {
   const { status, body } = await ask(hub, 'GET', `/v1/users/${user}/uptime?from=${from}&to=${to}`);
@@ -56,8 +56,8 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       undo.push(() => stage.stop());
       return { stage, database };
     };
-    const hello = async (hub: ClusterHub, said: object): Promise<WsClient> => {
-      const client = await WsClient.hello(hub.ws, said);
+    const hello = async (hub: ClusterHub, fields: object): Promise<WsClient> => {
+      const client = await WsClient.hello(hub.ws, fields);
       undo.push(() => client.close());
       return client;
     };
@@ -68,7 +68,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
         ],
       );
 
-    it.each(['uws', 'ws'])('is told by any hub, and each change is stored once (C30, H31) [%s]', async (engine) => {
+    it.each(['uws', 'ws'])('is answered by any hub, and each change is stored once (C30, H31) [%s]', async (engine) => {
       const { stage, database } = await stageOn(engine);
       const hubs = await stage.hubs(3);
       const [a, b, c] = hubs as [ClusterHub, ClusterHub, ClusterHub];
@@ -84,7 +84,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       onA.send({ type: 'bye' });
       await onA.closed;
       const all = ['offline away began', 'away busy began', 'busy away bye', 'away offline bye'];
-      for (const hub of hubs) await until(async () => (await told(hub, user)).length === all.length);
+      for (const hub of hubs) await until(async () => (await stepsOf(hub, user)).length === all.length);
       for (const hub of hubs) {
         const transitions = (await historyOf(hub, user)).map(({ from, to }) => `${from} ${to}`);
         expect(transitions).toEqual(['offline away', 'away busy', 'busy away', 'away offline']);
@@ -94,14 +94,14 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       expect((await historyOf(b, user)).at(-1)?.at).toBe((entry as { since: number }).since);
     });
 
-    it('a change shows on another hub before it is stored (C30)', async () => {
+    it('a change appears on another hub before it is stored (C30)', async () => {
       const { stage } = await stageOn();
       const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
       const user = newUser();
       await ask(a, 'POST', '/v1/heartbeat', { user, ttlMs: 600_000 });
-      expect(await told(b, user)).toEqual(['offline online began']);
+      expect(await stepsOf(b, user)).toEqual(['offline online began']);
       await ask(b, 'POST', '/v1/heartbeat', { user, status: 'busy', ttlMs: 600_000 });
-      expect((await told(a, user)).at(-1)).toBe('online busy began');
+      expect((await stepsOf(a, user)).at(-1)).toBe('online busy began');
     });
 
     it('the death of a hub loses no change, and is unknown until its users are settled (C30, H33)', async () => {
@@ -112,21 +112,21 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       await hello(a, { user });
       const diedAt = Date.now();
       a.process.child.kill('SIGKILL');
-      await until(async () => (await told(b, user)).at(-1) === 'online offline node_lost');
-      expect(await told(b, user)).toEqual(['offline online began', 'online offline node_lost']);
+      await until(async () => (await stepsOf(b, user)).at(-1) === 'online offline node_lost');
+      expect(await stepsOf(b, user)).toEqual(['offline online began', 'online offline node_lost']);
       await until(async () => (await countOf(database, user)) === 2);
-      const buriedAt = (await historyOf(b, user)).at(-1)!.at;
-      await until(async () => (await uptimeOf(b, user, buriedAt + 3000, buriedAt + 4000)).offlineMs > 0);
-      const { unknownMs, onlineMs } = await uptimeOf(b, user, diedAt, buriedAt);
-      expect(unknownMs).toBe(buriedAt - diedAt);
+      const offlineAt = (await historyOf(b, user)).at(-1)!.at;
+      await until(async () => (await uptimeOf(b, user, offlineAt + 3000, offlineAt + 4000)).offlineMs > 0);
+      const { unknownMs, onlineMs } = await uptimeOf(b, user, diedAt, offlineAt);
+      expect(unknownMs).toBe(offlineAt - diedAt);
       expect(onlineMs).toBe(0);
-      const whole = await uptimeOf(b, user, startedAt, buriedAt + 4000);
+      const whole = await uptimeOf(b, user, startedAt, offlineAt + 4000);
       expect(whole.onlineMs + whole.awayMs + whole.busyMs + whole.offlineMs + whole.unknownMs).toBe(
-        buriedAt + 4000 - startedAt,
+        offlineAt + 4000 - startedAt,
       );
     });
 
-    it('a rolling restart leaves nothing unknown, and a restart of all is unknown until it is over (C30, H33)', async () => {
+    it('a rolling restart leaves no time unknown, and the time of a restart of all hubs is unknown (C30, H33)', async () => {
       const { stage } = await stageOn();
       const a = await stage.hub();
       const user = newUser();
@@ -183,7 +183,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       expect((await ask(a, 'GET', `/v1/users/${user}/history`)).status).toBe(503);
       await server.run();
       await until(async () => (await countOf(database, user)) === 3);
-      expect(await told(b, user)).toEqual(['offline online began', 'online busy began', 'busy away began']);
+      expect(await stepsOf(b, user)).toEqual(['offline online began', 'online busy began', 'busy away began']);
     });
   });
 });

@@ -117,13 +117,13 @@ describe('polled targets in a cluster', needing('redis-server'), () => {
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   });
 
-  it('each is polled by one node, and one that only one node names by that node (C21)', async () => {
+  it('each is polled by one node, and a target that only one node knows by that node (C21)', async () => {
     await shared([...users, 'only-a'], (hub, user) => user !== 'only-a' || hub === 'a');
     expect(new Set([...(await targets.pollers()).values()].flatMap((one) => [...one])).size).toBeGreaterThan(1);
     wereNeverGone();
   });
 
-  it('another node takes over those of a node that was killed, and nobody is reported offline (C21)', async () => {
+  it('another node takes over the targets of a killed node, and nobody is reported offline (C21)', async () => {
     await shared(users, () => true);
     hubs.get('b')!.process.child.kill('SIGKILL');
     await shared(users, (hub) => hub !== 'b');
@@ -144,7 +144,7 @@ describe('polled targets in a cluster', needing('redis-server'), () => {
     wereNeverGone();
   });
 
-  it('while Redis is away, each node goes on, and nobody is reported offline for it (C14, C21)', async () => {
+  it('while Redis is away, each node continues, and nobody is reported offline because of it (C14, C21)', async () => {
     await shared(users, () => true);
     stage.redis.signal('SIGSTOP');
     await observer.until(() => observer.isStale);

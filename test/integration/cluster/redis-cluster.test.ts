@@ -28,7 +28,7 @@ describe('nodes on a Redis Cluster', needing('redis-server'), () => {
   });
   afterEach(() => nodes.forEach((node) => node.close()));
 
-  it('follow a slot that moves while its users change, without going away', async () => {
+  it('follow a slot that moves while its users change, and do not lose their connection', async () => {
     const bucket = bucketOf('1', BUCKETS);
     const slot = hashSlot(bucketTags(BUCKETS)[bucket] ?? '');
     const from = await cluster.masterOf(slot);

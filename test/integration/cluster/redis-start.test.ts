@@ -47,7 +47,7 @@ describe('HUB_REDIS_URL that names no usable server', () => {
     expect(await refusal(url)).toContain('redis://[user:password@]host[:port][/database]');
   });
 
-  it('names a port where nobody listens', async () => {
+  it('names a port without a listener', async () => {
     const port = await freePort();
     const line = await refusal(`redis://:secret@127.0.0.1:${port}`);
     expect(line).toContain(
@@ -75,7 +75,7 @@ describe('HUB_REDIS_URL that names a Redis server', needing('redis-server'), () 
     expect(await refusal(right())).toBe('');
   });
 
-  it('is accepted with a policy that drops only what expires, because nothing does', async () => {
+  it('is accepted with a policy that evicts only keys with an expiry, because none has one', async () => {
     const other = await RedisServer.start('--maxmemory', '100mb', '--maxmemory-policy', 'volatile-lru');
     close.push(() => other.close());
     expect(await refusal(other.url)).toBe('');
@@ -152,7 +152,7 @@ describe('settings that all nodes of a cluster share', needing('redis-server'), 
     );
   });
 
-  it('are not read from keys of something else', async () => {
+  it('are not read from keys of another program', async () => {
     await server.send(['SET', 'ph:{m}:a', 'theirs']);
     expect(await refusal(server.url)).toBe(
       'HUB_REDIS_PREFIX: the keys under ph: are not those of a hub: set another prefix',

@@ -50,23 +50,23 @@ describe('nodes behind Sentinels', needing('redis-server'), () => {
     await expectRecovery({ ...online, '1': 'busy' });
   });
 
-  it('follow a master that is told to step down', async () => {
+  it('follow a master that is demoted by a failover', async () => {
     await sentinel.send(['SENTINEL', 'FAILOVER', 'presence']);
     nodes[0]?.set('1', 'busy');
     await expectRecovery({ ...online, '1': 'busy' });
   });
 
-  it('report again what was reported and then lost by the failover, with a larger version', async () => {
+  it('report a change again with a larger version if the failover lost it', async () => {
     replica.signal('SIGSTOP');
     await master.send(['CLIENT', 'KILL', 'TYPE', 'replica']); // or else the kernel would keep what is written for it
     for (const [i, user] of USERS.entries()) nodes[i % 3]?.set(user, 'busy');
     const busy = Object.fromEntries(USERS.map((user) => [user, 'busy']));
     await agreed(nodes, busy);
-    const told = new Map(USERS.map((user) => [user, nodes[0]?.views.get(user)?.v ?? 0]));
+    const reported = new Map(USERS.map((user) => [user, nodes[0]?.views.get(user)?.v ?? 0]));
     await master.kill();
     replica.signal('SIGCONT');
     await expectRecovery(busy);
-    for (const user of USERS) expect(nodes[0]?.views.get(user)?.v).toBeGreaterThan(told.get(user) ?? Infinity);
+    for (const user of USERS) expect(nodes[0]?.views.get(user)?.v).toBeGreaterThan(reported.get(user) ?? Infinity);
   });
 });
 

@@ -34,8 +34,8 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     await stage.stop();
   });
 
-  const hello = async (hub: ClusterHub | undefined, said: object): Promise<WsClient> => {
-    const client = await WsClient.hello(hub!.ws, said);
+  const hello = async (hub: ClusterHub | undefined, fields: object): Promise<WsClient> => {
+    const client = await WsClient.hello(hub!.ws, fields);
     clients.push(client);
     return client;
   };
@@ -45,7 +45,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     return observer;
   };
 
-  it('a watch on one shows who was welcomed on the other before (C5)', async () => {
+  it('a watch on one shows users that were welcomed on the other before (C5)', async () => {
     const user = newUser();
     await hello(a, { user, status: 'busy', text: 'in a meeting' });
     const observer = await observe(b, user);
@@ -79,7 +79,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     await observer.until(() => observer.statusOf(user) === 'offline');
   });
 
-  it('a reload that reaches the other hub is no absence (C3)', async () => {
+  it('a reload that reaches the other hub does not show the user offline (C3)', async () => {
     const user = newUser();
     const observer = await observe(b, user);
     const before = await hello(a, { user });
@@ -91,7 +91,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     await observer.until(() => observer.statusOf(user) === 'offline');
   });
 
-  it('the newest HTTP heartbeat of a user and device counts, on whichever hub it arrives (C4, C6)', async () => {
+  it('the newest HTTP heartbeat of a user and device counts, on any hub (C4, C6)', async () => {
     const user = newUser();
     const observer = await observe(a, user);
     const statuses = ['online', 'busy', 'away', 'online', 'busy'];
@@ -108,7 +108,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect(observer.history.get(user)!.slice(1, -1)).not.toContain('offline');
   });
 
-  it('a goodbye over HTTP ends the session that another hub has (C4)', async () => {
+  it('a bye over HTTP ends the session on another hub (C4)', async () => {
     const user = newUser();
     const observer = await observe(a, user);
     await ask(a!, 'POST', '/v1/heartbeat', { user });
@@ -117,7 +117,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect((await ask(a!, 'GET', `/v1/users/${user}/explain`)).body).toMatchObject({ sessions: [] });
   });
 
-  it('a `since` of one hub is answered by the other with what is newer (C2)', async () => {
+  it('a `since` of one hub is answered by the other with newer changes (C2)', async () => {
     const [present, later] = [newUser(), newUser()];
     await hello(a, { user: present });
     const first = await observe(a, present, later);
@@ -133,7 +133,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect(snapshot.entries.map(({ user }) => user)).toEqual([later]);
   });
 
-  it('an invisible user on one looks on the other like one who left', async () => {
+  it('an invisible user on one looks offline on the other', async () => {
     const [hidden, gone] = [newUser(), newUser()];
     const observer = await observe(b, hidden, gone);
     const hiding = await hello(a, { user: hidden });
@@ -157,19 +157,19 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect(await ask(a!, 'PUT', `/v1/users/${blocker}/blocks/${viewer}`)).toMatchObject({ status: 204 });
     const hidden = await watching.entryOf(blocker);
     expect(hidden).toMatchObject({ status: 'offline', devices: [] });
-    const heard = watching.all.length;
+    const received = watching.all.length;
     session.send({ type: 'heartbeat', status: 'busy', id: 1 });
     await session.next('ok');
     await observer.until(() => observer.statusOf(blocker) === 'busy');
     await watching.roundTrip();
-    expect(watching.all.slice(heard).filter(({ type }) => type === 'presence')).toEqual([]);
+    expect(watching.all.slice(received).filter(({ type }) => type === 'presence')).toEqual([]);
     expect(await ask(b!, 'DELETE', `/v1/users/${blocker}/blocks/${viewer}`)).toMatchObject({ status: 204 });
     const shown = await watching.entryOf(blocker);
     expect(shown.status).toBe('busy');
     expect(shown.v).toBeGreaterThan(hidden.v);
   });
 
-  it('a block holds for a hub that learns of the user later', async () => {
+  it('a block applies on a hub that loads the user later', async () => {
     const [blocker, viewer] = [newUser(), newUser()];
     await hello(a, { user: blocker });
     await ask(a!, 'PUT', `/v1/users/${blocker}/blocks/${viewer}`);
@@ -178,7 +178,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect((await watching.next('snapshot')).entries[0]).toMatchObject({ status: 'offline' });
   });
 
-  it('a block that was set before, and lifted on another hub since, does not come back (C7)', async () => {
+  it('a block that another hub has lifted does not come back (C7)', async () => {
     const [blocker, viewer] = [newUser(), newUser()];
     const session = await hello(a, { user: blocker });
     const path = `/v1/users/${blocker}/blocks/${viewer}`;
@@ -197,7 +197,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect(await watching.entryOf(blocker)).toMatchObject({ status: 'busy' });
   });
 
-  it('lifting a block that never was is answered at once, and undoes no later block on another hub (C7)', async () => {
+  it('lifting a block that does not exist is answered at once, and undoes no later block on another hub (C7)', async () => {
     const [blocker, viewer] = [newUser(), newUser()];
     const path = `/v1/users/${blocker}/blocks/${viewer}`;
     expect(await ask(a!, 'DELETE', path)).toMatchObject({ status: 204 });
@@ -261,7 +261,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     }
   });
 
-  it('metrics tell of the nodes and of the way between them', async () => {
+  it('metrics count the nodes, and measure the delay between them', async () => {
     await hello(a, { user: newUser() });
     const metrics = await (await fetch(`${b!.http}/metrics`)).text();
     expect(metrics).toContain('presence_hub_nodes{state="live"} 2');
@@ -269,7 +269,7 @@ describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine)
     expect(metrics).toMatch(/presence_hub_bus_seconds_count [1-9]/);
   });
 
-  it('last seen is the moment of the goodbye, whichever hub is asked', async () => {
+  it('last seen is the time of the bye on all hubs', async () => {
     const user = newUser();
     const client = await hello(a, { user });
     const leftAt = Date.now();

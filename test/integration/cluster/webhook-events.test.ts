@@ -57,23 +57,23 @@ describe('webhook events in Redis', needing('redis-server'), () => {
   }
   const take = (options: { limit?: number; afterMs?: number; wantsUsers?: boolean } = {}): Promise<Taken> =>
     events.take(0, RULE, { limit: 100, afterMs: HOUR_MS, wantsUsers: false, ...options });
-  const told = ({ events: taken }: Taken): string[] =>
+  const summaryOf = ({ events: taken }: Taken): string[] =>
     taken.map(({ user, from, status, cause }) => `${user} ${from} ${status} ${cause}`).sort();
   const batch = (id: string, taken: StoredBatch['taken'] = []): StoredBatch => {
     return { id, body: '{"events":[]}', count: 1, formedAt: 1, attempts: 0, nextAt: 1, taken };
   };
 
-  it('a later event takes the place of the waiting one, has its own id and keeps the first `from` (N4)', async () => {
+  it('a later event replaces the waiting one, has its own id and keeps the first `from` (N4)', async () => {
     expect(await change('42', 'online', 'away')).toBe('new');
     expect(await change('42', 'away', 'busy')).toBe('replaced');
     const taken = await take();
-    expect(told(taken)).toEqual(['42 online busy set']);
+    expect(summaryOf(taken)).toEqual(['42 online busy set']);
     expect(taken.events[0]!.id).toBe(`a.${ops}-mail`);
     expect(taken.events[0]!.record).toMatch(/^\d+ \d+ a\.\d+ \d+ \{"s":"busy"\}$/);
     expect(taken.nextInMs).toBeUndefined();
   });
 
-  it('one that is not due goes if the user is back, or leaves the statuses of the rule (N4)', async () => {
+  it('an event that is not due is dropped if the user is back, or leaves the statuses of the rule (N4)', async () => {
     await change('42', 'online', 'offline', { afterMs: HOUR_MS });
     expect((await take({ wantsUsers: true })).users).toEqual(['42']);
     expect(await change('42', 'offline', 'online', { afterMs: HOUR_MS })).toBe('replaced');
@@ -83,27 +83,27 @@ describe('webhook events in Redis', needing('redis-server'), () => {
     expect(await take({ wantsUsers: true })).toEqual({ events: [], nextInMs: undefined, users: [] });
   });
 
-  it('one that is due stays if the user is back, because the receiver may know of nothing else', async () => {
+  it('an event that is due stays even if the user is back, because the receiver may not know that', async () => {
     await change('42', 'offline', 'online');
     await change('42', 'online', 'offline');
-    expect(told(await take())).toEqual(['42 offline offline set']);
+    expect(summaryOf(await take())).toEqual(['42 offline offline set']);
   });
 
-  it('no more users wait than may, but a waiting one is still replaced', async () => {
+  it('no events wait beyond the maximum, but a waiting event is still replaced', async () => {
     await change('1', 'offline', 'online', { most: 1 });
     expect(await change('2', 'offline', 'online', { most: 1 })).toBe('dropped');
     expect(await change('1', 'online', 'busy', { most: 1 })).toBe('replaced');
-    expect(told(await take())).toEqual(['1 offline busy set']);
+    expect(summaryOf(await take())).toEqual(['1 offline busy set']);
   });
 
-  it('none is due later than the rule says now', async () => {
+  it('no event is due later than the present rule allows', async () => {
     await change('42', 'online', 'offline', { afterMs: HOUR_MS });
     expect((await take()).nextInMs).toBeGreaterThan(HOUR_MS - 60_000);
     await take({ afterMs: 0 });
-    expect(told(await take({ afterMs: 0 }))).toEqual(['42 online offline set']);
+    expect(summaryOf(await take({ afterMs: 0 }))).toEqual(['42 online offline set']);
   });
 
-  it('what was taken is taken again until it is cleared, and a second event of its user waits for that', async () => {
+  it('a taken event is taken again until it is cleared, and a second event of its user waits for that', async () => {
     await change('42', 'offline', 'online');
     await change('7', 'offline', 'online');
     const first = await take({ limit: 1 });
@@ -113,19 +113,19 @@ describe('webhook events in Redis', needing('redis-server'), () => {
     expect(both.map(({ user }) => user).sort()).toEqual(['42', '7']);
     await change('42', 'online', 'busy');
     const again = await take();
-    expect(told(again)).toEqual(['42 offline online set', '7 offline online set']);
+    expect(summaryOf(again)).toEqual(['42 offline online set', '7 offline online set']);
     await events.clear(
       RULE,
       again.events.map(({ user, id }) => ({ bucket: 0, user, id })),
     );
     const next = await take();
-    expect(told(next)).toEqual(['42 online busy set']);
+    expect(summaryOf(next)).toEqual(['42 online busy set']);
     // The id of an earlier event clears nothing.
     await events.clear(RULE, [{ bucket: 0, user: '42', id: both[0]!.id }]);
-    expect(told(await take())).toEqual(['42 online busy set']);
+    expect(summaryOf(await take())).toEqual(['42 online busy set']);
   });
 
-  it('the current state is restated of those without an event, and only in the statuses of the rule', async () => {
+  it('the current state of users without an event is restated, only in the statuses of the rule', async () => {
     await change('waits', 'offline', 'busy');
     await change('here', 'offline', 'online', null);
     await change('away', 'offline', 'away', null);
@@ -133,7 +133,7 @@ describe('webhook events in Redis', needing('redis-server'), () => {
     const options = { op: 'r.1', on: ['busy', 'online', 'offline'], afterMs: 0, most: 100 };
     expect(await events.restate(0, RULE, users, options)).toEqual(['replaced', 'new', 'replaced', 'new']);
     const taken = await take();
-    expect(told(taken)).toEqual([
+    expect(summaryOf(taken)).toEqual([
       'here online online restored',
       'unknown offline offline restored',
       'waits offline busy set',
@@ -141,13 +141,13 @@ describe('webhook events in Redis', needing('redis-server'), () => {
     expect(new Set(taken.events.map(({ id }) => id)).size).toBe(3);
   });
 
-  it('a restated state stays if the user is back in it: the receiver may know another one', async () => {
+  it('a restated state stays even if the user returns to it, because the receiver may know another one', async () => {
     await change('42', 'offline', 'online', null);
     await events.restate(0, RULE, ['42'], { op: 'r.1', on: ['online', 'away'], afterMs: HOUR_MS, most: 100 });
     await change('42', 'online', 'away', { afterMs: HOUR_MS });
     await change('42', 'away', 'online', { afterMs: HOUR_MS });
     await take({ afterMs: 0 });
-    expect(told(await take({ afterMs: 0 }))).toEqual(['42 online online set']);
+    expect(summaryOf(await take({ afterMs: 0 }))).toEqual(['42 online online set']);
   });
 
   it('one node at a time holds the claim of a rule, and only it stores and settles the batch', async () => {
@@ -187,7 +187,7 @@ describe('webhook events in Redis', needing('redis-server'), () => {
     expect(await events.counts(0, [RULE])).toEqual([{ waiting: 0, taken: 0, oldestForMs: undefined }]);
   });
 
-  it('what a foreign writer put in its place is dropped', async () => {
+  it('an event that a foreign program wrote is dropped', async () => {
     await change('42', 'offline', 'online');
     const [keys] = (await redis.send(['KEYS', 'ph:*:e:mail'])) as [string[]];
     await redis.send(['HSET', keys[0]!, '42', 'nonsense']);

@@ -41,7 +41,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
   };
   const rulesOn = async (hub: ClusterHub): Promise<ListedRule[]> =>
     ((await ask(hub, 'GET', '/v1/webhooks')).body as { rules: ListedRule[] }).rules;
-  const told = ({ from, cause, entry }: ReceivedEvent): string => `${from} -> ${entry.status} (${cause})`;
+  const summaryOf = ({ from, cause, entry }: ReceivedEvent): string => `${from} -> ${entry.status} (${cause})`;
   /** Repetitions of an event have its id. What remains of each user must be one chain, with versions that grow. */
   const checkChains = (): Map<string, ReceivedEvent[]> => {
     const chains = new Map<string, ReceivedEvent[]>();
@@ -72,7 +72,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('an event is sent once, whichever hub made the change, with the entry that all hubs show (N2, N7)', async () => {
+  it('an event is sent once, no matter which hub made the change, with the entry that all hubs show (N2, N7)', async () => {
     await start({}, { name: 'all', events: 'all', on: ['away'] });
     for (const [i, hub] of hubs.entries()) await beat(hub, `user-${i}`);
     await receiver.until(() => receiver.events.length === 3);
@@ -81,7 +81,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     for (const i of hubs.keys()) {
       const { body: entry } = await ask(hubs[2]!, 'GET', `/v1/presence/user-${i}`);
       const ofMail = receiver.eventsOf(`user-${i}`).filter(({ rule }) => rule === 'mail');
-      expect(ofMail.map(told)).toEqual(['offline -> online (began)', 'online -> away (began)']);
+      expect(ofMail.map(summaryOf)).toEqual(['offline -> online (began)', 'online -> away (began)']);
       expect(ofMail.at(-1)!.entry).toEqual(entry);
       expect(receiver.eventsOf(`user-${i}`).filter(({ rule }) => rule === 'all')).toHaveLength(1);
     }
@@ -91,11 +91,11 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     await beat(hubs[0]!, 'user-0', { status: 'invisible', text: 'here' });
     await beat(hubs[0]!, 'last');
     await receiver.until(() => receiver.eventsOf('last').length === 1);
-    expect(told(receiver.eventsOf('user-0').at(-1)!)).toBe('away -> offline (bye)');
+    expect(summaryOf(receiver.eventsOf('user-0').at(-1)!)).toBe('away -> offline (bye)');
     expect(receiver.eventsOf('user-0')).toHaveLength(4);
   });
 
-  it('every last state arrives in order, though the receiver fails half of the time and senders are killed (N3, N4, N10)', async () => {
+  it('every last state arrives in order, although the receiver fails half of the time and senders are killed (N3, N4, N10)', async () => {
     await start({});
     let requests = 0;
     receiver.answer = () => (++requests % 2 === 0 ? 200 : requests % 3 === 0 ? 0 : 500);
@@ -128,7 +128,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     await expect.poll(async () => (await rulesOn(hubs[0]!))[0]?.queued, { timeout: 10_000 }).toBe(0);
   });
 
-  it('a change back within afterMs sends nothing, also if the node that noted it dies meanwhile', async () => {
+  it('a change back within afterMs sends nothing, even if the node that received it dies meanwhile', async () => {
     await start({ on: ['offline'], afterMs: 8000 });
     for (const user of ['gone', 'back']) await beat(hubs[0]!, user);
     for (const user of ['gone', 'back']) await beat(hubs[0]!, user, { status: 'offline' });
@@ -144,7 +144,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     expect(receiver.events[1]!.entry.user).toBe('back');
   });
 
-  it('the users of a dead node are reported once, as lost with it, and not before that is certain (N6)', async () => {
+  it('the users of a dead node are reported once, with cause node_lost, and not before they are certainly offline (N6)', async () => {
     await start({});
     const clients = await Promise.all(
       Array.from({ length: 5 }, (_, i) => WsClient.hello(hubs[0]!.ws, { user: `user-${i}` })),
@@ -157,7 +157,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     // The hub that died may have sent a batch and not noted its delivery.
     const chains = checkChains();
     for (const user of lost) {
-      expect(chains.get(user)!.map(told)).toEqual(['offline -> online (began)', 'online -> offline (node_lost)']);
+      expect(chains.get(user)!.map(summaryOf)).toEqual(['offline -> online (began)', 'online -> offline (node_lost)']);
     }
     expect(chains.get('user-0')).toHaveLength(1);
     for (const client of [...clients, moved]) client.close();
@@ -217,7 +217,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     for (const hub of hubs) await expect.poll(() => dead(hub), { timeout: 5000 }).toBe(0);
   });
 
-  it('a rule that is added and one that is removed hold on all nodes, and no other node sends for one that left (N1)', async () => {
+  it('an added rule applies on all nodes, and after one node leaves the others send each event once (N1)', async () => {
     await start({});
     await beat(hubs[0]!, '42');
     await receiver.until(() => receiver.events.length === 1);

@@ -42,7 +42,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
   const start = (settings: Readonly<Record<string, string>> = {}): Promise<WorkersHub> =>
     stage.hub({ HUB_TRANSPORT: engine, HUB_LOG_LEVEL: 'info', ...settings });
 
-  it('serve the same ports, and what happens on one is seen on the other (C22, C27)', async () => {
+  it('serve the same ports, and changes on one appear on the other (C22, C27)', async () => {
     const tcpPort = await freePort();
     const hub = await start({ HUB_TCP_PORT: String(tcpPort) });
     expect(hub.printed.match(/Ctrl-C stops/g)).toHaveLength(1);
@@ -69,7 +69,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     for (const client of [...clients, ...observers]) client.close();
   });
 
-  it('are replaced if they die, and nobody who comes back was offline (C23)', async () => {
+  it('are replaced if they die, and users who come back are never offline (C23)', async () => {
     const hub = await start();
     const users = Array.from({ length: 12 }, (_, i) => `u${i}`);
     let hasBegun = true;
@@ -100,7 +100,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     hasBegun = false;
   });
 
-  it('that die keep no connection waiting that they have not taken yet (C23)', async () => {
+  it('that die leave no accepted connection waiting (C23)', async () => {
     const hub = await start();
     let isOver = false;
     let open = 0;
@@ -138,7 +138,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     expect(new Set(hub.linesOf('the hub has stopped').map(({ worker }) => worker))).toEqual(new Set([1, 2]));
   });
 
-  it('stop at once on SIGINT, also in the middle of the start (C24)', async () => {
+  it('stop at once on SIGINT, even during the start (C24)', async () => {
     const hub = await start();
     hub.process.child.kill('SIGINT');
     expect((await hub.process.exited).code).toBe(0);
@@ -173,7 +173,7 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     expectOneLine(await stage.begin(settings).exited, `HUB_PORT is ${port}: another process holds that port`);
   });
 
-  it('take over a changed setting on SIGHUP to the parent, and so do those that start later (C24, S19)', async () => {
+  it('apply a changed setting on SIGHUP to the parent, and workers that start later use it too (C24, S19)', async () => {
     const path = join(folder, `${engine}.json`);
     writeFileSync(path, JSON.stringify({ maxWatches: 5 }));
     const hub = await start({ HUB_CONFIG: path });

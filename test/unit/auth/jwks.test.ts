@@ -126,7 +126,7 @@ describe('a key set', () => {
     expect(await attempt(fresh, { kid: 'old' })).toMatchObject({ ok: false, fault: 'signature' });
   });
 
-  it('refuses a token where its key for it can’t be used', async () => {
+  it('refuses a token if its key for it can’t be used', async () => {
     handsOut = [{ ...old, jwk: { kty: 'RSA', kid: 'old', n: 'AQAB', e: 'AQAB' } }];
     expect(await attempt(old)).toMatchObject({ ok: false, kind: 'refused' });
   });
@@ -150,7 +150,7 @@ describe('a rotation', () => {
     expect(fetches).toBe(2);
   });
 
-  it('ends tokens of the old key once the keys are fetched anew, at most 10 minutes later (S4)', async () => {
+  it('ends tokens of the old key once the keys are fetched again, at most 10 minutes later (S4)', async () => {
     await attempt(old);
     handsOut = [fresh];
     clock.pass(KEYS_MAX_AGE_MS - 1);

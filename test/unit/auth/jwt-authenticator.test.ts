@@ -61,7 +61,7 @@ describe('a good token', () => {
     expect(await authenticator.verify(token, HERE)).toMatchObject({ ok: true });
   });
 
-  it('may be of any issuer and audience where none is set', async () => {
+  it('may be of any issuer and audience if none is set', async () => {
     const token = await sign({ sub: '42', iss: 'x', aud: 'y' });
     expect(await make({ secret: SECRET }).verify(token, HERE)).toMatchObject({ ok: true });
   });
@@ -197,7 +197,7 @@ describe('an attempt is refused', () => {
     if (token.length > 20) expect(JSON.stringify(verdict)).not.toContain(token.slice(-20));
   });
 
-  it('with HMAC under the public key, where the setting is an issuer’s keys', async () => {
+  it('with HMAC under the public key, if the setting is an issuer’s keys', async () => {
     const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
     const token = await sign(goodClaims(), { secret: pem });
     const withKeys = make({ jwksUrl: 'http://127.0.0.1:9/keys' });
@@ -228,7 +228,7 @@ describe('the admin token', () => {
     });
   });
 
-  it('opens nothing where none is set', async () => {
+  it('opens nothing if none is set', async () => {
     expect(await make({ secret: SECRET }).verify(ADMIN_TOKEN, HERE)).toMatchObject({ ok: false });
   });
 });

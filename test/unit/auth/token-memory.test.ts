@@ -24,7 +24,7 @@ describe('a memory of tokens', () => {
     memory = createTokenMemory({ capacity: 3, forMs: 1000 });
   });
 
-  it('knows whom a token makes its bearer, and nothing of others', () => {
+  it('knows the user of a token, and nothing about others', () => {
     memory.remember('a', good('42'), clock.now());
     expect(userOf('a')).toBe('42');
     expect(userOf('b')).toBeUndefined();

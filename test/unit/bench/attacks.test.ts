@@ -20,7 +20,7 @@ const quiet: AttackReport = {
   starvedPercent: 0,
   longestMs: 100,
   ownLateMs: 3,
-  toldOffline: 0,
+  reportedOffline: 0,
   lost: 0,
   unanswered: 0,
   stales: 0,
@@ -74,13 +74,13 @@ describe('the probe', () => {
 });
 
 describe('a report', () => {
-  test('says no harm if the probe was answered in time and nobody was touched', () => {
+  test('reports no harm if the probe was answered in time and no user was affected', () => {
     expect(harmOf(quiet, 100)).toEqual([]);
   });
 
   test.for<[Partial<AttackReport>, string]>([
     [{ longestMs: 100.6 }, 'x: /healthz took 101 ms, limit 100 ms'],
-    [{ toldOffline: 2 }, 'x: well-behaved users reported offline: 2'],
+    [{ reportedOffline: 2 }, 'x: well-behaved users reported offline: 2'],
     [{ lost: 1 }, 'x: lost connections of well-behaved users or the observer: 1'],
     [{ unanswered: 1 }, 'x: HTTP heartbeats or probes not answered with 200: 1'],
     [{ hubEnded: 'SIGABRT' }, 'x: the hub ended: SIGABRT'],
@@ -97,7 +97,7 @@ describe('a report', () => {
 });
 
 describe('the table of attacks', () => {
-  test('has names that differ and begin with their target, and says what each sends', () => {
+  test('has different names that begin with their target, and describes each attack', () => {
     const names = attacks.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     for (const { name, target, about } of attacks) {

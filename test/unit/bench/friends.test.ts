@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Friends } from '../../bench/lib/friends.ts';
 
-describe('who watches whom', () => {
+describe('the graph of friends', () => {
   it('is the same read forwards and backwards, for every watcher and user', () => {
     for (const [users, each] of [
       [1, 1],

@@ -100,7 +100,7 @@ describe('a client of the load', () => {
     });
   }
 
-  it('says hello, watches, and hands on what comes after its snapshot', async () => {
+  it('sends hello, watches, and reports messages after its snapshot', async () => {
     const port = await serve([
       [],
       ['{"type":"welcome"}'],

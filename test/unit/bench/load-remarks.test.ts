@@ -6,7 +6,7 @@ const loop = { ...idleLoop, ms: 4000, sent: 10_000, busyPercent: 50 };
 const cost = { cpuMs: 2000, cpuPercent: 50, rssMb: 100, ms: 4000 };
 
 describe('remarks on a load', () => {
-  it('are none where it was as it was asked for', () => {
+  it('are none if the load was as requested', () => {
     expect(remarksOf(loop, cost)).toEqual([]);
     expect(disturbanceOf(loop)).toBeUndefined();
   });
@@ -22,7 +22,7 @@ describe('remarks on a load', () => {
     expect(remarksOf({ ...loop, worstLateMs: 80 }, cost)).toEqual(['the generator was 80 ms late']);
   });
 
-  it('call a run disturbed where something else had the load’s core', () => {
+  it('call a run disturbed if another program used the load’s core', () => {
     expect(disturbanceOf({ ...loop, corePercent: 60 })).toBe('the load had 60% of its core');
   });
 });

@@ -22,10 +22,10 @@ test('Socket.IO takes the packets as events, pings are answered, and its events 
   const server = createServer();
   const io = new Server(server, { transports: ['websocket'], pingInterval: 50, pingTimeout: 1000 });
   closings.push(() => io.close());
-  const heard: unknown[] = [];
+  const received: unknown[] = [];
   const wire = wires.socketio;
   io.on('connection', (socket) => {
-    socket.onAny((...event: unknown[]) => heard.push(event));
+    socket.onAny((...event: unknown[]) => received.push(event));
     socket.on('hello', () => socket.emit('welcome', { user: 'a' }));
   });
   const port = await portOf(server);
@@ -51,7 +51,7 @@ test('Socket.IO takes the packets as events, pings are answered, and its events 
       if (type === 'pong' && ++pongs === 2) resolve();
     });
   });
-  expect(heard).toEqual([
+  expect(received).toEqual([
     ['hello', { user: 'a' }],
     ['heartbeat', {}],
   ]);

@@ -34,7 +34,7 @@ describe('an age', () => {
 describe('a time of day', () => {
   const at = new Date(2026, 10, 26, 9, 5, 7, 42).getTime();
 
-  it('has its date only where that is another day', () => {
+  it('includes its date only if that is another day', () => {
     expect(formatTime(at, at + 1000)).toBe('09:05:07');
     expect(formatTime(at, at + 1000, true)).toBe('09:05:07.042');
     expect(formatTime(at, at + 86_400_000)).toBe('2026-11-26 09:05:07');

@@ -81,7 +81,7 @@ describe('the wait before the next try', () => {
     ]);
   });
 
-  it('is never short where the hub has no room', () => {
+  it('is never short if the hub has no room', () => {
     expect([waitMs(1013, 0, 0), waitMs(4429, 0, 1)]).toEqual([2_500, 5_000]);
     expect([waitMs(1013, 99, 0), waitMs(4429, 99, 1)]).toEqual([30_000, 60_000]);
   });

@@ -108,7 +108,7 @@ describe('the link to the hub', () => {
     expect(Socket.all).toHaveLength(1);
   });
 
-  it('waits longer with each failure, and starts anew once a connection has lasted', async () => {
+  it('waits longer with each failure, and starts over once a connection has lasted', async () => {
     await open();
     const waits: (number | undefined)[] = [];
     for (let i = 0; i < 8; i++) {

@@ -68,7 +68,7 @@ it('a hook without a provider says so', () => {
   expect(() => renderToString(createElement(Everything))).toThrow('no <PresenceProvider> around this component');
 });
 
-it('the element loads where there are no elements, and defines nothing', () => {
+it('the element loads without custom elements, and defines nothing', () => {
   expect(typeof PresenceFriends).toBe('function');
   expect(PresenceFriends.observedAttributes).toContain('user');
 });

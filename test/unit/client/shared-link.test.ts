@@ -77,7 +77,7 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
-it('a tab that comes later learns what was set before, so that it can begin with it where it takes over', () => {
+it('a tab that comes later learns what was set before, so that it can begin with it if it takes over', () => {
   link = new SharedLink(options, NoSocket, () => undefined);
   tabOf(link).say(['set', { status: 'invisible' }]);
   expect(tabOf(link).received).toContainEqual(['set', { status: 'invisible', text: 'at first' }]);

@@ -175,7 +175,7 @@ describe('views', () => {
     for (let seed = first; seed < first + 400; seed++) await checkViews(seed);
   });
 
-  it('keep their Map where a snapshot says nothing new', () => {
+  it('keep their Map if a snapshot changes nothing', () => {
     const hub = new Hub();
     const watching = new Watching((message) => hub.take(message));
     watching.connected();

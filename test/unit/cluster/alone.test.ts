@@ -8,7 +8,7 @@ import { Alone } from '../../../server/cluster/bridge/alone.ts';
 
 const CHUNK = Buffer.alloc(65_536, ' ');
 
-it('reads no more of an answer than a peer has to say', async () => {
+it('reads no more of an answer than a peer may send', async () => {
   let sent = 0;
   const server = createServer((_request, response) => {
     const send = (): void => {
@@ -62,7 +62,7 @@ it('is alone if another worker behind its ports reaches the store (C16, C27)', a
   await vi.waitFor(() => expect(told).toEqual([true]));
 });
 
-it('asks an address once that several workers share', async () => {
+it('asks an address once if several workers share it', async () => {
   let asked = 0;
   const server = createServer((_request, response) => {
     asked++;

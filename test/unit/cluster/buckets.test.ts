@@ -8,7 +8,7 @@ import { Replicas } from '../../../server/cluster/replicas.ts';
 
 const BODY = '{"s":"busy","c":0,"d":[],"x":"","t":null,"l":null,"g":null}\t{}';
 
-it('a change that is heard while the record is read for the first time is not undone by the older answer', async () => {
+it('a change that arrives during the first read of its record is not undone by the older answer', async () => {
   let answer: (read: BucketRead) => void = () => undefined;
   const read = new Promise<BucketRead>((resolve) => (answer = resolve));
   const replicas = new Replicas(
@@ -23,8 +23,8 @@ it('a change that is heard while the record is read for the first time is not un
     now: () => 0,
     random: () => 0,
     replicas: () => replicas,
-    onHeard: (replica, stored) => replicas.heard(replica, stored, 0),
-    host: { arrived: () => undefined, onDeaf: () => undefined },
+    onReceived: (replica, stored) => replicas.receive(replica, stored, 0),
+    host: { arrived: () => undefined, onDeadSubscription: () => undefined },
     onRead: () => undefined,
     onFork: () => undefined,
     renew: () => Promise.resolve(),
@@ -33,7 +33,7 @@ it('a change that is heard while the record is read for the first time is not un
   });
   const replica = replicas.acquire('42');
   const loaded = buckets.load([replica]);
-  buckets.hear(bucketOf('42', 1), `42\t9 9 hub.1 9\t-\t${BODY}`);
+  buckets.receive(bucketOf('42', 1), `42\t9 9 hub.1 9\t-\t${BODY}`);
   answer({ last: '-', clock: 0, epoch: 0, records: [undefined] });
   await loaded;
   expect(replica.record?.entry.status).toBe('busy');

@@ -17,7 +17,7 @@ class Post {
       send: async (to, text) => {
         if (this.isDown) throw new Error('away');
         this.sent.push(to);
-        for (const [name, node] of this.nodes) if (to === '*' || to === name) queueMicrotask(() => node.hear(text));
+        for (const [name, node] of this.nodes) if (to === '*' || to === name) queueMicrotask(() => node.receive(text));
       },
       after: (ms, run) => {
         const timer = { ms, run };
@@ -31,7 +31,7 @@ class Post {
   }
 }
 
-describe('questions between nodes', () => {
+describe('requests between nodes', () => {
   let post: Post;
   let a: Calls;
   let b: Calls;
@@ -41,7 +41,7 @@ describe('questions between nodes', () => {
     [a, b, c] = [post.add('a'), post.add('b'), post.add('c')];
   });
 
-  it('are answered by each of those asked, also later, and name who asks', async () => {
+  it('are answered by each node that was asked, even later, and name the sender', async () => {
     b.on('kick', (payload, from) => ({ payload, from }));
     c.on('kick', async () => {
       await TURN();
@@ -56,7 +56,7 @@ describe('questions between nodes', () => {
     expect(post.sent).toEqual(['*', 'a', 'a', 'a']);
   });
 
-  it('go to one node alone if only one is asked, which may be the asking one', async () => {
+  it('go to one node only if one is asked, even if that is the sender', async () => {
     a.on('explain', () => 'own');
     b.on('explain', () => 'other');
     expect([...(await a.call(['b'], 'explain', '42', 500))]).toEqual([['b', 'other']]);
@@ -64,12 +64,12 @@ describe('questions between nodes', () => {
     expect(post.sent).toEqual(['b', 'a', 'a', 'a']);
   });
 
-  it('of nobody are answered at once', async () => {
+  it('to no node are answered at once', async () => {
     expect((await a.call([], 'kick', null, 500)).size).toBe(0);
     expect(post.sent).toEqual([]);
   });
 
-  it('return what was answered when the time is over, and ignore later answers', async () => {
+  it('return the answers that arrived by the timeout, and ignore later ones', async () => {
     let answerLate: (value: string) => void = () => undefined;
     b.on('kick', () => 'in time');
     c.on('kick', () => new Promise((resolve) => (answerLate = resolve)));
@@ -84,7 +84,7 @@ describe('questions between nodes', () => {
     expect([...answers]).toEqual([['b', 'in time']]);
   });
 
-  it('that fail or are unknown count as answered without an answer', async () => {
+  it('that fail or are unknown do not wait for an answer', async () => {
     b.on('kick', () => {
       throw new Error('no such session');
     });
@@ -99,7 +99,7 @@ describe('questions between nodes', () => {
     expect(post.timers.size).toBe(0);
   });
 
-  it('take no answer from a node that was not asked, twice, or in another form', async () => {
+  it('ignore an answer from a node that was not asked, a second answer, and an invalid one', async () => {
     b.on('kick', () => new Promise(() => undefined));
     const asked = a.call(['b'], 'kick', null, 500);
     const answer = { t: 'answer', id: 'a.1', from: 'b', hasFailed: false, payload: 1 };
@@ -110,10 +110,10 @@ describe('questions between nodes', () => {
       JSON.stringify({ ...answer, from: 7 }),
       JSON.stringify({ ...answer, from: 'x' }),
     ]) {
-      a.hear(text);
+      a.receive(text);
     }
-    a.hear(JSON.stringify(answer));
-    a.hear(JSON.stringify({ ...answer, payload: 2 }));
+    a.receive(JSON.stringify(answer));
+    a.receive(JSON.stringify({ ...answer, payload: 2 }));
     expect([...(await asked)]).toEqual([['b', 1]]);
   });
 });

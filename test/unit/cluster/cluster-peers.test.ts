@@ -47,7 +47,7 @@ it('a user that is read once is dropped after a while', async () => {
   expect(replicas.get('42')).toBeUndefined();
 });
 
-it('a user that is read again is kept until its answer is surely sent', async () => {
+it('a user that is read again is kept until its answer is certainly sent', async () => {
   await peers.refresh(['42']);
   nowMs = 4999;
   await peers.refresh(['42']);
@@ -55,7 +55,7 @@ it('a user that is read again is kept until its answer is surely sent', async ()
   expect(replicas.get('42')).toBeDefined();
 });
 
-it('a watch that waited long for the store, and whose client has gone meanwhile, leaves nothing behind', async () => {
+it('a watch that waited long for the store leaves nothing behind if its client disconnects meanwhile', async () => {
   state = 'away';
   const loaded = peers.load(['42']);
   tickAt(6000);

@@ -66,7 +66,7 @@ function stage(record: Stored | undefined, sessions: readonly OwnSession[] = [])
     (_, { entry }, v, isShown) => void reported.push([entry.status, v, isShown]),
     () => undefined,
   );
-  replicas.resumeTelling();
+  replicas.resumeReports();
   const onLost = vi.fn();
   const onSettled = vi.fn();
   const publisher = new Publisher({
@@ -84,7 +84,7 @@ function stage(record: Stored | undefined, sessions: readonly OwnSession[] = [])
       user,
       offline: offlineFold(-1),
       clock: NOW,
-      fates: { isGone: () => false, silentMs: () => 0, isOver: () => false },
+      liveness: { isGone: () => false, silentMs: () => 0, isOver: () => false },
       keepsAll: false,
     }),
     events: { stepsOf: () => [], applied: () => undefined },
@@ -133,9 +133,9 @@ describe('the record of an erased user', () => {
   it('ends the sessions of a node that knew the user before, once (C33)', () => {
     const { replicas, reported } = stage(undefined);
     const replica = replicas.acquire('u');
-    replicas.heard(replica, online(NOW), 0);
+    replicas.receive(replica, online(NOW), 0);
     expect(replica.takeErasure()).toBe(false);
-    replicas.heard(replica, stored(NOW + 50, erasedBody), 0);
+    replicas.receive(replica, stored(NOW + 50, erasedBody), 0);
     expect([replica.takeErasure(), replica.takeErasure()]).toEqual([true, false]);
     expect(reported).toEqual([
       ['online', NOW, true],
@@ -158,7 +158,7 @@ describe('the record of an erased user', () => {
   it('is not written again if the engine has forgotten it', async () => {
     const { publisher, replicas, done, onLost, onSettled, forget } = stage(stored(NOW, erasedBody));
     const replica = replicas.acquire('u');
-    replicas.heard(replica, stored(NOW, erasedBody), 0);
+    replicas.receive(replica, stored(NOW, erasedBody), 0);
     forget();
     publisher.touch('u');
     await vi.waitFor(() => expect(onSettled).toHaveBeenCalled());

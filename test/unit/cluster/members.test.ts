@@ -1,4 +1,4 @@
-/** Who is alive, by counters and the engine clock. */
+/** Decides which nodes are alive, by their counters and the engine clock. */
 import { describe, expect, it } from 'vitest';
 import type { Member, MemberState } from '../../../server/cluster/engine.ts';
 import { MemberList } from '../../../server/cluster/members.ts';
@@ -7,7 +7,7 @@ const LEASE_MS = 6000;
 /** How long an answer takes. */
 const ASKED_BEFORE_MS = 20;
 
-/** Answers of an engine, once a second. `beats` says who has renewed. */
+/** Answers of an engine, once a second. */
 class Stage {
   readonly list = new MemberList(LEASE_MS);
   readonly members = new Map<string, Member>();
@@ -25,7 +25,7 @@ class Stage {
 
   answer(): void {
     const { replicas } = this;
-    this.list.heard(
+    this.list.update(
       { members: [...this.members.values()], history: 'h', replicas },
       this.now - ASKED_BEFORE_MS,
       this.now,
@@ -46,7 +46,7 @@ class Stage {
 }
 
 describe('the members', () => {
-  it('are due for burial after one lease of silence, and suspect before', () => {
+  it('are declared dead after one lease of silence, and suspected before', () => {
     const stage = new Stage('a', 'b', 'c');
     stage.pass(3, 'a', 'b');
     expect(stage.list.silent(3000).map(({ inc }) => inc)).toEqual(['c']);
@@ -63,7 +63,7 @@ describe('the members', () => {
     expect(stage.list.silentMs('c')).toBe(1500);
   });
 
-  it('were all alive when the answer was asked for before the one that shows the last renewal', () => {
+  it('were all alive at the request before the one whose answer shows the last renewal', () => {
     const stage = new Stage('a', 'b');
     expect(stage.list.allAliveAtMs).toBe(-Infinity);
     stage.pass(4, 'a', 'b');
@@ -83,7 +83,7 @@ describe('the members', () => {
     expect(stage.due).toEqual(['b', 'c']);
   });
 
-  it('are not buried for 30 s after replicas were lost', () => {
+  it('are not declared dead for 30 s after replicas were lost', () => {
     const stage = new Stage('a', 'b', 'c');
     stage.replicas = 1;
     stage.pass(2, 'a', 'b', 'c');
@@ -94,7 +94,7 @@ describe('the members', () => {
     expect(stage.due).toEqual(['c']);
   });
 
-  it('are gone since the answer that said so', () => {
+  it('are dead from the answer that reports it', () => {
     const stage = new Stage('a', 'b');
     stage.set('b', 'dead');
     stage.pass(1, 'a');
@@ -104,26 +104,26 @@ describe('the members', () => {
     expect(stage.list.live()).toEqual(['a']);
   });
 
-  it('are waited for after an outage: the silent not for long, the slow for longer, and nobody without end (C14)', () => {
+  it('are waited for after an outage: silent ones shortly, slow ones longer, and none forever (C14)', () => {
     const stage = new Stage('a', 'b', 'c');
     const before = stage.list.beats();
     stage.members.set('a', { inc: 'a', state: 'live', beat: 2, facts: 'h url' });
     stage.pass(3, 'b');
-    const haveAdded = (waitedMs: number): boolean => stage.list.haveAdded('h', before, 'a', waitedMs);
-    expect([2000, 3000, 11_000].map(haveAdded)).toEqual([false, false, true]);
+    const haveWritten = (waitedMs: number): boolean => stage.list.haveWritten('h', before, 'a', waitedMs);
+    expect([2000, 3000, 11_000].map(haveWritten)).toEqual([false, false, true]);
     stage.members.set('b', { inc: 'b', state: 'live', beat: 9, facts: 'h url' });
     stage.answer();
-    expect([2000, 3000].map(haveAdded)).toEqual([false, true]);
+    expect([2000, 3000].map(haveWritten)).toEqual([false, true]);
   });
 
-  it('that were heard are waited for until their lease ends, because they may be on their way back (C14)', () => {
+  it('that were seen alive are waited for until their lease ends, because they may come back (C14)', () => {
     const stage = new Stage('a', 'b');
     stage.pass(1, 'a', 'b');
     const before = stage.list.beats();
-    const haveAdded = (waitedMs: number): boolean => stage.list.haveAdded('h', before, 'a', waitedMs);
+    const haveWritten = (waitedMs: number): boolean => stage.list.haveWritten('h', before, 'a', waitedMs);
     stage.pass(4, 'a');
-    expect(haveAdded(4000)).toBe(false);
+    expect(haveWritten(4000)).toBe(false);
     stage.pass(3, 'a');
-    expect(haveAdded(7000)).toBe(true);
+    expect(haveWritten(7000)).toBe(true);
   });
 });

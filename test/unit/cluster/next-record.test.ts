@@ -25,7 +25,7 @@ function context(more: Partial<Context> = {}): Context {
     clock: NOW,
     latestBefore: () => 0,
     written: [],
-    fates: { isGone: (inc) => gone.has(inc), silentMs: () => 5000, isOver: () => false },
+    liveness: { isGone: (inc) => gone.has(inc), silentMs: () => 5000, isOver: () => false },
     keepsAll: false,
     isLost: false,
     ...more,
@@ -52,13 +52,13 @@ describe('the next record', () => {
     expect(record.entry).toMatchObject({ status: 'away', devices: ['web'] });
   });
 
-  it('is not written if it would stay as it is', () => {
+  it('is not written if nothing changes', () => {
     const record = written(undefined, own('a', [session('1')]));
     expect(nextRecord(record, own('a', [session('1')]), context())).toBeUndefined();
     expect(nextRecord(record, own('b', []), context())).toBeUndefined();
   });
 
-  it('shows an invisible user as one who left, and gives no new version to a hidden change', () => {
+  it('shows an invisible user as offline, and gives no new version to a hidden change', () => {
     const hidden = written(undefined, own('a', [session('1', { s: 'invisible', c: -1 })]));
     expect([hidden.entry.status, hidden.v]).toEqual(['offline', 0]);
     const both = written(hidden, own('b', [session('1')]));
@@ -72,7 +72,7 @@ describe('the next record', () => {
     expect(written(moved, own('a', []), { keepsAll: true }).entry.status).toBe('online');
   });
 
-  it('gives a block that comes together with a leave a version of its own (C1)', () => {
+  it('gives a block its own version if the user leaves in the same operation (C1)', () => {
     const online = written(undefined, own('a', [session('1')]));
     const blocked = written(online, own('a', [], { blocks: new Map([['viewer', true]]) }));
     expect(blocked.hidden.get('viewer')).toEqual({ since: blocked.t, lastSeen: blocked.t, v: blocked.n });
@@ -85,7 +85,7 @@ describe('the next record', () => {
     expect(later.entry).toMatchObject({ since: later.t, lastSeen: record.t - 300 });
   });
 
-  it('lets the text that was set last win, on whichever node', () => {
+  it('shows the text that was set last, on any node', () => {
     let record = written(undefined, own('a', [session('1', { x: 'first', textAgeMs: 0 })]));
     record = written(record, own('b', [session('1', { d: 'phone', x: 'second', textAgeMs: 0 })]));
     expect(record.entry.text).toBe('second');
@@ -93,7 +93,7 @@ describe('the next record', () => {
     expect(record.entry.text).toBe('third');
   });
 
-  it('lets the text that was set last win also if the clock of the engine was set back and only entries were heard', () => {
+  it('shows the text that was set last even if the engine clock went back and messages had no sessions', () => {
     const text = (x: string, j: number): OwnSession => session('1', { x, j, textAgeMs: 0 });
     const first = written(undefined, own('a', [text('first', 1)]), { clock: n + 60_000 });
     const heard = {
@@ -114,20 +114,20 @@ describe('the next record', () => {
     expect(written(first, own('b', [later]), { latestBefore }).entry.text).toBe('second');
   });
 
-  it('keeps the stamps of what was set, also if the engine lost the record', () => {
+  it('keeps the stamps of status and text even if the engine lost the record', () => {
     const record = written(undefined, own('a', [session('1', { textAgeMs: 50 })]));
     const again = written(undefined, own('a', [session('1', { textAgeMs: 9000 })]), { written: record.parts!['a']! });
     expect(again.parts).toEqual(record.parts);
   });
 
-  it('takes nothing away while other nodes may not have written who moved to them', () => {
+  it('removes no session while other nodes may not have written users that moved to them', () => {
     const record = written(undefined, own('a', [session('1')]));
     expect(nextRecord(record, own('a', []), context({ keepsAll: true }))).toBeUndefined();
     const more = written(record, own('a', [session('2', { d: 'phone' })]), { keepsAll: true });
     expect(more.entry.devices).toEqual(['phone', 'web']);
   });
 
-  it('replaces a session of a dead node by one that began since, of the same device', () => {
+  it('replaces a session of a dead node by a later one of the same device', () => {
     gone.add('a');
     const record = written(undefined, own('a', [session('1'), session('2', { d: 'phone' })]));
     const next = written(record, own('b', [session('1')]));
@@ -137,16 +137,16 @@ describe('the next record', () => {
     gone.delete('a');
   });
 
-  it('ends sessions of a dead node by a goodbye of their device, and when their wait is over', () => {
+  it('ends sessions of a dead node at a bye of their device, and after their grace', () => {
     gone.add('a');
     const record = written(undefined, own('a', [session('1'), session('2', { d: 'phone' })]));
     expect(written(record, own('b', [], { goodbyes: [{ device: 'web', ageMs: 0 }] })).entry.devices).toEqual(['phone']);
-    const fates = { isGone: () => true, silentMs: () => 0, isOver: () => true };
-    expect(written(record, own('b', []), { fates }).entry.status).toBe('offline');
+    const liveness = { isGone: () => true, silentMs: () => 0, isOver: () => true };
+    expect(written(record, own('b', []), { liveness }).entry.status).toBe('offline');
     gone.delete('a');
   });
 
-  it('drops what an earlier incarnation of the node left, once it may take away', () => {
+  it('removes sessions of an earlier incarnation of the node once it may remove sessions', () => {
     const record = written(undefined, own('a', [session('1'), session('2', { d: 'phone' })]));
     const again = own('a2', [session('1')], { former: ['a'] });
     const kept = written(record, again, { keepsAll: true });
@@ -155,7 +155,7 @@ describe('the next record', () => {
     expect(Object.keys(written(kept, again).parts!)).toEqual(['a2']);
   });
 
-  it('has one session per device over HTTP: the one that began last', () => {
+  it('has one session per device over HTTP: the newest one', () => {
     const http = { a: 'http' as const, d: 'cron' };
     const record = written(undefined, own('a', [session('1', http)]));
     const next = written(record, own('b', [session('1', { ...http, s: 'away', c: 2 })]));
@@ -166,7 +166,7 @@ describe('the next record', () => {
     expect(back).toBeUndefined();
   });
 
-  it('ends a session over HTTP by a goodbye to another node, if that node had heard of it', () => {
+  it('ends a session over HTTP at a bye to another node, if that node had received the session', () => {
     const http = { a: 'http' as const, d: 'cron' };
     const record = written(undefined, own('a', [session('1', http), session('2')]));
     const by = own('b', [], { goodbyes: [{ device: 'cron', ageMs: 100 }] });
@@ -176,7 +176,7 @@ describe('the next record', () => {
     expect(nextRecord(record, by, context({ ...heard, keepsAll: true }))).toBeUndefined();
   });
 
-  it('is published without sessions as long as one node has them', () => {
+  it('is published without sessions as long as only one node has any', () => {
     const first = nextRecord(undefined, own('a', [session('1')]), context())!;
     expect(first.pushed).not.toContain('\t');
     expect(first.joins).toEqual(['a']);

@@ -32,10 +32,10 @@ function stage(status: 'online' | 'offline', v: number) {
     () => undefined,
     () => undefined,
   );
-  replicas.resumeTelling();
+  replicas.resumeReports();
   const replica = replicas.acquire('u');
   const stored = { n: NOW, v, op: 'b.1', t: NOW, body: encodeBody(entryText(status), {}) };
-  replicas.heard(replica, stored, 0);
+  replicas.receive(replica, stored, 0);
   const onLost = vi.fn();
   const session = { k: '1', a: 'ws-json', d: 'web', s: 'invisible', c: -1, x: '', i: 1, j: 0, l: 25_000 } as const;
   const sessions: OwnSession[] = [{ ...session, statusAgeMs: 0, textAgeMs: null, startAgeMs: 0 }];
@@ -54,7 +54,7 @@ function stage(status: 'online' | 'offline', v: number) {
       user,
       offline: offlineFold(-1),
       clock: NOW,
-      fates: { isGone: () => false, silentMs: () => 0, isOver: () => false },
+      liveness: { isGone: () => false, silentMs: () => 0, isOver: () => false },
       keepsAll: false,
     }),
     events: { stepsOf: () => [], applied: () => undefined },
@@ -67,7 +67,7 @@ function stage(status: 'online' | 'offline', v: number) {
 }
 
 describe('a record that the engine has lost', () => {
-  it('is not written before the other nodes had time to write their sessions again (C14)', async () => {
+  it('is not written before the other nodes have had time to write their sessions again (C14)', async () => {
     const { publisher, done, onLost } = stage('online', NOW);
     publisher.touch('u');
     await vi.waitFor(() => expect(onLost).toHaveBeenCalled());
@@ -81,7 +81,7 @@ describe('a record that the engine has lost', () => {
     await vi.waitFor(() => expect(done).toMatchObject([{ isShown: true }]));
   });
 
-  it('of a user never seen gives it no version (I16)', async () => {
+  it('gives no version to a user that was never seen (I16)', async () => {
     const { publisher, replicas, replica, done } = stage('offline', 0);
     replicas.replace(replica, undefined, 0);
     publisher.touch('u');
@@ -90,7 +90,7 @@ describe('a record that the engine has lost', () => {
 });
 
 describe('an operation in flight', () => {
-  it('is read whole if its message comes before its answer, so that an invisible user stays so (W33)', async () => {
+  it('is read with its sessions if its message arrives before its answer, so that an invisible user stays invisible (W33)', async () => {
     const { publisher, replicas, replica, done, heard } = stage('offline', 0);
     replicas.replace(replica, undefined, 0);
     publisher.touch('u');

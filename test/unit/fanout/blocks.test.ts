@@ -275,7 +275,7 @@ describe('lifting a block', () => {
   });
 });
 
-describe('where last seen is hidden', () => {
+describe('if last seen is hidden', () => {
   it('it is null for all but admins, in changes, snapshots, added friends and frozen entries', () => {
     const stage = new FanoutStage({ hidesLastSeen: true });
     stage.befriend('42', 'anna');

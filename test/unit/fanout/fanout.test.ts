@@ -362,7 +362,7 @@ describe('a watched friend list', () => {
     expect(reported(peer)).toEqual(['remove 7', 'add 9:offline']);
   });
 
-  it('is not sent to those who watch another, and not read where nobody watches it', () => {
+  it('is not sent to those who watch another, and not read if nobody watches it', () => {
     const stage = new FanoutStage();
     const peer = watchingFriendsOf(stage, '43');
     const recalled = vi.spyOn(stage.core.users, 'peek');
@@ -482,7 +482,7 @@ describe('a slow peer', () => {
     expect(reported(peer)).toEqual(['presence d:online', 'presence b:busy c:busy d:busy', 'remove a', 'unwatched']);
   });
 
-  it('has what is pending of an unwatched list dropped, but for those whom another watch covers', () => {
+  it('drops pending changes of an unwatched list, except of users that another watch covers', () => {
     const stage = new FanoutStage();
     stage.befriend('42', 'a', 'b');
     const peer = watching(stage, 'b', 'c');
@@ -621,7 +621,7 @@ describe('the rhythm', () => {
 });
 
 describe('a watch by id after entries were forgotten (I20)', () => {
-  it('is answered in full where it names somebody who seems never seen, for an entry may be gone since', () => {
+  it('is answered in full if it names a user that seems never seen, because its entry may have been deleted since', () => {
     const stage = new FanoutStage();
     stage.core.begin('7');
     const since = stage.core.clock.wallMs;
@@ -638,7 +638,7 @@ describe('a watch by id after entries were forgotten (I20)', () => {
     expect(full).not.toHaveProperty('since');
   });
 
-  it('stays a short answer where that was before its since', () => {
+  it('stays a short answer if that was before its since', () => {
     const stage = new FanoutStage();
     stage.forgottenAt = stage.core.clock.wallMs;
     stage.core.pass(1000);

@@ -44,7 +44,7 @@ it('rests after a short flush only as long as that is no delay to speak of, howe
   }
 });
 
-it('rests no longer where each message holds one entry, however long it flushes', () => {
+it('does not rest longer if each message has one entry, no matter how long it flushes', () => {
   const rests = [1, 5, 500].map((tookMs) => restAfter({ tookMs, periodMs: tookMs + 1, entriesPerMessage: 1 }));
   expect(rests).toEqual([4, 4, 4]);
 });

@@ -207,7 +207,7 @@ describe('a change that is held back', () => {
     ]);
   });
 
-  it('is dropped for a viewer whom the user blocks meanwhile, who sees it leave instead', () => {
+  it('is dropped for a viewer that the user blocks meanwhile, which sees it leave instead', () => {
     const stage = newStage();
     const [eve, other] = [stage.open(plain('eve')), watching(stage, '7')];
     stage.fanout.watchUsers(eve.outbox, ['7'], undefined, undefined);
@@ -371,7 +371,7 @@ describe('`at` while a change is held back', () => {
   const lastAt = (messages: readonly HubMessage[]): number =>
     messages.reduce((at, message) => ('at' in message && message.at !== undefined ? message.at : at), 0);
 
-  it('is below the version of that change for whoever waits for it, and a resume from there brings it (W40)', () => {
+  it('is below the version of that change for those who wait for it, and a resume from there brings it (W40)', () => {
     const stage = newStage();
     const peer = watching(stage, '7', '8');
     held(stage);
@@ -403,7 +403,7 @@ describe('`at` while a change is held back', () => {
     expect(lastAt(peer.socket.take())).toBeLessThan(v);
   });
 
-  it('is as always for who does not wait for it: a stranger, a blocked viewer, and one who has it in a snapshot', () => {
+  it('is not changed for those who do not wait for it: a stranger, a blocked viewer, and one who has it in a snapshot', () => {
     const stage = newStage();
     const eve = stage.open(plain('eve'));
     stage.fanout.watchUsers(eve.outbox, ['7', '8'], undefined, undefined);
@@ -465,7 +465,7 @@ describe('`at` while a change is held back', () => {
     expect(lastAt(peer.socket.take())).toBe(first! - 1);
   });
 
-  it('never lets a resume miss anything, whoever changes when', () => {
+  it('never lets a resume miss anything, whichever users change when', () => {
     const stage = newStage();
     const users = ['a', 'b', 'c', 'd'];
     const sessions = users.map((user) => stage.core.begin(user));

@@ -51,7 +51,7 @@ function readOn(stage: FanoutStage, peer: Peer): void {
 }
 
 describe('a peer that drained', () => {
-  it('is sent every watch anew where somebody changed twice: lists one each, ids together, without `since` or `re`', () => {
+  it('gets every watch again if a user changed twice: lists one each, ids together, without `since` or `re`', () => {
     const stage = new FanoutStage();
     stage.befriend('42', 'a', 'b');
     stage.befriend('43', 'b');
@@ -77,7 +77,7 @@ describe('a peer that drained', () => {
     expect(reported(peer)).toEqual(['presence: a busy']);
   });
 
-  it('is sent no snapshot where each changed once: nothing was lost', () => {
+  it('gets no snapshot if each changed once: nothing was lost', () => {
     const stage = new FanoutStage();
     const peer = watching(stage, 'a', 'b', 'c');
     slowDown(stage, peer, 'a');

@@ -84,7 +84,7 @@ describe('a user with very many watchers', () => {
     expect(all(peers)).toEqual(Array(1000).fill('presence star:1'));
   });
 
-  it('is sent through lists as by id, in one message with what else changed, and once where watches overlap', async () => {
+  it('is sent through lists as by id, in one message with what else changed, and once if watches overlap', async () => {
     const stage = new FanoutStage(SMALL);
     for (let n = 0; n < 40; n++) stage.befriend(`owner${n % 20}`, 'star');
     const peers = Array.from({ length: 60 }, (_, n) => {
@@ -269,7 +269,7 @@ describe('a user with very many watchers', () => {
 });
 
 describe('very many users who change at once', () => {
-  it('are sent in turns, the first ones first, in messages of several where they have the same watchers', async () => {
+  it('are sent in turns, the first ones first, in messages of several if they have the same watchers', async () => {
     const stage = new FanoutStage(SMALL);
     const users = names('u', 50);
     const peers = watchers(stage, 10, ...users);
@@ -377,7 +377,7 @@ describe('`at` while a change is sent in steps', () => {
     expect(stage.fanout.settle(waits.outbox)).toBeUndefined();
   });
 
-  it.each([1, 2, 3, 4])('never lets a resume miss anything, whoever changes when (seed %i)', async (seed) => {
+  it.each([1, 2, 3, 4])('never lets a resume miss anything, whichever users change when (seed %i)', async (seed) => {
     const stage = new FanoutStage({ largeAudience: 3, countsTurns: true, reportEveryMs: EVERY_MS });
     let last = seed;
     const random = (below: number): number => (last = (last * 48_271) % 2_147_483_647) % below;

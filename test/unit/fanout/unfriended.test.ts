@@ -153,7 +153,7 @@ describe('a token that allows less', () => {
     expect(reported(peer)).toEqual(['presence bob:online']);
   });
 
-  it('that changes what is seen has all watches sent anew, as the new viewer sees them', () => {
+  it('that changes what is visible sends all watches again, as the new viewer sees them', () => {
     const stage = new FanoutStage();
     stage.befriend('anna', 'bob');
     for (const user of ['bob', 'carl']) stage.core.begin(user);

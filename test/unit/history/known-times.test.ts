@@ -8,7 +8,7 @@ it('is the whole span if no hub knew anything', () => {
   expect(gapsBetween([], [], span)).toEqual([span]);
 });
 
-it('is what lies between the times that hubs knew, which may overlap and reach beyond the span', () => {
+it('is the time between those that hubs knew, which may overlap and extend beyond the span', () => {
   const known = [
     { from: 150, to: 160 },
     { from: 50, to: 110 },
@@ -22,7 +22,7 @@ it('is what lies between the times that hubs knew, which may overlap and reach b
   ]);
 });
 
-it('is also the time of which a hub that died has not stored what it saw', () => {
+it('includes the time whose changes a dead hub did not store', () => {
   const lost = [
     { from: 130, to: 140 },
     { from: 10, to: 20 },

@@ -61,7 +61,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('does not know what was between the last moment that is stored and the end of the doubt of the next run', async () => {
+it('does not know the time between the last stored time and the end of the doubt of the next run', async () => {
   begin();
   const began = stage.clock.wallMs;
   stage.begin('42');
@@ -82,7 +82,7 @@ it('does not know what was between the last moment that is stored and the end of
   expect(sums.online).toBe(4 * MINUTE - sums.unknown);
 });
 
-it('leaves the time of a doubt unknown, also if another one reaches further back', async () => {
+it('leaves the time of a doubt unknown, even if another one began earlier', async () => {
   begin();
   const began = stage.clock.wallMs;
   stage.begin('42');
@@ -112,7 +112,7 @@ it('leaves the time of a doubt about a user unknown while the user is shown as p
   expect((await uptime('9', began)).unknown).toBe(0);
 });
 
-it('keeps what could not be written until it can be', async () => {
+it('keeps transitions that could not be written until storage works', async () => {
   begin();
   const began = stage.clock.wallMs;
   const write = vi.spyOn(store, 'write').mockImplementation(() => {
@@ -130,7 +130,7 @@ it('keeps what could not be written until it can be', async () => {
   expect(recorder.unstoredOf('42')).toEqual([]);
 });
 
-it('stores a doubt once it can, also one that is over by then', async () => {
+it('stores a doubt once storage works, even if it is over by then', async () => {
   begin();
   const began = stage.clock.wallMs;
   stage.begin('42');

@@ -1,4 +1,4 @@
-/** Uptime is what a millisecond by millisecond account of a user's life says, wherever the span and the gaps lie. */
+/** Uptime equals a count of every single millisecond, for any span and any gaps. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { HistoryTransition } from '../../../server/history/port.ts';
@@ -17,7 +17,7 @@ const one = (at: number, from: UserStatus, to: UserStatus): HistoryTransition =>
 const gap = fc.tuple(fc.nat(END), fc.nat(60)).map(([from, length]) => ({ from, to: from + length }));
 
 describe('uptime', () => {
-  it('adds up to the span, and to the truth in it', () => {
+  it('adds up to the span, and equals the count of milliseconds', () => {
     const life = fc.array(fc.tuple(fc.integer({ min: 1, max: 25 }), status), { maxLength: 12 });
     fc.assert(
       fc.property(
@@ -64,7 +64,7 @@ describe('uptime', () => {
     );
   });
 
-  it('keeps the times of merged transitions, and shares them out where the span cuts them', () => {
+  it('keeps the times of merged transitions, and divides them if the span cuts them', () => {
     const merged = { firstAt: 100, online: 30, away: 60, busy: 10, offline: 0 };
     const transition: HistoryTransition = { at: 200, from: 'offline', to: 'busy', cause: 'set', merged };
     const sums = (from: number, to: number) => {
@@ -79,7 +79,7 @@ describe('uptime', () => {
     expect(Object.values(odd).reduce((a, b) => a + b)).toBe(56);
   });
 
-  it('has a transition that an unclean end lost happen in the gap of that end', () => {
+  it('places a transition that an unclean end lost in the gap of that end', () => {
     const uptime = new Uptime(
       { from: 0, to: 1000 },
       { from: 0, to: 1000 },

@@ -39,7 +39,7 @@ const pass = (on: ForgetStrangers, rows = 100): void => {
 };
 const kept = (...users: string[]): string[] => users.filter((user) => store.recall(user) !== undefined);
 
-describe('the stored entry of a user whom nobody follows', () => {
+describe('the stored entry of a user without followers', () => {
   it('is forgotten 30 days after the user was last there (I19)', () => {
     store.keep([gone('old'), gone('new', now + DAY_MS)]);
     now += 30 * DAY_MS + 1;
@@ -62,7 +62,7 @@ describe('the stored entry of a user whom nobody follows', () => {
     expect(kept(...users, 'nobody')).toEqual(users);
   });
 
-  it('stays where another storage says that the user has friends, cannot say, or the user returned meanwhile (I19)', async () => {
+  it('stays if another storage says that the user has friends, cannot say, or the user returned meanwhile (I19)', async () => {
     store.keep(['followed', 'nobody', 'returned'].map((user) => gone(user)));
     now += 31 * DAY_MS;
     await forgetting(1000, () => Promise.reject(new StorageUnavailable('is away', new Error('away')))).stepAsking();
@@ -77,7 +77,7 @@ describe('the stored entry of a user whom nobody follows', () => {
     expect(kept('followed', 'nobody', 'returned')).toEqual(['followed', 'returned']);
   });
 
-  it('is forgotten sooner where there are very many, the oldest first (I19)', () => {
+  it('is forgotten sooner if there are very many, the oldest first (I19)', () => {
     store.keep(Array.from({ length: 900 }, (_, no) => gone(`early-${no}`)));
     now += 2 * 60 * MINUTE_MS;
     store.keep(Array.from({ length: 90 }, (_, no) => gone(`late-${no}`)));

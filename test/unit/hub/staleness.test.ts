@@ -68,7 +68,7 @@ describe('the end of a doubt', () => {
   });
 });
 
-describe('a user whom the hub cannot ask', () => {
+describe('a user that the hub cannot ask', () => {
   it('is looked at for those alone who watch it, however many others there are', () => {
     const stage = new Stage();
     const session = stage.core.begin('polled', { adapter: 'poll' });

@@ -57,7 +57,7 @@ describe('a table of ids', () => {
     );
   });
 
-  it('finds all of a list where some have the same hash, as of 300,000 about ten pairs do', () => {
+  it('finds all of a list even if some have the same hash, as about ten pairs of 300,000 do', () => {
     const table = new IdTable<Thing>();
     const things = Array.from({ length: 300_000 }, (_, i) => ({ id: `u${i}` }));
     for (const thing of things) table.add(thing);

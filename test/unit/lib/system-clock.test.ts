@@ -42,7 +42,7 @@ describe.each([{ coarse: false }, { coarse: true }])('the system’s time, $coar
     expect(clock.suspendedMs).toBe(8 * 3_600_000 + 60_000);
   });
 
-  it('is not moved where somebody has set the wall clock', () => {
+  it('is not moved if somebody has set the wall clock', () => {
     const { clock, pass, set } = machine(how);
     const start = clock.now();
     for (const ms of [3_600_000, -7_200_000, 1_000, 999, -999]) {
@@ -54,7 +54,7 @@ describe.each([{ coarse: false }, { coarse: true }])('the system’s time, $coar
     expect(clock.suspendedMs).toBe(0);
   });
 
-  it('takes the time since boot where the wall clock was set during the suspension', () => {
+  it('takes the time since boot if the wall clock was set during the suspension', () => {
     const { clock, suspend, set } = machine(how);
     const start = clock.now();
     suspend(600_000);

@@ -59,7 +59,7 @@ describe('a timing wheel', () => {
     expect(visited(wheel, 20_000_000)).toEqual(['far']);
   });
 
-  it('asks after a jump only once, also where the answer is a date that the jump passed in the turn', () => {
+  it('asks after a jump only once, even if the answer is a date that the jump passed in the turn', () => {
     const wheel = wheelAt(0);
     wheel.schedule(new Item('alive'), 15);
     let asked = 0;
@@ -100,7 +100,7 @@ describe('a timing wheel', () => {
     expect(visited(wheel, 60)).toEqual(['4']);
   });
 
-  it('does not visit what was cancelled, and does again when it is scheduled anew', () => {
+  it('does not visit a cancelled item, but does if it is scheduled again', () => {
     const wheel = wheelAt(0);
     const item = new Item('a');
     wheel.schedule(item, 30);

@@ -121,7 +121,7 @@ describe('a renewed pair', () => {
     expect(await taken).toContain('The second');
   });
 
-  it('is no news where the files are written anew with what they held', async () => {
+  it('is no change if the files are written again with the same content', async () => {
     const { files, taken, problems } = await watched();
     await writeFile(certPath, await readFile(certPath));
     await writeFile(keyPath, await readFile(keyPath));

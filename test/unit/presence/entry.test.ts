@@ -35,7 +35,7 @@ describe('a change', () => {
     expect(stage.leave(session)).toMatchObject({ isShown: false });
   });
 
-  it('makes an entry of the contract, and JSON of it that is made anew (I15)', () => {
+  it('makes an entry of the contract, and builds its JSON again (I15)', () => {
     const stage = new PresenceStage();
     const session = stage.begin('42', { text: 'say "hi"\n' });
     for (const said of [{}, { status: 'away' }, { status: 'invisible' }, { status: 'busy', text: '' }] as const) {
@@ -116,7 +116,7 @@ describe('lastSeen (I10)', () => {
     expect(stage.entry('42').lastSeen).toBe(stage.clock.wallMs);
   });
 
-  it('is that of whichever session gave it, also of one that ended before without a change', () => {
+  it('is that of any session that gave it, even of one that ended before without a change', () => {
     const stage = new PresenceStage();
     const silent = stage.begin('42', { leaseMs: 20_000 });
     const lively = stage.begin('42');
@@ -221,7 +221,7 @@ describe('the version (I16)', () => {
     expect(stage.entry('42').v).toBe(0);
   });
 
-  it('grows from what the store recalls, also where that is ahead of the clock', () => {
+  it('grows from what the store recalls, even if that is ahead of the clock', () => {
     const stage = new PresenceStage();
     const ahead = stage.clock.wallMs + 5000;
     stage.stored.set('42', { since: 1, lastSeen: 2, v: ahead });
@@ -294,7 +294,7 @@ describe('a user in memory', () => {
   });
 });
 
-describe('an answer for a reader to whom its time may reveal nothing', () => {
+describe('an answer whose time must reveal nothing to its reader', () => {
   const eve = { user: 'eve', isAdmin: false, follower: 'eve', mayObserve: true };
   const offline = ['gone', 'hidden', 'hidden with forty sessions', 'blocking', 'blocking with forty sessions'];
 

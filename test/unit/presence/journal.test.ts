@@ -66,7 +66,7 @@ describe('the journal', () => {
     }
   });
 
-  it('stays honest where the wall clock was set back: what it says is missing may be there, never the reverse', () => {
+  it('stays correct if the wall clock was set back: what it says is missing may be there, never the reverse', () => {
     const journal = new Journal(KEY, 0, 4096);
     for (let i = 0; i < 4096; i++) journal.note(1_000_000 + i, 'set', sessionOf('42', i), 'online', 'away');
     for (let i = 0; i < 20_000; i++) journal.note(i, 'set', sessionOf('7', i), 'online', 'away');

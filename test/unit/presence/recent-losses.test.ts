@@ -39,7 +39,7 @@ it('lengthens the grace of what was lost since the last moment that was judged',
   expect(after.moved).toEqual([found]);
 });
 
-it('leaves alone who is back already', () => {
+it('ignores users that are back already', () => {
   const stage = new PresenceStage();
   const losses = new RecentLosses();
   const session = lostAt(stage, '42');

@@ -131,7 +131,7 @@ describe('an unclean end', () => {
     expect(stage.entry('42').status).toBe('offline');
   });
 
-  it('counts at once where the grace is 0', () => {
+  it('counts at once if the grace is 0', () => {
     const stage = new PresenceStage({ graceMs: 0 });
     const session = stage.begin('42');
     expect(stage.lose(session)).toMatchObject({ isShown: true });
@@ -264,7 +264,7 @@ describe('a clean end', () => {
     expect(one.phase).toBe('live');
   });
 
-  it('said where no session is held ends what is in its grace of that user and device, and nothing else', () => {
+  it('by a caller without a session ends the one in its grace of that user and device, and nothing else', () => {
     const stage = new PresenceStage();
     const [broken, live, phone] = [stage.begin('42'), stage.begin('42'), stage.begin('42', { device: 'phone' })];
     stage.lose(broken);

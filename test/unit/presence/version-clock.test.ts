@@ -14,7 +14,7 @@ describe('the hub clock', () => {
     expect(clock.last).toBe(1501);
   });
 
-  it('starts at its floor where the wall clock is behind it', () => {
+  it('starts at its floor if the wall clock is behind it', () => {
     const { clock } = clockWith(9000);
     expect(clock.now(1000)).toBe(9000);
     expect(clock.versionAfter(0, 1000)).toBe(9000);
@@ -46,7 +46,7 @@ describe('the hub clock', () => {
     expect(clock.versionAfter(1_000_000, 11_000)).toBeLessThanOrEqual(ceilings.at(-1)!);
   });
 
-  it('goes on where the ceiling can not be made durable, tries again every other second, and promises again then', () => {
+  it('goes on if the ceiling can not be made durable, tries again every other second, and promises again then', () => {
     const attempts: number[] = [];
     let isBroken = true;
     const clock = new VersionClock(0, (ceiling) => {

@@ -153,7 +153,7 @@ it('a change that another hub may have reported before or after an instant leave
 });
 
 describe('a source that fails', () => {
-  it('is asked once a second, and whoever wants a list meanwhile is answered at once', async () => {
+  it('is asked once a second, and requests for a list meanwhile are answered at once', async () => {
     const roster = newRoster();
     const first = expect(roster.load(['42'])).rejects.toBe(away);
     await turn();

@@ -60,7 +60,7 @@ describe('a message of the contract', () => {
     }
   });
 
-  it('has a set where it has a list: what is named twice counts once, in the order first named', () => {
+  it('turns a list into a set: a repeated id counts once, at its first position', () => {
     const read = parseClientMessage('{"type":"watch","users":["9","7","9"]}');
     expect(read).toMatchObject({ ok: true, message: { users: ['9', '7'] } });
   });
@@ -118,11 +118,11 @@ describe('a message that is not of its form', () => {
     ['a text', '"bye"'],
     ['null', 'null'],
     ['two objects', '{"type":"bye"}{"type":"bye"}'],
-  ])('is refused where it is no JSON object: %s', (_what, json) => {
+  ])('is refused if it is not a JSON object: %s', (_what, json) => {
     expect(fault(json)).toEqual({ code: 'bad_message', problem: 'the message must be one JSON object' });
   });
 
-  it('is refused where its type is missing or no text', () => {
+  it('is refused if its type is missing or no text', () => {
     expect(fault({ user: '42' })).toEqual({ code: 'bad_message', problem: 'type: must be a string' });
     expect(fault({ type: 1 })?.problem).toBe('type: must be a string');
   });
@@ -133,7 +133,7 @@ describe('a message that is not of its form', () => {
     }
   });
 
-  it('is answered with its id where that is one, and with its type where that is known', () => {
+  it('is answered with its id if that is valid, and with its type if that is known', () => {
     expect(parseClientMessage('{"type":"watch","id":"w"}')).toMatchObject({ re: 'w', type: 'watch' });
     expect(parseClientMessage('{"type":"poke","id":7}')).toMatchObject({ re: 7, type: undefined });
     expect(parseClientMessage('{"type":"bye","id":[]}')).toMatchObject({ re: undefined, type: 'bye' });

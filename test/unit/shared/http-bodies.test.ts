@@ -33,7 +33,7 @@ describe('a heartbeat over HTTP', () => {
     ['device', 'it is empty', { user: '42', device: '' }],
     ['status', 'nobody knows it', { user: '42', status: 'gone' }],
     ['text', 'it has 142 UTF-16 units in 71 emoji', { user: '42', text: '🙂'.repeat(71) }],
-  ])('is refused with %s named where %s', (field, _why, body) => {
+  ])('is refused with %s named if %s', (field, _why, body) => {
     expect(faultyField(heartbeatBody, body)).toBe(field);
   });
 });

@@ -111,7 +111,7 @@ describe('a list of ids', () => {
     );
   });
 
-  it('is refused whole where one of them is none', () => {
+  it('is refused as a whole if one of them is not an id', () => {
     expect(userIds.safeParse(['7', '.', '9']).success).toBe(false);
   });
 });

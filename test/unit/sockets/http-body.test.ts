@@ -4,7 +4,7 @@ import { HttpBody } from '../../../server/sockets/http-body.ts';
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 describe('a body that comes in pieces', () => {
-  test('is one text, also if a character is split between two pieces', () => {
+  test('is one text, even if a character is split between two pieces', () => {
     const body = new HttpBody(0);
     const all = bytes('日本');
     expect(body.add(all.subarray(0, 2))).toBe('ok');

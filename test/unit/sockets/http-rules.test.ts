@@ -20,7 +20,7 @@ describe('askedFor', () => {
     expect(ask(sound)).toBe('websocket');
   });
 
-  it('takes a handshake that lacks a part as HTTP where it asks for no WebSocket, and as malformed where it does', () => {
+  it('treats a handshake that lacks a part as HTTP if it asks for no WebSocket, and as malformed if it does', () => {
     expect(ask(sound.slice(1))).toBe('http');
     expect(ask(sound.slice(0, 1))).toBe('http');
     expect(ask(sound.slice(0, 2))).toBe(400);

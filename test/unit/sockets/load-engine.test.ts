@@ -36,7 +36,7 @@ describe('loadEngine', () => {
     expect(why).toBe('uWebSockets.js 20.51.0 loaded');
   });
 
-  it('goes on to the binary for this Node.js where the first is for another', () => {
+  it('tries the binary for this Node.js if the first is for another', () => {
     const { engine, why } = loadEngine(
       'uws',
       machineWith({ 'uWebSockets.js': otherAbi, '@uwsjs/darwin-arm64-22': {} }),
@@ -45,13 +45,13 @@ describe('loadEngine', () => {
     expect(why).toBe('@uwsjs/darwin-arm64-22 loaded');
   });
 
-  it('takes ws where none is installed, and says for what', () => {
+  it('uses ws if none is installed, and reports that', () => {
     const { engine, why } = loadEngine('auto', machineWith({}));
     expect(engine.name).toBe('ws');
     expect(why).toBe('ws: uWebSockets.js is not installed for darwin-arm64, Node.js 22');
   });
 
-  it('takes ws where none loads, and says why (S12)', () => {
+  it('uses ws if none loads, and reports why (S12)', () => {
     const { engine, why } = loadEngine('auto', machineWith({ 'uWebSockets.js': otherAbi }));
     expect(engine.name).toBe('ws');
     expect(why).toBe(
@@ -59,7 +59,7 @@ describe('loadEngine', () => {
     );
   });
 
-  it('stops the start in one sentence where uws is asked for and none loads (S12)', () => {
+  it('stops the start in one sentence if uws is asked for and none loads (S12)', () => {
     const load = () => loadEngine('uws', machineWith({ 'uWebSockets.js': otherAbi }));
     expect(load).toThrow(StartError);
     expect(load).toThrow(
@@ -76,7 +76,7 @@ describe('loadEngine', () => {
     expect(loadEngine('ws', machine).limit).toContain('delay new ones with ws');
   });
 
-  it('does not even look for uWebSockets.js where ws is asked for', () => {
+  it('does not even look for uWebSockets.js if ws is asked for', () => {
     const asked: string[] = [];
     const { engine, why } = loadEngine('ws', machineWith({ 'uWebSockets.js': {} }, asked));
     expect(engine.name).toBe('ws');

@@ -58,7 +58,7 @@ function pragma(database: OpenedDatabase, name: string): unknown {
 }
 
 describe('HUB_DATA', () => {
-  test('is made where it is missing, with the folders above it, for its owner alone', () => {
+  test('is created if it is missing, with the folders above it, for its owner alone', () => {
     const path = join(folder, 'a', 'b');
     open(path);
     expect(readdirSync(path)).toEqual(expect.arrayContaining(['hub.lock', 'hub.sqlite']));
@@ -124,13 +124,13 @@ describe('HUB_DATA', () => {
 });
 
 describe('an open that fails says why and what to do', () => {
-  test('where HUB_DATA is a file', () => {
+  test('if HUB_DATA is a file', () => {
     const path = join(folder, 'file');
     writeFileSync(path, '');
     expect(refusal(path)).toBe(`HUB_DATA=${path} is a file: name a folder.`);
   });
 
-  test('where it lies below a file', () => {
+  test('if it lies below a file', () => {
     writeFileSync(join(folder, 'file'), '');
     const path = join(folder, 'file', 'data');
     expect(refusal(path)).toMatch(
@@ -139,25 +139,25 @@ describe('an open that fails says why and what to do', () => {
   });
 
   // Root may write anywhere but where no file can be made at all.
-  test('where no file can be made in it', needing('Linux'), () => {
+  test('if no file can be made in it', needing('Linux'), () => {
     expect(refusal('/proc')).toMatch(/^HUB_DATA=\/proc can't be used \(.*unable to open database file\): let .*\.$/);
   });
 
-  test('where its user may not write', needing('a user other than root'), () => {
+  test('if its user may not write', needing('a user other than root'), () => {
     const path = join(folder, 'locked');
     mkdirSync(path);
     chmodSync(path, 0o500);
     expect(refusal(path)).toMatch(/^HUB_DATA=.*\/locked can't be used \(.*\): let .*\.$/);
   });
 
-  test('where another hub has it, within the same process too', () => {
+  test('if another hub has it, within the same process too', () => {
     open();
     expect(refusal()).toBe(
       `HUB_DATA=${folder} is in use by another hub: stop that one, or give this one a folder of its own.`,
     );
   });
 
-  test('where another program holds hub.sqlite', () => {
+  test('if another program holds hub.sqlite', () => {
     open();
     closeAll();
     const other = openSqlite(join(folder, 'hub.sqlite'));
@@ -174,7 +174,7 @@ describe('an open that fails says why and what to do', () => {
     );
   });
 
-  test('where hub.sqlite was written by a newer hub, and leaves it as it is', () => {
+  test('if hub.sqlite was written by a newer hub, and leaves it as it is', () => {
     open().db.exec(`PRAGMA user_version = ${steps.length + 3}`);
     closeAll();
     expect(refusal()).toBe(
@@ -186,14 +186,14 @@ describe('an open that fails says why and what to do', () => {
     db.close();
   });
 
-  test('where hub.sqlite is no database', () => {
+  test('if hub.sqlite is not a database', () => {
     writeFileSync(join(folder, 'hub.sqlite'), 'not a database, '.repeat(100));
     expect(refusal()).toMatch(
       /holds a broken hub\.sqlite \(file is not a database\): replace it by a backup \(presence-hub restore FILE --force\), or .*\.$/,
     );
   });
 
-  test('where only a later page of it is broken', () => {
+  test('if only a later page of it is broken', () => {
     const database = open();
     new SqliteStore(database, CEILING_AHEAD_MS).keep(
       Array.from({ length: 2000 }, (_, n) => ({
@@ -216,7 +216,7 @@ describe('an open that fails says why and what to do', () => {
     expect(refusal()).toContain('holds a broken hub.sqlite (');
   });
 
-  test('where hub.lock is something else', () => {
+  test('if hub.lock is something else', () => {
     writeFileSync(join(folder, 'hub.lock'), 'mine, '.repeat(1000));
     expect(refusal()).toBe(`HUB_DATA=${folder} holds a hub.lock that is not a lock of a hub: delete that file.`);
   });
@@ -259,7 +259,7 @@ describe('migrations', () => {
 });
 
 describe('a transaction', () => {
-  test('reports the first error where SQLite has rolled back by itself', () => {
+  test('reports the first error if SQLite has rolled back by itself', () => {
     const db = openSqlite(':memory:');
     db.exec('CREATE TABLE t (x UNIQUE); INSERT INTO t VALUES (1)');
     expect(() => inTransaction(db, () => db.exec('INSERT OR ROLLBACK INTO t VALUES (1)'))).toThrow('UNIQUE');

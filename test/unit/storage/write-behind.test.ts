@@ -56,7 +56,7 @@ it('stores who changed, once it is asked to', () => {
   expect(store.recall('42')).toMatchObject({ v: 5000 });
 });
 
-it('lets go of a user who is stored, though nobody was ever shown it', () => {
+it('releases a stored user, even if nobody was ever shown it', () => {
   const writing = writeBehind(() => true);
   for (let i = 0; i < 1000; i++) writing.add(someone(`${i}`, true));
   expect(writing.waitingCount).toBe(1000);
@@ -64,7 +64,7 @@ it('lets go of a user who is stored, though nobody was ever shown it', () => {
   expect(writing.waitingCount).toBe(0);
 });
 
-it('leaves those to memory whom the store need not know yet, and does not count them as unsaved', () => {
+it('keeps users only in memory that need not be stored yet, and does not count them as unsaved', () => {
   const writing = writeBehind(({ isHere }) => !isHere);
   const user = someone('42', true);
   writing.add(user);

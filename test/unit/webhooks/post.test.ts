@@ -100,13 +100,13 @@ describe('an attempt fails', () => {
     expect(requests).toBe(1);
   });
 
-  test('if nobody listens', async () => {
+  test('if the port is closed', async () => {
     const port = await receive(() => undefined);
     await once(servers.splice(0)[0]!.close(), 'close');
     expect(await send(`http://127.0.0.1:${port}/`)).toEqual({ kind: 'failed', reason: 'ECONNREFUSED' });
   });
 
-  test('if the answer does not come in time', async () => {
+  test('if the answer does not arrive in time', async () => {
     const timeout = vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
       expect(ms).toBe(ANSWER_WITHIN_MS);
       const controller = new AbortController();
@@ -199,7 +199,7 @@ describe('a link-local address is refused (N8)', () => {
     expect(await send(url)).toMatchObject({ reason: expect.stringContaining('HUB_WEBHOOK_ALLOW') as string });
   });
 
-  test('also if a name leads to it, and only that address of the name', async () => {
+  test('even if a name resolves to it, but the other addresses of the name are used', async () => {
     const port = await receive((_, answer) => answer.end());
     const addresses = [{ address: '169.254.169.254', family: 4 }];
     vi.spyOn(dns, 'lookup').mockImplementation(((

@@ -36,7 +36,7 @@ function form(queue: SqliteWebhookQueue, nowMs = AT, isHeld = NOBODY_HELD as (us
   return batch === undefined ? [] : (JSON.parse(batch.body) as { events: Sent[] }).events;
 }
 
-test('a later event of a user takes the place of the waiting one, has its own id, and keeps the first `from` (N4)', () => {
+test('a later event of a user replaces the waiting one, has its own id, and keeps the first `from` (N4)', () => {
   const queue = openQueue();
   queue.apply([put('42', { id: 'a', from: 'online', status: 'away' })], AT);
   expect(queue.apply([put('42', { id: 'b', from: 'away', status: 'offline' })], AT)).toEqual(
@@ -54,14 +54,14 @@ test('a change back before the event is due leaves nothing to send', () => {
   expect(queue.nextDueAt('mail')).toBeUndefined();
 });
 
-test('a change back after the event was due is sent, because it may be all that the receiver hears of the user', () => {
+test('a change back after the event was due is sent, because the receiver may get no other event of the user', () => {
   const queue = openQueue();
   queue.apply([put('42', { from: 'offline', status: 'online', dueAt: AT })], AT);
   queue.apply([put('42', { from: 'online', status: 'offline', dueAt: AT + 5 })], AT + 5);
   expect(form(queue, AT + 5)).toEqual([expect.objectContaining({ from: 'offline' })]);
 });
 
-test('a user who leaves the reported statuses drops its waiting event', () => {
+test('a change to a status that is not reported drops the waiting event', () => {
   const queue = openQueue();
   queue.apply([put('42'), put('7')], AT);
   queue.apply([{ kind: 'drop', rule: 'mail', user: '42' }], AT);
@@ -87,7 +87,7 @@ test('a batch has at most a thousand events, the oldest first', () => {
   expect(queue.counts().get('mail')).toEqual({ queued: MAX_WEBHOOK_EVENTS + 5, dead: 0 });
 });
 
-test('a batch stays as it is while later events of its users wait', () => {
+test('a batch does not change while later events of its users wait', () => {
   const queue = openQueue();
   queue.apply([put('42', { id: 'a' })], AT);
   form(queue);
@@ -103,7 +103,7 @@ test('dead events are sent again with their ids once they are replayed', () => {
   const queue = openQueue();
   queue.apply([put('42', { id: 'a' })], AT);
   form(queue);
-  queue.bury('mail', AT);
+  queue.markDead('mail', AT);
   expect(queue.counts().get('mail')).toEqual({ queued: 0, dead: 1 });
   expect(form(queue)).toEqual([]);
   expect(queue.replay('mail')).toBe(1);
@@ -111,7 +111,7 @@ test('dead events are sent again with their ids once they are replayed', () => {
   expect(form(queue)).toEqual([expect.objectContaining({ id: 'a' })]);
 });
 
-test('the events of rules that are gone are deleted, and those of the others stay', () => {
+test('the events of removed rules are deleted, and those of the others stay', () => {
   const queue = openQueue();
   queue.apply([put('42'), put('42', { rule: 'other' })], AT);
   form(queue);
@@ -124,7 +124,7 @@ test('an erased user is in no waiting event, no batch and no dead event', () => 
   const queue = openQueue();
   queue.apply([put('42'), put('7')], AT);
   form(queue);
-  queue.bury('mail', AT);
+  queue.markDead('mail', AT);
   queue.replay('mail');
   form(queue);
   queue.apply([put('42')], AT);
@@ -136,7 +136,7 @@ test('an erased user is in no waiting event, no batch and no dead event', () => 
   expect(queue.nextDueAt('mail')).toBeUndefined();
 });
 
-test('more events than may wait for a rule are dropped, until there is room again', () => {
+test('events beyond the maximum of a rule are dropped, until there is room again', () => {
   const queue = openQueue(2);
   queue.apply([put('1'), put('2')], AT);
   expect(queue.apply([put('3'), put('1'), put('3', { rule: 'other' })], AT)).toEqual(

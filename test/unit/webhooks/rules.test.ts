@@ -70,7 +70,7 @@ describe('a file is refused with the rule and the field', () => {
     expect(problemOf(...rules)).not.toContain(secret);
   });
 
-  test('also if it is no JSON, no list, or too long', () => {
+  test('if it is not JSON, not a list, or too long', () => {
     expect(parseRules('{')).toMatchObject({ problem: expect.stringContaining('not JSON') as string });
     expect(parseRules('{}')).toMatchObject({ problem: expect.stringContaining('must be a list') as string });
     const many = Array.from({ length: 101 }, (_, n) => ({ ...mail, name: `r${n}` }));

@@ -68,7 +68,7 @@ test('an event is sent at once, and one with afterMs when that time is over', as
   expect(results).toEqual(['delivered 1', 'delivered 1']);
 });
 
-test('a receiver that is down for an hour gets the same batch with the same id, ever more slowly, and then the rest (N3)', async () => {
+test('a receiver that is down for an hour gets the same batch with the same id, less and less often, and then the rest (N3)', async () => {
   receiver = () => Promise.resolve({ kind: 'failed', reason: 'ECONNREFUSED' });
   put('42');
   await passed(0);
@@ -112,7 +112,7 @@ test('only one attempt is under way at a time', async () => {
   await passed(0);
 });
 
-test('nothing is sent of a user whose state is in doubt, until it is certain again', async () => {
+test('nothing is sent about a user with an uncertain state, until it is certain again', async () => {
   isHeld = (user) => user === '42';
   put('42');
   put('7');
@@ -123,7 +123,7 @@ test('nothing is sent of a user whose state is in doubt, until it is certain aga
   expect(sent[1]?.batch.body).toContain('"42"');
 });
 
-test('an attempt that the stop ends is no failure, and the next run repeats the batch', async () => {
+test('an attempt that the stop aborts is no failure, and the next run repeats the batch', async () => {
   receiver = () => new Promise((resolve) => setTimeout(() => resolve({ kind: 'failed', reason: 'ended' }), 10));
   put('42');
   await passed(0);

@@ -47,7 +47,8 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
       about: (call) => readUser(call, 'user'),
       may: mayAdmin,
       answer: (_, user) => {
-        if (erase === null) return problem('not_implemented', 'user: a cluster erases users only if HUB_DATABASE_URL is set');
+        if (erase === null)
+          return problem('not_implemented', 'user: a cluster erases users only if HUB_DATABASE_URL is set');
         return durably(
           async () => ((await erase(user)) ? noContent() : notClean(user)),
           'the user may be erased only in part',

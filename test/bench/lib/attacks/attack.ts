@@ -78,7 +78,7 @@ export function cut(random: Random, bytes: Buffer, largest: number): Buffer[] {
   return pieces;
 }
 
-/** An upgraded connection that has not said hello. */
+/** An upgraded connection that has not sent hello. */
 export function upgraded(port: number, say?: (no: number) => Buffer): Opening {
   return { ask: upgradeRequest(port), ...(say === undefined ? {} : { say }) };
 }

@@ -9,7 +9,7 @@ const LEAVING = -1;
 /** The hub writes behind: after this the rows are there. */
 const WRITTEN_AFTER_MS = 1500;
 
-/** Brings each user and lets it leave, so that the hub has it in its storage alone. */
+/** Connects each user and lets it leave, so that the hub has it only in its storage. */
 export async function storeUsers(tcpPort: number, users: readonly string[]): Promise<void> {
   const frames = users.flatMap((user) => [xmlFrame(user, ONLINE, tokenOf(user)), xmlFrame(user, LEAVING)]);
   await new Promise<void>((resolve, reject) => {

@@ -1,5 +1,5 @@
 /**
- * The faults of the churn: each is done to real processes, tells the crowd what its clients would notice, and resolves
+ * The faults of the churn: each is done to real processes, informs the crowd of what its clients would notice, and resolves
  * when it is over. Views must be right 5 s later.
  */
 import { sleep } from '../pacing.ts';
@@ -20,7 +20,7 @@ export interface FaultContext {
 
 export interface Fault {
   readonly name: string;
-  /** Whether watchers on nodes that run may be told `stale` because of it. */
+  /** Whether watchers on live nodes may receive `stale` because of it. */
   readonly mayBeStale: boolean;
   run(context: FaultContext): Promise<void>;
 }

@@ -1,9 +1,9 @@
 /**
- * What must hold at all times, whoever watches on whichever node: equal versions are equal entries, versions of a
+ * What must hold at all times, for every watcher on every node: equal versions are equal entries, versions of a
  * connection only grow, nobody is falsely offline, nothing is late but between `stale` and `fresh`. Collects what does
  * not hold, with what came before it.
  */
-import { readTold } from '../told.ts';
+import { readHubMessage } from '../hub-message.ts';
 
 export interface Entry {
   readonly user: string;
@@ -53,7 +53,7 @@ export interface Message {
   readonly code?: string;
 }
 
-export const readMessage = (text: string): Message => readTold(text) as unknown as Message;
+export const readMessage = (text: string): Message => readHubMessage(text) as unknown as Message;
 
 export class Judge {
   readonly failures: string[] = [];

@@ -27,7 +27,7 @@ export class Person {
   readonly diary: string[] = [];
   /** Killed with its node at that moment, without a return. */
   ghostSinceMs = 0;
-  /** From then on others must be shown what `shown` says; Infinity while something is under way. */
+  /** From then on others must see `shown`. Infinity while a change is under way. */
   #firmAtMs = 0;
   /** Until then nothing may be changed of it, because an older session of it may still count. */
   #quietUntilMs = 0;
@@ -119,7 +119,7 @@ export class Person {
     this.#hiddenUntilMs = performance.now();
   }
 
-  /** Looks at where it is, ten times a second. */
+  /** Follows the state of its node. Called ten times a second. */
   look(now: number): void {
     if (this.#shown.status === 'offline') this.#hiddenUntilMs = now;
     for (const { node, isWanted } of this.clients) {

@@ -16,7 +16,7 @@ export interface WatcherOptions {
   readonly name: string;
   /** Undefined: it roams. */
   readonly home: Node | undefined;
-  /** Whom it names in its `hello`; empty: nobody. */
+  /** The user in its `hello`; empty: none. */
   readonly viewer: string;
   readonly nodes: readonly Node[];
   readonly crowd: Crowd;
@@ -38,12 +38,12 @@ export class Watcher {
   readonly view = new Map<string, Entry>();
   resumes = 0;
   /** Entries that it was sent. */
-  told = 0;
+  changes = 0;
   partial = 0;
   isStale = false;
   isReady = false;
-  /** How often it was told `stale`, and by which fault the last time. */
-  staleTold = 0;
+  /** Number of `stale` messages, and the fault of the last one. */
+  staleReports = 0;
   node: Node | undefined;
   readonly #options: WatcherOptions;
   readonly #people: ReadonlyMap<string, Person>;
@@ -92,7 +92,7 @@ export class Watcher {
     this.#connect();
   }
 
-  /** What it must be shown of a person; undefined where that is not sure. */
+  /** What it must show of a person; undefined if that is not certain. */
   truth(person: Person, firmBefore: number): { status: string; isRight: boolean } | undefined {
     if (person.firmAtMs > firmBefore) return undefined;
     const { user } = person;
@@ -199,7 +199,7 @@ export class Watcher {
     const { judge, home } = this.#options;
     if (message.type === 'stale') {
       this.isStale = true;
-      this.staleTold += 1;
+      this.staleReports += 1;
     } else if (message.type === 'fresh') this.isStale = false;
     else if (message.type === 'reconnect') {
       if (home === undefined) this.roam();
@@ -232,7 +232,7 @@ export class Watcher {
     for (const entry of entries) {
       const before = this.view.get(entry.user);
       if (JSON.stringify(before) === JSON.stringify(entry)) continue;
-      // The node before this one was ahead: what it told comes here, too.
+      // The node before this one was ahead: its changes arrive here too.
       if (before !== undefined && before.v > entry.v) continue;
       // A lifted block changes the version and the dates, and is reported only if the user is visible (I16, I21).
       const isBlocker = this.#people.get(entry.user)?.mayBlock === true;
@@ -250,7 +250,7 @@ export class Watcher {
     const { judge, viewer, crowd, onGhost } = this.#options;
     const { user, v, status } = entry;
     const story = (): string[] => this.story(user);
-    this.told += 1;
+    this.changes += 1;
     const before = this.view.get(user);
     const lines = this.#stories.get(user) ?? [];
     lines.push(

@@ -97,7 +97,7 @@ describe('open mode with an admin token', () => {
     expect(refused).toEqual(['unauthenticated']);
   });
 
-  it('asks for a token where one without may not', () => {
+  it('requires a token if callers without one may not do it', () => {
     const { callers, refused } = stage(openWithAdmin());
     expect(callers.refuse(everyoneButAdmin)).toMatchObject({
       status: 401,

@@ -4,11 +4,11 @@ import { StorageUnavailable } from '../../../../server/lib/storage-unavailable.t
 import { noContent } from '../../../../server/adapters/http/reply.ts';
 
 describe('a change that must be stored', () => {
-  it('is answered as it says where storage takes it', async () => {
+  it('returns its own answer if storage works', async () => {
     expect(await durably(noContent)).toEqual(noContent());
   });
 
-  it('is 503 in plain words where storage fails (H17)', async () => {
+  it('is 503 with a clear message if storage fails (H17)', async () => {
     const full = new StorageUnavailable('has no room left', new Error('database or disk is full'));
     const reply = await durably(() => {
       throw full;

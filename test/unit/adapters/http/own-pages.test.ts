@@ -23,7 +23,7 @@ function requestOf(headers: Record<string, string>, method = 'GET'): HttpRequest
 }
 
 describe('the name that an open hub on loopback is called by', () => {
-  it('is judged for itself, whoever was called what before', () => {
+  it('is judged by itself, regardless of earlier requests', () => {
     const rules = rulesOf();
     const names = ['127.0.0.1', 'evil.example', 'evil.example', 'localhost', undefined, 'evil.example', '127.0.0.1'];
     const judged = names.map((host) => rules.isKnownHost(requestOf(host === undefined ? {} : { host })));
@@ -62,7 +62,7 @@ describe('the name that an open hub on loopback is called by', () => {
     expect(rulesOf().isKnownHost(requestOf({ host }))).toBe(false);
   });
 
-  it('may be any where a token is asked for', () => {
+  it('may be any name if a token is required', () => {
     expect(rulesOf({ isOpen: false }).isKnownHost(requestOf({ host: 'evil.example' }))).toBe(true);
   });
 });
@@ -86,7 +86,7 @@ describe('the name that an open hub beyond loopback is called by', () => {
     expect(rules.isKnownHost(requestOf({ host }))).toBe(false);
   });
 
-  it('makes a page its own only where it is the hub’s name', () => {
+  it('makes a page its own only if it is the hub’s name', () => {
     const isOwn = (host: string) => rules.isAllowed(requestOf({ origin: `http://${host}`, host }));
     expect(['hub.example', 'box', 'evil.example'].map(isOwn)).toEqual([true, true, false]);
   });
@@ -109,7 +109,7 @@ describe('a page', () => {
     expect(rules.isAllowed(requestOf({ origin: 'https://evil.example', host: 'hub.example' }))).toBe(false);
   });
 
-  it('reads answers only where it is listed, and every answer says that it depends on the origin', () => {
+  it('reads answers only if it is listed, and every answer says that it depends on the origin', () => {
     const rules = rulesOf();
     expect(rules.corsHeaders(requestOf({ origin: LISTED }))).toEqual({
       vary: 'Origin',
@@ -121,12 +121,12 @@ describe('a page', () => {
     }
   });
 
-  it('gets no such header where no page is listed', () => {
+  it('gets no such header if no page is listed', () => {
     const rules = rulesOf({ listed: () => new Set() });
     expect(rules.corsHeaders(requestOf({ origin: LISTED }))).toBeUndefined();
   });
 
-  it('is asked about beforehand only where it is listed', () => {
+  it('is asked about beforehand only if it is listed', () => {
     const asks = { origin: LISTED, 'access-control-request-method': 'PUT' };
     const rules = rulesOf();
     expect(rules.isPreflight(requestOf(asks, 'OPTIONS'))).toBe(true);

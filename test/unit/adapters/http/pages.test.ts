@@ -52,7 +52,7 @@ test('a page is at its path, with the slash and without, its assets below, and n
   ]);
 });
 
-test('what carries its hash in its name is kept for good, and the rest is asked for anew', () => {
+test('files with a hash in the name are cached forever, and the others are requested again', () => {
   const kept = [...replies(folder)].map(([path, { headers }]) => [path, headers['cache-control']]);
   expect(Object.fromEntries(kept)).toEqual({
     '/': 'no-cache',
@@ -80,6 +80,6 @@ test('the documentation has no slash at its end, because its addresses are relat
   expect(replies(folder).get('/docs/')).toMatchObject({ status: 308, headers: { location: '../docs' } });
 });
 
-test('where no page was built there is none', () => {
+test('there is no page if none was built', () => {
   expect(pageRoutes(join(folder, 'nowhere'))).toEqual([]);
 });

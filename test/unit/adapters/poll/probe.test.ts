@@ -262,7 +262,7 @@ describe('an HTTP probe', () => {
 });
 
 describe('an HTTPS probe', () => {
-  test('is alive where the certificate is trusted, and a miss where it is not', async () => {
+  test('is alive if the certificate is trusted, and a miss if it is not', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'poll-'));
     const [keyFile, certFile] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
     const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];

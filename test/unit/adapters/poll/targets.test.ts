@@ -123,7 +123,7 @@ describe('the url of a target', () => {
     expect(problemIn([{ user: '1', url }])).toContain('is of another form: it must be tcp://host:port');
   });
 
-  test('is not repeated where it is refused, since it may hold a password', () => {
+  test('is not repeated if it is refused, since it may hold a password', () => {
     expect(problemIn([{ user: '1', url: 'ftp://name:secret@example.org/' }])).not.toContain('secret');
   });
 });

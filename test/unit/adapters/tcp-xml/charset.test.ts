@@ -41,20 +41,20 @@ describe('the encoding of a frame (T7)', () => {
     expect(contentOf(decodeText(frame, 'bytes', 'utf-8'))).toBe('你好');
   });
 
-  it('is the byte order mark, where nothing is declared', () => {
+  it('is the byte order mark, if nothing is declared', () => {
     expect(contentOf(decodeText(plain(Buffer.from('你好')), 'utf-8', 'gbk'))).toBe('你好');
   });
 
-  it('is the default, where there is neither', () => {
+  it('is the default, if there is neither', () => {
     expect(contentOf(decodeText(plain(GBK_HELLO), 'bytes', 'gbk'))).toBe('你好');
     expect(contentOf(decodeText(plain(Buffer.from('你好')), 'bytes', 'utf-8'))).toBe('你好');
   });
 
-  it('is the default, where an unknown one is declared', () => {
+  it('is the default, if an unknown one is declared', () => {
     expect(contentOf(decodeText(declared('x-klingon', GBK_HELLO), 'bytes', 'gbk'))).toBe('你好');
   });
 
-  it('is not a declared UTF-16, where the bytes are plainly one byte wide', () => {
+  it('is not a declared UTF-16, if the bytes are plainly one byte wide', () => {
     expect(contentOf(decodeText(declared('UTF-16', GBK_HELLO), 'bytes', 'gbk'))).toBe('你好');
     expect(contentOf(decodeText(declared('utf-16', Buffer.from('你好')), 'bytes', 'utf-16le'))).toBe('你好');
   });

@@ -154,7 +154,7 @@ describe('user_state', () => {
     expect(withUser(`<user_state>${text}</user_state>`)).toEqual(said({ state }));
   });
 
-  it('is 1 where it is absent (T3)', () => {
+  it('is 1 if it is absent (T3)', () => {
     expect(withUser('')).toEqual(said({ state: 1 }));
   });
 

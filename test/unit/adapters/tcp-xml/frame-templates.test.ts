@@ -110,7 +110,7 @@ describe('the same bytes again', () => {
     expect(parsed).toBe(2);
   });
 
-  it('are kept by nobody where they hold a token', () => {
+  it('are not kept if they contain a token', () => {
     const frame = `<protocol><user_id> 42 </user_id><token>a.b.c</token></protocol>`;
     expect(receive([frame, frame, frame, frame]).parsed).toBe(4);
   });

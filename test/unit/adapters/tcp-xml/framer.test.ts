@@ -278,7 +278,7 @@ describe('byte order marks and widths', () => {
     expect(framed.seen).toEqual(['bytes', 'bytes']);
   });
 
-  it('goes by a default of UTF-16 where the first bytes say nothing', () => {
+  it('goes by a default of UTF-16 if the first bytes say nothing', () => {
     expect(frame([be('x</protocol>')], 'utf-16be').seen).toEqual(['utf-16be']);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { defaultFieldNames, parseFieldNames } from '../../../../server/adapters/tcp-xml/frames/names.ts';
 
 describe('HUB_TCP_NAMES (T5)', () => {
-  it('keeps the usual names where it says nothing', () => {
+  it('keeps the usual names if it says nothing', () => {
     expect(parseFieldNames('')).toEqual({ ok: true, value: defaultFieldNames });
     expect(parseFieldNames('user_id=user_id')).toEqual({ ok: true, value: defaultFieldNames });
   });

@@ -60,7 +60,7 @@ describe('pauses', () => {
     expect(madeUp()).toBe(30 * 600);
   });
 
-  it('make a row where too little is read between them, and the row is made up for as a whole', () => {
+  it('make a row if too little is read between them, and the row is made up for as a whole', () => {
     for (let i = 0; i < 10; i++) {
       pause(100);
       now += LOOK_MS;
@@ -83,7 +83,7 @@ describe('pauses', () => {
     expect(madeUp()).toBe(100);
   });
 
-  it('make two rows where all was read freely between them, though the second begins with much at once', () => {
+  it('make two rows if all was read freely between them, though the second begins with much at once', () => {
     pause(1000);
     now += 1000;
     pauses.stillBehind(now, look());

@@ -17,7 +17,7 @@ describe('the state in an XML body', () => {
     expect(read(wide)).toBe(3);
   });
 
-  it('is none where there is no state, or one of another form', () => {
+  it('is undefined without a state, or with one of another form', () => {
     expect(read('<protocol></protocol>')).toBeUndefined();
     expect(read('<protocol><user_state>gone</user_state></protocol>')).toBeUndefined();
     expect(read('{"status":"away"}')).toBeUndefined();

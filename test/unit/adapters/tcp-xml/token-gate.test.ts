@@ -200,7 +200,7 @@ describe('a grant', () => {
     expect(said.slice(4)).toEqual(['renewal unauthenticated', '42 2']);
   });
 
-  it('tries a fresh token again where the keys were away', async () => {
+  it('tries a fresh token again if the keys were unavailable', async () => {
     const { take, settle, asked, good, clock } = stage();
     take(beat('42', 1, 'a'));
     await settle(good('42'));
@@ -242,7 +242,7 @@ describe('a fresh token', () => {
     expect(said).toEqual(['42 1', '42 2', '42 3', '42 4', 'renewal unauthenticated', '42 5']);
   });
 
-  it('judges what comes behind it, where all before it is over', async () => {
+  it('reads the frames that follow once all before them are over', async () => {
     const { clock, take, settle, said, good } = stage();
     take(beat('42', 1, 'a'));
     await settle(good('42', 1_000));

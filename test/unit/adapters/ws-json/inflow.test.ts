@@ -226,7 +226,7 @@ describe('the inflow of a connection', () => {
     expect(stranger.log).toEqual(['pause', 'closed']);
   });
 
-  it('ends where ten times the rate has come for ten seconds, and not before (W21)', () => {
+  it('ends if ten times the rate has come for ten seconds, and not before (W21)', () => {
     const slower = new Peer(stage);
     slower.send(2_000);
     const perTenth = { faster: 400, slower: 190 };

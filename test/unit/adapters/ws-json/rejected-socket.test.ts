@@ -53,7 +53,7 @@ describe('sockets that there is no room for', () => {
     expect(adapter.connectionCount).toBe(0);
   });
 
-  it('are cut where they have not gone 5 s later', () => {
+  it('are cut if they have not closed 5 s later', () => {
     const adapter = fullHouse();
     const [stays, goes] = [recordingSocket(), recordingSocket()];
     adapter.opened(stays);

@@ -78,7 +78,7 @@ describe('where the hub is', () => {
     return read.ok ? read.value : read.problem;
   };
 
-  it('is this machine on the default ports where nobody says otherwise', () => {
+  it('is this machine on the default ports by default', () => {
     expect(at({})).toEqual({
       http: 'http://127.0.0.1:8080',
       tcpHost: '127.0.0.1',
@@ -110,7 +110,7 @@ describe('where the hub is', () => {
     expect(at({ url: 'ws://hub.example:81' })).toMatchObject({ http: 'http://hub.example:81', isTcpTls: false });
   });
 
-  it('is secured over TCP where --tls says so, and where the environment has a certificate', () => {
+  it('uses TLS over TCP with --tls, or if the environment has a certificate', () => {
     expect(at({ url: 'http://hub.example', tls: true })).toMatchObject({ http: 'http://hub.example', isTcpTls: true });
     expect(at({}, { HUB_TLS_CERT: 'cert.pem' })).toMatchObject({ http: 'https://127.0.0.1:8080', isTcpTls: true });
   });

@@ -40,7 +40,7 @@ describe('the table', () => {
     ]);
   });
 
-  it('says nothing of when to whom the hub keeps it to itself', () => {
+  it('shows no time to viewers from whom the hub hides it', () => {
     const lines = table([entry('9', { ...offline, lastSeen: null })]);
     expect(lines.at(-1)?.trimEnd()).toBe('○ 9       offline');
   });
@@ -75,7 +75,7 @@ describe('the table', () => {
     for (const line of table([evil])) expect(line).not.toMatch(/[\p{Cc}\p{Cf}]/u);
   });
 
-  it('has colours where they are wanted', () => {
+  it('has colours if they are wanted', () => {
     expect(table([entry('7')], { hasColour: true }).join('')).toContain('\u001b[32m●\u001b[0m');
     expect(table([entry('7')]).join('')).not.toContain('\u001b');
   });

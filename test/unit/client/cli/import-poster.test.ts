@@ -70,7 +70,7 @@ describe('an import', () => {
     expect([poster.takenPairs, poster.added, poster.problem]).toEqual([1_200, 2_400, undefined]);
   });
 
-  it('sends one direction where that is asked', async () => {
+  it('sends one direction if asked to', async () => {
     const { poster, taken } = await rig(() => ({ status: 200 }), true);
     await poster.add(pairs(3));
     await poster.finish();
@@ -82,7 +82,7 @@ describe('an import', () => {
     expect(poster.takenPairs).toBe(3);
   });
 
-  it('tries again where the hub says not now', async () => {
+  it('tries again if the hub asks it to wait', async () => {
     const { poster, taken } = await rig((_edges, call) => ({ status: call < 3 ? 503 : 200, retryAfter: '0' }));
     await poster.add(pairs(2));
     await poster.finish();
@@ -101,7 +101,7 @@ describe('an import', () => {
     expect(poster.problem).toBeUndefined();
   });
 
-  it('ends where the hub refuses the request itself', async () => {
+  it('ends if the hub refuses the request itself', async () => {
     const { poster, bad, calls } = await rig(() => ({ status: 403, body: { detail: 'not yours' } }));
     await poster.add(pairs(4));
     await poster.finish();
@@ -121,7 +121,7 @@ describe('an import', () => {
     expect(poster.problem).toBeUndefined();
   });
 
-  it('says its token, and prints neither it nor more than one line where it is refused', async () => {
+  it('sends its token, and if refused prints one line without it', async () => {
     const read = readToken({ token: 'secret-word' }, {});
     const { poster, authorizations } = await rig(() => ({ status: 401 }), false, read.ok ? read.value : noToken);
     await poster.add(pairs(1));
@@ -130,7 +130,7 @@ describe('an import', () => {
     expect(poster.problem).toBe('the hub rejects the token of --token (it answered 401): give a new one');
   });
 
-  it('ends at once where there is no hub', async () => {
+  it('ends at once if there is no hub', async () => {
     const interrupted = new AbortController().signal;
     const server = createServer();
     server.listen(0, '127.0.0.1');

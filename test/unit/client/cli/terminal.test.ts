@@ -26,7 +26,7 @@ describe('other people’s words', () => {
     expect(harmless(text)).toBe(text);
   });
 
-  it('are kept apart from the rest of their line where a terminal could turn it', () => {
+  it('are separated from the rest of their line if a terminal could turn it', () => {
     expect(isolated('in a meeting \u202e')).toBe('in a meeting \\u{202e}');
     for (const text of ['מכשיר 12', 'مرحبا', '\u0660\u0661', '\u{1e900}']) {
       expect(isolated(text)).toBe(`\u2068${text}\u2069`);
@@ -68,13 +68,13 @@ describe('a cell', () => {
 });
 
 describe('progress', () => {
-  it('has a bar where the end is known', () => {
+  it('has a bar if the end is known', () => {
     expect(renderProgress({ doneBytes: 25, totalBytes: 100, pairs: 250_000, elapsedMs: 8_000 })).toBe(
       '[######..................]  25%  250,000 pairs  31,250/s  24 s left',
     );
   });
 
-  it('counts where it is not, and divides by no zero', () => {
+  it('counts if it is not, and does not divide by zero', () => {
     expect(renderProgress({ doneBytes: 25, totalBytes: undefined, pairs: 5, elapsedMs: 0 })).toBe('5 pairs  0/s');
     expect(renderProgress({ doneBytes: 0, totalBytes: 10, pairs: 0, elapsedMs: 10 })).toContain('  0%  0 pairs');
   });

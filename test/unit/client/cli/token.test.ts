@@ -38,7 +38,7 @@ const expiring = (inS: number, mark = ''): string =>
   `e30.${Buffer.from(JSON.stringify({ exp: Date.now() / 1000 + inS, mark })).toString('base64url')}.x`;
 
 describe('a token', () => {
-  it('is nobody’s where none is given', () => {
+  it('is nobody’s if none is given', () => {
     expect(source({}, { PRESENCE_HUB_TOKEN: '' })).toEqual(noToken);
   });
 
@@ -64,7 +64,7 @@ describe('a token', () => {
     expect(read.ok ? '' : read.problem).not.toContain(text);
   });
 
-  it('says when it expires, where it says so', async () => {
+  it('shows when it expires, if the token says so', async () => {
     const token = await tokenFor('42', { expiresInS: 60, clock: { now: () => ({ wallMs: 5_000, monoMs: 0 }) } });
     expect(expiryOf(token)).toBe(65_000);
     expect(expiryOf(await tokenFor('42', { expiresInS: null }))).toBeUndefined();
@@ -137,7 +137,7 @@ describe('a fresh token', () => {
     expect(answer()).toBe(false);
   });
 
-  it('is what the SDK gets: the old one at first, and the fresh one where it asks for it', async () => {
+  it('is what the SDK gets: the old one at first, and the fresh one if it asks for it', async () => {
     const token = fromFile(expiring(60));
     const getToken = getTokenFrom(token)!;
     token.accepted();
@@ -151,7 +151,7 @@ describe('a fresh token', () => {
     await expect(getToken({ refresh: false })).rejects.toThrow('ENOENT');
   });
 
-  it('is not waited for where the hub has taken none of the file yet, or there is no file', async () => {
+  it('is not waited for if the hub has taken none of the file yet, or there is no file', async () => {
     const token = fromFile('one');
     expect([token.isRenewable, await token.renewed('one')]).toEqual([false, false]);
     const given = source({ token: 'one' }, {});

@@ -6,7 +6,7 @@ import type { Entry } from '../../../../client/sdk/index.ts';
 const be = (status: Entry['status'], ...users: string[]): Entry[] =>
   users.map((user) => ({ user, status, code: 1, since: 1, lastSeen: 1, devices: [], v: 1 }));
 
-test('who is seen for the first time is no news, and a changed text is none', () => {
+test('a friend seen for the first time is not announced, and neither is a changed text', () => {
   const announcements = new Announcements();
   announcements.add(be('online', 'a', 'b'), []);
   announcements.add(be('online', 'a'), []);
@@ -22,7 +22,7 @@ test('a few are named, with what they are in the end', () => {
   expect(announcements.isEmpty).toBe(true);
 });
 
-test('who is back in the announced status is no news, nor who is no friend any more', () => {
+test('a friend back in the announced status is not announced, and neither is a former friend', () => {
   const announcements = new Announcements();
   announcements.add(be('online', 'a', 'b'), []);
   announcements.add(be('offline', 'a', 'b'), []);

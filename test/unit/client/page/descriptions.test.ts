@@ -30,7 +30,7 @@ test('a face is the same each time, and neighbours have colours apart', () => {
 
 describe('of a friend', () => {
   const friend = { user: '7', code: -1, since: 1, lastSeen: now - 3 * MINUTE, devices: [], v: 5 } as const;
-  test('last seen is said of those offline alone, and only where it is known', () => {
+  test('last seen is shown only of offline friends, and only if it is known', () => {
     expect(describeLastSeen({ ...friend, devices: [], status: 'offline' }, now)).toBe('Last seen 3 minutes ago');
     expect(describeLastSeen({ ...friend, devices: [], status: 'online' }, now)).toBeUndefined();
     expect(describeLastSeen({ ...friend, devices: [], status: 'offline', lastSeen: null }, now)).toBeUndefined();

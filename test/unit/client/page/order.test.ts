@@ -31,7 +31,7 @@ test('online first, then busy, then away, each by id as people count; offline by
   expect(idsOf(new Order(), entries)).toEqual(['u1', 'U2', 'u10', 'busy', 'away', 'recent', 'old', 'never']);
 });
 
-test('whoever changes status changes place, and whoever comes or goes is in or out', () => {
+test('a friend who changes status moves, and one who comes or goes is added or removed', () => {
   const order = new Order();
   expect(idsOf(order, mapOf(entry('a', 'offline'), entry('b', 'online')))).toEqual(['b', 'a']);
   expect(idsOf(order, mapOf(entry('a', 'online'), entry('b', 'online')))).toEqual(['a', 'b']);

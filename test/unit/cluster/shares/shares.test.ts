@@ -18,7 +18,8 @@ class Node {
       inc: () => inc,
       send: async (to, text) => {
         if (stage.isLosing) return;
-        for (const node of stage.nodes) if (to === '*' || to === node.inc) queueMicrotask(() => node.calls.hear(text));
+        for (const node of stage.nodes)
+          if (to === '*' || to === node.inc) queueMicrotask(() => node.calls.receive(text));
       },
       after: (_ms, run) => {
         stage.timers.add(run);
@@ -89,7 +90,7 @@ describe('shares', () => {
     for (const items of owned) expect(items.length).toBeGreaterThan(60);
   });
 
-  it('give an item that only one node offers to that node, and take nothing before the others were heard', async () => {
+  it('give an item to the only node that offers it, and take no item before the offers of the others arrive', async () => {
     const [a, b] = [stage.add('a', ITEMS), stage.add('b', ITEMS.slice(1))];
     a.shares.tick();
     expect(a.owned).toEqual([]);
@@ -100,7 +101,7 @@ describe('shares', () => {
     expect(b.shares.isOfferedElsewhere('poll', ITEMS[0]!)).toBe(true);
   });
 
-  it('move only what a silent or gone node owned, and only to a new one', async () => {
+  it('move only items of a silent or dead node, and otherwise only to a new node', async () => {
     const [a, b] = ['a', 'b', 'c'].map((inc) => stage.add(inc, ITEMS)) as [Node, Node];
     await stage.settle();
     const before = new Set(a.owned);
@@ -126,7 +127,7 @@ describe('shares', () => {
     expect(a.owned).toEqual(before);
   });
 
-  it('send again what was lost, and go on without a node that does not answer', async () => {
+  it('send lost offers again, and continue without a node that does not answer', async () => {
     stage.isLosing = true;
     const [a, b] = [stage.add('a', ITEMS), stage.add('b', ITEMS)];
     await stage.settle();
@@ -140,7 +141,7 @@ describe('shares', () => {
     expect([...a.owned, ...b.owned].sort()).toEqual([...ITEMS].sort());
   });
 
-  it('tell of a change of the offers', async () => {
+  it('report a change of the offers', async () => {
     const [a, b] = [stage.add('a', ITEMS), stage.add('b', ITEMS)];
     await stage.settle();
     const { changes } = a;
@@ -150,7 +151,7 @@ describe('shares', () => {
     expect(a.changes).toBeGreaterThan(changes);
   });
 
-  it('send more than one mail holds in parts', async () => {
+  it('send offers in parts if they do not fit into one mail', async () => {
     const many = Array.from({ length: 30_100 }, (_, i) => `target-${i}`);
     const [a, b] = [stage.add('a', many), stage.add('b', many)];
     await stage.settle();
@@ -159,10 +160,10 @@ describe('shares', () => {
     expect(isOneOf).toBe(true);
   });
 
-  it('ignore mail that is none, and offers of a node that is gone', async () => {
+  it('ignore invalid mail, and offers of a dead node', async () => {
     const a = stage.add('a', ITEMS);
     const ask = (from: string, payload: object): void =>
-      a.calls.hear(JSON.stringify({ t: 'ask', id: '1', from, kind: 'offers', payload }));
+      a.calls.receive(JSON.stringify({ t: 'ask', id: '1', from, kind: 'offers', payload }));
     ask('x', { list: 'l', part: 0, parts: 1, items: ITEMS.map((item) => digestOf(`poll ${item}`)).join('') });
     ask('a', { list: 1 });
     await stage.settle();
@@ -171,7 +172,7 @@ describe('shares', () => {
 });
 
 describe('the owner of an item', () => {
-  it('is the same whatever the order of the candidates', () => {
+  it('does not depend on the order of the candidates', () => {
     for (const item of ITEMS) {
       const digest = digestOf(item);
       expect(chooseOwner(digest, ['a', 'b', 'c'])).toBe(chooseOwner(digest, ['c', 'a', 'b']));

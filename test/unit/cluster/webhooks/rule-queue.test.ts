@@ -9,15 +9,15 @@ const batchOf = (id: string, ...users: string[]): StoredBatch => ({
 });
 
 describe('the sender of a rule remembers the users whose events', () => {
-  it('wait in a bucket, also for a while after the bucket is empty, because the store may have lost its data (N10)', () => {
+  it('wait in a bucket, and for a while after the bucket is empty, because the store may have lost its data (N10)', () => {
     const queue = new RuleQueue(4);
-    queue.heard(1, 'a');
+    queue.addUser(1, 'a');
     queue.looking(1);
     queue.looked(1, undefined, [], 1000);
     expect([...queue.users()]).toEqual(['a']);
   });
 
-  it('are in a batch that is gone from the store (N10)', () => {
+  it('are in a batch that disappeared from the store (N10)', () => {
     const queue = new RuleQueue(4);
     queue.foundBatch(batchOf('one', 'a', 'b'), 1000);
     queue.foundBatch(undefined, 2000);
@@ -26,7 +26,7 @@ describe('the sender of a rule remembers the users whose events', () => {
     expect(new Set(queue.users())).toEqual(new Set(['a', 'b', 'c']));
   });
 
-  it('were there a while ago, but not for good', () => {
+  it('were there a while ago, but not forever', () => {
     const queue = new RuleQueue(4);
     for (const [i, user] of ['a', 'b', 'c'].entries()) {
       queue.foundBatch(batchOf(user, user), 12_000 * i);

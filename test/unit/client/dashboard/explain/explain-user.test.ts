@@ -42,7 +42,7 @@ describe('the user that is looked at', () => {
     vi.unstubAllGlobals();
   });
 
-  it('is shown anew with each answer, however often it changes meanwhile', async () => {
+  it('is shown again with each answer, no matter how often it changes meanwhile', async () => {
     for (let no = 0; no < 3; no += 1) {
       for (let change = 0; change < 4; change += 1) {
         await pass(250);
@@ -76,7 +76,7 @@ describe('the user that is looked at', () => {
     expect(asked).toHaveLength(3);
   });
 
-  it('is asked for at once when it changes, and not where another one does', async () => {
+  it('is asked for at once when it changes, and not if another one does', async () => {
     await answerTo(0, 'first');
     explained.receive([changeOf('7')]);
     expect(asked).toHaveLength(1);

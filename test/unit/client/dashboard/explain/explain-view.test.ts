@@ -75,7 +75,7 @@ describe('an explanation as it is shown', () => {
     expect(leaseAt(NOW + 9000)).toEqual(['due', 0]);
   });
 
-  it('says since when it is seen so, and when it was last seen only of who is gone', () => {
+  it('shows since when it has this status, and shows last seen only of an offline user', () => {
     const { entry } = explained();
     expect(viewOf(explained(), NOW).seen).toBe(`for 1 min 5 s, since ${formatTime(NOW - 65_000, NOW)}`);
     const gone = { ...entry, status: 'offline' as const, code: -1, devices: [] };

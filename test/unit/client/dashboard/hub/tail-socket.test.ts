@@ -102,7 +102,7 @@ describe('the tail', () => {
     expect(tail.state.get()).toEqual({ kind: 'live', node: 'n' });
   });
 
-  it('asks for another token where the hub takes this one no longer', async () => {
+  it('asks for another token if the hub no longer accepts this one', async () => {
     Socket.all[0]!.onclose?.({ code: 4401, reason: 'run out' } as never);
     expect(access.state.get().kind).toBe('asking');
     expect(tail.state.get().kind).toBe('connecting');

@@ -8,11 +8,11 @@ describe('a rate', () => {
     expect(rate(100, 100, 1000)).toBe(0);
   });
 
-  it('counts from nothing where the hub was started anew', () => {
+  it('counts from zero if the hub was restarted', () => {
     expect(rate(1000, 30, 1000)).toBe(30);
   });
 
-  it('is unknown where no time has passed', () => {
+  it('is unknown if no time has passed', () => {
     expect(rate(1, 2, 0)).toBeNull();
     expect(rate(1, 2, -5)).toBeNull();
   });
@@ -42,7 +42,7 @@ describe('a quantile of a histogram', () => {
     ).toBe(1);
   });
 
-  it('is the last finite bound where it lies beyond', () => {
+  it('is the last finite bound if it is beyond that', () => {
     expect(
       quantile(0.99, [
         [1, 1],
@@ -51,7 +51,7 @@ describe('a quantile of a histogram', () => {
     ).toBe(1);
   });
 
-  it('is unknown where nothing was observed', () => {
+  it('is unknown if nothing was observed', () => {
     expect(quantile(0.5, [])).toBeNull();
     expect(
       quantile(0.5, [

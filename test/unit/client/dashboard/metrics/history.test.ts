@@ -70,7 +70,7 @@ describe('the history of what is plotted', () => {
     expect(plot(history, 'sessions').series[0]).toEqual({ label: 'tcp-xml', points: [2, null, 2, null, 2] });
   });
 
-  it('forgets what is older than ten minutes, and labels that are gone with it', () => {
+  it('forgets what is older than ten minutes, and removed labels with it', () => {
     const history = new History();
     history.add('presence_hub_sessions{adapter="poll"} 1', 0);
     for (let at = 1000; at <= WINDOW_MS + 5000; at += 1000) history.add(scrape(), at);

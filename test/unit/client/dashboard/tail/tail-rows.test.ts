@@ -48,7 +48,7 @@ describe('the rows of the tail', () => {
     expect(users(tail)).toEqual(['rare']);
   });
 
-  it('come back as far as they are remembered, where the filter is widened', () => {
+  it('come back as far as they are remembered, if the filter is widened', () => {
     const tail = new TailRows();
     tail.add([change('1'), change('2', { adapter: 'http' }), change('3')]);
     tail.setFilter({ ...NO_FILTER, adapter: 'http' });
