@@ -5,9 +5,12 @@
  * Plain JavaScript, since it runs before anything is built.
  */
 import { existsSync } from 'node:fs';
+import { isatty } from 'node:tty';
 
 // From the first moment on: without a listener, SIGUSR1 opens Node's inspector.
 process.on('SIGUSR1', () => undefined);
+// SIGHUP would end a hub that a supervisor reloads too early. A closed terminal still ends what it started.
+if (!isatty(0)) process.on('SIGHUP', () => undefined);
 
 // The parent of a worker has built it, and a worker that starts later must be of the same build.
 const isWorker = process.env.PRESENCE_HUB_WORKER !== undefined;

@@ -15,8 +15,10 @@ import {
   type ConfigSources,
   type Settings,
 } from './config/config.ts';
+import { nothingReloaded } from './hub/reload.ts';
 import { LineSink } from './lib/log/line-sink.ts';
 import { createLog, droppedLogLines, stderrLines, type Logger } from './lib/log/log.ts';
+import { readRegularFileSync } from './lib/regular-file.ts';
 import { StartError } from './lib/start-error.ts';
 import { Endings, obeySignals, STOP_WITHIN_MS, type Exits } from './main/endings.ts';
 import { startHubService } from './main/hub-service.ts';
@@ -131,16 +133,15 @@ async function serve(args: readonly string[]): Promise<void> {
   const starting = startService(config, log, interrupted, warnings);
   let { drainMs } = config;
   const reload = async (): Promise<void> => {
-    const again = readSettingsOf(flags);
+    const again = readSettingsOf(flags, readRegularFileSync);
     if (!again.ok) {
-      log.error(`nothing was reloaded: ${again.problem}; the previous settings stay in use`);
+      log.error(nothingReloaded(again.problem));
       return;
     }
     for (const warning of again.value.warnings) if (!warnings.includes(warning)) log.warn(warning);
     const service = await starting.catch(() => undefined);
     if (service === undefined) return; // `serve` reports why
-    await service.reload(again.value.config);
-    ({ drainMs } = again.value.config);
+    if (await service.reload(again.value.config)) ({ drainMs } = again.value.config);
   };
   const endings = new Endings(starting, {
     interruptStart: () => ending.abort(),
@@ -179,12 +180,15 @@ async function serveIfWorker(): Promise<boolean> {
   return true;
 }
 
-function readSettingsOf(flags: ConfigSources['flags']): ReturnType<typeof readConfig> {
-  return readConfig({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+function readSettingsOf(
+  flags: ConfigSources['flags'],
+  readBytes: (path: string) => Buffer,
+): ReturnType<typeof readConfig> {
+  return readConfig({ flags, env: process.env, readFile: (path) => readBytes(path).toString('utf8') });
 }
 
 function readSettings(flags: ConfigSources['flags']): Settings {
-  const settings = readSettingsOf(flags);
+  const settings = readSettingsOf(flags, readFileSync);
   return settings.ok ? settings.value : fail(settings.problem);
 }
 

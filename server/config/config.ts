@@ -109,8 +109,9 @@ function readFileOfSettings(path: string, readFile: ConfigSources['readFile']): 
   let json: string;
   try {
     json = readFile(path);
-  } catch {
-    return fail(`HUB_CONFIG is "${path}": the file cannot be read; give a JSON file`);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return fail(`HUB_CONFIG is "${path}": the file cannot be read (${code ?? message}); give a JSON file`);
   }
   return readSettingsFile(json, path);
 }

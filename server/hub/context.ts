@@ -92,7 +92,8 @@ export async function openContext(given: Config, options: HubOptions, onStop: On
   const node = `hub-${randomBytes(4).toString('hex')}`;
   const { codes, names, encoding, ...firstTables } = readTables(config);
   let tables = firstTables;
-  let authenticator = buildAuthenticator(config, clock, log);
+  const badTokens = messageRate(config);
+  let authenticator = buildAuthenticator(config, badTokens, clock, log);
   return {
     config,
     node,
@@ -129,20 +130,18 @@ export async function openContext(given: Config, options: HubOptions, onStop: On
     interrupted,
     onStop,
     applyLive: (next) => {
-      // Also checks what only a restart applies, because a wrong value would stop that start.
-      checkSettings(next);
-      const nextTables = readTables(next);
-      const merged = { ...config, ...liveSettingsOf(next) };
+      const merged = withLiveSettings(config, next);
+      const nextTables = readTables(merged);
       // A new authenticator has verified no token yet, so it is built only if it differs.
       const differs = authSettings.some((field) => merged[field] !== config[field]);
-      if (differs) authenticator = buildAuthenticator(merged, clock, log);
+      if (differs) authenticator = buildAuthenticator(merged, badTokens, clock, log);
       tables = nextTables;
       Object.assign(config, merged);
     },
   };
 }
 
-/** The live settings that `buildAuthenticator` reads. The rate of bad tokens follows HUB_MESSAGES_PER_S only at a start. */
+/** The live settings that `buildAuthenticator` reads. */
 const authSettings = ['jwtSecret', 'jwksUrl', 'jwtIssuer', 'jwtAudience', 'adminToken', 'metricsToken'] as const;
 
 function createClock(log: Logger): StallClock {
@@ -163,7 +162,18 @@ function drawKey(): SessionIdKey {
 /** Checks the values that `readConfig` leaves to others. @throws {StartError} with one sentence that names the setting. */
 export function checkSettings(config: Config): void {
   readTables(config);
-  buildAuthenticator(config, systemClock, createLog('silent'));
+  buildAuthenticator(config, messageRate(config), systemClock, createLog('silent'));
+}
+
+/**
+ * Returns `config` with the live settings of `next`. Also checks what only a restart applies, because a wrong value would
+ * stop that start. @throws {StartError} with one sentence that names the setting.
+ */
+export function withLiveSettings(config: Config, next: Config): Config {
+  checkSettings(next);
+  const merged = { ...config, ...liveSettingsOf(next) };
+  checkSettings(merged);
+  return merged;
 }
 
 type Tables = Pick<HubContext, 'codes' | 'names' | 'encoding' | 'tcpAllowed' | 'trustedProxies' | 'origins'>;
@@ -215,7 +225,7 @@ export function messageRate(config: Config): Rate {
 }
 
 /** Builds the authenticator. @throws {StartError} with one sentence that names the setting. */
-function buildAuthenticator(config: Config, clock: Clock, log: Logger): Authenticator {
+function buildAuthenticator(config: Config, badTokens: Rate, clock: Clock, log: Logger): Authenticator {
   const { auth, adminToken, metricsToken } = config;
   if (auth === 'open' && adminToken === null && metricsToken === null) return openAuthenticator;
   const made =
@@ -227,7 +237,7 @@ function buildAuthenticator(config: Config, clock: Clock, log: Logger): Authenti
           audience: config.jwtAudience ?? undefined,
           adminToken: adminToken ?? undefined,
           metricsToken: metricsToken ?? undefined,
-          badTokens: messageRate(config),
+          badTokens,
           clock,
           onKeysFailure: (why) => {
             log.warn({ why }, 'tokens of new keys can’t be checked');

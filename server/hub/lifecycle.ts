@@ -38,8 +38,9 @@ export interface Hub {
   /**
    * Applies the live settings of `next` (`isLive` in config/settings.ts), and reads the certificate again. The log
    * names what changed and what only a restart applies. If a setting cannot be applied, all stay as they are.
+   * Resolves to whether they were applied.
    */
-  reload(next: Config): Promise<void>;
+  reload(next: Config): Promise<boolean>;
   /** Stops the hub and stores everything that must survive a restart. A second call returns the same promise. */
   stop(): Promise<void>;
   /**

@@ -10,8 +10,9 @@ import type { HubContext } from './context.ts';
 /**
  * Applies what can change, and checks the certificate files at once. If a live setting cannot be applied, all stay as
  * they are, and the log has one error.
+ * @returns whether the live settings of `next` apply.
  */
-export async function reload(context: HubContext, next: Config): Promise<void> {
+export async function reload(context: HubContext, next: Config): Promise<boolean> {
   const { config, log, tls } = context;
   const differing = Object.entries(settings).filter(([field]) => valueOf(next, field) !== valueOf(config, field));
   const namesWhere = (isLive: boolean): string[] =>
@@ -22,8 +23,8 @@ export async function reload(context: HubContext, next: Config): Promise<void> {
     context.applyLive(next);
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
-    log.error(`nothing was reloaded: ${error.message}; the previous settings stay in use`);
-    return;
+    log.error(nothingReloaded(error.message));
+    return false;
   }
   const levelBefore = log.level;
   log.level = config.logLevel;
@@ -33,6 +34,12 @@ export async function reload(context: HubContext, next: Config): Promise<void> {
   if (needRestart.length > 0) log.warn({ needRestart }, 'settings have changed that only a restart applies');
   log.level = config.logLevel;
   if ((await tls?.checkAnew()) === 'replaced') log.info('a new certificate is in use');
+  return true;
+}
+
+/** What the log says of settings that are not sound. */
+export function nothingReloaded(problem: string): string {
+  return `nothing was reloaded: ${problem}; the previous settings stay in use`;
 }
 
 function describe({ configFile }: Config, changed: number): string {

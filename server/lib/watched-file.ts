@@ -5,6 +5,7 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { fail, type Result } from '../../shared/result.ts';
+import { readRegularFile } from './regular-file.ts';
 
 export interface WatchedFileOptions<T> {
   readonly setting: string;
@@ -25,12 +26,16 @@ export class WatchedFile<T> {
     this.#options = options;
   }
 
-  /** Reads the current file. A problem is a sentence that names the setting. */
-  async read(): Promise<Result<T>> {
+  /** Reads the file at the start. A problem is a sentence that names the setting. */
+  read(): Promise<Result<T>> {
+    return this.#read(readFile);
+  }
+
+  async #read(readBytes: (path: string) => Promise<Buffer>): Promise<Result<T>> {
     const { setting, path } = this.#options;
     // Taken before the text, so that a change in between shows as a different print and causes another read.
     this.#print = await this.#takePrint();
-    const read = await this.#readText();
+    const read = await this.#readText(readBytes);
     return read.ok ? read : fail(`${setting} is ${JSON.stringify(path)}: ${read.problem}`);
   }
 
@@ -51,7 +56,7 @@ export class WatchedFile<T> {
 
   async #checkAgain(onRead: (read: Result<T>) => void): Promise<void> {
     if ((await this.#takePrint()) === this.#print) return;
-    const read = await this.read();
+    const read = await this.#read(readRegularFile);
     if (!this.#isStopped) onRead(read);
   }
 
@@ -64,10 +69,10 @@ export class WatchedFile<T> {
     }
   }
 
-  async #readText(): Promise<Result<T>> {
+  async #readText(readBytes: (path: string) => Promise<Buffer>): Promise<Result<T>> {
     const { path, form, parse } = this.#options;
     try {
-      return parse(await readFile(path, 'utf8'));
+      return parse((await readBytes(path)).toString('utf8'));
     } catch (error) {
       return fail(`the file cannot be read (${codeOf(error)}); give ${form}`);
     }
@@ -75,5 +80,5 @@ export class WatchedFile<T> {
 }
 
 function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
+  return (error as NodeJS.ErrnoException).code ?? (error instanceof Error ? error.message : String(error));
 }

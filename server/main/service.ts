@@ -7,8 +7,8 @@ export type ExitCode = 0 | 1;
 export interface Service {
   /** The lines of the start, for people. */
   readonly lines: string;
-  /** `next` is sound as a whole. */
-  reload(next: Config): Promise<void>;
+  /** Resolves to whether `next` applies now. If not, the log says why. */
+  reload(next: Config): Promise<boolean>;
   drain(): Promise<ExitCode>;
   stop(): Promise<ExitCode>;
 }

@@ -1,10 +1,11 @@
 /** Workers that this process watches, and the end of the channel in each of them. */
-import { liveSettingsOf, type Config } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { configOfWorker } from '../config/worker-config.ts';
 import { createLog, droppedLogLines, type Logger } from '../lib/log/log.ts';
 import { StartError } from '../lib/start-error.ts';
 import { fork } from '../workers/fork.ts';
 import type { WorkerLink } from '../workers/worker-link.ts';
+import { nothingReloaded } from '../hub/reload.ts';
 import { Workers } from '../workers/workers.ts';
 import { Endings, obeySignals, STOP_WITHIN_MS, type Exits } from './endings.ts';
 import { startHubService } from './hub-service.ts';
@@ -45,9 +46,18 @@ export async function startWorkersService(
   return {
     lines,
     reload: async (next) => {
-      workers.reload(next, liveSettingsOf);
+      // Not at the start, because the parent needs no other part of the hub.
+      const { withLiveSettings } = await import('../hub/context.ts');
+      try {
+        workers.reload(next, withLiveSettings);
+      } catch (error) {
+        if (!(error instanceof StartError)) throw error;
+        log.error(nothingReloaded(error.message));
+        return false;
+      }
       log.level = next.logLevel;
       ({ drainMs } = next);
+      return true;
     },
     drain: () => workers.end('drain', drainMs + STOP_WITHIN_MS),
     stop,
@@ -82,7 +92,10 @@ export async function serveAsWorker(
   link.obey({
     reload: (next) => {
       void starting.then(
-        (hub) => hub.reload(configOfWorker(next, number)).then(() => ({ drainMs } = next), exits.failOnBug),
+        (hub) =>
+          hub.reload(configOfWorker(next, number)).then((applies) => {
+            if (applies) ({ drainMs } = next);
+          }, exits.failOnBug),
         () => undefined,
       );
     },

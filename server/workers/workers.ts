@@ -100,9 +100,12 @@ export class Workers {
     }
   }
 
-  /** `next` must be sound as a whole. Workers that start later have it too, with the settings that only a restart applies as they were. */
-  reload(next: Config, live: (config: Config) => Partial<Config>): void {
-    this.#config = { ...this.#config, ...live(next) };
+  /**
+   * Has all workers reload. `merge` returns what applies after that, also to workers that start later. If it throws,
+   * nothing changes.
+   */
+  reload(next: Config, merge: (config: Config, next: Config) => Config): void {
+    this.#config = merge(this.#config, next);
     for (const { child } of this.#slots) child?.send({ type: 'reload', config: next });
   }
 

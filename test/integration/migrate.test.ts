@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../server/storage/sqlite/database.ts';
+import { openSqlite } from '../../server/storage/sqlite/sqlite.ts';
 import { SqliteRoster } from '../../server/storage/sqlite/sqlite-roster.ts';
 import { startTestHub } from '../support/hub.ts';
 import { endHubProcesses, startHubProcess } from '../support/hub-process.ts';
@@ -64,13 +65,50 @@ describe('migrate', needing('postgres'), () => {
     await hub.stop();
   });
 
+  const problemOf = async (...args: string[]): Promise<string> => {
+    const { code, stderr } = await migrate(...args);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^presence-hub: [^\n]*\n$/)]);
+    return stderr;
+  };
+
+  it.each([
+    ['a quote', `'o''x'`, `o'x`],
+    ['an emoji', `'😀'`, '😀'],
+    ['a NUL, after which a reader would stop', `'7' || char(0) || 'x'`, '7'],
+    ['a line break', `'a' || char(10)`, 'a\\n'],
+    ['129 characters', `'${'x'.repeat(129)}'`, 'x'.repeat(80)],
+    ['no character', `''`, '""'],
+    ['two dots', `'..'`, '".."'],
+  ])('copies nothing if somebody has put an id with %s into the file, and names it', async (_what, sql, named) => {
+    fill(folder);
+    const db = openSqlite(join(folder, 'hub.sqlite'));
+    db.exec(`INSERT INTO edge VALUES ('zoe', ${sql}, 1)`);
+    db.close();
+    const problem = await problemOf('--data', folder, '--roster', server.urlOf(database));
+    for (const part of ['HUB_DATA', '"zoe"', named, 'table edge']) expect(problem).toContain(part);
+    await expect(rows()).rejects.toThrow('does not exist');
+  });
+
+  it('names the right that its role lacks, and edges that somebody removes meanwhile', async () => {
+    fill(folder);
+    const args = ['--data', folder, '--roster', server.urlOf(database)];
+    await migrate(...args);
+    await server.query(database, `DELETE FROM presence_hub.edge WHERE owner = 'u5'`);
+    await server.query(database, 'CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA presence_hub TO reader');
+    const tables = ['version', 'edge', 'change', 'forgotten'].map((name) => `presence_hub.${name}`);
+    await server.query(database, `GRANT SELECT ON ${tables.join()} TO reader`);
+    const refused = await problemOf('--data', folder, '--roster', server.urlOf(database, 'reader'));
+    expect(refused).toContain('permission denied for table edge');
+    await server.query(
+      database,
+      `CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+       CREATE TRIGGER gone BEFORE INSERT ON presence_hub.edge FOR EACH ROW EXECUTE FUNCTION gone()`,
+    );
+    expect(await problemOf(...args)).toContain('10 of 5000 edges were removed meanwhile: start migrate again');
+  });
+
   it('says in one line what is missing, and leaves a folder alone that a hub uses', async () => {
     const url = server.urlOf(database);
-    const problemOf = async (...args: string[]): Promise<string> => {
-      const { code, stderr } = await migrate(...args);
-      expect([code, stderr]).toEqual([1, expect.stringMatching(/^presence-hub: [^\n]*\n$/)]);
-      return stderr;
-    };
     expect(await problemOf('--data', folder)).toContain('HUB_ROSTER is "sqlite"');
     expect(await problemOf('--data', join(folder, 'nothing'), '--roster', url)).toContain(
       'there is no hub.sqlite in it',

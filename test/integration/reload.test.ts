@@ -317,6 +317,20 @@ onBothEngines('each live setting holds for what comes after the reload', (transp
     const statuses = await Promise.all(Array.from({ length: 30 }, () => get('/v1/presence/42', headers)));
     expect(new Set(statuses)).toEqual(new Set([200, 429]));
   });
+
+  test('HUB_MESSAGES_PER_S for bad tokens, also after a change of a token', async () => {
+    await start(jwt);
+    const adminToken = 'a-token-for-the-admins';
+    await reload({ adminToken });
+    await reload({ adminToken, messagesPerS: 1 });
+    const codeFor = async (user: string, secret: string) => {
+      const client = await WsClient.open(hub.addresses.ws);
+      client.send({ type: 'hello', user, token: await tokenFor(user, { clock: hub.clock, secret }) });
+      return (await client.next('error')).code;
+    };
+    for (let i = 0; i < 10; i++) expect(await codeFor(`${i}`, 'x'.repeat(32))).toBe('unauthenticated');
+    expect(await codeFor('42', TEST_SECRET)).toBe('unavailable');
+  });
 });
 
 describe('of the live settings', () => {

@@ -2,9 +2,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
+import { quoted } from '../../config/sources.ts';
 import { StartError } from '../../lib/start-error.ts';
 import type { Edge } from '../../roster/port.ts';
-import { MEMORY, openDatabase } from '../../storage/sqlite/database.ts';
+import { USER_ID_FORM } from '../../../shared/ids.ts';
+import { MEMORY, openDatabase, type OpenedDatabase } from '../../storage/sqlite/database.ts';
 import { SqliteRoster } from '../../storage/sqlite/sqlite-roster.ts';
 
 const EDGES_AT_ONCE = 5000;
@@ -25,6 +27,7 @@ export async function migrate(
   try {
     const roster = new SqliteRoster(database);
     roster.complete();
+    checkIds(database);
     const { edges, added } = await copyEdges(url, batchesOf(roster), (copied) => {
       onProgress(copied.edges);
     });
@@ -33,6 +36,24 @@ export async function migrate(
     database.close();
   }
 }
+
+/**
+ * Checks all ids before any is copied, because PostgreSQL refuses a wrong one without naming it. Only SQLite can check
+ * for NUL: a driver may end a text there.
+ */
+function checkIds({ db, path }: OpenedDatabase): void {
+  const wrong = db
+    .prepare<Edge>(`SELECT user, friend FROM edge WHERE ${isWrong('user')} OR ${isWrong('friend')} LIMIT 1`)
+    .get();
+  if (wrong === undefined) return;
+  throw new StartError(
+    `HUB_DATA=${path} holds the friend ${quoted(wrong.friend)} of ${quoted(wrong.user)}, but an id ${USER_ID_FORM}: delete that row from the table edge of hub.sqlite, and start again`,
+  );
+}
+
+const isWrong = (id: string): string =>
+  `(${id} GLOB '*[^A-Za-z0-9._@:-]*' OR length(${id}) NOT BETWEEN 1 AND 128 OR length(CAST(${id} AS BLOB)) <> length(${id})
+    OR ${id} IN ('.', '..'))`;
 
 function* batchesOf(roster: SqliteRoster): Generator<readonly Edge[]> {
   let last: Edge = { user: '', friend: '' };

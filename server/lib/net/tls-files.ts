@@ -7,6 +7,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { fail, type Result } from '../../../shared/result.ts';
+import { readRegularFile } from '../regular-file.ts';
 
 /** The paths of the two files, and the names of their settings. */
 interface TlsSettings {
@@ -34,7 +35,7 @@ export async function openTlsFiles(settings: TlsSettings): Promise<Result<TlsFil
   // The print is taken before the bytes. A change in between then results in another print, and the files are read
   // again.
   const print = await takePrint(settings);
-  const read = await readPair(settings);
+  const read = await readPair(settings, readFile);
   return read.ok ? { ok: true, value: new TlsFiles(settings, read.value, print) } : read;
 }
 
@@ -109,7 +110,7 @@ export class TlsFiles {
   async #readAgain(): Promise<void> {
     const print = await takePrint(this.#settings);
     if (print === this.#print) return;
-    const read = await readPair(this.#settings);
+    const read = await readPair(this.#settings, readRegularFile);
     if (this.#isStopped) return;
     const problem = read.ok ? this.#takeOver(read.value) : read.problem;
     // A file that cannot be read now (for example for lack of descriptors) may be readable at the next check with the
@@ -147,13 +148,15 @@ async function takePrint({ certPath, keyPath }: TlsSettings): Promise<string> {
   return (await Promise.all(prints)).join('\n');
 }
 
-async function readPair(settings: TlsSettings): Promise<Result<TlsPair>> {
+type Read = (path: string) => Promise<Buffer>;
+
+async function readPair(settings: TlsSettings, read: Read): Promise<Result<TlsPair>> {
   const { certPath, keyPath } = settings;
-  const cert = await readBytes(certPath);
+  const cert = await readBytes(certPath, read);
   if (typeof cert === 'string') {
     return fail(aboutCert(settings, `it can't be read (${cert}); name a PEM file with the certificate`));
   }
-  const key = await readBytes(keyPath);
+  const key = await readBytes(keyPath, read);
   if (typeof key === 'string') {
     return fail(aboutKey(settings, `it can't be read (${key}); name a PEM file with the private key`));
   }
@@ -162,9 +165,9 @@ async function readPair(settings: TlsSettings): Promise<Result<TlsPair>> {
 }
 
 /** Returns the bytes, or the system's error code. */
-async function readBytes(path: string): Promise<Buffer | string> {
+async function readBytes(path: string, read: Read): Promise<Buffer | string> {
   try {
-    return await readFile(path);
+    return await read(path);
   } catch (error) {
     return reasonOf(error);
   }

@@ -2,6 +2,7 @@
  * Copies friend lists into PostgreSQL, in batches that are each committed and verified. An interrupted copy is continued
  * by starting it again: what is there already stays. Removes nothing.
  */
+import { StartError } from '../../lib/start-error.ts';
 import type { Edge } from '../port.ts';
 import { Connections, explainPostgres } from '../../storage/postgres/connection.ts';
 import { prepareTables } from './postgres-lists.ts';
@@ -35,7 +36,9 @@ export async function copyEdges(
         columns(batch),
       );
       if (found?.count !== batch.length) {
-        throw new Error(`${batch.length - (found?.count ?? 0)} of ${batch.length} edges were removed meanwhile`);
+        throw new StartError(
+          `HUB_ROSTER: ${batch.length - (found?.count ?? 0)} of ${batch.length} edges were removed meanwhile: start migrate again when nobody edits friend lists`,
+        );
       }
       copied = { edges: copied.edges + batch.length, added: copied.added + made.length };
       onProgress(copied);

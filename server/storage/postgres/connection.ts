@@ -127,7 +127,7 @@ export function explainPostgres(setting: string, url: string, error: unknown): u
     '28P01': `refuses the password of "${user}": correct it`,
     '28000': `refuses the user "${user}": create the role with LOGIN, or correct the name or pg_hba.conf`,
     '3D000': `has no database "${database}": create it (createdb ${database}), or correct the name`,
-    '42501': `does not let "${user}" use the schema presence_hub: run GRANT CREATE ON DATABASE ${database} TO "${user}", or make it the owner of the schema`,
+    '42501': `does not let "${user}" use the schema presence_hub (${cause.message}): if its tables do not exist yet, run GRANT CREATE ON DATABASE ${database} TO "${user}"; otherwise make it their owner, or grant the rights that OPERATING.md and SECURITY.md list`,
     '25006': 'is read-only: give the address of the primary',
   };
   const remedy = remedies[code];

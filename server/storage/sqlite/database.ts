@@ -91,7 +91,7 @@ export function explainStorage(path: string, error: unknown): StorageError {
   }
   switch (error instanceof BrokenPagesError ? 'broken' : (fileTroubles.get(codeOf(error)) ?? troubleOf(error))) {
     case 'busy':
-      return sentence('is locked by another program', 'close the program that has its hub.sqlite open for writing');
+      return lockedByOther(path);
     case 'full':
       return sentence('has no room left', 'free some space on its disk');
     case 'broken':
@@ -111,6 +111,18 @@ export function explainStorage(path: string, error: unknown): StorageError {
         'let the user that runs the hub read and write it and all in it, or name another folder',
       );
   }
+}
+
+export function lockedByOther(path: string): StorageError {
+  return new StorageError(
+    `HUB_DATA=${path} is locked by another program: close the program that has its hub.sqlite open for writing.`,
+  );
+}
+
+/** Whether a disk is full or failed, or a limit on file sizes was met. */
+export function isDiskTrouble(error: unknown): boolean {
+  const trouble = fileTroubles.get(codeOf(error)) ?? troubleOf(error);
+  return trouble === 'full' || trouble === 'io';
 }
 
 /** Kinds of system errors while the folder is created. */

@@ -3,13 +3,13 @@
  * above every version that any run of this folder or of the backup has issued, so that none goes back for a client that
  * has seen later ones.
  */
-import { copyFileSync, constants, existsSync, chmodSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, constants, existsSync, chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { StartError } from '../../lib/start-error.ts';
-import { BackupError, checkCopy, syncToDisk, type Contents } from './backup.ts';
-import { closeQuietly, makeFolder, takeLock } from './database.ts';
+import { BackupError, checkCopy, isSameFile, messageOf, statOf, syncToDisk, type Contents } from './backup.ts';
+import { closeQuietly, explainStorage, isDiskTrouble, lockedByOther, makeFolder, takeLock } from './database.ts';
 import { migrate, steps } from './schema.ts';
-import { isSqlError, openSqlite } from './sqlite.ts';
+import { isSqlError, openSqlite, troubleOf, type SqlDatabase } from './sqlite.ts';
 
 export interface Restored extends Contents {
   /** The hub clock up to which versions may have been issued, in ms since 1970. The next run begins above it. */
@@ -24,20 +24,23 @@ const CEILING_AHEAD_MS = 1000;
  * @throws {BackupError | StorageError} and then `data` is as before.
  */
 export function restore(file: string, data: string, mayReplace: boolean): Restored {
-  if (!existsSync(file)) throw new BackupError(`${file} does not exist: name a file that presence-hub backup has made`);
+  checkFile(file, data);
   makeFolder(data);
   const lock = takeLock(data);
   const target = join(resolve(data), 'hub.sqlite');
-  const part = `${target}.restoring`;
+  // A folder, because what SQLite has left beside the copy of a restore that was killed must not be applied to this one.
+  const parts = `${target}.restoring`;
+  const part = join(parts, 'copy');
   try {
     if (existsSync(target) && !mayReplace) {
       throw new BackupError(`HUB_DATA=${data} holds data: name an empty folder, or give --force to replace that data`);
     }
-    rmSync(part, { force: true });
+    rmSync(parts, { recursive: true, force: true });
+    mkdirSync(parts, { mode: 0o700 });
     copyFileSync(file, part, constants.COPYFILE_EXCL);
     chmodSync(part, 0o600);
-    const contents = checkCopy(part, file);
-    const ceiling = markUnclean(part, ceilingOf(target));
+    const contents = checkCopy(part, (why) => notABackup(file, why));
+    const ceiling = markUnclean(part, settle(target, data));
     syncToDisk(part);
     // A log of the old database must not be applied to the new one.
     for (const rest of [`${target}-wal`, `${target}-shm`]) rmSync(rest, { force: true });
@@ -45,26 +48,82 @@ export function restore(file: string, data: string, mayReplace: boolean): Restor
     syncToDisk(resolve(data));
     return { ...contents, ceiling };
   } catch (error) {
-    rmSync(part, { force: true });
-    throw error instanceof StartError ? error : new BackupError(`${file} can't be restored (${String(error)})`);
+    if (error instanceof StartError) throw error;
+    if (isDiskTrouble(error)) throw explainStorage(data, error);
+    if (isSqlError(error)) throw notABackup(file, messageOf(error));
+    throw new BackupError(`${file} can't be restored (${messageOf(error)})`);
   } finally {
+    rmSync(parts, { recursive: true, force: true });
     closeQuietly(lock);
   }
 }
 
+/** @throws {BackupError} if it is no file that is complete by itself. */
+function checkFile(file: string, data: string): void {
+  const stats = statOf(file);
+  if (stats === undefined) throw new BackupError(`${file} does not exist: ${REMEDY}`);
+  if (!stats.isFile()) throw new BackupError(`${file} is not a file: ${REMEDY}`);
+  if (isSameFile(file, join(resolve(data), 'hub.sqlite'))) {
+    throw new BackupError(`${file} is the file of HUB_DATA=${data} itself: ${REMEDY}`);
+  }
+  if ((statOf(`${file}-wal`)?.size ?? 0) > 0) {
+    throw new BackupError(
+      `${file} is not complete, because the rest is in ${file}-wal: make a backup of its folder with presence-hub backup, and restore that`,
+    );
+  }
+}
+
+const REMEDY = 'name a file that presence-hub backup has made';
+
+function notABackup(file: string, why: string): BackupError {
+  return new BackupError(`${file} is not a backup of a hub: ${why}; ${REMEDY}`);
+}
+
 /** Returns up to which version a database may have issued; 0 if there is none, or it cannot be read. */
 export function ceilingOf(file: string): number {
-  if (!existsSync(file)) return 0;
-  let db;
   try {
-    db = openSqlite(file);
-    const run = db.prepare<{ last: number }>('SELECT max(ceiling, coalesce(ended_at, 0)) AS last FROM run').get();
-    return run?.last ?? 0;
+    return existsSync(file) ? using(file, lastOf) : 0;
   } catch (error) {
-    if (isSqlError(error)) return 0; // a broken database is a good reason to restore
+    if (isSqlError(error)) return 0;
     throw error;
+  }
+}
+
+/**
+ * Brings the database that is to be replaced into its one file, because hub.sqlite-wal is removed first. Returns its
+ * ceiling; 0 if there is none, or it is broken, which is a good reason to restore.
+ * @throws {StorageError} if it cannot be read for another reason.
+ */
+function settle(target: string, data: string): number {
+  try {
+    return existsSync(target) ? using(target, settled(data)) : 0;
+  } catch (error) {
+    const trouble = troubleOf(error);
+    // `other`: it has no table of runs.
+    if (isSqlError(error) && (trouble === 'broken' || trouble === 'other')) return 0;
+    throw explainStorage(data, error);
+  }
+}
+
+const settled =
+  (data: string) =>
+  (db: SqlDatabase): number => {
+    const last = lastOf(db);
+    const state = db.prepare<{ log: number; checkpointed: number }>('PRAGMA wal_checkpoint(PASSIVE)').get();
+    if (state === undefined || state.checkpointed < state.log) throw lockedByOther(data);
+    return last;
+  };
+
+function lastOf(db: SqlDatabase): number {
+  return db.prepare<{ last: number }>('SELECT max(ceiling, coalesce(ended_at, 0)) AS last FROM run').get()?.last ?? 0;
+}
+
+function using<T>(file: string, use: (db: SqlDatabase) => T): T {
+  const db = openSqlite(file);
+  try {
+    return use(db);
   } finally {
-    if (db !== undefined) closeQuietly(db);
+    closeQuietly(db);
   }
 }
 

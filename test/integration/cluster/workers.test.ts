@@ -188,9 +188,14 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
       client.send({ type: 'watch', users: ['a', 'b'] });
       expect(await client.next('error')).toMatchObject({ code: 'too_many' });
     }
-    writeFileSync(path, '{');
-    hub.process.child.kill('SIGHUP');
-    await vi.waitFor(() => expect(hub.linesOf('nothing was reloaded')).toHaveLength(1), SOON);
+    for (const [index, wrong] of ['{', JSON.stringify({ maxWatches: 9, tcpAllow: 'everyone' })].entries()) {
+      writeFileSync(path, wrong);
+      hub.process.child.kill('SIGHUP');
+      await vi.waitFor(() => expect(hub.linesOf('nothing was reloaded')).toHaveLength(index + 1), SOON);
+    }
+    process.kill(hub.pids[0]!, 'SIGKILL');
+    await vi.waitFor(() => expect(hub.linesOf('the worker serves again')).toHaveLength(2), SOON);
+    expect(hub.linesOf('nothing was reloaded')).toHaveLength(2);
   });
 
   it('have a data folder each (C26)', async () => {

@@ -194,7 +194,7 @@ describe('a worker that ends', () => {
   it('has the settings of the last reload when it is back', async () => {
     await allServe();
     const next = { ...settings, maxWatches: 2, host: 'b' };
-    workers.reload(next, ({ maxWatches }) => ({ maxWatches }));
+    workers.reload(next, (before, { maxWatches }) => ({ ...before, maxWatches }));
     expect(forked.map(({ last }) => last)).toEqual(forked.map(() => ({ type: 'reload', config: next })));
     forked[1]!.events.ended(1, null);
     pass(100);
