@@ -52,7 +52,7 @@ async function exportUser(options: ExportOptions, user: string, reader: ExportRe
   await roster.load([user]);
   const friends = roster.friendsOf(user);
   const isFriend = new Set(friends);
-  const followers = await inBites(options, (after) => roster.followersAfter(user, after, ROWS_AT_ONCE));
+  const followers = await inSteps(options, (after) => roster.followersAfter(user, after, ROWS_AT_ONCE));
   const facts = {
     user,
     at,
@@ -63,7 +63,7 @@ async function exportUser(options: ExportOptions, user: string, reader: ExportRe
     followers: isSelf ? followers.filter((follower) => isFriend.has(follower)) : followers,
     blocks: [...(users.peek(user).hiddenFrom?.keys() ?? [])],
     ...(!isSelf && {
-      blockedBy: await inBites(options, (after) => options.store.blockersAfter(user, after)),
+      blockedBy: await inSteps(options, (after) => options.store.blockersAfter(user, after)),
       webhookEvents: (await webhookQueue.eventsOf(user)).map((event): unknown => JSON.parse(event)),
     }),
     unknown: await historyStore.gaps(user, 0, Number.MAX_SAFE_INTEGER),
@@ -83,7 +83,7 @@ async function historyOf({ historyStore, turns }: ExportOptions, user: string): 
   }
 }
 
-async function inBites({ turns }: ExportOptions, read: (after: string) => Maybe<readonly string[]>): Promise<string[]> {
+async function inSteps({ turns }: ExportOptions, read: (after: string) => Maybe<readonly string[]>): Promise<string[]> {
   const all: string[] = [];
   for (let some = await read(''); some.length > 0; some = await read(all.at(-1) ?? '')) {
     for (const id of some) all.push(id);

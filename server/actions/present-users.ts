@@ -48,8 +48,8 @@ interface PresentUsersOptions {
 }
 
 /** How long a slice may take, and its cost in the turn budget: no turn has more than two. */
-const BITE_MS = 1.5;
-const BITE_COST = 1000;
+const STEP_MS = 1.5;
+const STEP_COST = 1000;
 /** One check of the clock covers this many users. */
 const USERS_A_CHECK = 50;
 
@@ -186,9 +186,9 @@ class TimeSlice {
 
   /** Waits until the turn has room for a slice. */
   async begin(): Promise<void> {
-    const turn = this.#options.turns.take(BITE_COST);
+    const turn = this.#options.turns.take(STEP_COST);
     if (turn !== undefined) await turn;
-    this.#endsAt = this.#options.nowMs() + BITE_MS;
+    this.#endsAt = this.#options.nowMs() + STEP_MS;
     this.#unchecked = 0;
   }
 

@@ -131,7 +131,7 @@ export class Publisher {
       const record = decodeRecord(stored);
       if (isErased(record)) return record.n;
       const answer = await this.#ask(this.#erasureOf(user, bucket, record), this.#generation);
-      if (answer.kind === 'fenced') throw new Error('this node was buried');
+      if (answer.kind === 'fenced') throw new Error('this node was declared dead');
       if (answer.kind === 'ok') {
         chainOf(bucket).acknowledged(answer.stamp.op, answer.stamp.n, now());
         return answer.stamp.n;

@@ -63,7 +63,7 @@ export class WriteBehind<U extends Savable> {
   #companion: Companion | undefined;
   #isWriting = false;
   #timer: NodeJS.Timeout | undefined;
-  #nextBite: NodeJS.Immediate | undefined;
+  #immediate: NodeJS.Immediate | undefined;
   #isFailing = false;
   /** When a change was last made while everything was stored, on the clock of `performance.now()`. */
   #behindSince = 0;
@@ -84,7 +84,7 @@ export class WriteBehind<U extends Savable> {
     if (this.#unsaved.size === 0) this.#behindSince = performance.now();
     user.isUnsaved = true;
     this.#unsaved.add(user);
-    if (this.#nextBite === undefined) this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
+    if (this.#immediate === undefined) this.#timer ??= setTimeout(this.#run, WRITE_AFTER_MS);
   }
 
   /** From now on, this is written together with the entries. */
@@ -126,9 +126,9 @@ export class WriteBehind<U extends Savable> {
   /** Stores everything now. @throws errors of the store. */
   flush(): void {
     clearTimeout(this.#timer);
-    clearImmediate(this.#nextBite);
+    clearImmediate(this.#immediate);
     this.#timer = undefined;
-    this.#nextBite = undefined;
+    this.#immediate = undefined;
     while (this.#unsaved.size > 0) {
       const error = this.#write(this.#nextBatch());
       if (error !== undefined) throw error;
@@ -137,10 +137,10 @@ export class WriteBehind<U extends Savable> {
 
   readonly #run = (): void => {
     this.#timer = undefined;
-    this.#nextBite = undefined;
+    this.#immediate = undefined;
     const error = this.#write(this.#nextBatch());
     if (this.#unsaved.size === 0) return;
-    if (error === undefined) this.#nextBite = setImmediate(this.#run);
+    if (error === undefined) this.#immediate = setImmediate(this.#run);
     else this.#timer = setTimeout(this.#run, RETRY_AFTER_MS);
   };
 

@@ -111,7 +111,7 @@ export class RestoringEngine implements Engine {
       leaves: [],
       steps: [],
     });
-    if (answer.kind === 'fenced') throw new Error('this node was buried');
+    if (answer.kind === 'fenced') throw new Error('this node was declared dead');
   }
 }
 

@@ -211,9 +211,9 @@ export class SqliteRoster implements StoredRoster {
 
   #apply({ ends, makes }: EditSteps, atMs: number): RosterChange {
     const removed = ends.filter(({ user, friend }) => Number(this.#end.run(user, friend).changes) === 1);
-    for (const edge of removed) this.#tombstones.bury(edge, atMs);
+    for (const edge of removed) this.#tombstones.add(edge, atMs);
     const added = makes.filter(({ user, friend }) => Number(this.#make.run(user, friend, atMs).changes) === 1);
-    for (const edge of added) this.#tombstones.unbury(edge);
+    for (const edge of added) this.#tombstones.remove(edge);
     return { added, removed };
   }
 

@@ -11,8 +11,8 @@ const FORGET_AT_ONCE = 500;
 export class Tombstones {
   readonly #db: SqlDatabase;
   readonly #since: SqlStatement<PackedList>;
-  readonly #bury: SqlStatement<never>;
-  readonly #unbury: SqlStatement<never>;
+  readonly #add: SqlStatement<never>;
+  readonly #remove: SqlStatement<never>;
   readonly #anyBefore: SqlStatement<{ readonly at: number }>;
   readonly #forget: SqlStatement<never>;
   readonly #erase: SqlStatement<never>;
@@ -23,10 +23,10 @@ export class Tombstones {
   constructor(db: SqlDatabase) {
     this.#db = db;
     this.#since = packFriends(db, 'tombstone WHERE user = ? AND at > ?');
-    this.#bury = db.prepare(
+    this.#add = db.prepare(
       'INSERT INTO tombstone (user, friend, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
     );
-    this.#unbury = db.prepare('DELETE FROM tombstone WHERE user = ? AND friend = ?');
+    this.#remove = db.prepare('DELETE FROM tombstone WHERE user = ? AND friend = ?');
     this.#anyBefore = db.prepare('SELECT at FROM tombstone WHERE at < ? LIMIT 1');
     this.#forget = db.prepare(
       `DELETE FROM tombstone
@@ -45,12 +45,12 @@ export class Tombstones {
     return sinceMs < this.#keptFrom ? undefined : unpack(this.#since.get(user, sinceMs));
   }
 
-  bury({ user, friend }: Edge, atMs: number): void {
-    this.#bury.run(user, friend, atMs);
+  add({ user, friend }: Edge, atMs: number): void {
+    this.#add.run(user, friend, atMs);
   }
 
-  unbury({ user, friend }: Edge): void {
-    this.#unbury.run(user, friend);
+  remove({ user, friend }: Edge): void {
+    this.#remove.run(user, friend);
   }
 
   /** Deletes some tombstones that are too old. @returns whether some are left. */
