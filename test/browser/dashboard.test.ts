@@ -92,7 +92,7 @@ describe('the dashboard', needing('Chromium'), () => {
     it('asks again when the token expires, and keeps what it showed', async () => {
       await stage.prepare({ HUB_AUTH: 'jwt', HUB_JWT_SECRET: TEST_SECRET });
       const page = await stage.dashboard();
-      await giveToken(page, await tokenFor('42', { clock: systemClock, scopes: ['admin'], expiresInS: 3 }));
+      await giveToken(page, await tokenFor('42', { clock: systemClock, scopes: ['admin'], expiresInS: 8 }));
       await tailIsLive(page);
       await page.getByText('The hub rejected this token').waitFor();
       expect(await figure(page, 'sessions').textContent()).toBe('0');
