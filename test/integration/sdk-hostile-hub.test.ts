@@ -43,6 +43,8 @@ const malformed: Readonly<Record<string, unknown>> = {
   'a reconnect beyond all timers': { type: 'reconnect', afterMs: 2 ** 31 },
   'a second welcome with a heartbeat of 0 ms': { ...welcome, heartbeatMs: 0 },
   'a second welcome with a heartbeat of a text': { ...welcome, heartbeatMs: 'often' },
+  'a tail without changes': { type: 'tail', skipped: 0 },
+  'a tail of nothing': { type: 'tail', changes: [{ at: 1, entry }], skipped: 0 },
   'an error without a code': { type: 'error' },
 };
 

@@ -33,6 +33,8 @@ function isSound(message: Fields): boolean {
       return isShown(message);
     case 'stale':
       return isTime(since);
+    case 'tail':
+      return isTime(message['skipped']) && Array.isArray(message['changes']) && message['changes'].every(isChange);
     case 'error':
       return isString(message['code']) && isString(message['message']);
     default:
@@ -47,6 +49,12 @@ function areEntries(entries: unknown): boolean {
 function isEntry(entry: unknown): boolean {
   if (!isFields(entry) || !isString(entry['user']) || !isTime(entry['v']) || !isShown(entry)) return false;
   return [entry['since'], entry['lastSeen']].every((time) => time === null || isTime(time));
+}
+
+function isChange(change: unknown): boolean {
+  if (!isFields(change)) return false;
+  const { at, cause, adapter, session, from, entry } = change;
+  return isTime(at) && areStrings([cause, adapter, session, from]) && isEntry(entry);
 }
 
 function isShown({ status, text, devices }: Fields): boolean {
