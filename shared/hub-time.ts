@@ -9,7 +9,8 @@ export class HubTime {
   #aheadMs = 0;
 
   receive(message: HubMessage): void {
-    if ('at' in message && message.at !== undefined) this.#aheadMs = message.at - Date.now();
+    const { at } = message as { readonly at?: number };
+    if (at !== undefined) this.#aheadMs = at - Date.now();
   }
 
   /** Returns the hub's time when this machine's clock shows `hereMs`. */

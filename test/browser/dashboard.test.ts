@@ -251,6 +251,24 @@ describe('the dashboard', needing('Chromium'), () => {
       expect(await asSeen(page.getByRole('dialog'), question)).toEqual(question);
     });
 
+    it('shows markup as text, and ids and texts of the greatest length in their places', async () => {
+      await stage.prepare({ HUB_HISTORY_DAYS: '1' });
+      const user = 'w'.repeat(128);
+      const page = await stage.dashboard(`?user=${user}`, { viewport: { width: 390, height: 800 } });
+      await tailIsLive(page);
+      const markup = `<img src=x onerror="document.title='run'">&lt;`;
+      await stage.beat(user, { device: markup, text: markup + 'w'.repeat(140 - markup.length) });
+      await page.getByRole('heading', { name: `${user} is shown online` }).waitFor();
+      await page.locator('.seen').getByText(markup).first().waitFor();
+      await tailRow(page, { user }).first().waitFor();
+      const faults = await page.evaluate(() => ({
+        images: document.querySelectorAll('img[src="x"]').length,
+        title: document.title === 'run',
+        overflow: document.documentElement.scrollWidth > innerWidth,
+      }));
+      expect(faults).toEqual({ images: 0, title: false, overflow: false });
+    });
+
     it('keeps its labels in order, whatever id the address names', async () => {
       await stage.prepare();
       const page = await stage.dashboard(`?user=${encodeURIComponent('x\u2069\u202ey')}`);

@@ -29,6 +29,9 @@ export interface HubLinkOptions {
   readonly getToken: GetToken | undefined;
 }
 
+/** Does nothing until it is loaded. */
+let check = (message: HubMessage): HubMessage => message;
+
 interface SocketError {
   readonly message?: string;
   readonly error?: { readonly code?: string };
@@ -91,7 +94,8 @@ export class HubLink implements Link {
     if (this.#status !== 'connected') return this.close();
     this.send({ type: 'bye' });
     const over = (): void => this.close();
-    if (this.#socket) this.#socket.onclose = over;
+    // It is connected, so there is a socket.
+    (this.#socket as WebSocketLike).onclose = over;
     this.#timers.set('answer', ANSWER_WITHIN_MS, over);
   }
 
@@ -119,7 +123,7 @@ export class HubLink implements Link {
   async #open(attemptNo: number): Promise<void> {
     const { url, user, device, WebSocket, getToken } = this.#options;
     let token: string | null | undefined;
-    if (getToken !== undefined) {
+    if (getToken) {
       const { Tokens } = await import('./tokens.ts');
       if (attemptNo !== this.#attemptNo) return;
       const onFresh = (token: string): void => this.send({ type: 'token', id: 'token', token });
@@ -129,6 +133,10 @@ export class HubLink implements Link {
       if (attemptNo !== this.#attemptNo) return;
       if (token === null) return this.#ended(1006, 'no token');
     }
+    import('./check.ts').then(
+      (own) => (check = own.check),
+      () => undefined,
+    );
     const socket = (this.#socket = new WebSocket(url));
     socket.onopen = () => {
       this.#expect(STEP_WITHIN_MS);
@@ -137,7 +145,13 @@ export class HubLink implements Link {
       socket.send(JSON.stringify({ type: 'hello', id: 'hello', token, ...who }));
       this.#hasGreeted = true;
     };
-    socket.onmessage = ({ data }: { data: unknown }) => this.#receive(JSON.parse(String(data)) as HubMessage);
+    socket.onmessage = ({ data }: { data: unknown }) => {
+      try {
+        this.#receive(check(JSON.parse(String(data)) as HubMessage));
+      } catch (error) {
+        this.#ended(1007, String(error));
+      }
+    };
     // `close` follows. Browsers give scripts no reason; Node has a message, or a code if it tried several addresses.
     let problem = '';
     socket.onerror = ({ message, error }: SocketError) =>
@@ -240,7 +254,7 @@ export class HubLink implements Link {
   #ended(code: number, text: string): void {
     const reason = { code, text };
     const ms = waitMs(code, this.#failures++, Math.random());
-    if (code === 4401 && this.#options.getToken !== undefined && !this.#isTokenRefused) {
+    if (code === 4401 && this.#options.getToken && !this.#isTokenRefused) {
       this.#isTokenRefused = true;
       this.#try();
     } else if (code === 4401 || isFinal(code)) {
@@ -260,7 +274,8 @@ export class HubLink implements Link {
     this.#timers.set('retry', retryInMs, () => this.#try());
     // Retries even if the browser reports that it is offline, because that may be wrong, as behind a VPN or with a hub
     // on this machine.
-    this.#report({ status: isOffline() ? 'disconnected' : 'reconnecting', retryInMs, reason });
+    const { navigator } = globalThis as { navigator?: { onLine?: boolean } };
+    this.#report({ status: navigator?.onLine === false ? 'disconnected' : 'reconnecting', retryInMs, reason });
   }
 
   /** Drops the connection and ignores its later events. */
@@ -271,7 +286,7 @@ export class HubLink implements Link {
     this.#attemptNo++;
     this.#tokens?.stop();
     this.#timers.stop('retry', 'answer', 'beat');
-    if (socket === undefined) return;
+    if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
   }
@@ -280,8 +295,4 @@ export class HubLink implements Link {
     this.#status = status.status;
     this.#events.onStatus({ ...status, receivedAt: this.#receivedAt });
   }
-}
-
-function isOffline(): boolean {
-  return (globalThis as { navigator?: { onLine?: boolean } }).navigator?.onLine === false;
 }

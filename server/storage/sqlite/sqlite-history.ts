@@ -31,6 +31,8 @@ const DAY_MS = 86_400_000;
 /** Beyond the limit of a day, the transitions of this long are kept as one. */
 const MERGED_MS = 600_000;
 const DELETED_AT_ONCE = 500;
+/** Users that one step of a purge visits: about 2 ms. Fewer would not keep up with many users who come once. */
+const USERS_AT_ONCE = 100;
 /** The user of gaps that concern everybody. No user id is empty. */
 const EVERYBODY = '';
 const COLUMNS = 'at, from_status AS "from", to_status AS "to", cause, merged';
@@ -85,7 +87,7 @@ export class SqliteHistory implements HistoryStore {
     this.#nextUser = db.prepare('SELECT user FROM history WHERE user > ? LIMIT 1');
     this.#purge = db.prepare(`
       DELETE FROM history WHERE user = ?1 AND at IN (
-        SELECT at FROM history WHERE user = ?1 AND at < ?2 ORDER BY at LIMIT ${DELETED_AT_ONCE})`);
+        SELECT at FROM history WHERE user = ?1 AND at < ?2 ORDER BY at LIMIT ?3)`);
     this.#purgeGaps = db.prepare('DELETE FROM history_gap WHERE to_at < ?');
     this.#erase = db.prepare(`
       DELETE FROM history WHERE user = ?1 AND at IN (
@@ -139,13 +141,21 @@ export class SqliteHistory implements HistoryStore {
   }
 
   purge(after: string, before: number): { readonly after: string } | undefined {
-    const user = this.#nextUser.get(after)?.user;
-    if (user === undefined) {
-      this.#purgeGaps.run(before);
-      return undefined;
-    }
-    const deleted = Number(this.#purge.run(user, before).changes);
-    return { after: deleted === DELETED_AT_ONCE ? after : user };
+    return inTransaction(this.#db, () => {
+      let left = DELETED_AT_ONCE;
+      let done = after;
+      for (let users = 0; users < USERS_AT_ONCE; users++) {
+        const user = this.#nextUser.get(done)?.user;
+        if (user === undefined) {
+          this.#purgeGaps.run(before);
+          return undefined;
+        }
+        left -= Number(this.#purge.run(user, before, left).changes);
+        if (left === 0) break;
+        done = user;
+      }
+      return { after: done };
+    });
   }
 
   eraseSome(user: string): boolean {

@@ -25,7 +25,7 @@ async function sizeOf(entry: string, known: readonly string[] = []): Promise<num
 }
 
 /** What the core imports when it is needed. */
-const later = ['tabs.ts', 'page-lifecycle.ts', 'iterate.ts', 'tokens.ts', 'token-question.ts'];
+const later = ['tabs.ts', 'page-lifecycle.ts', 'iterate.ts', 'tokens.ts', 'token-question.ts', 'check.ts'];
 /** What the core has, and what shares imports of it. */
 const inCore = ['hub-link.ts', 'chunks.ts', 'error.ts', 'timers.ts'];
 
@@ -36,6 +36,7 @@ test('the core and what shares are as small as was promised', async () => {
     'page-lifecycle': await sizeOf('link/page-lifecycle.ts'),
     tokens: await sizeOf('link/tokens.ts', ['error.ts']),
     tokenQuestion: await sizeOf('link/token-question.ts'),
+    check: await sizeOf('link/check.ts'),
     iterate: await sizeOf('iterate.ts', ['fold.ts']),
     worker: await sizeOf('worker.ts'),
   };
