@@ -84,15 +84,18 @@ export class History {
     const known = { from: this.since, to: clock.now().wallMs };
     const end = this.#endFor(user, reader.viewer);
     const begin = Math.max(span.from, known.from);
-    const [gaps, ownGaps] = await Promise.all([store.gaps(null, 0, span.to), store.gaps(user, 0, span.to)]);
+    // Also those after the span: a change that was lost then is shown only by the transition after it.
+    const upTo = Math.max(span.to, known.to);
+    const [gaps, ownGaps] = await Promise.all([store.gaps(null, 0, upTo), store.gaps(user, 0, upTo)]);
     const isOver = end.blockedAt !== null && end.blockedAt < begin;
     const before = isOver ? undefined : await store.lastBefore(user, begin);
     const uptime = new Uptime(span, known, gaps, ownGaps, before);
     for await (const one of this.#walk(user, begin, reader, READ_AT_ONCE)) {
-      if ((one.merged?.firstAt ?? one.at) >= span.to) return uptime.end(one.from);
+      const firstAt = one.merged?.firstAt ?? one.at;
+      if (firstAt >= span.to) return uptime.end(one.from, firstAt);
       uptime.add(one);
     }
-    return uptime.end(end.status);
+    return uptime.end(end.status, upTo);
   }
 
   stop(): void {

@@ -49,9 +49,9 @@ export class Uptime {
     this.#before = { at, to };
   }
 
-  /** Adds the time up to the end of the span. `status`: the status in this time. */
-  end(status: UserStatus): Sums {
-    this.#addUntil(this.#span.to, status);
+  /** Adds the time up to the end of the span. `status`: how the user is shown until `at`, which is not before that end. */
+  end(status: UserStatus, at = this.#span.to): Sums {
+    this.#addUntil(at, status);
     return this.sums;
   }
 
