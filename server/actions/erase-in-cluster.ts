@@ -21,6 +21,8 @@ export interface EraseInClusterOptions {
   readonly eraseRecord: (user: string) => Promise<number>;
   /** Resolves once `eraseHere` has run on every live hub, with this one. */
   readonly confirmed: (user: string, n: number) => Promise<void>;
+  /** Deletes the record, and keeps that a user was erased with that number. */
+  readonly forgetRecord: (user: string, n: number) => Promise<void>;
   readonly eraseEvents: (user: string) => Promise<void>;
   /** Some of the users who block this one, sorted, after that id. */
   readonly blockersAfter: (user: string, after: string) => Promise<readonly string[]>;
@@ -29,14 +31,16 @@ export interface EraseInClusterOptions {
 
 /** Rejects with `StorageUnavailable`; a part may be erased then. */
 export async function eraseInCluster(options: EraseInClusterOptions, user: string): Promise<void> {
-  const { sharedEdits, eraseRecord, confirmed, eraseEvents, blockersAfter, unblock } = options;
-  await confirmed(user, await eraseRecord(user));
+  const { sharedEdits, eraseRecord, confirmed, forgetRecord, eraseEvents, blockersAfter, unblock } = options;
+  const n = await eraseRecord(user);
+  await confirmed(user, n);
   await eraseEvents(user);
   // The sessions have ended, so nobody is shown who had set a block.
   for (let some = await blockersAfter(user, ''); some.length > 0; some = await blockersAfter(user, '')) {
     for (const blocker of some) await unblock(blocker, user);
   }
   await sharedEdits?.erase(user, () => Promise.resolve());
+  await forgetRecord(user, n);
 }
 
 export interface EraseHereOptions {

@@ -57,8 +57,6 @@ export interface Operation {
   readonly floor: number;
   /** Whether others see the change, so that `v` becomes `n`. */
   readonly isShown: boolean;
-  /** The engine forgets the record after `ERASED_FOR_MS`, unless another operation follows. */
-  readonly isErasure?: true;
   readonly body: string;
   /** What is published: the body, or the part of it that other nodes need. */
   readonly pushed: string;
@@ -113,6 +111,8 @@ export interface Members {
   readonly history: string;
   /** Number of replicas of the server, if the engine knows it. */
   readonly replicas: number | undefined;
+  /** The largest number of a record that was deleted because its user was erased; 0 if none ever was. */
+  readonly erasedAt: number;
 }
 
 export interface Engine {
@@ -126,6 +126,8 @@ export interface Engine {
    * smaller version may then stand for another entry than before. Returns the epoch.
    */
   epoch(bucket: number, floor: number, op: string): Promise<number>;
+  /** Deletes the record of an erased user if it is still the one with this number. Keeps the number, and not the id. */
+  forget(bucket: number, user: string, n: number): Promise<void>;
   /**
    * Renews the membership of an incarnation, or marks it as left. An incarnation that was declared dead stays dead. From
    * its first answer on, this node receives the mail to the incarnation, and no longer that to its previous one.
@@ -153,9 +155,6 @@ export interface EngineEvents {
   /** Commands are answered and all buckets are subscribed (again). */
   back(): void;
 }
-
-/** How long the engine remembers that a user was erased, for nodes that were stopped or cut off meanwhile. */
-export const ERASED_FOR_MS = 86_400_000;
 
 /** The address of all nodes. */
 export const ALL_NODES = '*';

@@ -36,6 +36,8 @@ export class MemberList {
   /** When this node sent the last request that was answered, and the one before. */
   #askedAtMs = -Infinity;
   #askedBeforeMs = -Infinity;
+  /** See `Members`. */
+  erasedAt = 0;
   #replicas = 0;
   #replicasLostAt: number | null = null;
 
@@ -44,7 +46,8 @@ export class MemberList {
   }
 
   /** Applies an answer of the engine. `askedAtMs`: when it was requested. */
-  update({ members, replicas = 0 }: Members, askedAtMs: number, nowMs: number): void {
+  update({ members, replicas = 0, erasedAt }: Members, askedAtMs: number, nowMs: number): void {
+    this.erasedAt = Math.max(this.erasedAt, erasedAt);
     const passedMs = this.#answeredAtMs === null ? 0 : Math.max(0, nowMs - this.#answeredAtMs);
     this.#engineMs += Math.min(passedMs, MAX_STEP_MS);
     this.#answeredAtMs = nowMs;

@@ -9,6 +9,7 @@
  */
 import { DeadNodeCleanup } from './dead-nodes.ts';
 import { Buckets } from './buckets.ts';
+import type { Chain } from './chain.ts';
 import { Conditions } from './conditions.ts';
 import type { EngineEvents, Members } from './engine.ts';
 import { MemberList, SLOW_WRITES_WITHIN_MS, SUSPECT_MS } from './members.ts';
@@ -72,14 +73,12 @@ export class ClusterNode implements EngineEvents {
       isUp: () => this.#state === 'up',
     });
     this.members = new MemberList(options.leaseMs);
-    const epochOf = (bucket: number): number => this.buckets.chain(bucket).epoch;
-    this.replicas = new Replicas(buckets, epochOf, host.report, (replica) => this.#noteRecord(replica));
+    const chainOf = (bucket: number): Chain => this.buckets.chain(bucket);
+    this.replicas = new Replicas(buckets, chainOf, host.report, (replica) => this.#noteRecord(replica));
     this.#tickedAtMs = this.#awaySinceMs = now();
     this.#deadNodes = new DeadNodeCleanup({
       engine,
-      buckets,
-      members: this.members,
-      ...{ graceMs, warmMs, isPolled: host.isPolled },
+      ...{ buckets, members: this.members, graceMs, warmMs, isPolled: host.isPolled },
       isFormer: (inc) => this.#former.includes(inc),
       scheduleWrite: (user) => this.publisher.touch(user),
     });
@@ -87,7 +86,7 @@ export class ClusterNode implements EngineEvents {
       ...options,
       replicas: this.replicas,
       events: host.events,
-      chainOf: (bucket) => this.buckets.chain(bucket),
+      chainOf,
       host,
       inc: () => (this.#mayWrite() ? this.#inc : undefined),
       ownOf: (user, changeAgeMs) => ({ ...host.own(user), inc: this.#inc, former: this.#former, changeAgeMs }),

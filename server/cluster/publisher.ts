@@ -141,12 +141,16 @@ export class Publisher {
     return read.clock;
   }
 
+  /** Deletes the record of an erased user, once all nodes know it. Rejects if no answer is known. */
+  forget(user: string, n: number): Promise<void> {
+    return this.#options.engine.forget(bucketOf(user, this.#options.buckets), user, n);
+  }
+
   #erasureOf(user: string, bucket: number, { n, v, hidden, parts }: UserRecord): Operation {
     const { inc: incNow, contextOf } = this.#options;
     const inc = incNow();
     if (inc === undefined) throw new Error('the engine is away');
-    const { code, shownDevices: devices, text } = contextOf(user, bucket).offline;
-    const body = encodeErased({ code, devices, text });
+    const body = encodeErased(contextOf(user, bucket).offline.code);
     const versions = [v, ...Array.from(hidden.values(), (frozen) => frozen.v)];
     return {
       user,
@@ -157,7 +161,6 @@ export class Publisher {
       floor: Math.max(n, ...versions),
       // One who was never seen stays a user never seen.
       isShown: versions.some((version) => version > 0),
-      isErasure: true,
       body,
       pushed: body,
       joins: [],

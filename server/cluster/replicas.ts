@@ -3,8 +3,16 @@
  * and nothing while the node is cut off or recovers.
  */
 import { bucketOf } from './bucket.ts';
+import type { Chain } from './chain.ts';
 import type { Stored } from './engine.ts';
-import { decodeRecord, ERASED_MARK, isErased, type SharedSession, type UserRecord } from './record/record.ts';
+import {
+  decodeRecord,
+  encodeErased,
+  ERASED_MARK,
+  isErased,
+  type SharedSession,
+  type UserRecord,
+} from './record/record.ts';
 
 /** Receives a changed record. `isShown`: others see the change, as version `v`. */
 export type Report = (user: string, record: UserRecord, v: number, isShown: boolean) => void;
@@ -91,9 +99,10 @@ export class Replica {
     return true;
   }
 
-  /** The record that the engine lost, if it is missing now. An erasure does not count: the engine forgets it after a while. */
+  /** The record that the engine lost, if it has none now. Undefined if the user was erased. */
   get lost(): UserRecord | undefined {
-    return this.reported === undefined || isErased(this.reported) ? undefined : this.reported;
+    const isErasure = [this.record, this.reported].some((record) => record !== undefined && isErased(record));
+    return isErasure ? undefined : this.reported;
   }
 
   /** Whether the engine lost a record that was reported. */
@@ -104,7 +113,7 @@ export class Replica {
 
 export class Replicas {
   readonly #buckets: number;
-  readonly #epochOf: (bucket: number) => number;
+  readonly #chainOf: (bucket: number) => Pick<Chain, 'epoch' | 'clock'>;
   readonly #onReport: Report;
   readonly #onRecord: (replica: Replica) => void;
   readonly #byUser = new Map<string, Replica>();
@@ -115,13 +124,13 @@ export class Replicas {
 
   constructor(
     buckets: number,
-    epochOf: (bucket: number) => number,
+    chainOf: (bucket: number) => Pick<Chain, 'epoch' | 'clock'>,
     report: Report,
     onRecord: (replica: Replica) => void,
   ) {
     this.#onRecord = onRecord;
     this.#buckets = buckets;
-    this.#epochOf = epochOf;
+    this.#chainOf = chainOf;
     this.#onReport = report;
     this.#byBucket = Array.from({ length: buckets }, () => new Set());
   }
@@ -170,11 +179,22 @@ export class Replicas {
 
   /** Takes over the present state of the engine, even if it is older. */
   replace(replica: Replica, stored: Stored | undefined, nowMs: number): void {
-    replica.take(stored);
-    if (stored !== undefined) this.noteErasure(stored);
+    const taken = stored ?? this.#erasedMeanwhile(replica);
+    replica.take(taken);
+    if (taken !== undefined) this.noteErasure(taken);
     replica.noteStamps(nowMs);
     this.#onRecord(replica);
     this.report(replica);
+  }
+
+  /**
+   * The record of a user that was erased while this node was stopped or cut off. The engine has deleted it since. If it had
+   * lost the record instead, an epoch above it would have begun.
+   */
+  #erasedMeanwhile({ bucket, lost }: Replica): Stored | undefined {
+    const { epoch, clock: n } = this.#chainOf(bucket);
+    if (lost === undefined || epoch > lost.n) return undefined;
+    return { n, v: lost.v === 0 ? 0 : n, op: '-', t: n, body: encodeErased(lost.entry.code) };
   }
 
   /** Records an operation of any user if it is an erasure. */
@@ -192,7 +212,7 @@ export class Replicas {
 
   /** Like `versionOf`, for viewers that were shown the user before. */
   #shownV({ bucket, record }: Replica): number {
-    return record === undefined || record.v === 0 ? 0 : Math.max(record.v, this.#epochOf(bucket));
+    return record === undefined || record.v === 0 ? 0 : Math.max(record.v, this.#chainOf(bucket).epoch);
   }
 
   /** Reports the record if it is newer than the last report. */

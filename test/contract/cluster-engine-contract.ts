@@ -118,6 +118,23 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     ]);
   });
 
+  it('forgets a record unless it is another one by now, and keeps the largest number that it has forgotten', async () => {
+    const self = { inc: 'x', beat: 1, state: 'live', facts: '' } as const;
+    expect((await engine.renew(self)).erasedAt).toBe(0);
+    const first = await done();
+    const second = await done({ expect: first.n });
+    await engine.forget(1, '42', first.n);
+    expect((await engine.read(1, ['42'])).records).toMatchObject([{ n: second.n }]);
+    await engine.forget(1, '42', second.n);
+    await engine.forget(1, '42', first.n);
+    expect((await engine.read(1, ['42'])).records).toEqual([undefined]);
+    expect(await engine.renew({ ...self, beat: 2 })).toMatchObject({
+      erasedAt: second.n,
+      members: [{ inc: 'x', state: 'live' }],
+    });
+    expect((await done()).n).toBeGreaterThan(second.n);
+  });
+
   it('starts an epoch above the floor, once', async () => {
     const { n, op } = await done();
     const epoch = await engine.epoch(1, n + 50_000, 'a.e1');

@@ -3,7 +3,6 @@
  * answered, unless changes may have been lost after it.
  */
 import type { Timekeeper } from '../../fanout/timekeeper.ts';
-import { ERASED_FOR_MS } from '../engine.ts';
 import type { ClusterNode } from '../node.ts';
 
 /** How far another node may be ahead of this one. A `since` beyond it is not of this cluster. */
@@ -24,12 +23,11 @@ export class ClusterTimekeeper implements Timekeeper {
     return this.#sentUpTo;
   }
 
-  /** Not from before the last erasure that this node has seen, nor if one from then may be forgotten. */
+  /** Not from before the last erasure, whose user is not known any more. */
   canAnswer(since: number): boolean {
-    const { buckets, replicas } = this.#node();
-    const upTo = this.sentUpTo();
-    const from = Math.max(buckets.latestEpoch, replicas.erasedAt, upTo - ERASED_FOR_MS + AHEAD_MS);
-    return since >= from && since <= upTo + AHEAD_MS;
+    const { buckets, replicas, members } = this.#node();
+    const from = Math.max(buckets.latestEpoch, replicas.erasedAt, members.erasedAt);
+    return since >= from && since <= this.sentUpTo() + AHEAD_MS;
   }
 
   /** Records are kept, and what was lost begins an epoch. */

@@ -53,6 +53,10 @@ export class RestoringEngine implements Engine {
     return this.#options.engine.tick(bucket);
   }
 
+  forget(bucket: number, user: string, n: number): Promise<void> {
+    return this.#options.engine.forget(bucket, user, n);
+  }
+
   epoch(bucket: number, floor: number, op: string): Promise<number> {
     return this.#options.engine.epoch(bucket, floor, op);
   }

@@ -50,6 +50,7 @@ export class MemoryEngine {
   #members = new Map<string, Member>();
   #copy: { buckets: Map<number, Bucket>; members: Map<string, Member> } | undefined;
   #history = 1;
+  #erasedAt = 0;
   #isPaused = false;
   #waiting: (() => void)[] = [];
   /** Scripts that were run. */
@@ -66,6 +67,7 @@ export class MemoryEngine {
       read: (bucket, users) => ask(() => this.#read(bucket, users)),
       change: (operation) => ask(() => this.#change(operation)),
       tick: (bucket) => ask(() => this.#tick(bucket)),
+      forget: (bucket, user, n) => ask(() => this.#forget(bucket, user, n)),
       epoch: (bucket, floor, op) => ask(() => this.#epoch(bucket, floor, op)),
       renew: (self) => ask(() => this.#renew(name, self)),
       declareDead: (inc, beat) => ask(() => this.#declareDead(inc, beat)),
@@ -198,6 +200,12 @@ export class MemoryEngine {
     this.#publish(at, `\t${bucket.last} ${bucket.clock} ${bucket.epoch}\t${bucket.last}`);
   }
 
+  #forget(at: number, user: string, n: number): void {
+    const { records } = this.#bucket(at);
+    this.#erasedAt = Math.max(this.#erasedAt, n);
+    if (readStored(records.get(user) ?? '')?.n === n) records.delete(user);
+  }
+
   #epoch(at: number, floor: number, op: string): number {
     const bucket = this.#bucket(at);
     if (bucket.epoch > floor) return bucket.epoch;
@@ -212,7 +220,12 @@ export class MemoryEngine {
     const connection = this.#connections.get(name);
     if (connection !== undefined) connection.inc = self.inc;
     if (this.#members.get(self.inc)?.state !== 'dead') this.#members.set(self.inc, self);
-    return { members: [...this.#members.values()], history: String(this.#history), replicas: undefined };
+    return {
+      members: [...this.#members.values()],
+      history: String(this.#history),
+      replicas: undefined,
+      erasedAt: this.#erasedAt,
+    };
   }
 
   #declareDead(inc: string, beat: number): boolean {

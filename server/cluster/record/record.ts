@@ -88,8 +88,8 @@ export function inheritedOrigin(record: UserRecord | undefined): string {
 }
 
 /** The body of a record that says only that its user was erased. */
-export function encodeErased({ code, devices, text }: Pick<PublicEntry, 'code' | 'devices' | 'text'>): string {
-  const never = { status: 'offline', code, devices, text, since: null, lastSeen: null, sign: null } as const;
+export function encodeErased(code: number): string {
+  const never = { status: 'offline', code, devices: [], text: '', since: null, lastSeen: null, sign: null } as const;
   return encodeBody(encodeEntry({ ...never, origin: ERASED, hidden: new Map<string, Frozen>() }), {});
 }
 

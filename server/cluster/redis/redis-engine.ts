@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto';
 import { bucketTags, hashSlot } from '../bucket.ts';
 import {
-  ERASED_FOR_MS,
   isMail,
   type BucketRead,
   type Engine,
@@ -18,7 +17,7 @@ import {
   type Stored,
 } from '../engine.ts';
 import { readStored } from '../record/message.ts';
-import { DECLARE_DEAD, EPOCH, FENCE, REGISTER, RENEW, TICK } from './scripts.ts';
+import { DECLARE_DEAD, EPOCH, ERASED_UP_TO, FENCE, FORGET_RECORD, REGISTER, RENEW, TICK } from './scripts.ts';
 
 /** Sends one command to the server of a slot. Rejects with an error of Redis, or if there is no answer. */
 export type Send = (slot: number, args: readonly string[]) => Promise<unknown>;
@@ -28,6 +27,8 @@ const REMEMBERED_MS = 86_400_000;
 /** Hash tag of keys about nodes instead of users. */
 const MEMBERS_TAG = 'm';
 export const MEMBERS_SLOT = hashSlot(MEMBERS_TAG);
+/** Beside the members. No incarnation has this name, and its value is not the state of one. */
+const ERASED_FIELD = '*';
 /** Digests of scripts, computed at their first use. */
 const shas = new Map<string, string>();
 const STEP_RESULTS: Readonly<Record<string, StepResult>> = { n: 'new', r: 'replaced', d: 'dropped' };
@@ -76,21 +77,25 @@ export class RedisEngine implements Engine {
   }
 
   async change(operation: Operation): Promise<OperationAnswer> {
-    const { user, bucket, op, inc, expect, floor, isShown, isErasure, body, pushed, joins, leaves, steps } = operation;
+    const { user, bucket, op, inc, expect, floor, isShown, body, pushed, joins, leaves, steps } = operation;
     const indexes = [...joins, ...leaves].map((name) => this.#key(bucket, `i:${name}`));
     const queues = steps.flatMap(({ rule }) => [`q:${rule}`, `e:${rule}`].map((name) => this.#key(bucket, name)));
     const keys = [this.#key(bucket, 'm'), this.#key(bucket, `r:${user}`), ...indexes, ...queues];
     const signs = '+'.repeat(joins.length) + '-'.repeat(leaves.length);
     const numbers = [String(expect), String(floor), isShown ? '1' : '0'];
-    const keptMs = isErasure === true ? String(ERASED_FOR_MS) : '';
-    const record = [user, body, pushed, signs, keptMs];
-    const args = [op, inc, ...numbers, this.channel(bucket), ...record, ...steps.flatMap(stepArgs)];
+    const args = [op, inc, ...numbers, this.channel(bucket), user, body, pushed, signs, ...steps.flatMap(stepArgs)];
     const [kind, text = '', results = ''] = texts(await this.#run(this.#slot(bucket), REGISTER, keys, args));
     if (kind === 'fenced') return { kind };
     if (kind === 'moved') return { kind, record: readStored(text) };
     if (kind === 'done') return { kind, record: known(text) };
     const { n, v, t } = known(`${text} `);
     return { kind: 'ok', stamp: { n, v, op, t }, results: Array.from(results, (sign) => STEP_RESULTS[sign] ?? 'new') };
+  }
+
+  async forget(bucket: number, user: string, n: number): Promise<void> {
+    // Before the record is gone, so that no node that starts later can miss both.
+    await this.#run(MEMBERS_SLOT, ERASED_UP_TO, [this.#memberKey('n')], [ERASED_FIELD, String(n)]);
+    await this.#run(this.#slot(bucket), FORGET_RECORD, [this.#key(bucket, `r:${user}`)], [String(n)]);
   }
 
   async tick(bucket: number): Promise<void> {
@@ -114,11 +119,13 @@ export class RedisEngine implements Engine {
     const [history, all] = answer as [string, unknown];
     const fields = texts(all);
     const members: Member[] = [];
+    let erasedAt = 0;
     for (let i = 0; i + 1 < fields.length; i += 2) {
       const member = readMember(fields[i] ?? '', fields[i + 1] ?? '');
       if (member !== undefined) members.push(member);
+      else if (fields[i] === ERASED_FIELD) erasedAt = Number(fields[i + 1]) || 0; // a foreign writer may have set it
     }
-    return { members, history: `${servers}/${history}`, replicas };
+    return { members, history: `${servers}/${history}`, replicas, erasedAt };
   }
 
   async declareDead(inc: string, beat: number): Promise<boolean> {

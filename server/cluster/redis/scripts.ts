@@ -19,11 +19,11 @@ end
 
 /**
  * KEYS: meta, record, index of each joining and leaving incarnation, and for each step the times and the events of its
- * rule. ARGV after the signs: the milliseconds after which the record is forgotten ('' never); for each step the rule, `from status cause flag` ('' drops), the delay, the maximum. See
+ * rule. ARGV after the signs: for each step the rule, `from status cause flag` ('' drops), the delay, the maximum. See
  * event-scripts.ts for the form of an event.
  */
 export const REGISTER = `${READ_META}
-local op, inc, expect, floor, shown, channel, user, body, pushed, signs, kept = unpack(ARGV)
+local op, inc, expect, floor, shown, channel, user, body, pushed, signs = unpack(ARGV)
 if fences ~= '' and string.find(fences, inc .. '@', 1, true) then return {'fenced'} end
 local old = redis.call('GET', KEYS[2])
 local n, v, last = '0', '0', ''
@@ -40,14 +40,13 @@ local n2 = string.format('%.0f', math.max(t, c + 1, n + 1, floor + 1))
 if shown == '1' then v = n2 end
 local stamp = n2 .. ' ' .. v .. ' ' .. op .. ' ' .. string.format('%.0f', t)
 redis.call('SET', KEYS[2], stamp .. ' ' .. body)
-if kept ~= '' then redis.call('PEXPIRE', KEYS[2], kept) end
 redis.call('SET', KEYS[1], op .. ' ' .. n2 .. ' ' .. e .. ' ' .. fences)
 for i = 1, #signs do
   redis.call(string.sub(signs, i, i) == '+' and 'SADD' or 'SREM', KEYS[i + 2], user)
 end
 redis.call('SPUBLISH', channel, user .. '\\t' .. stamp .. '\\t' .. w .. '\\t' .. pushed)
 local results, k = '', 2 + #signs
-for i = 12, #ARGV, 4 do
+for i = 11, #ARGV, 4 do
   local times, events, rule, words = KEYS[k + 1], KEYS[k + 2], ARGV[i], ARGV[i + 1]
   local waiting, result = redis.call('HGET', events, user), 'n'
   if waiting then result = 'r' end
@@ -84,6 +83,18 @@ local c2 = string.format('%.0f', math.max(now(), c + 1, ARGV[2] + 1))
 redis.call('SET', KEYS[1], ARGV[3] .. ' ' .. c2 .. ' ' .. c2 .. ' ' .. fences)
 redis.call('SPUBLISH', ARGV[1], '\\t' .. ARGV[3] .. ' ' .. c2 .. ' ' .. c2 .. '\\t' .. w)
 return c2
+`;
+
+/** KEYS: record. ARGV: its number. */
+export const FORGET_RECORD = `
+local old = redis.call('GET', KEYS[1])
+if old and string.match(old, '^(%d+) ') == ARGV[1] then redis.call('DEL', KEYS[1]) end
+`;
+
+/** KEYS: members. ARGV: field, number. */
+export const ERASED_UP_TO = `
+local old = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or 0) or 0
+if tonumber(ARGV[2]) > old then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 `;
 
 /** KEYS: meta, index. ARGV: incarnation, milliseconds for which a fence stands. */

@@ -59,6 +59,7 @@ function buildInCluster(context: HubContext, parts: ErasureParts, clusterParts: 
         sharedEdits: storage.storedRoster === null ? edits : null,
         eraseRecord: (id) => answered(node.publisher.erase(id)),
         confirmed: (id, n) => confirmation.ofAll(id, n, nowMs() + CONFIRMED_WITHIN_MS),
+        forgetRecord: (id, n) => answered(node.publisher.forget(id, n)),
         eraseEvents: (id) => answered(eraseEvents(eventStore, id)),
         blockersAfter: (viewer, after) => shared.users.blockersAfter(viewer, after),
         unblock: (id, other) => clusterBlocks?.unblock(id, other) ?? Promise.resolve(),

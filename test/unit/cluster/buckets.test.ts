@@ -13,7 +13,7 @@ it('a change that arrives during the first read of its record is not undone by t
   const read = new Promise<BucketRead>((resolve) => (answer = resolve));
   const replicas = new Replicas(
     1,
-    () => 0,
+    () => ({ epoch: 0, clock: 0 }),
     () => undefined,
     () => undefined,
   );

@@ -13,7 +13,7 @@ beforeEach(() => {
   state = 'up';
   replicas = new Replicas(
     1,
-    () => 0,
+    () => ({ epoch: 0, clock: 0 }),
     () => undefined,
     () => undefined,
   );

@@ -2,13 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { ClusterTimekeeper } from '../../../server/cluster/bridge/cluster-timekeeper.ts';
 import { Chain } from '../../../server/cluster/chain.ts';
-import {
-  ERASED_FOR_MS,
-  type Engine,
-  type Operation,
-  type OperationAnswer,
-  type Stored,
-} from '../../../server/cluster/engine.ts';
+import { type Engine, type Operation, type OperationAnswer, type Stored } from '../../../server/cluster/engine.ts';
 import type { ClusterNode } from '../../../server/cluster/node.ts';
 import { Publisher } from '../../../server/cluster/publisher.ts';
 import type { OwnSession } from '../../../server/cluster/record/next-record.ts';
@@ -24,7 +18,7 @@ import { Replicas } from '../../../server/cluster/replicas.ts';
 import { offlineFold } from '../../../server/presence/fold.ts';
 
 const NOW = 1_767_225_600_000;
-const erasedBody = encodeErased({ code: -1, devices: [], text: '' });
+const erasedBody = encodeErased(-1);
 const session = {
   k: '1',
   a: 'ws-json',
@@ -49,6 +43,7 @@ const online = (n: number, parts: Parts = { b: [session] }): Stored => {
 
 /** A node, and an engine with one record. */
 function stage(record: Stored | undefined, sessions: readonly OwnSession[] = []) {
+  const chain = { epoch: 1, clock: NOW + 500 };
   const done: Operation[] = [];
   let held = record;
   const change = (operation: Operation): Promise<OperationAnswer> => {
@@ -62,7 +57,7 @@ function stage(record: Stored | undefined, sessions: readonly OwnSession[] = [])
   const reported: [status: string, v: number, isShown: boolean][] = [];
   const replicas = new Replicas(
     256,
-    () => 1,
+    () => chain,
     (_, { entry }, v, isShown) => void reported.push([entry.status, v, isShown]),
     () => undefined,
   );
@@ -94,7 +89,7 @@ function stage(record: Stored | undefined, sessions: readonly OwnSession[] = [])
     onSettled,
   });
   const forget = (): void => void (held = undefined);
-  return { publisher, replicas, done, reported, onLost, onSettled, forget };
+  return { publisher, replicas, chain, done, reported, onLost, onSettled, forget };
 }
 
 describe('the erasure of a record', () => {
@@ -106,7 +101,7 @@ describe('the erasure of a record', () => {
         expect: NOW,
         floor: NOW + 40,
         isShown: true,
-        isErasure: true,
+
         leaves: ['b'],
         body: erasedBody,
         pushed: erasedBody,
@@ -155,7 +150,22 @@ describe('the record of an erased user', () => {
     expect([isErased(record), record.origin, record.entry.status]).toEqual([false, '', 'online']);
   });
 
-  it('is not written again if the engine has forgotten it', async () => {
+  it('counts as read if it was deleted while the node was stopped, but not if the engine lost the record (C33)', () => {
+    const { replicas, chain, reported } = stage(undefined);
+    const replica = replicas.acquire('u');
+    replicas.receive(replica, online(NOW), 0);
+    replicas.replace(replica, undefined, 0);
+    expect([replica.takeErasure(), replica.isLost, replicas.versionOf(replica)]).toEqual([true, false, 0]);
+    expect(reported.at(-1)).toEqual(['offline', NOW + 500, true]);
+    expect(replicas.erasedAt).toBe(NOW + 500);
+    const other = replicas.acquire('other');
+    replicas.receive(other, online(NOW), 0);
+    chain.epoch = NOW + 1;
+    replicas.replace(other, undefined, 0);
+    expect([other.takeErasure(), other.isLost]).toEqual([false, true]);
+  });
+
+  it('is not written again if the engine has deleted it', async () => {
     const { publisher, replicas, done, onLost, onSettled, forget } = stage(stored(NOW, erasedBody));
     const replica = replicas.acquire('u');
     replicas.receive(replica, stored(NOW, erasedBody), 0);
@@ -170,16 +180,16 @@ describe('the record of an erased user', () => {
 });
 
 describe('a since', () => {
-  const timekeeper = (erasedAt: number) => {
-    const node = { at: NOW, buckets: { latestEpoch: 1 }, replicas: { erasedAt } };
-    return new ClusterTimekeeper(() => node as unknown as ClusterNode);
+  const timekeeper = (seenAt: number, storedAt: number) => {
+    const known = { replicas: { erasedAt: seenAt }, members: { erasedAt: storedAt } };
+    return new ClusterTimekeeper(() => ({ at: NOW, buckets: { latestEpoch: 1 }, ...known }) as unknown as ClusterNode);
   };
 
-  it('is answered in full if it is from before an erasure, or older than erasures are remembered (C33, H39)', () => {
-    expect(timekeeper(NOW - 100).canAnswer(NOW - 50)).toBe(true);
-    expect(timekeeper(NOW - 100).canAnswer(NOW - 101)).toBe(false);
-    expect(timekeeper(0).canAnswer(NOW - ERASED_FOR_MS / 2)).toBe(true);
-    expect(timekeeper(0).canAnswer(NOW - ERASED_FOR_MS)).toBe(false);
+  it('is answered in full if it is from before an erasure that this node or another one has seen (C33, H39)', () => {
+    expect(timekeeper(NOW - 100, 0).canAnswer(NOW - 50)).toBe(true);
+    expect(timekeeper(NOW - 100, 0).canAnswer(NOW - 101)).toBe(false);
+    expect(timekeeper(0, NOW - 100).canAnswer(NOW - 101)).toBe(false);
+    expect(timekeeper(0, 0).canAnswer(NOW - 86_400_000)).toBe(true);
   });
 
   it('is known from operations on users that nobody here watches', () => {

@@ -26,7 +26,7 @@ class Stage {
   answer(): void {
     const { replicas } = this;
     this.list.update(
-      { members: [...this.members.values()], history: 'h', replicas },
+      { members: [...this.members.values()], history: 'h', replicas, erasedAt: 0 },
       this.now - ASKED_BEFORE_MS,
       this.now,
     );

@@ -102,7 +102,7 @@ describe('the next record', () => {
     };
     const replicas = new Replicas(
       1,
-      () => 0,
+      () => ({ epoch: 0, clock: 0 }),
       () => undefined,
       () => undefined,
     );

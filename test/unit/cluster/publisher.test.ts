@@ -28,7 +28,7 @@ function stage(status: 'online' | 'offline', v: number) {
   const engine = { change, read: () => Promise.resolve({ records: [undefined] }) } as unknown as Engine;
   const replicas = new Replicas(
     256,
-    () => 1,
+    () => ({ epoch: NOW + 1, clock: NOW + 5 }),
     () => undefined,
     () => undefined,
   );
