@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Entry } from '../../../shared/messages/entry.ts';
 import { historyAnswer } from '../../../shared/messages/http-bodies.ts';
 import { systemClock } from '../../../server/lib/time/system-clock.ts';
+import { ask } from '../../support/ask.ts';
 import { ClusterStage, type ClusterHub } from '../../support/cluster-stage.ts';
 import { endHubProcesses } from '../../support/hub-process.ts';
 import { needing } from '../../support/needs.ts';
@@ -57,16 +58,8 @@ describe('a user who is erased in a cluster', { ...needing('redis-server'), time
       await server.stop();
     });
 
-    const call = async (hub: ClusterHub, method: string, path: string, body?: object, token = ADMIN) => {
-      const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-      const answer = await fetch(hub.http + path, {
-        method,
-        headers,
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      });
-      const text = await answer.text();
-      return { status: answer.status, body: (text === '' ? null : JSON.parse(text)) as unknown };
-    };
+    const call = (hub: ClusterHub, method: string, path: string, body?: object) =>
+      ask(hub.http, method, path, { token: ADMIN, ...(body !== undefined && { body }) });
     const done = async (...asked: Parameters<typeof call>) => {
       const { status, body } = await call(...asked);
       expect([asked[2], status, body]).toEqual([asked[2], expect.toBeOneOf([200, 204]), body]);
@@ -149,7 +142,7 @@ describe('a user who is erased in a cluster', { ...needing('redis-server'), time
       await delay(500);
       const sent = receiver.messages.length;
 
-      expect(await erase(a)).toEqual({ status: 204, body: null });
+      expect((await erase(a)).status).toBe(204);
       expect(await Promise.all([onA.closed, onB.closed])).toEqual([4403, 4403]);
       expect(await tablesWith(id)).toEqual([]);
       for (const hub of [a, b]) {

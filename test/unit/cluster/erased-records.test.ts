@@ -1,10 +1,8 @@
 /** Records of erased users: what replaces them, what they mean to a node, and that nothing brings the user back. */
 import { describe, expect, it, vi } from 'vitest';
 import { ClusterTimekeeper } from '../../../server/cluster/bridge/cluster-timekeeper.ts';
-import { Chain } from '../../../server/cluster/chain.ts';
-import { type Engine, type Operation, type OperationAnswer, type Stored } from '../../../server/cluster/engine.ts';
+import { type Operation, type OperationAnswer, type Stored } from '../../../server/cluster/engine.ts';
 import type { ClusterNode } from '../../../server/cluster/node.ts';
-import { Publisher } from '../../../server/cluster/publisher.ts';
 import type { OwnSession } from '../../../server/cluster/record/next-record.ts';
 import {
   decodeRecord,
@@ -15,7 +13,7 @@ import {
   type Parts,
 } from '../../../server/cluster/record/record.ts';
 import { Replicas } from '../../../server/cluster/replicas.ts';
-import { offlineFold } from '../../../server/presence/fold.ts';
+import { testPublisher } from '../../support/publisher.ts';
 
 const NOW = 1_767_225_600_000;
 const erasedBody = encodeErased(-1);
@@ -62,32 +60,7 @@ function stage(record: Stored | undefined, sessions: readonly OwnSession[] = [])
     () => undefined,
   );
   replicas.resumeReports();
-  const onLost = vi.fn();
-  const onSettled = vi.fn();
-  const publisher = new Publisher({
-    engine: { change, read } as unknown as Engine,
-    replicas,
-    chainOf: () => new Chain(),
-    buckets: 256,
-    now: () => 0,
-    inc: () => 'a',
-    ownOf: () => ({
-      ...{ inc: 'a', former: [], sessions, signAgeMs: null, changeAgeMs: 0, goodbyes: [], origin: '' },
-      blocks: new Map<string, boolean>(),
-    }),
-    contextOf: (user) => ({
-      user,
-      offline: offlineFold(-1),
-      clock: NOW,
-      liveness: { isGone: () => false, silentMs: () => 0, isOver: () => false },
-      keepsAll: false,
-    }),
-    events: { stepsOf: () => [], applied: () => undefined },
-    host: { onWritten: () => undefined },
-    onFenced: () => undefined,
-    onLost,
-    onSettled,
-  });
+  const { publisher, onLost, onSettled } = testPublisher({ change, read }, replicas, sessions, NOW);
   const forget = (): void => void (held = undefined);
   return { publisher, replicas, chain, done, reported, onLost, onSettled, forget };
 }

@@ -1,12 +1,10 @@
 /** What the publisher writes if the engine has lost a record, and what it knows of its operations in flight. */
 import { describe, expect, it, vi } from 'vitest';
-import { Chain } from '../../../server/cluster/chain.ts';
-import type { Engine, Operation, OperationAnswer } from '../../../server/cluster/engine.ts';
-import { Publisher } from '../../../server/cluster/publisher.ts';
+import type { Operation, OperationAnswer } from '../../../server/cluster/engine.ts';
 import type { OwnSession } from '../../../server/cluster/record/next-record.ts';
 import { encodeBody, encodeEntry } from '../../../server/cluster/record/record.ts';
 import { Replicas } from '../../../server/cluster/replicas.ts';
-import { offlineFold } from '../../../server/presence/fold.ts';
+import { testPublisher } from '../../support/publisher.ts';
 
 const NOW = 1_767_225_600_000;
 const entryText = (status: 'online' | 'offline'): string =>
@@ -25,7 +23,7 @@ function stage(status: 'online' | 'offline', v: number) {
     heard.push(publisher.whole({ n: NOW + 9, v: 0, op: operation.op, t: NOW, body: operation.pushed }).body);
     return Promise.resolve({ kind: 'ok', stamp: { n: NOW + 9, v: NOW + 9, op: operation.op, t: NOW }, results: [] });
   };
-  const engine = { change, read: () => Promise.resolve({ records: [undefined] }) } as unknown as Engine;
+  const engine = { change, read: () => Promise.resolve({ records: [undefined] }) };
   const replicas = new Replicas(
     256,
     () => ({ epoch: NOW + 1, clock: NOW + 5 }),
@@ -36,33 +34,9 @@ function stage(status: 'online' | 'offline', v: number) {
   const replica = replicas.acquire('u');
   const stored = { n: NOW, v, op: 'b.1', t: NOW, body: encodeBody(entryText(status), {}) };
   replicas.receive(replica, stored, 0);
-  const onLost = vi.fn();
   const session = { k: '1', a: 'ws-json', d: 'web', s: 'invisible', c: -1, x: '', i: 1, j: 0, l: 25_000 } as const;
   const sessions: OwnSession[] = [{ ...session, statusAgeMs: 0, textAgeMs: null, startAgeMs: 0 }];
-  const publisher = new Publisher({
-    engine,
-    replicas,
-    chainOf: () => new Chain(),
-    buckets: 256,
-    now: () => 0,
-    inc: () => 'a',
-    ownOf: () => ({
-      ...{ inc: 'a', former: [], sessions, signAgeMs: null, changeAgeMs: 0, goodbyes: [], origin: '' },
-      blocks: new Map<string, boolean>(),
-    }),
-    contextOf: (user) => ({
-      user,
-      offline: offlineFold(-1),
-      clock: NOW,
-      liveness: { isGone: () => false, silentMs: () => 0, isOver: () => false },
-      keepsAll: false,
-    }),
-    events: { stepsOf: () => [], applied: () => undefined },
-    host: { onWritten: () => undefined },
-    onFenced: () => undefined,
-    onLost,
-    onSettled: () => undefined,
-  });
+  const { publisher, onLost } = testPublisher(engine, replicas, sessions, NOW);
   return { publisher, replicas, replica, done, heard, onLost };
 }
 

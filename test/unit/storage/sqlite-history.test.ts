@@ -22,7 +22,7 @@ test('a purge visits many users in one step, and removes all that is old', () =>
     longestMs = Math.max(longestMs, performance.now() - begunAt);
   }
   expect(opened.db.prepare('SELECT user, at FROM history').all()).toEqual([{ user: 'often', at: 3 * DAY_MS }]);
-  // At 20 steps a second, so many users a day leave, and more cannot come for long.
+  // A hub makes 20 steps a second. With more steps here, a purge would be slower than the arrival of new users.
   expect(steps).toBeLessThan(60);
   process.stdout.write(`purge: ${steps} steps, the longest ${longestMs.toFixed(1)} ms\n`);
   opened.close();

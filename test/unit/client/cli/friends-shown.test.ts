@@ -40,7 +40,7 @@ describe('the table', () => {
     ]);
   });
 
-  it('shows no time to viewers from whom the hub hides it', () => {
+  it('shows no time if the hub hides when the user was last seen', () => {
     const lines = table([entry('9', { ...offline, lastSeen: null })]);
     expect(lines.at(-1)?.trimEnd()).toBe('○ 9       offline');
   });
