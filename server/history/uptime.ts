@@ -50,7 +50,7 @@ export class Uptime {
   }
 
   /** Adds the time up to the end of the span. `status`: how the user is shown until `at`, which is not before that end. */
-  end(status: UserStatus, at = this.#span.to): Sums {
+  end(status: UserStatus, at: number): Sums {
     this.#addUntil(at, status);
     return this.sums;
   }

@@ -57,7 +57,7 @@ describe('uptime', () => {
           const later = transitions.filter((t) => t.at >= begin);
           for (const t of later) if (t.at < span.to) uptime.add(t);
           const next = later.find((t) => t.at >= span.to);
-          expect(uptime.end(next?.from ?? last)).toEqual(truth);
+          expect(uptime.end(next?.from ?? last, next?.at ?? Math.max(from + length, END))).toEqual(truth);
         },
       ),
       { numRuns: 500 },
@@ -70,7 +70,7 @@ describe('uptime', () => {
     const sums = (from: number, to: number) => {
       const uptime = new Uptime({ from, to }, { from: 0, to: 1000 }, [], [], undefined);
       uptime.add(transition);
-      return uptime.end('busy');
+      return uptime.end('busy', to);
     };
     expect(sums(0, 300)).toEqual({ offline: 100, online: 30, away: 60, busy: 110, unknown: 0 });
     const half = sums(150, 300);
@@ -87,6 +87,12 @@ describe('uptime', () => {
       [],
       one(0, 'offline', 'online'),
     );
-    expect(uptime.end('offline')).toEqual({ online: 300, away: 0, busy: 0, offline: 600, unknown: 100 });
+    expect(uptime.end('offline', 1000)).toEqual({ online: 300, away: 0, busy: 0, offline: 600, unknown: 100 });
+  });
+
+  it('keeps the earlier status in a span before the gap in which a transition was lost (H33)', () => {
+    const gaps = [{ from: 300, to: 400 }];
+    const uptime = new Uptime({ from: 100, to: 200 }, { from: 0, to: 1000 }, gaps, [], one(0, 'offline', 'away'));
+    expect(uptime.end('online', 900)).toEqual({ online: 0, away: 100, busy: 0, offline: 0, unknown: 0 });
   });
 });
