@@ -9,7 +9,15 @@ import { PresenceError } from './error.ts';
 import type { Link, LinkEvents, LinkStatus } from './link/link.ts';
 import { Listeners } from './listeners.ts';
 import { bad, readIds, readMyStatus, readUser } from './link/read.ts';
-import type { ClientEvents, ConnectionStatus, MyStatus, PresenceClient, PresenceView, Self } from './types.ts';
+import type {
+  ClientEvents,
+  ConnectionStatus,
+  MyStatus,
+  PresenceClient,
+  PresenceView,
+  Self,
+  StatusChange,
+} from './types.ts';
 import type { View, ViewOwner } from './view.ts';
 import { Watching } from './watching.ts';
 
@@ -31,6 +39,8 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
   readonly #watching = new Watching((message) => this.#call('send', message));
   status: ConnectionStatus = 'idle';
   self: Self | null = null;
+  /** For a module that is loaded after it happened. `declare` keeps the field out of the script. */
+  declare change: StatusChange | undefined;
   /** By this machine's clock. */
   #receivedAt = 0;
   /** By the hub's clock. */
@@ -142,7 +152,7 @@ export class Client extends Listeners<ClientEvents> implements PresenceClient, V
     if (status !== 'connected') this.#lost(Math.max(this.#receivedAt, receivedAt));
     this.status = status;
     if (status !== previous || rest.retryInMs !== undefined) {
-      this.emit('status', { status, previous, ...rest });
+      this.emit('status', (this.change = { status, previous, ...rest }));
       this.#watching.reportStatus();
     }
     this.#reportStale();

@@ -161,7 +161,7 @@ export class Watching {
     if (code === 'internal' || code === 'rate_limited') {
       clearTimeout(this.#again);
       this.#again = setTimeout(() => this.#ask([...this.views]), ASK_AGAIN_MS);
-    } else if (asked && asked.views.length > 1) {
+    } else if (asked?.views[1]) {
       // They were requested together, and one of them, which may be closed by now, caused the refusal.
       for (const view of asked.views) if (this.views.has(view)) this.#ask([view]);
     } else {

@@ -154,8 +154,8 @@ export class HubLink implements Link {
     };
     // `close` follows. Browsers give scripts no reason; Node has a message, or a code if it tried several addresses.
     let problem = '';
-    socket.onerror = ({ message, error }: SocketError) =>
-      (problem = message === '' ? (error?.code ?? '') : (message ?? ''));
+    // eslint-disable-next-line @typescript-eslint/prefer-nullish-coalescing -- an empty message says nothing
+    socket.onerror = ({ message, error }: SocketError) => (problem = message || error?.code || '');
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#ended(code, reason || problem);
     this.#expect(STEP_WITHIN_MS);
   }

@@ -2,9 +2,9 @@
  * Reacts to events of a page or worker: the network changes, the tab becomes visible, or there is input. Loaded only if
  * there are such events, which Node lacks.
  */
+import type { Client } from '../client.ts';
 import type { Link } from './link.ts';
 import { helpWhenUnreached } from './unreached.ts';
-import type { PresenceClient } from '../types.ts';
 
 /**
  * Events that only a person causes. Scrolling is not one, because pages can scroll without input. `pageshow`: a person
@@ -19,7 +19,7 @@ type Listen = (target: EventTarget, types: readonly string[], listener: (event: 
 /** Listens until the client is closed. */
 export async function heedSurroundings(
   opening: Promise<Link>,
-  client: PresenceClient,
+  client: Client,
   url: string,
   awayAfterMs: number | undefined,
 ): Promise<void> {
