@@ -23,7 +23,7 @@ export interface Beginning {
 export type ToWorker =
   | (Beginning & { readonly type: 'begin' })
   | { readonly type: 'reload'; readonly config: Config }
-  | { readonly type: 'drain' | 'stop' }
+  | { readonly type: 'drain' | 'stop' | 'ping' }
   | { readonly type: 'asked'; readonly id: number; readonly question: Question }
   | { readonly type: 'answers'; readonly id: number; readonly answers: readonly unknown[] };
 
@@ -32,5 +32,6 @@ export type ToParent =
   | { readonly type: 'ready' }
   | { readonly type: 'serves'; readonly port: number; readonly lines: string }
   | { readonly type: 'failed'; readonly problem: string }
+  | { readonly type: 'pong' }
   | { readonly type: 'ask'; readonly id: number; readonly question: Question }
   | { readonly type: 'answer'; readonly id: number; readonly answer: unknown };

@@ -104,6 +104,9 @@ export class WorkerLink {
       case 'stop':
         orders.stop();
         break;
+      case 'ping':
+        this.#send({ type: 'pong' });
+        break;
       case 'asked':
         void this.#answer(message.id, message.question);
         break;

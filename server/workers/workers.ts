@@ -44,6 +44,13 @@ const SOUND_AFTER_MS = 30_000;
 const UNDONE_WITHIN_MS = 2000;
 /** How much longer than its own limit a worker may take to end. */
 const CUT_AFTER_MS = 500;
+/** How often a worker that serves is asked for a sign of life. */
+const PING_EVERY_MS = 5000;
+/**
+ * A worker that leaves this many in a row unanswered hangs. Pings are counted, not time: if this process stood still, it
+ * has not read the answers yet.
+ */
+const HUNG_AFTER_PINGS = 6;
 
 interface Slot {
   readonly number: number;
@@ -51,6 +58,8 @@ interface Slot {
   /** Whether it was told to begin, so that it has something to end. */
   hasBegun: boolean;
   isServing: boolean;
+  /** Pings since its last answer. */
+  unanswered: number;
   begunAtMs: number;
   /** How often it has ended in a row. */
   ends: number;
@@ -72,6 +81,7 @@ export class Workers {
   readonly #relay: Relay;
   #config: Config;
   #takenPort: number | null = null;
+  #cancelPing: () => void = () => undefined;
   #ending: { code: ExitCode; readonly resolve: (code: ExitCode) => void } | undefined;
   #ended: Promise<ExitCode> | undefined;
 
@@ -93,6 +103,7 @@ export class Workers {
       const { port, lines } = await this.#startFirst(first);
       this.#takenPort = port;
       await Promise.all(others.map((slot) => this.#startFirst(slot)));
+      this.#pingLater();
       return lines;
     } catch (error) {
       await this.end('stop', UNDONE_WITHIN_MS);
@@ -112,6 +123,7 @@ export class Workers {
   /** Ends all workers, which may take `withinMs` by themselves. Resolves when none is left. The last call counts. */
   end(how: 'drain' | 'stop', withinMs: number): Promise<ExitCode> {
     this.#ended ??= new Promise((resolve) => (this.#ending = { code: 0, resolve }));
+    this.#cancelPing();
     for (const slot of this.#slots) {
       slot.cancelWait();
       slot.child?.send({ type: how });
@@ -167,6 +179,9 @@ export class Workers {
       case 'failed':
         slot.problem = message.problem;
         break;
+      case 'pong':
+        slot.unanswered = 0;
+        break;
       case 'ask':
         this.#relay.ask(child, message.id, message.question, this.#othersOf(slot));
         break;
@@ -178,6 +193,7 @@ export class Workers {
 
   #serves(slot: Slot, serving: Serving): void {
     slot.isServing = true;
+    slot.unanswered = 0;
     const { starting } = slot;
     slot.starting = undefined;
     if (starting !== undefined) {
@@ -189,6 +205,29 @@ export class Workers {
     // With HUB_PORT=0 the port is lost if no worker is left that has it.
     if (serving.port === this.#takenPort) return;
     onLost(`all workers ended at once, and HUB_PORT=0 gave another port than ${this.#takenPort ?? 0}: start again`);
+  }
+
+  #pingLater(): void {
+    this.#cancelPing = this.#options.after(PING_EVERY_MS, () => {
+      for (const slot of this.#slots) this.#ping(slot);
+      this.#pingLater();
+    });
+  }
+
+  #ping(slot: Slot): void {
+    const { number, child, isServing } = slot;
+    if (child === null || !isServing) return;
+    if (slot.unanswered === HUNG_AFTER_PINGS) {
+      const silentMs = HUNG_AFTER_PINGS * PING_EVERY_MS;
+      this.#options.log.warn(
+        { worker: number, workerPid: child.pid, silentMs },
+        'a worker does not answer: it is killed',
+      );
+      child.kill();
+    } else {
+      slot.unanswered++;
+      child.send({ type: 'ping' });
+    }
   }
 
   #othersOf(asker: Slot): WorkerProcess[] {
@@ -241,6 +280,7 @@ function emptySlot(number: number): Slot {
     child: null,
     hasBegun: false,
     isServing: false,
+    unanswered: 0,
     begunAtMs: 0,
     ends: 0,
     problem: undefined,

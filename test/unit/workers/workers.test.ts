@@ -10,6 +10,7 @@ class FakeWorker {
   readonly pid: number;
   readonly told: ToWorker[] = [];
   isKilled = false;
+  isHung = false;
 
   constructor(events: WorkerEvents, pid: number) {
     this.events = events;
@@ -17,7 +18,8 @@ class FakeWorker {
   }
 
   send(message: ToWorker): void {
-    this.told.push(message);
+    if (message.type !== 'ping') this.told.push(message);
+    else if (!this.isHung) this.events.message({ type: 'pong' });
   }
 
   kill(): void {
@@ -203,6 +205,41 @@ describe('a worker that ends', () => {
   });
 });
 
+describe('a worker that hangs', () => {
+  it('is killed after 30 s and started again, with a warning (C23)', async () => {
+    await allServe();
+    forked[1]!.isHung = true;
+    for (let i = 0; i < 6; i++) pass(5_000);
+    expect(forked.map(({ isKilled }) => isKilled)).toEqual([false, false, false]);
+    pass(5_000);
+    expect(forked.map(({ isKilled }) => isKilled)).toEqual([false, true, false]);
+    expect(lines[0]).toMatchObject({ level: 40, worker: 2, msg: 'a worker does not answer: it is killed' });
+    pass(100);
+    forked[3]!.serve();
+    for (let i = 0; i < 20; i++) pass(5_000);
+    expect(forked).toHaveLength(4);
+  });
+
+  it('is not one that answers again, or whose answers the parent had no time to read', async () => {
+    await allServe();
+    for (let i = 0; i < 20; i++) {
+      forked[1]!.isHung = i % 6 !== 0;
+      pass(5_000);
+    }
+    forked[1]!.isHung = true;
+    pass(3_600_000);
+    expect(forked.map(({ isKilled }) => isKilled)).toEqual([false, false, false]);
+  });
+
+  it('is left to the end of all, while they end', async () => {
+    await allServe();
+    for (const worker of forked) worker.isHung = true;
+    void workers.end('drain', 60_000);
+    for (let i = 0; i < 11; i++) pass(5_000);
+    expect(forked.map(({ isKilled }) => isKilled)).toEqual([false, false, false]);
+  });
+});
+
 describe('the end', () => {
   it('waits for all, and tells whether one was cut off (C24)', async () => {
     await allServe();
@@ -250,7 +287,7 @@ describe('a question of a worker', () => {
       worker.events.message({ type: 'answer', id: asked(worker)!.id, answer: i });
     }
     expect(answersTo(forked[0]!)).toEqual([{ type: 'answers', id: 7, answers: [0, 1] }]);
-    expect(timers).toEqual([]);
+    expect(timers).toHaveLength(1); // the next ping
   });
 
   it('is answered without those that are too slow or end', async () => {

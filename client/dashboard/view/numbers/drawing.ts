@@ -88,7 +88,7 @@ function optionsOf({ host, unit, data, onCursor }: DrawingOptions & { readonly d
   return {
     width: Math.max(120, host.clientWidth),
     height: HEIGHT,
-    padding: [8, 18, 0, 0],
+    padding: [8, 28, 0, 0],
     legend: { show: false },
     cursor: { sync: { key: SYNC_KEY }, y: false, drag: { x: false, y: false, setScale: false }, points: { size: 6 } },
     scales: {
