@@ -32,6 +32,8 @@ const WRITE_EVERY_MS = 250;
 const SURE_EVERY_MS = 1000;
 /** Transitions in one transaction: about 3 ms. */
 const BATCH = 200;
+/** A shorter stall is not recorded: it is no longer than what is unknown after an unclean end. */
+export const MIN_STALL_MS = 1000;
 /** If this many transitions wait because storage fails, the time from then on is unknown. */
 const MAX_QUEUED = 100_000;
 
@@ -94,6 +96,16 @@ export class Recorder {
     this.#attempt((store) => {
       store.setGaps(users, { from, to });
     });
+  }
+
+  /** Records that the hub stood still and noticed nothing. */
+  stalled({ from, to }: { readonly from: number; readonly to: number }): void {
+    const isUnknownAlready = this.#doubtSince !== null && this.#doubtSince <= from;
+    if (to - from < MIN_STALL_MS || isUnknownAlready) return;
+    const isStored = this.#attempt((store) => {
+      store.setGap(null, { from, to });
+    });
+    if (!isStored) this.#lostSince = Math.min(from, this.#lostSince ?? from);
   }
 
   /** Recorded transitions of a user that are not stored yet, in order. */

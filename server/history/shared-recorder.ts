@@ -13,6 +13,7 @@ import type { Clock } from '../lib/time/clock.ts';
 import { shownCause } from '../presence/shown-cause.ts';
 import { gapsBetween } from './known-times.ts';
 import type { Gap, HistoryRecorder, HistoryState } from './port.ts';
+import { MIN_STALL_MS } from './recorder.ts';
 import type { KnownTime, SharedHistoryStore, VersionedTransition } from './shared-port.ts';
 
 /** The shown status of a user since `since`. */
@@ -84,6 +85,8 @@ export class SharedRecorder implements HistoryRecorder {
   /** Its corrected form, if its end was too late. */
   #correction: ReportedTime | null = null;
   #lostFrom: number | null = null;
+  /** Stalls of this hub that are not stored yet. */
+  #stalls: KnownTime[] = [];
   #isStopped = false;
 
   /** This hub knows nothing until `doubt(null)` is called. */
@@ -136,6 +139,11 @@ export class SharedRecorder implements HistoryRecorder {
   /** Records that the shown states of these users may be outdated. `to` is null if the end is not known yet. */
   doubtUsers(users: readonly string[], from: number, to: number | null): void {
     if (users.length > 0) this.#doubts.push({ users, from, to });
+  }
+
+  /** Records that this hub stood still: nobody knew then what its sessions did. */
+  stalled({ from, to }: KnownTime): void {
+    if (to - from >= MIN_STALL_MS) this.#stalls.push({ from, to });
   }
 
   async ready(user: string): Promise<void> {
@@ -248,6 +256,10 @@ export class SharedRecorder implements HistoryRecorder {
     if (this.#correction === correction) this.#correction = null;
     if (lostFrom !== null) await store.setLost(name, { from: lostFrom, to: this.#now });
     this.#lostFrom = null;
+    for (let stall = this.#stalls[0]; stall !== undefined; stall = this.#stalls[0]) {
+      await store.setLost(name, stall);
+      this.#stalls.shift();
+    }
     const writtenUntil = this.#writtenUntil;
     const [until, living] = [deathsKnownUntil(), alive()];
     this.#names.add(name);

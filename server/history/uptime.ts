@@ -56,16 +56,19 @@ export class Uptime {
   }
 
   /**
-   * If an unclean end lost a transition, the status after the last transition differs from the one before the next. Then
-   * the earlier status counts until the gap of that end, and the later one from there.
+   * If an unclean end lost a transition, the status after the last transition differs from the one before the next. It
+   * was lost in one of the gaps between them. So the earlier status counts until the first of them, and the later one
+   * from the last of them. In between it is unknown which of them held.
    */
   #addUntil(at: number, status: UserStatus): void {
     const { at: since, to: earlier } = this.#before ?? { at: -Infinity, to: status };
     if (earlier === status) return this.#addStatus(since, at, status);
-    const gap = this.#gaps.findLast(({ from, to }) => from < at && (to ?? Infinity) > since && to !== Infinity);
-    const changedAt = Math.max(since, gap?.from ?? since);
-    this.#addStatus(since, changedAt, earlier);
-    this.#addStatus(changedAt, at, status);
+    const between = this.#gaps.filter(({ from, to }) => from < at && (to ?? Infinity) > since && to !== Infinity);
+    const earlierUntil = Math.max(since, between[0]?.from ?? since);
+    const laterFrom = Math.max(since, between.at(-1)?.from ?? since);
+    this.#addStatus(since, earlierUntil, earlier);
+    this.sums.unknown += this.#measure(earlierUntil, laterFrom, [])[1];
+    this.#addStatus(laterFrom, at, status);
   }
 
   #addStatus(from: number, to: number, status: UserStatus): void {

@@ -15,7 +15,7 @@ import type { HubContext } from './context.ts';
 import type { Storage } from './storage/open-storage.ts';
 
 export interface HistoryParts {
-  readonly recorder: Pick<Recorder, 'doubt' | 'doubtUsers'>;
+  readonly recorder: Pick<Recorder, 'doubt' | 'doubtUsers' | 'stalled'>;
   readonly history: History;
   /** Forgets what is not stored yet of a user, in a cluster up to that version. */
   readonly forget: (user: string, v: number) => void | Promise<void>;

@@ -180,7 +180,7 @@ function buildTicker(context: HubContext, parts: Parts, adapters: Adapters): Tic
   return new Ticker({
     presence,
     clock,
-    tick: () => doubtSuspension(context, parts, adapters, tick()),
+    tick: () => noteStall(context, parts, adapters, tick()),
     onChange,
     onDoubt: (doubt) => {
       doubtMassLapse(context, parts, adapters, doubt);
@@ -209,16 +209,18 @@ function doubtRestart({ config, clock }: HubContext, { presence, staleness, stor
   historyParts?.recorder.doubt(null);
 }
 
-/** After a suspension of the machine, marks presence as stale, because users may have left during it. */
-function doubtSuspension(
+/** Records a stall as unknown time. After a suspension of the machine, users may have left, so presence is stale. */
+function noteStall(
   { clock, config }: HubContext,
-  { staleness }: Parts,
+  { staleness, historyParts }: Parts,
   { wsJson }: Adapters,
   now: Moment,
 ): Moment {
-  const suspendedAt = clock instanceof StallClock ? clock.takeSuspendedAt() : null;
+  const stall = clock instanceof StallClock ? clock.takeStall() : null;
+  if (stall === null) return now;
+  historyParts?.recorder.stalled(stall);
   const leaseMs = Math.max(config.timeoutMs, config.tcpTimeoutMs);
-  if (suspendedAt !== null) staleness.begin(untilLeaseIsOver(suspendedAt, leaseMs, now), wsJson.welcomedOutboxes());
+  if (stall.isSuspension) staleness.begin(untilLeaseIsOver(stall.from, leaseMs, now), wsJson.welcomedOutboxes());
   return now;
 }
 

@@ -29,6 +29,14 @@ export interface Stalls {
   isAftermath(monoMs: number): boolean;
 }
 
+/** A stall that is over, on the wall clock. */
+export interface Stall {
+  readonly from: number;
+  readonly to: number;
+  /** Whether the machine was suspended for some of it. */
+  readonly isSuspension: boolean;
+}
+
 /** For the clock of a test, which never stalls. */
 export const noStalls: Stalls = {
   wallOf: (monoMs, now) => now.wallMs - (now.monoMs - monoMs),
@@ -64,7 +72,7 @@ export class StallClock implements Clock, Stalls {
   /** Number and total length of the stalls so far. */
   readonly stalled = { count: 0, totalMs: 0 };
   #suspendedMs: number;
-  #suspendedAt: number | null = null;
+  #stall: Stall | null = null;
 
   /** `onStall` receives the length of each stall, and for how much of it the machine was suspended. */
   constructor(real: RealClock, onStall: (lastedMs: number, suspendedMs: number) => void) {
@@ -112,7 +120,7 @@ export class StallClock implements Clock, Stalls {
     const now = { wallMs, monoMs: this.#tickedMs };
     if (isLate) {
       const suspendedMs = this.real.suspendedMs - this.#suspendedMs;
-      if (suspendedMs > 0) this.#suspendedAt ??= this.wallOf(beforeMs, now);
+      this.#stall = { from: this.wallOf(beforeMs, now), to: wallMs, isSuspension: suspendedMs > 0 };
       this.stalled.count++;
       this.stalled.totalMs += passedMs;
       this.#onStall(passedMs, suspendedMs);
@@ -121,11 +129,11 @@ export class StallClock implements Clock, Stalls {
     return now;
   }
 
-  /** Returns the start of a suspension since the last call, on the wall clock; null if there was none. */
-  takeSuspendedAt(): number | null {
-    const suspendedAt = this.#suspendedAt;
-    this.#suspendedAt = null;
-    return suspendedAt;
+  /** Returns the stall that the last tick ended; null if it ended none. Null in the next call. */
+  takeStall(): Stall | null {
+    const stall = this.#stall;
+    this.#stall = null;
+    return stall;
   }
 
   wallOf(monoMs: number, now: Moment): number {

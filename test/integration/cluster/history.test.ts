@@ -25,6 +25,11 @@ const uptimeOf = async (hub: ClusterHub, user: string, from: number, to: number)
   expect([status, body]).toMatchObject([200, {}]);
   return uptimeAnswer.parse(body);
 };
+/** How long a hub stood still, which is unknown. It is 0 unless the machine is very busy. */
+const stalledMsOf = async (hub: ClusterHub): Promise<number> => {
+  const metrics = await (await fetch(`${hub.http}/metrics`)).text();
+  return 1000 * Number(/^presence_hub_stall_seconds_total (\S+)$/m.exec(metrics)![1]);
+};
 const until = async (isTrue: () => Promise<boolean>): Promise<void> => {
   for (const endsAt = performance.now() + WITHIN_MS; !(await isTrue());) {
     if (performance.now() > endsAt) throw new Error('it did not become true in time');
@@ -138,7 +143,9 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       await a.process.exited;
       await delay(1500);
       const rolledAt = Date.now();
-      expect(await uptimeOf(b, user, sinceAt, rolledAt)).toMatchObject({ onlineMs: rolledAt - sinceAt, unknownMs: 0 });
+      const { onlineMs, unknownMs } = await uptimeOf(b, user, sinceAt, rolledAt);
+      expect(unknownMs).toBeLessThanOrEqual(await stalledMsOf(b));
+      expect(onlineMs).toBe(rolledAt - sinceAt - unknownMs);
       b.process.child.kill('SIGTERM');
       await b.process.exited;
       const downAt = Date.now();
@@ -148,6 +155,22 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       await until(async () => (await uptimeOf(c, user, Date.now() - 100, Date.now())).unknownMs === 0);
       const down = await uptimeOf(c, user, downAt, upAt);
       expect(down.unknownMs).toBe(upAt - downAt);
+    });
+
+    it('a stall of one hub is unknown, and ends no session (C30, H33)', async () => {
+      const { stage } = await stageOn();
+      const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
+      const user = newUser();
+      await ask(a, 'POST', '/v1/heartbeat', { user, ttlMs: 600_000 });
+      await until(async () => (await uptimeOf(b, user, Date.now() - 100, Date.now())).unknownMs === 0);
+      a.process.child.kill('SIGSTOP');
+      await delay(100);
+      const from = Date.now();
+      await delay(2500);
+      const to = Date.now();
+      a.process.child.kill('SIGCONT');
+      await until(async () => (await uptimeOf(b, user, from, to)).unknownMs === to - from);
+      expect(await stepsOf(b, user)).toEqual(['offline online began']);
     });
 
     it('the time without Redis is unknown, and so is the time of a change that died with its hub (C30, H33)', async () => {

@@ -150,3 +150,25 @@ it('stores a doubt once storage works, even if it is over by then', async () => 
   stage.clock.pass(MINUTE);
   expect(await uptime('42', began)).toEqual({ online: 2 * MINUTE, away: 0, busy: 0, offline: 0, unknown: 2 * MINUTE });
 });
+
+it('does not know the time of a stall of a second or more, even if storage failed at its end (H33)', async () => {
+  begin();
+  recorder.doubt(null);
+  const began = stage.clock.wallMs;
+  stage.begin('42');
+  stage.clock.pass(MINUTE);
+  await written();
+  recorder.stalled({ from: began + 10_000, to: began + 10_999 });
+  expect((await uptime('42', began)).unknown).toBe(0);
+  recorder.stalled({ from: began + 20_000, to: began + 21_000 });
+  expect((await uptime('42', began)).unknown).toBe(1000);
+
+  const failing = vi.spyOn(store, 'setGap').mockImplementation(() => {
+    throw new Error('disk full');
+  });
+  recorder.stalled({ from: stage.clock.wallMs - 5000, to: stage.clock.wallMs });
+  failing.mockRestore();
+  await written();
+  expect(failures).toHaveLength(1);
+  expect((await uptime('42', began)).unknown).toBe(6000);
+});

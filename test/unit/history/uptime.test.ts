@@ -90,6 +90,17 @@ describe('uptime', () => {
     expect(uptime.end('offline', 1000)).toEqual({ online: 300, away: 0, busy: 0, offline: 600, unknown: 100 });
   });
 
+  it('does not say which status held between two gaps, in one of which a transition was lost (H33)', () => {
+    const gaps = [
+      { from: 300, to: 400 },
+      { from: 500, to: 550 },
+      { from: 700, to: 800 },
+    ];
+    const span = { from: 0, to: 1000 };
+    const uptime = new Uptime(span, span, gaps, [], one(0, 'offline', 'online'));
+    expect(uptime.end('away', 1000)).toEqual({ online: 300, away: 200, busy: 0, offline: 0, unknown: 500 });
+  });
+
   it('keeps the earlier status in a span before the gap in which a transition was lost (H33)', () => {
     const gaps = [{ from: 300, to: 400 }];
     const uptime = new Uptime({ from: 100, to: 200 }, { from: 0, to: 1000 }, gaps, [], one(0, 'offline', 'away'));

@@ -103,17 +103,18 @@ describe('a clock that leaves stalls out', () => {
     const { real, clock, start, run, stalls } = stage();
     run(1000);
     const seen = clock.now();
-    expect(clock.takeSuspendedAt()).toBeNull();
+    expect(clock.takeStall()).toBeNull();
     real.suspend(28_800_000);
     real.pass(10);
     expect(clock.tick().monoMs).toBe(start.monoMs + 1001);
     expect(stalls).toEqual([28_800_010]);
     expect(clock.wallOf(seen.monoMs, clock.now())).toBe(seen.wallMs);
-    expect(clock.takeSuspendedAt()).toBe(seen.wallMs);
-    expect(clock.takeSuspendedAt()).toBeNull();
+    const to = seen.wallMs + 28_800_010;
+    expect(clock.takeStall()).toEqual({ from: seen.wallMs, to, isSuspension: true });
+    expect(clock.takeStall()).toBeNull();
     real.pass(60_000); // stopped, not suspended
     clock.tick();
-    expect(clock.takeSuspendedAt()).toBeNull();
+    expect(clock.takeStall()).toEqual({ from: to, to: to + 60_000, isSuspension: false });
   });
 
   it('has an aftermath of a step of the wall clock, forward or back, as a machine has that was suspended (L11)', () => {
