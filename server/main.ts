@@ -20,7 +20,7 @@ import { LineSink } from './lib/log/line-sink.ts';
 import { createLog, droppedLogLines, stderrLines, type Logger } from './lib/log/log.ts';
 import { readRegularFileSync } from './lib/regular-file.ts';
 import { StartError } from './lib/start-error.ts';
-import { Endings, obeySignals, STOP_WITHIN_MS, type Exits } from './main/endings.ts';
+import { Endings, handleEndSignals, STOP_WITHIN_MS, type Exits } from './main/endings.ts';
 import { startHubService } from './main/hub-service.ts';
 import type { Service } from './main/service.ts';
 import { startProblem } from './main/start-problem.ts';
@@ -149,7 +149,7 @@ async function serve(args: readonly string[]): Promise<void> {
     spareMs: config.workers === 1 ? 0 : SPARE_MS,
     exits,
   });
-  obeySignals(process, { endings, reload, log, isProfiled, exits });
+  handleEndSignals(process, { endings, reload, log, isProfiled, exits });
   try {
     say((await starting).lines);
   } catch (error) {

@@ -96,7 +96,7 @@ export function buildAdapters(context: HubContext, inner: Inner, pages: string):
     ...{ ...inner, tcpXml, wsJson, badFrames, admission },
     cluster: inner.clusterParts?.metrics ?? null,
   });
-  const metrics = context.seat === null ? registry : metricsOfWorkers(registry, context.seat);
+  const metrics = context.worker === null ? registry : metricsOfWorkers(registry, context.worker);
   const httpGate = buildGate(context, admission, 'HTTP');
   const api = buildApi(context, inner, httpGate, webSocketGate.explainRefusal, metrics, pages);
   return { tcpXml, wsJson, api, admission };

@@ -249,13 +249,13 @@ export class ClusterParts {
   async join(parts: HubParts, staleness: Staleness, wsJson: WsJson): Promise<void> {
     const { cluster } = this;
     const { node } = cluster;
-    const { seat } = this.#context;
-    seat?.onAsked('redis', () => node.state === 'up');
+    const { worker } = this.#context;
+    worker?.onAsked('redis', () => node.state === 'up');
     cluster.start(parts);
     const alone = new Alone({
       members: node.members,
       inc: () => node.inc,
-      siblingReaches: async () => (await seat?.ask('redis'))?.includes(true) === true,
+      siblingReaches: async () => (await worker?.ask('redis'))?.includes(true) === true,
       isUp: () => node.reachesStore,
       nowMs: () => performance.now(),
       log: this.#context.log,

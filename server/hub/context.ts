@@ -21,7 +21,7 @@ import { createLog, type Logger } from '../lib/log/log.ts';
 import { openTlsFiles, type TlsFiles } from '../lib/net/tls-files.ts';
 import { StartError } from '../lib/start-error.ts';
 import { zeroCounts } from '../lib/zero-counts.ts';
-import type { Seat } from '../workers/seat.ts';
+import type { WorkerContext } from '../workers/worker-context.ts';
 import { CodeTable } from '../presence/legacy-codes.ts';
 import { SessionIds, type SessionIdKey } from '../presence/sessions/session-id.ts';
 import { defaultMaxSessions } from './default-max-sessions.ts';
@@ -37,7 +37,7 @@ export interface HubOptions {
   /** The folder of the built pages, which contains `page` and `dashboard`. */
   readonly pages?: string;
   /** The hub's place among the workers that share its ports; none if it is alone. */
-  readonly seat?: Seat;
+  readonly worker?: WorkerContext;
 }
 
 /** Registers a step of the stop. The last one registered runs first. */
@@ -57,7 +57,7 @@ export interface HubContext {
   /** Number of log lines that were dropped because the reader was too slow. */
   readonly droppedLogLines: () => number;
   /** The hub's place among the workers that share its ports; null if it is alone. */
-  readonly seat: Seat | null;
+  readonly worker: WorkerContext | null;
   readonly codes: CodeTable;
   readonly names: FieldNames;
   readonly encoding: Encoding;
@@ -103,7 +103,7 @@ export async function openContext(given: Config, options: HubOptions, onStop: On
     inputWait: new InputWait(),
     log,
     droppedLogLines,
-    seat: options.seat ?? null,
+    worker: options.worker ?? null,
     codes,
     names,
     encoding,

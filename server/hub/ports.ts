@@ -20,9 +20,9 @@ interface OpenedHttp {
 }
 
 export async function listenHttp(context: HubContext, { api, wsJson, admission }: Adapters): Promise<OpenedHttp> {
-  const { config, refusals, tls, seat } = context;
+  const { config, refusals, tls, worker } = context;
   const { host, port } = config;
-  const { engine, why, limit } = seat === null ? loadEngine(config.transport) : loadSharingEngine(config.transport);
+  const { engine, why, limit } = worker === null ? loadEngine(config.transport) : loadSharingEngine(config.transport);
   const service: Service = {
     connections: admission,
     isProxy: (peer) => !context.trustedProxies.isEmpty && context.trustedProxies.contains(peer),
@@ -36,7 +36,7 @@ export async function listenHttp(context: HubContext, { api, wsJson, admission }
     opened: (socket) => wsJson.opened(socket),
   };
   const listening = await listenOrExplain({ hostName: 'HUB_HOST', host, portName: 'HUB_PORT', port }, () =>
-    engine.listen(host, port, service, { ...(tls !== null && { tls }), ...(seat !== null && { sharing: seat }) }),
+    engine.listen(host, port, service, { ...(tls !== null && { tls }), ...(worker !== null && { sharing: worker }) }),
   );
   const at = `${hostInUrl(host)}:${listening.port}`;
   const s = tls === null ? '' : 's';
@@ -44,11 +44,11 @@ export async function listenHttp(context: HubContext, { api, wsJson, admission }
 }
 
 /** @returns the address; null if the port is off. */
-export async function listenTcp({ config, seat, onStop }: HubContext, tcpXml: TcpXml): Promise<string | null> {
+export async function listenTcp({ config, worker, onStop }: HubContext, tcpXml: TcpXml): Promise<string | null> {
   const { tcpHost: host, tcpPort: port } = config;
   if (port === null) return null;
   const names = { hostName: 'HUB_TCP_HOST', host, portName: 'HUB_TCP_PORT', port };
-  const taken = await listenOrExplain(names, () => tcpXml.listen(host, port, seat !== null));
+  const taken = await listenOrExplain(names, () => tcpXml.listen(host, port, worker !== null));
   onStop(() => tcpXml.close());
   return `${hostInUrl(host)}:${taken}`;
 }

@@ -81,7 +81,7 @@ interface SignalOptions {
  * SIGTERM drains. SIGINT stops at once, also during a drain. SIGHUP reloads the settings, unless the terminal of the hub
  * was closed.
  */
-export function obeySignals(
+export function handleEndSignals(
   source: Parameters<typeof handleSignals>[0],
   { endings, reload, log, isProfiled, exits }: SignalOptions,
 ): void {

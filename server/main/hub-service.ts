@@ -15,7 +15,7 @@ export async function startHubService(
   const hub = await startHub(config, options);
   return {
     port: Number(new URL(hub.addresses.http).port),
-    lines: describeStart(hub, config, warnings, options.seat?.count),
+    lines: describeStart(hub, config, warnings, options.worker?.count),
     reload: (next) => hub.reload(next),
     drain: () => hub.drain().then(() => 0),
     stop: () => hub.stop().then(() => 0),

@@ -1,4 +1,4 @@
-/** Workers that this process watches, and the end of the channel in each of them. */
+/** The service of a parent of workers, and that of a worker. */
 import type { Config } from '../config/config.ts';
 import { configOfWorker } from '../config/worker-config.ts';
 import { createLog, droppedLogLines, type Logger } from '../lib/log/log.ts';
@@ -7,7 +7,7 @@ import { fork } from '../workers/fork.ts';
 import type { WorkerLink } from '../workers/worker-link.ts';
 import { nothingReloaded } from '../hub/reload.ts';
 import { Workers } from '../workers/workers.ts';
-import { Endings, obeySignals, STOP_WITHIN_MS, type Exits } from './endings.ts';
+import { Endings, handleEndSignals, STOP_WITHIN_MS, type Exits } from './endings.ts';
 import { startHubService } from './hub-service.ts';
 import type { Service } from './service.ts';
 import { startProblem } from './start-problem.ts';
@@ -67,20 +67,20 @@ export async function startWorkersService(
 /** Serves as one of several workers until the parent or a signal ends it. */
 export async function serveAsWorker(
   link: WorkerLink,
-  signals: Parameters<typeof obeySignals>[0],
+  signals: Parameters<typeof handleEndSignals>[0],
   {
     exits,
     endOnBugs,
     isProfiled,
   }: { readonly exits: Exits; readonly endOnBugs: (log: Logger) => void; readonly isProfiled: boolean },
 ): Promise<void> {
-  const beginning = await link.beginning;
-  const { number, warnings } = beginning;
-  const config = configOfWorker(beginning.config, number);
+  const start = await link.start;
+  const { number, warnings } = start;
+  const config = configOfWorker(start.config, number);
   const log = createLog(config.logLevel, { worker: number });
   endOnBugs(log);
   const interrupt = new AbortController();
-  const options = { log, droppedLogLines, interrupted: interrupt.signal, seat: link.seat(beginning) };
+  const options = { log, droppedLogLines, interrupted: interrupt.signal, worker: link.contextOf(start) };
   const starting = startHubService(config, options, warnings);
   let { drainMs } = config;
   const endings = new Endings(starting, {
@@ -89,7 +89,7 @@ export async function serveAsWorker(
     spareMs: 0,
     exits,
   });
-  link.obey({
+  link.setCommands({
     reload: (next) => {
       void starting.then(
         (hub) =>
@@ -101,19 +101,19 @@ export async function serveAsWorker(
     },
     drain: () => endings.drain(),
     stop: () => endings.stop(),
-    orphaned: () => {
-      log.error('the parent process is gone: this worker stops');
+    parentDied: () => {
+      log.error('the parent process has died: this worker stops');
       endings.stop();
     },
   });
   // The parent reads the settings for all of them.
-  obeySignals(signals, { endings, reload: () => Promise.resolve(), log, isProfiled, exits });
+  handleEndSignals(signals, { endings, reload: () => Promise.resolve(), log, isProfiled, exits });
   try {
     const { port, lines } = await starting;
-    link.serves(port, lines);
+    link.reportServing(port, lines);
   } catch (error) {
     if (interrupt.signal.aborted && error instanceof StartError) exits.exit(0);
-    await link.failed(startProblem(error) ?? exits.failOnBug(error));
+    await link.reportFailure(startProblem(error) ?? exits.failOnBug(error));
     exits.exit(1);
   }
 }

@@ -3,20 +3,20 @@
  * A worker that does not answer in time is missing.
  */
 import { AggregatorRegistry, type MetricObjectWithValues, type MetricValue, type Registry } from 'prom-client';
-import type { Seat } from '../workers/seat.ts';
+import type { WorkerContext } from '../workers/worker-context.ts';
 
 type Series = MetricObjectWithValues<MetricValue<string>>[];
 
 /** The part of a registry that answers a scrape. */
 type Scraped = Pick<Registry, 'contentType' | 'metrics'>;
 
-export function metricsOfWorkers(own: Registry, seat: Pick<Seat, 'number' | 'ask' | 'onAsked'>): Scraped {
-  own.setDefaultLabels({ worker: String(seat.number) });
-  seat.onAsked('metrics', () => own.getMetricsAsJSON());
+export function metricsOfWorkers(own: Registry, worker: Pick<WorkerContext, 'number' | 'ask' | 'onAsked'>): Scraped {
+  own.setDefaultLabels({ worker: String(worker.number) });
+  worker.onAsked('metrics', () => own.getMetricsAsJSON());
   return {
     contentType: own.contentType,
     metrics: async () => {
-      const [mine, others] = await Promise.all([own.getMetricsAsJSON(), seat.ask('metrics')]);
+      const [mine, others] = await Promise.all([own.getMetricsAsJSON(), worker.ask('metrics')]);
       // No two workers have a series in common, so nothing is added up.
       return AggregatorRegistry.aggregate([mine, ...(others as Series[])]).metrics();
     },

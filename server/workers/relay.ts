@@ -1,4 +1,4 @@
-/** Passes a worker's question on to the others, and their answers back to it. Knows no question. */
+/** Forwards a worker's question to the others, and their answers back to it. */
 import type { Question, ToWorker } from './messages.ts';
 
 /** A worker that is busy for longer is left out of the answer. */
@@ -12,7 +12,7 @@ interface Asked {
   readonly by: Receiver;
   readonly id: number;
   readonly answers: unknown[];
-  /** Who has not answered yet. */
+  /** Those that have not answered yet. */
   readonly open: Set<Receiver>;
   readonly cancel: () => void;
 }
@@ -42,7 +42,7 @@ export class Relay {
     if (asked.open.size === 0) this.#finish(ownId);
   }
 
-  /** It will not answer any more. */
+  /** The worker has ended, so it will not answer. */
   ended(receiver: Receiver): void {
     for (const [ownId, { by, open }] of this.#asked) {
       if (by === receiver || (open.delete(receiver) && open.size === 0)) this.#finish(ownId);

@@ -1,75 +1,76 @@
-/** The worker's end of the channel to its parent. */
+/** The channel to the parent, in a worker. */
 import cluster, { type Worker } from 'node:cluster';
 import type { Config } from '../config/config.ts';
-import type { Beginning, Question, ToParent, ToWorker } from './messages.ts';
+import type { Question, ToParent, ToWorker, WorkerStart } from './messages.ts';
 import { ANSWERED_WITHIN_MS } from './relay.ts';
-import type { Seat } from './seat.ts';
+import type { WorkerContext } from './worker-context.ts';
 
 /** The parent answers earlier, unless it is busy itself. */
 const GIVE_UP_AFTER_MS = 2 * ANSWERED_WITHIN_MS;
 
-/** What a worker does on its parent's order. */
-export interface WorkerOrders {
+/** Runs the commands of the parent. */
+export interface WorkerCommands {
   reload(next: Config): void;
   drain(): void;
   stop(): void;
-  /** The parent is gone without a word. */
-  orphaned(): void;
+  /** The parent has died. */
+  parentDied(): void;
 }
 
-type LaterMessage = Exclude<ToWorker, { type: 'begin' }>;
+type LaterMessage = Exclude<ToWorker, { type: 'start' }>;
 
 export class WorkerLink {
-  readonly beginning: Promise<Beginning>;
+  readonly start: Promise<WorkerStart>;
   readonly #worker: Worker;
   readonly #answers = new Map<Question, () => unknown>();
   readonly #asked = new Map<number, (answers: readonly unknown[]) => void>();
   #lastId = 0;
-  #orders: WorkerOrders | undefined;
-  /** What came before the worker could obey. */
+  #commands: WorkerCommands | undefined;
+  /** Messages that arrived before the commands were set. */
   #early: LaterMessage[] = [];
 
-  /** Returns null if this process is no worker. */
+  /** Returns null if this process is not a worker. */
   static open(): WorkerLink | null {
     return cluster.worker === undefined ? null : new WorkerLink(cluster.worker);
   }
 
   private constructor(worker: Worker) {
     this.#worker = worker;
-    this.beginning = new Promise((resolve) => {
+    this.start = new Promise((resolve) => {
       worker.on('message', (message: ToWorker) => {
-        if (message.type === 'begin') resolve(message);
-        else if (this.#orders === undefined) this.#early.push(message);
-        else this.#hear(this.#orders, message);
+        if (message.type === 'start') resolve(message);
+        else if (this.#commands === undefined) this.#early.push(message);
+        else this.#receive(this.#commands, message);
       });
     });
     this.#send({ type: 'ready' });
     worker.on('disconnect', () => {
       // Otherwise Node.js ends the process right after this.
       worker.exitedAfterDisconnect = true;
-      this.#orders?.orphaned();
+      this.#commands?.parentDied();
     });
   }
 
-  obey(orders: WorkerOrders): void {
-    this.#orders = orders;
-    for (const message of this.#early.splice(0)) this.#hear(orders, message);
-    if (!this.#worker.isConnected()) orders.orphaned();
+  /** From now on, the commands of the parent are run, first those that arrived earlier. */
+  setCommands(commands: WorkerCommands): void {
+    this.#commands = commands;
+    for (const message of this.#early.splice(0)) this.#receive(commands, message);
+    if (!this.#worker.isConnected()) commands.parentDied();
   }
 
-  serves(port: number, lines: string): void {
-    this.#send({ type: 'serves', port, lines });
+  reportServing(port: number, lines: string): void {
+    this.#send({ type: 'serving', port, lines });
   }
 
-  /** Resolves when it is said, or when nobody is there to hear it. */
-  failed(problem: string): Promise<void> {
+  /** Resolves when it is sent, or cannot be sent. */
+  reportFailure(problem: string): Promise<void> {
     return new Promise((resolve) => {
       if (this.#worker.isConnected()) this.#worker.send({ type: 'failed', problem }, () => resolve());
       else resolve();
     });
   }
 
-  seat({ number, count, takenPort }: Beginning): Seat {
+  contextOf({ number, count, takenPort }: WorkerStart): WorkerContext {
     return {
       number,
       count,
@@ -93,16 +94,16 @@ export class WorkerLink {
     });
   }
 
-  #hear(orders: WorkerOrders, message: LaterMessage): void {
+  #receive(commands: WorkerCommands, message: LaterMessage): void {
     switch (message.type) {
       case 'reload':
-        orders.reload(message.config);
+        commands.reload(message.config);
         break;
       case 'drain':
-        orders.drain();
+        commands.drain();
         break;
       case 'stop':
-        orders.stop();
+        commands.stop();
         break;
       case 'ping':
         this.#send({ type: 'pong' });
@@ -122,7 +123,7 @@ export class WorkerLink {
   }
 
   #send(message: ToParent): void {
-    // The channel may close at any moment. `orphaned` follows.
+    // The channel may close at any moment. `parentDied` follows.
     if (this.#worker.isConnected()) this.#worker.send(message, () => undefined);
   }
 }

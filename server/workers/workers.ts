@@ -1,6 +1,6 @@
 /**
- * The parent's view of its workers: starts them, starts one again that ended, and ends them all. It has no connection of
- * a client and stores nothing. Knows no process: `fork` makes them.
+ * The workers of a parent process: starts them, restarts those that end or hang, and stops all. The parent handles no
+ * client and stores nothing. `fork` makes the processes.
  */
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../lib/log/log.ts';
@@ -8,7 +8,7 @@ import { StartError } from '../lib/start-error.ts';
 import type { ToParent, ToWorker } from './messages.ts';
 import { Relay } from './relay.ts';
 
-/** How an end is reported to whoever started the process: 1 if something was cut off. */
+/** 1 if a worker had to be killed. */
 export type ExitCode = 0 | 1;
 
 export interface WorkerEvents {
@@ -31,18 +31,18 @@ interface WorkersOptions {
   readonly fork: (events: WorkerEvents) => WorkerProcess;
   readonly after: (ms: number, run: () => void) => () => void;
   readonly nowMs: () => number;
-  /** Ends the parent, because the workers can't serve any more what the start has printed. */
+  /** Ends the parent, because the workers can no longer serve what the start has printed. */
   readonly onLost: (problem: string) => void;
 }
 
-/** Waits before a worker is started again: the shortest, doubled with each end, and the longest. */
+/** The delay before a worker is restarted: at first, and at most. It doubles with each end. */
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 10_000;
-/** A worker that lived as long counts as sound. */
+/** After a worker has run for this long, the delay starts at its first value again. */
 const SOUND_AFTER_MS = 30_000;
-/** How long the workers of a start that failed may take to end. */
+/** The time limit for the end of the other workers after a failed start. */
 const UNDONE_WITHIN_MS = 2000;
-/** How much longer than its own limit a worker may take to end. */
+/** A worker that takes longer than its own time limit by this much is killed. */
 const CUT_AFTER_MS = 500;
 /** How often a worker that serves is asked for a sign of life. */
 const PING_EVERY_MS = 5000;
@@ -55,15 +55,15 @@ const HUNG_AFTER_PINGS = 6;
 interface Slot {
   readonly number: number;
   child: WorkerProcess | null;
-  /** Whether it was told to begin, so that it has something to end. */
-  hasBegun: boolean;
+  /** Whether it was sent its start, so that an end may cut something off. */
+  hasStarted: boolean;
   isServing: boolean;
   /** Pings since its last answer. */
   unanswered: number;
-  begunAtMs: number;
-  /** How often it has ended in a row. */
+  startedAtMs: number;
+  /** Ends in a row. */
   ends: number;
-  /** Why its start failed, as it said. */
+  /** Why its start failed. */
   problem: string | undefined;
   cancelWait: () => void;
   /** While the parent starts. */
@@ -83,7 +83,7 @@ export class Workers {
   #takenPort: number | null = null;
   #cancelPing: () => void = () => undefined;
   #ending: { code: ExitCode; readonly resolve: (code: ExitCode) => void } | undefined;
-  #ended: Promise<ExitCode> | undefined;
+  #allEnded: Promise<ExitCode> | undefined;
 
   constructor(options: WorkersOptions) {
     this.#options = options;
@@ -122,7 +122,7 @@ export class Workers {
 
   /** Ends all workers, which may take `withinMs` by themselves. Resolves when none is left. The last call counts. */
   end(how: 'drain' | 'stop', withinMs: number): Promise<ExitCode> {
-    this.#ended ??= new Promise((resolve) => (this.#ending = { code: 0, resolve }));
+    this.#allEnded ??= new Promise((resolve) => (this.#ending = { code: 0, resolve }));
     this.#cancelPing();
     for (const slot of this.#slots) {
       slot.cancelWait();
@@ -132,7 +132,7 @@ export class Workers {
       for (const { child } of this.#slots) child?.kill();
     });
     this.#resolveIfAllEnded();
-    return this.#ended;
+    return this.#allEnded;
   }
 
   #startFirst(slot: Slot): Promise<Serving> {
@@ -146,35 +146,35 @@ export class Workers {
   #fork(slot: Slot): void {
     if (this.#ending !== undefined) return;
     const { fork, nowMs } = this.#options;
-    slot.begunAtMs = nowMs();
-    slot.hasBegun = false;
+    slot.startedAtMs = nowMs();
+    slot.hasStarted = false;
     slot.problem = undefined;
     const child = fork({
-      message: (message) => this.#heard(slot, child, message),
-      ended: (code, signal) => this.#hasEnded(slot, child, code, signal),
+      message: (message) => this.#receive(slot, child, message),
+      ended: (code, signal) => this.#childEnded(slot, child, code, signal),
     });
     slot.child = child;
   }
 
-  #begin(slot: Slot, child: WorkerProcess): void {
+  #sendStart(slot: Slot, child: WorkerProcess): void {
     if (this.#ending !== undefined) {
       child.kill();
       return;
     }
-    slot.hasBegun = true;
+    slot.hasStarted = true;
     const { number } = slot;
     const { warnings, config } = this.#options;
     const takenPort = this.#takenPort;
-    child.send({ type: 'begin', number, count: config.workers, takenPort, config: this.#config, warnings });
+    child.send({ type: 'start', number, count: config.workers, takenPort, config: this.#config, warnings });
   }
 
-  #heard(slot: Slot, child: WorkerProcess, message: ToParent): void {
+  #receive(slot: Slot, child: WorkerProcess, message: ToParent): void {
     switch (message.type) {
       case 'ready':
-        this.#begin(slot, child);
+        this.#sendStart(slot, child);
         break;
-      case 'serves':
-        this.#serves(slot, message);
+      case 'serving':
+        this.#markServing(slot, message);
         break;
       case 'failed':
         slot.problem = message.problem;
@@ -191,7 +191,7 @@ export class Workers {
     }
   }
 
-  #serves(slot: Slot, serving: Serving): void {
+  #markServing(slot: Slot, serving: Serving): void {
     slot.isServing = true;
     slot.unanswered = 0;
     const { starting } = slot;
@@ -236,7 +236,7 @@ export class Workers {
     );
   }
 
-  #hasEnded(slot: Slot, child: WorkerProcess, code: number | null, signal: string | null): void {
+  #childEnded(slot: Slot, child: WorkerProcess, code: number | null, signal: string | null): void {
     slot.child = null;
     slot.isServing = false;
     this.#relay.ended(child);
@@ -249,7 +249,7 @@ export class Workers {
       ),
     );
     if (this.#ending !== undefined) {
-      if (code !== 0 && slot.hasBegun) this.#ending.code = 1;
+      if (code !== 0 && slot.hasStarted) this.#ending.code = 1;
       this.#resolveIfAllEnded();
     } else if (starting === undefined) this.#startAgain(slot, { workerPid: child.pid, code, signal });
   }
@@ -259,7 +259,7 @@ export class Workers {
     end: { readonly workerPid: number; readonly code: number | null; readonly signal: string | null },
   ): void {
     const { log, after, nowMs } = this.#options;
-    if (nowMs() - slot.begunAtMs >= SOUND_AFTER_MS) slot.ends = 0;
+    if (nowMs() - slot.startedAtMs >= SOUND_AFTER_MS) slot.ends = 0;
     const inMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** slot.ends++);
     const { number, problem } = slot;
     log.warn(
@@ -278,10 +278,10 @@ function emptySlot(number: number): Slot {
   return {
     number,
     child: null,
-    hasBegun: false,
+    hasStarted: false,
     isServing: false,
     unanswered: 0,
-    begunAtMs: 0,
+    startedAtMs: 0,
     ends: 0,
     problem: undefined,
     cancelWait: () => undefined,

@@ -8,7 +8,7 @@ import { Workers, type WorkerEvents } from '../../../server/workers/workers.ts';
 class FakeWorker {
   readonly events: WorkerEvents;
   readonly pid: number;
-  readonly told: ToWorker[] = [];
+  readonly sent: ToWorker[] = [];
   isKilled = false;
   isHung = false;
 
@@ -18,7 +18,7 @@ class FakeWorker {
   }
 
   send(message: ToWorker): void {
-    if (message.type !== 'ping') this.told.push(message);
+    if (message.type !== 'ping') this.sent.push(message);
     else if (!this.isHung) this.events.message({ type: 'pong' });
   }
 
@@ -29,15 +29,15 @@ class FakeWorker {
 
   serve(port = 8080): void {
     this.events.message({ type: 'ready' });
-    this.events.message({ type: 'serves', port, lines: `lines of ${this.pid}` });
+    this.events.message({ type: 'serving', port, lines: `lines of ${this.pid}` });
   }
 
   get types(): string[] {
-    return this.told.map(({ type }) => type);
+    return this.sent.map(({ type }) => type);
   }
 
   get last(): ToWorker {
-    return this.told.at(-1)!;
+    return this.sent.at(-1)!;
   }
 }
 
@@ -96,14 +96,14 @@ describe('the start', () => {
     const starting = workers.start();
     expect(forked).toHaveLength(1);
     forked[0]!.events.message({ type: 'ready' });
-    expect(forked[0]!.told).toEqual([
-      { type: 'begin', number: 1, count: 3, takenPort: null, config: settings, warnings: ['careful'] },
+    expect(forked[0]!.sent).toEqual([
+      { type: 'start', number: 1, count: 3, takenPort: null, config: settings, warnings: ['careful'] },
     ]);
     forked[0]!.serve(4711);
     await Promise.resolve();
     expect(forked).toHaveLength(3);
     for (const worker of forked.slice(1)) worker.serve(4711);
-    expect(forked.slice(1).map(({ told }) => told[0])).toMatchObject([
+    expect(forked.slice(1).map(({ sent }) => sent[0])).toMatchObject([
       { number: 2, takenPort: 4711 },
       { number: 3, takenPort: 4711 },
     ]);
@@ -134,7 +134,7 @@ describe('the start', () => {
   it('is interrupted by an end, without another fork', async () => {
     const starting = workers.start();
     const ended = workers.end('stop', 2000);
-    forked[0]!.events.message({ type: 'serves', port: 8080, lines: '' });
+    forked[0]!.events.message({ type: 'serving', port: 8080, lines: '' });
     forked[0]!.events.ended(0, null);
     await expect(starting).rejects.toThrow('interrupted');
     expect(await ended).toBe(0);
@@ -275,8 +275,8 @@ describe('the end', () => {
 });
 
 describe('a question of a worker', () => {
-  const answersTo = (worker: FakeWorker): unknown[] => worker.told.filter(({ type }) => type === 'answers');
-  const asked = (worker: FakeWorker) => worker.told.find((one) => one.type === 'asked');
+  const answersTo = (worker: FakeWorker): unknown[] => worker.sent.filter(({ type }) => type === 'answers');
+  const asked = (worker: FakeWorker) => worker.sent.find((one) => one.type === 'asked');
 
   it('is passed to the others that serve, and answered when all of them have', async () => {
     await allServe();

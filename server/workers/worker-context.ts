@@ -1,7 +1,7 @@
-/** A worker's place among the others, as the hub in it sees it: its number, the shared ports, and questions to the others. */
+/** What the hub in a worker knows of the others: its number among them, the shared port, and how to ask them. */
 import type { Question } from './messages.ts';
 
-export interface Seat {
+export interface WorkerContext {
   /** Counts from 1. */
   readonly number: number;
   readonly count: number;
