@@ -100,17 +100,6 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     hasBegun = false;
   });
 
-  // Takes more than 30 s, and is the same on both engines.
-  it.runIf(engine === 'uws')('are replaced if they hang, and the others are not (C23)', async () => {
-    const hub = await start();
-    const [hung, sound] = hub.pids;
-    process.kill(hung!, 'SIGSTOP');
-    await vi.waitFor(() => expect(hub.linesOf('the worker serves again')).toHaveLength(1), SOON);
-    expect(hub.linesOf('a worker does not answer')).toMatchObject([{ level: 40, workerPid: hung }]);
-    expect(isAlive(hung!)).toBe(false);
-    expect(hub.pids).toContain(sound);
-  });
-
   it('that die leave no accepted connection waiting (C23)', async () => {
     const hub = await start();
     let isOver = false;
@@ -215,6 +204,25 @@ describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...n
     expect([1, 2].map((number) => existsSync(join(data, `worker-${number}`, 'hub.sqlite')))).toEqual([true, true]);
     hub.process.child.kill('SIGINT');
     await hub.process.exited;
+  });
+});
+
+// Takes more than 30 s, and is the same on both engines.
+describe('workers of any engine', { ...needing('redis-server'), ...needing('Linux') }, () => {
+  beforeAll(async () => {
+    stage = await WorkersStage.start();
+  });
+  afterEach(endHubProcesses);
+  afterAll(() => stage.stop());
+
+  it('are replaced if they hang, and the others are not (C23)', async () => {
+    const hub = await stage.hub({ HUB_LOG_LEVEL: 'info' });
+    const [hung, sound] = hub.pids;
+    process.kill(hung!, 'SIGSTOP');
+    await vi.waitFor(() => expect(hub.linesOf('the worker serves again')).toHaveLength(1), SOON);
+    expect(hub.linesOf('a worker does not answer')).toMatchObject([{ level: 40, workerPid: hung }]);
+    expect(isAlive(hung!)).toBe(false);
+    expect(hub.pids).toContain(sound);
   });
 });
 
