@@ -87,6 +87,7 @@ export class History {
     // Also those after the span: a change that was lost then is shown only by the transition after it.
     const upTo = Math.max(span.to, known.to);
     const [gaps, ownGaps] = await Promise.all([store.gaps(null, 0, upTo), store.gaps(user, 0, upTo)]);
+    reader.chargeFor(gaps.length + ownGaps.length);
     const isOver = end.blockedAt !== null && end.blockedAt < begin;
     const before = isOver ? undefined : await store.lastBefore(user, begin);
     const uptime = new Uptime(span, known, gaps, ownGaps, before);

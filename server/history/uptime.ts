@@ -19,7 +19,9 @@ export class Uptime {
   readonly sums: Sums = { online: 0, away: 0, busy: 0, offline: 0, unknown: 0 };
   readonly #span: Span;
   readonly #gaps: readonly Gap[];
-  readonly #allGaps: readonly Gap[];
+  readonly #unknown: Coverage;
+  /** With the gaps of this user. */
+  readonly #unknownIfPresent: Coverage;
   #before: { readonly at: number; readonly to: UserStatus } | undefined;
 
   /**
@@ -37,7 +39,8 @@ export class Uptime {
     this.#span = { from: Math.min(Math.max(span.from, known.from), span.to), to: span.to };
     this.sums.unknown = this.#span.from - span.from;
     this.#gaps = [...gaps, { from: known.to, to: Infinity }];
-    this.#allGaps = [...this.#gaps, ...ownGaps];
+    this.#unknown = new Coverage(this.#gaps);
+    this.#unknownIfPresent = new Coverage([...this.#gaps, ...ownGaps]);
     this.#before = before;
   }
 
@@ -67,19 +70,19 @@ export class Uptime {
     const earlierUntil = Math.max(since, between[0]?.from ?? since);
     const laterFrom = Math.max(since, between.at(-1)?.from ?? since);
     this.#addStatus(since, earlierUntil, earlier);
-    this.sums.unknown += this.#measure(earlierUntil, laterFrom, [])[1];
+    this.sums.unknown += this.#measure(earlierUntil, laterFrom, this.#unknown)[1];
     this.#addStatus(laterFrom, at, status);
   }
 
   #addStatus(from: number, to: number, status: UserStatus): void {
-    const [known, all] = this.#measure(from, to, status === 'offline' ? this.#gaps : this.#allGaps);
+    const [known, all] = this.#measure(from, to, status === 'offline' ? this.#unknown : this.#unknownIfPresent);
     this.sums[status] += known;
     this.sums.unknown += all - known;
   }
 
   /** If only a part of merged transitions is in the span, it is divided among the statuses proportionally. */
   #addMerged(from: number, to: number, lasted: Readonly<Record<UserStatus, number>>): void {
-    const [known, all] = this.#measure(from, to, this.#allGaps);
+    const [known, all] = this.#measure(from, to, this.#unknownIfPresent);
     let done = 0;
     let counted = 0;
     for (const status of statuses) {
@@ -93,25 +96,40 @@ export class Uptime {
   }
 
   /** The milliseconds from `from` to `to` within the span: outside of the gaps, and in total. */
-  #measure(from: number, to: number, gaps: readonly Gap[]): readonly [known: number, all: number] {
+  #measure(from: number, to: number, unknown: Coverage): readonly [known: number, all: number] {
     const begin = Math.max(from, this.#span.from);
     const end = Math.min(to, this.#span.to);
     if (end <= begin) return [0, 0];
-    return [end - begin - covered(begin, end, gaps), end - begin];
+    return [end - begin - unknown.between(begin, end), end - begin];
   }
 }
 
-/** The milliseconds that the gaps cover. Gaps may overlap. */
-function covered(begin: number, end: number, gaps: readonly Gap[]): number {
-  const within = gaps
-    .map(({ from, to }) => ({ from: Math.max(from, begin), to: Math.min(to ?? Infinity, end) }))
-    .filter(({ from, to }) => to > from)
-    .sort((a, b) => a.from - b.from);
-  let sum = 0;
-  let until = begin;
-  for (const { from, to } of within) {
-    sum += Math.max(0, to - Math.max(from, until));
-    until = Math.max(until, to);
+/** How much of a span gaps cover. Gaps may overlap. A question takes logarithmic time, because there may be thousands. */
+class Coverage {
+  /** Without overlaps, in order, and how much those before each cover. */
+  readonly #parts: { readonly from: number; to: number; readonly before: number }[] = [];
+
+  constructor(gaps: readonly Gap[]) {
+    for (const gap of [...gaps].sort((a, b) => a.from - b.from)) {
+      const to = gap.to ?? Infinity;
+      const last = this.#parts.at(-1);
+      if (last !== undefined && gap.from <= last.to) last.to = Math.max(last.to, to);
+      else this.#parts.push({ from: gap.from, to, before: last ? last.before + last.to - last.from : 0 });
+    }
   }
-  return sum;
+
+  between(from: number, to: number): number {
+    return this.#until(to) - this.#until(from);
+  }
+
+  #until(at: number): number {
+    let [low, high] = [0, this.#parts.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#parts[middle]?.from ?? Infinity) < at) low = middle + 1;
+      else high = middle;
+    }
+    const part = this.#parts[low - 1];
+    return part === undefined ? 0 : part.before + Math.min(at, part.to) - part.from;
+  }
 }
