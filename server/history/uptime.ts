@@ -40,7 +40,7 @@ export class Uptime {
     this.sums.unknown = this.#span.from - span.from;
     this.#gaps = [...gaps, { from: known.to, to: Infinity }];
     this.#unknown = new Coverage(this.#gaps);
-    this.#unknownIfPresent = new Coverage([...this.#gaps, ...ownGaps]);
+    this.#unknownIfPresent = ownGaps.length === 0 ? this.#unknown : new Coverage([...this.#gaps, ...ownGaps]);
     this.#before = before;
   }
 
