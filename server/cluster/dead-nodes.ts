@@ -12,7 +12,7 @@ import type { SharedSession, UserRecord } from './record/record.ts';
 const ORPHAN_GRACE_MS = 3000;
 /** How long the buckets of other shares are left to the other nodes. */
 const SHARE_MS = 2000;
-/** How soon a record is checked again that still holds such sessions. */
+/** How soon a record is checked again that still holds such sessions after their grace. */
 const RECHECK_MS = 500;
 
 export interface DeadNodeCleanupOptions {
@@ -65,6 +65,11 @@ export class DeadNodeCleanup implements Liveness {
     return knownMs === undefined ? graceMs : Math.max(graceMs, warmMs - knownMs);
   }
 
+  /** Of sessions whose node died. */
+  get graceMs(): number {
+    return this.#options.graceMs;
+  }
+
   /** Whether sessions of a dead node are still shown that may end soon. Sessions over HTTP may continue for long. */
   get isShowingDead(): boolean {
     const { members, graceMs, warmMs, isFormer } = this.#options;
@@ -114,8 +119,13 @@ export class DeadNodeCleanup implements Liveness {
   settled(user: string, record: UserRecord | undefined): void {
     for (const [inc, { users }] of this.#cleanups) {
       const left = record?.parts?.[inc];
-      if (left === undefined) users.delete(user);
-      else users.set(user, Math.min(...left.map((session) => this.orphanGraceMs(inc, session, user))) + RECHECK_MS);
+      if (left === undefined) {
+        users.delete(user);
+        continue;
+      }
+      const overMs = Math.min(...left.map((session) => this.orphanGraceMs(inc, session, user)));
+      const goneMs = this.#options.members.goneMs(inc);
+      users.set(user, overMs > goneMs ? overMs : goneMs + RECHECK_MS);
     }
   }
 

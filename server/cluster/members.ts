@@ -16,6 +16,8 @@ const REPLICA_DOUBT_MS = 30_000;
 /** How long removals wait after an outage for nodes that this one never saw renew, and for slow nodes. */
 const WRITES_WITHIN_MS = 2500;
 export const SLOW_WRITES_WITHIN_MS = 10_000;
+/** A death that this node learns of that soon after the end of the lease counts from the end of the lease. */
+const LEARNED_WITHIN_MS = 1000;
 
 interface Known extends Member {
   /** Engine clock. */
@@ -125,7 +127,7 @@ export class MemberList {
     return this.#engineMs - (this.#known.get(inc)?.renewedAt ?? this.#engineMs);
   }
 
-  /** How long this node has known that the member left or died. */
+  /** How long ago the member left or died. */
   goneMs(inc: string): number {
     return this.isGone(inc) ? this.#engineMs - (this.#known.get(inc)?.goneAt ?? this.#engineMs) : 0;
   }
@@ -165,15 +167,25 @@ export class MemberList {
     const known = this.#known.get(member.inc);
     // After a flush, a member that left or died stays so until its counter grows.
     const hasRenewed = known?.beat !== member.beat;
-    const wasGone = this.isGone(member.inc) && member.state !== 'live';
     this.#known.set(member.inc, {
       ...member,
       renewedAt: hasRenewed ? this.#engineMs : known.renewedAt,
       // A renewal that an answer shows came after the answer before it.
       aliveAtMs: hasRenewed ? this.#askedBeforeMs : known.aliveAtMs,
-      goneAt: wasGone ? (known?.goneAt ?? this.#engineMs) : this.#engineMs,
+      goneAt: this.#goneAt(member, known),
       firstAt: known?.firstAt ?? this.#engineMs,
       isSeenAlive: known !== undefined && (known.isSeenAlive || (hasRenewed && member.state === 'live')),
     });
+  }
+
+  /**
+   * A death is noticed up to half a second after the end of the lease. Sessions of the node have had their grace from
+   * there on, and must not be shown for longer than lease and grace together.
+   */
+  #goneAt({ inc, beat, state }: Member, known: Known | undefined): number {
+    if (known !== undefined && state !== 'live' && this.isGone(inc)) return known.goneAt;
+    if (known?.beat !== beat || state !== 'dead') return this.#engineMs;
+    const overMs = this.#engineMs - known.renewedAt - this.#leaseMs;
+    return overMs > 0 && overMs < LEARNED_WITHIN_MS ? this.#engineMs - overMs : this.#engineMs;
   }
 }

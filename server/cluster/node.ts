@@ -20,7 +20,7 @@ import { takeovers } from './record/takeovers.ts';
 
 const RENEW_MS = 500;
 /** While a node may be dead, so that its death is noticed early and its sessions do not outlive their grace. */
-const FAST_RENEW_MS = 150;
+const FAST_RENEW_MS = 100;
 /** A stall of this process after which the node renews before it writes. */
 const STALL_MS = 1000;
 const MAX_FORMER = 8;
@@ -171,7 +171,6 @@ export class ClusterNode implements EngineEvents {
     for (const { inc, beat } of this.members.due()) {
       if (inc !== this.#inc) this.#options.engine.declareDead(inc, beat).catch(() => undefined);
     }
-    this.#deadNodes.tick(this.#inc);
   }
 
   /** Leaves the cluster. The sessions of this node keep the rest of their leases. */
@@ -217,7 +216,7 @@ export class ClusterNode implements EngineEvents {
   async #renew(): Promise<Members | undefined> {
     const { engine, now } = this.#options;
     const askedAtMs = now();
-    this.#renewsAtMs = askedAtMs + (this.members.needsFastRenewal(this.#options.graceMs) ? FAST_RENEW_MS : RENEW_MS);
+    this.#renewsAtMs = askedAtMs + (this.members.needsFastRenewal(this.#deadNodes.graceMs) ? FAST_RENEW_MS : RENEW_MS);
     const inc = this.#inc;
     try {
       const facts = `${this.#writtenTo} ${this.#options.url}`;
@@ -226,6 +225,8 @@ export class ClusterNode implements EngineEvents {
       this.members.update(answer, askedAtMs, now());
       if (this.members.isGone(inc)) this.#rejoin();
       else if (this.#state === 'up' && answer.history !== this.#history) void this.#recover(true);
+      // The engine clock goes on with answers only, so a grace never ends between them.
+      else if (this.#state === 'up') this.#deadNodes.tick(this.#inc);
       return answer;
     } catch {
       return undefined;

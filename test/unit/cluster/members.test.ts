@@ -104,6 +104,30 @@ describe('the members', () => {
     expect(stage.list.live()).toEqual(['a']);
   });
 
+  it('count as dead from the end of their lease if this node learns of it soon after, so that their sessions do not outlive the grace (C10)', () => {
+    const stage = new Stage('a', 'b', 'c');
+    stage.pass(6, 'a', 'c');
+    const declareDead = (): void => void stage.members.set('b', { ...stage.members.get('b')!, state: 'dead' });
+    declareDead();
+    stage.now += 400;
+    stage.answer();
+    expect(stage.list.goneMs('b')).toBe(400);
+    stage.pass(1, 'a', 'c');
+    expect(stage.list.goneMs('b')).toBe(1400);
+  });
+
+  it('count as dead from when this node learns of it, if it was not at the end of their lease', () => {
+    const [early, late] = [3, 12].map((silentS) => {
+      const stage = new Stage('a', 'b', 'c');
+      stage.pass(silentS, 'a', 'c');
+      stage.members.set('b', { ...stage.members.get('b')!, state: 'dead' });
+      stage.now += 400;
+      stage.answer();
+      return stage.list.goneMs('b');
+    });
+    expect([early, late]).toEqual([0, 0]);
+  });
+
   it('are waited for after an outage: silent ones shortly, slow ones longer, and none forever (C14)', () => {
     const stage = new Stage('a', 'b', 'c');
     const before = stage.list.beats();
