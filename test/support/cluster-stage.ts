@@ -55,6 +55,8 @@ export class ClusterStage {
   }
 }
 
+const USERS_A_WATCH = 1000;
+
 /** What one watcher on one hub is shown, checked against what all watchers are shown. */
 export class Observer {
   readonly client: WsClient;
@@ -62,6 +64,10 @@ export class Observer {
   /** The status of a user in each entry, in order. */
   readonly history = new Map<string, string[]>();
   readonly faults: string[] = [];
+  /** When each user was last reported as offline, on the clock of `performance.now()`. */
+  readonly offlineAtMs = new Map<string, number>();
+  /** `stale` and `fresh`, in order. */
+  readonly doubts: ('stale' | 'fresh')[] = [];
   isStale = false;
   at = 0;
   #wake: (() => void) | undefined;
@@ -69,8 +75,10 @@ export class Observer {
   private constructor(client: WsClient, seen: Map<string, string>) {
     this.client = client;
     client.onMessage((message) => {
-      if (message.type === 'stale') this.isStale = true;
-      if (message.type === 'fresh') this.isStale = false;
+      if (message.type === 'stale' || message.type === 'fresh') {
+        this.isStale = message.type === 'stale';
+        this.doubts.push(message.type);
+      }
       if ('at' in message && typeof message.at === 'number') this.at = message.at;
       if (message.type === 'snapshot' || message.type === 'presence') {
         for (const entry of message.entries) this.#take(entry, seen);
@@ -85,13 +93,21 @@ export class Observer {
     const observer = new Observer(client, seen);
     client.send({ type: 'hello', observe: true });
     await client.next('welcome');
-    client.send({ type: 'watch', users });
-    await client.next('snapshot');
+    for (let from = 0; from < users.length; from += USERS_A_WATCH) {
+      client.send({ type: 'watch', users: users.slice(from, from + USERS_A_WATCH) });
+      await client.next('snapshot');
+    }
     return observer;
   }
 
   statusOf(user: string): string {
     return this.view.get(user)?.status ?? 'offline';
+  }
+
+  /** How often a user who was present was reported as offline. */
+  leavesOf(user: string): number {
+    const statuses = this.history.get(user) ?? [];
+    return statuses.filter((status, i) => status === 'offline' && i > 0 && statuses[i - 1] !== 'offline').length;
   }
 
   /** Resolves when the condition holds; it is looked at with each message. */
@@ -108,6 +124,7 @@ export class Observer {
     if ((seen.get(key) ?? text) !== text) this.faults.push(`two entries of ${key}: ${seen.get(key) ?? ''} and ${text}`);
     seen.set(key, text);
     this.view.set(user, entry);
+    if (status === 'offline') this.offlineAtMs.set(user, performance.now());
     this.history.set(user, [...(this.history.get(user) ?? []), status]);
   }
 }

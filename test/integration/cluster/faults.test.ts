@@ -64,10 +64,6 @@ async function untilRight(observers: readonly Observer[], online: (user: string)
   }
 }
 
-const leaves = (observer: Observer, user: string): number =>
-  observer.history.get(user)!.filter((status, i, all) => status === 'offline' && i > 0 && all[i - 1] !== 'offline')
-    .length;
-
 describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
   const begin = async (count: number): Promise<{ hubs: ClusterHub[]; crowd: Crowd }> => {
     stage = await ClusterStage.start({ ...settings, HUB_TRANSPORT: engine });
@@ -77,27 +73,6 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     return { hubs, crowd };
   };
   const always = (): boolean => true;
-
-  it('a node is killed: users who move are never offline, the others go offline once within 10 s (C10)', async () => {
-    const { hubs, crowd } = await begin(3);
-    const observers = await Promise.all(hubs.slice(0, 2).map((hub) => crowd.observe(hub)));
-    const victims = crowd.users.filter((_, i) => i % 3 === 2);
-    const moving = victims.slice(0, 5);
-    hubs[2]!.process.child.kill('SIGKILL');
-    const killedAt = performance.now();
-    for (const user of victims) crowd.clients.delete(user);
-    await delay(500);
-    await Promise.all(moving.map((user, i) => crowd.connect(user, hubs[i % 2]!)));
-    await Promise.all(observers.map((one) => one.until(() => one.isStale)));
-    const isOnline = (user: string): boolean => crowd.clients.has(user);
-    await untilRight(observers, isOnline, 11_000);
-    expect(performance.now() - killedAt).toBeLessThan(11_000);
-    await delay(1000);
-    for (const one of observers) {
-      for (const user of crowd.users) expect([user, leaves(one, user)]).toEqual([user, isOnline(user) ? 0 : 1]);
-    }
-    crowd.end();
-  });
 
   it('a node is shut down: nobody receives `stale`, and users who move are never offline (C11)', async () => {
     const { hubs, crowd } = await begin(3);
@@ -116,7 +91,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     await delay(4000);
     await untilRight(observers, always, 1000);
     for (const one of observers) {
-      for (const user of crowd.users) expect([user, leaves(one, user)]).toEqual([user, 0]);
+      for (const user of crowd.users) expect([user, one.leavesOf(user)]).toEqual([user, 0]);
       expect(one.client.all.some(({ type }) => type === 'stale')).toBe(false);
     }
     crowd.end();
@@ -138,7 +113,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     await observer.until(() => observer.statusOf('stays-away') === 'offline');
     expect(performance.now() - startedAt).toBeGreaterThan(4500);
     await observer.until(() => !observer.isStale);
-    expect(leaves(observer, 'returns')).toBe(0);
+    expect(observer.leavesOf('returns')).toBe(0);
   });
 
   it.each([
@@ -148,14 +123,6 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
         await stage!.redis.kill();
         await delay(3000);
         await stage!.redis.run();
-      },
-    ],
-    [
-      'paused',
-      async () => {
-        stage!.redis.signal('SIGSTOP');
-        await delay(5000);
-        stage!.redis.signal('SIGCONT');
       },
     ],
     [
@@ -179,7 +146,7 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
       await faulty;
       await untilRight(observers, (user) => user !== leaving, 5500);
       for (const one of observers) {
-        for (const user of crowd.users) expect([user, leaves(one, user)]).toEqual([user, user === leaving ? 1 : 0]);
+        for (const user of crowd.users) expect([user, one.leavesOf(user)]).toEqual([user, user === leaving ? 1 : 0]);
       }
       crowd.end();
     },
@@ -204,34 +171,12 @@ describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
     const moved = await WsClient.hello(a.ws, { user: 'moves' });
     client.close();
     await delay(4000);
-    expect(leaves(observer, 'moves')).toBe(0);
+    expect(observer.leavesOf('moves')).toBe(0);
     proxy.mend();
     while ((await ask(b, 'GET', '/readyz')).status !== 200) await delay(50);
     await WsClient.hello(b.ws, { user: 'comes' });
     await untilRight([observer], always, 6000);
     moved.close();
     await proxy.close();
-  });
-
-  it('a node that is stopped for 15 s joins again, and never contradicts what others reported (C12)', async () => {
-    const { hubs, crowd } = await begin(2);
-    const observers = await Promise.all(hubs.map((hub) => crowd.observe(hub)));
-    const onB = crowd.users.filter((_, i) => i % 2 === 1);
-    hubs[1]!.process.child.kill('SIGSTOP');
-    await delay(500);
-    const moving = onB.slice(0, 5);
-    await Promise.all(
-      moving.map(async (user) => {
-        crowd.clients.get(user)!.cut();
-        await crowd.connect(user, hubs[0]!);
-      }),
-    );
-    const first = observers[0]!;
-    const isMoved = (user: string): boolean => !onB.includes(user) || moving.includes(user);
-    await untilRight([first], isMoved, 12_000);
-    for (const user of moving) expect([user, leaves(first, user)]).toEqual([user, 0]);
-    hubs[1]!.process.child.kill('SIGCONT');
-    await untilRight(observers, always, 6000);
-    crowd.end();
   });
 });
