@@ -65,7 +65,7 @@ export class DeadNodeCleanup implements Liveness {
     return knownMs === undefined ? graceMs : Math.max(graceMs, warmMs - knownMs);
   }
 
-  /** Of sessions whose node died. */
+  /** The grace of sessions whose node died. */
   get graceMs(): number {
     return this.#options.graceMs;
   }

@@ -16,7 +16,7 @@ const REPLICA_DOUBT_MS = 30_000;
 /** How long removals wait after an outage for nodes that this one never saw renew, and for slow nodes. */
 const WRITES_WITHIN_MS = 2500;
 export const SLOW_WRITES_WITHIN_MS = 10_000;
-/** A death that this node learns of that soon after the end of the lease counts from the end of the lease. */
+/** If this node learns of a death within this time after the end of the lease, it counts from the end of the lease. */
 const LEARNED_WITHIN_MS = 1000;
 
 interface Known extends Member {
@@ -179,8 +179,8 @@ export class MemberList {
   }
 
   /**
-   * A death is noticed up to half a second after the end of the lease. Sessions of the node have had their grace from
-   * there on, and must not be shown for longer than lease and grace together.
+   * A death is noticed up to half a second after the end of the lease. The grace of its sessions begins at the end of
+   * the lease, so that none is shown for longer than lease and grace together.
    */
   #goneAt({ inc, beat, state }: Member, known: Known | undefined): number {
     if (known !== undefined && state !== 'live' && this.isGone(inc)) return known.goneAt;

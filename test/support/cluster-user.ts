@@ -78,7 +78,7 @@ export class ClusterUser {
     const old = this.#connection;
     await this.#connect(this.#choose(old?.hub));
     await delay(OVERLAP_MS);
-    // A frame says goodbye for every session of the user and device, the new one included if it has not been read yet.
+    // Over TCP nothing says that the new session has begun, and a goodbye before that would be the last word.
     if (this.kind === 'ws') old?.bye();
     else old?.cut();
   }
