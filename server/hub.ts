@@ -138,7 +138,7 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
   // Webhooks come before the fan-out, because a change that is sent must already be noted.
   const onOwnChange: readonly ChangeListener[] = [
     ...(webhooks?.onChange ?? []),
-    countChanges(users, counts, transitions),
+    countChanges(counts, transitions),
     (change) => history?.onChange(change),
     (change) => ownTails.changed(change),
   ];
