@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DeadReceiver, receiverStates, type ReceiverState } from '../lib/dead-receiver.ts';
+import { ANSWERED_WITHIN_MS, DeadReceiver, receiverStates, type ReceiverState } from '../lib/dead-receiver.ts';
 import { fromCounts, median } from '../lib/histogram.ts';
 import { readMetrics, type Metrics } from '../lib/hub-http.ts';
 import { disturbanceOf, remarksOf } from '../lib/load-remarks.ts';
@@ -94,13 +94,13 @@ async function stretch({ hub, audience, receiver, failures, values }: Play, no: 
   await receiver.use(state, hub.port);
   await audience.call('publish', values.rate);
   await sleep(1000 * values['warm-seconds']);
-  const before = await readMetrics(hub.port);
+  const before = await readMetrics(hub.port, ANSWERED_WITHIN_MS);
   await audience.call('figures');
   const used = measure(hub);
   const { rssMb, queued } = await watch(hub, receiver, values.seconds);
   const cost = used();
   const figures = await audience.call('figures');
-  const after = await readMetrics(hub.port);
+  const after = await readMetrics(hub.port, ANSWERED_WITHIN_MS);
   const wrong = await audience.call('rest');
   const delays = fromCounts(figures.delays);
   const name = `round ${no}, ${state}`;
