@@ -150,15 +150,16 @@ function writeStreamed(
   response.setTimeout(SLOW_CLIENT_MS / 2);
   response.writeHead(status, { ...headers, connection: 'close' });
   const cut = (): void => void response.destroy();
-  const whenRead = (bytes: number): Promise<void> => {
-    const end = unread.hold(service.connections.groupOf(remoteAddress), bytes, cut);
-    return new Promise<void>((resolve) => {
-      response.once('drain', resolve).once('close', resolve);
-    }).finally(() => {
-      response.removeAllListeners('drain');
-      end();
+  const whenRead = (bytes: number): Promise<void> =>
+    new Promise((resolve) => {
+      const end = unread.hold(service.connections.groupOf(remoteAddress), bytes, cut);
+      const done = (): void => {
+        response.off('drain', done).off('close', done);
+        end();
+        resolve();
+      };
+      response.on('drain', done).on('close', done);
     });
-  };
   void writeInParts(String(body), rest, {
     isOpen: () => !response.destroyed,
     write: (part) => (response.write(part) ? undefined : whenRead(Buffer.byteLength(part))),
