@@ -78,7 +78,7 @@ async function buildCore(context: HubContext) {
   const clusterParts = await ClusterParts.open(context, offline, storage);
   const cluster = clusterParts?.cluster;
   const writeBehind = buildWriteBehind(context, storage, offline);
-  const keep = cluster?.touch ?? ((user: User): void => writeBehind.add(user));
+  const keep = cluster?.scheduleWrite ?? ((user: User): void => writeBehind.add(user));
 
   const hidesLastSeen = config.lastSeen === 'hide';
   const storeFirsts = (): void => writeBehind.writeFirsts();

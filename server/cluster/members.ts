@@ -22,7 +22,7 @@ interface Known extends Member {
   readonly renewedAt: number;
   /** A time at which it was certainly alive, because it renewed later. By this node's clock. */
   readonly aliveAtMs: number;
-  readonly goneAt: number;
+  readonly endedAt: number;
   readonly firstAt: number;
   /** Whether this node has seen it renew, and so knows since when it is silent. */
   readonly isSeenAlive: boolean;
@@ -104,7 +104,7 @@ export class MemberList {
     return [...this.#known.values()].filter(({ state }) => state === 'live').map(({ inc }) => inc);
   }
 
-  gone(): string[] {
+  ended(): string[] {
     return [...this.#known.values()].filter(({ state }) => state !== 'live').map(({ inc }) => inc);
   }
 
@@ -112,7 +112,7 @@ export class MemberList {
     return this.#known.get(inc);
   }
 
-  isGone(inc: string): boolean {
+  hasEnded(inc: string): boolean {
     return (this.#known.get(inc)?.state ?? 'live') !== 'live';
   }
 
@@ -126,21 +126,21 @@ export class MemberList {
   }
 
   /** How long this node has known that the member left or died. */
-  goneMs(inc: string): number {
-    return this.isGone(inc) ? this.#engineMs - (this.#known.get(inc)?.goneAt ?? this.#engineMs) : 0;
+  endedMs(inc: string): number {
+    return this.hasEnded(inc) ? this.#engineMs - (this.#known.get(inc)?.endedAt ?? this.#engineMs) : 0;
   }
 
   /** Whether a member that was seen alive died less than `ms` ago. `isFormer`: earlier incarnations of this node. */
   hasJustLost(ms: number, isFormer: (inc: string) => boolean): boolean {
     return [...this.#known.values()].some(
-      ({ inc, state, isSeenAlive }) => state === 'dead' && isSeenAlive && !isFormer(inc) && this.goneMs(inc) < ms,
+      ({ inc, state, isSeenAlive }) => state === 'dead' && isSeenAlive && !isFormer(inc) && this.endedMs(inc) < ms,
     );
   }
 
   /** How long a member was known before it left or died. Undefined if this node saw it renew. */
   knownUnseenMs(inc: string): number | undefined {
     const known = this.#known.get(inc);
-    return known === undefined || known.isSeenAlive ? undefined : known.goneAt - known.firstAt;
+    return known === undefined || known.isSeenAlive ? undefined : known.endedAt - known.firstAt;
   }
 
   /** Live members that have been silent for that long. */
@@ -150,7 +150,7 @@ export class MemberList {
 
   /** Whether a member may be dead, or died so recently that its sessions may still be shown. */
   needsFastRenewal(graceMs: number): boolean {
-    return this.silent(LATE_MS).length > 0 || this.gone().some((inc) => this.goneMs(inc) < graceMs + LATE_MS);
+    return this.silent(LATE_MS).length > 0 || this.ended().some((inc) => this.endedMs(inc) < graceMs + LATE_MS);
   }
 
   /** Members to declare dead now. Waits longer if this node may be cut off together with an old master. */
@@ -165,13 +165,13 @@ export class MemberList {
     const known = this.#known.get(member.inc);
     // After a flush, a member that left or died stays so until its counter grows.
     const hasRenewed = known?.beat !== member.beat;
-    const wasGone = this.isGone(member.inc) && member.state !== 'live';
+    const hadEnded = this.hasEnded(member.inc) && member.state !== 'live';
     this.#known.set(member.inc, {
       ...member,
       renewedAt: hasRenewed ? this.#engineMs : known.renewedAt,
       // A renewal that an answer shows came after the answer before it.
       aliveAtMs: hasRenewed ? this.#askedBeforeMs : known.aliveAtMs,
-      goneAt: wasGone ? (known?.goneAt ?? this.#engineMs) : this.#engineMs,
+      endedAt: hadEnded ? (known?.endedAt ?? this.#engineMs) : this.#engineMs,
       firstAt: known?.firstAt ?? this.#engineMs,
       isSeenAlive: known !== undefined && (known.isSeenAlive || (hasRenewed && member.state === 'live')),
     });

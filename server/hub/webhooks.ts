@@ -130,7 +130,7 @@ function buildInCluster(
     buckets: BUCKETS,
     most: config.webhookMax,
     inc: () => node.inc,
-    isGone: (inc) => node.members.isGone(inc),
+    hasEnded: (inc) => node.members.hasEnded(inc),
     isUp: () => node.state === 'up',
     newOp: () => node.publisher.nextId(node.inc),
     entryOf: (user, stored) => {

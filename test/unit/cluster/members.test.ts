@@ -98,9 +98,9 @@ describe('the members', () => {
     const stage = new Stage('a', 'b');
     stage.set('b', 'dead');
     stage.pass(1, 'a');
-    expect([stage.list.isGone('b'), stage.list.goneMs('b')]).toEqual([true, 0]);
+    expect([stage.list.hasEnded('b'), stage.list.endedMs('b')]).toEqual([true, 0]);
     stage.pass(3, 'a');
-    expect(stage.list.goneMs('b')).toBe(3000);
+    expect(stage.list.endedMs('b')).toBe(3000);
     expect(stage.list.live()).toEqual(['a']);
   });
 
