@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { REPORT_EVERY_MS } from '../shared/limits.ts';
 import { block, unblock } from './actions/block.ts';
 import { explain } from './actions/explain.ts';
-import { Exporter } from './actions/export-user.ts';
+import { exportUser } from './actions/export-user.ts';
 import { kick } from './actions/kick.ts';
 import { PresentUsers } from './actions/present-users.ts';
 import type { Config } from './config/config.ts';
@@ -78,7 +78,7 @@ async function buildCore(context: HubContext) {
   const clusterParts = await ClusterParts.open(context, offline, storage);
   const cluster = clusterParts?.cluster;
   const writeBehind = buildWriteBehind(context, storage, offline);
-  const keep = cluster?.touch ?? ((user: User): void => writeBehind.add(user));
+  const keep = cluster?.scheduleWrite ?? ((user: User): void => writeBehind.add(user));
 
   const hidesLastSeen = config.lastSeen === 'hide';
   const storeFirsts = (): void => writeBehind.writeFirsts();
@@ -138,7 +138,7 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
   // Webhooks come before the fan-out, because a change that is sent must already be noted.
   const onOwnChange: readonly ChangeListener[] = [
     ...(webhooks?.onChange ?? []),
-    countChanges(users, counts, transitions),
+    countChanges(counts, transitions),
     (change) => history?.onChange(change),
     (change) => ownTails.changed(change),
   ];
@@ -243,7 +243,7 @@ function buildActions(
   const erasing = { historyParts, clusterBlocks, blocks, edits, fanout, turns, intake, webhooks: webhookNotes };
   const { erase, onErased } = buildErasure(context, { ...storage, ...core, ...erasing });
   const kept = clusterParts === null ? storage : sharedExport(storage);
-  const exporter = new Exporter({ ...storage, ...kept, webhookQueue: eventQueue, users, turns, explain: explained });
+  const exported = { ...storage, ...kept, webhookQueue: eventQueue, users, turns, explain: explained };
   return {
     edit: storage.remoteLists?.areReadOnly === true ? null : (edit) => edits.edit(edit),
     refreshList: (user) => edits.refresh(user),
@@ -252,7 +252,7 @@ function buildActions(
     explain: explained,
     erase,
     onErased,
-    exportOf: (user, reader) => exporter.exportOf(user, reader),
+    exportOf: (user, reader) => exportUser(exported, user, reader),
     kick: (user, session) => sessions?.kick(user, session) ?? kickHere(user, session),
   };
 }

@@ -14,7 +14,7 @@ import type { EventQueue } from '../webhooks/queue.ts';
 /** Who reads: the user itself, or somebody who may read everything, with or without addresses. */
 export type ExportReader = 'self' | 'all' | 'all_without_addresses';
 
-interface ExportOptions {
+export interface ExportOptions {
   readonly roster: Pick<Roster, 'load' | 'friendsOf' | 'followersAfter'>;
   readonly store: {
     /** See `Store.blockersAfter`. */
@@ -29,65 +29,75 @@ interface ExportOptions {
 
 const ROWS_AT_ONCE = 1000;
 
-export class Exporter {
-  readonly #options: ExportOptions;
-  #last: Promise<unknown> = Promise.resolve();
-
-  constructor(options: ExportOptions) {
-    this.#options = options;
-  }
-
-  /** One after another, because an export is in memory as a whole: 60 MB for a year at the limit of a day. */
-  exportOf(user: string, reader: ExportReader): Promise<string> {
-    const exported = this.#last.then(() => exportUser(this.#options, user, reader));
-    this.#last = exported.catch(() => undefined);
-    return exported;
-  }
-}
-
-async function exportUser(options: ExportOptions, user: string, reader: ExportReader): Promise<string> {
+/**
+ * Reads the export in parts, which together are one JSON object. A part has at most some 100 kB, so an export of any
+ * size needs little memory, and takes as long as its reader does.
+ */
+export async function* exportUser(
+  options: ExportOptions,
+  user: string,
+  reader: ExportReader,
+): AsyncGenerator<string, void, void> {
   const { roster, historyStore, webhookQueue, users, explain } = options;
   const isSelf = reader === 'self';
   const { at, entry, sessions, transitions } = await explain(user);
   await roster.load([user]);
   const friends = roster.friendsOf(user);
-  const isFriend = new Set(friends);
-  const followers = await inSteps(options, (after) => roster.followersAfter(user, after, ROWS_AT_ONCE));
-  const facts = {
-    user,
-    at,
-    entry,
-    sessions: reader === 'all' ? sessions : sessions.map(({ peerAddress: _, ...one }) => ({ ...one, address: null })),
-    transitions,
-    friends,
-    followers: isSelf ? followers.filter((follower) => isFriend.has(follower)) : followers,
-    blocks: [...(users.peek(user).hiddenFrom?.keys() ?? [])],
-    ...(!isSelf && {
-      blockedBy: await inSteps(options, (after) => options.store.blockersAfter(user, after)),
-      webhookEvents: (await webhookQueue.eventsOf(user)).map((event): unknown => JSON.parse(event)),
-    }),
-    unknown: await historyStore.gaps(user, 0, Number.MAX_SAFE_INTEGER),
-  };
-  return `${JSON.stringify(facts).slice(0, -1)},"history":[${await historyOf(options, user)}]}`;
+  const shownSessions =
+    reader === 'all' ? sessions : sessions.map(({ peerAddress: _, ...one }) => ({ ...one, address: null }));
+  yield open({ user, at, entry, sessions: shownSessions, transitions, friends });
+  const isFriend = isSelf ? new Set(friends) : undefined;
+  yield* list(
+    'followers',
+    idsInSteps(options, (after) => roster.followersAfter(user, after, ROWS_AT_ONCE), isFriend),
+  );
+  yield `,"blocks":${JSON.stringify([...(users.peek(user).hiddenFrom?.keys() ?? [])])}`;
+  if (!isSelf) {
+    yield* list(
+      'blockedBy',
+      idsInSteps(options, (after) => options.store.blockersAfter(user, after)),
+    );
+    yield `,"webhookEvents":[${(await webhookQueue.eventsOf(user)).join(',')}]`;
+  }
+  yield `,"unknown":${JSON.stringify(await historyStore.gaps(user, 0, Number.MAX_SAFE_INTEGER))}`;
+  yield* list('history', historyInSteps(options, user));
+  yield '}';
 }
 
-/** The transitions as JSON, with commas between them. */
-async function historyOf({ historyStore, turns }: ExportOptions, user: string): Promise<string> {
-  const parts: string[] = [];
+/** The beginning of a JSON object that has more fields. */
+function open(fields: object): string {
+  return JSON.stringify(fields).slice(0, -1);
+}
+
+/** A field whose value is a list that is read in steps. */
+async function* list(name: string, steps: AsyncIterable<readonly unknown[]>): AsyncGenerator<string> {
+  let before = `,"${name}":[`;
+  for await (const some of steps) {
+    if (some.length === 0) continue;
+    yield before + JSON.stringify(some).slice(1, -1);
+    before = ',';
+  }
+  yield before === ',' ? ']' : `${before}]`;
+}
+
+async function* historyInSteps({ historyStore, turns }: ExportOptions, user: string) {
   for (let from = 0; ;) {
     await turns.take(ROWS_AT_ONCE);
     const some = await historyStore.read(user, from, ROWS_AT_ONCE);
-    if (some.length > 0) parts.push(JSON.stringify(some).slice(1, -1));
-    if (some.length < ROWS_AT_ONCE) return parts.join(',');
+    yield some;
+    if (some.length < ROWS_AT_ONCE) return;
     from = (some.at(-1)?.at ?? 0) + 1;
   }
 }
 
-async function inSteps({ turns }: ExportOptions, read: (after: string) => Maybe<readonly string[]>): Promise<string[]> {
-  const all: string[] = [];
-  for (let some = await read(''); some.length > 0; some = await read(all.at(-1) ?? '')) {
-    for (const id of some) all.push(id);
+/** Ids in byte order. `only` leaves out all others. */
+async function* idsInSteps(
+  { turns }: ExportOptions,
+  read: (after: string) => Maybe<readonly string[]>,
+  only?: ReadonlySet<string>,
+): AsyncGenerator<readonly string[]> {
+  for (let some = await read(''); some.length > 0; some = await read(some.at(-1) ?? '')) {
     await turns.take(some.length);
+    yield only === undefined ? some : some.filter((id) => only.has(id));
   }
-  return all;
 }

@@ -10,6 +10,7 @@ import { SortedById } from '../lib/collections/sorted-by-id.ts';
 import type { TurnBudget } from '../lib/time/turn-budget.ts';
 import type { Change } from '../presence/change.ts';
 import { adapters, type AdapterName } from '../presence/sessions/session.ts';
+import { shownStatusOf } from '../presence/fold.ts';
 import type { User } from '../presence/user.ts';
 import type { Users } from '../presence/users.ts';
 import type { Viewer } from '../presence/viewer.ts';
@@ -69,7 +70,7 @@ export class PresentUsers {
   changed({ user, from }: Change): void {
     const index = this.#index;
     if (index === null) return;
-    const to = statusOf(user);
+    const to = shownStatusOf(user.fold);
     if (from === to) return;
     if (from !== 'offline') index[from].delete(user.id);
     if (to !== 'offline') index[to].add(user);
@@ -77,7 +78,7 @@ export class PresentUsers {
 
   /** Forgets a user that is no longer held. It may still be present on another hub, which lists it then. */
   released(user: User): void {
-    const status = statusOf(user);
+    const status = shownStatusOf(user.fold);
     if (status !== 'offline') this.#index?.[status].delete(user.id);
   }
 
@@ -127,7 +128,7 @@ export class PresentUsers {
     const slice = new TimeSlice(this.#options);
     await slice.begin();
     for (const user of this.#options.users.held()) {
-      const status = statusOf(user);
+      const status = shownStatusOf(user.fold);
       if (status !== 'offline' && !isBlocked(user, viewer)) {
         if (this.#options.isCounted?.(user) ?? true) counts[status]++;
         for (let session = user.firstSession; session !== null; session = session.next) sessions[session.adapter]++;
@@ -146,7 +147,7 @@ export class PresentUsers {
     const slice = new TimeSlice(this.#options);
     await slice.begin();
     for (const user of this.#options.users.held()) {
-      const status = statusOf(user);
+      const status = shownStatusOf(user.fold);
       if (status !== 'offline') index[status].add(user);
       if (!slice.isOver()) continue;
       await slice.begin();
@@ -198,10 +199,6 @@ class TimeSlice {
     this.#unchecked = 0;
     return this.#options.nowMs() >= this.#endsAt;
   }
-}
-
-function statusOf({ fold: { status } }: User): PresentStatus | 'offline' {
-  return status === 'invisible' ? 'offline' : status;
 }
 
 function isBlocked({ hiddenFrom }: User, { user }: Viewer): boolean {

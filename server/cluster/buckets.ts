@@ -24,7 +24,7 @@ export interface BucketsOptions {
   readonly count: number;
   readonly now: () => number;
   readonly random: () => number;
-  readonly host: Pick<NodeHost, 'arrived' | 'onDeadSubscription'>;
+  readonly host: Pick<NodeHost, 'onOperation' | 'onDeadSubscription'>;
   readonly replicas: () => Replicas;
   /** A held record arrived in a message, or was read for the first time. Undefined: the engine has none. */
   readonly onReceived: (replica: Replica, stored: Stored | undefined) => void;
@@ -97,7 +97,7 @@ export class Buckets {
     const step = chain.receive({ last: stored.op, clock: stored.n, epoch, before }, now());
     const replica = replicas().get(userOf(text));
     if (step === 'next') {
-      host.arrived(stored.op, stored.t);
+      host.onOperation(stored.op, stored.t);
       replicas().noteErasure(stored);
       events.received(bucket, userOf(text), stored);
     }

@@ -1,5 +1,5 @@
 /**
- * Requests to other nodes and their answers, over the mail between nodes. Knows neither the content of requests nor which
+ * Requests to other nodes and their answers, over direct messages between nodes. Knows neither the content of requests nor which
  * nodes are alive. A request or an answer may be lost, so each call has a timeout.
  */
 import { z } from 'zod';
@@ -77,7 +77,7 @@ export class Calls {
     return answers;
   }
 
-  /** Handles mail that has arrived. */
+  /** Handles a direct message. */
   receive(text: string): void {
     const envelope = readEnvelope(text);
     if (envelope?.t === 'ask') void this.#answer(envelope);

@@ -82,8 +82,8 @@ export class DeadNodeCleanup implements Liveness {
     return false;
   }
 
-  isGone(inc: string): boolean {
-    return this.#options.members.isGone(inc);
+  hasEnded(inc: string): boolean {
+    return this.#options.members.hasEnded(inc);
   }
 
   silentMs(inc: string): number {
@@ -91,28 +91,28 @@ export class DeadNodeCleanup implements Liveness {
   }
 
   isOver(inc: string, session: SharedSession, user: string): boolean {
-    return this.#options.members.goneMs(inc) >= this.orphanGraceMs(inc, session, user);
+    return this.#options.members.endedMs(inc) >= this.orphanGraceMs(inc, session, user);
   }
 
   /** `self`: this node's incarnation. */
   tick(self: string): void {
     const { members, scheduleWrite } = this.#options;
-    for (const inc of members.gone()) {
-      const goneMs = members.goneMs(inc);
+    for (const inc of members.ended()) {
+      const endedMs = members.endedMs(inc);
       const cleanup = this.#cleanups.get(inc) ?? {
         fenced: new Set(),
         users: new Map<string, number>(),
         isFencing: false,
       };
       this.#cleanups.set(inc, cleanup);
-      if (!cleanup.isFencing) void this.#fence(inc, cleanup, self, goneMs);
+      if (!cleanup.isFencing) void this.#fence(inc, cleanup, self, endedMs);
       for (const [user, dueMs] of cleanup.users) {
-        if (dueMs > goneMs) continue;
-        cleanup.users.set(user, goneMs + RECHECK_MS);
+        if (dueMs > endedMs) continue;
+        cleanup.users.set(user, endedMs + RECHECK_MS);
         scheduleWrite(user);
       }
     }
-    for (const inc of this.#cleanups.keys()) if (!members.isGone(inc)) this.#cleanups.delete(inc);
+    for (const inc of this.#cleanups.keys()) if (!members.hasEnded(inc)) this.#cleanups.delete(inc);
   }
 
   /** Records that nothing has to be written for the user now. Sessions that are still in the record are checked later. */
@@ -124,8 +124,8 @@ export class DeadNodeCleanup implements Liveness {
         continue;
       }
       const overMs = Math.min(...left.map((session) => this.orphanGraceMs(inc, session, user)));
-      const goneMs = this.#options.members.goneMs(inc);
-      users.set(user, overMs > goneMs ? overMs : goneMs + RECHECK_MS);
+      const endedMs = this.#options.members.endedMs(inc);
+      users.set(user, overMs > endedMs ? overMs : endedMs + RECHECK_MS);
     }
   }
 
@@ -134,14 +134,14 @@ export class DeadNodeCleanup implements Liveness {
     this.#cleanups.clear();
   }
 
-  async #fence(inc: string, cleanup: Cleanup, self: string, goneMs: number): Promise<void> {
+  async #fence(inc: string, cleanup: Cleanup, self: string, endedMs: number): Promise<void> {
     const { engine, buckets, members } = this.#options;
     const live = members.live().sort();
     const share = live.indexOf(self);
     cleanup.isFencing = true;
     const due: number[] = [];
     for (let bucket = 0; bucket < buckets; bucket++) {
-      const isMine = bucket % Math.max(1, live.length) === share || goneMs > this.#options.graceMs + SHARE_MS;
+      const isMine = bucket % Math.max(1, live.length) === share || endedMs > this.#options.graceMs + SHARE_MS;
       if (isMine && !cleanup.fenced.has(bucket)) due.push(bucket);
     }
     try {

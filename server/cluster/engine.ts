@@ -130,7 +130,7 @@ export interface Engine {
   forget(bucket: number, user: string, n: number): Promise<void>;
   /**
    * Renews the membership of an incarnation, or marks it as left. An incarnation that was declared dead stays dead. From
-   * its first answer on, this node receives the mail to the incarnation, and no longer that to its previous one.
+   * its first answer on, this node receives direct messages to the incarnation, and no longer those to its previous one.
    */
   renew(self: Member): Promise<Members>;
   /** Declares a silent incarnation dead if its counter is still `beat`. */
@@ -139,7 +139,7 @@ export interface Engine {
   fence(bucket: number, inc: string): Promise<readonly string[]>;
   /**
    * Sends a text to one incarnation, or to all nodes including this one. Delivered at most once: if the other node is not
-   * connected now, the text is lost without an error. Rejected if it has more than MAX_MAIL_BYTES.
+   * connected now, the text is lost without an error. Rejected if it has more than MAX_DIRECT_MESSAGE_BYTES.
    */
   send(to: string, text: string): Promise<void>;
 }
@@ -149,7 +149,7 @@ export interface EngineEvents {
   /** A message was published in the bucket. */
   message(bucket: number, text: string): void;
   /** A node sent a text to this incarnation or to all nodes. The sender may be this node. */
-  mail(text: string): void;
+  directMessage(text: string): void;
   /** The connection is lost: answers and messages may be missing from now on. */
   away(): void;
   /** Commands are answered and all buckets are subscribed (again). */
@@ -159,11 +159,11 @@ export interface EngineEvents {
 /** The address of all nodes. */
 export const ALL_NODES = '*';
 
-/** Maximum bytes of one mail in UTF-8. A larger one that arrives is dropped, because no hub sent it. */
-export const MAX_MAIL_BYTES = 262_144;
+/** Maximum bytes of one direct message in UTF-8. A larger one that arrives is dropped, because no hub sent it. */
+export const MAX_DIRECT_MESSAGE_BYTES = 262_144;
 
-export function isMail(text: string): boolean {
-  return Buffer.byteLength(text) <= MAX_MAIL_BYTES;
+export function fitsDirectMessage(text: string): boolean {
+  return Buffer.byteLength(text) <= MAX_DIRECT_MESSAGE_BYTES;
 }
 
 /** Maximum operations of one node that wait for their answer. */

@@ -24,7 +24,7 @@ interface Known extends Member {
   readonly renewedAt: number;
   /** A time at which it was certainly alive, because it renewed later. By this node's clock. */
   readonly aliveAtMs: number;
-  readonly goneAt: number;
+  readonly endedAt: number;
   readonly firstAt: number;
   /** Whether this node has seen it renew, and so knows since when it is silent. */
   readonly isSeenAlive: boolean;
@@ -106,7 +106,7 @@ export class MemberList {
     return [...this.#known.values()].filter(({ state }) => state === 'live').map(({ inc }) => inc);
   }
 
-  gone(): string[] {
+  ended(): string[] {
     return [...this.#known.values()].filter(({ state }) => state !== 'live').map(({ inc }) => inc);
   }
 
@@ -114,7 +114,7 @@ export class MemberList {
     return this.#known.get(inc);
   }
 
-  isGone(inc: string): boolean {
+  hasEnded(inc: string): boolean {
     return (this.#known.get(inc)?.state ?? 'live') !== 'live';
   }
 
@@ -128,21 +128,21 @@ export class MemberList {
   }
 
   /** How long ago the member left or died. */
-  goneMs(inc: string): number {
-    return this.isGone(inc) ? this.#engineMs - (this.#known.get(inc)?.goneAt ?? this.#engineMs) : 0;
+  endedMs(inc: string): number {
+    return this.hasEnded(inc) ? this.#engineMs - (this.#known.get(inc)?.endedAt ?? this.#engineMs) : 0;
   }
 
   /** Whether a member that was seen alive died less than `ms` ago. `isFormer`: earlier incarnations of this node. */
   hasJustLost(ms: number, isFormer: (inc: string) => boolean): boolean {
     return [...this.#known.values()].some(
-      ({ inc, state, isSeenAlive }) => state === 'dead' && isSeenAlive && !isFormer(inc) && this.goneMs(inc) < ms,
+      ({ inc, state, isSeenAlive }) => state === 'dead' && isSeenAlive && !isFormer(inc) && this.endedMs(inc) < ms,
     );
   }
 
   /** How long a member was known before it left or died. Undefined if this node saw it renew. */
   knownUnseenMs(inc: string): number | undefined {
     const known = this.#known.get(inc);
-    return known === undefined || known.isSeenAlive ? undefined : known.goneAt - known.firstAt;
+    return known === undefined || known.isSeenAlive ? undefined : known.endedAt - known.firstAt;
   }
 
   /** Live members that have been silent for that long. */
@@ -152,7 +152,7 @@ export class MemberList {
 
   /** Whether a member may be dead, or died so recently that its sessions may still be shown. */
   needsFastRenewal(graceMs: number): boolean {
-    return this.silent(LATE_MS).length > 0 || this.gone().some((inc) => this.goneMs(inc) < graceMs + LATE_MS);
+    return this.silent(LATE_MS).length > 0 || this.ended().some((inc) => this.endedMs(inc) < graceMs + LATE_MS);
   }
 
   /** Members to declare dead now. Waits longer if this node may be cut off together with an old master. */
@@ -172,7 +172,7 @@ export class MemberList {
       renewedAt: hasRenewed ? this.#engineMs : known.renewedAt,
       // A renewal that an answer shows came after the answer before it.
       aliveAtMs: hasRenewed ? this.#askedBeforeMs : known.aliveAtMs,
-      goneAt: this.#goneAt(member, known),
+      endedAt: this.#endedAt(member, known),
       firstAt: known?.firstAt ?? this.#engineMs,
       isSeenAlive: known !== undefined && (known.isSeenAlive || (hasRenewed && member.state === 'live')),
     });
@@ -182,8 +182,8 @@ export class MemberList {
    * A death is noticed up to half a second after the end of the lease. The grace of its sessions begins at the end of
    * the lease, so that none is shown for longer than lease and grace together.
    */
-  #goneAt({ inc, beat, state }: Member, known: Known | undefined): number {
-    if (known !== undefined && state !== 'live' && this.isGone(inc)) return known.goneAt;
+  #endedAt({ inc, beat, state }: Member, known: Known | undefined): number {
+    if (known !== undefined && state !== 'live' && this.hasEnded(inc)) return known.endedAt;
     if (known?.beat !== beat || state !== 'dead') return this.#engineMs;
     const overMs = this.#engineMs - known.renewedAt - this.#leaseMs;
     return overMs > 0 && overMs < LEARNED_WITHIN_MS ? this.#engineMs - overMs : this.#engineMs;

@@ -16,16 +16,16 @@ export interface NodeHost {
   /** The user was erased: its sessions on this node must end before they are written again. */
   readonly onErased: (user: string) => void;
   /** A session over HTTP continues on another node. */
-  readonly onOvertaken: (user: string, k: string) => void;
+  readonly onSuperseded: (user: string, k: string) => void;
   /** This node was declared dead and rejoins. Its waiting sessions must end: their users may have returned elsewhere. */
   readonly onRejoin: () => void;
   /** Whether a live node has this target in its file, and so polls it. */
   readonly isPolled: (user: string, device: string) => boolean;
   readonly events: NodeEvents;
   /** Another node has sent a text. */
-  readonly onMail: (text: string) => void;
+  readonly onDirectMessage: (text: string) => void;
   /** The message of an operation of any node arrived. `t`: the time of the operation on the engine's clock. */
-  readonly arrived: (op: string, t: number) => void;
+  readonly onOperation: (op: string, t: number) => void;
   /**
    * This node has written a record. `before` is undefined if there was none, and equal to `after` if nothing had to change.
    */

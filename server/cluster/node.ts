@@ -32,7 +32,7 @@ type State = 'away' | 'recovering' | 'up';
 export class ClusterNode implements EngineEvents {
   readonly replicas: Replicas;
   readonly members: MemberList;
-  readonly mail: EngineEvents['mail'];
+  readonly directMessage: EngineEvents['directMessage'];
   readonly #options: NodeOptions;
   readonly buckets: Buckets;
   readonly publisher: Publisher;
@@ -56,7 +56,7 @@ export class ClusterNode implements EngineEvents {
     this.#options = options;
     const { engine, buckets, host, now, graceMs, warmMs } = options;
     this.#inc = options.newInc();
-    this.mail = host.onMail;
+    this.directMessage = host.onDirectMessage;
     this.buckets = new Buckets({
       ...options,
       count: buckets,
@@ -80,7 +80,7 @@ export class ClusterNode implements EngineEvents {
       engine,
       ...{ buckets, members: this.members, graceMs, warmMs, isPolled: host.isPolled },
       isFormer: (inc) => this.#former.includes(inc),
-      scheduleWrite: (user) => this.publisher.touch(user),
+      scheduleWrite: (user) => this.publisher.scheduleWrite(user),
     });
     this.publisher = new Publisher({
       ...options,
@@ -139,9 +139,9 @@ export class ClusterNode implements EngineEvents {
   }
 
   /** The sessions of a user changed on this node. */
-  touch(user: string): void {
+  scheduleWrite(user: string): void {
     this.replicas.acquire(user);
-    this.publisher.touch(user);
+    this.publisher.scheduleWrite(user);
   }
 
   /** Acquires replicas of these users. Resolves when all are read. Returns undefined if they already are. */
@@ -202,7 +202,7 @@ export class ClusterNode implements EngineEvents {
     });
     replica.noteWritten(this.#inc);
     if (isErased) host.onErased(replica.user);
-    for (const k of ended) host.onOvertaken(replica.user, k);
+    for (const k of ended) host.onSuperseded(replica.user, k);
     for (const device of began) host.onBegan(replica.user, device);
   }
 
@@ -210,7 +210,8 @@ export class ClusterNode implements EngineEvents {
   #writeIfNeeded(replica: Replica): void {
     const { record, user } = replica;
     const wasHere = [this.#inc, ...this.#former].some((inc) => record?.parts?.[inc] !== undefined);
-    if (this.#options.host.own(user).sessions.length > 0 || replica.isLost || wasHere) this.publisher.touch(user);
+    const isHere = this.#options.host.own(user).sessions.length > 0;
+    if (isHere || wasHere || replica.isLost) this.publisher.scheduleWrite(user);
   }
 
   async #renew(): Promise<Members | undefined> {
@@ -223,10 +224,9 @@ export class ClusterNode implements EngineEvents {
       const answer = await engine.renew({ inc, beat: ++this.#beat, state: 'live', facts });
       if (inc !== this.#inc) return undefined;
       this.members.update(answer, askedAtMs, now());
-      if (this.members.isGone(inc)) this.#rejoin();
+      if (this.members.hasEnded(inc)) this.#rejoin();
       else if (this.#state === 'up' && answer.history !== this.#history) void this.#recover(true);
-      // The engine clock goes on with answers only, so a grace never ends between them.
-      else if (this.#state === 'up') this.#deadNodes.tick(this.#inc);
+      else if (this.#state === 'up') this.#deadNodes.tick(this.#inc); // a grace ends only with an answer's time
       return answer;
     } catch {
       return undefined;
@@ -271,7 +271,7 @@ export class ClusterNode implements EngineEvents {
       await this.buckets.recover(hasForked, () => this.publisher.nextId(this.#inc));
       if (isOver()) return;
       this.#writtenTo = '-';
-      for (const user of this.#options.host.usersHere()) this.touch(user);
+      for (const user of this.#options.host.usersHere()) this.scheduleWrite(user);
       this.publisher.pump();
       const waitedMs = (): number => now() - startedAtMs;
       await this.#conditions.until(() => isOver() || this.publisher.isIdle || waitedMs() > SLOW_WRITES_WITHIN_MS);

@@ -62,7 +62,7 @@ export class Publisher {
     return this.#dirty.size === 0 && this.#inFlight.size === 0;
   }
 
-  touch(user: string): void {
+  scheduleWrite(user: string): void {
     if (!this.#dirty.has(user)) this.#dirty.set(user, this.#options.now());
     this.pump();
   }

@@ -5,6 +5,7 @@
  */
 import { MAX_TAIL_CHANGES, MAX_TAILS, TAIL_EVERY_MS } from '../../shared/limits.ts';
 import type { Change } from '../presence/change.ts';
+import type { User } from '../presence/user.ts';
 import type { Users } from '../presence/users.ts';
 import type { Outbox } from './delivery/outbox.ts';
 
@@ -12,7 +13,7 @@ import type { Outbox } from './delivery/outbox.ts';
 export type TailReader = Pick<Outbox, 'isBehind' | 'push'>;
 
 interface TailsOptions {
-  readonly presence: Pick<Users, 'entryOf'>;
+  readonly presence: Pick<Users, 'unstoredEntryOf' | 'ensureStored'>;
 }
 
 interface Tail {
@@ -25,6 +26,8 @@ interface Tail {
 export class Tails {
   readonly #options: TailsOptions;
   readonly #tails = new Map<TailReader, Tail>();
+  /** Users of changes that are not sent yet. They are stored together, because each transaction takes long. */
+  readonly #unstored = new Set<User>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: TailsOptions) {
@@ -54,6 +57,7 @@ export class Tails {
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+    this.#unstored.clear();
   }
 
   changed(change: Change): void {
@@ -67,6 +71,8 @@ export class Tails {
   }
 
   #send(): void {
+    for (const user of this.#unstored) this.#options.presence.ensureStored(user);
+    this.#unstored.clear();
     for (const [outbox, tail] of this.#tails) {
       const { changes } = tail;
       if (changes.length + tail.skipped === 0) continue;
@@ -83,7 +89,8 @@ export class Tails {
 
   /** The true entry, regardless of blocks. It is not cached with the user, because it may never be needed again. */
   #jsonOf({ user, cause, source, from, at }: Change): string {
-    const entry = this.#options.presence.entryOf(user);
+    const entry = this.#options.presence.unstoredEntryOf(user);
+    if (!user.isStored && user.v > 0) this.#unstored.add(user);
     return JSON.stringify({ at, cause, ...source, from, entry });
   }
 }

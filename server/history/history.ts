@@ -6,6 +6,7 @@
 import type { UserStatus } from '../../shared/status.ts';
 import type { Clock } from '../lib/time/clock.ts';
 import type { TurnBudget } from '../lib/time/turn-budget.ts';
+import { shownStatusOf } from '../presence/fold.ts';
 import type { Users } from '../presence/users.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { HistoryRecorder, HistorySource, HistoryTransition } from './port.ts';
@@ -168,8 +169,8 @@ export class History {
   }
 
   #shownNow(user: string): UserStatus {
-    const status = this.#options.users.find(user)?.fold.status ?? 'offline';
-    return status === 'invisible' ? 'offline' : status;
+    const held = this.#options.users.find(user);
+    return held === undefined ? 'offline' : shownStatusOf(held.fold);
   }
 
   readonly #purge = (): void => {

@@ -8,6 +8,7 @@ import type { TransitionCause } from '../../shared/messages/explain.ts';
 import type { UserStatus } from '../../shared/status.ts';
 import type { Clock } from '../lib/time/clock.ts';
 import type { Change } from '../presence/change.ts';
+import { shownStatusOf } from '../presence/fold.ts';
 import { shownCause } from '../presence/shown-cause.ts';
 import type { HistoryState, HistoryStore, HistoryTransition, UserTransition } from './port.ts';
 
@@ -67,8 +68,7 @@ export class Recorder {
 
   changed({ user, isShown, from, at, cause }: Change): void {
     if (!isShown) return;
-    const { status } = user.fold;
-    const to = status === 'invisible' ? 'offline' : status;
+    const to = shownStatusOf(user.fold);
     if (from === to) return;
     const pending = this.#pending.get(user.id);
     if (pending !== undefined && isOpen(pending, at)) {

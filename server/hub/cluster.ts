@@ -112,8 +112,8 @@ export class ClusterParts {
       connection: this.#connection(redis, offline),
       isPolled: (user, device) => this.shares.owner('poll', targetKey({ user, device })) !== undefined,
       events: this.events,
-      onMail: (text) => this.calls.receive(text),
-      arrived: (op, t) => {
+      onDirectMessage: (text) => this.calls.receive(text),
+      onOperation: (op, t) => {
         if (!this.cluster.isOwn(op)) bus.observe(Math.max(0, clock.now().wallMs - t));
       },
       onLate: () => this.#checkStaleness(),

@@ -11,10 +11,10 @@ import { LoopLag } from '../metrics/loop-lag.ts';
 import { createMetrics, type MetricsSources } from '../metrics/metrics.ts';
 import type { Transitions } from '../metrics/transitions.ts';
 import type { ChangeListener } from '../presence/change.ts';
+import { shownStatusOf } from '../presence/fold.ts';
 import type { Presence } from '../presence/presence.ts';
 import { shownCause } from '../presence/shown-cause.ts';
 import type { User } from '../presence/user.ts';
-import type { Users } from '../presence/users.ts';
 import type { Staleness } from '../staleness.ts';
 import type { WriteBehind } from '../storage/write-behind.ts';
 import type { HubContext } from './context.ts';
@@ -39,15 +39,11 @@ interface CountingParts extends Pick<MetricsSources, 'transitions' | 'webhooks' 
 }
 
 /** Counts changes that others see, and those of their status by what it was, is, and why. */
-export function countChanges(
-  users: Pick<Users, 'entryOf'>,
-  counts: { changes: number },
-  transitions: Transitions,
-): ChangeListener {
+export function countChanges(counts: { changes: number }, transitions: Transitions): ChangeListener {
   return ({ isShown, user, from, cause }) => {
     if (!isShown) return;
     counts.changes++;
-    const to = users.entryOf(user).status;
+    const to = shownStatusOf(user.fold);
     if (to !== from) transitions.count(from, to, shownCause(cause, from, to));
   };
 }

@@ -9,6 +9,7 @@ import { decodeRecord } from '../cluster/record/record.ts';
 import { ClusterQueue } from '../cluster/webhooks/cluster-queue.ts';
 import { StartError } from '../lib/start-error.ts';
 import { WatchedFile } from '../lib/watched-file.ts';
+import { shownStatusOf } from '../presence/fold.ts';
 import { shownCause } from '../presence/shown-cause.ts';
 import type { Viewer } from '../presence/viewer.ts';
 import type { Staleness } from '../staleness.ts';
@@ -80,7 +81,8 @@ export function buildWebhooks(context: HubContext, options: WebhookOptions): Web
     onChange: [
       ({ user, isShown, cause, from, at }) => {
         if (!isShown) return;
-        const to = users.entryOf(user).status;
+        // Not from `users.entryOf`, which would store the users that wait for it: a transaction for each change.
+        const to = shownStatusOf(user.fold);
         const isNoted = notes.changed({ user: user.id, from, to, cause: shownCause(cause, from, to), at });
         if (isNoted) writeBehind.storeFirst(user);
       },
@@ -128,7 +130,7 @@ function buildInCluster(
     buckets: BUCKETS,
     most: config.webhookMax,
     inc: () => node.inc,
-    isGone: (inc) => node.members.isGone(inc),
+    hasEnded: (inc) => node.members.hasEnded(inc),
     isUp: () => node.state === 'up',
     newOp: () => node.publisher.nextId(node.inc),
     entryOf: (user, stored) => {

@@ -88,6 +88,11 @@ export function shownOf(fold: Fold, offline: Shown): Shown {
   return isVisible(fold) ? (fold as Shown) : offline;
 }
 
+/** The status that others see. */
+export function shownStatusOf({ status }: Fold): UserStatus {
+  return status === 'invisible' ? 'offline' : status;
+}
+
 export function isVisible(fold: Fold): boolean {
   return fold.status !== 'offline' && fold.status !== 'invisible';
 }

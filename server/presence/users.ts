@@ -143,6 +143,11 @@ export class Users {
   /** The entry that others see, regardless of blocks. */
   entryOf(user: User): Entry {
     if (user.v > 0) this.ensureStored(user);
+    return this.unstoredEntryOf(user);
+  }
+
+  /** Like `entryOf`, for an entry that is shown later. Before that, `ensureStored` must be called. */
+  unstoredEntryOf(user: User): Entry {
     return entryOf(user, this.offline);
   }
 

@@ -78,6 +78,19 @@ export interface HttpReply {
   /** Without `content-length`, which the engine adds. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;
+  /** Follows `body`. The length is then not known, so the answer is sent in chunks, and is the connection's last. */
+  readonly rest?: BodyRest;
+}
+
+/** The rest of a body that is too large to be in memory as a whole. */
+export interface BodyRest {
+  /**
+   * Returns the next part; undefined after the last. Called once the client has nearly read the part before. If it
+   * rejects, the engine cuts the connection without the last chunk, so that no client takes the answer for complete.
+   */
+  next(): Promise<string | undefined>;
+  /** Called once: when the body is complete, or cut off, or its client is gone. */
+  close(): void;
 }
 
 /** Why a connection exceeds the limits. */

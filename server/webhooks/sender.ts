@@ -46,19 +46,26 @@ export class Sender {
   #sending: Promise<void> | undefined;
   /** Whether `wake` was called since the queue was last read. */
   #isWoken = false;
+  /** Whether a batch was not due when the queue was last read. */
+  #waitsToRetry = false;
 
   constructor(options: SenderOptions) {
     this.#options = options;
   }
 
-  /** Sends the events that are due. If an attempt is under way, new events follow it. */
+  /** Sends the events that are due. If an attempt is under way or waits to be repeated, new events follow it. */
   wake(): void {
-    if (this.#isStopped) return;
+    // The timer checks the batch. Reading it from the queue for each new event would be slow, because it is large.
+    if (!this.#isStopped && !this.#waitsToRetry) this.#check();
+  }
+
+  #check(): void {
     clearTimeout(this.#timer);
+    this.#waitsToRetry = false;
     this.#isWoken = true;
     this.#sending ??= this.#send().then((nextAt) => {
       this.#sending = undefined;
-      if (this.#isWoken) this.wake();
+      if (this.#isWoken && !this.#isStopped) this.#check();
       else this.#sleepUntil(nextAt);
     });
   }
@@ -90,6 +97,7 @@ export class Sender {
         if (this.#mustStop()) break;
         if (batch === undefined || !isDue(batch, now())) {
           const nextAt = batch?.nextAt ?? (await queue.nextDueAt(rule));
+          this.#waitsToRetry = batch !== undefined;
           onHealth(undefined);
           return nextAt;
         }
@@ -134,7 +142,7 @@ export class Sender {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(
       () => {
-        this.wake();
+        this.#check();
       },
       dueInMs <= 0 ? CHECK_AGAIN_MS : Math.min(dueInMs, CHECK_AGAIN_MS),
     );

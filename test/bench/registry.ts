@@ -16,6 +16,7 @@ import { slow } from './workloads/slow.ts';
 import { soak } from './workloads/soak.ts';
 import { steady } from './workloads/steady.ts';
 import { storm } from './workloads/storm.ts';
+import { webhooks } from './workloads/webhooks.ts';
 
 export const workloads: readonly Workload[] = [
   heartbeatTcp,
@@ -29,6 +30,7 @@ export const workloads: readonly Workload[] = [
   crash,
   freeze,
   slow,
+  webhooks,
   hostile,
   soak,
   clusterCosts,

@@ -1,13 +1,13 @@
 /** What every engine of a cluster promises: see server/cluster/engine.ts. The suite runs over each of them. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { ALL_NODES, MAX_MAIL_BYTES, type Engine, type Operation } from '../../server/cluster/engine.ts';
+import { ALL_NODES, MAX_DIRECT_MESSAGE_BYTES, type Engine, type Operation } from '../../server/cluster/engine.ts';
 import { readMessage } from '../../server/cluster/record/message.ts';
 
 /** What the engine received by itself. */
 export interface Received {
   readonly messages: { readonly bucket: number; readonly text: string }[];
   readonly states: ('away' | 'back')[];
-  readonly mail: string[];
+  readonly directMessages: string[];
 }
 
 export interface EngineUnderTest {
@@ -220,25 +220,25 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
 
   const live = (inc: string, beat: number): Promise<unknown> => engine.renew({ inc, beat, state: 'live', facts: '' });
 
-  it('delivers mail to one incarnation from its first renewal on, and to all', async () => {
+  it('delivers direct messages to one incarnation from its first renewal on, and to all', async () => {
     await engine.send('a', 'too early');
     await live('a', 1);
     await engine.send('b', 'for another one');
     await engine.send('a', 'héllo\t\n😀');
     await engine.send(ALL_NODES, 'for all');
-    await expect.poll(() => under.received.mail).toEqual(['héllo\t\n😀', 'for all']);
+    await expect.poll(() => under.received.directMessages).toEqual(['héllo\t\n😀', 'for all']);
     await published(0);
   });
 
-  it('receives the mail to its new incarnation, and no longer that to the previous one', async () => {
+  it('receives direct messages to its new incarnation, and no longer that to the previous one', async () => {
     await live('a', 1);
     await live('b', 1);
     await engine.send('a', 'late');
     await engine.send('b', 'right');
-    await expect.poll(() => under.received.mail).toEqual(['right']);
+    await expect.poll(() => under.received.directMessages).toEqual(['right']);
   });
 
-  it('receives its mail again after it was cut off', async () => {
+  it('receives direct messages again after it was cut off', async () => {
     await live('a', 1);
     under.cut();
     await expect.poll(() => under.received.states).toEqual(['back', 'away']);
@@ -246,15 +246,15 @@ export function clusterEngineContract(start: () => Promise<EngineUnderTest>): vo
     under.mend();
     await expect.poll(() => under.received.states, { timeout: 8000 }).toEqual(['back', 'away', 'back']);
     await engine.send('a', 'found');
-    await expect.poll(() => under.received.mail).toEqual(['found']);
+    await expect.poll(() => under.received.directMessages).toEqual(['found']);
   });
 
-  it('sends the longest mail, and rejects a longer one', async () => {
+  it('sends the longest direct message, and rejects a longer one', async () => {
     await live('a', 1);
-    const longest = 'é'.repeat(MAX_MAIL_BYTES / 2);
-    await expect(engine.send('a', `${longest}x`)).rejects.toThrow('the mail is too long');
+    const longest = 'é'.repeat(MAX_DIRECT_MESSAGE_BYTES / 2);
+    await expect(engine.send('a', `${longest}x`)).rejects.toThrow('the message is too long');
     await engine.send('a', longest);
-    await expect.poll(() => under.received.mail.map(({ length }) => length)).toEqual([longest.length]);
+    await expect.poll(() => under.received.directMessages.map(({ length }) => length)).toEqual([longest.length]);
   });
 
   it('publishes nothing twice, and in order', async () => {

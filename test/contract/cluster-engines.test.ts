@@ -15,9 +15,9 @@ import { clusterEngineContract, type EngineUnderTest, type Received } from './cl
 const BUCKETS = 4;
 
 function listening(): { received: Received; events: EngineEvents } {
-  const received: Received = { messages: [], states: [], mail: [] };
+  const received: Received = { messages: [], states: [], directMessages: [] };
   const events = {
-    mail: (text: string): void => void received.mail.push(text),
+    directMessage: (text: string): void => void received.directMessages.push(text),
     message: (bucket: number, text: string): void => void received.messages.push({ bucket, text }),
     away: (): void => void received.states.push('away'),
     back: (): void => void received.states.push('back'),

@@ -9,6 +9,7 @@ import { httpContract } from './engine-http-contract.ts';
 import { lastAnswerContract } from './engine-last-answer-contract.ts';
 import { portContract } from './engine-port-contract.ts';
 import type { Tested } from './engine-rig.ts';
+import { streamedContract } from './engine-streamed-contract.ts';
 import { tlsContract } from './engine-tls-contract.ts';
 import { webSocketContract } from './engine-websocket-contract.ts';
 
@@ -18,6 +19,7 @@ export function engineContract(engine: Engine, all: readonly Engine[]): void {
   httpContract(engine);
   floodContract(engine);
   lastAnswerContract(engine);
+  streamedContract(engine);
   portContract(engine, all);
   tlsContract(engine);
 }
@@ -29,4 +31,5 @@ export function engineContractOverTls(engine: Tested): void {
   httpContract(engine);
   floodContract(engine);
   lastAnswerContract(engine);
+  streamedContract(engine);
 }

@@ -2,7 +2,6 @@
  * One engine listening on a free port with a service that records what the engine reports, and clients that can
  * misbehave. `stop` closes everything opened here.
  */
-import { fileURLToPath } from 'node:url';
 import { connect, type Socket as NetSocket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
@@ -53,11 +52,6 @@ export function enginesHere(): Engine[] {
   const { engine } = loadEngine('auto');
   const ws = loadEngine('ws').engine;
   return engine.name === 'uws' ? [ws, engine] : [ws];
-}
-
-/** The path of one of the tests' own files: `first.crt`, `first.key`, `second.crt`, `second.key`. */
-export function certificateFile(name: string): string {
-  return fileURLToPath(new URL(`../support/certificates/${name}.pem`, import.meta.url));
 }
 
 export async function openFiles(certPath: string, keyPath: string): Promise<TlsFiles> {

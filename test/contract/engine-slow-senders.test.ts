@@ -5,7 +5,8 @@
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { HttpReply } from '../../server/sockets/port.ts';
-import { certificateFile, enginesHere, openFiles, Raw, Rig } from './engine-rig.ts';
+import { certificateFile } from '../support/certificate-file.ts';
+import { enginesHere, openFiles, Raw, Rig } from './engine-rig.ts';
 
 const SOONEST_MS = 7_500;
 /** uWebSockets.js counts in steps of 4 s from 8 to 12, Node looks once a second; the rest is for a busy machine. */

@@ -10,7 +10,8 @@ import { connect, type SecureVersion, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TlsFiles } from '../../server/lib/net/tls-files.ts';
 import type { Engine } from '../../server/sockets/port.ts';
-import { certificateFile, openFiles, Raw, Rig } from './engine-rig.ts';
+import { certificateFile } from '../support/certificate-file.ts';
+import { openFiles, Raw, Rig } from './engine-rig.ts';
 
 export function tlsContract(engine: Engine): void {
   let folder: string;

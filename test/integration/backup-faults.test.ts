@@ -1,50 +1,20 @@
 /** `presence-hub backup` and `restore` that cannot succeed: nothing is lost, and one line says what to do. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { run as backupCommand } from '../../server/operator/backup.ts';
-import { run as restoreCommand } from '../../server/operator/restore.ts';
+import { expect, test, vi } from 'vitest';
 import { ceilingOf } from '../../server/storage/sqlite/restore.ts';
 import { openSqlite } from '../../server/storage/sqlite/sqlite.ts';
-import { testIo } from '../support/cli-io.ts';
-import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
+import { runBackup, runRestore } from '../support/backup-commands.ts';
+import { startHubProcess, startLine } from '../support/hub-process.ts';
 import { needing } from '../support/needs.ts';
+import { useProcessFolder } from '../support/process-folder.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
 const launcher = fileURLToPath(new URL('../../server/launch.mjs', import.meta.url));
-let folder: string;
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hub-backup-'));
-});
-afterEach(async () => {
-  await endHubProcesses();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-const at = (name: string): string => join(folder, name);
-const running =
-  (command: typeof backupCommand) =>
-  async (...args: string[]) => {
-    const io = testIo();
-    const code = await command(args, io);
-    return { code, out: io.stdout.text, err: io.stderr.text };
-  };
-const runBackup = running(backupCommand);
-const runRestore = running(restoreCommand);
+const folder = useProcessFolder('hub-backup-');
+const { at } = folder;
 
 /** Leaves the folder as a hub does that is killed: with data in hub.sqlite-wal alone. */
 async function makeData(name: string, friend: string): Promise<void> {
@@ -204,7 +174,7 @@ test('of two backups into one FILE at the same time, one is refused; what a kill
   expect(existsSync(at('hub.backup'))).toBe(false);
   first.close();
   expect((await runBackup(at('hub.backup'), '--data', at('data'))).code).toBe(0);
-  expect(readdirSync(folder).sort()).toEqual(['data', 'hub.backup']);
+  expect(readdirSync(folder.path).sort()).toEqual(['data', 'hub.backup']);
 });
 
 test('a file of yours beside FILE is kept', async () => {

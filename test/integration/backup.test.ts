@@ -1,47 +1,18 @@
 /** `presence-hub backup` and `restore`: under load, restored elsewhere, and never behind what a client has seen. */
-import {
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { run as backupCommand } from '../../server/operator/backup.ts';
-import { run as restoreCommand } from '../../server/operator/restore.ts';
 import type { Entry } from '../../shared/messages/entry.ts';
-import { testIo } from '../support/cli-io.ts';
-import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
+import { runBackup, runRestore } from '../support/backup-commands.ts';
+import { startHubProcess, startLine } from '../support/hub-process.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
 import { WsClient } from '../support/ws-client.ts';
+import { useProcessFolder } from '../support/process-folder.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-let folder: string;
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hub-backup-'));
-});
-afterEach(async () => {
-  await endHubProcesses();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-const at = (name: string): string => join(folder, name);
-const running =
-  (command: typeof backupCommand) =>
-  async (...args: string[]) => {
-    const io = testIo();
-    const code = await command(args, io);
-    return { code, out: io.stdout.text, err: io.stderr.text };
-  };
-const runBackup = running(backupCommand);
-const runRestore = running(restoreCommand);
+const folder = useProcessFolder('hub-backup-');
+const { at } = folder;
 const OK = expect.objectContaining({ code: 0, err: '' }) as unknown;
 
 test('a backup under load, restored elsewhere, has all friends, and no version below one that was seen', async () => {
@@ -164,7 +135,7 @@ test('a backup is private, and is not left behind half made', async () => {
     const failed = await runBackup(at('nowhere/hub.backup'), '--data', at('data'));
     expect(failed.code).toBe(1);
     expect(failed.err).toMatch(/nowhere\/hub\.backup can't be written \(ENOENT/);
-    expect(readdirSync(folder).sort()).toEqual(['data', 'hub.backup']);
+    expect(readdirSync(folder.path).sort()).toEqual(['data', 'hub.backup']);
   } finally {
     await hub.stop();
   }
@@ -189,7 +160,7 @@ describe('what is refused changes nothing:', () => {
   });
 
   test('a backup of a folder without data', async () => {
-    expect((await runBackup(at('other'), '--data', folder)).err).toContain('holds no hub.sqlite');
+    expect((await runBackup(at('other'), '--data', folder.path)).err).toContain('holds no hub.sqlite');
     expect(existsSync(at('other'))).toBe(false);
   });
 

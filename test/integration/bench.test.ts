@@ -72,6 +72,27 @@ describe.concurrent('npm run bench', () => {
     ]);
   });
 
+  test('webhooks passes, and events wait while their receiver refuses connections or hangs', async () => {
+    const scale = ['--publishers', '20', '--watchers', '10', '--friends', '20', '--rate', '200'];
+    const run = await bench(
+      'webhooks',
+      ...scale,
+      '--rounds',
+      '1',
+      '--warm-seconds',
+      '1',
+      '--seconds',
+      '1',
+      '--max-ratio',
+      '100',
+    );
+    expect(run).toMatchObject(passed);
+    const stretches = run.result.figures['stretches'] as { readonly receiver: string; readonly queued: number }[];
+    expect(stretches.map(({ receiver }) => receiver)).toEqual(['none', 'refuses', 'hangs']);
+    // One event of each user waits, and some are in the batch that is sent.
+    expect(stretches.map(({ queued }) => Math.min(queued, 20))).toEqual([0, 20, 20]);
+  });
+
   test('hostile passes, and nothing of the attackers is left', async () => {
     const moment = ['--seconds', '0.1', '--all-seconds', '0.5', '--after-ms', '50', '--health-ms', '15000'];
     const scale = ['--good', '20', '--good-ws', '5', '--half-open', '100', '--width', '2'];

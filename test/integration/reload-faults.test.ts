@@ -1,28 +1,19 @@
 /** SIGHUP at a bad moment, or with files that are none: the hub keeps its settings, says so in one line, and runs on. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { endHubProcesses, startHubProcess, startLine, type HubProcess } from '../support/hub-process.ts';
+import { copyFileSync, ftruncateSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { expect, test, vi } from 'vitest';
+import { startHubProcess, startLine, type HubProcess } from '../support/hub-process.ts';
 import { needing } from '../support/needs.ts';
 import { WsClient } from '../support/ws-client.ts';
+import { certificateFile } from '../support/certificate-file.ts';
+import { useProcessFolder } from '../support/process-folder.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-let folder: string;
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hub-reload-'));
-});
-afterEach(async () => {
-  await endHubProcesses();
-  rmSync(folder, { recursive: true, force: true });
-});
+const folder = useProcessFolder('hub-reload-');
 
-const fixture = (name: string): string => fileURLToPath(new URL(`../support/certificates/${name}`, import.meta.url));
 const write = (name: string, settings: object): string => {
-  const path = join(folder, name);
+  const path = folder.at(name);
   writeFileSync(path, JSON.stringify(settings));
   return path;
 };
@@ -67,9 +58,9 @@ test(
 );
 
 test('a certificate that has become a pipe stops no later reload (S19)', needing('Linux'), async () => {
-  const [cert, key] = [join(folder, 'crt.pem'), join(folder, 'key.pem')];
-  copyFileSync(fixture('first.crt.pem'), cert);
-  copyFileSync(fixture('first.key.pem'), key);
+  const [cert, key] = [folder.at('crt.pem'), folder.at('key.pem')];
+  copyFileSync(certificateFile('first.crt'), cert);
+  copyFileSync(certificateFile('first.key'), key);
   const path = write('hub.json', {});
   const hub = startHubProcess({ HUB_CONFIG: path, HUB_TLS_CERT: cert, HUB_TLS_KEY: key });
   const { says } = await logOf(hub);
@@ -85,7 +76,7 @@ test.each([
   ['HUB_WEBHOOKS', '[]'],
   ['HUB_POLL', '[]'],
 ])('%s that has become a pipe is reported, and the hub still stops', needing('Linux'), async (name, text) => {
-  const path = join(folder, 'rules.json');
+  const path = folder.at('rules.json');
   writeFileSync(path, text);
   const hub = startHubProcess({ [name]: path, HUB_DRAIN_MS: '0' });
   const { says } = await logOf(hub);
@@ -113,7 +104,7 @@ test('a file that is not applied does not change how long a stop may take (S19)'
 
 test('SIGHUP to a hub that has just been started does not end it (S19)', needing('Linux'), async () => {
   // Sends the signal as soon as the launcher listens to its first one, before the hub is loaded.
-  const preload = join(folder, 'early.mjs');
+  const preload = folder.at('early.mjs');
   writeFileSync(
     preload,
     `process.on('newListener', (name) => {

@@ -1,35 +1,27 @@
 /** SIGHUP: what a running hub takes over from a changed HUB_CONFIG and from renewed certificates, and what it says. */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Config } from '../../server/config/config.ts';
 import { settings } from '../../server/config/settings.ts';
 import { defaultConfig, onBothEngines, startTestHub, type TestHub } from '../support/hub.ts';
-import { endHubProcesses, freePort, startHubProcess, startLine } from '../support/hub-process.ts';
+import { freePort, startHubProcess, startLine } from '../support/hub-process.ts';
 import { frame, LegacyClient } from '../support/legacy-client.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 import { WsClient } from '../support/ws-client.ts';
+import { certificateFile } from '../support/certificate-file.ts';
+import { useProcessFolder } from '../support/process-folder.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-let folder: string;
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hub-reload-'));
-});
-afterEach(async () => {
-  await endHubProcesses();
-  rmSync(folder, { recursive: true, force: true });
-});
+const folder = useProcessFolder('hub-reload-');
 
-const fixture = (name: string): string => fileURLToPath(new URL(`../support/certificates/${name}`, import.meta.url));
 const usePair = (name: string): void => {
-  copyFileSync(fixture(`${name}.crt.pem`), join(folder, 'crt.pem'));
-  copyFileSync(fixture(`${name}.key.pem`), join(folder, 'key.pem'));
+  copyFileSync(certificateFile(`${name}.crt`), folder.at('crt.pem'));
+  copyFileSync(certificateFile(`${name}.key`), folder.at('key.pem'));
 };
 
 interface Line {
@@ -45,7 +37,7 @@ const isAboutReload = ({ level, msg, changed, needRestart }: Line): boolean =>
 
 /** A hub with a file of settings, and what its log said after each SIGHUP. */
 async function startWithFile(first: object, env: Readonly<Record<string, string>> = {}) {
-  const path = join(folder, 'hub.json');
+  const path = folder.at('hub.json');
   writeFileSync(path, JSON.stringify(first));
   const hub = startHubProcess({ HUB_CONFIG: path, ...env });
   const lines: Line[] = [];
@@ -123,8 +115,8 @@ test.each(['uws', 'ws'])(
       {
         HUB_TRANSPORT: engine === 'uws' ? 'auto' : engine,
         HUB_TCP_PORT: String(tcpPort),
-        HUB_TLS_CERT: join(folder, 'crt.pem'),
-        HUB_TLS_KEY: join(folder, 'key.pem'),
+        HUB_TLS_CERT: folder.at('crt.pem'),
+        HUB_TLS_KEY: folder.at('key.pem'),
       },
     );
     const certificateAt = async (port: number) => {
@@ -136,12 +128,12 @@ test.each(['uws', 'ws'])(
     };
     const ports = [tcpPort, Number(new URL(hub.page).port)];
     const both = () => Promise.all(ports.map(certificateAt));
-    const printOf = (name: string) => new X509Certificate(readFileSync(fixture(`${name}.crt.pem`))).fingerprint256;
+    const printOf = (name: string) => new X509Certificate(readFileSync(certificateFile(`${name}.crt`))).fingerprint256;
     expect(await both()).toEqual([printOf('first'), printOf('first')]);
     usePair('second');
     await hub.reload({}, 'SIGHUP');
     await expect.poll(both, { interval: 10, timeout: 3000 }).toEqual([printOf('second'), printOf('second')]);
-    writeFileSync(join(folder, 'crt.pem'), 'nonsense');
+    writeFileSync(folder.at('crt.pem'), 'nonsense');
     for (let times = 0; times < 2; times++) await hub.reload({}, 'HUB_TLS_CERT');
     expect(await both()).toEqual([printOf('second'), printOf('second')]);
   },

@@ -7,7 +7,7 @@ import type { Config } from '../../server/config/config.ts';
 import { ask } from '../support/ask.ts';
 import { endHubProcesses, startHubProcess, startLine } from '../support/hub-process.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
-import { LegacyClient } from '../support/legacy-client.ts';
+import { frame, LegacyClient } from '../support/legacy-client.ts';
 import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 import { WEBHOOK_SECRET, WebhookReceiver, type ReceivedEvent } from '../support/webhook-receiver.ts';
 import { WsClient } from '../support/ws-client.ts';
@@ -74,6 +74,21 @@ describe('an event', () => {
     await heartbeat('42', { text: 'lunch' });
     await receiver.until(() => receiver.events.length === 3);
     expect(receiver.events[2]).toMatchObject({ rule: 'all', from: 'online', cause: 'set', entry: { text: 'lunch' } });
+  });
+
+  it('is stored with others in one transaction, so that many changes at once do not keep the hub from its watchers', async () => {
+    const { tcpPort } = await start();
+    const users = Array.from({ length: 100 }, (_, no) => `u${no}`);
+    const gateway = await LegacyClient.open(tcpPort);
+    const writes = 'presence_hub_storage_write_seconds_count';
+    // The first time, users are stored because they are new.
+    for (const state of [1, 2]) {
+      const before = await hub!.metric(writes);
+      gateway.write(users.map((user) => frame(user, state)).join(''));
+      await receiver.until(() => receiver.events.length === 100 * state);
+      expect((await hub!.metric(writes)) - before).toBeLessThan(50);
+    }
+    gateway.end();
   });
 
   it('is posted only for the users and statuses of the rule', async () => {

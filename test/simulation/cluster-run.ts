@@ -91,7 +91,7 @@ class SimNode {
     const hubClock = new VersionClock(0, () => true);
     const now = this.moment();
     const onSessions = ({ id }: { id: string }): void => {
-      queueMicrotask(() => this.node.touch(id));
+      queueMicrotask(() => this.node.scheduleWrite(id));
     };
     ({ presence: this.presence, users: this.users } = buildTestCore({
       graceMs: GRACE_MS,
@@ -105,7 +105,7 @@ class SimNode {
       message: (bucket, text) => this.node.message(bucket, text),
       away: () => this.node.away(),
       back: () => this.node.back(),
-      mail: () => undefined,
+      directMessage: () => undefined,
     });
     this.node = new ClusterNode({
       engine,
@@ -125,14 +125,14 @@ class SimNode {
           if (isShown) run.reported(this, user, entry, v);
         },
         onRejoin: () => undefined,
-        arrived: () => undefined,
+        onOperation: () => undefined,
         onWritten: () => undefined,
         onBegan: (user, device) => void this.presence.leaveDevice(user, device, this.moment()),
         onErased: () => undefined, // nobody is erased here
-        onOvertaken: (user, k) => this.#endOverHttp(user, k),
+        onSuperseded: (user, k) => this.#endOverHttp(user, k),
         isPolled: () => false,
         events: noEvents,
-        onMail: () => undefined,
+        onDirectMessage: () => undefined,
         onDeadSubscription: () => run.engine.setFault(name, 'none'),
       },
     });

@@ -73,13 +73,13 @@ export class StageNode {
         },
         onBegan: () => undefined,
         onErased: (user) => void this.#here.delete(user),
-        onOvertaken: () => undefined,
+        onSuperseded: () => undefined,
         onRejoin: () => undefined,
-        arrived: () => undefined,
+        onOperation: () => undefined,
         onWritten: () => undefined,
         isPolled: () => false,
         events: noEvents,
-        onMail: () => undefined,
+        onDirectMessage: () => undefined,
         onDeadSubscription: () => {
           this.deadSubscriptions++;
           void supervisor.replacePush();
@@ -89,7 +89,7 @@ export class StageNode {
     this.#timer = setInterval(() => this.node.tick(), EVERY_MS);
     supervisor.connect({
       message: (bucket, text) => this.node.message(bucket, text),
-      mail: (text) => this.node.mail(text),
+      directMessage: (text) => this.node.directMessage(text),
       away: () => {
         this.states.push('away');
         this.node.away();
@@ -114,19 +114,19 @@ export class StageNode {
     const k = (++this.#sessions).toString(36);
     const session = { k, device: 'web', status, startedAtMs: nowMs, setAtMs: nowMs, setNo: this.#sessions };
     this.#here.set(user, [...(this.#here.get(user) ?? []), session]);
-    this.node.touch(user);
+    this.node.scheduleWrite(user);
   }
 
   set(user: string, status: keyof typeof codeOf): void {
     for (const session of this.#here.get(user) ?? []) {
       Object.assign(session, { status, setAtMs: performance.now(), setNo: ++this.#sessions });
     }
-    this.node.touch(user);
+    this.node.scheduleWrite(user);
   }
 
   end(user: string): void {
     this.#here.delete(user);
-    this.node.touch(user);
+    this.node.scheduleWrite(user);
   }
 
   async watch(users: readonly string[]): Promise<void> {

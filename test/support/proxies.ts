@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { certificateFile } from '../contract/engine-rig.ts';
+import { certificateFile } from './certificate-file.ts';
 import { freePort } from './hub-process.ts';
 import { programPath } from './needs.ts';
 import { snippetsOf } from './snippets.ts';

@@ -32,7 +32,7 @@ export function testPublisher(
       user,
       offline: offlineFold(-1),
       clock,
-      liveness: { isGone: () => false, silentMs: () => 0, isOver: () => false },
+      liveness: { hasEnded: () => false, silentMs: () => 0, isOver: () => false },
       keepsAll: false,
     }),
     events: { stepsOf: () => [], applied: () => undefined },

@@ -121,7 +121,8 @@ export function createApi(options: ApiOptions): Api {
     answer: (request) => {
       const reply = gate.refuseRequest(request) ?? attempt(request);
       const headers = { ...secure, ...pageRules.corsHeaders(request) };
-      return reply instanceof Promise ? reply.then((late) => dressed(late, headers)) : dressed(reply, headers);
+      const finished = (done: HttpReply): HttpReply => dressed(withLoggedRest(done, request, log), headers);
+      return reply instanceof Promise ? reply.then(finished) : finished(reply);
     },
     refuse: (status) => {
       const headers = status === 426 ? { upgrade: 'websocket', ...OUR_VERSION } : undefined;
@@ -193,6 +194,21 @@ function askForUpgrade({ path }: HttpRequest): HttpReply | undefined {
     connection: 'Upgrade',
     ...OUR_VERSION,
   });
+}
+
+/** Logs a failure after the answer has begun, which the client notices only as a cut connection. */
+function withLoggedRest(reply: HttpReply, { method, path }: HttpRequest, log: Logger): HttpReply {
+  const { rest } = reply;
+  if (rest === undefined) return reply;
+  const next = async (): Promise<string | undefined> => {
+    try {
+      return await rest.next();
+    } catch (error) {
+      log.error({ err: error, method, path }, 'an answer was cut off, because the rest of it could not be read');
+      throw error;
+    }
+  };
+  return { ...reply, rest: { next, close: () => rest.close() } };
 }
 
 function dressed(reply: HttpReply, headers: Readonly<Record<string, string>>): HttpReply {

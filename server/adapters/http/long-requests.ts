@@ -20,16 +20,34 @@ export class LongRequests {
     const gate = this.#gates.get(caller) ?? new Gate(AT_ONCE);
     this.#gates.set(caller, gate);
     const waits = gate.enter();
-    if (waits !== undefined) {
-      return waits.then(() => refuse() ?? answer()).finally(() => this.#leave(caller, gate));
-    }
-    let reply: Reply | undefined;
+    const begun = waits === undefined ? answer : (): Promise<HttpReply> => waits.then(() => refuse() ?? answer());
+    return this.#untilWritten(begun, () => this.#leave(caller, gate));
+  }
+
+  /** Calls `leave` when nothing more is read for the answer. */
+  #untilWritten(answer: () => Reply, leave: () => void): Reply {
+    const leaveAfter = (reply: HttpReply): HttpReply => {
+      const { rest } = reply;
+      if (rest === undefined) {
+        leave();
+        return reply;
+      }
+      const close = (): void => {
+        leave();
+        rest.close();
+      };
+      return { ...reply, rest: { next: () => rest.next(), close } };
+    };
+    const failed = (error: unknown): never => {
+      leave();
+      throw error;
+    };
     try {
-      reply = answer();
-    } finally {
-      if (!(reply instanceof Promise)) this.#leave(caller, gate);
+      const reply = answer();
+      return reply instanceof Promise ? reply.then(leaveAfter, failed) : leaveAfter(reply);
+    } catch (error) {
+      return failed(error);
     }
-    return reply instanceof Promise ? reply.finally(() => this.#leave(caller, gate)) : reply;
   }
 
   #leave(caller: string, gate: Gate): void {

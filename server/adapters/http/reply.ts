@@ -37,6 +37,18 @@ export function json(body: string): HttpReply {
   return { status: 200, headers: { 'content-type': 'application/json', ...NO_STORE }, body };
 }
 
+/**
+ * JSON whose parts are read while they are sent. Waits for the first part, so that a failure before that is answered as
+ * such. A failure after that cuts the connection.
+ */
+export async function streamedJson(parts: AsyncGenerator<string, void, void>): Promise<HttpReply> {
+  const next = async (): Promise<string | undefined> => {
+    const { done, value } = await parts.next();
+    return done === true ? undefined : value;
+  };
+  return { ...json((await next()) ?? ''), rest: { next, close: () => void parts.return() } };
+}
+
 export function noContent(): HttpReply {
   return { status: 204, headers: NO_STORE, body: '' };
 }

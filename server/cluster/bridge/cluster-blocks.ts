@@ -60,7 +60,7 @@ export class ClusterBlocks {
     const { cluster, nowMs } = this.#options;
     const endsAtMs = nowMs() + CONFIRMED_WITHIN_MS;
     cluster.blockEdits.add(user, other, isBlocked);
-    cluster.touchId(user);
+    cluster.scheduleWriteById(user);
     const isWritten = (): boolean => (this.#recordOf(user)?.hidden.has(other) ?? false) === isBlocked;
     while (!isWritten()) {
       if (nowMs() > endsAtMs) throw unconfirmed();

@@ -33,7 +33,7 @@ export interface ClusterListOptions {
 }
 
 const ASKED_FOR_MS = 2000;
-/** Mail between nodes is bounded. */
+/** A direct message between nodes is bounded. */
 const MOST_CHARS = 60_000;
 const queryForm = z.object({
   statuses: z.array(z.string().max(20)).max(10),

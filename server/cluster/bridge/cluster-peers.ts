@@ -27,7 +27,7 @@ export interface ClusterPeersOptions {
   /** An answer could not wait any longer: watchers must know that views may be behind. */
   readonly onLate: () => void;
   /** Schedules writing the sessions of a user, after this step. */
-  readonly touch: (user: string) => void;
+  readonly scheduleWrite: (user: string) => void;
   /** Has changes written that were noted in this turn. */
   readonly writeNow: () => void;
 }
@@ -64,10 +64,10 @@ export class ClusterPeers implements Peers {
   }
 
   goodbye(user: string, device: string): void {
-    const { nowMs, touch } = this.#options;
+    const { nowMs, scheduleWrite } = this.#options;
     const goodbyes = this.goodbyesOf(user);
     this.#goodbyes.set(user, [...goodbyes.slice(1 - MOST_GOODBYES), { device, atMs: nowMs() }]);
-    touch(user);
+    scheduleWrite(user);
   }
 
   forgetGoodbyes(user: string): void {
@@ -84,14 +84,14 @@ export class ClusterPeers implements Peers {
     const { node } = this.#options;
     let count = 0;
     for (const [inc, sessions] of Object.entries(node.replicas.get(user)?.record?.parts ?? {})) {
-      if (inc !== node.inc && !node.members.isGone(inc)) count += sessions.length;
+      if (inc !== node.inc && !node.members.hasEnded(inc)) count += sessions.length;
     }
     return count;
   }
 
   /** Drops the record of a user after a while, unless the hub needs it then. */
   unneeded(user: string): void {
-    this.#unneeded.delete(user); // whoever asks last has the whole time
+    this.#unneeded.delete(user); // the latest request keeps it for the whole time
     this.#unneeded.set(user, this.#options.nowMs());
   }
 
@@ -161,8 +161,8 @@ export class ClusterPeers implements Peers {
 }
 
 /**
- * What the store published before is read before this resolves: whoever was told that a change is known everywhere may
- * watch here right after it.
+ * Resolves after what the store published before has been read. A client that received the confirmation of a change may
+ * then watch here at once.
  */
 function afterReads(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));

@@ -1,5 +1,5 @@
 /**
- * Joins a hub to its cluster: tells the node what the sessions of this hub are, and makes users what the cluster agrees
+ * Joins a hub to its cluster: reports the sessions of this hub to the node, and makes users what the cluster agrees
  * on. Presence asks it as its ledger. Knows neither Redis nor sockets.
  */
 import type { TransitionCause } from '../../../shared/messages/explain.ts';
@@ -43,10 +43,10 @@ export interface HubClusterOptions {
   readonly isPolled: (user: string, device: string) => boolean;
   readonly events: NodeEvents;
   /** Another node has sent a text. */
-  readonly onMail: (text: string) => void;
-  /** An operation of any node has arrived. `t`: when it happened, on the engine's clock. */
-  readonly arrived: (op: string, t: number) => void;
-  /** Watchers may have to be told at once that views are behind, or no longer. */
+  readonly onDirectMessage: (text: string) => void;
+  /** Called for the message of an operation of any node. `t`: when it happened, on the engine's clock. */
+  readonly onOperation: (op: string, t: number) => void;
+  /** Called when views fall behind or catch up, so that watchers can be notified at once. */
   readonly onLate: () => void;
 }
 
@@ -86,7 +86,7 @@ export class HubCluster implements Ledger {
   readonly #incs: string[] = [];
   /** The last transition of each user whose record is still to be written. */
   readonly #origins = new Map<string, string>();
-  readonly #touched = new Set<string>();
+  readonly #scheduled = new Set<string>();
   #parts: (HubParts & { readonly adoption: Adoption }) | undefined;
 
   constructor(options: HubClusterOptions) {
@@ -114,8 +114,8 @@ export class HubCluster implements Ledger {
       findUser: (user) => this.#parts?.users.find(user),
       nowMs,
       onLate: options.onLate,
-      touch: (user) => this.touchId(user),
-      writeNow: () => this.#writeTouched(),
+      scheduleWrite: (user) => this.scheduleWriteById(user),
+      writeNow: () => this.#writeScheduled(),
     });
     this.timekeeper = new ClusterTimekeeper(() => this.node);
   }
@@ -154,7 +154,7 @@ export class HubCluster implements Ledger {
   counts({ id, firstSession }: User): boolean {
     if (firstSession === null) return false;
     const { node } = this;
-    const incs = Object.keys(node.replicas.get(id)?.record?.parts ?? {}).filter((inc) => !node.members.isGone(inc));
+    const incs = Object.keys(node.replicas.get(id)?.record?.parts ?? {}).filter((inc) => !node.members.hasEnded(inc));
     return incs.every((inc) => inc >= node.inc);
   }
 
@@ -166,7 +166,7 @@ export class HubCluster implements Ledger {
 
   /** Says goodbye to the other nodes. The sessions of this hub keep the rest of their leases there. */
   async stop(): Promise<void> {
-    this.#writeTouched();
+    this.#writeScheduled();
     try {
       await this.node.leave();
     } catch {
@@ -176,20 +176,20 @@ export class HubCluster implements Ledger {
   }
 
   /** Schedules writing the sessions of a user, after this step. */
-  readonly touch = (user: User): void => {
+  readonly scheduleWrite = (user: User): void => {
     user.isUnsaved = true; // it stays in memory until its last heartbeat is written
-    this.touchId(user.id);
+    this.scheduleWriteById(user.id);
   };
 
-  touchId(user: string): void {
-    if (this.#touched.size === 0) queueMicrotask(() => this.#writeTouched());
-    this.#touched.add(user);
+  scheduleWriteById(user: string): void {
+    if (this.#scheduled.size === 0) queueMicrotask(() => this.#writeScheduled());
+    this.#scheduled.add(user);
   }
 
   settle(user: User, _fold: Fold, _now: unknown, session: Session, cause: TransitionCause): undefined {
     const source = { adapter: session.adapter, session: this.#options.sessionIdOf(session.no) };
     this.#origins.set(user.id, encodeOrigin(cause, source));
-    this.touch(user);
+    this.scheduleWrite(user);
   }
 
   /** What `Users` needs of the cluster. */
@@ -228,12 +228,12 @@ export class HubCluster implements Ledger {
       onBegan: (user, device) =>
         void this.#parts?.presence.leaveDevice(user, device, this.#options.clock.now(), 'returned'),
       onErased: (user) => this.#endErased(user),
-      onOvertaken: (user, key) => this.#endOvertaken(user, key),
+      onSuperseded: (user, key) => this.#endSuperseded(user, key),
       onWritten: (user, before, after) => this.#parts?.onWritten(user, before, after),
       isPolled: this.#options.isPolled,
       events: this.#options.events,
-      onMail: this.#options.onMail,
-      arrived: this.#options.arrived,
+      onDirectMessage: this.#options.onDirectMessage,
+      onOperation: this.#options.onOperation,
       onRejoin: () => this.#endWaiting(),
       onDeadSubscription: () => void this.#options.connection.replacePush(),
     };
@@ -252,18 +252,18 @@ export class HubCluster implements Ledger {
     for (const { id, firstSession } of this.#parts?.users.held() ?? []) if (firstSession !== null) yield id;
   }
 
-  #writeTouched(): void {
-    const users = [...this.#touched];
-    this.#touched.clear();
+  #writeScheduled(): void {
+    const users = [...this.#scheduled];
+    this.#scheduled.clear();
     for (const user of users) {
-      this.node.touch(user);
+      this.node.scheduleWrite(user);
       this.peers.unneeded(user);
       void this.node.publisher.written(user)?.then(() => this.#written(user));
     }
   }
 
   #written(id: string): void {
-    if (this.#touched.has(id) || this.node.publisher.isWriting(id)) return;
+    if (this.#scheduled.has(id) || this.node.publisher.isWriting(id)) return;
     // An edit that the record held before changes nothing, so nothing is reported. Kept, it would undo a later one.
     this.blockEdits.written(id, this.node.replicas.get(id)?.record?.hidden ?? NO_FROZEN);
     const users = this.#parts?.users;
@@ -283,13 +283,13 @@ export class HubCluster implements Ledger {
   }
 
   /** The session goes on on another node. */
-  #endOvertaken(user: string, key: string): void {
+  #endSuperseded(user: string, key: string): void {
     const held = this.#parts?.users.find(user);
     const session = held && sessionOfNo(held, noOf(key));
     if (session !== undefined) this.#parts?.presence.end(session, this.#options.clock.now(), 'returned');
   }
 
-  /** Whoever these sessions wait for had time to return elsewhere, and others have reported the rest as gone. */
+  /** The users of these sessions had time to return elsewhere, and other nodes have ended the remaining sessions. */
   #endWaiting(): void {
     const now = this.#options.clock.now();
     for (const user of this.#parts?.users.held() ?? []) {

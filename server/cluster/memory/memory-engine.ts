@@ -4,7 +4,7 @@
  */
 import {
   ALL_NODES,
-  isMail,
+  fitsDirectMessage,
   type BucketRead,
   type Engine,
   type EngineEvents,
@@ -39,7 +39,7 @@ interface Connection {
   readonly events: EngineEvents;
   fault: Fault;
   isOpen: boolean;
-  /** The incarnation whose mail it receives. */
+  /** The incarnation whose direct messages it receives. */
   inc: string;
 }
 
@@ -73,7 +73,9 @@ export class MemoryEngine {
       declareDead: (inc, beat) => ask(() => this.#declareDead(inc, beat)),
       fence: (bucket, inc) => ask(() => this.#fence(bucket, inc)),
       send: (to, text) =>
-        isMail(text) ? ask(() => this.#send(to, text)) : Promise.reject(new RangeError('the mail is too long')),
+        fitsDirectMessage(text)
+          ? ask(() => this.#send(to, text))
+          : Promise.reject(new RangeError('the message is too long')),
     };
   }
 
@@ -243,7 +245,7 @@ export class MemoryEngine {
 
   #send(to: string, text: string): void {
     this.#deliver(
-      ({ events }) => events.mail(text),
+      ({ events }) => events.directMessage(text),
       ({ inc }) => to === ALL_NODES || to === inc,
     );
   }

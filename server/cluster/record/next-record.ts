@@ -45,7 +45,7 @@ export interface Own {
 /** Which incarnations are alive. */
 export interface Liveness {
   /** Whether it was declared dead or has left. */
-  isGone(inc: string): boolean;
+  hasEnded(inc: string): boolean;
   /** How long ago it renewed last. */
   silentMs(inc: string): number;
   /** Whether the grace of a session of an incarnation that left or died is over. */
@@ -127,7 +127,7 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
 
 /** The origin if sessions of an incarnation that left or died end. Their ids are unknown. */
 function originOfEnd(before: Parts, parts: Parts, { liveness }: Context): string {
-  const ended = Object.keys(before).find((inc) => parts[inc] === undefined && liveness.isGone(inc));
+  const ended = Object.keys(before).find((inc) => parts[inc] === undefined && liveness.hasEnded(inc));
   return ended === undefined ? '' : `node_lost ${before[ended]?.[0]?.a ?? 'ws-json'} ${ended}`;
 }
 
@@ -177,7 +177,7 @@ function nextParts(before: Parts, own: Own, context: Context): Parts {
     if (own.former.includes(inc) && !context.keepsAll) continue;
     const sessions = parts[inc] ?? [];
     const left =
-      inc !== own.inc && liveness.isGone(inc)
+      inc !== own.inc && liveness.hasEnded(inc)
         ? withoutTakenOver(inc, sessions, own, context)
         : sessions.filter((session) => session.b >= (newest.get(keyOf(session)) ?? 0));
     if (left.length > 0) next.push([inc, left]);
@@ -196,7 +196,7 @@ function keyOf({ a, d }: Pick<SharedSession, 'a' | 'd'>): string {
 function newestByDevice(parts: Parts, liveness: Liveness): Map<string, number> {
   const newest = new Map<string, number>();
   for (const [inc, sessions] of Object.entries(parts)) {
-    if (liveness.isGone(inc)) continue;
+    if (liveness.hasEnded(inc)) continue;
     for (const session of sessions) {
       if (!ONE_PER_DEVICE.includes(session.a)) continue;
       newest.set(keyOf(session), Math.max(session.b, newest.get(keyOf(session)) ?? 0));

@@ -44,7 +44,7 @@ export function takeovers(replica: Replica, sessions: readonly OwnSession[], con
     .filter(({ k }) => chain.clock > 0 && !isIn(written, k) && !isIn(left, k))
     .map(({ a, d, k, startAgeMs }) => ({ a, d, k, b: startOf(startAgeMs, stampBounds) }));
   const began = Object.entries(record.parts).flatMap(([other, part]) => {
-    if (other === inc || liveness.isGone(other)) return [];
+    if (other === inc || liveness.hasEnded(other)) return [];
     return part.filter(({ k }) => replica.isNew(other, k)).map(({ d }) => d);
   });
   return { ended: [...lost, ...takenOver(record, [...written, ...unwritten], liveness)], began, isErased: false };

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { bucketTags, hashSlot } from '../bucket.ts';
 import {
-  isMail,
+  fitsDirectMessage,
   type BucketRead,
   type Engine,
   type EventStep,
@@ -42,7 +42,7 @@ export interface RedisEngineOptions {
    * promoted, so operations may be lost.
    */
   readonly facts: () => Promise<{ readonly servers: string; readonly replicas: number | undefined }>;
-  /** Receives the mail to this incarnation from now on. */
+  /** Receives the direct messages to this incarnation from now on. */
   readonly subscribeAs: (inc: string) => Promise<void>;
   /** A name for a new history. */
   readonly newHistory: () => string;
@@ -64,8 +64,8 @@ export class RedisEngine implements Engine {
     return this.#key(bucket, 'c');
   }
 
-  /** The shard channel for the mail to one incarnation, or to all nodes. */
-  mailChannel(to: string): string {
+  /** The shard channel for direct messages to one incarnation, or to all nodes. */
+  directChannel(to: string): string {
     return this.#memberKey(`to:${to}`);
   }
 
@@ -158,8 +158,8 @@ export class RedisEngine implements Engine {
   }
 
   async send(to: string, text: string): Promise<void> {
-    if (!isMail(text)) throw new RangeError('the mail is too long');
-    await this.#options.send(MEMBERS_SLOT, ['SPUBLISH', this.mailChannel(to), text]);
+    if (!fitsDirectMessage(text)) throw new RangeError('the message is too long');
+    await this.#options.send(MEMBERS_SLOT, ['SPUBLISH', this.directChannel(to), text]);
   }
 
   #key(bucket: number, name: string): string {

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pass } from 'node:timers/promises';
 import { StartError } from '../../lib/start-error.ts';
 import { BUCKETS, bucketTags, hashSlot } from '../bucket.ts';
-import { ALL_NODES, isMail, type EngineEvents } from '../engine.ts';
+import { ALL_NODES, fitsDirectMessage, type EngineEvents } from '../engine.ts';
 import { agree, Disagreement } from './agreement.ts';
 import { Fleet, type Channel } from './fleet.ts';
 import { MEMBERS_SLOT, RedisEngine } from './redis-engine.ts';
@@ -51,7 +51,7 @@ export class RedisSupervisor {
   readonly #options: RedisOptions;
   readonly #bucketOf: ReadonlyMap<string, number>;
   readonly #channels: readonly Channel[];
-  /** The incarnation whose mail is received, if there is one. */
+  /** The incarnation whose direct messages are received, if there is one. */
   #incs: readonly string[] = [];
   #fleet: Fleet | undefined;
   #events: EngineEvents | undefined;
@@ -120,7 +120,7 @@ export class RedisSupervisor {
       urlOf: (address) => urlOf(this.#url, address),
       check: (info) => faultOf(info, this.#url.kind),
       slots: [...new Set([...this.#channels.map(({ slot }) => slot), MEMBERS_SLOT])],
-      channels: () => [...this.#channels, ...[ALL_NODES, ...this.#incs].map((to) => this.#mailTo(to))],
+      channels: () => [...this.#channels, ...[ALL_NODES, ...this.#incs].map((to) => this.#directChannelOf(to))],
       onMessage: (text, channel) =>
         this.#fleet !== undefined && this.#fleet === opened.fleet && this.#receive(text, channel),
       onLost: (error) => opened.fleet !== undefined && this.#loseIf(opened.fleet, error),
@@ -171,11 +171,11 @@ export class RedisSupervisor {
   #receive(text: string, channel: string): void {
     const bucket = this.#bucketOf.get(channel);
     if (bucket !== undefined) this.#events?.message(bucket, text);
-    else if (isMail(text)) this.#events?.mail(text);
+    else if (fitsDirectMessage(text)) this.#events?.directMessage(text);
   }
 
-  #mailTo(to: string): Channel {
-    return { name: this.engine.mailChannel(to), slot: MEMBERS_SLOT };
+  #directChannelOf(to: string): Channel {
+    return { name: this.engine.directChannel(to), slot: MEMBERS_SLOT };
   }
 
   async #subscribeAs(inc: string): Promise<void> {
@@ -184,8 +184,8 @@ export class RedisSupervisor {
     const fleet = this.#inUse;
     this.#incs = [inc];
     try {
-      await fleet.subscribe(this.#mailTo(inc));
-      for (const one of former) await fleet.unsubscribe(this.#mailTo(one));
+      await fleet.subscribe(this.#directChannelOf(inc));
+      for (const one of former) await fleet.unsubscribe(this.#directChannelOf(one));
     } catch (error) {
       this.#loseIf(fleet, error);
       throw error;

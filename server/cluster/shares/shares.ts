@@ -10,7 +10,7 @@ import type { Calls } from '../calls.ts';
 import { SUSPECT_MS, type MemberList } from '../members.ts';
 import { chooseOwner, DIGEST_CHARS, digestOf } from './rendezvous.ts';
 
-/** Items of one mail: 240,000 bytes of at most 262,144. */
+/** Items of one message: 240,000 bytes of at most 262,144. */
 const ITEMS_PER_MAIL = 30_000;
 const CONFIRMED_WITHIN_MS = 2000;
 /** How long a new node waits for the offers of the others before it takes its share without them. */
@@ -29,9 +29,9 @@ const offersForm = z.object({
 
 export interface SharesOptions {
   readonly calls: Calls;
-  readonly members: Pick<MemberList, 'live' | 'silent' | 'isGone'>;
+  readonly members: Pick<MemberList, 'live' | 'silent' | 'hasEnded'>;
   readonly inc: () => string;
-  /** Whether the store answers, so that members are known and mail arrives. */
+  /** Whether the store answers, so that members are known and messages arrive. */
   readonly isUp: () => boolean;
   /** A clock in milliseconds that never goes back. */
   readonly nowMs: () => number;
@@ -116,7 +116,7 @@ export class Shares {
     const silent = new Set(members.silent(SUSPECT_MS).map((member) => member.inc));
     const live = members.live().sort();
     this.#candidates = live.filter((other) => !silent.has(other));
-    for (const other of this.#others.keys()) if (members.isGone(other)) this.#forget(other);
+    for (const other of this.#others.keys()) if (members.hasEnded(other)) this.#forget(other);
     if (!this.#isReady) {
       const isComplete = live.every((other) => other === inc() || this.#others.has(other));
       if (isComplete || nowMs() - this.#upSinceMs >= OFFERS_WITHIN_MS) this.#becomeReady();
@@ -148,7 +148,7 @@ export class Shares {
     for (const listener of this.onChange) listener();
   }
 
-  /** Sends the present list to the nodes that have not confirmed it. A later tick sends lost mail again. */
+  /** Sends the present list to the nodes that have not confirmed it. A later tick sends lost messages again. */
   async #send(others: readonly string[]): Promise<void> {
     const { calls, inc } = this.#options;
     if (this.#confirmedAs !== inc()) this.#confirmed = new Set();
@@ -173,7 +173,7 @@ export class Shares {
 
   #receive(payload: unknown, from: string): boolean {
     const { list, part, parts, items } = offersForm.parse(payload);
-    if (from === this.#options.inc() || this.#options.members.isGone(from)) return true;
+    if (from === this.#options.inc() || this.#options.members.hasEnded(from)) return true;
     if (!this.#others.has(from) && this.#others.size + this.#arriving.size >= MAX_SENDERS) return true;
     let arriving = this.#arriving.get(from);
     if (arriving?.list !== list) this.#arriving.set(from, (arriving = { list, parts: new Map() }));

@@ -83,7 +83,7 @@ export class ClusterQueue implements EventQueue, NodeEvents {
       const queue = queues.get(name);
       if (queue === undefined || !includesUser(user) || ![...on].some((wanted) => wanted === status)) continue;
       queue.addUser(bucket, user);
-      queue.lookAt(bucket, this.#options.nowMs() + afterMs);
+      queue.scheduleScan(bucket, this.#options.nowMs() + afterMs);
       this.#wakeSoon(name);
     }
   }
@@ -91,7 +91,7 @@ export class ClusterQueue implements EventQueue, NodeEvents {
   readAgain(bucket: number, lost: readonly string[]): void {
     this.#restating.add(lost);
     for (const [rule, queue] of this.#dispatch.queues) {
-      queue.lookAt(bucket, this.#options.nowMs());
+      queue.scheduleScan(bucket, this.#options.nowMs());
       this.#wakeSoon(rule);
     }
   }
@@ -99,14 +99,14 @@ export class ClusterQueue implements EventQueue, NodeEvents {
   forked(): void {
     this.#restating.forked();
     for (const [rule, queue] of this.#dispatch.queues) this.#restating.add(queue.users(), rule);
-    this.#lookEverywhere();
+    this.#scanAll();
   }
 
   /** Does what is due. Must be called about ten times a second. */
   tick(): void {
     const { isUp, nowMs } = this.#options;
     if (!isUp()) return;
-    if (this.#restating.tick() || nowMs() >= this.#everywhereAtMs) this.#lookEverywhere();
+    if (this.#restating.tick() || nowMs() >= this.#everywhereAtMs) this.#scanAll();
     if (nowMs() < this.#dropsAtMs) return;
     this.#dropsAtMs = Infinity;
     this.#dropForeign().catch(() => this.keepOnly());
@@ -228,9 +228,9 @@ export class ClusterQueue implements EventQueue, NodeEvents {
     }
   }
 
-  #lookEverywhere(): void {
+  #scanAll(): void {
     this.#everywhereAtMs = this.#options.nowMs() + EVERYWHERE_MS;
-    this.#dispatch.lookEverywhere();
+    this.#dispatch.scanAll();
     for (const rule of this.#dispatch.queues.keys()) this.#wakeSoon(rule);
   }
 

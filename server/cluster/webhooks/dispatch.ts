@@ -14,7 +14,7 @@ export interface DispatchOptions {
   /** HUB_WEBHOOK_MAX. */
   readonly most: number;
   readonly inc: () => string;
-  readonly isGone: (inc: string) => boolean;
+  readonly hasEnded: (inc: string) => boolean;
   /** Whether the store answers and this node has recovered. */
   readonly isUp: () => boolean;
   /** A clock in milliseconds that never goes back. */
@@ -54,13 +54,13 @@ export class Dispatch {
     if (!this.queues.has(rule)) this.queues.set(rule, new RuleQueue(this.#options.buckets));
   }
 
-  lookEverywhere(): void {
-    for (const queue of this.queues.values()) queue.lookEverywhere(this.#options.buckets);
+  scanAll(): void {
+    for (const queue of this.queues.values()) queue.scanAll(this.#options.buckets);
   }
 
   /** See `EventQueue`. */
   async batchOf(rule: string): Promise<Batch | undefined> {
-    const { store, inc, isUp, isGone, isMine, nowMs } = this.#options;
+    const { store, inc, isUp, hasEnded, isMine, nowMs } = this.#options;
     const queue = this.queues.get(rule);
     if (queue === undefined || !isUp()) return undefined;
     if (!isMine(rule)) {
@@ -68,12 +68,12 @@ export class Dispatch {
       if (queue.isClaimed) await store.release(rule, inc());
       return undefined;
     }
-    const isIdle = !queue.mayHaveBatch && queue.batch === undefined && (queue.nextLookMs ?? Infinity) > nowMs();
+    const isIdle = !queue.mayHaveBatch && queue.batch === undefined && (queue.nextScanMs ?? Infinity) > nowMs();
     if (isIdle) return undefined;
-    const claim = await store.claim(rule, inc(), queue.goneHolder);
+    const claim = await store.claim(rule, inc(), queue.endedHolder);
     queue.isClaimed = claim.kind === 'granted';
     if (claim.kind === 'refused') {
-      queue.goneHolder = isGone(claim.holder) ? claim.holder : '';
+      queue.endedHolder = hasEnded(claim.holder) ? claim.holder : '';
       queue.mayHaveBatch = true;
       return undefined;
     }
@@ -106,7 +106,7 @@ export class Dispatch {
     const batch = { ...message, count: events.length, formedAt: wallMs, attempts: 0, nextAt: wallMs, taken };
     if (!(await store.store(rule, inc(), batch, replayed.length))) {
       // Another node sends the rule now. It finds the taken events in the store.
-      queue.lookEverywhere(this.#options.buckets);
+      queue.scanAll(this.#options.buckets);
       queue.isClaimed = false;
       return undefined;
     }
@@ -122,7 +122,7 @@ export class Dispatch {
     const queue = this.queues.get(rule);
     if (queue === undefined) return undefined;
     if (!isUp() || queue.mayHaveBatch) return wallMs() + RECHECK_MS;
-    const next = queue.nextLookMs;
+    const next = queue.nextScanMs;
     return next === undefined ? undefined : wallMs() + Math.max(0, next - nowMs());
   }
 
@@ -167,23 +167,23 @@ export class Dispatch {
     }
     const wanted = found.filter(({ event }) => !isHeld(event.user)).slice(0, MAX_WEBHOOK_EVENTS);
     const kept = new Set(wanted);
-    for (const one of found) if (!kept.has(one)) queue.lookAt(one.bucket, this.#options.nowMs() + RECHECK_MS);
+    for (const one of found) if (!kept.has(one)) queue.scheduleScan(one.bucket, this.#options.nowMs() + RECHECK_MS);
     return wanted;
   }
 
   async #takeFrom(rule: string, queue: RuleQueue, bucket: number, limit: number): Promise<TakenFrom[]> {
     const { store, nowMs, afterMsOf } = this.#options;
     const wantsUsers = queue.isUnknown(bucket);
-    queue.looking(bucket);
+    queue.beginScan(bucket);
     try {
       const { events, nextInMs, users } = await store.take(bucket, rule, {
         ...{ limit, wantsUsers, afterMs: afterMsOf(rule) },
       });
-      queue.looked(bucket, nextInMs === undefined ? undefined : nowMs() + nextInMs, users, nowMs());
+      queue.endScan(bucket, nextInMs === undefined ? undefined : nowMs() + nextInMs, users, nowMs());
       // A batch has at most one event of a user. A second one stays in the bucket until the first is cleared.
       return events.map((event) => ({ bucket, event }));
     } catch (error) {
-      queue.lookAt(bucket, nowMs());
+      queue.scheduleScan(bucket, nowMs());
       throw error;
     }
   }

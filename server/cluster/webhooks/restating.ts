@@ -19,7 +19,7 @@ export interface RestatingOptions {
 const AT_ONCE = 200;
 /** After a loss, other nodes restate events too. How long, and how often, this node searches for those. */
 const UNSETTLED_MS = 15_000;
-const LOOK_EVERY_MS = 3000;
+const CHECK_EVERY_MS = 3000;
 
 export class Restating {
   readonly #options: RestatingOptions;
@@ -27,7 +27,7 @@ export class Restating {
   readonly #lost = new Map<string, Set<string>>();
   #isBusy = false;
   #unsettledUntilMs = -Infinity;
-  #looksAtMs = 0;
+  #nextCheckMs = 0;
 
   constructor(options: RestatingOptions) {
     this.#options = options;
@@ -49,8 +49,8 @@ export class Restating {
   tick(): boolean {
     if (this.#lost.size > 0 && !this.#isBusy) void this.#restate();
     const nowMs = this.#options.nowMs();
-    if (nowMs > this.#unsettledUntilMs || nowMs < this.#looksAtMs) return false;
-    this.#looksAtMs = nowMs + LOOK_EVERY_MS;
+    if (nowMs > this.#unsettledUntilMs || nowMs < this.#nextCheckMs) return false;
+    this.#nextCheckMs = nowMs + CHECK_EVERY_MS;
     return true;
   }
 

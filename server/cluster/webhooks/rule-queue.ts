@@ -19,11 +19,11 @@ export class RuleQueue {
   clearedFor = '';
   isClaimed = false;
   /** A holder of the claim that left or died. */
-  goneHolder = '';
+  endedHolder = '';
   /** Number of replayed events at the last claim. */
   replayed = 0;
   /** When to search each bucket for due events next, on the clock of this node. */
-  readonly #looks = new Map<number, number>();
+  readonly #scans = new Map<number, number>();
   /** Buckets whose waiting users are not known yet. */
   readonly #unknown = new Set<number>();
   /** Users with events that may be waiting, by bucket. Their state is sent again if the store loses the events. */
@@ -34,20 +34,20 @@ export class RuleQueue {
   #rotatesAtMs = -Infinity;
 
   constructor(buckets: number) {
-    this.lookEverywhere(buckets);
+    this.scanAll(buckets);
   }
 
   /** Schedules a search of all buckets, because events may have been created that this node did not receive. */
-  lookEverywhere(buckets: number): void {
+  scanAll(buckets: number): void {
     for (let bucket = 0; bucket < buckets; bucket++) {
-      this.#looks.set(bucket, -Infinity);
+      this.#scans.set(bucket, -Infinity);
       this.#unknown.add(bucket);
     }
     this.mayHaveBatch = true;
   }
 
-  lookAt(bucket: number, atMs: number): void {
-    if (atMs < (this.#looks.get(bucket) ?? Infinity)) this.#looks.set(bucket, atMs);
+  scheduleScan(bucket: number, atMs: number): void {
+    if (atMs < (this.#scans.get(bucket) ?? Infinity)) this.#scans.set(bucket, atMs);
   }
 
   addUser(bucket: number, user: string): void {
@@ -56,15 +56,15 @@ export class RuleQueue {
     else users.add(user);
   }
 
-  get nextLookMs(): number | undefined {
+  get nextScanMs(): number | undefined {
     let next = Infinity;
-    for (const atMs of this.#looks.values()) if (atMs < next) next = atMs;
+    for (const atMs of this.#scans.values()) if (atMs < next) next = atMs;
     return next === Infinity ? undefined : next;
   }
 
   /** Buckets that are due, the one that waits longest first. */
   due(nowMs: number): number[] {
-    const due = [...this.#looks].filter(([, atMs]) => atMs <= nowMs).sort(([, a], [, b]) => a - b);
+    const due = [...this.#scans].filter(([, atMs]) => atMs <= nowMs).sort(([, a], [, b]) => a - b);
     return due.map(([bucket]) => bucket);
   }
 
@@ -73,17 +73,17 @@ export class RuleQueue {
   }
 
   /** Records the start of a search. Events that arrive from now on require another one. */
-  looking(bucket: number): void {
-    this.#looks.delete(bucket);
+  beginScan(bucket: number): void {
+    this.#scans.delete(bucket);
   }
 
   /** Records the result of a search. `nextMs`: when the next event of the bucket is due; undefined if none waits. */
-  looked(bucket: number, nextMs: number | undefined, users: readonly string[], nowMs: number): void {
+  endScan(bucket: number, nextMs: number | undefined, users: readonly string[], nowMs: number): void {
     this.#unknown.delete(bucket);
     if (nextMs !== undefined) {
-      this.lookAt(bucket, nextMs);
+      this.scheduleScan(bucket, nextMs);
       for (const user of users) this.addUser(bucket, user);
-    } else if (!this.#looks.has(bucket)) {
+    } else if (!this.#scans.has(bucket)) {
       this.#forget(this.#users.get(bucket) ?? [], nowMs);
       this.#users.delete(bucket);
     }

@@ -5,11 +5,12 @@
 import { MAX_HTTP_BODY_BYTES } from '../../../shared/limits.ts';
 import { HttpBody, MAX_READ_BYTES } from '../http-body.ts';
 import { declaredLength, type Malformed, type RequestHead } from '../http-rules.ts';
-import type { HttpReply, Service } from '../port.ts';
+import { writeInParts } from '../body-writer.ts';
+import type { BodyRest, HttpReply, Service } from '../port.ts';
 import type { UnreadAnswers } from '../unread-answers.ts';
 import type { RequestTurns } from '../ws/request-turns.ts';
 import type { CountedRequest, UwsConnections } from './uws-connections.ts';
-import { writeLastReply, writeReply } from './uws-reply.ts';
+import { writeLastReply, writeReply, writeStreamHead } from './uws-reply.ts';
 import type { UwsResponse } from './uws-types.ts';
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -31,6 +32,8 @@ export class Exchange<Attached> {
   #group = '';
   /** Ends the count of an answer that waits for its client. */
   #endWait: (() => void) | undefined;
+  /** Called when a part that waited for the client may be followed by the next one, or the client is gone. */
+  #endPart: () => void = () => undefined;
   #isOpen = true;
   #isPaused = false;
   /** Whether its answer is the connection's last. */
@@ -46,6 +49,7 @@ export class Exchange<Attached> {
       this.#isOpen = false;
       this.#counted?.end(false);
       this.#endWait?.();
+      this.#endPart();
       port.turns.forget(this);
     });
   }
@@ -136,8 +140,11 @@ export class Exchange<Attached> {
     // packet still cuts it, unless the answer needs only microtasks.
     this.#pause();
     void answer.then((reply) => {
-      if (!this.#isOpen) return;
-      if (!this.#isLast) this.#resume();
+      if (!this.#isOpen) {
+        reply.rest?.close();
+        return;
+      }
+      if (!this.#isLast && reply.rest === undefined) this.#resume();
       this.#reply(head.method, reply);
     });
   }
@@ -154,6 +161,10 @@ export class Exchange<Attached> {
   }
 
   #reply(method: string, reply: HttpReply): void {
+    if (reply.rest !== undefined) {
+      this.#replyInParts(method, reply, reply.rest);
+      return;
+    }
     if (this.#isLast) {
       this.#replyLast(method, reply);
       return;
@@ -208,6 +219,63 @@ export class Exchange<Attached> {
           waitForClient: this.#waitForClient,
         });
       });
+    }, 0);
+  }
+
+  /**
+   * Writes an answer in chunks. The client closes, as after a large last answer. Begins and ends in turns of a timer (see
+   * `#replyLast`). A write that does not fit resumes reading, and uWebSockets.js never reports the socket as writable if
+   * reading is paused again. So a request that arrives behind this one meanwhile cuts the connection.
+   */
+  #replyInParts(method: string, reply: HttpReply, rest: BodyRest): void {
+    this.#isLast = true;
+    const response = this.#response;
+    const end = (write: () => void): void => {
+      this.#isOpen = false;
+      this.#counted?.end(false);
+      response.cork(write);
+    };
+    response.pause();
+    setTimeout(() => {
+      if (this.#isOpen) response.cork(() => writeStreamHead(response, reply));
+      // One handler for all parts: a handler that is replaced while it runs stays in effect.
+      if (this.#isOpen) response.onWritable(() => this.#partIsRead());
+      if (this.#isOpen && method === 'HEAD') end(() => response.endWithoutBody());
+      void writeInParts(String(reply.body), rest, {
+        isOpen: () => this.#isOpen,
+        write: (part) => this.#writePart(part),
+        end: () => this.#later(() => end(() => response.end('', false))),
+        cut: () => this.#later(() => this.#cut()),
+      });
+    }, 0);
+  }
+
+  #writePart(part: string): Promise<void> | undefined {
+    const response = this.#response;
+    let isWritten = true as boolean;
+    response.cork(() => {
+      isWritten = response.write(part);
+    });
+    if (isWritten) return undefined;
+    return new Promise((resolve) => {
+      const cut = (): void => this.#later(() => this.#cut());
+      const endHold = this.#port.unread.hold(this.#group, Buffer.byteLength(part), cut);
+      this.#endPart = () => {
+        endHold();
+        resolve();
+      };
+    });
+  }
+
+  #partIsRead(): true {
+    this.#endPart();
+    return true;
+  }
+
+  /** Runs in a turn of a timer if the client is still there. */
+  #later(run: () => void): void {
+    setTimeout(() => {
+      if (this.#isOpen) run();
     }, 0);
   }
 }

@@ -50,6 +50,12 @@ export function writeLastReply(
   }
 }
 
+/** Begins an answer whose length is not known. What follows is written in chunks. */
+export function writeStreamHead(response: Response, reply: HttpReply): void {
+  writeHead(response, reply);
+  response.writeHeader('connection', 'close');
+}
+
 function writeHead(response: Response, { status, headers }: HttpReply): void {
   response.writeStatus(`${String(status)} ${STATUS_CODES[status] ?? ''}`);
   for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);

@@ -59,6 +59,8 @@ export interface UwsResponse<Attached> {
   /** Writes the content-length, and `connection: close` if it closes. Keeps what the kernel does not accept. */
   end(body: string | Uint8Array, closeConnection: boolean): void;
   endWithoutBody(): void;
+  /** Writes a chunk, and keeps what the kernel does not accept; false if there is something to keep. */
+  write(chunk: string): boolean;
   /**
    * Writes what the kernel accepts, and the content-length. The response goes on until all has been written (the second
    * value); until then another request on its connection cuts it. The first value is to be returned by the handler of

@@ -20,7 +20,8 @@ import {
   SLOW_CLIENT_MS,
   targetOf,
 } from '../http-rules.ts';
-import type { HttpReply, HttpRequest, ConnectionLimit, Service } from '../port.ts';
+import { writeInParts } from '../body-writer.ts';
+import type { BodyRest, HttpReply, HttpRequest, ConnectionLimit, Service } from '../port.ts';
 import { HttpStream } from './http-stream.ts';
 import type { RequestTurns } from './request-turns.ts';
 import { SMALL_ANSWER_BYTES, type UnreadAnswers } from '../unread-answers.ts';
@@ -49,6 +50,10 @@ export function answerRequest(port: WsPort, request: IncomingMessage, response: 
     return;
   }
   const reply = (answer: HttpReply, isLast = false): void => {
+    if (answer.rest !== undefined) {
+      writeStreamed(port, response, answer, answer.rest, head);
+      return;
+    }
     const bytes = Buffer.byteLength(answer.body);
     stream.countAnswer(request, bytes);
     writeReply(response, answer, isLast);
@@ -125,6 +130,42 @@ function writeReply(response: ServerResponse, { status, headers, body }: HttpRep
     ...(closeConnection && { connection: 'close' }),
   });
   response.end(body);
+}
+
+/** Writes an answer whose length is not known, in chunks. */
+function writeStreamed(
+  { service, unread }: WsPort,
+  response: ServerResponse,
+  { status, headers, body }: HttpReply,
+  rest: BodyRest,
+  { method, remoteAddress }: RequestHead,
+): void {
+  if (response.destroyed || method === 'HEAD') {
+    if (!response.destroyed) response.writeHead(status, { ...headers, connection: 'close' }).end();
+    rest.close();
+    return;
+  }
+  response.on('error', () => undefined);
+  // As for other answers. Each part that is written begins the time again.
+  response.setTimeout(SLOW_CLIENT_MS / 2);
+  response.writeHead(status, { ...headers, connection: 'close' });
+  const cut = (): void => void response.destroy();
+  const whenRead = (bytes: number): Promise<void> =>
+    new Promise((resolve) => {
+      const end = unread.hold(service.connections.groupOf(remoteAddress), bytes, cut);
+      const done = (): void => {
+        response.off('drain', done).off('close', done);
+        end();
+        resolve();
+      };
+      response.on('drain', done).on('close', done);
+    });
+  void writeInParts(String(body), rest, {
+    isOpen: () => !response.destroyed,
+    write: (part) => (response.write(part) ? undefined : whenRead(Buffer.byteLength(part))),
+    end: () => response.end(),
+    cut,
+  });
 }
 
 /** Counts an answer that waits for its client, until it is written or its connection has ended. */

@@ -37,8 +37,8 @@ export async function putFriends(port: number, user: string, friends: readonly s
 export type Metrics = ReadonlyMap<string, number>;
 
 /** By name and labels as they are printed: `presence_hub_sessions{adapter="ws-json"}`. */
-export async function readMetrics(port: number): Promise<Metrics> {
-  const { body } = await ask(port, 'GET', '/metrics');
+export async function readMetrics(port: number, timeoutMs?: number): Promise<Metrics> {
+  const { body } = await ask(port, 'GET', '/metrics', undefined, timeoutMs);
   const lines = body.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return new Map(
     lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]),

@@ -23,7 +23,12 @@ describe('webhook events in Redis', needing('redis-server'), () => {
       void openRedisEngine(redis.url, { prefix: 'ph:', buckets: 2, agreement: {}, warn: () => undefined }).then(
         (opened) => {
           supervisor = opened;
-          opened.connect({ message: () => undefined, mail: () => undefined, away: () => undefined, back: resolve });
+          opened.connect({
+            message: () => undefined,
+            directMessage: () => undefined,
+            away: () => undefined,
+            back: resolve,
+          });
         },
       );
     });

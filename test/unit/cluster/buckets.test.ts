@@ -24,7 +24,7 @@ it('a change that arrives during the first read of its record is not undone by t
     random: () => 0,
     replicas: () => replicas,
     onReceived: (replica, stored) => replicas.receive(replica, stored, 0),
-    host: { arrived: () => undefined, onDeadSubscription: () => undefined },
+    host: { onOperation: () => undefined, onDeadSubscription: () => undefined },
     onRead: () => undefined,
     onFork: () => undefined,
     renew: () => Promise.resolve(),

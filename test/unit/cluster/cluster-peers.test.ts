@@ -31,7 +31,7 @@ beforeEach(() => {
     findUser: () => undefined,
     nowMs: () => nowMs,
     onLate: () => undefined,
-    touch: () => undefined,
+    scheduleWrite: () => undefined,
     writeNow: () => undefined,
   });
 });

@@ -27,13 +27,13 @@ async function dueMs(forMs: number): Promise<number[]> {
     ...{ buckets: 4, members, graceMs: 2000, warmMs: 0 },
     isFormer: () => false,
     scheduleWrite: (user) => {
-      times.push(members.goneMs('dead'));
+      times.push(members.endedMs('dead'));
       cleanup.settled(user, record);
     },
     isPolled: () => false,
   });
   answer('live');
-  for (answer('dead'); members.goneMs('dead') < forMs; now += TICK_MS) {
+  for (answer('dead'); members.endedMs('dead') < forMs; now += TICK_MS) {
     answer('dead');
     cleanup.tick('self');
     await Promise.resolve().then(() => undefined); // the fences

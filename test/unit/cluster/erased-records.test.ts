@@ -116,7 +116,7 @@ describe('the record of an erased user', () => {
     const back = { ...session, statusAgeMs: 0, textAgeMs: null, startAgeMs: 0 };
     const { publisher, replicas, done } = stage(stored(NOW, erasedBody), [back]);
     const replica = replicas.acquire('u');
-    publisher.touch('u');
+    publisher.scheduleWrite('u');
     await vi.waitFor(() => expect(done).toHaveLength(1));
     expect(replica.takeErasure()).toBe(false);
     const record = decodeRecord(stored(NOW + 1000, done[0]!.body));
@@ -143,10 +143,10 @@ describe('the record of an erased user', () => {
     const replica = replicas.acquire('u');
     replicas.receive(replica, stored(NOW, erasedBody), 0);
     forget();
-    publisher.touch('u');
+    publisher.scheduleWrite('u');
     await vi.waitFor(() => expect(onSettled).toHaveBeenCalled());
     replicas.replace(replica, undefined, 0);
-    publisher.touch('u');
+    publisher.scheduleWrite('u');
     await vi.waitFor(() => expect(onSettled).toHaveBeenCalledTimes(2));
     expect([replica.isLost, done.length, onLost.mock.calls.length]).toEqual([false, 0, 0]);
   });

@@ -98,9 +98,9 @@ describe('the members', () => {
     const stage = new Stage('a', 'b');
     stage.set('b', 'dead');
     stage.pass(1, 'a');
-    expect([stage.list.isGone('b'), stage.list.goneMs('b')]).toEqual([true, 0]);
+    expect([stage.list.hasEnded('b'), stage.list.endedMs('b')]).toEqual([true, 0]);
     stage.pass(3, 'a');
-    expect(stage.list.goneMs('b')).toBe(3000);
+    expect(stage.list.endedMs('b')).toBe(3000);
     expect(stage.list.live()).toEqual(['a']);
   });
 
@@ -111,9 +111,9 @@ describe('the members', () => {
     declareDead();
     stage.now += 400;
     stage.answer();
-    expect(stage.list.goneMs('b')).toBe(400);
+    expect(stage.list.endedMs('b')).toBe(400);
     stage.pass(1, 'a', 'c');
-    expect(stage.list.goneMs('b')).toBe(1400);
+    expect(stage.list.endedMs('b')).toBe(1400);
   });
 
   it('count as dead from when this node learns of it, if it was not at the end of their lease', () => {
@@ -123,7 +123,7 @@ describe('the members', () => {
       stage.members.set('b', { ...stage.members.get('b')!, state: 'dead' });
       stage.now += 400;
       stage.answer();
-      return stage.list.goneMs('b');
+      return stage.list.endedMs('b');
     });
     expect([early, late]).toEqual([0, 0]);
   });

@@ -25,7 +25,7 @@ function context(more: Partial<Context> = {}): Context {
     clock: NOW,
     latestBefore: () => 0,
     written: [],
-    liveness: { isGone: (inc) => gone.has(inc), silentMs: () => 5000, isOver: () => false },
+    liveness: { hasEnded: (inc) => gone.has(inc), silentMs: () => 5000, isOver: () => false },
     keepsAll: false,
     isLost: false,
     ...more,
@@ -141,7 +141,7 @@ describe('the next record', () => {
     gone.add('a');
     const record = written(undefined, own('a', [session('1'), session('2', { d: 'phone' })]));
     expect(written(record, own('b', [], { goodbyes: [{ device: 'web', ageMs: 0 }] })).entry.devices).toEqual(['phone']);
-    const liveness = { isGone: () => true, silentMs: () => 0, isOver: () => true };
+    const liveness = { hasEnded: () => true, silentMs: () => 0, isOver: () => true };
     expect(written(record, own('b', []), { liveness }).entry.status).toBe('offline');
     gone.delete('a');
   });

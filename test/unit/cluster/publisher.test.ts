@@ -43,7 +43,7 @@ function stage(status: 'online' | 'offline', v: number) {
 describe('a record that the engine has lost', () => {
   it('is not written before the other nodes have had time to write their sessions again (C14)', async () => {
     const { publisher, done, onLost } = stage('online', NOW);
-    publisher.touch('u');
+    publisher.scheduleWrite('u');
     await vi.waitFor(() => expect(onLost).toHaveBeenCalled());
     expect(done).toEqual([]);
   });
@@ -51,14 +51,14 @@ describe('a record that the engine has lost', () => {
   it('is written with a new version once that is known', async () => {
     const { publisher, replicas, replica, done } = stage('online', NOW);
     replicas.replace(replica, undefined, 0);
-    publisher.touch('u');
+    publisher.scheduleWrite('u');
     await vi.waitFor(() => expect(done).toMatchObject([{ isShown: true }]));
   });
 
   it('gives no version to a user that was never seen (I16)', async () => {
     const { publisher, replicas, replica, done } = stage('offline', 0);
     replicas.replace(replica, undefined, 0);
-    publisher.touch('u');
+    publisher.scheduleWrite('u');
     await vi.waitFor(() => expect(done).toMatchObject([{ isShown: false }]));
   });
 });
@@ -67,7 +67,7 @@ describe('an operation in flight', () => {
   it('is read with its sessions if its message arrives before its answer, so that an invisible user stays invisible (W33)', async () => {
     const { publisher, replicas, replica, done, heard } = stage('offline', 0);
     replicas.replace(replica, undefined, 0);
-    publisher.touch('u');
+    publisher.scheduleWrite('u');
     await vi.waitFor(() => expect(done).toHaveLength(1));
     expect(done[0]!.pushed).not.toContain('invisible');
     expect(heard).toEqual([done[0]!.body]);

@@ -1,5 +1,6 @@
 /** A user is in the store before anybody is shown it, whatever shows it. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { TAIL_EVERY_MS } from '../../../shared/limits.ts';
 import type { User } from '../../../server/presence/user.ts';
 import { Tails } from '../../../server/fanout/tails.ts';
 import { FanoutStage, type Peer } from '../../support/fanout-stage.ts';
@@ -55,6 +56,16 @@ const reported: Record<string, (stage: FanoutStage, peer: Peer, begin: () => Use
     begin();
     void stage.blocks.block('7', 'eve');
   },
+  'a tail': ({ core }, { outbox }, begin) => {
+    vi.useFakeTimers();
+    const tails = new Tails({ presence: core.users });
+    tails.begin(outbox, '');
+    begin();
+    for (const change of core.changes) tails.changed(change);
+    vi.advanceTimersByTime(TAIL_EVERY_MS);
+    tails.stop();
+    vi.useRealTimers();
+  },
 };
 
 const read: Record<string, (stage: FanoutStage) => unknown> = {
@@ -62,12 +73,6 @@ const read: Record<string, (stage: FanoutStage) => unknown> = {
   'a list of users': ({ core }) => core.users.answersFor(['7', '8'], viewer),
   'the entry for an admin': ({ core }) => core.users.entryOf(core.users.peek('7')),
   'an entry for a watcher': ({ core }) => core.users.entryJsonFor(core.users.peek('7'), admin),
-  'a tail': ({ core }) => {
-    const tails = new Tails({ presence: core.users });
-    tails.begin(new FanoutStage().open(admin).outbox, '');
-    for (const change of core.changes) tails.changed(change);
-    tails.stop();
-  },
 };
 
 describe('a user that was never stored is stored before it is sent', () => {
@@ -88,6 +93,22 @@ describe('a user that was never stored is stored before it is read', () => {
     expect(stage.core.stored.has('7')).toBe(false);
     readIt(stage);
     expect(stage.core.stored.has('7')).toBe(true);
+  });
+
+  it('only when a tail is sent, together with the other users in it', () => {
+    vi.useFakeTimers();
+    const stage = new FanoutStage();
+    const { core } = stage;
+    const tails = new Tails({ presence: core.users });
+    tails.begin(stage.open(admin).outbox, '');
+    core.begin('7');
+    core.begin('8');
+    for (const change of core.changes) tails.changed(change);
+    expect(core.stored.has('7')).toBe(false);
+    vi.advanceTimersByTime(TAIL_EVERY_MS);
+    expect(core.stored.has('7') && core.stored.has('8')).toBe(true);
+    tails.stop();
+    vi.useRealTimers();
   });
 
   it('once: a stored user does not wait for storage again', () => {

@@ -16,7 +16,8 @@ import type {
   UwsRequest,
   UwsResponse,
 } from '../../../server/sockets/uws/uws-types.ts';
-import { certificateFile, openFiles } from '../../contract/engine-rig.ts';
+import { certificateFile } from '../../support/certificate-file.ts';
+import { openFiles } from '../../contract/engine-rig.ts';
 
 const EXCLUSIVE = 7;
 

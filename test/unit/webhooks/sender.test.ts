@@ -84,6 +84,21 @@ test('a receiver that is down for an hour gets the same batch with the same id, 
   expect(sent.at(-1)?.batch).toMatchObject({ id: 'm2', body: expect.stringContaining('"7"') as string });
 });
 
+test('while a failed batch waits, new events do not cause it to be read again', async () => {
+  receiver = () => Promise.resolve({ kind: 'failed', reason: 'ECONNREFUSED' });
+  put('42');
+  await passed(3000);
+  const batchOf = vi.spyOn(queue, 'batchOf');
+  for (let no = 0; no < 100; no += 1) {
+    put(`u${no}`);
+    await passed(10);
+  }
+  expect(batchOf.mock.calls.length).toBeLessThan(4);
+  receiver = () => Promise.resolve({ kind: 'delivered' });
+  await passed(3000);
+  expect(sent.at(-1)?.batch.count).toBe(100);
+});
+
 test('a batch that no attempt delivers in a day is dead, and the next one follows', async () => {
   receiver = () => Promise.resolve({ kind: 'failed', reason: 'it answered 500' });
   put('42');

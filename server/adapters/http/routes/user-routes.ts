@@ -4,15 +4,15 @@ import type { ExportReader } from '../../../actions/export-user.ts';
 import type { Identity } from '../../../auth/identity.ts';
 import { durably } from '../durably.ts';
 import { readUser } from '../read.ts';
-import { json, noContent, problem } from '../reply.ts';
+import { noContent, problem, streamedJson } from '../reply.ts';
 import { route, type Route } from '../route.ts';
 
 /** An export is charged for as many users as there are entries of this length in it. */
 const CHARS_A_USER = 150;
 
 export interface UserRoutesOptions {
-  /** Returns everything that is stored of the user and that the reader may know, as JSON. */
-  readonly exportOf: (user: string, reader: ExportReader) => Promise<string>;
+  /** Reads everything that is stored of the user and that the reader may know, as parts of one JSON object. */
+  readonly exportOf: (user: string, reader: ExportReader) => AsyncGenerator<string, void, void>;
   /**
    * @returns false if the user is erased, but its files can be cleaned only later. Rejects if storage fails. Null in a
    * cluster without a database: nobody can find the blocks that others have set.
@@ -34,11 +34,8 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
       isLong: true,
       about: (call) => readUser(call, 'user'),
       may: (identity, user) => mayExport(identity, user, hidesLastSeen),
-      answer: async ({ identity, viewer, chargeFor }, user) => {
-        const text = await exportOf(user, readerOf(identity, viewer.isAdmin));
-        chargeFor(text.length / CHARS_A_USER);
-        return json(text);
-      },
+      answer: ({ identity, viewer, chargeFor }, user) =>
+        streamedJson(charged(exportOf(user, readerOf(identity, viewer.isAdmin)), chargeFor)),
     }),
     route({
       method: 'DELETE',
@@ -56,6 +53,17 @@ export function userRoutes({ exportOf, erase, hidesLastSeen }: UserRoutesOptions
       },
     }),
   ];
+}
+
+/** Charges each part for its length. */
+async function* charged(
+  parts: AsyncGenerator<string, void, void>,
+  chargeFor: (users: number) => void,
+): AsyncGenerator<string, void, void> {
+  for await (const part of parts) {
+    chargeFor(part.length / CHARS_A_USER);
+    yield part;
+  }
 }
 
 function notClean(user: string) {

@@ -1,4 +1,4 @@
-/** Which node does what several could do: agreed on by mail, and the same on all of them. */
+/** Which node does what several could do: agreed on by direct messages, and the same on all of them. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Calls } from '../../../../server/cluster/calls.ts';
 import { chooseOwner, digestOf } from '../../../../server/cluster/shares/rendezvous.ts';
@@ -35,7 +35,7 @@ class Node {
       members: {
         live: () => stage.nodes.map((node) => node.inc),
         silent: () => [...stage.silent].map((silent) => ({ inc: silent, state: 'live', beat: 1, facts: '' })),
-        isGone: (other) => !stage.nodes.some((node) => node.inc === other),
+        hasEnded: (other) => !stage.nodes.some((node) => node.inc === other),
       },
     });
     this.shares.onChange.push(() => this.changes++);
@@ -151,7 +151,7 @@ describe('shares', () => {
     expect(a.changes).toBeGreaterThan(changes);
   });
 
-  it('send offers in parts if they do not fit into one mail', async () => {
+  it('send offers in parts if they do not fit into one message', async () => {
     const many = Array.from({ length: 30_100 }, (_, i) => `target-${i}`);
     const [a, b] = [stage.add('a', many), stage.add('b', many)];
     await stage.settle();
@@ -160,7 +160,7 @@ describe('shares', () => {
     expect(isOneOf).toBe(true);
   });
 
-  it('ignore invalid mail, and offers of a dead node', async () => {
+  it('ignore invalid messages, and offers of a dead node', async () => {
     const a = stage.add('a', ITEMS);
     const ask = (from: string, payload: object): void =>
       a.calls.receive(JSON.stringify({ t: 'ask', id: '1', from, kind: 'offers', payload }));

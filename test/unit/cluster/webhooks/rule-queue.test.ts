@@ -12,8 +12,8 @@ describe('the sender of a rule remembers the users whose events', () => {
   it('wait in a bucket, and for a while after the bucket is empty, because the store may have lost its data (N10)', () => {
     const queue = new RuleQueue(4);
     queue.addUser(1, 'a');
-    queue.looking(1);
-    queue.looked(1, undefined, [], 1000);
+    queue.beginScan(1);
+    queue.endScan(1, undefined, [], 1000);
     expect([...queue.users()]).toEqual(['a']);
   });
 
