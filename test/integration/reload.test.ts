@@ -14,6 +14,7 @@ import { TEST_SECRET, tokenFor } from '../support/tokens.ts';
 import { WsClient } from '../support/ws-client.ts';
 import { certificateFile } from '../support/certificate-file.ts';
 import { useProcessFolder } from '../support/process-folder.ts';
+import { transports } from '../support/transports.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -105,39 +106,36 @@ test('a setting that a flag or the environment overrides stays as it is', async 
   expect(said.map(({ changed }) => changed)).toEqual([[]]);
 });
 
-test.each(['uws', 'ws'])(
-  'SIGHUP takes a renewed certificate for new connections on both ports (%s)',
-  async (engine) => {
-    usePair('first');
-    const tcpPort = await freePort();
-    const hub = await startWithFile(
-      {},
-      {
-        HUB_TRANSPORT: engine === 'uws' ? 'auto' : engine,
-        HUB_TCP_PORT: String(tcpPort),
-        HUB_TLS_CERT: folder.at('crt.pem'),
-        HUB_TLS_KEY: folder.at('key.pem'),
-      },
-    );
-    const certificateAt = async (port: number) => {
-      const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false });
-      await once(socket, 'secureConnect');
-      const print = socket.getPeerX509Certificate()?.fingerprint256;
-      socket.destroy();
-      return print;
-    };
-    const ports = [tcpPort, Number(new URL(hub.page).port)];
-    const both = () => Promise.all(ports.map(certificateAt));
-    const printOf = (name: string) => new X509Certificate(readFileSync(certificateFile(`${name}.crt`))).fingerprint256;
-    expect(await both()).toEqual([printOf('first'), printOf('first')]);
-    usePair('second');
-    await hub.reload({}, 'SIGHUP');
-    await expect.poll(both, { interval: 10, timeout: 3000 }).toEqual([printOf('second'), printOf('second')]);
-    writeFileSync(folder.at('crt.pem'), 'nonsense');
-    for (let times = 0; times < 2; times++) await hub.reload({}, 'HUB_TLS_CERT');
-    expect(await both()).toEqual([printOf('second'), printOf('second')]);
-  },
-);
+test.each(transports)('SIGHUP takes a renewed certificate for new connections on both ports (%s)', async (engine) => {
+  usePair('first');
+  const tcpPort = await freePort();
+  const hub = await startWithFile(
+    {},
+    {
+      HUB_TRANSPORT: engine === 'uws' ? 'auto' : engine,
+      HUB_TCP_PORT: String(tcpPort),
+      HUB_TLS_CERT: folder.at('crt.pem'),
+      HUB_TLS_KEY: folder.at('key.pem'),
+    },
+  );
+  const certificateAt = async (port: number) => {
+    const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    const print = socket.getPeerX509Certificate()?.fingerprint256;
+    socket.destroy();
+    return print;
+  };
+  const ports = [tcpPort, Number(new URL(hub.page).port)];
+  const both = () => Promise.all(ports.map(certificateAt));
+  const printOf = (name: string) => new X509Certificate(readFileSync(certificateFile(`${name}.crt`))).fingerprint256;
+  expect(await both()).toEqual([printOf('first'), printOf('first')]);
+  usePair('second');
+  await hub.reload({}, 'SIGHUP');
+  await expect.poll(both, { interval: 10, timeout: 3000 }).toEqual([printOf('second'), printOf('second')]);
+  writeFileSync(folder.at('crt.pem'), 'nonsense');
+  for (let times = 0; times < 2; times++) await hub.reload({}, 'HUB_TLS_CERT');
+  expect(await both()).toEqual([printOf('second'), printOf('second')]);
+});
 
 onBothEngines('each live setting holds for what comes after the reload', (transport) => {
   const secret = TEST_SECRET;

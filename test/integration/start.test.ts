@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { startHub } from '../../server/hub.ts';
 import { createLog } from '../../server/lib/log/log.ts';
-import { loadEngine } from '../../server/sockets/load-engine.ts';
+import { transports } from '../support/transports.ts';
 import { defaultConfig } from '../support/hub.ts';
 import { endHubProcesses, freePort, holdPort, startHubProcess, startLine, type Exit } from '../support/hub-process.ts';
 
@@ -145,10 +145,7 @@ test('a second stop waits for the first', async () => {
   expect(ended).toEqual(['first', 'second']);
 });
 
-// The contract of the engines makes sure that CI has both.
-const engines = loadEngine('auto').engine.name === 'uws' ? ['uws', 'ws'] : ['ws'];
-
-describe.each(engines)('on the engine %s', (engine) => {
+describe.each(transports)('on the engine %s', (engine) => {
   test('a port that another process holds stops the start, for HTTP and for TCP (S14)', async () => {
     const held = await holdPort();
     const settings = { HUB_TRANSPORT: engine };

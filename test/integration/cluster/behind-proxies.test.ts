@@ -9,6 +9,7 @@ import { needing } from '../../support/needs.ts';
 import { runProxy, type Proxy, type ProxyName } from '../../support/proxies.ts';
 import { readDocument, snippetsBelow } from '../../support/snippets.ts';
 import { WsClient } from '../../support/ws-client.ts';
+import { transports } from '../../support/transports.ts';
 
 const PATIENT = { timeout: 30_000, interval: 50 };
 const USERS = Array.from({ length: 24 }, (_, i) => `user-${i}`);
@@ -39,7 +40,7 @@ const setups = [
   },
 ] as const;
 
-describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine) => {
+describe.each(transports)('two hubs on %s', needing('redis-server'), (engine) => {
   let stage: ClusterStage;
   const hubs: ClusterHub[] = [];
   let proxy: Proxy | undefined;

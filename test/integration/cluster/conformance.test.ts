@@ -7,6 +7,7 @@ import { endHubProcesses, freePort, startHubProcess, startLine } from '../../sup
 import { needing } from '../../support/needs.ts';
 import { RedisCluster } from '../../support/redis/redis-cluster.ts';
 import { RedisServer } from '../../support/redis/redis-server.ts';
+import { transports } from '../../support/transports.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
@@ -36,7 +37,7 @@ async function examine(transport: string): Promise<Outcome[]> {
   return outcomes.filter(({ result }) => result !== 'pass');
 }
 
-describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (transport) => {
+describe.each(transports)('on %s', needing('redis-server'), (transport) => {
   it('two nodes of a cluster pass every check', async () => {
     redis = await RedisServer.start();
     expect(await examine(transport)).toEqual([]);

@@ -10,6 +10,7 @@ import { ClusterStage, Observer, type ClusterHub } from '../../support/cluster-s
 import { endHubProcesses, freePort } from '../../support/hub-process.ts';
 import { starvedMs } from '../../bench/lib/proc.ts';
 import { needing } from '../../support/needs.ts';
+import { transports } from '../../support/transports.ts';
 
 const USERS = Number(process.env['DEAD_NODE_USERS'] ?? 30);
 const HEARTBEAT_MS = 1500;
@@ -35,7 +36,7 @@ function starvationOf(hubs: readonly ClusterHub[]): () => number {
   return () => Math.max(...now().map((ms, i) => ms - before[i]!));
 }
 
-describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
+describe.each(transports)('on %s', needing('redis-server'), (engine) => {
   it(
     `a node with a third of ${USERS} users is killed: those who move are never offline, the others go offline once within 10 s (C10)`,
     { timeout: 120_000 },

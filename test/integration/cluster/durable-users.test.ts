@@ -10,6 +10,7 @@ import { needing } from '../../support/needs.ts';
 import { PostgresServer } from '../../support/postgres-server.ts';
 import { tokenFor, TEST_SECRET } from '../../support/tokens.ts';
 import { WsClient } from '../../support/ws-client.ts';
+import { transports } from '../../support/transports.ts';
 
 const ADMIN = 'an-admin-token-for-tests';
 const WITHIN_MS = 100_000;
@@ -22,7 +23,7 @@ const until = async (isTrue: () => Promise<boolean>): Promise<void> => {
 };
 
 describe('blocks and last seen', { ...needing('redis-server'), timeout: 240_000 }, () => {
-  describe.each(['uws', 'ws'])('in PostgreSQL, on %s', needing('postgres'), (engine) => {
+  describe.each(transports)('in PostgreSQL, on %s', needing('postgres'), (engine) => {
     let server: PostgresServer;
     let stage: ClusterStage;
     let database: string;

@@ -13,6 +13,7 @@ import { PostgresServer } from '../../support/postgres-server.ts';
 import { tokenFor, TEST_SECRET } from '../../support/tokens.ts';
 import { WEBHOOK_SECRET, WebhookReceiver } from '../../support/webhook-receiver.ts';
 import { WsClient } from '../../support/ws-client.ts';
+import { transports } from '../../support/transports.ts';
 
 const ADMIN = 'an-admin-token-for-tests';
 const WITHIN_MS = 40_000;
@@ -24,7 +25,7 @@ const until = async (isTrue: () => Promise<boolean>): Promise<void> => {
 };
 
 describe('a user who is erased in a cluster', { ...needing('redis-server'), timeout: 90_000 }, () => {
-  describe.each(['uws', 'ws'])('with PostgreSQL, on %s', needing('postgres'), (engine) => {
+  describe.each(transports)('with PostgreSQL, on %s', needing('postgres'), (engine) => {
     let server: PostgresServer;
     let stage: ClusterStage;
     let database: string;

@@ -6,6 +6,7 @@ import { ask, ClusterStage, Observer, type ClusterHub } from '../../support/clus
 import { needing } from '../../support/needs.ts';
 import { FaultProxy } from '../../support/redis/fault-proxy.ts';
 import { WsClient } from '../../support/ws-client.ts';
+import { transports } from '../../support/transports.ts';
 
 const USERS = 30;
 const HEARTBEAT_MS = 1000;
@@ -64,7 +65,7 @@ async function untilRight(observers: readonly Observer[], online: (user: string)
   }
 }
 
-describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
+describe.each(transports)('on %s', needing('redis-server'), (engine) => {
   const begin = async (count: number): Promise<{ hubs: ClusterHub[]; crowd: Crowd }> => {
     stage = await ClusterStage.start({ ...settings, HUB_TRANSPORT: engine });
     const hubs = await stage.hubs(count);

@@ -7,6 +7,7 @@ import { endHubProcesses } from '../../support/hub-process.ts';
 import { needing } from '../../support/needs.ts';
 import { PostgresServer } from '../../support/postgres-server.ts';
 import { WsClient } from '../../support/ws-client.ts';
+import { transports } from '../../support/transports.ts';
 
 const WITHIN_MS = 100_000;
 let lastUser = 0;
@@ -73,7 +74,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
         ],
       );
 
-    it.each(['uws', 'ws'])('is answered by any hub, and each change is stored once (C30, H31) [%s]', async (engine) => {
+    it.each(transports)('is answered by any hub, and each change is stored once (C30, H31) [%s]', async (engine) => {
       const { stage, database } = await stageOn(engine);
       const hubs = await stage.hubs(3);
       const [a, b, c] = hubs as [ClusterHub, ClusterHub, ClusterHub];

@@ -11,6 +11,7 @@ import { ClusterStage, type ClusterHub } from '../../support/cluster-stage.ts';
 import { endHubProcesses, freePort } from '../../support/hub-process.ts';
 import { needing } from '../../support/needs.ts';
 import { ResumingObserver } from '../../support/resuming-observer.ts';
+import { transports } from '../../support/transports.ts';
 
 const RESUMES = Number(process.env['RESUMES'] ?? 150);
 const SEED = Number(process.env['RESUME_SEED'] ?? Date.now() % 2 ** 31);
@@ -45,7 +46,7 @@ async function roam(observer: ResumingObserver, hubs: readonly ClusterHub[], ran
   }
 }
 
-describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
+describe.each(transports)('on %s', needing('redis-server'), (engine) => {
   it(
     `${RESUMES} resumes at random moments, each on another node, equal a fresh snapshot (RESUME_SEED=${SEED}) (C2)`,
     { timeout: 60_000 + RESUMES * 1000 },

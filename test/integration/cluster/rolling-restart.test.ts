@@ -10,6 +10,7 @@ import { ClusterStage, type ClusterHub } from '../../support/cluster-stage.ts';
 import { endHubProcesses, freePort } from '../../support/hub-process.ts';
 import { needing } from '../../support/needs.ts';
 import { ResumingObserver } from '../../support/resuming-observer.ts';
+import { transports } from '../../support/transports.ts';
 
 const SEED = Number(process.env['ROLLING_SEED'] ?? Date.now() % 2 ** 31);
 const USERS = 60;
@@ -40,7 +41,7 @@ async function keepWatching(observer: ResumingObserver, open: () => readonly Clu
   }
 }
 
-describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
+describe.each(transports)('on %s', needing('redis-server'), (engine) => {
   it(
     `a rolling restart of all nodes shows nobody offline, loses no change and sends no \`stale\` (ROLLING_SEED=${SEED}) (C1, C3, C11)`,
     { timeout: 180_000 },

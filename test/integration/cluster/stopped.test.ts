@@ -10,6 +10,7 @@ import { ClusterCrowd } from '../../support/cluster-crowd.ts';
 import { ClusterStage, Observer, type ClusterHub } from '../../support/cluster-stage.ts';
 import { endHubProcesses, freePort } from '../../support/hub-process.ts';
 import { needing } from '../../support/needs.ts';
+import { transports } from '../../support/transports.ts';
 
 const NODE_STOP_MS = Number(process.env['NODE_STOP_MS'] ?? 15_000);
 const REDIS_STOP_MS = Number(process.env['REDIS_STOP_MS'] ?? 5000);
@@ -42,7 +43,7 @@ async function begin(engine: string): Promise<{ hubs: ClusterHub[]; crowd: Clust
   return { hubs, crowd, observers };
 }
 
-describe.each(['uws', 'ws'])('on %s', needing('redis-server'), (engine) => {
+describe.each(transports)('on %s', needing('redis-server'), (engine) => {
   it(
     `a node that is stopped for ${NODE_STOP_MS} ms joins again, and never contradicts what others reported (C10, C12)`,
     { timeout: 90_000 + NODE_STOP_MS },

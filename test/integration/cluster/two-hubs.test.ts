@@ -4,6 +4,7 @@ import { endHubProcesses } from '../../support/hub-process.ts';
 import { ask, ClusterStage, Observer, type ClusterHub } from '../../support/cluster-stage.ts';
 import { needing } from '../../support/needs.ts';
 import { WsClient } from '../../support/ws-client.ts';
+import { transports } from '../../support/transports.ts';
 
 interface Counts {
   readonly busy: number;
@@ -16,7 +17,7 @@ function newUser(): string {
   return `user-${++lastUser}`;
 }
 
-describe.each(['uws', 'ws'])('two hubs on %s', needing('redis-server'), (engine) => {
+describe.each(transports)('two hubs on %s', needing('redis-server'), (engine) => {
   let stage: ClusterStage;
   let [a, b]: ClusterHub[] = [];
   const clients: WsClient[] = [];

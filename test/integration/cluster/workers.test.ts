@@ -11,6 +11,7 @@ import { LegacyClient } from '../../support/legacy-client.ts';
 import { needing } from '../../support/needs.ts';
 import { isAlive, WORKERS, WorkersStage, type WorkersHub } from '../../support/workers-stage.ts';
 import { WsClient } from '../../support/ws-client.ts';
+import { transports } from '../../support/transports.ts';
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
@@ -32,7 +33,7 @@ function expectOneLine({ code, stderr, stdout }: Exit, ...parts: string[]): void
   expect(code).toBe(1);
 }
 
-describe.each(['uws', 'ws'])('workers on %s', { ...needing('redis-server'), ...needing('Linux') }, (engine) => {
+describe.each(transports)('workers on %s', { ...needing('redis-server'), ...needing('Linux') }, (engine) => {
   beforeAll(async () => {
     stage = await WorkersStage.start();
   });
