@@ -58,7 +58,7 @@ describe.each(transports)('on %s', needing('redis-server'), (engine) => {
       hubs[2]!.process.child.kill('SIGKILL');
       const killedAt = performance.now();
       const starvation = starvationOf(survivors);
-      // Whatever was doubted while so many users came at once.
+      // Doubts from the time when so many users came at once do not count.
       const toldBefore = observers.map(({ doubts }) => doubts.length);
       // Half of each kind.
       const moving = victims.filter((_, i) => i % 4 < 2);
