@@ -7,12 +7,16 @@
  */
 import { readSync, statSync, writeSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { OpenedDatabase } from './database.ts';
 import { MEMORY } from './database.ts';
 import { versionOf } from './schema.ts';
 import { isSqlError, openSqlite, troubleOf } from './sqlite.ts';
 
 const READ_AT_ONCE = 1024 * 1024;
+/** How often emptying the log is tried, because the hub itself may be copying it. That takes tens of milliseconds. */
+const ATTEMPTS = 10;
+const ATTEMPT_EVERY_MS = 30;
 /** Pages that are overwritten in one turn of the event loop: about 2 ms. */
 const PAGES_A_TURN = 100;
 
@@ -30,7 +34,10 @@ export class Scrubber {
    */
   async scrub(id: string): Promise<boolean> {
     if (this.#database.file === MEMORY) return true;
-    if (!this.emptyLog()) return false;
+    for (let attempt = 1; !this.emptyLog(); attempt++) {
+      if (attempt === ATTEMPTS) return false;
+      await delay(ATTEMPT_EVERY_MS);
+    }
     const bytes = Buffer.from(id);
     const { handle, pageSize, pages } = await this.#pagesWith(bytes);
     for (let i = 0; i < pages.length; i += PAGES_A_TURN) {

@@ -18,6 +18,7 @@ export class SqliteWebhookQueue implements WebhookQueue {
   readonly #maxWaiting: number;
   readonly #count: SqlStatement<{ readonly count: number }>;
   readonly #find: SqlStatement<Pick<WebhookEvent, 'from' | 'dueAt'>>;
+  readonly #update: SqlStatement<never>;
   readonly #put: SqlStatement<never>;
   readonly #drop: SqlStatement<never>;
   readonly #due: SqlStatement<WaitingRow>;
@@ -39,6 +40,9 @@ export class SqliteWebhookQueue implements WebhookQueue {
     this.#maxWaiting = maxWaiting;
     this.#count = db.prepare('SELECT count FROM webhook_waiting WHERE rule = ?');
     this.#find = db.prepare('SELECT origin AS "from", due_at AS dueAt FROM webhook_event WHERE rule = ? AND user = ?');
+    this.#update = db.prepare(
+      'UPDATE webhook_event SET id = ?, at = ?, status = ?, cause = ?, entry = ? WHERE rule = ? AND user = ? AND due_at <= ?',
+    );
     this.#put = db.prepare(`
       INSERT INTO webhook_event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET id = excluded.id, at = excluded.at, origin = excluded.origin, status = excluded.status,
@@ -196,6 +200,12 @@ export class SqliteWebhookQueue implements WebhookQueue {
 
   #replace(event: WebhookEvent, nowMs: number, count: (rule: string, what: keyof Applied) => void): void {
     const { rule, user, id, at, status, cause, entry, dueAt } = event;
+    // An event that is due keeps its place. Without a look at it and a change of its index entry, this takes a third of
+    // the time, and it is the usual case while a receiver is down.
+    if (dueAt <= nowMs && this.#update.run(id, at, status, cause, entry, rule, user, nowMs).changes > 0) {
+      count(rule, 'replaced');
+      return;
+    }
     const waiting = this.#find.get(rule, user);
     if (waiting !== undefined) count(rule, 'replaced');
     else if ((this.#count.get(rule)?.count ?? 0) >= this.#maxWaiting) {

@@ -71,6 +71,22 @@ test('a scrub leaves a sound database, also for connections that had its pages i
   await scrubber.close();
 });
 
+test('a scrub waits for a short reader, as the hub is itself while it copies the log', async () => {
+  const database = open();
+  const scrubber = new Scrubber(database);
+  makeAndDelete(database.db);
+  const reader = openSqlite(database.file);
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) FROM edge').get();
+  const scrubbed = scrubber.scrub(ID);
+  reader.exec('COMMIT');
+  expect(await scrubbed).toBe(true);
+  expect(holdsId()).toBe(false);
+  reader.close();
+  database.close();
+  await scrubber.close();
+});
+
 test('a scrub fails while another program reads, and succeeds afterwards', async () => {
   const database = open();
   const scrubber = new Scrubber(database);

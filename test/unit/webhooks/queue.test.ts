@@ -47,6 +47,17 @@ test('a later event of a user replaces the waiting one, has its own id, and keep
   ]);
 });
 
+test('an event that is due keeps its place when a later one of its user replaces it', () => {
+  const queue = openQueue();
+  queue.apply([put('42', { dueAt: AT - 2 }), put('7', { dueAt: AT - 1 })], AT);
+  queue.apply([put('42', { id: 'b', dueAt: AT })], AT);
+  expect(queue.oldestDueAt('mail')).toBe(AT - 2);
+  expect(form(queue).map(({ id, entry }) => [entry.user, id === 'b'])).toEqual([
+    ['42', true],
+    ['7', false],
+  ]);
+});
+
 test('a change back before the event is due leaves nothing to send', () => {
   const queue = openQueue();
   queue.apply([put('42', { from: 'online', status: 'offline', dueAt: AT + 60_000 })], AT);
