@@ -22,14 +22,14 @@ import { Tails } from './fanout/tails.ts';
 import { buildAdapters, type Actions, type Adapters } from './hub/adapters.ts';
 import { openContext, type HubContext, type HubOptions } from './hub/context.ts';
 import type { HubParts } from './cluster/bridge/hub-cluster.ts';
-import { ClusterParts } from './hub/cluster.ts';
+import type { ClusterParts } from './hub/cluster.ts';
 import { buildErasure } from './hub/storage/erasure.ts';
 import { buildHistory } from './hub/history.ts';
 import { countChanges } from './hub/metrics.ts';
 import { serve, Stops, type Hub, type Parts } from './hub/lifecycle.ts';
 import { OwnTimekeeper } from './hub/storage/own-timekeeper.ts';
 import { buildPresence, createJournal } from './hub/presence.ts';
-import { explainStart, keepSureUntil, openStorage } from './hub/storage/open-storage.ts';
+import { explainStart, keepSureUntil, openStorage, type Storage } from './hub/storage/open-storage.ts';
 import { buildListEdits } from './hub/storage/remote-lists.ts';
 import { sharedExport } from './hub/storage/shared-storage.ts';
 import { buildReads, buildWriteBehind, endRun, restoreRun, startForgetting } from './hub/storage/stored-users.ts';
@@ -39,7 +39,7 @@ import { Transitions } from './metrics/transitions.ts';
 import { TurnBudget } from './lib/time/turn-budget.ts';
 import type { ChangeListener } from './presence/change.ts';
 import { OwnLedger } from './presence/entries.ts';
-import { offlineFold } from './presence/fold.ts';
+import { offlineFold, type Shown } from './presence/fold.ts';
 import { noPeers } from './peers.ts';
 import type { User } from './presence/user.ts';
 import { Users } from './presence/users.ts';
@@ -75,7 +75,7 @@ async function buildCore(context: HubContext) {
   const { config, clock, stalls, codes, onStop } = context;
   const storage = await openStorage(context);
   const offline = offlineFold(codes.codeOf('offline'));
-  const clusterParts = await ClusterParts.open(context, offline, storage);
+  const clusterParts = await openCluster(context, offline, storage);
   const cluster = clusterParts?.cluster;
   const writeBehind = buildWriteBehind(context, storage, offline);
   const keep = cluster?.scheduleWrite ?? ((user: User): void => writeBehind.add(user));
@@ -98,6 +98,14 @@ async function buildCore(context: HubContext) {
   }
   const peers = cluster?.peers ?? noPeers;
   return { storage, writeBehind, keep, users, ownLedger, journal, presence, clusterParts, peers };
+}
+
+/** The modules of a cluster are loaded only in one: the Redis client alone takes a sixth of the time of a start. */
+async function openCluster(context: HubContext, offline: Shown, storage: Storage): Promise<ClusterParts | null> {
+  const { redisUrl } = context.config;
+  if (redisUrl === null) return null;
+  const cluster = await import('./hub/cluster.ts');
+  return cluster.ClusterParts.open(context, redisUrl, offline, storage);
 }
 
 type Core = Awaited<ReturnType<typeof buildCore>>;

@@ -1,5 +1,5 @@
 /**
- * Joins the hub to a cluster if HUB_REDIS_URL is set: opens Redis, builds the cluster's part of the hub, and tells
+ * Joins the hub to a cluster: opens Redis, builds the cluster's part of the hub, and tells
  * watchers when views may be behind.
  */
 import { randomBytes } from 'node:crypto';
@@ -130,10 +130,9 @@ export class ClusterParts {
   }
 
   /** @throws {StartError} if Redis can't be used, or if the other nodes have other settings. */
-  static async open(context: HubContext, offline: Shown, storage: Storage): Promise<ClusterParts | null> {
+  static async open(context: HubContext, url: string, offline: Shown, storage: Storage): Promise<ClusterParts> {
     const { config, log, onStop } = context;
-    if (config.redisUrl === null) return null;
-    const redis = await openRedisEngine(config.redisUrl, {
+    const redis = await openRedisEngine(url, {
       prefix: config.redisPrefix,
       agreement: { HUB_CODES: config.codes ?? '', HUB_LAST_SEEN: config.lastSeen },
       warn: (text) => log.warn(text),
