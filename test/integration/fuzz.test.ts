@@ -57,7 +57,7 @@ describe.concurrent('npm run fuzz', () => {
     const folder = mkdtempSync(join(tmpdir(), 'hub-fuzz-'));
     const file = join(folder, 'kept.json');
     // In open mode anyone may say goodbye for a good user: just what the guard must see.
-    const body = '{"user":"steadfast-http-3","status":"offline"}';
+    const body = '{"user":"regular-http-3","status":"offline"}';
     const head = `POST /v1/heartbeat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n`;
     const request = Buffer.from(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
     const inputs = [{ no: 1, parts: 1, asksFirst: false, chunks: [request.subarray(0, 30), request.subarray(30)] }];
@@ -65,7 +65,7 @@ describe.concurrent('npm run fuzz', () => {
     expect(readKept(file).inputs).toEqual(inputs);
     const { code, stdout } = await fuzz('--replay', file, ...generous);
     rmSync(folder, { recursive: true });
-    expect(stdout).toContain('FAILED: steadfast-http-3 was reported offline while it was beating');
+    expect(stdout).toContain('FAILED: regular-http-3 was reported offline while it sent heartbeats');
     expect(code).toBe(1);
   });
 });

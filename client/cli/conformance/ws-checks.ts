@@ -69,7 +69,7 @@ export const wsChecks: readonly Check[] = [
   },
   {
     rules: ['W46'],
-    title: '10 bad messages in a row close with 4400, and a good one between them starts the count anew',
+    title: '10 bad messages in a row close with 4400, and a good one between them restarts the count',
     run: async (kit) => {
       const peer = await greet(kit);
       for (let n = 1; n < BAD_MESSAGES_THAT_CLOSE; n++) peer.send('{');

@@ -72,12 +72,12 @@ function faultOfError(error: unknown): string {
   if (/^(WRONGPASS|NOAUTH|ERR AUTH|NOPERM)/.test(message)) {
     return `refuses the user or the password: correct them, redis://user:password@host (${firstWord(message)})`;
   }
-  if (REFUSED.test(message)) return `accepts no changes now: look into its log (${message})`;
+  if (REFUSED.test(message)) return `accepts no changes now: read its log (${message})`;
   if (/^E[A-Z]+/.test(code)) return `can't be reached: start Redis there or correct the address (${code})`;
   if (message === 'no answer' || message.includes('timeout')) {
-    return 'does not answer: correct the address, or look whether Redis hangs';
+    return 'does not answer: correct the address, or check whether Redis hangs';
   }
-  if (/closed/i.test(message)) return 'closed the connection: look whether Redis runs there';
+  if (/closed/i.test(message)) return 'closed the connection: check whether Redis runs there';
   return 'does not answer like Redis: correct the address and port';
 }
 

@@ -29,10 +29,10 @@ export interface ClusterQueueOptions extends DispatchOptions {
   readonly warn: (text: string) => void;
 }
 
-/** New events are looked for this much later, so that several become one batch. */
+/** How long a sender waits after a new event, so that several become one batch. */
 const GATHER_MS = 50;
-/** How often a sender looks everywhere, in case it has missed something. */
-const EVERYWHERE_MS = 60_000;
+/** How often a sender reads all buckets, in case it has missed an event. */
+const SCAN_ALL_EVERY_MS = 60_000;
 /** How long a rule of no node is kept, because nodes read their files one after the other. */
 const KEEP_RULES_MS = 60_000;
 const NO_RECORD: Stored = { n: 0, v: 0, op: '-', t: 0, body: '' };
@@ -44,7 +44,7 @@ export class ClusterQueue implements EventQueue, NodeEvents {
   readonly #counter: QueueCounter;
   #rules: readonly Rule[] = [];
   readonly #waking = new Map<string, NodeJS.Timeout>();
-  #everywhereAtMs = 0;
+  #scanAllAtMs = 0;
   /** When rules that no node has are deleted. */
   #dropsAtMs = Infinity;
 
@@ -106,7 +106,7 @@ export class ClusterQueue implements EventQueue, NodeEvents {
   tick(): void {
     const { isUp, nowMs } = this.#options;
     if (!isUp()) return;
-    if (this.#restating.tick() || nowMs() >= this.#everywhereAtMs) this.#scanAll();
+    if (this.#restating.tick() || nowMs() >= this.#scanAllAtMs) this.#scanAll();
     if (nowMs() < this.#dropsAtMs) return;
     this.#dropsAtMs = Infinity;
     this.#dropForeign().catch(() => this.keepOnly());
@@ -138,7 +138,7 @@ export class ClusterQueue implements EventQueue, NodeEvents {
     return this.#dispatch.formBatch(...args);
   }
 
-  /** Each look does so. */
+  /** Does nothing, because taking events corrects due times that are too late. */
   bringForward(): void {
     return undefined;
   }
@@ -229,7 +229,7 @@ export class ClusterQueue implements EventQueue, NodeEvents {
   }
 
   #scanAll(): void {
-    this.#everywhereAtMs = this.#options.nowMs() + EVERYWHERE_MS;
+    this.#scanAllAtMs = this.#options.nowMs() + SCAN_ALL_EVERY_MS;
     this.#dispatch.scanAll();
     for (const rule of this.#dispatch.queues.keys()) this.#wakeSoon(rule);
   }

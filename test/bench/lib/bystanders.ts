@@ -5,7 +5,7 @@
  */
 import type { ObserverCommands } from '../roles/observer.ts';
 import type { ProbeCommands } from '../roles/probe.ts';
-import type { SteadfastCommands } from '../roles/steadfast.ts';
+import type { RegularUsersCommands } from '../roles/regular-users.ts';
 import { ask } from './hub-http.ts';
 import { until } from './pacing.ts';
 import type { ProbeFigures } from './probe-times.ts';
@@ -40,7 +40,7 @@ export class Bystanders {
   readonly #port: number;
   readonly #users: readonly string[];
   readonly #observer = startRole<ObserverCommands>(new URL('../roles/observer.js', import.meta.url));
-  readonly #steadfast = startRole<SteadfastCommands>(new URL('../roles/steadfast.js', import.meta.url));
+  readonly #regularUsers = startRole<RegularUsersCommands>(new URL('../roles/regular-users.js', import.meta.url));
   readonly #probe = startRole<ProbeCommands>(new URL('../roles/probe.js', import.meta.url));
   #lost = 0;
   #unanswered = 0;
@@ -53,11 +53,11 @@ export class Bystanders {
   /** Brings the users, waits until all of them are shown, and begins to probe. */
   static async start(hub: { port: number; tcpPort: number }, counts: BystanderCounts): Promise<Bystanders> {
     const named = (kind: string, count: number): string[] =>
-      Array.from({ length: count }, (_, no) => `steadfast-${kind}-${no}`);
+      Array.from({ length: count }, (_, no) => `regular-${kind}-${no}`);
     const [tcp, ws, http] = [named('tcp', counts.tcp), named('ws', counts.ws), named('http', counts.http)];
     const { port, tcpPort } = hub;
     const bystanders = new Bystanders(port, [...tcp, ...ws, ...http]);
-    await bystanders.#steadfast.call('open', { port, tcpPort, tcp, ws, http });
+    await bystanders.#regularUsers.call('open', { port, tcpPort, tcp, ws, http });
     if (!(await until(() => bystanders.areHere(), HERE_WITHIN_MS)))
       throw new Error('the well-behaved users did not all come online');
     await bystanders.#observer.call('watch', { port, users: bystanders.#users });
@@ -68,7 +68,7 @@ export class Bystanders {
   async look(): Promise<Sighting> {
     const [ledger, figures, probe] = await Promise.all([
       this.#observer.call('ledger'),
-      this.#steadfast.call('figures'),
+      this.#regularUsers.call('figures'),
       this.#probe.call('look'),
     ]);
     const [lost, unanswered] = [ledger.lost + figures.lost, figures.unanswered];
@@ -98,7 +98,7 @@ export class Bystanders {
   }
 
   leave(): void {
-    const roles: readonly Pick<Role<never>, 'stop'>[] = [this.#observer, this.#steadfast, this.#probe];
+    const roles: readonly Pick<Role<never>, 'stop'>[] = [this.#observer, this.#regularUsers, this.#probe];
     for (const role of roles) role.stop();
   }
 }

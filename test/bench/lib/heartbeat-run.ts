@@ -1,15 +1,15 @@
 /**
- * One contender's run of heartbeats: opens the connections, beats, and measures a window in the middle. The cost is the
+ * One candidate's run of heartbeats: opens the connections, beats, and measures a window in the middle. The cost is the
  * server's CPU time divided by the heartbeats that the server itself counted.
  */
-import type { BeatersCommands, BeatersTask } from '../roles/beaters.ts';
-import type { RunResult } from './contest.ts';
+import type { HeartbeatSendersCommands, HeartbeatSendersTask } from '../roles/heartbeat-senders.ts';
+import type { RunResult } from './comparison.ts';
 import { sleep, until } from './pacing.ts';
 import { megabytes } from './proc.ts';
 import { round } from './report.ts';
 import { startRole } from './roles.ts';
 import type { Server } from './server.ts';
-import type { Goal } from './standings.ts';
+import type { Goal } from './comparison-results.ts';
 
 export const PRICE = 'cpu µs';
 
@@ -25,11 +25,11 @@ export function idleGoals(idle: number): readonly Goal[] {
   return idle > 0 ? [{ against: ALONE, atMost: IDLE_RATIO }] : [];
 }
 
-export function idleOf(contender: string, idle: number): number {
-  return contender === ALONE ? 0 : idle;
+export function idleOf(candidate: string, idle: number): number {
+  return candidate === ALONE ? 0 : idle;
 }
 
-export interface HeartbeatLoad extends BeatersTask {
+export interface HeartbeatLoad extends HeartbeatSendersTask {
   readonly ratePerS: number;
   readonly warmSeconds: number;
   readonly seconds: number;
@@ -42,19 +42,21 @@ const SATURATED_PERCENT = 97;
 const UNDISTURBED_PERCENT = 88;
 
 export async function runHeartbeats(server: Server, load: HeartbeatLoad): Promise<RunResult> {
-  const beaters = startRole<BeatersCommands>(new URL('../roles/beaters.js', import.meta.url));
+  const heartbeatSenders = startRole<HeartbeatSendersCommands>(
+    new URL('../roles/heartbeat-senders.js', import.meta.url),
+  );
   try {
-    await beaters.call('open', load);
+    await heartbeatSenders.call('open', load);
     // Over TCP each began with a frame.
     const before = load.wire === 'xml' ? load.connections + load.idle : await server.heartbeats();
-    await beaters.call('beat', load.ratePerS);
+    await heartbeatSenders.call('startSending', load.ratePerS);
     await sleep(load.warmSeconds * 1000);
     const from = await sample(server);
-    await beaters.call('figures');
+    await heartbeatSenders.call('figures');
     await sleep(load.seconds * 1000);
-    const { sent, heldBack, lost, worstLateMs, cpuPercent } = await beaters.call('figures');
+    const { sent, heldBack, lost, worstLateMs, cpuPercent } = await heartbeatSenders.call('figures');
     const to = await sample(server);
-    const sentInAll = await beaters.call('rest');
+    const sentInAll = await heartbeatSenders.call('rest');
     const ms = to.atMs - from.atMs;
     const cpuMs = to.cpuMs - from.cpuMs;
     const taken = to.heartbeats - from.heartbeats;
@@ -80,7 +82,7 @@ export async function runHeartbeats(server: Server, load: HeartbeatLoad): Promis
           : undefined,
     };
   } finally {
-    beaters.stop();
+    heartbeatSenders.stop();
   }
 }
 

@@ -11,7 +11,7 @@ import { readMetrics, sumOf } from './hub-http.ts';
 import { hubMain } from './places.ts';
 import { startProcess } from './server-process.ts';
 import type { HubServer, Place } from './server.ts';
-import { HUB } from './standings.ts';
+import { HUB } from './comparison-results.ts';
 
 export interface HubOptions {
   /** The hub's main.js; default: the one of this repository. */

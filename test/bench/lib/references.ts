@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { ask } from './hub-http.ts';
 import { prepareJava } from './java.ts';
 import { startProcess } from './server-process.ts';
-import type { Contender, Server } from './server.ts';
+import type { Candidate, Server } from './server.ts';
 import type { WireName } from './wires.ts';
 
 interface Reference {
@@ -69,7 +69,7 @@ export function unfitReferences(chosen: readonly string[], usual: readonly strin
 }
 
 /** `core`: the one that it has to itself, or null. */
-export async function prepareReference(name: string, core: number | null): Promise<Contender | { trouble: string }> {
+export async function prepareReference(name: string, core: number | null): Promise<Candidate | { trouble: string }> {
   const reference = references.get(name);
   if (reference === undefined) throw new Error(`no reference ${name}`);
   const command = await commandOf(reference);

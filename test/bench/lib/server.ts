@@ -37,8 +37,8 @@ export interface HubServer extends Server {
   drain(): Promise<Place>;
 }
 
-/** Who takes part in a contest: the hub, or a reference. */
-export interface Contender {
+/** Who takes part in a comparison: the hub, or a reference. */
+export interface Candidate {
   readonly name: string;
   /** How WebSocket messages travel; nothing to those who speak XML over TCP. */
   readonly wire: WireName;

@@ -5,7 +5,7 @@
 import { startHub } from './hub-server.ts';
 import { prepareReference, unfitReferences } from './references.ts';
 import { say, type Outcome } from './report.ts';
-import type { Contender, HubServer, Place } from './server.ts';
+import type { Candidate, HubServer, Place } from './server.ts';
 
 /** Options that every run has. */
 export interface StageOptions {
@@ -69,20 +69,20 @@ export class Stage {
   }
 
   /** The hubs first, then the references that can run here: those chosen, else those given. */
-  async contenders(
+  async candidates(
     hubs: readonly string[],
     references: readonly string[],
     settings: Readonly<Record<string, string>>,
-  ): Promise<Contender[]> {
-    const contenders: Contender[] = hubs.map((name) => ({ name, wire: 'json', start: () => this.startHub(settings) }));
+  ): Promise<Candidate[]> {
+    const candidates: Candidate[] = hubs.map((name) => ({ name, wire: 'json', start: () => this.startHub(settings) }));
     const chosen = this.#options.references ?? references;
     const unfit = unfitReferences(chosen, references);
     if (unfit.length > 0) throw new Error(`--references: ${unfit.join(', ')}: not for this workload`);
     for (const name of chosen) {
       const prepared = await prepareReference(name, this.#options.isPinned ? 0 : null);
       if ('trouble' in prepared) say(`!!! ${name} is left out: ${prepared.trouble}`);
-      else contenders.push(prepared);
+      else candidates.push(prepared);
     }
-    return contenders;
+    return candidates;
   }
 }

@@ -195,16 +195,16 @@ async function measureSubscribers(
 /** E5: everybody comes back, and none of their friends is held: reads of fifty records in one command. */
 async function measureStorm(client: RedisClient, values: Values, note: Note): Promise<void> {
   await client.sendCommand(['CONFIG', 'RESETSTAT']);
-  const comers = 10_000;
+  const clients = 10_000;
   const startedAt = performance.now();
-  const cpuUs = await inParallel(comers, (n) => {
+  const cpuUs = await inParallel(clients, (n) => {
     const friends = Array.from({ length: FRIENDS }, (_, f) => RECORD((n * 7919 + f * 104_729) % values.users));
     return client.sendCommand(['MGET', ...friends]);
   });
   const passedMs = performance.now() - startedAt;
-  note(`E5 reading ${FRIENDS} records`, await usPerCall(client, 'mget'), 'of Redis a comer');
-  note('E5 the same, on the hub', cpuUs / comers, "of the hub's CPU a comer");
-  note(`E5 ${comers} comers`, passedMs * 1000, 'in all');
+  note(`E5 reading ${FRIENDS} records`, await usPerCall(client, 'mget'), 'of Redis a client');
+  note('E5 the same, on the hub', cpuUs / clients, "of the hub's CPU a client");
+  note(`E5 ${clients} clients`, passedMs * 1000, 'in all');
 }
 
 const ECHO = `process.on('message', (message) => process.send(message))`;

@@ -9,7 +9,7 @@ import { startRole } from '../lib/roles.ts';
 import { names } from '../lib/names.ts';
 import { workload, type Stage } from '../lib/stage.ts';
 import type { ObserverCommands } from '../roles/observer.ts';
-import type { ReturnersCommands } from '../roles/returners.ts';
+import type { ReconnectingClientsCommands } from '../roles/reconnecting-clients.ts';
 
 const knobs = {
   ws: { fallback: 1000, help: 'WebSocket users' },
@@ -40,8 +40,10 @@ async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, num
   const { port, tcpPort } = hub;
   const ws = names('w', values.ws);
   const tcp = names('t', values.tcp);
-  const returners = startRole<ReturnersCommands>(new URL('../roles/returners.js', import.meta.url));
-  await returners.call('open', { port, tcpPort, ws, tcp, seed: values.seed });
+  const reconnectingClients = startRole<ReconnectingClientsCommands>(
+    new URL('../roles/reconnecting-clients.js', import.meta.url),
+  );
+  await reconnectingClients.call('open', { port, tcpPort, ws, tcp, seed: values.seed });
   const failures: string[] = [];
   const rows: Row[] = [];
   let here = [...ws, ...tcp];
@@ -61,7 +63,7 @@ async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, num
     const staying = here.filter((user) => !leaving.has(user));
     const observer = startRole<ObserverCommands>(new URL('../roles/observer.js', import.meta.url));
     await observer.call('watch', { port, users: here });
-    await returners.call('comeBack', { fromMs: 0, toMs: values['back-to-ms'], except });
+    await reconnectingClients.call('reconnect', { fromMs: 0, toMs: values['back-to-ms'], except });
     await sleep(values['warm-ms'] + SETTLE_MS);
     const { offline, absent, stales, freshes, errors } = await observer.call('ledger');
     observer.stop();

@@ -3,16 +3,16 @@
  * counts is the server's CPU for a delivery (an entry at a watcher), the delay from send to receive, and that the last
  * word is right at every watcher, with nothing older after anything newer.
  */
-import { putEdges } from '../lib/comers.ts';
-import { contest, type RunResult } from '../lib/contest.ts';
+import { putEdges } from '../lib/connecting-run.ts';
+import { compareServers, type RunResult } from '../lib/comparison.ts';
 import { fromCounts } from '../lib/histogram.ts';
 import { disturbanceOf, remarksOf } from '../lib/load-remarks.ts';
 import { sleep } from '../lib/pacing.ts';
 import type { Outcome } from '../lib/report.ts';
 import { startRole } from '../lib/roles.ts';
-import { measure, type Contender, type Server } from '../lib/server.ts';
+import { measure, type Candidate, type Server } from '../lib/server.ts';
 import { workload, type Stage } from '../lib/stage.ts';
-import { HUB, type Goal } from '../lib/standings.ts';
+import { HUB, type Goal } from '../lib/comparison-results.ts';
 import type { AudienceCommands, AudienceFigures } from '../roles/audience.ts';
 
 const knobs = {
@@ -45,12 +45,12 @@ const P99 = 'p99 ms';
 const HEAVY_RATE = 100_000;
 
 function run(stage: Stage, values: Values): Promise<Outcome> {
-  return contest(stage, {
+  return compareServers(stage, {
     references: ['uws:topics', 'uws:ticks', 'ws', 'socketio'],
     rounds: values.rounds,
     mainFigure: COST,
     goals: values.rate < HEAVY_RATE ? goals('uws:topics', 1.1, 10) : goals('uws:ticks', 1.15, 25),
-    run: (server, contender) => runOnce(server, contender, values),
+    run: (server, candidate) => runOnce(server, candidate, values),
   });
 }
 
@@ -62,13 +62,13 @@ function goals(against: string, atMost: number, p99Ms: number): Goal[] {
   ];
 }
 
-async function runOnce(server: Server, contender: Contender, values: Values): Promise<RunResult> {
+async function runOnce(server: Server, candidate: Candidate, values: Values): Promise<RunResult> {
   const { watchers, friends, publishers } = values;
-  const isByFriends = contender.name === HUB && values.ids === 0;
+  const isByFriends = candidate.name === HUB && values.ids === 0;
   if (isByFriends) await putEdges(server.port, { clients: watchers, users: publishers, friends });
   const audience = startRole<AudienceCommands>(new URL('../roles/audience.js', import.meta.url));
   try {
-    const { wire } = contender;
+    const { wire } = candidate;
     await audience.call('open', { port: server.port, wire, publishers, watchers, friends, isByFriends });
     await sleep(500);
     await audience.call('publish', values.rate / ((watchers * friends) / publishers));

@@ -15,7 +15,7 @@ import { startRole } from '../lib/roles.ts';
 import { names } from '../lib/names.ts';
 import { workload, type Stage } from '../lib/stage.ts';
 import type { ObserverCommands } from '../roles/observer.ts';
-import type { SteadfastCommands } from '../roles/steadfast.ts';
+import type { RegularUsersCommands } from '../roles/regular-users.ts';
 
 const knobs = {
   tcp: { fallback: 500, help: 'legacy TCP users' },
@@ -44,8 +44,8 @@ async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, num
   const { port, tcpPort } = hub;
   const people = { tcp: names('t', values.tcp), ws: names('w', values.ws), http: names('h', values.http) };
   const users = [...people.tcp, ...people.ws, ...people.http, ...polled];
-  const steadfast = startRole<SteadfastCommands>(new URL('../roles/steadfast.js', import.meta.url));
-  await steadfast.call('open', { port, tcpPort, ...people });
+  const regularUsers = startRole<RegularUsersCommands>(new URL('../roles/regular-users.js', import.meta.url));
+  await regularUsers.call('open', { port, tcpPort, ...people });
   const areHere = async (): Promise<boolean> => sumOf(await readMetrics(port), 'presence_hub_sessions') >= users.length;
   const failures: string[] = [];
   if (!(await until(areHere, HERE_WITHIN_MS))) failures.push('not all users came');
@@ -74,7 +74,7 @@ async function run(stage: Stage, values: Readonly<Record<keyof typeof knobs, num
     });
     progress(`round ${round} of ${values.rounds}: ${offline.length} reported offline`);
   }
-  const { lost } = await steadfast.call('figures');
+  const { lost } = await regularUsers.call('figures');
   if (lost > 0) failures.push(`${lost} users lost their connection`);
   const ended = hub.ended();
   if (ended !== null) failures.push(`the hub ended: ${ended}`);

@@ -2,13 +2,13 @@
  * Legacy heartbeats over TCP at an even rate, the hub and reference servers in turn. With `users-a-connection` the
  * connections are gateways of distinct users; with `idle` further sessions stand still, which must not cost.
  */
-import { contest } from '../lib/contest.ts';
+import { compareServers } from '../lib/comparison.ts';
 import { hubsBeside, idleGoals, idleOf, PRICE, runHeartbeats } from '../lib/heartbeat-run.ts';
 import type { Outcome } from '../lib/report.ts';
 import { workload, type Stage } from '../lib/stage.ts';
 
 const knobs = {
-  connections: { fallback: 1000, least: 1, help: 'connections that beat' },
+  connections: { fallback: 1000, least: 1, help: 'connections that send heartbeats' },
   rate: { fallback: 60_000, least: 1, help: 'heartbeats a second, all connections together' },
   'frames-a-write': { fallback: 1, least: 1, help: 'heartbeats in one write' },
   'users-a-connection': {
@@ -39,7 +39,7 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
   const users = values['users-a-connection'];
   if (users !== 1 && users % values['frames-a-write'] !== 0)
     throw new Error('--users-a-connection: must be 1 or a multiple of --frames-a-write');
-  return contest(stage, {
+  return compareServers(stage, {
     references: ['tcp-node:memo', 'tcp-node:fxp', 'legacy'],
     hubsBeside: hubsBeside(values.idle),
     rounds: values.rounds,

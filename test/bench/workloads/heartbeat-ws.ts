@@ -1,5 +1,5 @@
 /** JSON heartbeats over WebSocket at an even rate, the hub and bare servers in turn. */
-import { contest } from '../lib/contest.ts';
+import { compareServers } from '../lib/comparison.ts';
 import { hubsBeside, idleGoals, idleOf, PRICE, runHeartbeats } from '../lib/heartbeat-run.ts';
 import type { Outcome } from '../lib/report.ts';
 import { workload, type Stage } from '../lib/stage.ts';
@@ -22,7 +22,7 @@ export const heartbeatWs = workload({
 });
 
 function run(stage: Stage, values: Values): Promise<Outcome> {
-  return contest(stage, {
+  return compareServers(stage, {
     references: ['uws', 'ws', 'socketio'],
     hubsBeside: hubsBeside(values.idle),
     rounds: values.rounds,

@@ -2,12 +2,12 @@
  * What an idle session weighs: clients connect, watch and do nothing, and the server's memory is read before, half-way and
  * at the end. A young process grows on its own at first, which the second half alone shows less of. RSS holds no kernel buffers.
  */
-import { contest, type RunResult } from '../lib/contest.ts';
+import { compareServers, type RunResult } from '../lib/comparison.ts';
 import { sleep } from '../lib/pacing.ts';
 import type { Outcome } from '../lib/report.ts';
-import type { Contender, Server } from '../lib/server.ts';
+import type { Candidate, Server } from '../lib/server.ts';
 import { workload, type Stage } from '../lib/stage.ts';
-import { crowdKnobs, startComers } from '../lib/comers.ts';
+import { crowdKnobs, startConnectingClients } from '../lib/connecting-run.ts';
 
 const knobs = {
   ...crowdKnobs,
@@ -28,25 +28,25 @@ const AT_ONCE = 256;
 const MB = 1_048_576;
 
 function run(stage: Stage, values: Values): Promise<Outcome> {
-  return contest(stage, {
+  return compareServers(stage, {
     references: ['uws:ticks', 'uws:topics', 'ws', 'socketio'],
     rounds: values.rounds,
     mainFigure: WEIGHT,
     goals: [{ against: 'uws:ticks', atMost: 0.9 }],
-    run: (server, contender) => runOnce(server, contender, values),
+    run: (server, candidate) => runOnce(server, candidate, values),
   });
 }
 
-async function runOnce(server: Server, contender: Contender, values: Values): Promise<RunResult> {
+async function runOnce(server: Server, candidate: Candidate, values: Values): Promise<RunResult> {
   const { clients } = values;
-  const comers = await startComers(server, contender, values);
+  const connectingClients = await startConnectingClients(server, candidate, values);
   try {
     const before = server.rssBytes();
     const firstHalf = Math.ceil(clients / 2);
-    await comers.call('come', { count: firstHalf, atOnce: AT_ONCE });
+    await connectingClients.call('connect', { count: firstHalf, atOnce: AT_ONCE });
     await sleep(1000 * values['settle-seconds']);
     const half = server.rssBytes();
-    const { lost } = await comers.call('come', { count: clients - firstHalf, atOnce: AT_ONCE });
+    const { lost } = await connectingClients.call('connect', { count: clients - firstHalf, atOnce: AT_ONCE });
     await sleep(1000 * values['settle-seconds']);
     const all = server.rssBytes();
     return {
@@ -59,6 +59,6 @@ async function runOnce(server: Server, contender: Contender, values: Values): Pr
       failures: lost.length > 0 ? [`${lost.length} clients were lost: ${lost[0] ?? ''}`] : [],
     };
   } finally {
-    comers.stop();
+    connectingClients.stop();
   }
 }

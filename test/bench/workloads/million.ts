@@ -4,7 +4,7 @@
  * silent at once (their connections stay), with the doubt about mass lapses switched off, to see how long the telling takes.
  * Beside it a bare Node server that only writes down each sign of life takes the same heartbeats.
  */
-import { contest, type RunResult } from '../lib/contest.ts';
+import { compareServers, type RunResult } from '../lib/comparison.ts';
 import { fromCounts, type Counts } from '../lib/histogram.ts';
 import { labelled, readMetrics } from '../lib/hub-http.ts';
 import type { LapseFigures } from '../lib/lapses.ts';
@@ -50,7 +50,7 @@ const ALL_TOLD_WITHIN_MS = 120_000;
 const BYTES_A_KB = 1024;
 
 function run(stage: Stage, values: Values): Promise<Outcome> {
-  return contest(stage, {
+  return compareServers(stage, {
     references: [WHEEL],
     rounds: values.rounds,
     mainFigure: COST,

@@ -10,7 +10,7 @@ import { printTable, progress, round, say, type Outcome, type Row } from '../lib
 import { startRole } from '../lib/roles.ts';
 import type { HubServer } from '../lib/server.ts';
 import { workload, type Stage } from '../lib/stage.ts';
-import type { ChangersCommands } from '../roles/changers.ts';
+import type { PublishersCommands } from '../roles/publishers.ts';
 import { measureCosts } from './cluster-costs.ts';
 
 const knobs = {
@@ -173,7 +173,7 @@ async function costOfChange(
   values: Values,
   onPresent: () => Promise<void>,
 ): Promise<number> {
-  const roles = hubs.map(() => startRole<ChangersCommands>(new URL('../roles/changers.js', import.meta.url)));
+  const roles = hubs.map(() => startRole<PublishersCommands>(new URL('../roles/publishers.js', import.meta.url)));
   try {
     for (const [i, hub] of hubs.entries()) {
       const users = Array.from({ length: values.people }, (_, n) => `person-${i}-${n}`);

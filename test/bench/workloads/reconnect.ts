@@ -11,7 +11,7 @@ import { measure } from '../lib/server.ts';
 import { names } from '../lib/names.ts';
 import { workload, type Stage } from '../lib/stage.ts';
 import type { ObserverCommands, OfflineReport } from '../roles/observer.ts';
-import type { ReturnersCommands } from '../roles/returners.ts';
+import type { ReconnectingClientsCommands } from '../roles/reconnecting-clients.ts';
 
 type Observer = Role<ObserverCommands>;
 
@@ -56,9 +56,11 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
   const tcp = names('t', values.tcp);
   const users = [...ws, ...tcp];
   await putFriends(hub.port, FOLLOWER, users.slice(0, FRIENDS_A_LIST));
-  const returners = startRole<ReturnersCommands>(new URL('../roles/returners.js', import.meta.url));
+  const reconnectingClients = startRole<ReconnectingClientsCommands>(
+    new URL('../roles/reconnecting-clients.js', import.meta.url),
+  );
   const { port, tcpPort } = hub;
-  await returners.call('open', { port, tcpPort, ws, tcp, seed: values.seed });
+  await reconnectingClients.call('open', { port, tcpPort, ws, tcp, seed: values.seed });
   const observers = [
     { port, users },
     { port, users, follower: FOLLOWER },
@@ -71,8 +73,8 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
   progress(`${users.length} users are here, watched by id and by a friend list`);
 
   const failures: string[] = [];
-  const rows = await playRounds(values, { hub, returners, watching, failures });
-  const control = await playControl(values, { ws, tcp }, { returners, watching, failures });
+  const rows = await playRounds(values, { hub, reconnectingClients, watching, failures });
+  const control = await playControl(values, { ws, tcp }, { reconnectingClients, watching, failures });
   printTable([...rows.rows]);
   printTable([control]);
   const ended = hub.ended();
@@ -83,7 +85,7 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
 }
 
 interface Play {
-  readonly returners: Role<ReturnersCommands>;
+  readonly reconnectingClients: Role<ReconnectingClientsCommands>;
   readonly watching: readonly Observer[];
   readonly failures: string[];
 }
@@ -95,7 +97,7 @@ async function playRounds(values: Values, play: Play & { readonly hub: Parameter
   let late = 0;
   for (let no = 1; no <= values.rounds; no += 1) {
     const used = measure(play.hub);
-    const returned = await play.returners.call('dropAndReturn', {
+    const returned = await play.reconnectingClients.call('dropAndReturn', {
       oneIn: values['one-in'],
       fromMs: values['back-from-ms'],
       toMs: values['back-to-ms'],
@@ -139,7 +141,7 @@ async function playRounds(values: Values, play: Play & { readonly hub: Parameter
 async function playControl(values: Values, users: { ws: string[]; tcp: string[] }, play: Play): Promise<Row> {
   const gone = new Set([...users.ws.slice(0, values.gone), ...users.tcp.slice(0, values.gone)]);
   const droppedAt = monotonicMs();
-  await play.returners.call('dropForGood', [...gone]);
+  await play.reconnectingClients.call('dropFinally', [...gone]);
   const delays = new Histogram();
   const problems = { never: 0, twice: 0, others: 0, early: 0 };
   for (const observer of play.watching) {

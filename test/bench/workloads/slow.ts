@@ -10,7 +10,7 @@ import { printTable, progress, round, type Outcome, type Row } from '../lib/repo
 import { startRole, type Role } from '../lib/roles.ts';
 import { measure, type Server } from '../lib/server.ts';
 import { workload, type Stage } from '../lib/stage.ts';
-import type { ChangersCommands } from '../roles/changers.ts';
+import type { PublishersCommands } from '../roles/publishers.ts';
 import type { ReadersCommands } from '../roles/readers.ts';
 
 const knobs = {
@@ -37,7 +37,7 @@ export const slow = workload({
 
 interface Play {
   readonly hub: Server;
-  readonly changers: Role<ChangersCommands>;
+  readonly publishers: Role<PublishersCommands>;
   readonly good: Role<ReadersCommands>;
   readonly slow: Role<ReadersCommands>;
   readonly failures: string[];
@@ -53,7 +53,7 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
   const readers = new URL('../roles/readers.js', import.meta.url);
   const play: Play = {
     hub,
-    changers: startRole<ChangersCommands>(new URL('../roles/changers.js', import.meta.url)),
+    publishers: startRole<PublishersCommands>(new URL('../roles/publishers.js', import.meta.url)),
     good: startRole<ReadersCommands>(readers),
     slow: startRole<ReadersCommands>(readers),
     failures: [],
@@ -61,7 +61,7 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
   };
   const users = Array.from({ length: values.publishers }, (_, index) => `p${index}`);
   const slowCount = Math.max(1, Math.round((values.watchers * values['slow-percent']) / 100));
-  await play.changers.call('open', { port: hub.port, users });
+  await play.publishers.call('open', { port: hub.port, users });
   await play.good.call('open', { port: hub.port, users, count: Math.max(1, values.watchers - slowCount) });
   await play.slow.call('open', { port: hub.port, users, count: slowCount });
   progress(`${users.length} publishers, ${values.watchers} watchers of all of them, ${slowCount} of whom will be slow`);
@@ -99,7 +99,7 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
 
 /** One stretch of publishing, with the slow ones asleep or not; and what everybody knows at its end. */
 async function stretch(play: Play, name: string, isSlow: boolean, seconds: number, onSecond?: (rssMb: number) => void) {
-  const { hub, changers, good, values } = play;
+  const { hub, publishers, good, values } = play;
   await play.slow.call('figures');
   if (isSlow) {
     await play.slow.call('pause', values.fill);
@@ -109,14 +109,14 @@ async function stretch(play: Play, name: string, isSlow: boolean, seconds: numbe
   await good.call('figures');
   const used = measure(hub);
   const rss: number[] = [];
-  await changers.call('publish', { changesPerS: values.rate / values.watchers, padding: values.padding });
+  await publishers.call('publish', { changesPerS: values.rate / values.watchers, padding: values.padding });
   for (let second = 0; second < seconds; second += 1) {
     await sleep(Math.min(1000, 1000 * (seconds - second)));
     rss.push(megabytes(hub.rssBytes()));
     onSecond?.(rss.at(-1) ?? 0);
   }
   const cost = used();
-  const { words, lost, worstLateMs } = await changers.call('rest');
+  const { words, lost, worstLateMs } = await publishers.call('rest');
   await sleep(SETTLE_MS);
   const read = await good.call('figures');
   if (isSlow) await play.slow.call('resume');

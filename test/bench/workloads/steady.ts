@@ -3,7 +3,7 @@
  * every 10 s, one in a hundred changes a minute; with 18, 130 and 1000 friends. CPU, memory, and how long a change takes to
  * those who follow.
  */
-import { contestSettings } from '../lib/contest.ts';
+import { comparisonSettings } from '../lib/comparison.ts';
 import { fromCounts } from '../lib/histogram.ts';
 import { sleep } from '../lib/pacing.ts';
 import { printTable, progress, round, type Outcome, type Row } from '../lib/report.ts';
@@ -53,8 +53,8 @@ async function run(stage: Stage, values: Values): Promise<Outcome> {
 async function startWithFriends(stage: Stage, people: Role<SteadyCommands>, values: Values): Promise<HubServer> {
   const { users, friends } = values;
   const everyMs = 1000 * values['every-seconds'];
-  // Its data outlives it, unlike in a contest.
-  const { HUB_DATA: _none, ...limits } = contestSettings;
+  // Its data outlives it, unlike in a comparison.
+  const { HUB_DATA: _none, ...limits } = comparisonSettings;
   const settings = {
     ...limits,
     HUB_HEARTBEAT_MS: String(everyMs),

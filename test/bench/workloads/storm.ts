@@ -2,12 +2,12 @@
  * A storm: many clients connect, send hello, watch and get their snapshot, a given number at once. What counts is the server's CPU
  * for a client. Nobody watches the clients, so no change is reported, and the work is the same for all servers.
  */
-import { contest, type RunResult } from '../lib/contest.ts';
+import { compareServers, type RunResult } from '../lib/comparison.ts';
 import { fromCounts } from '../lib/histogram.ts';
 import type { Outcome } from '../lib/report.ts';
-import { measure, type Contender, type Server } from '../lib/server.ts';
+import { measure, type Candidate, type Server } from '../lib/server.ts';
 import { workload, type Stage } from '../lib/stage.ts';
-import { crowdKnobs, startComers } from '../lib/comers.ts';
+import { crowdKnobs, startConnectingClients } from '../lib/connecting-run.ts';
 
 const knobs = {
   ...crowdKnobs,
@@ -28,21 +28,24 @@ const COST = 'µs a client';
 const CEILING_PERCENT = 85;
 
 function run(stage: Stage, values: Values): Promise<Outcome> {
-  return contest(stage, {
+  return compareServers(stage, {
     references: ['uws:ticks', 'uws:topics', 'ws', 'socketio'],
     rounds: values.rounds,
     mainFigure: COST,
     goals: [{ against: 'uws:ticks', atMost: 1.4 }],
-    run: (server, contender) => runOnce(server, contender, values),
+    run: (server, candidate) => runOnce(server, candidate, values),
   });
 }
 
-async function runOnce(server: Server, contender: Contender, values: Values): Promise<RunResult> {
+async function runOnce(server: Server, candidate: Candidate, values: Values): Promise<RunResult> {
   const { clients } = values;
-  const comers = await startComers(server, contender, values);
+  const connectingClients = await startConnectingClients(server, candidate, values);
   try {
     const used = measure(server);
-    const { delays, ms, cpuPercent, lost } = await comers.call('come', { count: clients, atOnce: values['in-flight'] });
+    const { delays, ms, cpuPercent, lost } = await connectingClients.call('connect', {
+      count: clients,
+      atOnce: values['in-flight'],
+    });
     const cost = used();
     const times = fromCounts(delays);
     return {
@@ -59,6 +62,6 @@ async function runOnce(server: Server, contender: Contender, values: Values): Pr
       failures: lost.length > 0 ? [`${lost.length} clients were lost: ${lost[0] ?? ''}`] : [],
     };
   } finally {
-    comers.stop();
+    connectingClients.stop();
   }
 }

@@ -65,7 +65,7 @@ export class Guard {
     if (probe.longestMs > this.#limitMs)
       failures.push(`/healthz took ${round(probe.longestMs, 0)} ms, limit ${this.#limitMs} ms`);
     if (probe.failed > 0) failures.push(`probes of /healthz not answered with 200: ${probe.failed}`);
-    for (const user of reportedOffline) failures.push(`${user} was reported offline while it was beating`);
+    for (const user of reportedOffline) failures.push(`${user} was reported offline while it sent heartbeats`);
     if (lost > 0) failures.push(`good connections that ended: ${lost} ${errors.join(', ')}`.trim());
     if (unanswered > 0) failures.push(`good HTTP heartbeats not answered with 200: ${unanswered}`);
     return failures;

@@ -98,7 +98,7 @@ describe('HUB_REDIS_URL that names a Redis server', needing('redis-server'), () 
   it.each([
     ['a policy that drops records', ['--maxmemory-policy', 'allkeys-lru'], 'set maxmemory-policy noeviction'],
     ['cluster mode', ['--cluster-enabled', 'yes'], 'is part of a Redis Cluster: write redis+cluster://'],
-    ['no memory left', ['--maxmemory', '1000'], 'accepts no changes now: look into its log (OOM'],
+    ['no memory left', ['--maxmemory', '1000'], 'accepts no changes now: read its log (OOM'],
   ])('with %s', async (_, args, remedy) => {
     const other = await RedisServer.start(...args);
     close.push(() => other.close());

@@ -10,7 +10,7 @@ import { TcpClient } from '../lib/tcp-client.ts';
 import { typeOf, wires, type WireName } from '../lib/wires.ts';
 import { WsClient } from '../lib/ws-client.ts';
 
-export interface BeatersTask {
+export interface HeartbeatSendersTask {
   readonly port: number;
   readonly wire: WireName | 'xml';
   readonly connections: number;
@@ -22,7 +22,7 @@ export interface BeatersTask {
 }
 
 /** Since they were last asked for. */
-export interface BeatersFigures {
+export interface HeartbeatSendersFigures {
   readonly sent: number;
   /** Not sent, since the connection's last write had not been taken. */
   readonly heldBack: number;
@@ -32,7 +32,7 @@ export interface BeatersFigures {
   readonly cpuPercent: number;
 }
 
-interface Beater {
+interface Sender {
   send(frame: Buffer): void;
   readonly isBehind: boolean;
   readonly writes: readonly Buffer[];
@@ -46,16 +46,16 @@ const FILES_BESIDE = 50;
 const OPEN_AT_ONCE = 128;
 const WRITES_A_TURN = 64;
 const SETTLE_MS = 300;
-const beaters: Beater[] = [];
+const senders: Sender[] = [];
 let framesAWrite = 1;
 let counts = { sent: 0, heldBack: 0, lost: 0, worstLateMs: 0 };
 let sentInAll = 0;
 let countedAt = 0;
 let usageBefore = process.cpuUsage();
-let isBeating = false;
+let isSending = false;
 
 const commands = {
-  open: async (task: BeatersTask): Promise<void> => {
+  open: async (task: HeartbeatSendersTask): Promise<void> => {
     framesAWrite = task.framesAWrite;
     const { connections, idle, usersAConnection } = task;
     if (task.wire === 'xml' && FIRST_USER + connections * usersAConnection + idle > LAST_USER)
@@ -65,17 +65,17 @@ const commands = {
     const all = Array.from({ length: connections + idle }, (_, index) => index);
     await inParallel(all, OPEN_AT_ONCE, async (index) => {
       const open = task.wire === 'xml' ? openTcp(task, index) : openWs(task, task.wire, index);
-      const beater = await open;
-      if (index < connections) beaters.push(beater);
+      const sender = await open;
+      if (index < connections) senders.push(sender);
     });
     await sleep(SETTLE_MS);
   },
   /** Goes on until `rest`. */
-  beat: (ratePerS: number): void => {
-    isBeating = true;
-    void beat(ratePerS / framesAWrite);
+  startSending: (ratePerS: number): void => {
+    isSending = true;
+    void send(ratePerS / framesAWrite);
   },
-  figures: (): BeatersFigures => {
+  figures: (): HeartbeatSendersFigures => {
     const now = performance.now();
     const { user, system } = process.cpuUsage(usageBefore);
     const figures = { ...counts, cpuPercent: (user + system) / 10 / (now - countedAt) };
@@ -86,38 +86,38 @@ const commands = {
   },
   /** @returns how many it has sent since it began. */
   rest: (): number => {
-    isBeating = false;
+    isSending = false;
     return sentInAll;
   },
 };
 
-export type BeatersCommands = typeof commands;
+export type HeartbeatSendersCommands = typeof commands;
 
-async function beat(writesPerS: number): Promise<void> {
+async function send(writesPerS: number): Promise<void> {
   const startedAt = performance.now();
   let written = 0;
   let next = 0;
-  while (isBeating) {
+  while (isSending) {
     const due = Math.floor(((performance.now() - startedAt) * writesPerS) / 1000) - written;
     counts.worstLateMs = Math.max(counts.worstLateMs, ((due - 1) * 1000) / writesPerS);
     for (let left = Math.min(due, WRITES_A_TURN); left > 0; left -= 1) {
-      const beater = beaters[next];
-      if (beater !== undefined) write(beater);
-      next = next + 1 === beaters.length ? 0 : next + 1;
+      const sender = senders[next];
+      if (sender !== undefined) write(sender);
+      next = next + 1 === senders.length ? 0 : next + 1;
       written += 1;
     }
     await new Promise(setImmediate);
   }
 }
 
-function write(beater: Beater): void {
-  if (beater.isBehind) {
+function write(sender: Sender): void {
+  if (sender.isBehind) {
     counts.heldBack += framesAWrite;
     return;
   }
-  const bytes = beater.writes[beater.next];
-  if (bytes !== undefined) beater.send(bytes);
-  beater.next = beater.next + 1 === beater.writes.length ? 0 : beater.next + 1;
+  const bytes = sender.writes[sender.next];
+  if (bytes !== undefined) sender.send(bytes);
+  sender.next = sender.next + 1 === sender.writes.length ? 0 : sender.next + 1;
   counts.sent += framesAWrite;
   sentInAll += framesAWrite;
 }
@@ -125,10 +125,10 @@ function write(beater: Beater): void {
 /** `refuse` means something as long as the connection was not there yet. */
 function noteEnd(refuse: (error: Error) => void): void {
   counts.lost += 1;
-  refuse(new Error('the server ended a connection before it could beat'));
+  refuse(new Error('the server ended a connection before it sent heartbeats'));
 }
 
-function openTcp({ port, connections, usersAConnection }: BeatersTask, index: number): Promise<Beater> {
+function openTcp({ port, connections, usersAConnection }: HeartbeatSendersTask, index: number): Promise<Sender> {
   const isIdle = index >= connections;
   const first = isIdle ? connections * usersAConnection + (index - connections) : index * usersAConnection;
   const frames = Array.from({ length: isIdle ? 1 : usersAConnection }, (_, user) => xml(FIRST_USER + first + user));
@@ -136,13 +136,13 @@ function openTcp({ port, connections, usersAConnection }: BeatersTask, index: nu
     const client = new TcpClient({
       port,
       firstFrame: frames[0] ?? Buffer.alloc(0),
-      onConnect: () => resolve(beaterOf(client, frames)),
+      onConnect: () => resolve(senderOf(client, frames)),
       onEnd: () => noteEnd(reject),
     });
   });
 }
 
-function openWs({ port }: BeatersTask, wire: WireName, index: number): Promise<Beater> {
+function openWs({ port }: HeartbeatSendersTask, wire: WireName, index: number): Promise<Sender> {
   const { frame } = wires[wire];
   return new Promise((resolve, reject) => {
     const client = new WsClient({
@@ -150,14 +150,14 @@ function openWs({ port }: BeatersTask, wire: WireName, index: number): Promise<B
       wire,
       firstFrames: [frame('hello', { user: `u${index}` })],
       onText: (text) => {
-        if (typeOf(text) === 'welcome') resolve(beaterOf(client, [frame('heartbeat')]));
+        if (typeOf(text) === 'welcome') resolve(senderOf(client, [frame('heartbeat')]));
       },
       onEnd: () => noteEnd(reject),
     });
   });
 }
 
-function beaterOf(client: TcpClient | WsClient, frames: readonly Buffer[]): Beater {
+function senderOf(client: TcpClient | WsClient, frames: readonly Buffer[]): Sender {
   const count = frames.length === 1 ? 1 : frames.length / framesAWrite;
   const writes = Array.from({ length: count }, (_, no) =>
     Buffer.concat(

@@ -1,20 +1,20 @@
-/** Who stands where after a contest: turns, medians, ratios and goals. */
+/** Who stands where after a comparison: turns, medians, ratios and goals. */
 import { describe, expect, test } from 'vitest';
-import { inTurn, judge, ratioOf, sentenceOf, spreadOf, type Run } from '../../bench/lib/standings.ts';
+import { inTurn, judge, ratioOf, sentenceOf, spreadOf, type Run } from '../../bench/lib/comparison-results.ts';
 
 /** One run for each figure, in rounds 1, 2, 3 and so on; null: no run in that round. */
 function runsOf(figures: Readonly<Record<string, readonly (number | null)[]>>, name = 'cpu'): Run[] {
-  return Object.entries(figures).flatMap(([contender, values]) =>
+  return Object.entries(figures).flatMap(([candidate, values]) =>
     values.flatMap((value, index) =>
       value === null
         ? []
-        : [{ contender, round: index + 1, figures: { [name]: value }, remarks: [], isDisturbed: false }],
+        : [{ candidate, round: index + 1, figures: { [name]: value }, remarks: [], isDisturbed: false }],
     ),
   );
 }
 
 describe('turns', () => {
-  test('each round starts with the next contender and has each once', () => {
+  test('each round starts with the next candidate and has each once', () => {
     const rounds = [0, 1, 2, 3].map((no) => inTurn(['hub', 'uws', 'ws'], no).join(' '));
     expect(rounds).toEqual(['hub uws ws', 'uws ws hub', 'ws hub uws', 'hub uws ws']);
   });

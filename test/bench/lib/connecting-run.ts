@@ -2,13 +2,13 @@
  * Prepares a run of clients that connect, watch and do nothing else: the watched users are online, and the hub has the
  * friend lists if they watch with `friendsOf`.
  */
-import type { ComersCommands } from '../roles/comers.ts';
+import type { ConnectingClientsCommands } from '../roles/connecting-clients.ts';
 import { Friends } from './friends.ts';
 import { putFriends } from './hub-http.ts';
 import { inParallel, sleep } from './pacing.ts';
 import { startRole, type Role } from './roles.ts';
-import type { Contender, Server } from './server.ts';
-import { HUB } from './standings.ts';
+import type { Candidate, Server } from './server.ts';
+import { HUB } from './comparison-results.ts';
 
 export const crowdKnobs = {
   clients: { fallback: 10_000, least: 2, help: 'clients, each with a connection' },
@@ -21,17 +21,30 @@ type Crowd = Readonly<Record<keyof typeof crowdKnobs, number>>;
 const PUTS_AT_ONCE = 8;
 const SETTLE_MS = 1500;
 
-export async function startComers(server: Server, contender: Contender, crowd: Crowd): Promise<Role<ComersCommands>> {
+export async function startConnectingClients(
+  server: Server,
+  candidate: Candidate,
+  crowd: Crowd,
+): Promise<Role<ConnectingClientsCommands>> {
   const { clients, users, friends } = crowd;
-  const isHub = contender.name === HUB;
+  const isHub = candidate.name === HUB;
   const isByFriends = isHub && crowd.ids === 0;
   if (isByFriends) await putEdges(server.port, crowd);
-  const comers = startRole<ComersCommands>(new URL('../roles/comers.js', import.meta.url));
-  await comers.call('prepare', { port: server.port, wire: contender.wire, clients, users, friends, isByFriends });
+  const connectingClients = startRole<ConnectingClientsCommands>(
+    new URL('../roles/connecting-clients.js', import.meta.url),
+  );
+  await connectingClients.call('prepare', {
+    port: server.port,
+    wire: candidate.wire,
+    clients,
+    users,
+    friends,
+    isByFriends,
+  });
   // A reference server has everybody online from the start.
-  if (isHub) await comers.call('bringOnline', { tcpPort: server.tcpPort, users });
+  if (isHub) await connectingClients.call('bringOnline', { tcpPort: server.tcpPort, users });
   await sleep(SETTLE_MS);
-  return comers;
+  return connectingClients;
 }
 
 /** Each watcher follows its friends; of watchers and users as the roles name them. */

@@ -11,7 +11,7 @@ import { serveRole } from '../lib/roles.ts';
 import { TcpClient, xmlFrame } from '../lib/tcp-client.ts';
 import type { WireName } from '../lib/wires.ts';
 
-export interface ComersTask {
+export interface ConnectingClientsTask {
   readonly port: number;
   readonly wire: WireName;
   readonly clients: number;
@@ -21,7 +21,7 @@ export interface ComersTask {
   readonly isByFriends: boolean;
 }
 
-export interface Coming {
+export interface Connected {
   /** From the connect to the snapshot. */
   readonly delays: Counts;
   readonly ms: number;
@@ -35,10 +35,10 @@ const lost: string[] = [];
 let port = 0;
 let wire: WireName = 'json';
 let scripts: (readonly Step[])[] = [];
-let came = 0;
+let connected = 0;
 
 const commands = {
-  prepare: (task: ComersTask): void => {
+  prepare: (task: ConnectingClientsTask): void => {
     ({ port, wire } = task);
     const friends = new Friends(task.users, task.friends);
     scripts = Array.from({ length: task.clients }, (_, no) => {
@@ -55,13 +55,13 @@ const commands = {
     }
   },
   /** Connects this many more of them, this many at a time. Answers when all have their snapshot. */
-  come: async ({ count, atOnce }: { readonly count: number; readonly atOnce: number }): Promise<Coming> => {
+  connect: async ({ count, atOnce }: { readonly count: number; readonly atOnce: number }): Promise<Connected> => {
     delays.clear();
-    const coming = scripts.slice(came, came + count);
-    came += count;
+    const connecting = scripts.slice(connected, connected + count);
+    connected += count;
     const fromMs = performance.now();
     const cpuBefore = process.cpuUsage();
-    await inParallel(coming, atOnce, come);
+    await inParallel(connecting, atOnce, connect);
     const ms = performance.now() - fromMs;
     const { user, system } = process.cpuUsage(cpuBefore);
     return { delays: delays.counts, ms, cpuPercent: (user + system) / 10 / ms, lost };
@@ -69,10 +69,10 @@ const commands = {
   lost: (): readonly string[] => lost,
 };
 
-export type ComersCommands = typeof commands;
+export type ConnectingClientsCommands = typeof commands;
 
 /** Clients that fail are counted, and the others connect nevertheless. */
-function come(steps: readonly Step[]): Promise<void> {
+function connect(steps: readonly Step[]): Promise<void> {
   return new Promise((resolve) => {
     const fromMs = performance.now();
     new LoadClient({

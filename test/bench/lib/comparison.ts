@@ -1,10 +1,10 @@
 /**
- * A contest: the hub and reference servers take turns at the same load, each time in a fresh process, and the ratio
+ * A comparison: the hub and reference servers take turns at the same load, each time in a fresh process, and the ratio
  * counts. A missed goal is reported but fails no run; only wrong results do. Knows no load: the workload gives `run`.
  */
 import { sleep } from './pacing.ts';
 import { printTable, progress, round, say, type Outcome, type Row } from './report.ts';
-import type { Contender, Server } from './server.ts';
+import type { Candidate, Server } from './server.ts';
 import type { Stage } from './stage.ts';
 import {
   counting,
@@ -19,7 +19,7 @@ import {
   type Goal,
   type Ratio,
   type Run,
-} from './standings.ts';
+} from './comparison-results.ts';
 
 export interface RunResult {
   readonly figures: Figures;
@@ -31,22 +31,22 @@ export interface RunResult {
   readonly disturbed?: string | undefined;
 }
 
-export interface ContestOptions {
+export interface ComparisonOptions {
   /** The default of --references. */
   readonly references: readonly string[];
   readonly rounds: number;
   /** The name of the figure that the ratios are made of. */
   readonly mainFigure: string;
   readonly goals?: readonly Goal[];
-  /** Settings of the hub in addition to `contestSettings`. */
+  /** Settings of the hub in addition to `comparisonSettings`. */
   readonly hub?: Readonly<Record<string, string>>;
-  /** Names of contenders that are the hub once more, under another load: the hub is compared with them, too. */
+  /** Names of candidates that are the hub once more, under another load: the hub is compared with them, too. */
   readonly hubsBeside?: readonly string[];
-  readonly run: (server: Server, contender: Contender) => Promise<RunResult>;
+  readonly run: (server: Server, candidate: Candidate) => Promise<RunResult>;
 }
 
 /** No limit restricts the load, nothing is stored, and idle users do not lapse. */
-export const contestSettings: Readonly<Record<string, string>> = {
+export const comparisonSettings: Readonly<Record<string, string>> = {
   HUB_DATA: ':memory:',
   HUB_LOG_LEVEL: 'warn',
   HUB_MESSAGES_PER_S: '2000000',
@@ -64,22 +64,22 @@ export const contestSettings: Readonly<Record<string, string>> = {
 const SETTLE_MS = 400;
 const TRIES = 3;
 
-export async function contest(stage: Stage, options: ContestOptions): Promise<Outcome> {
+export async function compareServers(stage: Stage, options: ComparisonOptions): Promise<Outcome> {
   const { rounds, mainFigure, goals = [] } = options;
   const hubs = [HUB, ...(options.hubsBeside ?? [])];
-  const contenders = await stage.contenders(hubs, options.references, { ...contestSettings, ...options.hub });
+  const candidates = await stage.candidates(hubs, options.references, { ...comparisonSettings, ...options.hub });
   const runs: Run[] = [];
   const failures: string[] = [];
   for (let no = 1; no <= rounds; no += 1) {
-    for (const contender of inTurn(contenders, no - 1)) {
-      const { name } = contender;
-      const result = await runOf(contender, options.run);
+    for (const candidate of inTurn(candidates, no - 1)) {
+      const { name } = candidate;
+      const result = await runOf(candidate, options.run);
       const wrong = result.failures ?? [];
       if (hubs.includes(name)) failures.push(...wrong.map((failure) => `round ${no}, ${name}: ${failure}`));
       const remarks = [...(result.remarks ?? []), ...wrong.map((failure) => `WRONG: ${failure}`)];
       if (result.disturbed !== undefined) remarks.push(`disturbed: ${result.disturbed}`);
       runs.push({
-        contender: name,
+        candidate: name,
         round: no,
         figures: result.figures,
         remarks,
@@ -89,7 +89,7 @@ export async function contest(stage: Stage, options: ContestOptions): Promise<Ou
       progress(`round ${no} of ${rounds}, ${name}: ${[...shown, ...remarks].join(', ')}`);
     }
   }
-  const names = contenders.map(({ name }) => name);
+  const names = candidates.map(({ name }) => name);
   const ratios = names.slice(1).flatMap((name) => ratioOf(runs, name, mainFigure) ?? []);
   const verdicts = judge(runs, goals, mainFigure);
   printRatios(mainFigure, ratios);
@@ -99,23 +99,23 @@ export async function contest(stage: Stage, options: ContestOptions): Promise<Ou
 }
 
 /** What was wrong stays wrong however often it is repeated. */
-async function runOf(contender: Contender, run: ContestOptions['run']): Promise<RunResult> {
+async function runOf(candidate: Candidate, run: ComparisonOptions['run']): Promise<RunResult> {
   const failures: string[] = [];
   for (let attempt = 1; ; attempt += 1) {
-    const result = await runOnce(contender, run);
+    const result = await runOnce(candidate, run);
     failures.push(...(result.failures ?? []));
     if (result.disturbed === undefined || attempt === TRIES) return { ...result, failures };
-    progress(`${contender.name}: disturbed (${result.disturbed}), once more`);
+    progress(`${candidate.name}: disturbed (${result.disturbed}), once more`);
   }
 }
 
 /** A run that fails has no figures; the other runs continue. */
-async function runOnce(contender: Contender, run: ContestOptions['run']): Promise<RunResult> {
+async function runOnce(candidate: Candidate, run: ComparisonOptions['run']): Promise<RunResult> {
   let server: Server | undefined;
   try {
-    server = await contender.start();
+    server = await candidate.start();
     await sleep(SETTLE_MS);
-    const result = await run(server, contender);
+    const result = await run(server, candidate);
     const failures = [...(result.failures ?? []), ...server.errors.map((line) => `logged an error: ${line}`)];
     const ended = server.ended();
     if (ended !== null) failures.push(`the server ended: ${ended}`);
@@ -140,12 +140,12 @@ function printRatios(mainFigure: string, ratios: readonly Ratio[]): void {
 }
 
 /** Medians, and in brackets the smallest and the largest, of the runs that count. */
-function rowOf(runs: readonly Run[], contender: string): Row {
-  const own = runs.filter((run) => run.contender === contender);
+function rowOf(runs: readonly Run[], candidate: string): Row {
+  const own = runs.filter((run) => run.candidate === candidate);
   const figures = [...new Set(own.flatMap((run) => Object.keys(run.figures)))];
   const cells = new Map<string, string>();
   for (const figure of figures) {
-    const values = valuesOf(own, contender, figure);
+    const values = valuesOf(own, candidate, figure);
     if (values.length === 0) continue;
     const { median, least, most } = spreadOf(values);
     cells.set(figure, `${round(median)} (${round(least)}-${round(most)})`);
@@ -153,7 +153,7 @@ function rowOf(runs: readonly Run[], contender: string): Row {
   const disturbed = own.length - counting(own).length;
   const remarked = own.filter(({ remarks }) => remarks.length > 0).length;
   return {
-    server: contender,
+    server: candidate,
     ...(Object.fromEntries(cells) as Record<string, string>),
     disturbed: disturbed === 0 ? '-' : `${disturbed} of ${own.length} runs, not counted`,
     remarks: remarked === 0 ? '-' : `in ${remarked} of ${own.length} runs`,

@@ -1,5 +1,5 @@
 /**
- * The result of a contest: the order of turns, medians with their spread, ratios of the hub to each reference,
+ * The result of a comparison: the order of turns, medians with their spread, ratios of the hub to each reference,
  * and goals reached or missed. Plain values in and out; runs nothing and prints nothing.
  */
 import { median } from './histogram.ts';
@@ -8,7 +8,7 @@ import { round } from './report.ts';
 export type Figures = Readonly<Record<string, number>>;
 
 export interface Run {
-  readonly contender: string;
+  readonly candidate: string;
   readonly round: number;
   readonly figures: Figures;
   readonly remarks: readonly string[];
@@ -30,7 +30,7 @@ export interface Ratio extends Spread {
 /** What the hub should reach, relative to a reference's figure, or as an absolute value if `against` is omitted. */
 export interface Goal {
   readonly against?: string;
-  /** Default: the contest's main figure. */
+  /** Default: the comparison's main figure. */
   readonly figure?: string;
   readonly atMost: number;
 }
@@ -45,7 +45,7 @@ export interface Verdict extends Goal {
 export const HUB = 'hub';
 
 /**
- * Each round starts with another contender, so that a slow minute of the machine, or being the first, hits all alike.
+ * Each round starts with another candidate, so that a slow minute of the machine, or being the first, hits all alike.
  */
 export function inTurn<Item>(items: readonly Item[], turn: number): Item[] {
   const first = items.length === 0 ? 0 : turn % items.length;
@@ -57,13 +57,13 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median: median(sorted), least: sorted[0] ?? Number.NaN, most: sorted.at(-1) ?? Number.NaN };
 }
 
-/** The runs that count; if there are none, a contender has no figures. */
+/** The runs that count; if there are none, a candidate has no figures. */
 export function counting(runs: readonly Run[]): Run[] {
   return runs.filter(({ isDisturbed }) => !isDisturbed);
 }
 
-export function valuesOf(runs: readonly Run[], contender: string, figure: string): number[] {
-  const own = counting(runs).filter((run) => run.contender === contender);
+export function valuesOf(runs: readonly Run[], candidate: string, figure: string): number[] {
+  const own = counting(runs).filter((run) => run.candidate === candidate);
   return own.flatMap(({ figures }) => figures[figure] ?? []);
 }
 

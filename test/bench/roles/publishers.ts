@@ -7,7 +7,7 @@ import { serveRole } from '../lib/roles.ts';
 import { textFrame } from '../lib/ws-frames.ts';
 import { WsClient } from '../lib/ws-client.ts';
 
-export interface ChangersTask {
+export interface PublishersTask {
   readonly port: number;
   readonly users: readonly string[];
 }
@@ -27,7 +27,7 @@ let pace: Pace | undefined;
 let lost = 0;
 
 const commands = {
-  open: async ({ port, users }: ChangersTask): Promise<void> => {
+  open: async ({ port, users }: PublishersTask): Promise<void> => {
     await inParallel(users, OPEN_AT_ONCE, async (user) => {
       const client = await new Promise<WsClient>((resolve) => {
         const opened: WsClient = new WsClient({
@@ -71,6 +71,6 @@ const commands = {
   },
 };
 
-export type ChangersCommands = typeof commands;
+export type PublishersCommands = typeof commands;
 
 serveRole(commands);

@@ -10,7 +10,7 @@ import { TcpClient, xmlFrame } from '../lib/tcp-client.ts';
 import { textFrame } from '../lib/ws-frames.ts';
 import { WsClient, type End } from '../lib/ws-client.ts';
 
-export interface ReturnersTask {
+export interface ReconnectingClientsTask {
   readonly port: number;
   readonly tcpPort: number;
   readonly ws: readonly string[];
@@ -64,7 +64,7 @@ let random = new Random(0);
 let lost = 0;
 
 const commands = {
-  open: async ({ port, tcpPort, ws, tcp, seed }: ReturnersTask): Promise<void> => {
+  open: async ({ port, tcpPort, ws, tcp, seed }: ReconnectingClientsTask): Promise<void> => {
     random = new Random(seed);
     people = [...ws.map((user) => wsPerson(port, user)), ...tcp.map((user) => tcpPerson(tcpPort, user))];
     // Beating from the first on: opening all may take longer than a lease.
@@ -100,7 +100,7 @@ const commands = {
     return { dropped: chosen.length, ws: times.ws.counts, tcp: times.tcp.counts, late, lost: lost - lostBefore };
   },
   /** The server has restarted: all but the excluded clients reconnect, each after its own delay. */
-  comeBack: async ({ fromMs, toMs, except }: Return): Promise<Returned> => {
+  reconnect: async ({ fromMs, toMs, except }: Return): Promise<Returned> => {
     const times = { ws: new Histogram(), tcp: new Histogram() };
     const staying = new Set(except);
     people = people.filter(({ user }) => !staying.has(user));
@@ -114,14 +114,14 @@ const commands = {
     return { dropped: people.length, ws: times.ws.counts, tcp: times.tcp.counts, late: 0, lost: 0 };
   },
   /** These go and do not come back. */
-  dropForGood: (users: readonly string[]): void => {
+  dropFinally: (users: readonly string[]): void => {
     const going = new Set(users);
     for (const person of people) if (going.has(person.user)) cut(person);
     people = people.filter(({ user }) => !going.has(user));
   },
 };
 
-export type ReturnersCommands = typeof commands;
+export type ReconnectingClientsCommands = typeof commands;
 
 function cut(person: Person): void {
   person.drop(random.pick(person.kind === 'ws' ? wsEnds : tcpEnds));

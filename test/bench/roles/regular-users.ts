@@ -10,7 +10,7 @@ import { TcpClient, xmlFrame } from '../lib/tcp-client.ts';
 import { textFrame } from '../lib/ws-frames.ts';
 import { WsClient } from '../lib/ws-client.ts';
 
-export interface SteadfastTask {
+export interface RegularUsersTask {
   readonly port: number;
   readonly tcpPort: number;
   readonly tcp: readonly string[];
@@ -18,7 +18,7 @@ export interface SteadfastTask {
   readonly http: readonly string[];
 }
 
-export interface SteadfastFigures {
+export interface RegularUsersFigures {
   /** Connections that ended, and HTTP heartbeats that were not answered with 200. */
   readonly lost: number;
   readonly unanswered: number;
@@ -36,21 +36,21 @@ let lost = 0;
 let unanswered = 0;
 
 const commands = {
-  open: async (task: SteadfastTask): Promise<void> => {
+  open: async (task: RegularUsersTask): Promise<void> => {
     openTcp(task);
     await openWs(task);
     openHttp(task);
   },
-  figures: (): SteadfastFigures => ({
+  figures: (): RegularUsersFigures => ({
     lost,
     unanswered,
     worstLateMs: Math.max(0, ...paces.map((pace) => pace.worstLateMs)),
   }),
 };
 
-export type SteadfastCommands = typeof commands;
+export type RegularUsersCommands = typeof commands;
 
-function openTcp({ tcpPort, tcp }: SteadfastTask): void {
+function openTcp({ tcpPort, tcp }: RegularUsersTask): void {
   const clients = tcp.map((user) => {
     const frame = xmlFrame(user);
     const firstFrame = xmlFrame(user, ONLINE, tokenOf(user));
@@ -63,7 +63,7 @@ function openTcp({ tcpPort, tcp }: SteadfastTask): void {
   paces.push(paceEvenly(() => clients.length, TCP_BEAT_MS, beat));
 }
 
-async function openWs({ port, ws }: SteadfastTask): Promise<void> {
+async function openWs({ port, ws }: RegularUsersTask): Promise<void> {
   const clients: WsClient[] = [];
   paces.push(
     paceEvenly(
@@ -80,7 +80,7 @@ async function openWs({ port, ws }: SteadfastTask): Promise<void> {
   });
 }
 
-function openHttp({ port, http }: SteadfastTask): void {
+function openHttp({ port, http }: RegularUsersTask): void {
   const beat = (user: string): void => {
     ask(port, 'POST', '/v1/heartbeat', { user }).then(
       ({ status }) => {
