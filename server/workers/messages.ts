@@ -23,7 +23,8 @@ export interface WorkerStart {
 export type ToWorker =
   | (WorkerStart & { readonly type: 'start' })
   | { readonly type: 'reload'; readonly config: Config }
-  | { readonly type: 'drain' | 'stop' | 'ping' }
+  | { readonly type: 'drain' | 'stop' }
+  | { readonly type: 'ping' }
   | { readonly type: 'asked'; readonly id: number; readonly question: Question }
   | { readonly type: 'answers'; readonly id: number; readonly answers: readonly unknown[] };
 

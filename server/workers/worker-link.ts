@@ -17,7 +17,7 @@ export interface WorkerCommands {
   parentDied(): void;
 }
 
-type LaterMessage = Exclude<ToWorker, { type: 'start' }>;
+type LaterMessage = Exclude<ToWorker, { type: 'start' | 'ping' }>;
 
 export class WorkerLink {
   readonly start: Promise<WorkerStart>;
@@ -39,6 +39,7 @@ export class WorkerLink {
     this.start = new Promise((resolve) => {
       worker.on('message', (message: ToWorker) => {
         if (message.type === 'start') resolve(message);
+        else if (message.type === 'ping') this.#send({ type: 'pong' });
         else if (this.#commands === undefined) this.#early.push(message);
         else this.#receive(this.#commands, message);
       });
@@ -104,9 +105,6 @@ export class WorkerLink {
         break;
       case 'stop':
         commands.stop();
-        break;
-      case 'ping':
-        this.#send({ type: 'pong' });
         break;
       case 'asked':
         void this.#answer(message.id, message.question);

@@ -44,7 +44,7 @@ const SOUND_AFTER_MS = 30_000;
 const UNDONE_WITHIN_MS = 2000;
 /** A worker that takes longer than its own time limit by this much is killed. */
 const CUT_AFTER_MS = 500;
-/** How often a worker that serves is asked for a sign of life. */
+/** How often each worker is asked for a sign of life, from the end of the parent's start on. */
 const PING_EVERY_MS = 5000;
 /**
  * A worker that leaves this many in a row unanswered hangs. Pings are counted, not time: if this process stood still, it
@@ -148,6 +148,7 @@ export class Workers {
     const { fork, nowMs } = this.#options;
     slot.startedAtMs = nowMs();
     slot.hasStarted = false;
+    slot.unanswered = 0;
     slot.problem = undefined;
     const child = fork({
       message: (message) => this.#receive(slot, child, message),
@@ -193,7 +194,6 @@ export class Workers {
 
   #markServing(slot: Slot, serving: Serving): void {
     slot.isServing = true;
-    slot.unanswered = 0;
     const { starting } = slot;
     slot.starting = undefined;
     if (starting !== undefined) {
@@ -215,8 +215,8 @@ export class Workers {
   }
 
   #ping(slot: Slot): void {
-    const { number, child, isServing } = slot;
-    if (child === null || !isServing) return;
+    const { number, child } = slot;
+    if (child === null) return;
     if (slot.unanswered === HUNG_AFTER_PINGS) {
       const silentMs = HUNG_AFTER_PINGS * PING_EVERY_MS;
       this.#options.log.warn(

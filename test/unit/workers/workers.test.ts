@@ -220,6 +220,25 @@ describe('a worker that hangs', () => {
     expect(forked).toHaveLength(4);
   });
 
+  it('is killed also while it starts again (C23)', async () => {
+    await allServe();
+    forked[1]!.kill();
+    pass(100);
+    forked[3]!.isHung = true;
+    for (let i = 0; i < 6; i++) pass(5_000);
+    expect(forked[3]!.isKilled).toBe(false);
+    pass(5_000);
+    expect(forked[3]!.isKilled).toBe(true);
+  });
+
+  it('is not one that answers while it starts for a long time', async () => {
+    await allServe();
+    forked[1]!.kill();
+    for (let i = 0; i < 20; i++) pass(5_000);
+    expect(forked).toHaveLength(4);
+    expect(forked[3]!.isKilled).toBe(false);
+  });
+
   it('is not one that answers again, or whose answers the parent had no time to read', async () => {
     await allServe();
     for (let i = 0; i < 20; i++) {
