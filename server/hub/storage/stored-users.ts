@@ -119,9 +119,17 @@ export function startForgetting(
 /**
  * Restores the previous run. Blocks come first, so that a restored user is hidden from the start from those it blocked.
  */
-export function restoreRun({ store }: Storage, users: Users, presence: Presence, warmMs: number, now: Moment): void {
+export function restoreRun(
+  { store, versions }: Storage,
+  users: Users,
+  presence: Presence,
+  warmMs: number,
+  now: Moment,
+): void {
   for (const { user, viewer, ...frozen } of store.blocks()) users.hide(user, viewer, frozen);
-  for (const entry of store.withSessions()) presence.restore(entry.user, entry, entry.sessions, warmMs, now);
+  for (const entry of store.withSessions()) {
+    presence.restore(entry.user, datedBy(entry, now.wallMs, versions), entry.sessions, warmMs, now);
+  }
 }
 
 /** Stores everything, and then marks the end as clean. */
