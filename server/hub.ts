@@ -32,7 +32,14 @@ import { buildPresence, createJournal } from './hub/presence.ts';
 import { explainStart, keepSureUntil, openStorage, type Storage } from './hub/storage/open-storage.ts';
 import { buildListEdits } from './hub/storage/remote-lists.ts';
 import { sharedExport } from './hub/storage/shared-storage.ts';
-import { buildReads, buildWriteBehind, endRun, restoreRun, startForgetting } from './hub/storage/stored-users.ts';
+import {
+  buildReads,
+  buildWriteBehind,
+  endRun,
+  restoreRun,
+  startForgetting,
+  storeLeaving,
+} from './hub/storage/stored-users.ts';
 import { buildWebhooks } from './hub/webhooks.ts';
 import { Intake } from './intake.ts';
 import { Transitions } from './metrics/transitions.ts';
@@ -56,7 +63,8 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     const context = await openContext(config, options, stops.add);
     const core = await buildCore(context);
     const outward = buildFanout(context, core);
-    const onChange = [...outward.onOwnChange, ...outward.onShown];
+    const storing = core.clusterParts === null ? [storeLeaving(core.writeBehind)] : [];
+    const onChange = [...storing, ...outward.onOwnChange, ...outward.onShown];
     const intake = buildIntake(context, core, onChange);
     const actions = buildActions(context, core, outward, intake);
     const parts: Parts = { ...core, ...outward, onChange, intake, ...actions };

@@ -62,6 +62,13 @@ export const text = z
 interface ListLimits {
   readonly min?: number;
   readonly max?: number;
+  /** Whether duplicates count once. The order of first mention is kept. */
+  readonly isSet?: boolean;
+}
+
+function hasMoreDistinct(values: readonly unknown[], max: number): boolean {
+  const seen = new Set<unknown>();
+  return values.some((value) => seen.add(value).size > max);
 }
 
 /** The element and limits of each list, for code that describes the schemas. */
@@ -72,15 +79,19 @@ export const lists = new WeakMap<object, ListLimits & { readonly element: z.ZodT
  * first bad element: a body can contain 100,000 elements, and zod would describe each.
  */
 export function list<T>(element: z.ZodType<T>, form: string, limits: ListLimits = {}) {
-  const { min = 0, max = Infinity } = limits;
+  const { min = 0, max = Infinity, isSet = false } = limits;
+  const isTooLong = (values: readonly unknown[]): boolean =>
+    values.length > max && (!isSet || hasMoreDistinct(values, max));
   const any = z.custom<readonly unknown[]>(
-    (value) => Array.isArray(value) && value.length >= min && value.length <= max,
+    (value) => Array.isArray(value) && value.length >= min && !isTooLong(value),
     { error: form, abort: true },
   );
   lists.set(any, { element, ...limits });
   return any.transform((values, context) => {
     const read: T[] = [];
+    const seen = new Set<unknown>();
     for (const [index, value] of values.entries()) {
+      if (isSet && seen.size === seen.add(value).size) continue;
       const one = element.safeParse(value);
       if (!one.success) {
         for (const issue of one.error.issues.slice(0, 1)) {
@@ -95,10 +106,8 @@ export function list<T>(element: z.ZodType<T>, form: string, limits: ListLimits 
 }
 
 const LIST_FORM = `must be a list of 1 to ${MAX_IDS_PER_MESSAGE} user ids`;
-/** A list of ids in one message. Duplicates count once, and the order of first mention is kept. */
-export const userIds = list(userId, LIST_FORM, { min: 1, max: MAX_IDS_PER_MESSAGE }).transform((ids) => [
-  ...new Set(ids),
-]);
+/** A list of ids in one message. */
+export const userIds = list(userId, LIST_FORM, { min: 1, max: MAX_IDS_PER_MESSAGE, isSet: true });
 
 /** An instant or version that a client returns to the hub: an integer from 0 below 2^53. */
 const INSTANT_FORM = 'must be a whole number from 0 below 2^53';

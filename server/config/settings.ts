@@ -103,7 +103,7 @@ const settingsByField = {
     'show',
     'hide: only admins see lastSeen, and since of offline users',
   ),
-  maxConnections: live(setting('HUB_MAX_CONNECTIONS', count, 100_000, 'connections in total, TCP and WebSocket')),
+  maxConnections: live(setting('HUB_MAX_CONNECTIONS', count, 100_000, 'connections in total: TCP, WebSocket and HTTP')),
   maxPerAddress: live(setting('HUB_MAX_PER_ADDRESS', count, 20_000, 'connections of one address')),
   maxPerConnection: live(setting('HUB_MAX_PER_CONNECTION', count, 20_000, 'users of one TCP connection')),
   maxSessions: live(setting('HUB_MAX_SESSIONS', count, 50, 'sessions of one user, and observers of one user')),

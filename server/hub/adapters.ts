@@ -98,7 +98,13 @@ export function buildAdapters(context: HubContext, inner: Inner, pages: string):
   });
   const metrics = context.worker === null ? registry : metricsOfWorkers(registry, context.worker);
   const httpGate = buildGate(context, admission, 'HTTP');
-  const api = buildApi(context, inner, httpGate, webSocketGate.explainRefusal, metrics, pages);
+  const explainUpgrade = webSocketGate.explainRefusal;
+  const api = buildApi(context, inner, httpGate, {
+    explainUpgrade,
+    metrics,
+    pages,
+    isDraining: () => wsJson.isDraining,
+  });
   return { tcpXml, wsJson, api, admission };
 }
 
@@ -158,13 +164,21 @@ function buildWsJson(
   });
 }
 
+interface ApiParts {
+  readonly explainUpgrade: ExplainRefusal;
+  readonly metrics: Pick<Metrics, 'contentType' | 'metrics'>;
+  readonly pages: string;
+  readonly isDraining: () => boolean;
+}
+
+/** What `/readyz` names while the hub drains. */
+const DRAINING = 'hub: it is shutting down';
+
 function buildApi(
   context: HubContext,
   inner: Inner,
   { authenticator, messages, onRefused, explainRefusal }: Gate,
-  explainUpgrade: ExplainRefusal,
-  metrics: Pick<Metrics, 'contentType' | 'metrics'>,
-  pages: string,
+  { explainUpgrade, metrics, pages, isDraining }: ApiParts,
 ): Api {
   const { config, clock, log, codes } = context;
   const { fanout, intake, staleness, keep: keepLease, clusterParts } = inner;
@@ -182,7 +196,7 @@ function buildApi(
     ...clusterParts?.list(inner.presentUsers, () => staleness.isAny),
     history: inner.historyParts?.history ?? null,
     hidesLastSeen: config.lastSeen === 'hide',
-    failures: () => [...health.failures, ...(clusterParts?.failures ?? [])],
+    failures: () => [...(isDraining() ? [DRAINING] : []), ...health.failures, ...(clusterParts?.failures ?? [])],
     redis: () => clusterParts?.reachesRedis ?? null,
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
     maxFriends: () => config.maxFriends,

@@ -135,7 +135,6 @@ export async function serve(context: HubContext, parts: Parts, adapters: Adapter
   const drainAndStop = async (): Promise<void> => {
     log.info({ withinMs: config.drainMs }, 'the hub is draining: it asks its clients to reconnect');
     ticker.suspend();
-    listening.stopAccepting();
     await takeLeave(context, parts, adapters);
     return stops.run();
   };

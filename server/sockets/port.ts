@@ -144,8 +144,6 @@ export interface Service {
 export interface Listening {
   /** The actual port. */
   readonly port: number;
-  /** Stops accepting connections. Open ones stay. Another process can take the port. */
-  stopAccepting(): void;
   /** Stops accepting, cuts open connections, and resolves when the port is free. */
   close(): Promise<void>;
 }

@@ -32,9 +32,7 @@ const FRIENDS_FORM = 'must be a list of user ids';
 /**
  * `PUT /v1/users/{user}/friends`: an empty list ends every friendship. The list is limited only by the size of a body.
  */
-export const friendsBody = z.object({
-  friends: list(userId, FRIENDS_FORM).transform((ids) => [...new Set(ids)]),
-});
+export const friendsBody = z.object({ friends: list(userId, FRIENDS_FORM, { isSet: true }) });
 
 const EDGES_FORM = `must be a list of 1 to ${MAX_EDGES_PER_IMPORT} [user, friend] pairs`;
 const edge = z.tuple([userId, userId], 'must be a pair [user, friend] of user ids');

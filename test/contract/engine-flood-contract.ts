@@ -176,6 +176,24 @@ export function floodContract(engine: Tested): void {
         await eventually(async () => (await ask()).includes('200 OK'));
       });
 
+      it('is refused beyond the limit of all, and its request is the last', async () => {
+        rig = await Rig.start(engine, '127.0.0.1', 0, { maxConnections: 3, maxPerAddress: 100 });
+        const sockets = [await rig.connect(), await rig.connect(), await rig.connect()];
+        for (let i = 0; i < 3; i++) expect(await ask()).toContain('503 Service Unavailable');
+        sockets[0]?.client.terminate();
+        await eventually(async () => (await ask()).includes('200 OK'));
+      });
+
+      it('takes none of the others with it when it is refused beyond the limit of all', async () => {
+        rig = await Rig.start(engine, '127.0.0.1', 0, { maxConnections: 3, maxPerAddress: 100 });
+        const raws = Array.from({ length: 5 }, () => rig.raw());
+        for (const raw of raws) raw.write('POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: 10\r\n\r\nabc');
+        const answers = await Promise.all(raws.map((raw) => Promise.race([raw.closed, heldOpen(rig)])));
+        expect(answers.filter((text) => text.includes('503 Service Unavailable'))).toHaveLength(2);
+        for (const raw of raws) raw.terminate();
+        await eventually(async () => (await ask()).includes('200 OK'));
+      });
+
       it('that is beyond the limit of its address opens a WebSocket only to receive the refusal', async () => {
         rig = await Rig.start(engine, '127.0.0.1', 0, limits);
         const first = await rig.connect();

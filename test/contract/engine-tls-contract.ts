@@ -115,16 +115,6 @@ export function tlsContract(engine: Engine): void {
       await expect(late).rejects.toMatchObject({ code: 'EADDRINUSE' });
     });
 
-    it('is not asked for by one who comes after the hub takes no more', async () => {
-      await renew('second');
-      await tls.check();
-      const { client, hub } = await rig.connect();
-      rig.listening.stopAccepting();
-      expect(await greeted()).toBe('ECONNREFUSED');
-      client.ws.send('there?');
-      expect(await hub.events.next()).toBe('message there?');
-    });
-
     it('does not keep the hub from cutting everybody at its end', async () => {
       const clients = [await rig.connect()];
       for (const name of ['second', 'first'] as const) {

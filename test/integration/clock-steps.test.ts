@@ -1,4 +1,7 @@
 /** PROTOCOL.md section 1: nothing shown lies in the future after the wall clock was a day ahead, and was set back. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Entry } from '../../shared/messages/entry.ts';
 import { startTestHub, type TestHub } from '../support/hub.ts';
@@ -53,4 +56,31 @@ it('brings the dates of users in memory back, and goes on to give out larger ver
   const left = await entryOf('9');
   expect(left).toMatchObject({ status: 'offline', since: setBackAt + 1000, lastSeen: setBackAt + 1000 });
   expect(left.v).toBeGreaterThan(corrected.v);
+});
+
+it('brings the dates of restored users back, and keeps the rest of their leases over a second restart (I11, L13)', async () => {
+  const data = mkdtempSync(join(tmpdir(), 'hub-clock-'));
+  const restartAt = async (wallMs: number) => {
+    await hub.stop();
+    hub = await startTestHub({ data }, (clock) => {
+      clock.stepWall(wallMs - clock.wallMs);
+      return clock;
+    });
+  };
+  const setBackAt = hub.clock.wallMs + 1000;
+  await restartAt(setBackAt + DAY_MS);
+  await hub.request('POST', '/v1/heartbeat', { user: '9', ttlMs: 3_600_000 });
+  const { v } = await entryOf('9');
+  await restartAt(setBackAt);
+  const restored = await entryOf('9');
+  expect(restored).toMatchObject({ status: 'online', since: setBackAt, lastSeen: setBackAt });
+  expect(restored.v).toBeGreaterThan(v);
+  await restartAt(setBackAt + 1000);
+  for (let s = 0; s < 40; s += 4) {
+    hub.clock.pass(4_000);
+    await hub.looked();
+  }
+  expect(await entryOf('9')).toEqual(restored);
+  await hub.stop();
+  rmSync(data, { recursive: true });
 });

@@ -95,6 +95,20 @@ onBothEngines('explain', (transport) => {
     client.end();
   });
 
+  it('shows the peer’s port beside a claimed address without a good one, and the other way round (T3, I23)', async () => {
+    const client = await LegacyClient.open(hub.tcpPort);
+    client.write('<protocol><user_id>1</user_id><user_ip>10.0.0.7</user_ip><user_port>65536</user_port></protocol>');
+    client.write('<protocol><user_id>2</user_id><user_ip>10.0.0.256</user_ip><user_port>5222</user_port></protocol>');
+    client.write('<protocol><user_id>3</user_id><user_ip/><user_port/></protocol>');
+    await shows('3', 'online');
+    const addresses = await Promise.all(
+      ['1', '2', '3'].map(async (user) => (await explain(hub, user)).sessions[0]?.address),
+    );
+    const port = addresses[2]?.split(':')[1];
+    expect(addresses).toEqual([`10.0.0.7:${port}`, '127.0.0.1:5222', `127.0.0.1:${port}`]);
+    client.end();
+  });
+
   it('names the session that decides among several, and the rule', async () => {
     await hub.request('POST', '/v1/heartbeat', { user: '42', device: 'a', status: 'away', ttlMs: HOUR_MS });
     await hub.request('POST', '/v1/heartbeat', { user: '42', device: 'b', status: 'online', ttlMs: HOUR_MS });

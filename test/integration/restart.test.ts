@@ -292,6 +292,32 @@ describe('a hub process', { timeout: 60_000 }, () => {
     expect(reported.map(({ user }) => user)).toEqual(['marker']);
   });
 
+  it.each([
+    ['became invisible', { type: 'heartbeat', status: 'invisible' }],
+    ['said goodbye', { type: 'bye' }],
+  ])(
+    'killed right after it showed a user as offline who %s, it does not show it otherwise (L14)',
+    async (_, message) => {
+      const port = await freePort();
+      const settings = { HUB_DATA: data, HUB_PORT: `${port}` };
+      const url = `ws://127.0.0.1:${port}/ws`;
+      const first = startHubProcess(settings);
+      await first.started;
+      const watcher = await WsClient.hello(url, { observe: true });
+      watcher.send({ type: 'watch', users: ['a'] });
+      const client = await WsClient.hello(url, { user: 'a' });
+      expect(await watcher.entryOf('a')).toMatchObject({ status: 'online' });
+      client.send(message);
+      expect(await watcher.entryOf('a')).toMatchObject({ status: 'offline' });
+      first.child.kill('SIGKILL');
+      await first.exited;
+      await startHubProcess(settings).started;
+      const later = await WsClient.hello(url, { observe: true });
+      later.send({ type: 'watch', users: ['a'] });
+      expect((await later.next('snapshot')).entries).toMatchObject([{ status: 'offline' }]);
+    },
+  );
+
   it('lets no lease run out while it takes leave: its users can’t get their beats in (L19)', async () => {
     const [port, tcpPort] = [await freePort(), await freePort()];
     const settings = { HUB_DATA: data, HUB_PORT: `${port}`, HUB_TCP_PORT: `${tcpPort}`, HUB_DRAIN_MS: '2500' };
@@ -311,7 +337,7 @@ describe('a hub process', { timeout: 60_000 }, () => {
     expect(await answer.json()).toMatchObject({ status: 'online', stale: true });
   });
 
-  it('asks everybody to come back on SIGTERM, lets nobody new in, and ends within its time (L18, W35)', async () => {
+  it('asks everybody to come back on SIGTERM, new ones too, and ends within its time (L18, W35)', async () => {
     const port = await freePort();
     const hub = startHubProcess({ HUB_DATA: data, HUB_PORT: `${port}`, HUB_DRAIN_MS: '1500' });
     await hub.started;
@@ -322,7 +348,9 @@ describe('a hub process', { timeout: 60_000 }, () => {
     hub.child.kill('SIGTERM');
     expect((await polite.next('reconnect')).afterMs).toBeLessThanOrEqual(1500);
     await stubborn.next('reconnect');
-    await expect(WsClient.open(url)).rejects.toThrow();
+    const late = await WsClient.open(url);
+    expect(await late.closed).toBe(1012);
+    expect(late.all).toMatchObject([{ type: 'reconnect' }]);
     polite.close();
     expect(await stubborn.closed).toBe(1012);
     expect((await hub.exited).code).toBe(0);

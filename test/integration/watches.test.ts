@@ -68,6 +68,17 @@ onBothEngines('watches', (transport) => {
     expect(await client.entryOf('more')).toMatchObject({ status: 'online' });
   });
 
+  it('counts the duplicates of a list once, here and over HTTP (W12)', async () => {
+    const client = await observe();
+    const users = Array.from({ length: 1200 }, (_, i) => `u${i % 600}`);
+    client.send({ type: 'watch', users });
+    expect((await client.next('snapshot')).entries).toHaveLength(600);
+    client.send({ type: 'unwatch', users });
+    expect(await client.next('unwatched')).toMatchObject({ users: users.slice(0, 600) });
+    const { body } = await hub.request('POST', '/v1/presence', { users });
+    expect((body as { entries: unknown[] }).entries).toHaveLength(600);
+  });
+
   it('reports a change when, and only when, status, code, devices or text changed (I21)', async () => {
     const client = await observe();
     client.send({ type: 'watch', users: ['7', 'marker'] });

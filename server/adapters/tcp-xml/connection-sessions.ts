@@ -118,13 +118,20 @@ export class ConnectionSessions implements SessionOwner {
       code: state,
       text: undefined,
       leaseMs: this.#context.timeoutMs,
-      address: ip === undefined ? this.peer : `${ip}:${port ?? ''}`,
+      address: this.#addressOf(ip, port),
       owner: this,
     });
     if (typeof session === 'string') return session;
     this.#sessions.set(user, session);
     this.#control.allowFor(this.#sessions.size);
     return undefined;
+  }
+
+  /** The claimed address and port. What is not claimed is the peer's. */
+  #addressOf(ip: string | undefined, port: number | undefined): string {
+    if (ip === undefined && port === undefined) return this.peer;
+    const colon = this.peer.lastIndexOf(':');
+    return `${ip ?? this.peer.slice(0, colon)}:${port ?? this.peer.slice(colon + 1)}`;
   }
 
   #forget(session: Session): void {

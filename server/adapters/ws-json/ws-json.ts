@@ -62,6 +62,10 @@ export class WsJson {
     return this.#connections.size;
   }
 
+  get isDraining(): boolean {
+    return this.#drainMs !== null;
+  }
+
   opened(socket: Socket): SocketEvents {
     const { clock, openOutbox } = this.#context;
     const { monoMs } = clock.now();

@@ -5,7 +5,9 @@
  */
 import type { Logger } from '../../lib/log/log.ts';
 import type { Moment } from '../../lib/time/clock.ts';
-import type { Shown } from '../../presence/fold.ts';
+import type { TransitionCause } from '../../../shared/messages/explain.ts';
+import type { ChangeListener } from '../../presence/change.ts';
+import { shownStatusOf, type Shown } from '../../presence/fold.ts';
 import { datedBy } from '../../presence/future-dates.ts';
 import type { Presence } from '../../presence/presence.ts';
 import { storableSessions } from '../../presence/sessions/restored-session.ts';
@@ -72,6 +74,19 @@ export function buildWriteBehind(
   });
 }
 
+/**
+ * Causes that come from the user or an admin. What only time decides (an expired lease, a grace that is over) can end
+ * thousands of sessions in one turn of the loop, and is stored like any other change.
+ */
+const saidSo: ReadonlySet<TransitionCause> = new Set(['came', 'returned', 'set', 'left', 'kicked']);
+
+/** Has it stored that a user left or became invisible before it is shown, so that no unclean end can reveal the user. */
+export function storeLeaving(writeBehind: WriteBehind<User>): ChangeListener {
+  return ({ user, isShown, cause }) => {
+    if (isShown && saidSo.has(cause) && shownStatusOf(user.fold) === 'offline') writeBehind.storeFirst(user);
+  };
+}
+
 /** Maximum strangers whose entries are kept: 100 bytes each. Without a disk, they take memory. */
 const MAX_STRANGERS = 1_000_000;
 const MAX_STRANGERS_IN_MEMORY = 100_000;
@@ -104,9 +119,17 @@ export function startForgetting(
 /**
  * Restores the previous run. Blocks come first, so that a restored user is hidden from the start from those it blocked.
  */
-export function restoreRun({ store }: Storage, users: Users, presence: Presence, warmMs: number, now: Moment): void {
+export function restoreRun(
+  { store, versions }: Storage,
+  users: Users,
+  presence: Presence,
+  warmMs: number,
+  now: Moment,
+): void {
   for (const { user, viewer, ...frozen } of store.blocks()) users.hide(user, viewer, frozen);
-  for (const entry of store.withSessions()) presence.restore(entry.user, entry, entry.sessions, warmMs, now);
+  for (const entry of store.withSessions()) {
+    presence.restore(entry.user, datedBy(entry, now.wallMs, versions), entry.sessions, warmMs, now);
+  }
 }
 
 /** Stores everything, and then marks the end as clean. */

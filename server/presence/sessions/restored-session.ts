@@ -34,7 +34,9 @@ export function restoreSession(
   const { adapter, device, status, code, text } = from;
   if (!isAdapterName(adapter)) return undefined;
   const claim = { user: user.id, device, adapter, status, code, text, leaseMs: warmMs, address: '', owner: nobody };
-  const session = new Session(user, claim, no, 0, now.monoMs - (now.wallMs - from.lastSignAt), 0);
+  // A sign of life from before the wall clock was set back counts as one from now, as do the dates of its user.
+  const signAt = now.monoMs - Math.max(0, now.wallMs - from.lastSignAt);
+  const session = new Session(user, claim, no, 0, signAt, 0);
   session.statusSetNo = from.statusSetNo;
   session.textSetNo = from.textSetNo;
   session.earlierStartAt = from.startedAt;

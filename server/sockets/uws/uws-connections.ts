@@ -26,6 +26,8 @@ export class UwsConnections {
   readonly #now: () => number;
   /** Connections that are not WebSockets. */
   #open = 0;
+  /** Those that were refused and are still to close. They count for no limit any more. */
+  #refused = 0;
   // Connections that wait for a request, by address, in two generations. The older one is forgotten as a whole.
   #young = new Map<string, number>();
   #old = new Map<string, number>();
@@ -55,8 +57,12 @@ export class UwsConnections {
   }
 
   closed(): void {
+    if (this.#refused === 0) {
+      this.#left();
+      return;
+    }
+    this.#refused--;
     this.#open--;
-    this.#service.connections.leave(null);
   }
 
   /** Counts a request of that client. */
@@ -64,8 +70,13 @@ export class UwsConnections {
     const { connections } = this.#service;
     this.#waitsNoMore(address);
     const exceededLimit = connections.refusalFor(address);
-    // If the total is at its limit, only new WebSockets are refused, because the connection that exceeds it is unknown.
     if (exceededLimit === 'per_address') return { exceededLimit, end: REFUSED_END };
+    // This connection is in the total already. Which one exceeds the total is unknown, so the next that asks is refused.
+    if (connections.refusalFor(null, 1) === 'connections') {
+      this.#refused++;
+      connections.leave(null);
+      return { exceededLimit: 'connections', end: REFUSED_END };
+    }
     connections.addTo(address);
     let isOver = false;
     return {
@@ -85,10 +96,15 @@ export class UwsConnections {
    */
   upgrades(address: string): ConnectionLimit | undefined {
     this.#waitsNoMore(address);
-    this.closed();
+    this.#left();
     const exceededLimit = this.#service.connections.enter(address);
     if (exceededLimit !== undefined) this.#service.onLimitExceeded(exceededLimit);
     return exceededLimit;
+  }
+
+  #left(): void {
+    this.#open--;
+    this.#service.connections.leave(null);
   }
 
   #waits(address: string): void {

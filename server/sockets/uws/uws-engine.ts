@@ -270,14 +270,8 @@ async function listen(
   if (listening === false) throw portHeld(host, taken.port);
   const apps = new AppsByPair(app, (pair) => appFor(uws, shared, pair));
   const stopTakingOver = tls?.onChange((pair) => apps.takeOver(pair));
-  let isAccepting = true;
   return {
     port: taken.port,
-    stopAccepting: () => {
-      // A second call would close what is already freed.
-      if (isAccepting) uws.us_listen_socket_close(listening);
-      isAccepting = false;
-    },
     close: () => {
       stopTakingOver?.();
       return apps.close();

@@ -126,6 +126,4 @@ export interface Uws {
   SSLApp<Attached>(options: UwsTlsOptions): UwsApp<Attached>;
   readonly DISABLED: number;
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
-  /** Stops listening. Open connections stay. */
-  us_listen_socket_close(listening: UwsListenSocket): void;
 }

@@ -126,9 +126,6 @@ async function listen(host: string, port: number, service: Service, options: Lis
   const taken = await takePort(server, { host, port, isShared: options.sharing !== undefined });
   return {
     port: taken.port,
-    stopAccepting: () => {
-      server.close();
-    },
     close: async () => {
       tlsUpgrade?.stop();
       const portFree = new Promise((resolve) => server.close(resolve));

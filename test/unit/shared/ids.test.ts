@@ -103,6 +103,11 @@ describe('a list of ids', () => {
     expect(userIds.safeParse(many(1001)).success).toBe(false);
   });
 
+  it('counts duplicates once, so it may have more than 1000 elements', () => {
+    expect(userIds.parse([...many(1000), ...many(1000)])).toEqual(many(1000));
+    expect(userIds.safeParse([...many(1000), ...many(1001)]).success).toBe(false);
+  });
+
   it('is a set in the order first named', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom('7', '9', '042', '42'), { minLength: 1, maxLength: 20 }), (ids) => {

@@ -25,9 +25,6 @@ const EXCLUSIVE = 7;
 class FakeUws implements Uws {
   readonly DISABLED = 0;
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT = EXCLUSIVE;
-  us_listen_socket_close(): void {
-    this.listens = false;
-  }
   listenOptions: number | undefined;
   listens = true;
   /** To whom the app that listens may pass what it accepts. */
