@@ -75,15 +75,15 @@ export function buildWriteBehind(
 }
 
 /**
- * Causes that come from the user or an admin. What only time decides (an expired lease, a grace that is over) can end
- * thousands of sessions in one turn of the loop, and is stored like any other change.
+ * Causes that come from the user or an admin. Leases and graces that expire can end thousands of sessions in one turn of
+ * the loop, so they are stored like any other change.
  */
-const saidSo: ReadonlySet<TransitionCause> = new Set(['came', 'returned', 'set', 'left', 'kicked']);
+const deliberateCauses: ReadonlySet<TransitionCause> = new Set(['came', 'returned', 'set', 'left', 'kicked']);
 
-/** Has it stored that a user left or became invisible before it is shown, so that no unclean end can reveal the user. */
+/** Stores that a user left or became invisible before it is shown, so that no unclean end can reveal the user. */
 export function storeLeaving(writeBehind: WriteBehind<User>): ChangeListener {
   return ({ user, isShown, cause }) => {
-    if (isShown && saidSo.has(cause) && shownStatusOf(user.fold) === 'offline') writeBehind.storeFirst(user);
+    if (isShown && deliberateCauses.has(cause) && shownStatusOf(user.fold) === 'offline') writeBehind.storeFirst(user);
   };
 }
 
