@@ -3,10 +3,11 @@
  * that the hub no longer needs.
  */
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
-import { PeersUnavailable, type Peers } from '../../peers.ts';
+import { PeersUnavailable, type Peers, type Standing } from '../../peers.ts';
 import type { User } from '../../presence/user.ts';
 import { Conditions } from '../conditions.ts';
 import type { ClusterNode } from '../node.ts';
+import { continuedBy } from '../record/one-per-device.ts';
 
 /** How long an answer waits for the store. */
 const ANSWER_WITHIN_MS = 1000;
@@ -80,13 +81,24 @@ export class ClusterPeers implements Peers {
     return (this.#goodbyes.get(user) ?? []).filter(({ atMs }) => atMs > sinceMs);
   }
 
-  sessionsElsewhere(user: string): number {
+  sessionsElsewhere(user: string, device: string): number {
     const { node } = this.#options;
-    let count = 0;
-    for (const [inc, sessions] of Object.entries(node.replicas.get(user)?.record?.parts ?? {})) {
-      if (inc !== node.inc && !node.members.hasEnded(inc)) count += sessions.length;
+    const parts = Object.entries(node.replicas.get(user)?.record?.parts ?? {});
+    const elsewhere = parts.flatMap(([inc, part]) => (inc === node.inc || node.members.hasEnded(inc) ? [] : part));
+    return elsewhere.length - (elsewhere.some(({ d }) => d === device) ? 1 : 0);
+  }
+
+  async httpSession(user: string, device: string): Promise<Standing | undefined> {
+    const { node } = this.#options;
+    try {
+      await this.#refresh([user]);
+    } catch (error) {
+      // Heartbeats are accepted even if the store is away.
+      if (!(error instanceof StorageUnavailable)) throw error;
     }
-    return count;
+    const parts = node.replicas.get(user)?.record?.parts ?? {};
+    const session = continuedBy({ a: 'http', d: device }, parts, node.inc);
+    return session && { status: session.s, text: session.X === 0 ? undefined : session.x };
   }
 
   /** Drops the record of a user after a while, unless the hub needs it then. */
