@@ -131,6 +131,7 @@ class SimNode {
         onErased: () => undefined, // nobody is erased here
         onSuperseded: (user, k) => this.#endOverHttp(user, k),
         isPolled: () => false,
+        onOrphan: () => undefined,
         events: noEvents,
         onDirectMessage: () => undefined,
         onDeadSubscription: () => run.engine.setFault(name, 'none'),

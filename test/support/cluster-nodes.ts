@@ -78,6 +78,7 @@ export class StageNode {
         onOperation: () => undefined,
         onWritten: () => undefined,
         isPolled: () => false,
+        onOrphan: () => undefined,
         events: noEvents,
         onDirectMessage: () => undefined,
         onDeadSubscription: () => {
