@@ -106,7 +106,7 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     since: shown.status === shownBefore.status ? (was?.since ?? null) : -age(own.changeAgeMs),
     lastSeen: was?.lastSeen ?? null,
     sign: isSeen && own.signAgeMs !== null ? -age(own.signAgeMs) : null,
-    origin: own.origin || originOfEnd(before, parts, context) || inheritedOrigin(record),
+    origin: ownOrigin(before, own, context) || originOfEnd(before, parts, context) || inheritedOrigin(record),
     hidden: nextHidden(record, hides, reveals, wasVisible || isVisible(shown)),
   };
   const entryText = encodeEntry(entry);
@@ -124,6 +124,17 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     to: shown.status,
     origin: entry.origin,
   };
+}
+
+/** A session that continues one of another node did not come: its values are set. */
+function ownOrigin(before: Parts, { origin, sessions, inc }: Own, { written }: Context): string {
+  const [cause, adapter, ...rest] = origin.split(' ');
+  if (cause !== 'came') return origin;
+  const known = [...(before[inc] ?? []), ...written];
+  const continues = sessions.some(
+    (one) => one.a === adapter && !known.some(({ k }) => k === one.k) && continuedBy(one, before, inc) !== undefined,
+  );
+  return continues ? ['returned', adapter, ...rest].join(' ') : origin;
 }
 
 /** The origin if sessions of an incarnation that left or died end. Their ids are unknown. */
