@@ -7,9 +7,9 @@ import type { SessionStatus } from '../shared/status.ts';
 export interface Peers {
   /**
    * Returns a promise that resolves when other hubs can know the user's last change, or after a second if storage that
-   * they share cannot be reached. Undefined: they can.
+   * they share cannot be reached. Undefined: they can. `waitedMs`: how long the client has waited for them already.
    */
-  settled(user: string): Promise<void> | undefined;
+  settled(user: string, waitedMs?: number): Promise<void> | undefined;
   /**
    * Returns a promise that resolves when these users may be watched, for at most 30 s. Undefined: they may be now.
    * @throws {PeersUnavailable} after that time.

@@ -110,6 +110,7 @@ export class ClusterParts {
         return inc;
       },
       connection: this.#connection(redis, offline),
+      calls: this.calls,
       isPolled: (user, device) => this.shares.owner('poll', targetKey({ user, device })) !== undefined,
       events: this.events,
       onDirectMessage: (text) => this.calls.receive(text),

@@ -13,6 +13,7 @@ import { sessionOfNo, sessionsOf } from '../../presence/sessions/session-list.ts
 import type { Session } from '../../presence/sessions/session.ts';
 import type { Remembered, User } from '../../presence/user.ts';
 import type { UsersOptions } from '../../presence/users.ts';
+import type { Calls } from '../calls.ts';
 import type { EngineConnection } from '../engine.ts';
 import type { NodeEvents } from '../node-events.ts';
 import type { NodeHost } from '../node-options.ts';
@@ -40,6 +41,7 @@ export interface HubClusterOptions {
   readonly warmMs: number;
   readonly newInc: () => string;
   readonly connection: EngineConnection;
+  readonly calls: Calls;
   /** Whether a live node has the target of this user and device in its file, and so polls it now. */
   readonly isPolled: (user: string, device: string) => boolean;
   readonly events: NodeEvents;
@@ -104,12 +106,12 @@ export class HubCluster implements Ledger {
       },
     });
     this.peers = new ClusterPeers({
+      ...options,
       node: this.node,
       findUser: (user) => this.#parts?.users.find(user),
-      nowMs,
-      onLate: options.onLate,
       scheduleWrite: (user) => this.scheduleWriteById(user),
       writeNow: () => this.#writeScheduled(),
+      leaveHere: (user, device) => void this.#parts?.presence.leaveDevice(user, device, options.clock.now()),
     });
     this.timekeeper = new ClusterTimekeeper(() => this.node);
     this.orphans = new Orphans(this.node, buckets);

@@ -2,14 +2,16 @@
  * Sessions that continue on another hub. Over HTTP, a user and a device are one session, whichever hub a heartbeat reaches
  * (PROTOCOL.md H6 and C4).
  */
+import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ask, ClusterStage, type ClusterHub } from '../../support/cluster-stage.ts';
-import { endHubProcesses } from '../../support/hub-process.ts';
+import { endHubProcesses, freePort } from '../../support/hub-process.ts';
 import { needing } from '../../support/needs.ts';
 import { WsClient } from '../../support/ws-client.ts';
 
 const MAX_SESSIONS = 2;
 const TTL_MS = 60_000;
+const GRACE_MS = 15_000;
 
 let lastUser = 0;
 /** Users of their own for each test. */
@@ -28,8 +30,9 @@ describe('a session that continues on another hub', needing('redis-server'), () 
   const clients: WsClient[] = [];
 
   beforeAll(async () => {
-    stage = await ClusterStage.start({ HUB_MAX_SESSIONS: String(MAX_SESSIONS) });
-    [a, b, c] = await stage.hubs(3);
+    stage = await ClusterStage.start({ HUB_MAX_SESSIONS: String(MAX_SESSIONS), HUB_GRACE_MS: String(GRACE_MS) });
+    [a, c] = await stage.hubs(2);
+    b = await stage.hub({ HUB_TCP_PORT: String(await freePort()) });
   });
   afterEach(() => {
     for (const client of clients.splice(0)) client.close();
@@ -45,6 +48,11 @@ describe('a session that continues on another hub', needing('redis-server'), () 
     const client = await WsClient.hello(hub!.ws, fields);
     clients.push(client);
     return client;
+  };
+
+  const untilGraceOn = async (hub: ClusterHub | undefined, user: string): Promise<void> => {
+    const states = async (): Promise<unknown> => (await ask(hub!, 'GET', `/v1/users/${user}/explain`)).body;
+    await expect.poll(states).toMatchObject({ sessions: [{ state: 'grace' }] });
   };
 
   it('keeps status and text if a heartbeat over HTTP says neither (H6, C4)', async () => {
@@ -103,6 +111,29 @@ describe('a session that continues on another hub', needing('redis-server'), () 
     for (const client of clients.splice(0)) client.cut();
     const after = await hello(a, { user, self: true });
     expect(await after.next('self')).toMatchObject({ devices: ['cron', 'web'] });
+  });
+
+  it('ends at once by a goodbye over HTTP or TCP to another hub while it is in its grace (L5, C4)', async () => {
+    const user = newUser();
+    const watching = await hello(c, { observe: true });
+    watching.send({ type: 'watch', users: [user] });
+    await watching.next('snapshot');
+    for (const goodbye of ['HTTP', 'TCP']) {
+      const page = await hello(a, { user, device: 'legacy' });
+      expect(await watching.entryOf(user)).toMatchObject({ status: 'online' });
+      page.cut();
+      await untilGraceOn(a, user);
+      const saidAt = performance.now();
+      if (goodbye === 'HTTP') {
+        const { body } = await beat(b, user, { device: 'legacy', status: 'offline' });
+        expect(body.entry).toMatchObject({ status: 'offline' });
+      } else {
+        const wire = connect(b!.tcpPort, '127.0.0.1');
+        wire.end(`<protocol><user_id>${user}</user_id><user_state>0</user_state></protocol>`);
+      }
+      expect(await watching.entryOf(user)).toMatchObject({ status: 'offline' });
+      expect(performance.now() - saidAt).toBeLessThan(GRACE_MS / 2);
+    }
   });
 
   it('keeps status and text if its hub died and a heartbeat over HTTP says neither (H6, C10)', async () => {

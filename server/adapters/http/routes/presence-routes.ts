@@ -123,6 +123,7 @@ const refusals = {
 
 function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): Reply {
   const { heartbeat, clock, peers } = options;
+  const askedAtMs = clock.now().monoMs;
   const take = (standing?: Standing): Reply => {
     const { expiresAtMs } = identity;
     // The session ends with its token, even if a longer lease was requested.
@@ -132,7 +133,7 @@ function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Ca
     const viewer = viewerOf(identity, body.user);
     const answer = (): HttpReply =>
       withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);
-    const settled = peers.settled(body.user);
+    const settled = peers.settled(body.user, clock.now().monoMs - askedAtMs);
     return settled === undefined ? answer() : settled.then(answer);
   };
   const asked = dependsOnPeers(heartbeat, body) ? peers.httpSession(body.user, body.device ?? DEVICE) : undefined;
