@@ -287,7 +287,8 @@ export class ClusterParts {
     let sureAt = clock.now().wallMs;
     this.#checkStaleness = () => {
       if (!node.isStale) {
-        sureAt = clock.now().wallMs;
+        const silentMs = Math.ceil(performance.now() - node.members.allAliveAtMs);
+        sureAt = Math.max(sureAt, clock.now().wallMs - silentMs); // a node that just appeared gives no time
         reason = undefined;
       } else if (reason === undefined) {
         reason = { since: sureAt, isAbout: null, isOver: () => !node.isStale };
