@@ -28,6 +28,8 @@ export interface DeadNodeCleanupOptions {
   readonly scheduleWrite: (user: string) => void;
   /** Whether a live node has the target of this user and device in its file, and so polls it now. */
   readonly isPolled: (user: string, device: string) => boolean;
+  /** Reads the records of these users in few calls, and keeps them for a while. Undefined: they are known. */
+  readonly load: (users: readonly string[]) => Promise<void> | undefined;
   /** Sessions of incarnations that left or died are left in the record of the user for a while, or no longer. */
   readonly onOrphan: (user: string, isOrphan: boolean) => void;
 }
@@ -174,6 +176,7 @@ export class DeadNodeCleanup implements Liveness {
     }
     try {
       const found = await Promise.all(due.map((bucket) => engine.fence(bucket, inc)));
+      await this.#options.load(found.flat());
       for (const bucket of due) cleanup.fenced.add(bucket);
       // Checked at once for users that returned to this node, then again when their grace is over.
       for (const [i, users] of found.entries()) {

@@ -77,8 +77,7 @@ export class ClusterNode implements EngineEvents {
     this.replicas = new Replicas(buckets, chainOf, host.report, (replica) => this.#noteRecord(replica));
     this.#tickedAtMs = this.#awaySinceMs = now();
     this.deadNodes = new DeadNodeCleanup({
-      engine,
-      ...{ buckets, members: this.members, graceMs, warmMs, isPolled: host.isPolled, onOrphan: host.onOrphan },
+      ...{ ...host, engine, buckets, members: this.members, graceMs, warmMs },
       isFormer: (inc) => this.#former.includes(inc),
       scheduleWrite: (user) => this.publisher.scheduleWrite(user),
     });

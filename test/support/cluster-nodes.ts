@@ -78,6 +78,7 @@ export class StageNode {
         onOperation: () => undefined,
         onWritten: () => undefined,
         isPolled: () => false,
+        load: () => undefined,
         onOrphan: () => undefined,
         events: noEvents,
         onDirectMessage: () => undefined,

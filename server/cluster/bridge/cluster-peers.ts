@@ -73,6 +73,12 @@ export class ClusterPeers implements Peers {
     return this.#load(users);
   }
 
+  /** Reads the records of users that may be needed, and drops them after a while. Undefined: they are known. */
+  hold(users: readonly string[]): Promise<void> | undefined {
+    for (const user of users) this.unneeded(user);
+    return this.#options.node.load(users);
+  }
+
   refresh(users: readonly string[]): Promise<void> {
     return this.#refresh(users);
   }

@@ -205,6 +205,7 @@ export class HubCluster implements Ledger {
 
   #host(): NodeHost {
     return {
+      ...this.#options,
       own: (user) => this.#own(user),
       usersHere: () => this.#usersHere(),
       report: (user, record, v) => {
@@ -220,11 +221,8 @@ export class HubCluster implements Ledger {
       onErased: (user) => this.#endErased(user),
       onSuperseded: (user, key) => this.#endSuperseded(user, key),
       onWritten: (user, before, after) => this.#parts?.onWritten(user, before, after),
+      load: (users) => this.peers.hold(users),
       onOrphan: (user, isOrphan) => this.#noteOrphan(user, isOrphan),
-      isPolled: this.#options.isPolled,
-      events: this.#options.events,
-      onDirectMessage: this.#options.onDirectMessage,
-      onOperation: this.#options.onOperation,
       onRejoin: () => this.#endWaiting(),
       onDeadSubscription: () => void this.#options.connection.replacePush(),
     };

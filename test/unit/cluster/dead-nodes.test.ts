@@ -31,6 +31,7 @@ async function dueMs(forMs: number): Promise<number[]> {
       cleanup.settled(user, record);
     },
     isPolled: () => false,
+    load: () => undefined,
     onOrphan: () => undefined,
   });
   answer('live');
@@ -64,6 +65,7 @@ it('users of another share that are looked for late are no reason for a doubt, a
     isFormer: () => false,
     scheduleWrite: (user) => waiting.push(user),
     isPolled: () => false,
+    load: () => undefined,
     onOrphan: (user, isOrphan) => orphans.push([user, isOrphan]),
   });
   const answer = (now: number, state: 'live' | 'dead'): void => {
