@@ -182,8 +182,8 @@ function buildFanout(context: HubContext, { storage, users, writeBehind, cluster
 }
 
 function buildPresentUsers(users: Users, turns: TurnBudget, clusterParts: ClusterParts | null): PresentUsers {
-  const isCounted = (user: User): boolean => clusterParts?.cluster.counts(user) ?? true;
-  return new PresentUsers({ users, turns, isCounted, nowMs: () => performance.now() });
+  const elsewhere = clusterParts?.cluster.orphans;
+  return new PresentUsers({ users, turns, ...(elsewhere && { elsewhere }), nowMs: () => performance.now() });
 }
 
 /** From here on, changes of this hub are agreed on with the others. */
@@ -194,6 +194,7 @@ async function joinCluster(
   { intake, onErased }: Pick<Parts, 'intake' | 'onErased'>,
   { wsJson }: Adapters,
 ): Promise<void> {
+  const onOrphan = (user: User): void => presentUsers.held(user);
   const onReleased = (user: User): void => presentUsers.released(user);
   const onWritten: HubParts['onWritten'] = (...written) => {
     clusterParts?.onWritten(...written);
@@ -206,7 +207,15 @@ async function joinCluster(
       onErased(user, n);
     },
   };
-  const changes = { reports: fanout.reports, onChange: onShown, onOwnChange, onWritten, onReleased, ...erasing };
+  const changes = {
+    reports: fanout.reports,
+    onChange: onShown,
+    onOwnChange,
+    onWritten,
+    onOrphan,
+    onReleased,
+    ...erasing,
+  };
   await clusterParts?.join({ users, presence, ...changes }, staleness, wsJson);
   if (!staleness.isAny) historyParts?.recorder.doubt(null);
   onStop(() => historyParts?.leaving());

@@ -134,7 +134,7 @@ export class Intake {
     const { users, peers, maxSessions, maxSessionsTotal, unsavedCount } = this.#options;
     const user = users.find(claim.user);
     const { count, replaces } = user === undefined ? FIRST : countWith(user, claim.device, claim.status);
-    if (count + peers.sessionsElsewhere(claim.user) > maxSessions) return 'sessions';
+    if (count + peers.sessionsElsewhere(claim.user, claim.device) > maxSessions) return 'sessions';
     // A session that replaces another takes no extra room, so a returning user is never refused because of the total.
     if (replaces) return undefined;
     const isFull = this.#presence.sessionTotal >= maxSessionsTotal || unsavedCount() > maxSessionsTotal;

@@ -40,14 +40,17 @@ export interface EraseDataOptions {
 
 /** Rejects with errors of storage; a part may be erased then. */
 export async function eraseData(options: EraseDataOptions, user: string): Promise<void> {
-  const { edits, historyStore, turns, fanout, users } = options;
+  const { edits, historyStore, turns } = options;
   const erased = await edits.erase(user, async () => {
     while (historyStore.eraseSome(user)) await turns.take(UNITS_PER_TURN);
-    const one = eraseNow(options, user);
-    await liftBlocks(options, user);
-    return one;
+    return eraseNow(options, user);
   });
-  if (erased === undefined) return;
+  if (erased !== undefined) await showLast(options, erased);
+  // Only now, because it sends pending changes, and the last entry must be sent once.
+  await liftBlocks(options, user);
+}
+
+async function showLast({ fanout, users }: EraseDataOptions, erased: User): Promise<void> {
   const { v } = erased;
   await fanout.sendLast(erased);
   if (erased.v === v && erased.firstSession === null) eraseEntry(erased, 0); // it has not returned

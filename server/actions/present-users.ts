@@ -39,10 +39,17 @@ export interface Counts extends Readonly<Record<PresentStatus, number>> {
   readonly isStale: boolean;
 }
 
+interface Elsewhere {
+  /** Whether this hub counts the user, of those that hold it. `isHere`: it has sessions on this hub. */
+  counts(user: string, isHere: boolean): boolean;
+  /** The adapters of the user's sessions on hubs that ended, if this hub counts them. */
+  adaptersOf(user: string): readonly AdapterName[];
+}
+
 interface PresentUsersOptions {
   readonly users: Pick<Users, 'held' | 'entryJsonOnceFor'>;
-  /** Whether this hub counts the user. Of the hubs of a cluster that have sessions of a user, one does. */
-  readonly isCounted?: (user: User) => boolean;
+  /** The other hubs of a cluster. */
+  readonly elsewhere?: Elsewhere;
   readonly turns: Pick<TurnBudget, 'take'>;
   /** A clock in milliseconds for the length of a slice. */
   readonly nowMs: () => number;
@@ -74,6 +81,12 @@ export class PresentUsers {
     if (from === to) return;
     if (from !== 'offline') index[from].delete(user.id);
     if (to !== 'offline') index[to].add(user);
+  }
+
+  /** Lists a user that is held now, though this hub has no session of it. */
+  held(user: User): void {
+    const status = shownStatusOf(user.fold);
+    if (status !== 'offline') this.#index?.[status].add(user);
   }
 
   /** Forgets a user that is no longer held. It may still be present on another hub, which lists it then. */
@@ -125,13 +138,15 @@ export class PresentUsers {
     const counts = zeroCounts(presentStatuses);
     const sessions = zeroCounts(adapters);
     let isStale = false;
+    const { users, elsewhere } = this.#options;
     const slice = new TimeSlice(this.#options);
     await slice.begin();
-    for (const user of this.#options.users.held()) {
+    for (const user of users.held()) {
       const status = shownStatusOf(user.fold);
       if (status !== 'offline' && !isBlocked(user, viewer)) {
-        if (this.#options.isCounted?.(user) ?? true) counts[status]++;
+        if (elsewhere?.counts(user.id, user.firstSession !== null) ?? true) counts[status]++;
         for (let session = user.firstSession; session !== null; session = session.next) sessions[session.adapter]++;
+        for (const adapter of elsewhere?.adaptersOf(user.id) ?? []) sessions[adapter]++;
         isStale ||= isDoubted(user);
       }
       if (!slice.isOver()) continue;

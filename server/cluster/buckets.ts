@@ -18,6 +18,8 @@ const DEAD_SUBSCRIPTION_MS = 3000;
 const OVERDUE_MS = 1500;
 /** How long reading a bucket again may take before views count as behind. */
 const BEHIND_MS = 500;
+/** How long a read of users may take before views count as behind. Less than the time that an answer waits. */
+const READ_WITHIN_MS = 900;
 
 export interface BucketsOptions {
   readonly engine: Engine;
@@ -45,6 +47,8 @@ export class Buckets {
   readonly #ticksAtMs: number[];
   /** Buckets that are being read again, and since when. */
   readonly #behind = new Map<number, number>();
+  /** Reads of users that are not answered. */
+  readonly #reading = new Set<{ readonly sinceMs: number }>();
   #generation = 0;
 
   constructor(options: BucketsOptions) {
@@ -73,6 +77,10 @@ export class Buckets {
 
   get isBehind(): boolean {
     const nowMs = this.#options.now();
+    for (const { sinceMs } of this.#reading) {
+      if (nowMs - sinceMs > READ_WITHIN_MS) return true;
+      break; // the first is the oldest
+    }
     return [...this.#behind.values()].some((sinceMs) => nowMs - sinceMs > BEHIND_MS);
   }
 
@@ -80,6 +88,7 @@ export class Buckets {
   restart(): void {
     this.#generation++;
     this.#behind.clear();
+    this.#reading.clear();
   }
 
   receive(bucket: number, text: string): void {
@@ -115,7 +124,9 @@ export class Buckets {
       const { records } = await this.#options.engine.read(bucket, users);
       for (const [i, replica] of replicas.entries()) this.#options.onReceived(replica, records[i]);
     };
-    await Promise.all([...buckets].map(loadOne));
+    const reading = { sinceMs: this.#options.now() };
+    this.#reading.add(reading);
+    await Promise.all([...buckets].map(loadOne)).finally(() => this.#reading.delete(reading));
   }
 
   tick(): void {

@@ -28,12 +28,22 @@ export interface DeadNodeCleanupOptions {
   readonly scheduleWrite: (user: string) => void;
   /** Whether a live node has the target of this user and device in its file, and so polls it now. */
   readonly isPolled: (user: string, device: string) => boolean;
+  /** Reads the records of these users in few calls, and keeps them for a while. Undefined: they are known. */
+  readonly load: (users: readonly string[]) => Promise<void> | undefined;
+  /** Sessions of incarnations that left or died are left in the record of the user for a while, or no longer. */
+  readonly onOrphan: (user: string, isOrphan: boolean) => void;
 }
 
 interface Cleanup {
   readonly fenced: Set<number>;
   /** Users with sessions of the incarnation, and when to check them again, in milliseconds since it left or died. */
   readonly users: Map<string, number>;
+  /** Users that were found, and still are to be checked. */
+  readonly found: Set<string>;
+  /** Users of this node's share whose record was not seen yet. */
+  readonly unknown: Set<string>;
+  /** Whether the users of this node's share are found. */
+  isShareFenced: boolean;
   isFencing: boolean;
 }
 
@@ -75,11 +85,20 @@ export class DeadNodeCleanup implements Liveness {
     const { members, graceMs, warmMs, isFormer } = this.#options;
     if (members.hasJustLost(graceMs + RECHECK_MS, isFormer)) return true;
     const soonMs = Math.max(graceMs, warmMs) + 2 * RECHECK_MS;
-    for (const [inc, { users }] of this.#cleanups) {
+    for (const [inc, { users, unknown }] of this.#cleanups) {
       if (members.get(inc)?.state !== 'dead' || isFormer(inc)) continue;
+      if (unknown.size > 0) return true;
       for (const dueMs of users.values()) if (dueMs < soonMs) return true;
     }
     return false;
+  }
+
+  /** Whether there may be users of this node's share that have sessions of an ended incarnation and are not known yet. */
+  get isSearching(): boolean {
+    return this.#options.members.ended().some((inc) => {
+      const cleanup = this.#cleanups.get(inc);
+      return cleanup?.isShareFenced !== true || cleanup.unknown.size > 0;
+    });
   }
 
   hasEnded(inc: string): boolean {
@@ -99,39 +118,49 @@ export class DeadNodeCleanup implements Liveness {
     const { members, scheduleWrite } = this.#options;
     for (const inc of members.ended()) {
       const endedMs = members.endedMs(inc);
-      const cleanup = this.#cleanups.get(inc) ?? {
-        fenced: new Set(),
-        users: new Map<string, number>(),
-        isFencing: false,
-      };
+      const cleanup = this.#cleanups.get(inc) ?? newCleanup();
       this.#cleanups.set(inc, cleanup);
       if (!cleanup.isFencing) void this.#fence(inc, cleanup, self, endedMs);
+      for (const user of cleanup.found) scheduleWrite(user);
+      cleanup.found.clear();
       for (const [user, dueMs] of cleanup.users) {
         if (dueMs > endedMs) continue;
         cleanup.users.set(user, endedMs + RECHECK_MS);
         scheduleWrite(user);
       }
     }
-    for (const inc of this.#cleanups.keys()) if (!members.hasEnded(inc)) this.#cleanups.delete(inc);
+    for (const [inc, cleanup] of this.#cleanups) if (!members.hasEnded(inc)) this.#drop(inc, cleanup);
   }
 
   /** Records that nothing has to be written for the user now. Sessions that are still in the record are checked later. */
   settled(user: string, record: UserRecord | undefined): void {
-    for (const [inc, { users }] of this.#cleanups) {
+    let wasOrphan = false;
+    let isOrphan = false;
+    for (const [inc, { users, unknown }] of this.#cleanups) {
+      unknown.delete(user);
       const left = record?.parts?.[inc];
       if (left === undefined) {
-        users.delete(user);
+        wasOrphan = users.delete(user) || wasOrphan;
         continue;
       }
+      isOrphan = true;
       const overMs = Math.min(...left.map((session) => this.orphanGraceMs(inc, session, user)));
       const endedMs = this.#options.members.endedMs(inc);
       users.set(user, overMs > endedMs ? overMs : endedMs + RECHECK_MS);
     }
+    if (isOrphan || wasOrphan) this.#options.onOrphan(user, isOrphan);
   }
 
   /** Starts all cleanups again, because the engine lost operations, and perhaps fences. */
   restart(): void {
-    this.#cleanups.clear();
+    for (const [inc, cleanup] of this.#cleanups) this.#drop(inc, cleanup);
+  }
+
+  #drop(inc: string, { users }: Cleanup): void {
+    this.#cleanups.delete(inc);
+    for (const user of users.keys()) {
+      if (![...this.#cleanups.values()].some((other) => other.users.has(user))) this.#options.onOrphan(user, false);
+    }
   }
 
   async #fence(inc: string, cleanup: Cleanup, self: string, endedMs: number): Promise<void> {
@@ -140,18 +169,42 @@ export class DeadNodeCleanup implements Liveness {
     const share = live.indexOf(self);
     cleanup.isFencing = true;
     const due: number[] = [];
+    const isLate = endedMs > this.#options.graceMs + SHARE_MS;
     for (let bucket = 0; bucket < buckets; bucket++) {
-      const isMine = bucket % Math.max(1, live.length) === share || endedMs > this.#options.graceMs + SHARE_MS;
-      if (isMine && !cleanup.fenced.has(bucket)) due.push(bucket);
+      const isMine = isInShare(bucket, share, live.length);
+      if ((isMine || isLate) && !cleanup.fenced.has(bucket)) due.push(bucket);
     }
     try {
       const found = await Promise.all(due.map((bucket) => engine.fence(bucket, inc)));
+      await this.#options.load(found.flat());
       for (const bucket of due) cleanup.fenced.add(bucket);
-      // 0: checked at once for users that returned to this node, then again when their grace is over.
-      for (const user of found.flat()) cleanup.users.set(user, 0);
+      // Checked at once for users that returned to this node, then again when their grace is over.
+      for (const [i, users] of found.entries()) {
+        for (const user of users) {
+          cleanup.found.add(user);
+          if (isInShare(due[i] as number, share, live.length)) cleanup.unknown.add(user);
+        }
+      }
+      cleanup.isShareFenced = true;
     } catch {
       // The engine is away; the next tick tries again.
     }
     cleanup.isFencing = false;
   }
+}
+
+function newCleanup(): Cleanup {
+  return {
+    fenced: new Set(),
+    users: new Map(),
+    found: new Set(),
+    unknown: new Set(),
+    isShareFenced: false,
+    isFencing: false,
+  };
+}
+
+/** Whether a bucket is in the share of the live node with this number. */
+export function isInShare(bucket: number, share: number, nodes: number): boolean {
+  return bucket % Math.max(1, nodes) === share;
 }

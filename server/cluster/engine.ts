@@ -156,6 +156,15 @@ export interface EngineEvents {
   back(): void;
 }
 
+/** An engine and its connection. */
+export interface EngineConnection {
+  readonly engine: Engine;
+  /** Reports from now on. */
+  connect(events: EngineEvents): void;
+  stop(): void;
+  replacePush(): Promise<void>;
+}
+
 /** The address of all nodes. */
 export const ALL_NODES = '*';
 

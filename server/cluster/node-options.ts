@@ -19,6 +19,10 @@ export interface NodeHost {
   readonly onSuperseded: (user: string, k: string) => void;
   /** This node was declared dead and rejoins. Its waiting sessions must end: their users may have returned elsewhere. */
   readonly onRejoin: () => void;
+  /** Reads the records of these users, and keeps them for a while. Undefined: they are known. */
+  readonly load: (users: readonly string[]) => Promise<void> | undefined;
+  /** Sessions of nodes that left or died are left in the record of the user for a while, or no longer. */
+  readonly onOrphan: (user: string, isOrphan: boolean) => void;
   /** Whether a live node has this target in its file, and so polls it. */
   readonly isPolled: (user: string, device: string) => boolean;
   readonly events: NodeEvents;

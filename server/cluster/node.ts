@@ -36,7 +36,7 @@ export class ClusterNode implements EngineEvents {
   readonly #options: NodeOptions;
   readonly buckets: Buckets;
   readonly publisher: Publisher;
-  readonly #deadNodes: DeadNodeCleanup;
+  readonly deadNodes: DeadNodeCleanup;
   #inc: string;
   #former: readonly string[] = [];
   #beat = 0;
@@ -76,9 +76,8 @@ export class ClusterNode implements EngineEvents {
     const chainOf = (bucket: number): Chain => this.buckets.chain(bucket);
     this.replicas = new Replicas(buckets, chainOf, host.report, (replica) => this.#noteRecord(replica));
     this.#tickedAtMs = this.#awaySinceMs = now();
-    this.#deadNodes = new DeadNodeCleanup({
-      engine,
-      ...{ buckets, members: this.members, graceMs, warmMs, isPolled: host.isPolled },
+    this.deadNodes = new DeadNodeCleanup({
+      ...{ ...host, engine, buckets, members: this.members, graceMs, warmMs },
       isFormer: (inc) => this.#former.includes(inc),
       scheduleWrite: (user) => this.publisher.scheduleWrite(user),
     });
@@ -94,12 +93,12 @@ export class ClusterNode implements EngineEvents {
         user,
         offline: options.offline,
         clock: this.buckets.chain(bucket).clockAt(now()),
-        liveness: this.#deadNodes,
+        liveness: this.deadNodes,
         keepsAll: this.#keepsAll,
       }),
       onFenced: () => this.#rejoin(),
       onLost: () => void this.#recover(true),
-      onSettled: (user, record) => this.#deadNodes.settled(user, record),
+      onSettled: (user, record) => this.deadNodes.settled(user, record),
     });
   }
 
@@ -125,7 +124,7 @@ export class ClusterNode implements EngineEvents {
   /** Whether views may be behind, or changes of this node cannot be written. */
   get isStale(): boolean {
     if (this.#state !== 'up' || this.buckets.isBehind || this.publisher.isBehind(UNWRITTEN_MS)) return true;
-    return this.members.silent(SUSPECT_MS).length > 0 || this.#deadNodes.isShowingDead;
+    return this.members.silent(SUSPECT_MS).length > 0 || this.deadNodes.isShowingDead;
   }
 
   back(): void {
@@ -195,7 +194,7 @@ export class ClusterNode implements EngineEvents {
 
   #noteRecord(replica: Replica): void {
     const { host, now } = this.#options;
-    const context = { inc: this.#inc, chain: this.buckets.chain(replica.bucket), liveness: this.#deadNodes };
+    const context = { inc: this.#inc, chain: this.buckets.chain(replica.bucket), liveness: this.deadNodes };
     const { ended, began, isErased } = takeovers(replica, host.own(replica.user).sessions, {
       ...context,
       nowMs: now(),
@@ -217,7 +216,7 @@ export class ClusterNode implements EngineEvents {
   async #renew(): Promise<Members | undefined> {
     const { engine, now } = this.#options;
     const askedAtMs = now();
-    this.#renewsAtMs = askedAtMs + (this.members.needsFastRenewal(this.#deadNodes.graceMs) ? FAST_RENEW_MS : RENEW_MS);
+    this.#renewsAtMs = askedAtMs + (this.members.needsFastRenewal(this.deadNodes.graceMs) ? FAST_RENEW_MS : RENEW_MS);
     const inc = this.#inc;
     try {
       const facts = `${this.#writtenTo} ${this.#options.url}`;
@@ -226,7 +225,7 @@ export class ClusterNode implements EngineEvents {
       this.members.update(answer, askedAtMs, now());
       if (this.members.hasEnded(inc)) this.#rejoin();
       else if (this.#state === 'up' && answer.history !== this.#history) void this.#recover(true);
-      else if (this.#state === 'up') this.#deadNodes.tick(this.#inc); // a grace ends only with an answer's time
+      else if (this.#state === 'up') this.deadNodes.tick(this.#inc); // a grace ends only with an answer's time
       return answer;
     } catch {
       return undefined;
@@ -266,7 +265,7 @@ export class ClusterNode implements EngineEvents {
       if (isOver()) return;
       if (answer === undefined) return this.#stop();
       const hasForked = isFork || (this.#history !== '' && answer.history !== this.#history);
-      if (hasForked) this.#deadNodes.restart();
+      if (hasForked) this.deadNodes.restart();
       this.#history = answer.history;
       await this.buckets.recover(hasForked, () => this.publisher.nextId(this.#inc));
       if (isOver()) return;

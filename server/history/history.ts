@@ -16,7 +16,7 @@ interface HistoryOptions {
   readonly store: HistorySource;
   readonly recorder: HistoryRecorder;
   /** The transition to the status that is shown now, in case it is not stored. Omitted if all are stored. */
-  readonly latest?: (user: string) => Omit<HistoryTransition, 'from'> | undefined;
+  readonly latest?: (user: string, from: UserStatus) => HistoryTransition | undefined;
   readonly users: Pick<Users, 'peek' | 'find'>;
   readonly turns: Pick<TurnBudget, 'take'>;
   readonly clock: Clock;
@@ -155,9 +155,9 @@ export class History {
     const next = (part.at(-1)?.at ?? 0) + 1;
     const all = [...part, ...unstored.filter(({ at }) => at >= from && at >= next)];
     const { at: lastAt = 0, to: shown = 'offline' } = all.at(-1) ?? before ?? {};
-    const latest = this.#options.latest?.(user);
+    const latest = this.#options.latest?.(user, shown);
     if (latest === undefined || latest.to === shown || latest.at <= lastAt || latest.at < from) return all;
-    return [...all, { ...latest, from: shown }];
+    return [...all, latest];
   }
 
   #endFor(user: string, viewer: Viewer): End {

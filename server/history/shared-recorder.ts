@@ -122,7 +122,8 @@ export class SharedRecorder implements HistoryRecorder {
     if (v <= recorded.v || since === null || this.#now - since > REPEATED_FOR_MS) return;
     recorded.v = v;
     this.#close(user);
-    const shown = shownCause(cause, status === 'offline' ? 'online' : 'offline', status);
+    // The store knows the status before it. From offline, the cause is `began`.
+    const shown = shownCause(cause, 'online', status);
     this.#enqueue({ user, at: since, firstV: v, v, from: null, to: status, cause: shown });
   }
 

@@ -110,6 +110,7 @@ export class ClusterParts {
         return inc;
       },
       connection: this.#connection(redis, offline),
+      calls: this.calls,
       isPolled: (user, device) => this.shares.owner('poll', targetKey({ user, device })) !== undefined,
       events: this.events,
       onDirectMessage: (text) => this.calls.receive(text),
@@ -285,7 +286,8 @@ export class ClusterParts {
     let sureAt = clock.now().wallMs;
     this.#checkStaleness = () => {
       if (!node.isStale) {
-        sureAt = clock.now().wallMs;
+        const silentMs = Math.ceil(performance.now() - node.members.allAliveAtMs);
+        sureAt = Math.max(sureAt, clock.now().wallMs - silentMs); // a node that just appeared gives no time
         reason = undefined;
       } else if (reason === undefined) {
         reason = { since: sureAt, isAbout: null, isOver: () => !node.isStale };

@@ -1,8 +1,10 @@
 /** Builds the history, and reports to it which times are uncertain. The history itself decides what that means. */
+import type { UserStatus } from '../../shared/status.ts';
 import { decodeOrigin } from '../cluster/bridge/origins.ts';
 import type { HubParts } from '../cluster/bridge/hub-cluster.ts';
 import type { UserRecord } from '../cluster/record/record.ts';
 import { History } from '../history/history.ts';
+import type { HistoryTransition } from '../history/port.ts';
 import type { SharedHistoryStore } from '../history/shared-port.ts';
 import { Recorder } from '../history/recorder.ts';
 import { SharedRecorder, type ShownState } from '../history/shared-recorder.ts';
@@ -101,7 +103,7 @@ function buildShared(
     recorder,
     // A user of another hub is not held here.
     users: { peek: (user) => users.peek(user), find: (user) => users.peek(user) },
-    latest: (user) => latestOf(node.replicas.get(user)?.record),
+    latest: (user, from) => latestOf(node.replicas.get(user)?.record, from),
     turns,
     clock,
     days: config.historyDays,
@@ -135,13 +137,16 @@ function stateOf({ entry: { status, since }, v, origin }: UserRecord): ShownStat
   return { status, since, v, cause: decodeOrigin(origin).cause };
 }
 
-function latestOf(
-  record: UserRecord | undefined,
-): ReturnType<NonNullable<ConstructorParameters<typeof History>[0]['latest']>> {
+function latestOf(record: UserRecord | undefined, from: UserStatus): HistoryTransition | undefined {
   if (record === undefined || record.entry.since === null || record.v === 0) return undefined;
   const { status, since } = record.entry;
-  const from = status === 'offline' ? 'online' : 'offline';
-  return { at: since, to: status, cause: shownCause(decodeOrigin(record.origin).cause, from, status), merged: null };
+  return {
+    at: since,
+    from,
+    to: status,
+    cause: shownCause(decodeOrigin(record.origin).cause, from, status),
+    merged: null,
+  };
 }
 
 const USERS_AT_ONCE = 500;

@@ -28,6 +28,8 @@ export interface UsersOptions {
   ) => readonly (Remembered | undefined)[];
   /** Stores all users that were never stored. */
   readonly storeFirsts: () => void;
+  /** Whether a user must stay in memory for another reason than those that this module knows. */
+  readonly isNeeded?: (user: User) => boolean;
   /** A user was dropped from memory. */
   readonly onReleased?: (user: User) => void;
 }
@@ -131,6 +133,7 @@ export class Users {
   release(user: User): void {
     if (user.firstSession !== null || user.isUnsaved) return;
     if (user.audience !== null && !user.audience.isEmpty) return;
+    if (this.#options.isNeeded?.(user) === true) return;
     this.#users.delete(user.id);
     this.#options.onReleased?.(user);
   }

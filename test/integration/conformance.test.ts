@@ -23,7 +23,12 @@ interface Addresses {
 async function startHub(transport: string): Promise<Addresses> {
   const tcpPort = await freePort();
   // Short, so that the checks of leases and graces wait less.
-  const times = { HUB_TCP_TIMEOUT_MS: '1500', HUB_GRACE_MS: '1000' };
+  const times = {
+    HUB_TCP_TIMEOUT_MS: '1500',
+    HUB_GRACE_MS: '1000',
+    HUB_HEARTBEAT_MS: '3000',
+    HUB_TIMEOUT_MS: '8000', // the grace after a stall of the hub
+  };
   const hub = startHubProcess({ HUB_TRANSPORT: transport, HUB_TCP_PORT: String(tcpPort), ...times });
   return { ws: startLine(await hub.started, 'websocket'), tcp: `127.0.0.1:${tcpPort}` };
 }

@@ -121,6 +121,7 @@ onBothEngines('the data of a user', (transport) => {
       await start();
       await done('PUT', `/v1/users/${ID}/friends`, { friends: ['7', '8'] });
       await done('PUT', `/v1/users/${ID}/blocks/8`);
+      await done('PUT', `/v1/users/9/blocks/${ID}`);
       const { v } = await beat(ID, 'busy');
       const ofList = await watcher('7');
       ofList.send({ type: 'watch', friendsOf: '7' });
@@ -145,6 +146,8 @@ onBothEngines('the data of a user', (transport) => {
       expect(await seen()).toEqual({ ...never, v: 0 });
       byId.send({ type: 'watch', users: [ID] });
       expect((await byId.next('snapshot')).entries).toEqual([{ ...never, v: 0 }]);
+      await beat(ID, 'away');
+      expect((await byId.next('presence')).entries).toMatchObject([{ user: ID, status: 'away' }]);
       for (const one of [ofList, byId, asFriend]) one.close();
     });
 

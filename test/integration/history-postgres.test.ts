@@ -52,12 +52,27 @@ describe('the history in PostgreSQL', needing('postgres'), () => {
     ]);
   });
 
+  it('keeps a transition once if another hub first stores the state that it led to, with a later version (C30)', async () => {
+    await store.record([one(10, 'offline', 'away')]);
+    // The text has changed since, so the version that the other hub knows is a larger one.
+    const at = MIDNIGHT + 20;
+    await store.record([one(25, null, 'busy', { at }), one(40, 'busy', 'offline')]);
+    await store.record([one(20, 'away', 'busy', { cause: 'began' }), one(25, null, 'busy', { at })]);
+    expect(await stored()).toEqual([
+      [10, 'offline', 'away'],
+      [20, 'away', 'busy'],
+      [40, 'busy', 'offline'],
+    ]);
+    expect((await store.read('42', at, 1))[0]?.cause).toBe('began');
+  });
+
   it('takes `from` from the transition before if a hub does not know it (C30)', async () => {
     await store.record([one(10, null, 'online'), one(20, null, 'busy'), one(30, null, 'busy')]);
     expect(await stored()).toEqual([
       [10, 'offline', 'online'],
       [20, 'online', 'busy'],
     ]);
+    expect((await store.read('42', 0, 1000)).map(({ cause }) => cause)).toEqual(['began', 'set']);
   });
 
   it('orders transitions by their versions if clocks differ (C30)', async () => {

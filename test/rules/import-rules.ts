@@ -78,7 +78,7 @@ const table: Readonly<Record<string, Room>> = {
     node: false,
   },
   // What adapters, intake and fan-out wait for because of other hubs.
-  peers: { rooms: [], node: false },
+  peers: { rooms: ['shared (types)'], node: false },
   intake: { rooms: ['presence', 'auth (types)', 'peers (types)', 'shared'], node: false },
   admission: { rooms: ['auth', 'shared'], node: false },
   ticker: { rooms: ['presence'], node: false },

@@ -131,6 +131,8 @@ class SimNode {
         onErased: () => undefined, // nobody is erased here
         onSuperseded: (user, k) => this.#endOverHttp(user, k),
         isPolled: () => false,
+        load: () => undefined,
+        onOrphan: () => undefined,
         events: noEvents,
         onDirectMessage: () => undefined,
         onDeadSubscription: () => run.engine.setFault(name, 'none'),

@@ -78,6 +78,8 @@ export class StageNode {
         onOperation: () => undefined,
         onWritten: () => undefined,
         isPolled: () => false,
+        load: () => undefined,
+        onOrphan: () => undefined,
         events: noEvents,
         onDirectMessage: () => undefined,
         onDeadSubscription: () => {

@@ -33,8 +33,8 @@ export interface TcpPeer {
   end(): void;
 }
 
-/** How long the end of a grace or of a TCP lease may take. */
-export const END_WITHIN_MS = 20_000;
+/** How long the end of a grace or of a TCP lease may take: after a stall of the hub, a grace is one WebSocket timeout (L11). */
+export const END_WITHIN_MS = 40_000;
 
 export class Kit {
   readonly #targets: Targets;

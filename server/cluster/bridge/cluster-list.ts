@@ -53,25 +53,43 @@ export class ClusterList {
     const { calls, page, count } = options;
     this.#options = options;
     calls.on('list', async (payload) => {
+      this.#mustKnowAll();
       const { query, reader } = askedForm.parse(payload);
       return shortened(await page(query, reader));
     });
-    calls.on('count', (payload) => count(readerForm.parse(payload)));
+    calls.on('count', (payload) => {
+      this.#mustKnowAll();
+      return count(readerForm.parse(payload));
+    });
   }
 
-  /** Rejects with `StorageUnavailable` if a node does not answer, because its users would be missing. */
+  /**
+   * Rejects with `StorageUnavailable` if a node does not answer, or has not found all users of a node that ended, because
+   * users would be missing.
+   */
   async page(query: Query, reader: Reader): Promise<Page> {
+    this.#mustKnowAll();
     const own = await this.#options.page(query, reader);
     return merged([own, ...(await this.#ask('list', { query, reader }, pageForm))], query.limit);
   }
 
   /** Rejects as `page` does. */
   async count(reader: Reader): Promise<Readonly<Record<string, number>>> {
+    this.#mustKnowAll();
     const counts: Record<string, number> = { ...(await this.#options.count(reader)) };
     for (const other of await this.#ask('count', reader, countsForm)) {
       for (const [name, count] of Object.entries(other)) counts[name] = (counts[name] ?? 0) + count;
     }
     return counts;
+  }
+
+  #mustKnowAll(): void {
+    const { node } = this.#options;
+    if (!node.deadNodes.isSearching) return;
+    throw new StorageUnavailable(
+      'is read for users of a hub that ended',
+      new Error('their sessions are not known yet'),
+    );
   }
 
   async #ask<T>(kind: string, payload: unknown, form: z.ZodType<T>): Promise<T[]> {

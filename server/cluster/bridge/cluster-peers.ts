@@ -2,11 +2,14 @@
  * What this hub waits for because of the other nodes of the cluster, and for how long. Also drops the records of users
  * that the hub no longer needs.
  */
+import { z } from 'zod';
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
-import { PeersUnavailable, type Peers } from '../../peers.ts';
+import { PeersUnavailable, type Peers, type Standing } from '../../peers.ts';
 import type { User } from '../../presence/user.ts';
+import type { Calls } from '../calls.ts';
 import { Conditions } from '../conditions.ts';
 import type { ClusterNode } from '../node.ts';
+import { continuedBy } from '../record/one-per-device.ts';
 
 /** How long an answer waits for the store. */
 const ANSWER_WITHIN_MS = 1000;
@@ -30,7 +33,12 @@ export interface ClusterPeersOptions {
   readonly scheduleWrite: (user: string) => void;
   /** Has changes written that were noted in this turn. */
   readonly writeNow: () => void;
+  readonly calls: Pick<Calls, 'on' | 'call'>;
+  /** Ends waiting sessions of that user and device on this node. */
+  readonly leaveHere: (user: string, device: string) => void;
 }
+
+const goodbyeForm = z.object({ user: z.string().max(128), device: z.string().max(64) });
 
 interface Goodbye {
   readonly device: string;
@@ -44,19 +52,31 @@ export class ClusterPeers implements Peers {
   readonly #unneeded = new Map<string, number>();
   readonly #goodbyes = new Map<string, Goodbye[]>();
 
+  /** Goodbyes that other nodes are being told, by user. */
+  readonly #telling = new Map<string, Promise<void>>();
+
   constructor(options: ClusterPeersOptions) {
     this.#options = options;
+    options.calls.on('goodbye', (payload) => this.#takeGoodbye(payload));
   }
 
-  settled(user: string): Promise<void> | undefined {
+  settled(user: string, waitedMs = 0): Promise<void> | undefined {
     const { node, writeNow, onLate } = this.#options;
     writeNow();
-    const written = node.publisher.written(user);
-    return written && this.#atMost(ANSWER_WITHIN_MS, written).then((isWritten) => (isWritten ? undefined : onLate()));
+    const [written, told] = [node.publisher.written(user), this.#telling.get(user)];
+    if (written === undefined && told === undefined) return undefined;
+    const restMs = Math.max(0, ANSWER_WITHIN_MS - waitedMs);
+    return this.#atMost(restMs, Promise.all([written, told])).then((isDone) => (isDone ? undefined : onLate()));
   }
 
   load(users: readonly string[]): Promise<void> {
     return this.#load(users);
+  }
+
+  /** Reads the records of users that may be needed, and drops them after a while. Undefined: they are known. */
+  hold(users: readonly string[]): Promise<void> | undefined {
+    for (const user of users) this.unneeded(user);
+    return this.#options.node.load(users);
   }
 
   refresh(users: readonly string[]): Promise<void> {
@@ -68,6 +88,30 @@ export class ClusterPeers implements Peers {
     const goodbyes = this.goodbyesOf(user);
     this.#goodbyes.set(user, [...goodbyes.slice(1 - MOST_GOODBYES), { device, atMs: nowMs() }]);
     scheduleWrite(user);
+    const told = this.#tellGoodbye(user, device).finally(() => {
+      if (this.#telling.get(user) === told) this.#telling.delete(user);
+    });
+    this.#telling.set(user, told);
+  }
+
+  /** Only the node that has a session knows whether it is in its grace. */
+  async #tellGoodbye(user: string, device: string): Promise<void> {
+    const { node, calls } = this.#options;
+    const known = node.replicas.get(user);
+    if (known?.isKnown !== true || known.record?.parts === null) {
+      await this.#refresh([user]).catch(() => undefined); // without the store, nobody can be told
+    }
+    const parts = Object.entries(node.replicas.get(user)?.record?.parts ?? {});
+    const others = parts.filter(([inc, part]) => inc !== node.inc && part.some(({ d }) => d === device));
+    const live = others.map(([inc]) => inc).filter((inc) => !node.members.hasEnded(inc));
+    if (live.length > 0) await calls.call(live, 'goodbye', { user, device }, ANSWER_WITHIN_MS);
+  }
+
+  async #takeGoodbye(payload: unknown): Promise<boolean> {
+    const { user, device } = goodbyeForm.parse(payload);
+    this.#options.leaveHere(user, device);
+    await this.settled(user);
+    return true;
   }
 
   forgetGoodbyes(user: string): void {
@@ -80,13 +124,24 @@ export class ClusterPeers implements Peers {
     return (this.#goodbyes.get(user) ?? []).filter(({ atMs }) => atMs > sinceMs);
   }
 
-  sessionsElsewhere(user: string): number {
+  sessionsElsewhere(user: string, device: string): number {
     const { node } = this.#options;
-    let count = 0;
-    for (const [inc, sessions] of Object.entries(node.replicas.get(user)?.record?.parts ?? {})) {
-      if (inc !== node.inc && !node.members.hasEnded(inc)) count += sessions.length;
+    const parts = Object.entries(node.replicas.get(user)?.record?.parts ?? {});
+    const elsewhere = parts.flatMap(([inc, part]) => (inc === node.inc || node.members.hasEnded(inc) ? [] : part));
+    return elsewhere.length - (elsewhere.some(({ d }) => d === device) ? 1 : 0);
+  }
+
+  async httpSession(user: string, device: string): Promise<Standing | undefined> {
+    const { node } = this.#options;
+    try {
+      await this.#refresh([user]);
+    } catch (error) {
+      // Heartbeats are accepted even if the store is away.
+      if (!(error instanceof StorageUnavailable)) throw error;
     }
-    return count;
+    const parts = node.replicas.get(user)?.record?.parts ?? {};
+    const session = continuedBy({ a: 'http', d: device }, parts, node.inc);
+    return session && { status: session.s, text: session.X === 0 ? undefined : session.x };
   }
 
   /** Drops the record of a user after a while, unless the hub needs it then. */

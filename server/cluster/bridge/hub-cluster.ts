@@ -13,10 +13,12 @@ import { sessionOfNo, sessionsOf } from '../../presence/sessions/session-list.ts
 import type { Session } from '../../presence/sessions/session.ts';
 import type { Remembered, User } from '../../presence/user.ts';
 import type { UsersOptions } from '../../presence/users.ts';
-import type { Engine, EngineEvents } from '../engine.ts';
+import type { Calls } from '../calls.ts';
+import type { EngineConnection } from '../engine.ts';
 import type { NodeEvents } from '../node-events.ts';
 import type { NodeHost } from '../node-options.ts';
 import { ClusterNode } from '../node.ts';
+import { Orphans } from '../orphans.ts';
 import { isErased } from '../record/record.ts';
 import { BlockEdits } from './block-edits.ts';
 import { Adoption, type AdoptionOptions } from './adoption.ts';
@@ -38,7 +40,8 @@ export interface HubClusterOptions {
   readonly graceMs: number;
   readonly warmMs: number;
   readonly newInc: () => string;
-  readonly connection: ClusterConnection;
+  readonly connection: EngineConnection;
+  readonly calls: Calls;
   /** Whether a live node has the target of this user and device in its file, and so polls it now. */
   readonly isPolled: (user: string, device: string) => boolean;
   readonly events: NodeEvents;
@@ -50,21 +53,13 @@ export interface HubClusterOptions {
   readonly onLate: () => void;
 }
 
-/** The connection to the store of the cluster. */
-export interface ClusterConnection {
-  readonly engine: Engine;
-  /** Reports from now on. */
-  connect(events: EngineEvents): void;
-  stop(): void;
-  replacePush(): Promise<void>;
-}
-
 /** The parts of the hub that are built after the cluster. */
 export interface HubParts extends Omit<AdoptionOptions, 'clock' | 'isOwn' | 'epochOf'> {
   readonly presence: Presence;
   /** This hub has written the record of a user, or found it as it should be: then both are the same. */
   readonly onWritten: NodeHost['onWritten'];
-  /** The user is no longer held. */
+  /** The user is held now because of sessions of nodes that left or died, or is no longer held. */
+  readonly onOrphan: (user: User) => void;
   readonly onReleased: (user: User) => void;
   /** Ends a session whose user was erased. */
   readonly kick: (session: Session) => void;
@@ -82,6 +77,7 @@ export class HubCluster implements Ledger {
   readonly peers: ClusterPeers;
   readonly timekeeper: ClusterTimekeeper;
   readonly blockEdits = new BlockEdits();
+  readonly orphans: Orphans;
   readonly #options: HubClusterOptions;
   readonly #incs: string[] = [];
   /** The last transition of each user whose record is still to be written. */
@@ -110,14 +106,15 @@ export class HubCluster implements Ledger {
       },
     });
     this.peers = new ClusterPeers({
+      ...options,
       node: this.node,
       findUser: (user) => this.#parts?.users.find(user),
-      nowMs,
-      onLate: options.onLate,
       scheduleWrite: (user) => this.scheduleWriteById(user),
       writeNow: () => this.#writeScheduled(),
+      leaveHere: (user, device) => void this.#parts?.presence.leaveDevice(user, device, options.clock.now()),
     });
     this.timekeeper = new ClusterTimekeeper(() => this.node);
+    this.orphans = new Orphans(this.node, buckets);
   }
 
   get adoption(): Adoption {
@@ -148,14 +145,6 @@ export class HubCluster implements Ledger {
   /** Whether this node has done the operation. */
   isOwn(op: string): boolean {
     return this.#incs.some((inc) => op.startsWith(`${inc}.`));
-  }
-
-  /** Whether this node is the one that counts the user, of those that have sessions of it. */
-  counts({ id, firstSession }: User): boolean {
-    if (firstSession === null) return false;
-    const { node } = this;
-    const incs = Object.keys(node.replicas.get(id)?.record?.parts ?? {}).filter((inc) => !node.members.hasEnded(inc));
-    return incs.every((inc) => inc >= node.inc);
   }
 
   /** Does what is due. Must be called about ten times a second. */
@@ -193,10 +182,11 @@ export class HubCluster implements Ledger {
   }
 
   /** What `Users` needs of the cluster. */
-  get reads(): Pick<UsersOptions, 'recall' | 'recallMany' | 'onReleased'> {
+  get reads(): Pick<UsersOptions, 'recall' | 'recallMany' | 'isNeeded' | 'onReleased'> {
     return {
       recall: (user, isHeld) => this.#recall(user, isHeld),
       recallMany: (users, isHeld) => users.map((user) => this.#recall(user, isHeld)),
+      isNeeded: ({ id }) => this.orphans.has(id),
       onReleased: (user) => this.#released(user),
     };
   }
@@ -215,6 +205,7 @@ export class HubCluster implements Ledger {
 
   #host(): NodeHost {
     return {
+      ...this.#options,
       own: (user) => this.#own(user),
       usersHere: () => this.#usersHere(),
       report: (user, record, v) => {
@@ -230,13 +221,20 @@ export class HubCluster implements Ledger {
       onErased: (user) => this.#endErased(user),
       onSuperseded: (user, key) => this.#endSuperseded(user, key),
       onWritten: (user, before, after) => this.#parts?.onWritten(user, before, after),
-      isPolled: this.#options.isPolled,
-      events: this.#options.events,
-      onDirectMessage: this.#options.onDirectMessage,
-      onOperation: this.#options.onOperation,
+      load: (users) => this.peers.hold(users),
+      onOrphan: (user, isOrphan) => this.#noteOrphan(user, isOrphan),
       onRejoin: () => this.#endWaiting(),
       onDeadSubscription: () => void this.#options.connection.replacePush(),
     };
+  }
+
+  #noteOrphan(id: string, isOrphan: boolean): void {
+    if (this.#parts === undefined || !this.orphans.set(id, isOrphan)) return;
+    const { users, onOrphan } = this.#parts;
+    const user = isOrphan ? users.acquire(id) : users.find(id);
+    if (user === undefined) return;
+    if (isOrphan) onOrphan(user);
+    else users.release(user);
   }
 
   #own(id: string): ReturnType<NodeHost['own']> {

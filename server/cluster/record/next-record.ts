@@ -5,6 +5,7 @@
 import { foldSessions, sameShown, shownOf, isVisible, type FoldedSession, type Shown } from '../../presence/fold.ts';
 import type { UserStatus } from '../../../shared/status.ts';
 import type { Frozen } from '../../presence/blocks.ts';
+import { continuedBy, keyOf, newestByDevice, ONE_PER_DEVICE } from './one-per-device.ts';
 import {
   encodeBody,
   encodeEntry,
@@ -105,7 +106,7 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     since: shown.status === shownBefore.status ? (was?.since ?? null) : -age(own.changeAgeMs),
     lastSeen: was?.lastSeen ?? null,
     sign: isSeen && own.signAgeMs !== null ? -age(own.signAgeMs) : null,
-    origin: own.origin || originOfEnd(before, parts, context) || inheritedOrigin(record),
+    origin: ownOrigin(before, own, context) || originOfEnd(before, parts, context) || inheritedOrigin(record),
     hidden: nextHidden(record, hides, reveals, wasVisible || isVisible(shown)),
   };
   const entryText = encodeEntry(entry);
@@ -123,6 +124,17 @@ export function nextRecord(record: UserRecord | undefined, own: Own, context: Co
     to: shown.status,
     origin: entry.origin,
   };
+}
+
+/** A session that continues one of another node did not come: its values are set. */
+function ownOrigin(before: Parts, { origin, sessions, inc }: Own, { written }: Context): string {
+  const [cause, adapter, ...rest] = origin.split(' ');
+  if (cause !== 'came') return origin;
+  const known = [...(before[inc] ?? []), ...written];
+  const continues = sessions.some(
+    (one) => one.a === adapter && !known.some(({ k }) => k === one.k) && continuedBy(one, before, inc) !== undefined,
+  );
+  return continues ? ['returned', adapter, ...rest].join(' ') : origin;
 }
 
 /** The origin if sessions of an incarnation that left or died end. Their ids are unknown. */
@@ -185,36 +197,6 @@ function nextParts(before: Parts, own: Own, context: Context): Parts {
   return Object.fromEntries(next);
 }
 
-/** Adapters that identify a session by user and device, on whichever node. */
-const ONE_PER_DEVICE: readonly SharedSession['a'][] = ['http', 'poll'];
-
-function keyOf({ a, d }: Pick<SharedSession, 'a' | 'd'>): string {
-  return `${a} ${d}`;
-}
-
-/** The start of the newest session of each such user and device. It replaces the older ones. */
-function newestByDevice(parts: Parts, liveness: Liveness): Map<string, number> {
-  const newest = new Map<string, number>();
-  for (const [inc, sessions] of Object.entries(parts)) {
-    if (liveness.hasEnded(inc)) continue;
-    for (const session of sessions) {
-      if (!ONE_PER_DEVICE.includes(session.a)) continue;
-      newest.set(keyOf(session), Math.max(session.b, newest.get(keyOf(session)) ?? 0));
-    }
-  }
-  return newest;
-}
-
-/** Returns the sessions that another node took over with a new session. */
-export function takenOver(
-  record: UserRecord,
-  sessions: readonly Pick<SharedSession, 'a' | 'd' | 'k' | 'b'>[],
-  liveness: Liveness,
-): string[] {
-  const newest = newestByDevice(record.parts ?? {}, liveness);
-  return sessions.filter((session) => session.b < (newest.get(keyOf(session)) ?? 0)).map(({ k }) => k);
-}
-
 /** The sessions of an incarnation that left or died, without those that ended or returned to this node. */
 function withoutTakenOver(
   inc: string,
@@ -240,14 +222,28 @@ function ownPart(before: Parts, own: Own, context: Context): SharedSession[] {
   const part = sessions.map((session) => {
     const { statusAgeMs, textAgeMs, startAgeMs, ...rest } = session;
     const old = [...known, ...context.written].find(({ k }) => k === session.k);
-    const S = old?.i === session.i ? old.S : stamps(statusAgeMs, session.i);
-    const X = textAgeMs === null ? 0 : old?.j === session.j ? old.X : stamps(textAgeMs, session.j);
+    // What another node had set already counts as set then.
+    const { S: setS, X: setX } = old === undefined ? standing(continuedBy(session, before, own.inc), session) : {};
+    const S = old?.i === session.i ? old.S : (setS ?? stamps(statusAgeMs, session.i));
+    const X = textAgeMs === null ? 0 : old?.j === session.j ? old.X : (setX ?? stamps(textAgeMs, session.j));
     const b = old?.b ?? startOf(startAgeMs, context);
     return { ...rest, S, X, b };
   });
   // An invisible session that ended is not kept: it would hide a user that may be visible on another node by now.
   const ended = known.filter(({ k, s }) => s !== 'invisible' && !own.sessions.some((session) => session.k === k));
   return [...part, ...(context.keepsAll ? ended : [])].sort((a, b) => (a.k < b.k ? -1 : 1)).map(inFixedOrder);
+}
+
+/** The "set last" stamps of those values of a session that the one which it continues had, too. */
+function standing(
+  continued: SharedSession | undefined,
+  { s, c, x }: OwnSession,
+): { readonly S?: number; readonly X?: number } {
+  if (continued === undefined) return {};
+  return {
+    ...(continued.s === s && continued.c === c && { S: continued.S }),
+    ...(continued.x === x && { X: continued.X }),
+  };
 }
 
 /** When a session began, on the bucket's clock. Later than all stamps that this node knew at that time. */

@@ -3,7 +3,8 @@
  * that returned on another node. Pure.
  */
 import type { Chain } from '../chain.ts';
-import { takenOver, startOf, type Liveness, type OwnSession } from './next-record.ts';
+import { startOf, type Liveness, type OwnSession } from './next-record.ts';
+import { takenOver } from './one-per-device.ts';
 import type { Replica } from '../replicas.ts';
 
 interface TakeoverContext {

@@ -118,6 +118,22 @@ if ARGV[3] ~= '0' then redis.call('LTRIM', KEYS[3], ARGV[3], -1) end
 return 1
 `;
 
+/** KEYS: c, b. ARGV: sender, id of the batch, attempts, when to try again. Leaves the events as they are in the store. */
+export const POSTPONE = `${IS_HOLDER}
+local batch = redis.call('GET', KEYS[2])
+if not batch or not string.find(batch, '{"id":"' .. ARGV[2] .. '"', 1, true) then return 0 end
+local tries = '"attempts":' .. ARGV[3] .. ',"nextAt":' .. ARGV[4] .. ','
+redis.call('SET', KEYS[2], (string.gsub(batch, '"attempts":%d+,"nextAt":[%d.]+,', tries, 1)))
+return 1
+`;
+
+/** KEYS: b. ARGV: the batch as it was read, the new one; empty: none. */
+export const REPLACE_BATCH = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2]) end
+return 1
+`;
+
 /** KEYS: c, b, d. ARGV: sender, id of the batch, maximum dead events, dead events. */
 export const SETTLE = `${IS_HOLDER}
 local batch = redis.call('GET', KEYS[2])

@@ -23,7 +23,9 @@ import {
   FORGET,
   FORGET_DEAD,
   NAMES,
+  POSTPONE,
   RELEASE,
+  REPLACE_BATCH,
   REPLAY,
   RESTATE,
   SETTLE,
@@ -135,10 +137,11 @@ export class RedisEvents implements EventStore {
   }
 
   async store(rule: string, sender: string, batch: StoredBatch, replayed: number): Promise<boolean> {
-    const { id, ...rest } = batch;
-    // SETTLE expects the id at the beginning.
-    const text = JSON.stringify({ id, ...rest });
-    return (await this.#members(STORE, rule, 'cbp', [sender, text, replayed])) === 1;
+    return (await this.#members(STORE, rule, 'cbp', [sender, textOf(batch), replayed])) === 1;
+  }
+
+  async postpone(rule: string, sender: string, { id, attempts, nextAt }: StoredBatch): Promise<void> {
+    await this.#members(POSTPONE, rule, 'cb', [sender, id, attempts, nextAt]);
   }
 
   async settle(
@@ -201,7 +204,25 @@ export class RedisEvents implements EventStore {
 
   async eraseUser(user: string, bucket: number, rule: string): Promise<void> {
     await this.#engine.script(bucket, FORGET, [`q:${rule}`, `e:${rule}`, `t:${rule}`], [user]);
+    await this.#eraseFromBatch(user, rule);
     await this.#members(FORGET_DEAD, rule, 'dp', [user]);
+  }
+
+  async #eraseFromBatch(user: string, rule: string): Promise<void> {
+    for (let isDone = false; !isDone;) {
+      const [text] = (await this.#members(COUNT_SENT, rule, 'bpd', [])) as [string];
+      const batch = readBatch(text);
+      const events = eventsIn(batch?.body);
+      const rest = events.filter((event) => userOf(event) !== user);
+      if (batch === undefined || rest.length === events.length) return;
+      const body = JSON.stringify({
+        ...(JSON.parse(batch.body) as object),
+        events: rest.map((one): unknown => JSON.parse(one)),
+      });
+      const taken = batch.taken.filter((one) => one.user !== user);
+      const left = rest.length === 0 ? '' : textOf({ ...batch, body, count: rest.length, taken });
+      isDone = (await this.#members(REPLACE_BATCH, rule, 'b', [text, left])) === 1;
+    }
   }
 
   /** Runs a script with keys of a rule outside the buckets, each named by one letter. */
@@ -209,6 +230,11 @@ export class RedisEvents implements EventStore {
     const names = Array.from(letters, (letter) => `${letter}:${rule}`);
     return this.#engine.script(null, script, names, args);
   }
+}
+
+/** The scripts expect the id at the beginning, and `attempts` before `nextAt`. */
+function textOf({ id, body, count, formedAt, attempts, nextAt, taken }: StoredBatch): string {
+  return JSON.stringify({ id, body, count, formedAt, attempts, nextAt, taken });
 }
 
 /** The events of a message, as JSON. */

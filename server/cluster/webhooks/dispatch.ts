@@ -132,7 +132,7 @@ export class Dispatch {
     const queue = this.queues.get(rule);
     if (queue?.batch === undefined) return;
     queue.batch = { ...queue.batch, attempts, nextAt };
-    await store.store(rule, inc(), queue.batch, 0);
+    await store.postpone(rule, inc(), queue.batch);
   }
 
   /** Removes the batch, and keeps its events as dead ones if it was not delivered. */
@@ -141,7 +141,10 @@ export class Dispatch {
     const queue = this.queues.get(rule);
     const batch = queue?.batch;
     if (queue === undefined || batch === undefined) return;
-    await store.settle(rule, inc(), batch.id, isDelivered ? [] : eventsIn(batch.body), most);
+    // Of what is in the store now: a user may have been erased since.
+    const claim = isDelivered ? undefined : await store.claim(rule, inc());
+    const dead = claim?.kind === 'granted' && claim.batch?.id === batch.id ? eventsIn(claim.batch.body) : [];
+    await store.settle(rule, inc(), batch.id, dead, most);
     queue.batch = undefined;
     queue.mayHaveBatch = false;
     // The next claim returns how many events are replayed.

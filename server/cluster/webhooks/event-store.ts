@@ -95,6 +95,8 @@ export interface EventStore {
   release(rule: string, sender: string): Promise<void>;
   /** Stores a batch and removes its replayed events. @returns false if another sender has the claim. */
   store(rule: string, sender: string, batch: StoredBatch, replayed: number): Promise<boolean>;
+  /** Stores the attempts of a batch and when to try again. Its events may have been erased in the meantime. */
+  postpone(rule: string, sender: string, batch: StoredBatch): Promise<void>;
   /** Removes the batch, and keeps the events in `dead` as dead events. */
   settle(rule: string, sender: string, batchId: string, dead: readonly string[], mostDead: number): Promise<void>;
   /** The first replayed events, as JSON. */

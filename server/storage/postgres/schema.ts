@@ -127,6 +127,54 @@ const steps: readonly string[] = [
     END LOOP;
   END $$;
   `,
+  `
+  CREATE OR REPLACE FUNCTION presence_hub.record_one(
+    the_user text, the_at bigint, the_first bigint, the_v bigint, given_from integer, the_to integer, the_cause integer,
+    per_day integer
+  ) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+  DECLARE
+    one presence_hub.history;
+    earlier presence_hub.history;
+    later presence_hub.history;
+    the_from integer;
+    the_nth integer := 1;
+  BEGIN
+    FOR one IN SELECT * FROM presence_hub.history WHERE user_id = the_user ORDER BY at DESC LOOP
+      IF one.v < the_first THEN earlier := one; EXIT; END IF;
+      IF one.first_v <= the_v THEN RETURN; END IF; -- it is there already
+      later := one;
+    END LOOP;
+    -- Another hub has stored what it saw of this transition: the state that it led to, with the version of a later change.
+    IF later.at = the_at AND later.to_status = the_to AND later.merged IS NULL THEN
+      UPDATE presence_hub.history
+        SET first_v = the_first, from_status = coalesce(given_from, from_status),
+          cause = CASE WHEN given_from IS NULL THEN cause ELSE the_cause END
+        WHERE user_id = the_user AND at = the_at;
+      RETURN;
+    END IF;
+    -- The order is that of versions, whatever the clocks of hubs say.
+    IF earlier.at IS NOT NULL THEN the_at := greatest(the_at, earlier.at + 1); END IF;
+    IF later.at IS NOT NULL THEN the_at := least(the_at, coalesce(later.merged[1], later.at) - 1); END IF;
+    IF the_at <= earlier.at THEN RETURN; END IF; -- no room, so nothing is lost of more than a millisecond
+    IF given_from IS NULL AND the_to = coalesce(earlier.to_status, 0) THEN RETURN; END IF;
+    the_from := coalesce(given_from, earlier.to_status, 0);
+    IF given_from IS NULL AND the_from = 0 THEN the_cause := 0; END IF; -- whoever appears began
+    IF earlier.at / ${DAY_MS} = the_at / ${DAY_MS} THEN the_nth := earlier.nth + 1; END IF;
+    IF the_nth <= per_day OR later.at IS NOT NULL THEN
+      INSERT INTO presence_hub.history VALUES (the_user, the_at, the_first, the_v, the_from, the_to, the_cause, the_nth, NULL);
+    ELSIF earlier.merged IS NULL OR earlier.merged[1] < the_at - the_at % ${MERGED_MS}
+      -- A blocked viewer reads up to its block, and would notice if later transitions moved the end of the last ones.
+      OR EXISTS (SELECT FROM presence_hub.block WHERE user_id = the_user AND since >= earlier.at AND since < the_at)
+    THEN
+      INSERT INTO presence_hub.history
+        VALUES (the_user, the_at, the_first, the_v, the_from, the_to, the_cause, the_nth, ARRAY[the_at, 0, 0, 0, 0]);
+    ELSE
+      earlier.merged[2 + the_from] := earlier.merged[2 + the_from] + the_at - earlier.at;
+      UPDATE presence_hub.history SET at = the_at, v = the_v, to_status = the_to, cause = the_cause, merged = earlier.merged
+        WHERE user_id = the_user AND at = earlier.at;
+    END IF;
+  END $$;
+  `,
 ];
 
 /** Brought up to date by one hub at a time. */

@@ -10,6 +10,7 @@ import { ClusterStage, Observer, type ClusterHub } from '../../support/cluster-s
 import { endHubProcesses, freePort } from '../../support/hub-process.ts';
 import { starvedMs } from '../../bench/lib/proc.ts';
 import { needing } from '../../support/needs.ts';
+import { WsClient } from '../../support/ws-client.ts';
 import { transports } from '../../support/transports.ts';
 
 const USERS = Number(process.env['DEAD_NODE_USERS'] ?? 30);
@@ -86,4 +87,18 @@ describe.each(transports)('on %s', needing('redis-server'), (engine) => {
       expect(last).toBeLessThan(GONE_WITHIN_MS + hadNoCoreMs);
     },
   );
+
+  it('watchers are told that views may be behind since before the death, not since it was noticed (W34, C10)', async () => {
+    stage = await ClusterStage.start({ HUB_TRANSPORT: engine });
+    const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
+    const watching = await WsClient.hello(a.ws, { observe: true });
+    watching.send({ type: 'watch', users: ['42'] });
+    await watching.next('snapshot');
+    b.process.child.kill('SIGKILL');
+    await b.process.exited;
+    const diedBefore = Date.now();
+    const { since } = await watching.next('stale', ({ since: at }) => at > diedBefore - 60_000);
+    expect(since).toBeLessThanOrEqual(diedBefore);
+    watching.close();
+  });
 });

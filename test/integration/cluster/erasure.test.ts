@@ -165,6 +165,20 @@ describe('a user who is erased in a cluster', { ...needing('redis-server'), time
       expect(await tablesWith(id)).toEqual([]);
     });
 
+    it('is left out of a message that is being repeated, and of the dead events (C33, H37, N3)', async () => {
+      const [a, b] = await stage.hubs(2);
+      receiver.answer = () => 503;
+      const rest = { user: `beside-${id}`, status: 'busy', ttlMs: 600_000 };
+      await Promise.all([beat(a!), done(b!, 'POST', '/v1/heartbeat', rest)]);
+      const isTried = (user: string): boolean => receiver.messages.some(({ body }) => body.includes(`"${user}"`));
+      await receiver.until(() => isTried(id));
+      expect(await erase(b!)).toMatchObject({ status: 204 });
+      expect(JSON.stringify(await redis('GET', 'ph:{m}:b:default'))).not.toContain(`"${id}`);
+      receiver.answer = () => 200;
+      await receiver.until(() => receiver.eventsOf(rest.user).length > 0);
+      expect(receiver.eventsOf(id)).toEqual([]);
+    });
+
     it('disappears for watchers of either hub, and returns with nothing and a larger version (C33, H38, H39)', async () => {
       const [a, b] = (await stage.hubs(2)) as [ClusterHub, ClusterHub];
       await done(a, 'PUT', `/v1/users/${id}/friends`, { friends: ['17', '18'] });

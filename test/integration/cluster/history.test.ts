@@ -107,7 +107,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       await ask(a, 'POST', '/v1/heartbeat', { user, ttlMs: 600_000 });
       expect(await stepsOf(b, user)).toEqual(['offline online began']);
       await ask(b, 'POST', '/v1/heartbeat', { user, status: 'busy', ttlMs: 600_000 });
-      expect((await stepsOf(a, user)).at(-1)).toBe('online busy began');
+      expect((await stepsOf(a, user)).at(-1)).toBe('online busy set');
     });
 
     it('the death of a hub loses no change, and is unknown until its users are settled (C30, H33)', async () => {
@@ -207,7 +207,7 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       expect((await ask(a, 'GET', `/v1/users/${user}/history`)).status).toBe(503);
       await server.run();
       await until(async () => (await countOf(database, user)) === 3);
-      expect(await stepsOf(b, user)).toEqual(['offline online began', 'online busy began', 'busy away began']);
+      expect(await stepsOf(b, user)).toEqual(['offline online began', 'online busy set', 'busy away set']);
     });
   });
 });

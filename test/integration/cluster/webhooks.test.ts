@@ -81,7 +81,7 @@ describe('webhooks in a cluster', { ...needing('redis-server'), timeout: 240_000
     for (const i of hubs.keys()) {
       const { body: entry } = await ask(hubs[2]!, 'GET', `/v1/presence/user-${i}`);
       const ofMail = receiver.eventsOf(`user-${i}`).filter(({ rule }) => rule === 'mail');
-      expect(ofMail.map(summaryOf)).toEqual(['offline -> online (began)', 'online -> away (began)']);
+      expect(ofMail.map(summaryOf)).toEqual(['offline -> online (began)', 'online -> away (set)']);
       expect(ofMail.at(-1)!.entry).toEqual(entry);
       expect(receiver.eventsOf(`user-${i}`).filter(({ rule }) => rule === 'all')).toHaveLength(1);
     }

@@ -33,6 +33,8 @@ beforeEach(() => {
     onLate: () => undefined,
     scheduleWrite: () => undefined,
     writeNow: () => undefined,
+    calls: { on: () => undefined, call: () => Promise.resolve(new Map()) },
+    leaveHere: () => undefined,
   });
 });
 

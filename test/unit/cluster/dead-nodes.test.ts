@@ -31,6 +31,8 @@ async function dueMs(forMs: number): Promise<number[]> {
       cleanup.settled(user, record);
     },
     isPolled: () => false,
+    load: () => undefined,
+    onOrphan: () => undefined,
   });
   answer('live');
   for (answer('dead'); members.endedMs('dead') < forMs; now += TICK_MS) {
@@ -50,4 +52,43 @@ it('a session of a dead node is removed when its grace of 3 s is over, not later
 
 it('a session that could not be removed is tried again every half second', async () => {
   expect((await dueMs(4600)).slice(1)).toEqual([3000, 3500, 4000, 4500]);
+});
+
+it('users of another share that are looked for late are no reason for a doubt, and are orphans if they have sessions left', async () => {
+  const members = new MemberList(6000);
+  const orphans: [string, boolean][] = [];
+  const http = { a: 'http', d: 'cron', l: 3_600_000 } as SharedSession;
+  const waiting: string[] = [];
+  const cleanup = new DeadNodeCleanup({
+    engine: { fence: (bucket: number) => Promise.resolve(bucket === 0 ? ['user'] : []) } as unknown as Engine,
+    ...{ buckets: 2, members, graceMs: 2000, warmMs: 25_000 },
+    isFormer: () => false,
+    scheduleWrite: (user) => waiting.push(user),
+    isPolled: () => false,
+    load: () => undefined,
+    onOrphan: (user, isOrphan) => orphans.push([user, isOrphan]),
+  });
+  const answer = (now: number, state: 'live' | 'dead'): void => {
+    const live = ['other', 'self'].map((inc) => ({ inc, beat: now, state: 'live', facts: '' }) as const);
+    const all = [...live, { inc: 'dead', beat: state === 'live' ? now : 1000, state, facts: '' }];
+    members.update({ members: all, history: 'h', replicas: undefined, erasedAt: 0 }, now, now);
+  };
+  for (let now = 0; now <= 1000; now += TICK_MS) answer(now, 'live');
+  const doubted: number[] = [];
+  for (let now = 1100; members.endedMs('dead') < 6000; now += TICK_MS) {
+    answer(now, 'dead');
+    cleanup.tick('self');
+    if (cleanup.isShowingDead) doubted.push(members.endedMs('dead'));
+    await new Promise((resolve) => setImmediate(resolve)); // the fences
+  }
+  expect(Math.max(...doubted)).toBeLessThan(4000);
+  expect([waiting, cleanup.isSearching]).toEqual([['user'], false]);
+  cleanup.settled('user', { parts: { dead: [http] } } as unknown as UserRecord);
+  cleanup.settled('user', { parts: {} } as unknown as UserRecord);
+  cleanup.settled('another', { parts: {} } as unknown as UserRecord);
+  expect(orphans).toEqual([
+    ['user', true],
+    ['user', false],
+  ]);
+  expect(cleanup.isShowingDead).toBe(false);
 });

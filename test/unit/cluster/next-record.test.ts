@@ -166,6 +166,21 @@ describe('the next record', () => {
     expect(back).toBeUndefined();
   });
 
+  it('dates what a session over HTTP repeats on another node from when it was set (I7)', () => {
+    const http = { a: 'http' as const, d: 'cron', i: 5, j: 5, textAgeMs: 0 };
+    let record = written(undefined, own('a', [session('1', { ...http, x: 'at work' })]));
+    record = written(record, own('c', [session('1', { x: 'on the phone', textAgeMs: 0, startAgeMs: 0 })]));
+    const first = record.parts!['a']![0]!;
+    const repeated = written(record, own('b', [session('1', { ...http, x: 'at work' })]));
+    expect(repeated.entry.text).toBe('on the phone');
+    expect(repeated.parts!['b']).toMatchObject([{ S: first.S, X: first.X }]);
+    const changed = written(record, own('b', [session('1', { ...http, x: 'at lunch', s: 'busy', c: 3 })]));
+    expect(changed.entry).toMatchObject({ status: 'busy', text: 'at lunch' });
+    // A connection is a session of its own.
+    const page = written(record, own('b', [session('1', { d: 'cron', x: 'at work', textAgeMs: 0 })]));
+    expect(page.entry.text).toBe('at work');
+  });
+
   it('ends a session over HTTP at a bye to another node, if that node had received the session', () => {
     const http = { a: 'http' as const, d: 'cron' };
     const record = written(undefined, own('a', [session('1', http), session('2')]));

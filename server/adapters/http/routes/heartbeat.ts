@@ -6,6 +6,7 @@
 import type { HeartbeatBody } from '../../../../shared/messages/http-bodies.ts';
 import type { SessionStatus } from '../../../../shared/status.ts';
 import type { Intake, SessionRefusal } from '../../../intake.ts';
+import type { Standing } from '../../../peers.ts';
 import type { Session, SessionOwner } from '../../../presence/sessions/session.ts';
 
 export interface HttpHeartbeatOptions {
@@ -18,20 +19,32 @@ export interface HttpHeartbeatOptions {
   readonly keepLease: (user: Session['user']) => void;
 }
 
+/** Of a heartbeat that names none. */
+export const DEVICE = 'http';
+
 /** Nobody needs to be notified when an HTTP session expires. */
 const nobody: SessionOwner = { lapsed: () => undefined };
 
+/** Whether it depends on what stands of the session, and this hub does not have that session. */
+export function dependsOnPeers({ intake }: HttpHeartbeatOptions, body: HeartbeatBody): boolean {
+  const { user, device = DEVICE, status, text } = body;
+  if (status === 'offline' || (status !== undefined && text !== undefined)) return false;
+  return intake.find(user, device, 'http') === undefined;
+}
+
 /**
- * Applies a heartbeat with a lease of at most `maxLeaseMs`. @returns why it was refused; undefined if it was accepted.
+ * Applies a heartbeat with a lease of at most `maxLeaseMs`. `standing`: what stands of the session on another hub.
+ * @returns why it was refused; undefined if it was accepted.
  */
 export function takeHttpHeartbeat(
   hub: HttpHeartbeatOptions,
   body: HeartbeatBody,
   address: string,
   maxLeaseMs: number,
+  standing?: Standing,
 ): SessionRefusal | undefined {
   const { intake } = hub;
-  const { user, device = 'http', status, text, ttlMs = hub.timeoutMs } = body;
+  const { user, device = DEVICE, status, text, ttlMs = hub.timeoutMs } = body;
   const leaseMs = Math.min(ttlMs, maxLeaseMs);
   const session = intake.find(user, device, 'http');
   if (status === 'offline') {
@@ -46,9 +59,8 @@ export function takeHttpHeartbeat(
     if (leaseMs > hub.warmMs) hub.keepLease(session.user);
     return undefined;
   }
-  const first = status ?? 'online';
-  const code = hub.codeOf(first);
-  const claim = { user, device, adapter: 'http', status: first, code, text, leaseMs, address, owner: nobody } as const;
-  const begun = intake.begin(claim);
+  const first = { status: status ?? standing?.status ?? 'online', text: text ?? standing?.text };
+  const code = hub.codeOf(first.status);
+  const begun = intake.begin({ user, device, adapter: 'http', ...first, code, leaseMs, address, owner: nobody });
   return typeof begun === 'string' ? begun : undefined;
 }

@@ -3,7 +3,7 @@
  * to intake.
  */
 import { heartbeatBody, presenceBody, type HeartbeatBody } from '../../../../shared/messages/http-bodies.ts';
-import { takeHttpHeartbeat, type HttpHeartbeatOptions } from './heartbeat.ts';
+import { dependsOnPeers, DEVICE, takeHttpHeartbeat, type HttpHeartbeatOptions } from './heartbeat.ts';
 import { viewerOf, type Identity } from '../../../auth/identity.ts';
 import {
   askedForPresence,
@@ -17,7 +17,7 @@ import type { ListQuery } from '../../../actions/present-users.ts';
 import { Gate } from '../../../lib/collections/gate.ts';
 import type { Clock } from '../../../lib/time/clock.ts';
 import type { TurnBudget } from '../../../lib/time/turn-budget.ts';
-import type { Peers } from '../../../peers.ts';
+import type { Peers, Standing } from '../../../peers.ts';
 import type { Users } from '../../../presence/users.ts';
 import type { Viewer } from '../../../presence/viewer.ts';
 import type { Roster } from '../../../roster/port.ts';
@@ -33,7 +33,7 @@ export interface PresenceRoutesOptions extends Pick<ListRoutesOptions, 'list'> {
   /** Returns the check for friendship, for a question about `count` users. */
   readonly friendLookUp: (count: number) => IsFriend;
   readonly heartbeat: HttpHeartbeatOptions;
-  readonly peers: Pick<Peers, 'settled' | 'refresh'>;
+  readonly peers: Pick<Peers, 'settled' | 'refresh' | 'httpSession'>;
   readonly clock: Clock;
   /** The budget of one loop turn for long work. */
   readonly turns: Pick<TurnBudget, 'take' | 'spend'>;
@@ -122,17 +122,22 @@ const refusals = {
 } as const;
 
 function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): Reply {
-  const { heartbeat, clock } = options;
-  const { expiresAtMs } = identity;
-  // The session ends with its token, even if a longer lease was requested.
-  const restMs = expiresAtMs === null ? Infinity : Math.max(1, expiresAtMs - clock.now().wallMs);
-  const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs);
-  if (refusal !== undefined) return tooMany('too_many_sessions', refusals[refusal], heartbeat.timeoutMs);
-  const viewer = viewerOf(identity, body.user);
-  const answer = (): HttpReply =>
-    withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);
-  const settled = options.peers.settled(body.user);
-  return settled === undefined ? answer() : settled.then(answer);
+  const { heartbeat, clock, peers } = options;
+  const askedAtMs = clock.now().monoMs;
+  const take = (standing?: Standing): Reply => {
+    const { expiresAtMs } = identity;
+    // The session ends with its token, even if a longer lease was requested.
+    const restMs = expiresAtMs === null ? Infinity : Math.max(1, expiresAtMs - clock.now().wallMs);
+    const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs, standing);
+    if (refusal !== undefined) return tooMany('too_many_sessions', refusals[refusal], heartbeat.timeoutMs);
+    const viewer = viewerOf(identity, body.user);
+    const answer = (): HttpReply =>
+      withStale(options, `{"entry":${entryJson(options, body.user, viewer)}}`, [body.user], viewer);
+    const settled = peers.settled(body.user, clock.now().monoMs - askedAtMs);
+    return settled === undefined ? answer() : settled.then(answer);
+  };
+  const asked = dependsOnPeers(heartbeat, body) ? peers.httpSession(body.user, body.device ?? DEVICE) : undefined;
+  return asked === undefined ? take() : asked.then(take);
 }
 
 /** Up to this many users are answered at once. Longer lists are answered in parts of this size, one per turn. */
