@@ -80,17 +80,19 @@ describe('history in a cluster', { ...needing('redis-server'), timeout: 240_000 
       const [a, b, c] = hubs as [ClusterHub, ClusterHub, ClusterHub];
       const user = newUser();
       await hello(c, { observe: true }).then((watcher) => watcher.send({ type: 'watch', users: [user] }));
+      // Changes within 50 ms count as one, so each waits for the one before.
+      const allKnow = async (count: number): Promise<void> => {
+        for (const hub of hubs) await until(async () => (await stepsOf(hub, user)).length === count);
+      };
       const onA = await hello(a, { user, status: 'away' });
-      await delay(60); // Changes within 50 ms count as one.
+      await allKnow(1);
       const onB = await hello(b, { user, device: 'phone', status: 'busy' });
-      await delay(60);
+      await allKnow(2);
       onB.send({ type: 'bye' });
-      await onB.closed;
-      await delay(60);
+      await allKnow(3);
       onA.send({ type: 'bye' });
-      await onA.closed;
       const all = ['offline away began', 'away busy began', 'busy away bye', 'away offline bye'];
-      for (const hub of hubs) await until(async () => (await stepsOf(hub, user)).length === all.length);
+      await allKnow(all.length);
       for (const hub of hubs) {
         const transitions = (await historyOf(hub, user)).map(({ from, to }) => `${from} ${to}`);
         expect(transitions).toEqual(['offline away', 'away busy', 'busy away', 'away offline']);
