@@ -29,7 +29,10 @@ export interface PublisherOptions {
   /** Undefined while nothing may be written. */
   readonly inc: () => string | undefined;
   readonly ownOf: (user: string, dirtyForMs: number) => Own;
-  readonly contextOf: (user: string, bucket: number) => Omit<Context, 'latestBefore' | 'isLost' | 'written'>;
+  readonly contextOf: (
+    user: string,
+    bucket: number,
+  ) => Omit<Context, 'latestBefore' | 'isLost' | 'written' | 'lostParts'>;
   readonly events: Pick<NodeEvents, 'stepsOf' | 'applied'>;
   /** The engine no longer accepts this incarnation. */
   readonly onFenced: () => void;
@@ -268,6 +271,7 @@ export class Publisher {
       ...context,
       latestBefore: (ageMs) => held?.latestBefore(now() - ageMs) ?? 0,
       written: held?.writtenBy(inc) ?? [],
+      lostParts: held?.lost?.parts ?? {},
       // Whoever was never seen stays a user never seen.
       isLost: lost !== undefined && (held?.reportedV ?? 0) > 0,
     });

@@ -50,6 +50,8 @@ interface Client {
   statusAt: number;
   textAt: number;
   isHere: boolean;
+  /** Whether its next session continues the one before on another node. Only sessions over HTTP do. */
+  isContinued: boolean;
 }
 
 /** What one node reported of a user. */
@@ -171,8 +173,8 @@ class SimNode {
     const { session } = this.presence.begin(claim, this.moment());
     client.session = session;
     client.node = this;
-    // What a reconnect says anew counts as set then, as on a single hub.
-    client.statusAt = client.textAt = this.run.now;
+    // As on a single hub, what a new session says counts as set then, and what a continued one repeats does not.
+    if (!client.isContinued) client.statusAt = client.textAt = this.run.now;
   }
 
   tick(): void {
@@ -224,6 +226,7 @@ export class ClusterRun {
           statusAt: -APART_MS,
           textAt: -APART_MS,
           isHere: false,
+          isContinued: false,
         });
       }
     }
@@ -426,6 +429,7 @@ export class ClusterRun {
   /** The client's connection is gone. It comes back at once, to another node, or stays away. */
   #lose(client: Client): void {
     client.node = client.session = undefined;
+    client.isContinued = client.device === 'cron';
     this.#mark(client, false);
     if (this.random() < 0.7 || client.device === 'cron') {
       const { run, at } = { run: () => this.#connect(client), at: this.now + Math.floor(this.random() * MOST_MOVE_MS) };
@@ -476,6 +480,7 @@ export class ClusterRun {
       if (this.#hasJustSet(client.user)) return;
       client.status = this.#status();
       client.text = this.#text();
+      client.isContinued = false;
       this.#mark(client, true);
       this.#connect(client);
     } else if (what < 0.3) {
@@ -494,6 +499,7 @@ export class ClusterRun {
         this.#lose(client);
       } else {
         client.node = client.session = undefined; // the next heartbeat comes through another node
+        client.isContinued = true;
         this.#connect(client);
       }
     } else if (!this.#hasJustSet(client.user)) {

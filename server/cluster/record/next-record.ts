@@ -62,6 +62,8 @@ export interface Context {
   readonly latestBefore: (ageMs: number) => number;
   /** The sessions that this incarnation wrote last. Their stamps remain valid even if the engine lost them. */
   readonly written: readonly SharedSession[];
+  /** The sessions of the record that the engine lost. What they had set still counts as set then. */
+  readonly lostParts: Parts;
   readonly liveness: Liveness;
   /** Whether sessions may not be removed now, because other nodes may not have written users yet that moved to them. */
   readonly keepsAll: boolean;
@@ -219,11 +221,12 @@ function ownPart(before: Parts, own: Own, context: Context): SharedSession[] {
   const known = before[own.inc] ?? [];
   const stamps = stamper(context);
   const sessions = [...own.sessions].sort((a, b) => Math.min(a.i, a.j) - Math.min(b.i, b.j));
+  const others = { ...context.lostParts, ...before };
   const part = sessions.map((session) => {
     const { statusAgeMs, textAgeMs, startAgeMs, ...rest } = session;
     const old = [...known, ...context.written].find(({ k }) => k === session.k);
     // What another node had set already counts as set then.
-    const { S: setS, X: setX } = old === undefined ? standing(continuedBy(session, before, own.inc), session) : {};
+    const { S: setS, X: setX } = old === undefined ? standing(continuedBy(session, others, own.inc), session) : {};
     const S = old?.i === session.i ? old.S : (setS ?? stamps(statusAgeMs, session.i));
     const X = textAgeMs === null ? 0 : old?.j === session.j ? old.X : (setX ?? stamps(textAgeMs, session.j));
     const b = old?.b ?? startOf(startAgeMs, context);

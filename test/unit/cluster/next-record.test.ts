@@ -25,6 +25,7 @@ function context(more: Partial<Context> = {}): Context {
     clock: NOW,
     latestBefore: () => 0,
     written: [],
+    lostParts: {},
     liveness: { hasEnded: (inc) => gone.has(inc), silentMs: () => 5000, isOver: () => false },
     keepsAll: false,
     isLost: false,
@@ -50,6 +51,16 @@ describe('the next record', () => {
     expect(Object.keys(record.parts!)).toEqual(['a', 'b']);
     record = written(record, own('b', []));
     expect(record.entry).toMatchObject({ status: 'away', devices: ['web'] });
+  });
+
+  it('keeps since when the values of a session over HTTP count that moved before the engine lost the record (I7)', () => {
+    const cron = { a: 'http' as const, d: 'cron', x: 'hi', textAgeMs: 0 };
+    const before = written(undefined, own('a', [session('1', cron)])).parts!;
+    const moved = own('b', [session('9', cron)]);
+    const after = written(undefined, moved, { lostParts: before }).parts!['b']![0]!;
+    expect([after.S, after.X]).toEqual([before['a']![0]!.S, before['a']![0]!.X]);
+    const begun = written(undefined, moved).parts!['b']![0]!;
+    expect(begun.S).toBeGreaterThan(after.S); // otherwise this test shows nothing
   });
 
   it('is not written if nothing changes', () => {
