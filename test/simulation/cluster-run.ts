@@ -484,6 +484,7 @@ export class ClusterRun {
       this.#mark(client, true);
       this.#connect(client);
     } else if (what < 0.3) {
+      if (this.#hasJustSet(client.user)) return;
       this.note(`${client.user}/${client.device} says goodbye on ${node.name}`);
       node.goodbyes.set(client.user, [
         ...(node.goodbyes.get(client.user) ?? []),
