@@ -28,14 +28,14 @@ export interface Peers {
    */
   sessionsElsewhere(user: string, device: string): number;
   /**
-   * Returns a promise of what stands of the session over HTTP of that user and device, if another hub has it. Undefined:
-   * there is no other hub.
+   * Returns a promise of the status and text of the HTTP session of that user and device, if another hub has it.
+   * Undefined: there is no other hub.
    */
-  httpSession(user: string, device: string): Promise<Standing | undefined> | undefined;
+  httpSession(user: string, device: string): Promise<HttpSessionValues | undefined> | undefined;
 }
 
-/** What a heartbeat that does not say otherwise leaves as it is. */
-export interface Standing {
+/** What stays the same if a heartbeat does not name it. */
+export interface HttpSessionValues {
   readonly status: SessionStatus;
   /** Undefined: it was never set. */
   readonly text: string | undefined;

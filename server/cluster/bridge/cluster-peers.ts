@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { StorageUnavailable } from '../../lib/storage-unavailable.ts';
-import { PeersUnavailable, type Peers, type Standing } from '../../peers.ts';
+import { PeersUnavailable, type Peers, type HttpSessionValues } from '../../peers.ts';
 import type { User } from '../../presence/user.ts';
 import type { Calls } from '../calls.ts';
 import { Conditions } from '../conditions.ts';
@@ -131,7 +131,7 @@ export class ClusterPeers implements Peers {
     return elsewhere.length - (elsewhere.some(({ d }) => d === device) ? 1 : 0);
   }
 
-  async httpSession(user: string, device: string): Promise<Standing | undefined> {
+  async httpSession(user: string, device: string): Promise<HttpSessionValues | undefined> {
     const { node } = this.#options;
     try {
       await this.#refresh([user]);

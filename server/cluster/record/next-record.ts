@@ -226,7 +226,8 @@ function ownPart(before: Parts, own: Own, context: Context): SharedSession[] {
     const { statusAgeMs, textAgeMs, startAgeMs, ...rest } = session;
     const old = [...known, ...context.written].find(({ k }) => k === session.k);
     // What another node had set already counts as set then.
-    const { S: setS, X: setX } = old === undefined ? standing(continuedBy(session, others, own.inc), session) : {};
+    const { S: setS, X: setX } =
+      old === undefined ? inheritedStamps(continuedBy(session, others, own.inc), session) : {};
     const S = old?.i === session.i ? old.S : (setS ?? stamps(statusAgeMs, session.i));
     const X = textAgeMs === null ? 0 : old?.j === session.j ? old.X : (setX ?? stamps(textAgeMs, session.j));
     const b = old?.b ?? startOf(startAgeMs, context);
@@ -238,7 +239,7 @@ function ownPart(before: Parts, own: Own, context: Context): SharedSession[] {
 }
 
 /** The "set last" stamps of those values of a session that the one which it continues had, too. */
-function standing(
+function inheritedStamps(
   continued: SharedSession | undefined,
   { s, c, x }: OwnSession,
 ): { readonly S?: number; readonly X?: number } {

@@ -6,7 +6,7 @@
 import type { HeartbeatBody } from '../../../../shared/messages/http-bodies.ts';
 import type { SessionStatus } from '../../../../shared/status.ts';
 import type { Intake, SessionRefusal } from '../../../intake.ts';
-import type { Standing } from '../../../peers.ts';
+import type { HttpSessionValues } from '../../../peers.ts';
 import type { Session, SessionOwner } from '../../../presence/sessions/session.ts';
 
 export interface HttpHeartbeatOptions {
@@ -25,7 +25,7 @@ export const DEVICE = 'http';
 /** Nobody needs to be notified when an HTTP session expires. */
 const nobody: SessionOwner = { lapsed: () => undefined };
 
-/** Whether it depends on what stands of the session, and this hub does not have that session. */
+/** Whether it leaves status or text as they are, and this hub does not have the session. */
 export function dependsOnPeers({ intake }: HttpHeartbeatOptions, body: HeartbeatBody): boolean {
   const { user, device = DEVICE, status, text } = body;
   if (status === 'offline' || (status !== undefined && text !== undefined)) return false;
@@ -33,7 +33,7 @@ export function dependsOnPeers({ intake }: HttpHeartbeatOptions, body: Heartbeat
 }
 
 /**
- * Applies a heartbeat with a lease of at most `maxLeaseMs`. `standing`: what stands of the session on another hub.
+ * Applies a heartbeat with a lease of at most `maxLeaseMs`. `elsewhere`: the session on another hub.
  * @returns why it was refused; undefined if it was accepted.
  */
 export function takeHttpHeartbeat(
@@ -41,7 +41,7 @@ export function takeHttpHeartbeat(
   body: HeartbeatBody,
   address: string,
   maxLeaseMs: number,
-  standing?: Standing,
+  elsewhere?: HttpSessionValues,
 ): SessionRefusal | undefined {
   const { intake } = hub;
   const { user, device = DEVICE, status, text, ttlMs = hub.timeoutMs } = body;
@@ -59,7 +59,7 @@ export function takeHttpHeartbeat(
     if (leaseMs > hub.warmMs) hub.keepLease(session.user);
     return undefined;
   }
-  const first = { status: status ?? standing?.status ?? 'online', text: text ?? standing?.text };
+  const first = { status: status ?? elsewhere?.status ?? 'online', text: text ?? elsewhere?.text };
   const code = hub.codeOf(first.status);
   const begun = intake.begin({ user, device, adapter: 'http', ...first, code, leaseMs, address, owner: nobody });
   return typeof begun === 'string' ? begun : undefined;

@@ -17,7 +17,7 @@ import type { ListQuery } from '../../../actions/present-users.ts';
 import { Gate } from '../../../lib/collections/gate.ts';
 import type { Clock } from '../../../lib/time/clock.ts';
 import type { TurnBudget } from '../../../lib/time/turn-budget.ts';
-import type { Peers, Standing } from '../../../peers.ts';
+import type { Peers, HttpSessionValues } from '../../../peers.ts';
 import type { Users } from '../../../presence/users.ts';
 import type { Viewer } from '../../../presence/viewer.ts';
 import type { Roster } from '../../../roster/port.ts';
@@ -124,11 +124,11 @@ const refusals = {
 function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Call, body: HeartbeatBody): Reply {
   const { heartbeat, clock, peers } = options;
   const askedAtMs = clock.now().monoMs;
-  const take = (standing?: Standing): Reply => {
+  const take = (elsewhere?: HttpSessionValues): Reply => {
     const { expiresAtMs } = identity;
     // The session ends with its token, even if a longer lease was requested.
     const restMs = expiresAtMs === null ? Infinity : Math.max(1, expiresAtMs - clock.now().wallMs);
-    const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs, standing);
+    const refusal = takeHttpHeartbeat(heartbeat, body, request.remoteAddress, restMs, elsewhere);
     if (refusal !== undefined) return tooMany('too_many_sessions', refusals[refusal], heartbeat.timeoutMs);
     const viewer = viewerOf(identity, body.user);
     const answer = (): HttpReply =>
