@@ -463,7 +463,10 @@ describe('threads', () => {
       await first.stop();
       await closed;
       await expect(LegacyClient.open(settings.tcpPort)).rejects.toThrow('ECONNREFUSED');
-      const second = await startTcpHub(settings);
+      const second = await startTcpHub(settings, (clock) => {
+        clock.pass(first.clock.wallMs - clock.wallMs); // otherwise the clock would be set back
+        return clock;
+      });
       (await second.open()).beat('u19', 2);
       await second.shows('u19', { status: 'away' });
       second.clock.pass(25_100);

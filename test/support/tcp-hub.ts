@@ -36,8 +36,11 @@ export interface TcpHub extends TestHub {
   watch(...users: string[]): Promise<WsClient>;
 }
 
-export async function startTcpHub(settings: Partial<Config> = {}): Promise<TcpHub> {
-  const hub = await startTestHub({ heartbeatMs: HOUR_MS, timeoutMs: 2 * HOUR_MS, ...settings });
+export async function startTcpHub(
+  settings: Partial<Config> = {},
+  clockOf?: Parameters<typeof startTestHub>[1],
+): Promise<TcpHub> {
+  const hub = await startTestHub({ heartbeatMs: HOUR_MS, timeoutMs: 2 * HOUR_MS, ...settings }, clockOf);
   const clients: LegacyClient[] = [];
   let markers = 0;
   const { adminToken = null, jwtSecret = null } = settings;
