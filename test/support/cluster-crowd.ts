@@ -70,7 +70,7 @@ export class ClusterCrowd {
   async settle(): Promise<void> {
     for (const timer of this.#timers.splice(1)) clearInterval(timer);
     const endsAt = performance.now() + SETTLED_WITHIN_MS;
-    while (this.users.some(({ isBusy }) => isBusy)) {
+    while (this.users.some(({ isBusy, isMoving }) => isBusy || isMoving)) {
       if (performance.now() > endsAt) throw new Error('clients do not settle');
       await delay(20);
     }
@@ -133,7 +133,7 @@ export class ClusterCrowd {
   #deed(): void {
     const random = this.#random;
     const user = this.users[Math.floor(random() * this.users.length)]!;
-    if (user.isBusy) return;
+    if (user.isBusy || user.isMoving) return;
     const chance = random();
     if (!user.isHere) void user.come();
     else if (chance < 0.6) {

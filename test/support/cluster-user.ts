@@ -33,8 +33,10 @@ export class ClusterUser {
   text = '';
   /** Whether it means to be there. */
   isHere = false;
-  /** Whether a move, a reload or a search for another hub is under way. */
+  /** Whether a reload or a search for another hub is under way. */
   isBusy = false;
+  /** Whether the old connection of a move may still be there. */
+  isMoving = false;
   readonly #choose: (except?: ClusterHub) => ClusterHub;
   #connection: Connection | undefined;
 
@@ -75,12 +77,17 @@ export class ClusterUser {
 
   /** To another hub: first the new connection, then the end of the old one. */
   async move(): Promise<void> {
+    this.isMoving = true;
     const old = this.#connection;
     await this.#connect(this.#choose(old?.hub));
+    const moved = this.#connection;
+    let isCut = false as boolean;
+    void moved?.closed.then(() => (isCut = true));
     await delay(OVERLAP_MS);
-    // Over TCP nothing says that the new session has begun, and a goodbye before that would be the last word.
-    if (this.kind === 'ws') old?.bye();
+    // A goodbye also ends the new session while that is in its grace (L5). Over TCP nothing says that it has begun.
+    if (this.kind === 'ws' && this.#connection === moved && !isCut) old?.bye();
     else old?.cut();
+    this.isMoving = false;
   }
 
   /** The connection breaks, and then there is another one. */
