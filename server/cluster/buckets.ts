@@ -77,10 +77,8 @@ export class Buckets {
 
   get isBehind(): boolean {
     const nowMs = this.#options.now();
-    for (const { sinceMs } of this.#reading) {
-      if (nowMs - sinceMs > READ_WITHIN_MS) return true;
-      break; // the first is the oldest
-    }
+    const [oldest] = this.#reading;
+    if (oldest !== undefined && nowMs - oldest.sinceMs > READ_WITHIN_MS) return true;
     return [...this.#behind.values()].some((sinceMs) => nowMs - sinceMs > BEHIND_MS);
   }
 

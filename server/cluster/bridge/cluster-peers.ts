@@ -52,8 +52,8 @@ export class ClusterPeers implements Peers {
   readonly #unneeded = new Map<string, number>();
   readonly #goodbyes = new Map<string, Goodbye[]>();
 
-  /** Goodbyes that other nodes are being told, by user. */
-  readonly #telling = new Map<string, Promise<void>>();
+  /** Goodbyes that are on the way to other nodes, by user. */
+  readonly #announcing = new Map<string, Promise<void>>();
 
   constructor(options: ClusterPeersOptions) {
     this.#options = options;
@@ -63,10 +63,10 @@ export class ClusterPeers implements Peers {
   settled(user: string, waitedMs = 0): Promise<void> | undefined {
     const { node, writeNow, onLate } = this.#options;
     writeNow();
-    const [written, told] = [node.publisher.written(user), this.#telling.get(user)];
-    if (written === undefined && told === undefined) return undefined;
+    const [written, announced] = [node.publisher.written(user), this.#announcing.get(user)];
+    if (written === undefined && announced === undefined) return undefined;
     const restMs = Math.max(0, ANSWER_WITHIN_MS - waitedMs);
-    return this.#atMost(restMs, Promise.all([written, told])).then((isDone) => (isDone ? undefined : onLate()));
+    return this.#atMost(restMs, Promise.all([written, announced])).then((isDone) => (isDone ? undefined : onLate()));
   }
 
   load(users: readonly string[]): Promise<void> {
@@ -88,18 +88,18 @@ export class ClusterPeers implements Peers {
     const goodbyes = this.goodbyesOf(user);
     this.#goodbyes.set(user, [...goodbyes.slice(1 - MOST_GOODBYES), { device, atMs: nowMs() }]);
     scheduleWrite(user);
-    const told = this.#tellGoodbye(user, device).finally(() => {
-      if (this.#telling.get(user) === told) this.#telling.delete(user);
+    const announced = this.#announceGoodbye(user, device).finally(() => {
+      if (this.#announcing.get(user) === announced) this.#announcing.delete(user);
     });
-    this.#telling.set(user, told);
+    this.#announcing.set(user, announced);
   }
 
   /** Only the node that has a session knows whether it is in its grace. */
-  async #tellGoodbye(user: string, device: string): Promise<void> {
+  async #announceGoodbye(user: string, device: string): Promise<void> {
     const { node, calls } = this.#options;
     const known = node.replicas.get(user);
     if (known?.isKnown !== true || known.record?.parts === null) {
-      await this.#refresh([user]).catch(() => undefined); // without the store, nobody can be told
+      await this.#refresh([user]).catch(() => undefined); // without the store, no other node can be reached
     }
     const parts = Object.entries(node.replicas.get(user)?.record?.parts ?? {});
     const others = parts.filter(([inc, part]) => inc !== node.inc && part.some(({ d }) => d === device));

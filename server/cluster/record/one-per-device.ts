@@ -40,7 +40,7 @@ export function takenOver(
   return sessions.filter((session) => session.b < (newest.get(keyOf(session)) ?? 0)).map(({ k }) => k);
 }
 
-/** The session of another node that one of this node, `inc`, continues. Undefined: it begins anew. */
+/** Finds the session of another node that a session of this node (`inc`) continues. Undefined if it is a new session. */
 export function continuedBy(source: Source, parts: Parts, inc: string): SharedSession | undefined {
   if (!ONE_PER_DEVICE.includes(source.a)) return undefined;
   const others = Object.entries(parts).flatMap(([other, sessions]) => (other === inc ? [] : sessions));

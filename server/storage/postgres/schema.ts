@@ -158,7 +158,7 @@ const steps: readonly string[] = [
     IF the_at <= earlier.at THEN RETURN; END IF; -- no room, so nothing is lost of more than a millisecond
     IF given_from IS NULL AND the_to = coalesce(earlier.to_status, 0) THEN RETURN; END IF;
     the_from := coalesce(given_from, earlier.to_status, 0);
-    IF given_from IS NULL AND the_from = 0 THEN the_cause := 0; END IF; -- whoever appears began
+    IF given_from IS NULL AND the_from = 0 THEN the_cause := 0; END IF; -- from offline, the cause is "began"
     IF earlier.at / ${DAY_MS} = the_at / ${DAY_MS} THEN the_nth := earlier.nth + 1; END IF;
     IF the_nth <= per_day OR later.at IS NOT NULL THEN
       INSERT INTO presence_hub.history VALUES (the_user, the_at, the_first, the_v, the_from, the_to, the_cause, the_nth, NULL);

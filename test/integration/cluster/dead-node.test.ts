@@ -59,7 +59,7 @@ describe.each(transports)('on %s', needing('redis-server'), (engine) => {
       hubs[2]!.process.child.kill('SIGKILL');
       const killedAt = performance.now();
       const starvation = starvationOf(survivors);
-      // Doubts from the time when so many users came at once do not count.
+      // Does not count doubts from the start, when thousands of users connect at once.
       const toldBefore = observers.map(({ doubts }) => doubts.length);
       // Half of each kind.
       const moving = victims.filter((_, i) => i % 4 < 2);

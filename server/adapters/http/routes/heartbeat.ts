@@ -19,15 +19,15 @@ export interface HttpHeartbeatOptions {
   readonly keepLease: (user: Session['user']) => void;
 }
 
-/** Of a heartbeat that names none. */
-export const DEVICE = 'http';
+/** The device of a heartbeat that names none. */
+export const DEFAULT_DEVICE = 'http';
 
 /** Nobody needs to be notified when an HTTP session expires. */
 const nobody: SessionOwner = { lapsed: () => undefined };
 
 /** Whether it leaves status or text as they are, and this hub does not have the session. */
 export function dependsOnPeers({ intake }: HttpHeartbeatOptions, body: HeartbeatBody): boolean {
-  const { user, device = DEVICE, status, text } = body;
+  const { user, device = DEFAULT_DEVICE, status, text } = body;
   if (status === 'offline' || (status !== undefined && text !== undefined)) return false;
   return intake.find(user, device, 'http') === undefined;
 }
@@ -44,7 +44,7 @@ export function takeHttpHeartbeat(
   elsewhere?: HttpSessionValues,
 ): SessionRefusal | undefined {
   const { intake } = hub;
-  const { user, device = DEVICE, status, text, ttlMs = hub.timeoutMs } = body;
+  const { user, device = DEFAULT_DEVICE, status, text, ttlMs = hub.timeoutMs } = body;
   const leaseMs = Math.min(ttlMs, maxLeaseMs);
   const session = intake.find(user, device, 'http');
   if (status === 'offline') {

@@ -3,7 +3,7 @@
  * to intake.
  */
 import { heartbeatBody, presenceBody, type HeartbeatBody } from '../../../../shared/messages/http-bodies.ts';
-import { dependsOnPeers, DEVICE, takeHttpHeartbeat, type HttpHeartbeatOptions } from './heartbeat.ts';
+import { dependsOnPeers, DEFAULT_DEVICE, takeHttpHeartbeat, type HttpHeartbeatOptions } from './heartbeat.ts';
 import { viewerOf, type Identity } from '../../../auth/identity.ts';
 import {
   askedForPresence,
@@ -136,7 +136,9 @@ function takeHeartbeat(options: PresenceRoutesOptions, { identity, request }: Ca
     const settled = peers.settled(body.user, clock.now().monoMs - askedAtMs);
     return settled === undefined ? answer() : settled.then(answer);
   };
-  const asked = dependsOnPeers(heartbeat, body) ? peers.httpSession(body.user, body.device ?? DEVICE) : undefined;
+  const asked = dependsOnPeers(heartbeat, body)
+    ? peers.httpSession(body.user, body.device ?? DEFAULT_DEVICE)
+    : undefined;
   return asked === undefined ? take() : asked.then(take);
 }
 
