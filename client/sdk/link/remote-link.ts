@@ -86,8 +86,10 @@ export class RemoteLink implements Link {
   }
 
   input(awayAfterMs: number): void {
-    // Other tabs may be in use. The tab that holds the connection reports `away` if none is.
-    if (awayAfterMs === 0) return;
+    // This page is being frozen. Other tabs may be in use: the tab that holds the connection reports `away` if none is.
+    // If this one takes over in the last moment, it starts as away.
+    this.#inputAt = -Infinity;
+    if (!awayAfterMs) return;
     this.#awayAfterMs = awayAfterMs;
     this.#inputAt = performance.now();
     this.#post(['input', awayAfterMs, 0]);

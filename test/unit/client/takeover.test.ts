@@ -116,6 +116,26 @@ describe('when another holds the connection', () => {
     expect(statuses()).toEqual(['away', 'online']);
   });
 
+  it('a page that is frozen while it takes over is away from the first word on, until there is input', async () => {
+    const first = holder();
+    const tab = openTab();
+    meet(tab, first);
+    tab.connect();
+    tab.input(AWAY_AFTER_MS);
+    await pass(1_000);
+    expect(statuses()).toEqual(['online']);
+    dead.add(first);
+    tab.input(0);
+    meet(tab, holder());
+    await pass(1_000);
+    expect(Socket.all).toHaveLength(2);
+    expect(statuses()).toEqual(['away']);
+    tab.input(AWAY_AFTER_MS);
+    await pass(100);
+    expect(statuses()).toEqual(['away', 'online']);
+    first.abandon();
+  });
+
   it('who was not goes away when the rest of the time is over', async () => {
     const first = holder();
     const tab = openTab();
